@@ -1,1 +1,5 @@
-//! Placeholder.
+//! The SSH protocol, sans-IO.
+
+pub mod error;
+pub mod message;
+pub mod wire;

@@ -1,0 +1,237 @@
+//! What can go wrong with a connection, by who is at fault, and the disconnect reason that each error must send.
+
+use std::fmt;
+
+use crate::wire::Malformed;
+
+/// Reasons for a disconnect, RFC 4253 §11.1.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u32)]
+pub enum Reason {
+    /// We will not talk to this host.
+    HostNotAllowedToConnect = 1,
+    /// The peer broke the rules.
+    ProtocolError = 2,
+    /// No agreement on algorithms or keys.
+    KeyExchangeFailed = 3,
+    /// A packet was not what its sender had sealed.
+    MacError = 5,
+    /// A service that is not there.
+    ServiceNotAvailable = 7,
+    /// The identification names another protocol.
+    ProtocolVersionNotSupported = 8,
+    /// The server's key is not the one that the client knows.
+    HostKeyNotVerifiable = 9,
+    /// The connection is lost.
+    ConnectionLost = 10,
+    /// Somebody decided so.
+    ByApplication = 11,
+    /// The server is full.
+    TooManyConnections = 12,
+    /// No method is left to try.
+    NoMoreAuthMethodsAvailable = 14,
+}
+
+/// What a peer did against the RFCs. Each cites the rule.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Violation {
+    /// The first line is no identification, or one of another version. RFC 4253 §4.2.
+    Identification,
+    /// The identification is longer than 255 bytes, or too many lines came before it. RFC 4253 §4.2.
+    IdentificationTooLong,
+    /// A packet length of 0, above the limit, or no multiple of the block. RFC 4253 §6, §6.1.
+    PacketLength,
+    /// Less than 4 bytes of padding, or more padding than packet. RFC 4253 §6.
+    Padding,
+    /// A payload without even a message number. RFC 4253 §6.
+    EmptyPayload,
+    /// A message that does not read as what its number says. RFC 4251 §5.
+    Malformed {
+        /// The message number.
+        number: u8,
+        /// What is wrong with it.
+        what: Malformed,
+    },
+    /// A message that has no place in this phase. RFC 4250 §4.1, RFC 4252 §6, RFC 4253 §7.1.
+    Unexpected {
+        /// The message number.
+        number: u8,
+    },
+    /// Strict key exchange: something stood before the first KEXINIT. OpenSSH PROTOCOL §1.9.
+    StrictKex,
+    /// A share of a wrong length, or one that would make the secret guessable. RFC 8731 §3.
+    KexShare,
+    /// The host key or its signature is not right. RFC 4253 §8.
+    HostKeySignature,
+    /// A service that does not exist or was not asked for. RFC 4253 §10.
+    Service,
+    /// User or service changed between attempts. RFC 4252 §5 allows it; we do not, as OpenSSH does not.
+    UserChanged,
+    /// An answer that nobody asked for. RFC 4252 §5, RFC 4254 §4.
+    Unsolicited,
+    /// A message for a channel that is not there. RFC 4254 §5.
+    NoSuchChannel,
+    /// A message for a channel after its CLOSE, or data after its EOF. RFC 4254 §5.3.
+    ChannelClosed,
+    /// More data than the window or the packet limit allows. RFC 4254 §5.2.
+    WindowExceeded,
+    /// A window that would grow past 2^32 - 1. RFC 4254 §5.2.
+    WindowOverflow,
+    /// A channel with a packet limit too small to be used. RFC 4254 §5.1.
+    MaxPacket,
+    /// More unanswered requests than a patient client has.
+    TooManyRequests,
+    /// A new session after the client had promised that there would be none. OpenSSH PROTOCOL §2.2.
+    NoMoreSessions,
+}
+
+impl Violation {
+    /// The rule that was broken, in a few words, for the log.
+    fn describe(&self) -> &'static str {
+        match self {
+            Violation::Identification => "no SSH 2.0 identification (RFC 4253 §4.2)",
+            Violation::IdentificationTooLong => "the identification is too long (RFC 4253 §4.2)",
+            Violation::PacketLength => "a packet length is out of bounds (RFC 4253 §6)",
+            Violation::Padding => "the padding does not fit its packet (RFC 4253 §6)",
+            Violation::EmptyPayload => "a packet has no payload (RFC 4253 §6)",
+            Violation::Malformed { .. } => "a message is malformed (RFC 4251 §5)",
+            Violation::Unexpected { .. } => "a message has no place in this phase",
+            Violation::StrictKex => "a packet stood before the first KEXINIT of a strict key exchange",
+            Violation::KexShare => "a key share is not acceptable (RFC 8731 §3)",
+            Violation::HostKeySignature => "the host key's signature is not right (RFC 4253 §8)",
+            Violation::Service => "the service is not available (RFC 4253 §10)",
+            Violation::UserChanged => "the user or the service changed between attempts",
+            Violation::Unsolicited => "an answer came that nobody had asked for",
+            Violation::NoSuchChannel => "there is no such channel (RFC 4254 §5)",
+            Violation::ChannelClosed => "the channel was closed before (RFC 4254 §5.3)",
+            Violation::WindowExceeded => "data exceeds the window (RFC 4254 §5.2)",
+            Violation::WindowOverflow => "a window would exceed 2^32 - 1 (RFC 4254 §5.2)",
+            Violation::MaxPacket => "the packet limit of a channel is too small (RFC 4254 §5.1)",
+            Violation::TooManyRequests => "too many requests are unanswered",
+            Violation::NoMoreSessions => "a session was asked for after no-more-sessions",
+        }
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Violation::Malformed { number, what } => write!(f, "message {number} is malformed: {what}"),
+            Violation::Unexpected { number } => write!(f, "message {number} has no place in this phase"),
+            other => f.write_str(other.describe()),
+        }
+    }
+}
+
+/// The part of the connection's start that took too long.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stage {
+    /// The identification line.
+    Identification,
+    /// A key exchange, the first or a later one.
+    Kex,
+    /// Authentication.
+    Auth,
+    /// The peer answered no keepalive.
+    Keepalive,
+}
+
+/// Why a connection is over, by who is at fault.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Error {
+    /// The peer broke the rules.
+    Peer(Violation),
+    /// We have no algorithm of this kind in common. RFC 4253 §7.1.
+    Incompatible {
+        /// Which of the lists.
+        kind: &'static str,
+        /// What we offered.
+        ours: String,
+        /// What the peer offered.
+        theirs: String,
+    },
+    /// A packet is not what its sender had sealed. RFC 4253 §6.4.
+    Integrity,
+    /// The peer said goodbye. RFC 4253 §11.1.
+    Disconnected {
+        /// As it came: see [`Reason`].
+        reason: u32,
+        /// The peer's own words, in any bytes: escape them before they are shown.
+        description: Vec<u8>,
+    },
+    /// The client's user refused the server's host key.
+    HostKeyRefused,
+    /// Too many attempts to enter. RFC 4252 §4.
+    TooManyAttempts,
+    /// A stage took longer than it may.
+    TimedOut(Stage),
+    /// We ended it ourselves.
+    Closed(Reason),
+    /// Keys that may protect no more packets, or a system without randomness: nothing that a peer can do.
+    Exhausted,
+}
+
+impl Error {
+    /// The reason that a DISCONNECT must carry, or none where nothing is to be sent.
+    pub fn reason(&self) -> Option<Reason> {
+        match self {
+            Error::Peer(Violation::Identification | Violation::IdentificationTooLong) => None,
+            Error::Peer(Violation::KexShare | Violation::HostKeySignature) => Some(Reason::KeyExchangeFailed),
+            Error::Peer(Violation::Service) => Some(Reason::ServiceNotAvailable),
+            Error::Peer(_) | Error::TooManyAttempts => Some(Reason::ProtocolError),
+            Error::Incompatible { .. } => Some(Reason::KeyExchangeFailed),
+            Error::Integrity => Some(Reason::MacError),
+            Error::Disconnected { .. } | Error::TimedOut(Stage::Identification) => None,
+            Error::HostKeyRefused => Some(Reason::HostKeyNotVerifiable),
+            Error::TimedOut(Stage::Keepalive) => Some(Reason::ConnectionLost),
+            Error::TimedOut(Stage::Kex | Stage::Auth) | Error::Exhausted => Some(Reason::ByApplication),
+            Error::Closed(reason) => Some(*reason),
+        }
+    }
+
+    /// The text that a DISCONNECT carries: generic, so that it tells an attacker nothing.
+    pub fn farewell(&self) -> &'static str {
+        match self {
+            Error::Peer(Violation::Service) => "service not available",
+            Error::Peer(_) => "protocol error",
+            Error::Incompatible { .. } => "no common algorithm",
+            Error::Integrity => "packet corrupt",
+            Error::TooManyAttempts => "too many authentication failures",
+            Error::TimedOut(_) => "timeout",
+            Error::HostKeyRefused => "host key not verifiable",
+            Error::Closed(Reason::TooManyConnections) => "too many connections",
+            Error::Disconnected { .. } | Error::Closed(_) | Error::Exhausted => "goodbye",
+        }
+    }
+}
+
+impl From<Violation> for Error {
+    fn from(violation: Violation) -> Error {
+        Error::Peer(violation)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Peer(violation) => violation.fmt(f),
+            Error::Incompatible { kind, ours, theirs } => {
+                write!(f, "no common {kind}: ours are {ours}, the peer's are {}", theirs.escape_default())
+            }
+            Error::Integrity => f.write_str("a packet failed its integrity check"),
+            Error::Disconnected { reason, description } => {
+                write!(f, "the peer disconnected, reason {reason}: {}", description.escape_ascii())
+            }
+            Error::HostKeyRefused => f.write_str("the host key was refused"),
+            Error::TooManyAttempts => f.write_str("too many attempts to authenticate"),
+            Error::TimedOut(Stage::Identification) => f.write_str("no identification came in time"),
+            Error::TimedOut(Stage::Kex) => f.write_str("the key exchange took too long"),
+            Error::TimedOut(Stage::Auth) => f.write_str("authentication took too long"),
+            Error::TimedOut(Stage::Keepalive) => f.write_str("the peer no longer answers"),
+            Error::Closed(reason) => write!(f, "closed by us: {reason:?}"),
+            Error::Exhausted => f.write_str("the keys or the random source are exhausted"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}

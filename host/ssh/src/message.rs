@@ -1,0 +1,104 @@
+//! RFC 4250 §4.1: the number of a message picks its layer; the layer's one table picks the message.
+//!
+//! A message is declared once, in the table of its layer, beside the RFC; decoding and encoding fall out of the declaration.
+
+pub mod auth;
+pub mod kex;
+pub mod mux;
+pub mod request;
+pub mod transport;
+
+use crate::wire::Malformed;
+
+/// Who takes messages of a number, by the ranges of RFC 4250 §4.1.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Layer {
+    /// 1 to 19: the transport itself, RFC 4253 §11, §12.
+    Transport,
+    /// 20 to 49: key exchange, RFC 4253 §7, §8.
+    Kex,
+    /// 50 to 79: authentication, RFC 4252.
+    Auth,
+    /// 80 to 127: the connection protocol, RFC 4254.
+    Mux,
+    /// 0 and from 128: nobody that we know.
+    Nobody,
+}
+
+impl Layer {
+    /// The layer that `number` belongs to.
+    pub fn of(number: u8) -> Layer {
+        match number {
+            1..=19 => Layer::Transport,
+            20..=49 => Layer::Kex,
+            50..=79 => Layer::Auth,
+            80..=127 => Layer::Mux,
+            0 | 128..=255 => Layer::Nobody,
+        }
+    }
+}
+
+/// A message that can be written: its number and then its fields.
+pub trait Encode {
+    /// Appends the payload to `to`.
+    fn encode(&self, to: &mut Vec<u8>);
+}
+
+/// Takes the message number off the front of a payload.
+fn split_number(payload: &[u8]) -> Result<(u8, &[u8]), Malformed> {
+    payload.split_first().map(|(number, body)| (*number, body)).ok_or(Malformed::Truncated)
+}
+
+/// Declares the messages of a layer: number, name, fields in the order of the wire.
+macro_rules! messages {
+    (
+        $(#[$about:meta])*
+        pub enum $layer:ident<'a> {
+            $( $(#[$doc:meta])* $number:literal $name:ident { $( $field:ident : $type:ty ),* $(,)? } )+
+        }
+    ) => {
+        $(#[$about])*
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        #[expect(missing_docs, reason = "fields bear the RFC's own names")]
+        pub enum $layer<'a> {
+            $( $(#[$doc])* $name { $( $field: $type ),* }, )+
+        }
+
+        impl<'a> $layer<'a> {
+            /// Each number of this layer with the name of its message.
+            pub const NUMBERS: &'static [(u8, &'static str)] = &[ $( ($number, stringify!($name)) ),+ ];
+
+            /// Reads a whole payload. Nothing may be missing and nothing left over.
+            pub fn decode(payload: &'a [u8]) -> Result<Self, crate::wire::Malformed> {
+                let (number, body) = crate::message::split_number(payload)?;
+                let mut reader = crate::wire::Reader::new(body);
+                let message = match number {
+                    $( $number => $layer::$name { $( $field: crate::wire::Wire::read(&mut reader)? ),* }, )+
+                    _ => return Err(crate::wire::Malformed::Unknown),
+                };
+                reader.finish()?;
+                Ok(message)
+            }
+        }
+
+        impl crate::message::Encode for $layer<'_> {
+            fn encode(&self, to: &mut Vec<u8>) {
+                match self {
+                    $( $layer::$name { $( $field ),* } => {
+                        to.push($number);
+                        $( crate::wire::Wire::write($field, to); )*
+                    } )+
+                }
+            }
+        }
+    };
+}
+pub(crate) use messages;
+
+/// Where a layer puts the messages that it sends. The transport is one; tests have others.
+pub trait Output {
+    /// How many bytes of payload may be put now. 0 while a key exchange holds everything back or the output is full.
+    fn room(&self) -> usize;
+    /// Puts one message. Small ones may be put whenever there is any room at all.
+    fn put(&mut self, message: &dyn Encode);
+}

@@ -1,0 +1,93 @@
+//! RFC 4252: messages 50 to 79.
+
+use crate::message::messages;
+use crate::wire::{Malformed, NameList, Reader, Rest, Wire};
+
+messages! {
+    /// Authentication, RFC 4252 §5 to §8.
+    pub enum AuthMessage<'a> {
+        /// One attempt; `method` says how, `body` is read by [`Method::decode`]. RFC 4252 §5.
+        50 UserauthRequest { user: &'a [u8], service: &'a [u8], method: &'a [u8], body: Rest<'a> }
+        /// Not so; these methods may go on. RFC 4252 §5.1.
+        51 UserauthFailure { methods: NameList<'a>, partial_success: bool }
+        /// Entered. RFC 4252 §5.1.
+        52 UserauthSuccess { }
+        /// Text to show before login. RFC 4252 §5.4.
+        53 UserauthBanner { text: &'a [u8], language: &'a [u8] }
+        /// This key would do: sign with it. RFC 4252 §7.
+        60 UserauthPkOk { algorithm: &'a [u8], key: &'a [u8] }
+    }
+}
+
+/// What the body of a request says, by its method.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Method<'a> {
+    /// `none`, RFC 4252 §5.2.
+    None,
+    /// `password`, RFC 4252 §8. `new` is there when the client answers a request to change it.
+    Password {
+        /// As typed.
+        password: &'a [u8],
+        /// The new one, if the client wants to change it.
+        new: Option<&'a [u8]>,
+    },
+    /// `publickey`, RFC 4252 §7.
+    PublicKey {
+        /// The algorithm to sign with.
+        algorithm: &'a [u8],
+        /// The key as a blob, RFC 4253 §6.6.
+        key: &'a [u8],
+        /// Missing when the client only asks whether the key would do.
+        signature: Option<&'a [u8]>,
+    },
+    /// A method that we do not know. Its body is nobody's business.
+    Unknown,
+}
+
+impl<'a> Method<'a> {
+    /// Reads the `body` of a request. A known method must be well formed to the last byte.
+    pub fn decode(method: &[u8], body: &'a [u8]) -> Result<Method<'a>, Malformed> {
+        let mut reader = Reader::new(body);
+        let decoded = match method {
+            b"none" => Method::None,
+            b"password" => {
+                let change = bool::read(&mut reader)?;
+                let password = reader.string()?;
+                Method::Password { password, new: if change { Some(reader.string()?) } else { None } }
+            }
+            b"publickey" => {
+                let signed = bool::read(&mut reader)?;
+                let algorithm = reader.string()?;
+                let key = reader.string()?;
+                Method::PublicKey { algorithm, key, signature: if signed { Some(reader.string()?) } else { None } }
+            }
+            _ => return Ok(Method::Unknown),
+        };
+        reader.finish()?;
+        Ok(decoded)
+    }
+
+    /// The method's name and body as they stand in a request.
+    pub fn encode(&self, body: &mut Vec<u8>) -> &'static [u8] {
+        match self {
+            Method::None | Method::Unknown => b"none",
+            Method::Password { password, new } => {
+                new.is_some().write(body);
+                password.write(body);
+                if let Some(new) = new {
+                    new.write(body);
+                }
+                b"password"
+            }
+            Method::PublicKey { algorithm, key, signature } => {
+                signature.is_some().write(body);
+                algorithm.write(body);
+                key.write(body);
+                if let Some(signature) = signature {
+                    signature.write(body);
+                }
+                b"publickey"
+            }
+        }
+    }
+}

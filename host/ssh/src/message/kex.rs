@@ -1,0 +1,32 @@
+//! RFC 4253 §7, RFC 5656 §7.1: messages 20 to 49.
+
+use crate::message::messages;
+use crate::wire::NameList;
+
+messages! {
+    /// Key exchange, RFC 4253 §7 and RFC 5656 §4.
+    pub enum KexMessage<'a> {
+        /// What a side can do, best first. RFC 4253 §7.1.
+        20 KexInit {
+            cookie: [u8; 16],
+            kex: NameList<'a>,
+            host_key: NameList<'a>,
+            cipher_to_server: NameList<'a>,
+            cipher_to_client: NameList<'a>,
+            mac_to_server: NameList<'a>,
+            mac_to_client: NameList<'a>,
+            compression_to_server: NameList<'a>,
+            compression_to_client: NameList<'a>,
+            languages_to_server: NameList<'a>,
+            languages_to_client: NameList<'a>,
+            first_packet_follows: bool,
+            reserved: u32,
+        }
+        /// Everything after this is under the new keys. RFC 4253 §7.3.
+        21 NewKeys { }
+        /// The client's share. RFC 5656 §4, RFC 8731 §3.
+        30 EcdhInit { share: &'a [u8] }
+        /// The server's host key, its share, and the proof that both are its own. RFC 5656 §4.
+        31 EcdhReply { host_key: &'a [u8], share: &'a [u8], signature: &'a [u8] }
+    }
+}

@@ -1,0 +1,72 @@
+//! RFC 4254: messages 80 to 127.
+
+use crate::message::messages;
+use crate::wire::{Malformed, Reader, Rest, Wire};
+
+/// Our number for a channel. Never mixed up with the peer's.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct ChannelId(pub u32);
+
+/// The peer's number for a channel.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct PeerChannelId(pub u32);
+
+/// The addressee of a message: a number of the side that receives it. What we read is a [`ChannelId`] and what we write a [`PeerChannelId`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Recipient(pub u32);
+
+impl<'a> Wire<'a> for Recipient {
+    fn read(from: &mut Reader<'a>) -> Result<Self, Malformed> {
+        from.uint32().map(Recipient)
+    }
+    fn write(&self, to: &mut Vec<u8>) {
+        self.0.write(to);
+    }
+}
+
+impl Recipient {
+    /// The channel that a message from the peer is for.
+    pub fn ours(self) -> ChannelId {
+        ChannelId(self.0)
+    }
+}
+
+impl From<PeerChannelId> for Recipient {
+    fn from(id: PeerChannelId) -> Recipient {
+        Recipient(id.0)
+    }
+}
+
+messages! {
+    /// The connection protocol, RFC 4254.
+    pub enum MuxMessage<'a> {
+        /// A request that concerns no channel; `body` depends on `kind`. RFC 4254 §4.
+        80 GlobalRequest { kind: &'a [u8], want_reply: bool, body: Rest<'a> }
+        /// Yes to the oldest unanswered global request. RFC 4254 §4.
+        81 RequestSuccess { body: Rest<'a> }
+        /// No to the oldest unanswered global request. RFC 4254 §4.
+        82 RequestFailure { }
+        /// A new channel is asked for; `sender` is the number that the sender gave it. RFC 4254 §5.1.
+        90 ChannelOpen { kind: &'a [u8], sender: u32, window: u32, max_packet: u32, body: Rest<'a> }
+        /// It is open. RFC 4254 §5.1.
+        91 ChannelOpenConfirmation { recipient: Recipient, sender: u32, window: u32, max_packet: u32, body: Rest<'a> }
+        /// It is not. RFC 4254 §5.1.
+        92 ChannelOpenFailure { recipient: Recipient, reason: u32, description: &'a [u8], language: &'a [u8] }
+        /// Grants the peer more room to send. RFC 4254 §5.2.
+        93 ChannelWindowAdjust { recipient: Recipient, bytes: u32 }
+        /// Bytes for the program at the other end. RFC 4254 §5.2.
+        94 ChannelData { recipient: Recipient, data: &'a [u8] }
+        /// Bytes on a numbered side stream; 1 is stderr. RFC 4254 §5.2.
+        95 ChannelExtendedData { recipient: Recipient, kind: u32, data: &'a [u8] }
+        /// The sender has no more data. RFC 4254 §5.3.
+        96 ChannelEof { recipient: Recipient }
+        /// The sender is done with the channel. RFC 4254 §5.3.
+        97 ChannelClose { recipient: Recipient }
+        /// A terminal, a program, a signal: `kind` says which, `body` is read by [`Request::decode`](super::request::Request::decode). RFC 4254 §5.4.
+        98 ChannelRequest { recipient: Recipient, kind: &'a [u8], want_reply: bool, body: Rest<'a> }
+        /// Yes to the oldest unanswered request of this channel. RFC 4254 §5.4.
+        99 ChannelSuccess { recipient: Recipient }
+        /// No to the oldest unanswered request of this channel. RFC 4254 §5.4.
+        100 ChannelFailure { recipient: Recipient }
+    }
+}

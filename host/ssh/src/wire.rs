@@ -1,0 +1,258 @@
+//! RFC 4251 §5: how the protocol writes its data types.
+//!
+//! A [`Reader`] walks over bytes that a stranger sent; every count is compared with the bytes that are left before anything
+//! is done with it. A type that implements [`Wire`] knows how to read and how to write itself. No message is known here.
+
+use std::fmt;
+
+/// Why bytes could not be read as what they should be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Malformed {
+    /// The bytes end before the value does.
+    Truncated,
+    /// Bytes are left after the last field.
+    Trailing,
+    /// A name-list with an empty or overlong name, a character outside printable ASCII, or too many names (RFC 4251 §5, §6).
+    NameList,
+    /// A message number or a kind that does not belong here.
+    Unknown,
+    /// A string where the RFC wants UTF-8 or ASCII text holds something else.
+    Text,
+    /// Encoded terminal modes that break off or are too many (RFC 4254 §8).
+    Modes,
+}
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Malformed::Truncated => "a field reaches past the end of the message",
+            Malformed::Trailing => "bytes are left after the last field",
+            Malformed::NameList => "a name-list is not well formed",
+            Malformed::Unknown => "the message is not known at this place",
+            Malformed::Text => "a text field is not text",
+            Malformed::Modes => "the terminal modes are not well formed",
+        })
+    }
+}
+
+impl std::error::Error for Malformed {}
+
+/// Walks over the bytes of one message.
+#[derive(Clone, Debug)]
+pub struct Reader<'a> {
+    /// What has not been read yet.
+    rest: &'a [u8],
+}
+
+impl<'a> Reader<'a> {
+    /// Starts at the first of `bytes`.
+    pub fn new(bytes: &'a [u8]) -> Reader<'a> {
+        Reader { rest: bytes }
+    }
+
+    /// The next `count` bytes as they are.
+    pub fn bytes(&mut self, count: usize) -> Result<&'a [u8], Malformed> {
+        let (taken, rest) = self.rest.split_at_checked(count).ok_or(Malformed::Truncated)?;
+        self.rest = rest;
+        Ok(taken)
+    }
+
+    /// The next `N` bytes as an array.
+    pub fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
+        let (taken, rest) = self.rest.split_first_chunk::<N>().ok_or(Malformed::Truncated)?;
+        self.rest = rest;
+        Ok(*taken)
+    }
+
+    /// `uint32`, RFC 4251 §5.
+    pub fn uint32(&mut self) -> Result<u32, Malformed> {
+        self.array().map(u32::from_be_bytes)
+    }
+
+    /// `string`, RFC 4251 §5: a length and so many bytes.
+    pub fn string(&mut self) -> Result<&'a [u8], Malformed> {
+        let length = self.uint32()?;
+        self.bytes(usize::try_from(length).map_err(|_| Malformed::Truncated)?)
+    }
+
+    /// Whatever is left.
+    pub fn rest(&mut self) -> &'a [u8] {
+        std::mem::take(&mut self.rest)
+    }
+
+    /// Whether nothing is left.
+    pub fn is_empty(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    /// Ends the reading. Bytes that are left are an error: two programs that disagree about them disagree about the message.
+    pub fn finish(self) -> Result<(), Malformed> {
+        if self.rest.is_empty() { Ok(()) } else { Err(Malformed::Trailing) }
+    }
+}
+
+/// A value that can stand in a message.
+pub trait Wire<'a>: Sized {
+    /// Takes the value from the front of `from`.
+    fn read(from: &mut Reader<'a>) -> Result<Self, Malformed>;
+    /// Appends the value to `to`.
+    fn write(&self, to: &mut Vec<u8>);
+}
+
+impl<'a> Wire<'a> for u8 {
+    fn read(from: &mut Reader<'a>) -> Result<Self, Malformed> {
+        from.array::<1>().map(|[byte]| byte)
+    }
+    fn write(&self, to: &mut Vec<u8>) {
+        to.push(*self);
+    }
+}
+
+/// `boolean`, RFC 4251 §5: any value but zero is true.
+impl<'a> Wire<'a> for bool {
+    fn read(from: &mut Reader<'a>) -> Result<Self, Malformed> {
+        u8::read(from).map(|byte| byte != 0)
+    }
+    fn write(&self, to: &mut Vec<u8>) {
+        to.push(u8::from(*self));
+    }
+}
+
+impl<'a> Wire<'a> for u32 {
+    fn read(from: &mut Reader<'a>) -> Result<Self, Malformed> {
+        from.uint32()
+    }
+    fn write(&self, to: &mut Vec<u8>) {
+        to.extend_from_slice(&self.to_be_bytes());
+    }
+}
+
+impl<'a> Wire<'a> for [u8; 16] {
+    fn read(from: &mut Reader<'a>) -> Result<Self, Malformed> {
+        from.array()
+    }
+    fn write(&self, to: &mut Vec<u8>) {
+        to.extend_from_slice(self);
+    }
+}
+
+/// `string`, RFC 4251 §5.
+impl<'a> Wire<'a> for &'a [u8] {
+    fn read(from: &mut Reader<'a>) -> Result<Self, Malformed> {
+        from.string()
+    }
+    fn write(&self, to: &mut Vec<u8>) {
+        let length = u32::try_from(self.len()).expect("no message of ours comes near 4 GiB");
+        length.write(to);
+        to.extend_from_slice(self);
+    }
+}
+
+/// The end of a message whose shape depends on what came before: no length of its own.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Rest<'a>(pub &'a [u8]);
+
+impl<'a> Wire<'a> for Rest<'a> {
+    fn read(from: &mut Reader<'a>) -> Result<Self, Malformed> {
+        Ok(Rest(from.rest()))
+    }
+    fn write(&self, to: &mut Vec<u8>) {
+        to.extend_from_slice(self.0);
+    }
+}
+
+/// `name-list`, RFC 4251 §5: names with commas between them. One that was read is well formed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NameList<'a>(&'a str);
+
+impl<'a> NameList<'a> {
+    /// Longest name (RFC 4251 §6).
+    const NAME: usize = 64;
+    /// Most names in a list. Ours: real lists hold a few dozen.
+    const NAMES: usize = 256;
+    /// Longest list in bytes. Ours.
+    const BYTES: usize = 8192;
+
+    /// A list of our own making, already joined with commas.
+    pub fn new(joined: &'a str) -> NameList<'a> {
+        NameList(joined)
+    }
+
+    /// The names in their order.
+    pub fn iter(self) -> impl Iterator<Item = &'a str> {
+        self.0.split(',').filter(|name| !name.is_empty())
+    }
+
+    /// The first name: what its sender prefers.
+    pub fn first(self) -> Option<&'a str> {
+        self.iter().next()
+    }
+
+    /// Whether `name` is in the list.
+    pub fn contains(self, name: &str) -> bool {
+        self.iter().any(|other| other == name)
+    }
+
+    /// The list as it is written.
+    pub fn as_str(self) -> &'a str {
+        self.0
+    }
+}
+
+impl<'a> Wire<'a> for NameList<'a> {
+    fn read(from: &mut Reader<'a>) -> Result<Self, Malformed> {
+        let bytes = from.string()?;
+        if bytes.is_empty() {
+            return Ok(NameList(""));
+        }
+        // Names are printable US-ASCII; empty names are refused wherever they stand, a trailing comma included.
+        let well_formed = bytes.len() <= Self::BYTES
+            && bytes.iter().all(u8::is_ascii_graphic)
+            && bytes.split(|byte| *byte == b',').all(|name| (1..=Self::NAME).contains(&name.len()))
+            && bytes.split(|byte| *byte == b',').count() <= Self::NAMES;
+        let text = std::str::from_utf8(bytes).map_err(|_| Malformed::NameList)?;
+        if well_formed { Ok(NameList(text)) } else { Err(Malformed::NameList) }
+    }
+    fn write(&self, to: &mut Vec<u8>) {
+        self.0.as_bytes().write(to);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn list(bytes: &[u8]) -> Result<Vec<String>, Malformed> {
+        let mut wire = Vec::new();
+        bytes.write(&mut wire);
+        NameList::read(&mut Reader::new(&wire)).map(|list| list.iter().map(str::to_owned).collect())
+    }
+
+    #[test]
+    fn a_length_past_the_end_is_refused_before_anything_is_allocated() {
+        for length in [1u32, 5, 0x1000_0000, u32::MAX] {
+            let mut bytes = length.to_be_bytes().to_vec();
+            bytes.truncate(4);
+            assert_eq!(Reader::new(&bytes).string(), Err(Malformed::Truncated));
+        }
+    }
+
+    #[test]
+    fn name_lists_follow_the_rfc() {
+        assert_eq!(list(b""), Ok(vec![]));
+        assert_eq!(list(b"none"), Ok(vec!["none".into()]));
+        assert_eq!(list(b"zlib,none"), Ok(vec!["zlib".into(), "none".into()]));
+        for wrong in [&b",a"[..], b"a,", b"a,,b", b",", b"a b", b"\xffa", b"a\0", &[b'a'; 65], &[b','; 30_000]] {
+            assert_eq!(list(wrong), Err(Malformed::NameList), "{}", wrong.escape_ascii());
+        }
+        let many = vec!["x"; 257].join(",");
+        assert_eq!(list(many.as_bytes()), Err(Malformed::NameList));
+    }
+
+    #[test]
+    fn what_is_left_over_is_an_error() {
+        let mut reader = Reader::new(b"\x00\x00\x00\x01ab");
+        assert_eq!(reader.string(), Ok(&b"a"[..]));
+        assert_eq!(reader.finish(), Err(Malformed::Trailing));
+    }
+}
