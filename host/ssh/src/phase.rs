@@ -1,0 +1,80 @@
+//! The one table that is asked before any handler: which message may come in which phase.
+//!
+//! The holes of libssh 2018, paramiko 2018, AsyncSSH 2023, wolfSSH 2024 and Erlang 2025 were all one bug, a handler that could be
+//! reached in the wrong phase. Here the question is answered in one place for all 256 numbers, and `tests/phases.txt` is the
+//! table as it stands.
+
+use crate::algorithm::Role;
+
+/// How far a connection has come, as far as it decides what the peer may send.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Phase {
+    /// The first key exchange, before it is known to be strict or with a peer that is not.
+    FirstKex,
+    /// The first key exchange after the KEXINIT of a peer that promised to be strict: nothing optional. OpenSSH PROTOCOL §1.9.
+    StrictKex,
+    /// Keys are in place, no service was asked for yet. RFC 4253 §10.
+    Service,
+    /// Authentication. RFC 4252.
+    Auth,
+    /// Channels. RFC 4254.
+    Open,
+    /// A later key exchange, from the peer's KEXINIT to its NEWKEYS. RFC 4253 §7.1, §9.
+    Rekey,
+}
+
+impl Phase {
+    /// All phases, in the order in which a connection meets them.
+    pub const ALL: [Phase; 6] =
+        [Phase::FirstKex, Phase::StrictKex, Phase::Service, Phase::Auth, Phase::Open, Phase::Rekey];
+}
+
+/// What is done with a message.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Admission {
+    /// Its layer gets it.
+    Handle,
+    /// It is dropped without a word.
+    Ignore,
+    /// It is answered by UNIMPLEMENTED. RFC 4253 §11.4.
+    Unimplemented,
+    /// It ends the connection.
+    Disconnect,
+}
+
+/// What the side `role` does with message `number` from its peer in `phase`.
+pub fn admits(role: Role, phase: Phase, number: u8) -> Admission {
+    match phase {
+        Phase::FirstKex => match number {
+            1 | 20 | 21 | 30..=49 => Admission::Handle,
+            2..=4 => Admission::Ignore,
+            _ => Admission::Disconnect,
+        },
+        Phase::StrictKex => match number {
+            1 | 21 | 30..=49 => Admission::Handle,
+            _ => Admission::Disconnect,
+        },
+        Phase::Rekey => match number {
+            1 | 4 | 21 | 30..=49 => Admission::Handle,
+            2..=3 => Admission::Ignore,
+            _ => Admission::Disconnect,
+        },
+        Phase::Service => match (role, number) {
+            (_, 1 | 4 | 7 | 20) | (Role::Server, 5) | (Role::Client, 6) => Admission::Handle,
+            (_, 2..=3) => Admission::Ignore,
+            _ => Admission::Disconnect,
+        },
+        Phase::Auth => match (role, number) {
+            (_, 1 | 4 | 20) | (Role::Server, 50) | (Role::Client, 7 | 51..=53 | 60) => Admission::Handle,
+            (_, 2..=3) => Admission::Ignore,
+            _ => Admission::Disconnect,
+        },
+        Phase::Open => match (role, number) {
+            (_, 1 | 4 | 20 | 80..=82 | 90..=100) => Admission::Handle,
+            // An attempt after success is no error, RFC 4252 §5.1.
+            (_, 2..=3) | (Role::Server, 50) => Admission::Ignore,
+            (_, 8..=19 | 83..=89 | 101..=255) => Admission::Unimplemented,
+            _ => Admission::Disconnect,
+        },
+    }
+}

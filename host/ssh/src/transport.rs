@@ -1,0 +1,496 @@
+//! RFC 4253: bytes from and to a socket on one side, payloads on the other.
+//!
+//! Owns the two buffers, the keys, the sequence numbers, the key exchange in flight and the session id. Knows neither what a user
+//! nor what a channel is.
+
+mod buffer;
+mod deadline;
+mod kex;
+mod packet;
+mod settings;
+mod version;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+pub use deadline::Patience;
+pub use settings::{Party, RekeyPolicy, Settings};
+
+use crate::algorithm::{Negotiated, Role};
+use crate::crypto::hash::ExchangeHash;
+use crate::crypto::key::PublicKey;
+use crate::crypto::random::Random;
+use crate::error::{Error, Stage, Violation};
+use crate::message::kex::KexMessage;
+use crate::message::transport::TransportMessage;
+use crate::message::{Encode, Output};
+use crate::phase::Phase;
+use crate::wire::{Malformed, Reader, Rest, Wire};
+
+use deadline::Deadlines;
+use kex::{ExpectKexInit, ExpectNewKeys, Hello, Kex, Keying, client, server};
+use packet::{Incoming, Opened, Outgoing};
+use version::{Identification, Scan};
+
+/// The peer's identification line.
+enum Peer {
+    /// Still to come.
+    Unknown(Identification),
+    /// As it came, without its end.
+    Known(Vec<u8>),
+}
+
+/// Whether EXT_INFO may be the next packet. RFC 8308 §2.4.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum ExtInfo {
+    /// Its moment has not come or has passed.
+    Closed,
+    /// The peer's first NEWKEYS was the last packet.
+    Due,
+}
+
+/// A payload that lies in the input, checked and opened.
+#[derive(Clone, Debug)]
+pub(crate) struct Packet(Opened);
+
+impl Packet {
+    /// Its sequence number. RFC 4253 §6.4.
+    pub(crate) fn sequence(&self) -> u32 {
+        self.0.sequence
+    }
+}
+
+/// The transport of one connection.
+pub struct Transport {
+    settings: Arc<Settings>,
+    peer: Peer,
+    incoming: Incoming,
+    outgoing: Outgoing,
+    kex: Kex,
+    /// The first exchange is over: both NEWKEYS have passed.
+    keyed: bool,
+    /// The first exchange hash: the connection's name for ever. RFC 4253 §7.2.
+    session_id: Option<ExchangeHash>,
+    /// What the latest exchange settled.
+    negotiated: Option<Negotiated>,
+    /// Both sides promised strict key exchange in the first one. OpenSSH PROTOCOL §1.9.
+    strict: bool,
+    /// The key of the server, as it was shown first. Only the client keeps it.
+    host_key: Option<PublicKey>,
+    ext_info: ExtInfo,
+    pub(crate) deadlines: Deadlines,
+    /// When the latest exchange was over.
+    rekeyed: Instant,
+}
+
+impl Transport {
+    /// Starts: our identification and our KEXINIT are in the output.
+    pub fn new(settings: Arc<Settings>, random: Box<dyn Random>, now: Instant) -> Transport {
+        let mut transport = Transport {
+            peer: Peer::Unknown(Identification::new(settings.party.role())),
+            incoming: Incoming::new(settings.packet_before_auth),
+            outgoing: Outgoing::new(random),
+            kex: Kex::Quiet,
+            keyed: false,
+            session_id: None,
+            negotiated: None,
+            strict: false,
+            host_key: None,
+            ext_info: ExtInfo::Closed,
+            deadlines: Deadlines::default(),
+            rekeyed: now,
+            settings,
+        };
+        transport.outgoing.raw(transport.settings.identification.as_bytes());
+        transport.outgoing.raw(b"\r\n");
+        transport.deadlines.begin(Stage::Identification, now, transport.settings.patience.identification);
+        transport.start_kex();
+        transport
+    }
+
+    // A: ask.
+
+    /// The side that we are.
+    pub fn role(&self) -> Role {
+        self.settings.party.role()
+    }
+
+    /// The connection's name, once the first exchange is over.
+    pub fn session_id(&self) -> Option<&ExchangeHash> {
+        self.session_id.as_ref()
+    }
+
+    /// What the latest exchange settled.
+    pub fn negotiated(&self) -> Option<&Negotiated> {
+        self.negotiated.as_ref()
+    }
+
+    /// The peer's identification, as it came, once it has.
+    pub fn peer_identification(&self) -> Option<&[u8]> {
+        match &self.peer {
+            Peer::Unknown(_) => None,
+            Peer::Known(line) => Some(line),
+        }
+    }
+
+    /// The server's key that waits to be trusted or not. Client only.
+    pub(crate) fn host_key_offered(&self) -> Option<&PublicKey> {
+        match &self.kex {
+            Kex::AwaitTrust(step) => Some(step.host_key()),
+            _ => None,
+        }
+    }
+
+    /// The hash that waits to be signed by our host key. Server only.
+    pub(crate) fn to_sign(&self) -> Option<&ExchangeHash> {
+        match &self.kex {
+            Kex::AwaitSignature(step) => Some(step.hash()),
+            _ => None,
+        }
+    }
+
+    /// What a key exchange makes of the phase, if one binds the peer.
+    pub(crate) fn kex_phase(&self) -> Option<Phase> {
+        match (self.keyed, self.kex.binds_peer()) {
+            (false, true) if self.strict => Some(Phase::StrictKex),
+            (false, _) => Some(Phase::FirstKex),
+            (true, true) => Some(Phase::Rekey),
+            (true, false) => None,
+        }
+    }
+
+    /// Whether no more packets may be read until a question is answered.
+    pub(crate) fn waits(&self) -> bool {
+        self.kex.waits()
+    }
+
+    /// Whether the input has room for more.
+    pub fn wants_input(&self) -> bool {
+        self.incoming.input.len() < self.settings.packet + (128 << 10)
+    }
+
+    /// Whether a later exchange holds our output back.
+    pub(crate) fn exchanging(&self) -> bool {
+        self.kex.binds_us()
+    }
+
+    /// When `handle_timeout` wants to be called.
+    pub fn deadline(&self) -> Option<Instant> {
+        let due = matches!(self.kex, Kex::Quiet).then_some(self.rekeyed + self.settings.rekey.time);
+        self.deadlines.next().into_iter().chain(due).min()
+    }
+
+    // B: bytes and time in.
+
+    /// Room for the next read.
+    pub fn input(&mut self) -> &mut [u8] {
+        self.incoming.input.space()
+    }
+
+    /// So many bytes were read into it.
+    pub fn filled(&mut self, count: usize) {
+        self.incoming.input.filled(count);
+    }
+
+    /// The next packet, if all of it has come. Reads the identification on the way.
+    pub(crate) fn open_next(&mut self, now: Instant) -> Result<Option<Packet>, Error> {
+        while let Peer::Unknown(identification) = &mut self.peer {
+            match identification.scan(self.incoming.input.bytes())? {
+                Scan::More => return Ok(None),
+                Scan::Skip(line) => self.incoming.input.consume(line),
+                Scan::Found(identification, line) => {
+                    self.incoming.input.consume(line);
+                    self.peer = Peer::Known(identification);
+                    self.deadlines.begin(Stage::Kex, now, self.settings.patience.kex);
+                }
+            }
+        }
+        let opened = self.incoming.open_next()?;
+        if self.incoming.wrapped() {
+            return Err(Error::Exhausted);
+        }
+        Ok(opened.map(Packet))
+    }
+
+    /// The payload of a packet that was just opened.
+    pub(crate) fn payload(&self, packet: &Packet) -> &[u8] {
+        self.incoming.payload(&packet.0)
+    }
+
+    /// After every packet but the peer's first NEWKEYS: the moment for EXT_INFO is over. RFC 8308 §2.4.
+    pub(crate) fn close_ext_info(&mut self) {
+        self.ext_info = ExtInfo::Closed;
+    }
+
+    /// A message of the transport itself, RFC 4253 §11. What is worth telling is returned.
+    pub(crate) fn handle<'p>(&mut self, payload: &'p [u8]) -> Result<Option<Note<'p>>, Error> {
+        let number = payload.first().copied().unwrap_or_default();
+        let message =
+            TransportMessage::decode(payload).map_err(|what| Error::from(Violation::Malformed { number, what }))?;
+        match message {
+            TransportMessage::Disconnect { reason, description, .. } => {
+                Err(Error::Disconnected { reason, description: description.to_vec() })
+            }
+            TransportMessage::Debug { always_display, text, .. } => Ok(Some(Note::Debug { text, always_display })),
+            TransportMessage::ExtInfo { count, extensions } => self.ext_info(count, extensions).map(|()| None),
+            TransportMessage::Ignore { .. } | TransportMessage::Unimplemented { .. } => Ok(None),
+            TransportMessage::ServiceRequest { .. } | TransportMessage::ServiceAccept { .. } => {
+                Err(Violation::Unexpected { number }.into())
+            }
+        }
+    }
+
+    /// RFC 8308 §2.3. Nothing that a peer can announce changes what we do, but it has to be well formed and in its place.
+    fn ext_info(&self, count: u32, extensions: Rest<'_>) -> Result<(), Error> {
+        let mut reader = Reader::new(extensions.0);
+        let mut read = || -> Result<(), Malformed> {
+            // Every extension takes at least its two lengths, so a count beyond the bytes that are left ends at once. K11.
+            for _ in 0..count {
+                reader.string()?;
+                reader.string()?;
+            }
+            if reader.is_empty() { Ok(()) } else { Err(Malformed::Trailing) }
+        };
+        read().map_err(|what| Violation::Malformed { number: 7, what })?;
+        if self.role() == Role::Server && self.ext_info == ExtInfo::Closed {
+            return Err(Violation::Unexpected { number: 7 }.into());
+        }
+        Ok(())
+    }
+
+    /// A message of a key exchange.
+    pub(crate) fn handle_kex(&mut self, packet: &Packet, now: Instant) -> Result<(), Error> {
+        // Exchanges are rare and their messages small: a copy keeps the steps free of the buffer.
+        let payload = self.payload(packet).to_vec();
+        match std::mem::replace(&mut self.kex, Kex::Quiet) {
+            Kex::Quiet => {
+                self.start_kex();
+                self.deadlines.begin_rekey(now, self.settings.patience.rekey);
+                self.handle_kex(packet, now)
+            }
+            Kex::ExpectKexInit(step) => self.settle_kex(step, &payload, packet.sequence()),
+            Kex::ExpectEcdhInit(step) => {
+                let Party::Server { host_key } = &self.settings.party else {
+                    return Err(kex::unexpected(&payload));
+                };
+                self.kex = match step.handle(&payload, host_key)? {
+                    server::Stepped::Dropped(step) => Kex::ExpectEcdhInit(Box::new(step)),
+                    server::Stepped::Hashed(step) => Kex::AwaitSignature(Box::new(step)),
+                };
+                Ok(())
+            }
+            Kex::ExpectEcdhReply(step) => {
+                let step = step.handle(&payload)?;
+                // The user has decided about this key before; another one in mid-connection is an attack.
+                let known = self.host_key.as_ref().map(|known| known == step.host_key());
+                self.kex = Kex::AwaitTrust(Box::new(step));
+                match known {
+                    Some(true) => self.trust(true),
+                    Some(false) => Err(Violation::HostKeySignature.into()),
+                    None => Ok(()),
+                }
+            }
+            Kex::ExpectNewKeys(step) => self.finish_kex(*step, &payload, now),
+            Kex::AwaitSignature(_) | Kex::AwaitTrust(_) => Err(kex::unexpected(&payload)),
+        }
+    }
+
+    /// Sends our KEXINIT.
+    fn start_kex(&mut self) {
+        let mut cookie = [0; 16];
+        self.outgoing.random.fill(&mut cookie);
+        let offer = self.settings.preferences.offer(self.role(), !self.keyed);
+        let mut ours = Vec::new();
+        offer.message(cookie).encode(&mut ours);
+        self.outgoing.seal(&Sent(&ours));
+        self.kex = Kex::ExpectKexInit(ExpectKexInit::new(ours));
+    }
+
+    /// The peer's KEXINIT has come.
+    fn settle_kex(&mut self, step: ExpectKexInit, payload: &[u8], sequence: u32) -> Result<(), Error> {
+        let theirs = self.peer_identification().unwrap_or_default();
+        let hello = Hello { role: self.role(), ours: self.settings.identification.as_bytes(), theirs };
+        let settled = step.handle(payload, &hello, &self.settings.preferences)?;
+        if !self.keyed {
+            self.strict = settled.agreed.strict;
+            // What came before it was let pass only because nobody knew yet. OpenSSH PROTOCOL §1.9.
+            if self.strict && sequence != 0 {
+                return Err(Violation::StrictKex.into());
+            }
+        }
+        self.kex = match self.role() {
+            Role::Server => Kex::ExpectEcdhInit(Box::new(server::ExpectEcdhInit::new(settled))),
+            Role::Client => {
+                let step = client::ExpectEcdhReply::new(settled)?;
+                self.outgoing.seal(&step.message());
+                Kex::ExpectEcdhReply(Box::new(step))
+            }
+        };
+        Ok(())
+    }
+
+    /// The peer's NEWKEYS has come. RFC 4253 §7.3.
+    fn finish_kex(&mut self, step: ExpectNewKeys, payload: &[u8], now: Instant) -> Result<(), Error> {
+        let (opener, agreed) = step.handle(payload)?;
+        self.incoming.rekey(opener, self.strict);
+        self.negotiated = Some(agreed);
+        self.rekeyed = now;
+        self.deadlines.end_rekey();
+        if !self.keyed {
+            self.keyed = true;
+            self.ext_info = ExtInfo::Due;
+            self.deadlines.begin(Stage::Auth, now, self.settings.patience.first_attempt);
+        }
+        Ok(())
+    }
+
+    /// The first attempt to authenticate has come: from here on the whole of authentication is timed.
+    pub(crate) fn attempted(&mut self, now: Instant) {
+        self.deadlines.begin(Stage::Auth, now, self.settings.patience.authentication);
+    }
+
+    /// Authentication is over: larger packets, and no more deadline.
+    pub(crate) fn authenticated(&mut self) {
+        self.deadlines.arrived();
+        self.incoming.limit = self.settings.packet;
+    }
+
+    // C: commands.
+
+    /// The signature of our host key over the hash of [`Transport::to_sign`], as a blob (RFC 4253 §6.6). Server only; ignored
+    /// when none is awaited.
+    pub(crate) fn signed(&mut self, signature: &[u8]) -> Result<(), Error> {
+        match (std::mem::replace(&mut self.kex, Kex::Quiet), self.settings.clone()) {
+            (Kex::AwaitSignature(step), settings) => {
+                let Party::Server { host_key } = &settings.party else { return Err(Error::Exhausted) };
+                let (reply, keying) = step.signed(host_key, signature);
+                self.outgoing.seal(&reply);
+                self.new_keys(keying)
+            }
+            (other, _) => {
+                self.kex = other;
+                Ok(())
+            }
+        }
+    }
+
+    /// Whether the key of [`Transport::host_key_offered`] is the right one. Client only; ignored when none is offered.
+    pub(crate) fn trust(&mut self, trusted: bool) -> Result<(), Error> {
+        match std::mem::replace(&mut self.kex, Kex::Quiet) {
+            Kex::AwaitTrust(_) if !trusted => Err(Error::HostKeyRefused),
+            Kex::AwaitTrust(step) => {
+                self.host_key = Some(step.host_key().clone());
+                self.new_keys(step.keying())
+            }
+            other => {
+                self.kex = other;
+                Ok(())
+            }
+        }
+    }
+
+    /// Sends our NEWKEYS and takes the new key for everything after it. RFC 4253 §7.3.
+    fn new_keys(&mut self, keying: &Keying) -> Result<(), Error> {
+        let session_id = self.session_id.get_or_insert_with(|| keying.hash.clone());
+        let (sealer, opener) = keying.keys(self.settings.party.role(), session_id)?;
+        self.outgoing.seal(&KexMessage::NewKeys {});
+        self.outgoing.rekey(sealer, self.strict);
+        if !self.keyed && keying.agreed.ext_info {
+            self.outgoing.seal(&server_sig_algs(&mut Vec::new()));
+        }
+        self.kex = Kex::ExpectNewKeys(Box::new(ExpectNewKeys { opener, agreed: keying.agreed }));
+        Ok(())
+    }
+
+    /// Starts a key exchange if none is under way. RFC 4253 §9.
+    pub(crate) fn rekey(&mut self, now: Instant) {
+        if matches!(self.kex, Kex::Quiet) && self.keyed {
+            self.start_kex();
+            self.deadlines.begin_rekey(now, self.settings.patience.rekey);
+        }
+    }
+
+    /// Whether the keys have been used long enough.
+    pub(crate) fn rekey_due(&self, now: Instant) -> bool {
+        let policy = &self.settings.rekey;
+        let worn = |traffic: packet::Traffic| traffic.bytes >= policy.bytes || traffic.packets >= policy.packets;
+        worn(self.incoming.traffic) || worn(self.outgoing.traffic) || now >= self.rekeyed + policy.time
+    }
+
+    /// The message of this sequence number is not known here. RFC 4253 §11.4.
+    pub(crate) fn unimplemented(&mut self, sequence: u32) {
+        self.outgoing.seal(&TransportMessage::Unimplemented { sequence });
+    }
+
+    /// The last packet: why it is over. RFC 4253 §11.1.
+    pub(crate) fn farewell(&mut self, error: &Error) {
+        if let Some(reason) = error.reason() {
+            let description = error.farewell().as_bytes();
+            self.outgoing.seal(&TransportMessage::Disconnect {
+                reason: reason as u32,
+                description,
+                language: b"",
+            });
+        }
+    }
+
+    // D: bytes out.
+
+    /// What the socket shall have.
+    pub fn output(&self) -> &[u8] {
+        self.outgoing.output()
+    }
+
+    /// The socket has taken so many bytes of it.
+    pub fn sent(&mut self, count: usize) {
+        self.outgoing.sent(count);
+    }
+
+    /// Whether a packet could not be sealed.
+    pub(crate) fn exhausted(&self) -> bool {
+        self.outgoing.exhausted
+    }
+
+    /// Gives the memory of empty buffers back. Says whether nothing more is held.
+    pub fn rest(&mut self) -> bool {
+        let input = self.incoming.input.rest();
+        self.outgoing.rest() && input
+    }
+}
+
+/// Messages of the layers above. Nothing leaves while a key exchange holds it back or the socket is far behind.
+impl Output for Transport {
+    fn room(&self) -> usize {
+        if self.kex.binds_us() || !self.keyed && self.session_id.is_none() {
+            return 0;
+        }
+        self.settings.output_mark.saturating_sub(self.outgoing.len())
+    }
+
+    fn put(&mut self, message: &dyn Encode) {
+        self.outgoing.seal(message);
+    }
+}
+
+/// What a peer said that is worth telling.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Note<'p> {
+    /// RFC 4253 §11.3.
+    Debug { text: &'p [u8], always_display: bool },
+}
+
+/// A payload that is encoded already.
+struct Sent<'p>(&'p [u8]);
+
+impl Encode for Sent<'_> {
+    fn encode(&self, to: &mut Vec<u8>) {
+        to.extend_from_slice(self.0);
+    }
+}
+
+/// Which signatures of users we verify. RFC 8308 §3.1.
+fn server_sig_algs(body: &mut Vec<u8>) -> TransportMessage<'_> {
+    (&b"server-sig-algs"[..]).write(body);
+    (&b"ssh-ed25519"[..]).write(body);
+    TransportMessage::ExtInfo { count: 1, extensions: Rest(body) }
+}

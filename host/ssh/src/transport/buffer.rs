@@ -1,0 +1,72 @@
+//! The buffer that bytes are read into and decrypted in. It grows while there is much to read and gives its memory back.
+
+/// Bytes that have come and were not consumed yet.
+#[derive(Debug, Default)]
+pub(super) struct Input {
+    /// All of it is initialised; what counts lies between `start` and `end`.
+    bytes: Vec<u8>,
+    start: usize,
+    end: usize,
+    /// How much is to be offered for the next read.
+    appetite: usize,
+}
+
+/// What the first read is offered: a keystroke, a request.
+const SMALL: usize = 4 << 10;
+/// The most that is offered for one read.
+const LARGE: usize = 128 << 10;
+
+impl Input {
+    /// Room for the next read. What lies in it has no meaning.
+    pub(super) fn space(&mut self) -> &mut [u8] {
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+        }
+        let appetite = self.appetite.max(SMALL);
+        if self.bytes.len() - self.end < appetite {
+            self.bytes.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end - self.start);
+            if self.bytes.len() - self.end < appetite {
+                self.bytes.resize(self.end + appetite, 0);
+            }
+        }
+        self.bytes.get_mut(self.end..).unwrap_or_default()
+    }
+
+    /// The first `count` bytes of the space hold what was read. A read that fills it makes the next space larger.
+    pub(super) fn filled(&mut self, count: usize) {
+        let space = self.bytes.len() - self.end;
+        debug_assert!(count <= space, "more was read than there was room for");
+        let appetite = self.appetite.max(SMALL);
+        self.appetite = if count >= appetite { (appetite * 2).min(LARGE) } else { appetite };
+        self.end += count.min(space);
+    }
+
+    /// What has come and was not consumed.
+    pub(super) fn bytes(&self) -> &[u8] {
+        self.bytes.get(self.start..self.end).unwrap_or_default()
+    }
+
+    /// The same, to be decrypted in place.
+    pub(super) fn bytes_mut(&mut self) -> &mut [u8] {
+        self.bytes.get_mut(self.start..self.end).unwrap_or_default()
+    }
+
+    /// Drops `count` bytes from the front.
+    pub(super) fn consume(&mut self, count: usize) {
+        self.start = (self.start + count).min(self.end);
+    }
+
+    /// How much waits to be consumed.
+    pub(super) fn len(&self) -> usize {
+        self.end - self.start
+    }
+
+    /// Gives the memory back if nothing is in it. Says whether there is nothing more to give.
+    pub(super) fn rest(&mut self) -> bool {
+        if self.start == self.end {
+            *self = Input::default();
+        }
+        self.bytes.is_empty()
+    }
+}

@@ -1,0 +1,63 @@
+//! The client's steps of a key exchange. RFC 5656 §4, RFC 8731, draft-ietf-sshm-mlkem-hybrid-kex.
+
+use super::{Keying, Settled, complete, decode, unexpected};
+use crate::crypto::agreement::Initiator;
+use crate::crypto::key::PublicKey;
+use crate::error::{Error, Violation};
+use crate::message::kex::KexMessage;
+
+/// Client side, after both KEXINITs: our share is out, the server's is awaited.
+pub(crate) struct ExpectEcdhReply {
+    settled: Settled,
+    initiator: Initiator,
+    share: Vec<u8>,
+}
+
+impl ExpectEcdhReply {
+    /// Makes our share.
+    pub(crate) fn new(settled: Settled) -> Result<ExpectEcdhReply, Error> {
+        let (initiator, share) = settled.agreed.agreement.initiate().map_err(|_| Error::Exhausted)?;
+        Ok(ExpectEcdhReply { settled, initiator, share })
+    }
+
+    /// The message that carries our share.
+    pub(crate) fn message(&self) -> KexMessage<'_> {
+        KexMessage::EcdhInit { share: &self.share }
+    }
+
+    /// RFC 4253 §8: agree, hash, and verify that the server holds the key that it shows. Whether that key is the right one is
+    /// another question.
+    pub(crate) fn handle(self, payload: &[u8]) -> Result<AwaitTrust, Error> {
+        let KexMessage::EcdhReply { host_key, share: theirs, signature } = decode(payload)? else {
+            return Err(unexpected(payload));
+        };
+        let Settled { agreed, transcript } = self.settled;
+        let key = PublicKey::from_blob(host_key).map_err(|_| Violation::HostKeySignature)?;
+        let secret = self.initiator.finish(theirs).map_err(|_| Violation::KexShare)?;
+        let hash = complete(transcript, host_key, &self.share, theirs, &secret);
+        let sound = key.algorithm() == agreed.host_key
+            && key.verify(agreed.host_key.as_bytes(), hash.as_ref(), signature).is_ok();
+        if !sound {
+            return Err(Violation::HostKeySignature.into());
+        }
+        Ok(AwaitTrust { keying: Keying { agreed, secret, hash }, host_key: key })
+    }
+}
+
+/// Client side: the server has proven its key; whether it is the one that we want is being decided.
+pub(crate) struct AwaitTrust {
+    keying: Keying,
+    host_key: PublicKey,
+}
+
+impl AwaitTrust {
+    /// The key that the server has proven to hold.
+    pub(crate) fn host_key(&self) -> &PublicKey {
+        &self.host_key
+    }
+
+    /// What the keys come from.
+    pub(crate) fn keying(&self) -> &Keying {
+        &self.keying
+    }
+}

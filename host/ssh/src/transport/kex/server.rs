@@ -1,0 +1,60 @@
+//! The server's steps of a key exchange. RFC 5656 §4, RFC 8731, draft-ietf-sshm-mlkem-hybrid-kex.
+
+use super::{Keying, Settled, complete, decode, unexpected};
+use crate::crypto::hash::ExchangeHash;
+use crate::crypto::key::PublicKey;
+use crate::error::{Error, Violation};
+use crate::message::kex::KexMessage;
+
+/// Server side, after both KEXINITs: waiting for the client's share.
+pub(crate) struct ExpectEcdhInit {
+    settled: Settled,
+    /// The client's next packet is a guess that missed. RFC 4253 §7.
+    drop_guess: bool,
+}
+
+/// What came of the packet that `ExpectEcdhInit` was given.
+pub(crate) enum Stepped {
+    /// It was a guess that missed; the real one is still to come.
+    Dropped(ExpectEcdhInit),
+    /// The hash is known and waits to be signed.
+    Hashed(AwaitSignature),
+}
+
+impl ExpectEcdhInit {
+    pub(crate) fn new(settled: Settled) -> ExpectEcdhInit {
+        let drop_guess = settled.agreed.drop_guess;
+        ExpectEcdhInit { settled, drop_guess }
+    }
+
+    /// RFC 5656 §4, RFC 4253 §8: agree and hash. The signature is awaited: an in-process key answers at once, a signer process, an
+    /// agent or a hardware key later.
+    pub(crate) fn handle(mut self, payload: &[u8], host_key: &PublicKey) -> Result<Stepped, Error> {
+        if std::mem::take(&mut self.drop_guess) {
+            return Ok(Stepped::Dropped(self));
+        }
+        let KexMessage::EcdhInit { share: theirs } = decode(payload)? else { return Err(unexpected(payload)) };
+        let Settled { agreed, transcript } = self.settled;
+        let (ours, secret) = agreed.agreement.respond(theirs).map_err(|_| Violation::KexShare)?;
+        let hash = complete(transcript, host_key.blob(), theirs, &ours, &secret);
+        Ok(Stepped::Hashed(AwaitSignature { keying: Keying { agreed, secret, hash }, share: ours }))
+    }
+}
+
+/// Server side: the exchange hash waits for the signature of our host key.
+pub(crate) struct AwaitSignature {
+    keying: Keying,
+    share: Vec<u8>,
+}
+
+impl AwaitSignature {
+    /// What is to be signed.
+    pub(crate) fn hash(&self) -> &ExchangeHash {
+        &self.keying.hash
+    }
+
+    /// The answer to the client, and what the keys come from.
+    pub(crate) fn signed<'r>(&'r self, host_key: &'r PublicKey, signature: &'r [u8]) -> (KexMessage<'r>, &'r Keying) {
+        (KexMessage::EcdhReply { host_key: host_key.blob(), share: &self.share, signature }, &self.keying)
+    }
+}

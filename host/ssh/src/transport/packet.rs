@@ -1,0 +1,227 @@
+//! RFC 4253 §6: packets. One side seals payloads into the output, the other opens them in the buffer that they were read into.
+
+use std::ops::Range;
+
+use crate::crypto::cipher::{Opener, Sealer};
+use crate::crypto::random::Random;
+use crate::error::{Error, Violation};
+use crate::message::Encode;
+use crate::transport::buffer::Input;
+
+/// The length field, RFC 4253 §6.
+const LENGTH: usize = 4;
+/// Least padding, RFC 4253 §6.
+const PADDING: usize = 4;
+
+/// A packet that was opened and lies in the input until the next one is asked for.
+#[derive(Clone, Debug)]
+pub(super) struct Opened {
+    /// Where in the input the payload is.
+    pub(super) payload: Range<usize>,
+    /// Its sequence number, RFC 4253 §6.4.
+    pub(super) sequence: u32,
+}
+
+/// The way in.
+pub(super) struct Incoming {
+    pub(super) input: Input,
+    opener: Opener,
+    sequence: u32,
+    /// `packet_length` of the packet that is being read, once its first four bytes are there.
+    length: Option<usize>,
+    /// How much of the input the opened packet takes.
+    opened: usize,
+    /// Largest `packet_length`.
+    pub(super) limit: usize,
+    /// Since the last key exchange.
+    pub(super) traffic: Traffic,
+}
+
+/// What went through one direction under one key.
+#[derive(Clone, Copy, Default, Debug)]
+pub(super) struct Traffic {
+    pub(super) bytes: u64,
+    pub(super) packets: u64,
+}
+
+impl Traffic {
+    fn count(&mut self, bytes: usize) {
+        self.bytes = self.bytes.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
+        self.packets = self.packets.saturating_add(1);
+    }
+}
+
+impl Incoming {
+    pub(super) fn new(limit: usize) -> Incoming {
+        Incoming {
+            input: Input::default(),
+            opener: Opener::clear(),
+            sequence: 0,
+            length: None,
+            opened: 0,
+            limit,
+            traffic: Traffic::default(),
+        }
+    }
+
+    /// The next packet, if all of it is there: checked as a whole before a field of it is looked at.
+    pub(super) fn open_next(&mut self) -> Result<Option<Opened>, Error> {
+        self.input.consume(std::mem::take(&mut self.opened));
+        let Some(length) = self.packet_length()? else { return Ok(None) };
+        let whole = LENGTH + length + self.opener.tag_len();
+        let sequence = self.sequence;
+        let Some(frame) = self.input.bytes_mut().get_mut(..whole) else { return Ok(None) };
+        self.opener.open(sequence, frame).map_err(|_| Error::Integrity)?;
+        let padding = usize::from(frame.get(LENGTH).copied().ok_or(Violation::PacketLength)?);
+        let payload = length.checked_sub(1 + padding).ok_or(Violation::Padding)?;
+        if padding < PADDING {
+            return Err(Violation::Padding.into());
+        }
+        if payload == 0 {
+            return Err(Violation::EmptyPayload.into());
+        }
+        self.length = None;
+        self.opened = whole;
+        self.sequence = self.sequence.wrapping_add(1);
+        self.traffic.count(whole);
+        Ok(Some(Opened { payload: LENGTH + 1..LENGTH + 1 + payload, sequence }))
+    }
+
+    /// The length of the packet at the front, checked against the limit and the block before anything waits for it.
+    fn packet_length(&mut self) -> Result<Option<usize>, Error> {
+        if self.length.is_none() {
+            let Some(first) = self.input.bytes().first_chunk::<LENGTH>() else { return Ok(None) };
+            let length = usize::try_from(self.opener.length(self.sequence, *first)).unwrap_or(usize::MAX);
+            let padded = if self.opener.length_is_padded() { length.saturating_add(LENGTH) } else { length };
+            let sound = (1 + PADDING..=self.limit).contains(&length) && padded % self.opener.block_len() == 0;
+            // Under a key an absurd length is what a forged packet looks like, and is answered like one. P10.
+            if !sound {
+                let forged = self.opener.tag_len() > 0;
+                return Err(if forged { Error::Integrity } else { Violation::PacketLength.into() });
+            }
+            self.length = Some(length);
+        }
+        Ok(self.length)
+    }
+
+    /// The payload of the packet that was opened last.
+    pub(super) fn payload(&self, opened: &Opened) -> &[u8] {
+        self.input.bytes().get(opened.payload.clone()).unwrap_or_default()
+    }
+
+    /// From the next packet on another key holds. Under strict key exchange the numbers start anew.
+    pub(super) fn rekey(&mut self, opener: Opener, reset_sequence: bool) {
+        self.opener = opener;
+        self.traffic = Traffic::default();
+        if reset_sequence {
+            self.sequence = 0;
+        }
+    }
+
+    /// Whether a sequence number has come round under one key, which must never happen.
+    pub(super) fn wrapped(&self) -> bool {
+        self.traffic.packets > u64::from(u32::MAX)
+    }
+}
+
+/// The way out.
+pub(super) struct Outgoing {
+    bytes: Vec<u8>,
+    /// How much of it the socket has taken.
+    sent: usize,
+    sealer: Sealer,
+    sequence: u32,
+    pub(super) random: Box<dyn Random>,
+    pub(super) traffic: Traffic,
+    /// A packet could not be sealed: the key is used up.
+    pub(super) exhausted: bool,
+}
+
+impl Outgoing {
+    pub(super) fn new(random: Box<dyn Random>) -> Outgoing {
+        Outgoing {
+            bytes: Vec::new(),
+            sent: 0,
+            sealer: Sealer::clear(),
+            sequence: 0,
+            random,
+            traffic: Traffic::default(),
+            exhausted: false,
+        }
+    }
+
+    /// Bytes that are no packet: the identification line.
+    pub(super) fn raw(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// Writes a message as a packet straight into the output and seals it there.
+    pub(super) fn seal(&mut self, message: &dyn Encode) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(&[0; LENGTH + 1]);
+        message.encode(&mut self.bytes);
+        let counted = self.bytes.len() - start - if self.sealer.length_is_padded() { 0 } else { LENGTH };
+        let block = self.sealer.block_len();
+        let padding = PADDING + (block - (counted + PADDING) % block) % block;
+        let end = self.bytes.len() + padding;
+        self.bytes.resize(end + self.sealer.tag_len(), 0);
+        let Some((frame, tag)) = self.bytes.get_mut(start..).and_then(|packet| packet.split_at_mut_checked(end - start))
+        else {
+            return;
+        };
+        let length = u32::try_from(frame.len() - LENGTH).expect("a message of ours is far below 4 GiB");
+        let padding_byte = u8::try_from(padding).expect("padding is at most a block and four");
+        if let Some(head) = frame.first_chunk_mut::<{ LENGTH + 1 }>() {
+            let [a, b, c, d] = length.to_be_bytes();
+            *head = [a, b, c, d, padding_byte];
+        }
+        let filler = frame.len() - padding;
+        self.random.fill(frame.get_mut(filler..).unwrap_or_default());
+        self.exhausted |= self.sealer.seal(self.sequence, frame, tag).is_err();
+        self.sequence = self.sequence.wrapping_add(1);
+        self.traffic.count(self.bytes.len() - start);
+        self.exhausted |= self.traffic.packets > u64::from(u32::MAX);
+    }
+
+    /// What the socket shall have.
+    pub(super) fn output(&self) -> &[u8] {
+        // Nothing that was not sealed properly may leave.
+        if self.exhausted { &[] } else { self.bytes.get(self.sent..).unwrap_or_default() }
+    }
+
+    /// The socket has taken so many bytes.
+    pub(super) fn sent(&mut self, count: usize) {
+        self.sent = (self.sent + count).min(self.bytes.len());
+        if self.sent == self.bytes.len() {
+            self.bytes.clear();
+            self.sent = 0;
+        } else if self.sent > self.bytes.len() / 2 {
+            // A slow socket: what is gone must not pile up in front of what is left.
+            self.bytes.copy_within(self.sent.., 0);
+            self.bytes.truncate(self.bytes.len() - self.sent);
+            self.sent = 0;
+        }
+    }
+
+    /// How much waits for the socket.
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len() - self.sent
+    }
+
+    /// From the next packet on another key holds. Under strict key exchange the numbers start anew.
+    pub(super) fn rekey(&mut self, sealer: Sealer, reset_sequence: bool) {
+        self.sealer = sealer;
+        self.traffic = Traffic::default();
+        if reset_sequence {
+            self.sequence = 0;
+        }
+    }
+
+    /// Gives the memory back if nothing is in it. Says whether there is nothing more to give.
+    pub(super) fn rest(&mut self) -> bool {
+        if self.bytes.is_empty() {
+            self.bytes = Vec::new();
+        }
+        self.bytes.capacity() == 0
+    }
+}

@@ -1,0 +1,83 @@
+//! Everything that all transports of a server have in common. Its defaults are those of the figures that a public server needs.
+
+use std::time::Duration;
+
+use crate::algorithm::{Preferences, Role};
+use crate::crypto::key::PublicKey;
+use crate::transport::deadline::Patience;
+
+/// What a transport is, beside being one: the side it takes and what it needs for it.
+#[derive(Clone, Debug)]
+pub enum Party {
+    /// The side that was called. It shows this key and asks for signatures by it.
+    Server {
+        /// The public half: the private one need not be in this process.
+        host_key: PublicKey,
+    },
+    /// The side that calls.
+    Client,
+}
+
+impl Party {
+    /// The side alone.
+    pub fn role(&self) -> Role {
+        match self {
+            Party::Server { .. } => Role::Server,
+            Party::Client => Role::Client,
+        }
+    }
+}
+
+/// When keys are to be changed, whichever comes first. RFC 4253 §9.
+#[derive(Clone, Copy, Debug)]
+pub struct RekeyPolicy {
+    /// Bytes in either direction.
+    pub bytes: u64,
+    /// Packets in either direction; never more than 2^31.
+    pub packets: u64,
+    /// Time since the last change.
+    pub time: Duration,
+}
+
+impl Default for RekeyPolicy {
+    fn default() -> RekeyPolicy {
+        RekeyPolicy { bytes: 1 << 30, packets: 1 << 31, time: Duration::from_secs(3600) }
+    }
+}
+
+/// Everything that all transports of a server have in common.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Our side.
+    pub party: Party,
+    /// The identification line without its end, at most 253 bytes of printable ASCII. RFC 4253 §4.2.
+    pub identification: String,
+    /// What we offer.
+    pub preferences: Preferences,
+    /// When keys are changed.
+    pub rekey: RekeyPolicy,
+    /// How long the stages may take.
+    pub patience: Patience,
+    /// Largest packet before authentication, in bytes of `packet_length`. RFC 4253 §6.1 wants 35,000.
+    pub packet_before_auth: usize,
+    /// Largest packet afterwards.
+    pub packet: usize,
+    /// How much output may wait for the socket before no more data is taken, in bytes.
+    pub output_mark: usize,
+}
+
+impl Settings {
+    /// The defaults for this side.
+    pub fn new(party: Party) -> Settings {
+        Settings {
+            party,
+            identification: concat!("SSH-2.0-Whelk_", env!("CARGO_PKG_VERSION_MAJOR")).to_owned(),
+            preferences: Preferences::default(),
+            rekey: RekeyPolicy::default(),
+            patience: Patience::default(),
+            packet_before_auth: 35_000,
+            packet: 64 << 10,
+            output_mark: 256 << 10,
+        }
+    }
+}
