@@ -1,5 +1,6 @@
 //! The SSH protocol, sans-IO.
 
+pub mod auth;
 pub mod error;
 pub mod message;
 pub mod wire;

@@ -1,0 +1,138 @@
+//! RFC 4252: who wants to enter, and how it is proven.
+//!
+//! This file holds what both roles share: the [`Machine`] that a connection drives, and the bytes that a user's key signs.
+//! [`server::Server`] answers requests, [`client::Client`] makes them. Neither knows the transport: payloads come in, replies
+//! are owed until an [`Output`] has room. Nobody's password or key is judged here; that is the application's part.
+
+pub mod client;
+pub mod server;
+
+use crate::error::{Error, Violation};
+use crate::message::auth::AuthMessage;
+use crate::message::transport::TransportMessage;
+use crate::message::{Encode, Output};
+use crate::wire::{Malformed, Wire};
+
+/// The service that a client asks for first. RFC 4252 §4.
+const USERAUTH: &[u8] = b"ssh-userauth";
+/// The service that it enters by authenticating. RFC 4254 §1.
+const CONNECTION: &[u8] = b"ssh-connection";
+
+/// What a connection asks of either role.
+///
+/// An error from any method ends the connection; a machine that has returned one lets nobody in afterwards.
+pub trait Machine {
+    /// Takes one payload: numbers 5 and 6 (RFC 4253 §10) and 50 to 79 (RFC 4252 §6).
+    ///
+    /// `session_id` is the first exchange hash, which signatures are bound to (RFC 4252 §7). Must not be called while the
+    /// machine [waits](Machine::waits).
+    fn handle<'p>(&mut self, payload: &'p [u8], session_id: &[u8]) -> Result<Step<'p>, Error>;
+
+    /// Puts what is owed, as far as there is room.
+    fn settle(&mut self, out: &mut impl Output);
+
+    /// Whether something is owed that [`settle`](Machine::settle) would put.
+    fn owes(&self) -> bool;
+
+    /// How far the machine has come: which messages have a place now.
+    fn stage(&self) -> Stage;
+
+    /// Whether no further payload may be read now: a question stands, or its answer has not gone out yet.
+    ///
+    /// That keeps the answers in the order of the requests, and whatever a client sent behind its last request (RFC 4252 §5.1
+    /// lets it) is seen after SUCCESS only. A side that waits must be able to settle, so it begins no key exchange of its own
+    /// before the stage is [`Stage::Open`].
+    fn waits(&self) -> bool;
+}
+
+/// How far authentication has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stage {
+    /// The service is not agreed: 5 and 6 only.
+    Service,
+    /// Attempts and their answers: 50 to 79. A server also sees 5 again here, since paramiko asks before each attempt.
+    Auth,
+    /// SUCCESS has been put by the server, or has reached the client: 80 and above.
+    Open,
+}
+
+/// What a payload meant to the application.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Step<'p> {
+    /// Nothing that it must hear.
+    Nothing,
+    /// Server: somebody wants to enter. [`server::Server::attempt`] says who, [`server::Server::decide`] answers.
+    Attempt,
+    /// Client: text to show before login, in any bytes: escape them before they are shown. RFC 4252 §5.4.
+    Banner(&'p [u8]),
+    /// Client: not so; [`client::Client::methods`] may go on. RFC 4252 §5.1.
+    Refused {
+        /// The credential was right, and another one is needed.
+        partial: bool,
+    },
+    /// Client: the key would do. [`client::Client::to_sign`] has the bytes that it must sign.
+    Sign,
+    /// Client: the server lets us in.
+    Entered,
+}
+
+/// The number of a payload's message.
+fn number_of(payload: &[u8]) -> Result<u8, Violation> {
+    payload.first().copied().ok_or(Violation::EmptyPayload)
+}
+
+/// Reads a message of this layer. Malformed ones are told apart from ones that have no place here.
+fn decode(payload: &[u8]) -> Result<AuthMessage<'_>, Violation> {
+    let number = number_of(payload)?;
+    AuthMessage::decode(payload).map_err(|what| violation(number, what))
+}
+
+/// Reads message 5 or 6, the two of the transport's table that start this layer.
+fn decode_service(payload: &[u8]) -> Result<TransportMessage<'_>, Violation> {
+    let number = number_of(payload)?;
+    TransportMessage::decode(payload).map_err(|what| violation(number, what))
+}
+
+fn violation(number: u8, what: Malformed) -> Violation {
+    match what {
+        Malformed::Unknown => Violation::Unexpected { number },
+        Malformed::Truncated | Malformed::Trailing | Malformed::NameList | Malformed::Text | Malformed::Modes => {
+            Violation::Malformed { number, what }
+        }
+    }
+}
+
+/// What a user's key signs: the session id, then the request up to the signature. RFC 4252 §7.
+///
+/// The user is in it, the service, the algorithm and the key itself, so a signature serves for one request of one connection.
+fn signed_data(session_id: &[u8], user: &[u8], algorithm: &[u8], key: &[u8]) -> Vec<u8> {
+    let mut data = Vec::with_capacity(128 + session_id.len() + user.len() + algorithm.len() + key.len());
+    session_id.write(&mut data);
+    let mut body = Vec::with_capacity(16 + algorithm.len() + key.len());
+    true.write(&mut body);
+    algorithm.write(&mut body);
+    key.write(&mut body);
+    let body = crate::wire::Rest(&body);
+    AuthMessage::UserauthRequest { user, service: CONNECTION, method: b"publickey", body }.encode(&mut data);
+    data
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_signed_bytes_are_those_of_rfc_4252_section_7() {
+        let expected = [
+            &b"\0\0\0\x02id\x32"[..],
+            b"\0\0\0\x05alice",
+            b"\0\0\0\x0essh-connection",
+            b"\0\0\0\x09publickey",
+            b"\x01",
+            b"\0\0\0\x0bssh-ed25519",
+            b"\0\0\0\x04blob",
+        ]
+        .concat();
+        assert_eq!(signed_data(b"id", b"alice", b"ssh-ed25519", b"blob"), expected);
+    }
+}

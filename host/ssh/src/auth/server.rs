@@ -1,0 +1,439 @@
+//! RFC 4252 as the server plays it: takes requests, asks the application, owes each request one answer.
+//!
+//! What has only one right answer is answered here: forms, limits, services, signatures. Whether a credential is good enough
+//! for a user is a question to the application, and while it stands nothing more is read. Nothing here depends on whether a user
+//! exists. There is no clock: delays and deadlines are the application's, which answers when it sees fit.
+
+use std::sync::Arc;
+
+use zeroize::Zeroizing;
+
+use super::{CONNECTION, Machine, Stage, Step, USERAUTH, decode, decode_service, number_of, signed_data};
+use crate::crypto::key::PublicKey;
+use crate::error::{Error, Violation};
+use crate::message::Output;
+use crate::message::auth::{AuthMessage, Method};
+use crate::message::transport::TransportMessage;
+use crate::wire::NameList;
+
+/// Longest user name in bytes. Ours.
+const USER: usize = 255;
+/// Longest password in bytes, as OpenSSH has it: hashing costs by the byte (CVE-2016-6515).
+const PASSWORD: usize = 1024;
+
+/// What an operator decides about authentication. One for all connections.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The methods offered. Attempts by others are refused without a question; `none` is always asked about.
+    pub methods: Methods,
+    /// Text that clients show before login.
+    pub banner: Option<Banner>,
+    /// The failure that ends the connection: 6 means five answers of FAILURE. The first `none` is free. RFC 4252 §4.
+    pub max_failures: u32,
+    /// How many messages are answered at all, whatever the answer: queries and partial success are not free.
+    pub max_requests: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings { methods: Methods { publickey: true, password: true }, banner: None, max_failures: 6, max_requests: 64 }
+    }
+}
+
+/// A set of methods. `none` is never in it: RFC 4252 §5.2 forbids to list it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Methods {
+    /// RFC 4252 §7.
+    pub publickey: bool,
+    /// RFC 4252 §8.
+    pub password: bool,
+}
+
+impl Methods {
+    /// As FAILURE lists them, RFC 4252 §5.1.
+    fn list(self) -> NameList<'static> {
+        NameList::new(match (self.publickey, self.password) {
+            (true, true) => "publickey,password",
+            (true, false) => "publickey",
+            (false, true) => "password",
+            (false, false) => "",
+        })
+    }
+}
+
+/// Text that clients show before login: at most 8 KiB, and nothing in it that steers a terminal. RFC 4252 §5.4.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Banner(String);
+
+impl Banner {
+    /// Longest banner in bytes. Ours.
+    const BYTES: usize = 8192;
+
+    /// Takes `text` without its control characters but tabs and line ends, which become CR LF as the RFC has them. What is too
+    /// long is cut.
+    pub fn new(text: &str) -> Banner {
+        let mut kept = String::with_capacity(text.len().min(Self::BYTES));
+        for character in text.chars().filter(|character| matches!(character, '\n' | '\t') || !character.is_control()) {
+            let returns = usize::from(character == '\n');
+            if kept.len() + returns + character.len_utf8() > Self::BYTES {
+                break;
+            }
+            if character == '\n' {
+                kept.push('\r');
+            }
+            kept.push(character);
+        }
+        Banner(kept)
+    }
+
+    /// The text as it is sent.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A question to the application: may this user enter with this?
+#[derive(Clone, Copy)]
+pub struct Attempt<'a> {
+    /// Any bytes, at most 255, perhaps none: to be looked up exactly, never to be used as a path or shown unescaped.
+    pub user: &'a [u8],
+    /// What the user brings.
+    pub credential: Credential<'a>,
+}
+
+/// What a user brings. Without `Debug`: passwords are not to be printed.
+#[derive(Clone, Copy)]
+pub enum Credential<'a> {
+    /// Nothing at all. RFC 4252 §5.2.
+    None,
+    /// At most 1024 bytes, any. RFC 4252 §8.
+    Password(&'a [u8]),
+    /// Would this key do? Nothing is proven: anybody may offer anybody's public key. RFC 4252 §7.
+    KeyOffered(&'a PublicKey),
+    /// The client holds this key: its signature is verified. RFC 4252 §7.
+    KeyProven(&'a PublicKey),
+}
+
+/// The application's answer to an [`Attempt`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// Enter; for a key that was only offered: sign with it.
+    Accept,
+    /// No, whatever the cause. The client is not told.
+    Reject,
+    /// Right but not enough: one of these must follow. For a key that was only offered: sign with it. RFC 4252 §5.1.
+    Partial(Methods),
+}
+
+/// The server's machine.
+pub struct Server {
+    /// What the operator decided.
+    settings: Arc<Settings>,
+    /// Where the exchange stands.
+    state: State,
+    /// Who wants to enter, from the first request on. It does not change: what one user has shown must not help another.
+    user: Option<Vec<u8>>,
+    /// The methods that may go on. Partial success narrows them.
+    methods: Methods,
+    /// Messages that came, of whatever outcome.
+    requests: u32,
+    /// Requests that were refused.
+    failures: u32,
+    /// `none` came before: the first is how clients ask for the methods, the next is an attempt.
+    none_seen: bool,
+    /// The banner is still to be put.
+    banner_owed: bool,
+}
+
+/// ```text
+///                 5                     50, fit to ask            decide
+/// ExpectService ----> Owing ----> Idle ---------------> Deciding --------> Owing ----> Idle
+///                           put    |                                        ^  |  put
+///                                  |  50, unfit: FAILURE                    |  '-----> Done
+///                                  |  5 again                               |  SUCCESS
+///                                  '----------------------------------------'
+///      any error from anywhere: Ended
+/// ```
+enum State {
+    /// Nothing has come yet.
+    ExpectService,
+    /// It is the client's turn.
+    Idle,
+    /// It is the application's turn.
+    Deciding {
+        /// What it was asked.
+        question: Question,
+        /// A failure will not be counted.
+        free: bool,
+    },
+    /// An answer waits for room.
+    Owing(Reply),
+    /// The user is in.
+    Done,
+    /// The connection is over.
+    Ended,
+}
+
+/// An [`Attempt`] as it is kept while it stands.
+enum Question {
+    None,
+    Password(Zeroizing<Vec<u8>>),
+    KeyOffered(PublicKey),
+    KeyProven(PublicKey),
+}
+
+/// An answer that is owed.
+enum Reply {
+    ServiceAccept,
+    Failure { partial: bool },
+    PkOk(PublicKey),
+    Success,
+}
+
+impl Server {
+    /// A machine for one connection.
+    pub fn new(settings: Arc<Settings>) -> Server {
+        let methods = settings.methods;
+        Server {
+            settings,
+            state: State::ExpectService,
+            user: None,
+            methods,
+            requests: 0,
+            failures: 0,
+            none_seen: false,
+            banner_owed: false,
+        }
+    }
+
+    /// The question that stands, if any.
+    pub fn attempt(&self) -> Option<Attempt<'_>> {
+        let State::Deciding { question, .. } = &self.state else { return None };
+        let credential = match question {
+            Question::None => Credential::None,
+            Question::Password(password) => Credential::Password(password),
+            Question::KeyOffered(key) => Credential::KeyOffered(key),
+            Question::KeyProven(key) => Credential::KeyProven(key),
+        };
+        Some(Attempt { user: self.user.as_deref()?, credential })
+    }
+
+    /// Answers the question that stands; without one, nothing happens. Whoever answers in somebody's place (at a deadline) drops
+    /// that one's answer, so that it does not meet the next question.
+    ///
+    /// # Errors
+    /// [`Error::TooManyAttempts`] when this was the last failure allowed.
+    pub fn decide(&mut self, verdict: Verdict) -> Result<(), Error> {
+        let (question, free) = match std::mem::replace(&mut self.state, State::Ended) {
+            State::Deciding { question, free } => (question, free),
+            other @ (State::ExpectService | State::Idle | State::Owing(_) | State::Done | State::Ended) => {
+                self.state = other;
+                return Ok(());
+            }
+        };
+        let reply = match (verdict, question) {
+            (Verdict::Reject, _) => return self.fail(free),
+            (Verdict::Accept | Verdict::Partial(_), Question::KeyOffered(key)) => Reply::PkOk(key),
+            (Verdict::Accept, Question::None | Question::Password(_) | Question::KeyProven(_)) => Reply::Success,
+            (Verdict::Partial(methods), Question::None | Question::Password(_) | Question::KeyProven(_)) => {
+                self.methods = methods;
+                Reply::Failure { partial: true }
+            }
+        };
+        self.state = State::Owing(reply);
+        Ok(())
+    }
+
+    /// Who entered. Nobody before that.
+    pub fn user(&self) -> Option<&[u8]> {
+        match self.state {
+            State::Done | State::Owing(Reply::Success) => self.user.as_deref(),
+            State::Owing(Reply::ServiceAccept | Reply::Failure { .. } | Reply::PkOk(_))
+            | State::ExpectService
+            | State::Idle
+            | State::Deciding { .. }
+            | State::Ended => None,
+        }
+    }
+
+    /// The state and the number say what to do.
+    fn dispatch(&mut self, payload: &[u8], session_id: &[u8]) -> Result<Step<'static>, Error> {
+        let number = number_of(payload)?;
+        let unexpected = Err(Violation::Unexpected { number }.into());
+        match &self.state {
+            State::ExpectService => match number {
+                5 => self.service(payload),
+                _ => unexpected,
+            },
+            State::Idle => match number {
+                5 => self.service(payload),
+                50 => self.request(payload, session_id),
+                _ => unexpected,
+            },
+            // RFC 4252 §5.1: requests after success are ignored, silently.
+            State::Done => match number {
+                50 => Ok(Step::Nothing),
+                _ => unexpected,
+            },
+            State::Deciding { .. } | State::Owing(_) | State::Ended => unexpected,
+        }
+    }
+
+    /// RFC 4253 §10: the one service that can be asked for. paramiko asks for it again before each attempt.
+    fn service(&mut self, payload: &[u8]) -> Result<Step<'static>, Error> {
+        self.count_request()?;
+        let TransportMessage::ServiceRequest { service: USERAUTH } = decode_service(payload)? else {
+            return Err(Violation::Service.into());
+        };
+        self.state = State::Owing(Reply::ServiceAccept);
+        Ok(Step::Nothing)
+    }
+
+    /// RFC 4252 §5: one attempt.
+    fn request(&mut self, payload: &[u8], session_id: &[u8]) -> Result<Step<'static>, Error> {
+        self.count_request()?;
+        let AuthMessage::UserauthRequest { user, service, method, body } = decode(payload)? else {
+            return Err(Violation::Unexpected { number: 50 }.into());
+        };
+        let method =
+            Method::decode(method, body.0).map_err(|what| Violation::Malformed { number: 50, what })?;
+        if service != CONNECTION {
+            return Err(Violation::Service.into());
+        }
+        self.remember(user)?;
+        let free = method == Method::None && !std::mem::replace(&mut self.none_seen, true);
+        match self.examine(user, method, session_id) {
+            Some(question) => {
+                self.state = State::Deciding { question, free };
+                Ok(Step::Attempt)
+            }
+            None => self.fail(free).map(|()| Step::Nothing),
+        }
+    }
+
+    /// Nothing is free: a client that asks for ever costs as much as one that fails for ever.
+    fn count_request(&mut self) -> Result<(), Error> {
+        self.requests = self.requests.saturating_add(1);
+        if self.requests > self.settings.max_requests { Err(Error::TooManyAttempts) } else { Ok(()) }
+    }
+
+    /// Fixes the user at the first request, which is also when the banner is due.
+    fn remember(&mut self, user: &[u8]) -> Result<(), Violation> {
+        // One byte more than a name may have is enough to know that it is too long.
+        let user = user.get(..=USER).unwrap_or(user);
+        match &self.user {
+            Some(known) if known == user => Ok(()),
+            Some(_) => Err(Violation::UserChanged),
+            None => {
+                self.user = Some(user.to_vec());
+                self.banner_owed = self.settings.banner.is_some();
+                Ok(())
+            }
+        }
+    }
+
+    /// What is to be asked about a request, or nothing where it can only fail. No answer here depends on who the user is.
+    fn examine(&self, user: &[u8], method: Method<'_>, session_id: &[u8]) -> Option<Question> {
+        if user.len() > USER {
+            return None;
+        }
+        match method {
+            Method::None => Some(Question::None),
+            Method::Password { password, new } => {
+                let fit = self.methods.password && new.is_none() && password.len() <= PASSWORD;
+                fit.then(|| Question::Password(Zeroizing::new(password.to_vec())))
+            }
+            Method::PublicKey { algorithm, key: blob, signature } => {
+                if !self.methods.publickey {
+                    return None;
+                }
+                // The blob must also be the only way to write this key: PK_OK repeats it, and an audit must find it.
+                let fit = |key: &PublicKey| key.algorithm().as_bytes() == algorithm && key.blob() == blob;
+                let key = PublicKey::from_blob(blob).ok().filter(fit)?;
+                let Some(signature) = signature else {
+                    return Some(Question::KeyOffered(key));
+                };
+                let data = signed_data(session_id, user, algorithm, blob);
+                key.verify(algorithm, &data, signature).is_ok().then(|| Question::KeyProven(key))
+            }
+            Method::Unknown => None,
+        }
+    }
+
+    /// Owes a FAILURE, or ends it all at the last one allowed.
+    fn fail(&mut self, free: bool) -> Result<(), Error> {
+        if !free {
+            self.failures = self.failures.saturating_add(1);
+            if self.failures >= self.settings.max_failures {
+                return Err(Error::TooManyAttempts);
+            }
+        }
+        self.state = State::Owing(Reply::Failure { partial: false });
+        Ok(())
+    }
+}
+
+impl Machine for Server {
+    fn handle<'p>(&mut self, payload: &'p [u8], session_id: &[u8]) -> Result<Step<'p>, Error> {
+        self.dispatch(payload, session_id).inspect_err(|_| self.state = State::Ended)
+    }
+
+    fn settle(&mut self, out: &mut impl Output) {
+        if self.banner_owed && out.room() > 0 {
+            self.banner_owed = false;
+            if let Some(banner) = &self.settings.banner {
+                out.put(&AuthMessage::UserauthBanner { text: banner.as_str().as_bytes(), language: b"" });
+            }
+        }
+        // The banner comes before the first answer, so without room for it there is none for the answer.
+        if self.banner_owed || out.room() == 0 {
+            return;
+        }
+        let State::Owing(reply) = &self.state else { return };
+        match reply {
+            Reply::ServiceAccept => out.put(&TransportMessage::ServiceAccept { service: USERAUTH }),
+            Reply::Failure { partial } => {
+                out.put(&AuthMessage::UserauthFailure { methods: self.methods.list(), partial_success: *partial });
+            }
+            Reply::PkOk(key) => {
+                out.put(&AuthMessage::UserauthPkOk { algorithm: key.algorithm().as_bytes(), key: key.blob() });
+            }
+            Reply::Success => out.put(&AuthMessage::UserauthSuccess {}),
+        }
+        self.state = if matches!(reply, Reply::Success) { State::Done } else { State::Idle };
+    }
+
+    fn owes(&self) -> bool {
+        self.banner_owed || matches!(self.state, State::Owing(_))
+    }
+
+    fn stage(&self) -> Stage {
+        match self.state {
+            State::ExpectService => Stage::Service,
+            State::Idle | State::Deciding { .. } | State::Owing(_) | State::Ended => Stage::Auth,
+            State::Done => Stage::Open,
+        }
+    }
+
+    fn waits(&self) -> bool {
+        matches!(self.state, State::Deciding { .. } | State::Owing(_))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_banner_keeps_text_and_line_ends_only() {
+        let banner = Banner::new("one\x1b[31m\r\ntwo\tü\x07\u{9b}2J\0\u{7f}");
+        assert_eq!(banner.as_str(), "one[31m\r\ntwo\tü2J");
+    }
+
+    #[test]
+    fn a_banner_has_at_most_8_kib_and_is_cut_between_characters() {
+        let banner = Banner::new(&format!("a{}", "ü".repeat(10_000)));
+        assert_eq!(banner.as_str().len(), 8191);
+        assert!(Banner::new(&"\n".repeat(10_000)).as_str().len() <= 8192);
+    }
+}
