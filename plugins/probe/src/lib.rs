@@ -1,1 +1,191 @@
-//! Placeholder.
+//! What tests and benchmarks talk to. The command of `ssh probe@host COMMAND` says what it does; the README lists them.
+//!
+//! The commands are read in `command.rs`, the ill-behaved ones are in `mischief.rs`.
+
+mod command;
+mod mischief;
+
+use command::Command;
+use sha2::{Digest, Sha256};
+use whelk_guest::{
+    Ending, Output, Session, TimerHandler, WriteError, connection, env, eprint, exit_signal, finish, log, plugin,
+    print, timers, write,
+};
+
+/// The one timer there is.
+const TIMER: u32 = 1;
+/// Pieces in which `zeros` writes: more than an SSH packet, less than what the host buffers.
+const ZEROS: &[u8] = &[0; 64 << 10];
+
+/// What a session does after its start.
+#[derive(Default)]
+enum Probe {
+    /// Gives bytes back.
+    #[default]
+    Cat,
+    /// Counts and hashes bytes.
+    Sink { count: u64, digest: Sha256 },
+    /// Waits for the timer, then ends.
+    Sleep,
+    /// Prints at each ring of the timer.
+    Tick { printed: u32, wanted: u32 },
+    /// Has done all, and waits for its end.
+    Done,
+}
+
+impl Session for Probe {
+    fn env(&mut self, _name: &str, _value: &[u8]) -> bool {
+        true
+    }
+
+    fn exec(&mut self, command: &[u8]) -> bool {
+        match Command::parse(command) {
+            Some(command) => *self = start(command),
+            None => {
+                eprint(command::USAGE);
+                *self = done(2);
+            }
+        }
+        true
+    }
+
+    fn data(&mut self, data: &[u8]) {
+        match self {
+            Self::Cat => print(data),
+            Self::Sink { count, digest } => {
+                *count += data.len() as u64;
+                digest.update(data);
+            }
+            Self::Sleep | Self::Tick { .. } | Self::Done => {}
+        }
+    }
+
+    fn eof(&mut self) {
+        match self {
+            Self::Cat => finish(0),
+            Self::Sink { count, digest } => {
+                print(format!("{count} {}\n", hex(&digest.finalize_reset())));
+                finish(0);
+            }
+            Self::Sleep | Self::Tick { .. } | Self::Done => {}
+        }
+    }
+
+    fn closed(&mut self, why: Ending) {
+        log::info(match why {
+            Ending::Finished => "closed(finished)",
+            Ending::ClientClosed => "closed(client-closed)",
+            Ending::ConnectionLost => "closed(connection-lost)",
+            Ending::Drained => "closed(drained)",
+            Ending::Routed => "closed(routed)",
+        });
+    }
+}
+
+impl TimerHandler for Probe {
+    fn on_timer(&mut self, _timer: u32) {
+        match self {
+            Self::Sleep => *self = done(0),
+            Self::Tick { printed, wanted } => {
+                *printed += 1;
+                print(format!("tick {printed}\n"));
+                if printed == wanted {
+                    timers::cancel(TIMER);
+                    *self = done(0);
+                }
+            }
+            Self::Cat | Self::Sink { .. } | Self::Done => {}
+        }
+    }
+}
+
+plugin!(Probe: timers);
+
+/// Does what was asked for, as far as it can be done at once.
+fn start(command: Command<'_>) -> Probe {
+    match command {
+        Command::Cat => Probe::Cat,
+        Command::Sink => Probe::Sink { count: 0, digest: Sha256::new() },
+        Command::Zeros(count) => {
+            // An error means that nobody is there any more; `closed` follows.
+            let _ = zeros(count);
+            done(0)
+        }
+        Command::Print(text) => {
+            print(text);
+            done(0)
+        }
+        Command::Stderr(text) => {
+            eprint(text);
+            done(0)
+        }
+        Command::Env => {
+            env().iter().for_each(|(name, value)| print([name.as_bytes(), b"=", value, b"\n"].concat()));
+            done(0)
+        }
+        Command::Facts => {
+            connection::facts().iter().for_each(|(name, value)| print(format!("{name}={value}\n")));
+            done(0)
+        }
+        Command::Exit(status) => done(status),
+        Command::Signal(name) => {
+            exit_signal(name, "the probe was asked to");
+            Probe::Done
+        }
+        Command::Sleep(ms) => ticking(Probe::Sleep, ms),
+        Command::Tick(0, _) => done(0),
+        Command::Tick(wanted, ms) => ticking(Probe::Tick { printed: 0, wanted }, ms),
+        Command::Trap => mischief::trap(),
+        Command::Spin => mischief::spin(),
+        Command::Alloc(bytes) => {
+            mischief::alloc(bytes);
+            print(format!("allocated {bytes}\n"));
+            done(0)
+        }
+        Command::Recurse => {
+            print(format!("{}\n", mischief::recurse(0)));
+            done(0)
+        }
+    }
+}
+
+fn done(status: u32) -> Probe {
+    finish(status);
+    Probe::Done
+}
+
+/// The timer rings every `ms`, or as often as may be.
+fn ticking(what: Probe, ms: u32) -> Probe {
+    match timers::every(TIMER, ms.max(timers::MIN_MS)) {
+        Ok(()) => what,
+        Err(error) => {
+            eprint(format!("{error}\n"));
+            done(1)
+        }
+    }
+}
+
+fn zeros(count: u64) -> Result<(), WriteError> {
+    let mut left = count;
+    while left > 0 {
+        let piece = usize::try_from(left).map_or(ZEROS, |left| &ZEROS[..left.min(ZEROS.len())]);
+        write(Output::Stdout, piece)?;
+        left -= piece.len() as u64;
+    }
+    Ok(())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_digest_is_printed_as_other_tools_print_it() {
+        let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        assert_eq!(hex(&Sha256::new().finalize()), empty);
+    }
+}

@@ -1,1 +1,59 @@
-//! Placeholder.
+//! Shows the person's terminal: its name and size at first, and the size again whenever the window changes.
+//!
+//! There is no line discipline here, so keys arrive as they are pressed, and lines must end in `\r\n`.
+
+use whelk_guest::{Pty, Session, WindowSize, finish, plugin, print, pty, terminal};
+
+const CTRL_C: u8 = 3;
+const CTRL_D: u8 = 4;
+
+#[derive(Default)]
+struct Terminal;
+
+impl Session for Terminal {
+    fn shell(&mut self) -> bool {
+        match pty() {
+            Some(pty) => print(greeting(&pty, terminal::size().unwrap_or(pty.size))),
+            None => {
+                print("no terminal: try ssh -t\r\n");
+                finish(0);
+            }
+        }
+        true
+    }
+
+    fn window_change(&mut self, size: WindowSize) {
+        print(format!("{}\r\n", describe(size)));
+    }
+
+    fn data(&mut self, data: &[u8]) {
+        if data.iter().any(|key| matches!(*key, b'q' | CTRL_C | CTRL_D)) {
+            finish(0);
+        }
+    }
+}
+
+/// The name is the client's own choice of bytes: escaped, so that it cannot play with the screen.
+fn greeting(pty: &Pty, size: WindowSize) -> String {
+    format!("terminal {}, {}\r\nresize the window, or press q to leave\r\n", pty.term.escape_debug(), describe(size))
+}
+
+fn describe(size: WindowSize) -> String {
+    let WindowSize { columns, rows, width_px, height_px } = size;
+    format!("{columns} columns, {rows} rows, {width_px} x {height_px} pixels")
+}
+
+plugin!(Terminal);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_greeting_has_all_that_the_client_told_and_no_control_characters() {
+        let size = WindowSize { columns: 80, rows: 24, width_px: 640, height_px: 480 };
+        let pty = Pty { term: "xterm\x1b[2J".to_owned(), size, modes: Vec::new() };
+        let lines = "terminal xterm\\u{1b}[2J, 80 columns, 24 rows, 640 x 480 pixels\r\nresize the window, or press q to leave\r\n";
+        assert_eq!(greeting(&pty, size), lines);
+    }
+}

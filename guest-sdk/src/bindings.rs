@@ -1,0 +1,54 @@
+//! What is generated from `wit/`: the functions of the host, and a macro for each interface that a plugin may export.
+//!
+//! The session and each optional handler have a world of their own, since a world cannot have an export that is only
+//! sometimes there. The linker adds up the worlds whose macro was used. Nothing here is part of the SDK's promise: it is
+//! public because [`plugin!`](crate::plugin) is expanded in the plugin's crate.
+
+wit_bindgen::generate!({
+    path: "../wit",
+    world: "whelk:ssh/session-plugin",
+    pub_export_macro: true,
+    export_macro_name: "export_session",
+    default_bindings_module: "whelk_guest::bindings",
+    additional_derives: [PartialEq, Eq],
+});
+
+pub mod timers {
+    wit_bindgen::generate!({
+        path: "../wit",
+        inline: "package whelk:guest; world timers { export whelk:ssh/timer-handler@0.1.0; }",
+        pub_export_macro: true,
+        export_macro_name: "export_timers",
+        default_bindings_module: "whelk_guest::bindings::timers",
+    });
+}
+
+pub mod drain {
+    wit_bindgen::generate!({
+        path: "../wit",
+        inline: "package whelk:guest; world drain { export whelk:ssh/drain-handler@0.1.0; }",
+        pub_export_macro: true,
+        export_macro_name: "export_drain",
+        default_bindings_module: "whelk_guest::bindings::drain",
+    });
+}
+
+pub mod breaks {
+    wit_bindgen::generate!({
+        path: "../wit",
+        inline: "package whelk:guest; world breaks { export whelk:ssh/break-handler@0.1.0; }",
+        pub_export_macro: true,
+        export_macro_name: "export_breaks",
+        default_bindings_module: "whelk_guest::bindings::breaks",
+    });
+}
+
+pub mod requests {
+    wit_bindgen::generate!({
+        path: "../wit",
+        inline: "package whelk:guest; world requests { export whelk:ssh/request-handler@0.1.0; }",
+        pub_export_macro: true,
+        export_macro_name: "export_requests",
+        default_bindings_module: "whelk_guest::bindings::requests",
+    });
+}

@@ -1,0 +1,222 @@
+//! From the host's calls to the plugin's value: the macro [`plugin!`](crate::plugin), and what it is made of.
+//!
+//! The host makes an instance for each session, so a plugin holds one value, and never more. The host never calls in
+//! while a call is out, so the value can be borrowed for the whole of a call.
+
+use std::{cell::RefCell, marker::PhantomData, panic, thread::LocalKey};
+
+use crate::bindings;
+use crate::bindings::exports::whelk::ssh::session::Guest;
+use crate::bindings::whelk::ssh::types::{Ending, Pty, SignalName, WindowSize};
+use crate::log;
+use crate::session::{BreakHandler, DrainHandler, RequestHandler, Session, TimerHandler};
+
+/// Makes a plugin of a type that implements [`Session`](crate::Session) and [`Default`]. Once in a crate.
+///
+/// After a colon stand the optional handlers that the type implements too. Those that are not named are not exported,
+/// and the host knows that it need not call them.
+///
+/// | name | trait |
+/// |---|---|
+/// | `timers` | [`TimerHandler`](crate::TimerHandler) |
+/// | `drain` | [`DrainHandler`](crate::DrainHandler) |
+/// | `breaks` | [`BreakHandler`](crate::BreakHandler) |
+/// | `requests` | [`RequestHandler`](crate::RequestHandler) |
+///
+/// ```
+/// use whelk_guest::{Session, TimerHandler, plugin, print, timers};
+///
+/// #[derive(Default)]
+/// struct Clock {
+///     seconds: u32,
+/// }
+///
+/// impl Session for Clock {
+///     fn shell(&mut self) -> bool {
+///         timers::every(1, 1000).is_ok()
+///     }
+/// }
+///
+/// impl TimerHandler for Clock {
+///     fn on_timer(&mut self, _timer: u32) {
+///         self.seconds += 1;
+///         print(format!("{} seconds\r\n", self.seconds));
+///     }
+/// }
+///
+/// plugin!(Clock: timers);
+/// ```
+///
+/// A name that does not exist is an error that lists those that do:
+///
+/// ```compile_fail
+/// # #[derive(Default)]
+/// # struct Clock;
+/// # impl whelk_guest::Session for Clock {}
+/// whelk_guest::plugin!(Clock: alarms);
+/// ```
+///
+/// So is a name whose trait is missing:
+///
+/// ```compile_fail
+/// # #[derive(Default)]
+/// # struct Clock;
+/// # impl whelk_guest::Session for Clock {}
+/// whelk_guest::plugin!(Clock: timers);
+/// ```
+#[macro_export]
+macro_rules! plugin {
+    ($session:ident $(: $($handler:ident),+ $(,)?)?) => {
+        const _: () = {
+            impl $crate::export::Held for $session {
+                fn held() -> &'static ::std::thread::LocalKey<::std::cell::RefCell<::core::option::Option<Self>>> {
+                    ::std::thread_local! {
+                        static HELD: ::std::cell::RefCell<::core::option::Option<$session>> =
+                            const { ::std::cell::RefCell::new(::core::option::Option::None) };
+                    }
+                    &HELD
+                }
+            }
+
+            type Exported = $crate::export::Exported<$session>;
+            $crate::export_handler!(session Exported);
+            $($($crate::export_handler!($handler Exported);)+)?
+        };
+    };
+}
+
+/// Exports one interface: the second half of [`plugin!`](crate::plugin).
+#[doc(hidden)]
+#[macro_export]
+macro_rules! export_handler {
+    (session $exported:ident) => {
+        $crate::bindings::export_session!($exported with_types_in $crate::bindings);
+    };
+    (timers $exported:ident) => {
+        $crate::bindings::timers::export_timers!($exported with_types_in $crate::bindings::timers);
+    };
+    (drain $exported:ident) => {
+        $crate::bindings::drain::export_drain!($exported with_types_in $crate::bindings::drain);
+    };
+    (breaks $exported:ident) => {
+        $crate::bindings::breaks::export_breaks!($exported with_types_in $crate::bindings::breaks);
+    };
+    (requests $exported:ident) => {
+        $crate::bindings::requests::export_requests!($exported with_types_in $crate::bindings::requests);
+    };
+    ($unknown:ident $exported:ident) => {
+        ::core::compile_error!(::core::concat!(
+            "there is no handler `",
+            ::core::stringify!($unknown),
+            "`; there are `timers`, `drain`, `breaks` and `requests`"
+        ));
+    };
+}
+
+/// A type of which [`plugin!`](crate::plugin) holds one value.
+pub trait Held: Default + 'static {
+    /// Where the value is held: empty before the first call and after the last.
+    fn held() -> &'static LocalKey<RefCell<Option<Self>>>;
+}
+
+/// What the host calls on behalf of a session of type `S`. It has no values.
+#[derive(Debug)]
+pub struct Exported<S>(PhantomData<S>);
+
+impl<S: Held> Exported<S> {
+    /// Runs `act` on the value, which the first call makes.
+    fn with<R>(act: impl FnOnce(&mut S) -> R) -> R {
+        S::held().with_borrow_mut(|held| act(held.get_or_insert_default()))
+    }
+}
+
+impl<S: Session + Held> Guest for Exported<S> {
+    fn open() -> bool {
+        log_panics();
+        Self::with(S::open)
+    }
+
+    fn env(name: String, value: Vec<u8>) -> bool {
+        Self::with(|session| session.env(&name, &value))
+    }
+
+    fn pty_req(pty: Pty) -> bool {
+        Self::with(|session| session.pty_req(&pty))
+    }
+
+    fn shell() -> bool {
+        Self::with(S::shell)
+    }
+
+    fn exec(command: Vec<u8>) -> bool {
+        Self::with(|session| session.exec(&command))
+    }
+
+    fn subsystem(name: String) -> bool {
+        Self::with(|session| session.subsystem(&name))
+    }
+
+    fn window_change(size: WindowSize) {
+        Self::with(|session| session.window_change(size));
+    }
+
+    fn signal(name: SignalName) {
+        Self::with(|session| session.signal(name));
+    }
+
+    fn data(data: Vec<u8>) {
+        Self::with(|session| session.data(&data));
+    }
+
+    fn extended_data(kind: u32, data: Vec<u8>) {
+        Self::with(|session| session.extended_data(kind, &data));
+    }
+
+    fn eof() {
+        Self::with(S::eof);
+    }
+
+    fn close() {
+        Self::with(S::close);
+    }
+
+    fn closed(why: Ending) {
+        Self::with(|session| session.closed(why));
+        drop(S::held().take());
+    }
+}
+
+impl<S: TimerHandler + Held> bindings::timers::exports::whelk::ssh::timer_handler::Guest for Exported<S> {
+    fn on_timer(timer: u32) {
+        Self::with(|session| session.on_timer(timer));
+    }
+}
+
+impl<S: DrainHandler + Held> bindings::drain::exports::whelk::ssh::drain_handler::Guest for Exported<S> {
+    fn on_writable() {
+        Self::with(S::on_writable);
+    }
+}
+
+impl<S: BreakHandler + Held> bindings::breaks::exports::whelk::ssh::break_handler::Guest for Exported<S> {
+    fn on_break(length_ms: u32) {
+        Self::with(|session| session.on_break(length_ms));
+    }
+}
+
+impl<S: RequestHandler + Held> bindings::requests::exports::whelk::ssh::request_handler::Guest for Exported<S> {
+    fn on_request(name: String, payload: Vec<u8>) -> bool {
+        Self::with(|session| session.on_request(&name, &payload))
+    }
+}
+
+/// A panic ends the instance at once. Its message goes to the operator's log, where its author finds it.
+fn log_panics() {
+    panic::set_hook(Box::new(|panic| {
+        let message = panic.payload_as_str().unwrap_or("a value that is no text");
+        match panic.location() {
+            Some(place) => log::error(format!("panicked at {place}: {message}")),
+            None => log::error(format!("panicked: {message}")),
+        }
+    }));
+}

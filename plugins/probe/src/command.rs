@@ -1,0 +1,88 @@
+//! The commands that the probe understands, read from the bytes of an exec request.
+
+use std::str::FromStr;
+
+use whelk_guest::SignalName;
+
+/// What an unknown command is answered with.
+pub(crate) const USAGE: &str = "usage: cat | sink | zeros N | print TEXT | stderr TEXT | env | facts | exit N | signal NAME \
+                                | sleep MS | tick N MS | trap | spin | alloc BYTES | recurse\n";
+
+/// One command. Times are in milliseconds.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Command<'a> {
+    Cat,
+    Sink,
+    Zeros(u64),
+    Print(&'a [u8]),
+    Stderr(&'a [u8]),
+    Env,
+    Facts,
+    Exit(u32),
+    Signal(SignalName),
+    Sleep(u32),
+    Tick(u32, u32),
+    Trap,
+    Spin,
+    Alloc(usize),
+    Recurse,
+}
+
+impl<'a> Command<'a> {
+    /// Words are parted by single spaces; a text is all that follows the first. `None` is whatever else.
+    pub(crate) fn parse(line: &'a [u8]) -> Option<Self> {
+        let mut parts = line.splitn(2, |byte| *byte == b' ');
+        let (verb, rest) = (parts.next()?, parts.next());
+        let words = rest.map(|rest| rest.split(|byte| *byte == b' ').collect::<Vec<_>>()).unwrap_or_default();
+        Some(match (verb, words.as_slice()) {
+            (b"print", _) => Self::Print(rest.unwrap_or_default()),
+            (b"stderr", _) => Self::Stderr(rest.unwrap_or_default()),
+            (b"cat", []) => Self::Cat,
+            (b"sink", []) => Self::Sink,
+            (b"zeros", [count]) => Self::Zeros(read(count)?),
+            (b"env", []) => Self::Env,
+            (b"facts", []) => Self::Facts,
+            (b"exit", [status]) => Self::Exit(read(status)?),
+            (b"signal", [name]) => Self::Signal(read(name)?),
+            (b"sleep", [ms]) => Self::Sleep(read(ms)?),
+            (b"tick", [count, ms]) => Self::Tick(read(count)?, read(ms)?),
+            (b"trap", []) => Self::Trap,
+            (b"spin", []) => Self::Spin,
+            (b"alloc", [bytes]) => Self::Alloc(read(bytes)?),
+            (b"recurse", []) => Self::Recurse,
+            _ => return None,
+        })
+    }
+}
+
+fn read<T: FromStr>(word: &[u8]) -> Option<T> {
+    str::from_utf8(word).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_names_are_read() {
+        assert_eq!(Command::parse(b"zeros 8388608"), Some(Command::Zeros(8_388_608)));
+        assert_eq!(Command::parse(b"tick 3 100"), Some(Command::Tick(3, 100)));
+        assert_eq!(Command::parse(b"signal TERM"), Some(Command::Signal(SignalName::Term)));
+        assert_eq!(Command::parse(b"cat"), Some(Command::Cat));
+    }
+
+    #[test]
+    fn a_text_is_all_that_follows_the_first_space() {
+        assert_eq!(Command::parse(b"print  two  spaces\xff"), Some(Command::Print(b" two  spaces\xff")));
+        assert_eq!(Command::parse(b"stderr"), Some(Command::Stderr(b"")));
+    }
+
+    #[test]
+    fn what_is_not_understood_is_no_command() {
+        let lines: [&[u8]; 9] =
+            [b"", b" cat", b"cat ", b"cats", b"exit", b"exit -1", b"exit 4294967296", b"zeros 1 2", b"signal \xff"];
+        for line in lines {
+            assert_eq!(Command::parse(line), None, "{}", line.escape_ascii());
+        }
+    }
+}
