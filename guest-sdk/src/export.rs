@@ -78,33 +78,45 @@ macro_rules! plugin {
                 }
             }
 
-            type Exported = $crate::export::Exported<$session>;
-            $crate::export_handler!(session Exported);
-            $($($crate::export_handler!($handler Exported);)+)?
+            $crate::export_handler!(session $session);
+            $($($crate::export_handler!($handler $session);)+)?
         };
     };
 }
 
 /// Exports one interface: the second half of [`plugin!`](crate::plugin).
+///
+/// Only for WebAssembly, since linkers of other machines do not take the names. Elsewhere, where unit tests run, it is
+/// checked that the type could be exported.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! export_handler {
-    (session $exported:ident) => {
-        $crate::bindings::export_session!($exported with_types_in $crate::bindings);
+    (session $session:ident) => {
+        $crate::export_handler!($session: Session, export_session of bindings);
     };
-    (timers $exported:ident) => {
-        $crate::bindings::timers::export_timers!($exported with_types_in $crate::bindings::timers);
+    (timers $session:ident) => {
+        $crate::export_handler!($session: TimerHandler, export_timers of bindings::timers);
     };
-    (drain $exported:ident) => {
-        $crate::bindings::drain::export_drain!($exported with_types_in $crate::bindings::drain);
+    (drain $session:ident) => {
+        $crate::export_handler!($session: DrainHandler, export_drain of bindings::drain);
     };
-    (breaks $exported:ident) => {
-        $crate::bindings::breaks::export_breaks!($exported with_types_in $crate::bindings::breaks);
+    (breaks $session:ident) => {
+        $crate::export_handler!($session: BreakHandler, export_breaks of bindings::breaks);
     };
-    (requests $exported:ident) => {
-        $crate::bindings::requests::export_requests!($exported with_types_in $crate::bindings::requests);
+    (requests $session:ident) => {
+        $crate::export_handler!($session: RequestHandler, export_requests of bindings::requests);
     };
-    ($unknown:ident $exported:ident) => {
+    ($session:ident: $handler:ident, $export:ident of $($bindings:ident)::+) => {
+        const _: () = {
+            const fn must_implement<S: $crate::$handler>() {}
+            must_implement::<$session>();
+            #[cfg(target_family = "wasm")]
+            type Exported = $crate::export::Exported<$session>;
+            #[cfg(target_family = "wasm")]
+            $crate::$($bindings)::+::$export!(Exported with_types_in $crate::$($bindings)::+);
+        };
+    };
+    ($unknown:ident $session:ident) => {
         ::core::compile_error!(::core::concat!(
             "there is no handler `",
             ::core::stringify!($unknown),
