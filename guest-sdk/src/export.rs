@@ -232,3 +232,65 @@ fn log_panics() {
         }
     }));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::rc::Rc;
+
+    thread_local! {
+        /// What the session below has seen; counted twice while a session holds it.
+        static SEEN: Rc<RefCell<Vec<u8>>> = Rc::default();
+    }
+
+    struct Notes(Rc<RefCell<Vec<u8>>>);
+
+    impl Default for Notes {
+        fn default() -> Self {
+            Self(SEEN.with(Rc::clone))
+        }
+    }
+
+    impl Session for Notes {
+        fn data(&mut self, data: &[u8]) {
+            self.0.borrow_mut().extend_from_slice(data);
+        }
+
+        fn closed(&mut self, _why: Ending) {
+            self.0.borrow_mut().push(b'.');
+        }
+    }
+
+    impl Held for Notes {
+        fn held() -> &'static LocalKey<RefCell<Option<Self>>> {
+            thread_local! {
+                static HELD: RefCell<Option<Notes>> = const { RefCell::new(None) };
+            }
+            &HELD
+        }
+    }
+
+    #[test]
+    fn one_value_takes_every_call_and_is_dropped_after_closed() {
+        Exported::<Notes>::data(b"a".to_vec());
+        Exported::<Notes>::data(b"b".to_vec());
+        assert_eq!(SEEN.with(Rc::strong_count), 2);
+        Exported::<Notes>::closed(Ending::Finished);
+        assert_eq!(SEEN.with(Rc::strong_count), 1);
+        assert_eq!(SEEN.with(|seen| seen.borrow().clone()), b"ab.");
+    }
+
+    #[test]
+    fn by_default_a_session_takes_a_shell_and_a_terminal_and_refuses_the_rest() {
+        let pty = Pty {
+            term: String::new(),
+            size: WindowSize { columns: 0, rows: 0, width_px: 0, height_px: 0 },
+            modes: Vec::new(),
+        };
+        assert!(Exported::<Notes>::pty_req(pty));
+        assert!(Exported::<Notes>::shell());
+        assert!(!Exported::<Notes>::env("LANG".to_owned(), Vec::new()));
+        assert!(!Exported::<Notes>::exec(b"ls".to_vec()));
+        assert!(!Exported::<Notes>::subsystem("sftp".to_owned()));
+    }
+}

@@ -56,8 +56,8 @@
 //! * [`Session`]: what happens in a session, one function each, all with defaults.
 //! * [`plugin!`]: makes a plugin of your type. It takes the names of what else you handle: `plugin!(Clock: timers)` for
 //!   [`TimerHandler`], and `drain`, `breaks` and `requests` for its neighbours.
-//! * [`print()`], [`eprint()`], [`stdout`], [`stderr`], [`write`]: output. [`finish`], [`exit_signal`]: the end.
-//! * [`pty`], [`env`], [`connection`]: who is there and with what. [`terminal`]: their screen.
+//! * [`print()`], [`eprint()`], [`stdout`], [`stderr`], [`write()`]: output. [`finish`], [`exit_signal`]: the end.
+//! * [`pty`], [`env()`], [`connection`]: who is there and with what. [`terminal`]: their screen.
 //! * [`timers`], [`log`]: alarm clocks, and lines for the operator.
 //!
 //! Outside of WebAssembly (in your own unit tests) there is no host to talk to: whatever calls it panics. Keep what is

@@ -6,13 +6,13 @@ use crate::bindings::whelk::ssh::channel;
 pub use crate::bindings::whelk::ssh::channel::WriteError;
 use crate::bindings::whelk::ssh::types::{Exit, ExitSignal, Output, Pty, SignalName};
 
-/// The most that the host takes in one call, in bytes. [`write`] cuts what is longer.
+/// The most that the host takes in one call, in bytes. [`write()`] cuts what is longer.
 pub const MAX_WRITE: usize = 1 << 20;
 
 /// Shows text or bytes to the person. Takes as long as they need to receive it.
 ///
 /// If they have left, it is thrown away: [`Session::closed`](crate::Session::closed) is about to be called.
-/// Use [`write`] or [`stdout`] in a loop that should stop then.
+/// Use [`write()`] or [`stdout`] in a loop that should stop then.
 pub fn print(text: impl AsRef<[u8]>) {
     let _ = write(Output::Stdout, text.as_ref());
 }
@@ -71,7 +71,7 @@ fn broken(error: WriteError) -> io::Error {
     }
 }
 
-/// How many bytes [`write`] would take now without waiting. For a [`DrainHandler`](crate::DrainHandler).
+/// How many bytes [`write()`] would take now without waiting. For a [`DrainHandler`](crate::DrainHandler).
 pub fn writable() -> u32 {
     channel::writable()
 }
@@ -110,4 +110,16 @@ pub fn env() -> Vec<(String, Vec<u8>)> {
 /// [`WriteError::Closed`] when the person has left.
 pub fn request(name: &str, payload: &[u8]) -> Result<bool, WriteError> {
     channel::request(name, payload)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_person_who_left_is_a_broken_pipe_and_no_error_makes_callers_send_again() {
+        assert_eq!(broken(WriteError::Closed).kind(), io::ErrorKind::BrokenPipe);
+        assert_eq!(broken(WriteError::EofSent).kind(), io::ErrorKind::BrokenPipe);
+        assert_ne!(broken(WriteError::Interrupted).kind(), io::ErrorKind::Interrupted);
+    }
 }

@@ -19,7 +19,7 @@ pub trait Session {
     }
 
     /// They would like an environment variable to be set, such as `LANG`. By default it is refused, which disturbs nobody.
-    /// What was accepted is told by [`env`](crate::env) at any time.
+    /// What was accepted is told by [`env`](crate::env()) at any time.
     fn env(&mut self, name: &str, value: &[u8]) -> bool {
         let _ = (name, value);
         false
