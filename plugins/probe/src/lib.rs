@@ -9,7 +9,9 @@ use command::Command;
 use sha2::{Digest, Sha256};
 use whelk_guest::{
     Ending, Output, Session, TimerHandler, WriteError, connection, env, eprint, exit_signal, finish, log, plugin,
-    print, timers, write,
+    print,
+    timers::{self, TimerError},
+    write,
 };
 
 /// The one timer there is.
@@ -132,9 +134,11 @@ fn start(command: Command<'_>) -> Probe {
             exit_signal(name, "the probe was asked to");
             Probe::Done
         }
-        Command::Sleep(ms) => ticking(Probe::Sleep, ms),
+        Command::Sleep(ms) => timed(timers::after(TIMER, ms.max(timers::MIN_MS)), Probe::Sleep),
         Command::Tick(0, _) => done(0),
-        Command::Tick(wanted, ms) => ticking(Probe::Tick { printed: 0, wanted }, ms),
+        Command::Tick(wanted, ms) => {
+            timed(timers::every(TIMER, ms.max(timers::MIN_MS)), Probe::Tick { printed: 0, wanted })
+        }
         Command::Trap => mischief::trap(),
         Command::Spin => mischief::spin(),
         Command::Alloc(bytes) => {
@@ -154,10 +158,10 @@ fn done(status: u32) -> Probe {
     Probe::Done
 }
 
-/// The timer rings every `ms`, or as often as may be.
-fn ticking(what: Probe, ms: u32) -> Probe {
-    match timers::every(TIMER, ms.max(timers::MIN_MS)) {
-        Ok(()) => what,
+/// Goes on to `next` if the timer was set.
+fn timed(set: Result<(), TimerError>, next: Probe) -> Probe {
+    match set {
+        Ok(()) => next,
         Err(error) => {
             eprint(format!("{error}\n"));
             done(1)
