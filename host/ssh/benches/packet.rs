@@ -1,0 +1,79 @@
+//! What cryptography costs: a packet sealed and opened, an agreement, a signature.
+//!
+//! These are the floors under every other number of the program. Run with
+//! `cargo bench -p whelk-ssh --bench packet`, and again with `--no-default-features --features ring`.
+
+use std::hint::black_box;
+
+use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use whelk_ssh::crypto::agreement::Agreement;
+use whelk_ssh::crypto::cipher::{Cipher, Opener, Sealer};
+use whelk_ssh::crypto::key::HostKey;
+use whelk_ssh::crypto::random::{Random, SystemRandom};
+
+/// A key stroke, and the largest packet that most clients send.
+const SIZES: [usize; 2] = [64, 32 * 1024];
+
+fn packets(c: &mut Criterion) {
+    for cipher in Cipher::ALL {
+        let (key, iv) = (vec![1; cipher.key_len()], vec![2; cipher.iv_len()]);
+        let mut group = c.benchmark_group(cipher.name());
+        for size in SIZES {
+            group.throughput(Throughput::Bytes(size as u64));
+            group.bench_function(BenchmarkId::new("seal", size), |b| {
+                let mut sealer = Sealer::new(cipher, &key, &iv).expect("lengths are the cipher's own");
+                let (mut frame, mut tag) = (vec![0; size], [0; 16]);
+                b.iter(|| sealer.seal(3, black_box(&mut frame), &mut tag));
+            });
+            group.bench_function(BenchmarkId::new("open", size), |b| {
+                let mut sealer = Sealer::new(cipher, &key, &iv).expect("lengths are the cipher's own");
+                let (mut frame, mut tag) = (vec![0; size], [0; 16]);
+                sealer.seal(3, &mut frame, &mut tag).expect("the first packet of a key");
+                frame.extend_from_slice(&tag);
+                // The counter of GCM goes on, so each round has a fresh opener; its key set-up is not measured.
+                b.iter_batched_ref(
+                    || (Opener::new(cipher, &key, &iv).expect("lengths are the cipher's own"), frame.clone()),
+                    |(opener, frame)| opener.open(3, black_box(frame)).expect("it was sealed above"),
+                    BatchSize::SmallInput,
+                );
+            });
+        }
+        group.finish();
+    }
+}
+
+fn agreements(c: &mut Criterion) {
+    let mut group = c.benchmark_group("agreement");
+    for agreement in [Agreement::Curve25519, Agreement::MlKem768X25519] {
+        let (_, share) = agreement.initiate().expect("the system has randomness");
+        group.bench_function(format!("{agreement:?}/server"), |b| {
+            b.iter(|| agreement.respond(black_box(&share)).expect("an honest share"));
+        });
+        group.bench_function(format!("{agreement:?}/both"), |b| {
+            b.iter(|| {
+                let (initiator, share) = agreement.initiate().expect("the system has randomness");
+                let (answer, _) = agreement.respond(&share).expect("an honest share");
+                initiator.finish(&answer).expect("an honest share")
+            });
+        });
+    }
+    group.finish();
+}
+
+fn signatures(c: &mut Criterion) {
+    let key = HostKey::generate().expect("the system has randomness");
+    let (public, data) = (key.public(), [7; 32]);
+    let signature = key.sign(&data);
+    let mut group = c.benchmark_group("ssh-ed25519");
+    group.bench_function("sign", |b| b.iter(|| key.sign(black_box(&data))));
+    group.bench_function("verify", |b| b.iter(|| public.verify(b"ssh-ed25519", black_box(&data), &signature)));
+    group.finish();
+}
+
+fn padding(c: &mut Criterion) {
+    let (mut random, mut padding) = (SystemRandom::new(), [0; 11]);
+    c.bench_function("padding/11", |b| b.iter(|| random.fill(black_box(&mut padding))));
+}
+
+criterion_group!(benches, packets, agreements, signatures, padding);
+criterion_main!(benches);

@@ -1,0 +1,69 @@
+//! Why a key or a signature was refused, in words for the operator who owns the file.
+
+use std::fmt;
+
+/// Why a key was refused. The caller knows which file or which peer; this says the rest.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum KeyError {
+    /// Nothing but white space.
+    Empty,
+    /// The text begins as a key and has no end.
+    Truncated,
+    /// A private key that wants a passphrase. There is nobody to ask.
+    Encrypted,
+    /// A well-formed key of a kind that is not offered: the kind's name, escaped where it was not printable.
+    Unsupported(String),
+    /// A public key where a private one is wanted.
+    PublicOnly,
+    /// A private key where a public one is wanted.
+    PrivateKey,
+    /// A private key in another program's format: PEM or PKCS#8, by its label, or PuTTY's.
+    Foreign(String),
+    /// Lines that end in CR LF, which OpenSSH does not read either.
+    CarriageReturn,
+    /// No key at all.
+    NotAKey,
+    /// A key by its first bytes that does not decode: why.
+    Malformed(String),
+    /// The public half in a private key's file is not that of its secret.
+    Mismatched,
+    /// A public key of small order: anybody can sign for it.
+    Weak,
+}
+
+impl fmt::Display for KeyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            KeyError::Empty => f.write_str("it is empty"),
+            KeyError::Truncated => f.write_str("it is truncated: the end of the key is missing"),
+            KeyError::Encrypted => {
+                f.write_str("it is encrypted with a passphrase (remove it with `ssh-keygen -p -N '' -f FILE`)")
+            }
+            KeyError::Unsupported(kind) => write!(f, "keys of type {kind} are not supported (ssh-ed25519 is)"),
+            KeyError::PublicOnly => f.write_str("it is a public key; the private key is needed"),
+            KeyError::PrivateKey => f.write_str("it is a private key; the public key is needed"),
+            KeyError::Foreign(format) => {
+                write!(f, "it is in the format {format} (convert it to OpenSSH's with `ssh-keygen`)")
+            }
+            KeyError::CarriageReturn => f.write_str("its lines end in CR LF (convert them to LF)"),
+            KeyError::NotAKey => f.write_str("it is not a key"),
+            KeyError::Malformed(why) => write!(f, "it is damaged: {why}"),
+            KeyError::Mismatched => f.write_str("its public half does not belong to its private half"),
+            KeyError::Weak => f.write_str("it is a weak key: anybody can sign for it"),
+        }
+    }
+}
+
+impl std::error::Error for KeyError {}
+
+/// The signature is not the key's, or not of the algorithm that was claimed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct BadSignature;
+
+impl fmt::Display for BadSignature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the signature does not verify")
+    }
+}
+
+impl std::error::Error for BadSignature {}

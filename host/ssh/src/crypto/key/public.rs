@@ -1,0 +1,141 @@
+//! Public keys: the blob of RFC 4253 §6.6, the line of an OpenSSH `.pub` file, and verification.
+
+use ed25519_dalek::{PUBLIC_KEY_LENGTH, Signature, VerifyingKey};
+use ssh_key::HashAlg;
+use ssh_key::public::{Ed25519PublicKey, KeyData};
+
+use super::error::{BadSignature, KeyError};
+use crate::crypto::string;
+
+/// A public key, of a host or of a user. Two are equal when their blobs are.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PublicKey {
+    kind: Kind,
+    /// The key as it stands in messages: `string` algorithm, then what the algorithm defines.
+    blob: Box<[u8]>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Kind {
+    Ed25519(VerifyingKey),
+}
+
+/// RFC 8709 §4: also the name of the signatures that such a key makes.
+const ED25519: &str = "ssh-ed25519";
+
+/// Characters of a stranger's algorithm name that an error repeats. RFC 4251 §6: names have at most 64.
+const NAME_SHOWN: usize = 64;
+
+impl PublicKey {
+    /// Reads a key blob. RFC 4253 §6.6, RFC 8709 §4.
+    ///
+    /// # Errors
+    /// [`KeyError::Unsupported`], [`KeyError::Truncated`], [`KeyError::Malformed`] or [`KeyError::Weak`].
+    pub fn from_blob(blob: &[u8]) -> Result<PublicKey, KeyError> {
+        let mut rest = blob;
+        let name = string::take(&mut rest).ok_or(KeyError::Truncated)?;
+        if name != ED25519.as_bytes() {
+            let shown: Vec<u8> = name.iter().copied().take(NAME_SHOWN).collect();
+            return Err(KeyError::Unsupported(shown.escape_ascii().to_string()));
+        }
+        let point = string::take(&mut rest).ok_or(KeyError::Truncated)?;
+        if !rest.is_empty() {
+            return Err(KeyError::Malformed("bytes follow the key".into()));
+        }
+        let point = point.try_into().map_err(|_| KeyError::Malformed("an Ed25519 key has 32 bytes".into()))?;
+        PublicKey::from_ed25519(point)
+    }
+
+    /// Reads the line of a `.pub` file: `ssh-ed25519 AAAA... comment`. Options before the key are not understood.
+    ///
+    /// # Errors
+    /// Any [`KeyError`] that a text can have.
+    pub fn from_openssh(line: &str) -> Result<PublicKey, KeyError> {
+        let line = line.trim();
+        if line.is_empty() {
+            return Err(KeyError::Empty);
+        }
+        if line.contains("PRIVATE KEY-----") {
+            return Err(KeyError::PrivateKey);
+        }
+        let mut words = line.split_ascii_whitespace();
+        if !words.next().is_some_and(looks_like_a_name) {
+            return Err(KeyError::NotAKey);
+        }
+        if words.next().is_none() {
+            return Err(KeyError::Truncated);
+        }
+        let key = ssh_key::PublicKey::from_openssh(line).map_err(|error| KeyError::Malformed(error.to_string()))?;
+        match key.key_data().ed25519() {
+            Some(point) => PublicKey::from_ed25519(&point.0),
+            None => Err(KeyError::Unsupported(key.algorithm().to_string())),
+        }
+    }
+
+    /// The key whose point is `point`: RFC 8032 §5.1.5.
+    pub(super) fn from_ed25519(point: &[u8; PUBLIC_KEY_LENGTH]) -> Result<PublicKey, KeyError> {
+        let key =
+            VerifyingKey::from_bytes(point).map_err(|_| KeyError::Malformed("not a point of the curve".into()))?;
+        if key.is_weak() {
+            return Err(KeyError::Weak);
+        }
+        let mut blob = Vec::new();
+        string::put(&mut blob, ED25519.as_bytes());
+        string::put(&mut blob, point);
+        Ok(PublicKey { kind: Kind::Ed25519(key), blob: blob.into() })
+    }
+
+    /// The key as it stands in messages. RFC 4253 §6.6.
+    #[must_use]
+    pub fn blob(&self) -> &[u8] {
+        &self.blob
+    }
+
+    /// The key's algorithm, which opens its blob. For the kinds so far it also names the signatures.
+    #[must_use]
+    pub fn algorithm(&self) -> &'static str {
+        match self.kind {
+            Kind::Ed25519(_) => ED25519,
+        }
+    }
+
+    /// The fingerprint as OpenSSH prints it: `SHA256:` and 43 characters of base64.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        let data = match &self.kind {
+            Kind::Ed25519(key) => KeyData::Ed25519(Ed25519PublicKey(key.to_bytes())),
+        };
+        data.fingerprint(HashAlg::Sha256).to_string()
+    }
+
+    /// Verifies a signature blob (`string` algorithm, `string` signature; RFC 8709 §6) over `data`.
+    ///
+    /// `algorithm` is the name that the peer claimed outside the blob. It must be one that this key can make, and
+    /// the blob must carry the same: a signature is never taken for another algorithm's.
+    ///
+    /// # Errors
+    /// Any name that differs, any byte too many or too few, a point of small order, a scalar out of range, or simply
+    /// another key's signature. Which of them is not said.
+    pub fn verify(&self, algorithm: &[u8], data: &[u8], signature_blob: &[u8]) -> Result<(), BadSignature> {
+        let mut rest = signature_blob;
+        let name = string::take(&mut rest).ok_or(BadSignature)?;
+        let signature = string::take(&mut rest).ok_or(BadSignature)?;
+        if !rest.is_empty() || name != algorithm || algorithm != self.algorithm().as_bytes() {
+            return Err(BadSignature);
+        }
+        match &self.kind {
+            Kind::Ed25519(key) => {
+                let signature = Signature::from_slice(signature).map_err(|_| BadSignature)?;
+                key.verify_strict(data, &signature).map_err(|_| BadSignature)
+            }
+        }
+    }
+}
+
+/// Whether a line that begins with `word` is meant to be a public key.
+pub(super) fn looks_like_a_name(word: &str) -> bool {
+    ["ssh-", "ecdsa-sha2-", "sk-ssh-", "sk-ecdsa-", "rsa-sha2-"].iter().any(|start| word.starts_with(start))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,71 @@
+//! `ring` as the provider, with ML-KEM-768 from the `ml-kem` crate.
+
+pub(in crate::crypto) use ring::{aead, agreement, rand, signature};
+
+use ml_kem::kem::{Decapsulate, KeyExport};
+use ml_kem::{B32, Seed, ml_kem_768};
+use ring::rand::SecureRandom;
+use zeroize::{Zeroize, Zeroizing};
+
+use super::{Raw, Refused};
+
+/// X25519 with a private key that is used this once. Refuses a wrong length and an all-zero result.
+pub(in crate::crypto) fn agree_x25519(mine: agreement::EphemeralPrivateKey, theirs: &[u8]) -> Result<Raw, Refused> {
+    let theirs = agreement::UnparsedPublicKey::new(&agreement::X25519, theirs);
+    agreement::agree_ephemeral(mine, &theirs, raw).map_err(|_| Refused)?
+}
+
+/// Opens `in_out` in place; on success it is plaintext.
+pub(in crate::crypto) fn open_gcm(
+    key: &aead::LessSafeKey,
+    nonce: aead::Nonce,
+    aad: [u8; 4],
+    tag: [u8; 16],
+    in_out: &mut [u8],
+) -> Result<(), Refused> {
+    key.open_in_place_separate_tag(nonce, aead::Aad::from(aad), tag.into(), in_out, 0..)
+        .map(|_| ())
+        .map_err(|_| Refused)
+}
+
+/// An ML-KEM-768 decapsulation key, FIPS 203 §7.
+pub(in crate::crypto) struct KemKey(ml_kem_768::DecapsulationKey);
+
+impl KemKey {
+    /// A fresh key, and the 1184 bytes of its encapsulation key.
+    pub(in crate::crypto) fn generate() -> Result<(KemKey, Vec<u8>), Refused> {
+        let mut bytes = Zeroizing::new([0; 64]);
+        rand::SystemRandom::new().fill(bytes.as_mut_slice()).map_err(|_| Refused)?;
+        let mut seed = Seed::from(*bytes);
+        let key = ml_kem_768::DecapsulationKey::from_seed(seed);
+        seed.as_mut_slice().zeroize();
+        let public = key.encapsulation_key().to_bytes().to_vec();
+        Ok((KemKey(key), public))
+    }
+
+    /// The secret in a ciphertext. One that was tampered with gives another secret, not an error (FIPS 203 §6.3).
+    pub(in crate::crypto) fn decapsulate(self, ciphertext: &[u8]) -> Result<Raw, Refused> {
+        let ciphertext = ciphertext.try_into().map_err(|_| Refused)?;
+        raw(self.0.decapsulate(&ciphertext).as_slice())
+    }
+}
+
+/// A ciphertext for `encapsulation_key` and the secret in it. Refuses a key of the wrong length or with a
+/// coefficient out of range (the modulus check, FIPS 203 §7.2).
+pub(in crate::crypto) fn encapsulate(encapsulation_key: &[u8]) -> Result<(Vec<u8>, Raw), Refused> {
+    let key = encapsulation_key.try_into().map_err(|_| Refused)?;
+    let key = ml_kem_768::EncapsulationKey::new(&key).map_err(|_| Refused)?;
+    let mut bytes = Zeroizing::new([0; 32]);
+    rand::SystemRandom::new().fill(bytes.as_mut_slice()).map_err(|_| Refused)?;
+    // "Deterministic" in these bytes: they come fresh from the system and are wiped on return.
+    let mut message = B32::from(*bytes);
+    let (ciphertext, mut secret) = key.encapsulate_deterministic(&message);
+    message.as_mut_slice().zeroize();
+    let shared = raw(secret.as_slice());
+    secret.as_mut_slice().zeroize();
+    Ok((ciphertext.to_vec(), shared?))
+}
+
+fn raw(secret: &[u8]) -> Result<Raw, Refused> {
+    secret.try_into().map(Raw::new).map_err(|_| Refused)
+}

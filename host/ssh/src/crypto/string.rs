@@ -1,0 +1,49 @@
+//! The `string` of RFC 4251 §5 for the few blobs that are made and read inside this folder: keys, signatures,
+//! shared secrets. Messages have their own reader; this one keeps the folder free of any module above it.
+
+/// The four length bytes that go before `bytes`.
+///
+/// Everything that is hashed or put in a blob came from a packet or is of fixed size, so the length fits. Were it
+/// ever not to fit, the saturated value could not be mistaken for another string of the same hash.
+pub(super) fn length(bytes: &[u8]) -> [u8; 4] {
+    u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_be_bytes()
+}
+
+/// Appends `bytes` as a `string`.
+pub(super) fn put(out: &mut Vec<u8>, bytes: &[u8]) {
+    out.extend_from_slice(&length(bytes));
+    out.extend_from_slice(bytes);
+}
+
+/// Takes a `string` off the front of `input`. `None`: fewer bytes than its length says.
+pub(super) fn take<'a>(input: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let (length, rest) = input.split_first_chunk::<4>()?;
+    let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
+    let (bytes, rest) = rest.split_at_checked(length)?;
+    *input = rest;
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_string_is_read_as_it_was_written() {
+        let mut blob = Vec::new();
+        put(&mut blob, b"one");
+        put(&mut blob, b"");
+        let mut rest = blob.as_slice();
+        assert_eq!(take(&mut rest), Some(&b"one"[..]));
+        assert_eq!(take(&mut rest), Some(&b""[..]));
+        assert_eq!(take(&mut rest), None);
+    }
+
+    #[test]
+    fn a_length_beyond_the_end_reads_nothing() {
+        let mut rest: &[u8] = &[0, 0, 0, 2, 7];
+        assert_eq!(take(&mut rest), None);
+        let mut rest: &[u8] = &[0xff, 0xff, 0xff, 0xff, 7];
+        assert_eq!(take(&mut rest), None);
+    }
+}
