@@ -6,17 +6,9 @@
 use crate::crypto::agreement::Agreement;
 use crate::crypto::cipher::Cipher;
 use crate::error::Error;
+use crate::message::Role;
 use crate::message::kex::KexMessage;
 use crate::wire::NameList;
-
-/// Who we are. A value where the sides differ by a letter.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Role {
-    /// The side that was called.
-    Server,
-    /// The side that calls.
-    Client,
-}
 
 /// The client's promise of strict key exchange. OpenSSH PROTOCOL §1.9.
 pub const STRICT_CLIENT: &str = "kex-strict-c-v00@openssh.com";
@@ -185,12 +177,7 @@ pub fn negotiate(role: Role, ours: &Preferences, theirs: &KexMessage<'_>) -> Res
 }
 
 /// The client's first name that the server has too.
-fn choose(
-    role: Role,
-    kind: &'static str,
-    ours: &[&'static str],
-    theirs: NameList<'_>,
-) -> Result<&'static str, Error> {
+fn choose(role: Role, kind: &'static str, ours: &[&'static str], theirs: NameList<'_>) -> Result<&'static str, Error> {
     let chosen = match role {
         Role::Server => theirs.iter().find_map(|name| ours.iter().find(|our| **our == name)),
         Role::Client => ours.iter().find(|name| theirs.contains(name)),

@@ -95,6 +95,15 @@ macro_rules! messages {
 }
 pub(crate) use messages;
 
+/// Who we are. A value where the sides differ by a letter.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Role {
+    /// The side that was called.
+    Server,
+    /// The side that calls.
+    Client,
+}
+
 /// Where a layer puts the messages that it sends. The transport is one; tests have others.
 pub trait Output {
     /// How many bytes of payload may be put now. 0 while a key exchange holds everything back or the output is full.

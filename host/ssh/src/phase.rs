@@ -4,7 +4,7 @@
 //! reached in the wrong phase. Here the question is answered in one place for all 256 numbers, and `tests/phases.txt` is the
 //! table as it stands.
 
-use crate::algorithm::Role;
+use crate::message::Role;
 
 /// How far a connection has come, as far as it decides what the peer may send.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -65,7 +65,8 @@ pub fn admits(role: Role, phase: Phase, number: u8) -> Admission {
             _ => Admission::Disconnect,
         },
         Phase::Auth => match (role, number) {
-            (_, 1 | 4 | 20) | (Role::Server, 50) | (Role::Client, 7 | 51..=53 | 60) => Admission::Handle,
+            // Some clients ask for the service again before each attempt.
+            (_, 1 | 4 | 20) | (Role::Server, 5 | 50) | (Role::Client, 7 | 51..=53 | 60) => Admission::Handle,
             (_, 2..=3) => Admission::Ignore,
             _ => Admission::Disconnect,
         },

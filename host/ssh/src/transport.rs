@@ -16,14 +16,14 @@ use std::time::Instant;
 pub use deadline::Patience;
 pub use settings::{Party, RekeyPolicy, Settings};
 
-use crate::algorithm::{Negotiated, Role};
+use crate::algorithm::Negotiated;
 use crate::crypto::hash::ExchangeHash;
 use crate::crypto::key::PublicKey;
 use crate::crypto::random::Random;
 use crate::error::{Error, Stage, Violation};
 use crate::message::kex::KexMessage;
 use crate::message::transport::TransportMessage;
-use crate::message::{Encode, Output};
+use crate::message::{Encode, Output, Role};
 use crate::phase::Phase;
 use crate::wire::{Malformed, Reader, Rest, Wire};
 
@@ -67,8 +67,8 @@ pub struct Transport {
     incoming: Incoming,
     outgoing: Outgoing,
     kex: Kex,
-    /// The first exchange is over: both NEWKEYS have passed.
-    keyed: bool,
+    /// How many exchanges are over: both NEWKEYS have passed.
+    exchanges: u64,
     /// The first exchange hash: the connection's name for ever. RFC 4253 §7.2.
     session_id: Option<ExchangeHash>,
     /// What the latest exchange settled.
@@ -91,7 +91,7 @@ impl Transport {
             incoming: Incoming::new(settings.packet_before_auth),
             outgoing: Outgoing::new(random),
             kex: Kex::Quiet,
-            keyed: false,
+            exchanges: 0,
             session_id: None,
             negotiated: None,
             strict: false,
@@ -149,9 +149,19 @@ impl Transport {
         }
     }
 
+    /// How many key exchanges are over.
+    pub fn exchanges(&self) -> u64 {
+        self.exchanges
+    }
+
+    /// Whether the first exchange is over.
+    fn keyed(&self) -> bool {
+        self.exchanges > 0
+    }
+
     /// What a key exchange makes of the phase, if one binds the peer.
     pub(crate) fn kex_phase(&self) -> Option<Phase> {
-        match (self.keyed, self.kex.binds_peer()) {
+        match (self.keyed(), self.kex.binds_peer()) {
             (false, true) if self.strict => Some(Phase::StrictKex),
             (false, _) => Some(Phase::FirstKex),
             (true, true) => Some(Phase::Rekey),
@@ -167,6 +177,11 @@ impl Transport {
     /// Whether the input has room for more.
     pub fn wants_input(&self) -> bool {
         self.incoming.input.len() < self.settings.packet + (128 << 10)
+    }
+
+    /// Whether the peer takes what we send. Packets that may be sent at any time would else pile up without end.
+    pub(crate) fn keeps_up(&self) -> bool {
+        self.outgoing.len() <= self.settings.output_mark.saturating_mul(2)
     }
 
     /// Whether a later exchange holds our output back.
@@ -297,9 +312,8 @@ impl Transport {
 
     /// Sends our KEXINIT.
     fn start_kex(&mut self) {
-        let mut cookie = [0; 16];
-        self.outgoing.random.fill(&mut cookie);
-        let offer = self.settings.preferences.offer(self.role(), !self.keyed);
+        let cookie = self.outgoing.cookie();
+        let offer = self.settings.preferences.offer(self.role(), !self.keyed());
         let mut ours = Vec::new();
         offer.message(cookie).encode(&mut ours);
         self.outgoing.seal(&Sent(&ours));
@@ -311,7 +325,7 @@ impl Transport {
         let theirs = self.peer_identification().unwrap_or_default();
         let hello = Hello { role: self.role(), ours: self.settings.identification.as_bytes(), theirs };
         let settled = step.handle(payload, &hello, &self.settings.preferences)?;
-        if !self.keyed {
+        if !self.keyed() {
             self.strict = settled.agreed.strict;
             // What came before it was let pass only because nobody knew yet. OpenSSH PROTOCOL §1.9.
             if self.strict && sequence != 0 {
@@ -336,17 +350,17 @@ impl Transport {
         self.negotiated = Some(agreed);
         self.rekeyed = now;
         self.deadlines.end_rekey();
-        if !self.keyed {
-            self.keyed = true;
+        self.exchanges += 1;
+        if self.exchanges == 1 {
             self.ext_info = ExtInfo::Due;
             self.deadlines.begin(Stage::Auth, now, self.settings.patience.first_attempt);
         }
         Ok(())
     }
 
-    /// The first attempt to authenticate has come: from here on the whole of authentication is timed.
+    /// An attempt to authenticate has come.
     pub(crate) fn attempted(&mut self, now: Instant) {
-        self.deadlines.begin(Stage::Auth, now, self.settings.patience.authentication);
+        self.deadlines.attempted(now, self.settings.patience.authentication);
     }
 
     /// Authentication is over: larger packets, and no more deadline.
@@ -395,7 +409,7 @@ impl Transport {
         let (sealer, opener) = keying.keys(self.settings.party.role(), session_id)?;
         self.outgoing.seal(&KexMessage::NewKeys {});
         self.outgoing.rekey(sealer, self.strict);
-        if !self.keyed && keying.agreed.ext_info {
+        if !self.keyed() && keying.agreed.ext_info {
             self.outgoing.seal(&server_sig_algs(&mut Vec::new()));
         }
         self.kex = Kex::ExpectNewKeys(Box::new(ExpectNewKeys { opener, agreed: keying.agreed }));
@@ -404,7 +418,7 @@ impl Transport {
 
     /// Starts a key exchange if none is under way. RFC 4253 §9.
     pub(crate) fn rekey(&mut self, now: Instant) {
-        if matches!(self.kex, Kex::Quiet) && self.keyed {
+        if matches!(self.kex, Kex::Quiet) && self.keyed() {
             self.start_kex();
             self.deadlines.begin_rekey(now, self.settings.patience.rekey);
         }
@@ -422,15 +436,21 @@ impl Transport {
         self.outgoing.seal(&TransportMessage::Unimplemented { sequence });
     }
 
+    /// A note for whoever debugs. RFC 4253 §11.3.
+    pub(crate) fn debug(&mut self, text: &str, always_display: bool) {
+        self.outgoing.seal(&TransportMessage::Debug { always_display, text: text.as_bytes(), language: b"" });
+    }
+
+    /// Any payload as it is.
+    pub(crate) fn send_anything(&mut self, payload: &[u8]) {
+        self.outgoing.seal(&Sent(payload));
+    }
+
     /// The last packet: why it is over. RFC 4253 §11.1.
     pub(crate) fn farewell(&mut self, error: &Error) {
         if let Some(reason) = error.reason() {
             let description = error.farewell().as_bytes();
-            self.outgoing.seal(&TransportMessage::Disconnect {
-                reason: reason as u32,
-                description,
-                language: b"",
-            });
+            self.outgoing.seal(&TransportMessage::Disconnect { reason: reason as u32, description, language: b"" });
         }
     }
 
@@ -461,7 +481,7 @@ impl Transport {
 /// Messages of the layers above. Nothing leaves while a key exchange holds it back or the socket is far behind.
 impl Output for Transport {
     fn room(&self) -> usize {
-        if self.kex.binds_us() || !self.keyed && self.session_id.is_none() {
+        if self.kex.binds_us() || !self.keyed() && self.session_id.is_none() {
             return 0;
         }
         self.settings.output_mark.saturating_sub(self.outgoing.len())

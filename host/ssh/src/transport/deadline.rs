@@ -36,12 +36,21 @@ impl Default for Patience {
 pub(crate) struct Deadlines {
     stage: Option<(Instant, Stage)>,
     rekey: Option<Instant>,
+    /// The first attempt to authenticate has come.
+    attempted: bool,
 }
 
 impl Deadlines {
     /// A stage begins that must be over after so long.
     pub(crate) fn begin(&mut self, stage: Stage, now: Instant, patience: Duration) {
         self.stage = Some((now + patience, stage));
+    }
+
+    /// The first attempt to authenticate has come: from here on the whole of authentication is timed.
+    pub(crate) fn attempted(&mut self, now: Instant, patience: Duration) {
+        if !std::mem::replace(&mut self.attempted, true) {
+            self.begin(Stage::Auth, now, patience);
+        }
     }
 
     /// The last stage is over: from here on a peer may be as slow as it likes.

@@ -15,11 +15,12 @@
 pub(super) mod client;
 pub(super) mod server;
 
-use crate::algorithm::{Negotiated, Preferences, Role, negotiate};
+use crate::algorithm::{Negotiated, Preferences, negotiate};
 use crate::crypto::agreement::SharedSecret;
 use crate::crypto::cipher::{Cipher, Opener, Sealer};
 use crate::crypto::hash::{ExchangeHash, Transcript, derive};
 use crate::error::{Error, Violation};
+use crate::message::Role;
 use crate::message::kex::KexMessage;
 
 /// How far an exchange has come.

@@ -131,9 +131,9 @@ pub(super) struct Outgoing {
     sent: usize,
     sealer: Sealer,
     sequence: u32,
-    pub(super) random: Box<dyn Random>,
+    random: Box<dyn Random>,
     pub(super) traffic: Traffic,
-    /// A packet could not be sealed: the key is used up.
+    /// A packet could not be sealed: the key is used up or there is no randomness.
     pub(super) exhausted: bool,
 }
 
@@ -148,6 +148,13 @@ impl Outgoing {
             traffic: Traffic::default(),
             exhausted: false,
         }
+    }
+
+    /// What makes a KEXINIT unlike every other. RFC 4253 §7.1.
+    pub(super) fn cookie(&mut self) -> [u8; 16] {
+        let mut cookie = [0; 16];
+        self.exhausted |= self.random.fill(&mut cookie).is_err();
+        cookie
     }
 
     /// Bytes that are no packet: the identification line.
@@ -165,7 +172,8 @@ impl Outgoing {
         let padding = PADDING + (block - (counted + PADDING) % block) % block;
         let end = self.bytes.len() + padding;
         self.bytes.resize(end + self.sealer.tag_len(), 0);
-        let Some((frame, tag)) = self.bytes.get_mut(start..).and_then(|packet| packet.split_at_mut_checked(end - start))
+        let Some((frame, tag)) =
+            self.bytes.get_mut(start..).and_then(|packet| packet.split_at_mut_checked(end - start))
         else {
             return;
         };
@@ -176,7 +184,7 @@ impl Outgoing {
             *head = [a, b, c, d, padding_byte];
         }
         let filler = frame.len() - padding;
-        self.random.fill(frame.get_mut(filler..).unwrap_or_default());
+        self.exhausted |= self.random.fill(frame.get_mut(filler..).unwrap_or_default()).is_err();
         self.exhausted |= self.sealer.seal(self.sequence, frame, tag).is_err();
         self.sequence = self.sequence.wrapping_add(1);
         self.traffic.count(self.bytes.len() - start);

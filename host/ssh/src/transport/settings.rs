@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use crate::algorithm::{Preferences, Role};
+use crate::algorithm::Preferences;
 use crate::crypto::key::PublicKey;
+use crate::message::Role;
 use crate::transport::deadline::Patience;
 
 /// What a transport is, beside being one: the side it takes and what it needs for it.

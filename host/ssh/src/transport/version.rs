@@ -1,7 +1,7 @@
 //! RFC 4253 §4.2: the identification lines that both sides send before anything else.
 
-use crate::algorithm::Role;
 use crate::error::Violation;
+use crate::message::Role;
 
 /// The longest line, its end included. RFC 4253 §4.2.
 const LINE: usize = 255;
@@ -36,15 +36,16 @@ impl Identification {
     /// Looks at what has come so far. A line may end in LF alone, as some clients do.
     pub(super) fn scan(&mut self, input: &[u8]) -> Result<Scan, Violation> {
         let head = input.get(..LINE.min(input.len())).unwrap_or(input);
+        let end = head.iter().position(|byte| *byte == b'\n');
+        let line = head.get(..end.unwrap_or(head.len())).unwrap_or(head);
         // A client's first bytes must be these, so that another protocol is noticed at once.
-        let foreign = self.role == Role::Server && !b"SSH-".iter().zip(head).all(|(want, have)| want == have);
-        if foreign || head.contains(&0) {
+        let foreign = self.role == Role::Server && !b"SSH-".iter().zip(line).all(|(want, have)| want == have);
+        if foreign || line.contains(&0) {
             return Err(Violation::Identification);
         }
-        let Some(end) = head.iter().position(|byte| *byte == b'\n') else {
+        let Some(end) = end else {
             return if head.len() < LINE { Ok(Scan::More) } else { Err(Violation::IdentificationTooLong) };
         };
-        let line = head.get(..end).unwrap_or(head);
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         if line.starts_with(b"SSH-2.0-") || line.starts_with(b"SSH-1.99-") {
             return Ok(Scan::Found(line.to_vec(), end + 1));
@@ -72,7 +73,9 @@ mod tests {
         assert_eq!(server(b"SSH-1.99-x\n"), Ok(Scan::Found(b"SSH-1.99-x".to_vec(), 11)));
         assert_eq!(server(b""), Ok(Scan::More));
         assert_eq!(server(b"SS"), Ok(Scan::More));
-        for foreign in [&b"GET / HTTP/1.1\r\n"[..], b"G", b"SSH-1.5-x\r\n", b"hello\r\nSSH-2.0-x\r\n", b"SSH-2.0-a\0b\r\n"] {
+        for foreign in
+            [&b"GET / HTTP/1.1\r\n"[..], b"G", b"SSH-1.5-x\r\n", b"hello\r\nSSH-2.0-x\r\n", b"SSH-2.0-a\0b\r\n"]
+        {
             assert_eq!(server(foreign), Err(Violation::Identification), "{}", foreign.escape_ascii());
         }
         let mut long = b"SSH-2.0-".to_vec();

@@ -1,0 +1,437 @@
+//! One connection: a transport, an authentication and a multiplexer, and nothing else.
+//!
+//! Four kinds of method. **Ask** looks and changes nothing. **In** takes bytes and time. **Commands** are the application's answers
+//! and wishes; they may come late, for things that are gone, and are then ignored. **Out** gives the bytes for the socket.
+//! [`receive`](Connection::receive) lends each event to a closure, which shows the law of the house: handling an event never needs the
+//! connection. What cannot be answered at once stands as a *question*, and no further packet is looked at until it is answered.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::algorithm::Negotiated;
+use crate::auth::{self, Machine, Step};
+use crate::crypto::hash::ExchangeHash;
+use crate::crypto::key::PublicKey;
+use crate::crypto::random::Random;
+use crate::error::{Error, Violation};
+use crate::message::mux::ChannelId;
+use crate::message::{Layer, Output};
+use crate::mux::{self, Exit, Mux, OpenFailure};
+use crate::phase::{Admission, Phase, admits};
+use crate::transport::{self, Note, Packet, Transport};
+
+/// The side that was called.
+pub type Server = Connection<auth::server::Server>;
+/// The side that calls.
+pub type Client = Connection<auth::client::Client>;
+
+/// What all connections of a side have in common.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// RFC 4253.
+    pub transport: Arc<transport::Settings>,
+    /// RFC 4254.
+    pub mux: mux::Settings,
+}
+
+/// One connection.
+pub struct Connection<A> {
+    /// RFC 4253: buffers, keys, key exchange.
+    transport: Transport,
+    /// RFC 4252: who this is.
+    auth: A,
+    /// RFC 4254: channels.
+    mux: Mux,
+}
+
+/// Something that happened. It is lent: what is needed later must be copied.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// On or about a channel.
+    Channel(mux::Event<'a>),
+    /// A note for whoever debugs, in any bytes. RFC 4253 §11.3.
+    Debug {
+        /// The note.
+        text: &'a [u8],
+        /// The peer thinks that it should be shown in any case.
+        always_display: bool,
+    },
+    /// Client: text to show before login, in any bytes. RFC 4252 §5.4.
+    Banner(&'a [u8]),
+    /// Client: the credential did not do. RFC 4252 §5.1.
+    Refused {
+        /// It was right, but another one is needed.
+        partial: bool,
+    },
+    /// Client: we have entered.
+    Entered,
+}
+
+/// Whether `receive` has looked at everything that can be looked at now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Progress {
+    /// Nothing more until there is more input, or an answer to the question that stands.
+    Done,
+    /// There may be more: call again when the others have had their turn.
+    More,
+}
+
+/// The most packets that one call of `receive` handles.
+const TURN: usize = 64;
+
+impl<A: Machine> Connection<A> {
+    fn start(settings: &Settings, auth: A, random: Box<dyn Random>, now: Instant) -> Connection<A> {
+        let transport = Transport::new(settings.transport.clone(), random, now);
+        let mux = Mux::new(transport.role(), &settings.mux);
+        Connection { transport, auth, mux }
+    }
+
+    // Ask.
+
+    /// The connection's name, once the first key exchange is over. RFC 4253 §7.2.
+    pub fn session_id(&self) -> Option<&ExchangeHash> {
+        self.transport.session_id()
+    }
+
+    /// The algorithms that both sides have settled on.
+    pub fn negotiated(&self) -> Option<&Negotiated> {
+        self.transport.negotiated()
+    }
+
+    /// The peer's identification line in any bytes, without its end. RFC 4253 §4.2.
+    pub fn peer_identification(&self) -> Option<&[u8]> {
+        self.transport.peer_identification()
+    }
+
+    /// Whether the peer may send: its bytes have room, and it takes ours.
+    pub fn wants_input(&self) -> bool {
+        self.transport.wants_input() && self.listens()
+    }
+
+    /// How many key exchanges are over.
+    pub fn exchanges(&self) -> u64 {
+        self.transport.exchanges()
+    }
+
+    /// When [`handle_timeout`](Connection::handle_timeout) wants to be called.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.transport.deadline()
+    }
+
+    /// How many bytes of data [`write`](Connection::write) could take for this channel now.
+    pub fn room(&self, channel: ChannelId) -> usize {
+        self.mux.room(channel).min(self.transport.room())
+    }
+
+    /// Which messages have a place now.
+    fn phase(&self) -> Phase {
+        self.transport.kex_phase().unwrap_or(match self.auth.stage() {
+            auth::Stage::Service => Phase::Service,
+            auth::Stage::Auth => Phase::Auth,
+            auth::Stage::Open => Phase::Open,
+        })
+    }
+
+    /// Whether the peer leaves too much of ours unread to be listened to.
+    fn listens(&self) -> bool {
+        self.transport.keeps_up() && self.mux.wants_input(self.transport.exchanging())
+    }
+
+    // In.
+
+    /// Room for the next read from the socket. Its contents have no meaning.
+    pub fn input(&mut self) -> &mut [u8] {
+        self.transport.input()
+    }
+
+    /// The first `count` bytes of that room hold what was read.
+    pub fn filled(&mut self, count: usize) {
+        self.transport.filled(count);
+    }
+
+    /// Looks at what has come. At most 64 packets a call, so that one connection cannot hold a thread.
+    ///
+    /// # Errors
+    /// The connection is over: [`disconnect`](Connection::disconnect) with the error, send what is left, close the socket.
+    pub fn receive(&mut self, now: Instant, mut on: impl FnMut(Event<'_>)) -> Result<Progress, Error> {
+        for _ in 0..TURN {
+            if self.auth.waits() {
+                // An answer that is owed holds up what the client sent behind its request.
+                self.auth.settle(&mut self.transport);
+            }
+            if self.transport.waits() || self.auth.waits() || !self.listens() {
+                return Ok(Progress::Done);
+            }
+            let Some(packet) = self.transport.open_next(now)? else { return Ok(Progress::Done) };
+            self.admit(&packet, now, &mut on)?;
+        }
+        Ok(Progress::More)
+    }
+
+    /// Asks the one table, and only then a handler.
+    fn admit(&mut self, packet: &Packet, now: Instant, on: &mut dyn FnMut(Event<'_>)) -> Result<(), Error> {
+        let number = self.transport.payload(packet).first().copied().ok_or(Violation::EmptyPayload)?;
+        match admits(self.transport.role(), self.phase(), number) {
+            Admission::Handle => self.dispatch(packet, number, now, on)?,
+            Admission::Ignore => {}
+            Admission::Unimplemented => self.transport.unimplemented(packet.sequence()),
+            Admission::Disconnect => return Err(Violation::Unexpected { number }.into()),
+        }
+        if Layer::of(number) != Layer::Kex {
+            self.transport.close_ext_info();
+        }
+        Ok(())
+    }
+
+    /// Gives a payload to its layer.
+    fn dispatch(
+        &mut self,
+        packet: &Packet,
+        number: u8,
+        now: Instant,
+        on: &mut dyn FnMut(Event<'_>),
+    ) -> Result<(), Error> {
+        match Layer::of(number) {
+            // The service is asked for in the transport's numbers but concerns authentication alone.
+            Layer::Transport if matches!(number, 5 | 6) => self.handle_auth(packet, now, on),
+            Layer::Transport => {
+                // The transport cannot be changed while its own buffer is lent out; its messages are rare and small.
+                let payload = self.transport.payload(packet).to_vec();
+                if let Some(Note::Debug { text, always_display }) = self.transport.handle(&payload)? {
+                    on(Event::Debug { text, always_display });
+                }
+                Ok(())
+            }
+            Layer::Kex => self.transport.handle_kex(packet, now),
+            Layer::Auth => self.handle_auth(packet, now, on),
+            Layer::Mux => {
+                Ok(self.mux.handle(self.transport.payload(packet), &mut |event| on(Event::Channel(event)))?)
+            }
+            Layer::Nobody => Err(Violation::Unexpected { number }.into()),
+        }
+    }
+
+    /// A payload of authentication.
+    fn handle_auth(&mut self, packet: &Packet, now: Instant, on: &mut dyn FnMut(Event<'_>)) -> Result<(), Error> {
+        let Some(session_id) = self.transport.session_id() else { return Err(Error::Exhausted) };
+        match self.auth.handle(self.transport.payload(packet), session_id.as_ref())? {
+            // A key that would do is a question to the client's user: `Client::question`.
+            Step::Nothing | Step::Sign => {}
+            Step::Attempt => self.transport.attempted(now),
+            Step::Banner(text) => on(Event::Banner(text)),
+            Step::Refused { partial } => on(Event::Refused { partial }),
+            Step::Entered => on(Event::Entered),
+        }
+        Ok(())
+    }
+
+    /// Time has passed.
+    ///
+    /// # Errors
+    /// A stage has taken too long.
+    pub fn handle_timeout(&mut self, now: Instant) -> Result<(), Error> {
+        self.transport.deadlines.check(now)
+    }
+
+    // Commands.
+
+    /// Answers [`mux::Event::Open`]: the channel is open.
+    pub fn accept(&mut self, channel: ChannelId) {
+        self.mux.accept(channel);
+    }
+
+    /// Answers [`mux::Event::Open`]: it is not.
+    pub fn refuse(&mut self, channel: ChannelId, reason: OpenFailure, text: &str) {
+        self.mux.refuse(channel, reason, text);
+    }
+
+    /// Answers the oldest unanswered [`mux::Event::Request`] of the channel.
+    pub fn reply(&mut self, channel: ChannelId, success: bool) {
+        self.mux.reply(channel, success);
+    }
+
+    /// Sends at most one packet of data on stdout (`None`) or a numbered stream, and says how many bytes it took. RFC 4254 §5.2.
+    pub fn write(&mut self, channel: ChannelId, kind: Option<u32>, data: &[u8]) -> usize {
+        self.mux.write(channel, kind, data, &mut self.transport)
+    }
+
+    /// The program has taken so many bytes: the peer may send as many more.
+    pub fn taken(&mut self, channel: ChannelId, bytes: usize) {
+        self.mux.taken(channel, bytes);
+    }
+
+    /// No more data will be written. RFC 4254 §5.3.
+    pub fn send_eof(&mut self, channel: ChannelId) {
+        self.mux.send_eof(channel);
+    }
+
+    /// The program is over: its status or signal, EOF and CLOSE go out in this order. RFC 4254 §6.10.
+    pub fn exit(&mut self, channel: ChannelId, exit: Exit) {
+        self.mux.exit(channel, exit);
+    }
+
+    /// Closes the channel. RFC 4254 §5.3.
+    pub fn close(&mut self, channel: ChannelId) {
+        self.mux.close(channel);
+    }
+
+    /// Asks something of the peer on a channel. False when too much waits already or the channel is gone. RFC 4254 §5.4.
+    pub fn request(&mut self, channel: ChannelId, kind: &[u8], body: &[u8], want_reply: bool) -> bool {
+        self.mux.request(channel, kind, body, want_reply)
+    }
+
+    /// Starts a key exchange, if none is under way. RFC 4253 §9.
+    pub fn rekey(&mut self, now: Instant) {
+        self.transport.rekey(now);
+    }
+
+    /// The connection is over: puts the DISCONNECT that the error asks for behind what is in the output.
+    pub fn disconnect(&mut self, error: &Error) {
+        self.transport.farewell(error);
+    }
+
+    /// Sends a note for whoever debugs. RFC 4253 §11.3.
+    pub fn debug(&mut self, text: &str, always_display: bool) {
+        self.transport.debug(text, always_display);
+    }
+
+    /// Sends any payload as it is, for tests of the side that receives it.
+    #[doc(hidden)]
+    pub fn send_anything(&mut self, payload: &[u8]) {
+        self.transport.send_anything(payload);
+    }
+
+    // Out.
+
+    /// Turns what is owed into packets, as far as they may leave, and changes the keys when they are worn.
+    ///
+    /// # Errors
+    /// The keys can protect no more.
+    pub fn settle(&mut self, now: Instant) -> Result<(), Error> {
+        self.auth.settle(&mut self.transport);
+        if self.auth.stage() == auth::Stage::Open {
+            self.transport.authenticated();
+            self.mux.settle(&mut self.transport);
+            if self.transport.rekey_due(now) {
+                self.transport.rekey(now);
+            }
+        }
+        if self.transport.exhausted() { Err(Error::Exhausted) } else { Ok(()) }
+    }
+
+    /// What the socket shall have.
+    pub fn output(&self) -> &[u8] {
+        self.transport.output()
+    }
+
+    /// The socket has taken so many bytes of it.
+    pub fn sent(&mut self, count: usize) {
+        self.transport.sent(count);
+    }
+
+    /// Gives the memory of empty buffers back. Says whether nothing more is held.
+    pub fn rest(&mut self) -> bool {
+        self.transport.rest()
+    }
+}
+
+/// What a server has to be told before it reads on.
+#[derive(Clone, Copy)]
+pub enum ServerQuestion<'a> {
+    /// The signature of our host key over this hash: [`Server::signed`].
+    Sign(&'a ExchangeHash),
+    /// May this user enter? [`Server::decide`].
+    Attempt(auth::server::Attempt<'a>),
+}
+
+impl Server {
+    /// Starts a connection that was accepted.
+    pub fn accepted(
+        settings: &Settings,
+        auth: Arc<auth::server::Settings>,
+        random: Box<dyn Random>,
+        now: Instant,
+    ) -> Server {
+        Connection::start(settings, auth::server::Server::new(auth), random, now)
+    }
+
+    /// The question that stands, if any.
+    pub fn question(&self) -> Option<ServerQuestion<'_>> {
+        let sign = self.transport.to_sign().map(ServerQuestion::Sign);
+        sign.or_else(|| self.auth.attempt().map(ServerQuestion::Attempt))
+    }
+
+    /// Answers [`ServerQuestion::Sign`] with a signature blob, RFC 4253 §6.6.
+    ///
+    /// # Errors
+    /// The keys could not be made.
+    pub fn signed(&mut self, signature: &[u8]) -> Result<(), Error> {
+        self.transport.signed(signature)
+    }
+
+    /// Answers [`ServerQuestion::Attempt`].
+    ///
+    /// # Errors
+    /// It was the last failure that is allowed.
+    pub fn decide(&mut self, verdict: auth::server::Verdict) -> Result<(), Error> {
+        self.auth.decide(verdict)
+    }
+
+    /// Who entered, in any bytes.
+    pub fn user(&self) -> Option<&[u8]> {
+        self.auth.user()
+    }
+}
+
+/// What a client has to be told.
+#[derive(Clone, Debug)]
+pub enum ClientQuestion<'a> {
+    /// Is this the server's key? [`Client::trust`].
+    HostKey(&'a PublicKey),
+    /// The user's signature over these bytes: [`Client::signed`].
+    Sign(Vec<u8>),
+}
+
+impl Client {
+    /// Starts a connection that was made.
+    pub fn connected(settings: &Settings, user: &[u8], random: Box<dyn Random>, now: Instant) -> Client {
+        Connection::start(settings, auth::client::Client::new(user), random, now)
+    }
+
+    /// The question that stands, if any.
+    pub fn question(&self) -> Option<ClientQuestion<'_>> {
+        let key = self.transport.host_key_offered().map(ClientQuestion::HostKey);
+        key.or_else(|| {
+            let session_id = self.transport.session_id()?;
+            self.auth.to_sign(session_id.as_ref()).map(ClientQuestion::Sign)
+        })
+    }
+
+    /// Answers [`ClientQuestion::HostKey`].
+    ///
+    /// # Errors
+    /// It was not trusted.
+    pub fn trust(&mut self, trusted: bool) -> Result<(), Error> {
+        self.transport.trust(trusted)
+    }
+
+    /// Answers [`ClientQuestion::Sign`] with a signature blob.
+    pub fn signed(&mut self, signature: &[u8]) {
+        self.auth.signed(signature);
+    }
+
+    /// Tries to enter with this, at once or as soon as the keys are there.
+    pub fn authenticate(&mut self, credential: auth::client::Credential<'_>) {
+        self.auth.authenticate(credential);
+    }
+
+    /// The methods that may go on after a refusal, joined with commas.
+    pub fn methods(&self) -> &str {
+        self.auth.methods().as_str()
+    }
+
+    /// Asks for a session. None when there are too many. RFC 4254 §6.1.
+    pub fn open_session(&mut self) -> Option<ChannelId> {
+        self.mux.open_session()
+    }
+}

@@ -1,0 +1,230 @@
+//! Key exchange, first and later ones, between two of us.
+
+mod pair;
+
+use std::time::Duration;
+
+use pair::{Pair, Setup, twice};
+use whelk_ssh::algorithm::Preferences;
+use whelk_ssh::auth::client::Credential;
+use whelk_ssh::auth::server::Verdict;
+use whelk_ssh::error::{Error, Reason, Stage, Violation};
+use whelk_ssh::transport::RekeyPolicy;
+
+/// Enough to need several packets and several windows' adjustments, little enough to be carried byte by byte.
+fn sample(length: usize) -> Vec<u8> {
+    (0..length).map(|index| (index * 7 + index / 251) as u8).collect()
+}
+
+#[test]
+fn every_key_exchange_and_cipher_carries_a_session() {
+    twice(|setup| {
+        let all = Preferences::default();
+        for kex in all.kex_names() {
+            for cipher in all.cipher_names() {
+                let mut setup = setup.clone();
+                setup.client.preferences =
+                    Preferences::default().with_kex(&[kex]).unwrap().with_ciphers(&[cipher]).unwrap();
+                let mut pair = setup.authenticated();
+                let agreed = pair.server.negotiated().unwrap();
+                assert_eq!((agreed.kex, agreed.cipher_to_client.name()), (kex, cipher));
+                let channel = pair.open_session();
+                pair.client_writes(channel, b"up");
+                pair.server_writes(channel, b"down");
+                assert_eq!(pair.received_by_server(channel), b"up");
+                assert_eq!(pair.received_by_client(channel), b"down");
+            }
+        }
+    });
+}
+
+#[test]
+fn both_sides_know_the_connection_by_the_same_name_for_ever() {
+    twice(|setup| {
+        let mut pair = setup.authenticated();
+        let name = pair.server.session_id().unwrap().as_ref().to_vec();
+        assert_eq!(pair.client.session_id().unwrap().as_ref(), &name[..]);
+        pair.server.rekey(pair.now);
+        pair.drive();
+        assert_eq!(pair.server.session_id().unwrap().as_ref(), &name[..]);
+    });
+}
+
+#[test]
+fn data_sent_during_a_rekey_arrives_after_it_in_order() {
+    twice(|setup| {
+        for (server_starts, client_starts) in [(true, false), (false, true), (true, true)] {
+            let mut pair = setup.clone().authenticated();
+            let channel = pair.open_session();
+            let data = sample(20_000);
+            let (mut sent_up, mut sent_down) = (0, 0);
+            for _ in 0..4 {
+                if server_starts {
+                    pair.server.rekey(pair.now);
+                }
+                if client_starts {
+                    pair.client.rekey(pair.now);
+                }
+                sent_up += pair.client.write(channel, None, &data[sent_up..(sent_up + 5000).min(data.len())]);
+                sent_down += pair.server.write(channel, None, &data[sent_down..(sent_down + 5000).min(data.len())]);
+                pair.drive();
+            }
+            pair.client_writes(channel, &data[sent_up..]);
+            pair.server_writes(channel, &data[sent_down..]);
+            assert_eq!((&pair.server_error, &pair.client_error), (&None, &None));
+            assert_eq!(pair.received_by_server(channel), data);
+            assert_eq!(pair.received_by_client(channel), data);
+        }
+    });
+}
+
+#[test]
+fn nothing_is_written_while_our_own_key_exchange_is_open() {
+    let mut pair = Setup::new(usize::MAX).authenticated();
+    let channel = pair.open_session();
+    pair.server.rekey(pair.now);
+    assert_eq!(pair.server.room(channel), 0);
+    assert_eq!(pair.server.write(channel, None, b"too early"), 0);
+    pair.drive();
+    assert_eq!(pair.server.write(channel, None, b"in time"), 7);
+}
+
+/// K14.
+#[test]
+fn data_of_a_peer_that_has_not_seen_our_kexinit_is_taken() {
+    let mut pair = Setup::new(usize::MAX).authenticated();
+    let channel = pair.open_session();
+    let data = sample(64 << 10);
+    pair.server.rekey(pair.now);
+    let mut sent = 0;
+    while sent < data.len() {
+        sent += pair.client.write(channel, None, &data[sent..]);
+    }
+    pair.drive();
+    assert_eq!((&pair.server_error, &pair.client_error), (&None, &None));
+    assert_eq!(pair.received_by_server(channel), data);
+}
+
+/// K13.
+#[test]
+fn data_after_the_peers_own_kexinit_ends_the_connection() {
+    let mut pair = Setup::new(usize::MAX).authenticated();
+    let channel = pair.open_session();
+    pair.client.rekey(pair.now);
+    pair.client.send_anything(&[94, 0, 0, 0, channel.0 as u8, 0, 0, 0, 1, b'x']);
+    pair.drive();
+    assert_eq!(pair.server_error, Some(Error::Peer(Violation::Unexpected { number: 94 })));
+}
+
+fn rekeys(pair: &Pair) -> u64 {
+    pair.server.exchanges()
+}
+
+#[test]
+fn keys_change_after_so_many_bytes_packets_or_seconds() {
+    twice(|setup| {
+        let never = RekeyPolicy { bytes: u64::MAX, packets: u64::MAX, time: Duration::from_secs(1 << 30) };
+        for (policy, writes) in [
+            (RekeyPolicy { bytes: 2_000, ..never }, true),
+            (RekeyPolicy { packets: 10, ..never }, true),
+            (RekeyPolicy { time: Duration::from_secs(60), ..never }, false),
+        ] {
+            let mut setup = setup.clone();
+            setup.server.rekey = policy;
+            setup.client.rekey = never;
+            let mut pair = setup.authenticated();
+            let channel = pair.open_session();
+            let before = rekeys(&pair);
+            if writes {
+                for _ in 0..40 {
+                    pair.server_writes(channel, &sample(200));
+                }
+            } else {
+                pair.wait(Duration::from_secs(61));
+            }
+            assert!(rekeys(&pair) > before, "{policy:?}");
+            assert_eq!((&pair.server_error, &pair.client_error), (&None, &None));
+        }
+    });
+}
+
+#[test]
+fn a_hundred_rekeys_in_a_row_are_no_trouble() {
+    let mut pair = Setup::new(usize::MAX).authenticated();
+    let channel = pair.open_session();
+    for round in 0..100u8 {
+        if round % 2 == 0 {
+            pair.server.rekey(pair.now)
+        } else {
+            pair.client.rekey(pair.now)
+        }
+        pair.client_writes(channel, &[round]);
+    }
+    assert_eq!(pair.received_by_server(channel), (0..100).collect::<Vec<u8>>());
+    assert_eq!(rekeys(&pair), 101);
+}
+
+/// K15.
+#[test]
+fn a_rekey_that_is_never_finished_ends_the_connection() {
+    let mut pair = Setup::new(usize::MAX).authenticated();
+    pair.server.rekey(pair.now);
+    pair.now += Duration::from_secs(61);
+    assert_eq!(pair.server.handle_timeout(pair.now), Err(Error::TimedOut(Stage::Kex)));
+}
+
+/// P7, P8: a deadline belongs to its stage and does not move with every byte.
+#[test]
+fn each_stage_has_its_deadline() {
+    let mut pair = Setup::new(usize::MAX).pair();
+    let start = pair.now;
+    assert_eq!(pair.server.deadline(), Some(start + Duration::from_secs(10)));
+    assert_eq!(
+        pair.server.handle_timeout(start + Duration::from_secs(10)),
+        Err(Error::TimedOut(Stage::Identification))
+    );
+    pair.verdict = Verdict::Reject;
+    while pair.server.exchanges() == 0 {
+        assert!(pair.step());
+    }
+    assert_eq!(pair.server.deadline(), Some(start + Duration::from_secs(30)), "the first attempt is awaited");
+    pair.drive();
+    assert_eq!(pair.server.deadline(), Some(start + Duration::from_secs(120)), "the first attempt has failed");
+    pair.verdict = Verdict::Accept;
+    pair.now += Duration::from_secs(100);
+    pair.client.authenticate(Credential::Password(b"right"));
+    pair.drive();
+    assert!(pair.server.deadline().unwrap() >= start + Duration::from_secs(3600), "entered");
+}
+
+#[test]
+fn sides_without_a_common_algorithm_say_so() {
+    let mut setup = Setup::new(usize::MAX);
+    setup.client.preferences = Preferences::default().with_ciphers(&["aes128-gcm@openssh.com"]).unwrap();
+    setup.server.preferences = Preferences::default().with_ciphers(&["aes256-gcm@openssh.com"]).unwrap();
+    let mut pair = setup.pair();
+    pair.drive();
+    let error = pair.server_error.clone().unwrap();
+    assert!(matches!(error, Error::Incompatible { kind: "cipher to server", .. }), "{error:?}");
+    assert_eq!(error.reason(), Some(Reason::KeyExchangeFailed));
+}
+
+/// P15, P29: whatever is flipped on the wire, nothing that was not sealed is ever handled.
+#[test]
+fn a_flipped_bit_anywhere_ends_the_connection() {
+    let length = {
+        let mut pair = Setup::new(usize::MAX).authenticated();
+        pair.open_session();
+        pair.carried.0
+    };
+    for position in (40..length).step_by(97) {
+        let mut pair = Setup::new(usize::MAX).pair();
+        pair.flip_to_server(position);
+        pair.client.authenticate(Credential::None);
+        pair.drive();
+        pair.client.open_session();
+        pair.drive();
+        let ended = pair.server_error.is_some() || pair.client_error.is_some();
+        assert!(ended || !pair.at_client.events.contains(&"opened 0".to_owned()), "flipped {position}");
+    }
+}
