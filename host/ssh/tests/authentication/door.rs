@@ -1,0 +1,219 @@
+//! A server's machine with a key of a stranger before it, and what it has put.
+
+use std::sync::Arc;
+
+use whelk_ssh::auth::server::{Attempt, Credential, Server, Settings, Verdict};
+use whelk_ssh::auth::{Machine, Stage, Step};
+use whelk_ssh::crypto::key::HostKey;
+use whelk_ssh::error::Error;
+use whelk_ssh::message::auth::{AuthMessage, Method};
+use whelk_ssh::message::transport::TransportMessage;
+use whelk_ssh::message::{Encode, Output};
+use whelk_ssh::wire::{Rest, Wire};
+
+/// The session id of this connection.
+pub(crate) const SESSION: &[u8] = &[7; 32];
+/// FAILURE with both methods.
+pub(crate) const FAILURE: &[u8] = b"\x33\0\0\0\x12publickey,password\0";
+/// SUCCESS.
+pub(crate) const SUCCESS: &[u8] = b"\x34";
+
+/// An output that keeps what was put, with as much room as the test says.
+pub(crate) struct Sent {
+    pub(crate) payloads: Vec<Vec<u8>>,
+    pub(crate) room: usize,
+}
+
+impl Sent {
+    pub(crate) fn new() -> Sent {
+        Sent { payloads: Vec::new(), room: usize::MAX }
+    }
+}
+
+impl Output for Sent {
+    fn room(&self) -> usize {
+        self.room
+    }
+    fn put(&mut self, message: &dyn Encode) {
+        assert!(self.room > 0, "a message was put without room");
+        self.payloads.push(encode(message));
+    }
+}
+
+pub(crate) fn encode(message: &dyn Encode) -> Vec<u8> {
+    let mut payload = Vec::new();
+    message.encode(&mut payload);
+    payload
+}
+
+pub(crate) fn service(service: &[u8]) -> Vec<u8> {
+    encode(&TransportMessage::ServiceRequest { service })
+}
+
+/// A request with any method and body.
+pub(crate) fn request(user: &[u8], service: &[u8], method: &[u8], body: &[u8]) -> Vec<u8> {
+    encode(&AuthMessage::UserauthRequest { user, service, method, body: Rest(body) })
+}
+
+/// A request as an honest client writes it.
+pub(crate) fn honest(user: &[u8], method: Method<'_>) -> Vec<u8> {
+    let mut body = Vec::new();
+    let name = method.encode(&mut body);
+    request(user, b"ssh-connection", name, &body)
+}
+
+pub(crate) fn none(user: &[u8]) -> Vec<u8> {
+    honest(user, Method::None)
+}
+
+pub(crate) fn password(user: &[u8], password: &[u8]) -> Vec<u8> {
+    honest(user, Method::Password { password, new: None })
+}
+
+pub(crate) fn key() -> HostKey {
+    HostKey::generate().expect("the system has randomness")
+}
+
+/// Asks whether `key` would do.
+pub(crate) fn query(user: &[u8], key: &HostKey) -> Vec<u8> {
+    honest(user, Method::PublicKey { algorithm: b"ssh-ed25519", key: key.public().blob(), signature: None })
+}
+
+/// The fields that a signature covers, to be changed one at a time.
+pub(crate) struct Covered<'a> {
+    pub(crate) session: &'a [u8],
+    pub(crate) number: u8,
+    pub(crate) user: &'a [u8],
+    pub(crate) service: &'a [u8],
+    pub(crate) method: &'a [u8],
+    pub(crate) signed: bool,
+    pub(crate) algorithm: &'a [u8],
+    pub(crate) blob: &'a [u8],
+    /// Behind everything else, where hostbound signatures have the host key.
+    pub(crate) tail: &'a [u8],
+}
+
+impl<'a> Covered<'a> {
+    /// As RFC 4252 §7 has it.
+    pub(crate) fn right(user: &'a [u8], blob: &'a [u8]) -> Covered<'a> {
+        Covered {
+            session: SESSION,
+            number: 50,
+            user,
+            service: b"ssh-connection",
+            method: b"publickey",
+            signed: true,
+            algorithm: b"ssh-ed25519",
+            blob,
+            tail: b"",
+        }
+    }
+
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        let mut data = Vec::new();
+        self.session.write(&mut data);
+        self.number.write(&mut data);
+        self.user.write(&mut data);
+        self.service.write(&mut data);
+        self.method.write(&mut data);
+        self.signed.write(&mut data);
+        self.algorithm.write(&mut data);
+        self.blob.write(&mut data);
+        data.extend_from_slice(self.tail);
+        data
+    }
+}
+
+/// A request of `user` with `key`, signed over `covered` by `signer`.
+pub(crate) fn signed_over(user: &[u8], key: &HostKey, signer: &HostKey, covered: &[u8]) -> Vec<u8> {
+    let signature = signer.sign(covered);
+    let public = key.public();
+    honest(user, Method::PublicKey { algorithm: b"ssh-ed25519", key: public.blob(), signature: Some(&signature) })
+}
+
+/// A request of `user`, rightly signed with `key`.
+pub(crate) fn signed(user: &[u8], key: &HostKey) -> Vec<u8> {
+    signed_over(user, key, key, &Covered::right(user, key.public().blob()).bytes())
+}
+
+/// An attempt in words: what the application was asked.
+pub(crate) fn words(attempt: Attempt<'_>) -> String {
+    let how = match attempt.credential {
+        Credential::None => "none".to_owned(),
+        Credential::Password(password) => format!("password {}", password.escape_ascii()),
+        Credential::KeyOffered(key) => format!("offers {}", key.fingerprint()),
+        Credential::KeyProven(key) => format!("proves {}", key.fingerprint()),
+    };
+    format!("{} {how}", attempt.user.escape_ascii())
+}
+
+/// A server's machine and what it has put.
+pub(crate) struct Door {
+    pub(crate) server: Server,
+    pub(crate) out: Sent,
+}
+
+impl Door {
+    pub(crate) fn new(settings: Settings) -> Door {
+        Door { server: Server::new(Arc::new(settings)), out: Sent::new() }
+    }
+
+    /// A door with default settings whose client has the service already.
+    pub(crate) fn open() -> Door {
+        Door::with(Settings::default())
+    }
+
+    pub(crate) fn with(settings: Settings) -> Door {
+        let mut door = Door::new(settings);
+        assert_eq!(door.give(&service(b"ssh-userauth")), Ok(Step::Nothing));
+        assert_eq!(door.answers(), [b"\x06\0\0\0\x0cssh-userauth"]);
+        door
+    }
+
+    /// Gives one payload and puts what is owed.
+    pub(crate) fn give<'p>(&mut self, payload: &'p [u8]) -> Result<Step<'p>, Error> {
+        let step = self.server.handle(payload, SESSION);
+        self.server.settle(&mut self.out);
+        step
+    }
+
+    /// Gives a payload that must lead to a question; says which.
+    pub(crate) fn question(&mut self, payload: &[u8]) -> String {
+        assert_eq!(self.give(payload), Ok(Step::Attempt));
+        assert!(self.server.waits());
+        self.server.attempt().map(words).expect("a question stands after Step::Attempt")
+    }
+
+    pub(crate) fn decide(&mut self, verdict: Verdict) -> Result<(), Error> {
+        let result = self.server.decide(verdict);
+        self.server.settle(&mut self.out);
+        result
+    }
+
+    /// Gives a payload, answers the question if there is one, and returns the one reply.
+    pub(crate) fn reply(&mut self, payload: &[u8], verdict: Verdict) -> Result<Vec<u8>, Error> {
+        match self.give(payload)? {
+            Step::Attempt => self.decide(verdict)?,
+            Step::Nothing => {}
+            step @ (Step::Banner(_) | Step::Refused { .. } | Step::Sign | Step::Entered) => {
+                panic!("{step:?} is a client's")
+            }
+        }
+        let mut replies = self.answers();
+        assert_eq!(replies.len(), 1, "one request, one reply");
+        Ok(replies.remove(0))
+    }
+
+    /// What was put since the last time.
+    pub(crate) fn answers(&mut self) -> Vec<Vec<u8>> {
+        std::mem::take(&mut self.out.payloads)
+    }
+
+    /// A payload that must be refused with FAILURE, without the application being asked, leaving the connection up.
+    pub(crate) fn refuses(&mut self, payload: &[u8]) {
+        assert_eq!(self.give(payload), Ok(Step::Nothing));
+        assert!(self.server.attempt().is_none());
+        assert_eq!(self.answers(), [FAILURE]);
+        assert_eq!(self.server.stage(), Stage::Auth);
+    }
+}

@@ -1,0 +1,397 @@
+//! Requests that try to enter without right, by row.
+
+use whelk_ssh::auth::server::{Methods, Settings, Verdict};
+use whelk_ssh::auth::{Machine, Stage, Step};
+use whelk_ssh::error::{Error, Violation};
+use whelk_ssh::message::auth::Method;
+use whelk_ssh::wire::{Malformed, Wire};
+
+use crate::door::{
+    Covered, Door, FAILURE, SESSION, SUCCESS, key, none, password, query, request, service, signed, signed_over,
+};
+
+fn unexpected(number: u8) -> Result<Step<'static>, Error> {
+    Err(Error::Peer(Violation::Unexpected { number }))
+}
+
+#[test]
+fn u1_a_client_that_says_success_itself_is_disconnected() {
+    let mut door = Door::open();
+    assert_eq!(door.give(SUCCESS), unexpected(52));
+    assert_eq!(door.server.stage(), Stage::Auth);
+    assert_eq!(door.server.user(), None);
+    assert!(door.answers().is_empty());
+}
+
+#[test]
+fn u2_u3_every_number_but_the_two_is_refused_in_each_phase() {
+    let bad = key();
+    let before = || Door::new(Settings::default());
+    for number in 0..=255 {
+        if number != 5 {
+            assert_eq!(before().give(&[number, 0, 0, 0, 0]), unexpected(number), "{number} before the service");
+        }
+        if ![5, 50].contains(&number) {
+            assert_eq!(Door::open().give(&[number, 0, 0, 0, 0]), unexpected(number), "{number} while authenticating");
+        }
+        if number != 50 {
+            assert_eq!(entered().give(&[number, 0, 0, 0, 0]), unexpected(number), "{number} after success");
+        }
+    }
+    // Between a query and its signature, and after a failure.
+    for number in [5, 50] {
+        let mut door = Door::open();
+        door.question(&query(b"alice", &bad));
+        assert_eq!(door.give(&[number]), unexpected(number), "a waiting machine is not to be given more");
+    }
+    let mut door = Door::open();
+    assert_eq!(door.reply(&none(b"alice"), Verdict::Reject), Ok(FAILURE.to_vec()));
+    assert_eq!(door.give(&[90]), unexpected(90));
+}
+
+fn entered() -> Door {
+    let mut door = Door::open();
+    assert_eq!(door.reply(&none(b"alice"), Verdict::Accept), Ok(SUCCESS.to_vec()));
+    assert_eq!(door.server.stage(), Stage::Open);
+    door
+}
+
+#[test]
+fn u4_nothing_behind_a_request_is_read_before_success_has_gone_out() {
+    let mut door = Door::open();
+    door.out.room = 0;
+    door.question(&signed(b"alice", &key()));
+    assert!(door.server.waits());
+    assert_eq!(door.decide(Verdict::Accept), Ok(()));
+    assert!(door.server.waits() && door.server.owes());
+    assert_eq!(door.server.stage(), Stage::Auth);
+    door.out.room = 1;
+    door.server.settle(&mut door.out);
+    assert_eq!(door.answers(), [SUCCESS]);
+    assert!(!door.server.waits() && !door.server.owes());
+    assert_eq!(door.server.stage(), Stage::Open);
+}
+
+#[test]
+fn u5_a_key_that_was_offered_is_not_a_key_that_was_proven() {
+    let (good, bad) = (key(), key());
+    let mut door = Door::open();
+    let offered = door.question(&query(b"alice", &good));
+    assert_eq!(offered, format!("alice offers {}", good.public().fingerprint()));
+    assert_eq!(door.decide(Verdict::Accept), Ok(()));
+    assert_eq!(door.answers().len(), 1);
+    assert_eq!(door.server.stage(), Stage::Auth);
+    assert_eq!(door.server.user(), None);
+    // The bad key proves itself, and that is what is asked about.
+    assert_eq!(door.question(&signed(b"alice", &bad)), format!("alice proves {}", bad.public().fingerprint()));
+    assert_eq!(door.decide(Verdict::Reject), Ok(()));
+    assert_eq!(door.answers(), [FAILURE]);
+    // The bad key is asked about last, the good one signs.
+    door.question(&query(b"alice", &bad));
+    assert_eq!(door.decide(Verdict::Accept), Ok(()));
+    assert_eq!(door.question(&signed(b"alice", &good)), format!("alice proves {}", good.public().fingerprint()));
+    assert_eq!(door.decide(Verdict::Accept), Ok(()));
+    assert_eq!(door.server.user(), Some(&b"alice"[..]));
+}
+
+#[test]
+fn u5_partial_success_for_an_offered_key_is_only_leave_to_sign() {
+    let good = key();
+    let mut door = Door::open();
+    let methods = Methods { publickey: false, password: true };
+    let reply = door.reply(&query(b"alice", &good), Verdict::Partial(methods));
+    assert_eq!(reply.map(|reply| reply.first().copied()), Ok(Some(60)));
+    let reply = door.reply(&signed(b"alice", &good), Verdict::Partial(methods));
+    assert_eq!(reply, Ok(b"\x33\0\0\0\x08password\x01".to_vec()));
+}
+
+#[test]
+fn u6_a_signature_by_another_key_is_refused_without_a_question() {
+    let (good, bad) = (key(), key());
+    let right = Covered::right(b"alice", good.public().blob()).bytes();
+    Door::open().refuses(&signed_over(b"alice", &good, &bad, &right));
+}
+
+#[test]
+fn u7_a_signature_of_another_connection_is_refused_without_a_question() {
+    let good = key();
+    for session in [&[0; 32][..], &[8; 32], b"", &SESSION[..31]] {
+        let public = good.public();
+        let covered = Covered { session, ..Covered::right(b"alice", public.blob()) }.bytes();
+        Door::open().refuses(&signed_over(b"alice", &good, &good, &covered));
+    }
+}
+
+#[test]
+fn u8_a_signature_covers_each_field() {
+    let (good, other) = (key(), key());
+    let (public, other) = (good.public(), other.public());
+    let right = || Covered::right(b"alice", public.blob());
+    let mut host_key = Vec::new();
+    other.blob().write(&mut host_key);
+    let wrong = [
+        Covered { number: 51, ..right() },
+        Covered { user: b"bob", ..right() },
+        Covered { service: b"ssh-userauth", ..right() },
+        Covered { method: b"hostbased", ..right() },
+        Covered { method: b"publickey-hostbound-v00@openssh.com", tail: &host_key, ..right() },
+        Covered { signed: false, ..right() },
+        Covered { algorithm: b"rsa-sha2-512", ..right() },
+        Covered { blob: other.blob(), ..right() },
+        Covered { tail: b"\0", ..right() },
+    ];
+    for covered in wrong {
+        Door::open().refuses(&signed_over(b"alice", &good, &good, &covered.bytes()));
+    }
+    let right = right().bytes();
+    Door::open().question(&signed_over(b"alice", &good, &good, &right));
+}
+
+#[test]
+fn u9_u10_the_algorithm_outside_must_be_the_keys_own() {
+    let good = key();
+    let public = good.public();
+    let inner = |name: &[u8]| {
+        let signature = good.sign(&Covered::right(b"alice", public.blob()).bytes());
+        let mut renamed = Vec::new();
+        name.write(&mut renamed);
+        renamed.extend_from_slice(signature.get(15..).expect("a signature blob opens with `string` ssh-ed25519"));
+        renamed
+    };
+    for algorithm in
+        [&b"ssh-rsa"[..], b"rsa-sha2-256", b"rsa-sha2-512", b"ssh-ed25519-cert-v01@openssh.com", b"", b"ssh-ed25519\0"]
+    {
+        let signature = inner(algorithm);
+        for signature in [None, Some(&signature[..])] {
+            let method = Method::PublicKey { algorithm, key: public.blob(), signature };
+            Door::open().refuses(&crate::door::honest(b"alice", method));
+        }
+        // And the algorithm inside the one outside.
+        let method = Method::PublicKey { algorithm: b"ssh-ed25519", key: public.blob(), signature: Some(&signature) };
+        Door::open().refuses(&crate::door::honest(b"alice", method));
+    }
+    let right = inner(b"ssh-ed25519");
+    let method = Method::PublicKey { algorithm: b"ssh-ed25519", key: public.blob(), signature: Some(&right) };
+    Door::open().question(&crate::door::honest(b"alice", method));
+}
+
+#[test]
+fn u15_u16_keys_that_are_none_or_unknown_are_refused_and_the_connection_stays() {
+    let good = key();
+    let blob = good.public().blob().to_vec();
+    let mut keys = vec![(b"ssh-ed25519".to_vec(), Vec::new()), (b"ssh-ed25519".to_vec(), vec![0xff; 200])];
+    for length in 0..blob.len() {
+        keys.push((b"ssh-ed25519".to_vec(), blob[..length].to_vec()));
+    }
+    keys.push((b"ssh-ed25519".to_vec(), [&blob[..], b"\0"].concat()));
+    for name in ["ssh-rsa", "ssh-dss", "ssh-ed25519-cert-v01@openssh.com", "sk-ssh-ed25519@openssh.com", "\u{ff}", ""] {
+        let mut unknown = Vec::new();
+        name.as_bytes().write(&mut unknown);
+        unknown.extend_from_slice(&[0xff; 64]);
+        keys.push((name.as_bytes().to_vec(), unknown));
+    }
+    for (algorithm, blob) in keys {
+        for signature in [None, Some(&[0xff; 83][..])] {
+            let method = Method::PublicKey { algorithm: &algorithm, key: &blob, signature };
+            Door::open().refuses(&crate::door::honest(b"alice", method));
+        }
+    }
+}
+
+#[test]
+fn u18_none_is_a_question_like_any_other() {
+    let mut door = Door::open();
+    assert_eq!(door.question(&none(b"alice")), "alice none");
+    assert_eq!(door.decide(Verdict::Reject), Ok(()));
+    assert_eq!(door.answers(), [FAILURE]);
+    assert_eq!(door.server.user(), None);
+}
+
+#[test]
+fn u19_the_only_service_is_authentication() {
+    let long = vec![b'x'; 65_536];
+    for name in [&b"ssh-connection"[..], b"", b"ssh-userauth\0", b"ssh-user", &long] {
+        let mut door = Door::new(Settings::default());
+        let error = Error::Peer(Violation::Service);
+        assert_eq!(error.reason(), Some(whelk_ssh::error::Reason::ServiceNotAvailable));
+        assert_eq!(door.give(&service(name)), Err(error));
+        assert!(door.answers().is_empty());
+        assert_eq!(door.server.stage(), Stage::Auth);
+        assert_eq!(door.give(&service(b"ssh-userauth")), unexpected(5), "nothing works after the end");
+    }
+}
+
+#[test]
+fn u20_a_request_for_another_service_is_no_way_in() {
+    let good = key();
+    for name in [&b"evil"[..], b"ssh-userauth", b""] {
+        let public = good.public();
+        let covered = Covered { service: name, ..Covered::right(b"alice", public.blob()) }.bytes();
+        let signature = good.sign(&covered);
+        let mut body = Vec::new();
+        Method::PublicKey { algorithm: b"ssh-ed25519", key: public.blob(), signature: Some(&signature) }
+            .encode(&mut body);
+        let mut door = Door::open();
+        assert_eq!(door.give(&request(b"alice", name, b"publickey", &body)), Err(Error::Peer(Violation::Service)));
+        assert!(door.server.attempt().is_none());
+    }
+}
+
+#[test]
+fn u21_the_user_cannot_change_between_attempts() {
+    let good = key();
+    let mut door = Door::open();
+    assert_eq!(door.reply(&password(b"mallory", b"x"), Verdict::Reject), Ok(FAILURE.to_vec()));
+    assert_eq!(door.give(&signed(b"alice", &good)), Err(Error::Peer(Violation::UserChanged)));
+    assert!(door.server.attempt().is_none());
+
+    let mut door = Door::open();
+    let verdict = Verdict::Partial(Methods { publickey: false, password: true });
+    assert!(door.reply(&signed(b"alice", &good), verdict).is_ok());
+    assert_eq!(door.give(&password(b"bob", b"x")), Err(Error::Peer(Violation::UserChanged)));
+    assert!(door.server.attempt().is_none());
+
+    // A name too long to be kept whole is never taken for one that is not.
+    let long = [b'a'; 300];
+    let mut door = Door::open();
+    assert_eq!(door.reply(&none(&long), Verdict::Accept), Ok(FAILURE.to_vec()));
+    assert_eq!(door.give(&none(&long[..255])), Err(Error::Peer(Violation::UserChanged)));
+}
+
+#[test]
+fn u22_requests_after_success_are_ignored() {
+    let mut door = entered();
+    for payload in [none(b"bob"), signed(b"bob", &key()), vec![50]] {
+        assert_eq!(door.give(&payload), Ok(Step::Nothing));
+        assert!(door.server.attempt().is_none());
+        assert!(door.answers().is_empty());
+        assert_eq!(door.server.user(), Some(&b"alice"[..]));
+    }
+}
+
+#[test]
+fn u23_the_service_can_be_asked_for_again_before_success_and_not_after() {
+    let mut door = Door::open();
+    assert_eq!(door.reply(&none(b"alice"), Verdict::Reject), Ok(FAILURE.to_vec()));
+    // paramiko asks before each attempt. The user stays fixed.
+    let accept = b"\x06\0\0\0\x0cssh-userauth".to_vec();
+    assert_eq!(door.reply(&service(b"ssh-userauth"), Verdict::Accept), Ok(accept));
+    assert_eq!(door.give(&none(b"bob")), Err(Error::Peer(Violation::UserChanged)));
+
+    let mut door = entered();
+    assert_eq!(door.give(&service(b"ssh-userauth")), unexpected(5));
+    assert_eq!(entered().give(&service(b"ssh-connection")), unexpected(5));
+}
+
+#[test]
+fn u26_u27_u28_there_is_no_keyboard_interactive_to_abuse() {
+    let mut door = Door::open();
+    let mut body = Vec::new();
+    (&b""[..]).write(&mut body);
+    (&"pam,".repeat(10_000).into_bytes()[..]).write(&mut body);
+    door.refuses(&request(b"alice", b"ssh-connection", b"keyboard-interactive", &body));
+    assert_eq!(door.give(&[61, 0x10, 0, 0, 0]), unexpected(61));
+}
+
+#[test]
+fn u31_malformed_requests_end_the_connection_for_everybody_alike() {
+    let whole = [
+        signed(b"alice", &key()),
+        query(b"alice", &key()),
+        password(b"alice", b"secret"),
+        none(b"alice"),
+        crate::door::honest(b"alice", Method::Password { password: b"old", new: Some(b"new") }),
+    ];
+    for payload in whole {
+        for length in 1..payload.len() {
+            let mut door = Door::open();
+            let error = Violation::Malformed { number: 50, what: Malformed::Truncated };
+            assert_eq!(door.give(&payload[..length]), Err(Error::Peer(error)), "{length} bytes of {payload:02x?}");
+            assert!(door.answers().is_empty());
+        }
+        let mut door = Door::open();
+        let error = Violation::Malformed { number: 50, what: Malformed::Trailing };
+        assert_eq!(door.give(&[&payload[..], b"\0"].concat()), Err(Error::Peer(error)));
+    }
+}
+
+#[test]
+fn u32_a_key_of_somebody_else_and_a_key_that_is_none_are_answered_alike() {
+    let mut door = Door::open();
+    let of_somebody = door.reply(&query(b"alice", &key()), Verdict::Reject);
+    let method = Method::PublicKey { algorithm: b"ssh-ed25519", key: b"rubbish", signature: None };
+    let of_nobody = door.reply(&crate::door::honest(b"alice", method), Verdict::Accept);
+    assert_eq!(of_somebody, of_nobody);
+}
+
+#[test]
+fn u33_u34_any_name_is_asked_about_with_its_own_bytes() {
+    let longest = [b'a'; 255];
+    let names: [&[u8]; 8] = [
+        b"\xff\xfe\x1b[31m",
+        b"",
+        b"a\0b",
+        b"a/../b",
+        b"../../other-tenant/plugin",
+        b"%n%s",
+        "\u{202e}".as_bytes(),
+        &longest,
+    ];
+    for name in names {
+        let mut door = Door::open();
+        assert_eq!(door.give(&none(name)), Ok(Step::Attempt));
+        assert_eq!(door.server.attempt().map(|attempt| attempt.user), Some(name));
+        assert_eq!(door.decide(Verdict::Reject), Ok(()));
+        assert_eq!(door.answers(), [FAILURE]);
+    }
+}
+
+#[test]
+fn u33_overlong_names_fail_without_a_question_as_others_fail_with_one() {
+    for length in [256, 257, 65_536] {
+        let name = vec![b'a'; length];
+        let mut door = Door::open();
+        door.refuses(&none(&name));
+        door.refuses(&password(&name, b"x"));
+        door.refuses(&signed(&name, &key()));
+    }
+}
+
+#[test]
+fn u36_an_answer_without_a_question_changes_nothing() {
+    let mut door = Door::new(Settings::default());
+    assert_eq!(door.decide(Verdict::Accept), Ok(()));
+    assert_eq!(door.server.stage(), Stage::Service);
+    let mut door = Door::open();
+    assert_eq!(door.decide(Verdict::Accept), Ok(()));
+    assert_eq!(door.reply(&none(b"alice"), Verdict::Reject), Ok(FAILURE.to_vec()));
+    assert_eq!(door.decide(Verdict::Accept), Ok(()));
+    assert!(door.answers().is_empty());
+    assert_eq!(door.server.stage(), Stage::Auth);
+    let mut door = entered();
+    assert_eq!(door.decide(Verdict::Reject), Ok(()));
+    assert_eq!(door.server.user(), Some(&b"alice"[..]));
+}
+
+#[test]
+fn u39_u40_unknown_methods_are_refused_unread() {
+    for method in [&b"gssapi-with-mic"[..], b"hostbased", b"publickey-hostbound-v00@openssh.com", b"", b"\xff", b"NONE"]
+    {
+        for body in [&b""[..], b"\xff\xff\xff\xff", &[0; 20_000]] {
+            Door::open().refuses(&request(b"alice", b"ssh-connection", method, body));
+        }
+    }
+}
+
+#[test]
+fn methods_that_are_not_offered_are_refused_without_a_question() {
+    let settings = |publickey, password| Settings { methods: Methods { publickey, password }, ..Settings::default() };
+    let refused = |settings, payload: &[u8]| {
+        let mut door = Door::with(settings);
+        assert_eq!(door.give(payload), Ok(Step::Nothing));
+        door.answers()
+    };
+    assert_eq!(refused(settings(true, false), &password(b"alice", b"x")), [b"\x33\0\0\0\x09publickey\0"]);
+    assert_eq!(refused(settings(false, true), &query(b"alice", &key())), [b"\x33\0\0\0\x08password\0"]);
+    assert_eq!(refused(settings(false, false), &signed(b"alice", &key())), [b"\x33\0\0\0\0\0"]);
+}

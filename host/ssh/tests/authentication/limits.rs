@@ -1,0 +1,121 @@
+//! How often, how long, how much.
+
+use whelk_ssh::auth::server::{Banner, Methods, Settings, Verdict};
+use whelk_ssh::auth::{Machine, Step};
+use whelk_ssh::error::{Error, Reason};
+use whelk_ssh::message::auth::Method;
+
+use crate::door::{Door, FAILURE, SUCCESS, honest, key, none, password, query, service, signed};
+
+/// How many replies a client gets that repeats `payload`, each attempt judged by `verdict`.
+fn replies(door: &mut Door, payload: &[u8], verdict: Verdict) -> usize {
+    for count in 0..2000 {
+        match door.reply(payload, verdict) {
+            Ok(_) => {}
+            Err(error) => {
+                assert_eq!(error, Error::TooManyAttempts);
+                assert_eq!(error.reason(), Some(Reason::ProtocolError));
+                assert!(door.server.attempt().is_none());
+                assert!(door.give(payload).is_err(), "nobody is let in after the end");
+                return count;
+            }
+        }
+    }
+    panic!("the client may go on for ever")
+}
+
+#[test]
+fn u24_the_sixth_failure_ends_the_connection() {
+    let attempts =
+        [query(b"alice", &key()), signed(b"alice", &key()), password(b"alice", b"x"), password(b"alice", &[0; 2000])];
+    for payload in attempts {
+        assert_eq!(replies(&mut Door::open(), &payload, Verdict::Reject), 5);
+    }
+    // Whether the application was asked does not matter.
+    let unknown = honest(b"alice", Method::PublicKey { algorithm: b"ssh-dss", key: b"", signature: None });
+    assert_eq!(replies(&mut Door::open(), &unknown, Verdict::Accept), 5);
+}
+
+#[test]
+fn u24_the_first_none_is_free_and_the_next_is_not() {
+    assert_eq!(replies(&mut Door::open(), &none(b"alice"), Verdict::Reject), 6);
+    let mut door = Door::open();
+    assert_eq!(door.reply(&none(b"alice"), Verdict::Reject), Ok(FAILURE.to_vec()));
+    assert_eq!(replies(&mut door, &password(b"alice", b"x"), Verdict::Reject), 5);
+    // Also for a name about which nobody is asked.
+    assert_eq!(replies(&mut Door::open(), &none(&[b'a'; 300]), Verdict::Reject), 6);
+}
+
+#[test]
+fn u24_the_fifth_failure_can_be_followed_by_the_right_password() {
+    let mut door = Door::open();
+    for _ in 0..5 {
+        assert_eq!(door.reply(&password(b"alice", b"wrong"), Verdict::Reject), Ok(FAILURE.to_vec()));
+    }
+    assert_eq!(door.reply(&password(b"alice", b"right"), Verdict::Accept), Ok(SUCCESS.to_vec()));
+}
+
+#[test]
+fn u25_messages_that_do_not_fail_are_counted_too() {
+    let methods = Methods { publickey: true, password: true };
+    // The service request was the first of the 64.
+    assert_eq!(replies(&mut Door::open(), &query(b"alice", &key()), Verdict::Accept), 63);
+    assert_eq!(replies(&mut Door::open(), &password(b"alice", b"x"), Verdict::Partial(methods)), 63);
+    assert_eq!(replies(&mut Door::open(), &none(b"alice"), Verdict::Partial(methods)), 63);
+    assert_eq!(replies(&mut Door::open(), &service(b"ssh-userauth"), Verdict::Reject), 63);
+}
+
+#[test]
+fn u29_long_passwords_and_changes_of_password_fail_without_a_question() {
+    let mut door = Door::open();
+    door.refuses(&password(b"alice", &[b'x'; 1025]));
+    door.refuses(&password(b"alice", &vec![b'x'; 1 << 20]));
+    door.refuses(&honest(b"alice", Method::Password { password: b"old", new: Some(b"new") }));
+    door.refuses(&honest(b"alice", Method::Password { password: b"", new: Some(b"") }));
+    let longest = [b'x'; 1024];
+    assert_eq!(door.question(&password(b"alice", &longest)), format!("alice password {}", longest.escape_ascii()));
+}
+
+#[test]
+fn u29_a_password_is_asked_about_with_its_own_bytes() {
+    for secret in [&b""[..], b"a\0b", b"\xff\xfe", "pässword".as_bytes()] {
+        let question = Door::open().question(&password(b"alice", secret));
+        assert_eq!(question, format!("alice password {}", secret.escape_ascii()));
+    }
+}
+
+#[test]
+fn u35_the_banner_comes_once_and_before_the_first_answer() {
+    let banner = Banner::new("be kind\n\x1b[31m");
+    let mut door = Door::with(Settings { banner: Some(banner), ..Settings::default() });
+    door.out.room = 0;
+    assert_eq!(door.give(&password(b"alice", b"x")), Ok(Step::Attempt));
+    assert_eq!(door.decide(Verdict::Reject), Ok(()));
+    assert!(door.answers().is_empty());
+    door.out.room = 1;
+    door.server.settle(&mut door.out);
+    assert_eq!(door.answers(), [&b"\x35\0\0\0\x0dbe kind\r\n[31m\0\0\0\0"[..], FAILURE]);
+    assert_eq!(door.reply(&password(b"alice", b"x"), Verdict::Reject), Ok(FAILURE.to_vec()));
+}
+
+#[test]
+fn a_banner_is_shown_while_the_first_attempt_is_still_being_judged() {
+    let mut door = Door::with(Settings { banner: Some(Banner::new("hi")), ..Settings::default() });
+    door.question(&none(b"alice"));
+    assert_eq!(door.answers(), [b"\x35\0\0\0\x02hi\0\0\0\0"]);
+    assert!(door.server.waits() && !door.server.owes());
+}
+
+#[test]
+fn nothing_is_put_without_room() {
+    let mut door = Door::new(Settings::default());
+    door.out.room = 0;
+    assert_eq!(door.give(&service(b"ssh-userauth")), Ok(Step::Nothing));
+    assert!(door.server.owes() && door.server.waits());
+    assert!(door.answers().is_empty());
+    door.out.room = 1;
+    door.server.settle(&mut door.out);
+    assert_eq!(door.answers().len(), 1);
+    door.server.settle(&mut door.out);
+    assert!(door.answers().is_empty());
+}

@@ -1,0 +1,261 @@
+//! Both machines back to back.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use whelk_ssh::auth::client::{Client, Credential};
+use whelk_ssh::auth::server::{Attempt, Banner, Methods, Server, Settings, Verdict};
+use whelk_ssh::auth::{Machine, Stage, Step};
+use whelk_ssh::crypto::key::HostKey;
+use whelk_ssh::error::{Error, Violation};
+use whelk_ssh::message::auth::AuthMessage;
+use whelk_ssh::message::transport::TransportMessage;
+use whelk_ssh::wire::NameList;
+
+use crate::door::{SESSION, Sent, encode, key, words};
+
+/// A client and a server in memory.
+struct Pair {
+    client: Client,
+    server: Server,
+    /// What each attempt is answered, in turn.
+    verdicts: VecDeque<Verdict>,
+    /// What the server's application was asked.
+    questions: Vec<String>,
+    /// What the client's application was told.
+    told: Vec<String>,
+}
+
+impl Pair {
+    fn new(client: Client, verdicts: impl IntoIterator<Item = Verdict>) -> Pair {
+        Pair::with(Settings::default(), client, verdicts)
+    }
+
+    fn with(settings: Settings, client: Client, verdicts: impl IntoIterator<Item = Verdict>) -> Pair {
+        let server = Server::new(Arc::new(settings));
+        Pair { client, server, verdicts: verdicts.into_iter().collect(), questions: Vec::new(), told: Vec::new() }
+    }
+
+    /// Carries payloads until neither side has anything to say.
+    fn drive(&mut self) -> Result<(), Error> {
+        while self.client.owes() || self.server.owes() {
+            let mut out = Sent::new();
+            self.client.settle(&mut out);
+            for payload in out.payloads {
+                if self.server.handle(&payload, SESSION)? == Step::Attempt {
+                    self.judge()?;
+                }
+            }
+            let mut out = Sent::new();
+            self.server.settle(&mut out);
+            for payload in out.payloads {
+                match self.client.handle(&payload, SESSION)? {
+                    Step::Nothing => {}
+                    Step::Attempt => panic!("a client was asked to judge"),
+                    Step::Banner(text) => self.told.push(format!("banner {}", text.escape_ascii())),
+                    Step::Refused { partial } => {
+                        self.told.push(format!("{} {partial}", self.client.methods().as_str()))
+                    }
+                    Step::Sign => self.told.push("sign".into()),
+                    Step::Entered => self.told.push("entered".into()),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn judge(&mut self) -> Result<(), Error> {
+        let attempt: Attempt<'_> = self.server.attempt().expect("a question stands after Step::Attempt");
+        self.questions.push(words(attempt));
+        let verdict = self.verdicts.pop_front().expect("the test has a verdict for each question");
+        self.server.decide(verdict)
+    }
+
+    fn sign(&mut self, key: &HostKey) {
+        let data = self.client.to_sign(SESSION).expect("the client wants a signature");
+        self.client.signed(&key.sign(&data));
+    }
+
+    fn entered(&self, user: &[u8]) -> bool {
+        self.server.user() == Some(user) && self.server.stage() == Stage::Open && self.client.stage() == Stage::Open
+    }
+}
+
+fn with_key<'a>(blob: &'a [u8], ask: bool) -> Credential<'a> {
+    Credential::Key { algorithm: "ssh-ed25519", blob, ask }
+}
+
+#[test]
+fn a_client_enters_with_nothing_where_that_is_enough() {
+    let mut pair = Pair::new(Client::new(b"alice"), [Verdict::Accept]);
+    assert_eq!((pair.client.stage(), pair.server.stage()), (Stage::Service, Stage::Service));
+    assert_eq!(pair.drive(), Ok(()));
+    assert!(pair.entered(b"alice"));
+    assert_eq!(pair.questions, ["alice none"]);
+    assert_eq!(pair.told, ["entered"]);
+}
+
+#[test]
+fn a_client_learns_the_methods_and_enters_with_a_password() {
+    let mut pair = Pair::new(Client::new(b"alice"), [Verdict::Reject, Verdict::Reject, Verdict::Accept]);
+    assert_eq!(pair.drive(), Ok(()));
+    assert_eq!((pair.client.stage(), pair.server.stage()), (Stage::Auth, Stage::Auth));
+    assert!(pair.client.methods().contains("password"));
+    for password in [&b"wrong"[..], b"right"] {
+        pair.client.authenticate(Credential::Password(password));
+        assert_eq!(pair.drive(), Ok(()));
+    }
+    assert!(pair.entered(b"alice"));
+    assert_eq!(pair.questions, ["alice none", "alice password wrong", "alice password right"]);
+    assert_eq!(pair.told, ["publickey,password false", "publickey,password false", "entered"]);
+}
+
+#[test]
+fn a_client_asks_whether_a_key_would_do_and_then_signs() {
+    let key = key();
+    let (public, mut client) = (key.public(), Client::new(b"alice"));
+    client.authenticate(with_key(public.blob(), true));
+    let mut pair = Pair::new(client, [Verdict::Accept, Verdict::Accept]);
+    assert_eq!(pair.drive(), Ok(()));
+    assert_eq!(pair.told, ["sign"]);
+    pair.sign(&key);
+    assert_eq!(pair.drive(), Ok(()));
+    assert!(pair.entered(b"alice"));
+    let fingerprint = public.fingerprint();
+    assert_eq!(pair.questions, [format!("alice offers {fingerprint}"), format!("alice proves {fingerprint}")]);
+}
+
+#[test]
+fn a_client_signs_at_once_when_told_so() {
+    let key = key();
+    let (public, mut client) = (key.public(), Client::new(b"alice"));
+    client.authenticate(with_key(public.blob(), false));
+    let mut pair = Pair::new(client, [Verdict::Accept]);
+    assert_eq!(pair.drive(), Ok(()));
+    assert_eq!(pair.told, ["sign"]);
+    pair.sign(&key);
+    assert_eq!(pair.drive(), Ok(()));
+    assert!(pair.entered(b"alice"));
+    assert_eq!(pair.questions, [format!("alice proves {}", public.fingerprint())]);
+}
+
+#[test]
+fn a_client_that_cannot_sign_tries_something_else() {
+    let (refused, locked) = (key().public(), key().public());
+    let mut pair =
+        Pair::new(Client::new(b"alice"), [Verdict::Reject, Verdict::Reject, Verdict::Accept, Verdict::Accept]);
+    assert_eq!(pair.drive(), Ok(()));
+    for key in [refused, locked] {
+        pair.client.authenticate(with_key(key.blob(), true));
+        assert_eq!(pair.drive(), Ok(()));
+    }
+    assert_eq!(pair.told, ["publickey,password false", "publickey,password false", "sign"]);
+    pair.client.authenticate(Credential::Password(b"right"));
+    assert_eq!(pair.drive(), Ok(()));
+    assert!(pair.entered(b"alice"));
+}
+
+#[test]
+fn a_key_and_a_password_can_both_be_demanded() {
+    let key = key();
+    let public = key.public();
+    let then_password = Verdict::Partial(Methods { publickey: false, password: true });
+    let mut pair = Pair::new(Client::new(b"alice"), [Verdict::Reject, then_password, Verdict::Accept]);
+    assert_eq!(pair.drive(), Ok(()));
+    pair.client.authenticate(with_key(public.blob(), false));
+    pair.sign(&key);
+    assert_eq!(pair.drive(), Ok(()));
+    // The same factor twice is not two factors: the server does not even ask.
+    pair.client.authenticate(with_key(public.blob(), false));
+    pair.sign(&key);
+    assert_eq!(pair.drive(), Ok(()));
+    pair.client.authenticate(Credential::Password(b"right"));
+    assert_eq!(pair.drive(), Ok(()));
+    assert!(pair.entered(b"alice"));
+    assert_eq!(pair.told, ["publickey,password false", "password true", "password false", "entered"]);
+    assert_eq!(pair.questions.len(), 3);
+}
+
+#[test]
+fn a_client_sees_the_banner_before_anything_else() {
+    let settings = Settings { banner: Some(Banner::new("be kind\n")), ..Settings::default() };
+    let mut pair = Pair::with(settings, Client::new(b"alice"), [Verdict::Accept]);
+    assert_eq!(pair.drive(), Ok(()));
+    assert_eq!(pair.told, ["banner be kind\\r\\n", "entered"]);
+}
+
+#[test]
+fn a_client_that_tries_too_often_is_thrown_out() {
+    let mut pair = Pair::new(Client::new(b"alice"), [Verdict::Reject; 7]);
+    assert_eq!(pair.drive(), Ok(()));
+    for _ in 0..5 {
+        pair.client.authenticate(Credential::Password(b"wrong"));
+        assert_eq!(pair.drive(), Ok(()));
+    }
+    pair.client.authenticate(Credential::Password(b"wrong"));
+    assert_eq!(pair.drive(), Err(Error::TooManyAttempts));
+    assert_eq!(pair.server.user(), None);
+}
+
+/// A client that has put its request, which asked about `blob` if there is one.
+fn asking(blob: Option<&[u8]>) -> Client {
+    let mut client = Client::new(b"alice");
+    if let Some(blob) = blob {
+        client.authenticate(with_key(blob, true));
+    }
+    client.settle(&mut Sent::new());
+    let accept = encode(&TransportMessage::ServiceAccept { service: b"ssh-userauth" });
+    assert_eq!(client.handle(&accept, SESSION), Ok(Step::Nothing));
+    client.settle(&mut Sent::new());
+    client
+}
+
+#[test]
+fn a_client_believes_no_answer_that_it_did_not_ask_for() {
+    let failure = encode(&AuthMessage::UserauthFailure { methods: NameList::new("password"), partial_success: false });
+    let success = encode(&AuthMessage::UserauthSuccess {});
+    let pk_ok = |algorithm, key| encode(&AuthMessage::UserauthPkOk { algorithm, key });
+    let unsolicited = Err(Error::Peer(Violation::Unsolicited));
+    for answer in [&failure, &success, &pk_ok(b"ssh-ed25519", b"key")] {
+        let number = answer[0];
+        let early = Err(Error::Peer(Violation::Unexpected { number }));
+        assert_eq!(Client::new(b"alice").handle(answer, SESSION), early, "{number} before the service");
+        let mut client = asking(None);
+        assert_eq!(client.handle(&failure, SESSION), Ok(Step::Refused { partial: false }));
+        assert_eq!(client.handle(answer, SESSION), unsolicited, "{number} without a request");
+        assert_eq!(client.handle(&failure, SESSION), Err(Error::Peer(Violation::Unexpected { number: 51 })), "the end");
+        let mut client = asking(None);
+        assert_eq!(client.handle(&success, SESSION), Ok(Step::Entered));
+        assert_eq!(client.handle(answer, SESSION), early, "{number} after success");
+    }
+    // A server that names another key than the one asked about would choose what we sign.
+    assert_eq!(asking(None).handle(&pk_ok(b"ssh-ed25519", b"key"), SESSION), unsolicited);
+    assert_eq!(asking(Some(b"key")).handle(&pk_ok(b"ssh-ed25519", b"yek"), SESSION), unsolicited);
+    assert_eq!(asking(Some(b"key")).handle(&pk_ok(b"ssh-rsa", b"key"), SESSION), unsolicited);
+    assert_eq!(asking(Some(b"key")).handle(&pk_ok(b"ssh-ed25519", b"key"), SESSION), Ok(Step::Sign));
+}
+
+#[test]
+fn a_client_refuses_another_service_and_a_second_accept() {
+    let accept = |service| encode(&TransportMessage::ServiceAccept { service });
+    let mut client = Client::new(b"alice");
+    assert_eq!(
+        client.handle(&accept(b"ssh-userauth"), SESSION),
+        Err(Error::Peer(Violation::Unexpected { number: 6 })),
+        "before it was asked for"
+    );
+    let mut client = Client::new(b"alice");
+    client.settle(&mut Sent::new());
+    assert_eq!(client.handle(&accept(b"ssh-connection"), SESSION), Err(Error::Peer(Violation::Service)));
+    let mut client = asking(None);
+    assert_eq!(client.handle(&accept(b"ssh-userauth"), SESSION), Err(Error::Peer(Violation::Unexpected { number: 6 })));
+}
+
+#[test]
+fn a_client_ignores_commands_out_of_turn() {
+    let mut client = asking(None);
+    client.authenticate(Credential::Password(b"x"));
+    client.signed(b"signature");
+    assert!(!client.owes());
+    assert_eq!(client.to_sign(SESSION), None);
+}
