@@ -385,8 +385,8 @@ impl Machine for Server {
                 out.put(&AuthMessage::UserauthBanner { text: banner.as_str().as_bytes(), language: b"" });
             }
         }
-        // The banner comes before the first answer, so without room for it there is none for the answer.
-        if self.banner_owed || out.room() == 0 {
+        // Without room for the banner there is none for an answer either, so the banner comes first.
+        if out.room() == 0 {
             return;
         }
         let State::Owing(reply) = &self.state else { return };

@@ -90,6 +90,7 @@ fn u35_the_banner_comes_once_and_before_the_first_answer() {
     let mut door = Door::with(Settings { banner: Some(banner), ..Settings::default() });
     door.out.room = 0;
     assert_eq!(door.give(&password(b"alice", b"x")), Ok(Step::Attempt));
+    assert!(door.server.owes(), "the banner does not wait for the verdict");
     assert_eq!(door.decide(Verdict::Reject), Ok(()));
     assert!(door.answers().is_empty());
     door.out.room = 1;
