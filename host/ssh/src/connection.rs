@@ -123,6 +123,11 @@ impl<A: Machine> Connection<A> {
         self.mux.room(channel).min(self.transport.room())
     }
 
+    /// Whether [`write`](Connection::write) could take anything for any channel.
+    pub fn can_write(&self) -> bool {
+        self.transport.room() > 0
+    }
+
     /// Which messages have a place now.
     fn phase(&self) -> Phase {
         self.transport.kex_phase().unwrap_or(match self.auth.stage() {

@@ -167,14 +167,22 @@ pub enum Error {
     TimedOut(Stage),
     /// We ended it ourselves.
     Closed(Reason),
+    /// An application of ours wanted it to end, with these words.
+    Requested {
+        /// The reason to send: see [`Reason`].
+        reason: u32,
+        /// The words to send.
+        text: String,
+    },
     /// Keys that may protect no more packets, or a system without randomness: nothing that a peer can do.
     Exhausted,
 }
 
 impl Error {
     /// The reason that a DISCONNECT must carry, or none where nothing is to be sent.
-    pub fn reason(&self) -> Option<Reason> {
-        match self {
+    pub fn reason(&self) -> Option<u32> {
+        let reason = match self {
+            Error::Requested { reason, .. } => return Some(*reason),
             Error::Peer(Violation::Identification | Violation::IdentificationTooLong) => None,
             Error::Peer(Violation::KexShare | Violation::HostKeySignature) => Some(Reason::KeyExchangeFailed),
             Error::Peer(Violation::Service) => Some(Reason::ServiceNotAvailable),
@@ -186,11 +194,12 @@ impl Error {
             Error::TimedOut(Stage::Keepalive) => Some(Reason::ConnectionLost),
             Error::TimedOut(Stage::Kex | Stage::Auth) | Error::Exhausted => Some(Reason::ByApplication),
             Error::Closed(reason) => Some(*reason),
-        }
+        };
+        reason.map(|reason| reason as u32)
     }
 
     /// The text that a DISCONNECT carries: generic, so that it tells an attacker nothing.
-    pub fn farewell(&self) -> &'static str {
+    pub fn farewell(&self) -> &str {
         match self {
             Error::Peer(Violation::Service) => "service not available",
             Error::Peer(_) => "protocol error",
@@ -199,6 +208,7 @@ impl Error {
             Error::TooManyAttempts => "too many authentication failures",
             Error::TimedOut(_) => "timeout",
             Error::HostKeyRefused => "host key not verifiable",
+            Error::Requested { text, .. } => text,
             Error::Closed(Reason::TooManyConnections) => "too many connections",
             Error::Disconnected { .. } | Error::Closed(_) | Error::Exhausted => "goodbye",
         }
@@ -228,6 +238,9 @@ impl fmt::Display for Error {
             Error::TimedOut(Stage::Kex) => f.write_str("the key exchange took too long"),
             Error::TimedOut(Stage::Auth) => f.write_str("authentication took too long"),
             Error::TimedOut(Stage::Keepalive) => f.write_str("the peer no longer answers"),
+            Error::Requested { reason, text } => {
+                write!(f, "a plugin ended it, reason {reason}: {}", text.escape_default())
+            }
             Error::Closed(reason) => write!(f, "closed by us: {reason:?}"),
             Error::Exhausted => f.write_str("the keys or the random source are exhausted"),
         }

@@ -450,7 +450,7 @@ impl Transport {
     pub(crate) fn farewell(&mut self, error: &Error) {
         if let Some(reason) = error.reason() {
             let description = error.farewell().as_bytes();
-            self.outgoing.seal(&TransportMessage::Disconnect { reason: reason as u32, description, language: b"" });
+            self.outgoing.seal(&TransportMessage::Disconnect { reason, description, language: b"" });
         }
     }
 

@@ -206,7 +206,7 @@ fn sides_without_a_common_algorithm_say_so() {
     pair.drive();
     let error = pair.server_error.clone().unwrap();
     assert!(matches!(error, Error::Incompatible { kind: "cipher to server", .. }), "{error:?}");
-    assert_eq!(error.reason(), Some(Reason::KeyExchangeFailed));
+    assert_eq!(error.reason(), Some(Reason::KeyExchangeFailed as u32));
 }
 
 /// P15, P29: whatever is flipped on the wire, nothing that was not sealed is ever handled.
