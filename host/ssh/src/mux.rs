@@ -1,0 +1,501 @@
+//! RFC 4254, the connection protocol: many channels over one connection.
+//!
+//! The mux takes the payloads numbered 80 to 127 and says what they mean; it takes commands and owes what they lead to. It
+//! knows neither transport nor keys: payloads come in by [`Mux::handle`], messages go out into an
+//! [`Output`](crate::message::Output). It owes small state and holds no data: bytes that came are lent to the owner at once,
+//! and bytes that go stay with the owner until window, packet limit and output all have room for them.
+//!
+//! Reading order: [`Event`], the methods of [`Mux`], `mux/channel.rs`, `mux/window.rs`.
+//!
+//! What has only one right answer is answered here: channels of other kinds than `session` are refused, requests that are
+//! malformed or never granted fail in their turn, CLOSE is answered with CLOSE.
+//!
+//! Chosen against what might be expected:
+//!
+//! * Data on a channel that its owner has ended, and answers that nobody asked for, are dropped. A peer that has not read
+//!   our CLOSE yet may well send the first; some servers send the second.
+//! * Requests that want no answer are answered by the owner all the same, and count as unanswered until then: that bounds
+//!   the owner's queue. Only a run of `window-change` counts as one, and the owner is to keep no more than the last of a run.
+//! * A channel number is free when both CLOSEs have passed, but counts as a session only until either side ends it: a client
+//!   that closes one session and opens the next in one breath is never told that there are too many.
+
+mod asks;
+mod channel;
+mod event;
+mod global;
+mod policy;
+mod replies;
+mod settings;
+mod table;
+mod window;
+
+use std::borrow::Cow;
+use std::collections::VecDeque;
+
+pub use event::{Event, Exit, OpenFailure};
+pub use settings::{Role, Settings};
+
+use crate::error::Violation;
+use crate::message::Output;
+use crate::message::mux::{ChannelId, MuxMessage, PeerChannelId};
+use crate::message::request::Request;
+use crate::wire::Rest;
+use channel::Channel;
+use global::Globals;
+use policy::{NO_MORE_SESSIONS, SESSION, may_ask, may_open};
+use replies::Ask;
+use table::{Slot, Table};
+use window::{Inbound, Outbound, Pool};
+
+/// Most answers that may wait to go out. Reading stops long before, save while a key exchange holds them back.
+const MOST_OWED_REPLIES: usize = 1024;
+
+/// How the owner is told what a payload meant.
+type Owner<'o> = dyn FnMut(Event<'_>) + 'o;
+
+/// All channels of a connection.
+///
+/// The methods are of four kinds: **A** ask, **B** bytes in, **C** commands, **D** messages out. A command for a channel that
+/// is not there any more is nothing: late answers of sessions are normal.
+#[derive(Debug)]
+pub struct Mux {
+    /// The side that we are on.
+    role: Role,
+    /// The bounds.
+    settings: Settings,
+    /// The channels by our number.
+    table: Table,
+    /// What windows may grow by.
+    pool: Pool,
+    /// The window of a new channel, in bytes.
+    window: u32,
+    /// What is owed outside of channels.
+    globals: Globals,
+    /// The channels that owe something, each once.
+    owing: VecDeque<ChannelId>,
+    /// Whether the client promised to open no more sessions.
+    no_more_sessions: bool,
+}
+
+/// A: ask.
+impl Mux {
+    /// A connection without channels.
+    pub fn new(role: Role, settings: &Settings) -> Mux {
+        // What all sessions start with is set aside, so that windows that have grown keep no session out.
+        let sessions = u32::try_from(settings.max_sessions).unwrap_or(u32::MAX).max(1);
+        let window = settings.window_start.min(settings.window_connection / sessions);
+        let set_aside = window.saturating_mul(sessions);
+        Mux {
+            role,
+            settings: settings.clone(),
+            table: Table::new(settings.max_channels),
+            pool: Pool::new(settings.window_connection.saturating_sub(set_aside)),
+            window,
+            globals: Globals::default(),
+            owing: VecDeque::new(),
+            no_more_sessions: false,
+        }
+    }
+
+    /// Whether payloads should be read on. Not while a peer that does not read lets answers pile up; but while a key exchange
+    /// is under way reading is the only way to its end.
+    pub fn wants_input(&self, exchanging: bool) -> bool {
+        exchanging || self.owed_replies() <= self.settings.owed_replies
+    }
+
+    /// Whether [`settle`](Mux::settle) has something to put.
+    pub fn owes(&self) -> bool {
+        self.globals.owes() || !self.owing.is_empty()
+    }
+
+    /// Bytes that the peer's window still takes on a channel. 0 after our EOF or CLOSE, and where there is no channel.
+    pub fn room(&self, channel: ChannelId) -> usize {
+        match self.table.slot(channel) {
+            Slot::Live(channel) => channel.room(),
+            Slot::Vacant | Slot::Offered { .. } | Slot::Asking { .. } => 0,
+        }
+    }
+
+    /// How many sessions run, or are about to.
+    pub fn sessions(&self) -> usize {
+        self.table.sessions()
+    }
+
+    /// How many answers wait to go out. Only what is listed as owing can have any.
+    fn owed_replies(&self) -> usize {
+        let of_channels = self.owing.iter().map(|id| match self.table.slot(*id) {
+            Slot::Live(channel) => channel.owed_replies(),
+            Slot::Vacant | Slot::Offered { .. } | Slot::Asking { .. } => 0,
+        });
+        of_channels.fold(self.globals.owed_replies(), usize::saturating_add)
+    }
+}
+
+/// B: bytes in.
+impl Mux {
+    /// Takes one payload, numbered 80 to 127, and lends the owner what it meant. Put what is owed between two payloads: who
+    /// piles up 1024 answers breaks the connection.
+    pub fn handle(&mut self, payload: &[u8], on: &mut dyn FnMut(Event<'_>)) -> Result<(), Violation> {
+        let number = *payload.first().ok_or(Violation::EmptyPayload)?;
+        let message = MuxMessage::decode(payload).map_err(|what| Violation::Malformed { number, what })?;
+        match message {
+            MuxMessage::GlobalRequest { kind, want_reply, body: _ } => self.global_requested(kind, want_reply),
+            MuxMessage::RequestSuccess { body } => self.global_answered(true, body.0, on),
+            MuxMessage::RequestFailure {} => self.global_answered(false, b"", on),
+            MuxMessage::ChannelOpen { kind, sender, window, max_packet, body: _ } => {
+                self.open(kind, PeerChannelId(sender), Outbound::new(window, max_packet), on)
+            }
+            MuxMessage::ChannelOpenConfirmation { recipient, sender, window, max_packet, body: _ } => {
+                self.confirmed(recipient.ours(), PeerChannelId(sender), Outbound::new(window, max_packet)?, on)
+            }
+            MuxMessage::ChannelOpenFailure { recipient, reason, description, language: _ } => {
+                self.open_failed(recipient.ours(), reason, description, on)
+            }
+            MuxMessage::ChannelWindowAdjust { recipient, bytes } => self.adjusted(recipient.ours(), bytes, on),
+            MuxMessage::ChannelData { recipient, data } => self.data(recipient.ours(), None, data, on),
+            MuxMessage::ChannelExtendedData { recipient, kind, data } => {
+                self.data(recipient.ours(), Some(kind), data, on)
+            }
+            MuxMessage::ChannelEof { recipient } => self.eof(recipient.ours(), on),
+            MuxMessage::ChannelClose { recipient } => self.closed(recipient.ours(), on),
+            MuxMessage::ChannelRequest { recipient, kind, want_reply, body } => {
+                self.requested(recipient.ours(), kind, body.0, want_reply, on)
+            }
+            MuxMessage::ChannelSuccess { recipient } => self.answered(recipient.ours(), true, on),
+            MuxMessage::ChannelFailure { recipient } => self.answered(recipient.ours(), false, on),
+        }
+    }
+}
+
+/// What the peer says about the connection and about channels that are not there yet.
+impl Mux {
+    /// RFC 4254 §4. The only thing that a peer can have of us in this way is our believing its promise.
+    fn global_requested(&mut self, kind: &[u8], want_reply: bool) -> Result<(), Violation> {
+        let promise = kind == NO_MORE_SESSIONS && self.role == Role::Server;
+        self.no_more_sessions |= promise;
+        if want_reply {
+            self.check_owed_replies()?;
+            self.globals.answer(promise);
+        }
+        Ok(())
+    }
+
+    /// RFC 4254 §4. An answer that nobody asked for is dropped.
+    fn global_answered(&mut self, success: bool, body: &[u8], on: &mut Owner<'_>) -> Result<(), Violation> {
+        if self.globals.asks.answered() {
+            on(Event::GlobalAnswered { success, body });
+        }
+        Ok(())
+    }
+
+    /// RFC 4254 §5.1. A refused open leaves nothing but the refusal.
+    fn open(
+        &mut self,
+        kind: &[u8],
+        peer: PeerChannelId,
+        outbound: Result<Outbound, Violation>,
+        on: &mut Owner<'_>,
+    ) -> Result<(), Violation> {
+        self.check_owed_replies()?;
+        if kind == SESSION && self.no_more_sessions {
+            return Err(Violation::NoMoreSessions);
+        }
+        match self.offer(kind, peer, outbound) {
+            Ok(channel) => on(Event::Open { channel }),
+            Err((reason, text)) => self.globals.refuse(peer, reason, Cow::Borrowed(text)),
+        }
+        Ok(())
+    }
+
+    /// Gives a channel that the peer asks for a number of ours, if it may have one.
+    fn offer(
+        &mut self,
+        kind: &[u8],
+        peer: PeerChannelId,
+        outbound: Result<Outbound, Violation>,
+    ) -> Result<ChannelId, (OpenFailure, &'static str)> {
+        may_open(self.role, kind)?;
+        let outbound = outbound.map_err(|_| (OpenFailure::ConnectFailed, "the maximum packet size is too small"))?;
+        let shortage = (OpenFailure::ResourceShortage, "too many sessions");
+        if self.table.sessions() >= self.settings.max_sessions {
+            return Err(shortage);
+        }
+        self.table.insert(Slot::Offered { peer, outbound }).ok_or(shortage)
+    }
+
+    /// RFC 4254 §5.1: the peer opened the channel that we asked for.
+    fn confirmed(
+        &mut self,
+        id: ChannelId,
+        peer: PeerChannelId,
+        outbound: Outbound,
+        on: &mut Owner<'_>,
+    ) -> Result<(), Violation> {
+        let wanted = self.asked(id)?;
+        let mut channel = Channel::confirmed(peer, self.new_window(), outbound);
+        if !wanted {
+            channel.close(&mut self.pool);
+        }
+        if let Some(slot) = self.table.slot_mut(id) {
+            *slot = Slot::Live(Box::new(channel));
+        }
+        self.list(id);
+        if wanted {
+            on(Event::Opened { channel: id });
+        }
+        Ok(())
+    }
+
+    /// RFC 4254 §5.1: the peer did not open the channel that we asked for.
+    fn open_failed(
+        &mut self,
+        id: ChannelId,
+        reason: u32,
+        description: &[u8],
+        on: &mut Owner<'_>,
+    ) -> Result<(), Violation> {
+        let wanted = self.asked(id)?;
+        self.table.vacate(id);
+        on(if wanted { Event::OpenFailed { channel: id, reason, description } } else { Event::Closed { channel: id } });
+        Ok(())
+    }
+
+    /// Checks that we asked for this channel and have no answer yet. Says whether its owner still wants it.
+    fn asked(&self, id: ChannelId) -> Result<bool, Violation> {
+        match self.table.slot(id) {
+            Slot::Asking { sent: true, wanted } => Ok(*wanted),
+            Slot::Vacant | Slot::Offered { .. } | Slot::Asking { sent: false, .. } | Slot::Live(_) => {
+                Err(Violation::Unsolicited)
+            }
+        }
+    }
+
+    /// The window of a new channel.
+    fn new_window(&self) -> Inbound {
+        Inbound::new(self.window, self.settings.window_max.max(self.window), self.settings.max_packet)
+    }
+
+    /// Something that will be answered came.
+    fn check_owed_replies(&self) -> Result<(), Violation> {
+        if self.owed_replies() < MOST_OWED_REPLIES { Ok(()) } else { Err(Violation::TooManyRequests) }
+    }
+}
+
+/// What the peer says on a channel.
+impl Mux {
+    /// RFC 4254 §5.2.
+    fn adjusted(&mut self, id: ChannelId, bytes: u32, on: &mut Owner<'_>) -> Result<(), Violation> {
+        if self.table.hear(id)?.adjust(bytes)? {
+            on(Event::Writable { channel: id });
+        }
+        Ok(())
+    }
+
+    /// RFC 4254 §5.2.
+    fn data(&mut self, id: ChannelId, kind: Option<u32>, data: &[u8], on: &mut Owner<'_>) -> Result<(), Violation> {
+        if self.table.hear(id)?.data(data.len())? {
+            on(Event::Data { channel: id, kind, data });
+        }
+        Ok(())
+    }
+
+    /// RFC 4254 §5.3.
+    fn eof(&mut self, id: ChannelId, on: &mut Owner<'_>) -> Result<(), Violation> {
+        if self.table.hear(id)?.eof()? {
+            on(Event::Eof { channel: id });
+        }
+        Ok(())
+    }
+
+    /// RFC 4254 §5.3: CLOSE is answered with CLOSE, and when both have passed the number is free.
+    fn closed(&mut self, id: ChannelId, on: &mut Owner<'_>) -> Result<(), Violation> {
+        let channel = self.table.hear(id)?;
+        channel.closed(&mut self.pool);
+        if channel.is_over() {
+            self.table.vacate(id);
+        }
+        self.list(id);
+        on(Event::Closed { channel: id });
+        Ok(())
+    }
+
+    /// RFC 4254 §5.4.
+    fn requested(
+        &mut self,
+        id: ChannelId,
+        kind: &[u8],
+        body: &[u8],
+        want_reply: bool,
+        on: &mut Owner<'_>,
+    ) -> Result<(), Violation> {
+        self.check_owed_replies()?;
+        let request = Request::decode(kind, body).ok().filter(|request| may_ask(self.role, request));
+        let ask = match (want_reply, &request) {
+            (true, _) => Ask::Wanted,
+            (false, Some(Request::WindowChange { .. })) => Ask::Run,
+            (false, _) => Ask::Silent,
+        };
+        let to_owner = self.table.hear(id)?.requested(ask, request.is_some(), self.settings.unanswered)?;
+        self.list(id);
+        if let (true, Some(request)) = (to_owner, request) {
+            on(Event::Request { channel: id, request });
+        }
+        Ok(())
+    }
+
+    /// RFC 4254 §5.4. An answer that nobody asked for is dropped.
+    fn answered(&mut self, id: ChannelId, success: bool, on: &mut Owner<'_>) -> Result<(), Violation> {
+        if self.table.hear(id)?.answered() {
+            on(Event::Answered { channel: id, success });
+        }
+        Ok(())
+    }
+}
+
+/// C: commands.
+impl Mux {
+    /// Opens the session that the peer asked for.
+    pub fn accept(&mut self, channel: ChannelId) {
+        let window = self.new_window();
+        if let Some(slot) = self.table.slot_mut(channel)
+            && let Slot::Offered { peer, outbound } = *slot
+        {
+            *slot = Slot::Live(Box::new(Channel::accepted(peer, window, outbound)));
+            self.list(channel);
+        }
+    }
+
+    /// Does not open the session that the peer asked for. Of `text`, for a person, at most 1 KiB is sent. The number is free.
+    pub fn refuse(&mut self, channel: ChannelId, reason: OpenFailure, text: &str) {
+        if let Slot::Offered { peer, .. } = *self.table.slot(channel) {
+            self.table.vacate(channel);
+            self.globals.refuse(peer, reason, Cow::Owned(text.to_owned()));
+        }
+    }
+
+    /// Answers the oldest [`Event::Request`] of the channel that was not answered.
+    pub fn reply(&mut self, channel: ChannelId, success: bool) {
+        self.tell(channel, |channel, _| channel.reply(success));
+    }
+
+    /// Puts at most one message of data on the main stream, or on the side stream `kind` (1 is stderr). Says how many bytes
+    /// it took: 0 when the window, the output or the channel take none. What the channel owes goes out before, so that no
+    /// output overtakes the answer to the request that began it.
+    pub fn write(&mut self, channel: ChannelId, kind: Option<u32>, data: &[u8], out: &mut impl Output) -> usize {
+        if self.table.channel(channel).is_some_and(|channel| channel.owes()) && self.settle_slot(channel, out) {
+            self.owing.retain(|owing| *owing != channel);
+        }
+        let most = self.settings.max_packet;
+        self.table.channel(channel).map_or(0, |channel| channel.write(kind, data, most, out))
+    }
+
+    /// The owner has taken so many bytes of what came on a channel, and the peer may send as many again.
+    pub fn taken(&mut self, channel: ChannelId, bytes: usize) {
+        self.tell(channel, |channel, pool| channel.taken(bytes, pool));
+    }
+
+    /// Sends no more data on a channel.
+    pub fn send_eof(&mut self, channel: ChannelId) {
+        self.tell(channel, |channel, _| channel.send_eof());
+    }
+
+    /// The program of a session has ended. Its end, EOF unless that was sent, and CLOSE follow, in this order. Of each text
+    /// at most 1 KiB is sent. A session that was not accepted yet is refused.
+    pub fn exit(&mut self, channel: ChannelId, exit: Exit) {
+        self.refuse(channel, OpenFailure::ConnectFailed, "the program has ended");
+        self.tell(channel, |channel, pool| channel.exit(exit, pool));
+    }
+
+    /// Closes a channel without a word about a program. One that is not open yet is refused, or closed once it is open.
+    pub fn close(&mut self, channel: ChannelId) {
+        self.refuse(channel, OpenFailure::ConnectFailed, "closed");
+        if let Some(Slot::Asking { wanted, .. }) = self.table.slot_mut(channel) {
+            *wanted = false;
+        }
+        self.tell(channel, |channel, pool| channel.close(pool));
+    }
+
+    /// Makes a request on an open channel. `kind` and `body` are together at most one packet long. False if they are longer,
+    /// if 16 wait already, or if the channel is not open.
+    pub fn request(&mut self, channel: ChannelId, kind: &[u8], body: &[u8], want_reply: bool) -> bool {
+        let (mut made, most) = (false, self.settings.max_packet);
+        self.tell(channel, |channel, _| made = channel.request(kind, body, want_reply, most));
+        made
+    }
+
+    /// Asks for a session, as a client. None if there are too many, or on a server. RFC 4254 §6.1.
+    pub fn open_session(&mut self) -> Option<ChannelId> {
+        if self.role == Role::Server || self.table.sessions() >= self.settings.max_sessions {
+            return None;
+        }
+        let channel = self.table.insert(Slot::Asking { sent: false, wanted: true })?;
+        self.owing.push_back(channel);
+        Some(channel)
+    }
+
+    /// Makes a global request. `kind` and `body` are together at most one packet long. False if they are longer or if 16 wait
+    /// already. RFC 4254 §4.
+    pub fn global_request(&mut self, kind: &[u8], body: &[u8], want_reply: bool) -> bool {
+        self.globals.asks.add(kind, body, want_reply, self.settings.max_packet)
+    }
+
+    /// Hands a command to a channel, if there is one, and lists it if it owes something after that.
+    fn tell(&mut self, id: ChannelId, command: impl FnOnce(&mut Channel, &mut Pool)) {
+        if let Some(channel) = self.table.channel(id) {
+            command(channel, &mut self.pool);
+            self.list(id);
+        }
+    }
+
+    /// Lists a channel that owes something, once.
+    fn list(&mut self, id: ChannelId) {
+        let owes = self.table.channel(id).is_some_and(|channel| channel.owes());
+        if owes && !self.owing.contains(&id) {
+            self.owing.push_back(id);
+        }
+    }
+}
+
+/// D: messages out.
+impl Mux {
+    /// Turns what is owed into messages while there is room. Costs what owes, not what is open.
+    pub fn settle(&mut self, out: &mut impl Output) {
+        self.globals.settle(out);
+        while out.room() > 0
+            && let Some(id) = self.owing.pop_front()
+        {
+            if !self.settle_slot(id, out) {
+                self.owing.push_front(id);
+            }
+        }
+    }
+
+    /// Puts what stands behind one number owes while there is room. Says whether that was all.
+    fn settle_slot(&mut self, id: ChannelId, out: &mut impl Output) -> bool {
+        let (window, max_packet) = (self.window, self.settings.max_packet);
+        match self.table.slot_mut(id) {
+            Some(Slot::Asking { sent, .. }) => {
+                if !*sent && out.room() > 0 {
+                    out.put(&MuxMessage::ChannelOpen {
+                        kind: SESSION,
+                        sender: id.0,
+                        window,
+                        max_packet,
+                        body: Rest(b""),
+                    });
+                    *sent = true;
+                }
+                *sent
+            }
+            Some(Slot::Live(channel)) => {
+                channel.settle(id, out);
+                let settled = !channel.owes();
+                if channel.is_over() {
+                    self.table.vacate(id);
+                }
+                settled
+            }
+            Some(Slot::Vacant | Slot::Offered { .. }) | None => true,
+        }
+    }
+}

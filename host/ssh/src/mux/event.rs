@@ -1,0 +1,126 @@
+//! What the mux and its owner say to each other: events in one direction, endings and refusals in the other.
+
+use crate::message::mux::ChannelId;
+use crate::message::request::Request;
+
+/// What a payload meant, lent to the owner while it is handled. Answers come back later, as commands.
+///
+/// The life of a channel, as its owner sees it: `Open` (or our own `open_session` and then `Opened`), then anything, then
+/// exactly one `Closed`. An open that fails ends with `OpenFailed`, or with our own `refuse`, and has no `Closed`.
+/// After [`exit`](crate::mux::Mux::exit) and [`close`](crate::mux::Mux::close) nothing comes but `Closed`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Event<'a> {
+    /// The peer asks for a session: answer with [`accept`](crate::mux::Mux::accept) or [`refuse`](crate::mux::Mux::refuse).
+    /// RFC 4254 §6.1.
+    Open {
+        /// Our number for it.
+        channel: ChannelId,
+    },
+    /// The session that we asked for is there. RFC 4254 §5.1.
+    Opened {
+        /// Our number for it.
+        channel: ChannelId,
+    },
+    /// The session that we asked for was refused. The number is free again. RFC 4254 §5.1.
+    OpenFailed {
+        /// The number it had.
+        channel: ChannelId,
+        /// As it came: see [`OpenFailure`].
+        reason: u32,
+        /// The peer's own words, in any bytes: escape them before they are shown.
+        description: &'a [u8],
+    },
+    /// A channel request. Every one gets exactly one [`reply`](crate::mux::Mux::reply), in the order of the events, whether
+    /// or not the peer wanted it: the mux knows. RFC 4254 §5.4.
+    Request {
+        /// The channel that it is about.
+        channel: ChannelId,
+        /// What is asked.
+        request: Request<'a>,
+    },
+    /// Data within the window, never empty. The peer gets its credit back by [`taken`](crate::mux::Mux::taken). RFC 4254 §5.2.
+    Data {
+        /// The channel that it came on.
+        channel: ChannelId,
+        /// None for the main stream, else the number of the side stream: 1 is stderr.
+        kind: Option<u32>,
+        /// The bytes, still in the transport's buffer.
+        data: &'a [u8],
+    },
+    /// The peer answered the oldest request that we made with `want_reply` on this channel. RFC 4254 §5.4.
+    Answered {
+        /// The channel that it was about.
+        channel: ChannelId,
+        /// Yes or no.
+        success: bool,
+    },
+    /// The peer's window was empty and is not any more: [`write`](crate::mux::Mux::write) takes bytes again. RFC 4254 §5.2.
+    Writable {
+        /// The channel that may be written.
+        channel: ChannelId,
+    },
+    /// The peer sends no more data; requests may still come, and we may go on sending. RFC 4254 §5.3.
+    Eof {
+        /// The channel that has ended in one direction.
+        channel: ChannelId,
+    },
+    /// The peer is done with the channel: nothing more comes and nothing can be sent. CLOSE is answered by the mux itself.
+    /// The number will name another channel soon: forget it now. RFC 4254 §5.3.
+    Closed {
+        /// The number it had.
+        channel: ChannelId,
+    },
+    /// The peer answered the oldest global request that we made with `want_reply`. RFC 4254 §4.
+    GlobalAnswered {
+        /// Yes or no.
+        success: bool,
+        /// What came with a yes.
+        body: &'a [u8],
+    },
+}
+
+/// Why a channel is not opened, RFC 4254 §5.1.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OpenFailure {
+    /// We could, but do not for this peer.
+    AdministrativelyProhibited,
+    /// What it should lead to cannot be reached or started.
+    ConnectFailed,
+    /// We do not know this kind of channel.
+    UnknownChannelType,
+    /// Too much is open already.
+    ResourceShortage,
+}
+
+impl OpenFailure {
+    /// The number as it stands in the message.
+    pub fn code(self) -> u32 {
+        match self {
+            OpenFailure::AdministrativelyProhibited => 1,
+            OpenFailure::ConnectFailed => 2,
+            OpenFailure::UnknownChannelType => 3,
+            OpenFailure::ResourceShortage => 4,
+        }
+    }
+}
+
+/// The front of a text for a person, no longer than one is going to read: 1 KiB. It may come from a plugin.
+pub(super) fn clip(text: &str) -> &str {
+    text.get(..text.floor_char_boundary(1024)).unwrap_or(text)
+}
+
+/// How the program of a session ended, RFC 4254 §6.10.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Exit {
+    /// By itself, with this status: `exit-status`.
+    Status(u32),
+    /// By a signal: `exit-signal`.
+    Signal {
+        /// The name, without SIG.
+        name: String,
+        /// Whether a picture of its memory was left.
+        core_dumped: bool,
+        /// A sentence for the person at the client.
+        message: String,
+    },
+}

@@ -1,0 +1,77 @@
+//! RFC 4254 §4: requests that concern no channel, in both directions, and refusals of channels that never came to be.
+
+use std::borrow::Cow;
+use std::collections::VecDeque;
+
+use crate::message::Output;
+use crate::message::mux::{MuxMessage, PeerChannelId};
+use crate::mux::asks::Asks;
+use crate::mux::event::{OpenFailure, clip};
+use crate::wire::Rest;
+
+/// A channel that the peer asked for and does not get. That is all that is kept of it.
+#[derive(Debug)]
+struct Refusal {
+    peer: PeerChannelId,
+    reason: OpenFailure,
+    text: Cow<'static, str>,
+}
+
+/// What is owed to the peer outside of channels.
+#[derive(Debug, Default)]
+pub(super) struct Globals {
+    /// Answers to the peer's global requests, in order.
+    answers: VecDeque<bool>,
+    /// Refusals of channels.
+    refusals: VecDeque<Refusal>,
+    /// Our own global requests.
+    pub(super) asks: Asks,
+}
+
+impl Globals {
+    /// Owes an answer to the peer's oldest global request that has none.
+    pub(super) fn answer(&mut self, success: bool) {
+        self.answers.push_back(success);
+    }
+
+    /// Owes a refusal of a channel that the peer asked for.
+    pub(super) fn refuse(&mut self, peer: PeerChannelId, reason: OpenFailure, text: Cow<'static, str>) {
+        self.refusals.push_back(Refusal { peer, reason, text });
+    }
+
+    /// How many answers of ours wait to go out.
+    pub(super) fn owed_replies(&self) -> usize {
+        self.answers.len().saturating_add(self.refusals.len())
+    }
+
+    /// Whether anything waits to go out.
+    pub(super) fn owes(&self) -> bool {
+        self.owed_replies() > 0 || self.asks.owes()
+    }
+
+    /// Puts what is owed while there is room.
+    pub(super) fn settle(&mut self, out: &mut impl Output) {
+        while out.room() > 0
+            && let Some(success) = self.answers.pop_front()
+        {
+            out.put(&if success {
+                MuxMessage::RequestSuccess { body: Rest(b"") }
+            } else {
+                MuxMessage::RequestFailure {}
+            });
+        }
+        while out.room() > 0
+            && let Some(Refusal { peer, reason, text }) = self.refusals.pop_front()
+        {
+            let (recipient, reason) = (peer.into(), reason.code());
+            let description = clip(&text).as_bytes();
+            out.put(&MuxMessage::ChannelOpenFailure { recipient, reason, description, language: b"" });
+        }
+        while out.room() > 0
+            && let Some(request) = self.asks.next()
+        {
+            let (kind, body) = (&*request.kind, Rest(&request.body));
+            out.put(&MuxMessage::GlobalRequest { kind, want_reply: request.want_reply, body });
+        }
+    }
+}

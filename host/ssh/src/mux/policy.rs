@@ -1,0 +1,56 @@
+//! What the mux itself allows and refuses by name, without asking its owner. Pure.
+
+use crate::message::request::Request;
+use crate::mux::event::OpenFailure;
+use crate::mux::settings::Role;
+
+/// The kind of channel that runs a program, RFC 4254 §6.1.
+pub(super) const SESSION: &[u8] = b"session";
+
+/// A client's promise to open no more sessions. OpenSSH PROTOCOL §2.2.
+pub(super) const NO_MORE_SESSIONS: &[u8] = b"no-more-sessions@openssh.com";
+
+/// Kinds of channel that would lead out of here, to a network, a display or an agent. RFC 4254 §6.3, §7.2, OpenSSH PROTOCOL
+/// §2.1, §2.3, §2.4.
+const FORWARDING: [&[u8]; 8] = [
+    b"x11",
+    b"direct-tcpip",
+    b"forwarded-tcpip",
+    b"direct-streamlocal@openssh.com",
+    b"forwarded-streamlocal@openssh.com",
+    b"auth-agent",
+    b"auth-agent@openssh.com",
+    b"tun@openssh.com",
+];
+
+/// Requests that would lend us a display or an agent. RFC 4254 §6.3.1, draft-ietf-secsh-agent.
+const LENDING: [&[u8]; 3] = [b"x11-req", b"auth-agent-req", b"auth-agent-req@openssh.com"];
+
+/// Whether the peer may open channels of this kind, we being `ours`. Sessions are run by servers alone, RFC 4254 §6.1.
+pub(super) fn may_open(ours: Role, kind: &[u8]) -> Result<(), (OpenFailure, &'static str)> {
+    match (ours, kind == SESSION) {
+        (Role::Server, true) => Ok(()),
+        (Role::Client, true) => Err((OpenFailure::AdministrativelyProhibited, "not allowed")),
+        (Role::Server | Role::Client, false) if FORWARDING.contains(&kind) => {
+            Err((OpenFailure::AdministrativelyProhibited, "not allowed"))
+        }
+        (Role::Server | Role::Client, false) => Err((OpenFailure::UnknownChannelType, "unknown channel type")),
+    }
+}
+
+/// Whether the peer may ask this on a channel, we being `ours`. A program is asked for at the server, and its end told to the
+/// client, RFC 4254 §6.
+pub(super) fn may_ask(ours: Role, request: &Request<'_>) -> bool {
+    match request {
+        Request::PtyReq { .. }
+        | Request::Env { .. }
+        | Request::Shell
+        | Request::Exec { .. }
+        | Request::Subsystem { .. }
+        | Request::WindowChange { .. }
+        | Request::Signal { .. }
+        | Request::Break { .. } => ours == Role::Server,
+        Request::ExitStatus { .. } | Request::ExitSignal { .. } => ours == Role::Client,
+        Request::Other { kind, body: _ } => !LENDING.contains(kind),
+    }
+}
