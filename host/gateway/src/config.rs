@@ -1,0 +1,280 @@
+//! The configuration: read once, checked as a whole, valid for as long as the program runs.
+//!
+//! A [`Config`] comes from a TOML file, or stands for the demonstration when there is none. Whatever is wrong is found before
+//! anything is bound or written, all of it at once, each with file, line and key. What a file names (keys, plugins) is read
+//! or listed here too, so that nothing of it can fail later.
+//!
+//! Decided 2026-09: the file is walked by hand over the TOML tree and not derived with serde, which stops at the first error.
+
+mod limits;
+mod listen;
+mod plugins;
+mod problem;
+mod reader;
+mod reference;
+mod setting;
+mod users;
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use toml::de::DeTable;
+
+pub use limits::Limits;
+pub use listen::parse_address;
+use plugins::Plugins;
+pub use problem::{Problem, Refused};
+use reader::{Findings, Section};
+pub use reference::reference;
+pub use users::{Door, LONGEST_NAME, User};
+
+/// What the demonstration says before login and at its start.
+pub const DEMONSTRATION: &str = "DEMONSTRATION: anyone on this machine can log in";
+
+/// The longest banner, in bytes.
+const LONGEST_BANNER: usize = 8 << 10;
+
+/// A valid configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where to listen, none of them in another's way.
+    pub listen: Vec<SocketAddr>,
+    /// The folder of the plugins.
+    pub plugins: PathBuf,
+    /// The folder of what the program keeps, such as its host key.
+    pub state: PathBuf,
+    /// Shown before login: lines that end with CR LF, as RFC 4252 §5.4 wants them.
+    pub banner: Option<String>,
+    /// Who may enter.
+    pub entrance: Entrance,
+    /// Every limit.
+    pub limits: Limits,
+    /// What the operator should know although nothing is wrong.
+    pub notes: Vec<Problem>,
+}
+
+/// Who may enter.
+#[derive(Clone, Debug)]
+pub enum Entrance {
+    /// Anybody, from this machine alone. The user name picks the plugin.
+    Demonstration,
+    /// These users, by their exact names.
+    Users(BTreeMap<String, User>),
+}
+
+/// What the command line says over the file.
+#[derive(Clone, Debug, Default)]
+pub struct Overrides {
+    /// `--listen`, instead of the file's list when there is any.
+    pub listen: Vec<SocketAddr>,
+    /// `--plugins`.
+    pub plugins: Option<PathBuf>,
+    /// `--state`.
+    pub state: Option<PathBuf>,
+}
+
+impl Config {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// Every problem of the file and of what it names, in the order of its lines.
+    pub fn load(file: &Path, overrides: &Overrides) -> Result<Config, Refused> {
+        let unreadable = |error: std::io::Error| Problem::of_option("--config", format!("{}: {error}", file.display()));
+        let bytes = std::fs::read(file).map_err(unreadable)?;
+        let text = String::from_utf8(bytes)
+            .map_err(|_| Problem::of_option("--config", format!("{} is not UTF-8 text", file.display())))?;
+        Config::parse(file, &text, overrides)
+    }
+
+    /// The configuration without a file: anybody may enter, so it listens on loopback addresses only.
+    ///
+    /// # Errors
+    /// `a configuration is needed to listen on ADDR` for each other address; a plugin folder that cannot be read.
+    pub fn demonstration(overrides: &Overrides) -> Result<Config, Refused> {
+        let far = overrides.listen.iter().filter(|address| !address.ip().is_loopback());
+        let mut problems: Vec<_> = far
+            .map(|address| Problem::of_option("", format!("a configuration is needed to listen on {address}")))
+            .collect();
+        let listen = if overrides.listen.is_empty() { vec![listen::DEFAULT] } else { overrides.listen.clone() };
+        problems.extend(double_listeners(&overrides.listen));
+        let plugins = overrides.plugins.clone().unwrap_or_else(|| PathBuf::from("plugins"));
+        problems.extend(Plugins::list(&plugins).err().map(|what| Problem::of_option("--plugins", what)));
+        match overrides.state.clone().map_or_else(default_state, Ok) {
+            Ok(state) if problems.is_empty() => Ok(Config {
+                listen,
+                plugins,
+                state,
+                banner: Some(format!("{DEMONSTRATION}\r\n")),
+                entrance: Entrance::Demonstration,
+                limits: Limits::default(),
+                notes: Vec::new(),
+            }),
+            Ok(_) => Err(Refused(problems)),
+            Err(what) => {
+                problems.push(Problem::of_option("--state", what));
+                Err(Refused(problems))
+            }
+        }
+    }
+
+    fn parse(file: &Path, text: &str, overrides: &Overrides) -> Result<Config, Refused> {
+        let mut findings = Findings::new(file, text);
+        let (table, errors) = DeTable::parse_recoverable(text);
+        for error in &errors {
+            findings.add(&error.span().unwrap_or(0..0), "", error.message());
+        }
+        // What a broken text seems to say would only add riddles to its errors.
+        let config = if errors.is_empty() { read(Section::top(&table), overrides, &mut findings) } else { None };
+        let mut problems = findings.problems;
+        problems.sort();
+        match config {
+            Some(config) if problems.is_empty() => Ok(Config { notes: findings.notes, ..config }),
+            Some(_) | None => Err(Refused(problems)),
+        }
+    }
+}
+
+/// Reads every setting. `None` only when a problem was found.
+fn read(mut top: Section<'_>, overrides: &Overrides, findings: &mut Findings) -> Option<Config> {
+    let folder = findings.file().parent().unwrap_or(Path::new("")).to_owned();
+    let listen = read_listen(&mut top, overrides, findings);
+    let (plugins, known) = read_plugins(&mut top, &folder, overrides, findings);
+    let state = read_state(&mut top, &folder, overrides, findings);
+    let banner = top.take("banner").and_then(|item| {
+        let read = setting::text(item.value).and_then(banner_lines);
+        findings.keep(&item, read)
+    });
+    let limits = match top.take("limits") {
+        Some(item) => item.section(findings).map(|section| read_limits(section, findings)),
+        None => Some(Limits::default()),
+    };
+    let users = match top.take("users") {
+        Some(item) => item.section(findings).map(|section| users::read(section, &folder, known.as_ref(), findings)),
+        None => {
+            findings.add(&(0..0), "users", users::NOBODY);
+            None
+        }
+    };
+    top.finish(findings);
+    let entrance = Entrance::Users(users?);
+    Some(Config { listen, plugins, state: state?, banner, entrance, limits: limits?, notes: Vec::new() })
+}
+
+fn read_listen(top: &mut Section<'_>, overrides: &Overrides, findings: &mut Findings) -> Vec<SocketAddr> {
+    let Some(item) = top.take("listen") else {
+        findings.problems.extend(double_listeners(&overrides.listen));
+        return if overrides.listen.is_empty() { vec![listen::DEFAULT] } else { overrides.listen.clone() };
+    };
+    let mut addresses: Vec<SocketAddr> = Vec::new();
+    let elements = item.elements(findings);
+    if let (toml::de::DeValue::Array(_), true) = (item.value, elements.is_empty()) {
+        findings.add(&item.span, &item.key, "must name at least one address");
+    }
+    for element in elements {
+        let read = setting::text(element.value).and_then(parse_address);
+        let Some(address) = findings.keep(&element, read) else { continue };
+        if let Some(other) = addresses.iter().find(|other| listen::overlap(other, &address)) {
+            findings.add(&element.span, &element.key, both(other, &address));
+        }
+        addresses.push(address);
+    }
+    if overrides.listen.is_empty() {
+        return addresses;
+    }
+    findings.problems.extend(double_listeners(&overrides.listen));
+    overrides.listen.clone()
+}
+
+/// What `--listen` says twice.
+fn double_listeners(addresses: &[SocketAddr]) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for (index, address) in addresses.iter().enumerate() {
+        if let Some(other) = addresses.iter().take(index).find(|other| listen::overlap(other, address)) {
+            problems.push(Problem::of_option("--listen", both(other, address)));
+        }
+    }
+    problems
+}
+
+fn both(other: &SocketAddr, address: &SocketAddr) -> String {
+    if other == address {
+        format!("{address} is listed twice")
+    } else {
+        format!("{address} cannot be listened on beside {other}: one of them is every address")
+    }
+}
+
+/// The folder of plugins, and what is in it unless it cannot be read.
+fn read_plugins(
+    top: &mut Section<'_>,
+    folder: &Path,
+    overrides: &Overrides,
+    findings: &mut Findings,
+) -> (PathBuf, Option<Plugins>) {
+    let item = top.take("plugins");
+    let named = item.as_ref().and_then(|item| findings.keep(item, setting::text(item.value)));
+    let path = overrides.plugins.clone().unwrap_or_else(|| folder.join(named.unwrap_or("plugins")));
+    match (Plugins::list(&path), &overrides.plugins, item) {
+        (Ok(plugins), ..) => return (path, Some(plugins)),
+        (Err(what), Some(_), _) => findings.problems.push(Problem::of_option("--plugins", what)),
+        (Err(what), None, Some(item)) => findings.add(&item.span, &item.key, what),
+        (Err(what), None, None) => findings.add(&(0..0), "plugins", what),
+    }
+    (path, None)
+}
+
+fn read_state(top: &mut Section<'_>, folder: &Path, overrides: &Overrides, findings: &mut Findings) -> Option<PathBuf> {
+    let item = top.take("state");
+    let named = match &item {
+        Some(item) => Some(folder.join(findings.keep(item, setting::text(item.value))?)),
+        None => None,
+    };
+    match overrides.state.clone().or(named).map_or_else(default_state, Ok) {
+        Ok(state) => Some(state),
+        Err(what) => {
+            findings.add(&(0..0), "state", what);
+            None
+        }
+    }
+}
+
+fn read_limits(mut section: Section<'_>, findings: &mut Findings) -> Limits {
+    let limits = Limits::read(&mut section, findings);
+    for (name, what) in limits.contradictions() {
+        // The line of the setting itself when the file has it, else of the table.
+        match section.take(name) {
+            Some(item) => findings.add(&item.span, &item.key, what),
+            None => findings.add(&section.span, &section.full(name), what),
+        }
+    }
+    section.finish(findings);
+    limits
+}
+
+/// Where state is kept when nobody says: the XDG base directory specification, `XDG_STATE_HOME`.
+fn default_state() -> Result<PathBuf, String> {
+    state_folder(std::env::var_os("XDG_STATE_HOME"), std::env::var_os("HOME"))
+}
+
+fn state_folder(xdg_state_home: Option<OsString>, home: Option<OsString>) -> Result<PathBuf, String> {
+    // The specification: a relative path is to be ignored.
+    let absolute = |path: Option<OsString>| path.map(PathBuf::from).filter(|path| path.is_absolute());
+    absolute(xdg_state_home)
+        .or_else(|| absolute(home).map(|home| home.join(".local/state")))
+        .map(|base| base.join("whelk"))
+        .ok_or_else(|| "neither XDG_STATE_HOME nor HOME says where: name the folder".to_owned())
+}
+
+/// RFC 4252 §5.4: the banner goes to a terminal, so nothing that steers one.
+fn banner_lines(text: &str) -> Result<String, String> {
+    if text.len() > LONGEST_BANNER {
+        return Err(format!("must have at most {LONGEST_BANNER} bytes, has {}", text.len()));
+    }
+    let steering = |character: &char| character.is_control() && !matches!(character, '\n' | '\r' | '\t');
+    if let Some(character) = text.chars().find(steering) {
+        return Err(format!("must have no control characters, has {character:?}"));
+    }
+    Ok(text.lines().map(|line| format!("{}\r\n", line.replace('\r', ""))).collect())
+}

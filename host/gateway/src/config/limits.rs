@@ -1,0 +1,262 @@
+//! Every limit of the program, declared once: the type, the default, the bounds, the words for the operator.
+//!
+//! One table makes the struct, its `Default`, the reader of `[limits]` and the reference that `whelk config` prints, so
+//! that the four cannot drift apart. To add a limit is to add a row; to drop one is to delete a row.
+
+use std::time::Duration;
+
+use super::reader::{Findings, Section};
+use super::setting::Setting;
+
+const KIB: usize = 1 << 10;
+const MIB: usize = 1 << 20;
+const GIB: usize = 1 << 30;
+
+const fn ms(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}
+
+const fn s(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// A group of rows under one heading of the reference.
+pub(super) struct Group {
+    pub(super) title: &'static str,
+    pub(super) rows: Vec<Row>,
+}
+
+/// What the reference says of one limit.
+pub(super) struct Row {
+    pub(super) name: &'static str,
+    /// One line each, beginning with the space that doc comments begin with.
+    pub(super) words: &'static [&'static str],
+    /// As it is written in the file.
+    pub(super) default: String,
+}
+
+/// The table's form: `name: type = default, least => most, "source";` in groups with a heading.
+macro_rules! limits {
+    (
+        $(#[doc = $outer:literal])+
+        pub struct $Limits:ident {
+            $([$title:literal] {
+                $($(#[doc = $words:literal])+ $name:ident: $type:ty = $default:expr, $least:expr => $most:expr, $source:literal;)+
+            })+
+        }
+    ) => {
+        $(#[doc = $outer])+
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub struct $Limits {
+            $($(
+                $(#[doc = $words])+
+                #[doc = concat!("\n\nDefault: `", stringify!($default), "`. Source: ", $source, ".")]
+                pub $name: $type,
+            )+)+
+        }
+
+        impl Default for $Limits {
+            fn default() -> $Limits {
+                $Limits { $($($name: $default,)+)+ }
+            }
+        }
+
+        impl $Limits {
+            /// Reads the table `[limits]`: what the file does not name keeps its default.
+            pub(super) fn read(section: &mut Section<'_>, findings: &mut Findings) -> $Limits {
+                let mut limits = $Limits::default();
+                $($(
+                    if let Some(item) = section.take(stringify!($name)) {
+                        let read = <$type>::read_within(item.value, $least, $most);
+                        if let Some(value) = findings.keep(&item, read) {
+                            limits.$name = value;
+                        }
+                    }
+                )+)+
+                limits
+            }
+
+            /// The table as the reference prints it.
+            pub(super) fn table() -> Vec<Group> {
+                let defaults = $Limits::default();
+                vec![$(Group {
+                    title: $title,
+                    rows: vec![$(Row {
+                        name: stringify!($name),
+                        words: &[$($words),+],
+                        default: defaults.$name.print(),
+                    },)+],
+                },)+]
+            }
+        }
+    };
+}
+
+limits! {
+    /// Every limit, with the default of a server that faces the internet. Sizes are in bytes.
+    ///
+    /// "Source" names the row of the threat list that a limit answers, or the section of an RFC.
+    pub struct Limits {
+        ["Strangers: connections that have not logged in"] {
+            /// From this many on, a new connection may be dropped at random ...
+            unauthenticated_start: u32 = 200, 1 => 1_000_000, "F1";
+            /// ... with this chance in percent at first, rising evenly ...
+            unauthenticated_drop: u32 = 30, 0 => 100, "F1";
+            /// ... until at this many every new one is dropped.
+            unauthenticated_full: u32 = 1024, 1 => 1_000_000, "F1";
+            /// The same from one source: an IPv4 address, or an IPv6 network of 64 bits.
+            unauthenticated_per_source: u32 = 16, 1 => 1_000_000, "F1";
+            /// All connections together, logged in or not. Lowered at start when the process may not open that many files.
+            connections: u32 = 10_000, 1 => 1_000_000, "O5";
+        }
+        ["Logging in"] {
+            /// Time for the identification line, from the connection's first moment.
+            identification_grace: Duration = s(10), ms(100) => s(600), "P7, P8";
+            /// Time for the first key exchange, from the identification on.
+            key_exchange_grace: Duration = s(15), ms(100) => s(600), "P7";
+            /// Time for the first authentication request, from the end of the key exchange on.
+            first_request_grace: Duration = s(30), ms(100) => s(600), "P7";
+            /// Time to log in, from the first authentication request on.
+            authentication_grace: Duration = s(120), ms(100) => s(3600), "P7, RFC 4252 §4";
+            /// Time to decide one attempt, waiting in line included. After that it has failed.
+            decision_grace: Duration = s(5), ms(100) => s(600), "U36";
+            /// Failed attempts on one connection.
+            failed_attempts: u32 = 6, 1 => 1000, "U24, RFC 4252 §4";
+            /// Authentication requests of every kind on one connection, the successful questions after a key included.
+            authentication_requests: u32 = 64, 1 => 1000, "U25";
+            /// The least time until a failure is answered. A little is added that depends on the user name, and a slower
+            /// decision is answered at a doubling of it, so that its time tells less.
+            failure_delay: Duration = ms(5), ms(0) => s(10), "U30";
+            /// Passwords that are hashed at the same time. The others wait in line.
+            hashing: u32 = 2, 1 => 256, "U30, F5";
+        }
+        ["Transport"] {
+            /// The longest packet accepted before login.
+            packet_before_login: usize = 35_000, 35_000 => 256 * KIB, "P17, RFC 4253 §6.1";
+            /// The longest packet accepted after login.
+            packet: usize = 64 * KIB, 35_000 => 256 * KIB, "P17";
+            /// Bytes of one connection that wait for the network.
+            send_buffer: usize = MIB, 64 * KIB => 64 * MIB, "F7";
+            /// How long a peer may take none of the bytes that wait for it.
+            send_grace: Duration = s(60), s(1) => s(3600), "F7, O6";
+            /// New keys after this many bytes in either direction ...
+            rekey_bytes: usize = GIB, 64 * KIB => 64 * GIB, "RFC 4253 §9";
+            /// ... or after this time.
+            rekey_time: Duration = s(3600), s(1) => s(86_400), "RFC 4253 §9";
+            /// Time to finish a key exchange after the first.
+            rekey_grace: Duration = s(60), s(1) => s(3600), "K15";
+            /// A peer that has been silent for this long is asked whether it is there ...
+            keepalive: Duration = s(30), s(1) => s(3600), "O6";
+            /// ... and given up after this many questions without an answer.
+            keepalive_count: u32 = 3, 1 => 100, "O6";
+        }
+        ["Channels"] {
+            /// Sessions on one connection at the same time.
+            sessions: u32 = 10, 1 => 1000, "C16";
+            /// Channels of every kind on one connection at the same time.
+            channels: u32 = 64, 1 => 10_000, "C16";
+            /// The longest piece of data accepted in one packet of a channel.
+            channel_packet: usize = 32 * KIB, KIB => 128 * KIB, "C8, RFC 4254 §5.1";
+            /// The window that a new channel has: bytes that a client may send before the plugin takes them ...
+            window_start: usize = 256 * KIB, 32 * KIB => 64 * MIB, "C8, RFC 4254 §5.2";
+            /// ... and the size to which it grows while the plugin reads.
+            window: usize = 2 * MIB, 32 * KIB => 64 * MIB, "C8, RFC 4254 §5.2";
+            /// The windows of all channels of one connection together.
+            window_total: usize = 8 * MIB, 32 * KIB => GIB, "C8";
+            /// Bytes that a plugin has written and the client has not taken. At this many the plugin waits.
+            output: usize = 256 * KIB, 32 * KIB => 64 * MIB, "W15, C14";
+            /// Requests of one connection that wait for their reply. At this many nothing more is read.
+            pending_replies: u32 = 64, 1 => 10_000, "C22, K15";
+            /// Environment variables for one session ...
+            environment: u32 = 32, 0 => 1024, "C31";
+            /// ... and the bytes of their names and values together.
+            environment_bytes: usize = 8 * KIB, 0 => 64 * KIB, "C31";
+            /// The longest command line.
+            command: usize = 32 * KIB, 1 => 64 * KIB, "C32";
+        }
+        ["Plugins"] {
+            /// Instances running at the same time, over all connections.
+            instances: u32 = 1000, 1 => 100_000, "W52";
+            /// Memory of one instance.
+            memory: usize = 64 * MIB, 64 * KIB => 4 * GIB, "W5";
+            /// Memory of one instance whose plugin begins with more than 4 MiB, as language runtimes do.
+            memory_large: usize = 256 * MIB, 64 * KIB => 4 * GIB, "W5, W6";
+            /// Processor time of one call into a plugin, after which it is killed.
+            cpu_call: Duration = s(1), ms(1) => s(3600), "W1, W2";
+            /// Processor time to start an instance.
+            cpu_start: Duration = ms(100), ms(1) => s(60), "W4";
+            /// Processor time of the last call, when a session has closed.
+            cpu_closed: Duration = s(1), ms(1) => s(60), "W3";
+            /// Data that a plugin may pass in one call to the host.
+            call_data: usize = 4 * MIB, 64 * KIB => 128 * MIB, "W11, W12";
+            /// Resources that an instance may hold: streams, timers and the like.
+            resources: u32 = 1024, 16 => 1_000_000, "W19";
+            /// Timers of one instance.
+            timers: u32 = 64, 0 => 10_000, "W21";
+            /// The shortest timer. A shorter one is made this long.
+            timer: Duration = ms(10), ms(1) => s(1), "W21, W32";
+            /// The largest plugin file.
+            component: usize = 64 * MIB, KIB => GIB, "W34";
+            /// Log lines of one session in a second. The others are counted and dropped.
+            log_rate: u32 = 100, 1 => 100_000, "W23";
+            /// Log lines that may come at once before that rate holds.
+            log_burst: u32 = 500, 1 => 100_000, "W23";
+            /// The longest log line. The rest of it is cut off.
+            log_line: usize = KIB, 64 => 64 * KIB, "W23";
+        }
+        ["Ending"] {
+            /// After the first signal to stop: how long the connections that exist may go on.
+            drain: Duration = s(30), s(0) => s(86_400), "O1";
+            /// After a plugin has finished: how long its last output waits for the client to take it.
+            linger: Duration = s(30), s(0) => s(3600), "C14, C30";
+        }
+    }
+}
+
+impl Limits {
+    /// What can be right alone and wrong together: the setting at fault, and why.
+    pub(super) fn contradictions(&self) -> Vec<(&'static str, String)> {
+        let counts = [
+            ("unauthenticated_start", self.unauthenticated_start, "unauthenticated_full", self.unauthenticated_full),
+            ("unauthenticated_full", self.unauthenticated_full, "connections", self.connections),
+            ("sessions", self.sessions, "channels", self.channels),
+        ];
+        let sizes = [
+            ("packet_before_login", self.packet_before_login, "packet", self.packet),
+            ("channel_packet", self.channel_packet + KIB, "packet", self.packet),
+            ("channel_packet", self.channel_packet, "window_start", self.window_start),
+            ("channel_packet", self.channel_packet, "output", self.output),
+            ("window_start", self.window_start, "window", self.window),
+            ("window", self.window, "window_total", self.window_total),
+            ("packet", self.packet, "send_buffer", self.send_buffer),
+            ("memory", self.memory, "memory_large", self.memory_large),
+        ];
+        let counts = counts.into_iter().map(|(low, a, high, b)| (low, a.print(), high, b.print(), a > b));
+        let sizes = sizes.into_iter().map(|(low, a, high, b)| (low, a.print(), high, b.print(), a > b));
+        counts
+            .chain(sizes)
+            .filter(|(.., wrong)| *wrong)
+            .map(|(low, a, high, b, _)| (low, format!("needs {a}, which is more than `{high}` allows ({b})")))
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_do_not_contradict_each_other() {
+        assert_eq!(Limits::default().contradictions(), []);
+    }
+
+    #[test]
+    fn a_window_smaller_than_where_it_starts_is_a_contradiction() {
+        let limits = Limits { window: 64 * KIB, ..Limits::default() };
+        let found = limits.contradictions();
+        assert_eq!(
+            found,
+            [("window_start", "needs \"256 KiB\", which is more than `window` allows (\"64 KiB\")".to_owned())]
+        );
+    }
+}

@@ -1,0 +1,215 @@
+//! Walks a TOML text with the place of every value at hand, and collects what is wrong instead of stopping at it.
+//!
+//! Knows TOML and nothing of what the settings mean.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::problem::Problem;
+use super::setting::kind;
+
+/// The problems found so far, and what it takes to turn a place in the text into a line.
+pub(super) struct Findings {
+    file: PathBuf,
+    /// The offset at which each line begins.
+    lines: Vec<usize>,
+    /// What stands against using the file.
+    pub(super) problems: Vec<Problem>,
+    /// What the operator should know although the file can be used.
+    pub(super) notes: Vec<Problem>,
+}
+
+impl Findings {
+    pub(super) fn new(file: &Path, text: &str) -> Findings {
+        let breaks = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
+        let lines = std::iter::once(0).chain(breaks).collect();
+        Findings { file: file.to_owned(), lines, problems: Vec::new(), notes: Vec::new() }
+    }
+
+    /// The file that is being read.
+    pub(super) fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// Adds a problem at a place of the text. `key` is spelled in full.
+    pub(super) fn add(&mut self, span: &Range<usize>, key: &str, what: impl Into<String>) {
+        self.problems.push(Problem::at(&self.file, self.line(span), key, what));
+    }
+
+    /// Adds what is worth knowing and stops nothing.
+    pub(super) fn note(&mut self, item: &Item<'_>, what: impl Into<String>) {
+        self.notes.push(Problem::at(&self.file, self.line(&item.span), &item.key, what));
+    }
+
+    /// Keeps what was read, or adds why it could not be.
+    pub(super) fn keep<T>(&mut self, item: &Item<'_>, read: Result<T, String>) -> Option<T> {
+        match read {
+            Ok(value) => Some(value),
+            Err(what) => {
+                self.add(&item.span, &item.key, what);
+                None
+            }
+        }
+    }
+
+    fn line(&self, span: &Range<usize>) -> usize {
+        self.lines.partition_point(|start| *start <= span.start)
+    }
+}
+
+/// One setting as it stands in the file.
+#[derive(Clone)]
+pub(super) struct Item<'t> {
+    /// The last part of the key, as it is.
+    pub(super) name: String,
+    /// Spelled in full.
+    pub(super) key: String,
+    /// Where the value stands, for a table where its name stands.
+    pub(super) span: Range<usize>,
+    pub(super) value: &'t DeValue<'t>,
+}
+
+impl<'t> Item<'t> {
+    /// The elements of a list, each with the key of the list. What is no list is told so.
+    pub(super) fn elements(&self, findings: &mut Findings) -> Vec<Item<'t>> {
+        match self.value {
+            DeValue::Array(elements) => elements
+                .iter()
+                .map(|element| Item { span: element.span(), value: element.get_ref(), ..self.clone() })
+                .collect(),
+            other => {
+                findings.add(&self.span, &self.key, format!("must be a list, is {}", kind(other)));
+                Vec::new()
+            }
+        }
+    }
+
+    /// The table in this setting. What is no table is told so.
+    pub(super) fn section(&self, findings: &mut Findings) -> Option<Section<'t>> {
+        match self.value {
+            DeValue::Table(table) => {
+                Some(Section { key: self.key.clone(), span: self.span.clone(), table, asked: BTreeSet::new() })
+            }
+            other => {
+                findings.add(&self.span, &self.key, format!("must be a table, is {}", kind(other)));
+                None
+            }
+        }
+    }
+}
+
+/// A table of settings. Whoever reads it asks for every key that exists and then calls [`Section::finish`], which reports
+/// the keys that nobody asked for.
+pub(super) struct Section<'t> {
+    /// Spelled in full; empty at the top.
+    pub(super) key: String,
+    /// Where the name of the table stands.
+    pub(super) span: Range<usize>,
+    table: &'t DeTable<'t>,
+    asked: BTreeSet<&'static str>,
+}
+
+impl<'t> Section<'t> {
+    pub(super) fn top(table: &'t Spanned<DeTable<'t>>) -> Section<'t> {
+        Section { key: String::new(), span: 0..0, table: table.get_ref(), asked: BTreeSet::new() }
+    }
+
+    /// The setting of this name, if the file has it.
+    pub(super) fn take(&mut self, name: &'static str) -> Option<Item<'t>> {
+        self.asked.insert(name);
+        let (key, value) = self.table.get_key_value(name)?;
+        Some(self.item(key, value))
+    }
+
+    /// Every setting of the table, whatever its name: for tables whose keys are names that the operator chose.
+    pub(super) fn all(&self) -> Vec<Item<'t>> {
+        self.table.iter().map(|(key, value)| self.item(key, value)).collect()
+    }
+
+    /// The full spelling of a key of this table.
+    pub(super) fn full(&self, name: &str) -> String {
+        let plain = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+        let quoted = if plain { name.to_owned() } else { format!("{name:?}") };
+        if self.key.is_empty() { quoted } else { format!("{}.{quoted}", self.key) }
+    }
+
+    /// Reports every key that was not asked for.
+    pub(super) fn finish(self, findings: &mut Findings) {
+        for (key, _) in self.table {
+            let name: &str = key.get_ref();
+            if self.asked.contains(name) {
+                continue;
+            }
+            let what = match nearest(name, self.asked.iter().copied()) {
+                Some(meant) => format!("there is no such setting (did you mean `{meant}`?)"),
+                None => "there is no such setting".to_owned(),
+            };
+            findings.add(&key.span(), &self.full(name), what);
+        }
+    }
+
+    fn item(&self, key: &Spanned<std::borrow::Cow<'_, str>>, value: &'t Spanned<DeValue<'t>>) -> Item<'t> {
+        // The span of a table is not one place: its name is.
+        let span = match value.get_ref() {
+            DeValue::Table(_) => key.span(),
+            _ => value.span(),
+        };
+        let name: &str = key.get_ref();
+        Item { name: name.to_owned(), key: self.full(name), span, value: value.get_ref() }
+    }
+}
+
+/// The name that was probably meant: at most a third of its letters away.
+pub(super) fn nearest<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+    known
+        .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
+        .filter(|(distance, candidate)| *distance <= (candidate.len() / 3).max(1))
+        .min()
+        .map(|(_, candidate)| candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problems(text: &str, read: impl FnOnce(&mut Section<'_>, &mut Findings)) -> Vec<String> {
+        let table = DeTable::parse(text).unwrap();
+        let mut findings = Findings::new(Path::new("w.toml"), text);
+        let mut top = Section::top(&table);
+        read(&mut top, &mut findings);
+        top.finish(&mut findings);
+        findings.problems.iter().map(Problem::to_string).collect()
+    }
+
+    #[test]
+    fn a_key_that_nobody_knows_is_named_with_its_line_and_a_guess() {
+        let found = problems("a = 1\n\nlisen = 2\n\"odd key\" = 3\n", |top, _| {
+            top.take("a");
+            top.take("listen");
+        });
+        assert_eq!(
+            found,
+            [
+                "w.toml:3: lisen: there is no such setting (did you mean `listen`?)",
+                "w.toml:4: \"odd key\": there is no such setting"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_table_is_placed_at_its_name_and_a_list_element_at_its_own_line() {
+        let found = problems("list = [\n 1,\n 2,\n]\n[a.b]\n", |top, findings| {
+            let list = top.take("list").unwrap();
+            let second = list.elements(findings).pop().unwrap();
+            findings.add(&second.span, &second.key, "the second");
+            let mut a = top.take("a").unwrap().section(findings).unwrap();
+            let b = a.take("b").unwrap();
+            findings.add(&b.span, &b.key, "the table");
+        });
+        assert_eq!(found, ["w.toml:3: list: the second", "w.toml:5: a.b: the table"]);
+    }
+}

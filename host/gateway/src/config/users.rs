@@ -1,0 +1,161 @@
+//! The table `[users]`: who may enter, by which proof, to which plugin.
+//!
+//! Later a user may name a tenant, and `[tenants.NAME]` stand beside `[users.NAME]`; a user that names none stays as here.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::plugins::Plugins;
+use super::problem::Problem;
+use super::reader::{Findings, Item, Section};
+use super::setting::text;
+use crate::credential::{AuthorizedKey, PasswordHash, parse_key, read_authorized_keys};
+
+/// RFC 4252 sets no bound on a user name; this is the longest that anybody enters with.
+pub const LONGEST_NAME: usize = 255;
+
+/// What is wrong with a file without users.
+pub(super) const NOBODY: &str = "nobody could enter: add at least one [users.NAME]";
+
+/// One user.
+#[derive(Clone, Debug)]
+pub struct User {
+    /// The plugin that the user's sessions run.
+    pub plugin: String,
+    /// How the user gets in.
+    pub door: Door,
+}
+
+/// How a user gets in.
+#[derive(Clone, Debug)]
+pub enum Door {
+    /// Without credentials: `auth = "none"`.
+    Open,
+    /// With any one of these. At least one exists.
+    Credentials {
+        /// The hash of the password, if one opens the door.
+        password: Option<PasswordHash>,
+        /// The public keys that open it.
+        keys: Vec<AuthorizedKey>,
+    },
+}
+
+/// Reads every user. `folder` is what relative paths are relative to.
+pub(super) fn read(
+    section: Section<'_>,
+    folder: &Path,
+    plugins: Option<&Plugins>,
+    findings: &mut Findings,
+) -> BTreeMap<String, User> {
+    let mut users = BTreeMap::new();
+    let items = section.all();
+    if items.is_empty() {
+        findings.add(&section.span, &section.key, NOBODY);
+    }
+    for item in items {
+        let Some(mut section) = item.section(findings) else { continue };
+        let plugin = read_plugin(&mut section, plugins, findings);
+        let door = read_door(&mut section, folder, findings);
+        let name = read_name(&item, findings);
+        section.finish(findings);
+        if let (Some(plugin), Some(door), Some(name)) = (plugin, door, name) {
+            users.insert(name, User { plugin, door });
+        }
+    }
+    users
+}
+
+fn read_name(item: &Item<'_>, findings: &mut Findings) -> Option<String> {
+    let name = &item.name;
+    let read = if name.is_empty() || name.len() > LONGEST_NAME {
+        Err(format!("a user name has from 1 to {LONGEST_NAME} bytes"))
+    } else if name.chars().any(char::is_control) {
+        Err("a user name has no control characters".to_owned())
+    } else {
+        Ok(name.clone())
+    };
+    findings.keep(item, read)
+}
+
+fn read_plugin(section: &mut Section<'_>, plugins: Option<&Plugins>, findings: &mut Findings) -> Option<String> {
+    let Some(item) = section.take("plugin") else {
+        findings.add(&section.span, &section.key, "has no plugin: add plugin = \"NAME\"");
+        return None;
+    };
+    let name = findings.keep(&item, text(item.value))?;
+    // Without a list of plugins the folder itself is the problem, and is told once.
+    let known = plugins.map_or(Ok(()), |plugins| plugins.find(name));
+    findings.keep(&item, known)?;
+    Some(name.to_owned())
+}
+
+fn read_door(section: &mut Section<'_>, folder: &Path, findings: &mut Findings) -> Option<Door> {
+    let before = findings.problems.len();
+    let auth = section.take("auth");
+    let password = section.take("password");
+    let list = section.take("keys");
+    let file = section.take("authorized_keys");
+    let credentials = [&password, &list, &file].iter().any(|item| item.is_some());
+    if let Some(auth) = auth {
+        let read = match text(auth.value) {
+            Ok("none") if credentials => Err("\"none\" lets everybody in: take it or the credentials away".to_owned()),
+            Ok("none") => Ok(Door::Open),
+            Ok(other) => {
+                Err(format!("can only be \"none\", which lets everybody in without credentials, is {other:?}"))
+            }
+            Err(what) => Err(what),
+        };
+        return findings.keep(&auth, read);
+    }
+    let password = password.and_then(|item| findings.keep(&item, text(item.value).and_then(PasswordHash::parse)));
+    let mut keys = list.map(|item| read_list(&item, findings)).unwrap_or_default();
+    keys.extend(file.map(|item| read_file(&item, folder, findings)).unwrap_or_default());
+    if findings.problems.len() > before {
+        return None;
+    }
+    if password.is_none() && keys.is_empty() {
+        let what = "could never enter: add a password, a key, or auth = \"none\" to let everybody in";
+        findings.add(&section.span, &section.key, what);
+        return None;
+    }
+    Some(Door::Credentials { password, keys })
+}
+
+fn read_list(list: &Item<'_>, findings: &mut Findings) -> Vec<AuthorizedKey> {
+    let mut keys = Vec::new();
+    for item in list.elements(findings) {
+        let Some(key) = findings.keep(&item, text(item.value).and_then(parse_key)) else { continue };
+        if !key.usable() {
+            findings.note(&item, unusable(&key));
+        }
+        keys.push(key);
+    }
+    keys
+}
+
+fn read_file(item: &Item<'_>, folder: &Path, findings: &mut Findings) -> Vec<AuthorizedKey> {
+    let Some(name) = findings.keep(item, text(item.value)) else { return Vec::new() };
+    let path = folder.join(name);
+    match read_authorized_keys(&path) {
+        Ok(lines) => {
+            for (line, key) in lines.iter().filter(|(_, key)| !key.usable()) {
+                findings.notes.push(Problem::at(&path, *line, &item.key, unusable(key)));
+            }
+            lines.into_iter().map(|(_, key)| key).collect()
+        }
+        Err(problems) => {
+            for problem in problems {
+                if problem.line == 0 {
+                    findings.add(&item.span, &item.key, problem.what);
+                } else {
+                    findings.problems.push(Problem::at(&path, problem.line, &item.key, problem.what));
+                }
+            }
+            Vec::new()
+        }
+    }
+}
+
+fn unusable(key: &AuthorizedKey) -> String {
+    format!("a key of type {} cannot log in yet: use ssh-ed25519", key.kind)
+}

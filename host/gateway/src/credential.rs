@@ -1,0 +1,9 @@
+//! What a user proves to be themselves with, as an operator writes it down: password hashes and lists of public keys.
+//!
+//! Reads and compares; who may enter is decided in [`crate::access`].
+
+mod authorized_keys;
+mod password;
+
+pub use authorized_keys::{AuthorizedKey, KeyProblem, fingerprint, parse_key, read_authorized_keys};
+pub use password::PasswordHash;

@@ -1,0 +1,165 @@
+//! Password hashes: argon2 as PHC strings, and bcrypt.
+//!
+//! A hash whose cost would let one attempt fill the machine is refused when it is read, not when it is used.
+
+use std::fmt;
+
+use argon2::{Argon2, PasswordVerifier};
+
+/// The most memory that one argon2 hash may take, in KiB: 1 GiB.
+const MOST_MEMORY: u32 = 1 << 20;
+const MOST_PASSES: u32 = 64;
+const MOST_LANES: u32 = 64;
+/// At 16 one attempt takes about four seconds; every step doubles it.
+const MOST_ROUNDS: u32 = 16;
+/// Bytes of a password that bcrypt looks at. It ends at the first NUL too.
+const BCRYPT_BYTES: usize = 72;
+
+/// The hash of a password, from which the password cannot be had.
+#[derive(Clone)]
+pub struct PasswordHash(Scheme);
+
+#[derive(Clone)]
+enum Scheme {
+    Argon2(Box<argon2::PasswordHash>),
+    Bcrypt(String),
+}
+
+impl PasswordHash {
+    /// Reads `$argon2id$...` (or `argon2i`, `argon2d`) and `$2b$...` (or `$2a$`, `$2y$`).
+    ///
+    /// # Errors
+    /// Says what is wrong with the hash. The text never holds the hash itself.
+    pub fn parse(text: &str) -> Result<PasswordHash, String> {
+        if text.starts_with("$argon2") {
+            parse_argon2(text)
+        } else if text.starts_with("$2") {
+            parse_bcrypt(text)
+        } else {
+            Err("must be an argon2 hash ($argon2id$...) or a bcrypt hash ($2b$...), never the password itself"
+                .to_owned())
+        }
+    }
+
+    /// Whether this is the hash of `password`. Takes as long for a wrong password as for the right one, whatever its bytes.
+    ///
+    /// A password longer than the 72 bytes that bcrypt looks at, or with a NUL at which it would stop, never fits a bcrypt
+    /// hash: otherwise everything that begins like it would fit too.
+    pub fn verify(&self, password: &[u8]) -> bool {
+        match &self.0 {
+            Scheme::Argon2(hash) => Argon2::default().verify_password(password, hash.as_ref()).is_ok(),
+            Scheme::Bcrypt(hash) => {
+                let fits = bcrypt::verify(password, hash).unwrap_or(false);
+                fits && password.len() <= BCRYPT_BYTES && !password.contains(&0)
+            }
+        }
+    }
+}
+
+/// Shows the scheme alone: a hash in a log can be attacked at leisure.
+impl fmt::Debug for PasswordHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match &self.0 {
+            Scheme::Argon2(_) => "PasswordHash(argon2)",
+            Scheme::Bcrypt(_) => "PasswordHash(bcrypt)",
+        })
+    }
+}
+
+fn parse_argon2(text: &str) -> Result<PasswordHash, String> {
+    let hash = argon2::PasswordHash::new(text).map_err(|error| format!("is no argon2 hash: {error}"))?;
+    argon2::Algorithm::try_from(hash.algorithm.as_str()).map_err(|_| {
+        format!("names an algorithm that is not argon2: {:?} (argon2id, argon2i or argon2d)", hash.algorithm.as_str())
+    })?;
+    if hash.salt.is_none() || hash.hash.is_none() {
+        return Err("is an argon2 hash that was cut off: it needs parameters, salt and hash".to_owned());
+    }
+    let params = argon2::Params::try_from(&hash).map_err(|error| format!("has wrong argon2 parameters: {error}"))?;
+    if params.m_cost() > MOST_MEMORY || params.t_cost() > MOST_PASSES || params.p_cost() > MOST_LANES {
+        return Err(format!(
+            "costs too much for one login: at most m={MOST_MEMORY}, t={MOST_PASSES}, p={MOST_LANES}, has m={}, t={}, p={}",
+            params.m_cost(),
+            params.t_cost(),
+            params.p_cost()
+        ));
+    }
+    Ok(PasswordHash(Scheme::Argon2(Box::new(hash))))
+}
+
+fn parse_bcrypt(text: &str) -> Result<PasswordHash, String> {
+    if text.starts_with("$2x$") {
+        return Err("is of the broken bcrypt variant $2x$: make a new hash".to_owned());
+    }
+    let parts: bcrypt::HashParts = text.parse().map_err(|error| format!("is no bcrypt hash: {error}"))?;
+    // Below 4 no bcrypt exists: verifying would fail at once, for this user alone.
+    if !(4..=MOST_ROUNDS).contains(&parts.get_cost()) {
+        return Err(format!("has a bcrypt cost of {}: from 4 to {MOST_ROUNDS}", parts.get_cost()));
+    }
+    Ok(PasswordHash(Scheme::Bcrypt(text.to_owned())))
+}
+
+#[cfg(test)]
+mod tests {
+    use argon2::password_hash::CustomizedPasswordHasher;
+
+    use super::*;
+
+    fn argon2(password: &[u8]) -> String {
+        let params = argon2::Params::new(8, 1, 1, None).unwrap();
+        Argon2::default().hash_password_with_params(password, b"saltsalt", params).unwrap().to_string()
+    }
+
+    #[test]
+    fn a_password_fits_its_own_hash_and_no_other() {
+        for text in [argon2(b"right"), bcrypt::hash("right", 4).unwrap()] {
+            let hash = PasswordHash::parse(&text).unwrap();
+            assert!(hash.verify(b"right"));
+            assert!(!hash.verify(b"wrong"));
+            assert!(!hash.verify(b""));
+            assert!(!hash.verify(b"right\0"));
+        }
+    }
+
+    /// From the test suite of the reference implementation (P-H-C/phc-winner-argon2, `src/test.c`).
+    #[test]
+    fn a_hash_made_by_the_reference_implementation_fits() {
+        let text = "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4";
+        let hash = PasswordHash::parse(text).unwrap();
+        assert!(hash.verify(b"password"));
+        assert!(!hash.verify(b"passwort"));
+    }
+
+    #[test]
+    fn bcrypt_accepts_nothing_beyond_the_bytes_that_it_looks_at() {
+        let long = "x".repeat(72);
+        let hash = PasswordHash::parse(&bcrypt::hash(&long, 4).unwrap()).unwrap();
+        assert!(hash.verify(long.as_bytes()));
+        assert!(!hash.verify(format!("{long}y").as_bytes()));
+    }
+
+    #[test]
+    fn a_hash_that_cannot_be_used_is_refused_when_it_is_read() {
+        let good = argon2(b"x");
+        let bcrypt = bcrypt::hash("x", 4).unwrap();
+        for (text, why) in [
+            ("secret".to_owned(), "never the password itself"),
+            (String::new(), "never the password itself"),
+            ("$argon2id$v=19$m=8,t=1,p=1".to_owned(), "cut off"),
+            ("$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ".to_owned(), "cut off"),
+            (good.replace("m=8", "m=2097152"), "costs too much"),
+            (good.replace("argon2id", "argon2x"), "argon2x"),
+            (bcrypt.replace("$2b$04", "$2b$31"), "bcrypt cost of 31"),
+            (bcrypt.replace("$2b$04", "$2b$03"), "bcrypt cost of 3"),
+            (bcrypt.replace("$2b$", "$2x$"), "broken bcrypt variant"),
+            (bcrypt[..50].to_owned(), "no bcrypt hash"),
+        ] {
+            let error = PasswordHash::parse(&text).unwrap_err();
+            assert!(error.contains(why), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_hash_never_shows_itself() {
+        assert_eq!(format!("{:?}", PasswordHash::parse(&argon2(b"x")).unwrap()), "PasswordHash(argon2)");
+    }
+}
