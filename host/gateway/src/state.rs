@@ -1,0 +1,367 @@
+//! The state folder: what the program keeps from one start to the next. At this stage that is its host key.
+//!
+//! Files are handled here and keys are not: whoever calls parses and makes them. Every refusal names the file and the reason,
+//! and a key that is in doubt is refused, never replaced: clients have learned it.
+
+use std::fmt;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use zeroize::Zeroizing;
+
+/// The host key's file; its public half lies beside it as `.pub`.
+const HOST_KEY: &str = "ssh_host_ed25519_key";
+/// An Ed25519 key takes about 400 bytes, an RSA key of 16,384 bits about 12 KiB.
+const MOST_BYTES: u64 = 64 << 10;
+/// Any permission for the group or for others.
+const OTHERS: u32 = 0o077;
+/// Their permission to write.
+const OTHERS_WRITE: u32 = 0o022;
+
+/// The folder, made and checked.
+#[derive(Clone, Debug)]
+pub struct State {
+    folder: PathBuf,
+}
+
+/// Why the state cannot be used: the file and the reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StateError {
+    /// The file or folder.
+    pub path: PathBuf,
+    /// In words for the operator.
+    pub reason: String,
+}
+
+impl State {
+    /// Opens the folder, and makes it (0700) when it does not exist.
+    ///
+    /// # Errors
+    /// When it cannot be made, is no folder, belongs to another user or may be written to by one.
+    pub fn open(folder: &Path) -> Result<State, StateError> {
+        let failed = |error: io::Error| StateError::of(folder, format!("the state folder cannot be used: {error}"));
+        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
+        let facts = folder.metadata().map_err(failed)?;
+        if facts.mode() & OTHERS_WRITE != 0 {
+            let mode = facts.mode() & 0o7777;
+            let reason = format!("others may write to the state folder (mode {mode:04o}): chmod go-w it");
+            return Err(StateError::of(folder, reason));
+        }
+        if facts.uid() != 0 && facts.uid() != me() {
+            return Err(StateError::of(
+                folder,
+                format!("the state folder belongs to another user (uid {})", facts.uid()),
+            ));
+        }
+        Ok(State { folder: folder.to_owned() })
+    }
+
+    /// Where the host key lies.
+    pub fn host_key_path(&self) -> PathBuf {
+        self.folder.join(HOST_KEY)
+    }
+
+    /// The host key in OpenSSH's form (`-----BEGIN OPENSSH PRIVATE KEY-----`), or `None` before the first start.
+    ///
+    /// # Errors
+    /// When the file is a link, a folder, a FIFO or anything but a file; is somebody else's; gives any permission to group or
+    /// others; is empty, cut off, a public key or of another form. What only parsing can tell is the caller's to refuse
+    /// with [`State::refuse_host_key`].
+    pub fn read_host_key(&self) -> Result<Option<Zeroizing<String>>, StateError> {
+        let path = self.host_key_path();
+        let public = public_path(&path);
+        match read_private(&path)? {
+            Some(text) => match shape(&text) {
+                Ok(()) => Ok(Some(text)),
+                Err(reason) => Err(StateError::of(&path, reason)),
+            },
+            None if fs::symlink_metadata(&public).is_ok() => {
+                let public = public.display();
+                let reason =
+                    format!("the host key is gone while {public} is there: bring it back, or remove that file too");
+                Err(StateError::of(&path, reason))
+            }
+            None => Ok(None),
+        }
+    }
+
+    /// Keeps a host key that was made at the first start: `private` in OpenSSH's form for the owner alone (0600), `public` as one
+    /// line beside it. What is kept is on disk when this returns; another key is never written over.
+    ///
+    /// # Errors
+    /// When it cannot be written, or a host key has appeared in the meantime.
+    pub fn write_host_key(&self, private: &str, public: &str) -> Result<(), StateError> {
+        let path = self.host_key_path();
+        write_new(&path, 0o600, private)?;
+        write_new(&public_path(&path), 0o644, &format!("{}\n", public.trim_end()))
+    }
+
+    /// What to say of a host key that was read and did not parse. `reason` ends the sentence `the host key ...`.
+    pub fn refuse_host_key(&self, reason: impl fmt::Display) -> StateError {
+        StateError::of(&self.host_key_path(), format!("the host key {reason}"))
+    }
+}
+
+impl StateError {
+    fn of(path: &Path, reason: impl Into<String>) -> StateError {
+        StateError { path: path.to_owned(), reason: reason.into() }
+    }
+}
+
+impl fmt::Display for StateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path.display(), self.reason)
+    }
+}
+
+impl std::error::Error for StateError {}
+
+/// Reads a file that only its owner may read, and `None` when there is none.
+fn read_private(path: &Path) -> Result<Option<Zeroizing<String>>, StateError> {
+    let refuse = |reason: String| StateError::of(path, reason);
+    // Neither follows a link nor waits for the writer of a FIFO.
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
+    let file = match rustix::fs::open(path, flags, Mode::empty()) {
+        Ok(file) => File::from(file),
+        Err(Errno::NOENT) => return Ok(None),
+        Err(Errno::LOOP) => return Err(refuse("is a symbolic link, not a key file".to_owned())),
+        Err(Errno::NXIO) => return Err(refuse("is a socket, not a key file".to_owned())),
+        Err(error) => return Err(refuse(format!("cannot be read: {}", io::Error::from(error)))),
+    };
+    let unreadable = |error: io::Error| StateError::of(path, format!("cannot be read: {error}"));
+    let facts = file.metadata().map_err(unreadable)?;
+    let kind = facts.file_type();
+    if !kind.is_file() {
+        let kind = if kind.is_dir() {
+            "a folder"
+        } else if kind.is_fifo() {
+            "a FIFO"
+        } else {
+            "a device"
+        };
+        return Err(refuse(format!("is {kind}, not a key file")));
+    }
+    private_enough(facts.mode(), facts.uid(), me()).map_err(refuse)?;
+    if facts.len() > MOST_BYTES {
+        return Err(refuse(format!("is larger than {MOST_BYTES} bytes, which no key is")));
+    }
+    let mut text = Zeroizing::new(String::with_capacity(MOST_BYTES as usize));
+    match file.take(MOST_BYTES).read_to_string(&mut text) {
+        Ok(_) => Ok(Some(text)),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(refuse("is no text, so no key".to_owned())),
+        Err(error) => Err(unreadable(error)),
+    }
+}
+
+/// OpenSSH refuses the same: any permission for the group or for others.
+fn private_enough(mode: u32, owner: u32, me: u32) -> Result<(), String> {
+    if owner != me {
+        return Err(format!("belongs to another user (uid {owner}, this is uid {me})"));
+    }
+    if mode & OTHERS != 0 {
+        return Err(format!("has mode {:04o}, which is too open for a private key: chmod 600 it", mode & 0o7777));
+    }
+    Ok(())
+}
+
+/// Whether a text looks like a whole private key in OpenSSH's form.
+fn shape(text: &str) -> Result<(), String> {
+    let lines = || text.lines().map(str::trim_end).filter(|line| !line.is_empty());
+    let first = lines().next().ok_or("is empty")?;
+    let begin = "-----BEGIN OPENSSH PRIVATE KEY-----";
+    if first.starts_with("ssh-") || first.starts_with("ecdsa-") || first.starts_with("-----BEGIN PUBLIC KEY") {
+        return Err("is a public key: the private one belongs here".to_owned());
+    }
+    if first.starts_with("-----BEGIN ") && first != begin {
+        return Err(format!("is of another form ({first}): ssh-keygen -p -f FILE writes the OpenSSH form"));
+    }
+    if first != begin {
+        return Err("is no private key".to_owned());
+    }
+    if text.contains('\r') {
+        return Err("has line ends of CR LF: write it with LF alone".to_owned());
+    }
+    if lines().next_back() != Some("-----END OPENSSH PRIVATE KEY-----") {
+        return Err("is cut off: its last line is missing".to_owned());
+    }
+    Ok(())
+}
+
+/// Writes a file that did not exist, whole and on disk or not at all.
+fn write_new(path: &Path, mode: u32, text: &str) -> Result<(), StateError> {
+    let temporary = path.with_extension(format!("new-{}", std::process::id()));
+    let written = write_through(&temporary, mode, text)
+        // Unlike a rename, a link never replaces what is there.
+        .and_then(|()| fs::hard_link(&temporary, path));
+    // Left behind it would hold a key; and when it is not there, nothing is to be done.
+    let removed = fs::remove_file(&temporary);
+    written.and(removed).and_then(|()| sync_folder(path)).map_err(|error| {
+        let reason = match error.kind() {
+            io::ErrorKind::AlreadyExists => "has appeared while a new one was made: start again".to_owned(),
+            _ => format!("cannot be written: {error}"),
+        };
+        StateError::of(path, reason)
+    })
+}
+
+fn write_through(path: &Path, mode: u32, text: &str) -> io::Result<()> {
+    // What a start that was cut short left under this name.
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
+
+fn sync_folder(path: &Path) -> io::Result<()> {
+    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+}
+
+fn public_path(path: &Path) -> PathBuf {
+    path.with_extension("pub")
+}
+
+fn me() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    const KEY: &str = "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n";
+
+    struct Place {
+        _folder: tempfile::TempDir,
+        state: State,
+        path: PathBuf,
+    }
+
+    fn place() -> Place {
+        let folder = tempfile::tempdir().unwrap();
+        let state = State::open(&folder.path().join("deep/state")).unwrap();
+        let path = state.host_key_path();
+        Place { _folder: folder, state, path }
+    }
+
+    fn refusal(state: &State) -> String {
+        let error = state.read_host_key().unwrap_err();
+        assert_eq!(error.path, state.host_key_path());
+        error.reason
+    }
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().mode() & 0o7777
+    }
+
+    #[test]
+    fn a_key_that_was_kept_is_read_back_and_is_its_owners_alone() {
+        let Place { state, path, .. } = &place();
+        assert_eq!(state.read_host_key(), Ok(None));
+        state.write_host_key(KEY, "ssh-ed25519 AAAA").unwrap();
+        assert_eq!(state.read_host_key().unwrap().unwrap().as_str(), KEY);
+        assert_eq!((mode(path), mode(path.parent().unwrap())), (0o600, 0o700));
+        assert_eq!(fs::read_to_string(path.with_extension("pub")).unwrap(), "ssh-ed25519 AAAA\n");
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 2, "nothing temporary is left");
+    }
+
+    #[test]
+    fn a_key_is_never_written_over_another() {
+        let Place { state, path, .. } = &place();
+        state.write_host_key(KEY, "public").unwrap();
+        let error = state.write_host_key("other", "other").unwrap_err();
+        assert!(error.reason.contains("has appeared"), "{error}");
+        assert_eq!(fs::read_to_string(path).unwrap(), KEY);
+    }
+
+    #[test]
+    fn a_key_that_others_may_read_is_refused() {
+        let Place { state, path, .. } = &place();
+        fs::write(path, KEY).unwrap();
+        for wide in [0o644, 0o640, 0o604, 0o610, 0o601, 0o666] {
+            fs::set_permissions(path, fs::Permissions::from_mode(wide)).unwrap();
+            let reason = format!("has mode {wide:04o}, which is too open for a private key: chmod 600 it");
+            assert_eq!(refusal(state), reason);
+        }
+        fs::set_permissions(path, fs::Permissions::from_mode(0o400)).unwrap();
+        assert!(state.read_host_key().is_ok());
+    }
+
+    #[test]
+    fn a_key_of_another_user_is_refused() {
+        assert_eq!(private_enough(0o600, 7, 8), Err("belongs to another user (uid 7, this is uid 8)".to_owned()));
+        assert_eq!(private_enough(0o600, 8, 8), Ok(()));
+    }
+
+    #[test]
+    fn what_is_not_a_file_is_refused_by_what_it_is() {
+        let Place { state, path, .. } = &place();
+        std::os::unix::fs::symlink("/dev/null", path).unwrap();
+        assert_eq!(refusal(state), "is a symbolic link, not a key file");
+        fs::remove_file(path).unwrap();
+        std::os::unix::fs::symlink("absent", path).unwrap();
+        assert_eq!(refusal(state), "is a symbolic link, not a key file");
+        fs::remove_file(path).unwrap();
+        fs::create_dir(path).unwrap();
+        assert_eq!(refusal(state), "is a folder, not a key file");
+        fs::remove_dir(path).unwrap();
+        rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        assert_eq!(refusal(state), "is a FIFO, not a key file");
+        fs::remove_file(path).unwrap();
+        let _socket = std::os::unix::net::UnixListener::bind(path).unwrap();
+        assert_eq!(refusal(state), "is a socket, not a key file");
+    }
+
+    #[test]
+    fn what_is_no_whole_private_key_is_refused_with_the_reason() {
+        let Place { state, path, .. } = &place();
+        state.write_host_key(KEY, "public").unwrap();
+        for (text, reason) in [
+            ("", "is empty"),
+            ("\n\n", "is empty"),
+            ("ssh-ed25519 AAAA me\n", "is a public key: the private one belongs here"),
+            ("-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n", "is cut off: its last line is missing"),
+            (&KEY.replace('\n', "\r\n"), "has line ends of CR LF: write it with LF alone"),
+            ("hello\n", "is no private key"),
+            (
+                "-----BEGIN RSA PRIVATE KEY-----\n",
+                "is of another form (-----BEGIN RSA PRIVATE KEY-----): ssh-keygen -p -f FILE writes the OpenSSH form",
+            ),
+        ] {
+            fs::write(path, text).unwrap();
+            assert_eq!(refusal(state), reason, "{text:?}");
+        }
+        fs::write(path, [0xff, 0xfe]).unwrap();
+        assert_eq!(refusal(state), "is no text, so no key");
+        fs::write(path, "x".repeat(70_000)).unwrap();
+        assert!(refusal(state).contains("larger than"));
+    }
+
+    #[test]
+    fn a_lost_key_is_not_quietly_replaced() {
+        let Place { state, path, .. } = &place();
+        state.write_host_key(KEY, "public").unwrap();
+        fs::remove_file(path).unwrap();
+        assert!(refusal(state).starts_with("the host key is gone while"));
+    }
+
+    #[test]
+    fn a_folder_that_others_may_write_to_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
+        let error = State::open(folder.path()).unwrap_err();
+        assert_eq!(error.reason, "others may write to the state folder (mode 0777): chmod go-w it");
+        let file = folder.path().join("file");
+        fs::write(&file, "").unwrap();
+        assert!(State::open(&file).unwrap_err().reason.starts_with("the state folder cannot be used"));
+        assert!(State::open(&file.join("below")).is_err());
+    }
+}
