@@ -1,0 +1,204 @@
+//! Where events go: one line each on standard error, as text or as JSON.
+//!
+//! A line can be forged in two places, so there are two guards: [`escape`] for every field that a stranger filled, and the
+//! writer here, which lets no control byte out but the line feed at the end, whatever a field holds.
+
+mod escape;
+
+use std::fmt;
+use std::io::{self, Write};
+
+use tracing::field::{Field, Visit};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::field::RecordFields;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{FormatFields, MakeWriter};
+
+pub use escape::escape;
+use escape::{Form, write_harmless};
+
+/// The environment variable that says what is logged: `debug`, or `info,whelk=debug` ...
+pub const FILTER: &str = "WHELK_LOG";
+
+/// The form of a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// `2026-09-01T10:00:00Z  INFO whelk::listener: listening address=127.0.0.1:2222`
+    Text,
+    /// `{"timestamp":...,"level":"INFO","fields":{"message":"listening","address":"127.0.0.1:2222"},"target":...}`
+    Json,
+}
+
+/// Sends every event of the process to standard error from now on, and panics with them, as one line each.
+///
+/// # Errors
+/// Says what is wrong with the variable [`FILTER`].
+///
+/// # Panics
+/// When called a second time: a process has one log.
+pub fn start(format: Format) -> Result<(), String> {
+    let filter = match std::env::var(FILTER) {
+        Ok(text) => text,
+        Err(std::env::VarError::NotPresent) => "info".to_owned(),
+        Err(std::env::VarError::NotUnicode(_)) => return Err(format!("{FILTER}: is not UTF-8 text")),
+    };
+    let filter = EnvFilter::builder()
+        .with_regex(false)
+        .parse(&filter)
+        .map_err(|error| format!("{FILTER}: {error} (such as \"debug\" or \"info,whelk=debug\")"))?;
+    tracing::subscriber::set_global_default(subscriber(format, filter, io::stderr))
+        .expect("the log is started once in a process");
+    std::panic::set_hook(Box::new(|panic| {
+        let text = panic.payload_as_str().unwrap_or("a panic without words");
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(place, "panic: {}", escape(text.as_bytes()));
+    }));
+    Ok(())
+}
+
+fn subscriber<W>(format: Format, filter: EnvFilter, out: fn() -> W) -> Box<dyn tracing::Subscriber + Send + Sync>
+where
+    W: Write + 'static,
+{
+    // A log that cannot be written is no reason to fail, and reporting it to standard error could panic.
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).log_internal_errors(false);
+    match format {
+        Format::Text => {
+            Box::new(builder.fmt_fields(TextFields).with_writer(Harmless { out, form: Form::Text }).finish())
+        }
+        Format::Json => Box::new(builder.json().with_writer(Harmless { out, form: Form::Json }).finish()),
+    }
+}
+
+/// Makes writers that let no control byte out. The formatter writes a whole line at once.
+struct Harmless<W> {
+    out: fn() -> W,
+    form: Form,
+}
+
+impl<W: Write + 'static> MakeWriter<'_> for Harmless<W> {
+    type Writer = HarmlessLine<W>;
+
+    fn make_writer(&self) -> HarmlessLine<W> {
+        HarmlessLine { out: (self.out)(), form: self.form }
+    }
+}
+
+struct HarmlessLine<W> {
+    out: W,
+    form: Form,
+}
+
+impl<W: Write> Write for HarmlessLine<W> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(line.strip_suffix(b"\n").unwrap_or(line));
+        let mut harmless = String::with_capacity(line.len());
+        for character in text.chars() {
+            write_harmless(&mut harmless, character, self.form).map_err(io::Error::other)?;
+        }
+        harmless.push('\n');
+        self.out.write_all(harmless.as_bytes())?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+/// The fields of a line of text: the message, then `name=value`, in quotes where a value could be taken for two.
+struct TextFields;
+
+impl<'w> FormatFields<'w> for TextFields {
+    fn format_fields<R: RecordFields>(&self, out: Writer<'w>, fields: R) -> fmt::Result {
+        let mut text = TextVisitor { out, first: true, result: Ok(()) };
+        fields.record(&mut text);
+        text.result
+    }
+}
+
+struct TextVisitor<'w> {
+    out: Writer<'w>,
+    first: bool,
+    result: fmt::Result,
+}
+
+impl TextVisitor<'_> {
+    fn write(&mut self, name: &str, value: &str) -> fmt::Result {
+        if !self.first {
+            self.out.write_char(' ')?;
+        }
+        self.first = false;
+        if name == "message" {
+            return self.out.write_str(value);
+        }
+        if !value.is_empty() && value.chars().all(|c| c != '"' && c != '=' && !c.is_whitespace()) {
+            return write!(self.out, "{name}={value}");
+        }
+        write!(self.out, "{name}=\"{}\"", value.replace('"', "\\\""))
+    }
+}
+
+impl Visit for TextVisitor<'_> {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.result = self.result.and_then(|()| self.write(field.name(), value));
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.record_str(field, &format!("{value:?}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{LazyLock, Mutex};
+
+    use super::*;
+
+    static TEXT: LazyLock<Mutex<Vec<u8>>> = LazyLock::new(Mutex::default);
+    static JSON: LazyLock<Mutex<Vec<u8>>> = LazyLock::new(Mutex::default);
+
+    struct Into(&'static Mutex<Vec<u8>>);
+
+    impl Write for Into {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    const EVIL: &str = "alice\n2026 INFO authenticated user=root \x1b[2J\u{202e}\u{2028}\"";
+
+    fn logged(format: Format, out: fn() -> Into, store: &Mutex<Vec<u8>>) -> String {
+        tracing::subscriber::with_default(subscriber(format, EnvFilter::new("info"), out), || {
+            tracing::info!(user = %escape(EVIL.as_bytes()), port = 22, empty = "", "authenticated");
+            tracing::info!(user = EVIL, "a field that nobody escaped {EVIL}");
+            tracing::debug!("below the level");
+        });
+        String::from_utf8(store.lock().unwrap().clone()).unwrap()
+    }
+
+    #[test]
+    fn a_line_of_text_is_one_line_whatever_a_stranger_sent() {
+        let log = logged(Format::Text, || Into(&TEXT), &TEXT);
+        assert_eq!(log.lines().count(), 2, "{log}");
+        let first = log.lines().next().unwrap();
+        let user = r#"user="alice\x0a2026 INFO authenticated user=root \x1b[2J\u{202e}\u{2028}\"""#;
+        assert!(first.ends_with(&format!("whelk::logging::tests: authenticated {user} port=22 empty=\"\"")), "{first}");
+        assert!(log.bytes().all(|byte| byte == b'\n' || (0x20..0x7f).contains(&byte)), "{log}");
+    }
+
+    #[test]
+    fn a_line_of_json_is_one_object_with_the_message_among_its_fields() {
+        let log = logged(Format::Json, || Into(&JSON), &JSON);
+        let lines: Vec<serde_json::Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(lines.len(), 2, "{log}");
+        assert_eq!(lines[0]["fields"]["message"], "authenticated");
+        assert_eq!(lines[0]["fields"]["user"], escape(EVIL.as_bytes()).to_string());
+        assert_eq!(lines[1]["fields"]["user"], EVIL);
+        assert!(log.bytes().all(|byte| byte == b'\n' || (0x20..0x7f).contains(&byte)), "{log}");
+    }
+}

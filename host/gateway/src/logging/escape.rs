@@ -1,0 +1,110 @@
+//! Text of strangers, made harmless before it meets a terminal, a log file or whatever reads one.
+
+use std::fmt::{self, Write};
+
+/// Shows bytes that a stranger sent. Readable text stays as it is; everything that could steer a terminal, begin a line,
+/// or make text look like other text becomes `\xNN` (a byte) or `\u{..}` (a character), and a backslash is doubled, so
+/// that what is shown can be told apart from what was sent.
+///
+/// Use it for every field of a log that came from a peer or from a plugin.
+pub fn escape(bytes: &[u8]) -> impl fmt::Display + '_ {
+    Escaped(bytes)
+}
+
+struct Escaped<'b>(&'b [u8]);
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for chunk in self.0.utf8_chunks() {
+            for character in chunk.valid().chars() {
+                match character {
+                    '\\' => f.write_str("\\\\")?,
+                    _ => write_harmless(f, character, Form::Text)?,
+                }
+            }
+            for byte in chunk.invalid() {
+                write!(f, "\\x{byte:02x}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How an escape has to be written to be read in its surroundings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// `\x1b`, `\u{202e}`
+    Text,
+    /// Inside a string of JSON: `\u001b`, `\u202e`. All that this concerns is in the basic plane or is written as a pair.
+    Json,
+}
+
+/// Writes a character, escaped when it is not harmless. Leaves backslashes alone.
+pub(super) fn write_harmless(out: &mut impl Write, character: char, form: Form) -> fmt::Result {
+    if harmless(character) {
+        return out.write_char(character);
+    }
+    match form {
+        Form::Text if u32::from(character) < 0x80 => write!(out, "\\x{:02x}", u32::from(character)),
+        Form::Text => write!(out, "\\u{{{:x}}}", u32::from(character)),
+        Form::Json => {
+            let mut units = [0; 2];
+            character.encode_utf16(&mut units).iter().try_for_each(|unit| write!(out, "\\u{unit:04x}"))
+        }
+    }
+}
+
+/// Whether a character shows as itself and changes nothing around it. Not so: controls (C0, DEL, C1), what ends a line,
+/// what turns the direction of text, and what is invisible.
+fn harmless(character: char) -> bool {
+    if character.is_ascii() {
+        return !character.is_ascii_control();
+    }
+    !character.is_control()
+        && !matches!(character,
+            '\u{ad}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180e}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{3164}' | '\u{feff}' | '\u{ffa0}'
+            | '\u{fff0}'..='\u{fffb}'
+            | '\u{e0000}'..='\u{e0fff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn readable_text_stays_as_it_is() {
+        for text in ["alice", "exec 'ls -l' \"x\"", "Zoë 漢字 🙂", ""] {
+            assert_eq!(escape(text.as_bytes()).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn what_steers_a_terminal_or_forges_a_line_is_spelled_out() {
+        for (bytes, shown) in [
+            (&b"\x1b[31mred"[..], r"\x1b[31mred"),
+            (b"\x1b]52;c;aGk=\x07", r"\x1b]52;c;aGk=\x07"),
+            (b"alice\n2026-09-01 accepted publickey for root", r"alice\x0a2026-09-01 accepted publickey for root"),
+            (b"a\rb\tc\0d\x7f", r"a\x0db\x09c\x00d\x7f"),
+            ("\u{9b}31m".as_bytes(), r"\u{9b}31m"),
+            ("a\u{2028}b\u{2029}".as_bytes(), r"a\u{2028}b\u{2029}"),
+            ("\u{202e}gnp.exe\u{200f}".as_bytes(), r"\u{202e}gnp.exe\u{200f}"),
+            ("a\u{200b}\u{feff}b".as_bytes(), r"a\u{200b}\u{feff}b"),
+            (b"\xff\xfe\xc3", r"\xff\xfe\xc3"),
+            (br"\x1b", r"\\x1b"),
+        ] {
+            assert_eq!(escape(bytes).to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn no_byte_below_space_survives_whatever_is_sent() {
+        for byte in 0..=255_u8 {
+            let shown = escape(&[b'a', byte, b'b']).to_string();
+            assert!(shown.bytes().all(|b| b >= 0x20 && b != 0x7f), "{byte}: {shown:?}");
+        }
+    }
+}
