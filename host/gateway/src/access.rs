@@ -1,0 +1,478 @@
+//! Who may enter, and as whom.
+//!
+//! A user who does not exist is answered exactly as one who gave a wrong password: the same steps, the same work, the same
+//! time. The name is looked up in an exact map and never becomes a path, a pattern or a query.
+//!
+//! Knows nothing of packets: signatures have been verified before a key counts as proven (RFC 4252 §7).
+
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, sleep_until, timeout};
+use zeroize::Zeroizing;
+
+use crate::config::{Config, Door, Entrance, LONGEST_NAME};
+use crate::credential::{AuthorizedKey, PasswordHash, fingerprint};
+
+/// The longest password that is looked at, in bytes. A longer one would buy an attacker work for nothing.
+const LONGEST_PASSWORD: usize = 1024;
+/// How much longer than others a user's failures may take, by a secret of this process: so that the time of one answer
+/// means nothing when it is held against the time of another name's.
+const SPREAD_MICROSECONDS: u64 = 4000;
+
+/// Decides who may enter. One for the program, shared by all connections.
+pub struct Access {
+    entrance: Users,
+    /// Every hash there is: what an attempt without a hash of its own is measured against.
+    decoys: Vec<Arc<PasswordHash>>,
+    hashing: Arc<Semaphore>,
+    secret: RandomState,
+    failure_delay: Duration,
+    decision_grace: Duration,
+}
+
+enum Users {
+    Anybody,
+    Known(BTreeMap<String, Member>),
+}
+
+struct Member {
+    plugin: String,
+    open: bool,
+    password: Option<Arc<PasswordHash>>,
+    keys: Vec<AuthorizedKey>,
+}
+
+/// One attempt to enter.
+#[derive(Clone, Copy, Debug)]
+pub struct Attempt<'a> {
+    /// The user name as it came: any bytes.
+    pub user: &'a [u8],
+    /// What was shown.
+    pub credential: Credential<'a>,
+}
+
+/// What is shown to enter. `algorithm` is the one that signs, `blob` the public key, RFC 4252 §7.
+#[derive(Clone, Copy)]
+pub enum Credential<'a> {
+    /// Nothing: the method `none`.
+    None,
+    /// A password.
+    Password(&'a [u8]),
+    /// The question whether this key would do.
+    KeyOffered {
+        /// Such as `ssh-ed25519`.
+        algorithm: &'a [u8],
+        /// RFC 4253 §6.6.
+        blob: &'a [u8],
+    },
+    /// A key whose signature has been verified.
+    KeyProven {
+        /// Such as `ssh-ed25519`.
+        algorithm: &'a [u8],
+        /// RFC 4253 §6.6.
+        blob: &'a [u8],
+    },
+}
+
+/// Names the kind alone: a password must not reach a log.
+impl std::fmt::Debug for Credential<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Credential::None => "None",
+            Credential::Password(_) => "Password",
+            Credential::KeyOffered { .. } => "KeyOffered",
+            Credential::KeyProven { .. } => "KeyProven",
+        })
+    }
+}
+
+/// The decision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Let in. For a key that was offered: it would do, prove it.
+    Accept(Identity),
+    /// Not let in, and nothing more is said.
+    Reject,
+}
+
+/// Who has entered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The name, exactly as it was sent and as the configuration has it.
+    pub user: String,
+    /// The plugin that the sessions run. In the demonstration it is the user name, and need not exist.
+    pub plugin: String,
+    /// `none`, `password` or `publickey`.
+    pub method: &'static str,
+    /// Of the key that was offered or proven.
+    pub fingerprint: Option<String>,
+}
+
+/// The methods that are worth trying. The same for every user, so that they tell nothing of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Methods {
+    /// Some user has a password.
+    pub password: bool,
+    /// Some user has a key.
+    pub publickey: bool,
+}
+
+impl Access {
+    /// For a configuration.
+    pub fn new(config: &Config) -> Access {
+        let (entrance, decoys) = match &config.entrance {
+            Entrance::Demonstration => (Users::Anybody, Vec::new()),
+            Entrance::Users(users) => {
+                let members: BTreeMap<_, _> =
+                    users.iter().map(|(name, user)| (name.clone(), Member::of(&user.plugin, &user.door))).collect();
+                let decoys = members.values().filter_map(|member| member.password.clone()).collect();
+                (Users::Known(members), decoys)
+            }
+        };
+        Access {
+            entrance,
+            decoys,
+            hashing: Arc::new(Semaphore::new(usize::try_from(config.limits.hashing).unwrap_or(1))),
+            secret: RandomState::new(),
+            failure_delay: config.limits.failure_delay,
+            decision_grace: config.limits.decision_grace,
+        }
+    }
+
+    /// The methods to name after a failure, RFC 4252 §5.1.
+    pub fn methods(&self) -> Methods {
+        match &self.entrance {
+            Users::Anybody => Methods { password: true, publickey: true },
+            Users::Known(members) => Methods {
+                password: !self.decoys.is_empty(),
+                publickey: members.values().any(|member| !member.keys.is_empty()),
+            },
+        }
+    }
+
+    /// Decides. A rejection comes no sooner than the failure delay, and no later than the grace to decide allows; the same
+    /// time for a user who exists and for one who does not. Can be dropped at any point.
+    pub async fn decide(&self, attempt: Attempt<'_>) -> Verdict {
+        let started = Instant::now();
+        let verdict = timeout(self.decision_grace, self.judge(attempt)).await.unwrap_or(Verdict::Reject);
+        if verdict == Verdict::Reject {
+            let elapsed = started.elapsed();
+            sleep_until(started + self.answer_after(attempt.user, elapsed)).await;
+        }
+        verdict
+    }
+
+    async fn judge(&self, attempt: Attempt<'_>) -> Verdict {
+        let name = name(attempt.user);
+        let members = match &self.entrance {
+            Users::Anybody => return name.map_or(Verdict::Reject, |name| welcome(name, attempt.credential)),
+            Users::Known(members) => members,
+        };
+        let found = name.and_then(|name| members.get_key_value(name));
+        let member = found.map(|(_, member)| member);
+        let (entered, method, fingerprint) = match attempt.credential {
+            Credential::None => (member.is_some_and(|member| member.open), "none", None),
+            Credential::Password(password) => (self.check(attempt.user, member, password).await, "password", None),
+            Credential::KeyOffered { algorithm, blob } | Credential::KeyProven { algorithm, blob } => {
+                let keys = member.map(|member| member.keys.as_slice()).unwrap_or_default();
+                let key = keys.iter().find(|key| key.admits(algorithm, blob));
+                (key.is_some(), "publickey", key.map(|key| key.fingerprint.clone()))
+            }
+        };
+        match found {
+            Some((user, member)) if entered => {
+                Verdict::Accept(Identity { user: user.clone(), plugin: member.plugin.clone(), method, fingerprint })
+            }
+            Some(_) | None => Verdict::Reject,
+        }
+    }
+
+    /// Holds a password against the user's hash. A user without one, or who does not exist, borrows the hash of another: the
+    /// work is as real and its result is thrown away. Which one is borrowed follows from the name, so that unknown names
+    /// show the same mixture of costs as known ones, and each always the same.
+    async fn check(&self, user: &[u8], member: Option<&Member>, password: &[u8]) -> bool {
+        if password.len() > LONGEST_PASSWORD {
+            return false;
+        }
+        let own = member.and_then(|member| member.password.clone());
+        let is_own = own.is_some();
+        let Some(hash) = own.or_else(|| self.decoy(user)) else { return false };
+        let password = Zeroizing::new(password.to_vec());
+        let Ok(permit) = Arc::clone(&self.hashing).acquire_owned().await else { return false };
+        let work = tokio::task::spawn_blocking(move || {
+            // Held until the work is done, even when nobody waits for it any more.
+            let _permit = permit;
+            hash.verify(&password)
+        });
+        let fits = work.await.unwrap_or(false);
+        fits && is_own
+    }
+
+    fn decoy(&self, user: &[u8]) -> Option<Arc<PasswordHash>> {
+        let hashes = u64::try_from(self.decoys.len()).ok().filter(|hashes| *hashes > 0)?;
+        let chosen = self.secret.hash_one(("decoy", user)) % hashes;
+        self.decoys.get(usize::try_from(chosen).ok()?).cloned()
+    }
+
+    /// How long after its arrival an attempt that has been rejected is answered: the delay, or its next doubling after the work
+    /// that was done, so that small differences of that work do not show. A doubling ends at the grace to decide.
+    fn answer_after(&self, user: &[u8], elapsed: Duration) -> Duration {
+        let spread = Duration::from_micros(self.secret.hash_one(("delay", user)) % SPREAD_MICROSECONDS);
+        let mut answer = self.failure_delay + spread;
+        while answer < elapsed && !answer.is_zero() {
+            answer *= 2;
+        }
+        answer.min(self.decision_grace.max(elapsed))
+    }
+}
+
+impl Member {
+    fn of(plugin: &str, door: &Door) -> Member {
+        let plugin = plugin.to_owned();
+        match door {
+            Door::Open => Member { plugin, open: true, password: None, keys: Vec::new() },
+            Door::Credentials { password, keys } => {
+                Member { plugin, open: false, password: password.clone().map(Arc::new), keys: keys.clone() }
+            }
+        }
+    }
+}
+
+/// A name that can be a user's: RFC 4252 §5 has it in UTF-8. Control characters never come from a person.
+fn name(user: &[u8]) -> Option<&str> {
+    let name = str::from_utf8(user).ok()?;
+    let fits = !name.is_empty() && name.len() <= LONGEST_NAME && !name.chars().any(char::is_control);
+    fits.then_some(name)
+}
+
+/// The demonstration: anybody, by anything.
+fn welcome(name: &str, credential: Credential<'_>) -> Verdict {
+    let (method, fingerprint) = match credential {
+        Credential::None => ("none", None),
+        Credential::Password(password) if password.len() > LONGEST_PASSWORD => return Verdict::Reject,
+        Credential::Password(_) => ("password", None),
+        Credential::KeyOffered { blob, .. } | Credential::KeyProven { blob, .. } => ("publickey", fingerprint(blob)),
+    };
+    Verdict::Accept(Identity { user: name.to_owned(), plugin: name.to_owned(), method, fingerprint })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use crate::config::{Limits, User};
+
+    use super::*;
+
+    const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti";
+    const OTHER_KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ";
+
+    fn blob(key: &str) -> Vec<u8> {
+        ssh_key::PublicKey::from_openssh(key).unwrap().to_bytes().unwrap()
+    }
+
+    fn user(password: Option<&str>, keys: &[&str]) -> User {
+        let password = password.map(|text| PasswordHash::parse(&bcrypt::hash(text, 4).unwrap()).unwrap());
+        let keys = keys.iter().map(|key| crate::credential::parse_key(key).unwrap()).collect();
+        User { plugin: "echo".to_owned(), door: Door::Credentials { password, keys } }
+    }
+
+    fn access(users: impl IntoIterator<Item = (&'static str, User)>) -> Access {
+        let users = users.into_iter().map(|(name, user)| (name.to_owned(), user)).collect();
+        Access::new(&config(Entrance::Users(users), Limits::default()))
+    }
+
+    fn config(entrance: Entrance, limits: Limits) -> Config {
+        let (plugins, state) = (PathBuf::new(), PathBuf::new());
+        Config { listen: Vec::new(), plugins, state, banner: None, entrance, limits, notes: Vec::new() }
+    }
+
+    fn house() -> Access {
+        let guest = User { plugin: "echo".to_owned(), door: Door::Open };
+        access([("alice", user(Some("right"), &[KEY])), ("bob", user(None, &[OTHER_KEY])), ("guest", guest)])
+    }
+
+    async fn try_in(access: &Access, user: &[u8], credential: Credential<'_>) -> Option<Identity> {
+        match access.decide(Attempt { user, credential }).await {
+            Verdict::Accept(identity) => Some(identity),
+            Verdict::Reject => None,
+        }
+    }
+
+    fn offered(blob: &[u8]) -> Credential<'_> {
+        Credential::KeyOffered { algorithm: b"ssh-ed25519", blob }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_right_password_and_the_right_key_enter() {
+        let access = house();
+        let identity = try_in(&access, b"alice", Credential::Password(b"right")).await.unwrap();
+        assert_eq!((identity.user.as_str(), identity.plugin.as_str(), identity.method), ("alice", "echo", "password"));
+        let blob = blob(KEY);
+        let identity =
+            try_in(&access, b"alice", Credential::KeyProven { algorithm: b"ssh-ed25519", blob: &blob }).await.unwrap();
+        assert_eq!(identity.method, "publickey");
+        assert_eq!(identity.fingerprint.as_deref(), Some("SHA256:UCUiLr7Pjs9wFFJMDByLgc3NrtdU344OgUM45wZPcIQ"));
+        assert!(try_in(&access, b"alice", offered(&blob)).await.is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_enters_by_what_is_anothers() {
+        let access = house();
+        assert!(try_in(&access, b"alice", Credential::Password(b"wrong")).await.is_none());
+        assert!(try_in(&access, b"bob", Credential::Password(b"right")).await.is_none());
+        assert!(try_in(&access, b"guest", Credential::Password(b"right")).await.is_none());
+        assert!(try_in(&access, b"mallory", Credential::Password(b"right")).await.is_none());
+        assert!(try_in(&access, b"bob", offered(&blob(KEY))).await.is_none());
+        assert!(try_in(&access, b"mallory", offered(&blob(KEY))).await.is_none());
+        let other = Credential::KeyProven { algorithm: b"ssh-rsa", blob: &blob(KEY) };
+        assert!(try_in(&access, b"alice", other).await.is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_opens_only_a_door_that_is_open() {
+        let access = house();
+        assert_eq!(try_in(&access, b"guest", Credential::None).await.unwrap().method, "none");
+        for user in [&b"alice"[..], b"bob", b"mallory", b""] {
+            assert!(try_in(&access, user, Credential::None).await.is_none());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_name_counts_only_when_it_is_the_same_to_the_byte() {
+        let access = house();
+        let long = [b'a'; 70_000];
+        let names: [&[u8]; 12] = [
+            b"Alice",
+            b"alice ",
+            b" alice",
+            b"alice\0",
+            b"alice\n",
+            b"\xff\xfe\x1b[31m",
+            b"",
+            &long,
+            b"a/../alice",
+            b"%n%s",
+            "alice\u{202e}".as_bytes(),
+            b"ali",
+        ];
+        for name in names {
+            assert!(try_in(&access, name, Credential::Password(b"right")).await.is_none(), "{name:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failure_takes_as_long_for_a_name_that_exists_as_for_one_that_does_not() {
+        let access = house();
+        let blob = blob(OTHER_KEY);
+        for user in [&b"alice"[..], b"bob", b"guest", b"mallory", b"\xff", b""] {
+            let mut times = Vec::new();
+            for credential in [Credential::None, Credential::Password(b"wrong"), offered(&blob), offered(b"junk")] {
+                let started = Instant::now();
+                if try_in(&access, user, credential).await.is_none() {
+                    times.push(started.elapsed());
+                }
+            }
+            let (least, most) = (Duration::from_millis(5), Duration::from_millis(11));
+            assert!(times.iter().all(|time| (least..most).contains(time)), "{times:?}");
+            assert!(times.windows(2).all(|pair| pair[0] == pair[1]), "{times:?}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_name_costs_what_the_known_ones_cost_each_always_the_same() {
+        let cheap = bcrypt::hash("x", 4).unwrap();
+        let dear = bcrypt::hash("x", 5).unwrap();
+        let with = |hash: &str| User {
+            plugin: "echo".to_owned(),
+            door: Door::Credentials { password: Some(PasswordHash::parse(hash).unwrap()), keys: Vec::new() },
+        };
+        let access = access([("alice", with(&cheap)), ("bob", with(&dear))]);
+        let chosen = |name: &str| {
+            let decoy = access.decoy(name.as_bytes()).unwrap();
+            access.decoys.iter().position(|hash| Arc::ptr_eq(hash, &decoy)).unwrap()
+        };
+        let counts = (0..1000).map(|number| chosen(&format!("user{number}"))).sum::<usize>();
+        assert!((400..600).contains(&counts), "{counts}");
+        assert_eq!(chosen("mallory"), chosen("mallory"));
+    }
+
+    #[test]
+    fn slow_work_is_answered_at_a_doubling_and_never_after_the_grace_to_decide() {
+        let access = house();
+        let first = access.answer_after(b"alice", Duration::ZERO);
+        assert_eq!(access.answer_after(b"alice", first), first);
+        assert_eq!(access.answer_after(b"alice", first + Duration::from_nanos(1)), first * 2);
+        assert_eq!(access.answer_after(b"alice", first * 15), first * 16);
+        assert_eq!(access.answer_after(b"alice", Duration::from_secs(5)), Duration::from_secs(5));
+        assert_eq!(access.answer_after(b"alice", Duration::from_secs(9)), Duration::from_secs(9));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_password_that_is_too_long_is_refused_before_any_work() {
+        let access = house();
+        // No work can be done: whoever hashed would wait until the grace to decide is over.
+        let _all = access.hashing.acquire_many(2).await.unwrap();
+        let started = Instant::now();
+        assert!(try_in(&access, b"alice", Credential::Password(&[b'x'; 1025])).await.is_none());
+        assert!(started.elapsed() < Duration::from_millis(11));
+        assert!(try_in(&access, b"alice", Credential::Password(&[b'x'; 1024])).await.is_none());
+        assert_eq!(started.elapsed().as_secs(), 5);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_line_too_long_for_the_grace_is_a_rejection_for_everybody_alike() {
+        let access = house();
+        let _all = access.hashing.acquire_many(2).await.unwrap();
+        for user in [&b"alice"[..], b"mallory"] {
+            let started = Instant::now();
+            assert!(try_in(&access, user, Credential::Password(b"right")).await.is_none());
+            assert_eq!(started.elapsed(), Duration::from_secs(5));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_more_passwords_are_hashed_at_once_than_the_pool_allows_and_all_get_their_turn() {
+        let access = Arc::new(house());
+        let tries = (0..20).map(|_| {
+            let access = Arc::clone(&access);
+            tokio::spawn(async move { try_in(&access, b"alice", Credential::Password(b"right")).await.is_some() })
+        });
+        for entered in tries.collect::<Vec<_>>() {
+            assert!(entered.await.unwrap());
+            assert!(access.hashing.available_permits() <= 2);
+        }
+        assert_eq!(access.hashing.available_permits(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn in_the_demonstration_anybody_enters_and_the_name_picks_the_plugin() {
+        let access = Access::new(&config(Entrance::Demonstration, Limits::default()));
+        let blob = blob(KEY);
+        for credential in [Credential::None, Credential::Password(b""), offered(&blob), offered(b"junk")] {
+            let identity = try_in(&access, b"echo", credential).await.unwrap();
+            assert_eq!((identity.user.as_str(), identity.plugin.as_str()), ("echo", "echo"));
+        }
+        assert!(try_in(&access, b"\xff", Credential::None).await.is_none());
+        assert!(try_in(&access, b"a\nb", Credential::None).await.is_none());
+        assert_eq!(access.methods(), Methods { password: true, publickey: true });
+    }
+
+    #[test]
+    fn the_methods_are_those_that_some_user_has() {
+        assert_eq!(house().methods(), Methods { password: true, publickey: true });
+        let keys_only = access([("bob", user(None, &[KEY]))]);
+        assert_eq!(keys_only.methods(), Methods { password: false, publickey: true });
+    }
+
+    #[test]
+    fn a_password_does_not_show_in_what_is_printed() {
+        let attempt = Attempt { user: b"alice", credential: Credential::Password(b"hunter2") };
+        assert!(!format!("{attempt:?}").contains("hunter2"));
+        assert!(!format!("{attempt:?}").contains("104"));
+    }
+}
