@@ -1,0 +1,110 @@
+//! Binding: every address or none, and an exact word for each that cannot be had.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+
+use rustix::io::Errno;
+use tokio::net::{TcpListener, TcpSocket};
+
+/// Connections that the kernel keeps until they are accepted.
+const BACKLOG: u32 = 1024;
+
+/// The addresses that cannot be listened on. Displays one a line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BindError(Vec<(SocketAddr, String)>);
+
+impl fmt::Display for BindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, (address, reason)) in self.0.iter().enumerate() {
+            let line = if index > 0 { "\n" } else { "" };
+            write!(f, "{line}cannot listen on {address}: {reason}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for BindError {}
+
+/// Binds all, and only then listens, so that nobody is let in by a program that then does not start.
+pub(super) fn bind(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, BindError> {
+    let sockets = all(addresses.iter().map(|address| (*address, socket(*address))))?;
+    all(addresses.iter().copied().zip(sockets).map(|(address, socket)| (address, socket.listen(BACKLOG))))
+}
+
+fn all<T>(results: impl Iterator<Item = (SocketAddr, io::Result<T>)>) -> Result<Vec<T>, BindError> {
+    let (mut good, mut bad) = (Vec::new(), Vec::new());
+    for (address, result) in results {
+        match result {
+            Ok(value) => good.push(value),
+            Err(error) => bad.push((address, reason(address, &error))),
+        }
+    }
+    if bad.is_empty() { Ok(good) } else { Err(BindError(bad)) }
+}
+
+fn socket(address: SocketAddr) -> io::Result<TcpSocket> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    if address.is_ipv6() {
+        // So that "0.0.0.0" and "[::]" can be named side by side, and no peer has two kinds of address.
+        rustix::net::sockopt::set_ipv6_v6only(&socket, true)?;
+    }
+    // A restart does not wait for the last connections of the program before it.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    Ok(socket)
+}
+
+fn reason(address: SocketAddr, error: &io::Error) -> String {
+    match Errno::from_io_error(error) {
+        Some(Errno::ADDRINUSE) => "the port is in use".to_owned(),
+        Some(Errno::ACCESS) if address.port() < 1024 => {
+            "a port below 1024 needs a privilege (root, or CAP_NET_BIND_SERVICE)".to_owned()
+        }
+        Some(Errno::ADDRNOTAVAIL) => "this machine has no such address".to_owned(),
+        Some(Errno::AFNOSUPPORT) if address.is_ipv6() => "this machine has no IPv6".to_owned(),
+        Some(_) | None => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(text: &str) -> SocketAddr {
+        text.parse().unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_port_in_use_is_told_and_nothing_else_is_listened_on() {
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let free = bind(&[taken]).unwrap();
+        let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let other_address = other.local_addr().unwrap();
+        let error = bind(&[address("127.0.0.1:0"), other_address]).unwrap_err();
+        assert_eq!(error.to_string(), format!("cannot listen on {other_address}: the port is in use"));
+        drop(other);
+        drop(free);
+        let both = bind(&[taken, other_address]).unwrap();
+        assert_eq!(both.len(), 2);
+    }
+
+    #[tokio::test]
+    async fn every_address_that_cannot_be_had_is_named() {
+        // Reserved (RFC 1112 §4), so no machine's address.
+        let error = bind(&[address("240.0.0.1:2222"), address("240.0.0.2:2222")]).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "cannot listen on 240.0.0.1:2222: this machine has no such address\n\
+             cannot listen on 240.0.0.2:2222: this machine has no such address"
+        );
+    }
+
+    #[test]
+    fn the_system_says_no_in_words() {
+        let said = |text: &str, errno: Errno| reason(address(text), &errno.into());
+        assert!(said("127.0.0.1:22", Errno::ACCESS).contains("CAP_NET_BIND_SERVICE"));
+        assert!(!said("127.0.0.1:2222", Errno::ACCESS).contains("CAP_NET_BIND_SERVICE"));
+        assert_eq!(said("[::1]:22", Errno::AFNOSUPPORT), "this machine has no IPv6");
+    }
+}
