@@ -1,1 +1,26 @@
-//! Placeholder.
+//! The program `whelk`: an SSH gateway whose sessions run in WebAssembly.
+//!
+//! This crate owns sockets, clock, disk and tasks. It is the only one that knows both the protocol (`whelk-ssh`) and the
+//! plugin host (`whelk-runtime`); those two never see each other.
+//!
+//! The map, from the outside in:
+//!
+//! | module | what it owns |
+//! |---|---|
+//! | [`config`] | the configuration: read once, checked as a whole; every limit; the reference |
+//! | [`logging`] | where events go, as text or JSON; the one function that makes a stranger's text harmless |
+//! | [`process`] | what the operating system allows this process: open files, core dumps |
+//! | [`state`] | the state folder and the host key in it |
+//! | [`listener`] | sockets, limits on strangers, a task for each connection |
+//! | [`drain`] | how the program stops: the signal that every connection can wait for |
+//! | [`access`] | who may enter, and as whom |
+//! | [`credential`] | password hashes and lists of public keys, as an operator writes them |
+
+pub mod access;
+pub mod config;
+pub mod credential;
+pub mod drain;
+pub mod listener;
+pub mod logging;
+pub mod process;
+pub mod state;

@@ -1,0 +1,151 @@
+//! The command `whelk` and its verbs. What they do is in the library.
+//!
+//! Exit status: 0 done, 1 a failure while running, 2 a wrong command line or configuration, or anything else that an operator
+//! has to mend before a start can succeed.
+
+use std::fmt::Display;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use whelk::config::{self, Config, Entrance, Overrides};
+use whelk::drain::Stopper;
+use whelk::listener::Listener;
+use whelk::logging::{self, Format};
+use whelk::process;
+use whelk::state::State;
+
+const FAILED: u8 = 1;
+const WRONG: u8 = 2;
+
+/// An SSH gateway whose sessions run in WebAssembly.
+#[derive(Parser)]
+#[command(version, arg_required_else_help = true)]
+struct Command {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Serve. Without --config it is a demonstration: anyone on this machine can log in.
+    Serve {
+        /// The configuration (see `whelk config`)
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// Where to listen, instead of what the configuration says; may be given several times [default: 127.0.0.1:2222]
+        #[arg(long, value_name = "ADDR", value_parser = config::parse_address)]
+        listen: Vec<SocketAddr>,
+        /// The folder of the plugins [default: plugins]
+        #[arg(long, value_name = "DIR")]
+        plugins: Option<PathBuf>,
+        /// The folder of what is kept, such as the host key [default: $XDG_STATE_HOME/whelk]
+        #[arg(long, value_name = "DIR")]
+        state: Option<PathBuf>,
+        /// The form of the log on standard error; the environment variable WHELK_LOG says what is logged
+        #[arg(long, value_name = "FORM", default_value = "text")]
+        log: Form,
+    },
+    /// Print every setting with its default, as a configuration to start from.
+    Config,
+    /// Check a configuration and everything that it names.
+    Check {
+        /// The configuration
+        file: PathBuf,
+    },
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Form {
+    Text,
+    Json,
+}
+
+fn main() -> ExitCode {
+    let done = match Command::parse().verb {
+        Verb::Serve { config, listen, plugins, state, log } => {
+            let format = match log {
+                Form::Text => Format::Text,
+                Form::Json => Format::Json,
+            };
+            serve(config.as_deref(), &Overrides { listen, plugins, state }, format)
+        }
+        Verb::Config => print(&config::reference()),
+        Verb::Check { file } => check(&file),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure { status, text }) => {
+            // Without standard error there is nobody left to tell.
+            let _ = writeln!(std::io::stderr(), "{text}");
+            ExitCode::from(status)
+        }
+    }
+}
+
+/// Why the program ends, and with which status.
+struct Failure {
+    status: u8,
+    text: String,
+}
+
+fn wrong(error: impl Display) -> Failure {
+    Failure { status: WRONG, text: error.to_string() }
+}
+
+fn failed(error: impl Display) -> Failure {
+    Failure { status: FAILED, text: error.to_string() }
+}
+
+fn check(file: &Path) -> Result<(), Failure> {
+    let config = Config::load(file, &Overrides::default()).map_err(wrong)?;
+    let notes: String = config.notes.iter().map(|note| format!("{note}\n")).collect();
+    print(&format!("{notes}{}: good\n", file.display()))
+}
+
+fn print(text: &str) -> Result<(), Failure> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        // Whoever reads has read enough.
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(failed(error)),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+fn serve(file: Option<&Path>, overrides: &Overrides, format: Format) -> Result<(), Failure> {
+    let config = match file {
+        Some(file) => Config::load(file, overrides),
+        None => Config::demonstration(overrides),
+    };
+    let config = config.map_err(wrong)?;
+    logging::start(format).map_err(wrong)?;
+    for note in &config.notes {
+        tracing::warn!("{note}");
+    }
+    let demonstration = matches!(config.entrance, Entrance::Demonstration);
+    if demonstration {
+        tracing::warn!("{}", config::DEMONSTRATION);
+    }
+    process::forbid_dumps(!demonstration);
+    let _state = State::open(&config.state).map_err(wrong)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(failed)?;
+    let served = runtime.block_on(async {
+        let listener = Listener::bind(&config).map_err(wrong)?;
+        let stopper = Stopper::new();
+        stopper.stop_on_signals().map_err(failed)?;
+        for address in listener.addresses().map_err(failed)? {
+            tracing::info!(%address, "listening");
+        }
+        listener
+            .serve(&stopper, |stream, peer, permit| async move {
+                tracing::info!(%peer, "connection closed");
+                drop((stream, permit));
+            })
+            .await;
+        Ok(())
+    });
+    // A password that is still being hashed is no reason to wait.
+    runtime.shutdown_background();
+    served
+}
