@@ -33,10 +33,10 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 
 pub use event::{Event, Exit, OpenFailure};
-pub use settings::{Role, Settings};
+pub use settings::Settings;
 
 use crate::error::Violation;
-use crate::message::Output;
+use crate::message::{Output, Role};
 use crate::message::mux::{ChannelId, MuxMessage, PeerChannelId};
 use crate::message::request::Request;
 use crate::wire::Rest;

@@ -2,7 +2,7 @@
 
 use crate::message::request::Request;
 use crate::mux::event::OpenFailure;
-use crate::mux::settings::Role;
+use crate::message::Role;
 
 /// The kind of channel that runs a program, RFC 4254 §6.1.
 pub(super) const SESSION: &[u8] = b"session";

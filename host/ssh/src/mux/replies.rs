@@ -119,7 +119,7 @@ mod tests {
         replies.refuse(9).unwrap();
         replies.refuse(9).unwrap();
         replies.ask(Ask::Wanted, 9).unwrap();
-        assert_eq!(out(&mut replies), []);
+        assert_eq!(out(&mut replies), Vec::<bool>::new());
         replies.reply(true);
         assert_eq!(out(&mut replies), [true, false, false]);
         replies.reply(true);

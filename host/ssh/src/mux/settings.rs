@@ -1,13 +1,4 @@
-//! Which side we are on, and the bounds that one connection keeps.
-
-/// The side of the connection that we are on. What differs between the two is small: who may ask for what.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Role {
-    /// We run the programs.
-    Server,
-    /// We ask for them.
-    Client,
-}
+//! The bounds that one connection keeps.
 
 /// What a connection may use. Every figure bounds something that the peer could otherwise make grow.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -14,7 +14,7 @@ fn replies(door: &mut Door, payload: &[u8], verdict: Verdict) -> usize {
             Ok(_) => {}
             Err(error) => {
                 assert_eq!(error, Error::TooManyAttempts);
-                assert_eq!(error.reason(), Some(Reason::ProtocolError));
+                assert_eq!(error.reason(), Some(Reason::ProtocolError as u32));
                 assert!(door.server.attempt().is_none());
                 assert!(door.give(payload).is_err(), "nobody is let in after the end");
                 return count;
