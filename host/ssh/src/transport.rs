@@ -481,10 +481,7 @@ impl Transport {
 /// Messages of the layers above. Nothing leaves while a key exchange holds it back or the socket is far behind.
 impl Output for Transport {
     fn room(&self) -> usize {
-        if self.kex.binds_us() || !self.keyed() && self.session_id.is_none() {
-            return 0;
-        }
-        self.settings.output_mark.saturating_sub(self.outgoing.len())
+        if self.kex.binds_us() { 0 } else { self.settings.output_mark.saturating_sub(self.outgoing.len()) }
     }
 
     fn put(&mut self, message: &dyn Encode) {
