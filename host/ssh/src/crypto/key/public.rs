@@ -59,13 +59,13 @@ impl PublicKey {
             return Err(KeyError::PrivateKey);
         }
         let mut words = line.split_ascii_whitespace();
-        if !words.next().is_some_and(looks_like_a_name) {
+        let Some(name) = words.next().filter(|word| looks_like_a_name(word)) else {
             return Err(KeyError::NotAKey);
-        }
-        if words.next().is_none() {
-            return Err(KeyError::Truncated);
-        }
-        let key = ssh_key::PublicKey::from_openssh(line).map_err(|error| KeyError::Malformed(error.to_string()))?;
+        };
+        let base64 = words.next().ok_or(KeyError::Truncated)?;
+        // Put together anew: tabs and runs of blanks are good between words, and the comment is nobody's business.
+        let key = ssh_key::PublicKey::from_openssh(&format!("{name} {base64}"))
+            .map_err(|error| KeyError::Malformed(error.to_string()))?;
         match key.key_data().ed25519() {
             Some(point) => PublicKey::from_ed25519(&point.0),
             None => Err(KeyError::Unsupported(key.algorithm().to_string())),

@@ -35,6 +35,13 @@ fn a_signature_is_the_blob_that_the_public_half_verifies() {
 }
 
 #[test]
+fn one_key_serves_all_threads() {
+    fn shared<T: Send + Sync>() {}
+    shared::<HostKey>();
+    shared::<PublicKey>();
+}
+
+#[test]
 fn two_generated_keys_differ() {
     assert_ne!(HostKey::generate().unwrap().public(), HostKey::generate().unwrap().public());
 }
