@@ -102,7 +102,7 @@ impl fmt::Debug for Initiator {
 pub struct SharedSecret(Zeroizing<Vec<u8>>);
 
 impl SharedSecret {
-    /// K with its length before it, ready for [`Transcript::raw`](super::hash::Transcript::raw).
+    /// K with its length before it, ready to go raw into the transcript and into key derivation.
     #[must_use]
     pub fn encoded(&self) -> &[u8] {
         &self.0

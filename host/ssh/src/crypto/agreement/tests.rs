@@ -235,3 +235,13 @@ fn a_secret_is_hashed_as_the_shortest_mpint() {
     assert_eq!(secret(&[0, 0, 0, 0x80]), expected(30, &[0, 0x80]));
     assert_eq!(SharedSecret::mpint(&[0; 32]).encoded(), [0, 0, 0, 0]);
 }
+
+#[test]
+fn secrets_may_move_between_threads_and_do_not_show_in_debug_output() {
+    fn sent<T: Send>(_: &T) {}
+    let (initiator, share) = Agreement::MlKem768X25519.initiate().unwrap();
+    let (_, secret) = Agreement::MlKem768X25519.respond(&share).unwrap();
+    sent(&initiator);
+    sent(&secret);
+    assert_eq!(format!("{initiator:?} {secret:?}"), "Initiator(..) SharedSecret(..)");
+}

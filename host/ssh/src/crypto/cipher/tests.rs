@@ -304,6 +304,12 @@ fn names_lead_to_their_ciphers_and_no_other_name_does() {
 }
 
 #[test]
+fn a_key_may_move_between_threads() {
+    fn sent<T: Send>() {}
+    sent::<(Sealer, Opener)>();
+}
+
+#[test]
 fn keys_do_not_show_in_debug_output() {
     let (sealer, opener) = pair(Cipher::Aes128Gcm);
     assert_eq!(format!("{sealer:?}"), "Sealer { left: 4294967296, .. }");

@@ -4,7 +4,7 @@ pub(in crate::crypto) use aws_lc_rs::{aead, agreement, rand, signature};
 
 use aws_lc_rs::kem;
 
-use super::{Raw, Refused};
+use super::given::{Raw, Refused, raw};
 
 /// X25519 with a private key that is used this once. Refuses a wrong length and an all-zero result.
 pub(in crate::crypto) fn agree_x25519(mine: agreement::EphemeralPrivateKey, theirs: &[u8]) -> Result<Raw, Refused> {
@@ -47,8 +47,4 @@ pub(in crate::crypto) fn encapsulate(encapsulation_key: &[u8]) -> Result<(Vec<u8
     let key = kem::EncapsulationKey::new(&kem::ML_KEM_768, encapsulation_key).map_err(|_| Refused)?;
     let (ciphertext, secret) = key.encapsulate().map_err(|_| Refused)?;
     Ok((ciphertext.as_ref().to_vec(), raw(secret.as_ref())?))
-}
-
-fn raw(secret: &[u8]) -> Result<Raw, Refused> {
-    secret.try_into().map(Raw::new).map_err(|_| Refused)
 }

@@ -7,7 +7,7 @@ use ml_kem::{B32, Seed, ml_kem_768};
 use ring::rand::SecureRandom;
 use zeroize::{Zeroize, Zeroizing};
 
-use super::{Raw, Refused};
+use super::given::{Raw, Refused, raw};
 
 /// X25519 with a private key that is used this once. Refuses a wrong length and an all-zero result.
 pub(in crate::crypto) fn agree_x25519(mine: agreement::EphemeralPrivateKey, theirs: &[u8]) -> Result<Raw, Refused> {
@@ -64,8 +64,4 @@ pub(in crate::crypto) fn encapsulate(encapsulation_key: &[u8]) -> Result<(Vec<u8
     let shared = raw(secret.as_slice());
     secret.as_mut_slice().zeroize();
     Ok((ciphertext.to_vec(), shared?))
-}
-
-fn raw(secret: &[u8]) -> Result<Raw, Refused> {
-    secret.try_into().map(Raw::new).map_err(|_| Refused)
 }
