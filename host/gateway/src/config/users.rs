@@ -107,7 +107,11 @@ fn read_door(section: &mut Section<'_>, folder: &Path, findings: &mut Findings) 
         };
         return findings.keep(&auth, read);
     }
-    let password = password.and_then(|item| findings.keep(&item, text(item.value).and_then(PasswordHash::parse)));
+    let password = password.and_then(|item| {
+        // What stands there instead of a hash may be a password, so it is not shown.
+        let hash = text(item.value).map_err(|_| "must be a hash in quotes".to_owned());
+        findings.keep(&item, hash.and_then(PasswordHash::parse))
+    });
     let mut keys = list.map(|item| read_list(&item, findings)).unwrap_or_default();
     keys.extend(file.map(|item| read_file(&item, folder, findings)).unwrap_or_default());
     if findings.problems.len() > before {

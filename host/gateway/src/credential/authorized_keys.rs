@@ -13,6 +13,10 @@ use ssh_key::{Algorithm, HashAlg, PublicKey};
 
 /// Far beyond any list kept by hand.
 const MOST_BYTES: u64 = 1 << 20;
+/// No type of key has a longer name.
+const LONGEST_SHOWN: usize = 40;
+const PRIVATE: &str = "PRIVATE KEY-----";
+const IS_PRIVATE: &str = "is a private key: only the public key (the .pub file) belongs here";
 /// Write permission for the group or for everybody.
 const WRITABLE_BY_OTHERS: u32 = 0o022;
 const STICKY: u32 = 0o1000;
@@ -70,8 +74,8 @@ pub fn fingerprint(blob: &[u8]) -> Option<String> {
 /// Says what is wrong: an unknown type, options, a key that does not decode, a private key.
 pub fn parse_key(line: &str) -> Result<AuthorizedKey, String> {
     let line = line.trim();
-    if line.contains("PRIVATE KEY") {
-        return Err("is a private key: only the public key (the .pub file) belongs here".to_owned());
+    if line.contains(PRIVATE) {
+        return Err(IS_PRIVATE.to_owned());
     }
     let (first, rest) = first_word(line);
     if known(first) {
@@ -80,9 +84,11 @@ pub fn parse_key(line: &str) -> Result<AuthorizedKey, String> {
     let (second, _) = first_word(rest);
     if known(second) {
         let name = first.split(['=', ',']).next().unwrap_or(first);
+        let name = name.escape_debug();
         return Err(format!("has the option `{name}`, which is not supported yet: the line is refused, not loosened"));
     }
-    Err(format!("names no known type of key: {first:?} (such as ssh-ed25519)"))
+    let shown: String = first.chars().take(LONGEST_SHOWN).collect();
+    Err(format!("names no known type of key: {shown:?} (such as ssh-ed25519)"))
 }
 
 /// Reads a file of keys: each with its line. Empty lines and lines that begin with `#` are skipped.
@@ -91,7 +97,12 @@ pub fn parse_key(line: &str) -> Result<AuthorizedKey, String> {
 /// Every line that is wrong, or the file: unreadable, not a regular file, or one that somebody other than its owner may
 /// change (as sshd's StrictModes).
 pub fn read_authorized_keys(path: &Path) -> Result<Vec<(usize, AuthorizedKey)>, Vec<KeyProblem>> {
-    let text = read_strictly(path).map_err(|what| vec![KeyProblem { line: 0, what }])?;
+    let whole = |what| vec![KeyProblem { line: 0, what }];
+    let text = read_strictly(path).map_err(whole)?;
+    if text.contains(PRIVATE) {
+        // Line by line its secret would be shown as what is no type of key.
+        return Err(whole(format!("{} {IS_PRIVATE}", path.display())));
+    }
     let (mut keys, mut problems) = (Vec::new(), Vec::new());
     for (index, line) in text.lines().enumerate() {
         if line.trim().is_empty() || line.trim_start().starts_with('#') {

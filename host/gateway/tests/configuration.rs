@@ -1,0 +1,324 @@
+//! The configuration file, from a text to what is served or refused. One test for each way to be wrong.
+
+#![expect(clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use whelk::config::{Config, Door, Entrance, Limits, Overrides, reference};
+
+const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti";
+const HASH: &str = "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4";
+const GUEST: &str = "[users.guest]\nplugin = \"echo\"\nauth = \"none\"\n";
+
+/// A folder with a configuration, the plugins `echo` and `probe`, and the keys of Alice.
+struct Place {
+    folder: tempfile::TempDir,
+    file: PathBuf,
+}
+
+fn place(text: &str) -> Place {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("whelk.toml");
+    fs::write(&file, text).unwrap();
+    fs::create_dir(folder.path().join("plugins")).unwrap();
+    for name in ["echo", "probe"] {
+        fs::write(folder.path().join(format!("plugins/{name}.wasm")), "").unwrap();
+    }
+    fs::create_dir(folder.path().join("keys")).unwrap();
+    fs::write(folder.path().join("keys/alice"), format!("# Alice\n{KEY} alice\n")).unwrap();
+    Place { folder, file }
+}
+
+impl Place {
+    fn load(&self) -> Result<Config, String> {
+        let overrides = Overrides { state: None, ..Overrides::default() };
+        Config::load(&self.file, &overrides).map_err(|refused| refused.to_string())
+    }
+
+    /// What is wrong, a line each, with the folder taken out of the paths.
+    fn problems(&self) -> Vec<String> {
+        let folder = format!("{}/", self.folder.path().display());
+        self.load().unwrap_err().replace(&folder, "").lines().map(str::to_owned).collect()
+    }
+}
+
+/// The problems of a file that also says where its state is and lets a guest in.
+fn problems(text: &str) -> Vec<String> {
+    place(&format!("state = \"s\"\n{text}\n{GUEST}")).problems()
+}
+
+#[test]
+fn a_whole_configuration_is_read_as_it_is_written() {
+    let place = place(&format!(
+        r#"
+listen = ["0.0.0.0:2222", "[::]:2222"]
+plugins = "plugins"
+state = "/var/lib/whelk"
+banner = "Authorised\nuse only"
+[users.alice]
+plugin = "echo"
+password = "{HASH}"
+authorized_keys = "keys/alice"
+keys = ["{KEY} inline"]
+[users."bob@example.org"]
+plugin = "probe"
+keys = ["{KEY}"]
+[users.guest]
+plugin = "echo"
+auth = "none"
+[limits]
+drain = "2 min"
+memory = "32 MiB"
+failed_attempts = 3
+"#
+    ));
+    let config = place.load().unwrap();
+    assert_eq!(config.listen.iter().map(ToString::to_string).collect::<Vec<_>>(), ["0.0.0.0:2222", "[::]:2222"]);
+    assert_eq!(config.plugins, place.folder.path().join("plugins"));
+    assert_eq!(config.state, Path::new("/var/lib/whelk"));
+    assert_eq!(config.banner.as_deref(), Some("Authorised\r\nuse only\r\n"));
+    let limits = Limits { drain: Duration::from_secs(120), memory: 32 << 20, failed_attempts: 3, ..Limits::default() };
+    assert_eq!(config.limits, limits);
+    let Entrance::Users(users) = config.entrance else { panic!("a file is no demonstration") };
+    assert_eq!(users.keys().collect::<Vec<_>>(), ["alice", "bob@example.org", "guest"]);
+    assert_eq!(users["bob@example.org"].plugin, "probe");
+    assert!(matches!(users["guest"].door, Door::Open));
+    let Door::Credentials { password, keys } = &users["alice"].door else { panic!("Alice has credentials") };
+    assert!(password.as_ref().unwrap().verify(b"password"));
+    assert_eq!(keys.len(), 2);
+    assert_eq!(config.notes, []);
+}
+
+#[test]
+fn every_problem_of_a_file_is_listed_in_the_order_of_its_lines() {
+    let place = place(
+        r#"state = "s"
+listen = ["127.0.0.1:2222", "example.org:22", "127.0.0.1:2222"]
+banana = 1
+banner = "\u001b[2J"
+[users.alice]
+plugin = "ecko"
+password = "secret"
+shell = "/bin/sh"
+[users.bob]
+auth = "none"
+[limits]
+sesions = 3
+window = "lots"
+failed_attempts = 0
+"#,
+    );
+    assert_eq!(
+        place.problems(),
+        [
+            r#"whelk.toml:2: listen: 127.0.0.1:2222 is listed twice"#,
+            r#"whelk.toml:2: listen: must be an address in numbers such as "127.0.0.1:2222" or "[::]:2222", is "example.org:22""#,
+            r#"whelk.toml:3: banana: there is no such setting"#,
+            r#"whelk.toml:4: banner: must have no control characters, has '\u{1b}'"#,
+            r#"whelk.toml:6: users.alice.plugin: there is no plugin "ecko" (did you mean "echo"?)"#,
+            r#"whelk.toml:7: users.alice.password: must be an argon2 hash ($argon2id$...) or a bcrypt hash ($2b$...), never the password itself"#,
+            r#"whelk.toml:8: users.alice.shell: there is no such setting"#,
+            r#"whelk.toml:9: users.bob: has no plugin: add plugin = "NAME""#,
+            r#"whelk.toml:12: limits.sesions: there is no such setting (did you mean `sessions`?)"#,
+            r#"whelk.toml:13: limits.window: must be a size such as "64 KiB", is "lots""#,
+            r#"whelk.toml:14: limits.failed_attempts: must be from 1 to 1000, is 0"#,
+        ]
+    );
+}
+
+#[test]
+fn a_text_that_is_no_toml_is_placed_at_its_line() {
+    let found = place("state = \"s\"\nlisten = [\n[users.alice\n").problems();
+    assert!(!found.is_empty());
+    assert!(found.iter().all(|line| line.starts_with("whelk.toml:")), "{found:?}");
+    let twice = place("state = \"a\"\nstate = \"b\"\n").problems();
+    assert_eq!(twice, ["whelk.toml:2: duplicate key"]);
+}
+
+#[test]
+fn a_value_of_the_wrong_type_is_told_the_right_one() {
+    for (text, problem) in [
+        ("listen = \"127.0.0.1:1\"", "whelk.toml:2: listen: must be a list, is \"127.0.0.1:1\""),
+        ("listen = []", "whelk.toml:2: listen: must name at least one address"),
+        ("listen = [1]", "whelk.toml:2: listen: must be a text in quotes, is 1"),
+        ("plugins = 1", "whelk.toml:2: plugins: must be a text in quotes, is 1"),
+        ("banner = true", "whelk.toml:2: banner: must be a text in quotes, is true"),
+        ("limits = 1", "whelk.toml:2: limits: must be a table, is 1"),
+        (
+            "limits.drain = 30",
+            "whelk.toml:2: limits.drain: must be a time such as \"30 s\" (ms, s, min, h or d), is 30",
+        ),
+        ("limits.sessions = \"ten\"", "whelk.toml:2: limits.sessions: must be a whole number, is \"ten\""),
+        ("limits.sessions = -1", "whelk.toml:2: limits.sessions: must be from 0 to 4294967295, is -1"),
+        ("users.x = { password = 1234 }", "whelk.toml:2: users.x.password: must be a hash in quotes"),
+        ("users.x = 1", "whelk.toml:2: users.x: must be a table, is 1"),
+    ] {
+        assert!(problems(text).contains(&problem.to_owned()), "{text}: {:?}", problems(text));
+    }
+}
+
+#[test]
+fn limits_that_contradict_each_other_are_told_where_they_stand() {
+    assert_eq!(
+        problems("[limits]\nchannels = 4\nunauthenticated_start = 2000"),
+        [
+            "whelk.toml:2: limits.sessions: needs 10, which is more than `channels` allows (4)",
+            "whelk.toml:4: limits.unauthenticated_start: needs 2000, which is more than `unauthenticated_full` allows (1024)",
+        ]
+    );
+}
+
+#[test]
+fn a_user_who_could_never_enter_or_who_is_open_by_mistake_is_an_error() {
+    for (door, problem) in [
+        ("", "whelk.toml:2: users.x: could never enter: add a password, a key, or auth = \"none\" to let everybody in"),
+        (
+            "keys = []",
+            "whelk.toml:2: users.x: could never enter: add a password, a key, or auth = \"none\" to let everybody in",
+        ),
+        (
+            "auth = \"None\"",
+            "whelk.toml:4: users.x.auth: can only be \"none\", which lets everybody in without credentials, is \"None\"",
+        ),
+        (
+            "auth = \"none\"\nkeys = []",
+            "whelk.toml:4: users.x.auth: \"none\" lets everybody in: take it or the credentials away",
+        ),
+        (
+            "keys = [\"ssh-foo AAAA\"]",
+            "whelk.toml:4: users.x.keys: names no known type of key: \"ssh-foo\" (such as ssh-ed25519)",
+        ),
+        ("authorized_keys = 1", "whelk.toml:4: users.x.authorized_keys: must be a text in quotes, is 1"),
+    ] {
+        assert_eq!(problems(&format!("[users.x]\nplugin = \"echo\"\n{door}")), [problem], "{door}");
+    }
+}
+
+#[test]
+fn a_file_in_which_nobody_could_enter_is_an_error() {
+    let nobody = "users: nobody could enter: add at least one [users.NAME]";
+    assert_eq!(place("state = \"s\"\n").problems(), [format!("whelk.toml:1: {nobody}")]);
+    assert_eq!(place("state = \"s\"\n[users]\n").problems(), [format!("whelk.toml:2: {nobody}")]);
+}
+
+#[test]
+fn a_user_name_is_what_a_client_could_send() {
+    let long = "x".repeat(256);
+    for (name, what) in
+        [("\"\"", "from 1 to 255 bytes"), (long.as_str(), "from 1 to 255 bytes"), ("\"a\\nb\"", "no control")]
+    {
+        let found = problems(&format!("[users.{name}]\nplugin = \"echo\"\nauth = \"none\""));
+        assert!(found.len() == 1 && found[0].contains(what), "{found:?}");
+        assert!(found[0].bytes().all(|byte| byte >= 0x20), "{found:?}");
+    }
+}
+
+#[test]
+fn a_wrong_line_of_an_authorized_keys_file_is_named_by_that_file() {
+    let place = place("state = \"s\"\n[users.alice]\nplugin = \"echo\"\nauthorized_keys = \"keys/alice\"\n");
+    let keys = place.folder.path().join("keys/alice");
+    fs::write(&keys, format!("{KEY}\n\ncommand=\"ls\",no-pty {KEY} x\nnonsense\n")).unwrap();
+    assert_eq!(
+        place.problems(),
+        [
+            "keys/alice:3: users.alice.authorized_keys: has the option `command`, which is not supported yet: the line is refused, not loosened",
+            "keys/alice:4: users.alice.authorized_keys: names no known type of key: \"nonsense\" (such as ssh-ed25519)",
+        ]
+    );
+    fs::set_permissions(&keys, fs::Permissions::from_mode(0o666)).unwrap();
+    let found = place.problems();
+    assert!(
+        found[0].starts_with("whelk.toml:4: users.alice.authorized_keys: others may write to keys/alice"),
+        "{found:?}"
+    );
+    fs::remove_file(&keys).unwrap();
+    let found = place.problems();
+    assert!(found[0].starts_with("whelk.toml:4: users.alice.authorized_keys: keys/alice cannot be read"), "{found:?}");
+}
+
+#[test]
+fn a_private_key_in_the_place_of_a_public_one_is_told_without_showing_it() {
+    let place = place("state = \"s\"\n[users.alice]\nplugin = \"echo\"\nauthorized_keys = \"keys/alice\"\n");
+    let text = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAA\n-----END OPENSSH PRIVATE KEY-----\n";
+    fs::write(place.folder.path().join("keys/alice"), text).unwrap();
+    let what = "is a private key: only the public key (the .pub file) belongs here";
+    assert_eq!(place.problems(), [format!("whelk.toml:4: users.alice.authorized_keys: keys/alice {what}")]);
+}
+
+#[test]
+fn a_key_that_cannot_log_in_yet_is_a_note_and_no_error() {
+    let ecdsa = "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBHwf2HMM5TRXvo2SQJjsNkiDD5KqiiNjrGVv3UUh+mMT5RHxiRtOnlqvjhQtBq0VpmpCV/PwUdhOig4vkbqAcEc=";
+    let config = place(&format!("state = \"s\"\n[users.x]\nplugin = \"echo\"\nkeys = [\"{ecdsa}\"]\n")).load().unwrap();
+    let notes: Vec<_> = config.notes.iter().map(|note| (note.key.as_str(), note.what.as_str())).collect();
+    assert_eq!(notes, [("users.x.keys", "a key of type ecdsa-sha2-nistp256 cannot log in yet: use ssh-ed25519")]);
+}
+
+#[test]
+fn a_plugin_folder_that_cannot_be_read_is_told_once_where_it_is_named() {
+    let found = problems("plugins = \"absent\"");
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].starts_with("whelk.toml:2: plugins: the plugin folder absent cannot be read"), "{found:?}");
+}
+
+#[test]
+fn the_command_line_wins_over_the_file_and_the_file_is_still_checked() {
+    let place = place(&format!("listen = [\"127.0.0.1:1\"]\nplugins = \"absent\"\nstate = \"s\"\n{GUEST}"));
+    let overrides = Overrides {
+        listen: vec!["127.0.0.2:0".parse().unwrap()],
+        plugins: Some(place.folder.path().join("plugins")),
+        state: Some(PathBuf::from("here")),
+    };
+    let config = Config::load(&place.file, &overrides).unwrap();
+    assert_eq!(
+        (config.listen, config.plugins, config.state),
+        (overrides.listen.clone(), overrides.plugins.clone().unwrap(), "here".into())
+    );
+    fs::write(&place.file, format!("listen = [\"nowhere\"]\n{GUEST}")).unwrap();
+    assert!(Config::load(&place.file, &overrides).is_err());
+}
+
+#[test]
+fn without_a_file_only_loopback_is_listened_on() {
+    let place = place("");
+    let demonstration = |listen: &[&str]| {
+        let listen = listen.iter().map(|address| address.parse().unwrap()).collect();
+        let plugins = Some(place.folder.path().join("plugins"));
+        Config::demonstration(&Overrides { listen, plugins, state: Some("s".into()) })
+    };
+    for address in ["127.0.0.1:2222", "127.0.0.2:0", "[::1]:2222"] {
+        let config = demonstration(&[address]).unwrap();
+        assert!(matches!(config.entrance, Entrance::Demonstration));
+        assert_eq!(config.banner.as_deref(), Some("DEMONSTRATION: anyone on this machine can log in\r\n"));
+    }
+    for address in
+        ["0.0.0.0:2222", "[::]:2222", "192.168.1.5:2222", "10.0.0.1:0", "[fe80::1]:2222", "[::ffff:0.0.0.0]:2222"]
+    {
+        let refused = demonstration(&[address, "127.0.0.1:2223"]).unwrap_err();
+        assert_eq!(refused.to_string(), format!("a configuration is needed to listen on {address}"));
+    }
+}
+
+/// The reference with its settings taken out of their comments.
+fn uncommented() -> String {
+    reference()
+        .lines()
+        .map(|line| if line.starts_with("# ") { line } else { line.strip_prefix('#').unwrap_or(line) })
+        .fold(String::new(), |text, line| text + line + "\n")
+}
+
+#[test]
+fn the_reference_is_a_configuration_with_every_default() {
+    let as_printed = place(&format!("{}{GUEST}", reference())).load().unwrap();
+    let taken_out = place(&format!("{}{GUEST}", uncommented())).load().unwrap();
+    for config in [&as_printed, &taken_out] {
+        assert_eq!(config.limits, Limits::default());
+        assert_eq!(config.listen, ["127.0.0.1:2222".parse().unwrap()]);
+    }
+    let limits =
+        uncommented().lines().skip_while(|line| *line != "[limits]").filter(|line| line.contains(" = ")).count();
+    let fields = format!("{:?}", Limits::default()).matches(": ").count();
+    assert_eq!(limits, fields, "every limit stands in the reference once");
+}
