@@ -264,6 +264,8 @@ fn welcome(name: &str, credential: Credential<'_>) -> Verdict {
 mod tests {
     use std::path::PathBuf;
 
+    use whelk_ssh::algorithm::Preferences;
+
     use crate::config::{Limits, User};
 
     use super::*;
@@ -287,8 +289,8 @@ mod tests {
     }
 
     fn config(entrance: Entrance, limits: Limits) -> Config {
-        let (plugins, state) = (PathBuf::new(), PathBuf::new());
-        Config { listen: Vec::new(), plugins, state, banner: None, entrance, limits, notes: Vec::new() }
+        let (plugins, state, algorithms) = (PathBuf::new(), PathBuf::new(), Preferences::default());
+        Config { listen: Vec::new(), plugins, state, banner: None, entrance, algorithms, limits, notes: Vec::new() }
     }
 
     fn house() -> Access {

@@ -6,6 +6,7 @@
 //!
 //! Decided 2026-09: the file is walked by hand over the TOML tree and not derived with serde, which stops at the first error.
 
+mod algorithms;
 mod limits;
 mod listen;
 mod plugins;
@@ -21,6 +22,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
+use whelk_ssh::algorithm::Preferences;
 
 pub use limits::Limits;
 pub use listen::parse_address;
@@ -45,10 +47,12 @@ pub struct Config {
     pub plugins: PathBuf,
     /// The folder of what the program keeps, such as its host key.
     pub state: PathBuf,
-    /// Shown before login: lines that end with CR LF, as RFC 4252 §5.4 wants them.
+    /// Shown before login: whole lines, without control characters but LF and tab.
     pub banner: Option<String>,
     /// Who may enter.
     pub entrance: Entrance,
+    /// What is offered in a key exchange.
+    pub algorithms: Preferences,
     /// Every limit.
     pub limits: Limits,
     /// What the operator should know although nothing is wrong.
@@ -106,8 +110,9 @@ impl Config {
                 listen,
                 plugins,
                 state,
-                banner: Some(format!("{DEMONSTRATION}\r\n")),
+                banner: Some(format!("{DEMONSTRATION}\n")),
                 entrance: Entrance::Demonstration,
+                algorithms: Preferences::default(),
                 limits: Limits::default(),
                 notes: Vec::new(),
             }),
@@ -146,6 +151,10 @@ fn read(mut top: Section<'_>, overrides: &Overrides, findings: &mut Findings) ->
         let read = setting::text(item.value).and_then(banner_lines);
         findings.keep(&item, read)
     });
+    let algorithms = match top.take("algorithms") {
+        Some(item) => item.section(findings).map(|section| algorithms::read(section, findings)),
+        None => Some(Preferences::default()),
+    };
     let limits = match top.take("limits") {
         Some(item) => item.section(findings).map(|section| read_limits(section, findings)),
         None => Some(Limits::default()),
@@ -159,7 +168,8 @@ fn read(mut top: Section<'_>, overrides: &Overrides, findings: &mut Findings) ->
     };
     top.finish(findings);
     let entrance = Entrance::Users(users?);
-    Some(Config { listen, plugins, state: state?, banner, entrance, limits: limits?, notes: Vec::new() })
+    let (state, algorithms, limits) = (state?, algorithms?, limits?);
+    Some(Config { listen, plugins, state, banner, entrance, algorithms, limits, notes: Vec::new() })
 }
 
 fn read_listen(top: &mut Section<'_>, overrides: &Overrides, findings: &mut Findings) -> Vec<SocketAddr> {
@@ -267,14 +277,14 @@ fn state_folder(xdg_state_home: Option<OsString>, home: Option<OsString>) -> Res
         .ok_or_else(|| "neither XDG_STATE_HOME nor HOME says where: name the folder".to_owned())
 }
 
-/// RFC 4252 §5.4: the banner goes to a terminal, so nothing that steers one.
+/// RFC 4252 §5.4: the banner goes to a terminal, so nothing that steers one. CR LF in the file is a line end as LF is.
 fn banner_lines(text: &str) -> Result<String, String> {
     if text.len() > LONGEST_BANNER {
         return Err(format!("must have at most {LONGEST_BANNER} bytes, has {}", text.len()));
     }
-    let steering = |character: &char| character.is_control() && !matches!(character, '\n' | '\r' | '\t');
-    if let Some(character) = text.chars().find(steering) {
-        return Err(format!("must have no control characters, has {character:?}"));
+    let lines: String = text.lines().map(|line| format!("{line}\n")).collect();
+    match lines.chars().find(|character| character.is_control() && !matches!(character, '\n' | '\t')) {
+        Some(character) => Err(format!("must have no control characters, has {character:?}")),
+        None => Ok(lines),
     }
-    Ok(text.lines().map(|line| format!("{}\r\n", line.replace('\r', ""))).collect())
 }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use whelk::config::{Config, Door, Entrance, Limits, Overrides, reference};
+use whelk_ssh::algorithm::Preferences;
 
 const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti";
 const HASH: &str = "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4";
@@ -79,7 +80,7 @@ failed_attempts = 3
     assert_eq!(config.listen.iter().map(ToString::to_string).collect::<Vec<_>>(), ["0.0.0.0:2222", "[::]:2222"]);
     assert_eq!(config.plugins, place.folder.path().join("plugins"));
     assert_eq!(config.state, Path::new("/var/lib/whelk"));
-    assert_eq!(config.banner.as_deref(), Some("Authorised\r\nuse only\r\n"));
+    assert_eq!(config.banner.as_deref(), Some("Authorised\nuse only\n"));
     let limits = Limits { drain: Duration::from_secs(120), memory: 32 << 20, failed_attempts: 3, ..Limits::default() };
     assert_eq!(config.limits, limits);
     let Entrance::Users(users) = config.entrance else { panic!("a file is no demonstration") };
@@ -169,6 +170,28 @@ fn limits_that_contradict_each_other_are_told_where_they_stand() {
             "whelk.toml:4: limits.unauthenticated_start: needs 2000, which is more than `unauthenticated_full` allows (1024)",
         ]
     );
+}
+
+#[test]
+fn algorithms_are_named_as_ssh_names_them_and_offered_in_that_order() {
+    let text = "[algorithms]\nkey_exchange = [\"curve25519-sha256\"]\nciphers = [\"aes256-gcm@openssh.com\", \"chacha20-poly1305@openssh.com\"]";
+    let config = place(&format!("state = \"s\"\n{text}\n{GUEST}")).load().unwrap();
+    assert_eq!(config.algorithms.kex_names(), ["curve25519-sha256"]);
+    assert_eq!(config.algorithms.cipher_names(), ["aes256-gcm@openssh.com", "chacha20-poly1305@openssh.com"]);
+    let known = "mlkem768x25519-sha256, curve25519-sha256, curve25519-sha256@libssh.org";
+    assert_eq!(
+        problems("[algorithms]\nkey_exchange = [\"curve25519-sha265\"]\nciphers = []\nmacs = []"),
+        [
+            format!(
+                "whelk.toml:3: algorithms.key_exchange: there is no algorithm \"curve25519-sha265\" \
+                 (did you mean \"curve25519-sha256\"?): {known}"
+            ),
+            "whelk.toml:4: algorithms.ciphers: must name at least one algorithm".to_owned(),
+            "whelk.toml:5: algorithms.macs: there is no such setting".to_owned(),
+        ]
+    );
+    let twice = problems("algorithms.ciphers = [\"aes128-gcm@openssh.com\", \"aes128-gcm@openssh.com\"]");
+    assert_eq!(twice, ["whelk.toml:2: algorithms.ciphers: \"aes128-gcm@openssh.com\" is listed twice"]);
 }
 
 #[test]
@@ -291,7 +314,7 @@ fn without_a_file_only_loopback_is_listened_on() {
     for address in ["127.0.0.1:2222", "127.0.0.2:0", "[::1]:2222"] {
         let config = demonstration(&[address]).unwrap();
         assert!(matches!(config.entrance, Entrance::Demonstration));
-        assert_eq!(config.banner.as_deref(), Some("DEMONSTRATION: anyone on this machine can log in\r\n"));
+        assert_eq!(config.banner.as_deref(), Some("DEMONSTRATION: anyone on this machine can log in\n"));
     }
     for address in
         ["0.0.0.0:2222", "[::]:2222", "192.168.1.5:2222", "10.0.0.1:0", "[fe80::1]:2222", "[::ffff:0.0.0.0]:2222"]
@@ -316,6 +339,8 @@ fn the_reference_is_a_configuration_with_every_default() {
     for config in [&as_printed, &taken_out] {
         assert_eq!(config.limits, Limits::default());
         assert_eq!(config.listen, ["127.0.0.1:2222".parse().unwrap()]);
+        assert_eq!(config.algorithms.kex_names(), Preferences::default().kex_names());
+        assert_eq!(config.algorithms.cipher_names(), Preferences::default().cipher_names());
     }
     let limits =
         uncommented().lines().skip_while(|line| *line != "[limits]").filter(|line| line.contains(" = ")).count();

@@ -167,6 +167,8 @@ limits! {
             output: usize = 256 * KIB, 32 * KIB => 64 * MIB, "W15, C14";
             /// Requests of one connection that wait for their reply. At this many nothing more is read.
             pending_replies: u32 = 64, 1 => 10_000, "C22, K15";
+            /// Requests on one channel that the plugin has not answered. At this many nothing more is read.
+            pending_requests: u32 = 128, 1 => 10_000, "C21, C24";
             /// Environment variables for one session ...
             environment: u32 = 32, 0 => 1024, "C31";
             /// ... and the bytes of their names and values together.
@@ -221,6 +223,8 @@ impl Limits {
             ("unauthenticated_full", self.unauthenticated_full, "connections", self.connections),
             ("sessions", self.sessions, "channels", self.channels),
         ];
+        // Growing windows never keep a new session out when every session's first window fits beside the others'.
+        let first_windows = usize::try_from(self.sessions).unwrap_or(usize::MAX).saturating_mul(self.window_start);
         let sizes = [
             ("packet_before_login", self.packet_before_login, "packet", self.packet),
             ("channel_packet", self.channel_packet + KIB, "packet", self.packet),
@@ -228,6 +232,7 @@ impl Limits {
             ("channel_packet", self.channel_packet, "output", self.output),
             ("window_start", self.window_start, "window", self.window),
             ("window", self.window, "window_total", self.window_total),
+            ("sessions", first_windows, "window_total", self.window_total),
             ("packet", self.packet, "send_buffer", self.send_buffer),
             ("memory", self.memory, "memory_large", self.memory_large),
         ];

@@ -4,10 +4,11 @@
 
 use std::fmt::Write;
 
-use super::limits::Limits;
+use super::algorithms;
+use super::limits::{Group, Limits};
 use super::listen;
 
-/// Everything but `[limits]`, which its own table prints. `LISTEN` stands for the default address.
+/// Everything but the two tables that are printed from what is declared elsewhere. `LISTEN` stands for the default address.
 const GENERAL: &str = r##"# The configuration of whelk: every setting, each with its default.
 #
 # `# ` begins a remark, `#` alone a setting that has its default: take the `#` away and change it.
@@ -41,20 +42,29 @@ const GENERAL: &str = r##"# The configuration of whelk: every setting, each with
 # plugin = "echo"
 # auth = "none"
 
+# What is offered in a key exchange, best first. Every cipher brings its own integrity check.
+[algorithms]
+"##;
+
+const LIMITS: &str = "
 # Limits. Sizes have a unit (B, KiB, MiB, GiB), times too (ms, s, min, h, d).
 [limits]
-"##;
+";
 
 /// The whole reference, a valid TOML text.
 pub fn reference() -> String {
     let mut text = GENERAL.replace("LISTEN", &listen::DEFAULT.to_string());
+    for (name, default) in algorithms::table() {
+        text += &format!("#{name} = {default}\n");
+    }
+    text += LIMITS;
     for group in Limits::table() {
         write_group(&mut text, &group).expect("a String takes every write");
     }
     text
 }
 
-fn write_group(text: &mut String, group: &super::limits::Group) -> std::fmt::Result {
+fn write_group(text: &mut String, group: &Group) -> std::fmt::Result {
     writeln!(text, "\n# --- {} ---", group.title)?;
     for row in &group.rows {
         writeln!(text)?;

@@ -1,0 +1,56 @@
+//! The table `[algorithms]`: what is offered in a key exchange, best first, by the names that SSH gives it.
+//!
+//! The protocol knows the names; here they are read, and one that it does not know is refused.
+
+use toml::de::DeValue;
+use whelk_ssh::algorithm::Preferences;
+
+use super::reader::{Findings, Item, Section, nearest};
+use super::setting::text;
+
+/// Reads the table: what the file does not name keeps its default.
+pub(super) fn read(mut section: Section<'_>, findings: &mut Findings) -> Preferences {
+    let mut preferences = Preferences::default();
+    if let Some(item) = section.take("key_exchange")
+        && let Some(names) = read_names(&item, &preferences.kex_names(), findings)
+    {
+        // Every name has been found among those that are known.
+        preferences = preferences.clone().with_kex(&names).unwrap_or(preferences);
+    }
+    if let Some(item) = section.take("ciphers")
+        && let Some(names) = read_names(&item, &preferences.cipher_names(), findings)
+    {
+        preferences = preferences.clone().with_ciphers(&names).unwrap_or(preferences);
+    }
+    section.finish(findings);
+    preferences
+}
+
+/// The table as the reference prints it: each setting with its default.
+pub(super) fn table() -> [(&'static str, String); 2] {
+    let preferences = Preferences::default();
+    let list =
+        |names: Vec<&str>| format!("[{}]", names.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", "));
+    [("key_exchange", list(preferences.kex_names())), ("ciphers", list(preferences.cipher_names()))]
+}
+
+fn read_names<'t>(item: &Item<'t>, known: &[&'static str], findings: &mut Findings) -> Option<Vec<&'t str>> {
+    let before = findings.problems.len();
+    let mut names = Vec::new();
+    let elements = item.elements(findings);
+    if let (DeValue::Array(_), true) = (item.value, elements.is_empty()) {
+        findings.add(&item.span, &item.key, "must name at least one algorithm");
+    }
+    for element in elements {
+        let Some(name) = findings.keep(&element, text(element.value)) else { continue };
+        if names.contains(&name) {
+            findings.add(&element.span, &element.key, format!("{name:?} is listed twice"));
+        } else if !known.contains(&name) {
+            let meant = nearest(name, known.iter().copied()).map(|meant| format!(" (did you mean {meant:?}?)"));
+            let what = format!("there is no algorithm {name:?}{}: {}", meant.unwrap_or_default(), known.join(", "));
+            findings.add(&element.span, &element.key, what);
+        }
+        names.push(name);
+    }
+    (findings.problems.len() == before).then_some(names)
+}
