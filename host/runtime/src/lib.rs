@@ -1,1 +1,27 @@
-//! Placeholder.
+//! Runs plugins: WebAssembly components under wasmtime, one instance per session, with limits. Knows not one byte of SSH.
+//!
+//! Read in this order: [`happening`] (the words), [`pipe`] (how a connection and a session meet), [`instance`] (the life of a session),
+//! [`host`] (what a plugin may call), [`engine`] and [`limits`] (how it is held), [`plugin`] and [`registry`] (where it comes from).
+//!
+//! The connection's task makes [`session_pipes`], keeps the [`Inbox`] and the [`Outbox`], gives the [`SessionSide`] to
+//! [`Plugin::session`] and spawns that future. The whole event loop of a session is in the future, so all of it is tested here.
+
+mod bindings;
+mod engine;
+mod error;
+mod happening;
+mod host;
+mod instance;
+mod limits;
+mod pipe;
+mod plugin;
+mod registry;
+
+pub use engine::{Engine, EngineSettings};
+pub use error::{Error, Limit};
+pub use happening::{Ending, Exit, Facts, Happening, Output, Pty, SignalName, WindowSize};
+pub use instance::Report;
+pub use limits::Limits;
+pub use pipe::{Drained, Inbox, Outbox, SessionSide, Sink, Wake, session_pipes};
+pub use plugin::Plugin;
+pub use registry::{Loaded, Registry};

@@ -1,0 +1,185 @@
+//! What can go wrong with a plugin, by who is at fault, and the one place that decides who is told what: the client a short line, the
+//! operator everything.
+
+use std::fmt;
+use std::hash::{BuildHasher, Hasher, RandomState};
+
+use wasmtime::{PoolConcurrencyLimitError, Trap};
+use wasmtime_wasi::I32Exit;
+
+use crate::happening::{Exit, SignalName};
+
+/// `EX_SOFTWARE` of sysexits.h: the fault is the host's.
+const SOFTWARE: u32 = 70;
+
+/// A plugin that cannot be loaded, cannot be started, or was stopped. `Display` is for the operator and says everything.
+#[derive(Debug)]
+pub enum Error {
+    /// The file is no plugin, and why. Nothing was changed.
+    Refused(String),
+    /// All instances that the host has room for are running.
+    Full {
+        /// How many that is.
+        capacity: usize,
+    },
+    /// The plugin asked for more than its limits.
+    Limit {
+        /// Which limit.
+        limit: Limit,
+        /// Where the plugin was.
+        detail: String,
+    },
+    /// The plugin crashed.
+    Trap {
+        /// The signal that a native program would have died of.
+        signal: SignalName,
+        /// What happened, and where.
+        detail: String,
+    },
+    /// The host is at fault, or the machine.
+    Host {
+        /// What the client is told, to find this line by.
+        incident: String,
+        /// What happened.
+        detail: String,
+    },
+}
+
+/// The limits that end a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limit {
+    /// Processor time of one call.
+    Cpu,
+    /// Time by the clock, after the session's end.
+    Time,
+    /// Linear memory or tables.
+    Memory,
+    /// Bytes handed to the host in one call.
+    HostCall,
+    /// Handles.
+    Resources,
+}
+
+impl Limit {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu budget exhausted",
+            Self::Time => "time limit",
+            Self::Memory => "out of memory",
+            Self::HostCall => "write too large",
+            Self::Resources => "too many resources",
+        }
+    }
+}
+
+impl Error {
+    /// What the client is told, in a line without anything of the plugin's or the host's inside.
+    #[must_use]
+    pub fn for_client(&self) -> String {
+        match self {
+            Self::Refused(_) => "no such plugin".to_owned(),
+            Self::Full { .. } => "the server is full".to_owned(),
+            Self::Limit { limit, .. } => limit.as_str().to_owned(),
+            Self::Trap { .. } => "the plugin crashed".to_owned(),
+            Self::Host { incident, .. } => format!("internal error, incident {incident}"),
+        }
+    }
+
+    /// How the session's program ended, as the client sees it.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Refused(_) | Self::Full { .. } | Self::Host { .. } => Exit::Status(SOFTWARE),
+            Self::Limit { .. } => self.signal(SignalName::Kill),
+            Self::Trap { signal, .. } => self.signal(signal.clone()),
+        }
+    }
+
+    fn signal(&self, name: SignalName) -> Exit {
+        Exit::Signal { name, core_dumped: false, message: self.for_client() }
+    }
+
+    /// An error of wasmtime's that has nothing to do with a plugin.
+    pub(crate) fn host(error: &wasmtime::Error) -> Self {
+        Self::Host { incident: incident(), detail: format!("{error:?}") }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(reason) => f.write_str(reason),
+            Self::Full { capacity } => write!(f, "all {capacity} instances are running"),
+            Self::Limit { limit, detail } => write!(f, "{}: {detail}", limit.as_str()),
+            Self::Trap { signal, detail } => write!(f, "crashed ({}): {detail}", signal.as_str()),
+            Self::Host { incident, detail } => write!(f, "incident {incident}: {detail}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// How a call into the plugin ended other than by returning. The instance must not be entered again.
+pub(crate) enum Stop {
+    /// It called `exit` of WASI's.
+    Exited(u32),
+    Failed(Error),
+}
+
+/// What a failed call means. `out_of_memory`: growth was refused during the call.
+pub(crate) fn judge(error: &wasmtime::Error, out_of_memory: bool) -> Stop {
+    if let Some(I32Exit(code)) = error.downcast_ref::<I32Exit>() {
+        return Stop::Exited(u32::from_ne_bytes(code.to_ne_bytes()));
+    }
+    let detail = format!("{error:?}");
+    let failed = if out_of_memory {
+        Error::Limit { limit: Limit::Memory, detail }
+    } else if let Some(trap) = error.downcast_ref::<Trap>() {
+        match signal_of(*trap) {
+            Some(signal) => Error::Trap { signal, detail },
+            None => Error::Limit { limit: Limit::Cpu, detail },
+        }
+    } else if detail.contains("fuel allocated for hostcalls has been exhausted") {
+        // wasmtime keeps the type of this error to itself.
+        Error::Limit { limit: Limit::HostCall, detail }
+    } else if detail.contains("resource table has no free keys") || detail.contains("too many component handles") {
+        Error::Limit { limit: Limit::Resources, detail }
+    } else if error.is::<std::io::Error>() {
+        Error::Host { incident: incident(), detail }
+    } else {
+        // Our imports never fail, so it broke the rules of the component model: a pointer into nowhere, say.
+        Error::Trap { signal: SignalName::Ill, detail }
+    };
+    Stop::Failed(failed)
+}
+
+/// What a failed instantiation means. `capacity`: how many instances the engine has room for.
+pub(crate) fn judge_start(error: &wasmtime::Error, out_of_memory: bool, capacity: usize) -> Stop {
+    if error.is::<PoolConcurrencyLimitError>() {
+        Stop::Failed(Error::Full { capacity })
+    } else if out_of_memory || error.is::<Trap>() || error.is::<I32Exit>() {
+        judge(error, out_of_memory)
+    } else {
+        Stop::Failed(Error::host(error))
+    }
+}
+
+/// The signal that a native program would have died of; none for the epoch's interrupt.
+fn signal_of(trap: Trap) -> Option<SignalName> {
+    match trap {
+        Trap::Interrupt => None,
+        Trap::StackOverflow | Trap::MemoryOutOfBounds | Trap::TableOutOfBounds | Trap::HeapMisaligned => {
+            Some(SignalName::Segv)
+        }
+        Trap::IntegerDivisionByZero | Trap::IntegerOverflow | Trap::BadConversionToInteger => Some(SignalName::Fpe),
+        Trap::UnreachableCodeReached => Some(SignalName::Abrt),
+        // The enum is wasmtime's and grows: bad calls, bad pointers handed to the host, and what comes later.
+        _ => Some(SignalName::Ill),
+    }
+}
+
+/// A name for one event, short enough to be read out on the telephone.
+fn incident() -> String {
+    let random = RandomState::new().build_hasher().finish();
+    format!("{:08x}", random & 0xffff_ffff)
+}

@@ -1,0 +1,229 @@
+//! The words that a session and its connection share: what happens on the channel, where output goes, how it ends.
+//! Own types, so that neither wasmtime nor the protocol is needed to speak them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// One thing that the client did on the channel, in the client's order. All but [`Eof`](Happening::Eof) and [`Close`](Happening::Close)
+/// are requests: each is answered by exactly one [`Sink::reply`](crate::Sink::reply), in order, whether or not the client asked for an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Happening {
+    /// An environment variable. RFC 4254 §6.4.
+    Env {
+        /// Its name.
+        name: String,
+        /// Its value, octets as they came.
+        value: Vec<u8>,
+    },
+    /// A terminal. RFC 4254 §6.2.
+    PtyReq(Pty),
+    /// Start what greets a person. RFC 4254 §6.5.
+    Shell,
+    /// Run this command, octets as they came. RFC 4254 §6.5.
+    Exec(Vec<u8>),
+    /// Speak a named protocol. RFC 4254 §6.5.
+    Subsystem(String),
+    /// The window has a new size. Of several that wait, only the latest is delivered. RFC 4254 §6.7.
+    WindowChange(WindowSize),
+    /// A signal. At most 16 wait; more are dropped. RFC 4254 §6.9.
+    Signal(SignalName),
+    /// A break on the line. RFC 4335 §3.
+    Break {
+        /// How long, in milliseconds; 0 leaves it to the receiver.
+        length_ms: u32,
+    },
+    /// Any request that has no word of its own.
+    Request {
+        /// Its name.
+        name: String,
+        /// What came after the name.
+        payload: Vec<u8>,
+    },
+    /// The client sends no more data. Delivered after all data. RFC 4254 §5.3.
+    Eof,
+    /// The client asked to close the channel. RFC 4254 §5.3.
+    Close,
+}
+
+/// The client's terminal. RFC 4254 §6.2.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pty {
+    /// The kind of terminal, as in TERM.
+    pub term: String,
+    /// Its size when the session began.
+    pub size: WindowSize,
+    /// Its settings: opcode and argument. RFC 4254 §8.
+    pub modes: Vec<(u8, u32)>,
+}
+
+/// The size of the client's window; zero means not said. RFC 4254 §6.2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct WindowSize {
+    /// Characters across.
+    pub columns: u32,
+    /// Lines down.
+    pub rows: u32,
+    /// Pixels across.
+    pub width_px: u32,
+    /// Pixels down.
+    pub height_px: u32,
+}
+
+/// A signal by its name without SIG. RFC 4254 §6.10.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SignalName {
+    /// ABRT
+    Abrt,
+    /// ALRM
+    Alrm,
+    /// FPE
+    Fpe,
+    /// HUP
+    Hup,
+    /// ILL
+    Ill,
+    /// INT
+    Int,
+    /// KILL
+    Kill,
+    /// PIPE
+    Pipe,
+    /// QUIT
+    Quit,
+    /// SEGV
+    Segv,
+    /// TERM
+    Term,
+    /// USR1
+    Usr1,
+    /// USR2
+    Usr2,
+    /// A name outside the standard's list, as it came.
+    Other(String),
+}
+
+impl SignalName {
+    /// From the name on the wire. Every name has a value, so nothing is refused.
+    #[must_use]
+    pub fn from_wire(name: &str) -> Self {
+        match name {
+            "ABRT" => Self::Abrt,
+            "ALRM" => Self::Alrm,
+            "FPE" => Self::Fpe,
+            "HUP" => Self::Hup,
+            "ILL" => Self::Ill,
+            "INT" => Self::Int,
+            "KILL" => Self::Kill,
+            "PIPE" => Self::Pipe,
+            "QUIT" => Self::Quit,
+            "SEGV" => Self::Segv,
+            "TERM" => Self::Term,
+            "USR1" => Self::Usr1,
+            "USR2" => Self::Usr2,
+            other => Self::Other(other.to_owned()),
+        }
+    }
+
+    /// The name on the wire.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Abrt => "ABRT",
+            Self::Alrm => "ALRM",
+            Self::Fpe => "FPE",
+            Self::Hup => "HUP",
+            Self::Ill => "ILL",
+            Self::Int => "INT",
+            Self::Kill => "KILL",
+            Self::Pipe => "PIPE",
+            Self::Quit => "QUIT",
+            Self::Segv => "SEGV",
+            Self::Term => "TERM",
+            Self::Usr1 => "USR1",
+            Self::Usr2 => "USR2",
+            Self::Other(name) => name,
+        }
+    }
+}
+
+/// How the session's program ended. RFC 4254 §6.10.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Exit {
+    /// By itself, with a number; zero is success.
+    Status(u32),
+    /// By a signal.
+    Signal {
+        /// Which.
+        name: SignalName,
+        /// Whether a memory dump was left behind.
+        core_dumped: bool,
+        /// A line for the person at the other end.
+        message: String,
+    },
+}
+
+/// Why a session is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// The plugin called `finish`.
+    Finished,
+    /// The client closed the channel.
+    ClientClosed,
+    /// The connection broke.
+    ConnectionLost,
+    /// The server is shutting down, or the plugin's version has reached its last day.
+    Drained,
+    /// Another plugin took over.
+    Routed,
+}
+
+/// Where output goes. RFC 4254 §5.2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Output {
+    /// Channel data.
+    Stdout,
+    /// Extended data number 1.
+    Stderr,
+    /// Extended data of any other number.
+    Extended(u32),
+}
+
+/// What the host vouches for about the connection, by name, and which channel of it this is. Cloning is cheap: the sessions of a
+/// connection share the names.
+#[derive(Debug, Clone, Default)]
+pub struct Facts {
+    names: Arc<BTreeMap<String, String>>,
+    channel: u32,
+}
+
+impl Facts {
+    /// The same facts for another channel of the connection. The number appears in log lines, nowhere else.
+    #[must_use]
+    pub fn on_channel(&self, channel: u32) -> Self {
+        Self { names: Arc::clone(&self.names), channel }
+    }
+
+    /// One fact, if it is known.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.names.get(name).map(String::as_str)
+    }
+
+    /// All of them, in the order of their names.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.names.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// The number of the channel.
+    #[must_use]
+    pub fn channel(&self) -> u32 {
+        self.channel
+    }
+}
+
+impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Facts {
+    fn from_iter<I: IntoIterator<Item = (N, V)>>(facts: I) -> Self {
+        let names = facts.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+        Self { names: Arc::new(names), channel: 0 }
+    }
+}

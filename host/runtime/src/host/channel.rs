@@ -1,0 +1,179 @@
+//! `whelk:ssh/channel`: the plugin's way to its client.
+//!
+//! Registered by hand where the other interfaces are generated, so that `write` can take its bytes where they lie in the plugin's memory:
+//! they are copied once, into the outbox.
+//!
+//! `hand-over` is not there yet: nothing routes a running session to another plugin, so it answers `not-permitted`.
+
+use std::future::{Future, poll_fn};
+use std::sync::Arc;
+use std::task::Poll;
+
+use wasmtime::StoreContextMut;
+use wasmtime::component::{Linker, LinkerInstance, WasmList};
+
+use super::state::{Phase, State};
+use crate::bindings::imports::channel::{HandOverError, WriteError};
+use crate::bindings::imports::types as wit;
+use crate::happening::{Exit, Output, SignalName};
+use crate::pipe::{Message, News, Shared};
+
+/// The longest name of a request. RFC 4250 §4.6.1.
+const REQUEST_NAME: usize = 64;
+/// The longest payload of a request: with its name it fits the smallest packet that every implementation takes. RFC 4253 §6.1.
+const REQUEST_PAYLOAD: usize = 32_000;
+
+type Context<'s> = StoreContextMut<'s, State>;
+type Waits<'s, R> = Box<dyn Future<Output = wasmtime::Result<(R,)>> + Send + 's>;
+
+pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    let mut channel = linker.instance("whelk:ssh/channel@0.1.0")?;
+    link_facts(&mut channel)?;
+    link_signals(&mut channel)?;
+    channel.func_wrap("writable", |store: Context<'_>, ()| Ok((store.data().writable(),)))?;
+    channel.func_wrap_async("write", |store: Context<'_>, (to, data): (wit::Output, WasmList<u8>)| -> Waits<'_, _> {
+        Box::new(async move { Ok((write(store, to.into(), &data).await,)) })
+    })?;
+    channel.func_wrap("send-eof", |mut store: Context<'_>, ()| {
+        store.data_mut().send_eof();
+        Ok(())
+    })?;
+    channel.func_wrap("finish", |mut store: Context<'_>, (how,): (wit::Exit,)| {
+        store.data_mut().finish(how.into());
+        Ok(())
+    })?;
+    channel.func_wrap_async("request", |store: Context<'_>, (name, payload): (String, Vec<u8>)| -> Waits<'_, _> {
+        Box::new(async move { Ok((request(store, name, payload).await,)) })
+    })?;
+    channel.func_wrap("hand-over", |_: Context<'_>, (_plugin,): (String,)| {
+        Ok((Err::<(), _>(HandOverError::NotPermitted),))
+    })
+}
+
+fn link_facts(channel: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()> {
+    channel.func_wrap("get-pty", |store: Context<'_>, ()| Ok((store.data().pty.clone().map(wit::Pty::from),)))?;
+    channel.func_wrap("get-env", |store: Context<'_>, ()| Ok((store.data().env.clone(),)))
+}
+
+fn link_signals(channel: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()> {
+    channel.func_wrap("catch-signals", |store: Context<'_>, (names,): (Vec<wit::SignalName>,)| {
+        store.data().pipes.catch(names.into_iter().map(SignalName::from).collect());
+        Ok(())
+    })?;
+    channel.func_wrap("next-signal", |store: Context<'_>, ()| {
+        Ok((store.data().pipes.take_caught().map(wit::SignalName::from),))
+    })
+}
+
+impl State {
+    fn writable(&self) -> u32 {
+        let room = match self.phase {
+            Phase::Waiting => self.held_room(),
+            Phase::Starting => self.pipes.room().saturating_sub(self.limits().held_output - self.held_room()),
+            Phase::Running => self.pipes.room(),
+            Phase::Closing => 0,
+        };
+        if self.eof_sent { 0 } else { u32::try_from(room).unwrap_or(u32::MAX) }
+    }
+
+    fn held_room(&self) -> usize {
+        let held: usize = self.held.iter().map(|(_, bytes)| bytes.len()).sum();
+        self.limits().held_output.saturating_sub(held)
+    }
+
+    /// Output before the start: all of it is held, or none.
+    fn hold(&mut self, to: Output, bytes: Vec<u8>) -> Result<(), WriteError> {
+        if bytes.len() > self.held_room() {
+            return Err(WriteError::Closed);
+        }
+        match self.held.last_mut() {
+            Some((before, held)) if *before == to => held.extend_from_slice(&bytes),
+            Some(_) | None => self.held.push((to, bytes)),
+        }
+        Ok(())
+    }
+
+    /// Inside a start request the first output is its acceptance; afterwards says whether there is a way out.
+    fn open_way(&mut self) -> Result<(), WriteError> {
+        if self.eof_sent {
+            return Err(WriteError::EofSent);
+        }
+        if self.phase == Phase::Closing || self.pipes.ended().is_some() {
+            return Err(WriteError::Closed);
+        }
+        self.accept();
+        Ok(())
+    }
+
+    fn send_eof(&mut self) {
+        if self.open_way().is_ok() {
+            self.eof_sent = true;
+            if self.phase == Phase::Running {
+                self.pipes.say(Message::Eof);
+            }
+        }
+    }
+
+    fn finish(&mut self, how: Exit) {
+        self.accept();
+        self.set_finish(how);
+    }
+}
+
+async fn write(mut store: Context<'_>, to: Output, data: &WasmList<u8>) -> Result<(), WriteError> {
+    store.data_mut().open_way()?;
+    if store.data().phase == Phase::Waiting {
+        if data.len() > store.data().held_room() {
+            return Err(WriteError::Closed);
+        }
+        let bytes = data.as_le_slice(&store).to_vec();
+        return store.data_mut().hold(to, bytes);
+    }
+    let mut sent = 0;
+    loop {
+        sent += store.data().pipes.push(to, &data.as_le_slice(&store)[sent..]);
+        if sent == data.len() {
+            return Ok(());
+        }
+        let pipes = Arc::clone(&store.data().pipes);
+        wait(&pipes, |pipes| pipes.has_room_or_watches().then_some(())).await?;
+    }
+}
+
+/// Waits until `ready` says so. The session's end and caught signals come first.
+async fn wait<R>(pipes: &Shared, mut ready: impl FnMut(&Shared) -> Option<R>) -> Result<R, WriteError> {
+    poll_fn(|context| {
+        pipes.listen(context);
+        match (pipes.news(), ready(pipes)) {
+            (Some(News::Ended), _) => Poll::Ready(Err(WriteError::Closed)),
+            (_, Some(result)) => Poll::Ready(Ok(result)),
+            (Some(News::Caught), None) => Poll::Ready(Err(WriteError::Interrupted)),
+            (None, None) => Poll::Pending,
+        }
+    })
+    .await
+}
+
+/// Asks the client and waits for its answer. Like output it accepts a start request, and there is no way for it before one: a client that
+/// still waits for its own answer would not give one.
+async fn request(mut store: Context<'_>, name: String, payload: Vec<u8>) -> Result<bool, WriteError> {
+    let state = store.data_mut();
+    if state.phase == Phase::Closing || state.pipes.ended().is_some() {
+        return Err(WriteError::Closed);
+    }
+    state.accept();
+    if state.phase != Phase::Running {
+        return Err(WriteError::Closed);
+    }
+    let legal = (1..=REQUEST_NAME).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic());
+    // What cannot be sent is a request that nobody grants.
+    if !legal || payload.len() > REQUEST_PAYLOAD || !state.pipes.say(Message::Request(Box::new((name, payload)))) {
+        return Ok(false);
+    }
+    let pipes = Arc::clone(&state.pipes);
+    let answer = wait(&pipes, Shared::take_answer).await;
+    if answer.is_err() {
+        pipes.forget_answer();
+    }
+    answer
+}

@@ -1,0 +1,27 @@
+//! `whelk:ssh/connection`: what the host vouches for, and two words to the client.
+
+use super::log::printable;
+use super::state::State;
+use crate::bindings::imports::connection::Host;
+use crate::pipe::Message;
+
+/// Most bytes of a text for the client.
+const TEXT: usize = 1 << 10;
+
+impl Host for State {
+    fn get(&mut self, fact: String) -> Option<String> {
+        self.facts.get(&fact).map(str::to_owned)
+    }
+
+    fn facts(&mut self) -> Vec<(String, String)> {
+        self.facts.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    }
+
+    fn disconnect(&mut self, reason: u32, text: String) {
+        self.pipes.say(Message::Disconnect(Box::new((reason, printable(&text, TEXT)))));
+    }
+
+    fn debug(&mut self, text: String, always_display: bool) {
+        self.pipes.say(Message::Debug(Box::new((printable(&text, TEXT), always_display))));
+    }
+}

@@ -1,0 +1,167 @@
+//! What the host knows about one running instance: the data of its store. Every import sees this and nothing else.
+
+use std::sync::Arc;
+
+use super::log::LogBook;
+use super::timers::Timers;
+use super::wasi::Wasi;
+use crate::happening::{Exit, Facts, Output, Pty};
+use crate::limits::{Limits, Memory};
+use crate::pipe::{Message, Shared};
+
+/// How far a session is.
+///
+/// ```text
+/// Waiting --start request--> Starting --true, or the first write--> Running
+///    ^                          |                                      |
+///    '---------- false ---------'            finish, or the end: Closing
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// No start request has been accepted: output is held.
+    Waiting,
+    /// A start request is being answered.
+    Starting,
+    /// A start request was accepted: output flows.
+    Running,
+    /// Only `closed` is left: nothing can be sent any more.
+    Closing,
+}
+
+/// The data of one store.
+pub(crate) struct State {
+    /// The pipes.
+    pub(super) pipes: Arc<Shared>,
+    pub(super) facts: Facts,
+    pub(super) phase: Phase,
+    /// Output from before the start, in order.
+    pub(super) held: Vec<(Output, Vec<u8>)>,
+    pub(super) eof_sent: bool,
+    /// `finish` was called: it counts when the call returns.
+    finish: Option<Exit>,
+    pub(super) pty: Option<Pty>,
+    pub(super) env: Vec<(String, Vec<u8>)>,
+    /// The terminal modes now in force.
+    pub(super) modes: Vec<(u8, u32)>,
+    pub(super) timers: Timers,
+    pub(super) log: Arc<LogBook>,
+    pub(super) memory: Memory,
+    /// Made at the first use: most plugins never call WASI.
+    pub(super) wasi: Option<Box<Wasi>>,
+    limits: Arc<Limits>,
+}
+
+impl State {
+    pub(crate) fn new(pipes: Arc<Shared>, facts: Facts, log: LogBook, limits: Arc<Limits>) -> Self {
+        Self {
+            pipes,
+            facts,
+            phase: Phase::Waiting,
+            held: Vec::new(),
+            eof_sent: false,
+            finish: None,
+            pty: None,
+            env: Vec::new(),
+            modes: Vec::new(),
+            timers: Timers::new(&limits),
+            log: Arc::new(log),
+            memory: Memory::new(&limits),
+            wasi: None,
+            limits,
+        }
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    pub(crate) fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    pub(crate) fn memory(&mut self) -> &mut Memory {
+        &mut self.memory
+    }
+
+    pub(crate) fn timers(&mut self) -> &mut Timers {
+        &mut self.timers
+    }
+
+    /// A start request is about to be handed to the plugin; false if one was accepted before.
+    pub(crate) fn begin_start(&mut self) -> bool {
+        let first = self.phase == Phase::Waiting;
+        if first {
+            self.phase = Phase::Starting;
+        }
+        first
+    }
+
+    /// Answers the start request with success, unless that was done, and lets the held output go.
+    pub(crate) fn accept(&mut self) {
+        if self.phase != Phase::Starting {
+            return;
+        }
+        self.phase = Phase::Running;
+        self.pipes.say(Message::Reply(true));
+        for (to, bytes) in std::mem::take(&mut self.held) {
+            self.pipes.push_whole(to, &bytes);
+        }
+        if self.eof_sent {
+            self.pipes.say(Message::Eof);
+        }
+        self.pipes.start();
+    }
+
+    /// The plugin answered a start request with false. If it had written before, that was a yes, and this is its end.
+    pub(crate) fn refuse(&mut self) {
+        match self.phase {
+            Phase::Starting => {
+                self.phase = Phase::Waiting;
+                self.pipes.say(Message::Reply(false));
+            }
+            Phase::Running => self.set_finish(Exit::Status(1)),
+            Phase::Waiting | Phase::Closing => {}
+        }
+    }
+
+    /// From now on nothing can be sent, and output that was held is thrown away.
+    pub(crate) fn close(&mut self) {
+        self.phase = Phase::Closing;
+        self.held = Vec::new();
+    }
+
+    /// The first word counts.
+    pub(super) fn set_finish(&mut self, how: Exit) {
+        self.finish.get_or_insert(how);
+    }
+
+    pub(crate) fn take_finish(&mut self) -> Option<Exit> {
+        self.finish.take()
+    }
+
+    /// Whether one more variable fits.
+    pub(crate) fn has_room_for_env(&self, name: &str, value: &[u8]) -> bool {
+        let used: usize = self.env.iter().map(|(name, value)| name.len() + value.len()).sum();
+        used + name.len() + value.len() <= self.limits.environment
+    }
+
+    /// The plugin has accepted a variable; an earlier one of the same name is replaced.
+    pub(crate) fn keep_env(&mut self, name: String, value: Vec<u8>) {
+        self.env.retain(|(before, _)| *before != name);
+        self.env.push((name, value));
+    }
+
+    /// The plugin has accepted a terminal.
+    pub(crate) fn keep_pty(&mut self, pty: Pty) {
+        self.modes = super::terminal::raw(&pty.modes);
+        self.pty = Some(pty);
+    }
+
+    /// A last line from the host to the person at the other end, where one can be said.
+    pub(crate) fn last_words(&mut self, words: &str) {
+        if self.phase == Phase::Running && !self.eof_sent {
+            let end = if self.pty.is_some() { "\r\n" } else { "\n" };
+            self.pipes.push_whole(Output::Stderr, format!("whelk: {words}{end}").as_bytes());
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! One store with one instance in it, and how it is entered: with a budget, under the ticker, and never again after it has failed.
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::time::{Instant, Sleep, sleep_until};
+use wasmtime::{Store, UpdateDeadline};
+
+use crate::bindings::exports::{break_handler, drain_handler, request_handler, session, timer_handler};
+use crate::engine::{Slot, Ticker};
+use crate::error::{Error, Limit, Stop, judge, judge_start};
+use crate::host::State;
+use crate::limits::{Meter, Tick};
+use crate::pipe::Shared;
+use crate::plugin::{Exports, Plugin};
+
+/// A running plugin.
+pub(super) struct Guest {
+    // Before the slot: its room is free only when the store is gone.
+    store: Store<State>,
+    functions: Functions,
+    watch: Watch,
+    _slot: Slot,
+}
+
+/// What can be called.
+pub(super) struct Functions {
+    pub(super) session: session::Guest,
+    pub(super) timer: Option<timer_handler::Guest>,
+    pub(super) drain: Option<drain_handler::Guest>,
+    pub(super) line_break: Option<break_handler::Guest>,
+    pub(super) request: Option<request_handler::Guest>,
+}
+
+/// What a call is held to.
+pub(super) struct Watch {
+    meter: Arc<Meter>,
+    pipes: Arc<Shared>,
+    ticker: Arc<Ticker>,
+    grace: Duration,
+}
+
+/// How a call did not return.
+pub(super) enum Failure {
+    Wasm(wasmtime::Error),
+    /// It went on for too long after the session's end.
+    Overdue,
+}
+
+impl Guest {
+    /// Makes an instance of the plugin.
+    pub(super) async fn new(plugin: &Plugin, pipes: Arc<Shared>, state: State) -> Result<Self, Stop> {
+        let engine = plugin.engine();
+        let slot = engine.slot().map_err(Stop::Failed)?;
+        let ticks = state.limits().instantiate_ticks;
+        let grace = state.limits().grace;
+        let watch = Watch { meter: Arc::default(), pipes, ticker: Arc::clone(engine.ticker()), grace };
+        let mut store = Store::new(engine.wasmtime(), state);
+        store.limiter(|state| state.memory());
+        store.set_hostcall_fuel(store.data().limits().host_call_bytes);
+        store.set_max_component_handles(store.data().limits().resources);
+        store.set_epoch_deadline(1);
+        let meter = Arc::clone(&watch.meter);
+        store.epoch_deadline_callback(move |_| {
+            Ok(match meter.tick() {
+                Tick::Free => UpdateDeadline::Continue(1),
+                // tokio's own: it lets the network be looked at too, which waking oneself would not.
+                Tick::Yield => UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())),
+                Tick::Spent => UpdateDeadline::Interrupt,
+            })
+        });
+        watch.meter.begin(ticks);
+        let instance = match watch.run(false, plugin.pre().instantiate_async(&mut store)).await {
+            Ok(instance) => instance,
+            Err(Failure::Overdue) => return Err(overdue()),
+            Err(Failure::Wasm(error)) => {
+                let out_of_memory = store.data_mut().memory().was_refused();
+                return Err(judge_start(&error, out_of_memory, engine.capacity()));
+            }
+        };
+        let functions = Functions::load(plugin.exports(), &mut store, &instance);
+        let functions = functions.map_err(|error| Stop::Failed(Error::host(&error)))?;
+        Ok(Self { store, functions, watch, _slot: slot })
+    }
+
+    pub(super) fn state(&mut self) -> &mut State {
+        self.store.data_mut()
+    }
+
+    pub(super) fn has_drain_handler(&self) -> bool {
+        self.functions.drain.is_some()
+    }
+
+    pub(super) fn ticks(&self) -> u64 {
+        self.watch.meter.used()
+    }
+
+    /// What one call needs: who watches it, what to call, and where. It may use so many ticks.
+    pub(super) fn enter(&mut self, ticks: u32) -> (&Watch, &Functions, &mut Store<State>) {
+        self.watch.meter.begin(ticks);
+        self.store.set_epoch_deadline(1);
+        self.store.data_mut().memory().begin();
+        (&self.watch, &self.functions, &mut self.store)
+    }
+
+    /// What the end of a call means.
+    pub(super) fn leave<R>(&mut self, result: Result<R, Failure>) -> Result<R, Stop> {
+        result.map_err(|failure| match failure {
+            Failure::Wasm(error) => judge(&error, self.state().memory().was_refused()),
+            Failure::Overdue => overdue(),
+        })
+    }
+}
+
+/// The instance did not come back in time.
+fn overdue() -> Stop {
+    let detail = "the call went on after the session's end".to_owned();
+    Stop::Failed(Error::Limit { limit: Limit::Time, detail })
+}
+
+impl Functions {
+    fn load(exports: &Exports, store: &mut Store<State>, instance: &wasmtime::component::Instance) -> wasmtime::Result<Self> {
+        Ok(Self {
+            session: exports.session.load(&mut *store, instance)?,
+            timer: exports.timer.as_ref().map(|timer| timer.load(&mut *store, instance)).transpose()?,
+            drain: exports.drain.as_ref().map(|drain| drain.load(&mut *store, instance)).transpose()?,
+            line_break: exports.line_break.as_ref().map(|line| line.load(&mut *store, instance)).transpose()?,
+            request: exports.request.as_ref().map(|request| request.load(&mut *store, instance)).transpose()?,
+        })
+    }
+}
+
+impl Watch {
+    /// Runs a call to its end. Once the session is over, or from the beginning if it is `bounded`, the call has the time of grace left,
+    /// by the clock; processor time is limited always.
+    pub(super) async fn run<R>(
+        &self,
+        bounded: bool,
+        call: impl Future<Output = wasmtime::Result<R>>,
+    ) -> Result<R, Failure> {
+        let mut call = pin!(call);
+        let mut deadline: Option<Pin<Box<Sleep>>> = None;
+        poll_fn(|context| {
+            self.meter.polled();
+            let running = self.ticker.run();
+            let result = call.as_mut().poll(context);
+            drop(running);
+            if let Poll::Ready(result) = result {
+                return Poll::Ready(result.map_err(Failure::Wasm));
+            }
+            self.pipes.listen(context);
+            if deadline.is_none() && (bounded || self.pipes.ended().is_some()) {
+                deadline = Some(Box::pin(sleep_until(Instant::now() + self.grace)));
+            }
+            match deadline.as_mut().map(|deadline| deadline.as_mut().poll(context)) {
+                Some(Poll::Ready(())) => Poll::Ready(Err(Failure::Overdue)),
+                Some(Poll::Pending) | None => Poll::Pending,
+            }
+        })
+        .await
+    }
+}

@@ -1,0 +1,103 @@
+//! Bytes in one piece, added at the end and taken from the front.
+
+/// What a buffer keeps when it is given back.
+const KEPT: usize = 4 << 10;
+
+/// A queue of bytes that always lies in one piece, so that it can be lent without a copy.
+#[derive(Default)]
+pub(super) struct Buffer {
+    bytes: Vec<u8>,
+    /// How many at the front were taken already.
+    taken: usize,
+}
+
+impl Buffer {
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len() - self.taken
+    }
+
+    pub(super) fn push(&mut self, more: &[u8]) {
+        let grows = self.bytes.len() + more.len() > self.bytes.capacity();
+        if grows && self.taken >= self.len() {
+            // As much was taken as is left: moving it down costs less than a larger buffer.
+            self.bytes.drain(..self.taken);
+            self.taken = 0;
+        }
+        self.bytes.extend_from_slice(more);
+    }
+
+    /// The first `count` bytes, or all if there are fewer.
+    pub(super) fn front(&self, count: usize) -> &[u8] {
+        let end = (self.taken + count).min(self.bytes.len());
+        &self.bytes[self.taken..end]
+    }
+
+    pub(super) fn take(&mut self, count: usize) {
+        self.taken = (self.taken + count).min(self.bytes.len());
+        if self.taken == self.bytes.len() {
+            self.bytes.clear();
+            self.taken = 0;
+        }
+    }
+
+    /// Gives the memory back if nothing is in it and it had grown.
+    pub(super) fn relax(&mut self) {
+        if self.bytes.is_empty() && self.bytes.capacity() > KEPT {
+            self.bytes = Vec::new();
+        }
+    }
+
+    /// Whether [`relax`](Self::relax) would give something back.
+    pub(super) fn has_grown(&self) -> bool {
+        self.bytes.is_empty() && self.bytes.capacity() > KEPT
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_come_out_in_the_order_in_which_they_went_in() {
+        let mut buffer = Buffer::default();
+        let mut expected = 0_u8;
+        for round in 0..100_u8 {
+            buffer.push(&[round; 3]);
+            buffer.push(&[round; 2]);
+            assert_eq!(buffer.front(1), [expected]);
+            let run = buffer.front(4).to_vec();
+            assert_eq!(run.len(), 4);
+            buffer.take(5);
+            expected = round + 1;
+        }
+        assert_eq!(buffer.len(), 0);
+    }
+
+    #[test]
+    fn a_buffer_that_is_used_in_small_steps_does_not_grow_for_ever() {
+        let mut buffer = Buffer::default();
+        buffer.push(&[0; 100]);
+        for _ in 0..10_000 {
+            buffer.push(&[0; 100]);
+            buffer.take(100);
+        }
+        assert_eq!(buffer.len(), 100);
+        assert!(buffer.bytes.capacity() < 4096);
+    }
+
+    #[test]
+    fn an_empty_buffer_gives_large_memory_back_and_keeps_small_memory() {
+        let mut buffer = Buffer::default();
+        buffer.push(&[0; 100_000]);
+        buffer.relax();
+        assert_eq!(buffer.len(), 100_000);
+        buffer.take(buffer.len());
+        assert!(buffer.has_grown());
+        buffer.relax();
+        assert_eq!(buffer.bytes.capacity(), 0);
+        buffer.push(b"small");
+        buffer.take(buffer.len());
+        buffer.relax();
+        assert!(buffer.bytes.capacity() > 0);
+    }
+}

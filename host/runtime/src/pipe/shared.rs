@@ -1,0 +1,226 @@
+//! What both ends of the pipes hold: the two queues behind a lock each, the credit, and who is to be woken.
+//!
+//! The order that makes it free of lost wake-ups: the session first leaves its waker ([`Shared::listen`]), then looks; the connection
+//! first changes something, then rings.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Waker};
+
+use tokio::time::Instant;
+
+use super::Wake;
+use super::buffer::Buffer;
+use super::input::{Input, Taken};
+use super::output::{Drained, Message, Queue, Sink};
+use crate::happening::{Ending, Output, SignalName, WindowSize};
+
+/// Credit below this waits until the connection's side looks by itself: a keystroke's credit travels with its echo.
+const CREDIT_WORTH_A_WAKE: usize = 16 << 10;
+
+/// Why a call that waits should stop waiting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum News {
+    /// The session is over from the connection's side.
+    Ended,
+    /// A caught signal is there to be taken.
+    Caught,
+}
+
+pub(crate) struct Shared {
+    input: Mutex<Input>,
+    output: Mutex<Queue>,
+    /// Bytes that the plugin has taken and that nobody has asked for yet.
+    credit: AtomicUsize,
+    /// The session's task, if it waits.
+    session: Mutex<Option<Waker>>,
+    connection: Wake,
+}
+
+impl Shared {
+    pub(super) fn new(capacity: usize, connection: Wake) -> Self {
+        Self {
+            input: Mutex::default(),
+            output: Mutex::new(Queue::new(capacity)),
+            credit: AtomicUsize::new(0),
+            session: Mutex::new(None),
+            connection,
+        }
+    }
+
+    // The connection's side.
+
+    pub(super) fn arrive(&self, change: impl FnOnce(&mut Input)) {
+        change(&mut lock(&self.input));
+        self.ring();
+    }
+
+    pub(super) fn take_credit(&self) -> usize {
+        self.credit.swap(0, Ordering::AcqRel)
+    }
+
+    pub(super) fn drain(&self, sink: &mut impl Sink) -> Drained {
+        let mut output = lock(&self.output);
+        let drained = output.drain(sink);
+        let ring = output.watched && output.is_at_most_half_full();
+        if ring {
+            output.watched = false;
+        }
+        drop(output);
+        if ring {
+            self.ring();
+        }
+        drained
+    }
+
+    pub(super) fn is_drained(&self) -> bool {
+        lock(&self.output).is_empty()
+    }
+
+    /// Wakes the session's task if it waits.
+    fn ring(&self) {
+        let waker = lock(&self.session).take();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    // The session's side.
+
+    /// From now on a change wakes the task of `context`. Call it before looking.
+    pub(crate) fn listen(&self, context: &Context<'_>) {
+        let mut session = lock(&self.session);
+        if !session.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
+            *session = Some(context.waker().clone());
+        }
+    }
+
+    pub(crate) fn ended(&self) -> Option<(Ending, Instant)> {
+        lock(&self.input).ended()
+    }
+
+    /// Whether a call that waits should stop.
+    pub(crate) fn news(&self) -> Option<News> {
+        let input = lock(&self.input);
+        if input.ended().is_some() {
+            Some(News::Ended)
+        } else {
+            input.has_caught().then_some(News::Caught)
+        }
+    }
+
+    pub(crate) fn has_input(&self) -> bool {
+        let input = lock(&self.input);
+        input.has_next() || input.has_caught()
+    }
+
+    pub(super) fn next(&self, into: &mut Buffer, piece: usize) -> Option<Taken> {
+        lock(&self.input).next(into, piece)
+    }
+
+    /// A start request was accepted: data flows from now on.
+    pub(crate) fn start(&self) {
+        lock(&self.input).start();
+    }
+
+    /// The newest size that the client has told, delivered or not.
+    pub(crate) fn size(&self) -> Option<WindowSize> {
+        lock(&self.input).size()
+    }
+
+    pub(crate) fn catch(&self, names: Vec<SignalName>) {
+        lock(&self.input).catch(names);
+    }
+
+    pub(crate) fn take_caught(&self) -> Option<SignalName> {
+        lock(&self.input).take_caught()
+    }
+
+    pub(crate) fn take_answer(&self) -> Option<bool> {
+        lock(&self.input).take_answer()
+    }
+
+    pub(crate) fn forget_answer(&self) {
+        lock(&self.input).forget_answer();
+    }
+
+    /// The plugin has taken so many bytes.
+    pub(super) fn credit(&self, bytes: usize) {
+        let before = self.credit.fetch_add(bytes, Ordering::AcqRel);
+        if before < CREDIT_WORTH_A_WAKE && before + bytes >= CREDIT_WORTH_A_WAKE {
+            (self.connection)();
+        }
+    }
+
+    /// Queues a message that is not bytes; false if it was dropped.
+    pub(crate) fn say(&self, message: Message) -> bool {
+        self.emit(|output| output.say(message))
+    }
+
+    /// Queues as many of the bytes as there is room for and says how many those were.
+    pub(crate) fn push(&self, to: Output, bytes: &[u8]) -> usize {
+        self.emit(|output| output.push(to, bytes))
+    }
+
+    /// Queues all of the bytes, whatever the room.
+    pub(crate) fn push_whole(&self, to: Output, bytes: &[u8]) {
+        self.emit(|output| output.push_whole(to, bytes));
+    }
+
+    fn emit<R>(&self, change: impl FnOnce(&mut Queue) -> R) -> R {
+        let mut output = lock(&self.output);
+        let was_empty = output.is_empty();
+        let result = change(&mut output);
+        let wake = was_empty && !output.is_empty();
+        drop(output);
+        if wake {
+            (self.connection)();
+        }
+        result
+    }
+
+    pub(crate) fn room(&self) -> usize {
+        lock(&self.output).room()
+    }
+
+    /// Whether there is room for a writer that waits; if not, the session is rung when there is.
+    pub(crate) fn has_room_or_watches(&self) -> bool {
+        let mut output = lock(&self.output);
+        let room = output.is_at_most_half_full();
+        output.watched = !room;
+        room
+    }
+
+    /// Whether the plugin is owed a word that it can write again; if it will be, the session is rung then.
+    pub(crate) fn has_writable_or_watches(&self) -> bool {
+        let mut output = lock(&self.output);
+        let ready = output.has_writable();
+        output.watched = !ready && output.owes_writable();
+        ready
+    }
+
+    pub(crate) fn take_writable(&self) -> bool {
+        lock(&self.output).take_writable()
+    }
+
+    pub(super) fn was_opened(&self) -> bool {
+        lock(&self.output).was_opened()
+    }
+
+    pub(super) fn has_grown(&self) -> bool {
+        lock(&self.output).has_grown() || lock(&self.input).has_grown()
+    }
+
+    /// The session has been quiet for a while: memory that it does not need is given back.
+    pub(super) fn relax(&self) {
+        lock(&self.input).relax();
+        let mut output = lock(&self.output);
+        output.quiet = true;
+        output.relax();
+    }
+}
+
+/// A panic elsewhere leaves the queues as they are: every change to them is complete or not made.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,96 @@
+//! The session's end of both pipes, and the promise that goes with it: whatever happens to the session's task, the connection hears
+//! `opened(false)` or an exit.
+
+use std::sync::Arc;
+
+use super::buffer::Buffer;
+use super::input::Taken;
+use super::output::Message;
+use super::shared::Shared;
+use crate::happening::{Exit, Happening};
+
+/// Most bytes that one `data` call carries.
+const PIECE: usize = 32 << 10;
+/// `EX_SOFTWARE` of sysexits.h: the session's task was dropped or panicked.
+const SOFTWARE: u32 = 70;
+
+/// The session's end. Dropping it ends the session: see [`session_pipes`](crate::session_pipes).
+pub struct SessionSide {
+    shared: Arc<Shared>,
+    /// Data on its way to the plugin, all of one kind.
+    data: Buffer,
+    kind: Option<u32>,
+}
+
+/// What comes next for the session.
+pub(crate) enum Next {
+    /// [`SessionSide::data`] has some, for stdin or a numbered stream.
+    Data { kind: Option<u32> },
+    Happening(Happening),
+    /// Requests that need no call, only their answer.
+    Answered { success: bool, times: u32 },
+}
+
+impl SessionSide {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared, data: Buffer::default(), kind: None }
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Whether [`next`](Self::next) would return something.
+    pub(crate) fn has_next(&self) -> bool {
+        self.data.len() > 0 || self.shared.has_input()
+    }
+
+    pub(crate) fn next(&mut self) -> Option<Next> {
+        if self.data.len() > 0 {
+            return Some(Next::Data { kind: self.kind });
+        }
+        Some(match self.shared.next(&mut self.data, PIECE)? {
+            Taken::Data { kind } => {
+                self.kind = kind;
+                Next::Data { kind }
+            }
+            Taken::Happening(happening) => Next::Happening(happening),
+            Taken::Answered { success, times } => Next::Answered { success, times },
+        })
+    }
+
+    /// The next piece of data, at most 32 KiB.
+    pub(crate) fn data(&self) -> &[u8] {
+        self.data.front(PIECE)
+    }
+
+    /// The plugin has taken the piece: its credit returns.
+    pub(crate) fn taken(&mut self) {
+        let piece = self.data.front(PIECE).len();
+        self.data.take(piece);
+        self.shared.credit(piece);
+    }
+
+    /// Whether [`relax`](Self::relax) would give memory back.
+    pub(crate) fn has_grown(&self) -> bool {
+        self.data.has_grown() || self.shared.has_grown()
+    }
+
+    /// The session has been quiet for a while: memory that it does not need is given back.
+    pub(crate) fn relax(&mut self) {
+        self.data.relax();
+        self.shared.relax();
+    }
+}
+
+impl Drop for SessionSide {
+    fn drop(&mut self) {
+        let last = if self.shared.was_opened() {
+            Message::Exit(Box::new(Exit::Status(SOFTWARE)))
+        } else {
+            Message::Opened(false)
+        };
+        // After an exit, or a refusal, this says nothing.
+        self.shared.say(last);
+    }
+}

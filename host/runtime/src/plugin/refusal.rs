@@ -1,0 +1,139 @@
+//! Why a file is not a plugin, in words that help whoever built it. Each reason says what was found and what would be right.
+
+use wasmtime::Engine;
+use wasmtime::component::{Component, InstancePre};
+
+use crate::error::Error;
+use crate::host::State;
+
+/// The largest file that is looked at, in bytes.
+pub(crate) const LARGEST: usize = 64 << 20;
+/// What every plugin exports.
+const SESSION: &str = "whelk:ssh/session";
+/// Our optional handlers that nothing calls yet.
+const LATER_HANDLERS: [&str; 1] = ["whelk:ssh/message-handler"];
+/// Interfaces that are linked only when granted, and the grant's name.
+const GRANTS: [(&str, &str); 4] =
+    [("whelk:ssh/topics", "topics"), ("whelk:process/", "process"), ("wasi:http/", "http"), ("wasi:keyvalue/", "keyvalue")];
+/// Other things that a file may be, by an interface that it exports.
+const OTHER_KINDS: [(&str, &str); 3] = [
+    ("whelk:ssh/authenticator", "an authenticator"),
+    ("whelk:ssh/connection-handler", "a connection plugin"),
+    ("wasi:cli/run", "a program"),
+];
+
+fn refused<T>(reason: impl Into<String>) -> Result<T, Error> {
+    Err(Error::Refused(reason.into()))
+}
+
+/// Tells what the file is from its first bytes.
+pub(super) fn check_bytes(wasm: &[u8]) -> Result<(), Error> {
+    if wasm.is_empty() {
+        return refused("the file is empty");
+    }
+    if wasm.len() > LARGEST {
+        return refused(format!("the file has {} bytes; at most {LARGEST} are allowed", wasm.len()));
+    }
+    if Engine::detect_precompiled(wasm).is_some() {
+        return refused("this is compiled machine code (.cwasm), which is never run from a file; give the .wasm it was made of");
+    }
+    if wasm.starts_with(b"\x7fELF") {
+        return refused("this is a native program (ELF), not a WebAssembly component");
+    }
+    if !wasm.starts_with(b"\0asm") {
+        return match std::str::from_utf8(wasm) {
+            Ok(text) if text.trim_start().starts_with('(') => {
+                refused("this is WebAssembly as text; `wasm-tools parse` makes the binary")
+            }
+            Ok(_) => refused("this is text, not a WebAssembly component"),
+            Err(_) => refused("this is not WebAssembly: it does not begin with \\0asm"),
+        };
+    }
+    match wasm.get(4..8) {
+        None => refused("the file is cut off after its first bytes"),
+        Some([1, 0, 0, 0]) => refused(
+            "this is a core module, not a component; build for wasm32-wasip2, or wrap it with `wasm-tools component new`",
+        ),
+        Some(_) => Ok(()),
+    }
+}
+
+/// What the compiler's complaint means.
+pub(super) fn not_compiled(error: &wasmtime::Error) -> Error {
+    let whole = chain(error);
+    Error::Refused(if whole.contains("component model async") {
+        format!("needs component-model async, not supported yet: {whole}")
+    } else if whole.contains("unexpected end") || whole.contains("unexpected eof") {
+        format!("the file is cut off: {whole}")
+    } else if whole.contains("memory has a minimum byte size") {
+        format!("it wants more memory to begin with than a plugin may have: {whole}")
+    } else {
+        format!("not a valid component: {whole}")
+    })
+}
+
+/// Names the exports that are missing and the imports that nobody provides, before the linker stops at the first.
+pub(super) fn check_interfaces(engine: &Engine, component: &Component) -> Result<(), Error> {
+    let ty = component.component_type();
+    let exports: Vec<String> = ty.exports(engine).map(|(name, _)| name.to_owned()).collect();
+    let others: Vec<&str> =
+        OTHER_KINDS.iter().filter(|(name, _)| has(&exports, name)).map(|(_, kind)| *kind).collect();
+    let mut reasons = Vec::new();
+    match (has(&exports, SESSION), others.as_slice()) {
+        (true, []) => {}
+        (true, others) => reasons.push(format!("it is a session plugin and {} at once", others.join(" and "))),
+        (false, []) if exports.is_empty() => reasons.push(format!("it exports nothing; a plugin exports {SESSION}@0.1.0")),
+        (false, []) => reasons.push(format!("it exports {}, but not {SESSION}@0.1.0", exports.join(", "))),
+        (false, others) => {
+            reasons.push(format!("it is {}, which cannot be run yet; sessions need {SESSION}@0.1.0", others.join(" and ")));
+        }
+    }
+    for later in LATER_HANDLERS.iter().filter(|name| has(&exports, name)) {
+        reasons.push(format!("it exports {later}, which nothing calls yet"));
+    }
+    for (import, _) in ty.imports(engine) {
+        if let Some((name, grant)) = GRANTS.iter().find(|(name, _)| import.starts_with(name)) {
+            let interface = if name.ends_with('/') { import } else { name };
+            reasons.push(format!("{interface} is not granted (it takes the grant `{grant}`)"));
+        } else if import.contains("@0.3") && import.starts_with("wasi:") {
+            reasons.push(format!("imports {import}: WASI 0.3 needs component-model async, not supported yet"));
+        } else if !import.starts_with("wasi:") && !import.starts_with("whelk:ssh/") {
+            reasons.push(format!("imports {import}, which nobody provides"));
+        }
+    }
+    if reasons.is_empty() { Ok(()) } else { refused(reasons.join("; ")) }
+}
+
+/// Whether an interface of this name, in any version, is among the exports.
+fn has(exports: &[String], name: &str) -> bool {
+    exports.iter().any(|export| export.split('@').next() == Some(name))
+}
+
+/// What the linker's complaint means: an import of a kind or version that is not here.
+pub(super) fn not_linked(error: &wasmtime::Error) -> Error {
+    Error::Refused(format!("its imports do not fit: {}", chain(error)))
+}
+
+/// The session interface is exported, but not all of it or not as it should be.
+pub(super) fn not_a_session(error: &wasmtime::Error) -> Error {
+    Error::Refused(format!("its {SESSION} does not fit version 0.1.0: {}", chain(error)))
+}
+
+/// Looks an optional interface up: absent is fine, present and wrong is not.
+pub(super) fn optional<I>(
+    pre: &InstancePre<State>,
+    name: &str,
+    find: impl FnOnce(&InstancePre<State>) -> wasmtime::Result<I>,
+) -> Result<Option<I>, Error> {
+    let exported = pre.component().get_export_index(None, &format!("whelk:ssh/{name}@0.1.0")).is_some();
+    if !exported {
+        return Ok(None);
+    }
+    let wrong = |error| Error::Refused(format!("its whelk:ssh/{name} does not fit version 0.1.0: {}", chain(&error)));
+    find(pre).map(Some).map_err(wrong)
+}
+
+/// An error and its causes in one line.
+fn chain(error: &wasmtime::Error) -> String {
+    format!("{error:#}").replace('\n', " ")
+}
