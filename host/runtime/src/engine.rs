@@ -68,7 +68,12 @@ impl Engine {
         let capacity = affordable(settings.sessions);
         if capacity < settings.sessions {
             let needed = settings.sessions * MAPPINGS_EACH + OTHER_MAPPINGS;
-            tracing::warn!(sessions = capacity, wanted = settings.sessions, "vm.max_map_count" = needed, "raise this sysctl to run all");
+            tracing::warn!(
+                sessions = capacity,
+                wanted = settings.sessions,
+                "vm.max_map_count" = needed,
+                "raise this sysctl to run all"
+            );
         }
         let engine = wasmtime::Engine::new(&config(capacity, settings.memory)).map_err(|error| Error::host(&error))?;
         let mut linker = Linker::new(&engine);

@@ -177,6 +177,20 @@ pub enum Ending {
     Routed,
 }
 
+impl Ending {
+    /// Its name, as plugins know it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Finished => "finished",
+            Self::ClientClosed => "client-closed",
+            Self::ConnectionLost => "connection-lost",
+            Self::Drained => "drained",
+            Self::Routed => "routed",
+        }
+    }
+}
+
 /// Where output goes. RFC 4254 §5.2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Output {

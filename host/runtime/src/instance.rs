@@ -248,7 +248,10 @@ impl Session {
 
     /// What a client sent before it closed is still delivered, for as long as the grace lasts; its requests are not.
     fn rest(&mut self, why: Ending, since: Instant) -> Option<Next> {
-        if why != Ending::ClientClosed || self.guest.state().phase() != Phase::Running || since.elapsed() > self.limits.grace {
+        if why != Ending::ClientClosed
+            || self.guest.state().phase() != Phase::Running
+            || since.elapsed() > self.limits.grace
+        {
             return None;
         }
         loop {
@@ -299,7 +302,11 @@ impl Session {
                 let result = match kind {
                     None => call!(self, |functions, store| functions.session.call_data(store, self.side.data())),
                     Some(kind) => {
-                        call!(self, |functions, store| functions.session.call_extended_data(store, kind, self.side.data()))
+                        call!(self, |functions, store| functions.session.call_extended_data(
+                            store,
+                            kind,
+                            self.side.data()
+                        ))
                     }
                 };
                 self.side.taken();
@@ -319,7 +326,9 @@ impl Session {
             Happening::Eof => return call!(self, |functions, store| functions.session.call_eof(store)),
             Happening::Close => return call!(self, |functions, store| functions.session.call_close(store)),
             // One was accepted before: there is no second.
-            Happening::Shell | Happening::Exec(_) | Happening::Subsystem(_) if !self.guest.state().begin_start() => Ok(false),
+            Happening::Shell | Happening::Exec(_) | Happening::Subsystem(_) if !self.guest.state().begin_start() => {
+                Ok(false)
+            }
             Happening::Shell => {
                 let started = call!(self, |functions, store| functions.session.call_shell(store));
                 return self.started(started);
@@ -339,14 +348,12 @@ impl Session {
                 let name = name.into();
                 call!(self, |functions, store| functions.session.call_signal(store, &name)).map(|()| true)
             }
-            Happening::Break { length_ms } => {
-                call_if!(self, line_break, |handler, store| handler.call_on_break(store, length_ms))
-                    .map(|handled| handled.is_some())
-            }
-            Happening::Request { name, payload } => {
-                call_if!(self, request, |handler, store| handler.call_on_request(store, &name, &payload))
-                    .map(|answer| answer.unwrap_or(false))
-            }
+            Happening::Break { length_ms } => call_if!(self, line_break, |handler, store| handler
+                .call_on_break(store, length_ms))
+            .map(|handled| handled.is_some()),
+            Happening::Request { name, payload } => call_if!(self, request, |handler, store| handler
+                .call_on_request(store, &name, &payload))
+            .map(|answer| answer.unwrap_or(false)),
         };
         self.say(Message::Reply(*answer.as_ref().unwrap_or(&false)));
         answer.map(|_| ())

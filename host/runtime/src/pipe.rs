@@ -14,8 +14,8 @@ mod side;
 pub(crate) use output::Message;
 pub use output::{Drained, Sink};
 pub(crate) use shared::{News, Shared};
-pub use side::SessionSide;
 pub(crate) use side::Next;
+pub use side::SessionSide;
 
 use std::sync::Arc;
 
@@ -50,6 +50,11 @@ impl Inbox {
     /// Something else from the client. At most 64 wait, of at most 256 KiB; what comes beyond that is answered `false` in its turn.
     pub fn happening(&self, happening: Happening) {
         self.shared.arrive(|input| input.happening(happening));
+    }
+
+    /// A request that is refused without asking the plugin: it is answered `false` in its turn.
+    pub fn refuse(&self) {
+        self.shared.arrive(input::Input::refuse);
     }
 
     /// The client's answer to the oldest [`Sink::request`] that has none yet.

@@ -2,10 +2,10 @@
 //! sessions that run keep their own plugin.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::{fs, io};
-use std::io::Read;
 
 use crate::engine::Engine;
 use crate::error::Error;

@@ -31,9 +31,12 @@ pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     link_facts(&mut channel)?;
     link_signals(&mut channel)?;
     channel.func_wrap("writable", |store: Context<'_>, ()| Ok((store.data().writable(),)))?;
-    channel.func_wrap_async("write", |store: Context<'_>, (to, data): (wit::Output, WasmList<u8>)| -> Waits<'_, _> {
-        Box::new(async move { Ok((write(store, to.into(), &data).await,)) })
-    })?;
+    channel.func_wrap_async(
+        "write",
+        |store: Context<'_>, (to, data): (wit::Output, WasmList<u8>)| -> Waits<'_, _> {
+            Box::new(async move { Ok((write(store, to.into(), &data).await,)) })
+        },
+    )?;
     channel.func_wrap("send-eof", |mut store: Context<'_>, ()| {
         store.data_mut().send_eof();
         Ok(())

@@ -114,7 +114,8 @@ pub(super) fn printable(text: &str, most: usize) -> String {
 
 /// Control characters, and those of Unicode that turn the direction of text or stand for nothing.
 fn acts(letter: char) -> bool {
-    letter.is_control() || matches!(letter, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+    letter.is_control()
+        || matches!(letter, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
 impl Host for State {

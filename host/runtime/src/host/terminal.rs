@@ -18,7 +18,10 @@ fn is_known(opcode: u8) -> bool {
 
 /// The settings with which an event handler starts.
 pub(super) fn raw(modes: &[(u8, u32)]) -> Vec<(u8, u32)> {
-    modes.iter().map(|(opcode, argument)| (*opcode, if OFF_WHEN_RAW.contains(opcode) { 0 } else { *argument })).collect()
+    modes
+        .iter()
+        .map(|(opcode, argument)| (*opcode, if OFF_WHEN_RAW.contains(opcode) { 0 } else { *argument }))
+        .collect()
 }
 
 impl Host for State {

@@ -35,7 +35,8 @@ impl Timers {
     /// The number of one that is due. A repeating one is set anew, to the first of its times that is not over: what was missed in between
     /// is not made up for.
     pub(crate) fn take_due(&mut self, now: Instant) -> Option<u32> {
-        let due = self.running.iter().enumerate().filter(|(_, timer)| timer.at <= now).min_by_key(|(_, timer)| timer.at);
+        let due =
+            self.running.iter().enumerate().filter(|(_, timer)| timer.at <= now).min_by_key(|(_, timer)| timer.at);
         let (index, _) = due?;
         let timer = &mut self.running[index];
         let number = timer.number;

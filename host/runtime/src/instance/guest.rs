@@ -122,7 +122,11 @@ fn overdue() -> Stop {
 }
 
 impl Functions {
-    fn load(exports: &Exports, store: &mut Store<State>, instance: &wasmtime::component::Instance) -> wasmtime::Result<Self> {
+    fn load(
+        exports: &Exports,
+        store: &mut Store<State>,
+        instance: &wasmtime::component::Instance,
+    ) -> wasmtime::Result<Self> {
         Ok(Self {
             session: exports.session.load(&mut *store, instance)?,
             timer: exports.timer.as_ref().map(|timer| timer.load(&mut *store, instance)).transpose()?,

@@ -26,7 +26,10 @@ const ANSWERS: usize = 64;
 /// One entry of the queue.
 enum Item {
     /// A run of bytes; they lie in the buffer, in the order of the runs.
-    Data { kind: Option<u32>, len: usize },
+    Data {
+        kind: Option<u32>,
+        len: usize,
+    },
     /// Boxed, since most of a busy queue is data.
     Request(Box<Happening>),
     Eof,
@@ -34,15 +37,23 @@ enum Item {
     /// The window's size changed; the newest size is kept apart.
     Size,
     /// Requests that need no call, only their answer in its turn.
-    Answered { success: bool, times: u32 },
+    Answered {
+        success: bool,
+        times: u32,
+    },
 }
 
 /// What comes next.
 pub(super) enum Taken {
     /// Bytes were moved to the caller's buffer.
-    Data { kind: Option<u32> },
+    Data {
+        kind: Option<u32>,
+    },
     Happening(Happening),
-    Answered { success: bool, times: u32 },
+    Answered {
+        success: bool,
+        times: u32,
+    },
 }
 
 #[derive(Default)]
@@ -131,6 +142,13 @@ impl Input {
     }
 
     /// Queues a request, or its refusal if too many wait.
+    /// A request that is refused without a call.
+    pub(super) fn refuse(&mut self) {
+        if self.ended.is_none() {
+            self.answer(false);
+        }
+    }
+
     fn queue(&mut self, happening: Happening) {
         let weight = weight(&happening);
         if self.requests >= REQUESTS || self.weight + weight > WEIGHT {
@@ -303,11 +321,9 @@ fn weight(happening: &Happening) -> usize {
         Happening::Subsystem(name) => name.len(),
         Happening::Request { name, payload } => name.len() + payload.len(),
         Happening::Signal(name) => name.as_str().len(),
-        Happening::Shell
-        | Happening::WindowChange(_)
-        | Happening::Break { .. }
-        | Happening::Eof
-        | Happening::Close => 0,
+        Happening::Shell | Happening::WindowChange(_) | Happening::Break { .. } | Happening::Eof | Happening::Close => {
+            0
+        }
     }
 }
 

@@ -58,7 +58,10 @@ pub(crate) enum Message {
 /// One entry of the queue.
 enum Entry {
     /// A run of bytes; they lie in the ring, in the order of the runs.
-    Bytes { to: Output, len: usize },
+    Bytes {
+        to: Output,
+        len: usize,
+    },
     Message(Message),
 }
 

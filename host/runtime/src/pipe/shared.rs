@@ -102,11 +102,7 @@ impl Shared {
     /// Whether a call that waits should stop.
     pub(crate) fn news(&self) -> Option<News> {
         let input = lock(&self.input);
-        if input.ended().is_some() {
-            Some(News::Ended)
-        } else {
-            input.has_caught().then_some(News::Caught)
-        }
+        if input.ended().is_some() { Some(News::Ended) } else { input.has_caught().then_some(News::Caught) }
     }
 
     pub(crate) fn has_input(&self) -> bool {

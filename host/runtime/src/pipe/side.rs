@@ -25,10 +25,15 @@ pub struct SessionSide {
 /// What comes next for the session.
 pub(crate) enum Next {
     /// [`SessionSide::data`] has some, for stdin or a numbered stream.
-    Data { kind: Option<u32> },
+    Data {
+        kind: Option<u32>,
+    },
     Happening(Happening),
     /// Requests that need no call, only their answer.
-    Answered { success: bool, times: u32 },
+    Answered {
+        success: bool,
+        times: u32,
+    },
 }
 
 impl SessionSide {

@@ -13,8 +13,12 @@ const SESSION: &str = "whelk:ssh/session";
 /// Our optional handlers that nothing calls yet.
 const LATER_HANDLERS: [&str; 1] = ["whelk:ssh/message-handler"];
 /// Interfaces that are linked only when granted, and the grant's name.
-const GRANTS: [(&str, &str); 4] =
-    [("whelk:ssh/topics", "topics"), ("whelk:process/", "process"), ("wasi:http/", "http"), ("wasi:keyvalue/", "keyvalue")];
+const GRANTS: [(&str, &str); 4] = [
+    ("whelk:ssh/topics", "topics"),
+    ("whelk:process/", "process"),
+    ("wasi:http/", "http"),
+    ("wasi:keyvalue/", "keyvalue"),
+];
 /// Other things that a file may be, by an interface that it exports.
 const OTHER_KINDS: [(&str, &str); 3] = [
     ("whelk:ssh/authenticator", "an authenticator"),
@@ -35,7 +39,9 @@ pub(super) fn check_bytes(wasm: &[u8]) -> Result<(), Error> {
         return refused(format!("the file has {} bytes; at most {LARGEST} are allowed", wasm.len()));
     }
     if Engine::detect_precompiled(wasm).is_some() {
-        return refused("this is compiled machine code (.cwasm), which is never run from a file; give the .wasm it was made of");
+        return refused(
+            "this is compiled machine code (.cwasm), which is never run from a file; give the .wasm it was made of",
+        );
     }
     if wasm.starts_with(b"\x7fELF") {
         return refused("this is a native program (ELF), not a WebAssembly component");
@@ -76,16 +82,20 @@ pub(super) fn not_compiled(error: &wasmtime::Error) -> Error {
 pub(super) fn check_interfaces(engine: &Engine, component: &Component) -> Result<(), Error> {
     let ty = component.component_type();
     let exports: Vec<String> = ty.exports(engine).map(|(name, _)| name.to_owned()).collect();
-    let others: Vec<&str> =
-        OTHER_KINDS.iter().filter(|(name, _)| has(&exports, name)).map(|(_, kind)| *kind).collect();
+    let others: Vec<&str> = OTHER_KINDS.iter().filter(|(name, _)| has(&exports, name)).map(|(_, kind)| *kind).collect();
     let mut reasons = Vec::new();
     match (has(&exports, SESSION), others.as_slice()) {
         (true, []) => {}
         (true, others) => reasons.push(format!("it is a session plugin and {} at once", others.join(" and "))),
-        (false, []) if exports.is_empty() => reasons.push(format!("it exports nothing; a plugin exports {SESSION}@0.1.0")),
+        (false, []) if exports.is_empty() => {
+            reasons.push(format!("it exports nothing; a plugin exports {SESSION}@0.1.0"))
+        }
         (false, []) => reasons.push(format!("it exports {}, but not {SESSION}@0.1.0", exports.join(", "))),
         (false, others) => {
-            reasons.push(format!("it is {}, which cannot be run yet; sessions need {SESSION}@0.1.0", others.join(" and ")));
+            reasons.push(format!(
+                "it is {}, which cannot be run yet; sessions need {SESSION}@0.1.0",
+                others.join(" and ")
+            ));
         }
     }
     for later in LATER_HANDLERS.iter().filter(|name| has(&exports, name)) {

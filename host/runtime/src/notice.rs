@@ -1,0 +1,46 @@
+//! A session without a plugin: it takes any start, says one thing and ends.
+
+use std::future::poll_fn;
+use std::task::Poll;
+
+use crate::happening::{Exit, Happening, Output};
+use crate::pipe::{Message, Next, SessionSide};
+
+/// Serves a session in a plugin's place: whatever is started prints `text` on stderr and ends with `exit`. Dropping the future ends
+/// the session as it ends a plugin's.
+pub async fn notice(mut side: SessionSide, text: &str, exit: Exit) {
+    side.shared().say(Message::Opened(true));
+    while side.shared().ended().is_none() {
+        match side.next() {
+            Some(Next::Happening(Happening::Shell | Happening::Exec(_) | Happening::Subsystem(_))) => {
+                side.shared().say(Message::Reply(true));
+                side.shared().push_whole(Output::Stderr, text.as_bytes());
+                side.shared().say(Message::Exit(Box::new(exit)));
+                return;
+            }
+            // These have no answer.
+            Some(Next::Happening(Happening::Eof | Happening::Close)) => {}
+            // A terminal is agreed to, so that clients show the text as they would a program's.
+            Some(Next::Happening(happening)) => {
+                let agreed = matches!(happening, Happening::PtyReq(_) | Happening::WindowChange(_));
+                side.shared().say(Message::Reply(agreed));
+            }
+            Some(Next::Answered { success, times }) => {
+                (0..times).for_each(|_| {
+                    side.shared().say(Message::Reply(success));
+                });
+            }
+            Some(Next::Data { .. }) => side.taken(),
+            None => arrival(&side).await,
+        }
+    }
+}
+
+/// Waits until there is something to take, or the other side has ended.
+async fn arrival(side: &SessionSide) {
+    poll_fn(|context| {
+        side.shared().listen(context);
+        if side.has_next() || side.shared().ended().is_some() { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+}
