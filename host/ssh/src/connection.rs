@@ -285,6 +285,11 @@ impl<A: Machine> Connection<A> {
         self.mux.request(channel, kind, body, want_reply)
     }
 
+    /// Asks the peer whether it is there. Any answer will do, and every answer is input.
+    pub fn keepalive(&mut self) {
+        self.mux.global_request(b"keepalive@openssh.com", b"", true);
+    }
+
     /// Starts a key exchange, if none is under way. RFC 4253 §9.
     pub fn rekey(&mut self, now: Instant) {
         self.transport.rekey(now);

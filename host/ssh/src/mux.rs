@@ -36,9 +36,9 @@ pub use event::{Event, Exit, OpenFailure};
 pub use settings::Settings;
 
 use crate::error::Violation;
-use crate::message::{Output, Role};
 use crate::message::mux::{ChannelId, MuxMessage, PeerChannelId};
 use crate::message::request::Request;
+use crate::message::{Output, Role};
 use crate::wire::Rest;
 use channel::Channel;
 use global::Globals;

@@ -272,7 +272,9 @@ impl Machine for Client {
     fn stage(&self) -> Stage {
         match self.state {
             State::OwingService(_) | State::ExpectAccept(_) => Stage::Service,
-            State::Choosing | State::Signing(_) | State::Owing(_) | State::ExpectAnswer(_) | State::Ended => Stage::Auth,
+            State::Choosing | State::Signing(_) | State::Owing(_) | State::ExpectAnswer(_) | State::Ended => {
+                Stage::Auth
+            }
             State::Done => Stage::Open,
         }
     }

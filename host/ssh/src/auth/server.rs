@@ -36,7 +36,12 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Settings {
-        Settings { methods: Methods { publickey: true, password: true }, banner: None, max_failures: 6, max_requests: 64 }
+        Settings {
+            methods: Methods { publickey: true, password: true },
+            banner: None,
+            max_failures: 6,
+            max_requests: 64,
+        }
     }
 }
 
@@ -295,8 +300,7 @@ impl Server {
         let AuthMessage::UserauthRequest { user, service, method, body } = decode(payload)? else {
             return Err(Violation::Unexpected { number: 50 }.into());
         };
-        let method =
-            Method::decode(method, body.0).map_err(|what| Violation::Malformed { number: 50, what })?;
+        let method = Method::decode(method, body.0).map_err(|what| Violation::Malformed { number: 50, what })?;
         if service != CONNECTION {
             return Err(Violation::Service.into());
         }

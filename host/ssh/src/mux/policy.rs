@@ -1,8 +1,8 @@
 //! What the mux itself allows and refuses by name, without asking its owner. Pure.
 
+use crate::message::Role;
 use crate::message::request::Request;
 use crate::mux::event::OpenFailure;
-use crate::message::Role;
 
 /// The kind of channel that runs a program, RFC 4254 §6.1.
 pub(super) const SESSION: &[u8] = b"session";
