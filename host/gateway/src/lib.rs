@@ -12,6 +12,11 @@
 //! | [`process`] | what the operating system allows this process: open files, core dumps |
 //! | [`state`] | the state folder and the host key in it |
 //! | [`listener`] | sockets, limits on strangers, a task for each connection |
+//! | [`gateway`] | what all connections share |
+//! | `pump` | **the pump**: one task per connection, between socket, protocol and sessions |
+//! | `keepalive` | whether a silent peer is still there |
+//! | `sessions`, `ready` | the sessions of a connection, and whose turn it is |
+//! | `session` | the one door between SSH and wasm |
 //! | [`drain`] | how the program stops: the signal that every connection can wait for |
 //! | [`access`] | who may enter, and as whom |
 //! | [`credential`] | password hashes and lists of public keys, as an operator writes them |
@@ -20,7 +25,13 @@ pub mod access;
 pub mod config;
 pub mod credential;
 pub mod drain;
+pub mod gateway;
+mod keepalive;
 pub mod listener;
 pub mod logging;
 pub mod process;
+mod pump;
+mod ready;
+mod session;
+mod sessions;
 pub mod state;

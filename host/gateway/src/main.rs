@@ -8,14 +8,18 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use whelk::config::{self, Config, Entrance, Overrides};
+use whelk::credential;
 use whelk::drain::Stopper;
+use whelk::gateway::Gateway;
 use whelk::listener::Listener;
 use whelk::logging::{self, Format};
 use whelk::process;
 use whelk::state::State;
+use whelk_ssh::crypto::key::HostKey;
 
 const FAILED: u8 = 1;
 const WRONG: u8 = 2;
@@ -128,24 +132,37 @@ fn serve(file: Option<&Path>, overrides: &Overrides, format: Format) -> Result<(
         tracing::warn!("{}", config::DEMONSTRATION);
     }
     process::forbid_dumps(!demonstration);
-    let _state = State::open(&config.state).map_err(wrong)?;
+    let host_key = host_key(&State::open(&config.state).map_err(wrong)?)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(failed)?;
     let served = runtime.block_on(async {
         let listener = Listener::bind(&config).map_err(wrong)?;
         let stopper = Stopper::new();
         stopper.stop_on_signals().map_err(failed)?;
+        let gateway = Arc::new(Gateway::new(&config, host_key, &stopper).map_err(failed)?);
         for address in listener.addresses().map_err(failed)? {
             tracing::info!(%address, "listening");
         }
         listener
-            .serve(&stopper, |stream, peer, permit| async move {
-                tracing::info!(%peer, "connection closed");
-                drop((stream, permit));
-            })
+            .serve(&stopper, move |stream, peer, permit| Arc::clone(&gateway).connection(stream, peer, permit))
             .await;
         Ok(())
     });
     // A password that is still being hashed is no reason to wait.
     runtime.shutdown_background();
     served
+}
+
+/// The host key of the state folder, made at the first start. Its fingerprint is what a user compares at the first login.
+fn host_key(state: &State) -> Result<HostKey, Failure> {
+    let key = match state.read_host_key().map_err(wrong)? {
+        Some(text) => HostKey::from_openssh(&text).map_err(|error| wrong(state.refuse_host_key(error)))?,
+        None => {
+            let key = HostKey::generate().map_err(failed)?;
+            state.write_host_key(&key.to_openssh(), &credential::public_line(key.public().blob())).map_err(wrong)?;
+            key
+        }
+    };
+    let public = key.public();
+    tracing::info!(algorithm = public.algorithm(), fingerprint = %public.fingerprint(), "host key");
+    Ok(key)
 }

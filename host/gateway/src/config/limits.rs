@@ -181,8 +181,6 @@ limits! {
             instances: u32 = 1000, 1 => 100_000, "W52";
             /// Memory of one instance.
             memory: usize = 64 * MIB, 64 * KIB => 4 * GIB, "W5";
-            /// Memory of one instance whose plugin begins with more than 4 MiB, as language runtimes do.
-            memory_large: usize = 256 * MIB, 64 * KIB => 4 * GIB, "W5, W6";
             /// Processor time of one call into a plugin, after which it is killed.
             cpu_call: Duration = s(1), ms(1) => s(3600), "W1, W2";
             /// Processor time to start an instance.
@@ -234,7 +232,6 @@ impl Limits {
             ("window", self.window, "window_total", self.window_total),
             ("sessions", first_windows, "window_total", self.window_total),
             ("packet", self.packet, "send_buffer", self.send_buffer),
-            ("memory", self.memory, "memory_large", self.memory_large),
         ];
         let counts = counts.into_iter().map(|(low, a, high, b)| (low, a.print(), high, b.print(), a > b));
         let sizes = sizes.into_iter().map(|(low, a, high, b)| (low, a.print(), high, b.print(), a > b));

@@ -68,6 +68,11 @@ pub fn fingerprint(blob: &[u8]) -> Option<String> {
     PublicKey::from_bytes(blob).ok().map(|key| key.fingerprint(HashAlg::Sha256).to_string())
 }
 
+/// A public key as OpenSSH writes it, `ssh-ed25519 AAAA...`; empty when the blob cannot be read.
+pub fn public_line(blob: &[u8]) -> String {
+    PublicKey::from_bytes(blob).and_then(|key| key.to_openssh()).unwrap_or_default()
+}
+
 /// Reads one line: `ssh-ed25519 AAAA... comment`.
 ///
 /// # Errors

@@ -1,0 +1,221 @@
+//! The gateway as a whole: what all connections share, made from a configuration and valid until the end.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use whelk_runtime::{Engine, EngineSettings, Loaded, Plugin, Registry};
+use whelk_ssh::crypto::key::HostKey;
+use whelk_ssh::transport::{Party, Patience, RekeyPolicy};
+use whelk_ssh::{auth, connection, mux, transport};
+
+use crate::access::Access;
+use crate::config::{Config, Entrance, Limits};
+use crate::drain::{Drain, Stopper};
+use crate::listener::Permit;
+use crate::logging::escape;
+use crate::pump;
+
+/// What all connections share.
+pub struct Gateway {
+    access: Arc<Access>,
+    protocol: connection::Settings,
+    authentication: Arc<auth::server::Settings>,
+    host_key: HostKey,
+    registry: Registry,
+    plugin_limits: whelk_runtime::Limits,
+    limits: Limits,
+    /// Anybody may enter, and the user name picks the plugin.
+    demonstration: bool,
+    drain: Drain,
+    /// Numbers the connections, for the log.
+    connections: AtomicU64,
+}
+
+impl Gateway {
+    /// Compiles the plugins and makes everything that connections need. A plugin that cannot be loaded is named in the log, and
+    /// the others are served.
+    ///
+    /// # Errors
+    /// When the plugin host cannot be started or the folder cannot be read.
+    pub fn new(config: &Config, host_key: HostKey, stopper: &Stopper) -> Result<Gateway, String> {
+        let access = Access::new(config);
+        let authentication = auth::server::Settings {
+            methods: auth::server::Methods {
+                publickey: access.methods().publickey,
+                password: access.methods().password,
+            },
+            banner: config.banner.as_deref().map(auth::server::Banner::new),
+            max_failures: config.limits.failed_attempts,
+            max_requests: config.limits.authentication_requests,
+        };
+        Ok(Gateway {
+            protocol: protocol(config, &host_key),
+            authentication: Arc::new(authentication),
+            registry: load(&config.plugins, &config.limits)?,
+            plugin_limits: plugin_limits(&config.limits),
+            limits: config.limits.clone(),
+            demonstration: matches!(config.entrance, Entrance::Demonstration),
+            drain: stopper.drain(),
+            connections: AtomicU64::new(1),
+            access: Arc::new(access),
+            host_key,
+        })
+    }
+
+    /// Serves one connection until it is over.
+    pub async fn connection(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, permit: Permit) {
+        pump::run(stream, peer, permit, self).await;
+    }
+
+    /// Who may enter.
+    pub(crate) fn access(&self) -> &Arc<Access> {
+        &self.access
+    }
+
+    /// What the protocol needs to know.
+    pub(crate) fn protocol(&self) -> &connection::Settings {
+        &self.protocol
+    }
+
+    /// What authentication needs to know.
+    pub(crate) fn authentication(&self) -> Arc<auth::server::Settings> {
+        Arc::clone(&self.authentication)
+    }
+
+    /// The key that the server shows.
+    pub(crate) fn host_key(&self) -> &HostKey {
+        &self.host_key
+    }
+
+    /// Our identification line.
+    pub(crate) fn identification(&self) -> &str {
+        &self.protocol.transport.identification
+    }
+
+    /// The plugin of exactly this name.
+    pub(crate) fn plugin(&self, name: &str) -> Option<Arc<Plugin>> {
+        self.registry.get(name)
+    }
+
+    /// What a plugin may use.
+    pub(crate) fn plugin_limits(&self) -> &whelk_runtime::Limits {
+        &self.plugin_limits
+    }
+
+    /// Every limit.
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// What a user is told whose plugin is not there. Only the demonstration says which others are.
+    pub(crate) fn no_such_plugin(&self) -> String {
+        if !self.demonstration {
+            return "The plugin of this account is not available.\r\n".to_owned();
+        }
+        let plugins = self.registry.plugins();
+        if plugins.is_empty() {
+            return "There are no plugins here yet. Put a .wasm file into the plugin folder.\r\n".to_owned();
+        }
+        let list: String = plugins.iter().map(|plugin| format!("  {}\r\n", plugin.name())).collect();
+        format!("The user name picks the plugin: ssh NAME@here. These are here:\r\n{list}")
+    }
+
+    /// How far the program has got with stopping.
+    pub(crate) fn drain(&self) -> Drain {
+        self.drain.clone()
+    }
+
+    /// The number of a new connection.
+    pub(crate) fn next_connection(&self) -> u64 {
+        self.connections.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+/// Compiles everything in the plugin folder.
+fn load(folder: &Path, limits: &Limits) -> Result<Registry, String> {
+    let settings = EngineSettings { sessions: count(limits.instances), memory: limits.memory };
+    let engine = Engine::new(&settings).map_err(|error| format!("the plugin host cannot be started: {error}"))?;
+    let loaded = Loaded::from_directory(&engine, folder)
+        .map_err(|error| format!("the plugin folder {} cannot be read: {error}", folder.display()))?;
+    for (file, reason) in &loaded.refused {
+        let file = file.display().to_string();
+        let reason = reason.to_string();
+        tracing::error!(file = %escape(file.as_bytes()), reason = %escape(reason.as_bytes()), "plugin refused");
+    }
+    for plugin in &loaded.plugins {
+        tracing::info!(plugin = plugin.name(), digest = plugin.digest_hex(), "plugin loaded");
+    }
+    let registry = Registry::new();
+    registry.replace(loaded.plugins);
+    Ok(registry)
+}
+
+/// The plugins' part of the limits.
+fn plugin_limits(limits: &Limits) -> whelk_runtime::Limits {
+    // Processor time is counted in ticks of a millisecond.
+    let ticks = |time: Duration| u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
+    whelk_runtime::Limits {
+        memory: limits.memory,
+        call_ticks: ticks(limits.cpu_call),
+        instantiate_ticks: ticks(limits.cpu_start),
+        closed_ticks: ticks(limits.cpu_closed),
+        host_call_bytes: limits.call_data,
+        resources: count(limits.resources),
+        environment: limits.environment_bytes,
+        timers: count(limits.timers),
+        shortest_timer: limits.timer,
+        log_lines: limits.log_rate,
+        log_burst: limits.log_burst,
+        log_line: limits.log_line,
+        ..whelk_runtime::Limits::default()
+    }
+}
+
+/// The protocol's part of the limits.
+fn protocol(config: &Config, host_key: &HostKey) -> connection::Settings {
+    let limits = &config.limits;
+    let party = Party::Server { host_key: host_key.public() };
+    let transport = transport::Settings {
+        preferences: config.algorithms.clone(),
+        rekey: RekeyPolicy {
+            bytes: u64::try_from(limits.rekey_bytes).unwrap_or(u64::MAX),
+            time: limits.rekey_time,
+            ..RekeyPolicy::default()
+        },
+        patience: Patience {
+            identification: limits.identification_grace,
+            kex: limits.key_exchange_grace,
+            first_attempt: limits.first_request_grace,
+            authentication: limits.authentication_grace,
+            rekey: limits.rekey_grace,
+        },
+        packet_before_auth: limits.packet_before_login,
+        packet: limits.packet,
+        output_mark: limits.send_buffer / 2,
+        ..transport::Settings::new(party)
+    };
+    let mux = mux::Settings {
+        max_channels: count(limits.channels),
+        max_sessions: count(limits.sessions),
+        window_start: bytes(limits.window_start),
+        window_max: bytes(limits.window),
+        window_connection: bytes(limits.window_total),
+        max_packet: bytes(limits.channel_packet),
+        unanswered: count(limits.pending_requests),
+        owed_replies: count(limits.pending_replies),
+    };
+    connection::Settings { transport: Arc::new(transport), mux }
+}
+
+fn count(limit: u32) -> usize {
+    usize::try_from(limit).unwrap_or(usize::MAX)
+}
+
+/// A limit that the protocol counts in 32 bits.
+fn bytes(limit: usize) -> u32 {
+    u32::try_from(limit).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,396 @@
+//! THE PUMP: one task per connection, between its socket, the protocol and the sessions.
+//!
+//! A turn moves bytes from the socket into the protocol, lets the sessions notice what happened, moves what they have written into
+//! packets and the packets into the socket. A turn is bounded and never waits; between turns the pump waits for whatever can move
+//! next. It waits for *readiness* only and holds no buffer meanwhile, so every wait may be dropped. It never waits for a guest.
+//!
+//! What the pump does not know: what a session does with its bytes (`session.rs`), who may enter (`access.rs`).
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
+use tokio::net::TcpStream;
+use whelk_runtime::Ending;
+use whelk_ssh::auth::server::{self, Verdict as Answer};
+use whelk_ssh::connection::{Progress, Server, ServerQuestion};
+use whelk_ssh::crypto::random::SystemRandom;
+use whelk_ssh::error::{Error, Reason};
+use zeroize::Zeroizing;
+
+use crate::access::{Attempt, Credential, Verdict};
+use crate::drain::{Drain, Phase};
+use crate::gateway::Gateway;
+use crate::keepalive::Keepalive;
+use crate::listener::Permit;
+use crate::logging::escape;
+use crate::session::{Entered, Origin};
+use crate::sessions::Sessions;
+
+/// The most that one turn reads, and the most that it seals.
+const TURN: usize = 128 << 10;
+/// How long buffers lie empty before their memory is given back.
+const REST: Duration = Duration::from_secs(2);
+/// How long a goodbye may take to reach the peer.
+const FAREWELL: Duration = Duration::from_secs(1);
+/// How many reads are thrown away meanwhile.
+const FAREWELL_READS: usize = 64;
+
+/// Why a connection is over.
+enum End {
+    /// The peer closed the socket, or the network did.
+    Lost(io::Error),
+    /// The protocol says so, on either side.
+    Protocol(Error),
+    /// The program stops, and nothing is left to do here.
+    Drained,
+}
+
+impl From<Error> for End {
+    fn from(error: Error) -> End {
+        End::Protocol(error)
+    }
+}
+
+/// Whether the buffers still hold memory that nobody needs.
+#[derive(Clone, Copy)]
+enum Rest {
+    /// Bytes have moved since the last look.
+    Busy,
+    /// Nothing moves; at this time the memory goes back.
+    Due(Instant),
+    /// It has gone back.
+    Done,
+}
+
+type Deciding = Pin<Box<dyn Future<Output = Verdict> + Send>>;
+
+/// One connection and everything that belongs to it.
+struct Pump {
+    gateway: Arc<Gateway>,
+    stream: TcpStream,
+    connection: Server,
+    sessions: Sessions,
+    permit: Permit,
+    drain: Drain,
+    /// The attempt to enter that is being decided.
+    deciding: Option<Deciding>,
+    /// The socket took less than it was given: wait until it takes more.
+    write_blocked: bool,
+    rest: Rest,
+    keepalive: Keepalive,
+    origin: Origin,
+}
+
+/// Serves one connection until it is over.
+pub(crate) async fn run(stream: TcpStream, peer: SocketAddr, permit: Permit, gateway: Arc<Gateway>) {
+    let now = Instant::now();
+    let number = gateway.next_connection();
+    let local = stream.local_addr().map(|address| address.to_string()).unwrap_or_default();
+    tracing::info!(connection = number, %peer, "connection opened");
+    let origin = Origin { connection: number, peer: peer.to_string(), local };
+    let random = Box::new(SystemRandom::new());
+    let connection = Server::accepted(gateway.protocol(), gateway.authentication(), random, now);
+    let limits = gateway.limits();
+    let keepalive = Keepalive::new(limits.keepalive, limits.keepalive_count, now);
+    let mut pump = Pump {
+        sessions: Sessions::new(gateway.clone(), number),
+        drain: gateway.drain(),
+        gateway,
+        stream,
+        connection,
+        permit,
+        deciding: None,
+        write_blocked: false,
+        rest: Rest::Busy,
+        keepalive,
+        origin,
+    };
+    let end = pump.serve().await;
+    pump.finish(end).await;
+}
+
+impl Pump {
+    /// Turn after turn, until the end.
+    async fn serve(&mut self) -> End {
+        loop {
+            match self.turn(Instant::now()) {
+                Ok(Progress::More) => tokio::task::consume_budget().await,
+                Ok(Progress::Done) => {
+                    if let Err(end) = self.wait().await {
+                        return end;
+                    }
+                }
+                Err(end) => return end,
+            }
+        }
+    }
+
+    /// Everything that can be done without waiting, up to the bounds of a turn.
+    fn turn(&mut self, now: Instant) -> Result<Progress, End> {
+        let mut progress = self.read(now)?;
+        while self.answer()? {
+            progress = self.receive(now)?;
+        }
+        if self.sessions.serve(&mut self.connection, TURN)? == Progress::More {
+            progress = Progress::More;
+        }
+        self.connection.settle(now)?;
+        self.write()?;
+        Ok(progress)
+    }
+
+    /// Socket to protocol.
+    fn read(&mut self, now: Instant) -> Result<Progress, End> {
+        let mut budget = TURN;
+        let mut progress = self.receive(now)?;
+        while budget > 0 && self.connection.wants_input() {
+            let space = self.connection.input();
+            let wanted = space.len();
+            match self.stream.try_read(space) {
+                Ok(0) => return Err(End::Lost(io::ErrorKind::UnexpectedEof.into())),
+                Ok(count) => {
+                    self.connection.filled(count);
+                    self.rest = Rest::Busy;
+                    self.keepalive.heard(now);
+                    progress = self.receive(now)?;
+                    budget = budget.saturating_sub(count);
+                    if count < wanted {
+                        return Ok(progress);
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(progress),
+                Err(error) => return Err(End::Lost(error)),
+            }
+        }
+        Ok(if budget == 0 { Progress::More } else { progress })
+    }
+
+    /// What has come is looked at; the sessions notice.
+    fn receive(&mut self, now: Instant) -> Result<Progress, End> {
+        let Pump { connection, sessions, .. } = self;
+        Ok(connection.receive(now, |event| sessions.notice(event))?)
+    }
+
+    /// Answers the question that stands, if that can be done at once. Says whether there may be more to receive.
+    fn answer(&mut self) -> Result<bool, End> {
+        match self.connection.question() {
+            Some(ServerQuestion::Sign(hash)) => {
+                let signature = self.gateway.host_key().sign(hash.as_ref());
+                self.connection.signed(&signature)?;
+                Ok(true)
+            }
+            Some(ServerQuestion::Attempt(attempt)) => {
+                if self.deciding.is_none() {
+                    self.deciding = Some(decide(&self.gateway, &attempt));
+                }
+                Ok(false)
+            }
+            None => Ok(false),
+        }
+    }
+
+    /// Protocol to socket, as much as it takes.
+    fn write(&mut self) -> Result<(), End> {
+        while !self.connection.output().is_empty() {
+            match self.stream.try_write(self.connection.output()) {
+                Ok(count) => self.connection.sent(count),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.write_blocked = true;
+                    return Ok(());
+                }
+                Err(error) => return Err(End::Lost(error)),
+            }
+        }
+        self.write_blocked = false;
+        Ok(())
+    }
+
+    /// Waits until something can move.
+    async fn wait(&mut self) -> Result<(), End> {
+        self.drained()?;
+        let deadline = self.next_deadline();
+        let phase = self.next_phase();
+        let reads = self.connection.wants_input().then_some(Interest::READABLE);
+        let writes = self.write_blocked.then_some(Interest::WRITABLE);
+        let interest = match (reads, writes) {
+            (Some(reads), Some(writes)) => Some(reads | writes),
+            (reads, writes) => reads.or(writes),
+        };
+        tokio::select! {
+            ready = self.stream.ready(interest.unwrap_or(Interest::READABLE)), if interest.is_some() => {
+                ready.map(|_| ()).map_err(End::Lost)
+            }
+            () = self.sessions.ready() => Ok(()),
+            verdict = decided(&mut self.deciding), if self.deciding.is_some() => self.decide(verdict),
+            () = at(deadline) => self.timeout(Instant::now()),
+            // The phase is looked at before every wait.
+            () = self.drain.reached(phase), if phase > self.drain.phase() => Ok(()),
+        }
+    }
+
+    /// The phase of stopping that would change what we do.
+    fn next_phase(&self) -> Phase {
+        match self.drain.phase() {
+            Phase::Serving => Phase::Draining,
+            Phase::Draining | Phase::Closing | Phase::Gone => Phase::Closing,
+        }
+    }
+
+    /// When something must be looked at even if nothing moves.
+    fn next_deadline(&mut self) -> Option<Instant> {
+        if let Rest::Busy = self.rest {
+            self.rest = Rest::Due(Instant::now() + REST);
+        }
+        let rest = match self.rest {
+            Rest::Due(due) => Some(due),
+            Rest::Busy | Rest::Done => None,
+        };
+        // Before login the stages have deadlines of their own.
+        let keepalive = self.connection.user().map(|_| self.keepalive.deadline());
+        rest.into_iter().chain(self.connection.deadline()).chain(keepalive).min()
+    }
+
+    /// A deadline has come: of the protocol, of a silent peer, or for the memory of idle buffers.
+    fn timeout(&mut self, now: Instant) -> Result<(), End> {
+        self.connection.handle_timeout(now)?;
+        if self.connection.user().is_some() && self.keepalive.is_due(now)? {
+            self.connection.keepalive();
+            self.rest = Rest::Busy;
+        }
+        match self.rest {
+            Rest::Due(due) if due <= now => {
+                self.rest = if self.connection.rest() { Rest::Done } else { Rest::Due(now + REST) };
+            }
+            Rest::Busy | Rest::Due(_) | Rest::Done => {}
+        }
+        Ok(())
+    }
+
+    /// An attempt to enter was decided.
+    fn decide(&mut self, verdict: Verdict) -> Result<(), End> {
+        self.deciding = None;
+        match verdict {
+            Verdict::Reject => self.connection.decide(Answer::Reject)?,
+            Verdict::Accept(identity) => {
+                self.connection.decide(Answer::Accept)?;
+                // Accepting a key that was only offered lets nobody in.
+                if self.connection.user().is_some() {
+                    self.permit.authenticated();
+                    tracing::info!(
+                        connection = self.origin.connection,
+                        user = %escape(identity.user.as_bytes()),
+                        method = identity.method,
+                        plugin = %escape(identity.plugin.as_bytes()),
+                        "authenticated"
+                    );
+                    let version = self.gateway.identification();
+                    self.sessions.enter(Entered::new(identity, &self.origin, &self.connection, version));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The program is stopping: sessions may finish until the deadline, then everybody is told to go.
+    fn drained(&mut self) -> Result<(), End> {
+        match self.drain.phase() {
+            Phase::Serving => Ok(()),
+            Phase::Draining if !self.sessions.is_empty() => Ok(()),
+            Phase::Draining | Phase::Closing | Phase::Gone => Err(End::Drained),
+        }
+    }
+
+    /// Says goodbye, as far as the peer listens, and lets go of the sessions.
+    async fn finish(mut self, end: End) {
+        let error = match &end {
+            End::Protocol(error) => Some(error.clone()),
+            End::Drained => Some(Error::Closed(Reason::ByApplication)),
+            End::Lost(_) => None,
+        };
+        self.sessions.end(if let End::Drained = end { Ending::Drained } else { Ending::ConnectionLost });
+        let reason = match &end {
+            End::Lost(error) if error.kind() == io::ErrorKind::UnexpectedEof => "the peer hung up".to_owned(),
+            End::Lost(error) => error.to_string(),
+            End::Protocol(error) => error.to_string(),
+            End::Drained => "the server stops".to_owned(),
+        };
+        tracing::info!(connection = self.origin.connection, reason = %escape(reason.as_bytes()), "connection closed");
+        if let Some(error) = error {
+            self.connection.disconnect(&error);
+            // Whether it arrives is the peer's business.
+            let _ = tokio::time::timeout(FAREWELL, self.farewell()).await;
+        }
+    }
+
+    /// Sends what is left, and waits for the peer to close: closing first would tear what it has not read yet.
+    async fn farewell(&mut self) -> io::Result<()> {
+        while !self.connection.output().is_empty() {
+            self.stream.writable().await?;
+            match self.stream.try_write(self.connection.output()) {
+                Ok(count) => self.connection.sent(count),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.stream.shutdown().await?;
+        // On the heap: an array would lie in the task of every connection from its first moment.
+        let mut unread = vec![0; 4096];
+        let mut patience = FAREWELL_READS;
+        while patience > 0 && self.stream.read(&mut unread).await? > 0 {
+            patience -= 1;
+        }
+        Ok(())
+    }
+}
+
+/// Waits for a time that may never come.
+async fn at(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Begins to decide about an attempt. What it shows is copied, so that the decision stands alone, and wiped afterwards.
+fn decide(gateway: &Gateway, attempt: &server::Attempt<'_>) -> Deciding {
+    let access = Arc::clone(gateway.access());
+    let user = attempt.user.to_vec();
+    match attempt.credential {
+        server::Credential::None => {
+            Box::pin(async move { access.decide(Attempt { user: &user, credential: Credential::None }).await })
+        }
+        server::Credential::Password(password) => {
+            let password = Zeroizing::new(password.to_vec());
+            Box::pin(async move {
+                access.decide(Attempt { user: &user, credential: Credential::Password(&password) }).await
+            })
+        }
+        server::Credential::KeyOffered(key) => {
+            let key = key.clone();
+            Box::pin(async move {
+                let (algorithm, blob) = (key.algorithm().as_bytes(), key.blob());
+                access.decide(Attempt { user: &user, credential: Credential::KeyOffered { algorithm, blob } }).await
+            })
+        }
+        server::Credential::KeyProven(key) => {
+            let key = key.clone();
+            Box::pin(async move {
+                let (algorithm, blob) = (key.algorithm().as_bytes(), key.blob());
+                access.decide(Attempt { user: &user, credential: Credential::KeyProven { algorithm, blob } }).await
+            })
+        }
+    }
+}
+
+/// The verdict, once it is there.
+async fn decided(deciding: &mut Option<Deciding>) -> Verdict {
+    match deciding {
+        Some(decision) => decision.await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,281 @@
+//! The sessions of one connection: which channel is which instance, and whose turn it is to send.
+//!
+//! Inwards, an event of the protocol becomes something that happened to a session. Outwards, the sessions that have something stand in
+//! a line and put one packet each, so that a busy one holds up nobody. A session without room waits outside the line until its
+//! client makes some.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use whelk_runtime::{Drained, Ending, Exit, Inbox, Outbox, Output, Sink, session_pipes};
+use whelk_ssh::connection::{Event, Progress, Server};
+use whelk_ssh::error::Error;
+use whelk_ssh::message::mux::ChannelId;
+use whelk_ssh::mux;
+
+use crate::drain::Phase;
+use crate::gateway::Gateway;
+use crate::logging::escape;
+use crate::ready::{Ready, Ticket};
+use crate::session::{self, Entered, Environment};
+
+/// All sessions of a connection.
+pub(crate) struct Sessions {
+    gateway: Arc<Gateway>,
+    /// The connection's number, for the log.
+    connection: u64,
+    /// Who entered, once somebody has. Before that the protocol lets no channel be opened.
+    entered: Option<Arc<Entered>>,
+    table: BTreeMap<ChannelId, Session>,
+    /// Filled by the sessions' tasks.
+    ready: Arc<Ready>,
+    /// The list that is swapped with it.
+    woken: Vec<Ticket>,
+    /// Who puts a packet next.
+    line: VecDeque<ChannelId>,
+    /// Who would, if the connection had room for anybody.
+    held: VecDeque<ChannelId>,
+    births: u64,
+    /// A plugin wants the connection to end.
+    farewell: Option<Error>,
+}
+
+/// The connection's side of one session.
+struct Session {
+    birth: u64,
+    inbox: Inbox,
+    outbox: Outbox,
+    environment: Environment,
+    /// It stands in the line.
+    queued: bool,
+}
+
+impl Sessions {
+    pub(crate) fn new(gateway: Arc<Gateway>, connection: u64) -> Sessions {
+        Sessions {
+            gateway,
+            connection,
+            entered: None,
+            table: BTreeMap::new(),
+            ready: Arc::default(),
+            woken: Vec::new(),
+            line: VecDeque::new(),
+            held: VecDeque::new(),
+            births: 0,
+            farewell: None,
+        }
+    }
+
+    /// Somebody has entered.
+    pub(crate) fn enter(&mut self, entered: Entered) {
+        self.entered = Some(Arc::new(entered));
+    }
+
+    /// Whether there is none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.table.is_empty()
+    }
+
+    /// Waits until a session has something.
+    pub(crate) async fn ready(&self) {
+        self.ready.filled().await;
+    }
+
+    /// The connection is over for all of them.
+    pub(crate) fn end(&mut self, why: Ending) {
+        for session in std::mem::take(&mut self.table).into_values() {
+            session.inbox.end(why);
+        }
+    }
+
+    /// Something has happened on the connection.
+    pub(crate) fn notice(&mut self, event: Event<'_>) {
+        match event {
+            Event::Channel(event) => self.notice_channel(event),
+            Event::Debug { text, .. } => {
+                tracing::debug!(connection = self.connection, text = %escape(text), "the peer's note");
+            }
+            // Only a client is told these.
+            Event::Banner(_) | Event::Refused { .. } | Event::Entered => {}
+        }
+    }
+
+    fn notice_channel(&mut self, event: mux::Event<'_>) {
+        match event {
+            mux::Event::Open { channel } => self.open(channel),
+            mux::Event::Request { channel, request } => {
+                let Some(session) = self.table.get_mut(&channel) else { return };
+                match session::happening(&request, &mut session.environment) {
+                    Some(happening) => session.inbox.happening(happening),
+                    None => session.inbox.refuse(),
+                }
+            }
+            mux::Event::Data { channel, kind, data } => {
+                if let Some(session) = self.table.get(&channel) {
+                    session.inbox.data(kind, data);
+                }
+            }
+            mux::Event::Answered { channel, success } => {
+                if let Some(session) = self.table.get(&channel) {
+                    session.inbox.answered(success);
+                }
+            }
+            mux::Event::Writable { channel } => self.queue(channel),
+            mux::Event::Eof { channel } => {
+                if let Some(session) = self.table.get(&channel) {
+                    session.inbox.happening(whelk_runtime::Happening::Eof);
+                }
+            }
+            mux::Event::Closed { channel } => {
+                // The number may soon be another session's: nothing of this one may stay behind.
+                if let Some(session) = self.table.remove(&channel) {
+                    session.inbox.happening(whelk_runtime::Happening::Close);
+                    session.inbox.end(Ending::ClientClosed);
+                }
+            }
+            // A server opens no sessions and asks nothing of the whole connection.
+            mux::Event::Opened { .. } | mux::Event::OpenFailed { .. } | mux::Event::GlobalAnswered { .. } => {}
+        }
+    }
+
+    /// A session is asked for: its plugin is started and will say whether it wants it.
+    fn open(&mut self, channel: ChannelId) {
+        let Some(entered) = self.entered.clone() else { return };
+        self.births += 1;
+        let ticket = Ticket { channel, birth: self.births };
+        let ready = Arc::clone(&self.ready);
+        let wake = Arc::new(move || ready.push(ticket));
+        let (inbox, outbox, side) = session_pipes(self.gateway.limits().output, wake);
+        let environment = Environment::new(self.gateway.limits());
+        self.table.insert(channel, Session { birth: ticket.birth, inbox, outbox, environment, queued: false });
+        // A session that nobody serves is refused: dropping its side says so.
+        if self.gateway.drain().phase() == Phase::Serving {
+            session::start(&self.gateway, self.connection, channel, &entered, side);
+        }
+    }
+
+    /// Puts a session at the end of the line.
+    fn queue(&mut self, channel: ChannelId) {
+        if let Some(session) = self.table.get_mut(&channel)
+            && !std::mem::replace(&mut session.queued, true)
+        {
+            self.line.push_back(channel);
+        }
+    }
+
+    /// Lets the sessions that have something put their packets, one each in turn, up to about `budget` bytes.
+    ///
+    /// # Errors
+    /// A plugin wants the connection to end.
+    pub(crate) fn serve(&mut self, connection: &mut Server, budget: usize) -> Result<Progress, Error> {
+        self.ready.take(&mut self.woken);
+        for ticket in std::mem::take(&mut self.woken) {
+            if self.table.get(&ticket.channel).is_some_and(|session| session.birth == ticket.birth) {
+                self.queue(ticket.channel);
+            }
+        }
+        if connection.can_write() {
+            self.line.append(&mut self.held);
+        }
+        let mut put = 0;
+        while put < budget {
+            let Some(channel) = self.line.pop_front() else { return Ok(Progress::Done) };
+            put += self.serve_one(connection, channel);
+            if let Some(farewell) = self.farewell.take() {
+                return Err(farewell);
+            }
+        }
+        Ok(Progress::More)
+    }
+
+    /// One session's turn: its credit, its messages and at most one packet. Says how many bytes that took.
+    fn serve_one(&mut self, connection: &mut Server, channel: ChannelId) -> usize {
+        let Some(session) = self.table.get_mut(&channel) else { return 0 };
+        session.queued = false;
+        let credit = session.inbox.take_credit();
+        if credit > 0 {
+            connection.taken(channel, credit);
+        }
+        let mut turn = Turn { connection, channel, took: 0, full: false, farewell: None };
+        let drained = session.outbox.drain(&mut turn);
+        let (took, full) = (turn.took, turn.full);
+        self.farewell = turn.farewell;
+        match drained {
+            Drained::Empty => {}
+            Drained::More if !full => self.queue(channel),
+            // The client's window is shut: `Writable` will bring it back.
+            Drained::More if connection.can_write() => {}
+            // Nobody can put anything: it stays in line for when somebody can.
+            Drained::More => {
+                session.queued = true;
+                self.held.push_back(channel);
+            }
+        }
+        took
+    }
+}
+
+/// One session's turn at the connection.
+struct Turn<'c> {
+    connection: &'c mut Server,
+    channel: ChannelId,
+    took: usize,
+    /// It was offered more than there was room for.
+    full: bool,
+    farewell: Option<Error>,
+}
+
+impl Sink for Turn<'_> {
+    fn opened(&mut self, accepted: bool) {
+        if accepted {
+            self.connection.accept(self.channel);
+        } else {
+            self.connection.refuse(self.channel, mux::OpenFailure::ConnectFailed, "the plugin is not available");
+        }
+    }
+
+    fn reply(&mut self, success: bool) {
+        self.connection.reply(self.channel, success);
+    }
+
+    fn bytes(&mut self, to: Output, data: &[u8]) -> usize {
+        let kind = match to {
+            Output::Stdout => None,
+            Output::Stderr => Some(1),
+            Output::Extended(kind) => Some(kind),
+        };
+        let took = self.connection.write(self.channel, kind, data);
+        // One packet a turn is no sign of a lack of room.
+        self.full = took < data.len() && self.connection.room(self.channel) == 0;
+        self.took += took;
+        took
+    }
+
+    fn eof(&mut self) {
+        self.connection.send_eof(self.channel);
+    }
+
+    fn request(&mut self, name: &str, payload: &[u8]) {
+        self.connection.request(self.channel, name.as_bytes(), payload, true);
+    }
+
+    fn exit(&mut self, exit: &Exit) {
+        let exit = match exit {
+            Exit::Status(status) => mux::Exit::Status(*status),
+            Exit::Signal { name, core_dumped, message } => mux::Exit::Signal {
+                name: name.as_str().to_owned(),
+                core_dumped: *core_dumped,
+                message: message.clone(),
+            },
+        };
+        self.connection.exit(self.channel, exit);
+    }
+
+    fn disconnect(&mut self, reason: u32, text: &str) {
+        self.farewell = Some(Error::Requested { reason, text: text.to_owned() });
+    }
+
+    fn debug(&mut self, text: &str, always_display: bool) {
+        self.connection.debug(text, always_display);
+    }
+}
