@@ -1,0 +1,1 @@
+//! With a configuration nobody enters without proof.

@@ -1,0 +1,74 @@
+"""One session through AsyncSSH, behaving as `ssh` does: stdin in, stdout and stderr out, the exit status handed on.
+
+A session that a signal ended is reported on stderr as `signal NAME` with exit status 255.
+"""
+
+import argparse
+import asyncio
+import os
+import sys
+
+import asyncssh
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--user", required=True)
+    parser.add_argument("--exec", dest="command")
+    parser.add_argument("--pty", action="store_true")
+    parser.add_argument("--password")
+    parser.add_argument("--key")
+    return parser.parse_args()
+
+
+async def feed(process):
+    """Hands stdin on as it comes, then its end. The thread blocks in `read`; the loop does not."""
+    loop = asyncio.get_running_loop()
+    try:
+        while block := await loop.run_in_executor(None, os.read, 0, 65536):
+            process.stdin.write(block)
+            await process.stdin.drain()
+        process.stdin.write_eof()
+    except (BrokenPipeError, ConnectionError, OSError):
+        pass  # The session has ended first: its status says why.
+
+
+async def hand_on(reader, descriptor):
+    """Hands one stream on to a file descriptor, byte for byte."""
+    while block := await reader.read(65536):
+        view = memoryview(block)
+        while view:
+            view = view[os.write(descriptor, view):]
+
+
+async def session(chosen):
+    connection = await asyncssh.connect(
+        "127.0.0.1", chosen.port, username=chosen.user, password=chosen.password,
+        client_keys=[chosen.key] if chosen.key else None, known_hosts=None, config=None, agent_path=None)
+    async with connection:
+        terminal = {"term_type": "xterm", "term_size": (80, 24, 640, 480)} if chosen.pty else {}
+        process = await connection.create_process(chosen.command, encoding=None, **terminal)
+        feeding = asyncio.create_task(feed(process))
+        await asyncio.gather(hand_on(process.stdout, 1), hand_on(process.stderr, 2))
+        await process.wait_closed()
+        feeding.cancel()
+        if process.exit_signal:
+            print("signal", process.exit_signal[0], file=sys.stderr)
+            return 255
+        return 255 if process.exit_status is None else process.exit_status
+
+
+def main():
+    chosen = arguments()
+    try:
+        status = asyncio.run(session(chosen))
+    except (asyncssh.Error, OSError) as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        status = 255
+    sys.stderr.flush()
+    # A thread may still be in `read` on an stdin that nobody ends.
+    os._exit(status & 0xFF)
+
+
+main()

@@ -1,0 +1,14 @@
+//! The built `whelk` against the clients of the world.
+//!
+//! `matrix` is clients by behaviours; the other modules are one promise each. `cargo xtask test` runs them short,
+//! `cargo xtask prove` at the sizes that were promised.
+
+mod access;
+mod audit;
+mod commandline;
+mod crowd;
+mod hostile;
+mod matrix;
+mod terminal;
+mod transfer;
+mod violation;

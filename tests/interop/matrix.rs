@@ -1,0 +1,130 @@
+//! Every client does everything.
+//!
+//! Each behaviour is one function below and a test for each client. Terminals are in `terminal.rs`, ways to log in in `access.rs`.
+
+use whelk_tests::{Call, Client, Gateway, Input};
+
+macro_rules! for_each_client {
+    ($($module:ident: $client:ident,)+) => {$(
+        mod $module {
+            use whelk_tests::Client::$client as CLIENT;
+
+            #[test]
+            fn a_shell_reads_stdin_and_hears_of_its_end() {
+                super::a_shell_reads_stdin_and_hears_of_its_end(CLIENT);
+            }
+
+            #[test]
+            fn the_exit_status_of_a_command_is_handed_on() {
+                super::the_exit_status_of_a_command_is_handed_on(CLIENT);
+            }
+
+            #[test]
+            fn a_mebibyte_comes_back_as_it_went() {
+                super::a_mebibyte_comes_back_as_it_went(CLIENT);
+            }
+
+            #[test]
+            fn all_output_arrives_before_the_end() {
+                super::all_output_arrives_before_the_end(CLIENT);
+            }
+
+            #[test]
+            fn the_end_of_a_command_ends_a_client_that_could_still_write() {
+                super::the_end_of_a_command_ends_a_client_that_could_still_write(CLIENT);
+            }
+
+            #[test]
+            fn stderr_stays_apart_from_stdout() {
+                super::stderr_stays_apart_from_stdout(CLIENT);
+            }
+
+            #[test]
+            fn a_signal_is_no_exit_status() {
+                super::a_signal_is_no_exit_status(CLIENT);
+            }
+        }
+    )+};
+}
+
+for_each_client! {
+    openssh_9_2: OpenSsh92,
+    openssh_10_0: OpenSsh100,
+    dbclient: Dbclient,
+    plink: Plink,
+    asyncssh: AsyncSsh,
+    paramiko: Paramiko,
+}
+
+fn a_shell_reads_stdin_and_hears_of_its_end(client: Client) {
+    let gateway = Gateway::demonstration();
+    let finished = Call::new(client, &gateway, "echo").run(Input::Bytes(b"hi\n".to_vec()));
+    let text = finished.out.text();
+    let at = text.find(r#"echo: "hi\n""#).unwrap_or_else(|| panic!("no echo in {text:?}, stderr {}", finished.err));
+    assert!(text[at..].contains("eof received"), "no end of input in {text:?}");
+    assert_eq!(finished.status, Some(0), "{}", finished.err);
+    gateway.end();
+}
+
+fn the_exit_status_of_a_command_is_handed_on(client: Client) {
+    let gateway = Gateway::demonstration();
+    for status in [0, 7, 254] {
+        let finished = Call::new(client, &gateway, "probe").exec(&format!("exit {status}")).run(Input::Nothing);
+        assert_eq!(finished.status, Some(status), "{}", finished.err);
+    }
+    gateway.end();
+}
+
+fn a_mebibyte_comes_back_as_it_went(client: Client) {
+    let gateway = Gateway::demonstration();
+    let bytes: Vec<u8> = (0..1_u32 << 20).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let finished = Call::new(client, &gateway, "probe").exec("cat").run(Input::Bytes(bytes.clone()));
+    assert_eq!(finished.status, Some(0), "{}", finished.err);
+    assert_eq!(finished.out.total, 1 << 20);
+    assert!(finished.out.kept == bytes, "as many bytes, but others");
+    gateway.end();
+}
+
+// With 8 MiB the reply to `exec`, the windows and the last bytes all matter: a library that sees data ahead of the reply drops it.
+fn all_output_arrives_before_the_end(client: Client) {
+    let gateway = Gateway::demonstration();
+    let finished = Call::new(client, &gateway, "probe").exec("zeros 8388608").run(Input::Nothing);
+    assert_eq!(finished.status, Some(0), "{}", finished.err);
+    assert_eq!(finished.out.total, 8 << 20);
+    assert!(finished.out.only_zeros);
+    gateway.end();
+}
+
+fn the_end_of_a_command_ends_a_client_that_could_still_write(client: Client) {
+    let gateway = Gateway::demonstration();
+    let running = Call::new(client, &gateway, "probe").exec("exit 3").start();
+    let status = running.wait("end", |seen| seen.status);
+    assert_eq!(status.code(), Some(3), "{}", running.said());
+    gateway.end();
+}
+
+fn stderr_stays_apart_from_stdout(client: Client) {
+    let gateway = Gateway::demonstration();
+    let finished = Call::new(client, &gateway, "probe").exec("stderr apart").run(Input::Nothing);
+    assert!(finished.err.contains("apart"), "stderr is {:?}", finished.err);
+    assert_eq!(finished.out.total, 0, "stdout is {:?}", finished.out.text());
+    gateway.end();
+}
+
+// dbclient ignores `exit-signal` and has no status to hand on; plink counts signals from 128 but knows no numbers.
+fn a_signal_is_no_exit_status(client: Client) {
+    let (status, said) = match client {
+        Client::OpenSsh92 | Client::OpenSsh100 => (255, "rtype exit-signal"),
+        Client::Dbclient => (0, ""),
+        Client::Plink => (128, ""),
+        Client::AsyncSsh => (255, "signal TERM"),
+        Client::Paramiko => (255, "no exit status"),
+    };
+    let gateway = Gateway::demonstration();
+    let call = Call::new(client, &gateway, "probe").exec("signal TERM");
+    let call = if said.starts_with("rtype") { call.option("-v") } else { call };
+    let finished = call.run(Input::Nothing);
+    assert_eq!(finished.status, Some(status), "{}", finished.err);
+    assert!(finished.err.contains(said), "stderr is {}", finished.err);
+    gateway.end();
+}

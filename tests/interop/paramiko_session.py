@@ -1,0 +1,104 @@
+"""One session through paramiko, behaving as `ssh` does: stdin in, stdout and stderr out, the exit status handed on.
+
+paramiko reports a session that a signal ended as status -1; it becomes `no exit status` on stderr and 255.
+"""
+
+import argparse
+import os
+import sys
+import threading
+
+import paramiko
+from paramiko.auth_strategy import AuthStrategy, InMemoryPrivateKey, NoneAuth, Password
+from paramiko.config import SSHConfig
+
+
+class OneWay(AuthStrategy):
+    """Exactly the one method that the arguments ask for."""
+
+    def __init__(self, chosen):
+        super().__init__(ssh_config=SSHConfig())
+        self.chosen = chosen
+
+    def get_sources(self):
+        if self.chosen.password is not None:
+            yield Password(self.chosen.user, lambda: self.chosen.password)
+        elif self.chosen.key is not None:
+            yield InMemoryPrivateKey(self.chosen.user, paramiko.Ed25519Key(filename=self.chosen.key))
+        else:
+            yield NoneAuth(self.chosen.user)
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--user", required=True)
+    parser.add_argument("--exec", dest="command")
+    parser.add_argument("--pty", action="store_true")
+    parser.add_argument("--password")
+    parser.add_argument("--key")
+    return parser.parse_args()
+
+
+def feed(channel):
+    """Hands stdin on as it comes, then its end."""
+    try:
+        while block := os.read(0, 32768):
+            channel.sendall(block)
+        channel.shutdown_write()
+    except (OSError, EOFError):
+        pass  # The session has ended first: its status says why.
+
+
+def hand_on(receive, descriptor):
+    """Hands one stream on to a file descriptor, byte for byte."""
+    while block := receive(65536):
+        view = memoryview(block)
+        while view:
+            view = view[os.write(descriptor, view):]
+
+
+def start(client, chosen):
+    """The channel of a started session, and what must live as long. A command goes the way of most people's scripts."""
+    if chosen.command is not None and not chosen.pty:
+        files = client.exec_command(chosen.command)
+        # paramiko sends EOF when the first of the three is collected.
+        return files[1].channel, files
+    channel = client.get_transport().open_session()
+    if chosen.pty:
+        channel.get_pty("xterm", 80, 24, 640, 480)
+    if chosen.command is None:
+        channel.invoke_shell()
+    else:
+        channel.exec_command(chosen.command)
+    return channel, None
+
+
+def session(chosen):
+    with paramiko.SSHClient() as client:
+        client.set_missing_host_key_policy(paramiko.AutoAddPolicy())
+        client.connect("127.0.0.1", chosen.port, username=chosen.user, auth_strategy=OneWay(chosen))
+        channel, _files = start(client, chosen)
+        threading.Thread(target=feed, args=(channel,), daemon=True).start()
+        stderr = threading.Thread(target=hand_on, args=(channel.recv_stderr, 2))
+        stderr.start()
+        hand_on(channel.recv, 1)
+        stderr.join()
+        status = channel.recv_exit_status()
+        if status == -1:
+            print("no exit status", file=sys.stderr)
+        return status
+
+
+def main():
+    chosen = arguments()
+    try:
+        status = session(chosen)
+    except (paramiko.SSHException, OSError, EOFError) as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        status = 255
+    sys.stderr.flush()
+    os._exit(status & 0xFF)
+
+
+main()

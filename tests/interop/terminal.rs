@@ -1,0 +1,124 @@
+//! Terminals: each client under tmux, which is driven in control mode, a line of text per event.
+
+use std::process::Command;
+use whelk_tests::{Call, Client, Gateway, Input, Output, Running, SOON, client_program};
+
+/// A tmux of our own with one window.
+struct Tmux {
+    socket: std::path::PathBuf,
+    control: Running,
+}
+
+impl Tmux {
+    fn open(gateway: &Gateway, call: &Call, columns: u32, rows: u32) -> Self {
+        let socket = gateway.folder().join("tmux");
+        let settings = gateway.folder().join("tmux.conf");
+        // The status line would take a row of the window.
+        std::fs::write(&settings, "set -g status off\nset -g default-terminal screen-256color\n")
+            .expect("our own folder");
+        let mut command = Command::new(client_program("tmux"));
+        command.arg("-S").arg(&socket).arg("-f").arg(&settings).arg("-C").env_remove("TMUX");
+        command.args(["new-session", "-x", &columns.to_string(), "-y", &rows.to_string()]);
+        let call = call.command();
+        command.args(call.get_envs().flat_map(|(name, value)| value.map(|value| environment(name, value))).flatten());
+        command.arg(call.get_program()).args(call.get_args());
+        Self { socket, control: Running::start(command, Input::Held, Output::Read, SOON) }
+    }
+
+    fn resize(&mut self, columns: u32, rows: u32) {
+        self.control.type_in(format!("resize-window -x {columns} -y {rows}\n").as_bytes());
+    }
+
+    /// Waits for a line of the plugin that holds all of these numbers and words.
+    fn wait_for_line(&self, words: &[&str]) {
+        self.control.wait(&format!("line with {words:?}"), |seen| {
+            let text = seen.out.text();
+            // Control mode writes control characters as octal numbers: \015\012.
+            let lines =
+                text.lines().filter_map(|line| line.strip_prefix("%output ")).flat_map(|line| line.split("\\015"));
+            let holds = |line: &str| words.iter().all(|word| pieces(line).any(|piece| piece == *word));
+            lines.into_iter().any(holds).then_some(())
+        });
+    }
+}
+
+impl Drop for Tmux {
+    // The server is a process of its own that outlives the control client.
+    fn drop(&mut self) {
+        let mut command = Command::new(client_program("tmux"));
+        command.arg("-S").arg(&self.socket).arg("kill-server");
+        Running::run(command, Input::Nothing, SOON);
+    }
+}
+
+fn environment(name: &std::ffi::OsStr, value: &std::ffi::OsStr) -> [std::ffi::OsString; 2] {
+    let mut pair = name.to_owned();
+    pair.push("=");
+    pair.push(value);
+    ["-e".into(), pair]
+}
+
+fn pieces(line: &str) -> impl Iterator<Item = &str> {
+    line.split(|letter: char| !letter.is_alphanumeric() && letter != '-')
+}
+
+fn shows_the_size_and_follows_it(client: Client) {
+    let gateway = Gateway::demonstration();
+    let mut tmux = Tmux::open(&gateway, &Call::new(client, &gateway, "terminal").pty(), 93, 31);
+    tmux.wait_for_line(&["screen-256color"]);
+    tmux.wait_for_line(&["93", "31"]);
+    tmux.resize(117, 42);
+    tmux.wait_for_line(&["117", "42"]);
+    drop(tmux);
+    gateway.end();
+}
+
+#[test]
+fn openssh_9_2_shows_its_size_and_a_resize() {
+    shows_the_size_and_follows_it(Client::OpenSsh92);
+}
+
+#[test]
+fn openssh_10_0_shows_its_size_and_a_resize() {
+    shows_the_size_and_follows_it(Client::OpenSsh100);
+}
+
+#[test]
+fn dbclient_shows_its_size_and_a_resize() {
+    shows_the_size_and_follows_it(Client::Dbclient);
+}
+
+#[test]
+fn plink_shows_its_size_and_a_resize() {
+    shows_the_size_and_follows_it(Client::Plink);
+}
+
+// The libraries have no terminal of their own: their drivers ask for an xterm of 80 by 24.
+fn a_library_shows_its_size(client: Client) {
+    let gateway = Gateway::demonstration();
+    let running = Call::new(client, &gateway, "terminal").pty().start();
+    for word in ["xterm", "80", "24", "640", "480"] {
+        running.wait_for_output(word);
+    }
+    drop(running);
+    gateway.end();
+}
+
+#[test]
+fn asyncssh_shows_its_size() {
+    a_library_shows_its_size(Client::AsyncSsh);
+}
+
+#[test]
+fn paramiko_shows_its_size() {
+    a_library_shows_its_size(Client::Paramiko);
+}
+
+#[test]
+fn a_session_without_a_terminal_is_told_so() {
+    let gateway = Gateway::demonstration();
+    let finished = Call::new(Client::OpenSsh100, &gateway, "terminal").run(Input::Bytes(Vec::new()));
+    let text = finished.out.text();
+    assert!(text.to_lowercase().contains("no "), "it says {text:?}, {}", finished.err);
+    gateway.end();
+}

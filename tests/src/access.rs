@@ -1,0 +1,110 @@
+//! How a client proves who it is: passwords, and one key in the file formats of all clients.
+
+use crate::SOON;
+use crate::call::client_program;
+use crate::running::{Input, Running};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use tempfile::TempDir;
+
+/// The password behind the hashes in the tests' configurations.
+pub const PASSWORD: &str = "correct horse battery staple";
+
+/// What a call brings to the door.
+#[derive(Debug, Clone)]
+pub enum Access {
+    /// Nothing: the method `none`.
+    Nothing,
+    /// A password.
+    Password(Arc<Password>),
+    /// An Ed25519 key.
+    Key(Arc<Keys>),
+}
+
+impl Access {
+    /// This password.
+    pub fn password(text: &str) -> Self {
+        let folder = folder();
+        let program = folder.path().join("ask");
+        std::fs::write(&program, format!("#!/bin/sh\nprintf '%s\\n' '{text}'\n"))
+            .expect("a temporary folder can be written");
+        std::fs::set_permissions(&program, PermissionsExt::from_mode(0o700)).expect("our own file");
+        Self::Password(Arc::new(Password { text: text.to_owned(), program, _folder: folder }))
+    }
+
+    /// The password that opens.
+    pub fn right_password() -> Self {
+        Self::password(PASSWORD)
+    }
+
+    /// A fresh key, and its line for an `authorized_keys` file.
+    pub fn fresh_key() -> (Self, String) {
+        let keys = Keys::generate();
+        let line = std::fs::read_to_string(keys.openssh().with_extension("pub")).expect("ssh-keygen wrote both halves");
+        (Self::Key(Arc::new(keys)), line)
+    }
+}
+
+/// A password, and a program that says it when OpenSSH asks.
+#[derive(Debug)]
+pub struct Password {
+    text: String,
+    program: PathBuf,
+    _folder: TempDir,
+}
+
+impl Password {
+    pub(crate) fn password(&self) -> &str {
+        &self.text
+    }
+
+    pub(crate) fn asking_program(&self) -> &Path {
+        &self.program
+    }
+}
+
+/// One key in three file formats.
+#[derive(Debug)]
+pub struct Keys {
+    folder: TempDir,
+}
+
+impl Keys {
+    fn generate() -> Self {
+        let keys = Self { folder: folder() };
+        let mut command = Command::new(client_program("ssh-keygen"));
+        command.args(["-q", "-t", "ed25519", "-N", "", "-C", "a test", "-f"]).arg(keys.openssh());
+        succeed(command);
+        let mut command = Command::new(client_program("dropbearconvert"));
+        command.args(["openssh", "dropbear"]).arg(keys.openssh()).arg(keys.dropbear());
+        succeed(command);
+        let mut command = Command::new(client_program("puttygen"));
+        command.arg(keys.openssh()).args(["-O", "private", "-o"]).arg(keys.putty());
+        succeed(command);
+        keys
+    }
+
+    pub(crate) fn openssh(&self) -> PathBuf {
+        self.folder.path().join("key")
+    }
+
+    pub(crate) fn dropbear(&self) -> PathBuf {
+        self.folder.path().join("key.dropbear")
+    }
+
+    pub(crate) fn putty(&self) -> PathBuf {
+        self.folder.path().join("key.ppk")
+    }
+}
+
+fn folder() -> TempDir {
+    tempfile::Builder::new().prefix("whelk-").tempdir().expect("a temporary folder")
+}
+
+fn succeed(command: Command) {
+    let line = format!("{command:?}");
+    let finished = Running::run(command, Input::Nothing, SOON);
+    assert_eq!(finished.status, Some(0), "{line} failed: {}", finished.err);
+}

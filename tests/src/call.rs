@@ -1,0 +1,197 @@
+//! One run of a foreign client.
+//!
+//! Owns the differences between the clients' command lines. The Python clients are small drivers in `interop/` that behave as
+//! `ssh` does: stdin in, stdout and stderr out, the exit status handed on, 255 for a signal, whose name they print.
+
+use crate::access::Access;
+use crate::gateway::{Gateway, repository};
+use crate::running::{Finished, Input, Output, Running};
+use crate::{LATER, SOON};
+use std::path::PathBuf;
+use std::process::Command;
+
+/// A client that is not ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Client {
+    /// OpenSSH 9.2, before ML-KEM.
+    OpenSsh92,
+    /// OpenSSH 10.0, which prefers ML-KEM.
+    OpenSsh100,
+    /// dropbear's client.
+    Dbclient,
+    /// PuTTY's client without a window.
+    Plink,
+    /// AsyncSSH, Python.
+    AsyncSsh,
+    /// paramiko, Python.
+    Paramiko,
+}
+
+impl Client {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::OpenSsh92, Self::OpenSsh100, Self::Dbclient, Self::Plink, Self::AsyncSsh, Self::Paramiko];
+}
+
+/// A program that `cargo xtask test` has brought, by its name in `target/clients/bin`.
+pub fn client_program(name: &str) -> PathBuf {
+    let folder = std::env::var_os("WHELK_CLIENTS");
+    let folder = folder.map_or_else(|| repository().join("target/clients/bin"), PathBuf::from);
+    let path = folder.join(name);
+    assert!(path.is_file(), "{} is not there: run these tests with `cargo xtask test`", path.display());
+    path
+}
+
+/// One call of one client: where to, as whom, and what for.
+#[derive(Debug, Clone)]
+#[must_use = "a call does nothing until it is run or started"]
+pub struct Call {
+    client: Client,
+    port: u16,
+    fingerprint: String,
+    user: String,
+    command: Option<String>,
+    pty: bool,
+    access: Access,
+    options: Vec<String>,
+}
+
+impl Call {
+    /// A call that asks for a shell without a terminal and proves nothing about itself.
+    pub fn new(client: Client, gateway: &Gateway, user: &str) -> Self {
+        // Only plink insists on knowing the key beforehand.
+        let fingerprint = if client == Client::Plink { gateway.fingerprint() } else { String::new() };
+        let access = Access::Nothing;
+        let (user, options) = (user.to_owned(), Vec::new());
+        Self { client, port: gateway.port(), fingerprint, user, command: None, pty: false, access, options }
+    }
+
+    /// Asks for a command instead of a shell.
+    pub fn exec(mut self, command: &str) -> Self {
+        self.command = Some(command.to_owned());
+        self
+    }
+
+    /// Asks for a terminal.
+    pub fn pty(mut self) -> Self {
+        self.pty = true;
+        self
+    }
+
+    /// Proves who it is.
+    pub fn access(mut self, access: Access) -> Self {
+        self.access = access;
+        self
+    }
+
+    /// One more argument, in the client's own words, ahead of the user and host.
+    pub fn option(mut self, option: &str) -> Self {
+        self.options.push(option.to_owned());
+        self
+    }
+
+    /// Runs it to its end, feeding `input`, within a minute.
+    pub fn run(&self, input: Input) -> Finished {
+        Running::run(self.command(), input, SOON)
+    }
+
+    /// Runs it to its end, feeding `input`, however much that is.
+    pub fn run_long(&self, input: Input) -> Finished {
+        Running::run(self.command(), input, LATER)
+    }
+
+    /// Starts it with a stdin that stays open.
+    pub fn start(&self) -> Running {
+        Running::start(self.command(), Input::Held, Output::Read, SOON)
+    }
+
+    /// Starts it; after `count` bytes nobody reads its stdout any more.
+    pub fn start_and_stall(&self, count: u64) -> Running {
+        Running::start(self.command(), Input::Nothing, Output::Stall(count), LATER)
+    }
+
+    /// The command line.
+    pub fn command(&self) -> Command {
+        match self.client {
+            Client::OpenSsh92 => self.openssh("ssh-9.2"),
+            Client::OpenSsh100 => self.openssh("ssh-10.0"),
+            Client::Dbclient => self.dbclient(),
+            Client::Plink => self.plink(),
+            Client::AsyncSsh => self.python("asyncssh_session.py"),
+            Client::Paramiko => self.python("paramiko_session.py"),
+        }
+    }
+
+    fn openssh(&self, program: &str) -> Command {
+        let mut command = Command::new(client_program(program));
+        command.args(["-F", "none", if self.pty { "-tt" } else { "-T" }]);
+        for option in ["StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "GlobalKnownHostsFile=/dev/null"] {
+            command.args(["-o", option]);
+        }
+        match &self.access {
+            Access::Nothing => command.args(["-o", "BatchMode=yes", "-o", "PubkeyAuthentication=no"]),
+            Access::Password(_) => command.args(["-o", "PubkeyAuthentication=no", "-o", "NumberOfPasswordPrompts=1"]),
+            Access::Key(_) => command.args(["-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes"]),
+        };
+        match &self.access {
+            Access::Nothing => {}
+            Access::Password(right) => {
+                command.env("SSH_ASKPASS_REQUIRE", "force").env("SSH_ASKPASS", right.asking_program());
+            }
+            Access::Key(keys) => drop(command.arg("-i").arg(keys.openssh())),
+        }
+        // Without options of its own a call is quiet, so that stderr holds what the plugin sent there.
+        if !self.options.iter().any(|option| option.starts_with("-v")) {
+            command.args(["-o", "LogLevel=ERROR"]);
+        }
+        command.args(&self.options).args(["-p", &self.port.to_string(), "-l", &self.user, "127.0.0.1"]);
+        command.args(&self.command);
+        command
+    }
+
+    fn dbclient(&self) -> Command {
+        let mut command = Command::new(client_program("dbclient"));
+        command.args(["-y", "-y", if self.pty { "-t" } else { "-T" }]);
+        match &self.access {
+            Access::Nothing => {}
+            Access::Password(right) => drop(command.env("DROPBEAR_PASSWORD", right.password())),
+            Access::Key(keys) => drop(command.arg("-i").arg(keys.dropbear())),
+        }
+        command.args(&self.options).args(["-p", &self.port.to_string(), "-l", &self.user, "127.0.0.1"]);
+        command.args(&self.command);
+        command
+    }
+
+    fn plink(&self) -> Command {
+        let mut command = Command::new(client_program("plink"));
+        command.args(["-batch", "-ssh", "-no-antispoof", "-noagent", if self.pty { "-t" } else { "-T" }]);
+        command.args(["-hostkey", &self.fingerprint]);
+        match &self.access {
+            Access::Nothing => {}
+            Access::Password(right) => drop(command.args(["-pw", right.password()])),
+            Access::Key(keys) => drop(command.arg("-i").arg(keys.putty())),
+        }
+        command.args(&self.options).args(["-P", &self.port.to_string(), "-l", &self.user, "127.0.0.1"]);
+        command.args(&self.command);
+        command
+    }
+
+    fn python(&self, driver: &str) -> Command {
+        let mut command = Command::new(client_program("python"));
+        command.arg(repository().join("tests/interop").join(driver));
+        command.args(["--port", &self.port.to_string(), "--user", &self.user]);
+        match &self.access {
+            Access::Nothing => {}
+            Access::Password(right) => drop(command.args(["--password", right.password()])),
+            Access::Key(keys) => drop(command.arg("--key").arg(keys.openssh())),
+        }
+        if self.pty {
+            command.arg("--pty");
+        }
+        if let Some(text) = &self.command {
+            command.args(["--exec", text]);
+        }
+        command.args(&self.options);
+        command
+    }
+}

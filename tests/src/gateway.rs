@@ -1,0 +1,179 @@
+//! The built `whelk`, running with a state folder of its own.
+//!
+//! Owns the process and the folder. What clients do with it is in `call.rs`.
+
+use crate::log::{Event, Log};
+use crate::running::{Finished, Input, Output, Running};
+use crate::{LATER, SOON};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use tempfile::TempDir;
+
+/// The root of the repository.
+pub fn repository() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().expect("the tests are in a folder of the repository").to_owned()
+}
+
+fn program() -> PathBuf {
+    let path = std::env::var_os("WHELK_BIN").map_or_else(|| repository().join("target/release/whelk"), PathBuf::from);
+    assert!(path.is_file(), "{} is not there: run these tests with `cargo xtask test`", path.display());
+    path
+}
+
+/// The folder of the built plugins.
+pub fn shipped_plugins() -> PathBuf {
+    let path = repository().join("plugins");
+    assert!(path.join("echo.wasm").is_file(), "no plugins are built: run these tests with `cargo xtask test`");
+    path
+}
+
+/// How a gateway is to be started. The state folder can be filled before the start.
+#[derive(Debug)]
+pub struct Setup {
+    folder: TempDir,
+    plugins: PathBuf,
+    listen: String,
+    configuration: Option<PathBuf>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        let folder = tempfile::Builder::new().prefix("whelk-").tempdir().expect("a temporary folder");
+        Self { folder, plugins: shipped_plugins(), listen: "127.0.0.1:0".to_owned(), configuration: None }
+    }
+}
+
+impl Setup {
+    /// A folder that lives as long as the gateway: for keys, configurations, sockets.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The state folder.
+    pub fn state(&self) -> PathBuf {
+        self.folder().join("state")
+    }
+
+    /// Other plugins than the shipped ones.
+    #[must_use]
+    pub fn plugins(mut self, folder: PathBuf) -> Self {
+        self.plugins = folder;
+        self
+    }
+
+    /// Another address than 127.0.0.1 with a free port.
+    #[must_use]
+    pub fn listen(mut self, address: &str) -> Self {
+        address.clone_into(&mut self.listen);
+        self
+    }
+
+    /// A configuration instead of the demonstration.
+    #[must_use]
+    pub fn configuration(mut self, text: &str) -> Self {
+        let path = self.folder().join("whelk.toml");
+        std::fs::write(&path, text).expect("the temporary folder can be written");
+        self.configuration = Some(path);
+        self
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(program());
+        command.arg("serve").arg("--log").arg("json").arg("--listen").arg(&self.listen);
+        command.arg("--plugins").arg(&self.plugins).arg("--state").arg(self.state());
+        if let Some(path) = &self.configuration {
+            command.arg("--config").arg(path);
+        }
+        command.env_remove("RUST_LOG").env("XDG_STATE_HOME", self.folder());
+        command
+    }
+
+    /// Starts it, expecting that it serves.
+    pub fn start(self) -> Gateway {
+        let process = Running::start(self.command(), Input::Nothing, Output::Read, LATER);
+        let log = Log::default();
+        let ready = log.wait(&process, "event `listening`", |events| {
+            events.iter().find(|event| event.message == "listening").cloned()
+        });
+        let Some(ready) = ready else { panic!("whelk ended before it listened\n{}", process.said()) };
+        let address = ready.field("address");
+        let port = address.rsplit(':').next().and_then(|port| port.parse().ok());
+        let port = port.unwrap_or_else(|| panic!("no port in {:?}", ready.line));
+        Gateway { process, log, port, setup: self, ended: false }
+    }
+
+    /// Starts it, expecting that it ends by itself.
+    pub fn start_in_vain(&self) -> Finished {
+        Running::run(self.command(), Input::Nothing, SOON)
+    }
+}
+
+/// A running gateway. [`Gateway::end`] closes a test; a gateway dropped earlier is killed and its log shown.
+#[derive(Debug)]
+pub struct Gateway {
+    process: Running,
+    log: Log,
+    port: u16,
+    setup: Setup,
+    ended: bool,
+}
+
+impl Gateway {
+    /// The demonstration: no configuration, loopback, the user name picks the plugin.
+    pub fn demonstration() -> Self {
+        Setup::default().start()
+    }
+
+    /// The port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// A folder that lives as long as the gateway.
+    pub fn folder(&self) -> &Path {
+        self.setup.folder()
+    }
+
+    /// The host key's fingerprint, `SHA256:...`, from the log.
+    pub fn fingerprint(&self) -> String {
+        self.wait("host key", |event| (event.message == "host key").then(|| event.field("fingerprint")))
+    }
+
+    /// Waits for the first event in which `look` finds something.
+    pub fn wait<T>(&self, what: &str, look: impl Fn(&Event) -> Option<T>) -> T {
+        self.wait_all(what, |events| events.iter().find_map(&look))
+    }
+
+    /// Waits until `look`, given all events since the start, finds something.
+    pub fn wait_all<T>(&self, what: &str, look: impl FnMut(&[Event]) -> Option<T>) -> T {
+        let found = self.log.wait(&self.process, what, look);
+        found.unwrap_or_else(|| panic!("whelk ended without {what}\n{}", self.process.said()))
+    }
+
+    /// The greatest resident memory so far, in bytes.
+    pub fn peak_memory(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.process.pid().as_raw_nonzero());
+        let status = std::fs::read_to_string(path).expect("the gateway runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("the kernel counts memory");
+        let kib = line.split_whitespace().next().and_then(|count| count.parse::<u64>().ok());
+        kib.expect("VmHWM is a number of KiB") * 1024
+    }
+
+    /// Ends it with SIGTERM: it must end with status 0 and have panicked nowhere.
+    pub fn end(mut self) {
+        self.ended = true;
+        rustix::process::kill_process(self.process.pid(), rustix::process::Signal::TERM).expect("the gateway runs");
+        let (status, said) = self.process.wait("end after SIGTERM", |seen| Some((seen.status?, seen.err.text())));
+        assert_eq!(status.code(), Some(0), "whelk ended with {status}\n{said}");
+        assert!(!said.contains("panicked"), "something panicked\n{said}");
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        if !self.ended {
+            eprintln!("the gateway's log:\n{}", self.process.said());
+        }
+    }
+}

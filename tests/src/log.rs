@@ -1,0 +1,77 @@
+//! The gateway's log as events.
+//!
+//! Owns the parsing of the JSON lines. Lines that are not JSON (a panic, a notice) are kept as they came.
+
+use crate::running::Running;
+use serde_json::Value;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// One line of the log.
+#[derive(Debug, Clone)]
+pub struct Event {
+    /// The line as it came.
+    pub line: String,
+    /// Who said it: `plugin` for the plugins' own lines.
+    pub target: String,
+    /// What happened.
+    pub message: String,
+    /// The fields, `message` among them. `Null` when the line is not JSON.
+    pub fields: Value,
+}
+
+impl Event {
+    fn parse(line: &str) -> Self {
+        let json: Value = serde_json::from_str(line).unwrap_or(Value::Null);
+        let text = |value: Option<&Value>| value.and_then(Value::as_str).unwrap_or_default().to_owned();
+        let fields = json.get("fields").cloned().unwrap_or(Value::Null);
+        Self { line: line.to_owned(), target: text(json.get("target")), message: text(fields.get("message")), fields }
+    }
+
+    /// A field as text, whatever its JSON type; empty when it is absent.
+    pub fn field(&self, name: &str) -> String {
+        match self.fields.get(name) {
+            Some(Value::String(text)) => text.clone(),
+            None | Some(Value::Null) => String::new(),
+            Some(other) => other.to_string(),
+        }
+    }
+
+    /// Whether a plugin said it.
+    pub fn is_from_plugin(&self) -> bool {
+        self.target == "plugin"
+    }
+}
+
+#[derive(Debug, Default)]
+struct Parsed {
+    /// How many bytes of stderr have been turned into events.
+    bytes: usize,
+    events: Vec<Event>,
+}
+
+/// What a running gateway has said.
+#[derive(Debug, Default)]
+pub struct Log {
+    parsed: Mutex<Parsed>,
+}
+
+impl Log {
+    /// Waits until `look`, given all events so far, finds what it looks for. `None` when the log ended without it.
+    pub(crate) fn wait<T>(&self, of: &Running, what: &str, mut look: impl FnMut(&[Event]) -> Option<T>) -> Option<T> {
+        of.wait(what, |seen| {
+            let parsed = self.read_on(&seen.err.kept);
+            let found = look(&parsed.events);
+            (found.is_some() || seen.status.is_some()).then_some(found)
+        })
+    }
+
+    fn read_on(&self, text: &[u8]) -> MutexGuard<'_, Parsed> {
+        let mut parsed = self.parsed.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Some(length) = text[parsed.bytes..].iter().position(|byte| *byte == b'\n') {
+            let line = String::from_utf8_lossy(&text[parsed.bytes..parsed.bytes + length]).into_owned();
+            parsed.bytes += length + 1;
+            parsed.events.push(Event::parse(&line));
+        }
+        parsed
+    }
+}
