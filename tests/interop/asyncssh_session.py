@@ -59,16 +59,16 @@ async def session(chosen):
         return 255 if process.exit_status is None else process.exit_status
 
 
-def main():
+async def main():
     chosen = arguments()
     try:
-        status = asyncio.run(session(chosen))
+        status = await session(chosen)
     except (asyncssh.Error, OSError) as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         status = 255
     sys.stderr.flush()
-    # A thread may still be in `read` on an stdin that nobody ends.
+    # A thread may be in `read` on an stdin that nobody ends: leaving the loop would wait for it.
     os._exit(status & 0xFF)
 
 
-main()
+asyncio.run(main())

@@ -65,7 +65,8 @@ fn pieces(line: &str) -> impl Iterator<Item = &str> {
 fn shows_the_size_and_follows_it(client: Client) {
     let gateway = Gateway::demonstration();
     let mut tmux = Tmux::open(&gateway, &Call::new(client, &gateway, "terminal").pty(), 93, 31);
-    tmux.wait_for_line(&["screen-256color"]);
+    // plink is a terminal of its own making.
+    tmux.wait_for_line(&[if client == Client::Plink { "xterm" } else { "screen-256color" }]);
     tmux.wait_for_line(&["93", "31"]);
     tmux.resize(117, 42);
     tmux.wait_for_line(&["117", "42"]);

@@ -5,8 +5,8 @@
 
 use crate::access::Access;
 use crate::gateway::{Gateway, repository};
+use crate::measure::{LATER, SOON};
 use crate::running::{Finished, Input, Output, Running};
-use crate::{LATER, SOON};
 use std::path::PathBuf;
 use std::process::Command;
 

@@ -3,8 +3,8 @@
 //! Owns the process and the folder. What clients do with it is in `call.rs`.
 
 use crate::log::{Event, Log};
+use crate::measure::{LATER, SOON};
 use crate::running::{Finished, Input, Output, Running};
-use crate::{LATER, SOON};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
@@ -164,7 +164,7 @@ impl Gateway {
     pub fn end(mut self) {
         self.ended = true;
         rustix::process::kill_process(self.process.pid(), rustix::process::Signal::TERM).expect("the gateway runs");
-        let (status, said) = self.process.wait("end after SIGTERM", |seen| Some((seen.status?, seen.err.text())));
+        let (status, said) = self.process.wait_soon("end after SIGTERM", |seen| Some((seen.status?, seen.err.text())));
         assert_eq!(status.code(), Some(0), "whelk ended with {status}\n{said}");
         assert!(!said.contains("panicked"), "something panicked\n{said}");
     }

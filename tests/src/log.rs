@@ -58,7 +58,7 @@ pub struct Log {
 impl Log {
     /// Waits until `look`, given all events so far, finds what it looks for. `None` when the log ended without it.
     pub(crate) fn wait<T>(&self, of: &Running, what: &str, mut look: impl FnMut(&[Event]) -> Option<T>) -> Option<T> {
-        of.wait(what, |seen| {
+        of.wait_soon(what, |seen| {
             let parsed = self.read_on(&seen.err.kept);
             let found = look(&parsed.events);
             (found.is_some() || seen.status.is_some()).then_some(found)

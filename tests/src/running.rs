@@ -2,6 +2,7 @@
 //!
 //! Owns the process, its pipes and the threads that empty them. Does not know what the program is.
 
+use crate::measure::SOON;
 use sha2::{Digest, Sha256};
 use std::io::{Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -179,13 +180,22 @@ impl Running {
     }
 
     /// Waits until `look` sees what it looks for. Past the deadline the test fails, saying `what` did not come.
-    pub fn wait<T>(&self, what: &str, mut look: impl FnMut(&Seen) -> Option<T>) -> T {
+    pub fn wait<T>(&self, what: &str, look: impl FnMut(&Seen) -> Option<T>) -> T {
+        self.wait_until(self.deadline, what, look)
+    }
+
+    /// The same with a nearer deadline, for one event in the life of a long run.
+    pub fn wait_soon<T>(&self, what: &str, look: impl FnMut(&Seen) -> Option<T>) -> T {
+        self.wait_until(Instant::now() + SOON, what, look)
+    }
+
+    fn wait_until<T>(&self, deadline: Instant, what: &str, mut look: impl FnMut(&Seen) -> Option<T>) -> T {
         let mut seen = self.shared.lock();
         loop {
             if let Some(found) = look(&seen) {
                 return found;
             }
-            let left = self.deadline.saturating_duration_since(Instant::now());
+            let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 let said = format!("stdout:\n{}\nstderr:\n{}", tail(&seen.out.text()), tail(&seen.err.text()));
                 drop(seen);

@@ -1,0 +1,259 @@
+//! The Rust files of the repository, and their measures.
+//!
+//! A line of code is a line on which a token stands that is not part of a comment. What is compiled for tests only is left out.
+
+use proc_macro2::{Delimiter, TokenStream, TokenTree};
+use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use syn::spanned::Spanned;
+use syn::visit::{self, Visit};
+
+/// The root of the repository.
+pub(crate) fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests are in a folder of the repository").to_owned()
+}
+
+/// Every Rust file of the repository.
+pub(crate) fn rust_files() -> Vec<Source> {
+    let mut paths = Vec::new();
+    collect(&repository(), &mut paths);
+    paths.sort();
+    assert!(paths.len() > 10, "only {paths:?} were found");
+    paths.iter().map(|path| Source::read(path)).collect()
+}
+
+fn collect(folder: &Path, paths: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).expect("the repository can be read").filter_map(Result::ok) {
+        let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
+        if path.is_dir() && name != "target" && !name.starts_with('.') {
+            collect(&path, paths);
+        } else if name.ends_with(".rs") {
+            paths.push(path);
+        }
+    }
+}
+
+/// One file.
+pub(crate) struct Source {
+    path: PathBuf,
+    file: syn::File,
+    tokens: TokenStream,
+}
+
+/// A function and its length in lines of code, from its signature to its closing brace.
+pub(crate) struct Function {
+    pub(crate) name: String,
+    pub(crate) line: usize,
+    pub(crate) lines: usize,
+}
+
+impl Source {
+    /// Reads and parses it.
+    pub(crate) fn read(path: &Path) -> Self {
+        let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let file = syn::parse_file(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let tokens = text.parse().unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        Self { path: path.to_owned(), file, tokens }
+    }
+
+    /// The path from the root of the repository.
+    pub(crate) fn name(&self) -> String {
+        self.path.strip_prefix(repository()).unwrap_or(&self.path).display().to_string()
+    }
+
+    /// What it declares.
+    pub(crate) fn items(&self) -> &[syn::Item] {
+        &self.file.items
+    }
+
+    /// All of it, unparsed.
+    pub(crate) fn tokens(&self) -> TokenStream {
+        self.tokens.clone()
+    }
+
+    /// How many lines of code it has.
+    pub(crate) fn code_lines(&self) -> usize {
+        self.lines().len()
+    }
+
+    fn lines(&self) -> BTreeSet<usize> {
+        let mut lines = BTreeSet::new();
+        mark(self.tokens(), &mut lines);
+        let mut tests = TestItems::default();
+        tests.visit_file(&self.file);
+        lines.retain(|line| !tests.ranges.iter().any(|range| range.contains(line)));
+        lines
+    }
+
+    /// Its functions, however nested.
+    pub(crate) fn functions(&self) -> Vec<Function> {
+        let mut bodies = Bodies::default();
+        bodies.visit_file(&self.file);
+        let lines = self.lines();
+        let measure = |(name, range): (String, RangeInclusive<usize>)| {
+            let line = *range.start();
+            Function { name, line, lines: lines.range(range).count() }
+        };
+        bodies.found.into_iter().map(measure).collect()
+    }
+
+    /// The names of its modules, types, traits and functions, with their lines; the file's own name first.
+    pub(crate) fn declared_names(&self) -> Vec<(usize, String)> {
+        let stem = self.path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+        let mut names = Names { found: vec![(1, stem)] };
+        names.visit_file(&self.file);
+        names.found
+    }
+}
+
+/// Marks the lines on which tokens stand. Doc comments are tokens too, `# [doc = ".."]`, and are passed over.
+fn mark(tokens: TokenStream, lines: &mut BTreeSet<usize>) {
+    let tokens: Vec<TokenTree> = tokens.into_iter().collect();
+    for (at, token) in tokens.iter().enumerate() {
+        if is_doc(token) || is_doc_opening(&tokens[at..]) {
+            continue;
+        }
+        match token {
+            TokenTree::Group(group) => {
+                lines.extend([group.span_open().start().line, group.span_close().end().line]);
+                mark(group.stream(), lines);
+            }
+            TokenTree::Ident(_) | TokenTree::Punct(_) | TokenTree::Literal(_) => {
+                lines.extend(token.span().start().line..=token.span().end().line);
+            }
+        }
+    }
+}
+
+fn is_doc(token: &TokenTree) -> bool {
+    let TokenTree::Group(group) = token else { return false };
+    group.delimiter() == Delimiter::Bracket
+        && group.stream().into_iter().next().is_some_and(|first| first.to_string() == "doc")
+}
+
+/// The `#` or `#!` in front of a doc comment.
+fn is_doc_opening(tokens: &[TokenTree]) -> bool {
+    let punct =
+        |at: usize, sign: char| matches!(tokens.get(at), Some(TokenTree::Punct(punct)) if punct.as_char() == sign);
+    let doc = |at: usize| tokens.get(at).is_some_and(is_doc);
+    (punct(0, '#') && (doc(1) || (punct(1, '!') && doc(2)))) || (punct(0, '!') && doc(1))
+}
+
+/// Whether an item is there for tests only.
+pub(crate) fn is_for_tests(attributes: &[syn::Attribute]) -> bool {
+    let says_test = |attribute: &syn::Attribute| {
+        let list = attribute.meta.require_list();
+        attribute.path().is_ident("test")
+            || (attribute.path().is_ident("cfg")
+                && list.is_ok_and(|list| {
+                    list.tokens.to_string().contains("test") && !list.tokens.to_string().contains("not")
+                }))
+    };
+    attributes.iter().any(says_test)
+}
+
+/// The attributes of an item of any kind.
+pub(crate) fn attributes(item: &syn::Item) -> &[syn::Attribute] {
+    match item {
+        syn::Item::Const(item) => &item.attrs,
+        syn::Item::Enum(item) => &item.attrs,
+        syn::Item::Fn(item) => &item.attrs,
+        syn::Item::Impl(item) => &item.attrs,
+        syn::Item::Macro(item) => &item.attrs,
+        syn::Item::Mod(item) => &item.attrs,
+        syn::Item::Static(item) => &item.attrs,
+        syn::Item::Struct(item) => &item.attrs,
+        syn::Item::Trait(item) => &item.attrs,
+        syn::Item::Type(item) => &item.attrs,
+        syn::Item::Use(item) => &item.attrs,
+        _ => &[],
+    }
+}
+
+#[derive(Default)]
+struct TestItems {
+    ranges: Vec<RangeInclusive<usize>>,
+}
+
+impl<'ast> Visit<'ast> for TestItems {
+    fn visit_item(&mut self, item: &'ast syn::Item) {
+        // A test in a file of tests is code like any other: only `#[cfg(test)]` leaves out.
+        let is_test_function =
+            matches!(item, syn::Item::Fn(function) if function.attrs.iter().any(|one| one.path().is_ident("test")));
+        if is_for_tests(attributes(item)) && !is_test_function {
+            self.ranges.push(item.span().start().line..=item.span().end().line);
+        } else {
+            visit::visit_item(self, item);
+        }
+    }
+}
+
+#[derive(Default)]
+struct Bodies {
+    found: Vec<(String, RangeInclusive<usize>)>,
+}
+
+impl Bodies {
+    fn add(&mut self, signature: &syn::Signature, block: &syn::Block) {
+        let range = signature.span().start().line..=block.span().end().line;
+        self.found.push((signature.ident.to_string(), range));
+    }
+}
+
+impl<'ast> Visit<'ast> for Bodies {
+    fn visit_item_fn(&mut self, function: &'ast syn::ItemFn) {
+        self.add(&function.sig, &function.block);
+        visit::visit_item_fn(self, function);
+    }
+
+    fn visit_impl_item_fn(&mut self, function: &'ast syn::ImplItemFn) {
+        self.add(&function.sig, &function.block);
+        visit::visit_impl_item_fn(self, function);
+    }
+
+    fn visit_trait_item_fn(&mut self, function: &'ast syn::TraitItemFn) {
+        if let Some(block) = &function.default {
+            self.add(&function.sig, block);
+        }
+        visit::visit_trait_item_fn(self, function);
+    }
+}
+
+struct Names {
+    found: Vec<(usize, String)>,
+}
+
+impl Names {
+    fn add(&mut self, name: &syn::Ident) {
+        self.found.push((name.span().start().line, name.to_string()));
+    }
+}
+
+impl<'ast> Visit<'ast> for Names {
+    fn visit_item_mod(&mut self, item: &'ast syn::ItemMod) {
+        self.add(&item.ident);
+        visit::visit_item_mod(self, item);
+    }
+
+    fn visit_item_struct(&mut self, item: &'ast syn::ItemStruct) {
+        self.add(&item.ident);
+    }
+
+    fn visit_item_enum(&mut self, item: &'ast syn::ItemEnum) {
+        self.add(&item.ident);
+    }
+
+    fn visit_item_type(&mut self, item: &'ast syn::ItemType) {
+        self.add(&item.ident);
+    }
+
+    fn visit_item_trait(&mut self, item: &'ast syn::ItemTrait) {
+        self.add(&item.ident);
+        visit::visit_item_trait(self, item);
+    }
+
+    fn visit_signature(&mut self, signature: &'ast syn::Signature) {
+        self.add(&signature.ident);
+    }
+}

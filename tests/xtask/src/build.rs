@@ -1,0 +1,71 @@
+//! `build`: the program for this machine and the plugins for WebAssembly.
+
+use crate::step::{Outcome, doing, output, run as step};
+use crate::workspace::{Workspace, cargo};
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+pub(crate) const HELP: &str = "\
+cargo xtask build
+
+Builds the program (target/release/whelk) and every package in plugins/ (plugins/NAME.wasm). Adds the target wasm32-wasip2
+with rustup when the compiler lacks it. A plugin's file changes only when its bytes do, and by renaming: a running gateway
+sees a whole file or none.";
+
+const TARGET: &str = "wasm32-wasip2";
+
+const NO_TARGET: &str = "\
+This compiler has no target wasm32-wasip2, and rustup, which could add it, is not there or failed.
+With rustup:           rustup target add wasm32-wasip2
+With a distribution's Rust: install its package for the target if there is one (Debian, Ubuntu: libstd-rust-dev-wasm32 has
+                       wasm32-wasip1 only). Otherwise install the library's sources (Debian: rust-src) and build plugins with
+                       RUSTC_BOOTSTRAP=1 cargo build -Zbuild-std=std,panic_abort --profile plugin --target wasm32-wasip2 -p NAME";
+
+pub(crate) fn run(arguments: &[String]) -> Outcome {
+    if let Some(surplus) = arguments.first() {
+        return Err(format!("build takes no argument {surplus:?}"));
+    }
+    let workspace = Workspace::find()?;
+    build(&workspace)?;
+    eprintln!("built {} and {} plugins", workspace.program().display(), workspace.plugins.len());
+    Ok(())
+}
+
+/// Everything that is served.
+pub(crate) fn build(workspace: &Workspace) -> Outcome {
+    add_target()?;
+    step(cargo().current_dir(&workspace.root).args(["build", "--release", "--package", "whelk"]))?;
+    let mut plugins = cargo();
+    plugins.current_dir(&workspace.root).args(["build", "--profile", "plugin", "--target", TARGET]);
+    for name in &workspace.plugins {
+        plugins.args(["--package", name]);
+    }
+    step(&mut plugins)?;
+    for name in &workspace.plugins {
+        let file = format!("{}.wasm", name.replace('-', "_"));
+        let built = workspace.target.join(TARGET).join("plugin").join(file);
+        install(&built, &workspace.root.join("plugins").join(format!("{name}.wasm")))?;
+    }
+    Ok(())
+}
+
+fn add_target() -> Outcome {
+    let sysroot = output(Command::new("rustc").args(["--print", "sysroot"]))?;
+    let library = Path::new(sysroot.trim()).join("lib/rustlib").join(TARGET).join("lib");
+    if library.is_dir() {
+        return Ok(());
+    }
+    step(Command::new("rustup").args(["target", "add", TARGET])).map_err(|error| format!("{error}\n{NO_TARGET}"))
+}
+
+/// Puts a plugin where the gateway finds it: whole, and only when it is another.
+fn install(from: &Path, to: &Path) -> Outcome {
+    let bytes = doing(from.display(), fs::read(from))?;
+    if fs::read(to).is_ok_and(|there| there == bytes) {
+        return Ok(());
+    }
+    let new = to.with_extension("wasm.new");
+    doing(new.display(), fs::write(&new, bytes))?;
+    doing(to.display(), fs::rename(&new, to))
+}

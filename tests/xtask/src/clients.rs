@@ -1,0 +1,224 @@
+//! The foreign clients: `target/clients/bin` holds each under one name, whatever it came from.
+//!
+//! As root on Debian what is missing is installed. The two OpenSSH clients are unpacked side by side without being installed, from
+//! the mirrors that the machine already uses. The Python ones live in a virtual environment.
+
+use crate::step::{Outcome, doing, output, run as step};
+use crate::workspace::Workspace;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A program and the Debian package that has it.
+struct Tool {
+    program: &'static str,
+    package: &'static str,
+}
+
+const TOOLS: [Tool; 7] = [
+    Tool { program: "ssh-keygen", package: "openssh-client" },
+    Tool { program: "dbclient", package: "dropbear-bin" },
+    Tool { program: "dropbearconvert", package: "dropbear-bin" },
+    Tool { program: "plink", package: "putty-tools" },
+    Tool { program: "puttygen", package: "putty-tools" },
+    Tool { program: "tmux", package: "tmux" },
+    Tool { program: "python3", package: "python3" },
+];
+
+/// An OpenSSH that is unpacked instead of installed.
+struct OpenSsh {
+    version: &'static str,
+    suite: &'static str,
+}
+
+/// One before ML-KEM, one that prefers it.
+const OPENSSH: [OpenSsh; 2] =
+    [OpenSsh { version: "9.2", suite: "bookworm" }, OpenSsh { version: "10.0", suite: "bookworm-backports" }];
+
+/// The folder of the clients, complete.
+pub(crate) struct Clients {
+    home: PathBuf,
+}
+
+impl Clients {
+    /// Brings all that is missing.
+    pub(crate) fn bring(workspace: &Workspace) -> Outcome<Self> {
+        let clients = Self { home: workspace.target.join("clients") };
+        doing(clients.folder().display(), fs::create_dir_all(clients.folder()))?;
+        install_tools()?;
+        for tool in &TOOLS {
+            clients.link(tool.program, &find(tool.program).ok_or(format!("{} is not in PATH", tool.program))?)?;
+        }
+        clients.bring_openssh()?;
+        clients.bring_python(&workspace.root.join("tests/requirements.txt"))?;
+        Ok(clients)
+    }
+
+    /// Where the programs are, each under its one name.
+    pub(crate) fn folder(&self) -> PathBuf {
+        self.home.join("bin")
+    }
+
+    /// One of the programs.
+    pub(crate) fn program(&self, name: &str) -> PathBuf {
+        self.folder().join(name)
+    }
+
+    /// A script in front of the program: a link would hide from Python where it lives.
+    fn link(&self, name: &str, program: &Path) -> Outcome {
+        let script = self.folder().join(name);
+        let text = format!("#!/bin/sh\nexec '{}' \"$@\"\n", program.display());
+        if fs::read_to_string(&script).is_ok_and(|there| there == text) {
+            return Ok(());
+        }
+        doing(script.display(), fs::write(&script, text))?;
+        doing(script.display(), fs::set_permissions(&script, PermissionsExt::from_mode(0o755)))
+    }
+
+    fn bring_openssh(&self) -> Outcome {
+        for OpenSsh { version, suite } in &OPENSSH {
+            let name = format!("ssh-{version}");
+            if !self.speaks(&name, version) {
+                let program = self.unpack("openssh-client", suite)?.join("usr/bin/ssh");
+                self.link(&name, &program)?;
+            }
+            if !self.speaks(&name, version) {
+                return Err(format!("{} is not OpenSSH {version}", self.program(&name).display()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether this client is there, works and has this version.
+    fn speaks(&self, name: &str, version: &str) -> bool {
+        let answer = Command::new(self.program(name)).arg("-V").output();
+        answer.is_ok_and(|answer| String::from_utf8_lossy(&answer.stderr).contains(&format!("OpenSSH_{version}")))
+    }
+
+    /// Fetches a package of Debian from a suite and unpacks it into a folder of its own.
+    pub(crate) fn unpack(&self, package: &str, suite: &str) -> Outcome<PathBuf> {
+        let folder = self.home.join(format!("{package}-{suite}"));
+        if folder.is_dir() {
+            return Ok(folder);
+        }
+        if !is_debian() {
+            let programs: Vec<String> = OPENSSH.iter().map(|one| format!("ssh-{}", one.version)).collect();
+            return Err(format!(
+                "{package} of Debian's {suite} is needed, and this is not Debian: put programs named {} into {}",
+                programs.join(" and "),
+                self.folder().display()
+            ));
+        }
+        let apt = self.apt(suite)?;
+        step(apt.command().arg("update"))?;
+        let debs = self.home.join(format!("debs-{suite}"));
+        doing(debs.display(), fs::create_dir_all(&debs))?;
+        step(apt.command().current_dir(&debs).arg("download").arg(format!("{package}/{suite}")))?;
+        let files = doing(debs.display(), fs::read_dir(&debs))?.filter_map(Result::ok).map(|file| file.path());
+        let is_it = |file: &PathBuf| {
+            file.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&format!("{package}_")))
+        };
+        let deb = files.into_iter().find(is_it).ok_or(format!("apt-get download brought no {package}"))?;
+        // Unpacked elsewhere first: a folder that is there is whole.
+        let new = self.home.join("unpacking");
+        if new.exists() {
+            doing(new.display(), fs::remove_dir_all(&new))?;
+        }
+        step(Command::new("dpkg").arg("-x").arg(&deb).arg(&new))?;
+        doing(folder.display(), fs::rename(&new, &folder))?;
+        Ok(folder)
+    }
+
+    /// An apt that knows one suite of the mirror in use, and leaves the machine's own lists alone.
+    fn apt(&self, suite: &str) -> Outcome<Apt> {
+        let home = self.home.join(format!("apt-{suite}"));
+        doing(home.display(), fs::create_dir_all(home.join("lists/partial")))?;
+        let keys = Path::new("/usr/share/keyrings/debian-archive-keyring.gpg");
+        let option = if keys.is_file() { format!("[signed-by={}] ", keys.display()) } else { String::new() };
+        let text = format!("deb {option}{} {suite} main\n", mirror()?);
+        doing(home.display(), fs::write(home.join("sources.list"), text))?;
+        Ok(Apt { home })
+    }
+
+    fn bring_python(&self, requirements: &Path) -> Outcome {
+        let environment = self.home.join("venv");
+        let (done, python) = (environment.join("requirements.txt"), environment.join("bin/python"));
+        let wanted = doing(requirements.display(), fs::read(requirements))?;
+        if !fs::read(&done).is_ok_and(|there| there == wanted) {
+            step(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&environment))?;
+            step(Command::new(&python).args(["-m", "pip", "install", "--quiet", "--requirement"]).arg(requirements))?;
+            doing(done.display(), fs::write(&done, wanted))?;
+        }
+        self.link("python", &python)?;
+        self.link("ssh-audit", &environment.join("bin/ssh-audit"))
+    }
+}
+
+/// An apt with its own list of sources.
+struct Apt {
+    home: PathBuf,
+}
+
+impl Apt {
+    fn command(&self) -> Command {
+        let mut command = Command::new("apt-get");
+        let lists = self.home.join("lists");
+        for (name, value) in [("Dir::Etc::SourceList", self.home.join("sources.list")), ("Dir::State::Lists", lists)] {
+            command.arg("-o").arg(format!("{name}={}", value.display()));
+        }
+        // `_apt` need not be able to read our folder; nobody else's sources; quiet.
+        command.args(["-o", "Dir::Etc::SourceParts=/dev/null", "-o", "APT::Sandbox::User=root", "-q"]);
+        command
+    }
+}
+
+/// The mirror of Debian's main archive that this machine uses, in whatever form it is written down.
+fn mirror() -> Outcome<String> {
+    let format = "$(ORIGIN)|$(LABEL)|$(COMPONENT)|$(REPO_URI)";
+    let mut asking = Command::new("apt-get");
+    let text = output(asking.args(["indextargets", "--format", format, "Created-By: Packages"]))?;
+    let found = text.lines().find_map(|line| line.strip_prefix("Debian|Debian|main|"));
+    found
+        .map(str::to_owned)
+        .ok_or("apt has no source of Debian's main archive (is `apt-get update` needed?)".to_owned())
+}
+
+/// Whether this is Debian itself.
+pub(crate) fn is_debian() -> bool {
+    fs::read_to_string("/etc/os-release").is_ok_and(|text| text.lines().any(|line| line == "ID=debian"))
+}
+
+/// Where PATH has a program.
+pub(crate) fn find(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    // Programs for administrators are not in everybody's PATH.
+    let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
+    folders.map(|folder| folder.join(program)).find(|file| file.is_file())
+}
+
+fn install_tools() -> Outcome {
+    let mut packages: Vec<&str> =
+        TOOLS.iter().filter(|tool| find(tool.program).is_none()).map(|tool| tool.package).collect();
+    // Debian's python3 comes without what `python3 -m venv` needs.
+    if output(Command::new("python3").args(["-c", "import ensurepip, venv"])).is_err() {
+        packages.push("python3-venv");
+    }
+    packages.dedup();
+    install(&packages)
+}
+
+/// Installs packages of Debian as root; anywhere else says which are missing.
+pub(crate) fn install(packages: &[&str]) -> Outcome {
+    if packages.is_empty() {
+        return Ok(());
+    }
+    let names = packages.join(" ");
+    if !is_debian() || !rustix::process::geteuid().is_root() {
+        return Err(format!("missing: {names}\nAs root on Debian: apt-get install {names}"));
+    }
+    step(Command::new("apt-get").args(["-q", "update"]))?;
+    let mut install = Command::new("apt-get");
+    install.env("DEBIAN_FRONTEND", "noninteractive").args(["-q", "-y", "install", "--no-install-recommends"]);
+    step(install.args(packages))
+}

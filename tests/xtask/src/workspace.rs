@@ -1,0 +1,48 @@
+//! Where things are, as cargo says it.
+
+use crate::step::{Outcome, output};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The repository and the folder that cargo builds into.
+pub(crate) struct Workspace {
+    /// The repository.
+    pub(crate) root: PathBuf,
+    /// `target`, wherever CARGO_TARGET_DIR or a setting has put it.
+    pub(crate) target: PathBuf,
+    /// The packages in `plugins/`.
+    pub(crate) plugins: Vec<String>,
+}
+
+/// A new call of cargo, the one that runs us.
+pub(crate) fn cargo() -> Command {
+    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}
+
+impl Workspace {
+    /// Asks cargo.
+    pub(crate) fn find() -> Outcome<Self> {
+        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let manifest = here.join("Cargo.toml");
+        let text =
+            output(cargo().args(["metadata", "--no-deps", "--format-version", "1", "--manifest-path"]).arg(manifest))?;
+        let metadata: Value = serde_json::from_str(&text).map_err(|error| format!("cargo metadata: {error}"))?;
+        let path = |name: &str| metadata[name].as_str().map(PathBuf::from).ok_or(format!("cargo metadata: no {name}"));
+        let (root, target) = (path("workspace_root")?, path("target_directory")?);
+        let folder = root.join("plugins");
+        let packages = metadata["packages"].as_array().into_iter().flatten();
+        let is_plugin = |package: &&Value| {
+            package["manifest_path"].as_str().is_some_and(|path| Path::new(path).starts_with(&folder))
+        };
+        let mut plugins: Vec<String> =
+            packages.filter(is_plugin).filter_map(|package| package["name"].as_str().map(str::to_owned)).collect();
+        plugins.sort();
+        Ok(Self { root, target, plugins })
+    }
+
+    /// The built program.
+    pub(crate) fn program(&self) -> PathBuf {
+        self.target.join("release/whelk")
+    }
+}
