@@ -1,7 +1,7 @@
 //! How a client proves who it is: passwords, and one key in the file formats of all clients.
 
-use crate::call::client_program;
 use crate::measure::SOON;
+use crate::places::client_program;
 use crate::running::{Input, Running};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};

@@ -4,10 +4,10 @@
 //! `ssh` does: stdin in, stdout and stderr out, the exit status handed on, 255 for a signal, whose name they print.
 
 use crate::access::Access;
-use crate::gateway::{Gateway, repository};
+use crate::gateway::Gateway;
 use crate::measure::{LATER, SOON};
+use crate::places::{client_program, repository};
 use crate::running::{Finished, Input, Output, Running};
-use std::path::PathBuf;
 use std::process::Command;
 
 /// A client that is not ours.
@@ -31,15 +31,6 @@ impl Client {
     /// All of them.
     pub const ALL: [Self; 6] =
         [Self::OpenSsh92, Self::OpenSsh100, Self::Dbclient, Self::Plink, Self::AsyncSsh, Self::Paramiko];
-}
-
-/// A program that `cargo xtask test` has brought, by its name in `target/clients/bin`.
-pub fn client_program(name: &str) -> PathBuf {
-    let folder = std::env::var_os("WHELK_CLIENTS");
-    let folder = folder.map_or_else(|| repository().join("target/clients/bin"), PathBuf::from);
-    let path = folder.join(name);
-    assert!(path.is_file(), "{} is not there: run these tests with `cargo xtask test`", path.display());
-    path
 }
 
 /// One call of one client: where to, as whom, and what for.

@@ -4,29 +4,11 @@
 
 use crate::log::{Event, Log};
 use crate::measure::{LATER, SOON};
+use crate::places::{program, shipped_plugins};
 use crate::running::{Finished, Input, Output, Running};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
-
-/// The root of the repository.
-pub fn repository() -> PathBuf {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.parent().expect("the tests are in a folder of the repository").to_owned()
-}
-
-fn program() -> PathBuf {
-    let path = std::env::var_os("WHELK_BIN").map_or_else(|| repository().join("target/release/whelk"), PathBuf::from);
-    assert!(path.is_file(), "{} is not there: run these tests with `cargo xtask test`", path.display());
-    path
-}
-
-/// The folder of the built plugins.
-pub fn shipped_plugins() -> PathBuf {
-    let path = repository().join("plugins");
-    assert!(path.join("echo.wasm").is_file(), "no plugins are built: run these tests with `cargo xtask test`");
-    path
-}
 
 /// How a gateway is to be started. The state folder can be filled before the start.
 #[derive(Debug)]
@@ -85,7 +67,7 @@ impl Setup {
         if let Some(path) = &self.configuration {
             command.arg("--config").arg(path);
         }
-        command.env_remove("RUST_LOG").env("XDG_STATE_HOME", self.folder());
+        command.env_remove("WHELK_LOG").env("XDG_STATE_HOME", self.folder());
         command
     }
 

@@ -11,11 +11,13 @@ mod call;
 mod gateway;
 mod log;
 mod measure;
+mod places;
 mod running;
 
 pub use access::{Access, PASSWORD};
-pub use call::{Call, Client, client_program};
-pub use gateway::{Gateway, Setup, repository, shipped_plugins};
+pub use call::{Call, Client};
+pub use gateway::{Gateway, Setup};
 pub use log::{Event, Log};
 pub use measure::{LATER, MIB, SOON, figure, size};
+pub use places::{client_program, repository, shipped_plugins};
 pub use running::{Finished, Input, Output, Running};

@@ -1,0 +1,32 @@
+//! Where things are: the repository, the built program and plugins, the clients that were brought.
+
+use std::path::{Path, PathBuf};
+
+/// The root of the repository.
+pub fn repository() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().expect("the tests are in a folder of the repository").to_owned()
+}
+
+/// The built `whelk`.
+pub(crate) fn program() -> PathBuf {
+    let path = std::env::var_os("WHELK_BIN").map_or_else(|| repository().join("target/release/whelk"), PathBuf::from);
+    assert!(path.is_file(), "{} is not there: run these tests with `cargo xtask test`", path.display());
+    path
+}
+
+/// The folder of the built plugins.
+pub fn shipped_plugins() -> PathBuf {
+    let path = repository().join("plugins");
+    assert!(path.join("echo.wasm").is_file(), "no plugins are built: run these tests with `cargo xtask test`");
+    path
+}
+
+/// A program that `cargo xtask test` has brought, by its name in `target/clients/bin`.
+pub fn client_program(name: &str) -> PathBuf {
+    let folder = std::env::var_os("WHELK_CLIENTS");
+    let folder = folder.map_or_else(|| repository().join("target/clients/bin"), PathBuf::from);
+    let path = folder.join(name);
+    assert!(path.is_file(), "{} is not there: run these tests with `cargo xtask test`", path.display());
+    path
+}
