@@ -54,6 +54,7 @@ for_each_client! {
     plink: Plink,
     asyncssh: AsyncSsh,
     paramiko: Paramiko,
+    ours: Ours,
 }
 
 fn a_shell_reads_stdin_and_hears_of_its_end(client: Client) {
@@ -119,6 +120,7 @@ fn a_signal_is_no_exit_status(client: Client) {
         Client::Plink => (128, ""),
         Client::AsyncSsh => (255, "signal TERM"),
         Client::Paramiko => (255, "no exit status"),
+        Client::Ours => (255, "exit-signal TERM"),
     };
     let gateway = Gateway::demonstration();
     let call = Call::new(client, &gateway, "probe").exec("signal TERM");

@@ -1,4 +1,4 @@
-//! One run of a foreign client.
+//! One run of a client.
 //!
 //! Owns the differences between the clients' command lines. The Python clients are small drivers in `interop/` that behave as
 //! `ssh` does: stdin in, stdout and stderr out, the exit status handed on, 255 for a signal, whose name they print.
@@ -6,11 +6,11 @@
 use crate::access::Access;
 use crate::gateway::Gateway;
 use crate::measure::{LATER, SOON};
-use crate::places::{client_program, repository};
+use crate::places::{client_program, our_client, repository};
 use crate::running::{Finished, Input, Output, Running};
 use std::process::Command;
 
-/// A client that is not ours.
+/// A client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Client {
     /// OpenSSH 9.2, before ML-KEM.
@@ -25,12 +25,14 @@ pub enum Client {
     AsyncSsh,
     /// paramiko, Python.
     Paramiko,
+    /// Our own: the protocol's client role.
+    Ours,
 }
 
 impl Client {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::OpenSsh92, Self::OpenSsh100, Self::Dbclient, Self::Plink, Self::AsyncSsh, Self::Paramiko];
+    pub const ALL: [Self; 7] =
+        [Self::OpenSsh92, Self::OpenSsh100, Self::Dbclient, Self::Plink, Self::AsyncSsh, Self::Paramiko, Self::Ours];
 }
 
 /// One call of one client: where to, as whom, and what for.
@@ -110,6 +112,7 @@ impl Call {
             Client::Plink => self.plink(),
             Client::AsyncSsh => self.python("asyncssh_session.py"),
             Client::Paramiko => self.python("paramiko_session.py"),
+            Client::Ours => self.ours(),
         }
     }
 
@@ -164,6 +167,21 @@ impl Call {
         }
         command.args(&self.options).args(["-P", &self.port.to_string(), "-l", &self.user, "127.0.0.1"]);
         command.args(&self.command);
+        command
+    }
+
+    fn ours(&self) -> Command {
+        let mut command = Command::new(our_client());
+        command.args(["-p", &self.port.to_string()]);
+        match &self.access {
+            Access::Nothing => {}
+            Access::Password(right) => drop(command.args(["--password", right.password()])),
+            Access::Key(keys) => drop(command.arg("--identity").arg(keys.openssh())),
+        }
+        if self.pty {
+            command.arg("-t");
+        }
+        command.args(&self.options).arg(format!("{}@127.0.0.1", self.user)).args(&self.command);
         command
     }
 

@@ -30,3 +30,11 @@ pub fn client_program(name: &str) -> PathBuf {
     assert!(path.is_file(), "{} is not there: run these tests with `cargo xtask test`", path.display());
     path
 }
+
+/// Our own client, which cargo builds beside the tests.
+pub(crate) fn our_client() -> PathBuf {
+    let test = std::env::current_exe().expect("a test is a program");
+    let path = test.parent().and_then(Path::parent).map(|folder| folder.join("ours")).unwrap_or_default();
+    assert!(path.is_file(), "{} is not there: run these tests with `cargo xtask test`", path.display());
+    path
+}

@@ -1,0 +1,254 @@
+//! A client of ours over a socket: the protocol's client role, driven by readiness as the pump drives the server's.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::io::Interest;
+use tokio::net::TcpStream;
+use whelk_ssh::algorithm::Preferences;
+use whelk_ssh::auth::client::Credential;
+use whelk_ssh::connection::{Client, ClientQuestion, Event, Progress, Settings};
+use whelk_ssh::crypto::key::HostKey;
+use whelk_ssh::crypto::random::SystemRandom;
+use whelk_ssh::message::mux::ChannelId;
+use whelk_ssh::message::request::Request;
+use whelk_ssh::mux;
+use whelk_ssh::transport::{self, Party};
+
+/// What happened, with its data.
+#[derive(Debug)]
+pub(crate) enum Happened {
+    Opened(ChannelId),
+    OpenFailed(ChannelId, u32),
+    Answered(ChannelId, bool),
+    Data(ChannelId, Option<u32>, Vec<u8>),
+    ExitStatus(ChannelId, u32),
+    ExitSignal(ChannelId, String),
+    Closed(ChannelId),
+}
+
+/// How to connect.
+#[derive(Clone)]
+pub(crate) struct Wish {
+    pub(crate) address: SocketAddr,
+    pub(crate) user: String,
+    pub(crate) password: Option<String>,
+    /// One name, or all that we know.
+    pub(crate) cipher: Option<String>,
+    pub(crate) kex: Option<String>,
+    /// Change keys after so many bytes.
+    pub(crate) rekey: Option<u64>,
+}
+
+/// One connection.
+pub(crate) struct Peer {
+    stream: TcpStream,
+    pub(crate) connection: Client,
+    key: Arc<HostKey>,
+    wish: Wish,
+    happened: VecDeque<Happened>,
+    attempts: u32,
+    entered: bool,
+    blocked: bool,
+}
+
+fn failed(text: impl std::fmt::Display) -> io::Error {
+    io::Error::other(text.to_string())
+}
+
+impl Peer {
+    /// Connects and enters: with `none` first, then the key, then the password.
+    pub(crate) async fn enter(wish: &Wish, key: &Arc<HostKey>) -> io::Result<Peer> {
+        let stream = TcpStream::connect(wish.address).await?;
+        stream.set_nodelay(true)?;
+        let mut preferences = Preferences::default();
+        if let Some(name) = &wish.cipher {
+            preferences = preferences.with_ciphers(&[name]).map_err(failed)?;
+        }
+        if let Some(name) = &wish.kex {
+            preferences = preferences.with_kex(&[name]).map_err(failed)?;
+        }
+        let mut settings = transport::Settings { preferences, ..transport::Settings::new(Party::Client) };
+        settings.rekey.bytes = wish.rekey.unwrap_or(settings.rekey.bytes);
+        let mux = mux::Settings {
+            max_sessions: 64,
+            window_start: 2 << 20,
+            window_connection: 64 << 20,
+            ..mux::Settings::default()
+        };
+        let settings = Settings { transport: Arc::new(settings), mux };
+        let random = Box::new(SystemRandom::new());
+        let mut peer = Peer {
+            stream,
+            connection: Client::connected(&settings, wish.user.as_bytes(), random, Instant::now()),
+            key: Arc::clone(key),
+            wish: wish.clone(),
+            happened: VecDeque::new(),
+            attempts: 0,
+            entered: false,
+            blocked: false,
+        };
+        peer.try_next()?;
+        while !peer.entered {
+            peer.turn()?;
+            if !peer.entered {
+                peer.wait().await?;
+            }
+        }
+        Ok(peer)
+    }
+
+    /// The next credential.
+    fn try_next(&mut self) -> io::Result<()> {
+        self.attempts += 1;
+        let blob = self.key.public().blob().to_vec();
+        match (self.attempts, &self.wish.password) {
+            (1, _) => {
+                let key = Credential::Key { algorithm: "ssh-ed25519", blob: &blob, ask: false };
+                self.connection.authenticate(key);
+            }
+            (2, _) => self.connection.authenticate(Credential::None),
+            (3, Some(password)) => self.connection.authenticate(Credential::Password(password.as_bytes())),
+            _ => return Err(failed(format!("permission denied ({})", self.connection.methods()))),
+        }
+        Ok(())
+    }
+
+    /// What happened next, if anything has.
+    pub(crate) fn next(&mut self) -> Option<Happened> {
+        self.happened.pop_front()
+    }
+
+    /// Moves everything that can be moved without waiting.
+    pub(crate) fn turn(&mut self) -> io::Result<()> {
+        loop {
+            let read = self.read()?;
+            let progress = self.receive()?;
+            let answered = self.answer()?;
+            self.connection.settle(Instant::now()).map_err(failed)?;
+            self.write()?;
+            if !read && !answered && progress == Progress::Done {
+                return Ok(());
+            }
+        }
+    }
+
+    fn read(&mut self) -> io::Result<bool> {
+        if !self.connection.wants_input() {
+            return Ok(false);
+        }
+        match self.stream.try_read(self.connection.input()) {
+            Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(count) => {
+                self.connection.filled(count);
+                Ok(true)
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn receive(&mut self) -> io::Result<Progress> {
+        let Peer { connection, happened, entered, .. } = self;
+        let mut refused = false;
+        let mut took = Vec::new();
+        let mut requests = Vec::new();
+        let progress = connection
+            .receive(Instant::now(), |event| match event {
+                Event::Channel(event) => notice(event, happened, &mut took, &mut requests),
+                Event::Refused { .. } => refused = true,
+                Event::Entered => *entered = true,
+                Event::Debug { .. } | Event::Banner(_) => {}
+            })
+            .map_err(failed)?;
+        for (channel, count) in took {
+            connection.taken(channel, count);
+        }
+        for channel in requests {
+            connection.reply(channel, true);
+        }
+        if refused {
+            self.try_next()?;
+        }
+        Ok(progress)
+    }
+
+    fn answer(&mut self) -> io::Result<bool> {
+        match self.connection.question() {
+            Some(ClientQuestion::HostKey(_)) => self.connection.trust(true).map_err(failed)?,
+            Some(ClientQuestion::Sign(data)) => {
+                let signature = self.key.sign(&data);
+                self.connection.signed(&signature);
+            }
+            None => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    fn write(&mut self) -> io::Result<()> {
+        self.blocked = false;
+        while !self.connection.output().is_empty() {
+            match self.stream.try_write(self.connection.output()) {
+                Ok(count) => self.connection.sent(count),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.blocked = true;
+                    break;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until something can move. Can be dropped and called again.
+    pub(crate) async fn wait(&self) -> io::Result<()> {
+        let interest = if self.blocked { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
+        self.stream.ready(interest).await.map(|_| ())
+    }
+
+    /// Turns until something has happened.
+    pub(crate) async fn happens(&mut self) -> io::Result<Happened> {
+        loop {
+            self.turn()?;
+            if let Some(happened) = self.next() {
+                return Ok(happened);
+            }
+            self.wait().await?;
+        }
+    }
+}
+
+fn notice(
+    event: mux::Event<'_>,
+    happened: &mut VecDeque<Happened>,
+    took: &mut Vec<(ChannelId, usize)>,
+    requests: &mut Vec<ChannelId>,
+) {
+    match event {
+        mux::Event::Opened { channel } => happened.push_back(Happened::Opened(channel)),
+        mux::Event::OpenFailed { channel, reason, .. } => happened.push_back(Happened::OpenFailed(channel, reason)),
+        mux::Event::Answered { channel, success } => happened.push_back(Happened::Answered(channel, success)),
+        mux::Event::Data { channel, kind, data } => {
+            took.push((channel, data.len()));
+            happened.push_back(Happened::Data(channel, kind, data.to_vec()));
+        }
+        mux::Event::Request { channel, request } => {
+            requests.push(channel);
+            match request {
+                Request::ExitStatus { status } => happened.push_back(Happened::ExitStatus(channel, status)),
+                Request::ExitSignal { name, .. } => {
+                    happened.push_back(Happened::ExitSignal(channel, String::from_utf8_lossy(name).into_owned()));
+                }
+                _ => {}
+            }
+        }
+        mux::Event::Closed { channel } => happened.push_back(Happened::Closed(channel)),
+        mux::Event::Open { .. }
+        | mux::Event::Eof { .. }
+        | mux::Event::Writable { .. }
+        | mux::Event::GlobalAnswered { .. } => {}
+    }
+}
