@@ -1,0 +1,240 @@
+//! Data and the windows, in both directions.
+
+use whelk_ssh::error::Violation;
+use whelk_ssh::message::mux::{ChannelId, MuxMessage, Recipient};
+use whelk_ssh::mux::{Exit, Role, Settings};
+
+use crate::side::{FIRST, Side, THEIRS, adjust, close, confirmation, data, eof, open};
+
+/// Small figures, so that every border is near: a window of 100, growing to 400, packets of 40.
+fn small() -> Settings {
+    Settings { window_start: 100, window_max: 400, window_connection: 10_000, max_packet: 40, ..Settings::default() }
+}
+
+/// C7
+#[test]
+fn a_window_that_would_wrap_breaks_the_connection() {
+    let mut side = Side::session_with(&small(), 10, 10);
+    assert_eq!(side.hears(&adjust(0, u32::MAX - 10)), Ok(vec![]));
+    assert_eq!(side.hears(&adjust(0, 1)), Err(Violation::WindowOverflow));
+    let mut side = Side::session_with(&small(), 0, 10);
+    assert_eq!(side.hears(&adjust(0, u32::MAX)), Ok(vec!["writable 0".into()]));
+    assert_eq!(side.hears(&adjust(0, u32::MAX)), Err(Violation::WindowOverflow));
+}
+
+/// C8
+#[test]
+fn the_first_byte_over_the_window_breaks_the_connection() {
+    for kind in [None, Some(1)] {
+        let mut side = Side::session_with(&small(), 10, 10);
+        let send = |side: &mut Side, bytes: usize| {
+            let (recipient, data) = (Recipient(0), &[b'x'; 100][..bytes]);
+            side.hears(&match kind {
+                None => MuxMessage::ChannelData { recipient, data },
+                Some(kind) => MuxMessage::ChannelExtendedData { recipient, kind, data },
+            })
+        };
+        assert_eq!(send(&mut side, 41), Err(Violation::WindowExceeded), "more than a packet");
+        for bytes in [40, 40, 20] {
+            assert_eq!(send(&mut side, bytes).unwrap().len(), 1);
+        }
+        assert_eq!(send(&mut side, 0), Ok(vec![]), "no bytes are no event, and no offence");
+        assert_eq!(send(&mut side, 1), Err(Violation::WindowExceeded));
+    }
+}
+
+#[test]
+fn credit_returns_when_bytes_were_taken_and_not_when_they_were_read() {
+    let mut side = Side::session_with(&small(), 10, 10);
+    side.hears(&data(0, &[0; 40])).unwrap();
+    side.hears(&data(0, &[0; 40])).unwrap();
+    assert_eq!(side.says(), [""; 0]);
+    side.mux.taken(FIRST, 49);
+    assert_eq!(side.says(), [""; 0], "less than half of the window is not worth a packet");
+    side.mux.taken(FIRST, 1);
+    side.mux.taken(FIRST, 10);
+    assert_eq!(side.says(), ["adjust 7 60"], "one message for all of it");
+    side.mux.taken(FIRST, 1_000_000);
+    assert_eq!(side.says(), [""; 0], "only twenty bytes were left to take");
+}
+
+#[test]
+fn a_window_grows_while_it_is_taken_and_shrinks_for_nobody() {
+    let mut side = Side::session_with(&small(), 10, 10);
+    let (mut granted, mut sent) = (100, 0);
+    for _ in 0..200 {
+        while sent + 20 <= granted {
+            side.hears(&data(0, &[0; 20])).unwrap();
+            sent += 20;
+        }
+        side.mux.taken(FIRST, 20);
+        for line in side.says() {
+            granted += line.strip_prefix("adjust 7 ").unwrap().parse::<u32>().unwrap();
+        }
+    }
+    let taken = 200 * 20;
+    assert!((taken + 320..=taken + 400).contains(&granted), "{granted}");
+}
+
+#[test]
+fn windows_that_have_grown_keep_no_session_out() {
+    let settings =
+        Settings { window_connection: 1000, max_sessions: 4, window_start: 100, window_max: 5000, ..small() };
+    let mut side = Side::session_with(&settings, 10, 10);
+    for _ in 0..1000 {
+        side.hears(&data(0, &[0; 40])).unwrap();
+        side.mux.taken(FIRST, 40);
+        side.says();
+    }
+    for channel in 1..4 {
+        side.hears(&open(channel, 9, 9)).unwrap();
+        side.mux.accept(ChannelId(channel));
+        assert_eq!(side.says(), [format!("confirm {channel} as {channel} window=100 packet=40")]);
+    }
+}
+
+#[test]
+fn more_sessions_than_the_connection_has_memory_for_get_smaller_windows() {
+    let settings = Settings { window_connection: 1000, max_sessions: 50, ..small() };
+    let mut server = Side::new(Role::Server, &settings);
+    server.hears(&open(THEIRS, 9, 9)).unwrap();
+    server.mux.accept(FIRST);
+    assert_eq!(server.says(), ["confirm 7 as 0 window=20 packet=40"]);
+}
+
+#[test]
+fn nothing_is_credited_on_a_channel_that_has_ended() {
+    let end: [fn(&mut Side); 4] = [
+        |side| side.mux.close(FIRST),
+        |side| side.mux.exit(FIRST, Exit::Status(0)),
+        |side| side.hears(&close(0)).map(drop).unwrap(),
+        |side| side.hears(&eof(0)).map(drop).unwrap(),
+    ];
+    for end in end {
+        let mut side = Side::session_with(&small(), 10, 10);
+        for _ in 0..2 {
+            side.hears(&data(0, &[0; 40])).unwrap();
+        }
+        side.mux.taken(FIRST, 60);
+        end(&mut side);
+        side.mux.taken(FIRST, 20);
+        assert!(side.says().iter().all(|line| !line.starts_with("adjust")));
+    }
+}
+
+#[test]
+fn data_for_a_session_that_has_ended_is_dropped_but_never_above_the_window() {
+    let mut side = Side::session_with(&small(), 10, 10);
+    side.mux.exit(FIRST, Exit::Status(0));
+    side.says();
+    for bytes in [40, 40, 20] {
+        assert_eq!(side.hears(&data(0, &[0; 40][..bytes])), Ok(vec![]));
+    }
+    assert_eq!(side.hears(&data(0, b"x")), Err(Violation::WindowExceeded));
+}
+
+/// C12
+#[test]
+fn side_streams_of_every_number_reach_the_owner_and_cost_window() {
+    let mut side = Side::session_with(&small(), 10, 10);
+    for kind in [0, 1, 99, u32::MAX] {
+        let message = MuxMessage::ChannelExtendedData { recipient: Recipient(0), kind, data: &[b'x'; 25] };
+        let told = format!("data 0/{kind} {}", "x".repeat(25));
+        assert_eq!(side.hears(&message), Ok(vec![told]));
+    }
+    assert_eq!(side.hears(&data(0, b"x")), Err(Violation::WindowExceeded));
+}
+
+/// C13
+#[test]
+fn a_packet_limit_of_zero_is_refused_and_one_of_a_byte_works() {
+    let mut server = Side::new(Role::Server, &small());
+    assert_eq!(server.hears(&open(THEIRS, 1000, 0)), Ok(vec![]));
+    assert_eq!(server.says(), ["refuse 7 2 the maximum packet size is too small"]);
+
+    let mut client = Side::new(Role::Client, &small());
+    client.mux.open_session();
+    client.says();
+    assert_eq!(client.hears(&confirmation(FIRST, THEIRS, 1000, 0)), Err(Violation::MaxPacket));
+
+    let mut side = Side::session_with(&small(), 3, 1);
+    let mut written = 0;
+    while written < 4 {
+        match side.writes(&b"abcd"[written..]) {
+            0 => break,
+            bytes => written += bytes,
+        }
+    }
+    assert_eq!(side.said(), ["data 7 a", "data 7 b", "data 7 c"]);
+    assert_eq!(side.mux.room(FIRST), 0);
+}
+
+/// C14, C15
+#[test]
+fn what_the_window_does_not_take_stays_with_the_owner() {
+    let mut side = Side::session_with(&small(), 0, 10);
+    assert_eq!(side.writes(b"hello"), 0);
+    assert_eq!(side.hears(&adjust(0, 0)), Ok(vec![]));
+    for byte in 0..5 {
+        assert_eq!(side.hears(&adjust(0, 1)), Ok(vec!["writable 0".into()]));
+        assert_eq!(side.writes(&b"hello"[byte..]), 1);
+        assert_eq!(side.writes(b"more"), 0);
+    }
+    assert_eq!(side.hears(&adjust(0, 1)), Ok(vec!["writable 0".into()]));
+    assert_eq!(side.hears(&adjust(0, 1)), Ok(vec![]), "it was writable before");
+    side.mux.send_eof(FIRST);
+    assert_eq!(side.mux.room(FIRST), 0);
+}
+
+/// C11
+#[test]
+fn a_message_is_bounded_by_the_window_both_packet_limits_and_the_output() {
+    let endless = vec![b'x'; 100_000];
+    let mut side = Side::session_with(&small(), 1000, 1000);
+    assert_eq!(side.writes(&endless), 40, "our own packet limit");
+    let mut side = Side::session_with(&small(), 1000, 30);
+    assert_eq!(side.writes(&endless), 30, "the peer's");
+    let mut side = Side::session_with(&small(), 20, 30);
+    assert_eq!(side.writes(&endless), 20, "the window");
+    let mut side = Side::session_with(&small(), 1000, 30);
+    side.out.room = 19;
+    assert_eq!(side.writes(&endless), 10, "the output, with nine bytes for what stands before the data");
+    side.out.room = 9;
+    assert_eq!(side.writes(&endless), 0);
+    side.out.room = 19;
+    assert_eq!(side.mux.write(FIRST, Some(1), &endless, &mut side.out), 6);
+    assert_eq!(side.said().last().unwrap(), "data 7/1 xxxxxx");
+    assert_eq!(side.mux.room(FIRST), 1000 - 16);
+    assert_eq!(side.writes(b""), 0);
+}
+
+#[test]
+fn who_does_not_read_stops_nobody_else() {
+    let mut side = Side::session_with(&small(), 0, 10);
+    side.hears(&open(8, 1000, 1000)).unwrap();
+    side.mux.accept(ChannelId(1));
+    assert_eq!(side.writes(b"stuck"), 0);
+    assert_eq!(side.mux.write(ChannelId(1), None, b"free", &mut side.out), 4);
+}
+
+#[test]
+fn while_there_is_no_room_everything_waits_and_nothing_is_lost() {
+    let mut side = Side::session_with(&small(), 1000, 1000);
+    side.out.room = 0;
+    for _ in 0..2 {
+        side.hears(&data(0, &[0; 40])).unwrap();
+        side.mux.taken(FIRST, 40);
+    }
+    side.hears(&open(8, 9, 9)).unwrap();
+    side.mux.accept(ChannelId(1));
+    side.mux.global_request(b"keepalive@openssh.com", b"", true);
+    assert_eq!(side.writes(b"x"), 0);
+    assert_eq!(side.says(), [""; 0]);
+    assert!(side.mux.owes());
+    side.out.room = usize::MAX;
+    assert_eq!(
+        side.says(),
+        ["global keepalive@openssh.com want=true", "adjust 7 80", "confirm 8 as 1 window=100 packet=40"]
+    );
+    assert!(!side.mux.owes());
+}

@@ -1,0 +1,8 @@
+//! The connection protocol by itself: one mux and an output that only collects. Rows of the threat table by their number.
+
+mod channels;
+mod flow;
+mod property;
+mod refusals;
+mod replies;
+mod side;

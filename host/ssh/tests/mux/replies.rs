@@ -1,0 +1,170 @@
+//! Requests and their answers, in both directions.
+
+use whelk_ssh::error::Violation;
+use whelk_ssh::message::mux::{ChannelId, MuxMessage};
+use whelk_ssh::mux::{Role, Settings};
+use whelk_ssh::wire::Rest;
+
+use crate::side::{FIRST, Side, failure, open, request, success};
+
+/// C21
+#[test]
+fn fifty_requests_in_one_breath_are_answered_in_their_order() {
+    let mut side = Side::session();
+    for _ in 0..50 {
+        assert_eq!(side.hears(&request(0, b"x@y", true, b"")), Ok(vec!["request 0 x@y".into()]));
+    }
+    for number in 0..50 {
+        side.mux.reply(FIRST, number % 3 == 0);
+    }
+    let expected: Vec<&str> = (0..50).map(|number| if number % 3 == 0 { "success 7" } else { "failure 7" }).collect();
+    assert_eq!(side.says(), expected);
+}
+
+/// C21
+#[test]
+fn a_refusal_of_the_mux_waits_for_the_answers_before_it() {
+    let mut side = Side::session();
+    side.hears(&request(0, b"shell", true, b"")).unwrap();
+    side.hears(&request(0, b"env", false, b"\0\0\0\0\0\0\0\0")).unwrap();
+    side.hears(&request(0, b"x11-req", true, b"")).unwrap();
+    side.hears(&request(0, b"x@y", true, b"")).unwrap();
+    assert_eq!(side.says(), [""; 0]);
+    side.mux.reply(FIRST, true);
+    assert_eq!(side.says(), ["success 7"]);
+    side.mux.reply(FIRST, true);
+    assert_eq!(side.says(), ["failure 7"], "the env was answered to nobody, and x11-req is next");
+    side.mux.reply(FIRST, true);
+    assert_eq!(side.says(), ["success 7"]);
+    side.mux.reply(FIRST, true);
+    assert_eq!(side.says(), [""; 0]);
+}
+
+#[test]
+fn a_slow_answer_holds_up_its_own_channel_alone() {
+    let mut side = Side::session();
+    side.hears(&open(8, 9, 9)).unwrap();
+    side.mux.accept(ChannelId(1));
+    side.says();
+    side.hears(&request(0, b"shell", true, b"")).unwrap();
+    side.hears(&request(1, b"shell", true, b"")).unwrap();
+    side.mux.reply(ChannelId(1), true);
+    assert_eq!(side.says(), ["success 8"]);
+}
+
+#[test]
+fn output_never_overtakes_the_answer_that_it_follows() {
+    let mut side = Side::session();
+    side.hears(&request(0, b"shell", true, b"")).unwrap();
+    side.mux.reply(FIRST, true);
+    side.out.room = 0;
+    assert_eq!(side.writes(b"hello"), 0, "a key exchange is under way");
+    side.out.room = 5;
+    assert_eq!(side.writes(b"hello"), 0, "the answer took the room");
+    side.out.room = 100;
+    assert_eq!(side.writes(b"hello"), 5);
+    assert_eq!(side.said(), ["success 7", "data 7 hello"]);
+    assert!(!side.mux.owes());
+
+    let mut server = Side::new(Role::Server, &Settings::default());
+    server.hears(&open(7, 9, 9)).unwrap();
+    server.mux.accept(FIRST);
+    assert_eq!(server.writes(b"hello"), 5);
+    assert_eq!(server.said(), ["confirm 7 as 0 window=262144 packet=32768", "data 7 hello"]);
+}
+
+/// C22, C31
+#[test]
+fn a_patient_client_has_few_questions_open() {
+    for want in [true, false] {
+        let mut side = Side::session();
+        for _ in 0..128 {
+            assert_eq!(side.hears(&request(0, b"signal", want, b"\0\0\0\0")), Ok(vec!["request 0 signal".into()]));
+        }
+        let (mut other, one_more) = (Side::session(), request(0, b"signal", want, b"\0\0\0\0"));
+        assert_eq!(side.hears(&one_more), Err(Violation::TooManyRequests));
+        for _ in 0..1000 {
+            assert_eq!(other.hears(&one_more), Ok(vec!["request 0 signal".into()]));
+            other.mux.reply(FIRST, true);
+            other.says();
+        }
+    }
+}
+
+/// C24
+#[test]
+fn who_drags_the_corner_of_a_terminal_is_no_attacker() {
+    let mut side = Side::session();
+    for _ in 0..100_000 {
+        assert_eq!(
+            side.hears(&request(0, b"window-change", false, &[0; 16])),
+            Ok(vec!["request 0 window-change".into()])
+        );
+    }
+    side.hears(&request(0, b"break", true, &[0; 4])).unwrap();
+    for _ in 0..100_000 {
+        side.mux.reply(FIRST, true);
+        assert!(!side.mux.owes());
+    }
+    side.mux.reply(FIRST, false);
+    assert_eq!(side.says(), ["failure 7"]);
+}
+
+/// C9
+#[test]
+fn answers_that_nobody_asked_for_are_dropped() {
+    let mut side = Side::session();
+    for _ in 0..2000 {
+        for message in
+            [success(0), failure(0), MuxMessage::RequestSuccess { body: Rest(b"x") }, MuxMessage::RequestFailure {}]
+        {
+            assert_eq!(side.hears(&message), Ok(vec![]));
+        }
+    }
+    side.mux.global_request(b"keepalive@openssh.com", b"", true);
+    assert_eq!(side.says(), ["global keepalive@openssh.com want=true"]);
+    assert_eq!(side.hears(&MuxMessage::RequestFailure {}), Ok(vec!["globally answered false ".into()]));
+    assert_eq!(side.hears(&MuxMessage::RequestFailure {}), Ok(vec![]));
+}
+
+#[test]
+fn our_requests_go_out_in_order_and_their_answers_come_in_order() {
+    let mut client = Side::client();
+    assert!(client.mux.request(FIRST, b"pty@x", b"body", true));
+    assert!(client.mux.request(FIRST, b"env@x", b"", false));
+    assert!(client.mux.request(FIRST, b"exec@x", b"", true));
+    assert_eq!(client.hears(&success(0)), Ok(vec![]), "nothing is out yet");
+    assert_eq!(client.writes(b"input"), 5);
+    assert_eq!(
+        client.says(),
+        ["request 7 pty@x want=true body", "request 7 env@x want=false", "request 7 exec@x want=true", "data 7 input"]
+    );
+    assert_eq!(client.hears(&success(0)), Ok(vec!["answered 0 true".into()]));
+    assert_eq!(client.hears(&failure(0)), Ok(vec!["answered 0 false".into()]));
+    assert_eq!(client.hears(&failure(0)), Ok(vec![]));
+}
+
+#[test]
+fn requests_of_ours_are_bounded_in_number_and_length() {
+    let mut client = Side::client();
+    let long = vec![0; 32 << 10];
+    assert!(!client.mux.request(FIRST, b"x", &long, true));
+    assert!(!client.mux.global_request(b"x", &long, true));
+    assert_eq!((0..100).filter(|_| client.mux.request(FIRST, b"x", b"", true)).count(), 16);
+    assert_eq!((0..100).filter(|_| client.mux.global_request(b"x", b"", true)).count(), 16);
+    assert_eq!(client.says().len(), 32);
+    assert!(client.mux.request(FIRST, b"x", b"", true));
+    client.mux.close(FIRST);
+    assert!(!client.mux.request(FIRST, b"x", b"", true));
+}
+
+#[test]
+fn global_answers_carry_their_body() {
+    let mut client = Side::client();
+    client.mux.global_request(b"tcpip-forward", b"\0\0\0\0\0\0\0\0", true);
+    client.mux.global_request(b"quiet@x", b"", false);
+    assert_eq!(client.says().len(), 2);
+    let yes = MuxMessage::RequestSuccess { body: Rest(b"2222") };
+    assert_eq!(client.hears(&yes), Ok(vec!["globally answered true 2222".into()]));
+    assert_eq!(client.hears(&yes), Ok(vec![]), "the second wanted no answer");
+}
