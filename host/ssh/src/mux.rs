@@ -2,7 +2,7 @@
 //!
 //! The mux takes the payloads numbered 80 to 127 and says what they mean; it takes commands and owes what they lead to. It
 //! knows neither transport nor keys: payloads come in by [`Mux::handle`], messages go out into an
-//! [`Output`](crate::message::Output). It owes small state and holds no data: bytes that came are lent to the owner at once,
+//! [`Output`]. It owes small state and holds no data: bytes that came are lent to the owner at once,
 //! and bytes that go stay with the owner until window, packet limit and output all have room for them.
 //!
 //! Reading order: [`Event`], the methods of [`Mux`], `mux/channel.rs`, `mux/window.rs`.

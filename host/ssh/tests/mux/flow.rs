@@ -94,6 +94,51 @@ fn windows_that_have_grown_keep_no_session_out() {
 }
 
 #[test]
+fn what_a_window_has_grown_by_goes_to_others_when_its_channel_ends_and_not_before() {
+    // What the two sessions do not start with, 300 bytes, is what one of them grows by.
+    let settings = Settings { window_connection: 500, max_sessions: 2, window_max: 400, ..small() };
+    let pass = |side: &mut Side, channel: u32, bytes: usize| {
+        let mut credit = 0;
+        for _ in 0..bytes / 20 {
+            side.hears(&data(channel, &[0; 20])).unwrap();
+            side.mux.taken(ChannelId(channel), 20);
+            credit +=
+                side.says().iter().filter_map(|line| line.split(' ').next_back()?.parse::<usize>().ok()).sum::<usize>();
+        }
+        credit.saturating_sub(bytes)
+    };
+    let end: [fn(&mut Side); 3] = [
+        |side| side.hears(&close(0)).map(drop).unwrap(),
+        |side| side.mux.close(FIRST),
+        |side| side.mux.exit(FIRST, Exit::Status(0)),
+    ];
+    for end in end {
+        let mut side = Side::session_with(&settings, 10, 10);
+        side.hears(&open(8, 9, 9)).unwrap();
+        side.mux.accept(ChannelId(1));
+        side.says();
+        pass(&mut side, 0, 4000);
+        assert_eq!(pass(&mut side, 1, 4000), 0);
+        end(&mut side);
+        side.says();
+        assert!(pass(&mut side, 1, 4000) > 200);
+    }
+    // Nor does a window grow into which nothing will come.
+    let mut side = Side::session_with(&settings, 10, 10);
+    side.hears(&open(8, 9, 9)).unwrap();
+    side.mux.accept(ChannelId(1));
+    side.says();
+    side.hears(&data(0, &[0; 40])).unwrap();
+    side.mux.taken(FIRST, 40);
+    for _ in 0..2 {
+        side.hears(&data(0, &[0; 30])).unwrap();
+    }
+    side.hears(&eof(0)).unwrap();
+    side.mux.taken(FIRST, 60);
+    assert!(pass(&mut side, 1, 4000) > 200);
+}
+
+#[test]
 fn more_sessions_than_the_connection_has_memory_for_get_smaller_windows() {
     let settings = Settings { window_connection: 1000, max_sessions: 50, ..small() };
     let mut server = Side::new(Role::Server, &settings);
