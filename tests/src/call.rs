@@ -135,7 +135,7 @@ impl Call {
             Access::Key(keys) => drop(command.arg("-i").arg(keys.openssh())),
         }
         // Without options of its own a call is quiet, so that stderr holds what the plugin sent there.
-        if !self.options.iter().any(|option| option.starts_with("-v")) {
+        if !self.options.iter().any(|option| option.starts_with("-v") || option.contains("LogLevel")) {
             command.args(["-o", "LogLevel=ERROR"]);
         }
         command.args(&self.options).args(["-p", &self.port.to_string(), "-l", &self.user, "127.0.0.1"]);

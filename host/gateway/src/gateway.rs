@@ -1,12 +1,10 @@
 //! The gateway as a whole: what all connections share, made from a configuration and valid until the end.
 
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::net::TcpStream;
 use whelk_runtime::{Engine, EngineSettings, Loaded, Plugin, Registry};
 use whelk_ssh::crypto::key::HostKey;
 use whelk_ssh::transport::{Party, Patience, RekeyPolicy};
@@ -15,9 +13,7 @@ use whelk_ssh::{auth, connection, mux, transport};
 use crate::access::Access;
 use crate::config::{Config, Entrance, Limits};
 use crate::drain::{Drain, Stopper};
-use crate::listener::Permit;
 use crate::logging::escape;
-use crate::pump;
 
 /// What all connections share.
 pub struct Gateway {
@@ -64,11 +60,6 @@ impl Gateway {
             access: Arc::new(access),
             host_key,
         })
-    }
-
-    /// Serves one connection until it is over.
-    pub async fn connection(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, permit: Permit) {
-        pump::run(stream, peer, permit, self).await;
     }
 
     /// Who may enter.

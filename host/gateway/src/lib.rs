@@ -13,7 +13,7 @@
 //! | [`state`] | the state folder and the host key in it |
 //! | [`listener`] | sockets, limits on strangers, a task for each connection |
 //! | [`gateway`] | what all connections share |
-//! | `pump` | **the pump**: one task per connection, between socket, protocol and sessions |
+//! | [`pump`] | **the pump**: one task per connection, between socket, protocol and sessions |
 //! | `keepalive` | whether a silent peer is still there |
 //! | `sessions`, `ready` | the sessions of a connection, and whose turn it is |
 //! | `session` | the one door between SSH and wasm |
@@ -30,7 +30,7 @@ mod keepalive;
 pub mod listener;
 pub mod logging;
 pub mod process;
-mod pump;
+pub mod pump;
 mod ready;
 mod session;
 mod sessions;

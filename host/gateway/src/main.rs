@@ -18,6 +18,7 @@ use whelk::gateway::Gateway;
 use whelk::listener::Listener;
 use whelk::logging::{self, Format};
 use whelk::process;
+use whelk::pump;
 use whelk::state::State;
 use whelk_ssh::crypto::key::HostKey;
 
@@ -143,7 +144,7 @@ fn serve(file: Option<&Path>, overrides: &Overrides, format: Format) -> Result<(
             tracing::info!(%address, "listening");
         }
         listener
-            .serve(&stopper, move |stream, peer, permit| Arc::clone(&gateway).connection(stream, peer, permit))
+            .serve(&stopper, move |stream, peer, permit| pump::run(stream, peer, permit, Arc::clone(&gateway)))
             .await;
         Ok(())
     });

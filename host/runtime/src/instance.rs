@@ -148,7 +148,7 @@ impl Session {
     async fn run(&mut self, report: &mut Report) {
         loop {
             tokio::task::consume_budget().await;
-            if let Some(exit) = self.guest.state().take_finish() {
+            if let Some(exit) = self.guest.state().take_timely_finish() {
                 self.guest.state().close();
                 self.say(Message::Exit(Box::new(exit.clone())));
                 report.error = self.closed(Ending::Finished).await.err().and_then(error_of);

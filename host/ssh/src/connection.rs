@@ -169,6 +169,10 @@ impl<A: Machine> Connection<A> {
             }
             let Some(packet) = self.transport.open_next(now)? else { return Ok(Progress::Done) };
             self.admit(&packet, now, &mut on)?;
+            // One read may hold a thousand requests: their answers go out on the way.
+            if self.mux.owes() {
+                self.mux.settle(&mut self.transport);
+            }
         }
         Ok(Progress::More)
     }

@@ -28,7 +28,8 @@ use crate::phase::Phase;
 use crate::wire::{Malformed, Reader, Rest, Wire};
 
 use deadline::Deadlines;
-use kex::{ExpectKexInit, ExpectNewKeys, Hello, Kex, Keying, client, server};
+use kex::exchange::{ExpectKexInit, ExpectNewKeys, Hello, Keying, unexpected};
+use kex::{Kex, client, server};
 use packet::{Incoming, Opened, Outgoing};
 use version::{Identification, Scan};
 
@@ -286,7 +287,7 @@ impl Transport {
             Kex::ExpectKexInit(step) => self.settle_kex(step, &payload, packet.sequence()),
             Kex::ExpectEcdhInit(step) => {
                 let Party::Server { host_key } = &self.settings.party else {
-                    return Err(kex::unexpected(&payload));
+                    return Err(unexpected(&payload));
                 };
                 self.kex = match step.handle(&payload, host_key)? {
                     server::Stepped::Dropped(step) => Kex::ExpectEcdhInit(Box::new(step)),
@@ -306,7 +307,7 @@ impl Transport {
                 }
             }
             Kex::ExpectNewKeys(step) => self.finish_kex(*step, &payload, now),
-            Kex::AwaitSignature(_) | Kex::AwaitTrust(_) => Err(kex::unexpected(&payload)),
+            Kex::AwaitSignature(_) | Kex::AwaitTrust(_) => Err(unexpected(&payload)),
         }
     }
 

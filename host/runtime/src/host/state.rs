@@ -28,6 +28,13 @@ pub(crate) enum Phase {
     Closing,
 }
 
+/// The plugin's own word about its end.
+struct Finish {
+    exit: Exit,
+    /// The other side had ended the session before.
+    late: bool,
+}
+
 /// The data of one store.
 pub(crate) struct State {
     /// The pipes.
@@ -38,7 +45,7 @@ pub(crate) struct State {
     pub(super) held: Vec<(Output, Vec<u8>)>,
     pub(super) eof_sent: bool,
     /// `finish` was called: it counts when the call returns.
-    finish: Option<Exit>,
+    finish: Option<Finish>,
     pub(super) pty: Option<Pty>,
     pub(super) env: Vec<(String, Vec<u8>)>,
     /// The terminal modes now in force.
@@ -131,12 +138,19 @@ impl State {
     }
 
     /// The first word counts.
-    pub(super) fn set_finish(&mut self, how: Exit) {
-        self.finish.get_or_insert(how);
+    pub(super) fn set_finish(&mut self, exit: Exit) {
+        let late = self.pipes.ended().is_some();
+        self.finish.get_or_insert(Finish { exit, late });
     }
 
+    /// The plugin's word, if it came before the other side ended the session.
+    pub(crate) fn take_timely_finish(&mut self) -> Option<Exit> {
+        self.finish.take_if(|finish| !finish.late).map(|finish| finish.exit)
+    }
+
+    /// The plugin's word, whenever it came.
     pub(crate) fn take_finish(&mut self) -> Option<Exit> {
-        self.finish.take()
+        self.finish.take().map(|finish| finish.exit)
     }
 
     /// Whether one more variable fits.

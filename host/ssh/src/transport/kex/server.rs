@@ -1,6 +1,6 @@
 //! The server's steps of a key exchange. RFC 5656 §4, RFC 8731, draft-ietf-sshm-mlkem-hybrid-kex.
 
-use super::{Keying, Settled, complete, decode, unexpected};
+use super::exchange::{Keying, Settled, complete, decode, unexpected};
 use crate::crypto::hash::ExchangeHash;
 use crate::crypto::key::PublicKey;
 use crate::error::{Error, Violation};

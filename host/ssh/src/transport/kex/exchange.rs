@@ -1,0 +1,131 @@
+//! What both sides do alike: negotiate, hash, derive keys, wait for NEWKEYS. RFC 4253 §7, §8.
+
+use crate::algorithm::{Negotiated, Preferences, negotiate};
+use crate::crypto::agreement::SharedSecret;
+use crate::crypto::cipher::{Cipher, Opener, Sealer};
+use crate::crypto::hash::{ExchangeHash, Transcript, derive};
+use crate::error::{Error, Violation};
+use crate::message::Role;
+use crate::message::kex::KexMessage;
+
+/// The identification lines, without their ends: they go into every exchange hash. RFC 4253 §8.
+pub(in crate::transport) struct Hello<'h> {
+    pub(in crate::transport) role: Role,
+    pub(in crate::transport) ours: &'h [u8],
+    pub(in crate::transport) theirs: &'h [u8],
+}
+
+/// Either side, after our KEXINIT: waiting for the peer's.
+pub(in crate::transport) struct ExpectKexInit {
+    /// Our KEXINIT as it was sent, for the exchange hash.
+    ours: Vec<u8>,
+}
+
+/// What both KEXINITs have settled.
+pub(in crate::transport) struct Settled {
+    pub(in crate::transport) agreed: Negotiated,
+    /// Identifications and KEXINITs, client first.
+    pub(in crate::transport) transcript: Transcript,
+}
+
+impl ExpectKexInit {
+    pub(in crate::transport) fn new(ours: Vec<u8>) -> ExpectKexInit {
+        ExpectKexInit { ours }
+    }
+
+    /// RFC 4253 §7.1: what will be used, and the first half of the exchange hash.
+    pub(in crate::transport) fn handle(
+        self,
+        payload: &[u8],
+        hello: &Hello<'_>,
+        preferences: &Preferences,
+    ) -> Result<Settled, Error> {
+        let theirs = decode(payload)?;
+        if !matches!(theirs, KexMessage::KexInit { .. }) {
+            return Err(unexpected(payload));
+        }
+        let agreed = negotiate(hello.role, preferences, &theirs)?;
+        let (client, server) = match hello.role {
+            Role::Server => ((hello.theirs, payload), (hello.ours, &self.ours[..])),
+            Role::Client => ((hello.ours, &self.ours[..]), (hello.theirs, payload)),
+        };
+        let mut transcript = Transcript::new();
+        for part in [client.0, server.0, client.1, server.1] {
+            transcript.string(part);
+        }
+        Ok(Settled { agreed, transcript })
+    }
+}
+
+/// Host key, shares and secret complete the exchange hash. RFC 5656 §4, RFC 8731 §3.1.
+pub(in crate::transport) fn complete(
+    mut transcript: Transcript,
+    host_key: &[u8],
+    client_share: &[u8],
+    server_share: &[u8],
+    secret: &SharedSecret,
+) -> ExchangeHash {
+    for part in [host_key, client_share, server_share] {
+        transcript.string(part);
+    }
+    transcript.raw(secret.encoded());
+    transcript.finish()
+}
+
+/// What the keys of both directions come from. RFC 4253 §7.2.
+pub(in crate::transport) struct Keying {
+    pub(in crate::transport) agreed: Negotiated,
+    pub(in crate::transport) secret: SharedSecret,
+    pub(in crate::transport) hash: ExchangeHash,
+}
+
+impl Keying {
+    /// Our keys for both directions. The letters are those of RFC 4253 §7.2.
+    pub(in crate::transport) fn keys(&self, role: Role, session_id: &ExchangeHash) -> Result<(Sealer, Opener), Error> {
+        let material = |cipher: Cipher, iv: u8, key: u8| {
+            let derive = |letter, length| derive(&self.secret, &self.hash, session_id, letter, length);
+            (derive(key, cipher.key_len()), derive(iv, cipher.iv_len()))
+        };
+        let to_server = (self.agreed.cipher_to_server, material(self.agreed.cipher_to_server, b'A', b'C'));
+        let to_client = (self.agreed.cipher_to_client, material(self.agreed.cipher_to_client, b'B', b'D'));
+        let ((seal, (seal_key, seal_iv)), (open, (open_key, open_iv))) = match role {
+            Role::Server => (to_client, to_server),
+            Role::Client => (to_server, to_client),
+        };
+        let sealer = Sealer::new(seal, &seal_key, &seal_iv).map_err(|_| Error::Exhausted)?;
+        let opener = Opener::new(open, &open_key, &open_iv).map_err(|_| Error::Exhausted)?;
+        Ok((sealer, opener))
+    }
+}
+
+/// Either side, after its NEWKEYS: waiting for the peer's. RFC 4253 §7.3.
+pub(in crate::transport) struct ExpectNewKeys {
+    pub(in crate::transport) opener: Opener,
+    pub(in crate::transport) agreed: Negotiated,
+}
+
+impl ExpectNewKeys {
+    /// The key for what follows the peer's NEWKEYS.
+    pub(in crate::transport) fn handle(self, payload: &[u8]) -> Result<(Opener, Negotiated), Error> {
+        match decode(payload)? {
+            KexMessage::NewKeys {} => Ok((self.opener, self.agreed)),
+            KexMessage::KexInit { .. } | KexMessage::EcdhInit { .. } | KexMessage::EcdhReply { .. } => {
+                Err(unexpected(payload))
+            }
+        }
+    }
+}
+
+/// Reads a message of the key exchange.
+pub(in crate::transport) fn decode(payload: &[u8]) -> Result<KexMessage<'_>, Error> {
+    let number = payload.first().copied().unwrap_or_default();
+    KexMessage::decode(payload).map_err(|what| match what {
+        crate::wire::Malformed::Unknown => Violation::Unexpected { number }.into(),
+        what => Violation::Malformed { number, what }.into(),
+    })
+}
+
+/// The message is one of the key exchange, but not the one that is due.
+pub(in crate::transport) fn unexpected(payload: &[u8]) -> Error {
+    Violation::Unexpected { number: payload.first().copied().unwrap_or_default() }.into()
+}
