@@ -1,9 +1,10 @@
 //! Opening and ending: who may say what, and when a number is free.
 
 use whelk_ssh::error::Violation;
+use whelk_ssh::message::Role;
 use whelk_ssh::message::mux::{ChannelId, MuxMessage, Recipient};
 use whelk_ssh::message::request::Request;
-use whelk_ssh::mux::{Exit, Mux, OpenFailure, Role, Settings};
+use whelk_ssh::mux::{Exit, Mux, OpenFailure, Settings};
 
 use crate::side::{
     FIRST, Side, THEIRS, adjust, close, confirmation, data, eof, failure, global, open, request, success,

@@ -1,8 +1,9 @@
 //! Data and the windows, in both directions.
 
 use whelk_ssh::error::Violation;
+use whelk_ssh::message::Role;
 use whelk_ssh::message::mux::{ChannelId, MuxMessage, Recipient};
-use whelk_ssh::mux::{Exit, Role, Settings};
+use whelk_ssh::mux::{Exit, Settings};
 
 use crate::side::{FIRST, Side, THEIRS, adjust, close, confirmation, data, eof, open};
 

@@ -5,9 +5,10 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop_oneof, proptest};
+use whelk_ssh::message::Role;
 use whelk_ssh::message::mux::ChannelId;
 use whelk_ssh::message::request::Request;
-use whelk_ssh::mux::{Event, Exit, Mux, OpenFailure, Role, Settings};
+use whelk_ssh::mux::{Event, Exit, Mux, OpenFailure, Settings};
 
 use crate::side::Collected;
 

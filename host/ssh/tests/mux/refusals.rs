@@ -1,8 +1,9 @@
 //! What is refused without asking the owner, and what breaks the connection.
 
 use whelk_ssh::error::Violation;
+use whelk_ssh::message::Role;
 use whelk_ssh::message::mux::{ChannelId, MuxMessage};
-use whelk_ssh::mux::{Mux, OpenFailure, Role, Settings};
+use whelk_ssh::mux::{Mux, OpenFailure, Settings};
 use whelk_ssh::wire::{Malformed, Rest};
 
 use crate::side::{FIRST, Side, THEIRS, close, data, global, open, request};

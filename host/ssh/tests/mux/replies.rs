@@ -1,8 +1,9 @@
 //! Requests and their answers, in both directions.
 
 use whelk_ssh::error::Violation;
+use whelk_ssh::message::Role;
 use whelk_ssh::message::mux::{ChannelId, MuxMessage};
-use whelk_ssh::mux::{Role, Settings};
+use whelk_ssh::mux::Settings;
 use whelk_ssh::wire::Rest;
 
 use crate::side::{FIRST, Side, failure, open, request, success};

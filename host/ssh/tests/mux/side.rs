@@ -2,10 +2,11 @@
 //! that a test reads like the record of a conversation.
 
 use whelk_ssh::error::Violation;
+use whelk_ssh::message::Role;
 use whelk_ssh::message::mux::{ChannelId, MuxMessage, Recipient};
 use whelk_ssh::message::request::Request;
 use whelk_ssh::message::{Encode, Output};
-use whelk_ssh::mux::{Event, Mux, Role, Settings};
+use whelk_ssh::mux::{Event, Mux, Settings};
 use whelk_ssh::wire::Rest;
 
 /// Our number of the first channel.
