@@ -183,14 +183,14 @@ fn each_stage_has_its_deadline() {
         pair.server.handle_timeout(start + Duration::from_secs(10)),
         Err(Error::TimedOut(Stage::Identification))
     );
-    pair.verdict = Verdict::Reject;
+    pair.at_server.verdict = Verdict::Reject;
     while pair.server.exchanges() == 0 {
         assert!(pair.step());
     }
     assert_eq!(pair.server.deadline(), Some(start + Duration::from_secs(30)), "the first attempt is awaited");
     pair.drive();
     assert_eq!(pair.server.deadline(), Some(start + Duration::from_secs(120)), "the first attempt has failed");
-    pair.verdict = Verdict::Accept;
+    pair.at_server.verdict = Verdict::Accept;
     pair.now += Duration::from_secs(100);
     pair.client.authenticate(Credential::Password(b"right"));
     pair.drive();
@@ -215,16 +215,16 @@ fn a_flipped_bit_anywhere_ends_the_connection() {
     let length = {
         let mut pair = Setup::new(usize::MAX).authenticated();
         pair.open_session();
-        pair.carried.0
+        pair.wire.0.len()
     };
     for position in (40..length).step_by(97) {
         let mut pair = Setup::new(usize::MAX).pair();
-        pair.flip_to_server(position);
+        pair.flip.0 = Some(position);
         pair.client.authenticate(Credential::None);
         pair.drive();
-        pair.client.open_session();
+        pair.client_opens();
         pair.drive();
         let ended = pair.server_error.is_some() || pair.client_error.is_some();
-        assert!(ended || !pair.at_client.events.contains(&"opened 0".to_owned()), "flipped {position}");
+        assert!(ended || !pair.at_client.saw("opened 0"), "flipped {position}");
     }
 }

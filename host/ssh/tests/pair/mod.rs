@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use whelk_ssh::auth::server::Verdict;
-use whelk_ssh::auth::{client, server};
+use whelk_ssh::auth::{Machine, client, server};
 use whelk_ssh::connection::{Client, ClientQuestion, Connection, Event, Progress, Server, ServerQuestion, Settings};
 use whelk_ssh::crypto::key::HostKey;
 use whelk_ssh::crypto::random::{Random, RandomFailed};
@@ -41,15 +41,39 @@ pub(crate) struct Setup {
     pub(crate) cut: usize,
 }
 
-/// What an application on either side has seen.
-#[derive(Default)]
-pub(crate) struct Seen {
+/// The application on either side: what it has seen, and what it does about it.
+pub(crate) struct Application {
     /// Everything that happened, a line each, data left out.
     pub(crate) events: Vec<String>,
-    /// The data of each channel.
-    pub(crate) data: BTreeMap<ChannelId, Vec<u8>>,
+    /// Every channel that ever was, in the order of their births.
+    pub(crate) lives: Vec<Life>,
     /// Data that was not taken yet, while the application is told to be slow.
     pub(crate) untaken: BTreeMap<ChannelId, usize>,
+    /// It takes data as it comes.
+    pub(crate) takes: bool,
+    /// It answers requests and opens.
+    pub(crate) answers: bool,
+    /// What it answers to requests.
+    pub(crate) says: bool,
+    /// It keeps nothing of what it sees, for tests that weigh memory.
+    pub(crate) forgets: bool,
+    /// Server: who may enter.
+    pub(crate) verdict: Verdict,
+    /// Client: whether the server's key is the right one.
+    pub(crate) trusts: bool,
+    /// The host key or the user's key.
+    pub(crate) key: HostKey,
+}
+
+/// One channel from its birth on. Numbers come again, lives do not.
+pub(crate) struct Life {
+    pub(crate) channel: ChannelId,
+    /// The data of all its streams, as it came.
+    pub(crate) data: Vec<u8>,
+    /// The peer said EOF.
+    pub(crate) eof: bool,
+    /// It was closed.
+    pub(crate) over: bool,
 }
 
 /// A client and a server, back to back.
@@ -57,22 +81,15 @@ pub(crate) struct Pair {
     pub(crate) server: Server,
     pub(crate) client: Client,
     pub(crate) now: Instant,
-    pub(crate) host_key: HostKey,
-    pub(crate) user_key: HostKey,
     pub(crate) cut: usize,
-    pub(crate) at_server: Seen,
-    pub(crate) at_client: Seen,
-    /// The server takes data as it comes.
-    pub(crate) server_takes: bool,
-    /// The server answers requests and opens.
-    pub(crate) server_answers: bool,
-    pub(crate) verdict: Verdict,
+    pub(crate) at_server: Application,
+    pub(crate) at_client: Application,
     pub(crate) server_error: Option<Error>,
     pub(crate) client_error: Option<Error>,
-    /// Bytes on the wire, to the server and to the client.
-    pub(crate) carried: (usize, usize),
-    /// The byte on its way to the server that arrives with one bit flipped.
-    flip: Option<usize>,
+    /// All bytes that went over the wire, to the server and to the client, as they arrived.
+    pub(crate) wire: (Vec<u8>, Vec<u8>),
+    /// The bytes on their way to the server and to the client that arrive with one bit flipped.
+    pub(crate) flip: (Option<usize>, Option<usize>),
 }
 
 /// Runs a script with whole transfers and once more byte by byte.
@@ -95,29 +112,35 @@ impl Setup {
     }
 
     /// Two fresh sides that have not exchanged a byte.
-    pub(crate) fn pair(mut self) -> Pair {
+    pub(crate) fn pair(self) -> Pair {
         let now = Instant::now();
-        let host_key = HostKey::generate().expect("randomness");
-        self.server.party = Party::Server { host_key: host_key.public() };
-        let server = Settings { transport: Arc::new(self.server), mux: self.mux.clone() };
-        let client = Settings { transport: Arc::new(self.client), mux: self.mux };
+        let (at_server, at_client) = (Application::new(), Application::new());
         Pair {
-            server: Server::accepted(&server, Arc::new(self.auth), Box::new(Seeded(1)), now),
-            client: Client::connected(&client, b"alice", Box::new(Seeded(2)), now),
+            server: self.accepted(&at_server, now),
+            client: self.connected(now),
             now,
-            host_key,
-            user_key: HostKey::generate().expect("randomness"),
             cut: self.cut,
-            at_server: Seen::default(),
-            at_client: Seen::default(),
-            server_takes: true,
-            server_answers: true,
-            verdict: Verdict::Accept,
+            at_server,
+            at_client,
             server_error: None,
             client_error: None,
-            carried: (0, 0),
-            flip: None,
+            wire: (Vec::new(), Vec::new()),
+            flip: (None, None),
         }
+    }
+
+    /// A server whose host key is that of its application.
+    pub(crate) fn accepted(&self, application: &Application, now: Instant) -> Server {
+        let party = Party::Server { host_key: application.key.public() };
+        let transport = transport::Settings { party, ..self.server.clone() };
+        let settings = Settings { transport: Arc::new(transport), mux: self.mux.clone() };
+        Server::accepted(&settings, Arc::new(self.auth.clone()), Box::new(Seeded(1)), now)
+    }
+
+    /// A client that wants to enter as alice.
+    pub(crate) fn connected(&self, now: Instant) -> Client {
+        let settings = Settings { transport: Arc::new(self.client.clone()), mux: self.mux.clone() };
+        Client::connected(&settings, b"alice", Box::new(Seeded(2)), now)
     }
 
     /// Two sides of which the client has entered.
@@ -126,7 +149,7 @@ impl Setup {
         pair.client.authenticate(client::Credential::None);
         pair.drive();
         assert_eq!(pair.server_error, None);
-        assert!(pair.at_client.events.contains(&"entered".to_owned()), "{:?}", pair.at_client.events);
+        assert!(pair.at_client.saw("entered"), "{:?}", pair.at_client.events);
         pair
     }
 }
@@ -139,105 +162,26 @@ impl Pair {
 
     /// A turn of the server and one of the client. Says whether anything moved.
     pub(crate) fn step(&mut self) -> bool {
-        let before = self.carried;
-        self.serve();
-        let to_client = carry(&mut self.server, &mut self.client, self.cut, None);
-        self.call();
-        let flip = self.flip.and_then(|at| at.checked_sub(before.0));
-        let to_server = carry(&mut self.client, &mut self.server, self.cut, flip);
-        self.carried = (before.0 + to_server, before.1 + to_client);
-        self.carried != before
+        let before = (self.wire.0.len(), self.wire.1.len());
+        turn(&mut self.server, &mut self.at_server, &mut self.server_error, self.now);
+        carry(&mut self.server, &mut self.client, self.cut, self.flip.1, &mut self.wire.1);
+        turn(&mut self.client, &mut self.at_client, &mut self.client_error, self.now);
+        carry(&mut self.client, &mut self.server, self.cut, self.flip.0, &mut self.wire.0);
+        (self.wire.0.len(), self.wire.1.len()) != before
     }
 
-    /// The server's turn.
-    pub(crate) fn serve(&mut self) {
-        if self.server_error.is_none() {
-            let result = self.try_serve();
-            if let Err(error) = result {
-                self.server.disconnect(&error);
-                self.server_error = Some(error);
-            }
-        }
-    }
-
-    fn try_serve(&mut self) -> Result<(), Error> {
-        loop {
-            let mut commands = Vec::new();
-            let progress = receive(&mut self.server, self.now, &mut self.at_server, &mut commands)?;
-            for (channel, command) in commands {
-                match command {
-                    Command::Took(count) if self.server_takes => self.server.taken(channel, count),
-                    Command::Took(count) => *self.at_server.untaken.entry(channel).or_default() += count,
-                    Command::Opened if self.server_answers => self.server.accept(channel),
-                    Command::Requested if self.server_answers => self.server.reply(channel, true),
-                    Command::Opened | Command::Requested => {}
-                }
-            }
-            let asked = match self.server.question() {
-                Some(ServerQuestion::Sign(hash)) => {
-                    let signature = self.host_key.sign(hash.as_ref());
-                    self.server.signed(&signature)?;
-                    true
-                }
-                Some(ServerQuestion::Attempt(_)) => {
-                    self.server.decide(self.verdict)?;
-                    true
-                }
-                None => false,
-            };
-            self.server.settle(self.now)?;
-            if !asked && progress == Progress::Done {
-                return Ok(());
-            }
-        }
-    }
-
-    /// The client's turn.
-    pub(crate) fn call(&mut self) {
-        if self.client_error.is_none() {
-            let result = self.try_call();
-            if let Err(error) = result {
-                self.client.disconnect(&error);
-                self.client_error = Some(error);
-            }
-        }
-    }
-
-    fn try_call(&mut self) -> Result<(), Error> {
-        loop {
-            let mut commands = Vec::new();
-            let progress = receive(&mut self.client, self.now, &mut self.at_client, &mut commands)?;
-            for (channel, command) in commands {
-                match command {
-                    Command::Took(count) => self.client.taken(channel, count),
-                    Command::Requested => self.client.reply(channel, true),
-                    Command::Opened => {}
-                }
-            }
-            let asked = match self.client.question() {
-                Some(ClientQuestion::HostKey(_)) => {
-                    self.client.trust(true)?;
-                    true
-                }
-                Some(ClientQuestion::Sign(data)) => {
-                    let signature = self.user_key.sign(&data);
-                    self.client.signed(&signature);
-                    true
-                }
-                None => false,
-            };
-            self.client.settle(self.now)?;
-            if !asked && progress == Progress::Done {
-                return Ok(());
-            }
-        }
+    /// The client asks for a session.
+    pub(crate) fn client_opens(&mut self) -> Option<ChannelId> {
+        let channel = self.client.open_session()?;
+        self.at_client.born(channel);
+        Some(channel)
     }
 
     /// A session that is open on both sides, with the server's number for it.
     pub(crate) fn open_session(&mut self) -> ChannelId {
-        let channel = self.client.open_session().expect("room for a session");
+        let channel = self.client_opens().expect("room for a session");
         self.drive();
-        assert!(self.at_client.events.contains(&format!("opened {}", channel.0)), "{:?}", self.at_client.events);
+        assert!(self.at_client.saw(&format!("opened {}", channel.0)), "{:?}", self.at_client.events);
         channel
     }
 
@@ -271,17 +215,12 @@ impl Pair {
         self.drive();
     }
 
-    /// One bit of the byte at this position on the way to the server will be flipped.
-    pub(crate) fn flip_to_server(&mut self, position: usize) {
-        self.flip = Some(position);
-    }
-
     pub(crate) fn received_by_server(&self, channel: ChannelId) -> &[u8] {
-        self.at_server.data.get(&channel).map_or(&[], Vec::as_slice)
+        self.at_server.received(channel)
     }
 
     pub(crate) fn received_by_client(&self, channel: ChannelId) -> &[u8] {
-        self.at_client.data.get(&channel).map_or(&[], Vec::as_slice)
+        self.at_client.received(channel)
     }
 }
 
@@ -292,68 +231,190 @@ enum Command {
     Took(usize),
 }
 
-fn receive<A: whelk_ssh::auth::Machine>(
-    side: &mut Connection<A>,
-    now: Instant,
-    seen: &mut Seen,
-    commands: &mut Vec<(ChannelId, Command)>,
-) -> Result<Progress, Error> {
-    side.receive(now, |event| match event {
-        Event::Channel(event) => notice(event, seen, commands),
-        Event::Debug { text, .. } => seen.events.push(format!("debug {}", text.escape_ascii())),
-        Event::Banner(text) => seen.events.push(format!("banner {}", text.escape_ascii())),
-        Event::Refused { partial } => seen.events.push(format!("refused {partial}")),
-        Event::Entered => seen.events.push("entered".to_owned()),
-    })
-}
+impl Application {
+    pub(crate) fn new() -> Application {
+        Application {
+            events: Vec::new(),
+            lives: Vec::new(),
+            untaken: BTreeMap::new(),
+            takes: true,
+            answers: true,
+            says: true,
+            forgets: false,
+            verdict: Verdict::Accept,
+            trusts: true,
+            key: HostKey::generate().expect("randomness"),
+        }
+    }
 
-fn notice(event: mux::Event<'_>, seen: &mut Seen, commands: &mut Vec<(ChannelId, Command)>) {
-    match event {
-        mux::Event::Open { channel } => {
-            seen.events.push(format!("open {}", channel.0));
-            commands.push((channel, Command::Opened));
+    /// Whether this line is among the events.
+    pub(crate) fn saw(&self, event: &str) -> bool {
+        self.events.iter().any(|other| other == event)
+    }
+
+    /// The data of the channel that has this number, or had it last.
+    pub(crate) fn received(&self, channel: ChannelId) -> &[u8] {
+        let life = self.lives.iter().rev().find(|life| life.channel == channel);
+        life.map_or(&[], |life| &life.data)
+    }
+
+    fn born(&mut self, channel: ChannelId) {
+        self.lives.push(Life { channel, data: Vec::new(), eof: false, over: false });
+    }
+
+    fn life(&mut self, channel: ChannelId) -> &mut Life {
+        let alive = self.lives.iter_mut().find(|life| life.channel == channel && !life.over);
+        alive.expect("nothing happens on a channel that is not alive")
+    }
+
+    fn note(&mut self, event: String) {
+        if !self.forgets {
+            self.events.push(event);
         }
-        mux::Event::Request { channel, request } => {
-            seen.events.push(format!("request {} {}", channel.0, request.kind().escape_ascii()));
-            commands.push((channel, Command::Requested));
+    }
+
+    fn notice(&mut self, event: mux::Event<'_>, commands: &mut Vec<(ChannelId, Command)>) {
+        match event {
+            mux::Event::Open { channel } => {
+                self.born(channel);
+                self.note(format!("open {}", channel.0));
+                commands.push((channel, Command::Opened));
+            }
+            mux::Event::Request { channel, request } => {
+                self.note(format!("request {} {}", channel.0, request.kind().escape_ascii()));
+                commands.push((channel, Command::Requested));
+            }
+            mux::Event::Data { channel, data, .. } => {
+                if !self.forgets {
+                    self.life(channel).data.extend_from_slice(data);
+                }
+                commands.push((channel, Command::Took(data.len())));
+            }
+            mux::Event::Opened { channel } => self.note(format!("opened {}", channel.0)),
+            mux::Event::OpenFailed { channel, reason, .. } => {
+                self.note(format!("open failed {} {reason}", channel.0));
+                self.life(channel).over = true;
+            }
+            mux::Event::Answered { channel, success } => self.note(format!("answered {} {success}", channel.0)),
+            mux::Event::Eof { channel } => {
+                self.life(channel).eof = true;
+                self.note(format!("eof {}", channel.0));
+            }
+            mux::Event::Closed { channel } => {
+                self.life(channel).over = true;
+                self.note(format!("closed {}", channel.0));
+            }
+            mux::Event::Writable { .. } => {}
+            mux::Event::GlobalAnswered { success, .. } => self.note(format!("global answered {success}")),
         }
-        mux::Event::Data { channel, data, .. } => {
-            seen.data.entry(channel).or_default().extend_from_slice(data);
-            commands.push((channel, Command::Took(data.len())));
+    }
+
+    fn carry_out<A: Machine>(&mut self, side: &mut Connection<A>, channel: ChannelId, command: Command) {
+        match command {
+            Command::Took(count) if self.takes => side.taken(channel, count),
+            Command::Took(count) => *self.untaken.entry(channel).or_default() += count,
+            Command::Opened if self.answers => side.accept(channel),
+            Command::Requested if self.answers => side.reply(channel, self.says),
+            Command::Opened | Command::Requested => {}
         }
-        mux::Event::Opened { channel } => seen.events.push(format!("opened {}", channel.0)),
-        mux::Event::OpenFailed { channel, reason, .. } => {
-            seen.events.push(format!("open failed {} {reason}", channel.0));
-        }
-        mux::Event::Answered { channel, success } => seen.events.push(format!("answered {} {success}", channel.0)),
-        mux::Event::Eof { channel } => seen.events.push(format!("eof {}", channel.0)),
-        mux::Event::Closed { channel } => seen.events.push(format!("closed {}", channel.0)),
-        mux::Event::Writable { .. } => {}
-        mux::Event::GlobalAnswered { success, .. } => seen.events.push(format!("global answered {success}")),
     }
 }
 
-/// Carries what one side has for the other, in pieces of at most `cut` bytes.
-fn carry<A: whelk_ssh::auth::Machine, B: whelk_ssh::auth::Machine>(
+/// A side that an application can be behind.
+pub(crate) trait Role: Machine + Sized {
+    /// Answers the question that stands. Says whether there was one.
+    fn answer(side: &mut Connection<Self>, application: &Application) -> Result<bool, Error>;
+}
+
+impl Role for server::Server {
+    fn answer(side: &mut Server, application: &Application) -> Result<bool, Error> {
+        match side.question() {
+            Some(ServerQuestion::Sign(hash)) => {
+                let signature = application.key.sign(hash.as_ref());
+                side.signed(&signature)?;
+            }
+            Some(ServerQuestion::Attempt(_)) => side.decide(application.verdict)?,
+            None => return Ok(false),
+        }
+        Ok(true)
+    }
+}
+
+impl Role for client::Client {
+    fn answer(side: &mut Client, application: &Application) -> Result<bool, Error> {
+        match side.question() {
+            Some(ClientQuestion::HostKey(_)) => side.trust(application.trusts)?,
+            Some(ClientQuestion::Sign(data)) => {
+                let signature = application.key.sign(&data);
+                side.signed(&signature);
+            }
+            None => return Ok(false),
+        }
+        Ok(true)
+    }
+}
+
+/// The turn of one side: everything that has come is looked at, every question answered, everything owed put.
+pub(crate) fn turn<A: Role>(
+    side: &mut Connection<A>,
+    application: &mut Application,
+    error: &mut Option<Error>,
+    now: Instant,
+) {
+    if error.is_none()
+        && let Err(ending) = try_turn(side, application, now)
+    {
+        side.disconnect(&ending);
+        *error = Some(ending);
+    }
+}
+
+fn try_turn<A: Role>(side: &mut Connection<A>, application: &mut Application, now: Instant) -> Result<(), Error> {
+    loop {
+        let mut commands = Vec::new();
+        let progress = side.receive(now, |event| match event {
+            Event::Channel(event) => application.notice(event, &mut commands),
+            Event::Debug { text, .. } => application.note(format!("debug {}", text.escape_ascii())),
+            Event::Banner(text) => application.note(format!("banner {}", text.escape_ascii())),
+            Event::Refused { partial } => application.note(format!("refused {partial}")),
+            Event::Entered => application.note("entered".to_owned()),
+        })?;
+        for (channel, command) in commands {
+            application.carry_out(side, channel, command);
+        }
+        let asked = A::answer(side, application)?;
+        side.settle(now)?;
+        if !asked && progress == Progress::Done {
+            return Ok(());
+        }
+    }
+}
+
+/// Carries what one side has for the other, in pieces of at most `cut` bytes, and flips a bit of the byte at `flip` of all.
+fn carry<A: Machine, B: Machine>(
     from: &mut Connection<A>,
     to: &mut Connection<B>,
     cut: usize,
     flip: Option<usize>,
-) -> usize {
+    wire: &mut Vec<u8>,
+) {
     // A side that does not want input is not read to, as a pump would do.
     if !to.wants_input() {
-        return 0;
+        return;
     }
     let output = from.output();
-    let count = output.len().min(cut).min(1 << 20);
-    let Some(piece) = output.get(..count).filter(|piece| !piece.is_empty()) else { return 0 };
+    let piece = output.get(..cut.min(1 << 20)).unwrap_or(output);
+    if piece.is_empty() {
+        return;
+    }
+    let before = wire.len();
     let space = to.input();
     let count = piece.len().min(space.len());
-    space[..count].copy_from_slice(&piece[..count]);
-    if let Some(byte) = flip.and_then(|at| space[..count].get_mut(at)) {
+    wire.extend_from_slice(&piece[..count]);
+    if let Some(byte) = flip.and_then(|at| at.checked_sub(before)).and_then(|at| wire[before..].get_mut(at)) {
         *byte ^= 1;
     }
+    space[..count].copy_from_slice(&wire[before..]);
     to.filled(count);
     from.sent(count);
-    count
 }

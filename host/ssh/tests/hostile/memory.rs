@@ -1,0 +1,69 @@
+//! An allocator that weighs what each thread holds, and looks into what is given back: has a secret been left in it?
+
+#![expect(unsafe_code, reason = "an allocator cannot be written without")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::slice;
+
+#[global_allocator]
+static ALLOCATOR: Watching = Watching;
+
+struct Watching;
+
+thread_local! {
+    /// Bytes that this thread has allocated and not given back.
+    static HELD: Cell<isize> = const { Cell::new(0) };
+    /// What must not be found in memory that is given back, and how often it was.
+    static SECRET: Cell<&'static [u8]> = const { Cell::new(b"") };
+    static LEAKED: Cell<usize> = const { Cell::new(0) };
+}
+
+// SAFETY: everything is handed on to the system's allocator. Memory is given out zeroed, so that all of it may be read when it
+// comes back; `realloc` is the trait's own and goes through the two functions below.
+unsafe impl GlobalAlloc for Watching {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let _ = HELD.try_with(|held| held.set(held.get() + layout.size() as isize));
+        // SAFETY: the caller's promises are those that the system's allocator asks for.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        let _ = HELD.try_with(|held| held.set(held.get() - layout.size() as isize));
+        let secret = SECRET.try_with(Cell::get).unwrap_or_default();
+        if !secret.is_empty() && layout.size() >= secret.len() {
+            // SAFETY: the block is the caller's until it is given back below, and all of it was initialised.
+            let bytes = unsafe { slice::from_raw_parts(block, layout.size()) };
+            if bytes.windows(secret.len()).any(|window| window == secret) {
+                let _ = LEAKED.try_with(|leaked| leaked.set(leaked.get() + 1));
+            }
+        }
+        // SAFETY: as above.
+        unsafe { System.dealloc(block, layout) }
+    }
+}
+
+/// Bytes that this thread holds now.
+pub(crate) fn held() -> isize {
+    HELD.with(Cell::get)
+}
+
+/// How many blocks `script` gave back with `secret` in them.
+pub(crate) fn leaks(secret: &'static [u8], script: impl FnOnce()) -> usize {
+    LEAKED.with(|leaked| leaked.set(0));
+    SECRET.with(|watched| watched.set(secret));
+    script();
+    SECRET.with(|watched| watched.set(b""));
+    LEAKED.with(Cell::get)
+}
+
+#[test]
+fn what_is_held_is_weighed_and_what_is_left_behind_is_found() {
+    let before = held();
+    let block = vec![7u8; 100_000];
+    assert_eq!(held() - before, 100_000);
+    drop(block);
+    assert_eq!(held(), before);
+    assert_eq!(leaks(b"left behind", || drop(b"was left behind".to_vec())), 1);
+    assert_eq!(leaks(b"left behind", || drop(b"was wiped".to_vec())), 0);
+}

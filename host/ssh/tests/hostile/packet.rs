@@ -1,0 +1,492 @@
+//! P: identification and packets.
+
+use whelk_ssh::crypto::cipher::Cipher;
+use whelk_ssh::error::{Error, Violation};
+
+use crate::memory::held;
+use crate::pair::{Setup, twice};
+use crate::raw::{HELLO, LAX, Lists, Raw, data, frame, none};
+
+/// A victim that was given these bytes and nothing else.
+fn told(setup: &Setup, bytes: &[u8]) -> Raw<whelk_ssh::auth::server::Server> {
+    let mut raw = Raw::client(setup);
+    raw.bytes(bytes);
+    raw
+}
+
+/// The victim has closed without a word after its own KEXINIT.
+fn hung_up(setup: &Setup, bytes: &[u8], why: Violation) {
+    let mut raw = told(setup, bytes);
+    assert_eq!(raw.violation(), Some(why), "{}", bytes.get(..40).unwrap_or(bytes).escape_ascii());
+    assert_eq!(raw.reply()[0], 20, "nothing but its own KEXINIT has left");
+}
+
+/// P1, P2, P5.
+#[test]
+fn another_protocol_is_hung_up_on_at_its_first_line() {
+    twice(|setup| {
+        for foreign in [
+            &b"GET / HTTP/1.1\r\n"[..],
+            b"\x16\x03\x01\x02\0\x01\0\x01\xfc",
+            b"SSH-1.5-x\r\n",
+            b"SSH-2.1-x\r\n",
+            b"SSH-\r\n",
+            b"\r\n",
+            b"\n",
+            b"SSH-2.0-a\0b\r\n",
+        ] {
+            hung_up(&setup, foreign, Violation::Identification);
+        }
+    });
+}
+
+/// P2: a peer that can do both versions is a peer of the second.
+#[test]
+fn a_client_of_both_versions_is_welcome() {
+    twice(|setup| {
+        let mut raw = told(&setup, b"SSH-1.99-both\r\n");
+        assert_eq!(raw.side.peer_identification(), Some(&b"SSH-1.99-both"[..]));
+        assert_eq!((raw.reply()[0], raw.violation()), (20, None));
+    });
+}
+
+/// P3.
+#[test]
+fn an_identification_without_end_is_read_no_further_than_255_bytes() {
+    twice(|setup| {
+        hung_up(&setup, &[b"SSH-2.0-", &[b'A'; 300][..], b"\r\n"].concat(), Violation::IdentificationTooLong);
+        let mut raw = Raw::client(&setup);
+        let before = held();
+        for sent in 1.. {
+            raw.bytes(b"SSH-2.0-A".get((sent - 1).min(8)..=(sent - 1).min(8)).unwrap());
+            if raw.error.is_some() {
+                assert_eq!(sent, 255);
+                break;
+            }
+        }
+        assert!(held() - before < 20_000, "{} bytes for 255", held() - before);
+    });
+}
+
+/// P4: only servers may send lines before.
+#[test]
+fn a_client_that_chats_before_its_identification_is_hung_up_on() {
+    twice(|setup| hung_up(&setup, &b"hello\r\n".repeat(10_000), Violation::Identification));
+}
+
+/// P5: bytes that steer terminals come out as they came, for the application to escape.
+#[test]
+fn control_bytes_of_an_identification_are_kept_as_data() {
+    twice(|setup| {
+        let raw = told(&setup, b"SSH-2.0-\x1b]0;x\x07\r\n");
+        assert_eq!(raw.violation(), None);
+        assert_eq!(raw.side.peer_identification(), Some(&b"SSH-2.0-\x1b]0;x\x07"[..]));
+    });
+}
+
+/// P6.
+#[test]
+fn the_first_bytes_may_come_in_any_pieces_and_end_in_a_bare_line_feed() {
+    twice(|setup| {
+        for end in ["\n", "\r\n"] {
+            let mut raw = Raw::client(&setup);
+            let init = raw.packet(&raw.offer().payload());
+            raw.bytes(&[HELLO, end.as_bytes(), &init].concat());
+            assert_eq!(raw.error, None);
+            assert_eq!(raw.side.peer_identification(), Some(HELLO));
+        }
+    });
+}
+
+/// A frame in clear as the first packet.
+fn first(setup: &Setup, frame: &[u8]) -> Raw<whelk_ssh::auth::server::Server> {
+    told(setup, &[HELLO, b"\r\n", frame].concat())
+}
+
+/// P9.
+#[test]
+fn a_huge_length_in_clear_is_refused_before_anything_is_kept_for_it() {
+    twice(|setup| {
+        for length in [0xffff_fff0u32, 0xffff_ffff, 0x8000_0004, 0x1000_0004, 35_004] {
+            let mut raw = first(&setup, b"");
+            let before = held();
+            raw.bytes(&length.to_be_bytes());
+            assert_eq!(raw.violation(), Some(Violation::PacketLength));
+            assert!(held() - before < 10_000);
+            assert_eq!(raw.farewell(), Some(2));
+        }
+    });
+}
+
+/// P11.
+#[test]
+fn a_length_of_nothing_or_of_half_a_block_is_refused() {
+    twice(|setup| {
+        for length in [0, 1, 3, 4, 5, 11, 13, 15, 19] {
+            let mut raw = first(&setup, &frame(length, 4, b"\x02", 40));
+            assert_eq!(raw.violation(), Some(Violation::PacketLength), "{length}");
+            assert_eq!(raw.farewell(), Some(2));
+        }
+    });
+}
+
+/// P12, P13, P14.
+#[test]
+fn padding_has_at_least_four_bytes_and_leaves_a_payload() {
+    twice(|setup| {
+        let short = |padding| first(&setup, &frame(12, padding, b"\x02", 10)).violation();
+        for padding in (0..4).chain(12..=255) {
+            assert_eq!(short(padding), Some(Violation::Padding), "{padding}");
+        }
+        assert_eq!(short(11), Some(Violation::EmptyPayload));
+        for padding in 4..11 {
+            assert_eq!(short(padding), None, "{padding}");
+        }
+        // As much padding as there can be.
+        assert_eq!(first(&setup, &frame(508, 255, b"\x02\0\0\0\0", 502)).violation(), None);
+    });
+}
+
+/// P10, P11, P12, P13, P14: the same under keys, where only the holder of the key can do it.
+#[test]
+fn frames_of_every_wrong_form_are_refused_under_each_cipher() {
+    let setup = Setup::new(usize::MAX);
+    for cipher in Cipher::ALL {
+        let given = |frame: Vec<u8>| {
+            let mut raw = Raw::client(&setup);
+            raw.cipher = cipher;
+            let mut raw = raw.key();
+            let packet = raw.seal(frame);
+            raw.bytes(&packet);
+            raw.error
+        };
+        // Lengths that no packet has: the whole multiples are of 16.
+        for length in [0, 1, 4, 15, 17, 20, 35_008, 0x1000_0000, 0xffff_fff0] {
+            assert_eq!(given(frame(length, 4, b"\x02", 40)), Some(Error::Integrity), "{cipher:?} {length}");
+        }
+        let padding = Some(Error::Peer(Violation::Padding));
+        for wrong in [0, 1, 2, 3, 16, 200, 255] {
+            assert_eq!(given(frame(16, wrong, b"\x02", 14)), padding, "{cipher:?} {wrong}");
+        }
+        assert_eq!(given(frame(16, 15, b"", 15)), Some(Error::Peer(Violation::EmptyPayload)));
+        assert_eq!(given(frame(512, 255, b"\x02\0\0\0\0", 506)), None, "{cipher:?}");
+        assert_eq!(given(frame(16, 10, b"\x02\0\0\0\0", 10)), None, "{cipher:?}");
+    }
+}
+
+/// P10, P15: forged bytes and forged lengths look alike to who forged them.
+#[test]
+fn a_forged_packet_and_a_forged_length_get_the_same_answer() {
+    twice(|setup| {
+        for cipher in Cipher::ALL {
+            let victim = || {
+                let mut raw = Raw::client(&setup);
+                raw.cipher = cipher;
+                raw.key().service().enter()
+            };
+            let mut answers = Vec::new();
+            let length = victim().packet(&[80; 300]).len();
+            for at in [4, 5, 100, length - 17, length - 16, length - 1] {
+                let mut raw = victim();
+                let mut packet = raw.packet(&[80; 300]);
+                packet[at] ^= 1;
+                raw.bytes(&packet);
+                assert_eq!(raw.error, Some(Error::Integrity), "{cipher:?} {at}");
+                answers.push(raw.replies());
+            }
+            let mut raw = victim();
+            let packet = raw.seal(frame(0x1000_0000, 4, b"\x02", 40));
+            raw.bytes(&packet[..4]);
+            assert_eq!(raw.error, Some(Error::Integrity));
+            answers.push(raw.replies());
+            assert!(answers.iter().all(|answer| *answer == answers[0] && answer.len() == 1), "{answers:02x?}");
+            assert_eq!(answers[0][0][..5], [1, 0, 0, 0, 5]);
+        }
+    });
+}
+
+/// P15: what is not authentic is no packet, so nobody hears of it and it is not counted.
+#[test]
+fn a_replayed_or_dropped_packet_is_a_forged_one() {
+    twice(|setup| {
+        for cipher in Cipher::ALL {
+            let victim = || {
+                let mut raw = Raw::client(&setup);
+                raw.cipher = cipher;
+                let mut raw = raw.key().service().enter();
+                raw.open(0);
+                raw
+            };
+            let mut raw = victim();
+            let packet = raw.packet(&data(b"once"));
+            raw.bytes(&[&packet[..], &packet[..]].concat());
+            assert_eq!(raw.error, Some(Error::Integrity));
+            assert_eq!(raw.application.received(whelk_ssh::message::mux::ChannelId(0)), b"once");
+            let mut raw = victim();
+            raw.packet(&data(b"lost"));
+            let next = raw.packet(&data(b"next"));
+            raw.bytes(&next);
+            assert_eq!(raw.error, Some(Error::Integrity));
+        }
+    });
+}
+
+/// P17: RFC 4253 §6.1 wants 35,000; what is longer waits for authentication, and then 64 KiB is the end.
+#[test]
+fn packets_are_taken_up_to_the_limit_and_not_one_block_further() {
+    let setup = Setup::new(usize::MAX);
+    let ignore = |length| frame(length, 4, b"\x02", length - 2);
+    let limit = |before: fn(&Setup) -> Raw<whelk_ssh::auth::server::Server>, length| {
+        let mut raw = before(&setup);
+        let packet = raw.seal(ignore(length));
+        raw.bytes(&packet);
+        raw.error
+    };
+    let clear = |setup: &Setup| first(setup, b"");
+    assert_eq!(limit(clear, 34_996), None);
+    assert_eq!(limit(clear, 35_004), Some(Error::Peer(Violation::PacketLength)));
+    for before in [Raw::keyed, Raw::serviced] {
+        assert_eq!(limit(before, 35_000), None);
+        assert_eq!(limit(before, 35_008), Some(Error::Integrity));
+    }
+    assert_eq!(limit(Raw::entered, 65_536), None);
+    assert_eq!(limit(Raw::entered, 65_544), Some(Error::Integrity));
+    // The largest data that anybody may send.
+    let mut raw = Raw::opened(&setup);
+    raw.send(&data(&[7; 32_768]));
+    assert_eq!(raw.error, None);
+}
+
+/// P17: the larger limit holds from the first packet behind SUCCESS.
+#[test]
+fn a_large_packet_right_behind_the_last_request_is_taken() {
+    twice(|setup| {
+        let mut raw = Raw::serviced(&setup);
+        let mut packets = raw.packet(&none(b"alice"));
+        let large = raw.seal(frame(65_536, 4, b"\x02", 65_534));
+        packets.extend_from_slice(&large);
+        raw.bytes(&packets);
+        assert_eq!(raw.error, None);
+    });
+}
+
+/// P20.
+#[test]
+fn a_client_that_insists_on_compression_is_told_that_there_is_none() {
+    twice(|setup| {
+        for compression in ["zlib", "zlib@openssh.com", "zlib@openssh.com,zlib"] {
+            let mut raw = Raw::client(&setup);
+            raw.identify();
+            raw.init(&Lists { compression: compression.into(), ..raw.offer() });
+            assert!(matches!(raw.error, Some(Error::Incompatible { kind: "compression to server", .. })));
+            assert_eq!(raw.farewell(), Some(3));
+        }
+    });
+}
+
+/// P21: each such packet counts for the keys like any other.
+#[test]
+fn a_flood_of_packets_without_meaning_wears_the_keys_and_nothing_else() {
+    let mut setup = Setup::new(usize::MAX);
+    setup.server.rekey.bytes = 20 << 20;
+    let mut raw = Raw::entered(&setup);
+    raw.application.forgets = true;
+    let large = [&[2, 0, 0, 0x80, 0][..], &[0; 32 << 10]].concat();
+    raw.send(&large);
+    let before = held();
+    for _ in 0..600 {
+        raw.send(&large);
+    }
+    for _ in 0..5000 {
+        raw.send(b"\x04\0\0\0\0\0\0\0\0\0");
+    }
+    assert!(held() - before < 100_000, "{} bytes more", held() - before);
+    assert_eq!(raw.error, None);
+    assert_eq!(raw.replies(), Vec::<Vec<u8>>::new());
+    for _ in 0..60 {
+        raw.send(&large);
+    }
+    assert_eq!(raw.reply()[0], 20, "the keys are worn");
+    assert_eq!(raw.error, None);
+}
+
+/// P22.
+#[test]
+fn unimplemented_is_never_answered() {
+    let setup = Setup::new(usize::MAX);
+    let mut raw = Raw::entered(&setup);
+    for sequence in 0..5000u32 {
+        raw.send(&[&[3], &sequence.to_be_bytes()[..]].concat());
+    }
+    assert_eq!((raw.replies(), &raw.error), (Vec::new(), &None));
+}
+
+/// P23, P25.
+#[test]
+fn unknown_numbers_before_authentication_end_the_connection() {
+    twice(|setup| {
+        for victim in [Raw::keyed, Raw::serviced] {
+            for number in [0, 128, 191, 192, 200, 255] {
+                let mut raw = victim(&setup);
+                raw.send(&[number, 0, 0, 0, 1, b'x']);
+                assert_eq!(raw.violation(), Some(Violation::Unexpected { number }));
+                assert_eq!(raw.farewell(), Some(2));
+            }
+        }
+        let mut raw = Raw::client(&setup);
+        raw.identify();
+        raw.init(&raw.offer());
+        raw.replies();
+        raw.send(b"\xc0\0\0\0\x01x");
+        assert_eq!(raw.violation(), Some(Violation::Unexpected { number: 192 }));
+    });
+}
+
+/// P24.
+#[test]
+fn unknown_numbers_after_authentication_are_answered_with_their_sequence_number() {
+    twice(|setup| {
+        for strict in [true, false] {
+            let mut raw = Raw::client(&setup);
+            raw.strict = strict;
+            let mut raw = raw.key().service().enter();
+            for round in 0..3 {
+                for number in [8, 19, 83, 89, 101, 127, 128, 192, 200, 255] {
+                    let sequence = raw.sequence;
+                    raw.send(&[number]);
+                    assert_eq!(raw.reply(), [&[3], &sequence.to_be_bytes()[..]].concat(), "{strict} {round} {number}");
+                }
+                raw.exchange();
+                raw.replies();
+            }
+        }
+    });
+}
+
+/// P26.
+#[test]
+fn who_does_not_read_its_answers_is_not_read_either() {
+    let setup = Setup::new(usize::MAX);
+    let mut raw = Raw::entered(&setup);
+    raw.reads = false;
+    let before = held();
+    let ping = [&[192, 0, 0, 0x80, 0][..], &[0; 32 << 10]].concat();
+    let small = [200; 1];
+    let mut sent = 0;
+    while raw.unwanted() < 1 << 20 {
+        raw.send(if sent % 1000 == 0 { &ping } else { &small });
+        sent += 1;
+        assert!(sent < 200_000, "the victim reads for ever");
+    }
+    let limit = setup.server.output_mark * 2;
+    assert!(raw.side.output().len() <= limit + 100, "{} bytes of output", raw.side.output().len());
+    let held_by_victim = held() - before - (raw.unwanted() as isize) * 3;
+    assert!(held_by_victim < 2 << 20, "{held_by_victim} bytes held");
+    assert!(!raw.side.wants_input());
+    // And when it reads again it gets what it is owed.
+    raw.reads = true;
+    raw.flush();
+    assert_eq!((raw.unwanted(), &raw.error), (0, &None));
+    assert_eq!(raw.replies().len(), sent);
+}
+
+/// P28: after every byte of a good session the victim waits for the next one, and nothing of a packet shows before all of it is
+/// there. A connection that breaks off there is simply dropped.
+#[test]
+fn a_session_can_break_off_after_any_byte() {
+    let setup = Setup::new(1);
+    let mut raw = Raw::client(&setup);
+    let feed = |raw: &mut Raw<whelk_ssh::auth::server::Server>, bytes: &[u8]| {
+        for (index, byte) in bytes.iter().enumerate() {
+            let seen = raw.application.events.len();
+            raw.bytes(&[*byte]);
+            assert_eq!(raw.error, None);
+            assert!(raw.side.wants_input(), "byte {index}");
+            assert!(raw.side.deadline().is_some());
+            let last = index + 1 == bytes.len();
+            assert!(last || raw.application.events.len() == seen, "byte {index} of {} showed something", bytes.len());
+        }
+    };
+    feed(&mut raw, &[HELLO, b"\r\n"].concat());
+    raw.exchange();
+    raw.replies();
+    for payload in [
+        crate::raw::SERVICE.to_vec(),
+        none(b"alice"),
+        crate::raw::open(0, 1000, 1000),
+        crate::raw::request(b"exec", true, b"\0\0\0\x03cat"),
+        data(b"some data"),
+        crate::raw::on_channel(96, 0, b""),
+        crate::raw::on_channel(97, 0, b""),
+        b"\x01\0\0\0\x0b\0\0\0\0\0\0\0\0".to_vec(),
+    ] {
+        let goodbye = payload[0] == 1;
+        let packet = raw.packet(&payload);
+        feed(&mut raw, &packet[..packet.len() - 1]);
+        raw.bytes(&packet[packet.len() - 1..]);
+        assert_eq!(matches!(raw.error, Some(Error::Disconnected { reason: 11, .. })), goodbye, "{:?}", raw.error);
+    }
+    assert_eq!(raw.application.events, ["open 0", "request 0 exec", "eof 0", "closed 0"]);
+}
+
+/// P29: everything that both sides say in clear goes into what the server signs, so a bit that flips there is either noticed as
+/// nonsense or makes the signature wrong.
+#[test]
+fn a_flipped_bit_in_the_clear_phase_ends_the_connection() {
+    use crate::pair::Pair;
+    use whelk_ssh::algorithm::Preferences;
+    let mut setup = Setup::new(usize::MAX);
+    let few = Preferences::default().with_kex(&["curve25519-sha256"]).unwrap();
+    let few = few.with_ciphers(&["aes128-gcm@openssh.com"]).unwrap();
+    (setup.client.preferences, setup.server.preferences) = (few.clone(), few);
+    let fresh = |flip| {
+        let mut pair: Pair = setup.clone().pair();
+        pair.flip = flip;
+        while pair.server.exchanges() == 0 || pair.client.exchanges() == 0 {
+            if !pair.step() {
+                break;
+            }
+        }
+        pair
+    };
+    let honest = fresh((None, None)).wire;
+    let (to_server, to_client) = (signed_bytes(&honest.0), signed_bytes(&honest.1));
+    assert!(to_server.len() > 300 && to_client.len() > 500);
+    let flips = to_server.into_iter().map(|at| (Some(at), None));
+    for flip in flips.chain(to_client.into_iter().map(|at| (None, Some(at)))) {
+        let mut pair = fresh(flip);
+        pair.drive();
+        pair.client_opens();
+        pair.drive();
+        assert!(!pair.at_client.saw("opened 0"), "{flip:?}");
+    }
+}
+
+/// Where the bytes of a clear phase stand that may not change: all but padding, which is in no hash.
+fn signed_bytes(wire: &[u8]) -> Vec<usize> {
+    let mut at = wire.iter().position(|byte| *byte == b'\n').unwrap() + 1;
+    let mut signed: Vec<usize> = (0..at).collect();
+    loop {
+        let length = u32::from_be_bytes(*wire[at..].first_chunk().unwrap()) as usize;
+        let padding = usize::from(wire[at + 4]);
+        signed.extend(at..at + 4 + length - padding);
+        if wire[at + 5] == 21 {
+            return signed;
+        }
+        at += 4 + length;
+    }
+}
+
+/// K8 with P15: without strict key exchange a clear packet may stand anywhere before the keys; it is dropped unread.
+#[test]
+fn a_lax_clients_ignore_may_be_malformed() {
+    twice(|setup| {
+        let mut raw = Raw::client(&setup);
+        raw.strict = false;
+        raw.identify();
+        raw.send(&[2, 0xff, 0xff, 0xff, 0xff]);
+        raw.init(&Lists::honest(raw.agreement, raw.cipher, LAX));
+        raw.agree();
+        assert_eq!((raw.side.exchanges(), &raw.error), (1, &None));
+    });
+}
