@@ -294,9 +294,12 @@ impl<A: Machine> Connection<A> {
         self.mux.global_request(b"keepalive@openssh.com", b"", true);
     }
 
-    /// Starts a key exchange, if none is under way. RFC 4253 §9.
+    /// Starts a key exchange, if none is under way and the user has entered. RFC 4253 §9. Before that it would hold back the answer
+    /// to a request, and nothing is read while an answer is owed: neither side would move any more.
     pub fn rekey(&mut self, now: Instant) {
-        self.transport.rekey(now);
+        if self.auth.stage() == auth::Stage::Open {
+            self.transport.rekey(now);
+        }
     }
 
     /// The connection is over: puts the DISCONNECT that the error asks for behind what is in the output.
