@@ -115,7 +115,9 @@ impl<A: Machine> Connection<A> {
 
     /// When [`handle_timeout`](Connection::handle_timeout) wants to be called.
     pub fn deadline(&self) -> Option<Instant> {
-        self.transport.deadline()
+        // Nobody changes keys before the user has entered, so a timer for it would be due for ever.
+        let rekey = if self.auth.stage() == auth::Stage::Open { self.transport.rekey_at() } else { None };
+        self.transport.deadlines.next().into_iter().chain(rekey).min()
     }
 
     /// How many bytes of data [`write`](Connection::write) could take for this channel now.

@@ -190,10 +190,9 @@ impl Transport {
         self.kex.binds_us()
     }
 
-    /// When `handle_timeout` wants to be called.
-    pub fn deadline(&self) -> Option<Instant> {
-        let due = matches!(self.kex, Kex::Quiet).then_some(self.rekeyed + self.settings.rekey.time);
-        self.deadlines.next().into_iter().chain(due).min()
+    /// When the keys will have been used long enough, unless that is too far away for a clock.
+    pub(crate) fn rekey_at(&self) -> Option<Instant> {
+        if matches!(self.kex, Kex::Quiet) { self.rekeyed.checked_add(self.settings.rekey.time) } else { None }
     }
 
     // B: bytes and time in.
@@ -429,7 +428,8 @@ impl Transport {
     pub(crate) fn rekey_due(&self, now: Instant) -> bool {
         let policy = &self.settings.rekey;
         let worn = |traffic: packet::Traffic| traffic.bytes >= policy.bytes || traffic.packets >= policy.packets;
-        worn(self.incoming.traffic) || worn(self.outgoing.traffic) || now >= self.rekeyed + policy.time
+        let old = now.saturating_duration_since(self.rekeyed) >= policy.time;
+        worn(self.incoming.traffic) || worn(self.outgoing.traffic) || old
     }
 
     /// The message of this sequence number is not known here. RFC 4253 §11.4.
