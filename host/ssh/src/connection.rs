@@ -188,9 +188,7 @@ impl<A: Machine> Connection<A> {
             Admission::Unimplemented => self.transport.unimplemented(packet.sequence()),
             Admission::Disconnect => return Err(Violation::Unexpected { number }.into()),
         }
-        if Layer::of(number) != Layer::Kex {
-            self.transport.close_ext_info();
-        }
+        self.transport.passed(number);
         Ok(())
     }
 

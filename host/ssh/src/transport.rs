@@ -232,9 +232,11 @@ impl Transport {
         self.incoming.payload(&packet.0)
     }
 
-    /// After every packet but the peer's first NEWKEYS: the moment for EXT_INFO is over. RFC 8308 §2.4.
-    pub(crate) fn close_ext_info(&mut self) {
-        self.ext_info = ExtInfo::Closed;
+    /// A message has been dealt with. After every one but NEWKEYS the moment for EXT_INFO is over. RFC 8308 §2.4.
+    pub(crate) fn passed(&mut self, number: u8) {
+        if number != 21 {
+            self.ext_info = ExtInfo::Closed;
+        }
     }
 
     /// A message of the transport itself, RFC 4253 §11. What is worth telling is returned.
