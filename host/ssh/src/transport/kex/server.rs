@@ -30,7 +30,9 @@ impl ExpectEcdhInit {
     /// RFC 5656 §4, RFC 4253 §8: agree and hash. The signature is awaited: an in-process key answers at once, a signer process, an
     /// agent or a hardware key later.
     pub(crate) fn handle(mut self, payload: &[u8], host_key: &PublicKey) -> Result<Stepped, Error> {
-        if std::mem::take(&mut self.drop_guess) {
+        // A guess is a message of some method of key exchange, known here or not: RFC 4250 §4.1 sets 30 to 49 aside for them.
+        let number = payload.first().copied().unwrap_or_default();
+        if std::mem::take(&mut self.drop_guess) && (30..=49).contains(&number) {
             return Ok(Stepped::Dropped(self));
         }
         let KexMessage::EcdhInit { share: theirs } = decode(payload)? else { return Err(unexpected(payload)) };
