@@ -1,1 +1,325 @@
-//! auth
+//! U: authentication as the whole connection sees it. What the machine alone must withstand is in `tests/authentication`.
+
+use whelk_ssh::auth::client::Credential;
+use whelk_ssh::auth::server::{Server, Verdict};
+use whelk_ssh::error::{Error, Violation};
+use whelk_ssh::message::auth::{AuthMessage, Method};
+use whelk_ssh::message::mux::ChannelId;
+use whelk_ssh::wire::Rest;
+
+use crate::memory::{held, leaks};
+use crate::pair::{Setup, twice};
+use crate::raw::{FAILURE, Raw, SERVICE, SUCCESS, data, encode, none, on_channel, open, request};
+
+fn unexpected(number: u8) -> Option<Violation> {
+    Some(Violation::Unexpected { number })
+}
+
+/// A request of alice by any method.
+fn attempt(method: Method<'_>) -> Vec<u8> {
+    let mut body = Vec::new();
+    let name = method.encode(&mut body);
+    let message = AuthMessage::UserauthRequest { user: b"alice", service: b"ssh-connection", method: name, body: Rest(&body) };
+    encode(&message)
+}
+
+/// Asks whether the key of the application itself would do.
+fn query(raw: &Raw<Server>) -> Vec<u8> {
+    let key = raw.application.key.public();
+    attempt(Method::PublicKey { algorithm: b"ssh-ed25519", key: key.blob(), signature: None })
+}
+
+/// The four places before success: behind the keys, behind the service, behind a failure, between a query and its signature.
+fn strangers(setup: &Setup) -> [Raw<Server>; 4] {
+    let mut failed = Raw::serviced(setup);
+    failed.application.verdict = Verdict::Reject;
+    failed.send(&none(b"alice"));
+    assert_eq!(failed.reply(), FAILURE);
+    failed.application.verdict = Verdict::Accept;
+    let mut queried = Raw::serviced(setup);
+    let payload = query(&queried);
+    queried.send(&payload);
+    assert_eq!(queried.reply()[0], 60);
+    [Raw::keyed(setup), Raw::serviced(setup), failed, queried]
+}
+
+/// U1, U2.
+#[test]
+fn what_only_servers_say_ends_the_connection_in_every_phase() {
+    twice(|setup| {
+        for number in [6, 31, 51, 52, 53, 60] {
+            let everywhere = strangers(&setup).into_iter().chain([Raw::entered(&setup), Raw::opened(&setup)]);
+            for mut raw in everywhere {
+                let opens = raw.application.events.len();
+                let packets = [raw.packet(&[number, 0, 0, 0, 0]), raw.packet(&open(9, 9, 9))].concat();
+                raw.bytes(&packets);
+                assert_eq!(raw.violation(), unexpected(number));
+                assert_eq!(raw.farewell(), Some(2));
+                assert_eq!(raw.application.events.len(), opens, "nobody heard of it");
+            }
+        }
+    });
+}
+
+/// U1: success is not for the client to say.
+#[test]
+fn a_client_that_says_success_itself_opens_nothing() {
+    twice(|setup| {
+        for mut raw in strangers(&setup) {
+            let packets = [raw.packet(SUCCESS), raw.packet(&open(0, 1, 1)), raw.packet(&request(b"exec", true, b"\0\0\0\0"))];
+            raw.bytes(&packets.concat());
+            assert_eq!((raw.violation(), raw.side.user()), (unexpected(52), None));
+            assert!(raw.application.events.is_empty());
+        }
+    });
+}
+
+/// U3.
+#[test]
+fn nothing_of_a_channel_is_heard_before_success_in_any_place() {
+    twice(|setup| {
+        let all: Vec<Vec<u8>> = [open(0, 1 << 20, 1 << 15), request(b"exec", true, b"\0\0\0\x02id"), data(b"x")].into_iter()
+            .chain([b"\x50\0\0\0\x01x\x01".to_vec(), vec![81], vec![82]])
+            .chain((91..=100).map(|number| on_channel(number, 0, &[0; 12])))
+            .collect();
+        for payload in all {
+            for mut raw in strangers(&setup) {
+                raw.send(&payload);
+                assert_eq!(raw.violation(), unexpected(payload[0]));
+                assert_eq!(raw.farewell(), Some(2));
+                assert!(raw.application.events.is_empty());
+            }
+        }
+    });
+}
+
+/// U4.
+#[test]
+fn what_is_glued_to_the_last_request_is_heard_after_success() {
+    twice(|setup| {
+        let mut raw = Raw::serviced(&setup);
+        let key = raw.application.key.public();
+        let unsigned = Method::PublicKey { algorithm: b"ssh-ed25519", key: key.blob(), signature: None };
+        let mut signed = Vec::new();
+        whelk_ssh::wire::Wire::write(&raw.session_id.as_ref().unwrap().as_ref(), &mut signed);
+        let mut covered = attempt(unsigned);
+        let flag = covered.len() - 4 - key.blob().len() - 4 - b"ssh-ed25519".len() - 1;
+        covered[flag] = 1;
+        signed.extend_from_slice(&covered);
+        let signature = raw.application.key.sign(&signed);
+        let request_to_enter =
+            attempt(Method::PublicKey { algorithm: b"ssh-ed25519", key: key.blob(), signature: Some(&signature) });
+        let exec = request(b"exec", true, b"\0\0\0\x02id");
+        let packets = [raw.packet(&request_to_enter), raw.packet(&open(0, 1, 1)), raw.packet(&exec)].concat();
+        // Nobody has decided yet: nothing is heard of what follows.
+        raw.application.decides = false;
+        raw.bytes(&packets);
+        assert!(raw.application.events.is_empty() && raw.replies().is_empty());
+        raw.application.decides = true;
+        raw.flush();
+        assert_eq!(raw.application.events, ["open 0", "request 0 exec"]);
+        let replies: Vec<u8> = raw.replies().iter().map(|reply| reply[0]).collect();
+        assert_eq!((replies, &raw.error), (vec![52, 91, 99], &None));
+    });
+}
+
+/// U4: and if it was not let in, what follows ends the connection.
+#[test]
+fn what_is_glued_to_a_request_that_fails_is_out_of_place() {
+    twice(|setup| {
+        let mut raw = Raw::serviced(&setup);
+        raw.application.verdict = Verdict::Reject;
+        let packets = [raw.packet(&none(b"alice")), raw.packet(&open(0, 1, 1)), raw.packet(&request(b"shell", true, b""))];
+        raw.bytes(&packets.concat());
+        assert_eq!(raw.violation(), unexpected(90));
+        assert_eq!(raw.replies().iter().map(|reply| reply[0]).collect::<Vec<_>>(), [51, 1]);
+        assert!(raw.application.events.is_empty());
+    });
+}
+
+/// U4, U24, U25: attempts in one breath are judged one by one, and to the last that is allowed.
+#[test]
+fn attempts_in_one_breath_are_counted_one_by_one() {
+    twice(|setup| {
+        for (verdict, answers) in [(Verdict::Reject, 5), (Verdict::Accept, 63)] {
+            let mut raw = Raw::serviced(&setup);
+            raw.application.verdict = verdict;
+            let payload = query(&raw);
+            let packets: Vec<u8> = (0..200).flat_map(|_| raw.packet(&payload)).collect();
+            raw.bytes(&packets);
+            assert_eq!(raw.error, Some(Error::TooManyAttempts));
+            let replies = raw.replies();
+            assert_eq!((replies.len(), replies.last().map(|last| last[..5].to_vec())), (answers + 1, Some(vec![1, 0, 0, 0, 2])));
+        }
+    });
+}
+
+/// U19.
+#[test]
+fn a_service_that_is_not_there_is_told_so() {
+    twice(|setup| {
+        let long = vec![b's'; 30_000];
+        for service in [&b"ssh-connection"[..], b"", b"ssh-userauth\0", b"SSH-USERAUTH", &long] {
+            let payload = [&[5], &(service.len() as u32).to_be_bytes()[..], service].concat();
+            for mut raw in [Raw::keyed(&setup), Raw::serviced(&setup)] {
+                raw.send(&payload);
+                assert_eq!(raw.violation(), Some(Violation::Service));
+                assert_eq!(raw.farewell(), Some(7));
+            }
+        }
+    });
+}
+
+/// U22.
+#[test]
+fn an_attempt_after_success_changes_nothing() {
+    twice(|setup| {
+        let mut raw = Raw::opened(&setup);
+        raw.application.verdict = Verdict::Reject;
+        for payload in [none(b"root"), attempt(Method::Password { password: b"x", new: None }), vec![50], vec![50; 3000]] {
+            raw.send(&payload);
+        }
+        assert_eq!((raw.replies(), &raw.error), (Vec::new(), &None));
+        assert_eq!(raw.side.user(), Some(&b"alice"[..]));
+        raw.send(&data(b"still open"));
+        assert_eq!(raw.application.received(ChannelId(0)), b"still open");
+    });
+}
+
+/// U23.
+#[test]
+fn a_service_request_after_success_ends_the_connection() {
+    twice(|setup| {
+        for service in [SERVICE, b"\x05\0\0\0\x0essh-connection"] {
+            let mut raw = Raw::entered(&setup);
+            raw.send(service);
+            assert_eq!(raw.violation(), unexpected(5));
+            assert_eq!(raw.side.user(), Some(&b"alice"[..]));
+        }
+    });
+}
+
+/// A hostile server: it lets in, refuses and asks for keys out of turn.
+#[test]
+fn a_client_hears_only_answers_to_what_it_asked() {
+    twice(|setup| {
+        let early = [SUCCESS, FAILURE, b"\x3c\0\0\0\x01a\0\0\0\x01b", b"\x35\0\0\0\0\0\0\0\0"];
+        for payload in early {
+            let mut raw = Raw::serving(&setup);
+            raw.send(payload);
+            assert_eq!(raw.violation(), unexpected(payload[0]), "before the service is there");
+        }
+        let mut raw = Raw::asked(&setup);
+        raw.send(b"\x3c\0\0\0\x01a\0\0\0\x01b");
+        assert_eq!(raw.violation(), Some(Violation::Unsolicited), "no key was asked about");
+        let mut raw = Raw::asked(&setup);
+        raw.send(FAILURE);
+        raw.send(SUCCESS);
+        assert_eq!(raw.violation(), Some(Violation::Unsolicited), "the attempt has failed already");
+        assert!(!raw.application.saw("entered"));
+        for number in [5, 50, 80, 90, 98] {
+            let mut raw = Raw::asked(&setup);
+            raw.send(&[number, 0, 0, 0, 0]);
+            assert_eq!(raw.violation(), unexpected(number));
+        }
+    });
+}
+
+/// A stranger may fill no more memory than the largest packet that it may send.
+#[test]
+fn a_stranger_that_floods_a_server_is_read_little_ahead() {
+    let setup = Setup::new(usize::MAX);
+    let mut raw = Raw::serviced(&setup);
+    raw.application.decides = false;
+    raw.send(&none(b"alice"));
+    let packets: Vec<u8> = (0..100).flat_map(|_| raw.packet(&[&[50], &[0; 30_000][..]].concat())).collect();
+    let before = held();
+    raw.bytes(&packets);
+    let kept = packets.len() - raw.unwanted();
+    let held = held() - before - raw.unwanted() as isize;
+    assert!(kept <= 48 << 10, "{kept} bytes were read");
+    assert!(held < 1 << 20, "{held} bytes are held");
+}
+
+const PASSWORD: &[u8] = b"correct horse battery staple, as everybody knows";
+
+/// I6: what was read is wiped, where a password stands in it.
+#[test]
+fn a_password_leaves_nothing_behind_at_the_server() {
+    twice(|setup| {
+        for decides_at_once in [true, false] {
+            let mut raw = Raw::serviced(&setup);
+            let payload = attempt(Method::Password { password: PASSWORD, new: None });
+            let packet = raw.packet(&payload);
+            let next = [raw.packet(&open(0, 1, 1)), raw.packet(&[&[2, 0, 0, 0x80, 0][..], &[0; 32 << 10]].concat())].concat();
+            let found = leaks(PASSWORD, || {
+                raw.application.decides = decides_at_once;
+                raw.bytes(&packet);
+                // What comes while it is decided moves what is in the buffer.
+                raw.bytes(&next);
+                raw.application.decides = true;
+                raw.flush();
+                assert_eq!(raw.side.user(), Some(&b"alice"[..]));
+                drop(raw.side);
+            });
+            assert_eq!(found, 0);
+        }
+    });
+}
+
+/// I6: the same for one that was wrong, and for a connection that ends while it is decided.
+#[test]
+fn a_wrong_password_leaves_nothing_behind_either() {
+    twice(|setup| {
+        for decides in [true, false] {
+            let mut raw = Raw::serviced(&setup);
+            raw.application.verdict = Verdict::Reject;
+            raw.application.decides = decides;
+            // Too long to be asked about, in the second.
+            let long = [&[b'x'; 2000][..], PASSWORD].concat();
+            let payloads = [PASSWORD, &long].map(|password| attempt(Method::Password { password, new: None }));
+            let packets = payloads.each_ref().map(|payload| raw.packet(payload));
+            let found = leaks(PASSWORD, || {
+                raw.bytes(&packets[0]);
+                raw.bytes(&packets[1]);
+                drop(raw.side);
+            });
+            assert_eq!(found, 0);
+        }
+    });
+}
+
+/// I6.
+#[test]
+fn a_password_leaves_nothing_behind_at_the_client() {
+    twice(|setup| {
+        let mut raw = Raw::serving(&setup);
+        let found = leaks(PASSWORD, || {
+            raw.side.authenticate(Credential::Password(PASSWORD));
+            // The buffers start from nothing, so that they have to grow.
+            raw.side.rest();
+            raw.reads = false;
+            raw.send(b"\x06\0\0\0\x0cssh-userauth");
+            drop(raw.side);
+        });
+        assert_eq!(found, 0);
+    });
+}
+
+/// I6: secrets of the key exchange.
+#[test]
+fn shared_secrets_and_keys_leave_nothing_behind() {
+    let setup = Setup::new(usize::MAX);
+    for which in 0..3 {
+        let (mut raw, share) = Raw::awaiting_reply(&setup);
+        let reply = raw.ecdh_reply(&share);
+        let secret: &'static [u8] = raw.secrets.swap_remove(which).leak();
+        let found = leaks(secret, || {
+            raw.send(&reply);
+            raw.new_keys();
+            assert_eq!((raw.side.exchanges(), &raw.error), (1, &None));
+            drop(raw.side);
+        });
+        assert_eq!(found, 0, "secret {which}");
+    }
+}

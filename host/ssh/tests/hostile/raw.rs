@@ -59,7 +59,7 @@ impl Lists {
         for list in [&self.kex, &self.host_keys, &self.ciphers, &self.ciphers, &macs, &macs] {
             list.as_slice().write(&mut payload);
         }
-        for list in [&self.compression, &self.compression, &self.languages, &self.languages] {
+        for list in [&self.compression, &self.compression, &self.languages, &Vec::new()] {
             list.as_slice().write(&mut payload);
         }
         self.follows.write(&mut payload);
@@ -137,6 +137,8 @@ pub(crate) struct Raw<A> {
     pub(crate) hello: Vec<u8>,
     /// The sequence number of our next packet.
     pub(crate) sequence: u32,
+    /// K and the keys of both directions of the latest exchange, for those who look for them elsewhere.
+    pub(crate) secrets: Vec<Vec<u8>>,
     we_are_server: bool,
     cut: usize,
     /// Bytes that the victim does not want yet.
@@ -268,6 +270,7 @@ impl<A: Role> Raw<A> {
             host_key: HostKey::generate().expect("randomness"),
             hello: Vec::new(),
             sequence: 0,
+            secrets: Vec::new(),
             we_are_server,
             cut,
             pending: VecDeque::new(),
@@ -484,6 +487,8 @@ impl<A: Role> Raw<A> {
             (key(b'C', cipher.key_len()), key(b'A', cipher.iv_len())),
             (key(b'D', cipher.key_len()), key(b'B', cipher.iv_len())),
         );
+        let keys = [&to_server.0, &to_client.0];
+        self.secrets = std::iter::once(secret.encoded()[4..].to_vec()).chain(keys.map(|key| key.to_vec())).collect();
         let (ours, theirs) = if self.we_are_server { (to_client, to_server) } else { (to_server, to_client) };
         let sealer = Sealer::new(cipher, &ours.0, &ours.1).expect("lengths are the cipher's own");
         let opener = Opener::new(cipher, &theirs.0, &theirs.1).expect("lengths are the cipher's own");

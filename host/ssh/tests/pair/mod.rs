@@ -59,6 +59,8 @@ pub(crate) struct Application {
     pub(crate) forgets: bool,
     /// Server: who may enter.
     pub(crate) verdict: Verdict,
+    /// Server: it has made up its mind about who may enter.
+    pub(crate) decides: bool,
     /// Client: whether the server's key is the right one.
     pub(crate) trusts: bool,
     /// The host key or the user's key.
@@ -242,6 +244,7 @@ impl Application {
             says: true,
             forgets: false,
             verdict: Verdict::Accept,
+            decides: true,
             trusts: true,
             key: HostKey::generate().expect("randomness"),
         }
@@ -333,8 +336,8 @@ impl Role for server::Server {
                 let signature = application.key.sign(hash.as_ref());
                 side.signed(&signature)?;
             }
-            Some(ServerQuestion::Attempt(_)) => side.decide(application.verdict)?,
-            None => return Ok(false),
+            Some(ServerQuestion::Attempt(_)) if application.decides => side.decide(application.verdict)?,
+            Some(ServerQuestion::Attempt(_)) | None => return Ok(false),
         }
         Ok(true)
     }
