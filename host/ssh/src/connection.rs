@@ -70,7 +70,7 @@ pub enum Event<'a> {
 /// Whether `receive` has looked at everything that can be looked at now.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Progress {
-    /// Nothing more until there is more input, or an answer to the question that stands.
+    /// Nothing more until there is more input, an answer to the question that stands, or less output that waits for the socket.
     Done,
     /// There may be more: call again when the others have had their turn.
     More,
@@ -162,9 +162,9 @@ impl<A: Machine> Connection<A> {
     /// The connection is over: [`disconnect`](Connection::disconnect) with the error, send what is left, close the socket.
     pub fn receive(&mut self, now: Instant, mut on: impl FnMut(Event<'_>)) -> Result<Progress, Error> {
         for _ in 0..TURN {
-            if self.auth.waits() {
-                // An answer that is owed holds up what the client sent behind its request.
-                self.auth.settle(&mut self.transport);
+            if self.auth.waits() || !self.listens() {
+                // Answers that are owed hold up what the peer has sent behind its requests.
+                self.put_owed();
             }
             if self.transport.waits() || self.auth.waits() || !self.listens() {
                 return Ok(Progress::Done);
@@ -325,15 +325,20 @@ impl<A: Machine> Connection<A> {
     /// # Errors
     /// The keys can protect no more.
     pub fn settle(&mut self, now: Instant) -> Result<(), Error> {
+        self.put_owed();
+        if self.transport.rekey_due(now) {
+            self.rekey(now);
+        }
+        if self.transport.exhausted() { Err(Error::Exhausted) } else { Ok(()) }
+    }
+
+    /// Turns what is owed into packets, as far as they may leave.
+    fn put_owed(&mut self) {
         self.auth.settle(&mut self.transport);
         if self.auth.stage() == auth::Stage::Open {
             self.transport.authenticated();
             self.mux.settle(&mut self.transport);
-            if self.transport.rekey_due(now) {
-                self.transport.rekey(now);
-            }
         }
-        if self.transport.exhausted() { Err(Error::Exhausted) } else { Ok(()) }
     }
 
     /// What the socket shall have.
