@@ -170,7 +170,9 @@ impl<A: Machine> Connection<A> {
                 return Ok(Progress::Done);
             }
             let Some(packet) = self.transport.open_next(now)? else { return Ok(Progress::Done) };
-            self.admit(&packet, now, &mut on)?;
+            let admitted = self.admit(&packet, now, &mut on);
+            self.transport.close(packet);
+            admitted?;
             // One read may hold a thousand requests: their answers go out on the way.
             if self.mux.owes() {
                 self.mux.settle(&mut self.transport);

@@ -50,8 +50,8 @@ enum ExtInfo {
     Due,
 }
 
-/// A payload that lies in the input, checked and opened.
-#[derive(Clone, Debug)]
+/// A payload that lies in the input, checked and opened, until it is closed.
+#[derive(Debug)]
 pub(crate) struct Packet(Opened);
 
 impl Packet {
@@ -177,7 +177,7 @@ impl Transport {
 
     /// Whether the input has room for more.
     pub fn wants_input(&self) -> bool {
-        self.incoming.input.len() < self.settings.packet + (128 << 10)
+        self.incoming.wants_input()
     }
 
     /// Whether the peer takes what we send. Packets that may be sent at any time would else pile up without end.
@@ -230,6 +230,11 @@ impl Transport {
     /// The payload of a packet that was just opened.
     pub(crate) fn payload(&self, packet: &Packet) -> &[u8] {
         self.incoming.payload(&packet.0)
+    }
+
+    /// The packet has been dealt with: nobody reads it again.
+    pub(crate) fn close(&mut self, packet: Packet) {
+        self.incoming.close(packet.0);
     }
 
     /// A message has been dealt with. After every one but NEWKEYS the moment for EXT_INFO is over. RFC 8308 §2.4.
@@ -368,7 +373,7 @@ impl Transport {
     /// Authentication is over: larger packets, and no more deadline.
     pub(crate) fn authenticated(&mut self) {
         self.deadlines.arrived();
-        self.incoming.limit = self.settings.packet;
+        self.incoming.enter(self.settings.packet);
     }
 
     // C: commands.

@@ -1,5 +1,7 @@
 //! The buffer that bytes are read into and decrypted in. It grows while there is much to read and gives its memory back.
 
+use zeroize::Zeroize;
+
 /// Bytes that have come and were not consumed yet.
 #[derive(Debug, Default)]
 pub(super) struct Input {
@@ -9,6 +11,8 @@ pub(super) struct Input {
     end: usize,
     /// How much is to be offered for the next read.
     appetite: usize,
+    /// The user has entered. What was consumed before is wiped, for a password may be in it.
+    trusted: bool,
 }
 
 /// What the first read is offered: a keystroke, a request.
@@ -17,6 +21,11 @@ const SMALL: usize = 4 << 10;
 const LARGE: usize = 128 << 10;
 
 impl Input {
+    /// The user has entered.
+    pub(super) fn trust(&mut self) {
+        self.trusted = true;
+    }
+
     /// Room for the next read. What lies in it has no meaning.
     pub(super) fn space(&mut self) -> &mut [u8] {
         if self.start == self.end {
@@ -54,6 +63,9 @@ impl Input {
 
     /// Drops `count` bytes from the front.
     pub(super) fn consume(&mut self, count: usize) {
+        if !self.trusted {
+            self.bytes_mut().get_mut(..count).unwrap_or_default().zeroize();
+        }
         self.start = (self.start + count).min(self.end);
     }
 
@@ -65,7 +77,7 @@ impl Input {
     /// Gives the memory back if nothing is in it. Says whether there is nothing more to give.
     pub(super) fn rest(&mut self) -> bool {
         if self.start == self.end {
-            *self = Input::default();
+            *self = Input { trusted: self.trusted, ..Input::default() };
         }
         self.bytes.is_empty()
     }

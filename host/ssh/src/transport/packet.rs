@@ -13,11 +13,13 @@ const LENGTH: usize = 4;
 /// Least padding, RFC 4253 §6.
 const PADDING: usize = 4;
 
-/// A packet that was opened and lies in the input until the next one is asked for.
-#[derive(Clone, Debug)]
+/// A packet that was opened and lies in the input until it is closed.
+#[derive(Debug)]
 pub(super) struct Opened {
     /// Where in the input the payload is.
-    pub(super) payload: Range<usize>,
+    payload: Range<usize>,
+    /// How much of the input the packet takes.
+    whole: usize,
     /// Its sequence number, RFC 4253 §6.4.
     pub(super) sequence: u32,
 }
@@ -29,10 +31,8 @@ pub(super) struct Incoming {
     sequence: u32,
     /// `packet_length` of the packet that is being read, once its first four bytes are there.
     length: Option<usize>,
-    /// How much of the input the opened packet takes.
-    opened: usize,
     /// Largest `packet_length`.
-    pub(super) limit: usize,
+    limit: usize,
     /// Since the last key exchange.
     pub(super) traffic: Traffic,
 }
@@ -58,15 +58,24 @@ impl Incoming {
             opener: Opener::clear(),
             sequence: 0,
             length: None,
-            opened: 0,
             limit,
             traffic: Traffic::default(),
         }
     }
 
-    /// The next packet, if all of it is there: checked as a whole before a field of it is looked at.
+    /// Whether there is room for more than has come.
+    pub(super) fn wants_input(&self) -> bool {
+        self.input.len() < self.limit + (128 << 10)
+    }
+
+    /// The user has entered: packets may be larger.
+    pub(super) fn enter(&mut self, limit: usize) {
+        self.limit = limit;
+        self.input.trust();
+    }
+
+    /// The next packet, if all of it is there: checked as a whole before a field of it is looked at. The one before was closed.
     pub(super) fn open_next(&mut self) -> Result<Option<Opened>, Error> {
-        self.input.consume(std::mem::take(&mut self.opened));
         let Some(length) = self.packet_length()? else { return Ok(None) };
         let whole = LENGTH + length + self.opener.tag_len();
         let sequence = self.sequence;
@@ -81,10 +90,14 @@ impl Incoming {
             return Err(Violation::EmptyPayload.into());
         }
         self.length = None;
-        self.opened = whole;
         self.sequence = self.sequence.wrapping_add(1);
         self.traffic.count(whole);
-        Ok(Some(Opened { payload: LENGTH + 1..LENGTH + 1 + payload, sequence }))
+        Ok(Some(Opened { payload: LENGTH + 1..LENGTH + 1 + payload, whole, sequence }))
+    }
+
+    /// The packet that was opened last has been dealt with. It is not left in the clear for the buffer to move about.
+    pub(super) fn close(&mut self, opened: Opened) {
+        self.input.consume(opened.whole);
     }
 
     /// The length of the packet at the front, checked against the limit and the block before anything waits for it.
