@@ -11,7 +11,7 @@ pub(super) struct Input {
     end: usize,
     /// How much is to be offered for the next read.
     appetite: usize,
-    /// The user has entered. What was consumed before is wiped, for a password may be in it.
+    /// The user has entered. What was consumed before is wiped, for a password may be in it, and no read is large.
     trusted: bool,
 }
 
@@ -24,6 +24,11 @@ impl Input {
     /// The user has entered.
     pub(super) fn trust(&mut self) {
         self.trusted = true;
+    }
+
+    /// The most that is offered for one read, unless there is room already.
+    pub(super) fn most(&self) -> usize {
+        if self.trusted { LARGE } else { SMALL }
     }
 
     /// Room for the next read. What lies in it has no meaning.
@@ -47,7 +52,7 @@ impl Input {
         let space = self.bytes.len() - self.end;
         debug_assert!(count <= space, "more was read than there was room for");
         let appetite = self.appetite.max(SMALL);
-        self.appetite = if count >= appetite { (appetite * 2).min(LARGE) } else { appetite };
+        self.appetite = if count >= appetite { (appetite * 2).min(self.most()) } else { appetite };
         self.end += count.min(space);
     }
 

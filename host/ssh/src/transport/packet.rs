@@ -65,7 +65,8 @@ impl Incoming {
 
     /// Whether there is room for more than has come.
     pub(super) fn wants_input(&self) -> bool {
-        self.input.len() < self.limit + (128 << 10)
+        // Beside the packet that is being read as much as one read gives.
+        self.input.len() < self.limit + self.input.most()
     }
 
     /// The user has entered: packets may be larger.
