@@ -457,7 +457,9 @@ impl Transport {
     /// The last packet: why it is over. RFC 4253 §11.1.
     pub(crate) fn farewell(&mut self, error: &Error) {
         if let Some(reason) = error.reason() {
-            let description = error.farewell().as_bytes();
+            // The words may be a plugin's, and a packet must stay one that every peer can take.
+            let text = error.farewell();
+            let description = text.get(..text.floor_char_boundary(FAREWELL)).unwrap_or(text).as_bytes();
             self.outgoing.seal(&TransportMessage::Disconnect { reason, description, language: b"" });
         }
     }
@@ -496,6 +498,9 @@ impl Output for Transport {
         self.outgoing.seal(message);
     }
 }
+
+/// Most bytes of text in a DISCONNECT. Ours, as for all texts that a person is to read.
+const FAREWELL: usize = 1024;
 
 /// What a peer said that is worth telling.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
