@@ -204,8 +204,8 @@ impl Channel {
 
     /// Puts at most one message of data, of at most `max_packet` bytes; says how many bytes it took.
     pub(super) fn write(&mut self, kind: Option<u32>, data: &[u8], max_packet: u32, out: &mut impl Output) -> usize {
-        let header: usize = if kind.is_some() { 13 } else { 9 };
-        let most = data.len().min(self.room()).min(out.room().saturating_sub(header));
+        // The room is a mark that a header may pass: if it had to fit too, the last bytes of room would be room for nothing.
+        let most = data.len().min(self.room()).min(out.room());
         let most = most.min(usize::try_from(max_packet).unwrap_or(usize::MAX));
         let Some(data) = data.get(..self.outbound.fits(most)).filter(|data| !data.is_empty()) else { return 0 };
         let recipient = self.peer.into();
