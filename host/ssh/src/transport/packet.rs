@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use zeroize::Zeroize;
+
 use crate::crypto::cipher::{Opener, Sealer};
 use crate::crypto::random::Random;
 use crate::error::{Error, Violation};
@@ -185,7 +187,7 @@ impl Outgoing {
         let block = self.sealer.block_len();
         let padding = PADDING + (block - (counted + PADDING) % block) % block;
         let end = self.bytes.len() + padding;
-        self.bytes.resize(end + self.sealer.tag_len(), 0);
+        self.lengthen(end + self.sealer.tag_len());
         let Some((frame, tag)) =
             self.bytes.get_mut(start..).and_then(|packet| packet.split_at_mut_checked(end - start))
         else {
@@ -203,6 +205,17 @@ impl Outgoing {
         self.sequence = self.sequence.wrapping_add(1);
         self.traffic.count(self.bytes.len() - start);
         self.exhausted |= self.traffic.packets > u64::from(u32::MAX);
+    }
+
+    /// Makes room for padding and tag behind a message that is still in the clear, and leaves no copy of it where it was.
+    fn lengthen(&mut self, length: usize) {
+        if length > self.bytes.capacity() {
+            let mut larger = Vec::with_capacity(length.max(2 * self.bytes.capacity()));
+            larger.extend_from_slice(&self.bytes);
+            self.bytes.zeroize();
+            self.bytes = larger;
+        }
+        self.bytes.resize(length, 0);
     }
 
     /// What the socket shall have.
