@@ -109,17 +109,19 @@ fn what_is_glued_to_the_last_request_is_heard_after_success() {
         let signature = raw.application.key.sign(&signed);
         let request_to_enter =
             attempt(Method::PublicKey { algorithm: b"ssh-ed25519", key: key.blob(), signature: Some(&signature) });
-        let exec = request(b"exec", true, b"\0\0\0\x02id");
-        let packets = [raw.packet(&request_to_enter), raw.packet(&open(0, 1, 1)), raw.packet(&exec)].concat();
+        let global = b"\x50\0\0\0\x01x\x01";
+        let packets = [raw.packet(&request_to_enter), raw.packet(&open(0, 1, 1)), raw.packet(global)].concat();
         // Nobody has decided yet: nothing is heard of what follows.
         raw.application.decides = false;
         raw.bytes(&packets);
         assert!(raw.application.events.is_empty() && raw.replies().is_empty());
         raw.application.decides = true;
         raw.flush();
-        assert_eq!(raw.application.events, ["open 0", "request 0 exec"]);
-        let replies: Vec<u8> = raw.replies().iter().map(|reply| reply[0]).collect();
-        assert_eq!((replies, &raw.error), (vec![52, 91, 99], &None));
+        assert_eq!(raw.application.events, ["open 0"]);
+        let mut replies: Vec<u8> = raw.replies().iter().map(|reply| reply[0]).collect();
+        assert_eq!((replies.remove(0), &raw.error), (52, &None));
+        replies.sort_unstable();
+        assert_eq!(replies, [82, 91]);
     });
 }
 
@@ -236,9 +238,9 @@ fn a_stranger_that_floods_a_server_is_read_little_ahead() {
     let before = held();
     raw.bytes(&packets);
     let kept = packets.len() - raw.unwanted();
-    let held = held() - before - raw.unwanted() as isize;
+    drop(raw.take_unwanted());
     assert!(kept <= 48 << 10, "{kept} bytes were read");
-    assert!(held < 1 << 20, "{held} bytes are held");
+    assert!(held() - before < 100_000, "{} bytes are held", held() - before);
 }
 
 const PASSWORD: &[u8] = b"correct horse battery staple, as everybody knows";
@@ -293,16 +295,20 @@ fn a_wrong_password_leaves_nothing_behind_either() {
 #[test]
 fn a_password_leaves_nothing_behind_at_the_client() {
     twice(|setup| {
-        let mut raw = Raw::serving(&setup);
-        let found = leaks(PASSWORD, || {
-            raw.side.authenticate(Credential::Password(PASSWORD));
-            // The buffers start from nothing, so that they have to grow.
-            raw.side.rest();
-            raw.reads = false;
-            raw.send(b"\x06\0\0\0\x0cssh-userauth");
-            drop(raw.side);
-        });
-        assert_eq!(found, 0);
+        // Of several lengths, so that the buffer has to grow at each place.
+        for longer in 0..20 {
+            let mut raw = Raw::serving(&setup);
+            let password = [&vec![b'x'; longer * 16][..], PASSWORD].concat();
+            let packet = raw.packet(b"\x06\0\0\0\x0cssh-userauth");
+            let found = leaks(PASSWORD, || {
+                raw.side.authenticate(Credential::Password(&password));
+                raw.side.rest();
+                raw.reads = false;
+                raw.bytes(&packet);
+                drop(raw.side);
+            });
+            assert_eq!(found, 0);
+        }
     });
 }
 

@@ -309,6 +309,11 @@ impl<A: Role> Raw<A> {
         self.pending.len()
     }
 
+    /// Takes them back.
+    pub(crate) fn take_unwanted(&mut self) -> VecDeque<u8> {
+        std::mem::take(&mut self.pending)
+    }
+
     fn turn(&mut self) {
         turn(&mut self.side, &mut self.application, &mut self.error, self.now);
         while self.reads && !self.side.output().is_empty() {
