@@ -12,8 +12,9 @@ static ALLOCATOR: Watching = Watching;
 struct Watching;
 
 thread_local! {
-    /// Bytes that this thread has allocated and not given back.
+    /// Bytes that this thread has allocated and not given back, and the most that it was since somebody looked.
     static HELD: Cell<isize> = const { Cell::new(0) };
+    static PEAK: Cell<isize> = const { Cell::new(0) };
     /// What must not be found in memory that is given back, and how often it was.
     static SECRET: Cell<&'static [u8]> = const { Cell::new(b"") };
     static LEAKED: Cell<usize> = const { Cell::new(0) };
@@ -23,7 +24,10 @@ thread_local! {
 // comes back; `realloc` is the trait's own and goes through the two functions below.
 unsafe impl GlobalAlloc for Watching {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let _ = HELD.try_with(|held| held.set(held.get() + layout.size() as isize));
+        let _ = HELD.try_with(|held| {
+            held.set(held.get() + layout.size() as isize);
+            PEAK.try_with(|peak| peak.set(peak.get().max(held.get())))
+        });
         // SAFETY: the caller's promises are those that the system's allocator asks for.
         unsafe { System.alloc_zeroed(layout) }
     }
@@ -48,6 +52,14 @@ pub(crate) fn held() -> isize {
     HELD.with(Cell::get)
 }
 
+/// How many bytes more than before `script` held at its peak.
+pub(crate) fn peak(script: impl FnOnce()) -> isize {
+    let before = held();
+    PEAK.with(|peak| peak.set(before));
+    script();
+    PEAK.with(Cell::get) - before
+}
+
 /// How many blocks `script` gave back with `secret` in them.
 pub(crate) fn leaks(secret: &'static [u8], script: impl FnOnce()) -> usize {
     LEAKED.with(|leaked| leaked.set(0));
@@ -64,6 +76,7 @@ fn what_is_held_is_weighed_and_what_is_left_behind_is_found() {
     assert_eq!(held() - before, 100_000);
     drop(block);
     assert_eq!(held(), before);
+    assert_eq!(peak(|| drop(vec![7u8; 100_000])), 100_000);
     assert_eq!(leaks(b"left behind", || drop(b"was left behind".to_vec())), 1);
     assert_eq!(leaks(b"left behind", || drop(b"was wiped".to_vec())), 0);
 }

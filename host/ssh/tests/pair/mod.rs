@@ -261,7 +261,7 @@ impl Application {
         life.map_or(&[], |life| &life.data)
     }
 
-    fn born(&mut self, channel: ChannelId) {
+    pub(crate) fn born(&mut self, channel: ChannelId) {
         self.lives.push(Life { channel, data: Vec::new(), eof: false, over: false });
     }
 
