@@ -19,7 +19,8 @@ fn unexpected(number: u8) -> Option<Violation> {
 fn attempt(method: Method<'_>) -> Vec<u8> {
     let mut body = Vec::new();
     let name = method.encode(&mut body);
-    let message = AuthMessage::UserauthRequest { user: b"alice", service: b"ssh-connection", method: name, body: Rest(&body) };
+    let message =
+        AuthMessage::UserauthRequest { user: b"alice", service: b"ssh-connection", method: name, body: Rest(&body) };
     encode(&message)
 }
 
@@ -66,7 +67,8 @@ fn what_only_servers_say_ends_the_connection_in_every_phase() {
 fn a_client_that_says_success_itself_opens_nothing() {
     twice(|setup| {
         for mut raw in strangers(&setup) {
-            let packets = [raw.packet(SUCCESS), raw.packet(&open(0, 1, 1)), raw.packet(&request(b"exec", true, b"\0\0\0\0"))];
+            let packets =
+                [raw.packet(SUCCESS), raw.packet(&open(0, 1, 1)), raw.packet(&request(b"exec", true, b"\0\0\0\0"))];
             raw.bytes(&packets.concat());
             assert_eq!((raw.violation(), raw.side.user()), (unexpected(52), None));
             assert!(raw.application.events.is_empty());
@@ -78,7 +80,8 @@ fn a_client_that_says_success_itself_opens_nothing() {
 #[test]
 fn nothing_of_a_channel_is_heard_before_success_in_any_place() {
     twice(|setup| {
-        let all: Vec<Vec<u8>> = [open(0, 1 << 20, 1 << 15), request(b"exec", true, b"\0\0\0\x02id"), data(b"x")].into_iter()
+        let all: Vec<Vec<u8>> = [open(0, 1 << 20, 1 << 15), request(b"exec", true, b"\0\0\0\x02id"), data(b"x")]
+            .into_iter()
             .chain([b"\x50\0\0\0\x01x\x01".to_vec(), vec![81], vec![82]])
             .chain((91..=100).map(|number| on_channel(number, 0, &[0; 12])))
             .collect();
@@ -131,7 +134,8 @@ fn what_is_glued_to_a_request_that_fails_is_out_of_place() {
     twice(|setup| {
         let mut raw = Raw::serviced(&setup);
         raw.application.verdict = Verdict::Reject;
-        let packets = [raw.packet(&none(b"alice")), raw.packet(&open(0, 1, 1)), raw.packet(&request(b"shell", true, b""))];
+        let packets =
+            [raw.packet(&none(b"alice")), raw.packet(&open(0, 1, 1)), raw.packet(&request(b"shell", true, b""))];
         raw.bytes(&packets.concat());
         assert_eq!(raw.violation(), unexpected(90));
         assert_eq!(raw.replies().iter().map(|reply| reply[0]).collect::<Vec<_>>(), [51, 1]);
@@ -151,7 +155,10 @@ fn attempts_in_one_breath_are_counted_one_by_one() {
             raw.bytes(&packets);
             assert_eq!(raw.error, Some(Error::TooManyAttempts));
             let replies = raw.replies();
-            assert_eq!((replies.len(), replies.last().map(|last| last[..5].to_vec())), (answers + 1, Some(vec![1, 0, 0, 0, 2])));
+            assert_eq!(
+                (replies.len(), replies.last().map(|last| last[..5].to_vec())),
+                (answers + 1, Some(vec![1, 0, 0, 0, 2]))
+            );
         }
     });
 }
@@ -178,7 +185,9 @@ fn an_attempt_after_success_changes_nothing() {
     twice(|setup| {
         let mut raw = Raw::opened(&setup);
         raw.application.verdict = Verdict::Reject;
-        for payload in [none(b"root"), attempt(Method::Password { password: b"x", new: None }), vec![50], vec![50; 3000]] {
+        for payload in
+            [none(b"root"), attempt(Method::Password { password: b"x", new: None }), vec![50], vec![50; 3000]]
+        {
             raw.send(&payload);
         }
         assert_eq!((raw.replies(), &raw.error), (Vec::new(), &None));
@@ -253,7 +262,8 @@ fn a_password_leaves_nothing_behind_at_the_server() {
             let mut raw = Raw::serviced(&setup);
             let payload = attempt(Method::Password { password: PASSWORD, new: None });
             let packet = raw.packet(&payload);
-            let next = [raw.packet(&open(0, 1, 1)), raw.packet(&[&[2, 0, 0, 0x80, 0][..], &[0; 32 << 10]].concat())].concat();
+            let next =
+                [raw.packet(&open(0, 1, 1)), raw.packet(&[&[2, 0, 0, 0x80, 0][..], &[0; 32 << 10]].concat())].concat();
             let found = leaks(PASSWORD, || {
                 raw.application.decides = decides_at_once;
                 raw.bytes(&packet);

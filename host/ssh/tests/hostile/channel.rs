@@ -77,7 +77,9 @@ fn a_message_for_a_channel_that_is_not_confirmed_ends_the_connection() {
 fn answers_to_opens_that_nobody_made_end_the_connection() {
     twice(|setup| {
         for channel in [0, 1, 5, u32::MAX] {
-            for payload in [on_channel(91, channel, &[0, 0, 0, 1, 0, 0, 1, 0, 0, 0, 1, 0]), on_channel(92, channel, &[0; 12])] {
+            for payload in
+                [on_channel(91, channel, &[0, 0, 0, 1, 0, 0, 1, 0, 0, 0, 1, 0]), on_channel(92, channel, &[0; 12])]
+            {
                 let mut raw = Raw::opened(&setup);
                 raw.send(&payload);
                 assert_eq!(raw.violation(), Some(Violation::Unsolicited));
@@ -280,7 +282,11 @@ fn extended_data_of_any_kind_is_data_with_its_kind() {
         let half = setup.mux.max_packet as usize / 2;
         let before = raw.replies().len();
         for _ in 0..(setup.mux.window_start as usize).div_ceil(half) + 1 {
-            raw.send(&encode(&MuxMessage::ChannelExtendedData { recipient: Recipient(0), kind: 7, data: &vec![0; half] }));
+            raw.send(&encode(&MuxMessage::ChannelExtendedData {
+                recipient: Recipient(0),
+                kind: 7,
+                data: &vec![0; half],
+            }));
         }
         assert!(raw.replies().len() > before, "credit comes back for it as for any other");
         assert_eq!(raw.error, None);
@@ -452,7 +458,14 @@ fn other_kinds_of_channel_and_global_request_are_refused_by_name() {
             raw.send(&open_kind(kind, 9));
             assert_eq!(raw.reply()[..9], [92, 0, 0, 0, 9, 0, 0, 0, reason], "{}", kind.escape_ascii());
         }
-        for kind in [&b"x@y"[..], b"", b"tcpip-forward", b"cancel-tcpip-forward", b"hostkeys-prove-00@openssh.com", &[0xff; 9000]] {
+        for kind in [
+            &b"x@y"[..],
+            b"",
+            b"tcpip-forward",
+            b"cancel-tcpip-forward",
+            b"hostkeys-prove-00@openssh.com",
+            &[0xff; 9000],
+        ] {
             raw.send(&global(kind, true));
             assert_eq!(raw.reply(), [82]);
             raw.send(&global(kind, false));
@@ -473,7 +486,8 @@ fn requests_that_nobody_grants_fail() {
         raw.send(&request(b"bogus@x", false, b""));
         assert_eq!(raw.replies(), Vec::<Vec<u8>>::new());
         let heard = raw.application.events.len();
-        for kind in [&b"x11-req"[..], b"auth-agent-req", b"auth-agent-req@openssh.com", b"exit-status", b"exit-signal"] {
+        for kind in [&b"x11-req"[..], b"auth-agent-req", b"auth-agent-req@openssh.com", b"exit-status", b"exit-signal"]
+        {
             for body in [&b""[..], b"\0\0\0\0", b"\0\0\0\x04;\n'\"\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"] {
                 raw.send(&request(kind, true, body));
                 assert_eq!(raw.reply(), on_channel(100, 0, b""));
@@ -700,7 +714,12 @@ fn a_client_takes_half_exits_and_strange_opens_as_what_they_are() {
             assert_eq!(raw.violation(), Some(Violation::NoSuchChannel));
         }
         raw.send(&on_channel(91, 0, &[0, 0, 0, 9, 0, 1, 0, 0, 0, 1, 0, 0]));
-        for (kind, body) in [(&b"exit-status"[..], &b"\0\0"[..]), (b"exit-signal", b"\0\0\0\x09x"), (b"shell", b""), (b"exec", b"\0\0\0\0")] {
+        for (kind, body) in [
+            (&b"exit-status"[..], &b"\0\0"[..]),
+            (b"exit-signal", b"\0\0\0\x09x"),
+            (b"shell", b""),
+            (b"exec", b"\0\0\0\0"),
+        ] {
             raw.send(&request(kind, true, body));
             assert_eq!(raw.reply(), on_channel(100, 9, b""));
         }

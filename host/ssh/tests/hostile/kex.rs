@@ -99,7 +99,9 @@ fn strangers() -> Vec<Vec<u8>> {
 #[test]
 fn nothing_optional_stands_between_a_strict_clients_kexinit_and_its_share() {
     twice(|setup| {
-        for stranger in strangers().into_iter().chain([Lists::honest(Agreement::Curve25519, Cipher::ALL[0], LAX).payload()]) {
+        for stranger in
+            strangers().into_iter().chain([Lists::honest(Agreement::Curve25519, Cipher::ALL[0], LAX).payload()])
+        {
             let mut raw = begun(&setup);
             raw.send(&stranger);
             assert_eq!(raw.violation(), unexpected(stranger[0]));
@@ -283,7 +285,9 @@ fn ext_info_counts_what_is_there() {
 fn nothing_but_key_exchange_follows_the_clients_own_kexinit() {
     twice(|setup| {
         let strangers = [data(b"x"), on_channel(93, 0, &[0; 4]), on_channel(96, 0, b""), open(1, 1, 1), none(b"alice")];
-        for stranger in strangers.iter().map(Vec::as_slice).chain([&b"\x50\0\0\0\x01x\x01"[..], b"\xc0", b"\x05", b"\x07"]) {
+        for stranger in
+            strangers.iter().map(Vec::as_slice).chain([&b"\x50\0\0\0\x01x\x01"[..], b"\xc0", b"\x05", b"\x07"])
+        {
             // Before our share, and between the reply and our NEWKEYS.
             for share in [false, true] {
                 let mut raw = Raw::opened(&setup);
@@ -341,7 +345,8 @@ fn a_window_of_data_may_be_under_way_when_the_server_starts_a_rekey() {
         let replies = raw.agree();
         assert_eq!(replies.iter().map(|reply| reply[0]).collect::<Vec<_>>()[..2], [31, 21]);
         raw.flush();
-        let rest: Vec<u8> = replies[2..].iter().map(|reply| reply[0]).chain(raw.replies().iter().map(|r| r[0])).collect();
+        let rest: Vec<u8> =
+            replies[2..].iter().map(|reply| reply[0]).chain(raw.replies().iter().map(|r| r[0])).collect();
         assert_eq!(rest, [99, 93], "what was owed comes after it");
         assert_eq!((raw.application.received(FIRST), &raw.error), (&sent[..], &None));
     });
@@ -447,7 +452,8 @@ fn lists_without_measure_or_with_holes_are_refused() {
         }
         // As many and as long as may be.
         let mut raw = met(&setup);
-        let longest = format!("curve25519-sha256,{},kex-strict-c-v00@openssh.com", vec![&*"n".repeat(64); 100].join(","));
+        let longest =
+            format!("curve25519-sha256,{},kex-strict-c-v00@openssh.com", vec![&*"n".repeat(64); 100].join(","));
         raw.init(&Lists { kex: longest.into(), ..raw.offer() });
         raw.agree();
         assert_eq!(raw.error, None);
@@ -477,7 +483,12 @@ fn a_guess_that_missed_is_dropped_once_and_a_right_one_is_used() {
             let missed = [
                 Lists { kex: kex("bogus@x,curve25519-sha256"), follows: true, ..lists.clone() },
                 Lists { kex: kex("curve25519-sha256"), follows: true, ..lists.clone() },
-                Lists { host_keys: b"ssh-rsa,ssh-ed25519".to_vec(), kex: kex("mlkem768x25519-sha256"), follows: true, ..lists.clone() },
+                Lists {
+                    host_keys: b"ssh-rsa,ssh-ed25519".to_vec(),
+                    kex: kex("mlkem768x25519-sha256"),
+                    follows: true,
+                    ..lists.clone()
+                },
             ];
             for lists in missed {
                 for junk in [&b"\x1e\0\0\0\x04junk"[..], b"\x22\0\0\0\0", b"\x1e"] {
@@ -542,7 +553,9 @@ fn newkeys_before_its_time_ends_the_connection() {
 #[test]
 fn nothing_above_key_exchange_is_heard_before_it() {
     twice(|setup| {
-        for payload in [crate::raw::SERVICE.to_vec(), none(b"alice"), open(0, 1, 1), crate::raw::request(b"exec", true, b"")] {
+        for payload in
+            [crate::raw::SERVICE.to_vec(), none(b"alice"), open(0, 1, 1), crate::raw::request(b"exec", true, b"")]
+        {
             let mut raw = Raw::client(&setup);
             raw.strict = false;
             let number = payload[0];

@@ -31,7 +31,7 @@ impl Random for Seeded {
 }
 
 /// How the pair is set up.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(crate) struct Setup {
     pub(crate) server: transport::Settings,
     pub(crate) client: transport::Settings,
@@ -305,6 +305,7 @@ impl Application {
             }
             mux::Event::Closed { channel } => {
                 self.life(channel).over = true;
+                self.untaken.remove(&channel);
                 self.note(format!("closed {}", channel.0));
             }
             mux::Event::Writable { .. } => {}
