@@ -1,10 +1,99 @@
-//! `bench`.
+//! `bench`: Whelk beside OpenSSH's sshd, in the same run and on the same machine.
+//!
+//! The two servers are tied to core 0 and the clients to core 1; runs alternate between the servers; each figure is the
+//! median of three. What counts is server CPU per unit of work, and the ratio: absolute figures are those of this machine today.
 
+mod load;
+mod meter;
+mod server;
+
+use crate::build::build;
+use crate::clients::Clients;
 use crate::step::Outcome;
+use crate::workspace::Workspace;
+use load::Load;
+use server::{Kind, Place, Server};
 
 pub(crate) const HELP: &str = "\
-cargo xtask bench";
+cargo xtask bench [PART..]
 
-pub(crate) fn run(_arguments: &[String]) -> Outcome {
-    Err("soon".to_owned())
+Measures Whelk and OpenSSH's sshd in turns: server CPU (user and system) for each handshake, session, echo, GB down and GB up,
+and the memory of an idle session. PART is one or more of handshake, session, echo, down, up, idle; all of them by default.
+Prints both and their ratio. Needs two cores and, to fetch sshd where it is missing, root on Debian.";
+
+const RUNS: usize = 3;
+const PARTS: [&str; 6] = ["handshake", "session", "echo", "down", "up", "idle"];
+
+/// One line of the table: the same work for both servers.
+struct Row {
+    part: &'static str,
+    title: String,
+    load: Load,
+}
+
+fn rows() -> Vec<Row> {
+    let row = |part, title: &str, load| Row { part, title: title.to_owned(), load };
+    let mut rows = vec![
+        row("handshake", "handshake, ms", Load::Handshakes(200)),
+        row("session", "session, ms", Load::Sessions(200)),
+        row("echo", "echo, 1 session, us", Load::Echoes { width: 1, count: 5000 }),
+        row("echo", "echo, 8 sessions, us", Load::Echoes { width: 8, count: 2000 }),
+    ];
+    for cipher in ["aes256-gcm@openssh.com", "chacha20-poly1305@openssh.com"] {
+        let name = cipher.split('@').next().unwrap_or(cipher);
+        rows.push(row("down", &format!("download {name}, s/GB"), Load::Down { cipher, bytes: 500_000_000 }));
+        rows.push(row("up", &format!("upload {name}, s/GB"), Load::Up { cipher, bytes: 500_000_000 }));
+    }
+    rows.push(row("idle", "idle session, anonymous KiB", Load::Idle(100)));
+    rows.push(row("idle", "no session, resident MiB", Load::Nothing));
+    rows
+}
+
+pub(crate) fn run(arguments: &[String]) -> Outcome {
+    if let Some(unknown) = arguments.iter().find(|argument| !PARTS.contains(&argument.as_str())) {
+        return Err(format!("no part {unknown:?}: there are {}", PARTS.join(", ")));
+    }
+    if std::thread::available_parallelism().map_or(1, usize::from) < 2 {
+        return Err("two cores are needed, one for the server and one for the client".to_owned());
+    }
+    let workspace = Workspace::find()?;
+    let clients = Clients::bring(&workspace)?;
+    build(&workspace)?;
+    let place = Place::prepare(&workspace, clients)?;
+    let mut lines = Vec::new();
+    for row in rows().iter().filter(|row| arguments.is_empty() || arguments.iter().any(|part| part == row.part)) {
+        lines.push(measure(&place, row)?);
+    }
+    println!("\n{:<32}{:>12}{:>12}{:>9}   least and most", "server CPU, medians of 3", "whelk", "sshd", "ratio");
+    lines.iter().for_each(|line| println!("{line}"));
+    println!("\nCPU time is from {}.", place.source());
+    println!("sshd runs real programs under a login shell (`head`, `cat`) and isolates each connection in processes.");
+    println!("Whelk runs each session in a sandbox of its own. Memory is Pss_Anon of all processes of the server;");
+    println!("the kernel's is not counted.");
+    Ok(())
+}
+
+fn measure(place: &Place, row: &Row) -> Outcome<String> {
+    let (mut whelk, mut sshd) = (Vec::new(), Vec::new());
+    for time in 1..=RUNS {
+        for (kind, figures) in [(Kind::Whelk, &mut whelk), (Kind::Sshd, &mut sshd)] {
+            let mut server = Server::start(place, kind)?;
+            let figure = load::run(place, &mut server, &row.load);
+            server.stop()?;
+            let figure = figure.map_err(|error| format!("{}, {kind:?}: {error}", row.title))?;
+            eprintln!("{} {time}/{RUNS} {kind:?}: {figure:.4}", row.title);
+            figures.push(figure);
+        }
+    }
+    let ((low, ours, high), (least, theirs, most)) = (spread(whelk), spread(sshd));
+    let ratio = ours / theirs;
+    let title = &row.title;
+    Ok(format!("{title:<32}{ours:>12.3}{theirs:>12.3}{ratio:>9.3}   {low:.3}-{high:.3}, {least:.3}-{most:.3}"))
+}
+
+/// Least, median and most.
+fn spread(mut figures: Vec<f64>) -> (f64, f64, f64) {
+    figures.sort_by(f64::total_cmp);
+    let at = |index: usize| figures.get(index).copied().unwrap_or(f64::NAN);
+    (at(0), at(figures.len() / 2), at(figures.len().saturating_sub(1)))
 }

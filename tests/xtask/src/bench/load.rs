@@ -1,0 +1,150 @@
+//! The work that is measured, from core 1: AsyncSSH for many small things, OpenSSH's client for great ones.
+
+use super::server::{Place, Server};
+use crate::step::{Outcome, doing, line};
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+const SMALL_CIPHER: &str = "chacha20-poly1305@openssh.com";
+
+/// One kind of work, and how much of it.
+pub(crate) enum Load {
+    /// Connect, key exchange, public-key login, disconnect.
+    Handshakes(u32),
+    /// Open, exec, 6 bytes of output, status, close, on a standing connection.
+    Sessions(u32),
+    /// 16 bytes there and back, `count` times in each of `width` sessions of one connection.
+    Echoes { width: u32, count: u32 },
+    /// A download through one session.
+    Down { cipher: &'static str, bytes: u64 },
+    /// An upload through one session.
+    Up { cipher: &'static str, bytes: u64 },
+    /// Connections with one session that has echoed 16 bytes and waits.
+    Idle(u32),
+    /// A server that nobody calls.
+    Nothing,
+}
+
+/// Does the work once; gives what one unit of it costs, in the unit of the table.
+pub(crate) fn run(place: &Place, server: &mut Server, load: &Load) -> Outcome<f64> {
+    const KIB: f64 = 1024.0;
+    match load {
+        Load::Handshakes(count) => Ok(cpu(place, server, "handshakes", *count, 1)? * 1e3 / f64::from(*count)),
+        Load::Sessions(count) => Ok(cpu(place, server, "sessions", *count, 1)? * 1e3 / f64::from(*count)),
+        Load::Echoes { width, count } => {
+            let echoes = f64::from(*width) * f64::from(*count);
+            Ok(cpu(place, server, "echoes", *count, *width)? * 1e6 / echoes)
+        }
+        Load::Down { cipher, bytes } => {
+            let command = server.says(format!("zeros {bytes}"), format!("head -c {bytes} /dev/zero"));
+            let mut ssh = ssh(place, server, cipher, &command);
+            Ok(transfer(server, ssh.stdin(Stdio::null()))? * 1e9 / to_float(*bytes))
+        }
+        Load::Up { cipher, bytes } => {
+            let command = server.says("sink".to_owned(), "cat > /dev/null".to_owned());
+            let mut zeros = Command::new("head");
+            let mut zeros =
+                doing("head", zeros.args(["-c", &bytes.to_string(), "/dev/zero"]).stdout(Stdio::piped()).spawn())?;
+            let pipe = zeros.stdout.take().ok_or("stdout was asked to be a pipe")?;
+            let cost = transfer(server, ssh(place, server, cipher, &command).stdin(pipe));
+            doing("head", zeros.wait())?;
+            Ok(cost? * 1e9 / to_float(*bytes))
+        }
+        Load::Idle(count) => {
+            let mut driver = Driver::start(place, server, "idle", *count, 1)?;
+            driver.hear("ready")?;
+            let before = server.meter().anonymous()?;
+            driver.go_on()?;
+            driver.hear("done")?;
+            let after = server.meter().anonymous()?;
+            driver.end()?;
+            Ok((to_float(after) - to_float(before)) / KIB / f64::from(*count))
+        }
+        Load::Nothing => Ok(to_float(server.meter().resident()?) / KIB / KIB),
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts of bytes far below 2^53")]
+fn to_float(count: u64) -> f64 {
+    count as f64
+}
+
+/// The server's CPU seconds for what the driver does between `ready` and `done`.
+fn cpu(place: &Place, server: &Server, work: &str, count: u32, width: u32) -> Outcome<f64> {
+    let mut driver = Driver::start(place, server, work, count, width)?;
+    driver.hear("ready")?;
+    let before = server.meter().cpu()?;
+    driver.go_on()?;
+    driver.hear("done")?;
+    let after = server.meter().cpu()?;
+    driver.end()?;
+    Ok(after.saturating_sub(before).as_secs_f64())
+}
+
+/// The server's CPU seconds for one run of OpenSSH's client, its login included.
+fn transfer(server: &Server, ssh: &mut Command) -> Outcome<f64> {
+    let before = server.meter().cpu()?;
+    let line = line(ssh);
+    let status = doing(&line, ssh.stdout(Stdio::null()).status())?;
+    if !status.success() {
+        return Err(format!("{line}: {status}"));
+    }
+    Ok(server.meter().cpu()?.saturating_sub(before).as_secs_f64())
+}
+
+fn on_core_1() -> Command {
+    let mut command = Command::new("taskset");
+    command.args(["--cpu-list", "1"]);
+    command
+}
+
+fn ssh(place: &Place, server: &Server, cipher: &str, remote: &str) -> Command {
+    let mut command = on_core_1();
+    command.arg(place.client("ssh-10.0")).args(["-F", "none", "-T", "-o", "BatchMode=yes", "-o", "LogLevel=ERROR"]);
+    command.args(["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "IdentitiesOnly=yes"]);
+    command.args(["-o", "KexAlgorithms=curve25519-sha256", "-o", &format!("Ciphers={cipher}"), "-i"]);
+    command.arg(place.file("key")).args(["-p", &server.port().to_string(), "-l", server.user(), "127.0.0.1", remote]);
+    command
+}
+
+/// The Python driver, and the conversation with it.
+struct Driver {
+    child: Child,
+    tell: ChildStdin,
+    hear: BufReader<ChildStdout>,
+}
+
+impl Driver {
+    fn start(place: &Place, server: &Server, work: &str, count: u32, width: u32) -> Outcome<Self> {
+        let mut command = on_core_1();
+        command.arg(place.client("python")).arg(place.repository().join("tests/bench/drive.py")).arg(work);
+        command.args(["--port", &server.port().to_string(), "--user", server.user(), "--cipher", SMALL_CIPHER]);
+        command.arg("--key").arg(place.file("key")).args([
+            "--count",
+            &count.to_string(),
+            "--width",
+            &width.to_string(),
+        ]);
+        command.args(["--command", &server.says("zeros 6".to_owned(), "echo hello".to_owned())]);
+        let mut child = doing("taskset", command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn())?;
+        let tell = child.stdin.take().ok_or("stdin was asked to be a pipe")?;
+        let hear = BufReader::new(child.stdout.take().ok_or("stdout was asked to be a pipe")?);
+        Ok(Self { child, tell, hear })
+    }
+
+    fn hear(&mut self, word: &str) -> Outcome {
+        let mut said = String::new();
+        doing("drive.py", self.hear.read_line(&mut said))?;
+        if said.trim() == word { Ok(()) } else { Err(format!("drive.py said {said:?} instead of {word:?}")) }
+    }
+
+    fn go_on(&mut self) -> Outcome {
+        doing("drive.py", self.tell.write_all(b"go\n"))
+    }
+
+    fn end(mut self) -> Outcome {
+        self.go_on()?;
+        let status = doing("drive.py", self.child.wait())?;
+        if status.success() { Ok(()) } else { Err(format!("drive.py: {status}")) }
+    }
+}

@@ -1,0 +1,116 @@
+//! What a server and all its children use.
+//!
+//! A server that forks is measured whole only by a control group of its own (version 2): children that have ended and were not
+//! yet waited for, or were waited for by nobody, are in no other sum. Where there is none, /proc is added up, and said so.
+
+use crate::step::{Outcome, doing};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The kernel counts time in /proc in hundredths of a second on every machine that Rust knows.
+const TICK: Duration = Duration::from_millis(10);
+
+/// The meter of one server.
+pub(crate) enum Meter {
+    /// A control group that holds nothing but the server.
+    Group(PathBuf),
+    /// The server's process and what descends from it.
+    Tree(u32),
+}
+
+/// Makes a control group for one server. `None` where this machine has no version 2 hierarchy that we may write to.
+pub(crate) fn group(name: &str) -> Option<PathBuf> {
+    let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
+    let mount = mounts
+        .lines()
+        .map(|line| line.split(' ').collect::<Vec<_>>())
+        .find(|fields| fields.get(2) == Some(&"cgroup2"))?;
+    let own = fs::read_to_string("/proc/self/cgroup").ok()?;
+    let path = own.lines().find_map(|line| line.strip_prefix("0::/"))?.to_owned();
+    let group = Path::new(mount.get(1)?).join(path).join(format!("whelk-bench-{}-{name}", std::process::id()));
+    fs::create_dir_all(&group).ok()?;
+    // A group can be made where a process may not be moved: that is found out by trying, with nobody in it.
+    let usable = group.join("cgroup.procs").is_file() && cpu_of_group(&group).is_ok();
+    if usable { Some(group) } else { fs::remove_dir(&group).ok().and(None) }
+}
+
+impl Meter {
+    /// CPU time so far, user and system.
+    pub(crate) fn cpu(&self) -> Outcome<Duration> {
+        match self {
+            Self::Group(group) => cpu_of_group(group),
+            Self::Tree(root) => {
+                let ticks: u64 = tree(*root).iter().map(|process| process.ticks).sum();
+                Ok(TICK * u32::try_from(ticks).unwrap_or(u32::MAX))
+            }
+        }
+    }
+
+    /// Anonymous memory of all processes, in bytes, each shared page counted once.
+    pub(crate) fn anonymous(&self) -> Outcome<u64> {
+        self.processes()?.iter().map(|pid| kib(&format!("/proc/{pid}/smaps_rollup"), "Pss_Anon:")).sum()
+    }
+
+    /// Resident memory of all processes, in bytes.
+    pub(crate) fn resident(&self) -> Outcome<u64> {
+        self.processes()?.iter().map(|pid| kib(&format!("/proc/{pid}/status"), "VmRSS:")).sum()
+    }
+
+    fn processes(&self) -> Outcome<Vec<u32>> {
+        match self {
+            Self::Group(group) => {
+                let file = group.join("cgroup.procs");
+                let text = doing(file.display(), fs::read_to_string(&file))?;
+                Ok(text.lines().filter_map(|line| line.parse().ok()).collect())
+            }
+            Self::Tree(root) => Ok(tree(*root).iter().map(|process| process.pid).collect()),
+        }
+    }
+}
+
+fn cpu_of_group(group: &Path) -> Outcome<Duration> {
+    let file = group.join("cpu.stat");
+    let text = doing(file.display(), fs::read_to_string(&file))?;
+    let micros =
+        text.lines().find_map(|line| line.strip_prefix("usage_usec ")).and_then(|count| count.trim().parse().ok());
+    micros.map(Duration::from_micros).ok_or(format!("{}: no usage_usec", file.display()))
+}
+
+fn kib(file: &str, name: &str) -> Outcome<u64> {
+    let text = doing(file, fs::read_to_string(file))?;
+    let line = text.lines().find_map(|line| line.strip_prefix(name)).ok_or(format!("{file}: no {name}"))?;
+    let count = line.split_whitespace().next().and_then(|count| count.parse::<u64>().ok());
+    count.map(|count| count * 1024).ok_or(format!("{file}: {name} is no number"))
+}
+
+struct Process {
+    pid: u32,
+    parent: u32,
+    /// Its own time and that of the children it has waited for.
+    ticks: u64,
+}
+
+/// A process and its descendants.
+fn tree(root: u32) -> Vec<Process> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().filter_map(Result::ok);
+    let mut others: Vec<Process> = entries.filter_map(|entry| stat(&entry.file_name().to_string_lossy())).collect();
+    let mut found: Vec<Process> = Vec::new();
+    loop {
+        let belongs = |process: &Process| process.pid == root || found.iter().any(|one| one.pid == process.parent);
+        let (new, rest): (Vec<_>, Vec<_>) = others.into_iter().partition(belongs);
+        if new.is_empty() {
+            return found;
+        }
+        found.extend(new);
+        others = rest;
+    }
+}
+
+/// proc_pid_stat(5): after the name in brackets come the state, the parent, and as 12th to 15th the four times.
+fn stat(pid: &str) -> Option<Process> {
+    let text = fs::read_to_string(format!("/proc/{}/stat", pid.parse::<u32>().ok()?)).ok()?;
+    let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
+    let ticks = fields.get(11..15)?.iter().filter_map(|field| field.parse::<u64>().ok()).sum();
+    Some(Process { pid: pid.parse().ok()?, parent: fields.get(1)?.parse().ok()?, ticks })
+}

@@ -1,0 +1,239 @@
+//! The two servers, each tied to core 0, in a control group of its own where there are such, with the same key behind the door.
+
+use super::meter::{self, Meter};
+use crate::clients::{Clients, find, install};
+use crate::step::{Outcome, doing, output, run as step};
+use crate::workspace::Workspace;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+/// Which server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Whelk,
+    Sshd,
+}
+
+/// What the runs share: the programs, a key, the files of both servers.
+pub(crate) struct Place {
+    folder: PathBuf,
+    repository: PathBuf,
+    whelk: PathBuf,
+    sshd: PathBuf,
+    clients: Clients,
+    /// Who we are, and so who logs in to sshd.
+    user: String,
+}
+
+impl Place {
+    /// Writes everything that a server needs to start.
+    pub(crate) fn prepare(workspace: &Workspace, clients: Clients) -> Outcome<Self> {
+        let folder = workspace.target.join("bench");
+        doing(folder.display(), fs::create_dir_all(&folder))?;
+        let sshd = bring_sshd(&clients)?;
+        let user = output(Command::new("id").arg("-un"))?.trim().to_owned();
+        let (repository, whelk) = (workspace.root.clone(), workspace.program());
+        let place = Self { folder, repository, whelk, sshd, clients, user };
+        for name in ["key", "sshd_key"] {
+            if !place.file(name).is_file() {
+                let mut generate = Command::new(place.client("ssh-keygen"));
+                step(generate.args(["-q", "-t", "ed25519", "-N", "", "-C", "bench", "-f"]).arg(place.file(name)))?;
+            }
+        }
+        let config =
+            format!("[users.probe]\nplugin = \"probe\"\nauthorized_keys = \"{}\"\n", place.file("key.pub").display());
+        doing("whelk.toml", fs::write(place.file("whelk.toml"), config))?;
+        Ok(place)
+    }
+
+    /// A file of the bench.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    /// A foreign client.
+    pub(crate) fn client(&self, name: &str) -> PathBuf {
+        self.clients.program(name)
+    }
+
+    /// A file of the repository.
+    pub(crate) fn repository(&self) -> &Path {
+        &self.repository
+    }
+
+    /// Where the CPU time comes from on this machine.
+    pub(crate) fn source(&self) -> &'static str {
+        match meter::group("asked") {
+            Some(group) => {
+                // It was made to see whether it can be.
+                let _ = fs::remove_dir(group);
+                "a control group (version 2) for each server"
+            }
+            None => {
+                "/proc, added up over the server's processes: too low for a server that forks (no writable cgroup v2 here)"
+            }
+        }
+    }
+
+    fn command(&self, kind: Kind, port: u16) -> Outcome<Command> {
+        let mut command = match kind {
+            Kind::Whelk => Command::new(&self.whelk),
+            Kind::Sshd => Command::new(&self.sshd),
+        };
+        match kind {
+            Kind::Whelk => {
+                command.args(["serve", "--log", "text", "--listen", &format!("127.0.0.1:{port}")]);
+                command.arg("--config").arg(self.file("whelk.toml"));
+                command.arg("--plugins").arg(self.repository.join("plugins")).arg("--state").arg(self.file("state"));
+            }
+            Kind::Sshd => {
+                let (key, allowed, home) = (self.file("sshd_key"), self.file("key.pub"), self.file("home"));
+                doing(home.display(), fs::create_dir_all(&home))?;
+                let text = format!(
+                    "ListenAddress 127.0.0.1:{port}\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\nStrictModes no\n\
+                     UsePAM no\nUseDNS no\nPrintMotd no\nPrintLastLog no\nPermitRootLogin prohibit-password\n\
+                     PasswordAuthentication no\nMaxStartups 1000\nMaxSessions 1000\nSetEnv HOME={}\n",
+                    key.display(),
+                    allowed.display(),
+                    // An empty home: a login shell with much in its settings would be measured too.
+                    home.display()
+                );
+                doing("sshd_config", fs::write(self.file("sshd_config"), text))?;
+                command.args(["-D", "-e", "-f"]).arg(self.file("sshd_config"));
+            }
+        }
+        Ok(command)
+    }
+}
+
+/// A running server. Dropping it ends it.
+pub(crate) struct Server {
+    kind: Kind,
+    child: Child,
+    port: u16,
+    meter: Meter,
+    user: String,
+}
+
+impl Server {
+    /// Starts it and waits until it listens.
+    pub(crate) fn start(place: &Place, kind: Kind) -> Outcome<Self> {
+        let free = doing("a free port", TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()))?;
+        let command = place.command(kind, free.port())?;
+        let name = format!("{kind:?}").to_lowercase();
+        let group = meter::group(&name);
+        // The shell moves itself into the group and becomes the server, so that not one instruction is missed.
+        let mut shell = Command::new("sh");
+        let script =
+            r#"if [ -n "$0" ]; then echo $$ > "$0/cgroup.procs" || exit 1; fi; exec taskset --cpu-list 0 "$@""#;
+        shell.args(["-c", script]).arg(group.as_deref().unwrap_or(Path::new("")));
+        shell.arg(command.get_program()).args(command.get_args());
+        shell.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = doing(&name, shell.spawn())?;
+        let meter = group.map_or(Meter::Tree(child.id()), Meter::Group);
+        let log = child.stderr.take().ok_or("stderr was asked to be a pipe")?;
+        let user = if kind == Kind::Whelk { "probe".to_owned() } else { place.user.clone() };
+        let server = Self { kind, child, port: free.port(), meter, user };
+        let mut lines = BufReader::new(log).lines().map_while(Result::ok);
+        let mut said = Vec::new();
+        loop {
+            let Some(line) = lines.next() else { return Err(format!("{name} did not start:\n{}", said.join("\n"))) };
+            if line.contains("listening") {
+                break;
+            }
+            said.push(line);
+        }
+        // A log that nobody reads would stop the server.
+        std::thread::spawn(move || lines.for_each(drop));
+        Ok(server)
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub(crate) fn user(&self) -> &str {
+        &self.user
+    }
+
+    pub(crate) fn meter(&self) -> &Meter {
+        &self.meter
+    }
+
+    /// The same work in the words of this server.
+    pub(crate) fn says(&self, whelk: String, sshd: String) -> String {
+        match self.kind {
+            Kind::Whelk => whelk,
+            Kind::Sshd => sshd,
+        }
+    }
+
+    /// Ends it; Whelk must end well.
+    pub(crate) fn stop(mut self) -> Outcome {
+        self.terminate();
+        let status = doing("wait", self.child.wait())?;
+        if self.kind == Kind::Whelk && !status.success() {
+            return Err(format!("whelk ended with {status}"));
+        }
+        Ok(())
+    }
+
+    fn terminate(&self) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        // An error means that it has ended already; `stop` looks how.
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            self.terminate();
+            let _ = self.child.wait();
+        }
+        if let Meter::Group(group) = &self.meter {
+            // sshd's sessions outlive it. The group is empty once their parents have taken note.
+            let _ = fs::write(group.join("cgroup.kill"), "1");
+            for _ in 0..1000 {
+                if fs::remove_dir(group).is_ok() {
+                    break;
+                }
+                std::thread::yield_now();
+            }
+        }
+    }
+}
+
+/// sshd as it is installed, else unpacked without being installed: installing it would start it for the whole machine.
+fn bring_sshd(clients: &Clients) -> Outcome<PathBuf> {
+    let program = match find("sshd") {
+        Some(program) => program,
+        None => {
+            let libraries = output(Command::new("ldconfig").arg("-p").env("PATH", "/usr/sbin:/sbin:/usr/bin:/bin"))?;
+            if !libraries.contains("libwrap.so.0") {
+                install(&["libwrap0"])?;
+            }
+            clients.unpack("openssh-server", "bookworm")?.join("usr/sbin/sshd")
+        }
+    };
+    if rustix::process::geteuid().is_root() {
+        // What the package would have made: the user and the empty folder of the part that faces strangers.
+        if output(Command::new("id").arg("sshd")).is_err() {
+            step(Command::new("useradd").args([
+                "--system",
+                "--home-dir",
+                "/run/sshd",
+                "--shell",
+                "/usr/sbin/nologin",
+                "sshd",
+            ]))?;
+        }
+        doing("/run/sshd", fs::create_dir_all("/run/sshd"))?;
+        doing("/run/sshd", fs::set_permissions("/run/sshd", PermissionsExt::from_mode(0o755)))?;
+    }
+    Ok(program)
+}
