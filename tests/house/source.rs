@@ -14,13 +14,15 @@ pub(crate) fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests are in a folder of the repository").to_owned()
 }
 
-/// Every Rust file of the repository.
+/// Every Rust file of the repository, but those that are `#[cfg(test)] mod name;`.
 pub(crate) fn rust_files() -> Vec<Source> {
     let mut paths = Vec::new();
     collect(&repository(), &mut paths);
     paths.sort();
     assert!(paths.len() > 10, "only {paths:?} were found");
-    paths.iter().map(|path| Source::read(path)).collect()
+    let sources: Vec<Source> = paths.iter().map(|path| Source::read(path)).collect();
+    let for_tests: BTreeSet<PathBuf> = sources.iter().flat_map(Source::test_files).collect();
+    sources.into_iter().filter(|source| !for_tests.contains(&source.path)).collect()
 }
 
 fn collect(folder: &Path, paths: &mut Vec<PathBuf>) {
@@ -60,6 +62,21 @@ impl Source {
     /// The path from the root of the repository.
     pub(crate) fn name(&self) -> String {
         self.path.strip_prefix(repository()).unwrap_or(&self.path).display().to_string()
+    }
+
+    /// The files of its modules that are there for tests only.
+    fn test_files(&self) -> Vec<PathBuf> {
+        let stem = self.path.file_stem().unwrap_or_default();
+        let is_root = ["lib", "main", "mod"].iter().any(|name| stem == *name);
+        let beside = self.path.with_file_name("");
+        let folder = if is_root { beside } else { beside.join(stem) };
+        let name = |item: &syn::Item| match item {
+            syn::Item::Mod(module) if module.content.is_none() && is_for_tests(&module.attrs) => {
+                Some(module.ident.to_string())
+            }
+            _ => None,
+        };
+        self.items().iter().filter_map(name).map(|name| folder.join(format!("{name}.rs"))).collect()
     }
 
     /// What it declares.

@@ -62,8 +62,7 @@ fn the_demonstration_says_what_it_is() {
     gateway.wait_all("notice of the demonstration", |events| {
         events.iter().find(|event| event.line.contains(said)).map(drop)
     });
-    let finished =
-        Call::new(Client::OpenSsh100, &gateway, "probe").option("-oLogLevel=INFO").exec("exit 0").run(Input::Nothing);
+    let finished = Call::new(Client::OpenSsh100, &gateway, "probe").option("-v").exec("exit 0").run(Input::Nothing);
     assert!(finished.err.contains("DEMONSTRATION"), "the banner is {:?}", finished.err);
     gateway.end();
 }

@@ -5,7 +5,7 @@
 use crate::measure::SOON;
 use sha2::{Digest, Sha256};
 use std::io::{Read, Write};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -122,10 +122,11 @@ pub struct Running {
 
 impl Running {
     /// Starts `command`; from here to its end it has `limit`.
-    pub fn start(mut command: Command, input: Input, output: Output, limit: Duration) -> Self {
+    pub fn start(command: Command, input: Input, output: Output, limit: Duration) -> Self {
         let name = format!("{command:?}");
+        let mut command = detached(&command);
         let stdin = if matches!(input, Input::Nothing) { Stdio::null() } else { Stdio::piped() };
-        command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+        command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{name}: {error}"));
         let pid = rustix::process::Pid::from_child(&child);
         let shared = Arc::new(Shared::default());
@@ -285,6 +286,23 @@ impl Drop for Running {
             self.kill();
         }
     }
+}
+
+/// The same in a session of its own: without the terminal of whoever runs the tests, on which a client would ask for a password,
+/// and as the leader of a group that can be killed whole. `setsid` becomes the program, so the process is the program's.
+fn detached(command: &Command) -> Command {
+    let mut detached = Command::new("setsid");
+    detached.arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => detached.env(name, value),
+            None => detached.env_remove(name),
+        };
+    }
+    if let Some(folder) = command.get_current_dir() {
+        detached.current_dir(folder);
+    }
+    detached
 }
 
 fn tail(text: &str) -> String {
