@@ -173,10 +173,6 @@ impl<A: Machine> Connection<A> {
             let admitted = self.admit(&packet, now, &mut on);
             self.transport.close(packet);
             admitted?;
-            // One read may hold a thousand requests: their answers go out on the way.
-            if self.mux.owes() {
-                self.mux.settle(&mut self.transport);
-            }
         }
         Ok(Progress::More)
     }
