@@ -13,16 +13,37 @@ use whelk_ssh::mux::{self, Exit};
 #[derive(Clone, Debug)]
 enum Step {
     Open,
-    Write { server: bool, session: usize, length: usize },
-    Ask { server: bool, session: usize, want_reply: bool },
-    Eof { server: bool, session: usize },
-    Close { server: bool, session: usize },
-    Exit { session: usize },
-    Rekey { server: bool },
+    Write {
+        server: bool,
+        session: usize,
+        length: usize,
+    },
+    Ask {
+        server: bool,
+        session: usize,
+        want_reply: bool,
+    },
+    Eof {
+        server: bool,
+        session: usize,
+    },
+    Close {
+        server: bool,
+        session: usize,
+    },
+    Exit {
+        session: usize,
+    },
+    Rekey {
+        server: bool,
+    },
     /// The server's application takes data at once, or not yet.
     Takes(bool),
     /// The wire carries at most so much at a time, so many times.
-    Carry { cut: usize, times: usize },
+    Carry {
+        cut: usize,
+        times: usize,
+    },
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -172,7 +193,10 @@ impl Play {
                     let before = self.written[session].by[writer].len();
                     self.write(writer == 1, session, goal - before);
                     self.pair.drive();
-                    assert!(self.written[session].by[writer].len() > before, "session {session} of {writer} stands still");
+                    assert!(
+                        self.written[session].by[writer].len() > before,
+                        "session {session} of {writer} stands still"
+                    );
                 }
             }
         }
@@ -187,7 +211,12 @@ impl Play {
             for reader in [0, 1] {
                 let (came, went) = (&lives[reader][session].data, &written.by[1 - reader]);
                 assert!(went.starts_with(came), "session {session}: bytes are not those that were written");
-                assert!(written.ended[reader] || came.len() == went.len(), "session {session}: {} of {}", came.len(), went.len());
+                assert!(
+                    written.ended[reader] || came.len() == went.len(),
+                    "session {session}: {} of {}",
+                    came.len(),
+                    went.len()
+                );
             }
         }
     }

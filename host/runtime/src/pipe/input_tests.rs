@@ -1,1 +1,174 @@
+//! The rules of the inbox, one by one.
 
+use super::*;
+use crate::happening::Pty;
+
+/// What comes out, in words.
+fn drain(input: &mut Input) -> Vec<String> {
+    let mut heard = Vec::new();
+    let mut into = Buffer::default();
+    while let Some(taken) = input.next(&mut into, 4) {
+        heard.push(match taken {
+            Taken::Data { kind } => {
+                let text = String::from_utf8_lossy(into.front(usize::MAX / 2)).into_owned();
+                into.take(into.len());
+                format!("{} {text}", kind.map_or("data".to_owned(), |kind| kind.to_string()))
+            }
+            Taken::Happening(happening) => format!("{happening:?}"),
+            Taken::Answered { success, times } => format!("{success} x {times}"),
+        });
+    }
+    heard
+}
+
+fn started() -> Input {
+    let mut input = Input::default();
+    input.start();
+    input
+}
+
+#[test]
+fn a_run_that_is_alone_is_handed_over_whole_and_one_of_several_in_pieces() {
+    let mut input = started();
+    input.data(None, b"abc");
+    input.data(None, b"defgh");
+    assert_eq!(drain(&mut input), ["data abcdefgh"]);
+    input.data(None, b"abcdef");
+    input.data(Some(2), b"gh");
+    input.data(None, b"ij");
+    assert_eq!(drain(&mut input), ["data abcd", "data ef", "2 gh", "data ij"]);
+}
+
+#[test]
+fn before_the_start_data_and_eof_wait_and_keep_their_order() {
+    let mut input = Input::default();
+    input.data(None, b"one");
+    input.happening(Happening::Shell);
+    input.data(None, b"two");
+    input.happening(Happening::Eof);
+    input.happening(Happening::Close);
+    assert_eq!(drain(&mut input), ["Shell", "Close"]);
+    assert!(!input.has_next());
+    input.start();
+    assert_eq!(drain(&mut input), ["data one", "data two", "Eof"]);
+}
+
+#[test]
+fn answers_and_data_between_them_take_one_entry_each() {
+    let mut input = started();
+    input.happening(Happening::WindowChange(WindowSize::default()));
+    for _ in 0..10_000 {
+        input.data(None, b"x");
+        input.happening(Happening::WindowChange(WindowSize { columns: 7, ..WindowSize::default() }));
+    }
+    assert!(input.items.len() <= 3, "{} entries", input.items.len());
+    let heard = drain(&mut input);
+    assert!(heard[0].contains("columns: 7"));
+    assert_eq!(heard.len(), 3);
+    assert!(heard.contains(&"true x 10000".to_owned()));
+}
+
+#[test]
+fn answers_keep_their_place_among_the_requests() {
+    let mut input = started();
+    input.happening(Happening::WindowChange(WindowSize::default()));
+    input.happening(Happening::Shell);
+    input.happening(Happening::WindowChange(WindowSize::default()));
+    input.happening(Happening::Shell);
+    let heard = drain(&mut input);
+    assert_eq!(&heard[1..], ["Shell", "true x 1", "Shell"]);
+}
+
+#[test]
+fn runs_of_ever_changing_kinds_cannot_fill_the_memory() {
+    let mut input = started();
+    for kind in 0..100_000 {
+        input.data(Some(kind), b"x");
+    }
+    assert_eq!(input.items.len(), RUNS);
+    assert_eq!(input.bytes.len(), RUNS);
+    assert_eq!(drain(&mut input).len(), RUNS);
+    input.data(Some(1), b"there is room again");
+    assert!(input.has_next());
+}
+
+#[test]
+fn the_weight_of_what_waits_is_bounded_and_given_back() {
+    let mut input = started();
+    let large = || Happening::Request { name: "large".to_owned(), payload: vec![0; 100_000] };
+    for _ in 0..4 {
+        input.happening(large());
+    }
+    let heard = drain(&mut input);
+    assert_eq!(heard.len(), 3);
+    assert_eq!(heard[2], "false x 2");
+    assert_eq!((input.weight, input.requests, input.signals), (0, 0, 0));
+}
+
+#[test]
+fn a_signal_that_does_not_fit_takes_no_signals_place() {
+    let mut input = started();
+    for _ in 0..REQUESTS {
+        input.happening(Happening::Break { length_ms: 0 });
+    }
+    for _ in 0..40 {
+        input.happening(Happening::Signal(SignalName::Int));
+    }
+    drain(&mut input);
+    assert_eq!(input.signals, 0);
+    input.happening(Happening::Signal(SignalName::Int));
+    assert_eq!(drain(&mut input), ["Signal(Int)"]);
+}
+
+#[test]
+fn caught_signals_are_taken_apart_and_answered_in_their_turn() {
+    let mut input = started();
+    input.catch(vec![SignalName::Int, SignalName::Other("WINCH".to_owned())]);
+    input.happening(Happening::Shell);
+    input.happening(Happening::Signal(SignalName::Int));
+    input.happening(Happening::WindowChange(WindowSize::default()));
+    input.happening(Happening::WindowChange(WindowSize::default()));
+    input.happening(Happening::Signal(SignalName::Term));
+    assert!(input.has_caught());
+    assert_eq!(drain(&mut input), ["Shell", "true x 3", "Signal(Term)"]);
+    assert_eq!(input.take_caught(), Some(SignalName::Int));
+    assert_eq!(input.take_caught(), Some(SignalName::Other("WINCH".to_owned())));
+    assert_eq!(input.take_caught(), None);
+}
+
+#[test]
+fn the_size_of_a_new_terminal_counts_more_than_one_from_before() {
+    let mut input = started();
+    let size = |columns| WindowSize { columns, ..WindowSize::default() };
+    input.happening(Happening::WindowChange(size(1)));
+    input.happening(Happening::PtyReq(Pty { term: String::new(), size: size(2), modes: Vec::new() }));
+    assert_eq!(input.size(), Some(size(2)));
+    input.happening(Happening::WindowChange(size(3)));
+    assert_eq!(input.size(), Some(size(3)));
+    assert_eq!(drain(&mut input).len(), 3);
+}
+
+#[test]
+fn eof_and_close_count_once_and_after_the_end_nothing_comes() {
+    let mut input = started();
+    for _ in 0..3 {
+        input.happening(Happening::Eof);
+        input.happening(Happening::Close);
+    }
+    input.end(Ending::Drained);
+    input.end(Ending::ClientClosed);
+    input.data(None, b"late");
+    input.happening(Happening::Shell);
+    assert_eq!(input.ended().map(|(why, _)| why), Some(Ending::Drained));
+    assert_eq!(drain(&mut input), ["Eof", "Close"]);
+}
+
+#[test]
+fn an_answer_that_nobody_waits_for_is_not_given_to_the_next() {
+    let mut input = started();
+    input.forget_answer();
+    input.answered(false);
+    assert_eq!(input.take_answer(), None);
+    input.answered(true);
+    assert_eq!(input.take_answer(), Some(true));
+}

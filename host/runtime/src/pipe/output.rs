@@ -232,3 +232,117 @@ impl Queue {
         !self.quiet && self.ring.capacity() > KEPT
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Writes down what it hears and takes so many bytes a call.
+    struct Pen {
+        heard: Vec<String>,
+        piece: usize,
+    }
+
+    impl Sink for Pen {
+        fn opened(&mut self, accepted: bool) {
+            self.heard.push(format!("opened {accepted}"));
+        }
+        fn reply(&mut self, success: bool) {
+            self.heard.push(format!("reply {success}"));
+        }
+        fn bytes(&mut self, _: Output, data: &[u8]) -> usize {
+            let taken = data.len().min(self.piece);
+            self.heard.push(String::from_utf8_lossy(&data[..taken]).into_owned());
+            taken
+        }
+        fn eof(&mut self) {
+            self.heard.push("eof".to_owned());
+        }
+        fn request(&mut self, name: &str, _: &[u8]) {
+            self.heard.push(name.to_owned());
+        }
+        fn exit(&mut self, _: &Exit) {
+            self.heard.push("exit".to_owned());
+        }
+        fn disconnect(&mut self, _: u32, text: &str) {
+            self.heard.push(text.to_owned());
+        }
+        fn debug(&mut self, text: &str, _: bool) {
+            self.heard.push(text.to_owned());
+        }
+    }
+
+    fn drained(queue: &mut Queue, piece: usize) -> Vec<String> {
+        let mut pen = Pen { heard: Vec::new(), piece };
+        while queue.drain(&mut pen) == Drained::More {}
+        pen.heard
+    }
+
+    #[test]
+    fn bytes_go_round_the_ring_in_order_and_never_beyond_its_capacity() {
+        let mut queue = Queue::new(10);
+        let mut sent = 0_u8;
+        let mut heard = String::new();
+        for _ in 0..200 {
+            let letters: Vec<u8> = (0..7).map(|at| b'a' + (sent + at) % 26).collect();
+            let taken = queue.push(Output::Stdout, &letters);
+            sent = (sent + u8::try_from(taken).unwrap()) % 26;
+            assert!(queue.ring.len() <= 10);
+            let mut pen = Pen { heard: Vec::new(), piece: 3 };
+            queue.drain(&mut pen);
+            heard += &pen.heard.concat();
+        }
+        heard += &drained(&mut queue, 3).concat();
+        assert!(heard.bytes().enumerate().all(|(at, letter)| usize::from(letter - b'a') == at % 26));
+    }
+
+    #[test]
+    fn messages_keep_their_place_among_the_bytes_and_nothing_follows_the_exit() {
+        let mut queue = Queue::new(100);
+        queue.say(Message::Opened(true));
+        queue.push(Output::Stdout, b"ab");
+        queue.push(Output::Stdout, b"cd");
+        queue.say(Message::Reply(true));
+        queue.push(Output::Stderr, b"ef");
+        queue.push(Output::Stdout, b"gh");
+        queue.say(Message::Eof);
+        assert!(queue.say(Message::Exit(Box::new(Exit::Status(0)))));
+        assert!(!queue.say(Message::Reply(true)));
+        queue.push_whole(Output::Stdout, b"late");
+        assert_eq!(drained(&mut queue, 100), ["opened true", "abcd", "reply true", "ef", "gh", "eof", "exit"]);
+    }
+
+    #[test]
+    fn a_sink_without_room_ends_the_drain() {
+        let mut queue = Queue::new(100);
+        queue.push(Output::Stdout, b"ab");
+        let mut pen = Pen { heard: Vec::new(), piece: 0 };
+        assert_eq!(queue.drain(&mut pen), Drained::More);
+        assert_eq!(pen.heard, [""]);
+        assert_eq!(drained(&mut queue, 1), ["a", "b"]);
+    }
+
+    #[test]
+    fn writable_is_owed_once_after_more_than_half_was_full() {
+        let mut queue = Queue::new(10);
+        queue.push(Output::Stdout, b"12345");
+        assert!(!queue.owes_writable());
+        queue.push(Output::Stdout, b"6");
+        assert!(queue.owes_writable() && !queue.take_writable());
+        queue.drain(&mut Pen { heard: Vec::new(), piece: 1 });
+        assert!(queue.take_writable());
+        assert!(!queue.take_writable());
+    }
+
+    #[test]
+    fn a_quiet_ring_gives_its_memory_back_when_it_is_empty() {
+        let mut queue = Queue::new(1 << 20);
+        queue.push(Output::Stdout, &[b'x'; 100_000]);
+        assert!(queue.has_grown());
+        queue.quiet = true;
+        queue.relax();
+        assert!(queue.ring.capacity() >= 100_000);
+        drained(&mut queue, usize::MAX);
+        assert_eq!(queue.ring.capacity(), 0);
+    }
+}

@@ -1,0 +1,225 @@
+//! The connection's side of a session, played by hand: what it hears is written down, and it takes as much output as it is told to.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use whelk_runtime::{
+    Drained, Exit, Facts, Happening, Inbox, Limits, Outbox, Output, Plugin, Report, Sink, session_pipes,
+};
+
+use crate::guests;
+
+/// What a connection allows a session to have waiting.
+pub(crate) const CAPACITY: usize = 256 << 10;
+/// Long enough for a machine with other work; nothing waits for it unless something is broken.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// One thing that the connection heard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Heard {
+    Opened(bool),
+    Reply(bool),
+    /// Output; pieces for one stream are joined.
+    Bytes(Output, Vec<u8>),
+    Eof,
+    Request(String, Vec<u8>),
+    Exit(Exit),
+    Disconnect(u32, String),
+    Debug(String),
+}
+
+/// Writes down what it hears.
+pub(crate) struct Recorder {
+    pub(crate) heard: Vec<Heard>,
+    /// How many more bytes are taken.
+    pub(crate) room: usize,
+}
+
+impl Sink for Recorder {
+    fn opened(&mut self, accepted: bool) {
+        self.heard.push(Heard::Opened(accepted));
+    }
+    fn reply(&mut self, success: bool) {
+        self.heard.push(Heard::Reply(success));
+    }
+    fn bytes(&mut self, to: Output, data: &[u8]) -> usize {
+        let taken = &data[..data.len().min(self.room)];
+        self.room -= taken.len();
+        match self.heard.last_mut() {
+            _ if taken.is_empty() => {}
+            Some(Heard::Bytes(before, bytes)) if *before == to => bytes.extend_from_slice(taken),
+            _ => self.heard.push(Heard::Bytes(to, taken.to_vec())),
+        }
+        taken.len()
+    }
+    fn eof(&mut self) {
+        self.heard.push(Heard::Eof);
+    }
+    fn request(&mut self, name: &str, payload: &[u8]) {
+        self.heard.push(Heard::Request(name.to_owned(), payload.to_vec()));
+    }
+    fn exit(&mut self, exit: &Exit) {
+        self.heard.push(Heard::Exit(exit.clone()));
+    }
+    fn disconnect(&mut self, reason: u32, text: &str) {
+        self.heard.push(Heard::Disconnect(reason, text.to_owned()));
+    }
+    fn debug(&mut self, text: &str, _: bool) {
+        self.heard.push(Heard::Debug(text.to_owned()));
+    }
+}
+
+/// A connection with one session.
+pub(crate) struct Client {
+    pub(crate) inbox: Inbox,
+    pub(crate) outbox: Outbox,
+    pub(crate) recorder: Recorder,
+    pub(crate) task: JoinHandle<Report>,
+    /// How often the connection was woken.
+    pub(crate) wakes: Arc<AtomicUsize>,
+    /// The fact `connection-id`, by which lines of the log are found.
+    pub(crate) id: String,
+    woken: Arc<Notify>,
+}
+
+impl Client {
+    /// A session with the script plugin that does `scripts`: name of a function, what it does.
+    pub(crate) fn new(scripts: &[(&str, &str)]) -> Self {
+        Self::with(&guests::script(), scripts, &Limits::default())
+    }
+
+    pub(crate) fn with(plugin: &Arc<Plugin>, scripts: &[(&str, &str)], limits: &Limits) -> Self {
+        static NEXT: AtomicUsize = AtomicUsize::new(1);
+        let id = format!("connection {}", NEXT.fetch_add(1, Ordering::Relaxed));
+        let facts = scripts.iter().map(|(function, script)| (format!("attr.{function}"), (*script).to_owned()));
+        let facts: Facts = facts.chain([("connection-id".to_owned(), id.clone())]).collect();
+        let (woken, wakes) = (Arc::new(Notify::new()), Arc::new(AtomicUsize::new(0)));
+        let (bell, count) = (Arc::clone(&woken), Arc::clone(&wakes));
+        let wake = move || {
+            count.fetch_add(1, Ordering::Relaxed);
+            bell.notify_one();
+        };
+        let (inbox, outbox, side) = session_pipes(CAPACITY, Arc::new(wake));
+        let task = tokio::spawn(plugin.session(facts.on_channel(7), limits, side));
+        let recorder = Recorder { heard: Vec::new(), room: usize::MAX };
+        Self { inbox, outbox, recorder, task, wakes, id, woken }
+    }
+
+    /// A session that has started with this command.
+    pub(crate) fn exec(command: &str) -> Self {
+        let client = Self::new(&[]);
+        client.happen(Happening::Exec(command.into()));
+        client
+    }
+
+    /// The same session after one thing more has happened.
+    pub(crate) fn and(self, happening: Happening) -> Self {
+        self.happen(happening);
+        self
+    }
+
+    /// Starts with this command and takes everything to the end.
+    pub(crate) async fn then(self, command: &str) -> (Recorder, Report) {
+        self.run(command);
+        self.end().await
+    }
+
+    pub(crate) fn happen(&self, happening: Happening) {
+        self.inbox.happening(happening);
+    }
+
+    pub(crate) fn run(&self, command: &str) {
+        self.happen(Happening::Exec(command.into()));
+    }
+
+    pub(crate) fn send(&self, data: &[u8]) {
+        self.inbox.data(None, data);
+    }
+
+    /// Takes what is there, as far as there is room.
+    pub(crate) fn drain(&mut self) {
+        while self.outbox.drain(&mut self.recorder) == Drained::More && self.recorder.room > 0 {}
+    }
+
+    /// Takes output until `enough` says so.
+    pub(crate) async fn until(&mut self, enough: impl Fn(&Recorder) -> bool) {
+        let waited = timeout(PATIENCE, async {
+            loop {
+                self.drain();
+                if enough(&self.recorder) {
+                    return;
+                }
+                self.woken.notified().await;
+            }
+        });
+        let in_time = waited.await.is_ok();
+        assert!(in_time, "it never came; heard: {:?}", self.recorder.heard);
+    }
+
+    /// Waits until the session has something.
+    pub(crate) async fn until_woken(&self) {
+        timeout(PATIENCE, self.woken.notified()).await.unwrap();
+    }
+
+    /// Takes output until this much of it has come on stdout, and gives it back as text.
+    pub(crate) async fn until_stdout(&mut self, bytes: usize) -> String {
+        self.until(|recorder| recorder.stdout().len() >= bytes).await;
+        self.recorder.text()
+    }
+
+    pub(crate) async fn until_replies(&mut self, count: usize) -> Vec<bool> {
+        self.until(|recorder| recorder.replies().len() >= count).await;
+        self.recorder.replies()
+    }
+
+    /// Takes everything to the end.
+    pub(crate) async fn end(mut self) -> (Recorder, Report) {
+        self.until(|recorder| matches!(recorder.heard.last(), Some(Heard::Exit(_) | Heard::Opened(false)))).await;
+        let report = timeout(PATIENCE, self.task).await.unwrap().unwrap();
+        (self.recorder, report)
+    }
+}
+
+impl Recorder {
+    pub(crate) fn stdout(&self) -> Vec<u8> {
+        self.bytes_of(Output::Stdout)
+    }
+
+    pub(crate) fn bytes_of(&self, which: Output) -> Vec<u8> {
+        let bytes = self.heard.iter().filter_map(|heard| match heard {
+            Heard::Bytes(to, bytes) if *to == which => Some(bytes.as_slice()),
+            _ => None,
+        });
+        bytes.collect::<Vec<_>>().concat()
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.stdout()).into_owned()
+    }
+
+    pub(crate) fn replies(&self) -> Vec<bool> {
+        self.heard
+            .iter()
+            .filter_map(|heard| match heard {
+                Heard::Reply(success) => Some(*success),
+                _ => None,
+            })
+            .collect()
+    }
+
+    pub(crate) fn exit(&self) -> Option<Exit> {
+        match self.heard.last() {
+            Some(Heard::Exit(exit)) => Some(exit.clone()),
+            _ => None,
+        }
+    }
+}
+
+/// What is heard of text on stdout.
+pub(crate) fn out(text: &str) -> Heard {
+    Heard::Bytes(Output::Stdout, text.into())
+}

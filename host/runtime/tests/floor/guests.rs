@@ -1,0 +1,49 @@
+//! The plugins that the tests run, built once, and the engine that runs them.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, OnceLock};
+use std::{env, fs};
+
+use whelk_runtime::{Engine, EngineSettings, Plugin};
+
+/// Where the built components are.
+fn built() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guests");
+        let status = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+            .args(["build", "--quiet", "--release", "--locked", "--target", "wasm32-wasip2"])
+            .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/guests"))
+            .env("CARGO_TARGET_DIR", &target)
+            .env_remove("CARGO_ENCODED_RUSTFLAGS")
+            .env_remove("RUSTFLAGS")
+            .status()
+            .unwrap();
+        assert!(status.success(), "the guests do not build; `rustup target add wasm32-wasip2` may help");
+        target.join("wasm32-wasip2/release")
+    })
+}
+
+/// The bytes of one.
+pub(crate) fn wasm(name: &str) -> Vec<u8> {
+    fs::read(built().join(name).with_extension("wasm")).unwrap()
+}
+
+/// The engine of most tests.
+pub(crate) fn engine() -> &'static Engine {
+    static ENGINE: OnceLock<Engine> = OnceLock::new();
+    ENGINE.get_or_init(|| Engine::new(&EngineSettings { sessions: 64, memory: 64 << 20 }).unwrap())
+}
+
+/// The plugin that does what it is told.
+pub(crate) fn script() -> Arc<Plugin> {
+    static SCRIPT: OnceLock<Arc<Plugin>> = OnceLock::new();
+    Arc::clone(SCRIPT.get_or_init(|| Plugin::load(engine(), "script", &wasm("script")).unwrap()))
+}
+
+/// The plugin with no optional handler.
+pub(crate) fn bare() -> Arc<Plugin> {
+    static BARE: OnceLock<Arc<Plugin>> = OnceLock::new();
+    Arc::clone(BARE.get_or_init(|| Plugin::load(engine(), "bare", &wasm("bare")).unwrap()))
+}

@@ -1,0 +1,196 @@
+//! What a plugin can call: our interfaces, and WASI with nothing in it.
+
+use tracing::Level;
+use whelk_runtime::{Ending, Exit, Happening, Pty, SignalName, WindowSize};
+
+use crate::client::{Client, Heard};
+use crate::log;
+
+const SIZE: WindowSize = WindowSize { columns: 80, rows: 24, width_px: 0, height_px: 0 };
+
+fn with_terminal(scripts: &[(&str, &str)]) -> Client {
+    let client = Client::new(scripts);
+    let modes = vec![(1, 3), (36, 1), (42, 1), (51, 1), (53, 1)];
+    client.happen(Happening::PtyReq(Pty { term: "xterm".to_owned(), size: SIZE, modes }));
+    client
+}
+
+#[tokio::test]
+async fn facts_are_told_by_name_and_all_together() {
+    let (recorder, _) = Client::new(&[("user", "x")]).then("get attr.user;get nothing;facts;finish 0").await;
+    let text = recorder.text();
+    assert!(text.starts_with("Some(\"x\")Noneattr.user=x\nconnection-id=connection "), "{text}");
+}
+
+#[tokio::test]
+async fn a_handlers_terminal_starts_raw_and_keeps_what_it_is_set_to() {
+    let (recorder, _) =
+        with_terminal(&[]).then("modes;set-mode 53 1;set-mode 128 9600;set-mode 200 1;modes;finish 0").await;
+    let text = recorder.text();
+    let set = "Ok(())Ok(())Err(\"unknown-mode\")";
+    assert_eq!(text, format!("1=3 36=0 42=1 51=0 53=0 {set}1=3 36=0 42=1 51=0 53=1 128=9600 "));
+}
+
+#[tokio::test]
+async fn without_a_terminal_there_are_no_settings() {
+    let (recorder, _) = Client::exec("modes;size;pty;set-mode 53 1;finish 0").end().await;
+    assert_eq!(recorder.text(), "NoneNoneErr(\"no-terminal\")");
+}
+
+#[tokio::test]
+async fn the_size_is_the_latest_even_before_it_was_delivered() {
+    let client = with_terminal(&[("shell", "size;finish 0")]);
+    client.happen(Happening::Shell);
+    client.happen(Happening::WindowChange(WindowSize { columns: 132, ..SIZE }));
+    let (recorder, _) = client.end().await;
+    assert_eq!(recorder.text(), "Some((132, 24))");
+}
+
+#[tokio::test]
+async fn a_caught_signal_interrupts_a_write_that_waits() {
+    let mut client = Client::exec("catch INT WINCH;fill 1000000;caught;trace;finish 0");
+    client.recorder.room = 0;
+    client.until_replies(1).await;
+    client.happen(Happening::Signal(SignalName::Int));
+    client.happen(Happening::WindowChange(SIZE));
+    client.happen(Happening::Signal(SignalName::Term));
+    tokio::task::yield_now().await;
+    client.recorder.room = usize::MAX;
+    let (recorder, _) = client.end().await;
+    let output = recorder.stdout();
+    let at = output.windows(7).position(|window| window == b"[Signal").unwrap();
+    assert!(at < 1_000_000, "the write was not interrupted");
+    let text = String::from_utf8_lossy(&output[at..]).into_owned();
+    let caught = r#"[SignalName::Int, SignalName::Other("WINCH")]"#;
+    assert_eq!(text, format!("{caught}open\nexec\nwrite interrupted"));
+}
+
+#[tokio::test]
+async fn a_caught_signal_that_nobody_took_is_delivered_as_a_call() {
+    let client = with_terminal(&[("eof", "trace;finish 0")]);
+    client.run("catch INT WINCH");
+    client.happen(Happening::Signal(SignalName::Int));
+    let mut client = client;
+    client.until_replies(3).await;
+    client.happen(Happening::Signal(SignalName::Int));
+    client.happen(Happening::WindowChange(SIZE));
+    client.happen(Happening::Eof);
+    let (recorder, _) = client.end().await;
+    let trace = "open\npty-req xterm\nexec\nsignal SignalName::Int\nsignal SignalName::Int\nwindow-change 80x24\neof";
+    assert_eq!(recorder.text(), trace);
+    assert_eq!(recorder.replies(), [true; 5]);
+}
+
+#[tokio::test]
+async fn a_request_to_the_client_waits_for_its_answer() {
+    let mut client = Client::exec("request first@x abc;request second@x;write done");
+    client.until(|recorder| matches!(recorder.heard.last(), Some(Heard::Request(..)))).await;
+    let heard = [Heard::Opened(true), Heard::Reply(true), Heard::Request("first@x".to_owned(), b"abc".to_vec())];
+    assert_eq!(client.recorder.heard, heard);
+    client.inbox.answered(true);
+    client.until(|recorder| recorder.heard.len() == 5).await;
+    client.inbox.answered(false);
+    assert_eq!(client.until_stdout(19).await, "Ok(true)Ok(false)done");
+}
+
+#[tokio::test]
+async fn a_request_that_is_interrupted_does_not_take_the_next_ones_answer() {
+    let mut client = Client::exec("catch INT;request one;caught;request two;finish 0");
+    client.until(|recorder| matches!(recorder.heard.last(), Some(Heard::Request(..)))).await;
+    client.happen(Happening::Signal(SignalName::Int));
+    client.until(|recorder| recorder.heard.contains(&Heard::Request("two".to_owned(), Vec::new()))).await;
+    client.inbox.answered(false);
+    client.inbox.answered(true);
+    let (recorder, _) = client.end().await;
+    assert_eq!(recorder.text(), "Err(\"interrupted\")[SignalName::Int]Ok(true)");
+}
+
+#[tokio::test]
+async fn a_request_that_no_packet_carries_is_not_sent() {
+    let name = "n".repeat(65);
+    let (recorder, _) = Client::exec(&format!("request {name};request a\nb;request ü;finish 0")).end().await;
+    assert_eq!(recorder.text(), "Ok(false)Ok(false)Ok(false)");
+}
+
+#[tokio::test]
+async fn a_request_ends_with_the_session() {
+    log::listen();
+    let mut client = Client::exec("request a;log went on");
+    client.until(|recorder| recorder.heard.len() == 3).await;
+    client.inbox.end(Ending::ClientClosed);
+    let id = client.id.clone();
+    let report = (&mut client.task).await.unwrap();
+    assert!(report.error.is_none());
+    assert_eq!(log::texts(&id)[0], "went on");
+}
+
+#[tokio::test]
+async fn disconnect_and_debug_reach_the_connection_and_are_bounded() {
+    let flood = "debug note\u{1b}[2J;".repeat(100);
+    let (recorder, _) = Client::exec(&format!("{flood}disconnect 11 bye;disconnect 2 again;finish 0")).end().await;
+    let notes = recorder.heard.iter().filter(|heard| **heard == Heard::Debug("note\\u{1b}[2J".to_owned())).count();
+    assert_eq!(notes, 16);
+    let words: Vec<_> = recorder.heard.iter().filter(|heard| matches!(heard, Heard::Disconnect(..))).collect();
+    assert_eq!(words, [&Heard::Disconnect(11, "bye".to_owned())]);
+}
+
+#[tokio::test]
+async fn hand_over_is_not_permitted_while_nothing_routes() {
+    let (recorder, _) = Client::exec("hand-over echo;finish 0").end().await;
+    assert_eq!(recorder.text(), "Err(\"not-permitted\")");
+}
+
+#[tokio::test]
+async fn lines_of_log_say_who_speaks_and_cannot_be_forged() {
+    // W23
+    log::listen();
+    let client = Client::exec("log plain;log two\nlines \u{1b}[31mred;finish 0");
+    let id = client.id.clone();
+    client.end().await;
+    let lines = log::lines(&id);
+    let fields = &lines[0].fields;
+    assert_eq!(lines[0].level, Level::INFO);
+    assert_eq!(
+        (fields["plugin"].as_str(), fields["channel"].as_str(), fields["message"].as_str()),
+        ("script", "7", "plain")
+    );
+    assert_eq!(lines[1].fields["message"], "two\\nlines \\u{1b}[31mred");
+}
+
+#[tokio::test]
+async fn a_flood_of_log_lines_is_cut_and_counted() {
+    // W23
+    log::listen();
+    let client = Client::exec(&format!("log {};logs 100000;finish 0", "x".repeat(30_000)));
+    let id = client.id.clone();
+    client.end().await;
+    let lines = log::texts(&id);
+    assert_eq!(lines[0].len(), 1024);
+    assert!(lines.len() < 2000, "{} lines", lines.len());
+    let dropped: usize =
+        lines.iter().filter_map(|line| line.strip_suffix(" lines dropped")?.parse::<usize>().ok()).sum();
+    let written = lines.iter().filter(|line| line.starts_with("line ")).count();
+    let closed = lines.iter().filter(|line| line.starts_with("closed")).count();
+    assert_eq!(dropped + written + closed, 100_001);
+}
+
+#[tokio::test]
+async fn what_a_plugin_prints_goes_to_its_log_and_nowhere_else() {
+    log::listen();
+    let client = Client::exec("print hello from stdout;panic in the dark");
+    let id = client.id.clone();
+    let (recorder, _) = client.end().await;
+    assert_eq!(recorder.stdout(), b"");
+    let lines = log::texts(&id);
+    assert_eq!(lines[0], "hello from stdout");
+    assert!(lines.iter().any(|line| line == "in the dark"), "{lines:?}");
+}
+
+#[tokio::test]
+async fn the_world_outside_is_empty() {
+    // W27, W29, W31, W32
+    let (recorder, report) = Client::exec("world;finish 0").end().await;
+    let denied = "files=true write=true connect=true bind=true names=true";
+    assert_eq!(recorder.text(), format!("map=10 env=0 args=0 {denied} fine=0"), "{report:?}");
+    assert_eq!(recorder.exit(), Some(Exit::Status(0)));
+}

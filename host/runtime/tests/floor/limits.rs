@@ -1,0 +1,217 @@
+//! Hostile plugins, by their rows in the threat model: each is stopped, its client is told in a line, its neighbours notice nothing.
+
+use whelk_runtime::{Engine, EngineSettings, Error, Exit, Happening, Limit, Limits, Plugin, Report, SignalName};
+
+use crate::client::{Client, Heard, Recorder};
+use crate::{guests, log};
+
+/// Every function, and what makes a client reach it.
+fn functions() -> Vec<(&'static str, Vec<Happening>)> {
+    let size = whelk_runtime::WindowSize::default();
+    let pty = whelk_runtime::Pty { term: "xterm".to_owned(), size, modes: Vec::new() };
+    let started = |happening| vec![Happening::Exec(Vec::new()), happening];
+    vec![
+        ("open", vec![]),
+        ("env", vec![Happening::Env { name: "A".to_owned(), value: Vec::new() }]),
+        ("pty-req", vec![Happening::PtyReq(pty)]),
+        ("shell", vec![Happening::Shell]),
+        ("subsystem", vec![Happening::Subsystem("any".to_owned())]),
+        ("window-change", vec![Happening::WindowChange(size)]),
+        ("signal", vec![Happening::Signal(SignalName::Hup)]),
+        ("eof", started(Happening::Eof)),
+        ("close", vec![Happening::Close]),
+        ("on-break", vec![Happening::Break { length_ms: 0 }]),
+        ("on-request", vec![Happening::Request { name: "x".to_owned(), payload: Vec::new() }]),
+    ]
+}
+
+async fn run(function: &str, happenings: Vec<Happening>, action: &str) -> (Recorder, Report) {
+    let client = Client::with(&guests::script(), &[(function, action)], &short());
+    happenings.into_iter().for_each(|happening| client.happen(happening));
+    client.end().await
+}
+
+/// The default limits with less processor time, so that the tests take less of it.
+fn short() -> Limits {
+    Limits { call_ticks: 30, closed_ticks: 30, ..Limits::default() }
+}
+
+fn signal(exit: Option<Exit>) -> (SignalName, String) {
+    match exit {
+        Some(Exit::Signal { name, core_dumped: false, message }) => (name, message),
+        other => panic!("no signal: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_loop_in_any_function_is_stopped_at_its_budget() {
+    // W1, W2
+    for (function, happenings) in functions() {
+        let (recorder, report) = run(function, happenings, "spin").await;
+        assert!(matches!(report.error, Some(Error::Limit { limit: Limit::Cpu, .. })), "{function}: {report:?}");
+        assert_eq!(report.ending, None);
+        if function == "open" {
+            assert_eq!(recorder.heard, [Heard::Opened(false)]);
+        } else {
+            assert_eq!(signal(recorder.exit()), (SignalName::Kill, "cpu budget exhausted".to_owned()), "{function}");
+            assert_eq!(report.cpu_ticks, 30, "{function}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_crash_in_any_function_ends_that_session() {
+    // W24
+    log::listen();
+    for (function, happenings) in functions() {
+        let starts = matches!(function, "shell" | "subsystem" | "eof");
+        let (recorder, report) = run(function, happenings, "trap").await;
+        let Some(Error::Trap { signal: name, detail }) = report.error else { panic!("{function}: {:?}", report.error) };
+        assert_eq!(name, SignalName::Abrt);
+        assert!(detail.contains("unreachable"), "{detail}");
+        if function == "open" {
+            assert_eq!(recorder.heard, [Heard::Opened(false)]);
+            continue;
+        }
+        assert_eq!(signal(recorder.exit()), (SignalName::Abrt, "the plugin crashed".to_owned()));
+        // Each request has its answer even so; a program that was started and crashed has been started.
+        let answers = usize::from(!matches!(function, "close"));
+        assert_eq!(recorder.replies(), vec![starts; answers], "{function}");
+    }
+}
+
+#[tokio::test]
+async fn a_loop_in_data_a_timer_or_closed_is_stopped_too() {
+    // W1, W3
+    let client = Client::with(&guests::script(), &[("data", "spin")], &short());
+    client.run("");
+    client.send(b"x");
+    let (recorder, _) = client.end().await;
+    assert_eq!(signal(recorder.exit()).0, SignalName::Kill);
+
+    let client = Client::with(&guests::script(), &[("on-timer", "spin")], &short());
+    client.run("timer 1 10");
+    let (recorder, _) = client.end().await;
+    assert_eq!(signal(recorder.exit()).0, SignalName::Kill);
+
+    let client = Client::with(&guests::script(), &[("closed", "spin")], &short());
+    client.run("finish 0");
+    let (recorder, report) = client.end().await;
+    assert_eq!(recorder.exit(), Some(Exit::Status(0)));
+    assert!(matches!(report.error, Some(Error::Limit { limit: Limit::Cpu, .. })), "{report:?}");
+}
+
+#[tokio::test]
+async fn a_loop_before_the_first_call_is_a_refused_session() {
+    // W4
+    let stuck = Plugin::load(guests::engine(), "stuck", &guests::wasm("stuck")).unwrap();
+    let (recorder, report) = Client::with(&stuck, &[], &Limits::default()).end().await;
+    assert_eq!(recorder.heard, [Heard::Opened(false)]);
+    assert!(matches!(report.error, Some(Error::Limit { limit: Limit::Cpu, .. })), "{report:?}");
+}
+
+#[tokio::test]
+async fn a_plugin_that_spins_lets_others_run() {
+    let spinning = Client::exec("spin");
+    let mut echo = Client::exec("");
+    for round in 0..20 {
+        echo.send(b"x");
+        echo.until_stdout(round + 1).await;
+    }
+    assert!(!spinning.task.is_finished(), "it was stopped before twenty keystrokes were served");
+    spinning.task.abort();
+}
+
+#[tokio::test]
+async fn the_budget_is_for_each_call_and_waiting_is_free() {
+    let limits = Limits { call_ticks: 30, ..Limits::default() };
+    let mut client = Client::with(&guests::script(), &[("data", "work 20000000;write x")], &limits);
+    client.run("");
+    for round in 0..30 {
+        client.send(b"x");
+        client.until_stdout(round + 1).await;
+    }
+    // Two hundred waits in one call.
+    let naps = "sleep 2;".repeat(200);
+    let (recorder, report) = Client::with(&guests::script(), &[("shell", &format!("{naps}finish 0"))], &limits)
+        .and(Happening::Shell)
+        .end()
+        .await;
+    assert_eq!(recorder.exit(), Some(Exit::Status(0)), "{report:?}");
+}
+
+#[tokio::test]
+async fn memory_ends_at_its_limit_and_the_reason_is_known() {
+    // W5
+    let limits = Limits { memory: 16 << 20, ..Limits::default() };
+    let (recorder, report) = Client::with(&guests::script(), &[], &limits).then("bomb").await;
+    assert_eq!(signal(recorder.exit()), (SignalName::Kill, "out of memory".to_owned()));
+    assert!(matches!(report.error, Some(Error::Limit { limit: Limit::Memory, .. })), "{report:?}");
+    assert!(report.peak_memory <= 16 << 20 && report.peak_memory > 8 << 20, "{}", report.peak_memory);
+}
+
+#[tokio::test]
+async fn a_refused_growth_that_the_plugin_lives_with_ends_nothing() {
+    let client = Client::new(&[("eof", "trap")]);
+    client.run("greed");
+    let mut client = client;
+    assert_eq!(client.until_stdout(1).await, "0");
+    // A crash in a later call is a crash.
+    client.happen(Happening::Eof);
+    let (recorder, _) = client.end().await;
+    assert_eq!(signal(recorder.exit()).0, SignalName::Abrt);
+}
+
+#[tokio::test]
+async fn each_kind_of_crash_has_the_signal_of_a_native_program() {
+    // W9, W11, W14
+    let crimes = [
+        ("recurse", SignalName::Segv),
+        ("out-of-bounds", SignalName::Segv),
+        ("divide", SignalName::Fpe),
+        ("panic at the disco", SignalName::Abrt),
+        ("bad-call", SignalName::Ill),
+        ("bad-pointer", SignalName::Ill),
+        ("bad-variant", SignalName::Ill),
+        ("bad-length", SignalName::Ill),
+    ];
+    for (crime, name) in crimes {
+        let (recorder, report) = Client::exec(crime).end().await;
+        assert_eq!(signal(recorder.exit()), (name, "the plugin crashed".to_owned()), "{crime}: {report:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_write_beyond_the_limit_of_a_call_is_stopped() {
+    // W11
+    let (recorder, _) = Client::exec("huge 5000000").end().await;
+    assert_eq!(signal(recorder.exit()), (SignalName::Kill, "write too large".to_owned()));
+}
+
+#[tokio::test]
+async fn a_flood_of_calls_to_the_host_uses_up_the_budget() {
+    // W22
+    let client = Client::with(&guests::script(), &[], &short());
+    client.run("calls 4000000000");
+    let (recorder, _) = client.end().await;
+    assert_eq!(signal(recorder.exit()).1, "cpu budget exhausted");
+}
+
+#[tokio::test]
+async fn a_full_engine_refuses_at_once_and_has_room_again_later() {
+    // W52
+    let engine = Engine::new(&EngineSettings { sessions: 2, memory: 16 << 20 }).unwrap();
+    assert_eq!(engine.capacity(), 2);
+    let plugin = Plugin::load(&engine, "bare", &guests::wasm("bare")).unwrap();
+    let start = || Client::with(&plugin, &[], &Limits::default());
+    let (mut first, mut second) = (start(), start());
+    first.until(|recorder| recorder.heard == [Heard::Opened(true)]).await;
+    second.until(|recorder| recorder.heard == [Heard::Opened(true)]).await;
+    let (recorder, report) = start().end().await;
+    assert_eq!(recorder.heard, [Heard::Opened(false)]);
+    assert!(matches!(report.error, Some(Error::Full { capacity: 2 })), "{report:?}");
+    first.inbox.end(whelk_runtime::Ending::ClientClosed);
+    first.end().await;
+    start().until(|recorder| recorder.heard == [Heard::Opened(true)]).await;
+    assert_eq!(engine.live(), 2);
+}

@@ -1,0 +1,152 @@
+//! Files that are no plugins, and what their builders are told. W35, W36, W37.
+
+use std::fs;
+
+use whelk_runtime::{Loaded, Plugin, Registry};
+
+use crate::guests;
+
+/// The reason for which it is refused.
+fn reason(wasm: &[u8]) -> String {
+    Plugin::load(guests::engine(), "test", wasm).err().map(|error| error.to_string()).unwrap_or_default()
+}
+
+fn component(text: &str) -> String {
+    reason(&wat::parse_str(text).unwrap())
+}
+
+#[test]
+fn files_of_other_kinds_are_named() {
+    assert_eq!(reason(b""), "the file is empty");
+    assert_eq!(reason(b"\0asm"), "the file is cut off after its first bytes");
+    assert!(reason(b"(component)").contains("WebAssembly as text"));
+    assert!(reason(b"#!/bin/sh\n").contains("this is text"));
+    assert!(reason(&[0xff, 0xd8, 0xff]).contains("not WebAssembly"));
+    assert!(reason(&fs::read("/proc/self/exe").unwrap()).contains("(ELF)"));
+    assert!(reason(&wat::parse_str("(module)").unwrap()).contains("core module"));
+}
+
+#[test]
+fn compiled_machine_code_is_never_taken() {
+    let engine = wasmtime::Engine::default();
+    let compiled = engine.precompile_component(&guests::wasm("bare")).unwrap();
+    assert!(reason(&compiled).contains(".cwasm"));
+}
+
+#[test]
+fn a_file_that_is_cut_off_anywhere_is_refused() {
+    // W38: what a half-written file looks like.
+    let whole = guests::wasm("bare");
+    for part in [9, 100, whole.len() / 3, whole.len() / 2, whole.len() - 1] {
+        let reason = reason(&whole[..part]);
+        assert!(!reason.is_empty(), "{part} bytes were taken for a plugin");
+    }
+    let mut damaged = whole;
+    let middle = damaged.len() / 2;
+    damaged[middle..middle + 64].fill(0xff);
+    assert!(!reason(&damaged).is_empty());
+}
+
+#[test]
+fn what_is_missing_is_listed_beside_what_is_there() {
+    assert!(component("(component)").contains("it exports nothing; a plugin exports whelk:ssh/session@0.1.0"));
+    let other =
+        r#"(component (component $inner) (instance $i (instantiate $inner)) (export "a:b/c@1.0.0" (instance $i)))"#;
+    let reason = component(other);
+    assert!(reason.contains("it exports a:b/c@1.0.0, but not whelk:ssh/session@0.1.0"), "{reason}");
+}
+
+#[test]
+fn a_session_interface_that_does_not_fit_is_refused_with_the_function() {
+    let empty = r#"(component (component $inner) (instance $i (instantiate $inner)) (export "whelk:ssh/session@0.1.0" (instance $i)))"#;
+    let reason = component(empty);
+    assert!(reason.contains("does not fit") && reason.contains("open"), "{reason}");
+}
+
+#[test]
+fn other_kinds_of_component_are_refused_by_their_name() {
+    let export = |name: &str| {
+        format!(r#"(component (component $inner) (instance $i (instantiate $inner)) (export "{name}" (instance $i)))"#)
+    };
+    assert!(component(&export("wasi:cli/run@0.2.3")).contains("it is a program"));
+    assert!(component(&export("whelk:ssh/authenticator@0.1.0")).contains("it is an authenticator"));
+    let both = r#"(component (component $inner) (instance $i (instantiate $inner))
+        (export "whelk:ssh/session@0.1.0" (instance $i)) (export "wasi:cli/run@0.2.0" (instance $i)))"#;
+    assert!(component(both).contains("a session plugin and a program at once"));
+}
+
+#[test]
+fn imports_that_are_not_granted_are_named_with_their_grant() {
+    let import = |name: &str| format!(r#"(component (import "{name}" (instance)))"#);
+    let reason = component(&import("whelk:ssh/topics@0.1.0"));
+    assert!(reason.contains("whelk:ssh/topics is not granted"), "{reason}");
+    let reason = component(&import("wasi:http/outgoing-handler@0.2.0"));
+    assert!(reason.contains("wasi:http/outgoing-handler@0.2.0 is not granted (it takes the grant `http`)"), "{reason}");
+    let reason = component(&import("wasi:keyvalue/store@0.2.0-draft"));
+    assert!(reason.contains("grant `keyvalue`"), "{reason}");
+    let reason = component(&import("acme:tools/hammer@2.0.0"));
+    assert!(reason.contains("imports acme:tools/hammer@2.0.0, which nobody provides"), "{reason}");
+    let reason = component(&import("wasi:cli/stdin@0.3.0"));
+    assert!(reason.contains("component-model async, not supported yet"), "{reason}");
+}
+
+#[test]
+fn component_model_async_is_refused_in_words() {
+    let text = r#"(component (core func $f (canon task.cancel)))"#;
+    let reason = component(text);
+    assert!(reason.contains("needs component-model async, not supported yet"), "{reason}");
+}
+
+#[test]
+fn more_memory_than_a_plugin_may_have_is_refused_before_it_is_mapped() {
+    // W6
+    let text = r#"(component (core module $m (memory 65536)) (core instance (instantiate $m)))"#;
+    let reason = component(text);
+    assert!(reason.contains("more memory"), "{reason}");
+}
+
+#[test]
+fn exotic_proposals_are_off() {
+    // W49
+    for text in [
+        "(component (core module (memory i64 1)))",
+        "(component (core module (memory 1 1 shared)))",
+        "(component (core module (type (struct))))",
+        "(component (core module (tag)))",
+    ] {
+        assert!(component(text).contains("not a valid component"), "{text}: {}", component(text));
+    }
+}
+
+#[test]
+fn a_directory_is_loaded_with_each_bad_file_named_and_the_rest_served() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    fs::write(path("good.wasm"), guests::wasm("bare")).unwrap();
+    fs::write(path("text.wasm"), "hello").unwrap();
+    fs::write(path("ignored.txt"), "hello").unwrap();
+    fs::create_dir(path("folder.wasm")).unwrap();
+    let loaded = Loaded::from_directory(guests::engine(), directory.path()).unwrap();
+    let refused: Vec<_> = loaded
+        .refused
+        .iter()
+        .map(|(path, error)| (path.file_name().unwrap().to_str().unwrap().to_owned(), error.to_string()))
+        .collect();
+    assert_eq!(refused.len(), 2);
+    assert_eq!(refused[0], ("folder.wasm".to_owned(), "this is not a file".to_owned()));
+    assert_eq!(refused[1].0, "text.wasm");
+    let registry = Registry::new();
+    registry.replace(loaded.plugins);
+    let names: Vec<_> = registry.plugins().iter().map(|plugin| plugin.name().to_owned()).collect();
+    assert_eq!(names, ["good"]);
+    let good = registry.get("good").unwrap();
+    assert_eq!(good.digest_hex().len(), 64);
+    // Names are exact.
+    for name in ["Good", "good.wasm", "goo", "", "../good"] {
+        assert!(registry.get(name).is_none(), "{name}");
+    }
+    // A swap leaves those who have the old one alone.
+    registry.replace([]);
+    assert!(registry.get("good").is_none());
+    assert_eq!(good.name(), "good");
+}

@@ -1,0 +1,295 @@
+//! What a session is told, in which order, and how it answers.
+
+use whelk_runtime::{Exit, Happening, Limits, Output, Pty, SignalName, WindowSize};
+
+use crate::client::{Client, Heard, out};
+use crate::guests;
+
+fn pty() -> Happening {
+    let size = WindowSize { columns: 80, rows: 24, width_px: 0, height_px: 0 };
+    Happening::PtyReq(Pty { term: "xterm".to_owned(), size, modes: vec![(53, 1), (42, 1), (1, 3)] })
+}
+
+fn resize(columns: u32) -> Happening {
+    Happening::WindowChange(WindowSize { columns, rows: 24, width_px: 0, height_px: 0 })
+}
+
+fn env(name: &str, value: &str) -> Happening {
+    Happening::Env { name: name.to_owned(), value: value.into() }
+}
+
+#[tokio::test]
+async fn a_session_is_opened_started_fed_and_finished_in_the_clients_order() {
+    let client = Client::new(&[("shell", "write >"), ("eof", "trace;finish 3")]);
+    client.happen(env("LANG", "C"));
+    client.happen(pty());
+    client.happen(Happening::Shell);
+    client.send(b"hello");
+    client.happen(Happening::Signal(SignalName::Int));
+    client.send(b"world");
+    client.happen(Happening::Eof);
+    let (recorder, report) = client.end().await;
+    let trace = "open\nenv LANG=C\npty-req xterm\nshell\ndata 5 hello\nsignal SignalName::Int\ndata 5 world\neof";
+    let output = format!(">helloworld{trace}");
+    let heard = [
+        Heard::Opened(true),
+        Heard::Reply(true),
+        Heard::Reply(true),
+        Heard::Reply(true),
+        out(">hello"),
+        Heard::Reply(true),
+        out(&output[">hello".len()..]),
+        Heard::Exit(Exit::Status(3)),
+    ];
+    assert_eq!(recorder.heard, heard);
+    assert!(report.opened && report.error.is_none());
+    assert_eq!(report.exit, Some(Exit::Status(3)));
+}
+
+#[tokio::test]
+async fn a_plugin_may_refuse_to_be_opened_and_hears_no_more() {
+    let client = Client::new(&[("open", "false")]);
+    client.happen(Happening::Shell);
+    let (recorder, report) = client.end().await;
+    assert_eq!(recorder.heard, [Heard::Opened(false)]);
+    assert!(!report.opened && report.ending.is_none() && report.exit.is_none() && report.error.is_none());
+}
+
+#[tokio::test]
+async fn environment_and_terminal_are_kept_if_they_were_accepted() {
+    let mut client = Client::new(&[("subsystem", "env;pty;size")]);
+    client.happen(env("A", "1"));
+    client.happen(env("B", "2"));
+    client.happen(env("A", "3"));
+    client.happen(pty());
+    client.happen(Happening::Subsystem("any".to_owned()));
+    client.until_replies(5).await;
+    let text = client.until_stdout(40).await;
+    assert_eq!(text, "B=2 A=3 Some((\"xterm\", 80, 3))Some((80, 24))");
+}
+
+#[tokio::test]
+async fn what_was_refused_is_not_kept() {
+    let mut client = Client::new(&[("env", "false"), ("pty-req", "false"), ("shell", "env;pty;size")]);
+    client.happen(env("A", "1"));
+    client.happen(pty());
+    client.happen(Happening::Shell);
+    assert_eq!(client.until_replies(3).await, [false, false, true]);
+    assert_eq!(client.until_stdout(8).await, "NoneNone");
+}
+
+#[tokio::test]
+async fn more_environment_than_the_limit_is_refused_without_a_call() {
+    let mut client = Client::new(&[("shell", "trace")]);
+    let value = "v".repeat(40_000);
+    client.happen(env("A", &value));
+    client.happen(env("B", &value));
+    client.happen(Happening::Shell);
+    assert_eq!(client.until_replies(3).await, [true, false, true]);
+    let text = client.until_stdout(40_000).await;
+    assert!(!text.contains("env B"), "B was delivered");
+}
+
+#[tokio::test]
+async fn after_a_start_there_is_no_second_and_no_more_preparation() {
+    let mut client = Client::exec("write first");
+    client.happen(Happening::Shell);
+    client.run("write second");
+    client.happen(Happening::Subsystem("third".to_owned()));
+    client.happen(env("A", "1"));
+    client.happen(pty());
+    assert_eq!(client.until_replies(6).await, [true, false, false, false, false, false]);
+    assert_eq!(client.recorder.text(), "first");
+}
+
+#[tokio::test]
+async fn a_start_that_was_refused_may_be_followed_by_another() {
+    let mut client = Client::new(&[("shell", "false")]);
+    client.happen(Happening::Shell);
+    client.run("false");
+    client.run("write yes");
+    assert_eq!(client.until_replies(3).await, [false, false, true]);
+    assert_eq!(client.until_stdout(3).await, "yes");
+}
+
+#[tokio::test]
+async fn data_before_a_start_waits_while_later_requests_pass_it() {
+    let mut client = Client::new(&[("eof", "trace")]);
+    client.send(b"early");
+    client.happen(Happening::Eof);
+    client.happen(resize(99));
+    client.happen(Happening::Signal(SignalName::Term));
+    client.until_replies(2).await;
+    assert_eq!(client.inbox.take_credit(), 0);
+    client.run("");
+    let text = client.until_stdout(60).await;
+    assert_eq!(text, "earlyopen\nwindow-change 99x24\nsignal SignalName::Term\nexec\ndata 5 early\neof");
+    assert_eq!(client.inbox.take_credit(), 5);
+}
+
+#[tokio::test]
+async fn eof_comes_after_all_data() {
+    let client = Client::new(&[("data", ""), ("eof", "trace;finish 0")]);
+    client.run("");
+    for _ in 0..100 {
+        client.send(&[b'x'; 1000]);
+    }
+    client.happen(Happening::Eof);
+    let (recorder, _) = client.end().await;
+    let text = recorder.text();
+    let mut bytes = 0;
+    for line in text.lines().filter(|line| line.starts_with("data ")) {
+        let size: usize = line.split(' ').nth(1).unwrap().parse().unwrap();
+        assert!(size <= 32 << 10, "{size} bytes in one call");
+        bytes += size;
+    }
+    assert_eq!(bytes, 100_000);
+    assert!(text.ends_with("\neof"));
+}
+
+#[tokio::test]
+async fn pieces_that_wait_together_are_delivered_together() {
+    let client = Client::new(&[("data", ""), ("eof", "trace;finish 0")]);
+    client.run("");
+    for _ in 0..1000 {
+        client.send(b"x");
+    }
+    client.happen(Happening::Eof);
+    let (recorder, _) = client.end().await;
+    assert!(recorder.text().contains("\ndata 1000 x"), "{}", recorder.text());
+}
+
+#[tokio::test]
+async fn empty_data_is_never_delivered() {
+    let client = Client::new(&[("eof", "trace;finish 0")]);
+    client.run("");
+    client.send(b"");
+    client.inbox.data(Some(3), b"");
+    client.happen(Happening::Eof);
+    let (recorder, _) = client.end().await;
+    assert_eq!(recorder.text(), "open\nexec\neof");
+}
+
+#[tokio::test]
+async fn extended_data_keeps_its_kind_and_its_place() {
+    let client = Client::new(&[("data", ""), ("eof", "trace;finish 0")]);
+    client.run("");
+    client.send(b"one");
+    client.inbox.data(Some(7), b"side");
+    client.inbox.data(Some(7), b"line");
+    client.send(b"two");
+    client.happen(Happening::Eof);
+    let (recorder, _) = client.end().await;
+    assert_eq!(recorder.text(), "open\nexec\ndata 3 one\nextended-data 7 8\ndata 3 two\neof");
+}
+
+#[tokio::test]
+async fn credit_returns_when_the_plugin_has_taken_the_bytes() {
+    let mut client = Client::exec("");
+    client.send(&[b'x'; 100_000]);
+    client.until_stdout(100_000).await;
+    client.happen(Happening::Signal(SignalName::Int));
+    client.until_replies(2).await;
+    assert_eq!(client.inbox.take_credit(), 100_000);
+    assert_eq!(client.inbox.take_credit(), 0);
+}
+
+#[tokio::test]
+async fn credit_wakes_a_connection_that_hears_nothing_else() {
+    let (mut client, mut credit) = (Client::new(&[("data", "")]), 0);
+    client.run("");
+    client.until_replies(1).await;
+    for _ in 0..10 {
+        client.send(&[b'x'; 20_000]);
+        while credit < 20_000 {
+            client.until_woken().await;
+            credit += client.inbox.take_credit();
+        }
+        credit -= 20_000;
+    }
+}
+
+#[tokio::test]
+async fn of_many_sizes_only_the_latest_is_delivered_and_each_is_answered() {
+    let client = Client::new(&[("eof", "size;trace;finish 0")]);
+    client.happen(pty());
+    client.run("");
+    for columns in 100..200 {
+        client.happen(resize(columns));
+    }
+    client.happen(Happening::Eof);
+    let (recorder, _) = client.end().await;
+    assert_eq!(recorder.text(), "Some((199, 24))open\npty-req xterm\nexec\nwindow-change 199x24\neof");
+    assert_eq!(recorder.replies(), [true; 102]);
+}
+
+#[tokio::test]
+async fn of_many_signals_sixteen_wait_and_each_is_answered() {
+    let client = Client::new(&[("eof", "trace;finish 0")]);
+    client.run("");
+    for _ in 0..100 {
+        client.happen(Happening::Signal(SignalName::Int));
+    }
+    client.happen(Happening::Eof);
+    let (recorder, _) = client.end().await;
+    assert_eq!(recorder.text().matches("signal").count(), 16);
+    assert_eq!(recorder.replies(), [true; 101]);
+}
+
+#[tokio::test]
+async fn of_too_many_requests_the_last_are_refused_in_their_turn() {
+    let client = Client::new(&[("eof", "trace;finish 0")]);
+    client.run("");
+    for at in 0..100 {
+        client.happen(Happening::Break { length_ms: at });
+    }
+    client.happen(Happening::Eof);
+    let (recorder, _) = client.end().await;
+    let replies = recorder.replies();
+    assert_eq!(replies.len(), 101);
+    assert_eq!(replies, [vec![true; 64], vec![false; 37]].concat());
+    assert_eq!(recorder.text().matches("on-break").count(), 63);
+}
+
+#[tokio::test]
+async fn a_break_and_an_unknown_request_go_to_the_optional_handlers() {
+    let request = |name: &str| Happening::Request { name: name.to_owned(), payload: vec![0; 9] };
+    let client = Client::new(&[("on-request", "true"), ("eof", "trace;finish 0")]);
+    client.run("");
+    client.happen(Happening::Break { length_ms: 500 });
+    client.happen(request("x@example.com"));
+    client.happen(Happening::Eof);
+    let (recorder, _) = client.end().await;
+    assert_eq!(recorder.replies(), [true; 3]);
+    assert_eq!(recorder.text(), "open\nexec\non-break 500\non-request x@example.com 9\neof");
+}
+
+#[tokio::test]
+async fn without_the_optional_handlers_breaks_and_unknown_requests_are_refused() {
+    let client = Client::with(&guests::bare(), &[], &Limits::default());
+    client.happen(Happening::Shell);
+    client.happen(Happening::Break { length_ms: 500 });
+    client.happen(Happening::Request { name: "x@example.com".to_owned(), payload: Vec::new() });
+    client.happen(resize(100));
+    client.happen(Happening::Signal(SignalName::Usr1));
+    client.happen(Happening::Eof);
+    let (recorder, _) = client.end().await;
+    assert_eq!(recorder.replies(), [true, false, false, true, true]);
+    assert_eq!(recorder.exit(), Some(Exit::Status(0)));
+}
+
+#[tokio::test]
+async fn output_keeps_its_streams_and_their_order() {
+    let client = Client::exec("write a;write b;err c;ext 1 d;ext 9 e;write f;finish 0");
+    let (recorder, _) = client.end().await;
+    let heard = [
+        Heard::Opened(true),
+        Heard::Reply(true),
+        out("ab"),
+        Heard::Bytes(Output::Stderr, b"cd".to_vec()),
+        Heard::Bytes(Output::Extended(9), b"e".to_vec()),
+        out("f"),
+        Heard::Exit(Exit::Status(0)),
+    ];
+    assert_eq!(recorder.heard, heard);
+}

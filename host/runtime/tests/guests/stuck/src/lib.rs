@@ -1,0 +1,48 @@
+//! A plugin that never gets through its own start: a constructor spins before anything can be called.
+
+wit_bindgen::generate!({ path: "../../../../../wit", world: "whelk:ssh/session-plugin", generate_all });
+
+use exports::whelk::ssh::session::{Ending, Guest, Pty, SignalName, WindowSize};
+
+extern "C" fn spin() {
+    let mut turns = 0_u64;
+    loop {
+        turns = std::hint::black_box(turns.wrapping_add(1));
+    }
+}
+
+#[used]
+#[unsafe(link_section = ".init_array")]
+static CONSTRUCTOR: extern "C" fn() = spin;
+
+struct Stuck;
+
+impl Guest for Stuck {
+    fn open() -> bool {
+        true
+    }
+    fn env(_: String, _: Vec<u8>) -> bool {
+        true
+    }
+    fn pty_req(_: Pty) -> bool {
+        true
+    }
+    fn shell() -> bool {
+        true
+    }
+    fn exec(_: Vec<u8>) -> bool {
+        true
+    }
+    fn subsystem(_: String) -> bool {
+        true
+    }
+    fn window_change(_: WindowSize) {}
+    fn signal(_: SignalName) {}
+    fn data(_: Vec<u8>) {}
+    fn extended_data(_: u32, _: Vec<u8>) {}
+    fn eof() {}
+    fn close() {}
+    fn closed(_: Ending) {}
+}
+
+export!(Stuck);
