@@ -8,6 +8,7 @@ mod audit;
 mod commandline;
 mod crowd;
 mod hostile;
+mod lifecycle;
 mod matrix;
 mod terminal;
 mod transfer;

@@ -68,6 +68,7 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     lines.iter().for_each(|line| println!("{line}"));
     println!("\nCPU time is from {}.", place.source());
     println!("sshd runs real programs under a login shell (`head`, `cat`) and isolates each connection in processes.");
+    println!("Whelk's upload goes to `sink`, which also hashes it in the sandbox: most of its cost is SHA-256.");
     println!("Whelk runs each session in a sandbox of its own. Memory is Pss_Anon of all processes of the server;");
     println!("the kernel's is not counted.");
     Ok(())
