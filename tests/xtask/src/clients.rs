@@ -175,13 +175,17 @@ impl Apt {
 
 /// The mirror of Debian's main archive that this machine uses, in whatever form it is written down.
 fn mirror() -> Outcome<String> {
+    // Images of machines often come without the lists; apt cannot tell an archive's origin from its address.
+    if known_mirror()?.is_none() && rustix::process::geteuid().is_root() {
+        step(Command::new("apt-get").args(["-q", "update"]))?;
+    }
+    known_mirror()?.ok_or("apt has no source of Debian's main archive (is `apt-get update` needed?)".to_owned())
+}
+
+fn known_mirror() -> Outcome<Option<String>> {
     let format = "$(ORIGIN)|$(LABEL)|$(COMPONENT)|$(REPO_URI)";
-    let mut asking = Command::new("apt-get");
-    let text = output(asking.args(["indextargets", "--format", format, "Created-By: Packages"]))?;
-    let found = text.lines().find_map(|line| line.strip_prefix("Debian|Debian|main|"));
-    found
-        .map(str::to_owned)
-        .ok_or("apt has no source of Debian's main archive (is `apt-get update` needed?)".to_owned())
+    let text = output(Command::new("apt-get").args(["indextargets", "--format", format, "Created-By: Packages"]))?;
+    Ok(text.lines().find_map(|line| line.strip_prefix("Debian|Debian|main|")).map(str::to_owned))
 }
 
 /// Whether this is Debian itself.
