@@ -2,7 +2,6 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Instant;
 
 use clap::ValueEnum;
 use whelk_ssh::crypto::key::HostKey;
@@ -19,42 +18,58 @@ pub(crate) enum Kind {
     Handshake,
     /// On one connection: open, `exec`, six bytes of output, exit status, close.
     Session,
-    /// On one connection: 16 bytes there and back.
+    /// On one connection, rounds in each of which every session sends 16 bytes and gets them back.
     Echo,
-    /// Connections with one session each that has echoed once; then wait for the end of standard input.
+    /// Connections with one session each that has echoed once.
     Idle,
 }
 
-/// What a session prints in six bytes: the plugin's command, which OpenSSH's shell runs as well.
-const SIX_BYTES: &str = "print 123456";
 /// What gives back what it is given.
 const CAT: &str = "cat";
 
-pub(crate) async fn run(kind: Kind, count: u32, at_once: u32, wish: &Wish, key: &Arc<HostKey>) -> io::Result<()> {
-    let started = Instant::now();
-    match kind {
+/// What a run needs to know.
+pub(crate) struct Load {
+    pub(crate) kind: Kind,
+    pub(crate) count: u32,
+    pub(crate) at_once: u32,
+    /// What a session runs that prints six bytes.
+    pub(crate) command: String,
+}
+
+/// Says `ready`, waits for a line, does the work, says `done`, and waits for another line: whoever measures looks in between.
+pub(crate) async fn run(load: &Load, wish: &Wish, key: &Arc<HostKey>) -> io::Result<()> {
+    match load.kind {
         Kind::Handshake => {
-            for _ in 0..count {
+            cue("ready").await?;
+            for _ in 0..load.count {
                 drop(Peer::enter(wish, key).await?);
             }
+            cue("done").await
         }
         Kind::Session => {
             let mut peer = Peer::enter(wish, key).await?;
-            for _ in 0..count {
-                session(&mut peer).await?;
+            cue("ready").await?;
+            for _ in 0..load.count {
+                session(&mut peer, &load.command).await?;
             }
+            cue("done").await
         }
-        Kind::Echo => echo(count, at_once, wish, key).await?,
-        Kind::Idle => return idle(count, wish, key).await,
+        Kind::Echo => echo(load, wish, key).await,
+        Kind::Idle => idle(load.count, wish, key).await,
     }
-    println!("{:.6} seconds", started.elapsed().as_secs_f64());
+}
+
+/// Says a word and waits for a line.
+async fn cue(word: &str) -> io::Result<()> {
+    println!("{word}");
+    let mut line = String::new();
+    tokio::task::spawn_blocking(move || io::stdin().read_line(&mut line)).await.map_err(io::Error::other)??;
     Ok(())
 }
 
 /// One session from its opening to its end.
-async fn session(peer: &mut Peer) -> io::Result<()> {
+async fn session(peer: &mut Peer, command: &str) -> io::Result<()> {
     let channel = open(peer).await?;
-    let command = std::env::var("WHELK_LOAD_COMMAND").unwrap_or_else(|_| SIX_BYTES.to_owned());
     ask(peer, channel, &Request::Exec { command: command.as_bytes() });
     let mut printed = 0;
     loop {
@@ -79,14 +94,15 @@ async fn cat(peer: &mut Peer) -> io::Result<ChannelId> {
     }
 }
 
-/// Round after round, `at_once` sessions echo 16 bytes each.
-async fn echo(count: u32, at_once: u32, wish: &Wish, key: &Arc<HostKey>) -> io::Result<()> {
+/// Round after round, `at_once` sessions of one connection echo 16 bytes each.
+async fn echo(load: &Load, wish: &Wish, key: &Arc<HostKey>) -> io::Result<()> {
     let mut peer = Peer::enter(wish, key).await?;
     let mut channels = Vec::new();
-    for _ in 0..at_once {
+    for _ in 0..load.at_once {
         channels.push(cat(&mut peer).await?);
     }
-    for _ in 0..count.div_ceil(at_once.max(1)) {
+    cue("ready").await?;
+    for _ in 0..load.count {
         for channel in &channels {
             peer.connection.write(*channel, None, b"sixteen bytes !!");
         }
@@ -98,11 +114,12 @@ async fn echo(count: u32, at_once: u32, wish: &Wish, key: &Arc<HostKey>) -> io::
             }
         }
     }
-    Ok(())
+    cue("done").await
 }
 
 /// Connections that have echoed once and then do nothing.
 async fn idle(count: u32, wish: &Wish, key: &Arc<HostKey>) -> io::Result<()> {
+    cue("ready").await?;
     let mut peers = Vec::new();
     for _ in 0..count {
         let mut peer = Peer::enter(wish, key).await?;
@@ -113,8 +130,5 @@ async fn idle(count: u32, wish: &Wish, key: &Arc<HostKey>) -> io::Result<()> {
             other => return Err(io::Error::other(format!("{other:?}"))),
         }
     }
-    println!("{} idle", peers.len());
-    let mut end = String::new();
-    tokio::task::spawn_blocking(move || io::stdin().read_line(&mut end)).await.map_err(io::Error::other)??;
-    Ok(())
+    cue("done").await
 }

@@ -1,5 +1,5 @@
 //! Our own client, as one of the clients of the tests: `ours -p PORT [options] USER@ADDRESS [COMMAND]` runs a shell or a command as
-//! `ssh` would, and `ours -p PORT --load KIND --count N USER@ADDRESS` makes a load and says what it took.
+//! `ssh` would, and `ours -p PORT --load KIND --count N USER@ADDRESS COMMAND` makes a load that somebody measures at the server.
 
 mod load;
 mod peer;
@@ -15,6 +15,7 @@ use whelk_ssh::crypto::key::HostKey;
 use whelk_ssh::message::mux::ChannelId;
 use whelk_ssh::message::request::{Modes, Request, WindowSize};
 
+use load::Load;
 use peer::{Happened, Peer, Wish};
 
 /// Our own SSH client, for tests and measurements. It trusts every host key.
@@ -47,7 +48,7 @@ struct Arguments {
     /// How much of it.
     #[arg(long, default_value_t = 100)]
     count: u32,
-    /// Over how many sessions or connections at once.
+    /// In how many sessions at once.
     #[arg(long, default_value_t = 1)]
     at_once: u32,
     /// USER@ADDRESS
@@ -92,7 +93,10 @@ async fn run(arguments: &Arguments) -> io::Result<u8> {
     };
     let key = Arc::new(key);
     match arguments.load {
-        Some(kind) => load::run(kind, arguments.count, arguments.at_once, &wish, &key).await.map(|()| 0),
+        Some(kind) => {
+            let (count, at_once, command) = (arguments.count, arguments.at_once, arguments.command.join(" "));
+            load::run(&Load { kind, count, at_once, command }, &wish, &key).await.map(|()| 0)
+        }
         None => {
             let peer = Peer::enter(&wish, &key).await?;
             session(peer, &arguments.command.join(" "), arguments.terminal).await

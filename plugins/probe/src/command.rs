@@ -5,7 +5,7 @@ use std::str::FromStr;
 use whelk_guest::SignalName;
 
 /// What an unknown command is answered with.
-pub(crate) const USAGE: &str = "usage: cat | sink | zeros N | print TEXT | stderr TEXT | env | facts | exit N | signal NAME \
+pub(crate) const USAGE: &str = "usage: cat | sink | discard | zeros N | print TEXT | stderr TEXT | env | facts | exit N | signal NAME \
                                 | sleep MS | tick N MS | trap | spin | alloc BYTES | recurse\n";
 
 /// One command. Times are in milliseconds.
@@ -13,6 +13,7 @@ pub(crate) const USAGE: &str = "usage: cat | sink | zeros N | print TEXT | stder
 pub(crate) enum Command<'a> {
     Cat,
     Sink,
+    Discard,
     Zeros(u64),
     Print(&'a [u8]),
     Stderr(&'a [u8]),
@@ -39,6 +40,7 @@ impl<'a> Command<'a> {
             (b"stderr", _) => Self::Stderr(rest.unwrap_or_default()),
             (b"cat", []) => Self::Cat,
             (b"sink", []) => Self::Sink,
+            (b"discard", []) => Self::Discard,
             (b"zeros", [count]) => Self::Zeros(read(count)?),
             (b"env", []) => Self::Env,
             (b"facts", []) => Self::Facts,

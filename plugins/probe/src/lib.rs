@@ -27,6 +27,8 @@ enum Probe {
     Cat,
     /// Counts and hashes bytes.
     Sink { count: u64, digest: Sha256 },
+    /// Counts bytes.
+    Discard { count: u64 },
     /// Waits for the timer, then ends.
     Sleep,
     /// Prints at each ring of the timer.
@@ -58,6 +60,7 @@ impl Session for Probe {
                 *count += data.len() as u64;
                 digest.update(data);
             }
+            Self::Discard { count } => *count += data.len() as u64,
             Self::Sleep | Self::Tick { .. } | Self::Done => {}
         }
     }
@@ -67,6 +70,10 @@ impl Session for Probe {
             Self::Cat => finish(0),
             Self::Sink { count, digest } => {
                 print(format!("{count} {}\n", hex(&digest.finalize_reset())));
+                finish(0);
+            }
+            Self::Discard { count } => {
+                print(format!("{count}\n"));
                 finish(0);
             }
             Self::Sleep | Self::Tick { .. } | Self::Done => {}
@@ -96,7 +103,7 @@ impl TimerHandler for Probe {
                     *self = done(0);
                 }
             }
-            Self::Cat | Self::Sink { .. } | Self::Done => {}
+            Self::Cat | Self::Sink { .. } | Self::Discard { .. } | Self::Done => {}
         }
     }
 }
@@ -108,6 +115,7 @@ fn start(command: Command<'_>) -> Probe {
     match command {
         Command::Cat => Probe::Cat,
         Command::Sink => Probe::Sink { count: 0, digest: Sha256::new() },
+        Command::Discard => Probe::Discard { count: 0 },
         Command::Zeros(count) => {
             // An error means that nobody is there any more; `closed` follows.
             let _ = zeros(count);

@@ -9,8 +9,8 @@ mod server;
 
 use crate::build::build;
 use crate::clients::Clients;
-use crate::step::Outcome;
-use crate::workspace::Workspace;
+use crate::step::{Outcome, run as step};
+use crate::workspace::{Workspace, cargo};
 use load::Load;
 use server::{Kind, Place, Server};
 
@@ -34,8 +34,8 @@ struct Row {
 fn rows() -> Vec<Row> {
     let row = |part, title: &str, load| Row { part, title: title.to_owned(), load };
     let mut rows = vec![
-        row("handshake", "handshake, ms", Load::Handshakes(200)),
-        row("session", "session, ms", Load::Sessions(200)),
+        row("handshake", "handshake, ms", Load::Handshakes(500)),
+        row("session", "session, ms", Load::Sessions(500)),
         row("echo", "echo, 1 session, us", Load::Echoes { width: 1, count: 5000 }),
         row("echo", "echo, 8 sessions, us", Load::Echoes { width: 8, count: 2000 }),
     ];
@@ -44,7 +44,7 @@ fn rows() -> Vec<Row> {
         rows.push(row("down", &format!("download {name}, s/GB"), Load::Down { cipher, bytes: 500_000_000 }));
         rows.push(row("up", &format!("upload {name}, s/GB"), Load::Up { cipher, bytes: 500_000_000 }));
     }
-    rows.push(row("idle", "idle session, anonymous KiB", Load::Idle(100)));
+    rows.push(row("idle", "idle session, anonymous KiB", Load::Idle(200)));
     rows.push(row("idle", "no session, resident MiB", Load::Nothing));
     rows
 }
@@ -59,6 +59,14 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     let workspace = Workspace::find()?;
     let clients = Clients::bring(&workspace)?;
     build(&workspace)?;
+    step(cargo().current_dir(&workspace.root).args([
+        "build",
+        "--release",
+        "--package",
+        "whelk-tests",
+        "--bin",
+        "ours",
+    ]))?;
     let place = Place::prepare(&workspace, clients)?;
     let mut lines = Vec::new();
     for row in rows().iter().filter(|row| arguments.is_empty() || arguments.iter().any(|part| part == row.part)) {
@@ -67,8 +75,9 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     println!("\n{:<32}{:>12}{:>12}{:>9}   least and most", "server CPU, medians of 3", "whelk", "sshd", "ratio");
     lines.iter().for_each(|line| println!("{line}"));
     println!("\nCPU time is from {}.", place.source());
-    println!("sshd runs real programs under a login shell (`head`, `cat`) and isolates each connection in processes.");
-    println!("Whelk's upload goes to `sink`, which also hashes it in the sandbox: most of its cost is SHA-256.");
+    println!(
+        "sshd runs real programs under a login shell (`head`, `cat`, `printf`) and isolates each connection in processes."
+    );
     println!("Whelk runs each session in a sandbox of its own. Memory is Pss_Anon of all processes of the server;");
     println!("the kernel's is not counted.");
     Ok(())

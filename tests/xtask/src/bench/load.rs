@@ -1,4 +1,4 @@
-//! The work that is measured, from core 1: AsyncSSH for many small things, OpenSSH's client for great ones.
+//! The work that is measured, from core 1: our own client for many small things, OpenSSH's for great ones. Both servers get the same.
 
 use super::server::{Place, Server};
 use crate::step::{Outcome, doing, line};
@@ -29,11 +29,11 @@ pub(crate) enum Load {
 pub(crate) fn run(place: &Place, server: &mut Server, load: &Load) -> Outcome<f64> {
     const KIB: f64 = 1024.0;
     match load {
-        Load::Handshakes(count) => Ok(cpu(place, server, "handshakes", *count, 1)? * 1e3 / f64::from(*count)),
-        Load::Sessions(count) => Ok(cpu(place, server, "sessions", *count, 1)? * 1e3 / f64::from(*count)),
+        Load::Handshakes(count) => Ok(cpu(place, server, "handshake", *count, 1)? * 1e3 / f64::from(*count)),
+        Load::Sessions(count) => Ok(cpu(place, server, "session", *count, 1)? * 1e3 / f64::from(*count)),
         Load::Echoes { width, count } => {
             let echoes = f64::from(*width) * f64::from(*count);
-            Ok(cpu(place, server, "echoes", *count, *width)? * 1e6 / echoes)
+            Ok(cpu(place, server, "echo", *count, *width)? * 1e6 / echoes)
         }
         Load::Down { cipher, bytes } => {
             let command = server.says(format!("zeros {bytes}"), format!("head -c {bytes} /dev/zero"));
@@ -41,7 +41,7 @@ pub(crate) fn run(place: &Place, server: &mut Server, load: &Load) -> Outcome<f6
             Ok(transfer(server, ssh.stdin(Stdio::null()))? * 1e9 / to_float(*bytes))
         }
         Load::Up { cipher, bytes } => {
-            let command = server.says("sink".to_owned(), "cat > /dev/null".to_owned());
+            let command = server.says("discard".to_owned(), "cat > /dev/null".to_owned());
             let mut zeros = Command::new("head");
             let mut zeros =
                 doing("head", zeros.args(["-c", &bytes.to_string(), "/dev/zero"]).stdout(Stdio::piped()).spawn())?;
@@ -107,7 +107,7 @@ fn ssh(place: &Place, server: &Server, cipher: &str, remote: &str) -> Command {
     command
 }
 
-/// The Python driver, and the conversation with it.
+/// The client that makes a load, and the conversation with it.
 struct Driver {
     child: Child,
     tell: ChildStdin,
@@ -117,15 +117,17 @@ struct Driver {
 impl Driver {
     fn start(place: &Place, server: &Server, work: &str, count: u32, width: u32) -> Outcome<Self> {
         let mut command = on_core_1();
-        command.arg(place.client("python")).arg(place.repository().join("tests/bench/drive.py")).arg(work);
-        command.args(["--port", &server.port().to_string(), "--user", server.user(), "--cipher", SMALL_CIPHER]);
-        command.arg("--key").arg(place.file("key")).args([
+        command.arg(place.load()).args([
+            "--load",
+            work,
             "--count",
             &count.to_string(),
-            "--width",
+            "--at-once",
             &width.to_string(),
         ]);
-        command.args(["--command", &server.says("zeros 6".to_owned(), "echo hello".to_owned())]);
+        command.args(["--kex", "curve25519-sha256", "--cipher", SMALL_CIPHER, "--identity"]).arg(place.file("key"));
+        command.args(["-p", &server.port().to_string(), &format!("{}@127.0.0.1", server.user())]);
+        command.arg(server.says("print 123456".to_owned(), "printf 123456".to_owned()));
         let mut child = doing("taskset", command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn())?;
         let tell = child.stdin.take().ok_or("stdin was asked to be a pipe")?;
         let hear = BufReader::new(child.stdout.take().ok_or("stdout was asked to be a pipe")?);
@@ -134,17 +136,17 @@ impl Driver {
 
     fn hear(&mut self, word: &str) -> Outcome {
         let mut said = String::new();
-        doing("drive.py", self.hear.read_line(&mut said))?;
-        if said.trim() == word { Ok(()) } else { Err(format!("drive.py said {said:?} instead of {word:?}")) }
+        doing("the load", self.hear.read_line(&mut said))?;
+        if said.trim() == word { Ok(()) } else { Err(format!("the load said {said:?} instead of {word:?}")) }
     }
 
     fn go_on(&mut self) -> Outcome {
-        doing("drive.py", self.tell.write_all(b"go\n"))
+        doing("the load", self.tell.write_all(b"go\n"))
     }
 
     fn end(mut self) -> Outcome {
         self.go_on()?;
-        let status = doing("drive.py", self.child.wait())?;
-        if status.success() { Ok(()) } else { Err(format!("drive.py: {status}")) }
+        let status = doing("the load", self.child.wait())?;
+        if status.success() { Ok(()) } else { Err(format!("the load: {status}")) }
     }
 }

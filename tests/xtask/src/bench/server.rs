@@ -60,9 +60,9 @@ impl Place {
         self.clients.program(name)
     }
 
-    /// A file of the repository.
-    pub(crate) fn repository(&self) -> &Path {
-        &self.repository
+    /// Our own client, which makes the loads.
+    pub(crate) fn load(&self) -> PathBuf {
+        self.whelk.with_file_name("ours")
     }
 
     /// Where the CPU time comes from on this machine.
