@@ -1,1 +1,104 @@
-fn main() {}
+//! What a session costs: making and dropping an instance, and an echo of a keystroke and of a full packet through both pipes.
+//!
+//! The plugin is the tests' `bare`, built as they build it; run `cargo test -p whelk-runtime` once before.
+
+use std::fs;
+use std::hint::black_box;
+use std::path::Path;
+use std::sync::Arc;
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use tokio::runtime::Runtime;
+use whelk_runtime::{
+    Drained, Ending, Engine, EngineSettings, Exit, Facts, Happening, Limits, Output, Plugin, Sink, session_pipes,
+};
+
+/// Takes everything and counts it.
+#[derive(Default)]
+struct Count {
+    bytes: usize,
+    exits: usize,
+}
+
+impl Sink for Count {
+    fn opened(&mut self, accepted: bool) {
+        assert!(accepted, "the engine is full");
+    }
+    fn reply(&mut self, _: bool) {}
+    fn bytes(&mut self, _: Output, data: &[u8]) -> usize {
+        self.bytes += data.len();
+        data.len()
+    }
+    fn eof(&mut self) {}
+    fn request(&mut self, _: &str, _: &[u8]) {}
+    fn exit(&mut self, _: &Exit) {
+        self.exits += 1;
+    }
+    fn disconnect(&mut self, _: u32, _: &str) {}
+    fn debug(&mut self, _: &str, _: bool) {}
+}
+
+fn plugin() -> Arc<Plugin> {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guests/wasm32-wasip2/release/bare.wasm");
+    let wasm = fs::read(path).expect("the guests are built by the tests");
+    let engine = Engine::new(&EngineSettings { sessions: 1000, memory: 64 << 20 }).expect("the engine starts");
+    Plugin::load(&engine, "bare", &wasm).expect("the guest fits")
+}
+
+/// Lets the session's task run until it waits: it is the only other task of this thread.
+async fn until(outbox: &whelk_runtime::Outbox, sink: &mut Count, enough: impl Fn(&Count) -> bool) {
+    while !enough(sink) {
+        if outbox.drain(sink) == Drained::Empty {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+fn sessions(criterion: &mut Criterion) {
+    let plugin = plugin();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    criterion.bench_function("open, exec, end", |bencher| {
+        bencher.iter(|| {
+            runtime.block_on(async {
+                let (inbox, outbox, side) = session_pipes(256 << 10, Arc::new(|| {}));
+                inbox.happening(Happening::Exec(b"x".to_vec()));
+                inbox.happening(Happening::Eof);
+                let report = plugin.session(Facts::default(), &Limits::default(), side).await;
+                black_box(report);
+                let mut count = Count::default();
+                while outbox.drain(&mut count) == Drained::More {}
+                assert_eq!(count.exits, 1);
+            });
+        });
+    });
+}
+
+fn echo(criterion: &mut Criterion) {
+    let plugin = plugin();
+    let runtime: Runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let mut group = criterion.benchmark_group("echo");
+    for size in [16, 32 << 10] {
+        let data = vec![b'x'; size];
+        group.throughput(Throughput::Bytes(size as u64));
+        group.bench_function(format!("{size} bytes"), |bencher| {
+            let (inbox, outbox, side) = session_pipes(256 << 10, Arc::new(|| {}));
+            let mut count = Count::default();
+            let task = runtime.spawn(plugin.session(Facts::default(), &Limits::default(), side));
+            inbox.happening(Happening::Exec(Vec::new()));
+            bencher.iter(|| {
+                runtime.block_on(async {
+                    count.bytes = 0;
+                    inbox.data(None, &data);
+                    until(&outbox, &mut count, |count| count.bytes == size).await;
+                    black_box(inbox.take_credit());
+                });
+            });
+            inbox.end(Ending::ClientClosed);
+            runtime.block_on(task).expect("the session ends");
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, sessions, echo);
+criterion_main!(benches);

@@ -142,7 +142,7 @@ pub(crate) fn judge(error: &wasmtime::Error, out_of_memory: bool) -> Stop {
     } else if detail.contains("fuel allocated for hostcalls has been exhausted") {
         // wasmtime keeps the type of this error to itself.
         Error::Limit { limit: Limit::HostCall, detail }
-    } else if detail.contains("resource table has no free keys") || detail.contains("too many component handles") {
+    } else if detail.contains("resource table has no free keys") || detail.contains("store handle limit exceeded") {
         Error::Limit { limit: Limit::Resources, detail }
     } else if error.is::<std::io::Error>() {
         Error::Host { incident: incident(), detail }

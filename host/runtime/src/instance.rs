@@ -15,10 +15,9 @@
 mod guest;
 
 use std::future::{Future, poll_fn};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -30,9 +29,6 @@ use crate::limits::Limits;
 use crate::pipe::{Message, Next, SessionSide};
 use crate::plugin::Plugin;
 use guest::Guest;
-
-/// A session that has had nothing to do for so long gives its buffers back.
-const QUIET: Duration = Duration::from_secs(1);
 
 /// How a session went, for the operator.
 #[derive(Debug, Default)]
@@ -65,8 +61,9 @@ impl Plugin {
         async move {
             let log = LogBook::new(plugin.shared_name(), &facts, Arc::clone(&limits));
             let state = State::new(Arc::clone(side.shared()), facts, log, Arc::clone(&limits));
-            match Guest::new(&plugin, Arc::clone(side.shared()), state).await {
-                Ok(guest) => Session { guest, side, limits, timer_first: false }.live().await,
+            // Boxed: it is large and soon over, and every session would carry its size for ever.
+            match Box::pin(Guest::new(&plugin, Arc::clone(side.shared()), state)).await {
+                Ok(guest) => Box::new(Session { guest, side, limits, timer_first: false }).live().await,
                 Err(stop) => {
                     side.shared().say(Message::Opened(false));
                     Report { error: error_of(stop), ..Report::default() }
@@ -104,7 +101,7 @@ enum Step {
 macro_rules! call {
     ($session:ident, |$functions:ident, $store:ident| $call:expr) => {{
         let (watch, $functions, $store) = $session.guest.enter($session.limits.call_ticks);
-        let result = watch.run(false, $call).await;
+        let result = watch.run(false, pin!($call)).await;
         $session.guest.leave(result)
     }};
 }
@@ -115,7 +112,7 @@ macro_rules! call_if {
         let (watch, functions, $store) = $session.guest.enter($session.limits.call_ticks);
         match &functions.$handler {
             Some($functions) => {
-                let result = watch.run(false, $call).await;
+                let result = watch.run(false, pin!($call)).await;
                 $session.guest.leave(result).map(Some)
             }
             None => Ok(None),
@@ -124,7 +121,7 @@ macro_rules! call_if {
 }
 
 impl Session {
-    async fn live(mut self) -> Report {
+    async fn live(mut self: Box<Self>) -> Report {
         let mut report = Report::default();
         match call!(self, |functions, store| functions.session.call_open(store)) {
             Ok(opened) => {
@@ -198,7 +195,7 @@ impl Session {
 
     async fn closed(&mut self, why: Ending) -> Result<(), Stop> {
         let (watch, functions, store) = self.guest.enter(self.limits.closed_ticks);
-        let result = watch.run(true, functions.session.call_closed(store, why.into())).await;
+        let result = watch.run(true, pin!(functions.session.call_closed(store, why.into()))).await;
         self.guest.leave(result)
     }
 
@@ -264,27 +261,21 @@ impl Session {
 
     /// Waits until [`ready`](Self::ready) may have something.
     async fn park(&mut self) {
-        let timer = self.guest.state().timers().next();
-        let quiet = self.side.has_grown().then(|| Instant::now() + QUIET);
-        let mut alarm: Option<Pin<Box<Sleep>>> =
-            timer.into_iter().chain(quiet).min().map(|at| Box::pin(sleep_until(at)));
+        let mut alarm: Option<Pin<Box<Sleep>>> = self.guest.state().timers().next().map(|at| Box::pin(sleep_until(at)));
         let watches_room = self.guest.has_drain_handler() && self.guest.state().phase() == Phase::Running;
         let side = &self.side;
-        let rang = poll_fn(|context| {
+        poll_fn(|context| {
             let pipes = side.shared();
             pipes.listen(context);
             if pipes.ended().is_some() || side.has_next() || (watches_room && pipes.has_writable_or_watches()) {
-                return Poll::Ready(false);
+                return Poll::Ready(());
             }
-            match alarm.as_mut().map(|alarm| alarm.as_mut().poll(context)) {
-                Some(Poll::Ready(())) => Poll::Ready(true),
-                Some(Poll::Pending) | None => Poll::Pending,
+            match alarm.as_mut() {
+                Some(alarm) => alarm.as_mut().poll(context),
+                None => Poll::Pending,
             }
         })
         .await;
-        if rang && quiet.is_some_and(|quiet| quiet <= Instant::now()) {
-            self.side.relax();
-        }
     }
 
     async fn take(&mut self, step: Step) -> Result<(), Stop> {

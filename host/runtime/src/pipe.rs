@@ -10,6 +10,7 @@ mod input;
 mod output;
 mod shared;
 mod side;
+mod spare;
 
 pub(crate) use output::Message;
 pub use output::{Drained, Sink};

@@ -91,3 +91,31 @@ impl Drop for Running<'_> {
         self.ticker.state.running.fetch_sub(1, Ordering::SeqCst);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wait_for(condition: impl Fn() -> bool) {
+        while !condition() {
+            thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn the_ticker_sleeps_while_nothing_runs_and_ends_with_its_engine() {
+        let engine = wasmtime::Engine::default();
+        let ticker = Ticker::start(&engine).unwrap();
+        let count = Arc::clone(&ticker.state);
+        for _ in 0..3 {
+            wait_for(|| count.asleep.load(Ordering::SeqCst));
+            let running = ticker.run();
+            assert!(!count.asleep.load(Ordering::SeqCst));
+            // Awake as long as something runs: it counts what has run since the last tick.
+            wait_for(|| !count.active.load(Ordering::SeqCst) || count.running.load(Ordering::SeqCst) == 1);
+            drop(running);
+        }
+        drop(ticker);
+        wait_for(|| Arc::strong_count(&count) == 1);
+    }
+}

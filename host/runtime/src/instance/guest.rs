@@ -73,7 +73,8 @@ impl Guest {
             })
         });
         watch.meter.begin(ticks);
-        let instance = match watch.run(false, plugin.pre().instantiate_async(&mut store)).await {
+        let started = watch.run(false, pin!(plugin.pre().instantiate_async(&mut store))).await;
+        let instance = match started {
             Ok(instance) => instance,
             Err(Failure::Overdue) => return Err(overdue()),
             Err(Failure::Wasm(error)) => {
@@ -139,13 +140,12 @@ impl Functions {
 
 impl Watch {
     /// Runs a call to its end. Once the session is over, or from the beginning if it is `bounded`, the call has the time of grace left,
-    /// by the clock; processor time is limited always.
+    /// by the clock; processor time is limited always. The call is pinned by the caller: moved in, it would count twice in the size of a session.
     pub(super) async fn run<R>(
         &self,
         bounded: bool,
-        call: impl Future<Output = wasmtime::Result<R>>,
+        mut call: Pin<&mut impl Future<Output = wasmtime::Result<R>>>,
     ) -> Result<R, Failure> {
-        let mut call = pin!(call);
         let mut deadline: Option<Pin<Box<Sleep>>> = None;
         poll_fn(|context| {
             self.meter.polled();

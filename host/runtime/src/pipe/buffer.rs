@@ -1,7 +1,6 @@
 //! Bytes in one piece, added at the end and taken from the front.
 
-/// What a buffer keeps when it is given back.
-const KEPT: usize = 4 << 10;
+use super::spare;
 
 /// A queue of bytes that always lies in one piece, so that it can be lent without a copy.
 #[derive(Default)]
@@ -17,13 +16,24 @@ impl Buffer {
     }
 
     pub(super) fn push(&mut self, more: &[u8]) {
-        let grows = self.bytes.len() + more.len() > self.bytes.capacity();
-        if grows && self.taken >= self.len() {
+        if self.bytes.len() + more.len() > self.bytes.capacity() {
+            self.make_room(more.len());
+        }
+        self.bytes.extend_from_slice(more);
+    }
+
+    /// Finds room for so many bytes without growing, if it can.
+    fn make_room(&mut self, more: usize) {
+        if self.bytes.capacity() <= spare::SMALL && self.len() + more > spare::SMALL {
+            let mut larger = spare::take();
+            larger.extend_from_slice(&self.bytes[self.taken..]);
+            self.bytes = larger;
+            self.taken = 0;
+        } else if self.taken >= self.len() {
             // As much was taken as is left: moving it down costs less than a larger buffer.
             self.bytes.drain(..self.taken);
             self.taken = 0;
         }
-        self.bytes.extend_from_slice(more);
     }
 
     /// The first `count` bytes, or all if there are fewer.
@@ -42,14 +52,9 @@ impl Buffer {
 
     /// Gives the memory back if nothing is in it and it had grown.
     pub(super) fn relax(&mut self) {
-        if self.bytes.is_empty() && self.bytes.capacity() > KEPT {
-            self.bytes = Vec::new();
+        if self.bytes.is_empty() && self.bytes.capacity() > spare::SMALL {
+            spare::give(std::mem::take(&mut self.bytes));
         }
-    }
-
-    /// Whether [`relax`](Self::relax) would give something back.
-    pub(super) fn has_grown(&self) -> bool {
-        self.bytes.is_empty() && self.bytes.capacity() > KEPT
     }
 }
 
@@ -92,7 +97,6 @@ mod tests {
         buffer.relax();
         assert_eq!(buffer.len(), 100_000);
         buffer.take(buffer.len());
-        assert!(buffer.has_grown());
         buffer.relax();
         assert_eq!(buffer.bytes.capacity(), 0);
         buffer.push(b"small");

@@ -23,6 +23,9 @@ const RUNS: usize = 1024;
 /// Answers to our own requests that nobody has taken.
 const ANSWERS: usize = 64;
 
+/// Entries for which an empty queue keeps room.
+const KEPT: usize = 16;
+
 /// One entry of the queue.
 enum Item {
     /// A run of bytes; they lie in the buffer, in the order of the runs.
@@ -266,7 +269,10 @@ impl Input {
 
     /// Takes the next entry. Data is moved to `into`, which must be empty: all of the buffer if it is one run, else at most `piece` bytes.
     pub(super) fn next(&mut self, into: &mut Buffer, piece: usize) -> Option<Taken> {
-        let position = self.position()?;
+        let Some(position) = self.position() else {
+            self.relax();
+            return None;
+        };
         if let Some(Item::Data { kind, len }) = self.items.get_mut(position) {
             let kind = *kind;
             if *len == self.bytes.len() {
@@ -300,15 +306,12 @@ impl Input {
         }
     }
 
-    pub(super) fn relax(&mut self) {
+    /// Nothing is left: memory that is not needed now is given back.
+    fn relax(&mut self) {
         self.bytes.relax();
-        if self.items.is_empty() {
-            self.items.shrink_to(4);
+        if self.items.is_empty() && self.items.capacity() > KEPT {
+            self.items = VecDeque::new();
         }
-    }
-
-    pub(super) fn has_grown(&self) -> bool {
-        self.bytes.has_grown() || (self.items.is_empty() && self.items.capacity() > 64)
     }
 }
 

@@ -5,10 +5,11 @@
 
 use std::collections::VecDeque;
 
+use super::spare;
 use crate::happening::{Exit, Output};
 
-/// What a ring keeps when it is given back.
-const KEPT: usize = 4 << 10;
+/// Entries for which an empty queue keeps room.
+const KEPT: usize = 16;
 /// Most debug notes that may wait; more are dropped.
 const NOTES: usize = 16;
 /// Most requests to the client that may wait; more are refused.
@@ -78,8 +79,6 @@ pub(super) struct Queue {
     owes_writable: bool,
     /// The session wants to know when the ring is at most half full.
     pub(super) watched: bool,
-    /// The session has been quiet for a while: the ring is given back as soon as it is empty.
-    pub(super) quiet: bool,
 }
 
 impl Queue {
@@ -95,7 +94,6 @@ impl Queue {
             requests: 0,
             owes_writable: false,
             watched: false,
-            quiet: false,
         }
     }
 
@@ -150,7 +148,11 @@ impl Queue {
         if bytes.is_empty() || self.exited {
             return;
         }
-        self.quiet = false;
+        if self.ring.capacity() <= spare::SMALL && self.ring.len() + bytes.len() > spare::SMALL {
+            let mut larger = VecDeque::from(spare::take());
+            larger.append(&mut self.ring);
+            self.ring = larger;
+        }
         self.ring.extend(bytes);
         self.owes_writable |= !self.is_at_most_half_full();
         match self.entries.back_mut() {
@@ -194,9 +196,7 @@ impl Queue {
         if !self.entries.is_empty() {
             return Drained::More;
         }
-        if self.quiet || self.exited {
-            self.relax();
-        }
+        self.relax();
         Drained::Empty
     }
 
@@ -219,17 +219,14 @@ impl Queue {
         }
     }
 
-    pub(super) fn relax(&mut self) {
-        if self.ring.is_empty() && self.ring.capacity() > KEPT {
-            self.ring = VecDeque::new();
+    /// Nothing is left: memory that is not needed now is given back.
+    fn relax(&mut self) {
+        if self.ring.capacity() > spare::SMALL {
+            spare::give(std::mem::take(&mut self.ring).into());
         }
-        if self.entries.is_empty() {
-            self.entries.shrink_to(4);
+        if self.entries.capacity() > KEPT {
+            self.entries = VecDeque::new();
         }
-    }
-
-    pub(super) fn has_grown(&self) -> bool {
-        !self.quiet && self.ring.capacity() > KEPT
     }
 }
 
@@ -335,14 +332,14 @@ mod tests {
     }
 
     #[test]
-    fn a_quiet_ring_gives_its_memory_back_when_it_is_empty() {
+    fn an_empty_ring_gives_large_memory_back_and_keeps_small_memory() {
         let mut queue = Queue::new(1 << 20);
+        queue.push(Output::Stdout, &[b'x'; 100]);
         queue.push(Output::Stdout, &[b'x'; 100_000]);
-        assert!(queue.has_grown());
-        queue.quiet = true;
-        queue.relax();
-        assert!(queue.ring.capacity() >= 100_000);
-        drained(&mut queue, usize::MAX);
+        assert_eq!(drained(&mut queue, usize::MAX).concat().len(), 100_100);
         assert_eq!(queue.ring.capacity(), 0);
+        queue.push(Output::Stdout, b"key");
+        drained(&mut queue, usize::MAX);
+        assert!(queue.ring.capacity() > 0);
     }
 }

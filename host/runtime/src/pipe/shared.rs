@@ -202,18 +202,6 @@ impl Shared {
     pub(super) fn was_opened(&self) -> bool {
         lock(&self.output).was_opened()
     }
-
-    pub(super) fn has_grown(&self) -> bool {
-        lock(&self.output).has_grown() || lock(&self.input).has_grown()
-    }
-
-    /// The session has been quiet for a while: memory that it does not need is given back.
-    pub(super) fn relax(&self) {
-        lock(&self.input).relax();
-        let mut output = lock(&self.output);
-        output.quiet = true;
-        output.relax();
-    }
 }
 
 /// A panic elsewhere leaves the queues as they are: every change to them is complete or not made.

@@ -73,18 +73,8 @@ impl SessionSide {
     pub(crate) fn taken(&mut self) {
         let piece = self.data.front(PIECE).len();
         self.data.take(piece);
-        self.shared.credit(piece);
-    }
-
-    /// Whether [`relax`](Self::relax) would give memory back.
-    pub(crate) fn has_grown(&self) -> bool {
-        self.data.has_grown() || self.shared.has_grown()
-    }
-
-    /// The session has been quiet for a while: memory that it does not need is given back.
-    pub(crate) fn relax(&mut self) {
         self.data.relax();
-        self.shared.relax();
+        self.shared.credit(piece);
     }
 }
 

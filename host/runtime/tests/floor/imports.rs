@@ -90,7 +90,7 @@ async fn a_request_to_the_client_waits_for_its_answer() {
     client.inbox.answered(true);
     client.until(|recorder| recorder.heard.len() == 5).await;
     client.inbox.answered(false);
-    assert_eq!(client.until_stdout(19).await, "Ok(true)Ok(false)done");
+    assert_eq!(client.until_stdout(21).await, "Ok(true)Ok(false)done");
 }
 
 #[tokio::test]

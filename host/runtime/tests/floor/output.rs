@@ -68,13 +68,13 @@ async fn output_from_before_the_start_is_sent_right_after_the_accepted_start() {
 
 #[tokio::test]
 async fn sixty_four_kib_are_held_before_the_start_and_no_byte_more() {
-    let mut client =
-        Client::new(&[("open", "fill 65000;fill 1000;fill 536;writable;write x"), ("shell", "writable;trace")]);
-    client.happen(Happening::Shell);
-    client.until_replies(1).await;
+    let client = Client::new(&[
+        ("open", "fill 65000;fill 1000;fill 536;writable;write x"),
+        ("shell", "writable;trace;finish 0"),
+    ]);
+    let (recorder, _) = client.and(Happening::Shell).end().await;
     let length = 65_000 + 536;
-    client.until(|recorder| recorder.stdout().len() > length).await;
-    let output = client.recorder.stdout();
+    let output = recorder.stdout();
     let rest = String::from_utf8_lossy(&output[length..]).into_owned();
     // Three writes failed; that of `writable`, which said 0, is one of them.
     let writable = CAPACITY - length;

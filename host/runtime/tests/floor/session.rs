@@ -57,15 +57,15 @@ async fn a_plugin_may_refuse_to_be_opened_and_hears_no_more() {
 
 #[tokio::test]
 async fn environment_and_terminal_are_kept_if_they_were_accepted() {
-    let mut client = Client::new(&[("subsystem", "env;pty;size")]);
+    let client = Client::new(&[("subsystem", "env;pty;size;finish 0")]);
     client.happen(env("A", "1"));
     client.happen(env("B", "2"));
     client.happen(env("A", "3"));
     client.happen(pty());
     client.happen(Happening::Subsystem("any".to_owned()));
-    client.until_replies(5).await;
-    let text = client.until_stdout(40).await;
-    assert_eq!(text, "B=2 A=3 Some((\"xterm\", 80, 3))Some((80, 24))");
+    let (recorder, _) = client.end().await;
+    assert_eq!(recorder.replies(), [true; 5]);
+    assert_eq!(recorder.text(), "B=2 A=3 Some((\"xterm\", 80, 3))Some((80, 24))");
 }
 
 #[tokio::test]

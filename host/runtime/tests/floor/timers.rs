@@ -76,14 +76,3 @@ async fn a_timer_of_a_plugin_without_the_handler_calls_nothing() {
     client.send(b"still here");
     client.until_stdout(10).await;
 }
-
-#[tokio::test(start_paused = true)]
-async fn a_session_that_has_been_quiet_gives_its_buffers_back() {
-    let mut client = Client::exec("");
-    client.send(&[b'x'; 100_000]);
-    client.until_stdout(100_000).await;
-    tokio::time::sleep(Duration::from_secs(5)).await;
-    client.send(b"and goes on");
-    client.until_stdout(100_011).await;
-    assert!(!client.task.is_finished());
-}

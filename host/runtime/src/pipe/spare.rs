@@ -1,0 +1,57 @@
+//! Large buffers that no session needs now. A session that is quiet holds none: what it has emptied lies here, warm, for whoever needs one
+//! next. That is cheaper than asking the system each time, and thousands of idle sessions cost a few shared buffers instead of one each.
+//!
+//! What an earlier session wrote is still in a spare buffer's memory, beyond its length of zero, where safe code cannot read it.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Up to this size a session keeps its buffer: keystrokes come again.
+pub(super) const SMALL: usize = 4 << 10;
+/// Most bytes that lie spare; what is given beyond that is freed.
+const MOST: usize = 4 << 20;
+
+/// Empty buffers and the sum of their capacities.
+struct Spare {
+    buffers: Vec<Vec<u8>>,
+    bytes: usize,
+}
+
+static SPARE: Mutex<Spare> = Mutex::new(Spare { buffers: Vec::new(), bytes: 0 });
+
+fn lock() -> MutexGuard<'static, Spare> {
+    SPARE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// An empty buffer, large if there is a spare one.
+pub(super) fn take() -> Vec<u8> {
+    let mut spare = lock();
+    let buffer = spare.buffers.pop().unwrap_or_default();
+    spare.bytes -= buffer.capacity();
+    buffer
+}
+
+/// Gives back a buffer that is not needed now, whatever is in it.
+pub(super) fn give(mut buffer: Vec<u8>) {
+    buffer.clear();
+    let mut spare = lock();
+    if spare.bytes + buffer.capacity() <= MOST {
+        spare.bytes += buffer.capacity();
+        spare.buffers.push(buffer);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spare_buffers_are_empty_and_bounded() {
+        for _ in 0..1000 {
+            give(vec![1; 100_000]);
+        }
+        let spare = lock();
+        assert!(spare.bytes <= MOST);
+        assert_eq!(spare.bytes, spare.buffers.iter().map(Vec::capacity).sum::<usize>());
+        assert!(spare.buffers.iter().all(Vec::is_empty));
+    }
+}
