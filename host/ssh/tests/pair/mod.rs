@@ -189,20 +189,24 @@ impl Pair {
 
     /// Writes all of `data` at the client, driving as windows open.
     pub(crate) fn client_writes(&mut self, channel: ChannelId, data: &[u8]) {
-        let mut rest = data;
+        let (mut rest, mut idle) = (data, 0);
         while !rest.is_empty() {
             let took = self.client.write(channel, None, rest);
             rest = &rest[took..];
+            idle = if took == 0 { idle + 1 } else { 0 };
+            assert!(idle < 3, "nobody takes the last {} bytes", rest.len());
             self.drive();
         }
     }
 
     /// Writes all of `data` at the server, driving as windows open.
     pub(crate) fn server_writes(&mut self, channel: ChannelId, data: &[u8]) {
-        let mut rest = data;
+        let (mut rest, mut idle) = (data, 0);
         while !rest.is_empty() {
             let took = self.server.write(channel, None, rest);
             rest = &rest[took..];
+            idle = if took == 0 { idle + 1 } else { 0 };
+            assert!(idle < 3, "nobody takes the last {} bytes", rest.len());
             self.drive();
         }
     }
