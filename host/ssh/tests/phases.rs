@@ -10,12 +10,12 @@ fn print() -> String {
     let mut text = String::from("What each side does with the messages of its peer, by phase and message number.\n");
     for role in [Role::Server, Role::Client] {
         for phase in Phase::ALL {
-            write!(text, "\n{role:?} {phase:?}\n").unwrap();
+            write!(text, "\n{role:?} {phase:?}\n").expect("a String takes all");
             for admission in [Admission::Handle, Admission::Ignore, Admission::Unimplemented, Admission::Disconnect] {
                 let numbers: Vec<u8> = (0..=255).filter(|number| admits(role, phase, *number) == admission).collect();
                 if !numbers.is_empty() {
                     let name = format!("{admission:?}").to_lowercase();
-                    writeln!(text, "  {name:<13} {}", runs(&numbers)).unwrap();
+                    writeln!(text, "  {name:<13} {}", runs(&numbers)).expect("a String takes all");
                 }
             }
         }

@@ -1,7 +1,6 @@
 //! P18, P19, generated: every message cut at each byte, with bytes left over, and with each of its lengths and counts lying.
 
 use whelk_ssh::error::{Error, Violation};
-use whelk_ssh::message::Encode;
 use whelk_ssh::message::kex::KexMessage;
 
 use crate::memory::peak;
@@ -16,6 +15,9 @@ struct Form {
     /// So many bytes must be there; what follows is read by others or by nobody, and its form is not this layer's business.
     fixed: Option<usize>,
 }
+
+/// A changed message, with a word about the change.
+type Variant = (String, Vec<u8>);
 
 fn form(number: u8) -> Form {
     Form { payload: vec![number], lengths: Vec::new(), fixed: None }
@@ -42,8 +44,8 @@ impl Form {
         self
     }
 
-    /// The variants that must not be taken for the message, with a word about each; and those of which we ask only that nothing breaks.
-    fn variants(&self) -> (Vec<(String, Vec<u8>)>, Vec<(String, Vec<u8>)>) {
+    /// The variants that must not be taken for the message, and those of which we ask only that nothing breaks.
+    fn variants(&self) -> (Vec<Variant>, Vec<Variant>) {
         let (mut wrong, mut strange) = (Vec::new(), Vec::new());
         let fixed = self.fixed.unwrap_or(self.payload.len());
         for length in 1..self.payload.len() {
@@ -51,7 +53,7 @@ impl Form {
             if length < fixed { &mut wrong } else { &mut strange }.push(cut);
         }
         for at in &self.lengths {
-            let length = u32::from_be_bytes(*self.payload[*at..].first_chunk().unwrap());
+            let length = u32::from_be_bytes(*self.payload[*at..].first_chunk().expect("four bytes of length"));
             for lie in [u32::MAX, 0x7fff_ffff, 0x1000_0000, length + 1, length.wrapping_sub(1)] {
                 let mut payload = self.payload.clone();
                 payload[*at..at + 4].copy_from_slice(&lie.to_be_bytes());

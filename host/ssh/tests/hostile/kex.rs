@@ -587,13 +587,13 @@ const SMALL: [&str; 12] = [
 ];
 
 fn small_points() -> impl Iterator<Item = Vec<u8>> {
-    let byte = |text: &[u8]| u8::from_str_radix(std::str::from_utf8(text).unwrap(), 16).unwrap();
-    SMALL.into_iter().map(move |point| point.as_bytes().chunks(2).map(byte).collect())
+    let byte = |point: &str, at| u8::from_str_radix(&point[at..at + 2], 16).expect("two digits");
+    SMALL.into_iter().map(move |point| (0..point.len()).step_by(2).map(|at| byte(point, at)).collect())
 }
 
 /// Shares that no honest client sends for this agreement.
 fn bad_shares(agreement: Agreement) -> Vec<Vec<u8>> {
-    let (_, good) = agreement.initiate().unwrap();
+    let (_, good) = agreement.initiate().expect("randomness");
     let (rest, point) = good.split_at(good.len() - 32);
     let lengths = [0, 1, 31, 32, 33, 64, 1088, 1184, 1215, 1216, 1217, 1248, 34_000];
     let of_length = lengths.into_iter().filter(|length| *length != good.len());
@@ -687,7 +687,7 @@ fn a_client_refuses_a_reply_that_nobody_asked_for() {
         for early in [&[21][..], &[20], &[30, 0, 0, 0, 0], &[7, 0, 0, 0, 0], &[6], &[52]] {
             let (mut raw, _) = Raw::awaiting_reply(&setup);
             raw.send(early);
-            assert_eq!(raw.violation().is_some(), true, "{early:?}");
+            assert!(raw.violation().is_some(), "{early:?}");
         }
         let mut raw = Raw::serving(&setup);
         raw.send(&reply);

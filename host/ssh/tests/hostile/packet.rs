@@ -463,10 +463,10 @@ fn a_flipped_bit_in_the_clear_phase_ends_the_connection() {
 
 /// Where the bytes of a clear phase stand that may not change: all but padding, which is in no hash.
 fn signed_bytes(wire: &[u8]) -> Vec<usize> {
-    let mut at = wire.iter().position(|byte| *byte == b'\n').unwrap() + 1;
+    let mut at = wire.iter().position(|byte| *byte == b'\n').expect("an identification") + 1;
     let mut signed: Vec<usize> = (0..at).collect();
     loop {
-        let length = u32::from_be_bytes(*wire[at..].first_chunk().unwrap()) as usize;
+        let length = u32::from_be_bytes(*wire[at..].first_chunk().expect("a whole packet")) as usize;
         let padding = usize::from(wire[at + 4]);
         signed.extend(at..at + 4 + length - padding);
         if wire[at + 5] == 21 {

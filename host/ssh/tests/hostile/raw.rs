@@ -17,7 +17,7 @@ use whelk_ssh::message::kex::KexMessage;
 use whelk_ssh::message::mux::{MuxMessage, Recipient};
 use whelk_ssh::wire::{Rest, Wire};
 
-use crate::pair::{Application, Role, Setup, turn};
+use crate::pair::{Application, Role, Setup, start, turn};
 
 /// Our identification, without its end.
 pub(crate) const HELLO: &[u8] = b"SSH-2.0-by_hand";
@@ -154,7 +154,7 @@ pub(crate) struct Raw<A> {
 impl Raw<server::Server> {
     /// A server as the victim. Nothing was exchanged yet.
     pub(crate) fn client(setup: &Setup) -> Raw<server::Server> {
-        let (application, now) = (Application::new(), Instant::now());
+        let (application, now) = (Application::new(), start());
         let side = setup.accepted(&application, now);
         Raw::new(side, application, now, setup.cut, false)
     }
@@ -212,7 +212,7 @@ impl Raw<server::Server> {
 impl Raw<client::Client> {
     /// A client as the victim. Nothing was exchanged yet.
     pub(crate) fn server(setup: &Setup) -> Raw<client::Client> {
-        let (application, now) = (Application::new(), Instant::now());
+        let (application, now) = (Application::new(), start());
         Raw::new(setup.connected(now), application, now, setup.cut, true)
     }
 
