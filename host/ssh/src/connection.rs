@@ -161,6 +161,8 @@ impl<A: Machine> Connection<A> {
     /// # Errors
     /// The connection is over: [`disconnect`](Connection::disconnect) with the error, send what is left, close the socket.
     pub fn receive(&mut self, now: Instant, mut on: impl FnMut(Event<'_>)) -> Result<Progress, Error> {
+        // A peer that never pauses leaves nobody the time to look at a timer.
+        self.handle_timeout(now)?;
         for _ in 0..TURN {
             if self.auth.waits() || !self.listens() {
                 // Answers that are owed hold up what the peer has sent behind its requests.
