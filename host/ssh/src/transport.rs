@@ -360,7 +360,13 @@ impl Transport {
         self.exchanges += 1;
         if self.exchanges == 1 {
             self.ext_info = ExtInfo::Due;
-            self.deadlines.begin(Stage::Auth, now, self.settings.patience.first_attempt);
+            let patience = &self.settings.patience;
+            // A server waits for a program first; at a client it may be a person who types.
+            let limit = match self.role() {
+                Role::Server => patience.first_attempt,
+                Role::Client => patience.authentication,
+            };
+            self.deadlines.begin(Stage::Auth, now, limit);
         }
         Ok(())
     }
