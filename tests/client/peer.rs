@@ -20,6 +20,7 @@ use whelk_ssh::transport::{self, Party};
 
 /// What happened, with its data.
 #[derive(Debug)]
+#[expect(dead_code, reason = "what nobody expected is shown whole")]
 pub(crate) enum Happened {
     Opened(ChannelId),
     OpenFailed(ChannelId, u32),

@@ -95,7 +95,10 @@ pub(crate) struct Pair {
 }
 
 /// A point to count from.
-#[expect(clippy::disallowed_methods, reason = "an Instant cannot be had otherwise, and no test looks at the clock again")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "an Instant cannot be had otherwise, and no test looks at the clock again"
+)]
 pub(crate) fn start() -> Instant {
     Instant::now()
 }
