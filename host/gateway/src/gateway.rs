@@ -128,7 +128,8 @@ impl Gateway {
 
 /// Compiles everything in the plugin folder.
 fn load(folder: &Path, limits: &Limits) -> Result<Registry, String> {
-    let settings = EngineSettings { sessions: count(limits.instances), memory: limits.memory };
+    let settings =
+        EngineSettings { sessions: count(limits.instances), memory: limits.memory, component: limits.component };
     let engine = Engine::new(&settings).map_err(|error| format!("the plugin host cannot be started: {error}"))?;
     let loaded = Loaded::from_directory(&engine, folder)
         .map_err(|error| format!("the plugin folder {} cannot be read: {error}", folder.display()))?;

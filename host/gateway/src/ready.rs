@@ -30,9 +30,9 @@ impl Ready {
         }
     }
 
-    /// Moves everything into `to`, which is empty.
-    pub(crate) fn take(&self, to: &mut Vec<Ticket>) {
-        std::mem::swap(&mut *self.sessions.lock().unwrap_or_else(PoisonError::into_inner), to);
+    /// Everything that was pushed since the last time.
+    pub(crate) fn take(&self) -> Vec<Ticket> {
+        std::mem::take(&mut *self.sessions.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Waits until there is something. Can be dropped and called again.

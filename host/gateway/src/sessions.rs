@@ -29,8 +29,6 @@ pub(crate) struct Sessions {
     table: BTreeMap<ChannelId, Session>,
     /// Filled by the sessions' tasks.
     ready: Arc<Ready>,
-    /// The list that is swapped with it.
-    woken: Vec<Ticket>,
     /// Who puts a packet next.
     line: VecDeque<ChannelId>,
     /// Who would, if the connection had room for anybody.
@@ -58,7 +56,6 @@ impl Sessions {
             entered: None,
             table: BTreeMap::new(),
             ready: Arc::default(),
-            woken: Vec::new(),
             line: VecDeque::new(),
             held: VecDeque::new(),
             births: 0,
@@ -168,8 +165,7 @@ impl Sessions {
     /// # Errors
     /// A plugin wants the connection to end.
     pub(crate) fn serve(&mut self, connection: &mut Server, budget: usize) -> Result<Progress, Error> {
-        self.ready.take(&mut self.woken);
-        for ticket in std::mem::take(&mut self.woken) {
+        for ticket in self.ready.take() {
             if self.table.get(&ticket.channel).is_some_and(|session| session.birth == ticket.birth) {
                 self.queue(ticket.channel);
             }

@@ -41,7 +41,8 @@ impl Sink for Count {
 fn plugin() -> Arc<Plugin> {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guests/wasm32-wasip2/release/bare.wasm");
     let wasm = fs::read(path).expect("the guests are built by the tests");
-    let engine = Engine::new(&EngineSettings { sessions: 1000, memory: 64 << 20 }).expect("the engine starts");
+    let engine = Engine::new(&EngineSettings { sessions: 1000, memory: 64 << 20, ..EngineSettings::default() })
+        .expect("the engine starts");
     Plugin::load(&engine, "bare", &wasm).expect("the guest fits")
 }
 

@@ -32,11 +32,13 @@ pub struct EngineSettings {
     pub sessions: usize,
     /// Most linear memory of one instance, bytes.
     pub memory: usize,
+    /// The largest plugin, bytes of its file.
+    pub component: usize,
 }
 
 impl Default for EngineSettings {
     fn default() -> Self {
-        Self { sessions: 10_000, memory: 64 << 20 }
+        Self { sessions: 10_000, memory: 64 << 20, component: 64 << 20 }
     }
 }
 
@@ -53,6 +55,7 @@ struct House {
     ticker: Arc<Ticker>,
     capacity: usize,
     memory: usize,
+    component: usize,
     live: AtomicUsize,
 }
 
@@ -79,8 +82,8 @@ impl Engine {
         let mut linker = Linker::new(&engine);
         host::link(&mut linker).map_err(|error| Error::host(&error))?;
         let ticker = Ticker::start(&engine)?;
-        let (memory, live) = (settings.memory, AtomicUsize::new(0));
-        Ok(Self { house: Arc::new(House { engine, linker, ticker, capacity, memory, live }) })
+        let (memory, component, live) = (settings.memory, settings.component, AtomicUsize::new(0));
+        Ok(Self { house: Arc::new(House { engine, linker, ticker, capacity, memory, component, live }) })
     }
 
     /// How many instances may run at once.
@@ -99,6 +102,11 @@ impl Engine {
     #[must_use]
     pub fn memory(&self) -> usize {
         self.house.memory
+    }
+
+    /// The largest plugin, bytes of its file.
+    pub(crate) fn component(&self) -> usize {
+        self.house.component
     }
 
     pub(crate) fn wasmtime(&self) -> &wasmtime::Engine {

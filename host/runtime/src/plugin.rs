@@ -2,8 +2,6 @@
 
 mod refusal;
 
-pub(crate) use refusal::LARGEST;
-
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
@@ -35,7 +33,7 @@ pub(crate) struct Exports {
 impl Plugin {
     /// Compiles `wasm` and checks that it fits. Takes as long as compiling takes: 13 ms for 20 KB of Rust, seconds for a language runtime.
     pub fn load(engine: &Engine, name: &str, wasm: &[u8]) -> Result<Arc<Self>, Error> {
-        refusal::check_bytes(wasm)?;
+        refusal::check_bytes(wasm, engine.component())?;
         let component = Component::new(engine.wasmtime(), wasm).map_err(|error| refusal::not_compiled(&error))?;
         refusal::check_interfaces(engine.wasmtime(), &component)?;
         let pre = engine.instantiate_pre(&component).map_err(|error| refusal::not_linked(&error))?;

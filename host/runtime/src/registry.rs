@@ -9,7 +9,7 @@ use std::{fs, io};
 
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::plugin::{LARGEST, Plugin};
+use crate::plugin::Plugin;
 
 /// Name to plugin.
 type Table = BTreeMap<String, Arc<Plugin>>;
@@ -88,7 +88,7 @@ fn load(engine: &Engine, path: &Path) -> Result<Arc<Plugin>, Error> {
     }
     let mut wasm = Vec::new();
     // One byte more than is allowed is enough to be refused.
-    let most = u64::try_from(LARGEST).unwrap_or(u64::MAX).saturating_add(1);
+    let most = u64::try_from(engine.component()).unwrap_or(u64::MAX).saturating_add(1);
     fs::File::open(path).and_then(|file| file.take(most).read_to_end(&mut wasm)).map_err(unreadable)?;
     Plugin::load(engine, name, &wasm)
 }

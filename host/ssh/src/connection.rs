@@ -139,7 +139,7 @@ impl<A: Machine> Connection<A> {
         })
     }
 
-    /// Whether the peer leaves too much of ours unread to be listened to.
+    /// Whether the peer takes what we send, and so is listened to.
     fn listens(&self) -> bool {
         self.transport.keeps_up() && self.mux.wants_input(self.transport.exchanging())
     }

@@ -15,7 +15,7 @@
 //! | [`mux`] | 4254 | channels, windows, requests |
 //! | [`connection`] | | the three put together: [`connection::Server`], [`connection::Client`] |
 //!
-//! An arrow between modules goes down this list reversed: `connection` knows all, `wire` knows nobody. `auth` and `mux` do not know
+//! Each uses only those above it: `connection` knows all, `wire` knows nobody. `auth` and `mux` do not know
 //! `transport`: they take a payload and an [`message::Output`].
 //!
 //! # Reading order

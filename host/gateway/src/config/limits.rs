@@ -165,9 +165,9 @@ limits! {
             window_total: usize = 8 * MIB, 32 * KIB => GIB, "C8";
             /// Bytes that a plugin has written and the client has not taken. At this many the plugin waits.
             output: usize = 256 * KIB, 32 * KIB => 64 * MIB, "W15, C14";
-            /// Requests of one connection that wait for their reply. At this many nothing more is read.
-            pending_replies: u32 = 64, 1 => 10_000, "C22, K15";
-            /// Requests on one channel that the plugin has not answered. At this many nothing more is read.
+            /// Answers of one connection that wait to be sent. At this many nothing more is read.
+            pending_replies: u32 = 64, 1 => 1000, "C22, K15";
+            /// Requests on one channel that the plugin has not answered. One more ends the connection.
             pending_requests: u32 = 128, 1 => 10_000, "C21, C24";
             /// Environment variables for one session ...
             environment: u32 = 32, 0 => 1024, "C31";
@@ -188,12 +188,12 @@ limits! {
             /// Processor time of the last call, when a session has closed.
             cpu_closed: Duration = s(1), ms(1) => s(60), "W3";
             /// Data that a plugin may pass in one call to the host.
-            call_data: usize = 4 * MIB, 64 * KIB => 128 * MIB, "W11, W12";
-            /// Resources that an instance may hold: streams, timers and the like.
+            call_data: usize = 4 * MIB, 2 * MIB => 128 * MIB, "W11, W12";
+            /// Handles that an instance may hold: streams and the like.
             resources: u32 = 1024, 16 => 1_000_000, "W19";
             /// Timers of one instance.
             timers: u32 = 64, 0 => 10_000, "W21";
-            /// The shortest timer. A shorter one is made this long.
+            /// The shortest timer. A shorter one is refused.
             timer: Duration = ms(10), ms(1) => s(1), "W21, W32";
             /// The largest plugin file.
             component: usize = 64 * MIB, KIB => GIB, "W34";
@@ -205,7 +205,7 @@ limits! {
             log_line: usize = KIB, 64 => 64 * KIB, "W23";
         }
         ["Ending"] {
-            /// After the first signal to stop: how long the connections that exist may go on.
+            /// After the first signal to stop: how long the connections with a session may go on.
             drain: Duration = s(30), s(0) => s(86_400), "O1";
             /// After a plugin has finished: how long its last output waits for the client to take it.
             linger: Duration = s(30), s(0) => s(3600), "C14, C30";

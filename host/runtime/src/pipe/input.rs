@@ -144,7 +144,6 @@ impl Input {
         }
     }
 
-    /// Queues a request, or its refusal if too many wait.
     /// A request that is refused without a call.
     pub(super) fn refuse(&mut self) {
         if self.ended.is_none() {
@@ -152,6 +151,7 @@ impl Input {
         }
     }
 
+    /// Queues a request, or its refusal if too many wait.
     fn queue(&mut self, happening: Happening) {
         let weight = weight(&happening);
         if self.requests >= REQUESTS || self.weight + weight > WEIGHT {

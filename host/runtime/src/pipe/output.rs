@@ -64,6 +64,11 @@ enum Entry {
         len: usize,
     },
     Message(Message),
+    /// Answers that are alike.
+    Replies {
+        success: bool,
+        times: u32,
+    },
 }
 
 pub(super) struct Queue {
@@ -118,6 +123,14 @@ impl Queue {
         if self.exited {
             return false;
         }
+        if let (Message::Reply(success), Some(Entry::Replies { success: same, times })) =
+            (&message, self.entries.back_mut())
+            && same == success
+        {
+            // A client that asks without end and reads nothing must not make the queue grow.
+            *times = times.saturating_add(1);
+            return true;
+        }
         match &message {
             Message::Opened(accepted) => {
                 self.opened = true;
@@ -132,7 +145,10 @@ impl Queue {
             Message::Request(_) => self.requests += 1,
             Message::Reply(_) | Message::Eof => {}
         }
-        self.entries.push_back(Entry::Message(message));
+        self.entries.push_back(match message {
+            Message::Reply(success) => Entry::Replies { success, times: 1 },
+            message => Entry::Message(message),
+        });
         true
     }
 
@@ -181,6 +197,7 @@ impl Queue {
         while let Some(entry) = self.entries.pop_front() {
             match entry {
                 Entry::Message(message) => self.deliver(message, sink),
+                Entry::Replies { success, times } => (0..times).for_each(|_| sink.reply(success)),
                 Entry::Bytes { to, len } => {
                     let (front, _) = self.ring.as_slices();
                     let offered = &front[..front.len().min(len)];

@@ -6,8 +6,6 @@ use wasmtime::component::{Component, InstancePre};
 use crate::error::Error;
 use crate::host::State;
 
-/// The largest file that is looked at, in bytes.
-pub(crate) const LARGEST: usize = 64 << 20;
 /// What every plugin exports.
 const SESSION: &str = "whelk:ssh/session";
 /// Our optional handlers that nothing calls yet.
@@ -31,12 +29,12 @@ fn refused<T>(reason: impl Into<String>) -> Result<T, Error> {
 }
 
 /// Tells what the file is from its first bytes.
-pub(super) fn check_bytes(wasm: &[u8]) -> Result<(), Error> {
+pub(super) fn check_bytes(wasm: &[u8], largest: usize) -> Result<(), Error> {
     if wasm.is_empty() {
         return refused("the file is empty");
     }
-    if wasm.len() > LARGEST {
-        return refused(format!("the file has {} bytes; at most {LARGEST} are allowed", wasm.len()));
+    if wasm.len() > largest {
+        return refused(format!("the file has more than the {largest} bytes that are allowed"));
     }
     if Engine::detect_precompiled(wasm).is_some() {
         return refused(

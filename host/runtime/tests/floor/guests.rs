@@ -33,7 +33,9 @@ pub(crate) fn wasm(name: &str) -> Vec<u8> {
 /// The engine of most tests.
 pub(crate) fn engine() -> &'static Engine {
     static ENGINE: OnceLock<Engine> = OnceLock::new();
-    ENGINE.get_or_init(|| Engine::new(&EngineSettings { sessions: 64, memory: 64 << 20 }).unwrap())
+    ENGINE.get_or_init(|| {
+        Engine::new(&EngineSettings { sessions: 64, memory: 64 << 20, ..EngineSettings::default() }).unwrap()
+    })
 }
 
 /// The plugin that does what it is told.

@@ -212,7 +212,7 @@ async fn a_flood_of_calls_to_the_host_uses_up_the_budget() {
 #[tokio::test]
 async fn a_full_engine_refuses_at_once_and_has_room_again_later() {
     // W52
-    let engine = Engine::new(&EngineSettings { sessions: 2, memory: 16 << 20 }).unwrap();
+    let engine = Engine::new(&EngineSettings { sessions: 2, memory: 16 << 20, ..EngineSettings::default() }).unwrap();
     assert_eq!(engine.capacity(), 2);
     let plugin = Plugin::load(&engine, "bare", &guests::wasm("bare")).unwrap();
     let start = || Client::with(&plugin, &[], &Limits::default());

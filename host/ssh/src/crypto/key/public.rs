@@ -17,7 +17,8 @@ pub struct PublicKey {
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum Kind {
-    Ed25519(VerifyingKey),
+    /// Boxed: it holds the point ready for use, some 200 bytes.
+    Ed25519(Box<VerifyingKey>),
 }
 
 /// RFC 8709 §4: also the name of the signatures that such a key makes.
@@ -82,7 +83,7 @@ impl PublicKey {
         let mut blob = Vec::new();
         string::put(&mut blob, ED25519.as_bytes());
         string::put(&mut blob, point);
-        Ok(PublicKey { kind: Kind::Ed25519(key), blob: blob.into() })
+        Ok(PublicKey { kind: Kind::Ed25519(Box::new(key)), blob: blob.into() })
     }
 
     /// The key as it stands in messages. RFC 4253 §6.6.
