@@ -133,7 +133,7 @@ pub(super) fn optional<I>(
     name: &str,
     find: impl FnOnce(&InstancePre<State>) -> wasmtime::Result<I>,
 ) -> Result<Option<I>, Error> {
-    let exported = pre.component().get_export_index(None, &format!("whelk:ssh/{name}@0.1.0")).is_some();
+    let exported = pre.component().get_export_index(None, format!("whelk:ssh/{name}@0.1.0")).is_some();
     if !exported {
         return Ok(None);
     }
