@@ -140,7 +140,13 @@ impl Pump {
             progress = Progress::More;
         }
         self.connection.settle(now)?;
+        let was_full = !self.connection.can_write();
         self.write()?;
+        if was_full && self.connection.can_write() {
+            // What stood still for want of room (sessions, owed answers, packets not looked at) can go on, and nothing else will
+            // wake it: the socket may have taken everything.
+            progress = Progress::More;
+        }
         Ok(progress)
     }
 
