@@ -77,6 +77,8 @@ struct Pump {
     sessions: Sessions,
     permit: Permit,
     drain: Drain,
+    /// How far the stopping had got when it was last looked at.
+    phase: Phase,
     /// The attempt to enter that is being decided.
     deciding: Option<Deciding>,
     /// The socket took less than it was given: wait until it takes more.
@@ -100,6 +102,7 @@ pub async fn run(stream: TcpStream, peer: SocketAddr, permit: Permit, gateway: A
     let mut pump = Pump {
         sessions: Sessions::new(gateway.clone(), number),
         drain: gateway.drain(),
+        phase: Phase::Serving,
         gateway,
         stream,
         connection,
@@ -118,14 +121,19 @@ impl Pump {
     /// Turn after turn, until the end.
     async fn serve(&mut self) -> End {
         loop {
-            match self.turn(Instant::now()) {
-                Ok(Progress::More) => tokio::task::consume_budget().await,
-                Ok(Progress::Done) => {
-                    if let Err(end) = self.wait().await {
-                        return end;
-                    }
-                }
+            let progress = match self.turn(Instant::now()) {
+                Ok(progress) => progress,
                 Err(end) => return end,
+            };
+            let waited = match progress {
+                Progress::More => {
+                    tokio::task::consume_budget().await;
+                    Ok(())
+                }
+                Progress::Done => self.wait().await,
+            };
+            if let Err(end) = waited {
+                return end;
             }
         }
     }
@@ -147,6 +155,7 @@ impl Pump {
             // wake it: the socket may have taken everything.
             progress = Progress::More;
         }
+        self.drained()?;
         Ok(progress)
     }
 
@@ -228,7 +237,6 @@ impl Pump {
 
     /// Waits until something can move.
     async fn wait(&mut self) -> Result<(), End> {
-        self.drained()?;
         let deadline = self.next_deadline();
         let phase = self.next_phase();
         let reads = self.connection.wants_input().then_some(Interest::READABLE);
@@ -244,14 +252,14 @@ impl Pump {
             () = self.sessions.ready() => Ok(()),
             verdict = decided(&mut self.deciding), if self.deciding.is_some() => self.decide(verdict),
             () = at(deadline) => self.timeout(Instant::now()),
-            // The phase is looked at before every wait.
-            () = self.drain.reached(phase), if phase > self.drain.phase() => Ok(()),
+            // What it means is looked at in every turn.
+            () = self.drain.reached(phase) => Ok(()),
         }
     }
 
-    /// The phase of stopping that would change what we do.
+    /// The phase of stopping that would change what we do, after the one that was seen last: it may have come since.
     fn next_phase(&self) -> Phase {
-        match self.drain.phase() {
+        match self.phase {
             Phase::Serving => Phase::Draining,
             Phase::Draining | Phase::Closing | Phase::Gone => Phase::Closing,
         }
@@ -314,7 +322,8 @@ impl Pump {
 
     /// The program is stopping: sessions may finish until the deadline, then everybody is told to go.
     fn drained(&mut self) -> Result<(), End> {
-        match self.drain.phase() {
+        self.phase = self.drain.phase();
+        match self.phase {
             Phase::Serving => Ok(()),
             Phase::Draining if !self.sessions.is_empty() => Ok(()),
             Phase::Draining | Phase::Closing | Phase::Gone => Err(End::Drained),
