@@ -284,7 +284,7 @@ impl Transport {
     pub(crate) fn handle_kex(&mut self, packet: &Packet, now: Instant) -> Result<(), Error> {
         // Exchanges are rare and their messages small: a copy keeps the steps free of the buffer.
         let payload = self.payload(packet).to_vec();
-        match std::mem::replace(&mut self.kex, Kex::Quiet) {
+        match std::mem::replace(&mut self.kex, Kex::Failed) {
             Kex::Quiet => {
                 self.start_kex();
                 self.deadlines.begin_rekey(now, self.settings.patience.rekey);
@@ -313,7 +313,7 @@ impl Transport {
                 }
             }
             Kex::ExpectNewKeys(step) => self.finish_kex(*step, &payload, now),
-            Kex::AwaitSignature(_) | Kex::AwaitTrust(_) => Err(unexpected(&payload)),
+            Kex::AwaitSignature(_) | Kex::AwaitTrust(_) | Kex::Failed => Err(unexpected(&payload)),
         }
     }
 
@@ -353,6 +353,7 @@ impl Transport {
     /// The peer's NEWKEYS has come. RFC 4253 §7.3.
     fn finish_kex(&mut self, step: ExpectNewKeys, payload: &[u8], now: Instant) -> Result<(), Error> {
         let (opener, agreed) = step.handle(payload)?;
+        self.kex = Kex::Quiet;
         self.incoming.rekey(opener, self.strict);
         self.negotiated = Some(agreed);
         self.rekeyed = now;
@@ -387,7 +388,7 @@ impl Transport {
     /// The signature of our host key over the hash of [`Transport::to_sign`], as a blob (RFC 4253 §6.6). Server only; ignored
     /// when none is awaited.
     pub(crate) fn signed(&mut self, signature: &[u8]) -> Result<(), Error> {
-        match (std::mem::replace(&mut self.kex, Kex::Quiet), self.settings.clone()) {
+        match (std::mem::replace(&mut self.kex, Kex::Failed), self.settings.clone()) {
             (Kex::AwaitSignature(step), settings) => {
                 let Party::Server { host_key } = &settings.party else { return Err(Error::Exhausted) };
                 let (reply, keying) = step.signed(host_key, signature);
@@ -403,7 +404,7 @@ impl Transport {
 
     /// Whether the key of [`Transport::host_key_offered`] is the right one. Client only; ignored when none is offered.
     pub(crate) fn trust(&mut self, trusted: bool) -> Result<(), Error> {
-        match std::mem::replace(&mut self.kex, Kex::Quiet) {
+        match std::mem::replace(&mut self.kex, Kex::Failed) {
             Kex::AwaitTrust(_) if !trusted => Err(Error::HostKeyRefused),
             Kex::AwaitTrust(step) => {
                 self.host_key = Some(step.host_key().clone());

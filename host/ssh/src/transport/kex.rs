@@ -34,6 +34,8 @@ pub(super) enum Kex {
     AwaitTrust(Box<client::AwaitTrust>),
     /// Our NEWKEYS is out, the peer's is awaited.
     ExpectNewKeys(Box<ExpectNewKeys>),
+    /// A step has failed, and with it the connection: nothing comes or leaves but a goodbye.
+    Failed,
 }
 
 impl Kex {
@@ -42,7 +44,7 @@ impl Kex {
         match self {
             Kex::Quiet | Kex::ExpectKexInit(_) => false,
             Kex::ExpectEcdhInit(_) | Kex::AwaitSignature(_) | Kex::ExpectEcdhReply(_) => true,
-            Kex::AwaitTrust(_) | Kex::ExpectNewKeys(_) => true,
+            Kex::AwaitTrust(_) | Kex::ExpectNewKeys(_) | Kex::Failed => true,
         }
     }
 
@@ -51,7 +53,7 @@ impl Kex {
         match self {
             Kex::Quiet | Kex::ExpectNewKeys(_) => false,
             Kex::ExpectKexInit(_) | Kex::ExpectEcdhInit(_) | Kex::AwaitSignature(_) => true,
-            Kex::ExpectEcdhReply(_) | Kex::AwaitTrust(_) => true,
+            Kex::ExpectEcdhReply(_) | Kex::AwaitTrust(_) | Kex::Failed => true,
         }
     }
 
