@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use whelk_ssh::connection::Progress;
 use whelk_ssh::error::{Error, Violation};
 use whelk_ssh::message::auth::AuthMessage;
 use whelk_ssh::message::mux::{ChannelId, MuxMessage, Recipient};
@@ -548,10 +549,40 @@ fn what_is_owed_does_not_end_the_looking_while_there_is_room_for_it() {
         raw.side.input()[..piece.len()].copy_from_slice(piece);
         raw.side.filled(piece.len());
     }
-    while raw.side.receive(raw.now, |_| {}) == Ok(whelk_ssh::connection::Progress::More) {}
+    while raw.side.receive(raw.now, |_| {}) == Ok(Progress::More) {}
     raw.side.settle(raw.now).unwrap();
     raw.heard.extend_from_slice(raw.side.output());
     assert_eq!(raw.replies().len(), 300, "and not one byte more has come");
+}
+
+/// C22: a socket that takes everything at once tells nobody when it has; the next byte of the peer may never come.
+#[test]
+fn who_was_held_up_is_looked_at_again_when_the_output_has_gone() {
+    let setup = Setup::new(usize::MAX);
+    let mut raw = Raw::opened(&setup);
+    raw.reads = false;
+    while raw.side.can_write() {
+        raw.side.write(FIRST, None, &[0; 32 << 10]);
+    }
+    assert!(!raw.side.is_held());
+    for _ in 0..200 {
+        raw.send(&global(b"x", true));
+    }
+    assert!(raw.side.is_held() && !raw.side.wants_input());
+    // What a pump does: once round for each write that took everything.
+    let mut rounds = 0;
+    while raw.side.is_held() {
+        let output = raw.side.output().len();
+        raw.heard.extend_from_slice(raw.side.output());
+        raw.side.sent(output);
+        assert_eq!(raw.side.receive(raw.now, |_| {}), Ok(Progress::Done));
+        raw.side.settle(raw.now).unwrap();
+        rounds += 1;
+    }
+    raw.reads = true;
+    raw.flush();
+    assert_eq!((rounds, &raw.error), (1, &None));
+    assert_eq!(raw.replies().iter().filter(|reply| reply[0] == 82).count(), 200);
 }
 
 /// C22.

@@ -664,6 +664,31 @@ fn a_client_refuses_shares_that_cannot_be_agreed_with() {
     }
 }
 
+/// An exchange that has failed does not free what it held back.
+#[test]
+fn nothing_but_a_goodbye_leaves_after_a_key_exchange_has_failed() {
+    twice(|setup| {
+        let (mut raw, _) = Raw::awaiting_reply(&setup);
+        raw.send(&encode(&KexMessage::EcdhReply { host_key: b"", share: b"", signature: b"" }));
+        assert_eq!(raw.farewell(), Some(Reason::KeyExchangeFailed as u32));
+        assert_eq!(raw.side.settle(raw.now), Ok(()));
+        assert!(raw.side.output().is_empty());
+        // Nor in a later one, where keys would be there.
+        for untrusted in [false, true] {
+            let mut raw = Raw::opened(&setup);
+            raw.init(&raw.offer());
+            raw.replies();
+            raw.send(if untrusted { &[30, 0, 0, 0, 0] } else { &[30] });
+            assert_eq!(raw.farewell(), Some(if untrusted { 3 } else { 2 }));
+            assert_eq!(raw.side.write(FIRST, None, b"still here?"), 0);
+            raw.side.exit(FIRST, whelk_ssh::mux::Exit::Status(0));
+            assert_eq!(raw.side.settle(raw.now), Ok(()));
+            assert!(raw.side.output().is_empty());
+            assert!(raw.side.receive(raw.now, |_| panic!("an event after the end")).is_ok());
+        }
+    });
+}
+
 /// The server that a connection was made to is the server that it stays with.
 #[test]
 fn a_client_refuses_another_host_key_in_a_later_exchange() {

@@ -1,7 +1,7 @@
 //! P: identification and packets.
 
 use whelk_ssh::crypto::cipher::Cipher;
-use whelk_ssh::error::{Error, Violation};
+use whelk_ssh::error::{Error, Stage, Violation};
 
 use crate::memory::{held, peak};
 use crate::pair::{Setup, twice};
@@ -307,6 +307,20 @@ fn a_flood_of_packets_without_meaning_wears_the_keys_and_nothing_else() {
     }
     assert_eq!(raw.reply()[0], 20, "the keys are worn");
     assert_eq!(raw.error, None);
+}
+
+/// P7, P21: a deadline is not for those alone who pause.
+#[test]
+fn a_flood_does_not_move_a_deadline() {
+    twice(|setup| {
+        let mut raw = Raw::serviced(&setup);
+        for second in 0..40 {
+            raw.now += std::time::Duration::from_secs(1);
+            raw.send(b"\x02\0\0\0\0");
+            assert_eq!(raw.error.is_some(), second >= 29, "{second}");
+        }
+        assert_eq!(raw.error, Some(Error::TimedOut(Stage::Auth)));
+    });
 }
 
 /// P22.
