@@ -6,6 +6,7 @@
 
 mod auth;
 mod channel;
+mod flow;
 mod form;
 mod kex;
 mod memory;
@@ -13,3 +14,6 @@ mod packet;
 #[path = "../pair/mod.rs"]
 mod pair;
 mod raw;
+mod rekey;
+mod request;
+mod share;

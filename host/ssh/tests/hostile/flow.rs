@@ -1,0 +1,316 @@
+//! C: windows, credit, and who waits for whom; and what is said at the end.
+
+use whelk_ssh::connection::Progress;
+use whelk_ssh::error::Violation;
+use whelk_ssh::message::mux::ChannelId;
+use whelk_ssh::message::mux::{MuxMessage, Recipient};
+use whelk_ssh::mux::{Exit, OpenFailure};
+
+use crate::channel::{global, numbers, open_kind};
+use crate::memory::held;
+use crate::pair::{Setup, twice};
+use crate::raw::{Raw, data, encode, on_channel, open, request};
+
+const FIRST: ChannelId = ChannelId(0);
+
+/// C7.
+#[test]
+fn a_window_past_what_its_number_holds_ends_the_connection() {
+    twice(|setup| {
+        let mut raw = Raw::entered(&setup);
+        raw.send(&open(0, 1, 100));
+        raw.reply();
+        raw.send(&on_channel(93, 0, &(u32::MAX - 1).to_be_bytes()));
+        assert_eq!((&raw.error, raw.side.room(FIRST) > 0), (&None, true));
+        raw.send(&on_channel(93, 0, &[0, 0, 0, 1]));
+        assert_eq!(raw.violation(), Some(Violation::WindowOverflow));
+        assert_eq!(raw.farewell(), Some(2));
+        let mut raw = Raw::opened(&setup);
+        let twice = on_channel(93, 0, &u32::MAX.to_be_bytes());
+        raw.send(&twice);
+        assert_eq!(raw.violation(), Some(Violation::WindowOverflow));
+    });
+}
+
+/// C8.
+#[test]
+fn the_first_byte_over_window_or_packet_ends_the_connection() {
+    let setup = Setup::new(usize::MAX);
+    let window = setup.mux.window_start as usize;
+    let full = || {
+        let mut raw = Raw::opened(&setup);
+        raw.application.takes = false;
+        for _ in 0..window / (32 << 10) {
+            raw.send(&data(&[1; 32 << 10]));
+        }
+        assert_eq!(raw.error, None);
+        raw
+    };
+    for one in [data(b"x"), on_channel(95, 0, b"\0\0\0\x01\0\0\0\x01x"), data(&[0; 32 << 10])] {
+        let mut raw = full();
+        raw.send(&one);
+        assert_eq!(raw.violation(), Some(Violation::WindowExceeded));
+        assert_eq!(raw.application.received(FIRST).len(), window);
+        assert!(raw.replies().iter().all(|reply| reply[0] == 1), "nothing was credited that was not taken");
+    }
+    let mut raw = full();
+    raw.send(&data(b""));
+    assert_eq!(raw.error, None, "nothing fits into no window");
+    let mut raw = Raw::opened(&setup);
+    raw.send(&data(&[1; (32 << 10) + 1]));
+    assert_eq!(raw.violation(), Some(Violation::WindowExceeded));
+}
+
+/// C8: neither a rekey nor an end of the channel is a way round the window.
+#[test]
+fn the_window_holds_during_a_rekey_and_after_the_program_has_ended() {
+    let setup = Setup::new(usize::MAX);
+    for ended in [false, true] {
+        let mut raw = Raw::opened(&setup);
+        if ended {
+            raw.side.exit(FIRST, Exit::Status(0));
+        } else {
+            raw.side.rekey(raw.now);
+        }
+        raw.flush();
+        let mut sent = 0;
+        while raw.error.is_none() {
+            raw.send(&data(&[1; 32 << 10]));
+            sent += 32 << 10;
+            assert!(sent <= 1 << 20, "data without end");
+        }
+        assert_eq!(raw.violation(), Some(Violation::WindowExceeded));
+        assert_eq!(sent, setup.mux.window_start as usize + (32 << 10));
+    }
+}
+
+/// C12: what a stream is good for is its owner's business; none is a way round the window.
+#[test]
+fn extended_data_of_any_kind_is_data_with_its_kind() {
+    twice(|setup| {
+        let mut raw = Raw::opened(&setup);
+        for kind in [0, 1, 2, 99, u32::MAX] {
+            raw.send(&encode(&MuxMessage::ChannelExtendedData { recipient: Recipient(0), kind, data: b"side" }));
+        }
+        assert_eq!((raw.application.received(FIRST), &raw.error), (&b"side".repeat(5)[..], &None));
+        let half = setup.mux.max_packet as usize / 2;
+        let before = raw.replies().len();
+        for _ in 0..(setup.mux.window_start as usize).div_ceil(half) + 1 {
+            raw.send(&encode(&MuxMessage::ChannelExtendedData {
+                recipient: Recipient(0),
+                kind: 7,
+                data: &vec![0; half],
+            }));
+        }
+        assert!(raw.replies().len() > before, "credit comes back for it as for any other");
+        assert_eq!(raw.error, None);
+    });
+}
+
+/// C13.
+#[test]
+fn a_channel_that_takes_no_packets_is_refused_and_one_that_takes_bytes_gets_bytes() {
+    twice(|setup| {
+        let mut raw = Raw::entered(&setup);
+        for window in [0, 1000] {
+            raw.send(&open(3, window, 0));
+            assert_eq!(raw.reply()[..9], [92, 0, 0, 0, 3, 0, 0, 0, OpenFailure::ConnectFailed.code() as u8]);
+        }
+        raw.send(&open(0, 1000, 1));
+        raw.reply();
+        let text = [7; 300];
+        let mut rest = &text[..];
+        while !rest.is_empty() {
+            let took = raw.side.write(FIRST, None, rest);
+            assert_eq!(took, 1);
+            rest = &rest[took..];
+        }
+        raw.flush();
+        let replies = raw.replies();
+        assert_eq!((replies.len(), &raw.error), (300, &None));
+        assert!(replies.iter().all(|reply| reply[5..] == [0, 0, 0, 1, 7]));
+    });
+}
+
+/// C11, C14: a window that is never opened takes nothing, however much there is to write, and holds nothing.
+#[test]
+fn what_no_window_takes_stays_with_the_writer() {
+    let setup = Setup::new(usize::MAX);
+    let mut raw = Raw::entered(&setup);
+    raw.send(&open(0, 0, 1 << 15));
+    raw.reply();
+    let endless = vec![0; 64 << 20];
+    let before = held();
+    for _ in 0..1000 {
+        assert_eq!((raw.side.room(FIRST), raw.side.write(FIRST, None, &endless)), (0, 0));
+        assert_eq!(raw.side.write(FIRST, Some(1), &endless), 0);
+    }
+    raw.flush();
+    assert_eq!((raw.replies().len(), held()), (0, before));
+    raw.send(&on_channel(93, 0, &[0, 0, 0, 1]));
+    assert_eq!(raw.side.write(FIRST, None, &endless), 1);
+    assert_eq!(raw.side.write(FIRST, None, &endless), 0);
+}
+
+/// F7, C14: who opens its window and does not read its socket gets no more than the mark.
+#[test]
+fn a_writer_stops_at_the_mark_when_the_socket_does() {
+    let setup = Setup::new(usize::MAX);
+    let mut raw = Raw::entered(&setup);
+    raw.send(&open(0, u32::MAX, 1 << 15));
+    raw.reply();
+    raw.reads = false;
+    let mut written = 0;
+    while raw.side.can_write() {
+        let room = raw.side.room(FIRST);
+        let took = raw.side.write(FIRST, None, &[0; 32 << 10]);
+        assert!(took > 0 && took <= room, "{room} bytes of room, and {took} taken");
+        written += took;
+    }
+    assert_eq!((raw.side.room(FIRST), raw.side.write(FIRST, None, b"x")), (0, 0));
+    assert!(raw.side.output().len() <= setup.server.output_mark + 100, "{}", raw.side.output().len());
+    assert!(written > setup.server.output_mark - 1000);
+}
+
+/// C15.
+#[test]
+fn adjustments_of_one_byte_cost_nothing_but_their_packets() {
+    let setup = Setup::new(usize::MAX);
+    let mut raw = Raw::opened(&setup);
+    raw.application.forgets = true;
+    let one = on_channel(93, 0, &[0, 0, 0, 1]);
+    raw.send(&one);
+    let before = held();
+    for _ in 0..20_000 {
+        raw.send(&one);
+    }
+    assert_eq!((raw.replies().len(), &raw.error), (0, &None));
+    assert!(held() - before < 1000);
+}
+
+/// C22: a socket that takes everything at once tells nobody when it has; the next byte of the peer may never come.
+#[test]
+fn who_was_held_up_is_looked_at_again_when_the_output_has_gone() {
+    let setup = Setup::new(usize::MAX);
+    let mut raw = Raw::opened(&setup);
+    raw.reads = false;
+    while raw.side.can_write() {
+        raw.side.write(FIRST, None, &[0; 32 << 10]);
+    }
+    assert!(!raw.side.is_held());
+    for _ in 0..200 {
+        raw.send(&global(b"x", true));
+    }
+    assert!(raw.side.is_held() && !raw.side.wants_input());
+    // What a pump does: once round for each write that took everything.
+    let mut rounds = 0;
+    while raw.side.is_held() {
+        let output = raw.side.output().len();
+        raw.heard.extend_from_slice(raw.side.output());
+        raw.side.sent(output);
+        assert_eq!(raw.side.receive(raw.now, |_| {}), Ok(Progress::Done));
+        raw.side.settle(raw.now).unwrap();
+        rounds += 1;
+    }
+    raw.reads = true;
+    raw.flush();
+    assert_eq!((rounds, &raw.error), (1, &None));
+    assert_eq!(raw.replies().iter().filter(|reply| reply[0] == 82).count(), 200);
+}
+
+/// C22.
+#[test]
+fn who_asks_and_never_reads_is_not_listened_to() {
+    let setup = Setup::new(usize::MAX);
+    let mut raw = Raw::opened(&setup);
+    raw.application.forgets = true;
+    raw.reads = false;
+    let payloads = [global(b"x", true), open_kind(b"bogus", 0), request(b"x11-req", true, b"")];
+    let mut sent = 0;
+    while raw.unwanted() < 200_000 {
+        raw.send(&payloads[sent % 3]);
+        sent += 1;
+        assert!(sent < 100_000, "the victim reads for ever");
+    }
+    assert!(!raw.side.wants_input());
+    assert!(raw.side.output().len() <= setup.server.output_mark + 200);
+    raw.reads = true;
+    raw.flush();
+    assert_eq!((raw.replies().len(), &raw.error), (sent, &None));
+}
+
+/// C30.
+#[test]
+fn a_program_that_outlives_the_clients_eof_says_all_before_its_end() {
+    twice(|setup| {
+        let mut raw = Raw::entered(&setup);
+        raw.send(&open(0, 100_000, 1 << 15));
+        raw.send(&request(b"exec", true, b"\0\0\0\x03cat"));
+        raw.send(&on_channel(96, 0, b""));
+        raw.replies();
+        let text: Vec<u8> = (0..200_000).map(|index| (index / 3) as u8).collect();
+        let (mut rest, mut got, mut order) = (&text[..], Vec::new(), Vec::new());
+        let mut turns = 0;
+        while !rest.is_empty() {
+            let took = raw.side.write(FIRST, None, rest);
+            rest = &rest[took..];
+            if rest.is_empty() {
+                raw.side.exit(FIRST, Exit::Status(7));
+            }
+            raw.flush();
+            let mut heard = 0;
+            for reply in raw.replies() {
+                order.push(reply[0]);
+                match MuxMessage::decode(&reply) {
+                    Ok(MuxMessage::ChannelData { data, .. }) => {
+                        got.extend_from_slice(data);
+                        heard += data.len() as u32;
+                    }
+                    Ok(MuxMessage::ChannelRequest { kind, body, want_reply, .. }) => {
+                        assert_eq!((kind, body.0, want_reply), (&b"exit-status"[..], &b"\0\0\0\x07"[..], false));
+                    }
+                    Ok(_) => {}
+                    Err(wrong) => panic!("{wrong}"),
+                }
+            }
+            raw.send(&on_channel(93, 0, &heard.to_be_bytes()));
+            turns += 1;
+            assert!(turns < 1000, "no window is ever enough");
+        }
+        assert_eq!(got, text);
+        assert_eq!(order[order.len() - 3..], [98, 96, 97]);
+        raw.send(&on_channel(97, 0, b""));
+        assert_eq!(raw.error, None);
+        assert_eq!(raw.application.events.last().map(String::as_str), Some("closed 0"));
+    });
+}
+
+/// C30: the order holds where keys are changed in the middle of it.
+#[test]
+fn the_order_of_an_end_holds_across_a_rekey() {
+    twice(|setup| {
+        for signal in [false, true] {
+            let mut raw = Raw::opened(&setup);
+            raw.side.write(FIRST, None, b"last words");
+            raw.side.rekey(raw.now);
+            let message = "\u{1b}[31m".repeat(10_000);
+            raw.side.exit(
+                FIRST,
+                if signal {
+                    Exit::Signal { name: "TERM".repeat(10_000), core_dumped: false, message }
+                } else {
+                    Exit::Status(0)
+                },
+            );
+            raw.flush();
+            assert_eq!(numbers(&raw.replies()), [94, 20]);
+            raw.init(&raw.offer());
+            let replies = raw.agree();
+            let mut order = numbers(&replies);
+            let rest = raw.replies();
+            order.extend(numbers(&rest));
+            assert_eq!(order, [31, 21, 98, 96, 97]);
+            assert!(replies.iter().chain(&rest).all(|reply| reply.len() < 3000), "the words of an end are few");
+        }
+    });
+}

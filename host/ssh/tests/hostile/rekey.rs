@@ -1,0 +1,265 @@
+//! K: later key exchanges.
+
+use std::time::Duration;
+
+use whelk_ssh::crypto::key::HostKey;
+use whelk_ssh::error::{Error, Reason, Stage, Violation};
+use whelk_ssh::message::kex::KexMessage;
+use whelk_ssh::message::mux::ChannelId;
+use whelk_ssh::mux::Exit;
+
+use crate::kex::unexpected;
+use crate::memory::held;
+use crate::pair::{Setup, twice};
+use crate::raw::{LAX, Lists, Raw, STRICT, data, encode, none, on_channel, open, request};
+
+const FIRST: ChannelId = ChannelId(0);
+
+/// K7.
+#[test]
+fn a_later_kexinit_neither_makes_strict_nor_unmakes_it() {
+    twice(|setup| {
+        for (first, later) in [(true, LAX), (false, STRICT)] {
+            let mut raw = Raw::client(&setup);
+            raw.strict = first;
+            let mut raw = raw.key().service().enter();
+            raw.open(0);
+            for _ in 0..2 {
+                let lists = Lists::honest(raw.agreement, raw.cipher, later);
+                raw.init(&lists);
+                raw.agree();
+                raw.send(&data(b"x"));
+            }
+            assert_eq!((raw.application.received(FIRST), &raw.error), (&b"xx"[..], &None));
+            // Nor does it bring the extensions again.
+            assert!(raw.replies().iter().all(|reply| reply[0] != 7));
+        }
+    });
+}
+
+/// K10: a second key exchange right behind the first does not give the moment back.
+#[test]
+fn a_rekey_before_ext_info_is_the_end_of_its_moment() {
+    twice(|setup| {
+        let mut raw = Raw::keyed(&setup);
+        raw.exchange();
+        assert_eq!((raw.side.exchanges(), &raw.error), (2, &None));
+        raw.send(b"\x07\0\0\0\0");
+        assert_eq!(raw.violation(), unexpected(7));
+    });
+}
+
+/// K13.
+#[test]
+fn nothing_but_key_exchange_follows_the_clients_own_kexinit() {
+    twice(|setup| {
+        let strangers = [data(b"x"), on_channel(93, 0, &[0; 4]), on_channel(96, 0, b""), open(1, 1, 1), none(b"alice")];
+        for stranger in
+            strangers.iter().map(Vec::as_slice).chain([&b"\x50\0\0\0\x01x\x01"[..], b"\xc0", b"\x05", b"\x07"])
+        {
+            // Before our share, and between the reply and our NEWKEYS.
+            for share in [false, true] {
+                let mut raw = Raw::opened(&setup);
+                raw.init(&raw.offer());
+                if share {
+                    let share = raw.share();
+                    raw.send(&share);
+                    raw.replies();
+                }
+                raw.send(stranger);
+                assert_eq!(raw.violation(), unexpected(stranger[0]));
+                assert!(raw.application.received(FIRST).is_empty());
+            }
+        }
+    });
+}
+
+/// K13: what RFC 4253 §7.1 lets pass at any time passes in a later exchange of a strict connection too, as with OpenSSH.
+#[test]
+fn a_later_exchange_lets_ignore_debug_and_unimplemented_pass() {
+    twice(|setup| {
+        let mut raw = Raw::opened(&setup);
+        raw.init(&raw.offer());
+        raw.send(b"\x02\0\0\0\0");
+        let share = raw.share();
+        raw.send(&share);
+        raw.replies();
+        raw.send(b"\x04\x01\0\0\0\x04note\0\0\0\0");
+        raw.send(b"\x03\0\0\0\x09");
+        raw.new_keys();
+        raw.send(&data(b"x"));
+        assert_eq!((raw.application.received(FIRST), &raw.error), (&b"x"[..], &None));
+        assert!(raw.application.saw("debug note"));
+    });
+}
+
+/// K14.
+#[test]
+fn a_window_of_data_may_be_under_way_when_the_server_starts_a_rekey() {
+    twice(|setup| {
+        let mut raw = Raw::opened(&setup);
+        let sent: Vec<u8> = (0..64 << 10).map(|index| (index / 7) as u8).collect();
+        raw.side.rekey(raw.now);
+        raw.flush();
+        assert_eq!(raw.reply()[0], 20);
+        for piece in sent.chunks(5000) {
+            raw.send(&data(piece));
+        }
+        raw.send(&request(b"exec", true, b"\0\0\0\x01x"));
+        raw.send(b"\xc8");
+        let sequence = raw.sequence - 1;
+        // Nothing but UNIMPLEMENTED may leave before the exchange is over.
+        assert_eq!(raw.reply(), [&[3], &sequence.to_be_bytes()[..]].concat());
+        raw.init(&raw.offer());
+        let replies = raw.agree();
+        assert_eq!(replies.iter().map(|reply| reply[0]).collect::<Vec<_>>()[..2], [31, 21]);
+        raw.flush();
+        let rest: Vec<u8> =
+            replies[2..].iter().map(|reply| reply[0]).chain(raw.replies().iter().map(|r| r[0])).collect();
+        assert_eq!(rest, [99, 93], "what was owed comes after it");
+        assert_eq!((raw.application.received(FIRST), &raw.error), (&sent[..], &None));
+    });
+}
+
+/// K15.
+#[test]
+fn a_client_that_never_answers_a_rekey_is_waited_for_a_minute() {
+    twice(|setup| {
+        let mut raw = Raw::opened(&setup);
+        raw.side.rekey(raw.now);
+        raw.flush();
+        for second in 0..60 {
+            raw.send(&data(b"still here"));
+            assert_eq!(raw.side.handle_timeout(raw.now + Duration::from_secs(second)), Ok(()));
+        }
+        let due = raw.now + Duration::from_secs(60);
+        assert_eq!(raw.side.deadline(), Some(due));
+        assert_eq!(raw.side.handle_timeout(due), Err(Error::TimedOut(Stage::Kex)));
+    });
+}
+
+/// K15: what can be owed meanwhile has an end.
+#[test]
+fn a_client_that_never_answers_a_rekey_cannot_pile_up_answers() {
+    let setup = Setup::new(usize::MAX);
+    let mut raw = Raw::opened(&setup);
+    raw.side.rekey(raw.now);
+    raw.flush();
+    let before = held();
+    let mut sent = 0;
+    while raw.error.is_none() {
+        raw.send(b"\x50\0\0\0\x01x\x01");
+        sent += 1;
+    }
+    assert_eq!((raw.violation(), sent), (Some(Violation::TooManyRequests), 1025));
+    assert!(held() - before < 50_000);
+    // And of packets that are answered at once only so many are read as the output has room for.
+    let mut raw = Raw::opened(&setup);
+    raw.side.rekey(raw.now);
+    raw.reads = false;
+    for _ in 0..60_000 {
+        raw.send(b"\xc8");
+    }
+    assert!(raw.unwanted() > 100_000);
+    assert!(raw.side.output().len() < 600 << 10);
+}
+
+/// An exchange that has failed does not free what it held back.
+#[test]
+fn nothing_but_a_goodbye_leaves_after_a_key_exchange_has_failed() {
+    twice(|setup| {
+        let (mut raw, _) = Raw::awaiting_reply(&setup);
+        raw.send(&encode(&KexMessage::EcdhReply { host_key: b"", share: b"", signature: b"" }));
+        assert_eq!(raw.farewell(), Some(Reason::KeyExchangeFailed as u32));
+        assert_eq!(raw.side.settle(raw.now), Ok(()));
+        assert!(raw.side.output().is_empty());
+        // Nor in a later one, where keys would be there.
+        for untrusted in [false, true] {
+            let mut raw = Raw::opened(&setup);
+            raw.init(&raw.offer());
+            raw.replies();
+            raw.send(if untrusted { &[30, 0, 0, 0, 0] } else { &[30] });
+            assert_eq!(raw.farewell(), Some(if untrusted { 3 } else { 2 }));
+            assert_eq!(raw.side.write(FIRST, None, b"still here?"), 0);
+            raw.side.exit(FIRST, Exit::Status(0));
+            assert_eq!(raw.side.settle(raw.now), Ok(()));
+            assert!(raw.side.output().is_empty());
+            assert!(raw.side.receive(raw.now, |_| panic!("an event after the end")).is_ok());
+        }
+    });
+}
+
+/// The server that a connection was made to is the server that it stays with.
+#[test]
+fn a_client_refuses_another_host_key_in_a_later_exchange() {
+    twice(|setup| {
+        let mut raw = Raw::let_in(&setup);
+        raw.host_key = HostKey::generate().unwrap();
+        raw.init(&raw.offer());
+        let replies = raw.replies();
+        let reply = raw.ecdh_reply(&replies[1][5..]);
+        raw.send(&reply);
+        assert_eq!(raw.violation(), Some(Violation::HostKeySignature));
+    });
+}
+
+/// The deadline of a changed key does not come round before anybody has entered.
+#[test]
+fn a_short_life_of_keys_does_not_make_a_stranger_busy() {
+    twice(|setup| {
+        let mut setup = setup.clone();
+        setup.server.rekey.time = Duration::from_secs(1);
+        let mut raw = Raw::serviced(&setup);
+        raw.now += Duration::from_secs(5);
+        raw.flush();
+        assert!(raw.side.deadline().unwrap() > raw.now, "a timer that is always due keeps a processor busy");
+        raw.send(&none(b"alice"));
+        let replies = raw.replies();
+        assert_eq!(replies.iter().map(|reply| reply[0]).collect::<Vec<_>>(), [52, 20], "the keys are old");
+        raw.init(&raw.offer());
+        raw.agree();
+        assert_eq!(raw.side.deadline(), Some(raw.now + Duration::from_secs(1)));
+    });
+}
+
+/// Who never wants to change keys by the clock says so with the longest time that there is.
+#[test]
+fn the_longest_time_that_there_is_is_never_over() {
+    let mut setup = Setup::new(usize::MAX);
+    setup.server.rekey.time = Duration::MAX;
+    let mut raw = Raw::opened(&setup);
+    raw.now += Duration::from_secs(1 << 30);
+    raw.flush();
+    assert_eq!((raw.side.deadline(), &raw.error), (None, &None));
+    assert!(raw.replies().is_empty());
+}
+
+/// An exchange of ours before anybody has entered would hold back the answer that the client waits for.
+#[test]
+fn a_rekey_that_is_wanted_before_authentication_waits_for_its_end() {
+    twice(|setup| {
+        let mut raw = Raw::serviced(&setup);
+        raw.side.rekey(raw.now);
+        raw.flush();
+        let raw = raw.enter();
+        assert_eq!(raw.error, None);
+    });
+}
+
+/// K16: rekeys back to back leave channels and memory as they were.
+#[test]
+fn a_storm_of_rekeys_leaves_nothing_behind() {
+    let setup = Setup::new(usize::MAX);
+    let mut raw = Raw::opened(&setup);
+    raw.exchange();
+    raw.replies();
+    let before = held();
+    for _ in 0..50 {
+        raw.exchange();
+        raw.replies();
+    }
+    assert!(held() - before < 5000, "{} bytes more", held() - before);
+    raw.now += Duration::from_secs(1);
+    raw.send(&data(b"still there"));
+    assert_eq!(raw.application.received(FIRST), b"still there");
+}
