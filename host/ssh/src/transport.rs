@@ -441,7 +441,8 @@ impl Transport {
     /// Whether the keys have been used long enough.
     pub(crate) fn rekey_due(&self, now: Instant) -> bool {
         let policy = &self.settings.rekey;
-        let worn = |traffic: packet::Traffic| traffic.bytes >= policy.bytes || traffic.packets >= policy.packets;
+        let packets = policy.packets.min(MOST_PACKETS);
+        let worn = |traffic: packet::Traffic| traffic.bytes >= policy.bytes || traffic.packets >= packets;
         let old = now.saturating_duration_since(self.rekeyed) >= policy.time;
         worn(self.incoming.traffic) || worn(self.outgoing.traffic) || old
     }
@@ -509,6 +510,9 @@ impl Output for Transport {
 /// Most bytes of text in a DISCONNECT. Ours, as for all texts that a person is to read.
 const FAREWELL: usize = 1024;
 
+/// Most packets under one key, whatever the settings say: half of what there are numbers for. RFC 4344 §3.1.
+const MOST_PACKETS: u64 = 1 << 31;
+
 /// What a peer said that is worth telling.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Note<'p> {
@@ -530,4 +534,24 @@ fn server_sig_algs(body: &mut Vec<u8>) -> TransportMessage<'_> {
     (&b"server-sig-algs"[..]).write(body);
     (&b"ssh-ed25519"[..]).write(body);
     TransportMessage::ExtInfo { count: 1, extensions: Rest(body) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::random::SystemRandom;
+
+    /// P27.
+    #[test]
+    fn keys_are_worn_after_2_to_the_31_packets_whatever_the_settings_say() {
+        #[expect(clippy::disallowed_methods, reason = "a point to count from")]
+        let now = Instant::now();
+        let mut settings = Settings::new(Party::Client);
+        settings.rekey = RekeyPolicy { bytes: u64::MAX, packets: u64::MAX, ..RekeyPolicy::default() };
+        let mut transport = Transport::new(Arc::new(settings), Box::new(SystemRandom::new()), now);
+        transport.incoming.traffic.packets = (1 << 31) - 1;
+        assert!(!transport.rekey_due(now));
+        transport.incoming.traffic.packets += 1;
+        assert!(transport.rekey_due(now));
+    }
 }

@@ -260,3 +260,34 @@ impl Outgoing {
         self.bytes.capacity() == 0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::random::SystemRandom;
+    use crate::message::transport::TransportMessage;
+
+    /// P27: the numbers do not come round under one key, with strict key exchange or without.
+    #[test]
+    fn a_direction_whose_numbers_are_used_up_moves_nothing_more() {
+        let message = TransportMessage::Ignore { data: b"" };
+        let mut outgoing = Outgoing::new(Box::new(SystemRandom::new()));
+        outgoing.sequence = u32::MAX;
+        outgoing.traffic.packets = u64::from(u32::MAX) - 1;
+        outgoing.seal(&message);
+        let last = outgoing.output().to_vec();
+        assert!(!last.is_empty() && !outgoing.exhausted);
+        outgoing.seal(&message);
+        assert!(outgoing.exhausted && outgoing.output().is_empty());
+
+        let mut incoming = Incoming::new(1000);
+        incoming.traffic.packets = u64::from(u32::MAX) - 1;
+        for wrapped in [false, true] {
+            incoming.input.space()[..last.len()].copy_from_slice(&last);
+            incoming.input.filled(last.len());
+            let opened = incoming.open_next().unwrap().unwrap();
+            incoming.close(opened);
+            assert_eq!(incoming.wrapped(), wrapped);
+        }
+    }
+}
