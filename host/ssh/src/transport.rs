@@ -452,9 +452,11 @@ impl Transport {
         self.outgoing.seal(&TransportMessage::Unimplemented { sequence });
     }
 
-    /// A note for whoever debugs. RFC 4253 §11.3.
+    /// A note for whoever debugs. RFC 4253 §11.3. Not in the first key exchange: a strict peer would have to hang up.
     pub(crate) fn debug(&mut self, text: &str, always_display: bool) {
-        self.outgoing.seal(&TransportMessage::Debug { always_display, text: text.as_bytes(), language: b"" });
+        if self.keyed() {
+            self.outgoing.seal(&TransportMessage::Debug { always_display, text: text.as_bytes(), language: b"" });
+        }
     }
 
     /// Any payload as it is.

@@ -105,6 +105,29 @@ fn nothing_optional_stands_between_a_strict_clients_kexinit_and_its_share() {
     });
 }
 
+/// K3, K4 from the other side: we do not break the rule either, whatever the application says.
+#[test]
+fn no_note_of_ours_stands_in_a_strict_key_exchange() {
+    twice(|setup| {
+        let mut raw = Raw::client(&setup);
+        raw.side.debug("early", true);
+        raw.identify();
+        raw.side.debug("earlier than keys", true);
+        raw.init(&raw.offer());
+        raw.side.debug("between", true);
+        let share = raw.share();
+        raw.send(&share);
+        raw.side.debug("before your keys", true);
+        raw.flush();
+        let replies = raw.replies();
+        assert_eq!(replies.iter().map(|reply| reply[0]).collect::<Vec<_>>(), [20, 31, 21, 7]);
+        raw.new_keys();
+        raw.side.debug("now", true);
+        raw.flush();
+        assert_eq!(raw.reply()[0], 4);
+    });
+}
+
 /// K4.
 #[test]
 fn nothing_optional_stands_between_the_reply_and_a_strict_clients_newkeys() {
