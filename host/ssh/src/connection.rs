@@ -313,7 +313,7 @@ impl<A: Machine> Connection<A> {
         self.transport.farewell(error);
     }
 
-    /// Sends a note for whoever debugs. RFC 4253 §11.3.
+    /// Sends a note for whoever debugs, or drops it where there is no room for it. RFC 4253 §11.3.
     pub fn debug(&mut self, text: &str, always_display: bool) {
         self.transport.debug(text, always_display);
     }

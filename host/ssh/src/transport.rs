@@ -452,9 +452,10 @@ impl Transport {
         self.outgoing.seal(&TransportMessage::Unimplemented { sequence });
     }
 
-    /// A note for whoever debugs. RFC 4253 §11.3. Not in the first key exchange: a strict peer would have to hang up.
+    /// A note for whoever debugs. RFC 4253 §11.3. It is dropped where there is no room: a strict peer would have to hang up if it came
+    /// in the first key exchange, and a program that makes notes without end must not fill the output of a peer that does not read.
     pub(crate) fn debug(&mut self, text: &str, always_display: bool) {
-        if self.keyed() {
+        if self.room() > 0 {
             self.outgoing.seal(&TransportMessage::Debug { always_display, text: text.as_bytes(), language: b"" });
         }
     }

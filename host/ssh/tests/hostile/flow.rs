@@ -172,6 +172,18 @@ fn a_writer_stops_at_the_mark_when_the_socket_does() {
     assert!(written > setup.server.output_mark - 1000);
 }
 
+/// F7, W15: notes have no window, so they stop at the mark like everything else.
+#[test]
+fn notes_without_end_do_not_fill_the_output_of_who_does_not_read() {
+    let setup = Setup::new(usize::MAX);
+    let mut raw = Raw::opened(&setup);
+    raw.reads = false;
+    for _ in 0..1000 {
+        raw.side.debug(&"x".repeat(1024), false);
+    }
+    assert!(raw.side.output().len() <= setup.server.output_mark + 1100, "{} bytes", raw.side.output().len());
+}
+
 /// C15.
 #[test]
 fn adjustments_of_one_byte_cost_nothing_but_their_packets() {
