@@ -108,12 +108,6 @@ impl<A: Machine> Connection<A> {
         self.transport.wants_input() && self.listens()
     }
 
-    /// Whether packets that have come are looked at only when the socket has taken some output: the peer lets pile up what it asks
-    /// for. Who sees this before writing looks again after it, since no input may come to remind of them.
-    pub fn is_held(&self) -> bool {
-        !self.listens()
-    }
-
     /// How many key exchanges are over.
     pub fn exchanges(&self) -> u64 {
         self.transport.exchanges()
