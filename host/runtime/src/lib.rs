@@ -1,7 +1,7 @@
 //! Runs plugins: WebAssembly components under wasmtime, one instance per session, with limits. Knows not one byte of SSH.
 //!
-//! Read in this order: [`happening`] (the words), [`pipe`] (how a connection and a session meet), [`instance`] (the life of a session),
-//! [`host`] (what a plugin may call), [`engine`] and [`limits`] (how it is held), [`plugin`] and [`registry`] (where it comes from).
+//! Read in this order: `happening` (the words), `pipe` (how a connection and a session meet), `instance` (the life of a session),
+//! `host` (what a plugin may call), `engine` and `limits` (how it is held), `plugin` and `registry` (where it comes from).
 //!
 //! The connection's task makes [`session_pipes`], keeps the [`Inbox`] and the [`Outbox`], gives the [`SessionSide`] to
 //! [`Plugin::session`] and spawns that future. The whole event loop of a session is in the future, so all of it is tested here.

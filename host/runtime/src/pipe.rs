@@ -76,6 +76,13 @@ impl Inbox {
     }
 }
 
+/// A connection that forgets its session, or panics, has lost it.
+impl Drop for Inbox {
+    fn drop(&mut self) {
+        self.end(Ending::ConnectionLost);
+    }
+}
+
 /// The connection's end of what comes from the plugin. No method waits.
 pub struct Outbox {
     shared: Arc<Shared>,

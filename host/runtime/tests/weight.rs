@@ -33,6 +33,17 @@ fn the_future_of_a_session_is_small() {
 }
 
 #[test]
+fn an_engine_with_room_for_ten_thousand_sessions_costs_little_until_they_come() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let before = anonymous();
+    let engine = Engine::new(&EngineSettings::default()).unwrap();
+    let plugin = Plugin::load(&engine, "bare", &guests::wasm("bare")).unwrap();
+    let grown = anonymous() - before;
+    println!("engine of {} and {}: {grown} KiB", engine.capacity(), plugin.name());
+    assert!(grown < 14 << 10, "{grown} KiB");
+}
+
+#[test]
 fn an_idle_session_is_small_and_keeps_no_large_buffer() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let engine =

@@ -18,6 +18,8 @@ const REQUESTS: usize = 64;
 const WEIGHT: usize = 256 << 10;
 /// Most signals that may wait, caught ones included.
 const SIGNALS: usize = 16;
+/// Most names of signals that a plugin may catch.
+const CATCHES: usize = 64;
 /// Most runs of data that may wait. Only extended data of ever-changing kinds can make so many, and no client does that.
 const RUNS: usize = 1024;
 /// Answers to our own requests that nobody has taken.
@@ -219,6 +221,14 @@ impl Input {
         }
     }
 
+    /// The session is gone: nobody will take what waits.
+    pub(super) fn abandon(&mut self) {
+        self.end(Ending::Finished);
+        self.items = VecDeque::new();
+        self.bytes.take(self.bytes.len());
+        self.bytes.relax();
+    }
+
     pub(super) fn start(&mut self) {
         self.started = true;
     }
@@ -231,7 +241,8 @@ impl Input {
         self.size
     }
 
-    pub(super) fn catch(&mut self, names: Vec<SignalName>) {
+    pub(super) fn catch(&mut self, mut names: Vec<SignalName>) {
+        names.truncate(CATCHES);
         self.catches = names;
     }
 

@@ -172,3 +172,14 @@ fn an_answer_that_nobody_waits_for_is_not_given_to_the_next() {
     input.answered(true);
     assert_eq!(input.take_answer(), Some(true));
 }
+
+#[test]
+fn what_waits_for_a_session_that_is_gone_is_freed() {
+    let mut input = started();
+    input.data(None, &[0; 100_000]);
+    input.happening(Happening::Shell);
+    input.abandon();
+    input.data(None, &[0; 100_000]);
+    assert_eq!(input.bytes.len(), 0);
+    assert!(!input.has_next());
+}

@@ -114,6 +114,11 @@ impl Shared {
         lock(&self.input).next(into, piece)
     }
 
+    /// The session is gone: what waits for it is freed, and what still arrives is dropped.
+    pub(super) fn abandon(&self) {
+        lock(&self.input).abandon();
+    }
+
     /// A start request was accepted: data flows from now on.
     pub(crate) fn start(&self) {
         lock(&self.input).start();

@@ -87,5 +87,6 @@ impl Drop for SessionSide {
         };
         // After an exit, or a refusal, this says nothing.
         self.shared.say(last);
+        self.shared.abandon();
     }
 }

@@ -176,6 +176,15 @@ async fn a_session_whose_task_is_dropped_still_has_an_exit() {
 }
 
 #[tokio::test]
+async fn a_session_whose_connection_is_dropped_is_told_that_it_was_lost() {
+    let mut client = Client::exec("write x");
+    client.until_stdout(1).await;
+    let Client { inbox, task, .. } = client;
+    drop(inbox);
+    assert_eq!(task.await.unwrap().ending, Some(Ending::ConnectionLost));
+}
+
+#[tokio::test]
 async fn a_session_that_nobody_runs_is_refused() {
     let plugin = guests::bare();
     let (inbox, outbox, side) = whelk_runtime::session_pipes(1024, std::sync::Arc::new(|| {}));

@@ -127,7 +127,11 @@ async fn a_request_ends_with_the_session() {
 #[tokio::test]
 async fn disconnect_and_debug_reach_the_connection_and_are_bounded() {
     let flood = "debug note\u{1b}[2J;".repeat(100);
-    let (recorder, _) = Client::exec(&format!("{flood}disconnect 11 bye;disconnect 2 again;finish 0")).end().await;
+    let mut client = Client::exec(&format!("{flood}disconnect 11 bye;disconnect 2 again;finish 0"));
+    // Nobody takes anything before the plugin has said it all.
+    (&mut client.task).await.unwrap();
+    client.drain();
+    let recorder = client.recorder;
     let notes = recorder.heard.iter().filter(|heard| **heard == Heard::Debug("note\\u{1b}[2J".to_owned())).count();
     assert_eq!(notes, 16);
     let words: Vec<_> = recorder.heard.iter().filter(|heard| matches!(heard, Heard::Disconnect(..))).collect();

@@ -11,6 +11,7 @@ mod imports;
 mod isolation;
 mod limits;
 mod output;
+mod race;
 mod refusals;
 mod session;
 mod timers;

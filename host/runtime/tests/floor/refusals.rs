@@ -106,6 +106,24 @@ fn more_memory_than_a_plugin_may_have_is_refused_before_it_is_mapped() {
 }
 
 #[test]
+fn a_component_bomb_is_refused() {
+    // W7, W8, W34
+    let many =
+        format!("(component (core module $m (table 1 funcref)) {})", "(core instance (instantiate $m))".repeat(40));
+    assert!(component(&many).contains("tables"), "{}", component(&many));
+    let instances = format!("(component (core module $m) {})", "(core instance (instantiate $m))".repeat(70));
+    assert!(component(&instances).contains("instances"), "{}", component(&instances));
+    let table = "(component (core module $m (table 30000 funcref)) (core instance (instantiate $m)))";
+    assert!(component(table).contains("table"), "{}", component(table));
+    let memories =
+        "(component (core module $m (memory 1)) (core instance (instantiate $m)) (core instance (instantiate $m)))";
+    assert!(component(memories).contains("memories"), "{}", component(memories));
+    let mut large = b"\0asm\x0d\0\x01\0".to_vec();
+    large.resize((64 << 20) + 1, 0);
+    assert!(reason(&large).contains("at most 67108864 are allowed"));
+}
+
+#[test]
 fn exotic_proposals_are_off() {
     // W49
     for text in [
