@@ -276,12 +276,14 @@ impl Pump {
         };
         // Before login the stages have deadlines of their own.
         let keepalive = self.connection.user().map(|_| self.keepalive.deadline());
-        rest.into_iter().chain(self.connection.deadline()).chain(keepalive).min()
+        let sessions = self.sessions.deadline();
+        rest.into_iter().chain(self.connection.deadline()).chain(keepalive).chain(sessions).min()
     }
 
     /// A deadline has come: of the protocol, of a silent peer, or for the memory of idle buffers.
     fn timeout(&mut self, now: Instant) -> Result<(), End> {
         self.connection.handle_timeout(now)?;
+        self.sessions.handle_timeout(now);
         if self.connection.user().is_some() && self.keepalive.is_due(now)? {
             self.connection.keepalive();
             self.rest = Rest::Busy;

@@ -2,10 +2,11 @@
 //!
 //! Inwards, an event of the protocol becomes something that happened to a session. Outwards, the sessions that have something stand in
 //! a line and put one packet each, so that a busy one holds up nobody. A session without room waits outside the line until its
-//! client makes some.
+//! client makes some; when its plugin has finished meanwhile, only for a while.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::Instant;
 
 use whelk_runtime::{Drained, Ending, Exit, Inbox, Outbox, Output, Sink, session_pipes};
 use whelk_ssh::connection::{Event, Progress, Server};
@@ -33,6 +34,8 @@ pub(crate) struct Sessions {
     line: VecDeque<ChannelId>,
     /// Who would, if the connection had room for anybody.
     held: VecDeque<ChannelId>,
+    /// Whose plugin has finished while output was left, and until when the client may take it. The earliest first.
+    lingering: VecDeque<(Instant, Ticket)>,
     births: u64,
     /// A plugin wants the connection to end.
     farewell: Option<Error>,
@@ -46,6 +49,8 @@ struct Session {
     environment: Environment,
     /// It stands in the line.
     queued: bool,
+    /// It stands among those whose last output waits for a limited time.
+    lingers: bool,
 }
 
 impl Sessions {
@@ -58,6 +63,7 @@ impl Sessions {
             ready: Arc::default(),
             line: VecDeque::new(),
             held: VecDeque::new(),
+            lingering: VecDeque::new(),
             births: 0,
             farewell: None,
         }
@@ -126,6 +132,7 @@ impl Sessions {
             mux::Event::Closed { channel } => {
                 // The number may soon be another session's: nothing of this one may stay behind.
                 if let Some(session) = self.table.remove(&channel) {
+                    self.lingering.retain(|(_, ticket)| ticket.channel != channel);
                     session.inbox.happening(whelk_runtime::Happening::Close);
                     session.inbox.end(Ending::ClientClosed);
                 }
@@ -144,7 +151,8 @@ impl Sessions {
         let wake = Arc::new(move || ready.push(ticket));
         let (inbox, outbox, side) = session_pipes(self.gateway.limits().output, wake);
         let environment = Environment::new(self.gateway.limits());
-        self.table.insert(channel, Session { birth: ticket.birth, inbox, outbox, environment, queued: false });
+        let (birth, queued, lingers) = (ticket.birth, false, false);
+        self.table.insert(channel, Session { birth, inbox, outbox, environment, queued, lingers });
         // A session that nobody serves is refused: dropping its side says so.
         if self.gateway.drain().phase() == Phase::Serving {
             session::start(&self.gateway, self.connection, channel, &entered, side);
@@ -157,6 +165,23 @@ impl Sessions {
             && !std::mem::replace(&mut session.queued, true)
         {
             self.line.push_back(channel);
+        }
+    }
+
+    /// When [`handle_timeout`](Sessions::handle_timeout) wants to be called.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.lingering.front().map(|(until, _)| *until)
+    }
+
+    /// Time has passed: of a session that has finished, what its client has not taken by now is thrown away, so that its end can be told.
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        while let Some((_, ticket)) = self.lingering.pop_front_if(|(until, _)| *until <= now) {
+            if let Some(session) = self.table.get_mut(&ticket.channel).filter(|session| session.birth == ticket.birth) {
+                session.outbox.discard_output();
+                // Whether it was in the line or outside of it: now it needs no room.
+                session.queued = true;
+                self.line.push_back(ticket.channel);
+            }
         }
     }
 
@@ -196,6 +221,11 @@ impl Sessions {
         let drained = session.outbox.drain(&mut turn);
         let (took, full) = (turn.took, turn.full);
         self.farewell = turn.farewell;
+        if full && !session.lingers && session.outbox.is_ending() {
+            session.lingers = true;
+            let ticket = Ticket { channel, birth: session.birth };
+            self.lingering.push_back((Instant::now() + self.gateway.limits().linger, ticket));
+        }
         match drained {
             Drained::Empty => {}
             Drained::More if !full => self.queue(channel),

@@ -27,8 +27,8 @@ pub type Wake = Arc<dyn Fn() + Send + Sync>;
 
 /// Both pipes of a session: two ends for the connection, one for [`Plugin::session`](crate::Plugin::session).
 ///
-/// `outbox_capacity` is in bytes; a plugin that writes more waits. `wake` is called when the outbox was empty and is no longer, and
-/// when credit that nobody has asked for passes 16 KiB: whoever is woken drains the outbox *and* takes the credit, so small
+/// `outbox_capacity` is in bytes; a plugin that writes more waits. `wake` is called when the outbox was empty and is no longer, when the
+/// exit was put into it, and when credit that nobody has asked for passes 16 KiB: whoever is woken drains the outbox *and* takes the credit, so small
 /// credit travels with the output that it caused.
 #[must_use]
 pub fn session_pipes(outbox_capacity: usize, wake: Wake) -> (Inbox, Outbox, SessionSide) {
@@ -93,6 +93,17 @@ impl Outbox {
     /// served in turn. The pipe is locked meanwhile; `sink` must not touch this session.
     pub fn drain(&self, sink: &mut impl Sink) -> Drained {
         self.shared.drain(sink)
+    }
+
+    /// Whether the exit waits behind output: the plugin has finished and the client has not taken all.
+    #[must_use]
+    pub fn is_ending(&self) -> bool {
+        self.shared.is_ending()
+    }
+
+    /// Throws away the output that waits. Replies, EOF and the exit stay and can be drained.
+    pub fn discard_output(&self) {
+        self.shared.discard_output();
     }
 
     /// Whether nothing is waiting to be drained.

@@ -110,6 +110,17 @@ impl Queue {
         self.opened
     }
 
+    /// Whether the exit waits behind something.
+    pub(super) fn is_ending(&self) -> bool {
+        self.exited && !self.entries.is_empty()
+    }
+
+    /// Throws the bytes away that wait, and leaves what is said beside them.
+    pub(super) fn discard_bytes(&mut self) {
+        self.entries.retain(|entry| !matches!(entry, Entry::Bytes { .. }));
+        self.ring = VecDeque::new();
+    }
+
     pub(super) fn room(&self) -> usize {
         self.capacity.saturating_sub(self.ring.len())
     }
@@ -324,6 +335,20 @@ mod tests {
         assert!(!queue.say(Message::Reply(true)));
         queue.push_whole(Output::Stdout, b"late");
         assert_eq!(drained(&mut queue, 100), ["opened true", "abcd", "reply true", "ef", "gh", "eof", "exit"]);
+    }
+
+    #[test]
+    fn what_is_left_of_the_output_can_be_thrown_away_and_the_exit_stays() {
+        let mut queue = Queue::new(100);
+        queue.push(Output::Stdout, b"ab");
+        queue.say(Message::Reply(true));
+        queue.push(Output::Stderr, b"cd");
+        assert!(!queue.is_ending());
+        queue.say(Message::Exit(Box::new(Exit::Status(0))));
+        assert!(queue.is_ending());
+        queue.discard_bytes();
+        assert_eq!(drained(&mut queue, 100), ["reply true", "exit"]);
+        assert!(!queue.is_ending());
     }
 
     #[test]

@@ -73,6 +73,14 @@ impl Shared {
         drained
     }
 
+    pub(super) fn is_ending(&self) -> bool {
+        lock(&self.output).is_ending()
+    }
+
+    pub(super) fn discard_output(&self) {
+        lock(&self.output).discard_bytes();
+    }
+
     pub(super) fn is_drained(&self) -> bool {
         lock(&self.output).is_empty()
     }
@@ -170,9 +178,10 @@ impl Shared {
 
     fn emit<R>(&self, change: impl FnOnce(&mut Queue) -> R) -> R {
         let mut output = lock(&self.output);
-        let was_empty = output.is_empty();
+        let (was_empty, was_ending) = (output.is_empty(), output.is_ending());
         let result = change(&mut output);
-        let wake = was_empty && !output.is_empty();
+        // The exit is told at once even when it has to wait: from now on the client's time is limited.
+        let wake = (was_empty && !output.is_empty()) || (!was_ending && output.is_ending());
         drop(output);
         if wake {
             (self.connection)();
