@@ -302,6 +302,9 @@ impl Sink for Turn<'_> {
     }
 
     fn debug(&mut self, text: &str, always_display: bool) {
-        self.connection.debug(text, always_display);
+        // A note is sealed at once. For a client that reads nothing they would pile up without end.
+        if self.connection.can_write() {
+            self.connection.debug(text, always_display);
+        }
     }
 }
