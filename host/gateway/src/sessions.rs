@@ -217,10 +217,15 @@ impl Sessions {
         if credit > 0 {
             connection.taken(channel, credit);
         }
-        let mut turn = Turn { connection, channel, took: 0, full: false, farewell: None };
+        let mut turn = Turn { connection, channel, took: 0, full: false, refused: false, farewell: None };
         let drained = session.outbox.drain(&mut turn);
         let (took, full) = (turn.took, turn.full);
         self.farewell = turn.farewell;
+        if turn.refused {
+            // There was never a channel, so no CLOSE will come for it.
+            self.table.remove(&channel);
+            return took;
+        }
         if full && !session.lingers && session.outbox.is_ending() {
             session.lingers = true;
             let ticket = Ticket { channel, birth: session.birth };
@@ -248,6 +253,8 @@ struct Turn<'c> {
     took: usize,
     /// It was offered more than there was room for.
     full: bool,
+    /// The plugin did not take the session.
+    refused: bool,
     farewell: Option<Error>,
 }
 
@@ -256,6 +263,7 @@ impl Sink for Turn<'_> {
         if accepted {
             self.connection.accept(self.channel);
         } else {
+            self.refused = true;
             self.connection.refuse(self.channel, mux::OpenFailure::ConnectFailed, "the plugin is not available");
         }
     }
