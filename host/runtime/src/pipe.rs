@@ -36,7 +36,7 @@ pub fn session_pipes(outbox_capacity: usize, wake: Wake) -> (Inbox, Outbox, Sess
     (Inbox { shared: Arc::clone(&shared) }, Outbox { shared: Arc::clone(&shared) }, SessionSide::new(shared))
 }
 
-/// The connection's end of what goes to the plugin. No method waits.
+/// The connection's end of what goes to the plugin. No method waits. Dropping it ends the session, as a connection that is lost does.
 pub struct Inbox {
     shared: Arc<Shared>,
 }

@@ -1,6 +1,6 @@
 //! What a session is told, in which order, and how it answers.
 
-use whelk_runtime::{Exit, Happening, Limits, Output, Pty, SignalName, WindowSize};
+use whelk_runtime::{Ending, Exit, Happening, Limits, Output, Pty, SignalName, WindowSize};
 
 use crate::client::{Client, Heard, out};
 use crate::guests;
@@ -292,4 +292,13 @@ async fn output_keeps_its_streams_and_their_order() {
         Heard::Exit(Exit::Status(0)),
     ];
     assert_eq!(recorder.heard, heard);
+}
+
+#[tokio::test]
+async fn a_session_ends_when_its_connection_is_dropped_without_a_word() {
+    let mut client = Client::exec("write here");
+    client.until_stdout(4).await;
+    drop(client.inbox);
+    let report = client.task.await.unwrap();
+    assert_eq!(report.ending, Some(Ending::ConnectionLost));
 }
