@@ -3,6 +3,8 @@
 //! The settings are kept and told; no line discipline acts on them yet. Event handlers start raw, so what is told first is the client's
 //! settings with everything off that would change a byte.
 
+use std::collections::BTreeMap;
+
 use super::state::State;
 use crate::bindings::imports::terminal::{Host, TerminalError};
 use crate::bindings::imports::types::{TerminalMode, WindowSize};
@@ -16,12 +18,14 @@ fn is_known(opcode: u8) -> bool {
     matches!(opcode, 1..=18 | 30..=42 | 50..=62 | 70..=75 | 90..=93 | 128 | 129)
 }
 
-/// The settings with which an event handler starts.
+/// The settings with which an event handler starts, each once: what counts is the last that was said. A client can name one setting ten
+/// thousand times, and a plugin that then changes as many would have the host search for hours, where no budget ends it.
 pub(super) fn raw(modes: &[(u8, u32)]) -> Vec<(u8, u32)> {
-    modes
+    let modes: BTreeMap<u8, u32> = modes
         .iter()
         .map(|(opcode, argument)| (*opcode, if OFF_WHEN_RAW.contains(opcode) { 0 } else { *argument }))
-        .collect()
+        .collect();
+    modes.into_iter().collect()
 }
 
 impl Host for State {
@@ -48,5 +52,17 @@ impl Host for State {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_setting_that_is_said_many_times_counts_once_and_as_it_was_said_last() {
+        let mut modes = vec![(1, 3); 13_000];
+        modes.extend([(53, 1), (128, 9600), (1, 4)]);
+        assert_eq!(raw(&modes), [(1, 4), (53, 0), (128, 9600)]);
     }
 }
