@@ -12,6 +12,11 @@ use crate::happening::{Exit, Output};
 const KEPT: usize = 16;
 /// Most debug notes that may wait; more are dropped.
 const NOTES: usize = 16;
+/// What a run of bytes costs beside them. Counted from the 17th on, so that writes of one byte to two streams in turn do not hold many
+/// times the memory that a plugin is allowed.
+const RUN: usize = size_of::<Entry>();
+/// Runs that cost nothing.
+const FREE_RUNS: usize = 16;
 /// Most requests to the client that may wait; more are refused.
 const REQUESTS: usize = 16;
 
@@ -74,6 +79,8 @@ enum Entry {
 pub(super) struct Queue {
     entries: VecDeque<Entry>,
     ring: VecDeque<u8>,
+    /// How many entries are runs of bytes.
+    runs: usize,
     capacity: usize,
     opened: bool,
     exited: bool,
@@ -91,6 +98,7 @@ impl Queue {
         Self {
             entries: VecDeque::new(),
             ring: VecDeque::new(),
+            runs: 0,
             capacity,
             opened: false,
             exited: false,
@@ -119,14 +127,20 @@ impl Queue {
     pub(super) fn discard_bytes(&mut self) {
         self.entries.retain(|entry| !matches!(entry, Entry::Bytes { .. }));
         self.ring = VecDeque::new();
+        self.runs = 0;
     }
 
     pub(super) fn room(&self) -> usize {
-        self.capacity.saturating_sub(self.ring.len())
+        self.capacity.saturating_sub(self.used())
     }
 
     pub(super) fn is_at_most_half_full(&self) -> bool {
-        self.ring.len() <= self.capacity / 2
+        self.used() <= self.capacity / 2
+    }
+
+    /// What waits, bytes.
+    fn used(&self) -> usize {
+        self.ring.len() + self.runs.saturating_sub(FREE_RUNS) * RUN
     }
 
     /// Queues a message that is not bytes; false if it was dropped because the session has exited or too many like it wait.
@@ -181,11 +195,14 @@ impl Queue {
             self.ring = larger;
         }
         self.ring.extend(bytes);
-        self.owes_writable |= !self.is_at_most_half_full();
         match self.entries.back_mut() {
             Some(Entry::Bytes { to: before, len }) if *before == to => *len += bytes.len(),
-            Some(_) | None => self.entries.push_back(Entry::Bytes { to, len: bytes.len() }),
+            Some(_) | None => {
+                self.runs += 1;
+                self.entries.push_back(Entry::Bytes { to, len: bytes.len() });
+            }
         }
+        self.owes_writable |= !self.is_at_most_half_full();
     }
 
     pub(super) fn has_writable(&self) -> bool {
@@ -216,6 +233,8 @@ impl Queue {
                     self.ring.drain(..taken);
                     if taken < len {
                         self.entries.push_front(Entry::Bytes { to, len: len - taken });
+                    } else {
+                        self.runs -= 1;
                     }
                     break;
                 }
@@ -359,6 +378,18 @@ mod tests {
         assert_eq!(queue.drain(&mut pen), Drained::More);
         assert_eq!(pen.heard, [""]);
         assert_eq!(drained(&mut queue, 1), ["a", "b"]);
+    }
+
+    #[test]
+    fn bytes_for_two_streams_in_turn_fill_the_queue_sooner_than_their_number() {
+        let mut queue = Queue::new(64 << 10);
+        let mut streams = [Output::Stdout, Output::Stderr].into_iter().cycle();
+        while queue.room() > 0 {
+            assert_eq!(queue.push(streams.next().unwrap(), b"x"), 1);
+        }
+        assert!(queue.entries.len() * RUN <= 66 << 10);
+        assert_eq!(drained(&mut queue, 1).len(), queue.capacity / (RUN + 1) + FREE_RUNS);
+        assert_eq!(queue.room(), queue.capacity);
     }
 
     #[test]
