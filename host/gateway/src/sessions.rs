@@ -20,6 +20,9 @@ use crate::logging::escape;
 use crate::ready::{Ready, Ticket};
 use crate::session::{self, Entered, Environment};
 
+/// What a session's turn counts beside its bytes: a client may take one byte a packet, and each packet is work.
+const TURN_COST: usize = 64;
+
 /// All sessions of a connection.
 pub(crate) struct Sessions {
     gateway: Arc<Gateway>,
@@ -201,7 +204,7 @@ impl Sessions {
         let mut put = 0;
         while put < budget {
             let Some(channel) = self.line.pop_front() else { return Ok(Progress::Done) };
-            put += self.serve_one(connection, channel);
+            put += TURN_COST + self.serve_one(connection, channel);
             if let Some(farewell) = self.farewell.take() {
                 return Err(farewell);
             }
