@@ -5,6 +5,7 @@
 
 mod channel;
 mod connection;
+mod imports;
 mod log;
 mod state;
 mod terminal;
@@ -16,14 +17,14 @@ pub(crate) use state::{Phase, State};
 
 use wasmtime::component::{HasSelf, Linker};
 
-use crate::bindings::imports;
+use crate::bindings::imports as generated;
 
 /// Offers every import. What is not here is refused when a plugin is loaded.
 pub(crate) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
-    wasi::link(linker)?;
+    wasmtime_wasi::p2::add_to_linker_async(linker)?;
     channel::link(linker)?;
-    imports::terminal::add_to_linker::<_, HasSelf<State>>(linker, |state| state)?;
-    imports::connection::add_to_linker::<_, HasSelf<State>>(linker, |state| state)?;
-    imports::timers::add_to_linker::<_, HasSelf<State>>(linker, |state| state)?;
-    imports::log::add_to_linker::<_, HasSelf<State>>(linker, |state| state)
+    generated::terminal::add_to_linker::<_, HasSelf<State>>(linker, |state| state)?;
+    generated::connection::add_to_linker::<_, HasSelf<State>>(linker, |state| state)?;
+    generated::timers::add_to_linker::<_, HasSelf<State>>(linker, |state| state)?;
+    generated::log::add_to_linker::<_, HasSelf<State>>(linker, |state| state)
 }

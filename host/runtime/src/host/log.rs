@@ -6,8 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::time::Instant;
 
-use super::state::State;
-use crate::bindings::imports::log::{Host, Level};
+use crate::bindings::imports::log::Level;
 use crate::happening::Facts;
 use crate::limits::Limits;
 
@@ -116,12 +115,6 @@ pub(super) fn printable(text: &str, most: usize) -> String {
 fn acts(letter: char) -> bool {
     letter.is_control()
         || matches!(letter, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
-}
-
-impl Host for State {
-    fn log(&mut self, level: Level, message: String) {
-        self.log.line(level, &message);
-    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use wasmtime_wasi::WasiCtxView;
+
 use super::log::LogBook;
 use super::timers::Timers;
 use super::wasi::Wasi;
@@ -169,6 +171,12 @@ impl State {
     pub(crate) fn keep_pty(&mut self, pty: Pty) {
         self.modes = super::terminal::raw(&pty.modes);
         self.pty = Some(pty);
+    }
+
+    /// What the plugin has of WASI, made now if this is its first use.
+    pub(super) fn wasi(&mut self) -> WasiCtxView<'_> {
+        let (log, limits) = (&self.log, &self.limits);
+        self.wasi.get_or_insert_with(|| Box::new(Wasi::new(log, limits))).view()
     }
 
     /// A last line from the host to the person at the other end, where one can be said.

@@ -5,16 +5,12 @@
 
 use std::collections::BTreeMap;
 
-use super::state::State;
-use crate::bindings::imports::terminal::{Host, TerminalError};
-use crate::bindings::imports::types::{TerminalMode, WindowSize};
-
 /// What `cfmakeraw` switches off. RFC 4254 §8: PARMRK, ISTRIP, INLCR, IGNCR, ICRNL, IXON; ISIG, ICANON, ECHO, ECHONL, IEXTEN; OPOST; CS7,
 /// PARENB.
 const OFF_WHEN_RAW: [u8; 14] = [31, 33, 34, 35, 36, 38, 50, 51, 53, 56, 59, 70, 90, 92];
 
 /// Whether RFC 4254 §8 (with IUTF8 of RFC 8160) names the setting.
-fn is_known(opcode: u8) -> bool {
+pub(super) fn is_known(opcode: u8) -> bool {
     matches!(opcode, 1..=18 | 30..=42 | 50..=62 | 70..=75 | 90..=93 | 128 | 129)
 }
 
@@ -26,33 +22,6 @@ pub(super) fn raw(modes: &[(u8, u32)]) -> Vec<(u8, u32)> {
         .map(|(opcode, argument)| (*opcode, if OFF_WHEN_RAW.contains(opcode) { 0 } else { *argument }))
         .collect();
     modes.into_iter().collect()
-}
-
-impl Host for State {
-    fn get_size(&mut self) -> Option<WindowSize> {
-        let pty = self.pty.as_ref()?;
-        Some(self.pipes.size().unwrap_or(pty.size).into())
-    }
-
-    fn get_modes(&mut self) -> Vec<TerminalMode> {
-        self.modes.iter().map(|(opcode, argument)| TerminalMode { opcode: *opcode, argument: *argument }).collect()
-    }
-
-    fn set_modes(&mut self, modes: Vec<TerminalMode>) -> Result<(), TerminalError> {
-        if self.pty.is_none() {
-            return Err(TerminalError::NoTerminal);
-        }
-        if modes.iter().any(|mode| !is_known(mode.opcode)) {
-            return Err(TerminalError::UnknownMode);
-        }
-        for mode in modes {
-            match self.modes.iter_mut().find(|(opcode, _)| *opcode == mode.opcode) {
-                Some((_, argument)) => *argument = mode.argument,
-                None => self.modes.push((mode.opcode, mode.argument)),
-            }
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]

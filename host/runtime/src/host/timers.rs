@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::state::State;
-use crate::bindings::imports::timers::{Host, TimerError};
+use crate::bindings::imports::timers::TimerError;
 use crate::limits::Limits;
 
 /// One that runs.
@@ -53,7 +52,13 @@ impl Timers {
         Some(number)
     }
 
-    fn set(&mut self, now: Instant, number: u32, after: Duration, every: Option<Duration>) -> Result<(), TimerError> {
+    pub(super) fn set(
+        &mut self,
+        now: Instant,
+        number: u32,
+        after: Duration,
+        every: Option<Duration>,
+    ) -> Result<(), TimerError> {
         if after < self.shortest || every.is_some_and(|every| every < self.shortest) {
             return Err(TimerError::TooSoon);
         }
@@ -66,20 +71,8 @@ impl Timers {
         Ok(())
     }
 
-    fn cancel(&mut self, number: u32) {
+    pub(super) fn cancel(&mut self, number: u32) {
         self.running.retain(|timer| timer.number != number);
-    }
-}
-
-impl Host for State {
-    fn set(&mut self, timer: u32, after_ms: u32, every_ms: Option<u32>) -> Result<(), TimerError> {
-        let after = Duration::from_millis(after_ms.into());
-        let every = every_ms.map(|every| Duration::from_millis(every.into()));
-        self.timers.set(Instant::now(), timer, after, every)
-    }
-
-    fn cancel(&mut self, timer: u32) {
-        self.timers.cancel(timer);
     }
 }
 

@@ -10,13 +10,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use tokio::io::AsyncWrite;
 use tokio::time::Instant;
-use wasmtime::component::{Linker, ResourceTable};
+use wasmtime::component::ResourceTable;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
-use wasmtime_wasi::p2::{self, OutputStream, Pollable, StreamResult};
-use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
+use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxView};
 
 use super::log::LogBook;
-use super::state::State;
 use crate::bindings::imports::log::Level;
 use crate::limits::Limits;
 
@@ -25,10 +24,6 @@ const RESOLUTION: Duration = Duration::from_millis(1);
 /// Most bytes that one write to stdout or stderr may carry.
 const WRITE: usize = 4 << 10;
 
-pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
-    p2::add_to_linker_async(linker)
-}
-
 /// What one instance has of WASI.
 pub(super) struct Wasi {
     context: WasiCtx,
@@ -36,7 +31,7 @@ pub(super) struct Wasi {
 }
 
 impl Wasi {
-    fn new(log: &Arc<LogBook>, limits: &Limits) -> Self {
+    pub(super) fn new(log: &Arc<LogBook>, limits: &Limits) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits.resources);
         let context = WasiCtx::builder()
@@ -50,15 +45,10 @@ impl Wasi {
             .build();
         Self { context, table }
     }
-}
 
-impl WasiView for State {
-    fn ctx(&mut self) -> WasiCtxView<'_> {
-        if self.wasi.is_none() {
-            self.wasi = Some(Box::new(Wasi::new(&self.log, self.limits())));
-        }
-        let wasi = self.wasi.as_mut().expect("the line above has made it");
-        WasiCtxView { ctx: &mut wasi.context, table: &mut wasi.table }
+    /// As wasmtime-wasi wants it.
+    pub(super) fn view(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.context, table: &mut self.table }
     }
 }
 

@@ -1,0 +1,62 @@
+//! The imports that only ask or tell the state: log, timers, terminal, and the way to WASI. What they act on lies in the file of
+//! each; those that wait for the client are in `channel.rs`.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use wasmtime_wasi::{WasiCtxView, WasiView};
+
+use super::state::State;
+use crate::bindings::imports::types::{TerminalMode, WindowSize};
+use crate::bindings::imports::{log, terminal, timers};
+
+impl log::Host for State {
+    fn log(&mut self, level: log::Level, message: String) {
+        self.log.line(level, &message);
+    }
+}
+
+impl timers::Host for State {
+    fn set(&mut self, timer: u32, after_ms: u32, every_ms: Option<u32>) -> Result<(), timers::TimerError> {
+        let after = Duration::from_millis(after_ms.into());
+        let every = every_ms.map(|every| Duration::from_millis(every.into()));
+        self.timers.set(Instant::now(), timer, after, every)
+    }
+
+    fn cancel(&mut self, timer: u32) {
+        self.timers.cancel(timer);
+    }
+}
+
+impl terminal::Host for State {
+    fn get_size(&mut self) -> Option<WindowSize> {
+        let pty = self.pty.as_ref()?;
+        Some(self.pipes.size().unwrap_or(pty.size).into())
+    }
+
+    fn get_modes(&mut self) -> Vec<TerminalMode> {
+        self.modes.iter().map(|(opcode, argument)| TerminalMode { opcode: *opcode, argument: *argument }).collect()
+    }
+
+    fn set_modes(&mut self, modes: Vec<TerminalMode>) -> Result<(), terminal::TerminalError> {
+        if self.pty.is_none() {
+            return Err(terminal::TerminalError::NoTerminal);
+        }
+        if modes.iter().any(|mode| !super::terminal::is_known(mode.opcode)) {
+            return Err(terminal::TerminalError::UnknownMode);
+        }
+        for mode in modes {
+            match self.modes.iter_mut().find(|(opcode, _)| *opcode == mode.opcode) {
+                Some((_, argument)) => *argument = mode.argument,
+                None => self.modes.push((mode.opcode, mode.argument)),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        self.wasi()
+    }
+}
