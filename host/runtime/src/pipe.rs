@@ -14,6 +14,7 @@ mod spare;
 
 pub(crate) use output::Message;
 pub use output::{Drained, Sink};
+pub use shared::Wake;
 pub(crate) use shared::{News, Shared};
 pub(crate) use side::Next;
 pub use side::SessionSide;
@@ -21,9 +22,6 @@ pub use side::SessionSide;
 use std::sync::Arc;
 
 use crate::happening::{Ending, Happening};
-
-/// Called when the connection's side has something to do and had nothing before. Must be cheap; any thread may call it.
-pub type Wake = Arc<dyn Fn() + Send + Sync>;
 
 /// Both pipes of a session: two ends for the connection, one for [`Plugin::session`](crate::Plugin::session).
 ///

@@ -4,12 +4,11 @@
 //! first changes something, then rings.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 
 use tokio::time::Instant;
 
-use super::Wake;
 use super::buffer::Buffer;
 use super::input::{Input, Taken};
 use super::output::{Drained, Message, Queue, Sink};
@@ -17,6 +16,9 @@ use crate::happening::{Ending, Output, SignalName, WindowSize};
 
 /// Credit below this waits until the connection's side looks by itself: a keystroke's credit travels with its echo.
 const CREDIT_WORTH_A_WAKE: usize = 16 << 10;
+
+/// Called when the connection's side has something to do and had nothing before. Must be cheap; any thread may call it.
+pub type Wake = Arc<dyn Fn() + Send + Sync>;
 
 /// Why a call that waits should stop waiting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -120,7 +120,7 @@ fn a_component_bomb_is_refused() {
     assert!(component(memories).contains("memories"), "{}", component(memories));
     let mut large = b"\0asm\x0d\0\x01\0".to_vec();
     large.resize((64 << 20) + 1, 0);
-    assert!(reason(&large).contains("at most 67108864 are allowed"));
+    assert!(reason(&large).contains("more than the 67108864 bytes that are allowed"));
 }
 
 #[test]
