@@ -1,6 +1,6 @@
 //! Where events go: one line each on standard error, as text or as JSON.
 //!
-//! A line can be forged in two places, so there are two guards: [`escape`] for every field that a stranger filled, and the
+//! A line can be forged in two places, so there are two guards: [`escape()`] for every field that a stranger filled, and the
 //! writer here, which lets no control byte out but the line feed at the end, whatever a field holds.
 
 mod escape;
