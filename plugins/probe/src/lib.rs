@@ -16,8 +16,8 @@ use whelk_guest::{
 
 /// The one timer there is.
 const TIMER: u32 = 1;
-/// Pieces in which `zeros` writes: more than an SSH packet, less than what the host buffers.
-const ZEROS: &[u8] = &[0; 64 << 10];
+/// Bytes in which `zeros` writes at a time: more than an SSH packet, less than what the host buffers.
+const PIECE: usize = 64 << 10;
 
 /// What a session does after its start.
 #[derive(Default)]
@@ -178,9 +178,11 @@ fn timed(set: Result<(), TimerError>, next: Probe) -> Probe {
 }
 
 fn zeros(count: u64) -> Result<(), WriteError> {
+    // Made when it is needed: as a constant it would lie in the memory of every session.
+    let zeros = vec![0; PIECE];
     let mut left = count;
     while left > 0 {
-        let piece = usize::try_from(left).map_or(ZEROS, |left| &ZEROS[..left.min(ZEROS.len())]);
+        let piece = usize::try_from(left).map_or(&zeros[..], |left| &zeros[..left.min(PIECE)]);
         write(Output::Stdout, piece)?;
         left -= piece.len() as u64;
     }
