@@ -10,6 +10,9 @@ import sys
 
 import asyncssh
 
+# More than the kernel holds between the two: a server that is faster than we are fills its socket long before the window.
+WINDOW = 256 << 20
+
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__)
@@ -48,7 +51,7 @@ async def session(chosen):
         client_keys=[chosen.key] if chosen.key else None, known_hosts=None, config=None, agent_path=None)
     async with connection:
         terminal = {"term_type": "xterm", "term_size": (80, 24, 640, 480)} if chosen.pty else {}
-        process = await connection.create_process(chosen.command, encoding=None, **terminal)
+        process = await connection.create_process(chosen.command, encoding=None, window=WINDOW, **terminal)
         feeding = asyncio.create_task(feed(process))
         await asyncio.gather(hand_on(process.stdout, 1), hand_on(process.stderr, 2))
         await process.wait_closed()

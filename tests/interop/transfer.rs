@@ -97,6 +97,15 @@ fn openssh_10_agrees_on_ml_kem() {
 }
 
 #[test]
+fn a_download_goes_on_whenever_the_socket_was_full() {
+    let gateway = Gateway::demonstration();
+    let bytes = size(64, 1024) * MIB;
+    let finished = down(&gateway, Call::new(Client::AsyncSsh, &gateway, "probe"), bytes);
+    figure("AsyncSSH, a window of 256 MiB, down", rate(&finished, bytes));
+    gateway.end();
+}
+
+#[test]
 fn a_client_killed_in_a_download_ends_its_session_as_connection_lost() {
     let gateway = Gateway::demonstration();
     let times = size(10, 100);
