@@ -21,6 +21,7 @@ pub struct Gateway {
     protocol: connection::Settings,
     authentication: Arc<auth::server::Settings>,
     host_key: HostKey,
+    engine: Engine,
     registry: Registry,
     plugin_limits: whelk_runtime::Limits,
     limits: Limits,
@@ -39,6 +40,7 @@ impl Gateway {
     /// When the plugin host cannot be started or the folder cannot be read.
     pub fn new(config: &Config, host_key: HostKey, stopper: &Stopper) -> Result<Gateway, String> {
         let access = Access::new(config);
+        let engine = start_engine(&config.limits)?;
         let authentication = auth::server::Settings {
             methods: auth::server::Methods {
                 publickey: access.methods().publickey,
@@ -51,7 +53,8 @@ impl Gateway {
         Ok(Gateway {
             protocol: protocol(config, &host_key),
             authentication: Arc::new(authentication),
-            registry: load(&config.plugins, &config.limits)?,
+            registry: load(&engine, &config.plugins)?,
+            engine,
             plugin_limits: plugin_limits(&config.limits),
             limits: config.limits.clone(),
             demonstration: matches!(config.entrance, Entrance::Demonstration),
@@ -92,6 +95,11 @@ impl Gateway {
         self.registry.get(name)
     }
 
+    /// Whether no more instances fit.
+    pub(crate) fn is_full(&self) -> bool {
+        self.engine.live() >= self.engine.capacity()
+    }
+
     /// What a plugin may use.
     pub(crate) fn plugin_limits(&self) -> &whelk_runtime::Limits {
         &self.plugin_limits
@@ -126,12 +134,16 @@ impl Gateway {
     }
 }
 
-/// Compiles everything in the plugin folder.
-fn load(folder: &Path, limits: &Limits) -> Result<Registry, String> {
+/// Reserves the room for all instances.
+fn start_engine(limits: &Limits) -> Result<Engine, String> {
     let settings =
         EngineSettings { sessions: count(limits.instances), memory: limits.memory, component: limits.component };
-    let engine = Engine::new(&settings).map_err(|error| format!("the plugin host cannot be started: {error}"))?;
-    let loaded = Loaded::from_directory(&engine, folder)
+    Engine::new(&settings).map_err(|error| format!("the plugin host cannot be started: {error}"))
+}
+
+/// Compiles everything in the plugin folder.
+fn load(engine: &Engine, folder: &Path) -> Result<Registry, String> {
+    let loaded = Loaded::from_directory(engine, folder)
         .map_err(|error| format!("the plugin folder {} cannot be read: {error}", folder.display()))?;
     for (file, reason) in &loaded.refused {
         let file = file.display().to_string();

@@ -297,11 +297,26 @@ impl Pump {
         Ok(())
     }
 
+    /// Who was turned away. Clients ask with `none` and offer keys as a matter of course, so those are no failed logins.
+    fn log_rejection(&self) {
+        let Some(ServerQuestion::Attempt(attempt)) = self.connection.question() else { return };
+        let (connection, user) = (self.origin.connection, escape(attempt.user));
+        match attempt.credential {
+            server::Credential::None => tracing::debug!(connection, %user, method = "none", "rejected"),
+            server::Credential::KeyOffered(_) => tracing::debug!(connection, %user, method = "publickey", "rejected"),
+            server::Credential::Password(_) => tracing::info!(connection, %user, method = "password", "rejected"),
+            server::Credential::KeyProven(_) => tracing::info!(connection, %user, method = "publickey", "rejected"),
+        }
+    }
+
     /// An attempt to enter was decided.
     fn decide(&mut self, verdict: Verdict) -> Result<(), End> {
         self.deciding = None;
         match verdict {
-            Verdict::Reject => self.connection.decide(Answer::Reject)?,
+            Verdict::Reject => {
+                self.log_rejection();
+                self.connection.decide(Answer::Reject)?;
+            }
             Verdict::Accept(identity) => {
                 self.connection.decide(Answer::Accept)?;
                 // Accepting a key that was only offered lets nobody in.

@@ -50,6 +50,8 @@ struct Session {
     inbox: Inbox,
     outbox: Outbox,
     environment: Environment,
+    /// What its client is told if it is not opened.
+    refusal: mux::OpenFailure,
     /// It stands in the line.
     queued: bool,
     /// It stands among those whose last output waits for a limited time.
@@ -155,9 +157,16 @@ impl Sessions {
         let (inbox, outbox, side) = session_pipes(self.gateway.limits().output, wake);
         let environment = Environment::new(self.gateway.limits());
         let (birth, queued, lingers) = (ticket.birth, false, false);
-        self.table.insert(channel, Session { birth, inbox, outbox, environment, queued, lingers });
+        let refusal = if self.gateway.drain().phase() > Phase::Serving {
+            mux::OpenFailure::AdministrativelyProhibited
+        } else if self.gateway.is_full() {
+            mux::OpenFailure::ResourceShortage
+        } else {
+            mux::OpenFailure::ConnectFailed
+        };
+        self.table.insert(channel, Session { birth, inbox, outbox, environment, refusal, queued, lingers });
         // A session that nobody serves is refused: dropping its side says so.
-        if self.gateway.drain().phase() == Phase::Serving {
+        if refusal == mux::OpenFailure::ConnectFailed {
             session::start(&self.gateway, self.connection, channel, &entered, side);
         }
     }
@@ -220,10 +229,14 @@ impl Sessions {
         if credit > 0 {
             connection.taken(channel, credit);
         }
-        let mut turn = Turn { connection, channel, took: 0, full: false, refused: false, farewell: None };
+        let refusal = session.refusal;
+        let mut turn =
+            Turn { connection, channel, refusal, took: 0, full: false, refused: false, unasked: 0, farewell: None };
         let drained = session.outbox.drain(&mut turn);
         let (took, full) = (turn.took, turn.full);
         self.farewell = turn.farewell;
+        // Nobody will answer what could not be asked.
+        (0..turn.unasked).for_each(|_| session.inbox.answered(false));
         if turn.refused {
             // There was never a channel, so no CLOSE will come for it.
             self.table.remove(&channel);
@@ -256,8 +269,12 @@ struct Turn<'c> {
     took: usize,
     /// It was offered more than there was room for.
     full: bool,
+    /// What its client is told if it is not opened.
+    refusal: mux::OpenFailure,
     /// The plugin did not take the session.
     refused: bool,
+    /// How many of its requests could not be made.
+    unasked: u32,
     farewell: Option<Error>,
 }
 
@@ -267,7 +284,12 @@ impl Sink for Turn<'_> {
             self.connection.accept(self.channel);
         } else {
             self.refused = true;
-            self.connection.refuse(self.channel, mux::OpenFailure::ConnectFailed, "the plugin is not available");
+            let text = match self.refusal {
+                mux::OpenFailure::AdministrativelyProhibited => "the server is stopping",
+                mux::OpenFailure::ResourceShortage => "the server is full",
+                mux::OpenFailure::ConnectFailed | mux::OpenFailure::UnknownChannelType => "the plugin is not available",
+            };
+            self.connection.refuse(self.channel, self.refusal, text);
         }
     }
 
@@ -293,7 +315,9 @@ impl Sink for Turn<'_> {
     }
 
     fn request(&mut self, name: &str, payload: &[u8]) {
-        self.connection.request(self.channel, name.as_bytes(), payload, true);
+        if !self.connection.request(self.channel, name.as_bytes(), payload, true) {
+            self.unasked += 1;
+        }
     }
 
     fn exit(&mut self, exit: &Exit) {
