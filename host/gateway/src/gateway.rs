@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use whelk_runtime::{Engine, EngineSettings, Loaded, Plugin, Registry};
+use whelk_runtime::{Engine, EngineSettings, Grants, Loaded, Plugin, Registry, Tenant};
 use whelk_ssh::crypto::key::HostKey;
 use whelk_ssh::transport::{Party, Patience, RekeyPolicy};
 use whelk_ssh::{auth, connection, mux, transport};
@@ -23,7 +23,8 @@ pub struct Gateway {
     host_key: HostKey,
     engine: Engine,
     registry: Registry,
-    plugin_limits: whelk_runtime::Limits,
+    /// For whom everybody's sessions run.
+    tenant: Arc<Tenant>,
     limits: Limits,
     /// Anybody may enter, and the user name picks the plugin.
     demonstration: bool,
@@ -55,7 +56,7 @@ impl Gateway {
             authentication: Arc::new(authentication),
             registry: load(&engine, &config.plugins)?,
             engine,
-            plugin_limits: plugin_limits(&config.limits),
+            tenant: Tenant::new("default", plugin_limits(&config.limits), Grants::default()),
             limits: config.limits.clone(),
             demonstration: matches!(config.entrance, Entrance::Demonstration),
             drain: stopper.drain(),
@@ -100,9 +101,9 @@ impl Gateway {
         self.engine.live() >= self.engine.capacity()
     }
 
-    /// What a plugin may use.
-    pub(crate) fn plugin_limits(&self) -> &whelk_runtime::Limits {
-        &self.plugin_limits
+    /// For whom the sessions of a user run.
+    pub(crate) fn tenant(&self) -> &Arc<Tenant> {
+        &self.tenant
     }
 
     /// Every limit.

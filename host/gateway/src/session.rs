@@ -149,7 +149,7 @@ pub(crate) fn start(
     };
     tracing::info!(connection, channel = channel.0, plugin = plugin.name(), "session opened");
     let facts = entered.facts.on_channel(channel.0);
-    let session = plugin.session(facts, gateway.plugin_limits(), side);
+    let session = plugin.session(facts, gateway.tenant(), side);
     tokio::spawn(async move {
         let report = session.await;
         log(connection, channel, plugin.name(), &report);

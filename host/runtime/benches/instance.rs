@@ -10,7 +10,8 @@ use std::sync::Arc;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use tokio::runtime::Runtime;
 use whelk_runtime::{
-    Drained, Ending, Engine, EngineSettings, Exit, Facts, Happening, Limits, Output, Plugin, Sink, session_pipes,
+    Drained, Ending, Engine, EngineSettings, Exit, Facts, Grants, Happening, Limits, Output, Plugin, Sink, Tenant,
+    session_pipes,
 };
 
 /// Takes everything and counts it.
@@ -64,7 +65,9 @@ fn sessions(criterion: &mut Criterion) {
                 let (inbox, outbox, side) = session_pipes(256 << 10, Arc::new(|| {}));
                 inbox.happening(Happening::Exec(b"x".to_vec()));
                 inbox.happening(Happening::Eof);
-                let report = plugin.session(Facts::default(), &Limits::default(), side).await;
+                let report = plugin
+                    .session(Facts::default(), &Tenant::new("bench", Limits::default(), Grants::default()), side)
+                    .await;
                 black_box(report);
                 let mut count = Count::default();
                 while outbox.drain(&mut count) == Drained::More {}
@@ -84,7 +87,11 @@ fn echo(criterion: &mut Criterion) {
         group.bench_function(format!("{size} bytes"), |bencher| {
             let (inbox, outbox, side) = session_pipes(256 << 10, Arc::new(|| {}));
             let mut count = Count::default();
-            let task = runtime.spawn(plugin.session(Facts::default(), &Limits::default(), side));
+            let task = runtime.spawn(plugin.session(
+                Facts::default(),
+                &Tenant::new("bench", Limits::default(), Grants::default()),
+                side,
+            ));
             inbox.happening(Happening::Exec(Vec::new()));
             bencher.iter(|| {
                 runtime.block_on(async {

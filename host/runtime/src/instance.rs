@@ -25,9 +25,9 @@ use crate::bindings::imports::types as wit;
 use crate::error::{Error, Stop};
 use crate::happening::{Ending, Exit, Facts, Happening, Pty, SignalName};
 use crate::host::{LogBook, Phase, State};
-use crate::limits::Limits;
 use crate::pipe::{Message, Next, SessionSide};
 use crate::plugin::Plugin;
+use crate::tenant::Tenant;
 use guest::Guest;
 
 /// How a session went, for the operator.
@@ -48,22 +48,26 @@ pub struct Report {
 }
 
 impl Plugin {
-    /// One session with this plugin, from the opening of its channel to its end. Spawn it; dropping it ends the session without another
+    /// One session of a tenant with this plugin, from the opening of its channel to its end. Spawn it; dropping it ends the session without another
     /// word to the plugin, and the connection still hears an exit (status 70).
     pub fn session(
         self: &Arc<Self>,
         facts: Facts,
-        limits: &Limits,
+        tenant: &Arc<Tenant>,
         side: SessionSide,
     ) -> impl Future<Output = Report> + Send + use<> {
         let plugin = Arc::clone(self);
-        let limits = Arc::new(limits.clone());
+        let tenant = Arc::clone(tenant);
         async move {
-            let log = LogBook::new(plugin.shared_name(), &facts, Arc::clone(&limits));
-            let state = State::new(Arc::clone(side.shared()), facts, log, Arc::clone(&limits));
+            if let Err(error) = plugin.admit(tenant.grants()) {
+                side.shared().say(Message::Opened(false));
+                return Report { error: Some(error), ..Report::default() };
+            }
+            let log = LogBook::new(plugin.shared_name(), &facts, Arc::clone(&tenant));
+            let state = State::new(Arc::clone(side.shared()), facts, log, Arc::clone(&tenant));
             // Boxed: it is large and soon over, and every session would carry its size for ever.
             match Box::pin(Guest::new(&plugin, Arc::clone(side.shared()), state)).await {
-                Ok(guest) => Box::new(Session { guest, side, limits, timer_first: false }).live().await,
+                Ok(guest) => Box::new(Session { guest, side, tenant, timer_first: false }).live().await,
                 Err(stop) => {
                     side.shared().say(Message::Opened(false));
                     Report { error: error_of(stop), ..Report::default() }
@@ -84,7 +88,7 @@ fn error_of(stop: Stop) -> Option<Error> {
 struct Session {
     guest: Guest,
     side: SessionSide,
-    limits: Arc<Limits>,
+    tenant: Arc<Tenant>,
     /// Whose turn it is when both a timer and something else are due.
     timer_first: bool,
 }
@@ -100,7 +104,7 @@ enum Step {
 /// Calls one function of the plugin and says how that went.
 macro_rules! call {
     ($session:ident, |$functions:ident, $store:ident| $call:expr) => {{
-        let (watch, $functions, $store) = $session.guest.enter($session.limits.call_ticks);
+        let (watch, $functions, $store) = $session.guest.enter($session.tenant.limits().call_ticks);
         let result = watch.run(false, pin!($call)).await;
         $session.guest.leave(result)
     }};
@@ -109,7 +113,7 @@ macro_rules! call {
 /// The same for an optional function; `None` if the plugin has none.
 macro_rules! call_if {
     ($session:ident, $handler:ident, |$functions:ident, $store:ident| $call:expr) => {{
-        let (watch, functions, $store) = $session.guest.enter($session.limits.call_ticks);
+        let (watch, functions, $store) = $session.guest.enter($session.tenant.limits().call_ticks);
         match &functions.$handler {
             Some($functions) => {
                 let result = watch.run(false, pin!($call)).await;
@@ -194,7 +198,7 @@ impl Session {
     }
 
     async fn closed(&mut self, why: Ending) -> Result<(), Stop> {
-        let (watch, functions, store) = self.guest.enter(self.limits.closed_ticks);
+        let (watch, functions, store) = self.guest.enter(self.tenant.limits().closed_ticks);
         let result = watch.run(true, pin!(functions.session.call_closed(store, why.into()))).await;
         self.guest.leave(result)
     }
@@ -247,7 +251,7 @@ impl Session {
     fn rest(&mut self, why: Ending, since: Instant) -> Option<Next> {
         if why != Ending::ClientClosed
             || self.guest.state().phase() != Phase::Running
-            || since.elapsed() > self.limits.grace
+            || since.elapsed() > self.tenant.limits().grace
         {
             return None;
         }

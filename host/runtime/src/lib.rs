@@ -9,6 +9,7 @@
 mod bindings;
 mod engine;
 mod error;
+mod grants;
 mod happening;
 mod host;
 mod instance;
@@ -17,9 +18,11 @@ mod notice;
 mod pipe;
 mod plugin;
 mod registry;
+mod tenant;
 
 pub use engine::{Engine, EngineSettings};
 pub use error::{Error, Limit};
+pub use grants::{Grant, Grants};
 pub use happening::{Ending, Exit, Facts, Happening, Output, Pty, SignalName, WindowSize};
 pub use instance::Report;
 pub use limits::Limits;
@@ -27,3 +30,4 @@ pub use notice::notice;
 pub use pipe::{Drained, Inbox, Outbox, SessionSide, Sink, Wake, session_pipes};
 pub use plugin::Plugin;
 pub use registry::{Loaded, Registry};
+pub use tenant::Tenant;

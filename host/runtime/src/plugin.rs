@@ -2,6 +2,7 @@
 
 mod refusal;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
@@ -10,6 +11,7 @@ use wasmtime::component::{Component, InstancePre};
 use crate::bindings::exports;
 use crate::engine::Engine;
 use crate::error::Error;
+use crate::grants::{Grant, Grants};
 use crate::host::State;
 
 /// A plugin, compiled and checked: every import is there, every export that a session needs is there. It lives as long as its last session.
@@ -19,6 +21,7 @@ pub struct Plugin {
     engine: Engine,
     pre: InstancePre<State>,
     exports: Exports,
+    needs: BTreeSet<Grant>,
 }
 
 /// Where a plugin's functions are; the optional interfaces are looked up once, here.
@@ -35,7 +38,7 @@ impl Plugin {
     pub fn load(engine: &Engine, name: &str, wasm: &[u8]) -> Result<Arc<Self>, Error> {
         refusal::check_bytes(wasm, engine.component())?;
         let component = Component::new(engine.wasmtime(), wasm).map_err(|error| refusal::not_compiled(&error))?;
-        refusal::check_interfaces(engine.wasmtime(), &component)?;
+        let needs = refusal::check_interfaces(engine.wasmtime(), &component)?;
         let pre = engine.instantiate_pre(&component).map_err(|error| refusal::not_linked(&error))?;
         let exports = Exports::find(&pre)?;
         Ok(Arc::new(Self {
@@ -44,6 +47,7 @@ impl Plugin {
             engine: engine.clone(),
             pre,
             exports,
+            needs,
         }))
     }
 
@@ -63,6 +67,18 @@ impl Plugin {
     #[must_use]
     pub fn digest_hex(&self) -> String {
         self.digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// What a tenant must grant to run it.
+    #[must_use]
+    pub fn needs(&self) -> &BTreeSet<Grant> {
+        &self.needs
+    }
+
+    /// Whether these grants are enough to run it. The error names each import that they are not enough for.
+    pub fn admit(&self, grants: &Grants) -> Result<(), Error> {
+        let missing = grants.missing(&self.needs);
+        if missing.is_empty() { Ok(()) } else { Err(refusal::not_granted(&missing)) }
     }
 
     pub(crate) fn shared_name(&self) -> Arc<str> {

@@ -12,7 +12,7 @@ use std::mem::size_of_val;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use client::Client;
-use whelk_runtime::{Ending, Engine, EngineSettings, Facts, Happening, Limits, Plugin, session_pipes};
+use whelk_runtime::{Ending, Engine, EngineSettings, Facts, Grants, Happening, Limits, Plugin, Tenant, session_pipes};
 
 /// One test at a time: they look at the memory of the whole process.
 static ALONE: Mutex<()> = Mutex::new(());
@@ -27,7 +27,8 @@ fn anonymous() -> usize {
 #[test]
 fn the_future_of_a_session_is_small() {
     let (_inbox, _outbox, side) = session_pipes(1024, Arc::new(|| {}));
-    let session = guests::bare().session(Facts::default(), &Limits::default(), side);
+    let session =
+        guests::bare().session(Facts::default(), &Tenant::new("tests", Limits::default(), Grants::default()), side);
     let size = size_of_val(&session);
     assert!(size < 4 << 10, "{size} bytes");
 }

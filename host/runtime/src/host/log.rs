@@ -8,14 +8,14 @@ use tokio::time::Instant;
 
 use crate::bindings::imports::log::Level;
 use crate::happening::Facts;
-use crate::limits::Limits;
+use crate::tenant::Tenant;
 
 /// The log of one session. Shared with the plugin's standard streams, which end here too.
 pub(crate) struct LogBook {
     plugin: Arc<str>,
     connection: String,
     channel: u32,
-    limits: Arc<Limits>,
+    tenant: Arc<Tenant>,
     allowance: Mutex<Allowance>,
 }
 
@@ -30,17 +30,17 @@ struct Allowance {
 
 impl LogBook {
     /// `connection` is the fact `connection-id`.
-    pub(crate) fn new(plugin: Arc<str>, facts: &Facts, limits: Arc<Limits>) -> Self {
+    pub(crate) fn new(plugin: Arc<str>, facts: &Facts, tenant: Arc<Tenant>) -> Self {
         Self {
             plugin,
             connection: facts.get("connection-id").unwrap_or_default().to_owned(),
             channel: facts.channel(),
             allowance: Mutex::new(Allowance {
-                left: u64::from(limits.log_burst) * 1000,
+                left: u64::from(tenant.limits().log_burst) * 1000,
                 filled: Instant::now(),
                 dropped: 0,
             }),
-            limits,
+            tenant,
         }
     }
 
@@ -48,7 +48,7 @@ impl LogBook {
     pub(super) fn line(&self, level: Level, text: &str) {
         if let Some(dropped) = self.admit(Instant::now()) {
             self.confess(dropped);
-            self.emit(level, &printable(text, self.limits.log_line));
+            self.emit(level, &printable(text, self.tenant.limits().log_line));
         }
     }
 
@@ -56,8 +56,8 @@ impl LogBook {
     fn admit(&self, now: Instant) -> Option<u64> {
         let mut allowance = self.allowance.lock().unwrap_or_else(PoisonError::into_inner);
         let waited = u64::try_from(now.duration_since(allowance.filled).as_millis()).unwrap_or(u64::MAX);
-        let fill = waited.saturating_mul(self.limits.log_lines.into());
-        allowance.left = allowance.left.saturating_add(fill).min(u64::from(self.limits.log_burst) * 1000);
+        let fill = waited.saturating_mul(self.tenant.limits().log_lines.into());
+        allowance.left = allowance.left.saturating_add(fill).min(u64::from(self.tenant.limits().log_burst) * 1000);
         allowance.filled = now;
         if allowance.left < 1000 {
             allowance.dropped += 1;
@@ -122,6 +122,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::grants::Grants;
+    use crate::limits::Limits;
 
     #[test]
     fn a_line_cannot_be_broken_coloured_or_made_too_long() {
@@ -134,7 +136,8 @@ mod tests {
 
     #[test]
     fn a_flood_of_lines_is_held_to_its_burst_and_its_rate() {
-        let log = LogBook::new("flood".into(), &Facts::default(), Arc::new(Limits::default()));
+        let log =
+            LogBook::new("flood".into(), &Facts::default(), Tenant::new("tests", Limits::default(), Grants::default()));
         let start = Instant::now();
         assert_eq!((0..10_000).filter_map(|_| log.admit(start)).count(), 500);
         let later = start + Duration::from_secs(1);

@@ -10,6 +10,7 @@ use super::wasi::Wasi;
 use crate::happening::{Exit, Facts, Output, Pty};
 use crate::limits::{Limits, Memory};
 use crate::pipe::{Message, Shared};
+use crate::tenant::Tenant;
 
 /// How far a session is.
 ///
@@ -57,11 +58,11 @@ pub(crate) struct State {
     pub(super) memory: Memory,
     /// Made at the first use: most plugins never call WASI.
     pub(super) wasi: Option<Box<Wasi>>,
-    limits: Arc<Limits>,
+    tenant: Arc<Tenant>,
 }
 
 impl State {
-    pub(crate) fn new(pipes: Arc<Shared>, facts: Facts, log: LogBook, limits: Arc<Limits>) -> Self {
+    pub(crate) fn new(pipes: Arc<Shared>, facts: Facts, log: LogBook, tenant: Arc<Tenant>) -> Self {
         Self {
             pipes,
             facts,
@@ -72,16 +73,16 @@ impl State {
             pty: None,
             env: Vec::new(),
             modes: Vec::new(),
-            timers: Timers::new(&limits),
+            timers: Timers::new(tenant.limits()),
             log: Arc::new(log),
-            memory: Memory::new(&limits),
+            memory: Memory::new(tenant.limits()),
             wasi: None,
-            limits,
+            tenant,
         }
     }
 
     pub(crate) fn limits(&self) -> &Limits {
-        &self.limits
+        self.tenant.limits()
     }
 
     pub(crate) fn phase(&self) -> Phase {
@@ -158,7 +159,7 @@ impl State {
     /// Whether one more variable fits.
     pub(crate) fn has_room_for_env(&self, name: &str, value: &[u8]) -> bool {
         let used: usize = self.env.iter().map(|(name, value)| name.len() + value.len()).sum();
-        used + name.len() + value.len() <= self.limits.environment
+        used + name.len() + value.len() <= self.limits().environment
     }
 
     /// The plugin has accepted a variable; an earlier one of the same name is replaced.
@@ -175,7 +176,7 @@ impl State {
 
     /// What the plugin has of WASI, made now if this is its first use.
     pub(super) fn wasi(&mut self) -> WasiCtxView<'_> {
-        let (log, limits) = (&self.log, &self.limits);
+        let (log, limits) = (&self.log, self.tenant.limits());
         self.wasi.get_or_insert_with(|| Box::new(Wasi::new(log, limits))).view()
     }
 

@@ -1,22 +1,18 @@
 //! Why a file is not a plugin, in words that help whoever built it. Each reason says what was found and what would be right.
 
+use std::collections::BTreeSet;
+
 use wasmtime::Engine;
 use wasmtime::component::{Component, InstancePre};
 
 use crate::error::Error;
+use crate::grants::Grant;
 use crate::host::State;
 
 /// What every plugin exports.
 const SESSION: &str = "whelk:ssh/session";
 /// Our optional handlers that nothing calls yet.
 const LATER_HANDLERS: [&str; 1] = ["whelk:ssh/message-handler"];
-/// Interfaces that are linked only when granted, and the grant's name.
-const GRANTS: [(&str, &str); 4] = [
-    ("whelk:ssh/topics", "topics"),
-    ("whelk:process/", "process"),
-    ("wasi:http/", "http"),
-    ("wasi:keyvalue/", "keyvalue"),
-];
 /// Other things that a file may be, by an interface that it exports.
 const OTHER_KINDS: [(&str, &str); 3] = [
     ("whelk:ssh/authenticator", "an authenticator"),
@@ -76,11 +72,13 @@ pub(super) fn not_compiled(error: &wasmtime::Error) -> Error {
     })
 }
 
-/// Names the exports that are missing and the imports that nobody provides, before the linker stops at the first.
-pub(super) fn check_interfaces(engine: &Engine, component: &Component) -> Result<(), Error> {
+/// Names the exports that are missing and the imports that nobody provides, before the linker stops at the first. Says what the imports
+/// take of a tenant.
+pub(super) fn check_interfaces(engine: &Engine, component: &Component) -> Result<BTreeSet<Grant>, Error> {
     let ty = component.component_type();
     let exports: Vec<String> = ty.exports(engine).map(|(name, _)| name.to_owned()).collect();
     let others: Vec<&str> = OTHER_KINDS.iter().filter(|(name, _)| has(&exports, name)).map(|(_, kind)| *kind).collect();
+    let mut needs = BTreeSet::new();
     let mut reasons = Vec::new();
     match (has(&exports, SESSION), others.as_slice()) {
         (true, []) => {}
@@ -100,16 +98,21 @@ pub(super) fn check_interfaces(engine: &Engine, component: &Component) -> Result
         reasons.push(format!("it exports {later}, which nothing calls yet"));
     }
     for (import, _) in ty.imports(engine) {
-        if let Some((name, grant)) = GRANTS.iter().find(|(name, _)| import.starts_with(name)) {
-            let interface = if name.ends_with('/') { import } else { name };
-            reasons.push(format!("{interface} is not granted (it takes the grant `{grant}`)"));
+        if let Some(grant) = Grant::of_import(import) {
+            needs.insert(grant);
         } else if import.contains("@0.3") && import.starts_with("wasi:") {
             reasons.push(format!("imports {import}: WASI 0.3 needs component-model async, not supported yet"));
         } else if !import.starts_with("wasi:") && !import.starts_with("whelk:ssh/") {
             reasons.push(format!("imports {import}, which nobody provides"));
         }
     }
-    if reasons.is_empty() { Ok(()) } else { refused(reasons.join("; ")) }
+    if reasons.is_empty() { Ok(needs) } else { refused(reasons.join("; ")) }
+}
+
+/// What a tenant would have to grant.
+pub(super) fn not_granted(missing: &[Grant]) -> Error {
+    let grants: Vec<&str> = missing.iter().map(|grant| grant.as_str()).collect();
+    Error::Refused(format!("it needs what is not granted: {}", grants.join(", ")))
 }
 
 /// Whether an interface of this name, in any version, is among the exports.

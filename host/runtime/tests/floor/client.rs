@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use whelk_runtime::{
-    Drained, Exit, Facts, Happening, Inbox, Limits, Outbox, Output, Plugin, Report, Sink, session_pipes,
+    Drained, Exit, Facts, Grants, Happening, Inbox, Limits, Outbox, Output, Plugin, Report, Sink, Tenant, session_pipes,
 };
 
 use crate::guests;
@@ -104,7 +104,11 @@ impl Client {
             bell.notify_one();
         };
         let (inbox, outbox, side) = session_pipes(CAPACITY, Arc::new(wake));
-        let task = tokio::spawn(plugin.session(facts.on_channel(7), limits, side));
+        let task = tokio::spawn(plugin.session(
+            facts.on_channel(7),
+            &Tenant::new("tests", limits.clone(), Grants::default()),
+            side,
+        ));
         let recorder = Recorder { heard: Vec::new(), room: usize::MAX };
         Self { inbox, outbox, recorder, task, wakes, id, woken }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use whelk_runtime::{Ending, Error, Exit, Happening, Limit, Limits, Output, SignalName};
+use whelk_runtime::{Ending, Error, Exit, Grants, Happening, Limit, Limits, Output, SignalName, Tenant};
 
 use crate::client::{Client, Heard};
 use crate::{guests, log};
@@ -188,7 +188,11 @@ async fn a_session_whose_connection_is_dropped_is_told_that_it_was_lost() {
 async fn a_session_that_nobody_runs_is_refused() {
     let plugin = guests::bare();
     let (inbox, outbox, side) = whelk_runtime::session_pipes(1024, std::sync::Arc::new(|| {}));
-    drop(plugin.session(whelk_runtime::Facts::default(), &Limits::default(), side));
+    drop(plugin.session(
+        whelk_runtime::Facts::default(),
+        &Tenant::new("tests", Limits::default(), Grants::default()),
+        side,
+    ));
     inbox.happening(Happening::Shell);
     let mut recorder = crate::client::Recorder { heard: Vec::new(), room: usize::MAX };
     outbox.drain(&mut recorder);
