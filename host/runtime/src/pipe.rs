@@ -12,11 +12,11 @@ mod shared;
 mod side;
 mod spare;
 
+pub(crate) use input::Next;
 pub(crate) use output::Message;
 pub use output::{Drained, Sink};
 pub use shared::Wake;
 pub(crate) use shared::{News, Shared};
-pub(crate) use side::Next;
 pub use side::SessionSide;
 
 use std::sync::Arc;

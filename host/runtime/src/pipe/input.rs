@@ -48,13 +48,14 @@ enum Item {
     },
 }
 
-/// What comes next.
-pub(super) enum Taken {
-    /// Bytes were moved to the caller's buffer.
+/// What comes next for the session.
+pub(crate) enum Next {
+    /// Bytes were moved to the caller's buffer, for stdin or a numbered stream.
     Data {
         kind: Option<u32>,
     },
     Happening(Happening),
+    /// Requests that need no call, only their answer.
     Answered {
         success: bool,
         times: u32,
@@ -279,7 +280,7 @@ impl Input {
     }
 
     /// Takes the next entry. Data is moved to `into`, which must be empty: all of the buffer if it is one run, else at most `piece` bytes.
-    pub(super) fn next(&mut self, into: &mut Buffer, piece: usize) -> Option<Taken> {
+    pub(super) fn next(&mut self, into: &mut Buffer, piece: usize) -> Option<Next> {
         let Some(position) = self.position() else {
             self.relax();
             return None;
@@ -300,19 +301,19 @@ impl Input {
                 self.items.remove(position);
                 self.runs -= 1;
             }
-            return Some(Taken::Data { kind });
+            return Some(Next::Data { kind });
         }
         match self.items.remove(position)? {
             Item::Data { .. } => None,
-            Item::Answered { success, times } => Some(Taken::Answered { success, times }),
-            Item::Size => self.size.map(|size| Taken::Happening(Happening::WindowChange(size))),
-            Item::Eof => Some(Taken::Happening(Happening::Eof)),
-            Item::Close => Some(Taken::Happening(Happening::Close)),
+            Item::Answered { success, times } => Some(Next::Answered { success, times }),
+            Item::Size => self.size.map(|size| Next::Happening(Happening::WindowChange(size))),
+            Item::Eof => Some(Next::Happening(Happening::Eof)),
+            Item::Close => Some(Next::Happening(Happening::Close)),
             Item::Request(happening) => {
                 self.requests -= 1;
                 self.weight -= weight(&happening);
                 self.signals -= usize::from(matches!(*happening, Happening::Signal(_)));
-                Some(Taken::Happening(*happening))
+                Some(Next::Happening(*happening))
             }
         }
     }

@@ -9,13 +9,13 @@ fn drain(input: &mut Input) -> Vec<String> {
     let mut into = Buffer::default();
     while let Some(taken) = input.next(&mut into, 4) {
         heard.push(match taken {
-            Taken::Data { kind } => {
+            Next::Data { kind } => {
                 let text = String::from_utf8_lossy(into.front(usize::MAX / 2)).into_owned();
                 into.take(into.len());
                 format!("{} {text}", kind.map_or("data".to_owned(), |kind| kind.to_string()))
             }
-            Taken::Happening(happening) => format!("{happening:?}"),
-            Taken::Answered { success, times } => format!("{success} x {times}"),
+            Next::Happening(happening) => format!("{happening:?}"),
+            Next::Answered { success, times } => format!("{success} x {times}"),
         });
     }
     heard

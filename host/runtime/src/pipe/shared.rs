@@ -10,7 +10,7 @@ use std::task::{Context, Waker};
 use tokio::time::Instant;
 
 use super::buffer::Buffer;
-use super::input::{Input, Taken};
+use super::input::{Input, Next};
 use super::output::{Drained, Message, Queue, Sink};
 use crate::happening::{Ending, Output, SignalName, WindowSize};
 
@@ -120,7 +120,7 @@ impl Shared {
         input.has_next() || input.has_caught()
     }
 
-    pub(super) fn next(&self, into: &mut Buffer, piece: usize) -> Option<Taken> {
+    pub(super) fn next(&self, into: &mut Buffer, piece: usize) -> Option<Next> {
         lock(&self.input).next(into, piece)
     }
 

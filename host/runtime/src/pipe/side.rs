@@ -4,10 +4,10 @@
 use std::sync::Arc;
 
 use super::buffer::Buffer;
-use super::input::Taken;
+use super::input::Next;
 use super::output::Message;
 use super::shared::Shared;
-use crate::happening::{Exit, Happening};
+use crate::happening::Exit;
 
 /// Most bytes that one `data` call carries.
 const PIECE: usize = 32 << 10;
@@ -20,20 +20,6 @@ pub struct SessionSide {
     /// Data on its way to the plugin, all of one kind.
     data: Buffer,
     kind: Option<u32>,
-}
-
-/// What comes next for the session.
-pub(crate) enum Next {
-    /// [`SessionSide::data`] has some, for stdin or a numbered stream.
-    Data {
-        kind: Option<u32>,
-    },
-    Happening(Happening),
-    /// Requests that need no call, only their answer.
-    Answered {
-        success: bool,
-        times: u32,
-    },
 }
 
 impl SessionSide {
@@ -50,18 +36,16 @@ impl SessionSide {
         self.data.len() > 0 || self.shared.has_input()
     }
 
+    /// What comes next; of data, [`data`](Self::data) has some.
     pub(crate) fn next(&mut self) -> Option<Next> {
         if self.data.len() > 0 {
             return Some(Next::Data { kind: self.kind });
         }
-        Some(match self.shared.next(&mut self.data, PIECE)? {
-            Taken::Data { kind } => {
-                self.kind = kind;
-                Next::Data { kind }
-            }
-            Taken::Happening(happening) => Next::Happening(happening),
-            Taken::Answered { success, times } => Next::Answered { success, times },
-        })
+        let next = self.shared.next(&mut self.data, PIECE);
+        if let Some(Next::Data { kind }) = next {
+            self.kind = kind;
+        }
+        next
     }
 
     /// The next piece of data, at most 32 KiB.
