@@ -10,8 +10,8 @@ use std::sync::Arc;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use tokio::runtime::Runtime;
 use whelk_runtime::{
-    Drained, Ending, Engine, EngineSettings, Exit, Facts, Grants, Happening, Limits, Output, Plugin, Sink, Tenant,
-    session_pipes,
+    Drained, Ending, Engine, EngineSettings, Exit, Facts, Grants, Happening, Limits, Output, Plugin, Plugins, Sink,
+    Start, Tenant, session_pipes,
 };
 
 /// Takes everything and counts it.
@@ -39,6 +39,18 @@ impl Sink for Count {
     fn debug(&mut self, _: &str, _: bool) {}
 }
 
+/// Sessions keep the plugin that they began with.
+struct Alone;
+
+impl Plugins for Alone {
+    fn plugin(&self, _: &str) -> Option<Arc<Plugin>> {
+        None
+    }
+    fn route(&self, _: &Start<'_>) -> Option<String> {
+        None
+    }
+}
+
 fn plugin() -> Arc<Plugin> {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guests/wasm32-wasip2/release/bare.wasm");
     let wasm = fs::read(path).expect("the guests are built by the tests");
@@ -58,6 +70,8 @@ async fn until(outbox: &whelk_runtime::Outbox, sink: &mut Count, enough: impl Fn
 
 fn sessions(criterion: &mut Criterion) {
     let plugin = plugin();
+    let plugins: Arc<dyn Plugins> = Arc::new(Alone);
+    let tenant = Tenant::new("bench", Limits::default(), Grants::default());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     criterion.bench_function("open, exec, end", |bencher| {
         bencher.iter(|| {
@@ -65,9 +79,7 @@ fn sessions(criterion: &mut Criterion) {
                 let (inbox, outbox, side) = session_pipes(256 << 10, Arc::new(|| {}));
                 inbox.happening(Happening::Exec(b"x".to_vec()));
                 inbox.happening(Happening::Eof);
-                let report = plugin
-                    .session(Facts::default(), &Tenant::new("bench", Limits::default(), Grants::default()), side)
-                    .await;
+                let report = plugin.session(Facts::default(), &tenant, &plugins, side).await;
                 black_box(report);
                 let mut count = Count::default();
                 while outbox.drain(&mut count) == Drained::More {}
@@ -79,6 +91,8 @@ fn sessions(criterion: &mut Criterion) {
 
 fn echo(criterion: &mut Criterion) {
     let plugin = plugin();
+    let plugins: Arc<dyn Plugins> = Arc::new(Alone);
+    let tenant = Tenant::new("bench", Limits::default(), Grants::default());
     let runtime: Runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let mut group = criterion.benchmark_group("echo");
     for size in [16, 32 << 10] {
@@ -87,11 +101,7 @@ fn echo(criterion: &mut Criterion) {
         group.bench_function(format!("{size} bytes"), |bencher| {
             let (inbox, outbox, side) = session_pipes(256 << 10, Arc::new(|| {}));
             let mut count = Count::default();
-            let task = runtime.spawn(plugin.session(
-                Facts::default(),
-                &Tenant::new("bench", Limits::default(), Grants::default()),
-                side,
-            ));
+            let task = runtime.spawn(plugin.session(Facts::default(), &tenant, &plugins, side));
             inbox.happening(Happening::Exec(Vec::new()));
             bencher.iter(|| {
                 runtime.block_on(async {

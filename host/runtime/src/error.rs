@@ -99,6 +99,11 @@ impl Error {
         Exit::Signal { name, core_dumped: false, message: self.for_client() }
     }
 
+    /// The host's own code has panicked, saying this.
+    pub(crate) fn panicked(words: &str) -> Self {
+        Self::Host { incident: incident(), detail: format!("panicked: {words}") }
+    }
+
     /// An error of wasmtime's that has nothing to do with a plugin.
     pub(crate) fn host(error: &wasmtime::Error) -> Self {
         Self::Host { incident: incident(), detail: format!("{error:?}") }
@@ -124,6 +129,16 @@ pub(crate) enum Stop {
     /// It called `exit` of WASI's.
     Exited(u32),
     Failed(Error),
+}
+
+impl Stop {
+    /// What went wrong, if anything has.
+    pub(crate) fn error(self) -> Option<Error> {
+        match self {
+            Self::Exited(_) => None,
+            Self::Failed(error) => Some(error),
+        }
+    }
 }
 
 /// What a failed call means. `out_of_memory`: growth was refused during the call.

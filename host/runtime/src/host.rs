@@ -13,7 +13,7 @@ mod timers;
 mod wasi;
 
 pub(crate) use log::LogBook;
-pub(crate) use state::{Phase, State};
+pub(crate) use state::{Luggage, Phase, State, Takers};
 
 use wasmtime::component::{HasSelf, Linker};
 

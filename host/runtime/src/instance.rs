@@ -1,4 +1,5 @@
-//! The life of a session: an instance is made, opened, told what happens in the client's order, and closed.
+//! One plugin's part of a session: an instance is made, opened, told what happens in the client's order, and closed. Which plugin that is,
+//! and what comes before and after, is not known here (`session.rs`).
 //!
 //! ```text
 //! instantiate -> open --false--> refused
@@ -7,9 +8,9 @@
 //!              what comes next: input, a timer, room again  <--.
 //!                  |                                           |
 //!                  '---------- one call at a time -------------'
-//!                  | finish            | the other side ends it     | a trap, a limit
-//!                  v                   v                            v
-//!         exit, closed(finished)   closed(why), exit            exit, and the instance is dropped unentered
+//!                  | finish            | the other side ends it     | a trap, a limit         | another plugin takes over
+//!                  v                   v                            v                         v
+//!         exit, closed(finished)   closed(why), exit   exit; dropped unentered         closed(routed)
 //! ```
 
 mod guest;
@@ -22,72 +23,30 @@ use std::task::Poll;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::bindings::imports::types as wit;
-use crate::error::{Error, Stop};
-use crate::happening::{Ending, Exit, Facts, Happening, Pty, SignalName};
-use crate::host::{LogBook, Phase, State};
+use crate::error::Stop;
+use crate::happening::{Ending, Exit, Happening, Pty, SignalName};
+use crate::host::{Luggage, Phase, State};
 use crate::pipe::{Message, Next, SessionSide};
 use crate::plugin::Plugin;
+use crate::plugins::Start;
+use crate::report::Report;
 use crate::tenant::Tenant;
 use guest::Guest;
 
-/// How a session went, for the operator.
-#[derive(Debug, Default)]
-pub struct Report {
-    /// The plugin took the session.
-    pub opened: bool,
-    /// Why it is over; none if it was refused, crashed or was stopped.
-    pub ending: Option<Ending>,
-    /// What the client was told; none if it was refused.
-    pub exit: Option<Exit>,
-    /// What went wrong, whole. A plugin may also fail in its last call, after an orderly ending.
-    pub error: Option<Error>,
-    /// Processor time used, in ticks of 1 ms; calls shorter than a tick count nothing.
-    pub cpu_ticks: u64,
-    /// The most linear memory that it had, bytes.
-    pub peak_memory: usize,
+/// Why an instance has stopped taking what comes.
+pub(crate) enum Pause {
+    /// The session is over. The client was told, and the plugin where it could be.
+    Over,
+    /// The client wants something to be started, and nothing was yet. Which plugin serves it is not decided here.
+    Start(Happening),
+    /// The plugin wants the one of this name to take over.
+    HandOver(String),
 }
 
-impl Plugin {
-    /// One session of a tenant with this plugin, from the opening of its channel to its end. Spawn it; dropping it ends the session without another
-    /// word to the plugin, and the connection still hears an exit (status 70).
-    pub fn session(
-        self: &Arc<Self>,
-        facts: Facts,
-        tenant: &Arc<Tenant>,
-        side: SessionSide,
-    ) -> impl Future<Output = Report> + Send + use<> {
-        let plugin = Arc::clone(self);
-        let tenant = Arc::clone(tenant);
-        async move {
-            if let Err(error) = plugin.admit(tenant.grants()) {
-                side.shared().say(Message::Opened(false));
-                return Report { error: Some(error), ..Report::default() };
-            }
-            let log = LogBook::new(plugin.shared_name(), &facts, Arc::clone(&tenant));
-            let state = State::new(Arc::clone(side.shared()), facts, log, Arc::clone(&tenant));
-            // Boxed: it is large and soon over, and every session would carry its size for ever.
-            match Box::pin(Guest::new(&plugin, Arc::clone(side.shared()), state)).await {
-                Ok(guest) => Box::new(Session { guest, side, tenant, timer_first: false }).live().await,
-                Err(stop) => {
-                    side.shared().say(Message::Opened(false));
-                    Report { error: error_of(stop), ..Report::default() }
-                }
-            }
-        }
-    }
-}
-
-fn error_of(stop: Stop) -> Option<Error> {
-    match stop {
-        Stop::Exited(_) => None,
-        Stop::Failed(error) => Some(error),
-    }
-}
-
-/// A session whose instance is made.
-struct Session {
+/// An instance and the session that it serves.
+pub(crate) struct Instance<'s> {
     guest: Guest,
-    side: SessionSide,
+    side: &'s mut SessionSide,
     tenant: Arc<Tenant>,
     /// Whose turn it is when both a timer and something else are due.
     timer_first: bool,
@@ -124,63 +83,140 @@ macro_rules! call_if {
     }};
 }
 
-impl Session {
-    async fn live(mut self: Box<Self>) -> Report {
-        let mut report = Report::default();
-        match call!(self, |functions, store| functions.session.call_open(store)) {
-            Ok(opened) => {
-                self.say(Message::Opened(opened));
-                report.opened = opened;
-                if opened {
-                    self.run(&mut report).await;
-                }
-            }
-            Err(stop) => {
-                self.say(Message::Opened(false));
-                report.error = error_of(stop);
-            }
-        }
-        report.cpu_ticks = self.guest.ticks();
-        report.peak_memory = self.guest.state().memory().peak();
-        report
+impl<'s> Instance<'s> {
+    /// Makes one of the plugin.
+    pub(crate) async fn new(
+        plugin: &Plugin,
+        state: State,
+        side: &'s mut SessionSide,
+        tenant: &Arc<Tenant>,
+    ) -> Result<Self, Stop> {
+        let guest = Guest::new(plugin, Arc::clone(side.shared()), state).await?;
+        Ok(Self { guest, side, tenant: Arc::clone(tenant), timer_first: false })
     }
 
-    /// From the opening to the end.
-    async fn run(&mut self, report: &mut Report) {
+    /// Whether the plugin takes the session.
+    pub(crate) async fn open(&mut self) -> Result<bool, Stop> {
+        call!(self, |functions, store| functions.session.call_open(store))
+    }
+
+    /// Tells the plugin what the client has prepared and an earlier one has accepted. Its own answers reach nobody: the variables and the
+    /// terminal are there, and a no to the terminal only keeps its settings from applying.
+    pub(crate) async fn prepare(&mut self, luggage: Luggage) -> Result<(), Stop> {
+        for (name, value) in luggage.env {
+            if self.is_over() {
+                return Ok(());
+            }
+            call!(self, |functions, store| functions.session.call_env(store, &name, &value))?;
+            self.guest.state().keep_env(name, value);
+        }
+        let Some(pty) = luggage.pty.filter(|_| !self.is_over()) else { return Ok(()) };
+        let (asked, size) = (wit::Pty::from(pty.clone()), pty.size);
+        let applies = call!(self, |functions, store| functions.session.call_pty_req(store, &asked))?;
+        self.guest.state().keep_pty(pty, applies);
+        // What was told to an earlier plugin would not be told again.
+        let resized = self.side.shared().size().is_some_and(|newest| newest != size);
+        if resized && !self.is_over() { self.resize().await } else { Ok(()) }
+    }
+
+    /// Takes what comes, a start request first if there is one, until somebody else has to decide.
+    pub(crate) async fn run(&mut self, start: Option<&Happening>, report: &mut Report) -> Pause {
+        if let Some(start) = start
+            && let Err(stop) = self.start(start).await
+        {
+            self.stop(stop, report);
+            return Pause::Over;
+        }
         loop {
             tokio::task::consume_budget().await;
             if let Some(exit) = self.guest.state().take_timely_finish() {
-                self.guest.state().close();
-                self.say(Message::Exit(Box::new(exit.clone())));
-                report.error = self.closed(Ending::Finished).await.err().and_then(error_of);
-                report.ending = Some(Ending::Finished);
-                report.exit = Some(exit);
-                return;
+                self.finish(exit, report).await;
+                return Pause::Over;
             }
-            match self.next().await {
-                Err(why) => return self.end(why, report).await,
-                Ok(step) => {
-                    if let Err(stop) = self.take(step).await {
-                        return self.stop(stop, report);
-                    }
+            if self.side.shared().ended().is_none()
+                && let Some(plugin) = self.guest.state().take_hand_over()
+            {
+                return Pause::HandOver(plugin);
+            }
+            let taken = match self.next().await {
+                Err(why) => {
+                    self.end(why, report).await;
+                    return Pause::Over;
                 }
+                Ok(Step::Next(Next::Happening(happening)))
+                    if Start::of(&happening).is_some() && self.guest.state().phase() == Phase::Waiting =>
+                {
+                    return Pause::Start(happening);
+                }
+                Ok(step) => self.take(step).await,
+            };
+            if let Err(stop) = taken {
+                self.stop(stop, report);
+                return Pause::Over;
             }
         }
+    }
+
+    /// Another plugin takes over: this one is told, and then it is gone.
+    pub(crate) async fn leave(mut self, report: &mut Report) -> Luggage {
+        self.guest.state().close();
+        report.error = self.closed(Ending::Routed).await.err().and_then(Stop::error);
+        // What this one caught does not interrupt the next.
+        self.side.shared().catch(Vec::new());
+        let luggage = self.guest.state().depart();
+        self.account(report);
+        luggage
+    }
+
+    /// The start request that it is about to be given, or was asked to be, has failed.
+    pub(crate) fn refuse(&mut self) {
+        self.guest.state().decline();
+    }
+
+    /// What it has used is written down.
+    pub(crate) fn account(&mut self, report: &mut Report) {
+        report.account(self.guest.ticks(), self.guest.state().memory().peak());
+    }
+
+    /// Whether the session has been ended, by the plugin or by the other side.
+    fn is_over(&mut self) -> bool {
+        self.guest.state().has_finish() || self.side.shared().ended().is_some()
+    }
+
+    /// The plugin has said how it ends.
+    async fn finish(&mut self, exit: Exit, report: &mut Report) {
+        self.guest.state().close();
+        self.say(Message::Exit(Box::new(exit.clone())));
+        report.error = self.closed(Ending::Finished).await.err().and_then(Stop::error);
+        report.ending = Some(Ending::Finished);
+        report.exit = Some(exit);
     }
 
     /// The connection's side has ended the session.
     async fn end(&mut self, why: Ending, report: &mut Report) {
-        self.guest.state().close();
-        report.error = self.closed(why).await.err().and_then(error_of);
+        let words = self.side.shared().words();
+        let state = self.guest.state();
+        if state.phase() == Phase::Starting {
+            // It was to be passed on to another plugin, and is not any more.
+            state.refuse();
+        }
+        if let Some(words) = &words {
+            state.last_words(words);
+        }
+        state.close();
+        report.error = self.closed(why).await.err().and_then(Stop::error);
         // A plugin may still say how it ended; nobody else knows better than that it was hung up on.
-        let exit = self.guest.state().take_finish().unwrap_or_else(|| hung_up(why));
+        let exit = self.guest.state().take_finish().unwrap_or_else(|| hung_up(why, words.as_deref()));
         self.say(Message::Exit(Box::new(exit.clone())));
         report.ending = Some(why);
         report.exit = Some(exit);
     }
 
     /// The plugin crashed, was stopped, or called WASI's `exit`: it is not entered again.
-    fn stop(&mut self, stop: Stop, report: &mut Report) {
+    pub(crate) fn stop(&mut self, stop: Stop, report: &mut Report) {
+        if let Some(words) = self.side.shared().words() {
+            self.guest.state().last_words(&words);
+        }
         let exit = match stop {
             Stop::Exited(status) => {
                 report.ending = Some(Ending::Finished);
@@ -267,7 +303,7 @@ impl Session {
     async fn park(&mut self) {
         let mut alarm: Option<Pin<Box<Sleep>>> = self.guest.state().timers().next().map(|at| Box::pin(sleep_until(at)));
         let watches_room = self.guest.has_drain_handler() && self.guest.state().phase() == Phase::Running;
-        let side = &self.side;
+        let side = &*self.side;
         poll_fn(|context| {
             let pipes = side.shared();
             pipes.listen(context);
@@ -321,21 +357,7 @@ impl Session {
             Happening::Eof => return call!(self, |functions, store| functions.session.call_eof(store)),
             Happening::Close => return call!(self, |functions, store| functions.session.call_close(store)),
             // One was accepted before: there is no second.
-            Happening::Shell | Happening::Exec(_) | Happening::Subsystem(_) if !self.guest.state().begin_start() => {
-                Ok(false)
-            }
-            Happening::Shell => {
-                let started = call!(self, |functions, store| functions.session.call_shell(store));
-                return self.started(started);
-            }
-            Happening::Exec(command) => {
-                let started = call!(self, |functions, store| functions.session.call_exec(store, &command));
-                return self.started(started);
-            }
-            Happening::Subsystem(name) => {
-                let started = call!(self, |functions, store| functions.session.call_subsystem(store, &name));
-                return self.started(started);
-            }
+            Happening::Shell | Happening::Exec(_) | Happening::Subsystem(_) => Ok(false),
             Happening::Env { name, value } => self.env(name, value).await,
             Happening::PtyReq(pty) => self.pty_req(pty).await,
             Happening::WindowChange(_) => self.resize().await.map(|()| true),
@@ -352,6 +374,28 @@ impl Session {
         };
         self.say(Message::Reply(*answer.as_ref().unwrap_or(&false)));
         answer.map(|_| ())
+    }
+
+    /// Gives the plugin a start request and answers it, unless the plugin's first output has, or another plugin is to. A plugin that
+    /// crashes in one has been started.
+    async fn start(&mut self, start: &Happening) -> Result<(), Stop> {
+        let over = self.is_over();
+        let Some(start) = Start::of(start).filter(|_| !over && self.guest.state().begin_start()) else {
+            self.guest.state().decline();
+            return Ok(());
+        };
+        let started = match start {
+            Start::Shell => call!(self, |functions, store| functions.session.call_shell(store)),
+            Start::Exec(command) => call!(self, |functions, store| functions.session.call_exec(store, command)),
+            Start::Subsystem(name) => call!(self, |functions, store| functions.session.call_subsystem(store, name)),
+        };
+        let state = self.guest.state();
+        match started {
+            Ok(_) if state.hands_over() => {}
+            Ok(false) => state.refuse(),
+            Ok(true) | Err(_) => state.accept(),
+        }
+        started.map(|_| ())
     }
 
     async fn env(&mut self, name: String, value: Vec<u8>) -> Result<bool, Stop> {
@@ -373,7 +417,7 @@ impl Session {
         let asked = wit::Pty::from(pty.clone());
         let accepted = call!(self, |functions, store| functions.session.call_pty_req(store, &asked))?;
         if accepted {
-            self.guest.state().keep_pty(pty);
+            self.guest.state().keep_pty(pty, true);
         }
         Ok(accepted)
     }
@@ -383,25 +427,16 @@ impl Session {
         let size = self.side.shared().size().unwrap_or_default().into();
         call!(self, |functions, store| functions.session.call_window_change(store, size))
     }
-
-    /// Answers a start request, unless the plugin's first output has. A plugin that crashes in one has been started.
-    fn started(&mut self, started: Result<bool, Stop>) -> Result<(), Stop> {
-        match started {
-            Ok(false) => self.guest.state().refuse(),
-            Ok(true) | Err(_) => self.guest.state().accept(),
-        }
-        started.map(|_| ())
-    }
 }
 
-/// The end of a program whose client or connection went away.
-fn hung_up(why: Ending) -> Exit {
-    let message = match why {
+/// The end of a program whose client or connection went away, or whose version did, with these words.
+pub(crate) fn hung_up(why: Ending, words: Option<&str>) -> Exit {
+    let message = words.unwrap_or(match why {
         Ending::Finished => "finished",
         Ending::ClientClosed => "the client closed the channel",
         Ending::ConnectionLost => "connection lost",
         Ending::Drained => "the server is shutting down",
         Ending::Routed => "another plugin took over",
-    };
+    });
     Exit::Signal { name: SignalName::Hup, core_dumped: false, message: message.to_owned() }
 }

@@ -7,6 +7,7 @@
 //! [`Plugin::session`] and spawns that future. The whole event loop of a session is in the future, so all of it is tested here.
 
 mod bindings;
+mod contain;
 mod engine;
 mod error;
 mod grants;
@@ -17,17 +18,21 @@ mod limits;
 mod notice;
 mod pipe;
 mod plugin;
+mod plugins;
 mod registry;
+mod report;
+mod session;
 mod tenant;
 
 pub use engine::{Engine, EngineSettings};
 pub use error::{Error, Limit};
 pub use grants::{Grant, Grants};
 pub use happening::{Ending, Exit, Facts, Happening, Output, Pty, SignalName, WindowSize};
-pub use instance::Report;
 pub use limits::Limits;
 pub use notice::notice;
 pub use pipe::{Drained, Inbox, Outbox, SessionSide, Sink, Wake, session_pipes};
 pub use plugin::Plugin;
+pub use plugins::{Plugins, Routes, Start};
 pub use registry::{Loaded, Registry};
+pub use report::{Report, Stay};
 pub use tenant::Tenant;

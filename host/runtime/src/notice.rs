@@ -1,8 +1,5 @@
 //! A session without a plugin: it takes any start, says one thing and ends.
 
-use std::future::poll_fn;
-use std::task::Poll;
-
 use crate::happening::{Exit, Happening, Output};
 use crate::pipe::{Message, Next, SessionSide};
 
@@ -31,16 +28,7 @@ pub async fn notice(mut side: SessionSide, text: &str, exit: Exit) {
                 });
             }
             Some(Next::Data { .. }) => side.taken(),
-            None => arrival(&side).await,
+            None => side.arrival().await,
         }
     }
-}
-
-/// Waits until there is something to take, or the other side has ended.
-async fn arrival(side: &SessionSide) {
-    poll_fn(|context| {
-        side.shared().listen(context);
-        if side.has_next() || side.shared().ended().is_some() { Poll::Ready(()) } else { Poll::Pending }
-    })
-    .await;
 }

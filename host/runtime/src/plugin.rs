@@ -1,8 +1,10 @@
 //! One compiled component with its digest, and the reasons for which a file is not one.
 
+mod live;
 mod refusal;
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
@@ -13,15 +15,20 @@ use crate::engine::Engine;
 use crate::error::Error;
 use crate::grants::{Grant, Grants};
 use crate::host::State;
+use crate::pipe::Shared;
+use live::Live;
+pub(crate) use live::Presence;
 
 /// A plugin, compiled and checked: every import is there, every export that a session needs is there. It lives as long as its last session.
 pub struct Plugin {
     name: Arc<str>,
     digest: [u8; 32],
+    generation: u32,
     engine: Engine,
     pre: InstancePre<State>,
     exports: Exports,
     needs: BTreeSet<Grant>,
+    live: Arc<Live>,
 }
 
 /// Where a plugin's functions are; the optional interfaces are looked up once, here.
@@ -44,10 +51,12 @@ impl Plugin {
         Ok(Arc::new(Self {
             name: name.into(),
             digest: Sha256::digest(wasm).into(),
+            generation: 1,
             engine: engine.clone(),
             pre,
             exports,
             needs,
+            live: Arc::default(),
         }))
     }
 
@@ -69,6 +78,25 @@ impl Plugin {
         self.digest.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
+    /// Which of the files of its name this is, counted from 1.
+    #[must_use]
+    pub fn generation(&self) -> u32 {
+        self.generation
+    }
+
+    /// How many live sessions have this very generation, those that are being started included.
+    #[must_use]
+    pub fn sessions(&self) -> usize {
+        self.live.count()
+    }
+
+    /// Ends every session that has this very generation, and those that would still get it: the client is told these words in a line on
+    /// stderr, where one can be said, then the plugin its end ([`Ending::Drained`](crate::Ending::Drained)), and the session ends as if
+    /// by the signal HUP. Does not wait for them.
+    pub fn retire(&self, words: &str) {
+        self.live.retire(words);
+    }
+
     /// What a tenant must grant to run it.
     #[must_use]
     pub fn needs(&self) -> &BTreeSet<Grant> {
@@ -79,6 +107,11 @@ impl Plugin {
     pub fn admit(&self, grants: &Grants) -> Result<(), Error> {
         let missing = grants.missing(&self.needs);
         if missing.is_empty() { Ok(()) } else { Err(refusal::not_granted(&missing)) }
+    }
+
+    /// A session comes to this plugin.
+    pub(crate) fn enter(&self, pipes: &Arc<Shared>) -> Presence {
+        self.live.enter(pipes)
     }
 
     pub(crate) fn shared_name(&self) -> Arc<str> {
@@ -95,6 +128,12 @@ impl Plugin {
 
     pub(crate) fn exports(&self) -> &Exports {
         &self.exports
+    }
+}
+
+impl fmt::Debug for Plugin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of generation {}", self.name, self.generation)
     }
 }
 

@@ -4,6 +4,7 @@
 #[expect(dead_code, reason = "the plugin floor uses the rest")]
 #[path = "floor/client.rs"]
 mod client;
+#[expect(dead_code, reason = "the plugin floor uses the rest")]
 #[path = "floor/guests.rs"]
 mod guests;
 
@@ -27,8 +28,8 @@ fn anonymous() -> usize {
 #[test]
 fn the_future_of_a_session_is_small() {
     let (_inbox, _outbox, side) = session_pipes(1024, Arc::new(|| {}));
-    let session =
-        guests::bare().session(Facts::default(), &Tenant::new("tests", Limits::default(), Grants::default()), side);
+    let tenant = Tenant::new("tests", Limits::default(), Grants::default());
+    let session = guests::bare().session(Facts::default(), &tenant, &guests::nothing_else(), side);
     let size = size_of_val(&session);
     assert!(size < 4 << 10, "{size} bytes");
 }

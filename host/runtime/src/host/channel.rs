@@ -2,8 +2,6 @@
 //!
 //! Registered by hand where the other interfaces are generated, so that `write` can take its bytes where they lie in the plugin's memory:
 //! they are copied once, into the outbox.
-//!
-//! `hand-over` is not there yet: nothing routes a running session to another plugin, so it answers `not-permitted`.
 
 use std::future::{Future, poll_fn};
 use std::sync::Arc;
@@ -13,7 +11,7 @@ use wasmtime::StoreContextMut;
 use wasmtime::component::{Linker, LinkerInstance, WasmList};
 
 use super::state::{Phase, State};
-use crate::bindings::imports::channel::{HandOverError, WriteError};
+use crate::bindings::imports::channel::WriteError;
 use crate::bindings::imports::types as wit;
 use crate::happening::{Exit, Output, SignalName};
 use crate::pipe::{Message, News, Shared};
@@ -48,8 +46,8 @@ pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     channel.func_wrap_async("request", |store: Context<'_>, (name, payload): (String, Vec<u8>)| -> Waits<'_, _> {
         Box::new(async move { Ok((request(store, name, payload).await,)) })
     })?;
-    channel.func_wrap("hand-over", |_: Context<'_>, (_plugin,): (String,)| {
-        Ok((Err::<(), _>(HandOverError::NotPermitted),))
+    channel.func_wrap("hand-over", |mut store: Context<'_>, (plugin,): (String,)| {
+        Ok((store.data_mut().hand_over(plugin),))
     })
 }
 
@@ -118,8 +116,10 @@ impl State {
     }
 
     fn finish(&mut self, how: Exit) {
-        self.accept();
-        self.set_finish(how);
+        if !self.hands_over() {
+            self.accept();
+            self.set_finish(how);
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use wasmtime_wasi::WasiCtxView;
 use super::log::LogBook;
 use super::timers::Timers;
 use super::wasi::Wasi;
+use crate::bindings::imports::channel::HandOverError;
 use crate::happening::{Exit, Facts, Output, Pty};
 use crate::limits::{Limits, Memory};
 use crate::pipe::{Message, Shared};
@@ -31,6 +32,24 @@ pub(crate) enum Phase {
     Closing,
 }
 
+/// Whether the plugin of a name may take the session over. Who knows that lies above the store.
+pub(crate) type Takers = Arc<dyn Fn(&str) -> Result<(), HandOverError> + Send + Sync>;
+
+/// What a session takes along from one plugin to the next.
+#[derive(Clone, Default)]
+pub(crate) struct Luggage {
+    /// The variables that were accepted.
+    pub(crate) env: Vec<(String, Vec<u8>)>,
+    /// The terminal that was accepted.
+    pub(crate) pty: Option<Pty>,
+    /// The client was told that its start request has succeeded.
+    pub(crate) answered: bool,
+    /// It was told that no more output comes.
+    pub(crate) eof_sent: bool,
+    /// How often the session has changed its plugin.
+    pub(crate) passages: u32,
+}
+
 /// The plugin's own word about its end.
 struct Finish {
     exit: Exit,
@@ -49,6 +68,13 @@ pub(crate) struct State {
     pub(super) eof_sent: bool,
     /// `finish` was called: it counts when the call returns.
     finish: Option<Finish>,
+    /// `hand-over` was called: the plugin that takes over when the call returns.
+    hand_over: Option<String>,
+    /// The client was told that its start request has succeeded, by this plugin or an earlier one.
+    answered: bool,
+    /// How often the session has changed its plugin.
+    passages: u32,
+    takers: Takers,
     pub(super) pty: Option<Pty>,
     pub(super) env: Vec<(String, Vec<u8>)>,
     /// The terminal modes now in force.
@@ -62,7 +88,7 @@ pub(crate) struct State {
 }
 
 impl State {
-    pub(crate) fn new(pipes: Arc<Shared>, facts: Facts, log: LogBook, tenant: Arc<Tenant>) -> Self {
+    pub(crate) fn new(pipes: Arc<Shared>, facts: Facts, log: LogBook, tenant: Arc<Tenant>, takers: Takers) -> Self {
         Self {
             pipes,
             facts,
@@ -70,6 +96,10 @@ impl State {
             held: Vec::new(),
             eof_sent: false,
             finish: None,
+            hand_over: None,
+            answered: false,
+            passages: 0,
+            takers,
             pty: None,
             env: Vec::new(),
             modes: Vec::new(),
@@ -112,7 +142,9 @@ impl State {
             return;
         }
         self.phase = Phase::Running;
-        self.pipes.say(Message::Reply(true));
+        if !std::mem::replace(&mut self.answered, true) {
+            self.pipes.say(Message::Reply(true));
+        }
         for (to, bytes) in std::mem::take(&mut self.held) {
             self.pipes.push_whole(to, &bytes);
         }
@@ -122,9 +154,14 @@ impl State {
         self.pipes.start();
     }
 
-    /// The plugin answered a start request with false. If it had written before, that was a yes, and this is its end.
+    /// The plugin answered a start request with false. If it had written before, that was a yes, and this is its end; so it is if a plugin
+    /// before it had said yes.
     pub(crate) fn refuse(&mut self) {
         match self.phase {
+            Phase::Starting if self.answered => {
+                self.phase = Phase::Running;
+                self.set_finish(Exit::Status(1));
+            }
             Phase::Starting => {
                 self.phase = Phase::Waiting;
                 self.pipes.say(Message::Reply(false));
@@ -134,10 +171,18 @@ impl State {
         }
     }
 
+    /// The plugin will not be given the start request that it was made for: it has an answer even so.
+    pub(crate) fn decline(&mut self) {
+        if !self.answered {
+            self.pipes.say(Message::Reply(false));
+        }
+    }
+
     /// From now on nothing can be sent, and output that was held is thrown away.
     pub(crate) fn close(&mut self) {
         self.phase = Phase::Closing;
         self.held = Vec::new();
+        self.hand_over = None;
     }
 
     /// The first word counts.
@@ -151,9 +196,54 @@ impl State {
         self.finish.take_if(|finish| !finish.late).map(|finish| finish.exit)
     }
 
+    /// Whether there is such a word, whenever it came.
+    pub(crate) fn has_finish(&self) -> bool {
+        self.finish.is_some()
+    }
+
     /// The plugin's word, whenever it came.
     pub(crate) fn take_finish(&mut self) -> Option<Exit> {
         self.finish.take().map(|finish| finish.exit)
+    }
+
+    /// The plugin wants another one to take over. Possible once it has a start request to pass on, and while nothing else is decided: the
+    /// first word counts.
+    pub(super) fn hand_over(&mut self, plugin: String) -> Result<(), HandOverError> {
+        let begun = matches!(self.phase, Phase::Starting | Phase::Running);
+        let decided = self.has_finish() || self.hand_over.is_some() || self.pipes.ended().is_some();
+        if !begun || decided || self.passages >= self.limits().passages {
+            return Err(HandOverError::NotPermitted);
+        }
+        (self.takers)(&plugin)?;
+        self.hand_over = Some(plugin);
+        Ok(())
+    }
+
+    pub(crate) fn hands_over(&self) -> bool {
+        self.hand_over.is_some()
+    }
+
+    /// The name of the plugin that is to take over now.
+    pub(crate) fn take_hand_over(&mut self) -> Option<String> {
+        self.hand_over.take()
+    }
+
+    /// The session comes from another plugin. Environment and terminal are not there yet: this plugin is told of them first.
+    pub(crate) fn arrive(&mut self, luggage: &Luggage) {
+        self.answered = luggage.answered;
+        self.eof_sent = luggage.eof_sent;
+        self.passages = luggage.passages;
+    }
+
+    /// The session goes to another plugin. Held output is thrown away, an EOF among it too.
+    pub(crate) fn depart(&mut self) -> Luggage {
+        Luggage {
+            env: std::mem::take(&mut self.env),
+            pty: self.pty.take(),
+            answered: self.answered,
+            eof_sent: self.eof_sent && self.answered,
+            passages: self.passages,
+        }
     }
 
     /// Whether one more variable fits.
@@ -168,9 +258,9 @@ impl State {
         self.env.push((name, value));
     }
 
-    /// The plugin has accepted a terminal.
-    pub(crate) fn keep_pty(&mut self, pty: Pty) {
-        self.modes = super::terminal::raw(&pty.modes);
+    /// The plugin has accepted a terminal, or an earlier one had. Whether its settings apply is this plugin's word.
+    pub(crate) fn keep_pty(&mut self, pty: Pty, applies: bool) {
+        self.modes = if applies { super::terminal::raw(&pty.modes) } else { Vec::new() };
         self.pty = Some(pty);
     }
 
@@ -181,10 +271,7 @@ impl State {
     }
 
     /// A last line from the host to the person at the other end, where one can be said.
-    pub(crate) fn last_words(&mut self, words: &str) {
-        if self.phase == Phase::Running && !self.eof_sent {
-            let end = if self.pty.is_some() { "\r\n" } else { "\n" };
-            self.pipes.push_whole(Output::Stderr, format!("whelk: {words}{end}").as_bytes());
-        }
+    pub(crate) fn last_words(&self, words: &str) {
+        self.pipes.last_words(words, self.pty.is_some());
     }
 }

@@ -10,6 +10,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use wasmtime::{Store, UpdateDeadline};
 
 use crate::bindings::exports::{break_handler, drain_handler, request_handler, session, timer_handler};
+use crate::contain::contained;
 use crate::engine::{Slot, Ticker};
 use crate::error::{Error, Limit, Stop, judge, judge_start};
 use crate::host::State;
@@ -48,6 +49,8 @@ pub(super) enum Failure {
     Wasm(wasmtime::Error),
     /// It went on for too long after the session's end.
     Overdue,
+    /// The host did, in an import or around the call; what it said.
+    Panicked(String),
 }
 
 impl Guest {
@@ -77,6 +80,7 @@ impl Guest {
         let instance = match started {
             Ok(instance) => instance,
             Err(Failure::Overdue) => return Err(overdue()),
+            Err(Failure::Panicked(words)) => return Err(Stop::Failed(Error::panicked(&words))),
             Err(Failure::Wasm(error)) => {
                 let out_of_memory = store.data_mut().memory().was_refused();
                 return Err(judge_start(&error, out_of_memory, engine.capacity()));
@@ -112,6 +116,7 @@ impl Guest {
         result.map_err(|failure| match failure {
             Failure::Wasm(error) => judge(&error, self.state().memory().was_refused()),
             Failure::Overdue => overdue(),
+            Failure::Panicked(words) => Stop::Failed(Error::panicked(&words)),
         })
     }
 }
@@ -150,10 +155,12 @@ impl Watch {
         poll_fn(|context| {
             self.meter.polled();
             let running = self.ticker.run();
-            let result = call.as_mut().poll(context);
+            let polled = contained(|| call.as_mut().poll(context));
             drop(running);
-            if let Poll::Ready(result) = result {
-                return Poll::Ready(result.map_err(Failure::Wasm));
+            match polled {
+                Ok(Poll::Ready(result)) => return Poll::Ready(result.map_err(Failure::Wasm)),
+                Ok(Poll::Pending) => {}
+                Err(words) => return Poll::Ready(Err(Failure::Panicked(words))),
             }
             self.pipes.listen(context);
             if deadline.is_none() && (bounded || self.pipes.ended().is_some()) {

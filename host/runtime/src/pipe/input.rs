@@ -6,6 +6,7 @@
 //!   client sends between them.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use tokio::time::Instant;
 
@@ -91,6 +92,8 @@ pub(super) struct Input {
     /// How many runs of data wait.
     runs: usize,
     ended: Option<(Ending, Instant)>,
+    /// What the client is to be told about that end.
+    words: Option<Arc<str>>,
 }
 
 impl Input {
@@ -222,6 +225,18 @@ impl Input {
         }
     }
 
+    /// The plugin's version has reached its last day.
+    pub(super) fn recall(&mut self, words: &Arc<str>) {
+        if self.ended.is_none() {
+            self.words = Some(Arc::clone(words));
+        }
+        self.end(Ending::Drained);
+    }
+
+    pub(super) fn words(&self) -> Option<Arc<str>> {
+        self.words.clone()
+    }
+
     /// The session is gone: nobody will take what waits.
     pub(super) fn abandon(&mut self) {
         self.end(Ending::Finished);
@@ -232,6 +247,10 @@ impl Input {
 
     pub(super) fn start(&mut self) {
         self.started = true;
+    }
+
+    pub(super) fn is_started(&self) -> bool {
+        self.started
     }
 
     pub(super) fn ended(&self) -> Option<(Ending, Instant)> {
@@ -249,6 +268,11 @@ impl Input {
 
     pub(super) fn has_caught(&self) -> bool {
         !self.caught.is_empty()
+    }
+
+    /// Whether a signal is there that should interrupt a call that waits. One that an earlier plugin caught interrupts nobody.
+    pub(super) fn interrupts(&self) -> bool {
+        self.caught.iter().any(|name| self.catches.contains(name))
     }
 
     pub(super) fn take_caught(&mut self) -> Option<SignalName> {

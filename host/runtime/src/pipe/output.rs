@@ -83,6 +83,7 @@ pub(super) struct Queue {
     runs: usize,
     capacity: usize,
     opened: bool,
+    eof: bool,
     exited: bool,
     disconnected: bool,
     notes: usize,
@@ -101,6 +102,7 @@ impl Queue {
             runs: 0,
             capacity,
             opened: false,
+            eof: false,
             exited: false,
             disconnected: false,
             notes: 0,
@@ -162,13 +164,16 @@ impl Queue {
                 self.exited = !accepted;
             }
             Message::Exit(_) => self.exited = true,
+            // There is one, whoever says it again.
+            Message::Eof if self.eof => return true,
+            Message::Eof => self.eof = true,
             Message::Disconnect(_) if self.disconnected => return false,
             Message::Disconnect(_) => self.disconnected = true,
             Message::Debug(_) if self.notes == NOTES => return false,
             Message::Debug(_) => self.notes += 1,
             Message::Request(_) if self.requests == REQUESTS => return false,
             Message::Request(_) => self.requests += 1,
-            Message::Reply(_) | Message::Eof => {}
+            Message::Reply(_) => {}
         }
         self.entries.push_back(match message {
             Message::Reply(success) => Entry::Replies { success, times: 1 },
@@ -186,7 +191,7 @@ impl Queue {
 
     /// Queues all of the bytes, whatever the room: for the few that the host itself has to say.
     pub(super) fn push_whole(&mut self, to: Output, bytes: &[u8]) {
-        if bytes.is_empty() || self.exited {
+        if bytes.is_empty() || self.eof || self.exited {
             return;
         }
         if self.ring.capacity() <= spare::SMALL && self.ring.len() + bytes.len() > spare::SMALL {

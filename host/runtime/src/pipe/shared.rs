@@ -105,6 +105,16 @@ impl Shared {
         }
     }
 
+    /// The plugin's version has reached its last day: the session is over, and its client is to be told these words.
+    pub(crate) fn recall(&self, words: &Arc<str>) {
+        self.arrive(|input| input.recall(words));
+    }
+
+    /// What the client is to be told about the end, if there is something.
+    pub(crate) fn words(&self) -> Option<Arc<str>> {
+        lock(&self.input).words()
+    }
+
     pub(crate) fn ended(&self) -> Option<(Ending, Instant)> {
         lock(&self.input).ended()
     }
@@ -112,7 +122,7 @@ impl Shared {
     /// Whether a call that waits should stop.
     pub(crate) fn news(&self) -> Option<News> {
         let input = lock(&self.input);
-        if input.ended().is_some() { Some(News::Ended) } else { input.has_caught().then_some(News::Caught) }
+        if input.ended().is_some() { Some(News::Ended) } else { input.interrupts().then_some(News::Caught) }
     }
 
     pub(crate) fn has_input(&self) -> bool {
@@ -176,6 +186,15 @@ impl Shared {
     /// Queues all of the bytes, whatever the room.
     pub(crate) fn push_whole(&self, to: Output, bytes: &[u8]) {
         self.emit(|output| output.push_whole(to, bytes));
+    }
+
+    /// A line from the host to the person at the other end, where one can be said: never before a start was accepted, since no output may
+    /// overtake that answer, and not after EOF.
+    pub(crate) fn last_words(&self, words: &str, terminal: bool) {
+        if lock(&self.input).is_started() {
+            let end = if terminal { "\r\n" } else { "\n" };
+            self.push_whole(Output::Stderr, format!("whelk: {words}{end}").as_bytes());
+        }
     }
 
     fn emit<R>(&self, change: impl FnOnce(&mut Queue) -> R) -> R {

@@ -1,7 +1,9 @@
 //! The session's end of both pipes, and the promise that goes with it: whatever happens to the session's task, the connection hears
 //! `opened(false)` or an exit.
 
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 
 use super::buffer::Buffer;
 use super::input::Next;
@@ -46,6 +48,15 @@ impl SessionSide {
             self.kind = kind;
         }
         next
+    }
+
+    /// Waits until there is something to take, or the other side has ended.
+    pub(crate) async fn arrival(&self) {
+        poll_fn(|context| {
+            self.shared.listen(context);
+            if self.has_next() || self.shared.ended().is_some() { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
     }
 
     /// The next piece of data, at most 32 KiB.

@@ -8,7 +8,8 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use whelk_runtime::{
-    Drained, Exit, Facts, Grants, Happening, Inbox, Limits, Outbox, Output, Plugin, Report, Sink, Tenant, session_pipes,
+    Drained, Exit, Facts, Grants, Happening, Inbox, Limits, Outbox, Output, Plugin, Plugins, Report, Sink, Tenant,
+    session_pipes,
 };
 
 use crate::guests;
@@ -93,9 +94,21 @@ impl Client {
     }
 
     pub(crate) fn with(plugin: &Arc<Plugin>, scripts: &[(&str, &str)], limits: &Limits) -> Self {
+        Self::among(&guests::nothing_else(), plugin, scripts, limits)
+    }
+
+    /// A session that may get to these plugins. A script for `second.` and the name of a function is for the plugin `second`.
+    pub(crate) fn among(
+        plugins: &Arc<dyn Plugins>,
+        plugin: &Arc<Plugin>,
+        scripts: &[(&str, &str)],
+        limits: &Limits,
+    ) -> Self {
         static NEXT: AtomicUsize = AtomicUsize::new(1);
         let id = format!("connection {}", NEXT.fetch_add(1, Ordering::Relaxed));
-        let facts = scripts.iter().map(|(function, script)| (format!("attr.{function}"), (*script).to_owned()));
+        let fact =
+            |function: &str| if function.contains('.') { function.to_owned() } else { format!("attr.{function}") };
+        let facts = scripts.iter().map(|(function, script)| (fact(function), (*script).to_owned()));
         let facts: Facts = facts.chain([("connection-id".to_owned(), id.clone())]).collect();
         let (woken, wakes) = (Arc::new(Notify::new()), Arc::new(AtomicUsize::new(0)));
         let (bell, count) = (Arc::clone(&woken), Arc::clone(&wakes));
@@ -107,6 +120,7 @@ impl Client {
         let task = tokio::spawn(plugin.session(
             facts.on_channel(7),
             &Tenant::new("tests", limits.clone(), Grants::default()),
+            plugins,
             side,
         ));
         let recorder = Recorder { heard: Vec::new(), room: usize::MAX };

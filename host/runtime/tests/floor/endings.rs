@@ -191,6 +191,7 @@ async fn a_session_that_nobody_runs_is_refused() {
     drop(plugin.session(
         whelk_runtime::Facts::default(),
         &Tenant::new("tests", Limits::default(), Grants::default()),
+        &guests::nothing_else(),
         side,
     ));
     inbox.happening(Happening::Shell);

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::sync::{Arc, OnceLock};
 use std::{env, fs};
 
-use whelk_runtime::{Engine, EngineSettings, Plugin};
+use whelk_runtime::{Engine, EngineSettings, Plugin, Plugins, Routes, Start};
 
 /// Where the built components are.
 fn built() -> &'static Path {
@@ -48,4 +48,31 @@ pub(crate) fn script() -> Arc<Plugin> {
 pub(crate) fn bare() -> Arc<Plugin> {
     static BARE: OnceLock<Arc<Plugin>> = OnceLock::new();
     Arc::clone(BARE.get_or_init(|| Plugin::load(engine(), "bare", &wasm("bare")).unwrap()))
+}
+
+/// The same with other facts.
+pub(crate) fn second() -> Arc<Plugin> {
+    static SECOND: OnceLock<Arc<Plugin>> = OnceLock::new();
+    Arc::clone(SECOND.get_or_init(|| Plugin::load(engine(), "second", &wasm("second")).unwrap()))
+}
+
+/// Plugins that a session may get to, and how.
+#[derive(Default)]
+pub(crate) struct Shelf {
+    pub(crate) plugins: Vec<Arc<Plugin>>,
+    pub(crate) routes: Routes,
+}
+
+impl Plugins for Shelf {
+    fn plugin(&self, name: &str) -> Option<Arc<Plugin>> {
+        self.plugins.iter().find(|plugin| plugin.name() == name).cloned()
+    }
+    fn route(&self, start: &Start<'_>) -> Option<String> {
+        self.routes.find(start).map(str::to_owned)
+    }
+}
+
+/// None but the one that a session begins with.
+pub(crate) fn nothing_else() -> Arc<dyn Plugins> {
+    Arc::new(Shelf::default())
 }

@@ -139,9 +139,9 @@ async fn disconnect_and_debug_reach_the_connection_and_are_bounded() {
 }
 
 #[tokio::test]
-async fn hand_over_is_not_permitted_while_nothing_routes() {
+async fn there_is_nobody_to_hand_over_to_where_there_is_one_plugin() {
     let (recorder, _) = Client::exec("hand-over echo;finish 0").end().await;
-    assert_eq!(recorder.text(), "Err(\"not-permitted\")");
+    assert_eq!(recorder.text(), "Err(\"unknown-plugin\")");
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! A plugin that does what it is told. What it does in a function is a script: for `exec` the command itself, for the others the fact
-//! `attr.` followed by the function's name. A script is actions with `;` between them; see `act`. `true` and `false` set the answer.
+//! `attr.` followed by the function's name. The same code is the plugin `second`, whose facts begin with `second.`, that of `exec` too.
+//! A script is actions with `;` between them; see `act`. `true` and `false` set the answer.
 //! Every call is noted; the action `trace` writes the notes.
 
 wit_bindgen::generate!({
@@ -27,6 +28,13 @@ use session::{Ending, Pty, SignalName, WindowSize};
 use whelk::ssh::types::{Exit, ExitSignal, Output, TerminalMode};
 use whelk::ssh::{channel, connection, log, terminal, timers};
 
+const SECOND: bool = matches!(env!("CARGO_PKG_NAME").as_bytes(), b"second");
+
+/// What it is told to do in a function.
+fn script(function: &str) -> Option<String> {
+    connection::get(&format!("{}.{function}", if SECOND { "second" } else { "attr" }))
+}
+
 thread_local! {
     static NOTES: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
     static CALLS: RefCell<u32> = const { RefCell::new(0) };
@@ -49,7 +57,7 @@ fn say(text: &str) {
 /// Notes the call and runs its script; the answer is the script's last `true` or `false`, else `default`.
 fn call(function: &str, detail: &str, default: bool) -> bool {
     note(format!("{function} {detail}").trim_end().to_owned());
-    match connection::get(&format!("attr.{function}")) {
+    match script(function) {
         Some(script) => run(&script, default),
         None => default,
     }
@@ -127,6 +135,8 @@ fn act(word: &str, rest: &str) {
         "request" => {
             say(&format!("{:?}", channel::request(first, second.as_bytes()).map_err(|error| error.name())));
         }
+        // The same without a word to the client.
+        "pass" => note(format!("{:?}", channel::hand_over(rest).map_err(|error| error.name()))),
         "hand-over" => say(&format!("{:?}", channel::hand_over(rest).map_err(|error| error.name()))),
         _ => crimes::commit(word, rest),
     }
@@ -157,7 +167,8 @@ impl session::Guest for Script {
     }
     fn exec(command: Vec<u8>) -> bool {
         note("exec".to_owned());
-        run(&String::from_utf8_lossy(&command), true)
+        let told = if SECOND { script("exec") } else { None };
+        run(&told.unwrap_or_else(|| String::from_utf8_lossy(&command).into_owned()), true)
     }
     fn subsystem(name: String) -> bool {
         call("subsystem", &name, true)
@@ -171,7 +182,7 @@ impl session::Guest for Script {
     fn data(data: Vec<u8>) {
         let text = String::from_utf8_lossy(&data[..data.len().min(20)]).into_owned();
         call("data", &format!("{} {text}", data.len()), true);
-        if connection::get("attr.data").is_none() {
+        if script("data").is_none() {
             write(Output::Stdout, &data);
         }
     }

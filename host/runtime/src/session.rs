@@ -1,0 +1,355 @@
+//! The life of a session, from the opening of its channel to its end, whatever plugins it passes through.
+//!
+//! ```text
+//!                      .-- a start that is routed elsewhere, a hand-over --.
+//!                      v                                                   |
+//! opening --true--> one plugin's part (`instance.rs`) ---------------------+--> the end
+//!    | false           ^            | what should take over cannot, and nothing was started
+//!    v                 |            v
+//! refused              '-- start -- waiting, with no plugin
+//! ```
+//!
+//! Decided 2026-11-21: when a route names a plugin that is not there or not granted, the start fails and the plugin that has the session
+//! keeps it: nothing has happened to it. When the other plugin is there but cannot be started or refuses, the first is gone already (both
+//! at once would need room for two instances), so the session waits with none: environment and terminal are kept, the next start request
+//! makes an instance of the plugin that it is routed to, and every other request is refused. Ending the session instead would forbid the
+//! second try that RFC 4254 §6.5 leaves to clients; making a new instance of the first at once would be work for the many that never try.
+
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use crate::bindings::imports::channel::HandOverError;
+use crate::contain::contained;
+use crate::error::{Error, Stop};
+use crate::happening::{Ending, Exit, Facts, Happening};
+use crate::host::{LogBook, Luggage, State, Takers};
+use crate::instance::{Instance, Pause, hung_up};
+use crate::pipe::{Message, Next, SessionSide, Shared};
+use crate::plugin::{Plugin, Presence};
+use crate::plugins::{Plugins, Start};
+use crate::report::Report;
+use crate::tenant::Tenant;
+
+impl Plugin {
+    /// One session of a tenant that begins with this plugin, from the opening of its channel to its end. `plugins` are those that it may
+    /// pass to. Spawn it; dropping it ends the session without another word to the plugin, and the connection still hears an exit
+    /// (status 70). A panic of the host's inside of it ends in the report, as an [`Error::Host`].
+    pub fn session(
+        self: &Arc<Self>,
+        facts: Facts,
+        tenant: &Arc<Tenant>,
+        plugins: &Arc<dyn Plugins>,
+        mut side: SessionSide,
+    ) -> impl Future<Output = Report> + Send + use<> {
+        let home = Arc::clone(self);
+        let presence = home.enter(side.shared());
+        let life = Life {
+            takers: takers(tenant, plugins),
+            home: Arc::clone(&home),
+            facts,
+            tenant: Arc::clone(tenant),
+            plugins: Arc::clone(plugins),
+            passages: 0,
+            told: false,
+            report: Report::new(&home),
+        };
+        async move {
+            // Boxed: `contained` polls it by reference, and a task that is spawned is moved.
+            match survived(Box::pin(life.live(presence, &mut side))).await {
+                Ok(report) => report,
+                Err(words) => {
+                    let error = Error::panicked(&words);
+                    // Whether there is a terminal died with it; one more return harms nobody. Dropping the side says the exit.
+                    side.shared().last_words(&error.for_client(), true);
+                    Report { exit: Some(error.exit()), error: Some(error), ..Report::new(&home) }
+                }
+            }
+        }
+    }
+}
+
+/// Runs a session; the error is what the host said when it panicked.
+async fn survived<R>(mut session: Pin<Box<impl Future<Output = R>>>) -> Result<R, String> {
+    poll_fn(|context| match contained(|| session.as_mut().poll(context)) {
+        Ok(Poll::Ready(result)) => Poll::Ready(Ok(result)),
+        Ok(Poll::Pending) => Poll::Pending,
+        Err(words) => Poll::Ready(Err(words)),
+    })
+    .await
+}
+
+/// What `hand-over` asks.
+fn takers(tenant: &Arc<Tenant>, plugins: &Arc<dyn Plugins>) -> Takers {
+    let (tenant, plugins) = (Arc::clone(tenant), Arc::clone(plugins));
+    Arc::new(move |name| {
+        let plugin = plugins.plugin(name).ok_or(HandOverError::UnknownPlugin)?;
+        plugin.admit(tenant.grants()).map_err(|_| HandOverError::NotPermitted)
+    })
+}
+
+/// What a session is apart from the plugin that has it now.
+struct Life {
+    /// The plugin that it was opened with, which has what is not routed.
+    home: Arc<Plugin>,
+    facts: Facts,
+    tenant: Arc<Tenant>,
+    plugins: Arc<dyn Plugins>,
+    takers: Takers,
+    /// How often it has changed its plugin.
+    passages: u32,
+    /// The operator was told of a route that leads nowhere: once a session is enough.
+    told: bool,
+    report: Report,
+}
+
+/// The way of a session from one plugin to the next.
+struct Passage {
+    to: Result<Arc<Plugin>, Error>,
+    start: Happening,
+    luggage: Luggage,
+}
+
+/// Who serves a start request.
+enum Way {
+    /// The plugin that has the session.
+    Here,
+    To(Arc<Plugin>),
+    /// Nobody.
+    Nowhere,
+}
+
+impl Life {
+    async fn live(mut self, presence: Presence, side: &mut SessionSide) -> Report {
+        let mut next = self.begin(presence, side).await;
+        while let Some(passage) = next {
+            next = self.pass(passage, side).await;
+        }
+        self.report
+    }
+
+    /// The channel is opened, or is not.
+    async fn begin(&mut self, _presence: Presence, side: &mut SessionSide) -> Option<Passage> {
+        let pipes = Arc::clone(side.shared());
+        let home = Arc::clone(&self.home);
+        match self.open(&home, &Luggage::default(), side).await {
+            Ok(instance) => {
+                pipes.say(Message::Opened(true));
+                self.report.opened = true;
+                self.serve(instance, None).await
+            }
+            Err(stop) => {
+                pipes.say(Message::Opened(false));
+                self.report.error = stop.and_then(Stop::error);
+                None
+            }
+        }
+    }
+
+    /// Makes an instance of the plugin and asks it whether it takes the session. An error without a reason is its no.
+    async fn open<'s>(
+        &mut self,
+        plugin: &Arc<Plugin>,
+        luggage: &Luggage,
+        side: &'s mut SessionSide,
+    ) -> Result<Instance<'s>, Option<Stop>> {
+        plugin.admit(self.tenant.grants()).map_err(Stop::Failed)?;
+        let log = LogBook::new(plugin.shared_name(), &self.facts, Arc::clone(&self.tenant));
+        let (pipes, takers) = (Arc::clone(side.shared()), Arc::clone(&self.takers));
+        let mut state = State::new(pipes, self.facts.clone(), log, Arc::clone(&self.tenant), takers);
+        state.arrive(luggage);
+        // Boxed: it is large and soon over, and every session would carry its size for ever.
+        let mut instance = Box::pin(Instance::new(plugin, state, side, &self.tenant)).await?;
+        match instance.open().await {
+            Ok(true) => Ok(instance),
+            Ok(false) => {
+                instance.account(&mut self.report);
+                Err(None)
+            }
+            Err(stop) => {
+                instance.account(&mut self.report);
+                Err(Some(stop))
+            }
+        }
+    }
+
+    /// One plugin's part, with the start request that it is to be given first, if there is one. Comes back with where the session goes next.
+    async fn serve(&mut self, mut instance: Instance<'_>, mut start: Option<Happening>) -> Option<Passage> {
+        let mut due = start.is_some();
+        loop {
+            let pause = instance.run(start.as_ref().filter(|_| due), &mut self.report).await;
+            due = false;
+            match pause {
+                Pause::Over => {
+                    instance.account(&mut self.report);
+                    return None;
+                }
+                Pause::Start(wanted) => {
+                    let here = Arc::clone(&self.report.plugin);
+                    match self.way(&wanted, Some(&here)) {
+                        Way::Here => (start, due) = (Some(wanted), true),
+                        Way::To(plugin) => return Some(self.leave(instance, Ok(plugin), wanted).await),
+                        Way::Nowhere => instance.refuse(),
+                    }
+                }
+                Pause::HandOver(name) => {
+                    // Permitted only after a start request was given.
+                    let Some(start) = start.take() else { continue };
+                    let to = self.find(&name);
+                    return Some(self.leave(instance, to, start).await);
+                }
+            }
+        }
+    }
+
+    /// Where a start request is served, if `here` is the plugin that has the session.
+    fn way(&mut self, start: &Happening, here: Option<&Plugin>) -> Way {
+        let routed = Start::of(start).and_then(|start| self.plugins.route(&start));
+        let name = routed.as_deref().unwrap_or_else(|| self.home.name());
+        if here.is_some_and(|here| here.name() == name) {
+            return Way::Here;
+        }
+        let found = if self.passages < self.tenant.limits().passages {
+            self.find(name)
+        } else {
+            Err(Error::Refused("the session has changed its plugin too often".to_owned()))
+        };
+        found.map_or_else(
+            |reason| {
+                if !std::mem::replace(&mut self.told, true) {
+                    let (connection, channel) = (self.facts.get("connection-id"), self.facts.channel());
+                    let tenant = self.tenant.name();
+                    tracing::warn!(connection, channel, tenant, plugin = name, %reason, "route refused");
+                }
+                Way::Nowhere
+            },
+            Way::To,
+        )
+    }
+
+    /// The plugin that this name means now, if the tenant may run it.
+    fn find(&self, name: &str) -> Result<Arc<Plugin>, Error> {
+        let plugin = self.plugins.plugin(name).ok_or_else(|| Error::Refused("there is no such plugin".to_owned()))?;
+        plugin.admit(self.tenant.grants())?;
+        Ok(plugin)
+    }
+
+    /// The plugin that has the session is told that it goes, and is gone.
+    async fn leave(&mut self, instance: Instance<'_>, to: Result<Arc<Plugin>, Error>, start: Happening) -> Passage {
+        self.passages += 1;
+        let luggage = instance.leave(&mut self.report).await;
+        Passage { to, start, luggage: Luggage { passages: self.passages, ..luggage } }
+    }
+
+    /// Another plugin's part, or the wait for the one after it.
+    async fn pass(&mut self, passage: Passage, side: &mut SessionSide) -> Option<Passage> {
+        let Passage { to, start, luggage } = passage;
+        let pipes = Arc::clone(side.shared());
+        if let Some((why, _)) = pipes.ended() {
+            self.hang_up(why, &luggage, &pipes);
+            return None;
+        }
+        let (_presence, opened) = match to {
+            Err(error) => (None, Err(Some(Stop::Failed(error)))),
+            Ok(plugin) => {
+                self.announce(&plugin);
+                self.report.pass_to(&plugin);
+                (Some(plugin.enter(&pipes)), self.open(&plugin, &luggage, side).await)
+            }
+        };
+        match opened {
+            Ok(mut instance) => match instance.prepare(luggage).await {
+                Ok(()) => self.serve(instance, Some(start)).await,
+                Err(stop) => {
+                    instance.refuse();
+                    instance.stop(stop, &mut self.report);
+                    instance.account(&mut self.report);
+                    None
+                }
+            },
+            Err(stop) if luggage.answered => {
+                self.fail(stop, &luggage, &pipes);
+                None
+            }
+            Err(stop) => {
+                pipes.say(Message::Reply(false));
+                self.report.error = stop.and_then(Stop::error);
+                self.wait(luggage, side).await
+            }
+        }
+    }
+
+    fn announce(&self, plugin: &Plugin) {
+        let (connection, channel) = (self.facts.get("connection-id"), self.facts.channel());
+        let (tenant, from) = (self.tenant.name(), self.report.plugin.name());
+        let (plugin, generation) = (plugin.name(), plugin.generation());
+        tracing::info!(connection, channel, tenant, plugin, generation, from, "session passed on");
+    }
+
+    /// The client was told that its program has started, and there is none: this is its end.
+    fn fail(&mut self, stop: Option<Stop>, luggage: &Luggage, pipes: &Shared) {
+        let exit = match stop {
+            None => Exit::Status(1),
+            Some(Stop::Exited(status)) => Exit::Status(status),
+            Some(Stop::Failed(error)) => {
+                pipes.last_words(&error.for_client(), luggage.pty.is_some());
+                let exit = error.exit();
+                self.report.error = Some(error);
+                exit
+            }
+        };
+        pipes.say(Message::Exit(Box::new(exit.clone())));
+        self.report.exit = Some(exit);
+    }
+
+    /// No plugin has the session: it waits for a start that leads to one.
+    async fn wait(&mut self, luggage: Luggage, side: &mut SessionSide) -> Option<Passage> {
+        let pipes = Arc::clone(side.shared());
+        // Nobody is left who wanted to catch them.
+        while pipes.take_caught().is_some() {}
+        loop {
+            if let Some((why, _)) = pipes.ended() {
+                self.hang_up(why, &luggage, &pipes);
+                return None;
+            }
+            tokio::task::consume_budget().await;
+            match side.next() {
+                None => side.arrival().await,
+                Some(Next::Happening(Happening::Eof | Happening::Close)) => {}
+                // The newest size is kept without anybody's help.
+                Some(Next::Happening(Happening::WindowChange(_))) => {
+                    pipes.say(Message::Reply(true));
+                }
+                Some(Next::Happening(start)) => {
+                    if Start::of(&start).is_some()
+                        && let Way::To(plugin) = self.way(&start, None)
+                    {
+                        self.passages += 1;
+                        let luggage = Luggage { passages: self.passages, ..luggage };
+                        return Some(Passage { to: Ok(plugin), start, luggage });
+                    }
+                    pipes.say(Message::Reply(false));
+                }
+                Some(Next::Answered { success, times }) => {
+                    (0..times).for_each(|_| {
+                        pipes.say(Message::Reply(success));
+                    });
+                }
+                Some(Next::Data { .. }) => side.taken(),
+            }
+        }
+    }
+
+    /// The other side has ended the session while no plugin had it.
+    fn hang_up(&mut self, why: Ending, luggage: &Luggage, pipes: &Shared) {
+        let words = pipes.words();
+        if let Some(words) = &words {
+            pipes.last_words(words, luggage.pty.is_some());
+        }
+        let exit = hung_up(why, words.as_deref());
+        pipes.say(Message::Exit(Box::new(exit.clone())));
+        self.report.ending = Some(why);
+        self.report.exit = Some(exit);
+    }
+}
