@@ -1,6 +1,7 @@
 //! Generated from `wit/`: the interfaces as the component model sees them, and how its records become our words and back.
 //! Nothing of this leaves the crate.
 
+pub(crate) use generated::wasi::keyvalue;
 pub(crate) use generated::{exports::whelk::ssh as exports, whelk::ssh as imports};
 
 use crate::happening::{Ending, Exit, Output, Pty, SignalName, WindowSize};
@@ -18,11 +19,14 @@ mod generated {
                 import whelk:ssh/connection@0.1.0;
                 import whelk:ssh/timers@0.1.0;
                 import whelk:ssh/log@0.1.0;
+                import whelk:ssh/topics@0.1.0;
+                import wasi:keyvalue/store@0.2.0-draft;
                 export whelk:ssh/session@0.1.0;
                 export whelk:ssh/timer-handler@0.1.0;
                 export whelk:ssh/drain-handler@0.1.0;
                 export whelk:ssh/break-handler@0.1.0;
                 export whelk:ssh/request-handler@0.1.0;
+                export whelk:ssh/message-handler@0.1.0;
             }
         ",
         world: "whelk:host/host",

@@ -8,7 +8,14 @@
 //! for each set of grants. The imports of a component cannot change, so the question has one answer; a plugin is compiled and linked once
 //! for all tenants; and each import still answers from the tenant's own grant, and finds none when there is none.
 
+pub mod keyvalue;
+pub(crate) mod topics;
+
 use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use keyvalue::Buckets;
+use topics::Topics;
 
 /// An interface that takes a grant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,7 +51,12 @@ impl Grant {
 
 /// What a tenant gives its plugins.
 #[derive(Debug, Clone, Default)]
-pub struct Grants {}
+pub struct Grants {
+    /// The tenant's buckets.
+    pub keyvalue: Option<Arc<dyn Buckets>>,
+    /// The tenant's topics.
+    pub topics: Option<Arc<Topics>>,
+}
 
 impl Grants {
     /// What of this is not granted.
@@ -55,7 +67,9 @@ impl Grants {
 
     fn has(&self, grant: Grant) -> bool {
         match grant {
-            Grant::KeyValue | Grant::Topics | Grant::Http => false,
+            Grant::KeyValue => self.keyvalue.is_some(),
+            Grant::Topics => self.topics.is_some(),
+            Grant::Http => false,
         }
     }
 }

@@ -1,15 +1,17 @@
 //! The imports that a plugin may call, a file each, and the linker that offers them.
 //!
-//! Of our own interfaces `channel`, `terminal`, `connection`, `timers` and `log` are there; `topics` waits for grants. All of stable
-//! WASI 0.2 is there and empty, since toolchains import it whether the program needs it or not.
+//! All of stable WASI 0.2 is there and empty, since toolchains import it whether the program needs it or not. `topics` and
+//! `wasi:keyvalue` answer from what the session's tenant is granted.
 
 mod channel;
 mod connection;
 mod imports;
+mod keyvalue;
 mod log;
 mod state;
 mod terminal;
 mod timers;
+mod topics;
 mod wasi;
 
 pub(crate) use log::LogBook;
@@ -23,6 +25,8 @@ use crate::bindings::imports as generated;
 pub(crate) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     wasmtime_wasi::p2::add_to_linker_async(linker)?;
     channel::link(linker)?;
+    topics::link(linker)?;
+    keyvalue::link(linker)?;
     generated::terminal::add_to_linker::<_, HasSelf<State>>(linker, |state| state)?;
     generated::connection::add_to_linker::<_, HasSelf<State>>(linker, |state| state)?;
     generated::timers::add_to_linker::<_, HasSelf<State>>(linker, |state| state)?;

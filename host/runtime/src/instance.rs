@@ -5,7 +5,7 @@
 //! instantiate -> open --false--> refused
 //!                  | true
 //!                  v
-//!              what comes next: input, a timer, room again  <--.
+//!        what comes next: input, a timer, room, a message  <--.
 //!                  |                                           |
 //!                  '---------- one call at a time -------------'
 //!                  | finish            | the other side ends it     | a trap, a limit         | another plugin takes over
@@ -24,6 +24,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::bindings::imports::types as wit;
 use crate::error::Stop;
+use crate::grants::topics::Mail;
 use crate::happening::{Ending, Exit, Happening, Pty, SignalName};
 use crate::host::{Luggage, Phase, State};
 use crate::pipe::{Message, Next, SessionSide};
@@ -48,8 +49,8 @@ pub(crate) struct Instance<'s> {
     guest: Guest,
     side: &'s mut SessionSide,
     tenant: Arc<Tenant>,
-    /// Whose turn it is when both a timer and something else are due.
-    timer_first: bool,
+    /// Whose turn it is when several have something: timers, the client, messages.
+    turn: u8,
 }
 
 /// What the session does next.
@@ -57,6 +58,7 @@ enum Step {
     Timer(u32),
     Caught(SignalName),
     Writable,
+    Mail(Mail),
     Next(Next),
 }
 
@@ -92,7 +94,7 @@ impl<'s> Instance<'s> {
         tenant: &Arc<Tenant>,
     ) -> Result<Self, Stop> {
         let guest = Guest::new(plugin, Arc::clone(side.shared()), state).await?;
-        Ok(Self { guest, side, tenant: Arc::clone(tenant), timer_first: false })
+        Ok(Self { guest, side, tenant: Arc::clone(tenant), turn: 0 })
     }
 
     /// Whether the plugin takes the session.
@@ -253,18 +255,22 @@ impl<'s> Instance<'s> {
         }
     }
 
-    /// What is to be done now. Timers and the rest take turns, so that neither keeps the other waiting for ever.
+    /// What is to be done now. Timers, the client and messages take turns, so that none keeps the others waiting for ever.
     fn ready(&mut self) -> Option<Result<Step, Ending>> {
         if let Some((why, since)) = self.side.shared().ended() {
             return Some(self.rest(why, since).map(Step::Next).ok_or(why));
         }
-        self.timer_first = !self.timer_first;
-        let step = if self.timer_first {
-            self.due_timer().or_else(|| self.arrived())
-        } else {
-            self.arrived().or_else(|| self.due_timer())
+        self.turn = (self.turn + 1) % 3;
+        let step = match self.turn {
+            0 => self.due_timer().or_else(|| self.arrived()).or_else(|| self.mail()),
+            1 => self.arrived().or_else(|| self.mail()).or_else(|| self.due_timer()),
+            _ => self.mail().or_else(|| self.due_timer()).or_else(|| self.arrived()),
         };
         step.map(Ok)
+    }
+
+    fn mail(&mut self) -> Option<Step> {
+        self.guest.state().mailbox()?.take().map(Step::Mail)
     }
 
     fn due_timer(&mut self) -> Option<Step> {
@@ -303,11 +309,14 @@ impl<'s> Instance<'s> {
     async fn park(&mut self) {
         let mut alarm: Option<Pin<Box<Sleep>>> = self.guest.state().timers().next().map(|at| Box::pin(sleep_until(at)));
         let watches_room = self.guest.has_drain_handler() && self.guest.state().phase() == Phase::Running;
-        let side = &*self.side;
+        let (side, mailbox) = (&*self.side, self.guest.state().mailbox());
         poll_fn(|context| {
             let pipes = side.shared();
             pipes.listen(context);
             if pipes.ended().is_some() || side.has_next() || (watches_room && pipes.has_writable_or_watches()) {
+                return Poll::Ready(());
+            }
+            if mailbox.is_some_and(|mailbox| mailbox.has_mail_or_listens(context)) {
                 return Poll::Ready(());
             }
             match alarm.as_mut() {
@@ -323,6 +332,7 @@ impl<'s> Instance<'s> {
             Step::Timer(number) => {
                 call_if!(self, timer, |handler, store| handler.call_on_timer(store, number)).map(|_| ())
             }
+            Step::Mail(mail) => self.deliver(mail).await,
             Step::Writable => call_if!(self, drain, |handler, store| handler.call_on_writable(store)).map(|_| ()),
             Step::Caught(name) if name.as_str() == "WINCH" => self.resize().await,
             Step::Caught(name) => {
@@ -348,6 +358,17 @@ impl<'s> Instance<'s> {
                 Ok(())
             }
             Step::Next(Next::Happening(happening)) => self.happen(happening).await,
+        }
+    }
+
+    async fn deliver(&mut self, mail: Mail) -> Result<(), Stop> {
+        match mail {
+            Mail::Message { topic, data } => {
+                call_if!(self, message, |handler, store| handler.call_on_message(store, &topic, &data)).map(|_| ())
+            }
+            Mail::Lagged { topic, missed } => {
+                call_if!(self, message, |handler, store| handler.call_on_lagged(store, &topic, missed)).map(|_| ())
+            }
         }
     }
 

@@ -26,7 +26,8 @@ mod tenant;
 
 pub use engine::{Engine, EngineSettings};
 pub use error::{Error, Limit};
-pub use grants::{Grant, Grants};
+pub use grants::topics::{TopicLimits, Topics};
+pub use grants::{Grant, Grants, keyvalue};
 pub use happening::{Ending, Exit, Facts, Happening, Output, Pty, SignalName, WindowSize};
 pub use limits::Limits;
 pub use notice::notice;

@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use wasmtime::ResourceLimiter;
 
+use crate::grants::keyvalue::KeyValueLimits;
+use crate::grants::topics::TopicLimits;
+
 /// What one session may use. The defaults are those of the gateway's table of limits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
@@ -49,6 +52,10 @@ pub struct Limits {
     pub log_line: usize,
     /// Bytes of randomness that one call may ask for.
     pub random: u64,
+    /// Key-value, where it is granted.
+    pub keyvalue: KeyValueLimits,
+    /// Topics, where they are granted.
+    pub topics: TopicLimits,
 }
 
 impl Default for Limits {
@@ -74,6 +81,8 @@ impl Default for Limits {
             log_burst: 500,
             log_line: 1 << 10,
             random: 64 << 10,
+            keyvalue: KeyValueLimits::default(),
+            topics: TopicLimits::default(),
         }
     }
 }

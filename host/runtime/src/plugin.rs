@@ -38,6 +38,7 @@ pub(crate) struct Exports {
     pub(crate) drain: Option<exports::drain_handler::GuestIndices>,
     pub(crate) line_break: Option<exports::break_handler::GuestIndices>,
     pub(crate) request: Option<exports::request_handler::GuestIndices>,
+    pub(crate) message: Option<exports::message_handler::GuestIndices>,
 }
 
 impl Plugin {
@@ -145,6 +146,7 @@ impl Exports {
             drain: refusal::optional(pre, "drain-handler", exports::drain_handler::GuestIndices::new)?,
             line_break: refusal::optional(pre, "break-handler", exports::break_handler::GuestIndices::new)?,
             request: refusal::optional(pre, "request-handler", exports::request_handler::GuestIndices::new)?,
+            message: refusal::optional(pre, "message-handler", exports::message_handler::GuestIndices::new)?,
         })
     }
 }

@@ -8,6 +8,8 @@ use super::log::LogBook;
 use super::timers::Timers;
 use super::wasi::Wasi;
 use crate::bindings::imports::channel::HandOverError;
+use crate::grants::Grants;
+use crate::grants::topics::{Mailbox, Subscriber};
 use crate::happening::{Exit, Facts, Output, Pty};
 use crate::limits::{Limits, Memory};
 use crate::pipe::{Message, Shared};
@@ -84,6 +86,8 @@ pub(crate) struct State {
     pub(super) memory: Memory,
     /// Made at the first use: most plugins never call WASI.
     pub(super) wasi: Option<Box<Wasi>>,
+    /// Made when the plugin first subscribes.
+    pub(super) subscriber: Option<Subscriber>,
     tenant: Arc<Tenant>,
 }
 
@@ -107,12 +111,22 @@ impl State {
             log: Arc::new(log),
             memory: Memory::new(tenant.limits()),
             wasi: None,
+            subscriber: None,
             tenant,
         }
     }
 
     pub(crate) fn limits(&self) -> &Limits {
         self.tenant.limits()
+    }
+
+    pub(super) fn grants(&self) -> &Grants {
+        self.tenant.grants()
+    }
+
+    /// The messages that have come; none if the plugin has never subscribed.
+    pub(crate) fn mailbox(&self) -> Option<&Mailbox> {
+        self.subscriber.as_ref().map(Subscriber::mailbox)
     }
 
     pub(crate) fn phase(&self) -> Phase {

@@ -9,7 +9,9 @@ use std::time::Duration;
 use tokio::time::{Instant, Sleep, sleep_until};
 use wasmtime::{Store, UpdateDeadline};
 
-use crate::bindings::exports::{break_handler, drain_handler, request_handler, session, timer_handler};
+use crate::bindings::exports::{
+    break_handler, drain_handler, message_handler, request_handler, session, timer_handler,
+};
 use crate::contain::contained;
 use crate::engine::{Slot, Ticker};
 use crate::error::{Error, Limit, Stop, judge, judge_start};
@@ -34,6 +36,7 @@ pub(super) struct Functions {
     pub(super) drain: Option<drain_handler::Guest>,
     pub(super) line_break: Option<break_handler::Guest>,
     pub(super) request: Option<request_handler::Guest>,
+    pub(super) message: Option<message_handler::Guest>,
 }
 
 /// What a call is held to.
@@ -139,6 +142,7 @@ impl Functions {
             drain: exports.drain.as_ref().map(|drain| drain.load(&mut *store, instance)).transpose()?,
             line_break: exports.line_break.as_ref().map(|line| line.load(&mut *store, instance)).transpose()?,
             request: exports.request.as_ref().map(|request| request.load(&mut *store, instance)).transpose()?,
+            message: exports.message.as_ref().map(|message| message.load(&mut *store, instance)).transpose()?,
         })
     }
 }

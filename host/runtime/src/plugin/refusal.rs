@@ -11,8 +11,6 @@ use crate::host::State;
 
 /// What every plugin exports.
 const SESSION: &str = "whelk:ssh/session";
-/// Our optional handlers that nothing calls yet.
-const LATER_HANDLERS: [&str; 1] = ["whelk:ssh/message-handler"];
 /// Other things that a file may be, by an interface that it exports.
 const OTHER_KINDS: [(&str, &str); 3] = [
     ("whelk:ssh/authenticator", "an authenticator"),
@@ -93,9 +91,6 @@ pub(super) fn check_interfaces(engine: &Engine, component: &Component) -> Result
                 others.join(" and ")
             ));
         }
-    }
-    for later in LATER_HANDLERS.iter().filter(|name| has(&exports, name)) {
-        reasons.push(format!("it exports {later}, which nothing calls yet"));
     }
     for (import, _) in ty.imports(engine) {
         if let Some(grant) = Grant::of_import(import) {

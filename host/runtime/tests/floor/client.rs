@@ -97,12 +97,26 @@ impl Client {
         Self::among(&guests::nothing_else(), plugin, scripts, limits)
     }
 
+    /// A session of this tenant's.
+    pub(crate) fn of(tenant: &Arc<Tenant>, plugin: &Arc<Plugin>, scripts: &[(&str, &str)]) -> Self {
+        Self::full(tenant, &guests::nothing_else(), plugin, scripts)
+    }
+
     /// A session that may get to these plugins. A script for `second.` and the name of a function is for the plugin `second`.
     pub(crate) fn among(
         plugins: &Arc<dyn Plugins>,
         plugin: &Arc<Plugin>,
         scripts: &[(&str, &str)],
         limits: &Limits,
+    ) -> Self {
+        Self::full(&Tenant::new("tests", limits.clone(), Grants::default()), plugins, plugin, scripts)
+    }
+
+    fn full(
+        tenant: &Arc<Tenant>,
+        plugins: &Arc<dyn Plugins>,
+        plugin: &Arc<Plugin>,
+        scripts: &[(&str, &str)],
     ) -> Self {
         static NEXT: AtomicUsize = AtomicUsize::new(1);
         let id = format!("connection {}", NEXT.fetch_add(1, Ordering::Relaxed));
@@ -117,12 +131,7 @@ impl Client {
             bell.notify_one();
         };
         let (inbox, outbox, side) = session_pipes(CAPACITY, Arc::new(wake));
-        let task = tokio::spawn(plugin.session(
-            facts.on_channel(7),
-            &Tenant::new("tests", limits.clone(), Grants::default()),
-            plugins,
-            side,
-        ));
+        let task = tokio::spawn(plugin.session(facts.on_channel(7), tenant, plugins, side));
         let recorder = Recorder { heard: Vec::new(), room: usize::MAX };
         Self { inbox, outbox, recorder, task, wakes, id, woken }
     }

@@ -76,3 +76,9 @@ impl Plugins for Shelf {
 pub(crate) fn nothing_else() -> Arc<dyn Plugins> {
     Arc::new(Shelf::default())
 }
+
+/// The plugin that uses what tenants share.
+pub(crate) fn neighbour() -> Arc<Plugin> {
+    static NEIGHBOUR: OnceLock<Arc<Plugin>> = OnceLock::new();
+    Arc::clone(NEIGHBOUR.get_or_init(|| Plugin::load(engine(), "neighbour", &wasm("neighbour")).unwrap()))
+}

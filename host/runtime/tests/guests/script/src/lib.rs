@@ -13,6 +13,7 @@ wit_bindgen::generate!({
             export whelk:ssh/drain-handler@0.1.0;
             export whelk:ssh/break-handler@0.1.0;
             export whelk:ssh/request-handler@0.1.0;
+            export whelk:ssh/message-handler@0.1.0;
         }
     ",
     world: "whelk:test/script",
@@ -23,7 +24,7 @@ mod crimes;
 
 use std::cell::RefCell;
 
-use exports::whelk::ssh::{break_handler, drain_handler, request_handler, session, timer_handler};
+use exports::whelk::ssh::{break_handler, drain_handler, message_handler, request_handler, session, timer_handler};
 use session::{Ending, Pty, SignalName, WindowSize};
 use whelk::ssh::types::{Exit, ExitSignal, Output, TerminalMode};
 use whelk::ssh::{channel, connection, log, terminal, timers};
@@ -222,6 +223,16 @@ impl break_handler::Guest for Script {
 impl request_handler::Guest for Script {
     fn on_request(name: String, payload: Vec<u8>) -> bool {
         call("on-request", &format!("{name} {}", payload.len()), false)
+    }
+}
+
+/// It never subscribes, and need not import topics for this.
+impl message_handler::Guest for Script {
+    fn on_message(topic: String, _: Vec<u8>) {
+        call("on-message", &topic, true);
+    }
+    fn on_lagged(topic: String, missed: u32) {
+        call("on-lagged", &format!("{topic} {missed}"), true);
     }
 }
 

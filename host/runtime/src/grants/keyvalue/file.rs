@@ -1,0 +1,129 @@
+//! The file of the embedded store: opened once, and opened again after it has failed.
+//!
+//! redb refuses everything after one failed write, since it cannot know what of it is on the disk. A full disk must not end key-value
+//! until the next start, so the file is then closed and opened anew, which finds the last transaction that was committed.
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{PoisonError, RwLock};
+
+use redb::{Database, DatabaseError, StorageError};
+
+use super::buckets::Error;
+use super::tables;
+
+/// Memory for pages that were read or are about to be written, bytes.
+const CACHE: usize = 32 << 20;
+
+/// How a file is opened: the tests put one there that fails.
+pub(super) type Opener = Box<dyn Fn() -> Result<Database, DatabaseError> + Send + Sync>;
+
+/// An open file.
+pub(super) struct File {
+    open: Opener,
+    current: RwLock<Option<Database>>,
+    /// It has failed, which was logged, and nothing was written since.
+    failing: AtomicBool,
+}
+
+impl File {
+    /// Opens the file, or makes it, for its owner alone.
+    pub(super) fn open(path: &Path) -> Result<Self, Error> {
+        let owned = path.to_owned();
+        let open = move || {
+            let file =
+                OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&owned)?;
+            Database::builder().set_cache_size(CACHE).create_file(file)
+        };
+        Self::with(Box::new(open)).map_err(|reason| Error::Unusable { file: path.to_owned(), reason })
+    }
+
+    /// The error is for the operator.
+    pub(super) fn with(open: Opener) -> Result<Self, String> {
+        // A damaged file can make the library panic, where another one would answer an error.
+        let database = catch_unwind(AssertUnwindSafe(|| {
+            let database = open().map_err(|error| explain(&error))?;
+            let fits = prepare(&database).map_err(|error| damaged(&error.to_string()))?;
+            if fits { Ok(database) } else { Err("it was made by a newer version of whelk; run that one".to_owned()) }
+        }));
+        let database = database.unwrap_or_else(|_| Err(damaged("its structure makes no sense")))?;
+        Ok(Self { open, current: RwLock::new(Some(database)), failing: AtomicBool::new(false) })
+    }
+
+    /// Works with the file. If that fails, the file is opened anew for whoever comes next.
+    pub(super) fn with_database<R>(
+        &self,
+        work: impl FnOnce(&Database) -> Result<R, redb::Error>,
+    ) -> Result<R, Error> {
+        self.reopen_if_closed()?;
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(database) = current.as_ref() else { return Err(Error::Failed("the file is closed".to_owned())) };
+        let result = catch_unwind(AssertUnwindSafe(|| work(database)));
+        drop(current);
+        let failure = match result {
+            Ok(Ok(result)) => return Ok(result),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "the library panicked".to_owned(),
+        };
+        // Once for each time of trouble: a full disk fails every change until there is room.
+        if !self.failing.swap(true, Ordering::Relaxed) {
+            tracing::error!(reason = failure, "key-value store failing");
+        }
+        // Waits for all who still work with it.
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = None;
+        Err(Error::Failed(failure))
+    }
+
+    /// Something was written: the trouble, if there was one, is over.
+    pub(super) fn has_written(&self) {
+        if self.failing.swap(false, Ordering::Relaxed) {
+            tracing::info!("key-value store works again");
+        }
+    }
+
+    fn reopen_if_closed(&self) -> Result<(), Error> {
+        if self.current.read().unwrap_or_else(PoisonError::into_inner).is_some() {
+            return Ok(());
+        }
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        if current.is_none() {
+            let opened = catch_unwind(AssertUnwindSafe(|| (self.open)().map_err(|error| explain(&error))));
+            let opened = opened.unwrap_or_else(|_| Err(damaged("its structure makes no sense")));
+            *current = Some(opened.map_err(Error::Failed)?);
+        }
+        Ok(())
+    }
+}
+
+fn prepare(database: &Database) -> Result<bool, redb::Error> {
+    let transaction = database.begin_write()?;
+    let fits = tables::prepare(&transaction)?;
+    if fits {
+        transaction.commit()?;
+    }
+    Ok(fits)
+}
+
+/// What is wrong with a file, and what helps.
+fn explain(error: &DatabaseError) -> String {
+    match error {
+        DatabaseError::DatabaseAlreadyOpen => {
+            "another whelk runs on this state folder; stop it, or give this one a folder of its own".to_owned()
+        }
+        DatabaseError::UpgradeRequired(version) => {
+            format!("its format {version} is too old; move it away to begin with an empty store")
+        }
+        DatabaseError::Storage(StorageError::Io(error)) if error.kind() != std::io::ErrorKind::InvalidData => {
+            format!("cannot be opened: {error}")
+        }
+        // The enum is redb's and may grow.
+        other => damaged(&other.to_string()),
+    }
+}
+
+fn damaged(reason: &str) -> String {
+    format!("it is damaged ({reason}); put a backup in its place, or move it away to begin with an empty store")
+}

@@ -1,0 +1,111 @@
+//! How much of one tenant's may be on its way to the store: bytes at once, and operations in a second. What is more waits, each in its
+//! turn, so a tenant that floods the store waits for itself and the others find it free.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, sleep_until};
+
+/// What the semaphore counts: KiB.
+const UNIT: usize = 1 << 10;
+/// All that may be on its way.
+const UNITS: u32 = 8 << 10;
+/// What the smallest operation takes up: so that no more than 128 wait at once.
+const LEAST: u32 = 64;
+/// Bytes of values that cost as much as one operation.
+const BYTES_PER_OPERATION: usize = 16 << 10;
+/// What may be done at once after a pause.
+const BURST: Duration = Duration::from_secs(1);
+
+/// One tenant's measure. Each of its sessions asks here before it hands anything to the store, and waits with its bytes still in its
+/// own memory.
+#[derive(Debug)]
+pub struct Flow {
+    units: Arc<Semaphore>,
+    /// When all that was asked for so far is paid for.
+    paid: Mutex<Option<Instant>>,
+}
+
+/// The room that one operation takes up; free again when dropped.
+#[derive(Debug)]
+pub struct Room {
+    _units: Option<OwnedSemaphorePermit>,
+}
+
+impl Default for Flow {
+    fn default() -> Self {
+        Self { units: Arc::new(Semaphore::new(UNITS as usize)), paid: Mutex::new(None) }
+    }
+}
+
+impl Flow {
+    /// Waits for the turn of an operation on so many keys and bytes, at `rate` operations a second.
+    pub async fn room(&self, keys: usize, bytes: usize, rate: u32) -> Room {
+        let due = self.pay(Instant::now(), keys.max(1) + bytes / BYTES_PER_OPERATION, rate);
+        if due > Instant::now() {
+            sleep_until(due).await;
+        }
+        let units = u32::try_from(bytes / UNIT).unwrap_or(u32::MAX).clamp(LEAST, UNITS);
+        // The semaphore is never closed.
+        Room { _units: Arc::clone(&self.units).acquire_many_owned(units).await.ok() }
+    }
+
+    /// Charges for bytes that were read: how many there are is known only afterwards.
+    pub fn charge(&self, bytes: usize, rate: u32) {
+        self.pay(Instant::now(), bytes / BYTES_PER_OPERATION, rate);
+    }
+
+    /// Charges for so many operations and says when they may begin: when those before them are paid for.
+    fn pay(&self, now: Instant, operations: usize, rate: u32) -> Instant {
+        let operations = u32::try_from(operations).unwrap_or(u32::MAX);
+        let price = (Duration::from_secs(1) / rate.max(1)).saturating_mul(operations);
+        let mut paid = self.paid.lock().unwrap_or_else(PoisonError::into_inner);
+        // Behind the present by the burst at most, so that what was not used is not saved up for ever.
+        let before = now.checked_sub(BURST).unwrap_or(now);
+        let due = paid.map_or(before, |paid| paid.max(before));
+        *paid = Some(due + price);
+        due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_burst_is_free_and_what_follows_comes_at_the_rate() {
+        let flow = Flow::default();
+        let start = Instant::now() + Duration::from_secs(10);
+        let dues: Vec<_> = (0..300).map(|_| flow.pay(start, 1, 100)).collect();
+        assert!(dues[..=100].iter().all(|due| *due <= start));
+        assert_eq!(dues[299], start + Duration::from_millis(1_990));
+        // After a pause there is one burst again and no more.
+        let later = start + Duration::from_secs(60);
+        let again = (0..1_000).filter(|_| flow.pay(later, 1, 100) <= later).count();
+        assert_eq!(again, 101);
+    }
+
+    #[test]
+    fn what_costs_more_makes_the_next_wait_longer() {
+        let flow = Flow::default();
+        let start = Instant::now() + Duration::from_secs(10);
+        flow.pay(start, 100, 100);
+        assert_eq!(flow.pay(start, 64, 100), start);
+        assert_eq!(flow.pay(start, 1, 100), start + Duration::from_millis(640));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_on_its_way_is_bounded() {
+        let flow = Flow::default();
+        let mut rooms = Vec::new();
+        for _ in 0..8 {
+            rooms.push(flow.room(1, 1 << 20, u32::MAX).await);
+        }
+        let ninth = flow.room(1, 1, u32::MAX);
+        tokio::pin!(ninth);
+        assert!(tokio::time::timeout(Duration::from_secs(5), &mut ninth).await.is_err());
+        rooms.pop();
+        ninth.await;
+    }
+}

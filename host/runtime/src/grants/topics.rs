@@ -1,0 +1,254 @@
+//! The grant `topics`: publish and subscribe among the sessions of one tenant, in this process.
+//!
+//! A message is kept once, whoever gets it, and lies in the box of each subscriber until its session's loop delivers it. A publisher
+//! waits for nobody: a full box drops its oldest and counts them. What a tenant publishes is held to a rate, in which a message costs
+//! its bytes and a little for each subscriber, since each is work for the host.
+
+mod mailbox;
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+pub(crate) use mailbox::{Mail, Mailbox};
+
+/// The longest name of a topic, bytes.
+const NAME: usize = 256;
+/// What a message costs beside its bytes, and again for each subscriber.
+const POSTAGE: usize = 64;
+/// What may be published at once after a pause.
+const BURST: Duration = Duration::from_secs(1);
+
+/// How much may be published and subscribed to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicLimits {
+    /// Topics that one session may subscribe to.
+    pub subscriptions: usize,
+    /// The longest message, bytes.
+    pub message: usize,
+    /// Messages that wait for one session ...
+    pub waiting: usize,
+    /// ... and their bytes, names of topics included.
+    pub waiting_bytes: usize,
+    /// Bytes that a tenant may publish in a second, 64 more for each message and each of its subscribers.
+    pub rate: usize,
+}
+
+impl Default for TopicLimits {
+    fn default() -> Self {
+        Self { subscriptions: 64, message: 64 << 10, waiting: 256, waiting_bytes: 256 << 10, rate: 8 << 20 }
+    }
+}
+
+/// Why nothing was published or subscribed to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    TooLarge,
+    TooMany,
+    OverQuota,
+}
+
+/// The topics of one tenant. Nothing is kept but what waits for a subscriber.
+#[derive(Default)]
+pub struct Topics {
+    /// Who subscribes to what, each by the number of its [`Subscriber`]. A topic without subscribers is not there.
+    subscribers: RwLock<HashMap<Arc<str>, BTreeMap<u64, Arc<Mailbox>>>>,
+    next: AtomicU64,
+    /// When all that was published so far is paid for.
+    paid: Mutex<Option<Instant>>,
+}
+
+impl Topics {
+    /// Topics that nobody subscribes to.
+    #[must_use]
+    pub fn new() -> Arc<Self> {
+        Arc::default()
+    }
+
+    /// Puts a message into the box of each subscriber and says into how many. The bytes are taken once all else is right.
+    pub(crate) fn publish(
+        &self,
+        topic: &str,
+        bytes: usize,
+        data: impl FnOnce() -> Arc<[u8]>,
+        limits: &TopicLimits,
+    ) -> Result<u32, Refusal> {
+        if bytes > limits.message || topic.len() > NAME {
+            return Err(Refusal::TooLarge);
+        }
+        let table = self.subscribers.read().unwrap_or_else(PoisonError::into_inner);
+        let found = table.get_key_value(topic);
+        let count = found.map_or(0, |(_, boxes)| boxes.len());
+        let cost = bytes + POSTAGE * (1 + count);
+        if !self.pay(Instant::now(), cost, limits.rate) {
+            return Err(Refusal::OverQuota);
+        }
+        if let Some((name, boxes)) = found {
+            let data = data();
+            boxes.values().for_each(|mailbox| mailbox.put(name, &data, limits.waiting, limits.waiting_bytes));
+        }
+        Ok(u32::try_from(count).unwrap_or(u32::MAX))
+    }
+
+    /// Pays for a message, if what was published before is paid for.
+    fn pay(&self, now: Instant, cost: usize, rate: usize) -> bool {
+        let rate = u64::try_from(rate).unwrap_or(u64::MAX).max(1);
+        let cost = u64::try_from(cost).unwrap_or(u64::MAX);
+        let price = Duration::from_micros(cost.saturating_mul(1_000_000) / rate);
+        let mut paid = self.paid.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = now.checked_sub(BURST).unwrap_or(now);
+        let due = paid.map_or(before, |paid| paid.max(before));
+        let affordable = due <= now;
+        if affordable {
+            *paid = Some(due + price);
+        }
+        affordable
+    }
+
+    /// A session that subscribes to nothing yet.
+    pub(crate) fn subscriber(self: &Arc<Self>) -> Subscriber {
+        Subscriber {
+            topics: Arc::clone(self),
+            number: self.next.fetch_add(1, Ordering::Relaxed),
+            mailbox: Arc::default(),
+            subscriptions: Vec::new(),
+        }
+    }
+}
+
+impl fmt::Debug for Topics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Topics").finish_non_exhaustive()
+    }
+}
+
+/// One session's subscriptions and what has come for them. Dropping it unsubscribes.
+pub(crate) struct Subscriber {
+    topics: Arc<Topics>,
+    number: u64,
+    mailbox: Arc<Mailbox>,
+    subscriptions: Vec<Arc<str>>,
+}
+
+impl Subscriber {
+    pub(crate) fn subscribe(&mut self, topic: &str, limits: &TopicLimits) -> Result<(), Refusal> {
+        if topic.len() > NAME {
+            return Err(Refusal::TooLarge);
+        }
+        if self.subscriptions.iter().any(|name| **name == *topic) {
+            return Ok(());
+        }
+        if self.subscriptions.len() >= limits.subscriptions {
+            return Err(Refusal::TooMany);
+        }
+        let mut table = self.topics.subscribers.write().unwrap_or_else(PoisonError::into_inner);
+        let name = table.get_key_value(topic).map_or_else(|| Arc::from(topic), |(name, _)| Arc::clone(name));
+        table.entry(Arc::clone(&name)).or_default().insert(self.number, Arc::clone(&self.mailbox));
+        self.subscriptions.push(name);
+        Ok(())
+    }
+
+    pub(crate) fn unsubscribe(&mut self, topic: &str) {
+        if let Some(index) = self.subscriptions.iter().position(|name| **name == *topic) {
+            let name = self.subscriptions.swap_remove(index);
+            self.leave(&name);
+            self.mailbox.forget(&name);
+        }
+    }
+
+    fn leave(&self, name: &Arc<str>) {
+        let mut table = self.topics.subscribers.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(boxes) = table.get_mut(name) {
+            boxes.remove(&self.number);
+            if boxes.is_empty() {
+                table.remove(name);
+            }
+        }
+    }
+
+    /// What has come.
+    pub(crate) fn mailbox(&self) -> &Mailbox {
+        &self.mailbox
+    }
+}
+
+impl Drop for Subscriber {
+    fn drop(&mut self) {
+        for name in std::mem::take(&mut self.subscriptions) {
+            self.leave(&name);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn publish(topics: &Topics, topic: &str, text: &str) -> Result<u32, Refusal> {
+        topics.publish(topic, text.len(), || text.as_bytes().into(), &TopicLimits::default())
+    }
+
+    #[test]
+    fn nothing_is_left_of_a_topic_without_subscribers() {
+        let topics = Topics::new();
+        let limits = TopicLimits::default();
+        let mut first = topics.subscriber();
+        let mut second = topics.subscriber();
+        first.subscribe("a", &limits).unwrap();
+        first.subscribe("a", &limits).unwrap();
+        second.subscribe("a", &limits).unwrap();
+        second.subscribe("b", &limits).unwrap();
+        assert_eq!(publish(&topics, "a", "x"), Ok(2));
+        first.unsubscribe("a");
+        first.unsubscribe("never");
+        assert_eq!((publish(&topics, "a", "x"), publish(&topics, "b", "x")), (Ok(1), Ok(1)));
+        drop(second);
+        assert_eq!(publish(&topics, "a", "x"), Ok(0));
+        assert!(topics.subscribers.read().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_message_is_kept_once_however_many_get_it() {
+        let topics = Topics::new();
+        let subscribers: Vec<_> = (0..100)
+            .map(|_| {
+                let mut subscriber = topics.subscriber();
+                subscriber.subscribe("a", &TopicLimits::default()).unwrap();
+                subscriber
+            })
+            .collect();
+        let data: Arc<[u8]> = vec![7; 1_000].into();
+        assert_eq!(topics.publish("a", data.len(), || Arc::clone(&data), &TopicLimits::default()), Ok(100));
+        assert_eq!(Arc::strong_count(&data), 101);
+        drop(subscribers);
+        assert_eq!(Arc::strong_count(&data), 1);
+    }
+
+    #[test]
+    fn what_is_published_is_held_to_its_rate_and_a_pause_is_worth_one_burst() {
+        let topics = Topics::default();
+        let start = Instant::now() + Duration::from_secs(10);
+        let mebibytes = |now| (0..100).filter(|_| topics.pay(now, 1 << 20, 8 << 20)).count();
+        assert_eq!(mebibytes(start), 9);
+        assert_eq!(mebibytes(start + Duration::from_millis(500)), 4);
+        assert_eq!(mebibytes(start + Duration::from_secs(60)), 9);
+    }
+
+    #[test]
+    fn names_and_messages_that_are_too_long_and_subscriptions_that_are_too_many_are_refused() {
+        let (topics, limits) = (Topics::new(), TopicLimits { subscriptions: 2, ..TopicLimits::default() });
+        let long = "x".repeat(NAME + 1);
+        let mut subscriber = topics.subscriber();
+        assert_eq!(subscriber.subscribe(&long, &limits), Err(Refusal::TooLarge));
+        assert_eq!(publish(&topics, &long, ""), Err(Refusal::TooLarge));
+        assert_eq!(publish(&topics, "a", &"x".repeat(limits.message + 1)), Err(Refusal::TooLarge));
+        subscriber.subscribe("", &limits).unwrap();
+        subscriber.subscribe("\0", &limits).unwrap();
+        assert_eq!(subscriber.subscribe("c", &limits), Err(Refusal::TooMany));
+        subscriber.subscribe("", &limits).unwrap();
+    }
+}

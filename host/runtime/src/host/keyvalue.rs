@@ -1,0 +1,262 @@
+//! `wasi:keyvalue@0.2.0-draft`: `store`, `atomics` and `batch`, over the tenant's buckets, whatever keeps them.
+//!
+//! Registered by hand, as `channel.rs` is: a value stays in the plugin's memory until it is the tenant's turn, so that what waits for the
+//! disk takes no memory of the host's. Here every length and count is checked; the back ends see nothing that is too large.
+//!
+//! Without the grant everything answers `access-denied`.
+
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use wasmtime::StoreContextMut;
+use wasmtime::component::{Linker, LinkerInstance, Resource, ResourceType, WasmList, WasmStr};
+
+use super::state::{Phase, State};
+use crate::bindings::keyvalue::store as wit;
+use crate::grants::keyvalue::{Buckets, Entry, Error, Page, Room};
+
+/// Most bytes of keys on one page of a list.
+const PAGE: usize = 256 << 10;
+
+type Context<'s> = StoreContextMut<'s, State>;
+/// What a call answers; the outer error is a plugin that broke the rules of the component model.
+type Answer<R> = wasmtime::Result<Result<R, wit::Error>>;
+type Waits<'s, R> = Box<dyn Future<Output = wasmtime::Result<(Result<R, wit::Error>,)>> + Send + 's>;
+type Values = Vec<Option<(String, Vec<u8>)>>;
+
+/// What a handle of the plugin's stands for.
+struct Bucket {
+    name: String,
+}
+
+type Handle = Resource<Bucket>;
+
+pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    let mut store = linker.instance("wasi:keyvalue/store@0.2.0-draft")?;
+    store.resource("bucket", ResourceType::host::<Bucket>(), |mut store, handle| {
+        store.data_mut().wasi().table.delete(Handle::new_own(handle))?;
+        Ok(())
+    })?;
+    store.func_wrap("open", |mut store: Context<'_>, (name,): (String,)| Ok((store.data_mut().open(name),)))?;
+    link_keys(&mut store)?;
+    let mut atomics = linker.instance("wasi:keyvalue/atomics@0.2.0-draft")?;
+    atomics.func_wrap_async("increment", |store: Context<'_>, args: (Handle, String, u64)| -> Waits<'_, _> {
+        answer(increment(store, args))
+    })?;
+    let mut batch = linker.instance("wasi:keyvalue/batch@0.2.0-draft")?;
+    batch.func_wrap_async("get-many", |store: Context<'_>, args: (Handle, WasmList<WasmStr>)| -> Waits<'_, _> {
+        answer(get_many(store, args))
+    })?;
+    batch.func_wrap_async(
+        "set-many",
+        |store: Context<'_>, args: (Handle, WasmList<(WasmStr, WasmList<u8>)>)| -> Waits<'_, _> {
+            answer(set_many(store, args))
+        },
+    )?;
+    batch.func_wrap_async("delete-many", |store: Context<'_>, args: (Handle, WasmList<WasmStr>)| -> Waits<'_, _> {
+        answer(delete_many(store, args))
+    })
+}
+
+fn link_keys(store: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()> {
+    store.func_wrap_async("[method]bucket.get", |store: Context<'_>, args: (Handle, String)| -> Waits<'_, _> {
+        answer(get(store, args))
+    })?;
+    store.func_wrap_async(
+        "[method]bucket.set",
+        |store: Context<'_>, args: (Handle, String, WasmList<u8>)| -> Waits<'_, _> { answer(set(store, args)) },
+    )?;
+    store.func_wrap_async("[method]bucket.delete", |store: Context<'_>, args: (Handle, String)| -> Waits<'_, _> {
+        answer(delete(store, args))
+    })?;
+    store.func_wrap_async("[method]bucket.exists", |store: Context<'_>, args: (Handle, String)| -> Waits<'_, _> {
+        answer(exists(store, args))
+    })?;
+    store.func_wrap_async(
+        "[method]bucket.list-keys",
+        |store: Context<'_>, args: (Handle, Option<u64>)| -> Waits<'_, _> { answer(list_keys(store, args)) },
+    )
+}
+
+/// As the linker wants it.
+fn answer<'s, R>(call: impl Future<Output = Answer<R>> + Send + 's) -> Waits<'s, R> {
+    Box::new(async move { Ok((call.await?,)) })
+}
+
+impl State {
+    fn open(&mut self, name: String) -> Result<Handle, wit::Error> {
+        if self.grants().keyvalue.is_none() {
+            return Err(wit::Error::AccessDenied);
+        }
+        self.check_length("the name of the bucket", name.len(), self.limits().keyvalue.key)?;
+        self.wasi().table.push(Bucket { name }).map_err(|_| other("too many handles"))
+    }
+
+    fn check_length(&self, what: &str, length: usize, most: usize) -> Result<(), wit::Error> {
+        if length <= most { Ok(()) } else { Err(other(format_args!("{what} has more than {most} bytes"))) }
+    }
+
+    fn check_key(&self, key: &str) -> Result<(), wit::Error> {
+        self.check_length("the key", key.len(), self.limits().keyvalue.key)
+    }
+
+    fn check_value(&self, length: usize) -> Result<(), wit::Error> {
+        self.check_length("the value", length, self.limits().keyvalue.value)
+    }
+
+    fn check_count(&self, count: usize) -> Result<(), wit::Error> {
+        let most = self.limits().keyvalue.batch;
+        if count <= most { Ok(()) } else { Err(other(format_args!("more than {most} keys in one call"))) }
+    }
+}
+
+/// What an operation needs, once it is its turn.
+struct Turn {
+    buckets: Arc<dyn Buckets>,
+    bucket: String,
+    room: Room,
+}
+
+/// Waits for the turn of an operation on so many keys and bytes. The session's end ends the waiting; what a plugin does in `closed` may
+/// still wait, as long as that call may take.
+async fn turn(store: &mut Context<'_>, handle: &Handle, keys: usize, bytes: usize) -> Result<Turn, wit::Error> {
+    let state = store.data_mut();
+    let bucket = state.wasi().table.get(handle).map_err(|_| wit::Error::NoSuchStore)?.name.clone();
+    let Some(buckets) = state.grants().keyvalue.clone() else { return Err(wit::Error::AccessDenied) };
+    let (rate, stays, pipes) = (state.limits().keyvalue.rate, state.phase() == Phase::Closing, Arc::clone(&state.pipes));
+    let mut room = pin!(buckets.flow().room(keys, bytes, rate));
+    let room = poll_fn(|context| {
+        pipes.listen(context);
+        match room.as_mut().poll(context) {
+            Poll::Ready(room) => Poll::Ready(Ok(room)),
+            Poll::Pending if !stays && pipes.ended().is_some() => Poll::Ready(Err(other("the session is over"))),
+            Poll::Pending => Poll::Pending,
+        }
+    });
+    let room = room.await?;
+    Ok(Turn { buckets: Arc::clone(&buckets), bucket, room })
+}
+
+/// Leaves the function with an answer for the plugin.
+macro_rules! check {
+    ($result:expr) => {
+        match $result {
+            Ok(value) => value,
+            Err(error) => return Ok(Err(wit::Error::from(error))),
+        }
+    };
+}
+
+async fn get(mut store: Context<'_>, (handle, key): (Handle, String)) -> Answer<Option<Vec<u8>>> {
+    check!(store.data().check_key(&key));
+    let (most, rate) = (store.data().limits().keyvalue.value, store.data().limits().keyvalue.rate);
+    let Turn { buckets, bucket, room } = check!(turn(&mut store, &handle, 1, 0).await);
+    let mut values = check!(buckets.get_many(room, bucket, vec![key], most).await);
+    let value = values.pop().flatten();
+    buckets.flow().charge(value.as_ref().map_or(0, Vec::len), rate);
+    Ok(Ok(value))
+}
+
+async fn set(mut store: Context<'_>, (handle, key, value): (Handle, String, WasmList<u8>)) -> Answer<()> {
+    check!(store.data().check_key(&key));
+    check!(store.data().check_value(value.len()));
+    let Turn { buckets, bucket, room } = check!(turn(&mut store, &handle, 1, key.len() + value.len()).await);
+    let value = value.as_le_slice(&store).to_vec();
+    check!(buckets.set_many(room, bucket, vec![(key, value)]).await);
+    Ok(Ok(()))
+}
+
+async fn delete(mut store: Context<'_>, (handle, key): (Handle, String)) -> Answer<()> {
+    check!(store.data().check_key(&key));
+    let Turn { buckets, bucket, room } = check!(turn(&mut store, &handle, 1, key.len()).await);
+    check!(buckets.delete_many(room, bucket, vec![key]).await);
+    Ok(Ok(()))
+}
+
+async fn exists(mut store: Context<'_>, (handle, key): (Handle, String)) -> Answer<bool> {
+    check!(store.data().check_key(&key));
+    let Turn { buckets, bucket, room } = check!(turn(&mut store, &handle, 1, key.len()).await);
+    Ok(Ok(check!(buckets.exists(room, bucket, key).await)))
+}
+
+async fn list_keys(mut store: Context<'_>, (handle, cursor): (Handle, Option<u64>)) -> Answer<wit::KeyResponse> {
+    let page = Page { cursor, keys: store.data().limits().keyvalue.batch, bytes: PAGE };
+    let Turn { buckets, bucket, room } = check!(turn(&mut store, &handle, 1, PAGE).await);
+    let found = check!(buckets.list_keys(room, bucket, page).await);
+    Ok(Ok(wit::KeyResponse { keys: found.keys, cursor: found.cursor }))
+}
+
+async fn increment(mut store: Context<'_>, (handle, key, delta): (Handle, String, u64)) -> Answer<u64> {
+    check!(store.data().check_key(&key));
+    let Turn { buckets, bucket, room } = check!(turn(&mut store, &handle, 1, key.len()).await);
+    Ok(Ok(check!(buckets.increment(room, bucket, key, delta).await)))
+}
+
+async fn get_many(mut store: Context<'_>, (handle, keys): (Handle, WasmList<WasmStr>)) -> Answer<Values> {
+    let (most, rate) = (store.data().limits().host_call_bytes, store.data().limits().keyvalue.rate);
+    let keys = check!(read_keys(&mut store, &keys)?);
+    let Turn { buckets, bucket, room } = check!(turn(&mut store, &handle, keys.len(), most).await);
+    let values = check!(buckets.get_many(room, bucket, keys.clone(), most).await);
+    buckets.flow().charge(values.iter().flatten().map(Vec::len).sum(), rate);
+    Ok(Ok(keys.into_iter().zip(values).map(|(key, value)| value.map(|value| (key, value))).collect()))
+}
+
+async fn set_many(
+    mut store: Context<'_>,
+    (handle, entries): (Handle, WasmList<(WasmStr, WasmList<u8>)>),
+) -> Answer<()> {
+    check!(store.data().check_count(entries.len()));
+    // Where they lie; that they are no more than one call may hand to the host is seen to here.
+    let entries = entries.iter(&mut store)?.collect::<wasmtime::Result<Vec<_>>>()?;
+    let mut bytes = 0;
+    for (key, value) in &entries {
+        check!(store.data().check_key(&key.to_str(&store)?));
+        check!(store.data().check_value(value.len()));
+        bytes += key.to_str(&store)?.len() + value.len();
+    }
+    let Turn { buckets, bucket, room } = check!(turn(&mut store, &handle, entries.len(), bytes).await);
+    let entries = entries
+        .iter()
+        .map(|(key, value)| Ok((key.to_str(&store)?.into_owned(), value.as_le_slice(&store).to_vec())))
+        .collect::<wasmtime::Result<Vec<Entry>>>()?;
+    check!(buckets.set_many(room, bucket, entries).await);
+    Ok(Ok(()))
+}
+
+async fn delete_many(mut store: Context<'_>, (handle, keys): (Handle, WasmList<WasmStr>)) -> Answer<()> {
+    let keys = check!(read_keys(&mut store, &keys)?);
+    let bytes = keys.iter().map(String::len).sum();
+    let Turn { buckets, bucket, room } = check!(turn(&mut store, &handle, keys.len(), bytes).await);
+    check!(buckets.delete_many(room, bucket, keys).await);
+    Ok(Ok(()))
+}
+
+/// Keys are small: they are taken out of the plugin's memory at once, 1 MiB of them at most.
+fn read_keys(store: &mut Context<'_>, keys: &WasmList<WasmStr>) -> Answer<Vec<String>> {
+    check!(store.data().check_count(keys.len()));
+    let keys = keys.iter(&mut *store)?.collect::<wasmtime::Result<Vec<_>>>()?;
+    let mut read = Vec::with_capacity(keys.len());
+    for key in keys {
+        let key = key.to_str(&*store)?;
+        check!(store.data().check_key(&key));
+        read.push(key.into_owned());
+    }
+    Ok(Ok(read))
+}
+
+fn other(words: impl fmt::Display) -> wit::Error {
+    wit::Error::Other(words.to_string())
+}
+
+/// What the plugin is told; what the operator should know was logged where it happened.
+impl From<Error> for wit::Error {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::OverQuota | Error::TooMuch | Error::NotANumber => other(error),
+            Error::Unusable { .. } | Error::Failed(_) => other("the store does not work at the moment"),
+        }
+    }
+}

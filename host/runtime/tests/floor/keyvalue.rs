@@ -1,0 +1,403 @@
+//! Key-value: two tenants with the same names, quotas, hostile names, and a store that is killed while it writes.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::{Arc, OnceLock};
+
+use tokio::runtime::Builder;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use whelk_runtime::keyvalue::{Buckets, Embedded, Error, KeyValueLimits, Page, Quota};
+use whelk_runtime::{Ending, Exit, Grants, Happening, Limits, Tenant, Topics};
+
+use crate::client::{Client, Recorder};
+use crate::guests;
+
+const QUOTA: Quota = Quota { bytes: 16 << 20, keys: 10_000 };
+/// For tests that ask often and are not about that.
+const RATE: u32 = 1_000_000;
+/// More than any value.
+const MOST: usize = 1 << 30;
+
+/// Buckets in the store that most tests share, each for a tenant of its own.
+pub(crate) fn store(tenant: &str) -> Arc<dyn Buckets> {
+    static STORE: OnceLock<(tempfile::TempDir, Arc<Embedded>)> = OnceLock::new();
+    let (_, store) = STORE.get_or_init(|| {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Embedded::open(&folder.path().join("keyvalue.redb")).unwrap();
+        (folder, store)
+    });
+    store.tenant(tenant, QUOTA)
+}
+
+fn over(buckets: Arc<dyn Buckets>, limits: Limits) -> Arc<Tenant> {
+    let grants = Grants { keyvalue: Some(buckets), topics: Some(Topics::new()), ..Grants::default() };
+    Tenant::new("tests", limits, grants)
+}
+
+/// A tenant in the shared store. Each test uses names of its own.
+fn tenant(name: &str) -> Arc<Tenant> {
+    let keyvalue = KeyValueLimits { rate: RATE, ..KeyValueLimits::default() };
+    over(store(name), Limits { keyvalue, ..Limits::default() })
+}
+
+fn session(tenant: &Arc<Tenant>, command: &str) -> Client {
+    Client::of(tenant, &guests::neighbour(), &[]).and(Happening::Exec(command.into()))
+}
+
+/// What a session prints that does this and finishes.
+async fn run(tenant: &Arc<Tenant>, script: &str) -> String {
+    let (recorder, report): (Recorder, _) = session(tenant, &format!("{script};finish")).end().await;
+    assert_eq!(recorder.exit(), Some(Exit::Status(0)), "{report:?}");
+    recorder.text()
+}
+
+#[tokio::test]
+async fn a_value_is_there_for_the_next_session_until_it_is_deleted() {
+    let acme = tenant("values");
+    assert_eq!(run(&acme, "open b;get k;set k one;get k;set k two").await, "None\n()\nSome(\"one\")\n()\n");
+    assert_eq!(run(&acme, "open b;get k;exists k;exists j;list").await, "Some(\"two\")\ntrue\nfalse\n\"k\"\n");
+    assert_eq!(run(&acme, "open b;delete k;delete k;get k;exists k;list").await, "()\n()\nNone\nfalse\n\"\"\n");
+}
+
+#[tokio::test]
+async fn tenants_with_the_same_names_do_not_see_each_other() {
+    let (acme, zeta) = (tenant("same-1"), tenant("same-2"));
+    run(&acme, "open b;set k acme;add n 5").await;
+    assert_eq!(run(&zeta, "open b;get k;list;add n 1;delete k").await, "None\n\"\"\n1\n()\n");
+    assert_eq!(run(&acme, "open b;get k;get n;list").await, "Some(\"acme\")\nSome(\"5\")\n\"k n\"\n");
+    // Nor do buckets.
+    assert_eq!(run(&acme, "open c;get k;list").await, "None\n\"\"\n");
+}
+
+#[tokio::test]
+async fn no_name_reaches_what_is_anothers() {
+    // Everything that can be made of tenant, bucket and key by shifting the borders between them, or by bytes that end names elsewhere.
+    let pieces = ["", "a", "ab", "b", "\0", "a\0", "\0a", "a\0b", "/", "a/b", "../a", "\u{ffff}", "a\u{10ffff}"];
+    let folder = tempfile::tempdir().unwrap();
+    let store = Embedded::open(&folder.path().join("keyvalue.redb")).unwrap();
+    let tenants: Vec<_> = pieces.iter().map(|name| (*name, store.tenant(name, QUOTA))).collect();
+    for (name, buckets) in &tenants {
+        for bucket in pieces {
+            let entries = pieces.iter().map(|key| ((*key).to_owned(), format!("{name}|{bucket}|{key}").into_bytes()));
+            let room = buckets.flow().room(pieces.len(), 0, RATE).await;
+            buckets.set_many(room, bucket.to_owned(), entries.collect()).await.unwrap();
+        }
+    }
+    for (name, buckets) in &tenants {
+        for bucket in pieces {
+            let (values, keys) = contents(&**buckets, bucket).await;
+            assert_eq!(keys, pieces);
+            for (key, value) in keys.iter().zip(values) {
+                assert_eq!(String::from_utf8(value).unwrap(), format!("{name}|{bucket}|{key}"));
+            }
+        }
+    }
+}
+
+/// All values and keys of a bucket, in the order of the list.
+async fn contents(buckets: &dyn Buckets, bucket: &str) -> (Vec<Vec<u8>>, Vec<String>) {
+    let (mut keys, mut cursor) = (Vec::new(), None);
+    loop {
+        let room = buckets.flow().room(1, 0, RATE).await;
+        let page = Page { cursor, keys: 100, bytes: MOST };
+        let mut found = buckets.list_keys(room, bucket.to_owned(), page).await.unwrap();
+        keys.append(&mut found.keys);
+        cursor = found.cursor;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    let room = buckets.flow().room(1, 0, RATE).await;
+    let values = buckets.get_many(room, bucket.to_owned(), keys.clone(), MOST).await.unwrap();
+    (values.into_iter().map(Option::unwrap).collect(), keys)
+}
+
+#[tokio::test]
+async fn names_and_values_that_are_too_long_and_calls_that_are_too_large_are_errors() {
+    let acme = tenant("lengths");
+    let heard = run(&acme, "open ~1025;open \\e;set ~1025 v;set \\0 v;get \\0;set \\e e;get \\e;set ~1024 v;list").await;
+    let name = "error Error::Other(\"the name of the bucket has more than 1024 bytes\")";
+    let key = "error Error::Other(\"the key has more than 1024 bytes\")";
+    let long = "x".repeat(1024);
+    assert_eq!(heard, format!("{name}\n{key}\n()\nSome(\"v\")\n()\nSome(\"e\")\n()\n\"\\0  {long}\"\n"));
+    let heard = run(&acme, "open \\e;set k ~1048577;fill 1001 1;delete-many;set-many;set k ~1048576").await;
+    let value = "error Error::Other(\"the value has more than 1048576 bytes\")";
+    let count = "error Error::Other(\"more than 1000 keys in one call\")";
+    assert_eq!(heard, format!("{value}\n{count}\n()\n()\n()\n"));
+    // What was written in two calls is not read in one.
+    let heard = run(&acme, "open big;fill 4 900000;set key4 ~900000;read 4;read 5").await;
+    assert_eq!(heard, "()\n()\n4\nerror Error::Other(\"the values are too many for one call\")\n");
+}
+
+#[tokio::test]
+async fn a_tenant_at_its_quota_is_refused_and_nobody_else_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Embedded::open(&folder.path().join("keyvalue.redb")).unwrap();
+    let acme = over(store.tenant("acme", Quota { bytes: 1_000, keys: 5 }), Limits::default());
+    let zeta = over(store.tenant("zeta", QUOTA), Limits::default());
+    let over = "error Error::Other(\"over quota\")";
+    // The bucket's name and the key are two bytes.
+    assert_eq!(run(&acme, "open b;set k ~999;set k ~998;set k ~999;get k").await, format!("{over}\n()\n{over}\nSome(\"998 bytes\")\n"));
+    assert_eq!(run(&acme, "open b;set j \\e;set k ~997;set j \\e").await, format!("{over}\n()\n()\n"));
+    assert_eq!(run(&acme, "open b;set k \\e;set 1 \\e;set 2 \\e;set 3 \\e;add 4 1").await, format!("()\n()\n()\n{over}\n{over}\n"));
+    // A bucket counts as a key, and is gone with its last.
+    assert_eq!(run(&acme, "open c;set k v;open b;delete 1;delete 2;open c;set k v").await, format!("{over}\n()\n()\n()\n"));
+    assert_eq!(run(&acme, "open b;delete-many k j;open c;set-many 1 a 2 b").await, "()\n()\n");
+    // A batch is done wholly or not at all.
+    assert_eq!(run(&acme, "open c;set-many 1 x 3 c 4 d;get 1;list").await, format!("{over}\nSome(\"a\")\n\"k 1 2\"\n"));
+    assert_eq!(run(&zeta, "open b;set k ~2000;fill 100 100").await, "()\n()\n");
+    // Less of too much is allowed when a quota was lowered.
+    let lower = self::over(store.tenant("zeta", Quota { bytes: 1_000, keys: 10 }), Limits::default());
+    assert_eq!(run(&lower, "open b;set k ~1999;set k ~2000;set new \\e").await, format!("()\n{over}\n{over}\n"));
+}
+
+#[tokio::test]
+async fn a_key_that_is_named_twice_in_a_batch_counts_once() {
+    let acme = tenant("twice");
+    assert_eq!(run(&acme, "open b;set-many k 1 j 2 k 3;get-many j k none j").await, 
+        "()\n[Some((\"j\", Some(\"2\"))), Some((\"k\", Some(\"3\"))), None, Some((\"j\", Some(\"2\")))]\n");
+    assert_eq!(run(&acme, "open b;delete-many k k j;list").await, "()\n\"\"\n");
+}
+
+#[tokio::test]
+async fn a_batch_with_more_bytes_than_a_call_may_carry_ends_the_session() {
+    // W11
+    let (recorder, _) = session(&tenant("batch"), "open b;fill 5 900000").end().await;
+    let exit = recorder.exit();
+    assert!(matches!(&exit, Some(Exit::Signal { message, .. }) if message == "write too large"), "{exit:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn eight_sessions_that_count_at_once_lose_nothing() {
+    let acme = tenant("count");
+    let counting: Vec<_> = (0..8).map(|_| session(&acme, "open b;adds n 50;finish")).collect();
+    for client in counting {
+        client.end().await;
+    }
+    assert_eq!(run(&acme, "open b;get n").await, "Some(\"400\")\n");
+}
+
+#[tokio::test]
+async fn what_is_no_number_or_would_be_none_is_not_incremented() {
+    let heard = run(
+        &tenant("numbers"),
+        "open b;set k one;add k 1;get k;set n 18446744073709551614;add n 1;add n 1;get n;add new 7;set s -1;add s 1",
+    )
+    .await;
+    let not = "error Error::Other(\"not a number of 64 bits\")";
+    assert_eq!(
+        heard,
+        format!(
+            "()\n{not}\nSome(\"one\")\n()\n18446744073709551615\n{not}\nSome(\"18446744073709551615\")\n7\n()\n{not}\n"
+        )
+    );
+}
+
+#[tokio::test]
+async fn a_list_comes_in_pages_in_the_order_of_arrival_and_changes_do_not_disturb_it() {
+    let acme = tenant("pages");
+    assert_eq!(run(&acme, "open b;fill 1000 1;set more 1;set key0 2;count-keys").await, "()\n()\n()\n1001\n");
+    let heard = run(&acme, "open b;page first").await;
+    assert!(heard.starts_with("([\"key0\", \"key1\", ") && heard.ends_with("\"key999\"], Some(1000))\n"), "{heard}");
+    // The second page is where it was, whatever was deleted of the first and added at the end.
+    let heard = run(&acme, "open b;delete-many key0 key1;set last 1;page 1000;page 18446744073709551615").await;
+    assert_eq!(heard, "()\n()\n([\"more\", \"last\"], None)\n([], None)\n");
+}
+
+#[tokio::test]
+async fn handles_have_their_limit() {
+    // W19
+    let heard = run(&tenant("handles"), "hoard 1000;hoard 1000").await;
+    assert_eq!(heard, "1000\nerror Error::Other(\"too many handles\")\n");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_too_often_waits() {
+    // W22
+    let keyvalue = KeyValueLimits { rate: 10, ..KeyValueLimits::default() };
+    let acme = over(store("rate"), Limits { keyvalue, ..Limits::default() });
+    let before = Instant::now();
+    run(&acme, &format!("open b;{}", "exists k;".repeat(31))).await;
+    assert_eq!(before.elapsed().as_secs(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_ends_while_it_waits_for_its_turn_ends_in_order() {
+    let keyvalue = KeyValueLimits { rate: 1, ..KeyValueLimits::default() };
+    let acme = over(store("ending"), Limits { keyvalue, ..Limits::default() });
+    let client = Client::of(&acme, &guests::neighbour(), &[]);
+    client.run("open b;exists 1;exists 2;say waiting;exists 3");
+    let mut client = client;
+    client.until_stdout(20).await;
+    client.inbox.end(Ending::ClientClosed);
+    let (_, report) = client.end().await;
+    assert!(report.error.is_none(), "{report:?}");
+    assert_eq!(report.ending, Some(Ending::ClientClosed));
+}
+
+#[tokio::test]
+async fn what_was_kept_is_there_after_the_store_was_closed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keyvalue.redb");
+    let acme = over(Embedded::open(&path).unwrap().tenant("acme", QUOTA), Limits::default());
+    run(&acme, "open b;set k v").await;
+    drop(acme);
+    let acme = over(Embedded::open(&path).unwrap().tenant("acme", QUOTA), Limits::default());
+    assert_eq!(run(&acme, "open b;get k").await, "Some(\"v\")\n");
+}
+
+fn refusal(path: &Path) -> String {
+    Embedded::open(path).unwrap_err().to_string()
+}
+
+#[test]
+fn a_file_that_cannot_be_used_is_named_with_the_reason_and_what_to_do() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keyvalue.redb");
+    let name = path.display().to_string();
+    let store = Embedded::open(&path).unwrap();
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(
+        refusal(&path),
+        format!(
+            "the key-value store {name}: another whelk runs on this state folder; stop it, or give this one a folder of its own"
+        )
+    );
+    drop(store);
+    let whole = fs::read(&path).unwrap();
+    for damage in [&b"this is no store, but a text"[..], &whole[..whole.len() / 2], &[0; 4096]] {
+        fs::write(&path, damage).unwrap();
+        let refusal = refusal(&path);
+        assert!(refusal.starts_with(&format!("the key-value store {name}: it is damaged (")), "{refusal}");
+        assert!(refusal.ends_with("put a backup in its place, or move it away to begin with an empty store"), "{refusal}");
+    }
+    let nowhere = refusal(&folder.path().join("none/keyvalue.redb"));
+    assert!(nowhere.contains("cannot be opened: No such file"), "{nowhere}");
+}
+
+/// Tells the test program that it is the one to be killed, and where its store is.
+const VICTIM: &str = "WHELK_KEYVALUE_VICTIM";
+/// Tasks of the victim that write at the same time.
+const WRITERS: u64 = 8;
+
+/// How often: full in `cargo xtask prove`.
+fn kills() -> u64 {
+    if std::env::var_os("WHELK_PROVE").is_some_and(|value| value == "1") { 200 } else { 12 }
+}
+
+/// The store is opened, written to by eight at once, and killed at some moment, again and again. This program is both the killer and,
+/// started by itself with a variable set, the victim.
+#[test]
+fn nothing_acknowledged_is_lost_when_the_process_is_killed_and_the_store_always_opens() {
+    if let Some(path) = std::env::var_os(VICTIM) {
+        return write_until_killed(Path::new(&path));
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keyvalue.redb");
+    let mut acknowledged = 0;
+    for kill in 0..kills() {
+        acknowledged += one_kill(&path, kill);
+        check_store(&path, acknowledged);
+    }
+    println!("figure: kills during key-value writes: {}, {acknowledged} acknowledged keys, 0 lost", kills());
+}
+
+/// Starts a victim and kills it after so many acknowledgements as the number of the kill leads to; says how many those were.
+fn one_kill(path: &Path, kill: u64) -> usize {
+    let mut victim = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "--nocapture"])
+        .arg("keyvalue::nothing_acknowledged_is_lost_when_the_process_is_killed_and_the_store_always_opens")
+        .env(VICTIM, path)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(victim.stdout.take().unwrap()).lines();
+    // 1 to 61 lines, in no pattern that a group of writes could follow.
+    let mut left = 1 + kill.wrapping_mul(0x9e37_79b9_7f4a_7c15) % 61;
+    let mut acknowledged = 0;
+    while let Some(Ok(line)) = lines.next() {
+        acknowledged += usize::from(line.starts_with("kept "));
+        left = left.saturating_sub(1);
+        if left == 0 {
+            victim.kill().unwrap();
+        }
+    }
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&victim.wait().unwrap()), Some(9));
+    acknowledged
+}
+
+/// Writes keys that were never there, each with a value that tells itself, and says so of each.
+fn write_until_killed(path: &Path) {
+    let store = Embedded::open(path).unwrap();
+    Builder::new_multi_thread().worker_threads(2).build().unwrap().block_on(async move {
+        let mut writers = JoinSet::new();
+        for writer in 0..WRITERS {
+            let buckets = store.tenant(&format!("tenant {}", writer % 2), QUOTA);
+            writers.spawn(async move {
+                loop {
+                    let room = buckets.flow().room(1, 0, RATE).await;
+                    let number = buckets.increment(room, "numbers".to_owned(), "next".to_owned(), 1).await.unwrap();
+                    let room = buckets.flow().room(1, 0, RATE).await;
+                    let entry = (format!("{number}"), value(number));
+                    buckets.set_many(room, "kept".to_owned(), vec![entry]).await.unwrap();
+                    // One write, so that lines do not mix.
+                    std::io::stdout().write_all(format!("kept {number}\n").as_bytes()).unwrap();
+                }
+            });
+        }
+        writers.join_all().await;
+    });
+}
+
+/// Up to 2 KB.
+fn value(number: u64) -> Vec<u8> {
+    number.to_string().repeat(usize::try_from(number * 37 % 500).unwrap()).into_bytes()
+}
+
+/// Opens the store: at least all that was acknowledged is there, and what is there is whole and counted right.
+fn check_store(path: &Path, acknowledged: usize) {
+    let store = Embedded::open(path).unwrap();
+    Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+        let mut there = 0;
+        for tenant in ["tenant 0", "tenant 1"] {
+            let buckets = store.tenant(tenant, QUOTA);
+            let (values, keys) = contents(&*buckets, "kept").await;
+            let (numbers, _) = contents(&*buckets, "numbers").await;
+            let last: u64 = numbers.first().map_or(0, |last| String::from_utf8_lossy(last).parse().unwrap());
+            let mut bytes = if numbers.is_empty() { 0 } else { "numbers".len() + "next".len() + numbers[0].len() };
+            bytes += if keys.is_empty() { 0 } else { "kept".len() };
+            for (key, kept) in keys.iter().zip(&values) {
+                let number: u64 = key.parse().unwrap();
+                assert!(number <= last, "{number} was kept before it was counted");
+                assert!(*kept == value(number), "the value of {number} is not what was written");
+                bytes += key.len() + kept.len();
+            }
+            there += keys.len();
+            let count = keys.len() + usize::from(!keys.is_empty()) + 2 * usize::from(!numbers.is_empty());
+            check_count(&store, tenant, bytes, count).await;
+        }
+        assert!(there >= acknowledged, "{there} keys are there, {acknowledged} were acknowledged");
+    });
+}
+
+/// The store's own count, seen from outside: what is left of a quota is exactly what it should be. Leaves nothing behind.
+async fn check_count(store: &Arc<Embedded>, tenant: &str, bytes: usize, keys: usize) {
+    let spare = "probe".len() * 2 + 100;
+    let quota = |bytes: usize, keys: usize| Quota { bytes: bytes as u64, keys: keys as u64 };
+    let try_with = async |quota| {
+        let buckets = store.tenant(tenant, quota);
+        let room = buckets.flow().room(1, 0, RATE).await;
+        let set = buckets.set_many(room, "probe".to_owned(), vec![("probe".to_owned(), vec![0; 100])]).await;
+        let room = buckets.flow().room(1, 0, RATE).await;
+        buckets.delete_many(room, "probe".to_owned(), vec!["probe".to_owned()]).await.unwrap();
+        set
+    };
+    assert_eq!(try_with(quota(bytes + spare - 1, keys + 2)).await, Err(Error::OverQuota));
+    assert_eq!(try_with(quota(bytes + spare, keys + 1)).await, Err(Error::OverQuota));
+    assert_eq!(try_with(quota(bytes + spare, keys + 2)).await, Ok(()));
+}
