@@ -52,3 +52,31 @@ pub mod requests {
         default_bindings_module: "whelk_guest::bindings::requests",
     });
 }
+
+pub mod messages {
+    wit_bindgen::generate!({
+        path: "../wit",
+        inline: "package whelk:guest; world messages { export whelk:ssh/message-handler@0.1.0; }",
+        pub_export_macro: true,
+        export_macro_name: "export_messages",
+        default_bindings_module: "whelk_guest::bindings::messages",
+    });
+}
+
+/// What takes a grant: only a plugin that calls it imports it.
+pub mod granted {
+    wit_bindgen::generate!({
+        path: "../wit",
+        inline: "
+            package whelk:guest;
+            world granted {
+                import whelk:ssh/topics@0.1.0;
+                import wasi:keyvalue/store@0.2.0-draft;
+                import wasi:keyvalue/atomics@0.2.0-draft;
+            }
+        ",
+        world: "whelk:guest/granted",
+        generate_all,
+        additional_derives: [PartialEq, Eq],
+    });
+}

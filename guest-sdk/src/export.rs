@@ -9,7 +9,7 @@ use crate::bindings;
 use crate::bindings::exports::whelk::ssh::session::Guest;
 use crate::bindings::whelk::ssh::types::{Ending, Pty, SignalName, WindowSize};
 use crate::log;
-use crate::session::{BreakHandler, DrainHandler, RequestHandler, Session, TimerHandler};
+use crate::session::{BreakHandler, DrainHandler, MessageHandler, RequestHandler, Session, TimerHandler};
 
 /// Makes a plugin of a type that implements [`Session`](crate::Session) and [`Default`]. Once in a crate.
 ///
@@ -22,6 +22,7 @@ use crate::session::{BreakHandler, DrainHandler, RequestHandler, Session, TimerH
 /// | `drain` | [`DrainHandler`](crate::DrainHandler) |
 /// | `breaks` | [`BreakHandler`](crate::BreakHandler) |
 /// | `requests` | [`RequestHandler`](crate::RequestHandler) |
+/// | `messages` | [`MessageHandler`](crate::MessageHandler) |
 ///
 /// ```
 /// use whelk_guest::{Session, TimerHandler, plugin, print, timers};
@@ -106,6 +107,9 @@ macro_rules! export_handler {
     (requests $session:ident) => {
         $crate::export_handler!($session: RequestHandler, export_requests of bindings::requests);
     };
+    (messages $session:ident) => {
+        $crate::export_handler!($session: MessageHandler, export_messages of bindings::messages);
+    };
     ($session:ident: $handler:ident, $export:ident of $($bindings:ident)::+) => {
         const _: () = {
             const fn must_implement<S: $crate::$handler>() {}
@@ -120,7 +124,7 @@ macro_rules! export_handler {
         ::core::compile_error!(::core::concat!(
             "there is no handler `",
             ::core::stringify!($unknown),
-            "`; there are `timers`, `drain`, `breaks` and `requests`"
+            "`; there are `timers`, `drain`, `breaks`, `requests` and `messages`"
         ));
     };
 }
@@ -219,6 +223,16 @@ impl<S: BreakHandler + Held> bindings::breaks::exports::whelk::ssh::break_handle
 impl<S: RequestHandler + Held> bindings::requests::exports::whelk::ssh::request_handler::Guest for Exported<S> {
     fn on_request(name: String, payload: Vec<u8>) -> bool {
         Self::with(|session| session.on_request(&name, &payload))
+    }
+}
+
+impl<S: MessageHandler + Held> bindings::messages::exports::whelk::ssh::message_handler::Guest for Exported<S> {
+    fn on_message(topic: String, data: Vec<u8>) {
+        Self::with(|session| session.on_message(&topic, &data));
+    }
+
+    fn on_lagged(topic: String, missed: u32) {
+        Self::with(|session| session.on_lagged(&topic, missed));
     }
 }
 

@@ -55,10 +55,11 @@
 //!
 //! * [`Session`]: what happens in a session, one function each, all with defaults.
 //! * [`plugin!`]: makes a plugin of your type. It takes the names of what else you handle: `plugin!(Clock: timers)` for
-//!   [`TimerHandler`], and `drain`, `breaks` and `requests` for its neighbours.
+//!   [`TimerHandler`], and `drain`, `breaks`, `requests` and `messages` for its neighbours.
 //! * [`print()`], [`eprint()`], [`stdout`], [`stderr`], [`write()`]: output. [`finish`], [`exit_signal`]: the end.
 //! * [`pty`], [`env()`], [`connection`]: who is there and with what. [`terminal`]: their screen.
 //! * [`timers`], [`log`]: alarm clocks, and lines for the operator.
+//! * [`keyvalue`], [`topics`]: what sessions share, where the operator grants it.
 //!
 //! Outside of WebAssembly (in your own unit tests) there is no host to talk to: whatever calls it panics. Keep what is
 //! worth testing in functions of its own.
@@ -68,17 +69,19 @@ pub mod bindings;
 pub mod connection;
 #[doc(hidden)]
 pub mod export;
+pub mod keyvalue;
 pub mod log;
 mod output;
 mod session;
 mod signal;
 pub mod terminal;
 pub mod timers;
+pub mod topics;
 
 pub use bindings::whelk::ssh::types::{Ending, Exit, ExitSignal, Output, Pty, SignalName, TerminalMode, WindowSize};
 pub use output::{
     MAX_WRITE, Stream, WriteError, env, eprint, exit_signal, finish, print, pty, request, send_eof, stderr, stdout,
     writable, write,
 };
-pub use session::{BreakHandler, DrainHandler, RequestHandler, Session, TimerHandler};
+pub use session::{BreakHandler, DrainHandler, MessageHandler, RequestHandler, Session, TimerHandler};
 pub use signal::ParseSignalError;

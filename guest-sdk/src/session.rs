@@ -116,3 +116,15 @@ pub trait RequestHandler: Session {
     /// The name of the request, and its bytes as they came. True answers yes.
     fn on_request(&mut self, name: &str, payload: &[u8]) -> bool;
 }
+
+/// What others publish on the [`topics`](crate::topics) that were subscribed to. `plugin!(Chat: messages)`.
+pub trait MessageHandler: Session {
+    /// Somebody published this: another session of the tenant, or this one.
+    fn on_message(&mut self, topic: &str, data: &[u8]);
+
+    /// This plugin was too slow: so many messages of the topic were dropped, between the last one and the next.
+    /// By default nothing is done.
+    fn on_lagged(&mut self, topic: &str, missed: u32) {
+        let _ = (topic, missed);
+    }
+}

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use whelk_runtime::{Engine, EngineSettings, Grants, Loaded, Plugin, Registry, Tenant};
+use whelk_runtime::keyvalue::KeyValueLimits;
+use whelk_runtime::{Engine, EngineSettings, Grants, Loaded, Plugin, Registry, Tenant, TopicLimits};
 use whelk_ssh::crypto::key::HostKey;
 use whelk_ssh::transport::{Party, Patience, RekeyPolicy};
 use whelk_ssh::{auth, connection, mux, transport};
@@ -176,6 +177,19 @@ fn plugin_limits(limits: &Limits) -> whelk_runtime::Limits {
         log_lines: limits.log_rate,
         log_burst: limits.log_burst,
         log_line: limits.log_line,
+        keyvalue: KeyValueLimits {
+            key: limits.keyvalue_key,
+            value: limits.keyvalue_value,
+            batch: count(limits.keyvalue_batch),
+            rate: limits.keyvalue_rate,
+        },
+        topics: TopicLimits {
+            subscriptions: count(limits.topics),
+            message: limits.topic_message,
+            waiting: count(limits.topic_waiting),
+            waiting_bytes: limits.topic_waiting_bytes,
+            rate: limits.topic_rate,
+        },
         ..whelk_runtime::Limits::default()
     }
 }

@@ -204,6 +204,26 @@ limits! {
             /// The longest log line. The rest of it is cut off.
             log_line: usize = KIB, 64 => 64 * KIB, "W23";
         }
+        ["Key-value and topics, for those who are granted them"] {
+            /// The longest key, and the longest name of a bucket.
+            keyvalue_key: usize = KIB, 16 => 16 * KIB, "W22";
+            /// The largest value.
+            keyvalue_value: usize = MIB, KIB => 16 * MIB, "W11";
+            /// Keys in one call, and on one page of a list.
+            keyvalue_batch: u32 = 1000, 1 => 10_000, "W22";
+            /// Keys that a tenant may ask for or change in a second. Each 16 KiB of values count as one more. What comes faster waits.
+            keyvalue_rate: u32 = 2000, 1 => 1_000_000, "W22";
+            /// Topics that one session may subscribe to.
+            topics: u32 = 64, 1 => 10_000, "W19";
+            /// The longest message.
+            topic_message: usize = 64 * KIB, 1 => MIB, "W11";
+            /// Messages that wait for one session. When there are more the oldest are dropped and counted ...
+            topic_waiting: u32 = 256, 1 => 100_000, "W22";
+            /// ... and likewise by their bytes.
+            topic_waiting_bytes: usize = 256 * KIB, KIB => 64 * MIB, "W22";
+            /// Bytes that a tenant may publish in a second, 64 more for each message and each of its subscribers.
+            topic_rate: usize = 8 * MIB, KIB => GIB, "W22";
+        }
         ["Ending"] {
             /// After the first signal to stop: how long the connections with a session may go on.
             drain: Duration = s(30), s(0) => s(86_400), "O1";

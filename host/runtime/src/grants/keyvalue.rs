@@ -13,7 +13,7 @@ mod writer;
 
 pub use buckets::{Answer, Buckets, Entry, Error, Keys, Page};
 pub use embedded::{Embedded, Quota};
-pub use flow::{Flow, Room};
+pub use flow::{Flow, Load, Room};
 
 /// What a plugin may ask of its buckets in one call, and how often.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -16,7 +16,7 @@ use wasmtime::component::{Linker, LinkerInstance, Resource, ResourceType, WasmLi
 
 use super::state::{Phase, State};
 use crate::bindings::keyvalue::store as wit;
-use crate::grants::keyvalue::{Buckets, Entry, Error, Page, Room};
+use crate::grants::keyvalue::{Buckets, Entry, Error, Load, Page, Room};
 
 /// Most bytes of keys on one page of a list.
 const PAGE: usize = 256 << 10;
@@ -120,14 +120,15 @@ struct Turn {
     room: Room,
 }
 
-/// Waits for the turn of an operation on so many keys and bytes. The session's end ends the waiting; what a plugin does in `closed` may
+/// Waits for the turn of an operation. The session's end ends the waiting; what a plugin does in `closed` may
 /// still wait, as long as that call may take.
-async fn turn(store: &mut Context<'_>, handle: &Handle, keys: usize, bytes: usize) -> Result<Turn, wit::Error> {
+async fn turn(store: &mut Context<'_>, handle: &Handle, load: Load) -> Result<Turn, wit::Error> {
     let state = store.data_mut();
     let bucket = state.wasi().table.get(handle).map_err(|_| wit::Error::NoSuchStore)?.name.clone();
     let Some(buckets) = state.grants().keyvalue.clone() else { return Err(wit::Error::AccessDenied) };
-    let (rate, stays, pipes) = (state.limits().keyvalue.rate, state.phase() == Phase::Closing, Arc::clone(&state.pipes));
-    let mut room = pin!(buckets.flow().room(keys, bytes, rate));
+    let (rate, stays, pipes) =
+        (state.limits().keyvalue.rate, state.phase() == Phase::Closing, Arc::clone(&state.pipes));
+    let mut room = pin!(buckets.flow().room(load, rate));
     let room = poll_fn(|context| {
         pipes.listen(context);
         match room.as_mut().poll(context) {
@@ -153,7 +154,7 @@ macro_rules! check {
 async fn get(mut store: Context<'_>, (handle, key): (Handle, String)) -> Answer<Option<Vec<u8>>> {
     check!(store.data().check_key(&key));
     let (most, rate) = (store.data().limits().keyvalue.value, store.data().limits().keyvalue.rate);
-    let Turn { buckets, bucket, room } = check!(turn(&mut store, &handle, 1, 0).await);
+    let Turn { buckets, bucket, room } = check!(turn(&mut store, &handle, Load::read(1, most)).await);
     let mut values = check!(buckets.get_many(room, bucket, vec![key], most).await);
     let value = values.pop().flatten();
     buckets.flow().charge(value.as_ref().map_or(0, Vec::len), rate);
@@ -163,7 +164,8 @@ async fn get(mut store: Context<'_>, (handle, key): (Handle, String)) -> Answer<
 async fn set(mut store: Context<'_>, (handle, key, value): (Handle, String, WasmList<u8>)) -> Answer<()> {
     check!(store.data().check_key(&key));
     check!(store.data().check_value(value.len()));
-    let Turn { buckets, bucket, room } = check!(turn(&mut store, &handle, 1, key.len() + value.len()).await);
+    let Turn { buckets, bucket, room } =
+        check!(turn(&mut store, &handle, Load::write(1, key.len() + value.len())).await);
     let value = value.as_le_slice(&store).to_vec();
     check!(buckets.set_many(room, bucket, vec![(key, value)]).await);
     Ok(Ok(()))
@@ -171,34 +173,36 @@ async fn set(mut store: Context<'_>, (handle, key, value): (Handle, String, Wasm
 
 async fn delete(mut store: Context<'_>, (handle, key): (Handle, String)) -> Answer<()> {
     check!(store.data().check_key(&key));
-    let Turn { buckets, bucket, room } = check!(turn(&mut store, &handle, 1, key.len()).await);
+    let Turn { buckets, bucket, room } = check!(turn(&mut store, &handle, Load::write(1, key.len())).await);
     check!(buckets.delete_many(room, bucket, vec![key]).await);
     Ok(Ok(()))
 }
 
 async fn exists(mut store: Context<'_>, (handle, key): (Handle, String)) -> Answer<bool> {
     check!(store.data().check_key(&key));
-    let Turn { buckets, bucket, room } = check!(turn(&mut store, &handle, 1, key.len()).await);
+    let Turn { buckets, bucket, room } = check!(turn(&mut store, &handle, Load::read(1, 0)).await);
     Ok(Ok(check!(buckets.exists(room, bucket, key).await)))
 }
 
 async fn list_keys(mut store: Context<'_>, (handle, cursor): (Handle, Option<u64>)) -> Answer<wit::KeyResponse> {
     let page = Page { cursor, keys: store.data().limits().keyvalue.batch, bytes: PAGE };
-    let Turn { buckets, bucket, room } = check!(turn(&mut store, &handle, 1, PAGE).await);
+    let rate = store.data().limits().keyvalue.rate;
+    let Turn { buckets, bucket, room } = check!(turn(&mut store, &handle, Load::read(1, PAGE)).await);
     let found = check!(buckets.list_keys(room, bucket, page).await);
+    buckets.flow().charge(found.keys.iter().map(String::len).sum(), rate);
     Ok(Ok(wit::KeyResponse { keys: found.keys, cursor: found.cursor }))
 }
 
 async fn increment(mut store: Context<'_>, (handle, key, delta): (Handle, String, u64)) -> Answer<u64> {
     check!(store.data().check_key(&key));
-    let Turn { buckets, bucket, room } = check!(turn(&mut store, &handle, 1, key.len()).await);
+    let Turn { buckets, bucket, room } = check!(turn(&mut store, &handle, Load::write(1, key.len())).await);
     Ok(Ok(check!(buckets.increment(room, bucket, key, delta).await)))
 }
 
 async fn get_many(mut store: Context<'_>, (handle, keys): (Handle, WasmList<WasmStr>)) -> Answer<Values> {
     let (most, rate) = (store.data().limits().host_call_bytes, store.data().limits().keyvalue.rate);
     let keys = check!(read_keys(&mut store, &keys)?);
-    let Turn { buckets, bucket, room } = check!(turn(&mut store, &handle, keys.len(), most).await);
+    let Turn { buckets, bucket, room } = check!(turn(&mut store, &handle, Load::read(keys.len(), most)).await);
     let values = check!(buckets.get_many(room, bucket, keys.clone(), most).await);
     buckets.flow().charge(values.iter().flatten().map(Vec::len).sum(), rate);
     Ok(Ok(keys.into_iter().zip(values).map(|(key, value)| value.map(|value| (key, value))).collect()))
@@ -217,7 +221,7 @@ async fn set_many(
         check!(store.data().check_value(value.len()));
         bytes += key.to_str(&store)?.len() + value.len();
     }
-    let Turn { buckets, bucket, room } = check!(turn(&mut store, &handle, entries.len(), bytes).await);
+    let Turn { buckets, bucket, room } = check!(turn(&mut store, &handle, Load::write(entries.len(), bytes)).await);
     let entries = entries
         .iter()
         .map(|(key, value)| Ok((key.to_str(&store)?.into_owned(), value.as_le_slice(&store).to_vec())))
@@ -229,7 +233,7 @@ async fn set_many(
 async fn delete_many(mut store: Context<'_>, (handle, keys): (Handle, WasmList<WasmStr>)) -> Answer<()> {
     let keys = check!(read_keys(&mut store, &keys)?);
     let bytes = keys.iter().map(String::len).sum();
-    let Turn { buckets, bucket, room } = check!(turn(&mut store, &handle, keys.len(), bytes).await);
+    let Turn { buckets, bucket, room } = check!(turn(&mut store, &handle, Load::write(keys.len(), bytes)).await);
     check!(buckets.delete_many(room, bucket, keys).await);
     Ok(Ok(()))
 }

@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 use tokio::runtime::Builder;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
-use whelk_runtime::keyvalue::{Buckets, Embedded, Error, KeyValueLimits, Page, Quota};
+use whelk_runtime::keyvalue::{Buckets, Embedded, Error, KeyValueLimits, Load, Page, Quota};
 use whelk_runtime::{Ending, Exit, Grants, Happening, Limits, Tenant, Topics};
 
 use crate::client::{Client, Recorder};
@@ -82,7 +82,7 @@ async fn no_name_reaches_what_is_anothers() {
     for (name, buckets) in &tenants {
         for bucket in pieces {
             let entries = pieces.iter().map(|key| ((*key).to_owned(), format!("{name}|{bucket}|{key}").into_bytes()));
-            let room = buckets.flow().room(pieces.len(), 0, RATE).await;
+            let room = buckets.flow().room(Load::write(pieces.len(), 0), RATE).await;
             buckets.set_many(room, bucket.to_owned(), entries.collect()).await.unwrap();
         }
     }
@@ -101,7 +101,7 @@ async fn no_name_reaches_what_is_anothers() {
 async fn contents(buckets: &dyn Buckets, bucket: &str) -> (Vec<Vec<u8>>, Vec<String>) {
     let (mut keys, mut cursor) = (Vec::new(), None);
     loop {
-        let room = buckets.flow().room(1, 0, RATE).await;
+        let room = buckets.flow().room(Load::write(1, 0), RATE).await;
         let page = Page { cursor, keys: 100, bytes: MOST };
         let mut found = buckets.list_keys(room, bucket.to_owned(), page).await.unwrap();
         keys.append(&mut found.keys);
@@ -110,7 +110,7 @@ async fn contents(buckets: &dyn Buckets, bucket: &str) -> (Vec<Vec<u8>>, Vec<Str
             break;
         }
     }
-    let room = buckets.flow().room(1, 0, RATE).await;
+    let room = buckets.flow().room(Load::write(1, 0), RATE).await;
     let values = buckets.get_many(room, bucket.to_owned(), keys.clone(), MOST).await.unwrap();
     (values.into_iter().map(Option::unwrap).collect(), keys)
 }
@@ -118,7 +118,8 @@ async fn contents(buckets: &dyn Buckets, bucket: &str) -> (Vec<Vec<u8>>, Vec<Str
 #[tokio::test]
 async fn names_and_values_that_are_too_long_and_calls_that_are_too_large_are_errors() {
     let acme = tenant("lengths");
-    let heard = run(&acme, "open ~1025;open \\e;set ~1025 v;set \\0 v;get \\0;set \\e e;get \\e;set ~1024 v;list").await;
+    let heard =
+        run(&acme, "open ~1025;open \\e;set ~1025 v;set \\0 v;get \\0;set \\e e;get \\e;set ~1024 v;list").await;
     let name = "error Error::Other(\"the name of the bucket has more than 1024 bytes\")";
     let key = "error Error::Other(\"the key has more than 1024 bytes\")";
     let long = "x".repeat(1024);
@@ -140,11 +141,20 @@ async fn a_tenant_at_its_quota_is_refused_and_nobody_else_is() {
     let zeta = over(store.tenant("zeta", QUOTA), Limits::default());
     let over = "error Error::Other(\"over quota\")";
     // The bucket's name and the key are two bytes.
-    assert_eq!(run(&acme, "open b;set k ~999;set k ~998;set k ~999;get k").await, format!("{over}\n()\n{over}\nSome(\"998 bytes\")\n"));
+    assert_eq!(
+        run(&acme, "open b;set k ~999;set k ~998;set k ~999;get k").await,
+        format!("{over}\n()\n{over}\nSome(\"998 bytes\")\n")
+    );
     assert_eq!(run(&acme, "open b;set j \\e;set k ~997;set j \\e").await, format!("{over}\n()\n()\n"));
-    assert_eq!(run(&acme, "open b;set k \\e;set 1 \\e;set 2 \\e;set 3 \\e;add 4 1").await, format!("()\n()\n()\n{over}\n{over}\n"));
+    assert_eq!(
+        run(&acme, "open b;set k \\e;set 1 \\e;set 2 \\e;set 3 \\e;add 4 1").await,
+        format!("()\n()\n()\n{over}\n{over}\n")
+    );
     // A bucket counts as a key, and is gone with its last.
-    assert_eq!(run(&acme, "open c;set k v;open b;delete 1;delete 2;open c;set k v").await, format!("{over}\n()\n()\n()\n"));
+    assert_eq!(
+        run(&acme, "open c;set k v;open b;delete 1;delete 2;open c;set k v").await,
+        format!("{over}\n()\n()\n()\n")
+    );
     assert_eq!(run(&acme, "open b;delete-many k j;open c;set-many 1 a 2 b").await, "()\n()\n");
     // A batch is done wholly or not at all.
     assert_eq!(run(&acme, "open c;set-many 1 x 3 c 4 d;get 1;list").await, format!("{over}\nSome(\"a\")\n\"k 1 2\"\n"));
@@ -157,8 +167,10 @@ async fn a_tenant_at_its_quota_is_refused_and_nobody_else_is() {
 #[tokio::test]
 async fn a_key_that_is_named_twice_in_a_batch_counts_once() {
     let acme = tenant("twice");
-    assert_eq!(run(&acme, "open b;set-many k 1 j 2 k 3;get-many j k none j").await, 
-        "()\n[Some((\"j\", Some(\"2\"))), Some((\"k\", Some(\"3\"))), None, Some((\"j\", Some(\"2\")))]\n");
+    assert_eq!(
+        run(&acme, "open b;set-many k 1 j 2 k 3;get-many j k none j").await,
+        "()\n[Some((\"j\", Some(\"2\"))), Some((\"k\", Some(\"3\"))), None, Some((\"j\", Some(\"2\")))]\n"
+    );
     assert_eq!(run(&acme, "open b;delete-many k k j;list").await, "()\n\"\"\n");
 }
 
@@ -274,7 +286,10 @@ fn a_file_that_cannot_be_used_is_named_with_the_reason_and_what_to_do() {
         fs::write(&path, damage).unwrap();
         let refusal = refusal(&path);
         assert!(refusal.starts_with(&format!("the key-value store {name}: it is damaged (")), "{refusal}");
-        assert!(refusal.ends_with("put a backup in its place, or move it away to begin with an empty store"), "{refusal}");
+        assert!(
+            refusal.ends_with("put a backup in its place, or move it away to begin with an empty store"),
+            "{refusal}"
+        );
     }
     let nowhere = refusal(&folder.path().join("none/keyvalue.redb"));
     assert!(nowhere.contains("cannot be opened: No such file"), "{nowhere}");
@@ -340,9 +355,9 @@ fn write_until_killed(path: &Path) {
             let buckets = store.tenant(&format!("tenant {}", writer % 2), QUOTA);
             writers.spawn(async move {
                 loop {
-                    let room = buckets.flow().room(1, 0, RATE).await;
+                    let room = buckets.flow().room(Load::write(1, 0), RATE).await;
                     let number = buckets.increment(room, "numbers".to_owned(), "next".to_owned(), 1).await.unwrap();
-                    let room = buckets.flow().room(1, 0, RATE).await;
+                    let room = buckets.flow().room(Load::write(1, 0), RATE).await;
                     let entry = (format!("{number}"), value(number));
                     buckets.set_many(room, "kept".to_owned(), vec![entry]).await.unwrap();
                     // One write, so that lines do not mix.
@@ -391,9 +406,9 @@ async fn check_count(store: &Arc<Embedded>, tenant: &str, bytes: usize, keys: us
     let quota = |bytes: usize, keys: usize| Quota { bytes: bytes as u64, keys: keys as u64 };
     let try_with = async |quota| {
         let buckets = store.tenant(tenant, quota);
-        let room = buckets.flow().room(1, 0, RATE).await;
+        let room = buckets.flow().room(Load::write(1, 0), RATE).await;
         let set = buckets.set_many(room, "probe".to_owned(), vec![("probe".to_owned(), vec![0; 100])]).await;
-        let room = buckets.flow().room(1, 0, RATE).await;
+        let room = buckets.flow().room(Load::write(1, 0), RATE).await;
         buckets.delete_many(room, "probe".to_owned(), vec!["probe".to_owned()]).await.unwrap();
         set
     };

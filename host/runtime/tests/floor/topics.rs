@@ -110,10 +110,7 @@ async fn messages_do_not_keep_a_client_waiting() {
 async fn too_much_of_anything_is_an_error_for_the_plugin_and_no_more() {
     let acme = with("acme", TopicLimits { subscriptions: 2, rate: 100_000, ..TopicLimits::default() });
     let heard = say(&acme, "subscribe a;subscribe \\e;subscribe \\0;subscribe a;subscribe ~257;publish ~257 x").await;
-    assert_eq!(
-        heard,
-        "()\n()\nerror \"too-many\"\n()\nerror \"too-large\"\nerror \"too-large\"\n"
-    );
+    assert_eq!(heard, "()\n()\nerror \"too-many\"\n()\nerror \"too-large\"\nerror \"too-large\"\n");
     // A burst of a second, then no more until it is paid for.
     let heard = say(&acme, "publish x ~65537;publish x ~60000;publish x ~60000;publish x 1").await;
     assert_eq!(heard, "error \"too-large\"\n0\n0\nerror \"over-quota\"\n");

@@ -130,3 +130,98 @@ impl Buckets for Tenancy {
         self.change(room, Change::Increment { bucket, key, delta })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use redb::backends::InMemoryBackend;
+    use redb::{Database, StorageBackend};
+
+    use super::super::flow::Load;
+    use super::*;
+
+    /// A disk that can be full. What was written stays when the store is closed and opened again.
+    #[derive(Debug, Clone)]
+    struct Disk {
+        bytes: Arc<InMemoryBackend>,
+        full: Arc<AtomicBool>,
+    }
+
+    impl Disk {
+        fn check(&self) -> io::Result<()> {
+            if self.full.load(Ordering::SeqCst) { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+        }
+    }
+
+    impl StorageBackend for Disk {
+        fn len(&self) -> io::Result<u64> {
+            self.bytes.len()
+        }
+        fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+            self.bytes.read(offset, out)
+        }
+        fn set_len(&self, len: u64) -> io::Result<()> {
+            self.check()?;
+            self.bytes.set_len(len)
+        }
+        fn sync_data(&self) -> io::Result<()> {
+            self.check()
+        }
+        fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+            self.check()?;
+            self.bytes.write(offset, data)
+        }
+    }
+
+    async fn set(buckets: &dyn Buckets, key: &str) -> Result<(), Error> {
+        let room = buckets.flow().room(Load::write(1, 1), u32::MAX).await;
+        buckets.set_many(room, String::new(), vec![(key.to_owned(), vec![1])]).await
+    }
+
+    async fn has(buckets: &dyn Buckets, key: &str) -> Result<bool, Error> {
+        let room = buckets.flow().room(Load::read(1, 0), u32::MAX).await;
+        buckets.exists(room, String::new(), key.to_owned()).await
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_fails_what_is_written_and_all_goes_on_when_there_is_room_again() {
+        let full = Arc::new(AtomicBool::new(false));
+        let disk = Disk { bytes: Arc::new(InMemoryBackend::new()), full: Arc::clone(&full) };
+        let open = move || Database::builder().create_with_backend(disk.clone());
+        let store = Embedded::over(File::with(Box::new(open)).unwrap()).unwrap();
+        let buckets = store.tenant("acme", Quota { bytes: 100, keys: 10 });
+        set(&*buckets, "before").await.unwrap();
+        full.store(true, Ordering::SeqCst);
+        for _ in 0..3 {
+            assert!(matches!(set(&*buckets, "meanwhile").await, Err(Error::Failed(_))));
+        }
+        full.store(false, Ordering::SeqCst);
+        set(&*buckets, "after").await.unwrap();
+        assert_eq!(has(&*buckets, "before").await, Ok(true));
+        assert_eq!(has(&*buckets, "meanwhile").await, Ok(false));
+        assert_eq!(has(&*buckets, "after").await, Ok(true));
+    }
+
+    #[tokio::test]
+    async fn a_change_that_is_refused_does_not_fail_those_that_it_shares_a_transaction_with() {
+        let disk = Disk { bytes: Arc::new(InMemoryBackend::new()), full: Arc::default() };
+        let open = move || Database::builder().create_with_backend(disk.clone());
+        let store = Embedded::over(File::with(Box::new(open)).unwrap()).unwrap();
+        // Both keys of the quota are the bucket and one in it.
+        let small = store.tenant("small", Quota { bytes: 100, keys: 2 });
+        let large = store.tenant("large", Quota { bytes: 1_000, keys: 200 });
+        let keys: Vec<_> = (0..50).map(|number| number.to_string()).collect();
+        let mut waiting = tokio::task::JoinSet::new();
+        for key in keys {
+            for buckets in [Arc::clone(&small), Arc::clone(&large)] {
+                let key = key.clone();
+                waiting.spawn(async move { set(&*buckets, &key).await });
+            }
+        }
+        let verdicts = waiting.join_all().await;
+        assert_eq!(verdicts.iter().filter(|verdict| verdict.is_ok()).count(), 51);
+        assert_eq!(verdicts.iter().filter(|verdict| **verdict == Err(Error::OverQuota)).count(), 49);
+    }
+}

@@ -54,10 +54,7 @@ impl File {
     }
 
     /// Works with the file. If that fails, the file is opened anew for whoever comes next.
-    pub(super) fn with_database<R>(
-        &self,
-        work: impl FnOnce(&Database) -> Result<R, redb::Error>,
-    ) -> Result<R, Error> {
+    pub(super) fn with_database<R>(&self, work: impl FnOnce(&Database) -> Result<R, redb::Error>) -> Result<R, Error> {
         self.reopen_if_closed()?;
         let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
         let Some(database) = current.as_ref() else { return Err(Error::Failed("the file is closed".to_owned())) };

@@ -33,6 +33,29 @@ pub struct Room {
     _units: Option<OwnedSemaphorePermit>,
 }
 
+/// What one operation is to its tenant's measure.
+#[derive(Debug, Clone, Copy)]
+pub struct Load {
+    /// Its price.
+    operations: usize,
+    /// The room that it takes up.
+    bytes: usize,
+}
+
+impl Load {
+    /// A change to so many keys that carries so many bytes.
+    #[must_use]
+    pub fn write(keys: usize, bytes: usize) -> Self {
+        Self { operations: keys.max(1) + bytes / BYTES_PER_OPERATION, bytes }
+    }
+
+    /// A question about so many keys, which may answer up to so many bytes. Those that it does are charged for by [`Flow::charge`].
+    #[must_use]
+    pub fn read(keys: usize, most: usize) -> Self {
+        Self { operations: keys.max(1), bytes: most }
+    }
+}
+
 impl Default for Flow {
     fn default() -> Self {
         Self { units: Arc::new(Semaphore::new(UNITS as usize)), paid: Mutex::new(None) }
@@ -40,13 +63,13 @@ impl Default for Flow {
 }
 
 impl Flow {
-    /// Waits for the turn of an operation on so many keys and bytes, at `rate` operations a second.
-    pub async fn room(&self, keys: usize, bytes: usize, rate: u32) -> Room {
-        let due = self.pay(Instant::now(), keys.max(1) + bytes / BYTES_PER_OPERATION, rate);
+    /// Waits for the turn of an operation, at `rate` operations a second.
+    pub async fn room(&self, load: Load, rate: u32) -> Room {
+        let due = self.pay(Instant::now(), load.operations, rate);
         if due > Instant::now() {
             sleep_until(due).await;
         }
-        let units = u32::try_from(bytes / UNIT).unwrap_or(u32::MAX).clamp(LEAST, UNITS);
+        let units = u32::try_from(load.bytes / UNIT).unwrap_or(u32::MAX).clamp(LEAST, UNITS);
         // The semaphore is never closed.
         Room { _units: Arc::clone(&self.units).acquire_many_owned(units).await.ok() }
     }
@@ -100,9 +123,9 @@ mod tests {
         let flow = Flow::default();
         let mut rooms = Vec::new();
         for _ in 0..8 {
-            rooms.push(flow.room(1, 1 << 20, u32::MAX).await);
+            rooms.push(flow.room(Load::write(1, 1 << 20), u32::MAX).await);
         }
-        let ninth = flow.room(1, 1, u32::MAX);
+        let ninth = flow.room(Load::read(1, 1), u32::MAX);
         tokio::pin!(ninth);
         assert!(tokio::time::timeout(Duration::from_secs(5), &mut ninth).await.is_err());
         rooms.pop();

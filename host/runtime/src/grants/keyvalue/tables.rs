@@ -158,7 +158,11 @@ impl<'t> Tables<'t> {
     }
 
     /// What is there of the keys; of several values for one key the last counts.
-    fn plan<'e>(&self, bucket: Option<&Bucket>, entries: &[(&'e str, &'e [u8])]) -> Result<Vec<Planned<'e>>, redb::Error> {
+    fn plan<'e>(
+        &self,
+        bucket: Option<&Bucket>,
+        entries: &[(&'e str, &'e [u8])],
+    ) -> Result<Vec<Planned<'e>>, redb::Error> {
         let mut last: HashMap<&str, &[u8]> = entries.iter().copied().collect();
         let mut plan = Vec::with_capacity(last.len());
         for (key, _) in entries {
@@ -266,7 +270,8 @@ pub(super) fn get_many(
     keys: &[String],
     most: usize,
 ) -> Result<Result<Vec<Option<Vec<u8>>>, Error>, redb::Error> {
-    let Some(bucket) = find(&transaction.open_table(TENANTS)?, &transaction.open_table(BUCKETS)?, tenant, bucket)? else {
+    let Some(bucket) = find(&transaction.open_table(TENANTS)?, &transaction.open_table(BUCKETS)?, tenant, bucket)?
+    else {
         return Ok(Ok(vec![None; keys.len()]));
     };
     let table = transaction.open_table(KEYS)?;
@@ -305,7 +310,8 @@ pub(super) fn list_keys(
     bucket: &str,
     page: Page,
 ) -> Result<Keys, redb::Error> {
-    let Some(bucket) = find(&transaction.open_table(TENANTS)?, &transaction.open_table(BUCKETS)?, tenant, bucket)? else {
+    let Some(bucket) = find(&transaction.open_table(TENANTS)?, &transaction.open_table(BUCKETS)?, tenant, bucket)?
+    else {
         return Ok(Keys::default());
     };
     let mut found = Keys::default();

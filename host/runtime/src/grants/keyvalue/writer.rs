@@ -91,7 +91,11 @@ fn commit(database: &Database, group: &[Job]) -> Result<Vec<Verdict>, redb::Erro
         verdicts.push(tables.apply(&job.tenant, job.quota, &job.change)?);
     }
     drop(tables);
-    if verdicts.iter().any(Result::is_ok) { transaction.commit()? } else { transaction.abort()? }
+    if verdicts.iter().any(Result::is_ok) {
+        transaction.commit()?
+    } else {
+        transaction.abort()?
+    }
     Ok(verdicts)
 }
 

@@ -1,0 +1,196 @@
+//! A guestbook that all visitors share: what is kept is in key-value, what is new goes to all who watch by topic.
+//!
+//! The commands for scripts are read in `command.rs`.
+
+mod command;
+
+use command::Command;
+use whelk_guest::{
+    MessageHandler, Session, connection, eprint, finish, keyvalue, plugin, print,
+    topics::{self, TopicError},
+};
+
+/// The bucket of the entries; their keys are numbers, and the list has them in the order of arrival.
+const ENTRIES: &str = "guestbook";
+/// Counts the entries, in a bucket of its own.
+const COUNTER: &str = "guestbook counter";
+/// The topic of new entries.
+const NEWS: &str = "guestbook";
+/// The bucket of the commands.
+const SCRATCH: &str = "scratch";
+/// The longest entry, bytes.
+const LONGEST: usize = 200;
+
+const CTRL_C: u8 = 3;
+const CTRL_D: u8 = 4;
+const BACKSPACE: u8 = 8;
+const DELETE: u8 = 127;
+
+#[derive(Default)]
+enum Guestbook {
+    /// Has done what it was asked, or not been asked yet.
+    #[default]
+    Idle,
+    /// A person writes an entry.
+    Typing(Vec<u8>),
+    /// Printing the messages of a topic, for a script.
+    Listening,
+}
+
+impl Session for Guestbook {
+    fn shell(&mut self) -> bool {
+        match open_book() {
+            Ok(()) => *self = Self::Typing(Vec::new()),
+            Err(reason) => fail(&reason),
+        }
+        true
+    }
+
+    fn exec(&mut self, command: &[u8]) -> bool {
+        let Some(command) = Command::parse(command) else {
+            eprint(command::USAGE);
+            finish(2);
+            return true;
+        };
+        match act(command) {
+            Ok(Some(status)) => finish(status),
+            Ok(None) => *self = Self::Listening,
+            Err(reason) => fail(&reason),
+        }
+        true
+    }
+
+    fn data(&mut self, data: &[u8]) {
+        if let Self::Typing(line) = self {
+            data.iter().for_each(|key| press(line, *key));
+        }
+    }
+}
+
+impl MessageHandler for Guestbook {
+    fn on_message(&mut self, _topic: &str, data: &[u8]) {
+        let text = String::from_utf8_lossy(data);
+        match self {
+            // Above the line that is being typed, which is shown again.
+            Self::Typing(line) => print(format!("\r\x1b[K{}\r\n> {}", shown(&text), String::from_utf8_lossy(line))),
+            Self::Listening | Self::Idle => print(format!("{text}\n")),
+        }
+    }
+
+    fn on_lagged(&mut self, _topic: &str, missed: u32) {
+        eprint(format!("{missed} messages missed\r\n"));
+    }
+}
+
+plugin!(Guestbook: messages);
+
+/// Does what a script asks; the status, or none to go on.
+fn act(command: Command<'_>) -> Result<Option<u32>, String> {
+    let bucket = || keyvalue::open(SCRATCH).map_err(words);
+    match command {
+        Command::Get(key) => match bucket()?.get(key).map_err(words)? {
+            Some(value) => print([value.as_slice(), b"\n"].concat()),
+            None => return Ok(Some(1)),
+        },
+        Command::Set(key, text) => bucket()?.set(key, text).map_err(words)?,
+        Command::Delete(key) => bucket()?.delete(key).map_err(words)?,
+        Command::Add(key, number) => {
+            print(format!("{}\n", bucket()?.increment(key, number).map_err(words)?));
+        }
+        Command::List => {
+            for key in bucket()?.keys() {
+                print(format!("{}\n", key.map_err(words)?));
+            }
+        }
+        Command::Publish(topic, text) => {
+            print(format!("{}\n", topics::publish(topic, text).map_err(words)?));
+        }
+        Command::Subscribe(topic) => {
+            topics::subscribe(topic).map_err(words)?;
+            print("subscribed\n");
+            return Ok(None);
+        }
+    }
+    Ok(Some(0))
+}
+
+/// Shows what is there and watches for what comes.
+fn open_book() -> Result<(), String> {
+    // First, so that nothing is missed in between; what comes twice for that is better than what never comes.
+    topics::subscribe(NEWS).map_err(words)?;
+    let entries = keyvalue::open(ENTRIES).map_err(words)?;
+    print("The guestbook. Write a line and press Enter; Ctrl-C leaves.\r\n");
+    for key in entries.keys() {
+        if let Some(entry) = entries.get(&key.map_err(words)?).map_err(words)? {
+            print(format!("{}\r\n", shown(&String::from_utf8_lossy(&entry))));
+        }
+    }
+    print("> ");
+    Ok(())
+}
+
+/// One key of whoever types.
+fn press(line: &mut Vec<u8>, key: u8) {
+    match key {
+        CTRL_C | CTRL_D => {
+            print("\r\n");
+            finish(0);
+        }
+        b'\r' | b'\n' if line.is_empty() => {}
+        b'\r' | b'\n' => {
+            let text = String::from_utf8_lossy(&std::mem::take(line)).into_owned();
+            print("\r\x1b[K> ");
+            if let Err(reason) = write(&text) {
+                eprint(format!("not written: {reason}\r\n"));
+            }
+        }
+        BACKSPACE | DELETE => {
+            if line.pop().is_some() {
+                print("\x08 \x08");
+            }
+        }
+        b' '..=b'~' if line.len() < LONGEST => {
+            line.push(key);
+            print([key]);
+        }
+        _ => {}
+    }
+}
+
+/// Keeps an entry and tells all who watch, ourselves too.
+fn write(text: &str) -> Result<(), String> {
+    let name = connection::get("user").unwrap_or_default();
+    let entry = format!("{name}: {text}");
+    let number = keyvalue::open(COUNTER).and_then(|counter| counter.increment("last", 1)).map_err(words)?;
+    keyvalue::open(ENTRIES).and_then(|entries| entries.set(&number.to_string(), &entry)).map_err(words)?;
+    match topics::publish(NEWS, &entry) {
+        // It is kept; who comes next sees it.
+        Ok(_) | Err(TopicError::OverQuota | TopicError::TooLarge | TopicError::TooMany) => Ok(()),
+    }
+}
+
+fn words(error: impl ToString) -> String {
+    error.to_string()
+}
+
+fn fail(reason: &str) {
+    eprint(format!("{reason}\n"));
+    finish(1);
+}
+
+/// Others wrote it: nothing in it may play with the screen.
+fn shown(text: &str) -> String {
+    text.chars()
+        .flat_map(|letter| if letter.is_control() { letter.escape_default().collect() } else { vec![letter] })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_wrote_cannot_play_with_the_screen() {
+        assert_eq!(shown("J\u{fc}rg: \x1b[2J\r\n"), "J\u{fc}rg: \\u{1b}[2J\\r\\n");
+    }
+}
