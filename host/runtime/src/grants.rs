@@ -8,8 +8,12 @@
 //! for each set of grants. The imports of a component cannot change, so the question has one answer; a plugin is compiled and linked once
 //! for all tenants; and each import still answers from the tenant's own grant, and finds none when there is none.
 
+mod directory;
 pub mod keyvalue;
 pub(crate) mod topics;
+
+pub use directory::{Access, Directory, DirectoryError, Quota, Usage};
+pub(crate) use directory::{Count, Counted, Entry, Listing, Opening, Position, READ, Refused, Slot, Times};
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -56,6 +60,8 @@ pub struct Grants {
     pub keyvalue: Option<Arc<dyn Buckets>>,
     /// The tenant's topics.
     pub topics: Option<Arc<Topics>>,
+    /// A directory; without it there are no files at all.
+    pub directory: Option<Arc<Directory>>,
 }
 
 impl Grants {

@@ -56,6 +56,10 @@ pub struct Limits {
     pub keyvalue: KeyValueLimits,
     /// Topics, where they are granted.
     pub topics: TopicLimits,
+    /// Files and directories that one session has open.
+    pub open_files: usize,
+    /// The same of all sessions of the tenant.
+    pub tenant_open_files: usize,
 }
 
 impl Default for Limits {
@@ -83,6 +87,8 @@ impl Default for Limits {
             random: 64 << 10,
             keyvalue: KeyValueLimits::default(),
             topics: TopicLimits::default(),
+            open_files: 64,
+            tenant_open_files: 1_024,
         }
     }
 }

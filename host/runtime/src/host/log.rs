@@ -1,5 +1,5 @@
-//! `whelk:ssh/log`: lines for the operator. A plugin can neither flood the log nor forge a line of it: lines are counted, cut and escaped,
-//! and who speaks is said by the host.
+//! `whelk:ssh/log`: lines for the operator, and the record of what a plugin does to files. A plugin can neither flood the log nor forge a
+//! line of it: lines are counted, cut and escaped, and who speaks is said by the host.
 
 use std::fmt::Write;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use crate::bindings::imports::log::Level;
 use crate::happening::Facts;
+use crate::limits::Limits;
 use crate::tenant::Tenant;
 
 /// The log of one session. Shared with the plugin's standard streams, which end here too.
@@ -17,6 +18,18 @@ pub(crate) struct LogBook {
     channel: u32,
     tenant: Arc<Tenant>,
     allowance: Mutex<Allowance>,
+    /// That of file events, so that neither kind of line crowds the other out.
+    files: Mutex<Allowance>,
+}
+
+/// Something that was done to a file, or refused.
+pub(super) struct FileEvent<'a> {
+    pub(super) operation: &'static str,
+    /// As the plugin says it, below the grant.
+    pub(super) path: &'a str,
+    pub(super) bytes: Option<u64>,
+    /// The error that the plugin was given.
+    pub(super) refused: Option<&'static str>,
 }
 
 /// How many lines may still be written.
@@ -35,36 +48,46 @@ impl LogBook {
             plugin,
             connection: facts.get("connection-id").unwrap_or_default().to_owned(),
             channel: facts.channel(),
-            allowance: Mutex::new(Allowance {
-                left: u64::from(tenant.limits().log_burst) * 1000,
-                filled: Instant::now(),
-                dropped: 0,
-            }),
+            allowance: Mutex::new(Allowance::full(tenant.limits())),
+            files: Mutex::new(Allowance::full(tenant.limits())),
             tenant,
         }
     }
 
     /// Writes a line, or counts it as dropped.
     pub(super) fn line(&self, level: Level, text: &str) {
-        if let Some(dropped) = self.admit(Instant::now()) {
+        if let Some(dropped) = self.admit(&self.allowance, Instant::now()) {
             self.confess(dropped);
             self.emit(level, &printable(text, self.tenant.limits().log_line));
         }
     }
 
-    /// Whether one more line may be written now, and if so how many were dropped before it.
-    fn admit(&self, now: Instant) -> Option<u64> {
-        let mut allowance = self.allowance.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = u64::try_from(now.duration_since(allowance.filled).as_millis()).unwrap_or(u64::MAX);
-        let fill = waited.saturating_mul(self.tenant.limits().log_lines.into());
-        allowance.left = allowance.left.saturating_add(fill).min(u64::from(self.tenant.limits().log_burst) * 1000);
-        allowance.filled = now;
-        if allowance.left < 1000 {
-            allowance.dropped += 1;
-            return None;
+    /// Writes a file event, or counts it as left out.
+    pub(super) fn file(&self, event: &FileEvent<'_>) {
+        if let Some(left_out) = self.admit(&self.files, Instant::now()) {
+            self.sum_up(left_out);
+            let FileEvent { operation, path, bytes, refused } = *event;
+            let (tenant, plugin, connection, channel) = self.speaker();
+            let path = printable(path, self.tenant.limits().log_line);
+            tracing::info!(
+                target: "audit", tenant, plugin, connection, channel, operation, path, bytes, refused, "file"
+            );
         }
-        allowance.left -= 1000;
-        Some(std::mem::take(&mut allowance.dropped))
+    }
+
+    fn admit(&self, allowance: &Mutex<Allowance>, now: Instant) -> Option<u64> {
+        allowance.lock().unwrap_or_else(PoisonError::into_inner).admit(self.tenant.limits(), now)
+    }
+
+    fn sum_up(&self, left_out: u64) {
+        if left_out > 0 {
+            let (tenant, plugin, connection, channel) = self.speaker();
+            tracing::warn!(target: "audit", tenant, plugin, connection, channel, left_out, "file events left out");
+        }
+    }
+
+    fn speaker(&self) -> (&str, &str, &str, u32) {
+        (self.tenant.name(), &self.plugin, &self.connection, self.channel)
     }
 
     fn confess(&self, dropped: u64) {
@@ -74,7 +97,7 @@ impl LogBook {
     }
 
     fn emit(&self, level: Level, message: &str) {
-        let (plugin, connection, channel) = (&*self.plugin, self.connection.as_str(), self.channel);
+        let (_, plugin, connection, channel) = self.speaker();
         match level {
             Level::Trace => tracing::trace!(target: "plugin", plugin, connection, channel, message),
             Level::Debug => tracing::debug!(target: "plugin", plugin, connection, channel, message),
@@ -87,8 +110,32 @@ impl LogBook {
 
 impl Drop for LogBook {
     fn drop(&mut self) {
-        let dropped = self.allowance.get_mut().unwrap_or_else(PoisonError::into_inner).dropped;
-        self.confess(dropped);
+        let dropped = |allowance: &mut Mutex<Allowance>| {
+            allowance.get_mut().unwrap_or_else(PoisonError::into_inner).dropped
+        };
+        let (lines, files) = (dropped(&mut self.allowance), dropped(&mut self.files));
+        self.confess(lines);
+        self.sum_up(files);
+    }
+}
+
+impl Allowance {
+    fn full(limits: &Limits) -> Self {
+        Self { left: u64::from(limits.log_burst) * 1000, filled: Instant::now(), dropped: 0 }
+    }
+
+    /// Whether one more line may be written now, and if so how many were dropped before it.
+    fn admit(&mut self, limits: &Limits, now: Instant) -> Option<u64> {
+        let waited = u64::try_from(now.duration_since(self.filled).as_millis()).unwrap_or(u64::MAX);
+        let fill = waited.saturating_mul(limits.log_lines.into());
+        self.left = self.left.saturating_add(fill).min(u64::from(limits.log_burst) * 1000);
+        self.filled = now;
+        if self.left < 1000 {
+            self.dropped += 1;
+            return None;
+        }
+        self.left -= 1000;
+        Some(std::mem::take(&mut self.dropped))
     }
 }
 
@@ -122,8 +169,6 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::grants::Grants;
-    use crate::limits::Limits;
 
     #[test]
     fn a_line_cannot_be_broken_coloured_or_made_too_long() {
@@ -136,12 +181,12 @@ mod tests {
 
     #[test]
     fn a_flood_of_lines_is_held_to_its_burst_and_its_rate() {
-        let log =
-            LogBook::new("flood".into(), &Facts::default(), Tenant::new("tests", Limits::default(), Grants::default()));
-        let start = Instant::now();
-        assert_eq!((0..10_000).filter_map(|_| log.admit(start)).count(), 500);
+        let limits = Limits::default();
+        let mut lines = Allowance::full(&limits);
+        let start = lines.filled;
+        assert_eq!((0..10_000).filter_map(|_| lines.admit(&limits, start)).count(), 500);
         let later = start + Duration::from_secs(1);
-        assert_eq!(log.admit(later), Some(9_500));
-        assert_eq!((0..10_000).filter_map(|_| log.admit(later)).count(), 99);
+        assert_eq!(lines.admit(&limits, later), Some(9_500));
+        assert_eq!((0..10_000).filter_map(|_| lines.admit(&limits, later)).count(), 99);
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use wasmtime_wasi::WasiCtxView;
 
+use super::files::{self, Files};
 use super::log::LogBook;
 use super::timers::Timers;
 use super::wasi::Wasi;
@@ -88,6 +89,8 @@ pub(crate) struct State {
     pub(super) wasi: Option<Box<Wasi>>,
     /// Made when the plugin first subscribes.
     pub(super) subscriber: Option<Subscriber>,
+    /// Its part of the tenant's directory, made at the first use as well.
+    files: Option<Arc<files::Session>>,
     tenant: Arc<Tenant>,
 }
 
@@ -112,6 +115,7 @@ impl State {
             memory: Memory::new(tenant.limits()),
             wasi: None,
             subscriber: None,
+            files: None,
             tenant,
         }
     }
@@ -282,6 +286,17 @@ impl State {
     pub(super) fn wasi(&mut self) -> WasiCtxView<'_> {
         let (log, limits) = (&self.log, self.tenant.limits());
         self.wasi.get_or_insert_with(|| Box::new(Wasi::new(log, limits))).view()
+    }
+
+    /// What the plugin has of files: nothing unless the tenant grants a directory.
+    pub(super) fn files(&mut self) -> Files<'_> {
+        if let (None, Some(directory)) = (&self.files, &self.tenant.grants().directory) {
+            let limits = self.tenant.limits();
+            let most = (limits.open_files, limits.tenant_open_files);
+            self.files = Some(Arc::new(files::Session::new(directory, &self.log, most)));
+        }
+        let session = self.files.clone();
+        Files::new(session, self.wasi().table)
     }
 
     /// A last line from the host to the person at the other end, where one can be said.

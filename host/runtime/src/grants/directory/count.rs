@@ -1,0 +1,146 @@
+//! Counts what a directory holds, when the server starts: what a crash left uncounted is found here.
+//!
+//! The walk goes down into each directory where it meets it and comes back by `..`, so it holds one open directory however deep the
+//! tree is, and remembers of each level only where it was. It follows no link, and it checks that `..` is where it came from.
+
+use std::ffi::CString;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, fstat, openat, statat};
+use rustix::io::Errno;
+
+use super::quota::Usage;
+
+/// A directory and nothing else, and not through a link.
+const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
+/// Where the count stopped, below the root, and why.
+pub(super) type Stopped = (String, io::Error);
+
+/// A directory that the walk is in.
+struct Level {
+    /// By what it is known when the walk comes back.
+    id: (u64, u64),
+    /// Its name; the root has none.
+    name: CString,
+    /// What comes after the entry that the walk went into.
+    next: i64,
+}
+
+/// Counts everything below `root`.
+pub(super) fn count(root: impl AsFd) -> Result<Usage, Stopped> {
+    let mut levels = Vec::new();
+    let mut usage = Usage::default();
+    match walk(root.as_fd().try_clone_to_owned(), &mut levels, &mut usage) {
+        Ok(()) => Ok(usage),
+        Err(error) => {
+            let names: Vec<_> = levels.iter().skip(1).map(|level| level.name.to_string_lossy()).collect();
+            Err((names.join("/"), error))
+        }
+    }
+}
+
+fn walk(root: io::Result<OwnedFd>, levels: &mut Vec<Level>, usage: &mut Usage) -> io::Result<()> {
+    let mut dir = Dir::new(openat(root?, c".", DIRECTORY, Mode::empty())?)?;
+    levels.push(Level { id: id(&dir.stat()?), name: CString::default(), next: 0 });
+    while let Some(level) = levels.last_mut() {
+        match dir.read() {
+            Some(entry) => {
+                let entry = entry?;
+                let name = entry.file_name();
+                if name == c"." || name == c".." {
+                    continue;
+                }
+                let stat = match statat(dir.fd()?, name, AtFlags::SYMLINK_NOFOLLOW) {
+                    Ok(stat) => stat,
+                    Err(Errno::NOENT) => continue,
+                    Err(error) => return Err(error.into()),
+                };
+                add(usage, &stat);
+                if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
+                    level.next = entry.offset();
+                    levels.push(Level { id: id(&stat), name: name.to_owned(), next: 0 });
+                    dir = Dir::new(openat(dir.fd()?, name, DIRECTORY, Mode::empty())?)?;
+                }
+            }
+            None => {
+                levels.pop();
+                if let Some(above) = levels.last() {
+                    dir = come_back(&dir, above)?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// To where the walk was in the directory above.
+fn come_back(dir: &Dir, above: &Level) -> io::Result<Dir> {
+    let parent = openat(dir.fd()?, c"..", DIRECTORY, Mode::empty())?;
+    if id(&fstat(&parent)?) != above.id {
+        return Err(io::Error::other("it was moved while it was counted"));
+    }
+    let mut parent = Dir::new(parent)?;
+    parent.seek(above.next)?;
+    Ok(parent)
+}
+
+fn add(usage: &mut Usage, stat: &Stat) {
+    usage.files = usage.files.saturating_add(1);
+    if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile {
+        usage.bytes = usage.bytes.saturating_add(u64::try_from(stat.st_size).unwrap_or(0));
+    }
+}
+
+fn id(stat: &Stat) -> (u64, u64) {
+    (stat.st_dev, stat.st_ino)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File};
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn everything_is_counted_once_and_no_link_is_followed() {
+        let (place, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        fs::write(outside.path().join("big"), vec![0; 1000]).unwrap();
+        for branch in 0..300 {
+            let branch = place.path().join(format!("branch {branch}"));
+            fs::create_dir(&branch).unwrap();
+            fs::write(branch.join("file"), b"12345").unwrap();
+        }
+        symlink(outside.path(), place.path().join("out")).unwrap();
+        symlink("..", place.path().join("round")).unwrap();
+        File::create(place.path().join("hole")).unwrap().set_len(1 << 30).unwrap();
+        let usage = count(File::open(place.path()).unwrap()).unwrap();
+        assert_eq!(usage, Usage { bytes: 300 * 5 + (1 << 30), files: 300 * 2 + 3 });
+    }
+
+    #[test]
+    fn a_tree_deeper_than_any_path_is_counted() {
+        let place = tempfile::tempdir().unwrap();
+        let mut dir: OwnedFd = File::open(place.path()).unwrap().into();
+        for _ in 0..2_000 {
+            rustix::fs::mkdirat(&dir, c"down", Mode::RWXU).unwrap();
+            dir = openat(&dir, c"down", DIRECTORY, Mode::empty()).unwrap();
+        }
+        assert_eq!(count(File::open(place.path()).unwrap()).unwrap().files, 2_000);
+        for _ in 0..2_000 {
+            dir = openat(&dir, c"..", DIRECTORY, Mode::empty()).unwrap();
+            rustix::fs::unlinkat(&dir, c"down", AtFlags::REMOVEDIR).unwrap();
+        }
+    }
+
+    #[test]
+    fn where_the_count_stopped_is_named() {
+        let place = tempfile::tempdir().unwrap();
+        let file = place.path().join("file");
+        fs::write(&file, b"").unwrap();
+        let (path, error) = count(File::open(&file).unwrap()).unwrap_err();
+        assert_eq!((path.as_str(), error.kind()), ("", io::ErrorKind::NotADirectory));
+    }
+}

@@ -1,0 +1,159 @@
+//! One open file or directory of a grant, and what can be done to it without its name.
+
+use std::fs::{File, FileTimes};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
+use cap_std::fs::{Dir, FileType, Metadata, OpenOptions, ReadDir};
+
+use super::inode::{Id, Inode, Position};
+use super::refused::Refused;
+use super::slots::Slot;
+
+/// Most bytes that one read gives.
+pub(crate) const READ: usize = 64 << 10;
+/// Most names that are read ahead of a listing.
+const NAMES: usize = 128;
+
+/// What is open.
+pub(super) enum Node {
+    File(File),
+    Directory(Dir),
+}
+
+/// An open file or directory. It is closed before what it holds of the quota is given back.
+pub(crate) struct Entry {
+    node: Node,
+    inode: Arc<Inode>,
+    readable: bool,
+    writable: bool,
+    _slot: Option<Slot>,
+}
+
+impl Entry {
+    pub(super) fn new(node: Node, inode: Arc<Inode>, readable: bool, writable: bool, slot: Option<Slot>) -> Self {
+        Self { node, inode, readable, writable, _slot: slot }
+    }
+
+    pub(crate) fn id(&self) -> Id {
+        self.inode.id()
+    }
+
+    pub(crate) fn is_directory(&self) -> bool {
+        matches!(self.node, Node::Directory(_))
+    }
+
+    /// Opened for reading.
+    pub(crate) fn readable(&self) -> bool {
+        self.readable
+    }
+
+    /// Opened for writing.
+    pub(crate) fn writable(&self) -> bool {
+        self.writable
+    }
+
+    pub(super) fn directory(&self) -> Result<&Dir, Refused> {
+        match &self.node {
+            Node::Directory(dir) => Ok(dir),
+            Node::File(_) => Err(Refused::NotDirectory),
+        }
+    }
+
+    /// The file, if it was opened for this.
+    fn file(&self, allowed: bool) -> Result<&File, Refused> {
+        match &self.node {
+            Node::File(file) if allowed => Ok(file),
+            Node::File(_) => Err(Refused::BadDescriptor),
+            Node::Directory(_) => Err(Refused::IsDirectory),
+        }
+    }
+
+    /// Up to `length` bytes, none at the end of the file.
+    pub(crate) fn read(&self, offset: u64, length: usize) -> Result<Vec<u8>, Refused> {
+        let file = self.file(self.readable)?;
+        let mut bytes = vec![0; length.min(READ)];
+        let read = loop {
+            match file.read_at(&mut bytes, offset) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => break result?,
+            }
+        };
+        bytes.truncate(read);
+        Ok(bytes)
+    }
+
+    /// Writes all of it, or what the quota refuses not at all. Returns where the bytes end.
+    pub(crate) fn write(&self, position: Position, data: &[u8]) -> Result<u64, Refused> {
+        self.inode.write(self.file(self.writable)?, position, data)
+    }
+
+    /// Cuts or lengthens the file. Returns its size before.
+    pub(crate) fn set_size(&self, size: u64) -> Result<u64, Refused> {
+        self.inode.set_size(self.file(self.writable)?, size)
+    }
+
+    pub(crate) fn metadata(&self) -> Result<Metadata, Refused> {
+        Ok(match &self.node {
+            Node::File(file) => Metadata::from_file(file)?,
+            Node::Directory(dir) => dir.dir_metadata()?,
+        })
+    }
+
+    pub(super) fn set_times(&self, times: FileTimes) -> Result<(), Refused> {
+        match &self.node {
+            Node::File(file) => file.set_times(times)?,
+            Node::Directory(dir) => reopen(dir)?.set_times(times)?,
+        }
+        Ok(())
+    }
+
+    /// Waits until the disk has it, with its metadata if it is `whole`.
+    pub(crate) fn sync(&self, whole: bool) -> Result<(), Refused> {
+        let sync = |file: &File| if whole { file.sync_all() } else { file.sync_data() };
+        match &self.node {
+            Node::File(file) => sync(file)?,
+            Node::Directory(dir) => sync(&reopen(dir)?)?,
+        }
+        Ok(())
+    }
+
+    /// What is in the directory, to be read a little at a time.
+    pub(crate) fn list(&self, slot: Slot) -> Result<Listing, Refused> {
+        Ok(Listing { entries: self.directory()?.entries()?, _slot: slot })
+    }
+}
+
+/// The same directory, so that the system lets it be more than a place to start from.
+fn reopen(dir: &Dir) -> io::Result<File> {
+    Ok(dir.open_with(".", OpenOptions::new().read(true))?.into_std())
+}
+
+/// A directory being read.
+pub(crate) struct Listing {
+    entries: ReadDir,
+    _slot: Slot,
+}
+
+impl Listing {
+    /// The next names with what they stand for; none at the end. Whoever writes to the directory meanwhile may be seen or not. A name
+    /// that is no text is left out: there is no way to say it.
+    pub(crate) fn next(&mut self) -> Result<Vec<(FileType, String)>, Refused> {
+        let mut names = Vec::new();
+        while names.len() < NAMES {
+            let Some(entry) = self.entries.next() else { break };
+            let entry = entry?;
+            let Ok(name) = entry.file_name().into_string() else { continue };
+            let kind = entry.file_type()?;
+            // Some file systems do not say it here.
+            let kind = if kind == FileType::unknown() {
+                entry.metadata().map_or(kind, |metadata| metadata.file_type())
+            } else {
+                kind
+            };
+            names.push((kind, name));
+        }
+        Ok(names)
+    }
+}

@@ -1,0 +1,209 @@
+//! The files that are open, by device and inode: whoever changes the size of one waits for the others who do, and what was removed
+//! while it was open stays charged until nobody has it open any more, as it stays on the disk.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use cap_std::fs::{Metadata, MetadataExt};
+
+use super::quota::{Account, Usage};
+use super::refused::Refused;
+
+/// The longest file: offsets are signed for the system.
+const LONGEST: u64 = i64::MAX as u64;
+
+/// Which file, however it is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Id {
+    device: u64,
+    inode: u64,
+}
+
+impl Id {
+    pub(crate) fn of(metadata: &Metadata) -> Self {
+        Self { device: metadata.dev(), inode: metadata.ino() }
+    }
+}
+
+/// Where bytes are to be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Position {
+    /// At this offset.
+    At(u64),
+    /// At the end, wherever that is when they are written.
+    End,
+}
+
+/// All open files of one tenant.
+pub(super) struct Inodes {
+    open: Mutex<HashMap<Id, Weak<Inode>>>,
+    account: Arc<Account>,
+}
+
+impl Inodes {
+    pub(super) fn new(account: Arc<Account>) -> Self {
+        Self { open: Mutex::default(), account }
+    }
+
+    /// The one of this file, which has so many bytes now.
+    pub(super) fn track(self: &Arc<Self>, id: Id, bytes: u64) -> Arc<Inode> {
+        let mut open = lock(&self.open);
+        if let Some(inode) = open.get(&id).and_then(Weak::upgrade).filter(|inode| inode.is_linked()) {
+            return inode;
+        }
+        let inode =
+            Arc::new(Inode { id, bytes: Mutex::new(bytes), linked: AtomicBool::new(true), inodes: Arc::clone(self) });
+        open.insert(id, Arc::downgrade(&inode));
+        inode
+    }
+
+    /// The one of this file, if it is open.
+    pub(super) fn find(&self, id: Id) -> Option<Arc<Inode>> {
+        lock(&self.open).get(&id).and_then(Weak::upgrade).filter(|inode| inode.is_linked())
+    }
+}
+
+/// One file or directory that is open, however often.
+pub(super) struct Inode {
+    id: Id,
+    /// Its size, which is what is charged for it. Locked while that changes.
+    bytes: Mutex<u64>,
+    /// It has a name still. One without is never found by one: its number may belong to a newer file while it is being closed.
+    linked: AtomicBool,
+    inodes: Arc<Inodes>,
+}
+
+impl Inode {
+    pub(super) fn id(&self) -> Id {
+        self.id
+    }
+
+    /// Writes all of it. Growth is charged first, and given back as far as the file has not grown. Returns where the bytes end.
+    pub(super) fn write(&self, file: &File, position: Position, data: &[u8]) -> Result<u64, Refused> {
+        self.resize(file, |size| {
+            let start = match position {
+                Position::At(offset) => offset,
+                Position::End => size,
+            };
+            let length = u64::try_from(data.len()).unwrap_or(u64::MAX);
+            let end = start.checked_add(length).filter(|end| *end <= LONGEST).ok_or(Refused::TooLarge)?;
+            // Nothing written changes no size, wherever it is.
+            let size = if data.is_empty() { size } else { size.max(end) };
+            Ok((size, move || file.write_all_at(data, start).map(|()| end)))
+        })
+    }
+
+    /// Cuts or lengthens it. Returns its size before.
+    pub(super) fn set_size(&self, file: &File, size: u64) -> Result<u64, Refused> {
+        self.resize(file, |before| {
+            if size > LONGEST {
+                return Err(Refused::TooLarge);
+            }
+            Ok((size, move || file.set_len(size).map(|()| before)))
+        })
+    }
+
+    /// Does what may change the size. `plan` is told the size and says what it becomes and how; nobody else changes it meanwhile.
+    fn resize<R, W>(&self, file: &File, plan: impl FnOnce(u64) -> Result<(u64, W), Refused>) -> Result<R, Refused>
+    where
+        W: FnOnce() -> std::io::Result<R>,
+    {
+        let mut bytes = lock(&self.bytes);
+        let account = &self.inodes.account;
+        let before = file.metadata()?.len();
+        let (wanted, work) = plan(before)?;
+        let charged = wanted.saturating_sub(before);
+        if !account.charge_bytes(charged) {
+            return Err(Refused::Quota);
+        }
+        let result = work();
+        // If the size cannot be known, what is charged stays charged.
+        let after = file.metadata().map_or(before.max(wanted), |metadata| metadata.len());
+        let spare = before.saturating_add(charged).saturating_sub(after);
+        account.give_back(Usage { bytes: spare, files: 0 });
+        *bytes = after;
+        Ok(result?)
+    }
+
+    /// It has lost its last name. It is given back when nobody has it open any more.
+    pub(super) fn unlinked(&self) {
+        self.linked.store(false, Ordering::Relaxed);
+    }
+
+    fn is_linked(&self) -> bool {
+        self.linked.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Inode {
+    fn drop(&mut self) {
+        if !self.is_linked() {
+            let bytes = *self.bytes.get_mut().unwrap_or_else(PoisonError::into_inner);
+            self.inodes.account.give_back(Usage { bytes, files: 1 });
+        }
+        let mut open = lock(&self.inodes.open);
+        // The number may belong to a newer file already.
+        if open.get(&self.id).is_some_and(|known| std::ptr::eq(known.as_ptr(), self)) {
+            open.remove(&self.id);
+        }
+    }
+}
+
+/// What a lock guards here is right after every step, so a panic elsewhere has spoilt nothing.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::grants::directory::quota::Quota;
+
+    fn tracked(file: &File) -> (Arc<Account>, Arc<Inode>) {
+        let account = Arc::new(Account::new(Quota { bytes: 100, files: 10 }, Usage { bytes: 0, files: 1 }));
+        let inodes = Arc::new(Inodes::new(Arc::clone(&account)));
+        let id = Id::of(&Metadata::from_file(file).unwrap());
+        (account, inodes.track(id, 0))
+    }
+
+    #[test]
+    fn growth_is_charged_once_and_overwriting_is_free() {
+        let file = tempfile::tempfile().unwrap();
+        let (account, inode) = tracked(&file);
+        assert_eq!(inode.write(&file, Position::At(10), &[1; 20]).unwrap(), 30);
+        assert_eq!(inode.write(&file, Position::At(0), &[1; 30]).unwrap(), 30);
+        assert_eq!(inode.write(&file, Position::End, &[1; 10]).unwrap(), 40);
+        assert_eq!(account.usage().bytes, 40);
+        assert!(matches!(inode.write(&file, Position::End, &[1; 61]), Err(Refused::Quota)));
+        assert!(matches!(inode.set_size(&file, 101), Err(Refused::Quota)));
+        assert!(matches!(inode.write(&file, Position::At(u64::MAX), &[1]), Err(Refused::TooLarge)));
+        assert_eq!(inode.set_size(&file, 5).unwrap(), 40);
+        assert_eq!(account.usage().bytes, 5);
+    }
+
+    #[test]
+    fn a_write_that_fails_is_given_back() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("file");
+        std::fs::write(&path, b"").unwrap();
+        let file = File::open(&path).unwrap();
+        let (account, inode) = tracked(&file);
+        assert!(matches!(inode.write(&file, Position::End, &[1; 10]), Err(Refused::System(_))));
+        assert_eq!(account.usage().bytes, 0);
+    }
+
+    #[test]
+    fn what_is_removed_while_open_stays_charged_until_it_is_closed() {
+        let file = tempfile::tempfile().unwrap();
+        let (account, inode) = tracked(&file);
+        inode.write(&file, Position::End, &[1; 10]).unwrap();
+        inode.unlinked();
+        inode.write(&file, Position::End, &[1; 10]).unwrap();
+        assert_eq!(account.usage(), Usage { bytes: 20, files: 1 });
+        drop(inode);
+        assert_eq!(account.usage(), Usage::default());
+    }
+}

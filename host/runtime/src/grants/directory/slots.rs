@@ -1,0 +1,38 @@
+//! How many files may be open: counted for the session and for the tenant.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// How many of something there are now.
+#[derive(Default)]
+pub(crate) struct Count(AtomicUsize);
+
+/// One of them, until it is dropped.
+pub(crate) struct Counted(Arc<Count>);
+
+impl Count {
+    /// One more, unless there are already that many.
+    pub(crate) fn take(self: &Arc<Self>, most: usize) -> Option<Counted> {
+        let more = |now| (now < most).then_some(now + 1);
+        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
+        Some(Counted(Arc::clone(self)))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// What an open file takes: one of its session's and one of its tenant's.
+pub(crate) struct Slot {
+    _session: Counted,
+    _tenant: Counted,
+}
+
+impl Slot {
+    pub(crate) fn new(session: Counted, tenant: Counted) -> Self {
+        Self { _session: session, _tenant: tenant }
+    }
+}

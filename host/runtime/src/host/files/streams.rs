@@ -1,0 +1,180 @@
+//! Files as streams: what is read comes a piece at a time, what is written is charged and written by a task of its own, one piece at a time.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::task::JoinHandle;
+use wasmtime_wasi::p2::bindings::filesystem::types::ErrorCode;
+use wasmtime_wasi::p2::{InputStream, OutputStream, Pollable, StreamError, StreamResult};
+
+use super::session::Handle;
+use crate::grants::{Counted, Position, READ};
+
+/// Most bytes that one write may carry.
+const WRITE: usize = 64 << 10;
+/// Bytes that are read when the plugin waits without having said how many it wants.
+const READ_AHEAD: usize = 4 << 10;
+
+/// A file being read.
+pub(super) struct Reader {
+    handle: Arc<Handle>,
+    offset: u64,
+    state: Reading,
+    _stream: Counted,
+}
+
+enum Reading {
+    Idle,
+    Waiting(JoinHandle<Result<Vec<u8>, ErrorCode>>),
+    Ready(Bytes),
+    Failed(ErrorCode),
+    End,
+}
+
+impl Reader {
+    pub(super) fn new(handle: Arc<Handle>, offset: u64, stream: Counted) -> Self {
+        Self { handle, offset, state: Reading::Idle, _stream: stream }
+    }
+
+    fn begin(&mut self, length: usize) {
+        let (handle, offset) = (Arc::clone(&self.handle), self.offset);
+        let read = self.handle.session().run(move |_| handle.entry.read(offset, length.min(READ)));
+        self.state = Reading::Waiting(tokio::spawn(read));
+    }
+
+    async fn arrive(&mut self) {
+        if let Reading::Waiting(read) = &mut self.state {
+            self.state = match read.await.unwrap_or(Err(ErrorCode::Io)) {
+                Ok(bytes) if bytes.is_empty() => Reading::End,
+                Ok(bytes) => Reading::Ready(bytes.into()),
+                Err(code) => Reading::Failed(code),
+            };
+        }
+    }
+}
+
+#[wasmtime_wasi::async_trait]
+impl Pollable for Reader {
+    async fn ready(&mut self) {
+        if let Reading::Idle = self.state {
+            self.begin(READ_AHEAD);
+        }
+        self.arrive().await;
+    }
+}
+
+#[wasmtime_wasi::async_trait]
+impl InputStream for Reader {
+    fn read(&mut self, size: usize) -> StreamResult<Bytes> {
+        match &mut self.state {
+            Reading::Idle if size > 0 => {
+                self.begin(size);
+                Ok(Bytes::new())
+            }
+            Reading::Idle | Reading::Waiting(_) => Ok(Bytes::new()),
+            Reading::Ready(bytes) => {
+                let piece = bytes.split_to(size.min(bytes.len()));
+                self.offset = self.offset.saturating_add(u64::try_from(piece.len()).unwrap_or(u64::MAX));
+                if bytes.is_empty() {
+                    self.state = Reading::Idle;
+                }
+                Ok(piece)
+            }
+            Reading::Failed(code) => {
+                let error = StreamError::LastOperationFailed((*code).into());
+                self.state = Reading::End;
+                Err(error)
+            }
+            Reading::End => Err(StreamError::Closed),
+        }
+    }
+
+    async fn blocking_read(&mut self, size: usize) -> StreamResult<Bytes> {
+        if matches!(self.state, Reading::Idle) && size > 0 {
+            self.begin(size);
+        }
+        self.arrive().await;
+        self.read(size)
+    }
+
+    async fn cancel(&mut self) {
+        self.arrive().await;
+    }
+}
+
+/// A file being written.
+pub(super) struct Writer {
+    handle: Arc<Handle>,
+    position: Position,
+    state: Writing,
+    _stream: Counted,
+}
+
+enum Writing {
+    Ready,
+    Waiting(JoinHandle<Result<u64, ErrorCode>>),
+    Failed(ErrorCode),
+    Closed,
+}
+
+impl Writer {
+    pub(super) fn new(handle: Arc<Handle>, position: Position, stream: Counted) -> Self {
+        Self { handle, position, state: Writing::Ready, _stream: stream }
+    }
+
+    /// What went wrong, once.
+    fn check(&mut self) -> StreamResult<()> {
+        match self.state {
+            Writing::Ready | Writing::Waiting(_) => Ok(()),
+            Writing::Closed => Err(StreamError::Closed),
+            Writing::Failed(code) => {
+                self.state = Writing::Closed;
+                Err(StreamError::LastOperationFailed(code.into()))
+            }
+        }
+    }
+}
+
+#[wasmtime_wasi::async_trait]
+impl Pollable for Writer {
+    async fn ready(&mut self) {
+        if let Writing::Waiting(write) = &mut self.state {
+            self.state = match write.await.unwrap_or(Err(ErrorCode::Io)) {
+                Ok(end) => {
+                    if let Position::At(offset) = &mut self.position {
+                        *offset = end;
+                    }
+                    Writing::Ready
+                }
+                Err(code) => Writing::Failed(code),
+            };
+        }
+    }
+}
+
+#[wasmtime_wasi::async_trait]
+impl OutputStream for Writer {
+    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        self.check()?;
+        if matches!(self.state, Writing::Waiting(_)) || bytes.len() > WRITE {
+            return Err(StreamError::trap("more was written than check-write allows"));
+        }
+        let (handle, position) = (Arc::clone(&self.handle), self.position);
+        let write = self.handle.session().run(move |_| handle.write(position, &bytes));
+        self.state = Writing::Waiting(tokio::spawn(write));
+        Ok(())
+    }
+
+    fn flush(&mut self) -> StreamResult<()> {
+        self.check()
+    }
+
+    fn check_write(&mut self) -> StreamResult<usize> {
+        self.check()?;
+        Ok(if matches!(self.state, Writing::Waiting(_)) { 0 } else { WRITE })
+    }
+
+    async fn cancel(&mut self) {
+        self.ready().await;
+    }
+}

@@ -1,0 +1,190 @@
+//! A plugin that works with files as it is told: data is actions with `;` between them, each answered by a line. A zero byte ends the
+//! answers to one piece of data.
+
+wit_bindgen::generate!({ path: "../../../../../wit", world: "whelk:ssh/session-plugin", generate_all });
+
+mod attack;
+mod churn;
+
+use std::cell::RefCell;
+use std::fs::{self, File, FileTimes, OpenOptions};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::time::{Duration, UNIX_EPOCH};
+
+use exports::whelk::ssh::session::{Ending, Guest, Pty, SignalName, WindowSize};
+use wasip2::filesystem::types::{Descriptor, ErrorCode};
+use whelk::ssh::{channel, types};
+
+thread_local! {
+    static HELD: RefCell<Vec<File>> = const { RefCell::new(Vec::new()) };
+}
+
+fn number(text: &str) -> u64 {
+    text.parse().unwrap_or_else(|_| panic!("not a number: {text}"))
+}
+
+/// The directory that was granted, by WASI's own names.
+fn root() -> Descriptor {
+    wasip2::filesystem::preopens::get_directories().pop().expect("a directory is granted").0
+}
+
+fn act(word: &str, rest: &str) -> io::Result<String> {
+    let (first, second) = rest.split_once(' ').unwrap_or((rest, ""));
+    let done = || "ok".to_owned();
+    match word {
+        "write" => fs::write(first, second).map(|()| done()),
+        "append" => OpenOptions::new().append(true).open(first)?.write_all(second.as_bytes()).map(|()| done()),
+        "new" => File::create_new(first).map(|_| done()),
+        // So many bytes, a piece at a time.
+        "fill" => {
+            let mut file = File::create(first)?;
+            let mut left = number(second) as usize;
+            while left > 0 {
+                let piece = left.min(64 << 10);
+                file.write_all(&vec![b'x'; piece])?;
+                left -= piece;
+            }
+            Ok(done())
+        }
+        "put" => {
+            let (offset, text) = second.split_once(' ').unwrap_or((second, ""));
+            let mut file = OpenOptions::new().write(true).open(first)?;
+            file.seek(SeekFrom::Start(number(offset)))?;
+            file.write_all(text.as_bytes()).map(|()| done())
+        }
+        "read" => fs::read(first).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()),
+        "read-from" => {
+            let mut file = File::open(first)?;
+            file.seek(SeekFrom::Start(number(second)))?;
+            let mut text = String::new();
+            file.read_to_string(&mut text).map(|_| text)
+        }
+        "list" => list(first),
+        "count" => fs::read_dir(first)?.try_fold(0, |count, entry| entry.map(|_| count + 1)).map(|count: u32| count.to_string()),
+        "stat" => fs::metadata(first).map(|found| format!("{} {}", kind(found.file_type()), found.len())),
+        "lstat" => fs::symlink_metadata(first).map(|found| kind(found.file_type()).to_owned()),
+        "modified" => {
+            let modified = fs::metadata(first)?.modified()?.duration_since(UNIX_EPOCH);
+            modified.map(|since| since.as_secs().to_string()).map_err(io::Error::other)
+        }
+        "touch" => {
+            let time = UNIX_EPOCH + Duration::from_secs(number(second));
+            let times = FileTimes::new().set_modified(time);
+            OpenOptions::new().read(true).open(first)?.set_times(times).map(|()| done())
+        }
+        "truncate" => OpenOptions::new().write(true).open(first)?.set_len(number(second)).map(|()| done()),
+        "remove" => fs::remove_file(first).map(|()| done()),
+        "mkdir" => fs::create_dir(first).map(|()| done()),
+        "rmdir" => fs::remove_dir(first).map(|()| done()),
+        "rename" => fs::rename(first, second).map(|()| done()),
+        "link" => fs::hard_link(first, second).map(|()| done()),
+        "symlink" => said(root().symlink_at(first, second)),
+        "readlink" => fs::read_link(first).map(|target| target.to_string_lossy().into_owned()),
+        "sync" => File::open(first)?.sync_all().map(|()| done()),
+        // Opens it until it may not.
+        "hoard" => {
+            let mut count = 0;
+            loop {
+                match File::open(first) {
+                    Ok(file) => HELD.with_borrow_mut(|held| held.push(file)),
+                    Err(error) => return Ok(format!("{count} {}", word_of(&error))),
+                }
+                count += 1;
+            }
+        }
+        "hold" => {
+            let file = OpenOptions::new().read(true).append(true).open(first)?;
+            HELD.with_borrow_mut(|held| held.push(file));
+            Ok(done())
+        }
+        "held" => HELD.with_borrow_mut(|held| held[0].write_all(rest.as_bytes())).map(|()| done()),
+        "drop" => {
+            HELD.take();
+            Ok(done())
+        }
+        "attack" => Ok(attack::attack(number(first))),
+        "raid" => Ok(attack::raid(number(first))),
+        "swap" => Ok(attack::swap(number(first))),
+        "raw" => attack::raw(rest),
+        "churn" => Ok(churn::churn(number(first), number(second))),
+        other => panic!("no such action: {other}"),
+    }
+}
+
+fn list(path: &str) -> io::Result<String> {
+    let names = fs::read_dir(path)?.map(|entry| {
+        let entry = entry?;
+        Ok(format!("{}:{}", entry.file_name().to_string_lossy(), kind(entry.file_type()?)))
+    });
+    let mut names = names.collect::<io::Result<Vec<_>>>()?;
+    names.sort();
+    Ok(names.join(" "))
+}
+
+fn kind(kind: fs::FileType) -> &'static str {
+    match () {
+        () if kind.is_dir() => "dir",
+        () if kind.is_file() => "file",
+        () if kind.is_symlink() => "link",
+        () => "other",
+    }
+}
+
+fn said(result: Result<(), ErrorCode>) -> io::Result<String> {
+    Ok(result.map_or_else(|code| code.name().to_owned(), |()| "ok".to_owned()))
+}
+
+/// What an error is called.
+fn word_of(error: &io::Error) -> String {
+    match error.kind() {
+        ErrorKind::QuotaExceeded => "quota".to_owned(),
+        ErrorKind::PermissionDenied => "denied".to_owned(),
+        ErrorKind::ReadOnlyFilesystem => "read-only".to_owned(),
+        ErrorKind::NotFound => "none".to_owned(),
+        kind => format!("{kind:?}"),
+    }
+}
+
+struct Files;
+
+impl Guest for Files {
+    fn open() -> bool {
+        true
+    }
+    fn env(_: String, _: Vec<u8>) -> bool {
+        false
+    }
+    fn pty_req(_: Pty) -> bool {
+        false
+    }
+    fn shell() -> bool {
+        true
+    }
+    fn exec(_: Vec<u8>) -> bool {
+        false
+    }
+    fn subsystem(_: String) -> bool {
+        false
+    }
+    fn window_change(_: WindowSize) {}
+    fn signal(_: SignalName) {}
+    fn data(data: Vec<u8>) {
+        let mut answer = String::new();
+        for action in String::from_utf8_lossy(&data).split(';').map(str::trim).filter(|action| !action.is_empty()) {
+            let (word, rest) = action.split_once(' ').unwrap_or((action, ""));
+            answer += &act(word, rest).unwrap_or_else(|error| word_of(&error));
+            answer.push('\n');
+        }
+        answer.push('\0');
+        // The client may have gone; then there is nobody to tell.
+        let _ = channel::write(types::Output::Stdout, answer.as_bytes());
+    }
+    fn extended_data(_: u32, _: Vec<u8>) {}
+    fn eof() {
+        channel::finish(&types::Exit::Status(0));
+    }
+    fn close() {}
+    fn closed(_: Ending) {}
+}
+
+export!(Files);
