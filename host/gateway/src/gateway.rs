@@ -190,6 +190,8 @@ fn plugin_limits(limits: &Limits) -> whelk_runtime::Limits {
             waiting_bytes: limits.topic_waiting_bytes,
             rate: limits.topic_rate,
         },
+        open_files: count(limits.open_files),
+        tenant_open_files: count(limits.tenant_open_files),
         ..whelk_runtime::Limits::default()
     }
 }

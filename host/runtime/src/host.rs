@@ -1,7 +1,8 @@
 //! The imports that a plugin may call, a file each, and the linker that offers them.
 //!
-//! All of stable WASI 0.2 is there and empty, since toolchains import it whether the program needs it or not. `topics` and
-//! `wasi:keyvalue` answer from what the session's tenant is granted.
+//! All of stable WASI 0.2 is there and empty, since toolchains import it whether the program needs it or not. A grant fills it: files are
+//! our own implementation, which counts what a tenant's directory holds. `topics` and `wasi:keyvalue` answer from what the session's
+//! tenant is granted.
 
 mod channel;
 mod connection;

@@ -191,13 +191,18 @@ limits! {
             call_data: usize = 4 * MIB, 2 * MIB => 128 * MIB, "W11, W12";
             /// Handles that an instance may hold: streams and the like.
             resources: u32 = 1024, 16 => 1_000_000, "W19";
+            /// Files and directories that one session has open in its tenant's directory.
+            open_files: u32 = 64, 1 => 100_000, "W28";
+            /// The same of all sessions of one tenant.
+            tenant_open_files: u32 = 1024, 1 => 1_000_000, "W28";
             /// Timers of one instance.
             timers: u32 = 64, 0 => 10_000, "W21";
             /// The shortest timer. A shorter one is refused.
             timer: Duration = ms(10), ms(1) => s(1), "W21, W32";
             /// The largest plugin file.
             component: usize = 64 * MIB, KIB => GIB, "W34";
-            /// Log lines of one session in a second. The others are counted and dropped.
+            /// Log lines of one session in a second. The others are counted and dropped. File events are counted apart, by the
+            /// same measure.
             log_rate: u32 = 100, 1 => 100_000, "W23";
             /// Log lines that may come at once before that rate holds.
             log_burst: u32 = 500, 1 => 100_000, "W23";

@@ -41,7 +41,7 @@ use cap_std::{ambient_authority, time::SystemTime as CapTime};
 use tokio::sync::Semaphore;
 
 use entry::Node;
-use inode::Inodes;
+use inode::{Inode, Inodes};
 use quota::Account;
 
 /// The longest path: `PATH_MAX` of Linux without the zero at its end.
@@ -115,6 +115,13 @@ pub(crate) struct Opening {
 pub(crate) struct Times {
     pub(crate) accessed: Option<SystemTime>,
     pub(crate) modified: Option<SystemTime>,
+}
+
+/// Something that is about to be removed or replaced.
+struct Doomed {
+    found: Metadata,
+    /// If somebody has it open.
+    open: Option<Arc<Inode>>,
 }
 
 impl Directory {
@@ -257,12 +264,12 @@ impl Directory {
     pub(crate) fn remove_file(&self, at: &Entry, path: &str) -> Result<(), Refused> {
         let (dir, path) = self.change(at, path)?;
         let _names = self.names();
-        let found = look(dir, path, false)?;
-        if found.is_dir() {
+        let doomed = self.doom(dir, path)?;
+        if doomed.found.is_dir() {
             return Err(Refused::IsDirectory);
         }
         dir.remove_file(path)?;
-        self.release(&found);
+        self.release(&doomed);
         Ok(())
     }
 
@@ -270,12 +277,12 @@ impl Directory {
     pub(crate) fn remove_directory(&self, at: &Entry, path: &str) -> Result<(), Refused> {
         let (dir, path) = self.change(at, path)?;
         let _names = self.names();
-        let found = look(dir, path, false)?;
-        if !found.is_dir() {
+        let doomed = self.doom(dir, path)?;
+        if !doomed.found.is_dir() {
             return Err(Refused::NotDirectory);
         }
         dir.remove_dir(path)?;
-        self.release(&found);
+        self.release(&doomed);
         Ok(())
     }
 
@@ -286,7 +293,7 @@ impl Directory {
         let _names = self.names();
         let moved = look(from, old, false)?;
         // What is replaced is what has the name itself, not where a slash at the end would lead.
-        let replaced = look(to, unslashed(new), false).ok().filter(|found| Id::of(found) != Id::of(&moved));
+        let replaced = self.doom(to, unslashed(new)).ok().filter(|doomed| Id::of(&doomed.found) != Id::of(&moved));
         from.rename(old, to, new)?;
         if let Some(replaced) = replaced {
             self.release(&replaced);
@@ -361,14 +368,23 @@ impl Directory {
         Ok(make().inspect_err(|_| self.account.give_back(Usage { bytes: 0, files: 1 }))?)
     }
 
-    /// A name was removed. What nobody has open is given back now, the rest when it is closed. A file with another name was counted once
-    /// for each.
-    fn release(&self, removed: &Metadata) {
-        let bytes = if removed.is_file() { removed.len() } else { 0 };
-        let last = removed.is_dir() || removed.nlink() == 1;
-        match self.inodes.find(Id::of(removed)).filter(|_| last) {
-            Some(inode) => inode.unlinked(),
-            None => self.account.give_back(Usage { bytes, files: 1 }),
+    /// What is about to lose this name. Its size is asked for once it is known that nobody has it open, or else is the open file's matter:
+    /// whoever closed it in between may have changed it.
+    fn doom(&self, dir: &Dir, path: &Path) -> io::Result<Doomed> {
+        let open = self.inodes.find(Id::of(&look(dir, path, false)?));
+        Ok(Doomed { found: look(dir, path, false)?, open })
+    }
+
+    /// It has lost its name. What nobody has open is given back now, the rest when it is closed. A file with another name was counted
+    /// once for each.
+    fn release(&self, doomed: &Doomed) {
+        let Doomed { found, open } = doomed;
+        match open {
+            Some(inode) if found.is_dir() || found.nlink() == 1 => inode.unlinked(),
+            Some(_) | None => {
+                let bytes = if found.is_file() { found.len() } else { 0 };
+                self.account.give_back(Usage { bytes, files: 1 });
+            }
         }
     }
 }

@@ -14,11 +14,11 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use wasmtime::component::{HasData, Resource, ResourceTable, ResourceTableError};
-use wasmtime_wasi::p2::bindings::filesystem::types::{
-    Advice, Descriptor, DescriptorFlags, DescriptorStat, DescriptorType, DirectoryEntry, DirectoryEntryStream, ErrorCode,
-    Host, HostDescriptor, HostDirectoryEntryStream, MetadataHashValue, NewTimestamp, OpenFlags, PathFlags,
-};
 use wasmtime_wasi::p2::bindings::filesystem::preopens;
+use wasmtime_wasi::p2::bindings::filesystem::types::{
+    Advice, Descriptor, DescriptorFlags, DescriptorStat, DescriptorType, DirectoryEntry, DirectoryEntryStream,
+    ErrorCode, Host, HostDescriptor, HostDirectoryEntryStream, MetadataHashValue, NewTimestamp, OpenFlags, PathFlags,
+};
 use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, FsError, FsResult};
 
 use crate::grants::{Entry, Listing, Position, Refused};
@@ -98,7 +98,11 @@ impl<'a> Files<'a> {
         Ok(handle)
     }
 
-    fn write_stream(&mut self, descriptor: &Resource<Descriptor>, position: Position) -> FsResult<Resource<DynOutputStream>> {
+    fn write_stream(
+        &mut self,
+        descriptor: &Resource<Descriptor>,
+        position: Position,
+    ) -> FsResult<Resource<DynOutputStream>> {
         let handle = self.streamed(descriptor)?;
         if !handle.entry.writable() {
             return Err(ErrorCode::BadDescriptor.into());
@@ -139,7 +143,11 @@ impl HostDescriptor for Files<'_> {
         Ok(self.push(reader)?)
     }
 
-    fn write_via_stream(&mut self, descriptor: Resource<Descriptor>, offset: u64) -> FsResult<Resource<DynOutputStream>> {
+    fn write_via_stream(
+        &mut self,
+        descriptor: Resource<Descriptor>,
+        offset: u64,
+    ) -> FsResult<Resource<DynOutputStream>> {
         self.write_stream(&descriptor, Position::At(offset))
     }
 
@@ -226,9 +234,8 @@ impl HostDescriptor for Files<'_> {
         flags: PathFlags,
         path: String,
     ) -> FsResult<DescriptorStat> {
-        let look = move |session: &Session, handle: &Handle| {
-            session.directory.metadata(&handle.entry, &path, follow(flags))
-        };
+        let look =
+            move |session: &Session, handle: &Handle| session.directory.metadata(&handle.entry, &path, follow(flags));
         Ok(stat(&self.with(&descriptor, look).await?))
     }
 
@@ -330,9 +337,8 @@ impl HostDescriptor for Files<'_> {
         flags: PathFlags,
         path: String,
     ) -> FsResult<MetadataHashValue> {
-        let look = move |session: &Session, handle: &Handle| {
-            session.directory.hash_at(&handle.entry, &path, follow(flags))
-        };
+        let look =
+            move |session: &Session, handle: &Handle| session.directory.hash_at(&handle.entry, &path, follow(flags));
         let (lower, upper) = self.with(&descriptor, look).await?;
         Ok(MetadataHashValue { lower, upper })
     }
@@ -344,7 +350,10 @@ impl HostDescriptor for Files<'_> {
 }
 
 impl HostDirectoryEntryStream for Files<'_> {
-    async fn read_directory_entry(&mut self, stream: Resource<DirectoryEntryStream>) -> FsResult<Option<DirectoryEntry>> {
+    async fn read_directory_entry(
+        &mut self,
+        stream: Resource<DirectoryEntryStream>,
+    ) -> FsResult<Option<DirectoryEntry>> {
         let list = self.table.get_mut(&Resource::<List>::new_borrow(stream.rep()))?;
         if list.ahead.is_empty()
             && let Some(mut listing) = list.listing.take()
@@ -353,10 +362,8 @@ impl HostDirectoryEntryStream for Files<'_> {
             let (names, listing) = read.await?;
             // At the end the directory is closed.
             list.listing = Some(listing).filter(|_| !names.is_empty());
-            list.ahead = names
-                .into_iter()
-                .map(|(kind, name)| DirectoryEntry { type_: descriptor_type(kind), name })
-                .collect();
+            list.ahead =
+                names.into_iter().map(|(kind, name)| DirectoryEntry { type_: descriptor_type(kind), name }).collect();
         }
         Ok(list.ahead.pop_front())
     }

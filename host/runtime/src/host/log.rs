@@ -110,9 +110,8 @@ impl LogBook {
 
 impl Drop for LogBook {
     fn drop(&mut self) {
-        let dropped = |allowance: &mut Mutex<Allowance>| {
-            allowance.get_mut().unwrap_or_else(PoisonError::into_inner).dropped
-        };
+        let dropped =
+            |allowance: &mut Mutex<Allowance>| allowance.get_mut().unwrap_or_else(PoisonError::into_inner).dropped;
         let (lines, files) = (dropped(&mut self.allowance), dropped(&mut self.files));
         self.confess(lines);
         self.sum_up(files);

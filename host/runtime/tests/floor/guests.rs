@@ -82,3 +82,9 @@ pub(crate) fn neighbour() -> Arc<Plugin> {
     static NEIGHBOUR: OnceLock<Arc<Plugin>> = OnceLock::new();
     Arc::clone(NEIGHBOUR.get_or_init(|| Plugin::load(engine(), "neighbour", &wasm("neighbour")).unwrap()))
 }
+
+/// The plugin that works with files.
+pub(crate) fn files() -> Arc<Plugin> {
+    static FILES: OnceLock<Arc<Plugin>> = OnceLock::new();
+    Arc::clone(FILES.get_or_init(|| Plugin::load(engine(), "files", &wasm("files")).unwrap()))
+}

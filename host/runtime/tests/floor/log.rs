@@ -1,4 +1,4 @@
-//! What the plugins' lines in the operator's log say.
+//! What the plugins' lines in the operator's log say, and the record of what they do to files.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -40,7 +40,7 @@ struct Ear;
 
 impl<S: Subscriber> Layer<S> for Ear {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        if event.metadata().target() != "plugin" {
+        if !["plugin", "audit"].contains(&event.metadata().target()) {
             return;
         }
         let mut fields = Fields(BTreeMap::new());

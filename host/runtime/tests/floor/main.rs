@@ -5,13 +5,17 @@
 mod client;
 mod guests;
 mod log;
+mod shell;
 
 mod endings;
+mod escapes;
+mod files;
 mod imports;
 mod isolation;
 mod keyvalue;
 mod limits;
 mod output;
+mod quota;
 mod race;
 mod refusals;
 mod session;

@@ -81,7 +81,9 @@ impl Session {
         let refused = match result {
             Ok(_) => None,
             Err(refused) => match error_code(refused) {
-                code @ (ErrorCode::NotPermitted | ErrorCode::Access | ErrorCode::ReadOnly | ErrorCode::Quota) => Some(code),
+                code @ (ErrorCode::NotPermitted | ErrorCode::Access | ErrorCode::ReadOnly | ErrorCode::Quota) => {
+                    Some(code)
+                }
                 _ => return,
             },
         };
@@ -91,7 +93,13 @@ impl Session {
 
 impl Handle {
     fn new(session: &Arc<Session>, entry: Arc<Entry>, path: String) -> Self {
-        Self { entry, path, session: Arc::clone(session), written: AtomicU64::default(), refused: AtomicBool::default() }
+        Self {
+            entry,
+            path,
+            session: Arc::clone(session),
+            written: AtomicU64::default(),
+            refused: AtomicBool::default(),
+        }
     }
 
     /// The granted directory itself.

@@ -46,11 +46,15 @@ pub(crate) fn attack(times: u64) -> String {
             }
         };
         let path = OUTSIDE[round as usize % OUTSIDE.len()];
+        let new = match path.rsplit_once('/') {
+            Some((directory, name)) if name != ".." => format!("{directory}/new"),
+            _ => format!("{path}/new"),
+        };
         tried("open", open(&root, path, OpenFlags::empty(), read).is_ok());
         tried("write", open(&root, path, OpenFlags::CREATE, write).is_ok());
         tried("truncate", open(&root, path, OpenFlags::TRUNCATE, write).is_ok());
         tried("stat", root.stat_at(PathFlags::SYMLINK_FOLLOW, path).is_ok());
-        tried("mkdir", root.create_directory_at(&format!("{path}-new")).is_ok());
+        tried("mkdir", root.create_directory_at(&new).is_ok());
         tried("remove", root.unlink_file_at(path).is_ok());
         tried("rmdir", root.remove_directory_at(path).is_ok());
         tried("rename out", root.rename_at("mine", &root, path).is_ok());
@@ -59,7 +63,7 @@ pub(crate) fn attack(times: u64) -> String {
         tried("link out", root.link_at(PathFlags::empty(), "mine", &root, path).is_ok());
         tried("link inside", root.link_at(PathFlags::empty(), "mine", &root, "second").is_ok());
         tried("absolute link", root.symlink_at("/etc/passwd", "taken").is_ok());
-        tried("link outside", root.symlink_at("mine", &format!("{path}-new")).is_ok());
+        tried("link outside", root.symlink_at("mine", &new).is_ok());
     }
     report(&escapes)
 }

@@ -34,7 +34,11 @@ pub(crate) fn churn(seed: u64, times: u64) -> String {
         let (name, size) = (dice.name(), dice.below(20_000));
         let succeeded = match dice.below(14) {
             0 | 1 => fs::write(&name, vec![1; size as usize]).is_ok(),
-            2 => OpenOptions::new().append(true).open(&name).and_then(|mut file| file.write_all(&vec![2; size as usize])).is_ok(),
+            2 => OpenOptions::new()
+                .append(true)
+                .open(&name)
+                .and_then(|mut file| file.write_all(&vec![2; size as usize]))
+                .is_ok(),
             3 => OpenOptions::new().write(true).open(&name).and_then(|file| file.set_len(size)).is_ok(),
             4 => OpenOptions::new()
                 .write(true)

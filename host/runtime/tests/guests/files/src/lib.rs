@@ -12,7 +12,8 @@ use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::time::{Duration, UNIX_EPOCH};
 
 use exports::whelk::ssh::session::{Ending, Guest, Pty, SignalName, WindowSize};
-use wasip2::filesystem::types::{Descriptor, ErrorCode};
+use wasip2::filesystem::types::{Descriptor, DescriptorFlags, ErrorCode, OpenFlags, PathFlags, filesystem_error_code};
+use wasip2::io::streams::StreamError;
 use whelk::ssh::{channel, types};
 
 thread_local! {
@@ -60,7 +61,9 @@ fn act(word: &str, rest: &str) -> io::Result<String> {
             file.read_to_string(&mut text).map(|_| text)
         }
         "list" => list(first),
-        "count" => fs::read_dir(first)?.try_fold(0, |count, entry| entry.map(|_| count + 1)).map(|count: u32| count.to_string()),
+        "count" => fs::read_dir(first)?
+            .try_fold(0, |count, entry| entry.map(|_| count + 1))
+            .map(|count: u32| count.to_string()),
         "stat" => fs::metadata(first).map(|found| format!("{} {}", kind(found.file_type()), found.len())),
         "lstat" => fs::symlink_metadata(first).map(|found| kind(found.file_type()).to_owned()),
         "modified" => {
@@ -106,6 +109,7 @@ fn act(word: &str, rest: &str) -> io::Result<String> {
         "raid" => Ok(attack::raid(number(first))),
         "swap" => Ok(attack::swap(number(first))),
         "raw" => attack::raw(rest),
+        "raw-write" => said(raw_write(first, second)),
         "churn" => Ok(churn::churn(number(first), number(second))),
         other => panic!("no such action: {other}"),
     }
@@ -130,6 +134,18 @@ fn kind(kind: fs::FileType) -> &'static str {
     }
 }
 
+/// Writes to the end of a file by the descriptor, and one byte more by a stream.
+fn raw_write(path: &str, text: &str) -> Result<(), ErrorCode> {
+    let file = root().open_at(PathFlags::empty(), path, OpenFlags::empty(), DescriptorFlags::WRITE)?;
+    let size = file.stat()?.size;
+    file.write(text.as_bytes(), size)?;
+    let stream = file.append_via_stream()?;
+    stream.blocking_write_and_flush(b"!").map_err(|error| match error {
+        StreamError::LastOperationFailed(error) => filesystem_error_code(&error).expect("the host knows"),
+        StreamError::Closed => ErrorCode::Pipe,
+    })
+}
+
 fn said(result: Result<(), ErrorCode>) -> io::Result<String> {
     Ok(result.map_or_else(|code| code.name().to_owned(), |()| "ok".to_owned()))
 }
@@ -141,6 +157,9 @@ fn word_of(error: &io::Error) -> String {
         ErrorKind::PermissionDenied => "denied".to_owned(),
         ErrorKind::ReadOnlyFilesystem => "read-only".to_owned(),
         ErrorKind::NotFound => "none".to_owned(),
+        // What the standard library has no kind for: its streams tell of every failure as EIO.
+        _ if error.raw_os_error() == Some(29) => "io".to_owned(),
+        _ if error.raw_os_error() == Some(55) => "not-empty".to_owned(),
         kind => format!("{kind:?}"),
     }
 }

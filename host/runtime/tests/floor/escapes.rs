@@ -1,0 +1,181 @@
+//! Every way out of a granted directory is closed, however often it is tried.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustix::fs::{CWD, FileType, Mode, RenameFlags, mknodat, renameat_with};
+use whelk_runtime::Access;
+
+use crate::shell::{AMPLE, Place};
+
+/// How often: in every run, and where the figure is proved.
+fn times() -> u64 {
+    if std::env::var_os("WHELK_PROVE").is_some_and(|value| value == "1") { 100_000 } else { 2_000 }
+}
+
+/// A directory, and beside it what must not be reached.
+fn besieged() -> Place {
+    Place::with(Access::ReadWrite, AMPLE, |path| {
+        let outside = path.join("../outside");
+        fs::create_dir(&outside).unwrap();
+        fs::write(outside.join("secret"), b"the secret").unwrap();
+        fs::write(outside.join("bait"), b"bait").unwrap();
+        fs::create_dir(path.join("sub")).unwrap();
+        fs::create_dir(path.join("turn")).unwrap();
+        fs::write(path.join("mine"), b"mine").unwrap();
+        symlink(outside.canonicalize().unwrap(), path.join("out")).unwrap();
+        symlink("../outside", path.join("up")).unwrap();
+        symlink("../outside", path.join("link")).unwrap();
+    })
+}
+
+/// Whether the outside is as it was.
+fn assert_untouched(place: &Place) {
+    let outside = place.path("../outside");
+    let mut names: Vec<_> = fs::read_dir(&outside).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["bait", "secret"]);
+    assert_eq!(fs::read(outside.join("secret")).unwrap(), b"the secret");
+    assert_eq!(fs::read(outside.join("bait")).unwrap(), b"bait");
+}
+
+async fn refused(script: &str) {
+    let place = besieged();
+    let mut shell = place.shell();
+    for action in script.split(';').map(str::trim) {
+        let answer = shell.run(action).await;
+        assert!(["denied", "not-permitted", "invalid"].contains(&answer.as_str()), "{action}: {answer}");
+    }
+    assert_untouched(&place);
+    assert_eq!(place.usage(), place.recount());
+}
+
+#[tokio::test]
+async fn dots_lead_nowhere() {
+    refused("raw ../outside/secret read;raw .. read;raw sub/../../outside/secret read;raw ../new create write").await;
+}
+
+#[tokio::test]
+async fn an_absolute_path_leads_nowhere() {
+    refused("raw /etc/passwd read;raw / read;raw /tmp/whelk-escape create write;raw /proc/self/root/etc/passwd read")
+        .await;
+}
+
+#[tokio::test]
+async fn a_link_to_the_outside_is_not_followed() {
+    refused("read out/secret;read up/secret;write up/secret x;write out/new x;list up;rename mine up/mine").await;
+    refused("rename up/secret taken;remove up/bait;mkdir up/new;touch up/secret 1").await;
+}
+
+#[tokio::test]
+async fn no_link_to_an_absolute_path_is_made() {
+    refused("symlink /etc/passwd taken;symlink / taken").await;
+}
+
+#[tokio::test]
+async fn no_hard_link_is_made_in_out_or_inside() {
+    refused("link up/secret taken;link mine up/mine;link mine second;link ../outside/secret taken").await;
+}
+
+#[tokio::test]
+async fn nothing_outside_is_renamed_over() {
+    refused("rename mine ../outside/secret;rename mine up/secret;rename ../outside/secret mine;rename mine ..").await;
+}
+
+#[tokio::test]
+async fn nothing_is_cut_that_was_not_opened_for_writing() {
+    // The bypass of May 2026: truncation asked for with the right to read.
+    let place = besieged();
+    let mut shell = place.shell();
+    assert_eq!(shell.run("raw mine truncate read;raw mine truncate").await, "invalid\ninvalid");
+    assert_eq!(shell.run("raw up/secret truncate write follow").await, "not-permitted");
+    assert_eq!(fs::read(place.path("mine")).unwrap(), b"mine");
+    assert_untouched(&place);
+}
+
+#[tokio::test]
+async fn a_link_through_proc_is_not_followed() {
+    let place = Place::with(Access::ReadWrite, AMPLE, |path| {
+        symlink("/proc/self/root", path.join("root")).unwrap();
+        symlink("/proc/self/cwd", path.join("cwd")).unwrap();
+        symlink("/proc/self/fd/0", path.join("zero")).unwrap();
+    });
+    assert_eq!(
+        place.shell().run("list root;list cwd;read zero;read root/etc/passwd").await,
+        "denied\ndenied\ndenied\ndenied"
+    );
+}
+
+#[tokio::test]
+async fn a_special_file_is_never_opened() {
+    let place = Place::with(Access::ReadWrite, AMPLE, |path| {
+        mknodat(CWD, path.join("fifo"), FileType::Fifo, Mode::RWXU, 0).unwrap();
+        std::os::unix::net::UnixListener::bind(path.join("socket")).unwrap();
+        symlink("fifo", path.join("link")).unwrap();
+    });
+    let mut shell = place.shell();
+    assert_eq!(shell.run("read fifo;append fifo x;truncate fifo 0;touch fifo 1;read link").await, {
+        "denied\ndenied\ndenied\ndenied\ndenied"
+    });
+    assert_eq!(shell.run("read socket;list .").await, "denied\nfifo:other link:link socket:other");
+    assert_eq!(shell.run("rename fifo pipe;remove pipe;remove socket").await, "ok\nok\nok");
+    assert_eq!(place.usage(), place.recount());
+}
+
+#[tokio::test]
+async fn a_path_longer_than_any_is_refused() {
+    let place = besieged();
+    let long = "a/".repeat(3_000);
+    assert_eq!(place.shell().run(&format!("read {long};mkdir {long};symlink {long} l")).await, {
+        "InvalidFilename\nInvalidFilename\nname-too-long"
+    });
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_way_out_is_tried_again_and_again() {
+    // W27
+    let place = besieged();
+    assert_eq!(place.shell().run(&format!("attack {}", times())).await, "held");
+    assert_untouched(&place);
+    assert_eq!(place.usage(), place.recount());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_tenants_other_session_swaps_a_directory_for_a_link_in_vain() {
+    // W27
+    let place = besieged();
+    let (mut raider, mut swapper) = (place.shell(), place.shell());
+    let times = times();
+    let swaps = tokio::spawn(async move { (swapper.run(&format!("swap {}", times * 2)).await, swapper) });
+    assert_eq!(raider.run(&format!("raid {times}")).await, "held");
+    assert_eq!(swaps.await.unwrap().0, "ok");
+    assert_untouched(&place);
+    raider.end().await;
+    assert_eq!(place.usage(), place.recount());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn somebody_else_swaps_a_directory_for_a_link_in_vain() {
+    // W27. Not through the tenant's own door, where changes of names wait for each other: here only the kernel holds the line.
+    let place = besieged();
+    let done = Arc::new(AtomicBool::new(false));
+    let (turn, link, seen) = (place.path("turn"), place.path("link"), Arc::clone(&done));
+    let swapper = std::thread::spawn(move || swap_until(&turn, &link, &seen));
+    let answer = place.shell().run(&format!("raid {}", times())).await;
+    done.store(true, Ordering::Relaxed);
+    assert!(swapper.join().unwrap() > times() / 10, "too few swaps to mean anything");
+    assert_eq!(answer, "held");
+    assert_untouched(&place);
+}
+
+fn swap_until(one: &Path, other: &Path, done: &AtomicBool) -> u64 {
+    let mut swaps = 0;
+    while !done.load(Ordering::Relaxed) {
+        renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE).unwrap();
+        swaps += 1;
+    }
+    swaps
+}

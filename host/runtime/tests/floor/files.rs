@@ -1,0 +1,208 @@
+//! A granted directory, used as any program uses files: by the standard library of its language.
+
+use std::fs;
+
+use whelk_runtime::{Access, Directory, Limits, Quota};
+
+use crate::client::Client;
+use crate::log;
+use crate::shell::{AMPLE, Place, Shell};
+
+#[tokio::test]
+async fn files_are_made_changed_read_and_removed() {
+    let place = Place::new(AMPLE);
+    let mut shell = place.shell();
+    assert_eq!(shell.run("write note one;append note  two;read note;stat note").await, "ok\nok\none two\nfile 7");
+    assert_eq!(fs::read(place.path("note")).unwrap(), b"one two");
+    assert_eq!(shell.run("put note 4 TWO;read note;read-from note 4").await, "ok\none TWO\nTWO");
+    assert_eq!(shell.run("truncate note 3;read note;truncate note 5;stat note").await, "ok\none\nok\nfile 5");
+    assert_eq!(shell.run("write note x;stat note;new note;sync note").await, "ok\nfile 1\nAlreadyExists\nok");
+    assert_eq!(shell.run("remove note;read note;remove note").await, "ok\nnone\nnone");
+    assert_eq!(place.usage(), (0, 0));
+}
+
+#[tokio::test]
+async fn directories_are_made_listed_moved_and_removed() {
+    let place = Place::new(AMPLE);
+    let mut shell = place.shell();
+    assert_eq!(shell.run("mkdir a;mkdir a/b;write a/b/c text;symlink b a/d").await, "ok\nok\nok\nok");
+    assert_eq!(shell.run("list a;list a/b;list .;lstat a/d;stat a/d;readlink a/d;read a/d/c").await, {
+        "b:dir d:link\nc:file\na:dir\nlink\ndir 4096\nb\ntext"
+    });
+    assert_eq!(shell.run("rmdir a;rename a/b/c c;rmdir a/b;remove a/d;rmdir a;list .").await, {
+        "not-empty\nok\nok\nok\nok\nc:file"
+    });
+    assert_eq!(shell.run("mkdir c;rmdir c;remove .;list none;list c").await, {
+        "AlreadyExists\nNotADirectory\nIsADirectory\nnone\nNotADirectory"
+    });
+    assert_eq!(place.usage(), (4, 1));
+}
+
+#[tokio::test]
+async fn times_are_told_and_changed() {
+    let place = Place::new(AMPLE);
+    let mut shell = place.shell();
+    assert_eq!(shell.run("write a x;touch a 1000000000;modified a").await, "ok\nok\n1000000000");
+    assert_eq!(shell.run("mkdir d;touch d 1000000001;modified d").await, "ok\nok\n1000000001");
+}
+
+#[tokio::test]
+async fn a_large_file_comes_and_goes_whole() {
+    let place = Place::new(Quota { bytes: 4 << 20, files: 4 });
+    let text: String = (0..300_000).map(|number: u32| format!("{number} ")).collect();
+    fs::write(place.path("large"), &text).unwrap();
+    let mut shell = place.shell();
+    assert!(shell.run("read large").await == text.trim_end());
+    assert_eq!(shell.run("fill copy 1000001;stat copy").await, "ok\nfile 1000001");
+    assert!(fs::read(place.path("copy")).unwrap().iter().all(|byte| *byte == b'x'));
+}
+
+#[tokio::test]
+async fn a_directory_of_many_names_is_listed_whole() {
+    let fill = |path: &std::path::Path| (0..1_000).for_each(|at| fs::write(path.join(format!("{at}")), b"").unwrap());
+    let place = Place::with(Access::ReadWrite, Quota { bytes: 0, files: 1_001 }, fill);
+    assert_eq!(place.shell().run("count .").await, "1000");
+}
+
+#[tokio::test]
+async fn without_the_grant_there_are_no_files() {
+    let (recorder, _) = Client::exec("world;finish 0").end().await;
+    assert!(recorder.text().contains("files=true write=true"), "{}", recorder.text());
+}
+
+#[tokio::test]
+async fn two_sessions_of_a_tenant_see_the_same_files_and_another_tenant_does_not() {
+    let (acme, other) = (Place::new(AMPLE), Place::new(AMPLE));
+    let (mut one, mut two, mut stranger) = (acme.shell(), acme.shell(), other.shell());
+    assert_eq!(one.run("write shared text").await, "ok");
+    assert_eq!(two.run("read shared").await, "text");
+    assert_eq!(stranger.run("read shared;list .").await, "none");
+}
+
+#[tokio::test]
+async fn a_directory_that_is_granted_for_reading_cannot_be_changed() {
+    let place = Place::with(Access::ReadOnly, AMPLE, |path| {
+        fs::create_dir(path.join("sub")).unwrap();
+        fs::write(path.join("note"), b"text").unwrap();
+    });
+    let mut shell = place.shell();
+    assert_eq!(shell.run("read note;list .;stat note").await, "text\nnote:file sub:dir\nfile 4");
+    let changes = [
+        "write note x",
+        "write new x",
+        "append note x",
+        "truncate note 0",
+        "touch note 1",
+        "touch sub 1",
+        "remove note",
+        "mkdir new",
+        "rmdir sub",
+        "rename note other",
+        "link note other",
+        "new other",
+    ];
+    for change in changes {
+        assert_eq!(shell.run(change).await, "read-only", "{change}");
+    }
+    let raw = ["truncate", "truncate read", "truncate write", "create", "create read", "write"];
+    for words in raw {
+        assert_eq!(shell.run(&format!("raw note {words}")).await, "read-only", "{words}");
+    }
+    assert_eq!(shell.run("symlink note other;raw note read").await, "read-only\nok");
+    assert_eq!(fs::read(place.path("note")).unwrap(), b"text");
+    assert_eq!(place.recount(), (4, 2));
+}
+
+#[tokio::test]
+async fn a_session_holds_no_more_files_open_than_it_may() {
+    // W28
+    let limits = Limits { open_files: 10, tenant_open_files: 15, ..Limits::default() };
+    let place = Place::limited(&limits, Access::ReadWrite, AMPLE, |path| fs::write(path.join("note"), b"").unwrap());
+    let (mut one, mut two) = (place.shell(), place.shell());
+    assert_eq!(one.run("hoard note;list .").await, "10 quota\nquota");
+    assert_eq!(two.run("hoard note").await, "5 quota");
+    assert_eq!(one.run("drop;hoard note").await, "ok\n10 quota");
+    one.end().await;
+    assert_eq!(two.run("hoard note").await, "5 quota");
+}
+
+#[tokio::test]
+async fn what_is_done_to_files_is_told_to_the_operator() {
+    log::listen();
+    let place = Place::new(Quota { bytes: 100, files: 10 });
+    let mut shell = place.shell();
+    let script = "mkdir d;write d/a text;read d/a;truncate d/a 2;rename d/a b;symlink b l;fill b 200;\
+                  read ../x;remove b;remove l;rmdir d;read none;write line\u{1b}[1mx x";
+    shell.run(script).await;
+    let told: Vec<String> = log::lines(&shell.client.id)
+        .iter()
+        .map(|line| {
+            let field = |name| line.fields.get(name).cloned().unwrap_or_default();
+            assert_eq!((field("tenant"), field("plugin"), field("channel")), {
+                ("acme".to_owned(), "files".to_owned(), "7".to_owned())
+            });
+            let told = [field("operation"), field("path"), field("bytes"), field("refused")];
+            told.join(" ").trim_end().to_owned()
+        })
+        .collect();
+    let expected = [
+        "mkdir d",
+        "create d/a",
+        "write-end d/a 4",
+        "open d/a",
+        "open d/a",
+        "truncate d/a 2",
+        "rename d/a to b",
+        "symlink l",
+        "truncate b",
+        "write-end b 0 quota",
+        "open ../x  not-permitted",
+        "remove b",
+        "remove l",
+        "rmdir d",
+        "create line\\u{1b}[1mx",
+        "write-end line\\u{1b}[1mx 1",
+    ];
+    assert_eq!(told, expected);
+}
+
+#[tokio::test]
+async fn a_flood_of_file_events_is_summed_up() {
+    log::listen();
+    let limits = Limits { log_lines: 1, log_burst: 5, ..Limits::default() };
+    let place = Place::limited(&limits, Access::ReadWrite, AMPLE, |_| {});
+    let mut shell = place.shell();
+    let id = shell.client.id.clone();
+    shell.run(&"mkdir d;rmdir d;".repeat(50)).await;
+    shell.end().await;
+    let lines = log::lines(&id);
+    let left_out: u64 =
+        lines.iter().filter_map(|line| line.fields.get("left_out")).map(|left| left.parse::<u64>().unwrap()).sum();
+    let told = lines.iter().filter(|line| line.fields.contains_key("operation")).count();
+    assert!((5..50).contains(&told), "{told}");
+    assert_eq!(left_out, 100 - told as u64);
+}
+
+#[test]
+fn what_cannot_be_granted_is_named() {
+    let place = tempfile::tempdir().unwrap();
+    let said = |name: &str| {
+        let path = place.path().join(name);
+        Directory::open(&path, Access::ReadOnly, AMPLE, "/").unwrap_err().to_string()
+    };
+    fs::write(place.path().join("file"), b"").unwrap();
+    let (none, file) = (said("none"), said("file"));
+    assert!(none.contains("/none cannot be opened: No such file"), "{none}");
+    assert!(file.contains("/file cannot be opened: Not a directory"), "{file}");
+}
+
+#[tokio::test]
+async fn the_directory_is_held_wherever_it_is_moved() {
+    let place = Place::new(AMPLE);
+    let moved = place.path("").join("../moved");
+    fs::rename(place.path(""), &moved).unwrap();
+    fs::create_dir(place.path("")).unwrap();
+    let mut shell = Shell::of(&place.tenant);
+    assert_eq!(shell.run("write note text").await, "ok");
+    assert!(!place.path("note").exists() && moved.join("note").exists());
+}

@@ -1,0 +1,95 @@
+//! A granted directory on a disk, and a session of the files plugin that is told what to do in it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tempfile::TempDir;
+use whelk_runtime::{Access, Directory, Grants, Happening, Limits, Quota, Tenant, Usage};
+
+use crate::client::Client;
+use crate::guests;
+
+/// Enough for tests that are not about quotas.
+pub(crate) const AMPLE: Quota = Quota { bytes: 1 << 20, files: 1_000 };
+
+/// A tenant with a directory. Beside the directory lies what is outside of it.
+pub(crate) struct Place {
+    place: TempDir,
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) tenant: Arc<Tenant>,
+}
+
+impl Place {
+    pub(crate) fn new(quota: Quota) -> Self {
+        Self::with(Access::ReadWrite, quota, |_| {})
+    }
+
+    /// `fill` puts into the directory what is there before.
+    pub(crate) fn with(access: Access, quota: Quota, fill: impl FnOnce(&Path)) -> Self {
+        Self::limited(&Limits { call_ticks: 1_000_000, ..Limits::default() }, access, quota, fill)
+    }
+
+    pub(crate) fn limited(limits: &Limits, access: Access, quota: Quota, fill: impl FnOnce(&Path)) -> Self {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("granted");
+        std::fs::create_dir(&path).unwrap();
+        fill(&path);
+        let directory = Directory::open(&path, access, quota, "/").unwrap();
+        let grants = Grants { directory: Some(Arc::clone(&directory)), ..Grants::default() };
+        Self { place, directory, tenant: Tenant::new("acme", limits.clone(), grants) }
+    }
+
+    /// Where the directory is for the host.
+    pub(crate) fn path(&self, name: &str) -> std::path::PathBuf {
+        self.place.path().join("granted").join(name)
+    }
+
+    /// A session in it.
+    pub(crate) fn shell(&self) -> Shell {
+        Shell::of(&self.tenant)
+    }
+
+    pub(crate) fn usage(&self) -> (u64, u64) {
+        let Usage { bytes, files } = self.directory.usage();
+        (bytes, files)
+    }
+
+    /// What a server that starts now would count.
+    pub(crate) fn recount(&self) -> (u64, u64) {
+        let path = self.place.path().join("granted");
+        let Usage { bytes, files } = Directory::open(&path, Access::ReadOnly, AMPLE, "/").unwrap().usage();
+        (bytes, files)
+    }
+}
+
+/// A session that works with files.
+pub(crate) struct Shell {
+    pub(crate) client: Client,
+    heard: usize,
+}
+
+impl Shell {
+    pub(crate) fn of(tenant: &Arc<Tenant>) -> Self {
+        let client = Client::of(tenant, &guests::files(), &[]);
+        client.happen(Happening::Shell);
+        Self { client, heard: 0 }
+    }
+
+    /// Does these things and says what came of them, a line each.
+    pub(crate) async fn run(&mut self, script: &str) -> String {
+        self.client.send(script.as_bytes());
+        let heard = self.heard;
+        self.client.until(|recorder| recorder.stdout().len() > heard && recorder.stdout().ends_with(b"\0")).await;
+        let output = self.client.recorder.stdout();
+        self.heard = output.len();
+        let answer = String::from_utf8_lossy(&output[heard..output.len() - 1]).into_owned();
+        answer.trim_end().to_owned()
+    }
+
+    /// Ends the session.
+    pub(crate) async fn end(self) {
+        self.client.happen(Happening::Eof);
+        let (_, report) = self.client.end().await;
+        assert!(report.error.is_none(), "{report:?}");
+    }
+}
