@@ -10,10 +10,13 @@
 
 mod directory;
 pub mod keyvalue;
+mod network;
 pub(crate) mod topics;
 
 pub use directory::{Access, Directory, DirectoryError, Quota, Usage};
 pub(crate) use directory::{Count, Counted, Entry, Listing, Opening, Position, READ, Refused, Slot, Times};
+pub use network::{AllowList, TcpAllow};
+pub(crate) use network::{Host, Scheme, Target};
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -48,12 +51,37 @@ impl Grant {
     }
 
     /// What an import takes; none if it takes nothing.
-    pub(crate) fn of_import(import: &str) -> Option<Self> {
+    #[must_use]
+    pub fn of_import(import: &str) -> Option<Self> {
         INTERFACES.iter().find(|(name, _)| import.starts_with(name)).map(|(_, grant)| *grant)
+    }
+
+    /// The line of the configuration that would give it to a tenant; what is in capitals is for the operator to say.
+    #[must_use]
+    pub fn line(self, tenant: &str) -> String {
+        // TOML takes a key without quotes if it has only these.
+        let bare = !tenant.is_empty() && tenant.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'));
+        let key = if bare { tenant.to_owned() } else { format!("{tenant:?}") };
+        let value = match self {
+            Self::KeyValue => "keyvalue = { bytes = \"16 MiB\", keys = 10000 }",
+            Self::Topics => "topics = true",
+            Self::Http => "http = [\"HOST\"]",
+        };
+        format!("[tenants.{key}.grants] {value}")
     }
 }
 
-/// What a tenant gives its plugins.
+/// How fine the clocks of WASI are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Clock {
+    /// Whole milliseconds: too coarse to time a cache.
+    #[default]
+    Coarse,
+    /// As fine as the system's.
+    Fine,
+}
+
+/// What a tenant gives its plugins. What is empty or `None` is denied.
 #[derive(Debug, Clone, Default)]
 pub struct Grants {
     /// The tenant's buckets.
@@ -62,6 +90,14 @@ pub struct Grants {
     pub topics: Option<Arc<Topics>>,
     /// A directory; without it there are no files at all.
     pub directory: Option<Arc<Directory>>,
+    /// What `wasi:cli/environment` shows: names and values.
+    pub environment: Vec<(String, String)>,
+    /// How fine the clocks are.
+    pub clock: Clock,
+    /// Where requests of `wasi:http` may go.
+    pub http: Option<Arc<AllowList>>,
+    /// Where sockets of `wasi:sockets` may connect to.
+    pub tcp: Option<Arc<TcpAllow>>,
 }
 
 impl Grants {
@@ -75,7 +111,32 @@ impl Grants {
         match grant {
             Grant::KeyValue => self.keyvalue.is_some(),
             Grant::Topics => self.topics.is_some(),
-            Grant::Http => false,
+            Grant::Http => self.http.is_some(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_interface_takes_its_grant_in_any_version() {
+        for (import, grant) in [
+            ("wasi:http/outgoing-handler@0.2.0", Some(Grant::Http)),
+            ("wasi:http/types@0.2.12", Some(Grant::Http)),
+            ("wasi:keyvalue/store@0.2.0-draft", Some(Grant::KeyValue)),
+            ("whelk:ssh/topics@0.1.0", Some(Grant::Topics)),
+            ("wasi:sockets/tcp@0.2.0", None),
+            ("whelk:ssh/channel@0.1.0", None),
+        ] {
+            assert_eq!(Grant::of_import(import), grant, "{import}");
+        }
+    }
+
+    #[test]
+    fn the_line_that_would_grant_is_valid_for_any_tenant() {
+        assert_eq!(Grant::Http.line("acme"), "[tenants.acme.grants] http = [\"HOST\"]");
+        assert_eq!(Grant::Topics.line("a b"), "[tenants.\"a b\".grants] topics = true");
     }
 }

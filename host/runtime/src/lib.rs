@@ -27,7 +27,9 @@ mod tenant;
 pub use engine::{Engine, EngineSettings};
 pub use error::{Error, Limit};
 pub use grants::topics::{TopicLimits, Topics};
-pub use grants::{Access, Directory, DirectoryError, Grant, Grants, Quota, Usage, keyvalue};
+pub use grants::{
+    Access, AllowList, Clock, Directory, DirectoryError, Grant, Grants, Quota, TcpAllow, Usage, keyvalue,
+};
 pub use happening::{Ending, Exit, Facts, Happening, Output, Pty, SignalName, WindowSize};
 pub use limits::Limits;
 pub use notice::notice;

@@ -60,6 +60,18 @@ pub struct Limits {
     pub open_files: usize,
     /// The same of all sessions of the tenant.
     pub tenant_open_files: usize,
+    /// Outgoing HTTP requests at once; one counts until its answer has been read or dropped.
+    pub http_requests: usize,
+    /// How long it may take to reach the server of a request: look-up, connection and TLS.
+    pub http_connect: Duration,
+    /// How long the server of a request may send nothing while it has the turn.
+    pub http_wait: Duration,
+    /// Bytes of the headers of a request or of an answer.
+    pub http_headers: usize,
+    /// Bytes of the body of a request or of an answer.
+    pub http_body: u64,
+    /// Outgoing TCP sockets at once.
+    pub tcp_sockets: usize,
 }
 
 impl Default for Limits {
@@ -89,6 +101,12 @@ impl Default for Limits {
             topics: TopicLimits::default(),
             open_files: 64,
             tenant_open_files: 1_024,
+            http_requests: 8,
+            http_connect: Duration::from_secs(10),
+            http_wait: Duration::from_secs(60),
+            http_headers: 16 << 10,
+            http_body: 256 << 20,
+            tcp_sockets: 16,
         }
     }
 }

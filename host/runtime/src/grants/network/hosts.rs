@@ -1,0 +1,330 @@
+//! The hosts that requests may go to.
+//!
+//! A request names a host; the host is looked up in the list as it is written. What a listed name resolves to is checked once more, by
+//! [`AllowList::admits`]: a name is in the hands of whoever runs its zone, and shall not lead into the operator's own network.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+use super::address::is_public;
+use super::denials::Denials;
+
+/// Names that a tenant's plugins may look up at the same time. Each holds a thread for as long as the resolver takes.
+const LOOKUPS: usize = 4;
+
+/// How a server is spoken to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Scheme {
+    /// Without encryption.
+    Http,
+    /// Over TLS.
+    Https,
+}
+
+impl Scheme {
+    /// RFC 9110 §4.2.
+    pub(crate) fn port(self) -> u16 {
+        match self {
+            Self::Http => 80,
+            Self::Https => 443,
+        }
+    }
+}
+
+/// A host as it is named in the list or in a request: an address, or a name in small letters.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Host {
+    Address(IpAddr),
+    Name(String),
+}
+
+/// Where one request goes.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Target {
+    pub(crate) scheme: Scheme,
+    pub(crate) host: Host,
+    pub(crate) port: u16,
+}
+
+/// Hosts that requests may go to, each with a port and a scheme.
+#[derive(Debug)]
+pub struct AllowList {
+    targets: BTreeSet<Target>,
+    lookups: Arc<Semaphore>,
+    denials: Denials,
+}
+
+impl AllowList {
+    /// Reads `api.example.org`, `api.example.org:8443`, `http://plain.example.org`, `127.0.0.1:8080`, `[::1]:8080`.
+    ///
+    /// A name means https, unless it says `http://`; an address means both, unless it says one. Without a port it is that of the scheme.
+    /// Names are exact: `example.org` does not permit `api.example.org`.
+    ///
+    /// # Errors
+    /// For each entry that is none: its index, and what is wrong with it.
+    pub fn parse<E: AsRef<str>>(entries: &[E]) -> Result<Self, Vec<(usize, String)>> {
+        let mut targets = BTreeSet::new();
+        let mut wrong = Vec::new();
+        for (index, entry) in entries.iter().enumerate() {
+            match read(entry.as_ref()) {
+                Ok(read) if read.iter().all(|target| targets.contains(target)) => {
+                    wrong.push((index, "is listed twice".to_owned()));
+                }
+                Ok(read) => targets.extend(read),
+                Err(what) => wrong.push((index, what)),
+            }
+        }
+        if wrong.is_empty() {
+            Ok(Self { targets, lookups: Arc::new(Semaphore::new(LOOKUPS)), denials: Denials::default() })
+        } else {
+            Err(wrong)
+        }
+    }
+
+    /// Whether a request may go there.
+    pub(crate) fn permits(&self, target: &Target) -> bool {
+        self.targets.contains(target)
+    }
+
+    /// Whether a listed name may have led to this address: a public one, or one that is in the list itself.
+    pub(crate) fn admits(&self, address: SocketAddr) -> bool {
+        let host = Host::Address(address.ip().to_canonical());
+        let listed = |scheme| self.targets.contains(&Target { scheme, host: host.clone(), port: address.port() });
+        is_public(address.ip()) || listed(Scheme::Http) || listed(Scheme::Https)
+    }
+
+    /// Where a look-up stands in line.
+    pub(crate) fn lookups(&self) -> &Arc<Semaphore> {
+        &self.lookups
+    }
+
+    /// Whether the operator should hear that this was denied.
+    pub(crate) fn is_news(&self, denied: &str, now: Instant) -> bool {
+        self.denials.begins(denied, now)
+    }
+}
+
+/// Reads one entry: one place, or the two of an address without a scheme.
+fn read(entry: &str) -> Result<Vec<Target>, String> {
+    let (scheme, rest) = match entry.split_once("://") {
+        Some(("http", rest)) => (Some(Scheme::Http), rest),
+        Some(("https", rest)) => (Some(Scheme::Https), rest),
+        Some((other, _)) => return Err(format!("must begin with http:// or https:// or with neither, has {other:?}")),
+        None => (None, entry),
+    };
+    if rest.contains(['/', '?', '#']) {
+        return Err(format!("must be a host without a path, is {entry:?}"));
+    }
+    if rest.contains('@') {
+        return Err("must be a host without a user".to_owned());
+    }
+    if rest.contains('*') {
+        return Err(format!("must name each host, there are no patterns, is {entry:?}"));
+    }
+    let (host, port) =
+        split(rest).ok_or_else(|| format!("must be a host such as \"api.example.org\", is {entry:?}"))?;
+    let host = Host::read(host).ok_or_else(|| {
+        format!("must be a host such as \"api.example.org\" or \"10.0.0.5:8080\" (other letters as xn--), is {entry:?}")
+    })?;
+    let schemes = match (scheme, &host) {
+        (Some(scheme), _) => vec![scheme],
+        (None, Host::Name(_)) => vec![Scheme::Https],
+        (None, Host::Address(_)) => vec![Scheme::Http, Scheme::Https],
+    };
+    let target = |scheme: Scheme| Target { scheme, host: host.clone(), port: port.unwrap_or(scheme.port()) };
+    Ok(schemes.into_iter().map(target).collect())
+}
+
+/// Cuts off a port. An IPv6 address has brackets, so that its last group is none.
+fn split(text: &str) -> Option<(&str, Option<u16>)> {
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        Some(_) | None => (text, None),
+    };
+    let port = match port {
+        Some(port) => Some(port.parse().ok().filter(|port| *port != 0)?),
+        None => None,
+    };
+    let bare = host.contains(':') && !host.starts_with('[');
+    (!bare).then_some((host, port))
+}
+
+impl Target {
+    /// Where a request with this authority goes. RFC 9110 §4.2: without a port it is the scheme's; RFC 9110 §4.2.4: a user in it is
+    /// refused, as is whatever else could be read in two ways.
+    pub(crate) fn read(scheme: Scheme, authority: &str) -> Option<Self> {
+        let (host, port) = split(authority)?;
+        Some(Self { scheme, host: Host::read(host)?, port: port.unwrap_or(scheme.port()) })
+    }
+}
+
+impl Host {
+    /// Reads the host of a list's entry or of a URI, an IPv6 address in brackets.
+    ///
+    /// What ends in a number is an address or nothing: resolvers take `127.1` and `0x7f.1` for addresses too, and no such name exists.
+    pub(crate) fn read(text: &str) -> Option<Self> {
+        if let Some(address) = text.strip_prefix('[') {
+            let address: Ipv6Addr = address.strip_suffix(']')?.parse().ok()?;
+            return Some(Self::Address(IpAddr::V6(address).to_canonical()));
+        }
+        if let Ok(address) = text.parse::<Ipv4Addr>() {
+            return Some(Self::Address(address.into()));
+        }
+        // RFC 1123 §2.1; an underscore is no letter of host names and is used in them.
+        let letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        let sound = |label: &str| {
+            (1..=63).contains(&label.len())
+                && label.bytes().all(letter)
+                && !label.starts_with('-')
+                && !label.ends_with('-')
+        };
+        let last = text.rsplit('.').next()?;
+        let number = last.bytes().all(|byte| byte.is_ascii_digit()) || last.starts_with("0x") || last.starts_with("0X");
+        (text.len() <= 253 && !number && text.split('.').all(sound)).then(|| Self::Name(text.to_ascii_lowercase()))
+    }
+}
+
+impl std::fmt::Display for Host {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Address(IpAddr::V4(address)) => write!(f, "{address}"),
+            Self::Address(IpAddr::V6(address)) => write!(f, "[{address}]"),
+            Self::Name(name) => f.write_str(name),
+        }
+    }
+}
+
+impl std::fmt::Display for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let scheme = match self.scheme {
+            Scheme::Http => "http",
+            Scheme::Https => "https",
+        };
+        write!(f, "{scheme}://{}:{}", self.host, self.port)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn target(text: &str) -> Target {
+        let mut targets = read(text).unwrap();
+        assert_eq!(targets.len(), 1, "{text}");
+        targets.remove(0)
+    }
+
+    fn permits(list: &AllowList, text: &str) -> bool {
+        list.permits(&target(text))
+    }
+
+    #[test]
+    fn a_name_is_https_on_its_own_port_and_exact() {
+        let list =
+            AllowList::parse(&["api.example.org", "Other.Example.org:8443", "http://plain.example.org"]).unwrap();
+        for yes in ["https://api.example.org:443", "https://API.example.ORG", "https://other.example.org:8443"] {
+            assert!(permits(&list, yes), "{yes}");
+        }
+        assert!(permits(&list, "http://plain.example.org:80"));
+        for no in [
+            "http://api.example.org",
+            "https://api.example.org:8443",
+            "https://example.org",
+            "https://x.api.example.org",
+            "https://api.example.org.evil.com",
+            "https://plain.example.org",
+            "https://other.example.org",
+            "http://plain.example.org:8080",
+        ] {
+            assert!(!permits(&list, no), "{no}");
+        }
+    }
+
+    #[test]
+    fn an_address_is_both_schemes_unless_it_says_one() {
+        let list = AllowList::parse(&["127.0.0.1:8080", "https://10.0.0.5", "[::1]"]).unwrap();
+        for yes in
+            ["http://127.0.0.1:8080", "https://127.0.0.1:8080", "https://10.0.0.5", "http://[::1]", "https://[::1]:443"]
+        {
+            assert!(permits(&list, yes), "{yes}");
+        }
+        for no in [
+            "http://127.0.0.1",
+            "http://127.0.0.2:8080",
+            "http://10.0.0.5",
+            "http://localhost:8080",
+            "http://[::1]:443",
+        ] {
+            assert!(!permits(&list, no), "{no}");
+        }
+    }
+
+    #[test]
+    fn a_name_may_lead_to_public_addresses_and_to_those_that_are_listed() {
+        let list = AllowList::parse(&["api.example.org", "10.0.0.5:443"]).unwrap();
+        for yes in ["1.1.1.1:443", "10.0.0.5:443", "[::ffff:10.0.0.5]:443", "[2606:4700::1111]:443"] {
+            assert!(list.admits(yes.parse().unwrap()), "{yes}");
+        }
+        for no in ["10.0.0.5:80", "10.0.0.6:443", "127.0.0.1:443", "169.254.169.254:443", "[::1]:443", "[fd00::1]:443"]
+        {
+            assert!(!list.admits(no.parse().unwrap()), "{no}");
+        }
+    }
+
+    #[test]
+    fn each_bad_entry_is_named_with_its_place() {
+        let entries = ["api.example.org", "*.example.org", "ftp://example.org", "https://example.org/path", "a@b.org"];
+        let wrong = AllowList::parse(&entries).unwrap_err();
+        assert_eq!(wrong.iter().map(|(index, _)| *index).collect::<Vec<_>>(), [1, 2, 3, 4]);
+        assert!(wrong[0].1.contains("there are no patterns"), "{}", wrong[0].1);
+        assert!(wrong[1].1.contains("\"ftp\""), "{}", wrong[1].1);
+        for bad in [
+            "",
+            ":80",
+            "example.org:0",
+            "example.org:99999",
+            "example.org:",
+            "example.org.",
+            ".example.org",
+            "-a.org",
+            "a b.org",
+            "bücher.example",
+            "127.1",
+            "0x7f.1",
+            "2130706433",
+            "1.2.3.4.5",
+            "::1",
+            "[::1",
+            "[127.0.0.1]",
+            "fe80::1%eth0",
+        ] {
+            assert!(AllowList::parse(&[bad]).is_err(), "{bad}");
+        }
+        let twice = AllowList::parse(&["a.org", "https://A.org:443"]).unwrap_err();
+        assert_eq!(twice, [(1, "is listed twice".to_owned())]);
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic_and_what_is_read_is_permitted(text in "\\PC*|[a-z0-9.:/@\\[\\]*-]{0,40}") {
+            if let Ok(list) = AllowList::parse(&[&text]) {
+                for target in read(&text).unwrap() {
+                    prop_assert!(list.permits(&target));
+                    prop_assert_eq!(read(&target.to_string()).unwrap(), [target]);
+                }
+            }
+        }
+
+        #[test]
+        fn an_entry_permits_no_other_name(listed in "[a-z]{1,5}(\\.[a-z]{1,5}){0,2}", asked in "[a-z]{1,5}(\\.[a-z]{1,5}){0,2}") {
+            let list = AllowList::parse(&[&listed]).unwrap();
+            prop_assert_eq!(list.permits(&target(&asked)), listed == asked);
+        }
+    }
+}
