@@ -1,5 +1,6 @@
 //! One compiled component with its digest, and the reasons for which a file is not one.
 
+mod interfaces;
 mod live;
 mod refusal;
 
@@ -13,9 +14,10 @@ use wasmtime::component::{Component, InstancePre};
 use crate::bindings::exports;
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::grants::{Grant, Grants};
+use crate::grants::Grant;
 use crate::host::State;
 use crate::pipe::Shared;
+use crate::tenant::Tenant;
 use live::Live;
 pub(crate) use live::Presence;
 
@@ -27,6 +29,7 @@ pub struct Plugin {
     engine: Engine,
     pre: InstancePre<State>,
     exports: Exports,
+    imports: Vec<String>,
     needs: BTreeSet<Grant>,
     live: Arc<Live>,
 }
@@ -46,7 +49,9 @@ impl Plugin {
     pub fn load(engine: &Engine, name: &str, wasm: &[u8]) -> Result<Arc<Self>, Error> {
         refusal::check_bytes(wasm, engine.component())?;
         let component = Component::new(engine.wasmtime(), wasm).map_err(|error| refusal::not_compiled(&error))?;
-        let needs = refusal::check_interfaces(engine.wasmtime(), &component)?;
+        refusal::check_interfaces(engine.wasmtime(), &component)?;
+        let imports = refusal::imports(engine.wasmtime(), &component);
+        let needs = imports.iter().filter_map(|import| Grant::of_import(import)).collect();
         let pre = engine.instantiate_pre(&component).map_err(|error| refusal::not_linked(&error))?;
         let exports = Exports::find(&pre)?;
         Ok(Arc::new(Self {
@@ -56,6 +61,7 @@ impl Plugin {
             engine: engine.clone(),
             pre,
             exports,
+            imports,
             needs,
             live: Arc::default(),
         }))
@@ -104,10 +110,16 @@ impl Plugin {
         &self.needs
     }
 
-    /// Whether these grants are enough to run it. The error names each import that they are not enough for.
-    pub fn admit(&self, grants: &Grants) -> Result<(), Error> {
-        let missing = grants.missing(&self.needs);
-        if missing.is_empty() { Ok(()) } else { Err(refusal::not_granted(&missing)) }
+    /// Everything that it imports, as it names it: `wasi:cli/stdout@0.2.6`.
+    #[must_use]
+    pub fn imports(&self) -> &[String] {
+        &self.imports
+    }
+
+    /// Whether the tenant grants what it takes to run it. The error names each import for which it does not, and the line that would.
+    pub fn admit(&self, tenant: &Tenant) -> Result<(), Error> {
+        let missing = tenant.grants().missing(&self.needs);
+        if missing.is_empty() { Ok(()) } else { Err(refusal::not_granted(&missing, &self.imports, tenant.name())) }
     }
 
     /// A session comes to this plugin.

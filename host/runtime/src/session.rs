@@ -85,7 +85,7 @@ fn takers(tenant: &Arc<Tenant>, plugins: &Arc<dyn Plugins>) -> Takers {
     let (tenant, plugins) = (Arc::clone(tenant), Arc::clone(plugins));
     Arc::new(move |name| {
         let plugin = plugins.plugin(name).ok_or(HandOverError::UnknownPlugin)?;
-        plugin.admit(tenant.grants()).map_err(|_| HandOverError::NotPermitted)
+        plugin.admit(tenant).map_err(|_| HandOverError::NotPermitted)
     })
 }
 
@@ -154,7 +154,7 @@ impl Life {
         luggage: &Luggage,
         side: &'s mut SessionSide,
     ) -> Result<Instance<'s>, Option<Stop>> {
-        plugin.admit(self.tenant.grants()).map_err(Stop::Failed)?;
+        plugin.admit(&self.tenant).map_err(Stop::Failed)?;
         let log = LogBook::new(plugin.shared_name(), &self.facts, Arc::clone(&self.tenant));
         let (pipes, takers) = (Arc::clone(side.shared()), Arc::clone(&self.takers));
         let mut state = State::new(pipes, self.facts.clone(), log, Arc::clone(&self.tenant), takers);
@@ -231,7 +231,7 @@ impl Life {
     /// The plugin that this name means now, if the tenant may run it.
     fn find(&self, name: &str) -> Result<Arc<Plugin>, Error> {
         let plugin = self.plugins.plugin(name).ok_or_else(|| Error::Refused("there is no such plugin".to_owned()))?;
-        plugin.admit(self.tenant.grants())?;
+        plugin.admit(&self.tenant)?;
         Ok(plugin)
     }
 

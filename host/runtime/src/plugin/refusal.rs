@@ -1,16 +1,13 @@
 //! Why a file is not a plugin, in words that help whoever built it. Each reason says what was found and what would be right.
 
-use std::collections::BTreeSet;
-
 use wasmtime::Engine;
 use wasmtime::component::{Component, InstancePre};
 
+use super::interfaces::{self, SESSION};
 use crate::error::Error;
 use crate::grants::Grant;
 use crate::host::State;
 
-/// What every plugin exports.
-const SESSION: &str = "whelk:ssh/session";
 /// Other things that a file may be, by an interface that it exports.
 const OTHER_KINDS: [(&str, &str); 3] = [
     ("whelk:ssh/authenticator", "an authenticator"),
@@ -70,16 +67,14 @@ pub(super) fn not_compiled(error: &wasmtime::Error) -> Error {
     })
 }
 
-/// Names the exports that are missing and the imports that nobody provides, before the linker stops at the first. Says what the imports
-/// take of a tenant.
-pub(super) fn check_interfaces(engine: &Engine, component: &Component) -> Result<BTreeSet<Grant>, Error> {
+/// Names everything that is missing, strange or of another version, before the linker stops at the first.
+pub(super) fn check_interfaces(engine: &Engine, component: &Component) -> Result<(), Error> {
     let ty = component.component_type();
-    let exports: Vec<String> = ty.exports(engine).map(|(name, _)| name.to_owned()).collect();
+    let exports: Vec<&str> = ty.exports(engine).map(|(name, _)| name).collect();
     let others: Vec<&str> = OTHER_KINDS.iter().filter(|(name, _)| has(&exports, name)).map(|(_, kind)| *kind).collect();
-    let mut needs = BTreeSet::new();
     let mut reasons = Vec::new();
     match (has(&exports, SESSION), others.as_slice()) {
-        (true, []) => {}
+        (true, []) => reasons.extend(interfaces::session_misfits(engine, &ty)),
         (true, others) => reasons.push(format!("it is a session plugin and {} at once", others.join(" and "))),
         (false, []) if exports.is_empty() => {
             reasons.push(format!("it exports nothing; a plugin exports {SESSION}@0.1.0"))
@@ -92,26 +87,28 @@ pub(super) fn check_interfaces(engine: &Engine, component: &Component) -> Result
             ));
         }
     }
-    for (import, _) in ty.imports(engine) {
-        if let Some(grant) = Grant::of_import(import) {
-            needs.insert(grant);
-        } else if import.contains("@0.3") && import.starts_with("wasi:") {
-            reasons.push(format!("imports {import}: WASI 0.3 needs component-model async, not supported yet"));
-        } else if !import.starts_with("wasi:") && !import.starts_with("whelk:ssh/") {
-            reasons.push(format!("imports {import}, which nobody provides"));
-        }
-    }
-    if reasons.is_empty() { Ok(needs) } else { refused(reasons.join("; ")) }
+    reasons.extend(ty.imports(engine).filter_map(|(import, _)| interfaces::import_misfit(import)));
+    if reasons.is_empty() { Ok(()) } else { refused(reasons.join("; ")) }
 }
 
-/// What a tenant would have to grant.
-pub(super) fn not_granted(missing: &[Grant]) -> Error {
-    let grants: Vec<&str> = missing.iter().map(|grant| grant.as_str()).collect();
-    Error::Refused(format!("it needs what is not granted: {}", grants.join(", ")))
+/// The names of everything that it imports.
+pub(super) fn imports(engine: &Engine, component: &Component) -> Vec<String> {
+    component.component_type().imports(engine).map(|(name, _)| name.to_owned()).collect()
+}
+
+/// What a tenant would have to grant, and for which of the imports.
+pub(super) fn not_granted(missing: &[Grant], imports: &[String], tenant: &str) -> Error {
+    let reasons = missing.iter().map(|grant| {
+        let causes = imports.iter().filter(|import| Grant::of_import(import) == Some(*grant));
+        let causes: Vec<&str> = causes.map(|import| import.split('@').next().unwrap_or(import)).collect();
+        let line = grant.line(tenant);
+        format!("imports {}, which tenant {tenant:?} is not granted: {line}", causes.join(", "))
+    });
+    Error::Refused(reasons.collect::<Vec<_>>().join("; "))
 }
 
 /// Whether an interface of this name, in any version, is among the exports.
-fn has(exports: &[String], name: &str) -> bool {
+fn has(exports: &[&str], name: &str) -> bool {
     exports.iter().any(|export| export.split('@').next() == Some(name))
 }
 
@@ -142,4 +139,26 @@ pub(super) fn optional<I>(
 /// An error and its causes in one line.
 fn chain(error: &wasmtime::Error) -> String {
     format!("{error:#}").replace('\n', " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ungranted_import_is_named_with_the_line_that_would_grant_it() {
+        let imports = [
+            "wasi:http/types@0.2.12",
+            "wasi:http/outgoing-handler@0.2.12",
+            "wasi:cli/stdout@0.2.0",
+            "whelk:ssh/topics@0.1.0",
+        ]
+        .map(str::to_owned);
+        let words = not_granted(&[Grant::Topics, Grant::Http], &imports, "acme").to_string();
+        let topics =
+            "imports whelk:ssh/topics, which tenant \"acme\" is not granted: [tenants.acme.grants] topics = true";
+        let http = "imports wasi:http/types, wasi:http/outgoing-handler, which tenant \"acme\" is not granted: \
+                    [tenants.acme.grants] http = [\"HOST\"]";
+        assert_eq!(words, format!("{topics}; {http}"));
+    }
 }

@@ -1,0 +1,177 @@
+//! The interfaces that a plugin may import or must export, by name, version and shape: what a file is held against before it is linked.
+
+use wasmtime::Engine;
+use wasmtime::component::types::{Component, ComponentItem};
+
+use crate::bindings::imports::types as wit;
+use crate::grants::Grant;
+
+/// What every plugin exports.
+pub(super) const SESSION: &str = "whelk:ssh/session";
+/// In which version.
+const VERSION: &str = "0.1.0";
+/// WASI, as the host's libraries have it.
+const WASI: &str = "0.2.12";
+
+/// What can be imported: the package, its version, the interfaces.
+const PROVIDED: [(&str, &str, &[&str]); 8] = [
+    ("whelk:ssh", VERSION, &["types", "channel", "terminal", "connection", "timers", "log"]),
+    ("wasi:io", WASI, &["error", "poll", "streams"]),
+    (
+        "wasi:cli",
+        WASI,
+        &[
+            "environment",
+            "exit",
+            "stdin",
+            "stdout",
+            "stderr",
+            "terminal-input",
+            "terminal-output",
+            "terminal-stdin",
+            "terminal-stdout",
+            "terminal-stderr",
+        ],
+    ),
+    ("wasi:clocks", WASI, &["monotonic-clock", "wall-clock"]),
+    ("wasi:filesystem", WASI, &["preopens", "types"]),
+    ("wasi:random", WASI, &["random", "insecure", "insecure-seed"]),
+    (
+        "wasi:sockets",
+        WASI,
+        &["network", "instance-network", "ip-name-lookup", "tcp", "tcp-create-socket", "udp", "udp-create-socket"],
+    ),
+    ("wasi:http", WASI, &["types", "outgoing-handler"]),
+];
+
+/// Why an import cannot be had; none if it can, or if only the linker knows.
+pub(super) fn import_misfit(import: &str) -> Option<String> {
+    let (name, version) = import.split_once('@').unwrap_or((import, ""));
+    if name.starts_with("wasi:") && version.starts_with("0.3") {
+        return Some(format!("imports {import}: WASI 0.3 needs component-model async, not supported yet"));
+    }
+    let (package, interface) = name.split_once('/').unwrap_or((name, ""));
+    match PROVIDED.iter().find(|(of, _, interfaces)| *of == package && interfaces.contains(&interface)) {
+        Some((_, provided, _)) if fits(version, provided) => None,
+        Some((_, provided, _)) => Some(format!("imports {import}, which is provided in version {provided}")),
+        // Whether it is there is the grant's matter.
+        None if Grant::of_import(import).is_some() && package != "wasi:http" => None,
+        None => Some(format!("imports {import}, which nobody provides")),
+    }
+}
+
+/// Whether versions are compatible as the component model has it: both without a pre-release, and the same up to the first number
+/// that is not zero.
+fn fits(wanted: &str, provided: &str) -> bool {
+    let track = |version: &str| -> Option<Vec<u64>> {
+        let numbers: Vec<u64> = version.split('.').map(|part| part.parse().ok()).collect::<Option<_>>()?;
+        let first = numbers.iter().position(|number| *number != 0)?;
+        (numbers.len() == 3).then(|| numbers[..=first].to_vec())
+    };
+    wanted == provided || track(wanted).is_some_and(|wanted| track(provided) == Some(wanted))
+}
+
+/// What is wrong with each function of the exported session, in the order of the interface.
+pub(super) fn session_misfits(engine: &Engine, ty: &Component) -> Vec<String> {
+    let Some((name, ComponentItem::ComponentInstance(session))) = ty
+        .exports(engine)
+        .find(|(name, _)| name.split('@').next() == Some(SESSION))
+        .map(|(name, export)| (name, export.ty))
+    else {
+        return vec![format!("its {SESSION} is not an interface")];
+    };
+    let version = name.split_once('@').map_or("", |(_, version)| version);
+    if !fits(version, VERSION) {
+        return vec![format!("it exports {name}, of which version {VERSION} is understood")];
+    }
+    let whole = ty.instance_type();
+    let mut misfits = Vec::new();
+    macro_rules! hold {
+        ($($function:literal: ($($parameter:ty,)*) -> ($($result:ty,)?);)*) => {$(
+            match session.get_export(engine, $function).map(|export| export.ty) {
+                Some(ComponentItem::ComponentFunc(function)) => {
+                    if let Err(error) = function.typecheck::<($($parameter,)*), ($($result,)?)>(&whole) {
+                        misfits.push(format!("{}: {error:#}", $function));
+                    }
+                }
+                Some(_) => misfits.push(format!("{} is not a function", $function)),
+                None => misfits.push(format!("{} is missing", $function)),
+            }
+        )*};
+    }
+    hold! {
+        "open": () -> (bool,);
+        "env": (String, Vec<u8>,) -> (bool,);
+        "pty-req": (wit::Pty,) -> (bool,);
+        "shell": () -> (bool,);
+        "exec": (Vec<u8>,) -> (bool,);
+        "subsystem": (String,) -> (bool,);
+        "window-change": (wit::WindowSize,) -> ();
+        "signal": (wit::SignalName,) -> ();
+        "data": (Vec<u8>,) -> ();
+        "extended-data": (u32, Vec<u8>,) -> ();
+        "eof": () -> ();
+        "close": () -> ();
+        "closed": (wit::Ending,) -> ();
+    }
+    if misfits.is_empty() {
+        return misfits;
+    }
+    vec![format!("its {SESSION} does not fit version {VERSION}: {}", misfits.join(", "))]
+}
+
+#[cfg(test)]
+mod tests {
+    use wasmtime::component::Linker;
+
+    use super::*;
+    use crate::host;
+
+    #[test]
+    fn everything_that_is_said_to_be_provided_is_linked_in_that_version() {
+        let mut linker = Linker::new(&Engine::default());
+        host::link(&mut linker).unwrap();
+        for (package, version, interfaces) in PROVIDED {
+            for interface in interfaces {
+                let name = format!("{package}/{interface}@{version}");
+                // A name that is there already cannot be given to something else.
+                let free = linker.root().func_wrap(&name, |_, (): ()| Ok(())).is_ok();
+                // An interface of types alone needs nothing of the linker.
+                assert!(!free || name.starts_with("whelk:ssh/types@"), "{name} is not linked");
+            }
+        }
+    }
+
+    #[test]
+    fn versions_fit_as_the_component_model_has_it() {
+        for (wanted, provided) in [("0.1.0", "0.1.0"), ("0.2.0", "0.2.12"), ("0.2.99", "0.2.12"), ("1.5.0", "1.0.0")] {
+            assert!(fits(wanted, provided), "{wanted}");
+        }
+        for (wanted, provided) in
+            [("0.2.0", "0.1.0"), ("1.0.0", "0.1.0"), ("", "0.1.0"), ("0.2.0-draft", "0.2.0"), ("0.1", "0.1.0")]
+        {
+            assert!(!fits(wanted, provided), "{wanted}");
+        }
+    }
+
+    #[test]
+    fn each_import_that_cannot_be_had_says_why() {
+        for fine in
+            ["wasi:cli/stdout@0.2.0", "whelk:ssh/log@0.1.0", "wasi:http/types@0.2.3", "wasi:keyvalue/store@0.2.0-draft"]
+        {
+            assert_eq!(import_misfit(fine), None, "{fine}");
+        }
+        for (import, why) in [
+            ("whelk:ssh/channel@0.2.0", "which is provided in version 0.1.0"),
+            ("wasi:cli/stdin@1.0.0", "which is provided in version 0.2.12"),
+            ("wasi:cli/stdin@0.3.0", "not supported yet"),
+            ("wasi:http/incoming-handler@0.2.0", "which nobody provides"),
+            ("whelk:ssh/nonsense@0.1.0", "which nobody provides"),
+            ("wasi:nn/graph@0.2.0", "which nobody provides"),
+            ("acme:tools/hammer@2.0.0", "which nobody provides"),
+            ("bare", "which nobody provides"),
+        ] {
+            assert!(import_misfit(import).is_some_and(|words| words.contains(why)), "{import}");
+        }
+    }
+}
