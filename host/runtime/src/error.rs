@@ -12,6 +12,14 @@ use crate::happening::{Exit, SignalName};
 /// `EX_SOFTWARE` of sysexits.h: the fault is the host's.
 const SOFTWARE: u32 = 70;
 
+/// What wasmtime and its libraries say when an instance holds too much of something.
+const RESOURCES: [&str; 4] = [
+    "resource table has no free keys",
+    "store handle limit exceeded",
+    "total size of fields exceeds limit",
+    "too many fields in the field map",
+];
+
 /// A plugin that cannot be loaded, cannot be started, or was stopped. `Display` is for the operator and says everything.
 #[derive(Debug)]
 pub enum Error {
@@ -157,7 +165,7 @@ pub(crate) fn judge(error: &wasmtime::Error, out_of_memory: bool) -> Stop {
     } else if detail.contains("fuel allocated for hostcalls has been exhausted") {
         // wasmtime keeps the type of this error to itself.
         Error::Limit { limit: Limit::HostCall, detail }
-    } else if detail.contains("resource table has no free keys") || detail.contains("store handle limit exceeded") {
+    } else if RESOURCES.iter().any(|words| detail.contains(words)) {
         Error::Limit { limit: Limit::Resources, detail }
     } else if error.is::<std::io::Error>() {
         Error::Host { incident: incident(), detail }

@@ -1,15 +1,18 @@
 //! The imports that a plugin may call, a file each, and the linker that offers them.
 //!
-//! All of stable WASI 0.2 is there and empty, since toolchains import it whether the program needs it or not. A grant fills it: files are
-//! our own implementation, which counts what a tenant's directory holds. `topics` and `wasi:keyvalue` answer from what the session's
-//! tenant is granted.
+//! All of stable WASI 0.2 is there and empty until a grant fills it, since toolchains import it whether the program needs it or not. Files
+//! are our own implementation, which counts what a tenant's directory holds. `topics`, `wasi:keyvalue` and `wasi:http` are there for those
+//! who are granted them: a session of others is not started (`grants.rs`).
 
 mod channel;
+mod clocks;
 mod connection;
 mod files;
+mod http;
 mod imports;
 mod keyvalue;
 mod log;
+mod sockets;
 mod state;
 mod terminal;
 mod timers;
@@ -29,6 +32,8 @@ use files::HasFiles;
 pub(crate) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     wasmtime_wasi::p2::add_to_linker_async(linker)?;
     link_files(linker)?;
+    sockets::link(linker)?;
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)?;
     channel::link(linker)?;
     topics::link(linker)?;
     keyvalue::link(linker)?;

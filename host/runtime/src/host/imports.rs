@@ -1,10 +1,11 @@
-//! The imports that only ask or tell the state: log, timers, terminal, and the way to WASI. What they act on lies in the file of
+//! The imports that only ask or tell the state: log, timers, terminal, and the ways to WASI. What they act on lies in the file of
 //! each; those that wait for the client are in `channel.rs`.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 use wasmtime_wasi::{WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtxView, WasiHttpView};
 
 use super::state::State;
 use crate::bindings::imports::types::{TerminalMode, WindowSize};
@@ -57,6 +58,12 @@ impl terminal::Host for State {
 
 impl WasiView for State {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        self.wasi()
+        self.wasi().view()
+    }
+}
+
+impl WasiHttpView for State {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        self.wasi().http()
     }
 }

@@ -37,7 +37,7 @@ type Handle = Resource<Bucket>;
 pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     let mut store = linker.instance("wasi:keyvalue/store@0.2.0-draft")?;
     store.resource("bucket", ResourceType::host::<Bucket>(), |mut store, handle| {
-        store.data_mut().wasi().table.delete(Handle::new_own(handle))?;
+        store.data_mut().wasi().view().table.delete(Handle::new_own(handle))?;
         Ok(())
     })?;
     store.func_wrap("open", |mut store: Context<'_>, (name,): (String,)| Ok((store.data_mut().open(name),)))?;
@@ -92,7 +92,7 @@ impl State {
             return Err(wit::Error::AccessDenied);
         }
         self.check_length("the name of the bucket", name.len(), self.limits().keyvalue.key)?;
-        self.wasi().table.push(Bucket { name }).map_err(|_| other("too many handles"))
+        self.wasi().view().table.push(Bucket { name }).map_err(|_| other("too many handles"))
     }
 
     fn check_length(&self, what: &str, length: usize, most: usize) -> Result<(), wit::Error> {
@@ -124,7 +124,7 @@ struct Turn {
 /// still wait, as long as that call may take.
 async fn turn(store: &mut Context<'_>, handle: &Handle, load: Load) -> Result<Turn, wit::Error> {
     let state = store.data_mut();
-    let bucket = state.wasi().table.get(handle).map_err(|_| wit::Error::NoSuchStore)?.name.clone();
+    let bucket = state.wasi().view().table.get(handle).map_err(|_| wit::Error::NoSuchStore)?.name.clone();
     let Some(buckets) = state.grants().keyvalue.clone() else { return Err(wit::Error::AccessDenied) };
     let (rate, stays, pipes) =
         (state.limits().keyvalue.rate, state.phase() == Phase::Closing, Arc::clone(&state.pipes));

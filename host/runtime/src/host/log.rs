@@ -62,6 +62,13 @@ impl LogBook {
         }
     }
 
+    /// Tells the operator that the plugin wanted to go where its tenant may not.
+    pub(super) fn denied(&self, destination: &str, reason: &str) {
+        let (tenant, plugin, connection, channel) = self.speaker();
+        let destination = printable(destination, self.tenant.limits().log_line);
+        tracing::warn!(target: "plugin", tenant, plugin, connection, channel, destination, reason, "destination denied");
+    }
+
     /// Writes a file event, or counts it as left out.
     pub(super) fn file(&self, event: &FileEvent<'_>) {
         if let Some(left_out) = self.admit(&self.files, Instant::now()) {

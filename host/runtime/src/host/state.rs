@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use wasmtime_wasi::WasiCtxView;
-
 use super::files::{self, Files};
 use super::log::LogBook;
 use super::timers::Timers;
@@ -283,9 +281,9 @@ impl State {
     }
 
     /// What the plugin has of WASI, made now if this is its first use.
-    pub(super) fn wasi(&mut self) -> WasiCtxView<'_> {
-        let (log, limits) = (&self.log, self.tenant.limits());
-        self.wasi.get_or_insert_with(|| Box::new(Wasi::new(log, limits))).view()
+    pub(super) fn wasi(&mut self) -> &mut Wasi {
+        let (log, tenant) = (&self.log, &self.tenant);
+        self.wasi.get_or_insert_with(|| Box::new(Wasi::new(log, tenant)))
     }
 
     /// What the plugin has of files: nothing unless the tenant grants a directory.
@@ -296,7 +294,7 @@ impl State {
             self.files = Some(Arc::new(files::Session::new(directory, &self.log, most)));
         }
         let session = self.files.clone();
-        Files::new(session, self.wasi().table)
+        Files::new(session, self.wasi().view().table)
     }
 
     /// A last line from the host to the person at the other end, where one can be said.

@@ -1,26 +1,28 @@
-//! WASI 0.2, linked and empty: no environment, no arguments, no files, no network, coarse clocks, little randomness at a time. What a plugin
-//! prints goes to its log.
+//! WASI 0.2, linked and empty until a grant fills it: no arguments, no input, no files; environment, clocks and sockets as granted;
+//! little randomness at a time. What a plugin prints goes to its log.
 
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use tokio::io::AsyncWrite;
-use tokio::time::Instant;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
-use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxView};
+use wasmtime_wasi::sockets::WasiSocketsCtxView;
+use wasmtime_wasi::{WasiCtx, WasiCtxView};
+use wasmtime_wasi_http::WasiHttpCtxView;
 
+use super::clocks::CoarseClock;
+use super::http::Requests;
 use super::log::LogBook;
+use super::sockets::{self, SocketMaker, Sockets};
 use crate::bindings::imports::log::Level;
-use crate::limits::Limits;
+use crate::grants::Clock;
+use crate::tenant::Tenant;
 
-/// As fine as any clock here goes: too coarse to time a cache.
-const RESOLUTION: Duration = Duration::from_millis(1);
 /// Most bytes that one write to stdout or stderr may carry.
 const WRITE: usize = 4 << 10;
 
@@ -28,57 +30,57 @@ const WRITE: usize = 4 << 10;
 pub(super) struct Wasi {
     context: WasiCtx,
     table: ResourceTable,
+    sockets: Sockets,
+    requests: Requests,
 }
 
 impl Wasi {
-    pub(super) fn new(log: &Arc<LogBook>, limits: &Limits) -> Self {
+    pub(super) fn new(log: &Arc<LogBook>, tenant: &Arc<Tenant>) -> Self {
+        let (limits, grants) = (tenant.limits(), tenant.grants());
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits.resources);
-        let context = WasiCtx::builder()
+        let mut context = WasiCtx::builder();
+        context
             .allow_tcp(false)
             .allow_udp(false)
+            .allow_ip_name_lookup(false)
+            .envs(&grants.environment)
             .max_random_size(limits.random)
-            .wall_clock(CoarseClock { start: Instant::now() })
-            .monotonic_clock(CoarseClock { start: Instant::now() })
             .stdout(Printed { log: Arc::clone(log), level: Level::Info })
-            .stderr(Printed { log: Arc::clone(log), level: Level::Warn })
-            .build();
-        Self { context, table }
+            .stderr(Printed { log: Arc::clone(log), level: Level::Warn });
+        match grants.clock {
+            Clock::Coarse => {
+                let clock = CoarseClock::start();
+                context.wall_clock(clock).monotonic_clock(clock);
+            }
+            // The system's own, which the builder begins with.
+            Clock::Fine => {}
+        }
+        if let Some(allowed) = &grants.tcp {
+            sockets::allow(&mut context, allowed, log);
+        }
+        Self {
+            context: context.build(),
+            table,
+            sockets: Sockets::new(limits.tcp_sockets),
+            requests: Requests::new(log, tenant),
+        }
     }
 
     /// As wasmtime-wasi wants it.
     pub(super) fn view(&mut self) -> WasiCtxView<'_> {
         WasiCtxView { ctx: &mut self.context, table: &mut self.table }
     }
-}
 
-/// Time in whole milliseconds.
-struct CoarseClock {
-    start: Instant,
-}
-
-/// Cuts off what is finer than the resolution.
-fn coarse(time: Duration) -> Duration {
-    time - Duration::from_nanos(u64::from(time.subsec_nanos()) % 1_000_000)
-}
-
-impl HostWallClock for CoarseClock {
-    fn resolution(&self) -> Duration {
-        RESOLUTION
+    /// As wasmtime-wasi-http wants it.
+    pub(super) fn http(&mut self) -> WasiHttpCtxView<'_> {
+        self.requests.view(&mut self.table)
     }
 
-    fn now(&self) -> Duration {
-        coarse(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
-    }
-}
-
-impl HostMonotonicClock for CoarseClock {
-    fn resolution(&self) -> u64 {
-        1_000_000
-    }
-
-    fn now(&self) -> u64 {
-        u64::try_from(coarse(self.start.elapsed()).as_nanos()).unwrap_or(u64::MAX)
+    /// Where sockets are made.
+    pub(super) fn sockets(&mut self) -> SocketMaker<'_> {
+        let view = WasiSocketsCtxView { ctx: self.context.sockets(), table: &mut self.table };
+        SocketMaker { sockets: &mut self.sockets, view }
     }
 }
 

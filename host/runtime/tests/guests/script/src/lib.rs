@@ -21,6 +21,7 @@ wit_bindgen::generate!({
 });
 
 mod crimes;
+mod network;
 
 use std::cell::RefCell;
 
@@ -139,6 +140,7 @@ fn act(word: &str, rest: &str) {
         // The same without a word to the client.
         "pass" => note(format!("{:?}", channel::hand_over(rest).map_err(|error| error.name()))),
         "hand-over" => say(&format!("{:?}", channel::hand_over(rest).map_err(|error| error.name()))),
+        _ if network::act(word, rest) => {}
         _ => crimes::commit(word, rest),
     }
 }

@@ -1,0 +1,135 @@
+//! Bodies on their way, counted. What waits for the other end is at most one piece each way: the rest stays where it comes from.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, Sleep, sleep};
+use wasmtime_wasi_http::{Error, WasiBody};
+
+use super::exchange::error_of;
+
+/// When something last went its way.
+#[derive(Clone)]
+pub(super) struct Pulse(Arc<Mutex<Instant>>);
+
+impl Pulse {
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Mutex::new(Instant::now())))
+    }
+
+    pub(super) fn last(&self) -> Instant {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn beat(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+}
+
+/// A number of bytes that may still come.
+struct Allowance {
+    left: u64,
+    most: u64,
+}
+
+impl Allowance {
+    fn new(most: u64) -> Self {
+        Self { left: most, most }
+    }
+
+    /// Counts a piece; false if it is too much.
+    fn take(&mut self, frame: &Frame<Bytes>) -> bool {
+        let bytes = frame.data_ref().map_or(0, |data| u64::try_from(data.len()).unwrap_or(u64::MAX));
+        let left = self.left.checked_sub(bytes);
+        self.left = left.unwrap_or(0);
+        left.is_some()
+    }
+}
+
+/// The body of a request.
+pub(super) struct Upload {
+    body: WasiBody,
+    allowance: Allowance,
+    pulse: Pulse,
+}
+
+impl Upload {
+    pub(super) fn new(body: WasiBody, most: u64, pulse: Pulse) -> Self {
+        Self { body, allowance: Allowance::new(most), pulse }
+    }
+}
+
+impl Body for Upload {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        if let Poll::Ready(frame) = &polled {
+            self.pulse.beat();
+            if let Some(Ok(frame)) = frame
+                && !self.allowance.take(frame)
+            {
+                return Poll::Ready(Some(Err(Error::HttpRequestBodySize(Some(self.allowance.most)))));
+            }
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// The body of an answer. The request counts as under way for as long as this is there.
+pub(super) struct Answer {
+    body: Incoming,
+    allowance: Allowance,
+    wait: Duration,
+    /// Runs while the plugin waits for the server; never while the server waits for the plugin.
+    alarm: Option<Pin<Box<Sleep>>>,
+    _room: OwnedSemaphorePermit,
+}
+
+impl Answer {
+    pub(super) fn new(body: Incoming, most: u64, wait: Duration, room: OwnedSemaphorePermit) -> Self {
+        Self { body, allowance: Allowance::new(most), wait, alarm: None, _room: room }
+    }
+}
+
+impl Body for Answer {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) else {
+            let wait = self.wait;
+            let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep(wait)));
+            return alarm.as_mut().poll(context).map(|()| Some(Err(Error::ConnectionReadTimeout)));
+        };
+        self.alarm = None;
+        Poll::Ready(match frame {
+            Some(Ok(frame)) if self.allowance.take(&frame) => Some(Ok(frame)),
+            Some(Ok(_)) => Some(Err(Error::HttpResponseBodySize(Some(self.allowance.most)))),
+            Some(Err(error)) => Some(Err(error_of(&error, None))),
+            None => None,
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
