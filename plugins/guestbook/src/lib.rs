@@ -144,11 +144,7 @@ fn press(line: &mut Vec<u8>, key: u8) {
                 eprint(format!("not written: {reason}\r\n"));
             }
         }
-        BACKSPACE | DELETE => {
-            if line.pop().is_some() {
-                print("\x08 \x08");
-            }
-        }
+        BACKSPACE | DELETE => print(line.pop().map_or("", |_| "\x08 \x08")),
         b' '..=b'~' if line.len() < LONGEST => {
             line.push(key);
             print([key]);

@@ -11,7 +11,7 @@ mod flow;
 mod tables;
 mod writer;
 
-pub use buckets::{Answer, Buckets, Entry, Error, Keys, Page};
+pub use buckets::{Answer, Buckets, Entry, Error, Keys, Page, Values};
 pub use embedded::{Embedded, Quota};
 pub use flow::{Flow, Load, Room};
 

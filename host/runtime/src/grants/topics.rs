@@ -52,11 +52,14 @@ pub(crate) enum Refusal {
     OverQuota,
 }
 
+/// Where a topic's messages go, by the number of each [`Subscriber`].
+type Boxes = BTreeMap<u64, Arc<Mailbox>>;
+
 /// The topics of one tenant. Nothing is kept but what waits for a subscriber.
 #[derive(Default)]
 pub struct Topics {
-    /// Who subscribes to what, each by the number of its [`Subscriber`]. A topic without subscribers is not there.
-    subscribers: RwLock<HashMap<Arc<str>, BTreeMap<u64, Arc<Mailbox>>>>,
+    /// Who subscribes to what. A topic without subscribers is not there.
+    subscribers: RwLock<HashMap<Arc<str>, Boxes>>,
     next: AtomicU64,
     /// When all that was published so far is paid for.
     paid: Mutex<Option<Instant>>,

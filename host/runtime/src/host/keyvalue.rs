@@ -25,7 +25,7 @@ type Context<'s> = StoreContextMut<'s, State>;
 /// What a call answers; the outer error is a plugin that broke the rules of the component model.
 type Answer<R> = wasmtime::Result<Result<R, wit::Error>>;
 type Waits<'s, R> = Box<dyn Future<Output = wasmtime::Result<(Result<R, wit::Error>,)>> + Send + 's>;
-type Values = Vec<Option<(String, Vec<u8>)>>;
+type Entries = Vec<Option<Entry>>;
 
 /// What a handle of the plugin's stands for.
 struct Bucket {
@@ -199,7 +199,7 @@ async fn increment(mut store: Context<'_>, (handle, key, delta): (Handle, String
     Ok(Ok(check!(buckets.increment(room, bucket, key, delta).await)))
 }
 
-async fn get_many(mut store: Context<'_>, (handle, keys): (Handle, WasmList<WasmStr>)) -> Answer<Values> {
+async fn get_many(mut store: Context<'_>, (handle, keys): (Handle, WasmList<WasmStr>)) -> Answer<Entries> {
     let (most, rate) = (store.data().limits().host_call_bytes, store.data().limits().keyvalue.rate);
     let keys = check!(read_keys(&mut store, &keys)?);
     let Turn { buckets, bucket, room } = check!(turn(&mut store, &handle, Load::read(keys.len(), most)).await);

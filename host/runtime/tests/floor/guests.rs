@@ -77,12 +77,6 @@ pub(crate) fn nothing_else() -> Arc<dyn Plugins> {
     Arc::new(Shelf::default())
 }
 
-/// The plugin that uses what tenants share.
-pub(crate) fn neighbour() -> Arc<Plugin> {
-    static NEIGHBOUR: OnceLock<Arc<Plugin>> = OnceLock::new();
-    Arc::clone(NEIGHBOUR.get_or_init(|| Plugin::load(engine(), "neighbour", &wasm("neighbour")).unwrap()))
-}
-
 /// The plugin that works with files.
 pub(crate) fn files() -> Arc<Plugin> {
     static FILES: OnceLock<Arc<Plugin>> = OnceLock::new();

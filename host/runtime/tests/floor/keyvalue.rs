@@ -10,7 +10,7 @@ use tokio::runtime::Builder;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use whelk_runtime::keyvalue::{Buckets, Embedded, Error, KeyValueLimits, Load, Page, Quota};
-use whelk_runtime::{Ending, Exit, Grants, Happening, Limits, Tenant, Topics};
+use whelk_runtime::{Ending, Exit, Grant, Grants, Happening, Limits, Plugin, Tenant, Topics};
 
 use crate::client::{Client, Recorder};
 use crate::guests;
@@ -20,6 +20,13 @@ const QUOTA: Quota = Quota { bytes: 16 << 20, keys: 10_000 };
 const RATE: u32 = 1_000_000;
 /// More than any value.
 const MOST: usize = 1 << 30;
+
+/// The plugin that uses what a tenant's sessions share.
+pub(crate) fn neighbour() -> Arc<Plugin> {
+    static NEIGHBOUR: OnceLock<Arc<Plugin>> = OnceLock::new();
+    let load = || Plugin::load(guests::engine(), "neighbour", &guests::wasm("neighbour")).unwrap();
+    Arc::clone(NEIGHBOUR.get_or_init(load))
+}
 
 /// Buckets in the store that most tests share, each for a tenant of its own.
 pub(crate) fn store(tenant: &str) -> Arc<dyn Buckets> {
@@ -32,9 +39,16 @@ pub(crate) fn store(tenant: &str) -> Arc<dyn Buckets> {
     store.tenant(tenant, QUOTA)
 }
 
+/// What a tenant shares, and nothing else.
+pub(crate) fn grants(buckets: Arc<dyn Buckets>) -> Grants {
+    let mut grants = Grants::default();
+    grants.keyvalue.replace(buckets);
+    grants.topics.replace(Topics::new());
+    grants
+}
+
 fn over(buckets: Arc<dyn Buckets>, limits: Limits) -> Arc<Tenant> {
-    let grants = Grants { keyvalue: Some(buckets), topics: Some(Topics::new()), ..Grants::default() };
-    Tenant::new("tests", limits, grants)
+    Tenant::new("tests", limits, grants(buckets))
 }
 
 /// A tenant in the shared store. Each test uses names of its own.
@@ -44,7 +58,7 @@ fn tenant(name: &str) -> Arc<Tenant> {
 }
 
 fn session(tenant: &Arc<Tenant>, command: &str) -> Client {
-    Client::of(tenant, &guests::neighbour(), &[]).and(Happening::Exec(command.into()))
+    Client::of(tenant, &neighbour(), &[]).and(Happening::Exec(command.into()))
 }
 
 /// What a session prints that does this and finishes.
@@ -52,6 +66,13 @@ async fn run(tenant: &Arc<Tenant>, script: &str) -> String {
     let (recorder, report): (Recorder, _) = session(tenant, &format!("{script};finish")).end().await;
     assert_eq!(recorder.exit(), Some(Exit::Status(0)), "{report:?}");
     recorder.text()
+}
+
+#[test]
+fn a_plugin_needs_what_it_imports_and_no_more() {
+    let needs: Vec<_> = neighbour().needs().iter().copied().collect();
+    assert_eq!(needs, [Grant::KeyValue, Grant::Topics]);
+    assert!(guests::bare().needs().is_empty() && guests::script().needs().is_empty());
 }
 
 #[tokio::test]
@@ -240,7 +261,7 @@ async fn who_asks_too_often_waits() {
 async fn a_session_that_ends_while_it_waits_for_its_turn_ends_in_order() {
     let keyvalue = KeyValueLimits { rate: 1, ..KeyValueLimits::default() };
     let acme = over(store("ending"), Limits { keyvalue, ..Limits::default() });
-    let client = Client::of(&acme, &guests::neighbour(), &[]);
+    let client = Client::of(&acme, &neighbour(), &[]);
     client.run("open b;exists 1;exists 2;say waiting;exists 3");
     let mut client = client;
     client.until_stdout(20).await;

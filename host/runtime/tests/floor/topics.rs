@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use whelk_runtime::{Ending, Exit, Grants, Happening, Limits, Tenant, TopicLimits, Topics};
+use whelk_runtime::{Ending, Exit, Grants, Happening, Limits, Tenant, TopicLimits};
 
 use crate::client::Client;
-use crate::guests;
+use crate::keyvalue::{grants, neighbour, store};
 
 fn tenant(name: &str) -> Arc<Tenant> {
     with(name, TopicLimits::default())
@@ -13,15 +13,11 @@ fn tenant(name: &str) -> Arc<Tenant> {
 
 fn with(name: &str, topics: TopicLimits) -> Arc<Tenant> {
     let limits = Limits { topics, ..Limits::default() };
-    Tenant::new(
-        name,
-        limits,
-        Grants { topics: Some(Topics::new()), keyvalue: Some(crate::keyvalue::store(name)), ..Grants::default() },
-    )
+    Tenant::new(name, limits, grants(store(name)))
 }
 
 fn session(tenant: &Arc<Tenant>, command: &str) -> Client {
-    Client::of(tenant, &guests::neighbour(), &[]).and(Happening::Exec(command.into()))
+    Client::of(tenant, &neighbour(), &[]).and(Happening::Exec(command.into()))
 }
 
 /// A session that has subscribed.
@@ -98,7 +94,7 @@ async fn messages_do_not_keep_a_client_waiting() {
     // Each message makes two more, so the box is full for ever.
     let endless = TopicLimits { rate: usize::MAX, ..TopicLimits::default() };
     let scripts = [("on-message", "publish a x;publish a x")];
-    let mut client = Client::of(&with("acme", endless), &guests::neighbour(), &scripts);
+    let mut client = Client::of(&with("acme", endless), &neighbour(), &scripts);
     client.run("subscribe a;publish a x");
     client.until_stdout(1_000).await;
     client.send(b"finish");

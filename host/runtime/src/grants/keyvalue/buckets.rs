@@ -10,6 +10,9 @@ use super::flow::{Flow, Room};
 /// What an operation answers, later.
 pub type Answer<'b, R> = Pin<Box<dyn Future<Output = Result<R, Error>> + Send + 'b>>;
 
+/// The values of several keys, in their order; none for a key that has none.
+pub type Values = Vec<Option<Vec<u8>>>;
+
 /// A key and its value.
 pub type Entry = (String, Vec<u8>);
 
@@ -44,7 +47,7 @@ pub trait Buckets: fmt::Debug + Send + Sync {
     /// What holds the tenant's operations to a measure.
     fn flow(&self) -> &Flow;
     /// The values of the keys, in their order; an error if they have more than `most` bytes together.
-    fn get_many(&self, room: Room, bucket: String, keys: Vec<String>, most: usize) -> Answer<'_, Vec<Option<Vec<u8>>>>;
+    fn get_many(&self, room: Room, bucket: String, keys: Vec<String>, most: usize) -> Answer<'_, Values>;
     /// Whether the key has a value.
     fn exists(&self, room: Room, bucket: String, key: String) -> Answer<'_, bool>;
     /// A page of the bucket's keys, in an order that changes to other keys do not disturb.

@@ -12,7 +12,7 @@ use redb::{ReadTransaction, ReadableDatabase};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::spawn_blocking;
 
-use super::buckets::{Answer, Buckets, Entry, Error, Keys, Page};
+use super::buckets::{Answer, Buckets, Entry, Error, Keys, Page, Values};
 use super::file::File;
 use super::flow::{Flow, Room};
 use super::tables::{self, Change};
@@ -103,7 +103,7 @@ impl Buckets for Tenancy {
         &self.flow
     }
 
-    fn get_many(&self, room: Room, bucket: String, keys: Vec<String>, most: usize) -> Answer<'_, Vec<Option<Vec<u8>>>> {
+    fn get_many(&self, room: Room, bucket: String, keys: Vec<String>, most: usize) -> Answer<'_, Values> {
         let reading = self.read(room, move |from, tenant| tables::get_many(from, tenant, &bucket, &keys, most));
         Box::pin(async move { reading.await? })
     }

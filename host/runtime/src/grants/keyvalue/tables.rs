@@ -15,7 +15,7 @@ use std::collections::HashMap;
 
 use redb::{ReadTransaction, ReadableTable, Table, TableDefinition, WriteTransaction};
 
-use super::buckets::{Entry, Error, Keys, Page};
+use super::buckets::{Entry, Error, Keys, Page, Values};
 
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 const TENANTS: TableDefinition<'_, &str, (u64, u64, u64)> = TableDefinition::new("tenants");
@@ -269,7 +269,7 @@ pub(super) fn get_many(
     bucket: &str,
     keys: &[String],
     most: usize,
-) -> Result<Result<Vec<Option<Vec<u8>>>, Error>, redb::Error> {
+) -> Result<Result<Values, Error>, redb::Error> {
     let Some(bucket) = find(&transaction.open_table(TENANTS)?, &transaction.open_table(BUCKETS)?, tenant, bucket)?
     else {
         return Ok(Ok(vec![None; keys.len()]));
