@@ -266,7 +266,7 @@ mod tests {
 
     use whelk_ssh::algorithm::Preferences;
 
-    use crate::config::{Limits, User};
+    use crate::config::{EnvironmentNames, Limits, User};
 
     use super::*;
 
@@ -290,7 +290,17 @@ mod tests {
 
     fn config(entrance: Entrance, limits: Limits) -> Config {
         let (plugins, state, algorithms) = (PathBuf::new(), PathBuf::new(), Preferences::default());
-        Config { listen: Vec::new(), plugins, state, banner: None, entrance, algorithms, limits, notes: Vec::new() }
+        Config {
+            listen: Vec::new(),
+            plugins,
+            state,
+            banner: None,
+            environment_names: EnvironmentNames::default(),
+            entrance,
+            algorithms,
+            limits,
+            notes: Vec::new(),
+        }
     }
 
     fn house() -> Access {

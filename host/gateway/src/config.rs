@@ -7,6 +7,7 @@
 //! Decided 2026-09: the file is walked by hand over the TOML tree and not derived with serde, which stops at the first error.
 
 mod algorithms;
+mod environment;
 mod limits;
 mod listen;
 mod plugins;
@@ -24,6 +25,7 @@ use std::path::{Path, PathBuf};
 use toml::de::DeTable;
 use whelk_ssh::algorithm::Preferences;
 
+pub use environment::EnvironmentNames;
 pub use limits::Limits;
 pub use listen::parse_address;
 use plugins::Plugins;
@@ -49,6 +51,8 @@ pub struct Config {
     pub state: PathBuf,
     /// Shown before login: whole lines, without control characters but LF and tab.
     pub banner: Option<String>,
+    /// The variables that a client may set.
+    pub environment_names: EnvironmentNames,
     /// Who may enter.
     pub entrance: Entrance,
     /// What is offered in a key exchange.
@@ -111,6 +115,7 @@ impl Config {
                 plugins,
                 state,
                 banner: Some(format!("{DEMONSTRATION}\n")),
+                environment_names: EnvironmentNames::default(),
                 entrance: Entrance::Demonstration,
                 algorithms: Preferences::default(),
                 limits: Limits::default(),
@@ -151,6 +156,10 @@ fn read(mut top: Section<'_>, overrides: &Overrides, findings: &mut Findings) ->
         let read = setting::text(item.value).and_then(banner_lines);
         findings.keep(&item, read)
     });
+    let environment_names = match top.take("environment_names") {
+        Some(item) => environment::read(&item, findings),
+        None => EnvironmentNames::default(),
+    };
     let algorithms = match top.take("algorithms") {
         Some(item) => item.section(findings).map(|section| algorithms::read(section, findings)),
         None => Some(Preferences::default()),
@@ -169,7 +178,7 @@ fn read(mut top: Section<'_>, overrides: &Overrides, findings: &mut Findings) ->
     top.finish(findings);
     let entrance = Entrance::Users(users?);
     let (state, algorithms, limits) = (state?, algorithms?, limits?);
-    Some(Config { listen, plugins, state, banner, entrance, algorithms, limits, notes: Vec::new() })
+    Some(Config { listen, plugins, state, banner, environment_names, entrance, algorithms, limits, notes: Vec::new() })
 }
 
 fn read_listen(top: &mut Section<'_>, overrides: &Overrides, findings: &mut Findings) -> Vec<SocketAddr> {

@@ -12,7 +12,7 @@ use whelk_ssh::transport::{Party, Patience, RekeyPolicy};
 use whelk_ssh::{auth, connection, mux, transport};
 
 use crate::access::Access;
-use crate::config::{Config, Entrance, Limits};
+use crate::config::{Config, Entrance, EnvironmentNames, Limits};
 use crate::drain::{Drain, Stopper};
 use crate::logging::escape;
 
@@ -27,6 +27,8 @@ pub struct Gateway {
     /// For whom everybody's sessions run.
     tenant: Arc<Tenant>,
     limits: Limits,
+    /// What a client may set.
+    environment_names: EnvironmentNames,
     /// Anybody may enter, and the user name picks the plugin.
     demonstration: bool,
     drain: Drain,
@@ -59,6 +61,7 @@ impl Gateway {
             engine,
             tenant: Tenant::new("default", plugin_limits(&config.limits), Grants::default()),
             limits: config.limits.clone(),
+            environment_names: config.environment_names.clone(),
             demonstration: matches!(config.entrance, Entrance::Demonstration),
             drain: stopper.drain(),
             connections: AtomicU64::new(1),
@@ -110,6 +113,11 @@ impl Gateway {
     /// Every limit.
     pub(crate) fn limits(&self) -> &Limits {
         &self.limits
+    }
+
+    /// The variables that a client may set.
+    pub(crate) fn environment_names(&self) -> &EnvironmentNames {
+        &self.environment_names
     }
 
     /// What a user is told whose plugin is not there. Only the demonstration says which others are.
@@ -192,6 +200,12 @@ fn plugin_limits(limits: &Limits) -> whelk_runtime::Limits {
         },
         open_files: count(limits.open_files),
         tenant_open_files: count(limits.tenant_open_files),
+        http_requests: count(limits.http_requests),
+        http_connect: limits.http_connect,
+        http_wait: limits.http_wait,
+        http_headers: limits.http_headers,
+        http_body: u64::try_from(limits.http_body).unwrap_or(u64::MAX),
+        tcp_sockets: count(limits.tcp_sockets),
         ..whelk_runtime::Limits::default()
     }
 }

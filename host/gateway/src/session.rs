@@ -11,7 +11,7 @@ use whelk_ssh::message::mux::ChannelId;
 use whelk_ssh::message::request::{self, Request};
 
 use crate::access::Identity;
-use crate::config::Limits;
+use crate::config::{EnvironmentNames, Limits};
 use crate::gateway::Gateway;
 use crate::logging::escape;
 
@@ -67,19 +67,25 @@ impl Entered {
 
 /// The environment that a client may still fill.
 pub(crate) struct Environment {
+    names: EnvironmentNames,
     variables: u32,
     bytes: usize,
     longest_command: usize,
 }
 
 impl Environment {
-    pub(crate) fn new(limits: &Limits) -> Environment {
-        Environment { variables: limits.environment, bytes: limits.environment_bytes, longest_command: limits.command }
+    pub(crate) fn new(limits: &Limits, names: &EnvironmentNames) -> Environment {
+        Environment {
+            names: names.clone(),
+            variables: limits.environment,
+            bytes: limits.environment_bytes,
+            longest_command: limits.command,
+        }
     }
 
-    /// Whether a variable may be set. By default only those of language and region may, as OpenSSH's servers are shipped.
+    /// Whether a variable may be set.
     fn admits(&mut self, name: &[u8], value: &[u8]) -> bool {
-        let known = name == b"LANG" || name.strip_prefix(b"LC_").is_some_and(|rest| !rest.is_empty());
+        let known = self.names.admit(name);
         let sound = name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_') && !value.contains(&0);
         let size = name.len() + value.len();
         if !known || !sound || self.variables == 0 || size > self.bytes {

@@ -155,7 +155,7 @@ impl Sessions {
         let ready = Arc::clone(&self.ready);
         let wake = Arc::new(move || ready.push(ticket));
         let (inbox, outbox, side) = session_pipes(self.gateway.limits().output, wake);
-        let environment = Environment::new(self.gateway.limits());
+        let environment = Environment::new(self.gateway.limits(), self.gateway.environment_names());
         let (birth, queued, lingers) = (ticket.birth, false, false);
         let refusal = if self.gateway.drain().phase() > Phase::Serving {
             mux::OpenFailure::AdministrativelyProhibited

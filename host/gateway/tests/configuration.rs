@@ -147,6 +147,10 @@ fn a_value_of_the_wrong_type_is_told_the_right_one() {
         ("listen = [1]", "whelk.toml:2: listen: must be a text in quotes, is 1"),
         ("plugins = 1", "whelk.toml:2: plugins: must be a text in quotes, is 1"),
         ("banner = true", "whelk.toml:2: banner: must be a text in quotes, is true"),
+        (
+            "environment_names = [\"LANG\", \"A=B\"]",
+            "whelk.toml:2: environment_names: must be a name such as \"LANG\" or a beginning such as \"LC_*\", is \"A=B\"",
+        ),
         ("limits = 1", "whelk.toml:2: limits: must be a table, is 1"),
         (
             "limits.drain = 30",

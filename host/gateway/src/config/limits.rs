@@ -229,6 +229,20 @@ limits! {
             /// Bytes that a tenant may publish in a second, 64 more for each message and each of its subscribers.
             topic_rate: usize = 8 * MIB, KIB => GIB, "W22";
         }
+        ["Outgoing network of plugins, where it is granted"] {
+            /// Requests of one session at the same time. One counts until its answer has been read or dropped.
+            http_requests: u32 = 8, 0 => 1000, "W19";
+            /// Time to reach the server of a request: look-up, connection and TLS together.
+            http_connect: Duration = s(10), ms(10) => s(600), "W20";
+            /// How long a server may send nothing while a plugin waits for it.
+            http_wait: Duration = s(60), ms(10) => s(3600), "W20";
+            /// Bytes of the headers of a request or of an answer.
+            http_headers: usize = 16 * KIB, KIB => MIB, "W19";
+            /// Bytes of the body of a request or of an answer.
+            http_body: usize = 256 * MIB, KIB => 64 * GIB, "W16";
+            /// TCP sockets of one session at the same time.
+            tcp_sockets: u32 = 16, 0 => 1000, "W19, W31";
+        }
         ["Ending"] {
             /// After the first signal to stop: how long the connections with a session may go on.
             drain: Duration = s(30), s(0) => s(86_400), "O1";

@@ -27,6 +27,9 @@ const GENERAL: &str = r##"# The configuration of whelk: every setting, each with
 # A text shown before login. There is none by default.
 #banner = "Authorised use only."
 
+# The variables that a client may set: exact names, and beginnings with a * at their end.
+#environment_names = ["LANG", "LC_*"]
+
 # Who may enter: a table for each user, by the exact name. At least one is needed.
 # [users.alice]
 # plugin = "echo"

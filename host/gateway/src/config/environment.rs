@@ -1,0 +1,91 @@
+//! The variables that a client may set. RFC 4254 §6.4 warns of setting them at will.
+
+use std::sync::Arc;
+
+use super::reader::{Findings, Item};
+use super::setting::text;
+
+/// Names that are admitted, exact or by their beginning. Cloning is cheap and gives the same list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EnvironmentNames {
+    names: Arc<[Name]>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Name {
+    Exact(String),
+    Beginning(String),
+}
+
+/// Those of language and region, as OpenSSH's servers are shipped.
+impl Default for EnvironmentNames {
+    fn default() -> EnvironmentNames {
+        EnvironmentNames { names: Arc::new([Name::Exact("LANG".to_owned()), Name::Beginning("LC_".to_owned())]) }
+    }
+}
+
+impl EnvironmentNames {
+    /// Whether a client may set a variable of this name.
+    pub(crate) fn admit(&self, name: &[u8]) -> bool {
+        self.names.iter().any(|admitted| match admitted {
+            Name::Exact(exact) => name == exact.as_bytes(),
+            Name::Beginning(start) => name.strip_prefix(start.as_bytes()).is_some_and(|rest| !rest.is_empty()),
+        })
+    }
+}
+
+/// Reads the list; what is wrong in it is left out and reported.
+pub(super) fn read(item: &Item<'_>, findings: &mut Findings) -> EnvironmentNames {
+    let mut names = Vec::new();
+    for element in item.elements(findings) {
+        let read = text(element.value).and_then(name);
+        names.extend(findings.keep(&element, read));
+    }
+    EnvironmentNames { names: names.into() }
+}
+
+fn name(text: &str) -> Result<Name, String> {
+    let (letters, begins) = match text.strip_suffix('*') {
+        Some(letters) => (letters, true),
+        None => (text, false),
+    };
+    let sound = letters.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    match (sound && !text.is_empty(), begins) {
+        (false, _) => Err(format!("must be a name such as \"LANG\" or a beginning such as \"LC_*\", is {text:?}")),
+        (true, false) => Ok(Name::Exact(letters.to_owned())),
+        (true, true) => Ok(Name::Beginning(letters.to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(texts: &[&str]) -> EnvironmentNames {
+        EnvironmentNames { names: texts.iter().map(|text| name(text).unwrap()).collect() }
+    }
+
+    #[test]
+    fn language_and_region_are_admitted_unless_something_else_is_said() {
+        let names = EnvironmentNames::default();
+        assert_eq!(names, self::names(&["LANG", "LC_*"]));
+        for yes in ["LANG", "LC_ALL", "LC_X"] {
+            assert!(names.admit(yes.as_bytes()), "{yes}");
+        }
+        for no in ["", "LC_", "LANGUAGE", "lang", "PATH", "LD_PRELOAD"] {
+            assert!(!names.admit(no.as_bytes()), "{no}");
+        }
+    }
+
+    #[test]
+    fn names_are_exact_or_end_in_one_star() {
+        let names = names(&["GIT_*", "EDITOR"]);
+        assert!(names.admit(b"GIT_PROTOCOL") && names.admit(b"EDITOR"));
+        assert!(!names.admit(b"LANG") && !names.admit(b"GIT") && !names.admit(b"EDITORS"));
+        assert!(self::names(&["*"]).admit(b"ANYTHING"));
+        assert!(!self::names(&[]).admit(b"LANG"));
+        for wrong in ["", "L*G", "**", "A=B", "LÄNG", "LC_?"] {
+            assert!(name(wrong).is_err(), "{wrong}");
+        }
+    }
+}
