@@ -28,7 +28,7 @@ use crate::grants::topics::Mail;
 use crate::happening::{Ending, Exit, Happening, Pty, SignalName};
 use crate::host::{Luggage, Phase, State};
 use crate::pipe::{Message, Next, SessionSide};
-use crate::plugin::Plugin;
+use crate::plugin::{Plugin, Presence};
 use crate::plugins::Start;
 use crate::report::Report;
 use crate::tenant::Tenant;
@@ -47,6 +47,8 @@ pub(crate) enum Pause {
 /// An instance and the session that it serves.
 pub(crate) struct Instance<'s> {
     guest: Guest,
+    /// It is one of the plugin's live sessions.
+    _presence: Presence,
     side: &'s mut SessionSide,
     tenant: Arc<Tenant>,
     /// Whose turn it is when several have something: timers, the client, messages.
@@ -89,12 +91,13 @@ impl<'s> Instance<'s> {
     /// Makes one of the plugin.
     pub(crate) async fn new(
         plugin: &Plugin,
+        presence: Presence,
         state: State,
         side: &'s mut SessionSide,
         tenant: &Arc<Tenant>,
     ) -> Result<Self, Stop> {
         let guest = Guest::new(plugin, Arc::clone(side.shared()), state).await?;
-        Ok(Self { guest, side, tenant: Arc::clone(tenant), turn: 0 })
+        Ok(Self { guest, _presence: presence, side, tenant: Arc::clone(tenant), turn: 0 })
     }
 
     /// Whether the plugin takes the session.
@@ -114,8 +117,10 @@ impl<'s> Instance<'s> {
         }
         let Some(pty) = luggage.pty.filter(|_| !self.is_over()) else { return Ok(()) };
         let (asked, size) = (wit::Pty::from(pty.clone()), pty.size);
-        let applies = call!(self, |functions, store| functions.session.call_pty_req(store, &asked))?;
-        self.guest.state().keep_pty(pty, applies);
+        self.guest.state().keep_pty(pty);
+        if !call!(self, |functions, store| functions.session.call_pty_req(store, &asked))? {
+            self.guest.state().forget_modes();
+        }
         // What was told to an earlier plugin would not be told again.
         let resized = self.side.shared().size().is_some_and(|newest| newest != size);
         if resized && !self.is_over() { self.resize().await } else { Ok(()) }
@@ -438,7 +443,7 @@ impl<'s> Instance<'s> {
         let asked = wit::Pty::from(pty.clone());
         let accepted = call!(self, |functions, store| functions.session.call_pty_req(store, &asked))?;
         if accepted {
-            self.guest.state().keep_pty(pty, true);
+            self.guest.state().keep_pty(pty);
         }
         Ok(accepted)
     }

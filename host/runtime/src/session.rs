@@ -27,7 +27,7 @@ use crate::happening::{Ending, Exit, Facts, Happening};
 use crate::host::{LogBook, Luggage, State, Takers};
 use crate::instance::{Instance, Pause, hung_up};
 use crate::pipe::{Message, Next, SessionSide, Shared};
-use crate::plugin::{Plugin, Presence};
+use crate::plugin::Plugin;
 use crate::plugins::{Plugins, Start};
 use crate::report::Report;
 use crate::tenant::Tenant;
@@ -43,29 +43,23 @@ impl Plugin {
         plugins: &Arc<dyn Plugins>,
         mut side: SessionSide,
     ) -> impl Future<Output = Report> + Send + use<> {
-        let home = Arc::clone(self);
-        let presence = home.enter(side.shared());
-        let life = Life {
+        let mut life = Life {
             takers: takers(tenant, plugins),
-            home: Arc::clone(&home),
+            home: Arc::clone(self),
             facts,
             tenant: Arc::clone(tenant),
             plugins: Arc::clone(plugins),
             passages: 0,
             told: false,
-            report: Report::new(&home),
+            report: Report::new(self),
         };
         async move {
-            // Boxed: `contained` polls it by reference, and a task that is spawned is moved.
-            match survived(Box::pin(life.live(presence, &mut side))).await {
-                Ok(report) => report,
-                Err(words) => {
-                    let error = Error::panicked(&words);
-                    // Whether there is a terminal died with it; one more return harms nobody. Dropping the side says the exit.
-                    side.shared().last_words(&error.for_client(), true);
-                    Report { exit: Some(error.exit()), error: Some(error), ..Report::new(&home) }
-                }
+            // Boxed: it is polled by reference, and a task that is spawned is moved.
+            let lived = survived(Box::pin(life.live(&mut side))).await;
+            if let Err(words) = lived {
+                life.cut_off(Error::panicked(&words), &side);
             }
+            life.report
         }
     }
 }
@@ -121,16 +115,26 @@ enum Way {
 }
 
 impl Life {
-    async fn live(mut self, presence: Presence, side: &mut SessionSide) -> Report {
-        let mut next = self.begin(presence, side).await;
+    /// All of it.
+    async fn live(&mut self, side: &mut SessionSide) {
+        let mut next = self.begin(side).await;
         while let Some(passage) = next {
             next = self.pass(passage, side).await;
         }
-        self.report
+    }
+
+    /// It is over from outside, in the middle of whatever it was: no plugin is entered again.
+    fn cut_off(&mut self, error: Error, side: &SessionSide) {
+        // Whether there is a terminal is not known any more; one more return harms nobody.
+        side.shared().last_words(&error.for_client(), true);
+        if side.fall(error.exit()) {
+            self.report.exit = Some(error.exit());
+        }
+        self.report.error = Some(error);
     }
 
     /// The channel is opened, or is not.
-    async fn begin(&mut self, _presence: Presence, side: &mut SessionSide) -> Option<Passage> {
+    async fn begin(&mut self, side: &mut SessionSide) -> Option<Passage> {
         let pipes = Arc::clone(side.shared());
         let home = Arc::clone(&self.home);
         match self.open(&home, &Luggage::default(), side).await {
@@ -155,12 +159,13 @@ impl Life {
         side: &'s mut SessionSide,
     ) -> Result<Instance<'s>, Option<Stop>> {
         plugin.admit(&self.tenant).map_err(Stop::Failed)?;
+        let presence = plugin.enter(side.shared());
         let log = LogBook::new(plugin.shared_name(), &self.facts, Arc::clone(&self.tenant));
         let (pipes, takers) = (Arc::clone(side.shared()), Arc::clone(&self.takers));
         let mut state = State::new(pipes, self.facts.clone(), log, Arc::clone(&self.tenant), takers);
         state.arrive(luggage);
         // Boxed: it is large and soon over, and every session would carry its size for ever.
-        let mut instance = Box::pin(Instance::new(plugin, state, side, &self.tenant)).await?;
+        let mut instance = Box::pin(Instance::new(plugin, presence, state, side, &self.tenant)).await?;
         match instance.open().await {
             Ok(true) => Ok(instance),
             Ok(false) => {
@@ -250,12 +255,12 @@ impl Life {
             self.hang_up(why, &luggage, &pipes);
             return None;
         }
-        let (_presence, opened) = match to {
-            Err(error) => (None, Err(Some(Stop::Failed(error)))),
+        let opened = match to {
+            Err(error) => Err(Some(Stop::Failed(error))),
             Ok(plugin) => {
                 self.announce(&plugin);
                 self.report.pass_to(&plugin);
-                (Some(plugin.enter(&pipes)), self.open(&plugin, &luggage, side).await)
+                self.open(&plugin, &luggage, side).await
             }
         };
         match opened {

@@ -274,10 +274,15 @@ impl State {
         self.env.push((name, value));
     }
 
-    /// The plugin has accepted a terminal, or an earlier one had. Whether its settings apply is this plugin's word.
-    pub(crate) fn keep_pty(&mut self, pty: Pty, applies: bool) {
-        self.modes = if applies { super::terminal::raw(&pty.modes) } else { Vec::new() };
+    /// The plugin has accepted a terminal, or an earlier one had.
+    pub(crate) fn keep_pty(&mut self, pty: Pty) {
+        self.modes = super::terminal::raw(&pty.modes);
         self.pty = Some(pty);
+    }
+
+    /// This plugin wants nothing of the terminal that an earlier one has accepted.
+    pub(crate) fn forget_modes(&mut self) {
+        self.modes = Vec::new();
     }
 
     /// What the plugin has of WASI, made now if this is its first use.

@@ -33,6 +33,14 @@ impl SessionSide {
         &self.shared
     }
 
+    /// The session is over, whatever it was doing: it was refused if it was not opened, else it exits like this, which the answer says.
+    /// After an exit, or a refusal, nothing is said.
+    pub(crate) fn fall(&self, exit: Exit) -> bool {
+        let opened = self.shared.was_opened();
+        self.shared.say(if opened { Message::Exit(Box::new(exit)) } else { Message::Opened(false) });
+        opened
+    }
+
     /// Whether [`next`](Self::next) would return something.
     pub(crate) fn has_next(&self) -> bool {
         self.data.len() > 0 || self.shared.has_input()
@@ -75,13 +83,7 @@ impl SessionSide {
 
 impl Drop for SessionSide {
     fn drop(&mut self) {
-        let last = if self.shared.was_opened() {
-            Message::Exit(Box::new(Exit::Status(SOFTWARE)))
-        } else {
-            Message::Opened(false)
-        };
-        // After an exit, or a refusal, this says nothing.
-        self.shared.say(last);
+        self.fall(Exit::Status(SOFTWARE));
         self.shared.abandon();
     }
 }

@@ -56,6 +56,13 @@ pub(crate) fn second() -> Arc<Plugin> {
     Arc::clone(SECOND.get_or_init(|| Plugin::load(engine(), "second", &wasm("second")).unwrap()))
 }
 
+/// The two of them, where the subsystem `sftp` and commands that begin with `two` are the second's.
+pub(crate) fn two() -> Arc<dyn Plugins> {
+    let text = |from: &str, to: &str| (from.to_owned(), to.to_owned());
+    let routes = Routes::new([text("sftp", "second"), text("lost", "nowhere")], [text("two", "second")]);
+    Arc::new(Shelf { plugins: vec![script(), second()], routes })
+}
+
 /// Plugins that a session may get to, and how.
 #[derive(Default)]
 pub(crate) struct Shelf {

@@ -5,16 +5,16 @@ use whelk_runtime::{Ending, Exit, Happening, Limits, Output, Pty, SignalName, Wi
 use crate::client::{Client, Heard, out};
 use crate::guests;
 
-fn pty() -> Happening {
+pub(crate) fn pty() -> Happening {
     let size = WindowSize { columns: 80, rows: 24, width_px: 0, height_px: 0 };
     Happening::PtyReq(Pty { term: "xterm".to_owned(), size, modes: vec![(53, 1), (42, 1), (1, 3)] })
 }
 
-fn resize(columns: u32) -> Happening {
+pub(crate) fn resize(columns: u32) -> Happening {
     Happening::WindowChange(WindowSize { columns, rows: 24, width_px: 0, height_px: 0 })
 }
 
-fn env(name: &str, value: &str) -> Happening {
+pub(crate) fn env(name: &str, value: &str) -> Happening {
     Happening::Env { name: name.to_owned(), value: value.into() }
 }
 

@@ -39,6 +39,7 @@ fn script(function: &str) -> Option<String> {
 
 thread_local! {
     static NOTES: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+    static DATA: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
     static CALLS: RefCell<u32> = const { RefCell::new(0) };
 }
 
@@ -88,6 +89,8 @@ fn act(word: &str, rest: &str) {
     let (first, second) = rest.split_once(' ').unwrap_or((rest, ""));
     match word {
         "write" => say(rest),
+        // What the last `data` brought.
+        "echo" => write(Output::Stdout, &DATA.take()),
         "err" => write(Output::Stderr, rest.as_bytes()),
         "ext" => write(Output::Extended(number(first)), second.as_bytes()),
         // So many bytes in one call, 0 to 250 again and again.
@@ -184,9 +187,10 @@ impl session::Guest for Script {
     }
     fn data(data: Vec<u8>) {
         let text = String::from_utf8_lossy(&data[..data.len().min(20)]).into_owned();
-        call("data", &format!("{} {text}", data.len()), true);
+        DATA.set(data);
+        call("data", &format!("{} {text}", DATA.with_borrow(Vec::len)), true);
         if script("data").is_none() {
-            write(Output::Stdout, &data);
+            write(Output::Stdout, &DATA.take());
         }
     }
     fn extended_data(kind: u32, data: Vec<u8>) {

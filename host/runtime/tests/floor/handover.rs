@@ -1,0 +1,207 @@
+//! Hand-over: one plugin ends its part and another goes on where it stood. No byte, no credit and no answer is lost or doubled.
+
+use whelk_runtime::{Drained, Ending, Error, Exit, Happening, Limits, Output, SignalName};
+
+use crate::client::{CAPACITY, Client, Heard, out};
+use crate::routing::names;
+use crate::session::{env, pty, resize};
+use crate::{guests, log};
+
+fn client(scripts: &[(&str, &str)]) -> Client {
+    Client::among(&guests::two(), &guests::script(), scripts, &Limits::default())
+}
+
+/// So many bytes in which every place is known by what is there.
+fn stream(from: usize, count: usize) -> Vec<u8> {
+    (from..from + count).map(|at| (at % 251) as u8).collect()
+}
+
+#[tokio::test]
+async fn a_start_that_is_handed_over_is_answered_by_the_plugin_that_takes_it() {
+    log::listen();
+    let scripts = [("open", "write thrown away"), ("second.exec", "env;pty;trace;finish 0")];
+    let client = client(&scripts).and(env("A", "1")).and(pty());
+    let id = client.id.clone();
+    let (recorder, report) = client.then("pass second").await;
+    assert_eq!(recorder.replies(), [true; 3]);
+    assert_eq!(recorder.text(), "A=1 Some((\"xterm\", 80, 3))open\nenv A=1\npty-req xterm\nexec");
+    assert_eq!(names(&report), ["script", "second"]);
+    assert_eq!(log::texts(&id)[0], "closed Ending::Routed: open, env A=1, pty-req xterm, exec, Ok(())");
+
+    let mut client = self::client(&[("second.exec", "false"), ("shell", "write home")]);
+    client.run("pass second");
+    client.happen(Happening::Shell);
+    assert_eq!(client.until_replies(2).await, [false, true]);
+    assert_eq!(client.until_stdout(4).await, "home");
+}
+
+#[tokio::test]
+async fn after_a_yes_the_answer_of_the_next_plugin_reaches_nobody() {
+    let (recorder, _) = client(&[("second.exec", "write two;finish 4")]).then("write one ;pass second").await;
+    let heard = [Heard::Opened(true), Heard::Reply(true), out("one two"), Heard::Exit(Exit::Status(4))];
+    assert_eq!(recorder.heard, heard);
+    // Its no is the end.
+    for refusal in ["second.exec", "second.open"] {
+        let (recorder, report) = client(&[(refusal, "false")]).then("write one;pass second").await;
+        let heard = [Heard::Opened(true), Heard::Reply(true), out("one"), Heard::Exit(Exit::Status(1))];
+        assert_eq!(recorder.heard, heard, "{refusal}: {report:?}");
+    }
+    for crash in ["second.exec", "second.open", "second.pty-req"] {
+        let (recorder, report) = client(&[(crash, "trap")]).and(pty()).then("write one;pass second").await;
+        assert_eq!(recorder.replies(), [true; 2], "{crash}");
+        assert_eq!(recorder.bytes_of(Output::Stderr), b"whelk: the plugin crashed\r\n", "{crash}");
+        assert!(matches!(recorder.exit(), Some(Exit::Signal { name: SignalName::Abrt, .. })), "{crash}");
+        assert!(matches!(report.error, Some(Error::Trap { .. })), "{crash}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_not_read_goes_to_the_next_plugin_and_all_credit_returns() {
+    log::listen();
+    let total = 300_000;
+    let mut client = client(&[("data", "pass second"), ("second.eof", "finish 0")]);
+    let id = client.id.clone();
+    client.run("");
+    for from in (0..total).step_by(1000) {
+        client.send(&stream(from, 1000));
+    }
+    client.happen(Happening::Eof);
+    client.until(|recorder| recorder.exit().is_some()).await;
+    assert_eq!(client.inbox.take_credit(), total);
+    let (recorder, report) = client.end().await;
+    let line = &log::texts(&id)[0];
+    let read = line.split("data ").nth(1).and_then(|rest| rest.split(' ').next()).unwrap().parse().unwrap();
+    assert!((1..=32 << 10).contains(&read), "{line}");
+    assert!(recorder.stdout() == stream(read, total - read), "of {} bytes", recorder.stdout().len());
+    assert_eq!((recorder.replies(), names(&report)), (vec![true], vec!["script", "second"]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_that_is_handed_to_and_fro_at_every_piece_comes_back_whole() {
+    let (total, mut window) = (6 << 20, 64 << 10);
+    let limits = Limits { passages: 200, ..Limits::default() };
+    let scripts = [("data", "echo;pass second"), ("second.data", "echo;pass script")];
+    let mut client = Client::among(&guests::two(), &guests::script(), &scripts, &limits);
+    client.run("");
+    let (mut sent, mut echoed) = (0, 0);
+    while echoed < total {
+        while window > 0 && sent < total {
+            let length = (sent % 8_009 + 1).min(window).min(total - sent);
+            client.send(&stream(sent, length));
+            sent += length;
+            window -= length;
+        }
+        client.recorder.room = 50_000;
+        let drained = client.outbox.drain(&mut client.recorder);
+        let stdout = client.recorder.stdout();
+        assert!(stdout == stream(echoed, stdout.len()), "at {echoed}");
+        echoed += stdout.len();
+        client.recorder.heard.retain(|heard| !matches!(heard, Heard::Bytes(..)));
+        let credit = client.inbox.take_credit();
+        window += credit;
+        if drained == Drained::Empty && stdout.is_empty() && credit == 0 && (window == 0 || sent == total) {
+            client.until_woken().await;
+        }
+    }
+    assert_eq!((sent, echoed), (total, total));
+    // The last piece was echoed before its call returned.
+    while window < 64 << 10 {
+        tokio::task::yield_now().await;
+        window += client.inbox.take_credit();
+    }
+    assert_eq!(window, 64 << 10);
+    client.inbox.end(Ending::ClientClosed);
+    let (recorder, report) = client.end().await;
+    assert_eq!(recorder.replies(), [true]);
+    assert!(report.before.len() > 50 && report.before.iter().all(|stay| stay.error.is_none()), "{report:?}");
+}
+
+#[tokio::test]
+async fn who_cannot_take_over_is_named_at_once_and_nothing_has_happened() {
+    let (recorder, report) = client(&[]).then("hand-over nobody;hand-over Second;finish 0").await;
+    assert_eq!(recorder.text(), "Err(\"unknown-plugin\")Err(\"unknown-plugin\")");
+    assert_eq!((recorder.exit(), names(&report)), (Some(Exit::Status(0)), vec!["script"]));
+}
+
+#[tokio::test]
+async fn before_a_start_there_is_nothing_to_hand_over() {
+    let scripts = [("open", "pass second"), ("env", "pass second"), ("shell", "trace;finish 0")];
+    let (recorder, report) = client(&scripts).and(env("A", "1")).and(Happening::Shell).end().await;
+    assert_eq!(recorder.text(), "open\nErr(\"not-permitted\")\nenv A=1\nErr(\"not-permitted\")\nshell");
+    assert_eq!(names(&report), ["script"]);
+}
+
+#[tokio::test]
+async fn of_finish_and_hand_over_the_first_word_counts() {
+    let scripts = [("second.exec", "write two;finish 0")];
+    let (recorder, report) = client(&scripts).then("finish 3;pass second").await;
+    assert_eq!((recorder.exit(), names(&report)), (Some(Exit::Status(3)), vec!["script"]));
+    let (recorder, report) = client(&scripts).then("pass second;finish 3;pass script;false").await;
+    assert_eq!((recorder.exit(), names(&report)), (Some(Exit::Status(0)), vec!["script", "second"]));
+    assert_eq!((recorder.text().as_str(), recorder.replies()), ("two", vec![true]));
+    let (recorder, report) = client(&scripts).then("pass second;trap").await;
+    assert!(matches!(recorder.exit(), Some(Exit::Signal { name: SignalName::Abrt, .. })));
+    assert_eq!(names(&report), ["script"]);
+}
+
+#[tokio::test]
+async fn a_plugin_that_hands_over_to_itself_without_end_is_stopped_at_the_limit() {
+    let client = client(&[("eof", "trace;finish 0")]);
+    client.happen(Happening::Eof);
+    let (recorder, report) = client.then("pass script").await;
+    assert_eq!(recorder.text(), "open\nexec\nErr(\"not-permitted\")\neof");
+    assert_eq!(recorder.replies(), [true]);
+    assert_eq!(report.before.len(), 16);
+}
+
+#[tokio::test]
+async fn an_eof_is_said_once_and_stays_said() {
+    log::listen();
+    let client = client(&[("second.exec", "write late;eof;finish 0")]);
+    let id = client.id.clone();
+    let (recorder, _) = client.then("eof;pass second").await;
+    assert_eq!(recorder.heard[1..], [Heard::Reply(true), Heard::Eof, Heard::Exit(Exit::Status(0))]);
+    assert_eq!(log::texts(&id)[1], "closed Ending::Finished: open, exec, write eof-sent");
+    // One that was held with other output is thrown away with it.
+    let client = self::client(&[("open", "write x;eof"), ("second.exec", "write heard;finish 0")]);
+    let (recorder, _) = client.then("pass second").await;
+    assert_eq!(recorder.text(), "heard");
+}
+
+#[tokio::test]
+async fn a_signal_that_the_first_has_caught_is_told_to_the_second_and_interrupts_nothing_of_it() {
+    log::listen();
+    let scripts = [("second.exec", "fill 300000"), ("second.eof", "trace;finish 0")];
+    let mut client = client(&scripts);
+    let id = client.id.clone();
+    client.recorder.room = 0;
+    client.run("catch INT;fill 300000;pass second");
+    client.until_replies(1).await;
+    client.happen(Happening::Signal(SignalName::Int));
+    client.happen(Happening::Eof);
+    while log::texts(&id).is_empty() {
+        tokio::task::yield_now().await;
+    }
+    client.recorder.room = usize::MAX;
+    let (recorder, report) = client.end().await;
+    // What did not fit before the signal came was not written.
+    let tail = recorder.stdout().split_off(CAPACITY + 300_000);
+    let tail = String::from_utf8_lossy(&tail).into_owned();
+    let tail = tail.lines().filter(|line| !line.starts_with("on-writable")).collect::<Vec<_>>().join("\n");
+    assert_eq!(tail, "open\nexec\nsignal SignalName::Int\neof");
+    assert_eq!(names(&report), ["script", "second"]);
+    assert_eq!(recorder.replies(), [true; 2]);
+}
+
+#[tokio::test]
+async fn the_next_plugin_is_told_the_size_that_the_window_has_now() {
+    let scripts = [("signal", "pass second"), ("second.shell", "size;trace;finish 0")];
+    let client = client(&scripts);
+    client.happen(pty());
+    client.happen(Happening::Shell);
+    client.happen(resize(120));
+    client.happen(Happening::Signal(SignalName::Usr1));
+    let (recorder, _) = client.end().await;
+    assert_eq!(recorder.text(), "Some((120, 24))open\npty-req xterm\nwindow-change 120x24\nshell");
+    assert_eq!(recorder.replies(), [true; 4]);
+}

@@ -1,0 +1,213 @@
+//! Routes: a start request is served by the plugin that it is routed to, and the session arrives there as it was prepared.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use whelk_runtime::{Ending, Error, Exit, Happening, Limit, Limits, Plugin, Plugins, Report, Routes, SignalName};
+
+use crate::client::{Client, Heard, out};
+use crate::guests::{self, Shelf};
+use crate::log;
+use crate::session::{env, pty, resize};
+
+/// A session that begins with `script` and is routed to `second`.
+fn client(scripts: &[(&str, &str)]) -> Client {
+    Client::among(&guests::two(), &guests::script(), scripts, &Limits::default())
+}
+
+fn subsystem(name: &str) -> Happening {
+    Happening::Subsystem(name.to_owned())
+}
+
+/// The plugins that a session has had.
+pub(crate) fn names(report: &Report) -> Vec<&str> {
+    report.before.iter().map(|stay| &stay.plugin).chain([&report.plugin]).map(|plugin| plugin.name()).collect()
+}
+
+#[tokio::test]
+async fn a_routed_start_is_served_by_its_plugin_as_if_the_session_had_begun_there() {
+    log::listen();
+    let client = client(&[
+        ("open", "write never seen"),
+        ("second.open", "write >"),
+        ("second.subsystem", "env;pty;size;modes;trace;finish 0"),
+    ]);
+    let id = client.id.clone();
+    client.happen(env("LANG", "C"));
+    client.happen(pty());
+    client.happen(subsystem("sftp"));
+    let (recorder, report) = client.end().await;
+    let kept = "LANG=C Some((\"xterm\", 80, 3))Some((80, 24))1=3 42=1 53=0 ";
+    let text = format!(">{kept}open\nenv LANG=C\npty-req xterm\nsubsystem sftp");
+    let reply = Heard::Reply(true);
+    let heard = [Heard::Opened(true), reply.clone(), reply.clone(), reply, out(&text), Heard::Exit(Exit::Status(0))];
+    assert_eq!(recorder.heard, heard);
+    assert_eq!(names(&report), ["script", "second"]);
+    assert!(report.opened && report.error.is_none() && report.before[0].error.is_none());
+    assert_eq!(report.ending, Some(Ending::Finished));
+    let lines = log::lines(&id);
+    let said = |at: usize| (lines[at].fields["plugin"].clone(), lines[at].fields["message"].clone());
+    assert_eq!(said(0), ("script".to_owned(), "closed Ending::Routed: open, env LANG=C, pty-req xterm".to_owned()));
+    assert_eq!(said(1), ("second".to_owned(), "closed Ending::Finished: ".to_owned()));
+    assert_eq!(lines.len(), 2);
+}
+
+#[tokio::test]
+async fn a_command_is_routed_by_its_first_words_and_a_shell_stays() {
+    let scripts = [("shell", "write home;finish 0"), ("second.exec", "trace;finish 0")];
+    let (recorder, report) = client(&scripts).then("two  words").await;
+    assert_eq!((recorder.text().as_str(), names(&report)), ("open\nexec", vec!["script", "second"]));
+    let (recorder, report) = client(&scripts).then("write twofold;finish 0").await;
+    assert_eq!((recorder.text().as_str(), names(&report)), ("twofold", vec!["script"]));
+    let (recorder, report) = client(&scripts).and(Happening::Shell).end().await;
+    assert_eq!((recorder.text().as_str(), names(&report)), ("home", vec!["script"]));
+}
+
+#[tokio::test]
+async fn a_route_to_nowhere_fails_the_start_and_the_plugin_keeps_the_session() {
+    let client = client(&[("shell", "trace;finish 0")]);
+    client.happen(subsystem("lost"));
+    client.happen(env("A", "1"));
+    let (recorder, report) = client.and(Happening::Shell).end().await;
+    assert_eq!(recorder.replies(), [false, true, true]);
+    assert_eq!(recorder.text(), "open\nenv A=1\nshell");
+    assert_eq!(names(&report), ["script"]);
+}
+
+#[tokio::test]
+async fn where_the_other_plugin_does_not_open_the_session_waits_for_a_better_start() {
+    let client = client(&[("second.open", "false"), ("shell", "env;trace;finish 0")]);
+    client.happen(env("A", "1"));
+    client.happen(pty());
+    client.happen(subsystem("sftp"));
+    client.happen(env("B", "2"));
+    client.happen(Happening::Signal(SignalName::Int));
+    client.happen(Happening::Break { length_ms: 1 });
+    client.happen(resize(100));
+    client.happen(subsystem("sftp"));
+    let (recorder, report) = client.and(Happening::Shell).end().await;
+    assert_eq!(recorder.replies(), [true, true, false, false, false, false, true, false, true]);
+    assert_eq!(recorder.text(), "A=1 open\nenv A=1\npty-req xterm\nwindow-change 100x24\nshell");
+    assert_eq!(names(&report), ["script", "second", "second", "script"]);
+    assert!(report.before.iter().all(|stay| stay.error.is_none()));
+}
+
+#[tokio::test]
+async fn a_plugin_that_crashes_as_it_is_opened_has_failed_the_start_and_is_reported() {
+    let client = client(&[("second.open", "trap"), ("shell", "finish 0")]);
+    client.happen(subsystem("sftp"));
+    let (recorder, report) = client.and(Happening::Shell).end().await;
+    assert_eq!(recorder.heard[1..], [Heard::Reply(false), Heard::Reply(true), Heard::Exit(Exit::Status(0))]);
+    assert!(matches!(report.before[1].error, Some(Error::Trap { .. })), "{report:?}");
+    assert!(report.error.is_none());
+}
+
+#[tokio::test]
+async fn a_plugin_that_cannot_be_made_has_failed_the_start() {
+    let stuck = Plugin::load(guests::engine(), "stuck", &guests::wasm("stuck")).unwrap();
+    let routes = Routes::new([("sftp".to_owned(), "stuck".to_owned())], []);
+    let plugins: Arc<dyn Plugins> = Arc::new(Shelf { plugins: vec![stuck, guests::script()], routes });
+    let mut client = Client::among(&plugins, &guests::script(), &[], &Limits::default());
+    client.happen(subsystem("sftp"));
+    assert_eq!(client.until_replies(1).await, [false]);
+    client.inbox.end(Ending::ClientClosed);
+    let (recorder, report) = client.end().await;
+    assert!(matches!(recorder.exit(), Some(Exit::Signal { name: SignalName::Hup, .. })));
+    assert!(matches!(report.error, Some(Error::Limit { limit: Limit::Cpu, .. })), "{report:?}");
+    assert_eq!((report.ending, names(&report)), (Some(Ending::ClientClosed), vec!["script", "stuck"]));
+}
+
+#[tokio::test]
+async fn a_start_that_the_other_plugin_refuses_may_be_followed_by_any_other() {
+    let client = client(&[
+        ("shell", "trace;finish 0"),
+        ("second.subsystem", "false"),
+        ("second.exec", "trace;false"),
+        ("second.closed", "log gone"),
+    ]);
+    client.happen(subsystem("sftp"));
+    client.happen(subsystem("sftp"));
+    let (recorder, report) = client.and(Happening::Shell).end().await;
+    assert_eq!(recorder.replies(), [false, false, true]);
+    assert_eq!(recorder.text(), "open\nshell");
+    assert_eq!(names(&report), ["script", "second", "script"]);
+}
+
+#[tokio::test]
+async fn after_a_success_nothing_is_routed() {
+    let mut client = client(&[]);
+    client.run("write first");
+    client.happen(subsystem("sftp"));
+    client.run("two");
+    assert_eq!(client.until_replies(3).await, [true, false, false]);
+    client.inbox.end(Ending::ClientClosed);
+    let (recorder, report) = client.end().await;
+    assert_eq!((recorder.text().as_str(), names(&report)), ("first", vec!["script"]));
+}
+
+#[tokio::test]
+async fn a_session_changes_its_plugin_only_so_often() {
+    let limits = Limits { passages: 2, ..Limits::default() };
+    let scripts = [("second.subsystem", "false"), ("shell", "false")];
+    let client = Client::among(&guests::two(), &guests::script(), &scripts, &limits);
+    client.happen(subsystem("sftp"));
+    client.happen(Happening::Shell);
+    client.happen(subsystem("sftp"));
+    let (recorder, report) = client.then("trace;finish 0").await;
+    assert_eq!(recorder.replies(), [false, false, false, true]);
+    assert_eq!(recorder.text(), "open\nshell\nexec");
+    assert_eq!(names(&report), ["script", "second", "script"]);
+}
+
+#[tokio::test]
+async fn a_terminal_that_the_other_plugin_refuses_is_there_without_its_settings() {
+    let scripts = [("second.pty-req", "false"), ("second.env", "false"), ("second.exec", "modes;pty;env;finish 0")];
+    let (recorder, _) = client(&scripts).and(pty()).and(env("A", "1")).then("two").await;
+    assert_eq!(recorder.text(), "Some((\"xterm\", 80, 3))A=1 ");
+    assert_eq!(recorder.replies(), [true; 3]);
+}
+
+#[tokio::test]
+async fn a_plugin_that_is_done_or_crashes_before_it_is_started_ends_the_session() {
+    let (recorder, report) = client(&[("second.open", "finish 3")]).then("two").await;
+    assert_eq!(recorder.heard, [Heard::Opened(true), Heard::Reply(false), Heard::Exit(Exit::Status(3))]);
+    assert_eq!(report.ending, Some(Ending::Finished));
+    let (recorder, report) = client(&[("second.env", "trap")]).and(env("A", "1")).then("two").await;
+    assert_eq!(recorder.replies(), [true, false]);
+    assert!(matches!(recorder.exit(), Some(Exit::Signal { name: SignalName::Abrt, .. })));
+    assert!(matches!(report.error, Some(Error::Trap { .. })));
+}
+
+#[tokio::test]
+async fn a_plugin_that_fails_in_its_last_call_does_not_fail_the_next() {
+    let scripts = [("closed", "trap"), ("second.exec", "finish 0")];
+    let (recorder, report) = client(&scripts).then("two").await;
+    assert_eq!(recorder.exit(), Some(Exit::Status(0)));
+    assert!(matches!(report.before[0].error, Some(Error::Trap { .. })) && report.error.is_none());
+}
+
+#[tokio::test]
+async fn data_from_before_the_start_is_for_the_plugin_that_is_started() {
+    let mut client = client(&[("second.exec", ""), ("second.eof", "finish 0")]);
+    client.send(b"early");
+    client.happen(Happening::Eof);
+    client.run("two");
+    assert_eq!(client.until_stdout(5).await, "early");
+    client.until(|recorder| recorder.exit().is_some()).await;
+    assert_eq!(client.inbox.take_credit(), 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_leaves_on_the_way_ends_the_session_there() {
+    log::listen();
+    let client = client(&[("closed", "sleep 500")]);
+    let id = client.id.clone();
+    client.run("two");
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    client.inbox.end(Ending::ConnectionLost);
+    let (recorder, report) = client.end().await;
+    assert_eq!(recorder.replies(), [] as [bool; 0]);
+    assert!(matches!(recorder.exit(), Some(Exit::Signal { name: SignalName::Hup, .. })));
+    assert_eq!((report.ending, names(&report)), (Some(Ending::ConnectionLost), vec!["script"]));
+    assert_eq!(log::texts(&id), ["closed Ending::Routed: open"]);
+}
