@@ -145,6 +145,14 @@ fn affordable(wanted: usize) -> usize {
     limit.map_or(wanted, |limit| wanted.min(limit.saturating_sub(OTHER_MAPPINGS) / MAPPINGS_EACH)).max(1)
 }
 
+/// An engine that compiles and runs nothing: its code fits an [`Engine`] with instances of this much memory, but it reserves no room for any.
+/// Compiles on one processor, since a server that does something else needs the others.
+pub(crate) fn compiler(memory: usize) -> wasmtime::Result<wasmtime::Engine> {
+    let mut config = config(1, memory);
+    config.allocation_strategy(InstanceAllocationStrategy::OnDemand).parallel_compilation(false);
+    wasmtime::Engine::new(&config)
+}
+
 fn config(sessions: usize, memory: usize) -> Config {
     let count = u32::try_from(sessions).unwrap_or(u32::MAX);
     let mut pool = PoolingAllocationConfig::default();

@@ -25,6 +25,8 @@ const RESOURCES: [&str; 4] = [
 pub enum Error {
     /// The file is no plugin, and why. Nothing was changed.
     Refused(String),
+    /// It crashed too often in a row and is not started for a while.
+    Suspended,
     /// All instances that the host has room for are running.
     Full {
         /// How many that is.
@@ -86,6 +88,7 @@ impl Error {
     pub fn for_client(&self) -> String {
         match self {
             Self::Refused(_) => "no such plugin".to_owned(),
+            Self::Suspended => "the plugin crashed too often and is not started for a while".to_owned(),
             Self::Full { .. } => "the server is full".to_owned(),
             Self::Limit { limit, .. } => limit.as_str().to_owned(),
             Self::Trap { .. } => "the plugin crashed".to_owned(),
@@ -97,7 +100,7 @@ impl Error {
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Refused(_) | Self::Full { .. } | Self::Host { .. } => Exit::Status(SOFTWARE),
+            Self::Refused(_) | Self::Suspended | Self::Full { .. } | Self::Host { .. } => Exit::Status(SOFTWARE),
             Self::Limit { .. } => self.signal(SignalName::Kill),
             Self::Trap { signal, .. } => self.signal(signal.clone()),
         }
@@ -122,6 +125,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refused(reason) => f.write_str(reason),
+            Self::Suspended => f.write_str("it crashed too often in a row"),
             Self::Full { capacity } => write!(f, "all {capacity} instances are running"),
             Self::Limit { limit, detail } => write!(f, "{}: {detail}", limit.as_str()),
             Self::Trap { signal, detail } => write!(f, "crashed ({}): {detail}", signal.as_str()),

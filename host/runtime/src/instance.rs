@@ -14,6 +14,7 @@
 //! ```
 
 mod guest;
+mod smoke;
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -30,6 +31,7 @@ use crate::host::{Luggage, Phase, State};
 use crate::pipe::{Message, Next, SessionSide};
 use crate::plugin::{Plugin, Presence};
 use crate::plugins::Start;
+use crate::probation::Probation;
 use crate::report::Report;
 use crate::tenant::Tenant;
 use guest::Guest;
@@ -51,6 +53,8 @@ pub(crate) struct Instance<'s> {
     _presence: Presence,
     side: &'s mut SessionSide,
     tenant: Arc<Tenant>,
+    /// Whether this version of the plugin starts is still to be seen.
+    probation: Probation,
     /// Whose turn it is when several have something: timers, the client, messages.
     turn: u8,
 }
@@ -88,21 +92,27 @@ macro_rules! call_if {
 }
 
 impl<'s> Instance<'s> {
-    /// Makes one of the plugin.
+    /// Makes one of the plugin that is on probation.
     pub(crate) async fn new(
-        plugin: &Plugin,
+        mut probation: Probation,
         presence: Presence,
         state: State,
         side: &'s mut SessionSide,
         tenant: &Arc<Tenant>,
     ) -> Result<Self, Stop> {
-        let guest = Guest::new(plugin, Arc::clone(side.shared()), state).await?;
-        Ok(Self { guest, _presence: presence, side, tenant: Arc::clone(tenant), turn: 0 })
+        match Guest::new(probation.plugin(), Arc::clone(side.shared()), state).await {
+            Ok(guest) => Ok(Self { guest, _presence: presence, side, tenant: Arc::clone(tenant), probation, turn: 0 }),
+            Err(stop) => {
+                probation.saw(&stop);
+                Err(stop)
+            }
+        }
     }
 
     /// Whether the plugin takes the session.
     pub(crate) async fn open(&mut self) -> Result<bool, Stop> {
-        call!(self, |functions, store| functions.session.call_open(store))
+        let opened = call!(self, |functions, store| functions.session.call_open(store));
+        opened.inspect_err(|stop| self.probation.saw(stop))
     }
 
     /// Tells the plugin what the client has prepared and an earlier one has accepted. Its own answers reach nobody: the variables and the
@@ -224,6 +234,7 @@ impl<'s> Instance<'s> {
         if let Some(words) = self.side.shared().words() {
             self.guest.state().last_words(&words);
         }
+        self.probation.saw(&stop);
         let exit = match stop {
             Stop::Exited(status) => {
                 report.ending = Some(Ending::Finished);
@@ -410,11 +421,17 @@ impl<'s> Instance<'s> {
             self.guest.state().decline();
             return Ok(());
         };
+        if !matches!(start, Start::Shell) {
+            self.probation.told();
+        }
         let started = match start {
             Start::Shell => call!(self, |functions, store| functions.session.call_shell(store)),
             Start::Exec(command) => call!(self, |functions, store| functions.session.call_exec(store, command)),
             Start::Subsystem(name) => call!(self, |functions, store| functions.session.call_subsystem(store, name)),
         };
+        if matches!(started, Ok(true)) {
+            self.probation.passed();
+        }
         let state = self.guest.state();
         match started {
             Ok(_) if state.hands_over() => {}
@@ -429,6 +446,7 @@ impl<'s> Instance<'s> {
         if state.phase() != Phase::Waiting || !state.has_room_for_env(&name, &value) {
             return Ok(false);
         }
+        self.probation.told();
         let accepted = call!(self, |functions, store| functions.session.call_env(store, &name, &value))?;
         if accepted {
             self.guest.state().keep_env(name, value);
@@ -440,6 +458,7 @@ impl<'s> Instance<'s> {
         if self.guest.state().phase() != Phase::Waiting {
             return Ok(false);
         }
+        self.probation.told();
         let asked = wit::Pty::from(pty.clone());
         let accepted = call!(self, |functions, store| functions.session.call_pty_req(store, &asked))?;
         if accepted {

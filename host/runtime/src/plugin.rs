@@ -6,7 +6,8 @@ mod refusal;
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 use wasmtime::component::{Component, InstancePre};
@@ -15,23 +16,53 @@ use crate::bindings::exports;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::grants::Grant;
+use crate::health::{Cause, Health, HealthSettings, Opened, Scope, Verdict, Who};
 use crate::host::State;
 use crate::pipe::Shared;
 use crate::tenant::Tenant;
 use live::Live;
 pub(crate) use live::Presence;
+pub(crate) use refusal::{check_bytes, not_compiled};
 
 /// A plugin, compiled and checked: every import is there, every export that a session needs is there. It lives as long as its last session.
 pub struct Plugin {
     name: Arc<str>,
     digest: [u8; 32],
-    generation: u32,
     engine: Engine,
     pre: InstancePre<State>,
     exports: Exports,
     imports: Vec<String>,
     needs: BTreeSet<Grant>,
+    /// Bytes of compiled code.
+    code: usize,
     live: Arc<Live>,
+    /// Set when it is published.
+    standing: OnceLock<Standing>,
+}
+
+/// What a registry knows of one version.
+pub(crate) struct Standing {
+    generation: u32,
+    health: Mutex<Health>,
+    /// What is run in its place when it does not start; none once a newer version has taken its own place.
+    older: Mutex<Option<Arc<Plugin>>>,
+    /// A session has started well.
+    proven: OnceLock<()>,
+}
+
+/// What a file says of itself.
+#[derive(Debug)]
+pub struct Contents {
+    /// SHA-256 of the file.
+    pub digest: [u8; 32],
+    /// What it imports, in the order of the file.
+    pub imports: Vec<String>,
+    /// What it exports.
+    pub exports: Vec<String>,
+    /// What a tenant must grant to run it. Empty if it cannot be run at all.
+    pub needs: BTreeSet<Grant>,
+    /// Why it is no plugin; none if it is one.
+    pub refused: Option<Error>,
 }
 
 /// Where a plugin's functions are; the optional interfaces are looked up once, here.
@@ -45,25 +76,38 @@ pub(crate) struct Exports {
 }
 
 impl Plugin {
-    /// Compiles `wasm` and checks that it fits. Takes as long as compiling takes: 13 ms for 20 KB of Rust, seconds for a language runtime.
+    /// Compiles `wasm` in this process and checks that it fits. Takes as long as compiling takes, and as much memory: a server compiles with
+    /// [`Loader`](crate::Loader).
     pub fn load(engine: &Engine, name: &str, wasm: &[u8]) -> Result<Arc<Self>, Error> {
         refusal::check_bytes(wasm, engine.component())?;
         let component = Component::new(engine.wasmtime(), wasm).map_err(|error| refusal::not_compiled(&error))?;
-        refusal::check_interfaces(engine.wasmtime(), &component)?;
-        let imports = refusal::imports(engine.wasmtime(), &component);
-        let needs = imports.iter().filter_map(|import| Grant::of_import(import)).collect();
-        let pre = engine.instantiate_pre(&component).map_err(|error| refusal::not_linked(&error))?;
+        Self::assemble(engine, name, Sha256::digest(wasm).into(), &component)
+    }
+
+    /// Checks that a component fits, once it is compiled.
+    pub(crate) fn assemble(
+        engine: &Engine,
+        name: &str,
+        digest: [u8; 32],
+        component: &Component,
+    ) -> Result<Arc<Self>, Error> {
+        refusal::check_interfaces(engine.wasmtime(), component)?;
+        let imports = refusal::imports(engine.wasmtime(), component);
+        let needs = needs_of(&imports);
+        let pre = engine.instantiate_pre(component).map_err(|error| refusal::not_linked(&error))?;
         let exports = Exports::find(&pre)?;
+        let image = component.image_range();
         Ok(Arc::new(Self {
             name: name.into(),
-            digest: Sha256::digest(wasm).into(),
-            generation: 1,
+            digest,
             engine: engine.clone(),
             pre,
             exports,
             imports,
             needs,
+            code: image.end.addr() - image.start.addr(),
             live: Arc::default(),
+            standing: OnceLock::new(),
         }))
     }
 
@@ -88,7 +132,7 @@ impl Plugin {
     /// Which of the files of its name this is, counted from 1.
     #[must_use]
     pub fn generation(&self) -> u32 {
-        self.generation
+        self.standing().map_or(1, |standing| standing.generation)
     }
 
     /// How many live sessions have this very generation, those that are being started included.
@@ -102,6 +146,25 @@ impl Plugin {
     /// by the signal HUP. Does not wait for them.
     pub fn retire(&self, words: &str) {
         self.live.retire(words);
+    }
+
+    /// Bytes of compiled code.
+    #[must_use]
+    pub fn code(&self) -> usize {
+        self.code
+    }
+
+    /// Its optional handlers, in the order of the interfaces' names.
+    #[must_use]
+    pub fn handlers(&self) -> Vec<&'static str> {
+        let handlers = [
+            ("break-handler", self.exports.line_break.is_some()),
+            ("drain-handler", self.exports.drain.is_some()),
+            ("message-handler", self.exports.message.is_some()),
+            ("request-handler", self.exports.request.is_some()),
+            ("timer-handler", self.exports.timer.is_some()),
+        ];
+        handlers.into_iter().filter(|(_, there)| *there).map(|(name, _)| name).collect()
     }
 
     /// What a tenant must grant to run it.
@@ -127,6 +190,20 @@ impl Plugin {
         self.live.enter(pipes)
     }
 
+    /// Gives it its place in a registry. A plugin has one place for all its life; a second is not taken.
+    pub(crate) fn stand(&self, generation: u32, settings: HealthSettings, older: Option<Arc<Plugin>>) {
+        self.standing.get_or_init(|| Standing {
+            generation,
+            health: Mutex::new(Health::new(settings)),
+            older: Mutex::new(older),
+            proven: OnceLock::new(),
+        });
+    }
+
+    pub(crate) fn standing(&self) -> Option<&Standing> {
+        self.standing.get()
+    }
+
     pub(crate) fn shared_name(&self) -> Arc<str> {
         Arc::clone(&self.name)
     }
@@ -146,7 +223,68 @@ impl Plugin {
 
 impl fmt::Debug for Plugin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} of generation {}", self.name, self.generation)
+        write!(f, "{} of generation {}", self.name, self.generation())
+    }
+}
+
+impl Standing {
+    pub(crate) fn generation(&self) -> u32 {
+        self.generation
+    }
+
+    /// What is run in its place.
+    pub(crate) fn older(&self) -> Option<Arc<Plugin>> {
+        self.older.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A newer version is there: nobody asks for this one any more.
+    pub(crate) fn supersede(&self) {
+        *self.older.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Whether a session has ever started well.
+    pub(crate) fn is_proven(&self) -> bool {
+        self.proven.get().is_some()
+    }
+
+    /// Whether somebody gets another version now, or none.
+    pub(crate) fn is_ill(&self, now: Instant) -> bool {
+        self.health().is_ill(now)
+    }
+
+    pub(crate) fn verdict(&self, who: &Who, now: Instant) -> Verdict {
+        self.health().verdict(who, now)
+    }
+
+    pub(crate) fn passed(&self, who: &Who) -> Vec<Scope> {
+        self.proven.get_or_init(|| ());
+        self.health().passed(who)
+    }
+
+    pub(crate) fn failed(&self, who: &Who, cause: Cause, after: Duration, now: Instant) -> Vec<Opened> {
+        self.health().failed(who, cause, after, now)
+    }
+
+    fn health(&self) -> MutexGuard<'_, Health> {
+        self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What these imports take of a tenant.
+fn needs_of(imports: &[String]) -> BTreeSet<Grant> {
+    imports.iter().filter_map(|import| Grant::of_import(import)).collect()
+}
+
+impl Contents {
+    /// Reads what a compiled component says of itself, and checks it as far as that goes.
+    pub(crate) fn read(engine: &Engine, digest: [u8; 32], component: &Component) -> Self {
+        let engine = engine.wasmtime();
+        let ty = component.component_type();
+        let imports = refusal::imports(engine, component);
+        let exports = ty.exports(engine).map(|(name, _)| name.to_owned()).collect();
+        let refused = refusal::check_interfaces(engine, component).err();
+        let needs = if refused.is_some() { BTreeSet::new() } else { needs_of(&imports) };
+        Self { digest, imports, exports, needs, refused }
     }
 }
 

@@ -1,94 +1,187 @@
-//! Which plugin a name means now. The table is swapped whole, so a session sees the old one or the new one and never half of each;
-//! sessions that run keep their own plugin.
+//! Which plugin a name means now, and which versions of it still run.
+//!
+//! New sessions get the newest version of a name; sessions that run keep their own until they end. Versions are told apart by what is in
+//! the file, so that the same bytes are never a new version. Where the files are, and when they are looked at, is not known here.
 
 use std::collections::BTreeMap;
-use std::io::Read;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
-use std::{fs, io};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Instant;
 
-use crate::engine::Engine;
-use crate::error::Error;
+use crate::health::HealthSettings;
 use crate::plugin::Plugin;
 
-/// Name to plugin.
-type Table = BTreeMap<String, Arc<Plugin>>;
+/// What a session is told whose version is too old.
+const TOO_OLD: &str = "this version of the plugin was replaced too often; please log in again";
+/// What a session is told whose time is over.
+const DRAINED: &str = "this version of the plugin was replaced; please log in again";
 
-/// The plugins that new sessions may have.
-#[derive(Default)]
-pub struct Registry {
-    current: RwLock<Arc<Table>>,
+/// How versions follow each other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RegistrySettings {
+    /// Versions of one name that may have sessions, the newest included. Beyond that the oldest are ended.
+    pub generations: usize,
+    /// When a version is given up.
+    pub health: HealthSettings,
 }
 
-/// What a directory held.
+impl Default for RegistrySettings {
+    fn default() -> Self {
+        Self { generations: 3, health: HealthSettings::default() }
+    }
+}
+
+/// The plugins of one folder.
 #[derive(Default)]
-pub struct Loaded {
-    /// The plugins, by the name of their file without `.wasm`.
-    pub plugins: Vec<Arc<Plugin>>,
-    /// The files that are none, and why. They keep nobody else from being loaded.
-    pub refused: Vec<(PathBuf, Error)>,
+pub struct Registry {
+    settings: RegistrySettings,
+    names: Mutex<BTreeMap<String, Versions>>,
+}
+
+/// The versions of one name.
+#[derive(Default)]
+struct Versions {
+    /// What new sessions get; none once the plugin was removed.
+    current: Option<Arc<Plugin>>,
+    /// The newest version before it that is known to start.
+    good: Option<Arc<Plugin>>,
+    /// All versions that somebody may still hold, oldest first, without the current one.
+    older: Vec<Weak<Plugin>>,
+    /// The number of the newest.
+    last: u32,
+}
+
+/// What publishing did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Published {
+    /// It is what new sessions get from now on, with this number.
+    As(u32),
+    /// The same file is there already.
+    Unchanged,
+}
+
+/// One name, for whoever looks after the server.
+pub struct Listed {
+    /// The name.
+    pub name: String,
+    /// What new sessions get; none when it was removed and sessions go on.
+    pub current: Option<Arc<Plugin>>,
+    /// Other versions with sessions, oldest first.
+    pub older: Vec<Arc<Plugin>>,
+    /// The newest version crashes at its start, for all or some: they get an older one, or none.
+    pub ill: bool,
 }
 
 impl Registry {
     /// An empty one.
     #[must_use]
-    pub fn new() -> Self {
-        Self::default()
+    pub fn new(settings: RegistrySettings) -> Self {
+        Self { settings, names: Mutex::default() }
     }
 
-    /// The plugin of exactly this name.
+    /// What a new session of exactly this name gets.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<Arc<Plugin>> {
-        self.table().get(name).cloned()
+        self.names().get(name)?.current.clone()
     }
 
-    /// All of them, in the order of their names.
+    /// What new sessions get, in the order of the names.
     #[must_use]
     pub fn plugins(&self) -> Vec<Arc<Plugin>> {
-        self.table().values().cloned().collect()
+        self.names().values().filter_map(|versions| versions.current.clone()).collect()
     }
 
-    /// Puts these in the place of all that were there. Of two with one name the later counts.
-    pub fn replace(&self, plugins: impl IntoIterator<Item = Arc<Plugin>>) {
-        let table: Table = plugins.into_iter().map(|plugin| (plugin.name().to_owned(), plugin)).collect();
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(table);
+    /// All names with what runs, in their order.
+    #[must_use]
+    pub fn list(&self) -> Vec<Listed> {
+        let now = Instant::now();
+        let listed = |(name, versions): (&String, &Versions)| {
+            let current = versions.current.clone();
+            let older: Vec<_> = versions.older().filter(|older| older.sessions() > 0).collect();
+            let ill = current.as_ref().is_some_and(|current| is_ill(current, now));
+            (current.is_some() || !older.is_empty()).then(|| Listed { name: name.clone(), current, older, ill })
+        };
+        self.names().iter().filter_map(listed).collect()
     }
 
-    fn table(&self) -> Arc<Table> {
-        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+    /// Makes this what new sessions of its name get.
+    pub fn publish(&self, plugin: &Arc<Plugin>) -> Published {
+        let mut names = self.names();
+        let versions = names.entry(plugin.name().to_owned()).or_default();
+        if versions.current.as_ref().is_some_and(|current| current.digest() == plugin.digest()) {
+            return Published::Unchanged;
+        }
+        versions.step_down();
+        versions.last += 1;
+        plugin.stand(versions.last, self.settings.health.clone(), versions.good.clone());
+        versions.current = Some(Arc::clone(plugin));
+        versions.retire_oldest(self.settings.generations);
+        Published::As(versions.last)
+    }
+
+    /// New sessions do not get this name any more. False if there was none.
+    pub fn remove(&self, name: &str) -> bool {
+        let mut names = self.names();
+        let removed = names.get_mut(name).is_some_and(Versions::step_down);
+        // Nobody can fall back to a version of nothing.
+        names.values_mut().filter(|versions| versions.current.is_none()).for_each(|versions| versions.good = None);
+        names.retain(|_, versions| versions.current.is_some() || versions.older().next().is_some());
+        removed
+    }
+
+    /// Ends the sessions of all versions of a name up to this number, the current version's and those that it fell back to excepted.
+    pub fn drain(&self, name: &str, up_to: u32) {
+        let ending: Vec<_> = match self.names().get(name) {
+            Some(versions) => versions.replaceable().filter(|older| older.generation() <= up_to).collect(),
+            None => return,
+        };
+        for older in ending {
+            older.retire(DRAINED);
+        }
+    }
+
+    fn names(&self) -> MutexGuard<'_, BTreeMap<String, Versions>> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Loaded {
-    /// Compiles every `*.wasm` of a directory, in the order of their names. Fails only if the directory itself cannot be read.
-    pub fn from_directory(engine: &Engine, directory: &Path) -> io::Result<Self> {
-        let mut paths = fs::read_dir(directory)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
-        paths.retain(|path| path.extension().is_some_and(|extension| extension == "wasm"));
-        paths.sort();
-        let mut loaded = Self::default();
-        for path in paths {
-            match load(engine, &path) {
-                Ok(plugin) => loaded.plugins.push(plugin),
-                Err(error) => loaded.refused.push((path, error)),
+impl Versions {
+    /// The current version is no longer that. False if there was none.
+    fn step_down(&mut self) -> bool {
+        let Some(before) = self.current.take() else { return false };
+        self.older.retain(|older| older.strong_count() > 0);
+        self.older.push(Arc::downgrade(&before));
+        if let Some(standing) = before.standing() {
+            standing.supersede();
+            if standing.is_proven() || self.good.is_none() {
+                self.good = Some(before);
             }
         }
-        Ok(loaded)
+        true
+    }
+
+    /// Versions that somebody holds, oldest first.
+    fn older(&self) -> impl Iterator<Item = Arc<Plugin>> {
+        self.older.iter().filter_map(Weak::upgrade)
+    }
+
+    /// Those with sessions, without the one that is run in the current one's place.
+    fn replaceable(&self) -> impl Iterator<Item = Arc<Plugin>> {
+        let ill = self.current.as_ref().is_some_and(|current| is_ill(current, Instant::now()));
+        let kept = self.good.as_ref().filter(|_| ill).map(|good| good.generation());
+        self.older().filter(move |older| older.sessions() > 0 && Some(older.generation()) != kept)
+    }
+
+    /// Ends what is more than so many versions with sessions, the current one counted.
+    fn retire_oldest(&self, generations: usize) {
+        let older: Vec<_> = self.replaceable().collect();
+        let excess = (older.len() + 1).saturating_sub(generations);
+        for oldest in older.iter().take(excess) {
+            tracing::warn!(plugin = oldest.name(), generation = oldest.generation(), "plugin generation ended");
+            oldest.retire(TOO_OLD);
+        }
     }
 }
 
-fn load(engine: &Engine, path: &Path) -> Result<Arc<Plugin>, Error> {
-    let unreadable = |error: io::Error| Error::Refused(format!("it cannot be read: {error}"));
-    let name = path.file_stem().and_then(|name| name.to_str());
-    let Some(name) = name.filter(|name| !name.is_empty() && !name.chars().any(char::is_control)) else {
-        return Err(Error::Refused("its name cannot be typed".to_owned()));
-    };
-    // Asked before it is opened: opening a FIFO would wait for ever.
-    if !fs::metadata(path).map_err(unreadable)?.is_file() {
-        return Err(Error::Refused("this is not a file".to_owned()));
-    }
-    let mut wasm = Vec::new();
-    // One byte more than is allowed is enough to be refused.
-    let most = u64::try_from(engine.component()).unwrap_or(u64::MAX).saturating_add(1);
-    fs::File::open(path).and_then(|file| file.take(most).read_to_end(&mut wasm)).map_err(unreadable)?;
-    Plugin::load(engine, name, &wasm)
+fn is_ill(plugin: &Plugin, now: Instant) -> bool {
+    plugin.standing().is_some_and(|standing| standing.is_ill(now))
 }

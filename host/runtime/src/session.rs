@@ -29,6 +29,7 @@ use crate::instance::{Instance, Pause, hung_up};
 use crate::pipe::{Message, Next, SessionSide, Shared};
 use crate::plugin::Plugin;
 use crate::plugins::{Plugins, Start};
+use crate::probation::Probation;
 use crate::report::Report;
 use crate::tenant::Tenant;
 
@@ -158,14 +159,17 @@ impl Life {
         luggage: &Luggage,
         side: &'s mut SessionSide,
     ) -> Result<Instance<'s>, Option<Stop>> {
+        let probation = Probation::begin(plugin, &self.tenant, &self.facts).map_err(Stop::Failed)?;
+        let plugin = Arc::clone(probation.plugin());
         plugin.admit(&self.tenant).map_err(Stop::Failed)?;
+        self.report.plugin = Arc::clone(&plugin);
         let presence = plugin.enter(side.shared());
         let log = LogBook::new(plugin.shared_name(), &self.facts, Arc::clone(&self.tenant));
         let (pipes, takers) = (Arc::clone(side.shared()), Arc::clone(&self.takers));
         let mut state = State::new(pipes, self.facts.clone(), log, Arc::clone(&self.tenant), takers);
         state.arrive(luggage);
         // Boxed: it is large and soon over, and every session would carry its size for ever.
-        let mut instance = Box::pin(Instance::new(plugin, presence, state, side, &self.tenant)).await?;
+        let mut instance = Box::pin(Instance::new(probation, presence, state, side, &self.tenant)).await?;
         match instance.open().await {
             Ok(true) => Ok(instance),
             Ok(false) => {

@@ -20,7 +20,7 @@ fn refused<T>(reason: impl Into<String>) -> Result<T, Error> {
 }
 
 /// Tells what the file is from its first bytes.
-pub(super) fn check_bytes(wasm: &[u8], largest: usize) -> Result<(), Error> {
+pub(crate) fn check_bytes(wasm: &[u8], largest: usize) -> Result<(), Error> {
     if wasm.is_empty() {
         return refused("the file is empty");
     }
@@ -54,7 +54,7 @@ pub(super) fn check_bytes(wasm: &[u8], largest: usize) -> Result<(), Error> {
 }
 
 /// What the compiler's complaint means.
-pub(super) fn not_compiled(error: &wasmtime::Error) -> Error {
+pub(crate) fn not_compiled(error: &wasmtime::Error) -> Error {
     let whole = chain(error);
     Error::Refused(if whole.contains("component model async") {
         format!("needs component-model async, not supported yet: {whole}")

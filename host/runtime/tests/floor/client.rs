@@ -99,7 +99,12 @@ impl Client {
 
     /// A session of this tenant's.
     pub(crate) fn of(tenant: &Arc<Tenant>, plugin: &Arc<Plugin>, scripts: &[(&str, &str)]) -> Self {
-        Self::full(tenant, &guests::nothing_else(), plugin, scripts)
+        Self::full(tenant, &guests::nothing_else(), plugin, "somebody", scripts)
+    }
+
+    /// A session of a user of this tenant.
+    pub(crate) fn as_user(plugin: &Arc<Plugin>, tenant: &Arc<Tenant>, user: &str, scripts: &[(&str, &str)]) -> Self {
+        Self::full(tenant, &guests::nothing_else(), plugin, user, scripts)
     }
 
     /// A session that may get to these plugins. A script for `second.` and the name of a function is for the plugin `second`.
@@ -109,13 +114,15 @@ impl Client {
         scripts: &[(&str, &str)],
         limits: &Limits,
     ) -> Self {
-        Self::full(&Tenant::new("tests", limits.clone(), Grants::default()), plugins, plugin, scripts)
+        let tenant = Tenant::new("tests", limits.clone(), Grants::default());
+        Self::full(&tenant, plugins, plugin, "somebody", scripts)
     }
 
     fn full(
         tenant: &Arc<Tenant>,
         plugins: &Arc<dyn Plugins>,
         plugin: &Arc<Plugin>,
+        user: &str,
         scripts: &[(&str, &str)],
     ) -> Self {
         static NEXT: AtomicUsize = AtomicUsize::new(1);
@@ -123,7 +130,8 @@ impl Client {
         let fact =
             |function: &str| if function.contains('.') { function.to_owned() } else { format!("attr.{function}") };
         let facts = scripts.iter().map(|(function, script)| (fact(function), (*script).to_owned()));
-        let facts: Facts = facts.chain([("connection-id".to_owned(), id.clone())]).collect();
+        let known = [("connection-id".to_owned(), id.clone()), ("user".to_owned(), user.to_owned())];
+        let facts: Facts = facts.chain(known).collect();
         let (woken, wakes) = (Arc::new(Notify::new()), Arc::new(AtomicUsize::new(0)));
         let (bell, count) = (Arc::clone(&woken), Arc::clone(&wakes));
         let wake = move || {

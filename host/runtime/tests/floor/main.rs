@@ -22,6 +22,7 @@ mod panics;
 mod quota;
 mod race;
 mod refusals;
+mod registry;
 mod retire;
 mod routing;
 mod session;

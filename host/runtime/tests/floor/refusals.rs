@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use whelk_runtime::{AllowList, Grant, Grants, Limits, Loaded, Plugin, Registry, Tenant};
+use whelk_runtime::{AllowList, Grant, Grants, Limits, Plugin, Tenant};
 
 use crate::guests;
 
@@ -170,37 +170,4 @@ fn exotic_proposals_are_off() {
     ] {
         assert!(component(text).contains("not a valid component"), "{text}: {}", component(text));
     }
-}
-
-#[test]
-fn a_directory_is_loaded_with_each_bad_file_named_and_the_rest_served() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = |name: &str| directory.path().join(name);
-    fs::write(path("good.wasm"), guests::wasm("bare")).unwrap();
-    fs::write(path("text.wasm"), "hello").unwrap();
-    fs::write(path("ignored.txt"), "hello").unwrap();
-    fs::create_dir(path("folder.wasm")).unwrap();
-    let loaded = Loaded::from_directory(guests::engine(), directory.path()).unwrap();
-    let refused: Vec<_> = loaded
-        .refused
-        .iter()
-        .map(|(path, error)| (path.file_name().unwrap().to_str().unwrap().to_owned(), error.to_string()))
-        .collect();
-    assert_eq!(refused.len(), 2);
-    assert_eq!(refused[0], ("folder.wasm".to_owned(), "this is not a file".to_owned()));
-    assert_eq!(refused[1].0, "text.wasm");
-    let registry = Registry::new();
-    registry.replace(loaded.plugins);
-    let names: Vec<_> = registry.plugins().iter().map(|plugin| plugin.name().to_owned()).collect();
-    assert_eq!(names, ["good"]);
-    let good = registry.get("good").unwrap();
-    assert_eq!(good.digest_hex().len(), 64);
-    // Names are exact.
-    for name in ["Good", "good.wasm", "goo", "", "../good"] {
-        assert!(registry.get(name).is_none(), "{name}");
-    }
-    // A swap leaves those who have the old one alone.
-    registry.replace([]);
-    assert!(registry.get("good").is_none());
-    assert_eq!(good.name(), "good");
 }

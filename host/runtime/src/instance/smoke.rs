@@ -1,0 +1,53 @@
+//! A try before a plugin is published: whether an instance of it can be made at all.
+
+use std::sync::Arc;
+
+use super::guest::Guest;
+use crate::bindings::imports::channel::HandOverError;
+use crate::error::{Error, Limit, Stop};
+use crate::happening::Facts;
+use crate::host::{LogBook, State};
+use crate::pipe::session_pipes;
+use crate::plugin::Plugin;
+use crate::tenant::Tenant;
+
+impl Plugin {
+    /// Makes one instance and drops it. No function of the plugin's is called; what runs is what runs before the first of them. The tenant
+    /// says with which limits, and should grant nothing.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] with what happened. [`Error::Full`] when there is no room to try.
+    pub async fn smoke(self: &Arc<Self>, tenant: &Arc<Tenant>) -> Result<(), Error> {
+        let (_inbox, _outbox, side) = session_pipes(1, Arc::new(|| {}));
+        let facts = Facts::from_iter([("connection-id", "none")]);
+        let log = LogBook::new(self.shared_name(), &facts, Arc::clone(tenant));
+        let state = State::new(
+            Arc::clone(side.shared()),
+            facts,
+            log,
+            Arc::clone(tenant),
+            Arc::new(|_| Err(HandOverError::NotPermitted)),
+        );
+        match Box::pin(Guest::new(self, Arc::clone(side.shared()), state)).await {
+            Ok(_) => Ok(()),
+            Err(Stop::Exited(status)) => {
+                Err(Error::Refused(format!("an instance of it ends as it is made, with status {status}")))
+            }
+            Err(Stop::Failed(error)) => Err(refusal(error)),
+        }
+    }
+}
+
+fn refusal(error: Error) -> Error {
+    match error {
+        Error::Limit { limit: Limit::Cpu, .. } => {
+            Error::Refused("making an instance of it takes more processor time than is allowed".to_owned())
+        }
+        Error::Limit { limit: Limit::Memory | Limit::Time | Limit::HostCall | Limit::Resources, .. }
+        | Error::Trap { .. } => {
+            let whole = error.to_string().replace('\n', " ");
+            Error::Refused(format!("no instance of it can be made: {whole}"))
+        }
+        Error::Refused(_) | Error::Suspended | Error::Full { .. } | Error::Host { .. } => error,
+    }
+}

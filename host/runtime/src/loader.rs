@@ -1,0 +1,116 @@
+//! How the bytes of a file become a plugin that may be published: checked, compiled elsewhere or found in the cache, linked, and tried.
+
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
+use wasmtime::component::Component;
+
+use crate::cache::Cache;
+use crate::compile::{Compiled, Compiler};
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::plugin::{Contents, Plugin, check_bytes, not_compiled};
+use crate::tenant::Tenant;
+
+/// Makes plugins of files.
+pub struct Loader {
+    engine: Engine,
+    compiler: Compiler,
+    cache: Option<Arc<Cache>>,
+    /// For whom a plugin is tried. It should grant nothing.
+    trial: Arc<Tenant>,
+}
+
+/// For whom a file is loaded.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms<'t> {
+    /// The largest file, bytes.
+    pub component: usize,
+    /// So many of them are compiled at the same time.
+    pub jobs: &'t Semaphore,
+}
+
+impl Loader {
+    /// A loader for this engine. Without a cache everything is compiled.
+    #[must_use]
+    pub fn new(engine: Engine, compiler: Compiler, cache: Option<Cache>, trial: Arc<Tenant>) -> Self {
+        Self { engine, compiler, cache: cache.map(Arc::new), trial }
+    }
+
+    /// The plugin that a file is. Takes as long as compiling takes, in another process; dropping the future ends that.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when the file is no plugin, with the reason in one line; [`Error::Host`] when the fault is not the file's.
+    pub async fn load(&self, name: &str, wasm: Vec<u8>, terms: Terms<'_>) -> Result<Arc<Plugin>, Error> {
+        let (digest, component) = self.component(wasm, terms).await?;
+        let plugin = Plugin::assemble(&self.engine, name, digest, &component)?;
+        match plugin.smoke(&self.trial).await {
+            // A full server must not keep its operator from mending a plugin; the first sessions are the trial then.
+            Ok(()) | Err(Error::Full { .. }) => Ok(plugin),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What a file says of itself, whether it is a plugin or not.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when it is no component.
+    pub async fn inspect(&self, wasm: Vec<u8>, terms: Terms<'_>) -> Result<Contents, Error> {
+        let (digest, component) = self.component(wasm, terms).await?;
+        Ok(Contents::read(&self.engine, digest, &component))
+    }
+
+    /// The digest of a file and what it was compiled to.
+    async fn component(&self, wasm: Vec<u8>, terms: Terms<'_>) -> Result<([u8; 32], Component), Error> {
+        check_bytes(&wasm, terms.component)?;
+        let (wasm, digest) = off_the_path(move || {
+            let digest: [u8; 32] = Sha256::digest(&wasm).into();
+            Ok((wasm, digest))
+        })
+        .await?;
+        if let Some(component) = self.cached(digest).await? {
+            return Ok((digest, component));
+        }
+        let turn = terms.jobs.acquire().await.expect("the semaphore is never closed");
+        let compiled = self.compiler.compile(&wasm).await?;
+        drop(turn);
+        let (engine, cache) = (self.engine.clone(), self.cache.clone());
+        let component = off_the_path(move || {
+            let component = map(&engine, &compiled).map_err(|error| Error::host(&error))?;
+            if let Some(Err(error)) = cache.map(|cache| cache.keep(&digest, &compiled)) {
+                tracing::warn!(%error, "compiled code cannot be kept");
+            }
+            Ok(component)
+        });
+        Ok((digest, component.await?))
+    }
+
+    async fn cached(&self, digest: [u8; 32]) -> Result<Option<Component>, Error> {
+        let Some(cache) = self.cache.clone() else { return Ok(None) };
+        let engine = self.engine.clone();
+        off_the_path(move || {
+            let Some(compiled) = cache.load(&digest) else { return Ok(None) };
+            let mapped = map(&engine, &compiled);
+            if let Err(error) = &mapped {
+                cache.discard(&digest, &not_compiled(error).to_string());
+            }
+            Ok(mapped.ok())
+        })
+        .await
+    }
+}
+
+/// Maps machine code into this process.
+#[expect(unsafe_code, reason = "whatever the bytes say will be run: they come from our own child or carry our seal")]
+fn map(engine: &Engine, compiled: &Compiled) -> wasmtime::Result<Component> {
+    // SAFETY: a `Compiled` is made of the output of our own compiler, or of a file with the seal of this server's key over name and code.
+    // The engine itself checks that it was made for this engine.
+    unsafe { Component::deserialize(engine.wasmtime(), compiled.bytes()) }
+}
+
+/// Runs what takes the disk or the processor where it keeps nobody waiting.
+async fn off_the_path<R: Send + 'static>(work: impl FnOnce() -> Result<R, Error> + Send + 'static) -> Result<R, Error> {
+    spawn_blocking(work).await.unwrap_or_else(|error| Err(Error::host(&wasmtime::Error::new(error))))
+}

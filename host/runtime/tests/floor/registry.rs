@@ -1,0 +1,210 @@
+//! Versions of a plugin under its name: which one a session gets, which ones go on, and when one is given up. W41, W42.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use whelk_runtime::{
+    Ending, Error, Exit, Grants, Happening, HealthSettings, Limits, Plugin, Published, Registry, RegistrySettings,
+    SignalName, Tenant,
+};
+
+use crate::client::{Client, Heard};
+use crate::guests;
+
+/// A guest as a file that differs from all others by its number, and does the same.
+fn version(guest: &str, number: u8) -> Arc<Plugin> {
+    let mut wasm = guests::wasm(guest);
+    // A custom section: its kind, its length, the length of its name, its name, what is in it.
+    wasm.extend([0, 3, 1, b'v', number]);
+    Plugin::load(guests::engine(), "name", &wasm).unwrap()
+}
+
+fn script(number: u8) -> Arc<Plugin> {
+    version("script", number)
+}
+
+fn tenant(name: &str) -> Arc<Tenant> {
+    Tenant::new(name, Limits::default(), Grants::default())
+}
+
+/// A registry whose breakers open at two crashes and stay open for the whole test.
+fn strict() -> Registry {
+    let pause = Duration::from_secs(3600);
+    let health = HealthSettings { crashes: 2, pause, longest_pause: pause, ..HealthSettings::default() };
+    Registry::new(RegistrySettings { health, ..RegistrySettings::default() })
+}
+
+/// One session of a user from its opening to its end; true if it was opened.
+async fn session(registry: &Registry, who: (&str, &str), scripts: &[(&str, &str)]) -> (bool, Option<Error>) {
+    let client = Client::as_user(&registry.get("name").unwrap(), &tenant(who.0), who.1, scripts);
+    client.happen(Happening::Shell);
+    let (recorder, report) = client.end().await;
+    (recorder.heard[0] == Heard::Opened(true), report.error)
+}
+
+const WELL: &[(&str, &str)] = &[("shell", "finish 0")];
+const CRASHES: &[(&str, &str)] = &[("open", "trap")];
+
+#[test]
+fn a_name_is_exact_and_the_same_file_is_no_new_version() {
+    let registry = Registry::new(RegistrySettings::default());
+    let first = version("bare", 1);
+    assert_eq!(registry.publish(&first), Published::As(1));
+    assert_eq!(registry.publish(&version("bare", 1)), Published::Unchanged);
+    assert!(Arc::ptr_eq(&registry.get("name").unwrap(), &first));
+    assert_eq!(registry.publish(&version("bare", 2)), Published::As(2));
+    assert_eq!(registry.publish(&version("bare", 1)), Published::As(3), "what comes back is new again");
+    assert_eq!(registry.get("name").unwrap().generation(), 3);
+    for name in ["Name", "name.wasm", "nam", "", "../name"] {
+        assert!(registry.get(name).is_none(), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_session_keeps_its_version_while_new_ones_get_the_newest_or_none() {
+    let registry = Registry::new(RegistrySettings::default());
+    registry.publish(&script(1));
+    let mut old = Client::as_user(&registry.get("name").unwrap(), &tenant("acme"), "alice", &[("data", "write again")]);
+    old.run("true");
+    old.until_replies(1).await;
+    registry.publish(&script(2));
+    assert_eq!(registry.get("name").unwrap().generation(), 2);
+    assert!(registry.remove("name"));
+    assert!(!registry.remove("name"));
+    assert!(registry.get("name").is_none());
+    let list = registry.list();
+    assert_eq!(list.len(), 1);
+    assert!(list[0].current.is_none());
+    assert_eq!(list[0].older.iter().map(|older| (older.generation(), older.sessions())).collect::<Vec<_>>(), [(1, 1)]);
+    old.send(b"x");
+    assert_eq!(old.until_stdout(5).await, "again");
+    old.inbox.end(Ending::ClientClosed);
+    old.end().await;
+    assert!(registry.list().is_empty(), "nothing is kept of what nobody has");
+}
+
+#[tokio::test]
+async fn code_that_nobody_runs_is_freed() {
+    // W41: the version before the newest is kept to fall back to, and no other.
+    let registry = Registry::new(RegistrySettings::default());
+    let weak: Vec<_> = (1..=5)
+        .map(|number| {
+            let plugin = version("bare", number);
+            registry.publish(&plugin);
+            Arc::downgrade(&plugin)
+        })
+        .collect();
+    let held: Vec<bool> = weak.iter().map(|weak| weak.strong_count() > 0).collect();
+    assert_eq!(held.iter().filter(|held| **held).count(), 2, "{held:?}");
+    assert!(held[4]);
+    registry.remove("name");
+    assert!(weak.iter().all(|weak| weak.strong_count() == 0));
+}
+
+#[tokio::test]
+async fn of_too_many_versions_with_sessions_the_oldest_is_ended_with_notice() {
+    // W41
+    let registry = Registry::new(RegistrySettings::default());
+    let mut clients = Vec::new();
+    for number in 1..=3 {
+        registry.publish(&script(number));
+        let mut client = Client::as_user(&registry.get("name").unwrap(), &tenant("acme"), "alice", &[]);
+        client.happen(Happening::Shell);
+        client.until_replies(1).await;
+        clients.push(client);
+    }
+    registry.publish(&script(4));
+    let oldest = clients.remove(0);
+    let (recorder, report) = oldest.end().await;
+    assert_eq!(report.ending, Some(Ending::Drained));
+    assert!(matches!(recorder.exit(), Some(Exit::Signal { name: SignalName::Hup, .. })));
+    assert!(clients.iter().all(|client| !client.task.is_finished()));
+    registry.drain("name", 2);
+    assert_eq!(clients.remove(0).end().await.1.ending, Some(Ending::Drained));
+    assert!(!clients[0].task.is_finished());
+    registry.drain("name", 4);
+    assert_eq!(clients.remove(0).end().await.1.ending, Some(Ending::Drained));
+}
+
+#[tokio::test]
+async fn a_version_that_crashes_at_once_gives_way_to_the_one_before_for_whom_it_crashes() {
+    let registry = strict();
+    registry.publish(&script(1));
+    assert!(session(&registry, ("acme", "alice"), WELL).await.0);
+    registry.publish(&script(2));
+    for _ in 0..2 {
+        assert!(matches!(session(&registry, ("acme", "alice"), CRASHES).await, (false, Some(Error::Trap { .. }))));
+    }
+    assert!(registry.list()[0].ill);
+    let first = registry.list()[0].older.clone();
+    assert!(first.is_empty());
+    let newest = registry.get("name").unwrap();
+    let client = Client::as_user(&newest, &tenant("acme"), "alice", &[]);
+    client.happen(Happening::Shell);
+    let other = Client::as_user(&newest, &tenant("other"), "alice", &[]);
+    other.happen(Happening::Shell);
+    let mut both = [client, other];
+    for client in &mut both {
+        client.until_replies(1).await;
+    }
+    let older: Vec<_> = registry.list()[0].older.iter().map(|older| (older.generation(), older.sessions())).collect();
+    assert_eq!(older, [(1, 1)], "alice of acme is on the version before");
+    assert_eq!(newest.sessions(), 1, "alice of the other tenant is not");
+    // The version that is fallen back to is not drained as if it were replaced.
+    registry.drain("name", 2);
+    assert!(!both[0].task.is_finished());
+}
+
+#[tokio::test]
+async fn without_a_version_before_it_is_refused_fast_until_a_new_file_comes() {
+    // W25
+    let registry = strict();
+    registry.publish(&script(1));
+    for _ in 0..2 {
+        session(&registry, ("acme", "alice"), CRASHES).await;
+    }
+    let (opened, error) = session(&registry, ("acme", "alice"), WELL).await;
+    assert!(!opened && matches!(error, Some(Error::Suspended)), "{error:?}");
+    assert!(session(&registry, ("acme", "bob"), WELL).await.0, "one user's crashes are no other user's");
+    registry.publish(&script(2));
+    assert!(session(&registry, ("acme", "alice"), WELL).await.0);
+}
+
+#[tokio::test]
+async fn a_user_who_makes_it_crash_by_what_they_send_takes_it_from_nobody() {
+    // W26
+    let registry = strict();
+    registry.publish(&script(1));
+    for _ in 0..20 {
+        let client = Client::as_user(&registry.get("name").unwrap(), &tenant("acme"), "mallory", &[]);
+        let (recorder, _) = client.then("trap").await;
+        assert_eq!(recorder.heard[0], Heard::Opened(true));
+    }
+    assert!(session(&registry, ("acme", "alice"), WELL).await.0);
+}
+
+#[tokio::test]
+async fn a_crash_after_the_start_says_nothing_of_the_version() {
+    let registry = strict();
+    registry.publish(&script(1));
+    for _ in 0..10 {
+        let client = Client::as_user(&registry.get("name").unwrap(), &tenant("acme"), "alice", &[("data", "trap")]);
+        client.happen(Happening::Shell);
+        client.send(b"x");
+        let (recorder, report) = client.end().await;
+        assert_eq!(recorder.heard[0], Heard::Opened(true));
+        assert!(matches!(report.error, Some(Error::Trap { .. })));
+    }
+}
+
+#[tokio::test]
+async fn an_instance_that_cannot_be_made_is_found_before_anybody_logs_in() {
+    let plugin = version("bare", 1);
+    plugin.smoke(&tenant("trial")).await.unwrap();
+    let small = Limits { memory: 1 << 10, ..Limits::default() };
+    let error = plugin.smoke(&Tenant::new("trial", small, Grants::default())).await.unwrap_err();
+    assert!(error.to_string().contains("no instance of it can be made"), "{error}");
+    // W2, W4
+    let error = version("stuck", 1).smoke(&tenant("trial")).await.unwrap_err();
+    assert_eq!(error.to_string(), "making an instance of it takes more processor time than is allowed");
+}
