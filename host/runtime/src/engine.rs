@@ -8,22 +8,25 @@ mod ticker;
 
 pub(crate) use ticker::Ticker;
 
-use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::{fs, thread};
 
 use wasmtime::component::{Component, InstancePre, Linker};
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
 
 use crate::error::Error;
 use crate::host::{self, State};
+use crate::permit::Permits;
 
 /// Where the mappings of a process are limited.
 const MAX_MAP_COUNT: &str = "/proc/sys/vm/max_map_count";
 /// Mappings that everything else may need.
 const OTHER_MAPPINGS: usize = 5_000;
-/// Two for the fiber's stack and its guard, two for the memory's slot.
-const MAPPINGS_EACH: usize = 4;
+/// Of each instance: its fiber's stack and the guard of it.
+const MAPPINGS_OF_STACK: usize = 2;
+/// Of each memory: what is used of its slot, and the rest.
+const MAPPINGS_OF_MEMORY: usize = 2;
 
 /// How much room to make. The memory is only reserved; it is taken as plugins use it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,11 +37,58 @@ pub struct EngineSettings {
     pub memory: usize,
     /// The largest plugin, bytes of its file.
     pub component: usize,
+    /// How many threads run sessions. Plugins are on one less of them, so that one is always free for connections.
+    pub workers: usize,
+    /// Stack of a plugin, bytes.
+    pub stack: usize,
+    /// Stack of the host below it, for what the plugin calls, bytes. 512 KiB are the least that is safe.
+    pub host_stack: usize,
+    /// Core instances of one plugin.
+    pub core_instances: usize,
+    /// Tables of one instance. Room for all is reserved, so that none can use up another's.
+    pub tables: usize,
+    /// Elements in one table.
+    pub table_elements: usize,
+    /// Linear memories of one instance. Each takes two mappings, so an engine that allows more has room for fewer instances.
+    pub memories: usize,
+    /// Bytes of each memory that are cleared and kept for the next instance, instead of being given back to the system.
+    pub keep_resident: usize,
 }
 
 impl Default for EngineSettings {
     fn default() -> Self {
-        Self { sessions: 10_000, memory: 64 << 20, component: 64 << 20 }
+        Self {
+            sessions: 10_000,
+            memory: 64 << 20,
+            component: 64 << 20,
+            workers: thread::available_parallelism().map_or(1, usize::from),
+            stack: 384 << 10,
+            host_stack: 640 << 10,
+            core_instances: 64,
+            tables: 8,
+            table_elements: 20_000,
+            memories: 1,
+            keep_resident: 128 << 10,
+        }
+    }
+}
+
+impl EngineSettings {
+    /// How many mappings (`vm.max_map_count`) the process needs to run all sessions.
+    #[must_use]
+    pub fn mappings(&self) -> usize {
+        self.sessions.saturating_mul(self.mappings_each()).saturating_add(OTHER_MAPPINGS)
+    }
+
+    fn mappings_each(&self) -> usize {
+        self.memories.saturating_mul(MAPPINGS_OF_MEMORY).saturating_add(MAPPINGS_OF_STACK)
+    }
+
+    /// How many sessions the kernel's limit on mappings allows.
+    fn affordable(&self) -> usize {
+        let limit = fs::read_to_string(MAX_MAP_COUNT).ok().and_then(|text| text.trim().parse::<usize>().ok());
+        let room = |limit: usize| self.sessions.min(limit.saturating_sub(OTHER_MAPPINGS) / self.mappings_each());
+        limit.map_or(self.sessions, room).max(1)
     }
 }
 
@@ -53,9 +103,10 @@ struct House {
     engine: wasmtime::Engine,
     linker: Linker<State>,
     ticker: Arc<Ticker>,
-    capacity: usize,
-    memory: usize,
-    component: usize,
+    /// Who may run on after a tick, over all tenants.
+    permits: Permits,
+    /// As they were asked for, but for the sessions that there is room for.
+    settings: EngineSettings,
     live: AtomicUsize,
 }
 
@@ -65,31 +116,22 @@ pub(crate) struct Slot {
 }
 
 impl Engine {
-    /// Reserves the room and starts the ticker. Fewer sessions than asked for are possible if the kernel allows fewer mappings;
-    /// [`capacity`](Self::capacity) says how many, and the log says what to raise.
+    /// Reserves the room and starts the ticker. Fewer sessions than asked for are possible if the kernel allows fewer mappings than
+    /// [`EngineSettings::mappings`]; [`capacity`](Self::capacity) says how many.
     pub fn new(settings: &EngineSettings) -> Result<Self, Error> {
-        let capacity = affordable(settings.sessions);
-        if capacity < settings.sessions {
-            let needed = settings.sessions * MAPPINGS_EACH + OTHER_MAPPINGS;
-            tracing::warn!(
-                sessions = capacity,
-                wanted = settings.sessions,
-                "vm.max_map_count" = needed,
-                "raise this sysctl to run all"
-            );
-        }
-        let engine = wasmtime::Engine::new(&config(capacity, settings.memory)).map_err(|error| Error::host(&error))?;
+        let settings = EngineSettings { sessions: settings.affordable(), ..settings.clone() };
+        let engine = wasmtime::Engine::new(&config(&settings)).map_err(|error| Error::host(&error))?;
         let mut linker = Linker::new(&engine);
         host::link(&mut linker).map_err(|error| Error::host(&error))?;
         let ticker = Ticker::start(&engine)?;
-        let (memory, component, live) = (settings.memory, settings.component, AtomicUsize::new(0));
-        Ok(Self { house: Arc::new(House { engine, linker, ticker, capacity, memory, component, live }) })
+        let (permits, live) = (Permits::new(settings.workers), AtomicUsize::new(0));
+        Ok(Self { house: Arc::new(House { engine, linker, ticker, permits, settings, live }) })
     }
 
     /// How many instances may run at once.
     #[must_use]
     pub fn capacity(&self) -> usize {
-        self.house.capacity
+        self.house.settings.sessions
     }
 
     /// How many are running.
@@ -101,12 +143,12 @@ impl Engine {
     /// Most linear memory of one instance, bytes.
     #[must_use]
     pub fn memory(&self) -> usize {
-        self.house.memory
+        self.house.settings.memory
     }
 
     /// The largest plugin, bytes of its file.
     pub(crate) fn component(&self) -> usize {
-        self.house.component
+        self.house.settings.component
     }
 
     pub(crate) fn wasmtime(&self) -> &wasmtime::Engine {
@@ -117,13 +159,23 @@ impl Engine {
         &self.house.ticker
     }
 
+    /// Who may run on after a tick.
+    pub(crate) fn permits(&self) -> &Permits {
+        &self.house.permits
+    }
+
+    /// How many threads run sessions.
+    pub(crate) fn workers(&self) -> usize {
+        self.house.settings.workers
+    }
+
     pub(crate) fn instantiate_pre(&self, component: &Component) -> wasmtime::Result<InstancePre<State>> {
         self.house.linker.instantiate_pre(component)
     }
 
     /// Takes room for one instance.
     pub(crate) fn slot(&self) -> Result<Slot, Error> {
-        let capacity = self.house.capacity;
+        let capacity = self.house.settings.sessions;
         let more = |live: usize| (live < capacity).then_some(live + 1);
         self.house
             .live
@@ -139,37 +191,32 @@ impl Drop for Slot {
     }
 }
 
-/// How many sessions the kernel's limit on mappings allows.
-fn affordable(wanted: usize) -> usize {
-    let limit = fs::read_to_string(MAX_MAP_COUNT).ok().and_then(|text| text.trim().parse::<usize>().ok());
-    limit.map_or(wanted, |limit| wanted.min(limit.saturating_sub(OTHER_MAPPINGS) / MAPPINGS_EACH)).max(1)
-}
-
-/// An engine that compiles and runs nothing: its code fits an [`Engine`] with instances of this much memory, but it reserves no room for any.
+/// An engine that compiles and runs nothing: its code fits an [`Engine`] with these settings, but it reserves no room for any instance.
 /// Compiles on one processor, since a server that does something else needs the others.
-pub(crate) fn compiler(memory: usize) -> wasmtime::Result<wasmtime::Engine> {
-    let mut config = config(1, memory);
+pub(crate) fn compiler(settings: &EngineSettings) -> wasmtime::Result<wasmtime::Engine> {
+    let mut config = config(settings);
     config.allocation_strategy(InstanceAllocationStrategy::OnDemand).parallel_compilation(false);
     wasmtime::Engine::new(&config)
 }
 
-fn config(sessions: usize, memory: usize) -> Config {
-    let count = u32::try_from(sessions).unwrap_or(u32::MAX);
+fn config(settings: &EngineSettings) -> Config {
+    let number = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    let all = |each: usize| number(settings.sessions.saturating_mul(each));
     let mut pool = PoolingAllocationConfig::default();
-    pool.total_component_instances(count)
-        .total_core_instances(count.saturating_mul(8))
-        .total_memories(count)
-        .total_tables(count.saturating_mul(4))
+    pool.total_component_instances(all(1))
+        .total_core_instances(all(settings.core_instances))
+        .total_memories(all(settings.memories))
+        .total_tables(all(settings.tables))
         // A store keeps its stack until it is dropped.
-        .total_stacks(count)
-        .max_memory_size(memory)
-        .table_elements(20_000)
-        .max_memories_per_component(1)
-        .max_core_instances_per_component(64)
-        .max_tables_per_component(32)
+        .total_stacks(all(1))
+        .max_memory_size(settings.memory)
+        .table_elements(settings.table_elements)
+        .max_memories_per_component(number(settings.memories))
+        .max_core_instances_per_component(number(settings.core_instances))
+        .max_tables_per_component(number(settings.tables))
         .max_component_instance_size(4 << 20)
         .max_core_instance_size(4 << 20)
-        .linear_memory_keep_resident(128 << 10)
+        .linear_memory_keep_resident(settings.keep_resident)
         .table_keep_resident(16 << 10)
         .pagemap_scan(Enabled::Auto)
         .decommit_batch_size(16);
@@ -177,13 +224,12 @@ fn config(sessions: usize, memory: usize) -> Config {
     config
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
         .memory_init_cow(false)
-        .memory_reservation(u64::try_from(memory).unwrap_or(u64::MAX))
+        .memory_reservation(u64::try_from(settings.memory).unwrap_or(u64::MAX))
         .memory_guard_size(64 << 10)
         .concurrency_support(false)
         .epoch_interruption(true)
-        // The difference is the host's own stack during an import.
-        .max_wasm_stack(384 << 10)
-        .async_stack_size(1 << 20)
+        .max_wasm_stack(settings.stack)
+        .async_stack_size(settings.stack.saturating_add(settings.host_stack))
         .async_stack_zeroing(true)
         .cranelift_opt_level(OptLevel::Speed)
         .parallel_compilation(true)

@@ -60,10 +60,18 @@ pub enum Error {
 pub enum Limit {
     /// Processor time of one call.
     Cpu,
-    /// Time by the clock, after the session's end.
+    /// Time by the clock: to be made, or to return after the session's end.
     Time,
+    /// How long a session may last.
+    Session,
+    /// How long a session may last in which nothing happens.
+    Idle,
+    /// Sessions of the tenant at once.
+    Sessions,
     /// Linear memory or tables.
     Memory,
+    /// Linear memory of all the tenant's instances.
+    TenantMemory,
     /// Bytes handed to the host in one call.
     HostCall,
     /// Handles.
@@ -75,7 +83,11 @@ impl Limit {
         match self {
             Self::Cpu => "cpu budget exhausted",
             Self::Time => "time limit",
+            Self::Session => "the session has reached its time limit",
+            Self::Idle => "idle for too long",
+            Self::Sessions => "too many sessions at once",
             Self::Memory => "out of memory",
+            Self::TenantMemory => "out of memory: all sessions together",
             Self::HostCall => "write too large",
             Self::Resources => "too many resources",
         }
@@ -101,9 +113,15 @@ impl Error {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Refused(_) | Self::Suspended | Self::Full { .. } | Self::Host { .. } => Exit::Status(SOFTWARE),
+            Self::Limit { limit: Limit::Idle, .. } => self.signal(SignalName::Hup),
             Self::Limit { .. } => self.signal(SignalName::Kill),
             Self::Trap { signal, .. } => self.signal(signal.clone()),
         }
+    }
+
+    /// Whether a session cannot be because its tenant has no more to give: its client is told so in a session that does nothing else.
+    pub(crate) fn is_of_tenant(&self) -> bool {
+        matches!(self, Self::Limit { limit: Limit::Sessions | Limit::TenantMemory, .. })
     }
 
     fn signal(&self, name: SignalName) -> Exit {
@@ -153,14 +171,14 @@ impl Stop {
     }
 }
 
-/// What a failed call means. `out_of_memory`: growth was refused during the call.
-pub(crate) fn judge(error: &wasmtime::Error, out_of_memory: bool) -> Stop {
+/// What a failed call means. `refused`: whose limit refused growth during the call.
+pub(crate) fn judge(error: &wasmtime::Error, refused: Option<Limit>) -> Stop {
     if let Some(I32Exit(code)) = error.downcast_ref::<I32Exit>() {
         return Stop::Exited(u32::from_ne_bytes(code.to_ne_bytes()));
     }
     let detail = format!("{error:?}");
-    let failed = if out_of_memory {
-        Error::Limit { limit: Limit::Memory, detail }
+    let failed = if let Some(limit) = refused {
+        Error::Limit { limit, detail }
     } else if let Some(trap) = error.downcast_ref::<Trap>() {
         match signal_of(*trap) {
             Some(signal) => Error::Trap { signal, detail },
@@ -181,11 +199,11 @@ pub(crate) fn judge(error: &wasmtime::Error, out_of_memory: bool) -> Stop {
 }
 
 /// What a failed instantiation means. `capacity`: how many instances the engine has room for.
-pub(crate) fn judge_start(error: &wasmtime::Error, out_of_memory: bool, capacity: usize) -> Stop {
+pub(crate) fn judge_start(error: &wasmtime::Error, refused: Option<Limit>, capacity: usize) -> Stop {
     if error.is::<PoolConcurrencyLimitError>() {
         Stop::Failed(Error::Full { capacity })
-    } else if out_of_memory || error.is::<Trap>() || error.is::<I32Exit>() {
-        judge(error, out_of_memory)
+    } else if refused.is_some() || error.is::<Trap>() || error.is::<I32Exit>() {
+        judge(error, refused)
     } else {
         Stop::Failed(Error::host(error))
     }

@@ -1,13 +1,16 @@
 //! Runs plugins: WebAssembly components under wasmtime, one instance per session, with limits. Knows not one byte of SSH.
 //!
 //! Read in this order: `happening` (the words), `pipe` (how a connection and a session meet), `instance` (the life of a session),
-//! `host` (what a plugin may call), `engine` and `limits` (how it is held), `plugin` and `registry` (where it comes from),
-//! `loader`, `compile` and `cache` (how a file becomes one), `health` and `probation` (when a version is given up).
+//! `host` (what a plugin may call), `engine`, `limits` and what counts (`meter`, `memory`, `budget`, `permit`: how it is held), `plugin` and
+//! `registry` (where it comes from), `loader`, `compile` and `cache` (how a file becomes one), `health` and `probation` (when a version is
+//! given up).
 //!
 //! The connection's task makes [`session_pipes`], keeps the [`Inbox`] and the [`Outbox`], gives the [`SessionSide`] to
 //! [`Plugin::session`] and spawns that future. The whole event loop of a session is in the future, so all of it is tested here.
 
 mod bindings;
+mod bucket;
+mod budget;
 mod cache;
 mod compile;
 mod contain;
@@ -20,7 +23,10 @@ mod host;
 mod instance;
 mod limits;
 mod loader;
+mod memory;
+mod meter;
 mod notice;
+mod permit;
 mod pipe;
 mod plugin;
 mod plugins;

@@ -6,6 +6,11 @@ use crate::pipe::{Message, Next, SessionSide};
 /// Serves a session in a plugin's place: whatever is started prints `text` on stderr and ends with `exit`. Dropping the future ends
 /// the session as it ends a plugin's.
 pub async fn notice(mut side: SessionSide, text: &str, exit: Exit) {
+    serve_notice(&mut side, text, exit).await;
+}
+
+/// The same on a side that is kept.
+pub(crate) async fn serve_notice(side: &mut SessionSide, text: &str, exit: Exit) {
     side.shared().say(Message::Opened(true));
     while side.shared().ended().is_none() {
         match side.next() {

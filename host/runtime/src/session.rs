@@ -15,23 +15,28 @@
 //! makes an instance of the plugin that it is routed to, and every other request is refused. Ending the session instead would forbid the
 //! second try that RFC 4254 §6.5 leaves to clients; making a new instance of the first at once would be work for the many that never try.
 
+mod patience;
+
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 
 use crate::bindings::imports::channel::HandOverError;
+use crate::budget::Total;
 use crate::contain::contained;
 use crate::error::{Error, Stop};
 use crate::happening::{Ending, Exit, Facts, Happening};
 use crate::host::{LogBook, Luggage, State, Takers};
 use crate::instance::{Instance, Pause, hung_up};
+use crate::notice::serve_notice;
 use crate::pipe::{Message, Next, SessionSide, Shared};
 use crate::plugin::Plugin;
 use crate::plugins::{Plugins, Start};
 use crate::probation::Probation;
 use crate::report::Report;
 use crate::tenant::Tenant;
+use patience::Patience;
 
 impl Plugin {
     /// One session of a tenant that begins with this plugin, from the opening of its channel to its end. `plugins` are those that it may
@@ -55,10 +60,22 @@ impl Plugin {
             report: Report::new(self),
         };
         async move {
+            // Held until the session has ended.
+            let _seat = match life.tenant.enter() {
+                Ok(seat) => seat,
+                Err(error) => {
+                    life.log(&life.home).over(Total::Sessions);
+                    life.turn_away(error, &mut side).await;
+                    return life.report;
+                }
+            };
+            let patience = Patience::new(life.tenant.limits(), Arc::clone(side.shared()));
             // Boxed: it is polled by reference, and a task that is spawned is moved.
-            let lived = survived(Box::pin(life.live(&mut side))).await;
-            if let Err(words) = lived {
-                life.cut_off(Error::panicked(&words), &side);
+            let lived = patience.over(survived(Box::pin(life.live(&mut side)))).await;
+            match lived {
+                Ok(Ok(())) => {}
+                Ok(Err(words)) => life.cut_off(Error::panicked(&words), &side),
+                Err(error) => life.cut_off(error, &side),
             }
             life.report
         }
@@ -144,12 +161,28 @@ impl Life {
                 self.report.opened = true;
                 self.serve(instance, None).await
             }
+            Err(Some(Stop::Failed(error))) if error.is_of_tenant() => {
+                self.turn_away(error, side).await;
+                None
+            }
             Err(stop) => {
                 pipes.say(Message::Opened(false));
                 self.report.error = stop.and_then(Stop::error);
                 None
             }
         }
+    }
+
+    /// The tenant has no more to give: the client is told why, and the session ends.
+    async fn turn_away(&mut self, error: Error, side: &mut SessionSide) {
+        let words = format!("whelk: {}\r\n", error.for_client());
+        Box::pin(serve_notice(side, &words, error.exit())).await;
+        self.report.exit = Some(error.exit());
+        self.report.error = Some(error);
+    }
+
+    fn log(&self, plugin: &Plugin) -> LogBook {
+        LogBook::new(plugin.shared_name(), &self.facts, Arc::clone(&self.tenant))
     }
 
     /// Makes an instance of the plugin and asks it whether it takes the session. An error without a reason is its no.
@@ -164,7 +197,7 @@ impl Life {
         plugin.admit(&self.tenant).map_err(Stop::Failed)?;
         self.report.plugin = Arc::clone(&plugin);
         let presence = plugin.enter(side.shared());
-        let log = LogBook::new(plugin.shared_name(), &self.facts, Arc::clone(&self.tenant));
+        let log = self.log(&plugin);
         let (pipes, takers) = (Arc::clone(side.shared()), Arc::clone(&self.takers));
         let mut state = State::new(pipes, self.facts.clone(), log, Arc::clone(&self.tenant), takers);
         state.arrive(luggage);

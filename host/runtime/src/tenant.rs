@@ -4,6 +4,8 @@
 
 use std::sync::Arc;
 
+use crate::budget::Budget;
+use crate::error::{Error, Limit};
 use crate::grants::Grants;
 use crate::limits::Limits;
 
@@ -13,13 +15,20 @@ pub struct Tenant {
     name: Arc<str>,
     limits: Limits,
     grants: Grants,
+    budget: Arc<Budget>,
+}
+
+/// The place of one session, from its opening to its end; given back when dropped.
+pub(crate) struct Seat {
+    budget: Arc<Budget>,
 }
 
 impl Tenant {
     /// A tenant with nothing running.
     #[must_use]
     pub fn new(name: &str, limits: Limits, grants: Grants) -> Arc<Self> {
-        Arc::new(Self { name: name.into(), limits, grants })
+        let budget = Arc::new(Budget::new(&limits));
+        Arc::new(Self { name: name.into(), limits, grants, budget })
     }
 
     /// Its name.
@@ -28,7 +37,7 @@ impl Tenant {
         &self.name
     }
 
-    /// What each of its sessions may use.
+    /// What each of its sessions may use, and all of them together.
     #[must_use]
     pub fn limits(&self) -> &Limits {
         &self.limits
@@ -38,5 +47,36 @@ impl Tenant {
     #[must_use]
     pub fn grants(&self) -> &Grants {
         &self.grants
+    }
+
+    /// How many of its sessions are open.
+    #[must_use]
+    pub fn sessions(&self) -> usize {
+        self.budget.sessions.used()
+    }
+
+    /// Linear memory of all its instances, bytes.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        self.budget.memory.used()
+    }
+
+    /// Takes the place of one session; the error is for its client.
+    pub(crate) fn enter(&self) -> Result<Seat, Error> {
+        if self.budget.sessions.take(1) {
+            return Ok(Seat { budget: Arc::clone(&self.budget) });
+        }
+        let detail = format!("the tenant {} has {} sessions", self.name, self.budget.sessions.most());
+        Err(Error::Limit { limit: Limit::Sessions, detail })
+    }
+
+    pub(crate) fn budget(&self) -> &Arc<Budget> {
+        &self.budget
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.budget.sessions.give(1);
     }
 }

@@ -1,7 +1,7 @@
 //! The clock of the epoch: one thread that counts milliseconds while any plugin runs and sleeps while none does.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
@@ -21,6 +21,8 @@ pub(crate) struct Ticker {
 /// What the thread and the rest share.
 #[derive(Default)]
 struct Count {
+    /// The epoch. It is counted here a moment before the engine counts it: a plugin in between is taken for late, and not billed.
+    epoch: AtomicU64,
     /// How many plugins run right now, on a processor.
     running: AtomicUsize,
     /// Something has run since the last tick.
@@ -41,6 +43,11 @@ impl Ticker {
             .spawn(move || tick(&count, &engine))
             .map_err(|error| Error::host(&error.into()))?;
         Ok(Arc::new(Self { state, thread: thread.thread().clone() }))
+    }
+
+    /// The epoch now.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.state.epoch.load(Ordering::Acquire)
     }
 
     /// A plugin is about to run; it runs until the value is dropped.
@@ -77,6 +84,7 @@ fn tick(count: &Count, engine: &EngineWeak) {
         }
         thread::sleep(TICK);
         let Some(engine) = engine.upgrade() else { return };
+        count.epoch.fetch_add(1, Ordering::AcqRel);
         engine.increment_epoch();
     }
 }

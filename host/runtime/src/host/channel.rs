@@ -4,15 +4,18 @@
 //! they are copied once, into the outbox.
 
 use std::future::{Future, poll_fn};
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context as Waking, Poll};
 
+use tokio::time::{Instant, sleep_until};
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Linker, LinkerInstance, WasmList};
 
 use super::state::{Phase, State};
 use crate::bindings::imports::channel::WriteError;
 use crate::bindings::imports::types as wit;
+use crate::budget::{Budget, Space, Total};
 use crate::happening::{Exit, Output, SignalName};
 use crate::pipe::{Message, News, Shared};
 
@@ -132,22 +135,59 @@ async fn write(mut store: Context<'_>, to: Output, data: &WasmList<u8>) -> Resul
         let bytes = data.as_le_slice(&store).to_vec();
         return store.data_mut().hold(to, bytes);
     }
+    let (pipes, budget) = (Arc::clone(&store.data().pipes), Arc::clone(store.data().budget()));
     let mut sent = 0;
-    loop {
-        sent += store.data().pipes.push(to, &data.as_le_slice(&store)[sent..]);
-        if sent == data.len() {
-            return Ok(());
+    while sent < data.len() {
+        let room = pipes.room().min(data.len() - sent);
+        if room == 0 {
+            wait(&pipes, |pipes, _| pipes.has_room_or_watches().then_some(())).await?;
+            continue;
         }
-        let pipes = Arc::clone(&store.data().pipes);
-        wait(&pipes, |pipes| pipes.has_room_or_watches().then_some(())).await?;
+        let space = match free_space(&budget, room) {
+            Ok(space) => space,
+            Err(total) => {
+                store.data().log.over(total);
+                wait_for_space(&pipes, &budget, room).await?
+            }
+        };
+        let taken = pipes.push(to, &data.as_le_slice(&store)[sent..], space);
+        budget.output_rate.take(u64::try_from(taken).unwrap_or(u64::MAX));
+        sent += taken;
     }
+    Ok(())
+}
+
+/// Space for output, if the tenant has some and may send more now; the error is what it has no more of.
+fn free_space(budget: &Budget, bytes: usize) -> Result<Space<'_>, Total> {
+    if budget.output_rate.looks_empty() && budget.output_rate.empty_until(Instant::now()).is_some() {
+        return Err(Total::OutputRate);
+    }
+    budget.output.space(bytes).ok_or(Total::Output)
+}
+
+/// Waits until the tenant may send more and has space for it. Boxed, so that a write that need not wait is small.
+async fn wait_for_space<'b>(pipes: &Shared, budget: &'b Budget, bytes: usize) -> Result<Space<'b>, WriteError> {
+    let mut space: Pin<Box<dyn Future<Output = Space<'b>> + Send + 'b>> = Box::pin(async move {
+        while let Some(moment) = budget.output_rate.empty_until(Instant::now()) {
+            sleep_until(moment).await;
+        }
+        budget.output.wait(bytes).await
+    });
+    wait(pipes, |_, waking| match space.as_mut().poll(waking) {
+        Poll::Ready(space) => Some(space),
+        Poll::Pending => None,
+    })
+    .await
 }
 
 /// Waits until `ready` says so. The session's end and caught signals come first.
-async fn wait<R>(pipes: &Shared, mut ready: impl FnMut(&Shared) -> Option<R>) -> Result<R, WriteError> {
-    poll_fn(|context| {
-        pipes.listen(context);
-        match (pipes.news(), ready(pipes)) {
+async fn wait<R>(
+    pipes: &Shared,
+    mut ready: impl FnMut(&Shared, &mut Waking<'_>) -> Option<R>,
+) -> Result<R, WriteError> {
+    poll_fn(|waking| {
+        pipes.listen(waking);
+        match (pipes.news(), ready(pipes, waking)) {
             (Some(News::Ended), _) => Poll::Ready(Err(WriteError::Closed)),
             (_, Some(result)) => Poll::Ready(Ok(result)),
             (Some(News::Caught), None) => Poll::Ready(Err(WriteError::Interrupted)),
@@ -174,7 +214,7 @@ async fn request(mut store: Context<'_>, name: String, payload: Vec<u8>) -> Resu
         return Ok(false);
     }
     let pipes = Arc::clone(&state.pipes);
-    let answer = wait(&pipes, Shared::take_answer).await;
+    let answer = wait(&pipes, |pipes, _| pipes.take_answer()).await;
     if answer.is_err() {
         pipes.forget_answer();
     }

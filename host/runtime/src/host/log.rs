@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::time::Instant;
 
 use crate::bindings::imports::log::Level;
+use crate::budget::Total;
 use crate::happening::Facts;
 use crate::limits::Limits;
 use crate::tenant::Tenant;
@@ -83,7 +84,15 @@ impl LogBook {
     }
 
     fn admit(&self, allowance: &Mutex<Allowance>, now: Instant) -> Option<u64> {
-        allowance.lock().unwrap_or_else(PoisonError::into_inner).admit(self.tenant.limits(), now)
+        let mut allowance = allowance.lock().unwrap_or_else(PoisonError::into_inner);
+        let left_out = allowance.admit(self.tenant.limits(), now)?;
+        if self.tenant.budget().log.try_take(now) {
+            return Some(left_out);
+        }
+        allowance.dropped += left_out + 1;
+        drop(allowance);
+        self.over(Total::LogRate);
+        None
     }
 
     fn sum_up(&self, left_out: u64) {
@@ -95,6 +104,15 @@ impl LogBook {
 
     fn speaker(&self) -> (&str, &str, &str, u32) {
         (self.tenant.name(), &self.plugin, &self.connection, self.channel)
+    }
+
+    /// The tenant has met a limit of all its sessions. The operator is told once, and again after a minute of peace.
+    pub(crate) fn over(&self, total: Total) {
+        if self.tenant.budget().is_news(total, Instant::now()) {
+            let (tenant, limit, plugin) = (self.tenant.name(), total.as_str(), &*self.plugin);
+            let (connection, channel) = (self.connection.as_str(), self.channel);
+            tracing::warn!(tenant, limit, plugin, connection, channel, "tenant over limit");
+        }
     }
 
     fn confess(&self, dropped: u64) {

@@ -2,15 +2,20 @@
 
 use std::sync::Arc;
 
+use wasmtime::ResourceLimiter;
+
 use super::files::{self, Files};
 use super::log::LogBook;
 use super::timers::Timers;
 use super::wasi::Wasi;
 use crate::bindings::imports::channel::HandOverError;
+use crate::budget::{Budget, Total};
+use crate::error::Limit;
 use crate::grants::Grants;
 use crate::grants::topics::{Mailbox, Subscriber};
 use crate::happening::{Exit, Facts, Output, Pty};
-use crate::limits::{Limits, Memory};
+use crate::limits::Limits;
+use crate::memory::Memory;
 use crate::pipe::{Message, Shared};
 use crate::tenant::Tenant;
 
@@ -94,6 +99,7 @@ pub(crate) struct State {
 
 impl State {
     pub(crate) fn new(pipes: Arc<Shared>, facts: Facts, log: LogBook, tenant: Arc<Tenant>, takers: Takers) -> Self {
+        pipes.charge_to(tenant.budget());
         Self {
             pipes,
             facts,
@@ -110,7 +116,7 @@ impl State {
             modes: Vec::new(),
             timers: Timers::new(tenant.limits()),
             log: Arc::new(log),
-            memory: Memory::new(tenant.limits()),
+            memory: Memory::new(tenant.limits(), Arc::clone(tenant.budget())),
             wasi: None,
             subscriber: None,
             files: None,
@@ -124,6 +130,10 @@ impl State {
 
     pub(super) fn grants(&self) -> &Grants {
         self.tenant.grants()
+    }
+
+    pub(crate) fn budget(&self) -> &Arc<Budget> {
+        self.tenant.budget()
     }
 
     /// The messages that have come; none if the plugin has never subscribed.
@@ -305,5 +315,37 @@ impl State {
     /// A last line from the host to the person at the other end, where one can be said.
     pub(crate) fn last_words(&self, words: &str) {
         self.pipes.last_words(words, self.pty.is_some());
+    }
+}
+
+/// Where wasmtime asks before it makes or grows anything.
+impl ResourceLimiter for State {
+    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        let grown = self.memory.grow(current, desired, maximum);
+        if grown == Err(Limit::TenantMemory) {
+            self.log.over(Total::Memory);
+        }
+        Ok(grown.is_ok())
+    }
+
+    fn memory_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
+        self.memory.failed();
+        Ok(())
+    }
+
+    fn table_growing(&mut self, _: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(self.memory.grow_table(desired, maximum))
+    }
+
+    fn instances(&self) -> usize {
+        self.limits().instances
+    }
+
+    fn tables(&self) -> usize {
+        self.limits().tables
+    }
+
+    fn memories(&self) -> usize {
+        self.limits().memories
     }
 }

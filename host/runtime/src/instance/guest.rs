@@ -1,9 +1,10 @@
-//! One store with one instance in it, and how it is entered: with a budget, under the ticker, and never again after it has failed.
+//! One store with one instance in it, and how it is entered: with a budget, under the ticker, with a permit to run, and never again after it
+//! has failed.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -12,11 +13,13 @@ use wasmtime::{Store, UpdateDeadline};
 use crate::bindings::exports::{
     break_handler, drain_handler, message_handler, request_handler, session, timer_handler,
 };
+use crate::budget::Budget;
 use crate::contain::contained;
-use crate::engine::{Slot, Ticker};
+use crate::engine::{Engine, Slot};
 use crate::error::{Error, Limit, Stop, judge, judge_start};
 use crate::host::State;
-use crate::limits::{Meter, Tick};
+use crate::meter::{Meter, Tick};
+use crate::permit::Gate;
 use crate::pipe::Shared;
 use crate::plugin::{Exports, Plugin};
 
@@ -43,8 +46,16 @@ pub(super) struct Functions {
 pub(super) struct Watch {
     meter: Arc<Meter>,
     pipes: Arc<Shared>,
-    ticker: Arc<Ticker>,
+    engine: Engine,
+    budget: Arc<Budget>,
     grace: Duration,
+}
+
+/// How long a call may take by the clock, once that counts. It stands still while the call stands in line for a processor.
+struct Patience {
+    grace: Duration,
+    deadline: Option<Pin<Box<Sleep>>>,
+    in_line: Option<Instant>,
 }
 
 /// How a call did not return.
@@ -62,31 +73,38 @@ impl Guest {
         let engine = plugin.engine();
         let slot = engine.slot().map_err(Stop::Failed)?;
         let ticks = state.limits().instantiate_ticks;
-        let grace = state.limits().grace;
-        let watch = Watch { meter: Arc::default(), pipes, ticker: Arc::clone(engine.ticker()), grace };
+        let watch = Watch {
+            meter: Arc::new(Meter::new(state.limits())),
+            pipes,
+            engine: engine.clone(),
+            budget: Arc::clone(state.budget()),
+            grace: state.limits().grace,
+        };
         let mut store = Store::new(engine.wasmtime(), state);
-        store.limiter(|state| state.memory());
+        store.limiter(|state| state);
         store.set_hostcall_fuel(store.data().limits().host_call_bytes);
         store.set_max_component_handles(store.data().limits().resources);
         store.set_epoch_deadline(1);
-        let meter = Arc::clone(&watch.meter);
+        let (meter, ticker) = (Arc::clone(&watch.meter), Arc::clone(engine.ticker()));
         store.epoch_deadline_callback(move |_| {
-            Ok(match meter.tick() {
+            Ok(match meter.tick(ticker.epoch(), Instant::now()) {
                 Tick::Free => UpdateDeadline::Continue(1),
-                // tokio's own: it lets the network be looked at too, which waking oneself would not.
+                // tokio's own: it lets the network be looked at too, which waking oneself would not. The permits go back meanwhile, as
+                // they do whenever the call waits.
                 Tick::Yield => UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())),
                 Tick::Spent => UpdateDeadline::Interrupt,
             })
         });
-        watch.meter.begin(ticks);
-        let started = watch.run(false, pin!(plugin.pre().instantiate_async(&mut store))).await;
+        watch.meter.begin(ticks, engine.ticker().epoch());
+        // A start function may wait for ever as well as run for ever.
+        let started = watch.run(true, pin!(plugin.pre().instantiate_async(&mut store))).await;
         let instance = match started {
             Ok(instance) => instance,
-            Err(Failure::Overdue) => return Err(overdue()),
+            Err(Failure::Overdue) => return Err(overdue("it was not made in time")),
             Err(Failure::Panicked(words)) => return Err(Stop::Failed(Error::panicked(&words))),
             Err(Failure::Wasm(error)) => {
-                let out_of_memory = store.data_mut().memory().was_refused();
-                return Err(judge_start(&error, out_of_memory, engine.capacity()));
+                let refused = store.data_mut().memory().refused();
+                return Err(judge_start(&error, refused, engine.capacity()));
             }
         };
         let functions = Functions::load(plugin.exports(), &mut store, &instance);
@@ -108,8 +126,8 @@ impl Guest {
 
     /// What one call needs: who watches it, what to call, and where. It may use so many ticks.
     pub(super) fn enter(&mut self, ticks: u32) -> (&Watch, &Functions, &mut Store<State>) {
-        self.watch.meter.begin(ticks);
         self.store.set_epoch_deadline(1);
+        self.watch.meter.begin(ticks, self.watch.engine.ticker().epoch());
         self.store.data_mut().memory().begin();
         (&self.watch, &self.functions, &mut self.store)
     }
@@ -117,17 +135,16 @@ impl Guest {
     /// What the end of a call means.
     pub(super) fn leave<R>(&mut self, result: Result<R, Failure>) -> Result<R, Stop> {
         result.map_err(|failure| match failure {
-            Failure::Wasm(error) => judge(&error, self.state().memory().was_refused()),
-            Failure::Overdue => overdue(),
+            Failure::Wasm(error) => judge(&error, self.state().memory().refused()),
+            Failure::Overdue => overdue("the call went on after the session's end"),
             Failure::Panicked(words) => Stop::Failed(Error::panicked(&words)),
         })
     }
 }
 
 /// The instance did not come back in time.
-fn overdue() -> Stop {
-    let detail = "the call went on after the session's end".to_owned();
-    Stop::Failed(Error::Limit { limit: Limit::Time, detail })
+fn overdue(detail: &str) -> Stop {
+    Stop::Failed(Error::Limit { limit: Limit::Time, detail: detail.to_owned() })
 }
 
 impl Functions {
@@ -150,31 +167,62 @@ impl Functions {
 impl Watch {
     /// Runs a call to its end. Once the session is over, or from the beginning if it is `bounded`, the call has the time of grace left,
     /// by the clock; processor time is limited always. The call is pinned by the caller: moved in, it would count twice in the size of a session.
+    ///
+    /// Each time it is polled it needs permits, and has none when it is not.
     pub(super) async fn run<R>(
         &self,
         bounded: bool,
         mut call: Pin<&mut impl Future<Output = wasmtime::Result<R>>>,
     ) -> Result<R, Failure> {
-        let mut deadline: Option<Pin<Box<Sleep>>> = None;
+        let ticker = self.engine.ticker();
+        let mut gate = Gate::new(self.budget.permits(self.engine.workers()), self.engine.permits());
+        let mut patience = Patience { grace: self.grace, deadline: None, in_line: None };
         poll_fn(|context| {
-            self.meter.polled();
-            let running = self.ticker.run();
+            let pass = gate.poll_pass(context, self.meter.is_long(), || self.meter.wait_until());
+            let Poll::Ready(turn) = pass else {
+                patience.stand_in_line();
+                return Poll::Pending;
+            };
+            patience.go_on();
+            let running = ticker.run();
+            let epoch = ticker.epoch();
+            self.meter.resume(epoch);
             let polled = contained(|| call.as_mut().poll(context));
             drop(running);
+            if ticker.epoch() != epoch {
+                turn.end_later();
+            }
             match polled {
                 Ok(Poll::Ready(result)) => return Poll::Ready(result.map_err(Failure::Wasm)),
                 Ok(Poll::Pending) => {}
                 Err(words) => return Poll::Ready(Err(Failure::Panicked(words))),
             }
             self.pipes.listen(context);
-            if deadline.is_none() && (bounded || self.pipes.ended().is_some()) {
-                deadline = Some(Box::pin(sleep_until(Instant::now() + self.grace)));
-            }
-            match deadline.as_mut().map(|deadline| deadline.as_mut().poll(context)) {
-                Some(Poll::Ready(())) => Poll::Ready(Err(Failure::Overdue)),
-                Some(Poll::Pending) | None => Poll::Pending,
-            }
+            patience.poll_end(context, bounded || self.pipes.ended().is_some()).map(|()| Err(Failure::Overdue))
         })
         .await
+    }
+}
+
+impl Patience {
+    fn stand_in_line(&mut self) {
+        self.in_line.get_or_insert_with(Instant::now);
+    }
+
+    fn go_on(&mut self) {
+        if let Some(since) = self.in_line.take()
+            && let Some(deadline) = &mut self.deadline
+        {
+            let later = deadline.deadline() + since.elapsed();
+            deadline.as_mut().reset(later);
+        }
+    }
+
+    /// Whether the time is over; it `counts` from the first time that it is said to.
+    fn poll_end(&mut self, context: &mut Context<'_>, counts: bool) -> Poll<()> {
+        if counts && self.deadline.is_none() {
+            self.deadline = Some(Box::pin(sleep_until(Instant::now() + self.grace)));
+        }
+        self.deadline.as_mut().map_or(Poll::Pending, |deadline| deadline.as_mut().poll(context))
     }
 }

@@ -81,6 +81,8 @@ pub(super) struct Queue {
     ring: VecDeque<u8>,
     /// How many entries are runs of bytes.
     runs: usize,
+    /// How many of the bytes are counted against the session's tenant.
+    charged: usize,
     capacity: usize,
     opened: bool,
     eof: bool,
@@ -100,6 +102,7 @@ impl Queue {
             entries: VecDeque::new(),
             ring: VecDeque::new(),
             runs: 0,
+            charged: 0,
             capacity,
             opened: false,
             eof: false,
@@ -143,6 +146,18 @@ impl Queue {
     /// What waits, bytes.
     fn used(&self) -> usize {
         self.ring.len() + self.runs.saturating_sub(FREE_RUNS) * RUN
+    }
+
+    /// So many of the bytes that wait are the tenant's.
+    pub(super) fn charge(&mut self, bytes: usize) {
+        self.charged += bytes;
+    }
+
+    /// How many bytes the tenant has back since this was asked last: what is no longer here.
+    pub(super) fn take_uncharged(&mut self) -> usize {
+        let gone = self.charged.saturating_sub(self.ring.len());
+        self.charged -= gone;
+        gone
     }
 
     /// Queues a message that is not bytes; false if it was dropped because the session has exited or too many like it wait.

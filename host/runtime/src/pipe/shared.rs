@@ -3,8 +3,8 @@
 //! The order that makes it free of lost wake-ups: the session first leaves its waker ([`Shared::listen`]), then looks; the connection
 //! first changes something, then rings.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Waker};
 
 use tokio::time::Instant;
@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::buffer::Buffer;
 use super::input::{Input, Next};
 use super::output::{Drained, Message, Queue, Sink};
+use crate::budget::{Budget, Space};
 use crate::happening::{Ending, Output, SignalName, WindowSize};
 
 /// Credit below this waits until the connection's side looks by itself: a keystroke's credit travels with its echo.
@@ -37,6 +38,10 @@ pub(crate) struct Shared {
     /// The session's task, if it waits.
     session: Mutex<Option<Waker>>,
     connection: Wake,
+    /// Whose output it is; none before the session has begun.
+    budget: OnceLock<Arc<Budget>>,
+    /// Something came from the client or was written since this was asked last.
+    stirred: AtomicBool,
 }
 
 impl Shared {
@@ -47,6 +52,8 @@ impl Shared {
             credit: AtomicUsize::new(0),
             session: Mutex::new(None),
             connection,
+            budget: OnceLock::new(),
+            stirred: AtomicBool::new(false),
         }
     }
 
@@ -54,6 +61,7 @@ impl Shared {
 
     pub(super) fn arrive(&self, change: impl FnOnce(&mut Input)) {
         change(&mut lock(&self.input));
+        self.stir();
         self.ring();
     }
 
@@ -68,7 +76,7 @@ impl Shared {
         if ring {
             output.watched = false;
         }
-        drop(output);
+        self.settle(output);
         if ring {
             self.ring();
         }
@@ -80,7 +88,20 @@ impl Shared {
     }
 
     pub(super) fn discard_output(&self) {
-        lock(&self.output).discard_bytes();
+        let mut output = lock(&self.output);
+        output.discard_bytes();
+        self.settle(output);
+    }
+
+    /// Gives the tenant back what has left the queue.
+    fn settle(&self, mut output: MutexGuard<'_, Queue>) {
+        let gone = output.take_uncharged();
+        drop(output);
+        if let Some(budget) = self.budget.get()
+            && gone > 0
+        {
+            budget.output.give(gone);
+        }
     }
 
     pub(super) fn is_drained(&self) -> bool {
@@ -178,9 +199,36 @@ impl Shared {
         self.emit(|output| output.say(message))
     }
 
-    /// Queues as many of the bytes as there is room for and says how many those were.
-    pub(crate) fn push(&self, to: Output, bytes: &[u8]) -> usize {
-        self.emit(|output| output.push(to, bytes))
+    /// From now on what is pushed is the output of this tenant's.
+    pub(crate) fn charge_to(&self, budget: &Arc<Budget>) {
+        // A session has one tenant; handed over to another plugin it keeps it.
+        self.budget.get_or_init(|| Arc::clone(budget));
+    }
+
+    /// Queues as many of the bytes as there is room for, in the space that the tenant has for them, and says how many those were. The rest of
+    /// the space goes back.
+    pub(crate) fn push(&self, to: Output, bytes: &[u8], mut space: Space<'_>) -> usize {
+        self.stir();
+        self.emit(|output| {
+            let taken = output.push(to, &bytes[..bytes.len().min(space.num_permits())]);
+            output.charge(taken);
+            if let Some(used) = space.split(taken) {
+                used.forget();
+            }
+            taken
+        })
+    }
+
+    fn stir(&self) {
+        // Read first: a flag that many tasks write without need goes from one processor to the other.
+        if !self.stirred.load(Ordering::Relaxed) {
+            self.stirred.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether something came from the client or was written since this was asked last.
+    pub(crate) fn has_stirred(&self) -> bool {
+        self.stirred.swap(false, Ordering::Relaxed)
     }
 
     /// Queues all of the bytes, whatever the room.
@@ -236,6 +284,13 @@ impl Shared {
 
     pub(super) fn was_opened(&self) -> bool {
         lock(&self.output).was_opened()
+    }
+}
+
+/// What no connection will take any more is the tenant's again.
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.discard_output();
     }
 }
 

@@ -1,0 +1,72 @@
+//! How long a session may last, and how long nothing may happen in it. By default for ever, and then there is nothing to do here.
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::error::{Error, Limit};
+use crate::limits::Limits;
+use crate::pipe::Shared;
+
+/// The clocks of one session.
+pub(super) struct Patience {
+    /// The end of the session, whatever happens.
+    end: Option<Pin<Box<Sleep>>>,
+    idle: Option<Idle>,
+    pipes: Arc<Shared>,
+}
+
+/// How long nothing may happen, and until when that is now.
+struct Idle {
+    time: Duration,
+    end: Pin<Box<Sleep>>,
+}
+
+impl Patience {
+    /// The clocks start now.
+    pub(super) fn new(limits: &Limits, pipes: Arc<Shared>) -> Self {
+        let now = Instant::now();
+        let clock = |time: Duration| Box::pin(sleep_until(now + time));
+        Self {
+            end: limits.session_time.map(clock),
+            idle: limits.idle_time.map(|time| Idle { time, end: clock(time) }),
+            pipes,
+        }
+    }
+
+    /// Runs the session to its end; the error is that it was out of time first. A session that is ending already is left to do so.
+    pub(super) async fn over<R>(mut self, session: impl Future<Output = R>) -> Result<R, Error> {
+        let mut session = pin!(session);
+        poll_fn(|context| match session.as_mut().poll(context) {
+            Poll::Ready(result) => Poll::Ready(Ok(result)),
+            Poll::Pending => self.poll_end(context).map(Err),
+        })
+        .await
+    }
+
+    fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<Error> {
+        if (self.end.is_none() && self.idle.is_none()) || self.pipes.ended().is_some() {
+            return Poll::Pending;
+        }
+        if let Some(end) = &mut self.end
+            && end.as_mut().poll(context).is_ready()
+        {
+            return Poll::Ready(out_of_time(Limit::Session, "it lasted too long"));
+        }
+        let Some(idle) = &mut self.idle else { return Poll::Pending };
+        // Whatever comes or is written wakes this task, so it is seen here soon after.
+        if self.pipes.has_stirred() {
+            idle.end.as_mut().reset(Instant::now() + idle.time);
+        }
+        let nothing = "nothing came from the client and nothing was written";
+        idle.end.as_mut().poll(context).map(|()| out_of_time(Limit::Idle, nothing))
+    }
+}
+
+fn out_of_time(limit: Limit, detail: &str) -> Error {
+    Error::Limit { limit, detail: detail.to_owned() }
+}
