@@ -213,7 +213,7 @@ mod tests {
             BuildHasherDefault::<DefaultHasher>::default().hash_one(engine.precompile_compatibility_hash())
         };
         for memory in [1 << 20, 64 << 20] {
-            let settings = EngineSettings { sessions: 2, memory, component: 1 << 20 };
+            let settings = EngineSettings { sessions: 2, memory, ..EngineSettings::default() };
             let engine = Engine::new(&settings).unwrap();
             assert_eq!(hash(engine.wasmtime()), hash(&engine::compiler(memory).unwrap()));
         }

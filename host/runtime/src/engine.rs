@@ -191,10 +191,10 @@ impl Drop for Slot {
     }
 }
 
-/// An engine that compiles and runs nothing: its code fits an [`Engine`] with these settings, but it reserves no room for any instance.
+/// An engine that compiles and runs nothing: its code fits an [`Engine`] with instances of this much memory, but it reserves no room for any.
 /// Compiles on one processor, since a server that does something else needs the others.
-pub(crate) fn compiler(settings: &EngineSettings) -> wasmtime::Result<wasmtime::Engine> {
-    let mut config = config(settings);
+pub(crate) fn compiler(memory: usize) -> wasmtime::Result<wasmtime::Engine> {
+    let mut config = config(&EngineSettings { sessions: 1, memory, ..EngineSettings::default() });
     config.allocation_strategy(InstanceAllocationStrategy::OnDemand).parallel_compilation(false);
     wasmtime::Engine::new(&config)
 }

@@ -29,7 +29,7 @@ use crate::grants::topics::Mail;
 use crate::happening::{Ending, Exit, Happening, Pty, SignalName};
 use crate::host::{Luggage, Phase, State};
 use crate::pipe::{Message, Next, SessionSide};
-use crate::plugin::{Plugin, Presence};
+use crate::plugin::Presence;
 use crate::plugins::Start;
 use crate::probation::Probation;
 use crate::report::Report;

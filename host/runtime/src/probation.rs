@@ -96,6 +96,8 @@ fn is_crash(error: &Error) -> bool {
         Error::Trap { .. } => true,
         Error::Limit { limit, .. } => match limit {
             Limit::Cpu | Limit::Time | Limit::Memory | Limit::HostCall | Limit::Resources => true,
+            // The tenant's or the operator's to change, not the plugin's.
+            Limit::Session | Limit::Idle | Limit::Sessions | Limit::TenantMemory => false,
         },
         Error::Refused(_) | Error::Full { .. } | Error::Suspended | Error::Host { .. } => false,
     }

@@ -97,7 +97,7 @@ fn takers(tenant: &Arc<Tenant>, plugins: &Arc<dyn Plugins>) -> Takers {
     let (tenant, plugins) = (Arc::clone(tenant), Arc::clone(plugins));
     Arc::new(move |name| {
         let plugin = plugins.plugin(name).ok_or(HandOverError::UnknownPlugin)?;
-        plugin.admit(tenant).map_err(|_| HandOverError::NotPermitted)
+        plugin.admit(&tenant).map_err(|_| HandOverError::NotPermitted)
     })
 }
 

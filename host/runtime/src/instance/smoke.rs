@@ -43,8 +43,7 @@ fn refusal(error: Error) -> Error {
         Error::Limit { limit: Limit::Cpu, .. } => {
             Error::Refused("making an instance of it takes more processor time than is allowed".to_owned())
         }
-        Error::Limit { limit: Limit::Memory | Limit::Time | Limit::HostCall | Limit::Resources, .. }
-        | Error::Trap { .. } => {
+        Error::Limit { .. } | Error::Trap { .. } => {
             let whole = error.to_string().replace('\n', " ");
             Error::Refused(format!("no instance of it can be made: {whole}"))
         }
