@@ -60,30 +60,7 @@ fn act(word: &str, rest: &str) -> io::Result<String> {
             let mut text = String::new();
             file.read_to_string(&mut text).map(|_| text)
         }
-        "list" => list(first),
-        "count" => fs::read_dir(first)?
-            .try_fold(0, |count, entry| entry.map(|_| count + 1))
-            .map(|count: u32| count.to_string()),
-        "stat" => fs::metadata(first).map(|found| format!("{} {}", kind(found.file_type()), found.len())),
-        "lstat" => fs::symlink_metadata(first).map(|found| kind(found.file_type()).to_owned()),
-        "modified" => {
-            let modified = fs::metadata(first)?.modified()?.duration_since(UNIX_EPOCH);
-            modified.map(|since| since.as_secs().to_string()).map_err(io::Error::other)
-        }
-        "touch" => {
-            let time = UNIX_EPOCH + Duration::from_secs(number(second));
-            let times = FileTimes::new().set_modified(time);
-            OpenOptions::new().read(true).open(first)?.set_times(times).map(|()| done())
-        }
         "truncate" => OpenOptions::new().write(true).open(first)?.set_len(number(second)).map(|()| done()),
-        "remove" => fs::remove_file(first).map(|()| done()),
-        "mkdir" => fs::create_dir(first).map(|()| done()),
-        "rmdir" => fs::remove_dir(first).map(|()| done()),
-        "rename" => fs::rename(first, second).map(|()| done()),
-        "link" => fs::hard_link(first, second).map(|()| done()),
-        "symlink" => said(root().symlink_at(first, second)),
-        "readlink" => fs::read_link(first).map(|target| target.to_string_lossy().into_owned()),
-        "sync" => File::open(first)?.sync_all().map(|()| done()),
         // Opens it until it may not.
         "hoard" => {
             let mut count = 0;
@@ -111,6 +88,37 @@ fn act(word: &str, rest: &str) -> io::Result<String> {
         "raw" => attack::raw(rest),
         "raw-write" => said(raw_write(first, second)),
         "churn" => Ok(churn::churn(number(first), number(second))),
+        _ => names(word, first, second),
+    }
+}
+
+/// What is done to names, and what is known of them.
+fn names(word: &str, first: &str, second: &str) -> io::Result<String> {
+    let done = || "ok".to_owned();
+    match word {
+        "list" => list(first),
+        "count" => fs::read_dir(first)?
+            .try_fold(0, |count, entry| entry.map(|_| count + 1))
+            .map(|count: u32| count.to_string()),
+        "stat" => fs::metadata(first).map(|found| format!("{} {}", kind(found.file_type()), found.len())),
+        "lstat" => fs::symlink_metadata(first).map(|found| kind(found.file_type()).to_owned()),
+        "modified" => {
+            let modified = fs::metadata(first)?.modified()?.duration_since(UNIX_EPOCH);
+            modified.map(|since| since.as_secs().to_string()).map_err(io::Error::other)
+        }
+        "touch" => {
+            let time = UNIX_EPOCH + Duration::from_secs(number(second));
+            let times = FileTimes::new().set_modified(time);
+            OpenOptions::new().read(true).open(first)?.set_times(times).map(|()| done())
+        }
+        "remove" => fs::remove_file(first).map(|()| done()),
+        "mkdir" => fs::create_dir(first).map(|()| done()),
+        "rmdir" => fs::remove_dir(first).map(|()| done()),
+        "rename" => fs::rename(first, second).map(|()| done()),
+        "link" => fs::hard_link(first, second).map(|()| done()),
+        "symlink" => said(root().symlink_at(first, second)),
+        "readlink" => fs::read_link(first).map(|target| target.to_string_lossy().into_owned()),
+        "sync" => File::open(first)?.sync_all().map(|()| done()),
         other => panic!("no such action: {other}"),
     }
 }
