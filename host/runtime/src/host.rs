@@ -30,10 +30,8 @@ use files::HasFiles;
 
 /// Offers every import. What is not here is refused when a plugin is loaded.
 pub(crate) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
-    wasmtime_wasi::p2::add_to_linker_async(linker)?;
+    imports::link_wasi(linker)?;
     link_files(linker)?;
-    sockets::link(linker)?;
-    wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)?;
     channel::link(linker)?;
     topics::link(linker)?;
     keyvalue::link(linker)?;

@@ -4,12 +4,45 @@
 use std::time::Duration;
 
 use tokio::time::Instant;
+use wasmtime::component::{HasData, Linker, Resource};
+use wasmtime_wasi::p2::IoError;
+use wasmtime_wasi::p2::bindings::sockets::tcp_create_socket;
 use wasmtime_wasi::{WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtxView, WasiHttpView};
 
+use super::sockets::SocketMaker;
 use super::state::State;
 use crate::bindings::imports::types::{TerminalMode, WindowSize};
 use crate::bindings::imports::{log, terminal, timers};
+
+/// As the linker names it.
+const ERROR: &str = "wasi:io/error@0.2.12";
+
+/// Offers WASI: wasmtime-wasi's, save where it is not as careful as it must be here.
+pub(super) fn link_wasi(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    wasmtime_wasi::p2::add_to_linker_async(linker)?;
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)?;
+    linker.allow_shadowing(true);
+    // Sockets are counted.
+    tcp_create_socket::add_to_linker::<_, Sockets>(linker, |state| state.wasi().sockets())?;
+    // The error of a stream says what went wrong. It would say where in the host, too, were the host started with RUST_BACKTRACE.
+    linker.instance(ERROR)?.func_wrap(
+        "[method]error.to-debug-string",
+        |mut store, (error,): (Resource<IoError>,)| {
+            let error = store.data_mut().wasi().view().table.get(&error)?;
+            Ok((format!("{error:#}"),))
+        },
+    )?;
+    linker.allow_shadowing(false);
+    Ok(())
+}
+
+/// What the linker is told by: the maker of sockets is lent for one call.
+struct Sockets;
+
+impl HasData for Sockets {
+    type Data<'a> = SocketMaker<'a>;
+}
 
 impl log::Host for State {
     fn log(&mut self, level: log::Level, message: String) {

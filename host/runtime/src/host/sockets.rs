@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::time::Instant;
-use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
+use wasmtime::component::{Resource, ResourceTable};
 use wasmtime_wasi::WasiCtxBuilder;
 use wasmtime_wasi::p2::bindings::sockets::network::{self, ErrorCode, IpAddressFamily};
 use wasmtime_wasi::p2::bindings::sockets::tcp_create_socket;
@@ -14,16 +14,7 @@ use wasmtime_wasi::p2::{IoError, Network, SocketError, SocketResult, TcpSocket};
 use wasmtime_wasi::sockets::{SocketAddrUse, WasiSocketsCtxView};
 
 use super::log::LogBook;
-use super::state::State;
 use crate::grants::TcpAllow;
-
-/// Offers the making of sockets in our way: counted.
-pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
-    linker.allow_shadowing(true);
-    tcp_create_socket::add_to_linker::<_, Making>(linker, |state| state.wasi().sockets())?;
-    linker.allow_shadowing(false);
-    Ok(())
-}
 
 /// Lets sockets connect to what is granted.
 pub(super) fn allow(context: &mut WasiCtxBuilder, allowed: &Arc<TcpAllow>, log: &Arc<LogBook>) {
@@ -61,13 +52,6 @@ impl Sockets {
     pub(super) fn new(most: usize) -> Self {
         Self { open: Vec::new(), most }
     }
-}
-
-/// What the linker is told by: the maker is lent for one call.
-struct Making;
-
-impl HasData for Making {
-    type Data<'a> = SocketMaker<'a>;
 }
 
 /// Makes sockets, up to the limit.

@@ -89,9 +89,3 @@ pub(crate) fn files() -> Arc<Plugin> {
     static FILES: OnceLock<Arc<Plugin>> = OnceLock::new();
     Arc::clone(FILES.get_or_init(|| Plugin::load(engine(), "files", &wasm("files")).unwrap()))
 }
-
-/// The plugin that makes requests.
-pub(crate) fn fetch() -> Arc<Plugin> {
-    static FETCH: OnceLock<Arc<Plugin>> = OnceLock::new();
-    Arc::clone(FETCH.get_or_init(|| Plugin::load(engine(), "fetch", &wasm("fetch")).unwrap()))
-}

@@ -1,17 +1,23 @@
 //! Requests, for a tenant that grants hosts: what goes, what does not, and what is left when a session ends.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
-use whelk_runtime::{AllowList, Error, Grants, Happening, Limit, Limits, Tenant};
+use whelk_runtime::{AllowList, Error, Grants, Happening, Limit, Limits, Plugin, Tenant};
 
 use crate::client::{Client, Heard};
 use crate::{guests, log};
 
 const LARGE: usize = 64 << 20;
+
+/// The plugin that makes requests.
+pub(crate) fn fetch() -> Arc<Plugin> {
+    static FETCH: OnceLock<Arc<Plugin>> = OnceLock::new();
+    Arc::clone(FETCH.get_or_init(|| Plugin::load(guests::engine(), "fetch", &guests::wasm("fetch")).unwrap()))
+}
 
 /// What a server tells of its connections.
 #[derive(Debug, PartialEq, Eq)]
@@ -118,7 +124,7 @@ async fn large(stream: &mut TcpStream, tell: &mpsc::UnboundedSender<Told>) -> Op
 
 fn client(entries: &[&str], limits: Limits) -> Client {
     let http = Some(Arc::new(AllowList::parse(entries).unwrap()));
-    Client::of(&Tenant::new("acme", limits, Grants { http, ..Grants::default() }), &guests::fetch(), &[])
+    Client::of(&Tenant::new("acme", limits, Grants { http, ..Grants::default() }), &fetch(), &[])
 }
 
 /// What a script says, a line for each action.
@@ -339,7 +345,7 @@ async fn a_session_that_is_dropped_in_the_middle_of_a_request_closes_its_connect
 #[tokio::test]
 async fn a_plugin_that_takes_requests_does_not_start_for_a_tenant_that_grants_none() {
     let tenant = Tenant::new("acme", Limits::default(), Grants::default());
-    let client = Client::of(&tenant, &guests::fetch(), &[]).and(Happening::Exec(b"get http://127.0.0.1/".into()));
+    let client = Client::of(&tenant, &fetch(), &[]).and(Happening::Exec(b"get http://127.0.0.1/".into()));
     let (recorder, report) = client.end().await;
     assert_eq!(recorder.heard, [Heard::Opened(false)]);
     let words = report.error.unwrap().to_string();

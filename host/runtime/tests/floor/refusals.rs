@@ -4,7 +4,7 @@ use std::fs;
 
 use whelk_runtime::{AllowList, Grant, Grants, Limits, Plugin, Tenant};
 
-use crate::guests;
+use crate::{guests, http};
 
 /// The reason for which it is refused.
 fn reason(wasm: &[u8]) -> String {
@@ -114,15 +114,15 @@ fn imports_that_nobody_provides_are_each_named() {
 
 #[test]
 fn a_tenant_without_the_grant_is_told_the_import_and_the_line() {
-    let plugin = guests::fetch();
+    let plugin = http::fetch();
     assert_eq!(plugin.needs().iter().copied().collect::<Vec<_>>(), [Grant::Http]);
     assert!(plugin.imports().iter().any(|import| import.starts_with("wasi:http/outgoing-handler@0.2.")));
     let tenant = |grants| Tenant::new("acme", Limits::default(), grants);
     let reason = plugin.admit(&tenant(Grants::default())).unwrap_err().to_string();
     let words = ", which tenant \"acme\" is not granted: [tenants.acme.grants] http = [\"HOST\"]";
     assert!(reason.contains("wasi:http/outgoing-handler") && reason.ends_with(words), "{reason}");
-    let http = AllowList::parse(&["api.example.org"]).unwrap();
-    plugin.admit(&tenant(Grants { http: Some(http.into()), ..Grants::default() })).unwrap();
+    let listed = AllowList::parse(&["api.example.org"]).unwrap();
+    plugin.admit(&tenant(Grants { http: Some(listed.into()), ..Grants::default() })).unwrap();
     guests::bare().admit(&tenant(Grants::default())).unwrap();
 }
 

@@ -11,7 +11,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep, sleep};
 use wasmtime_wasi_http::{Error, WasiBody};
 
-use super::exchange::error_of;
+use super::failure::error_of;
 
 /// When something last went its way.
 #[derive(Clone)]

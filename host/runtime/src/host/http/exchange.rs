@@ -1,6 +1,5 @@
 //! One request and its answer, on a connection of their own.
 
-use std::error::Error as _;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
@@ -20,6 +19,7 @@ use wasmtime_wasi_http::{DEFAULT_FORBIDDEN_HEADERS, Error, WasiBody};
 
 use super::super::log::LogBook;
 use super::body::{Answer, Pulse, Upload};
+use super::failure::error_of;
 use super::reach::{Wire, reach};
 use crate::grants::{AllowList, Target};
 
@@ -142,47 +142,32 @@ fn dress(mut request: Request<WasiBody>, target: &Target) -> Result<Request<Wasi
     Ok(request)
 }
 
-/// What a failure on the connection is to the plugin. `headers`: how large the head of the answer could be, if that is what was awaited.
-pub(super) fn error_of(error: &hyper::Error, headers: Option<usize>) -> Error {
-    let own = error.source().and_then(|cause| cause.downcast_ref::<Error>());
-    if let Some(Error::HttpRequestBodySize(most)) = own {
-        return Error::HttpRequestBodySize(*most);
-    }
-    if error.is_parse_too_large() {
-        return Error::HttpResponseHeaderSectionSize(headers.and_then(|most| u32::try_from(most).ok()));
-    }
-    if error.is_parse() || error.is_user() {
-        return Error::HttpProtocolError;
-    }
-    if headers.is_none() { Error::HttpResponseIncomplete } else { Error::ConnectionTerminated }
-}
-
 #[cfg(test)]
 mod tests {
     use http_body_util::Empty;
 
-    use super::super::target;
     use super::*;
+    use crate::grants::Scheme;
 
-    fn dressed(uri: &str, headers: &[(&str, &str)]) -> Request<WasiBody> {
+    fn dressed(scheme: Scheme, uri: &str, headers: &[(&str, &str)]) -> Request<WasiBody> {
         let mut request = Request::builder().uri(uri);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
         let body = Empty::new().map_err(|never: std::convert::Infallible| match never {}).boxed_unsync();
         let request = request.body(body).unwrap();
-        let target = target(request.uri()).unwrap();
+        let target = Target::read(scheme, request.uri().authority().unwrap().as_str()).unwrap();
         dress(request, &target).unwrap()
     }
 
     #[test]
     fn the_host_is_the_one_that_was_checked_whatever_the_plugin_says() {
         let smuggled = [("host", "other.example.org"), ("Host", "third.example.org"), ("connection", "upgrade")];
-        let request = dressed("https://Api.example.org/a?b=c", &smuggled);
+        let request = dressed(Scheme::Https, "https://Api.example.org/a?b=c", &smuggled);
         assert_eq!(request.headers().get_all(HOST).iter().collect::<Vec<_>>(), ["api.example.org"]);
         assert_eq!(request.headers().len(), 1);
         assert_eq!(request.uri().to_string(), "/a?b=c");
-        let request = dressed("http://[::1]:8080", &[("transfer-encoding", "chunked"), ("x-mine", "1")]);
+        let request = dressed(Scheme::Http, "http://[::1]:8080", &[("transfer-encoding", "chunked"), ("x-mine", "1")]);
         assert_eq!(request.headers()[HOST], "[::1]:8080");
         assert_eq!(request.headers().len(), 2);
         assert_eq!(request.uri().to_string(), "/");

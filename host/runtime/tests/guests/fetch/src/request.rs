@@ -156,9 +156,6 @@ fn each(response: IncomingResponse, mut take: impl FnMut(&[u8])) -> String {
 fn told(error: &StreamError) -> String {
     match error {
         StreamError::Closed => "closed".to_owned(),
-        // The rest of it is about the host.
-        StreamError::LastOperationFailed(error) => {
-            error.to_debug_string().lines().next().unwrap_or_default().to_owned()
-        }
+        StreamError::LastOperationFailed(error) => error.to_debug_string(),
     }
 }
