@@ -56,7 +56,7 @@
 //! * [`Session`]: what happens in a session, one function each, all with defaults.
 //! * [`plugin!`]: makes a plugin of your type. It takes the names of what else you handle: `plugin!(Clock: timers)` for
 //!   [`TimerHandler`], and `drain`, `breaks`, `requests` and `messages` for its neighbours.
-//! * [`print()`], [`eprint()`], [`stdout`], [`stderr`], [`write()`]: output. [`finish`], [`exit_signal`]: the end.
+//! * [`print()`], [`eprint()`], [`stdout`], [`stderr`], [`write()`]: output. [`finish`], [`exit_signal`]: the end; [`hand_over`]: another goes on.
 //! * [`pty`], [`env()`], [`connection`]: who is there and with what. [`terminal`]: their screen.
 //! * [`timers`], [`log`]: alarm clocks, and lines for the operator.
 //! * [`keyvalue`], [`topics`]: what sessions share, where the operator grants it.
@@ -80,8 +80,8 @@ pub mod topics;
 
 pub use bindings::whelk::ssh::types::{Ending, Exit, ExitSignal, Output, Pty, SignalName, TerminalMode, WindowSize};
 pub use output::{
-    MAX_WRITE, Stream, WriteError, env, eprint, exit_signal, finish, print, pty, request, send_eof, stderr, stdout,
-    writable, write,
+    HandOverError, MAX_WRITE, Stream, WriteError, env, eprint, exit_signal, finish, hand_over, print, pty, request,
+    send_eof, stderr, stdout, writable, write,
 };
 pub use session::{BreakHandler, DrainHandler, MessageHandler, RequestHandler, Session, TimerHandler};
 pub use signal::ParseSignalError;

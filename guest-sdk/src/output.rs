@@ -3,7 +3,7 @@
 use std::io;
 
 use crate::bindings::whelk::ssh::channel;
-pub use crate::bindings::whelk::ssh::channel::WriteError;
+pub use crate::bindings::whelk::ssh::channel::{HandOverError, WriteError};
 use crate::bindings::whelk::ssh::types::{Exit, ExitSignal, Output, Pty, SignalName};
 
 /// The most that the host takes in one call, in bytes. [`write()`] cuts what is longer.
@@ -91,6 +91,19 @@ pub fn finish(status: u32) {
 /// Ends the session as if a signal had killed a program, with a line for the person.
 pub fn exit_signal(name: SignalName, message: &str) {
     channel::finish(&Exit::Signal(ExitSignal { name, core_dumped: false, message: message.to_owned() }));
+}
+
+/// Passes the session on to another plugin of the tenant, by its name, when the function that you are in returns: this one hears
+/// [`Session::closed`](crate::Session::closed) and is gone. The other is told of the environment and the terminal, is given the same
+/// start request, and then gets what was not read yet. What it does after that is the session.
+///
+/// Possible from the start request on; of this and [`finish`] the first word counts.
+///
+/// # Errors
+/// [`HandOverError::UnknownPlugin`] when there is none of this name, [`HandOverError::NotPermitted`] when it may not be, or not now. Nothing
+/// has happened then.
+pub fn hand_over(plugin: &str) -> Result<(), HandOverError> {
+    channel::hand_over(plugin)
 }
 
 /// The terminal as it was when the session began. `None` when there is none, as with `ssh name@host < file`.

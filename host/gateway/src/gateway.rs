@@ -2,19 +2,19 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use whelk_runtime::keyvalue::KeyValueLimits;
-use whelk_runtime::{Engine, EngineSettings, Grants, Loaded, Plugin, Registry, Tenant, TopicLimits};
+use whelk_runtime::{Engine, EngineSettings, Grants, Loaded, Plugins, Registry, Tenant, TopicLimits};
 use whelk_ssh::crypto::key::HostKey;
 use whelk_ssh::transport::{Party, Patience, RekeyPolicy};
 use whelk_ssh::{auth, connection, mux, transport};
 
-use crate::access::Access;
+use crate::access::{Access, Identity};
 use crate::config::{Config, Entrance, EnvironmentNames, Limits};
 use crate::drain::{Drain, Stopper};
 use crate::logging::escape;
+use crate::place::{Folder, Place};
 
 /// What all connections share.
 pub struct Gateway {
@@ -23,7 +23,7 @@ pub struct Gateway {
     authentication: Arc<auth::server::Settings>,
     host_key: HostKey,
     engine: Engine,
-    registry: Registry,
+    plugins: Arc<Folder>,
     /// For whom everybody's sessions run.
     tenant: Arc<Tenant>,
     limits: Limits,
@@ -32,8 +32,6 @@ pub struct Gateway {
     /// Anybody may enter, and the user name picks the plugin.
     demonstration: bool,
     drain: Drain,
-    /// Numbers the connections, for the log.
-    connections: AtomicU64,
 }
 
 impl Gateway {
@@ -57,14 +55,13 @@ impl Gateway {
         Ok(Gateway {
             protocol: protocol(config, &host_key),
             authentication: Arc::new(authentication),
-            registry: load(&engine, &config.plugins)?,
+            plugins: Arc::new(Folder(load(&engine, &config.plugins)?)),
             engine,
             tenant: Tenant::new("default", plugin_limits(&config.limits), Grants::default()),
             limits: config.limits.clone(),
             environment_names: config.environment_names.clone(),
             demonstration: matches!(config.entrance, Entrance::Demonstration),
             drain: stopper.drain(),
-            connections: AtomicU64::new(1),
             access: Arc::new(access),
             host_key,
         })
@@ -95,19 +92,15 @@ impl Gateway {
         &self.protocol.transport.identification
     }
 
-    /// The plugin of exactly this name.
-    pub(crate) fn plugin(&self, name: &str) -> Option<Arc<Plugin>> {
-        self.registry.get(name)
+    /// Where somebody who has entered belongs.
+    pub(crate) fn place(&self, identity: &Identity) -> Place {
+        let plugins: Arc<dyn Plugins> = self.plugins.clone();
+        Place { tenant: Arc::clone(&self.tenant), plugins, plugin: identity.plugin.clone() }
     }
 
     /// Whether no more instances fit.
     pub(crate) fn is_full(&self) -> bool {
         self.engine.live() >= self.engine.capacity()
-    }
-
-    /// For whom the sessions of a user run.
-    pub(crate) fn tenant(&self) -> &Arc<Tenant> {
-        &self.tenant
     }
 
     /// Every limit.
@@ -125,7 +118,7 @@ impl Gateway {
         if !self.demonstration {
             return "The plugin of this account is not available.\r\n".to_owned();
         }
-        let plugins = self.registry.plugins();
+        let plugins = self.plugins.0.plugins();
         if plugins.is_empty() {
             return "There are no plugins here yet. Put a .wasm file into the plugin folder.\r\n".to_owned();
         }
@@ -136,11 +129,6 @@ impl Gateway {
     /// How far the program has got with stopping.
     pub(crate) fn drain(&self) -> Drain {
         self.drain.clone()
-    }
-
-    /// The number of a new connection.
-    pub(crate) fn next_connection(&self) -> u64 {
-        self.connections.fetch_add(1, Ordering::Relaxed)
     }
 }
 
@@ -181,6 +169,7 @@ fn plugin_limits(limits: &Limits) -> whelk_runtime::Limits {
         resources: count(limits.resources),
         environment: limits.environment_bytes,
         timers: count(limits.timers),
+        passages: limits.passages,
         shortest_timer: limits.timer,
         log_lines: limits.log_rate,
         log_burst: limits.log_burst,

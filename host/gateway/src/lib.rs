@@ -16,6 +16,7 @@
 //! | [`pump`] | **the pump**: one task per connection, between socket, protocol and sessions |
 //! | `keepalive` | whether a silent peer is still there |
 //! | `sessions`, `ready` | the sessions of a connection, and whose turn it is |
+//! | `place` | where somebody who has entered belongs: tenant and plugins |
 //! | `session` | the one door between SSH and wasm |
 //! | [`drain`] | how the program stops: the signal that every connection can wait for |
 //! | [`access`] | who may enter, and as whom |
@@ -29,6 +30,7 @@ pub mod gateway;
 mod keepalive;
 pub mod listener;
 pub mod logging;
+mod place;
 pub mod process;
 pub mod pump;
 mod ready;

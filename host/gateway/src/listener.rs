@@ -83,8 +83,8 @@ impl Listener {
                 () = stopped.reached(Phase::Draining) => break,
                 Some(_) = tasks.join_next() => {}
                 (stream, peer, permit) = door.accept() => {
-                    let handle = Arc::clone(&handle);
-                    tasks.spawn(contained(peer, async move { handle(stream, peer, permit).await }));
+                    let (handle, number) = (Arc::clone(&handle), permit.connection());
+                    tasks.spawn(contained(number, peer, async move { handle(stream, peer, permit).await }));
                 }
             }
         }
@@ -109,8 +109,9 @@ async fn drain(mut tasks: JoinSet<()>, stopper: &Stopper, time: Duration) {
     tracing::info!(dropped = tasks.len(), "stopped");
 }
 
-/// Runs a connection so that its panic ends here. The panic itself has been logged by the hook.
-async fn contained(peer: SocketAddr, connection: impl Future<Output = ()>) {
+/// Runs a connection so that its panic ends here: unwinding has dropped all that was the connection's, so its sessions are told that it was
+/// lost, and its place is free. The panic itself has been logged by the hook; whose it was is known here.
+async fn contained(number: u64, peer: SocketAddr, connection: impl Future<Output = ()>) {
     let mut connection = pin!(connection);
     let poll = |context: &mut Context<'_>| {
         // Safe to go on: after a panic the future is dropped and never polled again, and shares nothing but counts.
@@ -121,7 +122,7 @@ async fn contained(peer: SocketAddr, connection: impl Future<Output = ()>) {
         }
     };
     if !std::future::poll_fn(poll).await {
-        tracing::error!(%peer, "a connection ended by a panic");
+        tracing::error!(connection = number, %peer, "a connection ended by a panic");
     }
 }
 

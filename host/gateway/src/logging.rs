@@ -29,7 +29,8 @@ pub enum Format {
     Json,
 }
 
-/// Sends every event of the process to standard error from now on, and panics with them, as one line each.
+/// Sends every event of the process to standard error from now on, and panics with them, as one line each. Whose fate a panic was is told
+/// by another event, of whoever contained it.
 ///
 /// # Errors
 /// Says what is wrong with the variable [`FILTER`].
@@ -51,7 +52,8 @@ pub fn start(format: Format) -> Result<(), String> {
     std::panic::set_hook(Box::new(|panic| {
         let text = panic.payload_as_str().unwrap_or("a panic without words");
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
-        tracing::error!(place, "panic: {}", escape(text.as_bytes()));
+        let thread = std::thread::current();
+        tracing::error!(place, thread = thread.name(), said = %escape(text.as_bytes()), "panic");
     }));
     Ok(())
 }

@@ -91,7 +91,7 @@ struct Pump {
 /// Serves one connection until it is over.
 pub async fn run(stream: TcpStream, peer: SocketAddr, permit: Permit, gateway: Arc<Gateway>) {
     let now = Instant::now();
-    let number = gateway.next_connection();
+    let number = permit.connection();
     let local = stream.local_addr().map(|address| address.to_string()).unwrap_or_default();
     tracing::info!(connection = number, %peer, "connection opened");
     let origin = Origin { connection: number, peer: peer.to_string(), local };

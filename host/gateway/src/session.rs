@@ -5,7 +5,9 @@
 
 use std::sync::Arc;
 
-use whelk_runtime::{Ending, Exit, Facts, Happening, Pty, Report, SessionSide, SignalName, WindowSize, notice};
+use whelk_runtime::{
+    Ending, Error, Exit, Facts, Happening, Pty, Report, SessionSide, SignalName, Stay, WindowSize, notice,
+};
 use whelk_ssh::connection::Server;
 use whelk_ssh::message::mux::ChannelId;
 use whelk_ssh::message::request::{self, Request};
@@ -146,38 +148,56 @@ pub(crate) fn start(
     entered: &Arc<Entered>,
     side: SessionSide,
 ) {
-    let name = entered.identity.plugin.clone();
-    let Some(plugin) = gateway.plugin(&name) else {
-        tracing::info!(connection, channel = channel.0, plugin = %escape(name.as_bytes()), "no such plugin");
+    let place = gateway.place(&entered.identity);
+    let Some(plugin) = place.plugins.plugin(&place.plugin) else {
+        let (tenant, plugin) = (place.tenant.name(), escape(place.plugin.as_bytes()));
+        tracing::info!(connection, channel = channel.0, tenant, %plugin, "no such plugin");
         let text = gateway.no_such_plugin();
         tokio::spawn(async move { notice(side, &text, Exit::Status(1)).await });
         return;
     };
-    tracing::info!(connection, channel = channel.0, plugin = plugin.name(), "session opened");
+    let (tenant, generation) = (place.tenant.name(), plugin.generation());
+    tracing::info!(connection, channel = channel.0, tenant, plugin = plugin.name(), generation, "session opened");
     let facts = entered.facts.on_channel(channel.0);
-    let session = plugin.session(facts, gateway.tenant(), side);
+    let session = plugin.session(facts, &place.tenant, &place.plugins, side);
     tokio::spawn(async move {
         let report = session.await;
-        log(connection, channel, plugin.name(), &report);
+        log(connection, channel, place.tenant.name(), &report);
     });
 }
 
-/// How a session went, for the operator: everything that the client was not told.
-fn log(connection: u64, channel: ChannelId, plugin: &str, report: &Report) {
+/// How a session went, for the operator: everything that the client was not told. What went wrong with a plugin that it had before has a
+/// line of its own.
+fn log(connection: u64, channel: ChannelId, tenant: &str, report: &Report) {
+    let channel = channel.0;
+    for Stay { plugin, error } in &report.before {
+        if let Some(error) = error {
+            let (plugin, generation, error) = (plugin.name(), plugin.generation(), error.to_string());
+            let error = escape(error.as_bytes());
+            tracing::warn!(connection, channel, tenant, plugin, generation, %error, "plugin failed on the way");
+        }
+    }
     let ending = report.ending.map_or("refused or stopped", Ending::as_str);
     let exit = match &report.exit {
         Some(Exit::Status(status)) => format!("status {status}"),
         Some(Exit::Signal { name, .. }) => format!("signal {}", escape(name.as_str().as_bytes())),
         None => "none".to_owned(),
     };
-    let channel = channel.0;
     let (cpu_ms, memory) = (report.cpu_ticks, report.peak_memory);
+    let (plugin, generation) = (report.plugin.name(), report.plugin.generation());
+    macro_rules! tell {
+        ($level:ident, $($error:tt)*) => {
+            tracing::$level!(
+                connection, channel, tenant, plugin, generation, ending, exit, cpu_ms, memory, $($error)* "session ended"
+            )
+        };
+    }
+    let error = report.error.as_ref().map(ToString::to_string).unwrap_or_default();
+    let error = escape(error.as_bytes());
     match &report.error {
-        None => tracing::info!(connection, channel, plugin, ending, exit, cpu_ms, memory, "session ended"),
-        Some(error) => {
-            let error = error.to_string();
-            let error = escape(error.as_bytes());
-            tracing::warn!(connection, channel, plugin, ending, exit, cpu_ms, memory, %error, "session ended");
-        }
+        None => tell!(info,),
+        // Ours to mend.
+        Some(Error::Host { .. }) => tell!(error, %error,),
+        Some(Error::Refused(_) | Error::Full { .. } | Error::Limit { .. } | Error::Trap { .. }) => tell!(warn, %error,),
     }
 }

@@ -215,7 +215,7 @@ impl<'s> Instance<'s> {
         let state = self.guest.state();
         if state.phase() == Phase::Starting {
             // It was to be passed on to another plugin, and is not any more.
-            state.refuse();
+            state.decline();
         }
         if let Some(words) = &words {
             state.last_words(words);

@@ -1,12 +1,40 @@
 //! Runs plugins: WebAssembly components under wasmtime, one instance per session, with limits. Knows not one byte of SSH.
 //!
-//! Read in this order: `happening` (the words), `pipe` (how a connection and a session meet), `instance` (the life of a session),
-//! `host` (what a plugin may call), `engine`, `limits` and what counts (`meter`, `memory`, `budget`, `permit`: how it is held), `plugin` and
-//! `registry` (where it comes from), `loader`, `compile` and `cache` (how a file becomes one), `health` and `probation` (when a version is
-//! given up).
+//! Read in this order: `happening` (the words), `pipe` (how a connection and a session meet), `session` (its life, whatever plugins it
+//! passes through), `instance` (one plugin's part of it), `host` (what a plugin may call), `engine`, `limits` and what counts (`meter`,
+//! `memory`, `budget`, `permit`: how it is held), `plugins` (which a session can get to), `plugin` and `registry` (where they come from),
+//! `loader`, `compile` and `cache` (how a file becomes one), `health` and `probation` (when a version is given up).
 //!
 //! The connection's task makes [`session_pipes`], keeps the [`Inbox`] and the [`Outbox`], gives the [`SessionSide`] to
 //! [`Plugin::session`] and spawns that future. The whole event loop of a session is in the future, so all of it is tested here.
+//!
+//! # Whose fate ends where
+//!
+//! A connection and each of its sessions are actors of their own: a task each, with nothing between them but the two pipes. A session that
+//! traps, is stopped, is dropped or makes the host itself panic says an exit into its outbox, and its connection goes on. A connection that
+//! ends, or panics, drops its inboxes, and each session hears that it was lost. Neither waits for the other, and neither holds a lock
+//! while it works: what they share is queues whose every change is complete or not made. A panic in a call (in the plugin's code as we
+//! compiled it, or in an import) is caught around that call, so that the session ends as it does after a trap; a panic elsewhere in the
+//! session is caught around the whole of it. Both get an incident number: the client is told that, the operator all.
+//!
+//! Decided 2026-11-21: wasm runs in the process of the connections for now, and the pipes are where it can be cut off. What crosses them is
+//! plain data: happenings, bytes and answers inwards; bytes, replies, EOF, requests, notes and the exit outwards; the credit back. The
+//! client's window bounds what is inwards, the outbox what is outwards, counts the rest. So a pipe can become a socket to a worker process:
+//! `Inbox` and `Outbox` write and read frames, the worker's `SessionSide` does the same at the other end, `Wake` is the socket becoming
+//! readable, and credit is a number in a frame. Waiting is by readiness at both ends already. Refused for today: a process a session
+//! (ten thousand of them, for what an instance does at 20 KiB), and workers now (each byte twice more through the kernel, before there is
+//! a second reason for them).
+//!
+//! A worker would need: the compiled plugins (a file in the cache that it maps, by digest), facts, limits and grants as values, the log as
+//! a stream of records, and a descriptor for whatever a grant opens. It would be one for each tenant or each group of them, without the
+//! host key, the sockets and the configuration: what a hole in wasmtime then gives away is one tenant's data. A worker that dies is to its
+//! sessions what a panic is today: the gateway sees the socket close, and says exit status 70 for each.
+//!
+//! What is local to the process today, and would have to move or be asked for: `Arc<Tenant>`, whose budgets are atomics that all sessions of
+//! a tenant share (they move to the worker when a tenant has one worker, and are leased in pieces when it has several); the registry and the
+//! [`Plugins`] behind it, of which routes and hand-overs ask by name (the gateway answers, and the passage between two plugins stays inside
+//! the worker if both are there); the engine with its pool, its ticker and the compiled code; the live sessions of a generation, which
+//! [`Plugin::retire`] ends (a frame to each worker); the spare buffers. Nothing else is shared.
 
 mod bindings;
 mod bucket;

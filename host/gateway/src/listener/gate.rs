@@ -87,6 +87,8 @@ impl Refusal {
 /// The place that a connection takes: a stranger's until [`Permit::authenticated`], a connection's until it is dropped.
 pub struct Permit {
     gate: Gate,
+    /// The number of the connection.
+    connection: u64,
     /// What it is counted under while it is a stranger's.
     stranger: Option<Stranger>,
 }
@@ -103,7 +105,9 @@ impl Gate {
     pub(super) fn admit(&self, peer: IpAddr, connection: u64) -> Result<Permit, Refusal> {
         // The keys of the hash are random and secret, so nobody can time a connection to be the lucky one.
         let roll = u32::try_from(self.0.dice.hash_one(connection) % 100).unwrap_or(0);
-        self.admit_with(peer, roll)
+        let mut permit = self.admit_with(peer, roll)?;
+        permit.connection = connection;
+        Ok(permit)
     }
 
     /// `roll` is from 0 to 99, each as likely: below the chance to be dropped, the connection is.
@@ -128,7 +132,7 @@ impl Gate {
         if let Some(source) = source {
             *counts.sources.entry(source).or_default() += 1;
         }
-        Ok(Permit { gate: self.clone(), stranger: Some(Stranger(source)) })
+        Ok(Permit { gate: self.clone(), connection: 0, stranger: Some(Stranger(source)) })
     }
 
     /// Nothing below panics while it holds the lock, so what a poisoned one guards is whole.
@@ -169,6 +173,11 @@ fn network(address: Ipv6Addr) -> [u8; 8] {
 }
 
 impl Permit {
+    /// The number of the connection, by which the log tells it from others. Those that were not let in have one, too.
+    pub fn connection(&self) -> u64 {
+        self.connection
+    }
+
     /// The peer has logged in: no stranger any more. Once is enough, more does nothing.
     pub fn authenticated(&mut self) {
         let mut counts = self.gate.counts();
