@@ -3,7 +3,6 @@
 //! What panics is the log: a client's note of a certain text makes the subscriber of this process panic, in the middle of the pump's turn.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
-#[expect(dead_code, reason = "other tests use the rest")]
 #[path = "../../../tests/client/peer.rs"]
 mod peer;
 
