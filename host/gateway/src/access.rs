@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until, timeout};
 use zeroize::Zeroizing;
 
-use crate::config::{Config, Door, Entrance, LONGEST_NAME};
+use crate::config::{Config, Door, Entrance, LONGEST_NAME, User};
 use crate::credential::{AuthorizedKey, PasswordHash, fingerprint};
 
 /// The longest password that is looked at, in bytes. A longer one would buy an attacker work for nothing.
@@ -40,6 +40,7 @@ enum Users {
 }
 
 struct Member {
+    tenant: String,
     plugin: String,
     open: bool,
     password: Option<Arc<PasswordHash>>,
@@ -104,7 +105,9 @@ pub enum Verdict {
 pub struct Identity {
     /// The name, exactly as it was sent and as the configuration has it.
     pub user: String,
-    /// The plugin that the sessions run. In the demonstration it is the user name, and need not exist.
+    /// The name of the tenant for whom the sessions run. In the demonstration it is the user name, and need not exist.
+    pub tenant: String,
+    /// The plugin that the sessions run unless a route leads elsewhere. In the demonstration as the tenant.
     pub plugin: String,
     /// `none`, `password` or `publickey`.
     pub method: &'static str,
@@ -128,7 +131,7 @@ impl Access {
             Entrance::Demonstration => (Users::Anybody, Vec::new()),
             Entrance::Users(users) => {
                 let members: BTreeMap<_, _> =
-                    users.iter().map(|(name, user)| (name.clone(), Member::of(&user.plugin, &user.door))).collect();
+                    users.iter().map(|(name, user)| (name.clone(), Member::of(user))).collect();
                 let decoys = members.values().filter_map(|member| member.password.clone()).collect();
                 (Users::Known(members), decoys)
             }
@@ -185,7 +188,8 @@ impl Access {
         };
         match found {
             Some((user, member)) if entered => {
-                Verdict::Accept(Identity { user: user.clone(), plugin: member.plugin.clone(), method, fingerprint })
+                let (user, tenant, plugin) = (user.clone(), member.tenant.clone(), member.plugin.clone());
+                Verdict::Accept(Identity { user, tenant, plugin, method, fingerprint })
             }
             Some(_) | None => Verdict::Reject,
         }
@@ -231,14 +235,12 @@ impl Access {
 }
 
 impl Member {
-    fn of(plugin: &str, door: &Door) -> Member {
-        let plugin = plugin.to_owned();
-        match door {
-            Door::Open => Member { plugin, open: true, password: None, keys: Vec::new() },
-            Door::Credentials { password, keys } => {
-                Member { plugin, open: false, password: password.clone().map(Arc::new), keys: keys.clone() }
-            }
-        }
+    fn of(user: &User) -> Member {
+        let (open, password, keys) = match &user.door {
+            Door::Open => (true, None, Vec::new()),
+            Door::Credentials { password, keys } => (false, password.clone().map(Arc::new), keys.clone()),
+        };
+        Member { tenant: user.tenant.clone(), plugin: user.plugin.clone(), open, password, keys }
     }
 }
 
@@ -257,7 +259,8 @@ fn welcome(name: &str, credential: Credential<'_>) -> Verdict {
         Credential::Password(_) => ("password", None),
         Credential::KeyOffered { blob, .. } | Credential::KeyProven { blob, .. } => ("publickey", fingerprint(blob)),
     };
-    Verdict::Accept(Identity { user: name.to_owned(), plugin: name.to_owned(), method, fingerprint })
+    let [user, tenant, plugin] = [name.to_owned(), name.to_owned(), name.to_owned()];
+    Verdict::Accept(Identity { user, tenant, plugin, method, fingerprint })
 }
 
 #[cfg(test)]
@@ -266,7 +269,7 @@ mod tests {
 
     use whelk_ssh::algorithm::Preferences;
 
-    use crate::config::{EnvironmentNames, Limits, User};
+    use crate::config::{EnvironmentNames, Limits};
 
     use super::*;
 
@@ -280,7 +283,11 @@ mod tests {
     fn user(password: Option<&str>, keys: &[&str]) -> User {
         let password = password.map(|text| PasswordHash::parse(&bcrypt::hash(text, 4).unwrap()).unwrap());
         let keys = keys.iter().map(|key| crate::credential::parse_key(key).unwrap()).collect();
-        User { plugin: "echo".to_owned(), door: Door::Credentials { password, keys } }
+        member(Door::Credentials { password, keys })
+    }
+
+    fn member(door: Door) -> User {
+        User { tenant: "acme".to_owned(), plugin: "echo".to_owned(), own_plugin: true, door }
     }
 
     fn access(users: impl IntoIterator<Item = (&'static str, User)>) -> Access {
@@ -290,21 +297,12 @@ mod tests {
 
     fn config(entrance: Entrance, limits: Limits) -> Config {
         let (plugins, state, algorithms) = (PathBuf::new(), PathBuf::new(), Preferences::default());
-        Config {
-            listen: Vec::new(),
-            plugins,
-            state,
-            banner: None,
-            environment_names: EnvironmentNames::default(),
-            entrance,
-            algorithms,
-            limits,
-            notes: Vec::new(),
-        }
+        let (listen, tenants, notes, environment_names) = Default::default();
+        Config { listen, plugins, state, banner: None, environment_names, entrance, tenants, algorithms, limits, notes }
     }
 
     fn house() -> Access {
-        let guest = User { plugin: "echo".to_owned(), door: Door::Open };
+        let guest = member(Door::Open);
         access([("alice", user(Some("right"), &[KEY])), ("bob", user(None, &[OTHER_KEY])), ("guest", guest)])
     }
 
@@ -327,7 +325,7 @@ mod tests {
         let blob = blob(KEY);
         let identity =
             try_in(&access, b"alice", Credential::KeyProven { algorithm: b"ssh-ed25519", blob: &blob }).await.unwrap();
-        assert_eq!(identity.method, "publickey");
+        assert_eq!((identity.tenant.as_str(), identity.method), ("acme", "publickey"));
         assert_eq!(identity.fingerprint.as_deref(), Some("SHA256:UCUiLr7Pjs9wFFJMDByLgc3NrtdU344OgUM45wZPcIQ"));
         assert!(try_in(&access, b"alice", offered(&blob)).await.is_some());
     }
@@ -399,9 +397,8 @@ mod tests {
     fn an_unknown_name_costs_what_the_known_ones_cost_each_always_the_same() {
         let cheap = bcrypt::hash("x", 4).unwrap();
         let dear = bcrypt::hash("x", 5).unwrap();
-        let with = |hash: &str| User {
-            plugin: "echo".to_owned(),
-            door: Door::Credentials { password: Some(PasswordHash::parse(hash).unwrap()), keys: Vec::new() },
+        let with = |hash: &str| {
+            member(Door::Credentials { password: Some(PasswordHash::parse(hash).unwrap()), keys: Vec::new() })
         };
         let access = access([("alice", with(&cheap)), ("bob", with(&dear))]);
         let chosen = |name: &str| {
@@ -467,7 +464,7 @@ mod tests {
         let blob = blob(KEY);
         for credential in [Credential::None, Credential::Password(b""), offered(&blob), offered(b"junk")] {
             let identity = try_in(&access, b"echo", credential).await.unwrap();
-            assert_eq!((identity.user.as_str(), identity.plugin.as_str()), ("echo", "echo"));
+            assert_eq!((&*identity.user, &*identity.tenant, &*identity.plugin), ("echo", "echo", "echo"));
         }
         assert!(try_in(&access, b"\xff", Credential::None).await.is_none());
         assert!(try_in(&access, b"a\nb", Credential::None).await.is_none());

@@ -8,16 +8,20 @@
 
 mod algorithms;
 mod environment;
+mod folders;
+mod grants;
 mod limits;
 mod listen;
 mod plugins;
 mod problem;
 mod reader;
 mod reference;
+mod routes;
 mod setting;
+mod tenants;
 mod users;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -26,12 +30,16 @@ use toml::de::DeTable;
 use whelk_ssh::algorithm::Preferences;
 
 pub use environment::EnvironmentNames;
+pub use grants::{Clock, Directory, DirectoryAccess, Grants, KeyValue, size};
 pub use limits::Limits;
 pub use listen::parse_address;
 use plugins::Plugins;
 pub use problem::{Problem, Refused};
 use reader::{Findings, Section};
 pub use reference::reference;
+pub use routes::Routes;
+use tenants::{Around, Tenants};
+pub use tenants::{DEFAULT_TENANT, Tenant, check_tenant_name, private_folder};
 pub use users::{Door, LONGEST_NAME, User};
 
 /// What the demonstration says before login and at its start.
@@ -45,7 +53,7 @@ const LONGEST_BANNER: usize = 8 << 10;
 pub struct Config {
     /// Where to listen, none of them in another's way.
     pub listen: Vec<SocketAddr>,
-    /// The folder of the plugins.
+    /// The folder of the operator's plugins, which every tenant sees.
     pub plugins: PathBuf,
     /// The folder of what the program keeps, such as its host key.
     pub state: PathBuf,
@@ -55,6 +63,9 @@ pub struct Config {
     pub environment_names: EnvironmentNames,
     /// Who may enter.
     pub entrance: Entrance,
+    /// For whom sessions run, by their exact names: at least [`DEFAULT_TENANT`]. None in the demonstration, where each plugin is a
+    /// tenant of its own.
+    pub tenants: BTreeMap<String, Tenant>,
     /// What is offered in a key exchange.
     pub algorithms: Preferences,
     /// Every limit.
@@ -117,8 +128,9 @@ impl Config {
                 banner: Some(format!("{DEMONSTRATION}\n")),
                 environment_names: EnvironmentNames::default(),
                 entrance: Entrance::Demonstration,
+                tenants: BTreeMap::new(),
                 algorithms: Preferences::default(),
-                limits: Limits::default(),
+                limits: demonstration_limits(),
                 notes: Vec::new(),
             }),
             Ok(_) => Err(Refused(problems)),
@@ -127,6 +139,19 @@ impl Config {
                 Err(Refused(problems))
             }
         }
+    }
+
+    /// Every plugin that a tenant, its routes or its users name: the tenant's name and the plugin's.
+    pub fn named_plugins(&self) -> BTreeSet<(&str, &str)> {
+        let mut named = BTreeSet::new();
+        for (name, tenant) in &self.tenants {
+            let routed = tenant.routes.all().map(|(_, _, plugin)| plugin);
+            named.extend(tenant.plugin.as_deref().into_iter().chain(routed).map(|plugin| (name.as_str(), plugin)));
+        }
+        if let Entrance::Users(users) = &self.entrance {
+            named.extend(users.values().map(|user| (user.tenant.as_str(), user.plugin.as_str())));
+        }
+        named
     }
 
     fn parse(file: &Path, text: &str, overrides: &Overrides) -> Result<Config, Refused> {
@@ -168,17 +193,67 @@ fn read(mut top: Section<'_>, overrides: &Overrides, findings: &mut Findings) ->
         Some(item) => item.section(findings).map(|section| read_limits(section, findings)),
         None => Some(Limits::default()),
     };
-    let users = match top.take("users") {
-        Some(item) => item.section(findings).map(|section| users::read(section, &folder, known.as_ref(), findings)),
-        None => {
-            findings.add(&(0..0), "users", users::NOBODY);
-            None
-        }
-    };
+    let (tenants, users) = read_people(
+        &mut top,
+        &folder,
+        Folders { plugins: &plugins, known, state: state.as_deref() },
+        limits.as_ref(),
+        findings,
+    );
     top.finish(findings);
     let entrance = Entrance::Users(users?);
     let (state, algorithms, limits) = (state?, algorithms?, limits?);
-    Some(Config { listen, plugins, state, banner, environment_names, entrance, algorithms, limits, notes: Vec::new() })
+    let notes = Vec::new();
+    Some(Config { listen, plugins, state, banner, environment_names, entrance, tenants, algorithms, limits, notes })
+}
+
+/// The program's folders, as far as they are known.
+struct Folders<'a> {
+    /// Where the operator's plugins are ...
+    plugins: &'a Path,
+    /// ... and what is there.
+    known: Option<Plugins>,
+    state: Option<&'a Path>,
+}
+
+/// Who may enter and for whom their sessions run, held against each other.
+fn read_people(
+    top: &mut Section<'_>,
+    folder: &Path,
+    folders: Folders<'_>,
+    limits: Option<&Limits>,
+    findings: &mut Findings,
+) -> (BTreeMap<String, Tenant>, Option<BTreeMap<String, User>>) {
+    let defaults = Limits::default();
+    let limits = limits.unwrap_or(&defaults);
+    let around = Around { folder, state: folders.state, plugins: folders.known.as_ref(), limits };
+    let section = top.take("tenants").and_then(|item| item.section(findings));
+    let mut tenants = Tenants::read(section, &around, findings);
+    let (users, keys) = match top.take("users") {
+        Some(item) => match item.section(findings) {
+            Some(section) => {
+                let (users, keys) = users::read(section, folder, &tenants, findings);
+                (Some(users), keys)
+            }
+            None => (None, Vec::new()),
+        },
+        None => {
+            findings.add(&(0..0), "users", users::NOBODY);
+            (None, Vec::new())
+        }
+    };
+    if let Some(state) = folders.state {
+        let file = findings.file().to_owned();
+        let owned = folders::Owned { file: &file, state, plugins: folders.plugins, keys: &keys };
+        folders::check(&mut tenants.claims, &owned, findings);
+    }
+    (tenants.into_table(), users)
+}
+
+/// In the demonstration everybody is whoever uses this machine: no one user has less than all.
+fn demonstration_limits() -> Limits {
+    let limits = Limits::default();
+    Limits { sessions_per_user: limits.instances, ..limits }
 }
 
 fn read_listen(top: &mut Section<'_>, overrides: &Overrides, findings: &mut Findings) -> Vec<SocketAddr> {

@@ -1,11 +1,12 @@
 //! The gateway as a whole: what all connections share, made from a configuration and valid until the end.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use whelk_runtime::keyvalue::KeyValueLimits;
-use whelk_runtime::{Engine, EngineSettings, Grants, Loaded, Plugins, Registry, Tenant, TopicLimits};
+use whelk_runtime::{Engine, EngineSettings, Loaded, Registry, TopicLimits};
 use whelk_ssh::crypto::key::HostKey;
 use whelk_ssh::transport::{Party, Patience, RekeyPolicy};
 use whelk_ssh::{auth, connection, mux, transport};
@@ -13,8 +14,9 @@ use whelk_ssh::{auth, connection, mux, transport};
 use crate::access::{Access, Identity};
 use crate::config::{Config, Entrance, EnvironmentNames, Limits};
 use crate::drain::{Drain, Stopper};
+use crate::grants::Granter;
 use crate::logging::escape;
-use crate::place::{Folder, Place};
+use crate::tenant::Tenants;
 
 /// What all connections share.
 pub struct Gateway {
@@ -23,9 +25,10 @@ pub struct Gateway {
     authentication: Arc<auth::server::Settings>,
     host_key: HostKey,
     engine: Engine,
-    plugins: Arc<Folder>,
-    /// For whom everybody's sessions run.
-    tenant: Arc<Tenant>,
+    /// The operator's plugins.
+    registry: Arc<Registry>,
+    /// For whom sessions run.
+    tenants: Tenants,
     limits: Limits,
     /// What a client may set.
     environment_names: EnvironmentNames,
@@ -39,10 +42,12 @@ impl Gateway {
     /// the others are served.
     ///
     /// # Errors
-    /// When the plugin host cannot be started or the folder cannot be read.
+    /// When the plugin host cannot be started, a plugin folder cannot be read, or a tenant cannot be given what it is granted.
     pub fn new(config: &Config, host_key: HostKey, stopper: &Stopper) -> Result<Gateway, String> {
         let access = Access::new(config);
         let engine = start_engine(&config.limits)?;
+        let registry = Arc::new(load(&engine, &config.plugins)?);
+        let tenants = make_tenants(config, &engine, &registry)?;
         let authentication = auth::server::Settings {
             methods: auth::server::Methods {
                 publickey: access.methods().publickey,
@@ -55,9 +60,9 @@ impl Gateway {
         Ok(Gateway {
             protocol: protocol(config, &host_key),
             authentication: Arc::new(authentication),
-            plugins: Arc::new(Folder(load(&engine, &config.plugins)?)),
+            registry,
             engine,
-            tenant: Tenant::new("default", plugin_limits(&config.limits), Grants::default()),
+            tenants,
             limits: config.limits.clone(),
             environment_names: config.environment_names.clone(),
             demonstration: matches!(config.entrance, Entrance::Demonstration),
@@ -92,18 +97,17 @@ impl Gateway {
         &self.protocol.transport.identification
     }
 
-    /// Where somebody who has entered belongs.
-    pub(crate) fn place(&self, identity: &Identity) -> Place {
-        let plugins: Arc<dyn Plugins> = self.plugins.clone();
-        Place { tenant: Arc::clone(&self.tenant), plugins, plugin: identity.plugin.clone() }
-    }
-
     /// Whether no more instances fit.
     pub(crate) fn is_full(&self) -> bool {
         self.engine.live() >= self.engine.capacity()
     }
 
-    /// Every limit.
+    /// For whom sessions run.
+    pub(crate) fn tenants(&self) -> &Tenants {
+        &self.tenants
+    }
+
+    /// Every limit, as it is for the server.
     pub(crate) fn limits(&self) -> &Limits {
         &self.limits
     }
@@ -111,6 +115,11 @@ impl Gateway {
     /// The variables that a client may set.
     pub(crate) fn environment_names(&self) -> &EnvironmentNames {
         &self.environment_names
+    }
+
+    /// Every limit, as it is for somebody's sessions.
+    pub(crate) fn limits_of(&self, identity: &Identity) -> &Limits {
+        self.tenants.limits(&identity.tenant).unwrap_or(&self.limits)
     }
 
     /// What a user is told whose plugin is not there. Only the demonstration says which others are.
@@ -139,7 +148,24 @@ fn start_engine(limits: &Limits) -> Result<Engine, String> {
     Engine::new(&settings).map_err(|error| format!("the plugin host cannot be started: {error}"))
 }
 
-/// Compiles everything in the plugin folder.
+/// Makes the tenants, and compiles the plugins in their own folders.
+fn make_tenants(config: &Config, engine: &Engine, operators: &Arc<Registry>) -> Result<Tenants, String> {
+    let granter = Granter::new(&config.state);
+    if let Entrance::Demonstration = config.entrance {
+        return Ok(Tenants::demonstration(&config.limits, plugin_limits(&config.limits), operators, granter));
+    }
+    let mut own = BTreeMap::new();
+    for (name, tenant) in &config.tenants {
+        if let Some(folder) = &tenant.plugins {
+            own.insert(name.clone(), Arc::new(load(engine, folder)?));
+        }
+    }
+    let tenants = Tenants::configured(&config.tenants, plugin_limits, &own, operators, &granter)?;
+    tenants.warn_of_missing_grants(&config.named_plugins());
+    Ok(tenants)
+}
+
+/// Compiles everything in a plugin folder.
 fn load(engine: &Engine, folder: &Path) -> Result<Registry, String> {
     let loaded = Loaded::from_directory(engine, folder)
         .map_err(|error| format!("the plugin folder {} cannot be read: {error}", folder.display()))?;

@@ -10,30 +10,34 @@
 //! | [`config`] | the configuration: read once, checked as a whole; every limit; the reference |
 //! | [`logging`] | where events go, as text or JSON; the one function that makes a stranger's text harmless |
 //! | [`process`] | what the operating system allows this process: open files, core dumps |
-//! | [`state`] | the state folder and the host key in it |
+//! | [`state`] | the state folder: the host key in it, private directories of tenants |
 //! | [`listener`] | sockets, limits on strangers, a task for each connection |
 //! | [`gateway`] | what all connections share |
 //! | [`pump`] | **the pump**: one task per connection, between socket, protocol and sessions |
 //! | `keepalive` | whether a silent peer is still there |
 //! | `sessions`, `ready` | the sessions of a connection, and whose turn it is |
-//! | `place` | where somebody who has entered belongs: tenant and plugins |
 //! | `session` | the one door between SSH and wasm |
 //! | [`drain`] | how the program stops: the signal that every connection can wait for |
 //! | [`access`] | who may enter, and as whom |
+//! | [`tenant`] | for whom sessions run: what their names mean, and how many a user may have |
+//! | `grants` | what a tenant was granted, as the plugin host takes it |
+//! | [`explain`] | what a user would get and why, in words |
 //! | [`credential`] | password hashes and lists of public keys, as an operator writes them |
 
 pub mod access;
 pub mod config;
 pub mod credential;
 pub mod drain;
+pub mod explain;
 pub mod gateway;
+mod grants;
 mod keepalive;
 pub mod listener;
 pub mod logging;
-mod place;
 pub mod process;
 pub mod pump;
 mod ready;
 mod session;
 mod sessions;
 pub mod state;
+pub mod tenant;

@@ -14,6 +14,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use whelk::config::{self, Config, Entrance, Overrides};
 use whelk::credential;
 use whelk::drain::Stopper;
+use whelk::explain::{Start, explain};
 use whelk::gateway::Gateway;
 use whelk::listener::Listener;
 use whelk::logging::{self, Format};
@@ -60,6 +61,19 @@ enum Verb {
         /// The configuration
         file: PathBuf,
     },
+    /// Say what a user would get and why: tenant, plugin, routes, limits, grants.
+    Tenants {
+        /// The configuration
+        file: PathBuf,
+        /// One user instead of all
+        user: Option<String>,
+        /// Say also which plugin would serve this command
+        #[arg(long, value_name = "COMMAND", conflicts_with = "subsystem")]
+        exec: Option<String>,
+        /// Say also which plugin would serve this subsystem
+        #[arg(long, value_name = "NAME")]
+        subsystem: Option<String>,
+    },
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -79,6 +93,10 @@ fn main() -> ExitCode {
         }
         Verb::Config => print(&config::reference()),
         Verb::Check { file } => check(&file),
+        Verb::Tenants { file, user, exec, subsystem } => {
+            let exec = exec.as_deref().map(Start::Exec);
+            tenants(&file, user.as_deref(), exec.or(subsystem.as_deref().map(Start::Subsystem)))
+        }
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -108,6 +126,11 @@ fn check(file: &Path) -> Result<(), Failure> {
     let config = Config::load(file, &Overrides::default()).map_err(wrong)?;
     let notes: String = config.notes.iter().map(|note| format!("{note}\n")).collect();
     print(&format!("{notes}{}: good\n", file.display()))
+}
+
+fn tenants(file: &Path, user: Option<&str>, start: Option<Start<'_>>) -> Result<(), Failure> {
+    let config = Config::load(file, &Overrides::default()).map_err(wrong)?;
+    print(&explain(&config, user, start).map_err(wrong)?)
 }
 
 fn print(text: &str) -> Result<(), Failure> {

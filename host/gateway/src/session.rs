@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use whelk_runtime::{
-    Ending, Error, Exit, Facts, Happening, Pty, Report, SessionSide, SignalName, Stay, WindowSize, notice,
+    Ending, Error, Exit, Facts, Happening, Plugins, Pty, Report, SessionSide, SignalName, Stay, WindowSize, notice,
 };
 use whelk_ssh::connection::Server;
 use whelk_ssh::message::mux::ChannelId;
@@ -16,6 +16,7 @@ use crate::access::Identity;
 use crate::config::{EnvironmentNames, Limits};
 use crate::gateway::Gateway;
 use crate::logging::escape;
+use crate::tenant::Seat;
 
 /// The largest terminal that is believed, in characters either way. RFC 4254 §6.2 sets no bound; a plugin multiplies these numbers.
 const LARGEST_SIDE: u32 = 4096;
@@ -41,6 +42,7 @@ impl Entered {
             ("connection-id", origin.connection.to_string()),
             ("user", identity.user.clone()),
             ("principal", identity.user.clone()),
+            ("tenant", identity.tenant.clone()),
             ("address", origin.peer.clone()),
             ("local-address", origin.local.clone()),
             ("client-version", escape(client_version).to_string()),
@@ -140,30 +142,37 @@ fn window(size: request::WindowSize) -> WindowSize {
     }
 }
 
-/// Starts the task of a session. It says through the pipes whether the channel is open.
+/// Starts the task of a session, which holds the user's seat until it ends. It says through the pipes whether the channel is open.
 pub(crate) fn start(
     gateway: &Arc<Gateway>,
     connection: u64,
     channel: ChannelId,
     entered: &Arc<Entered>,
+    seat: Seat,
     side: SessionSide,
 ) {
-    let place = gateway.place(&entered.identity);
-    let Some(plugin) = place.plugins.plugin(&place.plugin) else {
-        let (tenant, plugin) = (place.tenant.name(), escape(place.plugin.as_bytes()));
-        tracing::info!(connection, channel = channel.0, tenant, %plugin, "no such plugin");
-        let text = gateway.no_such_plugin();
-        tokio::spawn(async move { notice(side, &text, Exit::Status(1)).await });
+    let (gateway, entered) = (Arc::clone(gateway), Arc::clone(entered));
+    tokio::spawn(async move {
+        run(&gateway, connection, channel, &entered, side).await;
+        drop(seat);
+    });
+}
+
+/// The whole of a session.
+async fn run(gateway: &Gateway, connection: u64, channel: ChannelId, entered: &Entered, side: SessionSide) {
+    let Identity { tenant: name, plugin, .. } = &entered.identity;
+    let tenant = gateway.tenants().find(name).await;
+    let Some((tenant, plugin)) = tenant.and_then(|tenant| tenant.plugin(plugin).map(|plugin| (tenant, plugin))) else {
+        let (tenant, plugin) = (escape(name.as_bytes()), escape(plugin.as_bytes()));
+        tracing::info!(connection, channel = channel.0, %tenant, %plugin, "no such plugin");
+        notice(side, &gateway.no_such_plugin(), Exit::Status(1)).await;
         return;
     };
-    let (tenant, generation) = (place.tenant.name(), plugin.generation());
-    tracing::info!(connection, channel = channel.0, tenant, plugin = plugin.name(), generation, "session opened");
-    let facts = entered.facts.on_channel(channel.0);
-    let session = plugin.session(facts, &place.tenant, &place.plugins, side);
-    tokio::spawn(async move {
-        let report = session.await;
-        log(connection, channel, place.tenant.name(), &report);
-    });
+    let (shown, generation) = (escape(name.as_bytes()), plugin.generation());
+    tracing::info!(connection, channel = channel.0, tenant = %shown, plugin = plugin.name(), generation, "session opened");
+    let (shared, plugins) = (Arc::clone(tenant.shared()), tenant as Arc<dyn Plugins>);
+    let report = plugin.session(entered.facts.on_channel(channel.0), &shared, &plugins, side).await;
+    log(connection, channel, shared.name(), &report);
 }
 
 /// How a session went, for the operator: everything that the client was not told. What went wrong with a plugin that it had before has a

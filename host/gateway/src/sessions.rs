@@ -14,11 +14,13 @@ use whelk_ssh::error::Error;
 use whelk_ssh::message::mux::ChannelId;
 use whelk_ssh::mux;
 
+use crate::access::Identity;
 use crate::drain::Phase;
 use crate::gateway::Gateway;
 use crate::logging::escape;
 use crate::ready::{Ready, Ticket};
 use crate::session::{self, Entered, Environment};
+use crate::tenant::Seat;
 
 /// What a session's turn counts beside its bytes: a client may take one byte a packet, and each packet is work.
 const TURN_COST: usize = 64;
@@ -44,6 +46,29 @@ pub(crate) struct Sessions {
     farewell: Option<Error>,
 }
 
+/// Why a session is not opened.
+#[derive(Clone, Copy)]
+enum Refusal {
+    Stopping,
+    Full,
+    /// The user has as many as one may have.
+    Crowded,
+    /// The plugin is not there, cannot be started or does not want it.
+    Plugin,
+}
+
+impl Refusal {
+    /// What the client is told, RFC 4254 §5.1.
+    fn told(self) -> (mux::OpenFailure, &'static str) {
+        match self {
+            Refusal::Stopping => (mux::OpenFailure::AdministrativelyProhibited, "the server is stopping"),
+            Refusal::Full => (mux::OpenFailure::ResourceShortage, "the server is full"),
+            Refusal::Crowded => (mux::OpenFailure::ResourceShortage, "this user has too many sessions"),
+            Refusal::Plugin => (mux::OpenFailure::ConnectFailed, "the plugin is not available"),
+        }
+    }
+}
+
 /// The connection's side of one session.
 struct Session {
     birth: u64,
@@ -51,7 +76,7 @@ struct Session {
     outbox: Outbox,
     environment: Environment,
     /// What its client is told if it is not opened.
-    refusal: mux::OpenFailure,
+    refusal: Refusal,
     /// It stands in the line.
     queued: bool,
     /// It stands among those whose last output waits for a limited time.
@@ -154,21 +179,36 @@ impl Sessions {
         let ticket = Ticket { channel, birth: self.births };
         let ready = Arc::clone(&self.ready);
         let wake = Arc::new(move || ready.push(ticket));
-        let (inbox, outbox, side) = session_pipes(self.gateway.limits().output, wake);
-        let environment = Environment::new(self.gateway.limits(), self.gateway.environment_names());
+        let limits = self.gateway.limits_of(&entered.identity);
+        let (inbox, outbox, side) = session_pipes(limits.output, wake);
+        let environment = Environment::new(limits, self.gateway.environment_names());
+        let seat = self.seat(channel, &entered.identity);
+        let refusal = seat.as_ref().err().copied().unwrap_or(Refusal::Plugin);
         let (birth, queued, lingers) = (ticket.birth, false, false);
-        let refusal = if self.gateway.drain().phase() > Phase::Serving {
-            mux::OpenFailure::AdministrativelyProhibited
-        } else if self.gateway.is_full() {
-            mux::OpenFailure::ResourceShortage
-        } else {
-            mux::OpenFailure::ConnectFailed
-        };
         self.table.insert(channel, Session { birth, inbox, outbox, environment, refusal, queued, lingers });
         // A session that nobody serves is refused: dropping its side says so.
-        if refusal == mux::OpenFailure::ConnectFailed {
-            session::start(&self.gateway, self.connection, channel, &entered, side);
+        if let Ok(seat) = seat {
+            session::start(&self.gateway, self.connection, channel, &entered, seat, side);
         }
+    }
+
+    /// Whether there is room for one more session of this user.
+    fn seat(&self, channel: ChannelId, identity: &Identity) -> Result<Seat, Refusal> {
+        if self.gateway.drain().phase() > Phase::Serving {
+            return Err(Refusal::Stopping);
+        }
+        if self.gateway.is_full() {
+            return Err(Refusal::Full);
+        }
+        let most = self.gateway.limits_of(identity).sessions_per_user;
+        self.gateway.tenants().seat(&identity.user, most).map_err(|crowded| {
+            if crowded.is_news {
+                let (user, tenant) = (escape(identity.user.as_bytes()), escape(identity.tenant.as_bytes()));
+                let (connection, channel, limit) = (self.connection, channel.0, "sessions_per_user");
+                tracing::warn!(connection, channel, %user, %tenant, limit, most, "user over limit");
+            }
+            Refusal::Crowded
+        })
     }
 
     /// Puts a session at the end of the line.
@@ -270,7 +310,7 @@ struct Turn<'c> {
     /// It was offered more than there was room for.
     full: bool,
     /// What its client is told if it is not opened.
-    refusal: mux::OpenFailure,
+    refusal: Refusal,
     /// The plugin did not take the session.
     refused: bool,
     /// How many of its requests could not be made.
@@ -284,12 +324,8 @@ impl Sink for Turn<'_> {
             self.connection.accept(self.channel);
         } else {
             self.refused = true;
-            let text = match self.refusal {
-                mux::OpenFailure::AdministrativelyProhibited => "the server is stopping",
-                mux::OpenFailure::ResourceShortage => "the server is full",
-                mux::OpenFailure::ConnectFailed | mux::OpenFailure::UnknownChannelType => "the plugin is not available",
-            };
-            self.connection.refuse(self.channel, self.refusal, text);
+            let (reason, text) = self.refusal.told();
+            self.connection.refuse(self.channel, reason, text);
         }
     }
 

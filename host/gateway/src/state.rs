@@ -1,4 +1,5 @@
-//! The state folder: what the program keeps from one start to the next. At this stage that is its host key.
+//! The state folder: what the program keeps from one start to the next: its host key, and the directories of tenants that have
+//! none of their own.
 //!
 //! Files are handled here and keys are not: whoever calls parses and makes them. Every refusal names the file and the reason,
 //! and a key that is in doubt is refused, never replaced: clients have learned it.
@@ -95,6 +96,33 @@ impl State {
         let path = self.host_key_path();
         write_new(&path, 0o600, private)?;
         write_new(&public_path(&path), 0o644, &format!("{}\n", public.trim_end()))
+    }
+
+    /// The private directory of a tenant, made (0700) when it does not exist. The tenant's name must be one that
+    /// [`check_tenant_name`](crate::config::check_tenant_name) takes.
+    ///
+    /// # Errors
+    /// When it cannot be made, is no folder (a link to one is none), belongs to another user or may be written to by one.
+    pub fn private_folder(&self, tenant: &str) -> Result<PathBuf, StateError> {
+        let path = crate::config::private_folder(&self.folder, tenant);
+        for folder in path.parent().into_iter().chain([path.as_path()]) {
+            let failed = |error: io::Error| StateError::of(folder, format!("cannot be made: {error}"));
+            match DirBuilder::new().mode(0o700).create(folder) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(error)),
+                Ok(()) | Err(_) => {}
+            }
+            let facts = fs::symlink_metadata(folder).map_err(failed)?;
+            if !facts.is_dir() {
+                return Err(StateError::of(folder, "is no folder: take it away, and whelk makes one"));
+            }
+            if facts.uid() != me() || facts.mode() & OTHERS_WRITE != 0 {
+                let (mode, owner) = (facts.mode() & 0o7777, facts.uid());
+                let reason =
+                    format!("must be writable for whelk alone, has mode {mode:04o} and belongs to uid {owner}");
+                return Err(StateError::of(folder, reason));
+            }
+        }
+        Ok(path)
     }
 
     /// What to say of a host key that was read and does not parse.
@@ -312,6 +340,26 @@ mod tests {
         state.write_host_key(KEY, "public").unwrap();
         fs::remove_file(path).unwrap();
         assert!(refusal(state).starts_with("the host key is gone while"));
+    }
+
+    #[test]
+    fn the_private_directory_of_a_tenant_is_made_once_and_is_nobody_elses() {
+        let Place { state, path, .. } = &place();
+        let folder = path.parent().unwrap();
+        let made = state.private_folder("echo").unwrap();
+        assert_eq!(made, folder.join("files/echo"));
+        assert_eq!((mode(&made), mode(&folder.join("files"))), (0o700, 0o700));
+        fs::write(made.join("kept"), "x").unwrap();
+        assert_eq!(state.private_folder("echo").unwrap(), made);
+        assert!(made.join("kept").exists());
+        fs::set_permissions(&made, fs::Permissions::from_mode(0o722)).unwrap();
+        assert!(state.private_folder("echo").unwrap_err().reason.contains("has mode 0722"));
+        std::os::unix::fs::symlink("/tmp", folder.join("files/linked")).unwrap();
+        fs::write(folder.join("files/file"), "").unwrap();
+        for name in ["linked", "file"] {
+            let error = state.private_folder(name).unwrap_err();
+            assert_eq!(error.reason, "is no folder: take it away, and whelk makes one");
+        }
     }
 
     #[test]

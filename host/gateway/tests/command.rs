@@ -197,3 +197,18 @@ fn a_filter_that_cannot_be_read_is_status_2() {
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8(output.stderr).unwrap().starts_with("WHELK_LOG: "));
 }
+
+#[test]
+fn what_a_user_would_get_is_printed_and_a_wrong_file_or_user_is_status_2() {
+    let place = place();
+    let text = format!("{GUEST}[tenants.default.routes]\nexec = {{ ls = \"echo\" }}\n");
+    fs::write(place.path().join("whelk.toml"), text).unwrap();
+    let (status, told, _) = run(place.path(), &["tenants", "whelk.toml"]);
+    assert_eq!((status, told.starts_with("guest\n  tenant    default\n")), (0, true), "{told}");
+    let (status, told, _) = run(place.path(), &["tenants", "whelk.toml", "guest", "--exec", "ls -l"]);
+    let served = "  exec \"ls -l\" is served by echo, by the route exec \"ls\": plugins/echo.wasm\n";
+    assert_eq!((status, told.ends_with(served)), (0, true), "{told}");
+    let unknown = run(place.path(), &["tenants", "whelk.toml", "mallory"]);
+    assert_eq!(unknown, (2, String::new(), "there is no user \"mallory\"\n".to_owned()));
+    assert_eq!(run(place.path(), &["tenants", "absent.toml"]).0, 2);
+}

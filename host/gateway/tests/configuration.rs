@@ -122,7 +122,7 @@ failed_attempts = 0
             r#"whelk.toml:6: users.alice.plugin: there is no plugin "ecko" (did you mean "echo"?)"#,
             r#"whelk.toml:7: users.alice.password: must be an argon2 hash ($argon2id$...) or a bcrypt hash ($2b$...), never the password itself"#,
             r#"whelk.toml:8: users.alice.shell: there is no such setting"#,
-            r#"whelk.toml:9: users.bob: has no plugin: add plugin = "NAME""#,
+            r#"whelk.toml:9: users.bob: has no plugin: add plugin = "NAME" here or in [tenants.default]"#,
             r#"whelk.toml:12: limits.sesions: there is no such setting (did you mean `sessions`?)"#,
             r#"whelk.toml:13: limits.window: must be a size such as "64 KiB", is "lots""#,
             r#"whelk.toml:14: limits.failed_attempts: must be from 1 to 1000, is 0"#,

@@ -1,11 +1,12 @@
 //! Every limit of the program, declared once: the type, the default, the bounds, the words for the operator.
 //!
-//! One table makes the struct, its `Default`, the reader of `[limits]` and the reference that `whelk config` prints, so
-//! that the four cannot drift apart. To add a limit is to add a row; to drop one is to delete a row.
+//! One table makes the struct, its `Default`, the readers of `[limits]` and `[tenants.NAME.limits]`, and the reference that
+//! `whelk config` prints, so that they cannot drift apart. To add a limit is to add a row; to drop one is to delete a row.
+//! A row that a tenant may override says so with a [`Scope`] after an `@`.
 
 use std::time::Duration;
 
-use super::reader::{Findings, Section};
+use super::reader::{Findings, Item, Section};
 use super::setting::Setting;
 
 const KIB: usize = 1 << 10;
@@ -33,15 +34,56 @@ pub(super) struct Row {
     pub(super) words: &'static [&'static str],
     /// As it is written in the file.
     pub(super) default: String,
+    /// Who may set it.
+    pub(super) scope: Scope,
 }
 
-/// The table's form: `name: type = default, least => most, "source";` in groups with a heading.
+/// Whose a limit is, and so where it may stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// The whole server's: in `[limits]` alone.
+    Host,
+    /// A tenant's or a session's: a tenant may have more or less than the others.
+    Tenant,
+    /// The same, but never more than the server's, which room was made for at the start.
+    Within,
+}
+
+impl Scope {
+    /// Of a row's mark: a row without one is the server's.
+    fn of(mark: Option<Scope>) -> Scope {
+        mark.unwrap_or(Scope::Host)
+    }
+
+    /// Reads a tenant's own value in the place of `hosts`, the server's.
+    fn read<T: Setting>(self, item: &Item<'_>, bounds: (T, T), hosts: T) -> Result<T, String> {
+        match self {
+            Scope::Host => {
+                Err(format!("is the whole server's and no tenant's: it can only be set as `limits.{}`", item.name))
+            }
+            Scope::Tenant => T::read_within(item.value, bounds.0, bounds.1),
+            Scope::Within => {
+                let read = T::read_within(item.value, bounds.0, bounds.1)?;
+                if read > hosts {
+                    let (name, most, is) = (&item.name, hosts.print(), read.print());
+                    return Err(format!(
+                        "must be at most the whole server's `limits.{name}`, which is {most}, is {is}"
+                    ));
+                }
+                Ok(read)
+            }
+        }
+    }
+}
+
+/// The table's form: `@Scope name: type = default, least => most, "source";` in groups with a heading. Without a scope a row
+/// is [`Scope::Host`].
 macro_rules! limits {
     (
         $(#[doc = $outer:literal])+
         pub struct $Limits:ident {
             $([$title:literal] {
-                $($(#[doc = $words:literal])+ $name:ident: $type:ty = $default:expr, $least:expr => $most:expr, $source:literal;)+
+                $($(#[doc = $words:literal])+ $(@$scope:ident)? $name:ident: $type:ty = $default:expr, $least:expr => $most:expr, $source:literal;)+
             })+
         }
     ) => {
@@ -76,6 +118,33 @@ macro_rules! limits {
                 limits
             }
 
+            /// Reads a table `[tenants.NAME.limits]`: what it does not name is as it is here, the server's.
+            pub(super) fn read_tenant(&self, section: &mut Section<'_>, findings: &mut Findings) -> $Limits {
+                let mut limits = self.clone();
+                $($(
+                    let scope = Scope::of(None$(.or(Some(Scope::$scope)))?);
+                    // The server's own are not asked for, so that they are never what was probably meant.
+                    if let Some(item) = section.take_if(stringify!($name), scope != Scope::Host) {
+                        let read = scope.read(&item, ($least, $most), self.$name);
+                        if let Some(value) = findings.keep(&item, read) {
+                            limits.$name = value;
+                        }
+                    }
+                )+)+
+                limits
+            }
+
+            /// What differs from `other`: the name, the value here and the value there.
+            pub fn differences(&self, other: &$Limits) -> Vec<(&'static str, String, String)> {
+                let mut found = Vec::new();
+                $($(
+                    if self.$name != other.$name {
+                        found.push((stringify!($name), self.$name.print(), other.$name.print()));
+                    }
+                )+)+
+                found
+            }
+
             /// The table as the reference prints it.
             pub(super) fn table() -> Vec<Group> {
                 let defaults = $Limits::default();
@@ -85,6 +154,7 @@ macro_rules! limits {
                         name: stringify!($name),
                         words: &[$($words),+],
                         default: defaults.$name.print(),
+                        scope: Scope::of(None$(.or(Some(Scope::$scope)))?),
                     },)+],
                 },)+]
             }
@@ -164,40 +234,55 @@ limits! {
             /// The windows of all channels of one connection together.
             window_total: usize = 8 * MIB, 32 * KIB => GIB, "C8";
             /// Bytes that a plugin has written and the client has not taken. At this many the plugin waits.
+            @Tenant
             output: usize = 256 * KIB, 32 * KIB => 64 * MIB, "W15, C14";
             /// Answers of one connection that wait to be sent. At this many nothing more is read.
             pending_replies: u32 = 64, 1 => 1000, "C22, K15";
             /// Requests on one channel that the plugin has not answered. One more ends the connection.
             pending_requests: u32 = 128, 1 => 10_000, "C21, C24";
             /// Environment variables for one session ...
+            @Tenant
             environment: u32 = 32, 0 => 1024, "C31";
             /// ... and the bytes of their names and values together.
+            @Tenant
             environment_bytes: usize = 8 * KIB, 0 => 64 * KIB, "C31";
             /// The longest command line.
+            @Tenant
             command: usize = 32 * KIB, 1 => 64 * KIB, "C32";
         }
         ["Plugins"] {
             /// Instances running at the same time, over all connections.
             instances: u32 = 1000, 1 => 100_000, "W52";
+            /// Sessions of one user at the same time, over all connections. The demonstration has no such limit.
+            @Tenant
+            sessions_per_user: u32 = 100, 1 => 100_000, "W52";
             /// Memory of one instance.
+            @Within
             memory: usize = 64 * MIB, 64 * KIB => 4 * GIB, "W5";
             /// Processor time of one call into a plugin, after which it is killed.
+            @Tenant
             cpu_call: Duration = s(1), ms(1) => s(3600), "W1, W2";
             /// Processor time to start an instance.
+            @Tenant
             cpu_start: Duration = ms(100), ms(1) => s(60), "W4";
             /// Processor time of the last call, when a session has closed.
+            @Tenant
             cpu_closed: Duration = s(1), ms(1) => s(60), "W3";
             /// Data that a plugin may pass in one call to the host.
+            @Tenant
             call_data: usize = 4 * MIB, 2 * MIB => 128 * MIB, "W11, W12";
             /// Handles that an instance may hold: streams and the like.
+            @Tenant
             resources: u32 = 1024, 16 => 1_000_000, "W19";
             /// Files and directories that one session has open in its tenant's directory.
             open_files: u32 = 64, 1 => 100_000, "W28";
             /// The same of all sessions of one tenant.
             tenant_open_files: u32 = 1024, 1 => 1_000_000, "W28";
             /// Timers of one instance.
+            @Tenant
             timers: u32 = 64, 0 => 10_000, "W21";
             /// The shortest timer. A shorter one is refused.
+            @Tenant
             timer: Duration = ms(10), ms(1) => s(1), "W21, W32";
             /// How often a session may pass from one plugin to another: by a route, or because a plugin hands it over.
             passages: u32 = 16, 0 => 1000, "W22, W26";
@@ -205,10 +290,13 @@ limits! {
             component: usize = 64 * MIB, KIB => GIB, "W34";
             /// Log lines of one session in a second. The others are counted and dropped. File events are counted apart, by the
             /// same measure.
+            @Tenant
             log_rate: u32 = 100, 1 => 100_000, "W23";
             /// Log lines that may come at once before that rate holds.
+            @Tenant
             log_burst: u32 = 500, 1 => 100_000, "W23";
             /// The longest log line. The rest of it is cut off.
+            @Tenant
             log_line: usize = KIB, 64 => 64 * KIB, "W23";
         }
         ["Key-value and topics, for those who are granted them"] {

@@ -1,11 +1,12 @@
-//! Which plugins there are to name: the files `NAME.wasm` of one folder.
+//! Which plugins there are to name: the files `NAME.wasm` of one folder, and those that a tenant can see.
 //!
 //! Lists names and opens no file: a plugin that does not load is told when it is loaded.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::reader::nearest;
+use super::reader::{Findings, Item, nearest};
+use super::setting::text;
 
 /// The names of the plugins of a folder.
 pub(super) struct Plugins(BTreeSet<String>);
@@ -25,16 +26,39 @@ impl Plugins {
         }
         Ok(Plugins(names))
     }
+}
+
+/// The folders whose plugins a tenant may name: its own and the operator's, and nobody else's.
+#[derive(Clone, Copy)]
+pub(super) struct Visible<'p> {
+    /// The tenant has a folder of its own.
+    pub(super) has_own: bool,
+    /// What is in it, unless it cannot be read.
+    pub(super) own: Option<&'p Plugins>,
+    /// What is in the operator's, unless it cannot be read.
+    pub(super) operators: Option<&'p Plugins>,
+}
+
+impl Visible<'_> {
+    /// Reads the name of a plugin. One that is not there is told.
+    pub(super) fn read<'t>(&self, item: &Item<'t>, findings: &mut Findings) -> Option<&'t str> {
+        let name = findings.keep(item, text(item.value))?;
+        findings.keep(item, self.find(name))?;
+        Some(name)
+    }
 
     /// Looks a name up as it is: it never becomes a path.
     ///
     /// # Errors
     /// Says that there is no such plugin, and which one was probably meant.
-    pub(super) fn find(&self, name: &str) -> Result<(), String> {
-        if self.0.contains(name) {
+    fn find(&self, name: &str) -> Result<(), String> {
+        let lists = || self.own.into_iter().chain(self.operators);
+        // A folder that cannot be read is a problem of its own, and is told once.
+        let unread = (self.has_own && self.own.is_none()) || self.operators.is_none();
+        if unread || lists().any(|list| list.0.contains(name)) {
             return Ok(());
         }
-        let meant = nearest(name, self.0.iter().map(String::as_str));
+        let meant = nearest(name, lists().flat_map(|list| &list.0).map(String::as_str));
         Err(match meant {
             Some(meant) => format!("there is no plugin {name:?} (did you mean {meant:?}?)"),
             None => format!("there is no plugin {name:?}"),
@@ -53,10 +77,11 @@ mod tests {
             std::fs::write(folder.path().join(file), "").unwrap();
         }
         let plugins = Plugins::list(folder.path()).unwrap();
-        assert_eq!(plugins.find("echo"), Ok(()));
-        assert_eq!(plugins.find("ecko"), Err("there is no plugin \"ecko\" (did you mean \"echo\"?)".to_owned()));
+        let visible = Visible { has_own: false, own: None, operators: Some(&plugins) };
+        assert_eq!(visible.find("echo"), Ok(()));
+        assert_eq!(visible.find("ecko"), Err("there is no plugin \"ecko\" (did you mean \"echo\"?)".to_owned()));
         for name in ["./echo", "../plugins/echo", "echo.wasm", "notes.txt", "", "ECHO!!"] {
-            assert!(plugins.find(name).is_err(), "{name}");
+            assert!(visible.find(name).is_err(), "{name}");
         }
         assert!(Plugins::list(&folder.path().join("absent")).is_err());
     }

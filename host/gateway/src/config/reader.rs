@@ -125,6 +125,11 @@ impl<'t> Section<'t> {
         Some(self.item(key, value))
     }
 
+    /// The same, but a name that is not `expected` here is only found when the file has it, and never guessed at.
+    pub(super) fn take_if(&mut self, name: &'static str, expected: bool) -> Option<Item<'t>> {
+        if expected || self.table.contains_key(name) { self.take(name) } else { None }
+    }
+
     /// Every setting of the table, whatever its name: for tables whose keys are names that the operator chose.
     pub(super) fn all(&self) -> Vec<Item<'t>> {
         self.table.iter().map(|(key, value)| self.item(key, value)).collect()

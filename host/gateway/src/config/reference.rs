@@ -5,10 +5,12 @@
 use std::fmt::Write;
 
 use super::algorithms;
-use super::limits::{Group, Limits};
+use super::grants;
+use super::limits::{Group, Limits, Scope};
 use super::listen;
 
-/// Everything but the two tables that are printed from what is declared elsewhere. `LISTEN` stands for the default address.
+/// Everything but the two tables that are printed from what is declared elsewhere. `LISTEN` stands for the default address,
+/// `DIRECTORY` and `KEYVALUE` for what these may hold.
 const GENERAL: &str = r##"# The configuration of whelk: every setting, each with its default.
 #
 # `# ` begins a remark, `#` alone a setting that has its default: take the `#` away and change it.
@@ -32,6 +34,8 @@ const GENERAL: &str = r##"# The configuration of whelk: every setting, each with
 
 # Who may enter: a table for each user, by the exact name. At least one is needed.
 # [users.alice]
+#   The tenant, unless it is the one called default; and the plugin, unless it is the tenant's:
+# tenant = "acme"
 # plugin = "echo"
 #   A hash, argon2 ($argon2id$...) or bcrypt ($2b$...), never the password itself:
 # password = "$argon2id$v=19$m=19456,t=2,p=1$..."
@@ -45,18 +49,56 @@ const GENERAL: &str = r##"# The configuration of whelk: every setting, each with
 # plugin = "echo"
 # auth = "none"
 
+# For whom sessions run: a table for each tenant, by the exact name. The tenant default is there in any case. What is not
+# granted is denied: a plugin sees its own session and nothing else. `whelk tenants FILE` says what each user would get.
+# [tenants.acme]
+#   The plugin of those of its users who name none:
+# plugin = "echo"
+#   A plugin folder of its own, which nobody else sees. It is looked in before the operator's:
+# plugins = "tenants/acme/plugins"
+#
+#   Which plugin serves which subsystem (the exact name) and which command (the longest route whose words it begins with; ""
+#   takes the others):
+# [tenants.acme.routes]
+# subsystem = { sftp = "files" }
+# exec = { "git" = "git", "git lfs" = "lfs" }
+#
+#   Other limits than the server's: those that are marked with # tenant below.
+# [tenants.acme.limits]
+# memory = "16 MiB"
+# sessions_per_user = 10
+#
+# [tenants.acme.grants]
+#   One directory, which holds nothing of anybody else's. "read-only" unless it says otherwise; what it may hold at most is
+#   DIRECTORY, unless it says otherwise. Without a path it is one that whelk makes under its state folder.
+# directory = { path = "tenants/acme", access = "read-write", bytes = "1 GiB", files = 10000 }
+#   The directory may hold the tenant's own plugin folder, so that its sessions can put plugins there:
+# deploy = true
+#   Variables, clocks finer than a millisecond, buckets of keys and values (at most KEYVALUE unless it says otherwise),
+#   messages among the tenant's sessions:
+# environment = { LANG = "C.UTF-8" }
+# clock = "fine"
+# keyvalue = { bytes = "16 MiB", keys = 10000 }
+# topics = true
+#   Hosts that HTTP requests may go to, and addresses that TCP connections may be made to:
+# http = ["api.example.org", "127.0.0.1:8080"]
+# tcp = ["10.0.0.5:5432"]
+
 # What is offered in a key exchange, best first. Every cipher brings its own integrity check.
 [algorithms]
 "##;
 
 const LIMITS: &str = "
-# Limits. Sizes have a unit (B, KiB, MiB, GiB), times too (ms, s, min, h, d).
+# Limits. Sizes have a unit (B, KiB, MiB, GiB), times too (ms, s, min, h, d). A tenant may have its own of those that are
+# marked with # tenant.
 [limits]
 ";
 
 /// The whole reference, a valid TOML text.
 pub fn reference() -> String {
+    let (directory, keyvalue) = grants::defaults();
     let mut text = GENERAL.replace("LISTEN", &listen::DEFAULT.to_string());
+    text = text.replace("DIRECTORY", &directory).replace("KEYVALUE", &keyvalue);
     for (name, default) in algorithms::table() {
         text += &format!("#{name} = {default}\n");
     }
@@ -74,7 +116,12 @@ fn write_group(text: &mut String, group: &Group) -> std::fmt::Result {
         for words in row.words {
             writeln!(text, "#{words}")?;
         }
-        writeln!(text, "#{} = {}", row.name, row.default)?;
+        let mark = match row.scope {
+            Scope::Host => "",
+            Scope::Tenant => " # tenant",
+            Scope::Within => " # tenant, at most this",
+        };
+        writeln!(text, "#{} = {}{mark}", row.name, row.default)?;
     }
     Ok(())
 }

@@ -83,6 +83,14 @@ pub(super) fn text<'t>(value: &'t DeValue<'_>) -> Result<&'t str, String> {
     }
 }
 
+/// The truth value in a value.
+pub(super) fn truth(value: &DeValue<'_>) -> Result<bool, String> {
+    match value {
+        DeValue::Boolean(truth) => Ok(*truth),
+        other => Err(format!("must be true or false, is {}", kind(other))),
+    }
+}
+
 /// What a value is, for the end of a sentence.
 pub(super) fn kind(value: &DeValue<'_>) -> String {
     match value {

@@ -1,14 +1,14 @@
-//! The table `[users]`: who may enter, by which proof, to which plugin.
-//!
-//! Later a user may name a tenant, and `[tenants.NAME]` stand beside `[users.NAME]`; a user that names none stays as here.
+//! The table `[users]`: who may enter, by which proof, to which tenant and plugin.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::plugins::Plugins;
+use super::folders::KeyFile;
+use super::plugins::Visible;
 use super::problem::Problem;
 use super::reader::{Findings, Item, Section};
 use super::setting::text;
+use super::tenants::{DEFAULT_TENANT, Tenant, Tenants};
 use crate::credential::{AuthorizedKey, PasswordHash, parse_key, read_authorized_keys};
 
 /// RFC 4252 sets no bound on a user name; this is the longest that anybody enters with.
@@ -20,8 +20,12 @@ pub(super) const NOBODY: &str = "nobody could enter: add at least one [users.NAM
 /// One user.
 #[derive(Clone, Debug)]
 pub struct User {
-    /// The plugin that the user's sessions run.
+    /// The name of the tenant for whom the user's sessions run.
+    pub tenant: String,
+    /// The plugin that the user's sessions run unless a route leads elsewhere.
     pub plugin: String,
+    /// It is the user's own choice, and not the tenant's default.
+    pub own_plugin: bool,
     /// How the user gets in.
     pub door: Door,
 }
@@ -40,29 +44,51 @@ pub enum Door {
     },
 }
 
-/// Reads every user. `folder` is what relative paths are relative to.
+/// Reads every user, and names the files by whose keys they enter. `folder` is what relative paths are relative to.
 pub(super) fn read(
     section: Section<'_>,
     folder: &Path,
-    plugins: Option<&Plugins>,
+    tenants: &Tenants<'_>,
     findings: &mut Findings,
-) -> BTreeMap<String, User> {
-    let mut users = BTreeMap::new();
+) -> (BTreeMap<String, User>, Vec<KeyFile>) {
+    let (mut users, mut files) = (BTreeMap::new(), Vec::new());
     let items = section.all();
     if items.is_empty() {
         findings.add(&section.span, &section.key, NOBODY);
     }
     for item in items {
         let Some(mut section) = item.section(findings) else { continue };
-        let plugin = read_plugin(&mut section, plugins, findings);
+        let found = read_tenant(&mut section, tenants, findings);
+        let plugin = read_plugin(&mut section, found, findings);
         let door = read_door(&mut section, folder, findings);
         let name = read_name(&item, findings);
+        let file = section.take("authorized_keys").and_then(|item| text(item.value).ok());
         section.finish(findings);
-        if let (Some(plugin), Some(door), Some(name)) = (plugin, door, name) {
-            users.insert(name, User { plugin, door });
+        let Some((tenant, ..)) = found else { continue };
+        let tenant = tenant.to_owned();
+        files.extend(file.map(|file| KeyFile {
+            path: folder.join(file),
+            user: item.name.clone(),
+            tenant: tenant.clone(),
+        }));
+        if let (Some((plugin, own_plugin)), Some(door), Some(name)) = (plugin, door, name) {
+            users.insert(name, User { tenant, plugin, own_plugin, door });
         }
     }
-    users
+    (users, files)
+}
+
+/// A tenant that a user names: its name, itself, and the plugins that it sees.
+type Found<'t> = (&'t str, &'t Tenant, Visible<'t>);
+
+fn read_tenant<'t>(section: &mut Section<'t>, tenants: &'t Tenants<'_>, findings: &mut Findings) -> Option<Found<'t>> {
+    let Some(item) = section.take("tenant") else {
+        let (tenant, visible) = tenants.find(DEFAULT_TENANT).ok()?;
+        return Some((DEFAULT_TENANT, tenant, visible));
+    };
+    let name = findings.keep(&item, text(item.value))?;
+    let (tenant, visible) = findings.keep(&item, tenants.find(name))?;
+    Some((name, tenant, visible))
 }
 
 fn read_name(item: &Item<'_>, findings: &mut Findings) -> Option<String> {
@@ -77,16 +103,18 @@ fn read_name(item: &Item<'_>, findings: &mut Findings) -> Option<String> {
     findings.keep(item, read)
 }
 
-fn read_plugin(section: &mut Section<'_>, plugins: Option<&Plugins>, findings: &mut Findings) -> Option<String> {
-    let Some(item) = section.take("plugin") else {
-        findings.add(&section.span, &section.key, "has no plugin: add plugin = \"NAME\"");
-        return None;
-    };
-    let name = findings.keep(&item, text(item.value))?;
-    // Without a list of plugins the folder itself is the problem, and is told once.
-    let known = plugins.map_or(Ok(()), |plugins| plugins.find(name));
-    findings.keep(&item, known)?;
-    Some(name.to_owned())
+/// The plugin, and whether it is the user's own choice. Where the tenant is not known, neither are its plugins.
+fn read_plugin(section: &mut Section<'_>, found: Option<Found<'_>>, findings: &mut Findings) -> Option<(String, bool)> {
+    let item = section.take("plugin");
+    let (name, tenant, visible) = found?;
+    if let Some(item) = item {
+        return visible.read(&item, findings).map(|plugin| (plugin.to_owned(), true));
+    }
+    if tenant.plugin.is_none() {
+        let what = format!("has no plugin: add plugin = \"NAME\" here or in [tenants.{name}]");
+        findings.add(&section.span, &section.key, what);
+    }
+    tenant.plugin.clone().map(|plugin| (plugin, false))
 }
 
 fn read_door(section: &mut Section<'_>, folder: &Path, findings: &mut Findings) -> Option<Door> {

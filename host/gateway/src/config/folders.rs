@@ -1,0 +1,344 @@
+//! Which folders a tenant may be given: none that is, holds or lies in what is the operator's or another tenant's.
+//!
+//! Paths are compared after their links have been followed, the way a kernel would follow them, and also where the last parts
+//! do not exist yet. Folders that exist are compared by their identity too, so that one that is mounted in two places is one.
+//!
+//! Checked when the configuration is read. What a tenant does with links of its own later is the directory grant's to hold.
+
+use std::collections::VecDeque;
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Component, Path, PathBuf};
+
+use super::reader::Findings;
+
+/// What is wrong with a grant to deploy that lets nobody deploy anything.
+pub(super) const DEPLOYS_NOTHING: &str =
+    "deploy = true does nothing here: it takes a directory to write in that holds the tenant's own `plugins`";
+/// As many links as Linux follows, path_resolution(7).
+const MOST_LINKS: usize = 40;
+
+/// Where a path leads.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Place {
+    /// Absolute and without links.
+    pub(super) path: PathBuf,
+    /// Every link that was followed on the way, by its own path.
+    links: Vec<PathBuf>,
+    /// What it is and what it lies in, as far as that exists: device and number.
+    chain: Vec<Identity>,
+    /// What it is, if it exists.
+    identity: Option<Identity>,
+}
+
+type Identity = (u64, u64);
+
+/// A folder that the configuration gives a tenant.
+pub(super) struct Claim {
+    pub(super) tenant: String,
+    pub(super) kind: Kind,
+    pub(super) place: Place,
+    /// Where the file says so.
+    pub(super) span: Range<usize>,
+    pub(super) key: String,
+}
+
+/// What a tenant has a folder for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// For its plugins to read, and perhaps to write.
+    Directory {
+        writes: bool,
+        /// The tenant may write where its own plugins are.
+        deploys: bool,
+        /// It lies in the state folder because whelk makes it there.
+        private: bool,
+    },
+    /// For its own plugins to be in.
+    Plugins,
+}
+
+/// What is the operator's.
+pub(super) struct Owned<'a> {
+    pub(super) file: &'a Path,
+    pub(super) state: &'a Path,
+    pub(super) plugins: &'a Path,
+    pub(super) keys: &'a [KeyFile],
+}
+
+/// A file of keys by which a user enters.
+pub(super) struct KeyFile {
+    pub(super) path: PathBuf,
+    pub(super) user: String,
+    pub(super) tenant: String,
+}
+
+impl Place {
+    /// Follows a path. What does not exist is taken as it is written.
+    ///
+    /// # Errors
+    /// When it cannot be followed: too many links, a file where a folder should be, no permission to look.
+    pub(super) fn resolve(path: &Path) -> io::Result<Place> {
+        let mut ahead: VecDeque<OsString> = parts(&std::path::absolute(path)?);
+        let (mut at, mut links) = (PathBuf::from("/"), Vec::new());
+        while let Some(part) = ahead.pop_front() {
+            if part == ".." {
+                at.pop();
+                continue;
+            }
+            let next = at.join(&part);
+            match fs::symlink_metadata(&next) {
+                Ok(facts) if facts.is_symlink() => {
+                    let target = fs::read_link(&next)?;
+                    if target.has_root() {
+                        at = PathBuf::from("/");
+                    }
+                    for part in parts(&target).into_iter().rev() {
+                        ahead.push_front(part);
+                    }
+                    links.push(next);
+                    if links.len() > MOST_LINKS {
+                        return Err(io::Error::other("too many links"));
+                    }
+                }
+                Ok(_) => at = next,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => at = next,
+                Err(error) => return Err(error),
+            }
+        }
+        let identity = |path: &Path| path.metadata().ok().map(|facts| (facts.dev(), facts.ino()));
+        let chain = at.ancestors().filter_map(identity).collect();
+        Ok(Place { identity: identity(&at), path: at, links, chain })
+    }
+
+    /// Whether it is the other, or lies in it.
+    fn is_within(&self, other: &Place) -> bool {
+        self.path.starts_with(&other.path) || other.identity.is_some_and(|identity| self.chain.contains(&identity))
+    }
+
+    /// How the two get in each other's way, for the middle of a sentence.
+    fn relation(&self, other: &Place) -> Option<&'static str> {
+        match (self.is_within(other), other.is_within(self)) {
+            (true, true) => Some("is"),
+            (true, false) => Some("lies in"),
+            (false, true) => Some("holds"),
+            (false, false) => None,
+        }
+    }
+
+    /// Whether a link lies in it on the way to the other: whoever may write here says where the other is.
+    fn leads_to(&self, other: &Place) -> bool {
+        other.links.iter().any(|link| link.starts_with(&self.path))
+    }
+}
+
+fn parts(path: &Path) -> VecDeque<OsString> {
+    path.components()
+        .filter_map(|part| match part {
+            Component::Normal(name) => Some(name.to_owned()),
+            Component::ParentDir => Some("..".into()),
+            Component::RootDir | Component::CurDir | Component::Prefix(_) => None,
+        })
+        .collect()
+}
+
+/// Holds every claim against what is the operator's and against those of the other tenants.
+pub(super) fn check(claims: &mut [Claim], owned: &Owned<'_>, findings: &mut Findings) {
+    claims.sort_by_key(|claim| claim.span.start);
+    if claims.is_empty() {
+        return;
+    }
+    let places = owned_places(owned, findings);
+    for (index, claim) in claims.iter().enumerate() {
+        match claim.kind {
+            Kind::Directory { writes, private, .. } => check_directory(claim, writes, private, &places, findings),
+            Kind::Plugins => check_plugins(claim, &places, findings),
+        }
+        for other in claims.iter().take(index) {
+            check_pair(claim, other, findings);
+        }
+    }
+    for claim in claims.iter().filter(|claim| matches!(claim.kind, Kind::Directory { deploys: true, .. })) {
+        check_deploys(claim, claims, findings);
+    }
+}
+
+/// Where the operator's things are.
+struct Places {
+    state: Place,
+    /// What no directory may overlap, and what to call it.
+    others: Vec<(&'static str, Place)>,
+    plugins: Place,
+    keys: Vec<(String, String, Place)>,
+}
+
+fn owned_places(owned: &Owned<'_>, findings: &mut Findings) -> Places {
+    let mut resolve = |key: &str, path: &Path| match Place::resolve(path) {
+        Ok(place) => place,
+        Err(error) => {
+            findings.add(&(0..0), key, format!("{} cannot be found: {error}", path.display()));
+            // Absolute and nowhere, so that it overlaps nothing.
+            Place { path: PathBuf::from("/\0"), ..Place::default() }
+        }
+    };
+    let (state, plugins) = (resolve("state", owned.state), resolve("plugins", owned.plugins));
+    let file = resolve("", owned.file);
+    let keys = owned.keys.iter().map(|key| {
+        // A file of keys that cannot be read has been told.
+        (key.user.clone(), key.tenant.clone(), Place::resolve(&key.path).unwrap_or_default())
+    });
+    let keys = keys.filter(|(.., place)| !place.path.as_os_str().is_empty()).collect();
+    Places {
+        state,
+        others: vec![("the configuration", file), ("the operator's plugin folder", plugins.clone())],
+        plugins,
+        keys,
+    }
+}
+
+fn check_directory(claim: &Claim, writes: bool, private: bool, places: &Places, findings: &mut Findings) {
+    let shown = claim.place.path.display();
+    let state = ("the state folder", &places.state);
+    let others = places.others.iter().map(|(name, place)| (*name, place));
+    for (name, place) in others.chain((!private).then_some(state)) {
+        let other = place.path.display();
+        if let Some(relation) = claim.place.relation(place) {
+            findings.add(&claim.span, &claim.key, format!("{shown} {relation} {name} ({other})"));
+        } else if writes && claim.place.leads_to(place) {
+            findings.add(&claim.span, &claim.key, format!("{shown} holds a link on the way to {name} ({other})"));
+        }
+    }
+    let others_keys = places.keys.iter().filter(|(_, tenant, _)| writes && *tenant != claim.tenant);
+    for (user, tenant, place) in others_keys {
+        if place.is_within(&claim.place) || claim.place.leads_to(place) {
+            let what = format!("{shown} holds the keys by which {user:?} of tenant {tenant} enters");
+            findings.add(&claim.span, &claim.key, what);
+        }
+    }
+}
+
+fn check_plugins(claim: &Claim, places: &Places, findings: &mut Findings) {
+    let shown = claim.place.path.display();
+    if claim.place.relation(&places.plugins) == Some("is") {
+        let what = format!("{shown} is the operator's plugin folder, which every tenant sees: leave it away");
+        findings.add(&claim.span, &claim.key, what);
+    }
+}
+
+/// Two claims, the first of which stands later in the file.
+fn check_pair(claim: &Claim, other: &Claim, findings: &mut Findings) {
+    let (directory, plugins) = match (claim.kind, other.kind) {
+        (Kind::Directory { .. }, Kind::Plugins) => (claim, other),
+        (Kind::Plugins, Kind::Directory { .. }) => (other, claim),
+        (Kind::Directory { .. }, Kind::Directory { .. }) | (Kind::Plugins, Kind::Plugins) => {
+            return check_alike(claim, other, findings);
+        }
+    };
+    let Kind::Directory { writes, deploys, .. } = directory.kind else { return };
+    let relation = directory.place.relation(&plugins.place);
+    let relation =
+        relation.or((writes && directory.place.leads_to(&plugins.place)).then_some("holds a link on the way to"));
+    let Some(relation) = relation else { return };
+    let (shown, other) = (directory.place.path.display(), plugins.place.path.display());
+    let what = if directory.tenant != plugins.tenant {
+        format!("{shown} {relation} the plugin folder of tenant {} ({other})", plugins.tenant)
+    } else if writes && !deploys {
+        format!("{shown} {relation} the tenant's own plugin folder ({other}): to write plugins takes deploy = true")
+    } else {
+        return;
+    };
+    findings.add(&directory.span, &directory.key, what);
+}
+
+/// Two directories or two plugin folders.
+fn check_alike(claim: &Claim, other: &Claim, findings: &mut Findings) {
+    let Some(relation) = claim.place.relation(&other.place) else { return };
+    let name = if claim.kind == Kind::Plugins { "plugin folder" } else { "directory" };
+    let (shown, theirs, tenant) = (claim.place.path.display(), other.place.path.display(), &other.tenant);
+    findings.add(&claim.span, &claim.key, format!("{shown} {relation} the {name} of tenant {tenant} ({theirs})"));
+}
+
+/// A grant to deploy that lets nobody deploy anything is a mistake.
+fn check_deploys(directory: &Claim, claims: &[Claim], findings: &mut Findings) {
+    let Kind::Directory { writes, .. } = directory.kind else { return };
+    let own = claims.iter().find(|claim| claim.kind == Kind::Plugins && claim.tenant == directory.tenant);
+    if !own.is_some_and(|own| writes && own.place.relation(&directory.place).is_some()) {
+        findings.add(&directory.span, &directory.key, DEPLOYS_NOTHING);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn resolve(path: &Path) -> PathBuf {
+        Place::resolve(path).unwrap().path
+    }
+
+    #[test]
+    fn a_path_leads_where_the_kernel_would_go_and_beyond_what_exists() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        fs::create_dir_all(root.join("a/b")).unwrap();
+        symlink("a/b", root.join("relative")).unwrap();
+        symlink(root.join("a"), root.join("absolute")).unwrap();
+        symlink("../relative/../c", root.join("a/up")).unwrap();
+        symlink("nowhere/yet", root.join("dangling")).unwrap();
+        for (path, leads_to) in [
+            ("a/./b", "a/b"),
+            ("relative", "a/b"),
+            ("relative/new/folder", "a/b/new/folder"),
+            ("absolute/b", "a/b"),
+            // `..` leaves the folder that the link led to.
+            ("relative/..", "a"),
+            ("a/up", "a/c"),
+            ("dangling", "nowhere/yet"),
+            ("dangling/below", "nowhere/yet/below"),
+            ("absent/../a", "a"),
+        ] {
+            assert_eq!(resolve(&root.join(path)), root.join(leads_to), "{path}");
+        }
+        assert_eq!(resolve(Path::new("/..")), Path::new("/"));
+    }
+
+    #[test]
+    fn links_without_end_and_files_on_the_way_cannot_be_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        symlink("b", folder.path().join("a")).unwrap();
+        symlink("a", folder.path().join("b")).unwrap();
+        assert!(Place::resolve(&folder.path().join("a")).is_err());
+        fs::write(folder.path().join("file"), "").unwrap();
+        assert!(Place::resolve(&folder.path().join("file/below")).is_err());
+    }
+
+    #[test]
+    fn a_name_that_begins_alike_is_another_folder() {
+        let place = |path: &str| Place { path: path.into(), ..Place::default() };
+        assert_eq!(place("/srv/acme").relation(&place("/srv/acme2")), None);
+        assert_eq!(place("/srv/acme").relation(&place("/srv/acme/x")), Some("holds"));
+        assert_eq!(place("/srv/acme/x").relation(&place("/srv/acme")), Some("lies in"));
+        assert_eq!(place("/srv/acme").relation(&place("/srv/acme")), Some("is"));
+        assert_eq!(place("/").relation(&place("/srv")), Some("holds"));
+    }
+
+    #[test]
+    fn a_folder_that_is_mounted_in_two_places_is_one() {
+        let state = Place {
+            path: "/var/state".into(),
+            identity: Some((1, 7)),
+            chain: vec![(1, 7), (1, 2)],
+            ..Place::default()
+        };
+        let mounted =
+            Place { path: "/srv/x".into(), identity: Some((1, 7)), chain: vec![(1, 7), (1, 3)], ..Place::default() };
+        let below = Place { path: "/srv/x/y".into(), identity: None, chain: vec![(1, 7), (1, 3)], ..Place::default() };
+        assert_eq!(mounted.relation(&state), Some("is"));
+        assert_eq!(below.relation(&state), Some("lies in"));
+        assert_eq!(state.relation(&below), Some("holds"));
+    }
+}

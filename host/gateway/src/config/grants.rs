@@ -1,0 +1,284 @@
+//! The table `[tenants.NAME.grants]`: what a tenant's plugins may reach beyond their own session. What is not there is denied.
+//!
+//! Reads and checks; what a grant becomes is made at the start (`grants.rs` of the program). Whether a directory is one that may
+//! be given at all is asked of all tenants together (`folders.rs`).
+
+use std::path::{Path, PathBuf};
+
+use toml::de::DeValue;
+use whelk_runtime::{AllowList, TcpAllow};
+
+use super::reader::{Findings, Item, Section};
+use super::setting::{Setting, kind, text, truth};
+
+/// What a directory may hold when nobody says: the demonstration's too.
+const DIRECTORY_BYTES: usize = 64 << 20;
+/// The same for its files and folders.
+const DIRECTORY_FILES: u32 = 10_000;
+/// What key-value may hold when nobody says, names and values together.
+const KEYVALUE_BYTES: usize = 16 << 20;
+/// The same for its keys.
+const KEYVALUE_KEYS: u32 = 10_000;
+
+/// What a tenant's plugins are given.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Grants {
+    /// One directory, with all that is below it.
+    pub directory: Option<Directory>,
+    /// Environment variables, in the order of their names.
+    pub environment: Vec<(String, String)>,
+    /// How exact the clocks are.
+    pub clock: Clock,
+    /// Buckets of keys and values.
+    pub keyvalue: Option<KeyValue>,
+    /// Messages among the tenant's sessions.
+    pub topics: bool,
+    /// The hosts to which requests may go, as they are written.
+    pub http: Vec<String>,
+    /// The addresses to which connections may be made, as they are written.
+    pub tcp: Vec<String>,
+    /// The directory may overlap the tenant's own plugin folder, so that a session can put plugins there.
+    pub deploy: bool,
+}
+
+/// A directory that is granted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Directory {
+    /// Where it is: absolute, and without links once the configuration has been checked. `None`: a private one that whelk makes in
+    /// its state folder.
+    pub path: Option<PathBuf>,
+    /// Whether plugins may write.
+    pub access: DirectoryAccess,
+    /// Most bytes of all its files together.
+    pub bytes: usize,
+    /// Most files and folders.
+    pub files: u32,
+}
+
+/// What may be done in a granted directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DirectoryAccess {
+    /// Reading alone.
+    ReadOnly,
+    /// Reading and writing.
+    ReadWrite,
+}
+
+/// How exact the clocks are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Clock {
+    /// To the millisecond.
+    #[default]
+    Coarse,
+    /// As the system has it.
+    Fine,
+}
+
+/// Key-value that is granted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyValue {
+    /// Most bytes, names and values together.
+    pub bytes: usize,
+    /// Most keys, over all buckets.
+    pub keys: u32,
+}
+
+impl Grants {
+    /// What each plugin of the demonstration is given: a directory and buckets of its own, and no network.
+    pub fn demonstration() -> Grants {
+        Grants {
+            directory: Some(Directory::private()),
+            keyvalue: Some(KeyValue::default()),
+            topics: true,
+            ..Grants::default()
+        }
+    }
+}
+
+impl Directory {
+    /// One that whelk makes.
+    fn private() -> Directory {
+        Directory { path: None, access: DirectoryAccess::ReadWrite, bytes: DIRECTORY_BYTES, files: DIRECTORY_FILES }
+    }
+}
+
+impl Default for KeyValue {
+    fn default() -> KeyValue {
+        KeyValue { bytes: KEYVALUE_BYTES, keys: KEYVALUE_KEYS }
+    }
+}
+
+/// What a directory and what key-value may hold when nobody says, in words for the reference.
+pub(super) fn defaults() -> (String, String) {
+    let words = |bytes: usize, count: u32, what: &str| format!("{} in {count} {what}", size(bytes));
+    (words(DIRECTORY_BYTES, DIRECTORY_FILES, "files"), words(KEYVALUE_BYTES, KEYVALUE_KEYS, "keys"))
+}
+
+/// A number of bytes in words, such as `64 MiB`.
+pub fn size(bytes: usize) -> String {
+    bytes.print().trim_matches('"').to_owned()
+}
+
+/// Reads the table. `folder` is what relative paths are relative to.
+pub(super) fn read(mut section: Section<'_>, folder: &Path, findings: &mut Findings) -> Grants {
+    let directory = section.take("directory").and_then(|item| read_directory(&item, folder, findings));
+    let environment = section.take("environment").map(|item| read_environment(&item, findings));
+    let clock = section.take("clock").and_then(|item| {
+        let clock = choice(&item, &[("coarse", Clock::Coarse), ("fine", Clock::Fine)]);
+        findings.keep(&item, clock)
+    });
+    let keyvalue = section.take("keyvalue").and_then(|item| read_keyvalue(&item, findings));
+    let topics = section.take("topics").and_then(|item| findings.keep(&item, truth(item.value)));
+    let http = section.take("http").map(|item| read_destinations(&item, hosts, findings));
+    let tcp = section.take("tcp").map(|item| read_destinations(&item, addresses, findings));
+    let deploy = section.take("deploy").and_then(|item| findings.keep(&item, truth(item.value)));
+    section.finish(findings);
+    Grants {
+        directory,
+        environment: environment.unwrap_or_default(),
+        clock: clock.unwrap_or_default(),
+        keyvalue,
+        topics: topics.unwrap_or_default(),
+        http: http.unwrap_or_default(),
+        tcp: tcp.unwrap_or_default(),
+        deploy: deploy.unwrap_or_default(),
+    }
+}
+
+fn read_directory(item: &Item<'_>, folder: &Path, findings: &mut Findings) -> Option<Directory> {
+    let mut section = item.section(findings)?;
+    let mut directory = Directory::private();
+    let path = section.take("path").map(|item| {
+        let path = text(item.value).and_then(|path| existing(&folder.join(path)));
+        findings.keep(&item, path)
+    });
+    if path.is_some() {
+        // Nothing is written where somebody else's files may be unless it is said.
+        directory.access = DirectoryAccess::ReadOnly;
+    }
+    if let Some(item) = section.take("access") {
+        let names = [("read-only", DirectoryAccess::ReadOnly), ("read-write", DirectoryAccess::ReadWrite)];
+        directory.access = findings.keep(&item, choice(&item, &names)).unwrap_or(directory.access);
+    }
+    let (bytes, files) = (section.take("bytes"), section.take("files"));
+    if directory.access == DirectoryAccess::ReadOnly {
+        for item in bytes.iter().chain(&files) {
+            findings.add(&item.span, &item.key, "means nothing in a directory that is only read: take it away");
+        }
+    } else {
+        let read = bytes.and_then(|item| findings.keep(&item, usize::read_within(item.value, 0, 1 << 50)));
+        directory.bytes = read.unwrap_or(directory.bytes);
+        let read = files.and_then(|item| findings.keep(&item, u32::read_within(item.value, 0, 100_000_000)));
+        directory.files = read.unwrap_or(directory.files);
+    }
+    section.finish(findings);
+    match path {
+        Some(path) => Some(Directory { path: Some(path?), ..directory }),
+        None => Some(directory),
+    }
+}
+
+/// A folder that has to be there already.
+pub(super) fn existing(path: &Path) -> Result<PathBuf, String> {
+    let shown = path.display();
+    match path.metadata() {
+        Ok(facts) if facts.is_dir() => {
+            std::path::absolute(path).map_err(|error| format!("the folder {shown} cannot be found: {error}"))
+        }
+        Ok(_) => Err(format!("{shown} is no folder")),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Err(format!("the folder {shown} does not exist: mkdir -p -m 700 {}", quoted(path)))
+        }
+        Err(error) => Err(format!("the folder {shown} cannot be looked at: {error}")),
+    }
+}
+
+/// For a shell.
+fn quoted(path: &Path) -> String {
+    let path = path.display().to_string();
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte);
+    if path.bytes().all(plain) { path } else { format!("'{}'", path.replace('\'', "'\\''")) }
+}
+
+fn read_environment(item: &Item<'_>, findings: &mut Findings) -> Vec<(String, String)> {
+    let mut variables = Vec::new();
+    for item in item.section(findings).map(|section| section.all()).unwrap_or_default() {
+        let name = &item.name;
+        let read = match text(item.value) {
+            Ok(_) if name.is_empty() || name.contains(['=', '\0']) => {
+                Err("the name of a variable is a text without = in it".to_owned())
+            }
+            Ok(value) if value.contains('\0') => Err("a variable holds no byte 0".to_owned()),
+            other => other,
+        };
+        if let Some(value) = findings.keep(&item, read) {
+            variables.push((name.clone(), value.to_owned()));
+        }
+    }
+    variables.sort();
+    variables
+}
+
+fn read_keyvalue(item: &Item<'_>, findings: &mut Findings) -> Option<KeyValue> {
+    let mut section = item.section(findings)?;
+    let mut keyvalue = KeyValue::default();
+    if let Some(item) = section.take("bytes") {
+        let read = usize::read_within(item.value, 1 << 10, 1 << 40);
+        keyvalue.bytes = findings.keep(&item, read).unwrap_or(keyvalue.bytes);
+    }
+    if let Some(item) = section.take("keys") {
+        let read = u32::read_within(item.value, 1, 100_000_000);
+        keyvalue.keys = findings.keep(&item, read).unwrap_or(keyvalue.keys);
+    }
+    section.finish(findings);
+    Some(keyvalue)
+}
+
+/// A list of hosts or addresses, each checked. An empty one grants nothing, which is said by leaving it away.
+fn read_destinations(
+    list: &Item<'_>,
+    check: impl Fn(&[&str]) -> Result<(), Vec<(usize, String)>>,
+    findings: &mut Findings,
+) -> Vec<String> {
+    let elements = list.elements(findings);
+    if let (DeValue::Array(_), true) = (list.value, elements.is_empty()) {
+        findings.add(&list.span, &list.key, "must name at least one destination: without any, leave it away");
+    }
+    let named = elements.iter().filter_map(|item| Some((item, findings.keep(item, text(item.value))?)));
+    let (items, names): (Vec<&Item<'_>>, Vec<&str>) = named.collect();
+    for (index, what) in check(&names).err().unwrap_or_default() {
+        if let Some(item) = items.get(index) {
+            findings.add(&item.span, &item.key, what);
+        }
+    }
+    names.into_iter().map(str::to_owned).collect()
+}
+
+fn hosts(names: &[&str]) -> Result<(), Vec<(usize, String)>> {
+    distinct(names).and_then(|()| AllowList::parse(names).map(drop))
+}
+
+fn addresses(names: &[&str]) -> Result<(), Vec<(usize, String)>> {
+    distinct(names).and_then(|()| TcpAllow::parse(names).map(drop))
+}
+
+/// What can be said of destinations without knowing their form.
+fn distinct(names: &[&str]) -> Result<(), Vec<(usize, String)>> {
+    let mut wrong = Vec::new();
+    for (index, name) in names.iter().enumerate() {
+        if name.is_empty() || name.contains(|character: char| character.is_whitespace() || character.is_control()) {
+            wrong.push((index, format!("must be a host or an address, is {name:?}")));
+        } else if names.iter().take(index).any(|other| other == name) {
+            wrong.push((index, format!("{name:?} is listed twice")));
+        }
+    }
+    if wrong.is_empty() { Ok(()) } else { Err(wrong) }
+}
+
+fn choice<T: Copy>(item: &Item<'_>, names: &[(&str, T)]) -> Result<T, String> {
+    let found = text(item.value).ok().and_then(|text| names.iter().find(|(name, _)| *name == text));
+    found.map(|(_, value)| *value).ok_or_else(|| {
+        let names: Vec<_> = names.iter().map(|(name, _)| format!("{name:?}")).collect();
+        format!("must be {}, is {}", names.join(" or "), kind(item.value))
+    })
+}

@@ -1,0 +1,177 @@
+//! What a user would get and why, in words for the operator: what `whelk tenants` prints.
+//!
+//! Says what the configuration says; it opens no plugin and no directory.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use crate::config::{Clock, Config, DirectoryAccess, Entrance, Grants, Tenant, User, private_folder, size};
+use crate::logging::escape;
+
+/// What a client may start, RFC 4254 §6.5.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start<'a> {
+    /// A command.
+    Exec(&'a str),
+    /// A subsystem by its name.
+    Subsystem(&'a str),
+}
+
+/// What every user would get, or this one, in the order of their names. With `start`: which plugin would serve it, and by which rule.
+///
+/// # Errors
+/// When there is no such user.
+pub fn explain(config: &Config, user: Option<&str>, start: Option<Start<'_>>) -> Result<String, String> {
+    let Entrance::Users(users) = &config.entrance else {
+        return Err("in the demonstration each plugin is a tenant of its own name".to_owned());
+    };
+    let chosen: Vec<(&String, &User)> = match user {
+        None => users.iter().collect(),
+        Some(name) => vec![users.get_key_value(name).ok_or_else(|| format!("there is no user {name:?}"))?],
+    };
+    let mut text = String::new();
+    for (name, user) in chosen {
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        // Every tenant that a user names is there: a configuration without it is refused.
+        if let Some(tenant) = config.tenants.get(&user.tenant) {
+            let view = View { config, name: &user.tenant, tenant, user };
+            view.write(&mut text, name, start).expect("a String takes every write");
+        }
+    }
+    Ok(text)
+}
+
+/// One user and where they belong.
+struct View<'a> {
+    config: &'a Config,
+    name: &'a str,
+    tenant: &'a Tenant,
+    user: &'a User,
+}
+
+impl View<'_> {
+    fn write(&self, text: &mut String, user: &str, start: Option<Start<'_>>) -> std::fmt::Result {
+        writeln!(text, "{}", escape(user.as_bytes()))?;
+        writeln!(text, "  tenant    {}", self.name)?;
+        let whose = if self.user.own_plugin {
+            "the user's own".to_owned()
+        } else {
+            format!("the default of tenant {}", self.name)
+        };
+        writeln!(text, "  plugin    {}, {whose}: {}", self.user.plugin, self.file(&self.user.plugin))?;
+        let routes = self
+            .tenant
+            .routes
+            .all()
+            .map(|(kind, from, to)| format!("{} -> {to}: {}", route(kind, from), self.file(to)));
+        write_list(text, "routes", routes.collect())?;
+        let limits = self.tenant.limits.differences(&self.config.limits);
+        let limits = limits.into_iter().map(|(name, own, hosts)| format!("{name} = {own} (the server's: {hosts})"));
+        write_list(text, "limits", limits.collect())?;
+        write_list(text, "grants", self.grants(&self.tenant.grants))?;
+        match start {
+            Some(start) => writeln!(text, "  {}", self.served(start)),
+            None => Ok(()),
+        }
+    }
+
+    /// Where a plugin's file is.
+    fn file(&self, plugin: &str) -> String {
+        let file = format!("{plugin}.wasm");
+        let folders = self.tenant.plugins.iter().chain([&self.config.plugins]);
+        // The name is one that stood in a folder's list when the configuration was read, so it is no path.
+        let found = folders.map(|folder| folder.join(&file)).find(|path| path.is_file());
+        found.map_or_else(|| "missing".to_owned(), |path| path.display().to_string())
+    }
+
+    fn grants(&self, grants: &Grants) -> Vec<String> {
+        let mut words = Vec::new();
+        if let Some(directory) = &grants.directory {
+            let made = private_folder(&self.config.state, self.name);
+            let path = directory.path.as_deref();
+            let note = if path.is_none() { ", made by whelk" } else { "" };
+            let shown = path.unwrap_or(&made).display().to_string();
+            words.push(match directory.access {
+                DirectoryAccess::ReadOnly => format!("directory {shown}{note}, to read; nothing above it can be reached"),
+                DirectoryAccess::ReadWrite => format!(
+                    "directory {shown}{note}, to read and write; at most {} in {} files; nothing above it can be reached",
+                    size(directory.bytes),
+                    directory.files
+                ),
+            });
+        }
+        if grants.deploy {
+            words.push(format!(
+                "deploy: its sessions may write to its plugin folder {}",
+                shown(self.tenant.plugins.as_deref())
+            ));
+        }
+        if !grants.environment.is_empty() {
+            let names: Vec<_> =
+                grants.environment.iter().map(|(name, _)| escape(name.as_bytes()).to_string()).collect();
+            words.push(format!("environment {}", names.join(", ")));
+        }
+        if grants.clock == Clock::Fine {
+            words.push("clocks as fine as the system's".to_owned());
+        }
+        if let Some(keyvalue) = grants.keyvalue {
+            words.push(format!(
+                "key-value, at most {} in {} keys, seen by this tenant alone",
+                size(keyvalue.bytes),
+                keyvalue.keys
+            ));
+        }
+        if grants.topics {
+            words.push("topics among this tenant's sessions".to_owned());
+        }
+        if !grants.http.is_empty() {
+            words.push(format!("HTTP to {}; the address that a name resolves to is checked", grants.http.join(", ")));
+        }
+        if !grants.tcp.is_empty() {
+            words.push(format!("TCP to {}", grants.tcp.join(", ")));
+        }
+        words
+    }
+
+    /// Which plugin serves a start, and by which rule.
+    fn served(&self, start: Start<'_>) -> String {
+        let routes = &self.tenant.routes;
+        let (asked, found) = match start {
+            Start::Exec(command) => (
+                format!("exec {command:?}"),
+                routes.exec(command.as_bytes()).map(|(from, to)| (route("exec", from), to)),
+            ),
+            Start::Subsystem(name) => {
+                (format!("subsystem {name:?}"), routes.subsystem(name).map(|to| (route("subsystem", name), to)))
+            }
+        };
+        match found {
+            Some((route, plugin)) => {
+                format!("{asked} is served by {plugin}, by the route {route}: {}", self.file(plugin))
+            }
+            None => format!("{asked} is served by {}: no route fits", self.user.plugin),
+        }
+    }
+}
+
+fn route(kind: &str, from: &str) -> String {
+    format!("{kind} {from:?}")
+}
+
+fn shown(path: Option<&Path>) -> String {
+    path.map(|path| path.display().to_string()).unwrap_or_default()
+}
+
+fn write_list(text: &mut String, title: &str, lines: Vec<String>) -> std::fmt::Result {
+    if lines.is_empty() {
+        let none = if title == "limits" { "as the server's" } else { "none" };
+        return writeln!(text, "  {title:<10}{none}");
+    }
+    for (index, line) in lines.iter().enumerate() {
+        let title = if index == 0 { title } else { "" };
+        writeln!(text, "  {title:<10}{line}")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,91 @@
+//! From what the configuration grants to what the plugin host is given: the one place where the two meet.
+//!
+//! Nothing is left out in silence: what cannot be given is told, and whoever asked decides whether that stops the start.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use whelk_runtime::keyvalue::{self, Buckets, Embedded};
+use whelk_runtime::{Access, AllowList, Clock, Directory, Grants, Quota, TcpAllow, Topics};
+
+use crate::config::{self, DirectoryAccess};
+use crate::state::State;
+
+/// Where plugins see the directory that they are granted.
+const GUEST_PATH: &str = "/";
+/// The file of the embedded store, in the state folder.
+const STORE: &str = "keyvalue.redb";
+
+/// Makes the grants of every tenant.
+pub(crate) struct Granter {
+    state: PathBuf,
+    /// Opened when the first tenant is granted buckets; one for all.
+    store: OnceLock<Result<Arc<Embedded>, String>>,
+}
+
+impl Granter {
+    /// `state` is the state folder.
+    pub(crate) fn new(state: &Path) -> Granter {
+        Granter { state: state.to_owned(), store: OnceLock::new() }
+    }
+
+    /// What a tenant's plugins are given, and what of the granted they cannot be given, in words. Blocks while it looks at disks.
+    pub(crate) fn grant(&self, tenant: &str, granted: &config::Grants) -> (Grants, Vec<String>) {
+        let mut refused = Vec::new();
+        let directory = granted.directory.as_ref().map(|directory| self.directory(tenant, directory));
+        let keyvalue = granted.keyvalue.map(|quota| self.buckets(tenant, quota));
+        // Both lists were read when the configuration was checked.
+        let http = (!granted.http.is_empty()).then(|| AllowList::parse(&granted.http).map_err(joined));
+        let tcp = (!granted.tcp.is_empty()).then(|| TcpAllow::parse(&granted.tcp).map_err(joined));
+        let grants = Grants {
+            environment: granted.environment.clone(),
+            clock: match granted.clock {
+                config::Clock::Coarse => Clock::Coarse,
+                config::Clock::Fine => Clock::Fine,
+            },
+            http: kept(http, "http", &mut refused).map(Arc::new),
+            tcp: kept(tcp, "tcp", &mut refused).map(Arc::new),
+            directory: kept(directory, "directory", &mut refused),
+            keyvalue: kept(keyvalue, "keyvalue", &mut refused),
+            topics: granted.topics.then(Topics::new),
+        };
+        (grants, refused)
+    }
+
+    fn directory(&self, tenant: &str, granted: &config::Directory) -> Result<Arc<Directory>, String> {
+        let path = match &granted.path {
+            Some(path) => path.clone(),
+            None => self.opened_state().and_then(|state| state.private_folder(tenant).map_err(|error| error.to_string()))?,
+        };
+        let access = match granted.access {
+            DirectoryAccess::ReadOnly => Access::ReadOnly,
+            DirectoryAccess::ReadWrite => Access::ReadWrite,
+        };
+        // A usize has at most 64 bits wherever this program builds.
+        let quota = Quota { bytes: granted.bytes as u64, files: granted.files.into() };
+        Directory::open(&path, access, quota, GUEST_PATH).map_err(|error| error.to_string())
+    }
+
+    fn buckets(&self, tenant: &str, granted: config::KeyValue) -> Result<Arc<dyn Buckets>, String> {
+        let open = || {
+            self.opened_state()?;
+            Embedded::open(&self.state.join(STORE)).map_err(|error| error.to_string())
+        };
+        let store = self.store.get_or_init(open).clone()?;
+        let quota = keyvalue::Quota { bytes: granted.bytes as u64, keys: granted.keys.into() };
+        Ok(store.tenant(tenant, quota))
+    }
+
+    /// The state folder, made if it is not there.
+    fn opened_state(&self) -> Result<State, String> {
+        State::open(&self.state).map_err(|error| error.to_string())
+    }
+}
+
+fn kept<T>(made: Option<Result<T, String>>, name: &str, refused: &mut Vec<String>) -> Option<T> {
+    made?.map_err(|what| refused.push(format!("{name}: {what}"))).ok()
+}
+
+fn joined(wrong: Vec<(usize, String)>) -> String {
+    wrong.into_iter().map(|(_, what)| what).collect::<Vec<_>>().join("; ")
+}

@@ -1,0 +1,337 @@
+//! Tenants: for whom sessions run. What the name of a plugin means to each, where its commands are routed, what its sessions share,
+//! and how many sessions each user has.
+//!
+//! Those of a configuration are made at the start. In the demonstration each plugin is a tenant of its own name, made when somebody
+//! first opens a session as it, and kept.
+//!
+//! Knows nothing of connections, and of users only how many sessions they have.
+
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::OnceCell;
+use whelk_runtime::{Plugin, Plugins, Registry, Start};
+
+use crate::config::{self, Grants, Limits, Routes, check_tenant_name};
+use crate::grants::Granter;
+use crate::logging::escape;
+
+/// One tenant.
+pub struct Tenant {
+    shared: Arc<whelk_runtime::Tenant>,
+    limits: Limits,
+    routes: Routes,
+    /// What is in its own plugin folder, if it has one.
+    own: Option<Arc<Registry>>,
+    operators: Arc<Registry>,
+}
+
+/// Every tenant there is.
+pub struct Tenants {
+    known: Known,
+    users: Arc<Users>,
+}
+
+enum Known {
+    /// By their exact names.
+    Configured(BTreeMap<String, Arc<Tenant>>),
+    Demonstration(Box<Demonstration>),
+}
+
+/// Each plugin is a tenant of its own name.
+struct Demonstration {
+    limits: Limits,
+    plugin_limits: whelk_runtime::Limits,
+    plugins: Arc<Registry>,
+    granter: Arc<Granter>,
+    /// Those that somebody has opened a session as. Grows with the names of plugins, not with those of users.
+    made: Mutex<BTreeMap<String, Arc<OnceCell<Arc<Tenant>>>>>,
+}
+
+/// How many sessions each user has, over all connections.
+#[derive(Default)]
+struct Users(Mutex<HashMap<String, Count>>);
+
+#[derive(Default)]
+struct Count {
+    sessions: u32,
+    /// The limit has been met, and the operator was told; until the user has fewer again nothing more is said.
+    told: bool,
+}
+
+/// The place of one session of a user. Given back when dropped.
+pub(crate) struct Seat {
+    users: Arc<Users>,
+    user: String,
+}
+
+/// A user has all the sessions that one may have.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Crowded {
+    /// Whether the operator does not know yet.
+    pub(crate) is_news: bool,
+}
+
+impl Tenant {
+    /// What its sessions share.
+    pub fn shared(&self) -> &Arc<whelk_runtime::Tenant> {
+        &self.shared
+    }
+
+    /// The plugin that exactly this name means to the tenant: its own folder comes before the operator's, and no other is looked in.
+    pub fn plugin(&self, name: &str) -> Option<Arc<Plugin>> {
+        self.own.iter().chain([&self.operators]).find_map(|plugins| plugins.get(name))
+    }
+
+    /// Where its commands and subsystems go.
+    pub fn routes(&self) -> &Routes {
+        &self.routes
+    }
+}
+
+impl Plugins for Tenant {
+    fn plugin(&self, name: &str) -> Option<Arc<Plugin>> {
+        self.plugin(name)
+    }
+
+    fn route(&self, start: &Start<'_>) -> Option<String> {
+        let plugin = match *start {
+            Start::Shell => None,
+            Start::Exec(command) => self.routes.exec(command).map(|(_, plugin)| plugin),
+            Start::Subsystem(name) => self.routes.subsystem(name),
+        };
+        plugin.map(str::to_owned)
+    }
+}
+
+impl Tenants {
+    /// Makes the tenants of a configuration. `own` are the tenants' own plugin folders, by the tenants' names. Blocks.
+    ///
+    /// # Errors
+    /// Everything that is granted and cannot be given, one a line.
+    pub(crate) fn configured(
+        configured: &BTreeMap<String, config::Tenant>,
+        plugin_limits: impl Fn(&Limits) -> whelk_runtime::Limits,
+        own: &BTreeMap<String, Arc<Registry>>,
+        operators: &Arc<Registry>,
+        granter: &Granter,
+    ) -> Result<Tenants, String> {
+        let (mut known, mut refused) = (BTreeMap::new(), Vec::new());
+        for (name, tenant) in configured {
+            let (grants, missing) = granter.grant(name, &tenant.grants);
+            refused.extend(missing.iter().map(|what| format!("tenants.{name}.grants.{what}")));
+            let tenant = Tenant {
+                shared: whelk_runtime::Tenant::new(name, plugin_limits(&tenant.limits), grants),
+                limits: tenant.limits.clone(),
+                routes: tenant.routes.clone(),
+                own: own.get(name).cloned(),
+                operators: Arc::clone(operators),
+            };
+            known.insert(name.clone(), Arc::new(tenant));
+        }
+        if refused.is_empty() {
+            Ok(Tenants { known: Known::Configured(known), users: Arc::default() })
+        } else {
+            Err(refused.join("\n"))
+        }
+    }
+
+    /// The tenants of the demonstration, none of which has been met.
+    pub(crate) fn demonstration(
+        limits: &Limits,
+        plugin_limits: whelk_runtime::Limits,
+        plugins: &Arc<Registry>,
+        granter: Granter,
+    ) -> Tenants {
+        let demonstration = Demonstration {
+            limits: limits.clone(),
+            plugin_limits,
+            plugins: Arc::clone(plugins),
+            granter: Arc::new(granter),
+            made: Mutex::default(),
+        };
+        Tenants { known: Known::Demonstration(Box::new(demonstration)), users: Arc::default() }
+    }
+
+    /// The tenant of exactly this name. In the demonstration it is made if there is a plugin called so; no other name makes anything.
+    pub async fn find(&self, name: &str) -> Option<Arc<Tenant>> {
+        match &self.known {
+            Known::Configured(tenants) => tenants.get(name).cloned(),
+            Known::Demonstration(demonstration) => demonstration.find(name).await,
+        }
+    }
+
+    /// What a session of a tenant may use. Known before the tenant has been made.
+    pub(crate) fn limits(&self, tenant: &str) -> Option<&Limits> {
+        match &self.known {
+            Known::Configured(tenants) => tenants.get(tenant).map(|tenant| &tenant.limits),
+            Known::Demonstration(demonstration) => Some(&demonstration.limits),
+        }
+    }
+
+    /// Takes the place of one more session of a user.
+    pub(crate) fn seat(&self, user: &str, most: u32) -> Result<Seat, Crowded> {
+        self.users.seat(user, most)
+    }
+
+    /// Tells the operator of each plugin that a tenant names although it needs more than the tenant is granted: its sessions are refused.
+    pub(crate) fn warn_of_missing_grants(&self, named: &BTreeSet<(&str, &str)>) {
+        let Known::Configured(tenants) = &self.known else { return };
+        for (name, plugin) in named {
+            let found = tenants.get(*name).and_then(|tenant| Some((tenant, tenant.plugin(plugin)?)));
+            let Some((tenant, plugin)) = found else { continue };
+            if let Err(reason) = plugin.admit(&tenant.shared) {
+                let reason = reason.to_string();
+                tracing::error!(tenant = name, plugin = plugin.name(), reason = %escape(reason.as_bytes()), "plugin refused");
+            }
+        }
+    }
+}
+
+impl Demonstration {
+    async fn find(&self, name: &str) -> Option<Arc<Tenant>> {
+        self.plugins.get(name)?;
+        Some(self.tenant(name).await)
+    }
+
+    /// The tenant of this name, made by whoever asks first; the others wait for that.
+    async fn tenant(&self, name: &str) -> Arc<Tenant> {
+        let cell = {
+            let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+            // Not `entry`: it would copy the name each time.
+            match made.get(name) {
+                Some(cell) => Arc::clone(cell),
+                None => Arc::clone(made.entry(name.to_owned()).or_default()),
+            }
+        };
+        Arc::clone(cell.get_or_init(|| self.make(name.to_owned())).await)
+    }
+
+    /// Makes a tenant off the paths of those who serve. What it cannot be given it goes without, which the operator is told.
+    async fn make(&self, name: String) -> Arc<Tenant> {
+        let (granter, limits) = (Arc::clone(&self.granter), self.plugin_limits.clone());
+        let work = tokio::task::spawn_blocking({
+            let name = name.clone();
+            move || granter.grant(&name, &demonstration_grants(&name))
+        });
+        let (grants, missing) = work.await.unwrap_or_default();
+        for what in missing {
+            let (tenant, reason) = (escape(name.as_bytes()), escape(what.as_bytes()));
+            tracing::warn!(%tenant, %reason, "tenant goes without a grant");
+        }
+        Arc::new(Tenant {
+            shared: whelk_runtime::Tenant::new(&name, limits, grants),
+            limits: self.limits.clone(),
+            routes: Routes::default(),
+            own: None,
+            operators: Arc::clone(&self.plugins),
+        })
+    }
+}
+
+/// A name that could not be a configured tenant's becomes no folder, wherever it would have led.
+fn demonstration_grants(name: &str) -> Grants {
+    let grants = Grants::demonstration();
+    if check_tenant_name(name).is_ok() { grants } else { Grants { directory: None, ..grants } }
+}
+
+impl Users {
+    fn seat(self: &Arc<Users>, user: &str, most: u32) -> Result<Seat, Crowded> {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counts.entry(user.to_owned()).or_default();
+        if count.sessions >= most {
+            return Err(Crowded { is_news: !std::mem::replace(&mut count.told, true) });
+        }
+        count.sessions += 1;
+        Ok(Seat { users: Arc::clone(self), user: user.to_owned() })
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut counts = self.users.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Entry::Occupied(mut entry) = counts.entry(std::mem::take(&mut self.user)) else { return };
+        let count = entry.get_mut();
+        count.sessions = count.sessions.saturating_sub(1);
+        count.told = false;
+        if count.sessions == 0 {
+            entry.remove();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn a_user_at_the_limit_gets_no_more_until_a_session_has_ended_and_others_are_not_kept_out() {
+        let users = Arc::new(Users::default());
+        let first = users.seat("alice", 2).unwrap();
+        let second = users.seat("alice", 2).unwrap();
+        // The operator hears of it once.
+        assert_eq!(users.seat("alice", 2).err(), Some(Crowded { is_news: true }));
+        assert_eq!(users.seat("alice", 2).err(), Some(Crowded { is_news: false }));
+        let others = users.seat("bob", 2).unwrap();
+        drop(first);
+        let third = users.seat("alice", 2).unwrap();
+        assert_eq!(users.seat("alice", 2).err(), Some(Crowded { is_news: true }));
+        drop((second, third, others));
+        assert!(users.0.lock().unwrap().is_empty(), "who has no session is forgotten");
+    }
+
+    /// A demonstration without plugins, and the folder in which its state is.
+    fn demonstration() -> (tempfile::TempDir, Demonstration) {
+        let folder = tempfile::tempdir().unwrap();
+        let granter = Granter::new(&folder.path().join("state"));
+        let limits = whelk_runtime::Limits::default();
+        let tenants = Tenants::demonstration(&Limits::default(), limits, &Arc::default(), granter);
+        let Known::Demonstration(demonstration) = tenants.known else { panic!("it was asked for") };
+        (folder, *demonstration)
+    }
+
+    /// What lies in the state folder under `files`.
+    fn directories(folder: &Path) -> Vec<String> {
+        let entries = std::fs::read_dir(folder.join("state/files")).into_iter().flatten();
+        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[tokio::test]
+    async fn a_name_that_is_no_plugins_makes_neither_a_tenant_nor_a_folder() {
+        let (folder, demonstration) = demonstration();
+        for name in ["mallory", "..", "../../etc", "", "a/b"] {
+            assert!(demonstration.find(name).await.is_none(), "{name:?}");
+        }
+        assert!(demonstration.made.lock().unwrap().is_empty());
+        assert!(!folder.path().join("state").exists());
+    }
+
+    #[tokio::test]
+    async fn a_tenant_of_the_demonstration_is_made_once_with_a_directory_of_its_own() {
+        let (folder, demonstration) = demonstration();
+        let (one, same) = tokio::join!(demonstration.tenant("echo"), demonstration.tenant("echo"));
+        assert!(Arc::ptr_eq(&one, &same));
+        let other = demonstration.tenant("probe").await;
+        assert_eq!((one.shared.name(), other.shared.name()), ("echo", "probe"));
+        assert_eq!(directories(folder.path()), ["echo", "probe"]);
+    }
+
+    #[tokio::test]
+    async fn a_name_that_is_not_fit_for_a_folder_gets_none_and_leads_nowhere() {
+        let (folder, demonstration) = demonstration();
+        demonstration.tenant("echo").await;
+        let long = "x".repeat(65);
+        for name in ["..", ".", "../echo", "a/b", "/tmp/whelk", "a.b", "", "a\0b", "é", &long] {
+            let tenant = demonstration.tenant(name).await;
+            assert_eq!(tenant.shared.name(), name);
+        }
+        assert_eq!(directories(folder.path()), ["echo"]);
+        let state = std::fs::read_dir(folder.path().join("state")).unwrap().count();
+        assert_eq!((state, std::fs::read_dir(folder.path()).unwrap().count()), (1, 1));
+    }
+}
