@@ -1,0 +1,187 @@
+//! Which folders may be given, wherever links lead.
+
+use std::fs;
+
+use whelk::config::{Config, Overrides};
+
+use crate::place::{GUEST, KEY, Place};
+
+/// The problem of giving tenant `acme` a directory of this path.
+fn given(place: &Place, path: &str, access: &str) -> Vec<String> {
+    let others = "[tenants.other]\nplugins = \"srv/other/plugins\"\ngrants.directory = { path = \"srv/other/home\" }\n";
+    let found = place.problems(&format!(
+        "{others}[tenants.acme]\nplugins = \"srv/acme/plugins\"\n[tenants.acme.grants]\n\
+         directory = {{ path = \"{path}\", access = \"{access}\" }}"
+    ));
+    let key = "whelk.toml:8: tenants.acme.grants.directory: ";
+    found.iter().map(|line| line.strip_prefix(key).unwrap_or(line).to_owned()).collect()
+}
+
+#[test]
+fn a_directory_that_is_holds_or_lies_in_what_is_the_operators_is_refused() {
+    let place = Place::new();
+    for folder in ["state/files", "plugins/deep"] {
+        fs::create_dir_all(place.root.join(folder)).unwrap();
+    }
+    for access in ["read-only", "read-write"] {
+        for (path, what) in [
+            ("state", "state is the state folder (state)"),
+            ("state/files", "state/files lies in the state folder (state)"),
+            ("plugins", "plugins is the operator's plugin folder (plugins)"),
+            ("plugins/deep", "plugins/deep lies in the operator's plugin folder (plugins)"),
+            ("srv/../state/./files", "state/files lies in the state folder (state)"),
+        ] {
+            assert_eq!(given(&place, path, access), [what], "{path}");
+        }
+        // The folder of the configuration holds everything here.
+        let found = given(&place, ".", access);
+        let root = place.root.display();
+        assert!(found.contains(&format!("{root} holds the configuration (whelk.toml)")), "{found:?}");
+        assert!(found.contains(&format!("{root} holds the state folder (state)")), "{found:?}");
+        assert!(found.contains(&format!("{root} holds the operator's plugin folder (plugins)")), "{found:?}");
+        assert!(given(&place, "/", access).contains(&"/ holds the configuration (whelk.toml)".to_owned()));
+        assert_eq!(given(&place, "srv/acme/home", access), [""; 0]);
+    }
+}
+
+#[test]
+fn a_directory_that_is_holds_or_lies_in_another_tenants_is_refused() {
+    let place = Place::new();
+    fs::create_dir_all(place.root.join("srv/other/home/deep")).unwrap();
+    for access in ["read-only", "read-write"] {
+        for (path, what) in [
+            ("srv/other/home", "srv/other/home is the directory of tenant other (srv/other/home)"),
+            ("srv/other/home/deep", "srv/other/home/deep lies in the directory of tenant other (srv/other/home)"),
+            ("srv/other/plugins", "srv/other/plugins is the plugin folder of tenant other (srv/other/plugins)"),
+        ] {
+            assert_eq!(given(&place, path, access), [what], "{path}");
+        }
+        let mut found = given(&place, "srv/other", access);
+        found.sort();
+        assert_eq!(
+            found,
+            [
+                "srv/other holds the directory of tenant other (srv/other/home)",
+                "srv/other holds the plugin folder of tenant other (srv/other/plugins)",
+            ]
+        );
+    }
+}
+
+#[test]
+fn links_hide_nothing() {
+    let place = Place::new();
+    fs::create_dir_all(place.root.join("elsewhere")).unwrap();
+    place.link("to-state", "state");
+    place.link("srv/acme/up", "../..");
+    place.link("to-other", place.root.join("srv/other/home"));
+    place.link("twice", "to-other");
+    for (path, what) in [
+        ("to-state", "state is the state folder (state)"),
+        ("srv/acme/up/plugins", "plugins is the operator's plugin folder (plugins)"),
+        ("twice", "srv/other/home is the directory of tenant other (srv/other/home)"),
+    ] {
+        assert_eq!(given(&place, path, "read-only"), [what], "{path}");
+    }
+    // A link to what is nobody's is taken for what it leads to.
+    place.link("mine", "srv/acme/home");
+    let config = place.good("[tenants.acme.grants]\ndirectory = { path = \"mine\" }");
+    let directory = config.tenants["acme"].grants.directory.as_ref().unwrap();
+    assert_eq!(directory.path.as_deref(), Some(place.root.join("srv/acme/home").as_path()));
+}
+
+#[test]
+fn the_operators_own_links_are_followed_too_and_may_not_lie_where_a_tenant_writes() {
+    let place = Place::new();
+    // The state folder does not exist yet, and a link leads to where it will be.
+    place.link("srv/acme/home/state", "../../../later/state");
+    let text = |path: &str, access: &str| {
+        format!("[tenants.acme.grants]\ndirectory = {{ path = \"{path}\", access = \"{access}\" }}\n{GUEST}")
+    };
+    let load = |path: &str, access: &str| {
+        let folder = format!("{}/", place.root.display());
+        let text = format!("state = \"srv/acme/home/state\"\n{}", text(path, access));
+        place.load(&text).map(|_| ()).map_err(|problems| problems.replace(&folder, ""))
+    };
+    let key = "whelk.toml:3: tenants.acme.grants.directory: ";
+    let linked = "srv/acme/home holds a link on the way to the state folder (later/state)";
+    assert_eq!(load("srv/acme/home", "read-write"), Err(format!("{key}{linked}")));
+    assert_eq!(load("srv/acme/home", "read-only"), Ok(()));
+    fs::create_dir(place.root.join("later")).unwrap();
+    assert_eq!(load("later", "read-only"), Err(format!("{key}later holds the state folder (later/state)")));
+    // A configuration that is itself a link: neither the link nor what it leads to is given away.
+    let real = place.root.join("srv/acme/home/real.toml");
+    let write = |path: &str, access: &str| {
+        fs::write(&real, format!("plugins = \"plugins\"\nstate = \"state\"\n{}", text(path, access))).unwrap();
+    };
+    place.link("link.toml", &real);
+    write("srv/acme/home", "read-only");
+    let refused = Config::load(&place.root.join("link.toml"), &Overrides::default()).unwrap_err().to_string();
+    assert!(refused.contains("srv/acme/home holds the configuration"), "{refused}");
+    place.link("srv/other/home/link.toml", place.root.join("whelk.toml"));
+    place.load("").unwrap_err();
+    let text = text(&place.root.join("srv/other/home").display().to_string(), "read-write");
+    let plugins = place.root.join("plugins").display().to_string();
+    fs::write(place.root.join("whelk.toml"), format!("plugins = {plugins:?}\nstate = \"s\"\n{text}")).unwrap();
+    let refused = Config::load(&place.root.join("srv/other/home/link.toml"), &Overrides::default()).unwrap_err();
+    assert!(refused.to_string().contains("holds a link on the way to the configuration"), "{refused}");
+}
+
+#[test]
+fn only_with_the_grant_to_deploy_may_a_tenant_write_where_its_plugins_are() {
+    let place = Place::new();
+    fs::create_dir_all(place.root.join("srv/acme/plugins/deep")).unwrap();
+    let own = |path: &str, grants: &str| {
+        let found = place.problems(&format!(
+            "[tenants.acme]\nplugins = \"srv/acme/plugins\"\n[tenants.acme.grants]\n\
+             directory = {{ path = \"{path}\", {grants}"
+        ));
+        let key = "whelk.toml:5: tenants.acme.grants.directory: ";
+        found.iter().map(|line| line.strip_prefix(key).unwrap_or(line).to_owned()).collect::<Vec<_>>()
+    };
+    for (path, relation) in [("srv/acme", "holds"), ("srv/acme/plugins", "is"), ("srv/acme/plugins/deep", "lies in")] {
+        let what = format!(
+            "{path} {relation} the tenant's own plugin folder (srv/acme/plugins): to write plugins takes deploy = true"
+        );
+        assert_eq!(own(path, "access = \"read-write\" }"), [what]);
+        assert_eq!(own(path, "access = \"read-write\" }\ndeploy = true"), [""; 0], "{path}");
+        assert_eq!(own(path, "access = \"read-only\" }"), [""; 0], "{path}");
+    }
+    assert_eq!(own("srv/acme/home", "access = \"read-write\" }"), [""; 0]);
+}
+
+#[test]
+fn two_tenants_share_no_plugin_folder_and_none_has_the_operators() {
+    let place = Place::new();
+    place.link("same", "srv/acme/plugins");
+    assert_eq!(
+        place.problems("[tenants.a]\nplugins = \"srv/acme/plugins\"\n[tenants.b]\nplugins = \"same\""),
+        ["whelk.toml:5: tenants.b.plugins: srv/acme/plugins is the plugin folder of tenant a (srv/acme/plugins)"]
+    );
+    assert_eq!(
+        place.problems("[tenants.a]\nplugins = \"plugins\""),
+        [
+            "whelk.toml:3: tenants.a.plugins: plugins is the operator's plugin folder, which every tenant sees: leave it away"
+        ]
+    );
+}
+
+#[test]
+fn a_tenant_does_not_write_the_keys_by_which_others_enter() {
+    let place = Place::new();
+    fs::write(place.root.join("srv/acme/home/keys"), format!("{KEY}\n")).unwrap();
+    let text = |tenant: &str, access: &str| {
+        format!(
+            "[users.bob]\nplugin = \"echo\"\ntenant = \"{tenant}\"\nauthorized_keys = \"srv/acme/home/keys\"\n\
+             [tenants.other]\n[tenants.acme.grants]\ndirectory = {{ path = \"srv/acme/home\", access = \"{access}\" }}"
+        )
+    };
+    assert_eq!(
+        place.problems(&text("other", "read-write")),
+        [
+            "whelk.toml:8: tenants.acme.grants.directory: srv/acme/home holds the keys by which \"bob\" of tenant other enters"
+        ]
+    );
+    assert_eq!(place.problems(&text("other", "read-only")), [""; 0]);
+    assert_eq!(place.problems(&text("acme", "read-write")), [""; 0]);
+}
