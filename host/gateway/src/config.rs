@@ -348,7 +348,11 @@ fn read_limits(mut section: Section<'_>, findings: &mut Findings) -> Limits {
 }
 
 /// Where state is kept when nobody says: the XDG base directory specification, `XDG_STATE_HOME`.
-fn default_state() -> Result<PathBuf, String> {
+/// Where the state is kept when nobody says otherwise.
+///
+/// # Errors
+/// When the environment does not say where this user keeps anything.
+pub fn default_state() -> Result<PathBuf, String> {
     state_folder(std::env::var_os("XDG_STATE_HOME"), std::env::var_os("HOME"))
 }
 

@@ -1,21 +1,26 @@
 //! The gateway as a whole: what all connections share, made from a configuration and valid until the end.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use whelk_runtime::keyvalue::KeyValueLimits;
-use whelk_runtime::{Engine, EngineSettings, Loaded, Registry, TopicLimits};
+use whelk_runtime::{
+    Cache, CacheKey, CompileSettings, Compiler, Engine, EngineSettings, Grants, HealthSettings, Loader, Registry,
+    RegistrySettings, Tenant, TopicLimits,
+};
 use whelk_ssh::crypto::key::HostKey;
+use whelk_ssh::crypto::random::{Random, SystemRandom};
 use whelk_ssh::transport::{Party, Patience, RekeyPolicy};
 use whelk_ssh::{auth, connection, mux, transport};
 
 use crate::access::{Access, Identity};
-use crate::config::{Config, Entrance, EnvironmentNames, Limits};
+use crate::config::{self, Config, Entrance, EnvironmentNames, Limits};
 use crate::drain::{Drain, Stopper};
 use crate::grants::Granter;
-use crate::logging::escape;
+use crate::reload::{Folder, Reload};
+use crate::state::State;
 use crate::tenant::Tenants;
 
 /// What all connections share.
@@ -27,6 +32,8 @@ pub struct Gateway {
     engine: Engine,
     /// The operator's plugins.
     registry: Arc<Registry>,
+    /// Those of tenants that have a folder of their own, by the tenants' names.
+    own: BTreeMap<String, Folder>,
     /// For whom sessions run.
     tenants: Tenants,
     limits: Limits,
@@ -38,16 +45,16 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Compiles the plugins and makes everything that connections need. A plugin that cannot be loaded is named in the log, and
-    /// the others are served.
+    /// Makes everything that connections need. Plugins are loaded by [`load`](Self::load).
     ///
     /// # Errors
-    /// When the plugin host cannot be started, a plugin folder cannot be read, or a tenant cannot be given what it is granted.
+    /// When the plugin host cannot be started, or a tenant cannot be given what it is granted.
     pub fn new(config: &Config, host_key: HostKey, stopper: &Stopper) -> Result<Gateway, String> {
         let access = Access::new(config);
         let engine = start_engine(&config.limits)?;
-        let registry = Arc::new(load(&engine, &config.plugins)?);
-        let tenants = make_tenants(config, &engine, &registry)?;
+        let registry = Arc::new(Registry::new(registry_settings(&config.limits)));
+        let own = own_folders(config);
+        let tenants = make_tenants(config, &own, &registry)?;
         let authentication = auth::server::Settings {
             methods: auth::server::Methods {
                 publickey: access.methods().publickey,
@@ -61,6 +68,7 @@ impl Gateway {
             protocol: protocol(config, &host_key),
             authentication: Arc::new(authentication),
             registry,
+            own,
             engine,
             tenants,
             limits: config.limits.clone(),
@@ -70,6 +78,26 @@ impl Gateway {
             access: Arc::new(access),
             host_key,
         })
+    }
+
+    /// Loads the plugins, and from then on whatever changes in their folders, until what it gives is dropped. A plugin that cannot be
+    /// loaded is named in the log, and the others are served.
+    ///
+    /// # Errors
+    /// When the folder or the state cannot be used.
+    pub async fn load(&self, config: &Config, state: &State) -> Result<Reload, String> {
+        let mut fresh = [0; 32];
+        SystemRandom::new().fill(&mut fresh).map_err(|error| error.to_string())?;
+        let key = CacheKey::new(state.cache_key(&fresh).map_err(|error| error.to_string())?);
+        let most = u64::try_from(config.limits.cache_bytes).unwrap_or(u64::MAX);
+        let cache = Cache::open(state.cache_path(), key, &self.engine, most)
+            .map_err(|error| format!("{}: {error}", state.cache_path().display()))?;
+        let operators = Folder { path: config.plugins.clone(), tenant: None, registry: Arc::clone(&self.registry) };
+        let folders = std::iter::once(operators).chain(self.own.values().cloned()).collect();
+        let loader = loader(self.engine.clone(), Some(cache), &config.limits);
+        let reload = Reload::start(folders, loader, &config.limits).await?;
+        self.tenants.warn_of_missing_grants(&config.named_plugins());
+        Ok(reload)
     }
 
     /// Who may enter.
@@ -148,38 +176,59 @@ fn start_engine(limits: &Limits) -> Result<Engine, String> {
     Engine::new(&settings).map_err(|error| format!("the plugin host cannot be started: {error}"))
 }
 
-/// Makes the tenants, and compiles the plugins in their own folders.
-fn make_tenants(config: &Config, engine: &Engine, operators: &Arc<Registry>) -> Result<Tenants, String> {
+/// Makes the tenants. Their plugins come later.
+fn make_tenants(config: &Config, own: &BTreeMap<String, Folder>, operators: &Arc<Registry>) -> Result<Tenants, String> {
     let granter = Granter::new(&config.state);
     if let Entrance::Demonstration = config.entrance {
         return Ok(Tenants::demonstration(&config.limits, plugin_limits(&config.limits), operators, granter));
     }
-    let mut own = BTreeMap::new();
-    for (name, tenant) in &config.tenants {
-        if let Some(folder) = &tenant.plugins {
-            own.insert(name.clone(), Arc::new(load(engine, folder)?));
-        }
-    }
-    let tenants = Tenants::configured(&config.tenants, plugin_limits, &own, operators, &granter)?;
-    tenants.warn_of_missing_grants(&config.named_plugins());
-    Ok(tenants)
+    let own = own.iter().map(|(name, folder)| (name.clone(), Arc::clone(&folder.registry))).collect();
+    Tenants::configured(&config.tenants, plugin_limits, &own, operators, &granter)
 }
 
-/// Compiles everything in a plugin folder.
-fn load(engine: &Engine, folder: &Path) -> Result<Registry, String> {
-    let loaded = Loaded::from_directory(engine, folder)
-        .map_err(|error| format!("the plugin folder {} cannot be read: {error}", folder.display()))?;
-    for (file, reason) in &loaded.refused {
-        let file = file.display().to_string();
-        let reason = reason.to_string();
-        tracing::error!(file = %escape(file.as_bytes()), reason = %escape(reason.as_bytes()), "plugin refused");
+/// The plugin folders of tenants.
+fn own_folders(config: &Config) -> BTreeMap<String, Folder> {
+    let folder = |(name, tenant): (&String, &config::Tenant)| {
+        let path = tenant.plugins.clone()?;
+        let registry = Arc::new(Registry::new(registry_settings(&config.limits)));
+        Some((name.clone(), Folder { path, tenant: Some(name.clone()), registry }))
+    };
+    config.tenants.iter().filter_map(folder).collect()
+}
+
+/// Makes plugins of files as a server with these limits does, without a server.
+///
+/// # Errors
+/// When the plugin host cannot be started.
+pub fn lone_loader(limits: &Limits) -> Result<Loader, String> {
+    let engine = start_engine(&Limits { instances: 1, ..limits.clone() })?;
+    Ok(loader(engine, None, limits))
+}
+
+/// Compiles by running this very program again, even if it has been replaced on disk since it was started.
+fn loader(engine: Engine, cache: Option<Cache>, limits: &Limits) -> Loader {
+    let settings = CompileSettings {
+        memory: limits.compile_memory,
+        time: limits.compile_time,
+        code: limits.compile_code,
+        instance_memory: engine.memory(),
+    };
+    let compiler = Compiler::new(PathBuf::from("/proc/self/exe"), "compile", settings);
+    Loader::new(engine, compiler, cache, Tenant::new("trial", plugin_limits(limits), Grants::default()))
+}
+
+/// How versions of plugins follow each other.
+fn registry_settings(limits: &Limits) -> RegistrySettings {
+    RegistrySettings {
+        generations: count(limits.generations),
+        health: HealthSettings {
+            crashes: count(limits.crashes),
+            window: limits.crash_window,
+            pause: limits.crash_pause,
+            longest_pause: limits.crash_pause_longest,
+            ..HealthSettings::default()
+        },
     }
-    for plugin in &loaded.plugins {
-        tracing::info!(plugin = plugin.name(), digest = plugin.digest_hex(), "plugin loaded");
-    }
-    let registry = Registry::new();
-    registry.replace(loaded.plugins);
-    Ok(registry)
 }
 
 /// The plugins' part of the limits.

@@ -55,7 +55,9 @@ impl Granter {
     fn directory(&self, tenant: &str, granted: &config::Directory) -> Result<Arc<Directory>, String> {
         let path = match &granted.path {
             Some(path) => path.clone(),
-            None => self.opened_state().and_then(|state| state.private_folder(tenant).map_err(|error| error.to_string()))?,
+            None => {
+                self.opened_state().and_then(|state| state.private_folder(tenant).map_err(|error| error.to_string()))?
+            }
         };
         let access = match granted.access {
             DirectoryAccess::ReadOnly => Access::ReadOnly,

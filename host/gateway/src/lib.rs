@@ -10,7 +10,10 @@
 //! | [`config`] | the configuration: read once, checked as a whole; every limit; the reference |
 //! | [`logging`] | where events go, as text or JSON; the one function that makes a stranger's text harmless |
 //! | [`process`] | what the operating system allows this process: open files, core dumps |
-//! | [`state`] | the state folder: the host key in it, private directories of tenants |
+//! | [`state`] | the state folder: its keys, private directories of tenants, the lock and the socket of the running program |
+//! | [`reload`], `watch` | the plugin folders on disk, and what of them can be run |
+//! | [`control`] | how the running program is asked what it does |
+//! | [`inspect`] | what an operator is shown of plugins |
 //! | [`listener`] | sockets, limits on strangers, a task for each connection |
 //! | [`gateway`] | what all connections share |
 //! | [`pump`] | **the pump**: one task per connection, between socket, protocol and sessions |
@@ -26,18 +29,22 @@
 
 pub mod access;
 pub mod config;
+pub mod control;
 pub mod credential;
 pub mod drain;
 pub mod explain;
 pub mod gateway;
 mod grants;
+pub mod inspect;
 mod keepalive;
 pub mod listener;
 pub mod logging;
 pub mod process;
 pub mod pump;
 mod ready;
+pub mod reload;
 mod session;
 mod sessions;
 pub mod state;
 pub mod tenant;
+mod watch;

@@ -11,16 +11,19 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use whelk::config::{self, Config, Entrance, Overrides};
+use whelk::config::{self, Config, Entrance, Limits, Overrides};
+use whelk::control::{self, Control, Unanswered};
 use whelk::credential;
 use whelk::drain::Stopper;
 use whelk::explain::{Start, explain};
-use whelk::gateway::Gateway;
+use whelk::gateway::{Gateway, lone_loader};
+use whelk::inspect;
 use whelk::listener::Listener;
 use whelk::logging::{self, Format};
 use whelk::process;
 use whelk::pump;
 use whelk::state::State;
+use whelk_runtime::{CompileSettings, compile_stdin};
 use whelk_ssh::crypto::key::HostKey;
 
 const FAILED: u8 = 1;
@@ -74,6 +77,44 @@ enum Verb {
         #[arg(long, value_name = "NAME")]
         subsystem: Option<String>,
     },
+    /// Look after plugins.
+    #[command(subcommand)]
+    Plugin(PluginVerb),
+    /// What the server runs to compile a plugin: bytes on standard input, machine code on standard output.
+    #[command(hide = true)]
+    Compile { memory: usize, milliseconds: u64, code: usize, instance_memory: usize },
+}
+
+#[derive(Subcommand)]
+enum PluginVerb {
+    /// List what the running server serves.
+    List {
+        /// The server's configuration
+        #[arg(long, value_name = "FILE", conflicts_with = "state")]
+        config: Option<PathBuf>,
+        /// The server's state folder [default: $XDG_STATE_HOME/whelk]
+        #[arg(long, value_name = "DIR")]
+        state: Option<PathBuf>,
+        /// For programs instead of people
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say what a file is: its digest, imports and exports, and the grants that it needs.
+    Inspect {
+        /// The plugin
+        file: PathBuf,
+        /// For programs instead of people
+        #[arg(long)]
+        json: bool,
+    },
+    /// Do with a file what a server does before it serves it.
+    Check {
+        /// The plugin
+        file: PathBuf,
+        /// The configuration whose limits count
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -96,6 +137,11 @@ fn main() -> ExitCode {
         Verb::Tenants { file, user, exec, subsystem } => {
             let exec = exec.as_deref().map(Start::Exec);
             tenants(&file, user.as_deref(), exec.or(subsystem.as_deref().map(Start::Subsystem)))
+        }
+        Verb::Plugin(verb) => plugin(verb),
+        Verb::Compile { memory, milliseconds, code, instance_memory } => {
+            let settings = CompileSettings::from_arguments(memory, milliseconds, code, instance_memory);
+            return ExitCode::from(compile_stdin(&settings));
         }
     };
     match done {
@@ -133,6 +179,41 @@ fn tenants(file: &Path, user: Option<&str>, start: Option<Start<'_>>) -> Result<
     print(&explain(&config, user, start).map_err(wrong)?)
 }
 
+fn plugin(verb: PluginVerb) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+    match verb {
+        PluginVerb::List { config, state, json } => {
+            let folder = match (config, state) {
+                (Some(file), _) => Config::load(&file, &Overrides::default()).map_err(wrong)?.state,
+                (None, Some(state)) => state,
+                (None, None) => config::default_state().map_err(wrong)?,
+            };
+            let answer = control::ask(&folder, control::PLUGINS).map_err(|unanswered| match unanswered {
+                Unanswered::Nobody => failed(format!("no whelk is running with the state folder {}", folder.display())),
+                Unanswered::Failed(reason) => failed(reason),
+            })?;
+            print(&if json { format!("{answer}\n") } else { inspect::table(&answer) })
+        }
+        PluginVerb::Inspect { file, json } => {
+            let limits = Limits::default();
+            let loader = lone_loader(&limits).map_err(failed)?;
+            let inspected = runtime.block_on(inspect::inspect(&file, &loader, &limits));
+            let inspected = inspected.map_err(|reason| wrong(format!("{}: {reason}", file.display())))?;
+            print(&if json { format!("{}\n", inspected.json()) } else { inspected.text() })
+        }
+        PluginVerb::Check { file, config } => {
+            let limits = match config {
+                Some(config) => Config::load(&config, &Overrides::default()).map_err(wrong)?.limits,
+                None => Limits::default(),
+            };
+            let loader = lone_loader(&limits).map_err(failed)?;
+            let checked = runtime.block_on(inspect::check(&file, &loader, &limits));
+            checked.map_err(|reason| wrong(format!("{}: {reason}", file.display())))?;
+            print(&format!("{}: good\n", file.display()))
+        }
+    }
+}
+
 fn print(text: &str) -> Result<(), Failure> {
     match std::io::stdout().write_all(text.as_bytes()) {
         // Whoever reads has read enough.
@@ -156,13 +237,20 @@ fn serve(file: Option<&Path>, overrides: &Overrides, format: Format) -> Result<(
         tracing::warn!("{}", config::DEMONSTRATION);
     }
     process::forbid_dumps(!demonstration);
-    let host_key = host_key(&State::open(&config.state).map_err(wrong)?)?;
+    let state = State::open(&config.state).map_err(wrong)?;
+    let _lock = state.lock().map_err(wrong)?;
+    let host_key = host_key(&state)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(failed)?;
     let served = runtime.block_on(async {
         let listener = Listener::bind(&config).map_err(wrong)?;
         let stopper = Stopper::new();
         stopper.stop_on_signals().map_err(failed)?;
         let gateway = Arc::new(Gateway::new(&config, host_key, &stopper).map_err(failed)?);
+        let reload = gateway.load(&config, &state).await.map_err(failed)?;
+        let control = Control::open(&state, &reload);
+        if let Err(error) = &control {
+            tracing::warn!(%error, "the running server cannot be asked for its plugins");
+        }
         for address in listener.addresses().map_err(failed)? {
             tracing::info!(%address, "listening");
         }

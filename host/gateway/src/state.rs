@@ -1,11 +1,11 @@
-//! The state folder: what the program keeps from one start to the next: its host key, and the directories of tenants that have
-//! none of their own.
+//! The state folder: what the program keeps from one start to the next: its host key, the key that seals compiled plugins, and the
+//! directories of tenants that have none of their own. Also where the lock and the socket of the running program are.
 //!
 //! Files are handled here and keys are not: whoever calls parses and makes them. Every refusal names the file and the reason,
 //! and a key that is in doubt is refused, never replaced: clients have learned it.
 
 use std::fmt;
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -16,6 +16,14 @@ use zeroize::Zeroizing;
 
 /// The host key's file; its public half lies beside it as `.pub`.
 const HOST_KEY: &str = "ssh_host_ed25519_key";
+/// The key that seals compiled code.
+const CACHE_KEY: &str = "cache.key";
+/// The folder of compiled code.
+const CACHE: &str = "cache";
+/// Locked by the program that uses the folder.
+const LOCK: &str = "lock";
+/// Where the running program answers.
+const CONTROL: &str = "control";
 /// An Ed25519 key takes about 400 bytes, an RSA key of 16,384 bits about 12 KiB.
 const MOST_BYTES: u64 = 64 << 10;
 /// Any permission for the group or for others.
@@ -27,6 +35,12 @@ const OTHERS_WRITE: u32 = 0o022;
 #[derive(Clone, Debug)]
 pub struct State {
     folder: PathBuf,
+}
+
+/// The folder is one program's for as long as it holds this. The kernel lets go of it when the program ends, however it ends.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
 }
 
 /// Why the state cannot be used: the file and the reason.
@@ -123,6 +137,61 @@ impl State {
             }
         }
         Ok(path)
+    }
+
+    /// Takes the folder for this program alone.
+    ///
+    /// # Errors
+    /// When another one has it, or the lock cannot be made.
+    pub fn lock(&self) -> Result<Lock, StateError> {
+        let path = self.folder.join(LOCK);
+        let failed = |error: io::Error| StateError::of(&path, format!("cannot be locked: {error}"));
+        let flags = OFlags::NOFOLLOW.bits().cast_signed();
+        let file = OpenOptions::new().write(true).create(true).mode(0o600).custom_flags(flags).open(&path);
+        let file = file.map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Lock { _file: file }),
+            Err(TryLockError::WouldBlock) => {
+                Err(StateError::of(&self.folder, "another whelk is running with this state folder"))
+            }
+            Err(TryLockError::Error(error)) => Err(failed(error)),
+        }
+    }
+
+    /// The key that seals compiled code, made of `fresh` random bytes at the first start.
+    ///
+    /// # Errors
+    /// As for the host key.
+    pub fn cache_key(&self, fresh: &[u8; 32]) -> Result<[u8; 32], StateError> {
+        let path = self.folder.join(CACHE_KEY);
+        let Some(text) = read_private(&path)? else {
+            let text: String = fresh.iter().map(|byte| format!("{byte:02x}")).collect();
+            write_new(&path, 0o600, &format!("{text}\n"))?;
+            return Ok(*fresh);
+        };
+        let text = text.trim_end();
+        let mut key = [0; 32];
+        let digits = |at: usize| text.get(2 * at..2 * at + 2).filter(|_| text.len() == 64);
+        for (at, byte) in key.iter_mut().enumerate() {
+            let read = digits(at).and_then(|digits| u8::from_str_radix(digits, 16).ok());
+            *byte = read.ok_or_else(|| StateError::of(&path, "is no key: remove it, and another one is made"))?;
+        }
+        Ok(key)
+    }
+
+    /// Where compiled code is kept.
+    pub fn cache_path(&self) -> PathBuf {
+        self.folder.join(CACHE)
+    }
+
+    /// Where the program that runs with a state folder answers.
+    pub fn control_path(folder: &Path) -> PathBuf {
+        folder.join(CONTROL)
+    }
+
+    /// The folder itself.
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// What to say of a host key that was read and does not parse.
@@ -360,6 +429,30 @@ mod tests {
             let error = state.private_folder(name).unwrap_err();
             assert_eq!(error.reason, "is no folder: take it away, and whelk makes one");
         }
+    }
+
+    #[test]
+    fn the_folder_is_one_programs_at_a_time() {
+        let Place { state, .. } = &place();
+        let lock = state.lock().unwrap();
+        assert_eq!(state.lock().unwrap_err().reason, "another whelk is running with this state folder");
+        drop(lock);
+        state.lock().unwrap();
+    }
+
+    #[test]
+    fn the_key_of_the_cache_is_made_once_and_is_its_owners_alone() {
+        let Place { state, path, .. } = &place();
+        assert_eq!(state.cache_key(&[0xa5; 32]), Ok([0xa5; 32]));
+        assert_eq!(state.cache_key(&[1; 32]), Ok([0xa5; 32]));
+        let path = path.with_file_name(CACHE_KEY);
+        assert_eq!(mode(&path), 0o600);
+        for text in ["", "a5", &"g5".repeat(32), &"a5".repeat(33), &"\u{e9}".repeat(32)] {
+            fs::write(&path, text).unwrap();
+            assert!(state.cache_key(&[1; 32]).unwrap_err().reason.starts_with("is no key"), "{text}");
+        }
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(state.cache_key(&[1; 32]).unwrap_err().reason.contains("too open"));
     }
 
     #[test]

@@ -26,7 +26,7 @@ const WORDS: u64 = 4 << 10;
 /// How far the child steps back behind the server.
 const NICENESS: i32 = 10;
 /// The child's exit status when the file is at fault and it has said why.
-const REFUSED: i32 = 3;
+const REFUSED: u8 = 3;
 
 /// What compiling one file may take.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -139,7 +139,7 @@ impl Compiler {
             Some(Signal::KILL) => {
                 Error::Refused("its compiler was killed; the machine may be out of memory".to_owned())
             }
-            Some(_) | None if status.code() == Some(REFUSED) => Error::Refused(first.to_owned()),
+            Some(_) | None if status.code() == Some(REFUSED.into()) => Error::Refused(first.to_owned()),
             Some(_) | None => Error::Refused(format!("its compiler failed ({status}): {first}")),
         }
     }
@@ -163,7 +163,7 @@ fn memory_file() -> Result<File, Error> {
 ///
 /// Limits the whole process for good.
 #[must_use]
-pub fn compile_stdin(settings: &CompileSettings) -> i32 {
+pub fn compile_stdin(settings: &CompileSettings) -> u8 {
     match limit(settings).and_then(|()| compile(settings)) {
         Ok(()) => 0,
         Err(reason) => {

@@ -75,7 +75,7 @@ pub use grants::{
 pub use happening::{Ending, Exit, Facts, Happening, Output, Pty, SignalName, WindowSize};
 pub use health::HealthSettings;
 pub use limits::Limits;
-pub use loader::{Loader, Terms};
+pub use loader::{Loader, Source, Terms};
 pub use notice::notice;
 pub use pipe::{Drained, Inbox, Outbox, SessionSide, Sink, Wake, session_pipes};
 pub use plugin::{Contents, Plugin};

@@ -23,6 +23,12 @@ pub struct Loader {
     trial: Arc<Tenant>,
 }
 
+/// The bytes of a file.
+pub struct Source {
+    wasm: Vec<u8>,
+    digest: [u8; 32],
+}
+
 /// For whom a file is loaded.
 #[derive(Debug, Clone, Copy)]
 pub struct Terms<'t> {
@@ -30,6 +36,26 @@ pub struct Terms<'t> {
     pub component: usize,
     /// So many of them are compiled at the same time.
     pub jobs: &'t Semaphore,
+}
+
+impl Source {
+    /// Takes the bytes and their digest, which takes a moment.
+    #[must_use]
+    pub fn new(wasm: Vec<u8>) -> Self {
+        Self { digest: Sha256::digest(&wasm).into(), wasm }
+    }
+
+    /// SHA-256 of the bytes.
+    #[must_use]
+    pub fn digest(&self) -> &[u8; 32] {
+        &self.digest
+    }
+
+    /// How many they are.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.wasm.len()
+    }
 }
 
 impl Loader {
@@ -43,9 +69,9 @@ impl Loader {
     ///
     /// # Errors
     /// [`Error::Refused`] when the file is no plugin, with the reason in one line; [`Error::Host`] when the fault is not the file's.
-    pub async fn load(&self, name: &str, wasm: Vec<u8>, terms: Terms<'_>) -> Result<Arc<Plugin>, Error> {
-        let (digest, component) = self.component(wasm, terms).await?;
-        let plugin = Plugin::assemble(&self.engine, name, digest, &component)?;
+    pub async fn load(&self, name: &str, source: &Source, terms: Terms<'_>) -> Result<Arc<Plugin>, Error> {
+        let component = self.component(source, terms).await?;
+        let plugin = Plugin::assemble(&self.engine, name, source.digest, &component)?;
         match plugin.smoke(&self.trial).await {
             // A full server must not keep its operator from mending a plugin; the first sessions are the trial then.
             Ok(()) | Err(Error::Full { .. }) => Ok(plugin),
@@ -57,34 +83,30 @@ impl Loader {
     ///
     /// # Errors
     /// [`Error::Refused`] when it is no component.
-    pub async fn inspect(&self, wasm: Vec<u8>, terms: Terms<'_>) -> Result<Contents, Error> {
-        let (digest, component) = self.component(wasm, terms).await?;
-        Ok(Contents::read(&self.engine, digest, &component))
+    pub async fn inspect(&self, source: &Source, terms: Terms<'_>) -> Result<Contents, Error> {
+        let component = self.component(source, terms).await?;
+        Ok(Contents::read(&self.engine, &component))
     }
 
-    /// The digest of a file and what it was compiled to.
-    async fn component(&self, wasm: Vec<u8>, terms: Terms<'_>) -> Result<([u8; 32], Component), Error> {
-        check_bytes(&wasm, terms.component)?;
-        let (wasm, digest) = off_the_path(move || {
-            let digest: [u8; 32] = Sha256::digest(&wasm).into();
-            Ok((wasm, digest))
-        })
-        .await?;
+    /// What a file was compiled to, now or before.
+    async fn component(&self, source: &Source, terms: Terms<'_>) -> Result<Component, Error> {
+        check_bytes(&source.wasm, terms.component)?;
+        let digest = source.digest;
         if let Some(component) = self.cached(digest).await? {
-            return Ok((digest, component));
+            return Ok(component);
         }
         let turn = terms.jobs.acquire().await.expect("the semaphore is never closed");
-        let compiled = self.compiler.compile(&wasm).await?;
+        let compiled = self.compiler.compile(&source.wasm).await?;
         drop(turn);
         let (engine, cache) = (self.engine.clone(), self.cache.clone());
-        let component = off_the_path(move || {
+        off_the_path(move || {
             let component = map(&engine, &compiled).map_err(|error| Error::host(&error))?;
             if let Some(Err(error)) = cache.map(|cache| cache.keep(&digest, &compiled)) {
                 tracing::warn!(%error, "compiled code cannot be kept");
             }
             Ok(component)
-        });
-        Ok((digest, component.await?))
+        })
+        .await
     }
 
     async fn cached(&self, digest: [u8; 32]) -> Result<Option<Component>, Error> {

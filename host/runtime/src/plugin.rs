@@ -53,8 +53,6 @@ pub(crate) struct Standing {
 /// What a file says of itself.
 #[derive(Debug)]
 pub struct Contents {
-    /// SHA-256 of the file.
-    pub digest: [u8; 32],
     /// What it imports, in the order of the file.
     pub imports: Vec<String>,
     /// What it exports.
@@ -277,14 +275,14 @@ fn needs_of(imports: &[String]) -> BTreeSet<Grant> {
 
 impl Contents {
     /// Reads what a compiled component says of itself, and checks it as far as that goes.
-    pub(crate) fn read(engine: &Engine, digest: [u8; 32], component: &Component) -> Self {
+    pub(crate) fn read(engine: &Engine, component: &Component) -> Self {
         let engine = engine.wasmtime();
         let ty = component.component_type();
         let imports = refusal::imports(engine, component);
         let exports = ty.exports(engine).map(|(name, _)| name.to_owned()).collect();
         let refused = refusal::check_interfaces(engine, component).err();
         let needs = if refused.is_some() { BTreeSet::new() } else { needs_of(&imports) };
-        Self { digest, imports, exports, needs, refused }
+        Self { imports, exports, needs, refused }
     }
 }
 

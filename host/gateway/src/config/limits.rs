@@ -275,8 +275,10 @@ limits! {
             @Tenant
             resources: u32 = 1024, 16 => 1_000_000, "W19";
             /// Files and directories that one session has open in its tenant's directory.
+            @Tenant
             open_files: u32 = 64, 1 => 100_000, "W28";
             /// The same of all sessions of one tenant.
+            @Tenant
             tenant_open_files: u32 = 1024, 1 => 1_000_000, "W28";
             /// Timers of one instance.
             @Tenant
@@ -285,6 +287,7 @@ limits! {
             @Tenant
             timer: Duration = ms(10), ms(1) => s(1), "W21, W32";
             /// How often a session may pass from one plugin to another: by a route, or because a plugin hands it over.
+            @Tenant
             passages: u32 = 16, 0 => 1000, "W22, W26";
             /// The largest plugin file.
             component: usize = 64 * MIB, KIB => GIB, "W34";
@@ -301,37 +304,86 @@ limits! {
         }
         ["Key-value and topics, for those who are granted them"] {
             /// The longest key, and the longest name of a bucket.
+            @Tenant
             keyvalue_key: usize = KIB, 16 => 16 * KIB, "W22";
             /// The largest value.
+            @Tenant
             keyvalue_value: usize = MIB, KIB => 16 * MIB, "W11";
             /// Keys in one call, and on one page of a list.
+            @Tenant
             keyvalue_batch: u32 = 1000, 1 => 10_000, "W22";
             /// Keys that a tenant may ask for or change in a second. Each 16 KiB of values count as one more. What comes faster waits.
+            @Tenant
             keyvalue_rate: u32 = 2000, 1 => 1_000_000, "W22";
             /// Topics that one session may subscribe to.
+            @Tenant
             topics: u32 = 64, 1 => 10_000, "W19";
             /// The longest message.
+            @Tenant
             topic_message: usize = 64 * KIB, 1 => MIB, "W11";
             /// Messages that wait for one session. When there are more the oldest are dropped and counted ...
+            @Tenant
             topic_waiting: u32 = 256, 1 => 100_000, "W22";
             /// ... and likewise by their bytes.
+            @Tenant
             topic_waiting_bytes: usize = 256 * KIB, KIB => 64 * MIB, "W22";
             /// Bytes that a tenant may publish in a second, 64 more for each message and each of its subscribers.
+            @Tenant
             topic_rate: usize = 8 * MIB, KIB => GIB, "W22";
         }
         ["Outgoing network of plugins, where it is granted"] {
             /// Requests of one session at the same time. One counts until its answer has been read or dropped.
+            @Tenant
             http_requests: u32 = 8, 0 => 1000, "W19";
             /// Time to reach the server of a request: look-up, connection and TLS together.
+            @Tenant
             http_connect: Duration = s(10), ms(10) => s(600), "W20";
             /// How long a server may send nothing while a plugin waits for it.
+            @Tenant
             http_wait: Duration = s(60), ms(10) => s(3600), "W20";
             /// Bytes of the headers of a request or of an answer.
+            @Tenant
             http_headers: usize = 16 * KIB, KIB => MIB, "W19";
             /// Bytes of the body of a request or of an answer.
+            @Tenant
             http_body: usize = 256 * MIB, KIB => 64 * GIB, "W16";
             /// TCP sockets of one session at the same time.
+            @Tenant
             tcp_sockets: u32 = 16, 0 => 1000, "W19, W31";
+        }
+        ["Loading and replacing plugins"] {
+            /// Plugins in one folder. More of them are refused.
+            plugins_per_folder: u32 = 256, 1 => 10_000, "W34";
+            /// Compiled code of all plugins of one folder.
+            plugins_code: usize = 2 * GIB, MIB => 64 * GIB, "W34";
+            /// The largest plugin file in a tenant's own folder.
+            component_tenant: usize = 16 * MIB, KIB => GIB, "W34";
+            /// Time to compile one plugin.
+            compile_time: Duration = s(60), s(1) => s(3600), "W34";
+            /// Memory to compile one plugin.
+            compile_memory: usize = GIB, 128 * MIB => 64 * GIB, "W34";
+            /// The largest plugin when it is compiled.
+            compile_code: usize = 256 * MIB, MIB => 4 * GIB, "W34";
+            /// Plugins compiled at the same time: so many of the operator's, and so many of all tenants' together.
+            compile_jobs: u32 = 1, 1 => 64, "W34, W39";
+            /// Compiled code kept in the state folder for the next start.
+            cache_bytes: usize = GIB, 0 => 256 * GIB, "W37";
+            /// A file must not have changed for this long before it is loaded, unless it never stops changing.
+            reload_settle: Duration = ms(200), ms(10) => s(10), "W38";
+            /// The least time between two loads of one plugin.
+            reload_interval: Duration = s(1), ms(100) => s(3600), "W39";
+            /// Sessions of a replaced plugin are ended after this time. 0 leaves them alone.
+            reload_drain: Duration = s(0), s(0) => s(86_400 * 30), "W41";
+            /// Versions of one plugin with sessions at the same time. The oldest are ended when there are more.
+            generations: u32 = 3, 1 => 100, "W41";
+            /// A version that so many sessions in a row could not be started with is given up for a while ...
+            crashes: u32 = 5, 1 => 1000, "W25, W42";
+            /// ... when they come within this time.
+            crash_window: Duration = s(60), s(1) => s(3600), "W25";
+            /// Time until it is tried again. It doubles each time ...
+            crash_pause: Duration = s(10), s(1) => s(3600), "W25, W26";
+            /// ... up to this.
+            crash_pause_longest: Duration = s(600), s(1) => s(86_400), "W25, W26";
         }
         ["Ending"] {
             /// After the first signal to stop: how long the connections with a session may go on.

@@ -1,0 +1,173 @@
+//! How the running program is asked what it does: a socket in the state folder, one line of question, one line of JSON in answer.
+//!
+//! Only the user that the program runs as gets an answer, and root. Questions are few and small, and nobody who asks can keep the program
+//! from anything: each has a place, a size and a time.
+
+use std::fs;
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream as Blocking;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+use whelk_runtime::{Listed, Plugin};
+
+use crate::reload::{Reload, Shelf};
+use crate::state::State;
+
+/// Who may ask at the same time. The others wait in the kernel's line.
+const MOST_ASKING: usize = 8;
+/// How long a question and its answer may take.
+const TIME: Duration = Duration::from_secs(5);
+/// The longest question, bytes.
+const LONGEST: u64 = 256;
+/// How long nobody is let in after accepting has failed, such as for want of open files.
+const REST: Duration = Duration::from_millis(100);
+/// The largest answer that is believed, bytes.
+const LARGEST: u64 = 64 << 20;
+
+/// What every plugin is until there are other kinds.
+pub(crate) const WORLD: &str = "session-plugin";
+
+/// The question for all plugins.
+pub const PLUGINS: &str = "plugins";
+
+/// The socket. It is gone when this is dropped.
+pub struct Control {
+    task: JoinHandle<()>,
+    state: State,
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub enum Unanswered {
+    /// Nobody runs with this state folder.
+    Nobody,
+    /// What went wrong.
+    Failed(String),
+}
+
+impl Control {
+    /// Answers from now on. The state folder must be locked: what lies in the socket's place is then nobody's. Needs a tokio runtime.
+    ///
+    /// # Errors
+    /// When the socket cannot be made.
+    pub fn open(state: &State, reload: &Reload) -> io::Result<Control> {
+        let path = State::control_path(state.folder());
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        let listener = UnixListener::bind(&path)?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
+        Ok(Control { task: tokio::spawn(serve(listener, Arc::clone(reload.shelves()))), state: state.clone() })
+    }
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        self.task.abort();
+        // One that stays is taken away by the next start.
+        let _ = fs::remove_file(State::control_path(self.state.folder()));
+    }
+}
+
+async fn serve(listener: UnixListener, shelves: Arc<[Arc<Shelf>]>) {
+    let places = Arc::new(Semaphore::new(MOST_ASKING));
+    loop {
+        let place = Arc::clone(&places).acquire_owned().await.expect("the semaphore is never closed");
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                tokio::spawn(attend(stream, Arc::clone(&shelves), place));
+            }
+            Err(_) => sleep(REST).await,
+        }
+    }
+}
+
+/// Whoever has gone away in the meantime is not missed.
+async fn attend(stream: UnixStream, shelves: Arc<[Arc<Shelf>]>, _place: OwnedSemaphorePermit) {
+    let _ = timeout(TIME, answer(stream, &shelves)).await;
+}
+
+async fn answer(mut stream: UnixStream, shelves: &[Arc<Shelf>]) -> io::Result<()> {
+    let asking = stream.peer_cred()?.uid();
+    // The mode of the socket says the same, but is set a moment after it was made.
+    if asking != 0 && asking != rustix::process::geteuid().as_raw() {
+        return Ok(());
+    }
+    let mut question = String::new();
+    let (reader, mut writer) = stream.split();
+    BufReader::new(reader.take(LONGEST)).read_line(&mut question).await?;
+    let answer = match question.trim_end() {
+        PLUGINS => plugins(shelves),
+        _ => json!({ "error": "there is no such question" }),
+    };
+    writer.write_all(format!("{answer}\n").as_bytes()).await
+}
+
+/// Every folder with every name in it.
+fn plugins(shelves: &[Arc<Shelf>]) -> Value {
+    let folders: Vec<Value> = shelves.iter().map(|shelf| folder(shelf)).collect();
+    json!({ "folders": folders })
+}
+
+fn folder(shelf: &Shelf) -> Value {
+    let plugins: Vec<Value> = shelf.folder.registry.list().iter().map(plugin).collect();
+    let known = shelf.known();
+    let refused = known.refused.iter().map(|(file, refusal)| json!({ "file": file, "reason": refusal.reason }));
+    json!({
+        "tenant": shelf.folder.tenant,
+        "path": shelf.folder.path.display().to_string(),
+        "trouble": known.trouble,
+        "plugins": plugins,
+        "refused": refused.collect::<Vec<_>>(),
+    })
+}
+
+fn plugin(listed: &Listed) -> Value {
+    let version = |plugin: &Plugin| {
+        json!({
+            "digest": plugin.digest_hex(),
+            "generation": plugin.generation(),
+            "world": WORLD,
+            "handlers": plugin.handlers(),
+            "needs": plugin.needs().iter().map(|grant| grant.as_str()).collect::<Vec<_>>(),
+            "code": plugin.code(),
+            "sessions": plugin.sessions(),
+        })
+    };
+    json!({
+        "name": listed.name,
+        "current": listed.current.as_deref().map(version),
+        "older": listed.older.iter().map(|older| version(older)).collect::<Vec<_>>(),
+        "crashing": listed.ill,
+    })
+}
+
+/// Asks the program that runs with a state folder. Blocks.
+///
+/// # Errors
+/// When nobody answers, or not in time, or not as expected.
+pub fn ask(folder: &Path, question: &str) -> Result<Value, Unanswered> {
+    let failed = |error: io::Error| Unanswered::Failed(format!("{}: {error}", folder.display()));
+    let mut stream = match Blocking::connect(State::control_path(folder)) {
+        Ok(stream) => stream,
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => {
+            return Err(Unanswered::Nobody);
+        }
+        Err(error) => return Err(failed(error)),
+    };
+    stream.set_read_timeout(Some(2 * TIME)).map_err(failed)?;
+    stream.write_all(format!("{question}\n").as_bytes()).map_err(failed)?;
+    let mut answer = String::new();
+    stream.take(LARGEST).read_to_string(&mut answer).map_err(failed)?;
+    serde_json::from_str(&answer).map_err(|_| Unanswered::Failed(format!("{}: no answer", folder.display())))
+}

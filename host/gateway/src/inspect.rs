@@ -1,0 +1,225 @@
+//! What an operator is shown of plugins: those that run, and files before they do. `whelk plugin ...`.
+//!
+//! Everything that a file or another program says is made harmless before it is shown.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+use whelk_runtime::{Contents, Error, Loader, Source, Terms};
+
+use crate::config::Limits;
+use crate::control::WORLD;
+use crate::logging::escape;
+use crate::reload::file::{self, Links, Reading};
+
+/// How much of a digest is enough to tell files apart at a glance.
+const SHORT: usize = 12;
+
+/// What is known of a file.
+pub struct Inspected {
+    name: String,
+    source: Source,
+    contents: Contents,
+}
+
+/// Reads a file that is to be a plugin.
+///
+/// # Errors
+/// Says why it cannot be.
+pub fn read(path: &Path, limits: &Limits) -> Result<(String, Source), String> {
+    let Some(file) = path.file_name().and_then(|name| name.to_str()) else {
+        return Err("its name cannot be typed".to_owned());
+    };
+    let Some(name) = file::plugin_name(file) else {
+        return Err("a plugin is called NAME.wasm, without control characters".to_owned());
+    };
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    match file::read(folder, file, Links::Follow, limits.component)? {
+        Reading::Whole(source, _) => Ok((name.to_owned(), source)),
+        Reading::Changing => Err("it is being written to".to_owned()),
+        Reading::Absent(_) | Reading::NoFolder => Err("there is no such file".to_owned()),
+    }
+}
+
+/// Everything that a server does with a file before it is published.
+///
+/// # Errors
+/// The reason for which a server would refuse it.
+pub async fn check(path: &Path, loader: &Loader, limits: &Limits) -> Result<(), String> {
+    let (name, source) = read(path, limits)?;
+    let jobs = Semaphore::new(1);
+    let terms = Terms { component: limits.component, jobs: &jobs };
+    loader.load(&name, &source, terms).await.map(|_| ()).map_err(|error| harmless(&error.to_string()))
+}
+
+/// What a file says of itself.
+///
+/// # Errors
+/// Says why it is no component at all.
+pub async fn inspect(path: &Path, loader: &Loader, limits: &Limits) -> Result<Inspected, String> {
+    let (name, source) = read(path, limits)?;
+    let jobs = Semaphore::new(1);
+    let terms = Terms { component: limits.component, jobs: &jobs };
+    match loader.inspect(&source, terms).await {
+        Ok(contents) => Ok(Inspected { name, source, contents }),
+        Err(error) => Err(harmless(&error.to_string())),
+    }
+}
+
+impl Inspected {
+    /// For people.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let contents = &self.contents;
+        let mut text = String::new();
+        let digest: String = self.source.digest().iter().map(|byte| format!("{byte:02x}")).collect();
+        let needs: Vec<&str> = contents.needs.iter().map(|grant| grant.as_str()).collect();
+        let world = if contents.refused.is_none() { WORLD } else { "none that can be run" };
+        let lines = [
+            ("name", harmless(&self.name)),
+            ("digest", digest),
+            ("size", format!("{} bytes", self.source.size())),
+            ("world", world.to_owned()),
+            ("needs", if needs.is_empty() { "no grants".to_owned() } else { needs.join(", ") }),
+        ];
+        for (what, value) in lines {
+            line(&mut text, what, &value);
+        }
+        for (what, names) in [("imports", &contents.imports), ("exports", &contents.exports)] {
+            for (at, name) in names.iter().enumerate() {
+                line(&mut text, if at == 0 { what } else { "" }, &harmless(name));
+            }
+        }
+        if let Some(refused) = &contents.refused {
+            line(&mut text, "refused", &harmless(&refused.to_string()));
+        }
+        text
+    }
+
+    /// For programs.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        let contents = &self.contents;
+        json!({
+            "name": self.name,
+            "digest": self.source.digest().iter().map(|byte| format!("{byte:02x}")).collect::<String>(),
+            "size": self.source.size(),
+            "world": contents.refused.is_none().then_some(WORLD),
+            "needs": contents.needs.iter().map(|grant| grant.as_str()).collect::<Vec<_>>(),
+            "imports": contents.imports,
+            "exports": contents.exports,
+            "refused": contents.refused.as_ref().map(Error::to_string),
+        })
+    }
+}
+
+fn line(text: &mut String, what: &str, value: &str) {
+    // Writing to a String does not fail.
+    let _ = writeln!(text, "{what:<8} {value}");
+}
+
+fn harmless(text: &str) -> String {
+    escape(text.as_bytes()).to_string()
+}
+
+/// The answer of a server to [`PLUGINS`](crate::control::PLUGINS), for people: a table for each folder.
+#[must_use]
+pub fn table(answer: &Value) -> String {
+    let mut text = String::new();
+    for (at, folder) in list(&answer["folders"]).iter().enumerate() {
+        let owner = match folder["tenant"].as_str() {
+            Some(tenant) => format!("tenant {}", harmless(tenant)),
+            None => "operator".to_owned(),
+        };
+        let gap = if at == 0 { "" } else { "\n" };
+        let _ = writeln!(text, "{gap}{owner}: {}", words(&folder["path"]));
+        if let Some(trouble) = folder["trouble"].as_str() {
+            let _ = writeln!(text, "the folder is lost, what is loaded stays: {}", harmless(trouble));
+        }
+        let mut rows = vec![["NAME", "DIGEST", "GEN", "SESSIONS", "WORLD", "NEEDS", "STATE"].map(str::to_owned)];
+        for plugin in list(&folder["plugins"]) {
+            rows.extend(plugin_rows(plugin));
+        }
+        text.push_str(&aligned(&rows));
+        for refused in list(&folder["refused"]) {
+            let _ = writeln!(text, "refused {}: {}", words(&refused["file"]), words(&refused["reason"]));
+        }
+    }
+    text
+}
+
+/// A row for each version of a name.
+fn plugin_rows(plugin: &Value) -> Vec<[String; 7]> {
+    let current = Some(&plugin["current"]).filter(|current| !current.is_null());
+    let state = if plugin["crashing"] == true { "crashing" } else { "current" };
+    let older =
+        list(&plugin["older"]).iter().map(|older| (older, if current.is_some() { "replaced" } else { "removed" }));
+    let row = |(version, state): (&Value, &str)| {
+        let handlers = list(&version["handlers"]).iter().map(|handler| format!("+{}", words(handler)));
+        let needs: Vec<String> = list(&version["needs"]).iter().map(words).collect();
+        [
+            words(&plugin["name"]),
+            words(&version["digest"]).chars().take(SHORT).collect(),
+            version["generation"].to_string(),
+            version["sessions"].to_string(),
+            std::iter::once(words(&version["world"])).chain(handlers).collect::<Vec<_>>().join(" "),
+            if needs.is_empty() { "-".to_owned() } else { needs.join(",") },
+            state.to_owned(),
+        ]
+    };
+    current.map(|current| (current, state)).into_iter().chain(older).map(row).collect()
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}
+
+fn words(value: &Value) -> String {
+    harmless(value.as_str().unwrap_or_default())
+}
+
+/// Columns as wide as their widest word, two spaces apart.
+fn aligned<const COLUMNS: usize>(rows: &[[String; COLUMNS]]) -> String {
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
+    let widths: Vec<usize> = (0..COLUMNS).map(width).collect();
+    let mut text = String::new();
+    for row in rows {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
+        let line = cells.collect::<Vec<_>>().join("  ");
+        let _ = writeln!(text, "{}", line.trim_end());
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_has_a_line_for_each_version_and_for_each_refused_file() {
+        let version = |generation: u32, sessions: usize| {
+            json!({
+                "digest": "0123456789abcdef", "generation": generation, "world": "session-plugin",
+                "handlers": ["timer-handler"], "needs": ["http"], "sessions": sessions,
+            })
+        };
+        let answer = json!({ "folders": [
+            { "tenant": null, "path": "plugins", "trouble": null, "refused": [{ "file": "x.wasm", "reason": "it is \u{1b}[2J" }],
+              "plugins": [{ "name": "echo", "current": version(2, 3), "older": [version(1, 1)], "crashing": false }] },
+            { "tenant": "acme", "path": "t/acme", "trouble": "it is gone", "refused": [], "plugins": [] },
+        ] });
+        let expected = "operator: plugins\n\
+            NAME  DIGEST        GEN  SESSIONS  WORLD                         NEEDS  STATE\n\
+            echo  0123456789ab  2    3         session-plugin +timer-handler  http   current\n\
+            echo  0123456789ab  1    1         session-plugin +timer-handler  http   replaced\n\
+            refused x.wasm: it is \\x1b[2J\n\
+            \n\
+            tenant acme: t/acme\n\
+            the folder is lost, what is loaded stays: it is gone\n\
+            NAME  DIGEST  GEN  SESSIONS  WORLD  NEEDS  STATE\n";
+        let squeezed = |text: &str| text.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
+        assert_eq!(squeezed(&table(&answer)), squeezed(expected));
+    }
+}

@@ -1,0 +1,513 @@
+//! Keeps what can be run the same as what is in the plugin folders: looks when something has changed, loads, publishes, removes.
+//!
+//! When to look is `watch.rs`'s to say, what is on disk `reload/file.rs`'s, and how bytes become a plugin the runtime's.
+//!
+//! Decided 2026-11-21: a file that is deleted is what an operator does to take a plugin away, so new sessions do not get it any more. A *folder* that
+//! is gone or cannot be read is a disk that is not there: everything goes on as it is, and that is told. An empty folder in the place of
+//! another that was not empty is taken for the same, since that is what an unmounted disk leaves behind. The same goes for a file that is
+//! there and cannot be read. O20, W40.
+//!
+//! Decided 2026-11-21: the kernel's own way of telling (inotify) makes it fast, and a look at every folder each [`ROUND`] makes it sure: links to
+//! places outside, network disks, renamed parents and exhausted watches tell nothing.
+
+pub(crate) mod file;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::{Id, JoinError, JoinHandle, JoinSet, spawn_blocking};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout};
+use whelk_runtime::{Error, Loader, Plugin, Published, Registry, Source, Terms};
+
+use crate::config::Limits;
+use crate::logging::escape;
+use crate::watch::{Debouncer, Look, Spot, Watcher};
+use file::{Identity, Links, Listing, Reading, Stamp};
+
+/// How often every folder is looked at, whether anything was told or not.
+const ROUND: Duration = Duration::from_secs(2);
+/// How long a start waits for the tenants' own folders: their files must not keep everybody else waiting.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Changes that wait to be noticed. When there are more, everything is looked at.
+const MOST_CHANGES: usize = 4_096;
+
+/// A folder of plugins, and where those who ask for them find them.
+#[derive(Clone)]
+pub struct Folder {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Whose it is; none: the operator's.
+    pub tenant: Option<String>,
+    /// What is in it, for sessions. Nobody else publishes there.
+    pub registry: Arc<Registry>,
+}
+
+/// The running task. It ends when this is dropped; what was loaded stays.
+pub struct Reload {
+    shelves: Arc<[Arc<Shelf>]>,
+    task: JoinHandle<()>,
+}
+
+/// One folder and what is known of it.
+pub(crate) struct Shelf {
+    pub(crate) folder: Folder,
+    terms: ShelfTerms,
+    known: Mutex<Known>,
+}
+
+/// What holds for the files of a folder.
+struct ShelfTerms {
+    links: Links,
+    component: usize,
+    plugins: usize,
+    code: usize,
+    drain: Duration,
+    /// Files of this folder that are read and loaded at the same time.
+    turns: Semaphore,
+    /// Files that are compiled at the same time, of all folders that share it.
+    jobs: Arc<Semaphore>,
+}
+
+/// What was found.
+#[derive(Default)]
+pub(crate) struct Known {
+    /// Why the folder cannot be looked at.
+    pub(crate) trouble: Option<String>,
+    /// The files that are not served as they are, and why.
+    pub(crate) refused: BTreeMap<String, Refusal>,
+    /// Which folder it was.
+    identity: Option<Identity>,
+    /// As which folder it is watched.
+    watched: Option<Identity>,
+    /// The operator was told that it is not.
+    told: bool,
+    /// How each file was when it was last looked at.
+    seen: BTreeMap<String, Stamp>,
+}
+
+/// Why a file is not served.
+pub(crate) struct Refusal {
+    pub(crate) reason: String,
+    /// The same bytes are not tried again. None if they were never read.
+    digest: Option<[u8; 32]>,
+    /// The operator was told. Half of what somebody is writing is not worth a word.
+    told: bool,
+}
+
+/// What came of a look.
+enum Outcome {
+    /// The folder was listed; these files are to be looked at.
+    Listed(Vec<String>),
+    /// There is nothing more to do.
+    Done,
+    /// It changed while it was looked at.
+    Again,
+    /// Something is wrong with the folder.
+    Folder,
+}
+
+impl Reload {
+    /// Loads everything in the folders and keeps looking at them. Comes back when the operator's plugins are loaded, and the tenants' too unless
+    /// that takes long. Needs a tokio runtime.
+    ///
+    /// # Errors
+    /// When a folder of the operator's cannot be read.
+    pub async fn start(folders: Vec<Folder>, loader: Loader, limits: &Limits) -> Result<Reload, String> {
+        let tenants_jobs = Arc::new(Semaphore::new(count(limits.compile_jobs)));
+        let shelves: Arc<[_]> =
+            folders.into_iter().map(|folder| Arc::new(Shelf::new(folder, limits, &tenants_jobs))).collect();
+        let mut task = Task::new(Arc::clone(&shelves), loader, limits);
+        task.begin().await;
+        for shelf in shelves.iter().filter(|shelf| shelf.folder.tenant.is_none()) {
+            if let Some(trouble) = &shelf.known().trouble {
+                return Err(format!("the plugin folder {} cannot be read: {trouble}", shelf.folder.path.display()));
+            }
+        }
+        Ok(Reload { shelves, task: tokio::spawn(task.run()) })
+    }
+
+    /// The folders.
+    pub(crate) fn shelves(&self) -> &Arc<[Arc<Shelf>]> {
+        &self.shelves
+    }
+}
+
+impl Drop for Reload {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Shelf {
+    fn new(folder: Folder, limits: &Limits, tenants_jobs: &Arc<Semaphore>) -> Shelf {
+        let jobs = count(limits.compile_jobs);
+        let is_tenants = folder.tenant.is_some();
+        let terms = ShelfTerms {
+            links: if is_tenants { Links::Refuse } else { Links::Follow },
+            component: if is_tenants { limits.component_tenant } else { limits.component },
+            plugins: count(limits.plugins_per_folder),
+            code: limits.plugins_code,
+            drain: limits.reload_drain,
+            // A tenant stands in the line of all tenants once.
+            turns: Semaphore::new(if is_tenants { 1 } else { jobs }),
+            jobs: if is_tenants { Arc::clone(tenants_jobs) } else { Arc::new(Semaphore::new(jobs)) },
+        };
+        Shelf { folder, terms, known: Mutex::default() }
+    }
+
+    pub(crate) fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tenant(&self) -> Option<&str> {
+        self.folder.tenant.as_deref()
+    }
+
+    /// Looks at the folder as a whole. Blocks as the disk does.
+    fn list(&self, watcher: &Watcher) -> Outcome {
+        let path = self.folder.path.as_path();
+        // Watched first, so that nothing comes between. What cannot be watched is looked at again and again.
+        let identity = std::fs::metadata(path).ok().map(|facts| file::identity(&facts));
+        if identity.is_some() && identity != self.known().watched {
+            self.watch(watcher, identity);
+        }
+        match file::list(path, self.terms.plugins) {
+            Ok(listing) => self.compare(&listing),
+            Err(error) => self.is_lost(&error.to_string()),
+        }
+    }
+
+    fn watch(&self, watcher: &Watcher, identity: Option<Identity>) {
+        let watched = watcher.watch(&self.folder.path);
+        let mut known = self.known();
+        known.watched = identity.filter(|_| watched.is_ok());
+        let Err(reason) = watched else { return };
+        if !std::mem::replace(&mut known.told, true) {
+            let (folder, every) = (self.folder.path.display(), ROUND.as_secs());
+            tracing::warn!(%folder, reason, "plugin folder is not watched: it is looked at every {every} s");
+        }
+    }
+
+    /// The folder cannot be looked at: what runs goes on.
+    fn is_lost(&self, reason: &str) -> Outcome {
+        let mut known = self.known();
+        known.watched = None;
+        if known.trouble.as_deref() != Some(reason) {
+            let folder = self.folder.path.display();
+            tracing::error!(%folder, tenant = self.tenant(), reason, "plugin folder lost: what is loaded stays");
+            known.trouble = Some(reason.to_owned());
+        }
+        Outcome::Done
+    }
+
+    /// The files that are not as they were.
+    fn compare(&self, listing: &Listing) -> Outcome {
+        let loaded: BTreeSet<String> =
+            self.folder.registry.plugins().iter().map(|plugin| format!("{}.wasm", plugin.name())).collect();
+        let is_another = self.known().identity.is_some_and(|before| before != listing.identity);
+        if is_another && listing.files.is_empty() && !loaded.is_empty() {
+            return self.is_lost("an empty folder is in its place");
+        }
+        let mut known = self.known();
+        known.identity = Some(listing.identity);
+        if known.trouble.take().is_some() {
+            let folder = self.folder.path.display();
+            tracing::info!(%folder, tenant = self.tenant(), "plugin folder is back");
+        }
+        let nameless = format!("{} files have names that cannot be typed", listing.nameless);
+        known.note(self, "", (listing.nameless > 0).then(|| Refusal::of(nameless)), true);
+        let changed = |(name, stamp): (&String, &Option<Stamp>)| {
+            (stamp.is_none() || known.seen.get(name) != stamp.as_ref()).then(|| name.clone())
+        };
+        let mut changed: BTreeSet<String> = listing.files.iter().filter_map(changed).collect();
+        let expected = loaded.into_iter().chain(known.refused.keys().filter(|name| !name.is_empty()).cloned());
+        changed.extend(expected.filter(|name| !listing.files.contains_key(name)));
+        Outcome::Listed(changed.into_iter().collect())
+    }
+
+    /// Looks at one file, and does what follows from it.
+    async fn look(self: Arc<Self>, file: String, settled: bool, loader: Arc<Loader>) -> Outcome {
+        let _turn = self.terms.turns.acquire().await.expect("the semaphore is never closed");
+        let Some(name) = file::plugin_name(&file) else { return Outcome::Done };
+        let (shelf, wanted) = (Arc::clone(&self), file.clone());
+        let reading =
+            spawn_blocking(move || file::read(&shelf.folder.path, &wanted, shelf.terms.links, shelf.terms.component));
+        let refusal = match reading.await {
+            Ok(Ok(Reading::Whole(source, stamp))) => {
+                self.known().seen.insert(file.clone(), stamp);
+                match self.is_known(name, &file, source.digest(), settled) {
+                    true => return Outcome::Done,
+                    false => self.load(name, &source, &loader).await.err().map(|error| Refusal::by(&error, &source)),
+                }
+            }
+            Ok(Ok(Reading::Changing)) => return Outcome::Again,
+            Ok(Ok(Reading::NoFolder)) => return Outcome::Folder,
+            Ok(Ok(Reading::Absent(identity))) if Some(identity) != self.known().identity => return Outcome::Folder,
+            Ok(Ok(Reading::Absent(_))) => {
+                self.remove(name, &file);
+                None
+            }
+            Ok(Err(reason)) => Some(Refusal::of(reason)),
+            Err(error) => Some(Refusal::of(error.to_string())),
+        };
+        let is_refused = refusal.is_some();
+        self.known().note(&self, &file, refusal, settled);
+        if is_refused && !settled { Outcome::Again } else { Outcome::Done }
+    }
+
+    /// Whether these bytes are what is served, or were refused before.
+    fn is_known(&self, name: &str, file: &str, digest: &[u8; 32], settled: bool) -> bool {
+        let mut known = self.known();
+        if self.folder.registry.get(name).is_some_and(|plugin| plugin.digest() == digest) {
+            known.refused.remove(file);
+            return true;
+        }
+        let Some(refusal) = known.refused.get_mut(file) else { return false };
+        if settled {
+            refusal.tell(self, file);
+        }
+        refusal.digest.as_ref() == Some(digest)
+    }
+
+    async fn load(&self, name: &str, source: &Source, loader: &Loader) -> Result<(), Error> {
+        self.has_room(name, 0)?;
+        let terms = Terms { component: self.terms.component, jobs: &self.terms.jobs };
+        let plugin = loader.load(name, source, terms).await?;
+        self.has_room(name, plugin.code())?;
+        if let Published::As(generation) = self.folder.registry.publish(&plugin) {
+            self.tell(&plugin, generation);
+            self.drain_later(name, generation - 1);
+        }
+        Ok(())
+    }
+
+    /// Whether one more plugin with so much code may be in this folder.
+    fn has_room(&self, name: &str, code: usize) -> Result<(), Error> {
+        let plugins = self.folder.registry.plugins();
+        let others = plugins.iter().filter(|plugin| plugin.name() != name);
+        let (number, bytes) = others.fold((0, code), |(number, bytes), other| (number + 1, bytes + other.code()));
+        if number >= self.terms.plugins {
+            let most = self.terms.plugins;
+            return Err(Error::Refused(format!("its folder has more than the {most} plugins that are allowed")));
+        }
+        if bytes > self.terms.code {
+            let most = self.terms.code;
+            return Err(Error::Refused(format!(
+                "with it the plugins of its folder would have more than {most} bytes of code"
+            )));
+        }
+        Ok(())
+    }
+
+    fn remove(&self, name: &str, file: &str) {
+        self.known().seen.remove(file);
+        let generation = self.folder.registry.get(name).map(|plugin| plugin.generation());
+        if self.folder.registry.remove(name) {
+            tracing::info!(plugin = %escape(name.as_bytes()), tenant = self.tenant(), generation, "plugin removed");
+            self.drain_later(name, generation.unwrap_or_default());
+        }
+    }
+
+    fn tell(&self, plugin: &Plugin, generation: u32) {
+        let name = escape(plugin.name().as_bytes());
+        tracing::info!(plugin = %name, tenant = self.tenant(), digest = plugin.digest_hex(), generation, "plugin loaded");
+    }
+
+    /// Ends the sessions of versions up to this one when their time is over.
+    fn drain_later(&self, name: &str, up_to: u32) {
+        if self.terms.drain.is_zero() || up_to == 0 {
+            return;
+        }
+        let (registry, name, after) = (Arc::clone(&self.folder.registry), name.to_owned(), self.terms.drain);
+        tokio::spawn(async move {
+            sleep(after).await;
+            registry.drain(&name, up_to);
+        });
+    }
+}
+
+impl Known {
+    /// Keeps why a file is not served, or that it is. Told once for the same reason, and not before the file has settled.
+    fn note(&mut self, shelf: &Shelf, file: &str, refusal: Option<Refusal>, settled: bool) {
+        let before = self.refused.remove(file);
+        let Some(mut refusal) = refusal else { return };
+        refusal.told = before
+            .is_some_and(|before| before.told && before.reason == refusal.reason && before.digest == refusal.digest);
+        if settled {
+            refusal.tell(shelf, file);
+        }
+        self.refused.insert(file.to_owned(), refusal);
+    }
+}
+
+impl Refusal {
+    /// Before anything was read.
+    fn of(reason: String) -> Refusal {
+        Refusal { reason, digest: None, told: false }
+    }
+
+    /// By the runtime.
+    fn by(error: &Error, source: &Source) -> Refusal {
+        // The same bytes may do when the host is well again.
+        let is_ours = matches!(error, Error::Host { .. });
+        Refusal { reason: error.to_string(), digest: (!is_ours).then(|| *source.digest()), told: false }
+    }
+
+    fn tell(&mut self, shelf: &Shelf, file: &str) {
+        if !std::mem::replace(&mut self.told, true) {
+            let path = shelf.folder.path.join(file).display().to_string();
+            let (path, reason) = (escape(path.as_bytes()), escape(self.reason.as_bytes()));
+            tracing::error!(file = %path, tenant = shelf.tenant(), %reason, "plugin refused");
+        }
+    }
+}
+
+/// What looks at the folders.
+struct Task {
+    shelves: Arc<[Arc<Shelf>]>,
+    loader: Arc<Loader>,
+    watcher: Arc<Watcher>,
+    debouncer: Debouncer,
+    changes: mpsc::Receiver<Spot>,
+    /// Changes were told that nobody noticed.
+    missed: Arc<AtomicBool>,
+    looks: JoinSet<Outcome>,
+    /// What each of them looks at.
+    looking: HashMap<Id, Spot>,
+    /// Nothing has been served yet, so there is nothing to wait for.
+    starting: bool,
+}
+
+impl Task {
+    fn new(shelves: Arc<[Arc<Shelf>]>, loader: Loader, limits: &Limits) -> Task {
+        let (sender, changes) = mpsc::channel(MOST_CHANGES);
+        let missed = Arc::new(AtomicBool::new(false));
+        let overflow = Arc::clone(&missed);
+        let paths: Vec<PathBuf> = shelves.iter().map(|shelf| shelf.folder.path.clone()).collect();
+        let tell = move |spot: Option<Spot>| {
+            if spot.is_none_or(|spot| sender.try_send(spot).is_err()) {
+                overflow.store(true, Ordering::Relaxed);
+            }
+        };
+        let (watcher, reason) = Watcher::new(&paths, Box::new(tell));
+        if let Some(reason) = reason {
+            tracing::warn!(reason, "plugin folders are not watched: they are looked at every {} s", ROUND.as_secs());
+            shelves.iter().for_each(|shelf| shelf.known().told = true);
+        }
+        Task {
+            shelves,
+            loader: Arc::new(loader),
+            watcher: Arc::new(watcher),
+            debouncer: Debouncer::new(limits.reload_settle, limits.reload_interval),
+            changes,
+            missed,
+            looks: JoinSet::new(),
+            looking: HashMap::new(),
+            starting: true,
+        }
+    }
+
+    /// The first look at everything.
+    async fn begin(&mut self) {
+        let now = now();
+        (0..self.shelves.len()).for_each(|folder| self.debouncer.at_once(Spot::Folder(folder), now));
+        let (operators, tenants): (Vec<usize>, Vec<usize>) =
+            (0..self.shelves.len()).partition(|folder| self.shelves[*folder].folder.tenant.is_none());
+        let began = Instant::now();
+        self.until_idle(&operators).await;
+        let left = PATIENCE.saturating_sub(began.elapsed());
+        if timeout(left, self.until_idle(&tenants)).await.is_err() {
+            tracing::warn!("tenants' plugins take long to load: serving begins without them");
+        }
+        self.starting = false;
+    }
+
+    /// Every step leaves everything as it is, so it may be left off after any.
+    async fn until_idle(&mut self, folders: &[usize]) {
+        loop {
+            self.look();
+            if folders.iter().all(|folder| self.debouncer.is_idle(*folder)) {
+                return;
+            }
+            self.step().await;
+        }
+    }
+
+    async fn run(mut self) {
+        let mut round = interval(ROUND);
+        round.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            self.look();
+            tokio::select! {
+                () = self.step() => {}
+                _ = round.tick() => self.all_changed(),
+            }
+            if self.missed.swap(false, Ordering::Relaxed) {
+                self.all_changed();
+            }
+        }
+    }
+
+    fn all_changed(&mut self) {
+        let now = now();
+        (0..self.shelves.len()).for_each(|folder| self.debouncer.changed(Spot::Folder(folder), now));
+    }
+
+    /// Starts what is due.
+    fn look(&mut self) {
+        for Look { spot, settled } in self.debouncer.due(now()) {
+            let (Spot::Folder(number) | Spot::File(number, _)) = &spot;
+            let shelf = Arc::clone(&self.shelves[*number]);
+            let started = match &spot {
+                Spot::Folder(_) => {
+                    let watcher = Arc::clone(&self.watcher);
+                    self.looks.spawn_blocking(move || shelf.list(&watcher))
+                }
+                Spot::File(_, file) => self.looks.spawn(shelf.look(file.clone(), settled, Arc::clone(&self.loader))),
+            };
+            self.looking.insert(started.id(), spot);
+        }
+    }
+
+    /// Waits for one thing to happen.
+    async fn step(&mut self) {
+        let next = self.debouncer.next().map(Instant::from_std);
+        tokio::select! {
+            Some(spot) = self.changes.recv() => self.debouncer.changed(spot, now()),
+            Some(looked) = self.looks.join_next_with_id() => self.looked(looked),
+            () = sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => {}
+        }
+    }
+
+    fn looked(&mut self, looked: Result<(Id, Outcome), JoinError>) {
+        // A panic is in the log already. It is this file's alone, which stays as it was.
+        let (id, outcome) = looked.unwrap_or_else(|error| (error.id(), Outcome::Done));
+        let Some(spot) = self.looking.remove(&id) else { return };
+        self.debouncer.done(&spot);
+        let (Spot::Folder(number) | Spot::File(number, _)) = spot;
+        let now = now();
+        match outcome {
+            Outcome::Listed(files) => {
+                for file in files {
+                    let spot = Spot::File(number, file);
+                    if self.starting { self.debouncer.at_once(spot, now) } else { self.debouncer.changed(spot, now) }
+                }
+            }
+            Outcome::Again => self.debouncer.changed(spot, now),
+            Outcome::Folder => self.debouncer.changed(Spot::Folder(number), now),
+            Outcome::Done => {}
+        }
+    }
+}
+
+fn now() -> std::time::Instant {
+    Instant::now().into_std()
+}
+
+fn count(limit: u32) -> usize {
+    usize::try_from(limit).unwrap_or(usize::MAX)
+}

@@ -1,0 +1,313 @@
+//! When to look at what has changed on disk: a pure debouncer (events and time in, looks out), and the few lines around the kernel's own
+//! way of telling.
+//!
+//! Knows folders by their numbers and files by their names; what is in a file is `reload.rs`'s.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use notify::event::{AccessKind, AccessMode, EventKind};
+use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher as _};
+
+/// Files of one folder that may wait to be looked at. When more have changed, the folder is looked at as a whole.
+const MOST_WAITING: usize = 1_024;
+
+/// What may have changed.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Spot {
+    /// Anything in this folder.
+    Folder(usize),
+    /// One file, by its name in this folder.
+    File(usize, String),
+}
+
+/// Somebody should look now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Look {
+    pub(crate) spot: Spot,
+    /// Nothing has changed there for a while. If not, it never stops changing, and another look will follow.
+    pub(crate) settled: bool,
+}
+
+/// Decides when to look. A spot is looked at when nothing has changed there for `settle`, or has not stopped changing for `interval`; at
+/// most once in `interval`; and never by two at the same time.
+pub(crate) struct Debouncer {
+    settle: Duration,
+    interval: Duration,
+    waiting: BTreeMap<Spot, Wait>,
+    /// Being looked at.
+    busy: BTreeSet<Spot>,
+    /// When a spot may be looked at again. Those whose time has come are forgotten.
+    resting: BTreeMap<Spot, Instant>,
+}
+
+/// A change that nobody has looked at.
+struct Wait {
+    /// When it has lasted too long.
+    latest: Instant,
+    /// When it has settled.
+    settled: Instant,
+}
+
+impl Debouncer {
+    pub(crate) fn new(settle: Duration, interval: Duration) -> Debouncer {
+        let (waiting, busy, resting) = (BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
+        Debouncer { settle, interval, waiting, busy, resting }
+    }
+
+    /// Something has changed.
+    pub(crate) fn changed(&mut self, spot: Spot, now: Instant) {
+        let (settled, latest) = (now + self.settle, now + self.interval);
+        let spot = self.in_bounds(spot);
+        let wait = self.waiting.entry(spot).or_insert(Wait { latest, settled });
+        wait.settled = settled;
+    }
+
+    /// It is to be looked at without waiting for more.
+    pub(crate) fn at_once(&mut self, spot: Spot, now: Instant) {
+        self.waiting.insert(spot, Wait { latest: now, settled: now });
+    }
+
+    /// What to look at now. Say [`done`](Self::done) afterwards.
+    pub(crate) fn due(&mut self, now: Instant) -> Vec<Look> {
+        self.resting.retain(|_, until| *until > now);
+        let due: Vec<Spot> = self
+            .waiting
+            .iter()
+            .filter(|(spot, wait)| self.ready(spot, wait).is_some_and(|ready| ready <= now))
+            .map(|(spot, _)| spot.clone())
+            .collect();
+        let looks = due.into_iter().filter_map(|spot| {
+            let wait = self.waiting.remove(&spot)?;
+            self.busy.insert(spot.clone());
+            self.resting.insert(spot.clone(), now + self.interval);
+            Some(Look { spot, settled: wait.settled <= now })
+        });
+        looks.collect()
+    }
+
+    /// A look is over.
+    pub(crate) fn done(&mut self, spot: &Spot) {
+        self.busy.remove(spot);
+    }
+
+    /// When something is due next; `None` while nothing waits, or only for looks to be over.
+    pub(crate) fn next(&self) -> Option<Instant> {
+        self.waiting.iter().filter_map(|(spot, wait)| self.ready(spot, wait)).min()
+    }
+
+    /// Whether anything of this folder waits or is being looked at.
+    pub(crate) fn is_idle(&self, folder: usize) -> bool {
+        let is_in = |spot: &Spot| matches!(spot, Spot::Folder(of) | Spot::File(of, _) if *of == folder);
+        !self.waiting.keys().any(is_in) && !self.busy.iter().any(is_in)
+    }
+
+    fn ready(&self, spot: &Spot, wait: &Wait) -> Option<Instant> {
+        if self.busy.contains(spot) {
+            return None;
+        }
+        let ready = wait.settled.min(wait.latest);
+        Some(self.resting.get(spot).map_or(ready, |until| ready.max(*until)))
+    }
+
+    /// The spot, or its folder when so many files wait that they are not worth counting.
+    fn in_bounds(&mut self, spot: Spot) -> Spot {
+        let Spot::File(folder, _) = spot else { return spot };
+        if self.waiting.len() < MOST_WAITING || self.waiting.contains_key(&spot) {
+            return spot;
+        }
+        self.waiting.retain(|other, _| !matches!(other, Spot::File(of, _) if *of == folder));
+        Spot::Folder(folder)
+    }
+}
+
+/// The kernel's way of telling.
+pub(crate) struct Watcher {
+    notify: Mutex<Option<RecommendedWatcher>>,
+}
+
+/// Takes what the kernel tells. Called on a thread of the watcher's own; must not wait. `None`: anything may have changed.
+pub(crate) type Tell = Box<dyn Fn(Option<Spot>) + Send>;
+
+impl Watcher {
+    /// A watcher of these folders, of which none is watched yet. Without the kernel's help it watches nothing, and says why.
+    pub(crate) fn new(folders: &[PathBuf], tell: Tell) -> (Watcher, Option<String>) {
+        let folders: Arc<[PathBuf]> = folders.into();
+        let made = notify::recommended_watcher(move |event: notify::Result<Event>| match event {
+            Ok(event) if event.need_rescan() => tell(None),
+            Ok(event) => spots(&folders, &event).into_iter().for_each(|spot| tell(Some(spot))),
+            Err(_) => tell(None),
+        });
+        match made {
+            Ok(watcher) => (Watcher { notify: Mutex::new(Some(watcher)) }, None),
+            Err(error) => (Watcher { notify: Mutex::new(None) }, Some(error.to_string())),
+        }
+    }
+
+    /// Watches what is now at this path, and nothing that was there before. Blocks as the disk does.
+    ///
+    /// # Errors
+    /// Says why it cannot be watched.
+    pub(crate) fn watch(&self, folder: &Path) -> Result<(), String> {
+        let mut watcher = self.notify.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(watcher) = watcher.as_mut() else { return Err("the kernel tells of no changes".to_owned()) };
+        // Fails if it was not watched, which is no matter.
+        let _ = watcher.unwatch(folder);
+        watcher.watch(folder, RecursiveMode::NonRecursive).map_err(|error| error.to_string())
+    }
+}
+
+/// What an event is about. That a file was read is nothing: we read them ourselves.
+fn spots(folders: &[PathBuf], event: &Event) -> Vec<Spot> {
+    if matches!(event.kind, EventKind::Access(kind) if kind != AccessKind::Close(AccessMode::Write)) {
+        return Vec::new();
+    }
+    let spot = |path: &PathBuf| {
+        if let Some(folder) = folders.iter().position(|folder| folder == path) {
+            return Some(Spot::Folder(folder));
+        }
+        let folder = folders.iter().position(|folder| path.parent() == Some(folder))?;
+        let name = path.file_name()?.to_str().filter(|name| name.ends_with(".wasm"))?;
+        Some(Spot::File(folder, name.to_owned()))
+    };
+    event.paths.iter().filter_map(spot).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SETTLE: Duration = Duration::from_millis(200);
+    const INTERVAL: Duration = Duration::from_secs(1);
+
+    struct Case {
+        debouncer: Debouncer,
+        start: Instant,
+    }
+
+    fn case() -> Case {
+        Case { debouncer: Debouncer::new(SETTLE, INTERVAL), start: Instant::now() }
+    }
+
+    fn file(name: &str) -> Spot {
+        Spot::File(0, name.to_owned())
+    }
+
+    impl Case {
+        fn at(&self, milliseconds: u64) -> Instant {
+            self.start + Duration::from_millis(milliseconds)
+        }
+
+        fn changed(&mut self, name: &str, milliseconds: u64) {
+            self.debouncer.changed(file(name), self.at(milliseconds));
+        }
+
+        /// The names of the files that are due, with a `~` after those that have not settled.
+        fn due(&mut self, milliseconds: u64) -> Vec<String> {
+            let due = self.debouncer.due(self.at(milliseconds)).into_iter();
+            due.map(|look| match look.spot {
+                Spot::File(_, name) => format!("{name}{}", if look.settled { "" } else { "~" }),
+                Spot::Folder(folder) => format!("folder {folder}"),
+            })
+            .collect()
+        }
+    }
+
+    #[test]
+    fn a_change_is_looked_at_once_when_it_has_settled() {
+        // W38
+        let mut case = case();
+        for time in [0, 100, 250] {
+            case.changed("a", time);
+            assert!(case.due(time).is_empty());
+        }
+        assert_eq!(case.debouncer.next(), Some(case.at(450)));
+        assert!(case.due(449).is_empty());
+        assert_eq!(case.due(450), ["a"]);
+        assert_eq!(case.debouncer.next(), None);
+        assert!(case.due(10_000).is_empty());
+    }
+
+    #[test]
+    fn a_storm_of_changes_is_one_look_a_second() {
+        // W39
+        let mut case = case();
+        let mut looks = Vec::new();
+        for time in (0..10_000).step_by(10) {
+            case.changed("a", time);
+            for name in case.due(time) {
+                looks.push((time, name));
+                case.debouncer.done(&file("a"));
+            }
+        }
+        assert_eq!(looks.len(), 9, "{looks:?}");
+        assert!(looks.iter().all(|(_, name)| name == "a~"));
+        assert!(looks.windows(2).all(|pair| pair[1].0 - pair[0].0 >= 1_000), "{looks:?}");
+        assert!(case.due(10_999).iter().all(|name| name == "a"), "the last one counts too");
+    }
+
+    #[test]
+    fn nobody_looks_where_somebody_is_looking() {
+        let mut case = case();
+        case.changed("a", 0);
+        assert_eq!(case.due(200), ["a"]);
+        case.changed("a", 300);
+        case.changed("b", 300);
+        assert_eq!(case.due(60_000), ["b"]);
+        assert_eq!(case.debouncer.next(), None);
+        assert!(!case.debouncer.is_idle(0));
+        case.debouncer.done(&file("a"));
+        assert_eq!(case.due(60_000), ["a"]);
+        case.debouncer.done(&file("a"));
+        case.debouncer.done(&file("b"));
+        assert!(case.debouncer.is_idle(0));
+    }
+
+    #[test]
+    fn two_changes_in_a_second_are_two_looks_a_second_apart() {
+        let mut case = case();
+        case.changed("a", 0);
+        assert_eq!(case.due(200), ["a"]);
+        case.debouncer.done(&file("a"));
+        case.changed("a", 300);
+        assert_eq!(case.debouncer.next(), Some(case.at(1_200)));
+        assert!(case.due(1_199).is_empty());
+        assert_eq!(case.due(1_200), ["a"]);
+    }
+
+    #[test]
+    fn what_is_wanted_at_once_does_not_wait() {
+        let mut case = case();
+        case.debouncer.at_once(Spot::Folder(3), case.start);
+        assert_eq!(case.due(0), ["folder 3"]);
+    }
+
+    #[test]
+    fn a_million_changed_files_are_one_changed_folder() {
+        let mut case = case();
+        for number in 0..100_000 {
+            case.changed(&format!("{number}"), 0);
+        }
+        assert!(case.debouncer.waiting.len() <= MOST_WAITING);
+        assert!(case.due(200).contains(&"folder 0".to_owned()));
+        assert!(case.debouncer.resting.len() <= MOST_WAITING);
+    }
+
+    #[test]
+    fn an_event_is_about_a_plugin_or_its_folder_or_nothing() {
+        let folders = [PathBuf::from("/plugins"), PathBuf::from("/tenants/acme")];
+        let event = |kind, path: &str| spots(&folders, &Event::new(kind).add_path(path.into()));
+        let any = EventKind::Any;
+        assert_eq!(event(any, "/tenants/acme/a.wasm"), [Spot::File(1, "a.wasm".to_owned())]);
+        assert_eq!(event(any, "/plugins"), [Spot::Folder(0)]);
+        for path in ["/plugins/a.txt", "/plugins/a/b.wasm", "/", "/other/a.wasm"] {
+            assert_eq!(event(any, path), [], "{path}");
+        }
+        let read = EventKind::Access(AccessKind::Open(AccessMode::Any));
+        let written = EventKind::Access(AccessKind::Close(AccessMode::Write));
+        assert_eq!(event(read, "/plugins/a.wasm"), []);
+        assert_eq!(event(written, "/plugins/a.wasm"), [file("a.wasm")]);
+    }
+}

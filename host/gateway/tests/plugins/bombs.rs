@@ -1,0 +1,72 @@
+//! Files that are made to keep a compiler busy. W34.
+
+use std::fmt::Write;
+
+/// What looks like a plugin around this core module.
+pub(crate) fn around(module: &str) -> Vec<u8> {
+    let names = "open env pty-req shell exec subsystem window-change signal data extended-data eof close closed";
+    let exports: String = names.split(' ').map(|name| format!("(export \"{name}\" (func $f))")).collect();
+    let text = format!(
+        r#"(component
+            (core module $m {module} (func (export "f")))
+            (core instance $i (instantiate $m))
+            (func $f (canon lift (core func $i "f")))
+            (instance $session {exports})
+            (export "whelk:ssh/session@0.1.0" (instance $session)))"#
+    );
+    wat::parse_str(text).unwrap()
+}
+
+/// Very many functions.
+pub(crate) fn many_functions(count: usize) -> Vec<u8> {
+    around(&"(func (param i64) (result i64) local.get 0 i64.const 3 i64.mul i64.clz)".repeat(count))
+}
+
+/// One function with so many values alive at once, and so many places where they meet, that registers are hard to find.
+pub(crate) fn one_large_function(blocks: usize) -> Vec<u8> {
+    let mut body = String::new();
+    for local in 0..60 {
+        // Writing to a String does not fail.
+        let _ = write!(body, "(local $l{local} i64)");
+    }
+    for block in 0..blocks {
+        let (a, b, c) = (block % 60, (block * 7 + 1) % 60, (block * 13 + 5) % 60);
+        let _ = write!(
+            body,
+            "(block $b{block} (br_if $b{block} (i64.eqz (local.get $l{a})))
+                (local.set $l{b} (i64.rotl (i64.mul (local.get $l{a}) (local.get $l{c})) (local.get $l{b}))))"
+        );
+    }
+    around(&format!("(func {body})"))
+}
+
+/// Types in types in types.
+pub(crate) fn nested_types(depth: usize) -> Vec<u8> {
+    let mut text = "(component (type $t0 (list u8))".to_owned();
+    for level in 1..=depth {
+        let _ = write!(text, "(type $t{level} (tuple $t{0} $t{0}))", level - 1);
+    }
+    wat::parse_str(text + ")").unwrap()
+}
+
+/// Components in components.
+pub(crate) fn nested_components(depth: usize) -> Vec<u8> {
+    let mut wasm = HEAD.to_vec();
+    for _ in 0..depth {
+        // A component section that holds what there was before.
+        let mut outer = HEAD.to_vec();
+        outer.push(4);
+        let mut length = wasm.len();
+        while length > 127 {
+            outer.push(length as u8 & 127 | 128);
+            length >>= 7;
+        }
+        outer.push(length as u8);
+        outer.extend(wasm);
+        wasm = outer;
+    }
+    wasm
+}
+
+/// What every component begins with.
+const HEAD: &[u8] = b"\0asm\x0d\0\x01\0";

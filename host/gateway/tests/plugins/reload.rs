@@ -1,0 +1,195 @@
+//! What happens to a running server when its plugin folder changes. W35, W38, W39, W40.
+
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+
+use serde_json::Value;
+
+use crate::guests;
+use crate::server::{Place, Server};
+
+/// A server with the plugin `a`.
+fn serving() -> (Place, Server) {
+    let place = Place::new();
+    place.put("a.wasm", &guests::plugin(1));
+    let (server, before) = place.serve();
+    let loaded: Vec<&Value> = before.iter().filter(|event| event["message"] == "plugin loaded").collect();
+    assert_eq!(loaded.len(), 1, "loaded before it listens: {before:?}");
+    assert_eq!((&loaded[0]["plugin"], &loaded[0]["generation"]), (&"a".into(), &1.into()));
+    (place, server)
+}
+
+fn names(folder: &Value) -> Vec<(String, u64)> {
+    let plugins = folder["plugins"].as_array().unwrap().iter().filter(|plugin| !plugin["current"].is_null());
+    plugins
+        .map(|plugin| (plugin["name"].as_str().unwrap().to_owned(), plugin["current"]["generation"].as_u64().unwrap()))
+        .collect()
+}
+
+#[test]
+fn a_plugin_is_added_replaced_renamed_and_taken_away_while_the_server_runs() {
+    let (place, server) = serving();
+    place.put("b.wasm", &guests::plugin(2));
+    let event = server.event("plugin loaded");
+    assert_eq!((&event["plugin"], &event["generation"]), (&"b".into(), &1.into()));
+    place.put("a.wasm", &guests::plugin(3));
+    let event = server.event("plugin loaded");
+    assert_eq!((&event["plugin"], &event["generation"]), (&"a".into(), &2.into()));
+    // In place, as `cp` does.
+    fs::write(place.plugins().join("a.wasm"), guests::plugin(4)).unwrap();
+    assert_eq!(server.event("plugin loaded")["generation"], 3);
+    fs::rename(place.plugins().join("b.wasm"), place.plugins().join("c.wasm")).unwrap();
+    let mut events = [server.event("plugin loaded"), Value::Null];
+    assert_eq!(events[0]["plugin"], "c");
+    fs::remove_file(place.plugins().join("a.wasm")).unwrap();
+    events[1] = server.event("plugin removed");
+    while events[1]["plugin"] != "a" {
+        assert_eq!(events[1]["plugin"], "b");
+        events[1] = server.event("plugin removed");
+    }
+    assert_eq!(names(&place.list()), [("c".to_owned(), 1)]);
+}
+
+#[test]
+fn a_bad_file_keeps_the_old_version_and_says_why_once() {
+    // W35
+    let (place, server) = serving();
+    place.put("a.wasm", b"not wasm");
+    let event = server.event("plugin refused");
+    assert_eq!(event["reason"], "this is text, not a WebAssembly component");
+    assert!(event["file"].as_str().unwrap().ends_with("plugins/a.wasm"));
+    // The same bytes again are no news.
+    place.put("a.wasm", b"not wasm");
+    place.put("b.wasm", b"");
+    let between = server.until("plugin refused");
+    assert_eq!(between.len(), 1, "{between:?}");
+    assert_eq!(between[0]["reason"], "the file is empty");
+    let folder = place.list();
+    assert_eq!(names(&folder), [("a".to_owned(), 1)]);
+    let refused: Vec<&str> =
+        folder["refused"].as_array().unwrap().iter().map(|refused| refused["file"].as_str().unwrap()).collect();
+    assert_eq!(refused, ["a.wasm", "b.wasm"]);
+    place.put("a.wasm", &guests::plugin(2));
+    assert_eq!(server.event("plugin loaded")["generation"], 2);
+    assert_eq!(place.list()["refused"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn a_file_that_is_being_written_is_loaded_when_it_is_whole_and_not_before() {
+    // W38
+    let (place, server) = serving();
+    let whole = guests::plugin(2);
+    let mut file = OpenOptions::new().write(true).truncate(true).open(place.plugins().join("a.wasm")).unwrap();
+    let piece = whole.len() / 40 + 1;
+    for piece in whole.chunks(piece) {
+        file.write_all(piece).unwrap();
+        // Something of the server's own in between, so that it has the time to make a mistake.
+        assert_eq!(names(&place.list()), [("a".to_owned(), 1)]);
+    }
+    drop(file);
+    let event = server.event("plugin loaded");
+    assert_eq!(event["generation"], 2);
+    assert_eq!(names(&place.list()), [("a".to_owned(), 2)]);
+}
+
+#[test]
+fn a_storm_of_changes_ends_with_the_last_of_them_and_few_loads() {
+    // W39
+    let (place, server) = serving();
+    for turn in 0..200_u32 {
+        place.put("a.wasm", &guests::plugin(u8::try_from(turn % 100).unwrap() + 10));
+    }
+    place.put("a.wasm", &guests::plugin(250));
+    let digest = |folder: &Value| folder["plugins"][0]["current"]["digest"].clone();
+    let mut loads = 0;
+    let last = loop {
+        let event = server.event("plugin loaded");
+        loads += 1;
+        place.put("b.wasm", &guests::plugin(1));
+        if event["plugin"] == "b" {
+            break digest(&place.list());
+        }
+    };
+    assert!(loads <= 10, "{loads} loads");
+    let folder = place.list();
+    assert_eq!(last, digest(&folder));
+    let (_, inspected, _) = place.run(&["plugin", "inspect", "--json", "plugins/a.wasm"]);
+    assert_eq!(serde_json::from_str::<Value>(&inspected).unwrap()["digest"], digest(&folder));
+}
+
+#[test]
+fn without_its_folder_a_plugin_is_served_on_and_with_it_again_it_is_looked_after() {
+    // W40, O20
+    let (place, server) = serving();
+    let away = place.folder.path().join("away");
+    fs::rename(place.plugins(), &away).unwrap();
+    assert!(server.event("plugin folder lost: what is loaded stays")["reason"].as_str().unwrap().contains("No such"));
+    let folder = place.list();
+    assert_eq!(names(&folder), [("a".to_owned(), 1)]);
+    assert!(!folder["trouble"].is_null());
+    // What a disk leaves behind that is not mounted.
+    fs::create_dir(place.plugins()).unwrap();
+    assert_eq!(server.event("plugin folder lost: what is loaded stays")["reason"], "an empty folder is in its place");
+    fs::remove_dir(place.plugins()).unwrap();
+    fs::rename(&away, place.plugins()).unwrap();
+    server.event("plugin folder is back");
+    place.put("a.wasm", &guests::plugin(2));
+    assert_eq!(server.event("plugin loaded")["generation"], 2);
+    assert!(place.list()["trouble"].is_null());
+}
+
+#[test]
+fn another_folder_in_its_place_is_what_counts_from_then_on() {
+    let (place, server) = serving();
+    let other = place.folder.path().join("other");
+    fs::create_dir(&other).unwrap();
+    fs::write(other.join("b.wasm"), guests::plugin(2)).unwrap();
+    fs::rename(place.plugins(), place.folder.path().join("away")).unwrap();
+    fs::rename(&other, place.plugins()).unwrap();
+    assert_eq!(server.event("plugin loaded")["plugin"], "b");
+    if !names(&place.list()).iter().all(|(name, _)| name == "b") {
+        assert_eq!(server.event("plugin removed")["plugin"], "a");
+    }
+    place.put("c.wasm", &guests::plugin(3));
+    assert_eq!(server.event("plugin loaded")["plugin"], "c");
+}
+
+#[test]
+fn what_is_no_file_is_refused_and_keeps_nobody_waiting() {
+    // W40: root may read everything, so what cannot be read is something that is no file.
+    let (place, server) = serving();
+    let fifo = place.plugins().join("fifo.wasm");
+    rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).unwrap();
+    assert_eq!(server.event("plugin refused")["reason"], "this is not a file");
+    fs::remove_file(place.plugins().join("a.wasm")).unwrap();
+    fs::create_dir(place.plugins().join("a.wasm")).unwrap();
+    let refused = server.until("plugin refused");
+    assert!(refused.iter().all(|event| event["message"] != "plugin removed"), "{refused:?}");
+    assert_eq!(names(&place.list()), [("a".to_owned(), 1)], "the running version stays");
+}
+
+#[test]
+fn compiled_code_is_kept_for_the_next_start_and_forged_code_is_not_run() {
+    // W37
+    let (place, server) = serving();
+    server.kill();
+    let cache = place.state().join("cache");
+    let files = || -> Vec<_> { fs::read_dir(&cache).unwrap().map(|entry| entry.unwrap().path()).collect() };
+    let file = files().remove(0);
+    let mode = |path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(&cache), mode(&file), mode(&place.state().join("cache.key"))), (0o700, 0o600, 0o600));
+    let whole = fs::read(&file).unwrap();
+    let (server, _) = place.serve();
+    server.kill();
+    assert_eq!(fs::read(&file).unwrap(), whole);
+    let mut forged = whole.clone();
+    let last = forged.len() - 1;
+    forged[last] ^= 1;
+    fs::write(&file, forged).unwrap();
+    let (_server, before) = place.serve();
+    assert!(before.iter().any(|event| event["message"] == "compiled code discarded"), "{before:?}");
+    assert!(before.iter().any(|event| event["message"] == "plugin loaded"), "{before:?}");
+    assert_eq!(files(), [file.clone()]);
+    assert_ne!(fs::read(&file).unwrap()[..40], [0; 40]);
+}

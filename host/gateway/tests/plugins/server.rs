@@ -1,0 +1,126 @@
+//! A server with a plugin folder of its own, watched by its log.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::Duration;
+
+use serde_json::Value;
+
+/// Long enough for a machine with other work; nothing waits for it unless something is broken.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A folder with a plugin folder and a place for state.
+pub(crate) struct Place {
+    pub(crate) folder: tempfile::TempDir,
+}
+
+/// A server that is stopped when the test ends, however it ends.
+pub(crate) struct Server {
+    child: Child,
+    events: Receiver<Value>,
+}
+
+impl Place {
+    pub(crate) fn new() -> Place {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("plugins")).unwrap();
+        Place { folder }
+    }
+
+    pub(crate) fn plugins(&self) -> PathBuf {
+        self.folder.path().join("plugins")
+    }
+
+    pub(crate) fn state(&self) -> PathBuf {
+        self.folder.path().join("state/whelk")
+    }
+
+    /// Puts a file into the plugin folder as it should be done: whole, under its name at once.
+    pub(crate) fn put(&self, name: &str, wasm: &[u8]) {
+        let temporary = self.folder.path().join("being written");
+        fs::write(&temporary, wasm).unwrap();
+        fs::rename(temporary, self.plugins().join(name)).unwrap();
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_whelk"));
+        let folder: &Path = self.folder.path();
+        command.args(arguments).current_dir(folder).env_remove("WHELK_LOG").env("XDG_STATE_HOME", folder.join("state"));
+        command
+    }
+
+    pub(crate) fn run(&self, arguments: &[&str]) -> (i32, String, String) {
+        let Output { status, stdout, stderr } = self.command(arguments).output().unwrap();
+        (status.code().unwrap(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
+    }
+
+    /// Starts a server, and waits until it listens.
+    pub(crate) fn serve(&self) -> (Server, Vec<Value>) {
+        let mut command = self.command(&["serve", "--listen", "127.0.0.1:0", "--log", "json"]);
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let (sender, events) = channel();
+        thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                let event: Value = serde_json::from_str(&line).unwrap();
+                // The test has ended.
+                if sender.send(event["fields"].clone()).is_err() {
+                    return;
+                }
+            }
+        });
+        let server = Server { child, events };
+        let before = server.until("listening");
+        (server, before)
+    }
+
+    /// What the running server says of the plugins in its first folder.
+    pub(crate) fn list(&self) -> Value {
+        let (status, answer, error) = self.run(&["plugin", "list", "--json"]);
+        assert_eq!(status, 0, "{error}");
+        serde_json::from_str::<Value>(&answer).unwrap()["folders"][0].clone()
+    }
+}
+
+impl Server {
+    /// The events up to the first with this message, which is the last.
+    pub(crate) fn until(&self, message: &str) -> Vec<Value> {
+        let mut events = Vec::new();
+        loop {
+            let event = self.events.recv_timeout(PATIENCE);
+            let event = event.unwrap_or_else(|_| panic!("no {message:?} after {events:?}"));
+            let found = event["message"] == message;
+            events.push(event);
+            if found {
+                return events;
+            }
+        }
+    }
+
+    /// The first event with this message.
+    pub(crate) fn event(&self, message: &str) -> Value {
+        self.until(message).pop().unwrap()
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Kills it as a fault of the machine would.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Fails when it has ended already, which is what is wanted.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,115 @@
+//! `whelk plugin ...`: files looked at without a server, and a server asked.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+
+use crate::server::Place;
+use crate::{bombs, guests};
+
+fn place() -> Place {
+    let place = Place::new();
+    place.put("good.wasm", &guests::plugin(1));
+    place.put("trap.wasm", &bombs::around("(func $start unreachable) (start $start)"));
+    place.put("text.wasm", b"hello");
+    place
+}
+
+#[test]
+fn a_file_is_checked_as_a_server_would() {
+    let place = place();
+    assert_eq!(
+        place.run(&["plugin", "check", "plugins/good.wasm"]),
+        (0, "plugins/good.wasm: good\n".into(), "".into())
+    );
+    for (file, reason) in [
+        ("text.wasm", "this is text, not a WebAssembly component"),
+        ("trap.wasm", "no instance of it can be made: crashed (ABRT)"),
+        ("absent.wasm", "there is no such file"),
+        ("absent", "a plugin is called NAME.wasm, without control characters"),
+    ] {
+        let (status, stdout, stderr) = place.run(&["plugin", "check", &format!("plugins/{file}")]);
+        assert_eq!((status, stdout.as_str()), (2, ""));
+        assert!(stderr.starts_with(&format!("plugins/{file}: {reason}")) && stderr.lines().count() == 1, "{stderr}");
+    }
+}
+
+#[test]
+fn a_file_is_told_from_others_without_a_server() {
+    let place = place();
+    let (status, text, _) = place.run(&["plugin", "inspect", "plugins/good.wasm"]);
+    assert_eq!(status, 0);
+    for line in ["name     good\n", "world    session-plugin\n", "needs    no grants\n", "whelk:ssh/session@0.1.0\n"] {
+        assert!(text.contains(line), "{line:?} in {text}");
+    }
+    let program = r#"(component (component $inner) (instance $i (instantiate $inner))
+        (import "wasi:http/types@0.2.0" (instance)) (export "wasi:cli/run@0.2.0" (instance $i)))"#;
+    fs::write(place.plugins().join("other.wasm"), wat::parse_str(program).unwrap()).unwrap();
+    let (status, text, _) = place.run(&["plugin", "inspect", "plugins/other.wasm"]);
+    assert_eq!(status, 0, "{text}");
+    assert!(text.contains("world    none that can be run\n") && text.contains("refused  it is a program"), "{text}");
+    assert_eq!(place.run(&["plugin", "inspect", "plugins/text.wasm"]).0, 2);
+}
+
+#[test]
+fn a_server_is_asked_what_it_serves() {
+    let place = place();
+    let (status, _, stderr) = place.run(&["plugin", "list"]);
+    assert_eq!(status, 1);
+    assert!(stderr.starts_with("no whelk is running with the state folder "), "{stderr}");
+    let (server, _) = place.serve();
+    let (status, text, _) = place.run(&["plugin", "list", "--state", place.state().to_str().unwrap()]);
+    assert_eq!(status, 0);
+    let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(lines[0], ["operator:", "plugins"]);
+    assert_eq!(lines[1], ["NAME", "DIGEST", "GEN", "SESSIONS", "WORLD", "NEEDS", "STATE"]);
+    assert_eq!((lines[2][0], &lines[2][2..]), ("good", &["1", "0", "session-plugin", "-", "current"][..]));
+    assert_eq!(lines.len(), 5, "{text}");
+    server.kill();
+    // The socket is still there, and nobody answers.
+    assert_eq!(place.run(&["plugin", "list"]).0, 1);
+    let (_server, _) = place.serve();
+    assert_eq!(place.run(&["plugin", "list"]).0, 0);
+}
+
+#[test]
+fn whatever_is_said_to_the_socket_the_server_goes_on() {
+    let place = Place::new();
+    let (_server, _) = place.serve();
+    let socket = place.state().join("control");
+    assert_eq!(fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
+    let say = |bytes: &[u8]| {
+        let mut stream = UnixStream::connect(&socket).unwrap();
+        // It may have hung up.
+        let _ = stream.write_all(bytes);
+        let mut answer = String::new();
+        let _ = stream.read_to_string(&mut answer);
+        answer
+    };
+    assert_eq!(say(b"banana\n"), "{\"error\":\"there is no such question\"}\n");
+    say(&[b'x'; 1 << 20]);
+    say(&[0xff, b'\n']);
+    // More than may ask at a time, and none of them says anything.
+    let silent: Vec<UnixStream> = (0..7).map(|_| UnixStream::connect(&socket).unwrap()).collect();
+    assert!(say(b"plugins\n").starts_with("{\"folders\":["));
+    drop(silent);
+}
+
+#[test]
+fn one_state_folder_is_one_servers() {
+    let place = Place::new();
+    let (server, _) = place.serve();
+    let (status, _, stderr) = place.run(&["serve", "--listen", "127.0.0.1:0"]);
+    assert_eq!(status, 2);
+    assert!(stderr.ends_with("another whelk is running with this state folder\n"), "{stderr}");
+    server.kill();
+    place.serve();
+}
+
+#[test]
+fn the_verb_that_compiles_is_not_for_people() {
+    let place = Place::new();
+    let (_, help, _) = place.run(&["--help"]);
+    assert!(help.contains("plugin") && !help.contains("compile"), "{help}");
+}
