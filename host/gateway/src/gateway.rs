@@ -155,7 +155,7 @@ impl Gateway {
         if !self.demonstration {
             return "The plugin of this account is not available.\r\n".to_owned();
         }
-        let plugins = self.plugins.0.plugins();
+        let plugins = self.registry.plugins();
         if plugins.is_empty() {
             return "There are no plugins here yet. Put a .wasm file into the plugin folder.\r\n".to_owned();
         }

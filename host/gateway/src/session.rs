@@ -207,6 +207,8 @@ fn log(connection: u64, channel: ChannelId, tenant: &str, report: &Report) {
         None => tell!(info,),
         // Ours to mend.
         Some(Error::Host { .. }) => tell!(error, %error,),
-        Some(Error::Refused(_) | Error::Full { .. } | Error::Limit { .. } | Error::Trap { .. }) => tell!(warn, %error,),
+        Some(Error::Refused(_) | Error::Suspended | Error::Full { .. } | Error::Limit { .. } | Error::Trap { .. }) => {
+            tell!(warn, %error,)
+        }
     }
 }
