@@ -1,5 +1,10 @@
 //! The clock of the epoch: one thread that counts milliseconds while any plugin runs and sleeps while none does.
+//!
+//! Processor time is billed to whom a tick finds running, so nobody may know when one comes: a plugin that woke the clock, ran for nine tenths
+//! of a millisecond and waited would never be found. The first tick after a sleep comes at any moment of its millisecond, and the others are not
+//! quite regular.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread::{self, Thread};
@@ -9,8 +14,8 @@ use wasmtime::EngineWeak;
 
 use crate::error::Error;
 
-/// One epoch.
-const TICK: Duration = Duration::from_millis(1);
+/// One epoch, in nanoseconds, on average.
+const TICK: u64 = 1_000_000;
 
 /// Counts epochs while something runs.
 pub(crate) struct Ticker {
@@ -71,9 +76,32 @@ impl Drop for Ticker {
     }
 }
 
+/// When ticks come: numbers that a plugin cannot guess from what it sees of them.
+struct Rhythm {
+    state: u64,
+}
+
+impl Rhythm {
+    fn new() -> Self {
+        // Zero is the one state that would stay what it is.
+        Self { state: RandomState::new().build_hasher().finish() | 1 }
+    }
+
+    /// The time to the next tick. After a sleep it is any part of one.
+    fn next(&mut self, slept: bool) -> Duration {
+        self.state ^= self.state << 13;
+        self.state ^= self.state >> 7;
+        self.state ^= self.state << 17;
+        let nanoseconds = if slept { self.state % TICK } else { TICK * 3 / 4 + self.state % (TICK / 2) };
+        Duration::from_nanos(nanoseconds)
+    }
+}
+
 fn tick(count: &Count, engine: &EngineWeak) {
+    let mut rhythm = Rhythm::new();
     while !count.over.load(Ordering::SeqCst) {
-        if count.running.load(Ordering::SeqCst) == 0 && !count.active.swap(false, Ordering::Relaxed) {
+        let idle = count.running.load(Ordering::SeqCst) == 0 && !count.active.swap(false, Ordering::Relaxed);
+        if idle {
             count.asleep.store(true, Ordering::SeqCst);
             if count.running.load(Ordering::SeqCst) > 0 {
                 count.asleep.store(false, Ordering::SeqCst);
@@ -82,7 +110,7 @@ fn tick(count: &Count, engine: &EngineWeak) {
                 thread::park();
             }
         }
-        thread::sleep(TICK);
+        thread::sleep(rhythm.next(idle));
         let Some(engine) = engine.upgrade() else { return };
         count.epoch.fetch_add(1, Ordering::AcqRel);
         engine.increment_epoch();
@@ -108,6 +136,19 @@ mod tests {
         while !condition() {
             thread::yield_now();
         }
+    }
+
+    #[test]
+    fn a_tick_is_a_millisecond_on_average_and_after_a_sleep_any_part_of_one() {
+        let mut rhythm = Rhythm::new();
+        let mut ticks = |slept| (0..100_000).map(|_| rhythm.next(slept)).collect::<Vec<_>>();
+        let (regular, first) = (ticks(false), ticks(true));
+        let mean = |ticks: &[Duration]| ticks.iter().sum::<Duration>().as_micros() / 100_000;
+        assert!((990..=1010).contains(&mean(&regular)) && (490..=510).contains(&mean(&first)));
+        assert!(regular.iter().all(|tick| (750..1250).contains(&tick.as_micros())));
+        // Of those who run for nine tenths of one, a tenth is not found.
+        let missed = first.iter().filter(|tick| tick.as_micros() >= 900).count();
+        assert!((9_000..=11_000).contains(&missed), "{missed}");
     }
 
     #[test]

@@ -30,11 +30,11 @@ pub(crate) fn wasm(name: &str) -> Vec<u8> {
     fs::read(built().join(name).with_extension("wasm")).unwrap()
 }
 
-/// The engine of most tests.
+/// The engine of most tests. It has permits for all of them: one that waited for another's would let the clock of a test run on.
 pub(crate) fn engine() -> &'static Engine {
     static ENGINE: OnceLock<Engine> = OnceLock::new();
     ENGINE.get_or_init(|| {
-        Engine::new(&EngineSettings { sessions: 64, memory: 64 << 20, ..EngineSettings::default() }).unwrap()
+        Engine::new(&EngineSettings { sessions: 64, workers: 64, ..EngineSettings::default() }).unwrap()
     })
 }
 

@@ -111,6 +111,17 @@ async fn a_loop_before_the_first_call_is_a_refused_session() {
     assert!(matches!(report.error, Some(Error::Limit { limit: Limit::Cpu, .. })), "{report:?}");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_start_that_waits_for_ever_is_a_refused_session() {
+    // W4
+    let stuck = Plugin::load(guests::engine(), "stuck", &guests::wasm("stuck")).unwrap();
+    let before = tokio::time::Instant::now();
+    let (recorder, report) = Client::with(&stuck, &[("start", "sleep")], &Limits::default()).end().await;
+    assert_eq!(recorder.heard, [Heard::Opened(false)]);
+    assert!(matches!(report.error, Some(Error::Limit { limit: Limit::Time, .. })), "{report:?}");
+    assert_eq!(before.elapsed().as_secs(), 1);
+}
+
 #[tokio::test]
 async fn a_plugin_that_spins_lets_others_run() {
     let spinning = Client::exec("spin");

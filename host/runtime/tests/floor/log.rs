@@ -1,4 +1,4 @@
-//! What the plugins' lines in the operator's log say, and the record of what they do to files.
+//! What the plugins' lines in the operator's log say, the record of what they do to files, and the host's own.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -40,7 +40,8 @@ struct Ear;
 
 impl<S: Subscriber> Layer<S> for Ear {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        if !["plugin", "audit"].contains(&event.metadata().target()) {
+        let target = event.metadata().target();
+        if !["plugin", "audit"].contains(&target) && !target.starts_with("whelk_runtime") {
             return;
         }
         let mut fields = Fields(BTreeMap::new());

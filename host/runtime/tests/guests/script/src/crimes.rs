@@ -19,6 +19,12 @@ pub(crate) fn commit(word: &str, rest: &str) {
         "spin" => loop {
             black_box(0);
         },
+        // The same until the session is over.
+        "churn" => while crate::whelk::ssh::channel::write(Output::Stdout, &[]).is_ok() {
+            (0..10_000).for_each(|round| {
+                black_box(round);
+            });
+        },
         // Runs for so many rounds of work without waiting.
         "work" => (0..number(rest)).for_each(|round| {
             black_box(round);
@@ -31,6 +37,8 @@ pub(crate) fn commit(word: &str, rest: &str) {
         }
         // Asks for more than there is, and lives with the answer.
         "greed" => say(&core::arch::wasm32::memory_grow(0, 65_535).wrapping_add(1).to_string()),
+        // So many pages; 0 if there are none.
+        "grow" => say(&core::arch::wasm32::memory_grow(0, number(rest) as usize).wrapping_add(1).to_string()),
         "canary" => black_box(vec![0xC5_u8; 8 << 20]).leak().iter().for_each(|byte| {
             black_box(byte);
         }),
@@ -51,6 +59,16 @@ pub(crate) fn commit(word: &str, rest: &str) {
         "bad-length" => unsafe { raw_write(0, 0, 16, usize::MAX >> 1, 0) },
         "huge" => write(Output::Stdout, &vec![b'h'; number(rest) as usize]),
         "exit" => process::exit(number(rest) as i32),
+        // Works for so many rounds and waits, so many times.
+        "sneak" => {
+            let (rounds, times) = rest.split_once(' ').map_or((0, 0), |(rounds, times)| (number(rounds), number(times)));
+            for _ in 0..times {
+                (0..rounds).for_each(|round| {
+                    black_box(round);
+                });
+                thread::sleep(Duration::from_millis(1));
+            }
+        }
         "sleep" => thread::sleep(Duration::from_millis(number(rest).into())),
         "print" => println!("{rest}"),
         "world" => world(),

@@ -1,19 +1,21 @@
-//! A plugin that never gets through its own start: a constructor spins before anything can be called.
+//! A plugin that never gets through its own start, which is a part of making an instance: it spins there, or waits if the fact `attr.start`
+//! says `sleep`.
 
 wit_bindgen::generate!({ path: "../../../../../wit", world: "whelk:ssh/session-plugin", generate_all });
 
 use exports::whelk::ssh::session::{Ending, Guest, Pty, SignalName, WindowSize};
 
-extern "C" fn spin() {
+/// The name that wit-component looks for: called when the instance is made, before anything else.
+#[unsafe(no_mangle)]
+extern "C" fn _initialize() {
+    if whelk::ssh::connection::get("attr.start").as_deref() == Some("sleep") {
+        std::thread::sleep(std::time::Duration::from_secs(3600));
+    }
     let mut turns = 0_u64;
     loop {
         turns = std::hint::black_box(turns.wrapping_add(1));
     }
 }
-
-#[used]
-#[unsafe(link_section = ".init_array")]
-static CONSTRUCTOR: extern "C" fn() = spin;
 
 struct Stuck;
 

@@ -1,0 +1,195 @@
+//! Who runs, and who pays for it: run permits, and processor time in the long run.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+use whelk_runtime::{Ending, Engine, EngineSettings, Error, Grants, Happening, Limit, Limits, Plugin, Tenant};
+
+use crate::client::{Client, Heard};
+use crate::guests;
+
+/// A tenant that may spin for as long as it likes.
+fn spinners() -> Arc<Tenant> {
+    let limits = Limits { call_ticks: u32::MAX, burst_ticks: u32::MAX, share_ticks: 1000, ..Limits::default() };
+    Tenant::new("spinners", limits, Grants::default())
+}
+
+fn tenant(limits: Limits) -> Arc<Tenant> {
+    Tenant::new("tests", limits, Grants::default())
+}
+
+/// The script plugin on an engine of its own, where one guest of each tenant runs at a time, and one in all after a tick.
+fn alone() -> Arc<Plugin> {
+    let engine = Engine::new(&EngineSettings { sessions: 32, workers: 2, ..EngineSettings::default() }).unwrap();
+    Plugin::load(&engine, "script", &guests::wasm("script")).unwrap()
+}
+
+async fn started(tenant: &Arc<Tenant>, plugin: &Arc<Plugin>, command: &str) -> Client {
+    let mut client = Client::of(tenant, plugin, &[]);
+    client.run(command);
+    client.until(|recorder| recorder.heard.first() == Some(&Heard::Opened(true))).await;
+    client
+}
+
+async fn echoes(client: &mut Client, rounds: usize) {
+    let before = client.recorder.stdout().len();
+    for round in 1..=rounds {
+        client.send(b"x");
+        client.until_stdout(before + round).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sixteen_spinners_of_one_tenant_leave_another_its_echo() {
+    // W45
+    let (plugin, tenant) = (alone(), spinners());
+    let mut spinning = Vec::new();
+    for _ in 0..16 {
+        spinning.push(started(&tenant, &plugin, "spin").await);
+    }
+    let mut echo = Client::with(&plugin, &[], &Limits::default());
+    echo.run("");
+    echoes(&mut echo, 200).await;
+    assert!(spinning.iter().all(|client| !client.task.is_finished()));
+    spinning.iter().for_each(|client| client.task.abort());
+}
+
+/// How many ticks so many spinners of one tenant have on one worker while another tenant's keystroke is echoed two hundred times.
+async fn ticks_of(spinners_of_a: usize) -> u64 {
+    let plugin = alone();
+    let (a, b) = (spinners(), tenant(Limits::default()));
+    let mut noise = Vec::new();
+    for _ in 0..spinners_of_a {
+        noise.push(started(&a, &plugin, "churn").await);
+    }
+    let mut echo = Client::of(&b, &plugin, &[]);
+    echo.run("");
+    echoes(&mut echo, 200).await;
+    noise.iter().for_each(|client| client.inbox.end(Ending::ConnectionLost));
+    let mut ticks = 0;
+    for client in noise {
+        ticks += client.end().await.1.cpu_ticks;
+    }
+    ticks
+}
+
+#[tokio::test]
+async fn many_spinners_of_one_tenant_take_no_more_turns_from_another_than_one_does() {
+    // W45. A keystroke's way is two turns of the worker, or three; with sixteen turns each it would be thousands.
+    let one = ticks_of(1).await;
+    let many = ticks_of(16).await;
+    println!("one has {one} ticks, sixteen have {many}");
+    assert!(one <= 1000 && many <= 1000, "one has {one} ticks, sixteen have {many}");
+}
+
+#[tokio::test]
+async fn a_permit_is_given_back_while_a_call_waits() {
+    // W15, W20: there is one, and two sessions of the same tenant are in the middle of a call.
+    let (plugin, tenant) = (alone(), tenant(Limits::default()));
+    let asleep = started(&tenant, &plugin, "sleep 3600000").await;
+    let mut full = Client::of(&tenant, &plugin, &[]);
+    full.recorder.room = 0;
+    full.run("fill 1000000");
+    full.until_replies(1).await;
+    let mut echo = started(&tenant, &plugin, "").await;
+    echoes(&mut echo, 20).await;
+    assert!(!asleep.task.is_finished() && !full.task.is_finished());
+    asleep.task.abort();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sessions_dropped_in_the_middle_of_a_call_leave_no_permit_and_nothing_of_the_budget_behind() {
+    // W43
+    let limits = Limits { tenant_sessions: 4, call_ticks: u32::MAX, burst_ticks: u32::MAX, ..Limits::default() };
+    let (plugin, tenant) = (alone(), tenant(limits));
+    for round in 0..250 {
+        let commands = ["spin", "churn", "sleep 3600000", "fill 1000000"];
+        let mut clients: Vec<_> = commands
+            .map(|command| {
+                let mut client = Client::of(&tenant, &plugin, &[]);
+                client.recorder.room = 0;
+                client.run(command);
+                client
+            })
+            .into();
+        // One of them at least is in its call.
+        let first = round % clients.len();
+        clients[first].until(|recorder| recorder.heard.first() == Some(&Heard::Opened(true))).await;
+        for client in &clients {
+            client.task.abort();
+        }
+        for client in clients {
+            assert!(client.task.await.unwrap_err().is_cancelled());
+        }
+        assert_eq!((tenant.sessions(), tenant.memory()), (0, 0), "round {round}");
+    }
+    let mut echo = started(&tenant, &plugin, "").await;
+    echoes(&mut echo, 5).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_has_used_up_its_burst_waits_for_its_share_and_is_killed_at_the_budget_of_the_call() {
+    // W1. While it waits nothing runs, so the clock of this test is what it has waited.
+    let limits = Limits { burst_ticks: 20, share_ticks: 250, call_ticks: 60, ..Limits::default() };
+    let before = Instant::now();
+    let (_, report) = Client::with(&alone(), &[], &limits).then("spin").await;
+    let waited = before.elapsed().as_millis();
+    assert!(matches!(report.error, Some(Error::Limit { limit: Limit::Cpu, .. })), "{report:?}");
+    assert!((60..64).contains(&report.cpu_ticks), "{}", report.cpu_ticks);
+    assert!((150..=180).contains(&waited), "{waited} ms");
+}
+
+#[tokio::test(start_paused = true)]
+async fn waiting_for_processor_time_is_not_time_that_kills() {
+    // Once its session is over a call has a second by the clock. It may use ten ticks, a tick each second.
+    let limits = Limits { burst_ticks: 1, share_ticks: 1, call_ticks: 10, ..Limits::default() };
+    let mut client = Client::with(&alone(), &[], &limits);
+    client.run("spin");
+    client.until(|recorder| recorder.heard.first() == Some(&Heard::Opened(true))).await;
+    let before = Instant::now();
+    client.inbox.end(Ending::ClientClosed);
+    let (_, report) = client.end().await;
+    assert!(matches!(report.error, Some(Error::Limit { limit: Limit::Cpu, .. })), "{report:?}");
+    assert!(before.elapsed().as_secs() >= 5, "{:?}", before.elapsed());
+}
+
+#[tokio::test]
+async fn a_session_that_waits_for_processor_time_does_not_keep_its_own_tenant_from_running() {
+    let limits = Limits { burst_ticks: 5, share_ticks: 1, ..Limits::default() };
+    let (plugin, tenant) = (alone(), tenant(limits));
+    let poor = started(&tenant, &plugin, "spin").await;
+    let mut echo = started(&tenant, &plugin, "").await;
+    echoes(&mut echo, 50).await;
+    assert!(!poor.task.is_finished());
+    poor.task.abort();
+}
+
+#[tokio::test]
+async fn who_computes_for_less_than_a_tick_and_waits_again_and_again_is_billed() {
+    // How much work there is in a tick, on this machine now.
+    let (_, report) = Client::exec("work 50000000;finish 0").end().await;
+    let in_a_tick = 50_000_000 / report.cpu_ticks.max(1);
+    let (_, report) = Client::exec(&format!("sneak {} 300;finish 0", in_a_tick * 9 / 10)).end().await;
+    assert!(report.error.is_none(), "{report:?}");
+    let billed = report.cpu_ticks;
+    let (_, report) = Client::exec("sneak 10 300;finish 0").end().await;
+    println!("three hundred times nine tenths of a tick: {billed} ticks; three hundred waits: {}", report.cpu_ticks);
+    // It is two hundred and seventy on a machine that does nothing else. On one that is busy the clock is late more often than a plugin.
+    assert!(billed >= 20 && report.cpu_ticks < billed, "{billed} and {}", report.cpu_ticks);
+}
+
+#[tokio::test]
+async fn work_in_many_small_calls_is_billed_as_work_in_one() {
+    let mut client = Client::new(&[("data", "work 200000;write x")]);
+    client.run("");
+    for round in 1..=300 {
+        client.send(b"x");
+        client.until_stdout(round).await;
+    }
+    client.happen(Happening::Eof);
+    client.inbox.end(Ending::ClientClosed);
+    let (_, report) = client.end().await;
+    let (_, whole) = Client::exec("work 60000000;finish 0").end().await;
+    println!("in pieces {}, whole {}", report.cpu_ticks, whole.cpu_ticks);
+    assert!(report.cpu_ticks * 4 >= whole.cpu_ticks, "{} and {}", report.cpu_ticks, whole.cpu_ticks);
+}
