@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use whelk_runtime::keyvalue::KeyValueLimits;
 use whelk_runtime::{
     Cache, CacheKey, CompileSettings, Compiler, Engine, EngineSettings, Grants, HealthSettings, Loader, Registry,
@@ -171,9 +172,28 @@ impl Gateway {
 
 /// Reserves the room for all instances.
 fn start_engine(limits: &Limits) -> Result<Engine, String> {
-    let settings =
-        EngineSettings { sessions: count(limits.instances), memory: limits.memory, component: limits.component };
-    Engine::new(&settings).map_err(|error| format!("the plugin host cannot be started: {error}"))
+    let defaults = engine_settings(limits);
+    // As many as the runtime that this is started in really has.
+    let workers = Handle::try_current().map_or(defaults.workers, |handle| handle.metrics().num_workers());
+    Engine::new(&EngineSettings { workers, ..defaults })
+        .map_err(|error| format!("the plugin host cannot be started: {error}"))
+}
+
+/// The plugin host's part of the limits.
+pub(crate) fn engine_settings(limits: &Limits) -> EngineSettings {
+    EngineSettings {
+        sessions: count(limits.instances),
+        memory: limits.memory,
+        component: limits.component,
+        stack: limits.stack,
+        host_stack: limits.host_stack,
+        core_instances: count(limits.core_instances),
+        tables: count(limits.tables),
+        table_elements: count(limits.table_elements),
+        memories: count(limits.memories),
+        keep_resident: limits.keep_resident,
+        ..EngineSettings::default()
+    }
 }
 
 /// Makes the tenants. Their plugins come later.
@@ -235,11 +255,21 @@ fn registry_settings(limits: &Limits) -> RegistrySettings {
 fn plugin_limits(limits: &Limits) -> whelk_runtime::Limits {
     // Processor time is counted in ticks of a millisecond.
     let ticks = |time: Duration| u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
+    // No time at all means for ever.
+    let some = |time: Duration| (!time.is_zero()).then_some(time);
     whelk_runtime::Limits {
         memory: limits.memory,
         call_ticks: ticks(limits.cpu_call),
         instantiate_ticks: ticks(limits.cpu_start),
         closed_ticks: ticks(limits.cpu_closed),
+        burst_ticks: ticks(limits.cpu_burst),
+        share_ticks: ticks(limits.cpu_share),
+        session_time: some(limits.session_time),
+        idle_time: some(limits.idle_time),
+        table_elements: count(limits.table_elements),
+        instances: count(limits.core_instances),
+        tables: count(limits.tables),
+        memories: count(limits.memories),
         host_call_bytes: limits.call_data,
         resources: count(limits.resources),
         environment: limits.environment_bytes,
@@ -270,6 +300,13 @@ fn plugin_limits(limits: &Limits) -> whelk_runtime::Limits {
         http_headers: limits.http_headers,
         http_body: u64::try_from(limits.http_body).unwrap_or(u64::MAX),
         tcp_sockets: count(limits.tcp_sockets),
+        held_output: limits.held_output,
+        random: u64::try_from(limits.random).unwrap_or(u64::MAX),
+        tenant_sessions: count(limits.tenant_sessions),
+        tenant_memory: limits.tenant_memory,
+        tenant_output: limits.tenant_output,
+        tenant_output_rate: limits.tenant_output_rate,
+        tenant_log_lines: limits.tenant_log_rate,
         ..whelk_runtime::Limits::default()
     }
 }

@@ -9,7 +9,7 @@
 //! |---|---|
 //! | [`config`] | the configuration: read once, checked as a whole; every limit; the reference |
 //! | [`logging`] | where events go, as text or JSON; the one function that makes a stranger's text harmless |
-//! | [`process`] | what the operating system allows this process: open files, core dumps |
+//! | [`process`] | what the operating system allows this process: open files, memory, mappings, core dumps |
 //! | [`state`] | the state folder: its keys, private directories of tenants, the lock and the socket of the running program |
 //! | [`reload`], `watch` | the plugin folders on disk, and what of them can be run |
 //! | [`control`] | how the running program is asked what it does |

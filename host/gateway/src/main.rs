@@ -171,7 +171,9 @@ fn failed(error: impl Display) -> Failure {
 fn check(file: &Path) -> Result<(), Failure> {
     let config = Config::load(file, &Overrides::default()).map_err(wrong)?;
     let notes: String = config.notes.iter().map(|note| format!("{note}\n")).collect();
-    print(&format!("{notes}{}: good\n", file.display()))
+    let shortages: String =
+        process::shortages(&config.limits).iter().map(|shortage| format!("this machine: {shortage}\n")).collect();
+    print(&format!("{notes}{shortages}{}: good\n", file.display()))
 }
 
 fn tenants(file: &Path, user: Option<&str>, start: Option<Start<'_>>) -> Result<(), Failure> {
@@ -231,6 +233,9 @@ fn serve(file: Option<&Path>, overrides: &Overrides, format: Format) -> Result<(
     logging::start(format).map_err(wrong)?;
     for note in &config.notes {
         tracing::warn!("{note}");
+    }
+    for process::Shortage { resource, has, needs, change } in process::shortages(&config.limits) {
+        tracing::warn!(resource, has, needs, change, "the machine has less than the limits may take");
     }
     let demonstration = matches!(config.entrance, Entrance::Demonstration);
     if demonstration {

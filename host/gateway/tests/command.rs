@@ -154,8 +154,10 @@ fn the_printed_reference_needs_only_a_user_to_be_a_good_configuration() {
     let (status, reference, _) = run(place.path(), &["config"]);
     assert_eq!(status, 0);
     fs::write(place.path().join("whelk.toml"), format!("{reference}\n{GUEST}")).unwrap();
-    let checked = run(place.path(), &["check", "whelk.toml"]);
-    assert_eq!(checked, (0, "whelk.toml: good\n".to_owned(), String::new()));
+    let (status, text, errors) = run(place.path(), &["check", "whelk.toml"]);
+    // What this machine has too little of is said, and stops nothing.
+    let lines: Vec<_> = text.lines().filter(|line| !line.starts_with("this machine: ")).collect();
+    assert_eq!((status, lines, errors), (0, vec!["whelk.toml: good"], String::new()));
 }
 
 #[test]

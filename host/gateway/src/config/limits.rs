@@ -268,6 +268,38 @@ limits! {
             /// Processor time of the last call, when a session has closed.
             @Tenant
             cpu_closed: Duration = s(1), ms(1) => s(60), "W3";
+            /// Processor time that a session may use at once. When it has used that up it waits for more, and nothing is killed ...
+            @Tenant
+            cpu_burst: Duration = s(1), ms(10) => s(3600), "W1, W45";
+            /// ... which comes at this much in each second, up to the burst. "1 s" is a processor for itself.
+            @Tenant
+            cpu_share: Duration = ms(250), ms(1) => s(1), "W1, W45";
+            /// How long a session may last. "0 s": for ever.
+            @Tenant
+            session_time: Duration = s(0), s(0) => s(31_536_000), "W20";
+            /// How long a session may last in which nothing comes from the client and nothing is written. "0 s": for ever.
+            @Tenant
+            idle_time: Duration = s(0), s(0) => s(31_536_000), "W20";
+            /// The stack of a plugin ...
+            stack: usize = 384 * KIB, 64 * KIB => 8 * MIB, "W9";
+            /// ... and that of the host below it, for what the plugin calls.
+            host_stack: usize = 640 * KIB, 512 * KIB => 8 * MIB, "W9";
+            /// Core modules that one plugin may be made of.
+            core_instances: u32 = 64, 4 => 1000, "W7";
+            /// Tables of one instance ...
+            tables: u32 = 8, 2 => 100, "W7";
+            /// ... and the elements of each.
+            table_elements: u32 = 20_000, 100 => 1_000_000, "W8";
+            /// Memories of one instance. Each has the size of `memory`, and takes two mappings (vm.max_map_count).
+            memories: u32 = 1, 1 => 8, "W7";
+            /// What is kept of an ended instance's memory, cleared, for the next one: faster to start, but it stays taken.
+            keep_resident: usize = 128 * KIB, 0 => MIB, "W46";
+            /// Output from before a start request is accepted.
+            @Tenant
+            held_output: usize = 64 * KIB, 0 => MIB, "W15";
+            /// Randomness that a plugin may ask for in one call.
+            @Tenant
+            random: usize = 64 * KIB, 64 => MIB, "W33";
             /// Data that a plugin may pass in one call to the host.
             @Tenant
             call_data: usize = 4 * MIB, 2 * MIB => 128 * MIB, "W11, W12";
@@ -385,6 +417,23 @@ limits! {
             /// ... up to this.
             crash_pause_longest: Duration = s(600), s(1) => s(86_400), "W25, W26";
         }
+        ["Tenants: all sessions of one together"] {
+            /// Sessions at once. One more is told so and ended.
+            @Tenant
+            tenant_sessions: u32 = 512, 1 => 100_000, "W52";
+            /// Memory of all instances.
+            @Tenant
+            tenant_memory: usize = 4 * GIB, 64 * KIB => 1024 * GIB, "W5, W46";
+            /// Bytes that its plugins have written and the clients have not taken. At this many the plugins wait.
+            @Tenant
+            tenant_output: usize = 64 * MIB, 32 * KIB => 16 * GIB, "W15, W16";
+            /// Bytes that its plugins may write in a second. Beyond that they wait.
+            @Tenant
+            tenant_output_rate: usize = GIB, 64 * KIB => 1024 * GIB, "W16";
+            /// Log lines in a second. The others are counted and dropped.
+            @Tenant
+            tenant_log_rate: u32 = 1000, 1 => 1_000_000, "W23";
+        }
         ["Ending"] {
             /// After the first signal to stop: how long the connections with a session may go on.
             drain: Duration = s(30), s(0) => s(86_400), "O1";
@@ -413,6 +462,7 @@ impl Limits {
             ("window", self.window, "window_total", self.window_total),
             ("sessions", first_windows, "window_total", self.window_total),
             ("packet", self.packet, "send_buffer", self.send_buffer),
+            ("memory", self.memory, "tenant_memory", self.tenant_memory),
         ];
         let counts = counts.into_iter().map(|(low, a, high, b)| (low, a.print(), high, b.print(), a > b));
         let sizes = sizes.into_iter().map(|(low, a, high, b)| (low, a.print(), high, b.print(), a > b));
