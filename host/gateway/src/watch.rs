@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use notify::event::{AccessKind, AccessMode, EventKind};
@@ -134,7 +134,8 @@ pub(crate) type Tell = Box<dyn Fn(Option<Spot>) + Send>;
 impl Watcher {
     /// A watcher of these folders, of which none is watched yet. Without the kernel's help it watches nothing, and says why.
     pub(crate) fn new(folders: &[PathBuf], tell: Tell) -> (Watcher, Option<String>) {
-        let folders: Arc<[PathBuf]> = folders.into();
+        // The kernel's paths are whole.
+        let folders: Vec<PathBuf> = folders.iter().map(|folder| whole(folder)).collect();
         let made = notify::recommended_watcher(move |event: notify::Result<Event>| match event {
             Ok(event) if event.need_rescan() => tell(None),
             Ok(event) => spots(&folders, &event).into_iter().for_each(|spot| tell(Some(spot))),
@@ -153,10 +154,16 @@ impl Watcher {
     pub(crate) fn watch(&self, folder: &Path) -> Result<(), String> {
         let mut watcher = self.notify.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(watcher) = watcher.as_mut() else { return Err("the kernel tells of no changes".to_owned()) };
+        let folder = whole(folder);
         // Fails if it was not watched, which is no matter.
-        let _ = watcher.unwatch(folder);
-        watcher.watch(folder, RecursiveMode::NonRecursive).map_err(|error| error.to_string())
+        let _ = watcher.unwatch(&folder);
+        watcher.watch(&folder, RecursiveMode::NonRecursive).map_err(|error| error.to_string())
     }
+}
+
+/// A path from the root on, as it is written. Without a working folder there is none.
+fn whole(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// What an event is about. That a file was read is nothing: we read them ourselves.
@@ -293,6 +300,21 @@ mod tests {
         assert!(case.debouncer.waiting.len() <= MOST_WAITING);
         assert!(case.due(200).contains(&"folder 0".to_owned()));
         assert!(case.debouncer.resting.len() <= MOST_WAITING);
+    }
+
+    #[test]
+    fn a_new_file_in_a_folder_is_told_however_the_folder_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let up = std::env::current_dir().unwrap().components().skip(1).map(|_| "..").collect::<PathBuf>();
+        let relative = up.join(folder.path().strip_prefix("/").unwrap());
+        let (sender, receiver) = std::sync::mpsc::channel();
+        // The test has ended.
+        let tell = move |spot| drop(sender.send(spot));
+        let (watcher, reason) = Watcher::new(std::slice::from_ref(&relative), Box::new(tell));
+        assert_eq!(reason, None);
+        watcher.watch(&relative).unwrap();
+        std::fs::write(folder.path().join("a.wasm"), "").unwrap();
+        assert_eq!(receiver.recv_timeout(Duration::from_secs(60)), Ok(Some(file("a.wasm"))));
     }
 
     #[test]

@@ -126,12 +126,12 @@ impl Compiler {
         match signal {
             Some(Signal::XCPU) => self.too_slow(),
             Some(Signal::XFSZ) => Error::Refused(format!(
-                "compiled it would have more than the {} bytes that are allowed",
-                self.settings.code
+                "compiled it would have more than the {} MiB that are allowed",
+                self.settings.code >> 20
             )),
             Some(Signal::ABORT) if said.contains("memory allocation of") => Error::Refused(format!(
-                "compiling it takes more than the {} bytes of memory that are allowed",
-                self.settings.memory
+                "compiling it takes more than the {} MiB of memory that are allowed",
+                self.settings.memory >> 20
             )),
             Some(Signal::ABORT) if said.contains("overflowed its stack") => {
                 Error::Refused("it is nested too deeply to be compiled".to_owned())
@@ -183,7 +183,9 @@ fn limit(settings: &CompileSettings) -> Result<(), String> {
     ];
     let failed = |error: rustix::io::Errno| format!("the compiler cannot limit itself: {error}");
     for (resource, most) in limits {
-        setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) }).map_err(failed)?;
+        // At the hard limit of processor time the kernel kills without a reason; a second before it gives one.
+        let hard = if resource == Resource::Cpu { most.saturating_add(1) } else { most };
+        setrlimit(resource, Rlimit { current: Some(most), maximum: Some(hard) }).map_err(failed)?;
     }
     nice(NICENESS).map_err(failed)?;
     // Nobody would take the result.

@@ -69,7 +69,7 @@ async fn a_compiler_that_takes_too_much_memory_is_stopped() {
 async fn code_that_is_too_large_is_not_taken() {
     let small = CompileSettings { code: 1 << 20, ..settings() };
     let reason = refusal(small, bombs::many_functions(30_000)).await;
-    assert_eq!(reason, "compiled it would have more than the 1048576 bytes that are allowed");
+    assert_eq!(reason, "compiled it would have more than the 1 MiB that are allowed");
 }
 
 #[tokio::test]
@@ -98,12 +98,12 @@ async fn what_is_no_component_is_refused_in_one_line() {
         let reason = refusal(settings(), wasm).await;
         assert!(!reason.is_empty() && !reason.contains('\n'), "{reason}");
     }
-    let engine = wasmtime_like(&whole).await;
-    assert!(refusal(settings(), engine).await.contains(".cwasm"));
+    let machine_code = cached(&whole).await;
+    assert!(refusal(settings(), machine_code).await.contains(".cwasm"));
 }
 
 /// Compiled code as it lies in a cache, without the seal.
-async fn wasmtime_like(wasm: &[u8]) -> Vec<u8> {
+async fn cached(wasm: &[u8]) -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
     load(&loader(&engine(), settings(), Some(folder.path())), wasm.to_vec()).await.unwrap();
     let file = fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();

@@ -83,9 +83,9 @@ fn a_file_that_is_being_written_is_loaded_when_it_is_whole_and_not_before() {
     let mut file = OpenOptions::new().write(true).truncate(true).open(place.plugins().join("a.wasm")).unwrap();
     let piece = whole.len() / 40 + 1;
     for piece in whole.chunks(piece) {
-        file.write_all(piece).unwrap();
         // Something of the server's own in between, so that it has the time to make a mistake.
         assert_eq!(names(&place.list()), [("a".to_owned(), 1)]);
+        file.write_all(piece).unwrap();
     }
     drop(file);
     let event = server.event("plugin loaded");
@@ -190,6 +190,6 @@ fn compiled_code_is_kept_for_the_next_start_and_forged_code_is_not_run() {
     let (_server, before) = place.serve();
     assert!(before.iter().any(|event| event["message"] == "compiled code discarded"), "{before:?}");
     assert!(before.iter().any(|event| event["message"] == "plugin loaded"), "{before:?}");
-    assert_eq!(files(), [file.clone()]);
+    assert_eq!(files(), std::slice::from_ref(&file));
     assert_ne!(fs::read(&file).unwrap()[..40], [0; 40]);
 }

@@ -106,10 +106,6 @@ impl Server {
         self.until(message).pop().unwrap()
     }
 
-    pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
     /// Kills it as a fault of the machine would.
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
