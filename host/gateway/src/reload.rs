@@ -7,7 +7,7 @@
 //! another that was not empty is taken for the same, since that is what an unmounted disk leaves behind. The same goes for a file that is
 //! there and cannot be read. O20, W40.
 //!
-//! Decided 2026-11-21: the kernel's own way of telling (inotify) makes it fast, and a look at every folder each [`ROUND`] makes it sure: links to
+//! Decided 2026-11-21: the kernel's own way of telling (inotify) makes it fast, and a look at every folder every two seconds makes it sure: links to
 //! places outside, network disks, renamed parents and exhausted watches tell nothing.
 
 pub(crate) mod file;
