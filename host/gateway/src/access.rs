@@ -269,7 +269,7 @@ mod tests {
 
     use whelk_ssh::algorithm::Preferences;
 
-    use crate::config::{EnvironmentNames, Limits};
+    use crate::config::Limits;
 
     use super::*;
 

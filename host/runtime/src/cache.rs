@@ -213,7 +213,7 @@ mod tests {
     }
 
     fn place() -> Place {
-        let settings = EngineSettings { sessions: 1, memory: 1 << 20, component: 1 << 20 };
+        let settings = EngineSettings { sessions: 1, memory: 1 << 20, ..EngineSettings::default() };
         Place { folder: tempfile::tempdir().unwrap(), engine: Engine::new(&settings).unwrap() }
     }
 
