@@ -1,7 +1,7 @@
 //! The gateway as a whole: what all connections share, made from a configuration and valid until the end.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +23,9 @@ use crate::grants::Granter;
 use crate::reload::{Folder, Reload};
 use crate::state::State;
 use crate::tenant::Tenants;
+
+/// The program that runs, even if it has been replaced on disk since it was started.
+pub const THIS_PROGRAM: &str = "/proc/self/exe";
 
 /// What all connections share.
 pub struct Gateway {
@@ -82,11 +85,11 @@ impl Gateway {
     }
 
     /// Loads the plugins, and from then on whatever changes in their folders, until what it gives is dropped. A plugin that cannot be
-    /// loaded is named in the log, and the others are served.
+    /// loaded is named in the log, and the others are served. `program` is the `whelk` that compiles: [`THIS_PROGRAM`] but in tests.
     ///
     /// # Errors
     /// When the folder or the state cannot be used.
-    pub async fn load(&self, config: &Config, state: &State) -> Result<Reload, String> {
+    pub async fn load(&self, config: &Config, state: &State, program: &Path) -> Result<Reload, String> {
         let mut fresh = [0; 32];
         SystemRandom::new().fill(&mut fresh).map_err(|error| error.to_string())?;
         let key = CacheKey::new(state.cache_key(&fresh).map_err(|error| error.to_string())?);
@@ -95,7 +98,7 @@ impl Gateway {
             .map_err(|error| format!("{}: {error}", state.cache_path().display()))?;
         let operators = Folder { path: config.plugins.clone(), tenant: None, registry: Arc::clone(&self.registry) };
         let folders = std::iter::once(operators).chain(self.own.values().cloned()).collect();
-        let loader = loader(self.engine.clone(), Some(cache), &config.limits);
+        let loader = loader(self.engine.clone(), program, Some(cache), &config.limits);
         let reload = Reload::start(folders, loader, &config.limits).await?;
         self.tenants.warn_of_missing_grants(&config.named_plugins());
         Ok(reload)
@@ -222,18 +225,18 @@ fn own_folders(config: &Config) -> BTreeMap<String, Folder> {
 /// When the plugin host cannot be started.
 pub fn lone_loader(limits: &Limits) -> Result<Loader, String> {
     let engine = start_engine(&Limits { instances: 1, ..limits.clone() })?;
-    Ok(loader(engine, None, limits))
+    Ok(loader(engine, Path::new(THIS_PROGRAM), None, limits))
 }
 
-/// Compiles by running this very program again, even if it has been replaced on disk since it was started.
-fn loader(engine: Engine, cache: Option<Cache>, limits: &Limits) -> Loader {
+/// Compiles by running the program.
+fn loader(engine: Engine, program: &Path, cache: Option<Cache>, limits: &Limits) -> Loader {
     let settings = CompileSettings {
         memory: limits.compile_memory,
         time: limits.compile_time,
         code: limits.compile_code,
         instance_memory: engine.memory(),
     };
-    let compiler = Compiler::new(PathBuf::from("/proc/self/exe"), "compile", settings);
+    let compiler = Compiler::new(program.to_owned(), "compile", settings);
     Loader::new(engine, compiler, cache, Tenant::new("trial", plugin_limits(limits), Grants::default()))
 }
 

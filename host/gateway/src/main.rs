@@ -16,7 +16,7 @@ use whelk::control::{self, Control, Unanswered};
 use whelk::credential;
 use whelk::drain::Stopper;
 use whelk::explain::{Start, explain};
-use whelk::gateway::{Gateway, lone_loader};
+use whelk::gateway::{Gateway, THIS_PROGRAM, lone_loader};
 use whelk::inspect;
 use whelk::listener::Listener;
 use whelk::logging::{self, Format};
@@ -251,7 +251,7 @@ fn serve(file: Option<&Path>, overrides: &Overrides, format: Format) -> Result<(
         let stopper = Stopper::new();
         stopper.stop_on_signals().map_err(failed)?;
         let gateway = Arc::new(Gateway::new(&config, host_key, &stopper).map_err(failed)?);
-        let reload = gateway.load(&config, &state).await.map_err(failed)?;
+        let reload = gateway.load(&config, &state, Path::new(THIS_PROGRAM)).await.map_err(failed)?;
         let control = Control::open(&state, &reload);
         if let Err(error) = &control {
             tracing::warn!(%error, "the running server cannot be asked for its plugins");

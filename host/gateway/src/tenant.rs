@@ -332,6 +332,7 @@ mod tests {
         }
         assert_eq!(directories(folder.path()), ["echo"]);
         let state = std::fs::read_dir(folder.path().join("state")).unwrap().count();
-        assert_eq!((state, std::fs::read_dir(folder.path()).unwrap().count()), (1, 1));
+        // The directories and the store.
+        assert_eq!((state, std::fs::read_dir(folder.path()).unwrap().count()), (2, 1));
     }
 }

@@ -26,6 +26,7 @@ use whelk::drain::Stopper;
 use whelk::gateway::Gateway;
 use whelk::listener::Listener;
 use whelk::pump;
+use whelk::state::State;
 use whelk_ssh::crypto::key::HostKey;
 use whelk_ssh::message::mux::ChannelId;
 use whelk_ssh::message::request::Request;
@@ -155,6 +156,8 @@ async fn a_panic_ends_its_own_connection_with_its_sessions_and_leaves_no_place_t
     (config.limits.connections, config.limits.instances) = (2, 2);
     let stopper = Stopper::new();
     let gateway = Arc::new(Gateway::new(&config, HostKey::generate().unwrap(), &stopper).unwrap());
+    let state = State::open(&config.state).unwrap();
+    let reload = gateway.load(&config, &state, Path::new(env!("CARGO_BIN_EXE_whelk"))).await.unwrap();
     let listener = Listener::bind(&config).unwrap();
     let address = listener.addresses().unwrap()[0];
     let serve =
@@ -168,7 +171,7 @@ async fn a_panic_ends_its_own_connection_with_its_sessions_and_leaves_no_place_t
             let number = number.to_string();
             let ended = ear.event("session ended", &number).await;
             assert_eq!((ended["ending"].as_str(), ended["plugin"].as_str()), ("connection-lost", "echo"));
-            assert_eq!((ended["tenant"].as_str(), ended["generation"].as_str()), ("default", "1"));
+            assert_eq!((ended["tenant"].as_str(), ended["generation"].as_str()), ("echo", "1"));
             assert_eq!(ear.events("a connection ended by a panic", &number).len(), 1);
             steady.echo(b"still here").await;
         }
@@ -177,4 +180,5 @@ async fn a_panic_ends_its_own_connection_with_its_sessions_and_leaves_no_place_t
         stopper.stop();
     };
     timeout(PATIENCE * 2, async { tokio::join!(serve, visits) }).await.unwrap();
+    drop(reload);
 }

@@ -14,10 +14,26 @@ pub(crate) fn plugin(version: u8) -> Vec<u8> {
     wasm
 }
 
+/// One that crashes while an instance of it is made.
+pub(crate) fn unborn() -> Vec<u8> {
+    fs::read(built().join("unborn.wasm")).unwrap()
+}
+
 fn built() -> PathBuf {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guests");
     let status = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args(["build", "--quiet", "--release", "--locked", "--target", "wasm32-wasip2", "--package", "bare"])
+        .args([
+            "build",
+            "--quiet",
+            "--release",
+            "--locked",
+            "--target",
+            "wasm32-wasip2",
+            "--package",
+            "bare",
+            "--package",
+            "unborn",
+        ])
         .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../runtime/tests/guests"))
         .env("CARGO_TARGET_DIR", &target)
         .env_remove("CARGO_ENCODED_RUSTFLAGS")

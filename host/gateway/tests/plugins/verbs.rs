@@ -5,13 +5,13 @@ use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 
+use crate::guests;
 use crate::server::Place;
-use crate::{bombs, guests};
 
 fn place() -> Place {
     let place = Place::new();
     place.put("good.wasm", &guests::plugin(1));
-    place.put("trap.wasm", &bombs::around("(func $start unreachable) (start $start)"));
+    place.put("trap.wasm", &guests::unborn());
     place.put("text.wasm", b"hello");
     place
 }

@@ -161,7 +161,7 @@ async fn an_eof_is_said_once_and_stays_said() {
     let id = client.id.clone();
     let (recorder, _) = client.then("eof;pass second").await;
     assert_eq!(recorder.heard[1..], [Heard::Reply(true), Heard::Eof, Heard::Exit(Exit::Status(0))]);
-    assert_eq!(log::texts(&id)[1], "closed Ending::Finished: open, exec, write eof-sent");
+    assert_eq!(log::texts(&id)[2], "closed Ending::Finished: open, exec, write eof-sent");
     // One that was held with other output is thrown away with it.
     let client = self::client(&[("open", "write x;eof"), ("second.exec", "write heard;finish 0")]);
     let (recorder, _) = client.then("pass second").await;

@@ -205,23 +205,12 @@ async fn an_instance_that_cannot_be_made_is_found_before_anybody_logs_in() {
     let error = plugin.smoke(&Tenant::new("trial", small, Grants::default())).await.unwrap_err();
     assert!(error.to_string().contains("no instance of it can be made"), "{error}");
     // W2, W4, W25
-    let error = starting_with("(loop $again br $again)").smoke(&tenant("trial")).await.unwrap_err();
+    let error = load("stuck").smoke(&tenant("trial")).await.unwrap_err();
     assert_eq!(error.to_string(), "making an instance of it takes more processor time than is allowed");
-    let error = starting_with("unreachable").smoke(&tenant("trial")).await.unwrap_err();
+    let error = load("unborn").smoke(&tenant("trial")).await.unwrap_err();
     assert!(error.to_string().contains("crashed (ABRT)") && !error.to_string().contains('\n'), "{error}");
 }
 
-/// What looks like a plugin and does this while an instance of it is made.
-fn starting_with(body: &str) -> Arc<Plugin> {
-    let names = "open env pty-req shell exec subsystem window-change signal data extended-data eof close closed";
-    let exports: String = names.split(' ').map(|name| format!("(export \"{name}\" (func $f))")).collect();
-    let text = format!(
-        r#"(component
-            (core module $m (func $start {body}) (start $start) (func (export "f")))
-            (core instance $i (instantiate $m))
-            (func $f (canon lift (core func $i "f")))
-            (instance $session {exports})
-            (export "whelk:ssh/session@0.1.0" (instance $session)))"#
-    );
-    Plugin::load(guests::engine(), "name", &wat::parse_str(text).unwrap()).unwrap()
+fn load(name: &str) -> Arc<Plugin> {
+    Plugin::load(guests::engine(), name, &guests::wasm(name)).unwrap()
 }

@@ -48,8 +48,9 @@ async fn a_routed_start_is_served_by_its_plugin_as_if_the_session_had_begun_ther
     let lines = log::lines(&id);
     let said = |at: usize| (lines[at].fields["plugin"].clone(), lines[at].fields["message"].clone());
     assert_eq!(said(0), ("script".to_owned(), "closed Ending::Routed: open, env LANG=C, pty-req xterm".to_owned()));
-    assert_eq!(said(1), ("second".to_owned(), "closed Ending::Finished: ".to_owned()));
-    assert_eq!(lines.len(), 2);
+    assert_eq!(said(1), ("second".to_owned(), "session passed on".to_owned()));
+    assert_eq!(said(2), ("second".to_owned(), "closed Ending::Finished: ".to_owned()));
+    assert_eq!(lines.len(), 3);
 }
 
 #[tokio::test]

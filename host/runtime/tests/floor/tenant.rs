@@ -199,7 +199,7 @@ async fn an_idle_session_is_told_so_and_hung_up() {
     let (recorder, report) = client.end().await;
     assert_eq!(before.elapsed().as_secs(), 34);
     assert_eq!(recorder.exit(), ended(SignalName::Hup, "idle for too long"));
-    assert_eq!(recorder.bytes_of(Output::Stderr), b"whelk: idle for too long\n");
+    assert_eq!(recorder.bytes_of(Output::Stderr), b"whelk: idle for too long\r\n");
     assert!(matches!(report.error, Some(Error::Limit { limit: Limit::Idle, .. })), "{report:?}");
 
     let before = Instant::now();

@@ -1,5 +1,5 @@
 //! A plugin that never gets through its own start, which is a part of making an instance: it spins there, or waits if the fact `attr.start`
-//! says `sleep`.
+//! says `sleep`. As `unborn` it crashes instead.
 
 wit_bindgen::generate!({ path: "../../../../../wit", world: "whelk:ssh/session-plugin", generate_all });
 
@@ -8,6 +8,9 @@ use exports::whelk::ssh::session::{Ending, Guest, Pty, SignalName, WindowSize};
 /// The name that wit-component looks for: called when the instance is made, before anything else.
 #[unsafe(no_mangle)]
 extern "C" fn _initialize() {
+    if cfg!(feature = "crash") {
+        std::process::abort();
+    }
     if whelk::ssh::connection::get("attr.start").as_deref() == Some("sleep") {
         std::thread::sleep(std::time::Duration::from_secs(3600));
     }
