@@ -9,7 +9,7 @@ use whelk_ssh::message::mux::ChannelId;
 use whelk_ssh::message::request::Request;
 
 use crate::peer::{Happened, Peer, Wish};
-use crate::{ask, open};
+use crate::session::{ask, open};
 
 /// What is repeated.
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -20,7 +20,7 @@ pub(crate) enum Kind {
     Session,
     /// On one connection, rounds in each of which every session sends 16 bytes and gets them back.
     Echo,
-    /// Connections with one session each that has echoed once.
+    /// Connections whose sessions have each echoed once. After that, a line `again` has them all echo once more.
     Idle,
 }
 
@@ -44,7 +44,7 @@ pub(crate) async fn run(load: &Load, wish: &Wish, key: &Arc<HostKey>) -> io::Res
             for _ in 0..load.count {
                 drop(Peer::enter(wish, key).await?);
             }
-            cue("done").await
+            cue("done").await.map(drop)
         }
         Kind::Session => {
             let mut peer = Peer::enter(wish, key).await?;
@@ -52,19 +52,21 @@ pub(crate) async fn run(load: &Load, wish: &Wish, key: &Arc<HostKey>) -> io::Res
             for _ in 0..load.count {
                 session(&mut peer, &load.command).await?;
             }
-            cue("done").await
+            cue("done").await.map(drop)
         }
         Kind::Echo => echo(load, wish, key).await,
-        Kind::Idle => idle(load.count, wish, key).await,
+        Kind::Idle => idle(load, wish, key).await,
     }
 }
 
 /// Says a word and waits for a line.
-async fn cue(word: &str) -> io::Result<()> {
+pub(crate) async fn cue(word: &str) -> io::Result<String> {
     println!("{word}");
-    let mut line = String::new();
-    tokio::task::spawn_blocking(move || io::stdin().read_line(&mut line)).await.map_err(io::Error::other)??;
-    Ok(())
+    let read = || {
+        let mut line = String::new();
+        io::stdin().read_line(&mut line).map(|_| line)
+    };
+    tokio::task::spawn_blocking(read).await.map_err(io::Error::other)?
 }
 
 /// One session from its opening to its end.
@@ -85,7 +87,7 @@ async fn session(peer: &mut Peer, command: &str) -> io::Result<()> {
 }
 
 /// A session that gives back what it is given.
-async fn cat(peer: &mut Peer) -> io::Result<ChannelId> {
+pub(crate) async fn cat(peer: &mut Peer) -> io::Result<ChannelId> {
     let channel = open(peer).await?;
     ask(peer, channel, &Request::Exec { command: CAT.as_bytes() });
     match peer.happens().await? {
@@ -103,32 +105,47 @@ async fn echo(load: &Load, wish: &Wish, key: &Arc<HostKey>) -> io::Result<()> {
     }
     cue("ready").await?;
     for _ in 0..load.count {
-        for channel in &channels {
-            peer.connection.write(*channel, None, b"sixteen bytes !!");
-        }
-        let mut missing = channels.len() * 16;
-        while missing > 0 {
-            match peer.happens().await? {
-                Happened::Data(_, None, data) => missing = missing.saturating_sub(data.len()),
-                other => return Err(io::Error::other(format!("{other:?}"))),
-            }
-        }
+        round(&mut peer, &channels).await?;
     }
-    cue("done").await
+    cue("done").await.map(drop)
 }
 
-/// Connections that have echoed once and then do nothing.
-async fn idle(count: u32, wish: &Wish, key: &Arc<HostKey>) -> io::Result<()> {
+/// Connections whose sessions have echoed once and then do nothing, but echo again when they are asked to.
+async fn idle(load: &Load, wish: &Wish, key: &Arc<HostKey>) -> io::Result<()> {
     cue("ready").await?;
     let mut peers = Vec::new();
-    for _ in 0..count {
+    for _ in 0..load.count {
         let mut peer = Peer::enter(wish, key).await?;
-        let channel = cat(&mut peer).await?;
-        peer.connection.write(channel, None, b"sixteen bytes !!");
+        let mut channels = Vec::new();
+        for _ in 0..load.at_once {
+            channels.push(cat(&mut peer).await?);
+        }
+        round(&mut peer, &channels).await?;
+        peers.push((peer, channels));
+    }
+    let mut line = cue("done").await?;
+    while line.trim() == "again" {
+        let mut answered = 0;
+        for (peer, channels) in &mut peers {
+            round(peer, channels).await?;
+            answered += channels.len();
+        }
+        line = cue(&format!("answered {answered}")).await?;
+    }
+    Ok(())
+}
+
+/// Every session of a connection echoes 16 bytes.
+async fn round(peer: &mut Peer, channels: &[ChannelId]) -> io::Result<()> {
+    for channel in channels {
+        peer.connection.write(*channel, None, b"sixteen bytes !!");
+    }
+    let mut missing = channels.len() * 16;
+    while missing > 0 {
         match peer.happens().await? {
-            Happened::Data(..) => peers.push(peer),
+            Happened::Data(_, None, data) => missing = missing.saturating_sub(data.len()),
             other => return Err(io::Error::other(format!("{other:?}"))),
         }
     }
-    cue("done").await
+    Ok(())
 }

@@ -3,6 +3,8 @@
 
 mod load;
 mod peer;
+mod session;
+mod siege;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -10,13 +12,12 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser;
-use tokio::io::AsyncReadExt;
 use whelk_ssh::crypto::key::HostKey;
-use whelk_ssh::message::mux::ChannelId;
-use whelk_ssh::message::request::{Modes, Request, WindowSize};
 
 use load::Load;
-use peer::{Happened, Peer, Wish};
+use peer::{Peer, Wish};
+use session::{Asked, Then};
+use siege::Siege;
 
 /// Our own SSH client, for tests and measurements. It trusts every host key.
 #[derive(Parser)]
@@ -42,15 +43,30 @@ struct Arguments {
     /// Ask for a terminal of 80 by 24.
     #[arg(short)]
     terminal: bool,
-    /// Make a load instead: handshake, session, echo or idle.
+    /// A variable, NAME=VALUE. Can be given again.
+    #[arg(long)]
+    env: Vec<String>,
+    /// The command is the name of a subsystem.
+    #[arg(short)]
+    subsystem: bool,
+    /// What to send once the session has started. Can be given again.
+    #[arg(long)]
+    then: Vec<Then>,
+    /// Make a load instead.
     #[arg(long)]
     load: Option<load::Kind>,
+    /// Make a load that is meant to harm, or that watches what harm is done.
+    #[arg(long, conflicts_with = "load")]
+    siege: Option<siege::Kind>,
     /// How much of it.
     #[arg(long, default_value_t = 100)]
     count: u32,
     /// In how many sessions at once.
     #[arg(long, default_value_t = 1)]
     at_once: u32,
+    /// How many a second.
+    #[arg(long, default_value_t = 50)]
+    rate: u32,
     /// USER@ADDRESS
     destination: String,
     /// The command; without one a shell is asked for.
@@ -92,90 +108,16 @@ async fn run(arguments: &Arguments) -> io::Result<u8> {
         None => HostKey::generate().map_err(io::Error::other)?,
     };
     let key = Arc::new(key);
-    match arguments.load {
-        Some(kind) => {
-            let (count, at_once, command) = (arguments.count, arguments.at_once, arguments.command.join(" "));
-            load::run(&Load { kind, count, at_once, command }, &wish, &key).await.map(|()| 0)
-        }
-        None => {
-            let peer = Peer::enter(&wish, &key).await?;
-            session(peer, &arguments.command.join(" "), arguments.terminal).await
-        }
+    let command = arguments.command.join(" ");
+    let (count, at_once, rate) = (arguments.count, arguments.at_once, arguments.rate);
+    if let Some(kind) = arguments.load {
+        return load::run(&Load { kind, count, at_once, command }, &wish, &key).await.map(|()| 0);
     }
-}
-
-/// Runs one session between standard input and output. The status is the program's, or 255 for anything else, as `ssh` has it.
-async fn session(mut peer: Peer, command: &str, terminal: bool) -> io::Result<u8> {
-    let channel = open(&mut peer).await?;
-    if terminal {
-        let size = WindowSize { columns: 80, rows: 24, width_px: 640, height_px: 384 };
-        ask(&mut peer, channel, &Request::PtyReq { term: b"xterm", size, modes: Modes::new(b"\0") });
+    if let Some(kind) = arguments.siege {
+        return siege::run(Siege { kind, count, at_once, rate, command, wish, key }).await.map(|()| 0);
     }
-    let start = match command {
-        "" => Request::Shell,
-        command => Request::Exec { command: command.as_bytes() },
-    };
-    ask(&mut peer, channel, &start);
-    let mut status = 255;
-    let mut stdin = tokio::io::stdin();
-    let mut waiting: Option<Vec<u8>> = Some(Vec::new());
-    loop {
-        peer.turn()?;
-        while let Some(happened) = peer.next() {
-            match happened {
-                Happened::Data(_, None, data) => io::stdout().write_all(&data)?,
-                Happened::Data(_, Some(_), data) => io::stderr().write_all(&data)?,
-                Happened::ExitStatus(_, code) => status = u8::try_from(code).unwrap_or(255),
-                Happened::ExitSignal(_, name) => writeln!(io::stderr(), "exit-signal {name}")?,
-                Happened::Closed(_) => {
-                    io::stdout().flush()?;
-                    return Ok(status);
-                }
-                Happened::Answered(_, true) | Happened::Opened(_) => {}
-                Happened::Answered(_, false) | Happened::OpenFailed(..) => return Err(io::Error::other("refused")),
-            }
-        }
-        if let Some(bytes) = &mut waiting {
-            send(&mut peer, channel, bytes)?;
-        }
-        let free = waiting.as_ref().is_some_and(Vec::is_empty);
-        let mut piece = vec![0; if free { 64 << 10 } else { 0 }];
-        tokio::select! {
-            ready = peer.wait() => ready?,
-            count = stdin.read(&mut piece), if free => match count? {
-                0 => {
-                    peer.connection.send_eof(channel);
-                    waiting = None;
-                }
-                count => waiting = Some(piece[..count].to_vec()),
-            },
-        }
-    }
-}
-
-/// Sends as much as there is room for.
-fn send(peer: &mut Peer, channel: ChannelId, bytes: &mut Vec<u8>) -> io::Result<()> {
-    while !bytes.is_empty() {
-        let took = peer.connection.write(channel, None, bytes);
-        bytes.drain(..took);
-        peer.turn()?;
-        if took == 0 {
-            break;
-        }
-    }
-    Ok(())
-}
-
-/// Opens a session and waits until it is there.
-pub(crate) async fn open(peer: &mut Peer) -> io::Result<ChannelId> {
-    let channel = peer.connection.open_session().ok_or_else(|| io::Error::other("too many sessions"))?;
-    match peer.happens().await? {
-        Happened::Opened(opened) if opened == channel => Ok(channel),
-        other => Err(io::Error::other(format!("instead of a session: {other:?}"))),
-    }
-}
-
-/// Makes a request that wants an answer.
-pub(crate) fn ask(peer: &mut Peer, channel: ChannelId, request: &Request<'_>) {
-    peer.connection.request(channel, request.kind(), &request.body(), true);
+    let peer = Peer::enter(&wish, &key).await?;
+    let (terminal, subsystem) = (arguments.terminal, arguments.subsystem);
+    let (env, then) = (arguments.env.clone(), arguments.then.clone());
+    session::run(peer, &Asked { terminal, env, subsystem, command, then }).await
 }

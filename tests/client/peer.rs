@@ -23,11 +23,12 @@ use whelk_ssh::transport::{self, Party};
 #[expect(dead_code, reason = "what nobody expected is shown whole")]
 pub(crate) enum Happened {
     Opened(ChannelId),
-    OpenFailed(ChannelId, u32),
+    OpenFailed(ChannelId, u32, String),
     Answered(ChannelId, bool),
     Data(ChannelId, Option<u32>, Vec<u8>),
     ExitStatus(ChannelId, u32),
-    ExitSignal(ChannelId, String),
+    /// The signal's name, and the line for the person at this end.
+    ExitSignal(ChannelId, String, String),
     Closed(ChannelId),
 }
 
@@ -230,7 +231,9 @@ fn notice(
 ) {
     match event {
         mux::Event::Opened { channel } => happened.push_back(Happened::Opened(channel)),
-        mux::Event::OpenFailed { channel, reason, .. } => happened.push_back(Happened::OpenFailed(channel, reason)),
+        mux::Event::OpenFailed { channel, reason, description } => {
+            happened.push_back(Happened::OpenFailed(channel, reason, text(description)));
+        }
         mux::Event::Answered { channel, success } => happened.push_back(Happened::Answered(channel, success)),
         mux::Event::Data { channel, kind, data } => {
             took.push((channel, data.len()));
@@ -240,8 +243,8 @@ fn notice(
             requests.push(channel);
             match request {
                 Request::ExitStatus { status } => happened.push_back(Happened::ExitStatus(channel, status)),
-                Request::ExitSignal { name, .. } => {
-                    happened.push_back(Happened::ExitSignal(channel, String::from_utf8_lossy(name).into_owned()));
+                Request::ExitSignal { name, message, .. } => {
+                    happened.push_back(Happened::ExitSignal(channel, text(name), text(message)));
                 }
                 _ => {}
             }
@@ -252,4 +255,8 @@ fn notice(
         | mux::Event::Writable { .. }
         | mux::Event::GlobalAnswered { .. } => {}
     }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }

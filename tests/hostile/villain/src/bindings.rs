@@ -1,0 +1,18 @@
+//! What the host offers and calls, as the compiler of interfaces writes it down.
+
+wit_bindgen::generate!({
+    path: "../../../wit",
+    inline: "
+        package whelk:hostile;
+        world villain {
+            include whelk:ssh/session-plugin@0.1.0;
+            export whelk:ssh/timer-handler@0.1.0;
+            export whelk:ssh/drain-handler@0.1.0;
+            export whelk:ssh/break-handler@0.1.0;
+            export whelk:ssh/request-handler@0.1.0;
+        }
+    ",
+    world: "whelk:hostile/villain",
+    generate_all,
+});
+
