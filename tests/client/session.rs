@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
+use std::time::Duration;
 
 use clap::ValueEnum;
 use tokio::io::AsyncReadExt;
@@ -10,6 +11,8 @@ use whelk_ssh::message::request::{Modes, Request, WindowSize};
 
 use crate::peer::{Happened, Peer};
 
+/// How long the end of a session whose program was refused is waited for. Nobody promises that it comes.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// The window that a terminal has.
 const WINDOW: WindowSize = WindowSize { columns: 80, rows: 24, width_px: 640, height_px: 384 };
 
@@ -47,10 +50,14 @@ pub(crate) async fn run(mut peer: Peer, asked: &Asked) -> io::Result<u8> {
     let channel = open(&mut peer).await?;
     let mut answers = start(&mut peer, channel, asked);
     let mut status = 255;
+    // After the end of the input no data can follow: what comes after the start comes first.
+    let mut goes_on = asked.then.is_empty();
+    let mut patience = None;
     let mut stdin = tokio::io::stdin();
     let mut waiting: Option<Vec<u8>> = Some(Vec::new());
     loop {
         peer.turn()?;
+        let mut asked_more = false;
         while let Some(happened) = peer.next() {
             match happened {
                 Happened::Data(_, None, data) => io::stdout().write_all(&data)?,
@@ -63,20 +70,31 @@ pub(crate) async fn run(mut peer: Peer, asked: &Asked) -> io::Result<u8> {
                 }
                 Happened::Opened(_) => {}
                 Happened::Answered(_, yes) => match (answers.pop_front(), yes) {
-                    (Some(Answer::OfStart), false) => return Err(io::Error::other("refused")),
+                    (Some(Answer::OfStart), false) => {
+                        writeln!(io::stderr(), "program refused")?;
+                        patience = Some(tokio::time::Instant::now() + PATIENCE);
+                    }
                     (Some(Answer::OfOther) | None, false) => writeln!(io::stderr(), "request refused")?,
-                    (_, true) => {}
+                    (Some(Answer::OfStart), true) => {
+                        asked.then.iter().for_each(|then| go_on(&mut peer, channel, *then));
+                        (asked_more, goes_on) = (true, true);
+                    }
+                    (Some(Answer::OfOther) | None, true) => {}
                 },
                 Happened::OpenFailed(_, reason, words) => return Err(not_opened(reason, &words)),
             }
         }
+        if asked_more {
+            continue;
+        }
         if let Some(bytes) = &mut waiting {
             send(&mut peer, channel, bytes)?;
         }
-        let free = waiting.as_ref().is_some_and(Vec::is_empty);
+        let free = goes_on && waiting.as_ref().is_some_and(Vec::is_empty);
         let mut piece = vec![0; if free { 64 << 10 } else { 0 }];
         tokio::select! {
             ready = peer.wait() => ready?,
+            () = out_of(patience) => return Ok(status),
             count = stdin.read(&mut piece), if free => match count? {
                 0 => {
                     peer.connection.send_eof(channel);
@@ -88,13 +106,33 @@ pub(crate) async fn run(mut peer: Peer, asked: &Asked) -> io::Result<u8> {
     }
 }
 
+/// Waits until then, or for ever.
+async fn out_of(patience: Option<tokio::time::Instant>) {
+    match patience {
+        Some(end) => tokio::time::sleep_until(end).await,
+        None => std::future::pending().await,
+    }
+}
+
 /// What an answer is the answer to. They come in the order of the requests. RFC 4254 §5.4.
 enum Answer {
     OfStart,
     OfOther,
 }
 
-/// Makes all the requests; gives what answers will come.
+/// Sends what comes after the start.
+fn go_on(peer: &mut Peer, channel: ChannelId, then: Then) {
+    match then {
+        Then::WindowChange => ask(peer, channel, &Request::WindowChange { size: WINDOW }),
+        Then::Signal => ask(peer, channel, &Request::Signal { name: b"TERM" }),
+        Then::Break => ask(peer, channel, &Request::Break { length_ms: 250 }),
+        Then::Request => ask(peer, channel, &Request::Other { kind: b"unheard-of@tests", body: b"" }),
+        Then::SideData => drop(peer.connection.write(channel, Some(7), b"aside")),
+        Then::Close => peer.connection.close(channel),
+    }
+}
+
+/// Makes the requests up to the start; gives what answers will come.
 fn start(peer: &mut Peer, channel: ChannelId, asked: &Asked) -> VecDeque<Answer> {
     let mut answers = VecDeque::new();
     let mut ask = |peer: &mut Peer, request: &Request<'_>, of: Answer| {
@@ -114,16 +152,6 @@ fn start(peer: &mut Peer, channel: ChannelId, asked: &Asked) -> VecDeque<Answer>
         command => Request::Exec { command },
     };
     ask(peer, &start, Answer::OfStart);
-    for then in &asked.then {
-        match then {
-            Then::WindowChange => ask(peer, &Request::WindowChange { size: WINDOW }, Answer::OfOther),
-            Then::Signal => ask(peer, &Request::Signal { name: b"TERM" }, Answer::OfOther),
-            Then::Break => ask(peer, &Request::Break { length_ms: 250 }, Answer::OfOther),
-            Then::Request => ask(peer, &Request::Other { kind: b"unheard-of@tests", body: b"" }, Answer::OfOther),
-            Then::SideData => drop(peer.connection.write(channel, Some(7), b"aside")),
-            Then::Close => peer.connection.close(channel),
-        }
-    }
     answers
 }
 

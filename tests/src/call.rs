@@ -98,6 +98,11 @@ impl Call {
         Running::start(self.command(), Input::Held, Output::Read, SOON)
     }
 
+    /// The same for a run that takes long.
+    pub fn start_long(&self) -> Running {
+        Running::start(self.command(), Input::Held, Output::Read, LATER)
+    }
+
     /// Starts it; after `count` bytes nobody reads its stdout any more.
     pub fn start_and_stall(&self, count: u64) -> Running {
         Running::start(self.command(), Input::Nothing, Output::Stall(count), LATER)

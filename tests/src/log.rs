@@ -13,6 +13,8 @@ pub struct Event {
     pub line: String,
     /// Who said it: `plugin` for the plugins' own lines.
     pub target: String,
+    /// How much it matters: `INFO`, `WARN`, `ERROR`.
+    pub level: String,
     /// What happened.
     pub message: String,
     /// The fields, `message` among them. `Null` when the line is not JSON.
@@ -20,11 +22,12 @@ pub struct Event {
 }
 
 impl Event {
-    fn parse(line: &str) -> Self {
+    pub(crate) fn parse(line: &str) -> Self {
         let json: Value = serde_json::from_str(line).unwrap_or(Value::Null);
         let text = |value: Option<&Value>| value.and_then(Value::as_str).unwrap_or_default().to_owned();
         let fields = json.get("fields").cloned().unwrap_or(Value::Null);
-        Self { line: line.to_owned(), target: text(json.get("target")), message: text(fields.get("message")), fields }
+        let (target, level) = (text(json.get("target")), text(json.get("level")));
+        Self { line: line.to_owned(), target, level, message: text(fields.get("message")), fields }
     }
 
     /// A field as text, whatever its JSON type; empty when it is absent.

@@ -17,8 +17,8 @@ missing; elsewhere it names it and fails. Nothing is skipped.";
 pub(crate) const PROVE_HELP: &str = "\
 cargo xtask prove [NAME]
 
-Runs the tests against foreign clients, those whose name contains NAME, one at a time and at their full sizes (hundreds of
-megabytes, a hundred kills), and prints the figures they find.";
+Runs the tests against foreign clients and hostile plugins, those whose name contains NAME, one at a time and at their full sizes
+(hundreds of megabytes, a hundred kills, ten thousand sessions), and prints the figures they find.";
 
 /// The results of all test programs together.
 #[derive(Default)]
@@ -61,7 +61,7 @@ pub(crate) fn prove(arguments: &[String]) -> Outcome {
     let name = at_most_one(arguments)?;
     let workspace = Workspace::find()?;
     let mut command = prepared(&workspace)?;
-    command.env("WHELK_PROVE", "1").args(["--package", "whelk-tests", "--test", "interop"]);
+    command.env("WHELK_PROVE", "1").args(["--package", "whelk-tests", "--test", "interop", "--test", "hostile"]);
     command.args(name).args(["--", "--nocapture", "--test-threads=1"]);
     tested(&mut command)
 }

@@ -109,12 +109,13 @@ fn too_late(shape: &[&str]) -> After {
             let told = answer(channel::write(Output::Stdout, b"late"));
             log::log(log::Level::Info, &format!("after eof: {told}"));
         }
+        // The first end is the one that counts. What is written in the same call still comes.
         ["finish"] => {
-            channel::finish(&Exit::Status(0));
-            let told = answer(channel::write(Output::Stdout, b"late"));
-            log::log(log::Level::Info, &format!("after finish: {told}"));
-            // And once more, with another end.
+            channel::finish(&Exit::Status(3));
             channel::finish(&Exit::Status(9));
+            let told = answer(channel::write(Output::Stdout, b"too"));
+            log::log(log::Level::Info, &format!("after finish: {told}"));
+            return After::Nothing;
         }
         // A side stream that no client asked for.
         ["stream"] => {
@@ -152,16 +153,12 @@ fn hoard(row: &str, shape: &[&str]) -> After {
     After::Report(format!("set {set} hasty {hasty} refused {}\n", refused.join(",")))
 }
 
-/// W20: waits for what never comes.
+/// W20: says that it waits, then waits for what never comes.
 fn wait(shape: &[&str]) -> After {
+    say(b"waiting\n");
     match shape {
         ["sleep"] => thread::sleep(Duration::MAX),
         ["poll"] => monotonic_clock::subscribe_duration(u64::MAX).block(),
-        // Says that it is there, then waits.
-        ["said"] => {
-            say(b"waiting\n");
-            thread::sleep(Duration::MAX);
-        }
         _ => panic!("no such shape: {shape:?}"),
     }
     After::Nothing

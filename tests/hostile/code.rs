@@ -1,0 +1,255 @@
+//! Code that does not end, ends badly, or is called when it should not be: W1 to W4, W9, W10, W20, W22, W24 to W26, W43, W44.
+
+use whelk_tests::{Call, Input, figure, size};
+
+use crate::components::{FINISH, Written};
+use crate::world::{Plan, Told, World};
+
+const SPENT: &str = "KILL: cpu budget exhausted";
+
+/// Every function of the villain's that a client can have the host call once a command runs, and what else the client must send.
+const FUNCTIONS: [(&str, &[&str]); 9] = [
+    ("data", &[]),
+    ("eof", &[]),
+    ("on-timer", &[]),
+    ("on-writable", &[]),
+    ("window-change", &["--then", "window-change"]),
+    ("signal", &["--then", "signal"]),
+    ("on-break", &["--then", "break"]),
+    ("on-request", &["--then", "request"]),
+    ("extended-data", &["--then", "side-data"]),
+];
+
+/// The villain commits the deed when the host calls the function.
+fn in_function(world: &World, function: &str, options: &[&str], deed: &str) -> Call {
+    let call = world.call("villain").exec(&format!("in {function} {deed}"));
+    options.iter().fold(call, |call, option| call.option(option))
+}
+
+/// The same in what comes before a command.
+fn before_a_command(world: &World, deed: &str) -> Vec<(&'static str, Call)> {
+    let armed = |function: &str| world.call("villain").option(&format!("--env=LC_DEED=in {function} {deed}"));
+    vec![
+        ("env", armed("env")),
+        ("pty-req", armed("pty-req").pty()),
+        ("shell", armed("shell")),
+        ("subsystem", armed("subsystem").option("-s").exec("sftp")),
+    ]
+}
+
+#[test]
+fn w1_an_endless_loop_in_any_function_is_stopped_at_its_budget_and_ends_alone() {
+    let mut world = World::new();
+    for (function, options) in FUNCTIONS {
+        let call = in_function(&world, function, options, "W1");
+        world.ends_alone(function, &call, &Told::Signal(SPENT.to_owned()), "cpu budget exhausted");
+    }
+    world.end();
+}
+
+#[test]
+fn w2_an_endless_loop_before_the_session_has_begun_is_stopped_too() {
+    let mut world = World::new();
+    for (function, call) in before_a_command(&world, "W2") {
+        world.ends_alone(function, &call, &Told::Signal(SPENT.to_owned()), "cpu budget exhausted");
+    }
+    world.each_ends_alone(&[("W2", SPENT, "cpu budget exhausted")]);
+    let seen = world.run(&world.call("open-W2"));
+    assert!(matches!(seen.told, Told::NotOpened(2, _)), "{seen:?}");
+    world.end();
+}
+
+#[test]
+fn w3_an_endless_loop_at_the_end_delays_nothing_but_itself() {
+    let mut world = World::new();
+    // The client has had its status when `closed` is called. On a busy machine a second is over before the processor time is.
+    let call = world.call("villain").exec("in closed W3");
+    world.ends_alone("closed", &call, &Told::Status(0), "");
+    // And here it has left.
+    let call = world.call("villain").exec("in close W3").option("--then").option("close");
+    world.ends_alone("close", &call, &Told::Cut, "");
+    world.end();
+}
+
+#[test]
+fn w4_an_endless_loop_in_code_that_the_host_runs_by_itself_is_counted_too() {
+    let spin = "(loop $on (br $on)) (unreachable)";
+    let start = Written { more: format!("(func $start {spin}) (start $start)"), ..Written::default() };
+    let realloc = Written { realloc: spin, ..Written::default() };
+    let plan = Plan::default().plugin("starting", start.component()).plugin("allocating", realloc.component());
+    let mut world = plan.start();
+    let seen = world.run(&world.call("starting"));
+    assert!(matches!(seen.told, Told::NotOpened(2, _)), "{seen:?}");
+    world.neighbour_goes_on();
+    let seen = world.run(&world.call("allocating").exec("some text that the host must find room for"));
+    assert_eq!(seen.told, Told::Signal(SPENT.to_owned()), "{seen:?}");
+    world.neighbour_goes_on();
+    world.end();
+}
+
+#[test]
+fn w9_recursion_without_an_end_runs_out_of_its_own_stack() {
+    let mut world = World::new();
+    world.each_ends_alone(&[("W9", "SEGV: the plugin crashed", "stack")]);
+    world.end();
+}
+
+#[test]
+fn w10_the_host_is_not_called_from_within_its_own_call() {
+    // `get-env` returns a list, for which the host asks the plugin for room: there the plugin calls the host again.
+    let plan = Plan::default().plugin(
+        "nested",
+        Written {
+            more: "(global $inside (mut i32) (i32.const 0))".to_owned(),
+            realloc: "(if (global.get $inside) (then (drop (call $writable)))) (i32.const 4096)",
+            bodies: vec![(
+                "exec",
+                format!("(global.set $inside (i32.const 1)) (call $get-env (i32.const 16)) {FINISH}"),
+            )],
+            ..Written::default()
+        }
+        .component(),
+    );
+    let mut world = plan.start();
+    let seen = world.run(&world.call("nested").option("--env=LC_ALL=C").exec("go"));
+    assert_eq!(seen.told, Told::Signal("ILL: the plugin crashed".to_owned()), "{seen:?}");
+    world.neighbour_goes_on();
+    world.end();
+}
+
+#[test]
+fn w20_a_plugin_that_waits_for_ever_is_let_go_when_its_client_is_gone() {
+    let mut world = World::new();
+    for deed in ["W20 sleep", "in data W20 sleep", "in on-timer W20 poll"] {
+        let before = world.endings("villain", 0).len();
+        let mut waiting = world.call("villain").exec(deed).start();
+        waiting.type_in(b"x");
+        waiting.wait_for_output("waiting");
+        world.neighbour_goes_on();
+        waiting.kill_and_wait();
+        world.endings("villain", before + 1);
+    }
+    // The client is there and closes the channel; the plugin has not even looked up.
+    let seen = world.run(
+        &world
+            .call("villain")
+            .exec("in signal W20 sleep")
+            .option("--then")
+            .option("signal")
+            .option("--then")
+            .option("close"),
+    );
+    assert_eq!(seen.told, Told::Cut, "{seen:?}");
+    world.endings("villain", 4);
+    world.end();
+}
+
+#[test]
+fn w22_a_flood_of_calls_that_do_nothing_is_charged_to_the_caller() {
+    let mut world = World::new();
+    world.each_ends_alone(&[("W22", SPENT, "cpu budget exhausted")]);
+    world.end();
+}
+
+#[test]
+fn w24_a_crash_in_any_function_ends_that_session_alone() {
+    let mut world = World::new();
+    let crashed = Told::Signal("ABRT: the plugin crashed".to_owned());
+    for (function, options) in FUNCTIONS {
+        let call = in_function(&world, function, options, "W24");
+        world.ends_alone(function, &call, &crashed, "unreachable");
+    }
+    for (function, call) in before_a_command(&world, "W24") {
+        world.ends_alone(function, &call, &crashed, "unreachable");
+    }
+    let seen = world.run(&world.call("open-W24"));
+    assert!(matches!(seen.told, Told::NotOpened(2, _)), "{seen:?}");
+    let call = world.call("villain").exec("in closed W24");
+    world.ends_alone("closed", &call, &Told::Status(0), "unreachable");
+    world.end();
+}
+
+#[test]
+fn w24_each_kind_of_crash_is_told_as_the_signal_of_a_native_program_and_no_more() {
+    let mut world = World::new();
+    world.each_ends_alone(&[
+        ("W24 unreachable", "ABRT: the plugin crashed", "unreachable"),
+        ("W24 panic", "ABRT: the plugin crashed", "unreachable"),
+        ("W24 abort", "ABRT: the plugin crashed", "unreachable"),
+        ("W24 divide", "FPE: the plugin crashed", "divide by zero"),
+        ("W24 overflow", "FPE: the plugin crashed", "overflow"),
+        ("W24 bounds", "SEGV: the plugin crashed", "out of bounds"),
+        ("W24 call", "ILL: the plugin crashed", "indirect call"),
+    ]);
+    // What it had said before still comes.
+    let seen = world.commit("W24 said");
+    assert_eq!(seen.out, "last words", "{seen:?}");
+    let log = world.log();
+    assert!(
+        log.iter().any(|event| event.line.contains("a secret of the plugin's own")),
+        "the operator is not told why"
+    );
+    world.end();
+}
+
+#[test]
+fn w25_a_plugin_that_crashes_before_its_first_call_is_refused_each_time() {
+    let start = Written { more: "(func $start (unreachable)) (start $start)".to_owned(), ..Written::default() };
+    let mut world = Plan::default().plugin("stillborn", start.component()).start();
+    for _ in 0..8 {
+        let seen = world.run(&world.call("stillborn"));
+        assert!(matches!(seen.told, Told::NotOpened(2, _)), "{seen:?}");
+        world.neighbour_goes_on();
+    }
+    world.end();
+}
+
+#[test]
+fn w26_a_client_that_comes_back_for_one_crash_after_another_harms_nobody() {
+    let mut world = World::new();
+    let count = size(200, 20_000);
+    let options = ["--count", &count.to_string(), "--at-once", "8"];
+    let mut storm = world.siege("villain", "reconnect", &options, "W26");
+    storm.type_in(b"go\n");
+    for _ in 0..20 {
+        world.neighbour_goes_on();
+    }
+    storm.wait_for_output("done");
+    let said = storm.said();
+    drop(storm);
+    let told: u64 = tally(&said, "the plugin crashed").into_iter().sum();
+    assert!(told > 0, "nobody was told of a crash: {said}");
+    figure("crashes of one plugin by reconnecting", told);
+    world.end();
+}
+
+/// The counts of the lines that hold `word`.
+pub(crate) fn tally(said: &str, word: &str) -> Vec<u64> {
+    let lines = said.lines().filter(|line| line.contains(word));
+    lines.filter_map(|line| line.split(' ').next().and_then(|count| count.parse().ok())).collect()
+}
+
+#[test]
+fn w43_a_client_may_leave_at_any_moment_of_a_call() {
+    let mut world = World::new();
+    let count = size(300, 10_000);
+    for deed in ["W43", "in data W1", "W15", "W5 churn"] {
+        let options = ["--count", &(count / 4).to_string(), "--at-once", "8"];
+        let mut storm = world.siege("villain", "drop", &options, deed);
+        storm.type_in(b"go\n");
+        world.neighbour_goes_on();
+        storm.wait_for_output("done");
+    }
+    figure("connections dropped in the middle of a call", count / 4 * 4);
+    world.end();
+}
+
+#[test]
+fn w44_data_that_comes_while_the_plugin_is_busy_waits_outside() {
+    let mut world = World::new();
+    let call = world.call("villain").exec("in data W44");
+    let finished = call.run(Input::Generated(2 << 20));
+    assert_eq!(finished.status, Some(0), "{}", finished.err);
+    world.neighbour_goes_on();
+    world.end();
+}

@@ -1,0 +1,53 @@
+//! As many sessions as were promised, alive at the same time, each with an instance of its own.
+
+use whelk_tests::{Running, figure, size};
+
+use crate::world::{Plan, Told};
+
+/// Sessions on one connection.
+const EACH: u64 = 10;
+
+/// Lets the crowd go on to its next word.
+fn go_on(crowd: &mut Running, line: &str, word: &str) {
+    crowd.type_in(format!("{line}\n").as_bytes());
+    crowd.wait_for_output(word);
+}
+
+#[test]
+fn ten_thousand_sessions_live_at_once_and_one_more_is_refused_as_such() {
+    let sessions = size(200, 10_000);
+    let (connections, each) = ((sessions / EACH).to_string(), EACH.to_string());
+    // One place is the neighbour's.
+    let places = (sessions + 1).to_string();
+    let many = (sessions + 100).to_string();
+    let plan = Plan::default().limit("instances", &places).limit("sessions_per_user", &many);
+    let mut world = plan.also("crowd", "hostile", "probe").start();
+    world.neighbour_goes_on();
+    let options = ["--load", "idle", "--count", &connections, "--at-once", &each];
+    let call = options.iter().fold(world.call("crowd"), |call, option| call.option(option));
+    let mut crowd = call.start_long();
+    crowd.wait_for_output("ready");
+    let before = world.gateway.resident_memory();
+    go_on(&mut crowd, "go", "done");
+    let grown = world.gateway.resident_memory().saturating_sub(before);
+    // All of them answer once more while all of them are there.
+    go_on(&mut crowd, "again", &format!("answered {sessions}"));
+    // One more is one too many, each time and for the same reason.
+    for _ in 0..20 {
+        let seen = world.commit("cat");
+        assert!(matches!(seen.told, Told::NotOpened(4, _)), "{seen:?}");
+    }
+    world.neighbour_goes_on();
+    figure("live sessions, all of which answer", sessions);
+    figure("resident memory of each, bytes", grown / sessions);
+    assert_eq!(crowd.finish().status, Some(0));
+    world.endings("probe", usize::try_from(sessions).expect("a count"));
+    figure(
+        "resident memory before and after, KiB",
+        format!("{}, {}", before >> 10, world.gateway.resident_memory() >> 10),
+    );
+    // And there is room again.
+    let seen = world.commit("cat");
+    assert_eq!(seen.told, Told::Status(0), "{seen:?}");
+    world.end();
+}

@@ -1,0 +1,144 @@
+//! Memory, tables, handles and timers beyond all measure: W5 to W8, W19, W21, W30, W46, W52.
+
+use whelk_tests::MIB;
+
+use crate::components::{FINISH, Written};
+use crate::world::{Plan, Told, World};
+
+/// Components that ask for too much in what they declare. None of them is a plugin otherwise: what is too much is told first.
+const GREEDY: [(&str, &str, &str); 6] = [
+    ("w6-memory", "(core module $m (memory 65536)) (core instance (instantiate $m))", "memory"),
+    ("w6-again", "(core module $m (memory 1025)) (core instance (instantiate $m))", "memory"),
+    (
+        "w7-memories",
+        "(core module $m (memory 1) (memory 1) (memory 1) (memory 1) (memory 1)) (core instance (instantiate $m))",
+        "memories",
+    ),
+    ("w7-instances", "", "instances"),
+    ("w7-tables", "", "tables"),
+    ("w8-table", "(core module $m (table 10000000 funcref)) (core instance (instantiate $m))", "table"),
+];
+
+#[test]
+fn w5_memory_without_an_end_is_refused_at_the_limit_and_told_as_what_it_is() {
+    let mut world = World::new();
+    let before = world.gateway.resident_memory();
+    world.each_ends_alone(&[
+        ("W5 bomb", "KILL: out of memory", "out of memory"),
+        ("W5 steps", "KILL: out of memory", "out of memory"),
+        ("in data W5 bomb", "KILL: out of memory", "out of memory"),
+    ]);
+    // Memory goes back to the kernel a few sessions at a time.
+    let returned = (0..50).any(|_| {
+        world.commit("cat");
+        world.gateway.resident_memory() < before + 48 * MIB
+    });
+    assert!(returned, "{} MiB have stayed behind", world.gateway.resident_memory().saturating_sub(before) / MIB);
+    // A language that can live with the refusal goes on.
+    let seen = world.commit("W5 live");
+    assert_eq!((seen.told, seen.out.as_str()), (Told::Status(0), "grew: false\n"));
+    world.end();
+}
+
+#[test]
+fn w6_w7_w8_a_plugin_that_declares_too_much_is_never_loaded() {
+    let one = "(core instance (instantiate $m))";
+    let repeated = |module: &str, count: usize| format!("(core module $m {module}) {}", one.repeat(count));
+    let plan = GREEDY.iter().fold(Plan::default(), |plan, (name, text, _)| {
+        let text = match *name {
+            "w7-instances" => repeated("", 200),
+            "w7-tables" => repeated(&"(table 1 funcref)".repeat(50), 1),
+            _ => (*text).to_owned(),
+        };
+        plan.file(name, wat::parse_str(format!("(component {text})")).expect("our own text"))
+    });
+    let mut world = plan.start();
+    for (name, _, word) in GREEDY {
+        let reason = world.refusal(name);
+        assert!(reason.contains(word), "{name} is refused without {word:?}: {reason}");
+    }
+    world.neighbour_goes_on();
+    world.end();
+}
+
+#[test]
+fn w8_a_table_that_grows_without_an_end_is_refused_and_nothing_else() {
+    // By two thousand million at once, by all that a number can say, and step by step until there is no more.
+    let grow = |count: &str| format!("(table.grow $t (ref.null func) (i32.const {count}))");
+    let body = format!(
+        "(if (i32.ne {} (i32.const -1)) (then unreachable))
+         (if (i32.ne {} (i32.const -1)) (then unreachable))
+         (block $full (loop $on (br_if $full (i32.eq {} (i32.const -1))) (br $on)))
+         (if (i32.gt_u (table.size $t) (i32.const 20000)) (then unreachable)) {FINISH}",
+        grow("2000000000"),
+        grow("0xffffffff"),
+        grow("1000")
+    );
+    let written =
+        Written { more: "(table $t 1 funcref)".to_owned(), bodies: vec![("exec", body)], ..Written::default() };
+    let mut world = Plan::default().plugin("tables", written.component()).start();
+    let seen = world.run(&world.call("tables").exec("grow"));
+    assert_eq!(seen.told, Told::Status(0), "{seen:?}");
+    world.neighbour_goes_on();
+    world.end();
+}
+
+#[test]
+fn w19_w21_handles_and_timers_have_their_numbers() {
+    let mut world = World::new();
+    world.each_ends_alone(&[("W19 handles", "KILL: too many resources", "too many resources")]);
+    let seen = world.commit("W21");
+    assert_eq!(seen.out, "set 64 hasty 0 refused too-many\n", "{seen:?}");
+    world.neighbour_goes_on();
+    world.end();
+}
+
+#[test]
+fn w30_memory_that_one_tenant_had_is_blank_for_the_next() {
+    // One place for all: whoever comes gets what the one before has left.
+    let mut world = Plan::default().limit("instances", "2").start();
+    for _ in 0..3 {
+        let seen = world.commit("W30 put");
+        assert_eq!(seen.out, format!("put {}\n", 8 * MIB), "{seen:?}");
+        world.neighbour_goes_on();
+        for user in ["stranger", "villain"] {
+            let seen = world.run(&world.call(user).exec("W30 scan"));
+            assert_eq!(seen.out, "found 0\n", "{user}: {seen:?}");
+        }
+    }
+    world.end();
+}
+
+#[test]
+fn w46_a_tenant_that_takes_and_gives_back_memory_all_the_time_disturbs_nobody() {
+    let mut world = World::new();
+    let mut storm = world.siege("villain", "storm", &["--count", "0", "--at-once", "4"], "W46 churn");
+    storm.type_in(b"go\n");
+    for _ in 0..50 {
+        world.neighbour_goes_on();
+    }
+    storm.end_input();
+    storm.wait_for_output("done");
+    world.end();
+}
+
+#[test]
+fn w52_a_full_server_says_that_it_is_full_and_has_room_again_later() {
+    // One of the four is the neighbour's.
+    let mut world = Plan::default().limit("instances", "4").start();
+    let held: Vec<_> = (0..3)
+        .map(|_| {
+            let waiting = world.call("villain").exec("W20 sleep").start();
+            waiting.wait_for_output("waiting");
+            waiting
+        })
+        .collect();
+    let seen = world.commit("cat");
+    assert!(matches!(seen.told, Told::NotOpened(4, _)), "{seen:?}");
+    world.neighbour_goes_on();
+    held.into_iter().for_each(|waiting| waiting.kill_and_wait());
+    world.endings("villain", 3);
+    let seen = world.commit("cat");
+    assert_eq!(seen.told, Told::Status(0), "{seen:?}");
+    world.end();
+}

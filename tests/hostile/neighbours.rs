@@ -1,0 +1,118 @@
+//! What a tenant's misdeeds cost the tenant beside it: how long its keys take to come back. W45, and the oracle of the whole table.
+//!
+//! A key is typed every millisecond. In the short form all must come back; at full size 99 in 100 must come back within twice the time
+//! that they take when nobody else is there, or within 10 ms where that is more: the middle of three runs counts.
+
+use whelk_tests::{Running, figure, size};
+
+use crate::world::{Plan, World};
+
+/// How the offender's clients behave, how many there are, and what they ask for.
+type Offence = (&'static str, &'static [(&'static str, u32, &'static str)]);
+
+const OFFENCES: [Offence; 12] = [
+    ("endless loops", &[("storm", 8, "in data W1")]),
+    ("endless loops at the end", &[("storm", 8, "in closed W3")]),
+    ("memory bombs", &[("storm", 4, "W5 steps")]),
+    ("memory taken and given back", &[("storm", 4, "W46 churn")]),
+    ("endless recursion", &[("storm", 8, "W9")]),
+    ("output that nobody reads", &[("deaf", 32, "W15")]),
+    ("output that is read", &[("storm", 8, "W16")]),
+    ("handles without number", &[("storm", 8, "W19 handles")]),
+    ("empty calls", &[("storm", 8, "W22")]),
+    ("floods of log lines", &[("storm", 4, "W23 many")]),
+    ("crashes by reconnecting", &[("reconnect", 8, "W26")]),
+    ("clients that leave", &[("drop", 8, "W43")]),
+];
+
+/// W45: 64 channels of loops, floods and empty calls at once.
+const MIX: Offence =
+    ("64 channels of everything", &[("storm", 22, "in data W1"), ("deaf", 21, "W15"), ("storm", 21, "W22")]);
+
+/// Microseconds.
+#[derive(Debug, Clone, Copy)]
+struct Delay {
+    half: u64,
+    most: u64,
+}
+
+/// With the limits that are shipped, not with those of the other tests.
+fn world() -> World {
+    Plan::default()
+        .limit("cpu_call", "\"1 s\"")
+        .limit("cpu_closed", "\"1 s\"")
+        .limit("sessions_per_user", "1000")
+        .start()
+}
+
+/// Types in the quiet tenant; how long the keys took.
+fn type_keys(world: &World) -> Delay {
+    let count = size(200, 3_000).to_string();
+    let mut keys = world.siege("neighbour", "keys", &["--count", &count], "");
+    keys.type_in(b"go\n");
+    let line = keys.wait("all keys", |seen| {
+        let text = seen.out.text();
+        let line = text.lines().find(|line| line.starts_with("keys ")).map(str::to_owned);
+        assert!(line.is_some() || seen.status.is_none(), "the neighbour's session ended: {}", seen.err.text());
+        line
+    });
+    assert!(line.starts_with(&format!("keys {count} ")), "{line}");
+    let words: Vec<&str> = line.split(' ').collect();
+    let after = |name: &str| words.iter().position(|word| *word == name).and_then(|at| words[at + 1].parse().ok());
+    assert_eq!(keys.finish().status, Some(0));
+    Delay { half: after("p50").expect("p50 is printed"), most: after("p99").expect("p99 is printed") }
+}
+
+/// The middle one of three, by its p99; of one in the short form.
+fn middle(world: &World) -> Delay {
+    let mut runs: Vec<Delay> = (0..size(1, 3)).map(|_| type_keys(world)).collect();
+    runs.sort_by_key(|delay| delay.most);
+    runs[runs.len() / 2]
+}
+
+/// Starts an offence.
+fn begin(world: &World, offence: &Offence) -> Vec<Running> {
+    let start = |(kind, at_once, deed): &(&str, u32, &str)| {
+        let options = ["--count", "0", "--at-once", &at_once.to_string()];
+        let mut running = world.siege("villain", kind, &options, deed);
+        running.type_in(b"go\n");
+        running
+    };
+    let running = offence.1.iter().map(start).collect();
+    // It is under way once its first session is there.
+    world.gateway.wait("a session of the villain's", |event| {
+        (event.message == "session opened" && event.field("plugin") == "villain").then_some(())
+    });
+    running
+}
+
+/// Measures one offence, in a world of its own.
+fn measure(offence: &Offence) {
+    let mut world = world();
+    let idle = middle(&world);
+    let offenders = begin(&world, offence);
+    let beside = middle(&world);
+    for mut offender in offenders {
+        offender.end_input();
+        offender.wait_for_output("done");
+    }
+    let name = offence.0;
+    figure(&format!("echo beside {name}, p50 and p99"), format!("{} and {} us", beside.half, beside.most));
+    figure(&format!("echo before {name}, p50 and p99"), format!("{} and {} us", idle.half, idle.most));
+    if size(0, 1) == 1 {
+        let limit = (2 * idle.most).max(10_000);
+        assert!(beside.most <= limit, "beside {name} p99 is {} us, more than {limit}", beside.most);
+    }
+    world.neighbour_goes_on();
+    world.end();
+}
+
+#[test]
+fn a_neighbour_s_keys_come_back_whatever_the_villain_does() {
+    OFFENCES.iter().for_each(measure);
+}
+
+#[test]
+fn w45_a_neighbour_s_keys_come_back_beside_64_channels_of_everything() {
+    measure(&MIX);
+}

@@ -1,0 +1,299 @@
+//! A gateway with two tenants: the hostile one, and a quiet one whose session goes on throughout.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use whelk_tests::{Call, Client, Event, Finished, Gateway, Input, Running, Setup, shipped_plugins};
+
+use crate::components::{file, install, villain};
+
+/// Limits that make the tests short: what is stopped after a second by default is stopped sooner here.
+const LIMITS: [(&str, &str); 6] = [
+    ("cpu_call", "\"200 ms\""),
+    ("cpu_closed", "\"50 ms\""),
+    ("instances", "200"),
+    ("unauthenticated_per_source", "1000"),
+    ("unauthenticated_start", "1000"),
+    ("keepalive", "\"3600 s\""),
+];
+
+/// Users of the hostile tenant who get the villain. Those beginning with `open-` have it do something in `open`.
+const VILLAINS: [&str; 4] = ["villain", "accomplice", "open-W2", "open-W24"];
+
+/// How a world is to be made.
+#[derive(Default)]
+pub(crate) struct Plan {
+    limits: Vec<(String, String)>,
+    hostile: String,
+    quiet: String,
+    plugins: Vec<(String, Vec<u8>)>,
+    files: Vec<(String, Vec<u8>)>,
+    /// More users: name, tenant, plugin.
+    users: Vec<[String; 3]>,
+    before: Option<fn(&Path)>,
+}
+
+impl Plan {
+    /// A limit other than those of these tests.
+    pub(crate) fn limit(mut self, name: &str, value: &str) -> Self {
+        self.limits.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// More lines for the hostile tenant: sub-tables such as `[tenants.hostile.grants]`.
+    pub(crate) fn hostile(mut self, lines: &str) -> Self {
+        self.hostile = lines.to_owned();
+        self
+    }
+
+    /// The same for the quiet one.
+    pub(crate) fn quiet(mut self, lines: &str) -> Self {
+        self.quiet = lines.to_owned();
+        self
+    }
+
+    /// A plugin more, which a hostile user of its name gets.
+    pub(crate) fn plugin(mut self, name: &str, bytes: Vec<u8>) -> Self {
+        self.plugins.push((name.to_owned(), bytes));
+        self
+    }
+
+    /// A file in the folder of plugins that nobody is served.
+    pub(crate) fn file(mut self, name: &str, bytes: Vec<u8>) -> Self {
+        self.files.push((name.to_owned(), bytes));
+        self
+    }
+
+    /// A user more, of either tenant.
+    pub(crate) fn also(mut self, name: &str, tenant: &str, plugin: &str) -> Self {
+        self.users.push([name, tenant, plugin].map(str::to_owned));
+        self
+    }
+
+    /// What is to be done in the test's own folder before the start.
+    pub(crate) fn before(mut self, prepare: fn(&Path)) -> Self {
+        self.before = Some(prepare);
+        self
+    }
+
+    /// Starts it. `FOLDER` in the tenants' lines stands for a folder of the test's own.
+    pub(crate) fn start(self) -> World {
+        let setup = Setup::default();
+        if let Some(prepare) = self.before {
+            prepare(setup.folder());
+        }
+        let plugins = setup.folder().join("plugins");
+        std::fs::create_dir(&plugins).expect("our own folder");
+        install(&plugins, "villain", villain());
+        for (name, bytes) in self.plugins.iter().chain(&self.files) {
+            install(&plugins, name, bytes);
+        }
+        for name in ["probe", "echo"] {
+            std::fs::copy(file(&shipped_plugins(), name), file(&plugins, name)).expect("the plugins are built");
+        }
+        let configuration = self.configuration().replace("FOLDER", &setup.folder().display().to_string());
+        let gateway = setup.plugins(plugins).configuration(&configuration).start();
+        let neighbour = Call::new(Client::Ours, &gateway, "neighbour").exec("cat").start();
+        World { gateway, neighbour, said: 0 }
+    }
+
+    fn configuration(&self) -> String {
+        let limits = LIMITS.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let kept = limits.filter(|(name, _)| self.limits.iter().all(|(other, _)| other != name));
+        let mut text = "[limits]\n".to_owned();
+        kept.chain(self.limits.iter().cloned()).for_each(|(name, value)| text += &format!("{name} = {value}\n"));
+        text += &format!("[tenants.hostile]\nplugin = \"villain\"\n{}\n", self.hostile);
+        text += &format!("[tenants.quiet]\nplugin = \"probe\"\n{}\n", self.quiet);
+        let user = |name: &str, tenant: &str, plugin: &str| {
+            format!("[users.\"{name}\"]\ntenant = \"{tenant}\"\nplugin = \"{plugin}\"\nauth = \"none\"\n")
+        };
+        VILLAINS.iter().for_each(|name| text += &user(name, "hostile", "villain"));
+        self.plugins.iter().for_each(|(name, _)| text += &user(name, "hostile", name));
+        self.users.iter().for_each(|[name, tenant, plugin]| text += &user(name, tenant, plugin));
+        text += &user("neighbour", "quiet", "probe");
+        text += &user("stranger", "quiet", "villain");
+        without_tenants(&text)
+    }
+}
+
+/// How a session ended, as its client was told.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// With this status.
+    Status(i32),
+    /// By a signal, with a line: `KILL: out of memory`.
+    Signal(String),
+    /// It was not opened: the reason's number, and a line.
+    NotOpened(u32, String),
+    /// The connection ended instead.
+    Cut,
+}
+
+/// One deed, as its client saw it.
+#[derive(Debug)]
+pub(crate) struct Seen {
+    pub(crate) told: Told,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl Seen {
+    fn read(finished: &Finished) -> Self {
+        let signal = finished.err.lines().find_map(|line| line.strip_prefix("exit-signal "));
+        let refusal = finished.err.lines().find_map(|line| line.strip_prefix("ours: not opened "));
+        let told = match (signal, refusal.and_then(|line| line.split_once(": ")), finished.status) {
+            (Some(line), ..) => Told::Signal(line.to_owned()),
+            (None, Some((reason, words)), _) => Told::NotOpened(reason.parse().unwrap_or(0), words.to_owned()),
+            (None, None, Some(255) | None) => Told::Cut,
+            (None, None, Some(status)) => Told::Status(status),
+        };
+        Self { told, out: finished.out.text(), err: finished.err.clone() }
+    }
+}
+
+/// A running gateway, and somebody in it who does no harm.
+pub(crate) struct World {
+    pub(crate) gateway: Gateway,
+    neighbour: Running,
+    /// Lines that the neighbour has said and heard.
+    said: u32,
+}
+
+impl World {
+    /// The usual one.
+    pub(crate) fn new() -> Self {
+        Plan::default().start()
+    }
+
+    /// The folder of the operator's plugins.
+    pub(crate) fn plugins(&self) -> PathBuf {
+        self.gateway.folder().join("plugins")
+    }
+
+    /// A call of our own client.
+    pub(crate) fn call(&self, user: &str) -> Call {
+        Call::new(Client::Ours, &self.gateway, user)
+    }
+
+    /// Has the villain commit a deed, and sends it something for `data`.
+    pub(crate) fn commit(&self, deed: &str) -> Seen {
+        self.run(&self.call("villain").exec(deed))
+    }
+
+    /// Runs a call to its end, with a little input.
+    pub(crate) fn run(&self, call: &Call) -> Seen {
+        Seen::read(&call.run(Input::Bytes(b"x".to_vec())))
+    }
+
+    /// Our own client at a siege, ready to begin.
+    pub(crate) fn siege(&self, user: &str, kind: &str, options: &[&str], command: &str) -> Running {
+        let call =
+            options.iter().fold(self.call(user).option("--siege").option(kind), |call, option| call.option(option));
+        let call = if command.is_empty() { call } else { call.exec(command) };
+        let running = call.start_long();
+        running.wait_for_output("ready");
+        running
+    }
+
+    /// The neighbour says something and hears it.
+    pub(crate) fn neighbour_goes_on(&mut self) {
+        self.said += 1;
+        let line = format!("still here {}\n", self.said);
+        self.neighbour.type_in(line.as_bytes());
+        self.neighbour.wait_for_output(&line);
+    }
+
+    /// Waits until so many sessions of a plugin have ended, and gives what was logged of them.
+    pub(crate) fn endings(&self, plugin: &str, count: usize) -> Vec<Event> {
+        self.gateway.wait_all(&format!("end of {count} sessions of {plugin}"), |events| {
+            let ended = |event: &&Event| event.message == "session ended" && event.field("plugin") == plugin;
+            let found: Vec<Event> = events.iter().filter(ended).cloned().collect();
+            (found.len() >= count).then_some(found)
+        })
+    }
+
+    /// Deeds that end their session: by which signal and with which line its client is told, and what the operator's line says. Each is
+    /// one event for the operator, and the neighbour goes on.
+    pub(crate) fn each_ends_alone(&mut self, deeds: &[(&str, &str, &str)]) {
+        for (deed, told, logged) in deeds {
+            let call = self.call("villain").exec(deed);
+            self.ends_alone(deed, &call, &Told::Signal((*told).to_owned()), logged);
+        }
+    }
+
+    /// The same for one call.
+    pub(crate) fn ends_alone(&mut self, deed: &str, call: &Call, told: &Told, logged: &str) {
+        let before = self.settled();
+        let lines = self.log().len();
+        let seen = self.run(call);
+        assert_eq!(seen.told, *told, "{deed}: {seen:?}");
+        if let Told::Signal(line) = told {
+            let words = line.split_once(": ").map_or(line.as_str(), |(_, words)| words);
+            // On standard error too, unless nothing had been started yet.
+            let lines: Vec<&str> = seen.err.lines().filter_map(|line| line.strip_prefix("whelk: ")).collect();
+            assert!(lines.is_empty() || lines == [words], "{deed} is told by {lines:?}");
+        }
+        let endings = self.endings("villain", before + 1);
+        assert_eq!(endings.len(), before + 1, "{deed} ended more than one session: {endings:?}");
+        let ending = &endings[before];
+        assert_eq!(ending.level, "WARN", "{deed}: {}", ending.line);
+        assert!(ending.field("error").contains(logged), "{deed} is not logged as {logged:?}: {}", ending.line);
+        self.neighbour_goes_on();
+        // What the host says of one connection with one session, from its opening to its end.
+        let said: Vec<Event> =
+            self.log().split_off(lines).into_iter().filter(|event| !event.is_from_plugin()).collect();
+        assert!(said.len() <= 10, "{deed} makes the host say {} lines: {said:#?}", said.len());
+        let loud: Vec<&Event> = said.iter().filter(|event| event.level == "ERROR").collect();
+        assert!(loud.is_empty(), "{deed} makes the host raise an alarm: {loud:?}");
+    }
+
+    /// Waits until all of the villain's sessions so far have ended; says how many that were.
+    fn settled(&self) -> usize {
+        self.gateway.wait_all("end of all sessions", |events| {
+            let count = |message: &str| {
+                let it = |event: &&Event| event.message == message && event.field("plugin") == "villain";
+                events.iter().filter(it).count()
+            };
+            let (opened, ended) = (count("session opened"), count("session ended"));
+            (opened == ended).then_some(ended)
+        })
+    }
+
+    /// Why a file was not loaded.
+    pub(crate) fn refusal(&self, name: &str) -> String {
+        self.gateway.wait(&format!("refusal of {name}"), |event| {
+            let it = event.message == "plugin refused" && event.field("file").contains(&format!("{name}.wasm"));
+            it.then(|| event.field("reason"))
+        })
+    }
+
+    /// Everything that was logged so far.
+    pub(crate) fn log(&self) -> Vec<Event> {
+        self.gateway.wait_all("log", |events| Some(events.to_vec()))
+    }
+
+    /// The neighbour ends well, a fresh client is served, and the gateway ends without having panicked.
+    pub(crate) fn end(mut self) {
+        self.neighbour_goes_on();
+        let finished = self.neighbour.finish();
+        assert_eq!(finished.status, Some(0), "the neighbour did not end well: {}", finished.err);
+        let fresh = Call::new(Client::Ours, &self.gateway, "neighbour").exec("exit 5").run(Input::Nothing);
+        assert_eq!(fresh.status, Some(5), "a fresh client was not served: {}", fresh.err);
+        assert!(fresh.took < Duration::from_secs(30), "a fresh client waited for {:?}", fresh.took);
+        self.gateway.end();
+    }
+}
+
+fn without_tenants(text: &str) -> String {
+    let mut skip = false;
+    let keep = |line: &&str| {
+        if line.starts_with('[') {
+            skip = line.starts_with("[tenants");
+        }
+        !skip
+            && !line.starts_with("tenant =")
+            && !line.starts_with("sessions_per_user")
+            && !line.starts_with("reload_interval")
+    };
+    text.lines().filter(keep).fold(String::new(), |all, line| all + line + "\n")
+}
