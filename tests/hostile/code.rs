@@ -78,8 +78,10 @@ fn w4_an_endless_loop_in_code_that_the_host_runs_by_itself_is_counted_too() {
     let realloc = Written { realloc: spin, ..Written::default() };
     let plan = Plan::default().plugin("starting", start.component()).plugin("allocating", realloc.component());
     let mut world = plan.start();
-    let seen = world.run(&world.call("starting"));
-    assert!(matches!(seen.told, Told::NotOpened(2, _)), "{seen:?}");
+    // It was tried before it was published.
+    let reason = world.refusal("starting");
+    assert!(reason.contains("processor time"), "{reason}");
+    assert_eq!(world.run(&world.call("starting")).told, Told::Status(1));
     world.neighbour_goes_on();
     let seen = world.run(&world.call("allocating").exec("some text that the host must find room for"));
     assert_eq!(seen.told, Told::Signal(SPENT.to_owned()), "{seen:?}");
@@ -193,13 +195,34 @@ fn w24_each_kind_of_crash_is_told_as_the_signal_of_a_native_program_and_no_more(
 }
 
 #[test]
-fn w25_a_plugin_that_crashes_before_its_first_call_is_refused_each_time() {
+fn w25_a_plugin_that_crashes_before_its_first_call_is_never_served() {
     let start = Written { more: "(func $start (unreachable)) (start $start)".to_owned(), ..Written::default() };
     let mut world = Plan::default().plugin("stillborn", start.component()).start();
+    let reason = world.refusal("stillborn");
+    assert!(reason.contains("crashed"), "{reason}");
+    assert_eq!(world.run(&world.call("stillborn")).told, Told::Status(1));
+    world.neighbour_goes_on();
+    world.end();
+}
+
+#[test]
+fn w25_a_plugin_that_crashes_at_every_start_is_suspended_for_whom_it_does() {
+    let mut world = World::new();
     for _ in 0..8 {
-        let seen = world.run(&world.call("stillborn"));
+        let seen = world.run(&world.call("open-W24"));
         assert!(matches!(seen.told, Told::NotOpened(2, _)), "{seen:?}");
         world.neighbour_goes_on();
+    }
+    let alarms = world.log().iter().filter(|event| event.message == "plugin suspended").count();
+    assert_eq!(alarms, 1, "eight crashes in a row are one alarm");
+    // From there on no instance is made for it.
+    let crashes =
+        world.endings("villain", 5).iter().filter(|event| event.field("error").contains("unreachable")).count();
+    assert_eq!(crashes, 5);
+    // For everybody else it is there, in this tenant and in the other.
+    for user in ["villain", "stranger"] {
+        let seen = world.run(&world.call(user).exec("cat"));
+        assert_eq!(seen.told, Told::Status(0), "{user}: {seen:?}");
     }
     world.end();
 }

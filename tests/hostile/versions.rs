@@ -40,7 +40,7 @@ fn answers(logins: Running) -> Vec<(u64, u64)> {
 #[test]
 fn nobody_who_logs_in_notices_that_a_plugin_is_being_replaced() {
     let replacements = size(10, 1_000);
-    let mut world = Plan::default().limit("reload_interval", "\"20 ms\"").plugin(NAME, version(1)).start();
+    let mut world = Plan::watched().limit("generations", "100").plugin(NAME, version(1)).start();
     let mut loads = Loads { looked_at: 0, count: 0 };
     loads.wait_for(&world, 1);
     let mut old = world.call(NAME).exec("stay").start_long();
