@@ -21,6 +21,7 @@ fn ten_thousand_sessions_live_at_once_and_one_more_is_refused_as_such() {
     let places = (sessions + 1).to_string();
     let many = (sessions + 100).to_string();
     let plan = Plan::default().limit("instances", &places).limit("sessions_per_user", &many);
+    let plan = plan.limit("tenant_sessions", &many).limit("tenant_memory", "\"64 GiB\"");
     let mut world = plan.also("crowd", "hostile", "probe").start();
     world.neighbour_goes_on();
     let options = ["--load", "idle", "--count", &connections, "--at-once", &each];

@@ -3,7 +3,7 @@
 //! A key is typed every millisecond. In the short form all must come back; at full size 99 in 100 must come back within twice the time
 //! that they take when nobody else is there, or within 10 ms where that is more: the middle of three runs counts.
 
-use whelk_tests::{Running, figure, size};
+use whelk_tests::{Event, Running, figure, size};
 
 use crate::world::{Plan, World};
 
@@ -70,8 +70,15 @@ fn middle(world: &World) -> Delay {
     runs[runs.len() / 2]
 }
 
+/// How many of the villain's sessions were opened so far.
+fn opened(events: &[Event]) -> usize {
+    let it = |event: &&Event| event.message == "session opened" && event.field("plugin") == "villain";
+    events.iter().filter(it).count()
+}
+
 /// Starts an offence.
 fn begin(world: &World, offence: &Offence) -> Vec<Running> {
+    let before = opened(&world.log());
     let start = |(kind, at_once, deed): &(&str, u32, &str)| {
         let options = ["--count", "0", "--at-once", &at_once.to_string()];
         let mut running = world.siege("villain", kind, &options, deed);
@@ -80,39 +87,41 @@ fn begin(world: &World, offence: &Offence) -> Vec<Running> {
     };
     let running = offence.1.iter().map(start).collect();
     // It is under way once its first session is there.
-    world.gateway.wait("a session of the villain's", |event| {
-        (event.message == "session opened" && event.field("plugin") == "villain").then_some(())
-    });
+    world.gateway.wait_all(offence.0, |events| (opened(events) > before).then_some(()));
     running
 }
 
-/// Measures one offence, in a world of its own.
-fn measure(offence: &Offence) {
+/// Measures one offence after another, each beside the same neighbour.
+fn measure(offences: &[Offence]) {
     let mut world = world();
     let idle = middle(&world);
-    let offenders = begin(&world, offence);
-    let beside = middle(&world);
-    for mut offender in offenders {
-        offender.end_input();
-        offender.wait_for_output("done");
+    figure("echo when nobody else is there, p50 and p99", format!("{} and {} us", idle.half, idle.most));
+    let limit = (2 * idle.most).max(10_000);
+    let mut slow = Vec::new();
+    for offence in offences {
+        let offenders = begin(&world, offence);
+        let beside = middle(&world);
+        for mut offender in offenders {
+            offender.end_input();
+            offender.wait_for_output("done");
+        }
+        let name = offence.0;
+        figure(&format!("echo beside {name}, p50 and p99"), format!("{} and {} us", beside.half, beside.most));
+        if beside.most > limit {
+            slow.push(format!("beside {name}: {} us", beside.most));
+        }
+        world.neighbour_goes_on();
     }
-    let name = offence.0;
-    figure(&format!("echo beside {name}, p50 and p99"), format!("{} and {} us", beside.half, beside.most));
-    figure(&format!("echo before {name}, p50 and p99"), format!("{} and {} us", idle.half, idle.most));
-    if size(0, 1) == 1 {
-        let limit = (2 * idle.most).max(10_000);
-        assert!(beside.most <= limit, "beside {name} p99 is {} us, more than {limit}", beside.most);
-    }
-    world.neighbour_goes_on();
+    assert!(size(0, 1) == 0 || slow.is_empty(), "p99 is more than {limit} us {slow:#?}");
     world.end();
 }
 
 #[test]
 fn a_neighbour_s_keys_come_back_whatever_the_villain_does() {
-    OFFENCES.iter().for_each(measure);
+    measure(&OFFENCES);
 }
 
 #[test]
 fn w45_a_neighbour_s_keys_come_back_beside_64_channels_of_everything() {
-    measure(&MIX);
+    measure(&[MIX]);
 }

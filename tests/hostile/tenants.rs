@@ -1,12 +1,11 @@
-//! What two tenants that use the same plugin with the same names see of each other: nothing.
+//! What two tenants that use the same plugin with the same names see of each other, which is nothing, and what a tenant may use in all.
 
 use std::path::Path;
 
-use whelk_tests::Input;
+use whelk_tests::{Input, shipped_plugins};
 
-use crate::components::{file, install};
-use crate::world::{Plan, World};
-use whelk_tests::shipped_plugins;
+use crate::components::{file, install, version, version_line};
+use crate::world::{Plan, Told, World};
 
 /// The plugin that keeps and tells things: `kv set KEY TEXT`, `kv get KEY`, `publish TOPIC TEXT`, `subscribe TOPIC`.
 const PLUGIN: &str = "guestbook";
@@ -85,9 +84,9 @@ fn a_plugin_of_a_tenant_s_own_folder_is_there_for_that_tenant_alone() {
     let own = |folder: &Path| {
         let plugins = folder.join("own");
         std::fs::create_dir(&plugins).expect("our own folder");
-        install(&plugins, "secret", &crate::components::version(7));
+        install(&plugins, "secret", &version(7));
         // Where both folders have a plugin of a name, the tenant's own goes first.
-        install(&plugins, "echo", &crate::components::version(8));
+        install(&plugins, "echo", &version(8));
     };
     let plan = Plan::default().hostile("plugins = \"FOLDER/own\"").before(own);
     let plan = plan
@@ -95,10 +94,89 @@ fn a_plugin_of_a_tenant_s_own_folder_is_there_for_that_tenant_alone() {
         .also("their-echo", "hostile", "echo")
         .also("our-echo", "quiet", "echo");
     let mut world = plan.start();
-    assert_eq!(say(&world, "their-secret", "which").1, crate::components::version_line(7));
-    assert_eq!(say(&world, "their-echo", "which").1, crate::components::version_line(8));
+    assert_eq!(say(&world, "their-secret", "which").1, version_line(7));
+    assert_eq!(say(&world, "their-echo", "which").1, version_line(8));
     let finished = world.call("our-echo").run(Input::Bytes(b"hi".to_vec()));
     assert!(finished.out.text().contains("echo: \"hi\""), "{}", finished.out.text());
+    world.neighbour_goes_on();
+    world.end();
+}
+
+/// The operator's events of a tenant that is over a limit.
+fn alarms(world: &World) -> Vec<String> {
+    let events = world.log().into_iter().filter(|event| event.message == "tenant over limit");
+    events.filter(|event| event.field("tenant") == "hostile").map(|event| event.field("limit")).collect()
+}
+
+#[test]
+fn a_tenant_with_too_many_sessions_is_told_so_and_nobody_else_is() {
+    let mut world = Plan::default().hostile("[tenants.hostile.limits]\ntenant_sessions = 3").start();
+    let mut held: Vec<_> = (0..3).map(|_| world.call("villain").exec("W20 sleep").start()).collect();
+    held.iter().for_each(|session| session.wait_for_output("waiting"));
+    for _ in 0..5 {
+        let seen = world.run(&world.call("accomplice").exec("cat"));
+        assert_eq!(seen.told, Told::Signal("KILL: too many sessions at once".to_owned()), "{seen:?}");
+        let seen = world.run(&world.call("stranger").exec("cat"));
+        assert_eq!(seen.told, Told::Status(0), "{seen:?}");
+    }
+    assert_eq!(alarms(&world).len(), 1, "one event for all of it: {:?}", alarms(&world));
+    world.neighbour_goes_on();
+    held.remove(0).kill_and_wait();
+    world.endings("villain", 11);
+    assert_eq!(world.commit("cat").told, Told::Status(0));
+    world.end();
+}
+
+#[test]
+fn w5_a_tenant_s_sessions_together_have_a_limit_of_memory_too() {
+    let mut world = Plan::default().hostile("[tenants.hostile.limits]\ntenant_memory = \"128 MiB\"").start();
+    let held: Vec<_> = (0..2).map(|_| world.call("villain").exec("W5 hold").start()).collect();
+    held.iter().for_each(|session| session.wait_for_output("held"));
+    let seen = world.run(&world.call("accomplice").exec("W5 hold"));
+    assert_eq!(seen.told, Told::Signal("KILL: out of memory: all sessions together".to_owned()), "{seen:?}");
+    // The other tenant has its own.
+    let mut stranger = world.call("stranger").exec("W5 hold").start();
+    stranger.wait_for_output("held");
+    stranger.end_input();
+    assert_eq!(stranger.finish().status, Some(0));
+    assert_eq!(alarms(&world).len(), 1, "{:?}", alarms(&world));
+    world.neighbour_goes_on();
+    // What a session held is there again when it has ended.
+    held.into_iter().for_each(|session| assert_eq!(session.finish().status, Some(0)));
+    world.endings("villain", 4);
+    let seen = world.commit("W5 hold");
+    assert_eq!((seen.told, seen.out.as_str()), (Told::Status(0), "held\nx"));
+    world.end();
+}
+
+#[test]
+fn w20_a_session_may_be_given_an_hour_to_live_or_to_do_nothing() {
+    for (limit, told) in
+        [("session_time", "KILL: the session has reached its time limit"), ("idle_time", "HUP: idle for too long")]
+    {
+        let lines = format!("[tenants.hostile.limits]\n{limit} = \"1 s\"");
+        let mut world = Plan::default().hostile(&lines).start();
+        for deed in ["W20 sleep", "in signal cat"] {
+            let waiting = world.call("villain").exec(deed).start();
+            waiting.wait_for_stderr(told);
+            assert_eq!(waiting.finish().status, Some(255), "{limit}, {deed}");
+            world.neighbour_goes_on();
+        }
+        world.end();
+    }
+}
+
+#[test]
+fn w16_a_tenant_may_be_given_so_many_bytes_a_second() {
+    let lines = "[tenants.hostile.limits]\ntenant_output_rate = \"256 KiB\"";
+    let mut world = Plan::default().hostile(lines).start();
+    let mut storm = world.siege("villain", "storm", &["--count", "0", "--at-once", "4"], "W16");
+    storm.type_in(b"go\n");
+    // The stranger takes four MiB in the meantime, as fast as it can.
+    let stranger = world.call("neighbour").exec("zeros 4194304").run(Input::Nothing);
+    assert_eq!((stranger.status, stranger.out.total), (Some(0), 4 << 20));
+    storm.end_input();
+    storm.wait_for_output("done");
     world.neighbour_goes_on();
     world.end();
 }

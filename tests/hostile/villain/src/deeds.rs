@@ -56,7 +56,7 @@ fn spin() -> ! {
     }
 }
 
-/// W5, W46: takes memory until there is none.
+/// W5, W46: takes memory, as much as there is.
 fn memory(shape: &[&str]) -> After {
     match shape {
         ["bomb"] => {
@@ -74,7 +74,15 @@ fn memory(shape: &[&str]) -> After {
         },
         // Asks for all there could be, and lives with the answer.
         ["live"] => After::Report(format!("grew: {}\n", core::arch::wasm32::memory_grow(0, 65_000) != usize::MAX)),
-        // Takes nearly all that is allowed, gives it back and takes it again.
+        // Takes three quarters of what is allowed, says so and keeps it.
+        ["hold"] => {
+            let mut held = vec![0_u8; 48 * MIB];
+            held.chunks_mut(4096).for_each(|page| page[0] = 1);
+            say(b"held\n");
+            forget(black_box(held));
+            After::Nothing
+        }
+        // Takes as much, gives it back and takes it again.
         ["churn"] => loop {
             let mut held = vec![0_u8; 48 * MIB];
             held.chunks_mut(4096).for_each(|page| page[0] = 1);
