@@ -111,6 +111,8 @@ fn measure(offences: &[Offence]) {
             slow.push(format!("beside {name}: {} us", beside.most));
         }
         world.neighbour_goes_on();
+        // Nothing of it is left when the next begins.
+        world.settled();
     }
     assert!(size(0, 1) == 0 || slow.is_empty(), "p99 is more than {limit} us {slow:#?}");
     world.end();

@@ -253,7 +253,7 @@ impl World {
     }
 
     /// Waits until all of the villain's sessions so far have ended; says how many that were.
-    fn settled(&self) -> usize {
+    pub(crate) fn settled(&self) -> usize {
         self.gateway.wait_all("end of all sessions", |events| {
             let count = |message: &str| {
                 let it = |event: &&Event| event.message == message && event.field("plugin") == "villain";

@@ -159,11 +159,6 @@ impl Gateway {
         std::fs::read_dir(path).expect("the gateway runs").count()
     }
 
-    /// Whether it still runs.
-    pub fn is_alive(&self) -> bool {
-        self.process.is_alive()
-    }
-
     /// Ends it with SIGTERM: it must end with status 0 and have panicked nowhere.
     pub fn end(mut self) {
         self.ended = true;

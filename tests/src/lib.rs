@@ -4,7 +4,8 @@
 //! run of a foreign client; [`Running`] is any program under a deadline. Nothing here sleeps: every wait is for an event and has
 //! an end, and reaching that end is a failure.
 //!
-//! The tests themselves are in `interop/`. The rules of the house are in `house/` and do not need this library.
+//! The tests themselves are in `interop/` and, with plugins that mean harm, in `hostile/`. The rules of the house are in `house/`
+//! and do not need this library.
 
 mod access;
 mod call;

@@ -63,7 +63,7 @@ pub(crate) fn commit(row: &str, shape: &[&str]) -> After {
             unsafe { raw_log(2, text.as_ptr() as usize, text.len()) }
         }
         ("W13", ["misaligned"]) => {
-            let names = vec![0_u8; 64];
+            let names = [0_u8; 64];
             unsafe { raw_catch_signals((names.as_ptr() as usize | 3) + 2, 2) }
         }
         ("W14", ["variant"]) => unsafe { raw_write(77, 0, 0, 8, 0) },
