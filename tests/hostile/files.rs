@@ -115,7 +115,7 @@ fn w27_whoever_swaps_a_folder_for_a_link_wins_no_race() {
 #[test]
 fn w27_a_directory_that_may_only_be_read_is_only_read() {
     let read_only = "[tenants.hostile.grants]\n\
-                     directory = { path = \"FOLDER/box\", access = \"read-only\", bytes = 1000000, files = 100 }";
+                     directory = { path = \"FOLDER/box\", access = \"read-only\" }";
     let mut world = Plan::default()
         .hostile(read_only)
         .before(|folder| {

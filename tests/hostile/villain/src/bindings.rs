@@ -15,4 +15,3 @@ wit_bindgen::generate!({
     world: "whelk:hostile/villain",
     generate_all,
 });
-

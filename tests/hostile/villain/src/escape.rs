@@ -7,8 +7,9 @@ use wasip2::filesystem::types::{Descriptor, DescriptorFlags, OpenFlags, PathFlag
 
 use crate::after::{After, number};
 
-/// Paths that lead to the secret, if they lead anywhere. `door` is a link out, `deep` a folder, `absolute` and `chain` are links too.
-const WAYS: [&str; 12] = [
+/// Paths that lead to the secret, if they lead anywhere. `door` is a link out, `operator` one that
+/// was there before, `deep` a folder, `absolute` and `chain` are links too.
+const WAYS: [&str; 13] = [
     "../outside/secret",
     "deep/../../outside/secret",
     "./deep/./../../outside/./secret",
@@ -18,6 +19,7 @@ const WAYS: [&str; 12] = [
     "/etc/passwd",
     "/proc/self/cwd/../outside/secret",
     "door/secret",
+    "operator/secret",
     "deep/../door/secret",
     "absolute",
     "chain",
@@ -92,20 +94,21 @@ fn attempt(root: &Descriptor, way: &str, tally: &mut Tally) {
     tally.count("open", way, root.open_at(FOLLOW, way, OpenFlags::empty(), READ));
     tally.count("write", way, root.open_at(FOLLOW, way, OpenFlags::empty(), WRITE));
     tally.count("truncate", way, root.open_at(FOLLOW, way, OpenFlags::TRUNCATE, WRITE));
-    tally.count("create", way, root.open_at(FOLLOW, &format!("{way}.new"), OpenFlags::CREATE, WRITE));
     tally.count("stat", way, root.stat_at(FOLLOW, way));
     tally.count("hash", way, root.metadata_hash_at(FOLLOW, way));
+    tally.count("link through", way, root.link_at(FOLLOW, way, root, "stolen"));
+    // These two are links of the tenant's own: they may be linked, moved and removed, but not what they lead to.
+    if matches!(way, "absolute" | "chain") {
+        return;
+    }
+    tally.count("link in", way, root.link_at(PathFlags::empty(), way, root, "stolen"));
+    tally.count("rename in", way, root.rename_at(way, root, "stolen"));
+    tally.count("rename over", way, root.rename_at("inside", root, way));
+    tally.count("remove", way, root.unlink_file_at(way));
+    tally.count("create", way, root.open_at(FOLLOW, &format!("{way}.new"), OpenFlags::CREATE, WRITE));
     tally.count("folder", way, root.create_directory_at(&format!("{way}.folder")));
     tally.count("link out", way, root.link_at(PathFlags::empty(), "inside", root, &format!("{way}.link")));
     tally.count("rename out", way, root.rename_at("inside", root, &format!("{way}.moved")));
-    // The links themselves are the tenant's own: they may be linked, moved and removed, but not what they lead to.
-    if !matches!(way, "absolute" | "chain") {
-        tally.count("link in", way, root.link_at(PathFlags::empty(), way, root, "stolen"));
-        tally.count("rename in", way, root.rename_at(way, root, "stolen"));
-        tally.count("rename over", way, root.rename_at("inside", root, way));
-        tally.count("remove", way, root.unlink_file_at(way));
-    }
-    tally.count("link through", way, root.link_at(FOLLOW, way, root, "stolen"));
 }
 
 /// One half of a race: `gate` is a folder at one moment, a link out at the next.

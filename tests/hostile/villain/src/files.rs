@@ -28,7 +28,9 @@ pub(crate) fn commit(shape: &[&str]) -> After {
         ["remove", name] => format!("remove {}\n", word(&fs::remove_file(name))),
         ["list"] => {
             let mut names: Vec<String> = fs::read_dir("/")
-                .map(|entries| entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect())
+                .map(|entries| {
+                    entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+                })
                 .unwrap_or_default();
             names.sort();
             format!("list {}\n", names.join(","))

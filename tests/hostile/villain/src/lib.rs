@@ -117,7 +117,8 @@ impl session::Guest for Villain {
 
     fn eof() {
         // What is still due in another function will come.
-        let waits = ARMED.with_borrow(|armed| armed.iter().any(|(function, _)| !matches!(function.as_str(), "data" | "closed")));
+        let waits = ARMED
+            .with_borrow(|armed| armed.iter().any(|(function, _)| !matches!(function.as_str(), "data" | "closed")));
         if !called("eof") && !waits {
             channel::finish(&Exit::Status(0));
         }

@@ -45,11 +45,10 @@ pub(crate) fn commit(row: &str, shape: &[&str]) -> After {
         // One text of a MiB, named so often that the host would hold a GiB.
         ("W12", []) => {
             let text = vec![b't'; 1 << 20];
-            let names: Vec<SignalName> = std::iter::repeat_with(|| {
-                SignalName { case: OTHER, text: text.as_ptr() as usize, len: text.len() }
-            })
-            .take(1024)
-            .collect();
+            let names: Vec<SignalName> =
+                std::iter::repeat_with(|| SignalName { case: OTHER, text: text.as_ptr() as usize, len: text.len() })
+                    .take(1024)
+                    .collect();
             unsafe { raw_catch_signals(names.as_ptr() as usize, names.len()) }
         }
         // Small names, but a great many: each is larger in the host than here.
