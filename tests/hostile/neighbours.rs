@@ -120,7 +120,9 @@ fn measure(offences: &[Offence]) {
 
 #[test]
 fn a_neighbour_s_keys_come_back_whatever_the_villain_does() {
-    measure(&OFFENCES);
+    // At full size each has a world of its own: some make the log long.
+    let together = if size(0, 1) == 1 { 1 } else { OFFENCES.len() };
+    OFFENCES.chunks(together).for_each(measure);
 }
 
 #[test]

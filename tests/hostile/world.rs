@@ -98,7 +98,7 @@ impl Plan {
         }
         let configuration = self.configuration().replace("FOLDER", &setup.folder().display().to_string());
         let gateway = setup.plugins(plugins).configuration(&configuration).start();
-        let neighbour = Call::new(Client::Ours, &gateway, "neighbour").exec("cat").start();
+        let neighbour = Call::new(Client::Ours, &gateway, "neighbour").exec("cat").start_long();
         World { gateway, neighbour, said: 0 }
     }
 

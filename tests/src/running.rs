@@ -12,7 +12,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// How many bytes of each stream are kept; the rest is counted only.
-const KEPT: usize = 16 << 20;
+const KEPT: usize = 256 << 20;
 
 /// What the program reads on stdin.
 #[derive(Debug)]
