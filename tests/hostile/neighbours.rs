@@ -38,11 +38,7 @@ struct Delay {
 
 /// With the limits that are shipped, not with those of the other tests.
 fn world() -> World {
-    Plan::default()
-        .limit("cpu_call", "\"1 s\"")
-        .limit("cpu_closed", "\"1 s\"")
-        .limit("sessions_per_user", "1000")
-        .start()
+    Plan::default().limit("cpu_call", "\"1 s\"").limit("cpu_closed", "\"1 s\"").start()
 }
 
 /// Types in the quiet tenant; how long the keys took.
