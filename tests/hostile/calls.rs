@@ -57,13 +57,7 @@ fn w15_a_flood_that_nobody_reads_waits_and_costs_nothing() {
 #[test]
 fn w16_a_flood_that_is_read_leaves_room_for_others() {
     let mut world = World::new();
-    let mut storm = world.siege("villain", "storm", &["--count", "0", "--at-once", "8"], "W16");
-    storm.type_in(b"go\n");
-    for _ in 0..50 {
-        world.neighbour_goes_on();
-    }
-    storm.end_input();
-    storm.wait_for_output("done");
+    world.neighbour_goes_on_in_a_storm("8", "W16");
     world.end();
 }
 

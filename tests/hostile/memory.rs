@@ -112,13 +112,7 @@ fn w30_memory_that_one_tenant_had_is_blank_for_the_next() {
 #[test]
 fn w46_a_tenant_that_takes_and_gives_back_memory_all_the_time_disturbs_nobody() {
     let mut world = World::new();
-    let mut storm = world.siege("villain", "storm", &["--count", "0", "--at-once", "4"], "W46 churn");
-    storm.type_in(b"go\n");
-    for _ in 0..50 {
-        world.neighbour_goes_on();
-    }
-    storm.end_input();
-    storm.wait_for_output("done");
+    world.neighbour_goes_on_in_a_storm("4", "W46 churn");
     world.end();
 }
 

@@ -200,6 +200,17 @@ impl World {
         running
     }
 
+    /// The neighbour's echo comes back again and again while so many of the villain's sessions commit a deed over and over.
+    pub(crate) fn neighbour_goes_on_in_a_storm(&mut self, at_once: &str, deed: &str) {
+        let mut storm = self.siege("villain", "storm", &["--count", "0", "--at-once", at_once], deed);
+        storm.type_in(b"go\n");
+        for _ in 0..50 {
+            self.neighbour_goes_on();
+        }
+        storm.end_input();
+        storm.wait_for_output("done");
+    }
+
     /// The neighbour says something and hears it.
     pub(crate) fn neighbour_goes_on(&mut self) {
         self.said += 1;
