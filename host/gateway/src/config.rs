@@ -37,7 +37,6 @@ use plugins::Plugins;
 pub use problem::{Problem, Refused};
 use reader::{Findings, Section};
 pub use reference::reference;
-pub use routes::Routes;
 use tenants::{Around, Tenants};
 pub use tenants::{DEFAULT_TENANT, Tenant, check_tenant_name, private_folder};
 pub use users::{Door, LONGEST_NAME, User};

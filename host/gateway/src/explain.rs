@@ -5,17 +5,10 @@
 use std::fmt::Write;
 use std::path::Path;
 
+use whelk_runtime::Start;
+
 use crate::config::{Clock, Config, DirectoryAccess, Entrance, Grants, Tenant, User, private_folder, size};
 use crate::logging::escape;
-
-/// What a client may start, RFC 4254 §6.5.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Start<'a> {
-    /// A command.
-    Exec(&'a str),
-    /// A subsystem by its name.
-    Subsystem(&'a str),
-}
 
 /// What every user would get, or this one, in the order of their names. With `start`: which plugin would serve it, and by which rule.
 ///
@@ -137,18 +130,14 @@ impl View<'_> {
 
     /// Which plugin serves a start, and by which rule.
     fn served(&self, start: Start<'_>) -> String {
-        let routes = &self.tenant.routes;
-        let (asked, found) = match start {
-            Start::Exec(command) => (
-                format!("exec {command:?}"),
-                routes.exec(command.as_bytes()).map(|(from, to)| (route("exec", from), to)),
-            ),
-            Start::Subsystem(name) => {
-                (format!("subsystem {name:?}"), routes.subsystem(name).map(|to| (route("subsystem", name), to)))
-            }
+        let (kind, asked) = match start {
+            Start::Shell => ("shell", "a shell".to_owned()),
+            Start::Exec(command) => ("exec", format!("exec \"{}\"", escape(command))),
+            Start::Subsystem(name) => ("subsystem", format!("subsystem {name:?}")),
         };
-        match found {
-            Some((route, plugin)) => {
+        match self.tenant.routes.find(&start) {
+            Some((from, plugin)) => {
+                let route = route(kind, from);
                 format!("{asked} is served by {plugin}, by the route {route}: {}", self.file(plugin))
             }
             None => format!("{asked} is served by {}: no route fits", self.user.plugin),

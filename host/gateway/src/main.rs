@@ -15,7 +15,7 @@ use whelk::config::{self, Config, Entrance, Limits, Overrides};
 use whelk::control::{self, Control, Unanswered};
 use whelk::credential;
 use whelk::drain::Stopper;
-use whelk::explain::{Start, explain};
+use whelk::explain::explain;
 use whelk::gateway::{Gateway, THIS_PROGRAM, lone_loader};
 use whelk::inspect;
 use whelk::listener::Listener;
@@ -23,7 +23,7 @@ use whelk::logging::{self, Format};
 use whelk::process;
 use whelk::pump;
 use whelk::state::State;
-use whelk_runtime::{CompileSettings, compile_stdin};
+use whelk_runtime::{CompileSettings, Start, compile_stdin};
 use whelk_ssh::crypto::key::HostKey;
 
 const FAILED: u8 = 1;
@@ -135,7 +135,7 @@ fn main() -> ExitCode {
         Verb::Config => print(&config::reference()),
         Verb::Check { file } => check(&file),
         Verb::Tenants { file, user, exec, subsystem } => {
-            let exec = exec.as_deref().map(Start::Exec);
+            let exec = exec.as_deref().map(|command| Start::Exec(command.as_bytes()));
             tenants(&file, user.as_deref(), exec.or(subsystem.as_deref().map(Start::Subsystem)))
         }
         Verb::Plugin(verb) => plugin(verb),

@@ -11,9 +11,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::OnceCell;
-use whelk_runtime::{Plugin, Plugins, Registry, Start};
+use whelk_runtime::{Plugin, Plugins, Registry, Routes, Start};
 
-use crate::config::{self, Grants, Limits, Routes, check_tenant_name};
+use crate::config::{self, Grants, Limits, check_tenant_name};
 use crate::grants::Granter;
 use crate::logging::escape;
 
@@ -96,12 +96,7 @@ impl Plugins for Tenant {
     }
 
     fn route(&self, start: &Start<'_>) -> Option<String> {
-        let plugin = match *start {
-            Start::Shell => None,
-            Start::Exec(command) => self.routes.exec(command).map(|(_, plugin)| plugin),
-            Start::Subsystem(name) => self.routes.subsystem(name),
-        };
-        plugin.map(str::to_owned)
+        self.routes.find(start).map(|(_, plugin)| plugin.to_owned())
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Read in this order: `happening` (the words), `pipe` (how a connection and a session meet), `session` (its life, whatever plugins it
 //! passes through), `instance` (one plugin's part of it), `host` (what a plugin may call), `engine`, `limits` and what counts (`meter`,
-//! `memory`, `budget`, `permit`: how it is held), `plugins` (which a session can get to), `plugin` and `registry` (where they come from),
+//! `memory`, `budget`, `permit`: how it is held), `plugins` and `routes` (which a session can get to), `plugin` and `registry` (where they come from),
 //! `loader`, `compile` and `cache` (how a file becomes one), `health` and `probation` (when a version is given up).
 //!
 //! The connection's task makes [`session_pipes`], keeps the [`Inbox`] and the [`Outbox`], gives the [`SessionSide`] to
@@ -61,6 +61,7 @@ mod plugins;
 mod probation;
 mod registry;
 mod report;
+mod routes;
 mod session;
 mod tenant;
 
@@ -79,7 +80,8 @@ pub use loader::{Loader, Source, Terms};
 pub use notice::notice;
 pub use pipe::{Drained, Inbox, Outbox, SessionSide, Sink, Wake, session_pipes};
 pub use plugin::{Contents, Plugin};
-pub use plugins::{Plugins, Routes, Start};
+pub use plugins::{Plugins, Start};
 pub use registry::{Listed, Published, Registry, RegistrySettings};
 pub use report::{Report, Stay};
+pub use routes::Routes;
 pub use tenant::Tenant;

@@ -5,12 +5,14 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use whelk_runtime::Routes;
+
 use super::folders::{Claim, DEPLOYS_NOTHING, Kind, Place};
 use super::grants::{self, DirectoryAccess, Grants};
 use super::limits::Limits;
 use super::plugins::{Plugins, Visible};
 use super::reader::{Findings, Item, Section, nearest};
-use super::routes::{self, Routes};
+use super::routes;
 use super::setting::text;
 
 /// The tenant of those users who name none.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use whelk::config::{Clock, Directory, DirectoryAccess, Entrance, Grants, KeyValue, Limits};
+use whelk_runtime::Start;
 
 use crate::place::{Place, problems};
 
@@ -43,9 +44,9 @@ fn a_tenant_is_read_as_it_is_written() {
     let tenant = &config.tenants["acme"];
     assert_eq!(tenant.plugin.as_deref(), Some("shell"));
     assert_eq!(tenant.plugins, Some(place.root.join("srv/acme/plugins")));
-    assert_eq!(tenant.routes.subsystem("sftp"), Some("echo"));
-    assert_eq!(tenant.routes.exec(b"git lfs pull"), Some(("git lfs", "shell")));
-    assert_eq!(tenant.routes.exec(b"git pull"), Some(("git", "git")));
+    assert_eq!(tenant.routes.find(&Start::Subsystem("sftp")), Some(("sftp", "echo")));
+    assert_eq!(tenant.routes.find(&Start::Exec(b"git lfs pull")), Some(("git lfs", "shell")));
+    assert_eq!(tenant.routes.find(&Start::Exec(b"git pull")), Some(("git", "git")));
     let limits = Limits { memory: 16 << 20, cpu_call: Duration::from_millis(100), ..config.limits.clone() };
     assert_eq!(tenant.limits, limits);
     assert_eq!(tenant.limits.cpu_start, Duration::from_millis(50), "the server's, where the tenant says nothing");

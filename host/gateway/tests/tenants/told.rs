@@ -3,7 +3,8 @@
 use std::fs;
 
 use whelk::config::reference;
-use whelk::explain::{Start, explain};
+use whelk::explain::explain;
+use whelk_runtime::Start;
 
 use crate::place::{KEY, Place};
 
@@ -131,10 +132,10 @@ fn what_would_serve_a_command_is_told_with_the_rule() {
         told.replace(&format!("{}/", place.root.display()), "").lines().last().unwrap().trim().to_owned()
     };
     assert_eq!(
-        served(Start::Exec("git lfs pull")),
+        served(Start::Exec(b"git lfs pull")),
         "exec \"git lfs pull\" is served by git, by the route exec \"git\": plugins/git.wasm"
     );
-    assert_eq!(served(Start::Exec("github")), "exec \"github\" is served by shell: no route fits");
+    assert_eq!(served(Start::Exec(b"github")), "exec \"github\" is served by shell: no route fits");
     assert_eq!(
         served(Start::Subsystem("sftp")),
         "subsystem \"sftp\" is served by echo, by the route subsystem \"sftp\": plugins/echo.wasm"

@@ -75,7 +75,7 @@ impl Plugins for Shelf {
         self.plugins.iter().find(|plugin| plugin.name() == name).cloned()
     }
     fn route(&self, start: &Start<'_>) -> Option<String> {
-        self.routes.find(start).map(str::to_owned)
+        self.routes.find(start).map(|(_, plugin)| plugin.to_owned())
     }
 }
 
