@@ -1,6 +1,8 @@
 //! Code that does not end, ends badly, or is called when it should not be: W1 to W4, W9, W10, W20, W22, W24 to W26, W43, W44.
 
-use whelk_tests::{Call, Input, figure, size};
+use std::time::Instant;
+
+use whelk_tests::{Call, Event, Input, figure, size};
 
 use crate::components::{FINISH, Written};
 use crate::world::{Plan, Told, World};
@@ -164,8 +166,10 @@ fn w24_a_crash_in_any_function_ends_that_session_alone() {
     for (function, call) in before_a_command(&world, "W24") {
         world.ends_alone(function, &call, &crashed, "unreachable");
     }
+    let before = world.settled();
     let seen = world.run(&world.call("open-W24"));
     assert!(matches!(seen.told, Told::NotOpened(2, _)), "{seen:?}");
+    world.endings("villain", before + 1);
     let call = world.call("villain").exec("in closed W24");
     world.ends_alone("closed", &call, &Told::Status(0), "unreachable");
     world.end();
@@ -228,11 +232,32 @@ fn w25_a_plugin_that_crashes_at_every_start_is_suspended_for_whom_it_does() {
 }
 
 #[test]
+fn w24_a_name_that_a_plugin_gives_its_function_does_not_fill_the_log() {
+    let name = "f".repeat(60_000);
+    let crash = format!("(call ${name})");
+    let crier =
+        Written { more: format!("(func ${name} (unreachable))"), bodies: vec![("exec", crash)], ..Written::default() };
+    let mut world = Plan::default().plugin("crier", crier.component()).start();
+    let seen = world.run(&world.call("crier").exec("anything"));
+    assert_eq!(seen.told, Told::Signal("ABRT: the plugin crashed".to_owned()), "{seen:?}");
+    let ending = &world.endings("crier", 1)[0];
+    assert!(ending.line.len() < 4096, "a line of {} bytes", ending.line.len());
+    let error = ending.field("error");
+    assert!(error.contains("unreachable") && error.contains("ffff"), "{error}");
+    world.neighbour_goes_on();
+    world.end();
+}
+
+/// Whole accounts of failures that one tenant is allowed in a second; five seconds' worth may come at once.
+const ACCOUNTS: u64 = 2;
+
+#[test]
 fn w26_a_client_that_comes_back_for_one_crash_after_another_harms_nobody() {
-    let mut world = World::new();
+    let mut world = Plan::default().limit("tenant_failure_rate", &ACCOUNTS.to_string()).start();
     let count = size(200, 20_000);
     let options = ["--count", &count.to_string(), "--at-once", "8"];
     let mut storm = world.siege("villain", "reconnect", &options, "W26");
+    let start = Instant::now();
     storm.type_in(b"go\n");
     for _ in 0..20 {
         world.neighbour_goes_on();
@@ -243,6 +268,18 @@ fn w26_a_client_that_comes_back_for_one_crash_after_another_harms_nobody() {
     let told: u64 = tally(&said, "the plugin crashed").into_iter().sum();
     assert!(told > 0, "nobody was told of a crash: {said}");
     figure("crashes of one plugin by reconnecting", told);
+    // Each is logged, but only so many with all that is known.
+    world.settled();
+    let crashes: Vec<Event> =
+        world.endings("villain", 0).into_iter().filter(|event| !event.field("error").is_empty()).collect();
+    let (loud, brief): (Vec<&Event>, Vec<&Event>) = crashes.iter().partition(|event| event.level == "WARN");
+    assert!(crashes.len() as u64 >= told, "{} of {told} crashes are logged", crashes.len());
+    let most = ACCOUNTS * (5 + start.elapsed().as_secs() + 1);
+    assert!(loud.len() as u64 <= most, "{} crashes are told whole where {most} may be", loud.len());
+    assert!(brief.iter().all(|event| event.level == "INFO" && event.line.len() < 512), "{:?}", brief.first());
+    let over = |event: &&Event| event.message == "tenant over limit" && event.field("limit") == "tenant_failure_rate";
+    assert_eq!(world.log().iter().filter(over).count(), 1);
+    figure("of them logged with a backtrace", loud.len());
     world.end();
 }
 

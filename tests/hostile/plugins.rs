@@ -93,6 +93,8 @@ fn bombs() -> Vec<(&'static str, Vec<u8>)> {
             )),
         ),
         ("types", text(format!("(component (type (list u8)) {})", names(types)))),
+        // Which the host would copy at each crash.
+        ("a name", text(format!("(component (core module (func ${})))", "n".repeat(length)))),
         ("nested", nested),
     ]
 }

@@ -310,6 +310,7 @@ fn plugin_limits(limits: &Limits) -> whelk_runtime::Limits {
         tenant_output: limits.tenant_output,
         tenant_output_rate: limits.tenant_output_rate,
         tenant_log_lines: limits.tenant_log_rate,
+        tenant_failures: limits.tenant_failure_rate,
         ..whelk_runtime::Limits::default()
     }
 }

@@ -12,6 +12,8 @@ use crate::bucket::Bucket;
 use crate::limits::Limits;
 use crate::permit::Permits;
 
+/// Of failures, so many seconds' worth may be told at once.
+const FAILURES: u64 = 5;
 /// After so long without a refusal the next one is told again.
 const EPISODE: Duration = Duration::from_secs(60);
 
@@ -28,6 +30,8 @@ pub(crate) struct Budget {
     pub(crate) output_rate: Bucket,
     /// Lines of log in a second.
     pub(crate) log: Bucket,
+    /// Failures that are told whole, in a second.
+    pub(crate) failures: Bucket,
     /// Who of them may run. Made for the engine that runs the first.
     permits: OnceLock<Permits>,
     episodes: [Episode; Total::COUNT],
@@ -41,10 +45,11 @@ pub(crate) enum Total {
     Output,
     OutputRate,
     LogRate,
+    FailureRate,
 }
 
 impl Total {
-    const COUNT: usize = 5;
+    const COUNT: usize = 6;
 
     /// The name of the setting.
     pub(crate) fn as_str(self) -> &'static str {
@@ -54,6 +59,7 @@ impl Total {
             Self::Output => "tenant_output",
             Self::OutputRate => "tenant_output_rate",
             Self::LogRate => "tenant_log_rate",
+            Self::FailureRate => "tenant_failure_rate",
         }
     }
 }
@@ -62,13 +68,14 @@ impl Budget {
     pub(crate) fn new(limits: &Limits) -> Self {
         let now = Instant::now();
         let rate = u64::try_from(limits.tenant_output_rate).unwrap_or(u64::MAX);
-        let lines = u64::from(limits.tenant_log_lines);
+        let (lines, failures) = (u64::from(limits.tenant_log_lines), u64::from(limits.tenant_failures));
         Self {
             sessions: Account::new(limits.tenant_sessions),
             memory: Account::new(limits.tenant_memory),
             output: Buffered::new(limits.tenant_output),
             output_rate: Bucket::new(rate, rate, now),
             log: Bucket::new(lines, lines, now),
+            failures: Bucket::new(failures, failures * FAILURES, now),
             permits: OnceLock::new(),
             episodes: [const { Episode { last: AtomicU64::new(0) } }; Total::COUNT],
         }

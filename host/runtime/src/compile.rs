@@ -5,6 +5,8 @@
 //! lower priority. It inherits no environment, and no descriptors but its three: all others of ours are closed on exec. The three are
 //! anonymous files in memory, not pipes, so nobody has to feed or drain the child while it works.
 
+mod names;
+
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::process::ExitStatusExt;
@@ -197,6 +199,7 @@ fn compile(settings: &CompileSettings) -> Result<(), String> {
     io::stdin().lock().read_to_end(&mut wasm).map_err(|error| format!("it cannot be read: {error}"))?;
     let engine =
         engine::compiler(settings.instance_memory).map_err(|error| format!("there is no compiler: {error:#}"))?;
+    names::check(&wasm)?;
     let code = engine.precompile_component(&wasm).map_err(|error| not_compiled(&error).to_string())?;
     let mut out = io::stdout().lock();
     out.write_all(&code).and_then(|()| out.flush()).map_err(|error| format!("its code cannot be passed on: {error}"))

@@ -7,10 +7,16 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use wasmtime::{PoolConcurrencyLimitError, Trap};
 use wasmtime_wasi::I32Exit;
 
+use crate::brief::brief;
 use crate::happening::{Exit, SignalName};
 
 /// `EX_SOFTWARE` of sysexits.h: the fault is the host's.
 const SOFTWARE: u32 = 70;
+
+/// Most bytes of each cause of a failure: the operator is told, and a backtrace has names in it that are the plugin's own.
+const CAUSE: usize = 1 << 10;
+/// Most bytes of a reason to refuse a file.
+const REASON: usize = 4 << 10;
 
 /// What wasmtime and its libraries say when an instance holds too much of something.
 const RESOURCES: [&str; 4] = [
@@ -130,19 +136,19 @@ impl Error {
 
     /// The host's own code has panicked, saying this.
     pub(crate) fn panicked(words: &str) -> Self {
-        Self::Host { incident: incident(), detail: format!("panicked: {words}") }
+        Self::Host { incident: incident(), detail: format!("panicked: {}", brief(words, CAUSE)) }
     }
 
     /// An error of wasmtime's that has nothing to do with a plugin.
     pub(crate) fn host(error: &wasmtime::Error) -> Self {
-        Self::Host { incident: incident(), detail: format!("{error:?}") }
+        Self::Host { incident: incident(), detail: detail(error) }
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Refused(reason) => f.write_str(reason),
+            Self::Refused(reason) => f.write_str(&brief(reason, REASON)),
             Self::Suspended => f.write_str("it crashed too often in a row"),
             Self::Full { capacity } => write!(f, "all {capacity} instances are running"),
             Self::Limit { limit, detail } => write!(f, "{}: {detail}", limit.as_str()),
@@ -171,12 +177,19 @@ impl Stop {
     }
 }
 
+/// What happened, the first cause first, and where: each of the causes is cut, and what comes with it.
+fn detail(error: &wasmtime::Error) -> String {
+    let mut causes: Vec<String> = error.chain().map(|cause| brief(cause, CAUSE)).collect();
+    causes.reverse();
+    causes.join("; ")
+}
+
 /// What a failed call means. `refused`: whose limit refused growth during the call.
 pub(crate) fn judge(error: &wasmtime::Error, refused: Option<Limit>) -> Stop {
     if let Some(I32Exit(code)) = error.downcast_ref::<I32Exit>() {
         return Stop::Exited(u32::from_ne_bytes(code.to_ne_bytes()));
     }
-    let detail = format!("{error:?}");
+    let detail = detail(error);
     let failed = if let Some(limit) = refused {
         Error::Limit { limit, detail }
     } else if let Some(trap) = error.downcast_ref::<Trap>() {

@@ -37,6 +37,7 @@
 //! [`Plugin::retire`] ends (a frame to each worker); the spare buffers. Nothing else is shared.
 
 mod bindings;
+mod brief;
 mod bucket;
 mod budget;
 mod cache;
@@ -84,4 +85,4 @@ pub use plugins::{Plugins, Start};
 pub use registry::{Listed, Published, Registry, RegistrySettings};
 pub use report::{Report, Stay};
 pub use routes::Routes;
-pub use tenant::Tenant;
+pub use tenant::{Telling, Tenant};

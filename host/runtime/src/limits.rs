@@ -89,6 +89,8 @@ pub struct Limits {
     pub tenant_output_rate: usize,
     /// Lines of log of all its sessions in a second. The others are dropped.
     pub tenant_log_lines: u32,
+    /// Failures of its plugins in a second that the operator is told whole. The others are told briefly.
+    pub tenant_failures: u32,
 }
 
 impl Default for Limits {
@@ -133,6 +135,7 @@ impl Default for Limits {
             tenant_output: 64 << 20,
             tenant_output_rate: 1 << 30,
             tenant_log_lines: 1_000,
+            tenant_failures: 10,
         }
     }
 }

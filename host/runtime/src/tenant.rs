@@ -4,7 +4,9 @@
 
 use std::sync::Arc;
 
-use crate::budget::Budget;
+use tokio::time::Instant;
+
+use crate::budget::{Budget, Total};
 use crate::error::{Error, Limit};
 use crate::grants::Grants;
 use crate::limits::Limits;
@@ -21,6 +23,18 @@ pub struct Tenant {
 /// The place of one session, from its opening to its end; given back when dropped.
 pub(crate) struct Seat {
     budget: Arc<Budget>,
+}
+
+/// How much is told of a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Telling {
+    /// Everything that is known.
+    Whole,
+    /// What the client was told.
+    Brief {
+        /// It is the first after a while, so that something is to be said of the limit itself.
+        is_news: bool,
+    },
 }
 
 impl Tenant {
@@ -68,6 +82,17 @@ impl Tenant {
         }
         let detail = format!("the tenant {} has {} sessions", self.name, self.budget.sessions.most());
         Err(Error::Limit { limit: Limit::Sessions, detail })
+    }
+
+    /// One of its plugins has failed: how much the operator is told of it. Who fails all the time must not fill the log.
+    #[must_use]
+    pub fn failed(&self) -> Telling {
+        let now = Instant::now();
+        if self.budget.failures.try_take(now) {
+            Telling::Whole
+        } else {
+            Telling::Brief { is_news: self.budget.is_news(Total::FailureRate, now) }
+        }
     }
 
     pub(crate) fn budget(&self) -> &Arc<Budget> {

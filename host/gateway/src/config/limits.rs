@@ -433,6 +433,10 @@ limits! {
             /// Log lines in a second. The others are counted and dropped.
             @Tenant
             tenant_log_rate: u32 = 1000, 1 => 1_000_000, "W23";
+            /// Failures of its plugins in a second that are logged with everything that is known. Of the others only what their clients
+            /// were told is logged.
+            @Tenant
+            tenant_failure_rate: u32 = 10, 1 => 100_000, "W26";
         }
         ["Ending"] {
             /// After the first signal to stop: how long the connections with a session may go on.

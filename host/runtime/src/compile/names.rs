@@ -1,0 +1,53 @@
+//! The names that a component gives its functions. Whenever it crashes, the host copies those of the functions that it is in, so a name of
+//! megabytes would let each crash cost a hundred times what it should. W26.
+
+use wasmparser::{KnownCustom, Name, Parser, Payload};
+
+/// The longest name of a function, bytes. Compilers of languages with generics make some of thousands.
+const LONGEST: usize = 64 << 10;
+
+/// Whether all names are of a bearable length. What is not valid passes: whoever compiles it will say so, and a name section that cannot be
+/// read names nothing.
+pub(super) fn check(wasm: &[u8]) -> Result<(), String> {
+    for payload in Parser::new(0).parse_all(wasm) {
+        let Ok(Payload::CustomSection(section)) = payload else { continue };
+        let KnownCustom::Name(names) = section.as_known() else { continue };
+        for name in names {
+            let Ok(Name::Function(functions)) = name else { continue };
+            for function in functions.into_iter().flatten() {
+                if function.name.len() > LONGEST {
+                    return Err(format!(
+                        "function {} has a name of {} bytes, more than the {LONGEST} that are allowed",
+                        function.index,
+                        function.name.len()
+                    ));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_names_of_functions_in_every_module_are_looked_at() {
+        let component = |length: usize| {
+            let name = "f".repeat(length);
+            let module = format!("(core module (func ${name}))");
+            wat::parse_str(format!("(component (core module) (component (component {module})))")).unwrap()
+        };
+        assert_eq!(check(&component(LONGEST)), Ok(()));
+        let reason = check(&component(LONGEST + 1)).unwrap_err();
+        assert_eq!(reason, "function 0 has a name of 65537 bytes, more than the 65536 that are allowed");
+    }
+
+    #[test]
+    fn what_is_no_component_is_left_to_the_compiler() {
+        for bytes in [&b""[..], b"\0asm", b"not wasm at all", &[0xff; 100]] {
+            assert_eq!(check(bytes), Ok(()));
+        }
+    }
+}
