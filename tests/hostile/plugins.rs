@@ -205,7 +205,7 @@ fn w36_imports_and_exports_that_do_not_fit_are_all_named() {
 }
 
 /// Core modules and components of proposals that nobody needs.
-const EXOTIC: [(&str, &str); 11] = [
+const EXOTIC: [(&str, &str); 13] = [
     ("w49-memory64", "(core module (memory i64 1))"),
     ("w49-table64", "(core module (table i64 1 funcref))"),
     ("w49-shared-memory", "(core module (memory 1 1 shared))"),
@@ -217,6 +217,11 @@ const EXOTIC: [(&str, &str); 11] = [
     (
         "w49-relaxed-simd",
         "(core module (func (param v128) (drop (i8x16.relaxed_swizzle (local.get 0) (local.get 0)))))",
+    ),
+    ("w49-wide-arithmetic", "(core module (func (result i64 i64) (i64.mul_wide_u (i64.const 1) (i64.const 1))))"),
+    (
+        "w49-function-references",
+        "(core module (type $f (func)) (func (param (ref null $f)) (call_ref $f (local.get 0))))",
     ),
     ("w49-async", "(type (future u8))"),
     ("w49-gc-strings", "(core module (func (param anyref)))"),
