@@ -134,6 +134,11 @@ impl Gateway {
         self.engine.live() >= self.engine.capacity()
     }
 
+    /// How many sessions had an instance at most since this was asked last, and how many have one now.
+    pub(crate) fn sessions(&self) -> (usize, usize) {
+        (self.engine.take_peak(), self.engine.live())
+    }
+
     /// For whom sessions run.
     pub(crate) fn tenants(&self) -> &Tenants {
         &self.tenants

@@ -17,6 +17,7 @@
 //! | [`listener`] | sockets, limits on strangers, a task for each connection |
 //! | [`gateway`] | what all connections share |
 //! | [`pump`] | **the pump**: one task per connection, between socket, protocol and sessions |
+//! | [`thrift`] | what ended sessions leave on the heap goes back to the system |
 //! | `keepalive` | whether a silent peer is still there |
 //! | `sessions`, `ready` | the sessions of a connection, and whose turn it is |
 //! | `session` | the one door between SSH and wasm |
@@ -47,4 +48,5 @@ mod session;
 mod sessions;
 pub mod state;
 pub mod tenant;
+pub mod thrift;
 mod watch;

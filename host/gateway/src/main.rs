@@ -23,6 +23,7 @@ use whelk::logging::{self, Format};
 use whelk::process;
 use whelk::pump;
 use whelk::state::State;
+use whelk::thrift;
 use whelk_runtime::{CompileSettings, Start, compile_stdin};
 use whelk_ssh::crypto::key::HostKey;
 
@@ -256,6 +257,7 @@ fn serve(file: Option<&Path>, overrides: &Overrides, format: Format) -> Result<(
         if let Err(error) = &control {
             tracing::warn!(%error, "the running server cannot be asked for its plugins");
         }
+        tokio::spawn(thrift::give_back(Arc::clone(&gateway)));
         for address in listener.addresses().map_err(failed)? {
             tracing::info!(%address, "listening");
         }

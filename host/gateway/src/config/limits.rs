@@ -292,8 +292,8 @@ limits! {
             table_elements: u32 = 20_000, 100 => 1_000_000, "W8";
             /// Memories of one instance. Each has the size of `memory`, and takes two mappings (vm.max_map_count).
             memories: u32 = 1, 1 => 8, "W7";
-            /// What is kept of an ended instance's memory, cleared, for the next one: faster to start, but it stays taken.
-            keep_resident: usize = 128 * KIB, 0 => MIB, "W46";
+            /// What is kept of an ended instance's memory, cleared, for the next one: a little faster to start, but it stays taken.
+            keep_resident: usize = 0, 0 => MIB, "W46";
             /// Output from before a start request is accepted.
             @Tenant
             held_output: usize = 64 * KIB, 0 => MIB, "W15";
