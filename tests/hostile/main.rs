@@ -9,6 +9,7 @@ mod code;
 mod components;
 mod crowd;
 mod files;
+mod kills;
 mod memory;
 mod neighbours;
 mod plugins;

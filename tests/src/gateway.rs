@@ -74,6 +74,12 @@ impl Setup {
 
     /// Starts it, expecting that it serves.
     pub fn start(self) -> Gateway {
+        let (process, log, port) = self.launch();
+        Gateway { process, log, port, setup: self, ended: false }
+    }
+
+    /// The process, once it listens, its log, and the port.
+    fn launch(&self) -> (Running, Log, u16) {
         let process = Running::start(self.command(), Input::Nothing, Output::Read, LATER);
         let log = Log::default();
         let ready = log.wait(&process, "event `listening`", |events| {
@@ -83,7 +89,7 @@ impl Setup {
         let address = ready.field("address");
         let port = address.rsplit(':').next().and_then(|port| port.parse().ok());
         let port = port.unwrap_or_else(|| panic!("no port in {:?}", ready.line));
-        Gateway { process, log, port, setup: self, ended: false }
+        (process, log, port)
     }
 
     /// Starts it, expecting that it ends by itself.
@@ -157,6 +163,13 @@ impl Gateway {
     pub fn open_files(&self) -> usize {
         let path = format!("/proc/{}/fd", self.process.pid().as_raw_nonzero());
         std::fs::read_dir(path).expect("the gateway runs").count()
+    }
+
+    /// Kills it with SIGKILL, wherever it is, and starts it again on what it has left behind. Its port and its log are new.
+    pub fn kill_and_restart(&mut self) {
+        self.process.kill();
+        assert_eq!(self.process.ended_by(), Some(rustix::process::Signal::KILL.as_raw()), "it had ended before");
+        (self.process, self.log, self.port) = self.setup.launch();
     }
 
     /// Ends it with SIGTERM: it must end with status 0 and have panicked nowhere.

@@ -273,7 +273,7 @@ impl Running {
         self.wait("end", |seen| seen.status).signal()
     }
 
-    fn kill(&self) {
+    pub(crate) fn kill(&self) {
         // An error means that it has just ended by itself.
         let _ = rustix::process::kill_process_group(self.pid, rustix::process::Signal::KILL);
     }
