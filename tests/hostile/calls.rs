@@ -142,6 +142,7 @@ fn w33_randomness_is_given_by_the_spoon() {
     let mut world = World::new();
     let seen = world.commit("W33 65536");
     assert_eq!(seen.out, "got 65536\n", "{seen:?}");
+    world.endings("villain", 1);
     world.each_ends_alone(&[("W33 65537", ILL, "random"), ("W33 1099511627776", ILL, "random")]);
     world.end();
 }

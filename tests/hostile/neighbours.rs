@@ -87,8 +87,8 @@ fn begin(world: &World, offence: &Offence) -> Vec<Running> {
     running
 }
 
-/// Measures one offence after another, each beside the same neighbour.
-fn measure(offences: &[Offence]) {
+/// Measures one offence after another, each beside the same neighbour. Gives those beside which it waited for too long.
+fn measure(offences: &[Offence]) -> Vec<String> {
     let mut world = world();
     let idle = middle(&world);
     figure("echo when nobody else is there, p50 and p99", format!("{} and {} us", idle.half, idle.most));
@@ -104,24 +104,30 @@ fn measure(offences: &[Offence]) {
         let name = offence.0;
         figure(&format!("echo beside {name}, p50 and p99"), format!("{} and {} us", beside.half, beside.most));
         if beside.most > limit {
-            slow.push(format!("beside {name}: {} us", beside.most));
+            slow.push(format!("beside {name}: {} us, where {limit} are allowed", beside.most));
         }
         world.neighbour_goes_on();
         // Nothing of it is left when the next begins.
         world.settled();
     }
-    assert!(size(0, 1) == 0 || slow.is_empty(), "p99 is more than {limit} us {slow:#?}");
     world.end();
+    slow
+}
+
+/// At full size nobody may have waited for too long. In the short form the machine has other tests to run at the same time.
+fn judge(slow: &[String]) {
+    assert!(size(0, 1) == 0 || slow.is_empty(), "p99 of the neighbour's keys {slow:#?}");
 }
 
 #[test]
 fn a_neighbour_s_keys_come_back_whatever_the_villain_does() {
     // At full size each has a world of its own: some make the log long.
     let together = if size(0, 1) == 1 { 1 } else { OFFENCES.len() };
-    OFFENCES.chunks(together).for_each(measure);
+    let slow: Vec<String> = OFFENCES.chunks(together).flat_map(measure).collect();
+    judge(&slow);
 }
 
 #[test]
 fn w45_a_neighbour_s_keys_come_back_beside_64_channels_of_everything() {
-    measure(&[MIX]);
+    judge(&measure(&[MIX]));
 }

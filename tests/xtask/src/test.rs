@@ -17,8 +17,8 @@ missing; elsewhere it names it and fails. Nothing is skipped.";
 pub(crate) const PROVE_HELP: &str = "\
 cargo xtask prove [NAME]
 
-Runs the tests against foreign clients and hostile plugins, those whose name contains NAME, one at a time and at their full sizes
-(hundreds of megabytes, a hundred kills, ten thousand sessions), and prints the figures they find.";
+Runs the tests against foreign clients and hostile plugins, and those of the plugin host, as far as their name contains NAME, one at a
+time and at their full sizes (hundreds of megabytes, two hundred kills, ten thousand sessions), and prints the figures they find.";
 
 /// The results of all test programs together.
 #[derive(Default)]
@@ -61,7 +61,9 @@ pub(crate) fn prove(arguments: &[String]) -> Outcome {
     let name = at_most_one(arguments)?;
     let workspace = Workspace::find()?;
     let mut command = prepared(&workspace)?;
-    command.env("WHELK_PROVE", "1").args(["--package", "whelk-tests", "--test", "interop", "--test", "hostile"]);
+    // Of the whole workspace, so that nothing is compiled anew with fewer features than for `test`.
+    command.env("WHELK_PROVE", "1").args(["--workspace", "--no-fail-fast"]);
+    command.args(["--test", "interop", "--test", "hostile", "--test", "floor"]);
     command.args(name).args(["--", "--nocapture", "--test-threads=1"]);
     tested(&mut command)
 }
