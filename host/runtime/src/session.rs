@@ -137,7 +137,7 @@ impl Life {
     async fn live(&mut self, side: &mut SessionSide) {
         let mut next = self.begin(side).await;
         while let Some(passage) = next {
-            next = self.pass(passage, side).await;
+            next = Box::pin(self.pass(passage, side)).await;
         }
     }
 
@@ -217,6 +217,8 @@ impl Life {
     }
 
     /// One plugin's part, with the start request that it is to be given first, if there is one. Comes back with where the session goes next.
+    ///
+    /// What most sessions never do is boxed, here and in `live`: each would carry its size for as long as it lasts.
     async fn serve(&mut self, mut instance: Instance<'_>, mut start: Option<Happening>) -> Option<Passage> {
         let mut due = start.is_some();
         loop {
@@ -231,7 +233,7 @@ impl Life {
                     let here = Arc::clone(&self.report.plugin);
                     match self.way(&wanted, Some(&here)) {
                         Way::Here => (start, due) = (Some(wanted), true),
-                        Way::To(plugin) => return Some(self.leave(instance, Ok(plugin), wanted).await),
+                        Way::To(plugin) => return Some(Box::pin(self.leave(instance, Ok(plugin), wanted)).await),
                         Way::Nowhere => instance.refuse(),
                     }
                 }
@@ -239,7 +241,7 @@ impl Life {
                     // Permitted only after a start request was given.
                     let Some(start) = start.take() else { continue };
                     let to = self.find(&name);
-                    return Some(self.leave(instance, to, start).await);
+                    return Some(Box::pin(self.leave(instance, to, start)).await);
                 }
             }
         }
