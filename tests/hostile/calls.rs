@@ -111,6 +111,10 @@ fn w23_the_log_can_be_neither_flooded_nor_forged() {
         }
         world.neighbour_goes_on();
     }
+    let before = world.gateway.peak_memory();
+    world.each_ends_alone(&[("W23 raw", ILL, "check-write")]);
+    let grown = world.gateway.peak_memory() - before;
+    assert!(grown < 64 * MIB, "the host took {} MiB for it", grown / MIB);
     world.end();
 }
 

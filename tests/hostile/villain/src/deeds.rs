@@ -6,6 +6,7 @@ use std::mem::forget;
 use std::time::{Duration, Instant};
 use std::{env, fs, net, process, thread};
 
+use wasip2::cli::stdout;
 use wasip2::clocks::monotonic_clock;
 
 use crate::after::{After, number, say};
@@ -184,6 +185,12 @@ fn lines(shape: &[&str]) -> After {
     match shape {
         ["many"] => (0..20_000).for_each(|line| log::log(log::Level::Error, &format!("line {line}"))),
         ["long"] => log::log(log::Level::Info, &"l".repeat(MIB)),
+        // Past what the host says it takes, by as many handles as there may be.
+        ["raw"] => (0..1_000).for_each(|_| {
+            let stream = stdout::get_stdout();
+            let _ = stream.write(&vec![b'r'; 3 * MIB]);
+            forget(stream);
+        }),
         ["print"] => (0..20_000).for_each(|line| println!("line {line}")),
         ["forged"] => {
             let forged = "\"}}\n{\"level\":\"ERROR\",\"target\":\"whelk\",\"fields\":{\"message\":\"forged\"}}\r\n\x1b]0;owned\x07\x1b[2J\u{202e}";

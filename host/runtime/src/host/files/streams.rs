@@ -11,7 +11,7 @@ use super::session::Handle;
 use crate::grants::{Counted, Position, READ};
 
 /// Most bytes that one write may carry.
-const WRITE: usize = 64 << 10;
+pub(super) const WRITE: usize = 64 << 10;
 /// Bytes that are read when the plugin waits without having said how many it wants.
 const READ_AHEAD: usize = 4 << 10;
 
