@@ -6,7 +6,8 @@ use std::fmt::{self, Display, Write};
 /// What was cut ends with this.
 const CUT: &str = "...";
 
-/// The words on one line, of at most so many bytes and what says that some were cut. More than that is never made: writing stops there.
+/// The words on one line, of at most so many bytes and what says that some were cut. Writing stops there, so more is not made of words that
+/// are written piece by piece.
 pub(crate) fn brief(words: &(impl Display + ?Sized), most: usize) -> String {
     let mut line = Line { text: String::new(), most, blank: true };
     let whole = write!(line, "{words}").is_ok();

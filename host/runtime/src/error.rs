@@ -213,13 +213,7 @@ pub(crate) fn judge(error: &wasmtime::Error, refused: Option<Limit>) -> Stop {
 
 /// What a failed instantiation means. `capacity`: how many instances the engine has room for.
 pub(crate) fn judge_start(error: &wasmtime::Error, refused: Option<Limit>, capacity: usize) -> Stop {
-    if error.is::<PoolConcurrencyLimitError>() {
-        Stop::Failed(Error::Full { capacity })
-    } else if refused.is_some() || error.is::<Trap>() || error.is::<I32Exit>() {
-        judge(error, refused)
-    } else {
-        Stop::Failed(Error::host(error))
-    }
+    if error.is::<PoolConcurrencyLimitError>() { Stop::Failed(Error::Full { capacity }) } else { judge(error, refused) }
 }
 
 /// The signal that a native program would have died of; none for the epoch's interrupt.
