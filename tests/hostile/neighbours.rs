@@ -10,10 +10,11 @@ use crate::world::{Plan, World};
 /// How the offender's clients behave, how many there are, and what they ask for.
 type Offence = (&'static str, &'static [(&'static str, u32, &'static str)]);
 
-const OFFENCES: [Offence; 12] = [
+const OFFENCES: [Offence; 13] = [
     ("endless loops", &[("storm", 8, "in data W1")]),
     ("endless loops at the end", &[("storm", 8, "in closed W3")]),
     ("memory bombs", &[("storm", 4, "W5 steps")]),
+    ("memory filled and left", &[("storm", 8, "W5 bomb")]),
     ("memory taken and given back", &[("storm", 4, "W46 churn")]),
     ("endless recursion", &[("storm", 8, "W9")]),
     ("output that nobody reads", &[("deaf", 32, "W15")]),

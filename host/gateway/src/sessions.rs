@@ -23,7 +23,7 @@ use crate::session::{self, Entered, Environment};
 use crate::tenant::Seat;
 
 /// What a session's turn counts beside its bytes: a client may take one byte a packet, and each packet is work.
-const TURN_COST: usize = 64;
+const TURN_COST: usize = 1 << 10;
 
 /// All sessions of a connection.
 pub(crate) struct Sessions {
@@ -329,8 +329,8 @@ impl Sink for Turn<'_> {
         }
     }
 
-    fn reply(&mut self, success: bool) {
-        self.connection.reply(self.channel, success);
+    fn reply(&mut self, success: bool, times: u32) {
+        self.connection.reply_alike(self.channel, success, times);
     }
 
     fn bytes(&mut self, to: Output, data: &[u8]) -> usize {

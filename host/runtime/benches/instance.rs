@@ -25,7 +25,7 @@ impl Sink for Count {
     fn opened(&mut self, accepted: bool) {
         assert!(accepted, "the engine is full");
     }
-    fn reply(&mut self, _: bool) {}
+    fn reply(&mut self, _: bool, _: u32) {}
     fn bytes(&mut self, _: Output, data: &[u8]) -> usize {
         self.bytes += data.len();
         data.len()

@@ -8,8 +8,10 @@
 //! 240 MiB behind after 10,000 sessions, and what it saves (3 of the 150 us that a session costs) was not to be found again.
 
 mod ticker;
+mod undertaker;
 
 pub(crate) use ticker::Ticker;
+pub(crate) use undertaker::Undertaker;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -109,6 +111,7 @@ struct House {
     engine: wasmtime::Engine,
     linker: Linker<State>,
     ticker: Arc<Ticker>,
+    undertaker: Undertaker,
     /// Who may run on after a tick, over all tenants.
     permits: Permits,
     /// As they were asked for, but for the sessions that there is room for.
@@ -131,9 +134,9 @@ impl Engine {
         let engine = wasmtime::Engine::new(&config(&settings)).map_err(|error| Error::host(&error))?;
         let mut linker = Linker::new(&engine);
         host::link(&mut linker).map_err(|error| Error::host(&error))?;
-        let ticker = Ticker::start(&engine)?;
+        let (ticker, undertaker) = (Ticker::start(&engine)?, Undertaker::start()?);
         let (permits, live, peak) = (Permits::new(settings.workers), AtomicUsize::new(0), AtomicUsize::new(0));
-        Ok(Self { house: Arc::new(House { engine, linker, ticker, permits, settings, live, peak }) })
+        Ok(Self { house: Arc::new(House { engine, linker, ticker, undertaker, permits, settings, live, peak }) })
     }
 
     /// How many instances may run at once.
@@ -171,6 +174,11 @@ impl Engine {
 
     pub(crate) fn ticker(&self) -> &Arc<Ticker> {
         &self.house.ticker
+    }
+
+    /// Where large instances are let go.
+    pub(crate) fn undertaker(&self) -> &Undertaker {
+        &self.house.undertaker
     }
 
     /// Who may run on after a tick.

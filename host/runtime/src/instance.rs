@@ -181,7 +181,7 @@ impl<'s> Instance<'s> {
         // What this one caught does not interrupt the next.
         self.side.shared().catch(Vec::new());
         let luggage = self.guest.state().depart();
-        self.account(report);
+        self.end_of(report).await;
         luggage
     }
 
@@ -190,9 +190,10 @@ impl<'s> Instance<'s> {
         self.guest.state().decline();
     }
 
-    /// What it has used is written down.
-    pub(crate) fn account(&mut self, report: &mut Report) {
+    /// What it has used is written down, and it is let go.
+    pub(crate) async fn end_of(mut self, report: &mut Report) {
         report.account(self.guest.ticks(), self.guest.state().memory().peak());
+        self.guest.bury().await;
     }
 
     /// Whether the session has been ended, by the plugin or by the other side.
@@ -370,7 +371,7 @@ impl<'s> Instance<'s> {
                 result
             }
             Step::Next(Next::Answered { success, times }) => {
-                (0..times).for_each(|_| self.say(Message::Reply(success)));
+                self.say(Message::Replies { success, times });
                 Ok(())
             }
             Step::Next(Next::Happening(happening)) => self.happen(happening).await,

@@ -28,9 +28,7 @@ pub(crate) async fn serve_notice(side: &mut SessionSide, text: &str, exit: Exit)
                 side.shared().say(Message::Reply(agreed));
             }
             Some(Next::Answered { success, times }) => {
-                (0..times).for_each(|_| {
-                    side.shared().say(Message::Reply(success));
-                });
+                side.shared().say(Message::Replies { success, times });
             }
             Some(Next::Data { .. }) => side.taken(),
             None => side.arrival().await,

@@ -6,8 +6,9 @@
 //!
 //! Both queues are first come, first served. A guest stands in the engine's only while it holds a permit of its tenant, so a
 //! tenant has no more places there than it has permits. And what was held through a tick is free only when the worker has run whatever else
-//! was ready and has looked at the network: until then the tenant's other guests stand in the tenant's line and not in the worker's. So what a
-//! tenant costs others grows with the number of busy tenants, a tick each, and never with its sessions.
+//! was ready and has looked at the network: until then the tenant's other guests stand in the tenant's line and not in the worker's. So what
+//! the guests of tenants cost others grows with the number of busy tenants, a tick each, and never with their sessions. What is done for them
+//! outside of their code has no permit, and is bounded where it is done: a turn of the pump, an instance that is let go.
 //!
 //! Decided 2026-11-21: tokio's semaphore does the queueing, which is fair, safe to drop at any moment, and tested more than ours would be. A
 //! wait is boxed, so that a call that need not wait carries a pointer.

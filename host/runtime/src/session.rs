@@ -206,11 +206,11 @@ impl Life {
         match instance.open().await {
             Ok(true) => Ok(instance),
             Ok(false) => {
-                instance.account(&mut self.report);
+                instance.end_of(&mut self.report).await;
                 Err(None)
             }
             Err(stop) => {
-                instance.account(&mut self.report);
+                instance.end_of(&mut self.report).await;
                 Err(Some(stop))
             }
         }
@@ -226,7 +226,7 @@ impl Life {
             due = false;
             match pause {
                 Pause::Over => {
-                    instance.account(&mut self.report);
+                    instance.end_of(&mut self.report).await;
                     return None;
                 }
                 Pause::Start(wanted) => {
@@ -308,7 +308,7 @@ impl Life {
                 Err(stop) => {
                     instance.refuse();
                     instance.stop(stop, &mut self.report);
-                    instance.account(&mut self.report);
+                    instance.end_of(&mut self.report).await;
                     None
                 }
             },
@@ -376,9 +376,7 @@ impl Life {
                     pipes.say(Message::Reply(false));
                 }
                 Some(Next::Answered { success, times }) => {
-                    (0..times).for_each(|_| {
-                        pipes.say(Message::Reply(success));
-                    });
+                    pipes.say(Message::Replies { success, times });
                 }
                 Some(Next::Data { .. }) => side.taken(),
             }

@@ -259,6 +259,11 @@ impl<A: Machine> Connection<A> {
         self.mux.reply(channel, success);
     }
 
+    /// Answers so many of the oldest unanswered ones alike.
+    pub fn reply_alike(&mut self, channel: ChannelId, success: bool, times: u32) {
+        self.mux.reply_alike(channel, success, times);
+    }
+
     /// Sends at most one packet of data on stdout (`None`) or a numbered stream, and says how many bytes it took. RFC 4254 §5.2.
     pub fn write(&mut self, channel: ChannelId, kind: Option<u32>, data: &[u8]) -> usize {
         self.mux.write(channel, kind, data, &mut self.transport)

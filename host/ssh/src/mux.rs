@@ -375,7 +375,12 @@ impl Mux {
 
     /// Answers the oldest [`Event::Request`] of the channel that was not answered.
     pub fn reply(&mut self, channel: ChannelId, success: bool) {
-        self.tell(channel, |channel, _| channel.reply(success));
+        self.reply_alike(channel, success, 1);
+    }
+
+    /// Answers so many of the oldest alike.
+    pub fn reply_alike(&mut self, channel: ChannelId, success: bool, times: u32) {
+        self.tell(channel, |channel, _| channel.reply(success, times));
     }
 
     /// Puts at most one message of data on the main stream, or on the side stream `kind` (1 is stderr). Says how many bytes

@@ -23,6 +23,9 @@ use crate::permit::Gate;
 use crate::pipe::Shared;
 use crate::plugin::{Exports, Plugin};
 
+/// An instance that had so much memory is not let go on a worker, bytes.
+const LARGE: usize = 4 << 20;
+
 /// A running plugin.
 pub(super) struct Guest {
     // Before the slot: its room is free only when the store is gone.
@@ -118,6 +121,14 @@ impl Guest {
 
     pub(super) fn has_drain_handler(&self) -> bool {
         self.functions.drain.is_some()
+    }
+
+    /// Lets it go, where that keeps nobody else waiting. Its room and its memory are free when this comes back.
+    pub(super) async fn bury(mut self) {
+        if self.state().memory().peak() >= LARGE {
+            let engine = self.watch.engine.clone();
+            engine.undertaker().take(Box::new(self)).await;
+        }
     }
 
     pub(super) fn ticks(&self) -> u64 {

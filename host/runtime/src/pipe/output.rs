@@ -24,8 +24,8 @@ const REQUESTS: usize = 16;
 pub trait Sink {
     /// Whether the plugin takes the session. First, and once.
     fn opened(&mut self, accepted: bool);
-    /// The answer to the oldest request that has none yet.
-    fn reply(&mut self, success: bool);
+    /// The answer to so many of the oldest requests that have none yet.
+    fn reply(&mut self, success: bool, times: u32);
     /// Offers output; the answer is how many bytes were taken, 0 if there is no room.
     fn bytes(&mut self, to: Output, data: &[u8]) -> usize;
     /// No more output will come.
@@ -54,11 +54,32 @@ pub enum Drained {
 pub(crate) enum Message {
     Opened(bool),
     Reply(bool),
+    /// The same answer to so many requests in a row.
+    Replies {
+        success: bool,
+        times: u32,
+    },
     Eof,
     Request(Box<(String, Vec<u8>)>),
     Exit(Box<Exit>),
     Disconnect(Box<(u32, String)>),
     Debug(Box<(String, bool)>),
+}
+
+impl Message {
+    /// Of answers: which, and to how many requests.
+    fn replies(&self) -> Option<(bool, u32)> {
+        match *self {
+            Message::Reply(success) => Some((success, 1)),
+            Message::Replies { success, times } => Some((success, times)),
+            Message::Opened(_)
+            | Message::Eof
+            | Message::Request(_)
+            | Message::Exit(_)
+            | Message::Disconnect(_)
+            | Message::Debug(_) => None,
+        }
+    }
 }
 
 /// One entry of the queue.
@@ -165,12 +186,14 @@ impl Queue {
         if self.exited {
             return false;
         }
-        if let (Message::Reply(success), Some(Entry::Replies { success: same, times })) =
-            (&message, self.entries.back_mut())
-            && same == success
-        {
-            // A client that asks without end and reads nothing must not make the queue grow.
-            *times = times.saturating_add(1);
+        if let Some((success, times)) = message.replies() {
+            match self.entries.back_mut() {
+                // A client that asks without end and reads nothing must not make the queue grow.
+                Some(Entry::Replies { success: same, times: before }) if *same == success => {
+                    *before = before.saturating_add(times);
+                }
+                Some(_) | None => self.entries.push_back(Entry::Replies { success, times }),
+            }
             return true;
         }
         match &message {
@@ -188,12 +211,9 @@ impl Queue {
             Message::Debug(_) => self.notes += 1,
             Message::Request(_) if self.requests == REQUESTS => return false,
             Message::Request(_) => self.requests += 1,
-            Message::Reply(_) => {}
+            Message::Reply(_) | Message::Replies { .. } => {}
         }
-        self.entries.push_back(match message {
-            Message::Reply(success) => Entry::Replies { success, times: 1 },
-            message => Entry::Message(message),
-        });
+        self.entries.push_back(Entry::Message(message));
         true
     }
 
@@ -245,7 +265,7 @@ impl Queue {
         while let Some(entry) = self.entries.pop_front() {
             match entry {
                 Entry::Message(message) => self.deliver(message, sink),
-                Entry::Replies { success, times } => (0..times).for_each(|_| sink.reply(success)),
+                Entry::Replies { success, times } => sink.reply(success, times),
                 Entry::Bytes { to, len } => {
                     let (front, _) = self.ring.as_slices();
                     let offered = &front[..front.len().min(len)];
@@ -271,7 +291,8 @@ impl Queue {
     fn deliver(&mut self, message: Message, sink: &mut impl Sink) {
         match message {
             Message::Opened(accepted) => sink.opened(accepted),
-            Message::Reply(success) => sink.reply(success),
+            Message::Reply(success) => sink.reply(success, 1),
+            Message::Replies { success, times } => sink.reply(success, times),
             Message::Eof => sink.eof(),
             Message::Request(request) => {
                 self.requests -= 1;
@@ -311,8 +332,8 @@ mod tests {
         fn opened(&mut self, accepted: bool) {
             self.heard.push(format!("opened {accepted}"));
         }
-        fn reply(&mut self, success: bool) {
-            self.heard.push(format!("reply {success}"));
+        fn reply(&mut self, success: bool, times: u32) {
+            (0..times).for_each(|_| self.heard.push(format!("reply {success}")));
         }
         fn bytes(&mut self, _: Output, data: &[u8]) -> usize {
             let taken = data.len().min(self.piece);

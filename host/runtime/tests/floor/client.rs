@@ -44,8 +44,8 @@ impl Sink for Recorder {
     fn opened(&mut self, accepted: bool) {
         self.heard.push(Heard::Opened(accepted));
     }
-    fn reply(&mut self, success: bool) {
-        self.heard.push(Heard::Reply(success));
+    fn reply(&mut self, success: bool, times: u32) {
+        (0..times).for_each(|_| self.heard.push(Heard::Reply(success)));
     }
     fn bytes(&mut self, to: Output, data: &[u8]) -> usize {
         let taken = &data[..data.len().min(self.room)];

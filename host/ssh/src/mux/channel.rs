@@ -224,9 +224,9 @@ impl Channel {
         }
     }
 
-    /// Answers the oldest request that the owner has not answered.
-    pub(super) fn reply(&mut self, success: bool) {
-        self.replies.reply(success);
+    /// Answers so many of the oldest requests that the owner has not answered.
+    pub(super) fn reply(&mut self, success: bool, times: u32) {
+        self.replies.reply(success, times);
     }
 
     /// Makes a request. False if that cannot be.

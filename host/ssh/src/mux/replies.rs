@@ -73,16 +73,31 @@ impl Replies {
         Ok(())
     }
 
-    /// The owner answers its oldest unanswered event. Without one this is nothing.
-    pub(super) fn reply(&mut self, success: bool) {
-        match self.waiting.pop_front() {
-            Some(Waiting::Wanted) => self.ready.push_back(success),
-            Some(Waiting::Silent(run)) if run > 1 => self.waiting.push_front(Waiting::Silent(run - 1)),
-            Some(Waiting::Silent(_) | Waiting::Refused) | None => {}
-        }
-        while let Some(Waiting::Refused) = self.waiting.front() {
-            self.waiting.pop_front();
-            self.ready.push_back(false);
+    /// The owner answers so many of its oldest unanswered events alike. Beyond those that there are this is nothing. A run of silent ones
+    /// costs what one does: a client may make millions of them.
+    pub(super) fn reply(&mut self, success: bool, mut times: u32) {
+        while times > 0 {
+            match self.waiting.front_mut() {
+                Some(Waiting::Silent(run)) if *run > times => {
+                    *run -= times;
+                    times = 0;
+                }
+                Some(Waiting::Silent(run)) => {
+                    times -= *run;
+                    self.waiting.pop_front();
+                }
+                Some(Waiting::Wanted) => {
+                    times -= 1;
+                    self.waiting.pop_front();
+                    self.ready.push_back(success);
+                }
+                // It is never first.
+                Some(Waiting::Refused) | None => times = 0,
+            }
+            while let Some(Waiting::Refused) = self.waiting.front() {
+                self.waiting.pop_front();
+                self.ready.push_back(false);
+            }
         }
     }
 
@@ -120,10 +135,10 @@ mod tests {
         replies.refuse(9).unwrap();
         replies.ask(Ask::Wanted, 9).unwrap();
         assert_eq!(out(&mut replies), Vec::<bool>::new());
-        replies.reply(true);
+        replies.reply(true, 1);
         assert_eq!(out(&mut replies), [true, false, false]);
-        replies.reply(true);
-        replies.reply(true);
+        replies.reply(true, 1);
+        replies.reply(true, 1);
         assert_eq!(out(&mut replies), [true]);
     }
 
@@ -134,7 +149,7 @@ mod tests {
             replies.ask(ask, 9).unwrap();
         }
         for success in [false, true, false, false, true] {
-            replies.reply(success);
+            replies.reply(success, 1);
         }
         assert_eq!(out(&mut replies), [true, true]);
     }
@@ -150,8 +165,25 @@ mod tests {
         assert_eq!(replies.ask(Ask::Silent, 3), Err(Violation::TooManyRequests));
         assert_eq!(replies.refuse(3), Err(Violation::TooManyRequests));
         for _ in 0..1002 {
-            replies.reply(true);
+            replies.reply(true, 1);
         }
         assert_eq!(out(&mut replies), [true]);
+    }
+
+    #[test]
+    fn a_run_of_millions_is_answered_as_cheaply_as_one() {
+        let mut replies = Replies::default();
+        for _ in 0..3_000_000 {
+            replies.ask(Ask::Run, 8).unwrap();
+        }
+        replies.ask(Ask::Wanted, 8).unwrap();
+        replies.refuse(8).unwrap();
+        replies.reply(true, 2_999_999);
+        assert_eq!(out(&mut replies), []);
+        replies.reply(true, 1);
+        assert_eq!(out(&mut replies), []);
+        // One more than there are.
+        replies.reply(true, 2);
+        assert_eq!(out(&mut replies), [true, false]);
     }
 }
