@@ -25,7 +25,7 @@ use whelk_runtime::{Error, Loader, Plugin, Published, Registry, Source, Terms};
 
 use crate::config::Limits;
 use crate::logging::escape;
-use crate::watch::{Debouncer, Look, Spot, Watcher};
+use crate::watch::{Debouncer, Look, MOST_WAITING, Spot, Watcher};
 use file::{Identity, Links, Listing, Reading, Stamp};
 
 /// How often every folder is looked at, whether anything was told or not.
@@ -94,6 +94,8 @@ pub(crate) struct Refusal {
     pub(crate) reason: String,
     /// The same bytes are not tried again. None if they were never read.
     digest: Option<[u8; 32]>,
+    /// It may be otherwise in a while, without anybody touching the file: there was no room, or the fault was the host's.
+    passing: bool,
     /// The operator was told. Half of what somebody is writing is not worth a word.
     told: bool,
 }
@@ -170,12 +172,13 @@ impl Shelf {
     /// Looks at the folder as a whole. Blocks as the disk does.
     fn list(&self, watcher: &Watcher) -> Outcome {
         let path = self.folder.path.as_path();
+        let folder = file::open_folder(path, self.terms.links);
         // Watched first, so that nothing comes between. What cannot be watched is looked at again and again.
-        let identity = std::fs::metadata(path).ok().map(|facts| file::identity(&facts));
+        let identity = folder.as_ref().ok().and_then(|folder| file::identity(folder).ok());
         if identity.is_some() && identity != self.known().watched {
             self.watch(watcher, identity);
         }
-        match file::list(path, self.terms.plugins) {
+        match folder.and_then(|folder| file::list(&folder, self.terms.links, self.terms.plugins)) {
             Ok(listing) => self.compare(&listing),
             Err(error) => self.is_lost(&error.to_string()),
         }
@@ -241,7 +244,7 @@ impl Shelf {
                 self.known().seen.insert(file.clone(), stamp);
                 match self.is_known(name, &file, source.digest(), settled) {
                     true => return Outcome::Done,
-                    false => self.load(name, &source, &loader).await.err().map(|error| Refusal::by(&error, &source)),
+                    false => self.load(name, &source, &loader).await.err(),
                 }
             }
             Ok(Ok(Reading::Changing)) => return Outcome::Again,
@@ -255,6 +258,10 @@ impl Shelf {
             Err(error) => Some(Refusal::of(error.to_string())),
         };
         let is_refused = refusal.is_some();
+        if refusal.as_ref().is_some_and(|refusal| refusal.passing) {
+            // Looked at again in the next round.
+            self.known().seen.remove(&file);
+        }
         self.known().note(&self, &file, refusal, settled);
         if is_refused && !settled { Outcome::Again } else { Outcome::Done }
     }
@@ -273,10 +280,10 @@ impl Shelf {
         refusal.digest.as_ref() == Some(digest)
     }
 
-    async fn load(&self, name: &str, source: &Source, loader: &Loader) -> Result<(), Error> {
+    async fn load(&self, name: &str, source: &Source, loader: &Loader) -> Result<(), Refusal> {
         self.has_room(name, 0)?;
         let terms = Terms { component: self.terms.component, jobs: &self.terms.jobs };
-        let plugin = loader.load(name, source, terms).await?;
+        let plugin = loader.load(name, source, terms).await.map_err(|error| Refusal::by(&error, source))?;
         self.has_room(name, plugin.code())?;
         if let Published::As(generation) = self.folder.registry.publish(&plugin) {
             self.tell(&plugin, generation);
@@ -285,20 +292,26 @@ impl Shelf {
         Ok(())
     }
 
-    /// Whether one more plugin with so much code may be in this folder.
-    fn has_room(&self, name: &str, code: usize) -> Result<(), Error> {
-        let plugins = self.folder.registry.plugins();
-        let others = plugins.iter().filter(|plugin| plugin.name() != name);
-        let (number, bytes) = others.fold((0, code), |(number, bytes), other| (number + 1, bytes + other.code()));
+    /// Whether one more plugin with so much code may be in this folder. Code that is replaced or taken away counts while sessions run it.
+    fn has_room(&self, name: &str, code: usize) -> Result<(), Refusal> {
+        let (mut number, mut bytes) = (0, code);
+        for listed in self.folder.registry.list() {
+            let is_other = listed.name != name;
+            number += usize::from(is_other && listed.current.is_some());
+            let stays = listed.current.iter().filter(|current| is_other || current.sessions() > 0);
+            bytes += stays.chain(&listed.older).map(|plugin| plugin.code()).sum::<usize>();
+        }
         if number >= self.terms.plugins {
             let most = self.terms.plugins;
-            return Err(Error::Refused(format!("its folder has more than the {most} plugins that are allowed")));
+            let reason = format!("its folder has more than the {most} plugins that are allowed");
+            return Err(Refusal { passing: true, ..Refusal::of(reason) });
         }
         if bytes > self.terms.code {
             let most = self.terms.code;
-            return Err(Error::Refused(format!(
-                "with it the plugins of its folder would have more than {most} bytes of code"
-            )));
+            let reason = format!(
+                "with it the plugins of its folder, and those of it that sessions still run, would have more than {most} bytes of code"
+            );
+            return Err(Refusal { passing: true, ..Refusal::of(reason) });
         }
         Ok(())
     }
@@ -335,8 +348,11 @@ impl Known {
     fn note(&mut self, shelf: &Shelf, file: &str, refusal: Option<Refusal>, settled: bool) {
         let before = self.refused.remove(file);
         let Some(mut refusal) = refusal else { return };
-        refusal.told = before
-            .is_some_and(|before| before.told && before.reason == refusal.reason && before.digest == refusal.digest);
+        // Each fault of the host's has another number, and is the same news.
+        refusal.told = before.is_some_and(|before| {
+            let is_same = before.reason == refusal.reason && before.digest == refusal.digest;
+            before.told && (is_same || (before.passing && refusal.passing))
+        });
         if settled {
             refusal.tell(shelf, file);
         }
@@ -347,14 +363,15 @@ impl Known {
 impl Refusal {
     /// Before anything was read.
     fn of(reason: String) -> Refusal {
-        Refusal { reason, digest: None, told: false }
+        Refusal { reason, digest: None, passing: false, told: false }
     }
 
     /// By the runtime.
     fn by(error: &Error, source: &Source) -> Refusal {
         // The same bytes may do when the host is well again.
         let is_ours = matches!(error, Error::Host { .. });
-        Refusal { reason: error.to_string(), digest: (!is_ours).then(|| *source.digest()), told: false }
+        let digest = (!is_ours).then(|| *source.digest());
+        Refusal { reason: error.to_string(), digest, passing: is_ours, told: false }
     }
 
     fn tell(&mut self, shelf: &Shelf, file: &str) {
@@ -492,7 +509,8 @@ impl Task {
         let now = now();
         match outcome {
             Outcome::Listed(files) => {
-                for file in files {
+                // What is left over is found in the next round.
+                for file in files.into_iter().take(MOST_WAITING) {
                     let spot = Spot::File(number, file);
                     if self.starting { self.debouncer.at_once(spot, now) } else { self.debouncer.changed(spot, now) }
                 }

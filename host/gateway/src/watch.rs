@@ -12,7 +12,9 @@ use notify::event::{AccessKind, AccessMode, EventKind};
 use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher as _};
 
 /// Files of one folder that may wait to be looked at. When more have changed, the folder is looked at as a whole.
-const MOST_WAITING: usize = 1_024;
+pub(crate) const MOST_WAITING: usize = 1_024;
+/// Files of one folder that are looked at at the same time. The others wait where they are counted.
+const MOST_BUSY: usize = 8;
 
 /// What may have changed.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,6 +41,8 @@ pub(crate) struct Debouncer {
     waiting: BTreeMap<Spot, Wait>,
     /// Being looked at.
     busy: BTreeSet<Spot>,
+    /// How many files of each folder wait. A tenant that touches thousands must not make others' folders wait.
+    files: BTreeMap<usize, usize>,
     /// When a spot may be looked at again. Those whose time has come are forgotten.
     resting: BTreeMap<Spot, Instant>,
 }
@@ -54,33 +58,55 @@ struct Wait {
 impl Debouncer {
     pub(crate) fn new(settle: Duration, interval: Duration) -> Debouncer {
         let (waiting, busy, resting) = (BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
-        Debouncer { settle, interval, waiting, busy, resting }
+        Debouncer { settle, interval, waiting, busy, files: BTreeMap::new(), resting }
     }
 
     /// Something has changed.
     pub(crate) fn changed(&mut self, spot: Spot, now: Instant) {
         let (settled, latest) = (now + self.settle, now + self.interval);
         let spot = self.in_bounds(spot);
-        let wait = self.waiting.entry(spot).or_insert(Wait { latest, settled });
-        wait.settled = settled;
+        if let Some(wait) = self.waiting.get_mut(&spot) {
+            wait.settled = settled;
+        } else {
+            self.wait(spot, Wait { latest, settled });
+        }
     }
 
     /// It is to be looked at without waiting for more.
     pub(crate) fn at_once(&mut self, spot: Spot, now: Instant) {
-        self.waiting.insert(spot, Wait { latest: now, settled: now });
+        self.wait(spot, Wait { latest: now, settled: now });
+    }
+
+    fn wait(&mut self, spot: Spot, wait: Wait) {
+        let folder = spot.file_of();
+        if self.waiting.insert(spot, wait).is_none()
+            && let Some(folder) = folder
+        {
+            *self.files.entry(folder).or_default() += 1;
+        }
     }
 
     /// What to look at now. Say [`done`](Self::done) afterwards.
     pub(crate) fn due(&mut self, now: Instant) -> Vec<Look> {
         self.resting.retain(|_, until| *until > now);
+        let mut busy = self.busy_files();
+        let mut has_turn = |spot: &Spot| {
+            let Some(folder) = spot.file_of() else { return true };
+            let busy: &mut usize = busy.entry(folder).or_default();
+            *busy += 1;
+            *busy <= MOST_BUSY
+        };
         let due: Vec<Spot> = self
             .waiting
             .iter()
-            .filter(|(spot, wait)| self.ready(spot, wait).is_some_and(|ready| ready <= now))
+            .filter(|(spot, wait)| self.ready(spot, wait).is_some_and(|ready| ready <= now) && has_turn(spot))
             .map(|(spot, _)| spot.clone())
             .collect();
         let looks = due.into_iter().filter_map(|spot| {
             let wait = self.waiting.remove(&spot)?;
+            if let Some(files) = spot.file_of().and_then(|folder| self.files.get_mut(&folder)) {
+                *files -= 1;
+            }
             self.busy.insert(spot.clone());
             self.resting.insert(spot.clone(), now + self.interval);
             Some(Look { spot, settled: wait.settled <= now })
@@ -95,7 +121,20 @@ impl Debouncer {
 
     /// When something is due next; `None` while nothing waits, or only for looks to be over.
     pub(crate) fn next(&self) -> Option<Instant> {
-        self.waiting.iter().filter_map(|(spot, wait)| self.ready(spot, wait)).min()
+        let busy = self.busy_files();
+        let has_turn =
+            |spot: &Spot| spot.file_of().is_none_or(|folder| busy.get(&folder).is_none_or(|busy| *busy < MOST_BUSY));
+        let waiting = self.waiting.iter().filter(|(spot, _)| has_turn(spot));
+        waiting.filter_map(|(spot, wait)| self.ready(spot, wait)).min()
+    }
+
+    /// How many files of each folder are being looked at.
+    fn busy_files(&self) -> BTreeMap<usize, usize> {
+        let mut busy = BTreeMap::new();
+        for folder in self.busy.iter().filter_map(Spot::file_of) {
+            *busy.entry(folder).or_default() += 1;
+        }
+        busy
     }
 
     /// Whether anything of this folder waits or is being looked at.
@@ -115,11 +154,22 @@ impl Debouncer {
     /// The spot, or its folder when so many files wait that they are not worth counting.
     fn in_bounds(&mut self, spot: Spot) -> Spot {
         let Spot::File(folder, _) = spot else { return spot };
-        if self.waiting.len() < MOST_WAITING || self.waiting.contains_key(&spot) {
+        if self.files.get(&folder).is_none_or(|files| *files < MOST_WAITING) || self.waiting.contains_key(&spot) {
             return spot;
         }
-        self.waiting.retain(|other, _| !matches!(other, Spot::File(of, _) if *of == folder));
+        self.waiting.retain(|other, _| other.file_of() != Some(folder));
+        self.files.remove(&folder);
         Spot::Folder(folder)
+    }
+}
+
+impl Spot {
+    /// Of a file: its folder.
+    fn file_of(&self) -> Option<usize> {
+        match self {
+            Spot::Folder(_) => None,
+            Spot::File(folder, _) => Some(*folder),
+        }
     }
 }
 

@@ -1,12 +1,12 @@
 //! Plugin files on disk: what is in a folder, and one file whole or not at all.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File, Metadata};
+use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::MetadataExt;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use rustix::fs::{Mode, OFlags, open, openat};
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, ResolveFlags, Stat, fstat, openat, openat2, statat};
 use rustix::io::Errno;
 use whelk_runtime::Source;
 
@@ -18,9 +18,9 @@ const SUFFIX: &str = ".wasm";
 pub(crate) struct Stamp {
     device: u64,
     inode: u64,
-    size: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
+    size: i64,
+    modified: (i64, u64),
+    changed: (i64, u64),
 }
 
 /// Which folder it is, whatever it is called.
@@ -36,7 +36,7 @@ pub(crate) struct Listing {
     pub(crate) nameless: usize,
 }
 
-/// Whether a file may be a link to another place.
+/// Whether a file, or the folder it is in, may be a link to another place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Links {
     /// The operator may keep builds elsewhere.
@@ -62,18 +62,38 @@ pub(crate) fn plugin_name(file: &str) -> Option<&str> {
     file.strip_suffix(SUFFIX).filter(|name| !name.is_empty() && !name.chars().any(char::is_control))
 }
 
+/// Opens a folder. Of a tenant's no part of the path may be a link, or have become one: a tenant who may change what is above the folder
+/// could have another's looked at in its place.
+pub(crate) fn open_folder(path: &Path, links: Links) -> io::Result<OwnedFd> {
+    let resolve = match links {
+        Links::Follow => ResolveFlags::empty(),
+        Links::Refuse => ResolveFlags::NO_SYMLINKS,
+    };
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    openat2(CWD, path, flags, Mode::empty(), resolve).map_err(|error| match error {
+        Errno::LOOP => io::Error::other("a symbolic link is on the way to it, which is not followed here"),
+        error => error.into(),
+    })
+}
+
+/// Which folder it is.
+pub(crate) fn identity(folder: &OwnedFd) -> io::Result<Identity> {
+    let facts = fstat(folder)?;
+    Ok((facts.st_dev, facts.st_ino))
+}
+
 /// Lists a folder: at most so many files.
-pub(crate) fn list(folder: &Path, most: usize) -> io::Result<Listing> {
-    let identity = identity(&fs::metadata(folder)?);
+pub(crate) fn list(folder: &OwnedFd, links: Links, most: usize) -> io::Result<Listing> {
     let (mut names, mut nameless) = (BTreeSet::new(), 0);
-    for entry in fs::read_dir(folder)? {
-        let name = entry?.file_name();
-        if !name.as_encoded_bytes().ends_with(SUFFIX.as_bytes()) {
+    for entry in Dir::read_from(folder)? {
+        let entry = entry?;
+        let name = entry.file_name().to_bytes();
+        if !name.ends_with(SUFFIX.as_bytes()) {
             continue;
         }
-        match name.into_string() {
-            Ok(name) if plugin_name(&name).is_some() => {
-                names.insert(name);
+        match str::from_utf8(name) {
+            Ok(name) if plugin_name(name).is_some() => {
+                names.insert(name.to_owned());
                 if names.len() > most {
                     names.pop_last();
                 }
@@ -81,11 +101,13 @@ pub(crate) fn list(folder: &Path, most: usize) -> io::Result<Listing> {
             Ok(_) | Err(_) => nameless += 1,
         }
     }
+    let mut flags = AtFlags::empty();
+    flags.set(AtFlags::SYMLINK_NOFOLLOW, links == Links::Refuse);
     let stamp = |name: String| {
-        let stamp = fs::metadata(folder.join(&name)).ok().map(|facts| Stamp::of(&facts));
+        let stamp = statat(folder, &name, flags).ok().map(|facts| Stamp::of(&facts));
         (name, stamp)
     };
-    Ok(Listing { identity, files: names.into_iter().map(stamp).collect(), nameless })
+    Ok(Listing { identity: identity(folder)?, files: names.into_iter().map(stamp).collect(), nameless })
 }
 
 /// Reads one file of a folder, and of a file that is larger than `most` bytes no more than shows that.
@@ -93,55 +115,80 @@ pub(crate) fn list(folder: &Path, most: usize) -> io::Result<Listing> {
 /// # Errors
 /// Says why a file that is there cannot be read.
 pub(crate) fn read(folder: &Path, name: &str, links: Links, most: usize) -> Result<Reading, String> {
-    let folder_flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let Ok(folder) = open(folder, folder_flags, Mode::empty()) else { return Ok(Reading::NoFolder) };
+    let Ok(folder) = open_folder(folder, links) else { return Ok(Reading::NoFolder) };
     // Does not wait for the writer of a FIFO.
     let mut flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
     flags.set(OFlags::NOFOLLOW, links == Links::Refuse);
     let unreadable = |error: io::Error| format!("it cannot be read: {error}");
     let file = match openat(&folder, name, flags, Mode::empty()) {
         Ok(file) => File::from(file),
-        Err(Errno::NOENT) => {
-            let facts = File::from(folder).metadata().map_err(unreadable)?;
-            return Ok(Reading::Absent(identity(&facts)));
-        }
+        Err(Errno::NOENT) => return identity(&folder).map(Reading::Absent).map_err(unreadable),
         Err(Errno::LOOP) => return Err("it is a symbolic link, which is not followed here".to_owned()),
         Err(error) => return Err(unreadable(error.into())),
     };
-    let before = file.metadata().map_err(unreadable)?;
-    if !before.is_file() {
+    let facts = |file: &File| fstat(file).map_err(|error| unreadable(error.into()));
+    let before = facts(&file)?;
+    if FileType::from_raw_mode(before.st_mode) != FileType::RegularFile {
         return Err("this is not a file".to_owned());
     }
     let bound = u64::try_from(most).unwrap_or(u64::MAX).saturating_add(1);
-    let size = usize::try_from(before.size().min(bound)).unwrap_or_default();
+    let size = u64::try_from(before.st_size).unwrap_or_default().min(bound);
+    let size = usize::try_from(size).unwrap_or_default();
     let mut wasm = Vec::with_capacity(size);
     (&file).take(bound).read_to_end(&mut wasm).map_err(unreadable)?;
     let stamp = Stamp::of(&before);
-    if Stamp::of(&file.metadata().map_err(unreadable)?) != stamp {
+    if Stamp::of(&facts(&file)?) != stamp {
         return Ok(Reading::Changing);
     }
     Ok(Reading::Whole(Source::new(wasm), stamp))
 }
 
 impl Stamp {
-    fn of(facts: &Metadata) -> Stamp {
+    fn of(facts: &Stat) -> Stamp {
         Stamp {
-            device: facts.dev(),
-            inode: facts.ino(),
-            size: facts.size(),
-            modified: (facts.mtime(), facts.mtime_nsec()),
-            changed: (facts.ctime(), facts.ctime_nsec()),
+            device: facts.st_dev,
+            inode: facts.st_ino,
+            size: facts.st_size,
+            modified: (facts.st_mtime, facts.st_mtime_nsec),
+            changed: (facts.st_ctime, facts.st_ctime_nsec),
         }
     }
 }
 
-pub(crate) fn identity(facts: &Metadata) -> Identity {
-    (facts.dev(), facts.ino())
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
     use super::*;
+
+    fn list(folder: &Path, most: usize) -> io::Result<Listing> {
+        super::list(&open_folder(folder, Links::Refuse)?, Links::Refuse, most)
+    }
+
+    #[test]
+    fn a_folder_that_has_become_a_link_is_not_looked_into() {
+        let place = tempfile::tempdir().unwrap();
+        let place = place.path().canonicalize().unwrap();
+        for folder in ["mine/plugins", "theirs/plugins"] {
+            fs::create_dir_all(place.join(folder)).unwrap();
+        }
+        fs::write(place.join("theirs/plugins/secret.wasm"), "1234").unwrap();
+        let mine = place.join("mine/plugins");
+        assert!(list(&mine, 9).is_ok());
+        fs::remove_dir(&mine).unwrap();
+        symlink("../theirs/plugins", &mine).unwrap();
+        let refused = |folder: &Path| {
+            assert!(matches!(read(folder, "secret.wasm", Links::Refuse, 9), Ok(Reading::NoFolder)));
+            list(folder, 9).unwrap_err().to_string()
+        };
+        assert!(refused(&mine).contains("symbolic link"));
+        assert!(matches!(read(&mine, "secret.wasm", Links::Follow, 9), Ok(Reading::Whole(..))));
+        // Nor anywhere above.
+        fs::rename(place.join("mine"), place.join("old")).unwrap();
+        symlink("theirs", place.join("mine")).unwrap();
+        assert!(refused(&mine).contains("symbolic link"));
+    }
 
     fn names(listing: &Listing) -> Vec<&str> {
         listing.files.keys().map(String::as_str).collect()
@@ -169,7 +216,7 @@ mod tests {
         assert!(matches!(read("a.wasm", Links::Refuse), Ok(Reading::Whole(source, _)) if source.size() == 5));
         let identity = list(folder.path(), 1).unwrap().identity;
         assert!(matches!(read("b.wasm", Links::Refuse), Ok(Reading::Absent(folder)) if folder == identity));
-        std::os::unix::fs::symlink("a.wasm", folder.path().join("link.wasm")).unwrap();
+        symlink("a.wasm", folder.path().join("link.wasm")).unwrap();
         assert!(matches!(read("link.wasm", Links::Follow), Ok(Reading::Whole(..))));
         assert!(read("link.wasm", Links::Refuse).err().unwrap().contains("symbolic link"));
         fs::create_dir(folder.path().join("folder.wasm")).unwrap();
