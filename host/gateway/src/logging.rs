@@ -2,13 +2,20 @@
 //!
 //! A line can be forged in two places, so there are two guards: [`escape()`] for every field that a stranger filled, and the
 //! writer here, which lets no control byte out but the line feed at the end, whatever a field holds.
+//!
+//! Decided 2026-11-28: a thread of its own writes. Who logs puts a line in a queue and goes on: when whatever reads standard error stood
+//! still, first one worker and then all of them stood with it, and so did every session. What the queue does not hold is dropped and
+//! counted.
 
 mod escape;
 
 use std::fmt;
 use std::io::{self, Write};
+use std::time::Duration;
 
+use tokio::time::interval;
 use tracing::field::{Field, Visit};
+use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::fmt::format::Writer;
@@ -19,6 +26,39 @@ use escape::{Form, write_harmless};
 
 /// The environment variable that says what is logged: `debug`, or `info,whelk=debug` ...
 pub const FILTER: &str = "WHELK_LOG";
+
+/// Lines that may wait to be written. The others are dropped.
+const WAITING: usize = 10_000;
+/// How often it is looked whether lines were dropped.
+const LOOK: Duration = Duration::from_secs(10);
+
+/// The log of the process: what waits is written before this is gone.
+#[must_use]
+pub struct Log {
+    _writer: WorkerGuard,
+    dropped: ErrorCounter,
+}
+
+impl Log {
+    /// Tells when lines were dropped, for as long as it is polled.
+    pub fn tell_dropped(&self) -> impl Future<Output = ()> + Send + 'static {
+        let counter = self.dropped.clone();
+        async move {
+            let (mut told, mut clock) = (0, interval(LOOK));
+            loop {
+                clock.tick().await;
+                let dropped = counter.dropped_lines();
+                if dropped > told {
+                    tracing::error!(dropped = dropped - told, "log lines dropped: they are not read fast enough");
+                    // Unless that was dropped too.
+                    if counter.dropped_lines() == dropped {
+                        told = dropped;
+                    }
+                }
+            }
+        }
+    }
+}
 
 /// The form of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +77,7 @@ pub enum Format {
 ///
 /// # Panics
 /// When called a second time: a process has one log.
-pub fn start(format: Format) -> Result<(), String> {
+pub fn start(format: Format) -> Result<Log, String> {
     let filter = match std::env::var(FILTER) {
         Ok(text) => text,
         Err(std::env::VarError::NotPresent) => "info".to_owned(),
@@ -47,7 +87,10 @@ pub fn start(format: Format) -> Result<(), String> {
         .with_regex(false)
         .parse(&filter)
         .map_err(|error| format!("{FILTER}: {error} (such as \"debug\" or \"info,whelk=debug\")"))?;
-    tracing::subscriber::set_global_default(subscriber(format, filter, io::stderr))
+    let queue = NonBlockingBuilder::default().buffered_lines_limit(WAITING).lossy(true).thread_name("log");
+    let (out, writer) = queue.finish(io::stderr());
+    let dropped = out.error_counter();
+    tracing::subscriber::set_global_default(subscriber(format, filter, move || out.clone()))
         .expect("the log is started once in a process");
     std::panic::set_hook(Box::new(|panic| {
         let text = panic.payload_as_str().unwrap_or("a panic without words");
@@ -55,11 +98,12 @@ pub fn start(format: Format) -> Result<(), String> {
         let thread = std::thread::current();
         tracing::error!(place, thread = thread.name(), said = %escape(text.as_bytes()), "panic");
     }));
-    Ok(())
+    Ok(Log { _writer: writer, dropped })
 }
 
-fn subscriber<W>(format: Format, filter: EnvFilter, out: fn() -> W) -> Box<dyn tracing::Subscriber + Send + Sync>
+fn subscriber<M, W>(format: Format, filter: EnvFilter, out: M) -> Box<dyn tracing::Subscriber + Send + Sync>
 where
+    M: Fn() -> W + Send + Sync + 'static,
     W: Write + 'static,
 {
     // A log that cannot be written is no reason to fail, and reporting it to standard error could panic.
@@ -73,12 +117,12 @@ where
 }
 
 /// Makes writers that let no control byte out. The formatter writes a whole line at once.
-struct Harmless<W> {
-    out: fn() -> W,
+struct Harmless<M> {
+    out: M,
     form: Form,
 }
 
-impl<W: Write + 'static> MakeWriter<'_> for Harmless<W> {
+impl<M: Fn() -> W, W: Write + 'static> MakeWriter<'_> for Harmless<M> {
     type Writer = HarmlessLine<W>;
 
     fn make_writer(&self) -> HarmlessLine<W> {

@@ -231,7 +231,7 @@ fn serve(file: Option<&Path>, overrides: &Overrides, format: Format) -> Result<(
         None => Config::demonstration(overrides),
     };
     let config = config.map_err(wrong)?;
-    logging::start(format).map_err(wrong)?;
+    let log = logging::start(format).map_err(wrong)?;
     for note in &config.notes {
         tracing::warn!("{note}");
     }
@@ -258,6 +258,7 @@ fn serve(file: Option<&Path>, overrides: &Overrides, format: Format) -> Result<(
             tracing::warn!(%error, "the running server cannot be asked for its plugins");
         }
         tokio::spawn(thrift::give_back(Arc::clone(&gateway)));
+        tokio::spawn(log.tell_dropped());
         for address in listener.addresses().map_err(failed)? {
             tracing::info!(%address, "listening");
         }
