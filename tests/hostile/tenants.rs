@@ -180,3 +180,36 @@ fn w16_a_tenant_may_be_given_so_many_bytes_a_second() {
     world.neighbour_goes_on();
     world.end();
 }
+
+#[test]
+fn a_user_at_the_limit_of_connections_is_turned_away_and_nobody_else_is() {
+    let mut world = Plan::default().limit("connections_per_user", "3").start();
+    let enter = |world: &World| {
+        let mut held = world.call("villain").exec("cat").start();
+        held.type_in(b"here\n");
+        held.wait_for_output("here");
+        held
+    };
+    let mut held: Vec<_> = (0..3).map(|_| enter(&world)).collect();
+    for _ in 0..5 {
+        let seen = world.commit("cat");
+        assert_eq!(seen.told, Told::Cut, "{seen:?}");
+    }
+    assert_eq!(world.run(&world.call("accomplice").exec("cat")).told, Told::Status(0));
+    world.neighbour_goes_on();
+    let told = world.log().into_iter().filter(|event| event.field("limit") == "connections_per_user").count();
+    assert_eq!(told, 1, "the operator is told once");
+    // Whoever goes makes room.
+    assert_eq!(held.pop().expect("three of them").finish().status, Some(0));
+    world.gateway.wait_all("end of a connection", |events| {
+        let left = |event: &&whelk_tests::Event| {
+            event.message == "connection closed" && event.field("reason") == "the peer hung up"
+        };
+        (events.iter().filter(left).count() >= 2).then_some(())
+    });
+    held.push(enter(&world));
+    for held in held {
+        assert_eq!(held.finish().status, Some(0));
+    }
+    world.end();
+}

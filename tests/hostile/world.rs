@@ -8,11 +8,12 @@ use whelk_tests::{Call, Client, Event, Finished, Gateway, Input, Running, Setup,
 use crate::components::{file, install, villain};
 
 /// Limits that make the tests short: what is stopped after a second by default is stopped sooner here.
-const LIMITS: [(&str, &str); 7] = [
+const LIMITS: [(&str, &str); 8] = [
     ("cpu_call", "\"200 ms\""),
     ("cpu_closed", "\"50 ms\""),
     ("instances", "200"),
     ("sessions_per_user", "1000"),
+    ("connections_per_user", "10000"),
     ("unauthenticated_per_source", "1000"),
     ("unauthenticated_start", "1000"),
     ("keepalive", "\"3600 s\""),
@@ -263,8 +264,19 @@ impl World {
         assert!(loud.is_empty(), "{deed} makes the host raise an alarm: {loud:?}");
     }
 
+    /// Waits until the log has come to where we are: lines wait in a queue, so one that is written now comes after all before it.
+    fn catch_up(&self) {
+        let number = |event: &Event| event.field("connection").parse::<u64>().unwrap_or(0);
+        let last = self.log().iter().map(number).max().unwrap_or(0);
+        self.run(&self.call("nobody"));
+        self.gateway.wait("end of a connection", |event| {
+            (event.message == "connection closed" && number(event) > last).then_some(())
+        });
+    }
+
     /// Waits until all of the villain's sessions so far have ended; says how many that were.
     pub(crate) fn settled(&self) -> usize {
+        self.catch_up();
         self.gateway.wait_all("end of all sessions", |events| {
             let count = |message: &str| {
                 let it = |event: &&Event| event.message == message && event.field("plugin") == "villain";

@@ -252,7 +252,7 @@ fn read_people(
 /// In the demonstration everybody is whoever uses this machine: no one user has less than all.
 fn demonstration_limits() -> Limits {
     let limits = Limits::default();
-    Limits { sessions_per_user: limits.instances, ..limits }
+    Limits { sessions_per_user: limits.instances, connections_per_user: limits.connections, ..limits }
 }
 
 fn read_listen(top: &mut Section<'_>, overrides: &Overrides, findings: &mut Findings) -> Vec<SocketAddr> {

@@ -25,7 +25,7 @@ use whelk_ssh::crypto::random::SystemRandom;
 use whelk_ssh::error::{Error, Reason};
 use zeroize::Zeroizing;
 
-use crate::access::{Attempt, Credential, Verdict};
+use crate::access::{Attempt, Credential, Identity, Verdict};
 use crate::drain::{Drain, Phase};
 use crate::gateway::Gateway;
 use crate::keepalive::Keepalive;
@@ -33,6 +33,7 @@ use crate::listener::Permit;
 use crate::logging::escape;
 use crate::session::{Entered, Origin};
 use crate::sessions::Sessions;
+use crate::tenant::Seat;
 
 /// The most that one turn reads, and the most that it seals.
 const TURN: usize = 128 << 10;
@@ -79,6 +80,8 @@ struct Pump {
     connection: Server,
     sessions: Sessions,
     permit: Permit,
+    /// Its place among its user's connections, once somebody has entered.
+    seat: Option<Seat>,
     drain: Drain,
     /// How far the stopping had got when it was last looked at.
     phase: Phase,
@@ -110,6 +113,7 @@ pub async fn run(stream: TcpStream, peer: SocketAddr, permit: Permit, gateway: A
         stream,
         connection,
         permit,
+        seat: None,
         deciding: None,
         write_blocked: false,
         rest: Rest::Busy,
@@ -326,6 +330,7 @@ impl Pump {
                 // Accepting a key that was only offered lets nobody in.
                 if self.connection.user().is_some() {
                     self.permit.authenticated();
+                    self.seat = Some(self.seat(&identity)?);
                     tracing::info!(
                         connection = self.origin.connection,
                         user = %escape(identity.user.as_bytes()),
@@ -341,6 +346,19 @@ impl Pump {
         Ok(())
     }
 
+    /// The place of this connection among those of its user.
+    fn seat(&self, identity: &Identity) -> Result<Seat, End> {
+        let most = self.gateway.limits_of(identity).connections_per_user;
+        self.gateway.tenants().enter(&identity.user, most).map_err(|crowded| {
+            if crowded.is_news {
+                let (user, tenant) = (escape(identity.user.as_bytes()), escape(identity.tenant.as_bytes()));
+                let (connection, limit) = (self.origin.connection, "connections_per_user");
+                tracing::warn!(connection, %user, %tenant, limit, most, "user over limit");
+            }
+            End::Protocol(Error::Closed(Reason::TooManyConnections))
+        })
+    }
+
     /// The program is stopping: sessions may finish until the deadline, then everybody is told to go.
     fn drained(&mut self) -> Result<(), End> {
         self.phase = self.drain.phase();
@@ -353,6 +371,7 @@ impl Pump {
 
     /// Says goodbye, as far as the peer listens, and lets go of the sessions.
     async fn finish(mut self, end: End) {
+        self.seat = None;
         let error = match &end {
             End::Protocol(error) => Some(error.clone()),
             End::Drained => Some(Error::Closed(Reason::ByApplication)),

@@ -1,10 +1,10 @@
 //! Tenants: for whom sessions run. What the name of a plugin means to each, where its commands are routed, what its sessions share,
-//! and how many sessions each user has.
+//! and how many sessions and connections each user has.
 //!
 //! Those of a configuration are made at the start. In the demonstration each plugin is a tenant of its own name, made when somebody
 //! first opens a session as it, and kept.
 //!
-//! Knows nothing of connections, and of users only how many sessions they have.
+//! Knows of connections and of users only how many there are.
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -30,7 +30,10 @@ pub struct Tenant {
 /// Every tenant there is.
 pub struct Tenants {
     known: Known,
+    /// What each user has of sessions ...
     users: Arc<Users>,
+    /// ... and of connections.
+    entered: Arc<Users>,
 }
 
 enum Known {
@@ -49,24 +52,24 @@ struct Demonstration {
     made: Mutex<BTreeMap<String, Arc<OnceCell<Arc<Tenant>>>>>,
 }
 
-/// How many sessions each user has, over all connections.
+/// How many of something each user has: sessions over all connections, or connections.
 #[derive(Default)]
 struct Users(Mutex<HashMap<String, Count>>);
 
 #[derive(Default)]
 struct Count {
-    sessions: u32,
+    places: u32,
     /// The limit has been met, and the operator was told; until the user has fewer again nothing more is said.
     told: bool,
 }
 
-/// The place of one session of a user. Given back when dropped.
+/// The place of one session of a user, or of one connection. Given back when dropped.
 pub(crate) struct Seat {
     users: Arc<Users>,
     user: String,
 }
 
-/// A user has all the sessions that one may have.
+/// A user has all that one may have.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Crowded {
     /// Whether the operator does not know yet.
@@ -126,7 +129,7 @@ impl Tenants {
             known.insert(name.clone(), Arc::new(tenant));
         }
         if refused.is_empty() {
-            Ok(Tenants { known: Known::Configured(known), users: Arc::default() })
+            Ok(Tenants { known: Known::Configured(known), users: Arc::default(), entered: Arc::default() })
         } else {
             Err(refused.join("\n"))
         }
@@ -146,7 +149,8 @@ impl Tenants {
             granter: Arc::new(granter),
             made: Mutex::default(),
         };
-        Tenants { known: Known::Demonstration(Box::new(demonstration)), users: Arc::default() }
+        let known = Known::Demonstration(Box::new(demonstration));
+        Tenants { known, users: Arc::default(), entered: Arc::default() }
     }
 
     /// The tenant of exactly this name. In the demonstration it is made if there is a plugin called so; no other name makes anything.
@@ -168,6 +172,11 @@ impl Tenants {
     /// Takes the place of one more session of a user.
     pub(crate) fn seat(&self, user: &str, most: u32) -> Result<Seat, Crowded> {
         self.users.seat(user, most)
+    }
+
+    /// Takes the place of one more connection of a user, who has just entered.
+    pub(crate) fn enter(&self, user: &str, most: u32) -> Result<Seat, Crowded> {
+        self.entered.seat(user, most)
     }
 
     /// Tells the operator of each plugin that a tenant names although it needs more than the tenant is granted: its sessions are refused.
@@ -235,10 +244,10 @@ impl Users {
     fn seat(self: &Arc<Users>, user: &str, most: u32) -> Result<Seat, Crowded> {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let count = counts.entry(user.to_owned()).or_default();
-        if count.sessions >= most {
+        if count.places >= most {
             return Err(Crowded { is_news: !std::mem::replace(&mut count.told, true) });
         }
-        count.sessions += 1;
+        count.places += 1;
         Ok(Seat { users: Arc::clone(self), user: user.to_owned() })
     }
 }
@@ -248,9 +257,9 @@ impl Drop for Seat {
         let mut counts = self.users.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Entry::Occupied(mut entry) = counts.entry(std::mem::take(&mut self.user)) else { return };
         let count = entry.get_mut();
-        count.sessions = count.sessions.saturating_sub(1);
+        count.places = count.places.saturating_sub(1);
         count.told = false;
-        if count.sessions == 0 {
+        if count.places == 0 {
             entry.remove();
         }
     }

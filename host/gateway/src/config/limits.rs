@@ -253,6 +253,9 @@ limits! {
         ["Plugins"] {
             /// Instances running at the same time, over all connections.
             instances: u32 = 1000, 1 => 100_000, "W52";
+            /// Connections of one user that have logged in. One more is told so and ended.
+            @Tenant
+            connections_per_user: u32 = 100, 1 => 1_000_000, "F6, W52";
             /// Sessions of one user at the same time, over all connections. The demonstration has no such limit.
             @Tenant
             sessions_per_user: u32 = 100, 1 => 100_000, "W52";
@@ -292,7 +295,8 @@ limits! {
             table_elements: u32 = 20_000, 100 => 1_000_000, "W8";
             /// Memories of one instance. Each has the size of `memory`, and takes two mappings (vm.max_map_count).
             memories: u32 = 1, 1 => 8, "W7";
-            /// What is kept of an ended instance's memory, cleared, for the next one: a little faster to start, but it stays taken.
+            /// What is kept of each memory and each table of an ended instance, cleared, for the next one: a little faster to start, but it
+            /// stays taken.
             keep_resident: usize = 0, 0 => MIB, "W46";
             /// Output from before a start request is accepted.
             @Tenant
@@ -386,7 +390,7 @@ limits! {
         ["Loading and replacing plugins"] {
             /// Plugins in one folder. More of them are refused.
             plugins_per_folder: u32 = 256, 1 => 10_000, "W34";
-            /// Compiled code of all plugins of one folder.
+            /// Compiled code of all plugins of one folder, with that of older versions that sessions still run.
             plugins_code: usize = 2 * GIB, MIB => 64 * GIB, "W34";
             /// The largest plugin file in a tenant's own folder.
             component_tenant: usize = 16 * MIB, KIB => GIB, "W34";
