@@ -72,11 +72,8 @@ impl View<'_> {
 
     /// Where a plugin's file is.
     fn file(&self, plugin: &str) -> String {
-        let file = format!("{plugin}.wasm");
-        let folders = self.tenant.plugins.iter().chain([&self.config.plugins]);
-        // The name is one that stood in a folder's list when the configuration was read, so it is no path.
-        let found = folders.map(|folder| folder.join(&file)).find(|path| path.is_file());
-        found.map_or_else(|| "missing".to_owned(), |path| path.display().to_string())
+        let found = self.tenant.file(plugin, &self.config.plugins);
+        found.map_or_else(|| "missing".to_owned(), |(path, _)| path.display().to_string())
     }
 
     fn grants(&self, grants: &Grants) -> Vec<String> {
@@ -132,7 +129,7 @@ impl View<'_> {
     fn served(&self, start: Start<'_>) -> String {
         let (kind, asked) = match start {
             Start::Shell => ("shell", "a shell".to_owned()),
-            Start::Exec(command) => ("exec", format!("exec \"{}\"", escape(command))),
+            Start::Exec(command) => ("exec", format!("exec {:?}", String::from_utf8_lossy(command))),
             Start::Subsystem(name) => ("subsystem", format!("subsystem {name:?}")),
         };
         match self.tenant.routes.find(&start) {

@@ -2,14 +2,16 @@
 //!
 //! Everything that a file or another program says is made harmless before it is shown.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
-use whelk_runtime::{Contents, Error, Loader, Source, Terms};
+use whelk_runtime::{Contents, Error, Loader, Plugin, Source, Terms};
 
-use crate::config::Limits;
+use crate::config::{Config, Limits};
 use crate::control::WORLD;
 use crate::logging::escape;
 use crate::reload::file::{self, Links, Reading};
@@ -28,7 +30,7 @@ pub struct Inspected {
 ///
 /// # Errors
 /// Says why it cannot be.
-pub fn read(path: &Path, limits: &Limits) -> Result<(String, Source), String> {
+fn read(path: &Path, links: Links, most: usize) -> Result<(String, Source), String> {
     let Some(file) = path.file_name().and_then(|name| name.to_str()) else {
         return Err("its name cannot be typed".to_owned());
     };
@@ -36,7 +38,7 @@ pub fn read(path: &Path, limits: &Limits) -> Result<(String, Source), String> {
         return Err("a plugin is called NAME.wasm, without control characters".to_owned());
     };
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    match file::read(folder, file, Links::Follow, limits.component)? {
+    match file::read(folder, file, links, most)? {
         Reading::Whole(source, _) => Ok((name.to_owned(), source)),
         Reading::Changing => Err("it is being written to".to_owned()),
         Reading::Absent(_) | Reading::NoFolder => Err("there is no such file".to_owned()),
@@ -47,11 +49,46 @@ pub fn read(path: &Path, limits: &Limits) -> Result<(String, Source), String> {
 ///
 /// # Errors
 /// The reason for which a server would refuse it.
-pub async fn check(path: &Path, loader: &Loader, limits: &Limits) -> Result<(), String> {
-    let (name, source) = read(path, limits)?;
+pub async fn check(path: &Path, loader: &Loader, limits: &Limits) -> Result<Arc<Plugin>, String> {
+    check_as(path, Links::Follow, limits.component, loader).await
+}
+
+async fn check_as(path: &Path, links: Links, most: usize, loader: &Loader) -> Result<Arc<Plugin>, String> {
+    let (name, source) = read(path, links, most)?;
     let jobs = Semaphore::new(1);
-    let terms = Terms { component: limits.component, jobs: &jobs };
-    loader.load(&name, &source, terms).await.map(|_| ()).map_err(|error| harmless(&error.to_string()))
+    let terms = Terms { component: most, jobs: &jobs };
+    loader.load(&name, &source, terms).await.map_err(|error| harmless(&error.to_string()))
+}
+
+/// Does that with every plugin that a configuration names, and says what is wrong: a line for each file that a server would refuse, and for
+/// each that needs more than a tenant that names it is granted.
+pub async fn check_named(config: &Config, loader: &Loader) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let mut files: BTreeMap<PathBuf, Option<Arc<Plugin>>> = BTreeMap::new();
+    for (name, plugin) in config.named_plugins() {
+        let tenant = config.tenants.get(name);
+        // A name that is nobody's was refused when the configuration was read.
+        let Some((tenant, (path, is_own))) =
+            tenant.and_then(|tenant| Some((tenant, tenant.file(plugin, &config.plugins)?)))
+        else {
+            continue;
+        };
+        let shown = path.display().to_string();
+        if !files.contains_key(&path) {
+            let limits = &config.limits;
+            let (links, most) =
+                if is_own { (Links::Refuse, limits.component_tenant) } else { (Links::Follow, limits.component) };
+            let checked = check_as(&path, links, most, loader).await;
+            let checked = checked.map_err(|reason| wrong.push(format!("{shown}: {reason}"))).ok();
+            files.insert(path.clone(), checked);
+        }
+        if let Some(Some(plugin)) = files.get(&path)
+            && let Err(error) = plugin.suits(name, |grant| tenant.grants.has(grant))
+        {
+            wrong.push(format!("{shown}: {}", harmless(&error.to_string())));
+        }
+    }
+    wrong
 }
 
 /// What a file says of itself.
@@ -59,7 +96,7 @@ pub async fn check(path: &Path, loader: &Loader, limits: &Limits) -> Result<(), 
 /// # Errors
 /// Says why it is no component at all.
 pub async fn inspect(path: &Path, loader: &Loader, limits: &Limits) -> Result<Inspected, String> {
-    let (name, source) = read(path, limits)?;
+    let (name, source) = read(path, Links::Follow, limits.component)?;
     let jobs = Semaphore::new(1);
     let terms = Terms { component: limits.component, jobs: &jobs };
     match loader.inspect(&source, terms).await {

@@ -60,7 +60,7 @@ enum Verb {
     },
     /// Print every setting with its default, as a configuration to start from.
     Config,
-    /// Check a configuration and everything that it names.
+    /// Check a configuration and everything that it names, plugins and what they need included.
     Check {
         /// The configuration
         file: PathBuf,
@@ -174,7 +174,17 @@ fn check(file: &Path) -> Result<(), Failure> {
     let notes: String = config.notes.iter().map(|note| format!("{note}\n")).collect();
     let shortages: String =
         process::shortages(&config.limits).iter().map(|shortage| format!("this machine: {shortage}\n")).collect();
+    let loader = lone_loader(&config.limits).map_err(failed)?;
+    let refused = lone_runtime()?.block_on(inspect::check_named(&config, &loader));
+    if !refused.is_empty() {
+        return Err(wrong(refused.join("\n")));
+    }
     print(&format!("{notes}{shortages}{}: good\n", file.display()))
+}
+
+/// For a verb that serves nobody.
+fn lone_runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)
 }
 
 fn tenants(file: &Path, user: Option<&str>, start: Option<Start<'_>>) -> Result<(), Failure> {
@@ -183,7 +193,7 @@ fn tenants(file: &Path, user: Option<&str>, start: Option<Start<'_>>) -> Result<
 }
 
 fn plugin(verb: PluginVerb) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+    let runtime = lone_runtime()?;
     match verb {
         PluginVerb::List { config, state, json } => {
             let folder = match (config, state) {
@@ -211,7 +221,7 @@ fn plugin(verb: PluginVerb) -> Result<(), Failure> {
             };
             let loader = lone_loader(&limits).map_err(failed)?;
             let checked = runtime.block_on(inspect::check(&file, &loader, &limits));
-            checked.map_err(|reason| wrong(format!("{}: {reason}", file.display())))?;
+            checked.map(drop).map_err(|reason| wrong(format!("{}: {reason}", file.display())))?;
             print(&format!("{}: good\n", file.display()))
         }
     }

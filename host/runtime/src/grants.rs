@@ -4,7 +4,7 @@
 //! started only when the tenant grants all of that. Stable WASI is no request: toolchains import it whether the program uses it
 //! or not, so it is always linked, and a grant fills it.
 //!
-//! Decided 2026-11-21: one linker offers every interface and [`Grants::missing`] is asked before each instantiation, instead of a linker
+//! Decided 2026-11-21: one linker offers every interface and `Plugin::admit` is asked before each instantiation, instead of a linker
 //! for each set of grants. The imports of a component cannot change, so the question has one answer; a plugin is compiled and linked once
 //! for all tenants; and each import still answers from the tenant's own grant, and finds none when there is none.
 
@@ -18,7 +18,6 @@ pub(crate) use directory::{Count, Counted, Entry, Listing, Opening, Position, RE
 pub use network::{AllowList, TcpAllow};
 pub(crate) use network::{Host, Scheme, Target};
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use keyvalue::Buckets;
@@ -101,13 +100,8 @@ pub struct Grants {
 }
 
 impl Grants {
-    /// What of this is not granted.
-    #[must_use]
-    pub fn missing(&self, needs: &BTreeSet<Grant>) -> Vec<Grant> {
-        needs.iter().copied().filter(|grant| !self.has(*grant)).collect()
-    }
-
-    fn has(&self, grant: Grant) -> bool {
+    /// Whether this is granted.
+    pub(crate) fn has(&self, grant: Grant) -> bool {
         match grant {
             Grant::KeyValue => self.keyvalue.is_some(),
             Grant::Topics => self.topics.is_some(),

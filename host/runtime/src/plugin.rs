@@ -179,8 +179,16 @@ impl Plugin {
 
     /// Whether the tenant grants what it takes to run it. The error names each import for which it does not, and the line that would.
     pub fn admit(&self, tenant: &Tenant) -> Result<(), Error> {
-        let missing = tenant.grants().missing(&self.needs);
-        if missing.is_empty() { Ok(()) } else { Err(refusal::not_granted(&missing, &self.imports, tenant.name())) }
+        self.suits(tenant.name(), |grant| tenant.grants().has(grant))
+    }
+
+    /// The same for a tenant of which it is only known what it would be granted.
+    ///
+    /// # Errors
+    /// [`Error::Refused`], as of [`admit`](Self::admit).
+    pub fn suits(&self, tenant: &str, has: impl Fn(Grant) -> bool) -> Result<(), Error> {
+        let missing: Vec<Grant> = self.needs.iter().copied().filter(|grant| !has(*grant)).collect();
+        if missing.is_empty() { Ok(()) } else { Err(refusal::not_granted(&missing, &self.imports, tenant)) }
     }
 
     /// A session comes to this plugin.

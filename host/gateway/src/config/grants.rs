@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use toml::de::DeValue;
-use whelk_runtime::{AllowList, TcpAllow};
+use whelk_runtime::{AllowList, Grant, TcpAllow};
 
 use super::reader::{Findings, Item, Section};
 use super::setting::{Setting, kind, text, truth};
@@ -39,6 +39,17 @@ pub struct Grants {
     pub tcp: Vec<String>,
     /// The directory may overlap the tenant's own plugin folder, so that a session can put plugins there.
     pub deploy: bool,
+}
+
+impl Grants {
+    /// Whether this is granted.
+    pub(crate) fn has(&self, grant: Grant) -> bool {
+        match grant {
+            Grant::KeyValue => self.keyvalue.is_some(),
+            Grant::Topics => self.topics,
+            Grant::Http => !self.http.is_empty(),
+        }
+    }
 }
 
 /// A directory that is granted.

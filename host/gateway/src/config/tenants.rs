@@ -73,6 +73,15 @@ pub fn check_tenant_name(name: &str) -> Result<(), String> {
 }
 
 impl Tenant {
+    /// The file of a plugin that this name means to it, and whether it is in its own folder, which comes before the operator's. `None` if it is
+    /// in neither.
+    pub(crate) fn file(&self, plugin: &str, operators: &Path) -> Option<(PathBuf, bool)> {
+        // The name is one that stood in a folder's list when the configuration was read, so it is no path.
+        let file = format!("{plugin}.wasm");
+        let folders = self.plugins.iter().map(|own| (own.join(&file), true)).chain([(operators.join(&file), false)]);
+        folders.into_iter().find(|(path, _)| path.is_file())
+    }
+
     fn plain(limits: &Limits) -> Tenant {
         let (routes, grants) = (Routes::default(), Grants::default());
         Tenant { plugin: None, plugins: None, routes, limits: limits.clone(), grants }

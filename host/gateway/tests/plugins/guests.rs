@@ -19,6 +19,11 @@ pub(crate) fn unborn() -> Vec<u8> {
     fs::read(built().join("unborn.wasm")).unwrap()
 }
 
+/// One that needs key-value and topics.
+pub(crate) fn demanding() -> Vec<u8> {
+    fs::read(built().join("neighbour.wasm")).unwrap()
+}
+
 fn built() -> PathBuf {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guests");
     let status = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
@@ -33,6 +38,8 @@ fn built() -> PathBuf {
             "bare",
             "--package",
             "unborn",
+            "--package",
+            "neighbour",
         ])
         .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../runtime/tests/guests"))
         .env("CARGO_TARGET_DIR", &target)

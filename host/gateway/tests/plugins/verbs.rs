@@ -35,6 +35,47 @@ fn a_file_is_checked_as_a_server_would() {
     }
 }
 
+/// A user of the default tenant.
+fn user(name: &str, plugin: &str) -> String {
+    format!("[users.{name}]\nplugin = \"{plugin}\"\nauth = \"none\"\n")
+}
+
+#[test]
+fn the_printed_reference_needs_only_a_user_to_be_a_good_configuration() {
+    let place = place();
+    let (status, reference, _) = place.run(&["config"]);
+    assert_eq!(status, 0);
+    fs::write(place.folder.path().join("whelk.toml"), format!("{reference}\n{}", user("guest", "good"))).unwrap();
+    let (status, text, errors) = place.run(&["check", "whelk.toml"]);
+    // What this machine has too little of is said, and stops nothing.
+    let lines: Vec<_> = text.lines().filter(|line| !line.starts_with("this machine: ")).collect();
+    assert_eq!((status, lines, errors), (0, vec!["whelk.toml: good"], String::new()));
+}
+
+#[test]
+fn a_configuration_is_checked_with_the_plugins_that_it_names_and_with_what_they_need() {
+    let place = place();
+    place.put("demanding.wasm", &guests::demanding());
+    let users = [("a", "good"), ("b", "demanding"), ("c", "text"), ("d", "trap"), ("e", "text")];
+    let users: String = users.iter().map(|(name, plugin)| user(name, plugin)).collect();
+    let configuration = place.folder.path().join("whelk.toml");
+    fs::write(&configuration, &users).unwrap();
+    let (status, stdout, stderr) = place.run(&["check", "whelk.toml"]);
+    assert_eq!((status, stdout.as_str()), (2, ""));
+    let told: Vec<&str> = stderr.lines().collect();
+    assert_eq!(told.len(), 3, "{stderr}");
+    for (line, words) in told.iter().zip([
+        &["demanding.wasm: imports wasi:keyvalue/", "[tenants.default.grants] topics = true"][..],
+        &["text.wasm: this is text"],
+        &["trap.wasm: no instance of it can be made"],
+    ]) {
+        assert!(words.iter().all(|word| line.contains(word)), "{words:?} are not all in {line}");
+    }
+    let granted = "[tenants.default.grants]\nkeyvalue = {}\ntopics = true\n";
+    fs::write(&configuration, format!("{}{granted}", user("b", "demanding"))).unwrap();
+    assert_eq!(place.run(&["check", "whelk.toml"]).0, 0);
+}
+
 #[test]
 fn a_file_is_told_from_others_without_a_server() {
     let place = place();
