@@ -28,7 +28,7 @@ fn ten_thousand_sessions_live_at_once_and_one_more_is_refused_as_such() {
     let call = options.iter().fold(world.call("crowd"), |call, option| call.option(option));
     let mut crowd = call.start_long();
     crowd.wait_for_output("ready");
-    let before = world.gateway.resident_memory();
+    let (before, anonymous) = (world.gateway.resident_memory(), world.gateway.anonymous_memory());
     go_on(&mut crowd, "go", "done");
     let grown = world.gateway.resident_memory().saturating_sub(before);
     // All of them answer once more while all of them are there.
@@ -48,9 +48,9 @@ fn ten_thousand_sessions_live_at_once_and_one_more_is_refused_as_such() {
         let left = event.field("sessions").parse::<u64>();
         (event.message == "memory given back" && left.is_ok_and(|left| left < 128)).then_some(())
     });
-    let after = world.gateway.resident_memory();
-    figure("resident memory before and after, KiB", format!("{}, {}", before >> 10, after >> 10));
-    assert!(after < before + before / 10 + 8 * MIB, "memory does not return to where it was");
+    let after = world.gateway.anonymous_memory();
+    figure("anonymous memory before and after, KiB", format!("{}, {}", anonymous >> 10, after >> 10));
+    assert!(after < anonymous + anonymous / 10 + 8 * MIB, "memory does not return to where it was");
     // And there is room again.
     let seen = world.commit("cat");
     assert_eq!(seen.told, Told::Status(0), "{seen:?}");

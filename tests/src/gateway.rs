@@ -150,6 +150,11 @@ impl Gateway {
         self.counted("VmRSS:")
     }
 
+    /// The part of it that is no file's, in bytes: what was allocated.
+    pub fn anonymous_memory(&self) -> u64 {
+        self.counted("RssAnon:")
+    }
+
     /// Memory as the kernel counts it, in bytes.
     fn counted(&self, what: &str) -> u64 {
         let path = format!("/proc/{}/status", self.process.pid().as_raw_nonzero());

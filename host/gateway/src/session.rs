@@ -233,23 +233,20 @@ impl Obituary<'_> {
 
     /// How loudly a failure is told, and in which words.
     fn failure(&self, plugin: &str, error: &Error) -> (Level, String) {
-        let level = match error {
-            // Ours to mend.
-            Error::Host { .. } => Level::ERROR,
-            Error::Refused(_) | Error::Suspended | Error::Full { .. } | Error::Limit { .. } | Error::Trap { .. } => {
-                Level::WARN
-            }
-        };
+        let whole = || escape(error.to_string().as_bytes()).to_string();
+        // Ours to mend: whatever the tenant does beside it, its cause is not lost.
+        if let Error::Host { .. } = error {
+            return (Level::ERROR, whole());
+        }
         match self.tenant.failed() {
-            Telling::Whole => (level, escape(error.to_string().as_bytes()).to_string()),
+            Telling::Whole => (Level::WARN, whole()),
             Telling::Brief { is_news } => {
                 if is_news {
                     let (connection, channel, tenant) = (self.connection, self.channel, self.tenant.name());
                     let limit = "tenant_failure_rate";
                     tracing::warn!(tenant, limit, plugin, connection, channel, "tenant over limit");
                 }
-                let level = if level == Level::ERROR { level } else { Level::INFO };
-                (level, error.for_client())
+                (Level::INFO, error.for_client())
             }
         }
     }

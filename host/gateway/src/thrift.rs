@@ -10,7 +10,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use crate::gateway::Gateway;
 use crate::process;
@@ -19,6 +19,10 @@ use crate::process;
 const LOOK: Duration = Duration::from_secs(2);
 /// So few leave nothing that is worth the work, about 3 MiB.
 const FEW: usize = 128;
+/// Asking the heap takes at most one part in so many of the time: whoever needs memory meanwhile waits.
+const PART: u32 = 1_000;
+/// After so long it may be asked again, however long it took.
+const LONGEST: Duration = Duration::from_secs(20);
 
 /// Sessions, as far as what they left has not been given back.
 struct Left {
@@ -27,8 +31,7 @@ struct Left {
 }
 
 impl Left {
-    /// There were at most so many since the last look, and there are so many now. Whether half of them have ended, and more than a few:
-    /// so each that ends is worth a bounded part of the work.
+    /// There were at most so many since the last look, and there are so many now. Whether half of them have ended, and more than a few.
     fn is_worth_it(&mut self, peak: usize, now: usize) -> bool {
         self.most = self.most.max(peak);
         let ended = self.most.saturating_sub(now);
@@ -49,9 +52,14 @@ pub async fn give_back(gateway: Arc<Gateway>) {
         clock.tick().await;
         let (peak, sessions) = gateway.sessions();
         if left.is_worth_it(peak, sessions) {
-            // It takes milliseconds, and whoever needs memory meanwhile waits.
-            let done = tokio::task::spawn_blocking(process::trim_heap).await;
-            tracing::info!(sessions, failed = done.is_err(), "memory given back");
+            let work = || {
+                let start = Instant::now();
+                process::trim_heap();
+                start.elapsed()
+            };
+            let took = tokio::task::spawn_blocking(work).await.unwrap_or_default();
+            tracing::info!(sessions, took_ms = took.as_millis(), "memory given back");
+            sleep((took * PART).min(LONGEST)).await;
         }
     }
 }
@@ -81,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn each_session_that_ends_is_paid_for_once() {
+    fn ten_thousand_that_end_one_by_one_are_a_handful_of_requests() {
         let mut left = Left { most: 0 };
         let asked = (0..=10_000).rev().filter(|count| left.is_worth_it(*count, *count)).count();
         assert!(asked <= 7, "{asked}");
