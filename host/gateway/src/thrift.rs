@@ -58,7 +58,9 @@ pub async fn give_back(gateway: Arc<Gateway>) {
                 start.elapsed()
             };
             let took = tokio::task::spawn_blocking(work).await.unwrap_or_default();
-            tracing::info!(sessions, took_ms = took.as_millis(), "memory given back");
+            // A number in JSON too: of 128 bits it would be a text.
+            let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+            tracing::info!(sessions, took_ms, "memory given back");
             sleep((took * PART).min(LONGEST)).await;
         }
     }
