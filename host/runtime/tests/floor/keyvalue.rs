@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, OnceLock};
 
 use tokio::runtime::Builder;
@@ -343,15 +343,42 @@ fn nothing_acknowledged_is_lost_when_the_process_is_killed_and_the_store_always_
     println!("figure: kills during key-value writes: {}, {acknowledged} acknowledged keys, 0 lost", kills());
 }
 
-/// Starts a victim and kills it after so many acknowledgements as the number of the kill leads to; says how many those were.
-fn one_kill(path: &Path, kill: u64) -> usize {
-    let mut victim = Command::new(std::env::current_exe().unwrap())
+/// The victim is killed as soon as it has made a file, or a little later: what it leaves is a store or nothing.
+#[test]
+fn a_store_that_was_being_made_when_the_process_was_killed_opens() {
+    let mut unfinished = 0;
+    for kill in 0..kills() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keyvalue.redb");
+        let mut victim = victim(&path);
+        while folder.path().read_dir().unwrap().next().is_none() {
+            assert!(victim.try_wait().unwrap().is_none(), "the victim has ended");
+        }
+        // A few microseconds more each time, up to a few milliseconds.
+        for _ in 0..kill * kill * 3 % 2_000 {
+            folder.path().read_dir().unwrap();
+        }
+        victim.kill().unwrap();
+        victim.wait().unwrap();
+        unfinished += u64::from(!path.exists());
+        drop(Embedded::open(&path).unwrap());
+    }
+    println!("figure: kills while the store was made: {}, {unfinished} of them before it had its name", kills());
+}
+
+fn victim(path: &Path) -> Child {
+    Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "--nocapture"])
         .arg("keyvalue::nothing_acknowledged_is_lost_when_the_process_is_killed_and_the_store_always_opens")
         .env(VICTIM, path)
         .stdout(Stdio::piped())
         .spawn()
-        .unwrap();
+        .unwrap()
+}
+
+/// Starts a victim and kills it after so many acknowledgements as the number of the kill leads to; says how many those were.
+fn one_kill(path: &Path, kill: u64) -> usize {
+    let mut victim = victim(path);
     let mut lines = BufReader::new(victim.stdout.take().unwrap()).lines();
     // 1 to 61 lines, in no pattern that a group of writes could follow.
     let mut left = 1 + kill.wrapping_mul(0x9e37_79b9_7f4a_7c15) % 61;

@@ -3,7 +3,8 @@
 //! redb refuses everything after one failed write, since it cannot know what of it is on the disk. A full disk must not end key-value
 //! until the next start, so the file is then closed and opened anew, which finds the last transaction that was committed.
 
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
+use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -34,9 +35,10 @@ impl File {
     pub(super) fn open(path: &Path) -> Result<Self, Error> {
         let owned = path.to_owned();
         let open = move || {
-            let file =
-                OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&owned)?;
-            Database::builder().set_cache_size(CACHE).create_file(file)
+            if !owned.try_exists()? {
+                make(&owned)?;
+            }
+            library(OpenOptions::new().read(true).write(true).open(&owned)?)
         };
         Self::with(Box::new(open)).map_err(|reason| Error::Unusable { file: path.to_owned(), reason })
     }
@@ -93,6 +95,36 @@ impl File {
         }
         Ok(())
     }
+}
+
+fn library(file: fs::File) -> Result<Database, DatabaseError> {
+    Database::builder().set_cache_size(CACHE).create_file(file)
+}
+
+/// Makes an empty store beside its place and then gives it its name. The library first gives a new file its length and only then writes
+/// into it what makes it a store, so one that was killed in between would be taken for damaged ever after.
+fn make(path: &Path) -> Result<(), DatabaseError> {
+    let temporary = path.with_extension(format!("new-{}", std::process::id()));
+    let made = make_at(&temporary).and_then(|()| match fs::hard_link(&temporary, path) {
+        // Unlike a rename, a link never replaces what has appeared meanwhile.
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error.into()),
+        Ok(()) | Err(_) => Ok(()),
+    });
+    // Either way it is of no more use, and the error of making it is the one to tell.
+    let removed = fs::remove_file(&temporary);
+    made?;
+    removed?;
+    path.parent().map_or(Ok(()), |folder| fs::File::open(folder)?.sync_all())?;
+    Ok(())
+}
+
+fn make_at(path: &Path) -> Result<(), DatabaseError> {
+    match fs::remove_file(path) {
+        // What a process of this number left behind when it was killed.
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+        Ok(()) | Err(_) => {}
+    }
+    library(OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)?).map(drop)
 }
 
 fn prepare(database: &Database) -> Result<bool, redb::Error> {
