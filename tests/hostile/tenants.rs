@@ -102,6 +102,48 @@ fn a_plugin_of_a_tenant_s_own_folder_is_there_for_that_tenant_alone() {
     world.end();
 }
 
+#[test]
+fn a_tenant_that_ruins_its_own_plugins_is_alone_in_that_after_the_next_start_too() {
+    let own = |folder: &Path| {
+        let plugins = folder.join("theirs/plugins");
+        std::fs::create_dir_all(&plugins).expect("our own folder");
+        install(&plugins, "secret", &version(7));
+    };
+    let lines = "plugins = \"FOLDER/theirs/plugins\"\n[tenants.hostile.grants]\ndeploy = true\n\
+                 directory = { path = \"FOLDER/theirs\", access = \"read-write\" }";
+    let plan = Plan::watched().hostile(lines).before(own).also("their-secret", "hostile", "secret");
+    let mut world = plan.start();
+    assert_eq!(say(&world, "their-secret", "which").1, version_line(7));
+    let theirs = world.gateway.folder().join("theirs");
+    let ruins: [&dyn Fn(); 4] = [
+        &|| std::fs::remove_file(file(&theirs.join("plugins"), "secret")).expect("it was there"),
+        &|| std::fs::remove_dir(theirs.join("plugins")).expect("it is empty"),
+        &|| std::os::unix::fs::symlink("../plugins", theirs.join("plugins")).expect("nothing is there"),
+        &|| {
+            std::fs::remove_file(theirs.join("plugins")).expect("it is a link");
+            std::fs::write(theirs.join("plugins"), "no folder").expect("nothing is there");
+        },
+    ];
+    for ruin in ruins {
+        ruin();
+        world.kill_and_restart();
+        world.neighbour_goes_on();
+        // The operator's plugins are still theirs.
+        assert_eq!(world.commit("cat").told, Told::Status(0));
+        let refused = world.call("their-secret").exec("which").run(Input::Nothing);
+        assert!(refused.status != Some(0) && refused.out.text().is_empty(), "{}", refused.out.text());
+    }
+    // And it can mend what it has ruined.
+    std::fs::remove_file(theirs.join("plugins")).expect("it is a file");
+    std::fs::create_dir(theirs.join("plugins")).expect("nothing is there");
+    install(&theirs.join("plugins"), "secret", &version(8));
+    world.gateway.wait("loading of what was mended", |event| {
+        (event.message == "plugin loaded" && event.field("plugin") == "secret").then_some(())
+    });
+    assert_eq!(say(&world, "their-secret", "which").1, version_line(8));
+    world.end();
+}
+
 /// The operator's events of a tenant that is over a limit.
 fn alarms(world: &World) -> Vec<String> {
     let events = world.log().into_iter().filter(|event| event.message == "tenant over limit");

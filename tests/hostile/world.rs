@@ -100,7 +100,7 @@ impl Plan {
         }
         let configuration = self.configuration().replace("FOLDER", &setup.folder().display().to_string());
         let gateway = setup.plugins(plugins).configuration(&configuration).start();
-        let neighbour = Call::new(Client::Ours, &gateway, "neighbour").exec("cat").start_long();
+        let neighbour = neighbour(&gateway);
         World { gateway, neighbour, said: 0 }
     }
 
@@ -120,6 +120,11 @@ impl Plan {
         text += &user("neighbour", "quiet", "probe");
         text + &user("stranger", "quiet", "villain")
     }
+}
+
+/// A session that does no harm and goes on.
+fn neighbour(gateway: &Gateway) -> Running {
+    Call::new(Client::Ours, gateway, "neighbour").exec("cat").start_long()
 }
 
 /// How a session ended, as its client was told.
@@ -169,6 +174,12 @@ impl World {
     /// The usual one.
     pub(crate) fn new() -> Self {
         Plan::default().start()
+    }
+
+    /// Kills the gateway and starts it again, with another neighbour in it.
+    pub(crate) fn kill_and_restart(&mut self) {
+        self.gateway.kill_and_restart();
+        self.neighbour = neighbour(&self.gateway);
     }
 
     /// The folder of the operator's plugins.

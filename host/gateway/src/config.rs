@@ -118,7 +118,7 @@ impl Config {
         let listen = if overrides.listen.is_empty() { vec![listen::DEFAULT] } else { overrides.listen.clone() };
         problems.extend(double_listeners(&overrides.listen));
         let plugins = overrides.plugins.clone().unwrap_or_else(|| PathBuf::from("plugins"));
-        problems.extend(Plugins::list(&plugins).err().map(|what| Problem::of_option("--plugins", what)));
+        problems.extend(Plugins::operators(&plugins).err().map(|what| Problem::of_option("--plugins", what)));
         match overrides.state.clone().map_or_else(default_state, Ok) {
             Ok(state) if problems.is_empty() => Ok(Config {
                 listen,
@@ -309,7 +309,7 @@ fn read_plugins(
     let item = top.take("plugins");
     let named = item.as_ref().and_then(|item| findings.keep(item, setting::text(item.value)));
     let path = overrides.plugins.clone().unwrap_or_else(|| folder.join(named.unwrap_or("plugins")));
-    match (Plugins::list(&path), &overrides.plugins, item) {
+    match (Plugins::operators(&path), &overrides.plugins, item) {
         (Ok(plugins), ..) => return (path, Some(plugins)),
         (Err(what), Some(_), _) => findings.problems.push(Problem::of_option("--plugins", what)),
         (Err(what), None, Some(item)) => findings.add(&item.span, &item.key, what),

@@ -14,7 +14,7 @@ use whelk_runtime::{Contents, Error, Loader, Plugin, Source, Terms};
 use crate::config::{Config, Limits};
 use crate::control::WORLD;
 use crate::logging::escape;
-use crate::reload::file::{self, Links, Reading};
+use crate::plugin_files::{self, Links, Reading};
 
 /// How much of a digest is enough to tell files apart at a glance.
 const SHORT: usize = 12;
@@ -34,11 +34,11 @@ fn read(path: &Path, links: Links, most: usize) -> Result<(String, Source), Stri
     let Some(file) = path.file_name().and_then(|name| name.to_str()) else {
         return Err("its name cannot be typed".to_owned());
     };
-    let Some(name) = file::plugin_name(file) else {
+    let Some(name) = plugin_files::plugin_name(file) else {
         return Err("a plugin is called NAME.wasm, without control characters".to_owned());
     };
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    match file::read(folder, file, links, most)? {
+    match plugin_files::read(folder, file, links, most)? {
         Reading::Whole(source, _) => Ok((name.to_owned(), source)),
         Reading::Changing => Err("it is being written to".to_owned()),
         Reading::Absent(_) | Reading::NoFolder => Err("there is no such file".to_owned()),
@@ -60,35 +60,45 @@ async fn check_as(path: &Path, links: Links, most: usize, loader: &Loader) -> Re
     loader.load(&name, &source, terms).await.map_err(|error| harmless(&error.to_string()))
 }
 
-/// Does that with every plugin that a configuration names, and says what is wrong: a line for each file that a server would refuse, and for
-/// each that needs more than a tenant that names it is granted.
-pub async fn check_named(config: &Config, loader: &Loader) -> Vec<String> {
-    let mut wrong = Vec::new();
+/// What is wrong with the plugins that a configuration names, a line each.
+#[derive(Default)]
+pub struct Faults {
+    /// What is the operator's to mend.
+    pub operators: Vec<String>,
+    /// What tenants put into their own folders themselves.
+    pub tenants: Vec<String>,
+}
+
+/// Does that with every plugin that a configuration names: finds each file that a server would refuse, and each that needs more than a
+/// tenant that names it is granted.
+pub async fn check_named(config: &Config, loader: &Loader) -> Faults {
+    let mut faults = Faults::default();
     let mut files: BTreeMap<PathBuf, Option<Arc<Plugin>>> = BTreeMap::new();
     for (name, plugin) in config.named_plugins() {
         let tenant = config.tenants.get(name);
-        // A name that is nobody's was refused when the configuration was read.
+        // A name that is nobody's was told when the configuration was read.
         let Some((tenant, (path, is_own))) =
             tenant.and_then(|tenant| Some((tenant, tenant.file(plugin, &config.plugins)?)))
         else {
             continue;
         };
         let shown = path.display().to_string();
+        let faults = if is_own && tenant.grants.deploy { &mut faults.tenants } else { &mut faults.operators };
         if !files.contains_key(&path) {
             let limits = &config.limits;
             let (links, most) =
                 if is_own { (Links::Refuse, limits.component_tenant) } else { (Links::Follow, limits.component) };
             let checked = check_as(&path, links, most, loader).await;
-            let checked = checked.map_err(|reason| wrong.push(format!("{shown}: {reason}"))).ok();
+            let checked = checked.map_err(|reason| faults.push(format!("{shown}: {reason}"))).ok();
             files.insert(path.clone(), checked);
         }
         if let Some(Some(plugin)) = files.get(&path)
             && let Err(error) = plugin.suits(name, |grant| tenant.grants.has(grant))
         {
-            wrong.push(format!("{shown}: {}", harmless(&error.to_string())));
+            faults.push(format!("{shown}: {}", harmless(&error.to_string())));
         }
     }
-    wrong
+    faults
 }
 
 /// What a file says of itself.

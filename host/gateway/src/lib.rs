@@ -11,7 +11,7 @@
 //! | [`logging`] | where events go, as text or JSON; the one function that makes a stranger's text harmless |
 //! | [`process`] | what the operating system allows this process: open files, memory, mappings, core dumps |
 //! | [`state`] | the state folder: its keys, private directories of tenants, the lock and the socket of the running program |
-//! | [`reload`], `watch` | the plugin folders on disk, and what of them can be run |
+//! | [`reload`], `watch`, `plugin_files` | the plugin folders on disk, and what of them can be run |
 //! | [`control`] | how the running program is asked what it does |
 //! | [`inspect`] | what an operator is shown of plugins |
 //! | [`listener`] | sockets, limits on strangers, a task for each connection |
@@ -40,6 +40,7 @@ pub mod inspect;
 mod keepalive;
 pub mod listener;
 pub mod logging;
+mod plugin_files;
 pub mod process;
 pub mod pump;
 mod ready;

@@ -175,11 +175,12 @@ fn check(file: &Path) -> Result<(), Failure> {
     let shortages: String =
         process::shortages(&config.limits).iter().map(|shortage| format!("this machine: {shortage}\n")).collect();
     let loader = lone_loader(&config.limits).map_err(failed)?;
-    let refused = lone_runtime()?.block_on(inspect::check_named(&config, &loader));
-    if !refused.is_empty() {
-        return Err(wrong(refused.join("\n")));
+    let faults = lone_runtime()?.block_on(inspect::check_named(&config, &loader));
+    if !faults.operators.is_empty() {
+        return Err(wrong(faults.operators.join("\n")));
     }
-    print(&format!("{notes}{shortages}{}: good\n", file.display()))
+    let theirs: String = faults.tenants.iter().map(|fault| format!("put there by its tenant: {fault}\n")).collect();
+    print(&format!("{notes}{shortages}{theirs}{}: good\n", file.display()))
 }
 
 /// For a verb that serves nobody.

@@ -1,6 +1,6 @@
 //! Keeps what can be run the same as what is in the plugin folders: looks when something has changed, loads, publishes, removes.
 //!
-//! When to look is `watch.rs`'s to say, what is on disk `reload/file.rs`'s, and how bytes become a plugin the runtime's.
+//! When to look is `watch.rs`'s to say, what is on disk `plugin_files.rs`'s, and how bytes become a plugin the runtime's.
 //!
 //! Decided 2026-11-21: a file that is deleted is what an operator does to take a plugin away, so new sessions do not get it any more. A *folder* that
 //! is gone or cannot be read is a disk that is not there: everything goes on as it is, and that is told. An empty folder in the place of
@@ -9,8 +9,6 @@
 //!
 //! Decided 2026-11-21: the kernel's own way of telling (inotify) makes it fast, and a look at every folder every two seconds makes it sure: links to
 //! places outside, network disks, renamed parents and exhausted watches tell nothing.
-
-pub(crate) mod file;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
@@ -25,8 +23,8 @@ use whelk_runtime::{Error, Loader, Plugin, Published, Registry, Source, Terms};
 
 use crate::config::Limits;
 use crate::logging::escape;
+use crate::plugin_files::{self, Identity, Links, Listing, Reading, Stamp};
 use crate::watch::{Debouncer, Look, MOST_WAITING, Spot, Watcher};
-use file::{Identity, Links, Listing, Reading, Stamp};
 
 /// How often every folder is looked at, whether anything was told or not.
 const ROUND: Duration = Duration::from_secs(2);
@@ -172,13 +170,13 @@ impl Shelf {
     /// Looks at the folder as a whole. Blocks as the disk does.
     fn list(&self, watcher: &Watcher) -> Outcome {
         let path = self.folder.path.as_path();
-        let folder = file::open_folder(path, self.terms.links);
+        let folder = plugin_files::open_folder(path, self.terms.links);
         // Watched first, so that nothing comes between. What cannot be watched is looked at again and again.
-        let identity = folder.as_ref().ok().and_then(|folder| file::identity(folder).ok());
+        let identity = folder.as_ref().ok().and_then(|folder| plugin_files::identity(folder).ok());
         if identity.is_some() && identity != self.known().watched {
             self.watch(watcher, identity);
         }
-        match folder.and_then(|folder| file::list(&folder, self.terms.links, self.terms.plugins)) {
+        match folder.and_then(|folder| plugin_files::list(&folder, self.terms.links, self.terms.plugins)) {
             Ok(listing) => self.compare(&listing),
             Err(error) => self.is_lost(&error.to_string()),
         }
@@ -235,10 +233,11 @@ impl Shelf {
     /// Looks at one file, and does what follows from it.
     async fn look(self: Arc<Self>, file: String, settled: bool, loader: Arc<Loader>) -> Outcome {
         let _turn = self.terms.turns.acquire().await.expect("the semaphore is never closed");
-        let Some(name) = file::plugin_name(&file) else { return Outcome::Done };
+        let Some(name) = plugin_files::plugin_name(&file) else { return Outcome::Done };
         let (shelf, wanted) = (Arc::clone(&self), file.clone());
-        let reading =
-            spawn_blocking(move || file::read(&shelf.folder.path, &wanted, shelf.terms.links, shelf.terms.component));
+        let reading = spawn_blocking(move || {
+            plugin_files::read(&shelf.folder.path, &wanted, shelf.terms.links, shelf.terms.component)
+        });
         let refusal = match reading.await {
             Ok(Ok(Reading::Whole(source, stamp))) => {
                 self.known().seen.insert(file.clone(), stamp);

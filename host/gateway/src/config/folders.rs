@@ -76,12 +76,32 @@ pub(super) struct KeyFile {
     pub(super) tenant: String,
 }
 
+impl Kind {
+    /// Whether the tenant may do as it likes with what is in it ...
+    fn writes(self) -> bool {
+        matches!(self, Kind::Directory { writes: true, .. })
+    }
+
+    /// ... plugins included.
+    pub(super) fn deploys(self) -> bool {
+        matches!(self, Kind::Directory { writes: true, deploys: true, .. })
+    }
+}
+
 impl Place {
     /// Follows a path. What does not exist is taken as it is written.
     ///
     /// # Errors
     /// When it cannot be followed: too many links, a file where a folder should be, no permission to look.
     pub(super) fn resolve(path: &Path) -> io::Result<Place> {
+        Place::resolve_up_to(path, None)
+    }
+
+    /// The same, but whatever lies in `end` is taken as it is written too: a tenant may put links there, which lead nobody anywhere.
+    ///
+    /// # Errors
+    /// As for [`resolve`](Self::resolve).
+    pub(super) fn resolve_up_to(path: &Path, end: Option<&Place>) -> io::Result<Place> {
         let mut ahead: VecDeque<OsString> = parts(&std::path::absolute(path)?);
         let (mut at, mut links) = (PathBuf::from("/"), Vec::new());
         while let Some(part) = ahead.pop_front() {
@@ -90,6 +110,10 @@ impl Place {
                 continue;
             }
             let next = at.join(&part);
+            if end.is_some_and(|end| end.holds(&at)) {
+                at = next;
+                continue;
+            }
             match fs::symlink_metadata(&next) {
                 Ok(facts) if facts.is_symlink() => {
                     let target = fs::read_link(&next)?;
@@ -109,13 +133,20 @@ impl Place {
                 Err(error) => return Err(error),
             }
         }
-        let identity = |path: &Path| path.metadata().ok().map(|facts| (facts.dev(), facts.ino()));
-        let chain = at.ancestors().filter_map(identity).collect();
-        Ok(Place { identity: identity(&at), path: at, links, chain })
+        // What was taken as it is written may be a link, and is nothing that can be told apart.
+        let is_known = |path: &&Path| !end.is_some_and(|end| path.parent().is_some_and(|parent| end.holds(parent)));
+        let chain = at.ancestors().filter(is_known).filter_map(identity).collect();
+        let identity = Some(at.as_path()).filter(is_known).and_then(identity);
+        Ok(Place { path: at, links, chain, identity })
+    }
+
+    /// Whether a path without links is this place or lies in it. Two mounts of one folder are told by the folder itself alone.
+    fn holds(&self, path: &Path) -> bool {
+        path.starts_with(&self.path) || self.identity.is_some_and(|own| identity(path) == Some(own))
     }
 
     /// Whether it is the other, or lies in it.
-    fn is_within(&self, other: &Place) -> bool {
+    pub(super) fn is_within(&self, other: &Place) -> bool {
         self.path.starts_with(&other.path) || other.identity.is_some_and(|identity| self.chain.contains(&identity))
     }
 
@@ -133,6 +164,10 @@ impl Place {
     fn leads_to(&self, other: &Place) -> bool {
         other.links.iter().any(|link| link.starts_with(&self.path))
     }
+}
+
+fn identity(path: &Path) -> Option<Identity> {
+    path.metadata().ok().map(|facts| (facts.dev(), facts.ino()))
 }
 
 fn parts(path: &Path) -> VecDeque<OsString> {
@@ -154,7 +189,7 @@ pub(super) fn check(claims: &mut [Claim], owned: &Owned<'_>, findings: &mut Find
     let places = owned_places(owned, findings);
     for (index, claim) in claims.iter().enumerate() {
         match claim.kind {
-            Kind::Directory { writes, private, .. } => check_directory(claim, writes, private, &places, findings),
+            Kind::Directory { private, .. } => check_directory(claim, private, &places, findings),
             Kind::Plugins => check_plugins(claim, &places, findings),
         }
         for other in claims.iter().take(index) {
@@ -199,7 +234,8 @@ fn owned_places(owned: &Owned<'_>, findings: &mut Findings) -> Places {
     }
 }
 
-fn check_directory(claim: &Claim, writes: bool, private: bool, places: &Places, findings: &mut Findings) {
+fn check_directory(claim: &Claim, private: bool, places: &Places, findings: &mut Findings) {
+    let writes = claim.kind.writes();
     let shown = claim.place.path.display();
     let state = ("the state folder", &places.state);
     let others = places.others.iter().map(|(name, place)| (*name, place));
@@ -211,8 +247,8 @@ fn check_directory(claim: &Claim, writes: bool, private: bool, places: &Places, 
             findings.add(&claim.span, &claim.key, format!("{shown} holds a link on the way to {name} ({other})"));
         }
     }
-    let others_keys = places.keys.iter().filter(|(_, tenant, _)| writes && *tenant != claim.tenant);
-    for (user, tenant, place) in others_keys {
+    // The tenant's own too: what is no key there would stop the next start.
+    for (user, tenant, place) in places.keys.iter().filter(|_| writes) {
         if place.is_within(&claim.place) || claim.place.leads_to(place) {
             let what = format!("{shown} holds the keys by which {user:?} of tenant {tenant} enters");
             findings.add(&claim.span, &claim.key, what);
@@ -255,10 +291,19 @@ fn check_pair(claim: &Claim, other: &Claim, findings: &mut Findings) {
 
 /// Two directories or two plugin folders.
 fn check_alike(claim: &Claim, other: &Claim, findings: &mut Findings) {
-    let Some(relation) = claim.place.relation(&other.place) else { return };
     let name = if claim.kind == Kind::Plugins { "plugin folder" } else { "directory" };
-    let (shown, theirs, tenant) = (claim.place.path.display(), other.place.path.display(), &other.tenant);
-    findings.add(&claim.span, &claim.key, format!("{shown} {relation} the {name} of tenant {tenant} ({theirs})"));
+    let mut told = |claim: &Claim, relation: &str, other: &Claim| {
+        let (shown, theirs, tenant) = (claim.place.path.display(), other.place.path.display(), &other.tenant);
+        findings.add(&claim.span, &claim.key, format!("{shown} {relation} the {name} of tenant {tenant} ({theirs})"));
+    };
+    if let Some(relation) = claim.place.relation(&other.place) {
+        return told(claim, relation, other);
+    }
+    for (one, two) in [(claim, other), (other, claim)] {
+        if one.kind.writes() && one.place.leads_to(&two.place) {
+            told(one, "holds a link on the way to", two);
+        }
+    }
 }
 
 /// A grant to deploy that lets nobody deploy anything is a mistake.

@@ -7,24 +7,33 @@ use std::path::Path;
 
 use super::reader::{Findings, Item, nearest};
 use super::setting::text;
+use crate::plugin_files::{self, Links};
 
 /// The names of the plugins of a folder.
 pub(super) struct Plugins(BTreeSet<String>);
 
 impl Plugins {
-    /// Lists a folder.
+    /// Lists the operator's folder.
     ///
     /// # Errors
     /// Says why the folder cannot be listed.
-    pub(super) fn list(folder: &Path) -> Result<Plugins, String> {
-        let unreadable =
-            |error: std::io::Error| format!("the plugin folder {} cannot be read: {error}", folder.display());
-        let mut names = BTreeSet::new();
-        for entry in std::fs::read_dir(folder).map_err(unreadable)? {
-            let name = entry.map_err(unreadable)?.file_name();
-            names.extend(name.to_str().and_then(|name| name.strip_suffix(".wasm")).map(str::to_owned));
-        }
-        Ok(Plugins(names))
+    pub(super) fn operators(folder: &Path) -> Result<Plugins, String> {
+        Plugins::list(folder, Links::Follow, usize::MAX)
+    }
+
+    /// Lists a tenant's folder: as many files as are looked at there, `most`, and through no link.
+    ///
+    /// # Errors
+    /// Says why the folder cannot be listed.
+    pub(super) fn tenants(folder: &Path, most: usize) -> Result<Plugins, String> {
+        Plugins::list(folder, Links::Refuse, most)
+    }
+
+    fn list(folder: &Path, links: Links, most: usize) -> Result<Plugins, String> {
+        let listed = plugin_files::open_folder(folder, links).and_then(|open| plugin_files::names(&open, most));
+        let (files, _) =
+            listed.map_err(|error| format!("the plugin folder {} cannot be read: {error}", folder.display()))?;
+        Ok(Plugins(files.iter().filter_map(|file| plugin_files::plugin_name(file)).map(str::to_owned).collect()))
     }
 }
 
@@ -33,6 +42,8 @@ impl Plugins {
 pub(super) struct Visible<'p> {
     /// The tenant has a folder of its own.
     pub(super) has_own: bool,
+    /// The tenant itself says what is in it: that what the operator names is there no more must stop nobody else.
+    pub(super) deploys: bool,
     /// What is in it, unless it cannot be read.
     pub(super) own: Option<&'p Plugins>,
     /// What is in the operator's, unless it cannot be read.
@@ -40,10 +51,15 @@ pub(super) struct Visible<'p> {
 }
 
 impl Visible<'_> {
-    /// Reads the name of a plugin. One that is not there is told.
+    /// Reads the name of a plugin. One that is not there is told, and kept where its tenant may bring it.
     pub(super) fn read<'t>(&self, item: &Item<'t>, findings: &mut Findings) -> Option<&'t str> {
         let name = findings.keep(item, text(item.value))?;
-        findings.keep(item, self.find(name))?;
+        match self.find(name) {
+            Err(what) if self.deploys => {
+                findings.note(item, format!("{what}: it is served once its tenant has put it there"))
+            }
+            found => findings.keep(item, found)?,
+        }
         Some(name)
     }
 
@@ -76,13 +92,13 @@ mod tests {
         for file in ["echo.wasm", "notes.txt"] {
             std::fs::write(folder.path().join(file), "").unwrap();
         }
-        let plugins = Plugins::list(folder.path()).unwrap();
-        let visible = Visible { has_own: false, own: None, operators: Some(&plugins) };
+        let plugins = Plugins::operators(folder.path()).unwrap();
+        let visible = Visible { has_own: false, deploys: false, own: None, operators: Some(&plugins) };
         assert_eq!(visible.find("echo"), Ok(()));
         assert_eq!(visible.find("ecko"), Err("there is no plugin \"ecko\" (did you mean \"echo\"?)".to_owned()));
         for name in ["./echo", "../plugins/echo", "echo.wasm", "notes.txt", "", "ECHO!!"] {
             assert!(visible.find(name).is_err(), "{name}");
         }
-        assert!(Plugins::list(&folder.path().join("absent")).is_err());
+        assert!(Plugins::operators(&folder.path().join("absent")).is_err());
     }
 }

@@ -82,7 +82,8 @@ impl Tenant {
         folders.into_iter().find(|(path, _)| path.is_file())
     }
 
-    fn plain(limits: &Limits) -> Tenant {
+    /// One with nothing but these limits.
+    pub(crate) fn plain(limits: &Limits) -> Tenant {
         let (routes, grants) = (Routes::default(), Grants::default());
         Tenant { plugin: None, plugins: None, routes, limits: limits.clone(), grants }
     }
@@ -123,20 +124,27 @@ impl<'a> Tenants<'a> {
 }
 
 fn visible<'p>(tenant: &Tenant, own: Option<&'p Plugins>, operators: Option<&'p Plugins>) -> Visible<'p> {
-    Visible { has_own: tenant.plugins.is_some(), own, operators }
+    Visible { has_own: tenant.plugins.is_some(), deploys: tenant.grants.deploy, own, operators }
 }
 
 fn read_tenant(item: &Item<'_>, around: &Around<'_>, claims: &mut Vec<Claim>, findings: &mut Findings) -> Known {
     let mut tenant = Tenant::plain(around.limits);
     let Some(mut section) = item.section(findings) else { return Known { tenant, own: None } };
-    let mut own = None;
-    if let Some(folder) = section.take("plugins") {
-        let place = read_folder(&folder, around.folder, findings);
+    let directory = section
+        .take("grants")
+        .and_then(|granted| granted.section(findings))
+        .and_then(|section| read_grants(section, item, &mut tenant, around, findings));
+    let own = section.take("plugins").and_then(|folder| {
+        let in_hands =
+            directory.as_ref().filter(|directory| directory.kind.deploys()).map(|directory| &directory.place);
+        let place = read_folder(&folder, around.folder, in_hands, findings);
         // Where the folder cannot be read, its name stands for it: no plugin in it is missed a second time.
         tenant.plugins = Some(place.as_ref().map(|place| place.path.clone()).unwrap_or_default());
-        own = place.as_ref().and_then(|place| findings.keep(&folder, Plugins::list(&place.path)));
+        let own = place.as_ref().and_then(|place| list_folder(&folder, place, in_hands, around.limits, findings));
         claims.extend(place.map(|place| claim(&item.name, &folder, Kind::Plugins, place)));
-    }
+        own
+    });
+    claims.extend(directory);
     let visible = visible(&tenant, own.as_ref(), around.plugins);
     // A name that leads nowhere is kept: its users are not without a plugin.
     if let Some(plugin) = section.take("plugin") {
@@ -149,31 +157,59 @@ fn read_tenant(item: &Item<'_>, around: &Around<'_>, claims: &mut Vec<Claim>, fi
     if let Some(section) = section.take("limits").and_then(|item| item.section(findings)) {
         tenant.limits = read_limits(section, around.limits, findings);
     }
-    if let Some(granted) = section.take("grants")
-        && let Some(mut section) = granted.section(findings)
-    {
-        let directory = section.take("directory");
-        let deploy = section.take("deploy");
-        tenant.grants = grants::read(section, around.folder, findings);
-        match directory {
-            Some(directory) => {
-                claims.extend(claim_directory(&item.name, &mut tenant, &directory, around.state, findings))
-            }
-            None => {
-                if let Some(deploy) = deploy.filter(|_| tenant.grants.deploy) {
-                    findings.add(&deploy.span, &deploy.key, DEPLOYS_NOTHING);
-                }
-            }
-        }
-    }
     section.finish(findings);
     Known { tenant, own }
 }
 
-fn read_folder(item: &Item<'_>, folder: &Path, findings: &mut Findings) -> Option<Place> {
-    let named = findings.keep(item, text(item.value))?;
-    let path = findings.keep(item, grants::existing(&folder.join(named)))?;
-    findings.keep(item, resolve(&path))
+/// What is granted, and where the granted directory is.
+fn read_grants(
+    mut section: Section<'_>,
+    item: &Item<'_>,
+    tenant: &mut Tenant,
+    around: &Around<'_>,
+    findings: &mut Findings,
+) -> Option<Claim> {
+    let directory = section.take("directory");
+    let deploy = section.take("deploy");
+    tenant.grants = grants::read(section, around.folder, findings);
+    let Some(directory) = directory else {
+        if let Some(deploy) = deploy.filter(|_| tenant.grants.deploy) {
+            findings.add(&deploy.span, &deploy.key, DEPLOYS_NOTHING);
+        }
+        return None;
+    };
+    claim_directory(&item.name, tenant, &directory, around.state, findings)
+}
+
+/// Where a tenant's own plugin folder is. `in_hands` is the directory in which the tenant may do as it likes: whether there is anything
+/// inside is not the operator's to say.
+fn read_folder(item: &Item<'_>, folder: &Path, in_hands: Option<&Place>, findings: &mut Findings) -> Option<Place> {
+    let path = folder.join(findings.keep(item, text(item.value))?);
+    let place = resolve(&path, in_hands);
+    let is_theirs = in_hands.is_some_and(|in_hands| place.as_ref().is_ok_and(|place| place.is_within(in_hands)));
+    if !is_theirs {
+        findings.keep(item, grants::existing(&path))?;
+    }
+    findings.keep(item, place)
+}
+
+/// What is in a tenant's own plugin folder.
+fn list_folder(
+    item: &Item<'_>,
+    place: &Place,
+    in_hands: Option<&Place>,
+    limits: &Limits,
+    findings: &mut Findings,
+) -> Option<Plugins> {
+    // As many as are looked at later.
+    let most = usize::try_from(limits.plugins_per_folder).unwrap_or(usize::MAX);
+    match Plugins::tenants(&place.path, most) {
+        Err(what) if in_hands.is_some_and(|in_hands| place.is_within(in_hands)) => {
+            findings.note(item, format!("{what}: its tenant can mend that, and has the operator's plugins until then"));
+            None
+        }
+        listed => findings.keep(item, listed),
+    }
 }
 
 /// The directory of a tenant as what the other folders are held against. Its path becomes where it leads.
@@ -191,7 +227,7 @@ fn claim_directory(
         Some(path) => path.clone(),
         None => private_folder(state?, name),
     };
-    let place = findings.keep(item, resolve(&path))?;
+    let place = findings.keep(item, resolve(&path, None))?;
     if !private {
         directory.path = Some(place.path.clone());
     }
@@ -208,8 +244,8 @@ fn claim(tenant: &str, item: &Item<'_>, kind: Kind, place: Place) -> Claim {
     Claim { tenant: tenant.to_owned(), kind, place, span: item.span.clone(), key: item.key.clone() }
 }
 
-fn resolve(path: &Path) -> Result<Place, String> {
-    Place::resolve(path).map_err(|error| format!("{} cannot be found: {error}", path.display()))
+fn resolve(path: &Path, in_hands: Option<&Place>) -> Result<Place, String> {
+    Place::resolve_up_to(path, in_hands).map_err(|error| format!("{} cannot be found: {error}", path.display()))
 }
 
 fn read_limits(mut section: Section<'_>, hosts: &Limits, findings: &mut Findings) -> Limits {

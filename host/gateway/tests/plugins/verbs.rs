@@ -77,6 +77,32 @@ fn a_configuration_is_checked_with_the_plugins_that_it_names_and_with_what_they_
 }
 
 #[test]
+fn what_a_tenant_has_put_into_its_own_folder_is_told_and_leaves_the_configuration_good() {
+    let place = place();
+    let folder = place.folder.path();
+    fs::create_dir_all(folder.join("acme/plugins")).unwrap();
+    fs::write(folder.join("acme/plugins/text.wasm"), "hello").unwrap();
+    let tenant = |deploy: bool, directory: &str| {
+        format!(
+            "[tenants.acme]\nplugins = \"acme/plugins\"\nplugin = \"text\"\n[tenants.acme.grants]\ndeploy = {deploy}\n\
+             directory = {{ path = \"{directory}\", access = \"read-write\" }}\n[users.a]\ntenant = \"acme\"\nauth = \"none\"\n"
+        )
+    };
+    let check = |text: &str| {
+        fs::write(folder.join("whelk.toml"), text).unwrap();
+        place.run(&["check", "whelk.toml"])
+    };
+    let fault = "acme/plugins/text.wasm: this is text, not a WebAssembly component";
+    let (status, text, errors) = check(&tenant(true, "acme"));
+    assert_eq!((status, errors.as_str()), (0, ""), "{text}");
+    let told = text.lines().find(|line| line.starts_with("put there by its tenant: "));
+    assert!(told.is_some_and(|line| line.contains(fault)), "{text}");
+    fs::create_dir(folder.join("acme/home")).unwrap();
+    let (status, _, errors) = check(&tenant(false, "acme/home"));
+    assert!(status == 2 && errors.contains(fault), "{errors}");
+}
+
+#[test]
 fn a_file_is_told_from_others_without_a_server() {
     let place = place();
     let (status, text, _) = place.run(&["plugin", "inspect", "plugins/good.wasm"]);

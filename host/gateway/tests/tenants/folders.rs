@@ -167,7 +167,7 @@ fn two_tenants_share_no_plugin_folder_and_none_has_the_operators() {
 }
 
 #[test]
-fn a_tenant_does_not_write_the_keys_by_which_others_enter() {
+fn a_tenant_does_not_write_the_keys_by_which_anybody_enters() {
     let place = Place::new();
     fs::write(place.root.join("srv/acme/home/keys"), format!("{KEY}\n")).unwrap();
     let text = |tenant: &str, access: &str| {
@@ -176,12 +176,78 @@ fn a_tenant_does_not_write_the_keys_by_which_others_enter() {
              [tenants.other]\n[tenants.acme.grants]\ndirectory = {{ path = \"srv/acme/home\", access = \"{access}\" }}"
         )
     };
-    assert_eq!(
-        place.problems(&text("other", "read-write")),
-        [
-            "whelk.toml:8: tenants.acme.grants.directory: srv/acme/home holds the keys by which \"bob\" of tenant other enters"
-        ]
+    for tenant in ["other", "acme"] {
+        let what = format!("srv/acme/home holds the keys by which \"bob\" of tenant {tenant} enters");
+        assert_eq!(
+            place.problems(&text(tenant, "read-write")),
+            [format!("whelk.toml:8: tenants.acme.grants.directory: {what}")]
+        );
+        assert_eq!(place.problems(&text(tenant, "read-only")), [""; 0]);
+    }
+}
+
+#[test]
+fn no_tenant_keeps_a_link_on_the_way_to_anothers_directory() {
+    let place = Place::new();
+    place.link("srv/acme/home/theirs", place.root.join("srv/other/home"));
+    let text = |access: &str| {
+        format!(
+            "[tenants.acme.grants]\ndirectory = {{ path = \"srv/acme/home\", access = \"{access}\" }}\n\
+             [tenants.other.grants]\ndirectory = {{ path = \"srv/acme/home/theirs\" }}"
+        )
+    };
+    let what = "srv/acme/home holds a link on the way to the directory of tenant other (srv/other/home)";
+    assert_eq!(place.problems(&text("read-write")), [format!("whelk.toml:3: tenants.acme.grants.directory: {what}")]);
+    assert_eq!(place.problems(&text("read-only")), [""; 0]);
+}
+
+/// What a start is told of the folder of a tenant that deploys its plugins itself.
+fn deployed(place: &Place) -> Vec<String> {
+    let config = place.good(
+        "[users.alice]\ntenant = \"acme\"\nauth = \"none\"\n[tenants.acme]\nplugins = \"srv/acme/plugins/mine\"\n\
+         plugin = \"shell\"\n[tenants.acme.routes]\nexec = { git = \"git\", mine = \"other\" }\n\
+         [tenants.acme.grants]\ndeploy = true\ndirectory = { path = \"srv/acme\", access = \"read-write\" }",
     );
-    assert_eq!(place.problems(&text("other", "read-only")), [""; 0]);
-    assert_eq!(place.problems(&text("acme", "read-write")), [""; 0]);
+    let own = config.tenants["acme"].plugins.as_deref();
+    assert_eq!(own, Some(place.root.join("srv/acme/plugins/mine").as_path()), "whatever there is");
+    let folder = format!("{}/", place.root.display());
+    config.notes.iter().map(|note| note.to_string().replace(&folder, "")).collect()
+}
+
+#[test]
+fn what_a_tenant_does_with_its_own_plugins_stops_no_start() {
+    let place = Place::new();
+    let own = place.root.join("srv/acme/plugins/mine");
+    fs::create_dir(&own).unwrap();
+    let missing = |line: u32, setting: &str, plugin: &str| {
+        let when = "it is served once its tenant has put it there";
+        format!("whelk.toml:{line}: tenants.acme.{setting}: there is no plugin {plugin:?}: {when}")
+    };
+    let absent = [missing(7, "plugin", "shell"), missing(9, "routes.exec.mine", "other")];
+    assert_eq!(deployed(&place), absent);
+    for plugin in ["shell", "other"] {
+        fs::write(own.join(plugin).with_extension("wasm"), "").unwrap();
+    }
+    assert_eq!(deployed(&place), [""; 0]);
+    // A link where the folder was: to what is another tenant's, to the operator's, to nowhere, to itself.
+    let lost = |why: &str| {
+        let until = "its tenant can mend that, and has the operator's plugins until then";
+        format!(
+            "whelk.toml:6: tenants.acme.plugins: the plugin folder srv/acme/plugins/mine cannot be read: {why}: {until}"
+        )
+    };
+    let linked = "a symbolic link is on the way to it, which is not followed here";
+    for target in ["../../other/plugins", "../../../plugins", "nowhere", "mine", "/"] {
+        fs::remove_dir_all(&own).or_else(|_| fs::remove_file(&own)).unwrap();
+        place.link("srv/acme/plugins/mine", target);
+        assert_eq!(deployed(&place), [lost(linked)], "{target}");
+    }
+    // The same above it, a file, and nothing at all.
+    fs::remove_dir_all(place.root.join("srv/acme/plugins")).unwrap();
+    place.link("srv/acme/plugins", "../other");
+    assert_eq!(deployed(&place), [lost(linked)]);
+    fs::remove_file(place.root.join("srv/acme/plugins")).unwrap();
+    assert_eq!(deployed(&place), [lost("No such file or directory (os error 2)")]);
+    fs::write(place.root.join("srv/acme/plugins"), "").unwrap();
+    assert_eq!(deployed(&place), [lost("Not a directory (os error 20)")]);
 }

@@ -84,6 +84,18 @@ pub(crate) fn identity(folder: &OwnedFd) -> io::Result<Identity> {
 
 /// Lists a folder: at most so many files.
 pub(crate) fn list(folder: &OwnedFd, links: Links, most: usize) -> io::Result<Listing> {
+    let (names, nameless) = names(folder, most)?;
+    let mut flags = AtFlags::empty();
+    flags.set(AtFlags::SYMLINK_NOFOLLOW, links == Links::Refuse);
+    let stamp = |name: String| {
+        let stamp = statat(folder, &name, flags).ok().map(|facts| Stamp::of(&facts));
+        (name, stamp)
+    };
+    Ok(Listing { identity: identity(folder)?, files: names.into_iter().map(stamp).collect(), nameless })
+}
+
+/// The names of the plugin files of a folder, the first so many in their order, and how many have names that cannot be typed.
+pub(crate) fn names(folder: &OwnedFd, most: usize) -> io::Result<(BTreeSet<String>, usize)> {
     let (mut names, mut nameless) = (BTreeSet::new(), 0);
     for entry in Dir::read_from(folder)? {
         let entry = entry?;
@@ -101,13 +113,7 @@ pub(crate) fn list(folder: &OwnedFd, links: Links, most: usize) -> io::Result<Li
             Ok(_) | Err(_) => nameless += 1,
         }
     }
-    let mut flags = AtFlags::empty();
-    flags.set(AtFlags::SYMLINK_NOFOLLOW, links == Links::Refuse);
-    let stamp = |name: String| {
-        let stamp = statat(folder, &name, flags).ok().map(|facts| Stamp::of(&facts));
-        (name, stamp)
-    };
-    Ok(Listing { identity: identity(folder)?, files: names.into_iter().map(stamp).collect(), nameless })
+    Ok((names, nameless))
 }
 
 /// Reads one file of a folder, and of a file that is larger than `most` bytes no more than shows that.
