@@ -20,6 +20,7 @@ use crate::access::{Access, Identity};
 use crate::config::{self, Config, Entrance, EnvironmentNames, Limits};
 use crate::drain::{Drain, Stopper};
 use crate::grants::Granter;
+use crate::process;
 use crate::reload::{Folder, Reload};
 use crate::state::State;
 use crate::tenant::Tenants;
@@ -55,7 +56,7 @@ impl Gateway {
     /// When the plugin host cannot be started, or a tenant cannot be given what it is granted.
     pub fn new(config: &Config, host_key: HostKey, stopper: &Stopper) -> Result<Gateway, String> {
         let access = Access::new(config);
-        let engine = start_engine(&config.limits)?;
+        let engine = start_engine(&config.limits, process::make_room(config).plugins)?;
         let registry = Arc::new(Registry::new(registry_settings(&config.limits)));
         let own = own_folders(config);
         let tenants = make_tenants(config, &own, &registry)?;
@@ -178,12 +179,13 @@ impl Gateway {
     }
 }
 
-/// Reserves the room for all instances.
-fn start_engine(limits: &Limits) -> Result<Engine, String> {
+/// Reserves the room for all instances, which may have so many files open together.
+fn start_engine(limits: &Limits, files: u64) -> Result<Engine, String> {
     let defaults = engine_settings(limits);
     // As many as the runtime that this is started in really has.
     let workers = Handle::try_current().map_or(defaults.workers, |handle| handle.metrics().num_workers());
-    Engine::new(&EngineSettings { workers, ..defaults })
+    let files = usize::try_from(files).unwrap_or(usize::MAX);
+    Engine::new(&EngineSettings { workers, files, ..defaults })
         .map_err(|error| format!("the plugin host cannot be started: {error}"))
 }
 
@@ -229,7 +231,8 @@ fn own_folders(config: &Config) -> BTreeMap<String, Folder> {
 /// # Errors
 /// When the plugin host cannot be started.
 pub fn lone_loader(limits: &Limits) -> Result<Loader, String> {
-    let engine = start_engine(&Limits { instances: 1, ..limits.clone() })?;
+    // Nothing is granted to what is only tried.
+    let engine = start_engine(&Limits { instances: 1, ..limits.clone() }, 0)?;
     Ok(loader(engine, Path::new(THIS_PROGRAM), None, limits))
 }
 

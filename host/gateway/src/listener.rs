@@ -52,7 +52,7 @@ impl Listener {
     /// Each address that cannot be listened on, with the reason.
     pub fn bind(config: &Config) -> Result<Listener, BindError> {
         let sockets = bind::bind(&config.listen)?;
-        let connections = process::make_room(config.limits.connections);
+        let connections = u32::try_from(process::make_room(config).connections).unwrap_or(u32::MAX);
         let demonstration = matches!(config.entrance, Entrance::Demonstration);
         let gate = Gate::new(Bounds::new(&config.limits, connections, demonstration));
         Ok(Listener { sockets, gate, drain: config.limits.drain, send_grace: config.limits.send_grace })

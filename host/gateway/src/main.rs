@@ -173,7 +173,7 @@ fn check(file: &Path) -> Result<(), Failure> {
     let config = Config::load(file, &Overrides::default()).map_err(wrong)?;
     let notes: String = config.notes.iter().map(|note| format!("{note}\n")).collect();
     let shortages: String =
-        process::shortages(&config.limits).iter().map(|shortage| format!("this machine: {shortage}\n")).collect();
+        process::shortages(&config).iter().map(|shortage| format!("this machine: {shortage}\n")).collect();
     let loader = lone_loader(&config.limits).map_err(failed)?;
     let faults = lone_runtime()?.block_on(inspect::check_named(&config, &loader));
     if !faults.operators.is_empty() {
@@ -246,7 +246,7 @@ fn serve(file: Option<&Path>, overrides: &Overrides, format: Format) -> Result<(
     for note in &config.notes {
         tracing::warn!("{note}");
     }
-    for process::Shortage { resource, has, needs, change } in process::shortages(&config.limits) {
+    for process::Shortage { resource, has, needs, change } in process::shortages(&config) {
         tracing::warn!(resource, has, needs, change, "the machine has less than the limits may take");
     }
     let demonstration = matches!(config.entrance, Entrance::Demonstration);

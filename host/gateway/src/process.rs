@@ -6,11 +6,13 @@ use std::path::{Path, PathBuf};
 
 use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
 
-use crate::config::Limits;
+use crate::config::{self, Config, Entrance};
 use crate::gateway;
 
-/// Files that are open besides one for each connection: listeners, the runtime, plugins, logs, room to say no.
+/// Files that are open besides those of connections and of plugins: listeners, the runtime, plugins, logs, room to say no ...
 const OTHER_FILES: u64 = 64;
+/// ... and for each tenant: its directory, its plugin folder, look-ups of names.
+const FILES_OF_TENANT: u64 = 8;
 /// Memory of an instance that has answered its client and waits.
 const IDLE_INSTANCE: u64 = 64 << 10;
 /// Memory of a connection that is open and quiet.
@@ -66,7 +68,8 @@ impl Machine {
         Machine { mappings, files, memory }
     }
 
-    fn shortages(&self, limits: &Limits) -> Vec<Shortage> {
+    fn shortages(&self, config: &Config) -> Vec<Shortage> {
+        let limits = &config.limits;
         let mut shortages = Vec::new();
         let mut check = |resource, has: Option<u64>, needs: u64, change: String| {
             if let Some(has) = has.filter(|has| *has < needs) {
@@ -77,9 +80,10 @@ impl Machine {
         let mappings = u64::try_from(gateway::engine_settings(limits).mappings()).unwrap_or(u64::MAX);
         let raise = format!("sysctl -w vm.max_map_count={mappings}, or lower `instances`; until then fewer run");
         check("vm.max_map_count", self.mappings, mappings, raise);
-        let files = connections + OTHER_FILES;
+        let files = Files::wanted(config).sum();
         let raise = format!(
-            "raise the hard limit (LimitNOFILE={files}, ulimit -Hn {files}), or lower `connections`; until then fewer are accepted"
+            "raise the hard limit (LimitNOFILE={files}, ulimit -Hn {files}), or lower `connections` or `tenant_open_files`; until then \
+             fewer are accepted, and plugins open fewer"
         );
         check("the number of open files", self.files, files, raise);
         let memory = instances * IDLE_INSTANCE + connections * IDLE_CONNECTION;
@@ -92,10 +96,10 @@ impl Machine {
     }
 }
 
-/// What this machine has too little of for these limits. Nothing is changed.
+/// What this machine has too little of for a configuration. Nothing is changed.
 #[must_use]
-pub fn shortages(limits: &Limits) -> Vec<Shortage> {
-    Machine::read().shortages(limits)
+pub fn shortages(config: &Config) -> Vec<Shortage> {
+    Machine::read().shortages(config)
 }
 
 fn number(file: &Path) -> Option<u64> {
@@ -118,22 +122,55 @@ fn cgroup() -> Option<u64> {
     folder.ancestors().filter_map(|folder| number(&folder.join("memory.max"))).min()
 }
 
-/// Raises the number of files that this process may open to as many as it may have, and gives the number of connections
-/// that fit: `wanted`, or fewer, which [`shortages`] tells of.
-pub fn make_room(wanted: u32) -> u32 {
+/// How many files this process may have open for what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Files {
+    /// One for each connection.
+    pub connections: u64,
+    /// Files, sockets and requests of plugins, of all tenants together.
+    pub plugins: u64,
+    /// Everything else.
+    pub others: u64,
+}
+
+impl Files {
+    /// What the limits allow.
+    fn wanted(config: &Config) -> Files {
+        let grants = |tenant: &&config::Tenant| tenant.grants.opens_files();
+        let granted = config.tenants.values().filter(grants).map(|tenant| u64::from(tenant.limits.tenant_open_files));
+        let (tenants, plugins) = match config.entrance {
+            Entrance::Users(_) => (config.tenants.len() as u64, granted.sum()),
+            // Each plugin is a tenant, and nobody knows of how many there will be. They share what one may have.
+            Entrance::Demonstration => (1, u64::from(config.limits.tenant_open_files)),
+        };
+        let others = OTHER_FILES + FILES_OF_TENANT * tenants;
+        Files { connections: config.limits.connections.into(), plugins, others }
+    }
+
+    fn sum(self) -> u64 {
+        self.connections + self.plugins + self.others
+    }
+
+    /// As many as fit in `limit`, `None` being without. Where there are too few, a quarter is plugins' at least; one connection always is.
+    fn within(self, limit: Option<u64>) -> Files {
+        let Some(limit) = limit.filter(|limit| *limit < self.sum()) else { return self };
+        let room = limit.saturating_sub(self.others);
+        let plugins = self.plugins.min(room.saturating_sub(self.connections).max(room / 4));
+        let connections = self.connections.min(room - plugins).max(1);
+        Files { connections, plugins, ..self }
+    }
+}
+
+/// Raises the number of files that this process may open to as many as it may have, and says what they are for: as many as the
+/// configuration wants, or fewer, which [`shortages`] tells of.
+pub fn make_room(config: &Config) -> Files {
     let limit = getrlimit(Resource::Nofile);
     if limit.current != limit.maximum
         && let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit })
     {
         tracing::warn!(%error, "the limit of open files could not be raised");
     }
-    connections(getrlimit(Resource::Nofile).current, wanted)
-}
-
-/// How many connections fit in a number of files, `None` being without limit. At least one.
-fn connections(files: Option<u64>, wanted: u32) -> u32 {
-    let room = files.map_or(u64::from(u32::MAX), |files| files.saturating_sub(OTHER_FILES).max(1));
-    wanted.min(u32::try_from(room).unwrap_or(u32::MAX))
+    Files::wanted(config).within(getrlimit(Resource::Nofile).current)
 }
 
 /// Keeps the secrets in this process's memory out of core dumps. `private` keeps other programs of the same user from
@@ -150,23 +187,44 @@ pub fn forbid_dumps(private: bool) {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
+    use crate::config::{Grants, Limits, Overrides};
+
+    /// A configuration in which two of three tenants may open files.
+    fn config(limits: Limits) -> Config {
+        let folder = tempfile::tempdir().unwrap();
+        let tenant = |grants: Grants| config::Tenant { grants, ..config::Tenant::plain(&limits) };
+        let tenants = [
+            ("a", Grants { tcp: vec!["10.0.0.1:1".to_owned()], ..Grants::default() }),
+            ("b", Grants::demonstration()),
+            ("c", Grants { topics: true, ..Grants::default() }),
+        ];
+        let overrides = Overrides { plugins: Some(folder.path().to_owned()), ..Overrides::default() };
+        Config {
+            tenants: tenants.into_iter().map(|(name, grants)| (name.to_owned(), tenant(grants))).collect(),
+            entrance: Entrance::Users(BTreeMap::new()),
+            limits,
+            ..Config::demonstration(&overrides).unwrap()
+        }
+    }
 
     #[test]
     fn what_there_is_too_little_of_is_named_with_what_to_change() {
-        let limits = Limits { instances: 20_000, connections: 10_000, ..Limits::default() };
-        assert_eq!(Machine::default().shortages(&limits), []);
-        let plenty = Machine { mappings: Some(85_000), files: Some(10_064), memory: Some(2 << 30) };
-        assert_eq!(plenty.shortages(&limits), []);
+        let config = config(Limits { instances: 20_000, connections: 10_000, ..Limits::default() });
+        assert_eq!(Machine::default().shortages(&config), []);
+        let plenty = Machine { mappings: Some(85_000), files: Some(12_136), memory: Some(2 << 30) };
+        assert_eq!(plenty.shortages(&config), []);
         let short = Machine { mappings: Some(65_530), files: Some(1024), memory: Some(1 << 30) };
-        let told: Vec<_> = short.shortages(&limits).iter().map(ToString::to_string).collect();
+        let told: Vec<_> = short.shortages(&config).iter().map(ToString::to_string).collect();
         assert_eq!(
             told,
             [
                 "vm.max_map_count is 65530, and the limits may take 85000: sysctl -w vm.max_map_count=85000, \
                  or lower `instances`; until then fewer run",
-                "the number of open files is 1024, and the limits may take 10064: raise the hard limit (LimitNOFILE=10064, \
-                 ulimit -Hn 10064), or lower `connections`; until then fewer are accepted",
+                "the number of open files is 1024, and the limits may take 12136: raise the hard limit (LimitNOFILE=12136, \
+                 ulimit -Hn 12136), or lower `connections` or `tenant_open_files`; until then fewer are accepted, and plugins open fewer",
                 "the memory in bytes is 1073741824, and the limits may take 1638400000: give it 1563 MiB (MemoryMax=), \
                  or lower `instances` and `connections`; that is what all of them take while they are idle",
             ]
@@ -174,16 +232,24 @@ mod tests {
     }
 
     #[test]
-    fn connections_are_what_the_open_files_leave() {
-        assert_eq!(connections(Some(1 << 20), 10_000), 10_000);
-        assert_eq!(connections(Some(1024), 10_000), 960);
-        assert_eq!(connections(Some(10), 10_000), 1);
-        assert_eq!(connections(None, 10_000), 10_000);
+    fn neither_connections_nor_plugins_take_all_the_open_files() {
+        let wanted = Files { connections: 10_000, plugins: 2_048, others: 88 };
+        let within = |limit| {
+            let Files { connections, plugins, .. } = wanted.within(limit);
+            (connections, plugins)
+        };
+        assert_eq!(within(None), (10_000, 2_048));
+        assert_eq!(within(Some(1 << 20)), (10_000, 2_048));
+        assert_eq!(within(Some(12_088)), (9_952, 2_048));
+        assert_eq!(within(Some(1_088)), (750, 250));
+        assert_eq!(within(Some(10)), (1, 0));
+        let few = Files { plugins: 10, ..wanted }.within(Some(1_088));
+        assert_eq!((few.connections, few.plugins), (990, 10));
     }
 
     #[test]
     fn the_soft_limit_is_raised_to_the_hard_one() {
-        make_room(1);
+        make_room(&config(Limits::default()));
         let limit = getrlimit(Resource::Nofile);
         assert_eq!(limit.current, limit.maximum);
     }

@@ -1,4 +1,4 @@
-//! What the sessions of one tenant have together: sessions, memory, output, lines of log, and the permits to run. Each is counted when it is
+//! What the sessions of one tenant have together: sessions, memory, files, output, lines of log, and the permits to run. Each is counted when it is
 //! taken and given back by whoever drops it; nobody holds a lock while counting.
 
 use std::sync::OnceLock;
@@ -24,6 +24,8 @@ pub(crate) struct Budget {
     pub(crate) sessions: Account,
     /// Linear memory of all instances, bytes.
     pub(crate) memory: Account,
+    /// Files, sockets and connections of requests that are open.
+    pub(crate) files: Account,
     /// Output that waits for clients.
     pub(crate) output: Buffered,
     /// Bytes of output in a second.
@@ -42,6 +44,9 @@ pub(crate) struct Budget {
 pub(crate) enum Total {
     Sessions,
     Memory,
+    Files,
+    /// The files of all tenants together.
+    AllFiles,
     Output,
     OutputRate,
     LogRate,
@@ -49,13 +54,15 @@ pub(crate) enum Total {
 }
 
 impl Total {
-    const COUNT: usize = 6;
+    const COUNT: usize = 8;
 
-    /// The name of the setting.
+    /// The name of the setting, or what it follows from.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Sessions => "tenant_sessions",
             Self::Memory => "tenant_memory",
+            Self::Files => "tenant_open_files",
+            Self::AllFiles => "open files of all tenants",
             Self::Output => "tenant_output",
             Self::OutputRate => "tenant_output_rate",
             Self::LogRate => "tenant_log_rate",
@@ -72,6 +79,7 @@ impl Budget {
         Self {
             sessions: Account::new(limits.tenant_sessions),
             memory: Account::new(limits.tenant_memory),
+            files: Account::new(limits.tenant_open_files),
             output: Buffered::new(limits.tenant_output),
             output_rate: Bucket::new(rate, rate, now),
             log: Bucket::new(lines, lines, now),
@@ -100,7 +108,7 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    fn new(most: usize) -> Self {
+    pub(crate) fn new(most: usize) -> Self {
         Self { most, used: AtomicUsize::new(0) }
     }
 

@@ -22,6 +22,7 @@ use wasmtime::{
     Config, Enabled, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, WasmBacktraceDetails, WasmFeatures,
 };
 
+use crate::budget::Account;
 use crate::error::Error;
 use crate::host::{self, State};
 use crate::permit::Permits;
@@ -44,6 +45,8 @@ pub struct EngineSettings {
     pub memory: usize,
     /// The largest plugin, bytes of its file.
     pub component: usize,
+    /// Files, sockets and connections of requests that all plugins together may have open.
+    pub files: usize,
     /// How many threads run sessions. Plugins are on one less of them, so that one is always free for connections.
     pub workers: usize,
     /// Stack of a plugin, bytes.
@@ -69,6 +72,7 @@ impl Default for EngineSettings {
             sessions: 10_000,
             memory: 64 << 20,
             component: 64 << 20,
+            files: 10_000,
             workers: thread::available_parallelism().map_or(1, usize::from),
             stack: 384 << 10,
             host_stack: 640 << 10,
@@ -114,6 +118,8 @@ struct House {
     undertaker: Undertaker,
     /// Who may run on after a tick, over all tenants.
     permits: Permits,
+    /// What plugins have open, over all tenants.
+    files: Arc<Account>,
     /// As they were asked for, but for the sessions that there is room for.
     settings: EngineSettings,
     live: AtomicUsize,
@@ -135,8 +141,10 @@ impl Engine {
         let mut linker = Linker::new(&engine);
         host::link(&mut linker).map_err(|error| Error::host(&error))?;
         let (ticker, undertaker) = (Ticker::start(&engine)?, Undertaker::start()?);
-        let (permits, live, peak) = (Permits::new(settings.workers), AtomicUsize::new(0), AtomicUsize::new(0));
-        Ok(Self { house: Arc::new(House { engine, linker, ticker, undertaker, permits, settings, live, peak }) })
+        let (permits, files) = (Permits::new(settings.workers), Arc::new(Account::new(settings.files)));
+        let (live, peak) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let house = House { engine, linker, ticker, undertaker, permits, files, settings, live, peak };
+        Ok(Self { house: Arc::new(house) })
     }
 
     /// How many instances may run at once.
@@ -184,6 +192,11 @@ impl Engine {
     /// Who may run on after a tick.
     pub(crate) fn permits(&self) -> &Permits {
         &self.house.permits
+    }
+
+    /// What plugins have open, over all tenants.
+    pub(crate) fn files(&self) -> &Arc<Account> {
+        &self.house.files
     }
 
     /// How many threads run sessions.

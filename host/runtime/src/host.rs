@@ -7,6 +7,7 @@
 mod channel;
 mod clocks;
 mod connection;
+mod descriptors;
 mod files;
 mod http;
 mod imports;

@@ -43,6 +43,7 @@ mod budget;
 mod cache;
 mod compile;
 mod contain;
+mod descriptor;
 mod engine;
 mod error;
 mod grants;

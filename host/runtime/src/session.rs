@@ -199,7 +199,7 @@ impl Life {
         let presence = plugin.enter(side.shared());
         let log = self.log(&plugin);
         let (pipes, takers) = (Arc::clone(side.shared()), Arc::clone(&self.takers));
-        let mut state = State::new(pipes, self.facts.clone(), log, Arc::clone(&self.tenant), takers);
+        let mut state = State::new(pipes, self.facts.clone(), log, plugin.engine().files(), takers);
         state.arrive(luggage);
         // Boxed: it is large and soon over, and every session would carry its size for ever.
         let mut instance = Box::pin(Instance::new(probation, presence, state, side, &self.tenant)).await?;

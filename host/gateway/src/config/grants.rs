@@ -42,6 +42,11 @@ pub struct Grants {
 }
 
 impl Grants {
+    /// Whether plugins can make the process open files, sockets included.
+    pub(crate) fn opens_files(&self) -> bool {
+        self.directory.is_some() || !self.http.is_empty() || !self.tcp.is_empty()
+    }
+
     /// Whether this is granted.
     pub(crate) fn has(&self, grant: Grant) -> bool {
         match grant {

@@ -313,7 +313,7 @@ limits! {
             /// Files and directories that one session has open in its tenant's directory.
             @Tenant
             open_files: u32 = 64, 1 => 100_000, "W28";
-            /// The same of all sessions of one tenant.
+            /// The same of all sessions of one tenant, with their sockets and with connections of their requests.
             @Tenant
             tenant_open_files: u32 = 1024, 1 => 1_000_000, "W28";
             /// Timers of one instance.

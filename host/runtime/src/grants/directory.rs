@@ -91,7 +91,6 @@ pub struct Directory {
     inodes: Arc<Inodes>,
     /// Held while a name is looked up to be opened, made, moved or removed.
     names: Mutex<()>,
-    open: Arc<Count>,
     turns: Arc<Semaphore>,
     /// The secret in the hashes that plugins see instead of inode numbers.
     secret: RandomState,
@@ -147,7 +146,6 @@ impl Directory {
             account,
             inodes,
             names: Mutex::default(),
-            open: Arc::default(),
             turns: Arc::new(Semaphore::new(TURNS)),
             secret: RandomState::new(),
         }))
@@ -186,11 +184,6 @@ impl Directory {
     /// The directory itself.
     pub(crate) fn root(&self) -> &Arc<Entry> {
         &self.root
-    }
-
-    /// Files of all sessions that are open.
-    pub(crate) fn open_files(&self) -> &Arc<Count> {
-        &self.open
     }
 
     /// Where operations that block stand in line.

@@ -22,10 +22,10 @@ use wasmtime::component::ResourceTable;
 use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks};
 
+use super::descriptors::Descriptors;
 use super::log::LogBook;
 use crate::grants::{Scheme, Target};
 use crate::limits::Limits;
-use crate::tenant::Tenant;
 use exchange::{Answered, Exchange, Patience};
 
 /// Most bytes of a body that one write of the plugin's may carry, and that wait for the network.
@@ -39,19 +39,19 @@ pub(super) struct Requests {
 
 /// Where requests are handed in.
 struct Desk {
-    tenant: Arc<Tenant>,
     log: Arc<LogBook>,
+    descriptors: Descriptors,
     /// One for each request that may be under way.
     room: Arc<Semaphore>,
 }
 
 impl Requests {
-    pub(super) fn new(log: &Arc<LogBook>, tenant: &Arc<Tenant>) -> Self {
-        let limits = tenant.limits();
+    pub(super) fn new(log: &Arc<LogBook>, descriptors: Descriptors) -> Self {
+        let limits = log.tenant().limits();
         let mut context = WasiHttpCtx::new();
         context.set_field_size_limit(limits.http_headers);
         let room = Arc::new(Semaphore::new(limits.http_requests.min(Semaphore::MAX_PERMITS)));
-        Self { context, desk: Desk { tenant: Arc::clone(tenant), log: Arc::clone(log), room } }
+        Self { context, desk: Desk { log: Arc::clone(log), descriptors, room } }
     }
 
     /// As wasmtime-wasi-http wants it.
@@ -68,12 +68,13 @@ impl Desk {
         if request.method() == Method::CONNECT {
             return Err(Error::HttpRequestMethodInvalid);
         }
-        let Some(list) = self.tenant.grants().http.as_ref().filter(|list| list.permits(&target)) else {
+        let Some(list) = self.log.tenant().grants().http.as_ref().filter(|list| list.permits(&target)) else {
             self.deny(&target);
             return Err(Error::HttpRequestDenied);
         };
         let room = Arc::clone(&self.room).try_acquire_owned().map_err(|_| Error::ConnectionLimitReached)?;
-        let limits = self.tenant.limits();
+        let descriptor = self.descriptors.take().ok_or(Error::ConnectionLimitReached)?;
+        let limits = self.log.tenant().limits();
         Ok(Exchange {
             request,
             target,
@@ -83,12 +84,14 @@ impl Desk {
             headers: limits.http_headers,
             body: limits.http_body,
             room,
+            descriptor,
         })
     }
 
     fn deny(&self, target: &Target) {
         let destination = target.to_string();
-        let news = self.tenant.grants().http.as_ref().is_none_or(|list| list.is_news(&destination, Instant::now()));
+        let news =
+            self.log.tenant().grants().http.as_ref().is_none_or(|list| list.is_news(&destination, Instant::now()));
         if news {
             self.log.denied(&destination, "not in the tenant's list");
         }

@@ -55,6 +55,11 @@ impl LogBook {
         }
     }
 
+    /// Whose session it is.
+    pub(crate) fn tenant(&self) -> &Arc<Tenant> {
+        &self.tenant
+    }
+
     /// Writes a line, or counts it as dropped.
     pub(super) fn line(&self, level: Level, text: &str) {
         if let Some(dropped) = self.admit(&self.allowance, Instant::now()) {

@@ -13,7 +13,9 @@ use wasmtime_wasi::p2::bindings::sockets::tcp_create_socket;
 use wasmtime_wasi::p2::{IoError, Network, SocketError, SocketResult, TcpSocket};
 use wasmtime_wasi::sockets::{SocketAddrUse, WasiSocketsCtxView};
 
+use super::descriptors::Descriptors;
 use super::log::LogBook;
+use crate::descriptor::Descriptor;
 use crate::grants::TcpAllow;
 
 /// Lets sockets connect to what is granted.
@@ -44,13 +46,14 @@ fn permits(allowed: &TcpAllow, log: &LogBook, address: SocketAddr, to: SocketAdd
 /// The sockets that an instance has.
 pub(super) struct Sockets {
     /// Where in the table each was put. One that is no more is noticed when the next is made.
-    open: Vec<u32>,
+    open: Vec<(u32, Descriptor)>,
     most: usize,
+    descriptors: Descriptors,
 }
 
 impl Sockets {
-    pub(super) fn new(most: usize) -> Self {
-        Self { open: Vec::new(), most }
+    pub(super) fn new(most: usize, descriptors: Descriptors) -> Self {
+        Self { open: Vec::new(), most, descriptors }
     }
 }
 
@@ -63,12 +66,13 @@ pub(super) struct SocketMaker<'a> {
 impl tcp_create_socket::Host for SocketMaker<'_> {
     fn create_tcp_socket(&mut self, family: IpAddressFamily) -> SocketResult<Resource<TcpSocket>> {
         let Self { sockets, view } = self;
-        sockets.open.retain(|place| is_socket(view.table, *place));
+        sockets.open.retain(|(place, _)| is_socket(view.table, *place));
         if sockets.open.len() >= sockets.most {
             return Err(ErrorCode::NewSocketLimit.into());
         }
+        let descriptor = sockets.descriptors.take().ok_or(ErrorCode::NewSocketLimit)?;
         let socket = view.create_tcp_socket(family)?;
-        sockets.open.push(socket.rep());
+        sockets.open.push((socket.rep(), descriptor));
         Ok(socket)
     }
 }

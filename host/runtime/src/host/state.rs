@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use wasmtime::ResourceLimiter;
 
+use super::descriptors::Descriptors;
 use super::files::{self, Files};
 use super::log::LogBook;
 use super::timers::Timers;
 use super::wasi::Wasi;
 use crate::bindings::imports::channel::HandOverError;
-use crate::budget::{Budget, Total};
+use crate::budget::{Account, Budget, Total};
 use crate::error::Limit;
 use crate::grants::Grants;
 use crate::grants::topics::{Mailbox, Subscriber};
@@ -87,6 +88,7 @@ pub(crate) struct State {
     pub(super) modes: Vec<(u8, u32)>,
     pub(super) timers: Timers,
     pub(super) log: Arc<LogBook>,
+    descriptors: Descriptors,
     pub(super) memory: Memory,
     /// Made at the first use: most plugins never call WASI.
     pub(super) wasi: Option<Box<Wasi>>,
@@ -98,7 +100,10 @@ pub(crate) struct State {
 }
 
 impl State {
-    pub(crate) fn new(pipes: Arc<Shared>, facts: Facts, log: LogBook, tenant: Arc<Tenant>, takers: Takers) -> Self {
+    /// `files` are what plugins have open, over all tenants.
+    pub(crate) fn new(pipes: Arc<Shared>, facts: Facts, log: LogBook, files: &Arc<Account>, takers: Takers) -> Self {
+        let tenant = Arc::clone(log.tenant());
+        let log = Arc::new(log);
         pipes.charge_to(tenant.budget());
         Self {
             pipes,
@@ -115,7 +120,8 @@ impl State {
             env: Vec::new(),
             modes: Vec::new(),
             timers: Timers::new(tenant.limits()),
-            log: Arc::new(log),
+            descriptors: Descriptors::new(&log, files),
+            log,
             memory: Memory::new(tenant.limits(), Arc::clone(tenant.budget())),
             wasi: None,
             subscriber: None,
@@ -297,16 +303,15 @@ impl State {
 
     /// What the plugin has of WASI, made now if this is its first use.
     pub(super) fn wasi(&mut self) -> &mut Wasi {
-        let (log, tenant) = (&self.log, &self.tenant);
-        self.wasi.get_or_insert_with(|| Box::new(Wasi::new(log, tenant)))
+        let (log, descriptors) = (&self.log, &self.descriptors);
+        self.wasi.get_or_insert_with(|| Box::new(Wasi::new(log, descriptors)))
     }
 
     /// What the plugin has of files: nothing unless the tenant grants a directory.
     pub(super) fn files(&mut self) -> Files<'_> {
         if let (None, Some(directory)) = (&self.files, &self.tenant.grants().directory) {
-            let limits = self.tenant.limits();
-            let most = (limits.open_files, limits.tenant_open_files);
-            self.files = Some(Arc::new(files::Session::new(directory, &self.log, most)));
+            let (descriptors, most) = (self.descriptors.clone(), self.tenant.limits().open_files);
+            self.files = Some(Arc::new(files::Session::new(directory, &self.log, descriptors, most)));
         }
         let session = self.files.clone();
         Files::new(session, self.wasi().view().table)

@@ -16,12 +16,12 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView};
 use wasmtime_wasi_http::WasiHttpCtxView;
 
 use super::clocks::CoarseClock;
+use super::descriptors::Descriptors;
 use super::http::Requests;
 use super::log::LogBook;
 use super::sockets::{self, SocketMaker, Sockets};
 use crate::bindings::imports::log::Level;
 use crate::grants::Clock;
-use crate::tenant::Tenant;
 
 /// Most bytes that one write to stdout or stderr may carry.
 const WRITE: usize = 4 << 10;
@@ -35,8 +35,8 @@ pub(super) struct Wasi {
 }
 
 impl Wasi {
-    pub(super) fn new(log: &Arc<LogBook>, tenant: &Arc<Tenant>) -> Self {
-        let (limits, grants) = (tenant.limits(), tenant.grants());
+    pub(super) fn new(log: &Arc<LogBook>, descriptors: &Descriptors) -> Self {
+        let (limits, grants) = (log.tenant().limits(), log.tenant().grants());
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits.resources);
         let mut context = WasiCtx::builder();
@@ -62,8 +62,8 @@ impl Wasi {
         Self {
             context: context.build(),
             table,
-            sockets: Sockets::new(limits.tcp_sockets),
-            requests: Requests::new(log, tenant),
+            sockets: Sockets::new(limits.tcp_sockets, descriptors.clone()),
+            requests: Requests::new(log, descriptors.clone()),
         }
     }
 

@@ -25,7 +25,7 @@ impl Plugin {
             Arc::clone(side.shared()),
             facts,
             log,
-            Arc::clone(tenant),
+            self.engine().files(),
             Arc::new(|_| Err(HandOverError::NotPermitted)),
         );
         match Box::pin(Guest::new(self, Arc::clone(side.shared()), state)).await {

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
-use whelk_runtime::{AllowList, Error, Grants, Happening, Limit, Limits, Plugin, Tenant};
+use whelk_runtime::{AllowList, Error, Grants, Happening, Limit, Limits, Plugin, TcpAllow, Tenant};
 
 use crate::client::{Client, Heard};
 use crate::{guests, log};
@@ -89,6 +89,12 @@ async fn serve(mut stream: TcpStream, tell: mpsc::UnboundedSender<Told>) -> Opti
         }
         "/large" => {
             large(&mut stream, &tell).await?;
+            String::new()
+        }
+        "/early" => {
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nearly").await.ok()?;
+            let _ = stream.read_to_end(&mut Vec::new()).await;
+            tell.send(Told::Gone).ok()?;
             String::new()
         }
         // Never answered.
@@ -282,6 +288,46 @@ async fn a_session_has_so_many_requests_at_once() {
     let text = lines(&[&server.address.to_string()], limits, &script).await;
     let full = "error ErrorCode::ConnectionLimitReached";
     assert_eq!(text, ["opened", "opened", full, "closed", "200 hello", "200 hello"]);
+}
+
+#[tokio::test]
+async fn a_request_whose_answer_was_read_keeps_no_connection_however_much_it_still_wants_to_send() {
+    let mut server = Server::start().await;
+    let limits = Limits { http_requests: 1, ..Limits::default() };
+    let mut client = client(&[&server.address.to_string()], limits);
+    client.run("close");
+    for round in 1..=20 {
+        client.send(format!("begin {}", server.url("/early")).as_bytes());
+        let text = client.until_stdout("none\n".len() + "early\n".len() * round).await;
+        assert!(text.ends_with("early\n"), "{text}");
+        server.asked().await;
+        assert_eq!(server.told.recv().await, Some(Told::Gone));
+    }
+}
+
+#[tokio::test]
+async fn files_sockets_and_requests_of_a_tenant_are_counted_together() {
+    let server = Server::start().await;
+    let listed = server.address.to_string();
+    let http = Some(Arc::new(AllowList::parse(&[&listed]).unwrap()));
+    let tcp = Some(Arc::new(TcpAllow::parse(&[&listed]).unwrap()));
+    let limits = Limits { tenant_open_files: 5, ..Limits::default() };
+    let tenant = Tenant::new("acme", limits, Grants { http, tcp, ..Grants::default() });
+    let mut sockets = Client::of(&tenant, &guests::script(), &[]);
+    sockets.run(&format!("tcp-hold {listed} 4"));
+    assert_eq!(sockets.until_stdout(1).await, "4");
+    let large = server.url("/large");
+    let mut requests = Client::of(&tenant, &fetch(), &[]);
+    requests.run(&format!("open {large};open {large}"));
+    let told = "opened\nerror ErrorCode::ConnectionLimitReached\n";
+    assert_eq!(requests.until_stdout(told.len()).await, told);
+    let hold = format!("tcp-hold {listed} 9;finish 0");
+    let text = Client::of(&tenant, &guests::script(), &[]).then(&hold).await.0.text();
+    assert!(text.ends_with(" after 0"), "{text}");
+    sockets.task.abort();
+    assert!(sockets.task.await.unwrap_err().is_cancelled());
+    let text = Client::of(&tenant, &guests::script(), &[]).then(&hold).await.0.text();
+    assert!(text.ends_with(" after 4"), "{text}");
 }
 
 #[tokio::test]

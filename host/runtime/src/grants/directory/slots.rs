@@ -1,7 +1,9 @@
-//! How many files may be open: counted for the session and for the tenant.
+//! How many files may be open: counted for the session, and as descriptors of the process.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::descriptor::Descriptor;
 
 /// How many of something there are now.
 #[derive(Default)]
@@ -25,14 +27,14 @@ impl Drop for Counted {
     }
 }
 
-/// What an open file takes: one of its session's and one of its tenant's.
+/// What an open file takes: one of its session's, and a descriptor.
 pub(crate) struct Slot {
     _session: Counted,
-    _tenant: Counted,
+    _descriptor: Descriptor,
 }
 
 impl Slot {
-    pub(crate) fn new(session: Counted, tenant: Counted) -> Self {
-        Self { _session: session, _tenant: tenant }
+    pub(crate) fn new(session: Counted, descriptor: Descriptor) -> Self {
+        Self { _session: session, _descriptor: descriptor }
     }
 }

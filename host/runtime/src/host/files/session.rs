@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tokio::task::spawn_blocking;
 use wasmtime_wasi::p2::bindings::filesystem::types::ErrorCode;
 
+use super::super::descriptors::Descriptors;
 use super::super::log::{FileEvent, LogBook};
 use super::convert::error_code;
 use crate::grants::{Count, Counted, Directory, Entry, Opening, Position, Refused, Slot};
@@ -17,10 +18,11 @@ const SHOWN: usize = 4 << 10;
 pub(in crate::host) struct Session {
     pub(super) directory: Arc<Directory>,
     log: Arc<LogBook>,
+    descriptors: Descriptors,
     open: Arc<Count>,
     streams: Arc<Count>,
-    /// The most of its own and of the tenant's that may be open.
-    most: (usize, usize),
+    /// The most that may be open.
+    most: usize,
 }
 
 /// A file or a directory that the session has open.
@@ -35,11 +37,17 @@ pub(super) struct Handle {
 }
 
 impl Session {
-    /// `most`: how many files the session and all of its tenant may have open.
-    pub(in crate::host) fn new(directory: &Arc<Directory>, log: &Arc<LogBook>, most: (usize, usize)) -> Self {
+    /// `most`: how many files the session may have open.
+    pub(in crate::host) fn new(
+        directory: &Arc<Directory>,
+        log: &Arc<LogBook>,
+        descriptors: Descriptors,
+        most: usize,
+    ) -> Self {
         Self {
             directory: Arc::clone(directory),
             log: Arc::clone(log),
+            descriptors,
             open: Arc::default(),
             streams: Arc::default(),
             most,
@@ -48,16 +56,15 @@ impl Session {
 
     /// Room for one more open file.
     pub(super) fn slot(&self) -> Result<Slot, Refused> {
-        let (session, tenant) = self.most;
-        let mine = self.open.take(session).ok_or(Refused::Quota)?;
-        let ours = self.directory.open_files().take(tenant).ok_or(Refused::Quota)?;
-        Ok(Slot::new(mine, ours))
+        let mine = self.open.take(self.most).ok_or(Refused::Quota)?;
+        let descriptor = self.descriptors.take().ok_or(Refused::Quota)?;
+        Ok(Slot::new(mine, descriptor))
     }
 
     /// Room for one more stream. Each may hold a piece of its file in the host's memory, and a file that was closed open; a file is
     /// read and written by one each as a rule.
     pub(super) fn stream(&self) -> Result<Counted, Refused> {
-        self.streams.take(self.most.0.saturating_mul(2)).ok_or(Refused::Quota)
+        self.streams.take(self.most.saturating_mul(2)).ok_or(Refused::Quota)
     }
 
     /// Does what blocks where that harms nobody, in the tenant's turn. It is done to its end even if nobody waits for it any more,

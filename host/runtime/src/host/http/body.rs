@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::{Instant, Sleep, sleep};
 use wasmtime_wasi_http::{Error, WasiBody};
 
@@ -97,12 +97,19 @@ pub(super) struct Answer {
     wait: Duration,
     /// Runs while the plugin waits for the server; never while the server waits for the plugin.
     alarm: Option<Pin<Box<Sleep>>>,
-    _room: OwnedSemaphorePermit,
+    _place: Place,
+}
+
+/// What a request has while it is under way.
+pub(super) struct Place {
+    pub(super) _room: OwnedSemaphorePermit,
+    /// Dropped when the answer is no more wanted, which ends the connection.
+    pub(super) _reading: oneshot::Sender<()>,
 }
 
 impl Answer {
-    pub(super) fn new(body: Incoming, most: u64, wait: Duration, room: OwnedSemaphorePermit) -> Self {
-        Self { body, allowance: Allowance::new(most), wait, alarm: None, _room: room }
+    pub(super) fn new(body: Incoming, most: u64, wait: Duration, place: Place) -> Self {
+        Self { body, allowance: Allowance::new(most), wait, alarm: None, _place: place }
     }
 }
 

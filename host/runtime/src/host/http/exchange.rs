@@ -12,15 +12,16 @@ use hyper::client::conn::http1;
 use hyper::header::{HOST, HeaderValue};
 use hyper::http::uri::{PathAndQuery, Uri};
 use hyper::{Request, Response};
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::{Instant, sleep_until};
 use wasmtime_wasi_http::io::TokioIo;
 use wasmtime_wasi_http::{DEFAULT_FORBIDDEN_HEADERS, Error, WasiBody};
 
 use super::super::log::LogBook;
-use super::body::{Answer, Pulse, Upload};
+use super::body::{Answer, Place, Pulse, Upload};
 use super::failure::error_of;
 use super::reach::{Wire, reach};
+use crate::descriptor::Descriptor;
 use crate::grants::{AllowList, Target};
 
 /// The least that hyper reads into.
@@ -52,12 +53,14 @@ pub(super) struct Exchange {
     pub(super) body: u64,
     /// The place among the requests under way.
     pub(super) room: OwnedSemaphorePermit,
+    /// For the connection.
+    pub(super) descriptor: Descriptor,
 }
 
 impl Exchange {
     /// Sends the request and waits for the head of the answer. Dropping it, or what it gives, closes the connection.
     pub(super) async fn run(self) -> Result<Answered, Error> {
-        let Self { request, target, list, log, patience, headers, body, room } = self;
+        let Self { request, target, list, log, patience, headers, body, room, descriptor } = self;
         let wire = reach(&target, &list, &log, Instant::now() + patience.connect).await?;
         let pulse = Pulse::new();
         let request = dress(request, &target)?.map(|upload| Upload::new(upload, body, pulse.clone()));
@@ -71,12 +74,22 @@ impl Exchange {
         let (answer, connection) = first_of_answer(sender, connection, request, &pulse, patience.first_byte).await;
         let answer =
             answer.map_err(|error| error.map_or(Error::ConnectionReadTimeout, |error| error_of(&error, Some(most))))?;
-        let answer = answer.map(|incoming| Answer::new(incoming, body, patience.between_bytes, room).boxed_unsync());
+        let (reading, read) = oneshot::channel();
+        let place = Place { _room: room, _reading: reading };
+        let answer = answer.map(|incoming| Answer::new(incoming, body, patience.between_bytes, place).boxed_unsync());
         let rest = async move {
-            if let Some(connection) = connection {
-                // What went wrong is told to the reader of the body.
-                let _ = connection.await;
+            if let Some(mut connection) = connection {
+                // An upload that goes on after all of the answer was read, or that nobody wants an answer to, keeps no connection: the
+                // request is under way no more. What went wrong is told to the reader of the body.
+                let mut read = pin!(read);
+                poll_fn(|context| {
+                    let is_over =
+                        connection.as_mut().poll(context).is_ready() || read.as_mut().poll(context).is_ready();
+                    if is_over { Poll::Ready(()) } else { Poll::Pending }
+                })
+                .await;
             }
+            drop(descriptor);
             Ok(())
         };
         Ok((answer, Box::new(rest)))

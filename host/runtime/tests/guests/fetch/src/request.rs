@@ -12,6 +12,8 @@ use wasip2::io::streams::{InputStream, StreamError};
 thread_local! {
     /// Bodies that are read piece by piece; a stream goes before its body.
     static OPEN: RefCell<Vec<(InputStream, IncomingBody, IncomingResponse)>> = const { RefCell::new(Vec::new()) };
+    /// Bodies that are never finished.
+    static UPLOADS: RefCell<Vec<OutgoingBody>> = const { RefCell::new(Vec::new()) };
 }
 
 pub(crate) fn act(word: &str, rest: &str) -> Result<String, ErrorCode> {
@@ -22,6 +24,19 @@ pub(crate) fn act(word: &str, rest: &str) -> Result<String, ErrorCode> {
         "connect" => show(send(Method::Connect, first, second, None)?),
         // Sends so many bytes.
         "post" => show(send(Method::Post, first, "", Some(second.parse().unwrap()))?),
+        // Reads all of the answer while the body of the request has only begun, and keeps both.
+        "begin" => {
+            let (body, future) = start(Method::Post, first, "", true)?;
+            let body = body.unwrap();
+            body.write().unwrap().blocking_write_and_flush(b"begun").unwrap();
+            UPLOADS.with_borrow_mut(|uploads| uploads.push(body));
+            let response = wait(future)?;
+            let body = response.consume().unwrap();
+            let stream = body.stream().unwrap();
+            let (bytes, error) = all(&stream);
+            OPEN.with_borrow_mut(|open| open.push((stream, body, response)));
+            Ok(format!("{}{error}", String::from_utf8_lossy(&bytes)))
+        }
         // The length of the body and the sum of its bytes.
         "sum" => sum(send(Method::Get, first, second, None)?),
         // Leaves the body unread.
@@ -65,6 +80,19 @@ pub(crate) fn act(word: &str, rest: &str) -> Result<String, ErrorCode> {
 
 /// A URL is taken apart by hand: whatever is between the slashes is the authority. `options` is a timeout in milliseconds, or empty.
 fn send(method: Method, url: &str, options: &str, upload: Option<usize>) -> Result<IncomingResponse, ErrorCode> {
+    let (body, future) = start(method, url, options, upload.is_some())?;
+    if let (Some(body), Some(bytes)) = (body, upload) {
+        give(body, bytes);
+    }
+    wait(future)
+}
+
+fn start(
+    method: Method,
+    url: &str,
+    options: &str,
+    upload: bool,
+) -> Result<(Option<OutgoingBody>, FutureIncomingResponse), ErrorCode> {
     let (scheme, rest) = url.split_once("://").unwrap();
     let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     let request = OutgoingRequest::new(Fields::from_list(&[("x-asked".to_owned(), b"by-test".to_vec())]).unwrap());
@@ -78,12 +106,8 @@ fn send(method: Method, url: &str, options: &str, upload: Option<usize>) -> Resu
         options.set_between_bytes_timeout(Some(milliseconds * 1_000_000)).unwrap();
         options
     });
-    let body = upload.map(|_| request.body().unwrap());
-    let future = handle(request, limits)?;
-    if let (Some(body), Some(bytes)) = (body, upload) {
-        give(body, bytes);
-    }
-    wait(future)
+    let body = upload.then(|| request.body().unwrap());
+    Ok((body, handle(request, limits)?))
 }
 
 fn give(body: OutgoingBody, bytes: usize) {
@@ -126,7 +150,8 @@ fn show(response: IncomingResponse) -> Result<String, ErrorCode> {
 
 fn sum(response: IncomingResponse) -> Result<String, ErrorCode> {
     let (mut bytes, mut sum) = (0, 0);
-    let error = each(response, |piece| {
+    let body = response.consume().unwrap();
+    let error = each(&body.stream().unwrap(), |piece| {
         bytes += piece.len();
         sum += piece.iter().map(|byte| u64::from(*byte)).sum::<u64>();
     });
@@ -135,15 +160,18 @@ fn sum(response: IncomingResponse) -> Result<String, ErrorCode> {
 
 /// The body, and what broke it off.
 fn whole(response: IncomingResponse) -> (Vec<u8>, String) {
+    let body = response.consume().unwrap();
+    all(&body.stream().unwrap())
+}
+
+fn all(stream: &InputStream) -> (Vec<u8>, String) {
     let mut bytes = Vec::new();
-    let error = each(response, |piece| bytes.extend_from_slice(piece));
+    let error = each(stream, |piece| bytes.extend_from_slice(piece));
     (bytes, error)
 }
 
 /// Takes the body piece by piece and says what broke it off.
-fn each(response: IncomingResponse, mut take: impl FnMut(&[u8])) -> String {
-    let body = response.consume().unwrap();
-    let stream = body.stream().unwrap();
+fn each(stream: &InputStream, mut take: impl FnMut(&[u8])) -> String {
     loop {
         match stream.blocking_read(64 << 10) {
             Ok(piece) => take(&piece),
