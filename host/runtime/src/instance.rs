@@ -13,6 +13,7 @@
 //!         exit, closed(finished)   closed(why), exit   exit; dropped unentered         closed(routed)
 //! ```
 
+mod body;
 mod guest;
 mod smoke;
 

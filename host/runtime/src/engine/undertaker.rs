@@ -35,22 +35,19 @@ impl Undertaker {
         Ok(Self { line })
     }
 
-    /// Drops it there, and waits until that is done. It is done too if the wait is given up.
-    pub(crate) async fn take(&self, remains: Remains) {
+    /// Drops it there. Who wants to can wait until that is done: then it is gone, whatever the wait gives.
+    pub(crate) fn take(&self, remains: Remains) -> oneshot::Receiver<()> {
         let (done, gone) = oneshot::channel();
         if let Err(SendError((remains, _))) = self.line.send((remains, done)) {
             drop(remains);
         }
-        // An error means that it was dropped here.
-        let _ = gone.await;
+        gone
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::future::Future;
     use std::sync::mpsc::{Receiver, channel};
-    use std::task::{Context, Waker};
 
     use super::*;
 
@@ -68,7 +65,7 @@ mod tests {
         let (sender, dropped): (_, Receiver<Option<String>>) = channel();
         let undertaker = Undertaker::start().unwrap();
         for _ in 0..3 {
-            undertaker.take(Box::new(Body(sender.clone()))).await;
+            undertaker.take(Box::new(Body(sender.clone()))).await.unwrap();
             assert_eq!(dropped.try_recv(), Ok(Some("undertaker".to_owned())));
         }
     }
@@ -77,9 +74,7 @@ mod tests {
     fn nobody_has_to_wait() {
         let (sender, dropped): (_, Receiver<Option<String>>) = channel();
         let undertaker = Undertaker::start().unwrap();
-        let mut waiting = Box::pin(undertaker.take(Box::new(Body(sender))));
-        let _ = waiting.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-        drop(waiting);
+        drop(undertaker.take(Box::new(Body(sender))));
         drop(undertaker);
         assert_eq!(dropped.iter().collect::<Vec<_>>(), [Some("undertaker".to_owned())]);
     }

@@ -10,12 +10,13 @@ use std::time::Duration;
 use tokio::time::{Instant, Sleep, sleep_until};
 use wasmtime::{Store, UpdateDeadline};
 
+use super::body::Body;
 use crate::bindings::exports::{
     break_handler, drain_handler, message_handler, request_handler, session, timer_handler,
 };
 use crate::budget::Budget;
 use crate::contain::contained;
-use crate::engine::{Engine, Slot};
+use crate::engine::Engine;
 use crate::error::{Error, Limit, Stop, judge, judge_start};
 use crate::host::State;
 use crate::meter::{Meter, Tick};
@@ -23,16 +24,11 @@ use crate::permit::Gate;
 use crate::pipe::Shared;
 use crate::plugin::{Exports, Plugin};
 
-/// An instance that had so much memory is not let go on a worker, bytes.
-const LARGE: usize = 4 << 20;
-
 /// A running plugin.
 pub(super) struct Guest {
-    // Before the slot: its room is free only when the store is gone.
-    store: Store<State>,
+    body: Body,
     functions: Functions,
     watch: Watch,
-    _slot: Slot,
 }
 
 /// What can be called.
@@ -83,7 +79,8 @@ impl Guest {
             budget: Arc::clone(state.budget()),
             grace: state.limits().grace,
         };
-        let mut store = Store::new(engine.wasmtime(), state);
+        let mut body = Body::new(engine, slot, state);
+        let store = body.store();
         store.limiter(|state| state);
         store.set_hostcall_fuel(store.data().limits().host_call_bytes);
         store.set_max_component_handles(store.data().limits().resources);
@@ -99,24 +96,17 @@ impl Guest {
             })
         });
         watch.meter.begin(ticks, engine.ticker().epoch());
-        // A start function may wait for ever as well as run for ever.
-        let started = watch.run(true, pin!(plugin.pre().instantiate_async(&mut store))).await;
-        let instance = match started {
-            Ok(instance) => instance,
-            Err(Failure::Overdue) => return Err(overdue("it was not made in time")),
-            Err(Failure::Panicked(words)) => return Err(Stop::Failed(Error::panicked(&words))),
-            Err(Failure::Wasm(error)) => {
-                let refused = store.data_mut().memory().refused();
-                return Err(judge_start(&error, refused, engine.capacity()));
+        match Functions::make(plugin, &watch, store).await {
+            Ok(functions) => Ok(Self { body, functions, watch }),
+            Err(stop) => {
+                body.bury().await;
+                Err(stop)
             }
-        };
-        let functions = Functions::load(plugin.exports(), &mut store, &instance);
-        let functions = functions.map_err(|error| Stop::Failed(Error::host(&error)))?;
-        Ok(Self { store, functions, watch, _slot: slot })
+        }
     }
 
     pub(super) fn state(&mut self) -> &mut State {
-        self.store.data_mut()
+        self.body.store().data_mut()
     }
 
     pub(super) fn has_drain_handler(&self) -> bool {
@@ -124,11 +114,8 @@ impl Guest {
     }
 
     /// Lets it go, where that keeps nobody else waiting. Its room and its memory are free when this comes back.
-    pub(super) async fn bury(mut self) {
-        if self.state().memory().peak() >= LARGE {
-            let engine = self.watch.engine.clone();
-            engine.undertaker().take(Box::new(self)).await;
-        }
+    pub(super) async fn bury(self) {
+        self.body.bury().await;
     }
 
     pub(super) fn ticks(&self) -> u64 {
@@ -137,10 +124,11 @@ impl Guest {
 
     /// What one call needs: who watches it, what to call, and where. It may use so many ticks.
     pub(super) fn enter(&mut self, ticks: u32) -> (&Watch, &Functions, &mut Store<State>) {
-        self.store.set_epoch_deadline(1);
+        let store = self.body.store();
+        store.set_epoch_deadline(1);
         self.watch.meter.begin(ticks, self.watch.engine.ticker().epoch());
-        self.store.data_mut().memory().begin();
-        (&self.watch, &self.functions, &mut self.store)
+        store.data_mut().memory().begin();
+        (&self.watch, &self.functions, store)
     }
 
     /// What the end of a call means.
@@ -159,6 +147,22 @@ fn overdue(detail: &str) -> Stop {
 }
 
 impl Functions {
+    /// Makes the instance in its store.
+    async fn make(plugin: &Plugin, watch: &Watch, store: &mut Store<State>) -> Result<Self, Stop> {
+        // A start function may wait for ever as well as run for ever.
+        let started = watch.run(true, pin!(plugin.pre().instantiate_async(&mut *store))).await;
+        let instance = match started {
+            Ok(instance) => instance,
+            Err(Failure::Overdue) => return Err(overdue("it was not made in time")),
+            Err(Failure::Panicked(words)) => return Err(Stop::Failed(Error::panicked(&words))),
+            Err(Failure::Wasm(error)) => {
+                let refused = store.data_mut().memory().refused();
+                return Err(judge_start(&error, refused, watch.engine.capacity()));
+            }
+        };
+        Self::load(plugin.exports(), store, &instance).map_err(|error| Stop::Failed(Error::host(&error)))
+    }
+
     fn load(
         exports: &Exports,
         store: &mut Store<State>,

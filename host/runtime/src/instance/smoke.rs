@@ -29,7 +29,11 @@ impl Plugin {
             Arc::new(|_| Err(HandOverError::NotPermitted)),
         );
         match Box::pin(Guest::new(self, Arc::clone(side.shared()), state)).await {
-            Ok(_) => Ok(()),
+            Ok(guest) => {
+                // Its room is free for the next.
+                guest.bury().await;
+                Ok(())
+            }
             Err(Stop::Exited(status)) => {
                 Err(Error::Refused(format!("an instance of it ends as it is made, with status {status}")))
             }
