@@ -7,8 +7,12 @@
 //! Decided 2026-11-28: after a turn that leaves more to do the pump yields. tokio's budget (`consume_budget`) would let 128 turns pass first,
 //! 16 MiB, before a neighbour's key is looked at: beside eight floods that are read its 99th percentile was 8 to 13 ms, and is 2 to 3 ms now.
 //!
+//! Decided 2026-11-28: such a turn also takes one of its tenant's turns, of which there are as many as workers. Without, each connection with
+//! more to do stands in the workers' line by itself, and a neighbour waits for as many turns as a tenant has connections.
+//!
 //! What the pump does not know: what a session does with its bytes (`session.rs`), who may enter (`access.rs`).
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -18,6 +22,7 @@ use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 use whelk_runtime::Ending;
 use whelk_ssh::auth::server::{self, Verdict as Answer};
 use whelk_ssh::connection::{Progress, Server, ServerQuestion};
@@ -82,6 +87,8 @@ struct Pump {
     permit: Permit,
     /// Its place among its user's connections, once somebody has entered.
     seat: Option<Seat>,
+    /// Those of the tenant's connections that have more to do than one turn, once it is known whose this is.
+    turns: Option<Arc<Semaphore>>,
     drain: Drain,
     /// How far the stopping had got when it was last looked at.
     phase: Phase,
@@ -114,35 +121,33 @@ pub async fn run(stream: TcpStream, peer: SocketAddr, permit: Permit, gateway: A
         connection,
         permit,
         seat: None,
+        turns: None,
         deciding: None,
         write_blocked: false,
         rest: Rest::Busy,
         keepalive,
         origin,
     };
-    let end = pump.serve().await;
+    let Err(end) = pump.serve().await;
     pump.finish(end).await;
 }
 
 impl Pump {
     /// Turn after turn, until the end.
-    async fn serve(&mut self) -> End {
+    async fn serve(&mut self) -> Result<Infallible, End> {
         loop {
-            let progress = match self.turn(Instant::now()) {
-                Ok(progress) => progress,
-                Err(end) => return end,
-            };
-            let waited = match progress {
-                Progress::More => {
-                    // Others first, and the network.
-                    tokio::task::yield_now().await;
-                    Ok(())
-                }
-                Progress::Done => self.wait().await,
-            };
-            if let Err(end) = waited {
-                return end;
+            let mut progress = self.turn(Instant::now())?;
+            while progress == Progress::More {
+                let turns = self.turns.clone();
+                let _turn = match &turns {
+                    Some(turns) => turns.acquire().await.ok(),
+                    None => None,
+                };
+                // Others first, and the network.
+                tokio::task::yield_now().await;
+                progress = self.turn(Instant::now())?;
             }
+            self.wait().await?;
         }
     }
 
@@ -331,6 +336,7 @@ impl Pump {
                 if self.connection.user().is_some() {
                     self.permit.authenticated();
                     self.seat = Some(self.seat(&identity)?);
+                    self.turns = self.gateway.tenants().turns(&identity.tenant);
                     tracing::info!(
                         connection = self.origin.connection,
                         user = %escape(identity.user.as_bytes()),

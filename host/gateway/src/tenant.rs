@@ -10,7 +10,8 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::OnceCell;
+use tokio::runtime::Handle;
+use tokio::sync::{OnceCell, Semaphore};
 use whelk_runtime::{Plugin, Plugins, Registry, Routes, Start};
 
 use crate::config::{self, Grants, Limits, check_tenant_name};
@@ -25,7 +26,12 @@ pub struct Tenant {
     /// What is in its own plugin folder, if it has one.
     own: Option<Arc<Registry>>,
     operators: Arc<Registry>,
+    turns: Turns,
 }
+
+/// Connections of one tenant that may have more to do than one turn of the pump at the same time: as many as there are workers. The
+/// others stand in line, where they are in nobody else's way.
+type Turns = Arc<Semaphore>;
 
 /// Every tenant there is.
 pub struct Tenants {
@@ -125,6 +131,7 @@ impl Tenants {
                 routes: tenant.routes.clone(),
                 own: own.get(name).cloned(),
                 operators: Arc::clone(operators),
+                turns: turns(),
             };
             known.insert(name.clone(), Arc::new(tenant));
         }
@@ -169,6 +176,14 @@ impl Tenants {
         }
     }
 
+    /// Those of a tenant that has been made. In the demonstration that is never so early: nobody there is another's neighbour.
+    pub(crate) fn turns(&self, tenant: &str) -> Option<Turns> {
+        match &self.known {
+            Known::Configured(tenants) => tenants.get(tenant).map(|tenant| Arc::clone(&tenant.turns)),
+            Known::Demonstration(_) => None,
+        }
+    }
+
     /// Takes the place of one more session of a user.
     pub(crate) fn seat(&self, user: &str, most: u32) -> Result<Seat, Crowded> {
         self.users.seat(user, most)
@@ -191,6 +206,11 @@ impl Tenants {
             }
         }
     }
+}
+
+fn turns() -> Turns {
+    let workers = Handle::try_current().map_or(1, |runtime| runtime.metrics().num_workers());
+    Arc::new(Semaphore::new(workers))
 }
 
 impl Demonstration {
@@ -230,6 +250,7 @@ impl Demonstration {
             routes: Routes::default(),
             own: None,
             operators: Arc::clone(&self.plugins),
+            turns: turns(),
         })
     }
 }
