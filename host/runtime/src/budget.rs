@@ -1,8 +1,8 @@
 //! What the sessions of one tenant have together: sessions, memory, files, output, lines of log, and the permits to run. Each is counted when it is
 //! taken and given back by whoever drops it; nobody holds a lock while counting.
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -22,7 +22,7 @@ const EPISODE: Duration = Duration::from_secs(60);
 pub(crate) struct Budget {
     /// Sessions that are open.
     pub(crate) sessions: Account,
-    /// Linear memory of all instances, bytes.
+    /// Linear memory of all instances, and buffers that the host has for them, bytes.
     pub(crate) memory: Account,
     /// Files, sockets and connections of requests that are open.
     pub(crate) files: Account,
@@ -132,6 +132,25 @@ impl Account {
     }
 }
 
+/// Memory of the host's that a tenant is charged for, until it is dropped.
+pub(crate) struct Charge {
+    budget: Arc<Budget>,
+    bytes: usize,
+}
+
+impl Charge {
+    /// All of it or nothing.
+    pub(crate) fn take(budget: &Arc<Budget>, bytes: usize) -> Option<Self> {
+        budget.memory.take(bytes).then(|| Self { budget: Arc::clone(budget), bytes })
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        self.budget.memory.give(self.bytes);
+    }
+}
+
 /// Bytes that wait for clients. Those who want to add to them stand in line.
 #[derive(Debug)]
 pub(crate) struct Buffered {
@@ -198,6 +217,16 @@ mod tests {
         account.give(7);
         assert!(account.take(7));
         assert_eq!(account.used(), 10);
+    }
+
+    #[test]
+    fn memory_of_the_hosts_is_charged_like_any_other_until_it_is_dropped() {
+        let budget = Arc::new(Budget::new(&Limits { tenant_memory: 100, ..Limits::default() }));
+        let charge = Charge::take(&budget, 60).unwrap();
+        assert!(Charge::take(&budget, 41).is_none() && !budget.memory.take(41));
+        drop(charge);
+        assert!(Charge::take(&budget, 100).is_some());
+        assert_eq!(budget.memory.used(), 0);
     }
 
     #[test]

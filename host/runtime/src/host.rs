@@ -5,9 +5,9 @@
 //! who are granted them: a session of others is not started (`grants.rs`).
 
 mod channel;
+mod charges;
 mod clocks;
 mod connection;
-mod descriptors;
 mod files;
 mod http;
 mod imports;

@@ -69,7 +69,7 @@ impl Tenant {
         self.budget.sessions.used()
     }
 
-    /// Linear memory of all its instances, bytes.
+    /// Linear memory of all its instances, with buffers that the host has for them, bytes.
     #[must_use]
     pub fn memory(&self) -> usize {
         self.budget.memory.used()

@@ -425,7 +425,7 @@ limits! {
             /// Sessions at once. One more is told so and ended.
             @Tenant
             tenant_sessions: u32 = 512, 1 => 100_000, "W52";
-            /// Memory of all instances.
+            /// Memory of all instances, and of buffers for their files and requests.
             @Tenant
             tenant_memory: usize = 4 * GIB, 64 * KIB => 1024 * GIB, "W5, W46";
             /// Bytes that its plugins have written and the clients have not taken. At this many the plugins wait.

@@ -22,7 +22,7 @@ use wasmtime::component::ResourceTable;
 use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks};
 
-use super::descriptors::Descriptors;
+use super::charges::Charges;
 use super::log::LogBook;
 use crate::grants::{Scheme, Target};
 use crate::limits::Limits;
@@ -30,6 +30,8 @@ use exchange::{Answered, Exchange, Patience};
 
 /// Most bytes of a body that one write of the plugin's may carry, and that wait for the network.
 const CHUNK: usize = 16 << 10;
+/// What a TLS connection keeps: a record of 16 KiB each way (RFC 8446 §5.1), and its secrets.
+const TLS: usize = 48 << 10;
 
 /// The requests of one instance.
 pub(super) struct Requests {
@@ -40,18 +42,18 @@ pub(super) struct Requests {
 /// Where requests are handed in.
 struct Desk {
     log: Arc<LogBook>,
-    descriptors: Descriptors,
+    charges: Charges,
     /// One for each request that may be under way.
     room: Arc<Semaphore>,
 }
 
 impl Requests {
-    pub(super) fn new(log: &Arc<LogBook>, descriptors: Descriptors) -> Self {
+    pub(super) fn new(log: &Arc<LogBook>, charges: Charges) -> Self {
         let limits = log.tenant().limits();
         let mut context = WasiHttpCtx::new();
         context.set_field_size_limit(limits.http_headers);
         let room = Arc::new(Semaphore::new(limits.http_requests.min(Semaphore::MAX_PERMITS)));
-        Self { context, desk: Desk { log: Arc::clone(log), descriptors, room } }
+        Self { context, desk: Desk { log: Arc::clone(log), charges, room } }
     }
 
     /// As wasmtime-wasi-http wants it.
@@ -73,7 +75,8 @@ impl Desk {
             return Err(Error::HttpRequestDenied);
         };
         let room = Arc::clone(&self.room).try_acquire_owned().map_err(|_| Error::ConnectionLimitReached)?;
-        let descriptor = self.descriptors.take().ok_or(Error::ConnectionLimitReached)?;
+        let memory = self.charges.memory(buffers(self.log.tenant().limits())).ok_or(Error::ConnectionLimitReached)?;
+        let descriptor = self.charges.descriptor().ok_or(Error::ConnectionLimitReached)?;
         let limits = self.log.tenant().limits();
         Ok(Exchange {
             request,
@@ -84,7 +87,7 @@ impl Desk {
             headers: limits.http_headers,
             body: limits.http_body,
             room,
-            descriptor,
+            kept: (descriptor, memory),
         })
     }
 
@@ -96,6 +99,12 @@ impl Desk {
             self.log.denied(&destination, "not in the tenant's list");
         }
     }
+}
+
+/// What one request makes the host keep at most: headers both ways, read once more where they came from, a piece of a body each way,
+/// and what TLS has of its records.
+fn buffers(limits: &Limits) -> usize {
+    4 * limits.http_headers + 2 * CHUNK + TLS
 }
 
 /// Where a request wants to go.

@@ -13,7 +13,7 @@ use wasmtime_wasi::p2::bindings::sockets::tcp_create_socket;
 use wasmtime_wasi::p2::{IoError, Network, SocketError, SocketResult, TcpSocket};
 use wasmtime_wasi::sockets::{SocketAddrUse, WasiSocketsCtxView};
 
-use super::descriptors::Descriptors;
+use super::charges::Charges;
 use super::log::LogBook;
 use crate::descriptor::Descriptor;
 use crate::grants::TcpAllow;
@@ -48,12 +48,12 @@ pub(super) struct Sockets {
     /// Where in the table each was put. One that is no more is noticed when the next is made.
     open: Vec<(u32, Descriptor)>,
     most: usize,
-    descriptors: Descriptors,
+    charges: Charges,
 }
 
 impl Sockets {
-    pub(super) fn new(most: usize, descriptors: Descriptors) -> Self {
-        Self { open: Vec::new(), most, descriptors }
+    pub(super) fn new(most: usize, charges: Charges) -> Self {
+        Self { open: Vec::new(), most, charges }
     }
 }
 
@@ -70,7 +70,7 @@ impl tcp_create_socket::Host for SocketMaker<'_> {
         if sockets.open.len() >= sockets.most {
             return Err(ErrorCode::NewSocketLimit.into());
         }
-        let descriptor = sockets.descriptors.take().ok_or(ErrorCode::NewSocketLimit)?;
+        let descriptor = sockets.charges.descriptor().ok_or(ErrorCode::NewSocketLimit)?;
         let socket = view.create_tcp_socket(family)?;
         sockets.open.push((socket.rep(), descriptor));
         Ok(socket)

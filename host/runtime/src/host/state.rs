@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use wasmtime::ResourceLimiter;
 
-use super::descriptors::Descriptors;
+use super::charges::Charges;
 use super::files::{self, Files};
 use super::log::LogBook;
 use super::timers::Timers;
@@ -88,7 +88,7 @@ pub(crate) struct State {
     pub(super) modes: Vec<(u8, u32)>,
     pub(super) timers: Timers,
     pub(super) log: Arc<LogBook>,
-    descriptors: Descriptors,
+    charges: Charges,
     pub(super) memory: Memory,
     /// Made at the first use: most plugins never call WASI.
     pub(super) wasi: Option<Box<Wasi>>,
@@ -120,7 +120,7 @@ impl State {
             env: Vec::new(),
             modes: Vec::new(),
             timers: Timers::new(tenant.limits()),
-            descriptors: Descriptors::new(&log, files),
+            charges: Charges::new(&log, files),
             log,
             memory: Memory::new(tenant.limits(), Arc::clone(tenant.budget())),
             wasi: None,
@@ -303,15 +303,15 @@ impl State {
 
     /// What the plugin has of WASI, made now if this is its first use.
     pub(super) fn wasi(&mut self) -> &mut Wasi {
-        let (log, descriptors) = (&self.log, &self.descriptors);
-        self.wasi.get_or_insert_with(|| Box::new(Wasi::new(log, descriptors)))
+        let (log, charges) = (&self.log, &self.charges);
+        self.wasi.get_or_insert_with(|| Box::new(Wasi::new(log, charges)))
     }
 
     /// What the plugin has of files: nothing unless the tenant grants a directory.
     pub(super) fn files(&mut self) -> Files<'_> {
         if let (None, Some(directory)) = (&self.files, &self.tenant.grants().directory) {
-            let (descriptors, most) = (self.descriptors.clone(), self.tenant.limits().open_files);
-            self.files = Some(Arc::new(files::Session::new(directory, &self.log, descriptors, most)));
+            let (charges, most) = (self.charges.clone(), self.tenant.limits().open_files);
+            self.files = Some(Arc::new(files::Session::new(directory, &self.log, charges, most)));
         }
         let session = self.files.clone();
         Files::new(session, self.wasi().view().table)

@@ -15,8 +15,8 @@ use wasmtime_wasi::sockets::WasiSocketsCtxView;
 use wasmtime_wasi::{WasiCtx, WasiCtxView};
 use wasmtime_wasi_http::WasiHttpCtxView;
 
+use super::charges::Charges;
 use super::clocks::CoarseClock;
-use super::descriptors::Descriptors;
 use super::http::Requests;
 use super::log::LogBook;
 use super::sockets::{self, SocketMaker, Sockets};
@@ -35,7 +35,7 @@ pub(super) struct Wasi {
 }
 
 impl Wasi {
-    pub(super) fn new(log: &Arc<LogBook>, descriptors: &Descriptors) -> Self {
+    pub(super) fn new(log: &Arc<LogBook>, charges: &Charges) -> Self {
         let (limits, grants) = (log.tenant().limits(), log.tenant().grants());
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits.resources);
@@ -62,8 +62,8 @@ impl Wasi {
         Self {
             context: context.build(),
             table,
-            sockets: Sockets::new(limits.tcp_sockets, descriptors.clone()),
-            requests: Requests::new(log, descriptors.clone()),
+            sockets: Sockets::new(limits.tcp_sockets, charges.clone()),
+            requests: Requests::new(log, charges.clone()),
         }
     }
 

@@ -7,6 +7,8 @@ use std::io;
 pub(crate) enum Refused {
     /// It would take more than the tenant's quota, or more open files than are allowed.
     Quota,
+    /// The tenant has no more memory for it.
+    Memory,
     /// The grant is for reading only.
     ReadOnly,
     /// What a grant never allows: special files, hard links, files with a second name.

@@ -16,6 +16,7 @@ use crate::grants::{Opening, Refused, Times};
 pub(super) fn error_code(refused: &Refused) -> ErrorCode {
     match refused {
         Refused::Quota => ErrorCode::Quota,
+        Refused::Memory => ErrorCode::InsufficientMemory,
         Refused::ReadOnly => ErrorCode::ReadOnly,
         Refused::NotPermitted => ErrorCode::NotPermitted,
         Refused::Exists => ErrorCode::Exist,

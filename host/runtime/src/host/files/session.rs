@@ -6,19 +6,23 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tokio::task::spawn_blocking;
 use wasmtime_wasi::p2::bindings::filesystem::types::ErrorCode;
 
-use super::super::descriptors::Descriptors;
+use super::super::charges::Charges;
 use super::super::log::{FileEvent, LogBook};
 use super::convert::error_code;
-use crate::grants::{Count, Counted, Directory, Entry, Opening, Position, Refused, Slot};
+use super::streams::WRITE;
+use crate::budget::Charge;
+use crate::grants::{Count, Counted, Directory, Entry, Opening, Position, READ, Refused, Slot};
 
 /// A path longer than this is not told from its beginning.
 const SHOWN: usize = 4 << 10;
+/// What one stream holds of its file at most, bytes.
+const PIECE: usize = if READ > WRITE { READ } else { WRITE };
 
 /// What one session has of its tenant's directory.
 pub(in crate::host) struct Session {
     pub(super) directory: Arc<Directory>,
     log: Arc<LogBook>,
-    descriptors: Descriptors,
+    charges: Charges,
     open: Arc<Count>,
     streams: Arc<Count>,
     /// The most that may be open.
@@ -36,18 +40,19 @@ pub(super) struct Handle {
     refused: AtomicBool,
 }
 
+/// What a stream takes.
+pub(super) struct Stream {
+    _counted: Counted,
+    _charge: Charge,
+}
+
 impl Session {
     /// `most`: how many files the session may have open.
-    pub(in crate::host) fn new(
-        directory: &Arc<Directory>,
-        log: &Arc<LogBook>,
-        descriptors: Descriptors,
-        most: usize,
-    ) -> Self {
+    pub(in crate::host) fn new(directory: &Arc<Directory>, log: &Arc<LogBook>, charges: Charges, most: usize) -> Self {
         Self {
             directory: Arc::clone(directory),
             log: Arc::clone(log),
-            descriptors,
+            charges,
             open: Arc::default(),
             streams: Arc::default(),
             most,
@@ -57,14 +62,16 @@ impl Session {
     /// Room for one more open file.
     pub(super) fn slot(&self) -> Result<Slot, Refused> {
         let mine = self.open.take(self.most).ok_or(Refused::Quota)?;
-        let descriptor = self.descriptors.take().ok_or(Refused::Quota)?;
+        let descriptor = self.charges.descriptor().ok_or(Refused::Quota)?;
         Ok(Slot::new(mine, descriptor))
     }
 
-    /// Room for one more stream. Each may hold a piece of its file in the host's memory, and a file that was closed open; a file is
+    /// Room for one more stream, and for the piece of its file that it may hold. Each may hold a file that was closed open too; a file is
     /// read and written by one each as a rule.
-    pub(super) fn stream(&self) -> Result<Counted, Refused> {
-        self.streams.take(self.most.saturating_mul(2)).ok_or(Refused::Quota)
+    pub(super) fn stream(&self) -> Result<Stream, Refused> {
+        let counted = self.streams.take(self.most.saturating_mul(2)).ok_or(Refused::Quota)?;
+        let charge = self.charges.memory(PIECE).ok_or(Refused::Memory)?;
+        Ok(Stream { _counted: counted, _charge: charge })
     }
 
     /// Does what blocks where that harms nobody, in the tenant's turn. It is done to its end even if nobody waits for it any more,

@@ -7,8 +7,8 @@ use tokio::task::JoinHandle;
 use wasmtime_wasi::p2::bindings::filesystem::types::ErrorCode;
 use wasmtime_wasi::p2::{InputStream, OutputStream, Pollable, StreamError, StreamResult};
 
-use super::session::Handle;
-use crate::grants::{Counted, Position, READ};
+use super::session::{Handle, Stream};
+use crate::grants::{Position, READ};
 
 /// Most bytes that one write may carry.
 pub(super) const WRITE: usize = 64 << 10;
@@ -20,7 +20,7 @@ pub(super) struct Reader {
     handle: Arc<Handle>,
     offset: u64,
     state: Reading,
-    _stream: Counted,
+    _stream: Stream,
 }
 
 enum Reading {
@@ -32,7 +32,7 @@ enum Reading {
 }
 
 impl Reader {
-    pub(super) fn new(handle: Arc<Handle>, offset: u64, stream: Counted) -> Self {
+    pub(super) fn new(handle: Arc<Handle>, offset: u64, stream: Stream) -> Self {
         Self { handle, offset, state: Reading::Idle, _stream: stream }
     }
 
@@ -107,7 +107,7 @@ pub(super) struct Writer {
     handle: Arc<Handle>,
     position: Position,
     state: Writing,
-    _stream: Counted,
+    _stream: Stream,
 }
 
 enum Writing {
@@ -118,7 +118,7 @@ enum Writing {
 }
 
 impl Writer {
-    pub(super) fn new(handle: Arc<Handle>, position: Position, stream: Counted) -> Self {
+    pub(super) fn new(handle: Arc<Handle>, position: Position, stream: Stream) -> Self {
         Self { handle, position, state: Writing::Ready, _stream: stream }
     }
 

@@ -21,6 +21,7 @@ use super::super::log::LogBook;
 use super::body::{Answer, Place, Pulse, Upload};
 use super::failure::error_of;
 use super::reach::{Wire, reach};
+use crate::budget::Charge;
 use crate::descriptor::Descriptor;
 use crate::grants::{AllowList, Target};
 
@@ -53,14 +54,14 @@ pub(super) struct Exchange {
     pub(super) body: u64,
     /// The place among the requests under way.
     pub(super) room: OwnedSemaphorePermit,
-    /// For the connection.
-    pub(super) descriptor: Descriptor,
+    /// For the connection and its buffers.
+    pub(super) kept: (Descriptor, Charge),
 }
 
 impl Exchange {
     /// Sends the request and waits for the head of the answer. Dropping it, or what it gives, closes the connection.
     pub(super) async fn run(self) -> Result<Answered, Error> {
-        let Self { request, target, list, log, patience, headers, body, room, descriptor } = self;
+        let Self { request, target, list, log, patience, headers, body, room, kept } = self;
         let wire = reach(&target, &list, &log, Instant::now() + patience.connect).await?;
         let pulse = Pulse::new();
         let request = dress(request, &target)?.map(|upload| Upload::new(upload, body, pulse.clone()));
@@ -89,7 +90,7 @@ impl Exchange {
                 })
                 .await;
             }
-            drop(descriptor);
+            drop(kept);
             Ok(())
         };
         Ok((answer, Box::new(rest)))
