@@ -21,6 +21,7 @@
 //! | `keepalive` | whether a silent peer is still there |
 //! | `sessions`, `ready` | the sessions of a connection, and whose turn it is |
 //! | `session` | the one door between SSH and wasm |
+//! | `obituary` | what the operator is told of a session that has ended |
 //! | [`drain`] | how the program stops: the signal that every connection can wait for |
 //! | [`access`] | who may enter, and as whom |
 //! | [`tenant`] | for whom sessions run: what their names mean, and how many a user may have |
@@ -40,6 +41,7 @@ pub mod inspect;
 mod keepalive;
 pub mod listener;
 pub mod logging;
+mod obituary;
 mod plugin_files;
 pub mod process;
 pub mod pump;

@@ -5,11 +5,7 @@
 
 use std::sync::Arc;
 
-use tracing::Level;
-use whelk_runtime::{
-    Ending, Error, Exit, Facts, Happening, Plugins, Pty, Report, SessionSide, SignalName, Stay, Telling, Tenant,
-    WindowSize, notice,
-};
+use whelk_runtime::{Exit, Facts, Happening, Plugins, Pty, SessionSide, SignalName, WindowSize, notice};
 use whelk_ssh::connection::Server;
 use whelk_ssh::message::mux::ChannelId;
 use whelk_ssh::message::request::{self, Request};
@@ -18,18 +14,8 @@ use crate::access::Identity;
 use crate::config::{EnvironmentNames, Limits};
 use crate::gateway::Gateway;
 use crate::logging::escape;
+use crate::obituary::Obituary;
 use crate::tenant::Seat;
-
-/// `tracing::event!` with a level that is known only now.
-macro_rules! event {
-    ($level:expr, $($fields:tt)*) => {
-        match $level {
-            Level::ERROR => tracing::error!($($fields)*),
-            Level::WARN => tracing::warn!($($fields)*),
-            _ => tracing::info!($($fields)*),
-        }
-    };
-}
 
 /// The largest terminal that is believed, in characters either way. RFC 4254 §6.2 sets no bound; a plugin multiplies these numbers.
 const LARGEST_SIDE: u32 = 4096;
@@ -186,68 +172,4 @@ async fn run(gateway: &Gateway, connection: u64, channel: ChannelId, entered: &E
     let (shared, plugins) = (Arc::clone(tenant.shared()), tenant as Arc<dyn Plugins>);
     let report = plugin.session(entered.facts.on_channel(channel.0), &shared, &plugins, side).await;
     Obituary { connection, channel: channel.0, tenant: &shared }.write(&report);
-}
-
-/// How a session went, for the operator: everything that the client was not told.
-struct Obituary<'t> {
-    connection: u64,
-    channel: u32,
-    tenant: &'t Tenant,
-}
-
-impl Obituary<'_> {
-    /// What went wrong with a plugin that it had before has a line of its own.
-    fn write(&self, report: &Report) {
-        let (connection, channel, tenant) = (self.connection, self.channel, self.tenant.name());
-        for Stay { plugin, error } in &report.before {
-            let Some(error) = error else { continue };
-            let (plugin, generation) = (plugin.name(), plugin.generation());
-            let (level, error) = self.failure(plugin, error);
-            event!(level, connection, channel, tenant, plugin, generation, %error, "plugin failed on the way");
-        }
-        let ending = report.ending.map_or("refused or stopped", Ending::as_str);
-        let exit = match &report.exit {
-            Some(Exit::Status(status)) => format!("status {status}"),
-            Some(Exit::Signal { name, .. }) => format!("signal {}", escape(name.as_str().as_bytes())),
-            None => "none".to_owned(),
-        };
-        let (cpu_ms, memory) = (report.cpu_ticks, report.peak_memory);
-        let (plugin, generation) = (report.plugin.name(), report.plugin.generation());
-        let failure = report.error.as_ref().map(|error| self.failure(plugin, error));
-        let (level, error) = failure.map_or((Level::INFO, None), |(level, error)| (level, Some(error)));
-        event!(
-            level,
-            connection,
-            channel,
-            tenant,
-            plugin,
-            generation,
-            ending,
-            exit,
-            cpu_ms,
-            memory,
-            error,
-            "session ended"
-        );
-    }
-
-    /// How loudly a failure is told, and in which words.
-    fn failure(&self, plugin: &str, error: &Error) -> (Level, String) {
-        let whole = || escape(error.to_string().as_bytes()).to_string();
-        // Ours to mend: whatever the tenant does beside it, its cause is not lost.
-        if let Error::Host { .. } = error {
-            return (Level::ERROR, whole());
-        }
-        match self.tenant.failed() {
-            Telling::Whole => (Level::WARN, whole()),
-            Telling::Brief { is_news } => {
-                if is_news {
-                    let (connection, channel, tenant) = (self.connection, self.channel, self.tenant.name());
-                    let limit = "tenant_failure_rate";
-                    tracing::warn!(tenant, limit, plugin, connection, channel, "tenant over limit");
-                }
-                (Level::INFO, error.for_client())
-            }
-        }
-    }
 }

@@ -372,7 +372,7 @@ impl<'s> Instance<'s> {
                 result
             }
             Step::Next(Next::Answered { success, times }) => {
-                self.say(Message::Replies { success, times });
+                self.say(Message::Reply { success, times });
                 Ok(())
             }
             Step::Next(Next::Happening(happening)) => self.happen(happening).await,
@@ -411,7 +411,7 @@ impl<'s> Instance<'s> {
                 .call_on_request(store, &name, &payload))
             .map(|answer| answer.unwrap_or(false)),
         };
-        self.say(Message::Reply(*answer.as_ref().unwrap_or(&false)));
+        self.say(Message::reply(*answer.as_ref().unwrap_or(&false)));
         answer.map(|_| ())
     }
 

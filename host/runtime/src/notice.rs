@@ -15,7 +15,7 @@ pub(crate) async fn serve_notice(side: &mut SessionSide, text: &str, exit: Exit)
     while side.shared().ended().is_none() {
         match side.next() {
             Some(Next::Happening(Happening::Shell | Happening::Exec(_) | Happening::Subsystem(_))) => {
-                side.shared().say(Message::Reply(true));
+                side.shared().say(Message::reply(true));
                 side.shared().push_whole(Output::Stderr, text.as_bytes());
                 side.shared().say(Message::Exit(Box::new(exit)));
                 return;
@@ -25,10 +25,10 @@ pub(crate) async fn serve_notice(side: &mut SessionSide, text: &str, exit: Exit)
             // A terminal is agreed to, so that clients show the text as they would a program's.
             Some(Next::Happening(happening)) => {
                 let agreed = matches!(happening, Happening::PtyReq(_) | Happening::WindowChange(_));
-                side.shared().say(Message::Reply(agreed));
+                side.shared().say(Message::reply(agreed));
             }
             Some(Next::Answered { success, times }) => {
-                side.shared().say(Message::Replies { success, times });
+                side.shared().say(Message::Reply { success, times });
             }
             Some(Next::Data { .. }) => side.taken(),
             None => side.arrival().await,

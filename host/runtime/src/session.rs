@@ -317,7 +317,7 @@ impl Life {
                 None
             }
             Err(stop) => {
-                pipes.say(Message::Reply(false));
+                pipes.say(Message::reply(false));
                 self.report.error = stop.and_then(Stop::error);
                 self.wait(luggage, side).await
             }
@@ -363,7 +363,7 @@ impl Life {
                 Some(Next::Happening(Happening::Eof | Happening::Close)) => {}
                 // The newest size is kept without anybody's help.
                 Some(Next::Happening(Happening::WindowChange(_))) => {
-                    pipes.say(Message::Reply(true));
+                    pipes.say(Message::reply(true));
                 }
                 Some(Next::Happening(start)) => {
                     if Start::of(&start).is_some()
@@ -373,10 +373,10 @@ impl Life {
                         let luggage = Luggage { passages: self.passages, ..luggage };
                         return Some(Passage { to: Ok(plugin), start, luggage });
                     }
-                    pipes.say(Message::Reply(false));
+                    pipes.say(Message::reply(false));
                 }
                 Some(Next::Answered { success, times }) => {
-                    pipes.say(Message::Replies { success, times });
+                    pipes.say(Message::Reply { success, times });
                 }
                 Some(Next::Data { .. }) => side.taken(),
             }

@@ -175,7 +175,7 @@ impl State {
         }
         self.phase = Phase::Running;
         if !std::mem::replace(&mut self.answered, true) {
-            self.pipes.say(Message::Reply(true));
+            self.pipes.say(Message::reply(true));
         }
         for (to, bytes) in std::mem::take(&mut self.held) {
             self.pipes.push_whole(to, &bytes);
@@ -196,7 +196,7 @@ impl State {
             }
             Phase::Starting => {
                 self.phase = Phase::Waiting;
-                self.pipes.say(Message::Reply(false));
+                self.pipes.say(Message::reply(false));
             }
             Phase::Running => self.set_finish(Exit::Status(1)),
             Phase::Waiting | Phase::Closing => {}
@@ -206,7 +206,7 @@ impl State {
     /// The plugin will not be given the start request that it was made for: it has an answer even so.
     pub(crate) fn decline(&mut self) {
         if !self.answered {
-            self.pipes.say(Message::Reply(false));
+            self.pipes.say(Message::reply(false));
         }
     }
 

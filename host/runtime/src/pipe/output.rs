@@ -53,9 +53,8 @@ pub enum Drained {
 #[derive(Debug)]
 pub(crate) enum Message {
     Opened(bool),
-    Reply(bool),
     /// The same answer to so many requests in a row.
-    Replies {
+    Reply {
         success: bool,
         times: u32,
     },
@@ -67,18 +66,9 @@ pub(crate) enum Message {
 }
 
 impl Message {
-    /// Of answers: which, and to how many requests.
-    fn replies(&self) -> Option<(bool, u32)> {
-        match *self {
-            Message::Reply(success) => Some((success, 1)),
-            Message::Replies { success, times } => Some((success, times)),
-            Message::Opened(_)
-            | Message::Eof
-            | Message::Request(_)
-            | Message::Exit(_)
-            | Message::Disconnect(_)
-            | Message::Debug(_) => None,
-        }
+    /// The answer to one request.
+    pub(crate) fn reply(success: bool) -> Self {
+        Message::Reply { success, times: 1 }
     }
 }
 
@@ -90,11 +80,6 @@ enum Entry {
         len: usize,
     },
     Message(Message),
-    /// Answers that are alike.
-    Replies {
-        success: bool,
-        times: u32,
-    },
 }
 
 pub(super) struct Queue {
@@ -186,17 +171,16 @@ impl Queue {
         if self.exited {
             return false;
         }
-        if let Some((success, times)) = message.replies() {
-            match self.entries.back_mut() {
-                // A client that asks without end and reads nothing must not make the queue grow.
-                Some(Entry::Replies { success: same, times: before }) if *same == success => {
-                    *before = before.saturating_add(times);
-                }
-                Some(_) | None => self.entries.push_back(Entry::Replies { success, times }),
-            }
-            return true;
-        }
         match &message {
+            Message::Reply { success, times } => {
+                // A client that asks without end and reads nothing must not make the queue grow.
+                if let Some(Entry::Message(Message::Reply { success: same, times: before })) = self.entries.back_mut()
+                    && same == success
+                {
+                    *before = before.saturating_add(*times);
+                    return true;
+                }
+            }
             Message::Opened(accepted) => {
                 self.opened = true;
                 self.exited = !accepted;
@@ -211,7 +195,6 @@ impl Queue {
             Message::Debug(_) => self.notes += 1,
             Message::Request(_) if self.requests == REQUESTS => return false,
             Message::Request(_) => self.requests += 1,
-            Message::Reply(_) | Message::Replies { .. } => {}
         }
         self.entries.push_back(Entry::Message(message));
         true
@@ -265,7 +248,6 @@ impl Queue {
         while let Some(entry) = self.entries.pop_front() {
             match entry {
                 Entry::Message(message) => self.deliver(message, sink),
-                Entry::Replies { success, times } => sink.reply(success, times),
                 Entry::Bytes { to, len } => {
                     let (front, _) = self.ring.as_slices();
                     let offered = &front[..front.len().min(len)];
@@ -291,8 +273,7 @@ impl Queue {
     fn deliver(&mut self, message: Message, sink: &mut impl Sink) {
         match message {
             Message::Opened(accepted) => sink.opened(accepted),
-            Message::Reply(success) => sink.reply(success, 1),
-            Message::Replies { success, times } => sink.reply(success, times),
+            Message::Reply { success, times } => sink.reply(success, times),
             Message::Eof => sink.eof(),
             Message::Request(request) => {
                 self.requests -= 1;
@@ -387,12 +368,12 @@ mod tests {
         queue.say(Message::Opened(true));
         queue.push(Output::Stdout, b"ab");
         queue.push(Output::Stdout, b"cd");
-        queue.say(Message::Reply(true));
+        queue.say(Message::reply(true));
         queue.push(Output::Stderr, b"ef");
         queue.push(Output::Stdout, b"gh");
         queue.say(Message::Eof);
         assert!(queue.say(Message::Exit(Box::new(Exit::Status(0)))));
-        assert!(!queue.say(Message::Reply(true)));
+        assert!(!queue.say(Message::reply(true)));
         queue.push_whole(Output::Stdout, b"late");
         assert_eq!(drained(&mut queue, 100), ["opened true", "abcd", "reply true", "ef", "gh", "eof", "exit"]);
     }
@@ -401,7 +382,7 @@ mod tests {
     fn what_is_left_of_the_output_can_be_thrown_away_and_the_exit_stays() {
         let mut queue = Queue::new(100);
         queue.push(Output::Stdout, b"ab");
-        queue.say(Message::Reply(true));
+        queue.say(Message::reply(true));
         queue.push(Output::Stderr, b"cd");
         assert!(!queue.is_ending());
         queue.say(Message::Exit(Box::new(Exit::Status(0))));

@@ -1,0 +1,81 @@
+//! What the operator is told of a session that has ended: how, why, and what it took; of failures so much as their tenant may be told of.
+
+use tracing::Level;
+use whelk_runtime::{Ending, Error, Exit, Report, Stay, Telling, Tenant};
+
+use crate::logging::escape;
+
+/// `tracing::event!` with a level that is known only now.
+macro_rules! event {
+    ($level:expr, $($fields:tt)*) => {
+        match $level {
+            Level::ERROR => tracing::error!($($fields)*),
+            Level::WARN => tracing::warn!($($fields)*),
+            _ => tracing::info!($($fields)*),
+        }
+    };
+}
+
+/// How a session went, for the operator: everything that the client was not told.
+pub(crate) struct Obituary<'t> {
+    pub(crate) connection: u64,
+    pub(crate) channel: u32,
+    pub(crate) tenant: &'t Tenant,
+}
+
+impl Obituary<'_> {
+    /// What went wrong with a plugin that it had before has a line of its own.
+    pub(crate) fn write(&self, report: &Report) {
+        let (connection, channel, tenant) = (self.connection, self.channel, self.tenant.name());
+        for Stay { plugin, error } in &report.before {
+            let Some(error) = error else { continue };
+            let (plugin, generation) = (plugin.name(), plugin.generation());
+            let (level, error) = self.failure(plugin, error);
+            event!(level, connection, channel, tenant, plugin, generation, %error, "plugin failed on the way");
+        }
+        let ending = report.ending.map_or("refused or stopped", Ending::as_str);
+        let exit = match &report.exit {
+            Some(Exit::Status(status)) => format!("status {status}"),
+            Some(Exit::Signal { name, .. }) => format!("signal {}", escape(name.as_str().as_bytes())),
+            None => "none".to_owned(),
+        };
+        let (cpu_ms, memory) = (report.cpu_ticks, report.peak_memory);
+        let (plugin, generation) = (report.plugin.name(), report.plugin.generation());
+        let failure = report.error.as_ref().map(|error| self.failure(plugin, error));
+        let (level, error) = failure.map_or((Level::INFO, None), |(level, error)| (level, Some(error)));
+        event!(
+            level,
+            connection,
+            channel,
+            tenant,
+            plugin,
+            generation,
+            ending,
+            exit,
+            cpu_ms,
+            memory,
+            error,
+            "session ended"
+        );
+    }
+
+    /// How loudly a failure is told, and in which words.
+    fn failure(&self, plugin: &str, error: &Error) -> (Level, String) {
+        let whole = || escape(error.to_string().as_bytes()).to_string();
+        // Ours to mend: whatever the tenant does beside it, its cause is not lost.
+        if let Error::Host { .. } = error {
+            return (Level::ERROR, whole());
+        }
+        match self.tenant.failed() {
+            Telling::Whole => (Level::WARN, whole()),
+            Telling::Brief { is_news } => {
+                if is_news {
+                    let (connection, channel, tenant) = (self.connection, self.channel, self.tenant.name());
+                    let limit = "tenant_failure_rate";
+                    tracing::warn!(tenant, limit, plugin, connection, channel, "tenant over limit");
+                }
+                (Level::INFO, error.for_client())
+            }
+        }
+    }
+}
