@@ -2,52 +2,120 @@
 //!
 //! What an instance had goes back to the system as it is dropped, which takes milliseconds for a memory of 64 MiB, and cannot be interrupted.
 //! On a worker that would be time that nobody is charged for: eight sessions that fill their memory and end, again and again, would
-//! hold up everybody's keys. Here it is one processor's at most, and until an instance is gone its memory stays its tenant's.
+//! hold up everybody's keys. Here it is one processor's at most, tenants take turns, and until an instance is gone its memory stays its
+//! tenant's.
 
-use std::sync::mpsc::{SendError, Sender, channel};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use tokio::sync::oneshot;
 
+use crate::contain::contained;
 use crate::error::Error;
 
 /// What is left of an instance.
 type Remains = Box<dyn Send>;
+/// That, and who waits for it to be gone.
+type Burial = (Remains, oneshot::Sender<()>);
 
 pub(crate) struct Undertaker {
-    line: Sender<(Remains, oneshot::Sender<()>)>,
+    line: Arc<Line>,
+}
+
+/// Those who wait, each in the line of its tenant; one of each line after another.
+#[derive(Default)]
+struct Line {
+    waiting: Mutex<Waiting>,
+    bell: Condvar,
+}
+
+#[derive(Default)]
+struct Waiting {
+    /// By what tells tenants apart. No line is empty.
+    lines: BTreeMap<usize, VecDeque<Burial>>,
+    /// The tenant whose turn was the last.
+    last: usize,
+    closed: bool,
 }
 
 impl Undertaker {
     /// Starts the thread. It ends with the value and with what was handed over before.
     pub(crate) fn start() -> Result<Self, Error> {
-        let (line, remains) = channel::<(Remains, oneshot::Sender<()>)>();
-        let bury = |(remains, done): (Remains, oneshot::Sender<()>)| {
-            drop(remains);
-            // Who waited may be gone.
-            let _ = done.send(());
-        };
+        let line = Arc::new(Line::default());
+        let work = Arc::clone(&line);
         thread::Builder::new()
             .name("undertaker".to_owned())
             .stack_size(256 << 10)
-            .spawn(move || remains.into_iter().for_each(bury))
+            .spawn(move || work.serve())
             .map_err(|error| Error::host(&error.into()))?;
         Ok(Self { line })
     }
 
-    /// Drops it there. Who wants to can wait until that is done: then it is gone, whatever the wait gives.
-    pub(crate) fn take(&self, remains: Remains) -> oneshot::Receiver<()> {
+    /// Drops it there. `tenant` tells whose it is from others'. Who wants to can wait until that is done: then it is gone, whatever the
+    /// wait gives.
+    pub(crate) fn take(&self, tenant: usize, remains: Remains) -> oneshot::Receiver<()> {
         let (done, gone) = oneshot::channel();
-        if let Err(SendError((remains, _))) = self.line.send((remains, done)) {
-            drop(remains);
-        }
+        self.line.waiting().lines.entry(tenant).or_default().push_back((remains, done));
+        self.line.bell.notify_one();
         gone
+    }
+}
+
+impl Drop for Undertaker {
+    fn drop(&mut self) {
+        self.line.waiting().closed = true;
+        self.line.bell.notify_one();
+    }
+}
+
+impl Line {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn serve(&self) {
+        while let Some((remains, done)) = self.next() {
+            if let Err(words) = contained(|| drop(remains)) {
+                tracing::error!(panic = words, "an instance was let go only in part");
+            }
+            // Who waited may be gone.
+            let _ = done.send(());
+        }
+    }
+
+    /// Waits for the next; none once everybody has gone.
+    fn next(&self) -> Option<Burial> {
+        let mut waiting = self.waiting();
+        loop {
+            if let Some(next) = waiting.next() {
+                return Some(next);
+            }
+            if waiting.closed {
+                return None;
+            }
+            waiting = self.bell.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+impl Waiting {
+    fn next(&mut self) -> Option<Burial> {
+        let after = self.lines.range(self.last.saturating_add(1)..).next();
+        let (&tenant, _) = after.or_else(|| self.lines.first_key_value())?;
+        self.last = tenant;
+        let line = self.lines.get_mut(&tenant)?;
+        let next = line.pop_front();
+        if line.is_empty() {
+            self.lines.remove(&tenant);
+        }
+        next
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc::{Receiver, channel};
+    use std::sync::mpsc::{Receiver, Sender, channel};
 
     use super::*;
 
@@ -65,7 +133,7 @@ mod tests {
         let (sender, dropped): (_, Receiver<Option<String>>) = channel();
         let undertaker = Undertaker::start().unwrap();
         for _ in 0..3 {
-            undertaker.take(Box::new(Body(sender.clone()))).await.unwrap();
+            undertaker.take(1, Box::new(Body(sender.clone()))).await.unwrap();
             assert_eq!(dropped.try_recv(), Ok(Some("undertaker".to_owned())));
         }
     }
@@ -74,8 +142,32 @@ mod tests {
     fn nobody_has_to_wait() {
         let (sender, dropped): (_, Receiver<Option<String>>) = channel();
         let undertaker = Undertaker::start().unwrap();
-        drop(undertaker.take(Box::new(Body(sender))));
+        drop(undertaker.take(1, Box::new(Body(sender))));
         drop(undertaker);
         assert_eq!(dropped.iter().collect::<Vec<_>>(), [Some("undertaker".to_owned())]);
+    }
+
+    #[test]
+    fn tenants_take_turns_and_a_panic_ends_nothing() {
+        struct Named(&'static str, Sender<&'static str>);
+        impl Drop for Named {
+            fn drop(&mut self) {
+                self.1.send(self.0).unwrap();
+                assert!(self.0 != "worse");
+            }
+        }
+        let (sender, dropped) = channel();
+        let mut waiting = Waiting::default();
+        let mut wait = |tenant, name| {
+            let (done, _) = oneshot::channel();
+            waiting.lines.entry(tenant).or_default().push_back((Box::new(Named(name, sender.clone())), done));
+        };
+        ["a1", "worse", "a3"].into_iter().for_each(|name| wait(1, name));
+        wait(2, "b1");
+        wait(usize::MAX, "c1");
+        waiting.closed = true;
+        Line { waiting: Mutex::new(waiting), bell: Condvar::new() }.serve();
+        drop(sender);
+        assert_eq!(dropped.iter().collect::<Vec<_>>(), ["a1", "b1", "c1", "worse", "a3"]);
     }
 }

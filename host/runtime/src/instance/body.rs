@@ -1,5 +1,7 @@
 //! What an instance has of the machine, store and room, and how it lets go of both.
 
+use std::sync::Arc;
+
 use tokio::sync::oneshot::Receiver;
 use wasmtime::Store;
 
@@ -38,8 +40,9 @@ impl Body {
     /// Gives what is still there to the undertaker, or drops it where it is small.
     fn let_go(&mut self) -> Option<Receiver<()>> {
         let mut whole = self.whole.take()?;
-        let is_large = whole.0.data_mut().memory().peak() >= LARGE;
-        is_large.then(|| self.engine.undertaker().take(Box::new(whole)))
+        let state = whole.0.data_mut();
+        let (is_large, tenant) = (state.memory().peak() >= LARGE, Arc::as_ptr(state.budget()).addr());
+        is_large.then(|| self.engine.undertaker().take(tenant, Box::new(whole)))
     }
 }
 
