@@ -42,6 +42,8 @@ use crate::tenant::Seat;
 
 /// The most that one turn reads, and the most that it seals.
 const TURN: usize = 128 << 10;
+/// What a turn counts for beside its bytes, of so many after which others come first.
+const STEP: usize = 8 << 10;
 /// How long buffers lie empty before their memory is given back.
 const REST: Duration = Duration::from_secs(2);
 /// How long a goodbye may take to reach the peer.
@@ -97,6 +99,8 @@ struct Pump {
     /// The socket took less than it was given: wait until it takes more.
     write_blocked: bool,
     rest: Rest,
+    /// Bytes that have moved since others came first.
+    moved: usize,
     keepalive: Keepalive,
     origin: Origin,
 }
@@ -125,6 +129,7 @@ pub async fn run(stream: TcpStream, peer: SocketAddr, permit: Permit, gateway: A
         deciding: None,
         write_blocked: false,
         rest: Rest::Busy,
+        moved: 0,
         keepalive,
         origin,
     };
@@ -137,7 +142,9 @@ impl Pump {
     async fn serve(&mut self) -> Result<Infallible, End> {
         loop {
             let mut progress = self.turn(Instant::now())?;
-            while progress == Progress::More {
+            // What is waited for may be there already, again and again: then the wait lets nobody else go first.
+            while progress == Progress::More || self.moved >= TURN {
+                self.moved = 0;
                 let turns = self.turns.clone();
                 let _turn = match &turns {
                     Some(turns) => turns.acquire().await.ok(),
@@ -153,6 +160,8 @@ impl Pump {
 
     /// Everything that can be done without waiting, up to the bounds of a turn.
     fn turn(&mut self, now: Instant) -> Result<Progress, End> {
+        self.moved += STEP;
+        self.sessions.handle_timeout(now);
         let mut progress = self.read(now)?;
         while self.answer()? {
             progress = self.receive(now)?;
@@ -183,6 +192,7 @@ impl Pump {
                 Ok(0) => return Err(End::Lost(io::ErrorKind::UnexpectedEof.into())),
                 Ok(count) => {
                     self.connection.filled(count);
+                    self.moved += count;
                     self.hurry();
                     self.rest = Rest::Busy;
                     self.keepalive.heard(now);
@@ -236,7 +246,10 @@ impl Pump {
     fn write(&mut self) -> Result<(), End> {
         while !self.connection.output().is_empty() {
             match self.stream.try_write(self.connection.output()) {
-                Ok(count) => self.connection.sent(count),
+                Ok(count) => {
+                    self.connection.sent(count);
+                    self.moved += count;
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.write_blocked = true;
                     return Ok(());
@@ -296,7 +309,6 @@ impl Pump {
     /// A deadline has come: of the protocol, of a silent peer, or for the memory of idle buffers.
     fn timeout(&mut self, now: Instant) -> Result<(), End> {
         self.connection.handle_timeout(now)?;
-        self.sessions.handle_timeout(now);
         if self.connection.user().is_some() && self.keepalive.is_due(now)? {
             self.connection.keepalive();
             self.rest = Rest::Busy;
