@@ -4,31 +4,20 @@
 use std::time::Duration;
 
 use tokio::time::Instant;
-use wasmtime::StoreContextMut;
 use wasmtime::component::{HasData, Linker, Resource};
 use wasmtime_wasi::p2::IoError;
 use wasmtime_wasi::p2::bindings::sockets::tcp_create_socket;
 use wasmtime_wasi::{WasiCtxView, WasiView};
-use wasmtime_wasi_http::p2::bindings::http::types::{HostOutgoingRequest as _, Method};
-use wasmtime_wasi_http::p2::types::HostOutgoingRequest;
 use wasmtime_wasi_http::{WasiHttpCtxView, WasiHttpView};
 
-use super::sockets::SocketMaker;
+use super::http;
+use super::sockets::{self, SocketMaker};
 use super::state::State;
 use crate::bindings::imports::types::{TerminalMode, WindowSize};
 use crate::bindings::imports::{log, terminal, timers};
 
 /// As the linker names it.
 const ERROR: &str = "wasi:io/error@0.2.12";
-/// The same.
-const HTTP: &str = "wasi:http/types@0.2.12";
-
-/// The longest method of a request that is none of the usual ones, bytes.
-const METHOD: usize = 64;
-/// The longest host with its port: a name has 253 at most, RFC 1035 §2.3.4.
-const AUTHORITY: usize = 512;
-/// The longest path with its query. RFC 9110 §4.1 asks for 8,000.
-const PATH: usize = 8 << 10;
 
 /// Offers WASI: wasmtime-wasi's, save where it is not as careful as it must be here.
 pub(super) fn link_wasi(linker: &mut Linker<State>) -> wasmtime::Result<()> {
@@ -45,37 +34,10 @@ pub(super) fn link_wasi(linker: &mut Linker<State>) -> wasmtime::Result<()> {
             Ok((format!("{error:#}"),))
         },
     )?;
-    link_requests(linker)?;
+    sockets::link(linker)?;
+    http::link(linker)?;
     linker.allow_shadowing(false);
     Ok(())
-}
-
-/// The parts of a request would be kept as they are, of whatever length, in memory that is in nobody's budget.
-fn link_requests(linker: &mut Linker<State>) -> wasmtime::Result<()> {
-    type Store<'s> = StoreContextMut<'s, State>;
-    type Request = Resource<HostOutgoingRequest>;
-    let mut types = linker.instance(HTTP)?;
-    types.func_wrap(
-        "[method]outgoing-request.set-method",
-        |mut store: Store<'_>, (request, method): (Request, Method)| {
-            let fits = !matches!(&method, Method::Other(name) if name.len() > METHOD);
-            Ok((if fits { store.data_mut().http().set_method(request, method)? } else { Err(()) },))
-        },
-    )?;
-    types.func_wrap(
-        "[method]outgoing-request.set-authority",
-        |mut store: Store<'_>, (request, authority): (Request, Option<String>)| {
-            let fits = authority.as_ref().is_none_or(|authority| authority.len() <= AUTHORITY);
-            Ok((if fits { store.data_mut().http().set_authority(request, authority)? } else { Err(()) },))
-        },
-    )?;
-    types.func_wrap(
-        "[method]outgoing-request.set-path-with-query",
-        |mut store: Store<'_>, (request, path): (Request, Option<String>)| {
-            let fits = path.as_ref().is_none_or(|path| path.len() <= PATH);
-            Ok((if fits { store.data_mut().http().set_path_with_query(request, path)? } else { Err(()) },))
-        },
-    )
 }
 
 /// What the linker is told by: the maker of sockets is lent for one call.

@@ -3,7 +3,7 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -46,8 +46,8 @@ impl Wasi {
             .allow_ip_name_lookup(false)
             .envs(&grants.environment)
             .max_random_size(limits.random)
-            .stdout(Printed { log: Arc::clone(log), level: Level::Info })
-            .stderr(Printed { log: Arc::clone(log), level: Level::Warn });
+            .stdout(Printed::new(log, Level::Info))
+            .stderr(Printed::new(log, Level::Warn));
         match grants.clock {
             Clock::Coarse => {
                 let clock = CoarseClock::start();
@@ -88,6 +88,8 @@ impl Wasi {
 struct Printed {
     log: Arc<LogBook>,
     level: Level,
+    /// A line that has no end yet. One for all handles: a plugin may have a thousand.
+    begun: Arc<Mutex<Vec<u8>>>,
 }
 
 impl IsTerminal for Printed {
@@ -107,42 +109,46 @@ impl StdoutStream for Printed {
 }
 
 impl Printed {
+    fn new(log: &Arc<LogBook>, level: Level) -> Self {
+        Self { log: Arc::clone(log), level, begun: Arc::default() }
+    }
+
     fn lines(&self) -> Lines {
-        Lines { log: Arc::clone(&self.log), level: self.level, begun: Vec::new() }
+        Lines { log: Arc::clone(&self.log), level: self.level, begun: Arc::clone(&self.begun) }
     }
 }
 
-/// Cuts what is printed into lines of the log.
+/// One handle of it: cuts what is printed into lines of the log. What it leaves without an end is a line when it is dropped.
 struct Lines {
     log: Arc<LogBook>,
     level: Level,
-    /// A line that has no end yet.
-    begun: Vec<u8>,
+    begun: Arc<Mutex<Vec<u8>>>,
 }
 
 impl Lines {
-    fn print(&mut self, bytes: &[u8]) {
+    fn print(&self, bytes: &[u8]) {
+        let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
-            self.begun.extend_from_slice(piece);
-            if self.begun.len() >= WRITE || self.begun.ends_with(b"\n") {
-                self.end_line();
+            begun.extend_from_slice(piece);
+            if begun.len() >= WRITE || begun.ends_with(b"\n") {
+                self.end_line(&mut begun);
             }
         }
     }
 
-    fn end_line(&mut self) {
-        let line = String::from_utf8_lossy(&self.begun);
+    fn end_line(&self, begun: &mut Vec<u8>) {
+        let line = String::from_utf8_lossy(begun);
         let line = line.trim_end_matches(['\r', '\n']);
         if !line.is_empty() {
             self.log.line(self.level, line);
         }
-        self.begun.clear();
+        begun.clear();
     }
 }
 
 impl Drop for Lines {
     fn drop(&mut self) {
-        self.end_line();
+        self.end_line(&mut self.begun.lock().unwrap_or_else(PoisonError::into_inner));
     }
 }
 
@@ -153,7 +159,7 @@ impl Pollable for Lines {
 
 impl OutputStream for Lines {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
-        // What is not cut here is work for nothing, and memory that nobody is charged for: each handle keeps a line of its own.
+        // What is not cut here is work for nothing, and memory that nobody is charged for.
         if bytes.len() > WRITE {
             return Err(StreamError::trap("more was written than check-write allows"));
         }
@@ -171,7 +177,7 @@ impl OutputStream for Lines {
 }
 
 impl AsyncWrite for Lines {
-    fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.print(bytes);
         Poll::Ready(Ok(bytes.len()))
     }

@@ -296,11 +296,12 @@ async fn a_request_whose_answer_was_read_keeps_no_connection_however_much_it_sti
     let limits = Limits { http_requests: 1, ..Limits::default() };
     let mut client = client(&[&server.address.to_string()], limits);
     client.run("close");
-    for round in 1..=20 {
+    for round in 1..=3 {
         client.send(format!("begin {}", server.url("/early")).as_bytes());
         let text = client.until_stdout("none\n".len() + "early\n".len() * round).await;
         assert!(text.ends_with("early\n"), "{text}");
         server.asked().await;
+        // What was sent had a moment to arrive.
         assert_eq!(server.told.recv().await, Some(Told::Gone));
     }
 }
@@ -351,6 +352,14 @@ async fn headers_beyond_their_limit_end_the_request_or_the_plugin() {
     assert!(text[0].starts_with("error ErrorCode::HttpResponseHeaderSectionSize(Some("), "{text:?}");
     assert_eq!(text[1], "made");
     let (_, report) = client(&[&listed], Limits::default()).then("headers 500").await;
+    assert!(matches!(report.error, Some(Error::Limit { limit: Limit::Resources, .. })), "{:?}", report.error);
+}
+
+#[tokio::test]
+async fn lists_of_headers_that_a_session_holds_have_their_number() {
+    let text = lines(&["api.example.org"], Limits::default(), "lists 60;lists 60").await;
+    assert_eq!(text, ["60 lists", "60 lists"]);
+    let (_, report) = client(&["api.example.org"], Limits::default()).then("lists 70").await;
     assert!(matches!(report.error, Some(Error::Limit { limit: Limit::Resources, .. })), "{:?}", report.error);
 }
 

@@ -20,7 +20,7 @@ pub(super) struct Reader {
     handle: Arc<Handle>,
     offset: u64,
     state: Reading,
-    _stream: Stream,
+    stream: Arc<Stream>,
 }
 
 enum Reading {
@@ -33,12 +33,16 @@ enum Reading {
 
 impl Reader {
     pub(super) fn new(handle: Arc<Handle>, offset: u64, stream: Stream) -> Self {
-        Self { handle, offset, state: Reading::Idle, _stream: stream }
+        Self { handle, offset, state: Reading::Idle, stream: Arc::new(stream) }
     }
 
     fn begin(&mut self, length: usize) {
-        let (handle, offset) = (Arc::clone(&self.handle), self.offset);
-        let read = self.handle.session().run(move |_| handle.entry.read(offset, length.min(READ)));
+        let (handle, offset, stream) = (Arc::clone(&self.handle), self.offset, Arc::clone(&self.stream));
+        let read = self.handle.session().run(move |_| {
+            let read = handle.entry.read(offset, length.min(READ));
+            drop(stream);
+            read
+        });
         self.state = Reading::Waiting(tokio::spawn(read));
     }
 
@@ -107,7 +111,7 @@ pub(super) struct Writer {
     handle: Arc<Handle>,
     position: Position,
     state: Writing,
-    _stream: Stream,
+    stream: Arc<Stream>,
 }
 
 enum Writing {
@@ -119,7 +123,7 @@ enum Writing {
 
 impl Writer {
     pub(super) fn new(handle: Arc<Handle>, position: Position, stream: Stream) -> Self {
-        Self { handle, position, state: Writing::Ready, _stream: stream }
+        Self { handle, position, state: Writing::Ready, stream: Arc::new(stream) }
     }
 
     /// What went wrong, once.
@@ -159,8 +163,13 @@ impl OutputStream for Writer {
         if matches!(self.state, Writing::Waiting(_)) || bytes.len() > WRITE {
             return Err(StreamError::trap("more was written than check-write allows"));
         }
-        let (handle, position) = (Arc::clone(&self.handle), self.position);
-        let write = self.handle.session().run(move |_| handle.write(position, &bytes));
+        let (handle, position, stream) = (Arc::clone(&self.handle), self.position, Arc::clone(&self.stream));
+        let write = self.handle.session().run(move |_| {
+            let written = handle.write(position, &bytes);
+            // The piece counts for as long as it waits, whoever still does.
+            drop((bytes, stream));
+            written
+        });
         self.state = Writing::Waiting(tokio::spawn(write));
         Ok(())
     }

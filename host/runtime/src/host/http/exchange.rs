@@ -13,7 +13,7 @@ use hyper::header::{HOST, HeaderValue};
 use hyper::http::uri::{PathAndQuery, Uri};
 use hyper::{Request, Response};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 use wasmtime_wasi_http::io::TokioIo;
 use wasmtime_wasi_http::{DEFAULT_FORBIDDEN_HEADERS, Error, WasiBody};
 
@@ -27,6 +27,8 @@ use crate::grants::{AllowList, Target};
 
 /// The least that hyper reads into.
 const LEAST_BUFFER: usize = 8 << 10;
+/// How long what the plugin has already sent may take to get to a server that has answered before it read everything.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// An answer, and what keeps its body coming.
 pub(super) type Answered = (Response<WasiBody>, Box<dyn Future<Output = Result<(), Error>> + Send>);
@@ -80,15 +82,17 @@ impl Exchange {
         let answer = answer.map(|incoming| Answer::new(incoming, body, patience.between_bytes, place).boxed_unsync());
         let rest = async move {
             if let Some(mut connection) = connection {
-                // An upload that goes on after all of the answer was read, or that nobody wants an answer to, keeps no connection: the
-                // request is under way no more. What went wrong is told to the reader of the body.
+                // An upload that goes on after all of the answer was read, or that nobody wants an answer to, keeps no connection for long:
+                // the request is under way no more. What went wrong is told to the reader of the body.
                 let mut read = pin!(read);
-                poll_fn(|context| {
-                    let is_over =
-                        connection.as_mut().poll(context).is_ready() || read.as_mut().poll(context).is_ready();
-                    if is_over { Poll::Ready(()) } else { Poll::Pending }
+                let is_over = poll_fn(|context| match connection.as_mut().poll(context) {
+                    Poll::Ready(_) => Poll::Ready(true),
+                    Poll::Pending => read.as_mut().poll(context).map(|_| false),
                 })
                 .await;
+                if !is_over {
+                    let _ = timeout(GRACE, connection).await;
+                }
             }
             drop(kept);
             Ok(())

@@ -70,6 +70,11 @@ pub(crate) fn act(word: &str, rest: &str) -> Result<String, ErrorCode> {
             }
             Ok("made".to_owned())
         }
+        // So many lists of headers at the same time.
+        "lists" => {
+            let lists: Vec<Fields> = (0..first.parse::<u32>().unwrap()).map(|_| Fields::new()).collect();
+            Ok(format!("{} lists", lists.len()))
+        }
         "header" => {
             let made = Fields::from_list(&[(first.to_owned(), second.into())]);
             Ok(made.map_or_else(|error| format!("{error:?}"), |_| "made".to_owned()))
