@@ -23,8 +23,8 @@ use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, FsError, FsResult};
 
 use crate::grants::{Entry, Listing, Position, Refused};
 use convert::{descriptor_type, error_code, follow, opening, stat, times};
-use session::Handle;
-use streams::{Reader, WRITE, Writer};
+use session::{Handle, WRITE};
+use streams::{Reader, Writer};
 
 /// What one call sees.
 pub(super) struct Files<'a> {

@@ -7,7 +7,6 @@
 mod body;
 mod exchange;
 mod failure;
-mod parts;
 mod reach;
 mod tls;
 
@@ -28,7 +27,6 @@ use super::log::LogBook;
 use crate::grants::{Scheme, Target};
 use crate::limits::Limits;
 use exchange::{Answered, Exchange, Patience};
-pub(super) use parts::link;
 
 /// Most bytes of a body that one write of the plugin's may carry, and that wait for the network.
 const CHUNK: usize = 16 << 10;

@@ -10,8 +10,8 @@ use wasmtime_wasi::p2::bindings::sockets::tcp_create_socket;
 use wasmtime_wasi::{WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtxView, WasiHttpView};
 
-use super::http;
-use super::sockets::{self, SocketMaker};
+use super::shadows;
+use super::sockets::SocketMaker;
 use super::state::State;
 use crate::bindings::imports::types::{TerminalMode, WindowSize};
 use crate::bindings::imports::{log, terminal, timers};
@@ -34,8 +34,7 @@ pub(super) fn link_wasi(linker: &mut Linker<State>) -> wasmtime::Result<()> {
             Ok((format!("{error:#}"),))
         },
     )?;
-    sockets::link(linker)?;
-    http::link(linker)?;
+    shadows::link(linker)?;
     linker.allow_shadowing(false);
     Ok(())
 }

@@ -6,18 +6,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::time::Instant;
-use wasmtime::StoreContextMut;
-use wasmtime::component::{Linker, Resource, ResourceTable};
+use wasmtime::component::{Resource, ResourceTable};
 use wasmtime_wasi::WasiCtxBuilder;
 use wasmtime_wasi::p2::bindings::sockets::network::{self, ErrorCode, IpAddressFamily};
-use wasmtime_wasi::p2::bindings::sockets::tcp::HostTcpSocket as _;
 use wasmtime_wasi::p2::bindings::sockets::tcp_create_socket;
 use wasmtime_wasi::p2::{IoError, Network, SocketError, SocketResult, TcpSocket};
 use wasmtime_wasi::sockets::{SocketAddrUse, WasiSocketsCtxView};
 
 use super::charges::Charges;
 use super::log::LogBook;
-use super::state::State;
 use crate::budget::Charge;
 use crate::descriptor::Descriptor;
 use crate::grants::TcpAllow;
@@ -47,29 +44,8 @@ fn permits(allowed: &TcpAllow, log: &LogBook, address: SocketAddr, to: SocketAdd
     }
 }
 
-/// As the linker names it.
-const TCP: &str = "wasi:sockets/tcp@0.2.12";
-/// The largest buffer that a plugin may ask the kernel for, either way.
-const BUFFER: u64 = 256 << 10;
 /// What a socket is charged with: what waits to be written, and as much in the kernel as is usual.
 const SOCKET: usize = 128 << 10;
-
-/// Shadows what makes the kernel keep more.
-pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
-    type Store<'s> = StoreContextMut<'s, State>;
-    type Size = (Resource<TcpSocket>, u64);
-    let mut tcp = linker.instance(TCP)?;
-    tcp.func_wrap("[method]tcp-socket.set-receive-buffer-size", |mut store: Store<'_>, (socket, size): Size| {
-        let mut view = store.data_mut().wasi().sockets().view;
-        let set = view.set_receive_buffer_size(socket, size.min(BUFFER));
-        Ok((set.map(Ok).or_else(|error| network::Host::convert_error_code(&mut view, error).map(Err))?,))
-    })?;
-    tcp.func_wrap("[method]tcp-socket.set-send-buffer-size", |mut store: Store<'_>, (socket, size): Size| {
-        let mut view = store.data_mut().wasi().sockets().view;
-        let set = view.set_send_buffer_size(socket, size.min(BUFFER));
-        Ok((set.map(Ok).or_else(|error| network::Host::convert_error_code(&mut view, error).map(Err))?,))
-    })
-}
 
 /// The sockets that an instance has.
 pub(super) struct Sockets {

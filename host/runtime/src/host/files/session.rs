@@ -9,12 +9,13 @@ use wasmtime_wasi::p2::bindings::filesystem::types::ErrorCode;
 use super::super::charges::Charges;
 use super::super::log::{FileEvent, LogBook};
 use super::convert::error_code;
-use super::streams::WRITE;
 use crate::budget::Charge;
 use crate::grants::{Count, Counted, Directory, Entry, Opening, Position, READ, Refused, Slot};
 
 /// A path longer than this is not told from its beginning.
 const SHOWN: usize = 4 << 10;
+/// Most bytes that one write may carry.
+pub(super) const WRITE: usize = 64 << 10;
 /// What one stream holds of its file at most, bytes.
 const PIECE: usize = if READ > WRITE { READ } else { WRITE };
 

@@ -7,11 +7,9 @@ use tokio::task::JoinHandle;
 use wasmtime_wasi::p2::bindings::filesystem::types::ErrorCode;
 use wasmtime_wasi::p2::{InputStream, OutputStream, Pollable, StreamError, StreamResult};
 
-use super::session::{Handle, Stream};
+use super::session::{Handle, Stream, WRITE};
 use crate::grants::{Position, READ};
 
-/// Most bytes that one write may carry.
-pub(super) const WRITE: usize = 64 << 10;
 /// Bytes that are read when the plugin waits without having said how many it wants.
 const READ_AHEAD: usize = 4 << 10;
 

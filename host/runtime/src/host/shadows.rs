@@ -1,17 +1,24 @@
-//! The parts of requests and answers that a plugin holds: of whatever length and number, they would be kept in memory that is in nobody's
-//! budget.
+//! Calls of WASI in whose place others are linked, since they would make the host or the kernel keep what is in nobody's budget: the parts of
+//! requests and answers, of whatever length and number, and the buffers of sockets.
 
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Linker, Resource, ResourceTableError};
+use wasmtime_wasi::p2::TcpSocket;
+use wasmtime_wasi::p2::bindings::sockets::network;
+use wasmtime_wasi::p2::bindings::sockets::tcp::HostTcpSocket as _;
 use wasmtime_wasi_http::p2::bindings::http::types::{self, Host as _, HostFields, HostOutgoingRequest as _, Method};
 use wasmtime_wasi_http::p2::body::HostOutgoingBody;
 use wasmtime_wasi_http::p2::types::{HostIncomingResponse, HostOutgoingRequest};
 use wasmtime_wasi_http::{FieldMap, WasiHttpCtxView, WasiHttpView};
 
-use super::super::state::State;
+use super::state::State;
 
 /// As the linker names it.
 const HTTP: &str = "wasi:http/types@0.2.12";
+/// The same.
+const TCP: &str = "wasi:sockets/tcp@0.2.12";
+/// The largest buffer that a plugin may ask the kernel for, either way.
+const BUFFER: u64 = 256 << 10;
 
 /// The longest method of a request that is none of the usual ones, bytes.
 const METHOD: usize = 64;
@@ -27,8 +34,13 @@ type Store<'s> = StoreContextMut<'s, State>;
 type Request = Resource<HostOutgoingRequest>;
 type Fields = Resource<FieldMap>;
 
-/// Shadows what keeps parts of requests.
-pub(in crate::host) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+/// Links them over what is linked already.
+pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    link_requests(linker)?;
+    link_sockets(linker)
+}
+
+fn link_requests(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     let mut types = linker.instance(HTTP)?;
     types
         .func_wrap("[constructor]fields", |mut store: Store<'_>, ()| Ok((HostFields::new(&mut view(&mut store)?)?,)))?;
@@ -64,6 +76,21 @@ pub(in crate::host) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> 
             Ok((if fits { store.data_mut().http().set_path_with_query(request, path)? } else { Err(()) },))
         },
     )
+}
+
+fn link_sockets(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    type Size = (Resource<TcpSocket>, u64);
+    let mut tcp = linker.instance(TCP)?;
+    tcp.func_wrap("[method]tcp-socket.set-receive-buffer-size", |mut store: Store<'_>, (socket, size): Size| {
+        let mut view = store.data_mut().wasi().sockets().view;
+        let set = view.set_receive_buffer_size(socket, size.min(BUFFER));
+        Ok((set.map(Ok).or_else(|error| network::Host::convert_error_code(&mut view, error).map(Err))?,))
+    })?;
+    tcp.func_wrap("[method]tcp-socket.set-send-buffer-size", |mut store: Store<'_>, (socket, size): Size| {
+        let mut view = store.data_mut().wasi().sockets().view;
+        let set = view.set_send_buffer_size(socket, size.min(BUFFER));
+        Ok((set.map(Ok).or_else(|error| network::Host::convert_error_code(&mut view, error).map(Err))?,))
+    })
 }
 
 /// The way to what makes one more of them, if there may be one more.
