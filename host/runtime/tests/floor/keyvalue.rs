@@ -366,6 +366,21 @@ fn a_store_that_was_being_made_when_the_process_was_killed_opens() {
     println!("figure: kills while the store was made: {}, {unfinished} of them before it had its name", kills());
 }
 
+#[test]
+fn a_store_may_be_a_link_to_where_it_is_to_be_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keyvalue.redb");
+    fs::create_dir(folder.path().join("disk")).unwrap();
+    std::os::unix::fs::symlink("disk/store", &path).unwrap();
+    // What was left of one that was being made.
+    fs::write(folder.path().join("disk/store.new"), "half").unwrap();
+    drop(Embedded::open(&path).unwrap());
+    let made: Vec<_> =
+        fs::read_dir(folder.path().join("disk")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(made, ["store"]);
+    drop(Embedded::open(&path).unwrap());
+}
+
 fn victim(path: &Path) -> Child {
     Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "--nocapture"])

@@ -12,6 +12,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{PoisonError, RwLock};
 
 use redb::{Database, DatabaseError, StorageError};
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
 
 use super::buckets::Error;
 use super::tables;
@@ -103,24 +105,36 @@ fn library(file: fs::File) -> Result<Database, DatabaseError> {
 
 /// Makes an empty store beside its place and then gives it its name. The library first gives a new file its length and only then writes
 /// into it what makes it a store, so one that was killed in between would be taken for damaged ever after.
+///
+/// Whoever calls has the folder to itself: what is there under the name of a new store is what somebody left who was killed.
 fn make(path: &Path) -> Result<(), DatabaseError> {
-    let temporary = path.with_extension(format!("new-{}", std::process::id()));
-    let made = make_at(&temporary).and_then(|()| match fs::hard_link(&temporary, path) {
-        // Unlike a rename, a link never replaces what has appeared meanwhile.
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error.into()),
-        Ok(()) | Err(_) => Ok(()),
-    });
-    // Either way it is of no more use, and the error of making it is the one to tell.
-    let removed = fs::remove_file(&temporary);
-    made?;
-    removed?;
+    // A link to another disk is where it is to be.
+    let path = match fs::read_link(path) {
+        Ok(target) => path.parent().map_or_else(|| target.clone(), |folder| folder.join(&target)),
+        Err(_) => path.to_owned(),
+    };
+    let temporary = path.with_extension("new");
+    make_at(&temporary)?;
+    if let Err(error) = name(&temporary, &path) {
+        // The error of naming it is the one to tell.
+        let _ = fs::remove_file(&temporary);
+        return Err(error.into());
+    }
     path.parent().map_or(Ok(()), |folder| fs::File::open(folder)?.sync_all())?;
     Ok(())
 }
 
+/// Gives a file its name. What has appeared there meanwhile stays, where the file system can do that.
+fn name(temporary: &Path, path: &Path) -> io::Result<()> {
+    match renameat_with(CWD, temporary, CWD, path, RenameFlags::NOREPLACE) {
+        Ok(()) => Ok(()),
+        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => fs::rename(temporary, path),
+        Err(error) => Err(error.into()),
+    }
+}
+
 fn make_at(path: &Path) -> Result<(), DatabaseError> {
     match fs::remove_file(path) {
-        // What a process of this number left behind when it was killed.
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
         Ok(()) | Err(_) => {}
     }
