@@ -1,27 +1,24 @@
 //! The gateway as a whole: what all connections share, made from a configuration and valid until the end.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::runtime::Handle;
-use whelk_runtime::keyvalue::KeyValueLimits;
 use whelk_runtime::{
-    Cache, CacheKey, CompileSettings, Compiler, Engine, EngineSettings, Grants, HealthSettings, Loader, Registry,
-    RegistrySettings, Tenant, TopicLimits,
+    Cache, CacheKey, CompileSettings, Compiler, Engine, EngineSettings, Grants, Loader, Registry, Tenant,
 };
 use whelk_ssh::crypto::key::HostKey;
 use whelk_ssh::crypto::random::{Random, SystemRandom};
-use whelk_ssh::transport::{Party, Patience, RekeyPolicy};
-use whelk_ssh::{auth, connection, mux, transport};
+use whelk_ssh::{auth, connection};
 
 use crate::access::{Access, Identity};
 use crate::config::{self, Config, Entrance, EnvironmentNames, Limits};
 use crate::drain::{Drain, Stopper};
 use crate::grants::Granter;
 use crate::process;
-use crate::reload::{Folder, Reload};
+use crate::reload::{Folder, Loaders, Reload};
+use crate::settings::{count, engine_settings, plugin_limits, protocol, registry_settings};
 use crate::state::State;
 use crate::tenant::Tenants;
 
@@ -56,10 +53,11 @@ impl Gateway {
     /// When the plugin host cannot be started, or a tenant cannot be given what it is granted.
     pub fn new(config: &Config, host_key: HostKey, stopper: &Stopper) -> Result<Gateway, String> {
         let access = Access::new(config);
-        let engine = start_engine(&config.limits, process::make_room(config).plugins)?;
+        let files = process::make_room(config);
+        let engine = start_engine(&config.limits, files.plugins)?;
         let registry = Arc::new(Registry::new(registry_settings(&config.limits)));
         let own = own_folders(config);
-        let tenants = make_tenants(config, &own, &registry)?;
+        let tenants = make_tenants(config, &own, &registry, files)?;
         let authentication = auth::server::Settings {
             methods: auth::server::Methods {
                 publickey: access.methods().publickey,
@@ -95,12 +93,17 @@ impl Gateway {
         SystemRandom::new().fill(&mut fresh).map_err(|error| error.to_string())?;
         let key = CacheKey::new(state.cache_key(&fresh).map_err(|error| error.to_string())?);
         let most = u64::try_from(config.limits.cache_bytes).unwrap_or(u64::MAX);
-        let cache = Cache::open(state.cache_path(), key, &self.engine, most)
-            .map_err(|error| format!("{}: {error}", state.cache_path().display()))?;
+        let cache = |folder: PathBuf| {
+            let opened = Cache::open(folder.clone(), key.clone(), &self.engine, most);
+            opened.map_err(|error| format!("{}: {error}", folder.display()))
+        };
+        // What tenants bring and take away does not drive out what the operator's next start needs.
+        let (operators_cache, tenants_cache) = (cache(state.cache_path())?, cache(state.tenants_cache_path())?);
         let operators = Folder { path: config.plugins.clone(), tenant: None, registry: Arc::clone(&self.registry) };
         let folders = std::iter::once(operators).chain(self.own.values().cloned()).collect();
-        let loader = loader(self.engine.clone(), program, Some(cache), &config.limits);
-        let reload = Reload::start(folders, loader, &config.limits).await?;
+        let loader = |cache| Arc::new(loader(self.engine.clone(), program, Some(cache), &config.limits));
+        let loaders = Loaders { operators: loader(operators_cache), tenants: loader(tenants_cache) };
+        let reload = Reload::start(folders, loaders, &config.limits).await?;
         self.tenants.warn_of_missing_grants(&config.named_plugins());
         Ok(reload)
     }
@@ -189,25 +192,17 @@ fn start_engine(limits: &Limits, files: u64) -> Result<Engine, String> {
         .map_err(|error| format!("the plugin host cannot be started: {error}"))
 }
 
-/// The plugin host's part of the limits.
-pub(crate) fn engine_settings(limits: &Limits) -> EngineSettings {
-    EngineSettings {
-        sessions: count(limits.instances),
-        memory: limits.memory,
-        component: limits.component,
-        stack: limits.stack,
-        host_stack: limits.host_stack,
-        core_instances: count(limits.core_instances),
-        tables: count(limits.tables),
-        table_elements: count(limits.table_elements),
-        memories: count(limits.memories),
-        keep_resident: limits.keep_resident,
-        ..EngineSettings::default()
-    }
-}
-
 /// Makes the tenants. Their plugins come later.
-fn make_tenants(config: &Config, own: &BTreeMap<String, Folder>, operators: &Arc<Registry>) -> Result<Tenants, String> {
+fn make_tenants(
+    config: &Config,
+    own: &BTreeMap<String, Folder>,
+    operators: &Arc<Registry>,
+    files: process::Files,
+) -> Result<Tenants, String> {
+    let plugin_limits = |limits: &Limits| {
+        let tenant_open_files = count(files.share(limits.tenant_open_files));
+        whelk_runtime::Limits { tenant_open_files, ..plugin_limits(limits) }
+    };
     let granter = Granter::new(&config.state);
     if let Entrance::Demonstration = config.entrance {
         return Ok(Tenants::demonstration(&config.limits, plugin_limits(&config.limits), operators, granter));
@@ -246,124 +241,4 @@ fn loader(engine: Engine, program: &Path, cache: Option<Cache>, limits: &Limits)
     };
     let compiler = Compiler::new(program.to_owned(), "compile", settings);
     Loader::new(engine, compiler, cache, Tenant::new("trial", plugin_limits(limits), Grants::default()))
-}
-
-/// How versions of plugins follow each other.
-fn registry_settings(limits: &Limits) -> RegistrySettings {
-    RegistrySettings {
-        generations: count(limits.generations),
-        health: HealthSettings {
-            crashes: count(limits.crashes),
-            window: limits.crash_window,
-            pause: limits.crash_pause,
-            longest_pause: limits.crash_pause_longest,
-            ..HealthSettings::default()
-        },
-    }
-}
-
-/// The plugins' part of the limits.
-fn plugin_limits(limits: &Limits) -> whelk_runtime::Limits {
-    // Processor time is counted in ticks of a millisecond.
-    let ticks = |time: Duration| u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
-    // No time at all means for ever.
-    let some = |time: Duration| (!time.is_zero()).then_some(time);
-    whelk_runtime::Limits {
-        memory: limits.memory,
-        call_ticks: ticks(limits.cpu_call),
-        instantiate_ticks: ticks(limits.cpu_start),
-        closed_ticks: ticks(limits.cpu_closed),
-        burst_ticks: ticks(limits.cpu_burst),
-        share_ticks: ticks(limits.cpu_share),
-        session_time: some(limits.session_time),
-        idle_time: some(limits.idle_time),
-        table_elements: count(limits.table_elements),
-        instances: count(limits.core_instances),
-        tables: count(limits.tables),
-        memories: count(limits.memories),
-        host_call_bytes: limits.call_data,
-        resources: count(limits.resources),
-        environment: limits.environment_bytes,
-        timers: count(limits.timers),
-        passages: limits.passages,
-        shortest_timer: limits.timer,
-        log_lines: limits.log_rate,
-        log_burst: limits.log_burst,
-        log_line: limits.log_line,
-        keyvalue: KeyValueLimits {
-            key: limits.keyvalue_key,
-            value: limits.keyvalue_value,
-            batch: count(limits.keyvalue_batch),
-            rate: limits.keyvalue_rate,
-        },
-        topics: TopicLimits {
-            subscriptions: count(limits.topics),
-            message: limits.topic_message,
-            waiting: count(limits.topic_waiting),
-            waiting_bytes: limits.topic_waiting_bytes,
-            rate: limits.topic_rate,
-        },
-        open_files: count(limits.open_files),
-        tenant_open_files: count(limits.tenant_open_files),
-        http_requests: count(limits.http_requests),
-        http_connect: limits.http_connect,
-        http_wait: limits.http_wait,
-        http_headers: limits.http_headers,
-        http_body: u64::try_from(limits.http_body).unwrap_or(u64::MAX),
-        tcp_sockets: count(limits.tcp_sockets),
-        held_output: limits.held_output,
-        random: u64::try_from(limits.random).unwrap_or(u64::MAX),
-        tenant_sessions: count(limits.tenant_sessions),
-        tenant_memory: limits.tenant_memory,
-        tenant_output: limits.tenant_output,
-        tenant_output_rate: limits.tenant_output_rate,
-        tenant_log_lines: limits.tenant_log_rate,
-        tenant_failures: limits.tenant_failure_rate,
-        ..whelk_runtime::Limits::default()
-    }
-}
-
-/// The protocol's part of the limits.
-fn protocol(config: &Config, host_key: &HostKey) -> connection::Settings {
-    let limits = &config.limits;
-    let party = Party::Server { host_key: host_key.public() };
-    let transport = transport::Settings {
-        preferences: config.algorithms.clone(),
-        rekey: RekeyPolicy {
-            bytes: u64::try_from(limits.rekey_bytes).unwrap_or(u64::MAX),
-            time: limits.rekey_time,
-            ..RekeyPolicy::default()
-        },
-        patience: Patience {
-            identification: limits.identification_grace,
-            kex: limits.key_exchange_grace,
-            first_attempt: limits.first_request_grace,
-            authentication: limits.authentication_grace,
-            rekey: limits.rekey_grace,
-        },
-        packet_before_auth: limits.packet_before_login,
-        packet: limits.packet,
-        output_mark: limits.send_buffer / 2,
-        ..transport::Settings::new(party)
-    };
-    let mux = mux::Settings {
-        max_channels: count(limits.channels),
-        max_sessions: count(limits.sessions),
-        window_start: bytes(limits.window_start),
-        window_max: bytes(limits.window),
-        window_connection: bytes(limits.window_total),
-        max_packet: bytes(limits.channel_packet),
-        unanswered: count(limits.pending_requests),
-        owed_replies: count(limits.pending_replies),
-    };
-    connection::Settings { transport: Arc::new(transport), mux }
-}
-
-fn count(limit: u32) -> usize {
-    usize::try_from(limit).unwrap_or(usize::MAX)
-}
-
-/// A limit that the protocol counts in 32 bits.
-fn bytes(limit: usize) -> u32 {
-    u32::try_from(limit).unwrap_or(u32::MAX)
 }

@@ -6,9 +6,11 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 use whelk_runtime::{Contents, Error, Loader, Plugin, Source, Terms};
 
 use crate::config::{Config, Limits};
@@ -69,10 +71,18 @@ pub struct Faults {
     pub tenants: Vec<String>,
 }
 
+impl Faults {
+    fn of(&mut self, tenant: bool) -> &mut Vec<String> {
+        if tenant { &mut self.tenants } else { &mut self.operators }
+    }
+}
+
 /// Does that with every plugin that a configuration names: finds each file that a server would refuse, and each that needs more than a
 /// tenant that names it is granted.
 pub async fn check_named(config: &Config, loader: &Loader) -> Faults {
-    let mut faults = Faults::default();
+    let (mut faults, limits) = (Faults::default(), &config.limits);
+    // For all that tenants deploy together.
+    let mut patience = limits.compile_time;
     let mut files: BTreeMap<PathBuf, Option<Arc<Plugin>>> = BTreeMap::new();
     for (name, plugin) in config.named_plugins() {
         let tenant = config.tenants.get(name);
@@ -83,19 +93,25 @@ pub async fn check_named(config: &Config, loader: &Loader) -> Faults {
             continue;
         };
         let shown = path.display().to_string();
-        let faults = if is_own && tenant.grants.deploy { &mut faults.tenants } else { &mut faults.operators };
         if !files.contains_key(&path) {
-            let limits = &config.limits;
             let (links, most) =
                 if is_own { (Links::Refuse, limits.component_tenant) } else { (Links::Follow, limits.component) };
-            let checked = check_as(&path, links, most, loader).await;
-            let checked = checked.map_err(|reason| faults.push(format!("{shown}: {reason}"))).ok();
+            let is_theirs = is_own && tenant.deploys;
+            let (began, time) = (Instant::now(), if is_theirs { patience } else { Duration::MAX });
+            let checked = timeout(time, check_as(&path, links, most, loader)).await;
+            let checked =
+                checked.unwrap_or_else(|_| Err("was not tried: what tenants deploy takes too long".to_owned()));
+            if is_theirs {
+                patience = patience.saturating_sub(began.elapsed());
+            }
+            let checked = checked.map_err(|reason| faults.of(is_theirs).push(format!("{shown}: {reason}"))).ok();
             files.insert(path.clone(), checked);
         }
+        // Which file it is, a tenant that deploys says: it need only take its own away.
         if let Some(Some(plugin)) = files.get(&path)
             && let Err(error) = plugin.suits(name, |grant| tenant.grants.has(grant))
         {
-            faults.push(format!("{shown}: {}", harmless(&error.to_string())));
+            faults.of(tenant.deploys).push(format!("{shown}: {}", harmless(&error.to_string())));
         }
     }
     faults

@@ -16,6 +16,7 @@
 //! | [`inspect`] | what an operator is shown of plugins |
 //! | [`listener`] | sockets, limits on strangers, a task for each connection |
 //! | [`gateway`] | what all connections share |
+//! | `settings` | the limits as the plugin host and the protocol take them |
 //! | [`pump`] | **the pump**: one task per connection, between socket, protocol and sessions |
 //! | [`thrift`] | what ended sessions leave on the heap goes back to the system |
 //! | `keepalive` | whether a silent peer is still there |
@@ -49,6 +50,7 @@ mod ready;
 pub mod reload;
 mod session;
 mod sessions;
+mod settings;
 pub mod state;
 pub mod tenant;
 pub mod thrift;

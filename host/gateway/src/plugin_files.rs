@@ -59,7 +59,7 @@ pub(crate) enum Reading {
 
 /// The name of the plugin that a file is; none if it is none.
 pub(crate) fn plugin_name(file: &str) -> Option<&str> {
-    file.strip_suffix(SUFFIX).filter(|name| !name.is_empty() && !name.chars().any(char::is_control))
+    file.strip_suffix(SUFFIX).filter(|name| is_name(name))
 }
 
 /// Opens a folder. Of a tenant's no part of the path may be a link, or have become one: a tenant who may change what is above the folder
@@ -82,8 +82,8 @@ pub(crate) fn identity(folder: &OwnedFd) -> io::Result<Identity> {
     Ok((facts.st_dev, facts.st_ino))
 }
 
-/// Lists a folder: at most so many files.
-pub(crate) fn list(folder: &OwnedFd, links: Links, most: usize) -> io::Result<Listing> {
+/// Lists a folder: at most so many files, and those of the `known` that are there besides.
+pub(crate) fn list(folder: &OwnedFd, links: Links, most: usize, known: &BTreeSet<String>) -> io::Result<Listing> {
     let (names, nameless) = names(folder, most)?;
     let mut flags = AtFlags::empty();
     flags.set(AtFlags::SYMLINK_NOFOLLOW, links == Links::Refuse);
@@ -91,7 +91,26 @@ pub(crate) fn list(folder: &OwnedFd, links: Links, most: usize) -> io::Result<Li
         let stamp = statat(folder, &name, flags).ok().map(|facts| Stamp::of(&facts));
         (name, stamp)
     };
-    Ok(Listing { identity: identity(folder)?, files: names.into_iter().map(stamp).collect(), nameless })
+    let mut files: BTreeMap<_, _> = names.into_iter().map(stamp).collect();
+    for name in known.iter().filter(|name| !files.contains_key(*name)).cloned().collect::<Vec<_>>() {
+        // What cannot be looked at is as good as gone, until it is looked for by its name.
+        files.extend(Some(stamp(name)).filter(|(_, stamp)| stamp.is_some()));
+    }
+    Ok(Listing { identity: identity(folder)?, files, nameless })
+}
+
+/// Whether a plugin of this name is in a folder, as far as can be told without reading it.
+pub(crate) fn has(folder: &Path, name: &str, links: Links) -> bool {
+    let mut flags = AtFlags::empty();
+    flags.set(AtFlags::SYMLINK_NOFOLLOW, links == Links::Refuse);
+    let facts = |folder: OwnedFd| Ok(statat(folder, format!("{name}{SUFFIX}"), flags)?);
+    let facts = open_folder(folder, links).and_then(facts);
+    facts.is_ok_and(|facts| FileType::from_raw_mode(facts.st_mode) == FileType::RegularFile)
+}
+
+/// Whether a file of a plugin may be called so: nothing that leads elsewhere.
+pub(crate) fn is_name(name: &str) -> bool {
+    !name.is_empty() && !name.contains('/') && !name.chars().any(char::is_control)
 }
 
 /// The names of the plugin files of a folder, the first so many in their order, and how many have names that cannot be typed.
@@ -169,7 +188,7 @@ mod tests {
     use super::*;
 
     fn list(folder: &Path, most: usize) -> io::Result<Listing> {
-        super::list(&open_folder(folder, Links::Refuse)?, Links::Refuse, most)
+        super::list(&open_folder(folder, Links::Refuse)?, Links::Refuse, most, &BTreeSet::from(["e.wasm".to_owned()]))
     }
 
     #[test]
@@ -208,7 +227,8 @@ mod tests {
         }
         let listing = list(folder.path(), 9).unwrap();
         assert_eq!((names(&listing), listing.nameless), (vec!["a.wasm", "b.wasm", "e.wasm"], 2));
-        assert_eq!(names(&list(folder.path(), 2).unwrap()), ["a.wasm", "b.wasm"]);
+        // What is known is looked at wherever it stands.
+        assert_eq!(names(&list(folder.path(), 1).unwrap()), ["a.wasm", "e.wasm"]);
         assert!(list(&folder.path().join("absent"), 2).is_err());
     }
 

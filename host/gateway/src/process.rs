@@ -7,12 +7,16 @@ use std::path::{Path, PathBuf};
 use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
 
 use crate::config::{self, Config, Entrance};
-use crate::gateway;
+use crate::settings;
 
 /// Files that are open besides those of connections and of plugins: listeners, the runtime, plugins, logs, room to say no ...
 const OTHER_FILES: u64 = 64;
-/// ... and for each tenant: its directory, its plugin folder, look-ups of names.
-const FILES_OF_TENANT: u64 = 8;
+/// ... for each tenant: its directory, its plugin folder and what is read there, operations and look-ups that are under way ...
+const FILES_OF_TENANT: u64 = 16;
+/// ... and for each plugin that is being compiled, of the operator's and of tenants'.
+const FILES_OF_JOB: u64 = 14;
+/// Tenants that a demonstration is prepared for.
+const DEMONSTRATED: u64 = 8;
 /// Memory of an instance that has answered its client and waits.
 const IDLE_INSTANCE: u64 = 64 << 10;
 /// Memory of a connection that is open and quiet.
@@ -77,7 +81,7 @@ impl Machine {
             }
         };
         let (instances, connections) = (u64::from(limits.instances), u64::from(limits.connections));
-        let mappings = u64::try_from(gateway::engine_settings(limits).mappings()).unwrap_or(u64::MAX);
+        let mappings = u64::try_from(settings::engine_settings(limits).mappings()).unwrap_or(u64::MAX);
         let raise = format!("sysctl -w vm.max_map_count={mappings}, or lower `instances`; until then fewer run");
         check("vm.max_map_count", self.mappings, mappings, raise);
         let files = Files::wanted(config).sum();
@@ -127,8 +131,10 @@ fn cgroup() -> Option<u64> {
 pub struct Files {
     /// One for each connection.
     pub connections: u64,
-    /// Files, sockets and requests of plugins, of all tenants together.
+    /// Files, sockets and requests of plugins, of all tenants together ...
     pub plugins: u64,
+    /// ... and as many as their limits allow.
+    pub wanted: u64,
     /// Everything else.
     pub others: u64,
 }
@@ -140,11 +146,21 @@ impl Files {
         let granted = config.tenants.values().filter(grants).map(|tenant| u64::from(tenant.limits.tenant_open_files));
         let (tenants, plugins) = match config.entrance {
             Entrance::Users(_) => (config.tenants.len() as u64, granted.sum()),
-            // Each plugin is a tenant, and nobody knows of how many there will be. They share what one may have.
-            Entrance::Demonstration => (1, u64::from(config.limits.tenant_open_files)),
+            // Each plugin is a tenant, and nobody knows of how many there will be.
+            Entrance::Demonstration => (DEMONSTRATED, DEMONSTRATED * u64::from(config.limits.tenant_open_files)),
         };
-        let others = OTHER_FILES + FILES_OF_TENANT * tenants;
-        Files { connections: config.limits.connections.into(), plugins, others }
+        let jobs = 2 * u64::from(config.limits.compile_jobs);
+        let others = OTHER_FILES + FILES_OF_TENANT * tenants + FILES_OF_JOB * jobs;
+        Files { connections: config.limits.connections.into(), plugins, wanted: plugins, others }
+    }
+
+    /// What of a tenant's limit it has: as much less as there is less for all, so that none can take what is left for the others.
+    #[must_use]
+    pub fn share(self, limit: u32) -> u32 {
+        if self.plugins >= self.wanted {
+            return limit;
+        }
+        u32::try_from(u64::from(limit) * self.plugins / self.wanted).unwrap_or(limit).max(1)
     }
 
     fn sum(self) -> u64 {
@@ -214,7 +230,7 @@ mod tests {
     fn what_there_is_too_little_of_is_named_with_what_to_change() {
         let config = config(Limits { instances: 20_000, connections: 10_000, ..Limits::default() });
         assert_eq!(Machine::default().shortages(&config), []);
-        let plenty = Machine { mappings: Some(85_000), files: Some(12_136), memory: Some(2 << 30) };
+        let plenty = Machine { mappings: Some(85_000), files: Some(12_188), memory: Some(2 << 30) };
         assert_eq!(plenty.shortages(&config), []);
         let short = Machine { mappings: Some(65_530), files: Some(1024), memory: Some(1 << 30) };
         let told: Vec<_> = short.shortages(&config).iter().map(ToString::to_string).collect();
@@ -223,8 +239,8 @@ mod tests {
             [
                 "vm.max_map_count is 65530, and the limits may take 85000: sysctl -w vm.max_map_count=85000, \
                  or lower `instances`; until then fewer run",
-                "the number of open files is 1024, and the limits may take 12136: raise the hard limit (LimitNOFILE=12136, \
-                 ulimit -Hn 12136), or lower `connections` or `tenant_open_files`; until then fewer are accepted, and plugins open fewer",
+                "the number of open files is 1024, and the limits may take 12188: raise the hard limit (LimitNOFILE=12188, \
+                 ulimit -Hn 12188), or lower `connections` or `tenant_open_files`; until then fewer are accepted, and plugins open fewer",
                 "the memory in bytes is 1073741824, and the limits may take 1638400000: give it 1563 MiB (MemoryMax=), \
                  or lower `instances` and `connections`; that is what all of them take while they are idle",
             ]
@@ -233,7 +249,7 @@ mod tests {
 
     #[test]
     fn neither_connections_nor_plugins_take_all_the_open_files() {
-        let wanted = Files { connections: 10_000, plugins: 2_048, others: 88 };
+        let wanted = Files { connections: 10_000, plugins: 2_048, wanted: 2_048, others: 88 };
         let within = |limit| {
             let Files { connections, plugins, .. } = wanted.within(limit);
             (connections, plugins)
@@ -245,6 +261,9 @@ mod tests {
         assert_eq!(within(Some(10)), (1, 0));
         let few = Files { plugins: 10, ..wanted }.within(Some(1_088));
         assert_eq!((few.connections, few.plugins), (990, 10));
+        // What is left is left for every tenant.
+        assert_eq!((wanted.share(1_024), wanted.within(Some(1_088)).share(1_024)), (1_024, 125));
+        assert_eq!(wanted.within(Some(10)).share(1_024), 1);
     }
 
     #[test]

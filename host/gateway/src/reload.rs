@@ -28,6 +28,8 @@ use crate::watch::{Debouncer, Look, MOST_WAITING, Spot, Watcher};
 
 /// How often every folder is looked at, whether anything was told or not.
 const ROUND: Duration = Duration::from_secs(2);
+/// How long a file that was refused for a while waits at most until it is looked at again.
+const LONGEST_PAUSE: Duration = Duration::from_secs(64);
 /// How long a start waits for the tenants' own folders: their files must not keep everybody else waiting.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Changes that wait to be noticed. When there are more, everything is looked at.
@@ -42,6 +44,14 @@ pub struct Folder {
     pub tenant: Option<String>,
     /// What is in it, for sessions. Nobody else publishes there.
     pub registry: Arc<Registry>,
+}
+
+/// Who makes plugins of files.
+pub struct Loaders {
+    /// Of the operator's.
+    pub operators: Arc<Loader>,
+    /// Of tenants' own.
+    pub tenants: Arc<Loader>,
 }
 
 /// The running task. It ends when this is dropped; what was loaded stays.
@@ -92,8 +102,11 @@ pub(crate) struct Refusal {
     pub(crate) reason: String,
     /// The same bytes are not tried again. None if they were never read.
     digest: Option<[u8; 32]>,
-    /// It may be otherwise in a while, without anybody touching the file: there was no room, or the fault was the host's.
-    passing: bool,
+    /// It may be otherwise in a while, without anybody touching the file: there was no room, or the fault was the host's. Then it is looked at
+    /// again at this time ...
+    again: Option<Instant>,
+    /// ... and after so long.
+    pause: Duration,
     /// The operator was told. Half of what somebody is writing is not worth a word.
     told: bool,
 }
@@ -116,11 +129,11 @@ impl Reload {
     ///
     /// # Errors
     /// When a folder of the operator's cannot be read.
-    pub async fn start(folders: Vec<Folder>, loader: Loader, limits: &Limits) -> Result<Reload, String> {
+    pub async fn start(folders: Vec<Folder>, loaders: Loaders, limits: &Limits) -> Result<Reload, String> {
         let tenants_jobs = Arc::new(Semaphore::new(count(limits.compile_jobs)));
         let shelves: Arc<[_]> =
             folders.into_iter().map(|folder| Arc::new(Shelf::new(folder, limits, &tenants_jobs))).collect();
-        let mut task = Task::new(Arc::clone(&shelves), loader, limits);
+        let mut task = Task::new(Arc::clone(&shelves), loaders, limits);
         task.begin().await;
         for shelf in shelves.iter().filter(|shelf| shelf.folder.tenant.is_none()) {
             if let Some(trouble) = &shelf.known().trouble {
@@ -176,7 +189,8 @@ impl Shelf {
         if identity.is_some() && identity != self.known().watched {
             self.watch(watcher, identity);
         }
-        match folder.and_then(|folder| plugin_files::list(&folder, self.terms.links, self.terms.plugins)) {
+        let known = self.expected();
+        match folder.and_then(|folder| plugin_files::list(&folder, self.terms.links, self.terms.plugins, &known)) {
             Ok(listing) => self.compare(&listing),
             Err(error) => self.is_lost(&error.to_string()),
         }
@@ -207,8 +221,7 @@ impl Shelf {
 
     /// The files that are not as they were.
     fn compare(&self, listing: &Listing) -> Outcome {
-        let loaded: BTreeSet<String> =
-            self.folder.registry.plugins().iter().map(|plugin| format!("{}.wasm", plugin.name())).collect();
+        let loaded = self.loaded();
         let is_another = self.known().identity.is_some_and(|before| before != listing.identity);
         if is_another && listing.files.is_empty() && !loaded.is_empty() {
             return self.is_lost("an empty folder is in its place");
@@ -221,13 +234,27 @@ impl Shelf {
         }
         let nameless = format!("{} files have names that cannot be typed", listing.nameless);
         known.note(self, "", (listing.nameless > 0).then(|| Refusal::of(nameless)), true);
+        let now = Instant::now();
         let changed = |(name, stamp): (&String, &Option<Stamp>)| {
-            (stamp.is_none() || known.seen.get(name) != stamp.as_ref()).then(|| name.clone())
+            let is_due = known.refused.get(name).and_then(|refusal| refusal.again).is_some_and(|again| again <= now);
+            (is_due || stamp.is_none() || known.seen.get(name) != stamp.as_ref()).then(|| name.clone())
         };
         let mut changed: BTreeSet<String> = listing.files.iter().filter_map(changed).collect();
         let expected = loaded.into_iter().chain(known.refused.keys().filter(|name| !name.is_empty()).cloned());
         changed.extend(expected.filter(|name| !listing.files.contains_key(name)));
         Outcome::Listed(changed.into_iter().collect())
+    }
+
+    /// The files of what is served.
+    fn loaded(&self) -> BTreeSet<String> {
+        self.folder.registry.plugins().iter().map(|plugin| format!("{}.wasm", plugin.name())).collect()
+    }
+
+    /// Those that are known, whether they are among the first that a list gives or not.
+    fn expected(&self) -> BTreeSet<String> {
+        let mut files = self.loaded();
+        files.extend(self.known().refused.keys().filter(|name| !name.is_empty()).cloned());
+        files
     }
 
     /// Looks at one file, and does what follows from it.
@@ -257,10 +284,6 @@ impl Shelf {
             Err(error) => Some(Refusal::of(error.to_string())),
         };
         let is_refused = refusal.is_some();
-        if refusal.as_ref().is_some_and(|refusal| refusal.passing) {
-            // Looked at again in the next round.
-            self.known().seen.remove(&file);
-        }
         self.known().note(&self, &file, refusal, settled);
         if is_refused && !settled { Outcome::Again } else { Outcome::Done }
     }
@@ -291,26 +314,22 @@ impl Shelf {
         Ok(())
     }
 
-    /// Whether one more plugin with so much code may be in this folder. Code that is replaced or taken away counts while sessions run it.
+    /// Whether one more plugin with so much code may be in this folder. Code that is replaced or taken away counts for as long as it is held.
     fn has_room(&self, name: &str, code: usize) -> Result<(), Refusal> {
-        let (mut number, mut bytes) = (0, code);
-        for listed in self.folder.registry.list() {
-            let is_other = listed.name != name;
-            number += usize::from(is_other && listed.current.is_some());
-            let stays = listed.current.iter().filter(|current| is_other || current.sessions() > 0);
-            bytes += stays.chain(&listed.older).map(|plugin| plugin.code()).sum::<usize>();
-        }
+        let registry = &self.folder.registry;
+        let number = registry.plugins().iter().filter(|plugin| plugin.name() != name).count();
+        let bytes = registry.code_beside(name).saturating_add(code);
         if number >= self.terms.plugins {
             let most = self.terms.plugins;
             let reason = format!("its folder has more than the {most} plugins that are allowed");
-            return Err(Refusal { passing: true, ..Refusal::of(reason) });
+            return Err(Refusal::of(reason).passing());
         }
         if bytes > self.terms.code {
             let most = self.terms.code;
             let reason = format!(
-                "with it the plugins of its folder, and those of it that sessions still run, would have more than {most} bytes of code"
+                "with it the plugins of its folder, and older versions that are still run or kept, would have more than {most} bytes of code"
             );
-            return Err(Refusal { passing: true, ..Refusal::of(reason) });
+            return Err(Refusal::of(reason).passing());
         }
         Ok(())
     }
@@ -347,11 +366,17 @@ impl Known {
     fn note(&mut self, shelf: &Shelf, file: &str, refusal: Option<Refusal>, settled: bool) {
         let before = self.refused.remove(file);
         let Some(mut refusal) = refusal else { return };
-        // Each fault of the host's has another number, and is the same news.
-        refusal.told = before.is_some_and(|before| {
+        if let Some(before) = before {
             let is_same = before.reason == refusal.reason && before.digest == refusal.digest;
-            before.told && (is_same || (before.passing && refusal.passing))
-        });
+            let both_pass = before.again.is_some() && refusal.again.is_some();
+            // Each fault of the host's has another number, and is the same news.
+            refusal.told = before.told && (is_same || both_pass);
+            if both_pass {
+                // Whoever has no room for long must not have us read all of it all the time.
+                refusal.pause = (before.pause * 2).min(LONGEST_PAUSE);
+                refusal = refusal.passing();
+            }
+        }
         if settled {
             refusal.tell(shelf, file);
         }
@@ -362,15 +387,22 @@ impl Known {
 impl Refusal {
     /// Before anything was read.
     fn of(reason: String) -> Refusal {
-        Refusal { reason, digest: None, passing: false, told: false }
+        Refusal { reason, digest: None, again: None, pause: ROUND, told: false }
+    }
+
+    /// For a while.
+    fn passing(self) -> Refusal {
+        Refusal { again: Some(Instant::now() + self.pause), ..self }
     }
 
     /// By the runtime.
     fn by(error: &Error, source: &Source) -> Refusal {
         // The same bytes may do when the host is well again.
-        let is_ours = matches!(error, Error::Host { .. });
-        let digest = (!is_ours).then(|| *source.digest());
-        Refusal { reason: error.to_string(), digest, passing: is_ours, told: false }
+        let refusal = Refusal::of(error.to_string());
+        match error {
+            Error::Host { .. } => refusal.passing(),
+            _ => Refusal { digest: Some(*source.digest()), ..refusal },
+        }
     }
 
     fn tell(&mut self, shelf: &Shelf, file: &str) {
@@ -385,7 +417,7 @@ impl Refusal {
 /// What looks at the folders.
 struct Task {
     shelves: Arc<[Arc<Shelf>]>,
-    loader: Arc<Loader>,
+    loaders: Loaders,
     watcher: Arc<Watcher>,
     debouncer: Debouncer,
     changes: mpsc::Receiver<Spot>,
@@ -399,7 +431,7 @@ struct Task {
 }
 
 impl Task {
-    fn new(shelves: Arc<[Arc<Shelf>]>, loader: Loader, limits: &Limits) -> Task {
+    fn new(shelves: Arc<[Arc<Shelf>]>, loaders: Loaders, limits: &Limits) -> Task {
         let (sender, changes) = mpsc::channel(MOST_CHANGES);
         let missed = Arc::new(AtomicBool::new(false));
         let overflow = Arc::clone(&missed);
@@ -416,7 +448,7 @@ impl Task {
         }
         Task {
             shelves,
-            loader: Arc::new(loader),
+            loaders,
             watcher: Arc::new(watcher),
             debouncer: Debouncer::new(limits.reload_settle, limits.reload_interval),
             changes,
@@ -483,7 +515,11 @@ impl Task {
                     let watcher = Arc::clone(&self.watcher);
                     self.looks.spawn_blocking(move || shelf.list(&watcher))
                 }
-                Spot::File(_, file) => self.looks.spawn(shelf.look(file.clone(), settled, Arc::clone(&self.loader))),
+                Spot::File(_, file) => {
+                    let Loaders { operators, tenants } = &self.loaders;
+                    let loader = if shelf.folder.tenant.is_none() { operators } else { tenants };
+                    self.looks.spawn(shelf.look(file.clone(), settled, Arc::clone(loader)))
+                }
             };
             self.looking.insert(started.id(), spot);
         }

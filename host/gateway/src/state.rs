@@ -18,8 +18,10 @@ use zeroize::Zeroizing;
 const HOST_KEY: &str = "ssh_host_ed25519_key";
 /// The key that seals compiled code.
 const CACHE_KEY: &str = "cache.key";
-/// The folder of compiled code.
+/// The folder of compiled code ...
 const CACHE: &str = "cache";
+/// ... and that of what tenants bring themselves.
+const TENANTS_CACHE: &str = "cache-tenants";
 /// Locked by the program that uses the folder.
 const LOCK: &str = "lock";
 /// Where the running program answers.
@@ -182,6 +184,11 @@ impl State {
     /// Where compiled code is kept.
     pub fn cache_path(&self) -> PathBuf {
         self.folder.join(CACHE)
+    }
+
+    /// Where that of tenants' own plugins is kept.
+    pub fn tenants_cache_path(&self) -> PathBuf {
+        self.folder.join(TENANTS_CACHE)
     }
 
     /// Where the program that runs with a state folder answers.

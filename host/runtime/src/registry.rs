@@ -103,6 +103,20 @@ impl Registry {
         self.names().iter().filter_map(listed).collect()
     }
 
+    /// Bytes of compiled code that would be held beside a new version of this name: of all other names, and of its older versions that
+    /// sessions run or that are kept to fall back to.
+    #[must_use]
+    pub fn code_beside(&self, name: &str) -> usize {
+        let code = |(known, versions): (&String, &Versions)| -> usize {
+            if known == name {
+                versions.staying().map(|plugin| plugin.code()).sum()
+            } else {
+                versions.held().map(|plugin| plugin.code()).sum()
+            }
+        };
+        self.names().iter().map(code).sum()
+    }
+
     /// Makes this what new sessions of its name get.
     pub fn publish(&self, plugin: &Arc<Plugin>) -> Published {
         let mut names = self.names();
@@ -159,6 +173,18 @@ impl Versions {
         true
     }
 
+    /// Every version that somebody holds, the current one last.
+    fn held(&self) -> impl Iterator<Item = Arc<Plugin>> {
+        self.older().chain(self.current.clone())
+    }
+
+    /// Those that would still be held after a newer one has become the current one.
+    fn staying(&self) -> impl Iterator<Item = Arc<Plugin>> {
+        let becomes_good = |current: &&Arc<Plugin>| self.good.is_none() || is_proven(current);
+        let good = self.current.as_ref().filter(becomes_good).or(self.good.as_ref());
+        self.held().filter(move |held| held.sessions() > 0 || good.is_some_and(|good| Arc::ptr_eq(good, held)))
+    }
+
     /// Versions that somebody holds, oldest first.
     fn older(&self) -> impl Iterator<Item = Arc<Plugin>> {
         self.older.iter().filter_map(Weak::upgrade)
@@ -180,6 +206,10 @@ impl Versions {
             oldest.retire(TOO_OLD);
         }
     }
+}
+
+fn is_proven(plugin: &Plugin) -> bool {
+    plugin.standing().is_some_and(|standing| standing.is_proven())
 }
 
 fn is_ill(plugin: &Plugin, now: Instant) -> bool {

@@ -104,13 +104,19 @@ impl Place {
     pub(super) fn resolve_up_to(path: &Path, end: Option<&Place>) -> io::Result<Place> {
         let mut ahead: VecDeque<OsString> = parts(&std::path::absolute(path)?);
         let (mut at, mut links) = (PathBuf::from("/"), Vec::new());
+        // Where it was seen that it lies in `end`: below a second mount of it that can be told only at the mount itself.
+        let mut inside: Option<PathBuf> = None;
         while let Some(part) = ahead.pop_front() {
             if part == ".." {
                 at.pop();
                 continue;
             }
             let next = at.join(&part);
-            if end.is_some_and(|end| end.holds(&at)) {
+            let is_inside = |inside: &PathBuf| at.starts_with(inside);
+            if !inside.as_ref().is_some_and(is_inside) {
+                inside = end.filter(|end| end.holds(&at)).map(|_| at.clone());
+            }
+            if inside.is_some() {
                 at = next;
                 continue;
             }
@@ -134,7 +140,8 @@ impl Place {
             }
         }
         // What was taken as it is written may be a link, and is nothing that can be told apart.
-        let is_known = |path: &&Path| !end.is_some_and(|end| path.parent().is_some_and(|parent| end.holds(parent)));
+        let is_known =
+            |path: &&Path| !inside.as_ref().is_some_and(|inside| path.starts_with(inside) && *path != inside);
         let chain = at.ancestors().filter(is_known).filter_map(identity).collect();
         let identity = Some(at.as_path()).filter(is_known).and_then(identity);
         Ok(Place { path: at, links, chain, identity })

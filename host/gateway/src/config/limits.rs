@@ -402,7 +402,7 @@ limits! {
             compile_code: usize = 256 * MIB, MIB => 4 * GIB, "W34";
             /// Plugins compiled at the same time: so many of the operator's, and so many of all tenants' together.
             compile_jobs: u32 = 1, 1 => 64, "W34, W39";
-            /// Compiled code kept in the state folder for the next start.
+            /// Compiled code kept in the state folder for the next start: so much of the operator's plugins, and as much of tenants' own.
             cache_bytes: usize = GIB, 0 => 256 * GIB, "W37";
             /// A file must not have changed for this long before it is loaded, unless it never stops changing.
             reload_settle: Duration = ms(200), ms(10) => s(10), "W38";

@@ -55,7 +55,7 @@ impl Visible<'_> {
     pub(super) fn read<'t>(&self, item: &Item<'t>, findings: &mut Findings) -> Option<&'t str> {
         let name = findings.keep(item, text(item.value))?;
         match self.find(name) {
-            Err(what) if self.deploys => {
+            Err(what) if self.deploys && plugin_files::is_name(name) => {
                 findings.note(item, format!("{what}: it is served once its tenant has put it there"))
             }
             found => findings.keep(item, found)?,

@@ -14,6 +14,7 @@ use super::plugins::{Plugins, Visible};
 use super::reader::{Findings, Item, Section, nearest};
 use super::routes;
 use super::setting::text;
+use crate::plugin_files::{self, Links};
 
 /// The tenant of those users who name none.
 pub const DEFAULT_TENANT: &str = "default";
@@ -28,6 +29,8 @@ pub struct Tenant {
     pub plugin: Option<String>,
     /// Its own plugin folder, which nobody else sees and which is looked in before the operator's. Absolute, without links.
     pub plugins: Option<PathBuf>,
+    /// The tenant itself may change what is in that folder.
+    pub deploys: bool,
     /// Which plugin serves which command.
     pub routes: Routes,
     /// The server's limits, with what this tenant has more or less of.
@@ -76,16 +79,17 @@ impl Tenant {
     /// The file of a plugin that this name means to it, and whether it is in its own folder, which comes before the operator's. `None` if it is
     /// in neither.
     pub(crate) fn file(&self, plugin: &str, operators: &Path) -> Option<(PathBuf, bool)> {
-        // The name is one that stood in a folder's list when the configuration was read, so it is no path.
-        let file = format!("{plugin}.wasm");
-        let folders = self.plugins.iter().map(|own| (own.join(&file), true)).chain([(operators.join(&file), false)]);
-        folders.into_iter().find(|(path, _)| path.is_file())
+        // Names were checked when the configuration was read: this one is no path.
+        let own = self.plugins.iter().map(|own| (own.as_path(), Links::Refuse));
+        let mut folders = own.chain([(operators, Links::Follow)]);
+        let (folder, links) = folders.find(|(folder, links)| plugin_files::has(folder, plugin, *links))?;
+        Some((folder.join(format!("{plugin}.wasm")), links == Links::Refuse))
     }
 
     /// One with nothing but these limits.
     pub(crate) fn plain(limits: &Limits) -> Tenant {
         let (routes, grants) = (Routes::default(), Grants::default());
-        Tenant { plugin: None, plugins: None, routes, limits: limits.clone(), grants }
+        Tenant { plugin: None, plugins: None, deploys: false, routes, limits: limits.clone(), grants }
     }
 }
 
@@ -124,7 +128,7 @@ impl<'a> Tenants<'a> {
 }
 
 fn visible<'p>(tenant: &Tenant, own: Option<&'p Plugins>, operators: Option<&'p Plugins>) -> Visible<'p> {
-    Visible { has_own: tenant.plugins.is_some(), deploys: tenant.grants.deploy, own, operators }
+    Visible { has_own: tenant.plugins.is_some(), deploys: tenant.deploys, own, operators }
 }
 
 fn read_tenant(item: &Item<'_>, around: &Around<'_>, claims: &mut Vec<Claim>, findings: &mut Findings) -> Known {
@@ -140,6 +144,7 @@ fn read_tenant(item: &Item<'_>, around: &Around<'_>, claims: &mut Vec<Claim>, fi
         let place = read_folder(&folder, around.folder, in_hands, findings);
         // Where the folder cannot be read, its name stands for it: no plugin in it is missed a second time.
         tenant.plugins = Some(place.as_ref().map(|place| place.path.clone()).unwrap_or_default());
+        tenant.deploys = is_theirs(place.as_ref(), in_hands);
         let own = place.as_ref().and_then(|place| list_folder(&folder, place, in_hands, around.limits, findings));
         claims.extend(place.map(|place| claim(&item.name, &folder, Kind::Plugins, place)));
         own
@@ -186,11 +191,15 @@ fn read_grants(
 fn read_folder(item: &Item<'_>, folder: &Path, in_hands: Option<&Place>, findings: &mut Findings) -> Option<Place> {
     let path = folder.join(findings.keep(item, text(item.value))?);
     let place = resolve(&path, in_hands);
-    let is_theirs = in_hands.is_some_and(|in_hands| place.as_ref().is_ok_and(|place| place.is_within(in_hands)));
-    if !is_theirs {
+    if !is_theirs(place.as_ref().ok(), in_hands) {
         findings.keep(item, grants::existing(&path))?;
     }
     findings.keep(item, place)
+}
+
+/// Whether a place is one with which the tenant may do as it likes.
+fn is_theirs(place: Option<&Place>, in_hands: Option<&Place>) -> bool {
+    place.zip(in_hands).is_some_and(|(place, in_hands)| place.is_within(in_hands))
 }
 
 /// What is in a tenant's own plugin folder.
@@ -204,7 +213,7 @@ fn list_folder(
     // As many as are looked at later.
     let most = usize::try_from(limits.plugins_per_folder).unwrap_or(usize::MAX);
     match Plugins::tenants(&place.path, most) {
-        Err(what) if in_hands.is_some_and(|in_hands| place.is_within(in_hands)) => {
+        Err(what) if is_theirs(Some(place), in_hands) => {
             findings.note(item, format!("{what}: its tenant can mend that, and has the operator's plugins until then"));
             None
         }

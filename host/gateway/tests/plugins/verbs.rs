@@ -97,6 +97,19 @@ fn what_a_tenant_has_put_into_its_own_folder_is_told_and_leaves_the_configuratio
     assert_eq!((status, errors.as_str()), (0, ""), "{text}");
     let told = text.lines().find(|line| line.starts_with("put there by its tenant: "));
     assert!(told.is_some_and(|line| line.contains(fault)), "{text}");
+    // Taken away, it leaves the name to one of the operator's, which needs what the tenant is not granted.
+    place.put("text.wasm", &guests::demanding());
+    fs::remove_file(folder.join("acme/plugins/text.wasm")).unwrap();
+    let (status, text, errors) = check(&tenant(true, "acme"));
+    assert_eq!((status, errors.as_str()), (0, ""), "{text}");
+    assert!(text.contains("plugins/text.wasm: imports wasi:keyvalue/"), "{text}");
+    std::os::unix::fs::symlink("/etc/passwd", folder.join("acme/plugins/text.wasm")).unwrap();
+    assert!(
+        check(&tenant(true, "acme")).1.contains("plugins/text.wasm: imports wasi:keyvalue/"),
+        "a link is no plugin"
+    );
+    fs::remove_file(folder.join("acme/plugins/text.wasm")).unwrap();
+    fs::write(folder.join("acme/plugins/text.wasm"), "hello").unwrap();
     fs::create_dir(folder.join("acme/home")).unwrap();
     let (status, _, errors) = check(&tenant(false, "acme/home"));
     assert!(status == 2 && errors.contains(fault), "{errors}");

@@ -215,6 +215,25 @@ fn deployed(place: &Place) -> Vec<String> {
 }
 
 #[test]
+fn a_plugin_that_no_tenant_could_bring_is_missed_all_the_same() {
+    let place = Place::new();
+    fs::create_dir(place.root.join("srv/acme/plugins/home")).unwrap();
+    let problems = |directory: &str, plugin: &str| {
+        place.problems(&format!(
+            "[tenants.acme]\nplugins = \"srv/acme/plugins\"\nplugin = \"{plugin}\"\n[tenants.acme.grants]\n\
+             deploy = true\ndirectory = {{ path = \"{directory}\", access = \"read-write\" }}"
+        ))
+    };
+    // It writes in the folder, and puts no plugin there.
+    let missing = "whelk.toml:4: tenants.acme.plugin: there is no plugin \"other\"";
+    assert_eq!(problems("srv/acme/plugins/home", "other"), [missing]);
+    assert_eq!(problems("srv/acme", "other"), [""; 0]);
+    for name in ["", "a/b", "../git", "/"] {
+        assert_eq!(problems("srv/acme", name).len(), 1, "{name:?}");
+    }
+}
+
+#[test]
 fn what_a_tenant_does_with_its_own_plugins_stops_no_start() {
     let place = Place::new();
     let own = place.root.join("srv/acme/plugins/mine");
