@@ -62,12 +62,17 @@ async fn check_as(path: &Path, links: Links, most: usize, loader: &Loader) -> Re
     loader.load(&name, &source, terms).await.map_err(|error| harmless(&error.to_string()))
 }
 
+/// Before what is wrong with a tenant's own file ...
+const PUT: &str = "put there by its tenant: ";
+/// ... and with one of the operator's that stands where the tenant may put its own.
+const TAKEN: &str = "until its tenant puts one there: ";
+
 /// What is wrong with the plugins that a configuration names, a line each.
 #[derive(Default)]
 pub struct Faults {
     /// What is the operator's to mend.
     pub operators: Vec<String>,
-    /// What tenants put into their own folders themselves.
+    /// What follows from what tenants put into their own folders, or do not.
     pub tenants: Vec<String>,
 }
 
@@ -100,18 +105,27 @@ pub async fn check_named(config: &Config, loader: &Loader) -> Faults {
             let (began, time) = (Instant::now(), if is_theirs { patience } else { Duration::MAX });
             let checked = timeout(time, check_as(&path, links, most, loader)).await;
             let checked =
-                checked.unwrap_or_else(|_| Err("was not tried: what tenants deploy takes too long".to_owned()));
+                checked.unwrap_or_else(|_| Err("takes longer to try than what tenants deploy may".to_owned()));
             if is_theirs {
                 patience = patience.saturating_sub(began.elapsed());
             }
-            let checked = checked.map_err(|reason| faults.of(is_theirs).push(format!("{shown}: {reason}"))).ok();
+            let checked = checked
+                .map_err(|reason| {
+                    faults.of(is_theirs).push(format!("{}{shown}: {reason}", if is_theirs { PUT } else { "" }))
+                })
+                .ok();
             files.insert(path.clone(), checked);
         }
         // Which file it is, a tenant that deploys says: it need only take its own away.
         if let Some(Some(plugin)) = files.get(&path)
             && let Err(error) = plugin.suits(name, |grant| tenant.grants.has(grant))
         {
-            faults.of(tenant.deploys).push(format!("{shown}: {}", harmless(&error.to_string())));
+            let whose = match (tenant.deploys, is_own) {
+                (false, _) => "",
+                (true, true) => PUT,
+                (true, false) => TAKEN,
+            };
+            faults.of(tenant.deploys).push(format!("{whose}{shown}: {}", harmless(&error.to_string())));
         }
     }
     faults

@@ -179,7 +179,7 @@ fn check(file: &Path) -> Result<(), Failure> {
     if !faults.operators.is_empty() {
         return Err(wrong(faults.operators.join("\n")));
     }
-    let theirs: String = faults.tenants.iter().map(|fault| format!("put there by its tenant: {fault}\n")).collect();
+    let theirs: String = faults.tenants.iter().map(|fault| format!("{fault}\n")).collect();
     print(&format!("{notes}{shortages}{theirs}{}: good\n", file.display()))
 }
 

@@ -13,10 +13,10 @@
 //! What the pump does not know: what a session does with its bytes (`session.rs`), who may enter (`access.rs`).
 
 use std::convert::Infallible;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -99,7 +99,7 @@ struct Pump {
     /// The socket took less than it was given: wait until it takes more.
     write_blocked: bool,
     rest: Rest,
-    /// Bytes that have moved since others came first.
+    /// Bytes that have moved since others could go first.
     moved: usize,
     keepalive: Keepalive,
     origin: Origin,
@@ -154,7 +154,9 @@ impl Pump {
                 tokio::task::yield_now().await;
                 progress = self.turn(Instant::now())?;
             }
-            self.wait().await?;
+            if self.wait().await? {
+                self.moved = 0;
+            }
         }
     }
 
@@ -261,8 +263,21 @@ impl Pump {
         Ok(())
     }
 
-    /// Waits until something can move.
-    async fn wait(&mut self) -> Result<(), End> {
+    /// Waits until something can move. Says whether it had to wait for that.
+    async fn wait(&mut self) -> Result<bool, End> {
+        let mut has_waited = false;
+        let mut something = pin!(self.something());
+        poll_fn(|context| {
+            let polled = something.as_mut().poll(context);
+            has_waited |= polled.is_pending();
+            polled
+        })
+        .await?;
+        Ok(has_waited)
+    }
+
+    /// Comes when something can move.
+    async fn something(&mut self) -> Result<(), End> {
         let deadline = self.next_deadline();
         let phase = self.next_phase();
         let reads = self.connection.wants_input().then_some(Interest::READABLE);

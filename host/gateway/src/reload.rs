@@ -19,7 +19,7 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{Id, JoinError, JoinHandle, JoinSet, spawn_blocking};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout};
-use whelk_runtime::{Error, Loader, Plugin, Published, Registry, Source, Terms};
+use whelk_runtime::{Error, Fallback, Loader, Plugin, Published, Registry, Source, Terms};
 
 use crate::config::Limits;
 use crate::logging::escape;
@@ -303,11 +303,19 @@ impl Shelf {
     }
 
     async fn load(&self, name: &str, source: &Source, loader: &Loader) -> Result<(), Refusal> {
-        self.has_room(name, 0)?;
+        self.room(name, 0)?;
         let terms = Terms { component: self.terms.component, jobs: &self.terms.jobs };
         let plugin = loader.load(name, source, terms).await.map_err(|error| Refusal::by(&error, source))?;
-        self.has_room(name, plugin.code())?;
-        if let Published::As(generation) = self.folder.registry.publish(&plugin) {
+        let registry = &self.folder.registry;
+        let published = match self.room(name, plugin.code())? {
+            Fallback::Kept => registry.publish(&plugin),
+            Fallback::None => {
+                let (name, limit) = (escape(name.as_bytes()), "plugins_code");
+                tracing::warn!(plugin = %name, tenant = self.tenant(), limit, "no older version of the plugin is kept");
+                registry.publish_alone(&plugin)
+            }
+        };
+        if let Published::As(generation) = published {
             self.tell(&plugin, generation);
             self.drain_later(name, generation - 1);
         }
@@ -315,23 +323,28 @@ impl Shelf {
     }
 
     /// Whether one more plugin with so much code may be in this folder. Code that is replaced or taken away counts for as long as it is held.
-    fn has_room(&self, name: &str, code: usize) -> Result<(), Refusal> {
+    fn room(&self, name: &str, code: usize) -> Result<Fallback, Refusal> {
         let registry = &self.folder.registry;
         let number = registry.plugins().iter().filter(|plugin| plugin.name() != name).count();
-        let bytes = registry.code_beside(name).saturating_add(code);
         if number >= self.terms.plugins {
             let most = self.terms.plugins;
             let reason = format!("its folder has more than the {most} plugins that are allowed");
             return Err(Refusal::of(reason).passing());
         }
-        if bytes > self.terms.code {
+        let fits = |fallback| registry.code_beside(name, fallback).saturating_add(code) <= self.terms.code;
+        if fits(Fallback::Kept) {
+            return Ok(Fallback::Kept);
+        }
+        // What runs comes before what might have to run again.
+        registry.forget_fallbacks();
+        let fallback = [Fallback::Kept, Fallback::None].into_iter().find(|fallback| fits(*fallback));
+        fallback.ok_or_else(|| {
             let most = self.terms.code;
             let reason = format!(
                 "with it the plugins of its folder, and older versions that are still run or kept, would have more than {most} bytes of code"
             );
-            return Err(Refusal::of(reason).passing());
-        }
-        Ok(())
+            Refusal::of(reason).passing()
+        })
     }
 
     fn remove(&self, name: &str, file: &str) {

@@ -83,7 +83,7 @@ pub use notice::notice;
 pub use pipe::{Drained, Inbox, Outbox, SessionSide, Sink, Wake, session_pipes};
 pub use plugin::{Contents, Plugin};
 pub use plugins::{Plugins, Start};
-pub use registry::{Listed, Published, Registry, RegistrySettings};
+pub use registry::{Fallback, Listed, Published, Registry, RegistrySettings};
 pub use report::{Report, Stay};
 pub use routes::Routes;
 pub use tenant::{Telling, Tenant};

@@ -59,6 +59,15 @@ pub enum Published {
     Unchanged,
 }
 
+/// Whether the version before stays when a new one is published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fallback {
+    /// To be run in its place, should the new one not start.
+    Kept,
+    /// Nothing stays but what sessions run.
+    None,
+}
+
 /// One name, for whoever looks after the server.
 pub struct Listed {
     /// The name.
@@ -104,12 +113,12 @@ impl Registry {
     }
 
     /// Bytes of compiled code that would be held beside a new version of this name: of all other names, and of its older versions that
-    /// sessions run or that are kept to fall back to.
+    /// sessions run, or that are kept to fall back to.
     #[must_use]
-    pub fn code_beside(&self, name: &str) -> usize {
+    pub fn code_beside(&self, name: &str, fallback: Fallback) -> usize {
         let code = |(known, versions): (&String, &Versions)| -> usize {
             if known == name {
-                versions.staying().map(|plugin| plugin.code()).sum()
+                versions.staying(fallback).map(|plugin| plugin.code()).sum()
             } else {
                 versions.held().map(|plugin| plugin.code()).sum()
             }
@@ -117,14 +126,35 @@ impl Registry {
         self.names().iter().map(code).sum()
     }
 
-    /// Makes this what new sessions of its name get.
+    /// Lets go of what is kept to fall back to wherever the current version has proven itself.
+    pub fn forget_fallbacks(&self) {
+        let (mut names, now) = (self.names(), Instant::now());
+        let is_well = |versions: &&mut Versions| {
+            versions.current.as_deref().is_some_and(|current| is_proven(current) && !is_ill(current, now))
+        };
+        names.values_mut().filter(is_well).for_each(Versions::forget_fallback);
+    }
+
+    /// Makes this what new sessions of its name get. The version before is kept to fall back to.
     pub fn publish(&self, plugin: &Arc<Plugin>) -> Published {
+        self.publish_over(plugin, Fallback::Kept)
+    }
+
+    /// The same, but nothing is kept.
+    pub fn publish_alone(&self, plugin: &Arc<Plugin>) -> Published {
+        self.publish_over(plugin, Fallback::None)
+    }
+
+    fn publish_over(&self, plugin: &Arc<Plugin>, fallback: Fallback) -> Published {
         let mut names = self.names();
         let versions = names.entry(plugin.name().to_owned()).or_default();
         if versions.current.as_ref().is_some_and(|current| current.digest() == plugin.digest()) {
             return Published::Unchanged;
         }
         versions.step_down();
+        if fallback == Fallback::None {
+            versions.good = None;
+        }
         versions.last += 1;
         plugin.stand(versions.last, self.settings.health.clone(), versions.good.clone());
         versions.current = Some(Arc::clone(plugin));
@@ -173,15 +203,23 @@ impl Versions {
         true
     }
 
+    fn forget_fallback(&mut self) {
+        self.good = None;
+        if let Some(standing) = self.current.as_ref().and_then(|current| current.standing()) {
+            standing.supersede();
+        }
+    }
+
     /// Every version that somebody holds, the current one last.
     fn held(&self) -> impl Iterator<Item = Arc<Plugin>> {
         self.older().chain(self.current.clone())
     }
 
     /// Those that would still be held after a newer one has become the current one.
-    fn staying(&self) -> impl Iterator<Item = Arc<Plugin>> {
+    fn staying(&self, fallback: Fallback) -> impl Iterator<Item = Arc<Plugin>> {
         let becomes_good = |current: &&Arc<Plugin>| self.good.is_none() || is_proven(current);
         let good = self.current.as_ref().filter(becomes_good).or(self.good.as_ref());
+        let good = good.filter(|_| fallback == Fallback::Kept);
         self.held().filter(move |held| held.sessions() > 0 || good.is_some_and(|good| Arc::ptr_eq(good, held)))
     }
 

@@ -390,7 +390,7 @@ limits! {
         ["Loading and replacing plugins"] {
             /// Plugins in one folder. More of them are refused.
             plugins_per_folder: u32 = 256, 1 => 10_000, "W34";
-            /// Compiled code of all plugins of one folder, with that of older versions that sessions still run.
+            /// Compiled code of all plugins of one folder, with that of older versions that sessions still run or that are kept to fall back to.
             plugins_code: usize = 2 * GIB, MIB => 64 * GIB, "W34";
             /// The largest plugin file in a tenant's own folder.
             component_tenant: usize = 16 * MIB, KIB => GIB, "W34";

@@ -8,7 +8,7 @@ use wasmtime_wasi::p2::bindings::sockets::network;
 use wasmtime_wasi::p2::bindings::sockets::tcp::HostTcpSocket as _;
 use wasmtime_wasi_http::p2::bindings::http::types::{self, Host as _, HostFields, HostOutgoingRequest as _, Method};
 use wasmtime_wasi_http::p2::body::HostOutgoingBody;
-use wasmtime_wasi_http::p2::types::{HostIncomingResponse, HostOutgoingRequest};
+use wasmtime_wasi_http::p2::types::{HostIncomingResponse, HostOutgoingRequest, HostOutgoingResponse};
 use wasmtime_wasi_http::{FieldMap, WasiHttpCtxView, WasiHttpView};
 
 use super::state::State;
@@ -27,8 +27,11 @@ const AUTHORITY: usize = 512;
 /// The longest path with its query. RFC 9110 §4.1 asks for 8,000.
 const PATH: usize = 8 << 10;
 
-/// Lists of fields, requests, their bodies and answers that a session may hold. Each may have as many bytes as the tenant allows headers.
+/// Lists of fields, requests, their bodies and answers that a session may hold, if it may not have many requests. Each may have as many bytes as
+/// the tenant allows headers.
 const HEADS: usize = 64;
+/// For one request: itself, its fields, its body, its answer, and the lists that belong to the answer.
+const HEADS_OF_REQUEST: usize = 6;
 
 type Store<'s> = StoreContextMut<'s, State>;
 type Request = Resource<HostOutgoingRequest>;
@@ -54,6 +57,10 @@ fn link_requests(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     })?;
     types.func_wrap("[constructor]outgoing-request", |mut store: Store<'_>, (fields,): (Fields,)| {
         Ok((types::HostOutgoingRequest::new(&mut view(&mut store)?, fields)?,))
+    })?;
+    // Of no use to anybody here, and it keeps fields.
+    types.func_wrap("[constructor]outgoing-response", |mut store: Store<'_>, (fields,): (Fields,)| {
+        Ok((types::HostOutgoingResponse::new(&mut view(&mut store)?, fields)?,))
     })?;
     types.func_wrap(
         "[method]outgoing-request.set-method",
@@ -95,14 +102,17 @@ fn link_sockets(linker: &mut Linker<State>) -> wasmtime::Result<()> {
 
 /// The way to what makes one more of them, if there may be one more.
 fn view<'s>(store: &'s mut Store<'_>) -> wasmtime::Result<WasiHttpCtxView<'s>> {
-    let view = store.data_mut().http();
+    let state = store.data_mut();
+    let most = HEADS.max(state.limits().http_requests.saturating_mul(HEADS_OF_REQUEST));
+    let view = state.http();
     let is_head = |entry: &&mut (dyn std::any::Any + Send)| {
         entry.is::<FieldMap>()
             || entry.is::<HostOutgoingRequest>()
             || entry.is::<HostOutgoingBody>()
             || entry.is::<HostIncomingResponse>()
+            || entry.is::<HostOutgoingResponse>()
     };
-    if view.table.iter_mut().filter(is_head).count() >= HEADS {
+    if view.table.iter_mut().filter(is_head).count() >= most {
         return Err(ResourceTableError::Full.into());
     }
     Ok(view)

@@ -49,7 +49,7 @@ const SOCKET: usize = 128 << 10;
 
 /// The sockets that an instance has.
 pub(super) struct Sockets {
-    /// Where in the table each was put. One that is no more is noticed when the next is made.
+    /// Where in the table each was put. One that is no more is noticed after the call, or when the next is made.
     open: Vec<(u32, Descriptor, Charge)>,
     most: usize,
     charges: Charges,
@@ -58,6 +58,11 @@ pub(super) struct Sockets {
 impl Sockets {
     pub(super) fn new(most: usize, charges: Charges) -> Self {
         Self { open: Vec::new(), most, charges }
+    }
+
+    /// Gives back what those had that are no more.
+    pub(super) fn tidy(&mut self, table: &ResourceTable) {
+        self.open.retain(|(place, ..)| is_socket(table, *place));
     }
 }
 
@@ -70,7 +75,7 @@ pub(super) struct SocketMaker<'a> {
 impl tcp_create_socket::Host for SocketMaker<'_> {
     fn create_tcp_socket(&mut self, family: IpAddressFamily) -> SocketResult<Resource<TcpSocket>> {
         let Self { sockets, view } = self;
-        sockets.open.retain(|(place, ..)| is_socket(view.table, *place));
+        sockets.tidy(view.table);
         if sockets.open.len() >= sockets.most {
             return Err(ErrorCode::NewSocketLimit.into());
         }

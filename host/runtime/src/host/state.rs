@@ -317,6 +317,13 @@ impl State {
         Files::new(session, self.wasi().view().table)
     }
 
+    /// A call is over.
+    pub(crate) fn tidy(&mut self) {
+        if let Some(wasi) = &mut self.wasi {
+            wasi.tidy();
+        }
+    }
+
     /// A last line from the host to the person at the other end, where one can be said.
     pub(crate) fn last_words(&self, words: &str) {
         self.pipes.last_words(words, self.pty.is_some());

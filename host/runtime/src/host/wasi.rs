@@ -77,6 +77,11 @@ impl Wasi {
         self.requests.view(&mut self.table)
     }
 
+    /// A call is over.
+    pub(super) fn tidy(&mut self) {
+        self.sockets.tidy(&self.table);
+    }
+
     /// Where sockets are made.
     pub(super) fn sockets(&mut self) -> SocketMaker<'_> {
         let view = WasiSocketsCtxView { ctx: self.context.sockets(), table: &mut self.table };

@@ -133,6 +133,7 @@ impl Guest {
 
     /// What the end of a call means.
     pub(super) fn leave<R>(&mut self, result: Result<R, Failure>) -> Result<R, Stop> {
+        self.state().tidy();
         result.map_err(|failure| match failure {
             Failure::Wasm(error) => judge(&error, self.state().memory().refused()),
             Failure::Overdue => overdue("the call went on after the session's end"),

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use whelk_runtime::{
-    Ending, Error, Exit, Grants, Happening, HealthSettings, Limits, Plugin, Published, Registry, RegistrySettings,
-    SignalName, Tenant,
+    Ending, Error, Exit, Fallback, Grants, Happening, HealthSettings, Limits, Plugin, Published, Registry,
+    RegistrySettings, SignalName, Tenant,
 };
 
 use crate::client::{Client, Heard};
@@ -99,6 +99,39 @@ async fn code_that_nobody_runs_is_freed() {
     assert!(held[4]);
     registry.remove("name");
     assert!(weak.iter().all(|weak| weak.strong_count() == 0));
+}
+
+#[tokio::test]
+async fn code_counts_for_as_long_as_it_is_run_or_kept() {
+    let registry = Registry::new(RegistrySettings::default());
+    let (small, large) = (version("bare", 1).code(), script(1).code());
+    assert!(small < large);
+    let counts = || (registry.code_beside("other", Fallback::Kept), registry.code_beside("name", Fallback::Kept));
+    registry.publish(&script(1));
+    assert_eq!(counts(), (large, large), "a next one could fall back to it");
+    registry.publish(&version("bare", 2));
+    assert_eq!(counts(), (large + small, large), "it has proven nothing, so the one before stays");
+    assert_eq!(registry.code_beside("name", Fallback::None), 0);
+    registry.forget_fallbacks();
+    assert_eq!(counts(), (large + small, large), "whoever has proven nothing may need it");
+    registry.publish(&script(3));
+    assert!(matches!(session(&registry, ("acme", "alice"), WELL).await, (true, None)));
+    assert_eq!(counts(), (2 * large, large));
+    registry.forget_fallbacks();
+    assert_eq!(counts(), (large, large));
+    let mut running = Client::as_user(&registry.get("name").unwrap(), &tenant("acme"), "alice", &[]);
+    running.until(|recorder| !recorder.heard.is_empty()).await;
+    registry.publish(&version("bare", 4));
+    registry.publish(&version("bare", 5));
+    assert_eq!(counts(), (large + small, large), "it is run, and kept as well");
+    registry.remove("name");
+    assert_eq!(counts(), (large, large));
+    running.inbox.end(Ending::ClientClosed);
+    running.end().await;
+    assert_eq!(counts(), (0, 0));
+    registry.publish(&script(6));
+    registry.publish_alone(&script(7));
+    assert_eq!(counts(), (large, large));
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{PoisonError, RwLock};
 
@@ -20,6 +20,8 @@ use super::tables;
 
 /// Memory for pages that were read or are about to be written, bytes.
 const CACHE: usize = 32 << 20;
+/// As many links as Linux follows, path_resolution(7).
+const MOST_LINKS: usize = 40;
 
 /// How a file is opened: the tests put one there that fails.
 pub(super) type Opener = Box<dyn Fn() -> Result<Database, DatabaseError> + Send + Sync>;
@@ -109,16 +111,20 @@ fn library(file: fs::File) -> Result<Database, DatabaseError> {
 /// Whoever calls has the folder to itself: what is there under the name of a new store is what somebody left who was killed.
 fn make(path: &Path) -> Result<(), DatabaseError> {
     // A link to another disk is where it is to be.
-    let path = match fs::read_link(path) {
-        Ok(target) => path.parent().map_or_else(|| target.clone(), |folder| folder.join(&target)),
-        Err(_) => path.to_owned(),
-    };
-    let temporary = path.with_extension("new");
+    let mut path = path.to_owned();
+    for _ in 0..MOST_LINKS {
+        let Ok(target) = fs::read_link(&path) else { break };
+        path = path.parent().map_or_else(|| target.clone(), |folder| folder.join(&target));
+    }
+    let mut temporary = path.clone().into_os_string();
+    temporary.push(".new");
+    let temporary = PathBuf::from(temporary);
     make_at(&temporary)?;
     if let Err(error) = name(&temporary, &path) {
         // The error of naming it is the one to tell.
         let _ = fs::remove_file(&temporary);
-        return Err(error.into());
+        // Whatever has appeared there is opened.
+        return if error.kind() == io::ErrorKind::AlreadyExists { Ok(()) } else { Err(error.into()) };
     }
     path.parent().map_or(Ok(()), |folder| fs::File::open(folder)?.sync_all())?;
     Ok(())

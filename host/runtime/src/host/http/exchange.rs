@@ -12,6 +12,7 @@ use hyper::client::conn::http1;
 use hyper::header::{HOST, HeaderValue};
 use hyper::http::uri::{PathAndQuery, Uri};
 use hyper::{Request, Response};
+use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::{Instant, sleep_until, timeout};
 use wasmtime_wasi_http::io::TokioIo;
@@ -80,24 +81,43 @@ impl Exchange {
         let (reading, read) = oneshot::channel();
         let place = Place { _room: room, _reading: reading };
         let answer = answer.map(|incoming| Answer::new(incoming, body, patience.between_bytes, place).boxed_unsync());
+        let mut open = Open { connection, kept: Some(kept), runtime: Handle::current() };
         let rest = async move {
-            if let Some(mut connection) = connection {
-                // An upload that goes on after all of the answer was read, or that nobody wants an answer to, keeps no connection for long:
-                // the request is under way no more. What went wrong is told to the reader of the body.
-                let mut read = pin!(read);
-                let is_over = poll_fn(|context| match connection.as_mut().poll(context) {
-                    Poll::Ready(_) => Poll::Ready(true),
-                    Poll::Pending => read.as_mut().poll(context).map(|_| false),
-                })
-                .await;
-                if !is_over {
-                    let _ = timeout(GRACE, connection).await;
+            let mut read = pin!(read);
+            poll_fn(|context| {
+                let is_over =
+                    open.connection.as_mut().is_none_or(|connection| connection.as_mut().poll(context).is_ready());
+                if is_over {
+                    // What went wrong is told to the reader of the body.
+                    open.connection = None;
+                    return Poll::Ready(());
                 }
-            }
-            drop(kept);
+                read.as_mut().poll(context).map(drop)
+            })
+            .await;
             Ok(())
         };
         Ok((answer, Box::new(rest)))
+    }
+}
+
+/// A connection that is kept for its answer. Once nobody wants that any more, read or not, it has a moment to send what the plugin has
+/// already said, and no longer: the request is under way no more.
+struct Open {
+    connection: Option<Connection>,
+    kept: Option<(Descriptor, Charge)>,
+    runtime: Handle,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        let kept = self.kept.take();
+        if let Some(connection) = self.connection.take() {
+            self.runtime.spawn(async move {
+                let _ = timeout(GRACE, connection).await;
+                drop(kept);
+            });
+        }
     }
 }
 
