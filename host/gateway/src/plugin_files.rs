@@ -45,6 +45,16 @@ pub(crate) enum Links {
     Refuse,
 }
 
+impl Links {
+    /// How a name in a folder is looked at.
+    fn at(self) -> AtFlags {
+        match self {
+            Links::Follow => AtFlags::empty(),
+            Links::Refuse => AtFlags::SYMLINK_NOFOLLOW,
+        }
+    }
+}
+
 /// What came of reading a file.
 pub(crate) enum Reading {
     /// All of it, and nobody wrote to it meanwhile.
@@ -85,25 +95,21 @@ pub(crate) fn identity(folder: &OwnedFd) -> io::Result<Identity> {
 /// Lists a folder: at most so many files, and those of the `known` that are there besides.
 pub(crate) fn list(folder: &OwnedFd, links: Links, most: usize, known: &BTreeSet<String>) -> io::Result<Listing> {
     let (names, nameless) = names(folder, most)?;
-    let mut flags = AtFlags::empty();
-    flags.set(AtFlags::SYMLINK_NOFOLLOW, links == Links::Refuse);
-    let stamp = |name: String| {
-        let stamp = statat(folder, &name, flags).ok().map(|facts| Stamp::of(&facts));
+    let stamp = |name: &String| statat(folder, name, links.at()).ok().map(|facts| Stamp::of(&facts));
+    // What is known and cannot be looked at is as good as gone, until it is looked for by its name.
+    let besides = known.difference(&names).filter_map(|name| Some((name.clone(), Some(stamp(name)?))));
+    let besides: Vec<_> = besides.collect();
+    let listed = names.into_iter().map(|name| {
+        let stamp = stamp(&name);
         (name, stamp)
-    };
-    let mut files: BTreeMap<_, _> = names.into_iter().map(stamp).collect();
-    for name in known.iter().filter(|name| !files.contains_key(*name)).cloned().collect::<Vec<_>>() {
-        // What cannot be looked at is as good as gone, until it is looked for by its name.
-        files.extend(Some(stamp(name)).filter(|(_, stamp)| stamp.is_some()));
-    }
+    });
+    let files = listed.chain(besides).collect();
     Ok(Listing { identity: identity(folder)?, files, nameless })
 }
 
 /// Whether a plugin of this name is in a folder, as far as can be told without reading it.
 pub(crate) fn has(folder: &Path, name: &str, links: Links) -> bool {
-    let mut flags = AtFlags::empty();
-    flags.set(AtFlags::SYMLINK_NOFOLLOW, links == Links::Refuse);
-    let facts = |folder: OwnedFd| Ok(statat(folder, format!("{name}{SUFFIX}"), flags)?);
+    let facts = |folder: OwnedFd| Ok(statat(folder, format!("{name}{SUFFIX}"), links.at())?);
     let facts = open_folder(folder, links).and_then(facts);
     facts.is_ok_and(|facts| FileType::from_raw_mode(facts.st_mode) == FileType::RegularFile)
 }

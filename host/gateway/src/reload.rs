@@ -189,9 +189,9 @@ impl Shelf {
         if identity.is_some() && identity != self.known().watched {
             self.watch(watcher, identity);
         }
-        let known = self.expected();
-        match folder.and_then(|folder| plugin_files::list(&folder, self.terms.links, self.terms.plugins, &known)) {
-            Ok(listing) => self.compare(&listing),
+        let expected = self.expected();
+        match folder.and_then(|folder| plugin_files::list(&folder, self.terms.links, self.terms.plugins, &expected)) {
+            Ok(listing) => self.compare(&listing, expected),
             Err(error) => self.is_lost(&error.to_string()),
         }
     }
@@ -220,10 +220,9 @@ impl Shelf {
     }
 
     /// The files that are not as they were.
-    fn compare(&self, listing: &Listing) -> Outcome {
-        let loaded = self.loaded();
+    fn compare(&self, listing: &Listing, expected: BTreeSet<String>) -> Outcome {
         let is_another = self.known().identity.is_some_and(|before| before != listing.identity);
-        if is_another && listing.files.is_empty() && !loaded.is_empty() {
+        if is_another && listing.files.is_empty() && !self.folder.registry.plugins().is_empty() {
             return self.is_lost("an empty folder is in its place");
         }
         let mut known = self.known();
@@ -240,21 +239,16 @@ impl Shelf {
             (is_due || stamp.is_none() || known.seen.get(name) != stamp.as_ref()).then(|| name.clone())
         };
         let mut changed: BTreeSet<String> = listing.files.iter().filter_map(changed).collect();
-        let expected = loaded.into_iter().chain(known.refused.keys().filter(|name| !name.is_empty()).cloned());
-        changed.extend(expected.filter(|name| !listing.files.contains_key(name)));
+        changed.extend(expected.into_iter().filter(|name| !listing.files.contains_key(name)));
         Outcome::Listed(changed.into_iter().collect())
     }
 
-    /// The files of what is served.
-    fn loaded(&self) -> BTreeSet<String> {
-        self.folder.registry.plugins().iter().map(|plugin| format!("{}.wasm", plugin.name())).collect()
-    }
-
-    /// Those that are known, whether they are among the first that a list gives or not.
+    /// The files of what is served or was refused, whether they are among the first that a list gives or not.
     fn expected(&self) -> BTreeSet<String> {
-        let mut files = self.loaded();
-        files.extend(self.known().refused.keys().filter(|name| !name.is_empty()).cloned());
-        files
+        let plugins = self.folder.registry.plugins();
+        let loaded = plugins.iter().map(|plugin| format!("{}.wasm", plugin.name()));
+        let known = self.known();
+        loaded.chain(known.refused.keys().filter(|name| !name.is_empty()).cloned()).collect()
     }
 
     /// Looks at one file, and does what follows from it.
