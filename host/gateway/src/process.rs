@@ -1,13 +1,17 @@
 //! What the operating system allows this process: open files, memory, mappings, and no core dumps.
 
+mod memory;
+
 use std::fmt;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
 
 use crate::config::{self, Config, Entrance};
 use crate::settings;
+
+pub use memory::memory_limit;
 
 /// Files that are open besides those of connections and of plugins: listeners, the runtime, plugins, logs, room to say no ...
 const OTHER_FILES: u64 = 64;
@@ -68,7 +72,7 @@ impl Machine {
         let mappings = number(Path::new("/proc/sys/vm/max_map_count"));
         // The soft limit is raised to the hard one at start.
         let files = getrlimit(Resource::Nofile).maximum;
-        let memory = [available(), cgroup()].into_iter().flatten().min();
+        let memory = [memory::available(), memory_limit()].into_iter().flatten().min();
         Machine { mappings, files, memory }
     }
 
@@ -108,22 +112,6 @@ pub fn shortages(config: &Config) -> Vec<Shortage> {
 
 fn number(file: &Path) -> Option<u64> {
     fs::read_to_string(file).ok()?.trim().parse().ok()
-}
-
-/// Memory that programs can have without others being pushed out.
-fn available() -> Option<u64> {
-    let text = fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kib.saturating_mul(1 << 10))
-}
-
-/// The lowest limit on memory among the control groups that this process is in.
-fn cgroup() -> Option<u64> {
-    let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
-    let group = groups.lines().find_map(|line| line.strip_prefix("0::/"))?;
-    let folder = PathBuf::from("/sys/fs/cgroup").join(group);
-    folder.ancestors().filter_map(|folder| number(&folder.join("memory.max"))).min()
 }
 
 /// How many files this process may have open for what.

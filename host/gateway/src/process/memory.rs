@@ -1,0 +1,207 @@
+//! How much memory this process may have: the machine's, or less where a control group says so.
+//!
+//! Both versions of control groups are asked, since systemd of the last years, Docker and Kubernetes use version 2, and older
+//! machines use version 1, and some mount both. Each level up to the root counts: a service may be in a slice that has less
+//! than the service itself.
+
+use std::fs;
+use std::path::{Component, Path, PathBuf};
+
+/// What limits memory in a group of version 2. Above `memory.high` a group is slowed down until it hardly runs, which helps a
+/// server no more than being killed.
+const FILES_OF_V2: &[&str] = &["memory.max", "memory.high"];
+/// What limits memory in a group of version 1. Without a limit it holds a number near 2^63.
+const FILES_OF_V1: &[&str] = &["memory.limit_in_bytes"];
+
+/// Bytes of memory that this process may have at most: the lowest of the machine's physical memory and the limits of all
+/// control groups that the process is in, on the way up to the root. `None` where the system does not say.
+#[must_use]
+pub fn memory_limit() -> Option<u64> {
+    limit_under(Path::new("/"))
+}
+
+/// The same, with `/proc` and the groups' folders looked for below `root`.
+fn limit_under(root: &Path) -> Option<u64> {
+    physical(root).into_iter().chain(group_limit(root)).min()
+}
+
+/// The machine's memory.
+fn physical(root: &Path) -> Option<u64> {
+    let text = fs::read_to_string(root.join("proc/meminfo")).ok()?;
+    field(&text, "MemTotal:")
+}
+
+/// Memory that programs can have now without others being pushed out.
+pub(super) fn available() -> Option<u64> {
+    let text = fs::read_to_string("/proc/meminfo").ok()?;
+    field(&text, "MemAvailable:")
+}
+
+/// A line of `/proc/meminfo`, in bytes.
+fn field(text: &str, name: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib.saturating_mul(1 << 10))
+}
+
+/// The lowest limit of the control groups.
+fn group_limit(root: &Path) -> Option<u64> {
+    let groups = fs::read_to_string(root.join("proc/self/cgroup")).ok()?;
+    let mounts = fs::read_to_string(root.join("proc/self/mountinfo")).ok()?;
+    let mounts: Vec<Mount> = mounts.lines().filter_map(Mount::parse).collect();
+    groups.lines().filter_map(|line| lowest(root, line, &mounts)).min()
+}
+
+/// The lowest limit of one line of `/proc/self/cgroup`, `ID:CONTROLLERS:PATH`, if it is about memory.
+fn lowest(root: &Path, line: &str, mounts: &[Mount]) -> Option<u64> {
+    let (_, rest) = line.split_once(':')?;
+    let (controllers, group) = rest.split_once(':')?;
+    let (files, mount) = if controllers.is_empty() {
+        (FILES_OF_V2, mounts.iter().find(|mount| mount.kind == Kind::V2)?)
+    } else if controllers.split(',').any(|controller| controller == "memory") {
+        (FILES_OF_V1, mounts.iter().find(|mount| mount.kind == Kind::V1Memory)?)
+    } else {
+        return None;
+    };
+    let top = root.join(mount.point.strip_prefix("/").ok()?);
+    let folder = top.join(mount.below(Path::new(group)));
+    let levels = folder.ancestors().take_while(|folder| folder.starts_with(&top));
+    levels.flat_map(|folder| files.iter().filter_map(move |file| number(&folder.join(file)))).min()
+}
+
+/// "max" is no number: no limit.
+fn number(file: &Path) -> Option<u64> {
+    fs::read_to_string(file).ok()?.trim().parse().ok()
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    V2,
+    V1Memory,
+}
+
+/// Where groups are mounted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Mount {
+    kind: Kind,
+    /// The group that is seen at the mount point.
+    group: PathBuf,
+    point: PathBuf,
+}
+
+impl Mount {
+    /// Reads a line of `/proc/self/mountinfo`, `proc_pid_mountinfo(5)`:
+    /// `ID PARENT DEVICE ROOT POINT OPTIONS [FIELD...] - TYPE SOURCE SUPER_OPTIONS`.
+    fn parse(line: &str) -> Option<Mount> {
+        let (place, system) = line.split_once(" - ")?;
+        let mut place = place.split(' ').skip(3);
+        let (group, point) = (PathBuf::from(place.next()?), PathBuf::from(place.next()?));
+        let mut system = system.split(' ');
+        let kind = match (system.next()?, system.nth(1)?) {
+            ("cgroup2", _) => Kind::V2,
+            ("cgroup", options) if options.split(',').any(|option| option == "memory") => Kind::V1Memory,
+            _ => return None,
+        };
+        Some(Mount { kind, group, point })
+    }
+
+    /// The folder of `group` below the mount point. A container is often shown its own group at the mount point while
+    /// `/proc/self/cgroup` names the group as the machine sees it, or as one outside of what can be seen: then the mount
+    /// point is the nearest that can be looked at.
+    fn below<'a>(&self, group: &'a Path) -> &'a Path {
+        match group.strip_prefix(&self.group) {
+            Ok(below) if below.components().all(|part| matches!(part, Component::Normal(_))) => below,
+            Ok(_) | Err(_) => Path::new(""),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: u64 = 1 << 20;
+    const V2: &str = "29 23 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n";
+    const V1: &str = "34 31 0:31 / /sys/fs/cgroup/cpuset rw - cgroup cgroup rw,cpuset\n\
+                      35 31 0:32 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n";
+
+    /// What a machine with a GiB shows.
+    fn tree(groups: &str, mounts: &str, files: &[(&str, &str)]) -> Option<u64> {
+        let root = tempfile::tempdir().unwrap();
+        let meminfo = "MemTotal:        1048576 kB\nMemFree:          524288 kB\n";
+        let own = [("proc/meminfo", meminfo), ("proc/self/cgroup", groups), ("proc/self/mountinfo", mounts)];
+        for (path, text) in own.iter().chain(files) {
+            let path = root.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        limit_under(root.path())
+    }
+
+    fn bytes(mib: u64) -> String {
+        format!("{}\n", mib * MIB)
+    }
+
+    #[test]
+    fn without_a_limit_it_is_the_machines_memory() {
+        assert_eq!(tree("0::/\n", V2, &[]), Some(1024 * MIB));
+        let none = [("sys/fs/cgroup/a/memory.max", "max\n"), ("sys/fs/cgroup/a/memory.high", "max\n")];
+        assert_eq!(tree("0::/a\n", V2, &none), Some(1024 * MIB));
+        let none = [("sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n")];
+        assert_eq!(tree("4:memory:/\n", V1, &none), Some(1024 * MIB));
+        assert_eq!(tree("", "", &[]), Some(1024 * MIB));
+    }
+
+    #[test]
+    fn the_lowest_of_all_levels_counts_in_either_version() {
+        let slice = ("sys/fs/cgroup/system.slice/memory.max", bytes(300));
+        let service = ("sys/fs/cgroup/system.slice/whelk.service/memory.max", bytes(400));
+        let files = [(slice.0, slice.1.as_str()), (service.0, service.1.as_str())];
+        assert_eq!(tree("0::/system.slice/whelk.service\n", V2, &files), Some(300 * MIB));
+        assert_eq!(tree("0::/other.slice\n", V2, &files), Some(1024 * MIB));
+        let high = [files[0], files[1], ("sys/fs/cgroup/system.slice/whelk.service/memory.high", &bytes(200))];
+        assert_eq!(tree("0::/system.slice/whelk.service\n", V2, &high), Some(200 * MIB));
+        let files = [
+            ("sys/fs/cgroup/memory/a/memory.limit_in_bytes", bytes(100)),
+            ("sys/fs/cgroup/memory/a/b/memory.limit_in_bytes", bytes(50)),
+        ];
+        let files = files.each_ref().map(|(path, text)| (*path, text.as_str()));
+        assert_eq!(tree("3:cpuset:/\n4:memory:/a/b\n0::/\n", V1, &files), Some(50 * MIB));
+        assert_eq!(tree("3:cpuset:/\n4:cpu,memory:/a\n0::/\n", V1, &files), Some(100 * MIB));
+        assert_eq!(tree("4:cpuset:/a/b\n", V1, &files), Some(1024 * MIB));
+    }
+
+    #[test]
+    fn both_versions_side_by_side_are_both_asked() {
+        let files = [
+            ("sys/fs/cgroup/memory/a/memory.limit_in_bytes", bytes(100)),
+            ("sys/fs/cgroup/unified/a/memory.max", bytes(90)),
+        ];
+        let files = files.each_ref().map(|(path, text)| (*path, text.as_str()));
+        let mounts = format!("{V1}41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n");
+        assert_eq!(tree("4:memory:/a\n0::/a\n", &mounts, &files), Some(90 * MIB));
+        assert_eq!(tree("4:memory:/a\n0::/\n", &mounts, &files), Some(100 * MIB));
+    }
+
+    #[test]
+    fn a_container_finds_its_own_group_at_the_mount_point() {
+        let files = [
+            ("sys/fs/cgroup/memory/memory.limit_in_bytes", bytes(64)),
+            ("sys/fs/cgroup/memory/inner/memory.limit_in_bytes", bytes(32)),
+        ];
+        let files = files.each_ref().map(|(path, text)| (*path, text.as_str()));
+        let mounts = "35 31 0:32 /docker/0123 /sys/fs/cgroup/memory ro - cgroup cgroup rw,memory\n";
+        assert_eq!(tree("4:memory:/docker/0123\n", mounts, &files), Some(64 * MIB));
+        assert_eq!(tree("4:memory:/docker/0123/inner\n", mounts, &files), Some(32 * MIB));
+        // Named from outside, or as one that is above what can be seen.
+        assert_eq!(tree("4:memory:/elsewhere\n", mounts, &files), Some(64 * MIB));
+        assert_eq!(tree("4:memory:/../../sibling\n", V1, &files), Some(64 * MIB));
+    }
+
+    #[test]
+    fn this_machine_says_how_much_it_has() {
+        let limit = memory_limit().unwrap();
+        assert!(limit >= MIB, "{limit}");
+        assert!(limit <= physical(Path::new("/")).unwrap());
+    }
+}
