@@ -15,10 +15,12 @@
 //! | [`control`] | how the running program is asked what it does |
 //! | [`inspect`] | what an operator is shown of plugins |
 //! | [`listener`] | sockets, limits on strangers, a task for each connection |
+//! | [`source`] | whom an address belongs to |
 //! | [`gateway`] | what all connections share |
 //! | `settings` | the limits as the plugin host and the protocol take them |
 //! | [`pump`] | **the pump**: one task per connection, between socket, protocol and sessions |
 //! | [`thrift`] | what ended sessions leave on the heap goes back to the system |
+//! | `login` | the login of a connection: each attempt in turn, and what the log tells of it |
 //! | `keepalive` | whether a silent peer is still there |
 //! | `sessions`, `ready` | the sessions of a connection, and whose turn it is |
 //! | `session` | the one door between SSH and wasm |
@@ -42,6 +44,7 @@ pub mod inspect;
 mod keepalive;
 pub mod listener;
 pub mod logging;
+mod login;
 mod obituary;
 mod plugin_files;
 pub mod process;
@@ -51,6 +54,7 @@ pub mod reload;
 mod session;
 mod sessions;
 mod settings;
+pub mod source;
 pub mod state;
 pub mod tenant;
 pub mod thrift;

@@ -16,7 +16,7 @@ use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -24,18 +24,18 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use whelk_runtime::Ending;
-use whelk_ssh::auth::server::{self, Verdict as Answer};
+use whelk_ssh::auth::server::Verdict as Answer;
 use whelk_ssh::connection::{Progress, Server, ServerQuestion};
 use whelk_ssh::crypto::random::SystemRandom;
 use whelk_ssh::error::{Error, Reason};
-use zeroize::Zeroizing;
 
-use crate::access::{Attempt, Credential, Identity, Verdict};
+use crate::access::Verdict;
 use crate::drain::{Drain, Phase};
 use crate::gateway::Gateway;
 use crate::keepalive::Keepalive;
 use crate::listener::Permit;
 use crate::logging::escape;
+use crate::login::Login;
 use crate::session::{Entered, Origin};
 use crate::sessions::Sessions;
 use crate::tenant::Seat;
@@ -78,8 +78,6 @@ enum Rest {
     Done,
 }
 
-type Deciding = Pin<Box<dyn Future<Output = Verdict> + Send>>;
-
 /// One connection and everything that belongs to it.
 struct Pump {
     gateway: Arc<Gateway>,
@@ -94,8 +92,7 @@ struct Pump {
     drain: Drain,
     /// How far the stopping had got when it was last looked at.
     phase: Phase,
-    /// The attempt to enter that is being decided.
-    deciding: Option<Deciding>,
+    login: Login,
     /// The socket took less than it was given: wait until it takes more.
     write_blocked: bool,
     rest: Rest,
@@ -126,7 +123,7 @@ pub async fn run(stream: TcpStream, peer: SocketAddr, permit: Permit, gateway: A
         permit,
         seat: None,
         turns: None,
-        deciding: None,
+        login: Login::new(number),
         write_blocked: false,
         rest: Rest::Busy,
         moved: 0,
@@ -235,9 +232,7 @@ impl Pump {
                 Ok(true)
             }
             Some(ServerQuestion::Attempt(attempt)) => {
-                if self.deciding.is_none() {
-                    self.deciding = Some(decide(&self.gateway, &attempt));
-                }
+                self.login.begin(&self.gateway, &attempt);
                 Ok(false)
             }
             None => Ok(false),
@@ -291,7 +286,7 @@ impl Pump {
                 ready.map(|_| ()).map_err(End::Lost)
             }
             () = self.sessions.ready() => Ok(()),
-            verdict = decided(&mut self.deciding), if self.deciding.is_some() => self.decide(verdict),
+            verdict = self.login.decided(), if self.login.is_deciding() => self.decide(verdict),
             () = at(deadline) => self.timeout(Instant::now()),
             // What it means is looked at in every turn.
             () = self.drain.reached(phase) => Ok(()),
@@ -337,24 +332,13 @@ impl Pump {
         Ok(())
     }
 
-    /// Who was turned away. Clients ask with `none` and offer keys as a matter of course, so those are no failed logins.
-    fn log_rejection(&self) {
-        let Some(ServerQuestion::Attempt(attempt)) = self.connection.question() else { return };
-        let (connection, user) = (self.origin.connection, escape(attempt.user));
-        match attempt.credential {
-            server::Credential::None => tracing::debug!(connection, %user, method = "none", "rejected"),
-            server::Credential::KeyOffered(_) => tracing::debug!(connection, %user, method = "publickey", "rejected"),
-            server::Credential::Password(_) => tracing::info!(connection, %user, method = "password", "rejected"),
-            server::Credential::KeyProven(_) => tracing::info!(connection, %user, method = "publickey", "rejected"),
-        }
-    }
-
     /// An attempt to enter was decided.
     fn decide(&mut self, verdict: Verdict) -> Result<(), End> {
-        self.deciding = None;
         match verdict {
             Verdict::Reject => {
-                self.log_rejection();
+                if let Some(ServerQuestion::Attempt(attempt)) = self.connection.question() {
+                    self.login.log_rejection(&attempt);
+                }
                 self.connection.decide(Answer::Reject)?;
             }
             Verdict::Accept(identity) => {
@@ -362,34 +346,15 @@ impl Pump {
                 // Accepting a key that was only offered lets nobody in.
                 if self.connection.user().is_some() {
                     self.permit.authenticated();
-                    self.seat = Some(self.seat(&identity)?);
+                    self.seat = Some(self.login.take_seat(&self.gateway, &identity)?);
                     self.turns = self.gateway.tenants().turns(&identity.tenant);
-                    tracing::info!(
-                        connection = self.origin.connection,
-                        user = %escape(identity.user.as_bytes()),
-                        method = identity.method,
-                        plugin = %escape(identity.plugin.as_bytes()),
-                        "authenticated"
-                    );
+                    self.login.log_success(&identity);
                     let version = self.gateway.identification();
                     self.sessions.enter(Entered::new(identity, &self.origin, &self.connection, version));
                 }
             }
         }
         Ok(())
-    }
-
-    /// The place of this connection among those of its user.
-    fn seat(&self, identity: &Identity) -> Result<Seat, End> {
-        let most = self.gateway.limits_of(identity).connections_per_user;
-        self.gateway.tenants().enter(&identity.user, most).map_err(|crowded| {
-            if crowded.is_news {
-                let (user, tenant) = (escape(identity.user.as_bytes()), escape(identity.tenant.as_bytes()));
-                let (connection, limit) = (self.origin.connection, "connections_per_user");
-                tracing::warn!(connection, %user, %tenant, limit, most, "user over limit");
-            }
-            End::Protocol(Error::Closed(Reason::TooManyConnections))
-        })
     }
 
     /// The program is stopping: sessions may finish until the deadline, then everybody is told to go.
@@ -450,45 +415,6 @@ impl Pump {
 async fn at(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
-        None => std::future::pending().await,
-    }
-}
-
-/// Begins to decide about an attempt. What it shows is copied, so that the decision stands alone, and wiped afterwards.
-fn decide(gateway: &Gateway, attempt: &server::Attempt<'_>) -> Deciding {
-    let access = Arc::clone(gateway.access());
-    let user = attempt.user.to_vec();
-    match attempt.credential {
-        server::Credential::None => {
-            Box::pin(async move { access.decide(Attempt { user: &user, credential: Credential::None }).await })
-        }
-        server::Credential::Password(password) => {
-            let password = Zeroizing::new(password.to_vec());
-            Box::pin(async move {
-                access.decide(Attempt { user: &user, credential: Credential::Password(&password) }).await
-            })
-        }
-        server::Credential::KeyOffered(key) => {
-            let key = key.clone();
-            Box::pin(async move {
-                let (algorithm, blob) = (key.algorithm().as_bytes(), key.blob());
-                access.decide(Attempt { user: &user, credential: Credential::KeyOffered { algorithm, blob } }).await
-            })
-        }
-        server::Credential::KeyProven(key) => {
-            let key = key.clone();
-            Box::pin(async move {
-                let (algorithm, blob) = (key.algorithm().as_bytes(), key.blob());
-                access.decide(Attempt { user: &user, credential: Credential::KeyProven { algorithm, blob } }).await
-            })
-        }
-    }
-}
-
-/// The verdict, once it is there.
-async fn decided(deciding: &mut Option<Deciding>) -> Verdict {
-    match deciding {
-        Some(decision) => decision.await,
         None => std::future::pending().await,
     }
 }

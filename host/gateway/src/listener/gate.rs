@@ -6,10 +6,11 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::config::Limits;
+use crate::source::Source;
 
 /// Counts connections. Clones count the same ones.
 #[derive(Clone)]
@@ -53,13 +54,6 @@ struct Counts {
     strangers: u32,
     /// Strangers of each source that has any.
     sources: HashMap<Source, u32>,
-}
-
-/// Whom an address belongs to: an IPv4 address is one customer's, an IPv6 network of 64 bits is too.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Source {
-    V4([u8; 4]),
-    V6([u8; 8]),
 }
 
 /// Why a connection was not let in.
@@ -156,20 +150,6 @@ impl Bounds {
         let rise = u64::from(100 - self.drop_percent) * above / span;
         self.drop_percent + u32::try_from(rise).unwrap_or(100)
     }
-}
-
-impl Source {
-    fn of(address: IpAddr) -> Source {
-        match address {
-            IpAddr::V4(address) => Source::V4(address.octets()),
-            IpAddr::V6(address) => Source::V6(network(address)),
-        }
-    }
-}
-
-fn network(address: Ipv6Addr) -> [u8; 8] {
-    let [a, b, c, d, e, f, g, h, ..] = address.octets();
-    [a, b, c, d, e, f, g, h]
 }
 
 impl Permit {
