@@ -17,7 +17,7 @@ use crate::error::{Error, Violation};
 use crate::message::mux::ChannelId;
 use crate::message::{Layer, Output};
 use crate::mux::{self, Exit, Mux, OpenFailure};
-use crate::phase::{Admission, Phase, admits};
+use crate::phase::{Admission, LoginStage, Phase, admits};
 use crate::transport::{self, Note, Packet, Transport};
 
 /// The side that was called.
@@ -402,6 +402,11 @@ impl Server {
     /// It was the last failure that is allowed.
     pub fn decide(&mut self, verdict: auth::server::Verdict) -> Result<(), Error> {
         self.auth.decide(verdict)
+    }
+
+    /// How far the client has come with logging in. Cheap: may be asked after every read.
+    pub fn login_stage(&self) -> LoginStage {
+        if self.auth.stage() == auth::Stage::Open { LoginStage::Done } else { self.transport.login_stage() }
     }
 
     /// Who entered, in any bytes.

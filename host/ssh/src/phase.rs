@@ -29,6 +29,21 @@ impl Phase {
         [Phase::FirstKex, Phase::StrictKex, Phase::Service, Phase::Auth, Phase::Open, Phase::Rekey];
 }
 
+/// How far a client has come with logging in, by what the server waits for.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum LoginStage {
+    /// The identification line. RFC 4253 §4.2.
+    Identification,
+    /// The client's part of the first key exchange, up to the share that our reply answers. RFC 4253 §7, §8.
+    KeyExchange,
+    /// NEWKEYS, the answer to our reply. Clients ask a person about the host key's fingerprint before they send it.
+    NewKeys,
+    /// A successful authentication. RFC 4252.
+    Authentication,
+    /// Nothing: the client has logged in.
+    Done,
+}
+
 /// What is done with a message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Admission {

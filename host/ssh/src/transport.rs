@@ -24,7 +24,7 @@ use crate::error::{Error, Stage, Violation};
 use crate::message::kex::KexMessage;
 use crate::message::transport::TransportMessage;
 use crate::message::{Encode, Output, Role};
-use crate::phase::Phase;
+use crate::phase::{LoginStage, Phase};
 use crate::wire::{Malformed, Reader, Rest, Wire};
 
 use deadline::Deadlines;
@@ -158,6 +158,16 @@ impl Transport {
     /// Whether the first exchange is over.
     fn keyed(&self) -> bool {
         self.exchanges > 0
+    }
+
+    /// How far the client has come, as far as the transport knows. Server only.
+    pub(crate) fn login_stage(&self) -> LoginStage {
+        match (&self.peer, &self.kex) {
+            (Peer::Unknown(_), _) => LoginStage::Identification,
+            (Peer::Known(_), _) if self.keyed() => LoginStage::Authentication,
+            (Peer::Known(_), Kex::ExpectNewKeys(_)) => LoginStage::NewKeys,
+            (Peer::Known(_), _) => LoginStage::KeyExchange,
+        }
     }
 
     /// What a key exchange makes of the phase, if one binds the peer.

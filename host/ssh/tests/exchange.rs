@@ -9,6 +9,7 @@ use whelk_ssh::algorithm::Preferences;
 use whelk_ssh::auth::client::Credential;
 use whelk_ssh::auth::server::Verdict;
 use whelk_ssh::error::{Error, Reason, Stage, Violation};
+use whelk_ssh::phase::LoginStage;
 use whelk_ssh::transport::RekeyPolicy;
 
 /// Enough to need several packets and several windows' adjustments, little enough to be carried byte by byte.
@@ -243,4 +244,23 @@ fn a_flipped_bit_anywhere_ends_the_connection() {
         let ended = pair.server_error.is_some() || pair.client_error.is_some();
         assert!(ended || !pair.at_client.saw("opened 0"), "flipped {position}");
     }
+}
+
+#[test]
+fn the_stage_of_a_login_follows_what_the_client_has_sent() {
+    let mut pair = Setup::new(1).pair();
+    pair.at_server.decides = false;
+    pair.client.authenticate(Credential::None);
+    let mut stages = vec![pair.server.login_stage()];
+    while pair.step() {
+        stages.push(pair.server.login_stage());
+    }
+    stages.dedup();
+    assert_eq!(
+        stages,
+        [LoginStage::Identification, LoginStage::KeyExchange, LoginStage::NewKeys, LoginStage::Authentication]
+    );
+    pair.at_server.decides = true;
+    pair.drive();
+    assert_eq!(pair.server.login_stage(), LoginStage::Done);
 }
