@@ -253,6 +253,7 @@ fn notice(
         mux::Event::Open { .. }
         | mux::Event::Eof { .. }
         | mux::Event::Writable { .. }
+        | mux::Event::Refused { .. }
         | mux::Event::GlobalAnswered { .. } => {}
     }
 }

@@ -167,6 +167,7 @@ impl Sessions {
                     session.inbox.end(Ending::ClientClosed);
                 }
             }
+            mux::Event::Refused { .. } => {}
             // A server opens no sessions and asks nothing of the whole connection.
             mux::Event::Opened { .. } | mux::Event::OpenFailed { .. } | mux::Event::GlobalAnswered { .. } => {}
         }

@@ -32,7 +32,7 @@ mod window;
 use std::borrow::Cow;
 use std::collections::VecDeque;
 
-pub use event::{Event, Exit, OpenFailure};
+pub use event::{Event, Exit, OpenFailure, Refused};
 pub use settings::Settings;
 
 use crate::error::Violation;
@@ -42,7 +42,7 @@ use crate::message::{Output, Role};
 use crate::wire::Rest;
 use channel::Channel;
 use global::Globals;
-use policy::{NO_MORE_SESSIONS, SESSION, may_ask, may_open};
+use policy::{NO_FORWARDING, NO_MORE_SESSIONS, SESSION, asks_for_forwarding, may_ask, may_open};
 use replies::Ask;
 use table::{Slot, Table};
 use window::{Inbound, Outbound, Pool};
@@ -139,7 +139,7 @@ impl Mux {
         let number = *payload.first().ok_or(Violation::EmptyPayload)?;
         let message = MuxMessage::decode(payload).map_err(|what| Violation::Malformed { number, what })?;
         match message {
-            MuxMessage::GlobalRequest { kind, want_reply, body: _ } => self.global_requested(kind, want_reply),
+            MuxMessage::GlobalRequest { kind, want_reply, body: _ } => self.global_requested(kind, want_reply, on),
             MuxMessage::RequestSuccess { body } => self.global_answered(true, body.0, on),
             MuxMessage::RequestFailure {} => self.global_answered(false, b"", on),
             MuxMessage::ChannelOpen { kind, sender, window, max_packet, body: _ } => {
@@ -170,9 +170,12 @@ impl Mux {
 /// What the peer says about the connection and about channels that are not there yet.
 impl Mux {
     /// RFC 4254 §4. The only thing that a peer can have of us in this way is our believing its promise.
-    fn global_requested(&mut self, kind: &[u8], want_reply: bool) -> Result<(), Violation> {
+    fn global_requested(&mut self, kind: &[u8], want_reply: bool, on: &mut Owner<'_>) -> Result<(), Violation> {
         let promise = kind == NO_MORE_SESSIONS && self.role == Role::Server;
         self.no_more_sessions |= promise;
+        if asks_for_forwarding(kind) {
+            on(Event::Refused { what: Refused::Global, name: kind, reason: NO_FORWARDING });
+        }
         if want_reply {
             self.check_owed_replies()?;
             self.globals.answer(promise);
@@ -202,7 +205,10 @@ impl Mux {
         }
         match self.offer(kind, peer, outbound) {
             Ok(channel) => on(Event::Open { channel }),
-            Err((reason, text)) => self.globals.refuse(peer, reason, Cow::Borrowed(text)),
+            Err((failure, reason)) => {
+                self.globals.refuse(peer, failure, Cow::Borrowed(reason));
+                on(Event::Refused { what: Refused::Open, name: kind, reason });
+            }
         }
         Ok(())
     }
@@ -329,16 +335,22 @@ impl Mux {
         on: &mut Owner<'_>,
     ) -> Result<(), Violation> {
         self.check_owed_replies()?;
-        let request = Request::decode(kind, body).ok().filter(|request| may_ask(self.role, request));
+        let request = Request::decode(kind, body)
+            .map_err(|_| "malformed")
+            .and_then(|request| may_ask(self.role, &request).map(|()| request));
         let ask = match (want_reply, &request) {
             (true, _) => Ask::Wanted,
-            (false, Some(Request::WindowChange { .. })) => Ask::Run,
+            (false, Ok(Request::WindowChange { .. })) => Ask::Run,
             (false, _) => Ask::Silent,
         };
-        let to_owner = self.table.hear(id)?.requested(ask, request.is_some(), self.settings.unanswered)?;
+        let channel = self.table.hear(id)?;
+        let has_owner = channel.has_owner();
+        let to_owner = channel.requested(ask, request.is_ok(), self.settings.unanswered)?;
         self.list(id);
-        if let (true, Some(request)) = (to_owner, request) {
-            on(Event::Request { channel: id, request });
+        match request {
+            Ok(request) if to_owner => on(Event::Request { channel: id, request }),
+            Err(reason) if has_owner => on(Event::Refused { what: Refused::Request(id), name: kind, reason }),
+            Ok(_) | Err(_) => {}
         }
         Ok(())
     }

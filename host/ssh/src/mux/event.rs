@@ -70,6 +70,16 @@ pub enum Event<'a> {
         /// The number it had.
         channel: ChannelId,
     },
+    /// The mux has refused by itself what the peer might miss: a channel, forwarding, a malformed request. It answers by itself;
+    /// the event is for the log. Global requests that are merely unknown, such as keepalives, are refused without it.
+    Refused {
+        /// What was asked for.
+        what: Refused,
+        /// The name that the peer gave it, in any bytes: escape it before it is shown.
+        name: &'a [u8],
+        /// Why it was refused, for people.
+        reason: &'static str,
+    },
     /// The peer answered the oldest global request that we made with `want_reply`. RFC 4254 §4.
     GlobalAnswered {
         /// Yes or no.
@@ -77,6 +87,17 @@ pub enum Event<'a> {
         /// What came with a yes.
         body: &'a [u8],
     },
+}
+
+/// What [`Event::Refused`] tells of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refused {
+    /// A new channel of some kind. RFC 4254 §5.1.
+    Open,
+    /// A global request. RFC 4254 §4.
+    Global,
+    /// A request on this channel. RFC 4254 §5.4.
+    Request(ChannelId),
 }
 
 /// Why a channel is not opened, RFC 4254 §5.1.

@@ -26,22 +26,41 @@ const FORWARDING: [&[u8]; 8] = [
 /// Requests that would lend us a display or an agent. RFC 4254 §6.3.1, draft-ietf-secsh-agent.
 const LENDING: [&[u8]; 3] = [b"x11-req", b"auth-agent-req", b"auth-agent-req@openssh.com"];
 
+/// Global requests for forwarding. RFC 4254 §7.1, OpenSSH PROTOCOL §2.4.
+const FORWARDING_REQUESTS: [&[u8]; 4] = [
+    b"tcpip-forward",
+    b"cancel-tcpip-forward",
+    b"streamlocal-forward@openssh.com",
+    b"cancel-streamlocal-forward@openssh.com",
+];
+
+/// Why everything that has to do with forwarding is refused.
+pub(super) const NO_FORWARDING: &str = "forwarding is not supported yet";
+
+/// Why a server's request is refused by a server, and a client's by a client.
+const WRONG_SIDE: &str = "the other side's request";
+
+/// Whether a global request asks for forwarding.
+pub(super) fn asks_for_forwarding(kind: &[u8]) -> bool {
+    FORWARDING_REQUESTS.contains(&kind)
+}
+
 /// Whether the peer may open channels of this kind, we being `ours`. Sessions are run by servers alone, RFC 4254 §6.1.
 pub(super) fn may_open(ours: Role, kind: &[u8]) -> Result<(), (OpenFailure, &'static str)> {
     match (ours, kind == SESSION) {
         (Role::Server, true) => Ok(()),
         (Role::Client, true) => Err((OpenFailure::AdministrativelyProhibited, "not allowed")),
         (Role::Server | Role::Client, false) if FORWARDING.contains(&kind) => {
-            Err((OpenFailure::AdministrativelyProhibited, "not allowed"))
+            Err((OpenFailure::AdministrativelyProhibited, NO_FORWARDING))
         }
         (Role::Server | Role::Client, false) => Err((OpenFailure::UnknownChannelType, "unknown channel type")),
     }
 }
 
 /// Whether the peer may ask this on a channel, we being `ours`. A program is asked for at the server, and its end told to the
-/// client, RFC 4254 §6.
-pub(super) fn may_ask(ours: Role, request: &Request<'_>) -> bool {
-    match request {
+/// client, RFC 4254 §6. The error says why not, for people.
+pub(super) fn may_ask(ours: Role, request: &Request<'_>) -> Result<(), &'static str> {
+    let (may, reason) = match request {
         Request::PtyReq { .. }
         | Request::Env { .. }
         | Request::Shell
@@ -49,8 +68,9 @@ pub(super) fn may_ask(ours: Role, request: &Request<'_>) -> bool {
         | Request::Subsystem { .. }
         | Request::WindowChange { .. }
         | Request::Signal { .. }
-        | Request::Break { .. } => ours == Role::Server,
-        Request::ExitStatus { .. } | Request::ExitSignal { .. } => ours == Role::Client,
-        Request::Other { kind, body: _ } => !LENDING.contains(kind),
-    }
+        | Request::Break { .. } => (ours == Role::Server, WRONG_SIDE),
+        Request::ExitStatus { .. } | Request::ExitSignal { .. } => (ours == Role::Client, WRONG_SIDE),
+        Request::Other { kind, body: _ } => (!LENDING.contains(kind), NO_FORWARDING),
+    };
+    if may { Ok(()) } else { Err(reason) }
 }

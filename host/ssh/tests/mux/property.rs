@@ -312,6 +312,7 @@ impl World {
         let (channel, what) = match told {
             Told::Open(channel) => return half.offered.push_back(channel),
             Told::KeptAlive => return half.keepalives.1 += 1,
+            Told::Refused => return,
             Told::Gone(channel) => {
                 assert!(half.owned.remove(&channel.0).is_some(), "it was gone before");
                 return;
@@ -393,6 +394,7 @@ enum Told {
     Open(ChannelId),
     Gone(ChannelId),
     KeptAlive,
+    Refused,
     Of(ChannelId, What),
 }
 
@@ -423,6 +425,8 @@ impl From<Event<'_>> for Told {
             Event::Data { channel, kind, data } => Told::Of(channel, What::Data(kind, data.to_vec())),
             Event::Answered { channel, success } => Told::Of(channel, What::Answered(success)),
             Event::Writable { channel } | Event::Eof { channel } => Told::Of(channel, What::Nothing),
+            // A session too many, of which the other side hears.
+            Event::Refused { .. } => Told::Refused,
             Event::GlobalAnswered { .. } => Told::KeptAlive,
         }
     }

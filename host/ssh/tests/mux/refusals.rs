@@ -19,11 +19,14 @@ fn other_kinds_of_channel_are_refused_with_the_right_reason() {
         let mut side = Side::new(role, &Settings::default());
         for kind in [&b"direct-tcpip"[..], b"forwarded-tcpip", b"x11", b"auth-agent@openssh.com", b"tun@openssh.com"] {
             assert_eq!(side.hears(&open_kind(kind)), Ok(vec![]));
-            assert_eq!(side.says(), ["refuse 7 1 not allowed"]);
+            assert_eq!(side.says(), ["refuse 7 1 forwarding is not supported yet"]);
+            let told = format!("Open {}: forwarding is not supported yet", kind.escape_ascii());
+            assert_eq!(side.refused.pop(), Some(told));
         }
         for kind in [&b"bogus\xff"[..], b"", b"Session"] {
             assert_eq!(side.hears(&open_kind(kind)), Ok(vec![]));
             assert_eq!(side.says(), ["refuse 7 3 unknown channel type"]);
+            assert_eq!(side.refused.pop(), Some(format!("Open {}: unknown channel type", kind.escape_ascii())));
         }
     }
 }
@@ -103,6 +106,8 @@ fn global_requests_are_answered_in_order_and_only_if_that_is_wanted() {
         assert_eq!(side.hears(&global(kind, want)), Ok(vec![]));
     }
     assert_eq!(side.says(), ["global failure", "global success", "global failure", "global failure"]);
+    // Only of forwarding is the owner told.
+    assert_eq!(side.refused, ["Global tcpip-forward: forwarding is not supported yet"]);
 }
 
 /// C20, C23, C26, C28, C29
@@ -125,6 +130,14 @@ fn requests_that_are_malformed_or_never_granted_fail_without_the_owner() {
         assert_eq!(side.hears(&request(0, kind, false, body)), Ok(vec![]));
         assert_eq!(side.says(), [""; 0]);
     }
+    // The owner is told of each, whether or not an answer was wanted.
+    let why =
+        ["forwarding is not supported yet", "forwarding is not supported yet", "malformed", "the other side's request"];
+    let whys = why.into_iter().chain(["malformed"; 4]);
+    let told =
+        never.iter().zip(whys).map(|((kind, _), why)| format!("Request(ChannelId(0)) {}: {why}", kind.escape_ascii()));
+    let told: Vec<_> = told.flat_map(|line| [line.clone(), line]).collect();
+    assert_eq!(side.refused, told);
     // What is merely unknown is the owner's to refuse.
     assert_eq!(side.hears(&request(0, b"bogus@x", true, b"b")), Ok(vec!["request 0 bogus@x b".into()]));
     side.mux.reply(FIRST, false);

@@ -36,11 +36,14 @@ impl Output for Collected {
 pub(crate) struct Side {
     pub(crate) mux: Mux,
     pub(crate) out: Collected,
+    /// What the mux has refused by itself, as its owner was told.
+    pub(crate) refused: Vec<String>,
 }
 
 impl Side {
     pub(crate) fn new(role: Role, settings: &Settings) -> Side {
-        Side { mux: Mux::new(role, settings), out: Collected { room: usize::MAX, payloads: Vec::new() } }
+        let out = Collected { room: usize::MAX, payloads: Vec::new() };
+        Side { mux: Mux::new(role, settings), out, refused: Vec::new() }
     }
 
     /// A server with one session, open and announced.
@@ -67,12 +70,17 @@ impl Side {
         side
     }
 
-    /// Hands over one message and returns what the owner was told.
+    /// Hands over one message and returns what the owner was told, save of what the mux refused: that is collected.
     pub(crate) fn hears(&mut self, message: &MuxMessage<'_>) -> Result<Vec<String>, Violation> {
         let mut payload = Vec::new();
         message.encode(&mut payload);
         let mut told = Vec::new();
-        self.mux.handle(&payload, &mut |event| told.push(line(event))).map(|()| told)
+        let refused = &mut self.refused;
+        let mut on = |event: Event<'_>| match event {
+            Event::Refused { what, name, reason } => refused.push(format!("{what:?} {}: {reason}", text(name))),
+            event => told.push(line(event)),
+        };
+        self.mux.handle(&payload, &mut on).map(|()| told)
     }
 
     /// Settles and returns what was put since the last time.
@@ -157,6 +165,7 @@ fn line(event: Event<'_>) -> String {
         Event::Writable { channel } => format!("writable {}", channel.0),
         Event::Eof { channel } => format!("eof {}", channel.0),
         Event::Closed { channel } => format!("closed {}", channel.0),
+        Event::Refused { .. } => unreachable!("it is collected"),
         Event::GlobalAnswered { success, body } => format!("globally answered {success} {}", text(body)),
     }
 }

@@ -321,7 +321,7 @@ impl Application {
                 self.untaken.remove(&channel);
                 self.note(format!("closed {}", channel.0));
             }
-            mux::Event::Writable { .. } => {}
+            mux::Event::Writable { .. } | mux::Event::Refused { .. } => {}
             mux::Event::GlobalAnswered { success, .. } => self.note(format!("global answered {success}")),
         }
     }
