@@ -78,7 +78,7 @@ impl Peer {
         let mux = mux::Settings {
             max_sessions: 64,
             window_start: 2 << 20,
-            window_connection: 64 << 20,
+            window_connection: 256 << 20,
             ..mux::Settings::default()
         };
         let settings = Settings { transport: Arc::new(settings), mux };
@@ -239,7 +239,7 @@ fn notice(
             took.push((channel, data.len()));
             happened.push_back(Happened::Data(channel, kind, data.to_vec()));
         }
-        mux::Event::Request { channel, request } => {
+        mux::Event::Request { channel, request, .. } => {
             requests.push(channel);
             match request {
                 Request::ExitStatus { status } => happened.push_back(Happened::ExitStatus(channel, status)),
@@ -251,6 +251,7 @@ fn notice(
         }
         mux::Event::Closed { channel } => happened.push_back(Happened::Closed(channel)),
         mux::Event::Open { .. }
+        | mux::Event::ProtocolError { .. }
         | mux::Event::Eof { .. }
         | mux::Event::Writable { .. }
         | mux::Event::Refused { .. }

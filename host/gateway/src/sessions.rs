@@ -136,11 +136,11 @@ impl Sessions {
     fn notice_channel(&mut self, event: mux::Event<'_>) {
         match event {
             mux::Event::Open { channel } => self.open(channel),
-            mux::Event::Request { channel, request } => {
+            mux::Event::Request { channel, request, decline } => {
                 let Some(session) = self.table.get_mut(&channel) else { return };
                 match session::happening(&request, &mut session.environment) {
                     Some(happening) => session.inbox.happening(happening),
-                    None => session.inbox.refuse(),
+                    None => decline.decline(),
                 }
             }
             mux::Event::Data { channel, kind, data } => {
@@ -159,17 +159,24 @@ impl Sessions {
                     session.inbox.happening(whelk_runtime::Happening::Eof);
                 }
             }
-            mux::Event::Closed { channel } => {
-                // The number may soon be another session's: nothing of this one may stay behind.
-                if let Some(session) = self.table.remove(&channel) {
-                    self.lingering.retain(|(_, ticket)| ticket.channel != channel);
-                    session.inbox.happening(whelk_runtime::Happening::Close);
-                    session.inbox.end(Ending::ClientClosed);
-                }
+            mux::Event::ProtocolError { channel, violation } => {
+                let (connection, number) = (self.connection, channel.0);
+                tracing::warn!(connection, channel = number, error = %violation, "channel closed: protocol error");
+                self.close(channel);
             }
+            mux::Event::Closed { channel } => self.close(channel),
             mux::Event::Refused { .. } => {}
             // A server opens no sessions and asks nothing of the whole connection.
             mux::Event::Opened { .. } | mux::Event::OpenFailed { .. } | mux::Event::GlobalAnswered { .. } => {}
+        }
+    }
+
+    /// The channel is closed. The number may soon be another session's: nothing of this one may stay behind.
+    fn close(&mut self, channel: ChannelId) {
+        if let Some(session) = self.table.remove(&channel) {
+            self.lingering.retain(|(_, ticket)| ticket.channel != channel);
+            session.inbox.happening(whelk_runtime::Happening::Close);
+            session.inbox.end(Ending::ClientClosed);
         }
     }
 

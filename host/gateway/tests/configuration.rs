@@ -170,7 +170,7 @@ fn limits_that_contradict_each_other_are_told_where_they_stand() {
     assert_eq!(
         problems("[limits]\nchannels = 4\nunauthenticated_start = 2000"),
         [
-            "whelk.toml:2: limits.sessions: needs 10, which is more than `channels` allows (4)",
+            "whelk.toml:2: limits.sessions: needs 64, which is more than `channels` allows (4)",
             "whelk.toml:4: limits.unauthenticated_start: needs 2000, which is more than `unauthenticated_full` allows (1024)",
         ]
     );

@@ -69,18 +69,16 @@ pub enum Violation {
     UserChanged,
     /// An answer that nobody asked for. RFC 4252 §5, RFC 4254 §4.
     Unsolicited,
-    /// A message for a channel that is not there. RFC 4254 §5.
+    /// A message for a channel that never was. RFC 4254 §5.
     NoSuchChannel,
-    /// A message for a channel after its CLOSE, or data after its EOF. RFC 4254 §5.3.
-    ChannelClosed,
-    /// More data than the window or the packet limit allows. RFC 4254 §5.2.
+    /// More data than the window and a tenth of it allow. RFC 4254 §5.2.
     WindowExceeded,
     /// A window that would grow past 2^32 - 1. RFC 4254 §5.2.
     WindowOverflow,
     /// A channel with a packet limit too small to be used. RFC 4254 §5.1.
     MaxPacket,
-    /// More unanswered requests than a patient client has.
-    TooManyRequests,
+    /// More channels were asked for than refusals may wait, while a key exchange holds them back.
+    TooManyOpens,
     /// A new session after the client had promised that there would be none. OpenSSH PROTOCOL §2.2.
     NoMoreSessions,
 }
@@ -103,11 +101,10 @@ impl Violation {
             Violation::UserChanged => "the user or the service changed between attempts",
             Violation::Unsolicited => "an answer came that nobody had asked for",
             Violation::NoSuchChannel => "there is no such channel (RFC 4254 §5)",
-            Violation::ChannelClosed => "the channel was closed before (RFC 4254 §5.3)",
             Violation::WindowExceeded => "data exceeds the window (RFC 4254 §5.2)",
             Violation::WindowOverflow => "a window would exceed 2^32 - 1 (RFC 4254 §5.2)",
             Violation::MaxPacket => "the packet limit of a channel is too small (RFC 4254 §5.1)",
-            Violation::TooManyRequests => "too many requests are unanswered",
+            Violation::TooManyOpens => "too many channels were asked for during a key exchange",
             Violation::NoMoreSessions => "a session was asked for after no-more-sessions",
         }
     }

@@ -12,10 +12,18 @@
 //!
 //! Chosen against what might be expected:
 //!
+//! * One channel's fault stays with that channel, as with OpenSSH or more so: many clients break small rules.
+//!   Whatever the peer says on a channel after its CLOSE is ignored, until the number belongs to another channel, which is
+//!   late. A second EOF is ignored; data after EOF costs window and is dropped. A message longer than we had said is taken, and
+//!   so is a tenth more than the window, which has to be worked off. Data beyond that, or an adjustment beyond what a
+//!   window can be, closes the channel; only the peer that does so on 8 channels loses the connection.
+//! * A message for a number that the peer was never told ends the connection: nobody can know what else the peer believes.
 //! * Data on a channel that its owner has ended, and answers that nobody asked for, are dropped. A peer that has not read
 //!   our CLOSE yet may well send the first; some servers send the second.
 //! * Requests that want no answer are answered by the owner all the same, and count as unanswered until then: that bounds
 //!   the owner's queue. Only a run of `window-change` counts as one, and the owner is to keep no more than the last of a run.
+//! * No number of requests ends the connection. Those that the owner declines at once, and those for which there is no place
+//!   in the owner's queue, are refused in their turn, and a run of answers that are alike costs what one does.
 //! * A channel number is free when both CLOSEs have passed, but counts as a session only until either side ends it: a client
 //!   that closes one session and opens the next in one breath is never told that there are too many.
 
@@ -30,9 +38,10 @@ mod table;
 mod window;
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::collections::VecDeque;
 
-pub use event::{Event, Exit, OpenFailure, Refused};
+pub use event::{Decline, Event, Exit, OpenFailure, Refused};
 pub use settings::Settings;
 
 use crate::error::Violation;
@@ -40,15 +49,19 @@ use crate::message::mux::{ChannelId, MuxMessage, PeerChannelId};
 use crate::message::request::Request;
 use crate::message::{Output, Role};
 use crate::wire::Rest;
-use channel::Channel;
+use channel::{Channel, Fault};
 use global::Globals;
 use policy::{NO_FORWARDING, NO_MORE_SESSIONS, SESSION, asks_for_forwarding, may_ask, may_open};
-use replies::Ask;
+use replies::{Answers, Ask};
 use table::{Slot, Table};
-use window::{Inbound, Outbound, Pool};
+use window::{Inbound, Outbound, Pool, Sizes};
 
-/// Most answers that may wait to go out. Reading stops long before, save while a key exchange holds them back.
+/// Most answers, those alike in a row counted once, that may wait to go out. Reading stops long before, save while a key
+/// exchange holds them back.
 const MOST_OWED_REPLIES: usize = 1024;
+
+/// The channel closed for a fault of the peer that ends the connection.
+const MOST_FAULTS: u32 = 8;
 
 /// How the owner is told what a payload meant.
 type Owner<'o> = dyn FnMut(Event<'_>) + 'o;
@@ -67,33 +80,37 @@ pub struct Mux {
     table: Table,
     /// What windows may grow by.
     pool: Pool,
-    /// The window of a new channel, in bytes.
-    window: u32,
+    /// How windows are measured out.
+    sizes: Sizes,
     /// What is owed outside of channels.
     globals: Globals,
     /// The channels that owe something, each once.
     owing: VecDeque<ChannelId>,
     /// Whether the client promised to open no more sessions.
     no_more_sessions: bool,
+    /// On how many channels the peer was at fault.
+    faults: u32,
 }
 
 /// A: ask.
 impl Mux {
     /// A connection without channels.
     pub fn new(role: Role, settings: &Settings) -> Mux {
-        // What all sessions start with is set aside, so that windows that have grown keep no session out.
+        // Something for each session is set aside, so that windows that have grown keep no session out.
         let sessions = u32::try_from(settings.max_sessions).unwrap_or(u32::MAX).max(1);
-        let window = settings.window_start.min(settings.window_connection / sessions);
-        let set_aside = window.saturating_mul(sessions);
+        let Settings { window_start: start, window_max: max, max_packet, .. } = *settings;
+        let least = max_packet.min(start).min(settings.window_connection / sessions).max(1);
+        let set_aside = least.saturating_mul(sessions);
         Mux {
             role,
             settings: settings.clone(),
             table: Table::new(settings.max_channels),
             pool: Pool::new(settings.window_connection.saturating_sub(set_aside)),
-            window,
+            sizes: Sizes { least, start, max, max_packet },
             globals: Globals::default(),
             owing: VecDeque::new(),
             no_more_sessions: false,
+            faults: 0,
         }
     }
 
@@ -121,20 +138,30 @@ impl Mux {
         self.table.sessions()
     }
 
-    /// How many answers wait to go out. Only what is listed as owing can have any.
+    /// How many answers wait to go out.
     fn owed_replies(&self) -> usize {
+        self.owed_by_channels(Answers::len).saturating_add(self.globals.owed_replies())
+    }
+
+    /// Whether one more answer may be made to wait. One that is like the one before it costs nothing, but who knows.
+    fn may_owe_reply(&self) -> bool {
+        self.owed_by_channels(Answers::weight).saturating_add(self.globals.weight()) < MOST_OWED_REPLIES
+    }
+
+    /// The sum over the answers that wait on channels. Only what is listed as owing can have any.
+    fn owed_by_channels(&self, size: impl Fn(&Answers) -> usize) -> usize {
         let of_channels = self.owing.iter().map(|id| match self.table.slot(*id) {
-            Slot::Live(channel) => channel.owed_replies(),
+            Slot::Live(channel) => size(channel.owed_replies()),
             Slot::Vacant | Slot::Offered { .. } | Slot::Asking { .. } => 0,
         });
-        of_channels.fold(self.globals.owed_replies(), usize::saturating_add)
+        of_channels.fold(0, usize::saturating_add)
     }
 }
 
 /// B: bytes in.
 impl Mux {
     /// Takes one payload, numbered 80 to 127, and lends the owner what it meant. Put what is owed between two payloads: who
-    /// piles up 1024 answers breaks the connection.
+    /// asks for 1024 channels meanwhile breaks the connection.
     pub fn handle(&mut self, payload: &[u8], on: &mut dyn FnMut(Event<'_>)) -> Result<(), Violation> {
         let number = *payload.first().ok_or(Violation::EmptyPayload)?;
         let message = MuxMessage::decode(payload).map_err(|what| Violation::Malformed { number, what })?;
@@ -177,8 +204,8 @@ impl Mux {
             on(Event::Refused { what: Refused::Global, name: kind, reason: NO_FORWARDING });
         }
         if want_reply {
-            self.check_owed_replies()?;
-            self.globals.answer(promise);
+            // Who makes so many promises that their answers would fill memory is told no.
+            self.globals.answer(promise && self.may_owe_reply());
         }
         Ok(())
     }
@@ -199,7 +226,10 @@ impl Mux {
         outbound: Result<Outbound, Violation>,
         on: &mut Owner<'_>,
     ) -> Result<(), Violation> {
-        self.check_owed_replies()?;
+        // A refusal bears a number, so that no two are alike.
+        if !self.may_owe_reply() {
+            return Err(Violation::TooManyOpens);
+        }
         if kind == SESSION && self.no_more_sessions {
             return Err(Violation::NoMoreSessions);
         }
@@ -237,15 +267,15 @@ impl Mux {
         outbound: Outbound,
         on: &mut Owner<'_>,
     ) -> Result<(), Violation> {
-        let wanted = self.asked(id)?;
-        let mut channel = Channel::confirmed(peer, self.new_window(), outbound);
-        if !wanted {
-            channel.close(&mut self.pool);
-        }
+        let (wanted, inbound) = self.asked(id)?;
         if let Some(slot) = self.table.slot_mut(id) {
-            *slot = Slot::Live(Box::new(channel));
+            *slot = Slot::Live(Box::new(Channel::confirmed(peer, *inbound, outbound)));
         }
-        self.list(id);
+        self.tell(id, |channel, pool| {
+            if !wanted {
+                channel.close(pool);
+            }
+        });
         if wanted {
             on(Event::Opened { channel: id });
         }
@@ -260,54 +290,65 @@ impl Mux {
         description: &[u8],
         on: &mut Owner<'_>,
     ) -> Result<(), Violation> {
-        let wanted = self.asked(id)?;
+        let (wanted, mut inbound) = self.asked(id)?;
+        inbound.end(&mut self.pool);
         self.table.vacate(id);
         on(if wanted { Event::OpenFailed { channel: id, reason, description } } else { Event::Closed { channel: id } });
         Ok(())
     }
 
-    /// Checks that we asked for this channel and have no answer yet. Says whether its owner still wants it.
-    fn asked(&self, id: ChannelId) -> Result<bool, Violation> {
-        match self.table.slot(id) {
-            Slot::Asking { sent: true, wanted } => Ok(*wanted),
-            Slot::Vacant | Slot::Offered { .. } | Slot::Asking { sent: false, .. } | Slot::Live(_) => {
-                Err(Violation::Unsolicited)
-            }
+    /// Checks that we asked for this channel and have no answer yet. Says whether its owner still wants it, and gives out the
+    /// window that the peer was told of.
+    fn asked(&mut self, id: ChannelId) -> Result<(bool, Box<Inbound>), Violation> {
+        match self.table.slot_mut(id) {
+            Some(Slot::Asking { wanted, sent }) => sent.take().map(|inbound| (*wanted, inbound)),
+            Some(Slot::Vacant | Slot::Offered { .. } | Slot::Live(_)) | None => None,
         }
-    }
-
-    /// The window of a new channel.
-    fn new_window(&self) -> Inbound {
-        Inbound::new(self.window, self.settings.window_max.max(self.window), self.settings.max_packet)
-    }
-
-    /// Something that will be answered came.
-    fn check_owed_replies(&self) -> Result<(), Violation> {
-        if self.owed_replies() < MOST_OWED_REPLIES { Ok(()) } else { Err(Violation::TooManyRequests) }
+        .ok_or(Violation::Unsolicited)
     }
 }
 
-/// What the peer says on a channel.
+/// What the peer says on a channel. On one that it has closed it is ignored.
 impl Mux {
     /// RFC 4254 §5.2.
     fn adjusted(&mut self, id: ChannelId, bytes: u32, on: &mut Owner<'_>) -> Result<(), Violation> {
-        if self.table.hear(id)?.adjust(bytes)? {
-            on(Event::Writable { channel: id });
+        let Some(channel) = self.table.hear(id)? else { return Ok(()) };
+        match channel.adjust(bytes) {
+            Ok(true) => on(Event::Writable { channel: id }),
+            Ok(false) => {}
+            Err(violation) => self.fault(id, violation, on)?,
         }
         Ok(())
     }
 
     /// RFC 4254 §5.2.
     fn data(&mut self, id: ChannelId, kind: Option<u32>, data: &[u8], on: &mut Owner<'_>) -> Result<(), Violation> {
-        if self.table.hear(id)?.data(data.len())? {
-            on(Event::Data { channel: id, kind, data });
+        let Some(channel) = self.table.hear(id)? else { return Ok(()) };
+        match channel.data(data.len()) {
+            Ok(true) => on(Event::Data { channel: id, kind, data }),
+            Ok(false) => {}
+            Err(violation) => self.fault(id, violation, on)?,
+        }
+        Ok(())
+    }
+
+    /// The peer broke a rule that concerns one channel: that one is closed. With the eighth the connection ends.
+    fn fault(&mut self, id: ChannelId, violation: Violation, on: &mut Owner<'_>) -> Result<(), Violation> {
+        let mut fault = Fault::Again;
+        self.tell(id, |channel, pool| fault = channel.fault(pool));
+        self.faults = self.faults.saturating_add(u32::from(fault != Fault::Again));
+        if self.faults >= MOST_FAULTS {
+            return Err(violation);
+        }
+        if fault == Fault::Closed {
+            on(Event::ProtocolError { channel: id, violation });
         }
         Ok(())
     }
 
     /// RFC 4254 §5.3.
     fn eof(&mut self, id: ChannelId, on: &mut Owner<'_>) -> Result<(), Violation> {
-        if self.table.hear(id)?.eof()? {
+        if self.table.hear(id)?.is_some_and(Channel::eof) {
             on(Event::Eof { channel: id });
         }
         Ok(())
@@ -315,10 +356,10 @@ impl Mux {
 
     /// RFC 4254 §5.3: CLOSE is answered with CLOSE, and when both have passed the number is free.
     fn closed(&mut self, id: ChannelId, on: &mut Owner<'_>) -> Result<(), Violation> {
-        let channel = self.table.hear(id)?;
+        let Some(channel) = self.table.hear(id)? else { return Ok(()) };
         channel.closed(&mut self.pool);
         if channel.is_over() {
-            self.table.vacate(id);
+            self.table.retire(id);
         }
         self.list(id);
         on(Event::Closed { channel: id });
@@ -334,7 +375,6 @@ impl Mux {
         want_reply: bool,
         on: &mut Owner<'_>,
     ) -> Result<(), Violation> {
-        self.check_owed_replies()?;
         let request = Request::decode(kind, body)
             .map_err(|_| "malformed")
             .and_then(|request| may_ask(self.role, &request).map(|()| request));
@@ -343,21 +383,31 @@ impl Mux {
             (false, Ok(Request::WindowChange { .. })) => Ask::Run,
             (false, _) => Ask::Silent,
         };
-        let channel = self.table.hear(id)?;
-        let has_owner = channel.has_owner();
-        let to_owner = channel.requested(ask, request.is_ok(), self.settings.unanswered)?;
-        self.list(id);
-        match request {
-            Ok(request) if to_owner => on(Event::Request { channel: id, request }),
-            Err(reason) if has_owner => on(Event::Refused { what: Refused::Request(id), name: kind, reason }),
-            Ok(_) | Err(_) => {}
+        let (most, may_owe) = (self.settings.unanswered, !want_reply || self.may_owe_reply());
+        // When CLOSE is on its way no answer can follow it.
+        let Some(channel) = self.table.hear(id)?.filter(|channel| channel.has_owner()) else { return Ok(()) };
+        let has_place = may_owe && channel.admits(ask, most);
+        let declined = Cell::new(false);
+        match request.and_then(|request| if has_place { Ok(request) } else { Err("too many requests are unanswered") })
+        {
+            Ok(request) => on(Event::Request { channel: id, request, decline: Decline(&declined) }),
+            Err(reason) => {
+                declined.set(true);
+                on(Event::Refused { what: Refused::Request(id), name: kind, reason });
+            }
         }
+        if declined.get() {
+            channel.refused(ask)
+        } else {
+            channel.asked(ask)
+        }
+        self.list(id);
         Ok(())
     }
 
     /// RFC 4254 §5.4. An answer that nobody asked for is dropped.
     fn answered(&mut self, id: ChannelId, success: bool, on: &mut Owner<'_>) -> Result<(), Violation> {
-        if self.table.hear(id)?.answered() {
+        if self.table.hear(id)?.is_some_and(Channel::answered) {
             on(Event::Answered { channel: id, success });
         }
         Ok(())
@@ -368,10 +418,10 @@ impl Mux {
 impl Mux {
     /// Opens the session that the peer asked for.
     pub fn accept(&mut self, channel: ChannelId) {
-        let window = self.new_window();
         if let Some(slot) = self.table.slot_mut(channel)
             && let Slot::Offered { peer, outbound } = *slot
         {
+            let window = Inbound::new(&self.sizes, &mut self.pool);
             *slot = Slot::Live(Box::new(Channel::accepted(peer, window, outbound)));
             self.list(channel);
         }
@@ -445,7 +495,7 @@ impl Mux {
         if self.role == Role::Server || self.table.sessions() >= self.settings.max_sessions {
             return None;
         }
-        let channel = self.table.insert(Slot::Asking { sent: false, wanted: true })?;
+        let channel = self.table.insert(Slot::Asking { sent: None, wanted: true })?;
         self.owing.push_back(channel);
         Some(channel)
     }
@@ -489,26 +539,22 @@ impl Mux {
 
     /// Puts what stands behind one number owes while there is room. Says whether that was all.
     fn settle_slot(&mut self, id: ChannelId, out: &mut impl Output) -> bool {
-        let (window, max_packet) = (self.window, self.settings.max_packet);
         match self.table.slot_mut(id) {
             Some(Slot::Asking { sent, .. }) => {
-                if !*sent && out.room() > 0 {
-                    out.put(&MuxMessage::ChannelOpen {
-                        kind: SESSION,
-                        sender: id.0,
-                        window,
-                        max_packet,
-                        body: Rest(b""),
-                    });
-                    *sent = true;
+                if sent.is_none() && out.room() > 0 {
+                    let inbound = Inbound::new(&self.sizes, &mut self.pool);
+                    let (window, max_packet) = (inbound.left(), inbound.max_packet());
+                    let (kind, sender, body) = (SESSION, id.0, Rest(&b""[..]));
+                    out.put(&MuxMessage::ChannelOpen { kind, sender, window, max_packet, body });
+                    *sent = Some(Box::new(inbound));
                 }
-                *sent
+                sent.is_some()
             }
             Some(Slot::Live(channel)) => {
                 channel.settle(id, out);
                 let settled = !channel.owes();
                 if channel.is_over() {
-                    self.table.vacate(id);
+                    self.table.retire(id);
                 }
                 settled
             }

@@ -222,24 +222,25 @@ limits! {
         }
         ["Channels"] {
             /// Sessions on one connection at the same time.
-            sessions: u32 = 10, 1 => 1000, "C16";
-            /// Channels of every kind on one connection at the same time.
-            channels: u32 = 64, 1 => 10_000, "C16";
-            /// The longest piece of data accepted in one packet of a channel.
+            sessions: u32 = 64, 1 => 1000, "C16";
+            /// Channels of every kind on one connection at the same time, with those that only one side has closed yet.
+            channels: u32 = 128, 1 => 10_000, "C16";
+            /// The longest piece of data in one packet of a channel, as the client is told. A longer one is taken.
             channel_packet: usize = 32 * KIB, KIB => 128 * KIB, "C8, RFC 4254 §5.1";
-            /// The window that a new channel has: bytes that a client may send before the plugin takes them ...
+            /// The window that a new channel has: bytes that a client may send before the plugin takes them. When a connection has many
+            /// sessions the later ones start with less, but never with less than `channel_packet` ...
             window_start: usize = 256 * KIB, 32 * KIB => 64 * MIB, "C8, RFC 4254 §5.2";
             /// ... and the size to which it grows while the plugin reads.
             window: usize = 2 * MIB, 32 * KIB => 64 * MIB, "C8, RFC 4254 §5.2";
-            /// The windows of all channels of one connection together.
+            /// The windows of all channels of one connection together. A client may exceed each by a tenth.
             window_total: usize = 8 * MIB, 32 * KIB => GIB, "C8";
             /// Bytes that a plugin has written and the client has not taken. At this many the plugin waits.
             @Tenant
             output: usize = 256 * KIB, 32 * KIB => 64 * MIB, "W15, C14";
             /// Answers of one connection that wait to be sent. At this many nothing more is read.
             pending_replies: u32 = 64, 1 => 1000, "C22, K15";
-            /// Requests on one channel that the plugin has not answered. One more ends the connection.
-            pending_requests: u32 = 128, 1 => 10_000, "C21, C24";
+            /// Requests on one channel that the plugin has not answered. Further ones are refused.
+            pending_requests: u32 = 256, 1 => 10_000, "C21, C24";
             /// Environment variables for one session ...
             @Tenant
             environment: u32 = 32, 0 => 1024, "C31";
@@ -459,8 +460,8 @@ impl Limits {
             ("unauthenticated_full", self.unauthenticated_full, "connections", self.connections),
             ("sessions", self.sessions, "channels", self.channels),
         ];
-        // Growing windows never keep a new session out when every session's first window fits beside the others'.
-        let first_windows = usize::try_from(self.sessions).unwrap_or(usize::MAX).saturating_mul(self.window_start);
+        // Growing windows never keep a new session out when a first window of one packet is set aside for each.
+        let first_windows = usize::try_from(self.sessions).unwrap_or(usize::MAX).saturating_mul(self.channel_packet);
         let sizes = [
             ("packet_before_login", self.packet_before_login, "packet", self.packet),
             ("channel_packet", self.channel_packet + KIB, "packet", self.packet),

@@ -211,7 +211,7 @@ fn a_tenants_limits_that_contradict_the_servers_are_told_at_the_tenant_and_only_
         ]
     );
     let found = problems("[tenants.acme.limits]\nmemory = \"1 MiB\"\n[limits]\nchannels = 4");
-    assert_eq!(found, ["whelk.toml:4: limits.sessions: needs 10, which is more than `channels` allows (4)"]);
+    assert_eq!(found, ["whelk.toml:4: limits.sessions: needs 64, which is more than `channels` allows (4)"]);
 }
 
 #[test]

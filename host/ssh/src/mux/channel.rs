@@ -8,7 +8,7 @@ use crate::message::mux::{ChannelId, MuxMessage, PeerChannelId, Recipient};
 use crate::message::request::Request;
 use crate::mux::asks::Asks;
 use crate::mux::event::{Exit, clip};
-use crate::mux::replies::{Ask, Replies};
+use crate::mux::replies::{Answers, Ask, Replies};
 use crate::mux::window::{Inbound, Outbound, Pool};
 use crate::wire::Rest;
 
@@ -81,9 +81,9 @@ impl Sending {
 enum Receiving {
     /// Data may come.
     Open,
-    /// No more data; requests may still come.
+    /// No more data; requests may still come. Data that comes all the same is dropped.
     Eof,
-    /// Nothing more may come.
+    /// Whatever comes is ignored.
     Closed,
 }
 
@@ -106,6 +106,19 @@ pub(super) struct Channel {
     replies: Replies,
     /// Our own requests.
     asks: Asks,
+    /// The peer broke a rule that concerns this channel alone.
+    at_fault: bool,
+}
+
+/// What a fault of the peer on one channel leads to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Fault {
+    /// The channel is closed, and its owner is told.
+    Closed,
+    /// The channel had no owner any more.
+    Unowned,
+    /// It is not the first on this channel, which is on its way to its end.
+    Again,
 }
 
 /// Life.
@@ -119,7 +132,7 @@ impl Channel {
     pub(super) fn confirmed(peer: PeerChannelId, inbound: Inbound, outbound: Outbound) -> Channel {
         let (replies, asks) = (Replies::default(), Asks::default());
         let (sending, receiving) = (Sending::Open, Receiving::Open);
-        Channel { peer, announced: true, sending, receiving, inbound, outbound, replies, asks }
+        Channel { peer, announced: true, sending, receiving, inbound, outbound, replies, asks, at_fault: false }
     }
 
     /// Whether it still has an owner: neither did that one end it nor did the peer.
@@ -132,41 +145,61 @@ impl Channel {
         matches!((&self.sending, self.receiving), (Sending::Closed, Receiving::Closed))
     }
 
-    /// Whether the peer may say anything at all.
-    pub(super) fn may_hear(&self) -> Result<(), Violation> {
-        match (self.announced, self.receiving) {
-            (false, _) => Err(Violation::NoSuchChannel),
-            (true, Receiving::Closed) => Err(Violation::ChannelClosed),
-            (true, Receiving::Open | Receiving::Eof) => Ok(()),
-        }
+    /// Whether the peer was told our number.
+    pub(super) fn is_announced(&self) -> bool {
+        self.announced
+    }
+
+    /// Whether what the peer says counts: not after its CLOSE.
+    pub(super) fn hears(&self) -> bool {
+        self.receiving != Receiving::Closed
     }
 }
 
-/// What the peer says. Call [`may_hear`](Channel::may_hear) first.
+/// What the peer says, while the channel [hears](Channel::hears) it.
 impl Channel {
-    /// Data came. Says whether the owner gets it; if not it is dropped, and never credited.
+    /// Data came. Says whether the owner gets it; if not, or after EOF, it is dropped, and never credited.
+    ///
+    /// # Errors
+    /// It is too much. Tell [`fault`](Channel::fault).
     pub(super) fn data(&mut self, bytes: usize) -> Result<bool, Violation> {
-        if self.receiving != Receiving::Open {
-            return Err(Violation::ChannelClosed);
-        }
         self.inbound.receive(bytes)?;
-        Ok(bytes > 0 && self.has_owner())
+        Ok(bytes > 0 && self.has_owner() && self.receiving == Receiving::Open)
     }
 
     /// The peer grants more. Says whether the owner can go on sending because of that.
+    ///
+    /// # Errors
+    /// It is more than a window can be. Tell [`fault`](Channel::fault).
     pub(super) fn adjust(&mut self, bytes: u32) -> Result<bool, Violation> {
         let ends_a_wait = self.outbound.adjust(bytes)?;
         Ok(ends_a_wait && matches!(self.sending, Sending::Open))
     }
 
-    /// A request came. Says whether the owner gets it. When `fits` is false it does not, and the answer is no.
-    pub(super) fn requested(&mut self, ask: Ask, fits: bool, most: usize) -> Result<bool, Violation> {
-        match (self.has_owner(), fits, ask) {
-            // CLOSE is on its way, and no answer can follow it.
-            (false, _, _) | (true, false, Ask::Silent | Ask::Run) => Ok(false),
-            (true, false, Ask::Wanted) => self.replies.refuse(most).map(|()| false),
-            (true, true, _) => self.replies.ask(ask, most).map(|()| true),
+    /// The peer broke a rule that concerns this channel alone: it is closed.
+    pub(super) fn fault(&mut self, pool: &mut Pool) -> Fault {
+        let has_owner = self.has_owner();
+        self.close(pool);
+        match (std::mem::replace(&mut self.at_fault, true), has_owner) {
+            (true, _) => Fault::Again,
+            (false, true) => Fault::Closed,
+            (false, false) => Fault::Unowned,
         }
+    }
+
+    /// Whether a request may go to the owner, of whom at most `most` answers may be waited for.
+    pub(super) fn admits(&self, ask: Ask, most: usize) -> bool {
+        self.replies.admits(ask, most)
+    }
+
+    /// A request came. The owner got it, and will answer it.
+    pub(super) fn asked(&mut self, ask: Ask) {
+        self.replies.ask(ask);
+    }
+
+    /// A request came, and the answer is no.
+    pub(super) fn refused(&mut self, ask: Ask) {
+        self.replies.refuse(ask);
     }
 
     /// An answer came. Says whether the owner gets it; one that nobody asked for it does not.
@@ -174,13 +207,13 @@ impl Channel {
         self.asks.answered() && self.has_owner()
     }
 
-    /// EOF came. Says whether the owner is told.
-    pub(super) fn eof(&mut self) -> Result<bool, Violation> {
-        if self.receiving != Receiving::Open {
-            return Err(Violation::ChannelClosed);
+    /// EOF came. Says whether the owner is told. A second one says nothing.
+    pub(super) fn eof(&mut self) -> bool {
+        let first = self.receiving == Receiving::Open;
+        if first {
+            self.receiving = Receiving::Eof;
         }
-        self.receiving = Receiving::Eof;
-        Ok(self.has_owner())
+        first && self.has_owner()
     }
 
     /// CLOSE came: whatever else was to be said has nobody to hear it.
@@ -268,8 +301,8 @@ impl Channel {
 
 /// What is owed.
 impl Channel {
-    /// How many answers wait to go out.
-    pub(super) fn owed_replies(&self) -> usize {
+    /// The answers that wait to go out.
+    pub(super) fn owed_replies(&self) -> &Answers {
         self.replies.ready()
     }
 
@@ -280,7 +313,11 @@ impl Channel {
 
     /// Whether anything is to be said.
     pub(super) fn owes(&self) -> bool {
-        !self.announced || self.owed_replies() > 0 || self.asks.owes() || self.credit_is_due() || self.sending.owes()
+        !self.announced
+            || self.owed_replies().len() > 0
+            || self.asks.owes()
+            || self.credit_is_due()
+            || self.sending.owes()
     }
 
     /// Puts what is owed while there is room: answers before the requests and the data that may depend on them, the end last.

@@ -1,5 +1,8 @@
 //! What the mux and its owner say to each other: events in one direction, endings and refusals in the other.
 
+use std::cell::Cell;
+
+use crate::error::Violation;
 use crate::message::mux::ChannelId;
 use crate::message::request::Request;
 
@@ -7,8 +10,8 @@ use crate::message::request::Request;
 ///
 /// The life of a channel, as its owner sees it: `Open` (or our own `open_session` and then `Opened`), then anything, then
 /// exactly one `Closed`. An open that fails ends with `OpenFailed`, or with our own `refuse`, and has no `Closed`.
-/// After [`exit`](crate::mux::Mux::exit) and [`close`](crate::mux::Mux::close) nothing comes but `Closed`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// After [`exit`](crate::mux::Mux::exit), [`close`](crate::mux::Mux::close) and `ProtocolError` nothing comes but `Closed`.
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Event<'a> {
     /// The peer asks for a session: answer with [`accept`](crate::mux::Mux::accept) or [`refuse`](crate::mux::Mux::refuse).
     /// RFC 4254 §6.1.
@@ -30,15 +33,17 @@ pub enum Event<'a> {
         /// The peer's own words, in any bytes: escape them before they are shown.
         description: &'a [u8],
     },
-    /// A channel request. Every one gets exactly one [`reply`](crate::mux::Mux::reply), in the order of the events, whether
-    /// or not the peer wanted it: the mux knows. RFC 4254 §5.4.
+    /// A channel request. Every one that is not declined at once gets exactly one [`reply`](crate::mux::Mux::reply), in the
+    /// order of the events, whether or not the peer wanted it: the mux knows. RFC 4254 §5.4.
     Request {
         /// The channel that it is about.
         channel: ChannelId,
         /// What is asked.
         request: Request<'a>,
+        /// The way to refuse it at once.
+        decline: Decline<'a>,
     },
-    /// Data within the window, never empty. The peer gets its credit back by [`taken`](crate::mux::Mux::taken). RFC 4254 §5.2.
+    /// Data, never empty. The peer gets its credit back by [`taken`](crate::mux::Mux::taken). RFC 4254 §5.2.
     Data {
         /// The channel that it came on.
         channel: ChannelId,
@@ -64,13 +69,21 @@ pub enum Event<'a> {
         /// The channel that has ended in one direction.
         channel: ChannelId,
     },
+    /// The peer broke a rule that concerns this channel alone, and the mux closes it: no data comes any more, and none can be
+    /// sent. Its `Closed` follows when the peer has closed it too.
+    ProtocolError {
+        /// The channel.
+        channel: ChannelId,
+        /// What the peer did.
+        violation: Violation,
+    },
     /// The peer is done with the channel: nothing more comes and nothing can be sent. CLOSE is answered by the mux itself.
     /// The number will name another channel soon: forget it now. RFC 4254 §5.3.
     Closed {
         /// The number it had.
         channel: ChannelId,
     },
-    /// The mux has refused by itself what the peer might miss: a channel, forwarding, a malformed request. It answers by itself;
+    /// The mux has refused by itself what the peer might miss: a channel, forwarding, a request that is malformed or one too many. It answers by itself;
     /// the event is for the log. Global requests that are merely unknown, such as keepalives, are refused without it.
     Refused {
         /// What was asked for.
@@ -98,6 +111,18 @@ pub enum Refused {
     Global,
     /// A request on this channel. RFC 4254 §5.4.
     Request(ChannelId),
+}
+
+/// With [`Event::Request`]: the owner's way to refuse the request while it is lent. The peer is answered "failure" in its turn,
+/// if it wants an answer. The request does not count as unanswered and gets no [`reply`](crate::mux::Mux::reply).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Decline<'a>(pub(super) &'a Cell<bool>);
+
+impl Decline<'_> {
+    /// Refuses the request.
+    pub fn decline(self) {
+        self.0.set(true);
+    }
 }
 
 /// Why a channel is not opened, RFC 4254 §5.1.

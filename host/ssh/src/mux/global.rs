@@ -7,6 +7,7 @@ use crate::message::Output;
 use crate::message::mux::{MuxMessage, PeerChannelId};
 use crate::mux::asks::Asks;
 use crate::mux::event::{OpenFailure, clip};
+use crate::mux::replies::Answers;
 use crate::wire::Rest;
 
 /// A channel that the peer asked for and does not get. That is all that is kept of it.
@@ -21,7 +22,7 @@ struct Refusal {
 #[derive(Debug, Default)]
 pub(super) struct Globals {
     /// Answers to the peer's global requests, in order.
-    answers: VecDeque<bool>,
+    answers: Answers,
     /// Refusals of channels.
     refusals: VecDeque<Refusal>,
     /// Our own global requests.
@@ -31,7 +32,7 @@ pub(super) struct Globals {
 impl Globals {
     /// Owes an answer to the peer's oldest global request that has none.
     pub(super) fn answer(&mut self, success: bool) {
-        self.answers.push_back(success);
+        self.answers.push(success, 1);
     }
 
     /// Owes a refusal of a channel that the peer asked for.
@@ -44,6 +45,11 @@ impl Globals {
         self.answers.len().saturating_add(self.refusals.len())
     }
 
+    /// How many of these are held in memory.
+    pub(super) fn weight(&self) -> usize {
+        self.answers.weight().saturating_add(self.refusals.len())
+    }
+
     /// Whether anything waits to go out.
     pub(super) fn owes(&self) -> bool {
         self.owed_replies() > 0 || self.asks.owes()
@@ -52,7 +58,7 @@ impl Globals {
     /// Puts what is owed while there is room.
     pub(super) fn settle(&mut self, out: &mut impl Output) {
         while out.room() > 0
-            && let Some(success) = self.answers.pop_front()
+            && let Some(success) = self.answers.pop()
         {
             out.put(&if success {
                 MuxMessage::RequestSuccess { body: Rest(b"") }

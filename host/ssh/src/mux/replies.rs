@@ -2,8 +2,6 @@
 
 use std::collections::VecDeque;
 
-use crate::error::Violation;
-
 /// What the peer's request was, as far as answering it goes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Ask {
@@ -15,15 +13,62 @@ pub(super) enum Ask {
     Run,
 }
 
-/// A request whose answer cannot go out yet, because it or one before it waits for the owner.
+/// Answers that may go out, in order. Those alike in a row cost what one does.
+#[derive(Debug, Default)]
+pub(super) struct Answers {
+    /// Each an answer and how often it is given.
+    runs: VecDeque<(bool, u32)>,
+    /// How many answers that is.
+    total: usize,
+}
+
+impl Answers {
+    /// Adds so many alike.
+    pub(super) fn push(&mut self, success: bool, times: u32) {
+        if times == 0 {
+            return;
+        }
+        self.total = self.total.saturating_add(usize::try_from(times).unwrap_or(usize::MAX));
+        match self.runs.back_mut() {
+            Some((same, run)) if *same == success && run.checked_add(times).is_some() => {
+                *run = run.saturating_add(times)
+            }
+            Some(_) | None => self.runs.push_back((success, times)),
+        }
+    }
+
+    /// The next answer to put.
+    pub(super) fn pop(&mut self) -> Option<bool> {
+        let (success, run) = self.runs.front_mut()?;
+        let success = *success;
+        *run = run.saturating_sub(1);
+        self.total = self.total.saturating_sub(1);
+        if *run == 0 {
+            self.runs.pop_front();
+        }
+        Some(success)
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.total
+    }
+
+    /// How many are held in memory: one for each run.
+    pub(super) fn weight(&self) -> usize {
+        self.runs.len()
+    }
+}
+
+/// A request whose event is with the owner, or several that are alike.
 #[derive(Clone, Copy, Debug)]
 enum Waiting {
-    /// Its event is with the owner, and the answer goes to the peer.
-    Wanted,
-    /// Their events are with the owner, so many in a row, and the answers go nowhere.
-    Silent(u32),
-    /// The mux said no itself; the no waits for its turn.
-    Refused,
+    /// The answer goes to the peer, and after it so many refusals of the mux.
+    Wanted { refused: u32 },
+    /// The answer goes nowhere.
+    Silent,
+    /// So many in a row, and the answers go nowhere.
+    Run(u32),
 }
 
 /// The answers of one channel, in order.
@@ -35,85 +80,99 @@ enum Waiting {
 #[derive(Debug, Default)]
 pub(super) struct Replies {
     /// Answers that may go out: everything before them has.
-    ready: VecDeque<bool>,
-    /// What waits behind the oldest unanswered event. Never starts with a `Refused`.
+    ready: Answers,
+    /// What waits for the owner.
     waiting: VecDeque<Waiting>,
+    /// How many of these are `Wanted`.
+    wanted: usize,
+    /// How many stand behind the last `Wanted`.
+    behind: usize,
 }
 
 impl Replies {
-    /// An event goes to the owner, who will answer it. At most `most` wait.
-    pub(super) fn ask(&mut self, ask: Ask, most: usize) -> Result<(), Violation> {
-        if let (Ask::Run, Some(Waiting::Silent(run))) = (ask, self.waiting.back_mut()) {
-            *run = run.checked_add(1).ok_or(Violation::TooManyRequests)?;
-            return Ok(());
-        }
-        self.wait(
-            match ask {
-                Ask::Wanted => Waiting::Wanted,
-                Ask::Silent | Ask::Run => Waiting::Silent(1),
-            },
-            most,
-        )
+    /// Whether one more event may go to the owner, of whom at most `most` may be waited for.
+    pub(super) fn admits(&self, ask: Ask, most: usize) -> bool {
+        self.waiting.len() < most || self.run_goes_on(ask)
     }
 
-    /// The mux says no itself to a request that wants an answer.
-    pub(super) fn refuse(&mut self, most: usize) -> Result<(), Violation> {
-        if self.waiting.is_empty() {
-            self.ready.push_back(false);
-            return Ok(());
-        }
-        self.wait(Waiting::Refused, most)
+    /// Whether this request makes the run before it longer.
+    fn run_goes_on(&self, ask: Ask) -> bool {
+        ask == Ask::Run && matches!(self.waiting.back(), Some(Waiting::Run(run)) if *run < u32::MAX)
     }
 
-    fn wait(&mut self, what: Waiting, most: usize) -> Result<(), Violation> {
-        if self.waiting.len() >= most {
-            return Err(Violation::TooManyRequests);
+    /// An event has gone to the owner, who will answer it.
+    pub(super) fn ask(&mut self, ask: Ask) {
+        if self.run_goes_on(ask)
+            && let Some(Waiting::Run(run)) = self.waiting.back_mut()
+        {
+            *run = run.saturating_add(1);
+            return;
         }
-        self.waiting.push_back(what);
-        Ok(())
+        self.behind = self.behind.saturating_add(1);
+        self.waiting.push_back(match ask {
+            Ask::Wanted => {
+                self.wanted = self.wanted.saturating_add(1);
+                self.behind = 0;
+                Waiting::Wanted { refused: 0 }
+            }
+            Ask::Silent => Waiting::Silent,
+            Ask::Run => Waiting::Run(1),
+        });
     }
 
-    /// The owner answers so many of its oldest unanswered events alike. Beyond those that there are this is nothing. A run of silent ones
+    /// A request is refused without waiting for the owner. If the peer wants an answer, it goes out after those before it; any
+    /// number of these costs nothing.
+    pub(super) fn refuse(&mut self, ask: Ask) {
+        if ask != Ask::Wanted {
+            return;
+        }
+        if self.wanted == 0 {
+            return self.ready.push(false, 1);
+        }
+        let last = self.waiting.len().saturating_sub(self.behind).saturating_sub(1);
+        if let Some(Waiting::Wanted { refused }) = self.waiting.get_mut(last) {
+            *refused = refused.saturating_add(1);
+        }
+    }
+
+    /// The owner answers so many of its oldest unanswered events alike. Beyond those that there are this is nothing. A run
     /// costs what one does: a client may make millions of them.
     pub(super) fn reply(&mut self, success: bool, mut times: u32) {
-        while times > 0 {
-            match self.waiting.front_mut() {
-                Some(Waiting::Silent(run)) if *run > times => {
-                    *run -= times;
-                    times = 0;
+        while times > 0
+            && let Some(first) = self.waiting.front_mut()
+        {
+            match first {
+                Waiting::Run(run) if *run > times => {
+                    *run = run.saturating_sub(times);
+                    return;
                 }
-                Some(Waiting::Silent(run)) => {
-                    times -= *run;
-                    self.waiting.pop_front();
+                Waiting::Run(run) => times = times.saturating_sub(*run),
+                Waiting::Silent => times = times.saturating_sub(1),
+                Waiting::Wanted { refused } => {
+                    times = times.saturating_sub(1);
+                    self.wanted = self.wanted.saturating_sub(1);
+                    self.ready.push(success, 1);
+                    self.ready.push(false, *refused);
                 }
-                Some(Waiting::Wanted) => {
-                    times -= 1;
-                    self.waiting.pop_front();
-                    self.ready.push_back(success);
-                }
-                // It is never first.
-                Some(Waiting::Refused) | None => times = 0,
             }
-            while let Some(Waiting::Refused) = self.waiting.front() {
-                self.waiting.pop_front();
-                self.ready.push_back(false);
-            }
+            self.waiting.pop_front();
         }
     }
 
-    /// How many answers may go out.
-    pub(super) fn ready(&self) -> usize {
-        self.ready.len()
+    /// The answers that may go out.
+    pub(super) fn ready(&self) -> &Answers {
+        &self.ready
     }
 
     /// The next answer to put.
     pub(super) fn next(&mut self) -> Option<bool> {
-        self.ready.pop_front()
+        self.ready.pop()
     }
 
     /// No event will be answered any more; what may go out stays.
     pub(super) fn give_up(&mut self) {
         self.waiting.clear();
+        self.wanted = 0;
     }
 }
 
@@ -128,13 +187,13 @@ mod tests {
     #[test]
     fn an_answer_of_the_mux_waits_for_the_owners_that_came_before() {
         let mut replies = Replies::default();
-        replies.refuse(9).unwrap();
+        replies.refuse(Ask::Wanted);
         assert_eq!(out(&mut replies), [false]);
-        replies.ask(Ask::Wanted, 9).unwrap();
-        replies.refuse(9).unwrap();
-        replies.refuse(9).unwrap();
-        replies.ask(Ask::Wanted, 9).unwrap();
-        assert_eq!(out(&mut replies), Vec::<bool>::new());
+        replies.ask(Ask::Wanted);
+        replies.refuse(Ask::Wanted);
+        replies.refuse(Ask::Wanted);
+        replies.ask(Ask::Wanted);
+        assert_eq!(out(&mut replies), []);
         replies.reply(true, 1);
         assert_eq!(out(&mut replies), [true, false, false]);
         replies.reply(true, 1);
@@ -143,10 +202,28 @@ mod tests {
     }
 
     #[test]
+    fn a_refusal_waits_for_no_event_whose_answer_goes_nowhere() {
+        let mut replies = Replies::default();
+        replies.ask(Ask::Silent);
+        replies.refuse(Ask::Wanted);
+        assert_eq!(out(&mut replies), [false]);
+        replies.ask(Ask::Wanted);
+        replies.ask(Ask::Silent);
+        replies.ask(Ask::Run);
+        replies.refuse(Ask::Wanted);
+        replies.refuse(Ask::Silent);
+        replies.reply(true, 2);
+        assert_eq!(out(&mut replies), [true, false], "the two behind it are not answered yet");
+        assert_eq!(replies.waiting.len(), 2);
+        replies.refuse(Ask::Wanted);
+        assert_eq!(out(&mut replies), [false]);
+    }
+
+    #[test]
     fn answers_that_nobody_wants_are_swallowed_in_their_turn() {
         let mut replies = Replies::default();
         for ask in [Ask::Silent, Ask::Wanted, Ask::Run, Ask::Run, Ask::Wanted] {
-            replies.ask(ask, 9).unwrap();
+            replies.ask(ask);
         }
         for success in [false, true, false, false, true] {
             replies.reply(success, 1);
@@ -155,29 +232,50 @@ mod tests {
     }
 
     #[test]
-    fn a_run_counts_as_one_and_everything_else_by_the_piece() {
+    fn a_run_counts_as_one_and_every_other_event_by_the_piece() {
         let mut replies = Replies::default();
         for _ in 0..1000 {
-            replies.ask(Ask::Run, 3).unwrap();
+            assert!(replies.admits(Ask::Run, 3));
+            replies.ask(Ask::Run);
         }
-        replies.ask(Ask::Silent, 3).unwrap();
-        replies.ask(Ask::Wanted, 3).unwrap();
-        assert_eq!(replies.ask(Ask::Silent, 3), Err(Violation::TooManyRequests));
-        assert_eq!(replies.refuse(3), Err(Violation::TooManyRequests));
-        for _ in 0..1002 {
-            replies.reply(true, 1);
+        for ask in [Ask::Silent, Ask::Wanted] {
+            assert!(replies.admits(ask, 3));
+            replies.ask(ask);
         }
+        for ask in [Ask::Silent, Ask::Wanted, Ask::Run] {
+            assert!(!replies.admits(ask, 3));
+        }
+        replies.reply(true, 1002);
+        assert!(replies.admits(Ask::Silent, 3));
         assert_eq!(out(&mut replies), [true]);
+    }
+
+    #[test]
+    fn refusals_cost_no_memory_whatever_stands_between_them() {
+        let mut replies = Replies::default();
+        for _ in 0..1_000_000 {
+            if replies.admits(Ask::Wanted, 5) {
+                replies.ask(Ask::Wanted);
+            }
+            replies.refuse(Ask::Wanted);
+        }
+        assert_eq!((replies.waiting.len(), replies.ready.weight()), (5, 0));
+        replies.reply(true, 4);
+        assert_eq!(out(&mut replies), [true, false, true, false, true, false, true, false]);
+        replies.reply(true, 1);
+        assert_eq!((replies.ready.len(), replies.ready.weight()), (1 + 999_996, 2));
+        assert_eq!(replies.next(), Some(true));
+        assert_eq!((replies.ready.len(), replies.next()), (999_996, Some(false)));
     }
 
     #[test]
     fn a_run_of_millions_is_answered_as_cheaply_as_one() {
         let mut replies = Replies::default();
         for _ in 0..3_000_000 {
-            replies.ask(Ask::Run, 8).unwrap();
+            replies.ask(Ask::Run);
         }
-        replies.ask(Ask::Wanted, 8).unwrap();
-        replies.refuse(8).unwrap();
+        replies.ask(Ask::Wanted);
+        replies.refuse(Ask::Wanted);
         replies.reply(true, 2_999_999);
         assert_eq!(out(&mut replies), []);
         replies.reply(true, 1);

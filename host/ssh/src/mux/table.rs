@@ -1,9 +1,15 @@
 //! Our numbers for channels, and what stands behind each.
 
+use std::collections::VecDeque;
+
 use crate::error::Violation;
 use crate::message::mux::{ChannelId, PeerChannelId};
 use crate::mux::channel::Channel;
-use crate::mux::window::Outbound;
+use crate::mux::window::{Inbound, Outbound};
+
+/// Numbers that are free stay unused until so many are. Some clients go on talking on a channel that is closed: what they say
+/// is ignored as long as no new channel has its number.
+const RESTING: usize = 32;
 
 /// What a number of ours stands for.
 ///
@@ -26,8 +32,8 @@ pub(super) enum Slot {
     },
     /// We ask for a channel.
     Asking {
-        /// Whether CHANNEL_OPEN was put.
-        sent: bool,
+        /// What the peer may send once it has opened it, if CHANNEL_OPEN was put.
+        sent: Option<Box<Inbound>>,
         /// Whether the owner still wants it. If not it is closed as soon as it is there.
         wanted: bool,
     },
@@ -46,11 +52,21 @@ impl Slot {
     }
 }
 
+/// A number that was given out at least once.
+#[derive(Debug)]
+struct Entry {
+    slot: Slot,
+    /// A channel of this number was closed by both sides. What the peer still says on that one is no fault.
+    was_closed: bool,
+}
+
 /// The numbers in use. It grows with the numbers that a connection really needs.
 #[derive(Debug)]
 pub(super) struct Table {
     /// By number.
-    slots: Vec<Slot>,
+    entries: Vec<Entry>,
+    /// The numbers that are free again. The one that was freed first is the first.
+    free: VecDeque<u32>,
     /// Most numbers.
     most: usize,
 }
@@ -58,33 +74,48 @@ pub(super) struct Table {
 impl Table {
     /// A table of at most so many channels.
     pub(super) fn new(most: usize) -> Table {
-        Table { slots: Vec::new(), most }
+        Table { entries: Vec::new(), free: VecDeque::new(), most }
     }
 
     /// How many sessions there are, or may be soon.
     pub(super) fn sessions(&self) -> usize {
-        self.slots.iter().filter(|slot| slot.is_session()).count()
+        self.entries.iter().filter(|entry| entry.slot.is_session()).count()
     }
 
-    /// Puts `slot` under the smallest free number. None if all are taken.
+    /// Puts `slot` under a number that was never used, or under the one that has been free for longest when enough are or no
+    /// other is left. None if all are taken.
     pub(super) fn insert(&mut self, slot: Slot) -> Option<ChannelId> {
-        let free = self.slots.iter().position(|slot| matches!(slot, Slot::Vacant)).unwrap_or(self.slots.len());
-        let id = u32::try_from(free).ok().filter(|_| free < self.most)?;
-        match self.slots.get_mut(free) {
-            Some(vacant) => *vacant = slot,
-            None => self.slots.push(slot),
-        }
+        let fresh = u32::try_from(self.entries.len()).ok().filter(|_| self.entries.len() < self.most);
+        let id = match fresh {
+            Some(fresh) if self.free.len() < RESTING => {
+                self.entries.push(Entry { slot, was_closed: false });
+                fresh
+            }
+            Some(_) | None => {
+                let freed = self.free.pop_front()?;
+                *self.slot_mut(ChannelId(freed))? = slot;
+                freed
+            }
+        };
         Some(ChannelId(id))
+    }
+
+    fn entry(&self, id: ChannelId) -> Option<&Entry> {
+        usize::try_from(id.0).ok().and_then(|id| self.entries.get(id))
+    }
+
+    fn entry_mut(&mut self, id: ChannelId) -> Option<&mut Entry> {
+        usize::try_from(id.0).ok().and_then(|id| self.entries.get_mut(id))
     }
 
     /// What stands behind a number.
     pub(super) fn slot(&self, id: ChannelId) -> &Slot {
-        usize::try_from(id.0).ok().and_then(|id| self.slots.get(id)).unwrap_or(&Slot::Vacant)
+        self.entry(id).map_or(&Slot::Vacant, |entry| &entry.slot)
     }
 
-    /// What stands behind a number that is in use.
+    /// What stands behind a number that was given out.
     pub(super) fn slot_mut(&mut self, id: ChannelId) -> Option<&mut Slot> {
-        usize::try_from(id.0).ok().and_then(|id| self.slots.get_mut(id))
+        self.entry_mut(id).map(|entry| &mut entry.slot)
     }
 
     /// The channel behind a number, if there is one.
@@ -95,17 +126,95 @@ impl Table {
         }
     }
 
-    /// The channel that the peer says something on. RFC 4254 §5.
-    pub(super) fn hear(&mut self, id: ChannelId) -> Result<&mut Channel, Violation> {
-        let channel = self.channel(id).ok_or(Violation::NoSuchChannel)?;
-        channel.may_hear()?;
-        Ok(channel)
+    /// The channel that the peer says something on. None if the peer has closed it: that is ignored. RFC 4254 §5.
+    ///
+    /// # Errors
+    /// The peer was never told of a channel with this number.
+    pub(super) fn hear(&mut self, id: ChannelId) -> Result<Option<&mut Channel>, Violation> {
+        let entry = self.entry_mut(id).ok_or(Violation::NoSuchChannel)?;
+        match &mut entry.slot {
+            Slot::Live(channel) if channel.is_announced() => Ok(Some(&mut **channel).filter(|channel| channel.hears())),
+            Slot::Live(_) | Slot::Vacant | Slot::Offered { .. } | Slot::Asking { .. } => {
+                if entry.was_closed {
+                    Ok(None)
+                } else {
+                    Err(Violation::NoSuchChannel)
+                }
+            }
+        }
     }
 
-    /// Frees a number.
+    /// Frees the number of a channel that never came to be.
     pub(super) fn vacate(&mut self, id: ChannelId) {
-        if let Some(slot) = self.slot_mut(id) {
-            *slot = Slot::Vacant;
+        if let Some(entry) = self.entry_mut(id)
+            && !matches!(std::mem::replace(&mut entry.slot, Slot::Vacant), Slot::Vacant)
+        {
+            self.free.push_back(id.0);
         }
+    }
+
+    /// Frees the number of a channel that both sides have closed.
+    pub(super) fn retire(&mut self, id: ChannelId) {
+        self.vacate(id);
+        if let Some(entry) = self.entry_mut(id) {
+            entry.was_closed = true;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn offered() -> Slot {
+        Slot::Offered { peer: PeerChannelId(0), outbound: Outbound::new(1, 1).unwrap() }
+    }
+
+    /// Opens a channel and closes it.
+    fn pass(table: &mut Table) -> u32 {
+        let id = table.insert(offered()).unwrap();
+        table.retire(id);
+        id.0
+    }
+
+    #[test]
+    fn a_number_is_used_again_when_it_has_been_free_for_longest() {
+        let mut table = Table::new(1000);
+        let numbers: Vec<u32> = (0..100).map(|_| pass(&mut table)).collect();
+        let expected: Vec<u32> = (0..100).map(|turn| turn % 32).collect();
+        assert_eq!(numbers, expected);
+        assert_eq!(table.entries.len(), RESTING, "the table grows with what is open at once");
+    }
+
+    #[test]
+    fn a_full_table_uses_what_is_free() {
+        let mut table = Table::new(3);
+        let ids: Vec<ChannelId> = (0..3).map(|_| table.insert(offered()).unwrap()).collect();
+        assert_eq!(table.insert(offered()), None);
+        table.vacate(ids[1]);
+        table.retire(ids[0]);
+        assert_eq!(table.insert(offered()), Some(ids[1]));
+        assert_eq!(table.insert(offered()), Some(ids[0]));
+        assert_eq!(table.insert(offered()), None);
+    }
+
+    #[test]
+    fn only_a_number_whose_channel_was_closed_may_be_heard_in_vain() {
+        let mut table = Table::new(3);
+        let unheard = |table: &mut Table, id| table.hear(id).map(|channel| channel.is_none());
+        assert_eq!(unheard(&mut table, ChannelId(0)), Err(Violation::NoSuchChannel));
+        let id = table.insert(offered()).unwrap();
+        assert_eq!(unheard(&mut table, id), Err(Violation::NoSuchChannel), "it was not confirmed");
+        table.vacate(id);
+        assert_eq!(unheard(&mut table, id), Err(Violation::NoSuchChannel), "it was refused");
+        let id = table.insert(offered()).unwrap();
+        table.retire(id);
+        assert_eq!(unheard(&mut table, id), Ok(true));
+        let mut again = table.insert(offered()).unwrap();
+        while again != id {
+            table.vacate(again);
+            again = table.insert(offered()).unwrap();
+        }
+        assert_eq!(unheard(&mut table, id), Ok(true), "it is about the channel that was there before");
     }
 }

@@ -5,36 +5,50 @@
 
 use crate::error::Violation;
 
+/// A peer may exceed a window by its size divided by this: 10 %, as with OpenSSH. Some clients miscount their headers.
+const SLACK: u32 = 10;
+
 /// What we let the peer send on one channel.
 ///
-/// `base + grown` bytes are, at every moment, in one of three places:
+/// `base + grown + debt` bytes are, at every moment, in one of three places:
 ///
 /// ```text
 ///        receive               taken               credit
 ///  left ---------> with owner --------> owed -------------> left
 /// ```
+///
+/// There is debt only while `left` and `owed` are 0. What the owner takes pays it before anything is owed to the peer, so that
+/// a peer that miscounts agrees with us again after each pause.
 #[derive(Debug)]
 pub(super) struct Inbound {
     /// Bytes that the peer may still send.
     left: u32,
     /// Bytes that were taken and not yet granted again.
     owed: u32,
-    /// The size that it started with.
+    /// Bytes that the peer has sent over the window and that the owner has not worked off.
+    debt: u32,
+    /// The most that the debt may be.
+    slack: u32,
+    /// What is set aside for every session of the connection.
     base: u32,
-    /// What it has grown by, out of the pool.
+    /// What came out of the pool, at the start and by growing.
     grown: u32,
     /// Bytes taken since it last grew.
     progress: u32,
     /// The most that it may grow to.
     max: u32,
-    /// Most bytes in one message.
+    /// Most bytes of one message, as the peer was told. More are taken.
     max_packet: u32,
 }
 
 impl Inbound {
-    /// A window of `base` bytes, at most `max` later, filled by messages of at most `max_packet` bytes.
-    pub(super) fn new(base: u32, max: u32, max_packet: u32) -> Inbound {
-        Inbound { left: base, owed: 0, base, grown: 0, progress: 0, max, max_packet }
+    /// The window of a new channel: what is set aside for it, and more where the pool has it.
+    pub(super) fn new(sizes: &Sizes, pool: &mut Pool) -> Inbound {
+        let base = sizes.least;
+        let grown = pool.take_first(sizes.start.saturating_sub(base));
+        let (left, max) = (base.saturating_add(grown), sizes.max.max(base));
+        let (slack, max_packet) = (left / SLACK, sizes.max_packet);
+        Inbound { left, owed: 0, debt: 0, slack, base, grown, progress: 0, max, max_packet }
     }
 
     /// Bytes that the peer may send now.
@@ -42,7 +56,7 @@ impl Inbound {
         self.left
     }
 
-    /// Most bytes that the peer may put into one message.
+    /// Most bytes that the peer should put into one message.
     pub(super) fn max_packet(&self) -> u32 {
         self.max_packet
     }
@@ -52,29 +66,46 @@ impl Inbound {
         self.base.saturating_add(self.grown)
     }
 
-    /// So many bytes came in one message. Not one byte of slack: what the window says is what memory there is.
+    /// So many bytes came in one message. Up to a tenth over the window is taken and has to be worked off.
+    ///
+    /// # Errors
+    /// It is more than that. Nothing is taken.
     pub(super) fn receive(&mut self, bytes: usize) -> Result<(), Violation> {
         let bytes = u32::try_from(bytes).map_err(|_| Violation::WindowExceeded)?;
-        if bytes > self.max_packet {
+        let over = bytes.saturating_sub(self.left);
+        let paid = over.min(self.owed);
+        let debt = self.debt.saturating_add(over.saturating_sub(paid));
+        if debt > self.slack {
             return Err(Violation::WindowExceeded);
         }
-        self.left = self.left.checked_sub(bytes).ok_or(Violation::WindowExceeded)?;
+        self.left = self.left.saturating_sub(bytes);
+        self.owed = self.owed.saturating_sub(paid);
+        self.debt = debt;
         Ok(())
     }
 
     /// The owner has taken so many bytes, and they are owed to the peer. The window doubles after each whole window that
     /// was taken: who reads fast gets the window that a long way needs.
     pub(super) fn taken(&mut self, bytes: usize, pool: &mut Pool) {
-        let with_owner = self.size().saturating_sub(self.left).saturating_sub(self.owed);
+        let counted = self.size().saturating_add(self.debt);
+        let with_owner = counted.saturating_sub(self.left).saturating_sub(self.owed);
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX).min(with_owner);
-        self.owed = self.owed.saturating_add(bytes);
+        self.owe(bytes);
         self.progress = self.progress.saturating_add(bytes);
         if self.progress >= self.size() {
             self.progress = 0;
-            let more = pool.take(self.size().min(self.max.saturating_sub(self.size())));
+            let more = pool.take_more(self.size().min(self.max.saturating_sub(self.size())));
             self.grown = self.grown.saturating_add(more);
-            self.owed = self.owed.saturating_add(more);
+            self.slack = self.size() / SLACK;
+            self.owe(more);
         }
+    }
+
+    /// So many bytes have room again: they pay the debt first.
+    fn owe(&mut self, bytes: u32) {
+        let paid = bytes.min(self.debt);
+        self.debt = self.debt.saturating_sub(paid);
+        self.owed = self.owed.saturating_add(bytes.saturating_sub(paid));
     }
 
     /// Whether so much is owed that a WINDOW_ADJUST is worth its packet: half of the window, or two full messages.
@@ -90,8 +121,8 @@ impl Inbound {
         bytes
     }
 
-    /// Nobody will take anything any more: nothing is owed, and what was grown goes back. What the peer may still send stays
-    /// counted, so that it cannot send more.
+    /// Nobody will take anything any more: nothing is owed, and what came out of the pool goes back. What the peer may still
+    /// send stays counted, so that it cannot send more.
     pub(super) fn end(&mut self, pool: &mut Pool) {
         self.owed = 0;
         self.base = self.left;
@@ -138,17 +169,45 @@ impl Outbound {
     }
 }
 
-/// What the windows of a connection may grow by, all together.
+/// How windows are measured out on one connection.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sizes {
+    /// What is set aside for each session.
+    pub(super) least: u32,
+    /// What a window starts with while there is enough.
+    pub(super) start: u32,
+    /// What it may grow to.
+    pub(super) max: u32,
+    /// Most bytes of one message, as the peer is told.
+    pub(super) max_packet: u32,
+}
+
+/// What the windows of a connection share beside that which is set aside for each session.
+///
+/// Nobody ever takes all of it: a window that starts takes at most a sixteenth of what is free, and those that grow leave a
+/// quarter to those that start. So the first sessions, and the busy ones, get large windows, and later ones still get something.
 #[derive(Debug)]
 pub(super) struct Pool {
     /// Bytes that no window has taken.
     free: u32,
+    /// Bytes that no window may grow by.
+    kept: u32,
 }
 
 impl Pool {
     /// A pool of so many bytes.
     pub(super) fn new(bytes: u32) -> Pool {
-        Pool { free: bytes }
+        Pool { free: bytes, kept: bytes / 4 }
+    }
+
+    /// Takes up to so many bytes out for a window that starts.
+    fn take_first(&mut self, bytes: u32) -> u32 {
+        self.take(bytes.min(self.free / 16))
+    }
+
+    /// Takes up to so many bytes out for a window that grows.
+    fn take_more(&mut self, bytes: u32) -> u32 {
+        self.take(bytes.min(self.free.saturating_sub(self.kept)))
     }
 
     /// Takes up to so many bytes out.
@@ -170,8 +229,13 @@ mod tests {
 
     const KIB: u32 = 1024;
 
+    /// A window of so many bytes, of which nothing comes out of the pool.
+    fn fixed(bytes: u32, max: u32, max_packet: u32) -> Inbound {
+        Inbound::new(&Sizes { least: bytes, start: bytes, max, max_packet }, &mut Pool::new(0))
+    }
+
     fn inbound() -> Inbound {
-        Inbound::new(256 * KIB, 2048 * KIB, 32 * KIB)
+        fixed(256 * KIB, 2048 * KIB, 32 * KIB)
     }
 
     fn read(window: &mut Inbound, bytes: usize, pool: &mut Pool) {
@@ -185,13 +249,59 @@ mod tests {
     }
 
     #[test]
-    fn the_first_byte_over_the_window_is_one_too_many() {
-        let mut window = Inbound::new(10, 10, 6);
-        assert_eq!(window.receive(7), Err(Violation::WindowExceeded));
-        assert_eq!(window.receive(6), Ok(()));
+    fn a_tenth_over_the_window_is_taken_and_not_one_byte_more() {
+        let mut window = fixed(100, 100, 60);
+        assert_eq!(window.receive(70), Ok(()), "more than a packet is no fault");
+        assert_eq!(window.receive(41), Err(Violation::WindowExceeded));
+        assert_eq!((window.left, window.debt), (30, 0), "nothing of it is taken");
+        assert_eq!(window.receive(36), Ok(()));
+        assert_eq!((window.left, window.debt), (0, 6));
         assert_eq!(window.receive(5), Err(Violation::WindowExceeded));
         assert_eq!(window.receive(4), Ok(()));
         assert_eq!(window.receive(1), Err(Violation::WindowExceeded));
+        assert_eq!(window.receive(usize::MAX), Err(Violation::WindowExceeded));
+    }
+
+    #[test]
+    fn what_was_sent_over_the_window_is_worked_off_before_more_may_come() {
+        let (mut window, mut pool) = (fixed(100, 100, 60), Pool::new(0));
+        window.receive(110).unwrap();
+        window.taken(8, &mut pool);
+        assert_eq!((window.credit(), window.left, window.debt), (0, 0, 2));
+        assert_eq!(window.receive(8), Ok(()), "what was worked off may be exceeded again");
+        window.taken(1000, &mut pool);
+        assert_eq!((window.credit(), window.left, window.debt), (100, 100, 0));
+    }
+
+    #[test]
+    fn who_sends_what_was_taken_and_not_yet_granted_owes_nothing() {
+        let (mut window, mut pool) = (fixed(100, 100, 60), Pool::new(0));
+        window.receive(100).unwrap();
+        window.taken(40, &mut pool);
+        assert_eq!(window.receive(45), Ok(()));
+        assert_eq!((window.owed, window.debt), (0, 5));
+        window.taken(105, &mut pool);
+        assert_eq!((window.credit(), window.left), (100, 100));
+    }
+
+    /// Whatever comes, the owner never holds more than window and slack, and the three places add up.
+    #[test]
+    fn a_peer_that_miscounts_each_message_goes_on_for_ever() {
+        let (mut window, mut pool) = (fixed(1000, 1000, 100), Pool::new(0));
+        // What the peer believes that it may send: it forgets 9 bytes of each message.
+        let mut believed = 1000;
+        for _ in 0..1000 {
+            let mut held = 0;
+            while believed >= 91 {
+                window.receive(100).unwrap();
+                believed -= 91;
+                held += 100;
+                assert!(held <= 1100);
+                assert_eq!(window.size() + window.debt, window.left + window.owed + held);
+            }
+            window.taken(held as usize, &mut pool);
+            believed += window.credit();
+        }
     }
 
     #[test]
@@ -216,7 +326,7 @@ mod tests {
             window.taken(32 * 1024, &mut pool);
         }
         assert!(window.is_due());
-        let mut small = Inbound::new(1, 1, 32 * KIB);
+        let mut small = fixed(1, 1, 32 * KIB);
         assert!(!small.is_due());
         small.receive(1).unwrap();
         small.taken(1, &mut pool);
@@ -230,23 +340,48 @@ mod tests {
             assert_eq!(window.size(), size * KIB);
             read(&mut window, (size * KIB) as usize, &mut pool);
         }
-        assert_eq!(window.size(), 2048 * KIB);
+        assert_eq!((window.size(), window.slack), (2048 * KIB, 2048 * KIB / 10));
     }
 
     #[test]
     fn windows_grow_only_out_of_the_pool_and_give_it_back() {
-        let mut pool = Pool::new(300 * KIB);
+        let mut pool = Pool::new(400 * KIB);
         let (mut first, mut second) = (inbound(), inbound());
         read(&mut first, 256 * 1024, &mut pool);
         read(&mut second, 256 * 1024, &mut pool);
         assert_eq!((first.size(), second.size()), (512 * KIB, 300 * KIB));
         first.end(&mut pool);
-        assert_eq!(pool.free, 256 * KIB);
+        assert_eq!(pool.free, 356 * KIB);
         let left = first.left();
         first.taken(usize::MAX, &mut pool);
         assert_eq!((first.credit(), first.left()), (0, left));
         first.end(&mut pool);
-        assert_eq!(pool.free, 256 * KIB);
+        assert_eq!(pool.free, 356 * KIB);
+    }
+
+    /// threats.md §3: 64 sessions, 8 MiB, 256 KiB at the start while there is enough, never less than 32 KiB.
+    #[test]
+    fn ten_windows_start_whole_and_those_of_sixty_four_fit_with_something_left_to_grow() {
+        let sizes = Sizes { least: 32 * KIB, start: 256 * KIB, max: 2048 * KIB, max_packet: 32 * KIB };
+        let mut pool = Pool::new(6 * 1024 * KIB);
+        let windows: Vec<Inbound> = (0..64).map(|_| Inbound::new(&sizes, &mut pool)).collect();
+        assert!(windows[..10].iter().all(|window| window.left() == 256 * KIB));
+        assert!(windows.iter().all(|window| window.left() > 32 * KIB));
+        let all: u32 = windows.iter().map(Inbound::left).sum();
+        assert!(all + pool.free == 8192 * KIB && pool.free > 64 * KIB, "{all} and {} free", pool.free);
+    }
+
+    #[test]
+    fn three_busy_windows_leave_the_fourth_something() {
+        let sizes = Sizes { least: 32 * KIB, start: 256 * KIB, max: 2048 * KIB, max_packet: 32 * KIB };
+        let mut pool = Pool::new(6 * 1024 * KIB);
+        for _ in 0..3 {
+            let mut window = Inbound::new(&sizes, &mut pool);
+            read(&mut window, 8 << 20, &mut pool);
+            assert!(window.size() > 512 * KIB, "{} KiB", window.size() / KIB);
+        }
+        let fourth = Inbound::new(&sizes, &mut pool);
+        assert!(fourth.size() > 64 * KIB, "{} KiB", fourth.size() / KIB);
     }
 
     #[test]

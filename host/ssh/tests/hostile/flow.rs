@@ -1,5 +1,6 @@
 //! C: windows, credit, and who waits for whom; and what is said at the end.
 
+use whelk_ssh::auth::server::Server;
 use whelk_ssh::connection::Progress;
 use whelk_ssh::error::Violation;
 use whelk_ssh::message::mux::ChannelId;
@@ -15,72 +16,127 @@ const FIRST: ChannelId = ChannelId(0);
 
 /// C7.
 #[test]
-fn a_window_past_what_its_number_holds_ends_the_connection() {
+fn a_window_past_what_its_number_holds_closes_its_channel() {
     twice(|setup| {
-        let mut raw = Raw::entered(&setup);
-        raw.send(&open(0, 1, 100));
-        raw.reply();
-        raw.send(&on_channel(93, 0, &(u32::MAX - 1).to_be_bytes()));
-        assert_eq!((&raw.error, raw.side.room(FIRST) > 0), (&None, true));
-        raw.send(&on_channel(93, 0, &[0, 0, 0, 1]));
-        assert_eq!(raw.violation(), Some(Violation::WindowOverflow));
-        assert_eq!(raw.farewell(), Some(2));
-        let mut raw = Raw::opened(&setup);
-        let twice = on_channel(93, 0, &u32::MAX.to_be_bytes());
-        raw.send(&twice);
-        assert_eq!(raw.violation(), Some(Violation::WindowOverflow));
+        for grants in [[u32::MAX - 1, 1], [u32::MAX, u32::MAX]] {
+            let mut raw = Raw::entered(&setup);
+            raw.send(&open(0, 1, 100));
+            raw.reply();
+            raw.open(1);
+            for grant in grants {
+                raw.send(&on_channel(93, 0, &grant.to_be_bytes()));
+            }
+            assert_eq!((numbers(&raw.replies()), &raw.error), (vec![97], &None));
+            assert_eq!(raw.application.events.last().unwrap(), "error 0 WindowOverflow");
+            assert_eq!(raw.side.write(FIRST, None, b"x"), 0);
+            assert_eq!(raw.side.write(ChannelId(1), None, b"unharmed"), 8);
+        }
     });
 }
 
-/// C8.
+/// Of a window of `window` bytes, all of them and a tenth more, in messages of 32 KiB.
+fn overfill(raw: &mut Raw<Server>, channel: u32, window: usize) {
+    let all = window + window / 10;
+    for piece in vec![1; all].chunks(32 << 10) {
+        raw.send(&encode(&MuxMessage::ChannelData { recipient: Recipient(channel), data: piece }));
+    }
+}
+
+/// C8: what is a tenth over the window is taken, and more than that closes the channel, not the connection.
 #[test]
-fn the_first_byte_over_window_or_packet_ends_the_connection() {
+fn a_tenth_over_the_window_is_taken_and_a_byte_more_closes_the_channel() {
     let setup = Setup::new(usize::MAX);
     let window = setup.mux.window_start as usize;
-    let full = || {
-        let mut raw = Raw::opened(&setup);
-        raw.application.takes = false;
-        for _ in 0..window / (32 << 10) {
-            raw.send(&data(&[1; 32 << 10]));
-        }
-        assert_eq!(raw.error, None);
-        raw
-    };
     for one in [data(b"x"), on_channel(95, 0, b"\0\0\0\x01\0\0\0\x01x"), data(&[0; 32 << 10])] {
-        let mut raw = full();
+        let mut raw = Raw::opened(&setup);
+        raw.open(1);
+        raw.application.takes = false;
+        overfill(&mut raw, 0, window);
+        raw.send(&data(b""));
+        assert_eq!((raw.application.received(FIRST).len(), &raw.error), (window + window / 10, &None));
+        assert_eq!(raw.replies().len(), 0, "nothing was credited that was not taken");
         raw.send(&one);
-        assert_eq!(raw.violation(), Some(Violation::WindowExceeded));
-        assert_eq!(raw.application.received(FIRST).len(), window);
-        assert!(raw.replies().iter().all(|reply| reply[0] == 1), "nothing was credited that was not taken");
+        assert_eq!((numbers(&raw.replies()), &raw.error), (vec![97], &None));
+        assert_eq!(raw.application.events.last().unwrap(), "error 0 WindowExceeded");
+        assert_eq!(raw.application.received(FIRST).len(), window + window / 10);
+        raw.send(&on_channel(94, 1, b"\0\0\0\x02ok"));
+        assert_eq!(raw.application.received(ChannelId(1)), b"ok");
+        raw.send(&on_channel(97, 0, b""));
+        assert_eq!(raw.application.events.last().unwrap(), "closed 0");
     }
-    let mut raw = full();
-    raw.send(&data(b""));
-    assert_eq!(raw.error, None, "nothing fits into no window");
+}
+
+/// C8: a client that counts its headers wrong goes on, and nothing of what it sends is lost.
+#[test]
+fn who_works_off_what_it_sent_over_the_window_goes_on() {
+    let setup = Setup::new(usize::MAX);
+    let window = setup.mux.window_start as usize;
     let mut raw = Raw::opened(&setup);
-    raw.send(&data(&[1; (32 << 10) + 1]));
+    raw.application.takes = false;
+    overfill(&mut raw, 0, window);
+    raw.side.taken(FIRST, window / 10);
+    raw.flush();
+    assert_eq!(raw.replies().len(), 0, "the window is still shut");
+    raw.side.taken(FIRST, window);
+    raw.flush();
+    let granted = raw.replies();
+    assert_eq!(numbers(&granted), [93]);
+    let granted = u32::from_be_bytes(granted[0][5..].try_into().unwrap()) as usize;
+    assert_eq!(granted, 2 * window, "all of it was taken, and the window has doubled");
+    raw.application.takes = true;
+    raw.send(&data(b"goes on"));
+    assert!(raw.application.received(FIRST).ends_with(b"goes on"));
+}
+
+/// C8: P17 bounds a packet; what we said about a channel's is advice.
+#[test]
+fn a_message_longer_than_the_channels_limit_is_taken() {
+    let setup = Setup::new(usize::MAX);
+    let mut raw = Raw::opened(&setup);
+    let long = vec![7; 60_000];
+    raw.send(&data(&long));
+    assert_eq!((raw.application.received(FIRST), &raw.error), (&long[..], &None));
+}
+
+/// C8: a repeat offender is disconnected.
+#[test]
+fn who_exceeds_the_windows_of_eight_channels_loses_the_connection() {
+    let setup = Setup::new(usize::MAX);
+    let window = setup.mux.window_start as usize;
+    let mut raw = Raw::entered(&setup);
+    raw.application.takes = false;
+    for number in 0..8 {
+        raw.open(number);
+        overfill(&mut raw, number, window);
+        assert_eq!(raw.error, None);
+        raw.send(&on_channel(94, number, b"\0\0\0\x01x"));
+        raw.send(&on_channel(94, number, b"\0\0\0\x01x"));
+        assert_eq!(raw.error.is_some(), number == 7, "{number}");
+        raw.replies();
+    }
     assert_eq!(raw.violation(), Some(Violation::WindowExceeded));
 }
 
-/// C8: neither a rekey nor an end of the channel is a way round the window.
+/// C8: neither a rekey nor an end of the channel is a way round the window: an application gets no more than it has room for.
 #[test]
 fn the_window_holds_during_a_rekey_and_after_the_program_has_ended() {
     let setup = Setup::new(usize::MAX);
+    let window = setup.mux.window_start as usize;
     for ended in [false, true] {
         let mut raw = Raw::opened(&setup);
+        raw.application.takes = false;
         if ended {
             raw.side.exit(FIRST, Exit::Status(0));
         } else {
             raw.side.rekey(raw.now);
         }
         raw.flush();
-        let mut sent = 0;
-        while raw.error.is_none() {
+        for _ in 0..window / (32 << 10) + 100 {
             raw.send(&data(&[1; 32 << 10]));
-            sent += 32 << 10;
-            assert!(sent <= 1 << 20, "data without end");
         }
-        assert_eq!(raw.violation(), Some(Violation::WindowExceeded));
-        assert_eq!(sent, setup.mux.window_start as usize + (32 << 10));
+        assert_eq!(raw.error, None);
+        assert_eq!(raw.application.received(FIRST).len(), if ended { 0 } else { window });
+        assert_eq!(raw.application.saw("error 0 WindowExceeded"), !ended);
     }
 }
 

@@ -1,7 +1,6 @@
 //! C: requests on channels and their answers.
 
 use whelk_ssh::connection::Progress;
-use whelk_ssh::error::Violation;
 use whelk_ssh::message::mux::ChannelId;
 use whelk_ssh::message::request::{Modes, Request, WindowSize};
 
@@ -139,15 +138,59 @@ fn a_flood_of_window_changes_is_one_unanswered_request() {
     }
     raw.flush();
     assert_eq!((raw.replies().len(), &raw.error), (0, &None));
-    // Requests of other kinds are no run: a patient client has not so many under way.
+}
+
+/// C21, C31: 900 variables in a burst, while the application is busy: those that it has no place for are refused or dropped.
+#[test]
+fn hundreds_of_requests_in_a_burst_do_no_harm() {
+    twice(|setup| {
+        for want_reply in [true, false] {
+            let mut raw = Raw::opened(&setup);
+            raw.open(1);
+            raw.application.answers = false;
+            let one = request(b"env", want_reply, b"\0\0\0\x01A\0\0\0\x01B");
+            let packets: Vec<u8> = (0..900).flat_map(|_| raw.packet(&one)).collect();
+            raw.bytes(&packets);
+            assert_eq!((raw.replies().len(), &raw.error), (0, &None));
+            let asked = raw.application.events.iter().filter(|event| *event == "request 0 env").count();
+            assert_eq!(asked, setup.mux.unanswered);
+            raw.side.reply_alike(FIRST, true, asked as u32);
+            raw.flush();
+            let answers = numbers(&raw.replies());
+            let expected = [vec![99; asked], vec![100; 900 - asked]].concat();
+            assert_eq!(answers, if want_reply { expected } else { vec![] });
+            raw.application.answers = true;
+            raw.send(&request(b"shell", true, b""));
+            raw.send(&on_channel(98, 1, b"\0\0\0\x05shell\x01"));
+            assert_eq!((numbers(&raw.replies()), &raw.error), (vec![99, 99], &None));
+        }
+    });
+}
+
+/// C21: what is refused costs no memory, whatever else is asked between.
+#[test]
+fn a_flood_of_requests_that_wait_holds_little() {
+    let setup = Setup::new(usize::MAX);
     let mut raw = Raw::opened(&setup);
-    raw.application.answers = false;
-    let mut sent = 0;
-    while raw.error.is_none() {
-        raw.send(&request(b"env", false, b"\0\0\0\x01A\0\0\0\x01B"));
-        sent += 1;
+    (raw.application.answers, raw.application.forgets) = (false, true);
+    let size = Request::WindowChange { size: WindowSize::default() }.body();
+    let kinds: [(&[u8], bool, &[u8]); 5] = [
+        (b"x@y", true, b""),
+        (b"x11-req", true, b""),
+        (b"window-change", false, &size),
+        (b"env", false, b"\0\0\0\x01A\0\0\0\x01B"),
+        (b"pty-req", true, b"broken"),
+    ];
+    raw.send(&request(b"shell", true, b""));
+    let before = held();
+    for round in 0..20_000 {
+        let (kind, want_reply, body) = kinds[round % kinds.len()];
+        raw.send(&request(kind, want_reply, body));
     }
-    assert_eq!((raw.violation(), sent), (Some(Violation::TooManyRequests), setup.mux.unanswered + 1));
+    assert!(held() - before < 8000, "{} bytes more", held() - before);
+    raw.side.reply_alike(FIRST, false, u32::MAX);
+    raw.flush();
+    assert_eq!((raw.replies().len(), &raw.error), (1 + 3 * 20_000 / 5, &None));
 }
 
 /// C25, C31, C32: bytes are bytes.

@@ -40,7 +40,7 @@ fn a_session_is_opened_with_our_window_and_the_numbers_of_both_sides() {
 
 #[test]
 fn a_client_learns_that_its_session_is_open_or_why_not() {
-    let mut client = Side::new(Role::Client, &Settings::default());
+    let mut client = Side::new(Role::Client, &Settings { max_channels: 2, ..Settings::default() });
     let (first, second) = (client.mux.open_session().unwrap(), client.mux.open_session().unwrap());
     assert!(!client.mux.request(first, b"shell", b"", true), "not open yet");
     assert_eq!(
@@ -107,45 +107,102 @@ fn an_answer_to_an_open_that_was_never_made_is_a_violation() {
 
 /// C4
 #[test]
-fn nothing_may_be_said_after_close() {
+fn what_is_said_after_close_is_ignored() {
     for message in said_on(0) {
-        let mut side = Side::session();
+        let mut side = Side::session_with(&Settings::default(), 0, 10);
+        side.hears(&open(8, 0, 10)).unwrap();
+        side.mux.accept(ChannelId(1));
+        side.says();
         assert_eq!(side.hears(&close(0)), Ok(vec!["closed 0".into()]));
-        assert_eq!(side.hears(&message), Err(Violation::ChannelClosed), "our CLOSE is not out: {message:?}");
+        assert_eq!(side.hears(&message), Ok(vec![]), "our CLOSE is not out: {message:?}");
         assert_eq!(side.says(), ["close 7"]);
-        assert_eq!(side.hears(&message), Err(Violation::NoSuchChannel), "both CLOSEs have passed: {message:?}");
+        for _ in 0..100 {
+            assert_eq!(side.hears(&message), Ok(vec![]), "both CLOSEs have passed: {message:?}");
+        }
+        assert_eq!(side.says(), [""; 0]);
+        assert_eq!(side.hears(&data(1, b"unharmed")), Ok(vec!["data 1 unharmed".into()]));
     }
+}
+
+/// C4: nor does a new channel hear what is said on an old one, as long as other numbers are free.
+#[test]
+fn what_is_said_after_close_reaches_no_channel_that_was_opened_since() {
+    let mut side = Side::session();
+    side.hears(&close(0)).unwrap();
+    side.says();
+    for round in 1..32 {
+        assert_eq!(side.hears(&open(THEIRS, 9, 9)), Ok(vec![format!("open {round}")]));
+        side.mux.accept(ChannelId(round));
+        side.says();
+        assert_eq!(side.hears(&adjust(0, u32::MAX)), Ok(vec![]));
+        assert_eq!(side.hears(&close(0)), Ok(vec![]), "a second CLOSE");
+        assert_eq!(side.mux.room(ChannelId(round)), 9);
+        side.hears(&close(round)).unwrap();
+        side.says();
+    }
+    // The number is another channel's now, of which the peer has not heard yet: it can only mean the old one.
+    assert_eq!(side.hears(&open(THEIRS, 9, 9)), Ok(vec!["open 0".into()]));
+    for message in said_on(0) {
+        assert_eq!(side.hears(&message), Ok(vec![]), "offered: {message:?}");
+    }
+    side.mux.accept(FIRST);
+    for message in said_on(0) {
+        assert_eq!(side.hears(&message), Ok(vec![]), "accepted: {message:?}");
+    }
+    assert_eq!(side.says(), ["confirm 7 as 0 window=262144 packet=32768"]);
+    assert_eq!(side.mux.room(FIRST), 9);
+    assert_eq!(side.hears(&data(0, b"new")), Ok(vec!["data 0 new".into()]));
 }
 
 /// C4
 #[test]
-fn after_eof_come_requests_but_neither_data_nor_another_eof() {
+fn after_eof_come_requests_and_whatever_else_comes_is_dropped() {
     let mut side = Side::session();
     assert_eq!(side.hears(&eof(0)), Ok(vec!["eof 0".into()]));
     assert_eq!(side.hears(&request(0, b"signal", false, b"\0\0\0\x03INT")), Ok(vec!["request 0 signal".into()]));
     assert_eq!(side.hears(&adjust(0, 1)), Ok(vec![]));
-    for message in [data(0, b""), data(0, b"x"), eof(0)] {
-        let mut side = Side::session();
-        side.hears(&eof(0)).unwrap();
-        assert_eq!(side.hears(&message), Err(Violation::ChannelClosed));
+    let extended = MuxMessage::ChannelExtendedData { recipient: Recipient(0), kind: 1, data: b"x" };
+    for message in [data(0, b""), data(0, b"x"), extended, eof(0)] {
+        assert_eq!(side.hears(&message), Ok(vec![]), "{message:?}");
     }
+    side.hears(&request(0, b"x@y", true, b"")).unwrap();
+    side.mux.reply(FIRST, true);
+    side.mux.reply(FIRST, true);
+    assert_eq!(side.says(), ["success 7"]);
+    assert_eq!(side.writes(b"goes on"), 7);
+}
+
+/// C4, C8: what comes after EOF costs window like everything else.
+#[test]
+fn data_after_eof_is_no_way_round_the_window() {
+    let settings = Settings { window_start: 100, max_packet: 100, ..Settings::default() };
+    let mut side = Side::session_with(&settings, 10, 10);
+    side.hears(&eof(0)).unwrap();
+    assert_eq!(side.hears(&data(0, &[0; 100])), Ok(vec![]));
+    assert_eq!(side.hears(&data(0, &[0; 10])), Ok(vec![]));
+    assert_eq!(side.says(), [""; 0], "nothing is granted");
+    assert_eq!(side.hears(&data(0, b"x")), Ok(vec!["error 0 WindowExceeded".into()]));
+    assert_eq!(side.says(), ["close 7"]);
 }
 
 /// C5
 #[test]
 fn a_number_is_free_when_both_closes_have_passed_and_not_before() {
-    let mut side = Side::session();
+    let settings = Settings { max_channels: 1, ..Settings::default() };
+    let mut side = Side::session_with(&settings, 9, 9);
     side.mux.close(FIRST);
     assert_eq!(side.says(), ["close 7"]);
-    assert_eq!(side.hears(&open(8, 9, 9)), Ok(vec!["open 1".into()]));
+    let shortage = ["refuse 8 4 too many sessions"];
+    assert_eq!(side.hears(&open(8, 9, 9)), Ok(vec![]));
+    assert_eq!(side.says(), shortage);
     assert_eq!(side.hears(&close(0)), Ok(vec!["closed 0".into()]));
     assert_eq!(side.hears(&open(9, 9, 9)), Ok(vec!["open 0".into()]));
 
     for _ in 0..10_000 {
-        let mut side = Side::session();
+        let mut side = Side::session_with(&settings, 9, 9);
         assert_eq!(side.hears(&close(0)), Ok(vec!["closed 0".into()]));
-        assert_eq!(side.hears(&open(8, 9, 9)), Ok(vec!["open 1".into()]), "our CLOSE is not out");
-        side.says();
+        assert_eq!(side.hears(&open(8, 9, 9)), Ok(vec![]), "our CLOSE is not out");
+        assert_eq!(side.says(), ["refuse 8 4 too many sessions", "close 7"]);
         assert_eq!(side.hears(&open(9, 9, 9)), Ok(vec!["open 0".into()]));
     }
 }
@@ -153,7 +210,7 @@ fn a_number_is_free_when_both_closes_have_passed_and_not_before() {
 /// C5
 #[test]
 fn a_new_channel_starts_with_nothing_of_the_one_before() {
-    let mut side = Side::session_with(&Settings::default(), 100, 100);
+    let mut side = Side::session_with(&Settings { max_channels: 1, ..Settings::default() }, 100, 100);
     side.hears(&request(0, b"shell", true, b"")).unwrap();
     side.hears(&data(0, &[0; 9])).unwrap();
     side.mux.request(FIRST, b"x", b"", true);
@@ -287,12 +344,12 @@ fn who_has_ended_a_channel_hears_nothing_of_it_but_its_close() {
             }
             for message in said_on(0) {
                 let told = if message == close(0) { vec!["closed 0".to_owned()] } else { vec![] };
-                // EOF stands before a request here, as it may; data does not stand after it.
                 assert_eq!(side.hears(&message), Ok(told), "{message:?}");
             }
             side.says();
             assert_eq!(side.mux.sessions(), 0);
-            assert_eq!(side.hears(&data(0, b"x")), Err(Violation::NoSuchChannel));
+            assert_eq!(side.hears(&data(0, b"x")), Ok(vec![]));
+            assert_eq!(side.says(), [""; 0]);
         }
     }
 }
@@ -305,7 +362,7 @@ fn an_open_that_its_owner_ends_before_it_began_is_refused() {
         server.hears(&open(THEIRS, 9, 9)).unwrap();
         end(&mut server.mux);
         assert!(server.says().concat().starts_with("refuse 7 2"));
-        assert_eq!(server.hears(&open(THEIRS, 9, 9)), Ok(vec!["open 0".into()]));
+        assert_eq!(server.hears(&open(THEIRS, 9, 9)), Ok(vec!["open 1".into()]));
     }
 }
 
@@ -331,12 +388,12 @@ fn a_client_may_think_better_of_an_open() {
     assert_eq!(client.says(), ["close 7"]);
     assert_eq!(client.hears(&close(0)), Ok(vec!["closed 0".into()]));
 
-    client.mux.open_session();
+    let second = client.mux.open_session().unwrap();
     client.says();
-    client.mux.close(FIRST);
+    client.mux.close(second);
     let refusal =
-        MuxMessage::ChannelOpenFailure { recipient: Recipient(0), reason: 1, description: b"", language: b"" };
-    assert_eq!(client.hears(&refusal), Ok(vec!["closed 0".into()]));
+        MuxMessage::ChannelOpenFailure { recipient: Recipient(second.0), reason: 1, description: b"", language: b"" };
+    assert_eq!(client.hears(&refusal), Ok(vec!["closed 1".into()]));
 }
 
 #[test]
@@ -352,14 +409,14 @@ fn a_session_that_was_closed_no_longer_counts() {
 #[test]
 fn what_a_refused_session_is_told_is_short() {
     let mut server = Side::new(Role::Server, &Settings::default());
-    for reason in [
+    for (number, reason) in (0..).zip([
         OpenFailure::AdministrativelyProhibited,
         OpenFailure::ConnectFailed,
         OpenFailure::UnknownChannelType,
         OpenFailure::ResourceShortage,
-    ] {
+    ]) {
         server.hears(&open(THEIRS, 9, 9)).unwrap();
-        server.mux.refuse(FIRST, reason, &"é".repeat(4000));
+        server.mux.refuse(ChannelId(number), reason, &"é".repeat(4000));
         assert_eq!(server.says(), [format!("refuse 7 {} (1024 bytes)", reason.code())]);
     }
 }

@@ -1,6 +1,7 @@
-//! Two of us back to back, with owners who do whatever comes to their minds. However it goes: no violation, every byte that
-//! was written arrives in order at an owner who wants it, no owner ever holds more than the windows allow, every request is
-//! answered once and in its turn, and in the end nothing is left.
+//! Two of us back to back, with owners who do whatever comes to their minds, and perhaps with sides that go on talking on
+//! channels that they have closed. However it goes: no violation, every byte that was written arrives in order at an owner who
+//! wants it, no owner ever holds more than the windows allow, every request is answered once and in its turn, and in the end
+//! nothing is left.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -55,6 +56,11 @@ enum Step {
         pick: usize,
         want_reply: bool,
     },
+    /// A request that the server declines at once.
+    AskInVain {
+        pick: usize,
+        want_reply: bool,
+    },
     Resize {
         pick: usize,
     },
@@ -95,6 +101,7 @@ fn step() -> impl Strategy<Value = Step> {
         12 => (side.clone(), pick.clone(), bytes).prop_map(|(side, pick, bytes)| Step::Take { side, pick, bytes }),
         1 => (side.clone(), pick.clone()).prop_map(|(side, pick)| Step::Eof { side, pick }),
         4 => (pick.clone(), any::<bool>()).prop_map(|(pick, want_reply)| Step::Ask { pick, want_reply }),
+        2 => (pick.clone(), any::<bool>()).prop_map(|(pick, want_reply)| Step::AskInVain { pick, want_reply }),
         1 => pick.clone().prop_map(|pick| Step::Resize { pick }),
         4 => (pick.clone(), any::<bool>()).prop_map(|(pick, success)| Step::Reply { pick, success }),
         1 => side.clone().prop_map(|side| Step::Keepalive { side }),
@@ -132,10 +139,34 @@ struct Owned {
     session: Option<usize>,
     /// Bytes that came and were not taken.
     held: usize,
-    /// The requests that it has not answered: whether the peer wants that.
-    asked: VecDeque<bool>,
+    /// The requests whose answers have not gone out.
+    asked: VecDeque<Asked>,
     /// It was ended by its owner, who waits for Closed.
     ended: bool,
+}
+
+/// A request, as far as answering it goes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Asked {
+    /// The owner answers, and the peer wants that.
+    Wanted,
+    /// The owner answers, and the peer does not want that.
+    Silent,
+    /// The owner has declined it, and the peer is told so in its turn.
+    Declined,
+}
+
+impl Owned {
+    /// Declined requests that wait for nothing any more.
+    fn answers_in_vain(&mut self) -> usize {
+        let before = self.asked.len();
+        let mut waits = false;
+        self.asked.retain(|asked| {
+            waits |= *asked == Asked::Wanted;
+            waits || *asked != Asked::Declined
+        });
+        before - self.asked.len()
+    }
 }
 
 /// A side: the mux, its owner's table, and the way to the other side.
@@ -147,6 +178,8 @@ struct Half {
     owned: BTreeMap<u32, Owned>,
     offered: VecDeque<ChannelId>,
     keepalives: (usize, usize),
+    /// It goes on talking on a channel that it has closed.
+    talks_on: bool,
 }
 
 impl Half {
@@ -159,6 +192,7 @@ impl Half {
             owned: BTreeMap::new(),
             offered: VecDeque::new(),
             keepalives: (0, 0),
+            talks_on: false,
         }
     }
 
@@ -166,7 +200,22 @@ impl Half {
     fn turn(&mut self) {
         self.out.room = self.room;
         self.mux.settle(&mut self.out);
-        self.way.extend(self.out.payloads.drain(..));
+        for payload in self.out.payloads.drain(..) {
+            let closes = payload[0] == 97;
+            let channel = payload.get(1..5).map(<[u8]>::to_vec);
+            self.way.push_back(payload);
+            if let (true, true, Some(channel)) = (closes, self.talks_on, channel) {
+                let late: [(u8, &[u8]); 6] = [
+                    (93, &[0, 0, 0, 9]),
+                    (94, b"\0\0\0\x01x"),
+                    (96, b""),
+                    (97, b""),
+                    (98, b"\0\0\0\x01x\x01"),
+                    (99, b""),
+                ];
+                self.way.extend(late.map(|(number, rest)| [&[number], &channel[..], rest].concat()));
+            }
+        }
         assert!(self.room == 0 || self.out.room == 0 || !self.mux.owes(), "there was room and not all was put");
     }
 
@@ -184,8 +233,9 @@ struct World {
 }
 
 impl World {
-    fn new() -> World {
-        World { halves: [Half::new(Role::Client), Half::new(Role::Server)], sessions: Vec::new() }
+    fn new(talks_on: bool) -> World {
+        let halves = [Role::Client, Role::Server].map(|role| Half { talks_on, ..Half::new(role) });
+        World { halves, sessions: Vec::new() }
     }
 
     fn step(&mut self, step: &Step) {
@@ -206,6 +256,9 @@ impl World {
             }
             Step::Ask { pick, want_reply } => {
                 self.ask(pick, b"ask@x", if want_reply { b"want" } else { b"" }, want_reply)
+            }
+            Step::AskInVain { pick, want_reply } => {
+                self.ask(pick, b"vain@x", if want_reply { b"want" } else { b"" }, want_reply)
             }
             Step::Resize { pick } => self.ask(pick, b"window-change", &[0; 16], false),
             Step::Reply { pick, success } => self.reply(pick, success),
@@ -267,10 +320,13 @@ impl World {
         let half = &mut self.halves[SERVER];
         let Some((channel, owned)) = half.pick(pick) else { return };
         let (ended, session) = (owned.ended, owned.session);
-        let Some(wanted) = owned.asked.pop_front() else { return };
+        let Some(asked) = owned.asked.pop_front() else { return };
+        let in_vain = owned.answers_in_vain();
         half.mux.reply(channel, success);
-        if let (true, false, Some(session)) = (wanted, ended, session) {
-            self.sessions[session].replied.push(success);
+        if let (false, Some(session)) = (ended, session) {
+            let replied = &mut self.sessions[session].replied;
+            replied.extend((asked == Asked::Wanted).then_some(success));
+            replied.extend(vec![false; in_vain]);
         }
     }
 
@@ -299,7 +355,12 @@ impl World {
             }
             let Some(payload) = self.halves[side].way.pop_front() else { return };
             let mut told = Vec::new();
-            let handled = self.halves[1 - side].mux.handle(&payload, &mut |event| told.push(Told::from(event)));
+            let handled = self.halves[1 - side].mux.handle(&payload, &mut |event| {
+                if let Event::Request { request: Request::Other { kind: b"vain@x", .. }, decline, .. } = event {
+                    decline.decline();
+                }
+                told.push(Told::from(event));
+            });
             assert_eq!(handled, Ok(()), "{payload:?}");
             for told in told {
                 self.tell(1 - side, told);
@@ -330,10 +391,16 @@ impl World {
             }
             What::Label(session) => {
                 owned.session = Some(session);
-                owned.asked.push_back(false);
+                owned.asked.push_back(Asked::Silent);
             }
-            What::Asked => owned.asked.push_back(true),
-            What::Told => owned.asked.push_back(false),
+            What::Asked(asked) => {
+                owned.asked.push_back(asked);
+                let in_vain = owned.answers_in_vain();
+                if in_vain > 0 {
+                    let session = owned.session.expect("only labelled channels ask");
+                    self.sessions[session].replied.extend(vec![false; in_vain]);
+                }
+            }
             What::Data(kind, data) => {
                 owned.held += data.len();
                 let session = owned.session.expect("the label came first");
@@ -401,8 +468,7 @@ enum Told {
 enum What {
     Opened,
     Label(usize),
-    Asked,
-    Told,
+    Asked(Asked),
     Data(Option<u32>, Vec<u8>),
     Answered(bool),
     Nothing,
@@ -414,20 +480,24 @@ impl From<Event<'_>> for Told {
             Event::Open { channel } => Told::Open(channel),
             Event::Opened { channel } => Told::Of(channel, What::Opened),
             Event::OpenFailed { channel, .. } | Event::Closed { channel } => Told::Gone(channel),
-            Event::Request { channel, request: Request::Other { kind: b"label@x", body } } => {
+            Event::Request { channel, request: Request::Other { kind: b"label@x", body }, .. } => {
                 let label = u32::from_be_bytes(body.try_into().expect("four bytes"));
                 Told::Of(channel, What::Label(label as usize))
             }
-            Event::Request { channel, request: Request::Other { body, .. } } => {
-                Told::Of(channel, if body == b"want" { What::Asked } else { What::Told })
+            Event::Request { channel, request: Request::Other { kind: b"vain@x", body }, .. } => {
+                Told::Of(channel, if body == b"want" { What::Asked(Asked::Declined) } else { What::Nothing })
             }
-            Event::Request { channel, .. } => Told::Of(channel, What::Told),
+            Event::Request { channel, request: Request::Other { body, .. }, .. } => {
+                Told::Of(channel, What::Asked(if body == b"want" { Asked::Wanted } else { Asked::Silent }))
+            }
+            Event::Request { channel, .. } => Told::Of(channel, What::Asked(Asked::Silent)),
             Event::Data { channel, kind, data } => Told::Of(channel, What::Data(kind, data.to_vec())),
             Event::Answered { channel, success } => Told::Of(channel, What::Answered(success)),
             Event::Writable { channel } | Event::Eof { channel } => Told::Of(channel, What::Nothing),
             // A session too many, of which the other side hears.
             Event::Refused { .. } => Told::Refused,
             Event::GlobalAnswered { .. } => Told::KeptAlive,
+            Event::ProtocolError { violation, .. } => panic!("neither of us is at fault: {violation}"),
         }
     }
 }
@@ -435,8 +505,11 @@ impl From<Event<'_>> for Told {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
-    fn whatever_both_owners_do_nothing_is_lost_and_everything_ends(steps in proptest::collection::vec(step(), 1..400)) {
-        let mut world = World::new();
+    fn whatever_both_owners_do_nothing_is_lost_and_everything_ends(
+        talks_on in any::<bool>(),
+        steps in proptest::collection::vec(step(), 1..400),
+    ) {
+        let mut world = World::new(talks_on);
         for step in &steps {
             world.step(step);
         }

@@ -1,6 +1,5 @@
 //! Requests and their answers, in both directions.
 
-use whelk_ssh::error::Violation;
 use whelk_ssh::message::Role;
 use whelk_ssh::message::mux::{ChannelId, MuxMessage};
 use whelk_ssh::mux::Settings;
@@ -32,9 +31,9 @@ fn a_refusal_of_the_mux_waits_for_the_answers_before_it() {
     side.hears(&request(0, b"x@y", true, b"")).unwrap();
     assert_eq!(side.says(), [""; 0]);
     side.mux.reply(FIRST, true);
-    assert_eq!(side.says(), ["success 7"]);
+    assert_eq!(side.says(), ["success 7", "failure 7"], "nobody is answered about the env, and x11-req is next");
     side.mux.reply(FIRST, true);
-    assert_eq!(side.says(), ["failure 7"], "the env was answered to nobody, and x11-req is next");
+    assert_eq!(side.says(), [""; 0]);
     side.mux.reply(FIRST, true);
     assert_eq!(side.says(), ["success 7"]);
     side.mux.reply(FIRST, true);
@@ -77,22 +76,70 @@ fn output_never_overtakes_the_answer_that_it_follows() {
     assert_eq!(server.said(), ["confirm 7 as 0 window=262144 packet=32768", "data 7 hello"]);
 }
 
-/// C22, C31
+/// C21, C31
 #[test]
-fn a_patient_client_has_few_questions_open() {
+fn requests_beyond_what_the_owner_can_hold_are_refused_in_their_turn() {
+    let most = Settings::default().unanswered;
+    let env = |side: &mut Side, want: bool| side.hears(&request(0, b"signal", want, b"\0\0\0\0")).unwrap().len();
+    let mut side = Side::session();
+    assert_eq!((0..900).map(|_| env(&mut side, true)).sum::<usize>(), most);
+    assert_eq!(side.says(), [""; 0], "the first is not answered");
+    side.mux.reply_alike(FIRST, true, u32::try_from(most).unwrap());
+    let said = side.says();
+    assert_eq!((said.len(), said.iter().filter(|line| *line == "success 7").count()), (900, most));
+    assert!(said[most..].iter().all(|line| line == "failure 7"));
+    assert_eq!(env(&mut side, true), 1, "there is room again");
+
+    let mut side = Side::session();
+    assert_eq!((0..900).map(|_| env(&mut side, false)).sum::<usize>(), most);
+    assert_eq!(env(&mut side, true), 0);
+    assert_eq!(side.says(), ["failure 7"], "those before it want no answer");
+    side.mux.reply(FIRST, true);
+    assert_eq!(env(&mut side, true), 1);
+}
+
+/// C31: variables that are not admitted cost nothing, and those that are find their place.
+#[test]
+fn what_the_owner_declines_counts_for_nothing() {
     for want in [true, false] {
         let mut side = Side::session();
-        for _ in 0..128 {
-            assert_eq!(side.hears(&request(0, b"signal", want, b"\0\0\0\0")), Ok(vec!["request 0 signal".into()]));
+        let variable = request(0, b"env", want, b"\0\0\0\x01A\0\0\0\x01B");
+        side.hears(&variable).unwrap();
+        side.declines = true;
+        for _ in 0..900 {
+            assert_eq!(side.hears(&variable), Ok(vec!["request 0 env".into()]));
         }
-        let (mut other, one_more) = (Side::session(), request(0, b"signal", want, b"\0\0\0\0"));
-        assert_eq!(side.hears(&one_more), Err(Violation::TooManyRequests));
-        for _ in 0..1000 {
-            assert_eq!(other.hears(&one_more), Ok(vec!["request 0 signal".into()]));
-            other.mux.reply(FIRST, true);
-            other.says();
-        }
+        side.declines = false;
+        assert_eq!(side.hears(&request(0, b"shell", true, b"")), Ok(vec!["request 0 shell".into()]));
+        assert_eq!(side.says(), [""; 0], "nothing overtakes the first");
+        side.mux.reply(FIRST, true);
+        side.mux.reply(FIRST, true);
+        let answers = if want { 901 } else { 0 };
+        let said = side.says();
+        assert_eq!((said.len(), said.last().unwrap().as_str()), (answers + 1, "success 7"));
+        assert!(said[..answers].iter().skip(1).all(|line| line == "failure 7"));
+        side.mux.reply(FIRST, true);
+        assert_eq!(side.says(), [""; 0], "there is nothing left to answer");
     }
+}
+
+/// C22: what a peer asks during a key exchange, when no answer can go out, is answered after it.
+#[test]
+fn no_number_of_requests_during_a_key_exchange_ends_the_connection() {
+    let mut side = Side::session();
+    side.out.room = 0;
+    let mut asked = 0;
+    for round in 0..5000 {
+        asked += side.hears(&request(0, b"x@y", true, b"")).unwrap().len();
+        side.mux.reply(FIRST, round % 2 == 0);
+    }
+    assert_eq!(asked, 1024, "answers that alternate are as many as memory is set aside for");
+    side.out.room = usize::MAX;
+    let said = side.says();
+    assert_eq!(said.len(), 5000);
+    assert!(said[1024..].iter().all(|line| line == "failure 7"));
+    assert_eq!(said[..4], ["success 7", "failure 7", "success 7", "failure 7"]);
+    assert_eq!(side.hears(&request(0, b"x@y", true, b"")).unwrap().len(), 1);
 }
 
 /// C24

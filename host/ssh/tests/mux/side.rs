@@ -38,12 +38,14 @@ pub(crate) struct Side {
     pub(crate) out: Collected,
     /// What the mux has refused by itself, as its owner was told.
     pub(crate) refused: Vec<String>,
+    /// The owner declines each request while it is lent.
+    pub(crate) declines: bool,
 }
 
 impl Side {
     pub(crate) fn new(role: Role, settings: &Settings) -> Side {
         let out = Collected { room: usize::MAX, payloads: Vec::new() };
-        Side { mux: Mux::new(role, settings), out, refused: Vec::new() }
+        Side { mux: Mux::new(role, settings), out, refused: Vec::new(), declines: false }
     }
 
     /// A server with one session, open and announced.
@@ -74,11 +76,16 @@ impl Side {
     pub(crate) fn hears(&mut self, message: &MuxMessage<'_>) -> Result<Vec<String>, Violation> {
         let mut payload = Vec::new();
         message.encode(&mut payload);
-        let mut told = Vec::new();
-        let refused = &mut self.refused;
-        let mut on = |event: Event<'_>| match event {
-            Event::Refused { what, name, reason } => refused.push(format!("{what:?} {}: {reason}", text(name))),
-            event => told.push(line(event)),
+        let (mut told, refused, declines) = (Vec::new(), &mut self.refused, self.declines);
+        let mut on = |event: Event<'_>| {
+            match event {
+                Event::Request { decline, .. } if declines => decline.decline(),
+                Event::Refused { what, name, reason } => {
+                    return refused.push(format!("{what:?} {}: {reason}", text(name)));
+                }
+                _ => {}
+            }
+            told.push(line(event));
         };
         self.mux.handle(&payload, &mut on).map(|()| told)
     }
@@ -156,14 +163,15 @@ fn line(event: Event<'_>) -> String {
         Event::OpenFailed { channel, reason, description } => {
             format!("open failed {} {reason} {}", channel.0, text(description))
         }
-        Event::Request { channel, request: Request::Other { kind, body } } => {
+        Event::Request { channel, request: Request::Other { kind, body }, .. } => {
             format!("request {} {} {}", channel.0, text(kind), text(body)).trim_end().to_owned()
         }
-        Event::Request { channel, request } => format!("request {} {}", channel.0, text(request.kind())),
+        Event::Request { channel, request, .. } => format!("request {} {}", channel.0, text(request.kind())),
         Event::Data { channel, kind, data } => format!("data {}{} {}", channel.0, stream(kind), text(data)),
         Event::Answered { channel, success } => format!("answered {} {success}", channel.0),
         Event::Writable { channel } => format!("writable {}", channel.0),
         Event::Eof { channel } => format!("eof {}", channel.0),
+        Event::ProtocolError { channel, violation } => format!("error {} {violation:?}", channel.0),
         Event::Closed { channel } => format!("closed {}", channel.0),
         Event::Refused { .. } => unreachable!("it is collected"),
         Event::GlobalAnswered { success, body } => format!("globally answered {success} {}", text(body)),

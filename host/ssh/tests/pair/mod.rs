@@ -296,7 +296,7 @@ impl Application {
                 self.note(format!("open {}", channel.0));
                 commands.push((channel, Command::Opened));
             }
-            mux::Event::Request { channel, request } => {
+            mux::Event::Request { channel, request, .. } => {
                 self.note(format!("request {} {}", channel.0, request.kind().escape_ascii()));
                 commands.push((channel, Command::Requested));
             }
@@ -315,6 +315,10 @@ impl Application {
             mux::Event::Eof { channel } => {
                 self.life(channel).eof = true;
                 self.note(format!("eof {}", channel.0));
+            }
+            mux::Event::ProtocolError { channel, violation } => {
+                self.untaken.remove(&channel);
+                self.note(format!("error {} {violation:?}", channel.0));
             }
             mux::Event::Closed { channel } => {
                 self.life(channel).over = true;
