@@ -10,6 +10,7 @@ mod crowd;
 mod hostile;
 mod lifecycle;
 mod matrix;
+mod node;
 mod terminal;
 mod transfer;
 mod violation;

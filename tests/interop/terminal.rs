@@ -116,6 +116,11 @@ fn paramiko_shows_its_size() {
 }
 
 #[test]
+fn ssh2_shows_its_size() {
+    a_library_shows_its_size(Client::Ssh2);
+}
+
+#[test]
 fn a_session_without_a_terminal_is_told_so() {
     let gateway = Gateway::demonstration();
     let finished = Call::new(Client::OpenSsh100, &gateway, "terminal").run(Input::Bytes(Vec::new()));

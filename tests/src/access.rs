@@ -86,7 +86,8 @@ impl Keys {
         keys
     }
 
-    pub(crate) fn openssh(&self) -> PathBuf {
+    /// The private key in OpenSSH's format.
+    pub fn openssh(&self) -> PathBuf {
         self.folder.path().join("key")
     }
 

@@ -1,7 +1,7 @@
 //! One run of a client.
 //!
-//! Owns the differences between the clients' command lines. The Python clients are small drivers in `interop/` that behave as
-//! `ssh` does: stdin in, stdout and stderr out, the exit status handed on, 255 for a signal, whose name they print.
+//! Owns the differences between the clients' command lines. The libraries for Python and node have small drivers in `interop/` that
+//! behave as `ssh` does: stdin in, stdout and stderr out, the exit status handed on, 255 for a signal, whose name they print.
 
 use crate::access::Access;
 use crate::gateway::Gateway;
@@ -25,14 +25,24 @@ pub enum Client {
     AsyncSsh,
     /// paramiko, Python.
     Paramiko,
+    /// ssh2, node.
+    Ssh2,
     /// Our own: the protocol's client role.
     Ours,
 }
 
 impl Client {
     /// All of them.
-    pub const ALL: [Self; 7] =
-        [Self::OpenSsh92, Self::OpenSsh100, Self::Dbclient, Self::Plink, Self::AsyncSsh, Self::Paramiko, Self::Ours];
+    pub const ALL: [Self; 8] = [
+        Self::OpenSsh92,
+        Self::OpenSsh100,
+        Self::Dbclient,
+        Self::Plink,
+        Self::AsyncSsh,
+        Self::Paramiko,
+        Self::Ssh2,
+        Self::Ours,
+    ];
 }
 
 /// One call of one client: where to, as whom, and what for.
@@ -115,8 +125,9 @@ impl Call {
             Client::OpenSsh100 => self.openssh("ssh-10.0"),
             Client::Dbclient => self.dbclient(),
             Client::Plink => self.plink(),
-            Client::AsyncSsh => self.python("asyncssh_session.py"),
-            Client::Paramiko => self.python("paramiko_session.py"),
+            Client::AsyncSsh => self.driver("python", "asyncssh_session.py"),
+            Client::Paramiko => self.driver("python", "paramiko_session.py"),
+            Client::Ssh2 => self.driver("node", "ssh2_session.js"),
             Client::Ours => self.ours(),
         }
     }
@@ -124,8 +135,12 @@ impl Call {
     fn openssh(&self, program: &str) -> Command {
         let mut command = Command::new(client_program(program));
         command.args(["-F", "none", if self.pty { "-tt" } else { "-T" }]);
-        for option in ["StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "GlobalKnownHostsFile=/dev/null"] {
+        for option in ["UserKnownHostsFile=/dev/null", "GlobalKnownHostsFile=/dev/null"] {
             command.args(["-o", option]);
+        }
+        // What is said first holds, so a call may still ask about the host key.
+        if !self.options.iter().any(|option| option.contains("StrictHostKeyChecking")) {
+            command.args(["-o", "StrictHostKeyChecking=no"]);
         }
         match &self.access {
             Access::Nothing => command.args(["-o", "BatchMode=yes", "-o", "PubkeyAuthentication=no"]),
@@ -190,8 +205,8 @@ impl Call {
         command
     }
 
-    fn python(&self, driver: &str) -> Command {
-        let mut command = Command::new(client_program("python"));
+    fn driver(&self, language: &str, driver: &str) -> Command {
+        let mut command = Command::new(client_program(language));
         command.arg(repository().join("tests/interop").join(driver));
         command.args(["--port", &self.port.to_string(), "--user", &self.user]);
         match &self.access {

@@ -1,7 +1,7 @@
 //! The harness of the world tests: the built program on one side, foreign clients on the other.
 //!
 //! [`Gateway`] is a running `whelk` with a state folder of its own; [`Log`] is what it says on stderr, as events; [`Call`] is one
-//! run of a foreign client; [`Running`] is any program under a deadline. Nothing here sleeps: every wait is for an event and has
+//! run of a foreign client; [`Sshd`] is OpenSSH's server, to compare with; [`Running`] is any program under a deadline. Nothing here sleeps: every wait is for an event and has
 //! an end, and reaching that end is a failure.
 //!
 //! The tests themselves are in `interop/` and, with plugins that mean harm, in `hostile/`. The rules of the house are in `house/`
@@ -14,6 +14,7 @@ mod log;
 mod measure;
 mod places;
 mod running;
+mod sshd;
 
 pub use access::{Access, PASSWORD};
 pub use call::{Call, Client};
@@ -22,3 +23,4 @@ pub use log::{Event, Log};
 pub use measure::{LATER, MIB, SOON, figure, size};
 pub use places::{client_program, repository, shipped_plugins};
 pub use running::{Finished, Input, Output, Running};
+pub use sshd::Sshd;

@@ -1,7 +1,8 @@
 //! The foreign clients: `target/clients/bin` holds each under one name, whatever it came from.
 //!
 //! As root on Debian what is missing is installed. The two OpenSSH clients are unpacked side by side without being installed, from
-//! the mirrors that the machine already uses. The Python ones live in a virtual environment.
+//! the mirrors that the machine already uses, and so is sshd, beside which Whelk is measured. The Python clients live in a
+//! virtual environment, those of node in a folder of modules.
 
 use crate::step::{Outcome, doing, output, run as step};
 use crate::workspace::Workspace;
@@ -25,6 +26,9 @@ const TOOLS: [Tool; 7] = [
     Tool { program: "tmux", package: "tmux" },
     Tool { program: "python3", package: "python3" },
 ];
+
+/// node, and what installs its modules. Nothing but `node` itself is used by the tests.
+const NODE: [Tool; 2] = [Tool { program: "node", package: "nodejs" }, Tool { program: "npm", package: "npm" }];
 
 /// An OpenSSH that is unpacked instead of installed.
 struct OpenSsh {
@@ -51,7 +55,9 @@ impl Clients {
             clients.link(tool.program, &find(tool.program).ok_or(format!("{} is not in PATH", tool.program))?)?;
         }
         clients.bring_openssh()?;
+        clients.bring_sshd()?;
         clients.bring_python(&workspace.root.join("tests/requirements.txt"))?;
+        clients.bring_node(&workspace.root.join("tests/interop/node"))?;
         Ok(clients)
     }
 
@@ -67,8 +73,12 @@ impl Clients {
 
     /// A script in front of the program: a link would hide from Python where it lives.
     fn link(&self, name: &str, program: &Path) -> Outcome {
+        self.script(name, &format!("exec '{}' \"$@\"\n", program.display()))
+    }
+
+    fn script(&self, name: &str, commands: &str) -> Outcome {
         let script = self.folder().join(name);
-        let text = format!("#!/bin/sh\nexec '{}' \"$@\"\n", program.display());
+        let text = format!("#!/bin/sh\n{commands}");
         if fs::read_to_string(&script).is_ok_and(|there| there == text) {
             return Ok(());
         }
@@ -153,6 +163,52 @@ impl Clients {
         self.link("python", &python)?;
         self.link("ssh-audit", &environment.join("bin/ssh-audit"))
     }
+
+    /// sshd as it is installed, else unpacked without being installed: installing it would start it for the whole machine.
+    fn bring_sshd(&self) -> Outcome {
+        let program = match find("sshd") {
+            Some(program) => program,
+            None => {
+                let path = "/usr/sbin:/sbin:/usr/bin:/bin";
+                if !output(Command::new("ldconfig").arg("-p").env("PATH", path))?.contains("libwrap.so.0") {
+                    install(&["libwrap0"])?;
+                }
+                self.unpack("openssh-server", "bookworm")?.join("usr/sbin/sshd")
+            }
+        };
+        if rustix::process::geteuid().is_root() {
+            // What the package would have made: the user and the empty folder of the part that faces strangers.
+            if output(Command::new("id").arg("sshd")).is_err() {
+                let mut add = Command::new("useradd");
+                add.args(["--system", "--home-dir", "/run/sshd", "--shell", "/usr/sbin/nologin", "sshd"]);
+                step(&mut add)?;
+            }
+            doing("/run/sshd", fs::create_dir_all("/run/sshd"))?;
+            doing("/run/sshd", fs::set_permissions("/run/sshd", PermissionsExt::from_mode(0o755)))?;
+        }
+        self.link("sshd", &program)
+    }
+
+    /// The modules that `package.json` names, at the versions and with the checksums of `package-lock.json`.
+    fn bring_node(&self, packages: &Path) -> Outcome {
+        let home = self.home.join("node");
+        let (wanted, done) = (packages.join("package-lock.json"), home.join("installed.json"));
+        let lock = doing(wanted.display(), fs::read(&wanted))?;
+        if !fs::read(&done).is_ok_and(|there| there == lock) {
+            doing(home.display(), fs::create_dir_all(&home))?;
+            for name in ["package.json", "package-lock.json"] {
+                doing(name, fs::copy(packages.join(name), home.join(name)))?;
+            }
+            // Scripts and optional modules only compile faster cryptography.
+            let mut install = Command::new("npm");
+            install.args(["ci", "--omit=optional", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix"]);
+            step(install.arg(&home))?;
+            doing(done.display(), fs::write(&done, lock))?;
+        }
+        let node = find("node").ok_or("node is not in PATH")?;
+        let modules = home.join("node_modules");
+        self.script("node", &format!("NODE_PATH='{}' exec '{}' \"$@\"\n", modules.display(), node.display()))
+    }
 }
 
 /// An apt with its own list of sources.
@@ -203,7 +259,7 @@ pub(crate) fn find(program: &str) -> Option<PathBuf> {
 
 fn install_tools() -> Outcome {
     let mut packages: Vec<&str> =
-        TOOLS.iter().filter(|tool| find(tool.program).is_none()).map(|tool| tool.package).collect();
+        TOOLS.iter().chain(&NODE).filter(|tool| find(tool.program).is_none()).map(|tool| tool.package).collect();
     // Debian's python3 comes without what `python3 -m venv` needs.
     if output(Command::new("python3").args(["-c", "import ensurepip, venv"])).is_err() {
         packages.push("python3-venv");

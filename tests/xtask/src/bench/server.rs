@@ -1,13 +1,12 @@
 //! The two servers, each tied to core 0, in a control group of its own where there are such, with the same key behind the door.
 
 use super::meter::{self, Meter};
-use crate::clients::{Clients, find, install};
+use crate::clients::Clients;
 use crate::step::{Outcome, doing, output, run as step};
 use crate::workspace::Workspace;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -34,9 +33,8 @@ impl Place {
     pub(crate) fn prepare(workspace: &Workspace, clients: Clients) -> Outcome<Self> {
         let folder = workspace.target.join("bench");
         doing(folder.display(), fs::create_dir_all(&folder))?;
-        let sshd = bring_sshd(&clients)?;
         let user = output(Command::new("id").arg("-un"))?.trim().to_owned();
-        let (repository, whelk) = (workspace.root.clone(), workspace.program());
+        let (repository, whelk, sshd) = (workspace.root.clone(), workspace.program(), clients.program("sshd"));
         let place = Self { folder, repository, whelk, sshd, clients, user };
         for name in ["key", "sshd_key"] {
             if !place.file(name).is_file() {
@@ -206,34 +204,4 @@ impl Drop for Server {
             }
         }
     }
-}
-
-/// sshd as it is installed, else unpacked without being installed: installing it would start it for the whole machine.
-fn bring_sshd(clients: &Clients) -> Outcome<PathBuf> {
-    let program = match find("sshd") {
-        Some(program) => program,
-        None => {
-            let libraries = output(Command::new("ldconfig").arg("-p").env("PATH", "/usr/sbin:/sbin:/usr/bin:/bin"))?;
-            if !libraries.contains("libwrap.so.0") {
-                install(&["libwrap0"])?;
-            }
-            clients.unpack("openssh-server", "bookworm")?.join("usr/sbin/sshd")
-        }
-    };
-    if rustix::process::geteuid().is_root() {
-        // What the package would have made: the user and the empty folder of the part that faces strangers.
-        if output(Command::new("id").arg("sshd")).is_err() {
-            step(Command::new("useradd").args([
-                "--system",
-                "--home-dir",
-                "/run/sshd",
-                "--shell",
-                "/usr/sbin/nologin",
-                "sshd",
-            ]))?;
-        }
-        doing("/run/sshd", fs::create_dir_all("/run/sshd"))?;
-        doing("/run/sshd", fs::set_permissions("/run/sshd", PermissionsExt::from_mode(0o755)))?;
-    }
-    Ok(program)
 }

@@ -1,0 +1,91 @@
+//! OpenSSH's sshd, running with a configuration of its own, to compare with.
+//!
+//! As root it logs in root, as anybody else only that user: [`Sshd::user`].
+
+use crate::access::Access;
+use crate::measure::LATER;
+use crate::places::client_program;
+use crate::running::{Input, Output, Running};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::Command;
+use tempfile::TempDir;
+
+/// How many ports are tried: another program may take a free one between finding and binding it.
+const TRIES: usize = 10;
+
+/// A running sshd. Dropping it ends it.
+#[derive(Debug)]
+pub struct Sshd {
+    process: Running,
+    port: u16,
+    user: String,
+    _folder: TempDir,
+}
+
+impl Sshd {
+    /// Starts it with the keys that may log in, as lines of an `authorized_keys` file, and further lines for its configuration.
+    pub fn start(authorized_keys: &str, configuration: &str) -> Self {
+        let folder = tempfile::Builder::new().prefix("sshd-").tempdir().expect("a temporary folder");
+        let path = folder.path();
+        std::fs::write(path.join("authorized_keys"), authorized_keys).expect("our own folder");
+        let Access::Key(host_key) = Access::fresh_key().0 else { unreachable!("a fresh key is a key") };
+        std::fs::copy(host_key.openssh(), path.join("host_key")).expect("our own folder");
+        let user = user();
+        for _ in 0..TRIES {
+            let free = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
+            let port = free.expect("loopback has a free port").port();
+            if let Some(process) = launch(path, port, configuration) {
+                return Self { process, port, user, _folder: folder };
+            }
+        }
+        panic!("sshd found no free port in {TRIES} tries");
+    }
+
+    /// The port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Whom it lets in.
+    pub fn user(&self) -> &str {
+        &self.user
+    }
+
+    /// What it has said.
+    pub fn said(&self) -> String {
+        self.process.said()
+    }
+}
+
+/// The process once it listens; nothing when it could not.
+fn launch(folder: &Path, port: u16, configuration: &str) -> Option<Running> {
+    let file = |name: &str| folder.join(name).display().to_string();
+    // An empty home: a login shell may have much in its settings.
+    let text = format!(
+        "ListenAddress 127.0.0.1:{port}\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\nStrictModes no\nUsePAM no\n\
+         UseDNS no\nPrintMotd no\nPrintLastLog no\nPermitRootLogin prohibit-password\nPasswordAuthentication no\n\
+         SetEnv HOME={}\n{configuration}\n",
+        file("host_key"),
+        file("authorized_keys"),
+        folder.display(),
+    );
+    std::fs::write(folder.join("sshd_config"), text).expect("our own folder");
+    let mut command = Command::new(client_program("sshd"));
+    command.args(["-D", "-e", "-f"]).arg(folder.join("sshd_config"));
+    let process = Running::start(command, Input::Nothing, Output::Read, LATER);
+    let listens = process.wait_soon("sshd that listens", |seen| {
+        let text = seen.err.text();
+        let listens = text.contains("Server listening on");
+        (listens || seen.status.is_some()).then_some(listens)
+    });
+    assert!(listens || process.said().contains("Address already in use"), "sshd ended at once: {}", process.said());
+    listens.then_some(process)
+}
+
+/// Who runs the tests.
+fn user() -> String {
+    let mut command = Command::new("id");
+    command.arg("-un");
+    Running::run(command, Input::Nothing, LATER).out.text().trim().to_owned()
+}
