@@ -162,6 +162,9 @@ fn after_eof_nothing_more_reaches_the_application() {
             assert_eq!((numbers(&raw.replies()), &raw.error), (vec![99], &None));
             assert_eq!(raw.application.events, ["open 0", "open 1", "eof 0", "request 0 x@y"]);
             assert_eq!(raw.application.received(FIRST), b"");
+            raw.send(&on_channel(94, 1, b"\0\0\0\x02ok"));
+            assert_eq!(raw.application.received(ChannelId(1)), b"ok");
+            assert_eq!(raw.side.write(FIRST, None, b"and so am I"), 11);
         }
     });
 }

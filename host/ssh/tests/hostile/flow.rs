@@ -93,9 +93,12 @@ fn who_works_off_what_it_sent_over_the_window_goes_on() {
 fn a_message_longer_than_the_channels_limit_is_taken() {
     let setup = Setup::new(usize::MAX);
     let mut raw = Raw::opened(&setup);
+    raw.open(1);
     let long = vec![7; 60_000];
     raw.send(&data(&long));
+    raw.send(&on_channel(94, 1, b"\0\0\0\x02ok"));
     assert_eq!((raw.application.received(FIRST), &raw.error), (&long[..], &None));
+    assert_eq!(raw.application.received(ChannelId(1)), b"ok");
 }
 
 /// C8: a repeat offender is disconnected.
@@ -138,6 +141,30 @@ fn the_window_holds_during_a_rekey_and_after_the_program_has_ended() {
         assert_eq!(raw.application.received(FIRST).len(), if ended { 0 } else { window });
         assert_eq!(raw.application.saw("error 0 WindowExceeded"), !ended);
     }
+}
+
+/// C8, C16: threats.md §3: 8 MiB a connection, however many sessions, and 32 KiB at least for each.
+#[test]
+fn sixty_four_sessions_share_what_the_connection_has() {
+    let setup = Setup::new(usize::MAX);
+    let mut raw = Raw::entered(&setup);
+    (raw.application.takes, raw.application.forgets) = (false, true);
+    let mut windows = Vec::new();
+    for _ in 0..64 {
+        raw.send(&open(0, 1 << 20, 1 << 15));
+        let reply = raw.reply();
+        assert_eq!(reply[0], 91);
+        windows.push(u32::from_be_bytes(reply[9..13].try_into().unwrap()) as usize);
+    }
+    assert!(windows[..10].iter().all(|window| *window == 256 << 10), "ordinary clients have fewer than ten");
+    assert!(windows.iter().all(|window| *window >= 32 << 10));
+    // What a client can make the server hold, a tenth more included, is bounded.
+    for (number, window) in (0..).zip(&windows) {
+        overfill(&mut raw, number, *window);
+    }
+    let held: usize = raw.application.untaken.values().sum();
+    assert_eq!((held, &raw.error), (windows.iter().map(|window| window + window / 10).sum(), &None));
+    assert!(held <= (8 << 20) * 11 / 10, "{held} bytes");
 }
 
 /// C12: what a stream is good for is its owner's business; none is a way round the window.
