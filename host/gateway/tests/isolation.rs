@@ -1,4 +1,5 @@
-//! The whole gateway in this process, with our own client: what a connection that panics takes with it, and what not.
+//! The whole gateway in this process, with our own client: what a connection that panics and a channel that is at fault take with
+//! them, and what not.
 //!
 //! What panics is the log: a client's note of a certain text makes the subscriber of this process panic, in the middle of the pump's turn.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
@@ -19,6 +20,7 @@ use peer::{Happened, Peer, Wish};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 use tracing::field::{Field, Visit};
+use tracing::subscriber::DefaultGuard;
 use tracing::{Event, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use whelk::config::{Config, Overrides};
@@ -77,9 +79,14 @@ impl Ear {
 
     /// The first of them, once it is there.
     async fn event(&self, message: &str, connection: &str) -> Fields {
+        self.nth(message, connection, 0).await
+    }
+
+    /// One of them, once it is there.
+    async fn nth(&self, message: &str, connection: &str, nth: usize) -> Fields {
         let waited = timeout(PATIENCE, async {
             loop {
-                if let Some(event) = self.events(message, connection).pop() {
+                if let Some(event) = self.events(message, connection).into_iter().nth(nth) {
                     return event;
                 }
                 self.news.notified().await;
@@ -113,12 +120,19 @@ struct Visitor {
 impl Visitor {
     async fn enter(address: SocketAddr) -> Visitor {
         let wish = Wish { address, user: "echo".to_owned(), password: None, cipher: None, kex: None, rekey: None };
-        let mut peer = Peer::enter(&wish, &Arc::new(HostKey::generate().unwrap())).await.unwrap();
-        let channel = peer.connection.open_session().unwrap();
-        assert!(matches!(peer.happens().await.unwrap(), Happened::Opened(_)));
-        assert!(peer.connection.request(channel, Request::Shell.kind(), &Request::Shell.body(), true));
-        assert!(matches!(peer.happens().await.unwrap(), Happened::Answered(_, true)));
-        Visitor { peer, channel }
+        let peer = Peer::enter(&wish, &Arc::new(HostKey::generate().unwrap())).await.unwrap();
+        let mut visitor = Visitor { peer, channel: ChannelId(0) };
+        visitor.channel = visitor.open().await;
+        visitor
+    }
+
+    /// One more session.
+    async fn open(&mut self) -> ChannelId {
+        let channel = self.peer.connection.open_session().unwrap();
+        assert!(matches!(self.peer.happens().await.unwrap(), Happened::Opened(_)));
+        assert!(self.peer.connection.request(channel, Request::Shell.kind(), &Request::Shell.body(), true));
+        assert!(matches!(self.peer.happens().await.unwrap(), Happened::Answered(_, true)));
+        channel
     }
 
     async fn echo(&mut self, text: &[u8]) {
@@ -141,10 +155,9 @@ impl Visitor {
     }
 }
 
-#[tokio::test]
-async fn a_panic_ends_its_own_connection_with_its_sessions_and_leaves_no_place_taken() {
-    let ear = Ear::default();
-    tracing::subscriber::set_global_default(tracing_subscriber::registry().with(ear.clone())).unwrap();
+/// A gateway of the demonstration, with room for two connections and two sessions, so that whoever leaves a place taken is found
+/// out. `visits` come to it.
+async fn serve<V: Future<Output = ()>>(visits: impl FnOnce(SocketAddr) -> V) {
     let folder = tempfile::tempdir().unwrap();
     let plugins = folder.path().join("plugins");
     fs::create_dir(&plugins).unwrap();
@@ -152,7 +165,6 @@ async fn a_panic_ends_its_own_connection_with_its_sessions_and_leaves_no_place_t
     let listen = vec!["127.0.0.1:0".parse().unwrap()];
     let overrides = Overrides { listen, plugins: Some(plugins), state: Some(folder.path().join("state")) };
     let mut config = Config::demonstration(&overrides).unwrap();
-    // Room for two, so that whoever leaves a place taken is found out.
     (config.limits.connections, config.limits.instances) = (2, 2);
     let stopper = Stopper::new();
     let gateway = Arc::new(Gateway::new(&config, HostKey::generate().unwrap(), &stopper).unwrap());
@@ -163,6 +175,24 @@ async fn a_panic_ends_its_own_connection_with_its_sessions_and_leaves_no_place_t
     let serve =
         listener.serve(&stopper, move |stream, peer, permit| pump::run(stream, peer, permit, Arc::clone(&gateway)));
     let visits = async {
+        visits(address).await;
+        stopper.stop();
+    };
+    timeout(PATIENCE * 2, async { tokio::join!(serve, visits) }).await.unwrap();
+    drop(reload);
+}
+
+/// Listens to what this thread logs. A test runs on one.
+fn listen() -> (Ear, DefaultGuard) {
+    let ear = Ear::default();
+    let guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(ear.clone()));
+    (ear, guard)
+}
+
+#[tokio::test]
+async fn a_panic_ends_its_own_connection_with_its_sessions_and_leaves_no_place_taken() {
+    let (ear, _guard) = listen();
+    serve(async |address| {
         let mut steady = Visitor::enter(address).await;
         for number in 2..=5 {
             let mut doomed = Visitor::enter(address).await;
@@ -176,9 +206,31 @@ async fn a_panic_ends_its_own_connection_with_its_sessions_and_leaves_no_place_t
             steady.echo(b"still here").await;
         }
         assert_eq!(ear.events("session ended", "1").len(), 0);
-        drop(steady);
-        stopper.stop();
-    };
-    timeout(PATIENCE * 2, async { tokio::join!(serve, visits) }).await.unwrap();
-    drop(reload);
+    })
+    .await;
+}
+
+/// C7, C8: real-clients.md rule 1.
+#[tokio::test]
+async fn a_channel_that_is_at_fault_ends_alone_and_the_log_says_why() {
+    let (ear, _guard) = listen();
+    serve(async |address| {
+        let mut visitor = Visitor::enter(address).await;
+        for nth in 0..3 {
+            let number = nth as u32 + 1;
+            let channel = visitor.open().await;
+            // Two grants that no window can be. The gateway numbers its channels as we do ours: one after the other.
+            for _ in 0..2 {
+                let grant = [&[93][..], &number.to_be_bytes(), &[0xff; 4]].concat();
+                visitor.peer.connection.send_anything(&grant);
+            }
+            assert!(matches!(visitor.peer.happens().await.unwrap(), Happened::Closed(closed) if closed == channel));
+            let said = ear.nth("channel closed: protocol error", "1", nth).await;
+            let violation = "a window would exceed 2^32 - 1 (RFC 4254 §5.2)";
+            assert_eq!((said["channel"].as_str(), said["error"].as_str()), (&*number.to_string(), violation));
+            assert_eq!(ear.nth("session ended", "1", nth).await["ending"], "client-closed");
+            visitor.echo(b"still here").await;
+        }
+    })
+    .await;
 }
