@@ -42,7 +42,7 @@ use std::cell::Cell;
 use std::collections::VecDeque;
 
 pub use event::{Decline, Event, Exit, OpenFailure, Refused};
-pub use settings::Settings;
+pub use settings::{LEAST_WINDOW, Settings};
 
 use crate::error::Violation;
 use crate::message::mux::{ChannelId, MuxMessage, PeerChannelId};
@@ -99,7 +99,7 @@ impl Mux {
         // Something for each session is set aside, so that windows that have grown keep no session out.
         let sessions = u32::try_from(settings.max_sessions).unwrap_or(u32::MAX).max(1);
         let Settings { window_start: start, window_max: max, max_packet, .. } = *settings;
-        let least = max_packet.min(start).min(settings.window_connection / sessions).max(1);
+        let least = LEAST_WINDOW.max(max_packet).min(start).min(settings.window_connection / sessions).max(1);
         let set_aside = least.saturating_mul(sessions);
         Mux {
             role,

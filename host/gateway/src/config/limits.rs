@@ -6,6 +6,8 @@
 
 use std::time::Duration;
 
+use whelk_ssh::mux::LEAST_WINDOW;
+
 use super::reader::{Findings, Item, Section};
 use super::setting::Setting;
 
@@ -228,7 +230,7 @@ limits! {
             /// The longest piece of data in one packet of a channel, as the client is told. A longer one is taken.
             channel_packet: usize = 32 * KIB, KIB => 128 * KIB, "C8, RFC 4254 §5.1";
             /// The window that a new channel has: bytes that a client may send before the plugin takes them. When a connection has many
-            /// sessions the later ones start with less, but never with less than `channel_packet` ...
+            /// sessions the later ones start with less, but never with less than 32 KiB or `channel_packet` ...
             window_start: usize = 256 * KIB, 32 * KIB => 64 * MIB, "C8, RFC 4254 §5.2";
             /// ... and the size to which it grows while the plugin reads.
             window: usize = 2 * MIB, 32 * KIB => 64 * MIB, "C8, RFC 4254 §5.2";
@@ -460,8 +462,9 @@ impl Limits {
             ("unauthenticated_full", self.unauthenticated_full, "connections", self.connections),
             ("sessions", self.sessions, "channels", self.channels),
         ];
-        // Growing windows never keep a new session out when a first window of one packet is set aside for each.
-        let first_windows = usize::try_from(self.sessions).unwrap_or(usize::MAX).saturating_mul(self.channel_packet);
+        // Growing windows never keep a new session out when the least window is set aside for each.
+        let least_window = usize::try_from(LEAST_WINDOW).unwrap_or(usize::MAX).max(self.channel_packet);
+        let first_windows = usize::try_from(self.sessions).unwrap_or(usize::MAX).saturating_mul(least_window);
         let sizes = [
             ("packet_before_login", self.packet_before_login, "packet", self.packet),
             ("channel_packet", self.channel_packet + KIB, "packet", self.packet),
@@ -490,6 +493,18 @@ mod tests {
     #[test]
     fn the_defaults_do_not_contradict_each_other() {
         assert_eq!(Limits::default().contradictions(), []);
+    }
+
+    #[test]
+    fn the_least_windows_of_all_sessions_must_fit() {
+        let limits = Limits { window_total: 4 * MIB, sessions: 128, ..Limits::default() };
+        assert_eq!(limits.contradictions(), []);
+        let limits = Limits { window_total: 4 * MIB - 1, ..limits };
+        let found = limits.contradictions();
+        assert_eq!(
+            found,
+            [("sessions", "needs \"4 MiB\", which is more than `window_total` allows (\"4194303 B\")".to_owned())]
+        );
     }
 
     #[test]
