@@ -9,6 +9,7 @@ mod commandline;
 mod crowd;
 mod hostile;
 mod lifecycle;
+mod limits;
 mod matrix;
 mod node;
 mod terminal;

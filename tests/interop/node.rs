@@ -1,6 +1,32 @@
-//! ssh2 for node, beyond what the matrix has.
+//! ssh2 for node, which closes channels in its own way. The matrix has what it does as other clients do.
 
-use whelk_tests::{Access, Call, Client, Gateway, Input, MIB};
+use std::process::Command;
+use whelk_tests::{Access, Call, Client, Gateway, Input, MIB, Running, SOON, client_program, repository};
+
+/// How often a session is closed early.
+const TIMES: usize = 10;
+/// How many commands run in the driver, one by one and at once.
+const COMMANDS: u64 = 28;
+
+// ssh2 sends EOF and CLOSE, and then WINDOW_ADJUST for what it had read.
+#[test]
+fn a_stream_closed_early_ends_alone_ten_times_of_ten() {
+    let gateway = Gateway::demonstration();
+    let mut command = Command::new(client_program("node"));
+    command.arg(repository().join("tests/interop/ssh2_early_close.js"));
+    command.args(["--port", &gateway.port().to_string(), "--user", "probe", "--times", &TIMES.to_string()]);
+    let finished = Running::run(command, Input::Nothing, SOON);
+    let text = finished.out.text();
+    assert_eq!(finished.status, Some(0), "{text}{}", finished.err);
+    let reports: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).expect("the driver prints JSON lines")).collect();
+    assert_eq!(reports.len(), TIMES + 1, "{text}");
+    for report in &reports {
+        assert_eq!(report["echo"], true, "the witness is gone: {text}");
+    }
+    assert_eq!(reports[TIMES]["commands"], COMMANDS, "{text}");
+    gateway.end();
+}
 
 #[test]
 fn ssh2_carries_all_bytes_both_ways() {
