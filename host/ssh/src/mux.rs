@@ -12,12 +12,13 @@
 //!
 //! Chosen against what might be expected:
 //!
-//! * One channel's fault stays with that channel, as with OpenSSH or more so: many clients break small rules.
-//!   Whatever the peer says on a channel after its CLOSE is ignored, until the number belongs to another channel, which is
-//!   late. A second EOF is ignored; data after EOF costs window and is dropped. A message longer than we had said is taken, and
-//!   so is a tenth more than the window, which has to be worked off. Data beyond that, or an adjustment beyond what a
-//!   window can be, closes the channel; only the peer that does so on 8 channels loses the connection.
-//! * A message for a number that the peer was never told ends the connection: nobody can know what else the peer believes.
+//! * A fault on one channel ends at most that channel, since many clients break small rules. OpenSSH is as lenient or less.
+//!   Whatever the peer says on a channel after its CLOSE is ignored; a number is not used again before 32 others have been
+//!   closed after it, if the table has room. A second EOF is ignored; data after EOF is charged to the window and dropped. A
+//!   message over the maximum packet size is taken, and so is a tenth more than the window, which has to be worked off. Data
+//!   beyond that, or an adjustment past 2^32 - 1, closes the channel. The eighth channel closed so ends the connection.
+//! * A message for a number that the peer was never told ends the connection, an adjustment too, which OpenSSH ignores: the
+//!   two sides disagree about which channels there are.
 //! * Data on a channel that its owner has ended, and answers that nobody asked for, are dropped. A peer that has not read
 //!   our CLOSE yet may well send the first; some servers send the second.
 //! * Requests that want no answer are answered by the owner all the same, and count as unanswered until then: that bounds
@@ -143,7 +144,7 @@ impl Mux {
         self.owed_by_channels(Answers::len).saturating_add(self.globals.owed_replies())
     }
 
-    /// Whether one more answer may be made to wait. One that is like the one before it costs nothing, but who knows.
+    /// Whether memory is left for one more answer that differs from the one before it.
     fn may_owe_reply(&self) -> bool {
         self.owed_by_channels(Answers::weight).saturating_add(self.globals.weight()) < MOST_OWED_REPLIES
     }
@@ -204,7 +205,7 @@ impl Mux {
             on(Event::Refused { what: Refused::Global, name: kind, reason: NO_FORWARDING });
         }
         if want_reply {
-            // Who makes so many promises that their answers would fill memory is told no.
+            // Alternating answers take memory. Beyond the limit the promise still binds, but the answer is no.
             self.globals.answer(promise && self.may_owe_reply());
         }
         Ok(())

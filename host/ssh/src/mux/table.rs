@@ -7,8 +7,8 @@ use crate::message::mux::{ChannelId, PeerChannelId};
 use crate::mux::channel::Channel;
 use crate::mux::window::{Inbound, Outbound};
 
-/// Numbers that are free stay unused until so many are. Some clients go on talking on a channel that is closed: what they say
-/// is ignored as long as no new channel has its number.
+/// A number that is free is used again only when so many others are free too. Some clients go on sending messages for a
+/// channel that is closed. They are ignored as long as no new channel has its number.
 const RESTING: usize = 32;
 
 /// What a number of ours stands for.
