@@ -159,7 +159,8 @@ pub fn negotiate(role: Role, ours: &Preferences, theirs: &KexMessage<'_>) -> Res
     choose(role, "compression to server", &["none"], compression_to_server)?;
     choose(role, "compression to client", &["none"], compression_to_client)?;
     // A guess is right when both sides' first names agree, whether or not we know the peer's. RFC 4253 §7.
-    let guessed = kex.first() == ours.kex_names().first().copied() && host_key.first() == HOST_KEYS.first().copied();
+    let is_first = |list: NameList<'_>, ours: &[&str]| list.first() == ours.first().map(|name| name.as_bytes());
+    let guessed = is_first(kex, &ours.kex_names()) && is_first(host_key, &HOST_KEYS);
     let peer_marker = match role {
         Role::Server => STRICT_CLIENT,
         Role::Client => STRICT_SERVER,
@@ -179,14 +180,10 @@ pub fn negotiate(role: Role, ours: &Preferences, theirs: &KexMessage<'_>) -> Res
 /// The client's first name that the server has too.
 fn choose(role: Role, kind: &'static str, ours: &[&'static str], theirs: NameList<'_>) -> Result<&'static str, Error> {
     let chosen = match role {
-        Role::Server => theirs.iter().find_map(|name| ours.iter().find(|our| **our == name)),
+        Role::Server => theirs.iter().find_map(|name| ours.iter().find(|our| our.as_bytes() == name)),
         Role::Client => ours.iter().find(|name| theirs.contains(name)),
     };
-    chosen.copied().ok_or_else(|| Error::Incompatible {
-        kind,
-        ours: ours.join(","),
-        theirs: theirs.as_str().to_owned(),
-    })
+    chosen.copied().ok_or_else(|| Error::Incompatible { kind, ours: ours.join(","), theirs: theirs.quote() })
 }
 
 #[cfg(test)]

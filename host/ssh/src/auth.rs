@@ -96,7 +96,7 @@ fn decode_service(payload: &[u8]) -> Result<TransportMessage<'_>, Violation> {
 fn violation(number: u8, what: Malformed) -> Violation {
     match what {
         Malformed::Unknown => Violation::Unexpected { number },
-        Malformed::Truncated | Malformed::Trailing | Malformed::NameList | Malformed::Text | Malformed::Modes => {
+        Malformed::Truncated | Malformed::Trailing | Malformed::Text | Malformed::Modes => {
             Violation::Malformed { number, what }
         }
     }

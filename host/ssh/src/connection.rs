@@ -459,7 +459,7 @@ impl Client {
 
     /// The methods that may go on after a refusal, joined with commas.
     pub fn methods(&self) -> &str {
-        self.auth.methods().as_str()
+        self.auth.methods()
     }
 
     /// Asks for a session. None when there are too many. RFC 4254 §6.1.

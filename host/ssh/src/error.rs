@@ -144,7 +144,7 @@ pub enum Error {
         kind: &'static str,
         /// What we offered.
         ours: String,
-        /// What the peer offered.
+        /// What the peer offered: escaped, and cut where it is long.
         theirs: String,
     },
     /// A packet is not what its sender had sealed. RFC 4253 §6.4.
@@ -223,7 +223,7 @@ impl fmt::Display for Error {
         match self {
             Error::Peer(violation) => violation.fmt(f),
             Error::Incompatible { kind, ours, theirs } => {
-                write!(f, "no common {kind}: ours are {ours}, the peer's are {}", theirs.escape_default())
+                write!(f, "no common {kind}: ours are {ours}, the peer's are {theirs}")
             }
             Error::Integrity => f.write_str("a packet failed its integrity check"),
             Error::Disconnected { reason, description } => {

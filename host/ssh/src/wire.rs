@@ -12,8 +12,6 @@ pub enum Malformed {
     Truncated,
     /// Bytes are left after the last field.
     Trailing,
-    /// A name-list with an empty or overlong name, a character outside printable ASCII, or too many names (RFC 4251 §5, §6).
-    NameList,
     /// A message number or a kind that does not belong here.
     Unknown,
     /// A string where the RFC wants UTF-8 or ASCII text holds something else.
@@ -27,7 +25,6 @@ impl fmt::Display for Malformed {
         f.write_str(match self {
             Malformed::Truncated => "a field reaches past the end of the message",
             Malformed::Trailing => "bytes are left after the last field",
-            Malformed::NameList => "a name-list is not well formed",
             Malformed::Unknown => "the message is not known at this place",
             Malformed::Text => "a text field is not text",
             Malformed::Modes => "the terminal modes are not well formed",
@@ -161,60 +158,53 @@ impl<'a> Wire<'a> for Rest<'a> {
     }
 }
 
-/// `name-list`, RFC 4251 §5: names with commas between them. One that was read is well formed.
+/// `name-list`, RFC 4251 §5: names with commas between them.
+///
+/// One that was read may hold any bytes. RFC 4251 §6 wants names of 1 to 64 printable ASCII characters, but a name that is
+/// none cannot be one of ours: it is passed over like every other name that is not known, and the names beside it count. The
+/// packet bounds the list.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct NameList<'a>(&'a str);
+pub struct NameList<'a>(&'a [u8]);
 
 impl<'a> NameList<'a> {
-    /// Longest name (RFC 4251 §6).
-    const NAME: usize = 64;
-    /// Most names in a list. Ours: real lists hold a few dozen.
-    const NAMES: usize = 256;
-    /// Longest list in bytes. Ours.
-    const BYTES: usize = 8192;
+    /// Most bytes of a list that an error quotes.
+    const QUOTED: usize = 512;
 
     /// A list of our own making, already joined with commas.
     pub fn new(joined: &'a str) -> NameList<'a> {
-        NameList(joined)
+        NameList(joined.as_bytes())
     }
 
-    /// The names in their order.
-    pub fn iter(self) -> impl Iterator<Item = &'a str> {
-        self.0.split(',').filter(|name| !name.is_empty())
+    /// The names in their order. Empty ones are left out.
+    pub fn iter(self) -> impl Iterator<Item = &'a [u8]> {
+        self.0.split(|byte| *byte == b',').filter(|name| !name.is_empty())
     }
 
     /// The first name: what its sender prefers.
-    pub fn first(self) -> Option<&'a str> {
+    pub fn first(self) -> Option<&'a [u8]> {
         self.iter().next()
     }
 
     /// Whether `name` is in the list.
     pub fn contains(self, name: &str) -> bool {
-        self.iter().any(|other| other == name)
+        self.iter().any(|other| other == name.as_bytes())
     }
 
-    /// The list as it is written.
-    pub fn as_str(self) -> &'a str {
-        self.0
+    /// The beginning of the list, escaped, for an error.
+    pub fn quote(self) -> String {
+        let quoted = self.0.get(..Self::QUOTED).unwrap_or(self.0);
+        let left_out = self.0.len() - quoted.len();
+        let more = if left_out > 0 { format!(" and {left_out} bytes more") } else { String::new() };
+        format!("{}{more}", quoted.escape_ascii())
     }
 }
 
 impl<'a> Wire<'a> for NameList<'a> {
     fn read(from: &mut Reader<'a>) -> Result<Self, Malformed> {
-        let bytes = from.string()?;
-        if bytes.is_empty() {
-            return Ok(NameList(""));
-        }
-        // Names are printable US-ASCII; empty names are refused wherever they stand, a trailing comma included.
-        let well_formed = bytes.len() <= Self::BYTES
-            && bytes.iter().all(u8::is_ascii_graphic)
-            && bytes.split(|byte| *byte == b',').all(|name| (1..=Self::NAME).contains(&name.len()))
-            && bytes.split(|byte| *byte == b',').count() <= Self::NAMES;
-        let text = std::str::from_utf8(bytes).map_err(|_| Malformed::NameList)?;
-        if well_formed { Ok(NameList(text)) } else { Err(Malformed::NameList) }
+        from.string().map(NameList)
     }
     fn write(&self, to: &mut Vec<u8>) {
-        self.0.as_bytes().write(to);
+        self.0.write(to);
     }
 }
 
@@ -225,7 +215,8 @@ mod tests {
     fn list(bytes: &[u8]) -> Result<Vec<String>, Malformed> {
         let mut wire = Vec::new();
         bytes.write(&mut wire);
-        NameList::read(&mut Reader::new(&wire)).map(|list| list.iter().map(str::to_owned).collect())
+        NameList::read(&mut Reader::new(&wire))
+            .map(|list| list.iter().map(|name| name.escape_ascii().to_string()).collect())
     }
 
     #[test]
@@ -242,11 +233,27 @@ mod tests {
         assert_eq!(list(b""), Ok(vec![]));
         assert_eq!(list(b"none"), Ok(vec!["none".into()]));
         assert_eq!(list(b"zlib,none"), Ok(vec!["zlib".into(), "none".into()]));
-        for wrong in [&b",a"[..], b"a,", b"a,,b", b",", b"a b", b"\xffa", b"a\0", &[b'a'; 65], &[b','; 30_000]] {
-            assert_eq!(list(wrong), Err(Malformed::NameList), "{}", wrong.escape_ascii());
+        for empty in [&b","[..], &[b','; 30_000]] {
+            assert_eq!(list(empty), Ok(vec![]));
         }
-        let many = vec!["x"; 257].join(",");
-        assert_eq!(list(many.as_bytes()), Err(Malformed::NameList));
+    }
+
+    /// K18, K19.
+    #[test]
+    fn names_that_cannot_be_ours_hide_no_name_beside_them() {
+        for odd in [&b",a"[..], b"a,", b"a,,b", b"a b,a", b"\xff,a", b"x\0,a", &[&[b'x'; 30_000][..], b",a"].concat()] {
+            let mut wire = Vec::new();
+            odd.write(&mut wire);
+            let list = NameList::read(&mut Reader::new(&wire)).unwrap();
+            assert!(list.contains("a") && !list.contains("") && !list.contains("x"), "{}", odd.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn a_quoted_list_is_short_and_printable() {
+        assert_eq!(NameList(b"a,\xff\x1b[2J").quote(), "a,\\xff\\x1b[2J");
+        let long = NameList(&[b'\n'; 35_000]).quote();
+        assert!(long.len() < 1200 && long.ends_with(" and 34488 bytes more"), "{long}");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::error::{Error, Violation};
 use crate::message::Output;
 use crate::message::auth::{AuthMessage, Method};
 use crate::message::transport::TransportMessage;
-use crate::wire::{NameList, Rest};
+use crate::wire::Rest;
 
 /// What to try. Without `Debug`: passwords are not to be printed.
 #[derive(Clone, Copy)]
@@ -159,8 +159,8 @@ impl Client {
     }
 
     /// The methods that may go on, as the last refusal listed them.
-    pub fn methods(&self) -> NameList<'_> {
-        NameList::new(&self.methods)
+    pub fn methods(&self) -> &str {
+        &self.methods
     }
 
     /// The bytes that the key must sign now, if a signature is awaited. RFC 4252 §7.
@@ -210,7 +210,7 @@ impl Client {
             AuthMessage::UserauthBanner { text, .. } => Ok(Step::Banner(text)),
             AuthMessage::UserauthFailure { methods, partial_success } => {
                 asked.ok_or(Violation::Unsolicited)?;
-                self.methods = methods.as_str().to_owned();
+                self.methods = methods.quote();
                 self.state = State::Choosing;
                 Ok(Step::Refused { partial: partial_success })
             }

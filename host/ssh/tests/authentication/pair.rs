@@ -53,9 +53,7 @@ impl Pair {
                     Step::Nothing => {}
                     Step::Attempt => panic!("a client was asked to judge"),
                     Step::Banner(text) => self.told.push(format!("banner {}", text.escape_ascii())),
-                    Step::Refused { partial } => {
-                        self.told.push(format!("{} {partial}", self.client.methods().as_str()))
-                    }
+                    Step::Refused { partial } => self.told.push(format!("{} {partial}", self.client.methods())),
                     Step::Sign => self.told.push("sign".into()),
                     Step::Entered => self.told.push("entered".into()),
                 }
