@@ -206,8 +206,10 @@ impl<A: Machine> Connection<A> {
             Layer::Transport => {
                 // The transport cannot be changed while its own buffer is lent out; its messages are rare and small.
                 let payload = self.transport.payload(packet).to_vec();
-                if let Some(Note::Debug { text, always_display }) = self.transport.handle(&payload)? {
-                    on(Event::Debug { text, always_display });
+                match self.transport.handle(&payload)? {
+                    Some(Note::Debug { text, always_display }) => on(Event::Debug { text, always_display }),
+                    Some(Note::Late) => self.transport.unimplemented(packet.sequence()),
+                    None => {}
                 }
                 Ok(())
             }

@@ -83,13 +83,17 @@ pub fn admits(role: Role, phase: Phase, number: u8) -> Admission {
             // Some clients ask for the service again before each attempt.
             (_, 1 | 4 | 20) | (Role::Server, 5 | 50) | (Role::Client, 7 | 51..=53 | 60) => Admission::Handle,
             (_, 2..=3) => Admission::Ignore,
+            // Too late (RFC 8308 §2.4), and without effect: some clients repeat EXT_INFO.
+            (Role::Server, 7) => Admission::Unimplemented,
             _ => Admission::Disconnect,
         },
         Phase::Open => match (role, number) {
             (_, 1 | 4 | 20 | 80..=82 | 90..=100) => Admission::Handle,
             // An attempt after success is no error, RFC 4252 §5.1.
             (_, 2..=3) | (Role::Server, 50) => Admission::Ignore,
-            (_, 8..=19 | 83..=89 | 101..=255) => Admission::Unimplemented,
+            // Late EXT_INFO and SERVICE_REQUEST, answers to questions of an authentication that is over, and whatever is not
+            // known have no effect. sshd answers them in the same way. Numbers of the key exchange are never taken lightly.
+            (_, 5..=19 | 83..=89 | 101..=255) | (Role::Server, 51..=79) => Admission::Unimplemented,
             _ => Admission::Disconnect,
         },
     }

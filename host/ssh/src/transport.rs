@@ -82,6 +82,10 @@ pub struct Transport {
     pub(crate) deadlines: Deadlines,
     /// When the latest exchange was over.
     rekeyed: Instant,
+    /// A channel's data has passed in either direction since then. What only keeps a connection alive does not count.
+    data_moved: bool,
+    /// The user has entered.
+    entered: bool,
 }
 
 impl Transport {
@@ -100,6 +104,8 @@ impl Transport {
             ext_info: ExtInfo::Closed,
             deadlines: Deadlines::default(),
             rekeyed: now,
+            data_moved: false,
+            entered: false,
             settings,
         };
         transport.outgoing.raw(transport.settings.identification.as_bytes());
@@ -192,7 +198,8 @@ impl Transport {
 
     /// Whether the peer takes what we send. Packets that may be sent at any time would else pile up without end.
     pub(crate) fn keeps_up(&self) -> bool {
-        self.outgoing.len() <= self.settings.output_mark.saturating_mul(2)
+        let most = self.settings.output_mark.saturating_mul(2);
+        self.outgoing.len() <= if self.entered { most } else { most.min(STRANGERS_OUTPUT) }
     }
 
     /// Whether a later exchange holds our output back.
@@ -264,7 +271,7 @@ impl Transport {
                 Err(Error::Disconnected { reason, description: description.to_vec() })
             }
             TransportMessage::Debug { always_display, text, .. } => Ok(Some(Note::Debug { text, always_display })),
-            TransportMessage::ExtInfo { count, extensions } => self.ext_info(count, extensions).map(|()| None),
+            TransportMessage::ExtInfo { count, extensions } => self.ext_info(count, extensions),
             TransportMessage::Ignore { .. } | TransportMessage::Unimplemented { .. } => Ok(None),
             TransportMessage::ServiceRequest { .. } | TransportMessage::ServiceAccept { .. } => {
                 Err(Violation::Unexpected { number }.into())
@@ -272,8 +279,12 @@ impl Transport {
         }
     }
 
-    /// RFC 8308 §2.3. Nothing that a peer can announce changes what we do, but it has to be well formed and in its place.
-    fn ext_info(&self, count: u32, extensions: Rest<'_>) -> Result<(), Error> {
+    /// RFC 8308 §2.3. Nothing that a peer can announce changes what we do, but it has to be well formed. One that a client sends too
+    /// late or twice is not read at all.
+    fn ext_info(&self, count: u32, extensions: Rest<'_>) -> Result<Option<Note<'static>>, Error> {
+        if self.role() == Role::Server && self.ext_info == ExtInfo::Closed {
+            return Ok(Some(Note::Late));
+        }
         let mut reader = Reader::new(extensions.0);
         let mut read = || -> Result<(), Malformed> {
             // Every extension takes at least its two lengths, so a count beyond the bytes that are left ends at once. K11.
@@ -284,10 +295,7 @@ impl Transport {
             if reader.is_empty() { Ok(()) } else { Err(Malformed::Trailing) }
         };
         read().map_err(|what| Violation::Malformed { number: 7, what })?;
-        if self.role() == Role::Server && self.ext_info == ExtInfo::Closed {
-            return Err(Violation::Unexpected { number: 7 }.into());
-        }
-        Ok(())
+        Ok(None)
     }
 
     /// A message of a key exchange.
@@ -389,6 +397,7 @@ impl Transport {
 
     /// Authentication is over: larger packets, and no more deadline.
     pub(crate) fn authenticated(&mut self) {
+        self.entered = true;
         self.deadlines.arrived();
         self.incoming.enter(self.settings.packet);
     }
@@ -520,6 +529,9 @@ impl Output for Transport {
     }
 }
 
+/// Most output that may wait for a peer that has not logged in before nothing more is read from it. A whole login fits in it.
+const STRANGERS_OUTPUT: usize = 16 << 10;
+
 /// Most bytes of text in a DISCONNECT. Ours, as for all texts that a person is to read.
 const FAREWELL: usize = 1024;
 
@@ -531,6 +543,8 @@ const MOST_PACKETS: u64 = 1 << 31;
 pub(crate) enum Note<'p> {
     /// RFC 4253 §11.3.
     Debug { text: &'p [u8], always_display: bool },
+    /// The message came too late to have any effect, and is answered as one that is not known.
+    Late,
 }
 
 /// A payload that is encoded already.

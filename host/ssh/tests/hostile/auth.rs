@@ -7,6 +7,7 @@ use whelk_ssh::message::auth::{AuthMessage, Method};
 use whelk_ssh::message::mux::ChannelId;
 use whelk_ssh::wire::Rest;
 
+use crate::kex::unimplemented;
 use crate::memory::{held, leaks};
 use crate::pair::{Setup, twice};
 use crate::raw::{FAILURE, Raw, SERVICE, SUCCESS, data, encode, none, on_channel, open, request};
@@ -49,8 +50,9 @@ fn strangers(setup: &Setup) -> [Raw<Server>; 4] {
 fn what_only_servers_say_ends_the_connection_in_every_phase() {
     twice(|setup| {
         for number in [6, 31, 51, 52, 53, 60] {
-            let everywhere = strangers(&setup).into_iter().chain([Raw::entered(&setup), Raw::opened(&setup)]);
-            for mut raw in everywhere {
+            // After login only those of a key exchange are an attack: the others have no effect and end nothing.
+            let entered = if number == 31 { vec![Raw::entered(&setup), Raw::opened(&setup)] } else { Vec::new() };
+            for mut raw in strangers(&setup).into_iter().chain(entered) {
                 let opens = raw.application.events.len();
                 let packets = [raw.packet(&[number, 0, 0, 0, 0]), raw.packet(&open(9, 9, 9))].concat();
                 raw.bytes(&packets);
@@ -197,16 +199,22 @@ fn an_attempt_after_success_changes_nothing() {
     });
 }
 
-/// U23.
+/// U23: JSch asks for a service after login, and late answers to questions of an authentication that is over may come as well.
 #[test]
-fn a_service_request_after_success_ends_the_connection() {
+fn messages_of_a_login_that_is_over_have_no_effect_and_end_nothing() {
     twice(|setup| {
-        for service in [SERVICE, b"\x05\0\0\0\x0essh-connection"] {
-            let mut raw = Raw::entered(&setup);
-            raw.send(service);
-            assert_eq!(raw.violation(), unexpected(5));
-            assert_eq!(raw.side.user(), Some(&b"alice"[..]));
+        let mut raw = Raw::opened(&setup);
+        let others = (51..=79).map(|number| vec![number, 0, 0, 0, 0]);
+        for late in
+            [SERVICE, b"\x05\0\0\0\x0essh-connection", b"\x05", b"\x06"].into_iter().map(<[u8]>::to_vec).chain(others)
+        {
+            assert_eq!(unimplemented(&mut raw, &late), None, "{}", late[0]);
         }
+        raw.send(&data(b"still there"));
+        assert_eq!(
+            (raw.application.received(ChannelId(0)), raw.side.user()),
+            (&b"still there"[..], Some(&b"alice"[..]))
+        );
     });
 }
 
