@@ -42,6 +42,7 @@ pub mod gateway;
 mod grants;
 pub mod inspect;
 mod keepalive;
+mod large_packets;
 pub mod listener;
 pub mod logging;
 mod login;

@@ -33,6 +33,7 @@ use crate::access::Verdict;
 use crate::drain::{Drain, Phase};
 use crate::gateway::Gateway;
 use crate::keepalive::Keepalive;
+use crate::large_packets::LargePackets;
 use crate::listener::Permit;
 use crate::logging::escape;
 use crate::login::Login;
@@ -99,6 +100,9 @@ struct Pump {
     /// Bytes that have moved since others could go first.
     moved: usize,
     keepalive: Keepalive,
+    large: LargePackets,
+    /// How long a large packet may take while others wait for its memory.
+    large_packet_grace: Duration,
     origin: Origin,
 }
 
@@ -113,6 +117,7 @@ pub async fn run(stream: TcpStream, peer: SocketAddr, permit: Permit, gateway: A
     let connection = Server::accepted(gateway.protocol(), gateway.authentication(), random, now);
     let limits = gateway.limits();
     let keepalive = Keepalive::new(limits.keepalive, limits.keepalive_count, now);
+    let large_packet_grace = limits.large_packet_grace;
     let mut pump = Pump {
         sessions: Sessions::new(gateway.clone(), number),
         drain: gateway.drain(),
@@ -128,6 +133,8 @@ pub async fn run(stream: TcpStream, peer: SocketAddr, permit: Permit, gateway: A
         rest: Rest::Busy,
         moved: 0,
         keepalive,
+        large: LargePackets::default(),
+        large_packet_grace,
         origin,
     };
     let Err(end) = pump.serve().await;
@@ -164,6 +171,9 @@ impl Pump {
         let mut progress = self.read(now)?;
         while self.answer()? {
             progress = self.receive(now)?;
+        }
+        if !self.connection.holds_large_packet() {
+            self.large.release();
         }
         if self.sessions.serve(&mut self.connection, TURN)? == Progress::More {
             progress = Progress::More;
@@ -224,7 +234,7 @@ impl Pump {
     }
 
     /// Answers the question that stands, if that can be done at once. Says whether there may be more to receive.
-    fn answer(&mut self) -> Result<bool, End> {
+    fn answer(&mut self, now: Instant) -> Result<bool, End> {
         match self.connection.question() {
             Some(ServerQuestion::Sign(hash)) => {
                 let signature = self.gateway.host_key().sign(hash.as_ref());
@@ -234,6 +244,13 @@ impl Pump {
             Some(ServerQuestion::Attempt(attempt)) => {
                 self.login.begin(&self.gateway, &attempt);
                 Ok(false)
+            }
+            Some(ServerQuestion::LargePacket(bytes)) => {
+                let granted = self.large.ask(bytes, now, self.large_packet_grace);
+                if granted {
+                    self.connection.grant_large_packet();
+                }
+                Ok(granted)
             }
             None => Ok(false),
         }
@@ -287,6 +304,10 @@ impl Pump {
             }
             () = self.sessions.ready() => Ok(()),
             verdict = self.login.decided(), if self.login.is_deciding() => self.decide(verdict),
+            () = self.large.granted(self.large_packet_grace), if self.large.is_waiting() => {
+                self.connection.grant_large_packet();
+                Ok(())
+            }
             () = at(deadline) => self.timeout(Instant::now()),
             // What it means is looked at in every turn.
             () = self.drain.reached(phase) => Ok(()),
@@ -348,6 +369,9 @@ impl Pump {
                     self.permit.authenticated();
                     self.seat = Some(self.login.take_seat(&self.gateway, &identity)?);
                     self.turns = self.gateway.tenants().turns(&identity.tenant);
+                    if let Some(budget) = self.gateway.tenants().input(&identity.tenant) {
+                        self.large.charge_to(budget);
+                    }
                     self.login.log_success(&identity);
                     let version = self.gateway.identification();
                     self.sessions.enter(Entered::new(identity, &self.origin, &self.connection, version));

@@ -118,7 +118,6 @@ pub(crate) fn protocol(config: &Config, host_key: &HostKey) -> connection::Setti
         patience: Patience {
             identification: limits.identification_grace,
             kex: limits.key_exchange_grace,
-            first_attempt: limits.first_request_grace,
             authentication: limits.authentication_grace,
             rekey: limits.rekey_grace,
         },

@@ -16,6 +16,7 @@ use whelk_runtime::{Plugin, Plugins, Registry, Routes, Start};
 
 use crate::config::{self, Grants, Limits, check_tenant_name};
 use crate::grants::Granter;
+use crate::large_packets::InputBudget;
 use crate::logging::escape;
 
 /// One tenant.
@@ -27,6 +28,7 @@ pub struct Tenant {
     own: Option<Arc<Registry>>,
     operators: Arc<Registry>,
     turns: Turns,
+    input: Arc<InputBudget>,
 }
 
 /// Connections of one tenant that may have more to do than one turn of the pump at the same time: as many as there are workers. The
@@ -54,6 +56,8 @@ struct Demonstration {
     plugin_limits: whelk_runtime::Limits,
     plugins: Arc<Registry>,
     granter: Arc<Granter>,
+    /// One for all: nobody here is another's neighbour.
+    input: Arc<InputBudget>,
     /// Those that somebody has opened a session as. Grows with the names of plugins, not with those of users.
     made: Mutex<BTreeMap<String, Arc<OnceCell<Arc<Tenant>>>>>,
 }
@@ -132,6 +136,7 @@ impl Tenants {
                 own: own.get(name).cloned(),
                 operators: Arc::clone(operators),
                 turns: turns(),
+                input: InputBudget::new(tenant.limits.tenant_input),
             };
             known.insert(name.clone(), Arc::new(tenant));
         }
@@ -154,6 +159,7 @@ impl Tenants {
             plugin_limits,
             plugins: Arc::clone(plugins),
             granter: Arc::new(granter),
+            input: InputBudget::new(limits.tenant_input),
             made: Mutex::default(),
         };
         let known = Known::Demonstration(Box::new(demonstration));
@@ -181,6 +187,14 @@ impl Tenants {
         match &self.known {
             Known::Configured(tenants) => tenants.get(tenant).map(|tenant| Arc::clone(&tenant.turns)),
             Known::Demonstration(_) => None,
+        }
+    }
+
+    /// What a tenant's clients have for their large packets. Known before the tenant has been made.
+    pub(crate) fn input(&self, tenant: &str) -> Option<Arc<InputBudget>> {
+        match &self.known {
+            Known::Configured(tenants) => tenants.get(tenant).map(|tenant| Arc::clone(&tenant.input)),
+            Known::Demonstration(demonstration) => Some(Arc::clone(&demonstration.input)),
         }
     }
 
@@ -251,6 +265,7 @@ impl Demonstration {
             own: None,
             operators: Arc::clone(&self.plugins),
             turns: turns(),
+            input: Arc::clone(&self.input),
         })
     }
 }

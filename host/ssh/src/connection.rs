@@ -161,6 +161,7 @@ impl<A: Machine> Connection<A> {
     /// # Errors
     /// The connection is over: [`disconnect`](Connection::disconnect) with the error, send what is left, close the socket.
     pub fn receive(&mut self, now: Instant, mut on: impl FnMut(Event<'_>)) -> Result<Progress, Error> {
+        self.transport.time_rekey(now);
         // A peer that never pauses leaves nobody the time to look at a timer.
         self.handle_timeout(now)?;
         for _ in 0..TURN {
@@ -202,7 +203,7 @@ impl<A: Machine> Connection<A> {
     ) -> Result<(), Error> {
         match Layer::of(number) {
             // The service is asked for in the transport's numbers but concerns authentication alone.
-            Layer::Transport if matches!(number, 5 | 6) => self.handle_auth(packet, now, on),
+            Layer::Transport if matches!(number, 5 | 6) => self.handle_auth(packet, on),
             Layer::Transport => {
                 // The transport cannot be changed while its own buffer is lent out; its messages are rare and small.
                 let payload = self.transport.payload(packet).to_vec();
@@ -214,7 +215,7 @@ impl<A: Machine> Connection<A> {
                 Ok(())
             }
             Layer::Kex => self.transport.handle_kex(packet, now),
-            Layer::Auth => self.handle_auth(packet, now, on),
+            Layer::Auth => self.handle_auth(packet, on),
             Layer::Mux => {
                 Ok(self.mux.handle(self.transport.payload(packet), &mut |event| on(Event::Channel(event)))?)
             }
@@ -223,12 +224,11 @@ impl<A: Machine> Connection<A> {
     }
 
     /// A payload of authentication.
-    fn handle_auth(&mut self, packet: &Packet, now: Instant, on: &mut dyn FnMut(Event<'_>)) -> Result<(), Error> {
+    fn handle_auth(&mut self, packet: &Packet, on: &mut dyn FnMut(Event<'_>)) -> Result<(), Error> {
         let Some(session_id) = self.transport.session_id() else { return Err(Error::Exhausted) };
         match self.auth.handle(self.transport.payload(packet), session_id.as_ref())? {
             // A key that would do is a question to the client's user: `Client::question`.
-            Step::Nothing | Step::Sign => {}
-            Step::Attempt => self.transport.attempted(now),
+            Step::Nothing | Step::Sign | Step::Attempt => {}
             Step::Banner(text) => on(Event::Banner(text)),
             Step::Refused { partial } => on(Event::Refused { partial }),
             Step::Entered => on(Event::Entered),
@@ -268,7 +268,11 @@ impl<A: Machine> Connection<A> {
 
     /// Sends at most one packet of data on stdout (`None`) or a numbered stream, and says how many bytes it took. RFC 4254 §5.2.
     pub fn write(&mut self, channel: ChannelId, kind: Option<u32>, data: &[u8]) -> usize {
-        self.mux.write(channel, kind, data, &mut self.transport)
+        let written = self.mux.write(channel, kind, data, &mut self.transport);
+        if written > 0 {
+            self.transport.data_moved();
+        }
+        written
     }
 
     /// The program has taken so many bytes: the peer may send as many more.
@@ -303,9 +307,9 @@ impl<A: Machine> Connection<A> {
 
     /// Starts a key exchange, if none is under way and the user has entered. RFC 4253 §9. Before that it would hold back the answer
     /// to a request, and nothing is read while an answer is owed: neither side would move any more.
-    pub fn rekey(&mut self, now: Instant) {
+    pub fn rekey(&mut self) {
         if self.auth.stage() == auth::Stage::Open {
-            self.transport.rekey(now);
+            self.transport.rekey();
         }
     }
 
@@ -334,7 +338,7 @@ impl<A: Machine> Connection<A> {
     pub fn settle(&mut self, now: Instant) -> Result<(), Error> {
         self.put_owed();
         if self.transport.rekey_due(now) {
-            self.rekey(now);
+            self.rekey();
         }
         if self.transport.exhausted() { Err(Error::Exhausted) } else { Ok(()) }
     }
@@ -371,6 +375,9 @@ pub enum ServerQuestion<'a> {
     Sign(&'a ExchangeHash),
     /// May this user enter? [`Server::decide`].
     Attempt(auth::server::Attempt<'a>),
+    /// A packet has begun that is larger than those before login may be, by so many bytes. They must be set aside before it is
+    /// read: [`Server::grant_large_packet`].
+    LargePacket(usize),
 }
 
 impl Server {
@@ -388,6 +395,7 @@ impl Server {
     pub fn question(&self) -> Option<ServerQuestion<'_>> {
         let sign = self.transport.to_sign().map(ServerQuestion::Sign);
         sign.or_else(|| self.auth.attempt().map(ServerQuestion::Attempt))
+            .or_else(|| self.transport.large_packet().map(ServerQuestion::LargePacket))
     }
 
     /// Answers [`ServerQuestion::Sign`] with a signature blob, RFC 4253 §6.6.
@@ -409,6 +417,16 @@ impl Server {
     /// How far the client has come with logging in. Cheap: may be asked after every read.
     pub fn login_stage(&self) -> LoginStage {
         if self.auth.stage() == auth::Stage::Open { LoginStage::Done } else { self.transport.login_stage() }
+    }
+
+    /// Answers [`ServerQuestion::LargePacket`]: the bytes are set aside. Ignored when no such question stands.
+    pub fn grant_large_packet(&mut self) {
+        self.transport.grant_large_packet();
+    }
+
+    /// Whether the bytes that were granted last are still needed: their packet has not come whole, or was not dealt with.
+    pub fn holds_large_packet(&self) -> bool {
+        self.transport.holds_large_packet()
     }
 
     /// Who entered, in any bytes.

@@ -32,6 +32,25 @@ pub enum Reason {
     NoMoreAuthMethodsAvailable = 14,
 }
 
+impl Reason {
+    /// Why we closed a connection, for the peer.
+    fn words(self) -> &'static str {
+        match self {
+            Reason::HostNotAllowedToConnect => "this host may not connect",
+            Reason::ProtocolError => "protocol error",
+            Reason::KeyExchangeFailed => "the key exchange failed",
+            Reason::MacError => "packet corrupt",
+            Reason::ServiceNotAvailable => "service not available",
+            Reason::ProtocolVersionNotSupported => "protocol version not supported",
+            Reason::HostKeyNotVerifiable => "host key not verifiable",
+            Reason::ConnectionLost => "the connection was lost",
+            Reason::ByApplication => "the server is shutting down",
+            Reason::TooManyConnections => "too many connections of this user",
+            Reason::NoMoreAuthMethodsAvailable => "no more authentication methods available",
+        }
+    }
+}
+
 /// What a peer did against the RFCs. Each cites the rule.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Violation {
@@ -131,6 +150,8 @@ pub enum Stage {
     Auth,
     /// The peer answered no keepalive.
     Keepalive,
+    /// A large packet, while others waited for the memory that was granted for it.
+    LargePacket,
 }
 
 /// Why a connection is over, by who is at fault.
@@ -189,7 +210,9 @@ impl Error {
             Error::Disconnected { .. } | Error::TimedOut(Stage::Identification) => None,
             Error::HostKeyRefused => Some(Reason::HostKeyNotVerifiable),
             Error::TimedOut(Stage::Keepalive) => Some(Reason::ConnectionLost),
-            Error::TimedOut(Stage::Kex | Stage::Auth) | Error::Exhausted => Some(Reason::ByApplication),
+            Error::TimedOut(Stage::Kex | Stage::Auth | Stage::LargePacket) | Error::Exhausted => {
+                Some(Reason::ByApplication)
+            }
             Error::Closed(reason) => Some(*reason),
         };
         reason.map(|reason| reason as u32)
@@ -203,11 +226,17 @@ impl Error {
             Error::Incompatible { .. } => "no common algorithm",
             Error::Integrity => "packet corrupt",
             Error::TooManyAttempts => "too many authentication failures",
-            Error::TimedOut(_) => "timeout",
+            Error::TimedOut(Stage::Identification) => "no identification came in time",
+            Error::TimedOut(Stage::Kex) => "the key exchange took too long",
+            Error::TimedOut(Stage::Auth) => "the login took too long",
+            Error::TimedOut(Stage::Keepalive) => "no answer to keepalive questions",
+            Error::TimedOut(Stage::LargePacket) => "a large packet took too long",
             Error::HostKeyRefused => "host key not verifiable",
             Error::Requested { text, .. } => text,
-            Error::Closed(Reason::TooManyConnections) => "too many connections",
-            Error::Disconnected { .. } | Error::Closed(_) | Error::Exhausted => "goodbye",
+            Error::Closed(reason) => reason.words(),
+            Error::Exhausted => "internal error",
+            // Nothing is sent to a peer that has left.
+            Error::Disconnected { .. } => "",
         }
     }
 }
@@ -233,12 +262,15 @@ impl fmt::Display for Error {
             Error::TooManyAttempts => f.write_str("too many attempts to authenticate"),
             Error::TimedOut(Stage::Identification) => f.write_str("no identification came in time"),
             Error::TimedOut(Stage::Kex) => f.write_str("the key exchange took too long"),
-            Error::TimedOut(Stage::Auth) => f.write_str("authentication took too long"),
-            Error::TimedOut(Stage::Keepalive) => f.write_str("the peer no longer answers"),
+            Error::TimedOut(Stage::Auth) => f.write_str("the login took too long"),
+            Error::TimedOut(Stage::Keepalive) => f.write_str("the peer answered no keepalive question"),
+            Error::TimedOut(Stage::LargePacket) => {
+                f.write_str("the rest of a large packet did not come while others waited for its memory")
+            }
             Error::Requested { reason, text } => {
                 write!(f, "a plugin ended it, reason {reason}: {}", text.escape_default())
             }
-            Error::Closed(reason) => write!(f, "closed by us: {reason:?}"),
+            Error::Closed(reason) => f.write_str(reason.words()),
             Error::Exhausted => f.write_str("the keys or the random source are exhausted"),
         }
     }

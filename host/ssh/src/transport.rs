@@ -188,7 +188,17 @@ impl Transport {
 
     /// Whether no more packets may be read until a question is answered.
     pub(crate) fn waits(&self) -> bool {
-        self.kex.waits()
+        self.kex.waits() || self.incoming.ungranted().is_some()
+    }
+
+    /// By how many bytes the packet whose length has come exceeds what every connection may read, while that is not granted.
+    pub(crate) fn large_packet(&self) -> Option<usize> {
+        self.incoming.ungranted()
+    }
+
+    /// Whether a packet that was granted is still to come or to be dealt with.
+    pub(crate) fn holds_large_packet(&self) -> bool {
+        self.incoming.holds_granted()
     }
 
     /// Whether the input has room for more.
@@ -207,9 +217,10 @@ impl Transport {
         self.kex.binds_us()
     }
 
-    /// When the keys will have been used long enough, unless that is too far away for a clock.
+    /// When the keys will have been used long enough, unless that is too far away for a clock. Keys that protect no data do not age.
     pub(crate) fn rekey_at(&self) -> Option<Instant> {
-        if matches!(self.kex, Kex::Quiet) { self.rekeyed.checked_add(self.settings.rekey.time) } else { None }
+        let ages = self.data_moved && matches!(self.kex, Kex::Quiet);
+        if ages { self.rekeyed.checked_add(self.settings.rekey.time) } else { None }
     }
 
     // B: bytes and time in.
@@ -221,7 +232,19 @@ impl Transport {
 
     /// So many bytes were read into it.
     pub fn filled(&mut self, count: usize) {
-        self.incoming.input.filled(count);
+        self.incoming.filled(count);
+    }
+
+    /// Starts the time for a later key exchange if bytes have come since our KEXINIT.
+    pub(crate) fn time_rekey(&mut self, now: Instant) {
+        if self.incoming.take_heard() {
+            self.deadlines.heard(now);
+        }
+    }
+
+    /// A packet of data has come or gone.
+    pub(crate) fn data_moved(&mut self) {
+        self.data_moved = true;
     }
 
     /// The next packet, if all of it has come. Reads the identification on the way.
@@ -305,7 +328,7 @@ impl Transport {
         match std::mem::replace(&mut self.kex, Kex::Failed) {
             Kex::Quiet => {
                 self.start_kex();
-                self.deadlines.begin_rekey(now, self.settings.patience.rekey);
+                self.deadlines.begin_rekey(self.settings.patience.rekey);
                 self.handle_kex(packet, now)
             }
             Kex::ExpectKexInit(step) => self.settle_kex(step, &payload, packet.sequence()),
@@ -315,12 +338,16 @@ impl Transport {
                 };
                 self.kex = match step.handle(&payload, host_key)? {
                     server::Stepped::Dropped(step) => Kex::ExpectEcdhInit(Box::new(step)),
-                    server::Stepped::Hashed(step) => Kex::AwaitSignature(Box::new(step)),
+                    server::Stepped::Hashed(step) => {
+                        self.begin_login(now);
+                        Kex::AwaitSignature(Box::new(step))
+                    }
                 };
                 Ok(())
             }
             Kex::ExpectEcdhReply(step) => {
                 let step = step.handle(&payload)?;
+                self.begin_login(now);
                 // The user has decided about this key before; another one in mid-connection is an attack.
                 let known = self.host_key.as_ref().map(|known| known == step.host_key());
                 self.kex = Kex::AwaitTrust(Box::new(step));
@@ -332,6 +359,14 @@ impl Transport {
             }
             Kex::ExpectNewKeys(step) => self.finish_kex(*step, &payload, now),
             Kex::AwaitSignature(_) | Kex::AwaitTrust(_) | Kex::Failed => Err(unexpected(&payload)),
+        }
+    }
+
+    /// Times the login from the peer's share of the first exchange on, which the server's reply answers. Next comes NEWKEYS, and the
+    /// client's user may be reading the fingerprint.
+    fn begin_login(&mut self, now: Instant) {
+        if !self.keyed() {
+            self.deadlines.begin(Stage::Auth, now, self.settings.patience.authentication);
         }
     }
 
@@ -375,34 +410,29 @@ impl Transport {
         self.incoming.rekey(opener, self.strict);
         self.negotiated = Some(agreed);
         self.rekeyed = now;
+        self.data_moved = false;
         self.deadlines.end_rekey();
         self.exchanges += 1;
         if self.exchanges == 1 {
             self.ext_info = ExtInfo::Due;
-            let patience = &self.settings.patience;
-            // A server waits for a program first; at a client it may be a person who types.
-            let limit = match self.role() {
-                Role::Server => patience.first_attempt,
-                Role::Client => patience.authentication,
-            };
-            self.deadlines.begin(Stage::Auth, now, limit);
         }
         Ok(())
-    }
-
-    /// An attempt to authenticate has come.
-    pub(crate) fn attempted(&mut self, now: Instant) {
-        self.deadlines.attempted(now, self.settings.patience.authentication);
     }
 
     /// Authentication is over: larger packets, and no more deadline.
     pub(crate) fn authenticated(&mut self) {
         self.entered = true;
         self.deadlines.arrived();
-        self.incoming.enter(self.settings.packet);
+        // A client asks nobody: it reads what the server that it trusts sends.
+        self.incoming.enter(self.settings.packet, self.role() == Role::Server);
     }
 
     // C: commands.
+
+    /// The bytes of [`Transport::large_packet`] are set aside: the packet is read.
+    pub(crate) fn grant_large_packet(&mut self) {
+        self.incoming.grant();
+    }
 
     /// The signature of our host key over the hash of [`Transport::to_sign`], as a blob (RFC 4253 §6.6). Server only; ignored
     /// when none is awaited.
@@ -450,10 +480,12 @@ impl Transport {
     }
 
     /// Starts a key exchange if none is under way. RFC 4253 §9.
-    pub(crate) fn rekey(&mut self, now: Instant) {
+    pub(crate) fn rekey(&mut self) {
         if matches!(self.kex, Kex::Quiet) && self.keyed() {
             self.start_kex();
-            self.deadlines.begin_rekey(now, self.settings.patience.rekey);
+            self.deadlines.begin_rekey(self.settings.patience.rekey);
+            // What came before says nothing about a peer that has our KEXINIT.
+            self.incoming.take_heard();
         }
     }
 
@@ -462,7 +494,7 @@ impl Transport {
         let policy = &self.settings.rekey;
         let packets = policy.packets.min(MOST_PACKETS);
         let worn = |traffic: packet::Traffic| traffic.bytes >= policy.bytes || traffic.packets >= packets;
-        let old = now.saturating_duration_since(self.rekeyed) >= policy.time;
+        let old = self.data_moved && now.saturating_duration_since(self.rekeyed) >= policy.time;
         worn(self.incoming.traffic) || worn(self.outgoing.traffic) || old
     }
 

@@ -45,7 +45,7 @@ fn both_sides_know_the_connection_by_the_same_name_for_ever() {
         let mut pair = setup.authenticated();
         let name = pair.server.session_id().unwrap().as_ref().to_vec();
         assert_eq!(pair.client.session_id().unwrap().as_ref(), &name[..]);
-        pair.server.rekey(pair.now);
+        pair.server.rekey();
         pair.drive();
         assert_eq!(pair.server.session_id().unwrap().as_ref(), &name[..]);
     });
@@ -61,10 +61,10 @@ fn data_sent_during_a_rekey_arrives_after_it_in_order() {
             let (mut sent_up, mut sent_down) = (0, 0);
             for _ in 0..4 {
                 if server_starts {
-                    pair.server.rekey(pair.now);
+                    pair.server.rekey();
                 }
                 if client_starts {
-                    pair.client.rekey(pair.now);
+                    pair.client.rekey();
                 }
                 sent_up += pair.client.write(channel, None, &data[sent_up..(sent_up + 5000).min(data.len())]);
                 sent_down += pair.server.write(channel, None, &data[sent_down..(sent_down + 5000).min(data.len())]);
@@ -84,7 +84,7 @@ fn nothing_is_written_while_our_own_key_exchange_is_open() {
     twice(|setup| {
         let mut pair = setup.authenticated();
         let channel = pair.open_session();
-        pair.server.rekey(pair.now);
+        pair.server.rekey();
         assert_eq!(pair.server.room(channel), 0);
         assert_eq!(pair.server.write(channel, None, b"too early"), 0);
         pair.drive();
@@ -99,7 +99,7 @@ fn data_of_a_peer_that_has_not_seen_our_kexinit_is_taken() {
         let mut pair = setup.authenticated();
         let channel = pair.open_session();
         let data = sample(64 << 10);
-        pair.server.rekey(pair.now);
+        pair.server.rekey();
         let mut sent = 0;
         while sent < data.len() {
             sent += pair.client.write(channel, None, &data[sent..]);
@@ -116,7 +116,7 @@ fn data_after_the_peers_own_kexinit_ends_the_connection() {
     twice(|setup| {
         let mut pair = setup.authenticated();
         let channel = pair.open_session();
-        pair.client.rekey(pair.now);
+        pair.client.rekey();
         pair.client.send_anything(&[94, 0, 0, 0, channel.0 as u8, 0, 0, 0, 1, b'x']);
         pair.drive();
         assert_eq!(pair.server_error, Some(Error::Peer(Violation::Unexpected { number: 94 })));
@@ -148,6 +148,8 @@ fn keys_change_after_so_many_bytes_packets_or_seconds() {
                 }
             } else {
                 pair.wait(Duration::from_secs(61));
+                assert_eq!(rekeys(&pair), before, "no data has moved");
+                pair.server_writes(channel, &sample(200));
             }
             assert!(rekeys(&pair) > before, "{policy:?}");
             assert_eq!((&pair.server_error, &pair.client_error), (&None, &None));
@@ -164,25 +166,14 @@ fn a_hundred_rekeys_in_a_row_are_no_trouble() {
         let channel = pair.open_session();
         for round in 0..rounds {
             if round % 2 == 0 {
-                pair.server.rekey(pair.now)
+                pair.server.rekey()
             } else {
-                pair.client.rekey(pair.now)
+                pair.client.rekey()
             }
             pair.client_writes(channel, &[round]);
         }
         assert_eq!(pair.received_by_server(channel), (0..rounds).collect::<Vec<u8>>());
         assert_eq!(rekeys(&pair), u64::from(rounds) + 1);
-    });
-}
-
-/// K15.
-#[test]
-fn a_rekey_that_is_never_finished_ends_the_connection() {
-    twice(|setup| {
-        let mut pair = setup.authenticated();
-        pair.server.rekey(pair.now);
-        pair.now += Duration::from_secs(61);
-        assert_eq!(pair.server.handle_timeout(pair.now), Err(Error::TimedOut(Stage::Kex)));
     });
 }
 
@@ -201,14 +192,14 @@ fn each_stage_has_its_deadline() {
         while pair.server.exchanges() == 0 {
             assert!(pair.step());
         }
-        assert_eq!(pair.server.deadline(), Some(start + Duration::from_secs(30)), "the first attempt is awaited");
+        assert_eq!(pair.server.deadline(), Some(start + Duration::from_secs(120)), "the first attempt is awaited");
         pair.drive();
         assert_eq!(pair.server.deadline(), Some(start + Duration::from_secs(120)), "the first attempt has failed");
         pair.at_server.verdict = Verdict::Accept;
         pair.now += Duration::from_secs(100);
         pair.client.authenticate(Credential::Password(b"right"));
         pair.drive();
-        assert!(pair.server.deadline().unwrap() >= start + Duration::from_secs(3600), "entered");
+        assert_eq!((pair.server.deadline(), &pair.server_error), (None, &None), "entered");
     });
 }
 

@@ -162,8 +162,8 @@ impl Play {
             }
             Step::Close { server, session } => self.end(server, session, false),
             Step::Exit { session } => self.end(true, session, true),
-            Step::Rekey { server: true } => self.pair.server.rekey(self.pair.now),
-            Step::Rekey { server: false } => self.pair.client.rekey(self.pair.now),
+            Step::Rekey { server: true } => self.pair.server.rekey(),
+            Step::Rekey { server: false } => self.pair.client.rekey(),
             Step::Takes(takes) => self.takes(takes),
             Step::Carry { cut, times } => {
                 self.pair.cut = cut;

@@ -184,11 +184,9 @@ limits! {
         ["Logging in"] {
             /// Time for the identification line, from the connection's first moment.
             identification_grace: Duration = s(10), ms(100) => s(600), "P7, P8";
-            /// Time for the first key exchange, from the identification on.
+            /// Time for the client's part of the first key exchange, from the identification on. It ends when we answer.
             key_exchange_grace: Duration = s(15), ms(100) => s(600), "P7";
-            /// Time for the first authentication request, from the end of the key exchange on.
-            first_request_grace: Duration = s(30), ms(100) => s(600), "P7";
-            /// Time to log in, from the first authentication request on.
+            /// Time to log in, from that answer on, as LoginGraceTime of sshd_config. People read fingerprints and type names in it.
             authentication_grace: Duration = s(120), ms(100) => s(3600), "P7, RFC 4252 §4";
             /// Time to decide one attempt, waiting in line included. After that it has failed.
             decision_grace: Duration = s(5), ms(100) => s(600), "U36";
@@ -206,16 +204,18 @@ limits! {
             /// The longest packet accepted before login.
             packet_before_login: usize = 35_000, 35_000 => 256 * KIB, "P17, RFC 4253 §6.1";
             /// The longest packet accepted after login.
-            packet: usize = 64 * KIB, 35_000 => 256 * KIB, "P17";
+            packet: usize = 256 * KIB, 35_000 => 256 * KIB, "P17";
+            /// How long a packet above `packet_before_login` may take to come whole when others of its tenant wait for the memory.
+            large_packet_grace: Duration = s(60), s(1) => s(3600), "P17";
             /// Bytes of one connection that wait for the network.
             send_buffer: usize = MIB, 64 * KIB => 64 * MIB, "F7";
             /// How long a peer may take none of the bytes that wait for it.
             send_grace: Duration = s(60), s(1) => s(3600), "F7, O6";
             /// New keys after this many bytes in either direction ...
             rekey_bytes: usize = GIB, 64 * KIB => 64 * GIB, "RFC 4253 §9";
-            /// ... or after this time.
+            /// ... or after this time, if data has moved since the last ones.
             rekey_time: Duration = s(3600), s(1) => s(86_400), "RFC 4253 §9";
-            /// Time to finish a key exchange after the first.
+            /// Time to finish a key exchange after the first, from the first byte that the client sends after we began it.
             rekey_grace: Duration = s(60), s(1) => s(3600), "K15";
             /// A peer that has been silent for this long is asked whether it is there ...
             keepalive: Duration = s(30), s(1) => s(3600), "O6";
@@ -434,6 +434,9 @@ limits! {
             /// Bytes that its plugins have written and the clients have not taken. At this many the plugins wait.
             @Tenant
             tenant_output: usize = 64 * MIB, 32 * KIB => 16 * GIB, "W15, W16";
+            /// Bytes of its clients' packets above `packet_before_login` each. At this many a further one waits before it is read.
+            @Tenant
+            tenant_input: usize = 64 * MIB, 256 * KIB => 16 * GIB, "P17, C32";
             /// Bytes that its plugins may write in a second. Beyond that they wait.
             @Tenant
             tenant_output_rate: usize = GIB, 64 * KIB => 1024 * GIB, "W16";
@@ -474,6 +477,7 @@ impl Limits {
             ("window", self.window, "window_total", self.window_total),
             ("sessions", first_windows, "window_total", self.window_total),
             ("packet", self.packet, "send_buffer", self.send_buffer),
+            ("packet", self.packet, "tenant_input", self.tenant_input),
             ("memory", self.memory, "tenant_memory", self.tenant_memory),
         ];
         let counts = counts.into_iter().map(|(low, a, high, b)| (low, a.print(), high, b.print(), a > b));

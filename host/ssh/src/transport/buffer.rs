@@ -31,6 +31,20 @@ impl Input {
         if self.trusted { LARGE } else { SMALL }
     }
 
+    /// Makes room for a packet of `whole` bytes at once, and no more: a buffer that grows with what comes doubles each time.
+    pub(super) fn reserve(&mut self, whole: usize) {
+        self.bytes.copy_within(self.start..self.end, 0);
+        (self.start, self.end) = (0, self.end - self.start);
+        self.bytes.reserve_exact((whole + self.most()).saturating_sub(self.bytes.len()));
+    }
+
+    /// Gives back the memory of a large packet. What came behind it is kept.
+    pub(super) fn shrink(&mut self) {
+        let kept = self.bytes().to_vec();
+        (self.start, self.end) = (0, kept.len());
+        self.bytes = kept;
+    }
+
     /// Room for the next read. What lies in it has no meaning.
     pub(super) fn space(&mut self) -> &mut [u8] {
         if self.start == self.end {

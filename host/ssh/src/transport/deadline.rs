@@ -9,13 +9,13 @@ use crate::error::{Error, Stage};
 pub struct Patience {
     /// From the connection to the peer's identification line.
     pub identification: Duration,
-    /// From there to the end of the first key exchange.
+    /// From there to the peer's share of the first key exchange, which our reply answers.
     pub kex: Duration,
-    /// From there to the first authentication request.
-    pub first_attempt: Duration,
-    /// From there to success. RFC 4252 §4 recommends ten minutes.
+    /// From there to success: as OpenSSH's LoginGraceTime. People read fingerprints before their clients send NEWKEYS, and type
+    /// user names before their clients ask for anything, so this time is not divided any further. RFC 4252 §4 recommends ten minutes.
     pub authentication: Duration,
-    /// From our KEXINIT of a later exchange to its end.
+    /// From the first bytes of the peer after our KEXINIT of a later exchange to its end. A peer that sends nothing (a stopped
+    /// process, a sleeping laptop) is not timed.
     pub rekey: Duration,
 }
 
@@ -24,7 +24,6 @@ impl Default for Patience {
         Patience {
             identification: Duration::from_secs(10),
             kex: Duration::from_secs(15),
-            first_attempt: Duration::from_secs(30),
             authentication: Duration::from_secs(120),
             rekey: Duration::from_secs(60),
         }
@@ -35,9 +34,19 @@ impl Default for Patience {
 #[derive(Debug, Default)]
 pub(crate) struct Deadlines {
     stage: Option<(Instant, Stage)>,
-    rekey: Option<Instant>,
-    /// The first attempt to authenticate has come.
-    attempted: bool,
+    rekey: Rekey,
+}
+
+/// The deadline of a later key exchange.
+#[derive(Debug, Default)]
+enum Rekey {
+    /// No exchange is under way.
+    #[default]
+    Quiet,
+    /// Our KEXINIT is out. The time starts with the peer's next byte.
+    Unheard(Duration),
+    /// It must be over by then.
+    Until(Instant),
 }
 
 impl Deadlines {
@@ -46,38 +55,42 @@ impl Deadlines {
         self.stage = Some((now + patience, stage));
     }
 
-    /// The first attempt to authenticate has come: from here on the whole of authentication is timed.
-    pub(crate) fn attempted(&mut self, now: Instant, patience: Duration) {
-        if !std::mem::replace(&mut self.attempted, true) {
-            self.begin(Stage::Auth, now, patience);
-        }
-    }
-
     /// The last stage is over: from here on a peer may be as slow as it likes.
     pub(crate) fn arrived(&mut self) {
         self.stage = None;
     }
 
     /// A later key exchange begins.
-    pub(crate) fn begin_rekey(&mut self, now: Instant, patience: Duration) {
-        self.rekey = Some(now + patience);
+    pub(crate) fn begin_rekey(&mut self, patience: Duration) {
+        self.rekey = Rekey::Unheard(patience);
     }
 
-    /// It is over.
+    /// Bytes have come from the peer.
+    pub(crate) fn heard(&mut self, now: Instant) {
+        if let Rekey::Unheard(patience) = self.rekey {
+            self.rekey = Rekey::Until(now + patience);
+        }
+    }
+
+    /// The exchange is over.
     pub(crate) fn end_rekey(&mut self) {
-        self.rekey = None;
+        self.rekey = Rekey::Quiet;
     }
 
     /// The next one.
     pub(crate) fn next(&self) -> Option<Instant> {
-        self.stage.map(|(at, _)| at).into_iter().chain(self.rekey).min()
+        let rekey = match self.rekey {
+            Rekey::Until(at) => Some(at),
+            Rekey::Quiet | Rekey::Unheard(_) => None,
+        };
+        self.stage.map(|(at, _)| at).into_iter().chain(rekey).min()
     }
 
     /// Whether one has passed.
     pub(crate) fn check(&self, now: Instant) -> Result<(), Error> {
-        match (self.stage, self.rekey) {
+        match (self.stage, &self.rekey) {
             (Some((at, stage)), _) if at <= now => Err(Error::TimedOut(stage)),
-            (_, Some(at)) if at <= now => Err(Error::TimedOut(Stage::Kex)),
+            (_, Rekey::Until(at)) if *at <= now => Err(Error::TimedOut(Stage::Kex)),
             _ => Ok(()),
         }
     }

@@ -35,6 +35,12 @@ pub(super) struct Incoming {
     length: Option<usize>,
     /// Largest `packet_length`.
     limit: usize,
+    /// Largest `packet_length` that is read without being granted.
+    unasked: usize,
+    /// The packet that is being read is larger than that and was granted.
+    granted: bool,
+    /// Bytes have come since somebody asked.
+    heard: bool,
     /// Since the last key exchange.
     pub(super) traffic: Traffic,
 }
@@ -61,25 +67,65 @@ impl Incoming {
             sequence: 0,
             length: None,
             limit,
+            unasked: limit,
+            granted: false,
+            heard: false,
             traffic: Traffic::default(),
         }
     }
 
     /// Whether there is room for more than has come.
     pub(super) fn wants_input(&self) -> bool {
+        let packet = if self.granted { self.limit } else { self.unasked };
         // Beside the packet that is being read as much as one read gives.
-        self.input.len() < self.limit + self.input.most()
+        self.ungranted().is_none() && self.input.len() < packet + self.input.most()
     }
 
-    /// The user has entered: packets may be larger.
-    pub(super) fn enter(&mut self, limit: usize) {
+    /// So many bytes were read into the input.
+    pub(super) fn filled(&mut self, count: usize) {
+        self.input.filled(count);
+        self.heard |= count > 0;
+    }
+
+    /// Whether bytes have come since this was asked last.
+    pub(super) fn take_heard(&mut self) -> bool {
+        std::mem::take(&mut self.heard)
+    }
+
+    /// The user has entered: packets may be larger. With `asks`, what is larger than before is granted one by one.
+    pub(super) fn enter(&mut self, limit: usize, asks: bool) {
         self.limit = limit;
+        if !asks {
+            self.unasked = limit;
+        }
         self.input.trust();
+    }
+
+    /// By how much the packet that is being read is larger than what needs no grant, unless it has one.
+    pub(super) fn ungranted(&self) -> Option<usize> {
+        let excess = self.length?.checked_sub(self.unasked)?;
+        (excess > 0 && !self.granted).then_some(excess)
+    }
+
+    /// Whether a packet that was granted is not closed yet.
+    pub(super) fn holds_granted(&self) -> bool {
+        self.granted
+    }
+
+    /// Lets the packet come for which [`Incoming::ungranted`] has a size.
+    pub(super) fn grant(&mut self) {
+        if self.ungranted().is_some() {
+            self.granted = true;
+            self.input.reserve(self.length.unwrap_or_default() + LENGTH + self.opener.tag_len());
+        }
     }
 
     /// The next packet, if all of it is there: checked as a whole before a field of it is looked at. The one before was closed.
     pub(super) fn open_next(&mut self) -> Result<Option<Opened>, Error> {
         let Some(length) = self.packet_length()? else { return Ok(None) };
+        if self.ungranted().is_some() {
+            return Ok(None);
+        }
         let whole = LENGTH + length + self.opener.tag_len();
         let sequence = self.sequence;
         let Some(frame) = self.input.bytes_mut().get_mut(..whole) else { return Ok(None) };
@@ -101,6 +147,10 @@ impl Incoming {
     /// The packet that was opened last has been dealt with. It is not left in the clear for the buffer to move about.
     pub(super) fn close(&mut self, opened: Opened) {
         self.input.consume(opened.whole);
+        if std::mem::take(&mut self.granted) {
+            // The memory was granted for this packet alone.
+            self.input.shrink();
+        }
     }
 
     /// The length of the packet at the front, checked against the limit and the block before anything waits for it.

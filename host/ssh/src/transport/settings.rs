@@ -61,7 +61,7 @@ pub struct Settings {
     pub patience: Patience,
     /// Largest packet before authentication, in bytes of `packet_length`. RFC 4253 §6.1 wants 35,000.
     pub packet_before_auth: usize,
-    /// Largest packet afterwards.
+    /// Largest packet afterwards, as OpenSSH's. A server is asked before it reads one larger than `packet_before_auth`.
     pub packet: usize,
     /// How much output may wait for the socket before no more data is taken, in bytes.
     pub output_mark: usize,
@@ -77,7 +77,7 @@ impl Settings {
             rekey: RekeyPolicy::default(),
             patience: Patience::default(),
             packet_before_auth: 35_000,
-            packet: 64 << 10,
+            packet: 256 << 10,
             output_mark: 256 << 10,
         }
     }

@@ -131,7 +131,7 @@ fn the_window_holds_during_a_rekey_and_after_the_program_has_ended() {
         if ended {
             raw.side.exit(FIRST, Exit::Status(0));
         } else {
-            raw.side.rekey(raw.now);
+            raw.side.rekey();
         }
         raw.flush();
         for _ in 0..window / (32 << 10) + 100 {
@@ -386,7 +386,7 @@ fn the_order_of_an_end_holds_across_a_rekey() {
         for signal in [false, true] {
             let mut raw = Raw::opened(&setup);
             raw.side.write(FIRST, None, b"last words");
-            raw.side.rekey(raw.now);
+            raw.side.rekey();
             let message = "\u{1b}[31m".repeat(10_000);
             raw.side.exit(
                 FIRST,

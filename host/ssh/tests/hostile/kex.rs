@@ -46,7 +46,7 @@ fn the_promise_of_strictness_stands_in_the_first_kexinit_and_in_no_other() {
         raw.identify();
         assert!(kex_names(&raw.reply()).ends_with(",kex-strict-s-v00@openssh.com"));
         let mut raw = Raw::entered(&setup);
-        raw.side.rekey(raw.now);
+        raw.side.rekey();
         raw.flush();
         assert!(!kex_names(&raw.reply()).contains("strict"));
 
@@ -54,7 +54,7 @@ fn the_promise_of_strictness_stands_in_the_first_kexinit_and_in_no_other() {
         raw.identify();
         assert!(kex_names(&raw.reply()).ends_with(",ext-info-c,kex-strict-c-v00@openssh.com"));
         let mut raw = Raw::let_in(&setup);
-        raw.side.rekey(raw.now);
+        raw.side.rekey();
         raw.flush();
         let names = kex_names(&raw.reply());
         assert!(!names.contains("strict") && !names.contains("ext-info"), "{names}");

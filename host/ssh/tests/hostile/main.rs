@@ -9,6 +9,7 @@ mod channel;
 mod flow;
 mod form;
 mod kex;
+mod large;
 mod memory;
 mod packet;
 #[path = "../pair/mod.rs"]
@@ -17,3 +18,4 @@ mod raw;
 mod rekey;
 mod request;
 mod share;
+mod slow;

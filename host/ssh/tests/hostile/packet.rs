@@ -231,7 +231,7 @@ fn a_replayed_or_dropped_packet_is_a_forged_one() {
     });
 }
 
-/// P17: RFC 4253 §6.1 wants 35,000; what is longer waits for authentication, and then 64 KiB is the end.
+/// P17: RFC 4253 §6.1 wants 35,000; what is longer waits for authentication, and then 256 KiB is the end, as OpenSSH's.
 #[test]
 fn packets_are_taken_up_to_the_limit_and_not_one_block_further() {
     let setup = Setup::new(usize::MAX);
@@ -249,8 +249,8 @@ fn packets_are_taken_up_to_the_limit_and_not_one_block_further() {
         assert_eq!(limit(before, 35_000), None);
         assert_eq!(limit(before, 35_008), Some(Error::Integrity));
     }
-    assert_eq!(limit(Raw::entered, 65_536), None);
-    assert_eq!(limit(Raw::entered, 65_544), Some(Error::Integrity));
+    assert_eq!(limit(Raw::entered, 256 << 10), None);
+    assert_eq!(limit(Raw::entered, (256 << 10) + 8), Some(Error::Integrity));
     // The largest data that anybody may send.
     let mut raw = Raw::opened(&setup);
     raw.send(&data(&[7; 32_768]));
@@ -263,7 +263,7 @@ fn a_large_packet_right_behind_the_last_request_is_taken() {
     twice(|setup| {
         let mut raw = Raw::serviced(&setup);
         let mut packets = raw.packet(&none(b"alice"));
-        let large = raw.seal(frame(65_536, 4, b"\x02", 65_534));
+        let large = raw.seal(frame(256 << 10, 4, b"\x02", (256 << 10) - 2));
         packets.extend_from_slice(&large);
         raw.bytes(&packets);
         assert_eq!(raw.error, None);
@@ -315,10 +315,10 @@ fn a_flood_of_packets_without_meaning_wears_the_keys_and_nothing_else() {
 fn a_flood_does_not_move_a_deadline() {
     twice(|setup| {
         let mut raw = Raw::serviced(&setup);
-        for second in 0..40 {
+        for second in 0..130 {
             raw.now += std::time::Duration::from_secs(1);
             raw.send(b"\x02\0\0\0\0");
-            assert_eq!(raw.error.is_some(), second >= 29, "{second}");
+            assert_eq!(raw.error.is_some(), second >= 119, "{second}");
         }
         assert_eq!(raw.error, Some(Error::TimedOut(Stage::Auth)));
     });
@@ -416,7 +416,7 @@ fn a_session_can_break_off_after_any_byte() {
             raw.bytes(&[*byte]);
             assert_eq!(raw.error, None);
             assert!(raw.side.wants_input(), "byte {index}");
-            assert!(raw.side.deadline().is_some());
+            assert!(raw.side.deadline().is_some() || raw.side.user().is_some());
             let last = index + 1 == bytes.len();
             assert!(last || raw.application.events.len() == seen, "byte {index} of {} showed something", bytes.len());
         }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use whelk_ssh::crypto::key::HostKey;
-use whelk_ssh::error::{Error, Reason, Stage, Violation};
+use whelk_ssh::error::{Reason, Violation};
 use whelk_ssh::message::kex::KexMessage;
 use whelk_ssh::message::mux::ChannelId;
 use whelk_ssh::mux::Exit;
@@ -102,7 +102,7 @@ fn a_window_of_data_may_be_under_way_when_the_server_starts_a_rekey() {
     twice(|setup| {
         let mut raw = Raw::opened(&setup);
         let sent: Vec<u8> = (0..64 << 10).map(|index| (index / 7) as u8).collect();
-        raw.side.rekey(raw.now);
+        raw.side.rekey();
         raw.flush();
         assert_eq!(raw.reply()[0], 20);
         for piece in sent.chunks(5000) {
@@ -124,29 +124,12 @@ fn a_window_of_data_may_be_under_way_when_the_server_starts_a_rekey() {
     });
 }
 
-/// K15.
-#[test]
-fn a_client_that_never_answers_a_rekey_is_waited_for_a_minute() {
-    twice(|setup| {
-        let mut raw = Raw::opened(&setup);
-        raw.side.rekey(raw.now);
-        raw.flush();
-        for second in 0..60 {
-            raw.send(&data(b"still here"));
-            assert_eq!(raw.side.handle_timeout(raw.now + Duration::from_secs(second)), Ok(()));
-        }
-        let due = raw.now + Duration::from_secs(60);
-        assert_eq!(raw.side.deadline(), Some(due));
-        assert_eq!(raw.side.handle_timeout(due), Err(Error::TimedOut(Stage::Kex)));
-    });
-}
-
 /// K15: what can be owed meanwhile has an end.
 #[test]
 fn a_client_that_never_answers_a_rekey_cannot_pile_up_answers() {
     let setup = Setup::new(usize::MAX);
     let mut raw = Raw::opened(&setup);
-    raw.side.rekey(raw.now);
+    raw.side.rekey();
     raw.flush();
     let before = held();
     for _ in 0..20_000 {
@@ -164,7 +147,7 @@ fn a_client_that_never_answers_a_rekey_cannot_pile_up_answers() {
     assert!(held() - before < 100_000, "{} bytes more", held() - before);
     // And of packets that are answered at once only so many are read as the output has room for.
     let mut raw = Raw::opened(&setup);
-    raw.side.rekey(raw.now);
+    raw.side.rekey();
     raw.reads = false;
     for _ in 0..60_000 {
         raw.send(b"\xc8");
@@ -212,43 +195,12 @@ fn a_client_refuses_another_host_key_in_a_later_exchange() {
     });
 }
 
-/// The deadline of a changed key does not come round before anybody has entered.
-#[test]
-fn a_short_life_of_keys_does_not_make_a_stranger_busy() {
-    twice(|setup| {
-        let mut setup = setup.clone();
-        setup.server.rekey.time = Duration::from_secs(1);
-        let mut raw = Raw::serviced(&setup);
-        raw.now += Duration::from_secs(5);
-        raw.flush();
-        assert!(raw.side.deadline().unwrap() > raw.now, "a timer that is always due keeps a processor busy");
-        raw.send(&none(b"alice"));
-        let replies = raw.replies();
-        assert_eq!(replies.iter().map(|reply| reply[0]).collect::<Vec<_>>(), [52, 20], "the keys are old");
-        raw.init(&raw.offer());
-        raw.agree();
-        assert_eq!(raw.side.deadline(), Some(raw.now + Duration::from_secs(1)));
-    });
-}
-
-/// Who never wants to change keys by the clock says so with the longest time that there is.
-#[test]
-fn the_longest_time_that_there_is_is_never_over() {
-    let mut setup = Setup::new(usize::MAX);
-    setup.server.rekey.time = Duration::MAX;
-    let mut raw = Raw::opened(&setup);
-    raw.now += Duration::from_secs(1 << 30);
-    raw.flush();
-    assert_eq!((raw.side.deadline(), &raw.error), (None, &None));
-    assert!(raw.replies().is_empty());
-}
-
 /// An exchange of ours before anybody has entered would hold back the answer that the client waits for.
 #[test]
 fn a_rekey_that_is_wanted_before_authentication_waits_for_its_end() {
     twice(|setup| {
         let mut raw = Raw::serviced(&setup);
-        raw.side.rekey(raw.now);
+        raw.side.rekey();
         raw.flush();
         let raw = raw.enter();
         assert_eq!(raw.error, None);

@@ -61,6 +61,8 @@ pub(crate) struct Application {
     pub(crate) verdict: Verdict,
     /// Server: it has made up its mind about who may enter.
     pub(crate) decides: bool,
+    /// Server: it has memory for large packets.
+    pub(crate) grants: bool,
     /// Client: whether the server's key is the right one.
     pub(crate) trusts: bool,
     /// The host key or the user's key.
@@ -258,6 +260,7 @@ impl Application {
             forgets: false,
             verdict: Verdict::Accept,
             decides: true,
+            grants: true,
             trusts: true,
             key: HostKey::generate().expect("randomness"),
         }
@@ -355,7 +358,8 @@ impl Role for server::Server {
                 side.signed(&signature)?;
             }
             Some(ServerQuestion::Attempt(_)) if application.decides => side.decide(application.verdict)?,
-            Some(ServerQuestion::Attempt(_)) | None => return Ok(false),
+            Some(ServerQuestion::LargePacket(_)) if application.grants => side.grant_large_packet(),
+            Some(ServerQuestion::Attempt(_) | ServerQuestion::LargePacket(_)) | None => return Ok(false),
         }
         Ok(true)
     }

@@ -1,0 +1,203 @@
+//! Memory for packets above what everybody may send: a tenant has so much for all of its connections, and a packet is read when its part
+//! of that is set aside.
+//!
+//! Connections wait in the order of their coming, so one that wants much is not overtaken for ever by those that want little. A
+//! packet of which a part never comes holds its memory only as long as nobody else needs it.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use whelk_ssh::error::{Error, Stage};
+
+/// What a tenant has for the large packets of its clients.
+#[derive(Debug)]
+pub(crate) struct InputBudget {
+    /// A permit a byte.
+    free: Arc<Semaphore>,
+    /// Connections that wait for bytes.
+    waiting: AtomicUsize,
+}
+
+/// Counts a connection as waiting until it is dropped.
+struct Waiting(Arc<InputBudget>);
+
+type Acquire = Pin<Box<dyn Future<Output = Option<OwnedSemaphorePermit>> + Send>>;
+
+/// The large packets of one connection: one at a time.
+#[derive(Default)]
+pub(crate) struct LargePackets {
+    /// The tenant's, once it is known whose the connection is.
+    budget: Option<Arc<InputBudget>>,
+    /// The place in the line.
+    waiting: Option<Acquire>,
+    held: Option<Held>,
+}
+
+/// The memory of the packet that is being read.
+struct Held {
+    _bytes: OwnedSemaphorePermit,
+    /// When it has to be whole if somebody waits.
+    due: Instant,
+}
+
+impl InputBudget {
+    pub(crate) fn new(bytes: usize) -> Arc<InputBudget> {
+        let free = Arc::new(Semaphore::new(bytes.min(Semaphore::MAX_PERMITS)));
+        Arc::new(InputBudget { free, waiting: AtomicUsize::new(0) })
+    }
+
+    async fn acquire(self: Arc<InputBudget>, bytes: u32) -> Option<OwnedSemaphorePermit> {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let waiting = Waiting(self);
+        // Nobody closes it.
+        Arc::clone(&waiting.0.free).acquire_many_owned(bytes).await.ok()
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl LargePackets {
+    /// Somebody has logged in: the packets are charged to this tenant.
+    pub(crate) fn charge_to(&mut self, budget: Arc<InputBudget>) {
+        self.budget = Some(budget);
+    }
+
+    /// Asks for the memory of a packet. True when it may be read at once; else [`granted`](LargePackets::granted) comes when it may.
+    pub(crate) fn ask(&mut self, bytes: usize, now: Instant, grace: Duration) -> bool {
+        if self.waiting.is_some() {
+            return false;
+        }
+        // Before login there are no large packets.
+        let Some(budget) = &self.budget else { return true };
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        // It fails when others wait, however little is asked for.
+        if let Ok(permit) = Arc::clone(&budget.free).try_acquire_many_owned(bytes) {
+            self.held = Some(Held { _bytes: permit, due: now + grace });
+            return true;
+        }
+        self.waiting = Some(Box::pin(Arc::clone(budget).acquire(bytes)));
+        false
+    }
+
+    /// Whether a packet waits for its memory.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.waiting.is_some()
+    }
+
+    /// Waits for the memory. Can be dropped and called again without losing its place in the line.
+    pub(crate) async fn granted(&mut self, grace: Duration) {
+        let Some(waiting) = &mut self.waiting else { return std::future::pending().await };
+        let permit = waiting.await;
+        self.waiting = None;
+        self.held = permit.map(|bytes| Held { _bytes: bytes, due: Instant::now() + grace });
+    }
+
+    /// The packet has been dealt with.
+    pub(crate) fn release(&mut self) {
+        self.held = None;
+    }
+
+    /// When to look whether somebody waits for what this connection holds.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.held.as_ref().map(|held| held.due)
+    }
+
+    /// Looks at a packet that takes long.
+    ///
+    /// # Errors
+    /// When others wait for its memory.
+    pub(crate) fn check(&mut self, now: Instant, grace: Duration) -> Result<(), Error> {
+        let (Some(held), Some(budget)) = (&mut self.held, &self.budget) else { return Ok(()) };
+        if held.due > now {
+            return Ok(());
+        }
+        if budget.waiting.load(Ordering::Relaxed) > 0 {
+            return Err(Error::TimedOut(Stage::LargePacket));
+        }
+        held.due = now + grace;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    use super::*;
+
+    const GRACE: Duration = Duration::from_secs(60);
+
+    fn of(budget: &Arc<InputBudget>) -> LargePackets {
+        let mut packets = LargePackets::default();
+        packets.charge_to(Arc::clone(budget));
+        packets
+    }
+
+    fn is_granted(packets: &mut LargePackets) -> bool {
+        let granted = pin!(packets.granted(GRACE));
+        granted.poll(&mut Context::from_waker(Waker::noop())) == Poll::Ready(())
+    }
+
+    #[test]
+    fn who_wants_much_is_not_overtaken_by_who_wants_little() {
+        let (budget, now) = (InputBudget::new(100), Instant::now());
+        let [mut first, mut much, mut little] = [of(&budget), of(&budget), of(&budget)];
+        assert!(first.ask(60, now, GRACE));
+        assert!(!much.ask(80, now, GRACE) && !is_granted(&mut much));
+        assert!(!little.ask(10, now, GRACE), "40 are free, and they are for the one before");
+        assert!(!is_granted(&mut little));
+        assert!(!much.ask(80, now, GRACE), "asking again is no second place");
+        first.release();
+        assert!(is_granted(&mut much) && is_granted(&mut little));
+        drop((much, little));
+        assert_eq!((budget.free.available_permits(), budget.waiting.load(Ordering::Relaxed)), (100, 0));
+    }
+
+    #[test]
+    fn a_connection_that_ends_while_it_waits_leaves_the_line() {
+        let (budget, now) = (InputBudget::new(100), Instant::now());
+        let [mut first, mut gone, mut next] = [of(&budget), of(&budget), of(&budget)];
+        assert!(first.ask(60, now, GRACE));
+        assert!(!gone.ask(100, now, GRACE) && !is_granted(&mut gone));
+        assert!(!next.ask(40, now, GRACE) && !is_granted(&mut next));
+        drop(gone);
+        assert!(is_granted(&mut next));
+        assert_eq!(budget.waiting.load(Ordering::Relaxed), 0);
+    }
+
+    /// A stopped client keeps its half packet for as long as it likes, but not from others.
+    #[test]
+    fn half_a_packet_is_ended_when_others_wait_and_not_before() {
+        let (budget, now) = (InputBudget::new(100), Instant::now());
+        let [mut half, mut other] = [of(&budget), of(&budget)];
+        assert!(half.ask(60, now, GRACE));
+        for minutes in 1..10 {
+            assert_eq!(half.check(now + GRACE * minutes, GRACE), Ok(()));
+        }
+        assert_eq!(half.deadline(), Some(now + GRACE * 10));
+        assert!(!other.ask(60, now, GRACE) && !is_granted(&mut other));
+        assert_eq!(half.check(now + GRACE * 10 - Duration::from_secs(1), GRACE), Ok(()));
+        assert_eq!(half.check(now + GRACE * 10, GRACE), Err(Error::TimedOut(Stage::LargePacket)));
+        drop(half);
+        assert!(is_granted(&mut other));
+    }
+
+    #[test]
+    fn a_packet_that_is_done_is_never_late() {
+        let (budget, now) = (InputBudget::new(100), Instant::now());
+        let [mut done, mut other] = [of(&budget), of(&budget)];
+        assert!(done.ask(60, now, GRACE));
+        done.release();
+        assert!(other.ask(100, now, GRACE));
+        assert_eq!((done.deadline(), done.check(now + GRACE, GRACE)), (None, Ok(())));
+    }
+}
