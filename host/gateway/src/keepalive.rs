@@ -1,4 +1,6 @@
-//! Whether a silent peer is still there: it is asked now and then, and given up when it never answers. Time in, questions out.
+//! Whether a silent peer still answers: it is asked now and then, and given up when it never does. Time in, questions out.
+//!
+//! Off unless the operator wants it, as ClientAliveInterval of sshd: a stopped client and a sleeping laptop answer nothing and are alive.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +9,7 @@ use whelk_ssh::error::{Error, Stage};
 /// What is known of one peer.
 #[derive(Debug)]
 pub(crate) struct Keepalive {
-    /// How long a silence may last before the peer is asked.
+    /// How long a silence may last before the peer is asked. Zero never asks.
     every: Duration,
     /// How many questions may go unanswered.
     most: u32,
@@ -29,8 +31,8 @@ impl Keepalive {
     }
 
     /// When to look again.
-    pub(crate) fn deadline(&self) -> Instant {
-        self.since + self.every
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        (!self.every.is_zero()).then(|| self.since + self.every)
     }
 
     /// Whether the peer is to be asked now.
@@ -38,7 +40,7 @@ impl Keepalive {
     /// # Errors
     /// It has been asked often enough.
     pub(crate) fn is_due(&mut self, now: Instant) -> Result<bool, Error> {
-        if now < self.deadline() {
+        if self.deadline().is_none_or(|deadline| now < deadline) {
             return Ok(false);
         }
         if self.asked >= self.most {
@@ -67,7 +69,14 @@ mod tests {
         for time in [91, 121, 151] {
             assert_eq!(keepalive.is_due(at(time)), Ok(true), "{time}");
         }
-        assert_eq!(keepalive.deadline(), at(181));
+        assert_eq!(keepalive.deadline(), Some(at(181)));
         assert_eq!(keepalive.is_due(at(181)), Err(Error::TimedOut(Stage::Keepalive)));
+    }
+
+    #[test]
+    fn zero_asks_never() {
+        let start = Instant::now();
+        let mut keepalive = Keepalive::new(Duration::ZERO, 3, start);
+        assert_eq!((keepalive.deadline(), keepalive.is_due(start + Duration::from_secs(1 << 20))), (None, Ok(false)));
     }
 }

@@ -21,7 +21,9 @@
 //! | [`pump`] | **the pump**: one task per connection, between socket, protocol and sessions |
 //! | [`thrift`] | what ended sessions leave on the heap goes back to the system |
 //! | `login` | the login of a connection: each attempt in turn, and what the log tells of it |
-//! | `keepalive` | whether a silent peer is still there |
+//! | `keepalive` | whether a silent peer still answers |
+//! | `socket` | what the kernel is told about a socket: keepalive, acknowledgements |
+//! | `large_packets` | memory for packets above what everybody may send |
 //! | `sessions`, `ready` | the sessions of a connection, and whose turn it is |
 //! | `session` | the one door between SSH and wasm |
 //! | `obituary` | what the operator is told of a session that has ended |
@@ -55,6 +57,7 @@ pub mod reload;
 mod session;
 mod sessions;
 mod settings;
+mod socket;
 pub mod source;
 pub mod state;
 pub mod tenant;

@@ -30,6 +30,7 @@ use hush::Hush;
 use crate::config::{Config, Entrance};
 use crate::drain::{Phase, Stopper};
 use crate::process;
+use crate::socket::{TcpKeepalive, prepare};
 
 /// How long no more is accepted when the process or the system has run out of something.
 const REST: Duration = Duration::from_millis(100);
@@ -41,7 +42,7 @@ pub struct Listener {
     sockets: Vec<TcpListener>,
     gate: Gate,
     drain: Duration,
-    send_grace: Duration,
+    keepalive: TcpKeepalive,
 }
 
 impl Listener {
@@ -55,7 +56,7 @@ impl Listener {
         let connections = u32::try_from(process::make_room(config).connections).unwrap_or(u32::MAX);
         let demonstration = matches!(config.entrance, Entrance::Demonstration);
         let gate = Gate::new(Bounds::new(&config.limits, connections, demonstration));
-        Ok(Listener { sockets, gate, drain: config.limits.drain, send_grace: config.limits.send_grace })
+        Ok(Listener { sockets, gate, drain: config.limits.drain, keepalive: TcpKeepalive::new(&config.limits) })
     }
 
     /// Where it listens, in the order of the configuration, with the ports that the system picked for 0.
@@ -130,7 +131,7 @@ async fn contained(number: u64, peer: SocketAddr, connection: impl Future<Output
 struct Door {
     sockets: Vec<TcpListener>,
     gate: Gate,
-    send_grace: Duration,
+    keepalive: TcpKeepalive,
     /// Numbers the connections, let in or not.
     knocks: u64,
     /// A file that can be given up to accept, and close, one connection when no other is free.
@@ -145,7 +146,7 @@ impl Door {
         Door {
             sockets: listener.sockets,
             gate: listener.gate,
-            send_grace: listener.send_grace,
+            keepalive: listener.keepalive,
             knocks: 0,
             spare: spare(),
             resting: None,
@@ -166,7 +167,7 @@ impl Door {
                     self.knocks += 1;
                     match self.gate.admit(peer.ip(), self.knocks) {
                         Ok(permit) => {
-                            prepare(&stream, self.send_grace);
+                            prepare(&stream, self.keepalive);
                             return (stream, peer, permit);
                         }
                         Err(refusal) => {
@@ -219,23 +220,6 @@ impl Door {
 
 fn spare() -> Option<OwnedFd> {
     rustix::fs::open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()
-}
-
-/// Keystrokes go out at once, and a peer that takes nothing for too long is given up by the kernel.
-/// A failure means that the peer has gone, which reading will tell.
-fn prepare(stream: &TcpStream, send_grace: Duration) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "TCP_NODELAY");
-    }
-    #[cfg(target_os = "linux")]
-    {
-        let milliseconds = u32::try_from(send_grace.as_millis()).unwrap_or(u32::MAX);
-        if let Err(error) = rustix::net::sockopt::set_tcp_user_timeout(stream, milliseconds) {
-            tracing::debug!(%error, "TCP_USER_TIMEOUT");
-        }
-    }
-    #[cfg(not(target_os = "linux"))]
-    let _ = send_grace;
 }
 
 #[cfg(test)]

@@ -332,14 +332,19 @@ impl Pump {
             Rest::Busy | Rest::Done => None,
         };
         // Before login the stages have deadlines of their own.
-        let keepalive = self.connection.user().map(|_| self.keepalive.deadline());
-        let sessions = self.sessions.deadline();
-        rest.into_iter().chain(self.connection.deadline()).chain(keepalive).chain(sessions).min()
+        let keepalive = self.connection.user().and_then(|_| self.keepalive.deadline());
+        let (sessions, large) = (self.sessions.deadline(), self.large.deadline());
+        rest.into_iter().chain(self.connection.deadline()).chain(keepalive).chain(sessions).chain(large).min()
     }
 
     /// A deadline has come: of the protocol, of a silent peer, or for the memory of idle buffers.
     fn timeout(&mut self, now: Instant) -> Result<(), End> {
         self.connection.handle_timeout(now)?;
+        self.large.check(now, self.large_packet_grace)?;
+        if !self.connection.wants_input() {
+            // Whom we do not listen to cannot be heard.
+            self.keepalive.heard(now);
+        }
         if self.connection.user().is_some() && self.keepalive.is_due(now)? {
             self.connection.keepalive();
             self.rest = Rest::Busy;

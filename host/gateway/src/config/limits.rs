@@ -209,17 +209,23 @@ limits! {
             large_packet_grace: Duration = s(60), s(1) => s(3600), "P17";
             /// Bytes of one connection that wait for the network.
             send_buffer: usize = MIB, 64 * KIB => 64 * MIB, "F7";
-            /// How long a peer may take none of the bytes that wait for it.
-            send_grace: Duration = s(60), s(1) => s(3600), "F7, O6";
             /// New keys after this many bytes in either direction ...
             rekey_bytes: usize = GIB, 64 * KIB => 64 * GIB, "RFC 4253 §9";
             /// ... or after this time, if data has moved since the last ones.
             rekey_time: Duration = s(3600), s(1) => s(86_400), "RFC 4253 §9";
             /// Time to finish a key exchange after the first, from the first byte that the client sends after we began it.
             rekey_grace: Duration = s(60), s(1) => s(3600), "K15";
-            /// A peer that has been silent for this long is asked whether it is there ...
-            keepalive: Duration = s(30), s(1) => s(3600), "O6";
-            /// ... and given up after this many questions without an answer.
+            /// After this long without traffic the kernel asks whether the client's is there, as TCPKeepAlive of sshd_config. "0 s":
+            /// never ...
+            tcp_keepalive: Duration = s(600), s(0) => s(32_767), "O6";
+            /// ... then again after each of this time ...
+            tcp_keepalive_interval: Duration = s(75), s(1) => s(32_767), "O6";
+            /// ... and it is given up after this many questions without an answer.
+            tcp_keepalive_probes: u32 = 9, 1 => 127, "O6";
+            /// A client that has sent nothing for this long is asked for an answer, as ClientAliveInterval of sshd_config. "0 s": never.
+            /// Stopped clients and sleeping laptops do not answer ...
+            keepalive: Duration = s(0), s(0) => s(3600), "O6";
+            /// ... and given up after this many questions without one, as ClientAliveCountMax.
             keepalive_count: u32 = 3, 1 => 100, "O6";
         }
         ["Channels"] {
