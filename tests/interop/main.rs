@@ -8,6 +8,7 @@ mod audit;
 mod commandline;
 mod crowd;
 mod hostile;
+mod latency;
 mod lifecycle;
 mod limits;
 mod matrix;

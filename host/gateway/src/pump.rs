@@ -39,6 +39,7 @@ use crate::logging::escape;
 use crate::login::Login;
 use crate::session::{Entered, Origin};
 use crate::sessions::Sessions;
+use crate::socket::{self, Moved};
 use crate::tenant::Seat;
 
 /// The most that one turn reads, and the most that it seals.
@@ -168,8 +169,8 @@ impl Pump {
     fn turn(&mut self, now: Instant) -> Result<Progress, End> {
         self.moved += STEP;
         self.sessions.handle_timeout(now);
-        let mut progress = self.read(now)?;
-        while self.answer()? {
+        let (mut progress, read) = self.read(now)?;
+        while self.answer(now)? {
             progress = self.receive(now)?;
         }
         if !self.connection.holds_large_packet() {
@@ -180,7 +181,9 @@ impl Pump {
         }
         self.connection.settle(now)?;
         let was_full = !self.connection.can_write();
+        let written = !self.connection.output().is_empty();
         self.write()?;
+        self.acknowledge(read, written);
         if was_full && self.connection.can_write() {
             // What stood still for want of room (sessions, owed answers, packets not looked at) can go on, and nothing else will
             // wake it: the socket may have taken everything.
@@ -190,8 +193,8 @@ impl Pump {
         Ok(progress)
     }
 
-    /// Socket to protocol.
-    fn read(&mut self, now: Instant) -> Result<Progress, End> {
+    /// Socket to protocol. Says too whether bytes have come.
+    fn read(&mut self, now: Instant) -> Result<(Progress, bool), End> {
         let mut budget = TURN;
         let mut progress = self.receive(now)?;
         while budget > 0 && self.connection.wants_input() {
@@ -202,28 +205,27 @@ impl Pump {
                 Ok(count) => {
                     self.connection.filled(count);
                     self.moved += count;
-                    self.hurry();
                     self.rest = Rest::Busy;
                     self.keepalive.heard(now);
                     progress = self.receive(now)?;
                     budget = budget.saturating_sub(count);
                     if count < wanted {
-                        return Ok(progress);
+                        break;
                     }
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(progress),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) => return Err(End::Lost(error)),
             }
         }
-        Ok(if budget == 0 { Progress::More } else { progress })
+        Ok((if budget == 0 { Progress::More } else { progress }, budget < TURN))
     }
 
-    /// Before login the client often has more to send and holds it back until what it sent is acknowledged, while the kernel delays
-    /// that in the hope of data to send along: 40 ms each time, twice a login. So it is told not to wait; it forgets that soon.
-    fn hurry(&self) {
-        if self.connection.user().is_none() {
-            // Only slower if it does not work.
-            let _ = rustix::net::sockopt::set_tcp_quickack(&self.stream, true);
+    /// Acknowledges what this turn has read if the client may be waiting for that.
+    fn acknowledge(&mut self, read: bool, written: bool) {
+        let unanswered = self.connection.take_unanswered();
+        let before_login = self.connection.user().is_none();
+        if (Moved { read, written, unanswered, before_login }).wants_acknowledgement() {
+            socket::acknowledge(&self.stream);
         }
     }
 

@@ -14,7 +14,7 @@ use crate::crypto::hash::ExchangeHash;
 use crate::crypto::key::PublicKey;
 use crate::crypto::random::Random;
 use crate::error::{Error, Violation};
-use crate::message::mux::ChannelId;
+use crate::message::mux::{ChannelId, MuxMessage};
 use crate::message::{Layer, Output};
 use crate::mux::{self, Exit, Mux, OpenFailure};
 use crate::phase::{Admission, LoginStage, Phase, admits};
@@ -42,6 +42,8 @@ pub struct Connection<A> {
     auth: A,
     /// RFC 4254: channels.
     mux: Mux,
+    /// A message has come that the peer gets no answer to, since this was asked last.
+    unanswered: bool,
 }
 
 /// Something that happened. It is lent: what is needed later must be copied.
@@ -79,11 +81,23 @@ pub enum Progress {
 /// The most packets that one call of `receive` handles.
 const TURN: usize = 64;
 
+/// Whether nothing will be sent because of this message of a channel: window adjustment, EOF, CLOSE, and a request that wants no
+/// answer. RFC 4254 §5.2 to §5.4. CLOSE is answered by ours, but as a rule ours has gone out before.
+fn goes_unanswered(payload: &[u8]) -> bool {
+    match payload.first() {
+        Some(93 | 96 | 97) => true,
+        Some(98) => {
+            matches!(MuxMessage::decode(payload), Ok(MuxMessage::ChannelRequest { want_reply: false, .. }))
+        }
+        _ => false,
+    }
+}
+
 impl<A: Machine> Connection<A> {
     fn start(settings: &Settings, auth: A, random: Box<dyn Random>, now: Instant) -> Connection<A> {
         let transport = Transport::new(settings.transport.clone(), random, now);
         let mux = Mux::new(transport.role(), &settings.mux);
-        Connection { transport, auth, mux }
+        Connection { transport, auth, mux, unanswered: false }
     }
 
     // Ask.
@@ -128,6 +142,12 @@ impl<A: Machine> Connection<A> {
     /// Whether [`write`](Connection::write) could take anything for any channel.
     pub fn can_write(&self) -> bool {
         self.transport.room() > 0
+    }
+
+    /// Whether a message on a channel has come that gets no answer, since this was asked last. A peer whose kernel holds small
+    /// writes back until the one before is acknowledged (Nagle) can send nothing more until we do that.
+    pub fn take_unanswered(&mut self) -> bool {
+        std::mem::take(&mut self.unanswered)
     }
 
     /// Which messages have a place now.
@@ -217,6 +237,10 @@ impl<A: Machine> Connection<A> {
             Layer::Kex => self.transport.handle_kex(packet, now),
             Layer::Auth => self.handle_auth(packet, on),
             Layer::Mux => {
+                if matches!(number, 94 | 95) {
+                    self.transport.data_moved();
+                }
+                self.unanswered |= goes_unanswered(self.transport.payload(packet));
                 Ok(self.mux.handle(self.transport.payload(packet), &mut |event| on(Event::Channel(event)))?)
             }
             Layer::Nobody => Err(Violation::Unexpected { number }.into()),
