@@ -7,9 +7,9 @@ use whelk_tests::{Gateway, Input, Running, SOON, client_program, figure, reposit
 /// What the kernel delays an acknowledgement by, in milliseconds.
 const DELAY: f64 = 40.0;
 
-/// paramiko does not set TCP_NODELAY: its kernel holds a small write back until the one before is acknowledged. When the
-/// acknowledgement of its CLOSE is delayed each further command takes 40 ms longer. That all of them do is what this test would
-/// see; a busy machine makes some of them slow.
+/// paramiko does not set TCP_NODELAY: its kernel holds a small write back until the one before is acknowledged. When
+/// the acknowledgement of its CLOSE is delayed each further command takes 40 ms longer. That all of them do is what
+/// this test would see; a busy machine makes some of them slow.
 #[test]
 fn commands_of_a_client_without_nodelay_do_not_wait_for_a_delayed_acknowledgement() {
     let gateway = Gateway::demonstration();

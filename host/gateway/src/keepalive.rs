@@ -1,6 +1,8 @@
-//! Whether a silent peer still answers: it is asked now and then, and given up when it never does. Time in, questions out.
+//! Whether a silent peer still answers: it is asked now and then, and given up when it never does. Time in, questions
+//! out.
 //!
-//! Off unless the operator wants it, as ClientAliveInterval of sshd: a stopped client and a sleeping laptop answer nothing and are alive.
+//! Off unless the operator wants it, as ClientAliveInterval of sshd: a stopped client and a sleeping laptop answer
+//! nothing and are alive.
 
 use std::time::{Duration, Instant};
 

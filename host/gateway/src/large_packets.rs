@@ -1,8 +1,8 @@
-//! Memory for packets above what everybody may send: a tenant has so much for all of its connections, and a packet is read when its part
-//! of that is set aside.
+//! Memory for packets above what everybody may send: a tenant has so much for all of its connections, and a packet is
+//! read when its part of that is set aside.
 //!
-//! Connections wait in the order of their coming, so one that wants much is not overtaken for ever by those that want little. A
-//! packet of which a part never comes holds its memory only as long as nobody else needs it.
+//! Connections wait in the order of their coming, so one that wants much is not overtaken for ever by those that want
+//! little. A packet of which a part never comes holds its memory only as long as nobody else needs it.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -70,7 +70,8 @@ impl LargePackets {
         self.budget = Some(budget);
     }
 
-    /// Asks for the memory of a packet. True when it may be read at once; else [`granted`](LargePackets::granted) comes when it may.
+    /// Asks for the memory of a packet. True when it may be read at once; else [`granted`](LargePackets::granted) comes
+    /// when it may.
     pub(crate) fn ask(&mut self, bytes: usize, now: Instant, grace: Duration) -> bool {
         if self.waiting.is_some() {
             return false;

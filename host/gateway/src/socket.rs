@@ -1,5 +1,5 @@
-//! What the kernel is told about the socket of a connection: when to send, when to acknowledge, and when to ask whether the peer is
-//! still there.
+//! What the kernel is told about the socket of a connection: when to send, when to acknowledge, and when to ask whether
+//! the peer is still there.
 
 use std::io;
 use std::time::Duration;
@@ -43,9 +43,9 @@ impl TcpKeepalive {
 
 /// Prepares an accepted socket: keystrokes go out at once, and the kernel finds peers that are gone.
 ///
-/// A peer whose kernel acknowledges is alive, however long it takes nothing. So there is no TCP_USER_TIMEOUT: it ends a living peer
-/// whose window is shut. A peer that is gone owes an acknowledgement, and then retransmission ends (tcp_retries2, about 15 minutes),
-/// or the line is quiet, and then keepalive finds it.
+/// A peer whose kernel acknowledges is alive, however long it takes nothing. So there is no TCP_USER_TIMEOUT: it ends a
+/// living peer whose window is shut. A peer that is gone owes an acknowledgement, and then retransmission ends
+/// (tcp_retries2, about 15 minutes), or the line is quiet, and then keepalive finds it.
 pub(crate) fn prepare(stream: &TcpStream, keepalive: TcpKeepalive) {
     // A failure means that the peer has gone, which reading will tell.
     if let Err(error) = stream.set_nodelay(true) {
@@ -72,11 +72,11 @@ pub(crate) struct Moved {
 impl Moved {
     /// Whether what was read is to be acknowledged at once.
     ///
-    /// The kernel delays an acknowledgement by 40 ms in the hope of data to send along. A client without TCP_NODELAY holds its next
-    /// small write back until then (Nagle): paramiko, node's ssh2 and OpenSSH without a terminal. That hurts where the client has
-    /// more to say and gets no answer meanwhile: after NEWKEYS, and after a CLOSE, EOF, window adjustment or request that
-    /// wants no reply; the next request on the connection waits behind it. Data is left to the kernel: an answer to a keystroke
-    /// comes soon, and a bulk of data is acknowledged as it comes.
+    /// The kernel delays an acknowledgement by 40 ms in the hope of data to send along. A client without TCP_NODELAY
+    /// holds its next small write back until then (Nagle): paramiko, node's ssh2 and OpenSSH without a terminal. That
+    /// hurts where the client has more to say and gets no answer meanwhile: after NEWKEYS, and after a CLOSE, EOF,
+    /// window adjustment or request that wants no reply; the next request on the connection waits behind it. Data is
+    /// left to the kernel: an answer to a keystroke comes soon, and a bulk of data is acknowledged as it comes.
     pub(crate) fn wants_acknowledgement(self) -> bool {
         self.read && !self.written && (self.before_login || self.unanswered)
     }

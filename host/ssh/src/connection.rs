@@ -81,8 +81,8 @@ pub enum Progress {
 /// The most packets that one call of `receive` handles.
 const TURN: usize = 64;
 
-/// Whether nothing will be sent because of this message of a channel: window adjustment, EOF, CLOSE, and a request that wants no
-/// answer. RFC 4254 §5.2 to §5.4. CLOSE is answered by ours, but as a rule ours has gone out before.
+/// Whether nothing will be sent because of this message of a channel: window adjustment, EOF, CLOSE, and a request that
+/// wants no answer. RFC 4254 §5.2 to §5.4. CLOSE is answered by ours, but as a rule ours has gone out before.
 fn goes_unanswered(payload: &[u8]) -> bool {
     match payload.first() {
         Some(93 | 96 | 97) => true,
@@ -144,8 +144,8 @@ impl<A: Machine> Connection<A> {
         self.transport.room() > 0
     }
 
-    /// Whether a message on a channel has come that gets no answer, since this was asked last. A peer whose kernel holds small
-    /// writes back until the one before is acknowledged (Nagle) can send nothing more until we do that.
+    /// Whether a message on a channel has come that gets no answer, since this was asked last. A peer whose kernel
+    /// holds small writes back until the one before is acknowledged (Nagle) can send nothing more until we do that.
     pub fn take_unanswered(&mut self) -> bool {
         std::mem::take(&mut self.unanswered)
     }
@@ -399,8 +399,8 @@ pub enum ServerQuestion<'a> {
     Sign(&'a ExchangeHash),
     /// May this user enter? [`Server::decide`].
     Attempt(auth::server::Attempt<'a>),
-    /// A packet has begun that is larger than those before login may be, by so many bytes. They must be set aside before it is
-    /// read: [`Server::grant_large_packet`].
+    /// A packet has begun that is larger than those before login may be, by so many bytes. They must be set aside
+    /// before it is read: [`Server::grant_large_packet`].
     LargePacket(usize),
 }
 
@@ -448,7 +448,8 @@ impl Server {
         self.transport.grant_large_packet();
     }
 
-    /// Whether the bytes that were granted last are still needed: their packet has not come whole, or was not dealt with.
+    /// Whether the bytes that were granted last are still needed: their packet has not come whole, or was not dealt
+    /// with.
     pub fn holds_large_packet(&self) -> bool {
         self.transport.holds_large_packet()
     }

@@ -91,8 +91,9 @@ pub fn admits(role: Role, phase: Phase, number: u8) -> Admission {
             (_, 1 | 4 | 20 | 80..=82 | 90..=100) => Admission::Handle,
             // An attempt after success is no error, RFC 4252 §5.1.
             (_, 2..=3) | (Role::Server, 50) => Admission::Ignore,
-            // Late EXT_INFO and SERVICE_REQUEST, answers to questions of an authentication that is over, and whatever is not
-            // known have no effect. sshd answers them in the same way. Numbers of the key exchange are never taken lightly.
+            // Late EXT_INFO and SERVICE_REQUEST, answers to questions of an authentication that is over, and whatever
+            // is not known have no effect. sshd answers them in the same way. Numbers of the key exchange are never
+            // taken lightly.
             (_, 5..=19 | 83..=89 | 101..=255) | (Role::Server, 51..=79) => Admission::Unimplemented,
             _ => Admission::Disconnect,
         },

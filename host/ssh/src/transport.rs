@@ -191,7 +191,8 @@ impl Transport {
         self.kex.waits() || self.incoming.ungranted().is_some()
     }
 
-    /// By how many bytes the packet whose length has come exceeds what every connection may read, while that is not granted.
+    /// By how many bytes the packet whose length has come exceeds what every connection may read, while that is not
+    /// granted.
     pub(crate) fn large_packet(&self) -> Option<usize> {
         self.incoming.ungranted()
     }
@@ -217,7 +218,8 @@ impl Transport {
         self.kex.binds_us()
     }
 
-    /// When the keys will have been used long enough, unless that is too far away for a clock. Keys that protect no data do not age.
+    /// When the keys will have been used long enough, unless that is too far away for a clock. Keys that protect no
+    /// data do not age.
     pub(crate) fn rekey_at(&self) -> Option<Instant> {
         let ages = self.data_moved && matches!(self.kex, Kex::Quiet);
         if ages { self.rekeyed.checked_add(self.settings.rekey.time) } else { None }
@@ -302,8 +304,8 @@ impl Transport {
         }
     }
 
-    /// RFC 8308 §2.3. Nothing that a peer can announce changes what we do, but it has to be well formed. One that a client sends too
-    /// late or twice is not read at all.
+    /// RFC 8308 §2.3. Nothing that a peer can announce changes what we do, but it has to be well formed. One that a
+    /// client sends too late or twice is not read at all.
     fn ext_info(&self, count: u32, extensions: Rest<'_>) -> Result<Option<Note<'static>>, Error> {
         if self.role() == Role::Server && self.ext_info == ExtInfo::Closed {
             return Ok(Some(Note::Late));
@@ -362,8 +364,8 @@ impl Transport {
         }
     }
 
-    /// Times the login from the peer's share of the first exchange on, which the server's reply answers. Next comes NEWKEYS, and the
-    /// client's user may be reading the fingerprint.
+    /// Times the login from the peer's share of the first exchange on, which the server's reply answers. Next comes
+    /// NEWKEYS, and the client's user may be reading the fingerprint.
     fn begin_login(&mut self, now: Instant) {
         if !self.keyed() {
             self.deadlines.begin(Stage::Auth, now, self.settings.patience.authentication);
@@ -561,7 +563,8 @@ impl Output for Transport {
     }
 }
 
-/// Most output that may wait for a peer that has not logged in before nothing more is read from it. A whole login fits in it.
+/// Most output that may wait for a peer that has not logged in before nothing more is read from it. A whole login fits
+/// in it.
 const STRANGERS_OUTPUT: usize = 16 << 10;
 
 /// Most bytes of text in a DISCONNECT. Ours, as for all texts that a person is to read.

@@ -160,9 +160,9 @@ impl<'a> Wire<'a> for Rest<'a> {
 
 /// `name-list`, RFC 4251 §5: names with commas between them.
 ///
-/// One that was read may hold any bytes. RFC 4251 §6 wants names of 1 to 64 printable ASCII characters, but a name that is
-/// none cannot be one of ours: it is passed over like every other name that is not known, and the names beside it count. The
-/// packet bounds the list.
+/// One that was read may hold any bytes. RFC 4251 §6 wants names of 1 to 64 printable ASCII characters, but a name that
+/// is none cannot be one of ours: it is passed over like every other name that is not known, and the names beside it
+/// count. The packet bounds the list.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct NameList<'a>(&'a [u8]);
 

@@ -184,9 +184,11 @@ limits! {
         ["Logging in"] {
             /// Time for the identification line, from the connection's first moment.
             identification_grace: Duration = s(10), ms(100) => s(600), "P7, P8";
-            /// Time for the client's part of the first key exchange, from the identification on. It ends when we answer.
+            /// Time for the client's part of the first key exchange, from the identification on. It ends when we
+            /// answer.
             key_exchange_grace: Duration = s(15), ms(100) => s(600), "P7";
-            /// Time to log in, from that answer on, as LoginGraceTime of sshd_config. People read fingerprints and type names in it.
+            /// Time to log in, from that answer on, as LoginGraceTime of sshd_config. People read fingerprints and type
+            /// names in it.
             authentication_grace: Duration = s(120), ms(100) => s(3600), "P7, RFC 4252 §4";
             /// Time to decide one attempt, waiting in line included. After that it has failed.
             decision_grace: Duration = s(5), ms(100) => s(600), "U36";
@@ -205,7 +207,8 @@ limits! {
             packet_before_login: usize = 35_000, 35_000 => 256 * KIB, "P17, RFC 4253 §6.1";
             /// The longest packet accepted after login.
             packet: usize = 256 * KIB, 35_000 => 256 * KIB, "P17";
-            /// How long a packet above `packet_before_login` may take to come whole when others of its tenant wait for the memory.
+            /// How long a packet above `packet_before_login` may take to come whole when others of its tenant wait for
+            /// the memory.
             large_packet_grace: Duration = s(60), s(1) => s(3600), "P17";
             /// Bytes of one connection that wait for the network.
             send_buffer: usize = MIB, 64 * KIB => 64 * MIB, "F7";
@@ -213,17 +216,18 @@ limits! {
             rekey_bytes: usize = GIB, 64 * KIB => 64 * GIB, "RFC 4253 §9";
             /// ... or after this time, if data has moved since the last ones.
             rekey_time: Duration = s(3600), s(1) => s(86_400), "RFC 4253 §9";
-            /// Time to finish a key exchange after the first, from the first byte that the client sends after we began it.
+            /// Time to finish a key exchange after the first, from the first byte that the client sends after we began
+            /// it.
             rekey_grace: Duration = s(60), s(1) => s(3600), "K15";
-            /// After this long without traffic the kernel asks whether the client's is there, as TCPKeepAlive of sshd_config. "0 s":
-            /// never ...
+            /// After this long without traffic the kernel asks whether the client's is there, as TCPKeepAlive of
+            /// sshd_config. "0 s": never ...
             tcp_keepalive: Duration = s(600), s(0) => s(32_767), "O6";
             /// ... then again after each of this time ...
             tcp_keepalive_interval: Duration = s(75), s(1) => s(32_767), "O6";
             /// ... and it is given up after this many questions without an answer.
             tcp_keepalive_probes: u32 = 9, 1 => 127, "O6";
-            /// A client that has sent nothing for this long is asked for an answer, as ClientAliveInterval of sshd_config. "0 s": never.
-            /// Stopped clients and sleeping laptops do not answer ...
+            /// A client that has sent nothing for this long is asked for an answer, as ClientAliveInterval of
+            /// sshd_config. "0 s": never. Stopped clients and sleeping laptops do not answer ...
             keepalive: Duration = s(0), s(0) => s(3600), "O6";
             /// ... and given up after this many questions without one, as ClientAliveCountMax.
             keepalive_count: u32 = 3, 1 => 100, "O6";
@@ -440,7 +444,8 @@ limits! {
             /// Bytes that its plugins have written and the clients have not taken. At this many the plugins wait.
             @Tenant
             tenant_output: usize = 64 * MIB, 32 * KIB => 16 * GIB, "W15, W16";
-            /// Bytes of its clients' packets above `packet_before_login` each. At this many a further one waits before it is read.
+            /// Bytes of its clients' packets above `packet_before_login` each. At this many a further one waits before
+            /// it is read.
             @Tenant
             tenant_input: usize = 64 * MIB, 256 * KIB => 16 * GIB, "P17, C32";
             /// Bytes that its plugins may write in a second. Beyond that they wait.

@@ -31,7 +31,8 @@ impl Input {
         if self.trusted { LARGE } else { SMALL }
     }
 
-    /// Makes room for a packet of `whole` bytes at once, and no more: a buffer that grows with what comes doubles each time.
+    /// Makes room for a packet of `whole` bytes at once, and no more: a buffer that grows with what comes doubles each
+    /// time.
     pub(super) fn reserve(&mut self, whole: usize) {
         self.bytes.copy_within(self.start..self.end, 0);
         (self.start, self.end) = (0, self.end - self.start);

@@ -11,11 +11,12 @@ pub struct Patience {
     pub identification: Duration,
     /// From there to the peer's share of the first key exchange, which our reply answers.
     pub kex: Duration,
-    /// From there to success: as OpenSSH's LoginGraceTime. People read fingerprints before their clients send NEWKEYS, and type
-    /// user names before their clients ask for anything, so this time is not divided any further. RFC 4252 §4 recommends ten minutes.
+    /// From there to success: as OpenSSH's LoginGraceTime. People read fingerprints before their clients send NEWKEYS,
+    /// and type user names before their clients ask for anything, so this time is not divided any further. RFC 4252 §4
+    /// recommends ten minutes.
     pub authentication: Duration,
-    /// From the first bytes of the peer after our KEXINIT of a later exchange to its end. A peer that sends nothing (a stopped
-    /// process, a sleeping laptop) is not timed.
+    /// From the first bytes of the peer after our KEXINIT of a later exchange to its end. A peer that sends nothing (a
+    /// stopped process, a sleeping laptop) is not timed.
     pub rekey: Duration,
 }
 

@@ -199,7 +199,8 @@ fn an_attempt_after_success_changes_nothing() {
     });
 }
 
-/// U23: JSch asks for a service after login, and late answers to questions of an authentication that is over may come as well.
+/// U23: JSch asks for a service after login, and late answers to questions of an authentication that is over may come
+/// as well.
 #[test]
 fn messages_of_a_login_that_is_over_have_no_effect_and_end_nothing() {
     twice(|setup| {

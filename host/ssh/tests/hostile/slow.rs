@@ -10,8 +10,8 @@ use crate::raw::{Raw, data, none, on_channel, request};
 
 const FIRST: ChannelId = ChannelId(0);
 
-/// P7: clients ask about the fingerprint before they send NEWKEYS, and PuTTY asks for the name before its first request. Both
-/// waits are a part of one time for the whole login.
+/// P7: clients ask about the fingerprint before they send NEWKEYS, and PuTTY asks for the name before its first
+/// request. Both waits are a part of one time for the whole login.
 #[test]
 fn a_person_may_read_the_fingerprint_or_type_the_name_for_100_seconds() {
     twice(|setup| {
@@ -122,7 +122,8 @@ fn a_client_that_sends_data_and_never_answers_a_rekey_has_a_minute_from_its_next
     });
 }
 
-/// Keepalive questions, their answers and packets without meaning are no data: an idle connection never changes its keys.
+/// Keepalive questions, their answers and packets without meaning are no data: an idle connection never changes its
+/// keys.
 #[test]
 fn an_idle_connection_that_is_kept_alive_keeps_its_keys() {
     twice(|setup| {
