@@ -135,6 +135,13 @@ impl Visitor {
         channel
     }
 
+    /// Asks without waiting for the answer.
+    fn ask(&mut self, channel: ChannelId, request: &Request<'_>, want_reply: bool) {
+        while !self.peer.connection.request(channel, request.kind(), &request.body(), want_reply) {
+            self.peer.turn().unwrap();
+        }
+    }
+
     async fn echo(&mut self, text: &[u8]) {
         assert_eq!(self.peer.connection.write(self.channel, None, text), text.len());
         let mut echoed = Vec::new();
@@ -230,6 +237,34 @@ async fn a_channel_that_is_at_fault_ends_alone_and_the_log_says_why() {
             assert_eq!((said["channel"].as_str(), said["error"].as_str()), (&*number.to_string(), violation));
             assert_eq!(ear.nth("session ended", "1", nth).await["ending"], "client-closed");
             visitor.echo(b"still here").await;
+        }
+    })
+    .await;
+}
+
+/// C31: real-clients.md rule 1. `SendEnv *` on a machine with many variables, by a client that waits for no answer.
+#[tokio::test]
+async fn hundreds_of_variables_in_a_burst_do_no_harm() {
+    let (ear, _guard) = listen();
+    serve(async |address| {
+        for (number, want_reply) in [("1", true), ("2", false)] {
+            let mut visitor = Visitor::enter(address).await;
+            let channel = visitor.peer.connection.open_session().unwrap();
+            assert!(matches!(visitor.peer.happens().await.unwrap(), Happened::Opened(_)));
+            for number in 0..900 {
+                let name = format!("CI_{number}");
+                visitor.ask(channel, &Request::Env { name: name.as_bytes(), value: b"1" }, want_reply);
+            }
+            visitor.ask(channel, &Request::Shell, true);
+            for number in if want_reply { 0..901 } else { 900..901 } {
+                match visitor.peer.happens().await.unwrap() {
+                    Happened::Answered(_, success) => assert_eq!(success, number == 900, "{number}"),
+                    other => panic!("{other:?}"),
+                }
+            }
+            visitor.echo(b"still here").await;
+            drop(visitor);
+            ear.nth("session ended", number, 1).await;
         }
     })
     .await;

@@ -94,7 +94,7 @@ fn a_message_longer_than_the_channels_limit_is_taken() {
     let setup = Setup::new(usize::MAX);
     let mut raw = Raw::opened(&setup);
     raw.open(1);
-    let long = vec![7; 60_000];
+    let long = vec![7; 200_000];
     raw.send(&data(&long));
     raw.send(&on_channel(94, 1, b"\0\0\0\x02ok"));
     assert_eq!((raw.application.received(FIRST), &raw.error), (&long[..], &None));
