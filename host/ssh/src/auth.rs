@@ -5,6 +5,7 @@
 //! are owed until an [`Output`] has room. Nobody's password or key is judged here; that is the application's part.
 
 pub mod client;
+pub mod refused;
 pub mod server;
 
 use crate::error::{Error, Violation};

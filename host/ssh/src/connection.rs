@@ -458,6 +458,16 @@ impl Server {
     pub fn user(&self) -> Option<&[u8]> {
         self.auth.user()
     }
+
+    /// Who asks to enter, in any bytes, from the first request on.
+    pub fn asking(&self) -> Option<&[u8]> {
+        self.auth.asking()
+    }
+
+    /// What was refused before somebody entered: for the log.
+    pub fn refused(&self) -> &auth::refused::Refused {
+        self.auth.refused()
+    }
 }
 
 /// What a client has to be told.

@@ -181,6 +181,8 @@ pub enum Error {
     HostKeyRefused,
     /// Too many attempts to enter. RFC 4252 §4.
     TooManyAttempts,
+    /// Too many others want to enter at the same time: the attempt could not be decided.
+    TooManyLogins,
     /// A stage took longer than it may.
     TimedOut(Stage),
     /// We ended it ourselves.
@@ -208,6 +210,7 @@ impl Error {
             Error::Incompatible { .. } => Some(Reason::KeyExchangeFailed),
             Error::Integrity => Some(Reason::MacError),
             Error::Disconnected { .. } | Error::TimedOut(Stage::Identification) => None,
+            Error::TooManyLogins => Some(Reason::TooManyConnections),
             Error::HostKeyRefused => Some(Reason::HostKeyNotVerifiable),
             Error::TimedOut(Stage::Keepalive) => Some(Reason::ConnectionLost),
             Error::TimedOut(Stage::Kex | Stage::Auth | Stage::LargePacket) | Error::Exhausted => {
@@ -231,6 +234,7 @@ impl Error {
             Error::TimedOut(Stage::Auth) => "the login took too long",
             Error::TimedOut(Stage::Keepalive) => "no answer to keepalive questions",
             Error::TimedOut(Stage::LargePacket) => "a large packet took too long",
+            Error::TooManyLogins => "too many logins at the moment, try again",
             Error::HostKeyRefused => "host key not verifiable",
             Error::Requested { text, .. } => text,
             Error::Closed(reason) => reason.words(),
@@ -260,6 +264,7 @@ impl fmt::Display for Error {
             }
             Error::HostKeyRefused => f.write_str("the host key was refused"),
             Error::TooManyAttempts => f.write_str("too many attempts to authenticate"),
+            Error::TooManyLogins => f.write_str("too many logins at the same time"),
             Error::TimedOut(Stage::Identification) => f.write_str("no identification came in time"),
             Error::TimedOut(Stage::Kex) => f.write_str("the key exchange took too long"),
             Error::TimedOut(Stage::Auth) => f.write_str("the login took too long"),

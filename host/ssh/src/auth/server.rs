@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
+use super::refused::Refused;
 use super::{CONNECTION, Machine, Stage, Step, USERAUTH, decode, decode_service, number_of, signed_data};
 use crate::crypto::key::PublicKey;
 use crate::error::{Error, Violation};
@@ -20,6 +21,9 @@ use crate::wire::NameList;
 const USER: usize = 255;
 /// Longest password in bytes, as OpenSSH has it: hashing costs by the byte (CVE-2016-6515).
 const PASSWORD: usize = 1024;
+
+/// Why a key is refused that the application does not let in.
+const NOT_AUTHORIZED: &str = "it is not a key of this user";
 
 /// What an operator decides about authentication. One for all connections.
 #[derive(Clone, Debug)]
@@ -144,6 +148,8 @@ pub struct Server {
     requests: u32,
     /// Requests that were refused.
     failures: u32,
+    /// What they were, for the log.
+    refused: Refused,
     /// `none` came before: the first is how clients ask for the methods, the next is an attempt.
     none_seen: bool,
     /// The banner is still to be put.
@@ -206,6 +212,7 @@ impl Server {
             methods,
             requests: 0,
             failures: 0,
+            refused: Refused::default(),
             none_seen: false,
             banner_owed: false,
         }
@@ -237,9 +244,22 @@ impl Server {
             }
         };
         let reply = match (verdict, question) {
-            (Verdict::Reject, _) => return self.fail(free),
+            (Verdict::Reject, question) => {
+                match question {
+                    Question::None => self.refused.none(),
+                    Question::Password(_) => self.refused.password(),
+                    Question::KeyOffered(key) | Question::KeyProven(key) => {
+                        self.refused.key(key.algorithm().as_bytes(), key.blob(), NOT_AUTHORIZED);
+                    }
+                }
+                return self.fail(free);
+            }
             (Verdict::Accept | Verdict::Partial(_), Question::KeyOffered(key)) => Reply::PkOk(key),
-            (Verdict::Accept, Question::None | Question::Password(_) | Question::KeyProven(_)) => Reply::Success,
+            (Verdict::Accept, Question::None | Question::Password(_) | Question::KeyProven(_)) => {
+                // Whoever has entered had other keys, too, and that is no news.
+                self.refused = Refused::default();
+                Reply::Success
+            }
             (Verdict::Partial(methods), Question::None | Question::Password(_) | Question::KeyProven(_)) => {
                 self.methods = methods;
                 Reply::Failure { partial: true }
@@ -247,6 +267,16 @@ impl Server {
         };
         self.state = State::Owing(reply);
         Ok(())
+    }
+
+    /// What was refused so far. Nothing once somebody has entered.
+    pub fn refused(&self) -> &Refused {
+        &self.refused
+    }
+
+    /// Who asks to enter, in any bytes, from the first request on.
+    pub fn asking(&self) -> Option<&[u8]> {
+        self.user.as_deref()
     }
 
     /// Who entered. Nobody before that.
@@ -306,12 +336,15 @@ impl Server {
         }
         self.remember(user)?;
         let free = method == Method::None && !std::mem::replace(&mut self.none_seen, true);
-        match self.examine(user, method, session_id) {
-            Some(question) => {
+        match self.examine(user, &method, session_id) {
+            Ok(question) => {
                 self.state = State::Deciding { question, free };
                 Ok(Step::Attempt)
             }
-            None => self.fail(free).map(|()| Step::Nothing),
+            Err(reason) => {
+                self.refused.add(&method, reason);
+                self.fail(free).map(|()| Step::Nothing)
+            }
         }
     }
 
@@ -336,31 +369,33 @@ impl Server {
         }
     }
 
-    /// What is to be asked about a request, or nothing where it can only fail. No answer here depends on who the user is.
-    fn examine(&self, user: &[u8], method: Method<'_>, session_id: &[u8]) -> Option<Question> {
+    /// What is to be asked about a request, or why it can only fail. No answer here depends on who the user is.
+    fn examine(&self, user: &[u8], method: &Method<'_>, session_id: &[u8]) -> Result<Question, &'static str> {
         if user.len() > USER {
-            return None;
+            return Err("the user name is too long");
         }
-        match method {
-            Method::None => Some(Question::None),
+        match *method {
+            Method::None => Ok(Question::None),
             Method::Password { password, new } => {
                 let fit = self.methods.password && new.is_none() && password.len() <= PASSWORD;
-                fit.then(|| Question::Password(Zeroizing::new(password.to_vec())))
+                fit.then(|| Question::Password(Zeroizing::new(password.to_vec()))).ok_or("the password cannot be right")
             }
             Method::PublicKey { algorithm, key: blob, signature } => {
                 if !self.methods.publickey {
-                    return None;
+                    return Err("no user has a key");
                 }
                 // The blob must also be the only way to write this key: PK_OK repeats it, and an audit must find it.
                 let fit = |key: &PublicKey| key.algorithm().as_bytes() == algorithm && key.blob() == blob;
-                let key = PublicKey::from_blob(blob).ok().filter(fit)?;
+                let key =
+                    PublicKey::from_blob(blob).ok().filter(fit).ok_or("its type is not supported: use ssh-ed25519")?;
                 let Some(signature) = signature else {
-                    return Some(Question::KeyOffered(key));
+                    return Ok(Question::KeyOffered(key));
                 };
                 let data = signed_data(session_id, user, algorithm, blob);
-                key.verify(algorithm, &data, signature).is_ok().then(|| Question::KeyProven(key))
+                let verified = key.verify(algorithm, &data, signature);
+                verified.map(|()| Question::KeyProven(key)).map_err(|_| "its signature is wrong")
             }
-            Method::Unknown => None,
+            Method::Unknown => Err("the method is unknown"),
         }
     }
 

@@ -56,6 +56,27 @@ fn u24_the_fifth_failure_can_be_followed_by_the_right_password() {
 }
 
 #[test]
+fn what_was_refused_is_known_for_the_log_until_somebody_enters() {
+    let mut door = Door::open();
+    let (one, other) = (key(), key());
+    assert!(!door.server.refused().any());
+    door.reply(&none(b"alice"), Verdict::Reject).unwrap();
+    door.reply(&query(b"alice", &one), Verdict::Reject).unwrap();
+    door.reply(&password(b"alice", b"x"), Verdict::Reject).unwrap();
+    let dsa = honest(b"alice", Method::PublicKey { algorithm: b"ssh-dss", key: b"blob", signature: None });
+    door.reply(&dsa, Verdict::Accept).unwrap();
+    let refused = door.server.refused();
+    assert_eq!((refused.key_count, refused.passwords, refused.nones), (2, 1, 1));
+    let told: Vec<_> = refused.keys().iter().map(|key| (key.fingerprint.clone(), key.reason)).collect();
+    assert_eq!(told[0], (one.public().fingerprint(), "it is not a key of this user"));
+    assert!(told[1].1.contains("not supported"), "{told:?}");
+    assert_eq!(refused.keys()[1].algorithm, b"ssh-dss");
+    assert_eq!(door.server.asking(), Some(&b"alice"[..]));
+    door.reply(&signed(b"alice", &other), Verdict::Accept).unwrap();
+    assert!(!door.server.refused().any());
+}
+
+#[test]
 fn u25_messages_that_do_not_fail_are_counted_too() {
     let methods = Methods { publickey: true, password: true };
     // The service request was the first of the 64.
