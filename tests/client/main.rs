@@ -1,6 +1,7 @@
 //! Our own client, as one of the clients of the tests: `ours -p PORT [options] USER@ADDRESS [COMMAND]` runs a shell or a command as
 //! `ssh` would, and `ours -p PORT --load KIND --count N USER@ADDRESS COMMAND` makes a load that somebody measures at the server.
 
+mod guess;
 mod load;
 mod peer;
 mod session;
@@ -67,6 +68,12 @@ struct Arguments {
     /// How many a second.
     #[arg(long, default_value_t = 50)]
     rate: u32,
+    /// The address to connect from.
+    #[arg(long)]
+    from: Option<std::net::IpAddr>,
+    /// From how many addresses guesses come: 127.0.1.1 and on.
+    #[arg(long, default_value_t = 1)]
+    addresses: u32,
     /// USER@ADDRESS
     destination: String,
     /// The command; without one a shell is asked for.
@@ -102,6 +109,8 @@ async fn run(arguments: &Arguments) -> io::Result<u8> {
         cipher: arguments.cipher.clone(),
         kex: arguments.kex.clone(),
         rekey: arguments.rekey,
+        from: arguments.from,
+        guess: None,
     };
     let key = match &arguments.identity {
         Some(file) => HostKey::from_openssh(&std::fs::read_to_string(file)?).map_err(io::Error::other)?,
@@ -114,7 +123,8 @@ async fn run(arguments: &Arguments) -> io::Result<u8> {
         return load::run(&Load { kind, count, at_once, command }, &wish, &key).await.map(|()| 0);
     }
     if let Some(kind) = arguments.siege {
-        return siege::run(Siege { kind, count, at_once, rate, command, wish, key }).await.map(|()| 0);
+        let addresses = arguments.addresses;
+        return siege::run(Siege { kind, count, at_once, rate, addresses, command, wish, key }).await.map(|()| 0);
     }
     let peer = Peer::enter(&wish, &key).await?;
     let (terminal, subsystem) = (arguments.terminal, arguments.subsystem);

@@ -2,12 +2,13 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::io::Interest;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use whelk_ssh::algorithm::Preferences;
 use whelk_ssh::auth::client::Credential;
 use whelk_ssh::connection::{Client, ClientQuestion, Event, Progress, Settings};
@@ -43,7 +44,14 @@ pub(crate) struct Wish {
     pub(crate) kex: Option<String>,
     /// Change keys after so many bytes.
     pub(crate) rekey: Option<u64>,
+    /// The address to connect from.
+    pub(crate) from: Option<IpAddr>,
+    /// Makes passwords that are tried one after the other, instead of everything else.
+    pub(crate) guess: Option<Guess>,
 }
+
+/// Makes the next password to try.
+pub(crate) type Guess = Rc<dyn Fn() -> String>;
 
 /// One connection.
 pub(crate) struct Peer {
@@ -64,7 +72,14 @@ fn failed(text: impl std::fmt::Display) -> io::Error {
 impl Peer {
     /// Connects and enters: with `none` first, then the key, then the password.
     pub(crate) async fn enter(wish: &Wish, key: &Arc<HostKey>) -> io::Result<Peer> {
-        let stream = TcpStream::connect(wish.address).await?;
+        let stream = match wish.from {
+            Some(from) => {
+                let socket = if from.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+                socket.bind(SocketAddr::new(from, 0))?;
+                socket.connect(wish.address).await?
+            }
+            None => TcpStream::connect(wish.address).await?,
+        };
         stream.set_nodelay(true)?;
         let mut preferences = Preferences::default();
         if let Some(name) = &wish.cipher {
@@ -106,6 +121,10 @@ impl Peer {
     /// The next credential.
     fn try_next(&mut self) -> io::Result<()> {
         self.attempts += 1;
+        if let Some(guess) = &self.wish.guess {
+            self.connection.authenticate(Credential::Password(guess().as_bytes()));
+            return Ok(());
+        }
         let blob = self.key.public().blob().to_vec();
         match (self.attempts, &self.wish.password) {
             (1, _) => {

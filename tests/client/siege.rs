@@ -36,6 +36,8 @@ pub(crate) enum Kind {
     Deaf,
     /// Connections that are dropped at some moment in the life of their session.
     Drop,
+    /// Wrong passwords on connections that go on until a line is read, or until there were enough.
+    Guesses,
     /// Logins at a rate. Each line that is read is the word of those that begin after it; each says how it went and under which word.
     Logins,
 }
@@ -48,6 +50,8 @@ pub(crate) struct Siege {
     pub(crate) at_once: u32,
     /// Logins a second.
     pub(crate) rate: u32,
+    /// From how many addresses guesses come.
+    pub(crate) addresses: u32,
     pub(crate) command: String,
     pub(crate) wish: Wish,
     pub(crate) key: Arc<HostKey>,
@@ -65,6 +69,7 @@ pub(crate) async fn run(siege: Siege) -> io::Result<()> {
         Kind::Keys => keys(&siege).await,
         Kind::Storm | Kind::Reconnect | Kind::Deaf | Kind::Drop => storm(siege).await,
         Kind::Logins => logins(siege).await,
+        Kind::Guesses => crate::guess::run(siege).await,
     }
 }
 
@@ -159,7 +164,7 @@ async fn one_session(siege: &Siege, kept: &mut Option<Peer>, number: u32) -> io:
             Ok("dropped".to_owned())
         }
         Kind::Reconnect => Ok(ended(&mut peer, channel).await?.0),
-        Kind::Keys | Kind::Storm | Kind::Logins => {
+        Kind::Keys | Kind::Storm | Kind::Logins | Kind::Guesses => {
             let (how, _) = ended(&mut peer, channel).await?;
             *kept = Some(peer);
             Ok(how)

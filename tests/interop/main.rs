@@ -11,6 +11,7 @@ mod hostile;
 mod latency;
 mod lifecycle;
 mod limits;
+mod logins;
 mod matrix;
 mod node;
 mod terminal;

@@ -2,6 +2,7 @@
 //!
 //! Owns the process and the folder. What clients do with it is in `call.rs`.
 
+use crate::group::MemoryGroup;
 use crate::log::{Event, Log};
 use crate::measure::{LATER, SOON};
 use crate::places::{program, shipped_plugins};
@@ -162,6 +163,11 @@ impl Gateway {
         let line = status.lines().find_map(|line| line.strip_prefix(what)).expect("the kernel counts memory");
         let kib = line.split_whitespace().next().and_then(|count| count.parse::<u64>().ok());
         kib.expect("memory is counted in KiB") * 1024
+    }
+
+    /// Gives it at most so many bytes from now on, as long as the group lives. `None` where this machine lets us make no group.
+    pub fn limit_memory(&self, bytes: u64) -> Option<MemoryGroup> {
+        MemoryGroup::around(self.process.pid().as_raw_nonzero().get(), bytes)
     }
 
     /// How many files and sockets it holds open.

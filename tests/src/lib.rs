@@ -10,6 +10,7 @@
 mod access;
 mod call;
 mod gateway;
+mod group;
 mod log;
 mod measure;
 mod places;
@@ -19,6 +20,7 @@ mod sshd;
 pub use access::{Access, PASSWORD};
 pub use call::{Call, Client};
 pub use gateway::{Gateway, Setup};
+pub use group::MemoryGroup;
 pub use log::{Event, Log};
 pub use measure::{LATER, MIB, SOON, figure, size};
 pub use places::{client_program, repository, shipped_plugins};

@@ -4,21 +4,32 @@
 //! time. The name is looked up in an exact map and never becomes a path, a pattern or a query.
 //!
 //! Knows nothing of packets: signatures have been verified before a key counts as proven (RFC 4252 §7).
+//!
+//! Passwords are hashed in a bounded number of slots, for which sources take turns (`queue.rs`). A wait for a slot is nobody's
+//! failure: it counts neither against the grace to decide nor as a wrong password.
+
+mod queue;
+mod slots;
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until, timeout};
 use zeroize::Zeroizing;
 
 use crate::config::{Config, Door, Entrance, LONGEST_NAME, User};
 use crate::credential::{AuthorizedKey, PasswordHash, fingerprint};
+use crate::process;
+use crate::source::Source;
+use slots::Slots;
 
 /// The longest password that is looked at, in bytes. A longer one would buy an attacker work for nothing.
 const LONGEST_PASSWORD: usize = 1024;
+/// The method by which a user enters who needs no credentials, whatever the client shows.
+const OPEN: &str = "none";
 /// How much longer than others a user's failures may take, by a secret of this process: so that the time of one answer
 /// means nothing when it is held against the time of another name's.
 const SPREAD_MICROSECONDS: u64 = 4000;
@@ -28,7 +39,7 @@ pub struct Access {
     entrance: Users,
     /// Every hash there is: what an attempt without a hash of its own is measured against.
     decoys: Vec<Arc<PasswordHash>>,
-    hashing: Arc<Semaphore>,
+    slots: Slots,
     secret: RandomState,
     failure_delay: Duration,
     decision_grace: Duration,
@@ -54,6 +65,8 @@ pub struct Attempt<'a> {
     pub user: &'a [u8],
     /// What was shown.
     pub credential: Credential<'a>,
+    /// Where it came from: sources take turns.
+    pub source: Source,
 }
 
 /// What is shown to enter. `algorithm` is the one that signs, `blob` the public key, RFC 4252 §7.
@@ -98,6 +111,25 @@ pub enum Verdict {
     Accept(Identity),
     /// Not let in, and nothing more is said.
     Reject,
+    /// Could not be decided, whether right or wrong: the connection has to end, and may try again.
+    Undecided(Overload),
+}
+
+/// Why an attempt could not be decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overload {
+    /// A password took longer to hash than `decision_grace`.
+    Slow,
+    /// There was no memory to hash a password in.
+    Memory,
+    /// The hashing ended by a panic, which has been logged.
+    Panic,
+}
+
+/// What [`Access::judge`] found, and how long of the time that took it waited for a slot.
+struct Judgement {
+    verdict: Verdict,
+    waited: Duration,
 }
 
 /// Who has entered.
@@ -111,16 +143,16 @@ pub struct Identity {
     pub plugin: String,
     /// `none`, `password` or `publickey`.
     pub method: &'static str,
-    /// Of the key that was offered or proven.
+    /// Of the key that was proven. For a key that was only offered, of that one, unless the user needs no credentials.
     pub fingerprint: Option<String>,
 }
 
 /// The methods that are worth trying. The same for every user, so that they tell nothing of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Methods {
-    /// Some user has a password.
+    /// Some user has a password, or needs none.
     pub password: bool,
-    /// Some user has a key.
+    /// Some user has a key, or needs none.
     pub publickey: bool,
 }
 
@@ -139,81 +171,125 @@ impl Access {
         Access {
             entrance,
             decoys,
-            hashing: Arc::new(Semaphore::new(usize::try_from(config.limits.hashing).unwrap_or(1))),
+            slots: Slots::new(process::hashing_slots(&config.limits), process::hashing_memory(&config.limits)),
             secret: RandomState::new(),
             failure_delay: config.limits.failure_delay,
             decision_grace: config.limits.decision_grace,
         }
     }
 
-    /// The methods to name after a failure, RFC 4252 §5.1.
+    /// The methods to name after a failure, RFC 4252 §5.1. Some clients never try `none`, so a user who needs no credentials makes
+    /// all methods worth trying.
     pub fn methods(&self) -> Methods {
         match &self.entrance {
             Users::Anybody => Methods { password: true, publickey: true },
-            Users::Known(members) => Methods {
-                password: !self.decoys.is_empty(),
-                publickey: members.values().any(|member| !member.keys.is_empty()),
-            },
+            Users::Known(members) => {
+                let open = members.values().any(|member| member.open);
+                Methods {
+                    password: open || !self.decoys.is_empty(),
+                    publickey: open || members.values().any(|member| !member.keys.is_empty()),
+                }
+            }
         }
     }
 
-    /// Decides. A rejection comes no sooner than the failure delay, and no later than the grace to decide allows; the same
-    /// time for a user who exists and for one who does not. Can be dropped at any point.
-    pub async fn decide(&self, attempt: Attempt<'_>) -> Verdict {
+    /// Decides. A rejection comes no sooner than the failure delay; the same time for a user who exists and for one who does not.
+    /// `waits` is true while the attempt waits for a slot, for which there is no limit here: the caller has a grace for the whole
+    /// login. Can be dropped at any point.
+    pub async fn decide(&self, attempt: Attempt<'_>, waits: &AtomicBool) -> Verdict {
         let started = Instant::now();
-        let verdict = timeout(self.decision_grace, self.judge(attempt)).await.unwrap_or(Verdict::Reject);
-        if verdict == Verdict::Reject {
-            let elapsed = started.elapsed();
-            sleep_until(started + self.answer_after(attempt.user, elapsed)).await;
+        let Judgement { verdict, waited } = self.judge(attempt, waits).await;
+        match &verdict {
+            Verdict::Accept(identity) => {
+                // Whoever logged in without credentials has shown nothing by which the source could be trusted.
+                let shown = matches!(attempt.credential, Credential::Password(_) | Credential::KeyProven { .. });
+                if shown && identity.method != OPEN {
+                    self.slots.logged_in(attempt.source);
+                }
+            }
+            Verdict::Reject => {
+                // The wait was the same for everybody. The work may not have been, so its time is what must not show.
+                let began = started + waited;
+                sleep_until(began + self.answer_after(attempt.user, began.elapsed())).await;
+            }
+            Verdict::Undecided(_) => {}
         }
         verdict
     }
 
-    async fn judge(&self, attempt: Attempt<'_>) -> Verdict {
+    async fn judge(&self, attempt: Attempt<'_>, waits: &AtomicBool) -> Judgement {
+        let now = |verdict| Judgement { verdict, waited: Duration::ZERO };
         let name = name(attempt.user);
         let members = match &self.entrance {
-            Users::Anybody => return name.map_or(Verdict::Reject, |name| welcome(name, attempt.credential)),
+            Users::Anybody => {
+                let own = |name: &str| open(name.to_owned(), name.to_owned(), name.to_owned(), attempt.credential);
+                return now(name.map_or(Verdict::Reject, own));
+            }
             Users::Known(members) => members,
         };
         let found = name.and_then(|name| members.get_key_value(name));
+        if let Some((user, member)) = found.filter(|(_, member)| member.open) {
+            return now(open(user.clone(), member.tenant.clone(), member.plugin.clone(), attempt.credential));
+        }
         let member = found.map(|(_, member)| member);
-        let (entered, method, fingerprint) = match attempt.credential {
-            Credential::None => (member.is_some_and(|member| member.open), "none", None),
-            Credential::Password(password) => (self.check(attempt.user, member, password).await, "password", None),
-            Credential::KeyOffered { algorithm, blob } | Credential::KeyProven { algorithm, blob } => {
-                let keys = member.map(|member| member.keys.as_slice()).unwrap_or_default();
-                let key = keys.iter().find(|key| key.admits(algorithm, blob));
-                (key.is_some(), "publickey", key.map(|key| key.fingerprint.clone()))
-            }
-        };
-        match found {
-            Some((user, member)) if entered => {
+        let entered = |method, fingerprint| match found {
+            Some((user, member)) => {
                 let (user, tenant, plugin) = (user.clone(), member.tenant.clone(), member.plugin.clone());
                 Verdict::Accept(Identity { user, tenant, plugin, method, fingerprint })
             }
-            Some(_) | None => Verdict::Reject,
+            None => Verdict::Reject,
+        };
+        match attempt.credential {
+            Credential::None => now(Verdict::Reject),
+            Credential::Password(password) => {
+                let (checked, waited) = self.check(&attempt, member, password, waits).await;
+                let verdict = match checked {
+                    Ok(true) => entered("password", None),
+                    Ok(false) => Verdict::Reject,
+                    Err(overload) => Verdict::Undecided(overload),
+                };
+                Judgement { verdict, waited }
+            }
+            Credential::KeyOffered { algorithm, blob } | Credential::KeyProven { algorithm, blob } => {
+                let keys = member.map(|member| member.keys.as_slice()).unwrap_or_default();
+                let key = keys.iter().find(|key| key.admits(algorithm, blob));
+                now(key.map_or(Verdict::Reject, |key| entered("publickey", Some(key.fingerprint.clone()))))
+            }
         }
     }
 
-    /// Holds a password against the user's hash. A user without one, or who does not exist, borrows the hash of another: the
-    /// work is as real and its result is thrown away. Which one is borrowed follows from the name, so that unknown names
-    /// show the same mixture of costs as known ones, and each always the same.
-    async fn check(&self, user: &[u8], member: Option<&Member>, password: &[u8]) -> bool {
+    /// Holds a password against the user's hash, and says how long it waited for a slot. A user without one, or who does not exist, borrows
+    /// the hash of another: the work and the wait for it are as real and the result is thrown away. Which one is borrowed
+    /// follows from the name, so that unknown names show the same mixture of costs as known ones, and each always the same.
+    async fn check(
+        &self,
+        attempt: &Attempt<'_>,
+        member: Option<&Member>,
+        password: &[u8],
+        waits: &AtomicBool,
+    ) -> (Result<bool, Overload>, Duration) {
         if password.len() > LONGEST_PASSWORD {
-            return false;
+            return (Ok(false), Duration::ZERO);
         }
         let own = member.and_then(|member| member.password.clone());
         let is_own = own.is_some();
-        let Some(hash) = own.or_else(|| self.decoy(user)) else { return false };
+        let Some(hash) = own.or_else(|| self.decoy(attempt.user)) else { return (Ok(false), Duration::ZERO) };
+        let asked = Instant::now();
+        let slot = self.slots.take(attempt.source, hash.memory(), waits).await;
+        let waited = asked.elapsed();
         let password = Zeroizing::new(password.to_vec());
-        let Ok(permit) = Arc::clone(&self.hashing).acquire_owned().await else { return false };
         let work = tokio::task::spawn_blocking(move || {
             // Held until the work is done, even when nobody waits for it any more.
-            let _permit = permit;
+            let _slot = slot;
             hash.verify(&password)
         });
-        let fits = work.await.unwrap_or(false);
-        fits && is_own
+        let checked = match timeout(self.decision_grace, work).await {
+            Ok(Ok(Ok(fits))) => Ok(fits && is_own),
+            Ok(Ok(Err(_))) => Err(Overload::Memory),
+            Ok(Err(_)) => Err(Overload::Panic),
+            Err(_) => Err(Overload::Slow),
+        };
+        (checked, waited)
     }
 
     fn decoy(&self, user: &[u8]) -> Option<Arc<PasswordHash>> {
@@ -251,21 +327,20 @@ fn name(user: &[u8]) -> Option<&str> {
     fits.then_some(name)
 }
 
-/// The demonstration: anybody, by anything.
-fn welcome(name: &str, credential: Credential<'_>) -> Verdict {
-    let (method, fingerprint) = match credential {
-        Credential::None => ("none", None),
-        Credential::Password(password) if password.len() > LONGEST_PASSWORD => return Verdict::Reject,
-        Credential::Password(_) => ("password", None),
-        Credential::KeyOffered { blob, .. } | Credential::KeyProven { blob, .. } => ("publickey", fingerprint(blob)),
+/// Lets in a user who needs no credentials, whatever the client shows. Nothing of it is looked at but the fingerprint of a key
+/// whose signature has been verified: anybody may offer anybody's key.
+fn open(user: String, tenant: String, plugin: String, credential: Credential<'_>) -> Verdict {
+    let fingerprint = match credential {
+        Credential::KeyProven { blob, .. } => fingerprint(blob),
+        Credential::None | Credential::Password(_) | Credential::KeyOffered { .. } => None,
     };
-    let [user, tenant, plugin] = [name.to_owned(), name.to_owned(), name.to_owned()];
-    Verdict::Accept(Identity { user, tenant, plugin, method, fingerprint })
+    Verdict::Accept(Identity { user, tenant, plugin, method: OPEN, fingerprint })
 }
 
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
+    use std::sync::atomic::Ordering;
 
     use whelk_ssh::algorithm::Preferences;
 
@@ -307,10 +382,28 @@ mod tests {
     }
 
     async fn try_in(access: &Access, user: &[u8], credential: Credential<'_>) -> Option<Identity> {
-        match access.decide(Attempt { user, credential }).await {
+        match decide(access, 1, user, credential).await {
             Verdict::Accept(identity) => Some(identity),
             Verdict::Reject => None,
+            Verdict::Undecided(overload) => panic!("undecided: {overload:?}"),
         }
+    }
+
+    async fn decide(access: &Access, from: u8, user: &[u8], credential: Credential<'_>) -> Verdict {
+        access.decide(Attempt { user, credential, source: source(from) }, &AtomicBool::new(false)).await
+    }
+
+    fn source(number: u8) -> Source {
+        Source::V4([192, 0, 2, number])
+    }
+
+    /// Takes every slot that there is.
+    async fn all_slots(access: &Access) -> Vec<Option<slots::Slot>> {
+        let mut taken = Vec::new();
+        for _ in 0..process::hashing_slots(&Limits::default()) {
+            taken.push(access.slots.take(source(99), 1, &AtomicBool::new(false)).await);
+        }
+        taken
     }
 
     fn offered(blob: &[u8]) -> Credential<'_> {
@@ -335,7 +428,6 @@ mod tests {
         let access = house();
         assert!(try_in(&access, b"alice", Credential::Password(b"wrong")).await.is_none());
         assert!(try_in(&access, b"bob", Credential::Password(b"right")).await.is_none());
-        assert!(try_in(&access, b"guest", Credential::Password(b"right")).await.is_none());
         assert!(try_in(&access, b"mallory", Credential::Password(b"right")).await.is_none());
         assert!(try_in(&access, b"bob", offered(&blob(KEY))).await.is_none());
         assert!(try_in(&access, b"mallory", offered(&blob(KEY))).await.is_none());
@@ -344,9 +436,20 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn nothing_opens_only_a_door_that_is_open() {
+    async fn whoever_needs_no_credentials_enters_by_none_whatever_the_client_shows() {
         let access = house();
-        assert_eq!(try_in(&access, b"guest", Credential::None).await.unwrap().method, "none");
+        // No work can be done, and a user who needs no credentials needs none.
+        let _all = all_slots(&access).await;
+        let blob = blob(OTHER_KEY);
+        let proven = Credential::KeyProven { algorithm: b"ssh-ed25519", blob: &blob };
+        let shown = [Credential::None, Credential::Password(b""), Credential::Password(b"any"), offered(&blob), proven];
+        for credential in shown {
+            let identity = try_in(&access, b"guest", credential).await.unwrap();
+            assert_eq!((identity.user.as_str(), identity.method), ("guest", "none"), "{credential:?}");
+            // A key that was only offered may be anybody's.
+            let is_proven = matches!(credential, Credential::KeyProven { .. });
+            assert_eq!(identity.fingerprint.is_some(), is_proven, "{credential:?}");
+        }
         for user in [&b"alice"[..], b"bob", b"mallory", b""] {
             assert!(try_in(&access, user, Credential::None).await.is_none());
         }
@@ -379,7 +482,7 @@ mod tests {
     async fn a_failure_takes_as_long_for_a_name_that_exists_as_for_one_that_does_not() {
         let access = house();
         let blob = blob(OTHER_KEY);
-        for user in [&b"alice"[..], b"bob", b"guest", b"mallory", b"\xff", b""] {
+        for user in [&b"alice"[..], b"bob", b"mallory", b"\xff", b""] {
             let mut times = Vec::new();
             for credential in [Credential::None, Credential::Password(b"wrong"), offered(&blob), offered(b"junk")] {
                 let started = Instant::now();
@@ -424,38 +527,68 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_password_that_is_too_long_is_refused_before_any_work() {
         let access = house();
-        // No work can be done: whoever hashed would wait until the grace to decide is over.
-        let _all = access.hashing.acquire_many(2).await.unwrap();
+        // No work can be done: whoever hashed would wait.
+        let _all = all_slots(&access).await;
         let started = Instant::now();
         assert!(try_in(&access, b"alice", Credential::Password(&[b'x'; 1025])).await.is_none());
         assert!(started.elapsed() < Duration::from_millis(11));
-        assert!(try_in(&access, b"alice", Credential::Password(&[b'x'; 1024])).await.is_none());
-        assert_eq!(started.elapsed().as_secs(), 5);
+        let longest = [b'x'; 1024];
+        let waits = try_in(&access, b"alice", Credential::Password(&longest));
+        assert!(timeout(Duration::from_secs(60), waits).await.is_err());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_line_too_long_for_the_grace_is_a_rejection_for_everybody_alike() {
+    async fn the_wait_for_a_slot_is_no_failure_however_long_for_everybody_alike() {
         let access = house();
-        let _all = access.hashing.acquire_many(2).await.unwrap();
-        for user in [&b"alice"[..], b"mallory"] {
-            let started = Instant::now();
-            assert!(try_in(&access, user, Credential::Password(b"right")).await.is_none());
-            assert_eq!(started.elapsed(), Duration::from_secs(5));
+        for (user, right) in [(&b"alice"[..], true), (b"mallory", false)] {
+            let all = all_slots(&access).await;
+            let (waits, started) = (AtomicBool::new(false), Instant::now());
+            let attempt = Attempt { user, credential: Credential::Password(b"right"), source: source(1) };
+            let mut decision = std::pin::pin!(access.decide(attempt, &waits));
+            // Much longer than the grace to decide.
+            assert!(timeout(Duration::from_secs(100), decision.as_mut()).await.is_err());
+            assert!(waits.load(Ordering::Relaxed));
+            drop(all);
+            assert_eq!(matches!(decision.await, Verdict::Accept(_)), right);
+            assert!(!waits.load(Ordering::Relaxed));
+            assert_eq!(started.elapsed().as_secs(), 100);
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn no_more_passwords_are_hashed_at_once_than_the_pool_allows_and_all_get_their_turn() {
+    async fn no_more_passwords_are_hashed_at_once_than_there_are_slots_and_all_get_their_turn() {
         let access = Arc::new(house());
-        let tries = (0..20).map(|_| {
+        let all = all_slots(&access).await;
+        let tries = (0..20).map(|from| {
             let access = Arc::clone(&access);
-            tokio::spawn(async move { try_in(&access, b"alice", Credential::Password(b"right")).await.is_some() })
+            tokio::spawn(async move { decide(&access, from, b"alice", Credential::Password(b"right")).await })
         });
-        for entered in tries.collect::<Vec<_>>() {
-            assert!(entered.await.unwrap());
-            assert!(access.hashing.available_permits() <= 2);
+        let tries: Vec<_> = tries.collect();
+        assert!(tries.iter().all(|task| !task.is_finished()));
+        drop(all);
+        for entered in tries {
+            assert!(matches!(entered.await.unwrap(), Verdict::Accept(_)));
         }
-        assert_eq!(access.hashing.available_permits(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_a_credential_that_was_right_makes_a_source_known() {
+        let access = house();
+        let blob = blob(KEY);
+        let proven = Credential::KeyProven { algorithm: b"ssh-ed25519", blob: &blob };
+        let tries: [(u8, &[u8], Credential<'_>); 6] = [
+            (1, b"guest", Credential::Password(b"any")),
+            (2, b"alice", Credential::Password(b"wrong")),
+            (3, b"alice", offered(&blob)),
+            (4, b"guest", proven),
+            (5, b"alice", proven),
+            (6, b"alice", Credential::Password(b"right")),
+        ];
+        for (from, user, credential) in tries {
+            decide(&access, from, user, credential).await;
+        }
+        let known = (1..=6).filter(|number| access.slots.knows(source(*number)));
+        assert_eq!(known.collect::<Vec<_>>(), [5, 6]);
     }
 
     #[tokio::test(start_paused = true)]
@@ -465,6 +598,7 @@ mod tests {
         for credential in [Credential::None, Credential::Password(b""), offered(&blob), offered(b"junk")] {
             let identity = try_in(&access, b"echo", credential).await.unwrap();
             assert_eq!((&*identity.user, &*identity.tenant, &*identity.plugin), ("echo", "echo", "echo"));
+            assert_eq!((identity.method, identity.fingerprint), ("none", None));
         }
         assert!(try_in(&access, b"\xff", Credential::None).await.is_none());
         assert!(try_in(&access, b"a\nb", Credential::None).await.is_none());
@@ -476,11 +610,15 @@ mod tests {
         assert_eq!(house().methods(), Methods { password: true, publickey: true });
         let keys_only = access([("bob", user(None, &[KEY]))]);
         assert_eq!(keys_only.methods(), Methods { password: false, publickey: true });
+        // Clients that never try `none` have to find something to try.
+        let guest_only = access([("guest", member(Door::Open))]);
+        assert_eq!(guest_only.methods(), Methods { password: true, publickey: true });
     }
 
     #[test]
     fn a_password_does_not_show_in_what_is_printed() {
-        let attempt = Attempt { user: b"alice", credential: Credential::Password(b"hunter2") };
+        let credential = Credential::Password(b"hunter2");
+        let attempt = Attempt { user: b"alice", credential, source: source(1) };
         assert!(!format!("{attempt:?}").contains("hunter2"));
         assert!(!format!("{attempt:?}").contains("104"));
     }

@@ -1,16 +1,21 @@
 //! The login of one connection: hands each attempt to [`Access`](crate::access::Access), one at a time, and logs how it ended.
 
 use std::future::Future;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use whelk_ssh::auth::server;
-use whelk_ssh::error::{Error, Reason};
+use whelk_ssh::connection::Server;
+use whelk_ssh::crypto::key::PublicKey;
+use whelk_ssh::error::{Error, Reason, Stage};
 use zeroize::Zeroizing;
 
-use crate::access::{Attempt, Credential, Identity, Verdict};
+use crate::access::{Attempt, Credential, Identity, Overload, Verdict};
 use crate::gateway::Gateway;
 use crate::logging::escape;
+use crate::source::Source;
 use crate::tenant::Seat;
 
 type Decision = Pin<Box<dyn Future<Output = Verdict> + Send>>;
@@ -19,19 +24,22 @@ type Decision = Pin<Box<dyn Future<Output = Verdict> + Send>>;
 pub(crate) struct Login {
     /// The number of the connection.
     connection: u64,
+    source: Source,
     /// The attempt that is being decided.
     deciding: Option<Decision>,
+    /// Whether that waits for a slot.
+    waits: Arc<AtomicBool>,
 }
 
 impl Login {
-    pub(crate) fn new(connection: u64) -> Login {
-        Login { connection, deciding: None }
+    pub(crate) fn new(connection: u64, peer: IpAddr) -> Login {
+        Login { connection, source: Source::of(peer), deciding: None, waits: Arc::default() }
     }
 
     /// Begins to decide an attempt, unless one is being decided: it is the same one then.
     pub(crate) fn begin(&mut self, gateway: &Gateway, attempt: &server::Attempt<'_>) {
         if self.deciding.is_none() {
-            self.deciding = Some(decide(gateway, attempt));
+            self.deciding = Some(decide(gateway, attempt, self.source, Arc::clone(&self.waits)));
         }
     }
 
@@ -48,14 +56,38 @@ impl Login {
         verdict
     }
 
-    /// Logs an attempt that was rejected. Clients ask with `none` and offer keys as a matter of course: those are no failed logins.
+    /// The error of a connection whose time to log in is over. When an attempt was waiting for its turn that was not the client's
+    /// fault but an overload, which is logged.
+    pub(crate) fn overdue(&self, server: &Server, error: Error) -> Error {
+        match error {
+            Error::TimedOut(Stage::Auth) if self.is_deciding() && self.waits.load(Ordering::Relaxed) => {
+                self.log_undecided(server, "its turn to be hashed did not come in the time to log in");
+                Error::TooManyLogins
+            }
+            other => other,
+        }
+    }
+
+    /// Logs an attempt that could not be decided.
+    pub(crate) fn log_overload(&self, server: &Server, overload: Overload) {
+        let reason = match overload {
+            Overload::Slow => "hashing its password took longer than limits.decision_grace",
+            Overload::Memory => "there was no memory to hash its password in",
+            Overload::Panic => "hashing its password panicked",
+        };
+        self.log_undecided(server, reason);
+    }
+
+    fn log_undecided(&self, server: &Server, reason: &str) {
+        let (connection, user) = (self.connection, escape(server.asking().unwrap_or_default()));
+        tracing::warn!(connection, %user, reason, "login not decided: too many at the same time");
+    }
+
+    /// Logs a password that was rejected. Keys are told when the login has failed: clients offer several as a matter of course.
     pub(crate) fn log_rejection(&self, attempt: &server::Attempt<'_>) {
-        let (connection, user) = (self.connection, escape(attempt.user));
-        match attempt.credential {
-            server::Credential::None => tracing::debug!(connection, %user, method = "none", "rejected"),
-            server::Credential::KeyOffered(_) => tracing::debug!(connection, %user, method = "publickey", "rejected"),
-            server::Credential::Password(_) => tracing::info!(connection, %user, method = "password", "rejected"),
-            server::Credential::KeyProven(_) => tracing::info!(connection, %user, method = "publickey", "rejected"),
+        if let server::Credential::Password(_) = attempt.credential {
+            let (connection, user) = (self.connection, escape(attempt.user));
+            tracing::info!(connection, %user, method = "password", "rejected");
         }
     }
 
@@ -68,6 +100,29 @@ impl Login {
             plugin = %escape(identity.plugin.as_bytes()),
             "authenticated"
         );
+    }
+
+    /// Logs a login that has failed because its connection is over: each key that was refused, and what was tried in all.
+    pub(crate) fn log_failure(&self, server: &Server, error: Option<&Error>) {
+        let refused = server.refused();
+        let Some(user) = server.asking().filter(|_| server.user().is_none() && refused.any()) else { return };
+        let (connection, user) = (self.connection, escape(user));
+        for key in refused.keys() {
+            let (algorithm, fingerprint) = (escape(&key.algorithm), &key.fingerprint);
+            tracing::info!(connection, %user, %algorithm, fingerprint, reason = key.reason, "key refused");
+        }
+        let (keys, passwords, nones) = (refused.key_count, refused.passwords, refused.nones);
+        let reason = match error {
+            Some(Error::TooManyAttempts) if keys > 1 => {
+                format!(
+                    "too many attempts, {keys} of them keys that the client offered: one key with IdentitiesOnly=yes, or a higher \
+                     limits.failed_attempts"
+                )
+            }
+            Some(error) => error.to_string(),
+            None => "the peer hung up".to_owned(),
+        };
+        tracing::info!(connection, %user, keys, passwords, nones, reason = %escape(reason.as_bytes()), "login failed");
     }
 
     /// Takes a place for this connection among those of its user.
@@ -87,33 +142,41 @@ impl Login {
     }
 }
 
-/// Begins to decide an attempt. Copies the credential so that the future is `'static`; the copy is zeroized on drop.
-fn decide(gateway: &Gateway, attempt: &server::Attempt<'_>) -> Decision {
-    let access = Arc::clone(gateway.access());
-    let user = attempt.user.to_vec();
-    match attempt.credential {
-        server::Credential::None => {
-            Box::pin(async move { access.decide(Attempt { user: &user, credential: Credential::None }).await })
-        }
-        server::Credential::Password(password) => {
-            let password = Zeroizing::new(password.to_vec());
-            Box::pin(async move {
-                access.decide(Attempt { user: &user, credential: Credential::Password(&password) }).await
-            })
-        }
-        server::Credential::KeyOffered(key) => {
-            let key = key.clone();
-            Box::pin(async move {
-                let (algorithm, blob) = (key.algorithm().as_bytes(), key.blob());
-                access.decide(Attempt { user: &user, credential: Credential::KeyOffered { algorithm, blob } }).await
-            })
-        }
-        server::Credential::KeyProven(key) => {
-            let key = key.clone();
-            Box::pin(async move {
-                let (algorithm, blob) = (key.algorithm().as_bytes(), key.blob());
-                access.decide(Attempt { user: &user, credential: Credential::KeyProven { algorithm, blob } }).await
-            })
+/// A credential of its own, so that a decision is `'static`. The password is zeroized on drop.
+enum Shown {
+    None,
+    Password(Zeroizing<Vec<u8>>),
+    KeyOffered(PublicKey),
+    KeyProven(PublicKey),
+}
+
+impl Shown {
+    fn of(credential: &server::Credential<'_>) -> Shown {
+        match credential {
+            server::Credential::None => Shown::None,
+            server::Credential::Password(password) => Shown::Password(Zeroizing::new(password.to_vec())),
+            server::Credential::KeyOffered(key) => Shown::KeyOffered((*key).clone()),
+            server::Credential::KeyProven(key) => Shown::KeyProven((*key).clone()),
         }
     }
+
+    fn credential(&self) -> Credential<'_> {
+        match self {
+            Shown::None => Credential::None,
+            Shown::Password(password) => Credential::Password(password),
+            Shown::KeyOffered(key) => {
+                Credential::KeyOffered { algorithm: key.algorithm().as_bytes(), blob: key.blob() }
+            }
+            Shown::KeyProven(key) => Credential::KeyProven { algorithm: key.algorithm().as_bytes(), blob: key.blob() },
+        }
+    }
+}
+
+/// Begins to decide an attempt.
+fn decide(gateway: &Gateway, attempt: &server::Attempt<'_>, source: Source, waits: Arc<AtomicBool>) -> Decision {
+    let access = Arc::clone(gateway.access());
+    let (user, shown) = (attempt.user.to_vec(), Shown::of(&attempt.credential));
+    Box::pin(
+        async move { access.decide(Attempt { user: &user, credential: shown.credential(), source }, &waits).await },
+    )
 }

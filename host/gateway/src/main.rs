@@ -237,6 +237,7 @@ fn print(text: &str) -> Result<(), Failure> {
 }
 
 fn serve(file: Option<&Path>, overrides: &Overrides, format: Format) -> Result<(), Failure> {
+    process::map_large_allocations();
     let config = match file {
         Some(file) => Config::load(file, overrides),
         None => Config::demonstration(overrides),

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
 
-use crate::config::{self, Config, Entrance};
+use crate::config::{self, Config, Door, Entrance, Limits};
 use crate::settings;
 
 pub use memory::memory_limit;
@@ -26,6 +26,37 @@ const IDLE_INSTANCE: u64 = 64 << 10;
 /// Memory of a connection that is open and quiet.
 const IDLE_CONNECTION: u64 = 32 << 10;
 
+/// Bytes of memory for hashing passwords where the system does not say how much memory there is.
+const UNKNOWN_HASHING_MEMORY: usize = 256 << 20;
+/// From this size on an allocation is mapped by itself and unmapped when it is freed.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+const MAPPED_FROM: libc::c_int = 1 << 20;
+
+/// Has the C library map each allocation of a MiB or more by itself, and unmap it when it is freed. Does nothing where the library
+/// is another than glibc: musl does so from 128 KiB on.
+///
+/// glibc begins with 128 KiB too, but moves the threshold to the size of what was freed, up to 32 MiB. After the first password
+/// with 19 MiB each further one is cut from the heap of whichever thread hashes it, and stays there: RSS went from 22 to 723 MB
+/// by 3,198 wrong passwords, for good. To set the threshold stops its moving. Below a MiB the heap is kept, as it is much faster
+/// than mapping for packets and windows; the heap's end is given back when 2 MiB of it are free, as glibc pairs the two.
+///
+/// To be called before there are other threads.
+pub fn map_large_allocations() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    for (parameter, value) in [(libc::M_MMAP_THRESHOLD, MAPPED_FROM), (libc::M_TRIM_THRESHOLD, 2 * MAPPED_FROM)] {
+        #[expect(unsafe_code, reason = "the C library has no safe face; the call takes no pointer, mallopt(3)")]
+        // SAFETY: it sets a number in the allocator, which takes its own lock; there is no other thread yet.
+        let done = unsafe { libc::mallopt(parameter, value) };
+        if done == 0 {
+            tracing::warn!(
+                parameter,
+                value,
+                "the C library keeps its own threshold for mapping memory: freed memory may stay"
+            );
+        }
+    }
+}
+
 /// Asks the C library to give back what its heap does not need, whole pages between what is in use included. Takes some 10 ms for each
 /// 100 MiB, for which whoever allocates has to wait. Does nothing where the library is another than glibc.
 pub fn trim_heap() {
@@ -37,6 +68,24 @@ pub fn trim_heap() {
     // SAFETY: it only looks at memory that is not in use.
     unsafe {
         libc::malloc_trim(0);
+    }
+}
+
+/// How many passwords are hashed at the same time: `hashing`, or one fewer than there are processors, so that sessions keep one.
+#[must_use]
+pub fn hashing_slots(limits: &Limits) -> usize {
+    match limits.hashing {
+        0 => std::thread::available_parallelism().map_or(1, |processors| processors.get().saturating_sub(1).max(1)),
+        slots => settings::count(slots),
+    }
+}
+
+/// Bytes of memory in which passwords are hashed: `hashing_memory`, or a quarter of what there is.
+#[must_use]
+pub fn hashing_memory(limits: &Limits) -> usize {
+    match limits.hashing_memory {
+        0 => memory_limit().map_or(UNKNOWN_HASHING_MEMORY, |bytes| usize::try_from(bytes / 4).unwrap_or(usize::MAX)),
+        bytes => bytes,
     }
 }
 
@@ -107,7 +156,29 @@ impl Machine {
 /// What this machine has too little of for a configuration. Nothing is changed.
 #[must_use]
 pub fn shortages(config: &Config) -> Vec<Shortage> {
-    Machine::read().shortages(config)
+    let hashing = hashing_shortage(config, hashing_memory(&config.limits));
+    Machine::read().shortages(config).into_iter().chain(hashing).collect()
+}
+
+/// A password hash that takes more memory than `has`, which all of them have together.
+fn hashing_shortage(config: &Config, has: usize) -> Option<Shortage> {
+    let Entrance::Users(users) = &config.entrance else { return None };
+    let memory = |user: &config::User| match &user.door {
+        Door::Credentials { password: Some(hash), .. } => Some(hash.memory()),
+        Door::Credentials { password: None, .. } | Door::Open => None,
+    };
+    let (needs, name) = users.iter().filter_map(|(name, user)| Some((memory(user)?, name))).max()?;
+    let change = format!(
+        "that is one password hash, of the user {name:?}: raise `hashing_memory`, or make a new hash with a smaller m; until then it is \
+         computed while no other is"
+    );
+    let bytes = |size: usize| u64::try_from(size).unwrap_or(u64::MAX);
+    (needs > has).then(|| Shortage {
+        resource: "the memory in bytes for hashing passwords",
+        has: bytes(has),
+        needs: bytes(needs),
+        change,
+    })
 }
 
 fn number(file: &Path) -> Option<u64> {
@@ -194,7 +265,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::config::{Grants, Limits, Overrides};
+    use crate::config::{Grants, Overrides};
 
     /// A configuration in which two of three tenants may open files.
     fn config(limits: Limits) -> Config {
@@ -233,6 +304,30 @@ mod tests {
                  or lower `instances` and `connections`; that is what all of them take while they are idle",
             ]
         );
+    }
+
+    #[test]
+    fn a_hash_that_alone_takes_more_memory_than_all_may_is_named_with_its_user() {
+        let hash = "$argon2id$v=19$m=19456,t=2,p=1$S2aaE/TDH5padCF7ghv7mQ$zTtmCdY6SFbI2apkX35/ITFUAXb78e7qQvuvwf9UZLs";
+        let password = Some(crate::credential::PasswordHash::parse(hash).unwrap());
+        let door = Door::Credentials { password, keys: Vec::new() };
+        let alice = config::User { tenant: "a".to_owned(), plugin: "echo".to_owned(), own_plugin: true, door };
+        let entrance = Entrance::Users(BTreeMap::from([("alice".to_owned(), alice)]));
+        let config = Config { entrance, ..config(Limits::default()) };
+        assert_eq!(hashing_shortage(&config, 19_456 << 10), None);
+        let told = hashing_shortage(&config, (19_456 << 10) - 1).unwrap().to_string();
+        assert!(told.contains("19922944") && told.contains("\"alice\"") && told.contains("hashing_memory"), "{told}");
+    }
+
+    #[test]
+    fn hashing_leaves_a_processor_and_three_quarters_of_the_memory_unless_it_is_set() {
+        let limits = Limits::default();
+        let processors = std::thread::available_parallelism().unwrap().get();
+        assert_eq!(hashing_slots(&limits), processors.max(2) - 1);
+        let memory = memory_limit().and_then(|bytes| usize::try_from(bytes / 4).ok());
+        assert_eq!(hashing_memory(&limits), memory.unwrap());
+        let set = Limits { hashing: 7, hashing_memory: 1 << 20, ..limits };
+        assert_eq!((hashing_slots(&set), hashing_memory(&set)), (7, 1 << 20));
     }
 
     #[test]

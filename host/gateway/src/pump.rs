@@ -129,7 +129,7 @@ pub async fn run(stream: TcpStream, peer: SocketAddr, permit: Permit, gateway: A
         permit,
         seat: None,
         turns: None,
-        login: Login::new(number),
+        login: Login::new(number, peer.ip()),
         write_blocked: false,
         rest: Rest::Busy,
         moved: 0,
@@ -341,7 +341,7 @@ impl Pump {
 
     /// A deadline has come: of the protocol, of a silent peer, or for the memory of idle buffers.
     fn timeout(&mut self, now: Instant) -> Result<(), End> {
-        self.connection.handle_timeout(now)?;
+        self.connection.handle_timeout(now).map_err(|error| self.login.overdue(&self.connection, error))?;
         self.large.check(now, self.large_packet_grace)?;
         if !self.connection.wants_input() {
             // Whom we do not listen to cannot be heard.
@@ -363,6 +363,10 @@ impl Pump {
     /// An attempt to enter was decided.
     fn decide(&mut self, verdict: Verdict) -> Result<(), End> {
         match verdict {
+            Verdict::Undecided(overload) => {
+                self.login.log_overload(&self.connection, overload);
+                return Err(End::Protocol(Error::TooManyLogins));
+            }
             Verdict::Reject => {
                 if let Some(ServerQuestion::Attempt(attempt)) = self.connection.question() {
                     self.login.log_rejection(&attempt);
@@ -406,6 +410,7 @@ impl Pump {
             End::Drained => Some(Error::Closed(Reason::ByApplication)),
             End::Lost(_) => None,
         };
+        self.login.log_failure(&self.connection, error.as_ref());
         self.sessions.end(if let End::Drained = end { Ending::Drained } else { Ending::ConnectionLost });
         let reason = match &end {
             End::Lost(error) if error.kind() == io::ErrorKind::UnexpectedEof => "the peer hung up".to_owned(),

@@ -88,7 +88,7 @@ failed_attempts = 3
     assert_eq!(users["bob@example.org"].plugin, "probe");
     assert!(matches!(users["guest"].door, Door::Open));
     let Door::Credentials { password, keys } = &users["alice"].door else { panic!("Alice has credentials") };
-    assert!(password.as_ref().unwrap().verify(b"password"));
+    assert!(password.as_ref().unwrap().verify(b"password").unwrap());
     assert_eq!(keys.len(), 2);
     assert_eq!(config.notes, []);
 }

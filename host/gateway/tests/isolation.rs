@@ -119,7 +119,16 @@ struct Visitor {
 
 impl Visitor {
     async fn enter(address: SocketAddr) -> Visitor {
-        let wish = Wish { address, user: "echo".to_owned(), password: None, cipher: None, kex: None, rekey: None };
+        let wish = Wish {
+            address,
+            user: "echo".to_owned(),
+            password: None,
+            cipher: None,
+            kex: None,
+            rekey: None,
+            from: None,
+            guess: None,
+        };
         let peer = Peer::enter(&wish, &Arc::new(HostKey::generate().unwrap())).await.unwrap();
         let mut visitor = Visitor { peer, channel: ChannelId(0) };
         visitor.channel = visitor.open().await;

@@ -2,9 +2,12 @@
 //!
 //! A hash whose cost would let one attempt fill the machine is refused when it is read, not when it is used.
 
+use std::collections::TryReserveError;
 use std::fmt;
 
-use argon2::{Argon2, PasswordVerifier};
+use argon2::password_hash::phc::{Output, Salt};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
+use zeroize::Zeroizing;
 
 /// The most memory that one argon2 hash may take, in KiB: 1 GiB.
 const MOST_MEMORY: u32 = 1 << 20;
@@ -14,6 +17,8 @@ const MOST_LANES: u32 = 64;
 const MOST_ROUNDS: u32 = 16;
 /// Bytes of a password that bcrypt looks at. It ends at the first NUL too.
 const BCRYPT_BYTES: usize = 72;
+/// Bytes of memory that bcrypt works in, whatever its cost.
+const BCRYPT_MEMORY: usize = 4 << 10;
 
 /// The hash of a password, from which the password cannot be had.
 #[derive(Clone)]
@@ -21,8 +26,16 @@ pub struct PasswordHash(Scheme);
 
 #[derive(Clone)]
 enum Scheme {
-    Argon2(Box<argon2::PasswordHash>),
+    Argon2(Box<Argon2Hash>),
     Bcrypt(String),
+}
+
+/// A PHC string, taken apart. Each part has been checked, so that computing it can only fail for want of memory.
+#[derive(Clone)]
+struct Argon2Hash {
+    argon2: Argon2<'static>,
+    salt: Salt,
+    expected: Output,
 }
 
 impl PasswordHash {
@@ -41,18 +54,49 @@ impl PasswordHash {
         }
     }
 
+    /// Bytes of memory that [`verify`](Self::verify) takes while it runs.
+    pub fn memory(&self) -> usize {
+        match &self.0 {
+            Scheme::Argon2(hash) => hash.blocks() * Block::SIZE,
+            Scheme::Bcrypt(_) => BCRYPT_MEMORY,
+        }
+    }
+
     /// Whether this is the hash of `password`. Takes as long for a wrong password as for the right one, whatever its bytes.
+    /// The memory that it worked in is wiped.
     ///
     /// A password longer than the 72 bytes that bcrypt looks at, or with a NUL at which it would stop, never fits a bcrypt
     /// hash: otherwise everything that begins like it would fit too.
-    pub fn verify(&self, password: &[u8]) -> bool {
+    ///
+    /// # Errors
+    /// When there is no memory to work in.
+    pub fn verify(&self, password: &[u8]) -> Result<bool, TryReserveError> {
         match &self.0 {
-            Scheme::Argon2(hash) => Argon2::default().verify_password(password, hash.as_ref()).is_ok(),
+            Scheme::Argon2(hash) => hash.verify(password),
             Scheme::Bcrypt(hash) => {
                 let fits = bcrypt::verify(password, hash).unwrap_or(false);
-                fits && password.len() <= BCRYPT_BYTES && !password.contains(&0)
+                Ok(fits && password.len() <= BCRYPT_BYTES && !password.contains(&0))
             }
         }
+    }
+}
+
+impl Argon2Hash {
+    /// What one computation works in.
+    fn blocks(&self) -> usize {
+        self.argon2.params().block_count()
+    }
+
+    /// As `PasswordVerifier::verify_password` of the crate, in memory of our own: the crate would leave it unwiped.
+    fn verify(&self, password: &[u8]) -> Result<bool, TryReserveError> {
+        let mut blocks = Zeroizing::new(Vec::new());
+        blocks.try_reserve_exact(self.blocks())?;
+        blocks.resize(self.blocks(), Block::new());
+        let mut computed = Zeroizing::new([0; Output::MAX_LENGTH]);
+        let Some(computed) = computed.get_mut(..self.expected.len()) else { return Ok(false) };
+        let done = self.argon2.hash_password_into_with_memory(password, &self.salt, computed, blocks.as_mut_slice());
+        // Outputs compare in constant time.
+        Ok(done.is_ok() && Output::new(computed).is_ok_and(|computed| computed == self.expected))
     }
 }
 
@@ -68,13 +112,15 @@ impl fmt::Debug for PasswordHash {
 
 fn parse_argon2(text: &str) -> Result<PasswordHash, String> {
     let hash = argon2::PasswordHash::new(text).map_err(|error| format!("is no argon2 hash: {error}"))?;
-    argon2::Algorithm::try_from(hash.algorithm.as_str()).map_err(|_| {
+    let algorithm = Algorithm::try_from(hash.algorithm.as_str()).map_err(|_| {
         format!("names an algorithm that is not argon2: {:?} (argon2id, argon2i or argon2d)", hash.algorithm.as_str())
     })?;
-    if hash.salt.is_none() || hash.hash.is_none() {
+    let version = hash.version.map_or(Ok(Version::default()), Version::try_from);
+    let version = version.map_err(|_| "has an unknown argon2 version: v=19 or v=16".to_owned())?;
+    let (Some(salt), Some(expected)) = (hash.salt, hash.hash) else {
         return Err("is an argon2 hash that was cut off: it needs parameters, salt and hash".to_owned());
-    }
-    let params = argon2::Params::try_from(&hash).map_err(|error| format!("has wrong argon2 parameters: {error}"))?;
+    };
+    let params = Params::try_from(&hash).map_err(|error| format!("has wrong argon2 parameters: {error}"))?;
     if params.m_cost() > MOST_MEMORY || params.t_cost() > MOST_PASSES || params.p_cost() > MOST_LANES {
         return Err(format!(
             "costs too much for one login: at most m={MOST_MEMORY}, t={MOST_PASSES}, p={MOST_LANES}, has m={}, t={}, p={}",
@@ -83,7 +129,8 @@ fn parse_argon2(text: &str) -> Result<PasswordHash, String> {
             params.p_cost()
         ));
     }
-    Ok(PasswordHash(Scheme::Argon2(Box::new(hash))))
+    let argon2 = Argon2::new(algorithm, version, params);
+    Ok(PasswordHash(Scheme::Argon2(Box::new(Argon2Hash { argon2, salt, expected }))))
 }
 
 fn parse_bcrypt(text: &str) -> Result<PasswordHash, String> {
@@ -101,11 +148,12 @@ fn parse_bcrypt(text: &str) -> Result<PasswordHash, String> {
 #[cfg(test)]
 mod tests {
     use argon2::password_hash::CustomizedPasswordHasher;
+    use argon2::{PasswordHasher, PasswordVerifier};
 
     use super::*;
 
     fn argon2(password: &[u8]) -> String {
-        let params = argon2::Params::new(8, 1, 1, None).unwrap();
+        let params = Params::new(8, 1, 1, None).unwrap();
         Argon2::default().hash_password_with_params(password, b"saltsalt", params).unwrap().to_string()
     }
 
@@ -113,10 +161,10 @@ mod tests {
     fn a_password_fits_its_own_hash_and_no_other() {
         for text in [argon2(b"right"), bcrypt::hash("right", 4).unwrap()] {
             let hash = PasswordHash::parse(&text).unwrap();
-            assert!(hash.verify(b"right"));
-            assert!(!hash.verify(b"wrong"));
-            assert!(!hash.verify(b""));
-            assert!(!hash.verify(b"right\0"));
+            assert!(hash.verify(b"right").unwrap());
+            assert!(!hash.verify(b"wrong").unwrap());
+            assert!(!hash.verify(b"").unwrap());
+            assert!(!hash.verify(b"right\0").unwrap());
         }
     }
 
@@ -125,16 +173,49 @@ mod tests {
     fn a_hash_made_by_the_reference_implementation_fits() {
         let text = "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4";
         let hash = PasswordHash::parse(text).unwrap();
-        assert!(hash.verify(b"password"));
-        assert!(!hash.verify(b"passwort"));
+        assert!(hash.verify(b"password").unwrap());
+        assert!(!hash.verify(b"passwort").unwrap());
+    }
+
+    /// Every variant, version, number of lanes and length of output, with a key identifier and data, as the crate verifies it.
+    #[test]
+    fn argon2_fits_what_the_crate_says_fits() {
+        let mut builder = argon2::ParamsBuilder::new();
+        builder.keyid(argon2::KeyId::new(b"keyid").unwrap()).data(argon2::AssociatedData::new(b"data").unwrap());
+        for algorithm in [Algorithm::Argon2d, Algorithm::Argon2i, Algorithm::Argon2id] {
+            for version in [Version::V0x10, Version::V0x13] {
+                for (memory, passes, lanes, length) in [(8, 1, 1, 32), (37, 2, 1, 16), (64, 3, 3, 64)] {
+                    let params = builder.m_cost(memory).t_cost(passes).p_cost(lanes).output_len(length);
+                    let maker = Argon2::new(algorithm, version, params.build().unwrap());
+                    let made = maker.hash_password_with_salt(b"right", b"salt-of-16-bytes").unwrap();
+                    let text = made.to_string();
+                    let hash = PasswordHash::parse(&text).unwrap();
+                    for password in [&b"right"[..], b"wrong", b""] {
+                        let theirs = Argon2::default().verify_password(password, text.as_str()).is_ok();
+                        assert_eq!(hash.verify(password), Ok(theirs), "{text}");
+                    }
+                    assert_eq!(hash.verify(b"right"), Ok(true), "{text}");
+                }
+            }
+        }
+        let unversioned = argon2(b"right").replace("v=19$", "");
+        assert!(!unversioned.contains("v="), "{unversioned}");
+        assert_eq!(PasswordHash::parse(&unversioned).unwrap().verify(b"right"), Ok(true));
+    }
+
+    #[test]
+    fn the_memory_of_a_hash_is_what_its_parameters_say() {
+        let text = "$argon2id$v=19$m=19456,t=2,p=1$S2aaE/TDH5padCF7ghv7mQ$zTtmCdY6SFbI2apkX35/ITFUAXb78e7qQvuvwf9UZLs";
+        assert_eq!(PasswordHash::parse(text).unwrap().memory(), 19_456 << 10);
+        assert_eq!(PasswordHash::parse(&bcrypt::hash("x", 4).unwrap()).unwrap().memory(), BCRYPT_MEMORY);
     }
 
     #[test]
     fn bcrypt_accepts_nothing_beyond_the_bytes_that_it_looks_at() {
         let long = "x".repeat(72);
         let hash = PasswordHash::parse(&bcrypt::hash(&long, 4).unwrap()).unwrap();
-        assert!(hash.verify(long.as_bytes()));
-        assert!(!hash.verify(format!("{long}y").as_bytes()));
+        assert!(hash.verify(long.as_bytes()).unwrap());
+        assert!(!hash.verify(format!("{long}y").as_bytes()).unwrap());
     }
 
     #[test]
@@ -148,6 +229,7 @@ mod tests {
             ("$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ".to_owned(), "cut off"),
             (good.replace("m=8", "m=2097152"), "costs too much"),
             (good.replace("argon2id", "argon2x"), "argon2x"),
+            (good.replace("v=19", "v=20"), "unknown argon2 version"),
             (bcrypt.replace("$2b$04", "$2b$31"), "bcrypt cost of 31"),
             (bcrypt.replace("$2b$04", "$2b$03"), "bcrypt cost of 3"),
             (bcrypt.replace("$2b$", "$2x$"), "broken bcrypt variant"),

@@ -1,0 +1,193 @@
+//! Slots in which passwords are hashed: so many at a time, and so much memory in all. Who gets the next is the [`Queue`]'s to say.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::oneshot;
+
+use super::queue::{Queue, Ticket};
+use crate::source::Source;
+
+/// All slots. Clones share them.
+#[derive(Clone)]
+pub(super) struct Slots(Arc<Mutex<State>>);
+
+struct State {
+    queue: Queue<Waiter>,
+    slots: usize,
+    /// How many of them are taken.
+    taken: usize,
+    /// Bytes that may still be taken.
+    memory: usize,
+}
+
+struct Waiter {
+    /// Bytes that its work takes.
+    memory: usize,
+    granted: oneshot::Sender<Slot>,
+}
+
+/// A slot that is taken: given back on drop.
+pub(super) struct Slot {
+    slots: Slots,
+    memory: usize,
+}
+
+/// A place in the queue: left on drop.
+struct Place<'s> {
+    slots: &'s Slots,
+    ticket: Ticket,
+    waits: &'s AtomicBool,
+}
+
+impl Slots {
+    /// So many slots, of so many bytes together.
+    pub(super) fn new(count: usize, memory: usize) -> Slots {
+        Slots(Arc::new(Mutex::new(State { queue: Queue::new(), slots: count.max(1), taken: 0, memory })))
+    }
+
+    /// Waits for a slot in which work may take so many bytes. What takes more than there is for all runs alone. `waits` is true
+    /// while it waits. Can be dropped, which leaves the queue.
+    pub(super) async fn take(&self, source: Source, memory: usize, waits: &AtomicBool) -> Option<Slot> {
+        let (granted, slot) = oneshot::channel();
+        waits.store(true, Ordering::Relaxed);
+        let ticket = self.state().queue.push(source, Waiter { memory, granted });
+        let _place = Place { slots: self, ticket, waits };
+        self.grant();
+        slot.await.ok()
+    }
+
+    /// Somebody has logged in from there.
+    pub(super) fn logged_in(&self, source: Source) {
+        self.state().queue.logged_in(source);
+    }
+
+    #[cfg(test)]
+    pub(super) fn knows(&self, source: Source) -> bool {
+        self.state().queue.knows(source)
+    }
+
+    /// Gives out what is free.
+    fn grant(&self) {
+        // A slot whose taker has gone is given back, which takes the lock again.
+        while let Some((granted, slot)) = self.next() {
+            drop(granted.send(slot));
+        }
+    }
+
+    fn next(&self) -> Option<(oneshot::Sender<Slot>, Slot)> {
+        let mut state = self.state();
+        let needs = state.queue.peek()?.memory;
+        // The one whose turn it is waits until there is room, and is not overtaken by smaller ones: they could keep it out.
+        if state.taken >= state.slots || (needs > state.memory && state.taken > 0) {
+            return None;
+        }
+        let Waiter { memory, granted } = state.queue.pop()?;
+        let memory = memory.min(state.memory);
+        state.taken += 1;
+        state.memory -= memory;
+        Some((granted, Slot { slots: self.clone(), memory }))
+    }
+
+    /// Nothing panics while it holds the lock, so what a poisoned one guards is whole.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        {
+            let mut state = self.slots.state();
+            state.taken -= 1;
+            state.memory += self.memory;
+        }
+        self.slots.grant();
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.slots.state().queue.remove(self.ticket);
+        self.waits.store(false, Ordering::Relaxed);
+        // Somebody smaller may be next now.
+        self.slots.grant();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    use super::*;
+
+    fn source(number: u8) -> Source {
+        Source::V4([192, 0, 2, number])
+    }
+
+    fn poll<T>(future: std::pin::Pin<&mut impl Future<Output = T>>) -> Poll<T> {
+        future.poll(&mut Context::from_waker(Waker::noop()))
+    }
+
+    fn granted(future: std::pin::Pin<&mut impl Future<Output = Option<Slot>>>) -> Option<Slot> {
+        match poll(future) {
+            Poll::Ready(slot) => slot,
+            Poll::Pending => None,
+        }
+    }
+
+    #[test]
+    fn no_more_are_taken_than_there_are_and_the_next_follows_when_one_is_given_back() {
+        let (slots, waits) = (Slots::new(2, 100), AtomicBool::new(false));
+        let one = granted(pin!(slots.take(source(1), 1, &waits))).unwrap();
+        let _two = granted(pin!(slots.take(source(2), 1, &waits))).unwrap();
+        assert!(!waits.load(Ordering::Relaxed));
+        let mut third = pin!(slots.take(source(3), 1, &waits));
+        assert!(granted(third.as_mut()).is_none());
+        assert!(waits.load(Ordering::Relaxed));
+        drop(one);
+        assert!(granted(third).is_some());
+        assert!(!waits.load(Ordering::Relaxed));
+    }
+
+    #[test]
+    fn memory_is_bounded_and_what_takes_more_than_all_runs_alone() {
+        let (slots, waits) = (Slots::new(4, 100), AtomicBool::new(false));
+        let one = granted(pin!(slots.take(source(1), 60, &waits))).unwrap();
+        let mut two = pin!(slots.take(source(2), 60, &waits));
+        assert!(granted(two.as_mut()).is_none());
+        let mut small = pin!(slots.take(source(3), 1, &waits));
+        assert!(granted(small.as_mut()).is_none(), "it would overtake");
+        drop(one);
+        let (two, small) = (granted(two).unwrap(), granted(small).unwrap());
+        let mut huge = pin!(slots.take(source(4), 1000, &waits));
+        assert!(granted(huge.as_mut()).is_none());
+        drop(two);
+        assert!(granted(huge.as_mut()).is_none());
+        drop(small);
+        let huge = granted(huge).unwrap();
+        let mut after = pin!(slots.take(source(5), 1, &waits));
+        assert!(granted(after.as_mut()).is_none());
+        drop(huge);
+        assert!(granted(after).is_some());
+        let state = slots.state();
+        assert_eq!((state.taken, state.memory), (0, 100));
+    }
+
+    #[test]
+    fn whoever_leaves_frees_the_way_and_a_slot_that_nobody_takes_is_given_back() {
+        let (slots, waits) = (Slots::new(1, 100), AtomicBool::new(false));
+        let one = granted(pin!(slots.take(source(1), 1, &waits))).unwrap();
+        let mut third = pin!(slots.take(source(3), 1, &waits));
+        {
+            let mut second = pin!(slots.take(source(2), 1, &waits));
+            assert!(granted(second.as_mut()).is_none());
+            assert!(granted(third.as_mut()).is_none());
+            // Granted to the second, which is dropped before it looks.
+            drop(one);
+        }
+        assert!(granted(third).is_some());
+        assert_eq!(slots.state().taken, 0);
+    }
+}

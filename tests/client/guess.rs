@@ -1,0 +1,83 @@
+//! Wrong passwords over and over, on many connections from one address or from many.
+
+use std::cell::Cell;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr};
+use std::rc::Rc;
+
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::sync::Notify;
+use tokio::task::LocalSet;
+
+use crate::load::cue;
+use crate::peer::Peer;
+use crate::siege::Siege;
+
+/// Counts guesses.
+#[derive(Default)]
+struct Guesses {
+    count: Cell<u64>,
+    more: Notify,
+}
+
+impl Guesses {
+    /// The next guess.
+    fn next(&self) -> String {
+        self.count.set(self.count.get() + 1);
+        self.more.notify_waiters();
+        format!("guess {}", self.count.get())
+    }
+
+    /// Waits until there were so many.
+    async fn reached(&self, count: u64) {
+        while self.count.get() < count {
+            self.more.notified().await;
+        }
+    }
+}
+
+/// Guesses until there were so many, or until a line comes or standard input ends. Says `guessing` when every connection has guessed.
+pub(crate) async fn run(siege: Siege) -> io::Result<()> {
+    cue("ready").await?;
+    let (siege, guesses) = (Rc::new(siege), Rc::new(Guesses::default()));
+    let everybody = LocalSet::new();
+    for number in 0..siege.at_once {
+        let (siege, guesses) = (Rc::clone(&siege), Rc::clone(&guesses));
+        everybody.spawn_local(async move {
+            let mut wish = siege.wish.clone();
+            wish.from = Some(address(number % siege.addresses.max(1)));
+            let counted = Rc::clone(&guesses);
+            wish.guess = Some(Rc::new(move || counted.next()));
+            while siege.count == 0 || guesses.count.get() < u64::from(siege.count) {
+                match Peer::enter(&wish, &siege.key).await {
+                    Ok(_) => println!("a guess was right"),
+                    // The server has gone.
+                    Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => return,
+                    // The connection has used up its attempts, or was refused.
+                    Err(_) => tokio::task::yield_now().await,
+                }
+            }
+        });
+    }
+    everybody.spawn_local({
+        let (guesses, most) = (Rc::clone(&guesses), u64::from(siege.at_once));
+        async move {
+            guesses.reached(most).await;
+            println!("guessing");
+        }
+    });
+    let mut words = BufReader::new(tokio::io::stdin()).lines();
+    tokio::select! {
+        () = everybody => {}
+        word = words.next_line() => drop(word?),
+    }
+    println!("{} guesses", guesses.count.get());
+    println!("done");
+    Ok(())
+}
+
+/// One of many addresses of this machine: 127.0.1.1 and on.
+fn address(number: u32) -> IpAddr {
+    let first = u32::from(Ipv4Addr::new(127, 0, 1, 1));
+    IpAddr::V4(Ipv4Addr::from(first + number))
+}

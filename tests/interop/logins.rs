@@ -1,0 +1,204 @@
+//! Logins under guesses: what wrong passwords cost, and what those who know theirs notice of them.
+
+use std::time::Instant;
+
+use whelk_tests::{Access, Call, Client, Event, Gateway, Input, MIB, Running, Setup, figure, size};
+
+/// [`whelk_tests::PASSWORD`] as `whelk config` has it in its example: 19 MiB for each attempt.
+const ARGON2: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$S2aaE/TDH5padCF7ghv7mQ$zTtmCdY6SFbI2apkX35/ITFUAXb78e7qQvuvwf9UZLs";
+/// The same with bcrypt at a cost of 12, a quarter of a second of a processor.
+const BCRYPT: &str = "$2b$12$FttUNdMv55OQFxMpuB8xKO9P3DGGXD3Hm.0ym061pqUK24Vc6IXNW";
+/// Of nothing that anybody says, at a cost of 16: some four seconds.
+const SLOW: &str = "$2b$16$FttUNdMv55OQFxMpuB8xKO9P3DGGXD3Hm.0ym061pqUK24Vc6IXNW";
+
+/// A gateway with one user, and room for guessers.
+fn gateway(hash: &str, more: &str) -> Gateway {
+    let limits = "unauthenticated_per_source = 200\n";
+    let users = format!("[users.alice]\nplugin = \"probe\"\npassword = \"{hash}\"\n");
+    Setup::default().configuration(&format!("[limits]\n{limits}{more}\n{users}")).start()
+}
+
+/// Wrong passwords for a user on so many connections at once, which have all begun. `count` 0 is no end.
+fn guess(gateway: &Gateway, user: &str, count: u64, at_once: u64, addresses: u64) -> Running {
+    let options = [("--count", count), ("--at-once", at_once), ("--addresses", addresses)];
+    let call = Call::new(Client::Ours, gateway, user).option("--siege").option("guesses");
+    let call = options.iter().fold(call, |call, (name, value)| call.option(name).option(&value.to_string()));
+    let mut running = call.start_long();
+    running.wait_for_output("ready");
+    running.type_in(b"go\n");
+    running.wait_for_output("guessing");
+    running
+}
+
+fn stop(mut guesses: Running) {
+    guesses.type_in(b"stop\n");
+    let finished = guesses.finish();
+    assert!(!finished.out.text().contains("right"), "{}", finished.out.text());
+}
+
+/// Logs in with the right password and runs a command: how long that took, in seconds.
+fn log_in(gateway: &Gateway, user: &str) -> f64 {
+    let started = Instant::now();
+    let call = Call::new(Client::Ours, gateway, user).access(Access::right_password()).exec("exit 5");
+    let finished = call.run_long(Input::Nothing);
+    assert_eq!(finished.status, Some(5), "an honest login failed: {}", finished.err);
+    started.elapsed().as_secs_f64()
+}
+
+/// Prints the figures of some times in seconds.
+fn tell(name: &str, mut times: Vec<f64>) {
+    times.sort_by(f64::total_cmp);
+    let at = |part: usize| times[(times.len() * part / 100).min(times.len() - 1)];
+    figure(name, format!("{} logins, p50 {:.2} s, p99 {:.2} s, most {:.2} s", times.len(), at(50), at(99), at(100)));
+}
+
+/// How many passwords were rejected after the first event that `from` picks and before the first after it that `to` picks.
+fn rejections(events: &[Event], from: usize, to: usize) -> usize {
+    events[from..to].iter().filter(|event| event.message == "rejected").count()
+}
+
+/// For each login that succeeded: how many wrong passwords were answered from its connection's first moment to its success.
+fn answered_before(gateway: &Gateway) -> Vec<usize> {
+    gateway.wait_all("logins", |events| {
+        let logins = events.iter().enumerate().filter(|(_, event)| event.message == "authenticated");
+        let before = logins.map(|(to, login)| {
+            let opened = |event: &Event| {
+                event.message == "connection opened" && event.field("connection") == login.field("connection")
+            };
+            let from = events.iter().position(opened).expect("a connection is opened before its login");
+            rejections(events, from, to)
+        });
+        Some(before.collect())
+    })
+}
+
+#[test]
+fn wrong_passwords_take_no_memory_for_good_and_little_at_once() {
+    let gateway = gateway(ARGON2, "");
+    let limit = 256 * MIB;
+    let group = gateway.limit_memory(limit);
+    // What the first logins need, such as threads and the heap of each, is no leak.
+    guess(&gateway, "alice", 48, 12, 1).wait_for_output("done");
+    let before = gateway.resident_memory();
+    let count = size(300, 3_000);
+    guess(&gateway, "alice", count, 12, 1).wait_for_output("done");
+    let (after, peak) = (gateway.resident_memory(), gateway.peak_memory());
+    let grouped = if group.is_some() { "in a group of 256 MiB" } else { "without a group" };
+    let mib = |bytes: u64| bytes / MIB;
+    figure(
+        &format!("memory of {count} wrong passwords of 19 MiB, {grouped}"),
+        format!("{} MiB before, {} after, {} at most", mib(before), mib(after), mib(peak)),
+    );
+    assert!(after < before + 10 * MIB, "{} MiB before, {} after {count} guesses", mib(before), mib(after));
+    assert!(peak < limit, "{} MiB", mib(peak));
+    log_in(&gateway, "alice");
+    gateway.end();
+    drop(group);
+}
+
+#[test]
+fn guesses_from_one_address_delay_nobody_elsewhere() {
+    let gateway = gateway(BCRYPT, "");
+    let guesses = guess(&gateway, "alice", 0, 60, 1);
+    let times: Vec<f64> = (0..size(4, 60)).map(|_| log_in(&gateway, "alice")).collect();
+    stop(guesses);
+    tell("honest logins beside 60 guessers of one address, bcrypt 12", times);
+    // One that was being hashed, and those that were answered while the keys were agreed on; never all sixty.
+    let before = answered_before(&gateway);
+    assert!(before.iter().all(|answered| *answered < 30), "guesses answered before each honest login: {before:?}");
+    gateway.end();
+}
+
+#[test]
+fn whoever_knows_the_password_gets_in_beside_guesses_from_many_addresses() {
+    let gateway = gateway(BCRYPT, "");
+    let addresses = size(20, 60);
+    let guesses = guess(&gateway, "alice", 0, addresses, addresses);
+    let times: Vec<f64> = (0..size(3, 20)).map(|_| log_in(&gateway, "alice")).collect();
+    stop(guesses);
+    tell(&format!("honest logins beside guessers of {addresses} addresses, bcrypt 12"), times);
+    // Nobody waits for more than one guess of each address. The address of the first login is known from then on, and goes ahead,
+    // but not twice in a round.
+    let before = answered_before(&gateway);
+    let round = usize::try_from(addresses).expect("a small number") + 10;
+    assert!(before.iter().all(|answered| *answered < round), "guesses answered before each honest login: {before:?}");
+    assert!(before[1] < 15, "guesses answered before each honest login: {before:?}");
+    gateway.end();
+}
+
+#[test]
+fn whose_turn_does_not_come_in_time_is_told_so_and_not_that_the_password_is_wrong() {
+    let more = format!(
+        "authentication_grace = \"1 s\"\nhashing = 1\n[users.slow]\nplugin = \"probe\"\npassword = \"{SLOW}\"\n"
+    );
+    let gateway = gateway(BCRYPT, &more);
+    let guesses = guess(&gateway, "slow", 0, 1, 1);
+    let call = Call::new(Client::OpenSsh100, &gateway, "alice").access(Access::right_password()).exec("exit 5");
+    let finished = call.run(Input::Nothing);
+    assert_eq!(finished.status, Some(255), "{}", finished.err);
+    assert!(finished.err.contains("too many logins at the moment, try again"), "{}", finished.err);
+    let told = |event: &Event| event.message.starts_with("login not decided") && event.field("user") == "alice";
+    let event = gateway.wait("an overload in the log", |event| told(event).then(|| event.clone()));
+    assert!(event.level == "WARN" && event.field("reason").contains("turn"), "{}", event.line);
+    gateway.wait_all("no rejection", |events| {
+        let rejected = events.iter().any(|event| event.message == "rejected" && event.field("user") == "alice");
+        assert!(!rejected, "logged as a wrong password");
+        Some(())
+    });
+    stop(guesses);
+    gateway.end();
+}
+
+#[test]
+fn whoever_needs_no_credentials_gets_in_whatever_the_client_offers_first() {
+    // Nobody else has a password or a key: the methods that are named must lead clients to try theirs all the same.
+    let configuration = "[users.guest]\nplugin = \"probe\"\nauth = \"none\"\n";
+    let gateway = Setup::default().configuration(configuration).start();
+    let shown = [Access::Nothing, Access::password("any"), Access::password(""), Access::fresh_key().0];
+    for client in Client::ALL {
+        for access in &shown {
+            let call = Call::new(client, &gateway, "guest").access(access.clone()).exec("exit 5");
+            let finished = call.run(Input::Nothing);
+            assert_eq!(finished.status, Some(5), "{client:?} with {access:?}: {}", finished.err);
+        }
+    }
+    let methods = gateway.wait_all("logins", |events| {
+        let logins = events.iter().filter(|event| event.message == "authenticated");
+        let methods: Vec<String> = logins.map(|event| event.field("method")).collect();
+        (methods.len() == Client::ALL.len() * shown.len()).then_some(methods)
+    });
+    assert!(methods.iter().all(|method| method == "none"), "{methods:?}");
+    gateway.end();
+}
+
+#[test]
+fn a_login_that_failed_says_which_keys_were_refused_and_that_they_used_up_the_attempts() {
+    let gateway =
+        gateway(BCRYPT, "[users.bob]\nplugin = \"echo\"\nkeys = [\"KEY\"]\n".replace("KEY", &bobs_key()).as_str());
+    let keys: Vec<Access> = (0..8).map(|_| Access::fresh_key().0).collect();
+    let mut call = Call::new(Client::OpenSsh100, &gateway, "alice").access(keys[0].clone()).exec("exit 5");
+    for key in &keys[1..] {
+        let Access::Key(key) = key else { panic!("it is a key") };
+        call = call.option("-i").option(key.openssh().to_str().expect("a temporary folder has a plain name"));
+    }
+    let finished = call.run(Input::Nothing);
+    assert!(finished.err.contains("too many authentication failures"), "{}", finished.err);
+    let failed = gateway.wait("end of the login", |event| (event.message == "login failed").then(|| event.clone()));
+    assert_eq!((failed.field("user"), failed.field("keys")), ("alice".to_owned(), "6".to_owned()), "{}", failed.line);
+    assert!(failed.field("reason").contains("6 of them keys that the client offered"), "{}", failed.line);
+    let refused = gateway.wait_all("keys", |events| {
+        let refused = events.iter().filter(|event| event.message == "key refused" && event.level == "INFO");
+        Some(refused.map(|event| (event.field("algorithm"), event.field("fingerprint"))).collect::<Vec<_>>())
+    });
+    assert_eq!(refused.len(), 6, "one line for each: {refused:?}");
+    for (algorithm, fingerprint) in refused {
+        assert!(algorithm == "ssh-ed25519" && fingerprint.starts_with("SHA256:"), "{algorithm} {fingerprint}");
+    }
+    gateway.end();
+}
+
+/// A public key that nobody here holds, so that keys are worth offering.
+fn bobs_key() -> String {
+    Access::fresh_key().1.trim().to_owned()
+}
