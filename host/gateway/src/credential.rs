@@ -5,5 +5,7 @@
 mod authorized_keys;
 mod password;
 
-pub use authorized_keys::{AuthorizedKey, KeyProblem, fingerprint, parse_key, public_line, read_authorized_keys};
+pub use authorized_keys::{
+    AuthorizedKey, KeyFile, SkippedLine, fingerprint, parse_key, public_line, read_authorized_keys,
+};
 pub use password::PasswordHash;

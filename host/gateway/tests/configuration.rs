@@ -243,36 +243,62 @@ fn a_user_name_is_what_a_client_could_send() {
     }
 }
 
-#[test]
-fn a_wrong_line_of_an_authorized_keys_file_is_named_by_that_file() {
+/// A user whose keys are in a file, and the file's path.
+fn with_file() -> (Place, PathBuf) {
     let place = place("state = \"s\"\n[users.alice]\nplugin = \"echo\"\nauthorized_keys = \"keys/alice\"\n");
     let keys = place.folder.path().join("keys/alice");
-    fs::write(&keys, format!("{KEY}\n\ncommand=\"ls\",no-pty {KEY} x\nnonsense\n")).unwrap();
-    assert_eq!(
-        place.problems(),
-        [
-            "keys/alice:3: users.alice.authorized_keys: has the option `command`, which is not supported yet: the line is refused, not loosened",
-            "keys/alice:4: users.alice.authorized_keys: names no known type of key: \"nonsense\" (such as ssh-ed25519)",
-        ]
-    );
-    fs::set_permissions(&keys, fs::Permissions::from_mode(0o666)).unwrap();
-    let found = place.problems();
-    assert!(
-        found[0].starts_with("whelk.toml:4: users.alice.authorized_keys: others may write to keys/alice"),
-        "{found:?}"
-    );
-    fs::remove_file(&keys).unwrap();
-    let found = place.problems();
-    assert!(found[0].starts_with("whelk.toml:4: users.alice.authorized_keys: keys/alice cannot be read"), "{found:?}");
+    (place, keys)
+}
+
+/// The notes of a configuration that is good, as they are printed, and how many keys Alice has.
+fn notes(place: &Place) -> (Vec<String>, usize) {
+    let config = place.load().unwrap();
+    let Entrance::Users(users) = &config.entrance else { panic!("there are users") };
+    let Door::Credentials { keys, .. } = &users["alice"].door else { panic!("Alice has credentials") };
+    let root = format!("{}/", place.folder.path().display());
+    (config.notes.iter().map(|note| note.to_string().replace(&root, "")).collect(), keys.len())
 }
 
 #[test]
-fn a_private_key_in_the_place_of_a_public_one_is_told_without_showing_it() {
-    let place = place("state = \"s\"\n[users.alice]\nplugin = \"echo\"\nauthorized_keys = \"keys/alice\"\n");
+fn a_wrong_line_of_an_authorized_keys_file_is_named_by_that_file_and_the_others_count() {
+    let (place, keys) = with_file();
+    fs::write(&keys, format!("{KEY}\n\ncommand=\"ls\",no-pty {KEY} x\nnonsense-1\n")).unwrap();
+    let (told, count) = notes(&place);
+    assert_eq!(count, 1);
+    assert_eq!(
+        told,
+        [
+            "keys/alice:3: users.alice.authorized_keys: line skipped: has the option `command`, which is not supported yet: without it \
+             the key would open more than was meant",
+            "keys/alice:4: users.alice.authorized_keys: line skipped: names no known type of key: \"nonsense-1\" (such as ssh-ed25519)",
+        ]
+    );
+}
+
+#[test]
+fn a_users_file_of_keys_never_keeps_the_server_from_starting() {
+    let nobody =
+        "whelk.toml:4: users.alice.authorized_keys: nobody can log in as this user: no key of the file can be used";
+    let (place, keys) = with_file();
+    let told = |what: &str| {
+        let (told, count) = notes(&place);
+        assert_eq!((told.len(), count), (2, 0), "{told:?}");
+        assert!(told[0].contains(what), "{told:?}");
+        assert_eq!(told[1], nobody);
+    };
+    fs::write(&keys, "nonsense-1\n").unwrap();
+    told("keys/alice:1: users.alice.authorized_keys: line skipped");
     let text = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAA\n-----END OPENSSH PRIVATE KEY-----\n";
-    fs::write(place.folder.path().join("keys/alice"), text).unwrap();
-    let what = "is a private key: only the public key (the .pub file) belongs here";
-    assert_eq!(place.problems(), [format!("whelk.toml:4: users.alice.authorized_keys: keys/alice {what}")]);
+    fs::write(&keys, text).unwrap();
+    told(
+        "keys/alice:1: users.alice.authorized_keys: line skipped: is a private key: only the public key (the .pub file)",
+    );
+    fs::set_permissions(&keys, fs::Permissions::from_mode(0o666)).unwrap();
+    told("whelk.toml:4: users.alice.authorized_keys: others may write to keys/alice");
+    fs::remove_file(&keys).unwrap();
+    told("whelk.toml:4: users.alice.authorized_keys: keys/alice cannot be read");
+    fs::write(&keys, "# none yet\n").unwrap();
+    assert_eq!(notes(&place), (vec![nobody.to_owned()], 0));
 }
 
 #[test]

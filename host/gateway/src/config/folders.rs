@@ -254,7 +254,7 @@ fn check_directory(claim: &Claim, private: bool, places: &Places, findings: &mut
             findings.add(&claim.span, &claim.key, format!("{shown} holds a link on the way to {name} ({other})"));
         }
     }
-    // The tenant's own too: what is no key there would stop the next start.
+    // The tenant's own too: a plugin that writes there would say who enters.
     for (user, tenant, place) in places.keys.iter().filter(|_| writes) {
         if place.is_within(&claim.place) || claim.place.leads_to(place) {
             let what = format!("{shown} holds the keys by which {user:?} of tenant {tenant} enters");

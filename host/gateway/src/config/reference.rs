@@ -39,8 +39,8 @@ const GENERAL: &str = r##"# The configuration of whelk: every setting, each with
 # plugin = "echo"
 #   A hash, argon2 ($argon2id$...) or bcrypt ($2b$...), never the password itself:
 # password = "$argon2id$v=19$m=19456,t=2,p=1$..."
-#   Public keys, here or in a file as OpenSSH has it. Options such as command= are refused until they are supported, and
-#   so is a file that others may write to.
+#   Public keys, here or in a file as OpenSSH has it (AuthorizedKeysFile). A line of the file that is not understood is
+#   skipped with a warning, options such as command= included; so is a file that others may write to.
 # keys = ["ssh-ed25519 AAAA... alice@example.org"]
 # authorized_keys = "keys/alice"
 #

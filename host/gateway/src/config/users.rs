@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::folders::KeyFile;
+use super::folders::KeyFile as KeyFilePlace;
 use super::plugins::Visible;
 use super::problem::Problem;
 use super::reader::{Findings, Item, Section};
 use super::setting::text;
 use super::tenants::{DEFAULT_TENANT, Tenant, Tenants};
-use crate::credential::{AuthorizedKey, PasswordHash, parse_key, read_authorized_keys};
+use crate::credential::{AuthorizedKey, KeyFile, PasswordHash, parse_key, read_authorized_keys};
 
 /// RFC 4252 sets no bound on a user name; this is the longest that anybody enters with.
 pub const LONGEST_NAME: usize = 255;
@@ -33,9 +33,9 @@ pub struct User {
 /// How a user gets in.
 #[derive(Clone, Debug)]
 pub enum Door {
-    /// Without credentials: `auth = "none"`.
+    /// Without credentials: `auth = "none"`. Never one of several methods that are asked for.
     Open,
-    /// With any one of these. At least one exists.
+    /// With any one of these. None exists where no line of the user's file of keys was understood: then nobody gets in.
     Credentials {
         /// The hash of the password, if one opens the door.
         password: Option<PasswordHash>,
@@ -50,7 +50,7 @@ pub(super) fn read(
     folder: &Path,
     tenants: &Tenants<'_>,
     findings: &mut Findings,
-) -> (BTreeMap<String, User>, Vec<KeyFile>) {
+) -> (BTreeMap<String, User>, Vec<KeyFilePlace>) {
     let (mut users, mut files) = (BTreeMap::new(), Vec::new());
     let items = section.all();
     if items.is_empty() {
@@ -66,7 +66,7 @@ pub(super) fn read(
         section.finish(findings);
         let Some((tenant, ..)) = found else { continue };
         let tenant = tenant.to_owned();
-        files.extend(file.map(|file| KeyFile {
+        files.extend(file.map(|file| KeyFilePlace {
             path: folder.join(file),
             user: item.name.clone(),
             tenant: tenant.clone(),
@@ -141,11 +141,17 @@ fn read_door(section: &mut Section<'_>, folder: &Path, findings: &mut Findings) 
         findings.keep(&item, hash.and_then(PasswordHash::parse))
     });
     let mut keys = list.map(|item| read_list(&item, findings)).unwrap_or_default();
-    keys.extend(file.map(|item| read_file(&item, folder, findings)).unwrap_or_default());
+    let has_file = file.is_some();
+    if let Some(item) = file {
+        keys.extend(read_file(&item, folder, findings));
+        if password.is_none() && !keys.iter().any(AuthorizedKey::usable) {
+            findings.note(&item, "nobody can log in as this user: no key of the file can be used");
+        }
+    }
     if findings.problems.len() > before {
         return None;
     }
-    if password.is_none() && keys.is_empty() {
+    if password.is_none() && keys.is_empty() && !has_file {
         let what = "could never enter: add a password, a key, or auth = \"none\" to let everybody in";
         findings.add(&section.span, &section.key, what);
         return None;
@@ -165,27 +171,23 @@ fn read_list(list: &Item<'_>, findings: &mut Findings) -> Vec<AuthorizedKey> {
     keys
 }
 
+/// Reads a user's file of keys. Whatever is wrong with it is told and concerns this user alone: it is the user's own, and no reason
+/// to keep the server from starting.
 fn read_file(item: &Item<'_>, folder: &Path, findings: &mut Findings) -> Vec<AuthorizedKey> {
     let Some(name) = findings.keep(item, text(item.value)) else { return Vec::new() };
     let path = folder.join(name);
-    match read_authorized_keys(&path) {
-        Ok(lines) => {
-            for (line, key) in lines.iter().filter(|(_, key)| !key.usable()) {
-                findings.notes.push(Problem::at(&path, *line, &item.key, unusable(key)));
-            }
-            lines.into_iter().map(|(_, key)| key).collect()
-        }
-        Err(problems) => {
-            for problem in problems {
-                if problem.line == 0 {
-                    findings.add(&item.span, &item.key, problem.what);
-                } else {
-                    findings.problems.push(Problem::at(&path, problem.line, &item.key, problem.what));
-                }
-            }
-            Vec::new()
-        }
+    let file = read_authorized_keys(&path).unwrap_or_else(|what| {
+        findings.note(item, format!("{what}: none of its keys is used"));
+        KeyFile::default()
+    });
+    let skipped = file.skipped.into_iter().map(|line| (line.line, format!("line skipped: {}", line.reason)));
+    let unusable = file.keys.iter().filter(|(_, key)| !key.usable()).map(|(line, key)| (*line, unusable(key)));
+    let notes = skipped.chain(unusable).map(|(line, what)| Problem::at(&path, line, &item.key, what));
+    findings.notes.extend(notes);
+    if file.more_skipped > 0 {
+        findings.note(item, format!("{} more lines of {} were skipped", file.more_skipped, path.display()));
     }
+    file.keys.into_iter().map(|(_, key)| key).collect()
 }
 
 fn unusable(key: &AuthorizedKey) -> String {

@@ -1,7 +1,10 @@
 //! OpenSSH's `authorized_keys`: a public key a line, sshd(8), "AUTHORIZED_KEYS FILE FORMAT".
 //!
+//! The file is bytes: a byte order mark is skipped, comments need not be UTF-8, and LF, CR LF and CR end a line. A line that is not
+//! understood is skipped, and the others count, as in OpenSSH; here each is told.
+//!
 //! Options (`command=`, `from=`, `restrict` ...) take rights away. None of them is enforced yet, so a line that has any is
-//! refused: to ignore one would grant more than was asked.
+//! skipped: to ignore one would grant more than was asked.
 
 use std::fs::File;
 use std::io::Read;
@@ -15,7 +18,12 @@ use ssh_key::{Algorithm, HashAlg, PublicKey};
 const MOST_BYTES: u64 = 1 << 20;
 /// No type of key has a longer name.
 const LONGEST_SHOWN: usize = 40;
+/// Lines of one file of which it is told why they were skipped. The others are counted.
+const MOST_TOLD: usize = 20;
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 const PRIVATE: &str = "PRIVATE KEY-----";
+/// What PuTTY's private keys begin with.
+const PRIVATE_PUTTY: &str = "PuTTY-User-Key-File";
 const IS_PRIVATE: &str = "is a private key: only the public key (the .pub file) belongs here";
 /// Write permission for the group or for everybody.
 const WRITABLE_BY_OTHERS: u32 = 0o022;
@@ -31,13 +39,34 @@ pub struct AuthorizedKey {
     blob: Vec<u8>,
 }
 
-/// What is wrong with a file of keys.
+/// A file of keys as far as it was understood.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeyFile {
+    /// Each with its line, counted from 1.
+    pub keys: Vec<(usize, AuthorizedKey)>,
+    /// The first lines that were skipped.
+    pub skipped: Vec<SkippedLine>,
+    /// How many more were skipped.
+    pub more_skipped: usize,
+}
+
+/// A line that was skipped.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeyProblem {
-    /// Counted from 1; 0 for the file as a whole.
+pub struct SkippedLine {
+    /// Counted from 1.
     pub line: usize,
-    /// In words for the operator.
-    pub what: String,
+    /// Why, in words for the operator. Never shows what may be a secret.
+    pub reason: String,
+}
+
+impl KeyFile {
+    fn skip(&mut self, line: usize, reason: String) {
+        if self.skipped.len() < MOST_TOLD {
+            self.skipped.push(SkippedLine { line, reason });
+        } else {
+            self.more_skipped += 1;
+        }
+    }
 }
 
 impl AuthorizedKey {
@@ -90,35 +119,71 @@ pub fn parse_key(line: &str) -> Result<AuthorizedKey, String> {
     if known(second) {
         let name = first.split(['=', ',']).next().unwrap_or(first);
         let name = name.escape_debug();
-        return Err(format!("has the option `{name}`, which is not supported yet: the line is refused, not loosened"));
+        return Err(format!(
+            "has the option `{name}`, which is not supported yet: without it the key would open more than was meant"
+        ));
     }
-    let shown: String = first.chars().take(LONGEST_SHOWN).collect();
-    Err(format!("names no known type of key: {shown:?} (such as ssh-ed25519)"))
+    Err(match shown(first) {
+        Some(name) => format!("names no known type of key: {name:?} (such as ssh-ed25519)"),
+        None => "does not begin with a type of key (such as ssh-ed25519)".to_owned(),
+    })
 }
 
-/// Reads a file of keys: each with its line. Empty lines and lines that begin with `#` are skipped.
+/// A word that can be shown: the name of a type of key, and nothing else that may stand at the beginning of a line, such as a
+/// line of a private key in base64, which has no dash.
+fn shown(word: &str) -> Option<&str> {
+    let fits = |character: char| character.is_ascii_alphanumeric() || "-.@_".contains(character);
+    (word.len() <= LONGEST_SHOWN && word.contains('-') && word.chars().all(fits)).then_some(word)
+}
+
+/// Reads a file of keys. Empty lines and lines that begin with `#` say nothing, and those that are not understood are skipped.
 ///
 /// # Errors
-/// Every line that is wrong, or the file: unreadable, not a regular file, or one that somebody other than its owner may
+/// What is wrong with the file: unreadable, not a regular file, UTF-16, or one that somebody other than its owner may
 /// change (as sshd's StrictModes).
-pub fn read_authorized_keys(path: &Path) -> Result<Vec<(usize, AuthorizedKey)>, Vec<KeyProblem>> {
-    let whole = |what| vec![KeyProblem { line: 0, what }];
-    let text = read_strictly(path).map_err(whole)?;
-    if text.contains(PRIVATE) {
-        // Line by line its secret would be shown as what is no type of key.
-        return Err(whole(format!("{} {IS_PRIVATE}", path.display())));
+pub fn read_authorized_keys(path: &Path) -> Result<KeyFile, String> {
+    let bytes = read_strictly(path)?;
+    if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
+        return Err(format!("{} is UTF-16 text: save it as UTF-8", path.display()));
     }
-    let (mut keys, mut problems) = (Vec::new(), Vec::new());
-    for (index, line) in text.lines().enumerate() {
-        if line.trim().is_empty() || line.trim_start().starts_with('#') {
+    Ok(parse_file(bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&bytes)))
+}
+
+fn parse_file(bytes: &[u8]) -> KeyFile {
+    let mut file = KeyFile::default();
+    let mut in_private_key = false;
+    for (index, line) in lines(bytes).enumerate() {
+        // Types and keys are ASCII. What is not UTF-8 in a comment does not matter, and elsewhere it makes no key.
+        let line = String::from_utf8_lossy(line);
+        let line = line.trim();
+        if line.is_empty() || line.starts_with('#') {
             continue;
         }
-        match parse_key(line) {
-            Ok(key) => keys.push((index + 1, key)),
-            Err(what) => problems.push(KeyProblem { line: index + 1, what }),
+        let begins = line.contains(PRIVATE) && line.contains("BEGIN") || line.starts_with(PRIVATE_PUTTY);
+        match if begins { Err(IS_PRIVATE.to_owned()) } else { parse_key(line) } {
+            Ok(key) => {
+                in_private_key = false;
+                file.keys.push((index + 1, key));
+            }
+            // The rest of a private key, which has been told.
+            Err(_) if in_private_key && !begins => {}
+            Err(reason) => {
+                in_private_key = begins;
+                file.skip(index + 1, reason);
+            }
         }
     }
-    if problems.is_empty() { Ok(keys) } else { Err(problems) }
+    file
+}
+
+/// The lines of a text, without their ends: LF, CR LF or CR.
+fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    // Between the two of a CR LF there would be an empty line, which would count.
+    bytes.split_inclusive(|byte| *byte == b'\n').flat_map(|line| {
+        let line = line.strip_suffix(b"\n").unwrap_or(line);
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        line.split(|byte| *byte == b'\r')
+    })
 }
 
 fn known(word: &str) -> bool {
@@ -147,7 +212,7 @@ fn first_word(line: &str) -> (&str, &str) {
     (line, "")
 }
 
-fn read_strictly(path: &Path) -> Result<String, String> {
+fn read_strictly(path: &Path) -> Result<Vec<u8>, String> {
     let unreadable = |error: std::io::Error| format!("{} cannot be read: {error}", path.display());
     // Without NONBLOCK, opening a FIFO would wait for a writer.
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
@@ -169,9 +234,9 @@ fn read_strictly(path: &Path) -> Result<String, String> {
             refuse_others(folder, facts.mode(), facts.uid())?;
         }
     }
-    let mut text = String::new();
-    file.take(MOST_BYTES).read_to_string(&mut text).map_err(unreadable)?;
-    Ok(text)
+    let mut bytes = Vec::new();
+    file.take(MOST_BYTES).read_to_end(&mut bytes).map_err(unreadable)?;
+    Ok(bytes)
 }
 
 fn refuse_others(path: &Path, mode: u32, owner: u32) -> Result<(), String> {
@@ -195,7 +260,7 @@ mod tests {
     const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti";
     const RSA: &str = "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAAAgQDE";
 
-    fn write(text: &str, mode: u32) -> (tempfile::TempDir, std::path::PathBuf) {
+    fn write(text: impl AsRef<[u8]>, mode: u32) -> (tempfile::TempDir, std::path::PathBuf) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("keys");
         fs::write(&path, text).unwrap();
@@ -246,6 +311,7 @@ mod tests {
             ("ssh-rsa AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti", "cannot be read"),
             (RSA, "cannot be read"),
             ("ssh-unheard-of AAAA comment", "no known type of key: \"ssh-unheard-of\""),
+            ("b3BlbnNzaC1rZXktdjEAAAAA", "does not begin with a type of key"),
             ("-----BEGIN OPENSSH PRIVATE KEY-----", "private key"),
         ] {
             let error = parse_key(line).unwrap_err();
@@ -253,26 +319,73 @@ mod tests {
         }
     }
 
+    fn numbers(file: &KeyFile) -> (Vec<usize>, Vec<usize>) {
+        (file.keys.iter().map(|(line, _)| *line).collect(), file.skipped.iter().map(|skipped| skipped.line).collect())
+    }
+
     #[test]
-    fn a_file_is_read_past_comments_and_every_wrong_line_is_named() {
-        let (_folder, path) = write(&format!("# mine\n\n{KEY} a\r\n  {KEY} b\n"), 0o644);
-        let keys = read_authorized_keys(&path).unwrap();
-        assert_eq!(keys.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [3, 4]);
-        let (_folder, path) = write(&format!("{KEY}\nnonsense\nrestrict {KEY}\n"), 0o600);
-        let problems = read_authorized_keys(&path).unwrap_err();
-        assert_eq!(problems.iter().map(|problem| problem.line).collect::<Vec<_>>(), [2, 3]);
+    fn a_file_is_read_past_comments_and_every_line_that_is_not_understood_is_named() {
+        let (_folder, path) = write(format!("# mine\n\n{KEY} a\r\n  {KEY} b\n"), 0o644);
+        assert_eq!(numbers(&read_authorized_keys(&path).unwrap()), (vec![3, 4], vec![]));
+        let (_folder, path) = write(format!("{KEY}\nnonsense\nrestrict {KEY}\nssh-ed25519 AAAA\n{KEY}\n"), 0o600);
+        assert_eq!(numbers(&read_authorized_keys(&path).unwrap()), (vec![1, 5], vec![2, 3, 4]));
+    }
+
+    #[test]
+    fn a_file_is_bytes_whatever_its_editor_did_to_it() {
+        let key = KEY.as_bytes();
+        let files: [(Vec<u8>, Vec<usize>); 6] = [
+            ([BYTE_ORDER_MARK, key].concat(), vec![1]),
+            ([BYTE_ORDER_MARK, key, b" M\xfcller\r\n# L\xe4den\r\n", key, b" \xff\xfe\r\n"].concat(), vec![1, 3]),
+            ([key, b"\r", key, b"\r"].concat(), vec![1, 2]),
+            ([key, b"\n\r\n", key].concat(), vec![1, 3]),
+            ([key, b" \0comment\n"].concat(), vec![1]),
+            (Vec::new(), vec![]),
+        ];
+        for (bytes, lines) in files {
+            let (_folder, path) = write(&bytes, 0o600);
+            let file = read_authorized_keys(&path).unwrap();
+            assert_eq!(numbers(&file), (lines, vec![]), "{}", bytes.escape_ascii());
+        }
+        let utf16: Vec<u8> = [0xff, 0xfe].into_iter().chain(KEY.bytes().flat_map(|byte| [byte, 0])).collect();
+        let (_folder, path) = write(&utf16, 0o600);
+        assert!(read_authorized_keys(&path).unwrap_err().contains("UTF-16"));
+    }
+
+    #[test]
+    fn a_private_key_is_told_once_and_never_shown_and_what_follows_counts() {
+        let openssh = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAA\nQyNTUxOQ==\n-----END OPENSSH PRIVATE KEY-----\n";
+        let putty =
+            "PuTTY-User-Key-File-2: ssh-ed25519\nEncryption: none\nPrivate-Lines: 1\nAAAAIB7secret\nPrivate-MAC: 00\n";
+        let cut = "-----BEGIN RSA PRIVATE KEY-----\nMIIEpAIBAAKCAQEA\n";
+        for text in [openssh, putty, cut] {
+            let file = parse_file(format!("{KEY}\n{text}{KEY}\n").as_bytes());
+            let last = text.lines().count() + 2;
+            assert_eq!(numbers(&file), (vec![1, last], vec![2]), "{text}");
+            assert_eq!(file.skipped[0].reason, IS_PRIVATE);
+        }
+        // Without its beginning it cannot be told from nonsense, so nonsense is not shown.
+        let file = parse_file(b"b3BlbnNzaC1rZXktdjEAAAAA\nQyNTUxOQ==\n");
+        assert!(file.skipped.iter().all(|line| !line.reason.contains("b3Bl") && !line.reason.contains("QyNT")));
+        assert_eq!(numbers(&file), (vec![], vec![1, 2]));
+    }
+
+    #[test]
+    fn of_many_lines_that_are_not_understood_the_first_are_told_and_the_others_counted() {
+        let file = parse_file("nonsense\n".repeat(100_000).as_bytes());
+        assert_eq!((file.skipped.len(), file.more_skipped), (20, 99_980));
     }
 
     #[test]
     fn a_file_that_others_may_change_is_refused() {
         for mode in [0o620, 0o602, 0o666] {
             let (_folder, path) = write(KEY, mode);
-            let problems = read_authorized_keys(&path).unwrap_err();
-            assert!(problems[0].what.contains("chmod go-w"), "{problems:?}");
+            let problem = read_authorized_keys(&path).unwrap_err();
+            assert!(problem.contains("chmod go-w"), "{problem}");
         }
         let (folder, path) = write(KEY, 0o600);
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
-        assert!(read_authorized_keys(&path).unwrap_err()[0].what.contains("others may write"));
+        assert!(read_authorized_keys(&path).unwrap_err().contains("others may write"));
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o1777)).unwrap();
         assert!(read_authorized_keys(&path).is_ok());
     }
@@ -290,9 +403,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let fifo = folder.path().join("fifo");
         rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, Mode::RUSR, 0).unwrap();
-        assert!(read_authorized_keys(&fifo).unwrap_err()[0].what.contains("not a regular file"));
-        assert!(read_authorized_keys(folder.path()).unwrap_err()[0].what.contains("not a regular file"));
+        assert!(read_authorized_keys(&fifo).unwrap_err().contains("not a regular file"));
+        assert!(read_authorized_keys(folder.path()).unwrap_err().contains("not a regular file"));
         let absent = read_authorized_keys(&folder.path().join("absent")).unwrap_err();
-        assert!(absent[0].what.contains("cannot be read"), "{absent:?}");
+        assert!(absent.contains("cannot be read"), "{absent}");
     }
 }
