@@ -14,6 +14,7 @@ mod limits;
 mod logins;
 mod matrix;
 mod node;
+mod slow;
 mod terminal;
 mod transfer;
 mod violation;

@@ -54,6 +54,7 @@ for_each_client! {
     plink: Plink,
     asyncssh: AsyncSsh,
     paramiko: Paramiko,
+    libssh: Libssh,
     ssh2: Ssh2,
     ours: Ours,
 }
@@ -119,7 +120,7 @@ fn a_signal_is_no_exit_status(client: Client) {
         Client::OpenSsh92 | Client::OpenSsh100 => (255, "rtype exit-signal"),
         Client::Dbclient => (0, ""),
         Client::Plink => (128, ""),
-        Client::AsyncSsh => (255, "signal TERM"),
+        Client::AsyncSsh | Client::Libssh => (255, "signal TERM"),
         Client::Ssh2 => (255, "signal SIGTERM"),
         Client::Paramiko => (255, "no exit status"),
         Client::Ours => (255, "exit-signal TERM"),

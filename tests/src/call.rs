@@ -25,6 +25,8 @@ pub enum Client {
     AsyncSsh,
     /// paramiko, Python.
     Paramiko,
+    /// libssh, C, from Python.
+    Libssh,
     /// ssh2, node.
     Ssh2,
     /// Our own: the protocol's client role.
@@ -33,13 +35,14 @@ pub enum Client {
 
 impl Client {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::OpenSsh92,
         Self::OpenSsh100,
         Self::Dbclient,
         Self::Plink,
         Self::AsyncSsh,
         Self::Paramiko,
+        Self::Libssh,
         Self::Ssh2,
         Self::Ours,
     ];
@@ -127,6 +130,7 @@ impl Call {
             Client::Plink => self.plink(),
             Client::AsyncSsh => self.driver("python", "asyncssh_session.py"),
             Client::Paramiko => self.driver("python", "paramiko_session.py"),
+            Client::Libssh => self.driver("python", "libssh_session.py"),
             Client::Ssh2 => self.driver("node", "ssh2_session.js"),
             Client::Ours => self.ours(),
         }

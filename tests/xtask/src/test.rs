@@ -10,9 +10,9 @@ use std::process::{Command, Stdio};
 pub(crate) const HELP: &str = "\
 cargo xtask test [FILTER]
 
-Brings the foreign clients (OpenSSH 9.2 and 10.0, dbclient, plink, AsyncSSH, paramiko, ssh2 for node, ssh-audit, tmux) and
-OpenSSH's sshd into target/clients, builds program and plugins, and runs every test of the workspace whose name contains FILTER. As
-root on Debian it installs what is missing; elsewhere it names it and fails. Nothing is skipped.";
+Brings the foreign clients (OpenSSH 9.2 and 10.0, dbclient, plink, AsyncSSH, paramiko, libssh, ssh2 for node, ssh-audit,
+tmux) and OpenSSH's sshd into target/clients, builds program and plugins, and runs every test of the workspace whose name contains
+FILTER. As root on Debian it installs what is missing; elsewhere it names it and fails. Nothing is skipped.";
 
 pub(crate) const PROVE_HELP: &str = "\
 cargo xtask prove [NAME]
