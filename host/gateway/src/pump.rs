@@ -39,7 +39,7 @@ use crate::logging::escape;
 use crate::login::Login;
 use crate::session::{Entered, Origin};
 use crate::sessions::Sessions;
-use crate::socket::{self, Moved};
+use crate::socket::{self, Acknowledgement, Moved};
 use crate::tenant::Seat;
 
 /// The most that one turn reads, and the most that it seals.
@@ -101,6 +101,8 @@ struct Pump {
     /// Bytes that have moved since others could go first.
     moved: usize,
     keepalive: Keepalive,
+    /// When what was read is acknowledged if nothing has been sent by then.
+    acknowledge_at: Option<Instant>,
     large: LargePackets,
     /// How long a large packet may take while others wait for its memory.
     large_packet_grace: Duration,
@@ -134,6 +136,7 @@ pub async fn run(stream: TcpStream, peer: SocketAddr, permit: Permit, gateway: A
         rest: Rest::Busy,
         moved: 0,
         keepalive,
+        acknowledge_at: None,
         large: LargePackets::default(),
         large_packet_grace,
         origin,
@@ -183,7 +186,7 @@ impl Pump {
         let was_full = !self.connection.can_write();
         let written = !self.connection.output().is_empty();
         self.write()?;
-        self.acknowledge(read, written);
+        self.acknowledge(read, written, now);
         if was_full && self.connection.can_write() {
             // What stood still for want of room (sessions, owed answers, packets not looked at) can go on, and nothing else will
             // wake it: the socket may have taken everything.
@@ -193,9 +196,9 @@ impl Pump {
         Ok(progress)
     }
 
-    /// Socket to protocol. Says too whether bytes have come.
-    fn read(&mut self, now: Instant) -> Result<(Progress, bool), End> {
-        let mut budget = TURN;
+    /// Socket to protocol. Says too how many bytes have come.
+    fn read(&mut self, now: Instant) -> Result<(Progress, usize), End> {
+        let (mut budget, mut read) = (TURN, 0);
         let mut progress = self.receive(now)?;
         while budget > 0 && self.connection.wants_input() {
             let space = self.connection.input();
@@ -205,6 +208,7 @@ impl Pump {
                 Ok(count) => {
                     self.connection.filled(count);
                     self.moved += count;
+                    read += count;
                     self.rest = Rest::Busy;
                     self.keepalive.heard(now);
                     progress = self.receive(now)?;
@@ -217,15 +221,21 @@ impl Pump {
                 Err(error) => return Err(End::Lost(error)),
             }
         }
-        Ok((if budget == 0 { Progress::More } else { progress }, budget < TURN))
+        Ok((if budget == 0 { Progress::More } else { progress }, read))
     }
 
-    /// Acknowledges what this turn has read if the client may be waiting for that.
-    fn acknowledge(&mut self, read: bool, written: bool) {
+    /// Acknowledges what this turn has read, now or soon, if the client may be waiting for that.
+    fn acknowledge(&mut self, read: usize, written: bool, now: Instant) {
         let unanswered = self.connection.take_unanswered();
-        let before_login = self.connection.user().is_none();
-        if (Moved { read, written, unanswered, before_login }).wants_acknowledgement() {
-            socket::acknowledge(&self.stream);
+        let (partial, before_login) = (self.connection.holds_input(), self.connection.user().is_none());
+        match (Moved { read, written, unanswered, partial, before_login }).acknowledgement() {
+            Acknowledgement::Unchanged => {}
+            Acknowledgement::Done => self.acknowledge_at = None,
+            Acknowledgement::Soon => self.acknowledge_at = self.acknowledge_at.or(Some(now + socket::ANSWER)),
+            Acknowledgement::Now => {
+                self.acknowledge_at = None;
+                socket::acknowledge(&self.stream);
+            }
         }
     }
 
@@ -336,13 +346,23 @@ impl Pump {
         // Before login the stages have deadlines of their own.
         let keepalive = self.connection.user().and_then(|_| self.keepalive.deadline());
         let (sessions, large) = (self.sessions.deadline(), self.large.deadline());
-        rest.into_iter().chain(self.connection.deadline()).chain(keepalive).chain(sessions).chain(large).min()
+        rest.into_iter()
+            .chain(self.connection.deadline())
+            .chain(keepalive)
+            .chain(sessions)
+            .chain(large)
+            .chain(self.acknowledge_at)
+            .min()
     }
 
     /// A deadline has come: of the protocol, of a silent peer, or for the memory of idle buffers.
     fn timeout(&mut self, now: Instant) -> Result<(), End> {
         self.connection.handle_timeout(now).map_err(|error| self.login.overdue(&self.connection, error))?;
         self.large.check(now, self.large_packet_grace)?;
+        if self.acknowledge_at.is_some_and(|due| due <= now) {
+            self.acknowledge_at = None;
+            socket::acknowledge(&self.stream);
+        }
         if !self.connection.wants_input() {
             // Whom we do not listen to cannot be heard.
             self.keepalive.heard(now);

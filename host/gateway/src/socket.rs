@@ -59,26 +59,56 @@ pub(crate) fn prepare(stream: &TcpStream, keepalive: TcpKeepalive) {
 /// What a turn of the pump has moved, as far as it decides about the acknowledgement of what was read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Moved {
-    /// Bytes have come.
-    pub(crate) read: bool,
+    /// How many bytes have come.
+    pub(crate) read: usize,
     /// Bytes have gone, and an acknowledgement with them, or more of them wait for the socket.
     pub(crate) written: bool,
     /// A message on a channel came that gets no answer.
     pub(crate) unanswered: bool,
+    /// A part of a packet is there, and the rest is not.
+    pub(crate) partial: bool,
     /// Nobody has logged in yet.
     pub(crate) before_login: bool,
 }
 
+/// When what was read is to be acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Acknowledgement {
+    /// When the kernel sees fit, or an earlier turn has said.
+    Unchanged,
+    /// It has gone out with data.
+    Done,
+    /// At once.
+    Now,
+    /// After [`ANSWER`], if nothing was sent by then.
+    Soon,
+}
+
+/// How long the answer to a keystroke takes. What is answered by then is acknowledged by its answer, at no cost.
+pub(crate) const ANSWER: Duration = Duration::from_millis(3);
+
+/// The most that one segment has of which a client may be holding more back: smaller than every maximum segment size.
+const SMALL: usize = 512;
+
 impl Moved {
-    /// Whether what was read is to be acknowledged at once.
+    /// When what was read is to be acknowledged.
     ///
-    /// The kernel delays an acknowledgement by 40 ms in the hope of data to send along. A client without TCP_NODELAY
-    /// holds its next small write back until then (Nagle): paramiko, node's ssh2 and OpenSSH without a terminal. That
-    /// hurts where the client has more to say and gets no answer meanwhile: after NEWKEYS, and after a CLOSE, EOF,
-    /// window adjustment or request that wants no reply; the next request on the connection waits behind it. Data is
-    /// left to the kernel: an answer to a keystroke comes soon, and a bulk of data is acknowledged as it comes.
-    pub(crate) fn wants_acknowledgement(self) -> bool {
-        self.read && !self.written && (self.before_login || self.unanswered)
+    /// The kernel delays an acknowledgement by 40 ms in the hope of data to send along. A client without TCP_NODELAY holds
+    /// its next small write back until then (Nagle): paramiko, node's ssh2 and OpenSSH without a terminal. That hurts where
+    /// the client has more to say and gets no answer meanwhile: after NEWKEYS; after a CLOSE, EOF, window adjustment or
+    /// request that wants no reply; inside of a packet that it writes in pieces, as ssh2 does; and after a little data that
+    /// EOF follows. A bulk of data is left to the kernel, which acknowledges every second segment.
+    pub(crate) fn acknowledgement(self) -> Acknowledgement {
+        let small = self.read > 0 && self.read <= SMALL;
+        if self.written {
+            Acknowledgement::Done
+        } else if self.read > 0 && (self.before_login || self.unanswered) || small && self.partial {
+            Acknowledgement::Now
+        } else if small {
+            Acknowledgement::Soon
+        } else {
+            Acknowledgement::Unchanged
+        }
     }
 }
 
@@ -123,19 +153,26 @@ mod tests {
 
     #[test]
     fn what_gets_no_answer_is_acknowledged_at_once() {
-        let close = Moved { read: true, unanswered: true, ..Moved::default() };
-        assert!(close.wants_acknowledgement());
-        let login = Moved { read: true, before_login: true, ..Moved::default() };
-        assert!(login.wants_acknowledgement());
+        let close = Moved { read: 52, unanswered: true, ..Moved::default() };
+        let login = Moved { read: 64, before_login: true, ..Moved::default() };
+        let piece = Moved { read: 4, partial: true, ..Moved::default() };
+        for moved in [close, login, piece] {
+            assert_eq!(moved.acknowledgement(), Acknowledgement::Now, "{moved:?}");
+        }
     }
 
     #[test]
-    fn data_and_what_was_answered_cost_no_system_call() {
-        let data = Moved { read: true, ..Moved::default() };
-        let answered = Moved { read: true, written: true, unanswered: true, before_login: true };
-        let nothing = Moved { unanswered: true, before_login: true, ..Moved::default() };
-        for moved in [data, answered, nothing] {
-            assert!(!moved.wants_acknowledgement(), "{moved:?}");
+    fn what_may_be_answered_soon_is_left_to_its_answer_for_a_moment() {
+        assert_eq!(Moved { read: 36, ..Moved::default() }.acknowledgement(), Acknowledgement::Soon);
+    }
+
+    #[test]
+    fn a_bulk_of_data_and_what_was_answered_cost_no_system_call() {
+        let bulk = Moved { read: 1448, partial: true, ..Moved::default() };
+        for moved in [bulk, Moved::default()] {
+            assert_eq!(moved.acknowledgement(), Acknowledgement::Unchanged, "{moved:?}");
         }
+        let answered = Moved { read: 36, written: true, unanswered: true, partial: true, before_login: true };
+        assert_eq!(answered.acknowledgement(), Acknowledgement::Done);
     }
 }

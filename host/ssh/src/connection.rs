@@ -144,6 +144,11 @@ impl<A: Machine> Connection<A> {
         self.transport.room() > 0
     }
 
+    /// Whether bytes have come that were not looked at: a part of a packet, as long as nothing holds whole ones up.
+    pub fn holds_input(&self) -> bool {
+        self.transport.holds_input()
+    }
+
     /// Whether a message on a channel has come that gets no answer, since this was asked last. A peer whose kernel
     /// holds small writes back until the one before is acknowledged (Nagle) can send nothing more until we do that.
     pub fn take_unanswered(&mut self) -> bool {

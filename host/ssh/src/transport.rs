@@ -191,6 +191,11 @@ impl Transport {
         self.kex.waits() || self.incoming.ungranted().is_some()
     }
 
+    /// Whether bytes have come that were not consumed.
+    pub(crate) fn holds_input(&self) -> bool {
+        self.incoming.input.len() > 0
+    }
+
     /// By how many bytes the packet whose length has come exceeds what every connection may read, while that is not
     /// granted.
     pub(crate) fn large_packet(&self) -> Option<usize> {
