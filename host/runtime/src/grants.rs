@@ -1,8 +1,8 @@
 //! What a plugin may be given beyond its own session, and what it asks for.
 //!
 //! Everything is denied until a tenant grants it. What a plugin asks for is read from its imports when it is loaded; a session is
-//! started only when the tenant grants all of that. Stable WASI is no request: toolchains import it whether the program uses it
-//! or not, so it is always linked, and a grant fills it.
+//! started only when the tenant grants all of that. Stable WASI, `wasi:http` included, is no request: toolchains import it whether the
+//! program uses it or not, so it is always linked, and answers with a refusal until a grant fills it.
 //!
 //! Decided 2026-11-21: one linker offers every interface and `Plugin::admit` is asked before each instantiation, instead of a linker
 //! for each set of grants. The imports of a component cannot change, so the question has one answer; a plugin is compiled and linked once
@@ -30,13 +30,26 @@ pub enum Grant {
     KeyValue,
     /// `whelk:ssh/topics`: messages among the tenant's sessions.
     Topics,
-    /// `wasi:http`: requests to an allow-list.
-    Http,
 }
 
 /// What each interface takes, by how its name begins.
-const INTERFACES: [(&str, Grant); 3] =
-    [("whelk:ssh/topics", Grant::Topics), ("wasi:http/", Grant::Http), ("wasi:keyvalue/", Grant::KeyValue)];
+const INTERFACES: [(&str, Grant); 2] = [("whelk:ssh/topics", Grant::Topics), ("wasi:keyvalue/", Grant::KeyValue)];
+
+/// The value that grants requests of `wasi:http`, to be filled in by the operator.
+const HTTP: &str = "http = [\"HOST\"]";
+
+/// The line of the configuration that would let a tenant's plugins send requests.
+pub(crate) fn http_line(tenant: &str) -> String {
+    line(tenant, HTTP)
+}
+
+/// A line of the configuration that grants something to a tenant.
+fn line(tenant: &str, value: &str) -> String {
+    // TOML takes a key without quotes if it has only these.
+    let bare = !tenant.is_empty() && tenant.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'));
+    let key = if bare { tenant.to_owned() } else { format!("{tenant:?}") };
+    format!("[tenants.{key}.grants] {value}")
+}
 
 impl Grant {
     /// The name in the configuration.
@@ -45,7 +58,6 @@ impl Grant {
         match self {
             Self::KeyValue => "keyvalue",
             Self::Topics => "topics",
-            Self::Http => "http",
         }
     }
 
@@ -58,15 +70,11 @@ impl Grant {
     /// The line of the configuration that would give it to a tenant; what is in capitals is for the operator to say.
     #[must_use]
     pub fn line(self, tenant: &str) -> String {
-        // TOML takes a key without quotes if it has only these.
-        let bare = !tenant.is_empty() && tenant.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'));
-        let key = if bare { tenant.to_owned() } else { format!("{tenant:?}") };
         let value = match self {
             Self::KeyValue => "keyvalue = { bytes = \"16 MiB\", keys = 10000 }",
             Self::Topics => "topics = true",
-            Self::Http => "http = [\"HOST\"]",
         };
-        format!("[tenants.{key}.grants] {value}")
+        line(tenant, value)
     }
 }
 
@@ -105,7 +113,6 @@ impl Grants {
         match grant {
             Grant::KeyValue => self.keyvalue.is_some(),
             Grant::Topics => self.topics.is_some(),
-            Grant::Http => self.http.is_some(),
         }
     }
 }
@@ -117,8 +124,7 @@ mod tests {
     #[test]
     fn each_interface_takes_its_grant_in_any_version() {
         for (import, grant) in [
-            ("wasi:http/outgoing-handler@0.2.0", Some(Grant::Http)),
-            ("wasi:http/types@0.2.12", Some(Grant::Http)),
+            ("wasi:http/outgoing-handler@0.2.0", None),
             ("wasi:keyvalue/store@0.2.0-draft", Some(Grant::KeyValue)),
             ("whelk:ssh/topics@0.1.0", Some(Grant::Topics)),
             ("wasi:sockets/tcp@0.2.0", None),
@@ -130,7 +136,7 @@ mod tests {
 
     #[test]
     fn the_line_that_would_grant_is_valid_for_any_tenant() {
-        assert_eq!(Grant::Http.line("acme"), "[tenants.acme.grants] http = [\"HOST\"]");
+        assert_eq!(http_line("acme"), "[tenants.acme.grants] http = [\"HOST\"]");
         assert_eq!(Grant::Topics.line("a b"), "[tenants.\"a b\".grants] topics = true");
     }
 }

@@ -1,8 +1,8 @@
 //! The imports that a plugin may call, a file each, and the linker that offers them.
 //!
-//! All of stable WASI 0.2 is there and empty until a grant fills it, since toolchains import it whether the program needs it or not. Files
-//! are our own implementation, which counts what a tenant's directory holds. `topics`, `wasi:keyvalue` and `wasi:http` are there for those
-//! who are granted them: a session of others is not started (`grants.rs`).
+//! All of stable WASI 0.2, `wasi:http` included, is there and empty until a grant fills it, since toolchains import it whether the
+//! program needs it or not. Files are our own implementation, which counts what a tenant's directory holds. `topics` and `wasi:keyvalue`
+//! are there for those who are granted them: a session of others is not started (`grants.rs`).
 
 mod channel;
 mod charges;

@@ -52,7 +52,6 @@ impl Grants {
         match grant {
             Grant::KeyValue => self.keyvalue.is_some(),
             Grant::Topics => self.topics,
-            Grant::Http => !self.http.is_empty(),
         }
     }
 }

@@ -1,5 +1,5 @@
-//! `wasi:http/outgoing-handler` for plugins that were granted hosts. wasmtime-wasi-http keeps the resources; whether a request may go, and
-//! how it goes, is decided here.
+//! `wasi:http/outgoing-handler`. wasmtime-wasi-http keeps the resources; whether a request may go, and how it goes, is decided here. Where
+//! no hosts are granted every request is denied: toolchains import the interface whether the program uses it or not.
 //!
 //! One request is one connection: none is kept, so that no session can leave something in another's. Redirects are the plugin's to follow,
 //! by a request that is checked as any other.
@@ -12,6 +12,7 @@ mod tls;
 
 use std::future::ready;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use hyper::http::uri;
@@ -24,7 +25,7 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpC
 
 use super::charges::Charges;
 use super::log::LogBook;
-use crate::grants::{Scheme, Target};
+use crate::grants::{Scheme, Target, http_line};
 use crate::limits::Limits;
 use exchange::{Answered, Exchange, Patience};
 
@@ -45,6 +46,8 @@ struct Desk {
     charges: Charges,
     /// One for each request that may be under way.
     room: Arc<Semaphore>,
+    /// The operator was told that this session sends requests without the grant. Once is enough: a plugin may try at any rate.
+    ungranted_told: AtomicBool,
 }
 
 impl Requests {
@@ -53,7 +56,7 @@ impl Requests {
         let mut context = WasiHttpCtx::new();
         context.set_field_size_limit(limits.http_headers);
         let room = Arc::new(Semaphore::new(limits.http_requests.min(Semaphore::MAX_PERMITS)));
-        Self { context, desk: Desk { log: Arc::clone(log), charges, room } }
+        Self { context, desk: Desk { log: Arc::clone(log), charges, room, ungranted_told: AtomicBool::new(false) } }
     }
 
     /// As wasmtime-wasi-http wants it.
@@ -92,11 +95,17 @@ impl Desk {
     }
 
     fn deny(&self, target: &Target) {
-        let destination = target.to_string();
-        let news =
-            self.log.tenant().grants().http.as_ref().is_none_or(|list| list.is_news(&destination, Instant::now()));
-        if news {
-            self.log.denied(&destination, "not in the tenant's list");
+        let (destination, tenant) = (target.to_string(), self.log.tenant());
+        match &tenant.grants().http {
+            Some(list) if list.is_news(&destination, Instant::now()) => {
+                self.log.denied(&destination, "not in the tenant's list");
+            }
+            Some(_) => {}
+            None if self.ungranted_told.swap(true, Ordering::Relaxed) => {}
+            None => {
+                let line = http_line(tenant.name());
+                self.log.denied(&destination, &format!("requests are not granted to the tenant: {line}"));
+            }
         }
     }
 }

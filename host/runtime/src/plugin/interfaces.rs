@@ -55,7 +55,7 @@ pub(super) fn import_misfit(import: &str) -> Option<String> {
         Some((_, provided, _)) if fits(version, provided) => None,
         Some((_, provided, _)) => Some(format!("imports {import}, which is provided in version {provided}")),
         // Whether it is there is the grant's matter.
-        None if Grant::of_import(import).is_some() && package != "wasi:http" => None,
+        None if Grant::of_import(import).is_some() => None,
         None => Some(format!("imports {import}, which nobody provides")),
     }
 }

@@ -8,7 +8,8 @@ use crate::error::Error;
 use crate::grants::Grant;
 use crate::host::State;
 
-/// Other things that a file may be, by an interface that it exports.
+/// What a file without a session may be, by an interface that it exports. Beside a session none of these matters: toolchains export
+/// `wasi:cli/run` along with what they are asked for.
 const OTHER_KINDS: [(&str, &str); 3] = [
     ("whelk:ssh/authenticator", "an authenticator"),
     ("whelk:ssh/connection-handler", "a connection plugin"),
@@ -74,8 +75,7 @@ pub(super) fn check_interfaces(engine: &Engine, component: &Component) -> Result
     let others: Vec<&str> = OTHER_KINDS.iter().filter(|(name, _)| has(&exports, name)).map(|(_, kind)| *kind).collect();
     let mut reasons = Vec::new();
     match (has(&exports, SESSION), others.as_slice()) {
-        (true, []) => reasons.extend(interfaces::session_misfits(engine, &ty)),
-        (true, others) => reasons.push(format!("it is a session plugin and {} at once", others.join(" and "))),
+        (true, _) => reasons.extend(interfaces::session_misfits(engine, &ty)),
         (false, []) if exports.is_empty() => {
             reasons.push(format!("it exports nothing; a plugin exports {SESSION}@0.1.0"))
         }
@@ -148,17 +148,17 @@ mod tests {
     #[test]
     fn an_ungranted_import_is_named_with_the_line_that_would_grant_it() {
         let imports = [
+            "wasi:keyvalue/store@0.2.0-draft",
+            "wasi:keyvalue/atomics@0.2.0-draft",
             "wasi:http/types@0.2.12",
-            "wasi:http/outgoing-handler@0.2.12",
-            "wasi:cli/stdout@0.2.0",
             "whelk:ssh/topics@0.1.0",
         ]
         .map(str::to_owned);
-        let words = not_granted(&[Grant::Topics, Grant::Http], &imports, "acme").to_string();
+        let words = not_granted(&[Grant::Topics, Grant::KeyValue], &imports, "acme").to_string();
         let topics =
             "imports whelk:ssh/topics, which tenant \"acme\" is not granted: [tenants.acme.grants] topics = true";
-        let http = "imports wasi:http/types, wasi:http/outgoing-handler, which tenant \"acme\" is not granted: \
-                    [tenants.acme.grants] http = [\"HOST\"]";
-        assert_eq!(words, format!("{topics}; {http}"));
+        let keyvalue = "imports wasi:keyvalue/store, wasi:keyvalue/atomics, which tenant \"acme\" is not granted: \
+                        [tenants.acme.grants] keyvalue = { bytes = \"16 MiB\", keys = 10000 }";
+        assert_eq!(words, format!("{topics}; {keyvalue}"));
     }
 }

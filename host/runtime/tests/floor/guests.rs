@@ -30,6 +30,22 @@ pub(crate) fn wasm(name: &str) -> Vec<u8> {
     fs::read(built().join(name).with_extension("wasm")).unwrap()
 }
 
+/// A component that exports its first import again under these names, beside what it exports anyway.
+pub(crate) fn exporting_besides(mut wasm: Vec<u8>, names: &[&str]) -> Vec<u8> {
+    let short = |length: usize| u8::try_from(length).ok().filter(|length| *length < 128).unwrap();
+    let mut exports = vec![short(names.len())];
+    for name in names {
+        exports.extend([0, short(name.len())]);
+        exports.extend(name.as_bytes());
+        // Of the sort `instance` the first, without a type.
+        exports.extend([5, 0, 0]);
+    }
+    // The section of exports.
+    wasm.extend([11, short(exports.len())]);
+    wasm.extend(exports);
+    wasm
+}
+
 /// The engine of most tests. It has permits for all of them: one that waited for another's would let the clock of a test run on.
 pub(crate) fn engine() -> &'static Engine {
     static ENGINE: OnceLock<Engine> = OnceLock::new();

@@ -6,9 +6,9 @@ use std::sync::{Arc, OnceLock};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
-use whelk_runtime::{AllowList, Error, Grants, Happening, Limit, Limits, Plugin, TcpAllow, Tenant};
+use whelk_runtime::{AllowList, Error, Grants, Limit, Limits, Plugin, TcpAllow, Tenant};
 
-use crate::client::{Client, Heard};
+use crate::client::Client;
 use crate::{guests, log};
 
 const LARGE: usize = 64 << 20;
@@ -398,11 +398,25 @@ async fn a_session_that_is_dropped_in_the_middle_of_a_request_closes_its_connect
 }
 
 #[tokio::test]
-async fn a_plugin_that_takes_requests_does_not_start_for_a_tenant_that_grants_none() {
+async fn without_the_grant_a_plugin_runs_and_each_request_is_denied() {
+    // W31
+    log::listen();
+    let mut server = Server::start().await;
+    let plugin = fetch();
+    assert!(plugin.imports().iter().any(|import| import.starts_with("wasi:http/outgoing-handler@0.2.")));
+    assert!(plugin.needs().is_empty(), "toolchains import it whether it is used or not");
     let tenant = Tenant::new("acme", Limits::default(), Grants::default());
-    let client = Client::of(&tenant, &fetch(), &[]).and(Happening::Exec(b"get http://127.0.0.1/".into()));
-    let (recorder, report) = client.end().await;
-    assert_eq!(recorder.heard, [Heard::Opened(false)]);
-    let words = report.error.unwrap().to_string();
-    assert!(words.contains("[tenants.acme.grants] http = [\"HOST\"]"), "{words}");
+    plugin.admit(&tenant).unwrap();
+    let client = Client::of(&tenant, &plugin, &[]);
+    let (id, here) = (client.id.clone(), server.url("/hello"));
+    let (recorder, report) = client.then(&format!("get {here};get https://example.org/;headers 3;finish")).await;
+    let denied = "error ErrorCode::HttpRequestDenied\n";
+    assert_eq!(recorder.text(), format!("{denied}{denied}made\n"), "{report:?}");
+    assert!(server.told.try_recv().is_err(), "somebody came");
+    // Told once a session, with the line that would grant it.
+    let lines = log::lines(&id);
+    let told: Vec<_> = lines.iter().filter(|line| line.fields["message"] == "destination denied").collect();
+    assert_eq!(told.len(), 1);
+    let reason = &told[0].fields["reason"];
+    assert!(reason.ends_with(": [tenants.acme.grants] http = [\"HOST\"]"), "{reason}");
 }
