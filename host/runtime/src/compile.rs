@@ -1,30 +1,34 @@
 //! Compiling in a process of its own, with limits of its own: what a hostile file can make a compiler do, it does there. W34.
 //!
 //! Both ends are here. The parent ([`Compiler`]) runs its own program again with the file as standard input, and takes the code from standard
-//! output. The child ([`compile_stdin`]) limits itself before it reads the first byte: memory, processor time, size of output, no core dump,
-//! lower priority. It inherits no environment, and no descriptors but its three: all others of ours are closed on exec. The three are
-//! anonymous files in memory, not pipes, so nobody has to feed or drain the child while it works.
+//! output. The child ([`compile_stdin`]) limits itself before it reads the first byte: memory, processor time, no files, no core dump, lower
+//! priority. It inherits no environment, and no descriptors but its three: all others of ours are closed on exec. The three are pipes:
+//! anonymous files in memory (memfd) are refused where `vm.memfd_noexec` or a seccomp filter says so.
+//!
+//! The time that compiling may take is time of the processor, so that a busy machine makes no file a bad one. By the clock the child may
+//! take [`SLOWEST`] times as much, and what failed for want of time may be tried again: [`Error::Unfinished`].
 
 mod names;
 
-use std::fs::File;
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::process::{Resource, Rlimit, Signal, nice, set_parent_process_death_signal, setrlimit};
-use tokio::process::Command;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, copy, sink};
+use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 use crate::engine;
 use crate::error::Error;
 use crate::plugin::not_compiled;
 
-/// How much of the child's last words is read.
+/// Most bytes of the child's standard error that are kept.
 const WORDS: u64 = 4 << 10;
+/// How many times its processor time a child may take by the clock: it steps back behind everything else that the machine has to do.
+const SLOWEST: u32 = 20;
 /// How far the child steps back behind the server.
 const NICENESS: i32 = 10;
 /// The child's exit status when the file is at fault and it has said why.
@@ -35,7 +39,7 @@ const REFUSED: u8 = 3;
 pub struct CompileSettings {
     /// Address space of the child, bytes.
     pub memory: usize,
-    /// Time of the child, by the clock and of the processor.
+    /// Processor time of the child. By the clock it may take twenty times as much.
     pub time: Duration,
     /// Compiled code, bytes.
     pub code: usize,
@@ -90,9 +94,6 @@ impl Compiler {
     /// Compiles a file. The child dies with the future.
     pub(crate) async fn compile(&self, wasm: &[u8]) -> Result<Compiled, Error> {
         let failed = |error: io::Error| Error::host(&error.into());
-        let (mut source, mut code, mut words) = (memory_file()?, memory_file()?, memory_file()?);
-        source.write_all(wasm).and_then(|()| source.rewind()).map_err(failed)?;
-        let stdio = |file: &File| file.try_clone().map(Stdio::from).map_err(failed);
         let mut child = Command::new(&self.program)
             .arg(self.verb)
             .args(self.settings.arguments())
@@ -100,25 +101,28 @@ impl Compiler {
             .current_dir("/")
             // A Ctrl-C at the server's terminal is the server's.
             .process_group(0)
-            .stdin(stdio(&source)?)
-            .stdout(stdio(&code)?)
-            .stderr(stdio(&words)?)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
             .map_err(failed)?;
-        let Ok(status) = timeout(self.settings.time, child.wait()).await else {
+        let longest = self.settings.time.saturating_mul(SLOWEST);
+        let Ok(outcome) = timeout(longest, attend(&mut child, wasm, self.settings.code)).await else {
             child.kill().await.map_err(failed)?;
-            return Err(self.too_slow());
+            return Err(Error::Unfinished(format!(
+                "compiling it took more than {} s by the clock; the machine may be too busy",
+                longest.as_secs_f32()
+            )));
         };
-        let status = status.map_err(failed)?;
+        let Outcome { status, code, said } = outcome.map_err(failed)?;
         if !status.success() {
-            let mut said = Vec::new();
-            words.rewind().and_then(|()| words.take(WORDS).read_to_end(&mut said)).map_err(failed)?;
             return Err(self.reason(status, &String::from_utf8_lossy(&said)));
         }
-        let mut bytes = Vec::new();
-        code.rewind().and_then(|()| code.read_to_end(&mut bytes)).map_err(failed)?;
-        Ok(Compiled::trusted(bytes))
+        if code.len() > self.settings.code {
+            return Err(Error::Refused(too_large(self.settings.code)));
+        }
+        Ok(Compiled::trusted(code))
     }
 
     /// Why a child gave no code, from how it ended and what it said.
@@ -126,10 +130,9 @@ impl Compiler {
         let first = said.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
         let signal = status.signal().and_then(Signal::from_named_raw);
         match signal {
-            Some(Signal::XCPU) => self.too_slow(),
-            Some(Signal::XFSZ) => Error::Refused(format!(
-                "compiled it would have more than the {} MiB that are allowed",
-                self.settings.code >> 20
+            Some(Signal::XCPU) => Error::Unfinished(format!(
+                "compiling it takes more than the {} s of processor time that are allowed",
+                self.settings.time.as_secs_f32()
             )),
             Some(Signal::ABORT) if said.contains("memory allocation of") => Error::Refused(format!(
                 "compiling it takes more than the {} MiB of memory that are allowed",
@@ -139,25 +142,50 @@ impl Compiler {
                 Error::Refused("it is nested too deeply to be compiled".to_owned())
             }
             Some(Signal::KILL) => {
-                Error::Refused("its compiler was killed; the machine may be out of memory".to_owned())
+                Error::Unfinished("its compiler was killed; the machine may be out of memory".to_owned())
             }
+            // Somebody ended it: none of these is what a compiler dies of by itself.
+            Some(
+                Signal::TERM | Signal::INT | Signal::HUP | Signal::QUIT | Signal::ALARM | Signal::USR1 | Signal::USR2,
+            ) => Error::Unfinished(format!("its compiler was ended from outside ({status})")),
             Some(_) | None if status.code() == Some(REFUSED.into()) => Error::Refused(first.to_owned()),
             Some(_) | None => Error::Refused(format!("its compiler failed ({status}): {first}")),
         }
     }
-
-    fn too_slow(&self) -> Error {
-        Error::Refused(format!(
-            "compiling it takes more than the {} s that are allowed",
-            self.settings.time.as_secs_f32()
-        ))
-    }
 }
 
-/// A file that is only in memory, and nowhere to be found.
-fn memory_file() -> Result<File, Error> {
-    let made = memfd_create("whelk-compile", MemfdFlags::CLOEXEC);
-    made.map(File::from).map_err(|error| Error::host(&io::Error::from(error).into()))
+/// What a child has brought to its end.
+struct Outcome {
+    status: ExitStatus,
+    code: Vec<u8>,
+    said: Vec<u8>,
+}
+
+/// Gives the child its file and takes what it writes, until it has ended. Of more than `most` bytes of code no more is taken than shows that.
+async fn attend(child: &mut Child, wasm: &[u8], most: usize) -> io::Result<Outcome> {
+    let piped = "all three were asked to be pipes";
+    let mut source = child.stdin.take().expect(piped);
+    let (output, mut words) = (child.stdout.take().expect(piped), child.stderr.take().expect(piped));
+    let feed = async move {
+        // A child that has refused the file does not read the rest of it, and says why elsewhere.
+        let _ = source.write_all(wasm).await;
+    };
+    let take_code = async move {
+        let mut code = Vec::new();
+        let bound = u64::try_from(most).unwrap_or(u64::MAX).saturating_add(1);
+        output.take(bound).read_to_end(&mut code).await.map(|_| code)
+    };
+    let take_words = async move {
+        let mut said = Vec::new();
+        (&mut words).take(WORDS).read_to_end(&mut said).await?;
+        copy(&mut words, &mut sink()).await.map(|_| said)
+    };
+    let ((), code, said, status) = tokio::join!(feed, take_code, take_words, child.wait());
+    Ok(Outcome { status: status?, code: code?, said: said? })
+}
+
+fn too_large(most: usize) -> String {
+    format!("compiled it would have more than the {} MiB that are allowed", most >> 20)
 }
 
 /// The child: compiles what is on standard input to standard output. Gives the exit status of the process; the reason of a refusal is then on
@@ -180,7 +208,8 @@ fn limit(settings: &CompileSettings) -> Result<(), String> {
     let limits = [
         (Resource::As, u64::try_from(settings.memory).unwrap_or(u64::MAX)),
         (Resource::Cpu, u64::try_from(seconds).unwrap_or(u64::MAX)),
-        (Resource::Fsize, u64::try_from(settings.code).unwrap_or(u64::MAX)),
+        // All that it writes goes into pipes.
+        (Resource::Fsize, 0),
         (Resource::Core, 0),
     ];
     let failed = |error: rustix::io::Errno| format!("the compiler cannot limit itself: {error}");
@@ -189,9 +218,11 @@ fn limit(settings: &CompileSettings) -> Result<(), String> {
         let hard = if resource == Resource::Cpu { most.saturating_add(1) } else { most };
         setrlimit(resource, Rlimit { current: Some(most), maximum: Some(hard) }).map_err(failed)?;
     }
-    nice(NICENESS).map_err(failed)?;
+    // Neither keeps anybody safe, and filters such as systemd's `SystemCallFilter=~@resources` refuse them: it goes on without.
+    let _ = nice(NICENESS);
     // Nobody would take the result.
-    set_parent_process_death_signal(Some(Signal::KILL)).map_err(failed)
+    let _ = set_parent_process_death_signal(Some(Signal::KILL));
+    Ok(())
 }
 
 fn compile(settings: &CompileSettings) -> Result<(), String> {
@@ -201,6 +232,9 @@ fn compile(settings: &CompileSettings) -> Result<(), String> {
         engine::compiler(settings.instance_memory).map_err(|error| format!("there is no compiler: {error:#}"))?;
     names::check(&wasm)?;
     let code = engine.precompile_component(&wasm).map_err(|error| not_compiled(&error).to_string())?;
+    if code.len() > settings.code {
+        return Err(too_large(settings.code));
+    }
     let mut out = io::stdout().lock();
     out.write_all(&code).and_then(|()| out.flush()).map_err(|error| format!("its code cannot be passed on: {error}"))
 }

@@ -31,6 +31,9 @@ const RESOURCES: [&str; 4] = [
 pub enum Error {
     /// The file is no plugin, and why. Nothing was changed.
     Refused(String),
+    /// Whether the file is a plugin could not be found out, and why: its compiler or its trial ran out of time, or was killed. Another
+    /// attempt may succeed.
+    Unfinished(String),
     /// It crashed too often in a row and is not started for a while.
     Suspended,
     /// All instances that the host has room for are running.
@@ -105,7 +108,7 @@ impl Error {
     #[must_use]
     pub fn for_client(&self) -> String {
         match self {
-            Self::Refused(_) => "no such plugin".to_owned(),
+            Self::Refused(_) | Self::Unfinished(_) => "no such plugin".to_owned(),
             Self::Suspended => "the plugin crashed too often and is not started for a while".to_owned(),
             Self::Full { .. } => "the server is full".to_owned(),
             Self::Limit { limit, .. } => limit.as_str().to_owned(),
@@ -118,7 +121,9 @@ impl Error {
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Refused(_) | Self::Suspended | Self::Full { .. } | Self::Host { .. } => Exit::Status(SOFTWARE),
+            Self::Refused(_) | Self::Unfinished(_) | Self::Suspended | Self::Full { .. } | Self::Host { .. } => {
+                Exit::Status(SOFTWARE)
+            }
             Self::Limit { limit: Limit::Idle, .. } => self.signal(SignalName::Hup),
             Self::Limit { .. } => self.signal(SignalName::Kill),
             Self::Trap { signal, .. } => self.signal(signal.clone()),
@@ -148,7 +153,7 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Refused(reason) => f.write_str(&brief(reason, REASON)),
+            Self::Refused(reason) | Self::Unfinished(reason) => f.write_str(&brief(reason, REASON)),
             Self::Suspended => f.write_str("it crashed too often in a row"),
             Self::Full { capacity } => write!(f, "all {capacity} instances are running"),
             Self::Limit { limit, detail } => write!(f, "{}: {detail}", limit.as_str()),

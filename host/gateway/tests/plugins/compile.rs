@@ -1,6 +1,7 @@
 //! The compiler as a process of its own, with limits of its own. W34, W35, W37.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,7 +36,7 @@ async fn load(loader: &Loader, wasm: Vec<u8>) -> Result<Arc<Plugin>, Error> {
     loader.load("name", &Source::new(wasm), Terms { component: 64 << 20, jobs: &jobs }).await
 }
 
-/// Why a file is refused with these limits.
+/// Why a file is refused with these limits, for good.
 async fn refusal(settings: CompileSettings, wasm: Vec<u8>) -> String {
     match load(&loader(&engine(), settings, None), wasm).await {
         Err(Error::Refused(reason)) => reason,
@@ -51,11 +52,49 @@ async fn what_the_child_compiles_is_loaded_and_tried_here() {
     assert!(plugin.code() > 0);
 }
 
+/// Why nothing could be said of a good file by a compiler that is this shell script.
+async fn unfinished(script: &str) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("compiler");
+    fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o700)).unwrap();
+    let compiler = Compiler::new(program, "compile", settings());
+    let trial = Tenant::new("trial", Limits::default(), Grants::default());
+    match load(&Loader::new(engine(), compiler, None, trial), guests::plugin(1)).await {
+        Err(Error::Unfinished(reason)) => reason,
+        Err(error) => panic!("{error}"),
+        Ok(_) => panic!("it was taken"),
+    }
+}
+
 #[tokio::test]
-async fn a_compiler_that_takes_too_long_is_killed() {
+async fn a_compiler_that_takes_too_much_processor_time_is_killed_and_that_is_no_verdict() {
     let short = CompileSettings { time: Duration::from_secs(1), ..settings() };
-    let reason = refusal(short, bombs::one_large_function(40_000)).await;
-    assert_eq!(reason, "compiling it takes more than the 1 s that are allowed");
+    match load(&loader(&engine(), short, None), bombs::one_large_function(40_000)).await {
+        Err(Error::Unfinished(reason)) => {
+            assert_eq!(reason, "compiling it takes more than the 1 s of processor time that are allowed");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn by_the_clock_a_compiler_may_take_twenty_times_as_long() {
+    let began = tokio::time::Instant::now();
+    // It waits for ever, and uses no processor. The clock of this test jumps to whatever is waited for.
+    let reason = unfinished("kill -STOP $$").await;
+    assert_eq!(began.elapsed().as_secs(), 20 * 60);
+    assert_eq!(reason, "compiling it took more than 1200 s by the clock; the machine may be too busy");
+}
+
+#[tokio::test]
+async fn a_compiler_that_somebody_ends_says_nothing_of_the_file() {
+    let killed = unfinished("kill -KILL $$").await;
+    assert_eq!(killed, "its compiler was killed; the machine may be out of memory");
+    for signal in ["TERM", "INT", "HUP", "USR1"] {
+        let ended = unfinished(&format!("trap - {signal}; kill -{signal} $$")).await;
+        assert!(ended.starts_with("its compiler was ended from outside (signal: "), "{ended}");
+    }
 }
 
 #[tokio::test]

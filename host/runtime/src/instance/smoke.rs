@@ -16,7 +16,7 @@ impl Plugin {
     /// says with which limits, and should grant nothing.
     ///
     /// # Errors
-    /// [`Error::Refused`] with what happened. [`Error::Full`] when there is no room to try.
+    /// [`Error::Refused`] with what happened, or [`Error::Unfinished`] if it took too long. [`Error::Full`] when there is no room to try.
     pub async fn smoke(self: &Arc<Self>, tenant: &Arc<Tenant>) -> Result<(), Error> {
         let (_inbox, _outbox, side) = session_pipes(1, Arc::new(|| {}));
         let facts = Facts::from_iter([("connection-id", "none")]);
@@ -45,12 +45,15 @@ impl Plugin {
 fn refusal(error: Error) -> Error {
     match error {
         Error::Limit { limit: Limit::Cpu, .. } => {
-            Error::Refused("making an instance of it takes more processor time than is allowed".to_owned())
+            Error::Unfinished("making an instance of it takes more processor time than is allowed".to_owned())
+        }
+        Error::Limit { limit: Limit::Time, .. } => {
+            Error::Unfinished("making an instance of it takes too long; the machine may be too busy".to_owned())
         }
         Error::Limit { .. } | Error::Trap { .. } => {
             let whole = error.to_string().replace('\n', " ");
             Error::Refused(format!("no instance of it can be made: {whole}"))
         }
-        Error::Refused(_) | Error::Suspended | Error::Full { .. } | Error::Host { .. } => error,
+        Error::Refused(_) | Error::Unfinished(_) | Error::Suspended | Error::Full { .. } | Error::Host { .. } => error,
     }
 }
