@@ -1,12 +1,13 @@
 //! Plugin files on disk: what is in a folder, and one file whole or not at all.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Component, Path};
 
-use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, ResolveFlags, Stat, fstat, openat, openat2, statat};
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat, fstat, openat, statat};
 use rustix::io::Errno;
 use whelk_runtime::Source;
 
@@ -75,15 +76,39 @@ pub(crate) fn plugin_name(file: &str) -> Option<&str> {
 /// Opens a folder. Of a tenant's no part of the path may be a link, or have become one: a tenant who may change what is above the folder
 /// could have another's looked at in its place.
 pub(crate) fn open_folder(path: &Path, links: Links) -> io::Result<OwnedFd> {
-    let resolve = match links {
-        Links::Follow => ResolveFlags::empty(),
-        Links::Refuse => ResolveFlags::NO_SYMLINKS,
-    };
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    openat2(CWD, path, flags, Mode::empty(), resolve).map_err(|error| match error {
-        Errno::LOOP => io::Error::other("a symbolic link is on the way to it, which is not followed here"),
-        error => error.into(),
-    })
+    match links {
+        Links::Follow => Ok(openat(CWD, path, flags, Mode::empty())?),
+        Links::Refuse => open_without_links(path, flags),
+    }
+}
+
+/// Opens a folder step by step, each below the one that is held open before it, and none of them a link. This is what openat2(2) does with
+/// RESOLVE_NO_SYMLINKS; it is not asked to, since containers and systemd's `RestrictSUIDSGID=` refuse that call.
+fn open_without_links(path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
+    let start = if path.is_absolute() { "/" } else { "." };
+    let way = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let mut folder = openat(CWD, start, way, Mode::empty())?;
+    for step in path.components() {
+        let name = match step {
+            Component::Normal(name) => name,
+            Component::ParentDir => "..".as_ref(),
+            Component::RootDir | Component::CurDir | Component::Prefix(_) => continue,
+        };
+        folder = openat(&folder, name, way, Mode::empty()).map_err(|error| match error {
+            // A link is no directory as long as it is not followed.
+            Errno::NOTDIR | Errno::LOOP if is_link(&folder, name) => {
+                io::Error::other("a symbolic link is on the way to it, which is not followed here")
+            }
+            error => error.into(),
+        })?;
+    }
+    Ok(openat(&folder, ".", flags, Mode::empty())?)
+}
+
+fn is_link(folder: &OwnedFd, name: &OsStr) -> bool {
+    let facts = statat(folder, name, AtFlags::SYMLINK_NOFOLLOW);
+    facts.is_ok_and(|facts| FileType::from_raw_mode(facts.st_mode) == FileType::Symlink)
 }
 
 /// Which folder it is.
