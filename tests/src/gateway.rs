@@ -18,12 +18,15 @@ pub struct Setup {
     plugins: PathBuf,
     listen: String,
     configuration: Option<PathBuf>,
+    /// A program, with its arguments, that becomes the gateway.
+    wrapper: Vec<String>,
 }
 
 impl Default for Setup {
     fn default() -> Self {
         let folder = tempfile::Builder::new().prefix("whelk-").tempdir().expect("a temporary folder");
-        Self { folder, plugins: shipped_plugins(), listen: "127.0.0.1:0".to_owned(), configuration: None }
+        let (listen, wrapper) = ("127.0.0.1:0".to_owned(), Vec::new());
+        Self { folder, plugins: shipped_plugins(), listen, configuration: None, wrapper }
     }
 }
 
@@ -61,8 +64,22 @@ impl Setup {
         self
     }
 
+    /// Started by another program, which becomes the gateway: its name, and arguments that stand before those of the gateway.
+    #[must_use]
+    pub fn under(mut self, wrapper: &[&str]) -> Self {
+        self.wrapper = wrapper.iter().map(|word| (*word).to_owned()).collect();
+        self
+    }
+
     fn command(&self) -> Command {
-        let mut command = Command::new(program());
+        let mut command = match self.wrapper.split_first() {
+            None => Command::new(program()),
+            Some((wrapper, arguments)) => {
+                let mut command = Command::new(wrapper);
+                command.args(arguments).arg(program());
+                command
+            }
+        };
         command.arg("serve").arg("--log").arg("json").arg("--listen").arg(&self.listen);
         command.arg("--plugins").arg(&self.plugins).arg("--state").arg(self.state());
         if let Some(path) = &self.configuration {
@@ -79,11 +96,12 @@ impl Setup {
         Gateway { process, log, port, setup: self, ended: false }
     }
 
-    /// The process, once it listens, its log, and the port.
+    /// The process, once it listens and its plugins are prepared, its log, and the port.
     fn launch(&self) -> (Running, Log, u16) {
         let process = Running::start(self.command(), Input::Nothing, Output::Read, LATER);
         let log = Log::default();
-        let ready = log.wait(&process, "event `listening`", |events| {
+        let ready = log.wait(&process, "events `listening` and `plugins prepared`", |events| {
+            events.iter().find(|event| event.message == "plugins prepared")?;
             events.iter().find(|event| event.message == "listening").cloned()
         });
         let Some(ready) = ready else { panic!("whelk ended before it listened\n{}", process.said()) };

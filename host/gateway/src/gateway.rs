@@ -83,8 +83,9 @@ impl Gateway {
         })
     }
 
-    /// Loads the plugins, and from then on whatever changes in their folders, until what it gives is dropped. A plugin that cannot be
-    /// loaded is named in the log, and the others are served. `program` is the `whelk` that compiles: [`THIS_PROGRAM`] but in tests.
+    /// Begins to load the plugins, and then loads whatever changes in their folders, until what it gives is dropped. Comes back when it is
+    /// known which plugins there are: [`Reload::prepared`] waits for them. A plugin that cannot be loaded is named in the log, and the others
+    /// are served. `program` is the `whelk` that compiles: [`THIS_PROGRAM`] but in tests.
     ///
     /// # Errors
     /// When the folder or the state cannot be used.
@@ -103,9 +104,12 @@ impl Gateway {
         let folders = std::iter::once(operators).chain(self.own.values().cloned()).collect();
         let loader = |cache| Arc::new(loader(self.engine.clone(), program, Some(cache), &config.limits));
         let loaders = Loaders { operators: loader(operators_cache), tenants: loader(tenants_cache) };
-        let reload = Reload::start(folders, loaders, &config.limits).await?;
+        Reload::start(folders, loaders, &config.limits).await
+    }
+
+    /// Tells the operator of each plugin that the configuration names although it needs more than its tenant is granted.
+    pub fn warn_of_missing_grants(&self, config: &Config) {
         self.tenants.warn_of_missing_grants(&config.named_plugins());
-        Ok(reload)
     }
 
     /// Who may enter.
@@ -168,11 +172,14 @@ impl Gateway {
         if !self.demonstration {
             return "The plugin of this account is not available.\r\n".to_owned();
         }
-        let plugins = self.registry.plugins();
-        if plugins.is_empty() {
+        let ready = self.registry.plugins();
+        let preparing = self.registry.preparing();
+        if ready.is_empty() && preparing.is_empty() {
             return "There are no plugins here yet. Put a .wasm file into the plugin folder.\r\n".to_owned();
         }
-        let list: String = plugins.iter().map(|plugin| format!("  {}\r\n", plugin.name())).collect();
+        let ready = ready.iter().map(|plugin| format!("  {}\r\n", plugin.name()));
+        let preparing = preparing.iter().map(|name| format!("  {name} (still being prepared)\r\n"));
+        let list: String = ready.chain(preparing).collect();
         format!("The user name picks the plugin: ssh NAME@here. These are here:\r\n{list}")
     }
 

@@ -9,6 +9,11 @@
 //!
 //! Decided 2026-11-21: the kernel's own way of telling (inotify) makes it fast, and a look at every folder every two seconds makes it sure: links to
 //! places outside, network disks, renamed parents and exhausted watches tell nothing.
+//!
+//! Decided 2026-11-28: a server listens before its plugins are compiled. A start waits until the operator's folder has been listed, and no
+//! longer; what was found there is in preparation ([`Registry::expect`]) until it is published or refused.
+
+mod refusal;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
@@ -16,22 +21,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::{Id, JoinError, JoinHandle, JoinSet, spawn_blocking};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout};
-use whelk_runtime::{Error, Fallback, Loader, Plugin, Published, Registry, Source, Terms};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until};
+use whelk_runtime::{Fallback, Loader, Plugin, Published, Registry, Source, Terms};
 
 use crate::config::Limits;
 use crate::logging::escape;
 use crate::plugin_files::{self, Identity, Links, Listing, Reading, Stamp};
 use crate::watch::{Debouncer, Look, MOST_WAITING, Spot, Watcher};
+pub(crate) use refusal::Refusal;
 
 /// How often every folder is looked at, whether anything was told or not.
 const ROUND: Duration = Duration::from_secs(2);
-/// How long a file that was refused for a while waits at most until it is looked at again.
-const LONGEST_PAUSE: Duration = Duration::from_secs(64);
-/// How long a start waits for the tenants' own folders: their files must not keep everybody else waiting.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long after the start it is waited for tenants' own plugins before it is told that what was there at the start is prepared.
+const TENANTS_START: Duration = Duration::from_secs(5);
 /// Changes that wait to be noticed. When there are more, everything is looked at.
 const MOST_CHANGES: usize = 4_096;
 
@@ -58,6 +62,7 @@ pub struct Loaders {
 pub struct Reload {
     shelves: Arc<[Arc<Shelf>]>,
     task: JoinHandle<()>,
+    prepared: watch::Receiver<bool>,
 }
 
 /// One folder and what is known of it.
@@ -93,22 +98,10 @@ pub(crate) struct Known {
     watched: Option<Identity>,
     /// The operator was told that it is not.
     told: bool,
+    /// It has been listed, or that was tried in vain.
+    listed: bool,
     /// How each file was when it was last looked at.
     seen: BTreeMap<String, Stamp>,
-}
-
-/// Why a file is not served.
-pub(crate) struct Refusal {
-    pub(crate) reason: String,
-    /// The same bytes are not tried again. None if they were never read.
-    digest: Option<[u8; 32]>,
-    /// It may be otherwise in a while, without anybody touching the file: there was no room, or the fault was the host's. Then it is looked at
-    /// again at this time ...
-    again: Option<Instant>,
-    /// ... and after so long.
-    pause: Duration,
-    /// The operator was told. Half of what somebody is writing is not worth a word.
-    told: bool,
 }
 
 /// What came of a look.
@@ -124,8 +117,8 @@ enum Outcome {
 }
 
 impl Reload {
-    /// Loads everything in the folders and keeps looking at them. Comes back when the operator's plugins are loaded, and the tenants' too unless
-    /// that takes long. Needs a tokio runtime.
+    /// Loads everything in the folders and keeps looking at them. Comes back when the operator's folder has been listed; its plugins come
+    /// later: see [`prepared`](Self::prepared). Needs a tokio runtime.
     ///
     /// # Errors
     /// When a folder of the operator's cannot be read.
@@ -133,14 +126,25 @@ impl Reload {
         let tenants_jobs = Arc::new(Semaphore::new(count(limits.compile_jobs)));
         let shelves: Arc<[_]> =
             folders.into_iter().map(|folder| Arc::new(Shelf::new(folder, limits, &tenants_jobs))).collect();
-        let mut task = Task::new(Arc::clone(&shelves), loaders, limits);
+        let (tell, prepared) = watch::channel(false);
+        let mut task = Task::new(Arc::clone(&shelves), loaders, limits, tell);
         task.begin().await;
         for shelf in shelves.iter().filter(|shelf| shelf.folder.tenant.is_none()) {
             if let Some(trouble) = &shelf.known().trouble {
                 return Err(format!("the plugin folder {} cannot be read: {trouble}", shelf.folder.path.display()));
             }
         }
-        Ok(Reload { shelves, task: tokio::spawn(task.run()) })
+        Ok(Reload { shelves, task: tokio::spawn(task.run()), prepared })
+    }
+
+    /// Waits until each of the operator's plugins that was there at the start is served or refused, and each of the tenants' own unless
+    /// that takes long.
+    pub fn prepared(&self) -> impl Future<Output = ()> + Send + 'static {
+        let mut prepared = self.prepared.clone();
+        async move {
+            // An error means that the task has ended: then there is nothing to wait for.
+            let _ = prepared.wait_for(|prepared| *prepared).await;
+        }
     }
 
     /// The folders.
@@ -169,6 +173,7 @@ impl Shelf {
             turns: Semaphore::new(if is_tenants { 1 } else { jobs }),
             jobs: if is_tenants { Arc::clone(tenants_jobs) } else { Arc::new(Semaphore::new(jobs)) },
         };
+        folder.registry.expect_all();
         Shelf { folder, terms, known: Mutex::default() }
     }
 
@@ -210,6 +215,9 @@ impl Shelf {
     /// The folder cannot be looked at: what runs goes on.
     fn is_lost(&self, reason: &str) -> Outcome {
         let mut known = self.known();
+        if !std::mem::replace(&mut known.listed, true) {
+            self.folder.registry.expect(BTreeSet::new());
+        }
         known.watched = None;
         if known.trouble.as_deref() != Some(reason) {
             let folder = self.folder.path.display();
@@ -226,6 +234,10 @@ impl Shelf {
             return self.is_lost("an empty folder is in its place");
         }
         let mut known = self.known();
+        if !std::mem::replace(&mut known.listed, true) {
+            let names = listing.files.keys().filter_map(|file| plugin_files::plugin_name(file));
+            self.folder.registry.expect(names.map(str::to_owned).collect());
+        }
         known.identity = Some(listing.identity);
         if known.trouble.take().is_some() {
             let folder = self.folder.path.display();
@@ -235,7 +247,7 @@ impl Shelf {
         known.note(self, "", (listing.nameless > 0).then(|| Refusal::of(nameless)), true);
         let now = Instant::now();
         let changed = |(name, stamp): (&String, &Option<Stamp>)| {
-            let is_due = known.refused.get(name).and_then(|refusal| refusal.again).is_some_and(|again| again <= now);
+            let is_due = known.refused.get(name).is_some_and(|refusal| refusal.is_due(now));
             (is_due || stamp.is_none() || known.seen.get(name) != stamp.as_ref()).then(|| name.clone())
         };
         let mut changed: BTreeSet<String> = listing.files.iter().filter_map(changed).collect();
@@ -291,9 +303,9 @@ impl Shelf {
         }
         let Some(refusal) = known.refused.get_mut(file) else { return false };
         if settled {
-            refusal.tell(self, file);
+            refusal.tell(&self.folder.path, file, self.tenant());
         }
-        refusal.digest.as_ref() == Some(digest)
+        refusal.is_of(digest)
     }
 
     async fn load(&self, name: &str, source: &Source, loader: &Loader) -> Result<(), Refusal> {
@@ -374,50 +386,12 @@ impl Known {
         let before = self.refused.remove(file);
         let Some(mut refusal) = refusal else { return };
         if let Some(before) = before {
-            let is_same = before.reason == refusal.reason && before.digest == refusal.digest;
-            let both_pass = before.again.is_some() && refusal.again.is_some();
-            // Each fault of the host's has another number, and is the same news.
-            refusal.told = before.told && (is_same || both_pass);
-            if both_pass {
-                // Whoever has no room for long must not have us read all of it all the time.
-                refusal.pause = (before.pause * 2).min(LONGEST_PAUSE);
-                refusal = refusal.passing();
-            }
+            refusal = refusal.following(&before);
         }
         if settled {
-            refusal.tell(shelf, file);
+            refusal.tell(&shelf.folder.path, file, shelf.tenant());
         }
         self.refused.insert(file.to_owned(), refusal);
-    }
-}
-
-impl Refusal {
-    /// Before anything was read.
-    fn of(reason: String) -> Refusal {
-        Refusal { reason, digest: None, again: None, pause: ROUND, told: false }
-    }
-
-    /// For a while.
-    fn passing(self) -> Refusal {
-        Refusal { again: Some(Instant::now() + self.pause), ..self }
-    }
-
-    /// By the runtime.
-    fn by(error: &Error, source: &Source) -> Refusal {
-        // The same bytes may do when the host is well again.
-        let refusal = Refusal::of(error.to_string());
-        match error {
-            Error::Host { .. } => refusal.passing(),
-            _ => Refusal { digest: Some(*source.digest()), ..refusal },
-        }
-    }
-
-    fn tell(&mut self, shelf: &Shelf, file: &str) {
-        if !std::mem::replace(&mut self.told, true) {
-            let path = shelf.folder.path.join(file).display().to_string();
-            let (path, reason) = (escape(path.as_bytes()), escape(self.reason.as_bytes()));
-            tracing::error!(file = %path, tenant = shelf.tenant(), %reason, "plugin refused");
-        }
     }
 }
 
@@ -433,12 +407,15 @@ struct Task {
     looks: JoinSet<Outcome>,
     /// What each of them looks at.
     looking: HashMap<Id, Spot>,
-    /// Nothing has been served yet, so there is nothing to wait for.
+    /// What was there at the start is not prepared yet. It is not waited until files have settled: there is nothing yet that a file in the
+    /// middle of being written could replace.
     starting: bool,
+    began: Instant,
+    prepared: watch::Sender<bool>,
 }
 
 impl Task {
-    fn new(shelves: Arc<[Arc<Shelf>]>, loaders: Loaders, limits: &Limits) -> Task {
+    fn new(shelves: Arc<[Arc<Shelf>]>, loaders: Loaders, limits: &Limits, prepared: watch::Sender<bool>) -> Task {
         let (sender, changes) = mpsc::channel(MOST_CHANGES);
         let missed = Arc::new(AtomicBool::new(false));
         let overflow = Arc::clone(&missed);
@@ -463,40 +440,50 @@ impl Task {
             looks: JoinSet::new(),
             looking: HashMap::new(),
             starting: true,
+            began: Instant::now(),
+            prepared,
         }
     }
 
-    /// The first look at everything.
+    /// Looks at every folder, and waits until the operator's have been listed.
     async fn begin(&mut self) {
         let now = now();
         (0..self.shelves.len()).for_each(|folder| self.debouncer.at_once(Spot::Folder(folder), now));
-        let (operators, tenants): (Vec<usize>, Vec<usize>) =
-            (0..self.shelves.len()).partition(|folder| self.shelves[*folder].folder.tenant.is_none());
-        let began = Instant::now();
-        self.until_idle(&operators).await;
-        let left = PATIENCE.saturating_sub(began.elapsed());
-        if timeout(left, self.until_idle(&tenants)).await.is_err() {
-            tracing::warn!("tenants' plugins take long to load: serving begins without them");
-        }
-        self.starting = false;
-    }
-
-    /// Every step leaves everything as it is, so it may be left off after any.
-    async fn until_idle(&mut self, folders: &[usize]) {
+        let is_operators = |folder: &usize| self.shelves[*folder].folder.tenant.is_none();
+        let awaited: Vec<usize> = (0..self.shelves.len()).filter(is_operators).collect();
         loop {
             self.look();
-            if folders.iter().all(|folder| self.debouncer.is_idle(*folder)) {
+            // A look that has failed altogether is over, too.
+            let is_over = |folder: &usize| self.shelves[*folder].known().listed || self.debouncer.is_idle(*folder);
+            if awaited.iter().all(is_over) {
                 return;
             }
             self.step().await;
         }
     }
 
+    /// Tells, once, that what was there at the start is prepared.
+    fn end_start(&mut self) {
+        let is_idle = |folder: usize| self.debouncer.is_idle(folder);
+        let is_tenants = |folder: usize| self.shelves[folder].folder.tenant.is_some();
+        let is_late = self.began.elapsed() >= TENANTS_START;
+        if !self.starting || !(0..self.shelves.len()).all(|folder| is_idle(folder) || (is_late && is_tenants(folder))) {
+            return;
+        }
+        self.starting = false;
+        let plugins: usize = self.shelves.iter().map(|shelf| shelf.folder.registry.plugins().len()).sum();
+        let refused: usize = self.shelves.iter().map(|shelf| shelf.known().refused.len()).sum();
+        let seconds = self.began.elapsed().as_secs_f32();
+        tracing::info!(plugins, refused, seconds, "plugins prepared");
+        self.prepared.send_replace(true);
+    }
+
     async fn run(mut self) {
-        let mut round = interval(ROUND);
+        let mut round = interval_at(Instant::now() + ROUND, ROUND);
         round.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             self.look();
+            self.end_start();
             tokio::select! {
                 () = self.step() => {}
                 _ = round.tick() => self.all_changed(),
@@ -547,6 +534,11 @@ impl Task {
         let (id, outcome) = looked.unwrap_or_else(|error| (error.id(), Outcome::Done));
         let Some(spot) = self.looking.remove(&id) else { return };
         self.debouncer.done(&spot);
+        if let (Spot::File(number, file), false) = (&spot, matches!(outcome, Outcome::Again))
+            && let Some(name) = plugin_files::plugin_name(file)
+        {
+            self.shelves[*number].folder.registry.prepared(name);
+        }
         let (Spot::Folder(number) | Spot::File(number, _)) = spot;
         let now = now();
         match outcome {

@@ -160,6 +160,13 @@ pub(crate) fn start(
 /// The whole of a session.
 async fn run(gateway: &Gateway, connection: u64, channel: ChannelId, entered: &Entered, side: SessionSide) {
     let Identity { tenant: name, plugin, .. } = &entered.identity;
+    if !gateway.tenants().prepared(name, plugin, gateway.limits().prepare_wait).await {
+        let (tenant, plugin) = (escape(name.as_bytes()), escape(plugin.as_bytes()));
+        tracing::info!(connection, channel = channel.0, %tenant, %plugin, "plugin is still being prepared");
+        let text = format!("plugin \"{plugin}\" is still being prepared; try again\r\n");
+        notice(side, &text, Exit::Status(1)).await;
+        return;
+    }
     let tenant = gateway.tenants().find(name).await;
     let Some((tenant, plugin)) = tenant.and_then(|tenant| tenant.plugin(plugin).map(|plugin| (tenant, plugin))) else {
         let (tenant, plugin) = (escape(name.as_bytes()), escape(plugin.as_bytes()));

@@ -9,9 +9,11 @@
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::{OnceCell, Semaphore};
+use tokio::time::timeout;
 use whelk_runtime::{Plugin, Plugins, Registry, Routes, Start};
 
 use crate::config::{self, Grants, Limits, check_tenant_name};
@@ -94,7 +96,27 @@ impl Tenant {
 
     /// The plugin that exactly this name means to the tenant: its own folder comes before the operator's, and no other is looked in.
     pub fn plugin(&self, name: &str) -> Option<Arc<Plugin>> {
-        self.own.iter().chain([&self.operators]).find_map(|plugins| plugins.get(name))
+        self.folders().find_map(|plugins| plugins.get(name))
+    }
+
+    /// The folders in which the plugins of the tenant's are looked for, in this order.
+    fn folders(&self) -> impl Iterator<Item = &Arc<Registry>> {
+        self.own.iter().chain([&self.operators])
+    }
+
+    /// Whether something that this name may come to mean is in preparation.
+    pub(crate) fn is_preparing(&self, name: &str) -> bool {
+        self.folders().any(|plugins| plugins.is_preparing(name))
+    }
+
+    /// Waits until what this name means is settled, and what each of the tenant's routes leads to.
+    pub(crate) async fn until_prepared(&self, name: &str) {
+        let routed = self.routes.all().map(|(_, _, plugin)| plugin);
+        for name in std::iter::once(name).chain(routed) {
+            for plugins in self.folders() {
+                plugins.until_prepared(name).await;
+            }
+        }
     }
 
     /// Where its commands and subsystems go.
@@ -171,6 +193,21 @@ impl Tenants {
         match &self.known {
             Known::Configured(tenants) => tenants.get(name).cloned(),
             Known::Demonstration(demonstration) => demonstration.find(name).await,
+        }
+    }
+
+    /// Waits until the plugin of this name is settled for the tenant of this name, and what its routes lead to; at most for `wait`. False:
+    /// the plugin is still in preparation.
+    pub(crate) async fn prepared(&self, tenant: &str, plugin: &str, wait: Duration) -> bool {
+        match &self.known {
+            Known::Configured(tenants) => {
+                let Some(tenant) = tenants.get(tenant) else { return true };
+                timeout(wait, tenant.until_prepared(plugin)).await.is_ok() || !tenant.is_preparing(plugin)
+            }
+            Known::Demonstration(demonstration) => {
+                let plugins = &demonstration.plugins;
+                timeout(wait, plugins.until_prepared(plugin)).await.is_ok()
+            }
         }
     }
 

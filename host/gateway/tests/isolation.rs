@@ -186,6 +186,7 @@ async fn serve<V: Future<Output = ()>>(visits: impl FnOnce(SocketAddr) -> V) {
     let gateway = Arc::new(Gateway::new(&config, HostKey::generate().unwrap(), &stopper).unwrap());
     let state = State::open(&config.state).unwrap();
     let reload = gateway.load(&config, &state, Path::new(env!("CARGO_BIN_EXE_whelk"))).await.unwrap();
+    reload.prepared().await;
     let listener = Listener::bind(&config).unwrap();
     let address = listener.addresses().unwrap()[0];
     let serve =

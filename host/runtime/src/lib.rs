@@ -2,7 +2,8 @@
 //!
 //! Read in this order: `happening` (the words), `pipe` (how a connection and a session meet), `session` (its life, whatever plugins it
 //! passes through), `instance` (one plugin's part of it), `host` (what a plugin may call), `engine`, `limits` and what counts (`meter`,
-//! `memory`, `budget`, `permit`: how it is held), `plugins` and `routes` (which a session can get to), `plugin` and `registry` (where they come from),
+//! `memory`, `budget`, `permit`: how it is held), `plugins` and `routes` (which a session can get to), `plugin`, `registry` and `preparing` (where they
+//! come from),
 //! `loader`, `compile` and `cache` (how a file becomes one), `health` and `probation` (when a version is given up).
 //!
 //! The connection's task makes [`session_pipes`], keeps the [`Inbox`] and the [`Outbox`], gives the [`SessionSide`] to
@@ -60,6 +61,7 @@ mod permit;
 mod pipe;
 mod plugin;
 mod plugins;
+mod preparing;
 mod probation;
 mod registry;
 mod report;

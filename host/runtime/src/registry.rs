@@ -3,12 +3,13 @@
 //! New sessions get the newest version of a name; sessions that run keep their own until they end. Versions are told apart by what is in
 //! the file, so that the same bytes are never a new version. Where the files are, and when they are looked at, is not known here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
 use crate::health::HealthSettings;
 use crate::plugin::Plugin;
+use crate::preparing::Preparing;
 
 /// What a session is told whose version is too old.
 const TOO_OLD: &str = "this version of the plugin was replaced too often; please log in again";
@@ -35,6 +36,7 @@ impl Default for RegistrySettings {
 pub struct Registry {
     settings: RegistrySettings,
     names: Mutex<BTreeMap<String, Versions>>,
+    preparing: Preparing,
 }
 
 /// The versions of one name.
@@ -84,7 +86,7 @@ impl Registry {
     /// An empty one.
     #[must_use]
     pub fn new(settings: RegistrySettings) -> Self {
-        Self { settings, names: Mutex::default() }
+        Self { settings, names: Mutex::default(), preparing: Preparing::default() }
     }
 
     /// What a new session of exactly this name gets.
@@ -97,6 +99,38 @@ impl Registry {
     #[must_use]
     pub fn plugins(&self) -> Vec<Arc<Plugin>> {
         self.names().values().filter_map(|versions| versions.current.clone()).collect()
+    }
+
+    /// The folder is about to be looked at for the first time: until [`expect`](Self::expect), any name may be in preparation.
+    pub fn expect_all(&self) {
+        self.preparing.all();
+    }
+
+    /// The folder has been listed: these names are in preparation until [`prepared`](Self::prepared), and no other.
+    pub fn expect(&self, names: BTreeSet<String>) {
+        self.preparing.these(names);
+    }
+
+    /// This name is not in preparation any more: it is published, or refused.
+    pub fn prepared(&self, name: &str) {
+        self.preparing.done(name);
+    }
+
+    /// Whether this name is in preparation.
+    #[must_use]
+    pub fn is_preparing(&self, name: &str) -> bool {
+        self.preparing.has(name)
+    }
+
+    /// The names that are in preparation, as far as they are known.
+    #[must_use]
+    pub fn preparing(&self) -> Vec<String> {
+        self.preparing.names()
+    }
+
+    /// Waits until this name is not in preparation. Can be dropped and called again.
+    pub async fn until_prepared(&self, name: &str) {
+        self.preparing.until_done(name).await;
     }
 
     /// All names with what runs, in their order.

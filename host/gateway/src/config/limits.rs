@@ -412,7 +412,9 @@ limits! {
             plugins_code: usize = 2 * GIB, MIB => 64 * GIB, "W34";
             /// The largest plugin file in a tenant's own folder.
             component_tenant: usize = 16 * MIB, KIB => GIB, "W34";
-            /// Time to compile one plugin.
+            /// How long a session waits for its plugin after a start, while it is compiled. Then its client is told to try again.
+            prepare_wait: Duration = s(10), s(0) => s(3600), "O18, W34";
+            /// Processor time to compile one plugin. By the clock it may take twenty times as much.
             compile_time: Duration = s(60), s(1) => s(3600), "W34";
             /// Memory to compile one plugin.
             compile_memory: usize = GIB, 128 * MIB => 64 * GIB, "W34";

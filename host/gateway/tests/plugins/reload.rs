@@ -15,7 +15,7 @@ fn serving() -> (Place, Server) {
     place.put("a.wasm", &guests::plugin(1));
     let (server, before) = place.serve();
     let loaded: Vec<&Value> = before.iter().filter(|event| event["message"] == "plugin loaded").collect();
-    assert_eq!(loaded.len(), 1, "loaded before it listens: {before:?}");
+    assert_eq!(loaded.len(), 1, "{before:?}");
     assert_eq!((&loaded[0]["plugin"], &loaded[0]["generation"]), (&"a".into(), &1.into()));
     (place, server)
 }

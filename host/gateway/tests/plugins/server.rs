@@ -58,7 +58,7 @@ impl Place {
         (status.code().unwrap(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
     }
 
-    /// Starts a server, and waits until it listens.
+    /// Starts a server, and waits until it listens and its plugins are prepared. Gives what it said until then.
     pub(crate) fn serve(&self) -> (Server, Vec<Value>) {
         let mut command = self.command(&["serve", "--listen", "127.0.0.1:0", "--log", "json"]);
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
@@ -74,7 +74,7 @@ impl Place {
             }
         });
         let server = Server { child, events };
-        let before = server.until("listening");
+        let before = server.until_all(&["listening", "plugins prepared"]);
         (server, before)
     }
 
@@ -89,16 +89,19 @@ impl Place {
 impl Server {
     /// The events up to the first with this message, which is the last.
     pub(crate) fn until(&self, message: &str) -> Vec<Value> {
-        let mut events = Vec::new();
-        loop {
+        self.until_all(&[message])
+    }
+
+    /// The events up to the one with which each of these messages has come.
+    fn until_all(&self, messages: &[&str]) -> Vec<Value> {
+        let (mut events, mut missing) = (Vec::new(), messages.to_vec());
+        while !missing.is_empty() {
             let event = self.events.recv_timeout(PATIENCE);
-            let event = event.unwrap_or_else(|_| panic!("no {message:?} after {events:?}"));
-            let found = event["message"] == message;
+            let event = event.unwrap_or_else(|_| panic!("no {missing:?} after {events:?}"));
+            missing.retain(|message| event["message"] != *message);
             events.push(event);
-            if found {
-                return events;
-            }
         }
+        events
     }
 
     /// The first event with this message.

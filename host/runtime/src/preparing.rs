@@ -1,0 +1,100 @@
+//! Which plugins of a folder are still being prepared after a start: found, but neither published nor refused yet.
+//!
+//! A server listens before its plugins are compiled. Whoever asks for one of them waits here, or learns that it is not ready yet, which is
+//! something else than that it does not exist.
+
+use std::collections::BTreeSet;
+
+use tokio::sync::watch;
+
+/// The names that are being prepared. Nothing is, until somebody says so.
+#[derive(Default)]
+pub(crate) struct Preparing(watch::Sender<Names>);
+
+enum Names {
+    /// The folder has not been listed: it could be any name.
+    All,
+    These(BTreeSet<String>),
+}
+
+impl Default for Names {
+    fn default() -> Self {
+        Self::These(BTreeSet::new())
+    }
+}
+
+impl Names {
+    fn has(&self, name: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::These(names) => names.contains(name),
+        }
+    }
+}
+
+impl Preparing {
+    /// Every name may be about to come: the folder has not been looked at.
+    pub(crate) fn all(&self) {
+        self.0.send_replace(Names::All);
+    }
+
+    /// The folder has been listed: exactly these names are about to come.
+    pub(crate) fn these(&self, names: BTreeSet<String>) {
+        self.0.send_replace(Names::These(names));
+    }
+
+    /// This name is published or refused, or gone.
+    pub(crate) fn done(&self, name: &str) {
+        self.0.send_if_modified(|names| match names {
+            Names::These(names) => names.remove(name),
+            Names::All => false,
+        });
+    }
+
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.0.borrow().has(name)
+    }
+
+    /// The names that are known to come, in their order.
+    pub(crate) fn names(&self) -> Vec<String> {
+        match &*self.0.borrow() {
+            Names::All => Vec::new(),
+            Names::These(names) => names.iter().cloned().collect(),
+        }
+    }
+
+    /// Waits until this name is not being prepared. Can be dropped and called again.
+    pub(crate) async fn until_done(&self, name: &str) {
+        // An error means that the sender is gone, which is borrowed here.
+        let _ = self.0.subscribe().wait_for(|names| !names.has(name)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use super::*;
+
+    fn these(names: &[&str]) -> BTreeSet<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_asks_for_a_name_waits_for_that_name_alone() {
+        let preparing = Preparing::default();
+        preparing.until_done("a").await;
+        preparing.all();
+        assert!(preparing.has("a") && preparing.names().is_empty());
+        let mut waiting = pin!(preparing.until_done("a"));
+        assert!(tokio::time::timeout(std::time::Duration::from_secs(1), &mut waiting).await.is_err());
+        preparing.these(these(&["a", "b"]));
+        preparing.until_done("c").await;
+        assert_eq!(preparing.names(), ["a", "b"]);
+        preparing.done("b");
+        assert!(tokio::time::timeout(std::time::Duration::from_secs(1), &mut waiting).await.is_err());
+        preparing.done("a");
+        waiting.await;
+        assert!(!preparing.has("a"));
+    }
+}
