@@ -9,7 +9,6 @@
 
 use std::sync::Arc;
 
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 /// How far the program has got with stopping.
@@ -58,28 +57,6 @@ impl Stopper {
     /// What a connection may hold.
     pub fn drain(&self) -> Drain {
         Drain(self.0.subscribe())
-    }
-
-    /// Stops on SIGTERM and on SIGINT (Ctrl-C), each time one comes. From the moment this returns neither kills the process.
-    /// Needs a tokio runtime.
-    ///
-    /// # Errors
-    /// When the signals cannot be caught.
-    pub fn stop_on_signals(&self) -> std::io::Result<()> {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let stopper = self.clone();
-        tokio::spawn(async move {
-            loop {
-                let name = tokio::select! {
-                    _ = terminate.recv() => "SIGTERM",
-                    _ = interrupt.recv() => "SIGINT",
-                };
-                tracing::info!(signal = name, "stopping");
-                stopper.stop();
-            }
-        });
-        Ok(())
     }
 }
 

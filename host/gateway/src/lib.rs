@@ -28,6 +28,7 @@
 //! | `session` | the one door between SSH and wasm |
 //! | `obituary` | what the operator is told of a session that has ended |
 //! | [`drain`] | how the program stops: the signal that every connection can wait for |
+//! | [`signals`] | what the signals of the kernel do, and the end of a stop that takes too long |
 //! | [`access`] | who may enter, and as whom |
 //! | [`tenant`] | for whom sessions run: what their names mean, and how many a user may have |
 //! | `grants` | what a tenant was granted, as the plugin host takes it |
@@ -57,6 +58,7 @@ pub mod reload;
 mod session;
 mod sessions;
 mod settings;
+pub mod signals;
 mod socket;
 pub mod source;
 pub mod state;

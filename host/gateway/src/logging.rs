@@ -5,17 +5,19 @@
 //!
 //! Decided 2026-11-28: a thread of its own writes. Who logs puts a line in a queue and goes on: when whatever reads standard error stood
 //! still, first one worker and then all of them stood with it, and so did every session. What the queue does not hold is dropped and
-//! counted.
+//! counted. At the end of the process what is in the queue is waited for, but not for long ([`finish`]).
 
 mod escape;
+mod filter;
+mod queue;
 
 use std::fmt;
 use std::io::{self, Write};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::time::interval;
 use tracing::field::{Field, Visit};
-use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::fmt::format::Writer;
@@ -23,40 +25,75 @@ use tracing_subscriber::fmt::{FormatFields, MakeWriter};
 
 pub use escape::escape;
 use escape::{Form, write_harmless};
+use queue::Queue;
 
-/// The environment variable that says what is logged: `debug`, or `info,whelk=debug` ...
+/// The environment variable that says what is logged: `debug`, or `info,whelk=debug` ... Empty is as if it were not there.
 pub const FILTER: &str = "WHELK_LOG";
 
-/// Lines that may wait to be written. The others are dropped.
-const WAITING: usize = 10_000;
+/// How long the end of the process waits for what is in the queue.
+const LAST_LINES: Duration = Duration::from_secs(1);
 /// How often it is looked whether lines were dropped.
 const LOOK: Duration = Duration::from_secs(10);
 
-/// The log of the process: what waits is written before this is gone.
-#[must_use]
-pub struct Log {
-    _writer: WorkerGuard,
-    dropped: ErrorCounter,
-}
+/// What the process has of it.
+static LOG: OnceLock<Queue> = OnceLock::new();
 
-impl Log {
-    /// Tells when lines were dropped, for as long as it is polled.
-    pub fn tell_dropped(&self) -> impl Future<Output = ()> + Send + 'static {
-        let counter = self.dropped.clone();
-        async move {
-            let (mut told, mut clock) = (0, interval(LOOK));
-            loop {
-                clock.tick().await;
-                let dropped = counter.dropped_lines();
-                if dropped > told {
-                    tracing::error!(dropped = dropped - told, "log lines dropped: they are not read fast enough");
-                    // Unless that was dropped too.
-                    if counter.dropped_lines() == dropped {
-                        told = dropped;
-                    }
-                }
+/// Tells when lines were dropped, for as long as it is polled.
+pub async fn tell_dropped() {
+    let Some(queue) = LOG.get() else { return };
+    let (mut told, mut clock) = (0, interval(LOOK));
+    loop {
+        clock.tick().await;
+        let dropped = queue.dropped();
+        if dropped > told {
+            tracing::error!(dropped = dropped - told, "log lines dropped: they are not read fast enough");
+            // Unless that was dropped too.
+            if queue.dropped() == dropped {
+                told = dropped;
             }
         }
+    }
+}
+
+/// Waits until everything that was logged is written, or for a moment if nobody reads it. What is the last that a process does.
+pub fn finish() {
+    if let Some(queue) = LOG.get() {
+        queue.wait_written(LAST_LINES);
+    }
+}
+
+/// Says why the process ends, whatever is logged otherwise: as text, or as a line of the log in JSON. Does not wait for whoever reads the
+/// log, if there is one already.
+pub fn fatal(format: Format, status: u8, text: &str) {
+    let line = match format {
+        Format::Text => format!("{text}\n").into_bytes(),
+        Format::Json => fatal_json(status, text),
+    };
+    // Without standard error there is nobody left to tell.
+    let _ = match LOG.get() {
+        Some(queue) => queue.writer().write_all(&line),
+        None => io::stderr().write_all(&line),
+    };
+}
+
+fn fatal_json(status: u8, text: &str) -> Vec<u8> {
+    let line: Arc<Mutex<Vec<u8>>> = Arc::default();
+    let out = Arc::clone(&line);
+    let subscriber = subscriber(Format::Json, EnvFilter::new("error"), move || Lines(Arc::clone(&out)));
+    tracing::subscriber::with_default(subscriber, || tracing::error!(status, reason = text, "fatal error"));
+    std::mem::take(&mut *line.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Lines that are kept.
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -77,20 +114,16 @@ pub enum Format {
 ///
 /// # Panics
 /// When called a second time: a process has one log.
-pub fn start(format: Format) -> Result<Log, String> {
+pub fn start(format: Format) -> Result<(), String> {
     let filter = match std::env::var(FILTER) {
         Ok(text) => text,
-        Err(std::env::VarError::NotPresent) => "info".to_owned(),
+        Err(std::env::VarError::NotPresent) => String::new(),
         Err(std::env::VarError::NotUnicode(_)) => return Err(format!("{FILTER}: is not UTF-8 text")),
     };
-    let filter = EnvFilter::builder()
-        .with_regex(false)
-        .parse(&filter)
-        .map_err(|error| format!("{FILTER}: {error} (such as \"debug\" or \"info,whelk=debug\")"))?;
-    let queue = NonBlockingBuilder::default().buffered_lines_limit(WAITING).lossy(true).thread_name("log");
-    let (out, writer) = queue.finish(io::stderr());
-    let dropped = out.error_counter();
-    tracing::subscriber::set_global_default(subscriber(format, filter, move || out.clone()))
+    let filter = filter::parse(&filter).map_err(|error| format!("{FILTER}: {error}"))?;
+    let queue = LOG.get_or_init(|| Queue::start(io::stderr()));
+    let out = || queue.writer();
+    tracing::subscriber::set_global_default(subscriber(format, filter, out))
         .expect("the log is started once in a process");
     std::panic::set_hook(Box::new(|panic| {
         let text = panic.payload_as_str().unwrap_or("a panic without words");
@@ -98,7 +131,7 @@ pub fn start(format: Format) -> Result<Log, String> {
         let thread = std::thread::current();
         tracing::error!(place, thread = thread.name(), said = %escape(text.as_bytes()), "panic");
     }));
-    Ok(Log { _writer: writer, dropped })
+    Ok(())
 }
 
 fn subscriber<M, W>(format: Format, filter: EnvFilter, out: M) -> Box<dyn tracing::Subscriber + Send + Sync>
@@ -235,6 +268,16 @@ mod tests {
         let user = r#"user="alice\x0a2026 INFO authenticated user=root \x1b[2J\u{202e}\u{2028}\"""#;
         assert!(first.ends_with(&format!("whelk::logging::tests: authenticated {user} port=22 empty=\"\"")), "{first}");
         assert!(log.bytes().all(|byte| byte == b'\n' || (0x20..0x7f).contains(&byte)), "{log}");
+    }
+
+    #[test]
+    fn a_fatal_error_in_json_has_the_shape_of_a_line_of_the_log_whatever_is_logged_otherwise() {
+        let line = String::from_utf8(fatal_json(2, "two\nlines \u{1b}[2J")).unwrap();
+        assert!(line.ends_with("}\n") && line.lines().count() == 1, "{line}");
+        let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!((&line["level"], &line["fields"]["message"]), (&"ERROR".into(), &"fatal error".into()));
+        assert_eq!((&line["fields"]["status"], &line["fields"]["reason"]), (&2.into(), &"two\nlines \u{1b}[2J".into()));
+        assert!(line["timestamp"].is_string() && line["target"].is_string(), "{line}");
     }
 
     #[test]

@@ -14,7 +14,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use whelk::config::{self, Config, Entrance, Limits, Overrides};
 use whelk::control::{self, Control, Unanswered};
 use whelk::credential;
-use whelk::drain::Stopper;
+use whelk::drain::{Phase, Stopper};
 use whelk::explain::explain;
 use whelk::gateway::{Gateway, THIS_PROGRAM, lone_loader};
 use whelk::inspect;
@@ -22,6 +22,7 @@ use whelk::listener::Listener;
 use whelk::logging::{self, Format};
 use whelk::process;
 use whelk::pump;
+use whelk::signals::{Hangup, Signals};
 use whelk::state::State;
 use whelk::thrift;
 use whelk_runtime::{CompileSettings, Start, compile_stdin};
@@ -124,14 +125,25 @@ enum Form {
     Json,
 }
 
+impl Verb {
+    /// The form of what is said on standard error.
+    fn format(&self) -> Format {
+        match self {
+            Verb::Serve { log: Form::Json, .. } => Format::Json,
+            _ => Format::Text,
+        }
+    }
+}
+
 fn main() -> ExitCode {
-    let done = match Command::parse().verb {
-        Verb::Serve { config, listen, plugins, state, log } => {
-            let format = match log {
-                Form::Text => Format::Text,
-                Form::Json => Format::Json,
-            };
-            serve(config.as_deref(), &Overrides { listen, plugins, state }, format)
+    let Command { verb } = match Command::try_parse() {
+        Ok(command) => command,
+        Err(error) => return not_understood(&error),
+    };
+    let format = verb.format();
+    let done = match verb {
+        Verb::Serve { config, listen, plugins, state, log: _ } => {
+            serve(config.as_deref(), Overrides { listen, plugins, state }, format)
         }
         Verb::Config => print(&config::reference()),
         Verb::Check { file } => check(&file),
@@ -145,14 +157,27 @@ fn main() -> ExitCode {
             return ExitCode::from(compile_stdin(&settings));
         }
     };
-    match done {
+    let status = match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure { status, text }) => {
-            // Without standard error there is nobody left to tell.
-            let _ = writeln!(std::io::stderr(), "{text}");
+            logging::fatal(format, status, &text);
             ExitCode::from(status)
         }
+    };
+    logging::finish();
+    status
+}
+
+/// What a command line that is not understood, or asks for help, is answered with.
+fn not_understood(error: &clap::Error) -> ExitCode {
+    let words: Vec<_> = std::env::args_os().collect();
+    let wants_json =
+        words.iter().any(|word| word == "--log=json") || words.windows(2).any(|two| two == ["--log", "json"]);
+    if error.use_stderr() && wants_json {
+        logging::fatal(Format::Json, WRONG, error.to_string().trim_end());
+        return ExitCode::from(WRONG);
     }
+    error.exit()
 }
 
 /// Why the program ends, and with which status.
@@ -237,24 +262,16 @@ fn print(text: &str) -> Result<(), Failure> {
     }
 }
 
-fn serve(file: Option<&Path>, overrides: &Overrides, format: Format) -> Result<(), Failure> {
+fn serve(file: Option<&Path>, overrides: Overrides, format: Format) -> Result<(), Failure> {
     process::map_large_allocations();
     let config = match file {
-        Some(file) => Config::load(file, overrides),
-        None => Config::demonstration(overrides),
+        Some(file) => Config::load(file, &overrides),
+        None => Config::demonstration(&overrides),
     };
     let config = config.map_err(wrong)?;
-    let log = logging::start(format).map_err(wrong)?;
-    for note in &config.notes {
-        tracing::warn!("{note}");
-    }
-    for process::Shortage { resource, has, needs, change } in process::shortages(&config) {
-        tracing::warn!(resource, has, needs, change, "the machine has less than the limits may take");
-    }
+    logging::start(format).map_err(wrong)?;
     let demonstration = matches!(config.entrance, Entrance::Demonstration);
-    if demonstration {
-        tracing::warn!("{}", config::DEMONSTRATION);
-    }
+    warn_at_start(&config, demonstration);
     process::forbid_dumps(!demonstration);
     let state = State::open(&config.state).map_err(wrong)?;
     let _lock = state.lock().map_err(wrong)?;
@@ -263,18 +280,29 @@ fn serve(file: Option<&Path>, overrides: &Overrides, format: Format) -> Result<(
     let served = runtime.block_on(async {
         let listener = Listener::bind(&config).map_err(wrong)?;
         let stopper = Stopper::new();
-        stopper.stop_on_signals().map_err(failed)?;
+        let hangup = if demonstration { Hangup::Stops } else { Hangup::Reloads };
+        let signals = Signals::catch().map_err(failed)?;
+        signals.obey(stopper.clone(), hangup, config.limits.drain, give_up).map_err(failed)?;
         let gateway = Arc::new(Gateway::new(&config, host_key, &stopper).map_err(failed)?);
-        let reload = gateway.load(&config, &state, Path::new(THIS_PROGRAM)).await.map_err(failed)?;
+        let mut stopped = stopper.drain();
+        let reload = tokio::select! {
+            reload = gateway.load(&config, &state, Path::new(THIS_PROGRAM)) => reload.map_err(failed)?,
+            () = stopped.reached(Phase::Draining) => return Ok(()),
+        };
         let control = Control::open(&state, &reload);
         if let Err(error) = &control {
             tracing::warn!(%error, "the running server cannot be asked for its plugins");
         }
         tokio::spawn(thrift::give_back(Arc::clone(&gateway)));
-        tokio::spawn(log.tell_dropped());
+        tokio::spawn(logging::tell_dropped());
         for address in listener.addresses().map_err(failed)? {
             tracing::info!(%address, "listening");
         }
+        let (prepared, checking, named) = (reload.prepared(), Arc::clone(&gateway), config.clone());
+        tokio::spawn(async move {
+            prepared.await;
+            checking.warn_of_missing_grants(&named);
+        });
         listener
             .serve(&stopper, move |stream, peer, permit| pump::run(stream, peer, permit, Arc::clone(&gateway)))
             .await;
@@ -283,6 +311,26 @@ fn serve(file: Option<&Path>, overrides: &Overrides, format: Format) -> Result<(
     // A password that is still being hashed is no reason to wait.
     runtime.shutdown_background();
     served
+}
+
+/// Says what the operator should know of a configuration that is good.
+fn warn_at_start(config: &Config, demonstration: bool) {
+    for note in &config.notes {
+        tracing::warn!("{note}");
+    }
+    for process::Shortage { resource, has, needs, change } in process::shortages(config) {
+        tracing::warn!(resource, has, needs, change, "the machine has less than the limits may take");
+    }
+    if demonstration {
+        tracing::warn!("{}", config::DEMONSTRATION);
+    }
+}
+
+/// Ends a process that does not come to its end by itself: a disk, a plugin or a library holds a thread that is waited for.
+fn give_up() {
+    tracing::error!("not everything has come to its end in time: it is left where it stands");
+    logging::finish();
+    std::process::exit(0);
 }
 
 /// The host key of the state folder, made at the first start. Its fingerprint is what a user compares at the first login.

@@ -3,10 +3,14 @@
 #![expect(clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
 
 use std::fs;
-use std::io::{BufRead, BufReader};
-use std::os::unix::fs::PermissionsExt;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::channel;
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -39,7 +43,20 @@ struct Server {
 
 impl Server {
     fn start(folder: &Path, arguments: &[&str]) -> Server {
-        let mut child = whelk(folder, arguments).stderr(Stdio::piped()).spawn().unwrap();
+        Server::spawn(whelk(folder, arguments))
+    }
+
+    /// The same, started by whoever has changed what SIGHUP is to its children: an option of env(1).
+    fn start_by(option: &str, folder: &Path, arguments: &[&str]) -> Server {
+        let inner = whelk(folder, arguments);
+        let mut command = Command::new("env");
+        command.arg(option).arg(inner.get_program()).args(inner.get_args()).current_dir(folder);
+        command.env_remove("WHELK_LOG").env("XDG_STATE_HOME", folder.join("state"));
+        Server::spawn(command)
+    }
+
+    fn spawn(mut command: Command) -> Server {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(child.stderr.take().unwrap()).lines();
         Server { child, lines }
     }
@@ -101,6 +118,124 @@ fn the_demonstration_says_what_it_is_and_ends_cleanly_on_either_signal() {
         server.signal(signal);
         server.line("stopped");
         assert_eq!(server.status(), Some(0));
+    }
+}
+
+#[test]
+fn signals_that_mean_nothing_to_a_server_are_told_and_it_goes_on() {
+    let place = place();
+    let text = format!("listen = [\"127.0.0.1:0\"]\nstate = \"state\"\n{GUEST}");
+    fs::write(place.path().join("whelk.toml"), text).unwrap();
+    // Whoever runs the tests may have them ignore SIGHUP.
+    let mut server = Server::start_by("--default-signal=HUP", place.path(), &["serve", "--config", "whelk.toml"]);
+    server.line("listening");
+    server.signal(Signal::HUP);
+    let line = server.line("signal=SIGHUP");
+    assert!(line.contains("SIGHUP: the configuration is not re-read yet; restart to apply changes"), "{line}");
+    let others = [
+        (Signal::USR1, "SIGUSR1"),
+        (Signal::USR2, "SIGUSR2"),
+        (Signal::ALARM, "SIGALRM"),
+        (Signal::VTALARM, "SIGVTALRM"),
+        (Signal::PROF, "SIGPROF"),
+        (Signal::IO, "SIGIO"),
+        (Signal::POWER, "SIGPWR"),
+        (Signal::STKFLT, "SIGSTKFLT"),
+        (Signal::XFSZ, "SIGXFSZ"),
+    ];
+    for (signal, name) in others {
+        server.signal(signal);
+        assert!(server.line(&format!("signal={name}")).contains("signal ignored"), "{name}");
+    }
+    server.signal(Signal::TERM);
+    server.line("stopped");
+    assert_eq!(server.status(), Some(0));
+}
+
+#[test]
+fn a_closed_terminal_drains_a_demonstration_unless_it_was_started_to_outlive_it() {
+    let place = place();
+    let arguments = ["serve", "--listen", "127.0.0.1:0"];
+    let mut server = Server::start_by("--default-signal=HUP", place.path(), &arguments);
+    server.line("listening");
+    server.signal(Signal::HUP);
+    server.line("signal=SIGHUP");
+    server.line("stopped");
+    assert_eq!(server.status(), Some(0));
+    // As nohup(1) does.
+    let mut server = Server::start_by("--ignore-signal=HUP", place.path(), &arguments);
+    server.line("listening");
+    server.signal(Signal::HUP);
+    server.signal(Signal::USR1);
+    let until: Vec<String> =
+        server.lines.by_ref().map(Result::unwrap).take_while(|line| !line.contains("SIGUSR1")).collect();
+    assert!(until.iter().all(|line| !line.contains("stopping")), "{until:?}");
+    server.signal(Signal::TERM);
+    assert_eq!(server.status(), Some(0));
+}
+
+#[test]
+fn a_log_that_nobody_reads_keeps_the_server_neither_from_serving_nor_from_ending() {
+    let place = place();
+    let (reader, writer) = std::io::pipe().unwrap();
+    let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+    let path = format!("/proc/self/fd/{}", writer.as_raw_fd());
+    let mut filler = fs::OpenOptions::new().write(true).custom_flags(flags).open(path).unwrap();
+    // Both streams are one pipe, as under many supervisors.
+    let mut command = whelk(place.path(), &["serve", "--listen", "127.0.0.1:0"]);
+    let child = command.stdout(writer.try_clone().unwrap()).stderr(writer).spawn().unwrap();
+    drop(command);
+    let mut lines = BufReader::new(reader).lines();
+    let line = lines.by_ref().map(Result::unwrap).find(|line| line.contains("listening")).unwrap();
+    let (_, address) = line.split_once("address=").unwrap();
+    // From here on nobody reads. Each of these leaves two lines, more than the queue and the pipe hold together.
+    for _ in 0..8_000 {
+        let mut greeting = [0; 4];
+        TcpStream::connect(address).unwrap().read_exact(&mut greeting).unwrap();
+        assert_eq!(&greeting, b"SSH-");
+    }
+    // Not even a short line finds room any more.
+    while filler.write(b".").is_ok() {}
+    let pid = Pid::from_child(&child);
+    let (tell, told) = channel();
+    let waiting = std::thread::spawn(move || tell.send({ child }.wait().unwrap().code()).unwrap());
+    kill_process(pid, Signal::TERM).unwrap();
+    let status = told.recv_timeout(Duration::from_secs(60));
+    if status.is_err() {
+        // Or it stays when the test is over.
+        kill_process(pid, Signal::KILL).unwrap();
+    }
+    waiting.join().unwrap();
+    assert_eq!(status, Ok(Some(0)));
+    drop(lines);
+}
+
+#[test]
+fn in_json_a_start_that_fails_is_told_by_one_object() {
+    let place = place();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    fs::write(place.path().join("whelk.toml"), "lisen = []\nbanana = 1\n").unwrap();
+    let starts: [(&[&str], &str, &str); 6] = [
+        (&["--config", "absent.toml", "--log", "json"], "", "--config: absent.toml: "),
+        (&["--config", "whelk.toml", "--log=json"], "", "did you mean `listen`?"),
+        (&["--listen", "0.0.0.0:0", "--log", "json"], "", "a configuration is needed to listen on 0.0.0.0:0"),
+        (&["--listen", &taken, "--log", "json"], "", "the port is in use"),
+        (&["--banana", "--log", "json"], "", "--banana"),
+        (&["--listen", "127.0.0.1:0", "--log", "json"], "verbose!!", "WHELK_LOG: \"verbose!!\" is no level"),
+    ];
+    for (arguments, filter, reason) in starts {
+        let mut command = whelk(place.path(), &[&["serve"], arguments].concat());
+        let output = command.env("WHELK_LOG", filter).output().unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{text}");
+        let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let is_fatal = |line: &&serde_json::Value| line["fields"]["message"] == "fatal error";
+        let fatal: Vec<_> = lines.iter().filter(is_fatal).collect();
+        assert!(fatal.len() == 1 && lines.last() == Some(fatal[0]), "{text}");
+        let fields = &fatal[0]["fields"];
+        assert!(fatal[0]["level"] == "ERROR" && fields["status"] == 2, "{text}");
+        assert!(fields["reason"].as_str().unwrap().contains(reason), "{text}");
     }
 }
 
@@ -182,10 +317,13 @@ fn a_state_folder_that_others_may_write_to_is_refused() {
 #[test]
 fn a_filter_that_cannot_be_read_is_status_2() {
     let place = place();
-    let output =
-        whelk(place.path(), &["serve", "--listen", "127.0.0.1:0"]).env("WHELK_LOG", "whelk=loud").output().unwrap();
-    assert_eq!(output.status.code(), Some(2));
-    assert!(String::from_utf8(output.stderr).unwrap().starts_with("WHELK_LOG: "));
+    for filter in ["whelk=loud", "verbose!!", "verbose", "whelk", "whlk=debug", "info;debug"] {
+        let mut command = whelk(place.path(), &["serve", "--listen", "127.0.0.1:0"]);
+        let output = command.env("WHELK_LOG", filter).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{filter}");
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(text.starts_with("WHELK_LOG: ") && text.lines().count() == 1, "{filter}: {text}");
+    }
 }
 
 #[test]

@@ -1,0 +1,143 @@
+//! The queue between those who log and whoever reads standard error.
+//!
+//! A thread of tracing-appender writes. Its own way to wait for the last lines is not used: when the queue is full it says so on standard
+//! output, which may be the very pipe that nobody reads, and then the process never ended.
+
+use std::io::{self, Write};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder};
+
+/// Lines that may wait to be written. The others are dropped.
+const WAITING: usize = 10_000;
+
+/// Lines on their way.
+pub(super) struct Queue {
+    out: NonBlocking,
+    /// How many were put in, dropped ones included.
+    put: Arc<AtomicUsize>,
+    written: Arc<Written>,
+}
+
+/// How many lines were written, or could not be.
+#[derive(Default)]
+struct Written {
+    lines: Mutex<usize>,
+    more: Condvar,
+}
+
+impl Queue {
+    /// Starts the thread that writes to `out`.
+    pub(super) fn start(out: impl Write + Send + 'static) -> Queue {
+        let written = Arc::new(Written::default());
+        let builder = NonBlockingBuilder::default().buffered_lines_limit(WAITING).lossy(true).thread_name("log");
+        let (out, guard) = builder.finish(Out { out, written: Arc::clone(&written) });
+        // See the top of this file. The thread ends with the process.
+        std::mem::forget(guard);
+        Queue { out, put: Arc::default(), written }
+    }
+
+    /// Takes lines, each with one call. Never waits.
+    pub(super) fn writer(&self) -> In {
+        In { out: self.out.clone(), put: Arc::clone(&self.put) }
+    }
+
+    /// How many lines found no room.
+    pub(super) fn dropped(&self) -> usize {
+        self.out.error_counter().dropped_lines()
+    }
+
+    /// Waits until all lines that were put in are written, at most for `longest`. False if some are not.
+    pub(super) fn wait_written(&self, longest: Duration) -> bool {
+        let is_behind =
+            |written: &mut usize| *written < self.put.load(Ordering::Acquire).saturating_sub(self.dropped());
+        let lines = self.written.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.written.more.wait_timeout_while(lines, longest, is_behind);
+        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
+    }
+}
+
+/// The end where lines are put in.
+pub(super) struct In {
+    out: NonBlocking,
+    put: Arc<AtomicUsize>,
+}
+
+impl Write for In {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.put.fetch_add(1, Ordering::AcqRel);
+        self.out.write(line)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The end where they come out.
+struct Out<W> {
+    out: W,
+    written: Arc<Written>,
+}
+
+impl<W: Write> Write for Out<W> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        // A line that cannot be written is lost, and waited for no longer.
+        let result = self.out.write_all(line);
+        *self.written.lines.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        self.written.more.notify_all();
+        result.map(|()| line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Receiver, Sender, channel};
+
+    use super::*;
+
+    /// Somebody who takes a line when told to.
+    struct Slow(Receiver<()>, Sender<String>);
+
+    impl Write for Slow {
+        fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+            self.0.recv().map_err(io::Error::other)?;
+            self.1.send(String::from_utf8(line.to_vec()).unwrap()).unwrap();
+            Ok(line.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn the_last_lines_are_waited_for_but_not_for_ever() {
+        let (go, turns) = channel();
+        let (tell, lines) = channel();
+        let queue = Queue::start(Slow(turns, tell));
+        let mut writer = queue.writer();
+        // More than there is room for.
+        for number in 0..WAITING + 5_000 {
+            writer.write_all(format!("{number}\n").as_bytes()).unwrap();
+        }
+        assert!(queue.dropped() > 4_000);
+        assert!(!queue.wait_written(Duration::from_millis(1)));
+        for _ in 0..WAITING + 5_000 - queue.dropped() {
+            go.send(()).unwrap();
+        }
+        assert!(queue.wait_written(Duration::from_secs(60)));
+        assert_eq!(lines.iter().next().as_deref(), Some("0\n"));
+        assert_eq!(lines.try_iter().count() + 1, WAITING + 5_000 - queue.dropped());
+        // Nobody is left who reads, and nobody waits for that.
+        drop(go);
+        writer.write_all(b"lost\n").unwrap();
+        assert!(queue.wait_written(Duration::from_secs(60)));
+    }
+}
