@@ -7,6 +7,7 @@ mod access;
 mod audit;
 mod commandline;
 mod crowd;
+mod hardened;
 mod hostile;
 mod latency;
 mod lifecycle;
