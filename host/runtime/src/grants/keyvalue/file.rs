@@ -134,7 +134,8 @@ fn make(path: &Path) -> Result<(), DatabaseError> {
 fn name(temporary: &Path, path: &Path) -> io::Result<()> {
     match renameat_with(CWD, temporary, CWD, path, RenameFlags::NOREPLACE) {
         Ok(()) => Ok(()),
-        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => fs::rename(temporary, path),
+        // PERM: a filter of system calls says so of what it does not know; what may not be renamed is told by the next line.
+        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP | Errno::PERM) => fs::rename(temporary, path),
         Err(error) => Err(error.into()),
     }
 }
