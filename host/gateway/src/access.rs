@@ -571,6 +571,19 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn hashing_that_takes_longer_than_its_grace_is_no_wrong_password_for_everybody_alike() {
+        let password = PasswordHash::parse(&bcrypt::hash("right", 10).unwrap()).unwrap();
+        let door = Door::Credentials { password: Some(password), keys: Vec::new() };
+        let users = BTreeMap::from([("alice".to_owned(), member(door))]);
+        let limits = Limits { decision_grace: Duration::from_millis(1), ..Limits::default() };
+        let access = Access::new(&config(Entrance::Users(users), limits));
+        for user in [&b"alice"[..], b"mallory"] {
+            let verdict = decide(&access, 1, user, Credential::Password(b"right")).await;
+            assert_eq!(verdict, Verdict::Undecided(Overload::Slow));
+        }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn only_a_credential_that_was_right_makes_a_source_known() {
         let access = house();

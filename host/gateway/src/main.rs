@@ -263,13 +263,16 @@ fn print(text: &str) -> Result<(), Failure> {
 }
 
 fn serve(file: Option<&Path>, overrides: Overrides, format: Format) -> Result<(), Failure> {
-    process::map_large_allocations();
+    let maps = process::map_large_allocations();
     let config = match file {
         Some(file) => Config::load(file, &overrides),
         None => Config::demonstration(&overrides),
     };
     let config = config.map_err(wrong)?;
     logging::start(format).map_err(wrong)?;
+    if !maps {
+        tracing::warn!("the C library keeps its own threshold for mapping memory: what is freed may stay taken");
+    }
     let demonstration = matches!(config.entrance, Entrance::Demonstration);
     warn_at_start(&config, demonstration);
     process::forbid_dumps(!demonstration);

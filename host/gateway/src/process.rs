@@ -40,21 +40,20 @@ const MAPPED_FROM: libc::c_int = 1 << 20;
 /// by 3,198 wrong passwords, for good. To set the threshold stops its moving. Below a MiB the heap is kept, as it is much faster
 /// than mapping for packets and windows; the heap's end is given back when 2 MiB of it are free, as glibc pairs the two.
 ///
-/// To be called before there are other threads.
-pub fn map_large_allocations() {
+/// To be called before there are other threads. Says whether it was done; there is no log yet.
+#[must_use]
+pub fn map_large_allocations() -> bool {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    for (parameter, value) in [(libc::M_MMAP_THRESHOLD, MAPPED_FROM), (libc::M_TRIM_THRESHOLD, 2 * MAPPED_FROM)] {
-        #[expect(unsafe_code, reason = "the C library has no safe face; the call takes no pointer, mallopt(3)")]
-        // SAFETY: it sets a number in the allocator, which takes its own lock; there is no other thread yet.
-        let done = unsafe { libc::mallopt(parameter, value) };
-        if done == 0 {
-            tracing::warn!(
-                parameter,
-                value,
-                "the C library keeps its own threshold for mapping memory: freed memory may stay"
-            );
-        }
-    }
+    let done =
+        [(libc::M_MMAP_THRESHOLD, MAPPED_FROM), (libc::M_TRIM_THRESHOLD, 2 * MAPPED_FROM)].map(|(name, value)| {
+            #[expect(unsafe_code, reason = "the C library has no safe face; the call takes no pointer, mallopt(3)")]
+            // SAFETY: it sets a number in the allocator, which takes its own lock; there is no other thread yet.
+            let done = unsafe { libc::mallopt(name, value) };
+            done != 0
+        });
+    #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+    let done = [true];
+    done.iter().all(|done| *done)
 }
 
 /// Asks the C library to give back what its heap does not need, whole pages between what is in use included. Takes some 10 ms for each
