@@ -7,9 +7,9 @@ use whelk_tests::{Gateway, Input, Running, SOON, client_program, figure, reposit
 /// What the kernel delays an acknowledgement by, in milliseconds.
 const DELAY: f64 = 40.0;
 
-/// 40 commands on one connection through a client that does not set TCP_NODELAY. Its kernel holds a small write back until
-/// the one before is acknowledged: were the acknowledgement of a CLOSE or of a part of a packet delayed, each command but the
-/// first would take 40 ms longer. That some do is no fault: a busy machine makes them slow.
+/// 40 commands on one connection through a client that does not set TCP_NODELAY. Its kernel holds a small write back
+/// until the one before is acknowledged: were the acknowledgement of a CLOSE or of a part of a packet delayed, each
+/// command but the first would take 40 ms longer. That some do is no fault: a busy machine makes them slow.
 fn commands_on_one_connection(program: &str, driver: &str) {
     let gateway = Gateway::demonstration();
     let mut command = Command::new(client_program(program));

@@ -93,11 +93,11 @@ const SMALL: usize = 512;
 impl Moved {
     /// When what was read is to be acknowledged.
     ///
-    /// The kernel delays an acknowledgement by 40 ms in the hope of data to send along. A client without TCP_NODELAY holds
-    /// its next small write back until then (Nagle): paramiko, node's ssh2 and OpenSSH without a terminal. That hurts where
-    /// the client has more to say and gets no answer meanwhile: after NEWKEYS; after a CLOSE, EOF, window adjustment or
-    /// request that wants no reply; inside of a packet that it writes in pieces, as ssh2 does; and after a little data that
-    /// EOF follows. A bulk of data is left to the kernel, which acknowledges every second segment.
+    /// The kernel delays an acknowledgement by 40 ms in the hope of data to send along. A client without TCP_NODELAY
+    /// holds its next small write back until then (Nagle): paramiko, node's ssh2 and OpenSSH without a terminal. That
+    /// hurts where the client has more to say and gets no answer meanwhile: after NEWKEYS; after a CLOSE, EOF, window
+    /// adjustment or request that wants no reply; inside of a packet that it writes in pieces, as ssh2 does; and after
+    /// a little data that EOF follows. A bulk of data is left to the kernel, which acknowledges every second segment.
     pub(crate) fn acknowledgement(self) -> Acknowledgement {
         let small = self.read > 0 && self.read <= SMALL;
         if self.written {

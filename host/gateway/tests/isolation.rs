@@ -23,7 +23,7 @@ use tracing::field::{Field, Visit};
 use tracing::subscriber::DefaultGuard;
 use tracing::{Event, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
-use whelk::config::{Config, Overrides};
+use whelk::config::{Config, Limits, Overrides};
 use whelk::drain::Stopper;
 use whelk::gateway::Gateway;
 use whelk::listener::Listener;
@@ -174,6 +174,11 @@ impl Visitor {
 /// A gateway of the demonstration, with room for two connections and two sessions, so that whoever leaves a place taken is found
 /// out. `visits` come to it.
 async fn serve<V: Future<Output = ()>>(visits: impl FnOnce(SocketAddr) -> V) {
+    serve_with(|_| {}, visits).await;
+}
+
+/// The same with other limits.
+async fn serve_with<V: Future<Output = ()>>(change: impl FnOnce(&mut Limits), visits: impl FnOnce(SocketAddr) -> V) {
     let folder = tempfile::tempdir().unwrap();
     let plugins = folder.path().join("plugins");
     fs::create_dir(&plugins).unwrap();
@@ -182,6 +187,7 @@ async fn serve<V: Future<Output = ()>>(visits: impl FnOnce(SocketAddr) -> V) {
     let overrides = Overrides { listen, plugins: Some(plugins), state: Some(folder.path().join("state")) };
     let mut config = Config::demonstration(&overrides).unwrap();
     (config.limits.connections, config.limits.instances) = (2, 2);
+    change(&mut config.limits);
     let stopper = Stopper::new();
     let gateway = Arc::new(Gateway::new(&config, HostKey::generate().unwrap(), &stopper).unwrap());
     let state = State::open(&config.state).unwrap();
@@ -277,5 +283,32 @@ async fn hundreds_of_variables_in_a_burst_do_no_harm() {
             ear.nth("session ended", number, 1).await;
         }
     })
+    .await;
+}
+
+/// P17: what packets have above 35,000 bytes comes out of the tenant's input. Here one fits in it at a time, so each
+/// waits for the one before, and none is refused.
+#[tokio::test]
+async fn large_packets_of_two_connections_share_the_memory_of_their_tenant() {
+    let (ear, _guard) = listen();
+    let large = [&[2][..], &200_000_u32.to_be_bytes(), &[0; 200_000]].concat();
+    serve_with(
+        |limits| limits.tenant_input = 200_000,
+        async |address| {
+            let mut visitors = [Visitor::enter(address).await, Visitor::enter(address).await];
+            for _ in 0..5 {
+                for visitor in &mut visitors {
+                    visitor.peer.connection.send_anything(&large);
+                    visitor.peer.turn().unwrap();
+                }
+                for visitor in &mut visitors {
+                    visitor.echo(b"still here").await;
+                }
+            }
+            for number in ["1", "2"] {
+                assert!(ear.events("connection closed", number).is_empty());
+            }
+        },
+    )
     .await;
 }
