@@ -89,6 +89,28 @@ fn only_a_user_who_needs_no_proof_enters_without_one() {
     gateway.end();
 }
 
+// paramiko never tries without a proof. What is offered to a user who needs none is neither hashed nor kept.
+#[test]
+fn a_user_who_needs_no_proof_enters_with_any() {
+    let (gateway, _) = configured();
+    let (stranger, _) = Access::fresh_key();
+    let mut logins = 0;
+    for client in Client::ALL {
+        for access in [Access::password("any"), stranger.clone()] {
+            let finished = exit_5(client, &gateway, "guest", access.clone());
+            assert_eq!(finished.status, Some(5), "{client:?} with {access:?}: {}", finished.err);
+            logins += 1;
+        }
+    }
+    let methods: Vec<String> = gateway.wait_all("all logins", |events| {
+        let entered = events.iter().filter(|event| event.message == "authenticated");
+        let methods: Vec<String> = entered.map(|event| event.field("method")).collect();
+        (methods.len() == logins).then_some(methods)
+    });
+    assert_eq!(methods, vec!["none"; logins]);
+    gateway.end();
+}
+
 #[test]
 fn a_wrong_proof_opens_for_nobody() {
     let (gateway, _) = configured();

@@ -5,6 +5,7 @@
 
 mod access;
 mod audit;
+mod beside_sshd;
 mod commandline;
 mod crowd;
 mod hardened;
@@ -12,7 +13,6 @@ mod hostile;
 mod latency;
 mod lifecycle;
 mod limits;
-mod logins;
 mod matrix;
 mod node;
 mod slow;
