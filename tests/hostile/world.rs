@@ -8,14 +8,12 @@ use whelk_tests::{Call, Client, Event, Finished, Gateway, Input, Running, Setup,
 use crate::components::{file, install, villain};
 
 /// Limits that make the tests short: what is stopped after a second by default is stopped sooner here.
-const LIMITS: [(&str, &str); 8] = [
+const LIMITS: [(&str, &str); 6] = [
     ("cpu_call", "\"200 ms\""),
     ("cpu_closed", "\"50 ms\""),
     ("instances", "200"),
     ("sessions_per_user", "1000"),
     ("connections_per_user", "10000"),
-    ("unauthenticated_per_source", "1000"),
-    ("unauthenticated_start", "1000"),
     ("keepalive", "\"3600 s\""),
 ];
 

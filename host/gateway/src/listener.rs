@@ -1,48 +1,43 @@
-//! The sockets that strangers knock at: binding, accepting, and a task of its own for each connection.
+//! The listening sockets: binding, accepting, and a task of its own for each connection.
 //!
-//! Knows nothing of SSH: a connection is handed over with its [`Permit`], and what happens on it is the caller's. One
-//! connection's failure, a panic included, ends that connection alone.
+//! Speaks no SSH: a connection is handed over with its [`Permit`], and what happens on it is the caller's. One connection's
+//! failure, a panic included, ends that connection alone.
 
+mod acceptor;
 mod bind;
 mod gate;
 mod hush;
+mod waiting;
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use rustix::fs::{Mode, OFlags};
-use rustix::io::Errno;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::timeout;
 
+use acceptor::Acceptor;
 pub use bind::BindError;
 pub use gate::Permit;
 use gate::{Bounds, Gate};
-use hush::Hush;
 
-use crate::config::{Config, Entrance};
+use crate::config::Config;
 use crate::drain::{Phase, Stopper};
 use crate::process;
-use crate::socket::{TcpKeepalive, prepare};
+use crate::socket::TcpKeepalive;
 
-/// How long no more is accepted when the process or the system has run out of something.
-const REST: Duration = Duration::from_millis(100);
 /// How long connections have to send their DISCONNECT when the time to drain is over.
 const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Every socket, bound and listening, and the counts of who is inside.
 pub struct Listener {
-    sockets: Vec<TcpListener>,
-    gate: Gate,
+    acceptor: Acceptor,
     drain: Duration,
-    keepalive: TcpKeepalive,
 }
 
 impl Listener {
@@ -54,9 +49,16 @@ impl Listener {
     pub fn bind(config: &Config) -> Result<Listener, BindError> {
         let sockets = bind::bind(&config.listen)?;
         let connections = u32::try_from(process::make_room(config).connections).unwrap_or(u32::MAX);
-        let demonstration = matches!(config.entrance, Entrance::Demonstration);
-        let gate = Gate::new(Bounds::new(&config.limits, connections, demonstration));
-        Ok(Listener { sockets, gate, drain: config.limits.drain, keepalive: TcpKeepalive::new(&config.limits) })
+        let limits = &config.limits;
+        let full = process::unauthenticated_full(limits.unauthenticated_full).min(connections);
+        tracing::info!(
+            connections,
+            unauthenticated = full,
+            "room for connections, and for those that have not logged in"
+        );
+        let gate = Gate::new(Bounds::new(limits, connections, full));
+        let acceptor = Acceptor::new(sockets, gate, TcpKeepalive::new(limits), limits.login_grace);
+        Ok(Listener { acceptor, drain: limits.drain })
     }
 
     /// Where it listens, in the order of the configuration, with the ports that the system picked for 0.
@@ -64,7 +66,7 @@ impl Listener {
     /// # Errors
     /// When the system does not say.
     pub fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
-        self.sockets.iter().map(TcpListener::local_addr).collect()
+        self.acceptor.addresses()
     }
 
     /// Serves until `stopper` stops: hands each connection to `handle` and runs what that returns in a task of its own.
@@ -74,23 +76,23 @@ impl Listener {
         H: Fn(TcpStream, SocketAddr, Permit) -> F + Send + Sync + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
-        let (handle, drain_time) = (Arc::new(handle), self.drain);
+        let Listener { mut acceptor, drain: drain_time } = self;
+        let handle = Arc::new(handle);
         let mut stopped = stopper.drain();
         let mut tasks = JoinSet::new();
-        let mut door = Door::open(self);
         loop {
             tokio::select! {
                 biased;
                 () = stopped.reached(Phase::Draining) => break,
                 Some(_) = tasks.join_next() => {}
-                (stream, peer, permit) = door.accept() => {
+                (stream, peer, permit) = acceptor.accept() => {
                     let (handle, number) = (Arc::clone(&handle), permit.connection());
                     tasks.spawn(contained(number, peer, async move { handle(stream, peer, permit).await }));
                 }
             }
         }
-        // Whoever waits in the queue of a socket is told now, not at the deadline.
-        drop(door);
+        // Whoever waits, here or in the queue of a socket, is told now, not at the deadline.
+        drop(acceptor);
         drain(tasks, stopper, drain_time).await;
     }
 }
@@ -127,107 +129,13 @@ async fn contained(number: u64, peer: SocketAddr, connection: impl Future<Output
     }
 }
 
-/// The sockets while they accept.
-struct Door {
-    sockets: Vec<TcpListener>,
-    gate: Gate,
-    keepalive: TcpKeepalive,
-    /// Numbers the connections, let in or not.
-    knocks: u64,
-    /// A file that can be given up to accept, and close, one connection when no other is free.
-    spare: Option<OwnedFd>,
-    resting: Option<Instant>,
-    refused: Hush,
-    exhausted: Hush,
-}
-
-impl Door {
-    fn open(listener: Listener) -> Door {
-        Door {
-            sockets: listener.sockets,
-            gate: listener.gate,
-            keepalive: listener.keepalive,
-            knocks: 0,
-            spare: spare(),
-            resting: None,
-            refused: Hush::new(Duration::from_secs(10)),
-            exhausted: Hush::new(Duration::from_secs(1)),
-        }
-    }
-
-    /// The next connection that is let in. Never fails; can be dropped and called again.
-    async fn accept(&mut self) -> (TcpStream, SocketAddr, Permit) {
-        loop {
-            if let Some(until) = self.resting {
-                sleep_until(until).await;
-                self.resting = None;
-            }
-            match self.knock().await {
-                Ok((stream, peer)) => {
-                    self.knocks += 1;
-                    match self.gate.admit(peer.ip(), self.knocks) {
-                        Ok(permit) => {
-                            prepare(&stream, self.keepalive);
-                            return (stream, peer, permit);
-                        }
-                        Err(refusal) => {
-                            if let Some(more) = self.refused.speak(Instant::now()) {
-                                tracing::warn!(%peer, reason = refusal.reason(), more, "connection refused");
-                            }
-                        }
-                    }
-                }
-                Err(error) => self.stumble(&error),
-            }
-        }
-    }
-
-    async fn knock(&mut self) -> io::Result<(TcpStream, SocketAddr)> {
-        std::future::poll_fn(|context| {
-            // Each is asked first in turn, so that a flood on one does not silence the others.
-            let turn = usize::try_from(self.knocks).unwrap_or(0) % self.sockets.len().max(1);
-            let (later, first) = self.sockets.split_at(turn);
-            let ready = first.iter().chain(later).map(|socket| socket.poll_accept(context)).find(Poll::is_ready);
-            ready.unwrap_or(Poll::Pending)
-        })
-        .await
-    }
-
-    /// After an error of `accept`: most concern one connection that is gone already, accept(2). The others come again at once.
-    fn stumble(&mut self, error: &io::Error) {
-        let errno = Errno::from_io_error(error);
-        if let Some(Errno::CONNABORTED | Errno::CONNRESET | Errno::INTR | Errno::PROTO | Errno::PERM) = errno {
-            tracing::debug!(%error, "a connection was gone before it was accepted");
-            return;
-        }
-        if let Some(more) = self.exhausted.speak(Instant::now()) {
-            tracing::error!(%error, more, "connections cannot be accepted");
-        }
-        if let Some(Errno::MFILE | Errno::NFILE) = errno {
-            // Better told no than left waiting.
-            self.spare = None;
-            let mut context = Context::from_waker(std::task::Waker::noop());
-            let turned_away = self.sockets.iter().find_map(|socket| match socket.poll_accept(&mut context) {
-                Poll::Ready(Ok(connection)) => Some(connection),
-                Poll::Ready(Err(_)) | Poll::Pending => None,
-            });
-            drop(turned_away);
-            self.spare = spare();
-        }
-        self.resting = Some(Instant::now() + REST);
-    }
-}
-
-fn spare() -> Option<OwnedFd> {
-    rustix::fs::open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::sync::mpsc;
+    use tokio::time::Instant;
 
     use crate::config::Overrides;
 
@@ -276,30 +184,28 @@ mod tests {
         tokio::join!(serve, client);
     }
 
-    #[tokio::test]
-    async fn a_source_with_too_many_strangers_is_turned_away_until_one_has_logged_in() {
-        let (listener, address) = listener(|config| {
-            config.entrance = Entrance::Users(std::collections::BTreeMap::new());
-            config.limits.unauthenticated_per_source = 1;
-        });
+    #[tokio::test(start_paused = true)]
+    async fn when_it_is_full_a_silent_connection_makes_room_and_is_gone_at_once() {
+        let (listener, address) = listener(|config| config.limits.unauthenticated_full = 1);
         let stopper = Stopper::new();
-        let serve = listener.serve(&stopper, |mut stream, _, mut permit| async move {
+        let serve = listener.serve(&stopper, |mut stream, _, permit| async move {
             stream.write_all(b"hello").await.unwrap();
-            if stream.read_u8().await.is_ok() {
-                permit.authenticated();
-                stream.write_all(b"in").await.unwrap();
-                let _end = stream.read_u8().await;
+            tokio::select! {
+                () = permit.taken_back() => {}
+                _ = stream.read_u8() => {}
             }
         });
         let client = async {
-            let mut first = TcpStream::connect(address).await.unwrap();
-            first.read_exact(&mut [0; 5]).await.unwrap();
-            assert!(closed(TcpStream::connect(address).await.unwrap()).await);
-            first.write_all(b"x").await.unwrap();
-            first.read_exact(&mut [0; 2]).await.unwrap();
-            let mut second = TcpStream::connect(address).await.unwrap();
-            second.read_exact(&mut [0; 5]).await.unwrap();
-            drop((first, second));
+            let mut silent = TcpStream::connect(address).await.unwrap();
+            silent.read_exact(&mut [0; 5]).await.unwrap();
+            let mut early = TcpStream::connect(address).await.unwrap();
+            let mut told = String::new();
+            early.read_to_string(&mut told).await.unwrap();
+            assert_eq!(told, "Too many connections; try again later.\r\n");
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            let mut later = TcpStream::connect(address).await.unwrap();
+            later.read_exact(&mut [0; 5]).await.unwrap();
+            assert!(closed(silent).await);
             stopper.stop();
         };
         tokio::join!(serve, client);
@@ -383,25 +289,5 @@ mod tests {
         tokio::join!(serve, client);
         assert_eq!(inside.load(Ordering::SeqCst), 1);
         assert_eq!(started.elapsed(), Duration::ZERO);
-    }
-
-    #[tokio::test]
-    async fn an_error_of_one_connection_does_not_make_the_door_rest_and_running_out_of_files_does() {
-        let (listener, address) = listener(|_| {});
-        let mut door = Door::open(listener);
-        door.stumble(&Errno::CONNABORTED.into());
-        assert_eq!(door.resting, None);
-        let waiting = TcpStream::connect(address).await.unwrap();
-        // What accept(2) leaves in the queue when no file is free is turned away, so that it does not wait for nothing.
-        let ready = std::future::poll_fn(|context| door.sockets[0].poll_accept(context)).await.unwrap();
-        drop((waiting, ready));
-        let waiting = TcpStream::connect(address).await.unwrap();
-        door.stumble(&Errno::MFILE.into());
-        assert!(door.resting.is_some());
-        assert!(door.spare.is_some());
-        assert!(closed(waiting).await);
-        let later = TcpStream::connect(address).await.unwrap();
-        let (_, peer, _permit) = door.accept().await;
-        assert_eq!(peer, later.local_addr().unwrap());
     }
 }

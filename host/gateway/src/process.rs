@@ -23,6 +23,10 @@ const FILES_OF_JOB: u64 = 14;
 const DEMONSTRATED: u64 = 8;
 /// Memory of an instance that has answered its client and waits.
 const IDLE_INSTANCE: u64 = 64 << 10;
+/// Memory that one connection may take that has not logged in, with what it has sent and not been read.
+const UNAUTHENTICATED_CONNECTION: u64 = 48 << 10;
+/// The part of all memory that those connections together may take.
+const UNAUTHENTICATED_SHARE: u64 = 8;
 /// Memory of a connection that is open and quiet.
 const IDLE_CONNECTION: u64 = 32 << 10;
 
@@ -247,6 +251,20 @@ pub fn make_room(config: &Config) -> Files {
     Files::wanted(config).within(getrlimit(Resource::Nofile).current)
 }
 
+/// How many connections that have not logged in there is room for, `wanted` at most: they take an eighth of the memory and half of
+/// the open files. One at least.
+#[must_use]
+pub fn unauthenticated_full(wanted: u32) -> u32 {
+    room_for_unauthenticated(wanted, memory_limit(), getrlimit(Resource::Nofile).current)
+}
+
+fn room_for_unauthenticated(wanted: u32, memory: Option<u64>, files: Option<u64>) -> u32 {
+    let memory = memory.map(|bytes| bytes / UNAUTHENTICATED_SHARE / UNAUTHENTICATED_CONNECTION);
+    let files = files.map(|files| files / 2);
+    let room = memory.into_iter().chain(files).min();
+    room.map_or(wanted, |room| wanted.min(u32::try_from(room).unwrap_or(u32::MAX))).max(1)
+}
+
 /// Keeps the secrets in this process's memory out of core dumps. `private` keeps other programs of the same user from
 /// reading that memory too, which also hides the process from their debuggers and profilers.
 pub fn forbid_dumps(private: bool) {
@@ -346,6 +364,17 @@ mod tests {
         // What is left is left for every tenant.
         assert_eq!((wanted.share(1_024), wanted.within(Some(1_088)).share(1_024)), (1_024, 125));
         assert_eq!(wanted.within(Some(10)).share(1_024), 1);
+    }
+
+    #[test]
+    fn unauthenticated_connections_take_an_eighth_of_the_memory_and_half_of_the_files() {
+        let room = |memory, files| room_for_unauthenticated(9000, memory, files);
+        assert_eq!(room(None, None), 9000);
+        assert_eq!(room(Some(24 << 30), Some(20_000)), 9000);
+        assert_eq!(room(Some(256 << 20), Some(20_000)), 682);
+        assert_eq!(room(Some(24 << 30), Some(1024)), 512);
+        assert_eq!(room(Some(1), Some(1)), 1);
+        assert_eq!(room_for_unauthenticated(100, Some(256 << 20), None), 100);
     }
 
     #[test]

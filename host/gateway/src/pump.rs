@@ -61,6 +61,8 @@ enum End {
     Protocol(Error),
     /// The program stops, and nothing is left to do here.
     Drained,
+    /// The client had not logged in, and its place was given to another.
+    TakenBack,
 }
 
 impl From<Error> for End {
@@ -179,6 +181,7 @@ impl Pump {
         if !self.connection.holds_large_packet() {
             self.large.release();
         }
+        self.permit.reached(self.connection.login_stage());
         if self.sessions.serve(&mut self.connection, TURN)? == Progress::More {
             progress = Progress::More;
         }
@@ -321,6 +324,7 @@ impl Pump {
                 Ok(())
             }
             () = at(deadline) => self.timeout(Instant::now()),
+            () = self.permit.taken_back() => Err(End::TakenBack),
             // What it means is looked at in every turn.
             () = self.drain.reached(phase) => Ok(()),
         }
@@ -428,6 +432,7 @@ impl Pump {
         let error = match &end {
             End::Protocol(error) => Some(error.clone()),
             End::Drained => Some(Error::Closed(Reason::ByApplication)),
+            End::TakenBack => Some(taken_back()),
             End::Lost(_) => None,
         };
         self.login.log_failure(&self.connection, error.as_ref());
@@ -437,10 +442,16 @@ impl Pump {
             End::Lost(error) => error.to_string(),
             End::Protocol(error) => error.to_string(),
             End::Drained => "the server stops".to_owned(),
+            End::TakenBack => "not logged in, and its place was given to a new connection".to_owned(),
         };
         tracing::info!(connection = self.origin.connection, reason = %escape(reason.as_bytes()), "connection closed");
         if let Some(error) = error {
             self.connection.disconnect(&error);
+            if let End::TakenBack = end {
+                // The new connection needs the socket, so nobody waits until the client has read this.
+                let _ = self.stream.try_write(self.connection.output());
+                return;
+            }
             // Whether it arrives is the peer's business.
             let _ = tokio::time::timeout(FAREWELL, self.farewell()).await;
         }
@@ -465,6 +476,12 @@ impl Pump {
         }
         Ok(())
     }
+}
+
+/// What a client is told whose place was given to another.
+fn taken_back() -> Error {
+    let text = "too many connections have not logged in; try again".to_owned();
+    Error::Requested { reason: Reason::TooManyConnections as u32, text }
 }
 
 /// Waits for a time that may never come.

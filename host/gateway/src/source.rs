@@ -1,6 +1,7 @@
 //! Whom an address belongs to: the unit in which clients are counted and take turns.
 
-use std::net::IpAddr;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// An IPv4 address, which is one customer's, or an IPv6 network of 64 bits, which is too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -25,6 +26,19 @@ impl Source {
     }
 }
 
+/// For the log: an address, or a network as `2001:db8:0:1::/64`.
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Source::V4(address) => Ipv4Addr::from(address).fmt(f),
+            Source::V6(network) => {
+                let bits = u128::from(u64::from_be_bytes(network)) << 64;
+                write!(f, "{}/64", Ipv6Addr::from(bits))
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -39,5 +53,11 @@ mod tests {
         assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
         assert_eq!(of("2001:db8:0:1::1"), of("2001:db8:0:1:ffff::2"));
         assert_ne!(of("2001:db8:0:1::1"), of("2001:db8:0:2::1"));
+    }
+
+    #[test]
+    fn the_log_names_the_address_or_the_network() {
+        assert_eq!(of("::ffff:192.0.2.1").to_string(), "192.0.2.1");
+        assert_eq!(of("2001:db8:0:1:ffff::2").to_string(), "2001:db8:0:1::/64");
     }
 }

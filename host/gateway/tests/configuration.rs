@@ -168,10 +168,10 @@ fn a_value_of_the_wrong_type_is_told_the_right_one() {
 #[test]
 fn limits_that_contradict_each_other_are_told_where_they_stand() {
     assert_eq!(
-        problems("[limits]\nchannels = 4\nunauthenticated_start = 2000"),
+        problems("[limits]\nchannels = 4\nmemory = \"4 GiB\"\ntenant_memory = \"1 GiB\""),
         [
             "whelk.toml:2: limits.sessions: needs 64, which is more than `channels` allows (4)",
-            "whelk.toml:4: limits.unauthenticated_start: needs 2000, which is more than `unauthenticated_full` allows (1024)",
+            "whelk.toml:4: limits.memory: needs \"4 GiB\", which is more than `tenant_memory` allows (\"1 GiB\")",
         ]
     );
 }

@@ -170,14 +170,17 @@ limits! {
     /// "Source" names the row of the threat list that a limit answers, or the section of an RFC.
     pub struct Limits {
         ["Strangers: connections that have not logged in"] {
-            /// From this many on, a new connection may be dropped at random ...
-            unauthenticated_start: u32 = 200, 1 => 1_000_000, "F1";
-            /// ... with this chance in percent at first, rising evenly ...
+            /// All of them together. Lowered at start to what fits in an eighth of the memory, at 48 KiB each, and in half of the
+            /// open files. When there are so many, one that has done least for two seconds gives its place to a new one.
+            unauthenticated_full: u32 = 9000, 1 => 1_000_000, "F1";
+            /// While none of them has been here for two seconds, a new one is refused at random from two thirds of that number on:
+            /// with this chance in percent at first, rising evenly to all of them.
             unauthenticated_drop: u32 = 30, 0 => 100, "F1";
-            /// ... until at this many every new one is dropped.
-            unauthenticated_full: u32 = 1024, 1 => 1_000_000, "F1";
-            /// The same from one source: an IPv4 address, or an IPv6 network of 64 bits.
-            unauthenticated_per_source: u32 = 16, 1 => 1_000_000, "F1";
+            /// Those of one source that are served: of an IPv4 address, or of an IPv6 network of 64 bits.
+            unauthenticated_per_source: u32 = 64, 1 => 1_000_000, "F1";
+            /// More of one source that are accepted and wait, without being greeted, until others of it have logged in or left. One
+            /// more is told so and closed.
+            unauthenticated_waiting: u32 = 512, 0 => 1_000_000, "F1";
             /// All connections together, logged in or not. Lowered at start when the process may not open that many files.
             connections: u32 = 10_000, 1 => 1_000_000, "O5";
         }
@@ -478,11 +481,7 @@ limits! {
 impl Limits {
     /// What can be right alone and wrong together: the setting at fault, and why.
     pub(super) fn contradictions(&self) -> Vec<(&'static str, String)> {
-        let counts = [
-            ("unauthenticated_start", self.unauthenticated_start, "unauthenticated_full", self.unauthenticated_full),
-            ("unauthenticated_full", self.unauthenticated_full, "connections", self.connections),
-            ("sessions", self.sessions, "channels", self.channels),
-        ];
+        let counts = [("sessions", self.sessions, "channels", self.channels)];
         // Growing windows never keep a new session out when the least window is set aside for each.
         let least_window = usize::try_from(LEAST_WINDOW).unwrap_or(usize::MAX).max(self.channel_packet);
         let first_windows = usize::try_from(self.sessions).unwrap_or(usize::MAX).saturating_mul(least_window);

@@ -7,8 +7,9 @@ use std::net::SocketAddr;
 use rustix::io::Errno;
 use tokio::net::{TcpListener, TcpSocket};
 
-/// Connections that the kernel keeps until they are accepted.
-const BACKLOG: u32 = 1024;
+/// Connections that the kernel keeps until they are accepted, at most what net.core.somaxconn allows: those that come in a second
+/// of a flood, so that a moment in which none is accepted costs an honest client none of its tries.
+const BACKLOG: u32 = 4096;
 
 /// The addresses that cannot be listened on. Displays one a line.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,0 +1,352 @@
+//! Accepting: each connection is let in, kept waiting or refused, as the [`Gate`] says.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{Instant, sleep_until};
+
+use super::gate::{Admission, Gate, Permit, Refusal, TakenBack};
+use super::hush::Hush;
+use super::waiting::{Waiting, tell};
+use crate::socket::{TcpKeepalive, prepare};
+
+/// How long no more is accepted when the process or the system has run out of something.
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
+/// At most one line in this time says that connections are refused, that they wait, or that places are taken back.
+const LOG_INTERVAL: Duration = Duration::from_secs(10);
+
+/// A connection that is served from now on.
+pub(super) type Accepted = (TcpStream, SocketAddr, Permit);
+
+/// The sockets while they accept.
+pub(super) struct Acceptor {
+    sockets: Vec<TcpListener>,
+    gate: Gate,
+    waiting: Waiting,
+    keepalive: TcpKeepalive,
+    /// Numbers the connections, let in or not.
+    count: u64,
+    /// A file that can be given up to accept, and close, one connection when no other is free.
+    spare: Option<OwnedFd>,
+    backoff: Option<Instant>,
+    log: Log,
+}
+
+impl Acceptor {
+    /// `wait` is the longest that a connection is kept waiting. Needs a tokio runtime.
+    pub(super) fn new(sockets: Vec<TcpListener>, gate: Gate, keepalive: TcpKeepalive, wait: Duration) -> Acceptor {
+        Acceptor {
+            sockets,
+            gate,
+            waiting: Waiting::new(wait),
+            keepalive,
+            count: 0,
+            spare: spare(),
+            backoff: None,
+            log: Log::new(),
+        }
+    }
+
+    /// Where it listens.
+    pub(super) fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
+        self.sockets.iter().map(TcpListener::local_addr).collect()
+    }
+
+    /// The next connection that is served. Never fails; can be dropped and called again.
+    pub(super) async fn accept(&mut self) -> Accepted {
+        loop {
+            if let Some(accepted) = self.serve_waiting() {
+                return accepted;
+            }
+            let (backoff, look) = (self.backoff, self.waiting.next_look());
+            // Those whose place was taken back close their sockets at once, but perhaps not as fast as others come.
+            let accepts = backoff.is_none() && !self.gate.is_overfull();
+            tokio::select! {
+                biased;
+                () = self.gate.freed() => {}
+                () = at(backoff) => self.backoff = None,
+                () = at(look) => {
+                    let gone = self.waiting.look(Instant::now());
+                    gone.into_iter().for_each(|number| self.gate.stop_waiting(number));
+                }
+                accepted = accept(&self.sockets, self.count), if accepts => match accepted {
+                    Ok((stream, peer)) => {
+                        if let Some(accepted) = self.admit(stream, peer) {
+                            return accepted;
+                        }
+                    }
+                    Err(error) => self.handle_error(&error),
+                },
+            }
+        }
+    }
+
+    /// The next connection that has waited and may be served.
+    fn serve_waiting(&mut self) -> Option<Accepted> {
+        loop {
+            let permit = self.gate.serve_waiting(Instant::now())?;
+            // Each that the gate knows of is kept here, so one is always found.
+            if let Some((stream, peer)) = self.waiting.take(permit.connection()) {
+                return Some(self.prepared(stream, peer, permit));
+            }
+        }
+    }
+
+    /// Asks for a place for a new connection. Gives it back if it is served at once; else it waits, or is refused.
+    fn admit(&mut self, stream: TcpStream, peer: SocketAddr) -> Option<Accepted> {
+        self.count += 1;
+        let (number, now) = (self.count, Instant::now());
+        let Admission { permit, taken_back } = match self.gate.admit(peer.ip(), number, now) {
+            Ok(admission) => admission,
+            Err(refusal) => {
+                self.log.refused(peer, refusal);
+                tell(&stream, refusal.line());
+                return None;
+            }
+        };
+        if let Some(taken_back) = taken_back {
+            self.log.taken_back(&taken_back);
+            if taken_back.waits {
+                self.waiting.turn_away(taken_back.number);
+            }
+        }
+        match permit {
+            Some(permit) => Some(self.prepared(stream, peer, permit)),
+            None => {
+                self.log.waits(peer);
+                self.waiting.insert(number, stream, peer, now);
+                None
+            }
+        }
+    }
+
+    fn prepared(&self, stream: TcpStream, peer: SocketAddr, permit: Permit) -> Accepted {
+        prepare(&stream, self.keepalive);
+        (stream, peer, permit)
+    }
+
+    /// After an error of `accept`: most concern one connection that is gone already, accept(2). The others come again at once.
+    fn handle_error(&mut self, error: &io::Error) {
+        let errno = Errno::from_io_error(error);
+        if let Some(Errno::CONNABORTED | Errno::CONNRESET | Errno::INTR | Errno::PROTO | Errno::PERM) = errno {
+            tracing::debug!(%error, "a connection was gone before it was accepted");
+            return;
+        }
+        self.log.exhausted(error);
+        if let Some(Errno::MFILE | Errno::NFILE) = errno {
+            // Better told no than left waiting.
+            self.spare = None;
+            let mut context = Context::from_waker(std::task::Waker::noop());
+            let turned_away = self.sockets.iter().find_map(|socket| match socket.poll_accept(&mut context) {
+                Poll::Ready(Ok(connection)) => Some(connection),
+                Poll::Ready(Err(_)) | Poll::Pending => None,
+            });
+            drop(turned_away);
+            self.spare = spare();
+        }
+        self.backoff = Some(Instant::now() + ACCEPT_BACKOFF);
+    }
+}
+
+/// What is logged, each kind of event once in a while.
+struct Log {
+    refused: Hush,
+    waits: Hush,
+    taken_back: Hush,
+    exhausted: Hush,
+}
+
+impl Log {
+    fn new() -> Log {
+        let throttle = || Hush::new(LOG_INTERVAL);
+        Log {
+            refused: throttle(),
+            waits: throttle(),
+            taken_back: throttle(),
+            exhausted: Hush::new(Duration::from_secs(1)),
+        }
+    }
+
+    fn refused(&mut self, peer: SocketAddr, refusal: Refusal) {
+        if let Some(more) = self.refused.speak(Instant::now()) {
+            tracing::warn!(%peer, reason = %refusal, more, "connection refused");
+        }
+    }
+
+    fn waits(&mut self, peer: SocketAddr) {
+        if let Some(more) = self.waits.speak(Instant::now()) {
+            let reason = "unauthenticated_per_source of its source have not logged in";
+            tracing::warn!(%peer, reason, more, "connection waits to be served");
+        }
+    }
+
+    fn taken_back(&mut self, TakenBack { number, source, of_source, had_done, strangers, .. }: &TakenBack) {
+        if let Some(more) = self.taken_back.speak(Instant::now()) {
+            tracing::warn!(
+                connection = number,
+                %source,
+                of_source,
+                had_done,
+                unauthenticated = strangers,
+                more,
+                "connection gives its place to a new one"
+            );
+        }
+    }
+
+    fn exhausted(&mut self, error: &io::Error) {
+        if let Some(more) = self.exhausted.speak(Instant::now()) {
+            tracing::error!(%error, more, "connections cannot be accepted");
+        }
+    }
+}
+
+/// Accepts a connection on any of the sockets.
+async fn accept(sockets: &[TcpListener], count: u64) -> io::Result<(TcpStream, SocketAddr)> {
+    std::future::poll_fn(|context| {
+        // Each is asked first in turn, so that a flood on one does not silence the others.
+        let turn = usize::try_from(count).unwrap_or(0) % sockets.len().max(1);
+        let (later, first) = sockets.split_at(turn);
+        let ready = first.iter().chain(later).map(|socket| socket.poll_accept(context)).find(Poll::is_ready);
+        ready.unwrap_or(Poll::Pending)
+    })
+    .await
+}
+
+/// Waits for a time that may never come.
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn spare() -> Option<OwnedFd> {
+    rustix::fs::open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use crate::config::Limits;
+
+    use super::super::gate::{Bounds, SOURCE_LINE};
+    use super::*;
+
+    const WAIT: Duration = Duration::from_secs(120);
+
+    /// An acceptor on a free port, of which one source has one stranger that is served, and two that wait.
+    async fn acceptor() -> (Acceptor, SocketAddr) {
+        let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = socket.local_addr().unwrap();
+        let limits = Limits { unauthenticated_per_source: 1, unauthenticated_waiting: 2, ..Limits::default() };
+        let gate = Gate::new(Bounds::new(&limits, 100, 100));
+        (Acceptor::new(vec![socket], gate, TcpKeepalive::new(&limits), WAIT), address)
+    }
+
+    /// A client, once it is connected.
+    async fn client(address: SocketAddr) -> (TcpStream, SocketAddr) {
+        let stream = TcpStream::connect(address).await.unwrap();
+        let local = stream.local_addr().unwrap();
+        (stream, local)
+    }
+
+    /// What is heard until the other side closes.
+    async fn heard(mut stream: TcpStream) -> String {
+        let mut text = String::new();
+        stream.read_to_string(&mut text).await.unwrap();
+        text
+    }
+
+    /// Runs the acceptor, which serves nobody meanwhile, until the other is ready.
+    async fn meanwhile<T>(acceptor: &mut Acceptor, other: impl Future<Output = T>) -> T {
+        tokio::select! {
+            (_, peer, _) = acceptor.accept() => panic!("{peer} is served"),
+            value = other => value,
+        }
+    }
+
+    #[tokio::test]
+    async fn those_of_a_source_that_wait_are_served_in_their_order_and_one_too_many_is_told() {
+        let (mut acceptor, address) = acceptor().await;
+        let (_first, first) = client(address).await;
+        let (_, peer, permit) = acceptor.accept().await;
+        assert_eq!(peer, first);
+        let (mut second_stream, second) = client(address).await;
+        // What is sent before anybody reads it is not lost.
+        second_stream.write_all(b"early").await.unwrap();
+        let (_third, third) = client(address).await;
+        let (mut fourth, _) = client(address).await;
+        fourth.write_all(b"unread").await.unwrap();
+        assert_eq!(meanwhile(&mut acceptor, heard(fourth)).await, SOURCE_LINE);
+        drop(permit);
+        let (mut stream, peer, mut permit) = acceptor.accept().await;
+        assert_eq!(peer, second);
+        let mut early = [0; 5];
+        stream.read_exact(&mut early).await.unwrap();
+        assert_eq!(&early, b"early");
+        permit.authenticated();
+        let (_, peer, _permit) = acceptor.accept().await;
+        assert_eq!(peer, third);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_hangs_up_while_it_waits_leaves_its_place_to_others() {
+        let (mut acceptor, address) = acceptor().await;
+        let (_first, _) = client(address).await;
+        let (_, _, permit) = acceptor.accept().await;
+        let (mut second, _) = client(address).await;
+        second.write_all(b"SSH-2.0-x\r\n").await.unwrap();
+        drop(second);
+        let (_third, third) = client(address).await;
+        let (fourth, _) = client(address).await;
+        assert_eq!(meanwhile(&mut acceptor, heard(fourth)).await, SOURCE_LINE);
+        // It is noticed within two looks, and there is room for one more.
+        meanwhile(&mut acceptor, tokio::time::sleep(Duration::from_secs(2))).await;
+        assert_eq!(acceptor.waiting.count(), 1);
+        let (_fifth, fifth) = client(address).await;
+        drop(permit);
+        let (_, peer, permit) = acceptor.accept().await;
+        assert_eq!(peer, third);
+        drop(permit);
+        assert_eq!(acceptor.accept().await.1, fifth);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_waits_for_longer_than_a_login_may_take() {
+        let (mut acceptor, address) = acceptor().await;
+        let (_first, _) = client(address).await;
+        let (_, _, permit) = acceptor.accept().await;
+        let (second, _) = client(address).await;
+        let started = Instant::now();
+        assert_eq!(meanwhile(&mut acceptor, heard(second)).await, SOURCE_LINE);
+        assert!((WAIT..WAIT + Duration::from_secs(2)).contains(&started.elapsed()), "{:?}", started.elapsed());
+        drop(permit);
+        let (_third, third) = client(address).await;
+        assert_eq!(acceptor.accept().await.1, third);
+    }
+
+    #[tokio::test]
+    async fn an_error_of_one_connection_delays_nobody_and_running_out_of_files_does() {
+        let (mut acceptor, address) = acceptor().await;
+        acceptor.handle_error(&Errno::CONNABORTED.into());
+        assert_eq!(acceptor.backoff, None);
+        let (waiting, _) = client(address).await;
+        // What accept(2) leaves in the queue when no file is free is turned away, so that it does not wait for nothing.
+        drop((waiting, accept(&acceptor.sockets, 0).await.unwrap()));
+        let (waiting, _) = client(address).await;
+        acceptor.handle_error(&Errno::MFILE.into());
+        assert!(acceptor.backoff.is_some());
+        assert!(acceptor.spare.is_some());
+        assert_eq!(heard(waiting).await, "");
+        let (_later, later) = client(address).await;
+        assert_eq!(acceptor.accept().await.1, later);
+    }
+}

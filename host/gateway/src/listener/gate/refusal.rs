@@ -1,0 +1,53 @@
+//! Why a connection is not let in: what its peer is told, and what the log says.
+
+use std::fmt;
+
+use crate::source::Source;
+
+use super::strangers::PROTECTED;
+
+/// Why a connection was not let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// No more connections of any kind.
+    Connections { count: u32 },
+    /// Too many strangers, and none can be asked to go.
+    Strangers { count: u32, full: u32 },
+    /// Too many strangers from this source.
+    Source { source: Source, served: u32, waiting: u32 },
+}
+
+impl Refusal {
+    /// What the peer is told, before any protocol.
+    pub(crate) fn line(self) -> &'static str {
+        match self {
+            Refusal::Source { .. } => SOURCE_LINE,
+            Refusal::Connections { .. } | Refusal::Strangers { .. } => "Too many connections; try again later.\r\n",
+        }
+    }
+}
+
+/// What a peer is told whose source has too many strangers.
+pub(crate) const SOURCE_LINE: &str = "Too many connections from your address are waiting to log in; try again.\r\n";
+
+/// For the log.
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refusal::Connections { count } => {
+                write!(f, "{count} connections are open, as many as `connections` and the open files allow")
+            }
+            Refusal::Strangers { count, full } => write!(
+                f,
+                "{count} connections have not logged in (unauthenticated_full: {full}), none of them for longer than {} s",
+                PROTECTED.as_secs()
+            ),
+            Refusal::Source { source, served, waiting } => write!(
+                f,
+                "{} connections from {source} have not logged in: {served} are served (unauthenticated_per_source) and \
+                 {waiting} wait (unauthenticated_waiting)",
+                served + waiting
+            ),
+        }
+    }
+}

@@ -1,0 +1,344 @@
+//! The connections that have not logged in, by source, and which of them gives its place to another.
+//!
+//! Every operation takes a time that grows with the logarithm of their number: a flood must not make accepting slow. For each
+//! rank there is an ordered set of the sources that have candidates in it, so the next to go is the last entry of the first set
+//! that has one.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use whelk_ssh::phase::LoginStage;
+
+use crate::source::Source;
+
+/// Nobody gives up a place before that time: long enough for a client of goodwill to send its first bytes from anywhere.
+pub(super) const PROTECTED: Duration = Duration::from_secs(2);
+
+/// Who goes first: those that have done least. One that waits has been asked for nothing yet, so it goes after those that were
+/// greeted and stay silent, and before those that have said something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Rank {
+    /// Greeted, and no identification line has come.
+    Silent,
+    /// Accepted and not greeted.
+    Waiting,
+    /// The key exchange waits for the client.
+    KeyExchange,
+    /// The client, or the person in front of it, has not answered our key-exchange reply.
+    NewKeys,
+    /// The keys are in place.
+    Authentication,
+}
+
+const RANKS: usize = 5;
+
+impl Rank {
+    /// The rank of a client that was greeted.
+    pub(super) fn of(stage: LoginStage) -> Rank {
+        match stage {
+            LoginStage::Identification => Rank::Silent,
+            LoginStage::KeyExchange => Rank::KeyExchange,
+            LoginStage::NewKeys => Rank::NewKeys,
+            LoginStage::Authentication | LoginStage::Done => Rank::Authentication,
+        }
+    }
+
+    /// For the log: what the client had done.
+    pub(super) fn describe(self) -> &'static str {
+        match self {
+            Rank::Silent => "no identification",
+            Rank::Waiting => "not served yet",
+            Rank::KeyExchange => "in the key exchange",
+            Rank::NewKeys => "key-exchange reply not answered",
+            Rank::Authentication => "not authenticated",
+        }
+    }
+}
+
+/// One connection.
+struct Stranger {
+    source: Source,
+    rank: Rank,
+    /// Until it is no longer protected: since when it is here, or is served.
+    young_since: Option<Instant>,
+    /// Tells the connection's task to end. One that waits has no task.
+    signal: Option<Arc<Notify>>,
+}
+
+/// The connections of one source.
+#[derive(Default)]
+struct Members {
+    served: u32,
+    waiting: BTreeSet<u64>,
+    /// Those that are no longer protected, oldest first, by rank.
+    candidates: [BTreeSet<u64>; RANKS],
+}
+
+/// The place of a source among those that have candidates of a rank: the source with most connections is the last, and of those
+/// with as many the one whose candidate was accepted first.
+type Place = (u32, Reverse<u64>, Source);
+
+impl Members {
+    fn count(&self) -> u32 {
+        self.served + u32::try_from(self.waiting.len()).unwrap_or(u32::MAX)
+    }
+
+    fn places(&self, source: Source) -> [Option<Place>; RANKS] {
+        let count = self.count();
+        self.candidates.each_ref().map(|numbers| numbers.first().map(|oldest| (count, Reverse(*oldest), source)))
+    }
+}
+
+/// How many connections a source has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Load {
+    pub(super) served: u32,
+    pub(super) waiting: u32,
+}
+
+/// What has left the tables.
+pub(super) struct Removed {
+    pub(super) source: Source,
+    pub(super) rank: Rank,
+    pub(super) signal: Option<Arc<Notify>>,
+}
+
+/// All of them.
+#[derive(Default)]
+pub(super) struct Strangers {
+    all: HashMap<u64, Stranger>,
+    sources: HashMap<Source, Members>,
+    young: BTreeSet<(Instant, u64)>,
+    /// The sources that have candidates, by rank.
+    places: [BTreeSet<Place>; RANKS],
+}
+
+impl Strangers {
+    pub(super) fn count(&self) -> u32 {
+        u32::try_from(self.all.len()).unwrap_or(u32::MAX)
+    }
+
+    pub(super) fn load(&self, source: Source) -> Load {
+        self.sources.get(&source).map_or_else(Load::default, |members| Load {
+            served: members.served,
+            waiting: u32::try_from(members.waiting.len()).unwrap_or(u32::MAX),
+        })
+    }
+
+    /// Adds a connection that is served, with the signal that ends it.
+    pub(super) fn serve(&mut self, number: u64, source: Source, now: Instant, signal: Arc<Notify>) {
+        let stranger = Stranger { source, rank: Rank::Silent, young_since: Some(now), signal: Some(signal) };
+        self.all.insert(number, stranger);
+        self.young.insert((now, number));
+        self.change(source, |members| members.served += 1);
+    }
+
+    /// Adds a connection that waits.
+    pub(super) fn wait(&mut self, number: u64, source: Source, now: Instant) {
+        let stranger = Stranger { source, rank: Rank::Waiting, young_since: Some(now), signal: None };
+        self.all.insert(number, stranger);
+        self.young.insert((now, number));
+        self.change(source, |members| members.waiting.insert(number));
+    }
+
+    /// The connection of this source that has waited longest.
+    pub(super) fn longest_waiting(&self, source: Source) -> Option<u64> {
+        self.sources.get(&source)?.waiting.first().copied()
+    }
+
+    /// A client has come further.
+    pub(super) fn advance(&mut self, number: u64, rank: Rank) {
+        let Some(stranger) = self.all.get_mut(&number) else { return };
+        let before = std::mem::replace(&mut stranger.rank, rank);
+        if stranger.young_since.is_some() || before == rank {
+            return;
+        }
+        let source = stranger.source;
+        self.change(source, |members| {
+            members.candidates[before as usize].remove(&number);
+            members.candidates[rank as usize].insert(number);
+        });
+    }
+
+    /// Removes a connection. `None` when it is not here, any more.
+    pub(super) fn remove(&mut self, number: u64) -> Option<Removed> {
+        let Stranger { source, rank, young_since, signal } = self.all.remove(&number)?;
+        if let Some(since) = young_since {
+            self.young.remove(&(since, number));
+        }
+        self.change(source, |members| {
+            members.candidates[rank as usize].remove(&number);
+            if rank == Rank::Waiting {
+                members.waiting.remove(&number);
+            } else {
+                members.served -= 1;
+            }
+        });
+        Some(Removed { source, rank, signal })
+    }
+
+    /// The protection of those that have had it long enough ends.
+    pub(super) fn end_protection(&mut self, now: Instant) {
+        while let Some((since, number)) = self.young.first().copied()
+            && now.saturating_duration_since(since) >= PROTECTED
+        {
+            self.young.remove(&(since, number));
+            let Some(stranger) = self.all.get_mut(&number) else { continue };
+            stranger.young_since = None;
+            let (source, rank) = (stranger.source, stranger.rank);
+            self.change(source, |members| members.candidates[rank as usize].insert(number));
+        }
+    }
+
+    /// Who has to give up a place first, if anybody may be asked to.
+    pub(super) fn first_to_go(&self) -> Option<u64> {
+        let (_, Reverse(number), _) = self.places.iter().find_map(BTreeSet::last)?;
+        Some(*number)
+    }
+
+    /// Changes what is counted of a source, and its places accordingly. A source without connections is forgotten.
+    fn change<T>(&mut self, source: Source, change: impl FnOnce(&mut Members) -> T) {
+        let members = self.sources.entry(source).or_default();
+        let before = members.places(source);
+        change(members);
+        let after = members.places(source);
+        for ((places, before), after) in self.places.iter_mut().zip(before).zip(after) {
+            if before != after {
+                before.map(|place| places.remove(&place));
+                after.map(|place| places.insert(place));
+            }
+        }
+        if members.count() == 0 {
+            self.sources.remove(&source);
+        }
+    }
+
+    /// Whether nothing is left anywhere.
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        let empty = self.all.is_empty() && self.sources.is_empty() && self.young.is_empty();
+        empty && self.places.iter().all(BTreeSet::is_empty)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(number: u32) -> Source {
+        Source::V4(number.to_be_bytes())
+    }
+
+    /// Strangers that are told nothing: number, source, rank.
+    fn strangers(start: Instant, all: &[(u64, u32, Rank)]) -> Strangers {
+        let mut strangers = Strangers::default();
+        for (number, of, rank) in all {
+            match rank {
+                Rank::Waiting => strangers.wait(*number, source(*of), start),
+                rank => {
+                    strangers.serve(*number, source(*of), start, Arc::default());
+                    strangers.advance(*number, *rank);
+                }
+            }
+        }
+        strangers
+    }
+
+    /// Everybody, in the order in which they go.
+    fn order(mut strangers: Strangers) -> Vec<u64> {
+        let order = std::iter::from_fn(|| {
+            let number = strangers.first_to_go()?;
+            strangers.remove(number).map(|_| number)
+        });
+        let order = order.collect();
+        assert!(strangers.is_empty());
+        order
+    }
+
+    #[test]
+    fn they_go_by_stage_then_by_source_with_most_then_by_age() {
+        use Rank::{Authentication, KeyExchange, NewKeys, Silent, Waiting};
+        let start = Instant::now();
+        let mut all = strangers(
+            start,
+            &[
+                (1, 1, Authentication),
+                (2, 1, NewKeys),
+                (3, 2, KeyExchange),
+                (4, 2, KeyExchange),
+                (5, 2, KeyExchange),
+                (6, 1, KeyExchange),
+                (7, 3, Silent),
+                (8, 4, Silent),
+                (9, 4, Silent),
+                (10, 5, Silent),
+                (11, 3, Waiting),
+            ],
+        );
+        all.end_protection(start + PROTECTED);
+        // Sources 3 and 4 have two each, of which 3's candidate is older; after that one goes 4 has most. Likewise 2 and 1.
+        assert_eq!(order(all), [7, 8, 9, 10, 11, 3, 6, 4, 5, 2, 1]);
+    }
+
+    #[test]
+    fn what_a_source_has_in_other_stages_counts_too() {
+        let start = Instant::now();
+        let crowd: Vec<_> = (10..20).map(|number| (number, 2, Rank::Authentication)).collect();
+        let mut all = strangers(
+            start,
+            &[&[(1, 1, Rank::Silent), (2, 1, Rank::Silent), (3, 2, Rank::Silent)], &crowd[..]].concat(),
+        );
+        all.end_protection(start + PROTECTED);
+        assert_eq!(order(all)[..3], [3, 1, 2]);
+    }
+
+    #[test]
+    fn nobody_goes_within_two_seconds() {
+        let start = Instant::now();
+        let mut all = strangers(start, &[(1, 1, Rank::Silent)]);
+        all.serve(2, source(1), start + Duration::from_secs(1), Arc::default());
+        all.end_protection(start + Duration::from_millis(1999));
+        assert_eq!(all.first_to_go(), None);
+        all.end_protection(start + Duration::from_secs(2));
+        assert_eq!(all.first_to_go(), Some(1));
+        all.remove(1);
+        assert_eq!(all.first_to_go(), None);
+        all.end_protection(start + Duration::from_secs(3));
+        assert_eq!(all.first_to_go(), Some(2));
+    }
+
+    #[test]
+    fn one_that_comes_further_goes_later() {
+        let start = Instant::now();
+        let mut all = strangers(start, &[(1, 1, Rank::Silent), (2, 1, Rank::Silent)]);
+        all.end_protection(start + PROTECTED);
+        all.advance(1, Rank::NewKeys);
+        all.advance(1, Rank::NewKeys);
+        assert_eq!(order(all), [2, 1]);
+    }
+
+    /// Nine thousand of them and as many changes: what an accept costs is far below what a connection costs otherwise.
+    #[test]
+    fn many_strangers_do_not_make_a_change_slow() {
+        let start = Instant::now();
+        let mut all = Strangers::default();
+        let sources = 500;
+        for number in 0..9000 {
+            all.serve(number, source(u32::try_from(number).unwrap() % sources), start, Arc::default());
+        }
+        all.end_protection(start + PROTECTED);
+        for number in 9000..18_000 {
+            let first = all.first_to_go().unwrap();
+            all.remove(first);
+            all.serve(number, source(u32::try_from(number).unwrap() % sources), start, Arc::default());
+        }
+        assert_eq!(all.count(), 9000);
+        // The first nine thousand have gone, evenly over the sources.
+        assert!((0..9000).all(|number| all.remove(number).is_none()));
+        assert_eq!(all.load(source(7)), Load { served: 18, waiting: 0 });
+    }
+}
