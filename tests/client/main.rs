@@ -6,6 +6,7 @@ mod load;
 mod peer;
 mod session;
 mod siege;
+mod strangers;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -71,7 +72,7 @@ struct Arguments {
     /// The address to connect from.
     #[arg(long)]
     from: Option<std::net::IpAddr>,
-    /// From how many addresses guesses come: 127.0.1.1 and on.
+    /// From how many addresses guesses or strangers come.
     #[arg(long, default_value_t = 1)]
     addresses: u32,
     /// USER@ADDRESS
@@ -118,7 +119,7 @@ async fn run(arguments: &Arguments) -> io::Result<u8> {
     };
     let key = Arc::new(key);
     let command = arguments.command.join(" ");
-    let (count, at_once, rate) = (arguments.count, arguments.at_once, arguments.rate);
+    let Arguments { count, at_once, rate, .. } = *arguments;
     if let Some(kind) = arguments.load {
         return load::run(&Load { kind, count, at_once, command }, &wish, &key).await.map(|()| 0);
     }

@@ -19,6 +19,7 @@ use whelk_ssh::message::request::Request;
 use crate::load::{cat, cue};
 use crate::peer::{Happened, Peer, Wish};
 use crate::session::{ask, open};
+use crate::strangers::{self, Strangers};
 
 /// A finger at the keyboard.
 const KEYSTROKE: Duration = Duration::from_millis(1);
@@ -38,6 +39,12 @@ pub(crate) enum Kind {
     Drop,
     /// Wrong passwords on connections that go on until a line is read, or until there were enough.
     Guesses,
+    /// Logins at a rate, `--count` of them: how many went well, and how long they took.
+    Timed,
+    /// Connections that never log in and say nothing, from `--addresses` addresses; see `strangers.rs`.
+    Silent,
+    /// The same, but each sends a byte a second.
+    Drip,
     /// Logins at a rate. Each line that is read is the word of those that begin after it; each says how it went and under which word.
     Logins,
 }
@@ -50,7 +57,7 @@ pub(crate) struct Siege {
     pub(crate) at_once: u32,
     /// Logins a second.
     pub(crate) rate: u32,
-    /// From how many addresses guesses come.
+    /// From how many addresses guesses or strangers come.
     pub(crate) addresses: u32,
     pub(crate) command: String,
     pub(crate) wish: Wish,
@@ -61,7 +68,7 @@ pub(crate) struct Siege {
 type Tally = RefCell<BTreeMap<String, u64>>;
 
 pub(crate) async fn run(siege: Siege) -> io::Result<()> {
-    if siege.kind != Kind::Keys {
+    if !matches!(siege.kind, Kind::Keys | Kind::Timed) {
         // The clients of an offender would be on other machines: here they must not take the processor from those who are watched.
         rustix::process::nice(19)?;
     }
@@ -70,6 +77,11 @@ pub(crate) async fn run(siege: Siege) -> io::Result<()> {
         Kind::Storm | Kind::Reconnect | Kind::Deaf | Kind::Drop => storm(siege).await,
         Kind::Logins => logins(siege).await,
         Kind::Guesses => crate::guess::run(siege).await,
+        Kind::Timed => timed(siege).await,
+        Kind::Silent | Kind::Drip => {
+            let (address, drip) = (siege.wish.address, siege.kind == Kind::Drip);
+            strangers::run(Strangers { address, count: siege.count, sources: siege.addresses, drip }).await
+        }
     }
 }
 
@@ -164,7 +176,7 @@ async fn one_session(siege: &Siege, kept: &mut Option<Peer>, number: u32) -> io:
             Ok("dropped".to_owned())
         }
         Kind::Reconnect => Ok(ended(&mut peer, channel).await?.0),
-        Kind::Keys | Kind::Storm | Kind::Logins | Kind::Guesses => {
+        Kind::Keys | Kind::Storm | Kind::Logins | Kind::Guesses | Kind::Timed | Kind::Silent | Kind::Drip => {
             let (how, _) = ended(&mut peer, channel).await?;
             *kept = Some(peer);
             Ok(how)
@@ -238,4 +250,35 @@ async fn login(siege: &Siege) -> io::Result<String> {
         } => answer,
         () = patience => Err(io::ErrorKind::TimedOut.into()),
     }
+}
+
+/// So many logins at a rate, each on its own. Prints how many went well and how long those took, and each that did not.
+async fn timed(siege: Siege) -> io::Result<()> {
+    cue("ready").await?;
+    let siege = Rc::new(siege);
+    let took = Rc::new(RefCell::new(Vec::new()));
+    let everybody = LocalSet::new();
+    everybody
+        .run_until(async {
+            let mut clock = interval(Duration::from_secs(1) / siege.rate.max(1));
+            for _ in 0..siege.count {
+                clock.tick().await;
+                let (siege, took) = (Rc::clone(&siege), Rc::clone(&took));
+                tokio::task::spawn_local(async move {
+                    let started = Instant::now();
+                    match login(&siege).await {
+                        Ok(_) => took.borrow_mut().push(started.elapsed().as_millis()),
+                        Err(error) => println!("login failed: {error}"),
+                    }
+                });
+            }
+        })
+        .await;
+    everybody.await;
+    let mut took = took.take();
+    took.sort_unstable();
+    let at = |part: usize| took.get((took.len() * part / 100).min(took.len().saturating_sub(1))).copied().unwrap_or(0);
+    println!("{} of {} logged in, p50 {} p99 {} ms", took.len(), siege.count, at(50), at(99));
+    println!("done");
+    Ok(())
 }

@@ -10,7 +10,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::io::{AsyncBufReadExt, BufReader, Interest};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::LocalSet;
-use tokio::time::{interval, sleep, sleep_until};
+use tokio::time::{interval, sleep};
 
 use crate::load::cue;
 
@@ -94,8 +94,8 @@ async fn stranger(strangers: Rc<Strangers>, tally: Rc<Tally>, number: u32) {
 async fn connect(strangers: &Strangers, number: u32) -> io::Result<TcpStream> {
     let source = Ipv4Addr::from(u32::from(Ipv4Addr::new(127, 64, 0, 0)) + number % strangers.sources.max(1));
     let socket = TcpSocket::new_v4()?;
-    // Each address has ports of its own, which are found when it is known where to.
-    rustix::net::sockopt::set_ip_bind_address_no_port(&socket, true)?;
+    // A port may be used again as soon as its last connection is over.
+    socket.set_reuseaddr(true)?;
     socket.bind(SocketAddr::new(IpAddr::V4(source), 0))?;
     socket.connect(strangers.address).await
 }
@@ -108,7 +108,7 @@ async fn stay(stream: &TcpStream, drips: bool) -> io::Result<()> {
     loop {
         tokio::select! {
             ready = stream.ready(Interest::READABLE) => {
-                drop(ready?);
+                ready?;
                 match stream.try_read(&mut unread) {
                     Ok(0) => return Ok(()),
                     Ok(_) => {}

@@ -16,6 +16,7 @@ mod limits;
 mod matrix;
 mod node;
 mod slow;
+mod strangers;
 mod terminal;
 mod transfer;
 mod violation;

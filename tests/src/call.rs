@@ -72,6 +72,12 @@ impl Call {
         Self { client, port: gateway.port(), fingerprint, user, command: None, pty: false, access, options }
     }
 
+    /// Another port of 127.0.0.1: that of a server to compare with.
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = port;
+        self
+    }
+
     /// Asks for a command instead of a shell.
     pub fn exec(mut self, command: &str) -> Self {
         self.command = Some(command.to_owned());

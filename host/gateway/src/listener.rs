@@ -57,7 +57,7 @@ impl Listener {
             "room for connections, and for those that have not logged in"
         );
         let gate = Gate::new(Bounds::new(limits, connections, full));
-        let acceptor = Acceptor::new(sockets, gate, TcpKeepalive::new(limits), limits.login_grace);
+        let acceptor = Acceptor::new(sockets, gate, TcpKeepalive::new(limits), limits.authentication_grace);
         Ok(Listener { acceptor, drain: limits.drain })
     }
 
