@@ -107,6 +107,26 @@ fn whoever_reads_the_fingerprint_for_long_gets_in() {
     gateway.end();
 }
 
+#[test]
+fn forty_logins_at_once_from_one_address_all_get_in() {
+    let gateway = gateway("");
+    let thinker = Thinker::new(&gateway);
+    let clients: Vec<Running> = (0..40).map(|_| thinker.ask(&gateway)).collect();
+    // Nobody goes on before all are there: these are forty strangers at the same time.
+    for client in &clients {
+        client.wait_for_stderr("asked");
+    }
+    if is_proof() {
+        pass(60);
+    }
+    let _word = say_go(&thinker.pipe, clients.len());
+    for client in clients {
+        let finished = client.finish();
+        assert_eq!(finished.status, Some(5), "{}", finished.err);
+    }
+    gateway.end();
+}
+
 // PuTTY asks for the name after the key exchange and before its first request.
 #[test]
 fn whoever_types_the_user_name_slowly_gets_in() {
