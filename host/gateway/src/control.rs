@@ -128,6 +128,7 @@ fn folder(shelf: &Shelf) -> Value {
         "path": shelf.folder.path.display().to_string(),
         "trouble": known.trouble,
         "plugins": plugins,
+        "preparing": shelf.folder.registry.preparing(),
         "refused": refused.collect::<Vec<_>>(),
     })
 }

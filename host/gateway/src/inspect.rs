@@ -220,6 +220,9 @@ pub fn table(answer: &Value) -> String {
             rows.extend(plugin_rows(plugin));
         }
         text.push_str(&aligned(&rows));
+        for name in list(&folder["preparing"]) {
+            let _ = writeln!(text, "preparing {}", words(name));
+        }
         for refused in list(&folder["refused"]) {
             let _ = writeln!(text, "refused {}: {}", words(&refused["file"]), words(&refused["reason"]));
         }
@@ -284,6 +287,7 @@ mod tests {
         };
         let answer = json!({ "folders": [
             { "tenant": null, "path": "plugins", "trouble": null, "refused": [{ "file": "x.wasm", "reason": "it is \u{1b}[2J" }],
+              "preparing": ["large"],
               "plugins": [{ "name": "echo", "current": version(2, 3), "older": [version(1, 1)], "crashing": false }] },
             { "tenant": "acme", "path": "t/acme", "trouble": "it is gone", "refused": [], "plugins": [] },
         ] });
@@ -291,6 +295,7 @@ mod tests {
             NAME  DIGEST        GEN  SESSIONS  WORLD                         NEEDS  STATE\n\
             echo  0123456789ab  2    3         session-plugin +timer-handler  http   current\n\
             echo  0123456789ab  1    1         session-plugin +timer-handler  http   replaced\n\
+            preparing large\n\
             refused x.wasm: it is \\x1b[2J\n\
             \n\
             tenant acme: t/acme\n\
