@@ -193,3 +193,18 @@ fn compiled_code_is_kept_for_the_next_start_and_forged_code_is_not_run() {
     assert_eq!(files(), std::slice::from_ref(&file));
     assert_ne!(fs::read(&file).unwrap()[..40], [0; 40]);
 }
+
+#[test]
+fn what_loading_large_plugins_takes_is_given_back() {
+    // The file, its code as it comes from the compiler and as it is kept: three blocks of 10 MB each time, on threads of many kinds.
+    let (place, server) = serving();
+    let load = |version| {
+        place.put("a.wasm", &guests::heavy(version));
+        server.event("plugin loaded");
+        server.allocated()
+    };
+    let first = load(2);
+    let most = (3..=12).map(load).max().unwrap();
+    // Some of it may be in use when it is looked at.
+    assert!(most < first + (30 << 20), "{first} bytes, and {most} after ten more");
+}

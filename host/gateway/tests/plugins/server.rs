@@ -109,6 +109,13 @@ impl Server {
         self.until(message).pop().unwrap()
     }
 
+    /// The memory that it has allocated, in bytes.
+    pub(crate) fn allocated(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+        line.split_whitespace().next().unwrap().parse::<u64>().unwrap() << 10
+    }
+
     /// Kills it as a fault of the machine would.
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
