@@ -111,6 +111,8 @@ fn honest_users_beside(kind: &str, sources: u64) {
 /// The same at sshd with its defaults, for comparison.
 fn beside_sshd(gateway: &Gateway, key: &Access, line: &str, kind: &str, count: u64, sources: u64, name: &str) {
     let sshd = Sshd::start(line, "");
+    let alone = Report::of(siege(gateway, sshd.port(), sshd.user(), key, &["timed", "--count", "1"], "exit 0"));
+    assert!(alone.line().starts_with("1 of 1 logged in, "), "sshd alone: {}", alone.0);
     let crowd = strangers(gateway, sshd.port(), kind, count, sources);
     let by_key = Report::of(honest_logins(gateway, sshd.port(), sshd.user(), key, "exit 0"));
     figure(&format!("{name}, logins by key at sshd"), by_key.line());

@@ -170,16 +170,18 @@ limits! {
     /// "Source" names the row of the threat list that a limit answers, or the section of an RFC.
     pub struct Limits {
         ["Strangers: connections that have not logged in"] {
-            /// All of them together. Lowered at start to what fits in an eighth of the memory, at 48 KiB each, and in half of the
-            /// open files. When there are so many, one that has done least for two seconds gives its place to a new one.
+            /// All of them together, as MaxStartups of sshd_config. Lowered at start to what fits in an eighth of the
+            /// memory, at 48 KiB each, and in half of the open files. When there are so many, a new one gets the place of
+            /// one that has been here for two seconds: of those that have done least, of the source that has most.
             unauthenticated_full: u32 = 9000, 1 => 1_000_000, "F1";
-            /// While none of them has been here for two seconds, a new one is refused at random from two thirds of that number on:
-            /// with this chance in percent at first, rising evenly to all of them.
+            /// While none has been here for two seconds, new ones are refused at random from two thirds of that number
+            /// on: with this chance in percent at first, rising evenly to all of them.
             unauthenticated_drop: u32 = 30, 0 => 100, "F1";
-            /// Those of one source that are served: of an IPv4 address, or of an IPv6 network of 64 bits.
+            /// Those of one source that are served, as PerSourceMaxStartups: a source is an IPv4 address, or an IPv6
+            /// network of 64 bits.
             unauthenticated_per_source: u32 = 64, 1 => 1_000_000, "F1";
-            /// More of one source that are accepted and wait, without being greeted, until others of it have logged in or left. One
-            /// more is told so and closed.
+            /// More of one source that are accepted and wait, without being greeted, until others of it have logged in
+            /// or left, for authentication_grace at most. One more is told so and closed.
             unauthenticated_waiting: u32 = 512, 0 => 1_000_000, "F1";
             /// All connections together, logged in or not. Lowered at start when the process may not open that many files.
             connections: u32 = 10_000, 1 => 1_000_000, "O5";
