@@ -40,6 +40,8 @@ pub struct Access {
     /// Every hash there is: what an attempt without a hash of its own is measured against.
     decoys: Vec<Arc<PasswordHash>>,
     slots: Slots,
+    /// Bytes of memory that one hash may take.
+    most_memory: usize,
     secret: RandomState,
     failure_delay: Duration,
     decision_grace: Duration,
@@ -120,13 +122,13 @@ pub enum Verdict {
 pub enum Overload {
     /// A password took longer to hash than `decision_grace`.
     Slow,
-    /// There was no memory to hash a password in.
+    /// There was no memory to hash a password in, or the hash needs more than any may have.
     Memory,
     /// The hashing ended by a panic, which has been logged.
     Panic,
 }
 
-/// What [`Access::judge`] found, and how long of the time that took it waited for a slot.
+/// What [`Access::judge`] found, and how long it waited for a slot.
 struct Judgement {
     verdict: Verdict,
     waited: Duration,
@@ -172,6 +174,7 @@ impl Access {
             entrance,
             decoys,
             slots: Slots::new(process::hashing_slots(&config.limits), process::hashing_memory(&config.limits)),
+            most_memory: process::most_memory_of_a_hash(&config.limits),
             secret: RandomState::new(),
             failure_delay: config.limits.failure_delay,
             decision_grace: config.limits.decision_grace,
@@ -194,11 +197,11 @@ impl Access {
     }
 
     /// Decides. A rejection comes no sooner than the failure delay; the same time for a user who exists and for one who does not.
-    /// `waits` is true while the attempt waits for a slot, for which there is no limit here: the caller has a grace for the whole
-    /// login. Can be dropped at any point.
-    pub async fn decide(&self, attempt: Attempt<'_>, waits: &AtomicBool) -> Verdict {
+    /// Sets `queued` if the attempt had to wait for a slot. There is no limit here for that wait: the caller has a grace for the
+    /// whole login. Can be dropped at any point.
+    pub async fn decide(&self, attempt: Attempt<'_>, queued: &AtomicBool) -> Verdict {
         let started = Instant::now();
-        let Judgement { verdict, waited } = self.judge(attempt, waits).await;
+        let Judgement { verdict, waited } = self.judge(attempt, queued).await;
         match &verdict {
             Verdict::Accept(identity) => {
                 // Whoever logged in without credentials has shown nothing by which the source could be trusted.
@@ -217,7 +220,7 @@ impl Access {
         verdict
     }
 
-    async fn judge(&self, attempt: Attempt<'_>, waits: &AtomicBool) -> Judgement {
+    async fn judge(&self, attempt: Attempt<'_>, queued: &AtomicBool) -> Judgement {
         let now = |verdict| Judgement { verdict, waited: Duration::ZERO };
         let name = name(attempt.user);
         let members = match &self.entrance {
@@ -242,7 +245,7 @@ impl Access {
         match attempt.credential {
             Credential::None => now(Verdict::Reject),
             Credential::Password(password) => {
-                let (checked, waited) = self.check(&attempt, member, password, waits).await;
+                let (checked, waited) = self.check(&attempt, member, password, queued).await;
                 let verdict = match checked {
                     Ok(true) => entered("password", None),
                     Ok(false) => Verdict::Reject,
@@ -258,15 +261,15 @@ impl Access {
         }
     }
 
-    /// Holds a password against the user's hash, and says how long it waited for a slot. A user without one, or who does not exist, borrows
-    /// the hash of another: the work and the wait for it are as real and the result is thrown away. Which one is borrowed
-    /// follows from the name, so that unknown names show the same mixture of costs as known ones, and each always the same.
+    /// Holds a password against the user's hash, and says how long it waited for a slot. For a user without one, or who does not
+    /// exist, the hash of another user is taken: the same wait and the same work are done, and the result is ignored. Which
+    /// one follows from the name, so that unknown names show the same mixture of costs as known ones, and each always the same.
     async fn check(
         &self,
         attempt: &Attempt<'_>,
         member: Option<&Member>,
         password: &[u8],
-        waits: &AtomicBool,
+        queued: &AtomicBool,
     ) -> (Result<bool, Overload>, Duration) {
         if password.len() > LONGEST_PASSWORD {
             return (Ok(false), Duration::ZERO);
@@ -274,8 +277,11 @@ impl Access {
         let own = member.and_then(|member| member.password.clone());
         let is_own = own.is_some();
         let Some(hash) = own.or_else(|| self.decoy(attempt.user)) else { return (Ok(false), Duration::ZERO) };
+        if hash.memory() > self.most_memory {
+            return (Err(Overload::Memory), Duration::ZERO);
+        }
         let asked = Instant::now();
-        let slot = self.slots.take(attempt.source, hash.memory(), waits).await;
+        let slot = self.slots.take(attempt.source, hash.memory(), queued).await;
         let waited = asked.elapsed();
         let password = Zeroizing::new(password.to_vec());
         let work = tokio::task::spawn_blocking(move || {
@@ -299,14 +305,16 @@ impl Access {
     }
 
     /// How long after its arrival an attempt that has been rejected is answered: the delay, or its next doubling after the work
-    /// that was done, so that small differences of that work do not show. A doubling ends at the grace to decide.
+    /// that was done, so that small differences of that work do not show. A doubling is never more than `decision_grace`, or than
+    /// the work itself if that took longer.
     fn answer_after(&self, user: &[u8], elapsed: Duration) -> Duration {
         let spread = Duration::from_micros(self.secret.hash_one(("delay", user)) % SPREAD_MICROSECONDS);
-        let mut answer = self.failure_delay + spread;
+        let least = self.failure_delay + spread;
+        let mut answer = least;
         while answer < elapsed && !answer.is_zero() {
             answer *= 2;
         }
-        answer.min(self.decision_grace.max(elapsed))
+        answer.min(self.decision_grace.max(elapsed)).max(least)
     }
 }
 
@@ -341,7 +349,9 @@ fn open(user: String, tenant: String, plugin: String, credential: Credential<'_>
 mod tests {
     use std::path::PathBuf;
     use std::sync::atomic::Ordering;
+    use std::task::{Context, Waker};
 
+    use tokio::task::JoinSet;
     use whelk_ssh::algorithm::Preferences;
 
     use crate::config::Limits;
@@ -398,7 +408,7 @@ mod tests {
     }
 
     /// Takes every slot that there is.
-    async fn all_slots(access: &Access) -> Vec<Option<slots::Slot>> {
+    async fn all_slots(access: &Access) -> Vec<slots::Slot> {
         let mut taken = Vec::new();
         for _ in 0..process::hashing_slots(&Limits::default()) {
             taken.push(access.slots.take(source(99), 1, &AtomicBool::new(false)).await);
@@ -522,6 +532,9 @@ mod tests {
         assert_eq!(access.answer_after(b"alice", first * 15), first * 16);
         assert_eq!(access.answer_after(b"alice", Duration::from_secs(5)), Duration::from_secs(5));
         assert_eq!(access.answer_after(b"alice", Duration::from_secs(9)), Duration::from_secs(9));
+        let slow = Limits { failure_delay: Duration::from_secs(8), ..Limits::default() };
+        let access = Access::new(&config(Entrance::Demonstration, slow));
+        assert_eq!(access.answer_after(b"alice", Duration::ZERO).as_secs(), 8);
     }
 
     #[tokio::test(start_paused = true)]
@@ -542,15 +555,14 @@ mod tests {
         let access = house();
         for (user, right) in [(&b"alice"[..], true), (b"mallory", false)] {
             let all = all_slots(&access).await;
-            let (waits, started) = (AtomicBool::new(false), Instant::now());
+            let (queued, started) = (AtomicBool::new(false), Instant::now());
             let attempt = Attempt { user, credential: Credential::Password(b"right"), source: source(1) };
-            let mut decision = std::pin::pin!(access.decide(attempt, &waits));
+            let mut decision = std::pin::pin!(access.decide(attempt, &queued));
             // Much longer than the grace to decide.
             assert!(timeout(Duration::from_secs(100), decision.as_mut()).await.is_err());
-            assert!(waits.load(Ordering::Relaxed));
+            assert!(queued.load(Ordering::Relaxed));
             drop(all);
             assert_eq!(matches!(decision.await, Verdict::Accept(_)), right);
-            assert!(!waits.load(Ordering::Relaxed));
             assert_eq!(started.elapsed().as_secs(), 100);
         }
     }
@@ -559,28 +571,49 @@ mod tests {
     async fn no_more_passwords_are_hashed_at_once_than_there_are_slots_and_all_get_their_turn() {
         let access = Arc::new(house());
         let all = all_slots(&access).await;
-        let tries = (0..20).map(|from| {
+        let mut tries = JoinSet::new();
+        for from in 0..20 {
             let access = Arc::clone(&access);
-            tokio::spawn(async move { decide(&access, from, b"alice", Credential::Password(b"right")).await })
-        });
-        let tries: Vec<_> = tries.collect();
-        assert!(tries.iter().all(|task| !task.is_finished()));
+            tries.spawn(async move { decide(&access, from, b"alice", Credential::Password(b"right")).await });
+        }
+        // The clock moves only once every task waits.
+        assert!(timeout(Duration::from_secs(60), tries.join_next()).await.is_err());
         drop(all);
-        for entered in tries {
-            assert!(matches!(entered.await.unwrap(), Verdict::Accept(_)));
+        let entered = tries.join_all().await;
+        assert!(entered.iter().all(|verdict| matches!(verdict, Verdict::Accept(_))), "{entered:?}");
+        assert_eq!(entered.len(), 20);
+    }
+
+    /// A configuration with one user, `alice`, whose hash is this.
+    fn alice(hash: &str, limits: Limits) -> Config {
+        let password = Some(PasswordHash::parse(hash).unwrap());
+        let door = Door::Credentials { password, keys: Vec::new() };
+        config(Entrance::Users(BTreeMap::from([("alice".to_owned(), member(door))])), limits)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn hashing_that_takes_longer_than_its_grace_is_no_wrong_password_for_everybody_alike() {
+        let hash = bcrypt::hash("right", 4).unwrap();
+        // At 2^13 rounds it takes most of a second, in which the clock here is moved past the grace.
+        let access = Access::new(&alice(&hash.replace("$04$", "$13$"), Limits::default()));
+        for user in [&b"alice"[..], b"mallory"] {
+            let queued = AtomicBool::new(false);
+            let attempt = Attempt { user, credential: Credential::Password(b"right"), source: source(1) };
+            let mut decision = std::pin::pin!(access.decide(attempt, &queued));
+            assert!(decision.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+            tokio::time::advance(Duration::from_secs(6)).await;
+            assert_eq!(decision.await, Verdict::Undecided(Overload::Slow));
         }
     }
 
-    #[tokio::test]
-    async fn hashing_that_takes_longer_than_its_grace_is_no_wrong_password_for_everybody_alike() {
-        let password = PasswordHash::parse(&bcrypt::hash("right", 10).unwrap()).unwrap();
-        let door = Door::Credentials { password: Some(password), keys: Vec::new() };
-        let users = BTreeMap::from([("alice".to_owned(), member(door))]);
-        let limits = Limits { decision_grace: Duration::from_millis(1), ..Limits::default() };
-        let access = Access::new(&config(Entrance::Users(users), limits));
+    #[tokio::test(start_paused = true)]
+    async fn a_hash_that_needs_too_much_of_the_memory_is_never_computed_for_everybody_alike() {
+        let hash = "$argon2id$v=19$m=1048576,t=1,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4";
+        let mut access = Access::new(&alice(hash, Limits::default()));
+        access.most_memory = 512 << 20;
         for user in [&b"alice"[..], b"mallory"] {
             let verdict = decide(&access, 1, user, Credential::Password(b"right")).await;
-            assert_eq!(verdict, Verdict::Undecided(Overload::Slow));
+            assert_eq!(verdict, Verdict::Undecided(Overload::Memory));
         }
     }
 

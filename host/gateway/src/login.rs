@@ -1,11 +1,14 @@
 //! The login of one connection: hands each attempt to [`Access`](crate::access::Access), one at a time, and logs how it ended.
 
+use std::fmt::Display;
 use std::future::Future;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use tracing::Level;
+use whelk_ssh::auth::refused::{Refused, RefusedKey};
 use whelk_ssh::auth::server;
 use whelk_ssh::connection::Server;
 use whelk_ssh::crypto::key::PublicKey;
@@ -27,19 +30,19 @@ pub(crate) struct Login {
     source: Source,
     /// The attempt that is being decided.
     deciding: Option<Decision>,
-    /// Whether that waits for a slot.
-    waits: Arc<AtomicBool>,
+    /// Whether an attempt had to wait for a hashing slot.
+    queued: Arc<AtomicBool>,
 }
 
 impl Login {
     pub(crate) fn new(connection: u64, peer: IpAddr) -> Login {
-        Login { connection, source: Source::of(peer), deciding: None, waits: Arc::default() }
+        Login { connection, source: Source::of(peer), deciding: None, queued: Arc::default() }
     }
 
     /// Begins to decide an attempt, unless one is being decided: it is the same one then.
     pub(crate) fn begin(&mut self, gateway: &Gateway, attempt: &server::Attempt<'_>) {
         if self.deciding.is_none() {
-            self.deciding = Some(decide(gateway, attempt, self.source, Arc::clone(&self.waits)));
+            self.deciding = Some(decide(gateway, attempt, self.source, Arc::clone(&self.queued)));
         }
     }
 
@@ -56,31 +59,36 @@ impl Login {
         verdict
     }
 
-    /// The error of a connection whose time to log in is over. When an attempt was waiting for its turn that was not the client's
-    /// fault but an overload, which is logged.
+    /// The error of a connection that has ended before its login was decided. When its time to log in ran out and an attempt had to
+    /// wait for a slot, that was not the client's fault but an overload, which is logged.
     pub(crate) fn overdue(&self, server: &Server, error: Error) -> Error {
         match error {
-            Error::TimedOut(Stage::Auth) if self.is_deciding() && self.waits.load(Ordering::Relaxed) => {
-                self.log_undecided(server, "its turn to be hashed did not come in the time to log in");
+            Error::TimedOut(Stage::Auth) if self.is_deciding() && self.queued.load(Ordering::Relaxed) => {
+                self.log_undecided(server, "no hashing slot became free in time within limits.authentication_grace");
                 Error::TooManyLogins
             }
             other => other,
         }
     }
 
-    /// Logs an attempt that could not be decided.
-    pub(crate) fn log_overload(&self, server: &Server, overload: Overload) {
-        let reason = match overload {
-            Overload::Slow => "hashing its password took longer than limits.decision_grace",
-            Overload::Memory => "there was no memory to hash its password in",
-            Overload::Panic => "hashing its password panicked",
-        };
-        self.log_undecided(server, reason);
+    /// Logs an attempt that could not be decided, and gives the error with which its connection ends.
+    pub(crate) fn undecided(&self, server: &Server, overload: Overload) -> Error {
+        self.log_undecided(
+            server,
+            match overload {
+                Overload::Slow => {
+                    "hashing its password took longer than limits.decision_grace: raise it, or make a cheaper hash"
+                }
+                Overload::Memory => "there was not enough memory to hash its password in: see limits.hashing_memory",
+                Overload::Panic => "hashing its password panicked",
+            },
+        );
+        Error::LoginUndecided
     }
 
     fn log_undecided(&self, server: &Server, reason: &str) {
         let (connection, user) = (self.connection, escape(server.asking().unwrap_or_default()));
-        tracing::warn!(connection, %user, reason, "login not decided: too many at the same time");
+        tracing::warn!(connection, %user, reason, "login not decided");
     }
 
     /// Logs a password that was rejected. Keys are told when the login has failed: clients offer several as a matter of course.
@@ -91,8 +99,10 @@ impl Login {
         }
     }
 
-    /// Logs who has logged in.
-    pub(crate) fn log_success(&self, identity: &Identity) {
+    /// Logs who has logged in, and for whoever looks closer which keys were refused before: clients offer several as a matter of
+    /// course, so that this is rarely news.
+    pub(crate) fn log_success(&self, identity: &Identity, refused: &Refused) {
+        self.log_keys(refused, &escape(identity.user.as_bytes()), Level::DEBUG);
         tracing::info!(
             connection = self.connection,
             user = %escape(identity.user.as_bytes()),
@@ -107,22 +117,31 @@ impl Login {
         let refused = server.refused();
         let Some(user) = server.asking().filter(|_| server.user().is_none() && refused.any()) else { return };
         let (connection, user) = (self.connection, escape(user));
-        for key in refused.keys() {
-            let (algorithm, fingerprint) = (escape(&key.algorithm), &key.fingerprint);
-            tracing::info!(connection, %user, %algorithm, fingerprint, reason = key.reason, "key refused");
-        }
-        let (keys, passwords, nones) = (refused.key_count, refused.passwords, refused.nones);
+        self.log_keys(refused, &user, Level::INFO);
+        let (keys, passwords, nones, others) = (refused.key_count, refused.passwords, refused.nones, refused.unknown);
         let reason = match error {
             Some(Error::TooManyAttempts) if keys > 1 => {
                 format!(
-                    "too many attempts, {keys} of them keys that the client offered: one key with IdentitiesOnly=yes, or a higher \
-                     limits.failed_attempts"
+                    "too many attempts ({keys} were keys): set IdentitiesOnly=yes in the client, or raise limits.failed_attempts"
                 )
             }
             Some(error) => error.to_string(),
             None => "the peer hung up".to_owned(),
         };
-        tracing::info!(connection, %user, keys, passwords, nones, reason = %escape(reason.as_bytes()), "login failed");
+        tracing::info!(connection, %user, keys, passwords, nones, others, reason = %escape(reason.as_bytes()), "login failed");
+    }
+
+    /// Logs each key that was refused, at `info` or `debug`.
+    fn log_keys(&self, refused: &Refused, user: &impl Display, level: Level) {
+        let connection = self.connection;
+        for RefusedKey { algorithm, fingerprint, reason } in refused.keys() {
+            let algorithm = escape(algorithm);
+            if level == Level::INFO {
+                tracing::info!(connection, %user, %algorithm, fingerprint, reason, "key refused");
+            } else {
+                tracing::debug!(connection, %user, %algorithm, fingerprint, reason, "key refused");
+            }
+        }
     }
 
     /// Takes a place for this connection among those of its user.
@@ -173,10 +192,10 @@ impl Shown {
 }
 
 /// Begins to decide an attempt.
-fn decide(gateway: &Gateway, attempt: &server::Attempt<'_>, source: Source, waits: Arc<AtomicBool>) -> Decision {
+fn decide(gateway: &Gateway, attempt: &server::Attempt<'_>, source: Source, queued: Arc<AtomicBool>) -> Decision {
     let access = Arc::clone(gateway.access());
     let (user, shown) = (attempt.user.to_vec(), Shown::of(&attempt.credential));
     Box::pin(
-        async move { access.decide(Attempt { user: &user, credential: shown.credential(), source }, &waits).await },
+        async move { access.decide(Attempt { user: &user, credential: shown.credential(), source }, &queued).await },
     )
 }

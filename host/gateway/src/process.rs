@@ -92,6 +92,14 @@ pub fn hashing_memory(limits: &Limits) -> usize {
     }
 }
 
+/// The most memory in bytes that one hash may take: `hashing_memory` if that is set, else half of what there is. A hash that takes
+/// more is never computed: a guess at its user's name would have the whole server killed.
+#[must_use]
+pub fn most_memory_of_a_hash(limits: &Limits) -> usize {
+    let half = memory_limit().map_or(usize::MAX, |bytes| usize::try_from(bytes / 2).unwrap_or(usize::MAX));
+    if limits.hashing_memory == 0 { half } else { limits.hashing_memory.max(half) }
+}
+
 /// Something of which the machine has less than the configured limits may take.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shortage {
@@ -173,7 +181,7 @@ fn hashing_shortage(config: &Config, has: usize) -> Option<Shortage> {
     let (needs, name) = users.iter().filter_map(|(name, user)| Some((memory(user)?, name))).max()?;
     let change = format!(
         "that is one password hash, of the user {name:?}: raise `hashing_memory`, or make a new hash with a smaller m; until then it is \
-         computed while no other is"
+         computed while no other is, and never if it takes more than half of all memory"
     );
     let bytes = |size: usize| u64::try_from(size).unwrap_or(u64::MAX);
     (needs > has).then(|| Shortage {

@@ -361,7 +361,7 @@ impl Pump {
 
     /// A deadline has come: of the protocol, of a silent peer, or for the memory of idle buffers.
     fn timeout(&mut self, now: Instant) -> Result<(), End> {
-        self.connection.handle_timeout(now).map_err(|error| self.login.overdue(&self.connection, error))?;
+        self.connection.handle_timeout(now)?;
         self.large.check(now, self.large_packet_grace)?;
         if self.acknowledge_at.is_some_and(|due| due <= now) {
             self.acknowledge_at = None;
@@ -388,8 +388,7 @@ impl Pump {
     fn decide(&mut self, verdict: Verdict) -> Result<(), End> {
         match verdict {
             Verdict::Undecided(overload) => {
-                self.login.log_overload(&self.connection, overload);
-                return Err(End::Protocol(Error::TooManyLogins));
+                return Err(End::Protocol(self.login.undecided(&self.connection, overload)));
             }
             Verdict::Reject => {
                 if let Some(ServerQuestion::Attempt(attempt)) = self.connection.question() {
@@ -407,7 +406,7 @@ impl Pump {
                     if let Some(budget) = self.gateway.tenants().input(&identity.tenant) {
                         self.large.charge_to(budget);
                     }
-                    self.login.log_success(&identity);
+                    self.login.log_success(&identity, &self.connection.take_refused());
                     let version = self.gateway.identification();
                     self.sessions.enter(Entered::new(identity, &self.origin, &self.connection, version));
                 }
@@ -429,6 +428,10 @@ impl Pump {
     /// Says goodbye, as far as the peer listens, and lets go of the sessions.
     async fn finish(mut self, end: End) {
         self.seat = None;
+        let end = match end {
+            End::Protocol(error) => End::Protocol(self.login.overdue(&self.connection, error)),
+            other => other,
+        };
         let error = match &end {
             End::Protocol(error) => Some(error.clone()),
             End::Drained => Some(Error::Closed(Reason::ByApplication)),

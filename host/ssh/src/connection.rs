@@ -469,9 +469,14 @@ impl Server {
         self.auth.asking()
     }
 
-    /// What was refused before somebody entered: for the log.
+    /// What was refused so far: for the log.
     pub fn refused(&self) -> &auth::refused::Refused {
         self.auth.refused()
+    }
+
+    /// The same, which is forgotten.
+    pub fn take_refused(&mut self) -> auth::refused::Refused {
+        self.auth.take_refused()
     }
 }
 

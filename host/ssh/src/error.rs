@@ -183,6 +183,8 @@ pub enum Error {
     TooManyAttempts,
     /// Too many others want to enter at the same time: the attempt could not be decided.
     TooManyLogins,
+    /// The server could not find out whether an attempt to enter was right: it was too slow or had too little memory.
+    LoginUndecided,
     /// A stage took longer than it may.
     TimedOut(Stage),
     /// We ended it ourselves.
@@ -211,6 +213,7 @@ impl Error {
             Error::Integrity => Some(Reason::MacError),
             Error::Disconnected { .. } | Error::TimedOut(Stage::Identification) => None,
             Error::TooManyLogins => Some(Reason::TooManyConnections),
+            Error::LoginUndecided => Some(Reason::ByApplication),
             Error::HostKeyRefused => Some(Reason::HostKeyNotVerifiable),
             Error::TimedOut(Stage::Keepalive) => Some(Reason::ConnectionLost),
             Error::TimedOut(Stage::Kex | Stage::Auth | Stage::LargePacket) | Error::Exhausted => {
@@ -235,6 +238,7 @@ impl Error {
             Error::TimedOut(Stage::Keepalive) => "no answer to keepalive questions",
             Error::TimedOut(Stage::LargePacket) => "a large packet took too long",
             Error::TooManyLogins => "too many logins at the moment, try again",
+            Error::LoginUndecided => "the server could not check the password, try again later",
             Error::HostKeyRefused => "host key not verifiable",
             Error::Requested { text, .. } => text,
             Error::Closed(reason) => reason.words(),
@@ -265,6 +269,7 @@ impl fmt::Display for Error {
             Error::HostKeyRefused => f.write_str("the host key was refused"),
             Error::TooManyAttempts => f.write_str("too many attempts to authenticate"),
             Error::TooManyLogins => f.write_str("too many logins at the same time"),
+            Error::LoginUndecided => f.write_str("the server could not check the password"),
             Error::TimedOut(Stage::Identification) => f.write_str("no identification came in time"),
             Error::TimedOut(Stage::Kex) => f.write_str("the key exchange took too long"),
             Error::TimedOut(Stage::Auth) => f.write_str("the login took too long"),

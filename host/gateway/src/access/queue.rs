@@ -1,8 +1,8 @@
 //! Whose password is hashed next: sources take turns, so that the guesses of one do not delay another. Pure, without a clock.
 //!
 //! Each source that waits has one place in a ring, however many of its logins wait, and goes to the end of the ring when one of
-//! them has been served. A source that has logged in before goes ahead of the ring, but only once until everybody who was in
-//! the ring then has been served: whoever has one password cannot keep all others out with guesses.
+//! them has been served. A source that has logged in before is served before the ring, at most once per round: whoever has one
+//! password cannot keep all others out with guesses.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 

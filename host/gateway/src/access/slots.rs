@@ -37,7 +37,6 @@ pub(super) struct Slot {
 struct Place<'s> {
     slots: &'s Slots,
     ticket: Ticket,
-    waits: &'s AtomicBool,
 }
 
 impl Slots {
@@ -46,15 +45,18 @@ impl Slots {
         Slots(Arc::new(Mutex::new(State { queue: Queue::new(), slots: count.max(1), taken: 0, memory })))
     }
 
-    /// Waits for a slot in which work may take so many bytes. What takes more than there is for all runs alone. `waits` is true
-    /// while it waits. Can be dropped, which leaves the queue.
-    pub(super) async fn take(&self, source: Source, memory: usize, waits: &AtomicBool) -> Option<Slot> {
-        let (granted, slot) = oneshot::channel();
-        waits.store(true, Ordering::Relaxed);
+    /// Waits for a slot in which work may take so many bytes. Work that needs more than the whole budget waits until no other
+    /// runs. Sets `queued` if no slot was free at once. Can be dropped, which leaves the queue.
+    pub(super) async fn take(&self, source: Source, memory: usize, queued: &AtomicBool) -> Slot {
+        let (granted, mut slot) = oneshot::channel();
         let ticket = self.state().queue.push(source, Waiter { memory, granted });
-        let _place = Place { slots: self, ticket, waits };
+        let _place = Place { slots: self, ticket };
         self.grant();
-        slot.await.ok()
+        if let Ok(slot) = slot.try_recv() {
+            return slot;
+        }
+        queued.store(true, Ordering::Relaxed);
+        slot.await.expect("a waiter stays in the queue until it is given a slot")
     }
 
     /// Somebody has logged in from there.
@@ -109,7 +111,6 @@ impl Drop for Slot {
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         self.slots.state().queue.remove(self.ticket);
-        self.waits.store(false, Ordering::Relaxed);
         // Somebody smaller may be next now.
         self.slots.grant();
     }
@@ -130,44 +131,44 @@ mod tests {
         future.poll(&mut Context::from_waker(Waker::noop()))
     }
 
-    fn granted(future: std::pin::Pin<&mut impl Future<Output = Option<Slot>>>) -> Option<Slot> {
+    fn granted(future: std::pin::Pin<&mut impl Future<Output = Slot>>) -> Option<Slot> {
         match poll(future) {
-            Poll::Ready(slot) => slot,
+            Poll::Ready(slot) => Some(slot),
             Poll::Pending => None,
         }
     }
 
     #[test]
     fn no_more_are_taken_than_there_are_and_the_next_follows_when_one_is_given_back() {
-        let (slots, waits) = (Slots::new(2, 100), AtomicBool::new(false));
-        let one = granted(pin!(slots.take(source(1), 1, &waits))).unwrap();
-        let _two = granted(pin!(slots.take(source(2), 1, &waits))).unwrap();
-        assert!(!waits.load(Ordering::Relaxed));
-        let mut third = pin!(slots.take(source(3), 1, &waits));
+        let (slots, queued) = (Slots::new(2, 100), AtomicBool::new(false));
+        let one = granted(pin!(slots.take(source(1), 1, &queued))).unwrap();
+        let _two = granted(pin!(slots.take(source(2), 1, &queued))).unwrap();
+        assert!(!queued.load(Ordering::Relaxed));
+        let mut third = pin!(slots.take(source(3), 1, &queued));
         assert!(granted(third.as_mut()).is_none());
-        assert!(waits.load(Ordering::Relaxed));
+        assert!(queued.load(Ordering::Relaxed));
         drop(one);
         assert!(granted(third).is_some());
-        assert!(!waits.load(Ordering::Relaxed));
+        assert_eq!(slots.state().taken, 1);
     }
 
     #[test]
     fn memory_is_bounded_and_what_takes_more_than_all_runs_alone() {
-        let (slots, waits) = (Slots::new(4, 100), AtomicBool::new(false));
-        let one = granted(pin!(slots.take(source(1), 60, &waits))).unwrap();
-        let mut two = pin!(slots.take(source(2), 60, &waits));
+        let (slots, queued) = (Slots::new(4, 100), AtomicBool::new(false));
+        let one = granted(pin!(slots.take(source(1), 60, &queued))).unwrap();
+        let mut two = pin!(slots.take(source(2), 60, &queued));
         assert!(granted(two.as_mut()).is_none());
-        let mut small = pin!(slots.take(source(3), 1, &waits));
+        let mut small = pin!(slots.take(source(3), 1, &queued));
         assert!(granted(small.as_mut()).is_none(), "it would overtake");
         drop(one);
         let (two, small) = (granted(two).unwrap(), granted(small).unwrap());
-        let mut huge = pin!(slots.take(source(4), 1000, &waits));
+        let mut huge = pin!(slots.take(source(4), 1000, &queued));
         assert!(granted(huge.as_mut()).is_none());
         drop(two);
         assert!(granted(huge.as_mut()).is_none());
         drop(small);
         let huge = granted(huge).unwrap();
-        let mut after = pin!(slots.take(source(5), 1, &waits));
+        let mut after = pin!(slots.take(source(5), 1, &queued));
         assert!(granted(after.as_mut()).is_none());
         drop(huge);
         assert!(granted(after).is_some());
@@ -177,11 +178,11 @@ mod tests {
 
     #[test]
     fn whoever_leaves_frees_the_way_and_a_slot_that_nobody_takes_is_given_back() {
-        let (slots, waits) = (Slots::new(1, 100), AtomicBool::new(false));
-        let one = granted(pin!(slots.take(source(1), 1, &waits))).unwrap();
-        let mut third = pin!(slots.take(source(3), 1, &waits));
+        let (slots, queued) = (Slots::new(1, 100), AtomicBool::new(false));
+        let one = granted(pin!(slots.take(source(1), 1, &queued))).unwrap();
+        let mut third = pin!(slots.take(source(3), 1, &queued));
         {
-            let mut second = pin!(slots.take(source(2), 1, &waits));
+            let mut second = pin!(slots.take(source(2), 1, &queued));
             assert!(granted(second.as_mut()).is_none());
             assert!(granted(third.as_mut()).is_none());
             // Granted to the second, which is dropped before it looks.

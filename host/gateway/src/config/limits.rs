@@ -195,20 +195,20 @@ limits! {
             /// Time to log in, from that answer on, as LoginGraceTime of sshd_config. People read fingerprints and type
             /// names in it.
             authentication_grace: Duration = s(120), ms(100) => s(3600), "P7, RFC 4252 §4";
-            /// Time to decide one attempt once its turn has come. After that the connection is ended with "too many logins at the
-            /// moment, try again". The wait for the turn is bounded by the time to log in alone.
+            /// Time to hash one password. After that the connection is ended with a text that says that the password could not be
+            /// checked. The wait for a hashing slot does not count.
             decision_grace: Duration = s(5), ms(100) => s(600), "U36";
             /// Failed attempts on one connection.
             failed_attempts: u32 = 6, 1 => 1000, "U24, RFC 4252 §4";
-            /// Authentication requests of every kind on one connection, the successful questions after a key included.
+            /// Authentication requests of every kind on one connection, including queries whether a key would be accepted.
             authentication_requests: u32 = 64, 1 => 1000, "U25";
-            /// The least time until a failure is answered. A little is added that depends on the user name, and a slower
-            /// decision is answered at a doubling of it, so that its time tells less.
+            /// The least time until a failure is answered. A little is added that depends on the user name. The time is rounded up to
+            /// the next doubling, which hides how long the check took.
             failure_delay: Duration = ms(5), ms(0) => s(10), "U30";
             /// Passwords that are hashed at the same time. The others wait: each address (IPv6: network of 64 bits) in its turn.
             /// 0: one fewer than there are processors, at least 1.
             hashing: u32 = 0, 0 => 256, "U30, F5";
-            /// Memory in which passwords are hashed, all of them together. A hash that needs more runs alone. "0 B": a quarter of
+            /// Memory for all password hashing at a time. A hash that needs more is computed while no other runs. "0 B": a quarter of
             /// what the machine or the control group has.
             hashing_memory: usize = 0, 0 => 1024 * GIB, "F5";
         }

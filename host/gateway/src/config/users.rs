@@ -9,7 +9,7 @@ use super::problem::Problem;
 use super::reader::{Findings, Item, Section};
 use super::setting::text;
 use super::tenants::{DEFAULT_TENANT, Tenant, Tenants};
-use crate::credential::{AuthorizedKey, KeyFile, PasswordHash, parse_key, read_authorized_keys};
+use crate::credential::{AuthorizedKey, KeyFile, MOST_TOLD, PasswordHash, parse_key, read_authorized_keys};
 
 /// RFC 4252 sets no bound on a user name; this is the longest that anybody enters with.
 pub const LONGEST_NAME: usize = 255;
@@ -126,7 +126,9 @@ fn read_door(section: &mut Section<'_>, folder: &Path, findings: &mut Findings) 
     let credentials = [&password, &list, &file].iter().any(|item| item.is_some());
     if let Some(auth) = auth {
         let read = match text(auth.value) {
-            Ok("none") if credentials => Err("\"none\" lets everybody in: take it or the credentials away".to_owned()),
+            Ok("none") if credentials => {
+                Err("\"none\" lets everybody in: remove either `auth` or the credentials".to_owned())
+            }
             Ok("none") => Ok(Door::Open),
             Ok(other) => {
                 Err(format!("can only be \"none\", which lets everybody in without credentials, is {other:?}"))
@@ -182,8 +184,12 @@ fn read_file(item: &Item<'_>, folder: &Path, findings: &mut Findings) -> Vec<Aut
     });
     let skipped = file.skipped.into_iter().map(|line| (line.line, format!("line skipped: {}", line.reason)));
     let unusable = file.keys.iter().filter(|(_, key)| !key.usable()).map(|(line, key)| (*line, unusable(key)));
-    let notes = skipped.chain(unusable).map(|(line, what)| Problem::at(&path, line, &item.key, what));
+    let more_unusable = unusable.clone().count().saturating_sub(MOST_TOLD);
+    let notes = skipped.chain(unusable.take(MOST_TOLD)).map(|(line, what)| Problem::at(&path, line, &item.key, what));
     findings.notes.extend(notes);
+    if more_unusable > 0 {
+        findings.note(item, format!("{more_unusable} more keys of {} cannot log in yet", path.display()));
+    }
     if file.more_skipped > 0 {
         findings.note(item, format!("{} more lines of {} were skipped", file.more_skipped, path.display()));
     }

@@ -1,7 +1,7 @@
 //! OpenSSH's `authorized_keys`: a public key a line, sshd(8), "AUTHORIZED_KEYS FILE FORMAT".
 //!
 //! The file is bytes: a byte order mark is skipped, comments need not be UTF-8, and LF, CR LF and CR end a line. A line that is not
-//! understood is skipped, and the others count, as in OpenSSH; here each is told.
+//! understood is skipped and the rest is used, as in OpenSSH. Each skipped line is logged.
 //!
 //! Options (`command=`, `from=`, `restrict` ...) take rights away. None of them is enforced yet, so a line that has any is
 //! skipped: to ignore one would grant more than was asked.
@@ -18,8 +18,8 @@ use ssh_key::{Algorithm, HashAlg, PublicKey};
 const MOST_BYTES: u64 = 1 << 20;
 /// No type of key has a longer name.
 const LONGEST_SHOWN: usize = 40;
-/// Lines of one file of which it is told why they were skipped. The others are counted.
-const MOST_TOLD: usize = 20;
+/// Lines of one file of which it is told why they are not used. The others are counted.
+pub const MOST_TOLD: usize = 20;
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 const PRIVATE: &str = "PRIVATE KEY-----";
 /// What PuTTY's private keys begin with.
@@ -160,20 +160,25 @@ fn parse_file(bytes: &[u8]) -> KeyFile {
             continue;
         }
         let begins = line.contains(PRIVATE) && line.contains("BEGIN") || line.starts_with(PRIVATE_PUTTY);
+        if in_private_key && !begins && is_of_private_key(line) {
+            // The rest of a private key, whose first line has been told.
+            in_private_key = !line.contains(PRIVATE);
+            continue;
+        }
+        in_private_key = begins;
         match if begins { Err(IS_PRIVATE.to_owned()) } else { parse_key(line) } {
-            Ok(key) => {
-                in_private_key = false;
-                file.keys.push((index + 1, key));
-            }
-            // The rest of a private key, which has been told.
-            Err(_) if in_private_key && !begins => {}
-            Err(reason) => {
-                in_private_key = begins;
-                file.skip(index + 1, reason);
-            }
+            Ok(key) => file.keys.push((index + 1, key)),
+            Err(reason) => file.skip(index + 1, reason),
         }
     }
     file
+}
+
+/// Whether a line may follow the first one of a private key: base64, a header such as `Proc-Type: 4,ENCRYPTED`, or its end.
+fn is_of_private_key(line: &str) -> bool {
+    let is_base64 = line.chars().all(|character| character.is_ascii_alphanumeric() || "+/=".contains(character));
+    let is_header = line.split_once(": ").is_some_and(|(name, _)| !name.contains([' ', '"']));
+    is_base64 || is_header || line.contains(PRIVATE)
 }
 
 /// The lines of a text, without their ends: LF, CR LF or CR.
@@ -364,6 +369,11 @@ mod tests {
             assert_eq!(numbers(&file), (vec![1, last], vec![2]), "{text}");
             assert_eq!(file.skipped[0].reason, IS_PRIVATE);
         }
+        // What follows its end is no part of it, nor is what cannot be.
+        let file = parse_file(format!("{openssh}nonsense\nrestrict {KEY}\n").as_bytes());
+        assert_eq!(numbers(&file), (vec![], vec![1, 5, 6]));
+        let file = parse_file(format!("{cut}restrict {KEY}\nnonsense\n").as_bytes());
+        assert_eq!(numbers(&file), (vec![], vec![1, 3, 4]));
         // Without its beginning it cannot be told from nonsense, so nonsense is not shown.
         let file = parse_file(b"b3BlbnNzaC1rZXktdjEAAAAA\nQyNTUxOQ==\n");
         assert!(file.skipped.iter().all(|line| !line.reason.contains("b3Bl") && !line.reason.contains("QyNT")));

@@ -255,11 +255,7 @@ impl Server {
                 return self.fail(free);
             }
             (Verdict::Accept | Verdict::Partial(_), Question::KeyOffered(key)) => Reply::PkOk(key),
-            (Verdict::Accept, Question::None | Question::Password(_) | Question::KeyProven(_)) => {
-                // Whoever has entered had other keys, too, and that is no news.
-                self.refused = Refused::default();
-                Reply::Success
-            }
+            (Verdict::Accept, Question::None | Question::Password(_) | Question::KeyProven(_)) => Reply::Success,
             (Verdict::Partial(methods), Question::None | Question::Password(_) | Question::KeyProven(_)) => {
                 self.methods = methods;
                 Reply::Failure { partial: true }
@@ -269,9 +265,14 @@ impl Server {
         Ok(())
     }
 
-    /// What was refused so far. Nothing once somebody has entered.
+    /// What was refused so far.
     pub fn refused(&self) -> &Refused {
         &self.refused
+    }
+
+    /// The same, which is forgotten: once somebody has entered its memory is not needed any more.
+    pub fn take_refused(&mut self) -> Refused {
+        std::mem::take(&mut self.refused)
     }
 
     /// Who asks to enter, in any bytes, from the first request on.

@@ -56,7 +56,7 @@ fn u24_the_fifth_failure_can_be_followed_by_the_right_password() {
 }
 
 #[test]
-fn what_was_refused_is_known_for_the_log_until_somebody_enters() {
+fn what_was_refused_is_known_for_the_log_and_forgotten_once_it_is_taken() {
     let mut door = Door::open();
     let (one, other) = (key(), key());
     assert!(!door.server.refused().any());
@@ -73,6 +73,7 @@ fn what_was_refused_is_known_for_the_log_until_somebody_enters() {
     assert_eq!(refused.keys()[1].algorithm, b"ssh-dss");
     assert_eq!(door.server.asking(), Some(&b"alice"[..]));
     door.reply(&signed(b"alice", &other), Verdict::Accept).unwrap();
+    assert_eq!(door.server.take_refused().key_count, 2);
     assert!(!door.server.refused().any());
 }
 
