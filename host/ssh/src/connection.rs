@@ -44,6 +44,8 @@ pub struct Connection<A> {
     mux: Mux,
     /// A message has come that the peer gets no answer to, since this was asked last.
     unanswered: bool,
+    /// Bytes of data that we have sent and that the peer has not adjusted its windows for: it may not have read them.
+    unconfirmed: usize,
 }
 
 /// Something that happened. It is lent: what is needed later must be copied.
@@ -97,7 +99,7 @@ impl<A: Machine> Connection<A> {
     fn start(settings: &Settings, auth: A, random: Box<dyn Random>, now: Instant) -> Connection<A> {
         let transport = Transport::new(settings.transport.clone(), random, now);
         let mux = Mux::new(transport.role(), &settings.mux);
-        Connection { transport, auth, mux, unanswered: false }
+        Connection { transport, auth, mux, unanswered: false, unconfirmed: 0 }
     }
 
     // Ask.
@@ -186,7 +188,7 @@ impl<A: Machine> Connection<A> {
     /// # Errors
     /// The connection is over: [`disconnect`](Connection::disconnect) with the error, send what is left, close the socket.
     pub fn receive(&mut self, now: Instant, mut on: impl FnMut(Event<'_>)) -> Result<Progress, Error> {
-        self.transport.time_rekey(now);
+        self.transport.time_rekey(now, self.unconfirmed)?;
         // A peer that never pauses leaves nobody the time to look at a timer.
         self.handle_timeout(now)?;
         for _ in 0..TURN {
@@ -245,7 +247,13 @@ impl<A: Machine> Connection<A> {
                 if matches!(number, 94 | 95) {
                     self.transport.data_moved();
                 }
-                self.unanswered |= goes_unanswered(self.transport.payload(packet));
+                let payload = self.transport.payload(packet);
+                self.unanswered |= goes_unanswered(payload);
+                if number == 93
+                    && let Ok(MuxMessage::ChannelWindowAdjust { bytes, .. }) = MuxMessage::decode(payload)
+                {
+                    self.unconfirmed = self.unconfirmed.saturating_sub(usize::try_from(bytes).unwrap_or(usize::MAX));
+                }
                 Ok(self.mux.handle(self.transport.payload(packet), &mut |event| on(Event::Channel(event)))?)
             }
             Layer::Nobody => Err(Violation::Unexpected { number }.into()),
@@ -300,6 +308,7 @@ impl<A: Machine> Connection<A> {
         let written = self.mux.write(channel, kind, data, &mut self.transport);
         if written > 0 {
             self.transport.data_moved();
+            self.unconfirmed = self.unconfirmed.saturating_add(written);
         }
         written
     }

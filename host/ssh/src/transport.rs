@@ -242,11 +242,17 @@ impl Transport {
         self.incoming.filled(count);
     }
 
-    /// Starts the time for a later key exchange if bytes have come since our KEXINIT.
-    pub(crate) fn time_rekey(&mut self, now: Instant) {
-        if self.incoming.take_heard() {
-            self.deadlines.heard(now);
+    /// Counts the time of a later key exchange if bytes have come. `unconfirmed` is how many bytes of data the peer may
+    /// still have to work off before it sees our KEXINIT.
+    ///
+    /// # Errors
+    /// The exchange has taken too long.
+    pub(crate) fn time_rekey(&mut self, now: Instant, unconfirmed: usize) -> Result<(), Error> {
+        // A peer cannot answer what the socket has not taken yet: on a slow line that may be minutes.
+        if self.incoming.take_heard() && !self.outgoing.holds_kexinit() {
+            self.deadlines.heard(now, unconfirmed)?;
         }
+        Ok(())
     }
 
     /// A packet of data has come or gone.
@@ -383,7 +389,7 @@ impl Transport {
         let offer = self.settings.preferences.offer(self.role(), !self.keyed());
         let mut ours = Vec::new();
         offer.message(cookie).encode(&mut ours);
-        self.outgoing.seal(&Sent(&ours));
+        self.outgoing.seal_kexinit(&Sent(&ours));
         self.kex = Kex::ExpectKexInit(ExpectKexInit::new(ours));
     }
 

@@ -226,8 +226,9 @@ limits! {
             rekey_bytes: usize = GIB, 64 * KIB => 64 * GIB, "RFC 4253 §9";
             /// ... or after this time, if data has moved since the last ones.
             rekey_time: Duration = s(3600), s(1) => s(86_400), "RFC 4253 §9";
-            /// Time to finish a key exchange after the first, from the first byte that the client sends after we began
-            /// it.
+            /// Time to finish a key exchange after the first, from the first byte that the client sends after our part
+            /// has left. Data that the client has not confirmed adds a second for each 4 KiB, and time in which the
+            /// client sends nothing is not counted.
             rekey_grace: Duration = s(60), s(1) => s(3600), "K15";
             /// After this long without traffic the kernel asks whether the client's is there, as TCPKeepAlive of
             /// sshd_config. "0 s": never ...

@@ -15,8 +15,9 @@ pub struct Patience {
     /// and type user names before their clients ask for anything, so this time is not divided any further. RFC 4252 §4
     /// recommends ten minutes.
     pub authentication: Duration,
-    /// From the first bytes of the peer after our KEXINIT of a later exchange to its end. A peer that sends nothing (a
-    /// stopped process, a sleeping laptop) is not timed.
+    /// For a later key exchange, from the peer's first bytes after the socket has taken our KEXINIT to its end. Data that
+    /// the peer has not confirmed lengthens it, and time in which the peer sends nothing is not counted: see
+    /// [`Deadlines::heard`].
     pub rekey: Duration,
 }
 
@@ -38,16 +39,23 @@ pub(crate) struct Deadlines {
     rekey: Rekey,
 }
 
-/// The deadline of a later key exchange.
+/// The slowest line that is waited for, in bytes a second.
+const SLOWEST_LINE: u64 = 4 << 10;
+/// The most data that lies between our KEXINIT and the peer, in bytes: what the kernels on both sides hold, about.
+const MOST_UNDER_WAY: u64 = 4 << 20;
+/// A peer that has sent nothing for longer than this was stopped, asleep or without a network, or waits for our data.
+const SILENCE: Duration = Duration::from_secs(10);
+
+/// The time of a later key exchange.
 #[derive(Debug, Default)]
 enum Rekey {
     /// No exchange is under way.
     #[default]
     Quiet,
-    /// Our KEXINIT is out. The time starts with the peer's next byte.
+    /// Our KEXINIT is out, and nothing was heard from the peer since. The time starts with its next byte.
     Unheard(Duration),
-    /// It must be over by then.
-    Until(Instant),
+    /// The peer was heard last at this time, and may be heard for so long before the exchange is over.
+    Heard(Instant, Duration),
 }
 
 impl Deadlines {
@@ -66,11 +74,30 @@ impl Deadlines {
         self.rekey = Rekey::Unheard(patience);
     }
 
-    /// Bytes have come from the peer.
-    pub(crate) fn heard(&mut self, now: Instant) {
-        if let Rekey::Unheard(patience) = self.rekey {
-            self.rekey = Rekey::Until(now + patience);
-        }
+    /// Bytes have come from the peer, after the socket has taken our KEXINIT. `unconfirmed` bytes of data may lie before
+    /// it, which the peer has to work off first: at 8 KB/s a window of 2 MiB takes more than four minutes. So the time is
+    /// longer by what they take on the slowest line.
+    ///
+    /// The time counts only while the peer sends. What it sent last before it was stopped may come after our KEXINIT, and
+    /// a silent peer costs no more than an idle one, so no timer ends it. Memory does not depend on this time: data is
+    /// bounded by the windows, and answers that are owed by the multiplexer.
+    ///
+    /// # Errors
+    /// The time is over.
+    pub(crate) fn heard(&mut self, now: Instant, unconfirmed: usize) -> Result<(), Error> {
+        let left = match self.rekey {
+            Rekey::Quiet => return Ok(()),
+            Rekey::Unheard(patience) => {
+                let unconfirmed = u64::try_from(unconfirmed).unwrap_or(u64::MAX).min(MOST_UNDER_WAY);
+                patience + Duration::from_secs(unconfirmed / SLOWEST_LINE)
+            }
+            Rekey::Heard(last, left) => {
+                let gap = now.saturating_duration_since(last);
+                if gap > SILENCE { left } else { left.saturating_sub(gap) }
+            }
+        };
+        self.rekey = Rekey::Heard(now, left);
+        if left.is_zero() { Err(Error::TimedOut(Stage::Kex)) } else { Ok(()) }
     }
 
     /// The exchange is over.
@@ -80,19 +107,14 @@ impl Deadlines {
 
     /// The next one.
     pub(crate) fn next(&self) -> Option<Instant> {
-        let rekey = match self.rekey {
-            Rekey::Until(at) => Some(at),
-            Rekey::Quiet | Rekey::Unheard(_) => None,
-        };
-        self.stage.map(|(at, _)| at).into_iter().chain(rekey).min()
+        self.stage.map(|(at, _)| at)
     }
 
     /// Whether one has passed.
     pub(crate) fn check(&self, now: Instant) -> Result<(), Error> {
-        match (self.stage, &self.rekey) {
-            (Some((at, stage)), _) if at <= now => Err(Error::TimedOut(stage)),
-            (_, Rekey::Until(at)) if *at <= now => Err(Error::TimedOut(Stage::Kex)),
-            _ => Ok(()),
+        match self.stage {
+            Some((at, stage)) if at <= now => Err(Error::TimedOut(stage)),
+            Some(_) | None => Ok(()),
         }
     }
 }

@@ -198,6 +198,8 @@ pub(super) struct Outgoing {
     sealer: Sealer,
     sequence: u32,
     random: Box<dyn Random>,
+    /// How many bytes the socket still has to take until it has all of our latest KEXINIT.
+    until_kexinit: usize,
     pub(super) traffic: Traffic,
     /// A packet could not be sealed: the key is used up or there is no randomness.
     pub(super) exhausted: bool,
@@ -211,6 +213,7 @@ impl Outgoing {
             sealer: Sealer::clear(),
             sequence: 0,
             random,
+            until_kexinit: 0,
             traffic: Traffic::default(),
             exhausted: false,
         }
@@ -257,6 +260,17 @@ impl Outgoing {
         self.exhausted |= self.traffic.packets > u64::from(u32::MAX);
     }
 
+    /// Seals our KEXINIT.
+    pub(super) fn seal_kexinit(&mut self, message: &dyn Encode) {
+        self.seal(message);
+        self.until_kexinit = self.len();
+    }
+
+    /// Whether the socket has not taken all of our latest KEXINIT yet.
+    pub(super) fn holds_kexinit(&self) -> bool {
+        self.until_kexinit > 0
+    }
+
     /// Makes room for padding and tag behind a message that is still in the clear, and leaves no copy of it where it was.
     fn lengthen(&mut self, length: usize) {
         if length > self.bytes.capacity() {
@@ -276,6 +290,7 @@ impl Outgoing {
 
     /// The socket has taken so many bytes.
     pub(super) fn sent(&mut self, count: usize) {
+        self.until_kexinit = self.until_kexinit.saturating_sub(count);
         self.sent = (self.sent + count).min(self.bytes.len());
         if self.sent == self.bytes.len() {
             self.bytes.clear();

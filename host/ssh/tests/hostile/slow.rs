@@ -6,7 +6,7 @@ use whelk_ssh::error::{Error, Stage};
 use whelk_ssh::message::mux::ChannelId;
 
 use crate::pair::{Setup, twice};
-use crate::raw::{Raw, data, none, on_channel, request};
+use crate::raw::{Raw, data, none, on_channel, open, request};
 
 const FIRST: ChannelId = ChannelId(0);
 
@@ -109,16 +109,67 @@ fn a_client_that_sends_data_and_never_answers_a_rekey_has_a_minute_from_its_next
         raw.send(&data(b"before"));
         raw.side.rekey();
         raw.flush();
-        assert_eq!(raw.side.deadline(), None, "what came before does not count");
         raw.now += Duration::from_secs(100);
-        let due = raw.now + Duration::from_secs(60);
         for _ in 0..60 {
             raw.send(&data(b"still here"));
-            assert_eq!((&raw.error, raw.side.deadline()), (&None, Some(due)));
+            assert_eq!((&raw.error, raw.side.deadline()), (&None, None), "what came before does not count");
             raw.now += Duration::from_secs(1);
         }
-        raw.flush();
+        raw.send(&data(b"still here"));
         assert_eq!(raw.error, Some(Error::TimedOut(Stage::Kex)));
+    });
+}
+
+/// K15: what a client sends while our KEXINIT has not left says nothing about a client that has it.
+#[test]
+fn a_download_on_a_slow_line_outlives_a_rekey() {
+    twice(|setup| {
+        let mut raw = Raw::entered(&setup);
+        raw.send(&open(0, 2 << 20, 32 << 10));
+        raw.replies();
+        // 256 KiB wait for a slow socket, and our KEXINIT comes behind them.
+        raw.reads = false;
+        while raw.side.write(FIRST, None, &[0; 32 << 10]) > 0 {}
+        assert!(raw.side.output().len() >= 256 << 10);
+        raw.side.rekey();
+        for _ in 0..20 {
+            raw.now += Duration::from_secs(5);
+            raw.send(&on_channel(93, 0, &[0, 0, 0x10, 0]));
+            assert_eq!(raw.error, None, "our KEXINIT has not left");
+        }
+        // All of it is in the kernels' buffers now, and the client works it off for another 80 seconds.
+        raw.reads = true;
+        raw.flush();
+        for _ in 0..16 {
+            raw.now += Duration::from_secs(5);
+            raw.send(&on_channel(93, 0, &[0, 0, 0x10, 0]));
+            assert_eq!(raw.error, None, "there was data before our KEXINIT");
+        }
+        let replies = raw.replies();
+        assert_eq!(replies.last().map(|reply| reply[0]), Some(20));
+        raw.init(&raw.offer());
+        raw.agree();
+        raw.send(&data(b"going on"));
+        assert_eq!((raw.application.received(FIRST), &raw.error), (&b"going on"[..], &None));
+    });
+}
+
+/// K15: what a client has sent before it was stopped may come after our KEXINIT has left.
+#[test]
+fn a_client_that_is_stopped_while_its_last_bytes_are_under_way_is_waited_for() {
+    twice(|setup| {
+        let mut raw = Raw::opened(&setup);
+        raw.side.rekey();
+        raw.flush();
+        raw.send(&data(b"the last"));
+        raw.now += Duration::from_secs(3 * 3600);
+        raw.flush();
+        assert_eq!((&raw.error, raw.side.handle_timeout(raw.now)), (&None, Ok(())));
+        raw.send(&data(b" word"));
+        raw.init(&raw.offer());
+        raw.agree();
+        raw.send(&data(b", and on"));
+        assert_eq!((raw.application.received(FIRST), &raw.error), (&b"the last word, and on"[..], &None));
     });
 }
 
