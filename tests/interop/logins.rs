@@ -198,6 +198,27 @@ fn a_login_that_failed_says_which_keys_were_refused_and_that_they_used_up_the_at
     gateway.end();
 }
 
+/// paramiko signs at once, without `none` or a query before; OpenSSH begins with `none`.
+#[test]
+fn whoever_needs_no_credentials_gets_in_with_a_key_that_cannot_be_verified() {
+    let gateway = Setup::default().configuration("[users.guest]\nplugin = \"probe\"\nauth = \"none\"\n").start();
+    let clients = [Client::Paramiko, Client::OpenSsh100];
+    for kind in ["ecdsa", "rsa"] {
+        let key = Access::fresh_key_of(kind).0;
+        for client in clients {
+            let finished = Call::new(client, &gateway, "guest").access(key.clone()).exec("exit 5").run(Input::Nothing);
+            assert_eq!(finished.status, Some(5), "{client:?} with a key of type {kind}: {}", finished.err);
+        }
+    }
+    let logins = gateway.wait_all("logins", |events| {
+        let logins = events.iter().filter(|event| event.message == "authenticated");
+        let logins: Vec<_> = logins.map(|event| (event.field("user"), event.field("method"))).collect();
+        (logins.len() == 2 * clients.len()).then_some(logins)
+    });
+    assert!(logins.iter().all(|login| *login == ("guest".to_owned(), "none".to_owned())), "{logins:?}");
+    gateway.end();
+}
+
 /// A public key that nobody here holds, so that keys are worth offering.
 fn bobs_key() -> String {
     Access::fresh_key().1.trim().to_owned()

@@ -24,7 +24,7 @@ class OneWay(AuthStrategy):
         if self.chosen.password is not None:
             yield Password(self.chosen.user, lambda: self.chosen.password)
         elif self.chosen.key is not None:
-            yield InMemoryPrivateKey(self.chosen.user, paramiko.Ed25519Key(filename=self.chosen.key))
+            yield InMemoryPrivateKey(self.chosen.user, paramiko.PKey.from_path(self.chosen.key))
         else:
             yield NoneAuth(self.chosen.user)
 

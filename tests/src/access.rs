@@ -19,7 +19,7 @@ pub enum Access {
     Nothing,
     /// A password.
     Password(Arc<Password>),
-    /// An Ed25519 key.
+    /// A key, Ed25519 as a rule.
     Key(Arc<Keys>),
 }
 
@@ -41,7 +41,12 @@ impl Access {
 
     /// A fresh key, and its line for an `authorized_keys` file.
     pub fn fresh_key() -> (Self, String) {
-        let keys = Keys::generate();
+        Self::fresh_key_of("ed25519")
+    }
+
+    /// The same with a key of another type, by ssh-keygen's name for it.
+    pub fn fresh_key_of(kind: &str) -> (Self, String) {
+        let keys = Keys::generate(kind);
         let line = std::fs::read_to_string(keys.openssh().with_extension("pub")).expect("ssh-keygen wrote both halves");
         (Self::Key(Arc::new(keys)), line)
     }
@@ -72,10 +77,10 @@ pub struct Keys {
 }
 
 impl Keys {
-    fn generate() -> Self {
+    fn generate(kind: &str) -> Self {
         let keys = Self { folder: folder() };
         let mut command = Command::new(client_program("ssh-keygen"));
-        command.args(["-q", "-t", "ed25519", "-N", "", "-C", "a test", "-f"]).arg(keys.openssh());
+        command.args(["-q", "-t", kind, "-N", "", "-C", "a test", "-f"]).arg(keys.openssh());
         succeed(command);
         let mut command = Command::new(client_program("dropbearconvert"));
         command.args(["openssh", "dropbear"]).arg(keys.openssh()).arg(keys.dropbear());

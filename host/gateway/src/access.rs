@@ -92,6 +92,8 @@ pub enum Credential<'a> {
         /// RFC 4253 §6.6.
         blob: &'a [u8],
     },
+    /// What nobody can have as a credential: a key that cannot be verified, a password that is too long or to be changed.
+    Unusable,
 }
 
 /// Names the kind alone: a password must not reach a log.
@@ -102,6 +104,7 @@ impl std::fmt::Debug for Credential<'_> {
             Credential::Password(_) => "Password",
             Credential::KeyOffered { .. } => "KeyOffered",
             Credential::KeyProven { .. } => "KeyProven",
+            Credential::Unusable => "Unusable",
         })
     }
 }
@@ -210,6 +213,8 @@ impl Access {
                     self.slots.logged_in(attempt.source);
                 }
             }
+            // Nothing was looked at, so there is no time of work to hide.
+            Verdict::Reject if matches!(attempt.credential, Credential::Unusable) => {}
             Verdict::Reject => {
                 // The wait was the same for everybody. The work may not have been, so its time is what must not show.
                 let began = started + waited;
@@ -243,7 +248,7 @@ impl Access {
             None => Verdict::Reject,
         };
         match attempt.credential {
-            Credential::None => now(Verdict::Reject),
+            Credential::None | Credential::Unusable => now(Verdict::Reject),
             Credential::Password(password) => {
                 let (checked, waited) = self.check(&attempt, member, password, queued).await;
                 let verdict = match checked {
@@ -340,7 +345,7 @@ fn name(user: &[u8]) -> Option<&str> {
 fn open(user: String, tenant: String, plugin: String, credential: Credential<'_>) -> Verdict {
     let fingerprint = match credential {
         Credential::KeyProven { blob, .. } => fingerprint(blob),
-        Credential::None | Credential::Password(_) | Credential::KeyOffered { .. } => None,
+        Credential::None | Credential::Password(_) | Credential::KeyOffered { .. } | Credential::Unusable => None,
     };
     Verdict::Accept(Identity { user, tenant, plugin, method: OPEN, fingerprint })
 }
@@ -443,6 +448,18 @@ mod tests {
         assert!(try_in(&access, b"mallory", offered(&blob(KEY))).await.is_none());
         let other = Credential::KeyProven { algorithm: b"ssh-rsa", blob: &blob(KEY) };
         assert!(try_in(&access, b"alice", other).await.is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_nobodys_credential_is_enough_for_whoever_needs_none_and_for_nobody_else() {
+        let access = house();
+        let identity = try_in(&access, b"guest", Credential::Unusable).await.unwrap();
+        assert_eq!((identity.method, identity.fingerprint), ("none", None));
+        for user in [&b"alice"[..], b"bob", b"nobody", b"\xff"] {
+            let before = Instant::now();
+            assert_eq!(decide(&access, 1, user, Credential::Unusable).await, Verdict::Reject);
+            assert_eq!(before.elapsed(), Duration::ZERO, "nothing was looked at");
+        }
     }
 
     #[tokio::test(start_paused = true)]

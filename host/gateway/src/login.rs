@@ -167,6 +167,7 @@ enum Shown {
     Password(Zeroizing<Vec<u8>>),
     KeyOffered(PublicKey),
     KeyProven(PublicKey),
+    Unusable,
 }
 
 impl Shown {
@@ -176,6 +177,7 @@ impl Shown {
             server::Credential::Password(password) => Shown::Password(Zeroizing::new(password.to_vec())),
             server::Credential::KeyOffered(key) => Shown::KeyOffered((*key).clone()),
             server::Credential::KeyProven(key) => Shown::KeyProven((*key).clone()),
+            server::Credential::Unusable => Shown::Unusable,
         }
     }
 
@@ -187,6 +189,7 @@ impl Shown {
                 Credential::KeyOffered { algorithm: key.algorithm().as_bytes(), blob: key.blob() }
             }
             Shown::KeyProven(key) => Credential::KeyProven { algorithm: key.algorithm().as_bytes(), blob: key.blob() },
+            Shown::Unusable => Credential::Unusable,
         }
     }
 }

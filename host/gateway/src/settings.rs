@@ -10,7 +10,7 @@ use whelk_ssh::crypto::key::HostKey;
 use whelk_ssh::transport::{Party, Patience, RekeyPolicy};
 use whelk_ssh::{connection, mux, transport};
 
-use crate::config::{Config, Limits};
+use crate::config::{Config, Door, Entrance, Limits};
 
 /// The plugin host's part of the limits.
 pub(crate) fn engine_settings(limits: &Limits) -> EngineSettings {
@@ -104,12 +104,22 @@ pub(crate) fn plugin_limits(limits: &Limits) -> whelk_runtime::Limits {
     }
 }
 
+/// Signatures that clients make by default. Those of other types than Ed25519 are never verified, and let nobody in but a
+/// user who needs no credentials: paramiko tries nothing else when it has an RSA key that it may not sign with.
+const ALL_SIGNATURES: &str = "ssh-ed25519,sk-ssh-ed25519@openssh.com,ecdsa-sha2-nistp256,ecdsa-sha2-nistp384,\
+    ecdsa-sha2-nistp521,sk-ecdsa-sha2-nistp256@openssh.com,rsa-sha2-512,rsa-sha2-256";
+
 /// The protocol's part of the limits.
 pub(crate) fn protocol(config: &Config, host_key: &HostKey) -> connection::Settings {
     let limits = &config.limits;
     let party = Party::Server { host_key: host_key.public() };
+    let some_need_nothing = match &config.entrance {
+        Entrance::Demonstration => true,
+        Entrance::Users(users) => users.iter().any(|(_, user)| matches!(user.door, Door::Open)),
+    };
     let transport = transport::Settings {
         preferences: config.algorithms.clone(),
+        signature_algorithms: if some_need_nothing { ALL_SIGNATURES } else { "ssh-ed25519" },
         rekey: RekeyPolicy {
             bytes: u64::try_from(limits.rekey_bytes).unwrap_or(u64::MAX),
             time: limits.rekey_time,

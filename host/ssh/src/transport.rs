@@ -486,7 +486,7 @@ impl Transport {
         self.outgoing.seal(&KexMessage::NewKeys {});
         self.outgoing.rekey(sealer, self.strict);
         if !self.keyed() && keying.agreed.ext_info {
-            self.outgoing.seal(&server_sig_algs(&mut Vec::new()));
+            self.outgoing.seal(&server_sig_algs(self.settings.signature_algorithms, &mut Vec::new()));
         }
         self.kex = Kex::ExpectNewKeys(Box::new(ExpectNewKeys { opener, agreed: keying.agreed }));
         Ok(())
@@ -602,10 +602,10 @@ impl Encode for Sent<'_> {
     }
 }
 
-/// Which signatures of users we verify. RFC 8308 §3.1.
-fn server_sig_algs(body: &mut Vec<u8>) -> TransportMessage<'_> {
+/// Which signatures users may make. RFC 8308 §3.1.
+fn server_sig_algs<'b>(algorithms: &str, body: &'b mut Vec<u8>) -> TransportMessage<'b> {
     (&b"server-sig-algs"[..]).write(body);
-    (&b"ssh-ed25519"[..]).write(body);
+    algorithms.as_bytes().write(body);
     TransportMessage::ExtInfo { count: 1, extensions: Rest(body) }
 }
 

@@ -24,6 +24,8 @@ const PASSWORD: usize = 1024;
 
 /// Why a key is refused that the application does not let in.
 const NOT_AUTHORIZED: &str = "it is not a key of this user";
+/// Why a key is refused that we cannot verify.
+const NOT_SUPPORTED: &str = "its type is not supported: use ssh-ed25519";
 
 /// What an operator decides about authentication. One for all connections.
 #[derive(Clone, Debug)]
@@ -121,6 +123,10 @@ pub enum Credential<'a> {
     KeyOffered(&'a PublicKey),
     /// The client holds this key: its signature is verified. RFC 4252 §7.
     KeyProven(&'a PublicKey),
+    /// What nobody can have as a credential, and what is not looked at: a key of a type that we cannot verify, offered
+    /// or with a signature, a password of more than 1024 bytes, or one to be changed. Only a user who needs no
+    /// credentials enters with it. Acceptance lets the client in at once, as for `None`.
+    Unusable,
 }
 
 /// The application's answer to an [`Attempt`].
@@ -191,6 +197,12 @@ enum Question {
     Password(Zeroizing<Vec<u8>>),
     KeyOffered(PublicKey),
     KeyProven(PublicKey),
+    UnusablePassword,
+    /// As the client named the algorithm, and the blob: for the log.
+    UnusableKey {
+        algorithm: Vec<u8>,
+        blob: Vec<u8>,
+    },
 }
 
 /// An answer that is owed.
@@ -226,6 +238,7 @@ impl Server {
             Question::Password(password) => Credential::Password(password),
             Question::KeyOffered(key) => Credential::KeyOffered(key),
             Question::KeyProven(key) => Credential::KeyProven(key),
+            Question::UnusablePassword | Question::UnusableKey { .. } => Credential::Unusable,
         };
         Some(Attempt { user: self.user.as_deref()?, credential })
     }
@@ -247,16 +260,17 @@ impl Server {
             (Verdict::Reject, question) => {
                 match question {
                     Question::None => self.refused.none(),
-                    Question::Password(_) => self.refused.password(),
+                    Question::Password(_) | Question::UnusablePassword => self.refused.password(),
                     Question::KeyOffered(key) | Question::KeyProven(key) => {
                         self.refused.key(key.algorithm().as_bytes(), key.blob(), NOT_AUTHORIZED);
                     }
+                    Question::UnusableKey { algorithm, blob } => self.refused.key(&algorithm, &blob, NOT_SUPPORTED),
                 }
                 return self.fail(free);
             }
             (Verdict::Accept | Verdict::Partial(_), Question::KeyOffered(key)) => Reply::PkOk(key),
-            (Verdict::Accept, Question::None | Question::Password(_) | Question::KeyProven(_)) => Reply::Success,
-            (Verdict::Partial(methods), Question::None | Question::Password(_) | Question::KeyProven(_)) => {
+            (Verdict::Accept, _) => Reply::Success,
+            (Verdict::Partial(methods), _) => {
                 self.methods = methods;
                 Reply::Failure { partial: true }
             }
@@ -378,8 +392,15 @@ impl Server {
         match *method {
             Method::None => Ok(Question::None),
             Method::Password { password, new } => {
-                let fit = self.methods.password && new.is_none() && password.len() <= PASSWORD;
-                fit.then(|| Question::Password(Zeroizing::new(password.to_vec()))).ok_or("the password cannot be right")
+                if !self.methods.password {
+                    return Err("no user has a password");
+                }
+                let usable = new.is_none() && password.len() <= PASSWORD;
+                Ok(if usable {
+                    Question::Password(Zeroizing::new(password.to_vec()))
+                } else {
+                    Question::UnusablePassword
+                })
             }
             Method::PublicKey { algorithm, key: blob, signature } => {
                 if !self.methods.publickey {
@@ -387,8 +408,15 @@ impl Server {
                 }
                 // The blob must also be the only way to write this key: PK_OK repeats it, and an audit must find it.
                 let fit = |key: &PublicKey| key.algorithm().as_bytes() == algorithm && key.blob() == blob;
-                let key =
-                    PublicKey::from_blob(blob).ok().filter(fit).ok_or("its type is not supported: use ssh-ed25519")?;
+                let key = match PublicKey::from_blob(blob) {
+                    Ok(key) if fit(&key) => key,
+                    // Rubbish, not a key of another type.
+                    Ok(_) => return Err(NOT_SUPPORTED),
+                    Err(_) if PublicKey::verifies(algorithm) => return Err(NOT_SUPPORTED),
+                    Err(_) => {
+                        return Ok(Question::UnusableKey { algorithm: algorithm.to_vec(), blob: blob.to_vec() });
+                    }
+                };
                 let Some(signature) = signature else {
                     return Ok(Question::KeyOffered(key));
                 };

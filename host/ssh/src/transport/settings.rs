@@ -55,6 +55,9 @@ pub struct Settings {
     pub identification: String,
     /// What we offer.
     pub preferences: Preferences,
+    /// The signatures that users may make, joined with commas: `server-sig-algs` of RFC 8308 §3.1. We verify ssh-ed25519
+    /// alone. To name others is of use where some user needs no credentials: clients do not offer RSA keys otherwise.
+    pub signature_algorithms: &'static str,
     /// When keys are changed.
     pub rekey: RekeyPolicy,
     /// How long the stages may take.
@@ -74,6 +77,7 @@ impl Settings {
             party,
             identification: concat!("SSH-2.0-Whelk_", env!("CARGO_PKG_VERSION_MAJOR")).to_owned(),
             preferences: Preferences::default(),
+            signature_algorithms: "ssh-ed25519",
             rekey: RekeyPolicy::default(),
             patience: Patience::default(),
             packet_before_auth: 35_000,

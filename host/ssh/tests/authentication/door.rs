@@ -143,6 +143,7 @@ pub(crate) fn words(attempt: Attempt<'_>) -> String {
         Credential::Password(password) => format!("password {}", password.escape_ascii()),
         Credential::KeyOffered(key) => format!("offers {}", key.fingerprint()),
         Credential::KeyProven(key) => format!("proves {}", key.fingerprint()),
+        Credential::Unusable => "unusable".to_owned(),
     };
     format!("{} {how}", attempt.user.escape_ascii())
 }
@@ -207,6 +208,17 @@ impl Door {
     /// What was put since the last time.
     pub(crate) fn answers(&mut self) -> Vec<Vec<u8>> {
         std::mem::take(&mut self.out.payloads)
+    }
+
+    /// A payload with what can be nobody's credential. It must be refused with FAILURE where the user needs any, and let
+    /// the client in at once where not.
+    pub(crate) fn is_unusable(payload: &[u8]) {
+        let mut door = Door::open();
+        assert_eq!(door.question(payload), "alice unusable");
+        assert_eq!(door.decide(Verdict::Reject), Ok(()));
+        assert_eq!((door.answers(), door.server.stage()), (vec![FAILURE.to_vec()], Stage::Auth));
+        assert_eq!(door.reply(payload, Verdict::Accept), Ok(SUCCESS.to_vec()));
+        assert_eq!((door.server.user(), door.server.stage()), (Some(&b"alice"[..]), Stage::Open));
     }
 
     /// A payload that must be refused with FAILURE, without the application being asked, leaving the connection up.

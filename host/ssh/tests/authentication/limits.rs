@@ -31,9 +31,11 @@ fn u24_the_sixth_failure_ends_the_connection() {
     for payload in attempts {
         assert_eq!(replies(&mut Door::open(), &payload, Verdict::Reject), 5);
     }
-    // Whether the application was asked does not matter.
     let unknown = honest(b"alice", Method::PublicKey { algorithm: b"ssh-dss", key: b"", signature: None });
-    assert_eq!(replies(&mut Door::open(), &unknown, Verdict::Accept), 5);
+    assert_eq!(replies(&mut Door::open(), &unknown, Verdict::Reject), 5);
+    // Whether the application was asked does not matter.
+    let rubbish = honest(b"alice", Method::PublicKey { algorithm: b"ssh-ed25519", key: b"", signature: None });
+    assert_eq!(replies(&mut Door::open(), &rubbish, Verdict::Accept), 5);
 }
 
 #[test]
@@ -64,7 +66,7 @@ fn what_was_refused_is_known_for_the_log_and_forgotten_once_it_is_taken() {
     door.reply(&query(b"alice", &one), Verdict::Reject).unwrap();
     door.reply(&password(b"alice", b"x"), Verdict::Reject).unwrap();
     let dsa = honest(b"alice", Method::PublicKey { algorithm: b"ssh-dss", key: b"blob", signature: None });
-    door.reply(&dsa, Verdict::Accept).unwrap();
+    door.reply(&dsa, Verdict::Reject).unwrap();
     let refused = door.server.refused();
     assert_eq!((refused.key_count, refused.passwords, refused.nones), (2, 1, 1));
     let told: Vec<_> = refused.keys().iter().map(|key| (key.fingerprint.clone(), key.reason)).collect();
@@ -88,12 +90,12 @@ fn u25_messages_that_do_not_fail_are_counted_too() {
 }
 
 #[test]
-fn u29_long_passwords_and_changes_of_password_fail_without_a_question() {
+fn u29_long_passwords_and_changes_of_password_are_not_kept() {
+    Door::is_unusable(&password(b"alice", &[b'x'; 1025]));
+    Door::is_unusable(&password(b"alice", &vec![b'x'; 1 << 20]));
+    Door::is_unusable(&honest(b"alice", Method::Password { password: b"old", new: Some(b"new") }));
+    Door::is_unusable(&honest(b"alice", Method::Password { password: b"", new: Some(b"") }));
     let mut door = Door::open();
-    door.refuses(&password(b"alice", &[b'x'; 1025]));
-    door.refuses(&password(b"alice", &vec![b'x'; 1 << 20]));
-    door.refuses(&honest(b"alice", Method::Password { password: b"old", new: Some(b"new") }));
-    door.refuses(&honest(b"alice", Method::Password { password: b"", new: Some(b"") }));
     let longest = [b'x'; 1024];
     assert_eq!(door.question(&password(b"alice", &longest)), format!("alice password {}", longest.escape_ascii()));
 }

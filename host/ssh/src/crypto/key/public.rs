@@ -47,6 +47,11 @@ impl PublicKey {
         PublicKey::from_ed25519(point)
     }
 
+    /// Whether this is the name of an algorithm that we verify signatures of.
+    pub fn verifies(algorithm: &[u8]) -> bool {
+        algorithm == ED25519.as_bytes()
+    }
+
     /// Reads the line of a `.pub` file: `ssh-ed25519 AAAA... comment`. Options before the key are not understood.
     ///
     /// # Errors
