@@ -336,6 +336,11 @@ impl Transport {
 
     /// A message of a key exchange.
     pub(crate) fn handle_kex(&mut self, packet: &Packet, now: Instant) -> Result<(), Error> {
+        // Its lists are read again and again while the algorithms are chosen: 256 KiB of names of one byte, which fit in
+        // a packet after login, would take longer than a turn may.
+        if self.payload(packet).len() > self.settings.packet_before_auth {
+            return Err(Violation::PacketLength.into());
+        }
         // Exchanges are rare and their messages small: a copy keeps the steps free of the buffer.
         let payload = self.payload(packet).to_vec();
         match std::mem::replace(&mut self.kex, Kex::Failed) {

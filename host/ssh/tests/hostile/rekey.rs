@@ -38,6 +38,19 @@ fn a_later_kexinit_neither_makes_strict_nor_unmakes_it() {
     });
 }
 
+/// K18: after login a packet may have 256 KiB, but a KEXINIT not more than before.
+#[test]
+fn a_later_kexinit_is_not_larger_than_a_first_one() {
+    let setup = Setup::new(usize::MAX);
+    for (names, violation) in [(16_000, None), (120_000, Some(Violation::PacketLength))] {
+        let mut raw = Raw::opened(&setup);
+        let mut lists = raw.offer();
+        lists.kex = [b"x,".repeat(names), lists.kex].concat();
+        raw.init(&lists);
+        assert_eq!(raw.violation(), violation, "{names} names");
+    }
+}
+
 /// K10: a second key exchange right behind the first does not give the moment back.
 #[test]
 fn a_rekey_before_ext_info_is_the_end_of_its_moment() {
