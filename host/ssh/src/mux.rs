@@ -16,7 +16,8 @@
 //!   Whatever the peer says on a channel after its CLOSE is ignored; a number is not used again before 32 others have been
 //!   closed after it, if the table has room. A second EOF is ignored; data after EOF is charged to the window and dropped. A
 //!   message over the maximum packet size is taken, and so is a tenth more than the window, which has to be worked off. Data
-//!   beyond that, or an adjustment past 2^32 - 1, closes the channel. The eighth channel closed so ends the connection.
+//!   beyond that, or an adjustment past 2^32 - 1, closes the channel. Eight channels closed so end the connection; each that is
+//!   closed without a fault makes up for one of them.
 //! * A message for a number that the peer was never told ends the connection, an adjustment too, which OpenSSH ignores: the
 //!   two sides disagree about which channels there are.
 //! * Data on a channel that its owner has ended, and answers that nobody asked for, are dropped. A peer that has not read
@@ -61,7 +62,7 @@ use window::{Inbound, Outbound, Pool, Sizes};
 /// exchange holds them back.
 const MOST_OWED_REPLIES: usize = 1024;
 
-/// The channel closed for a fault of the peer that ends the connection.
+/// How many channels closed for a fault of the peer end the connection, if none without a fault came between.
 const MOST_FAULTS: u32 = 8;
 
 /// How the owner is told what a payload meant.
@@ -89,7 +90,7 @@ pub struct Mux {
     owing: VecDeque<ChannelId>,
     /// Whether the client promised to open no more sessions.
     no_more_sessions: bool,
-    /// On how many channels the peer was at fault.
+    /// On how many channels the peer was at fault, less those that it has closed without one.
     faults: u32,
 }
 
@@ -116,7 +117,9 @@ impl Mux {
     }
 
     /// Whether payloads should be read on. Not while a peer that does not read lets answers pile up; but while a key exchange
-    /// is under way reading is the only way to its end.
+    /// is under way reading is the only way to its end. Memory is bounded meanwhile: data by the windows, answers by
+    /// `MOST_OWED_REPLIES` (one more refused open ends the connection, one more request is refused, and refusals in a
+    /// row cost what one does), and UNIMPLEMENTED by the transport, which stops reading at a full output.
     pub fn wants_input(&self, exchanging: bool) -> bool {
         exchanging || self.owed_replies() <= self.settings.owed_replies
     }
@@ -161,8 +164,8 @@ impl Mux {
 
 /// B: bytes in.
 impl Mux {
-    /// Takes one payload, numbered 80 to 127, and lends the owner what it meant. Put what is owed between two payloads: who
-    /// asks for 1024 channels meanwhile breaks the connection.
+    /// Takes one payload, numbered 80 to 127, and lends the owner what it meant. Call `settle` between payloads: more than
+    /// 1,024 unsent refusals end the connection.
     pub fn handle(&mut self, payload: &[u8], on: &mut dyn FnMut(Event<'_>)) -> Result<(), Violation> {
         let number = *payload.first().ok_or(Violation::EmptyPayload)?;
         let message = MuxMessage::decode(payload).map_err(|what| Violation::Malformed { number, what })?;
@@ -333,11 +336,12 @@ impl Mux {
         Ok(())
     }
 
-    /// The peer broke a rule that concerns one channel: that one is closed. With the eighth the connection ends.
+    /// The peer broke a rule that concerns one channel: that one is closed. With the eighth the connection ends. A channel that
+    /// its owner has ended does not count: a peer that has not read our CLOSE yet may still send.
     fn fault(&mut self, id: ChannelId, violation: Violation, on: &mut Owner<'_>) -> Result<(), Violation> {
         let mut fault = Fault::Again;
         self.tell(id, |channel, pool| fault = channel.fault(pool));
-        self.faults = self.faults.saturating_add(u32::from(fault != Fault::Again));
+        self.faults = self.faults.saturating_add(u32::from(fault == Fault::Closed));
         if self.faults >= MOST_FAULTS {
             return Err(violation);
         }
@@ -358,6 +362,9 @@ impl Mux {
     /// RFC 4254 §5.3: CLOSE is answered with CLOSE, and when both have passed the number is free.
     fn closed(&mut self, id: ChannelId, on: &mut Owner<'_>) -> Result<(), Violation> {
         let Some(channel) = self.table.hear(id)? else { return Ok(()) };
+        if !channel.was_at_fault() {
+            self.faults = self.faults.saturating_sub(1);
+        }
         channel.closed(&mut self.pool);
         if channel.is_over() {
             self.table.retire(id);

@@ -187,6 +187,11 @@ impl Channel {
         }
     }
 
+    /// Whether the peer broke a rule on it.
+    pub(super) fn was_at_fault(&self) -> bool {
+        self.at_fault
+    }
+
     /// Whether a request may go to the owner, of whom at most `most` answers may be waited for.
     pub(super) fn admits(&self, ask: Ask, most: usize) -> bool {
         self.replies.admits(ask, most)
