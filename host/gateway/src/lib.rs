@@ -54,6 +54,7 @@ mod plugin_files;
 pub mod process;
 pub mod pump;
 mod ready;
+mod refusals;
 pub mod reload;
 mod session;
 mod sessions;

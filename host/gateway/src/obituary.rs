@@ -33,7 +33,7 @@ impl Obituary<'_> {
             let (level, error) = self.failure(plugin, error);
             event!(level, connection, channel, tenant, plugin, generation, %error, "plugin failed on the way");
         }
-        let ending = report.ending.map_or("refused or stopped", Ending::as_str);
+        let ending = words(report.opened, report.ending, report.error.as_ref());
         let exit = match &report.exit {
             Some(Exit::Status(status)) => format!("status {status}"),
             Some(Exit::Signal { name, .. }) => format!("signal {}", escape(name.as_str().as_bytes())),
@@ -77,5 +77,35 @@ impl Obituary<'_> {
                 (Level::INFO, error.for_client())
             }
         }
+    }
+}
+
+/// How a session came to its end, in a word or two.
+fn words(opened: bool, ending: Option<Ending>, error: Option<&Error>) -> &'static str {
+    match (ending, error) {
+        (Some(ending), _) => ending.as_str(),
+        (None, Some(Error::Trap { .. })) => "crashed",
+        (None, Some(Error::Limit { .. })) if opened => "killed by a limit",
+        (None, Some(Error::Host { .. })) => "internal error",
+        (None, Some(_)) => "not started",
+        (None, None) => "refused by the plugin",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use whelk_runtime::{Limit, SignalName};
+
+    use super::*;
+
+    #[test]
+    fn each_end_has_its_words() {
+        let limit = Error::Limit { limit: Limit::Memory, detail: String::new() };
+        let trap = Error::Trap { signal: SignalName::Segv, detail: String::new() };
+        assert_eq!(words(true, None, Some(&limit)), "killed by a limit");
+        assert_eq!(words(false, None, Some(&limit)), "not started");
+        assert_eq!(words(true, None, Some(&trap)), "crashed");
+        assert_eq!(words(false, None, None), "refused by the plugin");
+        assert_eq!(words(true, Some(Ending::ClientClosed), Some(&trap)), Ending::ClientClosed.as_str());
     }
 }

@@ -173,7 +173,6 @@ impl Pump {
     /// Everything that can be done without waiting, up to the bounds of a turn.
     fn turn(&mut self, now: Instant) -> Result<Progress, End> {
         self.moved += STEP;
-        self.sessions.handle_timeout(now);
         let (mut progress, read) = self.read(now)?;
         while self.answer(now)? {
             progress = self.receive(now)?;
@@ -349,11 +348,10 @@ impl Pump {
         };
         // Before login the stages have deadlines of their own.
         let keepalive = self.connection.user().and_then(|_| self.keepalive.deadline());
-        let (sessions, large) = (self.sessions.deadline(), self.large.deadline());
+        let large = self.large.deadline();
         rest.into_iter()
             .chain(self.connection.deadline())
             .chain(keepalive)
-            .chain(sessions)
             .chain(large)
             .chain(self.acknowledge_at)
             .min()

@@ -15,7 +15,7 @@ use crate::config::{EnvironmentNames, Limits};
 use crate::gateway::Gateway;
 use crate::logging::escape;
 use crate::obituary::Obituary;
-use crate::tenant::Seat;
+use crate::refusals::RefusedVariables;
 
 /// The largest terminal that is believed, in characters either way. RFC 4254 §6.2 sets no bound; a plugin multiplies these numbers.
 const LARGEST_SIDE: u32 = 4096;
@@ -74,6 +74,7 @@ pub(crate) struct Environment {
     variables: u32,
     bytes: usize,
     longest_command: usize,
+    pub(crate) refused: RefusedVariables,
 }
 
 impl Environment {
@@ -83,46 +84,76 @@ impl Environment {
             variables: limits.environment,
             bytes: limits.environment_bytes,
             longest_command: limits.command,
+            refused: RefusedVariables::default(),
         }
     }
 
-    /// Whether a variable may be set.
-    fn admits(&mut self, name: &[u8], value: &[u8]) -> bool {
-        let known = self.names.admit(name);
+    /// Whether a variable may be set; one that may not counts for nothing. The error says why not.
+    fn admit(&mut self, name: &[u8], value: &[u8]) -> Result<(), &'static str> {
+        if !self.names.admit(name) {
+            return Err("the name is not admitted: see `environment_names`");
+        }
         let sound = name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_') && !value.contains(&0);
+        if !sound {
+            return Err("the name or the value is not that of a variable");
+        }
         let size = name.len() + value.len();
-        if !known || !sound || self.variables == 0 || size > self.bytes {
-            return false;
+        if self.variables == 0 || size > self.bytes {
+            return Err("there are too many: see `limits.environment` and `limits.environment_bytes`");
         }
         self.variables -= 1;
         self.bytes -= size;
-        true
+        Ok(())
     }
 }
 
-/// What a request is to a plugin. None: it is refused without asking, because it is against a limit or its text is no text.
-pub(crate) fn happening(request: &Request<'_>, environment: &mut Environment) -> Option<Happening> {
-    Some(match *request {
+/// A request that is refused without asking the plugin, because it is against a limit or its text is no text.
+pub(crate) enum Unfit<'a> {
+    /// A variable, of which the environment keeps count.
+    Variable,
+    Other {
+        /// What was asked for.
+        detail: &'a [u8],
+        reason: String,
+        /// Whether the client is told on stderr, where its user may see it.
+        on_stderr: bool,
+    },
+}
+
+/// What a request is to a plugin.
+pub(crate) fn happening<'a>(request: &Request<'a>, environment: &mut Environment) -> Result<Happening, Unfit<'a>> {
+    let unfit = |detail: &'a [u8], reason: &str| Unfit::Other { detail, reason: reason.to_owned(), on_stderr: false };
+    let name = |bytes: &'a [u8], most: usize| {
+        let fits = text(bytes).filter(|name| name.len() <= most);
+        fits.ok_or_else(|| unfit(bytes, "the name is too long or is not text"))
+    };
+    Ok(match *request {
         Request::PtyReq { term, size, modes } => {
-            let term = text(term).filter(|term| term.len() <= 256)?;
-            Happening::PtyReq(Pty { term, size: window(size), modes: modes.iter().collect() })
+            Happening::PtyReq(Pty { term: name(term, 256)?, size: window(size), modes: modes.iter().collect() })
         }
         Request::Env { name, value } => {
-            let admitted = environment.admits(name, value);
-            Happening::Env { name: text(name).filter(|_| admitted)?, value: value.to_vec() }
+            let admitted = environment.admit(name, value).and_then(|()| text(name).ok_or("the name is not text"));
+            match admitted {
+                Ok(name) => Happening::Env { name, value: value.to_vec() },
+                Err(reason) => {
+                    environment.refused.add(name, reason);
+                    return Err(Unfit::Variable);
+                }
+            }
         }
         Request::Shell => Happening::Shell,
-        Request::Exec { command } if command.len() > environment.longest_command => return None,
-        Request::Exec { command } => Happening::Exec(command.to_vec()),
-        Request::Subsystem { name } => Happening::Subsystem(text(name)?),
-        Request::WindowChange { size } => Happening::WindowChange(window(size)),
-        Request::Signal { name } => {
-            Happening::Signal(SignalName::from_wire(&text(name).filter(|name| name.len() <= 64)?))
+        Request::Exec { command } if command.len() > environment.longest_command => {
+            let (is, most) = (command.len(), environment.longest_command);
+            let reason = format!("the command is too long: {is} bytes, and at most {most} are accepted");
+            return Err(Unfit::Other { detail: command, reason, on_stderr: true });
         }
+        Request::Exec { command } => Happening::Exec(command.to_vec()),
+        Request::Subsystem { name: subsystem } => Happening::Subsystem(name(subsystem, usize::MAX)?),
+        Request::WindowChange { size } => Happening::WindowChange(window(size)),
+        Request::Signal { name: signal } => Happening::Signal(SignalName::from_wire(&name(signal, 64)?)),
         Request::Break { length_ms } => Happening::Break { length_ms },
-        // Only servers send these.
-        Request::ExitStatus { .. } | Request::ExitSignal { .. } => return None,
-        Request::Other { kind, body } => Happening::Request { name: text(kind)?, payload: body.to_vec() },
+        Request::ExitStatus { .. } | Request::ExitSignal { .. } => return Err(unfit(b"", "only servers send this")),
+        Request::Other { kind, body } => Happening::Request { name: name(kind, usize::MAX)?, payload: body.to_vec() },
     })
 }
 
@@ -141,20 +172,16 @@ fn window(size: request::WindowSize) -> WindowSize {
     }
 }
 
-/// Starts the task of a session, which holds the user's seat until it ends. It says through the pipes whether the channel is open.
+/// Starts the task of a session. It says through the pipes whether the channel is open.
 pub(crate) fn start(
     gateway: &Arc<Gateway>,
     connection: u64,
     channel: ChannelId,
     entered: &Arc<Entered>,
-    seat: Seat,
     side: SessionSide,
 ) {
     let (gateway, entered) = (Arc::clone(gateway), Arc::clone(entered));
-    tokio::spawn(async move {
-        run(&gateway, connection, channel, &entered, side).await;
-        drop(seat);
-    });
+    tokio::spawn(async move { run(&gateway, connection, channel, &entered, side).await });
 }
 
 /// The whole of a session.
@@ -179,4 +206,63 @@ async fn run(gateway: &Gateway, connection: u64, channel: ChannelId, entered: &E
     let (shared, plugins) = (Arc::clone(tenant.shared()), tenant as Arc<dyn Plugins>);
     let report = plugin.session(entered.facts.on_channel(channel.0), &shared, &plugins, side).await;
     Obituary { connection, channel: channel.0, tenant: &shared }.write(&report);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment() -> Environment {
+        Environment::new(&Limits::default(), &EnvironmentNames::default())
+    }
+
+    fn variable<'a>(name: &'a [u8], value: &'a [u8]) -> Request<'a> {
+        Request::Env { name, value }
+    }
+
+    #[test]
+    fn variables_that_are_not_admitted_cost_nothing_and_those_over_the_limit_are_refused() {
+        // C31
+        let mut environment = environment();
+        for number in 0..900 {
+            let name = format!("CI_{number}");
+            assert!(happening(&variable(name.as_bytes(), b"x"), &mut environment).is_err());
+        }
+        for number in 0..128 {
+            let name = format!("LC_{number}");
+            assert!(happening(&variable(name.as_bytes(), b"x"), &mut environment).is_ok(), "{number}");
+        }
+        assert!(happening(&variable(b"LANG", b"x"), &mut environment).is_err());
+        assert_eq!(environment.refused.count(), 901);
+    }
+
+    #[test]
+    fn the_bytes_of_all_variables_are_bounded_together() {
+        let mut environment = environment();
+        let value = vec![b'x'; 20_000];
+        for (number, fits) in [true, true, true, false].into_iter().enumerate() {
+            let name = format!("LC_{number}");
+            assert_eq!(happening(&variable(name.as_bytes(), &value), &mut environment).is_ok(), fits, "{number}");
+        }
+        assert!(happening(&variable(b"LANG", b"C.UTF-8"), &mut environment).is_ok(), "a small one still fits");
+        for (name, value) in [(&b"LC_A=B"[..], &b"x"[..]), (b"LC_X", b"a\0b"), (b"LC_\xff", b"x")] {
+            assert!(happening(&variable(name, value), &mut environment).is_err());
+        }
+    }
+
+    #[test]
+    fn a_command_as_long_as_a_packet_is_taken_and_a_longer_one_is_refused_in_words() {
+        // C32
+        let mut environment = environment();
+        let command = vec![b'x'; (255 << 10) + 1];
+        let taken = happening(&Request::Exec { command: &command[1..] }, &mut environment);
+        assert!(matches!(taken, Ok(Happening::Exec(command)) if command.len() == 255 << 10));
+        let Err(Unfit::Other { reason, on_stderr, .. }) =
+            happening(&Request::Exec { command: &command }, &mut environment)
+        else {
+            panic!("it was taken")
+        };
+        let words = "the command is too long: 261121 bytes, and at most 261120 are accepted";
+        assert_eq!((reason.as_str(), on_stderr), (words, true));
+    }
 }

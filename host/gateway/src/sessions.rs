@@ -1,14 +1,14 @@
 //! The sessions of one connection: which channel is which instance, and whose turn it is to send.
 //!
-//! Inwards, an event of the protocol becomes something that happened to a session. Outwards, the sessions that have something stand in
-//! a line and put one packet each, so that a busy one holds up nobody. A session without room waits outside the line until its
-//! client makes some; when its plugin has finished meanwhile, only for a while.
+//! Inwards, an event of the protocol becomes something that happened to a session. Outwards, the sessions that have
+//! something stand in a line and put one packet each, so that a busy one holds up nobody. A session without room waits
+//! outside the line until its client makes some, as long as the connection lives: what its plugin has written is not
+//! lost when the plugin has ended.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::time::Instant;
 
-use whelk_runtime::{Drained, Ending, Exit, Inbox, Outbox, Output, Sink, session_pipes};
+use whelk_runtime::{Drained, Ending, Exit, Happening, Inbox, Outbox, Output, Sink, session_pipes};
 use whelk_ssh::connection::{Event, Progress, Server};
 use whelk_ssh::error::Error;
 use whelk_ssh::message::mux::ChannelId;
@@ -19,7 +19,8 @@ use crate::drain::Phase;
 use crate::gateway::Gateway;
 use crate::logging::escape;
 use crate::ready::{Ready, Ticket};
-use crate::session::{self, Entered, Environment};
+use crate::refusals::{self, Refusals};
+use crate::session::{self, Entered, Environment, Unfit};
 use crate::tenant::Seat;
 
 /// What a session's turn counts beside its bytes: a client may take one byte a packet, and each packet is work.
@@ -39,11 +40,11 @@ pub(crate) struct Sessions {
     line: VecDeque<ChannelId>,
     /// Who would, if the connection had room for anybody.
     held: VecDeque<ChannelId>,
-    /// Whose plugin has finished while output was left, and until when the client may take it. The earliest first.
-    lingering: VecDeque<(Instant, Ticket)>,
     births: u64,
     /// A plugin wants the connection to end.
     farewell: Option<Error>,
+    /// Of what was asked beside the sessions: forwarding, other kinds of channel.
+    refusals: Refusals,
 }
 
 /// Why a session is not opened.
@@ -52,20 +53,28 @@ enum Refusal {
     Stopping,
     Full,
     /// The user has as many as one may have.
-    Crowded,
+    Crowded {
+        most: u32,
+        /// The operator was told of it.
+        told: bool,
+    },
     /// The plugin is not there, cannot be started or does not want it.
     Plugin,
 }
 
 impl Refusal {
     /// What the client is told, RFC 4254 §5.1.
-    fn told(self) -> (mux::OpenFailure, &'static str) {
-        match self {
+    fn told(self) -> (mux::OpenFailure, String) {
+        let (failure, text) = match self {
             Refusal::Stopping => (mux::OpenFailure::AdministrativelyProhibited, "the server is stopping"),
-            Refusal::Full => (mux::OpenFailure::ResourceShortage, "the server is full"),
-            Refusal::Crowded => (mux::OpenFailure::ResourceShortage, "this user has too many sessions"),
+            Refusal::Full => (mux::OpenFailure::ResourceShortage, "the server is full: try again later"),
+            Refusal::Crowded { most, .. } => {
+                let text = format!("this user has {most} sessions and may have no more: close one first");
+                return (mux::OpenFailure::ResourceShortage, text);
+            }
             Refusal::Plugin => (mux::OpenFailure::ConnectFailed, "the plugin is not available"),
-        }
+        };
+        (failure, text.to_owned())
     }
 }
 
@@ -79,8 +88,7 @@ struct Session {
     refusal: Refusal,
     /// It stands in the line.
     queued: bool,
-    /// It stands among those whose last output waits for a limited time.
-    lingers: bool,
+    refusals: Refusals,
 }
 
 impl Sessions {
@@ -93,9 +101,9 @@ impl Sessions {
             ready: Arc::default(),
             line: VecDeque::new(),
             held: VecDeque::new(),
-            lingering: VecDeque::new(),
             births: 0,
             farewell: None,
+            refusals: Refusals::default(),
         }
     }
 
@@ -138,9 +146,26 @@ impl Sessions {
             mux::Event::Open { channel } => self.open(channel),
             mux::Event::Request { channel, request, decline } => {
                 let Some(session) = self.table.get_mut(&channel) else { return };
-                match session::happening(&request, &mut session.environment) {
-                    Some(happening) => session.inbox.happening(happening),
-                    None => decline.decline(),
+                let user = self.entered.as_ref().map_or("", |entered| entered.identity.user.as_str());
+                let happening = session::happening(&request, &mut session.environment);
+                if matches!(happening, Ok(Happening::Shell | Happening::Exec(_) | Happening::Subsystem(_))) {
+                    // The environment is complete.
+                    session.environment.refused.tell(self.connection, channel.0, user);
+                }
+                match happening {
+                    Ok(happening) => session.inbox.happening(happening),
+                    Err(Unfit::Variable) => decline.decline(),
+                    Err(Unfit::Other { detail, reason, on_stderr }) => {
+                        if on_stderr {
+                            // The words go out before the answer, which the mux would give at once.
+                            session.inbox.refuse(Some(&reason));
+                        } else {
+                            decline.decline();
+                        }
+                        let (connection, channel, what) = (self.connection, Some(channel.0), request.kind());
+                        let line = refusals::Line { connection, channel, user, what, detail, reason: &reason };
+                        session.refusals.tell(&line);
+                    }
                 }
             }
             mux::Event::Data { channel, kind, data } => {
@@ -156,7 +181,7 @@ impl Sessions {
             mux::Event::Writable { channel } => self.queue(channel),
             mux::Event::Eof { channel } => {
                 if let Some(session) = self.table.get(&channel) {
-                    session.inbox.happening(whelk_runtime::Happening::Eof);
+                    session.inbox.happening(Happening::Eof);
                 }
             }
             mux::Event::ProtocolError { channel, violation } => {
@@ -165,7 +190,7 @@ impl Sessions {
                 self.close(channel);
             }
             mux::Event::Closed { channel } => self.close(channel),
-            mux::Event::Refused { .. } => {}
+            mux::Event::Refused { what, name, reason } => self.refused(what, name, reason),
             // A server opens no sessions and asks nothing of the whole connection.
             mux::Event::Opened { .. } | mux::Event::OpenFailed { .. } | mux::Event::GlobalAnswered { .. } => {}
         }
@@ -173,10 +198,22 @@ impl Sessions {
 
     /// The channel is closed. The number may soon be another session's: nothing of this one may stay behind.
     fn close(&mut self, channel: ChannelId) {
-        if let Some(session) = self.table.remove(&channel) {
-            self.lingering.retain(|(_, ticket)| ticket.channel != channel);
-            session.inbox.happening(whelk_runtime::Happening::Close);
+        if let Some(mut session) = self.table.remove(&channel) {
+            let user = self.entered.as_ref().map_or("", |entered| entered.identity.user.as_str());
+            session.environment.refused.tell(self.connection, channel.0, user);
+            session.inbox.happening(Happening::Close);
             session.inbox.end(Ending::ClientClosed);
+        }
+    }
+
+    /// The mux has refused something by itself.
+    fn refused(&mut self, what: mux::Refused, name: &[u8], reason: &str) {
+        let user = self.entered.as_ref().map_or("", |entered| entered.identity.user.as_str());
+        let channel = refusals::channel_of(what);
+        let line = refusals::Line { connection: self.connection, channel, user, what: name, detail: b"", reason };
+        match channel.and_then(|channel| self.table.get_mut(&ChannelId(channel))) {
+            Some(session) => session.refusals.tell(&line),
+            None => self.refusals.tell(&line),
         }
     }
 
@@ -192,11 +229,22 @@ impl Sessions {
         let environment = Environment::new(limits, self.gateway.environment_names());
         let seat = self.seat(channel, &entered.identity);
         let refusal = seat.as_ref().err().copied().unwrap_or(Refusal::Plugin);
-        let (birth, queued, lingers) = (ticket.birth, false, false);
-        self.table.insert(channel, Session { birth, inbox, outbox, environment, refusal, queued, lingers });
-        // A session that nobody serves is refused: dropping its side says so.
-        if let Ok(seat) = seat {
-            session::start(&self.gateway, self.connection, channel, &entered, seat, side);
+        let (birth, queued, refusals) = (ticket.birth, false, Refusals::default());
+        self.table.insert(channel, Session { birth, inbox, outbox, environment, refusal, queued, refusals });
+        match seat {
+            Ok(seat) => {
+                // One of the user's sessions until its output was sent.
+                side.keep(seat);
+                session::start(&self.gateway, self.connection, channel, &entered, side);
+            }
+            // A session that nobody serves is refused: dropping its side says so.
+            Err(Refusal::Crowded { told: true, .. }) => {}
+            Err(refusal) => {
+                let (_, reason) = refusal.told();
+                let (connection, user) = (self.connection, &*entered.identity.user);
+                let (channel, what, detail) = (Some(channel.0), &b"session"[..], &b""[..]);
+                self.refusals.tell(&refusals::Line { connection, channel, user, what, detail, reason: &reason });
+            }
         }
     }
 
@@ -215,7 +263,7 @@ impl Sessions {
                 let (connection, channel, limit) = (self.connection, channel.0, "sessions_per_user");
                 tracing::warn!(connection, channel, %user, %tenant, limit, most, "user over limit");
             }
-            Refusal::Crowded
+            Refusal::Crowded { most, told: crowded.is_news }
         })
     }
 
@@ -225,23 +273,6 @@ impl Sessions {
             && !std::mem::replace(&mut session.queued, true)
         {
             self.line.push_back(channel);
-        }
-    }
-
-    /// When [`handle_timeout`](Sessions::handle_timeout) wants to be called.
-    pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.lingering.front().map(|(until, _)| *until)
-    }
-
-    /// Time has passed: of a session that has finished, what its client has not taken by now is thrown away, so that its end can be told.
-    pub(crate) fn handle_timeout(&mut self, now: Instant) {
-        while let Some((_, ticket)) = self.lingering.pop_front_if(|(until, _)| *until <= now) {
-            if let Some(session) = self.table.get_mut(&ticket.channel).filter(|session| session.birth == ticket.birth) {
-                session.outbox.discard_output();
-                // Whether it was in the line or outside of it: now it needs no room.
-                session.queued = true;
-                self.line.push_back(ticket.channel);
-            }
         }
     }
 
@@ -290,11 +321,6 @@ impl Sessions {
             self.table.remove(&channel);
             return took;
         }
-        if full && !session.lingers && session.outbox.is_ending() {
-            session.lingers = true;
-            let ticket = Ticket { channel, birth: session.birth };
-            self.lingering.push_back((Instant::now() + self.gateway.limits().linger, ticket));
-        }
         match drained {
             Drained::Empty => {}
             Drained::More if !full => self.queue(channel),
@@ -333,7 +359,7 @@ impl Sink for Turn<'_> {
         } else {
             self.refused = true;
             let (reason, text) = self.refusal.told();
-            self.connection.refuse(self.channel, reason, text);
+            self.connection.refuse(self.channel, reason, &text);
         }
     }
 

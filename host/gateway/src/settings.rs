@@ -11,6 +11,11 @@ use whelk_ssh::transport::{Party, Patience, RekeyPolicy};
 use whelk_ssh::{connection, mux, transport};
 
 use crate::config::{Config, Door, Entrance, Limits};
+use crate::process::memory_limit;
+
+const GIB: usize = 1 << 30;
+/// What a session writes at a time, bytes.
+const PIECE: usize = 32 << 10;
 
 /// The plugin host's part of the limits.
 pub(crate) fn engine_settings(limits: &Limits) -> EngineSettings {
@@ -18,6 +23,8 @@ pub(crate) fn engine_settings(limits: &Limits) -> EngineSettings {
         sessions: count(limits.instances),
         memory: limits.memory,
         component: limits.component,
+        total_memory: memory_total(limits, memory_limit()),
+        total_output: output_total(limits, memory_limit()),
         stack: limits.stack,
         host_stack: limits.host_stack,
         core_instances: count(limits.core_instances),
@@ -27,6 +34,39 @@ pub(crate) fn engine_settings(limits: &Limits) -> EngineSettings {
         keep_resident: limits.keep_resident,
         ..EngineSettings::default()
     }
+}
+
+/// What the server needs beside its plugins and connections, bytes.
+const SERVER_MEMORY: u64 = 64 << 20;
+
+/// The memory of all plugins together, where the machine or the control group gives so much: see `memory_total` in the
+/// table of limits.
+pub(crate) fn memory_total(limits: &Limits, machine: Option<u64>) -> usize {
+    if limits.memory_total > 0 {
+        return limits.memory_total;
+    }
+    let Some(machine) = machine else { return usize::MAX };
+    let compiling = 2 * u64::from(limits.compile_jobs) * u64::try_from(limits.compile_memory).unwrap_or(u64::MAX >> 20);
+    let output = u64::try_from(output_total(limits, Some(machine))).unwrap_or(u64::MAX);
+    let others = [SERVER_MEMORY, machine / 8, compiling.min(machine / 8), output.min(machine / 4)];
+    let left = others.into_iter().fold(machine, u64::saturating_sub);
+    usize::try_from(left.max(machine / 4)).unwrap_or(usize::MAX)
+}
+
+/// The output of all sessions together: see `output_total` in the table of limits.
+pub(crate) fn output_total(limits: &Limits, machine: Option<u64>) -> usize {
+    match machine {
+        _ if limits.output_total > 0 => limits.output_total,
+        // Room for a few sessions even where there is next to no memory.
+        Some(machine) => usize::try_from(machine / 16).unwrap_or(usize::MAX).max(limits.output.saturating_mul(4)),
+        None => GIB,
+    }
+}
+
+/// The output of one user's sessions that may wait. At least what one session writes at a time.
+fn user_output(limits: &Limits) -> usize {
+    let percent = usize::try_from(limits.user_output_share).unwrap_or(100);
+    (limits.tenant_output / 100 * percent).max(limits.tenant_output.min(PIECE))
 }
 
 /// How versions of plugins follow each other.
@@ -97,6 +137,8 @@ pub(crate) fn plugin_limits(limits: &Limits) -> whelk_runtime::Limits {
         tenant_sessions: count(limits.tenant_sessions),
         tenant_memory: limits.tenant_memory,
         tenant_output: limits.tenant_output,
+        user_output: user_output(limits),
+        output_stall: limits.output_stall,
         tenant_output_rate: limits.tenant_output_rate,
         tenant_log_lines: limits.tenant_log_rate,
         tenant_failures: limits.tenant_failure_rate,
@@ -157,4 +199,39 @@ pub(crate) fn count(limit: u32) -> usize {
 /// A limit that the protocol counts in 32 bits.
 fn bytes(limit: usize) -> u32 {
     u32::try_from(limit).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: u64 = 1 << 20;
+
+    #[test]
+    fn plugins_have_what_the_machine_or_the_control_group_leaves() {
+        let limits = Limits::default();
+        let total = |machine| u64::try_from(memory_total(&limits, Some(machine))).unwrap();
+        // 200 MiB, less 64 for the server, 25 for connections, 25 to compile and 12.5 for output.
+        assert_eq!(total(200 * MIB), 147 * MIB / 2);
+        assert_eq!(total(256 * MIB), (256 - 64 - 32 - 32 - 16) * MIB);
+        // Two compilers of 1 GiB are less than an eighth of this.
+        assert_eq!(total(64 << 30), (64 << 30) - 64 * MIB - (8 << 30) - (2 << 30) - (4 << 30));
+        // However little there is, a quarter is the plugins'.
+        assert_eq!(total(64 * MIB), 16 * MIB);
+        assert_eq!(memory_total(&limits, None), usize::MAX);
+        let set = Limits { memory_total: 12_345, ..Limits::default() };
+        assert_eq!(memory_total(&set, Some(200 * MIB)), 12_345);
+    }
+
+    #[test]
+    fn waiting_output_is_bounded_for_the_server_and_for_a_user() {
+        let limits = Limits::default();
+        assert_eq!(output_total(&limits, Some(256 * MIB)), 16 << 20);
+        assert_eq!(output_total(&limits, Some(8 * MIB)), 1 << 20);
+        assert_eq!(output_total(&limits, None), 1 << 30);
+        assert_eq!(output_total(&Limits { output_total: 99, ..limits.clone() }, Some(256 * MIB)), 99);
+        // A quarter of the tenant's 64 MiB.
+        assert!((16 << 20) - user_output(&limits) < 100);
+        assert_eq!(user_output(&Limits { tenant_output: 32 << 10, ..limits }), 32 << 10);
+    }
 }

@@ -1,12 +1,18 @@
-//! What the sessions of one tenant have together: sessions, memory, files, output, lines of log, and the permits to run. Each is counted when it is
-//! taken and given back by whoever drops it; nobody holds a lock while counting.
+//! What the sessions of one tenant have together: sessions, memory, files, output, lines of log, and the permits to
+//! run; and what all sessions of the server have. Each is counted when it is taken and given back by whoever drops it.
 
+mod output;
+mod unsent;
+
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
+
+pub(crate) use output::{Buffered, OutputCharges, Space, relieve};
+pub(crate) use unsent::{Finished, Owner, Unsent};
 
 use crate::bucket::Bucket;
 use crate::limits::Limits;
@@ -27,7 +33,12 @@ pub(crate) struct Budget {
     /// Files, sockets and connections of requests that are open.
     pub(crate) files: Account,
     /// Output that waits for clients.
-    pub(crate) output: Buffered,
+    output: Buffered,
+    /// The same of each user that has a session, by name, and how much one may have.
+    users: Mutex<HashMap<String, Weak<Buffered>>>,
+    user_output: usize,
+    /// Sessions that have ended, with output that waits.
+    pub(crate) unsent: Arc<Unsent>,
     /// Bytes of output in a second.
     pub(crate) output_rate: Bucket,
     /// Lines of log in a second.
@@ -47,14 +58,19 @@ pub(crate) enum Total {
     Files,
     /// The files of all tenants together.
     AllFiles,
+    /// The memory of all tenants together.
+    AllMemory,
+    UserOutput,
     Output,
+    /// The output of all tenants together.
+    AllOutput,
     OutputRate,
     LogRate,
     FailureRate,
 }
 
 impl Total {
-    const COUNT: usize = 8;
+    const COUNT: usize = 11;
 
     /// The name of the setting, or what it follows from.
     pub(crate) fn as_str(self) -> &'static str {
@@ -63,11 +79,21 @@ impl Total {
             Self::Memory => "tenant_memory",
             Self::Files => "tenant_open_files",
             Self::AllFiles => "open files of all tenants",
+            Self::AllMemory => "memory_total",
+            Self::UserOutput => "user_output_share",
             Self::Output => "tenant_output",
+            Self::AllOutput => "output_total",
             Self::OutputRate => "tenant_output_rate",
             Self::LogRate => "tenant_log_rate",
             Self::FailureRate => "tenant_failure_rate",
         }
+    }
+}
+
+impl Total {
+    /// Whether it is of all tenants together.
+    pub(crate) fn is_of_server(self) -> bool {
+        matches!(self, Self::AllFiles | Self::AllMemory | Self::AllOutput)
     }
 }
 
@@ -81,6 +107,9 @@ impl Budget {
             memory: Account::new(limits.tenant_memory),
             files: Account::new(limits.tenant_open_files),
             output: Buffered::new(limits.tenant_output),
+            users: Mutex::default(),
+            user_output: limits.user_output,
+            unsent: Arc::default(),
             output_rate: Bucket::new(rate, rate, now),
             log: Bucket::new(lines, lines, now),
             failures: Bucket::new(failures, failures * FAILURES, now),
@@ -92,6 +121,30 @@ impl Budget {
     /// Who of its guests may run, on an engine with so many workers.
     pub(crate) fn permits(&self, workers: usize) -> &Permits {
         self.permits.get_or_init(|| Permits::new(workers))
+    }
+
+    /// The output of one user that waits for clients; forgotten when its last session is gone.
+    fn user_output(&self, user: &str) -> Arc<Buffered> {
+        let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = users.get(user).and_then(Weak::upgrade) {
+            return known;
+        }
+        users.retain(|_, output| output.strong_count() > 0);
+        let output = Arc::new(Buffered::new(self.user_output));
+        users.insert(user.to_owned(), Arc::downgrade(&output));
+        output
+    }
+
+    /// Whether nine tenths of the output or of the memory are in use.
+    fn is_pressed(&self) -> bool {
+        self.output.is_pressed() || self.memory.is_pressed()
+    }
+
+    /// How many users have a session.
+    #[cfg(test)]
+    fn users(&self) -> usize {
+        let users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
+        users.values().filter(|output| output.strong_count() > 0).count()
     }
 
     /// Something was refused, or has to wait. Whether the operator is to be told: once, until there has been peace for a minute.
@@ -130,62 +183,79 @@ impl Account {
     pub(crate) fn most(&self) -> usize {
         self.most
     }
+
+    /// Whether nine tenths are in use.
+    fn is_pressed(&self) -> bool {
+        self.used() >= self.most - self.most / 10
+    }
+}
+
+/// What all sessions of a server have together.
+#[derive(Debug)]
+pub(crate) struct Totals {
+    /// Files, sockets and connections of requests that are open.
+    pub(crate) files: Account,
+    /// Memory of all instances, and buffers that the host has for them, bytes.
+    memory: Account,
+    /// Output that waits for clients.
+    output: Buffered,
+    /// Sessions that have ended, with output that waits.
+    pub(crate) unsent: Arc<Unsent>,
+}
+
+impl Totals {
+    pub(crate) fn new(files: usize, memory: usize, output: usize) -> Self {
+        let (files, memory) = (Account::new(files), Account::new(memory));
+        Self { files, memory, output: Buffered::new(output), unsent: Arc::default() }
+    }
+
+    /// Memory in use, bytes.
+    pub(crate) fn memory(&self) -> usize {
+        self.memory.used()
+    }
+
+    /// Whether nine tenths of the output or of the memory are in use.
+    fn is_pressed(&self) -> bool {
+        self.output.is_pressed() || self.memory.is_pressed()
+    }
+}
+
+/// Takes memory of a tenant and of the server: all of it or nothing. The error is which of the two has no more.
+pub(crate) fn take_memory(tenant: &Budget, all: &Totals, bytes: usize) -> Result<(), Total> {
+    if !tenant.memory.take(bytes) {
+        return Err(Total::Memory);
+    }
+    if !all.memory.take(bytes) {
+        tenant.memory.give(bytes);
+        return Err(Total::AllMemory);
+    }
+    Ok(())
+}
+
+/// Gives back what was taken.
+pub(crate) fn give_memory(tenant: &Budget, all: &Totals, bytes: usize) {
+    all.memory.give(bytes);
+    tenant.memory.give(bytes);
 }
 
 /// Memory of the host's that a tenant is charged for, until it is dropped.
 pub(crate) struct Charge {
     budget: Arc<Budget>,
+    totals: Arc<Totals>,
     bytes: usize,
 }
 
 impl Charge {
     /// All of it or nothing.
-    pub(crate) fn take(budget: &Arc<Budget>, bytes: usize) -> Option<Self> {
-        budget.memory.take(bytes).then(|| Self { budget: Arc::clone(budget), bytes })
+    pub(crate) fn take(budget: &Arc<Budget>, totals: &Arc<Totals>, bytes: usize) -> Result<Self, Total> {
+        take_memory(budget, totals, bytes)?;
+        Ok(Self { budget: Arc::clone(budget), totals: Arc::clone(totals), bytes })
     }
 }
 
 impl Drop for Charge {
     fn drop(&mut self) {
-        self.budget.memory.give(self.bytes);
-    }
-}
-
-/// Bytes that wait for clients. Those who want to add to them stand in line.
-#[derive(Debug)]
-pub(crate) struct Buffered {
-    /// A permit is a byte.
-    room: Semaphore,
-    /// Most that one may ask for: all there is.
-    most: usize,
-}
-
-/// Bytes that may be added; what is not added is given back.
-pub(crate) type Space<'b> = SemaphorePermit<'b>;
-
-impl Buffered {
-    fn new(bytes: usize) -> Self {
-        let most = bytes.clamp(1, Semaphore::MAX_PERMITS);
-        Self { room: Semaphore::new(most), most }
-    }
-
-    /// Room for so many bytes, if it is there and nobody waits for it.
-    pub(crate) fn space(&self, bytes: usize) -> Option<Space<'_>> {
-        self.room.try_acquire_many(self.piece(bytes)).ok()
-    }
-
-    /// Waits for room for so many bytes, or for fewer if there can never be as much.
-    pub(crate) async fn wait(&self, bytes: usize) -> Space<'_> {
-        self.room.acquire_many(self.piece(bytes)).await.expect("it is never closed")
-    }
-
-    /// Bytes that were added have gone.
-    pub(crate) fn give(&self, bytes: usize) {
-        self.room.add_permits(bytes);
-    }
-
-    fn piece(&self, bytes: usize) -> u32 {
-        u32::try_from(bytes.min(self.most)).unwrap_or(u32::MAX)
+        give_memory(&self.budget, &self.totals, self.bytes);
     }
 }
 
@@ -221,12 +291,15 @@ mod tests {
 
     #[test]
     fn memory_of_the_hosts_is_charged_like_any_other_until_it_is_dropped() {
-        let budget = Arc::new(Budget::new(&Limits { tenant_memory: 100, ..Limits::default() }));
-        let charge = Charge::take(&budget, 60).unwrap();
-        assert!(Charge::take(&budget, 41).is_none() && !budget.memory.take(41));
+        let tenant = || Arc::new(Budget::new(&Limits { tenant_memory: 100, ..Limits::default() }));
+        let (budget, other, totals) = (tenant(), tenant(), Arc::new(Totals::new(0, 150, 1)));
+        let charge = Charge::take(&budget, &totals, 60).unwrap();
+        assert_eq!(Charge::take(&budget, &totals, 41).err(), Some(Total::Memory));
+        // The server has less left than the other tenant may have.
+        assert_eq!(Charge::take(&other, &totals, 91).err(), Some(Total::AllMemory));
         drop(charge);
-        assert!(Charge::take(&budget, 100).is_some());
-        assert_eq!(budget.memory.used(), 0);
+        assert!(Charge::take(&other, &totals, 100).is_ok());
+        assert_eq!((budget.memory.used(), other.memory.used(), totals.memory()), (0, 0, 0));
     }
 
     #[test]
@@ -240,18 +313,5 @@ mod tests {
         assert!(!budget.is_news(Total::Memory, at(118)));
         assert!(budget.is_news(Total::Sessions, at(118)));
         assert!(budget.is_news(Total::Memory, at(179)));
-    }
-
-    #[tokio::test]
-    async fn more_room_than_there_is_means_all_of_it() {
-        let output = Buffered::new(100);
-        let space = output.wait(1000).await;
-        assert_eq!(space.num_permits(), 100);
-        assert!(output.space(1).is_none());
-        drop(space);
-        output.space(60).unwrap().forget();
-        assert!(output.space(41).is_none());
-        output.give(60);
-        assert!(output.space(100).is_some());
     }
 }

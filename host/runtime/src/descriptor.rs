@@ -3,21 +3,21 @@
 
 use std::sync::Arc;
 
-use crate::budget::{Account, Budget, Total};
+use crate::budget::{Budget, Total, Totals};
 
 /// One of them, until it is dropped.
 pub(crate) struct Descriptor {
     tenant: Arc<Budget>,
-    all: Arc<Account>,
+    all: Arc<Totals>,
 }
 
 impl Descriptor {
     /// One more, unless the tenant or all of them have as many as they may: which of the two is the error.
-    pub(crate) fn take(tenant: &Arc<Budget>, all: &Arc<Account>) -> Result<Self, Total> {
+    pub(crate) fn take(tenant: &Arc<Budget>, all: &Arc<Totals>) -> Result<Self, Total> {
         if !tenant.files.take(1) {
             return Err(Total::Files);
         }
-        if !all.take(1) {
+        if !all.files.take(1) {
             tenant.files.give(1);
             return Err(Total::AllFiles);
         }
@@ -27,7 +27,7 @@ impl Descriptor {
 
 impl Drop for Descriptor {
     fn drop(&mut self) {
-        self.all.give(1);
+        self.all.files.give(1);
         self.tenant.files.give(1);
     }
 }
@@ -40,7 +40,7 @@ mod tests {
     #[test]
     fn there_are_so_many_for_each_tenant_and_so_many_for_all() {
         let tenant = || Arc::new(Budget::new(&Limits { tenant_open_files: 3, ..Limits::default() }));
-        let (one, two, all) = (tenant(), tenant(), Arc::new(Account::new(4)));
+        let (one, two, all) = (tenant(), tenant(), Arc::new(Totals::new(4, 0, 1)));
         let mut held: Vec<_> = (0..3).map(|_| Descriptor::take(&one, &all).unwrap()).collect();
         assert_eq!(Descriptor::take(&one, &all).err(), Some(Total::Files));
         let other = Descriptor::take(&two, &all).unwrap();
@@ -48,8 +48,8 @@ mod tests {
         held.pop();
         // What was refused has taken nothing.
         held.push(Descriptor::take(&two, &all).unwrap());
-        assert_eq!((one.files.used(), two.files.used(), all.used()), (2, 2, 4));
+        assert_eq!((one.files.used(), two.files.used(), all.files.used()), (2, 2, 4));
         drop((held, other));
-        assert_eq!((one.files.used(), two.files.used(), all.used()), (0, 0, 0));
+        assert_eq!((one.files.used(), two.files.used(), all.files.used()), (0, 0, 0));
     }
 }

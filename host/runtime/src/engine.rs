@@ -22,7 +22,7 @@ use wasmtime::{
     Config, Enabled, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, WasmBacktraceDetails, WasmFeatures,
 };
 
-use crate::budget::Account;
+use crate::budget::Totals;
 use crate::error::Error;
 use crate::host::{self, State};
 use crate::permit::Permits;
@@ -47,6 +47,10 @@ pub struct EngineSettings {
     pub component: usize,
     /// Files, sockets and connections of requests that all plugins together may have open.
     pub files: usize,
+    /// Memory of all instances together, with buffers that the host has for them, bytes.
+    pub total_memory: usize,
+    /// Output of all sessions together that waits for clients, bytes.
+    pub total_output: usize,
     /// How many threads run sessions. Plugins are on one less of them, so that one is always free for connections.
     pub workers: usize,
     /// Stack of a plugin, bytes.
@@ -73,6 +77,8 @@ impl Default for EngineSettings {
             memory: 64 << 20,
             component: 64 << 20,
             files: 10_000,
+            total_memory: usize::MAX,
+            total_output: 1 << 30,
             workers: thread::available_parallelism().map_or(1, usize::from),
             stack: 384 << 10,
             host_stack: 640 << 10,
@@ -118,8 +124,8 @@ struct House {
     undertaker: Undertaker,
     /// Who may run on after a tick, over all tenants.
     permits: Permits,
-    /// What plugins have open, over all tenants.
-    files: Arc<Account>,
+    /// What plugins have, over all tenants.
+    totals: Arc<Totals>,
     /// As they were asked for, but for the sessions that there is room for.
     settings: EngineSettings,
     live: AtomicUsize,
@@ -141,9 +147,10 @@ impl Engine {
         let mut linker = Linker::new(&engine);
         host::link(&mut linker).map_err(|error| Error::host(&error))?;
         let (ticker, undertaker) = (Ticker::start(&engine)?, Undertaker::start()?);
-        let (permits, files) = (Permits::new(settings.workers), Arc::new(Account::new(settings.files)));
+        let permits = Permits::new(settings.workers);
+        let totals = Arc::new(Totals::new(settings.files, settings.total_memory, settings.total_output));
         let (live, peak) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        let house = House { engine, linker, ticker, undertaker, permits, files, settings, live, peak };
+        let house = House { engine, linker, ticker, undertaker, permits, totals, settings, live, peak };
         Ok(Self { house: Arc::new(house) })
     }
 
@@ -194,9 +201,15 @@ impl Engine {
         &self.house.permits
     }
 
-    /// What plugins have open, over all tenants.
-    pub(crate) fn files(&self) -> &Arc<Account> {
-        &self.house.files
+    /// What plugins have, over all tenants.
+    pub(crate) fn totals(&self) -> &Arc<Totals> {
+        &self.house.totals
+    }
+
+    /// Memory of all instances, with buffers that the host has for them, bytes.
+    #[must_use]
+    pub fn plugin_memory(&self) -> usize {
+        self.house.totals.memory()
     }
 
     /// How many threads run sessions.

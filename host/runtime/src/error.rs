@@ -81,6 +81,8 @@ pub enum Limit {
     Memory,
     /// Linear memory of all the tenant's instances.
     TenantMemory,
+    /// Memory of all plugins of the server.
+    AllMemory,
     /// Bytes handed to the host in one call.
     HostCall,
     /// Handles.
@@ -97,6 +99,7 @@ impl Limit {
             Self::Sessions => "too many sessions at once",
             Self::Memory => "out of memory",
             Self::TenantMemory => "out of memory: all sessions together",
+            Self::AllMemory => "out of memory: the server has no more for plugins now",
             Self::HostCall => "write too large",
             Self::Resources => "too many resources",
         }
@@ -130,9 +133,10 @@ impl Error {
         }
     }
 
-    /// Whether a session cannot be because its tenant has no more to give: its client is told so in a session that does nothing else.
-    pub(crate) fn is_of_tenant(&self) -> bool {
-        matches!(self, Self::Limit { limit: Limit::Sessions | Limit::TenantMemory, .. })
+    /// Whether a session cannot be because its tenant or the server has no more to give: its client is told so in a
+    /// session that does nothing else.
+    pub(crate) fn is_shortage(&self) -> bool {
+        matches!(self, Self::Limit { limit: Limit::Sessions | Limit::TenantMemory | Limit::AllMemory, .. })
     }
 
     fn signal(&self, name: SignalName) -> Exit {

@@ -228,6 +228,11 @@ impl Facts {
         self.names.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
+    /// The number of the connection, for the log: the fact `connection-id`.
+    pub(crate) fn connection(&self) -> Option<u64> {
+        self.get("connection-id")?.parse().ok()
+    }
+
     /// The number of the channel.
     #[must_use]
     pub fn channel(&self) -> u32 {

@@ -158,7 +158,7 @@ impl<'s> Instance<'s> {
             }
             let taken = match self.next().await {
                 Err(why) => {
-                    self.end(why, report).await;
+                    self.hang_up(why, report).await;
                     return Pause::Over;
                 }
                 Ok(Step::Next(Next::Happening(happening)))
@@ -182,7 +182,7 @@ impl<'s> Instance<'s> {
         // What this one caught does not interrupt the next.
         self.side.shared().catch(Vec::new());
         let luggage = self.guest.state().depart();
-        self.end_of(report).await;
+        self.end().await;
         luggage
     }
 
@@ -191,9 +191,8 @@ impl<'s> Instance<'s> {
         self.guest.state().decline();
     }
 
-    /// What it has used is written down, and it is let go.
-    pub(crate) async fn end_of(mut self, report: &mut Report) {
-        report.account(self.guest.ticks(), self.guest.state().memory().peak());
+    /// It is let go.
+    pub(crate) async fn end(self) {
         self.guest.bury().await;
     }
 
@@ -212,7 +211,7 @@ impl<'s> Instance<'s> {
     }
 
     /// The connection's side has ended the session.
-    async fn end(&mut self, why: Ending, report: &mut Report) {
+    async fn hang_up(&mut self, why: Ending, report: &mut Report) {
         let words = self.side.shared().words();
         let state = self.guest.state();
         if state.phase() == Phase::Starting {
@@ -318,7 +317,7 @@ impl<'s> Instance<'s> {
         loop {
             match self.side.next()? {
                 next @ (Next::Data { .. } | Next::Happening(Happening::Eof | Happening::Close)) => return Some(next),
-                Next::Happening(_) | Next::Answered { .. } => {}
+                Next::Happening(_) => {}
             }
         }
     }
@@ -371,10 +370,6 @@ impl<'s> Instance<'s> {
                 self.side.taken();
                 result
             }
-            Step::Next(Next::Answered { success, times }) => {
-                self.say(Message::Reply { success, times });
-                Ok(())
-            }
             Step::Next(Next::Happening(happening)) => self.happen(happening).await,
         }
     }
@@ -396,7 +391,12 @@ impl<'s> Instance<'s> {
             Happening::Eof => return call!(self, |functions, store| functions.session.call_eof(store)),
             Happening::Close => return call!(self, |functions, store| functions.session.call_close(store)),
             // One was accepted before: there is no second.
-            Happening::Shell | Happening::Exec(_) | Happening::Subsystem(_) => Ok(false),
+            Happening::Shell | Happening::Exec(_) | Happening::Subsystem(_) => {
+                if let Some(start) = Start::of(&happening) {
+                    self.refused(&start, "the session has started a program before");
+                }
+                Ok(false)
+            }
             Happening::Env { name, value } => self.env(name, value).await,
             Happening::PtyReq(pty) => self.pty_req(pty).await,
             Happening::WindowChange(_) => self.resize().await.map(|()| true),
@@ -437,10 +437,21 @@ impl<'s> Instance<'s> {
         let state = self.guest.state();
         match started {
             Ok(_) if state.hands_over() => {}
-            Ok(false) => state.refuse(),
+            Ok(false) => {
+                state.refuse();
+                // Unless it has written before, which was a yes.
+                if state.phase() == Phase::Waiting {
+                    self.refused(&start, "the plugin refused it");
+                }
+            }
             Ok(true) | Err(_) => state.accept(),
         }
         started.map(|_| ())
+    }
+
+    fn refused(&mut self, start: &Start<'_>, reason: &str) {
+        let (what, detail) = start.describe();
+        self.guest.state().log_refusal(what, detail, reason);
     }
 
     async fn env(&mut self, name: String, value: Vec<u8>) -> Result<bool, Stop> {
@@ -452,6 +463,8 @@ impl<'s> Instance<'s> {
         let accepted = call!(self, |functions, store| functions.session.call_env(store, &name, &value))?;
         if accepted {
             self.guest.state().keep_env(name, value);
+        } else {
+            tracing::debug!(plugin = self.probation.plugin().name(), name, "variable refused by the plugin");
         }
         Ok(accepted)
     }
@@ -465,6 +478,8 @@ impl<'s> Instance<'s> {
         let accepted = call!(self, |functions, store| functions.session.call_pty_req(store, &asked))?;
         if accepted {
             self.guest.state().keep_pty(pty);
+        } else {
+            self.guest.state().log_refusal("pty-req", Some(pty.term.as_bytes()), "the plugin refused it");
         }
         Ok(accepted)
     }

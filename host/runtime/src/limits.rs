@@ -85,6 +85,11 @@ pub struct Limits {
     pub tenant_memory: usize,
     /// Output of all its sessions that waits for clients, bytes. A write beyond that waits.
     pub tenant_output: usize,
+    /// Output of all sessions of one user that waits for clients, bytes. A write beyond that waits.
+    pub user_output: usize,
+    /// How long the client of a session that has ended may take none of its output before that may be discarded, if the
+    /// tenant or the server is short of output or memory.
+    pub output_stall: Duration,
     /// Bytes of output of all its sessions in a second. A write beyond that waits.
     pub tenant_output_rate: usize,
     /// Lines of log of all its sessions in a second. The others are dropped.
@@ -133,6 +138,8 @@ impl Default for Limits {
             tenant_sessions: 512,
             tenant_memory: 4 << 30,
             tenant_output: 64 << 20,
+            user_output: 16 << 20,
+            output_stall: Duration::from_secs(600),
             tenant_output_rate: 1 << 30,
             tenant_log_lines: 1_000,
             tenant_failures: 10,

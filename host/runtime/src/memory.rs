@@ -1,10 +1,15 @@
-//! Memory and tables of one instance: counted where wasmtime asks for more, against the session's limit and against what its tenant has left.
+//! Memory and tables of one instance: counted where wasmtime asks for more, against the session's limit and against
+//! what its tenant and the server have left.
 
 use std::sync::Arc;
 
-use crate::budget::Budget;
+use crate::budget::{Budget, Total, Totals, give_memory, relieve, take_memory};
 use crate::error::Limit;
 use crate::limits::Limits;
+use crate::report::Usage;
+
+/// What the element of a table takes, bytes: a pointer.
+const ELEMENT: usize = 8;
 
 /// Counts memory and tables. Growth beyond the limit fails in the plugin's own way, and is remembered: a trap that follows in the same
 /// call is reported as what it is. What it has of its tenant's memory goes back when it is dropped, with the instance.
@@ -13,17 +18,21 @@ pub(crate) struct Memory {
     table_elements: usize,
     /// Whose memory it is.
     budget: Arc<Budget>,
+    totals: Arc<Totals>,
+    usage: Arc<Usage>,
     /// All linear memories together.
     now: usize,
+    /// All tables together.
+    tables: usize,
     peak: usize,
     /// Why growth was refused in this call.
     refused: Option<Limit>,
 }
 
 impl Memory {
-    pub(crate) fn new(limits: &Limits, budget: Arc<Budget>) -> Self {
+    pub(crate) fn new(limits: &Limits, budget: Arc<Budget>, totals: Arc<Totals>, usage: Arc<Usage>) -> Self {
         let (limit, table_elements) = (limits.memory, limits.table_elements);
-        Self { limit, table_elements, budget, now: 0, peak: 0, refused: None }
+        Self { limit, table_elements, budget, totals, usage, now: 0, tables: 0, peak: 0, refused: None }
     }
 
     /// A new call: what was refused in an earlier one explains nothing any more.
@@ -47,12 +56,22 @@ impl Memory {
         if total > self.limit || maximum.is_some_and(|maximum| desired > maximum) {
             return self.refuse(Limit::Memory);
         }
-        if !self.budget.memory.take(added) {
-            return self.refuse(Limit::TenantMemory);
-        }
+        self.take(added)?;
         self.now = total;
         self.peak = self.peak.max(total);
+        self.usage.had_memory(total);
         Ok(())
+    }
+
+    /// Takes what the tenant and the server have left.
+    fn take(&mut self, bytes: usize) -> Result<(), Limit> {
+        let taken = take_memory(&self.budget, &self.totals, bytes);
+        relieve(&self.budget, &self.totals);
+        match taken {
+            Ok(()) => Ok(()),
+            Err(Total::AllMemory) => self.refuse(Limit::AllMemory),
+            Err(_) => self.refuse(Limit::TenantMemory),
+        }
     }
 
     fn refuse(&mut self, limit: Limit) -> Result<(), Limit> {
@@ -66,19 +85,21 @@ impl Memory {
         self.refused = Some(Limit::Memory);
     }
 
-    /// A table wants to grow.
-    pub(crate) fn grow_table(&mut self, desired: usize, maximum: Option<usize>) -> bool {
-        let allowed = desired <= self.table_elements && maximum.is_none_or(|maximum| desired <= maximum);
-        if !allowed {
-            self.refused = Some(Limit::Memory);
+    /// A table wants to grow from so many elements to so many.
+    pub(crate) fn grow_table(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> Result<(), Limit> {
+        if desired > self.table_elements || maximum.is_some_and(|maximum| desired > maximum) {
+            return self.refuse(Limit::Memory);
         }
-        allowed
+        let added = desired.saturating_sub(current).saturating_mul(ELEMENT);
+        self.take(added)?;
+        self.tables += added;
+        Ok(())
     }
 }
 
 impl Drop for Memory {
     fn drop(&mut self) {
-        self.budget.memory.give(self.now);
+        give_memory(&self.budget, &self.totals, self.now + self.tables);
     }
 }
 
@@ -87,7 +108,11 @@ mod tests {
     use super::*;
 
     fn memory(limits: &Limits) -> Memory {
-        Memory::new(limits, Arc::new(Budget::new(limits)))
+        shared(limits, &Arc::new(Budget::new(limits)), &Arc::new(Totals::new(0, usize::MAX, 1)))
+    }
+
+    fn shared(limits: &Limits, budget: &Arc<Budget>, totals: &Arc<Totals>) -> Memory {
+        Memory::new(limits, Arc::clone(budget), Arc::clone(totals), Arc::default())
     }
 
     #[test]
@@ -108,8 +133,9 @@ mod tests {
     fn the_instances_of_a_tenant_share_its_memory_and_give_it_back() {
         let limits = Limits { memory: 100, tenant_memory: 150, ..Limits::default() };
         let budget = Arc::new(Budget::new(&limits));
-        let mut first = Memory::new(&limits, Arc::clone(&budget));
-        let mut second = Memory::new(&limits, Arc::clone(&budget));
+        let totals = Arc::new(Totals::new(0, usize::MAX, 1));
+        let mut first = shared(&limits, &budget, &totals);
+        let mut second = shared(&limits, &budget, &totals);
         assert_eq!(first.grow(0, 100, None), Ok(()));
         assert_eq!(second.grow(0, 50, None), Ok(()));
         assert_eq!(second.grow(50, 51, None), Err(Limit::TenantMemory));
@@ -118,5 +144,21 @@ mod tests {
         assert_eq!(budget.memory.used(), 100);
         drop(second);
         assert_eq!(budget.memory.used(), 0);
+    }
+
+    #[test]
+    fn all_tenants_share_the_servers_memory_tables_included() {
+        let limits = Limits { memory: 100, tenant_memory: 1000, ..Limits::default() };
+        let budget = || Arc::new(Budget::new(&limits));
+        let totals = Arc::new(Totals::new(0, 150, 1));
+        let (mut first, mut second) = (shared(&limits, &budget(), &totals), shared(&limits, &budget(), &totals));
+        assert_eq!(first.grow(0, 100, None), Ok(()));
+        assert_eq!(second.grow(0, 51, None), Err(Limit::AllMemory));
+        assert_eq!(second.refused(), Some(Limit::AllMemory));
+        assert_eq!(second.grow(0, 10, None), Ok(()));
+        assert_eq!(second.grow_table(0, 5, None), Ok(()));
+        assert_eq!((second.grow_table(5, 6, None), totals.memory()), (Err(Limit::AllMemory), 150));
+        drop((first, second));
+        assert_eq!(totals.memory(), 0);
     }
 }

@@ -5,12 +5,14 @@
 //! session whose bucket is empty the same loop gets its second at the rate of the share, four seconds, and is killed then: it never has more of a
 //! processor than others like it. To kill when the bucket is empty would punish honest work that comes in pieces.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use tokio::time::Instant;
 
 use crate::bucket::Bucket;
 use crate::limits::Limits;
+use crate::report::Usage;
 
 /// What the epoch's call-back does now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,10 +41,12 @@ pub(crate) struct Meter {
     ticked: AtomicBool,
     /// What the session may use in the long run, in ticks.
     bucket: Bucket,
+    /// The session's, over all its instances.
+    usage: Arc<Usage>,
 }
 
 impl Meter {
-    pub(crate) fn new(limits: &Limits) -> Self {
+    pub(crate) fn new(limits: &Limits, usage: Arc<Usage>) -> Self {
         let (share, burst) = (u64::from(limits.share_ticks), u64::from(limits.burst_ticks));
         Self {
             left: AtomicU32::new(0),
@@ -51,6 +55,7 @@ impl Meter {
             late: AtomicBool::new(false),
             ticked: AtomicBool::new(false),
             bucket: Bucket::new(share, burst, Instant::now()),
+            usage,
         }
     }
 
@@ -87,6 +92,7 @@ impl Meter {
             return Tick::Free;
         }
         self.used.fetch_add(1, Ordering::Relaxed);
+        self.usage.had_tick();
         self.bucket.fill(now);
         self.bucket.take(1);
         let left = self.left.load(Ordering::Relaxed).saturating_sub(1);
@@ -98,6 +104,7 @@ impl Meter {
         Tick::Yield
     }
 
+    #[cfg(test)]
     pub(crate) fn used(&self) -> u64 {
         self.used.load(Ordering::Relaxed)
     }
@@ -110,7 +117,7 @@ mod tests {
     use super::*;
 
     fn meter() -> Meter {
-        Meter::new(&Limits::default())
+        Meter::new(&Limits::default(), Arc::default())
     }
 
     #[test]
@@ -160,7 +167,7 @@ mod tests {
     #[test]
     fn a_session_that_has_used_up_its_bucket_waits_for_a_tick_at_a_time_and_earns_it_back_in_peace() {
         let limits = Limits { burst_ticks: 10, share_ticks: 250, ..Limits::default() };
-        let (meter, now) = (Meter::new(&limits), Instant::now());
+        let (meter, now) = (Meter::new(&limits, Arc::default()), Instant::now());
         meter.begin(1_000, 0);
         for epoch in 0..10 {
             assert_eq!(meter.wait_until(), None);

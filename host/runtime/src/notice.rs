@@ -27,9 +27,6 @@ pub(crate) async fn serve_notice(side: &mut SessionSide, text: &str, exit: Exit)
                 let agreed = matches!(happening, Happening::PtyReq(_) | Happening::WindowChange(_));
                 side.shared().say(Message::reply(agreed));
             }
-            Some(Next::Answered { success, times }) => {
-                side.shared().say(Message::Reply { success, times });
-            }
             Some(Next::Data { .. }) => side.taken(),
             None => side.arrival().await,
         }

@@ -11,8 +11,9 @@ mod output;
 mod shared;
 mod side;
 mod spare;
+mod turns;
 
-pub(crate) use input::Next;
+pub(crate) use input::{Next, Without};
 pub(crate) use output::Message;
 pub use output::{Drained, Sink};
 pub use shared::Wake;
@@ -25,9 +26,10 @@ use crate::happening::{Ending, Happening};
 
 /// Both pipes of a session: two ends for the connection, one for [`Plugin::session`](crate::Plugin::session).
 ///
-/// `outbox_capacity` is in bytes; a plugin that writes more waits. `wake` is called when the outbox was empty and is no longer, when the
-/// exit was put into it, and when credit that nobody has asked for passes 16 KiB: whoever is woken drains the outbox *and* takes the credit, so small
-/// credit travels with the output that it caused.
+/// `outbox_capacity` is in bytes; a plugin that writes more waits. `wake` is called when the outbox was empty and is no
+/// longer, when the exit was put into it, when what was in it has been discarded, and when credit that nobody has asked
+/// for passes 16 KiB: whoever is woken drains the outbox *and* takes the credit, so small credit travels with the
+/// output that it caused.
 #[must_use]
 pub fn session_pipes(outbox_capacity: usize, wake: Wake) -> (Inbox, Outbox, SessionSide) {
     let shared = Arc::new(Shared::new(outbox_capacity, wake));
@@ -46,14 +48,17 @@ impl Inbox {
         self.shared.arrive(|input| input.data(kind, bytes));
     }
 
-    /// Something else from the client. At most 64 wait, of at most 256 KiB; what comes beyond that is answered `false` in its turn.
+    /// Something else from the client. At most 64 requests wait, 1,024 variables beside them, and 1 MiB; what comes
+    /// beyond that is answered `false` in its turn. So is a request for which the plugin has no handler, while the
+    /// plugin is inside a call as well.
     pub fn happening(&self, happening: Happening) {
-        self.shared.arrive(|input| input.happening(happening));
+        self.shared.happening(happening);
     }
 
-    /// A request that is refused without asking the plugin: it is answered `false` in its turn.
-    pub fn refuse(&self) {
-        self.shared.arrive(input::Input::refuse);
+    /// A request that is refused without asking the plugin: it is answered `false` in its turn. With `words`, a line on
+    /// stderr goes before.
+    pub fn refuse(&self, words: Option<&str>) {
+        self.shared.refuse(words);
     }
 
     /// The client's answer to the oldest [`Sink::request`] that has none yet.
@@ -93,20 +98,16 @@ impl Outbox {
         self.shared.drain(sink)
     }
 
-    /// Whether the exit waits behind output: the plugin has finished and the client has not taken all.
-    #[must_use]
-    pub fn is_ending(&self) -> bool {
-        self.shared.is_ending()
-    }
-
-    /// Throws away the output that waits. Replies, EOF and the exit stay and can be drained.
-    pub fn discard_output(&self) {
-        self.shared.discard_output();
-    }
-
     /// Whether nothing is waiting to be drained.
     #[must_use]
     pub fn output_is_drained(&self) -> bool {
         self.shared.is_drained()
+    }
+}
+
+/// Who lets go of the outbox sends nothing more.
+impl Drop for Outbox {
+    fn drop(&mut self) {
+        self.shared.let_go();
     }
 }

@@ -44,4 +44,13 @@ impl<'a> Start<'a> {
             | Happening::Close => None,
         }
     }
+
+    /// The name of the request, and what it asks for.
+    pub(crate) fn describe(&self) -> (&'static str, Option<&'a [u8]>) {
+        match *self {
+            Self::Shell => ("shell", None),
+            Self::Exec(command) => ("exec", Some(command)),
+            Self::Subsystem(name) => ("subsystem", Some(name.as_bytes())),
+        }
+    }
 }

@@ -97,7 +97,7 @@ fn is_crash(error: &Error) -> bool {
         Error::Limit { limit, .. } => match limit {
             Limit::Cpu | Limit::Time | Limit::Memory | Limit::HostCall | Limit::Resources => true,
             // The tenant's or the operator's to change, not the plugin's.
-            Limit::Session | Limit::Idle | Limit::Sessions | Limit::TenantMemory => false,
+            Limit::Session | Limit::Idle | Limit::Sessions | Limit::TenantMemory | Limit::AllMemory => false,
         },
         Error::Refused(_) | Error::Unfinished(_) | Error::Full { .. } | Error::Suspended | Error::Host { .. } => false,
     }

@@ -23,18 +23,18 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use crate::bindings::imports::channel::HandOverError;
-use crate::budget::Total;
+use crate::budget::{Finished, Owner, Total};
 use crate::contain::contained;
 use crate::error::{Error, Stop};
 use crate::happening::{Ending, Exit, Facts, Happening};
 use crate::host::{LogBook, Luggage, State, Takers};
 use crate::instance::{Instance, Pause, hung_up};
 use crate::notice::serve_notice;
-use crate::pipe::{Message, Next, SessionSide, Shared};
+use crate::pipe::{Message, Next, SessionSide, Shared, Without};
 use crate::plugin::Plugin;
 use crate::plugins::{Plugins, Start};
 use crate::probation::Probation;
-use crate::report::Report;
+use crate::report::{Report, Usage};
 use crate::tenant::Tenant;
 use patience::Patience;
 
@@ -57,18 +57,19 @@ impl Plugin {
             plugins: Arc::clone(plugins),
             passages: 0,
             told: false,
+            usage: Arc::default(),
             report: Report::new(self),
         };
         async move {
-            // Held until the session has ended.
-            let _seat = match life.tenant.enter() {
-                Ok(seat) => seat,
+            match life.tenant.enter() {
+                // One of the tenant's sessions until its output was sent.
+                Ok(seat) => side.keep(seat),
                 Err(error) => {
                     life.log(&life.home).over(Total::Sessions);
                     life.turn_away(error, &mut side).await;
                     return life.report;
                 }
-            };
+            }
             let patience = Patience::new(life.tenant.limits(), Arc::clone(side.shared()));
             // Boxed: it is polled by reference, and a task that is spawned is moved.
             let lived = patience.over(survived(Box::pin(life.live(&mut side)))).await;
@@ -77,6 +78,8 @@ impl Plugin {
                 Ok(Err(words)) => life.cut_off(Error::panicked(&words), &side),
                 Err(error) => life.cut_off(error, &side),
             }
+            life.report.account(&life.usage);
+            life.leave_output(&side);
             life.report
         }
     }
@@ -113,6 +116,7 @@ struct Life {
     passages: u32,
     /// The operator was told of a route that leads nowhere: once a session is enough.
     told: bool,
+    usage: Arc<Usage>,
     report: Report,
 }
 
@@ -161,7 +165,7 @@ impl Life {
                 self.report.opened = true;
                 self.serve(instance, None).await
             }
-            Err(Some(Stop::Failed(error))) if error.is_of_tenant() => {
+            Err(Some(Stop::Failed(error))) if error.is_shortage() => {
                 self.turn_away(error, side).await;
                 None
             }
@@ -173,12 +177,39 @@ impl Life {
         }
     }
 
-    /// The tenant has no more to give: the client is told why, and the session ends.
+    /// No plugin has the session any more. What its client has not taken stays until it does, unless its tenant or the
+    /// server runs short.
+    fn leave_output(&self, side: &SessionSide) {
+        if side.shared().is_drained() {
+            return;
+        }
+        let (plugin, stall) = (&self.report.plugin, self.tenant.limits().output_stall);
+        let owner = Arc::new(Owner {
+            connection: self.facts.connection(),
+            channel: self.facts.channel(),
+            tenant: self.tenant.name().into(),
+            user: self.facts.get("user").unwrap_or_default().to_owned(),
+            plugin: plugin.shared_name(),
+        });
+        let shared: Arc<dyn Finished> = Arc::clone(side.shared()) as _;
+        for list in [&self.tenant.budget().unsent, &plugin.engine().totals().unsent] {
+            side.keep(list.add(Arc::downgrade(&shared), stall, &owner));
+        }
+    }
+
+    /// The tenant or the server has no more to give: the client is told why, and the session ends.
     async fn turn_away(&mut self, error: Error, side: &mut SessionSide) {
         let words = format!("whelk: {}\r\n", error.for_client());
         Box::pin(serve_notice(side, &words, error.exit())).await;
         self.report.exit = Some(error.exit());
         self.report.error = Some(error);
+    }
+
+    fn refused(&self, start: &Happening, reason: &str) {
+        if let Some(start) = Start::of(start) {
+            let (what, detail) = start.describe();
+            self.log(&self.report.plugin).refused(what, detail, reason);
+        }
     }
 
     fn log(&self, plugin: &Plugin) -> LogBook {
@@ -199,18 +230,21 @@ impl Life {
         let presence = plugin.enter(side.shared());
         let log = self.log(&plugin);
         let (pipes, takers) = (Arc::clone(side.shared()), Arc::clone(&self.takers));
-        let mut state = State::new(pipes, self.facts.clone(), log, plugin.engine().files(), takers);
+        let exports = plugin.exports();
+        pipes.serve_without(Without { requests: exports.request.is_none(), breaks: exports.line_break.is_none() });
+        let totals = plugin.engine().totals();
+        let mut state = State::new(pipes, self.facts.clone(), log, totals, &self.usage, takers);
         state.arrive(luggage);
         // Boxed: it is large and soon over, and every session would carry its size for ever.
         let mut instance = Box::pin(Instance::new(probation, presence, state, side, &self.tenant)).await?;
         match instance.open().await {
             Ok(true) => Ok(instance),
             Ok(false) => {
-                instance.end_of(&mut self.report).await;
+                instance.end().await;
                 Err(None)
             }
             Err(stop) => {
-                instance.end_of(&mut self.report).await;
+                instance.end().await;
                 Err(Some(stop))
             }
         }
@@ -226,7 +260,7 @@ impl Life {
             due = false;
             match pause {
                 Pause::Over => {
-                    instance.end_of(&mut self.report).await;
+                    instance.end().await;
                     return None;
                 }
                 Pause::Start(wanted) => {
@@ -262,7 +296,7 @@ impl Life {
         found.map_or_else(
             |reason| {
                 if !std::mem::replace(&mut self.told, true) {
-                    let (connection, channel) = (self.facts.get("connection-id"), self.facts.channel());
+                    let (connection, channel) = (self.facts.connection(), self.facts.channel());
                     let tenant = self.tenant.name();
                     tracing::warn!(connection, channel, tenant, plugin = name, %reason, "route refused");
                 }
@@ -308,7 +342,7 @@ impl Life {
                 Err(stop) => {
                     instance.refuse();
                     instance.stop(stop, &mut self.report);
-                    instance.end_of(&mut self.report).await;
+                    instance.end().await;
                     None
                 }
             },
@@ -318,6 +352,9 @@ impl Life {
             }
             Err(stop) => {
                 pipes.say(Message::reply(false));
+                if stop.is_none() {
+                    self.refused(&start, "the plugin refused the session");
+                }
                 self.report.error = stop.and_then(Stop::error);
                 self.wait(luggage, side).await
             }
@@ -325,7 +362,7 @@ impl Life {
     }
 
     fn announce(&self, plugin: &Plugin) {
-        let (connection, channel) = (self.facts.get("connection-id"), self.facts.channel());
+        let (connection, channel) = (self.facts.connection(), self.facts.channel());
         let (tenant, from) = (self.tenant.name(), self.report.plugin.name());
         let (plugin, generation) = (plugin.name(), plugin.generation());
         tracing::info!(connection, channel, tenant, plugin, generation, from, "session passed on");
@@ -374,9 +411,6 @@ impl Life {
                         return Some(Passage { to: Ok(plugin), start, luggage });
                     }
                     pipes.say(Message::reply(false));
-                }
-                Some(Next::Answered { success, times }) => {
-                    pipes.say(Message::Reply { success, times });
                 }
                 Some(Next::Data { .. }) => side.taken(),
             }

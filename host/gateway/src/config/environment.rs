@@ -17,10 +17,13 @@ enum Name {
     Beginning(String),
 }
 
-/// Those of language and region, as OpenSSH's servers are shipped.
+/// Those of language and region, as OpenSSH's servers are shipped, and those that tell what a terminal can do beside
+/// TERM, which comes with the terminal.
 impl Default for EnvironmentNames {
     fn default() -> EnvironmentNames {
-        EnvironmentNames { names: Arc::new([Name::Exact("LANG".to_owned()), Name::Beginning("LC_".to_owned())]) }
+        let exact = ["LANG", "COLORTERM", "TERM_PROGRAM", "TERM_PROGRAM_VERSION", "NO_COLOR"];
+        let exact = exact.into_iter().map(|name| Name::Exact(name.to_owned()));
+        EnvironmentNames { names: exact.chain([Name::Beginning("LC_".to_owned())]).collect() }
     }
 }
 
@@ -66,13 +69,12 @@ mod tests {
     }
 
     #[test]
-    fn language_and_region_are_admitted_unless_something_else_is_said() {
+    fn language_region_and_terminal_are_admitted_unless_something_else_is_said() {
         let names = EnvironmentNames::default();
-        assert_eq!(names, self::names(&["LANG", "LC_*"]));
-        for yes in ["LANG", "LC_ALL", "LC_X"] {
+        for yes in ["LANG", "LC_ALL", "LC_X", "COLORTERM", "TERM_PROGRAM"] {
             assert!(names.admit(yes.as_bytes()), "{yes}");
         }
-        for no in ["", "LC_", "LANGUAGE", "lang", "PATH", "LD_PRELOAD"] {
+        for no in ["", "LC_", "LANGUAGE", "lang", "PATH", "LD_PRELOAD", "TERMCAP", "TERM"] {
             assert!(!names.admit(no.as_bytes()), "{no}");
         }
     }

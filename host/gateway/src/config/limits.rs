@@ -264,15 +264,15 @@ limits! {
             pending_replies: u32 = 64, 1 => 1000, "C22, K15";
             /// Requests on one channel that the plugin has not answered. Further ones are refused.
             pending_requests: u32 = 256, 1 => 10_000, "C21, C24";
-            /// Environment variables for one session ...
+            /// Admitted environment variables of one session. Those whose names are not admitted cost nothing ...
             @Tenant
-            environment: u32 = 32, 0 => 1024, "C31";
+            environment: u32 = 128, 0 => 1024, "C31";
             /// ... and the bytes of their names and values together.
             @Tenant
-            environment_bytes: usize = 8 * KIB, 0 => 64 * KIB, "C31";
-            /// The longest command line.
+            environment_bytes: usize = 64 * KIB, 0 => 256 * KIB, "C31";
+            /// The longest command line. One that fits `packet` reaches the plugin.
             @Tenant
-            command: usize = 32 * KIB, 1 => 64 * KIB, "C32";
+            command: usize = 255 * KIB, 1 => 255 * KIB, "C32";
         }
         ["Plugins"] {
             /// Instances running at the same time, over all connections.
@@ -283,6 +283,13 @@ limits! {
             /// Sessions of one user at the same time, over all connections. The demonstration has no such limit.
             @Tenant
             sessions_per_user: u32 = 100, 1 => 100_000, "W52";
+            /// Memory of all instances together, and of buffers for their files and requests. "0 B": what is left of
+            /// the memory that the machine or the control group gives, less 64 MiB for the server, an eighth for
+            /// connections, a sixteenth for output, and what compiling takes, at most an eighth.
+            memory_total: usize = 0, 0 => 1024 * GIB, "W5, W46";
+            /// Output of all sessions together that clients have not taken. "0 B": a sixteenth of the memory that the
+            /// machine or the control group gives.
+            output_total: usize = 0, 0 => 1024 * GIB, "W15";
             /// Memory of one instance.
             @Within
             memory: usize = 64 * MIB, 64 * KIB => 4 * GIB, "W5";
@@ -461,6 +468,14 @@ limits! {
             /// it is read.
             @Tenant
             tenant_input: usize = 64 * MIB, 256 * KIB => 16 * GIB, "P17, C32";
+            /// What one user's sessions may have of that, in percent.
+            @Tenant
+            user_output_share: u32 = 25, 1 => 100, "W15, C14";
+            /// How long a client may take none of the output of a plugin that has ended before it may be discarded.
+            /// That happens only when nine tenths of the output or of the memory of its tenant or of the server are in
+            /// use, to the oldest such session; its client is told so.
+            @Tenant
+            output_stall: Duration = s(600), s(1) => s(86_400), "C14, C30";
             /// Bytes that its plugins may write in a second. Beyond that they wait.
             @Tenant
             tenant_output_rate: usize = GIB, 64 * KIB => 1024 * GIB, "W16";
@@ -475,8 +490,6 @@ limits! {
         ["Ending"] {
             /// After the first signal to stop: how long the connections with a session may go on.
             drain: Duration = s(30), s(0) => s(86_400), "O1";
-            /// After a plugin has finished: how long its last output waits for the client to take it.
-            linger: Duration = s(30), s(0) => s(3600), "C14, C30";
         }
     }
 }

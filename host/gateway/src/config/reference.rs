@@ -30,7 +30,7 @@ const GENERAL: &str = r##"# The configuration of whelk: every setting, each with
 #banner = "Authorised use only."
 
 # The variables that a client may set: exact names, and beginnings with a * at their end.
-#environment_names = ["LANG", "LC_*"]
+#environment_names = ["LANG", "LC_*", "COLORTERM", "TERM_PROGRAM", "TERM_PROGRAM_VERSION", "NO_COLOR"]
 
 # Who may enter: a table for each user, by the exact name. At least one is needed.
 # [users.alice]

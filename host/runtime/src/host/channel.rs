@@ -15,7 +15,7 @@ use wasmtime::component::{Linker, LinkerInstance, WasmList};
 use super::state::{Phase, State};
 use crate::bindings::imports::channel::WriteError;
 use crate::bindings::imports::types as wit;
-use crate::budget::{Budget, Space, Total};
+use crate::budget::{Budget, OutputCharges, Space, Total};
 use crate::happening::{Exit, Output, SignalName};
 use crate::pipe::{Message, News, Shared};
 
@@ -135,7 +135,7 @@ async fn write(mut store: Context<'_>, to: Output, data: &WasmList<u8>) -> Resul
         let bytes = data.as_le_slice(&store).to_vec();
         return store.data_mut().hold(to, bytes);
     }
-    let (pipes, budget) = (Arc::clone(&store.data().pipes), Arc::clone(store.data().budget()));
+    let (pipes, charges) = (Arc::clone(&store.data().pipes), Arc::clone(&store.data().output));
     let mut sent = 0;
     while sent < data.len() {
         let room = pipes.room().min(data.len() - sent);
@@ -143,35 +143,42 @@ async fn write(mut store: Context<'_>, to: Output, data: &WasmList<u8>) -> Resul
             wait(&pipes, |pipes, _| pipes.has_room_or_watches().then_some(())).await?;
             continue;
         }
-        let space = match free_space(&budget, room) {
+        let space = match free_space(store.data(), &charges, room) {
             Ok(space) => space,
             Err(total) => {
                 store.data().log.over(total);
-                wait_for_space(&pipes, &budget, room).await?
+                wait_for_space(&pipes, store.data().budget(), &charges, room).await?
             }
         };
         let taken = pipes.push(to, &data.as_le_slice(&store)[sent..], space);
-        budget.output_rate.take(u64::try_from(taken).unwrap_or(u64::MAX));
+        store.data().budget().output_rate.take(u64::try_from(taken).unwrap_or(u64::MAX));
         sent += taken;
+        charges.relieve();
     }
     Ok(())
 }
 
-/// Space for output, if the tenant has some and may send more now; the error is what it has no more of.
-fn free_space(budget: &Budget, bytes: usize) -> Result<Space<'_>, Total> {
-    if budget.output_rate.looks_empty() && budget.output_rate.empty_until(Instant::now()).is_some() {
+/// Space for output, if there is some and the tenant may send more now; the error is what there is no more of.
+fn free_space<'c>(state: &State, charges: &'c OutputCharges, bytes: usize) -> Result<Space<'c>, Total> {
+    let rate = &state.budget().output_rate;
+    if rate.looks_empty() && rate.empty_until(Instant::now()).is_some() {
         return Err(Total::OutputRate);
     }
-    budget.output.space(bytes).ok_or(Total::Output)
+    charges.space(bytes)
 }
 
-/// Waits until the tenant may send more and has space for it. Boxed, so that a write that need not wait is small.
-async fn wait_for_space<'b>(pipes: &Shared, budget: &'b Budget, bytes: usize) -> Result<Space<'b>, WriteError> {
-    let mut space: Pin<Box<dyn Future<Output = Space<'b>> + Send + 'b>> = Box::pin(async move {
+/// Waits until the tenant may send more and there is space for it. Boxed, so that a write that need not wait is small.
+async fn wait_for_space<'c>(
+    pipes: &Shared,
+    budget: &Budget,
+    charges: &'c OutputCharges,
+    bytes: usize,
+) -> Result<Space<'c>, WriteError> {
+    let mut space: Pin<Box<dyn Future<Output = Space<'c>> + Send + '_>> = Box::pin(async move {
         while let Some(moment) = budget.output_rate.empty_until(Instant::now()) {
             sleep_until(moment).await;
         }
-        budget.output.wait(bytes).await
+        charges.wait(bytes).await
     });
     wait(pipes, |_, waking| match space.as_mut().poll(waking) {
         Poll::Ready(space) => Some(space),

@@ -3,33 +3,29 @@
 use std::sync::Arc;
 
 use super::log::LogBook;
-use crate::budget::{Account, Charge, Total};
+use crate::budget::{Charge, Totals};
 use crate::descriptor::Descriptor;
 
 /// Those of one session. Cloning gives the same.
 #[derive(Clone)]
 pub(super) struct Charges {
     log: Arc<LogBook>,
-    files: Arc<Account>,
+    totals: Arc<Totals>,
 }
 
 impl Charges {
-    /// `files` are what all tenants have open.
-    pub(super) fn new(log: &Arc<LogBook>, files: &Arc<Account>) -> Self {
-        Self { log: Arc::clone(log), files: Arc::clone(files) }
+    /// `totals` are what all tenants have.
+    pub(super) fn new(log: &Arc<LogBook>, totals: &Arc<Totals>) -> Self {
+        Self { log: Arc::clone(log), totals: Arc::clone(totals) }
     }
 
     /// For one more open file, socket or request, for as long as it is open.
     pub(super) fn descriptor(&self) -> Option<Descriptor> {
-        Descriptor::take(self.log.tenant().budget(), &self.files).map_err(|total| self.log.over(total)).ok()
+        Descriptor::take(self.log.tenant().budget(), &self.totals).map_err(|total| self.log.over(total)).ok()
     }
 
     /// For so many bytes of buffers, for as long as they may be there.
     pub(super) fn memory(&self, bytes: usize) -> Option<Charge> {
-        let charge = Charge::take(self.log.tenant().budget(), bytes);
-        if charge.is_none() {
-            self.log.over(Total::Memory);
-        }
-        charge
+        Charge::take(self.log.tenant().budget(), &self.totals, bytes).map_err(|total| self.log.over(total)).ok()
     }
 }

@@ -2,6 +2,7 @@
 //! line of it: lines are counted, cut and escaped, and who speaks is said by the host.
 
 use std::fmt::Write;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::time::Instant;
@@ -15,13 +16,23 @@ use crate::tenant::Tenant;
 /// The log of one session. Shared with the plugin's standard streams, which end here too.
 pub(crate) struct LogBook {
     plugin: Arc<str>,
-    connection: String,
+    connection: Option<u64>,
     channel: u32,
+    user: String,
     tenant: Arc<Tenant>,
     allowance: Mutex<Allowance>,
     /// That of file events, so that neither kind of line crowds the other out.
     files: Mutex<Allowance>,
+    /// How many requests of the client's were refused.
+    refusals: AtomicU32,
 }
+
+/// Most bytes of a user's name in a line of the log.
+const USER: usize = 255;
+/// Most bytes of what was asked for.
+const DETAIL: usize = 200;
+/// Refused requests of one session that are told.
+const REFUSALS: u32 = 10;
 
 /// Something that was done to a file, or refused.
 pub(super) struct FileEvent<'a> {
@@ -43,14 +54,16 @@ struct Allowance {
 }
 
 impl LogBook {
-    /// `connection` is the fact `connection-id`.
+    /// The log of a session with these facts that this plugin has now.
     pub(crate) fn new(plugin: Arc<str>, facts: &Facts, tenant: Arc<Tenant>) -> Self {
         Self {
             plugin,
-            connection: facts.get("connection-id").unwrap_or_default().to_owned(),
+            connection: facts.connection(),
             channel: facts.channel(),
+            user: facts.get("user").unwrap_or_default().to_owned(),
             allowance: Mutex::new(Allowance::full(tenant.limits())),
             files: Mutex::new(Allowance::full(tenant.limits())),
+            refusals: AtomicU32::new(0),
             tenant,
         }
     }
@@ -107,17 +120,40 @@ impl LogBook {
         }
     }
 
-    fn speaker(&self) -> (&str, &str, &str, u32) {
-        (self.tenant.name(), &self.plugin, &self.connection, self.channel)
+    fn speaker(&self) -> (&str, &str, Option<u64>, u32) {
+        (self.tenant.name(), &self.plugin, self.connection, self.channel)
     }
 
-    /// The tenant has met a limit of all its sessions. The operator is told once, and again after a minute of peace.
+    /// The tenant has met a limit of all its sessions, or of all the server's. The operator is told once, and again
+    /// after a minute without.
     pub(crate) fn over(&self, total: Total) {
         if self.tenant.budget().is_news(total, Instant::now()) {
-            let (tenant, limit, plugin) = (self.tenant.name(), total.as_str(), &*self.plugin);
-            let (connection, channel) = (self.connection.as_str(), self.channel);
-            tracing::warn!(tenant, limit, plugin, connection, channel, "tenant over limit");
+            let (tenant, plugin, connection, channel) = self.speaker();
+            let limit = total.as_str();
+            if total.is_of_server() {
+                tracing::warn!(limit, tenant, plugin, connection, channel, "server over limit");
+            } else if total == Total::UserOutput {
+                let user = printable(&self.user, USER);
+                tracing::warn!(limit, tenant, user, plugin, connection, channel, "user over limit");
+            } else {
+                tracing::warn!(tenant, limit, plugin, connection, channel, "tenant over limit");
+            }
         }
+    }
+
+    /// A request of the client's was refused. `what` names it, `detail` is what was asked for, if that says anything.
+    /// Only the first few of a session are told: a client may ask again and again.
+    pub(crate) fn refused(&self, what: &'static str, detail: Option<&[u8]>, reason: &str) {
+        let told = self.refusals.fetch_add(1, Ordering::Relaxed);
+        if told >= REFUSALS {
+            return;
+        }
+        let (tenant, plugin, connection, channel) = self.speaker();
+        let user = printable(&self.user, USER);
+        let detail =
+            detail.map(|detail| printable(&String::from_utf8_lossy(&detail[..detail.len().min(DETAIL)]), DETAIL));
+        let last = (told + 1 == REFUSALS).then_some("further refusals of this session are not logged");
+        tracing::info!(connection, channel, tenant, user, plugin, what, detail, reason, last, "request refused");
     }
 
     fn confess(&self, dropped: u64) {

@@ -10,7 +10,7 @@ use super::log::LogBook;
 use super::timers::Timers;
 use super::wasi::Wasi;
 use crate::bindings::imports::channel::HandOverError;
-use crate::budget::{Account, Budget, Total};
+use crate::budget::{Budget, OutputCharges, Total, Totals};
 use crate::error::Limit;
 use crate::grants::Grants;
 use crate::grants::topics::{Mailbox, Subscriber};
@@ -18,6 +18,7 @@ use crate::happening::{Exit, Facts, Output, Pty};
 use crate::limits::Limits;
 use crate::memory::Memory;
 use crate::pipe::{Message, Shared};
+use crate::report::Usage;
 use crate::tenant::Tenant;
 
 /// How far a session is.
@@ -89,6 +90,9 @@ pub(crate) struct State {
     pub(super) timers: Timers,
     pub(super) log: Arc<LogBook>,
     charges: Charges,
+    /// Who is charged for what is written.
+    pub(super) output: Arc<OutputCharges>,
+    usage: Arc<Usage>,
     pub(super) memory: Memory,
     /// Made at the first use: most plugins never call WASI.
     pub(super) wasi: Option<Box<Wasi>>,
@@ -100,11 +104,20 @@ pub(crate) struct State {
 }
 
 impl State {
-    /// `files` are what plugins have open, over all tenants.
-    pub(crate) fn new(pipes: Arc<Shared>, facts: Facts, log: LogBook, files: &Arc<Account>, takers: Takers) -> Self {
+    /// `totals` are what plugins have, over all tenants.
+    pub(crate) fn new(
+        pipes: Arc<Shared>,
+        facts: Facts,
+        log: LogBook,
+        totals: &Arc<Totals>,
+        usage: &Arc<Usage>,
+        takers: Takers,
+    ) -> Self {
         let tenant = Arc::clone(log.tenant());
         let log = Arc::new(log);
-        pipes.charge_to(tenant.budget());
+        let output = OutputCharges::new(facts.get("user").unwrap_or_default(), tenant.budget(), totals);
+        let output = pipes.charge_to(Arc::new(output));
+        let memory = Memory::new(tenant.limits(), Arc::clone(tenant.budget()), Arc::clone(totals), Arc::clone(usage));
         Self {
             pipes,
             facts,
@@ -120,9 +133,11 @@ impl State {
             env: Vec::new(),
             modes: Vec::new(),
             timers: Timers::new(tenant.limits()),
-            charges: Charges::new(&log, files),
+            charges: Charges::new(&log, totals),
+            output,
+            usage: Arc::clone(usage),
             log,
-            memory: Memory::new(tenant.limits(), Arc::clone(tenant.budget())),
+            memory,
             wasi: None,
             subscriber: None,
             files: None,
@@ -140,6 +155,11 @@ impl State {
 
     pub(crate) fn budget(&self) -> &Arc<Budget> {
         self.tenant.budget()
+    }
+
+    /// What the session has used.
+    pub(crate) fn usage(&self) -> &Arc<Usage> {
+        &self.usage
     }
 
     /// The messages that have come; none if the plugin has never subscribed.
@@ -324,9 +344,26 @@ impl State {
         }
     }
 
+    /// A request of the client's was refused, of which the operator is told.
+    pub(crate) fn log_refusal(&self, what: &'static str, detail: Option<&[u8]>, reason: &str) {
+        self.log.refused(what, detail, reason);
+    }
+
     /// A last line from the host to the person at the other end, where one can be said.
     pub(crate) fn last_words(&self, words: &str) {
         self.pipes.last_words(words, self.pty.is_some());
+    }
+}
+
+impl State {
+    /// Whether memory or a table may grow; the operator is told when the tenant or the server has no more.
+    fn tell(&self, grown: Result<(), Limit>) -> bool {
+        match grown {
+            Err(Limit::TenantMemory) => self.log.over(Total::Memory),
+            Err(Limit::AllMemory) => self.log.over(Total::AllMemory),
+            Ok(()) | Err(_) => {}
+        }
+        grown.is_ok()
     }
 }
 
@@ -334,10 +371,7 @@ impl State {
 impl ResourceLimiter for State {
     fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
         let grown = self.memory.grow(current, desired, maximum);
-        if grown == Err(Limit::TenantMemory) {
-            self.log.over(Total::Memory);
-        }
-        Ok(grown.is_ok())
+        Ok(self.tell(grown))
     }
 
     fn memory_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
@@ -345,8 +379,9 @@ impl ResourceLimiter for State {
         Ok(())
     }
 
-    fn table_growing(&mut self, _: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
-        Ok(self.memory.grow_table(desired, maximum))
+    fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        let grown = self.memory.grow_table(current, desired, maximum);
+        Ok(self.tell(grown))
     }
 
     fn instances(&self) -> usize {

@@ -73,7 +73,7 @@ impl Guest {
         let slot = engine.slot().map_err(Stop::Failed)?;
         let ticks = state.limits().instantiate_ticks;
         let watch = Watch {
-            meter: Arc::new(Meter::new(state.limits())),
+            meter: Arc::new(Meter::new(state.limits(), Arc::clone(state.usage()))),
             pipes,
             engine: engine.clone(),
             budget: Arc::clone(state.budget()),
@@ -116,10 +116,6 @@ impl Guest {
     /// Lets it go, where that keeps nobody else waiting. Its room and its memory are free when this comes back.
     pub(super) async fn bury(self) {
         self.body.bury().await;
-    }
-
-    pub(super) fn ticks(&self) -> u64 {
-        self.watch.meter.used()
     }
 
     /// What one call needs: who watches it, what to call, and where. It may use so many ticks.

@@ -25,7 +25,8 @@ impl Plugin {
             Arc::clone(side.shared()),
             facts,
             log,
-            self.engine().files(),
+            self.engine().totals(),
+            &Arc::default(),
             Arc::new(|_| Err(HandOverError::NotPermitted)),
         );
         match Box::pin(Guest::new(self, Arc::clone(side.shared()), state)).await {
@@ -49,6 +50,9 @@ fn refusal(error: Error) -> Error {
         }
         Error::Limit { limit: Limit::Time, .. } => {
             Error::Unfinished("making an instance of it takes too long; the machine may be too busy".to_owned())
+        }
+        Error::Limit { limit: Limit::AllMemory, .. } => {
+            Error::Unfinished("the server has no memory left to make an instance of it".to_owned())
         }
         Error::Limit { .. } | Error::Trap { .. } => {
             let whole = error.to_string().replace('\n', " ");

@@ -2,8 +2,9 @@
 //!
 //! * Until a start request has been accepted, data and EOF stay where they are and later happenings pass them.
 //! * After it the order is the client's, strictly.
-//! * Small pieces of data merge; so do answers that need no call. The queue is therefore bounded by its requests (64), whatever the
-//!   client sends between them.
+//! * Small pieces of data merge. The queue is therefore bounded by its requests, whatever the client sends between
+//!   them.
+//! * A request that needs no call is not queued: whoever hands it over is told the answer and gives it in its turn.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -13,10 +14,12 @@ use tokio::time::Instant;
 use super::buffer::Buffer;
 use crate::happening::{Ending, Happening, SignalName, WindowSize};
 
-/// Most requests that may wait.
+/// Most requests that may wait, variables not counted.
 const REQUESTS: usize = 64;
-/// Most bytes of names and payloads that may wait.
-const WEIGHT: usize = 256 << 10;
+/// Most variables that may wait: as many as may be admitted at most.
+const VARIABLES: usize = 1024;
+/// Most bytes of names and payloads that may wait: a command and all the variables of a session, and room for more.
+const WEIGHT: usize = 1 << 20;
 /// Most signals that may wait, caught ones included.
 const SIGNALS: usize = 16;
 /// Most names of signals that a plugin may catch.
@@ -42,11 +45,6 @@ enum Item {
     Close,
     /// The window's size changed; the newest size is kept apart.
     Size,
-    /// Requests that need no call, only their answer in its turn.
-    Answered {
-        success: bool,
-        times: u32,
-    },
 }
 
 /// What comes next for the session.
@@ -56,11 +54,27 @@ pub(crate) enum Next {
         kind: Option<u32>,
     },
     Happening(Happening),
-    /// Requests that need no call, only their answer.
-    Answered {
-        success: bool,
-        times: u32,
-    },
+}
+
+/// Who answers what has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// Nobody: it is no request, or the session has ended.
+    None,
+    /// The session, when it has been delivered.
+    Session,
+    /// The host, like this, when everything before it is answered.
+    Host(bool),
+}
+
+/// What the plugin that has the session does not export: such requests are refused without asking it, while it is in a
+/// call as well.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Without {
+    /// The `request-handler`.
+    pub(crate) requests: bool,
+    /// The `break-handler`.
+    pub(crate) breaks: bool,
 }
 
 #[derive(Default)]
@@ -75,8 +89,10 @@ pub(super) struct Input {
     /// EOF has come, and CLOSE: each counts once.
     eof: bool,
     close: bool,
-    /// How many entries are requests.
+    /// How many entries are requests, variables not counted.
     requests: usize,
+    /// How many entries are variables.
+    variables: usize,
     /// The bytes that they hold.
     weight: usize,
     /// How many entries are signals.
@@ -91,6 +107,7 @@ pub(super) struct Input {
     unwanted: usize,
     /// How many runs of data wait.
     runs: usize,
+    without: Without,
     ended: Option<(Ending, Instant)>,
     /// What the client is to be told about that end.
     words: Option<Arc<str>>,
@@ -101,13 +118,7 @@ impl Input {
         if bytes.is_empty() || self.ended.is_some() {
             return;
         }
-        // An answer has no place among the bytes, only among the answers: data may join the run before it.
-        let last = self.items.len().checked_sub(1);
-        let run = match last.map(|last| &self.items[last]) {
-            Some(Item::Answered { .. }) => last.and_then(|last| last.checked_sub(1)),
-            Some(Item::Data { .. } | Item::Request(_) | Item::Eof | Item::Close | Item::Size) | None => last,
-        };
-        if let Some(Item::Data { kind: before, len }) = run.map(|run| &mut self.items[run])
+        if let Some(Item::Data { kind: before, len }) = self.items.back_mut()
             && *before == kind
         {
             *len += bytes.len();
@@ -120,16 +131,22 @@ impl Input {
         self.bytes.push(bytes);
     }
 
-    pub(super) fn happening(&mut self, happening: Happening) {
+    /// Something other than data has come. Says who answers it.
+    pub(super) fn happening(&mut self, happening: Happening) -> Answer {
         if self.ended.is_some() {
-            return;
+            return match happening {
+                Happening::Eof | Happening::Close => Answer::None,
+                _ => self.refuse(),
+            };
         }
         match happening {
             Happening::WindowChange(size) => self.resize(size),
             Happening::Signal(name) => self.signal(name),
+            Happening::Request { .. } if self.without.requests => Answer::Host(false),
+            Happening::Break { .. } if self.without.breaks => Answer::Host(false),
             Happening::PtyReq(ref pty) => {
                 self.size = Some(pty.size);
-                self.queue(happening);
+                self.queue(happening)
             }
             Happening::Env { .. }
             | Happening::Shell
@@ -141,74 +158,70 @@ impl Input {
                 if !std::mem::replace(&mut self.eof, true) {
                     self.items.push_back(Item::Eof);
                 }
+                Answer::None
             }
             Happening::Close => {
                 if !std::mem::replace(&mut self.close, true) {
                     self.items.push_back(Item::Close);
                 }
+                Answer::None
             }
         }
     }
 
     /// A request that is refused without a call.
-    pub(super) fn refuse(&mut self) {
-        if self.ended.is_none() {
-            self.answer(false);
+    pub(super) fn refuse(&self) -> Answer {
+        match self.ended {
+            // Its output may wait for long, and the client still be there.
+            None | Some((Ending::Finished, _)) => Answer::Host(false),
+            Some(_) => Answer::None,
         }
     }
 
-    /// Queues a request, or its refusal if too many wait.
-    fn queue(&mut self, happening: Happening) {
-        let weight = weight(&happening);
-        if self.requests >= REQUESTS || self.weight + weight > WEIGHT {
-            return self.answer(false);
+    /// Which kinds of requests the plugin that has the session cannot take.
+    pub(super) fn serve_without(&mut self, without: Without) {
+        self.without = without;
+    }
+
+    /// Queues a request, or refuses it if too many wait.
+    fn queue(&mut self, happening: Happening) -> Answer {
+        let (weight, variable) = (weight(&happening), matches!(happening, Happening::Env { .. }));
+        let (count, most) = if variable { (&mut self.variables, VARIABLES) } else { (&mut self.requests, REQUESTS) };
+        if *count >= most || self.weight + weight > WEIGHT {
+            return Answer::Host(false);
         }
-        self.requests += 1;
+        *count += 1;
         self.weight += weight;
         self.signals += usize::from(matches!(happening, Happening::Signal(_)));
         self.items.push_back(Item::Request(Box::new(happening)));
+        Answer::Session
     }
 
-    fn resize(&mut self, size: WindowSize) {
+    fn resize(&mut self, size: WindowSize) -> Answer {
         self.size = Some(size);
         let winch = SignalName::Other("WINCH".to_owned());
         if self.catches.contains(&winch) {
             if !self.caught.contains(&winch) {
                 self.caught.push_back(winch);
             }
-            self.answer(true);
-        } else if self.items.iter().any(|item| matches!(item, Item::Size)) {
-            self.answer(true);
-        } else {
-            self.items.push_back(Item::Size);
+            return Answer::Host(true);
         }
+        if self.items.iter().any(|item| matches!(item, Item::Size)) {
+            return Answer::Host(true);
+        }
+        self.items.push_back(Item::Size);
+        Answer::Session
     }
 
-    fn signal(&mut self, name: SignalName) {
+    fn signal(&mut self, name: SignalName) -> Answer {
         if self.signals + self.caught.len() >= SIGNALS {
-            self.answer(true);
-        } else if self.catches.contains(&name) {
+            return Answer::Host(true);
+        }
+        if self.catches.contains(&name) {
             self.caught.push_back(name);
-            self.answer(true);
-        } else {
-            self.queue(Happening::Signal(name));
+            return Answer::Host(true);
         }
-    }
-
-    /// A request that is answered without a call, after those before it.
-    fn answer(&mut self, success: bool) {
-        let last = self.items.len().checked_sub(1);
-        let before = match last.map(|last| &self.items[last]) {
-            Some(Item::Data { .. }) => last.and_then(|last| last.checked_sub(1)),
-            Some(Item::Answered { .. } | Item::Request(_) | Item::Eof | Item::Close | Item::Size) | None => last,
-        };
-        if let Some(Item::Answered { success: same, times }) = before.map(|before| &mut self.items[before])
-            && *same == success
-        {
-            *times = times.saturating_add(1);
-        } else {
-            self.items.push_back(Item::Answered { success, times: 1 });
-        }
+        self.queue(Happening::Signal(name))
     }
 
     pub(super) fn answered(&mut self, success: bool) {
@@ -295,7 +308,7 @@ impl Input {
         }
         self.items.iter().position(|item| match item {
             Item::Data { .. } | Item::Eof => false,
-            Item::Request(_) | Item::Close | Item::Size | Item::Answered { .. } => true,
+            Item::Request(_) | Item::Close | Item::Size => true,
         })
     }
 
@@ -329,12 +342,12 @@ impl Input {
         }
         match self.items.remove(position)? {
             Item::Data { .. } => None,
-            Item::Answered { success, times } => Some(Next::Answered { success, times }),
             Item::Size => self.size.map(|size| Next::Happening(Happening::WindowChange(size))),
             Item::Eof => Some(Next::Happening(Happening::Eof)),
             Item::Close => Some(Next::Happening(Happening::Close)),
             Item::Request(happening) => {
-                self.requests -= 1;
+                let variable = matches!(*happening, Happening::Env { .. });
+                *(if variable { &mut self.variables } else { &mut self.requests }) -= 1;
                 self.weight -= weight(&happening);
                 self.signals -= usize::from(matches!(*happening, Happening::Signal(_)));
                 Some(Next::Happening(*happening))

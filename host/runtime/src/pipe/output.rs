@@ -5,7 +5,10 @@
 
 use std::collections::VecDeque;
 
+use tokio::time::Instant;
+
 use super::spare;
+use super::turns::Turns;
 use crate::happening::{Exit, Output};
 
 /// Entries for which an empty queue keeps room.
@@ -87,8 +90,12 @@ pub(super) struct Queue {
     ring: VecDeque<u8>,
     /// How many entries are runs of bytes.
     runs: usize,
-    /// How many of the bytes are counted against the session's tenant.
+    /// How many of the bytes are charged to the session's user, its tenant and the server.
     charged: usize,
+    /// The requests that have no answer yet.
+    turns: Turns,
+    /// When the exit was queued, or bytes were taken after that.
+    progress: Option<Instant>,
     capacity: usize,
     opened: bool,
     eof: bool,
@@ -109,6 +116,8 @@ impl Queue {
             ring: VecDeque::new(),
             runs: 0,
             charged: 0,
+            turns: Turns::default(),
+            progress: None,
             capacity,
             opened: false,
             eof: false,
@@ -129,16 +138,101 @@ impl Queue {
         self.opened
     }
 
-    /// Whether the exit waits behind something.
-    pub(super) fn is_ending(&self) -> bool {
-        self.exited && !self.entries.is_empty()
+    /// Whether the exit was queued.
+    pub(super) fn has_exited(&self) -> bool {
+        self.exited
     }
 
-    /// Throws the bytes away that wait, and leaves what is said beside them.
-    pub(super) fn discard_bytes(&mut self) {
+    /// When the exit was queued, or the client last took bytes after that.
+    pub(super) fn progress(&self) -> Option<Instant> {
+        self.progress
+    }
+
+    /// Throws the bytes away that wait, and leaves what is said beside them. Says how many those were.
+    pub(super) fn discard_bytes(&mut self) -> usize {
+        let bytes = self.ring.len();
         self.entries.retain(|entry| !matches!(entry, Entry::Bytes { .. }));
         self.ring = VecDeque::new();
         self.runs = 0;
+        bytes
+    }
+
+    /// The same of a session that has ended, whose client is told so by these words on stderr and by this exit in the
+    /// place of the other. None if nothing waits.
+    pub(super) fn cut(&mut self, words: &[u8], exit: Exit) -> Option<usize> {
+        if !self.exited || self.ring.is_empty() {
+            return None;
+        }
+        let bytes = self.discard_bytes();
+        self.entries.retain(|entry| !matches!(entry, Entry::Message(Message::Eof | Message::Exit(_))));
+        self.ring.extend(words);
+        self.runs = 1;
+        self.entries.push_back(Entry::Bytes { to: Output::Stderr, len: words.len() });
+        self.entries.push_back(Entry::Message(Message::Exit(Box::new(exit))));
+        Some(bytes)
+    }
+
+    /// A request went to the session, which will answer it.
+    pub(super) fn ask(&mut self) {
+        self.turns.ask();
+    }
+
+    /// The host answers a request in its turn. Says whether an answer can go out now.
+    pub(super) fn answer(&mut self, success: bool) -> bool {
+        self.turns.answer(success);
+        self.say_answers()
+    }
+
+    /// The host refuses a request with these words before the answer, if its turn has come.
+    pub(super) fn refuse(&mut self, words: &[u8]) {
+        self.push_whole(Output::Stderr, words);
+        if self.turns.is_empty() && self.opened && !self.exited {
+            self.say_reply(false, 1);
+        } else {
+            self.answer(false);
+        }
+    }
+
+    /// Queues those answers of the host's whose turn has come, if any.
+    fn say_answers(&mut self) -> bool {
+        let mut said = false;
+        while self.opened
+            && let Some((success, times)) = self.turns.next()
+        {
+            // After the exit was taken, and where the session was refused, there is no channel to answer on.
+            if !self.exited || matches!(self.entries.back(), Some(Entry::Message(Message::Exit(_)))) {
+                self.say_before_output(success, times);
+                said = true;
+            }
+        }
+        said
+    }
+
+    /// Queues an answer behind the answers before it, and before the output that waits: a client whose window is shut
+    /// takes no output, and answers even so.
+    fn say_before_output(&mut self, success: bool, times: u32) {
+        let before = |entry: &Entry| matches!(entry, Entry::Message(Message::Reply { .. } | Message::Opened(_)));
+        let place = self.entries.iter().rposition(before).map_or(0, |last| last + 1);
+        if let Some(Entry::Message(Message::Reply { success: same, times: before })) =
+            place.checked_sub(1).and_then(|last| self.entries.get_mut(last))
+            && *same == success
+        {
+            *before = before.saturating_add(times);
+        } else {
+            self.entries.insert(place, Entry::Message(Message::Reply { success, times }));
+        }
+    }
+
+    /// Queues an answer of the session's.
+    fn say_reply(&mut self, success: bool, times: u32) {
+        // A client that asks without end and reads nothing must not make the queue grow.
+        if let Some(Entry::Message(Message::Reply { success: same, times: before })) = self.entries.back_mut()
+            && *same == success
+        {
+            *before = before.saturating_add(times);
+        } else {
+            self.entries.push_back(Entry::Message(Message::Reply { success, times }));
+        }
     }
 
     pub(super) fn room(&self) -> usize {
@@ -173,19 +267,24 @@ impl Queue {
         }
         match &message {
             Message::Reply { success, times } => {
-                // A client that asks without end and reads nothing must not make the queue grow.
-                if let Some(Entry::Message(Message::Reply { success: same, times: before })) = self.entries.back_mut()
-                    && same == success
-                {
-                    *before = before.saturating_add(*times);
-                    return true;
-                }
+                self.say_reply(*success, *times);
+                self.turns.answered(*times);
+                self.say_answers();
+                return true;
             }
             Message::Opened(accepted) => {
                 self.opened = true;
                 self.exited = !accepted;
+                self.entries.push_back(Entry::Message(message));
+                self.say_answers();
+                return true;
             }
-            Message::Exit(_) => self.exited = true,
+            Message::Exit(_) => {
+                self.exited = true;
+                self.progress = Some(Instant::now());
+                // What has no answer yet gets none from the session.
+                self.turns = Turns::default();
+            }
             // There is one, whoever says it again.
             Message::Eof if self.eof => return true,
             Message::Eof => self.eof = true,
@@ -253,6 +352,9 @@ impl Queue {
                     let offered = &front[..front.len().min(len)];
                     let taken = sink.bytes(to, offered).min(offered.len());
                     self.ring.drain(..taken);
+                    if self.exited && taken > 0 {
+                        self.progress = Some(Instant::now());
+                    }
                     if taken < len {
                         self.entries.push_front(Entry::Bytes { to, len: len - taken });
                     } else {
@@ -327,8 +429,8 @@ mod tests {
         fn request(&mut self, name: &str, _: &[u8]) {
             self.heard.push(name.to_owned());
         }
-        fn exit(&mut self, _: &Exit) {
-            self.heard.push("exit".to_owned());
+        fn exit(&mut self, exit: &Exit) {
+            self.heard.push(if let Exit::Signal { .. } = exit { "signal" } else { "exit" }.to_owned());
         }
         fn disconnect(&mut self, _: u32, text: &str) {
             self.heard.push(text.to_owned());
@@ -379,17 +481,42 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_of_the_output_can_be_thrown_away_and_the_exit_stays() {
+    fn what_is_left_of_a_session_that_has_ended_can_be_thrown_away_and_the_client_is_told() {
+        let exit =
+            || Exit::Signal { name: crate::happening::SignalName::Kill, core_dumped: false, message: String::new() };
         let mut queue = Queue::new(100);
         queue.push(Output::Stdout, b"ab");
         queue.say(Message::reply(true));
         queue.push(Output::Stderr, b"cd");
-        assert!(!queue.is_ending());
+        queue.say(Message::Eof);
+        assert_eq!(queue.cut(b"discarded", exit()), None, "it has not ended");
         queue.say(Message::Exit(Box::new(Exit::Status(0))));
-        assert!(queue.is_ending());
-        queue.discard_bytes();
-        assert_eq!(drained(&mut queue, 100), ["reply true", "exit"]);
-        assert!(!queue.is_ending());
+        assert_eq!(queue.cut(b"discarded", exit()), Some(4));
+        assert_eq!(drained(&mut queue, 100), ["reply true", "discarded", "signal"]);
+        assert_eq!(queue.cut(b"discarded", exit()), None, "nothing waits");
+    }
+
+    #[test]
+    fn the_hosts_answers_come_in_their_turn_while_the_session_is_busy() {
+        let mut queue = Queue::new(100);
+        queue.answer(false);
+        assert!(queue.is_empty(), "nothing comes before the channel is open");
+        queue.say(Message::Opened(true));
+        queue.ask();
+        queue.answer(false);
+        queue.push(Output::Stdout, b"ab");
+        queue.say(Message::reply(true));
+        queue.answer(false);
+        assert_eq!(
+            drained(&mut queue, 100),
+            ["opened true", "reply false", "ab", "reply true", "reply false", "reply false"]
+        );
+        // Output that cannot go out holds up no answer, and the end of the session none either.
+        queue.push(Output::Stdout, b"cd");
+        queue.say(Message::Exit(Box::new(Exit::Status(0))));
+        assert!(queue.answer(false));
+        assert_eq!(drained(&mut queue, 100), ["reply false", "cd", "exit"]);
+        assert!(!queue.answer(false) && queue.is_empty());
     }
 
     #[test]

@@ -10,10 +10,10 @@ use std::task::{Context, Waker};
 use tokio::time::Instant;
 
 use super::buffer::Buffer;
-use super::input::{Input, Next};
+use super::input::{Answer, Input, Next, Without};
 use super::output::{Drained, Message, Queue, Sink};
-use crate::budget::{Budget, Space};
-use crate::happening::{Ending, Output, SignalName, WindowSize};
+use crate::budget::{Finished, OutputCharges, Space};
+use crate::happening::{Ending, Exit, Happening, Output, SignalName, WindowSize};
 
 /// Credit below this waits until the connection's side looks by itself: a keystroke's credit travels with its echo.
 const CREDIT_WORTH_A_WAKE: usize = 16 << 10;
@@ -30,6 +30,15 @@ pub(crate) enum News {
     Caught,
 }
 
+/// What a session has of others, such as its place among its user's: given back when its task is over and nothing is
+/// left to send.
+#[derive(Default)]
+struct Kept {
+    values: Vec<Box<dyn Send>>,
+    /// Whatever is left, nobody will send it, or it is next to nothing.
+    released: bool,
+}
+
 pub(crate) struct Shared {
     input: Mutex<Input>,
     output: Mutex<Queue>,
@@ -38,8 +47,12 @@ pub(crate) struct Shared {
     /// The session's task, if it waits.
     session: Mutex<Option<Waker>>,
     connection: Wake,
-    /// Whose output it is; none before the session has begun.
-    budget: OnceLock<Arc<Budget>>,
+    /// Who is charged for its output; none before the session has begun.
+    charges: OnceLock<Arc<OutputCharges>>,
+    /// What the session has of others until its output is sent.
+    kept: Mutex<Kept>,
+    /// The session's task is over.
+    over: AtomicBool,
     /// Something came from the client or was written since this was asked last.
     stirred: AtomicBool,
 }
@@ -52,7 +65,9 @@ impl Shared {
             credit: AtomicUsize::new(0),
             session: Mutex::new(None),
             connection,
-            budget: OnceLock::new(),
+            charges: OnceLock::new(),
+            kept: Mutex::default(),
+            over: AtomicBool::new(false),
             stirred: AtomicBool::new(false),
         }
     }
@@ -63,6 +78,39 @@ impl Shared {
         change(&mut lock(&self.input));
         self.stir();
         self.ring();
+    }
+
+    /// Something other than data comes from the client. Who answers it is settled before the session can see it.
+    pub(super) fn happening(&self, happening: Happening) {
+        self.answered_by(|input| input.happening(happening));
+        self.stir();
+        self.ring();
+    }
+
+    /// A request that is refused without asking the plugin, with these words on stderr before the answer if there are
+    /// any.
+    pub(super) fn refuse(&self, words: Option<&str>) {
+        let Some(words) = words else { return self.answered_by(|input| input.refuse()) };
+        let input = lock(&self.input);
+        if input.refuse() != Answer::None {
+            let line = line(words, input.size().is_some());
+            self.emit(|output| output.refuse(line.as_bytes()));
+        }
+    }
+
+    fn answered_by(&self, change: impl FnOnce(&mut Input) -> Answer) {
+        let mut input = lock(&self.input);
+        match change(&mut input) {
+            Answer::None => {}
+            Answer::Session => lock(&self.output).ask(),
+            Answer::Host(success) => {
+                let said = lock(&self.output).answer(success);
+                // It may stand before output for which there is no room, so that nobody looks.
+                if said {
+                    (self.connection)();
+                }
+            }
+        }
     }
 
     pub(super) fn take_credit(&self) -> usize {
@@ -80,31 +128,43 @@ impl Shared {
         if ring {
             self.ring();
         }
+        self.release();
         drained
     }
 
-    pub(super) fn is_ending(&self) -> bool {
-        lock(&self.output).is_ending()
+    /// The connection has let go of the session: nothing more will be sent.
+    pub(super) fn let_go(&self) {
+        lock(&self.kept).released = true;
+        self.release();
     }
 
-    pub(super) fn discard_output(&self) {
-        let mut output = lock(&self.output);
-        output.discard_bytes();
-        self.settle(output);
-    }
-
-    /// Gives the tenant back what has left the queue.
+    /// Gives back what has left the queue.
     fn settle(&self, mut output: MutexGuard<'_, Queue>) {
         let gone = output.take_uncharged();
         drop(output);
-        if let Some(budget) = self.budget.get()
+        if let Some(charges) = self.charges.get()
             && gone > 0
         {
-            budget.output.give(gone);
+            charges.give(gone);
         }
     }
 
-    pub(super) fn is_drained(&self) -> bool {
+    /// Gives back what the session has of others, if its task is over and nothing is left to send.
+    fn release(&self) {
+        if !self.over.load(Ordering::Acquire) {
+            return;
+        }
+        let mut kept = lock(&self.kept);
+        if !kept.released && !self.is_drained() {
+            return;
+        }
+        let values = std::mem::take(&mut kept.values);
+        drop(kept);
+        // Whatever happens as they go, nothing is locked.
+        drop(values);
+    }
+
+    pub(crate) fn is_drained(&self) -> bool {
         lock(&self.output).is_empty()
     }
 
@@ -170,6 +230,23 @@ impl Shared {
         lock(&self.input).size()
     }
 
+    /// What the plugin that has the session now does not export.
+    pub(crate) fn serve_without(&self, without: Without) {
+        lock(&self.input).serve_without(without);
+    }
+
+    /// Keeps something of others' until the session's task is over and its output was sent, or its connection has let
+    /// go of it.
+    pub(crate) fn keep(&self, value: Box<dyn Send>) {
+        lock(&self.kept).values.push(value);
+    }
+
+    /// The session's task is over.
+    pub(super) fn end_task(&self) {
+        self.over.store(true, Ordering::Release);
+        self.release();
+    }
+
     pub(crate) fn catch(&self, names: Vec<SignalName>) {
         lock(&self.input).catch(names);
     }
@@ -199,22 +276,20 @@ impl Shared {
         self.emit(|output| output.say(message))
     }
 
-    /// From now on what is pushed is the output of this tenant's.
-    pub(crate) fn charge_to(&self, budget: &Arc<Budget>) {
-        // A session has one tenant; handed over to another plugin it keeps it.
-        self.budget.get_or_init(|| Arc::clone(budget));
+    /// From now on what is pushed is charged like this. Says to whom it really is: the first word counts.
+    pub(crate) fn charge_to(&self, charges: Arc<OutputCharges>) -> Arc<OutputCharges> {
+        // A session has one user of one tenant; handed over to another plugin it keeps them.
+        Arc::clone(self.charges.get_or_init(|| charges))
     }
 
     /// Queues as many of the bytes as there is room for, in the space that the tenant has for them, and says how many those were. The rest of
     /// the space goes back.
-    pub(crate) fn push(&self, to: Output, bytes: &[u8], mut space: Space<'_>) -> usize {
+    pub(crate) fn push(&self, to: Output, bytes: &[u8], space: Space<'_>) -> usize {
         self.stir();
         self.emit(|output| {
-            let taken = output.push(to, &bytes[..bytes.len().min(space.num_permits())]);
+            let taken = output.push(to, &bytes[..bytes.len().min(space.bytes())]);
             output.charge(taken);
-            if let Some(used) = space.split(taken) {
-                used.forget();
-            }
+            space.spend(taken);
             taken
         })
     }
@@ -240,17 +315,20 @@ impl Shared {
     /// overtake that answer, and not after EOF.
     pub(crate) fn last_words(&self, words: &str, terminal: bool) {
         if lock(&self.input).is_started() {
-            let end = if terminal { "\r\n" } else { "\n" };
-            self.push_whole(Output::Stderr, format!("whelk: {words}{end}").as_bytes());
+            self.push_line(words, terminal);
         }
+    }
+
+    fn push_line(&self, words: &str, terminal: bool) {
+        self.push_whole(Output::Stderr, line(words, terminal).as_bytes());
     }
 
     fn emit<R>(&self, change: impl FnOnce(&mut Queue) -> R) -> R {
         let mut output = lock(&self.output);
-        let (was_empty, was_ending) = (output.is_empty(), output.is_ending());
+        let (was_empty, had_exited) = (output.is_empty(), output.has_exited());
         let result = change(&mut output);
-        // The exit is told at once even when it has to wait: from now on the client's time is limited.
-        let wake = (was_empty && !output.is_empty()) || (!was_ending && output.is_ending());
+        // The exit wakes once more, in case that a wake-up before it has failed.
+        let wake = (was_empty && !output.is_empty()) || (!had_exited && output.has_exited());
         drop(output);
         if wake {
             (self.connection)();
@@ -287,11 +365,37 @@ impl Shared {
     }
 }
 
-/// What no connection will take any more is the tenant's again.
+impl Finished for Shared {
+    fn progress(&self) -> Instant {
+        lock(&self.output).progress().unwrap_or_else(Instant::now)
+    }
+
+    fn discard(&self, words: &str) -> usize {
+        let terminal = lock(&self.input).size().is_some();
+        let exit = Exit::Signal { name: SignalName::Kill, core_dumped: false, message: words.to_owned() };
+        let mut output = lock(&self.output);
+        let Some(bytes) = output.cut(line(words, terminal).as_bytes(), exit) else { return 0 };
+        self.settle(output);
+        // What is left is next to nothing.
+        self.let_go();
+        (self.connection)();
+        bytes
+    }
+}
+
+/// What no connection will take any more is its user's, its tenant's and the server's again.
 impl Drop for Shared {
     fn drop(&mut self) {
-        self.discard_output();
+        let mut output = lock(&self.output);
+        output.discard_bytes();
+        self.settle(output);
     }
+}
+
+/// A line from the host to the person at the other end.
+fn line(words: &str, terminal: bool) -> String {
+    let end = if terminal { "\r\n" } else { "\n" };
+    format!("whelk: {words}{end}")
 }
 
 /// A panic elsewhere leaves the queues as they are: every change to them is complete or not made.

@@ -29,6 +29,12 @@ impl SessionSide {
         Self { shared, data: Buffer::default(), kind: None }
     }
 
+    /// Keeps a value, such as the session's place among its user's, until the session has ended and its output was
+    /// sent. If the connection lets go of the session before, until the session has ended.
+    pub fn keep(&self, value: impl Send + 'static) {
+        self.shared.keep(Box::new(value));
+    }
+
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }
@@ -85,5 +91,6 @@ impl Drop for SessionSide {
     fn drop(&mut self) {
         self.fall(Exit::Status(SOFTWARE));
         self.shared.abandon();
+        self.shared.end_task();
     }
 }

@@ -126,7 +126,7 @@ impl Client {
         scripts: &[(&str, &str)],
     ) -> Self {
         static NEXT: AtomicUsize = AtomicUsize::new(1);
-        let id = format!("connection {}", NEXT.fetch_add(1, Ordering::Relaxed));
+        let id = NEXT.fetch_add(1, Ordering::Relaxed).to_string();
         let fact =
             |function: &str| if function.contains('.') { function.to_owned() } else { format!("attr.{function}") };
         let facts = scripts.iter().map(|(function, script)| (fact(function), (*script).to_owned()));

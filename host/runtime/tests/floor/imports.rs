@@ -19,7 +19,7 @@ fn with_terminal(scripts: &[(&str, &str)]) -> Client {
 async fn facts_are_told_by_name_and_all_together() {
     let (recorder, _) = Client::new(&[("user", "x")]).then("get attr.user;get nothing;facts;finish 0").await;
     let text = recorder.text();
-    assert!(text.starts_with("Some(\"x\")Noneattr.user=x\nconnection-id=connection "), "{text}");
+    assert!(text.starts_with("Some(\"x\")Noneattr.user=x\nconnection-id="), "{text}");
 }
 
 #[tokio::test]

@@ -31,3 +31,4 @@ mod tcp;
 mod tenant;
 mod timers;
 mod topics;
+mod unread;

@@ -2,8 +2,8 @@
 
 use whelk_runtime::{Ending, Exit, Happening, Limits, Output, Pty, SignalName, WindowSize};
 
-use crate::client::{Client, Heard, out};
-use crate::guests;
+use crate::client::{CAPACITY, Client, Heard, out};
+use crate::{guests, log};
 
 pub(crate) fn pty() -> Happening {
     let size = WindowSize { columns: 80, rows: 24, width_px: 0, height_px: 0 };
@@ -276,6 +276,78 @@ async fn without_the_optional_handlers_breaks_and_unknown_requests_are_refused()
     let (recorder, _) = client.end().await;
     assert_eq!(recorder.replies(), [true, false, false, true, true]);
     assert_eq!(recorder.exit(), Some(Exit::Status(0)));
+}
+
+#[tokio::test]
+async fn an_unknown_request_is_answered_while_the_plugin_is_inside_a_long_call() {
+    let mut client = Client::with(&guests::bare(), &[], &Limits::default());
+    client.happen(Happening::Shell);
+    client.until_replies(1).await;
+    // The plugin echoes more than fits into the outbox: it waits inside of `data`, and the client's window is shut.
+    client.recorder.room = 0;
+    client.send(&vec![b'x'; 2 * CAPACITY]);
+    let name = "winadj@putty.projects.tartarus.org";
+    for _ in 0..200 {
+        client.happen(Happening::Request { name: name.to_owned(), payload: Vec::new() });
+    }
+    assert_eq!(client.until_replies(201).await, [vec![true], vec![false; 200]].concat());
+    client.recorder.room = usize::MAX;
+    client.until_stdout(2 * CAPACITY).await;
+}
+
+#[tokio::test]
+async fn a_command_of_the_longest_packet_reaches_the_plugin_after_a_burst_of_variables() {
+    // C31, C32
+    let client = Client::new(&[("env", "true")]);
+    for number in 0..128 {
+        client.happen(env(&format!("LC_{number}"), "x"));
+    }
+    for _ in 0..772 {
+        client.inbox.refuse(None);
+    }
+    client.run(&format!("log {};finish 3", "x".repeat(255_000)));
+    let (recorder, _) = client.end().await;
+    assert_eq!(recorder.replies(), [vec![true; 128], vec![false; 772], vec![true]].concat());
+    assert_eq!(recorder.exit(), Some(Exit::Status(3)));
+}
+
+#[tokio::test]
+async fn what_is_refused_with_words_is_told_on_stderr_before_the_answer() {
+    let mut client = Client::new(&[("shell", "write still here")]);
+    client.until(|recorder| !recorder.heard.is_empty()).await;
+    client.inbox.refuse(Some("too long"));
+    client.happen(Happening::Shell);
+    client.until_stdout(10).await;
+    let told = Heard::Bytes(Output::Stderr, b"whelk: too long\n".to_vec());
+    let heard = [Heard::Opened(true), told, Heard::Reply(false), Heard::Reply(true), out("still here")];
+    assert_eq!(client.recorder.heard, heard);
+}
+
+#[tokio::test]
+async fn each_refused_start_is_logged_up_to_a_few() {
+    log::listen();
+    let mut client = Client::new(&[("shell", "false"), ("pty-req", "false")]);
+    client.happen(Happening::Shell);
+    client.happen(pty());
+    client.run("false;catch X\u{1b}[31m");
+    client.run("write x");
+    for _ in 0..20 {
+        client.happen(Happening::Subsystem("sftp".to_owned()));
+    }
+    client.until_replies(24).await;
+    let lines = log::lines(&client.id);
+    let field = |at: usize, name: &str| lines[at].fields.get(name).cloned();
+    let told = |at| (field(at, "what").unwrap(), field(at, "detail"), field(at, "reason").unwrap());
+    let (yes, no) = ("the session has started a program before".to_owned(), "the plugin refused it".to_owned());
+    assert_eq!(told(0), ("shell".to_owned(), None, no.clone()));
+    assert_eq!(told(1), ("pty-req".to_owned(), Some("xterm".to_owned()), no.clone()));
+    assert_eq!(told(2), ("exec".to_owned(), Some("false;catch X\\u{1b}[31m".to_owned()), no));
+    assert_eq!(told(3), ("subsystem".to_owned(), Some("sftp".to_owned()), yes));
+    assert_eq!(
+        (lines.len(), field(0, "user"), field(0, "message")),
+        (10, Some("somebody".to_owned()), Some("request refused".to_owned()))
+    );
+    assert!(field(8, "last").is_none() && field(9, "last").is_some());
 }
 
 #[tokio::test]

@@ -218,6 +218,8 @@ async fn a_session_that_lasts_too_long_is_ended_however_busy_it_is() {
     let (recorder, report) = client.end().await;
     assert_eq!(before.elapsed().as_secs(), 30);
     assert!(recorder.stdout().len() >= 29);
+    // What it had is known although it was cut off.
+    assert!(report.peak_memory >= 64 << 10, "{}", report.peak_memory);
     assert_eq!(recorder.exit(), ended(SignalName::Kill, "the session has reached its time limit"));
     assert!(matches!(report.error, Some(Error::Limit { limit: Limit::Session, .. })), "{report:?}");
     // One that never answers whether it is open is refused.

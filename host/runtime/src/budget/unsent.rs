@@ -1,0 +1,175 @@
+//! Sessions whose plugin has ended and whose client has not taken all of their output yet, the first that ended first.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// What its client is told when a session's output is thrown away.
+const WORDS: &str = "output was discarded: it was not read for too long and the server needs the room";
+
+/// A session that has ended, as far as its plugin goes.
+pub(crate) trait Finished: Send + Sync {
+    /// When its client took some of its output last, or when the plugin ended.
+    fn progress(&self) -> Instant;
+    /// Throws away the output that waits and tells the client so, with an exit by a signal in place of the plugin's
+    /// own. Says how many bytes those were.
+    fn discard(&self, words: &str) -> usize;
+}
+
+/// Whose session it is, for the log.
+pub(crate) struct Owner {
+    pub(crate) connection: Option<u64>,
+    pub(crate) channel: u32,
+    pub(crate) tenant: Arc<str>,
+    pub(crate) user: String,
+    pub(crate) plugin: Arc<str>,
+}
+
+/// The list of a tenant, or of the server.
+#[derive(Default)]
+pub(crate) struct Unsent(Mutex<List>);
+
+#[derive(Default)]
+struct List {
+    entries: BTreeMap<u64, Entry>,
+    added: u64,
+    /// Nothing can be due before.
+    due: Option<Instant>,
+}
+
+#[derive(Clone)]
+struct Entry {
+    session: Weak<dyn Finished>,
+    /// How long its client may take nothing.
+    stall: Duration,
+    owner: Arc<Owner>,
+}
+
+/// The place of a session in a list, until it is dropped.
+pub(crate) struct Place {
+    list: Arc<Unsent>,
+    number: u64,
+}
+
+impl Unsent {
+    /// A session has ended and output is left.
+    pub(crate) fn add(self: &Arc<Self>, session: Weak<dyn Finished>, stall: Duration, owner: &Arc<Owner>) -> Place {
+        let mut list = self.lock();
+        list.added += 1;
+        let (number, due) = (list.added, Instant::now() + stall);
+        list.due = Some(list.due.map_or(due, |before| before.min(due)));
+        list.entries.insert(number, Entry { session, stall, owner: Arc::clone(owner) });
+        drop(list);
+        Place { list: Arc::clone(self), number }
+    }
+
+    /// Ends the oldest that has made no progress for as long as it may. Says when to look again, if anything is left to
+    /// look at.
+    pub(crate) fn end_oldest(&self, now: Instant) -> Option<Instant> {
+        let entries = {
+            let list = self.lock();
+            if list.due.is_none_or(|due| now < due) {
+                return list.due;
+            }
+            // A session that goes while it is looked at takes its place out of the list, so nothing is held locked
+            // meanwhile.
+            list.entries.values().cloned().collect::<Vec<_>>()
+        };
+        let mut next: Option<Instant> = None;
+        let mut ended = false;
+        for entry in entries {
+            let Some(session) = entry.session.upgrade() else { continue };
+            let due = session.progress() + entry.stall;
+            if due <= now && !ended {
+                ended = true;
+                let bytes = session.discard(WORDS);
+                entry.owner.log(bytes, entry.stall);
+            } else {
+                next = Some(next.map_or(due, |next| next.min(due)));
+            }
+        }
+        let mut list = self.lock();
+        // One that was added meanwhile is due later than `now`.
+        let added = list.entries.values().next_back().map(|entry| now + entry.stall);
+        list.due = next.into_iter().chain(added).min();
+        list.due
+    }
+
+    fn lock(&self) -> MutexGuard<'_, List> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Owner {
+    fn log(&self, bytes: usize, stall: Duration) {
+        let Self { connection, channel, tenant, user, plugin } = self;
+        let (tenant, plugin, user, unread_for) = (&**tenant, &**plugin, user.escape_default(), stall.as_secs());
+        let unread_for = format!("{unread_for} s");
+        tracing::warn!(connection, channel, tenant, %user, plugin, bytes, unread_for, "unread output discarded");
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let gone = self.list.lock().entries.remove(&self.number);
+        // Not while the list is locked.
+        drop(gone);
+    }
+}
+
+impl std::fmt::Debug for Unsent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} sessions with unsent output", self.lock().entries.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    struct Session {
+        progress: Instant,
+        discarded: AtomicBool,
+    }
+
+    impl Finished for Session {
+        fn progress(&self) -> Instant {
+            if self.discarded.load(Ordering::Relaxed) { Instant::now() } else { self.progress }
+        }
+        fn discard(&self, _: &str) -> usize {
+            self.discarded.store(true, Ordering::Relaxed);
+            1
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_oldest_that_is_due_is_ended_and_one_that_moves_is_left_alone() {
+        let list = Arc::new(Unsent::default());
+        let owner =
+            Owner { connection: Some(1), channel: 0, tenant: "t".into(), user: String::new(), plugin: "p".into() };
+        let (owner, stall, start) = (Arc::new(owner), Duration::from_secs(600), Instant::now());
+        let session = |progress| Arc::new(Session { progress, discarded: AtomicBool::new(false) });
+        let at = |seconds| start + Duration::from_secs(seconds);
+        // The first is read now and then; the others are not.
+        let sessions = [session(at(100)), session(start), session(start)];
+        let add = |session: &Arc<Session>| {
+            let session: Arc<dyn Finished> = Arc::clone(session) as _;
+            list.add(Arc::downgrade(&session), stall, &owner)
+        };
+        let mut places: Vec<_> = sessions.iter().map(add).collect();
+        let discarded = || sessions.iter().map(|session| session.discarded.load(Ordering::Relaxed)).collect::<Vec<_>>();
+        assert_eq!(list.end_oldest(at(599)), Some(at(600)));
+        assert_eq!(discarded(), [false, false, false]);
+        assert!(list.end_oldest(at(600)).is_some_and(|next| next <= at(600)));
+        assert_eq!(discarded(), [false, true, false]);
+        places.remove(1);
+        list.end_oldest(at(600));
+        assert_eq!(discarded(), [false, true, true]);
+        drop(places);
+        assert!(list.lock().entries.is_empty());
+    }
+}

@@ -1,0 +1,94 @@
+//! Answers to requests go out in the order of the requests, whoever gives them: the session, or the host where nobody
+//! has to be asked.
+
+use std::collections::VecDeque;
+
+/// A run of requests that have no answer yet.
+enum Turn {
+    /// The session will answer so many.
+    Session(u32),
+    /// The host has answered so many like this.
+    Host { success: bool, times: u32 },
+}
+
+/// The requests without an answer, the oldest first. Its length is bounded by whoever bounds the requests without an
+/// answer: the mux.
+#[derive(Default)]
+pub(super) struct Turns(VecDeque<Turn>);
+
+impl Turns {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// A request went to the session.
+    pub(super) fn ask(&mut self) {
+        match self.0.back_mut() {
+            Some(Turn::Session(times)) => *times = times.saturating_add(1),
+            Some(Turn::Host { .. }) | None => self.0.push_back(Turn::Session(1)),
+        }
+    }
+
+    /// The host has an answer to a request: it waits for those before it.
+    pub(super) fn answer(&mut self, answer: bool) {
+        match self.0.back_mut() {
+            Some(Turn::Host { success, times }) if *success == answer => *times = times.saturating_add(1),
+            Some(_) | None => self.0.push_back(Turn::Host { success: answer, times: 1 }),
+        }
+    }
+
+    /// The session has answered so many of the oldest.
+    pub(super) fn answered(&mut self, mut times: u32) {
+        while times > 0
+            && let Some(Turn::Session(waiting)) = self.0.front_mut()
+        {
+            let gone = times.min(*waiting);
+            *waiting -= gone;
+            times -= gone;
+            if *waiting == 0 {
+                self.0.pop_front();
+            }
+        }
+    }
+
+    /// The host's next answers, if nothing before them waits for the session.
+    pub(super) fn next(&mut self) -> Option<(bool, u32)> {
+        match self.0.front() {
+            Some(Turn::Host { success, times }) => {
+                let answers = (*success, *times);
+                self.0.pop_front();
+                Some(answers)
+            }
+            Some(Turn::Session(_)) | None => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hosts_answers_wait_for_the_sessions_that_came_before() {
+        let mut turns = Turns::default();
+        turns.answer(false);
+        assert_eq!((turns.next(), turns.next()), (Some((false, 1)), None));
+        turns.ask();
+        turns.ask();
+        turns.answer(false);
+        turns.answer(false);
+        turns.answer(true);
+        turns.ask();
+        turns.answer(true);
+        assert_eq!(turns.next(), None);
+        turns.answered(1);
+        assert_eq!(turns.next(), None);
+        turns.answered(1);
+        assert_eq!((turns.next(), turns.next(), turns.next()), (Some((false, 2)), Some((true, 1)), None));
+        turns.answered(1);
+        assert_eq!((turns.next(), turns.next()), (Some((true, 1)), None));
+        // An answer that nobody waits for changes nothing.
+        turns.answered(1);
+        assert_eq!(turns.next(), None);
+    }
+}
