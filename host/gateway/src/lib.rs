@@ -33,6 +33,7 @@
 //! | [`tenant`] | for whom sessions run: what their names mean, and how many a user may have |
 //! | `grants` | what a tenant was granted, as the plugin host takes it |
 //! | [`explain`] | what a user would get and why, in words |
+//! | `suggest` | the name that was meant instead of one that does not exist |
 //! | [`credential`] | password hashes and lists of public keys, as an operator writes them |
 
 pub mod access;
@@ -63,6 +64,7 @@ pub mod signals;
 mod socket;
 pub mod source;
 pub mod state;
+mod suggest;
 pub mod tenant;
 pub mod thrift;
 mod watch;

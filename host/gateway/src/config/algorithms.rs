@@ -5,8 +5,9 @@
 use toml::de::DeValue;
 use whelk_ssh::algorithm::Preferences;
 
-use super::reader::{Findings, Item, Section, nearest};
+use super::reader::{Findings, Item, Section};
 use super::setting::text;
+use crate::suggest::nearest;
 
 /// Reads the table: what the file does not name keeps its default.
 pub(super) fn read(mut section: Section<'_>, findings: &mut Findings) -> Preferences {

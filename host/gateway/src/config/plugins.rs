@@ -5,9 +5,10 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::reader::{Findings, Item, nearest};
+use super::reader::{Findings, Item};
 use super::setting::text;
 use crate::plugin_files::{self, Links};
+use crate::suggest::nearest;
 
 /// The names of the plugins of a folder.
 pub(super) struct Plugins(BTreeSet<String>);

@@ -11,6 +11,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::problem::Problem;
 use super::setting::kind;
+use crate::suggest::nearest;
 
 /// The problems found so far, and what it takes to turn a place in the text into a line.
 pub(super) struct Findings {
@@ -166,15 +167,6 @@ impl<'t> Section<'t> {
         let name: &str = key.get_ref();
         Item { name: name.to_owned(), key: self.full(name), span, value: value.get_ref() }
     }
-}
-
-/// The name that was probably meant: at most a third of its letters away.
-pub(super) fn nearest<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
-    known
-        .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
-        .filter(|(distance, candidate)| *distance <= (candidate.len() / 3).max(1))
-        .min()
-        .map(|(_, candidate)| candidate)
 }
 
 #[cfg(test)]

@@ -11,10 +11,11 @@ use super::folders::{Claim, DEPLOYS_NOTHING, Kind, Place};
 use super::grants::{self, DirectoryAccess, Grants};
 use super::limits::Limits;
 use super::plugins::{Plugins, Visible};
-use super::reader::{Findings, Item, Section, nearest};
+use super::reader::{Findings, Item, Section};
 use super::routes;
 use super::setting::text;
 use crate::plugin_files::{self, Links};
+use crate::suggest::nearest;
 
 /// The tenant of those users who name none.
 pub const DEFAULT_TENANT: &str = "default";

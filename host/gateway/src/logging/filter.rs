@@ -1,16 +1,45 @@
 //! What is logged, as an operator writes it: a level, and other levels for parts of the server. `info,whelk::pump=debug`.
 //!
-//! tracing-subscriber takes more, and takes most mistakes for something: a word that is no level is a module of that name, of which
-//! everything would be logged, and of all else nothing.
-
-use std::str::FromStr;
+//! Decided 2026-11-29: whatever would log nothing is an error. tracing-subscriber accepts any word: a mistyped level is then a module of
+//! that name, and a mistyped module is one that never logs. So a part is one that this program can log as; a library is accepted by its
+//! name if it writes events of `tracing`. Others, such as tokio and wasmtime itself, write none that would reach this log.
 
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::LevelFilter;
 
-const LEVELS: &str = "off, error, warn, info, debug, trace";
-/// What events are logged by: our crates, the plugins' own lines, and what plugins do to files.
-const PARTS: [&str; 5] = ["whelk", "whelk_ssh", "whelk_runtime", "plugin", "audit"];
+use crate::suggest::nearest;
+
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+/// What lines of the log are from: modules, the plugins' own lines, and what plugins do to files. A test compares it with the sources.
+const PARTS: [&str; 26] = [
+    "audit",
+    "plugin",
+    "whelk",
+    "whelk::listener",
+    "whelk::listener::acceptor",
+    "whelk::logging",
+    "whelk::login",
+    "whelk::obituary",
+    "whelk::process",
+    "whelk::pump",
+    "whelk::reload",
+    "whelk::reload::refusal",
+    "whelk::session",
+    "whelk::sessions",
+    "whelk::signals",
+    "whelk::socket",
+    "whelk::tenant",
+    "whelk::thrift",
+    "whelk_runtime::cache",
+    "whelk_runtime::engine::undertaker",
+    "whelk_runtime::grants::keyvalue::file",
+    "whelk_runtime::host::log",
+    "whelk_runtime::loader",
+    "whelk_runtime::probation",
+    "whelk_runtime::registry",
+    "whelk_runtime::session",
+];
+/// Libraries that write events of tracing. A test compares it with what is linked.
+const LIBRARIES: [&str; 4] = ["h2", "wasmtime_wasi", "wasmtime_wasi_http", "wasmtime_wasi_io"];
 
 /// Reads a filter. Nothing is `info`.
 pub(super) fn parse(text: &str) -> Result<EnvFilter, String> {
@@ -18,34 +47,46 @@ pub(super) fn parse(text: &str) -> Result<EnvFilter, String> {
     if items.is_empty() {
         return Ok(EnvFilter::new("info"));
     }
-    let mut says_something = false;
     for item in &items {
         let (part, level) = item.split_once('=').map_or((None, *item), |(part, level)| (Some(part), level));
-        if level.is_empty() || LevelFilter::from_str(level).is_err() {
+        if !LEVELS.iter().any(|known| known.eq_ignore_ascii_case(level)) {
+            let meant = meant(level, LEVELS.into_iter());
             let example = if part.is_none() { "; for one part of the server write whelk=debug" } else { "" };
-            return Err(format!("{level:?} is no level ({LEVELS}){example}"));
+            return Err(format!("{level:?} is no level ({}){meant}{example}", LEVELS.join(", ")));
         }
-        if let Some(part) = part.filter(|part| !is_name(part)) {
-            return Err(format!("{part:?} is no name of a part of the server (such as whelk=debug)"));
+        if let Some(part) = part.filter(|part| !logs(part)) {
+            let meant = meant(part, known_parts());
+            return Err(format!(
+                "{part:?} is no part of the server that logs{meant}; write a module (whelk::pump=debug)"
+            ));
         }
-        says_something |= part.is_none_or(is_ours);
-    }
-    if !says_something {
-        return Err(format!("{text:?} names no part of the server ({}), so nothing would be logged", PARTS.join(", ")));
     }
     EnvFilter::builder().with_regex(false).parse(items.join(",")).map_err(|error| error.to_string())
 }
 
-fn is_name(part: &str) -> bool {
-    !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | ':' | '-'))
+/// Whether lines can be from this: a part, a module above one, or a library.
+fn logs(part: &str) -> bool {
+    known_parts().any(|known| known == part)
 }
 
-fn is_ours(part: &str) -> bool {
-    PARTS.iter().any(|ours| part.strip_prefix(ours).is_some_and(|rest| rest.is_empty() || rest.starts_with("::")))
+/// Every part with the modules above it, and the libraries.
+fn known_parts() -> impl Iterator<Item = &'static str> {
+    let with_parents =
+        |part: &'static str| part.match_indices("::").map(|(at, _)| &part[..at]).chain(std::iter::once(part));
+    PARTS.into_iter().flat_map(with_parents).chain(LIBRARIES)
+}
+
+fn meant<'n>(word: &str, known: impl Iterator<Item = &'n str>) -> String {
+    nearest(word, known).map(|known| format!(" (did you mean {known}?)")).unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+    use std::fs;
+    use std::path::Path;
+    use std::process::Command;
+
     use super::*;
 
     #[test]
@@ -58,24 +99,85 @@ mod tests {
             ("off", "off"),
             ("info,whelk=debug", "whelk=debug,info"),
             (" whelk::pump=trace , plugin=off ", "whelk::pump=trace,plugin=off"),
-            ("warn,hyper=debug", "hyper=debug,warn"),
+            ("whelk_runtime::grants=trace", "whelk_runtime::grants=trace"),
+            ("warn,wasmtime_wasi_http=debug", "wasmtime_wasi_http=debug,warn"),
         ] {
             assert_eq!(parse(text).unwrap().to_string(), filter, "{text}");
         }
         for (text, error) in [
             ("verbose!!", "\"verbose!!\" is no level (off, error, warn, info, debug, trace); for one part"),
             ("whelk", "\"whelk\" is no level"),
+            ("3", "\"3\" is no level"),
+            ("info,whelk=5", "\"5\" is no level"),
+            ("debgu", "\"debgu\" is no level (off, error, warn, info, debug, trace) (did you mean debug?)"),
             ("whelk=loud", "\"loud\" is no level (off, error, warn, info, debug, trace)"),
             ("whelk=", "\"\" is no level"),
             ("info,whelk=debug=x", "\"debug=x\" is no level"),
-            ("whe lk=debug", "\"whe lk\" is no name of a part"),
-            ("=debug", "\"\" is no name of a part"),
-            ("info,[session]=debug", "\"[session]\" is no name of a part"),
+            ("whe lk=debug", "\"whe lk\" is no part of the server that logs (did you mean whelk?)"),
+            ("=debug", "\"\" is no part of the server that logs; write"),
+            ("info,[session]=debug", "\"[session]\" is no part of the server"),
             ("info;debug", "\"info;debug\" is no level"),
-            ("whlk=debug", "\"whlk=debug\" names no part of the server (whelk, "),
+            ("info,whlk=debug", "\"whlk\" is no part of the server that logs (did you mean whelk?)"),
+            ("whelk::pmp=debug", "\"whelk::pmp\" is no part of the server that logs (did you mean whelk::pump?)"),
+            ("info,whelk::pu=debug", "\"whelk::pu\" is no part of the server"),
+            // It never logs: the protocol knows no log.
+            ("whelk_ssh=debug", "\"whelk_ssh\" is no part of the server"),
+            ("info,tokio=debug", "\"tokio\" is no part of the server"),
         ] {
             let said = parse(text).err().unwrap_or_default();
             assert!(said.starts_with(error), "{text}: {said}");
         }
+    }
+
+    /// What the lines of a source file are from.
+    fn origins(module: &str, source: &str, found: &mut BTreeSet<String>) {
+        for level in ["error", "warn", "info", "debug", "trace", "event"] {
+            for (at, call) in source.match_indices(&format!("tracing::{level}!(")) {
+                let arguments = source[at + call.len()..].trim_start();
+                let target = arguments.strip_prefix("target: \"").and_then(|rest| rest.split('"').next());
+                found.insert(target.unwrap_or(module).to_owned());
+            }
+        }
+    }
+
+    fn walk(folder: &Path, module: &str, found: &mut BTreeSet<String>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let stem = path.file_stem().unwrap().to_str().unwrap().to_owned();
+            let inner =
+                if ["lib", "main"].contains(&stem.as_str()) { module.to_owned() } else { format!("{module}::{stem}") };
+            if path.is_dir() {
+                walk(&path, &inner, found);
+            } else {
+                origins(&inner, &fs::read_to_string(&path).unwrap(), found);
+            }
+        }
+    }
+
+    #[test]
+    fn the_parts_are_those_that_log_in_the_sources() {
+        let host = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let mut found = BTreeSet::new();
+        for (folder, module) in [("gateway", "whelk"), ("runtime", "whelk_runtime"), ("ssh", "whelk_ssh")] {
+            walk(&host.join(folder).join("src"), module, &mut found);
+        }
+        assert_eq!(found.into_iter().collect::<Vec<_>>(), PARTS);
+    }
+
+    #[test]
+    fn the_libraries_are_those_that_use_tracing() {
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let arguments = ["tree", "--workspace", "--locked", "--offline", "--edges", "normal", "--prefix", "none"];
+        let output = Command::new(cargo)
+            .args(arguments)
+            .args(["--invert", "tracing", "--depth", "1", "--format", "{p}"])
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .output()
+            .unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let names = text.lines().filter_map(|line| line.split_whitespace().next()).map(|name| name.replace('-', "_"));
+        let ours = ["tracing", "tracing_subscriber", "whelk", "whelk_runtime"].map(str::to_owned);
+        let found: BTreeSet<String> = names.filter(|name| !ours.contains(name)).collect();
+        assert_eq!(found.into_iter().collect::<Vec<_>>(), LIBRARIES, "{}", String::from_utf8_lossy(&output.stderr));
     }
 }
