@@ -3,9 +3,9 @@
 //! A line can be forged in two places, so there are two guards: [`escape()`] for every field that a stranger filled, and the
 //! writer here, which lets no control byte out but the line feed at the end, whatever a field holds.
 //!
-//! Decided 2026-11-28: a thread of its own writes. Who logs puts a line in a queue and goes on: when whatever reads standard error stood
-//! still, first one worker and then all of them stood with it, and so did every session. What the queue does not hold is dropped and
-//! counted. At the end of the process what is in the queue is waited for, but not for long ([`finish`]).
+//! Decided 2026-11-28: a thread of its own writes. Logging only queues a line. Writing directly blocked all workers when nobody read stderr.
+//! Lines for which the queue has no room are dropped and counted. The end of the process waits for those in the queue, but not for long
+//! ([`finish`]).
 
 mod escape;
 mod filter;
@@ -106,8 +106,8 @@ pub enum Format {
     Json,
 }
 
-/// Sends every event of the process to standard error from now on, and panics with them, as one line each. Whose fate a panic was is told
-/// by another event, of whoever contained it.
+/// Sends every event of the process to standard error from now on, and panics with them, as one line each. The code that catches
+/// the panic logs what was lost.
 ///
 /// # Errors
 /// Says what is wrong with the variable [`FILTER`].

@@ -22,7 +22,7 @@ use whelk::listener::Listener;
 use whelk::logging::{self, Format};
 use whelk::process;
 use whelk::pump;
-use whelk::signals::{Hangup, Signals};
+use whelk::signals::{GaveUp, Hangup, Signals};
 use whelk::state::State;
 use whelk::thrift;
 use whelk_runtime::{CompileSettings, Start, compile_stdin};
@@ -199,7 +199,7 @@ fn check(file: &Path) -> Result<(), Failure> {
     let notes: String = config.notes.iter().map(|note| format!("{note}\n")).collect();
     let shortages: String =
         process::shortages(&config).iter().map(|shortage| format!("this machine: {shortage}\n")).collect();
-    let loader = lone_loader(&config.limits).map_err(failed)?;
+    let loader = lone_loader(&config.limits).map_err(wrong)?;
     let faults = lone_runtime()?.block_on(inspect::check_named(&config, &loader));
     if !faults.operators.is_empty() {
         return Err(wrong(faults.operators.join("\n")));
@@ -236,7 +236,7 @@ fn plugin(verb: PluginVerb) -> Result<(), Failure> {
         }
         PluginVerb::Inspect { file, json } => {
             let limits = Limits::default();
-            let loader = lone_loader(&limits).map_err(failed)?;
+            let loader = lone_loader(&limits).map_err(wrong)?;
             let inspected = runtime.block_on(inspect::inspect(&file, &loader, &limits));
             let inspected = inspected.map_err(|reason| wrong(format!("{}: {reason}", file.display())))?;
             print(&if json { format!("{}\n", inspected.json()) } else { inspected.text() })
@@ -246,7 +246,7 @@ fn plugin(verb: PluginVerb) -> Result<(), Failure> {
                 Some(config) => Config::load(&config, &Overrides::default()).map_err(wrong)?.limits,
                 None => Limits::default(),
             };
-            let loader = lone_loader(&limits).map_err(failed)?;
+            let loader = lone_loader(&limits).map_err(wrong)?;
             let checked = runtime.block_on(inspect::check(&file, &loader, &limits));
             checked.map(drop).map_err(|reason| wrong(format!("{}: {reason}", file.display())))?;
             print(&format!("{}: good\n", file.display()))
@@ -274,6 +274,11 @@ fn serve(file: Option<&Path>, overrides: Overrides, format: Format) -> Result<()
         tracing::warn!("the C library keeps its own threshold for mapping memory: what is freed may stay taken");
     }
     let demonstration = matches!(config.entrance, Entrance::Demonstration);
+    // First of all: until then a SIGHUP would kill the process without a word.
+    let stopper = Stopper::new();
+    let hangup = if demonstration { Hangup::Stops } else { Hangup::Reloads };
+    let signals = Signals::catch().map_err(failed)?;
+    signals.obey(stopper.clone(), hangup, config.limits.drain, give_up).map_err(failed)?;
     warn_at_start(&config, demonstration);
     process::forbid_dumps(!demonstration);
     let state = State::open(&config.state).map_err(wrong)?;
@@ -282,14 +287,10 @@ fn serve(file: Option<&Path>, overrides: Overrides, format: Format) -> Result<()
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(failed)?;
     let served = runtime.block_on(async {
         let listener = Listener::bind(&config).map_err(wrong)?;
-        let stopper = Stopper::new();
-        let hangup = if demonstration { Hangup::Stops } else { Hangup::Reloads };
-        let signals = Signals::catch().map_err(failed)?;
-        signals.obey(stopper.clone(), hangup, config.limits.drain, give_up).map_err(failed)?;
-        let gateway = Arc::new(Gateway::new(&config, host_key, &stopper).map_err(failed)?);
+        let gateway = Arc::new(Gateway::new(&config, host_key, &stopper).map_err(wrong)?);
         let mut stopped = stopper.drain();
         let reload = tokio::select! {
-            reload = gateway.load(&config, &state, Path::new(THIS_PROGRAM)) => reload.map_err(failed)?,
+            reload = gateway.load(&config, &state, Path::new(THIS_PROGRAM)) => reload.map_err(wrong)?,
             () = stopped.reached(Phase::Draining) => return Ok(()),
         };
         let control = Control::open(&state, &reload);
@@ -329,11 +330,11 @@ fn warn_at_start(config: &Config, demonstration: bool) {
     }
 }
 
-/// Ends a process that does not come to its end by itself: a disk, a plugin or a library holds a thread that is waited for.
-fn give_up() {
-    tracing::error!("not everything has come to its end in time: it is left where it stands");
+/// Ends a process that does not end by itself, since a thread that is waited for hangs in a disk, a plugin or a library.
+fn give_up(why: GaveUp) {
+    tracing::error!("{why}");
     logging::finish();
-    std::process::exit(0);
+    process::exit_at_once(FAILED)
 }
 
 /// The host key of the state folder, made at the first start. Its fingerprint is what a user compares at the first login.

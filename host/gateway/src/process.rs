@@ -74,6 +74,16 @@ pub fn trim_heap() {
     }
 }
 
+/// Ends the process without running what is registered to run at its end (atexit(3)): other threads still run, and one of them may hold what
+/// that would wait for.
+pub fn exit_at_once(status: u8) -> ! {
+    #[expect(unsafe_code, reason = "std::process::exit runs handlers of atexit(3); _exit(2) has no safe face")]
+    // SAFETY: the call takes no pointer, may come from any thread, and the kernel ends all of them at once.
+    unsafe {
+        libc::_exit(i32::from(status))
+    }
+}
+
 /// How many passwords are hashed at the same time: `hashing`, or one fewer than there are processors, so that sessions keep one.
 #[must_use]
 pub fn hashing_slots(limits: &Limits) -> usize {

@@ -1,20 +1,22 @@
-//! The signals that the process gets: which of them stop it, which are told and go unheeded, and what happens when stopping takes too long.
+//! The signals that the process gets: which of them stop it, which are logged and ignored, and the end of a shutdown that takes too long.
 //!
 //! | signal | what it does |
 //! |---|---|
-//! | SIGTERM, SIGINT | the first stops in peace ([`Stopper`]), the second at once |
-//! | SIGHUP | stops a demonstration, whose terminal was closed; a server with a configuration goes on |
-//! | SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGIO, SIGPWR, SIGSTKFLT, SIGXFSZ | told, and goes on |
-//! | SIGQUIT, SIGABRT and others | as the kernel has it: they are for those who want the process gone |
+//! | SIGTERM, SIGINT | first: graceful shutdown (`drain`); second: immediate ([`Stopper`]) |
+//! | SIGHUP | stops a demonstration, whose terminal was closed; a server with a configuration logs it and goes on |
+//! | SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGIO, SIGPWR, SIGSTKFLT, SIGXFSZ | logged and ignored |
+//! | SIGQUIT, SIGABRT and others | the kernel's default action: they are for those who want the process gone |
 //!
 //! SIGPIPE is ignored by Rust's runtime. SIGXFSZ comes when a file grows beyond `ulimit -f`: without it, one tenant's file would end the server.
-//! A child gets all of these as the kernel has them, since handlers do not survive exec(2).
+//! A child gets the default action for all of these, since handlers do not survive exec(2).
 //!
-//! All of it runs on a thread with a runtime of its own: the one that serves may be what stands still.
+//! All of it runs on a thread with a runtime of its own, since the runtime that serves may be what hangs.
 
+use std::fmt;
 use std::future::poll_fn;
 use std::io;
-use std::task::Poll;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
@@ -23,8 +25,8 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::drain::{Phase, Stopper};
 
-/// What is told and goes unheeded.
-const UNHEEDED: [(&str, i32); 9] = [
+/// Signals that are logged and ignored.
+const IGNORED: [(&str, i32); 9] = [
     ("SIGUSR1", libc::SIGUSR1),
     ("SIGUSR2", libc::SIGUSR2),
     ("SIGALRM", libc::SIGALRM),
@@ -36,7 +38,7 @@ const UNHEEDED: [(&str, i32); 9] = [
     ("SIGXFSZ", libc::SIGXFSZ),
 ];
 
-/// How long after the time to drain the program may take to end by itself. Connections have two seconds of that for their DISCONNECT.
+/// How long the process may take to end after `drain`. Connections have two seconds of that for their DISCONNECT.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// What SIGHUP means.
@@ -48,12 +50,46 @@ pub enum Hangup {
     Reloads,
 }
 
+/// Why the process has to be ended by force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GaveUp {
+    /// It has not ended this long after a signal: `drain` and five seconds, or five seconds after a second signal.
+    TimedOut {
+        /// The part of it that sessions had. None after a second signal.
+        drain: Duration,
+    },
+    /// The thread that handles signals has panicked: nothing else could stop the process.
+    Panicked,
+}
+
+impl fmt::Display for GaveUp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            GaveUp::TimedOut { drain: Duration::ZERO } => write!(f, "shutdown timed out after {GRACE:?}; exiting"),
+            GaveUp::TimedOut { drain } => write!(f, "shutdown timed out after {drain:?} + {GRACE:?}; exiting"),
+            GaveUp::Panicked => f.write_str("the thread that handles signals has panicked; exiting"),
+        }
+    }
+}
+
+/// A kind of signal: which, what it means, and where the next one comes from.
+struct Caught {
+    name: &'static str,
+    meaning: Meaning,
+    signal: Signal,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Meaning {
+    Stop,
+    Hangup,
+    Nothing,
+}
+
 /// The signals, caught.
 pub struct Signals {
     runtime: Runtime,
-    stopping: Vec<(&'static str, Signal)>,
-    hangup: Vec<(&'static str, Signal)>,
-    unheeded: Vec<(&'static str, Signal)>,
+    caught: Vec<Caught>,
 }
 
 impl Signals {
@@ -62,24 +98,24 @@ impl Signals {
     /// # Errors
     /// When they cannot be caught.
     pub fn catch() -> io::Result<Signals> {
-        Signals::catch_on(Builder::new_current_thread().enable_all().build()?)
-    }
-
-    fn catch_on(runtime: Runtime) -> io::Result<Signals> {
-        let catch = |signals: &[(&'static str, i32)]| -> io::Result<Vec<_>> {
-            let _inside = runtime.enter();
-            let catch = |(name, number): &(&'static str, i32)| Ok((*name, signal(SignalKind::from_raw(*number))?));
-            signals.iter().map(catch).collect()
-        };
-        let stopping = catch(&[("SIGTERM", libc::SIGTERM), ("SIGINT", libc::SIGINT)])?;
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let mut wanted = vec![("SIGTERM", libc::SIGTERM, Meaning::Stop), ("SIGINT", libc::SIGINT, Meaning::Stop)];
         // Whoever starts a program with nohup(1) wants it to outlive the terminal.
-        let hangup = if is_ignored(libc::SIGHUP) { Vec::new() } else { catch(&[("SIGHUP", libc::SIGHUP)])? };
-        let unheeded = catch(&UNHEEDED)?;
-        Ok(Signals { runtime, stopping, hangup, unheeded })
+        if !is_ignored(libc::SIGHUP) {
+            wanted.push(("SIGHUP", libc::SIGHUP, Meaning::Hangup));
+        }
+        wanted.extend(IGNORED.iter().map(|(name, number)| (*name, *number, Meaning::Nothing)));
+        let caught = {
+            let _inside = runtime.enter();
+            let catch =
+                |(name, number, meaning)| Ok(Caught { name, meaning, signal: signal(SignalKind::from_raw(number))? });
+            wanted.into_iter().map(catch).collect::<io::Result<_>>()?
+        };
+        Ok(Signals { runtime, caught })
     }
 
-    /// Obeys them from now on, on a thread of its own. `drain` is the time that sessions have once the program stops; when it has not ended
-    /// a few seconds after that, `give_up` is called, which should end it.
+    /// Obeys them from now on, on a thread of its own. `drain` is the time that sessions have once the program stops. `give_up` has to end
+    /// the process: it is called when that has not ended in time, or when the thread panics.
     ///
     /// # Errors
     /// When there can be no thread.
@@ -88,51 +124,80 @@ impl Signals {
         stopper: Stopper,
         hangup: Hangup,
         drain: Duration,
-        give_up: impl FnOnce() + Send + 'static,
+        give_up: impl FnOnce(GaveUp) + Send + 'static,
     ) -> io::Result<()> {
-        let Signals { runtime, mut stopping, hangup: mut hung_up, mut unheeded } = self;
-        let obey = async move {
-            let mut deadline = None;
-            loop {
-                tokio::select! {
-                    biased;
-                    name = any(&mut stopping) => deadline = Some(stop(&stopper, name, drain)),
-                    name = any(&mut hung_up) => match hangup {
-                        Hangup::Stops => deadline = Some(stop(&stopper, name, drain)),
-                        Hangup::Reloads => {
-                            let text = "SIGHUP: the configuration is not re-read yet; restart to apply changes";
-                            tracing::warn!(signal = name, "{text}");
-                        }
-                    },
-                    name = any(&mut unheeded) => tracing::info!(signal = name, "signal ignored: it means nothing here"),
-                    () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => return,
-                }
-            }
-        };
-        let thread = std::thread::Builder::new().name("signals".to_owned());
-        thread.spawn(move || {
-            runtime.block_on(obey);
-            give_up();
-        })?;
-        Ok(())
+        let Signals { runtime, mut caught } = self;
+        let next = move |context: &mut Context<'_>| next(&mut caught, context);
+        supervise(runtime, handle(next, stopper, hangup, drain), give_up)
     }
 }
 
-/// Stops, and says when that should be over.
-fn stop(stopper: &Stopper, signal: &str, drain: Duration) -> Instant {
-    tracing::info!(signal, "stopping");
-    stopper.stop();
-    let wait = if stopper.drain().phase() == Phase::Gone { Duration::ZERO } else { drain };
-    Instant::now() + wait + GRACE
+/// Runs a future on a thread of its own, and calls `give_up` when it has ended, by a panic too.
+fn supervise(
+    runtime: Runtime,
+    handling: impl Future<Output = GaveUp> + Send + 'static,
+    give_up: impl FnOnce(GaveUp) + Send + 'static,
+) -> io::Result<()> {
+    std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        // What the future used is not looked at again.
+        let ended = catch_unwind(AssertUnwindSafe(|| runtime.block_on(handling)));
+        give_up(ended.unwrap_or(GaveUp::Panicked));
+    })?;
+    Ok(())
 }
 
-/// The name of the next of these that comes. Can be dropped and called again.
-async fn any(signals: &mut [(&'static str, Signal)]) -> &'static str {
-    poll_fn(|context| {
-        let come = |(name, signal): &mut (&'static str, Signal)| signal.poll_recv(context).is_ready().then_some(*name);
-        signals.iter_mut().find_map(come).map_or(Poll::Pending, Poll::Ready)
-    })
-    .await
+/// Handles what comes, until the process should have ended. The deadline is looked at first and only ever replaced by an earlier one: signals,
+/// however many, do not delay it.
+async fn handle(
+    mut next: impl FnMut(&mut Context<'_>) -> Poll<(&'static str, Meaning)>,
+    stopper: Stopper,
+    hangup: Hangup,
+    drain: Duration,
+) -> GaveUp {
+    let mut deadline: Option<(Instant, Duration)> = None;
+    loop {
+        let (name, meaning) = tokio::select! {
+            biased;
+            () = until(deadline) => break,
+            come = poll_fn(&mut next) => come,
+        };
+        match (meaning, hangup) {
+            (Meaning::Stop, _) | (Meaning::Hangup, Hangup::Stops) => {
+                let new = stop(&stopper, name, drain);
+                deadline = Some(deadline.map_or(new, |old| old.min(new)));
+            }
+            // Not a warning: logrotate(8) sends it to many servers every day.
+            (Meaning::Hangup, Hangup::Reloads) => tracing::info!(
+                signal = name,
+                "signal ignored: the configuration is not re-read yet; restart to apply changes"
+            ),
+            (Meaning::Nothing, _) => tracing::info!(signal = name, "signal ignored: it means nothing here"),
+        }
+    }
+    GaveUp::TimedOut { drain: deadline.map_or(drain, |(_, drain)| drain) }
+}
+
+/// Waits for a deadline, if there is one.
+async fn until(deadline: Option<(Instant, Duration)>) {
+    match deadline {
+        Some((deadline, _)) => sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Stops, and says when that should be over, and how much of the time until then sessions have.
+fn stop(stopper: &Stopper, signal: &str, drain: Duration) -> (Instant, Duration) {
+    tracing::info!(signal, "stopping");
+    stopper.stop();
+    let drain = if stopper.drain().phase() == Phase::Gone { Duration::ZERO } else { drain };
+    (Instant::now() + drain + GRACE, drain)
+}
+
+/// The next signal that comes.
+fn next(caught: &mut [Caught], context: &mut Context<'_>) -> Poll<(&'static str, Meaning)> {
+    let come =
+        |caught: &mut Caught| caught.signal.poll_recv(context).is_ready().then_some((caught.name, caught.meaning));
+    caught.iter_mut().find_map(come).map_or(Poll::Pending, Poll::Ready)
 }
 
 /// Whether this process was started with a signal ignored. Where the kernel does not say, it was not.
@@ -158,17 +223,68 @@ mod tests {
         assert!(!ignores(status, libc::SIGINT) && !ignores(status, libc::SIGTERM) && !ignores("", libc::SIGHUP));
     }
 
-    #[test]
-    fn whoever_has_not_stopped_in_time_is_given_up() {
-        let (tell, told) = std::sync::mpsc::channel();
-        // Its clock stands still until there is nothing to do but to wait.
-        let runtime = Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
-        let stopper = Stopper::new();
-        let signals = Signals::catch_on(runtime).unwrap();
+    /// The time until `handle` gives up, and why. `signals` come at once, `later` one by one, a second after each other.
+    async fn given_up_after(signals: &[Meaning], later: usize, drain: Duration) -> (Duration, GaveUp) {
+        let (send, mut receive) = tokio::sync::mpsc::unbounded_channel();
+        signals.iter().for_each(|meaning| send.send(*meaning).unwrap());
+        let began = Instant::now();
+        let repeat = async {
+            for _ in 0..later {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                send.send(Meaning::Stop).unwrap();
+            }
+            std::future::pending::<()>().await;
+        };
+        let next = |context: &mut Context<'_>| receive.poll_recv(context).map(|meaning| ("SIGTERM", meaning.unwrap()));
+        tokio::select! {
+            gave_up = handle(next, Stopper::new(), Hangup::Reloads, drain) => (began.elapsed(), gave_up),
+            () = repeat => unreachable!("it never ends"),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_shutdown_that_takes_longer_than_drain_and_five_seconds_is_given_up() {
         let an_hour = Duration::from_secs(3600);
-        signals.obey(stopper.clone(), Hangup::Stops, an_hour, move || tell.send(()).unwrap()).unwrap();
-        rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::TERM).unwrap();
-        told.recv_timeout(Duration::from_secs(60)).unwrap();
-        assert_eq!(stopper.drain().phase(), Phase::Draining);
+        let (after, gave_up) = given_up_after(&[Meaning::Hangup, Meaning::Nothing, Meaning::Stop], 0, an_hour).await;
+        assert_eq!((after.as_secs(), gave_up), (3605, GaveUp::TimedOut { drain: an_hour }));
+        assert_eq!(gave_up.to_string(), "shutdown timed out after 3600s + 5s; exiting");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn further_signals_bring_the_deadline_nearer_and_never_move_it_away() {
+        let an_hour = Duration::from_secs(3600);
+        // The second one after a second; those after it change nothing, since there are as many as the whole time takes.
+        let (after, gave_up) = given_up_after(&[Meaning::Stop], 5_000, an_hour).await;
+        assert_eq!((after.as_secs(), gave_up), (6, GaveUp::TimedOut { drain: Duration::ZERO }));
+        // A second one shortly before the end.
+        let (after, _) = given_up_after(&[Meaning::Stop], 1, Duration::ZERO).await;
+        assert_eq!(after.as_secs(), 5);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_flood_of_ignored_signals_does_not_delay_the_deadline() {
+        let (send, mut receive) = tokio::sync::mpsc::unbounded_channel();
+        send.send(Meaning::Stop).unwrap();
+        (0..100_000).for_each(|_| send.send(Meaning::Nothing).unwrap());
+        let next = |context: &mut Context<'_>| receive.poll_recv(context).map(|meaning| ("SIGTERM", meaning.unwrap()));
+        // Runs as soon as `handle` lets anybody run.
+        let clock = async {
+            tokio::time::advance(Duration::from_secs(3600)).await;
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            biased;
+            _ = handle(next, Stopper::new(), Hangup::Reloads, Duration::ZERO) => {}
+            () = clock => unreachable!("it never ends"),
+        }
+        assert!(receive.len() > 90_000, "only {} were left when the deadline was seen", receive.len());
+    }
+
+    #[test]
+    fn a_panic_of_the_thread_that_handles_signals_ends_the_process() {
+        let (tell, told) = std::sync::mpsc::channel();
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        supervise(runtime, async { panic!("a test") }, move |gave_up| tell.send(gave_up).unwrap()).unwrap();
+        assert_eq!(told.recv(), Ok(GaveUp::Panicked));
     }
 }

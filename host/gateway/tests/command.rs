@@ -7,9 +7,9 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -35,9 +35,45 @@ fn run(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
     (status.code().unwrap(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
 }
 
-/// A server that is stopped when the test ends, however it ends.
+/// A process that is killed when the test ends, however it ends.
+struct Running(Child);
+
+impl Running {
+    fn pid(&self) -> Pid {
+        Pid::from_child(&self.0)
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(self.pid(), signal).unwrap();
+    }
+
+    /// Its status, once it has ended. One that does not end is killed after a minute, and has none.
+    fn status(mut self) -> Option<i32> {
+        let pid = self.pid();
+        let (ended, over) = channel::<()>();
+        let watchdog = std::thread::spawn(move || {
+            if over.recv_timeout(Duration::from_secs(60)) == Err(RecvTimeoutError::Timeout) {
+                kill_process(pid, Signal::KILL).unwrap();
+            }
+        });
+        let status = self.0.wait().unwrap();
+        drop(ended);
+        watchdog.join().unwrap();
+        status.code()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Fails when it has ended already, which is what is wanted.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A server, and its log.
 struct Server {
-    child: Child,
+    child: Running,
     lines: std::io::Lines<BufReader<std::process::ChildStderr>>,
 }
 
@@ -58,7 +94,7 @@ impl Server {
     fn spawn(mut command: Command) -> Server {
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        Server { child, lines }
+        Server { child: Running(child), lines }
     }
 
     /// The next line of the log that holds `text`.
@@ -67,19 +103,11 @@ impl Server {
     }
 
     fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).unwrap();
+        self.child.signal(signal);
     }
 
-    fn status(mut self) -> Option<i32> {
-        self.child.wait().unwrap().code()
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // Fails when it has ended already, which is what is wanted.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+    fn status(self) -> Option<i32> {
+        self.child.status()
     }
 }
 
@@ -131,7 +159,8 @@ fn signals_that_mean_nothing_to_a_server_are_told_and_it_goes_on() {
     server.line("listening");
     server.signal(Signal::HUP);
     let line = server.line("signal=SIGHUP");
-    assert!(line.contains("SIGHUP: the configuration is not re-read yet; restart to apply changes"), "{line}");
+    assert!(line.contains("the configuration is not re-read yet; restart to apply changes"), "{line}");
+    assert!(line.contains(" INFO ") && line.matches("SIGHUP").count() == 1, "{line}");
     let others = [
         (Signal::USR1, "SIGUSR1"),
         (Signal::USR2, "SIGUSR2"),
@@ -175,6 +204,91 @@ fn a_closed_terminal_drains_a_demonstration_unless_it_was_started_to_outlive_it(
 }
 
 #[test]
+fn a_terminal_that_is_closed_while_the_server_starts_stops_it_in_peace() {
+    let place = place();
+    let arguments = ["serve", "--listen", "127.0.0.1:0"];
+    let mut server = Server::start_by("--default-signal=HUP", place.path(), &arguments);
+    // What is said first: there is neither state folder nor host key yet.
+    server.line("");
+    server.signal(Signal::HUP);
+    server.line("signal=SIGHUP");
+    assert_eq!(server.status(), Some(0));
+}
+
+/// Stops the threads of a process, but for those of these names, for as long as the process lives. Gives those that it has stopped.
+#[expect(unsafe_code, reason = "ptrace(2) is the only way to stop a single thread, and has no safe face")]
+fn stop_threads(pid: Pid, except: &[&str]) -> Vec<libc::pid_t> {
+    let tasks = fs::read_dir(format!("/proc/{}/task", pid.as_raw_nonzero())).unwrap().map(|task| task.unwrap().path());
+    let stops = |task: &PathBuf| !except.contains(&fs::read_to_string(task.join("comm")).unwrap().trim());
+    let threads = tasks.filter(stops).map(|task| task.file_name().unwrap().to_str().unwrap().parse().unwrap());
+    threads
+        .inspect(|thread: &libc::pid_t| {
+            let nothing = std::ptr::null_mut::<libc::c_void>();
+            // Whatever happens to this test, what it has stopped does not stay.
+            let options = usize::try_from(libc::PTRACE_O_EXITKILL).unwrap();
+            // SAFETY: neither call reads or writes memory of this process.
+            let done = unsafe {
+                libc::ptrace(libc::PTRACE_SEIZE, *thread, nothing, options) == 0
+                    && libc::ptrace(libc::PTRACE_INTERRUPT, *thread, nothing, nothing) == 0
+            };
+            assert!(done, "thread {thread}: {}", std::io::Error::last_os_error());
+            wait_for(*thread);
+        })
+        .collect()
+}
+
+/// Waits until a traced thread has stopped or ended.
+#[expect(unsafe_code, reason = "threads are waited for by waitpid(2) with __WALL only, which has no safe face")]
+fn wait_for(thread: libc::pid_t) {
+    let mut status = 0;
+    // SAFETY: the pointer is to a local variable.
+    let waited = unsafe { libc::waitpid(thread, &raw mut status, libc::__WALL) };
+    assert_eq!(waited, thread, "{}", std::io::Error::last_os_error());
+}
+
+#[test]
+fn a_server_whose_threads_all_hang_ends_with_status_1_however_often_it_is_told_to() {
+    let place = place();
+    let mut server = Server::start(place.path(), &["serve", "--listen", "127.0.0.1:0"]);
+    server.line("plugins prepared");
+    // As if a disk did not answer, or a library waited for ever.
+    let threads = stop_threads(server.child.pid(), &["signals", "log"]);
+    assert!(threads.len() > 1, "{threads:?}");
+    // The second asks for an immediate end; those after it, one each time that the log has told the last, do not put it off.
+    let mut line = String::new();
+    for told in 0.. {
+        // It may have ended in the meantime.
+        let _ = kill_process(server.child.pid(), Signal::TERM);
+        line = server.line("");
+        if !line.contains("stopping") {
+            assert!(told > 1, "{line}");
+            break;
+        }
+    }
+    assert!(line.ends_with("shutdown timed out after 5s; exiting"), "{line}");
+    let leader = server.child.pid().as_raw_nonzero().get();
+    threads.into_iter().filter(|thread| *thread != leader).for_each(wait_for);
+    assert_eq!(server.status(), Some(1));
+}
+
+#[test]
+fn what_an_operator_has_to_mend_before_a_start_is_status_2() {
+    let place = place();
+    let (status, _, stderr) = run(place.path(), &["serve", "--listen", "127.0.0.1:0", "--plugins", "absent"]);
+    assert_eq!(status, 2, "{stderr}");
+    assert!(stderr.contains("the plugin folder absent cannot be read: "), "{stderr}");
+    // Less address space than the plugins' memory is reserved in.
+    let inner = whelk(place.path(), &["serve", "--listen", "127.0.0.1:0"]);
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -v 2000000 && exec \"$@\"", "sh"]).arg(inner.get_program()).args(inner.get_args());
+    command.current_dir(place.path()).env_remove("WHELK_LOG").env("XDG_STATE_HOME", place.path().join("state"));
+    let output = command.output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert!(stderr.contains("the plugin host cannot be started: "), "{stderr}");
+}
+
+#[test]
 fn a_log_that_nobody_reads_keeps_the_server_neither_from_serving_nor_from_ending() {
     let place = place();
     let (reader, writer) = std::io::pipe().unwrap();
@@ -183,7 +297,7 @@ fn a_log_that_nobody_reads_keeps_the_server_neither_from_serving_nor_from_ending
     let mut filler = fs::OpenOptions::new().write(true).custom_flags(flags).open(path).unwrap();
     // Both streams are one pipe, as under many supervisors.
     let mut command = whelk(place.path(), &["serve", "--listen", "127.0.0.1:0"]);
-    let child = command.stdout(writer.try_clone().unwrap()).stderr(writer).spawn().unwrap();
+    let server = Running(command.stdout(writer.try_clone().unwrap()).stderr(writer).spawn().unwrap());
     drop(command);
     let mut lines = BufReader::new(reader).lines();
     let line = lines.by_ref().map(Result::unwrap).find(|line| line.contains("listening")).unwrap();
@@ -196,17 +310,8 @@ fn a_log_that_nobody_reads_keeps_the_server_neither_from_serving_nor_from_ending
     }
     // Not even a short line finds room any more.
     while filler.write(b".").is_ok() {}
-    let pid = Pid::from_child(&child);
-    let (tell, told) = channel();
-    let waiting = std::thread::spawn(move || tell.send({ child }.wait().unwrap().code()).unwrap());
-    kill_process(pid, Signal::TERM).unwrap();
-    let status = told.recv_timeout(Duration::from_secs(60));
-    if status.is_err() {
-        // Or it stays when the test is over.
-        kill_process(pid, Signal::KILL).unwrap();
-    }
-    waiting.join().unwrap();
-    assert_eq!(status, Ok(Some(0)));
+    server.signal(Signal::TERM);
+    assert_eq!(server.status(), Some(0));
     drop(lines);
 }
 
@@ -317,7 +422,7 @@ fn a_state_folder_that_others_may_write_to_is_refused() {
 #[test]
 fn a_filter_that_cannot_be_read_is_status_2() {
     let place = place();
-    for filter in ["whelk=loud", "verbose!!", "verbose", "whelk", "whlk=debug", "info;debug"] {
+    for filter in ["whelk=loud", "verbose!!", "3", "whelk", "info,whlk=debug", "whelk::pmp=debug", "info;debug"] {
         let mut command = whelk(place.path(), &["serve", "--listen", "127.0.0.1:0"]);
         let output = command.env("WHELK_LOG", filter).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{filter}");
