@@ -11,6 +11,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
@@ -153,22 +155,68 @@ fn plugin(listed: &Listed) -> Value {
     })
 }
 
-/// Asks the program that runs with a state folder. Blocks.
+/// Asks the program that runs with a state folder. Blocks: each of connecting, asking and a part of the answer at most for ten seconds.
 ///
 /// # Errors
 /// When nobody answers, or not in time, or not as expected.
 pub fn ask(folder: &Path, question: &str) -> Result<Value, Unanswered> {
-    let failed = |error: io::Error| Unanswered::Failed(format!("{}: {error}", folder.display()));
-    let mut stream = match Blocking::connect(State::control_path(folder)) {
+    ask_within(folder, question, 2 * TIME)
+}
+
+fn ask_within(folder: &Path, question: &str, time: Duration) -> Result<Value, Unanswered> {
+    let failed = |error: io::Error| {
+        let reason = match error.kind() {
+            ErrorKind::WouldBlock | ErrorKind::TimedOut => {
+                format!("the running whelk has not answered within {time:?}")
+            }
+            _ => error.to_string(),
+        };
+        Unanswered::Failed(format!("{}: {reason}", folder.display()))
+    };
+    let mut stream = match connect(&State::control_path(folder), time) {
         Ok(stream) => stream,
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => {
             return Err(Unanswered::Nobody);
         }
         Err(error) => return Err(failed(error)),
     };
-    stream.set_read_timeout(Some(2 * TIME)).map_err(failed)?;
+    stream.set_read_timeout(Some(time)).map_err(failed)?;
     stream.write_all(format!("{question}\n").as_bytes()).map_err(failed)?;
     let mut answer = String::new();
     stream.take(LARGEST).read_to_string(&mut answer).map_err(failed)?;
     serde_json::from_str(&answer).map_err(|_| Unanswered::Failed(format!("{}: no answer", folder.display())))
+}
+
+/// Connects. The time to send that it sets on the socket first is also how long connect(2) waits while the server's queue of connections
+/// is full, unix(7).
+fn connect(path: &Path, time: Duration) -> io::Result<Blocking> {
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    set_socket_timeout(&socket, Timeout::Send, Some(time))?;
+    rustix::net::connect(&socket, &SocketAddrUnix::new(path)?)?;
+    Ok(socket.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_asks_a_server_that_does_not_answer_waits_for_a_limited_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let short = Duration::from_millis(20);
+        let ask = || match ask_within(folder.path(), PLUGINS, short) {
+            Err(Unanswered::Failed(reason)) => reason,
+            other => panic!("{other:?}"),
+        };
+        let path = State::control_path(folder.path());
+        let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
+        rustix::net::bind(&socket, &SocketAddrUnix::new(&path).unwrap()).unwrap();
+        rustix::net::listen(&socket, 0).unwrap();
+        let late = format!("{}: the running whelk has not answered within 20ms", folder.path().display());
+        // This one is in the queue, and nobody ever takes it out.
+        assert_eq!(ask(), late);
+        // Now there is no room in the queue.
+        let _waiting: Vec<Blocking> = std::iter::from_fn(|| connect(&path, short).ok()).collect();
+        assert_eq!(ask(), late);
+    }
 }
