@@ -1,0 +1,165 @@
+//! SIGTERM ends the program whatever its plugins, its compilers and those who ask it are doing.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+
+#[path = "../../../tests/client/peer.rs"]
+mod peer;
+
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::Duration;
+use std::{env, fs, thread};
+
+use peer::{Happened, Peer, Wish};
+use rustix::process::{Pid, Signal, kill_process};
+use whelk_ssh::crypto::key::HostKey;
+use whelk_ssh::message::request::Request;
+
+/// Long enough for a machine with other work; nothing waits for it unless something is broken.
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// Calls of plugins may take as long as they like, and sessions have no time to end.
+const CONFIGURATION: &str = r#"
+listen = ["127.0.0.1:0"]
+state = "state"
+[users.guest]
+plugin = "script"
+auth = "none"
+[limits]
+drain = "0 s"
+cpu_call = "3600 s"
+"#;
+
+/// A server in a folder of its own. It is killed when the test ends, however it ends.
+struct Server {
+    folder: tempfile::TempDir,
+    child: Child,
+    lines: std::io::Lines<BufReader<ChildStderr>>,
+}
+
+impl Server {
+    fn start() -> Server {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("plugins")).unwrap();
+        put_script(&folder.path().join("plugins"));
+        fs::write(folder.path().join("whelk.toml"), CONFIGURATION).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_whelk"));
+        command.args(["serve", "--config", "whelk.toml"]).current_dir(folder.path()).env_remove("WHELK_LOG");
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        Server { folder, child, lines }
+    }
+
+    /// The next line of the log that holds `text`.
+    fn line(&mut self, text: &str) -> String {
+        self.lines.by_ref().map(Result::unwrap).find(|line| line.contains(text)).unwrap()
+    }
+
+    /// Ends it by one SIGTERM. It has to do that by itself, with status 0.
+    fn end(mut self) {
+        let pid = Pid::from_child(&self.child);
+        let (ended, over) = channel::<()>();
+        let watchdog = thread::spawn(move || {
+            if over.recv_timeout(LONGEST) == Err(RecvTimeoutError::Timeout) {
+                kill_process(pid, Signal::KILL).unwrap();
+            }
+        });
+        kill_process(pid, Signal::TERM).unwrap();
+        let log: Vec<String> = self.lines.by_ref().map_while(Result::ok).collect();
+        let status = self.child.wait().unwrap();
+        drop(ended);
+        watchdog.join().unwrap();
+        assert_eq!(status.code(), Some(0), "{log:#?}");
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Fails when it has ended already, which is what is wanted.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Puts the plugin of the runtime's tests that does what it is told into the folder.
+fn put_script(folder: &Path) {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guests");
+    let status = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .args(["build", "--quiet", "--release", "--locked", "--target", "wasm32-wasip2", "--package", "script"])
+        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../runtime/tests/guests"))
+        .env("CARGO_TARGET_DIR", &target)
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        .env_remove("RUSTFLAGS")
+        .status()
+        .unwrap();
+    assert!(status.success(), "the plugin does not build; `rustup target add wasm32-wasip2` may help");
+    fs::copy(target.join("wasm32-wasip2/release/script.wasm"), folder.join("script.wasm")).unwrap();
+}
+
+/// The children of a process.
+fn children(pid: u32) -> Vec<i32> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    let lists = tasks.map(|task| fs::read_to_string(task.unwrap().path().join("children")).unwrap_or_default());
+    lists.flat_map(|list| list.split_whitespace().map(|pid| pid.parse().unwrap()).collect::<Vec<_>>()).collect()
+}
+
+/// What proc(5) calls the state of a process. None if there is no such process.
+fn state(pid: i32) -> Option<char> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(") ")?.1.chars().next()
+}
+
+#[test]
+fn a_compiler_that_stands_still_does_not_keep_the_server_from_ending() {
+    let mut server = Server::start();
+    server.line("listening");
+    let compiler = loop {
+        if let Some(child) = children(server.child.id()).first() {
+            break *child;
+        }
+        thread::yield_now();
+    };
+    kill_process(Pid::from_raw(compiler).unwrap(), Signal::STOP).unwrap();
+    while state(compiler).unwrap() != 'T' {
+        thread::yield_now();
+    }
+    server.end();
+    // A zombie is left where nobody waits for orphans.
+    assert!(matches!(state(compiler), None | Some('Z' | 'X')), "the compiler stays: {:?}", state(compiler));
+}
+
+#[tokio::test]
+async fn plugins_that_loop_for_ever_do_not_keep_the_server_from_ending() {
+    let mut server = Server::start();
+    let line = server.line("listening");
+    let address = line.split_once("address=").unwrap().1.parse().unwrap();
+    server.line("plugins prepared");
+    let user = "guest".to_owned();
+    let wish = Wish { address, user, password: None, cipher: None, kex: None, rekey: None, from: None, guess: None };
+    let mut peer = Peer::enter(&wish, &Arc::new(HostKey::generate().unwrap())).await.unwrap();
+    // More than there are workers.
+    for _ in 0..thread::available_parallelism().unwrap().get() * 2 {
+        let channel = peer.connection.open_session().unwrap();
+        let exec = Request::Exec { command: b"write started; spin" };
+        while !matches!(peer.happens().await.unwrap(), Happened::Opened(_)) {}
+        assert!(peer.connection.request(channel, exec.kind(), &exec.body(), false));
+        while !matches!(peer.happens().await.unwrap(), Happened::Data(..)) {}
+    }
+    tokio::task::spawn_blocking(move || server.end()).await.unwrap();
+}
+
+#[test]
+fn those_who_ask_and_are_silent_do_not_keep_the_server_from_ending() {
+    let mut server = Server::start();
+    server.line("plugins prepared");
+    let socket = server.folder.path().join("state/control");
+    // As many as may ask at a time, and more that wait for their turn; each second one does not read its answer.
+    let askers: Vec<UnixStream> = (0..16).map(|_| UnixStream::connect(&socket).unwrap()).collect();
+    askers.iter().step_by(2).for_each(|mut asker| asker.write_all(b"plugins\n").unwrap());
+    server.end();
+    assert!(!socket.exists());
+    drop(askers);
+}
