@@ -230,12 +230,11 @@ limits! {
             /// has left. Data that the client has not confirmed adds a second for each 4 KiB, and time in which the
             /// client sends nothing is not counted.
             rekey_grace: Duration = s(60), s(1) => s(3600), "K15";
-            /// After this long without traffic the kernel asks whether the client's is there, as TCPKeepAlive of
-            /// sshd_config. "0 s": never ...
+            /// Idle time before the kernel sends TCP keepalive probes (TCPKeepAlive). "0 s": off.
             tcp_keepalive: Duration = s(600), s(0) => s(32_767), "O6";
-            /// ... then again after each of this time ...
+            /// Time between two such probes.
             tcp_keepalive_interval: Duration = s(75), s(1) => s(32_767), "O6";
-            /// ... and it is given up after this many questions without an answer.
+            /// Unanswered probes after which the kernel closes the connection.
             tcp_keepalive_probes: u32 = 9, 1 => 127, "O6";
             /// A client that has sent nothing for this long is asked for an answer, as ClientAliveInterval of
             /// sshd_config. "0 s": never. Stopped clients and sleeping laptops do not answer ...
