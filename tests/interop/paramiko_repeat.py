@@ -13,14 +13,21 @@ def main():
     parser.add_argument("--user", required=True)
     parser.add_argument("--times", type=int, required=True)
     parser.add_argument("--exec", dest="command", required=True)
+    parser.add_argument("--stdin", type=int, default=0)
+    parser.add_argument("--no-delay", action="store_true")
     chosen = parser.parse_args()
-    transport = paramiko.Transport(socket.create_connection(("127.0.0.1", chosen.port)))
+    stream = socket.create_connection(("127.0.0.1", chosen.port))
+    stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, chosen.no_delay)
+    transport = paramiko.Transport(stream)
     transport.start_client(timeout=60)
     transport.auth_none(chosen.user)
     for _ in range(chosen.times):
         started = time.perf_counter()
         channel = transport.open_session()
         channel.exec_command(chosen.command)
+        if chosen.stdin:
+            channel.sendall(bytes(chosen.stdin))
+            channel.shutdown_write()
         while channel.recv(65536):
             pass
         assert channel.recv_exit_status() == 0

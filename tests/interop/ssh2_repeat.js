@@ -11,6 +11,8 @@ const { values: chosen } = parseArgs({
     user: { type: "string" },
     times: { type: "string" },
     exec: { type: "string" },
+    stdin: { type: "string", default: "0" },
+    "no-delay": { type: "boolean", default: false },
   },
 });
 
@@ -20,6 +22,9 @@ function exec(client) {
       if (error) {
         reject(error);
         return;
+      }
+      if (Number(chosen.stdin) > 0) {
+        stream.end(Buffer.alloc(Number(chosen.stdin)));
       }
       stream.on("data", () => {});
       stream.on("close", (status) => (status === 0 ? resolve() : reject(new Error(`status ${status}`))));
@@ -37,5 +42,8 @@ async function main(client) {
 }
 
 const client = new Client();
-client.on("ready", () => main(client));
+client.on("ready", () => {
+  client.setNoDelay(chosen["no-delay"]);
+  main(client);
+});
 client.connect({ host: "127.0.0.1", port: Number(chosen.port), username: chosen.user });

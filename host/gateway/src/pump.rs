@@ -230,7 +230,8 @@ impl Pump {
     fn acknowledge(&mut self, read: usize, written: bool, now: Instant) {
         let unanswered = self.connection.take_unanswered();
         let (partial, before_login) = (self.connection.holds_input(), self.connection.user().is_none());
-        match (Moved { read, written, unanswered, partial, before_login }).acknowledgement() {
+        let full = read >= TURN;
+        match (Moved { read, written, unanswered, partial, before_login, full }).acknowledgement() {
             Acknowledgement::Unchanged => {}
             Acknowledgement::Done => self.acknowledge_at = None,
             Acknowledgement::Soon => self.acknowledge_at = self.acknowledge_at.or(Some(now + socket::ANSWER)),

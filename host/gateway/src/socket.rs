@@ -69,6 +69,8 @@ pub(crate) struct Moved {
     pub(crate) partial: bool,
     /// Nobody has logged in yet.
     pub(crate) before_login: bool,
+    /// The turn has read as much as a turn may: there is probably more.
+    pub(crate) full: bool,
 }
 
 /// When what was read is to be acknowledged.
@@ -87,7 +89,8 @@ pub(crate) enum Acknowledgement {
 /// How long the answer to a keystroke takes. What is answered by then is acknowledged by its answer, at no cost.
 pub(crate) const ANSWER: Duration = Duration::from_millis(3);
 
-/// The most that one segment has of which a client may be holding more back: smaller than every maximum segment size.
+/// Reads up to this size are taken for a client whose next write is held back by Nagle. It is smaller than every maximum
+/// segment size.
 const SMALL: usize = 512;
 
 impl Moved {
@@ -97,14 +100,15 @@ impl Moved {
     /// holds its next small write back until then (Nagle): paramiko, node's ssh2 and OpenSSH without a terminal. That
     /// hurts where the client has more to say and gets no answer meanwhile: after NEWKEYS; after a CLOSE, EOF, window
     /// adjustment or request that wants no reply; inside of a packet that it writes in pieces, as ssh2 does; and after
-    /// a little data that EOF follows. A bulk of data is left to the kernel, which acknowledges every second segment.
+    /// data that EOF follows, however much it was: the kernel acknowledges every second segment at once, and delays the
+    /// last one of an odd number. Only a read that takes a whole turn is left to the kernel.
     pub(crate) fn acknowledgement(self) -> Acknowledgement {
         let small = self.read > 0 && self.read <= SMALL;
         if self.written {
             Acknowledgement::Done
         } else if self.read > 0 && (self.before_login || self.unanswered) || small && self.partial {
             Acknowledgement::Now
-        } else if small {
+        } else if self.read > 0 && !self.full {
             Acknowledgement::Soon
         } else {
             Acknowledgement::Unchanged
@@ -163,16 +167,22 @@ mod tests {
 
     #[test]
     fn what_may_be_answered_soon_is_left_to_its_answer_for_a_moment() {
-        assert_eq!(Moved { read: 36, ..Moved::default() }.acknowledgement(), Acknowledgement::Soon);
+        for read in [36, 10_000, 100_000] {
+            for partial in [false, read > SMALL] {
+                let moved = Moved { read, partial, ..Moved::default() };
+                assert_eq!(moved.acknowledgement(), Acknowledgement::Soon, "{moved:?}");
+            }
+        }
     }
 
     #[test]
     fn a_bulk_of_data_and_what_was_answered_cost_no_system_call() {
-        let bulk = Moved { read: 1448, partial: true, ..Moved::default() };
+        let bulk = Moved { read: 128 << 10, partial: true, full: true, ..Moved::default() };
         for moved in [bulk, Moved::default()] {
             assert_eq!(moved.acknowledgement(), Acknowledgement::Unchanged, "{moved:?}");
         }
-        let answered = Moved { read: 36, written: true, unanswered: true, partial: true, before_login: true };
+        let answered =
+            Moved { read: 36, written: true, unanswered: true, partial: true, before_login: true, full: true };
         assert_eq!(answered.acknowledgement(), Acknowledgement::Done);
     }
 }
