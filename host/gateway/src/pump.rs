@@ -18,6 +18,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
@@ -44,7 +45,7 @@ use crate::tenant::Seat;
 
 /// The most that one turn reads, and the most that it seals.
 const TURN: usize = 128 << 10;
-/// What a turn counts for beside its bytes, of so many after which others come first.
+/// Fixed cost of a turn, in bytes. After `TURN` bytes the pump yields.
 const STEP: usize = 8 << 10;
 /// How long buffers lie empty before their memory is given back.
 const REST: Duration = Duration::from_secs(2);
@@ -52,6 +53,10 @@ const REST: Duration = Duration::from_secs(2);
 const FAREWELL: Duration = Duration::from_secs(1);
 /// How many reads are thrown away meanwhile.
 const FAREWELL_READS: usize = 64;
+
+/// Readiness of a socket that the peer has closed or reset. Unlike `READABLE` it does not come with bytes; nobody asked the
+/// kernel for urgent data, so that does not come either.
+const HANG_UP: Interest = Interest::PRIORITY.add(Interest::ERROR);
 
 /// Why a connection is over.
 enum End {
@@ -71,14 +76,14 @@ impl From<Error> for End {
     }
 }
 
-/// Whether the buffers still hold memory that nobody needs.
+/// State of the idle-buffer release.
 #[derive(Clone, Copy)]
 enum Rest {
     /// Bytes have moved since the last look.
     Busy,
     /// Nothing moves; at this time the memory goes back.
     Due(Instant),
-    /// It has gone back.
+    /// The buffers were released.
     Done,
 }
 
@@ -100,7 +105,7 @@ struct Pump {
     /// The socket took less than it was given: wait until it takes more.
     write_blocked: bool,
     rest: Rest,
-    /// Bytes that have moved since others could go first.
+    /// Bytes moved since the last yield.
     moved: usize,
     keepalive: Keepalive,
     /// When what was read is acknowledged if nothing has been sent by then.
@@ -162,6 +167,8 @@ impl Pump {
                 };
                 // Others first, and the network.
                 tokio::task::yield_now().await;
+                // A peer that never pauses would else keep its place, and its deadlines would not be looked at.
+                self.look().await?;
                 progress = self.turn(Instant::now())?;
             }
             if self.wait().await? {
@@ -303,30 +310,47 @@ impl Pump {
         Ok(has_waited)
     }
 
+    /// Does what can be done at once of all that [`something`](Pump::something) waits for.
+    async fn look(&mut self) -> Result<(), End> {
+        let mut something = pin!(self.something());
+        poll_fn(|context| match something.as_mut().poll(context) {
+            Poll::Ready(done) => Poll::Ready(done),
+            Poll::Pending => Poll::Ready(Ok(())),
+        })
+        .await
+    }
+
     /// Comes when something can move.
     async fn something(&mut self) -> Result<(), End> {
         let deadline = self.next_deadline();
         let phase = self.next_phase();
-        let reads = self.connection.wants_input().then_some(Interest::READABLE);
-        let writes = self.write_blocked.then_some(Interest::WRITABLE);
-        let interest = match (reads, writes) {
-            (Some(reads), Some(writes)) => Some(reads | writes),
-            (reads, writes) => reads.or(writes),
-        };
+        let reads = self.connection.wants_input();
+        // While an attempt is decided a client that goes away is noticed, so that it gives its place in the queue back.
+        let hangs_up = !reads && self.connection.user().is_none();
+        let interest = [(reads, Interest::READABLE), (hangs_up, HANG_UP), (self.write_blocked, Interest::WRITABLE)];
+        let interest = interest.into_iter().filter_map(|(wanted, interest)| wanted.then_some(interest));
+        let interest = interest.reduce(|all, interest| all | interest);
         tokio::select! {
-            ready = self.stream.ready(interest.unwrap_or(Interest::READABLE)), if interest.is_some() => {
-                ready.map(|_| ()).map_err(End::Lost)
-            }
-            () = self.sessions.ready() => Ok(()),
+            // What moves all the time comes last, so that it hides nothing else.
+            biased;
+            () = self.permit.taken_back() => Err(End::TakenBack),
             verdict = self.login.decided(), if self.login.is_deciding() => self.decide(verdict),
             () = self.large.granted(self.large_packet_grace), if self.large.is_waiting() => {
                 self.connection.grant_large_packet();
                 Ok(())
             }
             () = at(deadline) => self.timeout(Instant::now()),
-            () = self.permit.taken_back() => Err(End::TakenBack),
             // What it means is looked at in every turn.
             () = self.drain.reached(phase) => Ok(()),
+            () = self.sessions.ready() => Ok(()),
+            ready = self.stream.ready(interest.unwrap_or(Interest::READABLE)), if interest.is_some() => {
+                let ready = ready.map_err(End::Lost)?;
+                if hangs_up && (ready.is_read_closed() || ready.is_error()) {
+                    let error = self.stream.take_error().ok().flatten();
+                    return Err(End::Lost(error.unwrap_or_else(|| io::ErrorKind::UnexpectedEof.into())));
+                }
+                Ok(())
+            }
         }
     }
 
@@ -491,5 +515,38 @@ async fn at(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::{Context, Waker};
+
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// A client whose attempt is being decided may send more than we take, and go away.
+    #[tokio::test]
+    async fn a_hang_up_is_seen_behind_bytes_that_nobody_reads() {
+        for resets in [false, true] {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let (client, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
+            let (mut client, accepted) = (client.unwrap(), accepted.unwrap().0);
+            client.write_all(b"unread").await.unwrap();
+            accepted.readable().await.unwrap();
+            let mut hang_up = pin!(accepted.ready(HANG_UP));
+            assert!(
+                hang_up.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending(),
+                "bytes are no hang-up"
+            );
+            if resets {
+                client.set_zero_linger().unwrap();
+            }
+            drop(client);
+            let ready = hang_up.await.unwrap();
+            assert!(ready.is_read_closed() || ready.is_error(), "{ready:?}");
+        }
     }
 }

@@ -1,5 +1,5 @@
-//! The whole gateway in this process, with our own client: what a connection that panics and a channel that is at fault take with
-//! them, and what not.
+//! The whole gateway in this process, with our own client: what a connection that panics, a channel that is at fault and a client
+//! that never pauses take with them, and what not.
 //!
 //! What panics is the log: a client's note of a certain text makes the subscriber of this process panic, in the middle of the pump's turn.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
@@ -9,6 +9,7 @@ mod peer;
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
@@ -17,6 +18,8 @@ use std::time::Duration;
 use std::{env, fs};
 
 use peer::{Happened, Peer, Wish};
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 use tracing::field::{Field, Visit};
@@ -310,5 +313,42 @@ async fn large_packets_of_two_connections_share_the_memory_of_their_tenant() {
             }
         },
     )
+    .await;
+}
+
+/// Sends packets without meaning and without a pause, until the other side has had enough.
+fn flood(address: SocketAddr) {
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    stream.write_all(b"SSH-2.0-flood\r\n").unwrap();
+    // IGNORE with no data, RFC 4253 §11.2: 12 bytes of payload, padding and its length.
+    let packet = b"\0\0\0\x0c\x06\x02\0\0\0\0\0\0\0\0\0\0";
+    let packets = packet.repeat(4096);
+    while stream.write_all(&packets).is_ok() {}
+}
+
+/// F1: the pump of a client that never pauses never waits, and hears all the same that its place was given away.
+#[tokio::test]
+async fn a_stranger_that_never_pauses_gives_its_place_to_a_newcomer() {
+    let (ear, _guard) = listen();
+    let one = |limits: &mut Limits| {
+        limits.connections = 1;
+        // Long enough that no deadline of a stage comes before.
+        limits.key_exchange_grace = PATIENCE * 10;
+    };
+    serve_with(one, async |address| {
+        let flooding = std::thread::spawn(move || flood(address));
+        ear.event("connection opened", "1").await;
+        let mut greeting = [0; 12];
+        loop {
+            // Nobody has to go within the first two seconds, so the first newcomers are refused.
+            let mut newcomer = TcpStream::connect(address).await.unwrap();
+            if newcomer.read_exact(&mut greeting).await.is_ok() && greeting == *b"SSH-2.0-Whel" {
+                break;
+            }
+        }
+        let closed = timeout(PATIENCE, ear.event("connection closed", "1")).await.unwrap();
+        assert_eq!(closed["reason"], "not logged in, and its place was given to a new connection");
+        flooding.join().unwrap();
+    })
     .await;
 }
