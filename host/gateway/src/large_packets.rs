@@ -1,5 +1,5 @@
-//! Memory for packets above what everybody may send: a tenant has so much for all of its connections, and a packet is
-//! read when its part of that is set aside.
+//! Memory for packets above `packet_before_login`. All connections of a tenant share one budget, and a packet is read when
+//! its part of that is set aside.
 //!
 //! Connections wait in the order of their coming, so one that wants much is not overtaken for ever by those that want
 //! little. A packet of which a part never comes holds its memory only as long as nobody else needs it.

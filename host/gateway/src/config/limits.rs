@@ -245,9 +245,9 @@ limits! {
         ["Channels"] {
             /// Sessions on one connection at the same time.
             sessions: u32 = 64, 1 => 1000, "C16";
-            /// Channels of every kind on one connection at the same time, with those that only one side has closed yet.
+            /// Channels of every kind on one connection at the same time, including channels closed by one side only.
             channels: u32 = 128, 1 => 10_000, "C16";
-            /// The longest piece of data in one packet of a channel, as the client is told. A longer one is taken.
+            /// Maximum packet size announced to clients. Longer ones are accepted.
             channel_packet: usize = 32 * KIB, KIB => 128 * KIB, "C8, RFC 4254 §5.1";
             /// The window that a new channel has: bytes that a client may send before the plugin takes them. When a connection has many
             /// sessions the later ones start with less, but never with less than 32 KiB or `channel_packet` ...

@@ -135,7 +135,7 @@ impl Replies {
         }
     }
 
-    /// The owner answers so many of its oldest unanswered events alike. Beyond those that there are this is nothing. A run
+    /// The owner answers so many of its oldest unanswered events alike. Extra answers are ignored. A run
     /// costs what one does: a client may make millions of them.
     pub(super) fn reply(&mut self, success: bool, mut times: u32) {
         while times > 0
