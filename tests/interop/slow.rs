@@ -5,12 +5,12 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 use whelk_tests::{
     Access, Call, Client, Gateway, Input, LATER, MIB, Output, Running, SOON, Setup, client_program, repository, size,
+    write_script,
 };
 
 /// How long a proof may take that waits for 20 minutes.
@@ -74,9 +74,7 @@ struct Thinker {
 impl Thinker {
     fn new(gateway: &Gateway) -> Self {
         let (program, pipe) = (gateway.folder().join("think"), named_pipe(gateway.folder()));
-        let script = format!("#!/bin/sh\necho asked >&2\nread -r word < '{}'\necho yes\n", pipe.display());
-        std::fs::write(&program, script).expect("our own folder");
-        std::fs::set_permissions(&program, PermissionsExt::from_mode(0o700)).expect("our own file");
+        write_script(&program, &format!("echo asked >&2\nread -r word < '{}'\necho yes", pipe.display()));
         Self { program, pipe }
     }
 

@@ -2,9 +2,10 @@
 //!
 //! The short form has fewer of them and as much less room, so that places are taken back all the time. The proof has the defaults.
 
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use whelk_tests::{Access, Call, Client, Gateway, Input, Output, Running, SOON, Setup, Sshd, figure, size};
+use whelk_tests::{
+    Access, Call, Client, Gateway, Input, Output, Running, SOON, Setup, Sshd, figure, size, write_script,
+};
 
 /// [`whelk_tests::PASSWORD`], hashed.
 const ARGON2: &str =
@@ -200,9 +201,8 @@ fn one_too_many_of_a_source_is_told_in_the_clear() {
 fn thinker(folder: &Path) -> PathBuf {
     let (program, word) = (folder.join("think"), folder.join("word"));
     let seconds = size(0, 60);
-    let script = format!("#!/bin/sh\necho asked >&2\nsleep {seconds}\nread -r go < '{}'\necho yes\n", word.display());
-    std::fs::write(&program, script).expect("our own folder");
-    std::fs::set_permissions(&program, PermissionsExt::from_mode(0o700)).expect("our own file");
+    let script = format!("echo asked >&2\nsleep {seconds}\nread -r go < '{}'\necho yes", word.display());
+    write_script(&program, &script);
     let made = std::process::Command::new("mkfifo").arg(&word).status().expect("mkfifo is there");
     assert!(made.success());
     program

@@ -3,7 +3,7 @@
 use crate::measure::SOON;
 use crate::places::client_program;
 use crate::running::{Input, Running};
-use std::os::unix::fs::PermissionsExt;
+use crate::script::write_script;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -28,9 +28,7 @@ impl Access {
     pub fn password(text: &str) -> Self {
         let folder = folder();
         let program = folder.path().join("ask");
-        std::fs::write(&program, format!("#!/bin/sh\nprintf '%s\\n' '{text}'\n"))
-            .expect("a temporary folder can be written");
-        std::fs::set_permissions(&program, PermissionsExt::from_mode(0o700)).expect("our own file");
+        write_script(&program, &format!("printf '%s\\n' '{text}'"));
         Self::Password(Arc::new(Password { text: text.to_owned(), program, _folder: folder }))
     }
 

@@ -15,6 +15,7 @@ mod log;
 mod measure;
 mod places;
 mod running;
+mod script;
 mod sshd;
 
 pub use access::{Access, PASSWORD};
@@ -25,4 +26,5 @@ pub use log::{Event, Log};
 pub use measure::{LATER, MIB, SOON, figure, size};
 pub use places::{client_program, repository, shipped_plugins};
 pub use running::{Finished, Input, Output, Running};
+pub use script::write_script;
 pub use sshd::Sshd;

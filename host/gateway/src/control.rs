@@ -124,7 +124,11 @@ fn plugins(shelves: &[Arc<Shelf>]) -> Value {
 fn folder(shelf: &Shelf) -> Value {
     let plugins: Vec<Value> = shelf.folder.registry.list().iter().map(plugin).collect();
     let known = shelf.known();
-    let refused = known.refused.iter().map(|(file, refusal)| json!({ "file": file, "reason": refusal.reason }));
+    let refused = known.refused.iter().map(|(file, refusal)| {
+        // How many seconds from now it is tried again; null: when the file changes.
+        let retry_s = refusal.retry_in().map(|wait| wait.as_secs());
+        json!({ "file": file, "reason": refusal.reason, "retry_s": retry_s })
+    });
     json!({
         "tenant": shelf.folder.tenant,
         "path": shelf.folder.path.display().to_string(),

@@ -152,6 +152,12 @@ impl Gateway {
         &self.tenants
     }
 
+    /// The operator's plugins.
+    #[cfg(test)]
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
     /// Every limit, as it is for the server.
     pub(crate) fn limits(&self) -> &Limits {
         &self.limits
@@ -173,13 +179,16 @@ impl Gateway {
             return "The plugin of this account is not available.\r\n".to_owned();
         }
         let ready = self.registry.plugins();
-        let preparing = self.registry.preparing();
-        if ready.is_empty() && preparing.is_empty() {
+        let (preparing, retried) = (self.registry.preparing(), self.registry.retried());
+        if ready.is_empty() && preparing.is_empty() && retried.is_empty() {
             return "There are no plugins here yet. Put a .wasm file into the plugin folder.\r\n".to_owned();
         }
         let ready = ready.iter().map(|plugin| format!("  {}\r\n", plugin.name()));
         let preparing = preparing.iter().map(|name| format!("  {name} (still being prepared)\r\n"));
-        let list: String = ready.chain(preparing).collect();
+        let is_ready = |name: &String| self.registry.get(name).is_some();
+        let retried = retried.iter().filter(|name| !is_ready(name));
+        let retried = retried.map(|name| format!("  {name} (could not be prepared yet)\r\n"));
+        let list: String = ready.chain(preparing).chain(retried).collect();
         format!("The user name picks the plugin: ssh NAME@here. These are here:\r\n{list}")
     }
 

@@ -28,38 +28,70 @@ pub struct Inspected {
     contents: Contents,
 }
 
+/// Why a file did not pass a check.
+#[derive(Debug, PartialEq, Eq)]
+pub enum CheckError {
+    /// A server would refuse it.
+    Refused(String),
+    /// It could not be found out: a server would start without the plugin, and try again.
+    Unfinished(String),
+}
+
+impl CheckError {
+    fn refused(reason: &str) -> CheckError {
+        CheckError::Refused(reason.to_owned())
+    }
+
+    /// What the runtime says of the file, or of itself.
+    fn of(error: &Error) -> CheckError {
+        let reason = harmless(&error.to_string());
+        match error {
+            Error::Unfinished(_) | Error::Host { .. } => CheckError::Unfinished(reason),
+            _ => CheckError::Refused(reason),
+        }
+    }
+
+    /// Why.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        match self {
+            CheckError::Refused(reason) | CheckError::Unfinished(reason) => reason,
+        }
+    }
+}
+
 /// Reads a file that is to be a plugin.
 ///
 /// # Errors
 /// Says why it cannot be.
-fn read(path: &Path, links: Links, most: usize) -> Result<(String, Source), String> {
+fn read(path: &Path, links: Links, most: usize) -> Result<(String, Source), CheckError> {
     let Some(file) = path.file_name().and_then(|name| name.to_str()) else {
-        return Err("its name cannot be typed".to_owned());
+        return Err(CheckError::refused("its name cannot be typed"));
     };
     let Some(name) = plugin_files::plugin_name(file) else {
-        return Err("a plugin is called NAME.wasm, without control characters".to_owned());
+        return Err(CheckError::refused("a plugin is called NAME.wasm, without control characters"));
     };
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    match plugin_files::read(folder, file, links, most)? {
+    match plugin_files::read(folder, file, links, most).map_err(CheckError::Refused)? {
         Reading::Whole(source, _) => Ok((name.to_owned(), source)),
-        Reading::Changing => Err("it is being written to".to_owned()),
-        Reading::Absent(_) | Reading::NoFolder => Err("there is no such file".to_owned()),
+        Reading::Changing => Err(CheckError::Unfinished("it is being written to".to_owned())),
+        Reading::Absent(_) | Reading::NoFolder => Err(CheckError::refused("there is no such file")),
     }
 }
 
 /// Everything that a server does with a file before it is published.
 ///
 /// # Errors
-/// The reason for which a server would refuse it.
-pub async fn check(path: &Path, loader: &Loader, limits: &Limits) -> Result<Arc<Plugin>, String> {
+/// Why a server would refuse it, or why that could not be found out.
+pub async fn check(path: &Path, loader: &Loader, limits: &Limits) -> Result<Arc<Plugin>, CheckError> {
     check_as(path, Links::Follow, limits.component, loader).await
 }
 
-async fn check_as(path: &Path, links: Links, most: usize, loader: &Loader) -> Result<Arc<Plugin>, String> {
+async fn check_as(path: &Path, links: Links, most: usize, loader: &Loader) -> Result<Arc<Plugin>, CheckError> {
     let (name, source) = read(path, links, most)?;
     let jobs = Semaphore::new(1);
     let terms = Terms { component: most, jobs: &jobs };
-    loader.load(&name, &source, terms).await.map_err(|error| harmless(&error.to_string()))
+    loader.load(&name, &source, terms).await.map_err(|error| CheckError::of(&error))
 }
 
 /// Before what is wrong with a tenant's own file ...
@@ -74,6 +106,8 @@ pub struct Faults {
     pub operators: Vec<String>,
     /// What follows from what tenants put into their own folders, or do not.
     pub tenants: Vec<String>,
+    /// Plugins of which it could not be found out. A server would start, and try them again.
+    pub unfinished: Vec<String>,
 }
 
 impl Faults {
@@ -86,8 +120,9 @@ impl Faults {
 /// tenant that names it is granted.
 pub async fn check_named(config: &Config, loader: &Loader) -> Faults {
     let (mut faults, limits) = (Faults::default(), &config.limits);
-    // For all that tenants deploy together.
-    let mut patience = limits.compile_time;
+    // For all that tenants deploy together. By the clock, because a check before a start (ExecStartPre=) delays that start: what there is no
+    // time for is no fault.
+    let mut time_left = limits.compile_time;
     let mut files: BTreeMap<PathBuf, Option<Arc<Plugin>>> = BTreeMap::new();
     for (name, plugin) in config.named_plugins() {
         let tenant = config.tenants.get(name);
@@ -102,19 +137,21 @@ pub async fn check_named(config: &Config, loader: &Loader) -> Faults {
             let (links, most) =
                 if is_own { (Links::Refuse, limits.component_tenant) } else { (Links::Follow, limits.component) };
             let is_theirs = is_own && tenant.deploys;
-            let (began, time) = (Instant::now(), if is_theirs { patience } else { Duration::MAX });
+            let (began, time) = (Instant::now(), if is_theirs { time_left } else { Duration::MAX });
             let checked = timeout(time, check_as(&path, links, most, loader)).await;
-            let checked =
-                checked.unwrap_or_else(|_| Err("takes longer to try than what tenants deploy may".to_owned()));
+            let checked = checked.unwrap_or_else(|_| Err(CheckError::Unfinished(no_time_left(limits))));
             if is_theirs {
-                patience = patience.saturating_sub(began.elapsed());
+                time_left = time_left.saturating_sub(began.elapsed());
             }
-            let checked = checked
-                .map_err(|reason| {
-                    faults.of(is_theirs).push(format!("{}{shown}: {reason}", if is_theirs { PUT } else { "" }))
-                })
-                .ok();
-            files.insert(path.clone(), checked);
+            let put = if is_theirs { PUT } else { "" };
+            match &checked {
+                Ok(_) => {}
+                Err(CheckError::Refused(reason)) => faults.of(is_theirs).push(format!("{put}{shown}: {reason}")),
+                Err(CheckError::Unfinished(reason)) => {
+                    faults.unfinished.push(format!("{put}{shown}: could not be checked: {reason}"));
+                }
+            }
+            files.insert(path.clone(), checked.ok());
         }
         // Which file it is, a tenant that deploys says: it need only take its own away.
         if let Some(Some(plugin)) = files.get(&path)
@@ -131,17 +168,22 @@ pub async fn check_named(config: &Config, loader: &Loader) -> Faults {
     faults
 }
 
+fn no_time_left(limits: &Limits) -> String {
+    let most = limits.compile_time.as_secs_f32();
+    format!("checking all that tenants put into their folders takes more than the {most} s that are allowed")
+}
+
 /// What a file says of itself.
 ///
 /// # Errors
-/// Says why it is no component at all.
-pub async fn inspect(path: &Path, loader: &Loader, limits: &Limits) -> Result<Inspected, String> {
+/// Says why it is no component at all, or why that could not be found out.
+pub async fn inspect(path: &Path, loader: &Loader, limits: &Limits) -> Result<Inspected, CheckError> {
     let (name, source) = read(path, Links::Follow, limits.component)?;
     let jobs = Semaphore::new(1);
     let terms = Terms { component: limits.component, jobs: &jobs };
     match loader.inspect(&source, terms).await {
         Ok(contents) => Ok(Inspected { name, source, contents }),
-        Err(error) => Err(harmless(&error.to_string())),
+        Err(error) => Err(CheckError::of(&error)),
     }
 }
 
@@ -224,7 +266,9 @@ pub fn table(answer: &Value) -> String {
             let _ = writeln!(text, "preparing {}", words(name));
         }
         for refused in list(&folder["refused"]) {
-            let _ = writeln!(text, "refused {}: {}", words(&refused["file"]), words(&refused["reason"]));
+            let retry = refused["retry_s"].as_u64().map(|seconds| format!(" (tried again in {seconds} s)"));
+            let (file, reason) = (words(&refused["file"]), words(&refused["reason"]));
+            let _ = writeln!(text, "refused {file}: {reason}{}", retry.unwrap_or_default());
         }
     }
     text
@@ -286,7 +330,10 @@ mod tests {
             })
         };
         let answer = json!({ "folders": [
-            { "tenant": null, "path": "plugins", "trouble": null, "refused": [{ "file": "x.wasm", "reason": "it is \u{1b}[2J" }],
+            { "tenant": null, "path": "plugins", "trouble": null, "refused": [
+                { "file": "x.wasm", "reason": "it is \u{1b}[2J", "retry_s": null },
+                { "file": "y.wasm", "reason": "its compiler was killed", "retry_s": 16 },
+              ],
               "preparing": ["large"],
               "plugins": [{ "name": "echo", "current": version(2, 3), "older": [version(1, 1)], "crashing": false }] },
             { "tenant": "acme", "path": "t/acme", "trouble": "it is gone", "refused": [], "plugins": [] },
@@ -297,6 +344,7 @@ mod tests {
             echo  0123456789ab  1    1         session-plugin +timer-handler  http   replaced\n\
             preparing large\n\
             refused x.wasm: it is \\x1b[2J\n\
+            refused y.wasm: its compiler was killed (tried again in 16 s)\n\
             \n\
             tenant acme: t/acme\n\
             the folder is lost, what is loaded stays: it is gone\n\

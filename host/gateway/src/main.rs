@@ -17,7 +17,7 @@ use whelk::credential;
 use whelk::drain::{Phase, Stopper};
 use whelk::explain::explain;
 use whelk::gateway::{Gateway, THIS_PROGRAM, lone_loader};
-use whelk::inspect;
+use whelk::inspect::{self, CheckError};
 use whelk::listener::Listener;
 use whelk::logging::{self, Format};
 use whelk::process;
@@ -204,7 +204,7 @@ fn check(file: &Path) -> Result<(), Failure> {
     if !faults.operators.is_empty() {
         return Err(wrong(faults.operators.join("\n")));
     }
-    let theirs: String = faults.tenants.iter().map(|fault| format!("{fault}\n")).collect();
+    let theirs: String = faults.tenants.iter().chain(&faults.unfinished).map(|fault| format!("{fault}\n")).collect();
     // Notes are no failure: one user's file of keys must not keep a server from starting that is checked first (ExecStartPre=).
     print(&format!("{notes}{shortages}{theirs}{}: good\n", file.display()))
 }
@@ -238,7 +238,7 @@ fn plugin(verb: PluginVerb) -> Result<(), Failure> {
             let limits = Limits::default();
             let loader = lone_loader(&limits).map_err(wrong)?;
             let inspected = runtime.block_on(inspect::inspect(&file, &loader, &limits));
-            let inspected = inspected.map_err(|reason| wrong(format!("{}: {reason}", file.display())))?;
+            let inspected = inspected.map_err(|error| not_good(&file, &error))?;
             print(&if json { format!("{}\n", inspected.json()) } else { inspected.text() })
         }
         PluginVerb::Check { file, config } => {
@@ -248,9 +248,17 @@ fn plugin(verb: PluginVerb) -> Result<(), Failure> {
             };
             let loader = lone_loader(&limits).map_err(wrong)?;
             let checked = runtime.block_on(inspect::check(&file, &loader, &limits));
-            checked.map(drop).map_err(|reason| wrong(format!("{}: {reason}", file.display())))?;
+            checked.map_err(|error| not_good(&file, &error))?;
             print(&format!("{}: good\n", file.display()))
         }
+    }
+}
+
+fn not_good(file: &Path, error: &CheckError) -> Failure {
+    let text = format!("{}: {}", file.display(), error.reason());
+    match error {
+        CheckError::Refused(_) => wrong(text),
+        CheckError::Unfinished(_) => failed(text),
     }
 }
 

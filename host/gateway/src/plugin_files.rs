@@ -121,7 +121,7 @@ pub(crate) fn identity(folder: &OwnedFd) -> io::Result<Identity> {
 pub(crate) fn list(folder: &OwnedFd, links: Links, most: usize, known: &BTreeSet<String>) -> io::Result<Listing> {
     let (names, nameless) = names(folder, most)?;
     let stamp = |name: &String| statat(folder, name, links.at()).ok().map(|facts| Stamp::of(&facts));
-    // What is known and cannot be looked at is as good as gone, until it is looked for by its name.
+    // Known files that cannot be stat'ed are left out here and checked by name later.
     let besides = known.difference(&names).filter_map(|name| Some((name.clone(), Some(stamp(name)?))));
     let besides: Vec<_> = besides.collect();
     let listed = names.into_iter().map(|name| {

@@ -34,7 +34,7 @@ pub(crate) use refusal::Refusal;
 
 /// How often every folder is looked at, whether anything was told or not.
 const ROUND: Duration = Duration::from_secs(2);
-/// How long after the start it is waited for tenants' own plugins before it is told that what was there at the start is prepared.
+/// How long `plugins prepared` waits for tenants' plugins, and sessions for the first listing of a tenant's folder.
 const TENANTS_START: Duration = Duration::from_secs(5);
 /// Changes that wait to be noticed. When there are more, everything is looked at.
 const MOST_CHANGES: usize = 4_096;
@@ -107,7 +107,11 @@ pub(crate) struct Known {
 /// What came of a look.
 enum Outcome {
     /// The folder was listed; these files are to be looked at.
-    Listed(Vec<String>),
+    Listed {
+        files: Vec<String>,
+        /// It was listed for the first time.
+        is_first: bool,
+    },
     /// There is nothing more to do.
     Done,
     /// It changed while it was looked at.
@@ -234,7 +238,8 @@ impl Shelf {
             return self.is_lost("an empty folder is in its place");
         }
         let mut known = self.known();
-        if !std::mem::replace(&mut known.listed, true) {
+        let is_first = !std::mem::replace(&mut known.listed, true);
+        if is_first {
             let names = listing.files.keys().filter_map(|file| plugin_files::plugin_name(file));
             self.folder.registry.expect(names.map(str::to_owned).collect());
         }
@@ -252,7 +257,7 @@ impl Shelf {
         };
         let mut changed: BTreeSet<String> = listing.files.iter().filter_map(changed).collect();
         changed.extend(expected.into_iter().filter(|name| !listing.files.contains_key(name)));
-        Outcome::Listed(changed.into_iter().collect())
+        Outcome::Listed { files: changed.into_iter().collect(), is_first }
     }
 
     /// The files of what is served or was refused, whether they are among the first that a list gives or not.
@@ -276,7 +281,10 @@ impl Shelf {
                 self.known().seen.insert(file.clone(), stamp);
                 match self.is_known(name, &file, source.digest(), settled) {
                     true => return Outcome::Done,
-                    false => self.load(name, &source, &loader).await.err(),
+                    false => {
+                        let loaded = self.load(name, &source, &loader).await;
+                        loaded.err().map(|refusal| refusal.of_bytes(source.digest()))
+                    }
                 }
             }
             Ok(Ok(Reading::Changing)) => return Outcome::Again,
@@ -298,7 +306,7 @@ impl Shelf {
     fn is_known(&self, name: &str, file: &str, digest: &[u8; 32], settled: bool) -> bool {
         let mut known = self.known();
         if self.folder.registry.get(name).is_some_and(|plugin| plugin.digest() == digest) {
-            known.refused.remove(file);
+            known.note(self, file, None, settled);
             return true;
         }
         let Some(refusal) = known.refused.get_mut(file) else { return false };
@@ -311,7 +319,7 @@ impl Shelf {
     async fn load(&self, name: &str, source: &Source, loader: &Loader) -> Result<(), Refusal> {
         self.room(name, 0)?;
         let terms = Terms { component: self.terms.component, jobs: &self.terms.jobs };
-        let plugin = loader.load(name, source, terms).await.map_err(|error| Refusal::by(&error, source))?;
+        let plugin = loader.load(name, source, terms).await.map_err(|error| Refusal::by(&error))?;
         let registry = &self.folder.registry;
         let published = match self.room(name, plugin.code())? {
             Fallback::Kept => registry.publish(&plugin),
@@ -335,7 +343,7 @@ impl Shelf {
         if number >= self.terms.plugins {
             let most = self.terms.plugins;
             let reason = format!("its folder has more than the {most} plugins that are allowed");
-            return Err(Refusal::of(reason).passing());
+            return Err(Refusal::no_room(reason));
         }
         let fits = |fallback| registry.code_beside(name, fallback).saturating_add(code) <= self.terms.code;
         if fits(Fallback::Kept) {
@@ -349,7 +357,7 @@ impl Shelf {
             let reason = format!(
                 "with it the plugins of its folder, and older versions that are still run or kept, would have more than {most} bytes of code"
             );
-            Refusal::of(reason).passing()
+            Refusal::no_room(reason)
         })
     }
 
@@ -384,6 +392,9 @@ impl Known {
     /// Keeps why a file is not served, or that it is. Told once for the same reason, and not before the file has settled.
     fn note(&mut self, shelf: &Shelf, file: &str, refusal: Option<Refusal>, settled: bool) {
         let before = self.refused.remove(file);
+        if let Some(name) = plugin_files::plugin_name(file) {
+            shelf.folder.registry.set_retried(name, refusal.as_ref().is_some_and(Refusal::is_retried));
+        }
         let Some(mut refusal) = refusal else { return };
         if let Some(before) = before {
             refusal = refusal.following(&before);
@@ -402,15 +413,16 @@ struct Task {
     watcher: Arc<Watcher>,
     debouncer: Debouncer,
     changes: mpsc::Receiver<Spot>,
-    /// Changes were told that nobody noticed.
+    /// The change queue overflowed; rescan everything.
     missed: Arc<AtomicBool>,
     looks: JoinSet<Outcome>,
     /// What each of them looks at.
     looking: HashMap<Id, Spot>,
-    /// What was there at the start is not prepared yet. It is not waited until files have settled: there is nothing yet that a file in the
-    /// middle of being written could replace.
+    /// What was there at the start is not prepared yet.
     starting: bool,
     began: Instant,
+    /// Sessions still wait for the first listings of tenants' folders, however long those take.
+    awaits_listings: bool,
     prepared: watch::Sender<bool>,
 }
 
@@ -441,6 +453,7 @@ impl Task {
             looking: HashMap::new(),
             starting: true,
             began: Instant::now(),
+            awaits_listings: true,
             prepared,
         }
     }
@@ -478,15 +491,31 @@ impl Task {
         self.prepared.send_replace(true);
     }
 
+    /// A tenant's folder that has not been listed by now is on a disk that does not answer: sessions get the operator's plugins until it does.
+    fn stop_awaiting_listings(&mut self) {
+        self.awaits_listings = false;
+        for shelf in self.shelves.iter().filter(|shelf| shelf.folder.tenant.is_some()) {
+            let known = shelf.known();
+            if !known.listed {
+                let folder = shelf.folder.path.display();
+                tracing::error!(%folder, tenant = shelf.tenant(), "plugin folder does not answer: served without it");
+                shelf.folder.registry.expect(BTreeSet::new());
+            }
+        }
+    }
+
     async fn run(mut self) {
         let mut round = interval_at(Instant::now() + ROUND, ROUND);
         round.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let listings_end = self.began + TENANTS_START;
         loop {
             self.look();
             self.end_start();
+            let awaits_listings = self.awaits_listings;
             tokio::select! {
                 () = self.step() => {}
                 _ = round.tick() => self.all_changed(),
+                () = sleep_until(listings_end), if awaits_listings => self.stop_awaiting_listings(),
             }
             if self.missed.swap(false, Ordering::Relaxed) {
                 self.all_changed();
@@ -542,11 +571,12 @@ impl Task {
         let (Spot::Folder(number) | Spot::File(number, _)) = spot;
         let now = now();
         match outcome {
-            Outcome::Listed(files) => {
+            Outcome::Listed { files, is_first } => {
                 // What is left over is found in the next round.
                 for file in files.into_iter().take(MOST_WAITING) {
                     let spot = Spot::File(number, file);
-                    if self.starting { self.debouncer.at_once(spot, now) } else { self.debouncer.changed(spot, now) }
+                    // Files of a first listing are loaded without debouncing: there is nothing yet that they could replace.
+                    if is_first { self.debouncer.at_once(spot, now) } else { self.debouncer.changed(spot, now) }
                 }
             }
             Outcome::Again => self.debouncer.changed(spot, now),
@@ -563,3 +593,6 @@ fn now() -> std::time::Instant {
 fn count(limit: u32) -> usize {
     usize::try_from(limit).unwrap_or(usize::MAX)
 }
+
+#[cfg(test)]
+mod tests;

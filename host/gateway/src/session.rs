@@ -120,8 +120,8 @@ pub(crate) enum Unfit<'a> {
     },
 }
 
-/// What a request is to a plugin.
-pub(crate) fn happening<'a>(request: &Request<'a>, environment: &mut Environment) -> Result<Happening, Unfit<'a>> {
+/// Converts a request for a plugin.
+pub(crate) fn to_happening<'a>(request: &Request<'a>, environment: &mut Environment) -> Result<Happening, Unfit<'a>> {
     let unfit = |detail: &'a [u8], reason: &str| Unfit::Other { detail, reason: reason.to_owned(), on_stderr: false };
     let name = |bytes: &'a [u8], most: usize| {
         let fits = text(bytes).filter(|name| name.len() <= most);
@@ -187,15 +187,19 @@ pub(crate) fn start(
 /// The whole of a session.
 async fn run(gateway: &Gateway, connection: u64, channel: ChannelId, entered: &Entered, side: SessionSide) {
     let Identity { tenant: name, plugin, .. } = &entered.identity;
-    if !gateway.tenants().prepared(name, plugin, gateway.limits().prepare_wait).await {
+    let found = tokio::select! {
+        found = gateway.tenants().settled(name, plugin) => found,
+        // Nobody waits for it any more. The channel was not opened, which the end of `side` says.
+        () = side.until_ended() => return,
+    };
+    if let Some(words) = found.try_again(plugin) {
         let (tenant, plugin) = (escape(name.as_bytes()), escape(plugin.as_bytes()));
-        tracing::info!(connection, channel = channel.0, %tenant, %plugin, "plugin is still being prepared");
-        let text = format!("plugin \"{plugin}\" is still being prepared; try again\r\n");
-        notice(side, &text, Exit::Status(1)).await;
+        tracing::info!(connection, channel = channel.0, %tenant, %plugin, reason = words, "plugin is not ready");
+        notice(side, &format!("{words}\r\n"), Exit::Status(1)).await;
         return;
     }
     let tenant = gateway.tenants().find(name).await;
-    let Some((tenant, plugin)) = tenant.and_then(|tenant| tenant.plugin(plugin).map(|plugin| (tenant, plugin))) else {
+    let Some((tenant, plugin)) = tenant.zip(found.found()) else {
         let (tenant, plugin) = (escape(name.as_bytes()), escape(plugin.as_bytes()));
         tracing::info!(connection, channel = channel.0, %tenant, %plugin, "no such plugin");
         notice(side, &gateway.no_such_plugin(), Exit::Status(1)).await;

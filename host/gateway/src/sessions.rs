@@ -147,7 +147,7 @@ impl Sessions {
             mux::Event::Request { channel, request, decline } => {
                 let Some(session) = self.table.get_mut(&channel) else { return };
                 let user = self.entered.as_ref().map_or("", |entered| entered.identity.user.as_str());
-                let happening = session::happening(&request, &mut session.environment);
+                let happening = session::to_happening(&request, &mut session.environment);
                 if matches!(happening, Ok(Happening::Shell | Happening::Exec(_) | Happening::Subsystem(_))) {
                     // The environment is complete.
                     session.environment.refused.tell(self.connection, channel.0, user);

@@ -8,13 +8,13 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::{OnceCell, Semaphore};
 use tokio::time::timeout;
-use whelk_runtime::{Plugin, Plugins, Registry, Routes, Start};
+use whelk_runtime::{Lookup, Plugin, Plugins, Registry, Routes, Start};
 
 use crate::config::{self, Grants, Limits, check_tenant_name};
 use crate::grants::Granter;
@@ -99,24 +99,29 @@ impl Tenant {
         self.folders().find_map(|plugins| plugins.get(name))
     }
 
+    /// The same, or why there is none. A plugin that is being prepared comes before one that is ready in a folder after its own.
+    fn lookup(&self, name: &str) -> Lookup {
+        first(self.folders().map(|plugins| plugins.lookup(name)))
+    }
+
+    /// The same once it is known, or after `prepare_wait`. Waits for this name alone, and in no folder after the one that has it.
+    async fn settled(&self, name: &str) -> Lookup {
+        let all = async {
+            let mut found = Vec::new();
+            for plugins in self.folders() {
+                found.push(plugins.settled(name).await);
+                if let Some(Lookup::Found(_)) = found.last() {
+                    break;
+                }
+            }
+            first(found)
+        };
+        timeout(self.limits.prepare_wait, all).await.unwrap_or_else(|_| self.lookup(name))
+    }
+
     /// The folders in which the plugins of the tenant's are looked for, in this order.
     fn folders(&self) -> impl Iterator<Item = &Arc<Registry>> {
         self.own.iter().chain([&self.operators])
-    }
-
-    /// Whether something that this name may come to mean is in preparation.
-    pub(crate) fn is_preparing(&self, name: &str) -> bool {
-        self.folders().any(|plugins| plugins.is_preparing(name))
-    }
-
-    /// Waits until what this name means is settled, and what each of the tenant's routes leads to.
-    pub(crate) async fn until_prepared(&self, name: &str) {
-        let routed = self.routes.all().map(|(_, _, plugin)| plugin);
-        for name in std::iter::once(name).chain(routed) {
-            for plugins in self.folders() {
-                plugins.until_prepared(name).await;
-            }
-        }
     }
 
     /// Where its commands and subsystems go.
@@ -126,8 +131,12 @@ impl Tenant {
 }
 
 impl Plugins for Tenant {
-    fn plugin(&self, name: &str) -> Option<Arc<Plugin>> {
-        self.plugin(name)
+    fn lookup(&self, name: &str) -> Lookup {
+        self.lookup(name)
+    }
+
+    fn settled<'a>(&'a self, name: &'a str) -> Pin<Box<dyn Future<Output = Lookup> + Send + 'a>> {
+        Box::pin(self.settled(name))
     }
 
     fn route(&self, start: &Start<'_>) -> Option<String> {
@@ -196,17 +205,17 @@ impl Tenants {
         }
     }
 
-    /// Waits until the plugin of this name is settled for the tenant of this name, and what its routes lead to; at most for `wait`. False:
-    /// the plugin is still in preparation.
-    pub(crate) async fn prepared(&self, tenant: &str, plugin: &str, wait: Duration) -> bool {
+    /// What a plugin's name means to the tenant of this name. Waits up to `prepare_wait` for the plugin to be loaded or refused.
+    pub(crate) async fn settled(&self, tenant: &str, plugin: &str) -> Lookup {
         match &self.known {
-            Known::Configured(tenants) => {
-                let Some(tenant) = tenants.get(tenant) else { return true };
-                timeout(wait, tenant.until_prepared(plugin)).await.is_ok() || !tenant.is_preparing(plugin)
-            }
+            Known::Configured(tenants) => match tenants.get(tenant) {
+                Some(tenant) => tenant.settled(plugin).await,
+                None => Lookup::Absent,
+            },
             Known::Demonstration(demonstration) => {
-                let plugins = &demonstration.plugins;
-                timeout(wait, plugins.until_prepared(plugin)).await.is_ok()
+                let Demonstration { limits, plugins, .. } = demonstration.as_ref();
+                let settled = timeout(limits.prepare_wait, plugins.settled(plugin)).await;
+                settled.unwrap_or_else(|_| plugins.lookup(plugin))
             }
         }
     }
@@ -257,6 +266,19 @@ impl Tenants {
             }
         }
     }
+}
+
+/// What a name means, from what it means in each folder, in their order: of several that are not there the first that may come.
+fn first(found: impl IntoIterator<Item = Lookup>) -> Lookup {
+    let mut result = Lookup::Absent;
+    for lookup in found {
+        match lookup {
+            Lookup::Found(_) | Lookup::Preparing => return lookup,
+            Lookup::Retried => result = Lookup::Retried,
+            Lookup::Absent => {}
+        }
+    }
+    result
 }
 
 fn turns() -> Turns {
@@ -358,6 +380,22 @@ mod tests {
         assert_eq!(users.seat("alice", 2).err(), Some(Crowded { is_news: true }));
         drop((second, third, others));
         assert!(users.0.lock().unwrap().is_empty(), "who has no session is forgotten");
+    }
+
+    #[test]
+    fn a_plugin_that_may_come_in_a_folder_is_told_before_one_that_never_will() {
+        use Lookup::{Absent, Preparing, Retried};
+        for (own, operators, expected) in [
+            (Absent, Absent, "nothing"),
+            (Absent, Preparing, "still being prepared"),
+            (Preparing, Absent, "still being prepared"),
+            (Retried, Preparing, "still being prepared"),
+            (Retried, Absent, "could not be prepared yet"),
+            (Absent, Retried, "could not be prepared yet"),
+        ] {
+            let told = first([own, operators]).try_again("echo").unwrap_or("nothing".to_owned());
+            assert!(told.contains(expected), "{told}");
+        }
     }
 
     /// A demonstration without plugins, and the folder in which its state is.

@@ -5,9 +5,12 @@
 
 #[path = "../../../tests/client/peer.rs"]
 mod peer;
+#[expect(unreachable_pub, reason = "other tests have it from their library")]
+#[path = "../../../tests/src/script.rs"]
+mod script;
 
+use std::io::Write;
 use std::net::SocketAddr;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -16,8 +19,11 @@ use std::{env, fs};
 
 use peer::{Happened, Peer, Wish};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
+use script::write_script;
+use serde_json::{Value, json};
 use tokio::time::timeout;
 use whelk::config::{Config, Overrides};
+use whelk::control::{Control, PLUGINS, ask};
 use whelk::drain::Stopper;
 use whelk::gateway::Gateway;
 use whelk::listener::Listener;
@@ -29,6 +35,9 @@ use whelk_ssh::message::request::Request;
 
 /// Long enough for a machine with other work; nothing waits for it unless something is broken.
 const PATIENCE: Duration = Duration::from_secs(120);
+
+/// What is in a plugin file that takes long to compile.
+const SLOW: &str = "slow to compile";
 
 /// A folder with a plugin that echoes, and what a server has besides.
 struct Place {
@@ -48,13 +57,49 @@ impl Place {
         Place { folder, config }
     }
 
+    /// A place with the tenant `acme`, whose user alice gets `echo` and, for the command `git`, the plugin of that name. The tenant has an
+    /// `echo` of its own. What the operator has takes long to compile.
+    fn configured() -> Place {
+        let mut place = Place::new();
+        let folder = place.folder.path();
+        let own = folder.join("acme/plugins");
+        fs::create_dir_all(&own).unwrap();
+        let echo = fs::read(folder.join("plugins/echo.wasm")).unwrap();
+        fs::write(own.join("echo.wasm"), &echo).unwrap();
+        // A custom section.
+        let slow = [&echo, &[0, 16, 15][..], SLOW.as_bytes()].concat();
+        for name in ["echo.wasm", "git.wasm"] {
+            fs::write(folder.join("plugins").join(name), &slow).unwrap();
+        }
+        let text = "listen = [\"127.0.0.1:0\"]\nplugins = \"plugins\"\nstate = \"state\"\n\
+            [users.alice]\ntenant = \"acme\"\nauth = \"none\"\n\
+            [tenants.acme]\nplugin = \"echo\"\nplugins = \"acme/plugins\"\nroutes.exec = { git = \"git\" }\n";
+        let file = folder.join("whelk.toml");
+        fs::write(&file, text).unwrap();
+        place.config = Config::load(&file, &Overrides::default()).unwrap();
+        place
+    }
+
+    /// A pipe at which a compiler can wait.
+    fn gate(&self) -> PathBuf {
+        let gate = self.folder.path().join("gate");
+        mknodat(CWD, &gate, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        gate
+    }
+
     /// A compiler that does this first.
     fn compiler(&self, first: &str) -> PathBuf {
         let path = self.folder.path().join("compiler");
-        let text = format!("#!/bin/sh\n{first}\nexec '{}' \"$@\"\n", env!("CARGO_BIN_EXE_whelk"));
-        fs::write(&path, text).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).unwrap();
+        write_script(&path, &format!("{first}\nexec '{}' \"$@\"", env!("CARGO_BIN_EXE_whelk")));
         path
+    }
+
+    /// What a running server says of the operator's plugins.
+    async fn list(&self, reload: &Reload) -> Value {
+        let _control = Control::open(&State::open(&self.config.state).unwrap(), reload).unwrap();
+        let state = self.config.state.clone();
+        let answer = tokio::task::spawn_blocking(move || ask(&state, PLUGINS)).await.unwrap().unwrap();
+        answer["folders"][0].clone()
     }
 
     /// Serves while `client` runs, with this compiler.
@@ -92,6 +137,11 @@ fn put_echo(folder: &Path) {
 
 /// What a client hears of a session in which it asks for a shell and says hello.
 async fn visit(address: SocketAddr, user: &str) -> Vec<Happened> {
+    start(address, user, &Request::Shell).await
+}
+
+/// The same with another request.
+async fn start(address: SocketAddr, user: &str, request: &Request<'_>) -> Vec<Happened> {
     let wish = Wish {
         address,
         user: user.to_owned(),
@@ -105,7 +155,7 @@ async fn visit(address: SocketAddr, user: &str) -> Vec<Happened> {
     let mut peer = Peer::enter(&wish, &Arc::new(HostKey::generate().unwrap())).await.unwrap();
     let channel = peer.connection.open_session().unwrap();
     assert!(matches!(peer.happens().await.unwrap(), Happened::Opened(_)));
-    assert!(peer.connection.request(channel, Request::Shell.kind(), &Request::Shell.body(), true));
+    assert!(peer.connection.request(channel, request.kind(), &request.body(), true));
     assert!(matches!(peer.happens().await.unwrap(), Happened::Answered(_, true)));
     peer.connection.write(channel, None, b"hello");
     let mut heard = Vec::new();
@@ -129,11 +179,23 @@ fn told(heard: &[Happened]) -> (String, u32) {
     }
 }
 
+/// Whether somebody was served by a plugin that echoes.
+fn is_served(heard: &[Happened]) -> bool {
+    matches!(heard, [Happened::Data(_, None, text)] if text == b"hello")
+}
+
+/// Lets so many compilers go that wait at a gate, now or later, as long as what it gives is kept. A server that was stopped may have left one
+/// behind that takes the word before it is killed: count those, too.
+fn let_go(gate: &Path, compilers: usize) -> fs::File {
+    let mut file = fs::File::options().read(true).write(true).open(gate).unwrap();
+    file.write_all("go\n".repeat(compilers).as_bytes()).unwrap();
+    file
+}
+
 #[tokio::test]
 async fn while_a_plugin_is_compiled_its_clients_are_told_to_try_again_or_wait_for_it() {
     let mut place = Place::new();
-    let gate = place.folder.path().join("gate");
-    mknodat(CWD, &gate, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    let gate = place.gate();
     let compiler = place.compiler(&format!("read go < '{}'", gate.display()));
     place.config.limits.prepare_wait = Duration::ZERO;
     place
@@ -143,38 +205,72 @@ async fn while_a_plugin_is_compiled_its_clients_are_told_to_try_again_or_wait_fo
             // One that is not there is something else, and the list says what will be.
             let (text, status) = told(&visit(address, "absent").await);
             assert!(text.contains("  echo (still being prepared)\r\n") && status == 1, "{text}");
-            drop(reload);
+            assert_eq!(place.list(&reload).await["preparing"], json!(["echo"]));
         })
         .await;
     place.config.limits.prepare_wait = PATIENCE;
     place
         .serve(&compiler, async |address, reload| {
-            let let_go = async {
-                // Opened as soon as somebody waits at the other end.
-                tokio::task::spawn_blocking(move || fs::write(gate, "go\n")).await.unwrap().unwrap();
-            };
-            let (heard, ()) = tokio::join!(visit(address, "echo"), let_go);
-            assert!(matches!(heard.last(), Some(Happened::Data(_, None, text)) if text == b"hello"), "{heard:?}");
+            let (heard, _go) = tokio::join!(visit(address, "echo"), async { let_go(&gate, 2) });
+            assert!(is_served(&heard), "{heard:?}");
             reload.prepared().await;
         })
         .await;
 }
 
 #[tokio::test]
+async fn a_session_waits_for_the_plugins_that_it_needs_and_for_no_others() {
+    let mut place = Place::configured();
+    let gate = place.gate();
+    let folder = place.folder.path().display();
+    let compiler = place.compiler(&format!(
+        "PATH=/usr/bin:/bin; file=$(mktemp '{folder}/XXXXXX'); cat > \"$file\"; exec < \"$file\"\n\
+         if grep -q '{SLOW}' \"$file\"; then read go < '{}'; fi",
+        gate.display()
+    ));
+    let git = Request::Exec { command: b"git status" };
+    place.config.tenants.get_mut("acme").unwrap().limits.prepare_wait = Duration::ZERO;
+    place
+        .serve(&compiler, async |address, _reload| {
+            // The tenant's own plugin comes first, so nobody waits for the operator's of the same name.
+            while !is_served(&visit(address, "alice").await) {}
+            let (text, status) = told(&start(address, "alice", &git).await);
+            assert_eq!((text.as_str(), status), ("whelk: plugin \"git\" is still being prepared; try again\n", 1));
+        })
+        .await;
+    place.config.tenants.get_mut("acme").unwrap().limits.prepare_wait = PATIENCE;
+    place
+        .serve(&compiler, async |address, _reload| {
+            assert!(is_served(&visit(address, "alice").await));
+            let (heard, _go) = tokio::join!(start(address, "alice", &git), async { let_go(&gate, 4) });
+            assert!(is_served(&heard), "{heard:?}");
+        })
+        .await;
+}
+
+#[tokio::test]
 async fn a_plugin_whose_compiler_was_killed_is_tried_again() {
-    let mut place = Place::new();
-    let mark = place.folder.path().join("mark");
-    let compiler = place.compiler(&format!("[ -e '{0}' ] || {{ : > '{0}'; kill -KILL $$; }}", mark.display()));
-    place.config.limits.prepare_wait = PATIENCE;
+    let place = Place::new();
+    let (mark, gate) = (place.folder.path().join("mark"), place.gate());
+    // The first is killed, and the others wait.
+    let first = format!(
+        "if [ -e '{0}' ]; then read go < '{1}'; else : > '{0}'; kill -KILL $$; fi",
+        mark.display(),
+        gate.display()
+    );
+    let compiler = place.compiler(&first);
     place
         .serve(&compiler, async |address, reload| {
             reload.prepared().await;
-            assert!(mark.exists());
+            let refused = place.list(&reload).await["refused"][0].clone();
+            assert_eq!((&refused["file"], refused["retry_s"].is_u64()), (&json!("echo.wasm"), true), "{refused}");
             let (text, status) = told(&visit(address, "echo").await);
-            assert!(text.starts_with("There are no plugins here yet") && status == 1, "{text}");
+            assert_eq!((text.as_str(), status), ("plugin \"echo\" could not be prepared yet; try again later\r\n", 1));
+            let (text, _) = told(&visit(address, "absent").await);
+            assert!(text.contains("  echo (could not be prepared yet)\r\n"), "{text}");
             // Until it is there after all.
-            while !matches!(visit(address, "echo").await.last(), Some(Happened::Data(_, None, _))) {}
-            drop(reload);
+            let _go = let_go(&gate, 1);
+            while !is_served(&visit(address, "echo").await) {}
         })
         .await;
 }

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use tokio::runtime::Runtime;
 use whelk_runtime::{
-    Drained, Ending, Engine, EngineSettings, Exit, Facts, Grants, Happening, Limits, Output, Plugin, Plugins, Sink,
-    Start, Tenant, session_pipes,
+    Drained, Ending, Engine, EngineSettings, Exit, Facts, Grants, Happening, Limits, Lookup, Output, Plugin, Plugins,
+    Sink, Start, Tenant, session_pipes,
 };
 
 /// Takes everything and counts it.
@@ -43,8 +43,8 @@ impl Sink for Count {
 struct Alone;
 
 impl Plugins for Alone {
-    fn plugin(&self, _: &str) -> Option<Arc<Plugin>> {
-        None
+    fn lookup(&self, _: &str) -> Lookup {
+        Lookup::Absent
     }
     fn route(&self, _: &Start<'_>) -> Option<String> {
         None

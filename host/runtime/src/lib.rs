@@ -84,7 +84,7 @@ pub use loader::{Loader, Source, Terms};
 pub use notice::notice;
 pub use pipe::{Drained, Inbox, Outbox, SessionSide, Sink, Wake, session_pipes};
 pub use plugin::{Contents, Plugin};
-pub use plugins::{Plugins, Start};
+pub use plugins::{Lookup, Plugins, Start};
 pub use registry::{Fallback, Listed, Published, Registry, RegistrySettings};
 pub use report::{Report, Stay};
 pub use routes::Routes;

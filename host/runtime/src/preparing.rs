@@ -4,12 +4,17 @@
 //! something else than that it does not exist.
 
 use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::watch;
 
 /// The names that are being prepared. Nothing is, until somebody says so.
 #[derive(Default)]
-pub(crate) struct Preparing(watch::Sender<Names>);
+pub(crate) struct Preparing {
+    names: watch::Sender<Names>,
+    /// Names that were refused and will be tried again.
+    retried: Mutex<BTreeSet<String>>,
+}
 
 enum Names {
     /// The folder has not been listed: it could be any name.
@@ -35,29 +40,48 @@ impl Names {
 impl Preparing {
     /// Every name may be about to come: the folder has not been looked at.
     pub(crate) fn all(&self) {
-        self.0.send_replace(Names::All);
+        self.names.send_replace(Names::All);
     }
 
     /// The folder has been listed: exactly these names are about to come.
     pub(crate) fn these(&self, names: BTreeSet<String>) {
-        self.0.send_replace(Names::These(names));
+        self.names.send_replace(Names::These(names));
     }
 
     /// This name is published or refused, or gone.
     pub(crate) fn done(&self, name: &str) {
-        self.0.send_if_modified(|names| match names {
+        self.names.send_if_modified(|names| match names {
             Names::These(names) => names.remove(name),
             Names::All => false,
         });
     }
 
     pub(crate) fn has(&self, name: &str) -> bool {
-        self.0.borrow().has(name)
+        self.names.borrow().has(name)
+    }
+
+    /// Whether this name was refused and will be tried again.
+    pub(crate) fn set_retried(&self, name: &str, retried: bool) {
+        let mut names = self.retried.lock().unwrap_or_else(PoisonError::into_inner);
+        if retried {
+            names.insert(name.to_owned());
+        } else {
+            names.remove(name);
+        }
+    }
+
+    pub(crate) fn is_retried(&self, name: &str) -> bool {
+        self.retried.lock().unwrap_or_else(PoisonError::into_inner).contains(name)
+    }
+
+    /// The names that were refused and will be tried again, in their order.
+    pub(crate) fn retried(&self) -> Vec<String> {
+        self.retried.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 
     /// The names that are known to come, in their order.
     pub(crate) fn names(&self) -> Vec<String> {
-        match &*self.0.borrow() {
+        match &*self.names.borrow() {
             Names::All => Vec::new(),
             Names::These(names) => names.iter().cloned().collect(),
         }
@@ -66,7 +90,7 @@ impl Preparing {
     /// Waits until this name is not being prepared. Can be dropped and called again.
     pub(crate) async fn until_done(&self, name: &str) {
         // An error means that the sender is gone, which is borrowed here.
-        let _ = self.0.subscribe().wait_for(|names| !names.has(name)).await;
+        let _ = self.names.subscribe().wait_for(|names| !names.has(name)).await;
     }
 }
 

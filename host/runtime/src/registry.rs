@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use crate::health::HealthSettings;
 use crate::plugin::Plugin;
+use crate::plugins::Lookup;
 use crate::preparing::Preparing;
 
 /// What a session is told whose version is too old.
@@ -116,10 +117,28 @@ impl Registry {
         self.preparing.done(name);
     }
 
-    /// Whether this name is in preparation.
+    /// Notes whether the file of this name was refused and will be tried again.
+    pub fn set_retried(&self, name: &str, retried: bool) {
+        self.preparing.set_retried(name, retried);
+    }
+
+    /// The names whose files were refused and will be tried again.
     #[must_use]
-    pub fn is_preparing(&self, name: &str) -> bool {
-        self.preparing.has(name)
+    pub fn retried(&self) -> Vec<String> {
+        self.preparing.retried()
+    }
+
+    /// What this name means to a new session.
+    #[must_use]
+    pub fn lookup(&self, name: &str) -> Lookup {
+        // Read first: a plugin is published before its preparation ends.
+        let (preparing, retried) = (self.preparing.has(name), self.preparing.is_retried(name));
+        match self.get(name) {
+            Some(plugin) => Lookup::Found(plugin),
+            None if preparing => Lookup::Preparing,
+            None if retried => Lookup::Retried,
+            None => Lookup::Absent,
+        }
     }
 
     /// The names that are in preparation, as far as they are known.
@@ -128,9 +147,14 @@ impl Registry {
         self.preparing.names()
     }
 
-    /// Waits until this name is not in preparation. Can be dropped and called again.
-    pub async fn until_prepared(&self, name: &str) {
+    /// Waits until this name is not in preparation, and says what it means then. Can be dropped and called again.
+    pub async fn settled(&self, name: &str) -> Lookup {
+        let now = self.lookup(name);
+        if !matches!(now, Lookup::Preparing) {
+            return now;
+        }
         self.preparing.until_done(name).await;
+        self.lookup(name)
     }
 
     /// All names with what runs, in their order.

@@ -14,6 +14,9 @@
 //! at once would need room for two instances), so the session waits with none: environment and terminal are kept, the next start request
 //! makes an instance of the plugin that it is routed to, and every other request is refused. Ending the session instead would forbid the
 //! second try that RFC 4254 §6.5 leaves to clients; making a new instance of the first at once would be work for the many that never try.
+//!
+//! Decided 2026-11-29: a start that leads to a plugin which is still being prepared waits for it, as a session's opening does. When that takes
+//! too long the start succeeds, the client is told to try again, and the session ends: a refused start could say nothing.
 
 mod patience;
 
@@ -26,13 +29,13 @@ use crate::bindings::imports::channel::HandOverError;
 use crate::budget::{Finished, Owner, Total};
 use crate::contain::contained;
 use crate::error::{Error, Stop};
-use crate::happening::{Ending, Exit, Facts, Happening};
+use crate::happening::{Ending, Exit, Facts, Happening, Output};
 use crate::host::{LogBook, Luggage, State, Takers};
 use crate::instance::{Instance, Pause, hung_up};
 use crate::notice::serve_notice;
 use crate::pipe::{Message, Next, SessionSide, Shared, Without};
 use crate::plugin::Plugin;
-use crate::plugins::{Plugins, Start};
+use crate::plugins::{Lookup, Plugins, Start};
 use crate::probation::Probation;
 use crate::report::{Report, Usage};
 use crate::tenant::Tenant;
@@ -99,8 +102,12 @@ async fn survived<R>(mut session: Pin<Box<impl Future<Output = R>>>) -> Result<R
 fn takers(tenant: &Arc<Tenant>, plugins: &Arc<dyn Plugins>) -> Takers {
     let (tenant, plugins) = (Arc::clone(tenant), Arc::clone(plugins));
     Arc::new(move |name| {
-        let plugin = plugins.plugin(name).ok_or(HandOverError::UnknownPlugin)?;
-        plugin.admit(&tenant).map_err(|_| HandOverError::NotPermitted)
+        match plugins.lookup(name) {
+            Lookup::Found(plugin) => plugin.admit(&tenant).map_err(|_| HandOverError::NotPermitted),
+            // It is waited for afterwards, and asked then.
+            Lookup::Preparing => Ok(()),
+            Lookup::Retried | Lookup::Absent => Err(HandOverError::UnknownPlugin),
+        }
     })
 }
 
@@ -134,6 +141,8 @@ enum Way {
     To(Arc<Plugin>),
     /// Nobody.
     Nowhere,
+    /// Nobody yet. What the client is told.
+    Later(String),
 }
 
 impl Life {
@@ -163,7 +172,7 @@ impl Life {
             Ok(instance) => {
                 pipes.say(Message::Opened(true));
                 self.report.opened = true;
-                self.serve(instance, None).await
+                self.serve(instance, None, &pipes).await
             }
             Err(Some(Stop::Failed(error))) if error.is_shortage() => {
                 self.turn_away(error, side).await;
@@ -253,7 +262,12 @@ impl Life {
     /// One plugin's part, with the start request that it is to be given first, if there is one. Comes back with where the session goes next.
     ///
     /// What most sessions never do is boxed, here and in `live`: each would carry its size for as long as it lasts.
-    async fn serve(&mut self, mut instance: Instance<'_>, mut start: Option<Happening>) -> Option<Passage> {
+    async fn serve(
+        &mut self,
+        mut instance: Instance<'_>,
+        mut start: Option<Happening>,
+        pipes: &Shared,
+    ) -> Option<Passage> {
         let mut due = start.is_some();
         loop {
             let pause = instance.run(start.as_ref().filter(|_| due), &mut self.report).await;
@@ -265,31 +279,48 @@ impl Life {
                 }
                 Pause::Start(wanted) => {
                     let here = Arc::clone(&self.report.plugin);
-                    match self.way(&wanted, Some(&here)) {
+                    match Box::pin(self.way(&wanted, Some(&here), pipes)).await {
                         Way::Here => (start, due) = (Some(wanted), true),
                         Way::To(plugin) => return Some(Box::pin(self.leave(instance, Ok(plugin), wanted)).await),
                         Way::Nowhere => instance.refuse(),
+                        Way::Later(words) => {
+                            let passage = Box::pin(self.leave(instance, Ok(here), wanted)).await;
+                            self.put_off(&words, &passage.luggage, pipes);
+                            return None;
+                        }
                     }
                 }
                 Pause::HandOver(name) => {
                     // Permitted only after a start request was given.
                     let Some(start) = start.take() else { continue };
-                    let to = self.find(&name);
-                    return Some(Box::pin(self.leave(instance, to, start)).await);
+                    let found = Box::pin(self.settled(&name, pipes)).await;
+                    let later = found.try_again(&name);
+                    let passage = Box::pin(self.leave(instance, self.admitted(found), start)).await;
+                    let Some(words) = later else { return Some(passage) };
+                    self.put_off(&words, &passage.luggage, pipes);
+                    return None;
                 }
             }
         }
     }
 
     /// Where a start request is served, if `here` is the plugin that has the session.
-    fn way(&mut self, start: &Happening, here: Option<&Plugin>) -> Way {
+    async fn way(&mut self, start: &Happening, here: Option<&Plugin>, pipes: &Shared) -> Way {
         let routed = Start::of(start).and_then(|start| self.plugins.route(&start));
         let name = routed.as_deref().unwrap_or_else(|| self.home.name());
         if here.is_some_and(|here| here.name() == name) {
             return Way::Here;
         }
         let found = if self.passages < self.tenant.limits().passages {
-            self.find(name)
+            let found = self.settled(name, pipes).await;
+            if let Some(words) = found.try_again(name) {
+                return Way::Later(words);
+            }
+            // Nobody is left to whom it matters.
+            if pipes.ended().is_some() {
+                return Way::Nowhere;
+            }
+            self.admitted(found)
         } else {
             Err(Error::Refused("the session has changed its plugin too often".to_owned()))
         };
@@ -306,9 +337,34 @@ impl Life {
         )
     }
 
-    /// The plugin that this name means now, if the tenant may run it.
-    fn find(&self, name: &str) -> Result<Arc<Plugin>, Error> {
-        let plugin = self.plugins.plugin(name).ok_or_else(|| Error::Refused("there is no such plugin".to_owned()))?;
+    /// What this name means once it is known. Ends with the session.
+    async fn settled(&self, name: &str, pipes: &Shared) -> Lookup {
+        tokio::select! {
+            biased;
+            found = self.plugins.settled(name) => found,
+            () = pipes.until_ended() => Lookup::Absent,
+        }
+    }
+
+    /// The start is answered with a yes, since nothing can be said before it; then the client is told to try again, and that is the end.
+    fn put_off(&mut self, words: &str, luggage: &Luggage, pipes: &Shared) {
+        let (connection, channel, tenant) = (self.facts.get("connection-id"), self.facts.channel(), self.tenant.name());
+        tracing::info!(connection, channel, tenant, reason = words, "session ended: its next plugin is not ready");
+        if !luggage.answered {
+            pipes.say(Message::reply(true));
+        }
+        if !luggage.eof_sent {
+            let end = if luggage.pty.is_some() { "\r\n" } else { "\n" };
+            pipes.push_whole(Output::Stderr, format!("whelk: {words}{end}").as_bytes());
+        }
+        let exit = Exit::Status(1);
+        pipes.say(Message::Exit(Box::new(exit.clone())));
+        self.report.exit = Some(exit);
+    }
+
+    /// The plugin that was found, if the tenant may run it.
+    fn admitted(&self, found: Lookup) -> Result<Arc<Plugin>, Error> {
+        let plugin = found.found().ok_or_else(|| Error::Refused("there is no such plugin".to_owned()))?;
         plugin.admit(&self.tenant)?;
         Ok(plugin)
     }
@@ -338,7 +394,7 @@ impl Life {
         };
         match opened {
             Ok(mut instance) => match instance.prepare(luggage).await {
-                Ok(()) => self.serve(instance, Some(start)).await,
+                Ok(()) => self.serve(instance, Some(start), &pipes).await,
                 Err(stop) => {
                     instance.refuse();
                     instance.stop(stop, &mut self.report);
@@ -403,14 +459,24 @@ impl Life {
                     pipes.say(Message::reply(true));
                 }
                 Some(Next::Happening(start)) => {
-                    if Start::of(&start).is_some()
-                        && let Way::To(plugin) = self.way(&start, None)
-                    {
-                        self.passages += 1;
-                        let luggage = Luggage { passages: self.passages, ..luggage };
-                        return Some(Passage { to: Ok(plugin), start, luggage });
+                    let way = match Start::of(&start) {
+                        Some(_) => Box::pin(self.way(&start, None, &pipes)).await,
+                        None => Way::Nowhere,
+                    };
+                    match way {
+                        Way::To(plugin) => {
+                            self.passages += 1;
+                            let luggage = Luggage { passages: self.passages, ..luggage };
+                            return Some(Passage { to: Ok(plugin), start, luggage });
+                        }
+                        Way::Later(words) => {
+                            self.put_off(&words, &luggage, &pipes);
+                            return None;
+                        }
+                        Way::Here | Way::Nowhere => {
+                            pipes.say(Message::reply(false));
+                        }
                     }
-                    pipes.say(Message::reply(false));
                 }
                 Some(Next::Data { .. }) => side.taken(),
             }

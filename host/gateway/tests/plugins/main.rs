@@ -2,6 +2,10 @@
 //! operator looks after them with. Rows of the threat model are named by their numbers.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
+#[expect(unreachable_pub, reason = "other tests have it from their library")]
+#[path = "../../../../tests/src/script.rs"]
+mod script;
+
 mod bombs;
 mod guests;
 mod server;

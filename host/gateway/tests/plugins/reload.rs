@@ -70,6 +70,7 @@ fn a_bad_file_keeps_the_old_version_and_says_why_once() {
     let refused: Vec<&str> =
         folder["refused"].as_array().unwrap().iter().map(|refused| refused["file"].as_str().unwrap()).collect();
     assert_eq!(refused, ["a.wasm", "b.wasm"]);
+    assert_eq!((&folder["refused"][0]["retry_s"], &folder["preparing"]), (&Value::Null, &Value::Array(Vec::new())));
     place.put("a.wasm", &guests::plugin(2));
     assert_eq!(server.event("plugin loaded")["generation"], 2);
     assert_eq!(place.list()["refused"].as_array().unwrap().len(), 1);

@@ -5,8 +5,8 @@ use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 
-use crate::guests;
 use crate::server::Place;
+use crate::{bombs, guests};
 
 fn place() -> Place {
     let place = Place::new();
@@ -33,6 +33,21 @@ fn a_file_is_checked_as_a_server_would() {
         assert_eq!((status, stdout.as_str()), (2, ""));
         assert!(stderr.starts_with(&format!("plugins/{file}: {reason}")) && stderr.lines().count() == 1, "{stderr}");
     }
+}
+
+#[test]
+fn what_could_not_be_found_out_of_a_file_is_no_fault_of_the_configuration() {
+    let place = Place::new();
+    place.put("slow.wasm", &bombs::one_large_function(40_000));
+    let limits = "[limits]\ncompile_time = \"1 s\"\n";
+    fs::write(place.folder.path().join("whelk.toml"), format!("{limits}{}", user("a", "slow"))).unwrap();
+    let reason = "compiling it takes more than the 1 s of processor time that are allowed";
+    let (status, text, errors) = place.run(&["check", "whelk.toml"]);
+    // A server with this configuration starts, and tries the file again.
+    assert_eq!((status, errors.as_str()), (0, ""), "{text}");
+    assert!(text.contains(&format!("slow.wasm: could not be checked: {reason}\n")), "{text}");
+    let (status, text, errors) = place.run(&["plugin", "check", "--config", "whelk.toml", "plugins/slow.wasm"]);
+    assert_eq!((status, text.as_str(), errors), (1, "", format!("plugins/slow.wasm: {reason}\n")));
 }
 
 /// A user of the default tenant.

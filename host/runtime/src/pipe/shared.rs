@@ -3,9 +3,10 @@
 //! The order that makes it free of lost wake-ups: the session first leaves its waker ([`Shared::listen`]), then looks; the connection
 //! first changes something, then rings.
 
+use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 
 use tokio::time::Instant;
 
@@ -198,6 +199,15 @@ impl Shared {
 
     pub(crate) fn ended(&self) -> Option<(Ending, Instant)> {
         lock(&self.input).ended()
+    }
+
+    /// Waits until the session is over from the connection's side. Only the session's task may wait.
+    pub(crate) async fn until_ended(&self) {
+        poll_fn(|context| {
+            self.listen(context);
+            if self.ended().is_some() { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
     }
 
     /// Whether a call that waits should stop.

@@ -73,6 +73,11 @@ impl SessionSide {
         .await;
     }
 
+    /// Waits until the other side has ended the session: its client or its connection is gone, or the server stops.
+    pub async fn until_ended(&self) {
+        self.shared.until_ended().await;
+    }
+
     /// The next piece of data, at most 32 KiB.
     pub(crate) fn data(&self) -> &[u8] {
         self.data.front(PIECE)

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::sync::{Arc, OnceLock};
 use std::{env, fs};
 
-use whelk_runtime::{Engine, EngineSettings, Plugin, Plugins, Routes, Start};
+use whelk_runtime::{Engine, EngineSettings, Lookup, Plugin, Plugins, Routes, Start};
 
 /// Where the built components are.
 fn built() -> &'static Path {
@@ -87,8 +87,8 @@ pub(crate) struct Shelf {
 }
 
 impl Plugins for Shelf {
-    fn plugin(&self, name: &str) -> Option<Arc<Plugin>> {
-        self.plugins.iter().find(|plugin| plugin.name() == name).cloned()
+    fn lookup(&self, name: &str) -> Lookup {
+        self.plugins.iter().find(|plugin| plugin.name() == name).cloned().into()
     }
     fn route(&self, start: &Start<'_>) -> Option<String> {
         self.routes.find(start).map(|(_, plugin)| plugin.to_owned())

@@ -1,9 +1,14 @@
 //! Routes: a start request is served by the plugin that it is routed to, and the session arrives there as it was prepared.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use whelk_runtime::{Ending, Error, Exit, Happening, Limit, Limits, Plugin, Plugins, Report, Routes, SignalName};
+use tokio::sync::watch;
+use whelk_runtime::{
+    Ending, Error, Exit, Happening, Limit, Limits, Lookup, Output, Plugin, Plugins, Report, Routes, SignalName, Start,
+};
 
 use crate::client::{Client, Heard, out};
 use crate::guests::{self, Shelf};
@@ -73,6 +78,74 @@ async fn a_route_to_nowhere_fails_the_start_and_the_plugin_keeps_the_session() {
     assert_eq!(recorder.replies(), [false, true, true]);
     assert_eq!(recorder.text(), "open\nenv A=1\nshell");
     assert_eq!(names(&report), ["script"]);
+}
+
+/// The plugins of [`guests::two`], of which `second` is still being prepared.
+struct Unready {
+    plugins: Arc<dyn Plugins>,
+    /// `second` is loaded, or the wait for it was given up; none: neither.
+    loaded: watch::Receiver<Option<bool>>,
+}
+
+impl Plugins for Unready {
+    fn lookup(&self, name: &str) -> Lookup {
+        let is_unready = name == "second" && *self.loaded.borrow() != Some(true);
+        if is_unready { Lookup::Preparing } else { self.plugins.lookup(name) }
+    }
+    fn settled<'a>(&'a self, name: &'a str) -> Pin<Box<dyn Future<Output = Lookup> + Send + 'a>> {
+        Box::pin(async move {
+            self.loaded.clone().wait_for(Option::is_some).await.unwrap();
+            self.lookup(name)
+        })
+    }
+    fn route(&self, start: &Start<'_>) -> Option<String> {
+        self.plugins.route(start)
+    }
+}
+
+/// A client of those, and what says how the preparation ended.
+fn unready(loaded: Option<bool>, scripts: &[(&str, &str)]) -> (Client, watch::Sender<Option<bool>>) {
+    let (sender, loaded) = watch::channel(loaded);
+    let plugins: Arc<dyn Plugins> = Arc::new(Unready { plugins: guests::two(), loaded });
+    (Client::among(&plugins, &guests::script(), scripts, &Limits::default()), sender)
+}
+
+#[tokio::test]
+async fn a_start_that_leads_to_a_plugin_in_preparation_waits_for_it() {
+    let scripts = [("second.subsystem", "write second;finish 0"), ("second.exec", "write second;finish 0")];
+    for start in [subsystem("sftp"), Happening::Exec(b"two".to_vec()), Happening::Exec(b"pass second".to_vec())] {
+        let (mut client, loaded) = unready(None, &scripts);
+        client.happen(start.clone());
+        client.until(|recorder| recorder.heard.contains(&Heard::Opened(true))).await;
+        loaded.send_replace(Some(true));
+        let (recorder, report) = client.end().await;
+        assert_eq!((recorder.text().as_str(), recorder.replies()), ("second", vec![true]), "{start:?}");
+        assert_eq!(names(&report), ["script", "second"], "{start:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_whose_start_leads_to_a_plugin_that_stays_in_preparation_is_told_to_try_again() {
+    for start in [subsystem("sftp"), Happening::Exec(b"two".to_vec()), Happening::Exec(b"pass second".to_vec())] {
+        let (client, _loaded) = unready(Some(false), &[]);
+        let (recorder, _) = client.and(start.clone()).end().await;
+        let text = b"whelk: plugin \"second\" is still being prepared; try again\n".to_vec();
+        let told = Heard::Bytes(Output::Stderr, text);
+        let heard = [Heard::Opened(true), Heard::Reply(true), told, Heard::Exit(Exit::Status(1))];
+        assert_eq!(recorder.heard, heard, "{start:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_goes_while_its_start_waits_for_a_plugin_ends_the_session() {
+    let (client, loaded) = unready(None, &[]);
+    let client = client.and(subsystem("sftp"));
+    while loaded.receiver_count() < 2 {
+        tokio::task::yield_now().await;
+    }
+    client.inbox.end(Ending::ClientClosed);
+    let (_, report) = client.end().await;
+    assert_eq!((report.ending, names(&report)), (Some(Ending::ClientClosed), vec!["script"]));
 }
 
 #[tokio::test]
