@@ -214,7 +214,43 @@ async fn run(gateway: &Gateway, connection: u64, channel: ChannelId, entered: &E
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+    use whelk_runtime::session_pipes;
+    use whelk_ssh::crypto::key::HostKey;
+
     use super::*;
+    use crate::config::{Config, Overrides};
+    use crate::drain::Stopper;
+
+    /// A gateway whose plugin folder has not been listed.
+    fn unlisted() -> (tempfile::TempDir, Gateway) {
+        let folder = tempfile::tempdir().unwrap();
+        let (plugins, state) = (folder.path().join("plugins"), folder.path().join("state"));
+        std::fs::create_dir(&plugins).unwrap();
+        let listen = vec!["127.0.0.1:0".parse().unwrap()];
+        let overrides = Overrides { listen, plugins: Some(plugins), state: Some(state) };
+        let mut config = Config::demonstration(&overrides).unwrap();
+        config.limits.instances = 1;
+        let gateway = Gateway::new(&config, HostKey::generate().unwrap(), &Stopper::new()).unwrap();
+        gateway.registry().expect_all();
+        (folder, gateway)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_goes_while_it_waits_for_its_plugin_leaves_no_task_behind() {
+        let (_folder, gateway) = unlisted();
+        let (user, tenant, plugin) = ("alice".to_owned(), "echo".to_owned(), "echo".to_owned());
+        let identity = Identity { user, tenant, plugin, method: "none", fingerprint: None };
+        let entered = Entered { identity, facts: Vec::<(&str, String)>::new().into_iter().collect() };
+        let (inbox, _outbox, side) = session_pipes(1 << 10, Arc::new(|| ()));
+        let mut session = std::pin::pin!(run(&gateway, 1, ChannelId(0), &entered, side));
+        let second = Duration::from_secs(1);
+        assert!(timeout(second, &mut session).await.is_err(), "it waits for the plugin");
+        drop(inbox);
+        assert!(timeout(second, session).await.is_ok(), "it waits for nobody");
+    }
 
     fn environment() -> Environment {
         Environment::new(&Limits::default(), &EnvironmentNames::default())
@@ -230,13 +266,13 @@ mod tests {
         let mut environment = environment();
         for number in 0..900 {
             let name = format!("CI_{number}");
-            assert!(happening(&variable(name.as_bytes(), b"x"), &mut environment).is_err());
+            assert!(to_happening(&variable(name.as_bytes(), b"x"), &mut environment).is_err());
         }
         for number in 0..128 {
             let name = format!("LC_{number}");
-            assert!(happening(&variable(name.as_bytes(), b"x"), &mut environment).is_ok(), "{number}");
+            assert!(to_happening(&variable(name.as_bytes(), b"x"), &mut environment).is_ok(), "{number}");
         }
-        assert!(happening(&variable(b"LANG", b"x"), &mut environment).is_err());
+        assert!(to_happening(&variable(b"LANG", b"x"), &mut environment).is_err());
         assert_eq!(environment.refused.count(), 901);
     }
 
@@ -246,11 +282,11 @@ mod tests {
         let value = vec![b'x'; 20_000];
         for (number, fits) in [true, true, true, false].into_iter().enumerate() {
             let name = format!("LC_{number}");
-            assert_eq!(happening(&variable(name.as_bytes(), &value), &mut environment).is_ok(), fits, "{number}");
+            assert_eq!(to_happening(&variable(name.as_bytes(), &value), &mut environment).is_ok(), fits, "{number}");
         }
-        assert!(happening(&variable(b"LANG", b"C.UTF-8"), &mut environment).is_ok(), "a small one still fits");
+        assert!(to_happening(&variable(b"LANG", b"C.UTF-8"), &mut environment).is_ok(), "a small one still fits");
         for (name, value) in [(&b"LC_A=B"[..], &b"x"[..]), (b"LC_X", b"a\0b"), (b"LC_\xff", b"x")] {
-            assert!(happening(&variable(name, value), &mut environment).is_err());
+            assert!(to_happening(&variable(name, value), &mut environment).is_err());
         }
     }
 
@@ -259,10 +295,10 @@ mod tests {
         // C32
         let mut environment = environment();
         let command = vec![b'x'; (255 << 10) + 1];
-        let taken = happening(&Request::Exec { command: &command[1..] }, &mut environment);
+        let taken = to_happening(&Request::Exec { command: &command[1..] }, &mut environment);
         assert!(matches!(taken, Ok(Happening::Exec(command)) if command.len() == 255 << 10));
         let Err(Unfit::Other { reason, on_stderr, .. }) =
-            happening(&Request::Exec { command: &command }, &mut environment)
+            to_happening(&Request::Exec { command: &command }, &mut environment)
         else {
             panic!("it was taken")
         };

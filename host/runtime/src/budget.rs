@@ -67,10 +67,12 @@ pub(crate) enum Total {
     OutputRate,
     LogRate,
     FailureRate,
+    /// Requests of `wasi:http` without the grant.
+    UngrantedRequests,
 }
 
 impl Total {
-    const COUNT: usize = 11;
+    const COUNT: usize = 12;
 
     /// The name of the setting, or what it follows from.
     pub(crate) fn as_str(self) -> &'static str {
@@ -86,6 +88,7 @@ impl Total {
             Self::OutputRate => "tenant_output_rate",
             Self::LogRate => "tenant_log_rate",
             Self::FailureRate => "tenant_failure_rate",
+            Self::UngrantedRequests => "grants.http",
         }
     }
 }

@@ -10,9 +10,9 @@ mod failure;
 mod reach;
 mod tls;
 
+use std::any::Any;
 use std::future::ready;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use hyper::http::uri;
@@ -21,16 +21,29 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
-use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks};
+use wasmtime_wasi_http::p2::body::{HostFutureTrailers, HostIncomingBody, HostOutgoingBody};
+use wasmtime_wasi_http::p2::types::{HostIncomingResponse, HostOutgoingRequest, HostOutgoingResponse};
+use wasmtime_wasi_http::{Error, FieldMap, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks};
 
 use super::charges::Charges;
 use super::log::LogBook;
+use crate::budget::{Charge, Total};
 use crate::grants::{Scheme, Target, http_line};
 use crate::limits::Limits;
 use exchange::{Answered, Exchange, Patience};
 
 /// Most bytes of a body that one write of the plugin's may carry, and that wait for the network.
 const CHUNK: usize = 16 << 10;
+/// The same two limits for a tenant without the grant: what it makes is never sent.
+const UNGRANTED_CHUNK: usize = 4 << 10;
+const UNGRANTED_FIELDS: usize = 4 << 10;
+/// The longest path of a request with its query. RFC 9110 §4.1 asks for 8,000.
+pub(super) const PATH: usize = 8 << 10;
+/// Resources of `wasi:http` that a session may hold: without the grant, and with it if it may not have many requests.
+const UNGRANTED_PARTS: usize = 32;
+const PARTS: usize = 64;
+/// For one request: itself, its fields, its body, its answer with its body, and the lists that belong to the answer.
+const PARTS_OF_REQUEST: usize = 8;
 /// What a TLS connection keeps: a record of 16 KiB each way (RFC 8446 §5.1), and its secrets.
 const TLS: usize = 48 << 10;
 
@@ -38,6 +51,8 @@ const TLS: usize = 48 << 10;
 pub(super) struct Requests {
     context: WasiHttpCtx,
     desk: Desk,
+    /// One for each part of a request or an answer that the plugin holds, or held when parts were last counted.
+    parts: Vec<Charge>,
 }
 
 /// Where requests are handed in.
@@ -46,17 +61,51 @@ struct Desk {
     charges: Charges,
     /// One for each request that may be under way.
     room: Arc<Semaphore>,
-    /// The operator was told that this session sends requests without the grant. Once is enough: a plugin may try at any rate.
-    ungranted_told: AtomicBool,
+    /// Bytes of a list of fields.
+    fields: usize,
+    /// Bytes of one write to a body.
+    chunk: usize,
 }
 
 impl Requests {
     pub(super) fn new(log: &Arc<LogBook>, charges: Charges) -> Self {
         let limits = log.tenant().limits();
         let mut context = WasiHttpCtx::new();
-        context.set_field_size_limit(limits.http_headers);
+        let (fields, chunk) = match log.tenant().grants().http {
+            Some(_) => (limits.http_headers, CHUNK),
+            None => (limits.http_headers.min(UNGRANTED_FIELDS), UNGRANTED_CHUNK),
+        };
+        context.set_field_size_limit(fields);
         let room = Arc::new(Semaphore::new(limits.http_requests.min(Semaphore::MAX_PERMITS)));
-        Self { context, desk: Desk { log: Arc::clone(log), charges, room, ungranted_told: AtomicBool::new(false) } }
+        let desk = Desk { log: Arc::clone(log), charges, room, fields, chunk };
+        Self { context, desk, parts: Vec::new() }
+    }
+
+    /// Makes room for one more part of a request or an answer, in the session's number and in the tenant's memory. False if there is none.
+    pub(super) fn add_part(&mut self, table: &mut ResourceTable) -> bool {
+        let held = count_parts(table);
+        self.parts.truncate(held);
+        let limits = self.desk.log.tenant().limits();
+        let most = match self.desk.log.tenant().grants().http {
+            Some(_) => PARTS.max(limits.http_requests.saturating_mul(PARTS_OF_REQUEST)),
+            None => UNGRANTED_PARTS,
+        };
+        if held >= most {
+            return false;
+        }
+        // Bodies and answers were not charged when they were made: what they keep is their request's until then.
+        while self.parts.len() <= held {
+            let Some(charge) = self.desk.charges.memory(self.desk.part()) else { return false };
+            self.parts.push(charge);
+        }
+        true
+    }
+
+    /// Gives back the charges for parts that the plugin no longer holds.
+    pub(super) fn tidy(&mut self, table: &mut ResourceTable) {
+        if !self.parts.is_empty() {
+            self.parts.truncate(count_parts(table));
+        }
     }
 
     /// As wasmtime-wasi-http wants it.
@@ -94,6 +143,11 @@ impl Desk {
         })
     }
 
+    /// Most bytes that one part keeps: a request its fields, its path, its body with two writes that wait, and the body's trailers.
+    fn part(&self) -> usize {
+        2 * self.fields + PATH + 2 * self.chunk
+    }
+
     fn deny(&self, target: &Target) {
         let (destination, tenant) = (target.to_string(), self.log.tenant());
         match &tenant.grants().http {
@@ -101,13 +155,28 @@ impl Desk {
                 self.log.denied(&destination, "not in the tenant's list");
             }
             Some(_) => {}
-            None if self.ungranted_told.swap(true, Ordering::Relaxed) => {}
+            // By the tenant, as a client may begin any number of sessions.
+            None if !tenant.budget().is_news(Total::UngrantedRequests, Instant::now()) => {}
             None => {
                 let line = http_line(tenant.name());
                 self.log.denied(&destination, &format!("requests are not granted to the tenant: {line}"));
             }
         }
     }
+}
+
+/// How many resources there are that keep what the plugin or a server said.
+fn count_parts(table: &mut ResourceTable) -> usize {
+    let is_part = |entry: &&mut (dyn Any + Send)| {
+        entry.is::<FieldMap>()
+            || entry.is::<HostOutgoingRequest>()
+            || entry.is::<HostOutgoingBody>()
+            || entry.is::<HostOutgoingResponse>()
+            || entry.is::<HostIncomingResponse>()
+            || entry.is::<HostIncomingBody>()
+            || entry.is::<HostFutureTrailers>()
+    };
+    table.iter_mut().filter(is_part).count()
 }
 
 /// What one request makes the host keep at most: headers both ways, read once more where they came from, a piece of a body each way,
@@ -156,7 +225,7 @@ impl WasiHttpHooks for Desk {
     }
 
     fn p2_outgoing_body_chunk_size(&mut self) -> usize {
-        CHUNK
+        self.chunk
     }
 
     // The three that follow would write a line of log for each error. What goes wrong in `exchange` has its own code already.

@@ -7,10 +7,10 @@ use wasmtime_wasi::p2::TcpSocket;
 use wasmtime_wasi::p2::bindings::sockets::network;
 use wasmtime_wasi::p2::bindings::sockets::tcp::HostTcpSocket as _;
 use wasmtime_wasi_http::p2::bindings::http::types::{self, Host as _, HostFields, HostOutgoingRequest as _, Method};
-use wasmtime_wasi_http::p2::body::HostOutgoingBody;
-use wasmtime_wasi_http::p2::types::{HostIncomingResponse, HostOutgoingRequest, HostOutgoingResponse};
+use wasmtime_wasi_http::p2::types::HostOutgoingRequest;
 use wasmtime_wasi_http::{FieldMap, WasiHttpCtxView, WasiHttpView};
 
+use super::http::PATH;
 use super::state::State;
 
 /// As the linker names it.
@@ -24,14 +24,6 @@ const BUFFER: u64 = 256 << 10;
 const METHOD: usize = 64;
 /// The longest host with its port: a name has 253 at most, RFC 1035 §2.3.4.
 const AUTHORITY: usize = 512;
-/// The longest path with its query. RFC 9110 §4.1 asks for 8,000.
-const PATH: usize = 8 << 10;
-
-/// Lists of fields, requests, their bodies and answers that a session may hold, if it may not have many requests. Each may have as many bytes as
-/// the tenant allows headers.
-const HEADS: usize = 64;
-/// For one request: itself, its fields, its body, its answer, and the lists that belong to the answer.
-const HEADS_OF_REQUEST: usize = 6;
 
 type Store<'s> = StoreContextMut<'s, State>;
 type Request = Resource<HostOutgoingRequest>;
@@ -100,20 +92,11 @@ fn link_sockets(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     })
 }
 
-/// The way to what makes one more of them, if there may be one more.
+/// What makes one more part of a request or an answer, if there is room for one.
 fn view<'s>(store: &'s mut Store<'_>) -> wasmtime::Result<WasiHttpCtxView<'s>> {
     let state = store.data_mut();
-    let most = HEADS.max(state.limits().http_requests.saturating_mul(HEADS_OF_REQUEST));
-    let view = state.http();
-    let is_head = |entry: &&mut (dyn std::any::Any + Send)| {
-        entry.is::<FieldMap>()
-            || entry.is::<HostOutgoingRequest>()
-            || entry.is::<HostOutgoingBody>()
-            || entry.is::<HostIncomingResponse>()
-            || entry.is::<HostOutgoingResponse>()
-    };
-    if view.table.iter_mut().filter(is_head).count() >= most {
+    if !state.wasi().add_http_part() {
         return Err(ResourceTableError::Full.into());
     }
-    Ok(view)
+    Ok(state.http())
 }

@@ -77,9 +77,15 @@ impl Wasi {
         self.requests.view(&mut self.table)
     }
 
+    /// Makes room for one more part of a request or an answer; false if there is none.
+    pub(super) fn add_http_part(&mut self) -> bool {
+        self.requests.add_part(&mut self.table)
+    }
+
     /// A call is over.
     pub(super) fn tidy(&mut self) {
         self.sockets.tidy(&self.table);
+        self.requests.tidy(&mut self.table);
     }
 
     /// Where sockets are made.

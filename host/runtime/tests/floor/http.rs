@@ -363,6 +363,47 @@ async fn lists_of_headers_that_a_session_holds_have_their_number() {
     assert!(matches!(report.error, Some(Error::Limit { limit: Limit::Resources, .. })), "{:?}", report.error);
 }
 
+/// A tenant with and without the grant.
+fn tenants(limits: &Limits) -> [Arc<Tenant>; 2] {
+    let http = Some(Arc::new(AllowList::parse(&["api.example.org"]).unwrap()));
+    [Grants { http, ..Grants::default() }, Grants::default()].map(|grants| Tenant::new("acme", limits.clone(), grants))
+}
+
+#[tokio::test]
+async fn requests_that_are_never_sent_keep_little_memory_of_the_hosts() {
+    for tenant in tenants(&Limits::default()) {
+        let client = || Client::of(&tenant, &fetch(), &[]);
+        // None of the long texts is kept, granted or not.
+        let text = client().then("requests 10 4000000;drop;requests 1 60;finish").await.0.text();
+        assert_eq!(text, "0 taken\ndropped\n4 taken\n");
+        let (_, report) = client().then("requests 1000 4000000").await;
+        assert!(matches!(report.error, Some(Error::Limit { limit: Limit::Resources, .. })), "{:?}", report.error);
+        assert_eq!(tenant.memory(), 0);
+    }
+}
+
+#[tokio::test]
+async fn what_requests_keep_is_charged_to_the_tenant_while_they_are_held() {
+    // At most, for 10 requests with their bodies: fields and trailers, a path, and two writes to a body.
+    for (tenant, part) in tenants(&Limits::default()).iter().zip([(16 + 8 + 16 + 32) << 10, (4 + 8 + 4 + 8) << 10]) {
+        let mut client = Client::of(tenant, &fetch(), &[]);
+        client.run("drop");
+        client.until_stdout("dropped\n".len()).await;
+        let before = tenant.memory();
+        client.send(b"requests 10 1");
+        let text = client.until_stdout("dropped\n40 taken\n".len()).await;
+        assert!(text.ends_with("taken\n"), "{text}");
+        let held = tenant.memory() - before;
+        assert!((10 * part..=20 * part + (1 << 20)).contains(&held), "{held}");
+        client.send(b"drop");
+        client.until_stdout("dropped\n40 taken\ndropped\n".len()).await;
+        client.send(b"close");
+        client.until_stdout("dropped\n40 taken\ndropped\nnone\n".len()).await;
+        let after = tenant.memory() - before;
+        assert!(after + 10 * part <= held, "{after} of {held}");
+    }
+}
+
 #[tokio::test]
 async fn servers_that_fail_are_told_apart() {
     let server = Server::start().await;
@@ -413,10 +454,18 @@ async fn without_the_grant_a_plugin_runs_and_each_request_is_denied() {
     let denied = "error ErrorCode::HttpRequestDenied\n";
     assert_eq!(recorder.text(), format!("{denied}{denied}made\n"), "{report:?}");
     assert!(server.told.try_recv().is_err(), "somebody came");
-    // Told once a session, with the line that would grant it.
-    let lines = log::lines(&id);
-    let told: Vec<_> = lines.iter().filter(|line| line.fields["message"] == "destination denied").collect();
+    // Told with the line that would grant it, and once however many sessions a client begins.
+    let denials = |id: &str| -> Vec<_> {
+        log::lines(id).into_iter().filter(|line| line.fields["message"] == "destination denied").collect()
+    };
+    let told = denials(&id);
     assert_eq!(told.len(), 1);
     let reason = &told[0].fields["reason"];
     assert!(reason.ends_with(": [tenants.acme.grants] http = [\"HOST\"]"), "{reason}");
+    for _ in 0..3 {
+        let client = Client::of(&tenant, &plugin, &[]);
+        let id = client.id.clone();
+        assert_eq!(client.then(&format!("get {here};finish")).await.0.text(), denied);
+        assert_eq!(denials(&id).len(), 0);
+    }
 }

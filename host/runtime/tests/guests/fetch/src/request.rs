@@ -14,6 +14,8 @@ thread_local! {
     static OPEN: RefCell<Vec<(InputStream, IncomingBody, IncomingResponse)>> = const { RefCell::new(Vec::new()) };
     /// Bodies that are never finished.
     static UPLOADS: RefCell<Vec<OutgoingBody>> = const { RefCell::new(Vec::new()) };
+    /// Requests that are never sent; a body goes before its request.
+    static UNSENT: RefCell<Vec<(OutgoingBody, OutgoingRequest)>> = const { RefCell::new(Vec::new()) };
 }
 
 pub(crate) fn act(word: &str, rest: &str) -> Result<String, ErrorCode> {
@@ -69,6 +71,28 @@ pub(crate) fn act(word: &str, rest: &str) -> Result<String, ErrorCode> {
                 fields.append(&format!("x-{number}"), &vec![b'x'; 100]).unwrap();
             }
             Ok("made".to_owned())
+        }
+        // Makes and keeps so many requests, each with a method, a host and a path of so many bytes and a body. Says how many of those texts were
+        // taken.
+        "requests" => {
+            let long = "x".repeat(second.parse().unwrap());
+            let path = format!("/{long}");
+            let mut taken = 0;
+            for _ in 0..first.parse::<u32>().unwrap() {
+                let request = OutgoingRequest::new(Fields::new());
+                taken += usize::from(request.set_method(&Method::Other(long.clone())).is_ok());
+                taken += usize::from(request.set_authority(Some(&long)).is_ok());
+                taken += usize::from(request.set_path_with_query(Some(&path)).is_ok());
+                taken += usize::from(request.set_scheme(Some(&Scheme::Other(long.clone()))).is_ok());
+                let body = request.body().unwrap();
+                UNSENT.with_borrow_mut(|unsent| unsent.push((body, request)));
+            }
+            Ok(format!("{taken} taken"))
+        }
+        // Drops them.
+        "drop" => {
+            UNSENT.with_borrow_mut(Vec::clear);
+            Ok("dropped".to_owned())
         }
         // So many lists of headers at the same time.
         "lists" => {
