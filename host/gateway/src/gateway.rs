@@ -250,7 +250,7 @@ pub fn lone_loader(limits: &Limits) -> Result<Loader, String> {
 /// Compiles by running the program.
 fn loader(engine: Engine, program: &Path, cache: Option<Cache>, limits: &Limits) -> Loader {
     let settings = CompileSettings {
-        memory: limits.compile_memory,
+        memory: process::compile_memory(limits),
         time: limits.compile_time,
         code: limits.compile_code,
         instance_memory: engine.memory(),

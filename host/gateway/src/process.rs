@@ -32,6 +32,8 @@ const IDLE_CONNECTION: u64 = 32 << 10;
 
 /// Bytes of memory for hashing passwords where the system does not say how much memory there is.
 const UNKNOWN_HASHING_MEMORY: usize = 256 << 20;
+/// Address space in which a small plugin can be compiled: the least that `compile_memory` may be.
+const LEAST_COMPILE_MEMORY: usize = 128 << 20;
 /// From this size on an allocation is mapped by itself and unmapped when it is freed.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 const MAPPED_FROM: libc::c_int = 1 << 20;
@@ -108,6 +110,18 @@ pub fn hashing_memory(limits: &Limits) -> usize {
 pub fn most_memory_of_a_hash(limits: &Limits) -> usize {
     let half = memory_limit().map_or(usize::MAX, |bytes| usize::try_from(bytes / 2).unwrap_or(usize::MAX));
     if limits.hashing_memory == 0 { half } else { limits.hashing_memory.max(half) }
+}
+
+/// Bytes of memory for compiling one plugin: `compile_memory`, or all that there is. A compiler that may take more than
+/// that does not end with a refusal of the plugin: the kernel's OOM killer ends it, or the server.
+#[must_use]
+pub fn compile_memory(limits: &Limits) -> usize {
+    bounded_compile_memory(limits.compile_memory, memory_limit())
+}
+
+fn bounded_compile_memory(wanted: usize, machine: Option<u64>) -> usize {
+    let machine = machine.map_or(usize::MAX, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
+    wanted.min(machine.max(LEAST_COMPILE_MEMORY))
 }
 
 /// Something of which the machine has less than the configured limits may take.
@@ -318,6 +332,15 @@ mod tests {
             limits,
             ..Config::demonstration(&overrides).unwrap()
         }
+    }
+
+    #[test]
+    fn a_compiler_may_not_take_more_memory_than_there_is() {
+        const MIB: usize = 1 << 20;
+        assert_eq!(bounded_compile_memory(1024 * MIB, None), 1024 * MIB);
+        assert_eq!(bounded_compile_memory(1024 * MIB, Some(4 << 30)), 1024 * MIB);
+        assert_eq!(bounded_compile_memory(1024 * MIB, Some(256 << 20)), 256 * MIB);
+        assert_eq!(bounded_compile_memory(1024 * MIB, Some(64 << 20)), 128 * MIB);
     }
 
     #[test]

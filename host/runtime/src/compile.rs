@@ -1,45 +1,47 @@
-//! Compiling in a process of its own, with limits of its own: what a hostile file can make a compiler do, it does there. W34.
+//! Compiles plugins in a child process that limits itself, so that a hostile file cannot take the server's memory or
+//! time. W34.
 //!
-//! Both ends are here. The parent ([`Compiler`]) runs its own program again with the file as standard input, and takes the code from standard
-//! output. The child ([`compile_stdin`]) limits itself before it reads the first byte: memory, processor time, no files, no core dump, lower
-//! priority. It inherits no environment, and no descriptors but its three: all others of ours are closed on exec. The three are pipes:
-//! anonymous files in memory (memfd) are refused where `vm.memfd_noexec` or a seccomp filter says so.
+//! The parent ([`Compiler`]) runs its own program again with the file as standard input, and takes the code from
+//! standard output. The child ([`compile_stdin`]) sets its limits before it reads the first byte: memory, CPU time, no
+//! files, no core dump, lower priority. It inherits no environment, and no descriptors but its three: all others of
+//! ours are closed on exec. The three are pipes: anonymous files in memory (memfd) are refused where `vm.memfd_noexec`
+//! or a seccomp filter says so.
 //!
-//! The time that compiling may take is time of the processor, so that a busy machine makes no file a bad one. By the clock the child may
-//! take [`SLOWEST`] times as much, and what failed for want of time may be tried again: [`Error::Unfinished`].
+//! The limit is CPU time, so a busy machine does not cause a refusal. The wall-clock limit is [`WALL_CLOCK`] times as
+//! much; a child that exceeds it is killed, and the file may be tried again: [`Error::Unfinished`].
 
+mod child;
+mod failure;
 mod names;
 
-use std::io::{self, Read, Write};
-use std::os::unix::process::ExitStatusExt;
+use std::io;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Resource, Rlimit, Signal, nice, set_parent_process_death_signal, setrlimit};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy, sink};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-use crate::engine;
+pub use child::compile_stdin;
+
 use crate::error::Error;
-use crate::plugin::not_compiled;
+use failure::{Inherited, reason, too_large};
 
 /// Most bytes of the child's standard error that are kept.
-const WORDS: u64 = 4 << 10;
-/// How many times its processor time a child may take by the clock: it steps back behind everything else that the machine has to do.
-const SLOWEST: u32 = 20;
-/// How far the child steps back behind the server.
-const NICENESS: i32 = 10;
-/// The child's exit status when the file is at fault and it has said why.
-const REFUSED: u8 = 3;
+const STDERR: u64 = 4 << 10;
+/// Wall-clock limit, as a multiple of the CPU limit. The child runs niced.
+const WALL_CLOCK: u32 = 20;
+/// How long a killed child may take to end. One in uninterruptible sleep takes longer: it is left to tokio's reaper, so
+/// that it does not occupy a compile job.
+const KILL_WAIT: Duration = Duration::from_secs(5);
 
 /// What compiling one file may take.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CompileSettings {
     /// Address space of the child, bytes.
     pub memory: usize,
-    /// Processor time of the child. By the clock it may take twenty times as much.
+    /// CPU time of the child. The wall-clock limit is twenty times as much.
     pub time: Duration,
     /// Compiled code, bytes.
     pub code: usize,
@@ -56,7 +58,8 @@ pub struct Compiler {
     settings: CompileSettings,
 }
 
-/// Machine code that may be mapped: it comes from our own compiler or carries our seal. Made in two places, here and in `cache.rs`.
+/// Machine code that may be mapped: it comes from our own compiler or carries our seal. Made in two places, here and in
+/// `cache.rs`.
 pub(crate) struct Compiled(Vec<u8>);
 
 impl Compiled {
@@ -107,144 +110,75 @@ impl Compiler {
             .kill_on_drop(true)
             .spawn()
             .map_err(failed)?;
-        let longest = self.settings.time.saturating_mul(SLOWEST);
+        let longest = self.settings.time.saturating_mul(WALL_CLOCK);
         let Ok(outcome) = timeout(longest, attend(&mut child, wasm, self.settings.code)).await else {
-            child.kill().await.map_err(failed)?;
+            wait_for_kill(child.kill()).await;
             return Err(Error::Unfinished(format!(
                 "compiling it took more than {} s by the clock; the machine may be too busy",
                 longest.as_secs_f32()
             )));
         };
-        let Outcome { status, code, said } = outcome.map_err(failed)?;
-        if !status.success() {
-            return Err(self.reason(status, &String::from_utf8_lossy(&said)));
-        }
+        let Outcome { status, code, stderr } = outcome.map_err(failed)?;
+        // First: when no more is read, the child dies of the closed pipe, which says nothing about the file.
         if code.len() > self.settings.code {
             return Err(Error::Refused(too_large(self.settings.code)));
         }
-        Ok(Compiled::trusted(code))
-    }
-
-    /// Why a child gave no code, from how it ended and what it said.
-    fn reason(&self, status: ExitStatus, said: &str) -> Error {
-        let first = said.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
-        let signal = status.signal().and_then(Signal::from_named_raw);
-        match signal {
-            Some(Signal::XCPU) => Error::Unfinished(format!(
-                "compiling it takes more than the {} s of processor time that are allowed",
-                self.settings.time.as_secs_f32()
-            )),
-            Some(Signal::ABORT) if said.contains("memory allocation of") => Error::Refused(format!(
-                "compiling it takes more than the {} MiB of memory that are allowed",
-                self.settings.memory >> 20
-            )),
-            Some(Signal::ABORT) if said.contains("overflowed its stack") => {
-                Error::Refused("it is nested too deeply to be compiled".to_owned())
-            }
-            Some(Signal::KILL) => {
-                Error::Unfinished("its compiler was killed; the machine may be out of memory".to_owned())
-            }
-            // Somebody ended it: none of these is what a compiler dies of by itself.
-            Some(
-                Signal::TERM | Signal::INT | Signal::HUP | Signal::QUIT | Signal::ALARM | Signal::USR1 | Signal::USR2,
-            ) => Error::Unfinished(format!("its compiler was ended from outside ({status})")),
-            Some(_) | None if status.code() == Some(REFUSED.into()) => Error::Refused(first.to_owned()),
-            Some(_) | None => Error::Refused(format!("its compiler failed ({status}): {first}")),
+        if !status.success() {
+            return Err(reason(status, &String::from_utf8_lossy(&stderr), &self.settings, Inherited::read()));
         }
+        Ok(Compiled::trusted(code))
     }
 }
 
-/// What a child has brought to its end.
+/// Exit status and output of a child.
 struct Outcome {
     status: ExitStatus,
     code: Vec<u8>,
-    said: Vec<u8>,
+    stderr: Vec<u8>,
 }
 
-/// Gives the child its file and takes what it writes, until it has ended. Of more than `most` bytes of code no more is taken than shows that.
+/// Waits until a child was killed, or for [`KILL_WAIT`]. Whether it could be killed changes nothing for the file.
+async fn wait_for_kill(kill: impl Future<Output = io::Result<()>>) {
+    let _ = timeout(KILL_WAIT, kill).await;
+}
+
+/// Gives the child its file and takes what it writes, until it has ended. Reads at most one byte more than `most` bytes
+/// of code.
 async fn attend(child: &mut Child, wasm: &[u8], most: usize) -> io::Result<Outcome> {
     let piped = "all three were asked to be pipes";
-    let mut source = child.stdin.take().expect(piped);
-    let (output, mut words) = (child.stdout.take().expect(piped), child.stderr.take().expect(piped));
-    let feed = async move {
-        // A child that has refused the file does not read the rest of it, and says why elsewhere.
-        let _ = source.write_all(wasm).await;
+    let mut stdin = child.stdin.take().expect(piped);
+    let (stdout, mut stderr) = (child.stdout.take().expect(piped), child.stderr.take().expect(piped));
+    let write_file = async move {
+        // A child that has refused the file does not read the rest of it, and gives the reason on standard error.
+        let _ = stdin.write_all(wasm).await;
     };
-    let take_code = async move {
+    let read_code = async move {
         let mut code = Vec::new();
         let bound = u64::try_from(most).unwrap_or(u64::MAX).saturating_add(1);
-        output.take(bound).read_to_end(&mut code).await.map(|_| code)
+        stdout.take(bound).read_to_end(&mut code).await.map(|_| code)
     };
-    let take_words = async move {
-        let mut said = Vec::new();
-        (&mut words).take(WORDS).read_to_end(&mut said).await?;
-        copy(&mut words, &mut sink()).await.map(|_| said)
+    let read_stderr = async move {
+        let mut kept = Vec::new();
+        (&mut stderr).take(STDERR).read_to_end(&mut kept).await?;
+        copy(&mut stderr, &mut sink()).await.map(|_| kept)
     };
-    let ((), code, said, status) = tokio::join!(feed, take_code, take_words, child.wait());
-    Ok(Outcome { status: status?, code: code?, said: said? })
-}
-
-fn too_large(most: usize) -> String {
-    format!("compiled it would have more than the {} MiB that are allowed", most >> 20)
-}
-
-/// The child: compiles what is on standard input to standard output. Gives the exit status of the process; the reason of a refusal is then on
-/// standard error, in one line.
-///
-/// Limits the whole process for good.
-#[must_use]
-pub fn compile_stdin(settings: &CompileSettings) -> u8 {
-    match limit(settings).and_then(|()| compile(settings)) {
-        Ok(()) => 0,
-        Err(reason) => {
-            eprintln!("{}", reason.replace('\n', " "));
-            REFUSED
-        }
-    }
-}
-
-fn limit(settings: &CompileSettings) -> Result<(), String> {
-    let seconds = settings.time.as_millis().div_ceil(1000);
-    let limits = [
-        (Resource::As, u64::try_from(settings.memory).unwrap_or(u64::MAX)),
-        (Resource::Cpu, u64::try_from(seconds).unwrap_or(u64::MAX)),
-        // All that it writes goes into pipes.
-        (Resource::Fsize, 0),
-        (Resource::Core, 0),
-    ];
-    let failed = |error: rustix::io::Errno| format!("the compiler cannot limit itself: {error}");
-    for (resource, most) in limits {
-        // At the hard limit of processor time the kernel kills without a reason; a second before it gives one.
-        let hard = if resource == Resource::Cpu { most.saturating_add(1) } else { most };
-        setrlimit(resource, Rlimit { current: Some(most), maximum: Some(hard) }).map_err(failed)?;
-    }
-    // Neither keeps anybody safe, and filters such as systemd's `SystemCallFilter=~@resources` refuse them: it goes on without.
-    let _ = nice(NICENESS);
-    // Nobody would take the result.
-    let _ = set_parent_process_death_signal(Some(Signal::KILL));
-    Ok(())
-}
-
-fn compile(settings: &CompileSettings) -> Result<(), String> {
-    let mut wasm = Vec::new();
-    io::stdin().lock().read_to_end(&mut wasm).map_err(|error| format!("it cannot be read: {error}"))?;
-    let engine =
-        engine::compiler(settings.instance_memory).map_err(|error| format!("there is no compiler: {error:#}"))?;
-    names::check(&wasm)?;
-    let code = engine.precompile_component(&wasm).map_err(|error| not_compiled(&error).to_string())?;
-    if code.len() > settings.code {
-        return Err(too_large(settings.code));
-    }
-    let mut out = io::stdout().lock();
-    out.write_all(&code).and_then(|()| out.flush()).map_err(|error| format!("its code cannot be passed on: {error}"))
+    let ((), code, stderr, status) = tokio::join!(write_file, read_code, read_stderr, child.wait());
+    Ok(Outcome { status: status?, code: code?, stderr: stderr? })
 }
 
 #[cfg(test)]
 mod tests {
     use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 
-    use super::*;
-    use crate::engine::{Engine, EngineSettings};
+    use super::{KILL_WAIT, wait_for_kill};
+    use crate::engine::{self, Engine, EngineSettings};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_child_that_cannot_be_killed_does_not_occupy_a_job() {
+        let began = tokio::time::Instant::now();
+        wait_for_kill(std::future::pending()).await;
+        assert_eq!(began.elapsed(), KILL_WAIT);
+    }
 
     #[test]
     fn what_the_child_compiles_fits_the_engine_that_runs_it() {

@@ -34,6 +34,9 @@ pub enum Error {
     /// Whether the file is a plugin could not be found out, and why: its compiler or its trial ran out of time, or was killed. Another
     /// attempt may succeed.
     Unfinished(String),
+    /// The file's compiler was killed with SIGKILL, most likely since memory ran out. As `Unfinished`, but the next
+    /// attempt costs as much memory as this one and should be made late.
+    Killed(String),
     /// It crashed too often in a row and is not started for a while.
     Suspended,
     /// All instances that the host has room for are running.
@@ -111,7 +114,7 @@ impl Error {
     #[must_use]
     pub fn for_client(&self) -> String {
         match self {
-            Self::Refused(_) | Self::Unfinished(_) => "no such plugin".to_owned(),
+            Self::Refused(_) | Self::Unfinished(_) | Self::Killed(_) => "no such plugin".to_owned(),
             Self::Suspended => "the plugin crashed too often and is not started for a while".to_owned(),
             Self::Full { .. } => "the server is full".to_owned(),
             Self::Limit { limit, .. } => limit.as_str().to_owned(),
@@ -124,9 +127,12 @@ impl Error {
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Refused(_) | Self::Unfinished(_) | Self::Suspended | Self::Full { .. } | Self::Host { .. } => {
-                Exit::Status(SOFTWARE)
-            }
+            Self::Refused(_)
+            | Self::Unfinished(_)
+            | Self::Killed(_)
+            | Self::Suspended
+            | Self::Full { .. }
+            | Self::Host { .. } => Exit::Status(SOFTWARE),
             Self::Limit { limit: Limit::Idle, .. } => self.signal(SignalName::Hup),
             Self::Limit { .. } => self.signal(SignalName::Kill),
             Self::Trap { signal, .. } => self.signal(signal.clone()),
@@ -157,7 +163,9 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Refused(reason) | Self::Unfinished(reason) => f.write_str(&brief(reason, REASON)),
+            Self::Refused(reason) | Self::Unfinished(reason) | Self::Killed(reason) => {
+                f.write_str(&brief(reason, REASON))
+            }
             Self::Suspended => f.write_str("it crashed too often in a row"),
             Self::Full { capacity } => write!(f, "all {capacity} instances are running"),
             Self::Limit { limit, detail } => write!(f, "{}: {detail}", limit.as_str()),

@@ -68,8 +68,8 @@ impl Loader {
     /// The plugin that a file is. Takes as long as compiling takes, in another process; dropping the future ends that.
     ///
     /// # Errors
-    /// [`Error::Refused`] when the file is no plugin, with the reason in one line; [`Error::Unfinished`] when that could not be found out this
-    /// time; [`Error::Host`] when the fault is not the file's.
+    /// [`Error::Refused`] when the file is no plugin, with the reason in one line; [`Error::Unfinished`] or [`Error::Killed`] when that could
+    /// not be found out this time; [`Error::Host`] when the fault is not the file's.
     pub async fn load(&self, name: &str, source: &Source, terms: Terms<'_>) -> Result<Arc<Plugin>, Error> {
         let component = self.component(source, terms).await?;
         let plugin = Plugin::assemble(&self.engine, name, source.digest, &component)?;

@@ -99,7 +99,12 @@ fn is_crash(error: &Error) -> bool {
             // The tenant's or the operator's to change, not the plugin's.
             Limit::Session | Limit::Idle | Limit::Sessions | Limit::TenantMemory | Limit::AllMemory => false,
         },
-        Error::Refused(_) | Error::Unfinished(_) | Error::Full { .. } | Error::Suspended | Error::Host { .. } => false,
+        Error::Refused(_)
+        | Error::Unfinished(_)
+        | Error::Killed(_)
+        | Error::Full { .. }
+        | Error::Suspended
+        | Error::Host { .. } => false,
     }
 }
 

@@ -426,9 +426,9 @@ limits! {
             component_tenant: usize = 16 * MIB, KIB => GIB, "W34";
             /// How long a session waits for its plugin after a start, while it is compiled. Then its client is told to try again.
             prepare_wait: Duration = s(10), s(0) => s(3600), "O18, W34";
-            /// Processor time to compile one plugin. By the clock it may take twenty times as much.
+            /// CPU time to compile one plugin. The wall-clock limit is twenty times as much.
             compile_time: Duration = s(60), s(1) => s(3600), "W34";
-            /// Memory to compile one plugin.
+            /// Memory to compile one plugin: at most what the machine or its control group has, whichever is less.
             compile_memory: usize = GIB, 128 * MIB => 64 * GIB, "W34";
             /// The largest plugin when it is compiled.
             compile_code: usize = 256 * MIB, MIB => 4 * GIB, "W34";

@@ -10,6 +10,8 @@ use crate::logging::escape;
 
 /// How long a file that may be good soon waits until it is looked at again. It doubles with each attempt.
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
+/// The same, where the compiler was killed.
+const KILLED_PAUSE: Duration = Duration::from_secs(60);
 /// The longest such wait, where an attempt costs no more than reading the file.
 const LONGEST_PAUSE: Duration = Duration::from_secs(64);
 /// The longest such wait, where each attempt may cost all the time and memory that compiling may take.
@@ -37,16 +39,23 @@ enum Kind {
     Host,
     /// It could not be found out in time whether it is a plugin.
     Unfinished,
+    /// Its compiler was killed, by the OOM killer most likely: each attempt may cost another process its life.
+    Killed,
     /// It is no plugin. The same bytes are not tried again.
     NoPlugin,
 }
 
 impl Kind {
+    /// The pause before the second attempt.
+    fn first_pause(self) -> Duration {
+        if self == Kind::Killed { KILLED_PAUSE } else { FIRST_PAUSE }
+    }
+
     /// The longest pause between attempts; none if there are no more.
     fn longest_pause(self) -> Option<Duration> {
         match self {
             Kind::NoRoom | Kind::Host => Some(LONGEST_PAUSE),
-            Kind::Unfinished => Some(LONGEST_COMPILE_PAUSE),
+            Kind::Unfinished | Kind::Killed => Some(LONGEST_COMPILE_PAUSE),
             Kind::Unread | Kind::NoPlugin => None,
         }
     }
@@ -67,7 +76,7 @@ impl Retry {
 
 impl Refusal {
     fn new(reason: String, kind: Kind) -> Refusal {
-        let retry = kind.longest_pause().map(|_| Retry::after(FIRST_PAUSE));
+        let retry = kind.longest_pause().map(|_| Retry::after(kind.first_pause()));
         Refusal { reason, kind, digest: None, retry, told: false }
     }
 
@@ -87,6 +96,7 @@ impl Refusal {
             // The same bytes may do when the host is well again.
             Error::Host { .. } => Kind::Host,
             Error::Unfinished(_) => Kind::Unfinished,
+            Error::Killed(_) => Kind::Killed,
             _ => Kind::NoPlugin,
         };
         Refusal::new(error.to_string(), kind)
@@ -177,6 +187,8 @@ mod tests {
         let waits = |error: &Error, count| refused(error, &A, count).1;
         let unfinished = unfinished("its compiler was killed");
         assert_eq!(waits(&unfinished, 13), [2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 3600, 3600]);
+        let killed = Error::Killed("out of memory".to_owned());
+        assert_eq!(waits(&killed, 8), [60, 120, 240, 480, 960, 1920, 3600, 3600]);
         assert_eq!(waits(&host("1"), 7), [2, 4, 8, 16, 32, 64, 64]);
         assert!(waits(&Error::Refused("it is no plugin".to_owned()), 1).is_empty());
     }

@@ -1,7 +1,9 @@
 //! The compiler as a process of its own, with limits of its own. W34, W35, W37.
 
 use std::fs;
+use std::io::Write;
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -53,38 +55,39 @@ async fn what_the_child_compiles_is_loaded_and_tried_here() {
     assert!(plugin.code() > 0);
 }
 
-/// Why nothing could be said of a good file by a compiler that is this shell script.
-async fn unfinished(script: &str) -> String {
+/// What is said of a good file by a compiler that is this shell script.
+async fn script(script: &str, settings: CompileSettings) -> Error {
     let folder = tempfile::tempdir().unwrap();
-    reason(load(&scripted(folder.path(), script), guests::plugin(1)).await)
+    let reason = load(&scripted(folder.path(), script, settings), guests::plugin(1)).await;
+    reason.expect_err("it was taken")
 }
 
 /// Loads with a compiler that is this shell script.
-fn scripted(folder: &Path, script: &str) -> Loader {
+fn scripted(folder: &Path, script: &str, settings: CompileSettings) -> Loader {
     let program = folder.join("compiler");
     write_script(&program, script);
-    let compiler = Compiler::new(program, "compile", settings());
+    let compiler = Compiler::new(program, "compile", settings);
     Loader::new(engine(), compiler, None, Tenant::new("trial", Limits::default(), Grants::default()))
 }
 
+/// Why a script could say nothing of a good file.
+async fn unfinished(text: &str) -> String {
+    reason(script(text, settings()).await)
+}
+
 /// Why nothing could be said of a file.
-fn reason(loaded: Result<Arc<Plugin>, Error>) -> String {
-    match loaded {
-        Err(Error::Unfinished(reason)) => reason,
-        Err(error) => panic!("{error}"),
-        Ok(_) => panic!("it was taken"),
+fn reason(error: Error) -> String {
+    match error {
+        Error::Unfinished(reason) => reason,
+        error => panic!("{error:?}"),
     }
 }
 
 #[tokio::test]
-async fn a_compiler_that_takes_too_much_processor_time_is_killed_and_that_is_no_verdict() {
+async fn a_file_that_takes_too_much_cpu_time_to_compile_is_refused() {
     let short = CompileSettings { time: Duration::from_secs(1), ..settings() };
-    match load(&loader(&engine(), short, None), bombs::one_large_function(40_000)).await {
-        Err(Error::Unfinished(reason)) => {
-            assert_eq!(reason, "compiling it takes more than the 1 s of processor time that are allowed");
-        }
-        other => panic!("{other:?}"),
-    }
+    let reason = refusal(short, bombs::one_large_function(40_000)).await;
+    assert_eq!(reason, "compiling it takes more than the 1 s of CPU time that are allowed: raise compile_time");
 }
 
 #[tokio::test]
@@ -99,7 +102,7 @@ async fn a_compiler_that_makes_no_progress_is_ended_after_twenty_times_its_time_
         pipe.display(),
         env!("CARGO_BIN_EXE_whelk")
     );
-    let loader = scripted(folder.path(), &script);
+    let loader = scripted(folder.path(), &script, settings());
     let stopped = async {
         let number = tokio::task::spawn_blocking(move || fs::read_to_string(pipe)).await.unwrap().unwrap();
         let process = Path::new("/proc").join(number.trim());
@@ -112,20 +115,25 @@ async fn a_compiler_that_makes_no_progress_is_ended_after_twenty_times_its_time_
         (process, tokio::time::Instant::now())
     };
     let (loaded, (process, began)) = tokio::join!(load(&loader, guests::plugin(1)), stopped);
-    assert_eq!(reason(loaded), "compiling it took more than 1200 s by the clock; the machine may be too busy");
+    assert_eq!(
+        reason(loaded.expect_err("it was taken")),
+        "compiling it took more than 1200 s by the clock; the machine may be too busy"
+    );
     let minutes = began.elapsed().as_secs().div_ceil(60);
-    assert_eq!((minutes, process.exists()), (20, false));
+    // To be killed it has another five seconds.
+    assert!((20..=21).contains(&minutes) && !process.exists(), "{minutes}");
     tokio::time::resume();
     assert_eq!(load(&loader, guests::plugin(1)).await.unwrap().name(), "name");
 }
 
 #[tokio::test]
 async fn a_compiler_that_somebody_ends_says_nothing_of_the_file() {
-    let killed = unfinished("kill -KILL $$").await;
-    assert_eq!(killed, "its compiler was killed; the machine may be out of memory");
-    for signal in ["TERM", "INT", "HUP", "USR1"] {
+    let killed = script("kill -KILL $$", settings()).await;
+    assert!(matches!(killed, Error::Killed(_)), "{killed:?}");
+    assert_eq!(killed.to_string(), "its compiler was killed; the machine may be out of memory");
+    for signal in ["TERM", "INT", "HUP", "USR1", "BUS", "ABRT"] {
         let ended = unfinished(&format!("trap - {signal}; kill -{signal} $$")).await;
-        assert!(ended.starts_with("its compiler was ended from outside (signal: "), "{ended}");
+        assert!(ended.starts_with("its compiler died (signal: "), "{ended}");
     }
 }
 
@@ -140,7 +148,51 @@ async fn a_compiler_that_takes_too_much_memory_is_stopped() {
 async fn code_that_is_too_large_is_not_taken() {
     let small = CompileSettings { code: 1 << 20, ..settings() };
     let reason = refusal(small, bombs::many_functions(30_000)).await;
-    assert_eq!(reason, "compiled it would have more than the 1 MiB that are allowed");
+    let too_large = "compiled it would have more than the 1 MiB that are allowed: raise compile_code";
+    assert_eq!(reason, too_large);
+    // Whatever the compiler says of that nobody reads the rest of it.
+    let small = CompileSettings { code: 1 << 20, ..settings() };
+    let error = script("head -c 3000000 /dev/zero || exit 3", small).await;
+    assert!(matches!(&error, Error::Refused(reason) if reason == too_large), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_compiler_that_cannot_do_its_work_says_nothing_of_the_file() {
+    assert_eq!(unfinished("echo its compiler cannot start >&2; exit 4").await, "its compiler cannot start");
+    // A panic, of a thread that cannot be started for instance.
+    let panicked = unfinished("echo panicked >&2; exit 101").await;
+    assert_eq!(panicked, "its compiler failed (exit status: 101): panicked");
+    // What systemd's SystemCallFilter does unless it is told otherwise.
+    let filtered = unfinished("kill -SYS $$").await;
+    assert!(filtered.contains("SystemCallErrorNumber=EPERM"), "{filtered}");
+    // The code has nowhere to go: standard output of the real one is closed.
+    let real = env!("CARGO_BIN_EXE_whelk");
+    let closed = unfinished(&format!("exec {real} \"$@\" >/dev/full")).await;
+    assert!(closed.starts_with("its compiler cannot return the code: "), "{closed}");
+}
+
+#[test]
+fn the_child_offers_itself_to_the_oom_killer_and_keeps_inherited_limits() {
+    // Less than the limits of the command line: without a privilege they cannot be raised.
+    let inherited = "ulimit -t 7; ulimit -v 2000000; exec \"$0\" \"$@\"";
+    let mut child = Command::new("sh")
+        .args(["-c", inherited, env!("CARGO_BIN_EXE_whelk"), "compile", "4294967296", "60000", "1000000", "1000000"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    // More than the pipe holds: when it is written, the child has begun to read, and limited itself before.
+    stdin.write_all(&vec![0; 1 << 20]).unwrap();
+    let read = |name: &str| fs::read_to_string(format!("/proc/{}/{name}", child.id())).unwrap();
+    assert_eq!(read("oom_score_adj").trim(), "1000");
+    let limits = read("limits");
+    let of = |name: &str| limits.lines().find(|line| line.starts_with(name)).unwrap().split_whitespace().rev().nth(1);
+    assert_eq!(of("Max cpu time"), Some("7"), "{limits}");
+    assert_eq!(of("Max address space"), Some("2048000000"), "{limits}");
+    drop(stdin);
+    child.wait().unwrap();
 }
 
 #[tokio::test]

@@ -1,8 +1,9 @@
-//! `wasi:http/outgoing-handler`. wasmtime-wasi-http keeps the resources; whether a request may go, and how it goes, is decided here. Where
-//! no hosts are granted every request is denied: toolchains import the interface whether the program uses it or not.
+//! `wasi:http/outgoing-handler`. wasmtime-wasi-http keeps the resources; whether a request may go, and how it goes, is
+//! decided here. Where no hosts are granted every request is denied: toolchains import the interface whether the
+//! program uses it or not.
 //!
-//! One request is one connection: none is kept, so that no session can leave something in another's. Redirects are the plugin's to follow,
-//! by a request that is checked as any other.
+//! One request is one connection: none is kept, so that no session can leave something in another's. Redirects are the
+//! plugin's to follow, by a request that is checked as any other.
 
 mod body;
 mod exchange;
@@ -81,7 +82,8 @@ impl Requests {
         Self { context, desk, parts: Vec::new() }
     }
 
-    /// Makes room for one more part of a request or an answer, in the session's number and in the tenant's memory. False if there is none.
+    /// Makes room for one more part of a request or an answer, in the session's number and in the tenant's memory.
+    /// False if there is none.
     pub(super) fn add_part(&mut self, table: &mut ResourceTable) -> bool {
         let held = count_parts(table);
         self.parts.truncate(held);
@@ -143,7 +145,8 @@ impl Desk {
         })
     }
 
-    /// Most bytes that one part keeps: a request its fields, its path, its body with two writes that wait, and the body's trailers.
+    /// Most bytes that one part keeps: a request its fields, its path, its body with two writes that wait, and the
+    /// body's trailers.
     fn part(&self) -> usize {
         2 * self.fields + PATH + 2 * self.chunk
     }
@@ -179,8 +182,8 @@ fn count_parts(table: &mut ResourceTable) -> usize {
     table.iter_mut().filter(is_part).count()
 }
 
-/// What one request makes the host keep at most: headers both ways, read once more where they came from, a piece of a body each way,
-/// and what TLS has of its records.
+/// What one request makes the host keep at most: headers both ways, read once more where they came from, a piece of a
+/// body each way, and what TLS has of its records.
 fn buffers(limits: &Limits) -> usize {
     4 * limits.http_headers + 2 * CHUNK + TLS
 }
@@ -228,7 +231,8 @@ impl WasiHttpHooks for Desk {
         self.chunk
     }
 
-    // The three that follow would write a line of log for each error. What goes wrong in `exchange` has its own code already.
+    // The three that follow would write a line of log for each error. What goes wrong in `exchange` has its own code
+    // already.
     fn p2_error_from_hyper(&mut self, _: &hyper::Error) -> ErrorCode {
         ErrorCode::HttpProtocolError
     }

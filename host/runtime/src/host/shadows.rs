@@ -1,5 +1,5 @@
-//! Calls of WASI in whose place others are linked, since they would make the host or the kernel keep what is in nobody's budget: the parts of
-//! requests and answers, of whatever length and number, and the buffers of sockets.
+//! Calls of WASI in whose place others are linked, since they would make the host or the kernel keep what is in
+//! nobody's budget: the parts of requests and answers, of whatever length and number, and the buffers of sockets.
 
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Linker, Resource, ResourceTableError};

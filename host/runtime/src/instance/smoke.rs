@@ -58,6 +58,11 @@ fn refusal(error: Error) -> Error {
             let whole = error.to_string().replace('\n', " ");
             Error::Refused(format!("no instance of it can be made: {whole}"))
         }
-        Error::Refused(_) | Error::Unfinished(_) | Error::Suspended | Error::Full { .. } | Error::Host { .. } => error,
+        Error::Refused(_)
+        | Error::Unfinished(_)
+        | Error::Killed(_)
+        | Error::Suspended
+        | Error::Full { .. }
+        | Error::Host { .. } => error,
     }
 }
