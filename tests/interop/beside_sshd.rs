@@ -62,6 +62,8 @@ const ROWS: &[Row] = &[
     differs("WINDOW_ADJUST twice by 2^32 - 1", "channel closed", &["connection ended"], ONE_CHANNEL),
     same("keepalive@openssh.com", "100"),
     same("winadj@putty.projects.tartarus.org", "100"),
+    same("keepalive@openssh.com while the program is busy", "100"),
+    same("winadj@putty.projects.tartarus.org 200 times while the program is busy", "100 x 200"),
     same("unknown channel request", "100"),
     same("a second exec on one channel", "100"),
     same("EXT_INFO after login", "3"),

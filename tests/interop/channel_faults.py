@@ -393,6 +393,9 @@ def asked(kind, times, busy):
 
 case("keepalive@openssh.com")(asked(b"keepalive@openssh.com", 1, False))
 case("winadj@putty.projects.tartarus.org")(asked(b"winadj@putty.projects.tartarus.org", 1, False))
+case("keepalive@openssh.com while the program is busy")(asked(b"keepalive@openssh.com", 1, True))
+case("winadj@putty.projects.tartarus.org 200 times while the program is busy")(
+    asked(b"winadj@putty.projects.tartarus.org", 200, True))
 case("unknown channel request")(asked(b"unknown@tests", 1, False))
 
 

@@ -1,6 +1,30 @@
 //! Limits where users know OpenSSH's, and inputs that operators write by hand.
 
-use whelk_tests::{Access, Call, Client, Gateway, Input, Running, SOON, Setup};
+use whelk_tests::{Access, Call, Client, Finished, Gateway, Input, Running, SOON, Setup};
+
+fn run(gateway: &Gateway, client: Client, command: &str) -> Finished {
+    Call::new(client, gateway, "probe").exec(command).run(Input::Nothing)
+}
+
+#[test]
+fn a_command_of_120_000_bytes_runs() {
+    let gateway = Gateway::demonstration();
+    let text: String = ('a'..='z').cycle().take(120_000 - "print ".len()).collect();
+    for client in [
+        Client::OpenSsh92,
+        Client::OpenSsh100,
+        Client::Plink,
+        Client::AsyncSsh,
+        Client::Paramiko,
+        Client::Libssh,
+        Client::Ssh2,
+    ] {
+        let finished = run(&gateway, client, &format!("print {text}"));
+        assert_eq!(finished.status, Some(0), "{client:?}: {}", finished.err);
+        assert!(finished.out.text() == text, "{client:?}: {} bytes came back", finished.out.total);
+    }
+    gateway.end();
+}
 
 // As on CI machines, whose `ssh_config` says `SendEnv *`. OpenSSH asks for no replies.
 #[test]
