@@ -13,6 +13,7 @@
 mod child;
 mod failure;
 mod names;
+mod settings;
 
 use std::io;
 use std::path::PathBuf;
@@ -24,6 +25,7 @@ use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 pub use child::compile_stdin;
+pub use settings::CompileSettings;
 
 use crate::error::Error;
 use failure::{Inherited, reason, too_large};
@@ -35,19 +37,6 @@ const WALL_CLOCK: u32 = 20;
 /// How long a killed child may take to end. One in uninterruptible sleep takes longer: it is left to tokio's reaper, so
 /// that it does not occupy a compile job.
 const KILL_WAIT: Duration = Duration::from_secs(5);
-
-/// What compiling one file may take.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CompileSettings {
-    /// Address space of the child, bytes.
-    pub memory: usize,
-    /// CPU time of the child. The wall-clock limit is twenty times as much.
-    pub time: Duration,
-    /// Compiled code, bytes.
-    pub code: usize,
-    /// [`EngineSettings::memory`](crate::EngineSettings::memory) of the engine that is to run it.
-    pub instance_memory: usize,
-}
 
 /// Runs compilers.
 #[derive(Debug, Clone)]
@@ -70,20 +59,6 @@ impl Compiled {
 
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.0
-    }
-}
-
-impl CompileSettings {
-    /// For the command line of the child, in the order of [`from_arguments`](Self::from_arguments).
-    fn arguments(&self) -> [String; 4] {
-        let time = self.time.as_millis().to_string();
-        [self.memory.to_string(), time, self.code.to_string(), self.instance_memory.to_string()]
-    }
-
-    /// The child's side of the command line: memory, time in milliseconds, code, memory of an instance.
-    #[must_use]
-    pub fn from_arguments(memory: usize, milliseconds: u64, code: usize, instance_memory: usize) -> Self {
-        Self { memory, time: Duration::from_millis(milliseconds), code, instance_memory }
     }
 }
 

@@ -6,7 +6,8 @@ use std::io::{self, Read, Write};
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, nice, set_parent_process_death_signal, setrlimit};
 
 use super::failure::{REFUSED, UNABLE, too_large};
-use super::{CompileSettings, names};
+use super::names;
+use super::settings::CompileSettings;
 use crate::engine;
 use crate::plugin::not_compiled;
 

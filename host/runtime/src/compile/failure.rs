@@ -11,7 +11,7 @@ use std::process::ExitStatus;
 
 use rustix::process::{Resource, Signal, getrlimit};
 
-use super::CompileSettings;
+use super::settings::CompileSettings;
 use crate::error::Error;
 
 /// Exit status of a child that found a fault in the file.

@@ -27,18 +27,7 @@ pub(crate) fn act(word: &str, rest: &str) -> Result<String, ErrorCode> {
         // Sends so many bytes.
         "post" => show(send(Method::Post, first, "", Some(second.parse().unwrap()))?),
         // Reads all of the answer while the body of the request has only begun, and keeps both.
-        "begin" => {
-            let (body, future) = start(Method::Post, first, "", true)?;
-            let body = body.unwrap();
-            body.write().unwrap().blocking_write_and_flush(b"begun").unwrap();
-            UPLOADS.with_borrow_mut(|uploads| uploads.push(body));
-            let response = wait(future)?;
-            let body = response.consume().unwrap();
-            let stream = body.stream().unwrap();
-            let (bytes, error) = all(&stream);
-            OPEN.with_borrow_mut(|open| open.push((stream, body, response)));
-            Ok(format!("{}{error}", String::from_utf8_lossy(&bytes)))
-        }
+        "begin" => begin(first),
         // The length of the body and the sum of its bytes.
         "sum" => sum(send(Method::Get, first, second, None)?),
         // Leaves the body unread.
@@ -72,21 +61,9 @@ pub(crate) fn act(word: &str, rest: &str) -> Result<String, ErrorCode> {
             }
             Ok("made".to_owned())
         }
-        // Makes and keeps so many requests, each with a method, a host and a path of so many bytes and a body. Says how many of those texts were
-        // taken.
+        // Makes and keeps so many requests with texts of so many bytes. Says how many of those texts were taken.
         "requests" => {
-            let long = "x".repeat(second.parse().unwrap());
-            let path = format!("/{long}");
-            let mut taken = 0;
-            for _ in 0..first.parse::<u32>().unwrap() {
-                let request = OutgoingRequest::new(Fields::new());
-                taken += usize::from(request.set_method(&Method::Other(long.clone())).is_ok());
-                taken += usize::from(request.set_authority(Some(&long)).is_ok());
-                taken += usize::from(request.set_path_with_query(Some(&path)).is_ok());
-                taken += usize::from(request.set_scheme(Some(&Scheme::Other(long.clone()))).is_ok());
-                let body = request.body().unwrap();
-                UNSENT.with_borrow_mut(|unsent| unsent.push((body, request)));
-            }
+            let taken = prepare(first.parse().unwrap(), second.parse().unwrap());
             Ok(format!("{taken} taken"))
         }
         // Drops them.
@@ -105,6 +82,36 @@ pub(crate) fn act(word: &str, rest: &str) -> Result<String, ErrorCode> {
         }
         other => panic!("no such action: {other}"),
     }
+}
+
+fn begin(url: &str) -> Result<String, ErrorCode> {
+    let (body, future) = start(Method::Post, url, "", true)?;
+    let body = body.unwrap();
+    body.write().unwrap().blocking_write_and_flush(b"begun").unwrap();
+    UPLOADS.with_borrow_mut(|uploads| uploads.push(body));
+    let response = wait(future)?;
+    let body = response.consume().unwrap();
+    let stream = body.stream().unwrap();
+    let (bytes, error) = all(&stream);
+    OPEN.with_borrow_mut(|open| open.push((stream, body, response)));
+    Ok(format!("{}{error}", String::from_utf8_lossy(&bytes)))
+}
+
+/// Makes and keeps requests; how many of their long texts were taken.
+fn prepare(count: u32, bytes: usize) -> usize {
+    let long = "x".repeat(bytes);
+    let path = format!("/{long}");
+    let mut taken = 0;
+    for _ in 0..count {
+        let request = OutgoingRequest::new(Fields::new());
+        taken += usize::from(request.set_method(&Method::Other(long.clone())).is_ok());
+        taken += usize::from(request.set_authority(Some(&long)).is_ok());
+        taken += usize::from(request.set_path_with_query(Some(&path)).is_ok());
+        taken += usize::from(request.set_scheme(Some(&Scheme::Other(long.clone()))).is_ok());
+        let body = request.body().unwrap();
+        UNSENT.with_borrow_mut(|unsent| unsent.push((body, request)));
+    }
+    taken
 }
 
 /// A URL is taken apart by hand: whatever is between the slashes is the authority. `options` is a timeout in milliseconds, or empty.
