@@ -1,7 +1,7 @@
 //! What the sessions of one tenant have together: sessions, memory, files, output, lines of log, and the permits to
 //! run; and what all sessions of the server have. Each is counted when it is taken and given back by whoever drops it.
 
-mod output;
+mod buffered;
 mod unsent;
 
 use std::collections::HashMap;
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-pub(crate) use output::{Buffered, OutputCharges, Space, relieve};
+pub(crate) use buffered::Buffered;
 pub(crate) use unsent::{Finished, Owner, Unsent};
 
 use crate::bucket::Bucket;
@@ -33,7 +33,7 @@ pub(crate) struct Budget {
     /// Files, sockets and connections of requests that are open.
     pub(crate) files: Account,
     /// Output that waits for clients.
-    output: Buffered,
+    pub(crate) output: Buffered,
     /// The same of each user that has a session, by name, and how much one may have.
     users: Mutex<HashMap<String, Weak<Buffered>>>,
     user_output: usize,
@@ -127,7 +127,7 @@ impl Budget {
     }
 
     /// The output of one user that waits for clients; forgotten when its last session is gone.
-    fn user_output(&self, user: &str) -> Arc<Buffered> {
+    pub(crate) fn user_output(&self, user: &str) -> Arc<Buffered> {
         let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = users.get(user).and_then(Weak::upgrade) {
             return known;
@@ -139,13 +139,13 @@ impl Budget {
     }
 
     /// Whether nine tenths of the output or of the memory are in use.
-    fn is_pressed(&self) -> bool {
+    pub(crate) fn is_pressed(&self) -> bool {
         self.output.is_pressed() || self.memory.is_pressed()
     }
 
     /// How many users have a session.
     #[cfg(test)]
-    fn users(&self) -> usize {
+    pub(crate) fn users(&self) -> usize {
         let users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
         users.values().filter(|output| output.strong_count() > 0).count()
     }
@@ -201,7 +201,7 @@ pub(crate) struct Totals {
     /// Memory of all instances, and buffers that the host has for them, bytes.
     memory: Account,
     /// Output that waits for clients.
-    output: Buffered,
+    pub(crate) output: Buffered,
     /// Sessions that have ended, with output that waits.
     pub(crate) unsent: Arc<Unsent>,
 }
@@ -218,7 +218,7 @@ impl Totals {
     }
 
     /// Whether nine tenths of the output or of the memory are in use.
-    fn is_pressed(&self) -> bool {
+    pub(crate) fn is_pressed(&self) -> bool {
         self.output.is_pressed() || self.memory.is_pressed()
     }
 }

@@ -57,6 +57,7 @@ mod loader;
 mod memory;
 mod meter;
 mod notice;
+mod output_charges;
 mod permit;
 mod pipe;
 mod plugin;
@@ -68,6 +69,7 @@ mod report;
 mod routes;
 mod session;
 mod tenant;
+mod usage;
 
 pub use cache::{Cache, CacheKey};
 pub use compile::{CompileSettings, Compiler, compile_stdin};

@@ -3,10 +3,11 @@
 
 use std::sync::Arc;
 
-use crate::budget::{Budget, Total, Totals, give_memory, relieve, take_memory};
+use crate::budget::{Budget, Total, Totals, give_memory, take_memory};
 use crate::error::Limit;
 use crate::limits::Limits;
-use crate::report::Usage;
+use crate::output_charges::relieve;
+use crate::usage::SessionUsage;
 
 /// What the element of a table takes, bytes: a pointer.
 const ELEMENT: usize = 8;
@@ -19,7 +20,7 @@ pub(crate) struct Memory {
     /// Whose memory it is.
     budget: Arc<Budget>,
     totals: Arc<Totals>,
-    usage: Arc<Usage>,
+    usage: Arc<SessionUsage>,
     /// All linear memories together.
     now: usize,
     /// All tables together.
@@ -30,7 +31,7 @@ pub(crate) struct Memory {
 }
 
 impl Memory {
-    pub(crate) fn new(limits: &Limits, budget: Arc<Budget>, totals: Arc<Totals>, usage: Arc<Usage>) -> Self {
+    pub(crate) fn new(limits: &Limits, budget: Arc<Budget>, totals: Arc<Totals>, usage: Arc<SessionUsage>) -> Self {
         let (limit, table_elements) = (limits.memory, limits.table_elements);
         Self { limit, table_elements, budget, totals, usage, now: 0, tables: 0, peak: 0, refused: None }
     }

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::bucket::Bucket;
 use crate::limits::Limits;
-use crate::report::Usage;
+use crate::usage::SessionUsage;
 
 /// What the epoch's call-back does now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,11 +42,11 @@ pub(crate) struct Meter {
     /// What the session may use in the long run, in ticks.
     bucket: Bucket,
     /// The session's, over all its instances.
-    usage: Arc<Usage>,
+    usage: Arc<SessionUsage>,
 }
 
 impl Meter {
-    pub(crate) fn new(limits: &Limits, usage: Arc<Usage>) -> Self {
+    pub(crate) fn new(limits: &Limits, usage: Arc<SessionUsage>) -> Self {
         let (share, burst) = (u64::from(limits.share_ticks), u64::from(limits.burst_ticks));
         Self {
             left: AtomicU32::new(0),

@@ -1,11 +1,11 @@
 //! How a session went, for the operator.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use crate::error::Error;
 use crate::happening::{Ending, Exit};
 use crate::plugin::Plugin;
+use crate::usage::SessionUsage;
 
 /// How a session went.
 #[derive(Debug)]
@@ -59,27 +59,8 @@ impl Report {
     }
 
     /// What all its instances have used, whether they ended by themselves or were dropped.
-    pub(crate) fn account(&mut self, usage: &Usage) {
-        self.cpu_ticks = usage.ticks.load(Ordering::Relaxed);
-        self.peak_memory = usage.peak_memory.load(Ordering::Relaxed);
-    }
-}
-
-/// What the instances of a session have used so far. Counted while they run, so that it is known however they end.
-#[derive(Debug, Default)]
-pub(crate) struct Usage {
-    ticks: AtomicU64,
-    peak_memory: AtomicUsize,
-}
-
-impl Usage {
-    /// One more tick of processor time.
-    pub(crate) fn had_tick(&self) {
-        self.ticks.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// So much linear memory at once.
-    pub(crate) fn had_memory(&self, bytes: usize) {
-        self.peak_memory.fetch_max(bytes, Ordering::Relaxed);
+    pub(crate) fn account(&mut self, usage: &SessionUsage) {
+        self.cpu_ticks = usage.ticks();
+        self.peak_memory = usage.peak_memory();
     }
 }

@@ -37,8 +37,9 @@ use crate::pipe::{Message, Next, SessionSide, Shared, Without};
 use crate::plugin::Plugin;
 use crate::plugins::{Lookup, Plugins, Start};
 use crate::probation::Probation;
-use crate::report::{Report, Usage};
+use crate::report::Report;
 use crate::tenant::Tenant;
+use crate::usage::SessionUsage;
 use patience::Patience;
 
 impl Plugin {
@@ -123,7 +124,7 @@ struct Life {
     passages: u32,
     /// The operator was told of a route that leads nowhere: once a session is enough.
     told: bool,
-    usage: Arc<Usage>,
+    usage: Arc<SessionUsage>,
     report: Report,
 }
 

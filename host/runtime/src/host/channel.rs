@@ -15,8 +15,9 @@ use wasmtime::component::{Linker, LinkerInstance, WasmList};
 use super::state::{Phase, State};
 use crate::bindings::imports::channel::WriteError;
 use crate::bindings::imports::types as wit;
-use crate::budget::{Budget, OutputCharges, Space, Total};
+use crate::budget::{Budget, Total};
 use crate::happening::{Exit, Output, SignalName};
+use crate::output_charges::{OutputCharges, Space};
 use crate::pipe::{Message, News, Shared};
 
 /// The longest name of a request. RFC 4250 §4.6.1.

@@ -10,16 +10,17 @@ use super::log::LogBook;
 use super::timers::Timers;
 use super::wasi::Wasi;
 use crate::bindings::imports::channel::HandOverError;
-use crate::budget::{Budget, OutputCharges, Total, Totals};
+use crate::budget::{Budget, Total, Totals};
 use crate::error::Limit;
 use crate::grants::Grants;
 use crate::grants::topics::{Mailbox, Subscriber};
 use crate::happening::{Exit, Facts, Output, Pty};
 use crate::limits::Limits;
 use crate::memory::Memory;
+use crate::output_charges::OutputCharges;
 use crate::pipe::{Message, Shared};
-use crate::report::Usage;
 use crate::tenant::Tenant;
+use crate::usage::SessionUsage;
 
 /// How far a session is.
 ///
@@ -92,7 +93,7 @@ pub(crate) struct State {
     charges: Charges,
     /// Who is charged for what is written.
     pub(super) output: Arc<OutputCharges>,
-    usage: Arc<Usage>,
+    usage: Arc<SessionUsage>,
     pub(super) memory: Memory,
     /// Made at the first use: most plugins never call WASI.
     pub(super) wasi: Option<Box<Wasi>>,
@@ -110,7 +111,7 @@ impl State {
         facts: Facts,
         log: LogBook,
         totals: &Arc<Totals>,
-        usage: &Arc<Usage>,
+        usage: &Arc<SessionUsage>,
         takers: Takers,
     ) -> Self {
         let tenant = Arc::clone(log.tenant());
@@ -158,7 +159,7 @@ impl State {
     }
 
     /// What the session has used.
-    pub(crate) fn usage(&self) -> &Arc<Usage> {
+    pub(crate) fn usage(&self) -> &Arc<SessionUsage> {
         &self.usage
     }
 

@@ -13,8 +13,9 @@ use tokio::time::Instant;
 use super::buffer::Buffer;
 use super::input::{Answer, Input, Next, Without};
 use super::output::{Drained, Message, Queue, Sink};
-use crate::budget::{Finished, OutputCharges, Space};
+use crate::budget::Finished;
 use crate::happening::{Ending, Exit, Happening, Output, SignalName, WindowSize};
+use crate::output_charges::{OutputCharges, Space};
 
 /// Credit below this waits until the connection's side looks by itself: a keystroke's credit travels with its echo.
 const CREDIT_WORTH_A_WAKE: usize = 16 << 10;

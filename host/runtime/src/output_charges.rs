@@ -7,50 +7,10 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::SemaphorePermit;
 use tokio::time::Instant;
 
-use super::{Budget, Total, Totals};
-
-/// Bytes that wait for clients. Writers who want to add to them wait in line.
-#[derive(Debug)]
-pub(crate) struct Buffered {
-    /// A permit is a byte.
-    room: Semaphore,
-    /// Most that one may ask for: all there is.
-    most: usize,
-}
-
-impl Buffered {
-    pub(crate) fn new(bytes: usize) -> Self {
-        let most = bytes.clamp(1, Semaphore::MAX_PERMITS);
-        Self { room: Semaphore::new(most), most }
-    }
-
-    /// Room for so many bytes, if it is there and nobody waits for it.
-    fn space(&self, bytes: usize) -> Option<SemaphorePermit<'_>> {
-        self.room.try_acquire_many(permits(bytes)).ok()
-    }
-
-    /// Waits for room for so many bytes.
-    async fn wait(&self, bytes: usize) -> SemaphorePermit<'_> {
-        self.room.acquire_many(permits(bytes)).await.expect("it is never closed")
-    }
-
-    /// Bytes that were added have gone.
-    fn give(&self, bytes: usize) {
-        self.room.add_permits(bytes);
-    }
-
-    /// Whether at least nine tenths are in use.
-    pub(super) fn is_pressed(&self) -> bool {
-        self.room.available_permits() <= self.most / 10
-    }
-}
-
-fn permits(bytes: usize) -> u32 {
-    u32::try_from(bytes).unwrap_or(u32::MAX)
-}
+use crate::budget::{Budget, Buffered, Total, Totals};
 
 /// Who is charged for the output of one session.
 pub(crate) struct OutputCharges {
@@ -93,7 +53,7 @@ impl OutputCharges {
 
     /// At most so many bytes: as many as there can ever be at once.
     fn piece(&self, bytes: usize) -> usize {
-        self.accounts().into_iter().map(|(account, _)| account.most).fold(bytes, usize::min)
+        self.accounts().into_iter().map(|(account, _)| account.most()).fold(bytes, usize::min)
     }
 
     /// Room for so many bytes, or for fewer if there can never be as much. The error is whose limit was met.
