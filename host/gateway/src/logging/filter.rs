@@ -10,7 +10,7 @@ use crate::suggest::nearest;
 
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 /// What lines of the log are from: modules, the plugins' own lines, and what plugins do to files. A test compares it with the sources.
-const PARTS: [&str; 26] = [
+const PARTS: [&str; 29] = [
     "audit",
     "plugin",
     "whelk",
@@ -21,6 +21,7 @@ const PARTS: [&str; 26] = [
     "whelk::obituary",
     "whelk::process",
     "whelk::pump",
+    "whelk::refusals",
     "whelk::reload",
     "whelk::reload::refusal",
     "whelk::session",
@@ -29,10 +30,12 @@ const PARTS: [&str; 26] = [
     "whelk::socket",
     "whelk::tenant",
     "whelk::thrift",
+    "whelk_runtime::budget::unsent",
     "whelk_runtime::cache",
     "whelk_runtime::engine::undertaker",
     "whelk_runtime::grants::keyvalue::file",
     "whelk_runtime::host::log",
+    "whelk_runtime::instance",
     "whelk_runtime::loader",
     "whelk_runtime::probation",
     "whelk_runtime::registry",
