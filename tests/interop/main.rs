@@ -13,6 +13,7 @@ mod hostile;
 mod latency;
 mod lifecycle;
 mod limits;
+mod logins;
 mod matrix;
 mod node;
 mod slow;
