@@ -252,7 +252,8 @@ fn read_people(
 /// In the demonstration everybody is whoever uses this machine: no one user has less than all.
 fn demonstration_limits() -> Limits {
     let limits = Limits::default();
-    Limits { sessions_per_user: limits.instances, connections_per_user: limits.connections, ..limits }
+    let (sessions_per_user, connections_per_user) = (limits.instances, limits.connections);
+    Limits { sessions_per_user, connections_per_user, user_output_share: 100, ..limits }
 }
 
 fn read_listen(top: &mut Section<'_>, overrides: &Overrides, findings: &mut Findings) -> Vec<SocketAddr> {

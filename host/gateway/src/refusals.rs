@@ -61,13 +61,15 @@ pub(crate) struct RefusedVariables {
     names: Vec<String>,
     /// Why the last was.
     reason: &'static str,
+    /// The operator was told.
+    told: bool,
 }
 
 impl RefusedVariables {
     pub(crate) fn add(&mut self, name: &[u8], reason: &'static str) {
         self.count = self.count.saturating_add(1);
         self.reason = reason;
-        if self.names.len() < NAMES {
+        if !self.told && self.names.len() < NAMES {
             self.names.push(escape(cut(name, NAME)).to_string());
         }
     }
@@ -77,13 +79,13 @@ impl RefusedVariables {
         self.count
     }
 
-    /// Tells the operator in one line, and forgets them.
+    /// Tells the operator in one line, once a session.
     pub(crate) fn tell(&mut self, connection: u64, channel: u32, user: &str) {
-        let RefusedVariables { count, names, reason } = std::mem::take(self);
-        if count > 0 {
-            let (user, names) = (escape(user.as_bytes()), names.join(" "));
-            tracing::info!(connection, channel, %user, count, names, reason, "variables refused");
+        if self.count == 0 || std::mem::replace(&mut self.told, true) {
+            return;
         }
+        let (user, names) = (escape(user.as_bytes()), std::mem::take(&mut self.names).join(" "));
+        tracing::info!(connection, channel, %user, count = self.count, names, reason = self.reason, "variables refused");
     }
 }
 

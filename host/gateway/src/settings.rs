@@ -64,9 +64,9 @@ pub(crate) fn output_total(limits: &Limits, machine: Option<u64>) -> usize {
 }
 
 /// The output of one user's sessions that may wait. At least what one session writes at a time.
-fn user_output(limits: &Limits) -> usize {
+fn user_output(limits: &Limits, tenant_output: usize) -> usize {
     let percent = usize::try_from(limits.user_output_share).unwrap_or(100);
-    (limits.tenant_output / 100 * percent).max(limits.tenant_output.min(PIECE))
+    (tenant_output / 100 * percent).max(tenant_output.min(PIECE))
 }
 
 /// How versions of plugins follow each other.
@@ -89,6 +89,8 @@ pub(crate) fn plugin_limits(limits: &Limits) -> whelk_runtime::Limits {
     let ticks = |time: Duration| u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
     // No time at all means for ever.
     let some = |time: Duration| (!time.is_zero()).then_some(time);
+    // No tenant has all of the server's output.
+    let tenant_output = limits.tenant_output.min(output_total(limits, memory_limit()) / 2);
     whelk_runtime::Limits {
         memory: limits.memory,
         call_ticks: ticks(limits.cpu_call),
@@ -136,8 +138,8 @@ pub(crate) fn plugin_limits(limits: &Limits) -> whelk_runtime::Limits {
         random: u64::try_from(limits.random).unwrap_or(u64::MAX),
         tenant_sessions: count(limits.tenant_sessions),
         tenant_memory: limits.tenant_memory,
-        tenant_output: limits.tenant_output,
-        user_output: user_output(limits),
+        tenant_output,
+        user_output: user_output(limits, tenant_output),
         output_stall: limits.output_stall,
         tenant_output_rate: limits.tenant_output_rate,
         tenant_log_lines: limits.tenant_log_rate,
@@ -231,7 +233,7 @@ mod tests {
         assert_eq!(output_total(&limits, None), 1 << 30);
         assert_eq!(output_total(&Limits { output_total: 99, ..limits.clone() }, Some(256 * MIB)), 99);
         // A quarter of the tenant's 64 MiB.
-        assert!((16 << 20) - user_output(&limits) < 100);
-        assert_eq!(user_output(&Limits { tenant_output: 32 << 10, ..limits }), 32 << 10);
+        assert!((16 << 20) - user_output(&limits, limits.tenant_output) < 100);
+        assert_eq!(user_output(&limits, 32 << 10), 32 << 10);
     }
 }

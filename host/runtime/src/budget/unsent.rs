@@ -83,9 +83,12 @@ impl Unsent {
             let Some(session) = entry.session.upgrade() else { continue };
             let due = session.progress() + entry.stall;
             if due <= now && !ended {
-                ended = true;
                 let bytes = session.discard(WORDS);
-                entry.owner.log(bytes, entry.stall);
+                // Another writer may have discarded it since, or its client taken it.
+                if bytes > 0 {
+                    ended = true;
+                    entry.owner.log(bytes, entry.stall);
+                }
             } else {
                 next = Some(next.map_or(due, |next| next.min(due)));
             }

@@ -67,6 +67,9 @@ pub(super) enum Answer {
     Host(bool),
 }
 
+/// Bytes that are kept of a command that comes when a program runs already.
+const REFUSED_COMMAND: usize = 200;
+
 /// What the plugin that has the session does not export: such requests are refused without asking it, while it is in a
 /// call as well.
 #[derive(Debug, Default, Clone, Copy)]
@@ -148,6 +151,12 @@ impl Input {
                 self.size = Some(pty.size);
                 self.queue(happening)
             }
+            Happening::Exec(mut command) if self.started => {
+                // There is a program already, so this is refused. Only the log shows what it was.
+                command.truncate(REFUSED_COMMAND);
+                command.shrink_to_fit();
+                self.queue(Happening::Exec(command))
+            }
             Happening::Env { .. }
             | Happening::Shell
             | Happening::Exec(_)
@@ -172,9 +181,9 @@ impl Input {
     /// A request that is refused without a call.
     pub(super) fn refuse(&self) -> Answer {
         match self.ended {
+            Some((Ending::ClientClosed | Ending::ConnectionLost, _)) => Answer::None,
             // Its output may wait for long, and the client still be there.
-            None | Some((Ending::Finished, _)) => Answer::Host(false),
-            Some(_) => Answer::None,
+            _ => Answer::Host(false),
         }
     }
 

@@ -164,6 +164,8 @@ impl Queue {
             return None;
         }
         let bytes = self.discard_bytes();
+        // The words are not discarded in their turn.
+        self.progress = Some(Instant::now());
         self.entries.retain(|entry| !matches!(entry, Entry::Message(Message::Eof | Message::Exit(_))));
         self.ring.extend(words);
         self.runs = 1;
@@ -172,9 +174,13 @@ impl Queue {
         Some(bytes)
     }
 
-    /// A request went to the session, which will answer it.
-    pub(super) fn ask(&mut self) {
+    /// A request went to the session, which will answer it unless it has exited. Says whether an answer can go out now.
+    pub(super) fn ask(&mut self) -> bool {
+        if self.exited {
+            return self.answer(false);
+        }
         self.turns.ask();
+        false
     }
 
     /// The host answers a request in its turn. Says whether an answer can go out now.

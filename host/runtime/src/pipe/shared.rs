@@ -102,16 +102,14 @@ impl Shared {
 
     fn answered_by(&self, change: impl FnOnce(&mut Input) -> Answer) {
         let mut input = lock(&self.input);
-        match change(&mut input) {
-            Answer::None => {}
+        let said = match change(&mut input) {
+            Answer::None => false,
             Answer::Session => lock(&self.output).ask(),
-            Answer::Host(success) => {
-                let said = lock(&self.output).answer(success);
-                // It may stand before output for which there is no room, so that nobody looks.
-                if said {
-                    (self.connection)();
-                }
-            }
+            Answer::Host(success) => lock(&self.output).answer(success),
+        };
+        // It may stand before output for which there is no room, so that nobody looks.
+        if said {
+            (self.connection)();
         }
     }
 
