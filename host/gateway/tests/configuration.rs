@@ -212,7 +212,7 @@ fn a_user_who_could_never_enter_or_who_is_open_by_mistake_is_an_error() {
         ),
         (
             "auth = \"none\"\nkeys = []",
-            "whelk.toml:4: users.x.auth: \"none\" lets everybody in: take it or the credentials away",
+            "whelk.toml:4: users.x.auth: \"none\" lets everybody in: remove either `auth` or the credentials",
         ),
         (
             "keys = [\"ssh-foo AAAA\"]",
