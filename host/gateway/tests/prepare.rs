@@ -249,12 +249,12 @@ async fn a_session_waits_for_the_plugins_that_it_needs_and_for_no_others() {
 }
 
 #[tokio::test]
-async fn a_plugin_whose_compiler_was_killed_is_tried_again() {
+async fn a_plugin_whose_compiler_died_is_tried_again() {
     let place = Place::new();
     let (mark, gate) = (place.folder.path().join("mark"), place.gate());
-    // The first is killed, and the others wait.
+    // The first dies, and the others wait.
     let first = format!(
-        "if [ -e '{0}' ]; then read go < '{1}'; else : > '{0}'; kill -KILL $$; fi",
+        "if [ -e '{0}' ]; then read go < '{1}'; else : > '{0}'; kill -TERM $$; fi",
         mark.display(),
         gate.display()
     );

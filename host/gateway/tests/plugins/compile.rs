@@ -84,9 +84,10 @@ fn reason(error: Error) -> String {
 }
 
 #[tokio::test]
-async fn a_file_that_takes_too_much_cpu_time_to_compile_is_refused() {
+async fn a_compiler_that_takes_too_much_cpu_time_is_killed_and_that_is_no_verdict() {
     let short = CompileSettings { time: Duration::from_secs(1), ..settings() };
-    let reason = refusal(short, bombs::one_large_function(40_000)).await;
+    let loaded = load(&loader(&engine(), short, None), bombs::one_large_function(40_000)).await;
+    let reason = reason(loaded.expect_err("it was taken"));
     assert_eq!(reason, "compiling it takes more than the 1 s of CPU time that are allowed: raise compile_time");
 }
 
@@ -119,10 +120,14 @@ async fn a_compiler_that_makes_no_progress_is_ended_after_twenty_times_its_time_
         reason(loaded.expect_err("it was taken")),
         "compiling it took more than 1200 s by the clock; the machine may be too busy"
     );
-    let minutes = began.elapsed().as_secs().div_ceil(60);
-    // To be killed it has another five seconds.
-    assert!((20..=21).contains(&minutes) && !process.exists(), "{minutes}");
+    let waited = began.elapsed().as_secs();
+    // Less what had passed when the clock was paused. To be killed it has another five seconds, which pass at once.
+    assert!((19 * 60..=20 * 60 + 5).contains(&waited), "{waited}");
     tokio::time::resume();
+    let has_ended = || fs::read_to_string(process.join("stat")).map_or(true, |stat| stat.contains(") Z "));
+    while !has_ended() {
+        tokio::task::yield_now().await;
+    }
     assert_eq!(load(&loader, guests::plugin(1)).await.unwrap().name(), "name");
 }
 
@@ -131,7 +136,8 @@ async fn a_compiler_that_somebody_ends_says_nothing_of_the_file() {
     let killed = script("kill -KILL $$", settings()).await;
     assert!(matches!(killed, Error::Killed(_)), "{killed:?}");
     assert_eq!(killed.to_string(), "its compiler was killed; the machine may be out of memory");
-    for signal in ["TERM", "INT", "HUP", "USR1", "BUS", "ABRT"] {
+    // Not HUP and INT: who runs these tests with nohup or in the background has them ignored for good.
+    for signal in ["TERM", "USR1", "BUS", "ABRT"] {
         let ended = unfinished(&format!("trap - {signal}; kill -{signal} $$")).await;
         assert!(ended.starts_with("its compiler died (signal: "), "{ended}");
     }

@@ -41,7 +41,7 @@ fn what_could_not_be_found_out_of_a_file_is_no_fault_of_the_configuration() {
     place.put("slow.wasm", &bombs::one_large_function(40_000));
     let limits = "[limits]\ncompile_time = \"1 s\"\n";
     fs::write(place.folder.path().join("whelk.toml"), format!("{limits}{}", user("a", "slow"))).unwrap();
-    let reason = "compiling it takes more than the 1 s of processor time that are allowed";
+    let reason = "compiling it takes more than the 1 s of CPU time that are allowed: raise compile_time";
     let (status, text, errors) = place.run(&["check", "whelk.toml"]);
     // A server with this configuration starts, and tries the file again.
     assert_eq!((status, errors.as_str()), (0, ""), "{text}");

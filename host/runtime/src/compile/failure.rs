@@ -1,9 +1,10 @@
 //! Why a child returned no code: the file's fault ([`Error::Refused`], never tried again) or the machine's
 //! ([`Error::Unfinished`], [`Error::Killed`], tried again).
 //!
-//! Only a reason that the child itself found in the file, and the limits that we set, are the file's fault. Everything
-//! else could be different at the next attempt: a thread that cannot be started, a seccomp filter, a page that cannot
-//! be read.
+//! Only a reason that the child itself found in the file, and our limits of memory and code, are the file's fault.
+//! Everything else could be different at the next attempt: a thread that cannot be started, a seccomp filter, a page
+//! that cannot be read; and CPU time, of which the same work takes more while others use the caches and the other half
+//! of a core.
 
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
@@ -62,7 +63,7 @@ pub(super) fn reason(status: ExitStatus, stderr: &str, settings: &CompileSetting
         };
     };
     match Signal::from_named_raw(signal) {
-        Some(Signal::XCPU) if inherited.allows_time(settings) => Error::Refused(format!(
+        Some(Signal::XCPU) if inherited.allows_time(settings) => Error::Unfinished(format!(
             "compiling it takes more than the {} s of CPU time that are allowed: raise compile_time",
             settings.time.as_secs_f32()
         )),
@@ -122,11 +123,10 @@ mod tests {
     }
 
     #[test]
-    fn only_faults_of_the_file_and_our_own_limits_are_refusals() {
+    fn only_faults_of_the_file_and_our_limits_of_memory_and_code_are_refusals() {
         let none = Inherited::default();
         for error in [
             exited(3, "it is no component"),
-            died(Signal::XCPU, "", none),
             died(Signal::ABORT, "memory allocation of 4096 bytes failed", none),
             died(Signal::ABORT, "thread 'main' has overflowed its stack", none),
         ] {
@@ -134,6 +134,7 @@ mod tests {
         }
         let allocation = "memory allocation of 4096 bytes failed";
         for error in [
+            died(Signal::XCPU, "", none),
             exited(4, "its compiler cannot set its limits: Operation not permitted"),
             // A panic: rayon's threads cannot be started at TasksMax.
             exited(101, "thread 'main' panicked: the global thread pool has not been initialized"),

@@ -17,7 +17,7 @@ pub struct Patience {
     pub authentication: Duration,
     /// For a later key exchange, from the peer's first bytes after the socket has taken our KEXINIT to its end. Data that
     /// the peer has not confirmed lengthens it, and time in which the peer sends nothing is not counted: see
-    /// [`Deadlines::heard`].
+    /// `Deadlines::heard`.
     pub rekey: Duration,
 }
 
