@@ -92,3 +92,23 @@ impl RefusedVariables {
 fn cut(bytes: &[u8], most: usize) -> &[u8] {
     bytes.get(..most).unwrap_or(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refused_variables_are_told_once_a_session() {
+        let mut refused = RefusedVariables::default();
+        refused.tell(1, 0, "alice");
+        assert!(!refused.told);
+        refused.add(b"PATH", "the name is not admitted");
+        refused.tell(1, 0, "alice");
+        assert!(refused.told && refused.names.is_empty());
+        for _ in 0..1000 {
+            refused.add(b"PATH", "the name is not admitted");
+            refused.tell(1, 0, "alice");
+        }
+        assert_eq!((refused.count(), refused.names.len()), (1001, 0));
+    }
+}

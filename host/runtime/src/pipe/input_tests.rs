@@ -199,3 +199,20 @@ fn what_waits_for_a_session_that_is_gone_is_freed() {
     assert_eq!(input.bytes.len(), 0);
     assert!(!input.has_next());
 }
+
+#[test]
+fn whoever_is_left_with_unread_output_is_still_answered() {
+    let mut recalled = started();
+    recalled.recall(&Arc::from("the plugin was replaced"));
+    assert_eq!(recalled.happening(Happening::Shell), Answer::Host(false));
+    let mut closed = started();
+    closed.end(Ending::ClientClosed);
+    assert_eq!(closed.happening(Happening::Shell), Answer::None);
+}
+
+#[test]
+fn of_a_command_for_a_program_that_runs_the_front_is_kept() {
+    let mut input = started();
+    input.happening(Happening::Exec(vec![b'x'; 255 << 10]));
+    assert_eq!(drain(&mut input), [format!("{:?}", Happening::Exec(vec![b'x'; 200]))]);
+}

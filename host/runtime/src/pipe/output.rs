@@ -570,4 +570,15 @@ mod tests {
         drained(&mut queue, usize::MAX);
         assert!(queue.ring.capacity() > 0);
     }
+
+    #[test]
+    fn a_request_that_comes_after_the_exit_is_answered_by_the_host() {
+        let mut queue = Queue::new(100);
+        queue.say(Message::Opened(true));
+        queue.push(Output::Stdout, b"unread");
+        assert!(!queue.ask());
+        queue.say(Message::Exit(Box::new(Exit::Status(0))));
+        assert!(queue.ask());
+        assert!(queue.answer(false), "nobody before it is waited for");
+    }
 }
