@@ -4,6 +4,7 @@
 //! What panics is the log: a client's note of a certain text makes the subscriber of this process panic, in the middle of the pump's turn.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
+mod guest;
 #[path = "../../../tests/client/peer.rs"]
 mod peer;
 
@@ -12,7 +13,6 @@ use std::fmt::Debug;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use std::{env, fs};
@@ -101,17 +101,7 @@ impl Ear {
 
 /// Puts the plugin of the runtime's tests that echoes what it hears into the folder.
 fn put_echo(folder: &Path) {
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guests");
-    let status = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args(["build", "--quiet", "--release", "--locked", "--target", "wasm32-wasip2", "--package", "bare"])
-        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../runtime/tests/guests"))
-        .env("CARGO_TARGET_DIR", &target)
-        .env_remove("CARGO_ENCODED_RUSTFLAGS")
-        .env_remove("RUSTFLAGS")
-        .status()
-        .unwrap();
-    assert!(status.success(), "the plugin does not build; `rustup target add wasm32-wasip2` may help");
-    fs::copy(target.join("wasm32-wasip2/release/bare.wasm"), folder.join("echo.wasm")).unwrap();
+    fs::copy(guest::build(&["bare"]).join("bare.wasm"), folder.join("echo.wasm")).unwrap();
 }
 
 /// A client with a session that echoes.

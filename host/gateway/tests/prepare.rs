@@ -3,6 +3,7 @@
 //! The compiler of these tests is a shell script that waits until a test lets it go on.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
+mod guest;
 #[path = "../../../tests/client/peer.rs"]
 mod peer;
 #[expect(unreachable_pub, reason = "other tests have it from their library")]
@@ -12,7 +13,6 @@ mod script;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 use std::{env, fs};
@@ -122,17 +122,7 @@ impl Place {
 
 /// Puts the plugin of the runtime's tests that echoes what it hears into the folder.
 fn put_echo(folder: &Path) {
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guests");
-    let status = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args(["build", "--quiet", "--release", "--locked", "--target", "wasm32-wasip2", "--package", "bare"])
-        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../runtime/tests/guests"))
-        .env("CARGO_TARGET_DIR", &target)
-        .env_remove("CARGO_ENCODED_RUSTFLAGS")
-        .env_remove("RUSTFLAGS")
-        .status()
-        .unwrap();
-    assert!(status.success(), "the plugin does not build; `rustup target add wasm32-wasip2` may help");
-    fs::copy(target.join("wasm32-wasip2/release/bare.wasm"), folder.join("echo.wasm")).unwrap();
+    fs::copy(guest::build(&["bare"]).join("bare.wasm"), folder.join("echo.wasm")).unwrap();
 }
 
 /// What a client hears of a session in which it asks for a shell and says hello.

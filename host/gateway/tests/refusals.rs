@@ -1,6 +1,7 @@
 //! The whole gateway in this process, with our own client: what it refuses is told to the client and to the operator.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
+mod guest;
 #[path = "../../../tests/client/peer.rs"]
 mod peer;
 
@@ -8,7 +9,6 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::Command;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use std::{env, fs};
@@ -97,17 +97,7 @@ impl Ear {
 
 /// Puts the plugin of the runtime's tests that echoes what it hears into the folder.
 fn put_echo(folder: &Path) {
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guests");
-    let status = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args(["build", "--quiet", "--release", "--locked", "--target", "wasm32-wasip2", "--package", "bare"])
-        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../runtime/tests/guests"))
-        .env("CARGO_TARGET_DIR", &target)
-        .env_remove("CARGO_ENCODED_RUSTFLAGS")
-        .env_remove("RUSTFLAGS")
-        .status()
-        .unwrap();
-    assert!(status.success(), "the plugin does not build; `rustup target add wasm32-wasip2` may help");
-    fs::copy(target.join("wasm32-wasip2/release/bare.wasm"), folder.join("echo.wasm")).unwrap();
+    fs::copy(guest::build(&["bare"]).join("bare.wasm"), folder.join("echo.wasm")).unwrap();
 }
 
 /// Serves with these limits while the visit lasts.

@@ -1,6 +1,7 @@
 //! SIGTERM ends the program whatever its plugins, its compilers and those who ask it are doing.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
+mod guest;
 #[path = "../../../tests/client/peer.rs"]
 mod peer;
 
@@ -86,17 +87,7 @@ impl Drop for Server {
 
 /// Puts the plugin of the runtime's tests that does what it is told into the folder.
 fn put_script(folder: &Path) {
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guests");
-    let status = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args(["build", "--quiet", "--release", "--locked", "--target", "wasm32-wasip2", "--package", "script"])
-        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../runtime/tests/guests"))
-        .env("CARGO_TARGET_DIR", &target)
-        .env_remove("CARGO_ENCODED_RUSTFLAGS")
-        .env_remove("RUSTFLAGS")
-        .status()
-        .unwrap();
-    assert!(status.success(), "the plugin does not build; `rustup target add wasm32-wasip2` may help");
-    fs::copy(target.join("wasm32-wasip2/release/script.wasm"), folder.join("script.wasm")).unwrap();
+    fs::copy(guest::build(&["script"]).join("script.wasm"), folder.join("script.wasm")).unwrap();
 }
 
 /// The children of a process.

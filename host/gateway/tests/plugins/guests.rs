@@ -1,9 +1,10 @@
 //! A plugin that works, built once, and files that are like it.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 use std::sync::OnceLock;
-use std::{env, fs};
+
+use crate::guest;
+use std::fs;
 
 /// A plugin. `version` changes the file and nothing else.
 pub(crate) fn plugin(version: u8) -> Vec<u8> {
@@ -43,28 +44,5 @@ pub(crate) fn demanding() -> Vec<u8> {
 }
 
 fn built() -> PathBuf {
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guests");
-    let status = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args([
-            "build",
-            "--quiet",
-            "--release",
-            "--locked",
-            "--target",
-            "wasm32-wasip2",
-            "--package",
-            "bare",
-            "--package",
-            "unborn",
-            "--package",
-            "neighbour",
-        ])
-        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../runtime/tests/guests"))
-        .env("CARGO_TARGET_DIR", &target)
-        .env_remove("CARGO_ENCODED_RUSTFLAGS")
-        .env_remove("RUSTFLAGS")
-        .status()
-        .unwrap();
-    assert!(status.success(), "the guests do not build; `rustup target add wasm32-wasip2` may help");
-    target.join("wasm32-wasip2/release")
+    guest::build(&["bare", "unborn", "neighbour"])
 }

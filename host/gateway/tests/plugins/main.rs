@@ -2,6 +2,8 @@
 //! operator looks after them with. Rows of the threat model are named by their numbers.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
+#[path = "../guest/mod.rs"]
+mod guest;
 #[expect(unreachable_pub, reason = "other tests have it from their library")]
 #[path = "../../../../tests/src/script.rs"]
 mod script;
