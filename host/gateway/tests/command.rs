@@ -36,15 +36,57 @@ fn run(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
 }
 
 /// A process that is killed when the test ends, however it ends.
-struct Running(Child);
+struct Running {
+    child: Child,
+    /// Its threads that this test has stopped. Until they have been waited for the process is a zombie, and `wait` does not return.
+    stopped: Vec<libc::pid_t>,
+}
 
 impl Running {
+    fn new(child: Child) -> Running {
+        Running { child, stopped: Vec::new() }
+    }
+
     fn pid(&self) -> Pid {
-        Pid::from_child(&self.0)
+        Pid::from_child(&self.child)
     }
 
     fn signal(&self, signal: Signal) {
         kill_process(self.pid(), signal).unwrap();
+    }
+
+    /// Stops its threads, but for those of these names, for as long as the process lives. Each stops while it waits for something to do, so
+    /// that none holds a lock that the others need.
+    fn stop_threads(&mut self, except: &[&str]) {
+        let tasks = PathBuf::from(format!("/proc/{}/task", self.pid().as_raw_nonzero()));
+        let read =
+            |thread: libc::pid_t, file: &str| fs::read_to_string(tasks.join(thread.to_string()).join(file)).unwrap();
+        let waits =
+            [libc::SYS_epoll_wait, libc::SYS_epoll_pwait, libc::SYS_futex, libc::SYS_clock_nanosleep, libc::SYS_read];
+        loop {
+            let threads = fs::read_dir(&tasks).unwrap().map(|task| task.unwrap().file_name().into_string().unwrap());
+            let threads = threads.map(|thread| thread.parse::<libc::pid_t>().unwrap());
+            self.stopped = threads.filter(|thread| !except.contains(&read(*thread, "comm").trim())).collect();
+            for thread in &self.stopped {
+                // Whatever happens to this test, what it has stopped does not stay.
+                ptrace(libc::PTRACE_SEIZE, *thread, libc::PTRACE_O_EXITKILL);
+                ptrace(libc::PTRACE_INTERRUPT, *thread, 0);
+                wait_for(*thread);
+            }
+            let is_waiting = |thread: &libc::pid_t| {
+                let call = read(*thread, "syscall");
+                call.split(' ').next().and_then(|call| call.parse().ok()).is_some_and(|call| waits.contains(&call))
+            };
+            if self.stopped.iter().all(is_waiting) {
+                break;
+            }
+            self.stopped.drain(..).for_each(|thread| ptrace(libc::PTRACE_DETACH, thread, 0));
+            std::thread::yield_now();
+        }
+        // The thread that stands for the process is waited for with it.
+        let leader = self.pid().as_raw_nonzero().get();
+        self.stopped.retain(|thread| *thread != leader);
+        assert!(!self.stopped.is_empty());
     }
 
     /// Its status, once it has ended. One that does not end is killed after a minute, and has none.
@@ -56,7 +98,8 @@ impl Running {
                 kill_process(pid, Signal::KILL).unwrap();
             }
         });
-        let status = self.0.wait().unwrap();
+        self.stopped.drain(..).for_each(wait_for);
+        let status = self.child.wait().unwrap();
         drop(ended);
         watchdog.join().unwrap();
         status.code()
@@ -66,8 +109,9 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         // Fails when it has ended already, which is what is wanted.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        self.stopped.drain(..).for_each(wait_for);
+        let _ = self.child.wait();
     }
 }
 
@@ -94,7 +138,7 @@ impl Server {
     fn spawn(mut command: Command) -> Server {
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        Server { child: Running(child), lines }
+        Server { child: Running::new(child), lines }
     }
 
     /// The next line of the log that holds `text`.
@@ -215,26 +259,13 @@ fn a_terminal_that_is_closed_while_the_server_starts_stops_it_in_peace() {
     assert_eq!(server.status(), Some(0));
 }
 
-/// Stops the threads of a process, but for those of these names, for as long as the process lives. Gives those that it has stopped.
+/// A call of ptrace(2) that concerns no memory, with flags or a signal as its only argument.
 #[expect(unsafe_code, reason = "ptrace(2) is the only way to stop a single thread, and has no safe face")]
-fn stop_threads(pid: Pid, except: &[&str]) -> Vec<libc::pid_t> {
-    let tasks = fs::read_dir(format!("/proc/{}/task", pid.as_raw_nonzero())).unwrap().map(|task| task.unwrap().path());
-    let stops = |task: &PathBuf| !except.contains(&fs::read_to_string(task.join("comm")).unwrap().trim());
-    let threads = tasks.filter(stops).map(|task| task.file_name().unwrap().to_str().unwrap().parse().unwrap());
-    threads
-        .inspect(|thread: &libc::pid_t| {
-            let nothing = std::ptr::null_mut::<libc::c_void>();
-            // Whatever happens to this test, what it has stopped does not stay.
-            let options = usize::try_from(libc::PTRACE_O_EXITKILL).unwrap();
-            // SAFETY: neither call reads or writes memory of this process.
-            let done = unsafe {
-                libc::ptrace(libc::PTRACE_SEIZE, *thread, nothing, options) == 0
-                    && libc::ptrace(libc::PTRACE_INTERRUPT, *thread, nothing, nothing) == 0
-            };
-            assert!(done, "thread {thread}: {}", std::io::Error::last_os_error());
-            wait_for(*thread);
-        })
-        .collect()
+fn ptrace(request: libc::c_uint, thread: libc::pid_t, argument: libc::c_int) {
+    let argument = usize::try_from(argument).unwrap();
+    // SAFETY: these requests neither read nor write memory of this process.
+    let result = unsafe { libc::ptrace(request, thread, std::ptr::null_mut::<libc::c_void>(), argument) };
+    assert_eq!(result, 0, "thread {thread}: {}", std::io::Error::last_os_error());
 }
 
 /// Waits until a traced thread has stopped or ended.
@@ -252,22 +283,21 @@ fn a_server_whose_threads_all_hang_ends_with_status_1_however_often_it_is_told_t
     let mut server = Server::start(place.path(), &["serve", "--listen", "127.0.0.1:0"]);
     server.line("plugins prepared");
     // As if a disk did not answer, or a library waited for ever.
-    let threads = stop_threads(server.child.pid(), &["signals", "log"]);
-    assert!(threads.len() > 1, "{threads:?}");
+    server.child.stop_threads(&["signals", "log"]);
     // The second asks for an immediate end; those after it, one each time that the log has told the last, do not put it off.
-    let mut line = String::new();
-    for told in 0.. {
+    let mut told = 0;
+    let line = loop {
         // It may have ended in the meantime.
         let _ = kill_process(server.child.pid(), Signal::TERM);
-        line = server.line("");
+        let is_about_stopping = |line: &String| line.contains("stopping") || line.contains("shutdown");
+        let line = server.lines.by_ref().map(Result::unwrap).find(is_about_stopping).unwrap();
         if !line.contains("stopping") {
-            assert!(told > 1, "{line}");
-            break;
+            break line;
         }
-    }
+        told += 1;
+    };
+    assert!(told > 1, "{line}");
     assert!(line.ends_with("shutdown timed out after 5s; exiting"), "{line}");
-    let leader = server.child.pid().as_raw_nonzero().get();
-    threads.into_iter().filter(|thread| *thread != leader).for_each(wait_for);
     assert_eq!(server.status(), Some(1));
 }
 
@@ -297,7 +327,7 @@ fn a_log_that_nobody_reads_keeps_the_server_neither_from_serving_nor_from_ending
     let mut filler = fs::OpenOptions::new().write(true).custom_flags(flags).open(path).unwrap();
     // Both streams are one pipe, as under many supervisors.
     let mut command = whelk(place.path(), &["serve", "--listen", "127.0.0.1:0"]);
-    let server = Running(command.stdout(writer.try_clone().unwrap()).stderr(writer).spawn().unwrap());
+    let server = Running::new(command.stdout(writer.try_clone().unwrap()).stderr(writer).spawn().unwrap());
     drop(command);
     let mut lines = BufReader::new(reader).lines();
     let line = lines.by_ref().map(Result::unwrap).find(|line| line.contains("listening")).unwrap();

@@ -6,6 +6,7 @@ mod guest;
 mod peer;
 
 use std::io::{BufRead, BufReader, Write};
+use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Stdio};
@@ -57,6 +58,17 @@ impl Server {
     /// The next line of the log that holds `text`.
     fn line(&mut self, text: &str) -> String {
         self.lines.by_ref().map(Result::unwrap).find(|line| line.contains(text)).unwrap()
+    }
+
+    /// Waits until the server listens and its plugins are prepared, whichever comes first. Gives its address.
+    fn ready(&mut self) -> SocketAddr {
+        let (mut address, mut is_prepared) = (None, false);
+        while address.is_none() || !is_prepared {
+            let line = self.lines.next().unwrap().unwrap();
+            is_prepared |= line.contains("plugins prepared");
+            address = address.or_else(|| line.split_once("listening address=").map(|(_, at)| at.parse().unwrap()));
+        }
+        address.unwrap()
     }
 
     /// Ends it by one SIGTERM. It has to do that by itself, with status 0.
@@ -125,9 +137,7 @@ fn a_compiler_that_stands_still_does_not_keep_the_server_from_ending() {
 #[tokio::test]
 async fn plugins_that_loop_for_ever_do_not_keep_the_server_from_ending() {
     let mut server = Server::start();
-    let line = server.line("listening");
-    let address = line.split_once("address=").unwrap().1.parse().unwrap();
-    server.line("plugins prepared");
+    let address = server.ready();
     let user = "guest".to_owned();
     let wish = Wish { address, user, password: None, cipher: None, kex: None, rekey: None, from: None, guess: None };
     let mut peer = Peer::enter(&wish, &Arc::new(HostKey::generate().unwrap())).await.unwrap();
@@ -145,7 +155,7 @@ async fn plugins_that_loop_for_ever_do_not_keep_the_server_from_ending() {
 #[test]
 fn those_who_ask_and_are_silent_do_not_keep_the_server_from_ending() {
     let mut server = Server::start();
-    server.line("plugins prepared");
+    server.ready();
     let socket = server.folder.path().join("state/control");
     // As many as may ask at a time, and more that wait for their turn; each second one does not read its answer.
     let askers: Vec<UnixStream> = (0..16).map(|_| UnixStream::connect(&socket).unwrap()).collect();
