@@ -2,17 +2,27 @@
 
 use crate::build::build;
 use crate::clients::Clients;
-use crate::step::{Outcome, line};
+use crate::step::{Outcome, line, run as step};
 use crate::workspace::{Workspace, cargo};
+use rustix::process::{Pid, Signal, kill_process};
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::Duration;
+
+/// A test program that prints nothing for so long hangs. It is killed, so that a hang costs a failure and not the whole run.
+const LONGEST_SILENCE: Duration = Duration::from_secs(10 * 60);
+/// The same at full sizes, where a single test works for long.
+const LONGEST_SILENCE_OF_PROOFS: Duration = Duration::from_secs(2 * 60 * 60);
 
 pub(crate) const HELP: &str = "\
 cargo xtask test [FILTER]
 
 Brings the foreign clients (OpenSSH 9.2 and 10.0, dbclient, plink, AsyncSSH, paramiko, libssh, ssh2 for node, ssh-audit,
 tmux) and OpenSSH's sshd into target/clients, builds program and plugins, and runs every test of the workspace whose name contains
-FILTER. As root on Debian it installs what is missing; elsewhere it names it and fails. Nothing is skipped.";
+FILTER. As root on Debian it installs what is missing; elsewhere it names it and fails. Nothing is skipped.
+A test program that prints nothing for ten minutes is killed and has failed.";
 
 pub(crate) const PROVE_HELP: &str = "\
 cargo xtask prove [NAME]
@@ -51,21 +61,17 @@ impl Tally {
 pub(crate) fn run(arguments: &[String]) -> Outcome {
     let filter = at_most_one(arguments)?;
     let workspace = Workspace::find()?;
-    let mut command = prepared(&workspace)?;
-    command.args(["--workspace", "--no-fail-fast"]);
+    let mut command = prepared(&workspace, &[])?;
     command.args(filter);
-    tested(&mut command)
+    tested(&mut command, LONGEST_SILENCE)
 }
 
 pub(crate) fn prove(arguments: &[String]) -> Outcome {
     let name = at_most_one(arguments)?;
     let workspace = Workspace::find()?;
-    let mut command = prepared(&workspace)?;
-    // Of the whole workspace, so that nothing is compiled anew with fewer features than for `test`.
-    command.env("WHELK_PROVE", "1").args(["--workspace", "--no-fail-fast"]);
-    command.args(["--test", "interop", "--test", "hostile", "--test", "floor"]);
-    command.args(name).args(["--", "--nocapture", "--test-threads=1"]);
-    tested(&mut command)
+    let mut command = prepared(&workspace, &["--test", "interop", "--test", "hostile", "--test", "floor"])?;
+    command.env("WHELK_PROVE", "1").args(name).args(["--", "--nocapture", "--test-threads=1"]);
+    tested(&mut command, LONGEST_SILENCE_OF_PROOFS)
 }
 
 fn at_most_one(arguments: &[String]) -> Outcome<Option<&String>> {
@@ -77,33 +83,124 @@ fn at_most_one(arguments: &[String]) -> Outcome<Option<&String>> {
     }
 }
 
-/// Clients and program are there; gives the call of `cargo test` that finds them.
-fn prepared(workspace: &Workspace) -> Outcome<Command> {
+/// Brings the clients, builds the program and compiles the tests. Gives the call of `cargo test` that runs them.
+fn prepared(workspace: &Workspace, targets: &[&str]) -> Outcome<Command> {
     let clients = Clients::bring(workspace)?;
     build(workspace)?;
-    let mut command = cargo();
-    command.current_dir(&workspace.root).args(["test", "--release"]);
+    let tests = || {
+        let mut command = cargo();
+        // Of the whole workspace, so that nothing is compiled anew with other features.
+        command.current_dir(&workspace.root).args(["test", "--release", "--workspace", "--no-fail-fast"]).args(targets);
+        command
+    };
+    // Apart, since a compiler may be silent for as long as it likes.
+    step(tests().arg("--no-run"))?;
+    let mut command = tests();
     command.env("WHELK_BIN", workspace.program()).env("WHELK_CLIENTS", clients.folder());
     Ok(command)
 }
 
-/// Runs the tests, passes on what they print and sums up.
-fn tested(command: &mut Command) -> Outcome {
+/// The tests that have run for over a minute and have not ended, by what the test programs print.
+#[derive(Default)]
+struct Slow(BTreeSet<String>);
+
+impl Slow {
+    /// Reads `test NAME has been running for over 60 seconds`, and `test NAME ... ok`.
+    fn take(&mut self, line: &str) {
+        let Some(test) = line.strip_prefix("test ") else { return };
+        if let Some((name, _)) = test.split_once(" has been running for over") {
+            self.0.insert(name.to_owned());
+        } else if let Some((name, _)) = test.split_once(" ... ") {
+            self.0.remove(name);
+        }
+    }
+}
+
+impl std::fmt::Display for Slow {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.0.is_empty() {
+            return f.write_str("none has said so");
+        }
+        f.write_str(&self.0.iter().map(String::as_str).collect::<Vec<_>>().join(", "))
+    }
+}
+
+/// Kills the children of a process: of `cargo test`, the test program that runs.
+fn kill_children(process: u32) -> Outcome {
+    let tasks = format!("/proc/{process}/task");
+    for task in std::fs::read_dir(&tasks).map_err(|error| format!("{tasks}: {error}"))? {
+        let children = task.map_err(|error| format!("{tasks}: {error}"))?.path().join("children");
+        let children = std::fs::read_to_string(children).unwrap_or_default();
+        for child in children.split_whitespace().filter_map(|child| Pid::from_raw(child.parse().ok()?)) {
+            // It may have ended in the meantime.
+            let _ = kill_process(child, Signal::KILL);
+        }
+    }
+    Ok(())
+}
+
+/// Runs the tests, passes on what they print and sums up. A test program that is silent for longer than `silence` is killed and has failed.
+fn tested(command: &mut Command, silence: Duration) -> Outcome {
     let line = line(command);
     eprintln!("+ {line}");
     let mut child = command.stdout(Stdio::piped()).spawn().map_err(|error| format!("{line}: {error}"))?;
     let mut tally = Tally::default();
+    let mut slow = Slow::default();
     let out = child.stdout.take().ok_or("stdout was asked to be a pipe")?;
-    for text in BufReader::new(out).split(b'\n') {
-        let text = text.map_err(|error| format!("{line}: {error}"))?;
+    let (sender, lines) = channel();
+    let reader = std::thread::spawn(move || {
+        BufReader::new(out).split(b'\n').try_for_each(|text| sender.send(text)).unwrap_or_default();
+    });
+    loop {
+        let text = match lines.recv_timeout(silence) {
+            Ok(text) => text.map_err(|error| format!("{line}: {error}"))?,
+            Err(RecvTimeoutError::Disconnected) => break,
+            Err(RecvTimeoutError::Timeout) => {
+                println!("no output for {} s; killed. Tests that hang: {slow}", silence.as_secs());
+                kill_children(child.id())?;
+                continue;
+            }
+        };
         let text = String::from_utf8_lossy(&text);
         println!("{text}");
         tally.take(&text);
+        slow.take(&text);
     }
+    let _ = reader.join();
     let status = child.wait().map_err(|error| format!("{line}: {error}"))?;
     println!("\n{} passed, {} failed, {} ignored", tally.passed, tally.failed, tally.ignored);
     if !status.success() {
         return Err(format!("{line}: {status}"));
     }
     if tally.passed == 0 { Err("no test has this name".to_owned()) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tests_that_have_not_ended_are_named() {
+        let mut slow = Slow::default();
+        assert_eq!(slow.to_string(), "none has said so");
+        for line in [
+            "running 3 tests",
+            "test quick ... ok",
+            "test crowd::hangs has been running for over 60 seconds",
+            "test slow has been running for over 60 seconds",
+            "test slow ... ok",
+        ] {
+            slow.take(line);
+        }
+        assert_eq!(slow.to_string(), "crowd::hangs");
+    }
+
+    #[test]
+    fn a_program_that_prints_nothing_is_killed_and_the_run_has_failed() {
+        let mut command = Command::new("sh");
+        // The shell stands for cargo, which starts test programs one after another.
+        command.args(["-c", "sleep 3600; echo 'test result: ok. 1 passed; 0 failed'; exit 101"]);
+        let error = tested(&mut command, Duration::from_millis(50)).unwrap_err();
+        assert!(error.ends_with("exit status: 101"), "{error}");
+    }
 }
