@@ -66,7 +66,7 @@ impl CheckError {
 /// Says why it cannot be.
 fn read(path: &Path, links: Links, most: usize) -> Result<(String, Source), CheckError> {
     let Some(file) = path.file_name().and_then(|name| name.to_str()) else {
-        return Err(CheckError::refused("its name cannot be typed"));
+        return Err(CheckError::refused("its name is not UTF-8; rename it"));
     };
     let Some(name) = plugin_files::plugin_name(file) else {
         return Err(CheckError::refused("a plugin is called NAME.wasm, without control characters"));

@@ -34,7 +34,47 @@ pub(crate) struct Listing {
     /// The plugin files, the first so many in the order of their names. Without a stamp: it cannot be looked at.
     pub(crate) files: BTreeMap<String, Option<Stamp>>,
     /// Plugin files whose name is no text that can be typed.
-    pub(crate) nameless: usize,
+    pub(crate) nameless: Nameless,
+}
+
+/// Most names that [`Nameless`] keeps.
+const MOST_NAMELESS: usize = 8;
+
+/// Files with names that cannot be typed: they hold control characters or are not UTF-8.
+#[derive(Debug, Default)]
+pub(crate) struct Nameless {
+    count: usize,
+    /// The first of the names in their order.
+    names: BTreeSet<Vec<u8>>,
+}
+
+impl Nameless {
+    fn add(&mut self, name: &[u8]) {
+        self.count += 1;
+        self.names.insert(name.to_owned());
+        if self.names.len() > MOST_NAMELESS {
+            self.names.pop_last();
+        }
+    }
+
+    /// Why these files are not served; none if there are no such files. Control characters are as they are: whoever shows the reason
+    /// escapes it.
+    pub(crate) fn reason(&self) -> Option<String> {
+        let shown = |name: &Vec<u8>| {
+            let chunks = name.utf8_chunks().map(|chunk| {
+                let invalid: String = chunk.invalid().iter().map(|byte| format!("<{byte:02x}>")).collect();
+                format!("{}{invalid}", chunk.valid())
+            });
+            format!("\"{}\"", chunks.collect::<String>())
+        };
+        let names: Vec<String> = self.names.iter().map(shown).collect();
+        let more = match self.count - self.names.len() {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let whose = "not served, because its name is only \".wasm\", has control characters or is not UTF-8";
+        (self.count > 0).then(|| format!("{whose}: {}{more}; rename it", names.join(", ")))
+    }
 }
 
 /// Whether a file, or the folder it is in, may be a link to another place.
@@ -144,9 +184,9 @@ pub(crate) fn is_name(name: &str) -> bool {
     !name.is_empty() && !name.contains('/') && !name.chars().any(char::is_control)
 }
 
-/// The names of the plugin files of a folder, the first so many in their order, and how many have names that cannot be typed.
-pub(crate) fn names(folder: &OwnedFd, most: usize) -> io::Result<(BTreeSet<String>, usize)> {
-    let (mut names, mut nameless) = (BTreeSet::new(), 0);
+/// The names of the plugin files of a folder, the first so many in their order, and those whose names cannot be typed.
+pub(crate) fn names(folder: &OwnedFd, most: usize) -> io::Result<(BTreeSet<String>, Nameless)> {
+    let (mut names, mut nameless) = (BTreeSet::new(), Nameless::default());
     for entry in Dir::read_from(folder)? {
         let entry = entry?;
         let name = entry.file_name().to_bytes();
@@ -160,7 +200,7 @@ pub(crate) fn names(folder: &OwnedFd, most: usize) -> io::Result<(BTreeSet<Strin
                     names.pop_last();
                 }
             }
-            Ok(_) | Err(_) => nameless += 1,
+            Ok(_) | Err(_) => nameless.add(name),
         }
     }
     Ok((names, nameless))
@@ -179,7 +219,10 @@ pub(crate) fn read(folder: &Path, name: &str, links: Links, most: usize) -> Resu
     let file = match openat(&folder, name, flags, Mode::empty()) {
         Ok(file) => File::from(file),
         Err(Errno::NOENT) => return identity(&folder).map(Reading::Absent).map_err(unreadable),
-        Err(Errno::LOOP) => return Err("it is a symbolic link, which is not followed here".to_owned()),
+        Err(Errno::LOOP) if links == Links::Follow => {
+            return Err("it is a symbolic link that leads back to itself; point it at the file".to_owned());
+        }
+        Err(Errno::LOOP) => return Err("it is a symbolic link, which is not followed here; copy the file".to_owned()),
         Err(error) => return Err(unreadable(error.into())),
     };
     let facts = |file: &File| fstat(file).map_err(|error| unreadable(error.into()));
@@ -214,6 +257,7 @@ impl Stamp {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::os::unix::ffi::OsStrExt;
     use std::os::unix::fs::symlink;
 
     use super::*;
@@ -257,10 +301,25 @@ mod tests {
             fs::write(folder.path().join(name), "").unwrap();
         }
         let listing = list(folder.path(), 9).unwrap();
-        assert_eq!((names(&listing), listing.nameless), (vec!["a.wasm", "b.wasm", "e.wasm"], 2));
+        assert_eq!((names(&listing), listing.nameless.count), (vec!["a.wasm", "b.wasm", "e.wasm"], 2));
         // What is known is looked at wherever it stands.
         assert_eq!(names(&list(folder.path(), 1).unwrap()), ["a.wasm", "e.wasm"]);
         assert!(list(&folder.path().join("absent"), 2).is_err());
+    }
+
+    #[test]
+    fn names_that_cannot_be_typed_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(list(folder.path(), 9).unwrap().nameless.reason(), None);
+        for name in [&b"c\n.wasm"[..], b"d\xff\xc3.wasm", b".wasm"] {
+            fs::write(folder.path().join(OsStr::from_bytes(name)), "").unwrap();
+        }
+        let reason = || list(folder.path(), 9).unwrap().nameless.reason().unwrap();
+        assert!(reason().ends_with(": \".wasm\", \"c\n.wasm\", \"d<ff><c3>.wasm\"; rename it"), "{}", reason());
+        for number in 10..20 {
+            fs::write(folder.path().join(format!("a\t{number}.wasm")), "").unwrap();
+        }
+        assert!(reason().ends_with("\"a\t16.wasm\" and 5 more; rename it"), "{}", reason());
     }
 
     #[test]
@@ -275,7 +334,9 @@ mod tests {
         assert!(matches!(read("b.wasm", Links::Refuse), Ok(Reading::Absent(folder)) if folder == identity));
         symlink("a.wasm", folder.path().join("link.wasm")).unwrap();
         assert!(matches!(read("link.wasm", Links::Follow), Ok(Reading::Whole(..))));
-        assert!(read("link.wasm", Links::Refuse).err().unwrap().contains("symbolic link"));
+        assert!(read("link.wasm", Links::Refuse).err().unwrap().contains("not followed here"));
+        symlink("loop.wasm", folder.path().join("loop.wasm")).unwrap();
+        assert!(read("loop.wasm", Links::Follow).err().unwrap().contains("leads back to itself"));
         fs::create_dir(folder.path().join("folder.wasm")).unwrap();
         assert_eq!(read("folder.wasm", Links::Follow).err().unwrap(), "this is not a file");
         let fifo = folder.path().join("fifo.wasm");

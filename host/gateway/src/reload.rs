@@ -248,8 +248,7 @@ impl Shelf {
             let folder = self.folder.path.display();
             tracing::info!(%folder, tenant = self.tenant(), "plugin folder is back");
         }
-        let nameless = format!("{} files have names that cannot be typed", listing.nameless);
-        known.note(self, "", (listing.nameless > 0).then(|| Refusal::of(nameless)), true);
+        known.note(self, "", listing.nameless.reason().map(Refusal::of), true);
         let now = Instant::now();
         let changed = |(name, stamp): (&String, &Option<Stamp>)| {
             let is_due = known.refused.get(name).is_some_and(|refusal| refusal.is_due(now));
