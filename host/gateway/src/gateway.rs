@@ -16,6 +16,7 @@ use crate::access::{Access, Identity};
 use crate::config::{self, Config, Entrance, EnvironmentNames, Limits};
 use crate::drain::{Drain, Stopper};
 use crate::grants::Granter;
+use crate::logging::escape;
 use crate::process;
 use crate::reload::{Folder, Loaders, Reload};
 use crate::settings::{count, engine_settings, plugin_limits, protocol, registry_settings};
@@ -183,11 +184,12 @@ impl Gateway {
         if ready.is_empty() && preparing.is_empty() && retried.is_empty() {
             return "There are no plugins here yet. Put a .wasm file into the plugin folder.\r\n".to_owned();
         }
-        let ready = ready.iter().map(|plugin| format!("  {}\r\n", plugin.name()));
-        let preparing = preparing.iter().map(|name| format!("  {name} (still being prepared)\r\n"));
+        let shown = |name: &str| escape(name.as_bytes()).to_string();
+        let ready = ready.iter().map(|plugin| format!("  {}\r\n", shown(plugin.name())));
+        let preparing = preparing.iter().map(|name| format!("  {} (still being prepared)\r\n", shown(name)));
         let is_ready = |name: &String| self.registry.get(name).is_some();
         let retried = retried.iter().filter(|name| !is_ready(name));
-        let retried = retried.map(|name| format!("  {name} (could not be prepared yet)\r\n"));
+        let retried = retried.map(|name| format!("  {} (could not be prepared yet)\r\n", shown(name)));
         let list: String = ready.chain(preparing).chain(retried).collect();
         format!("The user name picks the plugin: ssh NAME@here. These are here:\r\n{list}")
     }

@@ -209,6 +209,25 @@ async fn while_a_plugin_is_compiled_its_clients_are_told_to_try_again_or_wait_fo
 }
 
 #[tokio::test]
+async fn the_list_of_the_demonstration_shows_no_name_that_changes_the_text_around_it() {
+    let mut place = Place::new();
+    let gate = place.gate();
+    let plugins = place.folder.path().join("plugins");
+    fs::rename(plugins.join("echo.wasm"), plugins.join("a\u{202e}b\\c.wasm")).unwrap();
+    place.config.limits.prepare_wait = Duration::ZERO;
+    place
+        .serve(&place.compiler(&format!("read go < '{}'", gate.display())), async |address, reload| {
+            let (text, _) = told(&visit(address, "absent").await);
+            assert!(text.contains("  a\\u{202e}b\\\\c (still being prepared)\r\n"), "{text:?}");
+            let _go = let_go(&gate, 1);
+            reload.prepared().await;
+            let (text, _) = told(&visit(address, "absent").await);
+            assert!(text.contains("  a\\u{202e}b\\\\c\r\n"), "{text:?}");
+        })
+        .await;
+}
+
+#[tokio::test]
 async fn a_session_waits_for_the_plugins_that_it_needs_and_for_no_others() {
     let mut place = Place::configured();
     let gate = place.gate();

@@ -17,6 +17,9 @@ const TOO_OLD: &str = "this version of the plugin was replaced too often; please
 /// What a session is told whose time is over.
 const DRAINED: &str = "this version of the plugin was replaced; please log in again";
 
+/// Removed names whose last number is remembered one by one. Beyond that they share one.
+const MOST_REMOVED: usize = 4_096;
+
 /// How versions follow each other.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RegistrySettings {
@@ -36,8 +39,24 @@ impl Default for RegistrySettings {
 #[derive(Default)]
 pub struct Registry {
     settings: RegistrySettings,
-    names: Mutex<BTreeMap<String, Versions>>,
+    names: Mutex<Names>,
     preparing: Preparing,
+}
+
+/// The names of a registry.
+#[derive(Default)]
+struct Names {
+    known: BTreeMap<String, Versions>,
+    removed: Removed,
+}
+
+/// The last numbers of names that nobody has any more. Numbers never restart while the server runs: whoever holds a name and a number, as
+/// the end of a drain does, would otherwise mean another version than the one that had that number.
+#[derive(Default)]
+struct Removed {
+    last: BTreeMap<String, u32>,
+    /// No name that is not in the table had a higher number.
+    others: u32,
 }
 
 /// The versions of one name.
@@ -93,13 +112,13 @@ impl Registry {
     /// What a new session of exactly this name gets.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<Arc<Plugin>> {
-        self.names().get(name)?.current.clone()
+        self.names().known.get(name)?.current.clone()
     }
 
     /// What new sessions get, in the order of the names.
     #[must_use]
     pub fn plugins(&self) -> Vec<Arc<Plugin>> {
-        self.names().values().filter_map(|versions| versions.current.clone()).collect()
+        self.names().known.values().filter_map(|versions| versions.current.clone()).collect()
     }
 
     /// The folder is about to be looked at for the first time: until [`expect`](Self::expect), any name may be in preparation.
@@ -167,7 +186,7 @@ impl Registry {
             let ill = current.as_ref().is_some_and(|current| is_ill(current, now));
             (current.is_some() || !older.is_empty()).then(|| Listed { name: name.clone(), current, older, ill })
         };
-        self.names().iter().filter_map(listed).collect()
+        self.names().known.iter().filter_map(listed).collect()
     }
 
     /// Bytes of compiled code that would be held beside a new version of this name: of all other names, and of its older versions that
@@ -181,7 +200,7 @@ impl Registry {
                 versions.held().map(|plugin| plugin.code()).sum()
             }
         };
-        self.names().iter().map(code).sum()
+        self.names().known.iter().map(code).sum()
     }
 
     /// Lets go of what is kept to fall back to wherever the current version has proven itself.
@@ -190,7 +209,7 @@ impl Registry {
         let is_well = |versions: &&mut Versions| {
             versions.current.as_deref().is_some_and(|current| is_proven(current) && !is_ill(current, now))
         };
-        names.values_mut().filter(is_well).for_each(Versions::forget_fallback);
+        names.known.values_mut().filter(is_well).for_each(Versions::forget_fallback);
     }
 
     /// Makes this what new sessions of its name get. The version before is kept to fall back to.
@@ -205,7 +224,7 @@ impl Registry {
 
     fn publish_over(&self, plugin: &Arc<Plugin>, fallback: Fallback) -> Published {
         let mut names = self.names();
-        let versions = names.entry(plugin.name().to_owned()).or_default();
+        let versions = names.versions(plugin.name());
         if versions.current.as_ref().is_some_and(|current| current.digest() == plugin.digest()) {
             return Published::Unchanged;
         }
@@ -223,16 +242,18 @@ impl Registry {
     /// New sessions do not get this name any more. False if there was none.
     pub fn remove(&self, name: &str) -> bool {
         let mut names = self.names();
-        let removed = names.get_mut(name).is_some_and(Versions::step_down);
+        let Names { known, removed } = &mut *names;
+        let is_removed = known.get_mut(name).is_some_and(Versions::step_down);
         // Nobody can fall back to a version of nothing.
-        names.values_mut().filter(|versions| versions.current.is_none()).for_each(|versions| versions.good = None);
-        names.retain(|_, versions| versions.current.is_some() || versions.older().next().is_some());
-        removed
+        known.values_mut().filter(|versions| versions.current.is_none()).for_each(|versions| versions.good = None);
+        let gone = known.extract_if(.., |_, versions| versions.current.is_none() && versions.older().next().is_none());
+        gone.for_each(|(name, versions)| removed.keep(name, versions.last));
+        is_removed
     }
 
     /// Ends the sessions of all versions of a name up to this number, the current version's and those that it fell back to excepted.
     pub fn drain(&self, name: &str, up_to: u32) {
-        let ending: Vec<_> = match self.names().get(name) {
+        let ending: Vec<_> = match self.names().known.get(name) {
             Some(versions) => versions.replaceable().filter(|older| older.generation() <= up_to).collect(),
             None => return,
         };
@@ -241,8 +262,32 @@ impl Registry {
         }
     }
 
-    fn names(&self) -> MutexGuard<'_, BTreeMap<String, Versions>> {
+    fn names(&self) -> MutexGuard<'_, Names> {
         self.names.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Names {
+    /// The versions of a name, which may have been removed before.
+    fn versions(&mut self, name: &str) -> &mut Versions {
+        let Names { known, removed } = self;
+        let fresh = || Versions { last: removed.take(name), ..Versions::default() };
+        known.entry(name.to_owned()).or_insert_with(fresh)
+    }
+}
+
+impl Removed {
+    fn keep(&mut self, name: String, last: u32) {
+        self.last.insert(name, last);
+        if self.last.len() > MOST_REMOVED {
+            let highest = std::mem::take(&mut self.last).into_values().max();
+            self.others = self.others.max(highest.unwrap_or_default());
+        }
+    }
+
+    /// The number that the next version of a name must exceed.
+    fn take(&mut self, name: &str) -> u32 {
+        self.last.remove(name).unwrap_or(self.others)
     }
 }
 
@@ -310,4 +355,22 @@ fn is_proven(plugin: &Plugin) -> bool {
 
 fn is_ill(plugin: &Plugin, now: Instant) -> bool {
     plugin.standing().is_some_and(|standing| standing.is_ill(now))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_numbers_of_removed_names_go_on_and_take_bounded_memory() {
+        let mut removed = Removed::default();
+        removed.keep("a".to_owned(), 7);
+        assert_eq!((removed.take("a"), removed.take("b")), (7, 0));
+        removed.keep("a".to_owned(), 9);
+        for number in 0..100_000 {
+            removed.keep(format!("{number}"), 1);
+        }
+        assert!(removed.last.len() <= MOST_REMOVED);
+        assert_eq!(removed.take("a"), 9);
+    }
 }

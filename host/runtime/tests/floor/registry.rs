@@ -84,6 +84,29 @@ async fn a_session_keeps_its_version_while_new_ones_get_the_newest_or_none() {
 }
 
 #[tokio::test]
+async fn numbers_go_on_when_a_plugin_comes_back_and_an_old_drain_ends_no_newer_session() {
+    let registry = Registry::new(RegistrySettings::default());
+    for number in 1..=3 {
+        registry.publish(&script(number));
+    }
+    assert!(registry.remove("name"));
+    assert!(registry.list().is_empty());
+    // The same file as the last one.
+    assert_eq!(registry.publish(&script(3)), Published::As(4));
+    let newest = registry.get("name").unwrap();
+    let mut session = Client::as_user(&newest, &tenant("acme"), "alice", &[("data", "write again")]);
+    session.run("true");
+    session.until_replies(1).await;
+    // Two more, so that it is a replaced version. Then the time of those before the removal is over.
+    assert_eq!(registry.publish(&script(5)), Published::As(5));
+    registry.drain("name", 3);
+    session.send(b"x");
+    assert_eq!(session.until_stdout(5).await, "again");
+    registry.drain("name", 4);
+    assert!(session.end().await.1.error.is_some() || newest.sessions() == 0, "its own time ends it");
+}
+
+#[tokio::test]
 async fn code_that_nobody_runs_is_freed() {
     // W41: the version before the newest is kept to fall back to, and no other.
     let registry = Registry::new(RegistrySettings::default());
