@@ -13,9 +13,13 @@ use std::time::Duration;
 use wasmtime::EngineWeak;
 
 use crate::error::Error;
+use crate::supervise::{Fault, supervise_thread};
 
 /// One epoch, in nanoseconds, on average.
 const TICK: u64 = 1_000_000;
+
+/// Stack of the thread, bytes: with what a panic needs to be told.
+const STACK: usize = 256 << 10;
 
 /// Counts epochs while something runs.
 pub(crate) struct Ticker {
@@ -36,16 +40,14 @@ struct Count {
     asleep: AtomicBool,
     /// The engine is gone.
     over: AtomicBool,
+    fault: Fault,
 }
 
 impl Ticker {
     pub(crate) fn start(engine: &wasmtime::Engine) -> Result<Arc<Self>, Error> {
         let state = Arc::new(Count::default());
         let (count, engine) = (Arc::clone(&state), engine.weak());
-        let thread = thread::Builder::new()
-            .name("epoch".to_owned())
-            .stack_size(64 << 10)
-            .spawn(move || tick(&count, &engine))
+        let thread = supervise_thread("epoch", Some(STACK), move || tick(&count, &engine))
             .map_err(|error| Error::host(&error.into()))?;
         Ok(Arc::new(Self { state, thread: thread.thread().clone() }))
     }
@@ -112,6 +114,7 @@ fn tick(count: &Count, engine: &EngineWeak) {
         }
         thread::sleep(rhythm.next(idle));
         let Some(engine) = engine.upgrade() else { return };
+        count.fault.point();
         count.epoch.fetch_add(1, Ordering::AcqRel);
         engine.increment_epoch();
     }
@@ -149,6 +152,24 @@ mod tests {
         // Of those who run for nine tenths of one, a tenth is not found.
         let missed = first.iter().filter(|tick| tick.as_micros() >= 900).count();
         assert!((9_000..=11_000).contains(&missed), "{missed}");
+    }
+
+    #[test]
+    fn a_ticker_that_panics_ticks_on() {
+        let engine = wasmtime::Engine::default();
+        let ticker = Ticker::start(&engine).unwrap();
+        let running = ticker.run();
+        wait_for(|| ticker.epoch() > 0);
+        ticker.state.fault.inject();
+        wait_for(|| ticker.state.fault.is_over());
+        let before = ticker.epoch();
+        wait_for(|| ticker.epoch() > before);
+        // It still sleeps, and is still woken.
+        drop(running);
+        wait_for(|| ticker.state.asleep.load(Ordering::SeqCst));
+        let before = ticker.epoch();
+        let _running = ticker.run();
+        wait_for(|| ticker.epoch() > before);
     }
 
     #[test]

@@ -7,12 +7,12 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
 
 use tokio::sync::oneshot;
 
 use crate::contain::contained;
 use crate::error::Error;
+use crate::supervise::{Fault, supervise_thread};
 
 /// What is left of an instance.
 type Remains = Box<dyn Send>;
@@ -28,6 +28,7 @@ pub(crate) struct Undertaker {
 struct Line {
     waiting: Mutex<Waiting>,
     bell: Condvar,
+    fault: Fault,
 }
 
 #[derive(Default)]
@@ -44,10 +45,7 @@ impl Undertaker {
     pub(crate) fn start() -> Result<Self, Error> {
         let line = Arc::new(Line::default());
         let work = Arc::clone(&line);
-        thread::Builder::new()
-            .name("undertaker".to_owned())
-            .stack_size(256 << 10)
-            .spawn(move || work.serve())
+        supervise_thread("undertaker", Some(256 << 10), move || work.serve())
             .map_err(|error| Error::host(&error.into()))?;
         Ok(Self { line })
     }
@@ -76,6 +74,7 @@ impl Line {
 
     fn serve(&self) {
         while let Some((remains, done)) = self.next() {
+            self.fault.point();
             if let Err(words) = contained(|| drop(remains)) {
                 tracing::error!(panic = words, "an instance was let go only in part");
             }
@@ -116,6 +115,7 @@ impl Waiting {
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc::{Receiver, Sender, channel};
+    use std::thread;
 
     use super::*;
 
@@ -136,6 +136,20 @@ mod tests {
             undertaker.take(1, Box::new(Body(sender.clone()))).await.unwrap();
             assert_eq!(dropped.try_recv(), Ok(Some("undertaker".to_owned())));
         }
+    }
+
+    #[tokio::test]
+    async fn after_a_panic_the_others_are_let_go_and_nobody_waits_for_ever() {
+        let (sender, dropped): (_, Receiver<Option<String>>) = channel();
+        let undertaker = Undertaker::start().unwrap();
+        undertaker.line.fault.inject();
+        let gone = [1, 2, 3].map(|tenant| undertaker.take(tenant, Box::new(Body(sender.clone()))));
+        for gone in gone {
+            // The one in hand is dropped by the panic, and whoever waits is told by the end of the channel.
+            let _ = gone.await;
+        }
+        drop(sender);
+        assert_eq!(dropped.iter().collect::<Vec<_>>(), vec![Some("undertaker".to_owned()); 3]);
     }
 
     #[test]
@@ -166,7 +180,7 @@ mod tests {
         wait(2, "b1");
         wait(usize::MAX, "c1");
         waiting.closed = true;
-        Line { waiting: Mutex::new(waiting), bell: Condvar::new() }.serve();
+        Line { waiting: Mutex::new(waiting), ..Line::default() }.serve();
         drop(sender);
         assert_eq!(dropped.iter().collect::<Vec<_>>(), ["a1", "b1", "c1", "worse", "a3"]);
     }

@@ -205,6 +205,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_panic_of_the_writer_fails_the_changes_in_hand_and_no_later_ones() {
+        let disk = Disk { bytes: Arc::new(InMemoryBackend::new()), full: Arc::default() };
+        let open = move || Database::builder().create_with_backend(disk.clone());
+        let store = Embedded::over(File::with(Box::new(open)).unwrap()).unwrap();
+        let buckets = store.tenant("acme", Quota { bytes: 1_000, keys: 200 });
+        store.writer.fault.inject();
+        assert_eq!(set(&*buckets, "lost").await, Err(gone()));
+        set(&*buckets, "kept").await.unwrap();
+        assert_eq!((has(&*buckets, "lost").await, has(&*buckets, "kept").await), (Ok(false), Ok(true)));
+    }
+
+    #[tokio::test]
     async fn a_change_that_is_refused_does_not_fail_those_that_it_shares_a_transaction_with() {
         let disk = Disk { bytes: Arc::new(InMemoryBackend::new()), full: Arc::default() };
         let open = move || Database::builder().create_with_backend(disk.clone());

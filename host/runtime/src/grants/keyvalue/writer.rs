@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread::{Builder, JoinHandle};
+use std::thread::JoinHandle;
 
 use redb::Database;
 use tokio::sync::oneshot;
@@ -14,6 +14,7 @@ use super::buckets::Error;
 use super::file::File;
 use super::flow::Room;
 use super::tables::{Change, Quota, Tables, Verdict};
+use crate::supervise::{Fault, supervise_thread};
 
 /// Most changes in one transaction. How many bytes they carry is bounded by each tenant's [`Flow`](super::flow::Flow).
 const GROUP: usize = 1_000;
@@ -32,13 +33,22 @@ pub(super) struct Job {
 pub(super) struct Writer {
     jobs: Option<Sender<Job>>,
     thread: Option<JoinHandle<()>>,
+    #[cfg(test)]
+    pub(super) fault: Arc<Fault>,
 }
 
 impl Writer {
     pub(super) fn start(file: Arc<File>) -> std::io::Result<Self> {
         let (jobs, waiting) = channel();
-        let thread = Builder::new().name("keyvalue".to_owned()).spawn(move || write(&file, &waiting))?;
-        Ok(Self { jobs: Some(jobs), thread: Some(thread) })
+        let fault = Arc::new(Fault::default());
+        let point = Arc::clone(&fault);
+        let thread = supervise_thread("keyvalue", None, move || write(&file, &waiting, &point))?;
+        Ok(Self {
+            jobs: Some(jobs),
+            thread: Some(thread),
+            #[cfg(test)]
+            fault,
+        })
     }
 
     /// Hands over a change. Never waits: a tenant has as many on their way as its [`Room`]s allow.
@@ -60,12 +70,13 @@ impl Drop for Writer {
     }
 }
 
-fn write(file: &File, waiting: &Receiver<Job>) {
+fn write(file: &File, waiting: &Receiver<Job>, fault: &Fault) {
     while let Ok(first) = waiting.recv() {
         let mut group = vec![first];
         group.extend(waiting.try_iter().take(GROUP - 1));
         // Sessions that ended meanwhile have nobody to be told.
         group.retain(|job| !job.answer.is_closed());
+        fault.point();
         let verdicts = file.with_database(|database| commit(database, &group));
         if verdicts.as_ref().is_ok_and(|verdicts| verdicts.iter().any(Result::is_ok)) {
             file.has_written();
@@ -99,7 +110,7 @@ fn commit(database: &Database, group: &[Job]) -> Result<Vec<Verdict>, redb::Erro
     Ok(verdicts)
 }
 
-/// The answer to a change that the thread did not live to do.
+/// The answer to a change in whose middle the thread panicked, or for which it did not live long enough.
 pub(super) fn gone() -> Error {
-    Error::Failed("its writer has ended".to_owned())
+    Error::Failed("its writer has failed".to_owned())
 }
