@@ -9,9 +9,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
-use whelk_runtime::{Contents, Error, Loader, Plugin, Source, Terms};
+use whelk_runtime::{CompileSlots, Contents, Error, Loader, Plugin, Source, Terms};
 
 use crate::config::{Config, Limits};
 use crate::control::WORLD;
@@ -89,8 +88,8 @@ pub async fn check(path: &Path, loader: &Loader, limits: &Limits) -> Result<Arc<
 
 async fn check_as(path: &Path, links: Links, most: usize, loader: &Loader) -> Result<Arc<Plugin>, CheckError> {
     let (name, source) = read(path, links, most)?;
-    let jobs = Semaphore::new(1);
-    let terms = Terms { component: most, jobs: &jobs };
+    let slots = CompileSlots::new(1);
+    let terms = Terms { component: most, slots: &slots };
     loader.load(&name, &source, terms).await.map_err(|error| CheckError::of(&error))
 }
 
@@ -179,8 +178,8 @@ fn no_time_left(limits: &Limits) -> String {
 /// Says why it is no component at all, or why that could not be found out.
 pub async fn inspect(path: &Path, loader: &Loader, limits: &Limits) -> Result<Inspected, CheckError> {
     let (name, source) = read(path, Links::Follow, limits.component)?;
-    let jobs = Semaphore::new(1);
-    let terms = Terms { component: limits.component, jobs: &jobs };
+    let slots = CompileSlots::new(1);
+    let terms = Terms { component: limits.component, slots: &slots };
     match loader.inspect(&source, terms).await {
         Ok(contents) => Ok(Inspected { name, source, contents }),
         Err(error) => Err(CheckError::of(&error)),

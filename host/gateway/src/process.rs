@@ -243,7 +243,8 @@ impl Files {
             // Each plugin is a tenant, and nobody knows of how many there will be.
             Entrance::Demonstration => (DEMONSTRATED, DEMONSTRATED * u64::from(config.limits.tenant_open_files)),
         };
-        let jobs = 2 * u64::from(config.limits.compile_jobs);
+        // The operator's and the tenants', quick and slow ones.
+        let jobs = 4 * u64::from(config.limits.compile_jobs);
         let others = OTHER_FILES + FILES_OF_TENANT * tenants + FILES_OF_JOB * jobs;
         Files { connections: config.limits.connections.into(), plugins, wanted: plugins, others }
     }
@@ -347,7 +348,7 @@ mod tests {
     fn what_there_is_too_little_of_is_named_with_what_to_change() {
         let config = config(Limits { instances: 20_000, connections: 10_000, ..Limits::default() });
         assert_eq!(Machine::default().shortages(&config), []);
-        let plenty = Machine { mappings: Some(85_000), files: Some(12_188), memory: Some(2 << 30) };
+        let plenty = Machine { mappings: Some(85_000), files: Some(12_216), memory: Some(2 << 30) };
         assert_eq!(plenty.shortages(&config), []);
         let short = Machine { mappings: Some(65_530), files: Some(1024), memory: Some(1 << 30) };
         let told: Vec<_> = short.shortages(&config).iter().map(ToString::to_string).collect();
@@ -356,8 +357,8 @@ mod tests {
             [
                 "vm.max_map_count is 65530, and the limits may take 85000: sysctl -w vm.max_map_count=85000, \
                  or lower `instances`; until then fewer run",
-                "the number of open files is 1024, and the limits may take 12188: raise the hard limit (LimitNOFILE=12188, \
-                 ulimit -Hn 12188), or lower `connections` or `tenant_open_files`; until then fewer are accepted, and plugins open fewer",
+                "the number of open files is 1024, and the limits may take 12216: raise the hard limit (LimitNOFILE=12216, \
+                 ulimit -Hn 12216), or lower `connections` or `tenant_open_files`; until then fewer are accepted, and plugins open fewer",
                 "the memory in bytes is 1073741824, and the limits may take 1638400000: give it 1563 MiB (MemoryMax=), \
                  or lower `instances` and `connections`; that is what all of them take while they are idle",
             ]

@@ -24,7 +24,7 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::{Id, JoinError, JoinHandle, JoinSet, spawn_blocking};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until};
-use whelk_runtime::{Fallback, Loader, Plugin, Published, Registry, Source, Terms};
+use whelk_runtime::{CompileSlots, Fallback, Loader, Plugin, Published, Registry, Source, Terms};
 
 use crate::config::Limits;
 use crate::logging::escape;
@@ -81,8 +81,8 @@ struct ShelfTerms {
     drain: Duration,
     /// Files of this folder that are read and loaded at the same time.
     turns: Semaphore,
-    /// Files that are compiled at the same time, of all folders that share it.
-    jobs: Arc<Semaphore>,
+    /// Where they are compiled: those of all folders that share it.
+    slots: Arc<CompileSlots>,
 }
 
 /// What was found.
@@ -127,9 +127,9 @@ impl Reload {
     /// # Errors
     /// When a folder of the operator's cannot be read.
     pub async fn start(folders: Vec<Folder>, loaders: Loaders, limits: &Limits) -> Result<Reload, String> {
-        let tenants_jobs = Arc::new(Semaphore::new(count(limits.compile_jobs)));
+        let tenants_slots = Arc::new(CompileSlots::new(count(limits.compile_jobs)));
         let shelves: Arc<[_]> =
-            folders.into_iter().map(|folder| Arc::new(Shelf::new(folder, limits, &tenants_jobs))).collect();
+            folders.into_iter().map(|folder| Arc::new(Shelf::new(folder, limits, &tenants_slots))).collect();
         let (tell, prepared) = watch::channel(false);
         let mut task = Task::new(Arc::clone(&shelves), loaders, limits, tell);
         task.begin().await;
@@ -164,7 +164,7 @@ impl Drop for Reload {
 }
 
 impl Shelf {
-    fn new(folder: Folder, limits: &Limits, tenants_jobs: &Arc<Semaphore>) -> Shelf {
+    fn new(folder: Folder, limits: &Limits, tenants_slots: &Arc<CompileSlots>) -> Shelf {
         let jobs = count(limits.compile_jobs);
         let is_tenants = folder.tenant.is_some();
         let terms = ShelfTerms {
@@ -175,7 +175,7 @@ impl Shelf {
             drain: limits.reload_drain,
             // A tenant stands in the line of all tenants once.
             turns: Semaphore::new(if is_tenants { 1 } else { jobs }),
-            jobs: if is_tenants { Arc::clone(tenants_jobs) } else { Arc::new(Semaphore::new(jobs)) },
+            slots: if is_tenants { Arc::clone(tenants_slots) } else { Arc::new(CompileSlots::new(jobs)) },
         };
         folder.registry.expect_all();
         Shelf { folder, terms, known: Mutex::default() }
@@ -317,7 +317,7 @@ impl Shelf {
 
     async fn load(&self, name: &str, source: &Source, loader: &Loader) -> Result<(), Refusal> {
         self.room(name, 0)?;
-        let terms = Terms { component: self.terms.component, jobs: &self.terms.jobs };
+        let terms = Terms { component: self.terms.component, slots: &self.terms.slots };
         let plugin = loader.load(name, source, terms).await.map_err(|error| Refusal::by(&error))?;
         let registry = &self.folder.registry;
         let published = match self.room(name, plugin.code())? {

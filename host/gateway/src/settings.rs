@@ -46,7 +46,7 @@ pub(crate) fn memory_total(limits: &Limits, machine: Option<u64>) -> usize {
         return limits.memory_total;
     }
     let Some(machine) = machine else { return usize::MAX };
-    let compiling = 2 * u64::from(limits.compile_jobs) * u64::try_from(limits.compile_memory).unwrap_or(u64::MAX >> 20);
+    let compiling = 4 * u64::from(limits.compile_jobs) * u64::try_from(limits.compile_memory).unwrap_or(u64::MAX >> 20);
     let output = u64::try_from(output_total(limits, Some(machine))).unwrap_or(u64::MAX);
     let others = [SERVER_MEMORY, machine / 8, compiling.min(machine / 8), output.min(machine / 4)];
     let left = others.into_iter().fold(machine, u64::saturating_sub);
@@ -216,8 +216,8 @@ mod tests {
         // 200 MiB, less 64 for the server, 25 for connections, 25 to compile and 12.5 for output.
         assert_eq!(total(200 * MIB), 147 * MIB / 2);
         assert_eq!(total(256 * MIB), (256 - 64 - 32 - 32 - 16) * MIB);
-        // Two compilers of 1 GiB are less than an eighth of this.
-        assert_eq!(total(64 << 30), (64 << 30) - 64 * MIB - (8 << 30) - (2 << 30) - (4 << 30));
+        // Four compilers of 1 GiB are less than an eighth of this.
+        assert_eq!(total(64 << 30), (64 << 30) - 64 * MIB - (8 << 30) - (4 << 30) - (4 << 30));
         // However little there is, a quarter is the plugins'.
         assert_eq!(total(64 * MIB), 16 * MIB);
         assert_eq!(memory_total(&limits, None), usize::MAX);

@@ -4,7 +4,7 @@
 //! passes through), `instance` (one plugin's part of it), `host` (what a plugin may call), `engine`, `limits` and what counts (`meter`,
 //! `memory`, `budget`, `permit`: how it is held), `plugins` and `routes` (which a session can get to), `plugin`, `registry` and `preparing` (where they
 //! come from),
-//! `loader`, `compile` and `cache` (how a file becomes one), `health` and `probation` (when a version is given up), `supervise` (what happens
+//! `loader`, `compile`, `slots` and `cache` (how a file becomes one), `health` and `probation` (when a version is given up), `supervise` (what happens
 //! when a task that lives long panics).
 //!
 //! The connection's task makes [`session_pipes`], keeps the [`Inbox`] and the [`Outbox`], gives the [`SessionSide`] to
@@ -69,6 +69,7 @@ mod registry;
 mod report;
 mod routes;
 mod session;
+mod slots;
 pub mod supervise;
 mod tenant;
 mod usage;
@@ -92,4 +93,5 @@ pub use plugins::{Lookup, Plugins, Start};
 pub use registry::{Fallback, Listed, Published, Registry, RegistrySettings};
 pub use report::{Report, Stay};
 pub use routes::Routes;
+pub use slots::{CompileSlots, is_large};
 pub use tenant::{Telling, Tenant};

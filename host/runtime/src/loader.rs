@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
-use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use wasmtime::component::Component;
 
@@ -12,6 +11,7 @@ use crate::compile::{Compiled, Compiler};
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::plugin::{Contents, Plugin, check_bytes, not_compiled};
+use crate::slots::CompileSlots;
 use crate::tenant::Tenant;
 
 /// Makes plugins of files.
@@ -34,8 +34,8 @@ pub struct Source {
 pub struct Terms<'t> {
     /// The largest file, bytes.
     pub component: usize,
-    /// So many of them are compiled at the same time.
-    pub jobs: &'t Semaphore,
+    /// Where it is compiled.
+    pub slots: &'t CompileSlots,
 }
 
 impl Source {
@@ -96,9 +96,7 @@ impl Loader {
         if let Some(component) = self.cached(digest).await? {
             return Ok(component);
         }
-        let turn = terms.jobs.acquire().await.expect("the semaphore is never closed");
-        let compiled = self.compiler.compile(&source.wasm).await?;
-        drop(turn);
+        let compiled = terms.slots.run(source.size(), || self.compiler.compile(&source.wasm)).await?;
         let (engine, cache) = (self.engine.clone(), self.cache.clone());
         off_the_path(move || {
             let component = map(&engine, &compiled).map_err(|error| Error::host(&error))?;

@@ -432,7 +432,8 @@ limits! {
             compile_memory: usize = GIB, 128 * MIB => 64 * GIB, "W34";
             /// The largest plugin when it is compiled.
             compile_code: usize = 256 * MIB, MIB => 4 * GIB, "W34";
-            /// Plugins compiled at the same time: so many of the operator's, and so many of all tenants' together.
+            /// Plugins compiled at the same time: so many of the operator's, and so many of all tenants' together; as many again of those
+            /// that take longer than a second, so that they hold up no others.
             compile_jobs: u32 = 1, 1 => 64, "W34, W39";
             /// Compiled code kept in the state folder for the next start: so much of the operator's plugins, and as much of tenants' own.
             cache_bytes: usize = GIB, 0 => 256 * GIB, "W37";

@@ -11,12 +11,12 @@ use super::*;
 fn task() -> (tempfile::TempDir, Task) {
     let place = tempfile::tempdir().unwrap();
     let limits = Limits::default();
-    let jobs = Arc::new(Semaphore::new(1));
+    let slots = Arc::new(CompileSlots::new(1));
     let shelf = |(name, tenant): (&str, Option<&str>)| {
         let path = place.path().canonicalize().unwrap().join(name);
         fs::create_dir(&path).unwrap();
         let folder = Folder { path, tenant: tenant.map(str::to_owned), registry: Arc::default() };
-        Arc::new(Shelf::new(folder, &limits, &jobs))
+        Arc::new(Shelf::new(folder, &limits, &slots))
     };
     let shelves = [("operators", None), ("acmes", Some("acme"))].map(shelf);
     let engine = Engine::new(&EngineSettings { sessions: 1, ..EngineSettings::default() }).unwrap();

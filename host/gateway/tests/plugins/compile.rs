@@ -8,10 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
-use tokio::sync::Semaphore;
 use whelk_runtime::{
-    Cache, CacheKey, CompileSettings, Compiler, Engine, EngineSettings, Error, Grants, Limits, Loader, Plugin, Source,
-    Tenant, Terms,
+    Cache, CacheKey, CompileSettings, CompileSlots, Compiler, Engine, EngineSettings, Error, Grants, Limits, Loader,
+    Plugin, Source, Tenant, Terms,
 };
 
 use crate::script::write_script;
@@ -35,8 +34,8 @@ fn loader(engine: &Engine, settings: CompileSettings, cache: Option<&Path>) -> L
 }
 
 async fn load(loader: &Loader, wasm: Vec<u8>) -> Result<Arc<Plugin>, Error> {
-    let jobs = Semaphore::new(1);
-    loader.load("name", &Source::new(wasm), Terms { component: 64 << 20, jobs: &jobs }).await
+    let slots = CompileSlots::new(1);
+    loader.load("name", &Source::new(wasm), Terms { component: 64 << 20, slots: &slots }).await
 }
 
 /// Why a file is refused with these limits, for good.
