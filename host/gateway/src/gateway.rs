@@ -101,7 +101,12 @@ impl Gateway {
         };
         // What tenants bring and take away does not drive out what the operator's next start needs.
         let (operators_cache, tenants_cache) = (cache(state.cache_path())?, cache(state.tenants_cache_path())?);
-        let operators = Folder { path: config.plugins.clone(), tenant: None, registry: Arc::clone(&self.registry) };
+        let operators = Folder {
+            path: config.plugins.clone(),
+            tenant: None,
+            registry: Arc::clone(&self.registry),
+            component: config.limits.component,
+        };
         let folders = std::iter::once(operators).chain(self.own.values().cloned()).collect();
         let loader = |cache| Arc::new(loader(self.engine.clone(), program, Some(cache), &config.limits));
         let loaders = Loaders { operators: loader(operators_cache), tenants: loader(tenants_cache) };
@@ -140,7 +145,7 @@ impl Gateway {
 
     /// Whether no more instances fit.
     pub(crate) fn is_full(&self) -> bool {
-        self.engine.live() >= self.engine.capacity()
+        self.engine.is_full()
     }
 
     /// How many sessions had an instance at most since this was asked last, and how many have one now.
@@ -234,7 +239,8 @@ fn own_folders(config: &Config) -> BTreeMap<String, Folder> {
     let folder = |(name, tenant): (&String, &config::Tenant)| {
         let path = tenant.plugins.clone()?;
         let registry = Arc::new(Registry::new(registry_settings(&config.limits)));
-        Some((name.clone(), Folder { path, tenant: Some(name.clone()), registry }))
+        let component = tenant.limits.component_tenant;
+        Some((name.clone(), Folder { path, tenant: Some(name.clone()), registry, component }))
     };
     config.tenants.iter().filter_map(folder).collect()
 }

@@ -133,8 +133,11 @@ pub async fn check_named(config: &Config, loader: &Loader) -> Faults {
         };
         let shown = path.display().to_string();
         if !files.contains_key(&path) {
-            let (links, most) =
-                if is_own { (Links::Refuse, limits.component_tenant) } else { (Links::Follow, limits.component) };
+            let (links, most) = if is_own {
+                (Links::Refuse, tenant.limits.component_tenant)
+            } else {
+                (Links::Follow, limits.component)
+            };
             let is_theirs = is_own && tenant.deploys;
             let (began, time) = (Instant::now(), if is_theirs { time_left } else { Duration::MAX });
             let checked = timeout(time, check_as(&path, links, most, loader)).await;

@@ -169,8 +169,14 @@ impl Machine {
             }
         };
         let (instances, connections) = (u64::from(limits.instances), u64::from(limits.connections));
-        let mappings = u64::try_from(settings::engine_settings(limits).mappings()).unwrap_or(u64::MAX);
-        let raise = format!("sysctl -w vm.max_map_count={mappings}, or lower `instances`; until then fewer run");
+        let engine = settings::engine_settings(limits);
+        let mappings = |memories| u64::try_from(engine.mappings(memories)).unwrap_or(u64::MAX);
+        let (mappings, most) = (mappings(1), mappings(engine.memories));
+        let raise = format!(
+            "that is for plugins of one memory, and {most} would do for those of {}: sysctl -w vm.max_map_count={mappings}, or lower \
+             `instances`; until then fewer run",
+            engine.memories
+        );
         check("vm.max_map_count", self.mappings, mappings, raise);
         let files = Files::wanted(config).sum();
         let raise = format!(
@@ -355,8 +361,8 @@ mod tests {
         assert_eq!(
             told,
             [
-                "vm.max_map_count is 65530, and the limits may take 85000: sysctl -w vm.max_map_count=85000, \
-                 or lower `instances`; until then fewer run",
+                "vm.max_map_count is 65530, and the limits may take 85000: that is for plugins of one memory, and 165000 would do for \
+                 those of 3: sysctl -w vm.max_map_count=85000, or lower `instances`; until then fewer run",
                 "the number of open files is 1024, and the limits may take 12216: raise the hard limit (LimitNOFILE=12216, \
                  ulimit -Hn 12216), or lower `connections` or `tenant_open_files`; until then fewer are accepted, and plugins open fewer",
                 "the memory in bytes is 1073741824, and the limits may take 1638400000: give it 1563 MiB (MemoryMax=), \

@@ -48,6 +48,8 @@ pub struct Folder {
     pub tenant: Option<String>,
     /// What is in it, for sessions. Nobody else publishes there.
     pub registry: Arc<Registry>,
+    /// The largest plugin file in it, bytes.
+    pub component: usize,
 }
 
 /// Who makes plugins of files.
@@ -169,7 +171,7 @@ impl Shelf {
         let is_tenants = folder.tenant.is_some();
         let terms = ShelfTerms {
             links: if is_tenants { Links::Refuse } else { Links::Follow },
-            component: if is_tenants { limits.component_tenant } else { limits.component },
+            component: folder.component,
             plugins: count(limits.plugins_per_folder),
             code: limits.plugins_code,
             drain: limits.reload_drain,

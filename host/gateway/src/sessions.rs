@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use whelk_runtime::{Drained, Ending, Exit, Happening, Inbox, Outbox, Output, Sink, session_pipes};
+use whelk_runtime::{Drained, Ending, Exit, Happening, Inbox, OpenReply, Outbox, Output, Sink, session_pipes};
 use whelk_ssh::connection::{Event, Progress, Server};
 use whelk_ssh::error::Error;
 use whelk_ssh::message::mux::ChannelId;
@@ -353,14 +353,15 @@ struct Turn<'c> {
 }
 
 impl Sink for Turn<'_> {
-    fn opened(&mut self, accepted: bool) {
-        if accepted {
-            self.connection.accept(self.channel);
-        } else {
-            self.refused = true;
-            let (reason, text) = self.refusal.told();
-            self.connection.refuse(self.channel, reason, &text);
-        }
+    fn opened(&mut self, reply: OpenReply) {
+        let refusal = match reply {
+            OpenReply::Accepted => return self.connection.accept(self.channel),
+            OpenReply::Refused => self.refusal,
+            OpenReply::Full => Refusal::Full,
+        };
+        self.refused = true;
+        let (reason, text) = refusal.told();
+        self.connection.refuse(self.channel, reason, &text);
     }
 
     fn reply(&mut self, success: bool, times: u32) {

@@ -21,7 +21,7 @@ const PIECE: usize = 32 << 10;
 pub(crate) fn engine_settings(limits: &Limits) -> EngineSettings {
     EngineSettings {
         sessions: count(limits.instances),
-        memory: limits.memory,
+        memory: limits.memory_slot,
         component: limits.component,
         total_memory: memory_total(limits, memory_limit()),
         total_output: output_total(limits, memory_limit()),

@@ -168,10 +168,11 @@ fn a_value_of_the_wrong_type_is_told_the_right_one() {
 #[test]
 fn limits_that_contradict_each_other_are_told_where_they_stand() {
     assert_eq!(
-        problems("[limits]\nchannels = 4\nmemory = \"4 GiB\"\ntenant_memory = \"1 GiB\""),
+        problems("[limits]\nchannels = 4\nmemory = \"2 GiB\"\ntenant_memory = \"1 GiB\""),
         [
             "whelk.toml:2: limits.sessions: needs 64, which is more than `channels` allows (4)",
-            "whelk.toml:4: limits.memory: needs \"4 GiB\", which is more than `tenant_memory` allows (\"1 GiB\")",
+            "whelk.toml:4: limits.memory: needs \"2 GiB\", which is more than `memory_slot` allows (\"256 MiB\")",
+            "whelk.toml:4: limits.memory: needs \"2 GiB\", which is more than `tenant_memory` allows (\"1 GiB\")",
         ]
     );
 }

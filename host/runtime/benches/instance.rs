@@ -10,8 +10,8 @@ use std::sync::Arc;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use tokio::runtime::Runtime;
 use whelk_runtime::{
-    Drained, Ending, Engine, EngineSettings, Exit, Facts, Grants, Happening, Limits, Lookup, Output, Plugin, Plugins,
-    Sink, Start, Tenant, session_pipes,
+    Drained, Ending, Engine, EngineSettings, Exit, Facts, Grants, Happening, Limits, Lookup, OpenReply, Output, Plugin,
+    Plugins, Sink, Start, Tenant, session_pipes,
 };
 
 /// Takes everything and counts it.
@@ -22,8 +22,8 @@ struct Count {
 }
 
 impl Sink for Count {
-    fn opened(&mut self, accepted: bool) {
-        assert!(accepted, "the engine is full");
+    fn opened(&mut self, reply: OpenReply) {
+        assert_eq!(reply, OpenReply::Accepted);
     }
     fn reply(&mut self, _: bool, _: u32) {}
     fn bytes(&mut self, _: Output, data: &[u8]) -> usize {
@@ -54,8 +54,8 @@ impl Plugins for Alone {
 fn plugin() -> Arc<Plugin> {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guests/wasm32-wasip2/release/bare.wasm");
     let wasm = fs::read(path).expect("the guests are built by the tests");
-    let engine = Engine::new(&EngineSettings { sessions: 1000, memory: 64 << 20, ..EngineSettings::default() })
-        .expect("the engine starts");
+    let engine =
+        Engine::new(&EngineSettings { sessions: 1000, ..EngineSettings::default() }).expect("the engine starts");
     Plugin::load(&engine, "bare", &wasm).expect("the guest fits")
 }
 

@@ -1,21 +1,26 @@
 //! wasmtime's configuration, the linker with every import that a plugin may have, and the room for instances. One per process.
 //!
-//! Decided 2026-11-21: instances come from a pool with memories of 64 MiB and explicit bounds checks, without copy-on-write. It is the
-//! fastest to instantiate for small plugins (8 us against 37 us on demand), masks indices against speculation, and needs 4 mappings an
-//! instance instead of 6. Language runtimes that start with tens of megabytes would want copy-on-write and are a second engine later.
+//! Decided 2026-11-21: instances come from a pool with explicit bounds checks, without copy-on-write. It is the fastest to instantiate for
+//! small plugins (8 us against 37 us on demand), masks indices against speculation, and needs 4 mappings an instance instead of 6. Language
+//! runtimes that start with tens of megabytes would want copy-on-write and are a second engine later.
+//!
+//! Decided 2026-11-29: the slot of a memory has 256 MiB of address space, which costs nothing until it is used, so that one tenant may be
+//! allowed more memory than the others. What a plugin may use of it is what `Memory` allows. There are fewer slots than all instances could
+//! have memories, since most plugins have one: `places` counts them.
 //!
 //! Decided 2026-11-28: what an instance had goes back to the system when it ends. Keeping 128 KiB of each resident, as was done before, left
 //! 240 MiB behind after 10,000 sessions, and what it saves (3 of the 150 us that a session costs) was not to be found again.
 
+mod places;
 mod ticker;
 mod undertaker;
 
+pub(crate) use places::Slot;
 pub(crate) use ticker::Ticker;
 pub(crate) use undertaker::Undertaker;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::{fs, thread};
+use std::thread;
 
 use wasmtime::component::{Component, InstancePre, Linker};
 use wasmtime::{
@@ -26,22 +31,14 @@ use crate::budget::Totals;
 use crate::error::Error;
 use crate::host::{self, State};
 use crate::permit::Permits;
-
-/// Where the mappings of a process are limited.
-const MAX_MAP_COUNT: &str = "/proc/sys/vm/max_map_count";
-/// Mappings that everything else may need.
-const OTHER_MAPPINGS: usize = 5_000;
-/// Of each instance: its fiber's stack and the guard of it.
-const MAPPINGS_OF_STACK: usize = 2;
-/// Of each memory: what is used of its slot, and the rest.
-const MAPPINGS_OF_MEMORY: usize = 2;
+use places::{GUARD, Places, Taken};
 
 /// How much room to make. The memory is only reserved; it is taken as plugins use it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EngineSettings {
     /// How many instances may run at once.
     pub sessions: usize,
-    /// Most linear memory of one instance, bytes.
+    /// Address space of one linear memory, bytes: the most that [`Limits::memory`](crate::Limits::memory) may be. Only reserved.
     pub memory: usize,
     /// The largest plugin, bytes of its file.
     pub component: usize,
@@ -59,12 +56,15 @@ pub struct EngineSettings {
     pub host_stack: usize,
     /// Core instances of one plugin.
     pub core_instances: usize,
-    /// Tables of one instance. Room for all is reserved, so that none can use up another's.
+    /// Tables of one instance, whichever of its core instances has them. Room for all is reserved, so that none can use up another's.
     pub tables: usize,
     /// Elements in one table.
     pub table_elements: usize,
-    /// Linear memories of one instance. Each takes two mappings, so an engine that allows more has room for fewer instances.
+    /// Linear memories of one instance, whichever of its core instances has them. Each that a plugin has takes two mappings, so there
+    /// is room for fewer instances of plugins that have more.
     pub memories: usize,
+    /// Mappings that the kernel gives the process.
+    pub max_map_count: usize,
     /// Bytes of each memory and of each table that are cleared and kept for the next instance, instead of being given back to the
     /// system.
     pub keep_resident: usize,
@@ -74,7 +74,7 @@ impl Default for EngineSettings {
     fn default() -> Self {
         Self {
             sessions: 10_000,
-            memory: 64 << 20,
+            memory: 256 << 20,
             component: 64 << 20,
             files: 10_000,
             total_memory: usize::MAX,
@@ -85,28 +85,10 @@ impl Default for EngineSettings {
             core_instances: 64,
             tables: 8,
             table_elements: 20_000,
-            memories: 1,
+            memories: 3,
+            max_map_count: places::max_map_count(),
             keep_resident: 0,
         }
-    }
-}
-
-impl EngineSettings {
-    /// How many mappings (`vm.max_map_count`) the process needs to run all sessions.
-    #[must_use]
-    pub fn mappings(&self) -> usize {
-        self.sessions.saturating_mul(self.mappings_each()).saturating_add(OTHER_MAPPINGS)
-    }
-
-    fn mappings_each(&self) -> usize {
-        self.memories.saturating_mul(MAPPINGS_OF_MEMORY).saturating_add(MAPPINGS_OF_STACK)
-    }
-
-    /// How many sessions the kernel's limit on mappings allows.
-    fn affordable(&self) -> usize {
-        let limit = fs::read_to_string(MAX_MAP_COUNT).ok().and_then(|text| text.trim().parse::<usize>().ok());
-        let room = |limit: usize| self.sessions.min(limit.saturating_sub(OTHER_MAPPINGS) / self.mappings_each());
-        limit.map_or(self.sessions, room).max(1)
     }
 }
 
@@ -126,53 +108,53 @@ struct House {
     permits: Permits,
     /// What plugins have, over all tenants.
     totals: Arc<Totals>,
-    /// As they were asked for, but for the sessions that there is room for.
+    /// As they were asked for.
     settings: EngineSettings,
-    live: AtomicUsize,
-    /// The most of them since somebody asked.
-    peak: AtomicUsize,
-}
-
-/// Room for one instance; given back when dropped.
-pub(crate) struct Slot {
-    house: Arc<House>,
+    /// Which of the places are taken.
+    taken: Arc<Taken>,
 }
 
 impl Engine {
     /// Reserves the room and starts the ticker. Fewer sessions than asked for are possible if the kernel allows fewer mappings than
     /// [`EngineSettings::mappings`]; [`capacity`](Self::capacity) says how many.
     pub fn new(settings: &EngineSettings) -> Result<Self, Error> {
-        let settings = EngineSettings { sessions: settings.affordable(), ..settings.clone() };
-        let engine = wasmtime::Engine::new(&config(&settings)).map_err(|error| Error::host(&error))?;
+        let (settings, places) = (settings.clone(), Places::of(settings));
+        let engine = wasmtime::Engine::new(&config(&settings, places)).map_err(|error| Error::host(&error))?;
         let mut linker = Linker::new(&engine);
         host::link(&mut linker).map_err(|error| Error::host(&error))?;
         let (ticker, undertaker) = (Ticker::start(&engine)?, Undertaker::start()?);
         let permits = Permits::new(settings.workers);
         let totals = Arc::new(Totals::new(settings.files, settings.total_memory, settings.total_output));
-        let (live, peak) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        let house = House { engine, linker, ticker, undertaker, permits, totals, settings, live, peak };
+        let taken = Arc::new(Taken::new(places));
+        let house = House { engine, linker, ticker, undertaker, permits, totals, settings, taken };
         Ok(Self { house: Arc::new(house) })
     }
 
-    /// How many instances may run at once.
+    /// How many instances may run at once, if they have one memory each.
     #[must_use]
     pub fn capacity(&self) -> usize {
-        self.house.settings.sessions
+        self.house.taken.capacity()
     }
 
     /// How many are running.
     #[must_use]
     pub fn live(&self) -> usize {
-        self.house.live.load(Ordering::Relaxed)
+        self.house.taken.live()
+    }
+
+    /// Whether there is no room for one more, whatever it is an instance of.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.house.taken.is_full()
     }
 
     /// The most that ran at the same time since this was asked last.
     #[must_use]
     pub fn take_peak(&self) -> usize {
-        self.house.peak.swap(self.live(), Ordering::Relaxed)
+        self.house.taken.take_peak()
     }
 
-    /// Most linear memory of one instance, bytes.
+    /// Address space of one linear memory, bytes.
     #[must_use]
     pub fn memory(&self) -> usize {
         self.house.settings.memory
@@ -221,43 +203,42 @@ impl Engine {
         self.house.linker.instantiate_pre(component)
     }
 
-    /// Takes room for one instance.
-    pub(crate) fn slot(&self) -> Result<Slot, Error> {
-        let capacity = self.house.settings.sessions;
-        let more = |live: usize| (live < capacity).then_some(live + 1);
-        let before = self.house.live.fetch_update(Ordering::AcqRel, Ordering::Relaxed, more);
-        let before = before.map_err(|_| Error::Full { capacity })?;
-        self.house.peak.fetch_max(before + 1, Ordering::Relaxed);
-        Ok(Slot { house: Arc::clone(&self.house) })
+    /// Linear memories that one instance may have.
+    pub(crate) fn memories(&self) -> usize {
+        self.house.settings.memories
+    }
+
+    /// Takes room for one instance with so many memories.
+    pub(crate) fn slot(&self, memories: usize) -> Result<Slot, Error> {
+        self.house.taken.take(memories)
     }
 }
 
-impl Drop for Slot {
-    fn drop(&mut self) {
-        self.house.live.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
-/// An engine that compiles and runs nothing: its code fits an [`Engine`] with instances of this much memory, but it reserves no room for any.
+/// An engine that compiles and runs nothing: its code fits an [`Engine`] with so much address space for each memory, but it reserves no
+/// room for any.
 /// Compiles on one processor, since a server that does something else needs the others.
 pub(crate) fn compiler(memory: usize) -> wasmtime::Result<wasmtime::Engine> {
-    let mut config = config(&EngineSettings { sessions: 1, memory, ..EngineSettings::default() });
+    let settings = EngineSettings { sessions: 1, memory, ..EngineSettings::default() };
+    let mut config = config(&settings, Places { instances: 1, memories: 1 });
     config.allocation_strategy(InstanceAllocationStrategy::OnDemand).parallel_compilation(false);
     wasmtime::Engine::new(&config)
 }
 
-fn config(settings: &EngineSettings) -> Config {
+fn config(settings: &EngineSettings, places: Places) -> Config {
     let number = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-    let all = |each: usize| number(settings.sessions.saturating_mul(each));
+    let all = |each: usize| number(places.instances.saturating_mul(each));
     let mut pool = PoolingAllocationConfig::default();
     pool.total_component_instances(all(1))
         .total_core_instances(all(settings.core_instances))
-        .total_memories(all(settings.memories))
+        .total_memories(number(places.memories))
         .total_tables(all(settings.tables))
         // A store keeps its stack until it is dropped.
         .total_stacks(all(1))
         .max_memory_size(settings.memory)
         .table_elements(settings.table_elements)
+        // A core module may have all that its component may; wasmtime allows it one of each.
+        .max_memories_per_module(number(settings.memories))
+        .max_tables_per_module(number(settings.tables))
         .max_memories_per_component(number(settings.memories))
         .max_core_instances_per_component(number(settings.core_instances))
         .max_tables_per_component(number(settings.tables))
@@ -273,7 +254,7 @@ fn config(settings: &EngineSettings) -> Config {
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
         .memory_init_cow(false)
         .memory_reservation(u64::try_from(settings.memory).unwrap_or(u64::MAX))
-        .memory_guard_size(64 << 10)
+        .memory_guard_size(u64::try_from(GUARD).unwrap_or(u64::MAX))
         .concurrency_support(false)
         .epoch_interruption(true)
         .max_wasm_stack(settings.stack)

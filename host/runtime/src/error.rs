@@ -39,11 +39,8 @@ pub enum Error {
     Killed(String),
     /// It crashed too often in a row and is not started for a while.
     Suspended,
-    /// All instances that the host has room for are running.
-    Full {
-        /// How many that is.
-        capacity: usize,
-    },
+    /// The host has no room for one more instance.
+    Full(Room),
     /// The plugin asked for more than its limits.
     Limit {
         /// Which limit.
@@ -65,6 +62,38 @@ pub enum Error {
         /// What happened.
         detail: String,
     },
+}
+
+/// What the host has no more room for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Room {
+    /// Instances: all that there may be are running.
+    Instances {
+        /// How many that is.
+        most: usize,
+    },
+    /// Memories of instances, each of which takes two mappings.
+    Memories {
+        /// How many an instance of the plugin has.
+        needs: usize,
+        /// How many there is room for now.
+        free: usize,
+        /// How many there is room for in all.
+        most: usize,
+    },
+}
+
+impl fmt::Display for Room {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Instances { most } => write!(f, "all {most} instances are running"),
+            Self::Memories { needs, free, most } => write!(
+                f,
+                "an instance of it has {needs} memories, and of the {most} that all instances may have {free} are free: raise \
+                 vm.max_map_count, of which each takes two mappings, or lower `instances`"
+            ),
+        }
+    }
 }
 
 /// The limits that end a session.
@@ -167,7 +196,7 @@ impl fmt::Display for Error {
                 f.write_str(&brief(reason, REASON))
             }
             Self::Suspended => f.write_str("it crashed too often in a row"),
-            Self::Full { capacity } => write!(f, "all {capacity} instances are running"),
+            Self::Full(room) => room.fmt(f),
             Self::Limit { limit, detail } => write!(f, "{}: {detail}", limit.as_str()),
             Self::Trap { signal, detail } => write!(f, "crashed ({}): {detail}", signal.as_str()),
             Self::Host { incident, detail } => write!(f, "incident {incident}: {detail}"),
@@ -230,7 +259,11 @@ pub(crate) fn judge(error: &wasmtime::Error, refused: Option<Limit>) -> Stop {
 
 /// What a failed instantiation means. `capacity`: how many instances the engine has room for.
 pub(crate) fn judge_start(error: &wasmtime::Error, refused: Option<Limit>, capacity: usize) -> Stop {
-    if error.is::<PoolConcurrencyLimitError>() { Stop::Failed(Error::Full { capacity }) } else { judge(error, refused) }
+    if error.is::<PoolConcurrencyLimitError>() {
+        Stop::Failed(Error::Full(Room::Instances { most: capacity }))
+    } else {
+        judge(error, refused)
+    }
 }
 
 /// The signal that a native program would have died of; none for the epoch's interrupt.

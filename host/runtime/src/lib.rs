@@ -77,7 +77,7 @@ mod usage;
 pub use cache::{Cache, CacheKey};
 pub use compile::{CompileSettings, Compiler, compile_stdin};
 pub use engine::{Engine, EngineSettings};
-pub use error::{Error, Limit};
+pub use error::{Error, Limit, Room};
 pub use grants::topics::{TopicLimits, Topics};
 pub use grants::{
     Access, AllowList, Clock, Directory, DirectoryError, Grant, Grants, Quota, TcpAllow, Usage, keyvalue,
@@ -87,7 +87,7 @@ pub use health::HealthSettings;
 pub use limits::Limits;
 pub use loader::{Loader, Source, Terms};
 pub use notice::notice;
-pub use pipe::{Drained, Inbox, Outbox, SessionSide, Sink, Wake, session_pipes};
+pub use pipe::{Drained, Inbox, OpenReply, Outbox, SessionSide, Sink, Wake, session_pipes};
 pub use plugin::{Contents, Plugin};
 pub use plugins::{Lookup, Plugins, Start};
 pub use registry::{Fallback, Listed, Published, Registry, RegistrySettings};

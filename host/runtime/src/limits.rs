@@ -10,7 +10,8 @@ use crate::grants::topics::TopicLimits;
 /// those of the gateway's table of limits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// Linear memory, bytes. Never more than [`EngineSettings::memory`](crate::EngineSettings::memory).
+    /// Linear memory of one instance, of all its memories together, bytes. No memory grows beyond
+    /// [`EngineSettings::memory`](crate::EngineSettings::memory).
     pub memory: usize,
     /// Elements in one table.
     pub table_elements: usize,
@@ -105,7 +106,7 @@ impl Default for Limits {
             table_elements: 20_000,
             instances: 64,
             tables: 8,
-            memories: 1,
+            memories: 3,
             call_ticks: 1_000,
             instantiate_ticks: 100,
             closed_ticks: 1_000,

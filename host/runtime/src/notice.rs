@@ -1,7 +1,7 @@
 //! A session without a plugin: it takes any start, says one thing and ends.
 
 use crate::happening::{Exit, Happening, Output};
-use crate::pipe::{Message, Next, SessionSide};
+use crate::pipe::{Message, Next, OpenReply, SessionSide};
 
 /// Serves a session in a plugin's place: whatever is started prints `text` on stderr and ends with `exit`. Dropping the future ends
 /// the session as it ends a plugin's.
@@ -11,7 +11,7 @@ pub async fn notice(mut side: SessionSide, text: &str, exit: Exit) {
 
 /// The same on a side that is kept.
 pub(crate) async fn serve_notice(side: &mut SessionSide, text: &str, exit: Exit) {
-    side.shared().say(Message::Opened(true));
+    side.shared().say(Message::Opened(OpenReply::Accepted));
     while side.shared().ended().is_none() {
         match side.next() {
             Some(Next::Happening(Happening::Shell | Happening::Exec(_) | Happening::Subsystem(_))) => {

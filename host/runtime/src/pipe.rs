@@ -15,7 +15,7 @@ mod turns;
 
 pub(crate) use input::{Next, Without};
 pub(crate) use output::Message;
-pub use output::{Drained, Sink};
+pub use output::{Drained, OpenReply, Sink};
 pub use shared::Wake;
 pub(crate) use shared::{News, Shared};
 pub use side::SessionSide;

@@ -35,6 +35,8 @@ pub struct Plugin {
     needs: BTreeSet<Grant>,
     /// Bytes of compiled code.
     code: usize,
+    /// Linear memories of one instance.
+    memories: usize,
     live: Arc<Live>,
     /// Set when it is published.
     standing: OnceLock<Standing>,
@@ -104,6 +106,7 @@ impl Plugin {
             imports,
             needs,
             code: image.end.addr() - image.start.addr(),
+            memories: memories_of(component).unwrap_or_else(|| engine.memories()),
             live: Arc::default(),
             standing: OnceLock::new(),
         }))
@@ -150,6 +153,11 @@ impl Plugin {
     #[must_use]
     pub fn code(&self) -> usize {
         self.code
+    }
+
+    /// Linear memories of one instance.
+    pub(crate) fn memories(&self) -> usize {
+        self.memories
     }
 
     /// Its optional handlers, in the order of the interfaces' names.
@@ -274,6 +282,12 @@ impl Standing {
     fn health(&self) -> MutexGuard<'_, Health> {
         self.health.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// How many linear memories an instance has. `None` if it imports a core module, which nobody provides.
+fn memories_of(component: &Component) -> Option<usize> {
+    let required = component.resources_required()?;
+    usize::try_from(required.num_memories).ok()
 }
 
 /// What these imports take of a tenant.

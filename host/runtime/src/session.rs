@@ -33,7 +33,7 @@ use crate::happening::{Ending, Exit, Facts, Happening, Output};
 use crate::host::{LogBook, Luggage, State, Takers};
 use crate::instance::{Instance, Pause, hung_up};
 use crate::notice::serve_notice;
-use crate::pipe::{Message, Next, SessionSide, Shared, Without};
+use crate::pipe::{Message, Next, OpenReply, SessionSide, Shared, Without};
 use crate::plugin::Plugin;
 use crate::plugins::{Lookup, Plugins, Start};
 use crate::probation::Probation;
@@ -171,7 +171,7 @@ impl Life {
         let home = Arc::clone(&self.home);
         match self.open(&home, &Luggage::default(), side).await {
             Ok(instance) => {
-                pipes.say(Message::Opened(true));
+                pipes.say(Message::Opened(OpenReply::Accepted));
                 self.report.opened = true;
                 self.serve(instance, None, &pipes).await
             }
@@ -180,8 +180,9 @@ impl Life {
                 None
             }
             Err(stop) => {
-                pipes.say(Message::Opened(false));
                 self.report.error = stop.and_then(Stop::error);
+                let is_full = matches!(self.report.error, Some(Error::Full(_)));
+                pipes.say(Message::Opened(if is_full { OpenReply::Full } else { OpenReply::Refused }));
                 None
             }
         }

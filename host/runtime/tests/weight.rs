@@ -48,8 +48,7 @@ fn an_engine_with_room_for_ten_thousand_sessions_costs_little_until_they_come() 
 #[test]
 fn an_idle_session_is_small_and_keeps_no_large_buffer() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let engine =
-        Engine::new(&EngineSettings { sessions: 2000, memory: 64 << 20, ..EngineSettings::default() }).unwrap();
+    let engine = Engine::new(&EngineSettings { sessions: 2000, ..EngineSettings::default() }).unwrap();
     let plugin = Plugin::load(&engine, "bare", &guests::wasm("bare")).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {

@@ -47,8 +47,6 @@ pub(super) enum Scope {
     Host,
     /// A tenant's or a session's: a tenant may have more or less than the others.
     Tenant,
-    /// The same, but never more than the server's, which room was made for at the start.
-    Within,
 }
 
 impl Scope {
@@ -57,23 +55,13 @@ impl Scope {
         mark.unwrap_or(Scope::Host)
     }
 
-    /// Reads a tenant's own value in the place of `hosts`, the server's.
-    fn read<T: Setting>(self, item: &Item<'_>, bounds: (T, T), hosts: T) -> Result<T, String> {
+    /// Reads a tenant's own value.
+    fn read<T: Setting>(self, item: &Item<'_>, bounds: (T, T)) -> Result<T, String> {
         match self {
             Scope::Host => {
                 Err(format!("is the whole server's and no tenant's: it can only be set as `limits.{}`", item.name))
             }
             Scope::Tenant => T::read_within(item.value, bounds.0, bounds.1),
-            Scope::Within => {
-                let read = T::read_within(item.value, bounds.0, bounds.1)?;
-                if read > hosts {
-                    let (name, most, is) = (&item.name, hosts.print(), read.print());
-                    return Err(format!(
-                        "must be at most the whole server's `limits.{name}`, which is {most}, is {is}"
-                    ));
-                }
-                Ok(read)
-            }
         }
     }
 }
@@ -127,7 +115,7 @@ macro_rules! limits {
                     let scope = Scope::of(None$(.or(Some(Scope::$scope)))?);
                     // The server's own are not asked for, so that they are never what was probably meant.
                     if let Some(item) = section.take_if(stringify!($name), scope != Scope::Host) {
-                        let read = scope.read(&item, ($least, $most), self.$name);
+                        let read = scope.read(&item, ($least, $most));
                         if let Some(value) = findings.keep(&item, read) {
                             limits.$name = value;
                         }
@@ -274,7 +262,9 @@ limits! {
             command: usize = 255 * KIB, 1 => 255 * KIB, "C32";
         }
         ["Plugins"] {
-            /// Instances running at the same time, over all connections.
+            /// Instances running at the same time, over all connections. Each takes two mappings from the start on, and two more while it
+            /// runs for each memory that its plugin has: 15,000 of one memory fit the default of vm.max_map_count. When there are no
+            /// more, further ones are refused.
             instances: u32 = 1000, 1 => 100_000, "W52";
             /// Connections of one user that have logged in. One more is told so and ended.
             @Tenant
@@ -289,9 +279,11 @@ limits! {
             /// Output of all sessions together that clients have not taken. "0 B": a sixteenth of the memory that the
             /// machine or the control group gives.
             output_total: usize = 0, 0 => 1024 * GIB, "W15";
-            /// Memory of one instance.
-            @Within
-            memory: usize = 64 * MIB, 64 * KIB => 4 * GIB, "W5";
+            /// Memory of one instance: of all its memories together.
+            @Tenant
+            memory: usize = 64 * MIB, 64 * KIB => 2 * GIB, "W5";
+            /// Address space that is reserved for each memory, and the most that `memory` may be, here and for a tenant.
+            memory_slot: usize = 256 * MIB, 64 * KIB => 2 * GIB, "W6";
             /// Processor time of one call into a plugin, after which it is killed.
             @Tenant
             cpu_call: Duration = s(1), ms(1) => s(3600), "W1, W2";
@@ -319,12 +311,13 @@ limits! {
             host_stack: usize = 640 * KIB, 512 * KIB => 8 * MIB, "W9";
             /// Core modules that one plugin may be made of.
             core_instances: u32 = 64, 4 => 1000, "W7";
-            /// Tables of one instance ...
+            /// Tables of one instance, in one core module or in several ...
             tables: u32 = 8, 2 => 100, "W7";
             /// ... and the elements of each.
             table_elements: u32 = 20_000, 100 => 1_000_000, "W8";
-            /// Memories of one instance. Each has the size of `memory`, and takes two mappings (vm.max_map_count).
-            memories: u32 = 1, 1 => 8, "W7";
+            /// Memories of one instance, in one core module or in several: plugins written in JavaScript may have three. Those that a plugin
+            /// has are counted, not those that it could have (see `instances`).
+            memories: u32 = 3, 1 => 8, "W7";
             /// What is kept of each memory and each table of an ended instance, cleared, for the next one: a little faster to start, but it
             /// stays taken.
             keep_resident: usize = 0, 0 => MIB, "W46";
@@ -422,7 +415,8 @@ limits! {
             plugins_per_folder: u32 = 256, 1 => 10_000, "W34";
             /// Compiled code of all plugins of one folder, with that of older versions that sessions still run or that are kept to fall back to.
             plugins_code: usize = 2 * GIB, MIB => 64 * GIB, "W34";
-            /// The largest plugin file in a tenant's own folder.
+            /// The largest plugin file in a tenant's own folder. One with Python inside has 18 MiB.
+            @Tenant
             component_tenant: usize = 16 * MIB, KIB => GIB, "W34";
             /// How long a session waits for its plugin after a start, while it is compiled. Then its client is told to try again.
             prepare_wait: Duration = s(10), s(0) => s(3600), "O18, W34";
@@ -511,6 +505,7 @@ impl Limits {
             ("sessions", first_windows, "window_total", self.window_total),
             ("packet", self.packet, "send_buffer", self.send_buffer),
             ("packet", self.packet, "tenant_input", self.tenant_input),
+            ("memory", self.memory, "memory_slot", self.memory_slot),
             ("memory", self.memory, "tenant_memory", self.tenant_memory),
         ];
         let counts = counts.into_iter().map(|(low, a, high, b)| (low, a.print(), high, b.print(), a > b));

@@ -119,7 +119,6 @@ fn write_group(text: &mut String, group: &Group) -> std::fmt::Result {
         let mark = match row.scope {
             Scope::Host => "",
             Scope::Tenant => " # tenant",
-            Scope::Within => " # tenant, at most this",
         };
         writeln!(text, "#{} = {}{mark}", row.name, row.default)?;
     }

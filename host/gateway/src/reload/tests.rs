@@ -15,7 +15,7 @@ fn task() -> (tempfile::TempDir, Task) {
     let shelf = |(name, tenant): (&str, Option<&str>)| {
         let path = place.path().canonicalize().unwrap().join(name);
         fs::create_dir(&path).unwrap();
-        let folder = Folder { path, tenant: tenant.map(str::to_owned), registry: Arc::default() };
+        let folder = Folder { path, tenant: tenant.map(str::to_owned), registry: Arc::default(), component: 64 << 20 };
         Arc::new(Shelf::new(folder, &limits, &slots))
     };
     let shelves = [("operators", None), ("acmes", Some("acme"))].map(shelf);

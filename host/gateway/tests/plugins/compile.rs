@@ -16,7 +16,7 @@ use whelk_runtime::{
 use crate::script::write_script;
 use crate::{bombs, guests};
 
-const INSTANCE_MEMORY: usize = 64 << 20;
+const INSTANCE_MEMORY: usize = 256 << 20;
 
 fn engine() -> Engine {
     let settings = EngineSettings { sessions: 4, memory: INSTANCE_MEMORY, ..EngineSettings::default() };

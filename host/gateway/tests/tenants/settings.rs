@@ -22,7 +22,8 @@ plugins = "srv/acme/plugins"
 subsystem = { sftp = "echo" }
 exec = { "git" = "git", "git lfs" = "shell" }
 [tenants.acme.limits]
-memory = "16 MiB"
+memory = "128 MiB"
+component_tenant = "32 MiB"
 cpu_call = "100 ms"
 [tenants.acme.grants]
 directory = { path = "srv/acme/home", access = "read-write", bytes = "1 GiB", files = 500 }
@@ -47,8 +48,11 @@ fn a_tenant_is_read_as_it_is_written() {
     assert_eq!(tenant.routes.find(&Start::Subsystem("sftp")), Some(("sftp", "echo")));
     assert_eq!(tenant.routes.find(&Start::Exec(b"git lfs pull")), Some(("git lfs", "shell")));
     assert_eq!(tenant.routes.find(&Start::Exec(b"git pull")), Some(("git", "git")));
-    let limits = Limits { memory: 16 << 20, cpu_call: Duration::from_millis(100), ..config.limits.clone() };
-    assert_eq!(tenant.limits, limits);
+    // More than the server's own, which is what others have.
+    assert_eq!((config.limits.memory, config.limits.component_tenant), (64 << 20, 16 << 20));
+    let (memory, component_tenant) = (128 << 20, 32 << 20);
+    let cpu_call = Duration::from_millis(100);
+    assert_eq!(tenant.limits, Limits { memory, component_tenant, cpu_call, ..config.limits.clone() });
     assert_eq!(tenant.limits.cpu_start, Duration::from_millis(50), "the server's, where the tenant says nothing");
     let variable = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     let directory = Directory {
@@ -121,7 +125,7 @@ git = "got"
 tar = 1
 [tenants.acme.limits]
 memroy = "1 MiB"
-memory = "128 MiB"
+memory = "512 MiB"
 instances = 5
 cpu_call = 1
 output = "32 KiB""#,
@@ -138,8 +142,8 @@ output = "32 KiB""#,
             r#"whelk.toml:11: tenants.acme.routes.exec." git": a route is one word or more with one blank between them, such as "git lfs""#,
             r#"whelk.toml:12: tenants.acme.routes.exec.git: there is no plugin "got" (did you mean "git"?)"#,
             r#"whelk.toml:13: tenants.acme.routes.exec.tar: must be a text in quotes, is 1"#,
+            r#"whelk.toml:14: tenants.acme.limits: `memory` needs "512 MiB", which is more than `memory_slot` allows ("256 MiB")"#,
             r#"whelk.toml:15: tenants.acme.limits.memroy: there is no such setting (did you mean `memory`?)"#,
-            r#"whelk.toml:16: tenants.acme.limits.memory: must be at most the whole server's `limits.memory`, which is "64 MiB", is "128 MiB""#,
             r#"whelk.toml:17: tenants.acme.limits.instances: is the whole server's and no tenant's: it can only be set as `limits.instances`"#,
             r#"whelk.toml:18: tenants.acme.limits.cpu_call: must be a time such as "30 s" (ms, s, min, h or d), is 1"#,
         ]

@@ -26,6 +26,10 @@ use crate::grants::Clock;
 /// Most bytes that one write to stdout or stderr may carry.
 const WRITE: usize = 4 << 10;
 
+/// Most entries that a handle has in the table of what the host keeps for it: a pollable of a clock, beside itself, has the point in time.
+/// Handles themselves are counted by the store, each once.
+const ENTRIES: usize = 2;
+
 /// What one instance has of WASI.
 pub(super) struct Wasi {
     context: WasiCtx,
@@ -38,7 +42,7 @@ impl Wasi {
     pub(super) fn new(log: &Arc<LogBook>, charges: &Charges) -> Self {
         let (limits, grants) = (log.tenant().limits(), log.tenant().grants());
         let mut table = ResourceTable::new();
-        table.set_max_capacity(limits.resources);
+        table.set_max_capacity(limits.resources.saturating_mul(ENTRIES));
         let mut context = WasiCtx::builder();
         context
             .allow_tcp(false)

@@ -70,7 +70,7 @@ impl Guest {
     /// Makes an instance of the plugin.
     pub(super) async fn new(plugin: &Plugin, pipes: Arc<Shared>, state: State) -> Result<Self, Stop> {
         let engine = plugin.engine();
-        let slot = engine.slot().map_err(Stop::Failed)?;
+        let slot = engine.slot(plugin.memories()).map_err(Stop::Failed)?;
         let ticks = state.limits().instantiate_ticks;
         let watch = Watch {
             meter: Arc::new(Meter::new(state.limits(), Arc::clone(state.usage()))),

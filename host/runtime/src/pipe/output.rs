@@ -25,8 +25,8 @@ const REQUESTS: usize = 16;
 
 /// Where the connection takes a session's output to. Called by [`Outbox::drain`](crate::Outbox::drain).
 pub trait Sink {
-    /// Whether the plugin takes the session. First, and once.
-    fn opened(&mut self, accepted: bool);
+    /// Whether the session is opened. First, and once.
+    fn opened(&mut self, reply: OpenReply);
     /// The answer to so many of the oldest requests that have none yet.
     fn reply(&mut self, success: bool, times: u32);
     /// Offers output; the answer is how many bytes were taken, 0 if there is no room.
@@ -43,6 +43,17 @@ pub trait Sink {
     fn debug(&mut self, text: &str, always_display: bool);
 }
 
+/// The answer to the opening of a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OpenReply {
+    /// The plugin takes it.
+    Accepted,
+    /// The plugin does not, or cannot be started.
+    Refused,
+    /// There is no room for an instance of the plugin.
+    Full,
+}
+
 /// Whether [`Outbox::drain`](crate::Outbox::drain) left anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Drained {
@@ -55,7 +66,7 @@ pub enum Drained {
 /// What is said to the connection beside bytes.
 #[derive(Debug)]
 pub(crate) enum Message {
-    Opened(bool),
+    Opened(OpenReply),
     /// The same answer to so many requests in a row.
     Reply {
         success: bool,
@@ -278,9 +289,9 @@ impl Queue {
                 self.say_answers();
                 return true;
             }
-            Message::Opened(accepted) => {
+            Message::Opened(reply) => {
                 self.opened = true;
-                self.exited = !accepted;
+                self.exited = *reply != OpenReply::Accepted;
                 self.entries.push_back(Entry::Message(message));
                 self.say_answers();
                 return true;
@@ -380,7 +391,7 @@ impl Queue {
     /// Hands over one small message.
     fn deliver(&mut self, message: Message, sink: &mut impl Sink) {
         match message {
-            Message::Opened(accepted) => sink.opened(accepted),
+            Message::Opened(reply) => sink.opened(reply),
             Message::Reply { success, times } => sink.reply(success, times),
             Message::Eof => sink.eof(),
             Message::Request(request) => {
@@ -418,8 +429,8 @@ mod tests {
     }
 
     impl Sink for Pen {
-        fn opened(&mut self, accepted: bool) {
-            self.heard.push(format!("opened {accepted}"));
+        fn opened(&mut self, reply: OpenReply) {
+            self.heard.push(format!("opened {reply:?}"));
         }
         fn reply(&mut self, success: bool, times: u32) {
             (0..times).for_each(|_| self.heard.push(format!("reply {success}")));
@@ -473,7 +484,7 @@ mod tests {
     #[test]
     fn messages_keep_their_place_among_the_bytes_and_nothing_follows_the_exit() {
         let mut queue = Queue::new(100);
-        queue.say(Message::Opened(true));
+        queue.say(Message::Opened(OpenReply::Accepted));
         queue.push(Output::Stdout, b"ab");
         queue.push(Output::Stdout, b"cd");
         queue.say(Message::reply(true));
@@ -483,7 +494,7 @@ mod tests {
         assert!(queue.say(Message::Exit(Box::new(Exit::Status(0)))));
         assert!(!queue.say(Message::reply(true)));
         queue.push_whole(Output::Stdout, b"late");
-        assert_eq!(drained(&mut queue, 100), ["opened true", "abcd", "reply true", "ef", "gh", "eof", "exit"]);
+        assert_eq!(drained(&mut queue, 100), ["opened Accepted", "abcd", "reply true", "ef", "gh", "eof", "exit"]);
     }
 
     #[test]
@@ -507,7 +518,7 @@ mod tests {
         let mut queue = Queue::new(100);
         queue.answer(false);
         assert!(queue.is_empty(), "nothing comes before the channel is open");
-        queue.say(Message::Opened(true));
+        queue.say(Message::Opened(OpenReply::Accepted));
         queue.ask();
         queue.answer(false);
         queue.push(Output::Stdout, b"ab");
@@ -515,7 +526,7 @@ mod tests {
         queue.answer(false);
         assert_eq!(
             drained(&mut queue, 100),
-            ["opened true", "reply false", "ab", "reply true", "reply false", "reply false"]
+            ["opened Accepted", "reply false", "ab", "reply true", "reply false", "reply false"]
         );
         // Output that cannot go out holds up no answer, and the end of the session none either.
         queue.push(Output::Stdout, b"cd");
@@ -574,7 +585,7 @@ mod tests {
     #[test]
     fn a_request_that_comes_after_the_exit_is_answered_by_the_host() {
         let mut queue = Queue::new(100);
-        queue.say(Message::Opened(true));
+        queue.say(Message::Opened(OpenReply::Accepted));
         queue.push(Output::Stdout, b"unread");
         assert!(!queue.ask());
         queue.say(Message::Exit(Box::new(Exit::Status(0))));

@@ -7,7 +7,7 @@ use std::task::Poll;
 
 use super::buffer::Buffer;
 use super::input::Next;
-use super::output::Message;
+use super::output::{Message, OpenReply};
 use super::shared::Shared;
 use crate::happening::Exit;
 
@@ -43,7 +43,7 @@ impl SessionSide {
     /// After an exit, or a refusal, nothing is said.
     pub(crate) fn fall(&self, exit: Exit) -> bool {
         let opened = self.shared.was_opened();
-        self.shared.say(if opened { Message::Exit(Box::new(exit)) } else { Message::Opened(false) });
+        self.shared.say(if opened { Message::Exit(Box::new(exit)) } else { Message::Opened(OpenReply::Refused) });
         opened
     }
 

@@ -8,8 +8,8 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use whelk_runtime::{
-    Drained, Exit, Facts, Grants, Happening, Inbox, Limits, Outbox, Output, Plugin, Plugins, Report, Sink, Tenant,
-    session_pipes,
+    Drained, Exit, Facts, Grants, Happening, Inbox, Limits, OpenReply, Outbox, Output, Plugin, Plugins, Report, Sink,
+    Tenant, session_pipes,
 };
 
 use crate::guests;
@@ -23,6 +23,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Heard {
     Opened(bool),
+    /// It was not opened, for want of room.
+    Full,
     Reply(bool),
     /// Output; pieces for one stream are joined.
     Bytes(Output, Vec<u8>),
@@ -41,8 +43,12 @@ pub(crate) struct Recorder {
 }
 
 impl Sink for Recorder {
-    fn opened(&mut self, accepted: bool) {
-        self.heard.push(Heard::Opened(accepted));
+    fn opened(&mut self, reply: OpenReply) {
+        self.heard.push(match reply {
+            OpenReply::Accepted => Heard::Opened(true),
+            OpenReply::Refused => Heard::Opened(false),
+            OpenReply::Full => Heard::Full,
+        });
     }
     fn reply(&mut self, success: bool, times: u32) {
         (0..times).for_each(|_| self.heard.push(Heard::Reply(success)));
@@ -213,7 +219,10 @@ impl Client {
 
     /// Takes everything to the end.
     pub(crate) async fn end(mut self) -> (Recorder, Report) {
-        self.until(|recorder| matches!(recorder.heard.last(), Some(Heard::Exit(_) | Heard::Opened(false)))).await;
+        self.until(|recorder| {
+            matches!(recorder.heard.last(), Some(Heard::Exit(_) | Heard::Opened(false) | Heard::Full))
+        })
+        .await;
         let report = timeout(PATIENCE, self.task).await.unwrap().unwrap();
         (self.recorder, report)
     }

@@ -5,6 +5,7 @@ use std::process::Command;
 use std::sync::{Arc, OnceLock};
 use std::{env, fs};
 
+use wasmparser::{Parser, Payload};
 use whelk_runtime::{Engine, EngineSettings, Lookup, Plugin, Plugins, Routes, Start};
 
 /// Where the built components are.
@@ -43,6 +44,26 @@ pub(crate) fn exporting_besides(mut wasm: Vec<u8>, names: &[&str]) -> Vec<u8> {
     // The section of exports.
     wasm.extend([11, short(exports.len())]);
     wasm.extend(exports);
+    wasm
+}
+
+/// A component with one more core instance, which has so many memories of so many pages.
+pub(crate) fn with_memories(mut wasm: Vec<u8>, count: usize, pages: usize) -> Vec<u8> {
+    let (mut depth, mut modules) = (0_usize, 0);
+    for payload in Parser::new(0).parse_all(&wasm) {
+        match payload.unwrap() {
+            Payload::Version { .. } => depth += 1,
+            Payload::End(_) => depth -= 1,
+            Payload::ModuleSection { .. } if depth == 1 => modules += 1,
+            _ => {}
+        }
+    }
+    let module = wat::parse_str(format!("(module {})", format!("(memory {pages})").repeat(count))).unwrap();
+    let short = |length: usize| u8::try_from(length).ok().filter(|length| *length < 128).unwrap();
+    // The section of a core module, and that of one core instance of it, without arguments.
+    wasm.extend([1, short(module.len())]);
+    wasm.extend(module);
+    wasm.extend([2, 4, 1, 0, short(modules), 0]);
     wasm
 }
 

@@ -1,6 +1,6 @@
 //! Hostile plugins, by their rows in the threat model: each is stopped, its client is told in a line, its neighbours notice nothing.
 
-use whelk_runtime::{Engine, EngineSettings, Error, Exit, Happening, Limit, Limits, Plugin, Report, SignalName};
+use whelk_runtime::{Engine, EngineSettings, Error, Exit, Happening, Limit, Limits, Plugin, Report, Room, SignalName};
 
 use crate::client::{Client, Heard, Recorder};
 use crate::{guests, log};
@@ -203,9 +203,10 @@ async fn a_write_beyond_the_limit_of_a_call_is_stopped() {
 #[tokio::test]
 async fn handles_and_randomness_have_their_limits() {
     // W19, W33
-    let (recorder, report) = Client::exec("hoard 500;random 65536;finish 0").end().await;
+    // A pollable of a clock is one handle, though the host keeps two things for it.
+    let (recorder, report) = Client::exec("hoard 1000;random 65536;finish 0").end().await;
     assert_eq!(recorder.text(), "65536", "{report:?}");
-    let (recorder, report) = Client::exec("hoard 10000").end().await;
+    let (recorder, report) = Client::exec("hoard 1025").end().await;
     assert_eq!(signal(recorder.exit()), (SignalName::Kill, "too many resources".to_owned()), "{report:?}");
     let (recorder, _) = Client::exec("random 65537").end().await;
     assert_eq!(signal(recorder.exit()).0, SignalName::Ill);
@@ -231,10 +232,62 @@ async fn a_full_engine_refuses_at_once_and_has_room_again_later() {
     first.until(|recorder| recorder.heard == [Heard::Opened(true)]).await;
     second.until(|recorder| recorder.heard == [Heard::Opened(true)]).await;
     let (recorder, report) = start().end().await;
-    assert_eq!(recorder.heard, [Heard::Opened(false)]);
-    assert!(matches!(report.error, Some(Error::Full { capacity: 2 })), "{report:?}");
+    assert_eq!(recorder.heard, [Heard::Full]);
+    assert!(matches!(report.error, Some(Error::Full(Room::Instances { most: 2 }))), "{report:?}");
     first.inbox.end(whelk_runtime::Ending::ClientClosed);
     first.end().await;
     start().until(|recorder| recorder.heard == [Heard::Opened(true)]).await;
     assert_eq!(engine.live(), 2);
+}
+
+#[tokio::test]
+async fn places_are_counted_in_the_mappings_of_the_memories_that_a_plugin_has() {
+    // W7, W52: 5,000 are left for everything else, three instances have two each for their stacks, and six are left for memories.
+    let settings = EngineSettings { sessions: 100, max_map_count: 5_012, ..EngineSettings::default() };
+    let engine = Engine::new(&settings).unwrap();
+    let bare = guests::wasm("bare");
+    let one = Plugin::load(&engine, "one", &bare).unwrap();
+    let three = Plugin::load(&engine, "three", &guests::with_memories(bare, 2, 1)).unwrap();
+    let start = |plugin| Client::with(plugin, &[], &Limits::default());
+    let opened = |recorder: &Recorder| recorder.heard == [Heard::Opened(true)];
+    let mut large = start(&three);
+    large.until(opened).await;
+    assert!(engine.is_full() && engine.live() == 1);
+    let (recorder, report) = start(&one).end().await;
+    assert_eq!(recorder.heard, [Heard::Full]);
+    assert!(matches!(report.error, Some(Error::Full(Room::Memories { needs: 1, free: 0, most: 3 }))), "{report:?}");
+    large.inbox.end(whelk_runtime::Ending::ClientClosed);
+    large.end().await;
+    let mut small = [start(&one), start(&one)];
+    for client in &mut small {
+        client.until(opened).await;
+    }
+    let (recorder, report) = start(&three).end().await;
+    assert_eq!(recorder.heard, [Heard::Full]);
+    let words = report.error.unwrap().to_string();
+    let known = "an instance of it has 3 memories, and of the 3 that all instances may have 1 are free: raise vm.max_map_count, of which \
+                 each takes two mappings, or lower `instances`";
+    assert_eq!(words, known);
+    start(&one).until(opened).await;
+}
+
+#[tokio::test]
+async fn memory_has_its_limit_below_what_is_reserved_and_over_all_memories_of_an_instance() {
+    // W5
+    let three = Plugin::load(guests::engine(), "three", &guests::with_memories(guests::wasm("script"), 2, 1)).unwrap();
+    for (memory, fits) in [(64 << 20, false), (192 << 20, true)] {
+        let limits = Limits { memory, ..Limits::default() };
+        let mut client = Client::with(&three, &[], &limits);
+        // 100 MiB in pages of 64 KiB.
+        client.run("grow 1600");
+        assert_eq!(client.until_stdout(1).await != "0", fits);
+    }
+    let limits = Limits { memory: 2 << 20, ..Limits::default() };
+    let (recorder, report) = Client::with(&guests::script(), &[], &limits).then("grow 1;finish 0").await;
+    assert_eq!(recorder.exit(), Some(Exit::Status(0)), "{report:?}");
+    let large = guests::with_memories(guests::wasm("script"), 2, 16);
+    let large = Plugin::load(guests::engine(), "large", &large).unwrap();
+    let (recorder, report) = Client::with(&large, &[], &limits).end().await;
+    assert_eq!(recorder.heard, [Heard::Opened(false)]);
+    assert!(matches!(report.error, Some(Error::Limit { limit: Limit::Memory, .. })), "{report:?}");
 }

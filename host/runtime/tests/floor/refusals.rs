@@ -145,12 +145,24 @@ fn a_component_bomb_is_refused() {
     assert!(component(&instances).contains("instances"), "{}", component(&instances));
     let table = "(component (core module $m (table 30000 funcref)) (core instance (instantiate $m)))";
     assert!(component(table).contains("table"), "{}", component(table));
-    let memories =
-        "(component (core module $m (memory 1)) (core instance (instantiate $m)) (core instance (instantiate $m)))";
-    assert!(component(memories).contains("memories"), "{}", component(memories));
+    let memories = format!("(component (core module $m (memory 1)) {})", "(core instance (instantiate $m))".repeat(4));
+    assert!(component(&memories).contains("memories"), "{}", component(&memories));
     let mut large = b"\0asm\x0d\0\x01\0".to_vec();
     large.resize((64 << 20) + 1, 0);
     assert!(reason(&large).contains("more than the 67108864 bytes that are allowed"));
+}
+
+#[test]
+fn one_core_module_may_have_as_many_tables_and_memories_as_several() {
+    // W7
+    let with = |tables: usize, memories: usize| {
+        let body = format!("{}{}", "(table 1 funcref)".repeat(tables), "(memory 1)".repeat(memories));
+        component(&format!("(component (core module $m {body}) (core instance (instantiate $m)))"))
+    };
+    // There is nothing else to say against it.
+    assert_eq!(with(8, 3), "it exports nothing; a plugin exports whelk:ssh/session@0.1.0");
+    assert!(with(9, 3).contains("tables count of 9"), "{}", with(9, 3));
+    assert!(with(8, 4).contains("memories count of 4"), "{}", with(8, 4));
 }
 
 #[test]

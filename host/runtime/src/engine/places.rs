@@ -1,0 +1,175 @@
+//! How many instances there is room for: places are counted in mappings, of which the kernel gives a process only so many.
+
+use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::EngineSettings;
+use crate::budget::Account;
+use crate::error::{Error, Room};
+
+/// Where the mappings of a process are limited.
+const MAX_MAP_COUNT: &str = "/proc/sys/vm/max_map_count";
+/// Mappings that everything else may need.
+const OTHER_MAPPINGS: usize = 5_000;
+/// Of each instance: the stack of its fiber and the guard of it. The pool makes those of all instances at the start.
+const MAPPINGS_OF_STACK: usize = 2;
+/// Of each memory: what is used of its slot, and the rest. A slot has them from its first use on.
+const MAPPINGS_OF_MEMORY: usize = 2;
+/// Address space for all memories, bytes: half of the 47 bits that a process has.
+const ADDRESS_SPACE: usize = 1 << 46;
+/// What is reserved behind each memory, and can never be accessed.
+pub(super) const GUARD: usize = 64 << 10;
+
+impl EngineSettings {
+    /// How many mappings (`vm.max_map_count`) the process needs to run all sessions, if each plugin has so many memories.
+    #[must_use]
+    pub fn mappings(&self, memories: usize) -> usize {
+        let each = memories.saturating_mul(MAPPINGS_OF_MEMORY).saturating_add(MAPPINGS_OF_STACK);
+        self.sessions.saturating_mul(each).saturating_add(OTHER_MAPPINGS)
+    }
+}
+
+/// How many mappings the kernel gives a process; all of them where it does not say.
+pub(super) fn max_map_count() -> usize {
+    fs::read_to_string(MAX_MAP_COUNT).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(usize::MAX)
+}
+
+/// How much room the pool has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Places {
+    /// Instances at once.
+    pub(super) instances: usize,
+    /// Memories of all of them together.
+    pub(super) memories: usize,
+}
+
+impl Places {
+    /// As many as were asked for, or as fit into what the kernel allows. There is always room for one instance with all the memories that
+    /// it may have.
+    pub(super) fn of(settings: &EngineSettings) -> Self {
+        let mappings = settings.max_map_count.saturating_sub(OTHER_MAPPINGS);
+        let instances = settings.sessions.min(mappings / (MAPPINGS_OF_STACK + MAPPINGS_OF_MEMORY)).max(1);
+        let mapped = mappings.saturating_sub(instances.saturating_mul(MAPPINGS_OF_STACK)) / MAPPINGS_OF_MEMORY;
+        let addressed = ADDRESS_SPACE / settings.memory.saturating_add(GUARD);
+        let memories = instances.saturating_mul(settings.memories).min(mapped).min(addressed);
+        Self { instances, memories: memories.max(settings.memories) }
+    }
+}
+
+/// Which places are taken.
+pub(super) struct Taken {
+    places: Places,
+    live: AtomicUsize,
+    /// The most of them since somebody asked.
+    peak: AtomicUsize,
+    memories: Account,
+}
+
+/// Room for one instance; given back when dropped.
+pub(crate) struct Slot {
+    taken: Arc<Taken>,
+    memories: usize,
+}
+
+impl Taken {
+    pub(super) fn new(places: Places) -> Self {
+        let (live, peak) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Self { places, live, peak, memories: Account::new(places.memories) }
+    }
+
+    /// How many instances there is room for.
+    pub(super) fn capacity(&self) -> usize {
+        self.places.instances
+    }
+
+    pub(super) fn live(&self) -> usize {
+        self.live.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn take_peak(&self) -> usize {
+        self.peak.swap(self.live(), Ordering::Relaxed)
+    }
+
+    /// Whether there is no room for an instance with one memory.
+    pub(super) fn is_full(&self) -> bool {
+        self.live() >= self.capacity() || self.memories.used() >= self.memories.most()
+    }
+
+    /// Takes room for one instance with so many memories.
+    pub(super) fn take(self: &Arc<Self>, memories: usize) -> Result<Slot, Error> {
+        if !self.memories.take(memories) {
+            let (free, most) = (self.memories.most().saturating_sub(self.memories.used()), self.memories.most());
+            return Err(Error::Full(Room::Memories { needs: memories, free, most }));
+        }
+        let capacity = self.capacity();
+        let more = |live: usize| (live < capacity).then_some(live + 1);
+        let Ok(before) = self.live.fetch_update(Ordering::AcqRel, Ordering::Relaxed, more) else {
+            self.memories.give(memories);
+            return Err(Error::Full(Room::Instances { most: capacity }));
+        };
+        self.peak.fetch_max(before + 1, Ordering::Relaxed);
+        Ok(Slot { taken: Arc::clone(self), memories })
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.taken.memories.give(self.memories);
+        self.taken.live.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn places(sessions: usize, memories: usize, limit: usize) -> (usize, usize) {
+        let settings = EngineSettings { sessions, memories, max_map_count: limit, ..EngineSettings::default() };
+        let Places { instances, memories } = Places::of(&settings);
+        (instances, memories)
+    }
+
+    #[test]
+    fn fifteen_thousand_instances_of_one_memory_fit_the_kernels_default() {
+        let settings = |sessions| EngineSettings { sessions, ..EngineSettings::default() };
+        assert_eq!(settings(15_000).mappings(1), 65_000);
+        assert_eq!(settings(15_000).mappings(3), 125_000);
+        assert_eq!(places(15_000, 3, 65_530), (15_000, 15_265));
+        // Where fewer instances are wanted, more of them may have three.
+        assert_eq!(places(1_000, 3, 65_530), (1_000, 3_000));
+        assert_eq!(places(7_566, 3, 65_530), (7_566, 22_698));
+        assert_eq!(places(100_000, 3, 65_530), (15_132, 15_133));
+    }
+
+    #[test]
+    fn stacks_and_memories_never_take_more_mappings_than_there_are() {
+        for limit in [5_008, 5_100, 6_000, 65_530, 262_144, 10_000_000] {
+            for (sessions, memories) in [(1, 1), (100, 8), (1_000, 3), (15_000, 1), (100_000, 8)] {
+                let (instances, slots) = places(sessions, memories, limit);
+                let taken = instances * MAPPINGS_OF_STACK + slots * MAPPINGS_OF_MEMORY + OTHER_MAPPINGS;
+                // But for the memories of the one instance that there is always room for.
+                assert!(taken <= limit || slots == memories, "{limit} {sessions} {memories}: {taken}");
+                assert!(slots >= memories && instances >= 1);
+                assert!(slots * ((256 << 20) + GUARD) <= ADDRESS_SPACE);
+            }
+        }
+    }
+
+    #[test]
+    fn memories_are_reserved_with_an_instance_and_given_back_with_it() {
+        let taken = Arc::new(Taken::new(Places { instances: 3, memories: 4 }));
+        let large = taken.take(3).unwrap();
+        let refused = taken.take(2).err();
+        assert!(matches!(refused, Some(Error::Full(Room::Memories { needs: 2, free: 1, most: 4 }))), "{refused:?}");
+        assert!(!taken.is_full());
+        let _small = taken.take(1).unwrap();
+        assert!(taken.is_full() && taken.live() == 2);
+        drop(large);
+        assert!(!taken.is_full());
+        let _others = [taken.take(1).unwrap(), taken.take(0).unwrap()];
+        let refused = taken.take(1).err();
+        assert!(matches!(refused, Some(Error::Full(Room::Instances { most: 3 }))), "{refused:?}");
+        assert_eq!((taken.memories.used(), taken.take_peak()), (2, 3));
+    }
+}
