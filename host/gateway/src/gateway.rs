@@ -108,7 +108,8 @@ impl Gateway {
             component: config.limits.component,
         };
         let folders = std::iter::once(operators).chain(self.own.values().cloned()).collect();
-        let loader = |cache| Arc::new(loader(self.engine.clone(), program, Some(cache), &config.limits));
+        let limits = trial_limits(config);
+        let loader = |cache| Arc::new(loader(self.engine.clone(), program, Some(cache), &limits));
         let loaders = Loaders { operators: loader(operators_cache), tenants: loader(tenants_cache) };
         Reload::start(folders, loaders, &config.limits).await
     }
@@ -243,6 +244,14 @@ fn own_folders(config: &Config) -> BTreeMap<String, Folder> {
         Some((name.clone(), Folder { path, tenant: Some(name.clone()), registry, component }))
     };
     config.tenants.iter().filter_map(folder).collect()
+}
+
+/// The limits with which a plugin is tried before it is loaded: the server's, with as much memory as any tenant may have. Whoever may
+/// have less is told so when a session of it starts.
+#[must_use]
+pub fn trial_limits(config: &Config) -> Limits {
+    let most = config.tenants.values().map(|tenant| tenant.limits.memory).max().unwrap_or_default();
+    Limits { memory: config.limits.memory.max(most), ..config.limits.clone() }
 }
 
 /// Makes plugins of files as a server with these limits does, without a server.

@@ -16,7 +16,7 @@ use whelk::control::{self, Control, Unanswered};
 use whelk::credential;
 use whelk::drain::{Phase, Stopper};
 use whelk::explain::explain;
-use whelk::gateway::{Gateway, THIS_PROGRAM, lone_loader};
+use whelk::gateway::{Gateway, THIS_PROGRAM, lone_loader, trial_limits};
 use whelk::inspect::{self, CheckError};
 use whelk::listener::Listener;
 use whelk::logging::{self, Format};
@@ -199,7 +199,7 @@ fn check(file: &Path) -> Result<(), Failure> {
     let notes: String = config.notes.iter().map(|note| format!("{note}\n")).collect();
     let shortages: String =
         process::shortages(&config).iter().map(|shortage| format!("this machine: {shortage}\n")).collect();
-    let loader = lone_loader(&config.limits).map_err(wrong)?;
+    let loader = lone_loader(&trial_limits(&config)).map_err(wrong)?;
     let faults = lone_runtime()?.block_on(inspect::check_named(&config, &loader));
     if !faults.operators.is_empty() {
         return Err(wrong(faults.operators.join("\n")));
@@ -243,7 +243,7 @@ fn plugin(verb: PluginVerb) -> Result<(), Failure> {
         }
         PluginVerb::Check { file, config } => {
             let limits = match config {
-                Some(config) => Config::load(&config, &Overrides::default()).map_err(wrong)?.limits,
+                Some(config) => trial_limits(&Config::load(&config, &Overrides::default()).map_err(wrong)?),
                 None => Limits::default(),
             };
             let loader = lone_loader(&limits).map_err(wrong)?;
