@@ -11,15 +11,13 @@ mod waiting;
 
 use std::io;
 use std::net::SocketAddr;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
+use whelk_runtime::supervise::caught_future;
 
 use acceptor::Acceptor;
 pub use bind::BindError;
@@ -115,16 +113,8 @@ async fn drain(mut tasks: JoinSet<()>, stopper: &Stopper, time: Duration) {
 /// Runs a connection so that its panic ends here: unwinding has dropped all that was the connection's, so its sessions are told that it was
 /// lost, and its place is free. The panic itself has been logged by the hook; whose it was is known here.
 async fn contained(number: u64, peer: SocketAddr, connection: impl Future<Output = ()>) {
-    let mut connection = pin!(connection);
-    let poll = |context: &mut Context<'_>| {
-        // Safe to go on: after a panic the future is dropped and never polled again, and shares nothing but counts.
-        match catch_unwind(AssertUnwindSafe(|| connection.as_mut().poll(context))) {
-            Ok(Poll::Ready(())) => Poll::Ready(true),
-            Ok(Poll::Pending) => Poll::Pending,
-            Err(_) => Poll::Ready(false),
-        }
-    };
-    if !std::future::poll_fn(poll).await {
+    // Safe to go on: after a panic the future is dropped and never polled again, and shares nothing but counts.
+    if caught_future("connection", connection).await.is_err() {
         tracing::error!(connection = number, %peer, "a connection ended by a panic");
     }
 }

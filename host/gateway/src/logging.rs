@@ -11,6 +11,7 @@ mod escape;
 mod filter;
 mod queue;
 
+use std::convert::Infallible;
 use std::fmt;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -39,8 +40,8 @@ const LOOK: Duration = Duration::from_secs(10);
 static LOG: OnceLock<Queue> = OnceLock::new();
 
 /// Tells when lines were dropped, for as long as it is polled.
-pub async fn tell_dropped() {
-    let Some(queue) = LOG.get() else { return };
+pub async fn tell_dropped() -> Infallible {
+    let Some(queue) = LOG.get() else { return std::future::pending().await };
     let (mut told, mut clock) = (0, interval(LOOK));
     loop {
         clock.tick().await;
@@ -109,19 +110,21 @@ pub enum Format {
 /// Sends every event of the process to standard error from now on, and panics with them, as one line each. The code that catches
 /// the panic logs what was lost.
 ///
+/// `give_up` has to end the process: it is called when the thread that writes the log has panicked.
+///
 /// # Errors
 /// Says what is wrong with the variable [`FILTER`].
 ///
 /// # Panics
 /// When called a second time: a process has one log.
-pub fn start(format: Format) -> Result<(), String> {
+pub fn start(format: Format, give_up: impl FnOnce() + Send + 'static) -> Result<(), String> {
     let filter = match std::env::var(FILTER) {
         Ok(text) => text,
         Err(std::env::VarError::NotPresent) => String::new(),
         Err(std::env::VarError::NotUnicode(_)) => return Err(format!("{FILTER}: is not UTF-8 text")),
     };
     let filter = filter::parse(&filter).map_err(|error| format!("{FILTER}: {error}"))?;
-    let queue = LOG.get_or_init(|| Queue::start(io::stderr()));
+    let queue = LOG.get_or_init(|| Queue::start(io::stderr(), give_up));
     let out = || queue.writer();
     tracing::subscriber::set_global_default(subscriber(format, filter, out))
         .expect("the log is started once in a process");

@@ -25,6 +25,7 @@ use whelk::pump;
 use whelk::signals::{GaveUp, Hangup, Signals};
 use whelk::state::State;
 use whelk::thrift;
+use whelk_runtime::supervise::{Panicked, caught, caught_future, supervise};
 use whelk_runtime::{CompileSettings, Start, compile_stdin};
 use whelk_ssh::crypto::key::HostKey;
 
@@ -140,8 +141,26 @@ fn main() -> ExitCode {
         Ok(command) => command,
         Err(error) => return not_understood(&error),
     };
+    if let Verb::Compile { memory, milliseconds, code, instance_memory } = verb {
+        let settings = CompileSettings::from_arguments(memory, milliseconds, code, instance_memory);
+        return ExitCode::from(compile_stdin(&settings));
+    }
     let format = verb.format();
-    let done = match verb {
+    let done = caught("main", || run(verb, format));
+    let panicked = |panicked: Panicked| Err(failed(format!("a panic: {}; exiting", panicked.reason)));
+    let status = match done.unwrap_or_else(panicked) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure { status, text }) => {
+            logging::fatal(format, status, &text);
+            ExitCode::from(status)
+        }
+    };
+    logging::finish();
+    status
+}
+
+fn run(verb: Verb, format: Format) -> Result<(), Failure> {
+    match verb {
         Verb::Serve { config, listen, plugins, state, log: _ } => {
             serve(config.as_deref(), Overrides { listen, plugins, state }, format)
         }
@@ -152,20 +171,8 @@ fn main() -> ExitCode {
             tenants(&file, user.as_deref(), exec.or(subsystem.as_deref().map(Start::Subsystem)))
         }
         Verb::Plugin(verb) => plugin(verb),
-        Verb::Compile { memory, milliseconds, code, instance_memory } => {
-            let settings = CompileSettings::from_arguments(memory, milliseconds, code, instance_memory);
-            return ExitCode::from(compile_stdin(&settings));
-        }
-    };
-    let status = match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(Failure { status, text }) => {
-            logging::fatal(format, status, &text);
-            ExitCode::from(status)
-        }
-    };
-    logging::finish();
-    status
+        Verb::Compile { .. } => unreachable!("it has no log, and has been done before"),
+    }
 }
 
 /// What a command line that is not understood, or asks for help, is answered with.
@@ -277,7 +284,7 @@ fn serve(file: Option<&Path>, overrides: Overrides, format: Format) -> Result<()
         None => Config::demonstration(&overrides),
     };
     let config = config.map_err(wrong)?;
-    logging::start(format).map_err(wrong)?;
+    logging::start(format, give_up_the_log).map_err(wrong)?;
     if !maps {
         tracing::warn!("the C library keeps its own threshold for mapping memory: what is freed may stay taken");
     }
@@ -305,8 +312,9 @@ fn serve(file: Option<&Path>, overrides: Overrides, format: Format) -> Result<()
         if let Err(error) = &control {
             tracing::warn!(%error, "the running server cannot be asked for its plugins");
         }
-        tokio::spawn(thrift::give_back(Arc::clone(&gateway)));
-        tokio::spawn(logging::tell_dropped());
+        let trimmed = Arc::clone(&gateway);
+        tokio::spawn(supervise("heap trim", move || thrift::give_back(Arc::clone(&trimmed)), |_| ()));
+        tokio::spawn(supervise("dropped lines", logging::tell_dropped, |_| ()));
         for address in listener.addresses().map_err(failed)? {
             tracing::info!(%address, "listening");
         }
@@ -315,10 +323,11 @@ fn serve(file: Option<&Path>, overrides: Overrides, format: Format) -> Result<()
             prepared.await;
             checking.warn_of_missing_grants(&named);
         });
-        listener
-            .serve(&stopper, move |stream, peer, permit| pump::run(stream, peer, permit, Arc::clone(&gateway)))
-            .await;
-        Ok(())
+        let serve =
+            listener.serve(&stopper, move |stream, peer, permit| pump::run(stream, peer, permit, Arc::clone(&gateway)));
+        caught_future("listener", serve)
+            .await
+            .map_err(|_| failed("the task that accepts connections has panicked; exiting"))
     });
     // A password that is still being hashed is no reason to wait.
     runtime.shutdown_background();
@@ -342,6 +351,12 @@ fn warn_at_start(config: &Config, demonstration: bool) {
 fn give_up(why: GaveUp) {
     tracing::error!("{why}");
     logging::finish();
+    process::exit_at_once(FAILED)
+}
+
+/// Ends the process when its log cannot be written any more. Standard error may still take a line.
+fn give_up_the_log() {
+    let _ = writeln!(std::io::stderr(), "the thread that writes the log has panicked; exiting");
     process::exit_at_once(FAILED)
 }
 

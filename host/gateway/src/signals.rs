@@ -15,13 +15,13 @@
 use std::fmt;
 use std::future::poll_fn;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, sleep_until};
+use whelk_runtime::supervise::caught;
 
 use crate::drain::{Phase, Stopper};
 
@@ -140,7 +140,7 @@ fn supervise(
 ) -> io::Result<()> {
     std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
         // What the future used is not looked at again.
-        let ended = catch_unwind(AssertUnwindSafe(|| runtime.block_on(handling)));
+        let ended = caught("signals", || runtime.block_on(handling));
         give_up(ended.unwrap_or(GaveUp::Panicked));
     })?;
     Ok(())

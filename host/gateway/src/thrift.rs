@@ -7,6 +7,7 @@
 //! Decided 2026-11-28: glibc with a request now and then. Refused: mimalloc and jemalloc, which gave most of it back by themselves, but took
 //! 25 MiB more with no session, and 2 KiB more with each.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,7 +45,7 @@ impl Left {
 }
 
 /// Gives memory back for as long as it is polled.
-pub async fn give_back(gateway: Arc<Gateway>) {
+pub async fn give_back(gateway: Arc<Gateway>) -> Infallible {
     let mut left = Left { most: 0 };
     let mut clock = interval(LOOK);
     clock.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -4,6 +4,7 @@
 //! wait ourselves.
 
 use std::io::{self, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
@@ -29,11 +30,11 @@ struct Written {
 }
 
 impl Queue {
-    /// Starts the thread that writes to `out`.
-    pub(super) fn start(out: impl Write + Send + 'static) -> Queue {
+    /// Starts the thread that writes to `out`. Calls `give_up` when `out` panics, on that thread; nothing is written any more then.
+    pub(super) fn start(out: impl Write + Send + 'static, give_up: impl FnOnce() + Send + 'static) -> Queue {
         let written = Arc::new(Written::default());
         let builder = NonBlockingBuilder::default().buffered_lines_limit(WAITING).lossy(true).thread_name("log");
-        let (out, guard) = builder.finish(Out { out, written: Arc::clone(&written) });
+        let (out, guard) = builder.finish(Out { out, written: Arc::clone(&written), give_up: Some(give_up) });
         // See the top of this file. The thread ends with the process.
         std::mem::forget(guard);
         Queue { out, put: Arc::default(), written }
@@ -77,15 +78,26 @@ impl Write for In {
 }
 
 /// The end where they come out.
-struct Out<W> {
+struct Out<W, G> {
     out: W,
     written: Arc<Written>,
+    /// None after a panic.
+    give_up: Option<G>,
 }
 
-impl<W: Write> Write for Out<W> {
+impl<W: Write, G: FnOnce()> Write for Out<W, G> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         // A line that cannot be written is lost, and waited for no longer.
-        let result = self.out.write_all(line);
+        let result = match catch_unwind(AssertUnwindSafe(|| self.out.write_all(line))) {
+            Ok(result) => result,
+            Err(_) => {
+                // Not logged: nobody would write it.
+                if let Some(give_up) = self.give_up.take() {
+                    give_up();
+                }
+                Err(io::ErrorKind::Other.into())
+            }
+        };
         *self.written.lines.lock().unwrap_or_else(PoisonError::into_inner) += 1;
         self.written.more.notify_all();
         result.map(|()| line.len())
@@ -118,10 +130,31 @@ mod tests {
     }
 
     #[test]
+    fn a_panic_of_the_writer_is_told_to_whoever_ends_the_process() {
+        struct Panics;
+        impl Write for Panics {
+            fn write(&mut self, _line: &[u8]) -> io::Result<usize> {
+                panic!("a test")
+            }
+
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let (tell, told) = channel();
+        let queue = Queue::start(Panics, move || tell.send(()).unwrap());
+        queue.writer().write_all(b"one\n").unwrap();
+        queue.writer().write_all(b"two\n").unwrap();
+        assert_eq!(told.recv(), Ok(()));
+        assert!(queue.wait_written(Duration::from_secs(60)), "nobody waits for what cannot be written");
+        assert!(told.recv().is_err(), "once");
+    }
+
+    #[test]
     fn the_last_lines_are_waited_for_but_not_for_ever() {
         let (go, turns) = channel();
         let (tell, lines) = channel();
-        let queue = Queue::start(Slow(turns, tell));
+        let queue = Queue::start(Slow(turns, tell), || unreachable!("nothing panics"));
         let mut writer = queue.writer();
         // More than there is room for.
         for number in 0..WAITING + 5_000 {
