@@ -6,6 +6,7 @@
 mod circles;
 mod modules;
 mod source;
+mod spawns;
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use source::{Source, repository, rust_files};
@@ -26,6 +27,24 @@ fn no_module_uses_one_that_uses_it() {
         offenders.extend(circles::find(&graph));
     }
     assert_none(&offenders, "import circles (a parent uses its children or its children use it, never both)");
+}
+
+#[test]
+fn every_place_that_starts_a_task_or_a_thread_is_known() {
+    let is_server = |source: &Source| {
+        ["host/gateway/src/", "host/runtime/src/"].iter().any(|folder| source.name().starts_with(folder))
+    };
+    let found = rust_files().into_iter().filter(is_server).map(|source| (source.name(), source.uses_of("spawn")));
+    let found: Vec<(String, usize)> = found.filter(|(_, count)| *count > 0).collect();
+    let known: Vec<(String, usize)> =
+        spawns::KNOWN.iter().map(|(file, count, _)| ((*file).to_owned(), *count)).collect();
+    let one = |(file, count): &(String, usize)| format!("{file}: {count}");
+    let offenders = found.iter().filter(|place| !known.contains(place)).map(one);
+    let gone = known.iter().filter(|place| !found.contains(place)).map(|place| format!("no more: {}", one(place)));
+    assert_none(
+        &offenders.chain(gone).collect::<Vec<_>>(),
+        "places that `spawns.rs` does not know, or knows otherwise",
+    );
 }
 
 #[test]

@@ -94,6 +94,13 @@ impl Source {
         self.lines().len()
     }
 
+    /// How often it calls a function or a method of this name.
+    pub(crate) fn uses_of(&self, function: &str) -> usize {
+        let (mut calls, lines) = (Vec::new(), self.lines());
+        find_calls(self.tokens(), function, &mut calls);
+        calls.iter().filter(|line| lines.contains(line)).count()
+    }
+
     fn lines(&self) -> BTreeSet<usize> {
         let mut lines = BTreeSet::new();
         mark(self.tokens(), &mut lines);
@@ -121,6 +128,23 @@ impl Source {
         let mut names = Names { found: vec![(1, stem)] };
         names.visit_file(&self.file);
         names.found
+    }
+}
+
+/// Finds the lines on which a name stands before an argument list.
+fn find_calls(tokens: TokenStream, function: &str, lines: &mut Vec<usize>) {
+    let tokens: Vec<TokenTree> = tokens.into_iter().collect();
+    for (at, token) in tokens.iter().enumerate() {
+        match token {
+            TokenTree::Group(group) => find_calls(group.stream(), function, lines),
+            TokenTree::Ident(name) if *name == function => {
+                let arguments = tokens.get(at + 1);
+                if matches!(arguments, Some(TokenTree::Group(group)) if group.delimiter() == Delimiter::Parenthesis) {
+                    lines.push(name.span().start().line);
+                }
+            }
+            TokenTree::Ident(_) | TokenTree::Punct(_) | TokenTree::Literal(_) => {}
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! Only the user that the program runs as gets an answer, and root. Questions are few and small, and nobody who asks can keep the program
 //! from anything: each has a place, a size and a time.
 
+use std::convert::Infallible;
 use std::fs;
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -18,10 +19,12 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio::time::{sleep, timeout};
+use whelk_runtime::supervise::supervise;
 use whelk_runtime::{Listed, Plugin};
 
-use crate::reload::{Reload, Shelf};
+use crate::reload::{PluginFolder, Reload, View};
 use crate::state::State;
 
 /// Who may ask at the same time. The others wait in the kernel's line.
@@ -43,7 +46,7 @@ pub const PLUGINS: &str = "plugins";
 
 /// The socket. It is gone when this is dropped.
 pub struct Control {
-    task: JoinHandle<()>,
+    task: JoinHandle<Infallible>,
     state: State,
 }
 
@@ -69,7 +72,9 @@ impl Control {
         }
         let listener = UnixListener::bind(&path)?;
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
-        Ok(Control { task: tokio::spawn(serve(listener, Arc::clone(reload.shelves()))), state: state.clone() })
+        let (listener, view) = (Arc::new(listener), reload.view().clone());
+        let start = move || serve(Arc::clone(&listener), view.clone());
+        Ok(Control { task: tokio::spawn(supervise("control", start, |_| ())), state: state.clone() })
     }
 }
 
@@ -81,13 +86,13 @@ impl Drop for Control {
     }
 }
 
-async fn serve(listener: UnixListener, shelves: Arc<[Arc<Shelf>]>) {
+async fn serve(listener: Arc<UnixListener>, view: View) -> Infallible {
     let places = Arc::new(Semaphore::new(MOST_ASKING));
     loop {
         let place = Arc::clone(&places).acquire_owned().await.expect("the semaphore is never closed");
         match listener.accept().await {
             Ok((stream, _)) => {
-                tokio::spawn(attend(stream, Arc::clone(&shelves), place));
+                tokio::spawn(attend(stream, view.clone(), place));
             }
             Err(_) => sleep(REST).await,
         }
@@ -95,11 +100,11 @@ async fn serve(listener: UnixListener, shelves: Arc<[Arc<Shelf>]>) {
 }
 
 /// Whoever has gone away in the meantime is not missed.
-async fn attend(stream: UnixStream, shelves: Arc<[Arc<Shelf>]>, _place: OwnedSemaphorePermit) {
-    let _ = timeout(TIME, answer(stream, &shelves)).await;
+async fn attend(stream: UnixStream, view: View, _place: OwnedSemaphorePermit) {
+    let _ = timeout(TIME, answer(stream, &view)).await;
 }
 
-async fn answer(mut stream: UnixStream, shelves: &[Arc<Shelf>]) -> io::Result<()> {
+async fn answer(mut stream: UnixStream, view: &View) -> io::Result<()> {
     let asking = stream.peer_cred()?.uid();
     // The mode of the socket says the same, but is set a moment after it was made.
     if asking != 0 && asking != rustix::process::geteuid().as_raw() {
@@ -109,32 +114,54 @@ async fn answer(mut stream: UnixStream, shelves: &[Arc<Shelf>]) -> io::Result<()
     let (reader, mut writer) = stream.split();
     BufReader::new(reader.take(LONGEST)).read_line(&mut question).await?;
     let answer = match question.trim_end() {
-        PLUGINS => plugins(shelves),
+        PLUGINS => plugins(view),
         _ => json!({ "error": "there is no such question" }),
     };
     writer.write_all(format!("{answer}\n").as_bytes()).await
 }
 
 /// Every folder with every name in it.
-fn plugins(shelves: &[Arc<Shelf>]) -> Value {
-    let folders: Vec<Value> = shelves.iter().map(|shelf| folder(shelf)).collect();
-    json!({ "folders": folders })
+fn plugins(view: &View) -> Value {
+    let folders: Vec<Value> = view.folders.iter().map(|plugins| folder(plugins)).collect();
+    // Why nothing is loaded and removed any more, and for how many seconds; null: all is well.
+    let stopped = view.status.failure().map(|failure| {
+        let for_s = failure.since.elapsed().as_secs();
+        json!({ "reason": failure.reason, "for_s": for_s })
+    });
+    json!({ "stopped": stopped, "folders": folders })
 }
 
-fn folder(shelf: &Shelf) -> Value {
-    let plugins: Vec<Value> = shelf.folder.registry.list().iter().map(plugin).collect();
-    let known = shelf.known();
+fn folder(folder: &PluginFolder) -> Value {
+    let registry = &folder.place.registry;
+    let plugins: Vec<Value> = registry.list().iter().map(plugin).collect();
+    let known = folder.known();
+    let for_s = |since: Instant| since.elapsed().as_secs();
+    let pending = known.pending.iter().map(|(file, pending)| {
+        let digest: String = pending.digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        json!({ "file": file, "digest": digest, "for_s": for_s(pending.since) })
+    });
+    let gone = known.removals.gone().map(|(file, since)| json!({ "file": file, "for_s": for_s(since) }));
+    let unwatched = known.unwatched.as_ref();
+    let unwatched = unwatched.map(|(reason, since)| json!({ "reason": reason, "for_s": for_s(*since) }));
     let refused = known.refused.iter().map(|(file, refusal)| {
         // How many seconds from now it is tried again; null: when the file changes.
         let retry_s = refusal.retry_in().map(|wait| wait.as_secs());
         json!({ "file": file, "reason": refusal.reason, "retry_s": retry_s })
     });
     json!({
-        "tenant": shelf.folder.tenant,
-        "path": shelf.folder.path.display().to_string(),
+        "tenant": folder.place.tenant,
+        "path": folder.place.path.display().to_string(),
         "trouble": known.trouble,
+        // Why it is only looked at now and then.
+        "unwatched": unwatched,
         "plugins": plugins,
-        "preparing": shelf.folder.registry.preparing(),
+        // Names that nobody is served by yet.
+        "preparing": registry.preparing(),
+        // Files that are being loaded, for names that are served or not.
+        "pending": pending.collect::<Vec<_>>(),
+        // Files that are gone, while their plugins are served until the folder has settled.
+        "gone": gone.collect::<Vec<_>>(),
+        "ignored": known.ignored,
         "refused": refused.collect::<Vec<_>>(),
     })
 }

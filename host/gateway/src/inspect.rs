@@ -16,6 +16,7 @@ use crate::config::{Config, Limits};
 use crate::control::WORLD;
 use crate::logging::escape;
 use crate::plugin_files::{self, Links, Reading};
+use crate::watch::ROUND;
 
 /// How much of a digest is enough to tell files apart at a glance.
 const SHORT: usize = 12;
@@ -68,7 +69,9 @@ fn read(path: &Path, links: Links, most: usize) -> Result<(String, Source), Chec
         return Err(CheckError::refused("its name is not UTF-8; rename it"));
     };
     let Some(name) = plugin_files::plugin_name(file) else {
-        return Err(CheckError::refused("a plugin is called NAME.wasm, without control characters"));
+        return Err(CheckError::refused(
+            "a plugin is called NAME.wasm, without control characters and without a dot at the beginning",
+        ));
     };
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     match plugin_files::read(folder, file, links, most).map_err(CheckError::Refused)? {
@@ -249,6 +252,11 @@ fn harmless(text: &str) -> String {
 #[must_use]
 pub fn table(answer: &Value) -> String {
     let mut text = String::new();
+    let stopped = &answer["stopped"];
+    if let Some(reason) = stopped["reason"].as_str() {
+        let reason = harmless(reason);
+        let _ = writeln!(text, "plugins have not been loaded or removed for {}: {reason}\n", seconds(stopped));
+    }
     for (at, folder) in list(&answer["folders"]).iter().enumerate() {
         let owner = match folder["tenant"].as_str() {
             Some(tenant) => format!("tenant {}", harmless(tenant)),
@@ -259,14 +267,19 @@ pub fn table(answer: &Value) -> String {
         if let Some(trouble) = folder["trouble"].as_str() {
             let _ = writeln!(text, "the folder is lost, what is loaded stays: {}", harmless(trouble));
         }
+        if let Some(reason) = folder["unwatched"]["reason"].as_str() {
+            let (for_s, every, reason) = (seconds(&folder["unwatched"]), ROUND.as_secs(), harmless(reason));
+            let _ = writeln!(
+                text,
+                "the folder has not been watched for {for_s}, it is looked at every {every} s: {reason}"
+            );
+        }
         let mut rows = vec![["NAME", "DIGEST", "GEN", "SESSIONS", "WORLD", "NEEDS", "STATE"].map(str::to_owned)];
         for plugin in list(&folder["plugins"]) {
             rows.extend(plugin_rows(plugin));
         }
         text.push_str(&aligned(&rows));
-        for name in list(&folder["preparing"]) {
-            let _ = writeln!(text, "preparing {}", words(name));
-        }
+        text.push_str(&unserved(folder));
         for refused in list(&folder["refused"]) {
             let retry = refused["retry_s"].as_u64().map(|seconds| format!(" (tried again in {seconds} s)"));
             let (file, reason) = (words(&refused["file"]), words(&refused["reason"]));
@@ -274,6 +287,34 @@ pub fn table(answer: &Value) -> String {
         }
     }
     text
+}
+
+/// What is not served yet, or not for long any more, a line each.
+fn unserved(folder: &Value) -> String {
+    let mut text = String::new();
+    let preparing: Vec<String> = list(&folder["preparing"]).iter().map(words).collect();
+    for name in &preparing {
+        let _ = writeln!(text, "preparing {name}");
+    }
+    for pending in list(&folder["pending"]) {
+        let (file, digest) = (words(&pending["file"]), words(&pending["digest"]));
+        let digest: String = digest.chars().take(SHORT).collect();
+        let is_new = plugin_files::plugin_name(&file).is_some_and(|name| preparing.iter().any(|known| known == name));
+        let what = if is_new { "" } else { "a newer version, " };
+        let _ = writeln!(text, "loading {file}: {what}{digest}, for {}", seconds(pending));
+    }
+    for gone in list(&folder["gone"]) {
+        let (file, for_s) = (words(&gone["file"]), seconds(gone));
+        let _ = writeln!(text, "gone {file}: for {for_s}, served until the folder has settled");
+    }
+    for ignored in list(&folder["ignored"]) {
+        let _ = writeln!(text, "ignored {}: {}", words(ignored), plugin_files::MISSPELLED);
+    }
+    text
+}
+
+fn seconds(value: &Value) -> String {
+    format!("{} s", value["for_s"].as_u64().unwrap_or_default())
 }
 
 /// A row for each version of a name.
@@ -331,20 +372,34 @@ mod tests {
                 "handlers": ["timer-handler"], "needs": ["http"], "sessions": sessions,
             })
         };
-        let answer = json!({ "folders": [
+        let stopped = json!({ "reason": "it \u{1b} panicked", "for_s": 7 });
+        let answer = json!({ "stopped": stopped, "folders": [
             { "tenant": null, "path": "plugins", "trouble": null, "refused": [
                 { "file": "x.wasm", "reason": "it is \u{1b}[2J", "retry_s": null },
                 { "file": "y.wasm", "reason": "its compiler was killed", "retry_s": 16 },
               ],
               "preparing": ["large"],
+              "pending": [
+                { "file": "large.wasm", "digest": "0123456789abcdef", "for_s": 3 },
+                { "file": "echo.wasm", "digest": "fedcba9876543210", "for_s": 12 },
+              ],
+              "gone": [{ "file": "b.wasm", "for_s": 1 }],
+              "ignored": ["X.WASM"],
+              "unwatched": { "reason": "too many open files", "for_s": 60 },
               "plugins": [{ "name": "echo", "current": version(2, 3), "older": [version(1, 1)], "crashing": false }] },
             { "tenant": "acme", "path": "t/acme", "trouble": "it is gone", "refused": [], "plugins": [] },
         ] });
-        let expected = "operator: plugins\n\
+        let expected = "plugins have not been loaded or removed for 7 s: it \\x1b panicked\n\n\
+            operator: plugins\n\
+            the folder has not been watched for 60 s, it is looked at every 2 s: too many open files\n\
             NAME  DIGEST        GEN  SESSIONS  WORLD                         NEEDS  STATE\n\
             echo  0123456789ab  2    3         session-plugin +timer-handler  http   current\n\
             echo  0123456789ab  1    1         session-plugin +timer-handler  http   replaced\n\
             preparing large\n\
+            loading large.wasm: 0123456789ab, for 3 s\n\
+            loading echo.wasm: a newer version, fedcba987654, for 12 s\n\
+            gone b.wasm: for 1 s, served until the folder has settled\n\
+            ignored X.WASM: its name must end in \".wasm\", in small letters: rename it\n\
             refused x.wasm: it is \\x1b[2J\n\
             refused y.wasm: its compiler was killed (tried again in 16 s)\n\
             \n\

@@ -35,7 +35,24 @@ pub(crate) struct Listing {
     pub(crate) files: BTreeMap<String, Option<Stamp>>,
     /// Plugin files whose name is no text that can be typed.
     pub(crate) nameless: Nameless,
+    /// Files that are no plugin's for the letters of their suffix: see [`MISSPELLED`].
+    pub(crate) misspelled: BTreeSet<String>,
 }
+
+/// The names of the plugin files of a folder.
+#[derive(Debug, Default)]
+pub(crate) struct Names {
+    /// The first so many in their order.
+    pub(crate) files: BTreeSet<String>,
+    nameless: Nameless,
+    misspelled: BTreeSet<String>,
+}
+
+/// Why a file such as `X.WASM` is not served.
+pub(crate) const MISSPELLED: &str = "its name must end in \".wasm\", in small letters: rename it";
+
+/// Most such files that are named.
+const MOST_MISSPELLED: usize = 8;
 
 /// Most names that [`Nameless`] keeps.
 const MOST_NAMELESS: usize = 8;
@@ -159,7 +176,7 @@ pub(crate) fn identity(folder: &OwnedFd) -> io::Result<Identity> {
 
 /// Lists a folder: at most so many files, and those of the `known` that are there besides.
 pub(crate) fn list(folder: &OwnedFd, links: Links, most: usize, known: &BTreeSet<String>) -> io::Result<Listing> {
-    let (names, nameless) = names(folder, most)?;
+    let Names { files: names, nameless, misspelled } = names(folder, most)?;
     let stamp = |name: &String| statat(folder, name, links.at()).ok().map(|facts| Stamp::of(&facts));
     // Known files that cannot be stat'ed are left out here and checked by name later.
     let besides = known.difference(&names).filter_map(|name| Some((name.clone(), Some(stamp(name)?))));
@@ -169,7 +186,7 @@ pub(crate) fn list(folder: &OwnedFd, links: Links, most: usize, known: &BTreeSet
         (name, stamp)
     });
     let files = listed.chain(besides).collect();
-    Ok(Listing { identity: identity(folder)?, files, nameless })
+    Ok(Listing { identity: identity(folder)?, files, nameless, misspelled })
 }
 
 /// Whether a plugin of this name is in a folder, as far as can be told without reading it.
@@ -179,31 +196,44 @@ pub(crate) fn has(folder: &Path, name: &str, links: Links) -> bool {
     facts.is_ok_and(|facts| FileType::from_raw_mode(facts.st_mode) == FileType::RegularFile)
 }
 
-/// Whether a file of a plugin may be called so: nothing that leads elsewhere.
+/// Whether a file of a plugin may be called so: nothing that leads elsewhere, and no hidden file. Those are what editors and programs that
+/// copy leave until they are done.
 pub(crate) fn is_name(name: &str) -> bool {
-    !name.is_empty() && !name.contains('/') && !name.chars().any(char::is_control)
+    !name.is_empty() && !name.starts_with('.') && !name.contains('/') && !name.chars().any(char::is_control)
 }
 
 /// The names of the plugin files of a folder, the first so many in their order, and those whose names cannot be typed.
-pub(crate) fn names(folder: &OwnedFd, most: usize) -> io::Result<(BTreeSet<String>, Nameless)> {
-    let (mut names, mut nameless) = (BTreeSet::new(), Nameless::default());
+pub(crate) fn names(folder: &OwnedFd, most: usize) -> io::Result<Names> {
+    let mut found = Names::default();
     for entry in Dir::read_from(folder)? {
         let entry = entry?;
         let name = entry.file_name().to_bytes();
+        if name.starts_with(b".") && name != SUFFIX.as_bytes() {
+            continue;
+        }
         if !name.ends_with(SUFFIX.as_bytes()) {
+            if let Some(name) = misspelled(name).filter(|_| found.misspelled.len() < MOST_MISSPELLED) {
+                found.misspelled.insert(name.to_owned());
+            }
             continue;
         }
         match str::from_utf8(name) {
             Ok(name) if plugin_name(name).is_some() => {
-                names.insert(name.to_owned());
-                if names.len() > most {
-                    names.pop_last();
+                found.files.insert(name.to_owned());
+                if found.files.len() > most {
+                    found.files.pop_last();
                 }
             }
-            Ok(_) | Err(_) => nameless.add(name),
+            Ok(_) | Err(_) => found.nameless.add(name),
         }
     }
-    Ok((names, nameless))
+    Ok(found)
+}
+
+/// The name, if its suffix is a plugin's but for the case of its letters.
+fn misspelled(name: &[u8]) -> Option<&str> {
+    let suffix = name.len().checked_sub(SUFFIX.len()).map(|stem| &name[stem..])?;
+    suffix.eq_ignore_ascii_case(SUFFIX.as_bytes()).then(|| str::from_utf8(name).ok()).flatten()
 }
 
 /// Reads one file of a folder, and of a file that is larger than `most` bytes no more than shows that.
@@ -218,6 +248,9 @@ pub(crate) fn read(folder: &Path, name: &str, links: Links, most: usize) -> Resu
     let unreadable = |error: io::Error| format!("it cannot be read: {error}");
     let file = match openat(&folder, name, flags, Mode::empty()) {
         Ok(file) => File::from(file),
+        Err(Errno::NOENT) if is_link(&folder, name.as_ref()) => {
+            return Err("it is a symbolic link to a file that is not there".to_owned());
+        }
         Err(Errno::NOENT) => return identity(&folder).map(Reading::Absent).map_err(unreadable),
         Err(Errno::LOOP) if links == Links::Follow => {
             return Err("it is a symbolic link that leads back to itself; point it at the file".to_owned());
@@ -305,6 +338,26 @@ mod tests {
         // What is known is looked at wherever it stands.
         assert_eq!(names(&list(folder.path(), 1).unwrap()), ["a.wasm", "e.wasm"]);
         assert!(list(&folder.path().join("absent"), 2).is_err());
+    }
+
+    #[test]
+    fn hidden_files_are_no_plugins_and_large_letters_in_the_suffix_are_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["a.wasm", ".b.wasm", ".wasm-tmp", "C.WASM", "d.Wasm", ".E.WASM", "wasm", "fwasm"] {
+            fs::write(folder.path().join(name), "").unwrap();
+        }
+        let listing = list(folder.path(), 9).unwrap();
+        assert_eq!((names(&listing), listing.nameless.count), (vec!["a.wasm"], 0));
+        assert_eq!(listing.misspelled.into_iter().collect::<Vec<_>>(), ["C.WASM", "d.Wasm"]);
+        assert_eq!((plugin_name(".b.wasm"), plugin_name("a.b.wasm")), (None, Some("a.b")));
+    }
+
+    #[test]
+    fn a_link_to_a_file_that_is_not_there_is_no_absent_file() {
+        let folder = tempfile::tempdir().unwrap();
+        symlink("nowhere", folder.path().join("a.wasm")).unwrap();
+        let reason = read(folder.path(), "a.wasm", Links::Follow, 4).err().unwrap();
+        assert_eq!(reason, "it is a symbolic link to a file that is not there");
     }
 
     #[test]

@@ -1,16 +1,18 @@
-//! When to look at what has changed on disk: a pure debouncer (events and time in, looks out), and the few lines around the kernel's own
-//! way of telling.
+//! When to look at what has changed on disk: a pure debouncer (events and time in, looks out), and the few lines around
+//! the kernel's own way of telling.
 //!
 //! Knows folders by their numbers and files by their names; what is in a file is `reload.rs`'s.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use notify::event::{AccessKind, AccessMode, EventKind};
 use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher as _};
 
+/// How often every folder is looked at, whether anything was told or not.
+pub(crate) const ROUND: Duration = Duration::from_secs(2);
 /// Files of one folder that may wait to be looked at. When more have changed, the folder is looked at as a whole.
 pub(crate) const MOST_WAITING: usize = 1_024;
 /// Files of one folder that are looked at at the same time. The others wait where they are counted.
@@ -33,8 +35,8 @@ pub(crate) struct Look {
     pub(crate) settled: bool,
 }
 
-/// Decides when to look. A spot is looked at when nothing has changed there for `settle`, or has not stopped changing for `interval`; at
-/// most once in `interval`; and never by two at the same time.
+/// Decides when to look. A spot is looked at when nothing has changed there for `settle`, or has not stopped changing
+/// for `interval`; at most once in `interval`; and never by two at the same time.
 pub(crate) struct Debouncer {
     settle: Duration,
     interval: Duration,
@@ -114,6 +116,17 @@ impl Debouncer {
         looks.collect()
     }
 
+    /// This is looked at now, whatever waits. False: somebody looks at it already.
+    pub(crate) fn begin(&mut self, spot: &Spot, now: Instant) -> bool {
+        self.resting.insert(spot.clone(), now + self.interval);
+        self.busy.insert(spot.clone())
+    }
+
+    /// Whether this is being looked at.
+    pub(crate) fn is_busy(&self, spot: &Spot) -> bool {
+        self.busy.contains(spot)
+    }
+
     /// A look is over.
     pub(crate) fn done(&mut self, spot: &Spot) {
         self.busy.remove(spot);
@@ -175,26 +188,43 @@ impl Spot {
 
 /// The kernel's way of telling.
 pub(crate) struct Watcher {
+    folders: Arc<[PathBuf]>,
+    tell: Tell,
+    /// None while the kernel gives no more of them (`fs.inotify.max_user_instances`).
     notify: Mutex<Option<RecommendedWatcher>>,
 }
 
-/// Takes what the kernel tells. Called on a thread of the watcher's own; must not wait. `None`: anything may have changed.
-pub(crate) type Tell = Box<dyn Fn(Option<Spot>) + Send>;
+/// Takes what the kernel tells. Called on a thread of the watcher's own; must not wait. `None`: anything may have
+/// changed.
+pub(crate) type Tell = Arc<dyn Fn(Option<Spot>) + Send + Sync>;
 
 impl Watcher {
-    /// A watcher of these folders, of which none is watched yet. Without the kernel's help it watches nothing, and says why.
-    pub(crate) fn new(folders: &[PathBuf], tell: Tell) -> (Watcher, Option<String>) {
+    /// A watcher of these folders, of which none is watched yet.
+    pub(crate) fn new(folders: &[PathBuf], tell: Tell) -> Watcher {
         // The kernel's paths are whole.
-        let folders: Vec<PathBuf> = folders.iter().map(|folder| whole(folder)).collect();
-        let made = notify::recommended_watcher(move |event: notify::Result<Event>| match event {
+        let folders = folders.iter().map(|folder| whole(folder)).collect();
+        Watcher { folders, tell, notify: Mutex::new(None) }
+    }
+
+    /// Asks for the kernel's help, unless it is there.
+    ///
+    /// # Errors
+    /// Says why there is none. Then nothing is watched.
+    pub(crate) fn start(&self) -> Result<(), String> {
+        let mut watcher = self.notify.lock().unwrap_or_else(PoisonError::into_inner);
+        if watcher.is_none() {
+            *watcher = Some(self.make().map_err(|error| format!("the kernel tells of no changes: {error}"))?);
+        }
+        Ok(())
+    }
+
+    fn make(&self) -> notify::Result<RecommendedWatcher> {
+        let (folders, tell) = (Arc::clone(&self.folders), Arc::clone(&self.tell));
+        notify::recommended_watcher(move |event: notify::Result<Event>| match event {
             Ok(event) if event.need_rescan() => tell(None),
             Ok(event) => spots(&folders, &event).into_iter().for_each(|spot| tell(Some(spot))),
             Err(_) => tell(None),
-        });
-        match made {
-            Ok(watcher) => (Watcher { notify: Mutex::new(Some(watcher)) }, None),
-            Err(error) => (Watcher { notify: Mutex::new(None) }, Some(error.to_string())),
-        }
+        })
     }
 
     /// Watches what is now at this path, and nothing that was there before. Blocks as the disk does.
@@ -202,8 +232,9 @@ impl Watcher {
     /// # Errors
     /// Says why it cannot be watched.
     pub(crate) fn watch(&self, folder: &Path) -> Result<(), String> {
+        self.start()?;
         let mut watcher = self.notify.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(watcher) = watcher.as_mut() else { return Err("the kernel tells of no changes".to_owned()) };
+        let Some(watcher) = watcher.as_mut() else { return Ok(()) };
         let folder = whole(folder);
         // Fails if it was not watched, which is no matter.
         let _ = watcher.unwatch(&folder);
@@ -360,8 +391,7 @@ mod tests {
         let (sender, receiver) = std::sync::mpsc::channel();
         // The test has ended.
         let tell = move |spot| drop(sender.send(spot));
-        let (watcher, reason) = Watcher::new(std::slice::from_ref(&relative), Box::new(tell));
-        assert_eq!(reason, None);
+        let watcher = Watcher::new(std::slice::from_ref(&relative), Arc::new(tell));
         watcher.watch(&relative).unwrap();
         std::fs::write(folder.path().join("a.wasm"), "").unwrap();
         assert_eq!(receiver.recv_timeout(Duration::from_secs(60)), Ok(Some(file("a.wasm"))));

@@ -80,6 +80,20 @@ impl Place {
         place
     }
 
+    /// A place with the tenant `acme`, which has an empty folder of its own.
+    fn with_a_tenant() -> Place {
+        let mut place = Place::new();
+        let folder = place.folder.path();
+        fs::create_dir_all(folder.join("acme/plugins")).unwrap();
+        let text = "listen = [\"127.0.0.1:0\"]\nplugins = \"plugins\"\nstate = \"state\"\n\
+            [users.alice]\ntenant = \"acme\"\nauth = \"none\"\n\
+            [tenants.acme]\nplugin = \"echo\"\nplugins = \"acme/plugins\"\n";
+        let file = folder.join("whelk.toml");
+        fs::write(&file, text).unwrap();
+        place.config = Config::load(&file, &Overrides::default()).unwrap();
+        place
+    }
+
     /// A pipe at which a compiler can wait.
     fn gate(&self) -> PathBuf {
         let gate = self.folder.path().join("gate");
@@ -94,12 +108,27 @@ impl Place {
         path
     }
 
+    /// One that waits at the gate with files that say that they are slow, and leaves its process in the file `compiling`.
+    fn slow_compiler(&self, gate: &Path) -> PathBuf {
+        self.compiler(&format!(
+            "PATH=/usr/bin:/bin; file=$(mktemp '{0}/XXXXXX'); cat > \"$file\"; exec < \"$file\"\n\
+             if grep -q '{SLOW}' \"$file\"; then echo $$ > '{0}/compiling'; read go < '{1}'; fi",
+            self.folder.path().display(),
+            gate.display()
+        ))
+    }
+
     /// What a running server says of the operator's plugins.
     async fn list(&self, reload: &Reload) -> Value {
+        self.list_folder(reload, 0).await
+    }
+
+    /// The same of any folder.
+    async fn list_folder(&self, reload: &Reload, number: usize) -> Value {
         let _control = Control::open(&State::open(&self.config.state).unwrap(), reload).unwrap();
         let state = self.config.state.clone();
         let answer = tokio::task::spawn_blocking(move || ask(&state, PLUGINS)).await.unwrap().unwrap();
-        answer["folders"][0].clone()
+        answer["folders"][number].clone()
     }
 
     /// Serves while `client` runs, with this compiler.
@@ -231,12 +260,7 @@ async fn the_list_of_the_demonstration_shows_no_name_that_changes_the_text_aroun
 async fn a_session_waits_for_the_plugins_that_it_needs_and_for_no_others() {
     let mut place = Place::configured();
     let gate = place.gate();
-    let folder = place.folder.path().display();
-    let compiler = place.compiler(&format!(
-        "PATH=/usr/bin:/bin; file=$(mktemp '{folder}/XXXXXX'); cat > \"$file\"; exec < \"$file\"\n\
-         if grep -q '{SLOW}' \"$file\"; then read go < '{}'; fi",
-        gate.display()
-    ));
+    let compiler = place.slow_compiler(&gate);
     let git = Request::Exec { command: b"git status" };
     place.config.tenants.get_mut("acme").unwrap().limits.prepare_wait = Duration::ZERO;
     place
@@ -255,6 +279,82 @@ async fn a_session_waits_for_the_plugins_that_it_needs_and_for_no_others() {
             assert!(is_served(&heard), "{heard:?}");
         })
         .await;
+}
+
+/// The plugin that echoes with something more in its file. One that is slow to compile is a large file.
+fn echo(version: u8, slow: bool) -> Vec<u8> {
+    let echo = fs::read(guest::build(&["bare"]).join("bare.wasm")).unwrap();
+    let padding = if slow { [SLOW.as_bytes(), &[0; 1 << 20]].concat() } else { Vec::new() };
+    // A custom section: its kind, its length in four bytes, the length of its name, its name, what is in it.
+    let content = [&[1, b'v', version][..], &padding].concat();
+    let length = [0, 7, 14, 21].map(|shift| u8::try_from(content.len() >> shift & 127).unwrap());
+    let length = [length[0] | 128, length[1] | 128, length[2] | 128, length[3]];
+    [&echo, &[0][..], &length, &content].concat()
+}
+
+/// The process that compiles a slow plugin. None if there is none yet, or if it is that one.
+fn compiling(place: &Place, but: Option<u32>) -> Option<u32> {
+    let text = fs::read_to_string(place.folder.path().join("compiling")).unwrap_or_default();
+    text.strip_suffix('\n').and_then(|text| text.parse::<u32>().ok()).filter(|id| Some(*id) != but)
+}
+
+fn is_alive(process: u32) -> bool {
+    fs::read_to_string(format!("/proc/{process}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
+}
+
+/// What is served under this name, of what a server says of a folder.
+fn served<'l>(list: &'l Value, name: &str) -> Option<&'l Value> {
+    let plugins = list["plugins"].as_array().unwrap().iter();
+    plugins.map(|plugin| (plugin, &plugin["current"])).find(|(plugin, _)| plugin["name"] == name).map(|(_, now)| now)
+}
+
+#[tokio::test]
+async fn one_plugin_that_compiles_for_long_holds_up_no_other_of_its_folder_and_gives_way_to_a_newer_one() {
+    for (number, folder) in [(0, "plugins"), (1, "acme/plugins")] {
+        let place = Place::with_a_tenant();
+        let own = place.folder.path().join(folder);
+        let put = |name: &str, wasm: Vec<u8>| {
+            let temporary = place.folder.path().join("being written");
+            fs::write(&temporary, wasm).unwrap();
+            fs::rename(temporary, own.join(format!("{name}.wasm"))).unwrap();
+        };
+        put("echo", echo(1, false));
+        put("other", echo(2, false));
+        let gate = place.gate();
+        let compiler = place.slow_compiler(&gate);
+        place
+            .serve(&compiler, async |_, reload| {
+                reload.prepared().await;
+                let list = async || place.list_folder(&reload, number).await;
+                put("slow", echo(3, true));
+                while compiling(&place, None).is_none() {
+                    list().await;
+                }
+                let first = compiling(&place, None).unwrap();
+                put("echo", echo(4, false));
+                while served(&list().await, "echo").is_none_or(|echo| echo["generation"] != 2) {}
+                fs::remove_file(own.join("other.wasm")).unwrap();
+                while served(&list().await, "other").is_some() {}
+                let now = list().await;
+                assert_eq!(now["pending"][0]["file"], "slow.wasm", "{now}");
+                assert!(is_alive(first), "it was compiled all the time");
+                // A newer version ends the compiler of the older one ...
+                put("slow", echo(5, true));
+                while is_alive(first) || compiling(&place, Some(first)).is_none() {
+                    list().await;
+                }
+                let newer = list().await["pending"][0]["digest"].clone();
+                assert_ne!(newer, now["pending"][0]["digest"]);
+                // ... and so does its removal.
+                let second = compiling(&place, Some(first)).unwrap();
+                fs::remove_file(own.join("slow.wasm")).unwrap();
+                while !list().await["pending"].as_array().unwrap().is_empty() || is_alive(second) {}
+                put("slow", echo(5, true));
+                let _go = let_go(&gate, 1);
+                while served(&list().await, "slow").is_none_or(|slow| slow["digest"] != newer) {}
+            })
+            .await;
+    }
 }
 
 #[tokio::test]

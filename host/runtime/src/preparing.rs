@@ -48,6 +48,14 @@ impl Preparing {
         self.names.send_replace(Names::These(names));
     }
 
+    /// This name is about to come, too.
+    pub(crate) fn add(&self, name: &str) {
+        self.names.send_if_modified(|names| match names {
+            Names::These(names) => names.insert(name.to_owned()),
+            Names::All => false,
+        });
+    }
+
     /// This name is published or refused, or gone.
     pub(crate) fn done(&self, name: &str) {
         self.names.send_if_modified(|names| match names {
@@ -120,5 +128,7 @@ mod tests {
         preparing.done("a");
         waiting.await;
         assert!(!preparing.has("a"));
+        preparing.add("c");
+        assert_eq!(preparing.names(), ["c"]);
     }
 }

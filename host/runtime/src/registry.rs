@@ -131,6 +131,11 @@ impl Registry {
         self.preparing.these(names);
     }
 
+    /// This name is in preparation, too.
+    pub fn expect_also(&self, name: &str) {
+        self.preparing.add(name);
+    }
+
     /// This name is not in preparation any more: it is published, or refused.
     pub fn prepared(&self, name: &str) {
         self.preparing.done(name);

@@ -1,8 +1,8 @@
 //! Which compilers run at the same time, so that a plugin that takes long to compile holds up no other.
 //!
-//! There are two kinds of slots, as many of each. A large file takes a slow slot; any other a quick one, for at most [`QUICK`]. A compiler
-//! that is not done by then moves to a slow slot; if none is free it is ended, and starts again when there is one: what it has lost is
-//! less than what all others would wait.
+//! There are two kinds of slots, as many of each. A large file takes a slow slot; any other a quick one, for at most
+//! [`QUICK`]. A compiler that is not done by then moves to a slow slot; if none is free it is ended, and starts again
+//! when there is one: what it has lost is less than what all others would wait.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -29,8 +29,8 @@ impl CompileSlots {
         Self { quick: Semaphore::new(jobs), slow: Semaphore::new(jobs) }
     }
 
-    /// Runs a compiler for a file of `size` bytes when there is a slot for it. Ends a compiler by dropping its future, and may then ask for
-    /// another one.
+    /// Runs a compiler for a file of `size` bytes when there is a slot for it. Ends a compiler by dropping its future,
+    /// and may then ask for another one.
     pub(crate) async fn run<F: Future>(&self, size: usize, compiler: impl Fn() -> F) -> F::Output {
         let open = "the semaphore is never closed";
         if !is_large(size) {
@@ -65,7 +65,8 @@ mod tests {
 
     use super::*;
 
-    /// When each of these compilers was done, in milliseconds after all were wanted at once: name, bytes, milliseconds that it takes.
+    /// When each of these compilers was done, in milliseconds after all were wanted at once: name, bytes, milliseconds
+    /// that it takes.
     async fn done(slots: &CompileSlots, wanted: &[(&'static str, usize, u64)]) -> Vec<(&'static str, u128)> {
         let (began, done) = (Instant::now(), RefCell::new(Vec::new()));
         let run = async |name: &'static str, size: usize, takes: u64| {

@@ -1,32 +1,34 @@
 //! Long-lived tasks and threads, and what happens when one of them panics: never silence.
 //!
-//! Every task and thread that lives longer than one session, connection or question runs in here, in one of three ways: as a task that is
-//! started again ([`supervise`]), as a thread that is ([`supervise_thread`]), or as work without which the program ends ([`caught`],
-//! [`caught_future`]). Each way logs the error `task failed` with the task's name and what the panic said. One that is started again waits
-//! before that: [`FIRST_PAUSE`], twice as long each time, at most [`LONGEST_PAUSE`].
+//! Every task and thread that lives longer than one session, connection or question runs in here, in one of three ways:
+//! as a task that is started again ([`supervise`]), as a thread that is ([`supervise_thread`]), or as work without
+//! which the program ends ([`caught`], [`caught_future`]). Each way logs the error `task failed` with the task's name
+//! and what the panic said. One that is started again waits before that: [`FIRST_PAUSE`], twice as long each time, at
+//! most [`LONGEST_PAUSE`].
 //!
-//! An end that nobody asked for is a panic or impossible: a task's future gives nothing ([`Infallible`]), and a thread's work returns only
-//! when its owner is gone.
+//! An end that nobody asked for is a panic or impossible: a task's future gives nothing ([`Infallible`]), and a
+//! thread's work returns only when its owner is gone.
 //!
 //! Decided 2026-11-29, by what would be left half done:
 //!
 //! | task | where | when it panics |
 //! |---|---|---|
-//! | `reload` | gateway, `reload` | started again: folders are watched, listed and read anew, what is served stays; `plugin list` says since when |
+//! | `reload` | gateway, `reload` | started again: every file is read anew, what is served stays; `plugin list` says so |
 //! | `control` | gateway, `control` | started again with the same socket |
 //! | `heap trim` | gateway, `thrift` | started again; it forgets how many sessions there were |
 //! | `dropped lines` | gateway, `logging` | started again; it tells the number since the start once more |
-//! | `epoch` (thread) | runtime, `engine` | started again: all it has are atomic counters; until then no plugin is interrupted or billed |
-//! | `undertaker` (thread) | runtime, `engine` | started again: what waits is kept, the instance in hand is let go by the panic |
-//! | `keyvalue` (thread) | runtime, `grants` | started again: the group in hand fails as a whole, its transaction is not committed |
-//! | `listener` | gateway, `main` | the program ends with status 1: its counts of strangers are one state that may be half changed |
+//! | `epoch` (thread) | runtime, `engine` | started again: it has only atomic counters; until then no plugin is billed |
+//! | `undertaker` (thread) | runtime, `engine` | started again: what waits is kept, the panic drops what is in hand |
+//! | `keyvalue` (thread) | runtime, `grants` | started again: the group in hand fails, its transaction is not committed |
+//! | `listener` | gateway, `main` | the program ends with status 1: its counts may be half changed |
 //! | `signals` (thread) | gateway, `signals` | the program ends with status 1: nothing else could stop it |
 //! | `log` (thread) | gateway, `logging` | the program ends with status 1, and says so on standard error itself |
 //! | `main` | gateway, `main` | the program ends with status 1 |
 //!
-//! The thread that `notify` makes for a watcher is its own; should it die, folders are looked at every two seconds as without it. The rest
-//! is short-lived and has somebody who waits for it: connections and sessions (each ends alone, and says so), hashing, reading, compiling
-//! and looks at files (the one who waits gets an error), answers on the control socket (the hook logs the panic), the requests of plugins.
+//! The thread that `notify` makes for a watcher is its own; should it die, folders are looked at every two seconds as
+//! without it. The rest is short-lived and has somebody who waits for it: connections and sessions (each ends alone,
+//! and says so), hashing, reading, compiling and looks at files (the one who waits gets an error), answers on the
+//! control socket (the hook logs the panic), the requests of plugins.
 
 use std::convert::Infallible;
 use std::io;
@@ -57,8 +59,8 @@ pub struct Panicked {
     pub pause: Option<Duration>,
 }
 
-/// Runs a task for as long as this is polled: what `start` gives, and whenever that panics, what it gives then. `failed` hears of each
-/// panic before the pause. Needs a tokio runtime.
+/// Runs a task for as long as this is polled: what `start` gives, and whenever that panics, what it gives then.
+/// `failed` hears of each panic before the pause. Needs a tokio runtime.
 pub async fn supervise<F>(
     name: &'static str,
     mut start: impl FnMut() -> F,
@@ -96,8 +98,8 @@ async fn panic_of(task: impl Future<Output = Infallible> + Send + 'static) -> St
     }
 }
 
-/// Starts a thread that does this work until it returns, and starts the work again whenever it panics. `stack` is the size of its stack in
-/// bytes, if it should not be the usual.
+/// Starts a thread that does this work until it returns, and starts the work again whenever it panics. `stack` is the
+/// size of its stack in bytes, if it should not be the usual.
 ///
 /// # Errors
 /// When there can be no thread.

@@ -32,8 +32,8 @@ impl Plugins {
 
     fn list(folder: &Path, links: Links, most: usize) -> Result<Plugins, String> {
         let listed = plugin_files::open_folder(folder, links).and_then(|open| plugin_files::names(&open, most));
-        let (files, _) =
-            listed.map_err(|error| format!("the plugin folder {} cannot be read: {error}", folder.display()))?;
+        let files =
+            listed.map_err(|error| format!("the plugin folder {} cannot be read: {error}", folder.display()))?.files;
         Ok(Plugins(files.iter().filter_map(|file| plugin_files::plugin_name(file)).map(str::to_owned).collect()))
     }
 }

@@ -1,24 +1,33 @@
 //! The task between the clock, the disk and the registries.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::future::pending;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use whelk_runtime::{CompileSettings, Compiler, Engine, EngineSettings, Grants, Lookup, Tenant};
+use tokio::task::Id;
+use tokio::time::{Instant, sleep};
+use whelk_runtime::{CompileSettings, Compiler, Engine, EngineSettings, Grants, Loader, Lookup, Tenant};
 
+use super::folder::Outcome;
+use super::refusal::Refusal;
+use super::task::{TENANTS_START, Work};
 use super::*;
+use crate::watch::{Look, ROUND, Spot, Watcher};
 
-/// The operator's folder and acme's, both empty, and a task that has not begun. Nothing can be compiled.
-fn task() -> (tempfile::TempDir, Task) {
+/// The operator's folder and acme's, both empty. Nothing can be compiled.
+fn context() -> (tempfile::TempDir, Arc<Context>, watch::Receiver<bool>) {
     let place = tempfile::tempdir().unwrap();
     let limits = Limits::default();
     let slots = Arc::new(CompileSlots::new(1));
-    let shelf = |(name, tenant): (&str, Option<&str>)| {
+    let folder = |(name, tenant): (&str, Option<&str>)| {
         let path = place.path().canonicalize().unwrap().join(name);
         fs::create_dir(&path).unwrap();
         let folder = Folder { path, tenant: tenant.map(str::to_owned), registry: Arc::default(), component: 64 << 20 };
-        Arc::new(Shelf::new(folder, &limits, &slots))
+        Arc::new(PluginFolder::new(folder, &limits, &slots))
     };
-    let shelves = [("operators", None), ("acmes", Some("acme"))].map(shelf);
+    let folders = [("operators", None), ("acmes", Some("acme"))].map(folder);
     let engine = Engine::new(&EngineSettings { sessions: 1, ..EngineSettings::default() }).unwrap();
     let settings =
         CompileSettings { memory: 1 << 30, time: Duration::from_secs(1), code: 1 << 20, instance_memory: 64 << 20 };
@@ -26,57 +35,83 @@ fn task() -> (tempfile::TempDir, Task) {
     let trial = Tenant::new("trial", whelk_runtime::Limits::default(), Grants::default());
     let loader = Arc::new(Loader::new(engine, compiler, None, trial));
     let loaders = Loaders { operators: Arc::clone(&loader), tenants: loader };
-    (place, Task::new(Arc::new(shelves), loaders, &limits, watch::channel(false).0))
+    let (tell, prepared) = watch::channel(false);
+    (place, Arc::new(Context::new(Arc::new(folders), loaders, &limits, tell)), prepared)
+}
+
+/// A task that has not begun.
+fn task() -> (tempfile::TempDir, Task) {
+    let (place, context, _) = context();
+    (place, Task::new(context))
+}
+
+fn no_watcher() -> Watcher {
+    Watcher::new(&[], Arc::new(|_| ()))
 }
 
 impl Task {
     /// A look at this has begun, and goes on for ever.
     fn begin_look(&mut self, spot: &Spot) -> Id {
-        self.debouncer.at_once(spot.clone(), now());
-        assert_eq!(self.debouncer.due(now()), [Look { spot: spot.clone(), settled: true }]);
-        let id = self.looks.spawn(pending()).id();
-        self.looking.insert(id, spot.clone());
+        self.debouncer.at_once(spot.clone(), Instant::now().into_std());
+        assert_eq!(self.debouncer.due(Instant::now().into_std()), [Look { spot: spot.clone(), settled: true }]);
+        self.begun(spot, true)
+    }
+
+    fn begun(&mut self, spot: &Spot, settled: bool) -> Id {
+        let id = self.work.spawn(pending()).id();
+        self.doing.insert(id, Work::Look { spot: spot.clone(), settled });
         id
+    }
+
+    /// Looks at `a.wasm` of the operator's folder as it is on the disk.
+    async fn look_at_a(&mut self, settled: bool) {
+        let (folder, spot) = (Arc::clone(&self.context.folders[0]), Spot::File(0, "a.wasm".to_owned()));
+        let id = self.begun(&spot, settled);
+        let outcome = folder.look("a.wasm".to_owned()).await;
+        self.done(Ok((id, outcome)));
+    }
+
+    /// The digest of what is being loaded.
+    fn loading(&self) -> Vec<[u8; 32]> {
+        self.loads.values().map(|load| load.digest).collect()
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_tenants_folder_that_does_not_answer_is_not_waited_for_for_ever() {
     let (_place, mut task) = task();
-    let shelf = Arc::clone(&task.shelves[1]);
+    let folder = Arc::clone(&task.context.folders[1]);
     task.begin_look(&Spot::Folder(1));
     let running = tokio::spawn(task.run());
-    let registry = &shelf.folder.registry;
+    let registry = &folder.place.registry;
     let began = Instant::now();
     assert!(matches!(registry.lookup("echo"), Lookup::Preparing));
     assert!(matches!(registry.settled("echo").await, Lookup::Absent));
     assert_eq!(began.elapsed().as_secs(), TENANTS_START.as_secs());
     running.abort();
     // When it answers after all, what is in it counts as at any start.
-    fs::write(shelf.folder.path.join("echo.wasm"), "").unwrap();
-    let (watcher, _) = Watcher::new(&[], Box::new(|_| ()));
-    assert!(matches!(shelf.list(&watcher), Outcome::Listed { is_first: true, .. }));
+    fs::write(folder.place.path.join("echo.wasm"), "").unwrap();
+    assert!(matches!(folder.list(&no_watcher()), Outcome::Listed { is_first: true, .. }));
     assert!(matches!(registry.lookup("echo"), Lookup::Preparing));
 }
 
 #[tokio::test(start_paused = true)]
 async fn after_a_folders_first_listing_files_are_looked_at_when_they_have_settled() {
     let (_place, mut task) = task();
-    let shelf = Arc::clone(&task.shelves[0]);
-    let (watcher, _) = Watcher::new(&[], Box::new(|_| ()));
+    let folder = Arc::clone(&task.context.folders[0]);
+    let now = || Instant::now().into_std();
     let due = |task: &mut Task| {
-        let id = task.looks.spawn(pending()).id();
-        task.looking.insert(id, Spot::Folder(0));
-        task.looked(Ok((id, shelf.list(&watcher))));
+        let id = task.begun(&Spot::Folder(0), true);
+        task.done(Ok((id, folder.list(&no_watcher()))));
         task.debouncer.due(now())
     };
-    fs::write(shelf.folder.path.join("a.wasm"), "").unwrap();
+    fs::write(folder.place.path.join("a.wasm"), "").unwrap();
     let a = Spot::File(0, "a.wasm".to_owned());
     assert_eq!(due(&mut task), [Look { spot: a, settled: true }]);
     // It is compiled meanwhile, and the start is not over.
-    fs::write(shelf.folder.path.join("b.wasm"), "half of it").unwrap();
+    fs::write(folder.place.path.join("b.wasm"), "half of it").unwrap();
     assert_eq!(due(&mut task), []);
-    assert!(task.starting);
+    assert!(task.is_starting());
     tokio::time::advance(Limits::default().reload_settle).await;
     let b = Spot::File(0, "b.wasm".to_owned());
     assert_eq!(task.debouncer.due(now()), [Look { spot: b, settled: true }]);
@@ -85,9 +120,9 @@ async fn after_a_folders_first_listing_files_are_looked_at_when_they_have_settle
 #[tokio::test(start_paused = true)]
 async fn whoever_asks_for_a_file_that_is_tried_again_can_be_told_so() {
     let (_place, task) = task();
-    let (shelf, registry) = (&task.shelves[0], &task.shelves[0].folder.registry);
+    let (folder, registry) = (&task.context.folders[0], &task.context.folders[0].place.registry);
     registry.expect(BTreeSet::new());
-    let note = |refusal| shelf.known().note(shelf, "a.wasm", refusal, true);
+    let note = |refusal| folder.known().note(folder, "a.wasm", refusal, true);
     note(Some(Refusal::no_room("the folder is full".to_owned())));
     assert!(matches!(registry.lookup("a"), Lookup::Retried));
     note(Some(Refusal::of("it cannot be read".to_owned())));
@@ -95,4 +130,69 @@ async fn whoever_asks_for_a_file_that_is_tried_again_can_be_told_so() {
     note(Some(Refusal::no_room("the folder is full".to_owned())));
     note(None);
     assert!(matches!(registry.lookup("a"), Lookup::Absent));
+}
+
+#[tokio::test]
+async fn a_newer_version_or_the_removal_of_the_file_ends_the_load_of_the_older_one() {
+    let (_place, mut task) = task();
+    let folder = Arc::clone(&task.context.folders[0]);
+    folder.place.registry.expect(BTreeSet::new());
+    folder.list(&no_watcher());
+    let file = folder.place.path.join("a.wasm");
+    fs::write(&file, "one").unwrap();
+    task.look_at_a(true).await;
+    let first = task.loading();
+    assert_eq!((first.len(), folder.known().pending["a.wasm"].digest), (1, first[0]));
+    assert!(matches!(folder.place.registry.lookup("a"), Lookup::Preparing), "its users are not told that it is absent");
+    // The same bytes again are the same load.
+    fs::write(&file, "one").unwrap();
+    task.look_at_a(true).await;
+    assert_eq!((task.loading(), task.doing.len()), (first.clone(), 1));
+    // A version that may not be the last of a file that never stops changing ends nothing.
+    fs::write(&file, "two").unwrap();
+    task.look_at_a(false).await;
+    assert_eq!(task.loading(), first);
+    task.look_at_a(true).await;
+    let second = task.loading();
+    assert_eq!((second.len(), folder.known().pending["a.wasm"].digest, task.doing.len()), (1, second[0], 1));
+    assert_ne!(first, second);
+    fs::remove_file(&file).unwrap();
+    task.look_at_a(true).await;
+    assert!(task.loading().is_empty() && folder.known().pending.is_empty());
+    assert!(matches!(folder.place.registry.lookup("a"), Lookup::Absent));
+    // What they have to say, should they have been over already, is nobody's concern.
+    for _ in [first, second] {
+        let done = task.work.join_next_with_id().await.unwrap();
+        task.done(done);
+    }
+    assert!(folder.known().refused.is_empty() && task.loading().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_panic_the_folders_are_looked_at_again_and_the_operator_can_see_since_when_not() {
+    let (_place, context, prepared) = context();
+    let folder = Arc::clone(&context.folders[0]);
+    let reload = Reload::start_with(Arc::clone(&context), prepared).await.unwrap();
+    let status = Arc::clone(&reload.view().status);
+    let refused = async |file: &str, reason: &str| {
+        let is_told = || folder.known().refused.get(file).is_some_and(|refusal| refusal.reason == reason);
+        while !is_told() {
+            // The clock jumps as soon as nobody works.
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    fs::write(folder.place.path.join("a.wasm"), "").unwrap();
+    refused("a.wasm", "the file is empty").await;
+    assert!(status.failure().is_none());
+    context.fault.store(true, Ordering::SeqCst);
+    while status.failure().is_none() {
+        sleep(Duration::from_millis(1)).await;
+    }
+    assert_eq!(status.failure().unwrap().reason, "a fault that a test injected");
+    fs::write(folder.place.path.join("b.wasm"), "").unwrap();
+    refused("b.wasm", "the file is empty").await;
+    fs::write(folder.place.path.join("a.wasm"), "hello").unwrap();
+    refused("a.wasm", "this is text, not a WebAssembly component").await;
+    sleep(2 * ROUND).await;
+    assert!(status.failure().is_none());
 }

@@ -20,17 +20,37 @@ pub(crate) fn heavy(version: u8) -> Vec<u8> {
     let data = "x".repeat(10_000_000);
     let module = format!("(module (memory 200) (data (i32.const 0) \"{data}{version}\"))");
     let module = wat::parse_str(module).unwrap();
-    let mut wasm = plugin(version);
-    // The section of a core module, with its length in LEB128.
-    wasm.push(1);
-    let mut length = module.len();
-    while length > 127 {
-        wasm.push(u8::try_from(length & 127).unwrap() | 128);
-        length >>= 7;
+    [plugin(version), section(1, &module)].concat()
+}
+
+/// The same with a core module of about so many bytes in it, all of them code that takes a while to compile: 1 s for 1.3 MB.
+pub(crate) fn slow(version: u8, size: usize) -> Vec<u8> {
+    // (func (param i64) (result i64)) that multiplies and turns what it gets, forty times.
+    let turn = [0x20, 0, 0x42, 0x2b, 0x7e, 0x20, 0, 0x8a, 0x21, 0];
+    let body = [&[0][..], &turn.repeat(40), &[0x20, 0, 0x0b]].concat();
+    let function = [leb(body.len()), body].concat();
+    let count = size / function.len();
+    let types = [1, 0x60, 1, 0x7e, 1, 0x7e];
+    let functions = [leb(count), vec![0; count]].concat();
+    let code = [leb(count), function.repeat(count)].concat();
+    let sections = [(1, &types[..]), (3, &functions), (10, &code)].map(|(kind, content)| section(kind, content));
+    let module = [&b"\0asm\x01\0\0\0"[..], &sections.concat()].concat();
+    [plugin(version), section(1, &module)].concat()
+}
+
+fn section(kind: u8, content: &[u8]) -> Vec<u8> {
+    [&[kind][..], &leb(content.len()), content].concat()
+}
+
+/// A number as WebAssembly writes it.
+fn leb(mut number: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while number > 127 {
+        bytes.push(u8::try_from(number & 127).unwrap() | 128);
+        number >>= 7;
     }
-    wasm.push(u8::try_from(length).unwrap());
-    wasm.extend(module);
-    wasm
+    bytes.push(u8::try_from(number).unwrap());
+    bytes
 }
 
 /// One that crashes while an instance of it is made.

@@ -2,7 +2,8 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -208,4 +209,136 @@ fn what_loading_large_plugins_takes_is_given_back() {
     let most = (3..=12).map(load).max().unwrap();
     // Some of it may be in use when it is looked at.
     assert!(most < first + (30 << 20), "{first} bytes, and {most} after ten more");
+}
+
+#[test]
+fn without_an_inotify_instance_a_replaced_plugin_is_served_soon_and_the_operator_is_told() {
+    let place = Place::new();
+    place.put("a.wasm", &guests::plugin(1));
+    let (server, before) = place.serve_unwatched();
+    let told: Vec<_> =
+        before.iter().filter(|event| event["message"].as_str().unwrap().contains("not watched")).collect();
+    assert_eq!(told.len(), 1, "{before:?}");
+    let began = Instant::now();
+    place.put("a.wasm", &guests::plugin(2));
+    let events = server.until("plugin loaded");
+    println!("a replaced plugin is served after {} ms without a watcher", began.elapsed().as_millis());
+    assert_eq!(events.last().unwrap()["generation"], 2);
+    assert!(events.iter().all(|event| event["message"] != "panic" && event["message"] != "task failed"), "{events:?}");
+    let folder = place.list();
+    assert!(folder["unwatched"]["reason"].as_str().unwrap().contains("the kernel tells of no changes"), "{folder}");
+    let (_, table, _) = place.run(&["plugin", "list"]);
+    assert!(table.contains("the folder has not been watched for ") && table.contains("looked at every 2 s"), "{table}");
+    fs::remove_file(place.plugins().join("a.wasm")).unwrap();
+    server.event("plugin removed");
+    // Numbers go on when it comes back.
+    place.put("a.wasm", &guests::plugin(2));
+    assert_eq!(server.event("plugin loaded")["generation"], 3);
+}
+
+#[test]
+fn a_folder_that_is_emptied_and_filled_again_loses_no_plugin() {
+    let place = Place::new();
+    let files = ["a.wasm", "b.wasm", "c.wasm"];
+    files.iter().zip(1..).for_each(|(file, version)| place.put(file, &guests::plugin(version)));
+    let (server, _) = place.serve();
+    files.iter().for_each(|file| fs::remove_file(place.plugins().join(file)).unwrap());
+    while place.list()["gone"].as_array().unwrap().len() < files.len() {}
+    assert_eq!(names(&place.list()).len(), files.len());
+    files
+        .iter()
+        .zip(11..)
+        .for_each(|(file, version)| fs::write(place.plugins().join(file), guests::plugin(version)).unwrap());
+    for _ in files {
+        let events = server.until("plugin loaded");
+        assert!(events.iter().all(|event| event["message"] != "plugin removed"), "{events:?}");
+        assert_eq!(events.last().unwrap()["generation"], 2);
+    }
+    while !place.list()["gone"].as_array().unwrap().is_empty() {}
+    assert!(server.so_far().iter().all(|event| event["message"] != "plugin removed"));
+    assert_eq!(names(&place.list()).iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["a", "b", "c"]);
+    // One that is deleted is deleted.
+    let began = Instant::now();
+    fs::remove_file(place.plugins().join("b.wasm")).unwrap();
+    assert_eq!(server.event("plugin removed")["plugin"], "b");
+    println!("a deleted plugin is gone after {} ms", began.elapsed().as_millis());
+}
+
+#[test]
+fn a_link_whose_file_is_gone_keeps_the_version_that_runs_and_says_so() {
+    let place = Place::new();
+    let build = place.folder.path().join("build.wasm");
+    fs::write(&build, guests::plugin(1)).unwrap();
+    symlink(&build, place.plugins().join("a.wasm")).unwrap();
+    let (server, _) = place.serve();
+    fs::remove_file(&build).unwrap();
+    let refused = server.until("plugin refused");
+    assert!(refused.iter().all(|event| event["message"] != "plugin removed"), "{refused:?}");
+    let reason = "it is a symbolic link to a file that is not there";
+    assert_eq!(refused.last().unwrap()["reason"], reason);
+    let folder = place.list();
+    assert_eq!((names(&folder), &folder["refused"][0]["reason"]), (vec![("a".to_owned(), 1)], &reason.into()));
+    fs::write(&build, guests::plugin(2)).unwrap();
+    assert_eq!(server.event("plugin loaded")["generation"], 2);
+    assert!(place.list()["refused"].as_array().unwrap().is_empty());
+}
+
+#[test]
+fn a_hidden_file_is_not_served_and_large_letters_are_named_once() {
+    let (place, server) = serving();
+    for file in [".hidden.wasm", "X.WASM"] {
+        place.put(file, &guests::plugin(7));
+    }
+    let event = server.event("plugin file ignored");
+    assert!(event["file"].as_str().unwrap().ends_with("plugins/X.WASM"), "{event}");
+    place.put("b.wasm", &guests::plugin(2));
+    let until = server.until("plugin loaded");
+    assert!(until.iter().all(|event| event["message"] != "plugin file ignored"), "{until:?}");
+    let folder = place.list();
+    assert_eq!(names(&folder), [("a".to_owned(), 1), ("b".to_owned(), 1)]);
+    assert_eq!((&folder["ignored"], &folder["refused"]), (&serde_json::json!(["X.WASM"]), &serde_json::json!([])));
+    let (_, table, _) = place.run(&["plugin", "list"]);
+    assert!(table.contains("ignored X.WASM: its name must end in \".wasm\""), "{table}");
+}
+
+#[test]
+fn while_one_plugin_compiles_for_long_others_are_replaced_and_removed() {
+    // WHELK_PROVE=1: 18 MB, which takes about 14 s on an idle machine.
+    let size = if std::env::var_os("WHELK_PROVE").is_some_and(|value| value == "1") { 18 << 20 } else { 6 << 20 };
+    let (place, server) = serving();
+    place.put("b.wasm", &guests::plugin(2));
+    server.event("plugin loaded");
+    place.put("slow.wasm", &guests::slow(1, size));
+    let began = Instant::now();
+    while place.list()["pending"].as_array().unwrap().is_empty() {}
+    assert_eq!(place.list()["preparing"], serde_json::json!(["slow"]), "its users are told to try again");
+    let loaded = |name: &str| -> Duration {
+        let began = Instant::now();
+        let events = server.until("plugin loaded");
+        assert_eq!(events.last().unwrap()["plugin"], name, "{events:?}");
+        began.elapsed()
+    };
+    place.put("a.wasm", &guests::plugin(3));
+    let replaced = loaded("a");
+    let removing = Instant::now();
+    fs::remove_file(place.plugins().join("b.wasm")).unwrap();
+    let events = server.until("plugin removed");
+    assert!(events.iter().all(|event| event["message"] != "plugin loaded"), "{events:?}");
+    let removed = removing.elapsed();
+    assert_eq!(place.list()["pending"][0]["file"], "slow.wasm");
+    // A newer one, in the middle of it.
+    let first = began.elapsed();
+    place.put("slow.wasm", &guests::slow(2, size));
+    assert_eq!(server.event("plugin load cancelled")["reason"], "a newer version is there");
+    let alone = loaded("slow");
+    println!(
+        "{} MB: another is replaced after {} ms and removed after {} ms; a newer version {} ms after the first is served \
+         after {} ms",
+        size >> 20,
+        replaced.as_millis(),
+        removed.as_millis(),
+        first.as_millis(),
+        alone.as_millis()
+    );
+    assert_eq!(names(&place.list()), [("a".to_owned(), 2), ("slow".to_owned(), 1)]);
 }

@@ -13,6 +13,9 @@ use serde_json::Value;
 /// Long enough for a machine with other work; nothing waits for it unless something is broken.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// The words with which a server is started.
+const SERVE: &[&str] = &["serve", "--listen", "127.0.0.1:0", "--log", "json"];
+
 /// A folder with a plugin folder and a place for state.
 pub(crate) struct Place {
     pub(crate) folder: tempfile::TempDir,
@@ -60,7 +63,27 @@ impl Place {
 
     /// Starts a server, and waits until it listens and its plugins are prepared. Gives what it said until then.
     pub(crate) fn serve(&self) -> (Server, Vec<Value>) {
-        let mut command = self.command(&["serve", "--listen", "127.0.0.1:0", "--log", "json"]);
+        self.watch(self.command(SERVE))
+    }
+
+    /// The same, where the kernel gives no inotify instance: in a user namespace of its own, which has a limit of its own.
+    pub(crate) fn serve_unwatched(&self) -> (Server, Vec<Value>) {
+        let limit = "/proc/sys/user/max_inotify_instances";
+        let script = format!("echo 0 > {limit} && exec \"$@\"");
+        let served = self.command(SERVE);
+        let mut command = Command::new("unshare");
+        command.args(["--user", "--map-root-user", "sh", "-c", &script, "sh"]).arg(served.get_program());
+        command.args(SERVE).current_dir(self.folder.path()).env_remove("WHELK_LOG");
+        command.env("XDG_STATE_HOME", self.folder.path().join("state"));
+        let probe = Command::new("unshare").args(["--user", "--map-root-user", "test", "-w", limit]).status();
+        assert!(
+            probe.as_ref().is_ok_and(|status| status.success()),
+            "this test needs a user namespace with {limit} in it, which this machine does not allow: {probe:?}"
+        );
+        self.watch(command)
+    }
+
+    fn watch(&self, mut command: Command) -> (Server, Vec<Value>) {
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let (sender, events) = channel();
@@ -102,6 +125,11 @@ impl Server {
             events.push(event);
         }
         events
+    }
+
+    /// The events that have come since the last that was asked for.
+    pub(crate) fn so_far(&self) -> Vec<Value> {
+        self.events.try_iter().collect()
     }
 
     /// The first event with this message.

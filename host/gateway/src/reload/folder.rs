@@ -1,0 +1,497 @@
+//! One plugin folder and what is known of it: what was found there, what is refused, what is about to be served.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, sleep};
+use whelk_runtime::{CompileSlots, Fallback, Loader, Plugin, Published, Registry, Source, Terms, is_large};
+
+use super::refusal::Refusal;
+use super::removal::Removals;
+use crate::config::Limits;
+use crate::logging::escape;
+use crate::plugin_files::{self, Identity, Links, Listing, Reading, Stamp};
+use crate::settings::count;
+use crate::watch::{ROUND, Watcher};
+
+/// Names of ignored files that are remembered as told.
+const MOST_TOLD: usize = 64;
+
+/// A folder of plugins, and where those who ask for them find them.
+#[derive(Clone)]
+pub struct Folder {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Whose it is; none: the operator's.
+    pub tenant: Option<String>,
+    /// What is in it, for sessions. Nobody else publishes there.
+    pub registry: Arc<Registry>,
+    /// The largest plugin file in it, bytes.
+    pub component: usize,
+}
+
+/// One folder and what is known of it.
+pub(crate) struct PluginFolder {
+    pub(crate) place: Folder,
+    terms: FolderTerms,
+    known: Mutex<Known>,
+}
+
+/// What holds for the files of a folder.
+struct FolderTerms {
+    links: Links,
+    component: usize,
+    plugins: usize,
+    code: usize,
+    drain: Duration,
+    /// A file of this folder is read one at a time.
+    reading: Semaphore,
+    /// Files of this folder that are loaded at the same time, each with its bytes in memory: small ones, of which one
+    /// may turn out to take long, ...
+    small: Arc<Semaphore>,
+    /// ... and large ones.
+    large: Arc<Semaphore>,
+    /// Where they are compiled: those of all folders that share it.
+    slots: Arc<CompileSlots>,
+}
+
+/// What was found.
+pub(crate) struct Known {
+    /// Why the folder cannot be looked at.
+    pub(crate) trouble: Option<String>,
+    /// Why no change is told, and since when.
+    pub(crate) unwatched: Option<(String, Instant)>,
+    /// The files that are not served as they are, and why.
+    pub(crate) refused: BTreeMap<String, Refusal>,
+    /// The files that are being loaded.
+    pub(crate) pending: BTreeMap<String, Pending>,
+    /// The files that are gone while their plugins are still served.
+    pub(crate) removals: Removals,
+    /// Files that are no plugin's but look as if they were meant to be.
+    pub(crate) ignored: BTreeSet<String>,
+    /// Which of those the operator was told.
+    told_ignored: BTreeSet<String>,
+    /// Which folder it was.
+    pub(super) identity: Option<Identity>,
+    /// As which folder it is watched.
+    watched: Option<Identity>,
+    /// The operator was told that it is not.
+    told_unwatched: bool,
+    /// It has been listed, or that was tried in vain.
+    pub(super) listed: bool,
+    /// How each file was when it was last looked at.
+    seen: BTreeMap<String, Stamp>,
+    /// How each file was when the folder was last listed.
+    stamps: BTreeMap<String, Option<Stamp>>,
+}
+
+/// A file that is being loaded.
+pub(crate) struct Pending {
+    pub(crate) digest: [u8; 32],
+    pub(crate) since: Instant,
+}
+
+/// What came of a look, or of a load.
+pub(super) enum Outcome {
+    /// The folder was listed; these files are to be looked at.
+    Listed {
+        files: Vec<String>,
+        /// It was listed for the first time.
+        is_first: bool,
+    },
+    /// This is in the file.
+    Read(Source, Stamp),
+    /// The file cannot be read.
+    Unreadable(Refusal),
+    /// There is no such file.
+    Absent,
+    /// The load is over.
+    Loaded(Result<Arc<Plugin>, Refusal>),
+    /// There is nothing more to do.
+    Done,
+    /// It changed while it was looked at.
+    Again,
+    /// Something is wrong with the folder.
+    Folder,
+}
+
+/// What it means that a file is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lost {
+    /// Its plugin is not served, not any more.
+    Removed,
+    /// Its plugin is served until the folder has settled.
+    Noticed,
+    /// The same, and that is known.
+    Waiting,
+}
+
+/// A file that is to be loaded.
+pub(super) struct Wanted {
+    pub(super) file: String,
+    pub(super) digest: [u8; 32],
+    size: usize,
+    /// The turn to load it, if there was one, with the bytes. Without a turn they are read again when there is: many
+    /// that wait would fill the memory.
+    turn: Option<(OwnedSemaphorePermit, Source)>,
+}
+
+impl PluginFolder {
+    pub(super) fn new(place: Folder, limits: &Limits, tenants_slots: &Arc<CompileSlots>) -> PluginFolder {
+        let jobs = count(limits.compile_jobs);
+        let is_tenants = place.tenant.is_some();
+        // A tenant stands in the line of all tenants twice at most, and once more with a large file.
+        let turns = if is_tenants { 1 } else { jobs };
+        let terms = FolderTerms {
+            links: if is_tenants { Links::Refuse } else { Links::Follow },
+            component: place.component,
+            plugins: count(limits.plugins_per_folder),
+            code: limits.plugins_code,
+            drain: limits.reload_drain,
+            reading: Semaphore::new(1),
+            small: Arc::new(Semaphore::new(turns + 1)),
+            large: Arc::new(Semaphore::new(turns)),
+            slots: if is_tenants { Arc::clone(tenants_slots) } else { Arc::new(CompileSlots::new(jobs)) },
+        };
+        place.registry.expect_all();
+        PluginFolder { place, terms, known: Mutex::new(Known::new(limits.reload_settle)) }
+    }
+
+    pub(crate) fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn tenant(&self) -> Option<&str> {
+        self.place.tenant.as_deref()
+    }
+
+    /// Looks at the folder as a whole. Blocks as the disk does.
+    pub(super) fn list(&self, watcher: &Watcher) -> Outcome {
+        let path = self.place.path.as_path();
+        let folder = plugin_files::open_folder(path, self.terms.links);
+        // Watched first, so that nothing comes between. What cannot be watched is looked at again and again.
+        let identity = folder.as_ref().ok().and_then(|folder| plugin_files::identity(folder).ok());
+        if identity.is_some() && identity != self.known().watched {
+            self.watch(watcher, identity);
+        }
+        let expected = self.expected();
+        match folder.and_then(|folder| plugin_files::list(&folder, self.terms.links, self.terms.plugins, &expected)) {
+            Ok(listing) => self.compare(listing, expected),
+            Err(error) => self.is_lost(&error.to_string()),
+        }
+    }
+
+    fn watch(&self, watcher: &Watcher, identity: Option<Identity>) {
+        let watched = watcher.watch(&self.place.path);
+        let mut known = self.known();
+        known.watched = identity.filter(|_| watched.is_ok());
+        let folder = self.place.path.display();
+        match watched {
+            Ok(()) => {
+                known.removals.set_delay(Duration::ZERO);
+                if known.unwatched.take().is_some() {
+                    tracing::info!(%folder, tenant = self.tenant(), "plugin folder is watched");
+                }
+            }
+            Err(reason) => {
+                // A change may be seen as late as in the next look but one.
+                known.removals.set_delay(ROUND);
+                if !std::mem::replace(&mut known.told_unwatched, true) {
+                    let every = ROUND.as_secs();
+                    tracing::warn!(%folder, reason, "plugin folder is not watched: it is looked at every {every} s");
+                }
+                let since = known.unwatched.as_ref().map_or_else(Instant::now, |(_, since)| *since);
+                known.unwatched = Some((reason, since));
+            }
+        }
+    }
+
+    /// The folder cannot be looked at: what runs goes on.
+    fn is_lost(&self, reason: &str) -> Outcome {
+        let mut known = self.known();
+        if !std::mem::replace(&mut known.listed, true) {
+            self.place.registry.expect(BTreeSet::new());
+        }
+        known.watched = None;
+        if known.trouble.as_deref() != Some(reason) {
+            let folder = self.place.path.display();
+            tracing::error!(%folder, tenant = self.tenant(), reason, "plugin folder lost: what is loaded stays");
+            known.trouble = Some(reason.to_owned());
+        }
+        Outcome::Done
+    }
+
+    /// The files that are not as they were.
+    fn compare(&self, listing: Listing, expected: BTreeSet<String>) -> Outcome {
+        let is_another = self.known().identity.is_some_and(|before| before != listing.identity);
+        if is_another && listing.files.is_empty() && !self.place.registry.plugins().is_empty() {
+            return self.is_lost("an empty folder is in its place");
+        }
+        let mut known = self.known();
+        let is_first = !std::mem::replace(&mut known.listed, true);
+        if is_first {
+            let names = listing.files.keys().filter_map(|file| plugin_files::plugin_name(file));
+            self.place.registry.expect(names.map(str::to_owned).collect());
+        }
+        known.identity = Some(listing.identity);
+        if known.trouble.take().is_some() {
+            let folder = self.place.path.display();
+            tracing::info!(%folder, tenant = self.tenant(), "plugin folder is back");
+        }
+        known.note(self, "", listing.nameless.reason().map(Refusal::of), true);
+        known.ignore(self, listing.misspelled);
+        let now = Instant::now();
+        let changed = |(name, stamp): (&String, &Option<Stamp>)| {
+            let is_due = known.refused.get(name).is_some_and(|refusal| refusal.is_due(now));
+            (is_due || stamp.is_none() || known.seen.get(name) != stamp.as_ref()).then(|| name.clone())
+        };
+        let mut changed: BTreeSet<String> = listing.files.iter().filter_map(changed).collect();
+        changed.extend(expected.into_iter().filter(|name| !listing.files.contains_key(name)));
+        if known.stamps != listing.files {
+            known.removals.stir(now);
+            known.stamps = listing.files;
+        }
+        Outcome::Listed { files: changed.into_iter().collect(), is_first }
+    }
+
+    /// The files of what is served or was refused, whether they are among the first that a list gives or not.
+    fn expected(&self) -> BTreeSet<String> {
+        let served = self.served();
+        let known = self.known();
+        let others = known.refused.keys().chain(known.pending.keys()).filter(|name| !name.is_empty());
+        served.into_iter().chain(others.cloned()).collect()
+    }
+
+    /// The files of what is served.
+    fn served(&self) -> BTreeSet<String> {
+        self.place.registry.plugins().iter().map(|plugin| format!("{}.wasm", plugin.name())).collect()
+    }
+
+    /// Looks at one file. Waits for no load.
+    pub(super) async fn look(self: Arc<Self>, file: String) -> Outcome {
+        let _turn = self.terms.reading.acquire().await.expect("the semaphore is never closed");
+        if plugin_files::plugin_name(&file).is_none() {
+            return Outcome::Done;
+        }
+        self.read(file).await
+    }
+
+    async fn read(self: &Arc<Self>, file: String) -> Outcome {
+        let folder = Arc::clone(self);
+        let reading = spawn_blocking(move || {
+            plugin_files::read(&folder.place.path, &file, folder.terms.links, folder.terms.component)
+        });
+        match reading.await {
+            Ok(Ok(Reading::Whole(source, stamp))) => Outcome::Read(source, stamp),
+            Ok(Ok(Reading::Changing)) => Outcome::Again,
+            Ok(Ok(Reading::NoFolder)) => Outcome::Folder,
+            Ok(Ok(Reading::Absent(identity))) if Some(identity) != self.known().identity => Outcome::Folder,
+            Ok(Ok(Reading::Absent(_))) => Outcome::Absent,
+            Ok(Err(reason)) => Outcome::Unreadable(Refusal::of(reason)),
+            Err(error) => Outcome::Unreadable(Refusal::of(error.to_string())),
+        }
+    }
+
+    /// The file was read. What is in it is to be loaded, unless it is served or was refused for good.
+    pub(super) fn found(&self, name: &str, file: &str, stamp: Stamp, source: Source, settled: bool) -> Option<Wanted> {
+        self.touched(file, stamp);
+        let mut known = self.known();
+        if self.place.registry.get(name).is_some_and(|plugin| plugin.digest() == source.digest()) {
+            known.note(self, file, None, settled);
+            return None;
+        }
+        if let Some(refusal) = known.refused.get_mut(file) {
+            if settled {
+                refusal.tell(&self.place.path, file, self.tenant());
+            }
+            if refusal.is_of(source.digest()) {
+                return None;
+            }
+        }
+        let turns = if is_large(source.size()) { &self.terms.large } else { &self.terms.small };
+        let (digest, size) = (*source.digest(), source.size());
+        let turn = Arc::clone(turns).try_acquire_owned().ok().map(|turn| (turn, source));
+        Some(Wanted { file: file.to_owned(), digest, size, turn })
+    }
+
+    /// Loads what is wanted, when it has a turn. Changes nothing here: who gets the outcome may not want it any more.
+    pub(super) async fn load(self: Arc<Self>, wanted: Wanted, loader: Arc<Loader>) -> Outcome {
+        let Wanted { file, digest, size, turn } = wanted;
+        let (_turn, source) = match turn {
+            Some(turn) => turn,
+            None => {
+                let turns = if is_large(size) { &self.terms.large } else { &self.terms.small };
+                let turn = Arc::clone(turns).acquire_owned().await.expect("the semaphore is never closed");
+                match self.read(file.clone()).await {
+                    Outcome::Read(source, _) if *source.digest() == digest => (turn, source),
+                    _ => return Outcome::Again,
+                }
+            }
+        };
+        let Some(name) = plugin_files::plugin_name(&file) else { return Outcome::Done };
+        if let Err(refusal) = self.room(name, 0) {
+            return Outcome::Loaded(Err(refusal.of_bytes(&digest)));
+        }
+        let terms = Terms { component: self.terms.component, slots: &self.terms.slots };
+        let loaded = loader.load(name, &source, terms).await;
+        Outcome::Loaded(loaded.map_err(|error| Refusal::by(&error).of_bytes(&digest)))
+    }
+
+    /// Makes this what new sessions get.
+    pub(super) fn publish(&self, plugin: &Arc<Plugin>) -> Result<(), Refusal> {
+        let (name, registry) = (plugin.name(), &self.place.registry);
+        let published = match self.room(name, plugin.code()).map_err(|refusal| refusal.of_bytes(plugin.digest()))? {
+            Fallback::Kept => registry.publish(plugin),
+            Fallback::None => {
+                let (name, limit) = (escape(name.as_bytes()), "plugins_code");
+                tracing::warn!(plugin = %name, tenant = self.tenant(), limit, "no older version of the plugin is kept");
+                registry.publish_alone(plugin)
+            }
+        };
+        if let Published::As(generation) = published {
+            let (shown, digest) = (escape(name.as_bytes()), plugin.digest_hex());
+            tracing::info!(plugin = %shown, tenant = self.tenant(), digest, generation, "plugin loaded");
+            self.drain_later(name, generation - 1);
+        }
+        Ok(())
+    }
+
+    /// Whether one more plugin with so much code may be in this folder. Code that is replaced or taken away counts for
+    /// as long as it is held.
+    fn room(&self, name: &str, code: usize) -> Result<Fallback, Refusal> {
+        let registry = &self.place.registry;
+        let number = registry.plugins().iter().filter(|plugin| plugin.name() != name).count();
+        if number >= self.terms.plugins {
+            let most = self.terms.plugins;
+            let reason = format!("its folder has more than the {most} plugins that are allowed");
+            return Err(Refusal::no_room(reason));
+        }
+        let fits = |fallback| registry.code_beside(name, fallback).saturating_add(code) <= self.terms.code;
+        if fits(Fallback::Kept) {
+            return Ok(Fallback::Kept);
+        }
+        // What runs comes before what might have to run again.
+        registry.forget_fallbacks();
+        let fallback = [Fallback::Kept, Fallback::None].into_iter().find(|fallback| fits(*fallback));
+        fallback.ok_or_else(|| {
+            let most = self.terms.code;
+            let reason = format!(
+                "with it the plugins of its folder, and older versions that are still run or kept, would have more than {most} bytes of code"
+            );
+            Refusal::no_room(reason)
+        })
+    }
+
+    /// The file is the same as it was when its load began, as far as its bytes go.
+    pub(super) fn touched(&self, file: &str, stamp: Stamp) {
+        let mut known = self.known();
+        let replaced = known.seen.insert(file.to_owned(), stamp) != Some(stamp);
+        known.stamps.insert(file.to_owned(), Some(stamp));
+        known.removals.found(file, replaced, Instant::now());
+    }
+
+    /// The file is gone. Its plugin is taken away when the folder has settled.
+    pub(super) fn lost(&self, name: &str, file: &str) -> Lost {
+        let (mut known, now) = (self.known(), Instant::now());
+        known.seen.remove(file);
+        known.stamps.remove(file);
+        if self.place.registry.get(name).is_none() {
+            known.removals.forget(file);
+            return Lost::Removed;
+        }
+        let is_new = known.removals.lost(file, || self.served(), now);
+        if known.removals.due(file).is_some_and(|due| due > now) {
+            return if is_new { Lost::Noticed } else { Lost::Waiting };
+        }
+        known.removals.forget(file);
+        drop(known);
+        self.remove(name);
+        Lost::Removed
+    }
+
+    fn remove(&self, name: &str) {
+        let generation = self.place.registry.get(name).map(|plugin| plugin.generation());
+        if self.place.registry.remove(name) {
+            tracing::info!(plugin = %escape(name.as_bytes()), tenant = self.tenant(), generation, "plugin removed");
+            self.drain_later(name, generation.unwrap_or_default());
+        }
+    }
+
+    /// Ends the sessions of versions up to this one when their time is over.
+    fn drain_later(&self, name: &str, up_to: u32) {
+        if self.terms.drain.is_zero() || up_to == 0 {
+            return;
+        }
+        let (registry, name, after) = (Arc::clone(&self.place.registry), name.to_owned(), self.terms.drain);
+        tokio::spawn(async move {
+            sleep(after).await;
+            registry.drain(&name, up_to);
+        });
+    }
+
+    /// Whoever looked after it is gone: everything is looked at anew.
+    pub(super) fn forget_what_was_seen(&self) {
+        let mut known = self.known();
+        known.seen.clear();
+        known.pending.clear();
+        known.watched = None;
+    }
+}
+
+impl Known {
+    fn new(settle: Duration) -> Known {
+        Known {
+            trouble: None,
+            unwatched: None,
+            refused: BTreeMap::new(),
+            pending: BTreeMap::new(),
+            removals: Removals::new(settle),
+            ignored: BTreeSet::new(),
+            told_ignored: BTreeSet::new(),
+            identity: None,
+            watched: None,
+            told_unwatched: false,
+            listed: false,
+            seen: BTreeMap::new(),
+            stamps: BTreeMap::new(),
+        }
+    }
+
+    /// The operator knows that nothing is watched.
+    pub(super) fn set_told_unwatched(&mut self) {
+        self.told_unwatched = true;
+    }
+
+    /// Keeps why a file is not served, or that it is. Told once for the same reason, and not before the file has
+    /// settled.
+    pub(super) fn note(&mut self, folder: &PluginFolder, file: &str, refusal: Option<Refusal>, settled: bool) {
+        let before = self.refused.remove(file);
+        if let Some(name) = plugin_files::plugin_name(file) {
+            folder.place.registry.set_retried(name, refusal.as_ref().is_some_and(Refusal::is_retried));
+        }
+        let Some(mut refusal) = refusal else { return };
+        if let Some(before) = before {
+            refusal = refusal.following(&before);
+        }
+        if settled {
+            refusal.tell(&folder.place.path, file, folder.tenant());
+        }
+        self.refused.insert(file.to_owned(), refusal);
+    }
+
+    /// Names each file once that somebody may have meant to be a plugin.
+    fn ignore(&mut self, folder: &PluginFolder, files: BTreeSet<String>) {
+        for file in files.difference(&self.ignored) {
+            if self.told_ignored.len() < MOST_TOLD && self.told_ignored.insert(file.clone()) {
+                let path = folder.place.path.join(file).display().to_string();
+                let (file, reason) = (escape(path.as_bytes()), plugin_files::MISSPELLED);
+                tracing::warn!(%file, tenant = folder.tenant(), reason, "plugin file ignored");
+            }
+        }
+        self.ignored = files;
+    }
+}

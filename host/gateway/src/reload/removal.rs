@@ -1,0 +1,226 @@
+//! When a file that is gone takes its plugin away: pure, times in and out.
+//!
+//! Decided 2026-11-29. Whoever deploys with `rm * && cp new/* .` takes every file away and means none of them, so a
+//! removal waits until the folder has settled:
+//!
+//! | what is gone | takes effect when nothing in the folder has changed for | and at the latest after |
+//! |---|---|---|
+//! | some of the plugins | [`QUIET`], or `reload_settle` if that is longer | [`LATEST`] |
+//! | all of two or more, or those that are not gone have been replaced since | [`REFILL_QUIET`] | [`REFILL_LATEST`] |
+//!
+//! In a folder that is not watched a change is seen up to a round later, which comes on top. So one plugin that is
+//! deleted is gone within a second. Until then it is served, and `plugin list` says that its file is gone.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// How long nothing may have changed before a file that is gone counts.
+pub(super) const QUIET: Duration = Duration::from_millis(500);
+/// How long a file that is gone is waited for in a folder that never settles.
+pub(super) const LATEST: Duration = Duration::from_secs(10);
+/// The same while a folder seems to be filled anew.
+pub(super) const REFILL_QUIET: Duration = Duration::from_secs(5);
+/// See [`REFILL_QUIET`].
+pub(super) const REFILL_LATEST: Duration = Duration::from_secs(60);
+
+/// The files of a folder that are gone while their plugins are served.
+pub(crate) struct Removals {
+    /// The least time in which nothing may have changed.
+    settle: Duration,
+    /// How late a change may be seen.
+    delay: Duration,
+    /// When anything in the folder was last seen to change.
+    changed: Option<Instant>,
+    /// When each file was last seen to be another.
+    replaced: BTreeMap<String, Instant>,
+    /// The files that are gone, and since when.
+    gone: BTreeMap<String, Instant>,
+    /// The files of the plugins that were served when the first of them went.
+    served: BTreeSet<String>,
+}
+
+impl Removals {
+    pub(super) fn new(settle: Duration) -> Removals {
+        Removals {
+            settle: settle.max(QUIET),
+            delay: Duration::ZERO,
+            changed: None,
+            replaced: BTreeMap::new(),
+            gone: BTreeMap::new(),
+            served: BTreeSet::new(),
+        }
+    }
+
+    /// How late changes may be seen from now on.
+    pub(super) fn set_delay(&mut self, delay: Duration) {
+        self.delay = delay;
+    }
+
+    /// Something in the folder changes.
+    pub(super) fn stir(&mut self, now: Instant) {
+        self.changed = Some(now);
+    }
+
+    /// A file is there, and is another than before if `replaced`.
+    pub(super) fn found(&mut self, file: &str, replaced: bool, now: Instant) {
+        if replaced {
+            self.stir(now);
+            self.replaced.insert(file.to_owned(), now);
+        }
+        self.forget(file);
+    }
+
+    /// A file is gone whose plugin is served, as are those of the files `served`. True if that was not known.
+    pub(super) fn lost(&mut self, file: &str, served: impl FnOnce() -> BTreeSet<String>, now: Instant) -> bool {
+        if self.gone.contains_key(file) {
+            return false;
+        }
+        if self.gone.is_empty() {
+            self.served = served();
+            self.replaced.retain(|_, at| now.saturating_duration_since(*at) <= self.settle);
+        }
+        self.gone.insert(file.to_owned(), now);
+        true
+    }
+
+    /// A file is not waited for any more.
+    pub(super) fn forget(&mut self, file: &str) {
+        self.gone.remove(file);
+        if self.gone.is_empty() {
+            self.served.clear();
+        }
+    }
+
+    /// When this file takes its plugin away, unless something changes; none if it is not gone.
+    pub(super) fn due(&self, file: &str) -> Option<Instant> {
+        let since = *self.gone.get(file)?;
+        let (quiet, latest) =
+            if self.is_refilled() { (REFILL_QUIET, REFILL_LATEST) } else { (self.settle, LATEST.max(self.settle)) };
+        let changed = self.changed.unwrap_or(since);
+        Some((changed + quiet + self.delay).min(since + latest + self.delay))
+    }
+
+    /// The next file that takes its plugin away, and when.
+    pub(super) fn next(&self) -> Option<(Instant, &str)> {
+        let dues = self.gone.keys().filter_map(|file| Some((self.due(file)?, file.as_str())));
+        dues.min()
+    }
+
+    /// The files that take their plugins away now.
+    pub(super) fn due_files(&self, now: Instant) -> Vec<String> {
+        let is_due = |file: &&String| self.due(file).is_some_and(|due| due <= now);
+        self.gone.keys().filter(is_due).cloned().collect()
+    }
+
+    /// The files that are gone, and since when.
+    pub(crate) fn gone(&self) -> impl Iterator<Item = (&str, Instant)> {
+        self.gone.iter().map(|(file, since)| (file.as_str(), *since))
+    }
+
+    /// Whether none of several files is what it was: they are being deployed.
+    fn is_refilled(&self) -> bool {
+        let is_other = |file: &String| self.gone.contains_key(file) || self.replaced.contains_key(file);
+        self.served.len() > 1 && self.served.iter().all(is_other)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Case {
+        removals: Removals,
+        start: Instant,
+        served: BTreeSet<String>,
+    }
+
+    fn case(served: &[&str]) -> Case {
+        let served = served.iter().map(|file| (*file).to_owned()).collect();
+        Case { removals: Removals::new(Duration::from_millis(200)), start: Instant::now(), served }
+    }
+
+    impl Case {
+        fn at(&self, milliseconds: u64) -> Instant {
+            self.start + Duration::from_millis(milliseconds)
+        }
+
+        /// It is gone, and that was told when it happened.
+        fn lost(&mut self, file: &str, milliseconds: u64) {
+            let now = self.at(milliseconds);
+            self.removals.stir(now);
+            let served = self.served.clone();
+            self.removals.lost(file, || served, now);
+        }
+
+        fn replaced(&mut self, file: &str, milliseconds: u64) {
+            let now = self.at(milliseconds);
+            self.removals.found(file, true, now);
+        }
+
+        fn due(&self, file: &str) -> Option<u128> {
+            self.removals.due(file).map(|due| due.duration_since(self.start).as_millis())
+        }
+    }
+
+    #[test]
+    fn one_file_that_is_deleted_counts_as_soon_as_the_folder_is_quiet() {
+        let mut case = case(&["a", "b", "c"]);
+        case.lost("a", 0);
+        assert_eq!((case.due("a"), case.due("b")), (Some(500), None));
+        case.replaced("b", 400);
+        assert_eq!(case.due("a"), Some(900));
+        // Somebody never stops writing.
+        for turn in 1..100 {
+            case.replaced("b", 400 * turn);
+        }
+        assert_eq!(case.due("a"), Some(10_000));
+        assert_eq!(case.removals.next().map(|(_, file)| file), Some("a"));
+    }
+
+    #[test]
+    fn the_only_plugin_that_is_deleted_or_renamed_is_gone_as_soon() {
+        let mut case = case(&["a"]);
+        case.lost("a", 0);
+        case.replaced("b", 0);
+        assert_eq!(case.due("a"), Some(500));
+    }
+
+    #[test]
+    fn a_folder_that_was_emptied_is_waited_for() {
+        let mut case = case(&["a", "b", "c"]);
+        ["a", "b", "c"].into_iter().for_each(|file| case.lost(file, 0));
+        assert_eq!(case.due("a"), Some(5_000));
+        // Four seconds later the first is there again. The others keep their time from then on.
+        case.replaced("a", 4_000);
+        assert_eq!((case.due("a"), case.due("b")), (None, Some(9_000)));
+        case.replaced("b", 8_000);
+        assert_eq!(case.due("c"), Some(13_000));
+        case.replaced("c", 12_000);
+        assert_eq!(case.removals.next(), None);
+        // All is over: one more that is deleted is one that is deleted.
+        case.lost("c", 60_000);
+        assert_eq!(case.due("c"), Some(60_500));
+    }
+
+    #[test]
+    fn a_folder_that_is_filled_anew_before_anybody_has_seen_it_empty_is_waited_for_too() {
+        let mut case = case(&["a", "b", "c"]);
+        case.replaced("a", 100);
+        case.lost("b", 200);
+        case.lost("c", 200);
+        assert_eq!(case.due("b"), Some(5_200));
+        // It never settles, and is no longer waited for.
+        (0..200).for_each(|turn| case.replaced("a", 400 * turn));
+        assert_eq!(case.due("b"), Some(60_200));
+    }
+
+    #[test]
+    fn what_is_seen_later_is_waited_for_longer() {
+        let mut case = case(&["a", "b"]);
+        case.removals.set_delay(Duration::from_secs(2));
+        case.lost("a", 0);
+        assert_eq!(case.due("a"), Some(2_500));
+    }
+}

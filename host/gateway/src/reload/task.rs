@@ -1,0 +1,443 @@
+//! The one task that looks at the folders and changes what is served.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::convert::Infallible;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
+use whelk_runtime::{Error, Loader, Plugin, Source};
+
+use super::folder::{Lost, Outcome, Pending, PluginFolder};
+use super::refusal::Refusal;
+use super::status::Status;
+use crate::config::Limits;
+use crate::logging::escape;
+use crate::plugin_files::{self, Stamp};
+use crate::watch::{Debouncer, Look, MOST_WAITING, ROUND, Spot, Watcher};
+
+/// How long `plugins prepared` waits for tenants' plugins, and sessions for the first listing of a tenant's folder.
+pub(super) const TENANTS_START: Duration = Duration::from_secs(5);
+/// Changes that wait to be noticed. When there are more, everything is looked at.
+const MOST_CHANGES: usize = 4_096;
+
+/// Who makes plugins of files.
+pub struct Loaders {
+    /// Of the operator's.
+    pub operators: Arc<Loader>,
+    /// Of tenants' own.
+    pub tenants: Arc<Loader>,
+}
+
+/// What outlives a panic of the task.
+pub(super) struct Context {
+    pub(super) folders: Arc<[Arc<PluginFolder>]>,
+    loaders: Loaders,
+    settle: Duration,
+    interval: Duration,
+    began: Instant,
+    /// Whether what was there at the start is prepared.
+    prepared: watch::Sender<bool>,
+    pub(super) status: Arc<Status>,
+    /// The next round panics.
+    #[cfg(test)]
+    pub(super) fault: AtomicBool,
+}
+
+/// What looks at the folders.
+pub(super) struct Task {
+    pub(super) context: Arc<Context>,
+    watcher: Arc<Watcher>,
+    pub(super) debouncer: Debouncer,
+    changes: mpsc::Receiver<Spot>,
+    /// Kept, so that the channel stays open when there is no watcher.
+    _sender: mpsc::Sender<Spot>,
+    /// The change queue overflowed; rescan everything.
+    missed: Arc<AtomicBool>,
+    pub(super) work: JoinSet<Outcome>,
+    /// What each of them does.
+    pub(super) doing: HashMap<Id, Work>,
+    /// The loads among them.
+    pub(super) loads: BTreeMap<Place, Load>,
+    /// Sessions still wait for the first listings of tenants' folders, however long those take.
+    awaits_listings: bool,
+}
+
+/// A file: the number of its folder, and its name.
+type Place = (usize, String);
+
+/// What is done beside the task.
+pub(super) enum Work {
+    Look { spot: Spot, settled: bool },
+    Load(Place),
+}
+
+/// A load that goes on.
+pub(super) struct Load {
+    id: Id,
+    handle: AbortHandle,
+    pub(super) digest: [u8; 32],
+    settled: bool,
+}
+
+impl Context {
+    pub(super) fn new(
+        folders: Arc<[Arc<PluginFolder>]>,
+        loaders: Loaders,
+        limits: &Limits,
+        prepared: watch::Sender<bool>,
+    ) -> Context {
+        let (settle, interval) = (limits.reload_settle, limits.reload_interval);
+        Context {
+            folders,
+            loaders,
+            settle,
+            interval,
+            began: Instant::now(),
+            prepared,
+            status: Arc::default(),
+            #[cfg(test)]
+            fault: AtomicBool::new(false),
+        }
+    }
+}
+
+impl Task {
+    pub(super) fn new(context: Arc<Context>) -> Task {
+        let (sender, changes) = mpsc::channel(MOST_CHANGES);
+        let missed = Arc::new(AtomicBool::new(false));
+        let (overflow, told) = (Arc::clone(&missed), sender.clone());
+        let paths: Vec<PathBuf> = context.folders.iter().map(|folder| folder.place.path.clone()).collect();
+        let tell = move |spot: Option<Spot>| {
+            if spot.is_none_or(|spot| told.try_send(spot).is_err()) {
+                overflow.store(true, Ordering::Relaxed);
+            }
+        };
+        let watcher = Watcher::new(&paths, Arc::new(tell));
+        if let Err(reason) = watcher.start() {
+            tracing::warn!(reason, "plugin folders are not watched: they are looked at every {} s", ROUND.as_secs());
+            context.folders.iter().for_each(|folder| folder.known().set_told_unwatched());
+        }
+        Task {
+            watcher: Arc::new(watcher),
+            debouncer: Debouncer::new(context.settle, context.interval),
+            changes,
+            _sender: sender,
+            missed,
+            work: JoinSet::new(),
+            doing: HashMap::new(),
+            loads: BTreeMap::new(),
+            awaits_listings: true,
+            context,
+        }
+    }
+
+    /// The next one, after a panic: looks at everything as if nothing had been seen.
+    pub(super) fn again(context: Arc<Context>) -> Task {
+        context.folders.iter().for_each(|folder| folder.forget_what_was_seen());
+        let mut task = Task::new(context);
+        task.look_at_all();
+        task
+    }
+
+    /// Looks at every folder, and waits until the operator's have been listed.
+    pub(super) async fn begin(&mut self) {
+        self.look_at_all();
+        let folders = Arc::clone(&self.context.folders);
+        let is_operators = |folder: &usize| folders[*folder].tenant().is_none();
+        let awaited: Vec<usize> = (0..folders.len()).filter(is_operators).collect();
+        loop {
+            self.look();
+            // A look that has failed altogether is over, too.
+            let is_over = |folder: &usize| folders[*folder].known().listed || self.debouncer.is_idle(*folder);
+            if awaited.iter().all(is_over) {
+                return;
+            }
+            self.step().await;
+        }
+    }
+
+    fn look_at_all(&mut self) {
+        let now = now();
+        (0..self.context.folders.len()).for_each(|folder| self.debouncer.at_once(Spot::Folder(folder), now));
+    }
+
+    /// Whether what was there at the start is not prepared yet.
+    pub(super) fn is_starting(&self) -> bool {
+        !*self.context.prepared.borrow()
+    }
+
+    /// Tells, once, that what was there at the start is prepared.
+    fn end_start(&mut self) {
+        let folders = &self.context.folders;
+        let is_idle = |folder: usize| {
+            self.debouncer.is_idle(folder)
+                && self.loads.range((folder, String::new())..(folder + 1, String::new())).next().is_none()
+        };
+        let is_tenants = |folder: usize| folders[folder].tenant().is_some();
+        let is_late = self.context.began.elapsed() >= TENANTS_START;
+        if !self.is_starting() || !(0..folders.len()).all(|folder| is_idle(folder) || (is_late && is_tenants(folder))) {
+            return;
+        }
+        let plugins: usize = folders.iter().map(|folder| folder.place.registry.plugins().len()).sum();
+        let refused: usize = folders.iter().map(|folder| folder.known().refused.len()).sum();
+        let seconds = self.context.began.elapsed().as_secs_f32();
+        tracing::info!(plugins, refused, seconds, "plugins prepared");
+        self.context.prepared.send_replace(true);
+    }
+
+    /// A tenant's folder that has not been listed by now is on a disk that does not answer: sessions get the operator's
+    /// plugins until it does.
+    fn stop_awaiting_listings(&mut self) {
+        self.awaits_listings = false;
+        for folder in self.context.folders.iter().filter(|folder| folder.tenant().is_some()) {
+            let known = folder.known();
+            if !known.listed {
+                let path = folder.place.path.display();
+                let tenant = folder.tenant();
+                tracing::error!(folder = %path, tenant, "plugin folder does not answer: served without it");
+                folder.place.registry.expect(BTreeSet::new());
+            }
+        }
+    }
+
+    pub(super) async fn run(mut self) -> Infallible {
+        let mut round = interval_at(Instant::now() + ROUND, ROUND);
+        round.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let listings_end = self.context.began + TENANTS_START;
+        loop {
+            self.look();
+            self.end_start();
+            let awaits_listings = self.awaits_listings;
+            let removal = self.next_removal();
+            tokio::select! {
+                () = self.step() => {}
+                _ = round.tick() => {
+                    #[cfg(test)]
+                    assert!(!self.context.fault.swap(false, Ordering::SeqCst), "a fault that a test injected");
+                    self.context.status.works();
+                    self.all_changed();
+                }
+                () = sleep_until(removal.unwrap_or_else(Instant::now)), if removal.is_some() => self.confirm_removals(),
+                () = sleep_until(listings_end), if awaits_listings => self.stop_awaiting_listings(),
+            }
+            if self.missed.swap(false, Ordering::Relaxed) {
+                self.all_changed();
+            }
+        }
+    }
+
+    fn all_changed(&mut self) {
+        let now = now();
+        (0..self.context.folders.len()).for_each(|folder| self.debouncer.changed(Spot::Folder(folder), now));
+    }
+
+    /// Starts what is due.
+    fn look(&mut self) {
+        for Look { spot, settled } in self.debouncer.due(now()) {
+            self.start_look(spot, settled);
+        }
+    }
+
+    fn start_look(&mut self, spot: Spot, settled: bool) {
+        let (Spot::Folder(number) | Spot::File(number, _)) = &spot;
+        let folder = Arc::clone(&self.context.folders[*number]);
+        let started = match &spot {
+            Spot::Folder(_) => {
+                let watcher = Arc::clone(&self.watcher);
+                self.work.spawn_blocking(move || folder.list(&watcher))
+            }
+            Spot::File(_, file) => self.work.spawn(folder.look(file.clone())),
+        };
+        self.doing.insert(started.id(), Work::Look { spot, settled });
+    }
+
+    /// When the next file that is gone takes its plugin away. None of those that are being looked at: that tells.
+    fn next_removal(&self) -> Option<Instant> {
+        let next = |(number, folder): (usize, &Arc<PluginFolder>)| {
+            let known = folder.known();
+            let (due, file) = known.removals.next()?;
+            (!self.debouncer.is_busy(&Spot::File(number, file.to_owned()))).then_some(due)
+        };
+        self.context.folders.iter().enumerate().filter_map(next).min()
+    }
+
+    /// Looks once more at each file that is gone for long enough.
+    fn confirm_removals(&mut self) {
+        let (folders, now) = (Arc::clone(&self.context.folders), Instant::now());
+        for (number, folder) in folders.iter().enumerate() {
+            let due = folder.known().removals.due_files(now);
+            for file in due {
+                let spot = Spot::File(number, file);
+                if self.debouncer.begin(&spot, now.into_std()) {
+                    self.start_look(spot, true);
+                }
+            }
+        }
+    }
+
+    /// Waits for one thing to happen.
+    async fn step(&mut self) {
+        let next = self.debouncer.next().map(Instant::from_std);
+        tokio::select! {
+            Some(spot) = self.changes.recv() => {
+                let (Spot::Folder(number) | Spot::File(number, _)) = &spot;
+                self.context.folders[*number].known().removals.stir(Instant::now());
+                self.debouncer.changed(spot, now());
+            }
+            Some(done) = self.work.join_next_with_id() => self.done(done),
+            () = sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => {}
+        }
+    }
+
+    /// A look or a load is over. What is not known any more was cancelled.
+    pub(super) fn done(&mut self, done: Result<(Id, Outcome), JoinError>) {
+        let (id, outcome) = match done {
+            Ok((id, outcome)) => (id, Ok(outcome)),
+            Err(error) => (error.id(), Err(error)),
+        };
+        match self.doing.remove(&id) {
+            Some(Work::Look { spot, settled }) => self.looked(spot, settled, outcome),
+            Some(Work::Load(place)) => self.loaded(place, outcome),
+            None => {}
+        }
+    }
+
+    fn looked(&mut self, spot: Spot, settled: bool, outcome: Result<Outcome, JoinError>) {
+        self.debouncer.done(&spot);
+        let now = now();
+        let (number, file) = match spot {
+            Spot::Folder(number) => {
+                match outcome {
+                    Ok(Outcome::Listed { files, is_first }) => self.listed(number, files, is_first),
+                    Ok(_) => {}
+                    // The panic is in the log, and the next round tries again.
+                    Err(_) => tracing::error!(number, "a look at a plugin folder failed"),
+                }
+                return;
+            }
+            Spot::File(number, file) => (number, file),
+        };
+        let Some(name) = plugin_files::plugin_name(&file).map(str::to_owned) else { return };
+        let folder = Arc::clone(&self.context.folders[number]);
+        if !matches!(outcome, Ok(Outcome::Absent)) {
+            // Whether it is gone is seen anew.
+            folder.known().removals.forget(&file);
+        }
+        match outcome {
+            Ok(Outcome::Read(source, stamp)) => return self.read((number, file), &name, source, stamp, settled),
+            Ok(Outcome::Again) => return self.debouncer.changed(Spot::File(number, file), now),
+            Ok(Outcome::Folder) => self.debouncer.changed(Spot::Folder(number), now),
+            Ok(Outcome::Absent) => {
+                self.cancel(&(number, file.clone()), "its file is gone");
+                if folder.lost(&name, &file) == Lost::Noticed {
+                    // To see whether others are gone, too.
+                    self.debouncer.changed(Spot::Folder(number), now);
+                }
+                folder.known().note(&folder, &file, None, settled);
+            }
+            Ok(Outcome::Unreadable(refusal)) => {
+                folder.known().note(&folder, &file, Some(refusal), settled);
+                if !settled {
+                    return self.debouncer.changed(Spot::File(number, file), now);
+                }
+            }
+            Err(error) => folder.known().note(&folder, &file, Some(failed(&error)), settled),
+            Ok(Outcome::Listed { .. } | Outcome::Loaded(_) | Outcome::Done) => {}
+        }
+        self.end_preparation(number, &file);
+    }
+
+    fn listed(&mut self, number: usize, files: Vec<String>, is_first: bool) {
+        let now = now();
+        // What is left over is found in the next round.
+        for file in files.into_iter().take(MOST_WAITING) {
+            let spot = Spot::File(number, file);
+            // Files of a first listing are loaded without debouncing: there is nothing yet that they could replace.
+            if is_first { self.debouncer.at_once(spot, now) } else { self.debouncer.changed(spot, now) }
+        }
+    }
+
+    /// A file was read: what is in it is loaded, unless that is done or under way.
+    fn read(&mut self, place: Place, name: &str, source: Source, stamp: Stamp, settled: bool) {
+        let (number, file) = &place;
+        let folder = Arc::clone(&self.context.folders[*number]);
+        if let Some(load) = self.loads.get_mut(&place) {
+            if load.digest == *source.digest() {
+                load.settled |= settled;
+                folder.touched(file, stamp);
+                return;
+            }
+            // One that never stops changing would be ended again and again.
+            if !settled {
+                return self.debouncer.changed(Spot::File(*number, file.clone()), now());
+            }
+            self.cancel(&place, "a newer version is there");
+        }
+        let Some(wanted) = folder.found(name, file, stamp, source, settled) else {
+            return self.end_preparation(*number, file);
+        };
+        if folder.tenant().is_none() && folder.place.registry.get(name).is_none() {
+            folder.place.registry.expect_also(name);
+        }
+        let Loaders { operators, tenants } = &self.context.loaders;
+        let loader = Arc::clone(if folder.tenant().is_none() { operators } else { tenants });
+        let digest = wanted.digest;
+        folder.known().pending.insert(file.clone(), Pending { digest, since: Instant::now() });
+        let handle = self.work.spawn(folder.load(wanted, loader));
+        self.doing.insert(handle.id(), Work::Load(place.clone()));
+        self.loads.insert(place, Load { id: handle.id(), handle, digest, settled });
+    }
+
+    /// Ends a load, with its compiler.
+    fn cancel(&mut self, place: &Place, reason: &str) {
+        let Some(load) = self.loads.remove(place) else { return };
+        load.handle.abort();
+        self.doing.remove(&load.id);
+        let (number, file) = place;
+        let folder = &self.context.folders[*number];
+        folder.known().pending.remove(file);
+        let path = folder.place.path.join(file).display().to_string();
+        tracing::info!(file = %escape(path.as_bytes()), tenant = folder.tenant(), reason, "plugin load cancelled");
+    }
+
+    fn loaded(&mut self, place: Place, outcome: Result<Outcome, JoinError>) {
+        let Some(load) = self.loads.remove(&place) else { return };
+        let (number, file) = place;
+        let folder = Arc::clone(&self.context.folders[number]);
+        folder.known().pending.remove(&file);
+        let result = match outcome {
+            Ok(Outcome::Loaded(result)) => result.and_then(|plugin: Arc<Plugin>| folder.publish(&plugin)),
+            Ok(_) => return self.debouncer.changed(Spot::File(number, file), now()),
+            Err(error) => Err(failed(&error)),
+        };
+        let is_refused = result.is_err();
+        folder.known().note(&folder, &file, result.err(), load.settled);
+        if is_refused && !load.settled {
+            return self.debouncer.changed(Spot::File(number, file), now());
+        }
+        self.end_preparation(number, &file);
+    }
+
+    /// Nobody need wait for this file any more, unless it is being loaded.
+    fn end_preparation(&self, number: usize, file: &str) {
+        if let Some(name) = plugin_files::plugin_name(file)
+            && !self.loads.contains_key(&(number, file.to_owned()))
+        {
+            self.context.folders[number].place.registry.prepared(name);
+        }
+    }
+}
+
+/// A look or a load has panicked, which is in the log. It is this file's alone, and it is tried again.
+fn failed(error: &JoinError) -> Refusal {
+    Refusal::by(&Error::Host { incident: "panic".to_owned(), detail: error.to_string() })
+}
+
+fn now() -> std::time::Instant {
+    Instant::now().into_std()
+}
