@@ -2,7 +2,8 @@
 //!
 //! As root on Debian what is missing is installed. The two OpenSSH clients are unpacked side by side without being installed, from
 //! the mirrors that the machine already uses, and so is sshd, beside which Whelk is measured. The Python clients live in a
-//! virtual environment, those of node in a folder of modules.
+//! virtual environment, those of node in a folder of modules. With them come the toolchains of the languages in which plugins are
+//! written for a test.
 
 use crate::step::{Outcome, doing, output, run as step};
 use crate::workspace::Workspace;
@@ -58,6 +59,7 @@ impl Clients {
         clients.bring_sshd()?;
         clients.bring_python(&workspace.root.join("tests/requirements.txt"))?;
         clients.bring_node(&workspace.root.join("tests/interop/node"))?;
+        clients.bring_javascript(&workspace.root.join("tests/interop/guests"))?;
         Ok(clients)
     }
 
@@ -161,7 +163,8 @@ impl Clients {
             doing(done.display(), fs::write(&done, wanted))?;
         }
         self.link("python", &python)?;
-        self.link("ssh-audit", &environment.join("bin/ssh-audit"))
+        self.link("ssh-audit", &environment.join("bin/ssh-audit"))?;
+        self.link("componentize-py", &environment.join("bin/componentize-py"))
     }
 
     /// sshd as it is installed, else unpacked without being installed: installing it would start it for the whole machine.
@@ -189,9 +192,29 @@ impl Clients {
         self.link("sshd", &program)
     }
 
-    /// The modules that `package.json` names, at the versions and with the checksums of `package-lock.json`.
+    /// The clients for node.
     fn bring_node(&self, packages: &Path) -> Outcome {
-        let home = self.home.join("node");
+        // Optional modules only compile faster cryptography.
+        let modules = self.bring_modules("node", packages, &["--omit=optional"])?;
+        let node = find("node").ok_or("node is not in PATH")?;
+        self.script("node", &format!("NODE_PATH='{}' exec '{}' \"$@\"\n", modules.display(), node.display()))
+    }
+
+    /// What makes plugins of JavaScript.
+    fn bring_javascript(&self, packages: &Path) -> Outcome {
+        // The programs proper are optional modules, one for each kind of machine.
+        let modules = self.bring_modules("guests", packages, &[])?;
+        let node = find("node").ok_or("node is not in PATH")?;
+        for tool in ["jco", "componentize-js"] {
+            let program = modules.join(".bin").join(tool);
+            self.script(tool, &format!("exec '{}' '{}' \"$@\"\n", node.display(), program.display()))?;
+        }
+        Ok(())
+    }
+
+    /// The modules that `package.json` names, at the versions and with the checksums of `package-lock.json`. Gives their folder.
+    fn bring_modules(&self, name: &str, packages: &Path, options: &[&str]) -> Outcome<PathBuf> {
+        let home = self.home.join(name);
         let (wanted, done) = (packages.join("package-lock.json"), home.join("installed.json"));
         let lock = doing(wanted.display(), fs::read(&wanted))?;
         if !fs::read(&done).is_ok_and(|there| there == lock) {
@@ -199,15 +222,12 @@ impl Clients {
             for name in ["package.json", "package-lock.json"] {
                 doing(name, fs::copy(packages.join(name), home.join(name)))?;
             }
-            // Scripts and optional modules only compile faster cryptography.
             let mut install = Command::new("npm");
-            install.args(["ci", "--omit=optional", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix"]);
+            install.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).args(options).arg("--prefix");
             step(install.arg(&home))?;
             doing(done.display(), fs::write(&done, lock))?;
         }
-        let node = find("node").ok_or("node is not in PATH")?;
-        let modules = home.join("node_modules");
-        self.script("node", &format!("NODE_PATH='{}' exec '{}' \"$@\"\n", modules.display(), node.display()))
+        Ok(home.join("node_modules"))
     }
 }
 
