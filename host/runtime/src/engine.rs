@@ -12,15 +12,16 @@
 //! 240 MiB behind after 10,000 sessions, and what it saves (3 of the 150 us that a session costs) was not to be found again.
 
 mod places;
+mod settings;
 mod ticker;
 mod undertaker;
 
 pub(crate) use places::Slot;
+pub use settings::EngineSettings;
 pub(crate) use ticker::Ticker;
 pub(crate) use undertaker::Undertaker;
 
 use std::sync::Arc;
-use std::thread;
 
 use wasmtime::component::{Component, InstancePre, Linker};
 use wasmtime::{
@@ -32,65 +33,6 @@ use crate::error::Error;
 use crate::host::{self, State};
 use crate::permit::Permits;
 use places::{GUARD, Places, Taken};
-
-/// How much room to make. The memory is only reserved; it is taken as plugins use it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EngineSettings {
-    /// How many instances may run at once.
-    pub sessions: usize,
-    /// Address space of one linear memory, bytes: the most that [`Limits::memory`](crate::Limits::memory) may be. Only reserved.
-    pub memory: usize,
-    /// The largest plugin, bytes of its file.
-    pub component: usize,
-    /// Files, sockets and connections of requests that all plugins together may have open.
-    pub files: usize,
-    /// Memory of all instances together, with buffers that the host has for them, bytes.
-    pub total_memory: usize,
-    /// Output of all sessions together that waits for clients, bytes.
-    pub total_output: usize,
-    /// How many threads run sessions. Plugins are on one less of them, so that one is always free for connections.
-    pub workers: usize,
-    /// Stack of a plugin, bytes.
-    pub stack: usize,
-    /// Stack of the host below it, for what the plugin calls, bytes. 512 KiB are the least that is safe.
-    pub host_stack: usize,
-    /// Core instances of one plugin.
-    pub core_instances: usize,
-    /// Tables of one instance, whichever of its core instances has them. Room for all is reserved, so that none can use up another's.
-    pub tables: usize,
-    /// Elements in one table.
-    pub table_elements: usize,
-    /// Linear memories of one instance, whichever of its core instances has them. Each that a plugin has takes two mappings, so there
-    /// is room for fewer instances of plugins that have more.
-    pub memories: usize,
-    /// Mappings that the kernel gives the process.
-    pub max_map_count: usize,
-    /// Bytes of each memory and of each table that are cleared and kept for the next instance, instead of being given back to the
-    /// system.
-    pub keep_resident: usize,
-}
-
-impl Default for EngineSettings {
-    fn default() -> Self {
-        Self {
-            sessions: 10_000,
-            memory: 256 << 20,
-            component: 64 << 20,
-            files: 10_000,
-            total_memory: usize::MAX,
-            total_output: 1 << 30,
-            workers: thread::available_parallelism().map_or(1, usize::from),
-            stack: 384 << 10,
-            host_stack: 640 << 10,
-            core_instances: 64,
-            tables: 8,
-            table_elements: 20_000,
-            memories: 3,
-            max_map_count: places::max_map_count(),
-            keep_resident: 0,
-        }
-    }
-}
 
 /// Compiles plugins and runs them. Cloning is cheap and gives the same engine.
 #[derive(Clone)]

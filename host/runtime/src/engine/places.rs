@@ -1,39 +1,16 @@
 //! How many instances there is room for: places are counted in mappings, of which the kernel gives a process only so many.
 
-use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::EngineSettings;
+use super::settings::{EngineSettings, MAPPINGS_OF_MEMORY, MAPPINGS_OF_STACK, OTHER_MAPPINGS};
 use crate::budget::Account;
 use crate::error::{Error, Room};
 
-/// Where the mappings of a process are limited.
-const MAX_MAP_COUNT: &str = "/proc/sys/vm/max_map_count";
-/// Mappings that everything else may need.
-const OTHER_MAPPINGS: usize = 5_000;
-/// Of each instance: the stack of its fiber and the guard of it. The pool makes those of all instances at the start.
-const MAPPINGS_OF_STACK: usize = 2;
-/// Of each memory: what is used of its slot, and the rest. A slot has them from its first use on.
-const MAPPINGS_OF_MEMORY: usize = 2;
 /// Address space for all memories, bytes: half of the 47 bits that a process has.
 const ADDRESS_SPACE: usize = 1 << 46;
 /// What is reserved behind each memory, and can never be accessed.
 pub(super) const GUARD: usize = 64 << 10;
-
-impl EngineSettings {
-    /// How many mappings (`vm.max_map_count`) the process needs to run all sessions, if each plugin has so many memories.
-    #[must_use]
-    pub fn mappings(&self, memories: usize) -> usize {
-        let each = memories.saturating_mul(MAPPINGS_OF_MEMORY).saturating_add(MAPPINGS_OF_STACK);
-        self.sessions.saturating_mul(each).saturating_add(OTHER_MAPPINGS)
-    }
-}
-
-/// How many mappings the kernel gives a process; all of them where it does not say.
-pub(super) fn max_map_count() -> usize {
-    fs::read_to_string(MAX_MAP_COUNT).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(usize::MAX)
-}
 
 /// How much room the pool has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
