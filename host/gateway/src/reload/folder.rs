@@ -318,6 +318,19 @@ impl PluginFolder {
         Some(Wanted { file: file.to_owned(), digest, size, turn })
     }
 
+    /// A load of this name begins: whoever asks for it is told that it is not ready yet.
+    pub(super) fn expect(&self, name: &str) {
+        let registry = &self.place.registry;
+        if registry.get(name).is_some() {
+            return;
+        }
+        match self.tenant() {
+            None => registry.expect_also(name),
+            // Nobody waits for it: the operator may have one of this name, which is served until then.
+            Some(_) => registry.set_retried(name, true),
+        }
+    }
+
     /// Loads what is wanted, when it has a turn. Changes nothing here: who gets the outcome may not want it any more.
     pub(super) async fn load(self: Arc<Self>, wanted: Wanted, loader: Arc<Loader>) -> Outcome {
         let Wanted { file, digest, size, turn } = wanted;

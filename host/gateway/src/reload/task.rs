@@ -381,9 +381,7 @@ impl Task {
         let Some(wanted) = folder.found(name, file, stamp, source, settled) else {
             return self.end_preparation(*number, file);
         };
-        if folder.tenant().is_none() && folder.place.registry.get(name).is_none() {
-            folder.place.registry.expect_also(name);
-        }
+        folder.expect(name);
         let Loaders { operators, tenants } = &self.context.loaders;
         let loader = Arc::clone(if folder.tenant().is_none() { operators } else { tenants });
         let digest = wanted.digest;

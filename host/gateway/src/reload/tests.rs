@@ -168,6 +168,24 @@ async fn a_newer_version_or_the_removal_of_the_file_ends_the_load_of_the_older_o
     assert!(folder.known().refused.is_empty() && task.loading().is_empty());
 }
 
+#[tokio::test]
+async fn whoever_asks_for_a_tenants_new_plugin_is_told_that_it_is_not_ready_and_waits_for_none_of_the_operators() {
+    let (_place, mut task) = task();
+    let folder = Arc::clone(&task.context.folders[1]);
+    folder.place.registry.expect(BTreeSet::new());
+    folder.list(&no_watcher());
+    fs::write(folder.place.path.join("a.wasm"), "one").unwrap();
+    let id = task.begun(&Spot::File(1, "a.wasm".to_owned()), true);
+    let outcome = Arc::clone(&folder).look("a.wasm".to_owned()).await;
+    task.done(Ok((id, outcome)));
+    assert!(matches!(folder.place.registry.lookup("a"), Lookup::Retried));
+    // It is refused.
+    let done = task.work.join_next_with_id().await.unwrap();
+    task.done(done);
+    assert!(folder.known().refused.contains_key("a.wasm") && folder.known().pending.is_empty());
+    assert!(matches!(folder.place.registry.lookup("a"), Lookup::Absent));
+}
+
 #[tokio::test(start_paused = true)]
 async fn after_a_panic_the_folders_are_looked_at_again_and_the_operator_can_see_since_when_not() {
     let (_place, context, prepared) = context();
