@@ -1,8 +1,10 @@
 //! What two tenants that use the same plugin with the same names see of each other, which is nothing, and what a tenant may use in all.
 
 use std::path::Path;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
-use whelk_tests::{Input, shipped_plugins};
+use whelk_tests::{Event, Input, figure, shipped_plugins, size};
 
 use crate::components::{file, install, version, version_line};
 use crate::world::{Plan, Told, World};
@@ -141,6 +143,59 @@ fn a_tenant_that_ruins_its_own_plugins_is_alone_in_that_after_the_next_start_too
         (event.message == "plugin loaded" && event.field("plugin") == "secret").then_some(())
     });
     assert_eq!(say(&world, "their-secret", "which").1, version_line(8));
+    world.end();
+}
+
+/// A file that no pool can hold, with a body that would take seconds to compile. `number` makes it another file.
+fn misfit(number: u64) -> Vec<u8> {
+    static MISFIT: OnceLock<Vec<u8>> = OnceLock::new();
+    let misfit = MISFIT.get_or_init(|| {
+        let functions = "(func (param i64) (result i64) local.get 0 i64.const 3 i64.mul i64.clz)".repeat(40_000);
+        let tables = "(table 1 funcref)".repeat(200);
+        let text = format!("(component (core module $m {tables} {functions}) (core instance (instantiate $m)))");
+        wat::parse_str(text).expect("our own text")
+    });
+    // A custom section: its kind, its length, its name, the number.
+    [misfit.as_slice(), &[0, 10, 1, b'n'], &number.to_le_bytes()].concat()
+}
+
+#[test]
+fn a_tenant_that_drops_misfits_is_told_once_for_each_and_holds_up_no_other_s_plugins() {
+    let folders = |folder: &Path| {
+        for name in ["theirs", "ours"] {
+            std::fs::create_dir(folder.join(name)).expect("our own folder");
+        }
+    };
+    let plan = Plan::watched().hostile("plugins = \"FOLDER/theirs\"").quiet("plugins = \"FOLDER/ours\"");
+    let mut world = plan.before(folders).also("ours", "quiet", "small").start();
+    let (theirs, ours) = (world.gateway.folder().join("theirs"), world.gateway.folder().join("ours"));
+    let (deploys, mut longest) = (size(3, 30), Duration::ZERO);
+    for number in 1..=deploys {
+        // Several at once, so that some always wait.
+        (0..4).for_each(|at| install(&theirs, &format!("misfit-{number}-{at}"), &misfit(4 * number + at)));
+        let began = Instant::now();
+        install(&ours, "small", &version(number));
+        world.gateway.wait_all("loading of a small plugin", |events| {
+            let loaded = |event: &&Event| event.message == "plugin loaded" && event.field("plugin") == "small";
+            (u64::try_from(events.iter().filter(loaded).count()).ok()? >= number).then_some(())
+        });
+        longest = longest.max(began.elapsed());
+    }
+    figure(
+        "longest wait for a small plugin beside a tenant that drops misfits",
+        format!("{:.2} s", longest.as_secs_f32()),
+    );
+    assert_eq!(say(&world, "ours", "which").1, version_line(deploys));
+    for number in 1..=deploys {
+        for at in 0..4 {
+            let reason = world.refusal(&format!("misfit-{number}-{at}"));
+            assert!(reason.contains("it needs 200 tables, and limits.tables is "), "{reason}");
+        }
+    }
+    // Each once, although the folder has been looked at again and again.
+    let refused = world.log().into_iter().filter(|event| event.message == "plugin refused").count();
+    assert_eq!(u64::try_from(refused).expect("a small number"), 4 * deploys);
+    world.neighbour_goes_on();
     world.end();
 }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tokio::time::timeout;
-use whelk_runtime::{CompileSlots, Contents, Error, Loader, Plugin, Source, Terms};
+use whelk_runtime::{CompileSlots, Contents, Error, Grant, Loader, Plugin, Source, Terms};
 
 use crate::config::{Config, Limits};
 use crate::control::WORLD;
@@ -46,7 +46,7 @@ impl CheckError {
     fn of(error: &Error) -> CheckError {
         let reason = harmless(&error.to_string());
         match error {
-            Error::Unfinished(_) | Error::Host { .. } => CheckError::Unfinished(reason),
+            Error::Unfinished(_) | Error::Killed(_) | Error::Host { .. } => CheckError::Unfinished(reason),
             _ => CheckError::Refused(reason),
         }
     }
@@ -92,8 +92,37 @@ pub async fn check(path: &Path, loader: &Loader, limits: &Limits) -> Result<Arc<
 async fn check_as(path: &Path, links: Links, most: usize, loader: &Loader) -> Result<Arc<Plugin>, CheckError> {
     let (name, source) = read(path, links, most)?;
     let slots = CompileSlots::new(1);
-    let terms = Terms { component: most, slots: &slots };
+    let terms = Terms { component: most, slots: &slots, tenant: "" };
     loader.load(&name, &source, terms).await.map_err(|error| CheckError::of(&error))
+}
+
+/// What the operator has to grant so that a plugin runs, with the lines of the configuration; empty if that is nothing. With a
+/// configuration only tenants count that are not granted it there.
+#[must_use]
+pub fn grant_warnings(plugin: &Plugin, config: Option<&Config>) -> String {
+    let mut text = String::new();
+    for grant in plugin.needs() {
+        let imports = plugin.imports().iter().filter(|import| Grant::of_import(import) == Some(*grant));
+        let imports: Vec<&str> = imports.map(|import| import.split('@').next().unwrap_or(import)).collect();
+        let lacks = |config: &Config| -> Vec<String> {
+            let lacking = config.tenants.iter().filter(|(_, tenant)| !tenant.grants.has(*grant));
+            lacking.map(|(name, _)| name.clone()).collect()
+        };
+        let tenants = config.map_or_else(|| vec!["NAME".to_owned()], lacks);
+        let Some(first) = tenants.first() else { continue };
+        let which = match (config, tenants.as_slice()) {
+            (None, _) => "each tenant that runs it needs".to_owned(),
+            (Some(_), [one]) => format!("tenant {} would need", harmless(one)),
+            (Some(_), [_, others @ ..]) => {
+                let others: Vec<String> = others.iter().map(|name| harmless(name)).collect();
+                format!("tenant {} would need, and likewise {}", harmless(first), others.join(", "))
+            }
+            (Some(_), []) => continue,
+        };
+        let (imports, toml) = (harmless(&imports.join(", ")), grant.toml(first));
+        let _ = write!(text, "warning: it imports {imports}, for which {which} in the configuration:\n{toml}");
+    }
+    text
 }
 
 /// Before what is wrong with a tenant's own file ...
@@ -185,7 +214,7 @@ fn no_time_left(limits: &Limits) -> String {
 pub async fn inspect(path: &Path, loader: &Loader, limits: &Limits) -> Result<Inspected, CheckError> {
     let (name, source) = read(path, Links::Follow, limits.component)?;
     let slots = CompileSlots::new(1);
-    let terms = Terms { component: limits.component, slots: &slots };
+    let terms = Terms { component: limits.component, slots: &slots, tenant: "" };
     match loader.inspect(&source, terms).await {
         Ok(contents) => Ok(Inspected { name, source, contents }),
         Err(error) => Err(CheckError::of(&error)),
@@ -363,6 +392,17 @@ fn aligned<const COLUMNS: usize>(rows: &[[String; COLUMNS]]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_says_nothing_of_the_file_is_no_refusal_of_it() {
+        let words = || "words".to_owned();
+        for error in
+            [Error::Unfinished(words()), Error::Killed(words()), Error::Host { incident: words(), detail: words() }]
+        {
+            assert!(matches!(CheckError::of(&error), CheckError::Unfinished(_)), "{error:?}");
+        }
+        assert_eq!(CheckError::of(&Error::Refused(words())), CheckError::Refused(words()));
+    }
 
     #[test]
     fn the_table_has_a_line_for_each_version_and_for_each_refused_file() {

@@ -26,7 +26,7 @@ use whelk::signals::{GaveUp, Hangup, Signals};
 use whelk::state::State;
 use whelk::thrift;
 use whelk_runtime::supervise::{Panicked, caught, caught_future, supervise};
-use whelk_runtime::{CompileSettings, Start, compile_stdin};
+use whelk_runtime::{CompileSettings, InstanceLimits, Start, compile_stdin};
 use whelk_ssh::crypto::key::HostKey;
 
 const FAILED: u8 = 1;
@@ -85,7 +85,15 @@ enum Verb {
     Plugin(PluginVerb),
     /// What the server runs to compile a plugin: bytes on standard input, machine code on standard output.
     #[command(hide = true)]
-    Compile { memory: usize, milliseconds: u64, code: usize, instance_memory: usize },
+    Compile {
+        memory: usize,
+        milliseconds: u64,
+        code: usize,
+        instance_memory: usize,
+        /// Core instances, tables, elements of a table, memories, bytes of memory
+        #[arg(num_args = 5, required = true)]
+        instance_limits: Vec<usize>,
+    },
 }
 
 #[derive(Subcommand)]
@@ -141,9 +149,10 @@ fn main() -> ExitCode {
         Ok(command) => command,
         Err(error) => return not_understood(&error),
     };
-    if let Verb::Compile { memory, milliseconds, code, instance_memory } = verb {
+    if let Verb::Compile { memory, milliseconds, code, instance_memory, instance_limits } = verb {
         let settings = CompileSettings::from_arguments(memory, milliseconds, code, instance_memory);
-        return ExitCode::from(compile_stdin(&settings));
+        let limits = <[usize; 5]>::try_from(instance_limits).expect("clap takes five");
+        return ExitCode::from(compile_stdin(&settings, InstanceLimits::from_arguments(limits)));
     }
     let format = verb.format();
     let done = caught("main", || run(verb, format));
@@ -249,14 +258,14 @@ fn plugin(verb: PluginVerb) -> Result<(), Failure> {
             print(&if json { format!("{}\n", inspected.json()) } else { inspected.text() })
         }
         PluginVerb::Check { file, config } => {
-            let limits = match config {
-                Some(config) => trial_limits(&Config::load(&config, &Overrides::default()).map_err(wrong)?),
-                None => Limits::default(),
-            };
+            let config =
+                config.map(|config| Config::load(&config, &Overrides::default())).transpose().map_err(wrong)?;
+            let limits = config.as_ref().map_or_else(Limits::default, trial_limits);
             let loader = lone_loader(&limits).map_err(wrong)?;
             let checked = runtime.block_on(inspect::check(&file, &loader, &limits));
-            checked.map_err(|error| not_good(&file, &error))?;
-            print(&format!("{}: good\n", file.display()))
+            let plugin = checked.map_err(|error| not_good(&file, &error))?;
+            let warnings = inspect::grant_warnings(&plugin, config.as_ref());
+            print(&format!("{warnings}{}: good\n", file.display()))
         }
     }
 }

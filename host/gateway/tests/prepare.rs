@@ -358,6 +358,24 @@ async fn one_plugin_that_compiles_for_long_holds_up_no_other_of_its_folder_and_g
 }
 
 #[tokio::test]
+async fn a_plugin_that_was_refused_is_tried_again_when_its_file_is_touched() {
+    let place = Place::new();
+    let mark = place.folder.path().join("mark");
+    // The first says that it is no plugin: status 3.
+    let compiler = place.compiler(&format!("if [ ! -e '{0}' ]; then : > '{0}'; exit 3; fi", mark.display()));
+    place
+        .serve(&compiler, async |address, reload| {
+            reload.prepared().await;
+            let refused = place.list(&reload).await["refused"][0].clone();
+            assert_eq!((&refused["file"], &refused["retry_s"]), (&json!("echo.wasm"), &Value::Null), "{refused}");
+            let file = fs::File::options().write(true).open(place.folder.path().join("plugins/echo.wasm")).unwrap();
+            file.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
+            while !is_served(&visit(address, "echo").await) {}
+        })
+        .await;
+}
+
+#[tokio::test]
 async fn a_plugin_whose_compiler_died_is_tried_again() {
     let place = Place::new();
     let (mark, gate) = (place.folder.path().join("mark"), place.gate());

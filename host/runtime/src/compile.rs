@@ -28,6 +28,7 @@ pub use child::compile_stdin;
 pub use settings::CompileSettings;
 
 use crate::error::Error;
+use crate::requirements::InstanceLimits;
 use failure::{Inherited, reason, too_large};
 
 /// Most bytes of the child's standard error that are kept.
@@ -63,18 +64,20 @@ impl Compiled {
 }
 
 impl Compiler {
-    /// One that runs `program verb MEMORY MILLISECONDS CODE INSTANCE_MEMORY`, which must call [`compile_stdin`].
+    /// One that runs `program verb MEMORY MILLISECONDS CODE INSTANCE_MEMORY` with the numbers of [`InstanceLimits`] after these, which
+    /// must call [`compile_stdin`].
     #[must_use]
     pub fn new(program: PathBuf, verb: &'static str, settings: CompileSettings) -> Self {
         Self { program, verb, settings }
     }
 
-    /// Compiles a file. The child dies with the future.
-    pub(crate) async fn compile(&self, wasm: &[u8]) -> Result<Compiled, Error> {
+    /// Compiles a file, unless an instance of it would exceed the limits. The child dies with the future.
+    pub(crate) async fn compile(&self, wasm: &[u8], limits: InstanceLimits) -> Result<Compiled, Error> {
         let failed = |error: io::Error| Error::host(&error.into());
         let mut child = Command::new(&self.program)
             .arg(self.verb)
             .args(self.settings.arguments())
+            .args(limits.arguments())
             .env_clear()
             .current_dir("/")
             // A Ctrl-C at the server's terminal is the server's.

@@ -248,7 +248,8 @@ pub(crate) fn judge(error: &wasmtime::Error, refused: Option<Limit>) -> Stop {
         Error::Limit { limit: Limit::HostCall, detail }
     } else if RESOURCES.iter().any(|words| detail.contains(words)) {
         Error::Limit { limit: Limit::Resources, detail }
-    } else if error.is::<std::io::Error>() {
+    } else if error.is::<std::io::Error>() || error.is::<rustix::io::Errno>() {
+        // A system call that failed: mapping memory, say.
         Error::Host { incident: incident(), detail }
     } else {
         // Our imports never fail, so it broke the rules of the component model: a pointer into nowhere, say.
@@ -284,4 +285,19 @@ fn signal_of(trap: Trap) -> Option<SignalName> {
 fn incident() -> String {
     let random = RandomState::new().build_hasher().finish();
     format!("{:08x}", random & 0xffff_ffff)
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::io::Errno;
+
+    use super::*;
+
+    #[test]
+    fn a_system_call_that_fails_is_no_fault_of_the_plugin() {
+        for error in [wasmtime::Error::new(Errno::NOMEM), wasmtime::Error::new(std::io::Error::from(Errno::NOMEM))] {
+            let judged = judge(&error.context("mapping a memory"), None);
+            assert!(matches!(judged, Stop::Failed(Error::Host { .. })), "the plugin is blamed");
+        }
+    }
 }

@@ -45,10 +45,15 @@ pub(crate) fn http_line(tenant: &str) -> String {
 
 /// A line of the configuration that grants something to a tenant.
 fn line(tenant: &str, value: &str) -> String {
+    format!("{} {value}", table(tenant))
+}
+
+/// The header of a tenant's grants.
+fn table(tenant: &str) -> String {
     // TOML takes a key without quotes if it has only these.
     let bare = !tenant.is_empty() && tenant.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'));
     let key = if bare { tenant.to_owned() } else { format!("{tenant:?}") };
-    format!("[tenants.{key}.grants] {value}")
+    format!("[tenants.{key}.grants]")
 }
 
 impl Grant {
@@ -70,11 +75,20 @@ impl Grant {
     /// The line of the configuration that would give it to a tenant; what is in capitals is for the operator to say.
     #[must_use]
     pub fn line(self, tenant: &str) -> String {
-        let value = match self {
+        line(tenant, self.value())
+    }
+
+    /// The same as it stands in the configuration: the header of the table, and the value on a line of its own.
+    #[must_use]
+    pub fn toml(self, tenant: &str) -> String {
+        format!("{}\n{}\n", table(tenant), self.value())
+    }
+
+    fn value(self) -> &'static str {
+        match self {
             Self::KeyValue => "keyvalue = { bytes = \"16 MiB\", keys = 10000 }",
             Self::Topics => "topics = true",
-        };
-        line(tenant, value)
+        }
     }
 }
 

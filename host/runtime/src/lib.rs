@@ -4,7 +4,7 @@
 //! passes through), `instance` (one plugin's part of it), `host` (what a plugin may call), `engine`, `limits` and what counts (`meter`,
 //! `memory`, `budget`, `permit`: how it is held), `plugins` and `routes` (which a session can get to), `plugin`, `registry` and `preparing` (where they
 //! come from),
-//! `loader`, `compile`, `slots` and `cache` (how a file becomes one), `health` and `probation` (when a version is given up), `supervise` (what happens
+//! `loader`, `requirements`, `compile`, `slots` and `cache` (how a file becomes one), `health` and `probation` (when a version is given up), `supervise` (what happens
 //! when a task that lives long panics).
 //!
 //! The connection's task makes [`session_pipes`], keeps the [`Inbox`] and the [`Outbox`], gives the [`SessionSide`] to
@@ -67,6 +67,7 @@ mod preparing;
 mod probation;
 mod registry;
 mod report;
+mod requirements;
 mod routes;
 mod session;
 mod slots;
@@ -92,6 +93,7 @@ pub use plugin::{Contents, Plugin};
 pub use plugins::{Lookup, Plugins, Start};
 pub use registry::{Fallback, Listed, Published, Registry, RegistrySettings};
 pub use report::{Report, Stay};
+pub use requirements::InstanceLimits;
 pub use routes::Routes;
 pub use slots::{CompileSlots, is_large};
 pub use tenant::{Telling, Tenant};

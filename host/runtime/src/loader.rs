@@ -11,6 +11,7 @@ use crate::compile::{Compiled, Compiler};
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::plugin::{Contents, Plugin, check_bytes, not_compiled};
+use crate::requirements::{InstanceLimits, check_component, pool_refusal};
 use crate::slots::CompileSlots;
 use crate::tenant::Tenant;
 
@@ -36,6 +37,8 @@ pub struct Terms<'t> {
     pub component: usize,
     /// Where it is compiled.
     pub slots: &'t CompileSlots,
+    /// Whose file it is: the time of compiling it is charged to this name. Empty: the operator's.
+    pub tenant: &'t str,
 }
 
 impl Source {
@@ -72,6 +75,7 @@ impl Loader {
     /// not be found out this time; [`Error::Host`] when the fault is not the file's.
     pub async fn load(&self, name: &str, source: &Source, terms: Terms<'_>) -> Result<Arc<Plugin>, Error> {
         let component = self.component(source, terms).await?;
+        check_component(&component, self.limits())?;
         let plugin = Plugin::assemble(&self.engine, name, source.digest, &component)?;
         match plugin.smoke(&self.trial).await {
             // A full server must not keep its operator from mending a plugin; the first sessions are the trial then.
@@ -89,6 +93,11 @@ impl Loader {
         Ok(Contents::read(&self.engine, &component))
     }
 
+    /// What one instance may take.
+    fn limits(&self) -> InstanceLimits {
+        InstanceLimits::of(self.trial.limits())
+    }
+
     /// What a file was compiled to, now or before.
     async fn component(&self, source: &Source, terms: Terms<'_>) -> Result<Component, Error> {
         check_bytes(&source.wasm, terms.component)?;
@@ -96,14 +105,19 @@ impl Loader {
         if let Some(component) = self.cached(digest).await? {
             return Ok(component);
         }
-        let compiled = terms.slots.run(source.size(), || self.compiler.compile(&source.wasm)).await?;
+        let compile = || self.compiler.compile(&source.wasm, self.limits());
+        let compiled = terms.slots.run(terms.tenant, source.size(), compile).await?;
         let (engine, cache) = (self.engine.clone(), self.cache.clone());
         off_the_path(move || {
-            let component = map(&engine, &compiled).map_err(|error| Error::host(&error))?;
-            if let Some(Err(error)) = cache.map(|cache| cache.keep(&digest, &compiled)) {
+            let mapped = map(&engine, &compiled);
+            // What no pool can hold is kept, too: it is refused again without being compiled again, until a limit is raised.
+            let is_kept = mapped.as_ref().err().is_none_or(|error| pool_refusal(error).is_some());
+            if let (true, Some(cache)) = (is_kept, cache)
+                && let Err(error) = cache.keep(&digest, &compiled)
+            {
                 tracing::warn!(%error, "compiled code cannot be kept");
             }
-            Ok(component)
+            mapped.map_err(|error| not_mapped(&error))
         })
         .await
     }
@@ -113,14 +127,24 @@ impl Loader {
         let engine = self.engine.clone();
         off_the_path(move || {
             let Some(compiled) = cache.load(&digest) else { return Ok(None) };
-            let mapped = map(&engine, &compiled);
-            if let Err(error) = &mapped {
-                cache.discard(&digest, &not_compiled(error).to_string());
+            match map(&engine, &compiled) {
+                Ok(component) => Ok(Some(component)),
+                Err(error) => match pool_refusal(&error) {
+                    Some(reason) => Err(Error::Refused(reason)),
+                    None => {
+                        cache.discard(&digest, &not_compiled(&error).to_string());
+                        Ok(None)
+                    }
+                },
             }
-            Ok(mapped.ok())
         })
         .await
     }
+}
+
+/// Why code that was just compiled cannot be mapped: the pool can never hold an instance of it, or the host is at fault.
+fn not_mapped(error: &wasmtime::Error) -> Error {
+    pool_refusal(error).map_or_else(|| Error::host(error), Error::Refused)
 }
 
 /// Maps machine code into this process.

@@ -83,7 +83,7 @@ impl Memory {
     /// Growth failed though it was allowed: the machine had none. It stays counted, since wasmtime does not say which growth it was, and a
     /// plugin that could have an earlier one uncounted would have memory for nothing.
     pub(crate) fn failed(&mut self) {
-        self.refused = Some(Limit::Memory);
+        self.refused = Some(Limit::AllMemory);
     }
 
     /// A table wants to grow from so many elements to so many.

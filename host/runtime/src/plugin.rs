@@ -1,8 +1,10 @@
 //! One compiled component with its digest, and the reasons for which a file is not one.
 
 mod interfaces;
+mod kind;
 mod live;
 mod refusal;
+mod validity;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -20,9 +22,11 @@ use crate::health::{Cause, Health, HealthSettings, Opened, Scope, Verdict, Who};
 use crate::host::State;
 use crate::pipe::Shared;
 use crate::tenant::Tenant;
+pub(crate) use kind::check_bytes;
 use live::Live;
 pub(crate) use live::Presence;
-pub(crate) use refusal::{check_bytes, not_compiled};
+pub(crate) use refusal::not_compiled;
+pub(crate) use validity::check as check_valid;
 
 /// A plugin, compiled and checked: every import is there, every export that a session needs is there. It lives as long as its last session.
 pub struct Plugin {
@@ -79,7 +83,8 @@ impl Plugin {
     /// Compiles `wasm` in this process and checks that it fits. Takes as long as compiling takes, and as much memory: a server compiles with
     /// [`Loader`](crate::Loader).
     pub fn load(engine: &Engine, name: &str, wasm: &[u8]) -> Result<Arc<Self>, Error> {
-        refusal::check_bytes(wasm, engine.component())?;
+        check_bytes(wasm, engine.component())?;
+        check_valid(wasm)?;
         let component = Component::new(engine.wasmtime(), wasm).map_err(|error| refusal::not_compiled(&error))?;
         Self::assemble(engine, name, Sha256::digest(wasm).into(), &component)
     }

@@ -3,12 +3,17 @@
 //! There are two kinds of slots, as many of each. A large file takes a slow slot; any other a quick one, for at most
 //! [`QUICK`]. A compiler that is not done by then moves to a slow slot; if none is free it is ended, and starts again
 //! when there is one: what it has lost is less than what all others would wait.
+//!
+//! Slots of each kind go to tenants by the time that they have used: see `queue.rs`.
+
+mod queue;
 
 use std::pin::pin;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
 use tokio::time::sleep;
+
+use queue::CompileQueue;
 
 /// A file of this many bytes may take longer than [`QUICK`]: cranelift compiles about as much in a second.
 const LARGE: usize = 1 << 20;
@@ -18,35 +23,34 @@ const QUICK: Duration = Duration::from_secs(1);
 /// Slots for compilers.
 #[derive(Debug)]
 pub struct CompileSlots {
-    quick: Semaphore,
-    slow: Semaphore,
+    quick: CompileQueue,
+    slow: CompileQueue,
 }
 
 impl CompileSlots {
     /// So many of each kind.
     #[must_use]
     pub fn new(jobs: usize) -> Self {
-        Self { quick: Semaphore::new(jobs), slow: Semaphore::new(jobs) }
+        Self { quick: CompileQueue::new(jobs), slow: CompileQueue::new(jobs) }
     }
 
-    /// Runs a compiler for a file of `size` bytes when there is a slot for it. Ends a compiler by dropping its future,
-    /// and may then ask for another one.
-    pub(crate) async fn run<F: Future>(&self, size: usize, compiler: impl Fn() -> F) -> F::Output {
-        let open = "the semaphore is never closed";
+    /// Runs a compiler for a file of `size` bytes of a tenant when there is a slot for it. Ends a compiler by dropping
+    /// its future, and may then ask for another one.
+    pub(crate) async fn run<F: Future>(&self, tenant: &str, size: usize, compiler: impl Fn() -> F) -> F::Output {
         if !is_large(size) {
-            let quick = self.quick.acquire().await.expect(open);
+            let quick = self.quick.acquire(tenant).await;
             let mut compiling = pin!(compiler());
             tokio::select! {
                 biased;
                 done = &mut compiling => return done,
                 () = sleep(QUICK) => {}
             }
-            if let Ok(_slow) = self.slow.try_acquire() {
+            if let Some(_slow) = self.slow.try_acquire(tenant) {
                 drop(quick);
                 return compiling.await;
             }
         }
-        let _slow = self.slow.acquire().await.expect(open);
+        let _slow = self.slow.acquire(tenant).await;
         compiler().await
     }
 }
@@ -70,7 +74,7 @@ mod tests {
     async fn done(slots: &CompileSlots, wanted: &[(&'static str, usize, u64)]) -> Vec<(&'static str, u128)> {
         let (began, done) = (Instant::now(), RefCell::new(Vec::new()));
         let run = async |name: &'static str, size: usize, takes: u64| {
-            slots.run(size, || sleep(Duration::from_millis(takes))).await;
+            slots.run("", size, || sleep(Duration::from_millis(takes))).await;
             done.borrow_mut().push((name, began.elapsed().as_millis()));
         };
         let mut running: Vec<_> = wanted.iter().map(|(name, size, takes)| Box::pin(run(name, *size, *takes))).collect();
@@ -104,7 +108,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_compiler_that_nobody_wants_any_more_leaves_its_slot() {
         let slots = CompileSlots::new(1);
-        let cancelled = slots.run(18 << 20, std::future::pending::<()>);
+        let cancelled = slots.run("", 18 << 20, std::future::pending::<()>);
         assert!(tokio::time::timeout(Duration::from_secs(5), cancelled).await.is_err());
         assert_eq!(done(&slots, &[("next", 18 << 20, 14_000)]).await, [("next", 14_000)]);
     }

@@ -134,6 +134,7 @@ pub(super) enum Lost {
 pub(super) struct Wanted {
     pub(super) file: String,
     pub(super) digest: [u8; 32],
+    stamp: Stamp,
     size: usize,
     /// The turn to load it, if there was one, with the bytes. Without a turn they are read again when there is: many
     /// that wait would fill the memory.
@@ -308,14 +309,16 @@ impl PluginFolder {
             if settled {
                 refusal.tell(&self.place.path, file, self.tenant());
             }
-            if refusal.is_of(source.digest()) {
+            let tries = refusal.tries(source.digest(), &stamp, Instant::now());
+            self.place.registry.set_retried(name, refusal.is_retried());
+            if !tries {
                 return None;
             }
         }
         let turns = if is_large(source.size()) { &self.terms.large } else { &self.terms.small };
         let (digest, size) = (*source.digest(), source.size());
         let turn = Arc::clone(turns).try_acquire_owned().ok().map(|turn| (turn, source));
-        Some(Wanted { file: file.to_owned(), digest, size, turn })
+        Some(Wanted { file: file.to_owned(), digest, stamp, size, turn })
     }
 
     /// A load of this name begins: whoever asks for it is told that it is not ready yet.
@@ -333,7 +336,7 @@ impl PluginFolder {
 
     /// Loads what is wanted, when it has a turn. Changes nothing here: who gets the outcome may not want it any more.
     pub(super) async fn load(self: Arc<Self>, wanted: Wanted, loader: Arc<Loader>) -> Outcome {
-        let Wanted { file, digest, size, turn } = wanted;
+        let Wanted { file, digest, stamp, size, turn } = wanted;
         let (_turn, source) = match turn {
             Some(turn) => turn,
             None => {
@@ -347,17 +350,21 @@ impl PluginFolder {
         };
         let Some(name) = plugin_files::plugin_name(&file) else { return Outcome::Done };
         if let Err(refusal) = self.room(name, 0) {
-            return Outcome::Loaded(Err(refusal.of_bytes(&digest)));
+            return Outcome::Loaded(Err(refusal.of_bytes(&digest, Some(stamp))));
         }
-        let terms = Terms { component: self.terms.component, slots: &self.terms.slots };
+        let tenant = self.tenant().unwrap_or_default();
+        let terms = Terms { component: self.terms.component, slots: &self.terms.slots, tenant };
         let loaded = loader.load(name, &source, terms).await;
-        Outcome::Loaded(loaded.map_err(|error| Refusal::by(&error).of_bytes(&digest)))
+        Outcome::Loaded(loaded.map_err(|error| Refusal::by(&error).of_bytes(&digest, Some(stamp))))
     }
 
     /// Makes this what new sessions get.
     pub(super) fn publish(&self, plugin: &Arc<Plugin>) -> Result<(), Refusal> {
         let (name, registry) = (plugin.name(), &self.place.registry);
-        let published = match self.room(name, plugin.code()).map_err(|refusal| refusal.of_bytes(plugin.digest()))? {
+        let published = match self
+            .room(name, plugin.code())
+            .map_err(|refusal| refusal.of_bytes(plugin.digest(), None))?
+        {
             Fallback::Kept => registry.publish(plugin),
             Fallback::None => {
                 let (name, limit) = (escape(name.as_bytes()), "plugins_code");

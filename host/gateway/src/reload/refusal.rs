@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use whelk_runtime::Error;
 
 use crate::logging::escape;
+use crate::plugin_files::Stamp;
 
 /// How long a file that may be good soon waits until it is looked at again. It doubles with each attempt.
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
@@ -21,11 +22,20 @@ const LONGEST_COMPILE_PAUSE: Duration = Duration::from_secs(3600);
 pub(crate) struct Refusal {
     pub(crate) reason: String,
     kind: Kind,
-    /// The bytes that were tried. None if they were never read.
-    digest: Option<[u8; 32]>,
+    /// What was tried. None if it was never read.
+    tried: Option<Box<Tried>>,
     retry: Option<Retry>,
     /// Whether the refusal was logged. Files still being written are not logged.
     told: bool,
+}
+
+/// What was tried.
+struct Tried {
+    /// The bytes.
+    digest: [u8; 32],
+    /// How the file was, where that matters.
+    stamp: Option<Stamp>,
+    touches: Touches,
 }
 
 /// What a refusal says of the file.
@@ -41,7 +51,7 @@ enum Kind {
     Unfinished,
     /// Its compiler was killed, by the OOM killer most likely: each attempt may cost another process its life.
     Killed,
-    /// It is no plugin. The same bytes are not tried again.
+    /// It is no plugin. The same bytes are tried again only when somebody touches the file.
     NoPlugin,
 }
 
@@ -61,6 +71,34 @@ impl Kind {
     }
 }
 
+/// When the same bytes are tried again because somebody has touched the file, or put it there again. At once the first time; after that
+/// less and less often, so that a job that touches a file every second does not keep the compiler busy.
+#[derive(Clone, Copy)]
+struct Touches {
+    /// When they were tried last.
+    tried: Instant,
+    /// The least time from then until a touch counts.
+    pause: Duration,
+}
+
+impl Touches {
+    fn none() -> Touches {
+        Touches { tried: Instant::now(), pause: Duration::ZERO }
+    }
+
+    /// After another attempt. `touched`: that was for a touch.
+    fn next(self, touched: bool) -> Touches {
+        let now = Instant::now();
+        let pause = match self.pause {
+            // What was left alone for long starts anew.
+            _ if now.duration_since(self.tried) > LONGEST_COMPILE_PAUSE => Duration::ZERO,
+            pause if touched => pause.saturating_mul(2).clamp(FIRST_PAUSE, LONGEST_COMPILE_PAUSE),
+            pause => pause,
+        };
+        Touches { tried: now, pause }
+    }
+}
+
 /// The file may be good in a while, without anybody touching it.
 #[derive(Clone, Copy)]
 struct Retry {
@@ -77,7 +115,7 @@ impl Retry {
 impl Refusal {
     fn new(reason: String, kind: Kind) -> Refusal {
         let retry = kind.longest_pause().map(|_| Retry::after(kind.first_pause()));
-        Refusal { reason, kind, digest: None, retry, told: false }
+        Refusal { reason, kind, tried: None, retry, told: false }
     }
 
     /// The file could not be read.
@@ -102,15 +140,20 @@ impl Refusal {
         Refusal::new(error.to_string(), kind)
     }
 
-    /// The same, of these bytes.
-    pub(super) fn of_bytes(self, digest: &[u8; 32]) -> Refusal {
-        Refusal { digest: Some(*digest), ..self }
+    /// The same, of these bytes, in a file that was like this.
+    pub(super) fn of_bytes(self, digest: &[u8; 32], stamp: Option<Stamp>) -> Refusal {
+        Refusal { tried: Some(Box::new(Tried { digest: *digest, stamp, touches: Touches::none() })), ..self }
     }
 
     /// What this one is, after the one `before` it: logged once for the same reason, and tried again at growing intervals. Other bytes start
     /// anew, and so does another kind of refusal.
     pub(super) fn following(mut self, before: &Refusal) -> Refusal {
-        if (self.kind, self.digest) != (before.kind, before.digest) {
+        if let (Some(now), Some(before)) = (&mut self.tried, &before.tried)
+            && now.digest == before.digest
+        {
+            now.touches = before.touches.next(now.stamp != before.stamp);
+        }
+        if (self.kind, self.digest()) != (before.kind, before.digest()) {
             return self;
         }
         // Host errors carry a new incident number each time; log only the first.
@@ -120,6 +163,10 @@ impl Refusal {
             self.retry = Some(Retry::after(before.pause.saturating_mul(2).min(longest)));
         }
         self
+    }
+
+    fn digest(&self) -> Option<&[u8; 32]> {
+        self.tried.as_ref().map(|tried| &tried.digest)
     }
 
     /// Whether it is tried again without anybody touching the file.
@@ -137,9 +184,24 @@ impl Refusal {
         self.retry.is_some_and(|retry| retry.at <= now)
     }
 
-    /// Whether it is for exactly these bytes, and for good.
-    pub(super) fn is_of(&self, digest: &[u8; 32]) -> bool {
-        self.kind == Kind::NoPlugin && self.digest.as_ref() == Some(digest)
+    /// Whether these bytes are to be tried now, in a file that is like this. If not, and the file was touched too soon after the last
+    /// attempt, they will be later.
+    pub(super) fn tries(&mut self, digest: &[u8; 32], stamp: &Stamp, now: Instant) -> bool {
+        let is_cheap = matches!(self.kind, Kind::Unread | Kind::NoRoom | Kind::Host);
+        let Some(tried) = self.tried.as_ref().filter(|tried| !is_cheap && tried.digest == *digest) else { return true };
+        if self.is_due(now) {
+            return true;
+        }
+        if tried.stamp.as_ref() == Some(stamp) {
+            return false;
+        }
+        let Touches { tried, pause } = tried.touches;
+        let at = tried + pause;
+        if at > now {
+            let earliest = self.retry.map_or(at, |retry| retry.at.min(at));
+            self.retry = Some(Retry { at: earliest, pause: self.retry.map_or(pause, |retry| retry.pause) });
+        }
+        at <= now
     }
 
     /// Tells the operator, once.
@@ -170,11 +232,11 @@ mod tests {
 
     /// The last of this many refusals of the same bytes for the same reason, and the waits before the attempts after each, in seconds.
     fn refused(error: &Error, digest: &[u8; 32], count: usize) -> (Refusal, Vec<u64>) {
-        let mut refusal = Refusal::by(error).of_bytes(digest);
+        let mut refusal = Refusal::by(error).of_bytes(digest, Some(stamp(1)));
         let mut waits = Vec::new();
         for turn in 0..count {
             if turn > 0 {
-                refusal = Refusal::by(error).of_bytes(digest).following(&refusal);
+                refusal = Refusal::by(error).of_bytes(digest, Some(stamp(1))).following(&refusal);
             }
             waits.extend(refusal.retry_in().map(|wait| wait.as_secs()));
         }
@@ -198,7 +260,7 @@ mod tests {
         let (late, _) = refused(&unfinished("it took too long"), &A, 12);
         assert_eq!(late.retry_in(), Some(LONGEST_COMPILE_PAUSE));
         let next = |error: &Error, digest: &[u8; 32]| {
-            let next = Refusal::by(error).of_bytes(digest).following(&late);
+            let next = Refusal::by(error).of_bytes(digest, Some(stamp(1))).following(&late);
             (next.told, next.retry_in().map(|wait| wait.as_secs()))
         };
         assert_eq!(next(&unfinished("it took too long"), &A), (true, Some(3600)));
@@ -212,14 +274,50 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_host_that_fails_again_with_another_incident_is_no_news() {
         let (before, _) = refused(&host("1"), &A, 1);
-        assert!(Refusal::by(&host("2")).of_bytes(&A).following(&before).told);
-        assert!(!Refusal::by(&host("2")).of_bytes(&B).following(&before).told);
+        assert!(Refusal::by(&host("2")).of_bytes(&A, Some(stamp(1))).following(&before).told);
+        assert!(!Refusal::by(&host("2")).of_bytes(&B, Some(stamp(1))).following(&before).told);
     }
 
-    #[test]
-    fn only_bytes_that_are_no_plugin_are_never_tried_again() {
-        let is_of = |error: &Error| Refusal::by(error).of_bytes(&A).is_of(&A);
-        assert!(is_of(&Error::Refused("it is no plugin".to_owned())));
-        assert!(!is_of(&unfinished("too slow")));
+    /// How a file is after so many touches.
+    fn stamp(touches: u32) -> Stamp {
+        Stamp::touched(touches.into())
+    }
+
+    fn no_plugin() -> Error {
+        Error::Refused("it is no plugin".to_owned())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_same_bytes_are_tried_again_when_the_file_is_touched_and_not_otherwise() {
+        for error in [no_plugin(), unfinished("too slow"), Error::Killed("out of memory".to_owned())] {
+            let mut refusal = Refusal::by(&error).of_bytes(&A, Some(stamp(1)));
+            assert!(!refusal.tries(&A, &stamp(1), Instant::now()), "{error}");
+            assert!(refusal.tries(&B, &stamp(1), Instant::now()), "{error}");
+            assert!(refusal.tries(&A, &stamp(2), Instant::now()), "{error}");
+        }
+        for error in [host("1"), host("2")] {
+            assert!(Refusal::by(&error).of_bytes(&A, Some(stamp(1))).tries(&A, &stamp(1), Instant::now()));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_file_that_is_touched_every_second_is_tried_less_and_less_often() {
+        let mut refusal = Refusal::by(&no_plugin()).of_bytes(&A, Some(stamp(0)));
+        let (began, mut tried) = (Instant::now(), Vec::new());
+        for second in 1..=3000 {
+            tokio::time::advance(Duration::from_secs(1)).await;
+            if refusal.tries(&A, &stamp(second), Instant::now()) {
+                tried.push(began.elapsed().as_secs());
+                refusal = Refusal::by(&no_plugin()).of_bytes(&A, Some(stamp(second))).following(&refusal);
+            }
+        }
+        assert_eq!(tried, [1, 3, 7, 15, 31, 63, 127, 255, 511, 1023, 2047]);
+        // The last touch is not forgotten, though nobody touches it again.
+        assert!(refusal.is_retried());
+        assert!(refusal.tries(&A, &stamp(3000), Instant::now() + LONGEST_COMPILE_PAUSE));
+        // And what was left alone for long is tried at once.
+        tokio::time::advance(LONGEST_COMPILE_PAUSE * 2).await;
+        let mut refusal = Refusal::by(&no_plugin()).of_bytes(&A, Some(stamp(3001))).following(&refusal);
+        assert!(refusal.tries(&A, &stamp(3002), Instant::now()));
     }
 }

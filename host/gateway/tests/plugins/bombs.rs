@@ -24,6 +24,11 @@ pub(crate) fn many_functions(count: usize) -> Vec<u8> {
 
 /// One function with so many values alive at once, and so many places where they meet, that registers are hard to find.
 pub(crate) fn one_large_function(blocks: usize) -> Vec<u8> {
+    one_large_function_beside(blocks, "")
+}
+
+/// The same with something else in the module, which comes after it.
+pub(crate) fn one_large_function_beside(blocks: usize, others: &str) -> Vec<u8> {
     let mut body = String::new();
     for local in 0..60 {
         // Writing to a String does not fail.
@@ -37,7 +42,7 @@ pub(crate) fn one_large_function(blocks: usize) -> Vec<u8> {
                 (local.set $l{b} (i64.rotl (i64.mul (local.get $l{a}) (local.get $l{c})) (local.get $l{b}))))"
         );
     }
-    around(&format!("(func {body})"))
+    around(&format!("(func {body}) {others}"))
 }
 
 /// Types in types in types.

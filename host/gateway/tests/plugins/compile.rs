@@ -35,7 +35,7 @@ fn loader(engine: &Engine, settings: CompileSettings, cache: Option<&Path>) -> L
 
 async fn load(loader: &Loader, wasm: Vec<u8>) -> Result<Arc<Plugin>, Error> {
     let slots = CompileSlots::new(1);
-    loader.load("name", &Source::new(wasm), Terms { component: 64 << 20, slots: &slots }).await
+    loader.load("name", &Source::new(wasm), Terms { component: 64 << 20, slots: &slots, tenant: "" }).await
 }
 
 /// Why a file is refused with these limits, for good.
@@ -182,6 +182,7 @@ fn the_child_offers_itself_to_the_oom_killer_and_keeps_inherited_limits() {
     let inherited = "ulimit -t 7; ulimit -v 2000000; exec \"$0\" \"$@\"";
     let mut child = Command::new("sh")
         .args(["-c", inherited, env!("CARGO_BIN_EXE_whelk"), "compile", "4294967296", "60000", "1000000", "1000000"])
+        .args(["64", "8", "20000", "1", "67108864"])
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -198,6 +199,53 @@ fn the_child_offers_itself_to_the_oom_killer_and_keeps_inherited_limits() {
     assert_eq!(of("Max address space"), Some("2048000000"), "{limits}");
     drop(stdin);
     child.wait().unwrap();
+}
+
+/// A compiler that keeps a note of each file that it is given.
+fn noting(folder: &Path, cache: bool) -> Loader {
+    let program = folder.join("compiler");
+    write_script(
+        &program,
+        &format!("echo >> '{}/runs'; exec '{}' \"$@\"", folder.display(), env!("CARGO_BIN_EXE_whelk")),
+    );
+    let (compiler, engine) = (Compiler::new(program, "compile", settings()), engine());
+    let cache = cache.then(|| Cache::open(folder.join("cache"), CacheKey::new([7; 32]), &engine, 1 << 30).unwrap());
+    Loader::new(engine, compiler, cache, Tenant::new("trial", Limits::default(), Grants::default()))
+}
+
+#[tokio::test]
+async fn a_file_that_no_pool_can_hold_or_that_is_damaged_is_refused_before_it_is_compiled() {
+    // Compiling what is beside it would take longer than this.
+    let short = CompileSettings { time: Duration::from_secs(1), ..settings() };
+    let (tables, memories) = ("(table 1 funcref)".repeat(500), "(memory 1)".repeat(90));
+    for (fields, words) in [
+        (tables.as_str(), "it needs 500 tables, and limits.tables is "),
+        ("(table 9999999 funcref)", "it needs 9999999 elements in one table, and limits.table_elements is 20000"),
+        (memories.as_str(), "it needs 90 memories, and limits.memories is "),
+        ("(memory 16001)", "it needs 1000.1 MiB of memory to begin with, and limits.memory is "),
+        ("(func (result i32) i64.const 1)", "it is damaged or wrongly built: type mismatch: expected i32, found i64"),
+        ("(memory 1) (func (drop (i32.atomic.load (i32.const 0))))", "it uses threads"),
+    ] {
+        let reason = refusal(short.clone(), bombs::one_large_function_beside(40_000, fields)).await;
+        assert!(reason.contains(words), "{words}: {reason}");
+    }
+}
+
+#[tokio::test]
+async fn what_only_the_pool_finds_too_large_is_refused_again_without_being_compiled_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let too_large = bombs::around(&"(global i64 (i64.const 0))".repeat(600_000));
+    // A second server, too.
+    for _ in 0..2 {
+        let loader = noting(folder.path(), true);
+        for _ in 0..2 {
+            let Err(Error::Refused(reason)) = load(&loader, too_large.clone()).await else { panic!("not refused") };
+            assert!(reason.contains("too many functions, imports or globals"), "{reason}");
+        }
+    }
+    assert_eq!(fs::read_to_string(folder.path().join("runs")).unwrap().lines().count(), 1);
+    // Without a cache it is the file's fault as well.
+    let Err(Error::Refused(_)) = load(&noting(folder.path(), false), too_large).await else { panic!("not refused") };
 }
 
 #[tokio::test]

@@ -36,6 +36,33 @@ fn a_file_is_checked_as_a_server_would() {
 }
 
 #[test]
+fn an_import_that_takes_a_grant_is_warned_of_with_lines_that_grant_it() {
+    let place = place();
+    place.put("demanding.wasm", &guests::demanding());
+    let (status, text, errors) = place.run(&["plugin", "check", "plugins/demanding.wasm"]);
+    assert_eq!((status, errors.as_str()), (0, ""));
+    assert!(text.contains("warning: it imports whelk:ssh/topics, for which each tenant that runs it needs"), "{text}");
+    assert!(text.ends_with("plugins/demanding.wasm: good\n"), "{text}");
+    // The lines are put into a configuration as they are.
+    let lines: Vec<&str> =
+        text.lines().filter(|line| !line.starts_with("warning") && !line.ends_with("good")).collect();
+    assert_eq!(lines.iter().filter(|line| **line == "[tenants.NAME.grants]").count(), 2, "{text}");
+    let values: Vec<&str> = lines.into_iter().filter(|line| !line.starts_with('[')).collect();
+    let configure = |grants: &str| {
+        let text = format!("{}[tenants.default.grants]\n{grants}\n", user("b", "demanding"));
+        fs::write(place.folder.path().join("whelk.toml"), text).unwrap();
+        place.run(&["plugin", "check", "--config", "whelk.toml", "plugins/demanding.wasm"]).1
+    };
+    assert_eq!(configure(&values.join("\n")), "plugins/demanding.wasm: good\n");
+    let told = configure("topics = true");
+    assert!(
+        told.contains("tenant default would need in the configuration:\n[tenants.default.grants]\nkeyvalue = "),
+        "{told}"
+    );
+    assert!(!told.contains("topics"), "{told}");
+}
+
+#[test]
 fn what_could_not_be_found_out_of_a_file_is_no_fault_of_the_configuration() {
     let place = Place::new();
     place.put("slow.wasm", &bombs::one_large_function(40_000));

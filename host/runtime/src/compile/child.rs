@@ -9,7 +9,8 @@ use super::failure::{REFUSED, UNABLE, too_large};
 use super::names;
 use super::settings::CompileSettings;
 use crate::engine;
-use crate::plugin::not_compiled;
+use crate::plugin::{check_valid, not_compiled};
+use crate::requirements::{InstanceLimits, Requirements};
 
 /// Niceness of the child.
 const NICENESS: i32 = 10;
@@ -24,13 +25,13 @@ enum Failure {
     Machine(String),
 }
 
-/// Compiles standard input to standard output. Returns the exit status of the process; the reason for a failure is then
+/// Compiles standard input to standard output, if an instance of it fits these limits. Returns the exit status of the process; the reason for a failure is then
 /// on standard error, in one line.
 ///
 /// Limits the whole process permanently.
 #[must_use]
-pub fn compile_stdin(settings: &CompileSettings) -> u8 {
-    let (status, reason) = match limit(settings).and_then(|()| compile(settings)) {
+pub fn compile_stdin(settings: &CompileSettings, limits: InstanceLimits) -> u8 {
+    let (status, reason) = match limit(settings).and_then(|()| compile(settings, limits)) {
         Ok(()) => return 0,
         Err(Failure::File(reason)) => (REFUSED, reason),
         Err(Failure::Machine(reason)) => (UNABLE, reason),
@@ -67,7 +68,7 @@ fn limit(settings: &CompileSettings) -> Result<(), Failure> {
     Ok(())
 }
 
-fn compile(settings: &CompileSettings) -> Result<(), Failure> {
+fn compile(settings: &CompileSettings, limits: InstanceLimits) -> Result<(), Failure> {
     let mut wasm = Vec::new();
     io::stdin()
         .lock()
@@ -76,6 +77,9 @@ fn compile(settings: &CompileSettings) -> Result<(), Failure> {
     let engine = engine::compiler(settings.instance_memory)
         .map_err(|error| Failure::Machine(format!("its compiler cannot start: {error:#}")))?;
     names::check(&wasm).map_err(Failure::File)?;
+    // Before compiling: a file that no pool can hold, or that is damaged, should not occupy a compile job.
+    Requirements::at_least(&wasm).check(limits).map_err(Failure::File)?;
+    check_valid(&wasm).map_err(|error| Failure::File(error.to_string()))?;
     let code = engine.precompile_component(&wasm).map_err(|error| Failure::File(not_compiled(&error).to_string()))?;
     if code.len() > settings.code {
         return Err(Failure::File(too_large(settings.code)));

@@ -7,6 +7,7 @@ use crate::bindings::imports::channel::HandOverError;
 use crate::error::{Error, Limit, Stop};
 use crate::happening::Facts;
 use crate::host::{LogBook, State};
+use crate::limits::Limits;
 use crate::pipe::session_pipes;
 use crate::plugin::Plugin;
 use crate::tenant::Tenant;
@@ -38,22 +39,34 @@ impl Plugin {
             Err(Stop::Exited(status)) => {
                 Err(Error::Refused(format!("an instance of it ends as it is made, with status {status}")))
             }
-            Err(Stop::Failed(error)) => Err(refusal(error)),
+            Err(Stop::Failed(error)) => Err(refusal(error, tenant.limits())),
         }
     }
 }
 
-fn refusal(error: Error) -> Error {
+/// What a trial that failed says of the file. What may go better at another time, on a machine with less to do, is no refusal.
+fn refusal(error: Error, limits: &Limits) -> Error {
     match error {
         Error::Limit { limit: Limit::Cpu, .. } => {
-            Error::Unfinished("making an instance of it takes more processor time than is allowed".to_owned())
+            let most = limits.instantiate_ticks;
+            Error::Unfinished(format!(
+                "making an instance of it takes more processor time than limits.cpu_start ({most} ms): let it do less before \
+                 its first call, or raise the limit"
+            ))
         }
         Error::Limit { limit: Limit::Time, .. } => {
             Error::Unfinished("making an instance of it takes too long; the machine may be too busy".to_owned())
         }
-        Error::Limit { limit: Limit::AllMemory, .. } => {
+        Error::Limit { limit: Limit::AllMemory | Limit::TenantMemory | Limit::Sessions, .. } => {
             Error::Unfinished("the server has no memory left to make an instance of it".to_owned())
         }
+        Error::Limit { limit: Limit::Memory, detail } => Error::Refused(format!(
+            "making an instance of it takes more than limits.memory ({} bytes) or a table of more than limits.table_elements \
+             ({}): {}",
+            limits.memory,
+            limits.table_elements,
+            detail.replace('\n', " ")
+        )),
         Error::Limit { .. } | Error::Trap { .. } => {
             let whole = error.to_string().replace('\n', " ");
             Error::Refused(format!("no instance of it can be made: {whole}"))
@@ -64,5 +77,25 @@ fn refusal(error: Error) -> Error {
         | Error::Suspended
         | Error::Full { .. }
         | Error::Host { .. } => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_the_file_does_is_held_against_it() {
+        let limits = Limits { memory: 1 << 20, instantiate_ticks: 100, ..Limits::default() };
+        let of = |limit| refusal(Error::Limit { limit, detail: "f".to_owned() }, &limits);
+        for limit in [Limit::Cpu, Limit::Time, Limit::AllMemory, Limit::TenantMemory, Limit::Sessions] {
+            assert!(matches!(of(limit), Error::Unfinished(_)), "{limit:?}");
+        }
+        assert!(of(Limit::Cpu).to_string().contains("limits.cpu_start (100 ms)"));
+        let memory = of(Limit::Memory);
+        assert!(
+            matches!(&memory, Error::Refused(words) if words.contains("limits.memory (1048576 bytes)")),
+            "{memory}"
+        );
     }
 }

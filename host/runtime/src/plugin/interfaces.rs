@@ -48,7 +48,7 @@ const PROVIDED: [(&str, &str, &[&str]); 8] = [
 pub(super) fn import_misfit(import: &str) -> Option<String> {
     let (name, version) = import.split_once('@').unwrap_or((import, ""));
     if name.starts_with("wasi:") && version.starts_with("0.3") {
-        return Some(format!("imports {import}: WASI 0.3 needs component-model async, not supported yet"));
+        return Some(format!("imports {import}: WASI 0.3 {}; use WASI 0.2", super::validity::ASYNC));
     }
     let (package, interface) = name.split_once('/').unwrap_or((name, ""));
     match PROVIDED.iter().find(|(of, _, interfaces)| *of == package && interfaces.contains(&interface)) {
@@ -56,7 +56,7 @@ pub(super) fn import_misfit(import: &str) -> Option<String> {
         Some((_, provided, _)) => Some(format!("imports {import}, which is provided in version {provided}")),
         // Whether it is there is the grant's matter.
         None if Grant::of_import(import).is_some() => None,
-        None => Some(format!("imports {import}, which nobody provides")),
+        None => Some(format!("imports {import}, which Whelk does not provide")),
     }
 }
 
@@ -81,6 +81,9 @@ pub(super) fn session_misfits(engine: &Engine, ty: &Component) -> Vec<String> {
         return vec![format!("its {SESSION} is not an interface")];
     };
     let version = name.split_once('@').map_or("", |(_, version)| version);
+    if version.is_empty() {
+        return vec![format!("it exports {name} without a version; a plugin exports {name}@{VERSION}")];
+    }
     if !fits(version, VERSION) {
         return vec![format!("it exports {name}, of which version {VERSION} is understood")];
     }
@@ -164,12 +167,12 @@ mod tests {
         for (import, why) in [
             ("whelk:ssh/channel@0.2.0", "which is provided in version 0.1.0"),
             ("wasi:cli/stdin@1.0.0", "which is provided in version 0.2.12"),
-            ("wasi:cli/stdin@0.3.0", "not supported yet"),
-            ("wasi:http/incoming-handler@0.2.0", "which nobody provides"),
-            ("whelk:ssh/nonsense@0.1.0", "which nobody provides"),
-            ("wasi:nn/graph@0.2.0", "which nobody provides"),
-            ("acme:tools/hammer@2.0.0", "which nobody provides"),
-            ("bare", "which nobody provides"),
+            ("wasi:cli/stdin@0.3.0", "use WASI 0.2"),
+            ("wasi:http/incoming-handler@0.2.0", "which Whelk does not provide"),
+            ("whelk:ssh/nonsense@0.1.0", "which Whelk does not provide"),
+            ("wasi:nn/graph@0.2.0", "which Whelk does not provide"),
+            ("acme:tools/hammer@2.0.0", "which Whelk does not provide"),
+            ("bare", "which Whelk does not provide"),
         ] {
             assert!(import_misfit(import).is_some_and(|words| words.contains(why)), "{import}");
         }

@@ -7,6 +7,7 @@ use super::interfaces::{self, SESSION};
 use crate::error::Error;
 use crate::grants::Grant;
 use crate::host::State;
+use crate::requirements::pool_refusal;
 
 /// What a file without a session may be, by an interface that it exports. Beside a session none of these matters: toolchains export
 /// `wasi:cli/run` along with what they are asked for.
@@ -20,52 +21,9 @@ fn refused<T>(reason: impl Into<String>) -> Result<T, Error> {
     Err(Error::Refused(reason.into()))
 }
 
-/// Tells what the file is from its first bytes.
-pub(crate) fn check_bytes(wasm: &[u8], largest: usize) -> Result<(), Error> {
-    if wasm.is_empty() {
-        return refused("the file is empty");
-    }
-    if wasm.len() > largest {
-        return refused(format!("the file has more than the {largest} bytes that are allowed"));
-    }
-    if Engine::detect_precompiled(wasm).is_some() {
-        return refused(
-            "this is compiled machine code (.cwasm), which is never run from a file; give the .wasm it was made of",
-        );
-    }
-    if wasm.starts_with(b"\x7fELF") {
-        return refused("this is a native program (ELF), not a WebAssembly component");
-    }
-    if !wasm.starts_with(b"\0asm") {
-        return match std::str::from_utf8(wasm) {
-            Ok(text) if text.trim_start().starts_with('(') => {
-                refused("this is WebAssembly as text; `wasm-tools parse` makes the binary")
-            }
-            Ok(_) => refused("this is text, not a WebAssembly component"),
-            Err(_) => refused("this is not WebAssembly: it does not begin with \\0asm"),
-        };
-    }
-    match wasm.get(4..8) {
-        None => refused("the file is cut off after its first bytes"),
-        Some([1, 0, 0, 0]) => refused(
-            "this is a core module, not a component; build for wasm32-wasip2, or wrap it with `wasm-tools component new`",
-        ),
-        Some(_) => Ok(()),
-    }
-}
-
-/// What the compiler's complaint means.
+/// What the compiler's complaint means, of a file that [`validity::check`](super::validity::check) found nothing wrong with.
 pub(crate) fn not_compiled(error: &wasmtime::Error) -> Error {
-    let whole = chain(error);
-    Error::Refused(if whole.contains("component model async") {
-        format!("needs component-model async, not supported yet: {whole}")
-    } else if whole.contains("unexpected end") || whole.contains("unexpected eof") {
-        format!("the file is cut off: {whole}")
-    } else if whole.contains("memory has a minimum byte size") {
-        format!("it wants more memory to begin with than a plugin may have: {whole}")
-    } else {
-        format!("not a valid component: {whole}")
-    })
+    Error::Refused(pool_refusal(error).unwrap_or_else(|| format!("it cannot be compiled: {}", chain(error))))
 }
 
 /// Names everything that is missing, strange or of another version, before the linker stops at the first.

@@ -1,0 +1,214 @@
+//! What making an instance of a component takes of the pool, held against the limits of one instance, in words.
+//!
+//! A file that takes more is the file's fault: no later attempt can succeed until the file or a limit changes. It is found as early as
+//! possible: before compiling by [`Requirements::at_least`], afterwards by [`check_component`], and what is left by wasmtime's own check
+//! ([`pool_refusal`]).
+
+mod scan;
+
+use wasmtime::component::Component;
+
+use crate::error::Error;
+use crate::limits::Limits;
+use scan::PAGE;
+pub(crate) use scan::Requirements;
+
+/// The limits of one instance that the pool makes room for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InstanceLimits {
+    /// Core instances.
+    pub core_instances: usize,
+    /// Tables.
+    pub tables: usize,
+    /// Elements of one table.
+    pub table_elements: usize,
+    /// Linear memories.
+    pub memories: usize,
+    /// All linear memories together, bytes.
+    pub memory: usize,
+}
+
+impl InstanceLimits {
+    /// Of a tenant's sessions.
+    pub(crate) fn of(limits: &Limits) -> Self {
+        Self {
+            core_instances: limits.instances,
+            tables: limits.tables,
+            table_elements: limits.table_elements,
+            memories: limits.memories,
+            memory: limits.memory,
+        }
+    }
+
+    /// For the command line of the compiler, in the order of [`from_arguments`](Self::from_arguments).
+    pub(crate) fn arguments(self) -> [String; 5] {
+        [self.core_instances, self.tables, self.table_elements, self.memories, self.memory]
+            .map(|limit| limit.to_string())
+    }
+
+    /// Core instances, tables, elements of a table, memories, bytes of memory.
+    #[must_use]
+    pub fn from_arguments(numbers: [usize; 5]) -> Self {
+        let [core_instances, tables, table_elements, memories, memory] = numbers;
+        Self { core_instances, tables, table_elements, memories, memory }
+    }
+}
+
+impl Requirements {
+    /// Whether an instance may take so much. The reason names each limit that is exceeded, its value and what is needed.
+    pub(crate) fn check(self, limits: InstanceLimits) -> Result<(), String> {
+        let counts = [
+            (self.core_instances, limits.core_instances, "core module instances", "core_instances"),
+            (self.tables, limits.tables, "tables", "tables"),
+            (self.table_elements, limits.table_elements, "elements in one table", "table_elements"),
+            (self.memories, limits.memories, "memories", "memories"),
+        ];
+        let over = |needs: u64, limit: usize| needs > u64::try_from(limit).unwrap_or(u64::MAX);
+        let counts = counts.into_iter().filter(|(needs, limit, ..)| over(*needs, *limit));
+        let mut reasons: Vec<String> = counts
+            .map(|(needs, limit, what, setting)| format!("it needs {needs} {what}, and limits.{setting} is {limit}"))
+            .collect();
+        if over(self.memory, limits.memory) {
+            let (needs, limit) = (bytes(self.memory), bytes(u64::try_from(limits.memory).unwrap_or(u64::MAX)));
+            reasons.push(format!("it needs {needs} of memory to begin with, and limits.memory is {limit}"));
+        }
+        if reasons.is_empty() {
+            return Ok(());
+        }
+        Err(format!("{}: build it smaller, or raise the limit", reasons.join("; ")))
+    }
+}
+
+/// Whether an instance of a compiled component may take what it takes.
+pub(crate) fn check_component(component: &Component, limits: InstanceLimits) -> Result<(), Error> {
+    // None: it instantiates modules that it imports, which nothing provides.
+    let Some(needs) = component.resources_required() else { return Ok(()) };
+    let needs = Requirements {
+        core_instances: 0,
+        tables: u64::from(needs.num_tables),
+        table_elements: needs.max_initial_table_size.unwrap_or_default(),
+        memories: u64::from(needs.num_memories),
+        memory: needs.max_initial_memory_size.unwrap_or_default().saturating_mul(PAGE),
+    };
+    needs.check(limits).map_err(Error::Refused)
+}
+
+/// What wasmtime says of a component for which the pool has no room, and which limit that is.
+const POOL: [(&str, &str); 9] = [
+    (
+        "memory has a minimum byte size",
+        "it needs more memory to begin with than limits.memory allows (at most limits.memory_slot)",
+    ),
+    (
+        "memory minimum size",
+        "it needs more memory to begin with than limits.memory allows (at most limits.memory_slot)",
+    ),
+    ("defined memories count", "it needs more memories than limits.memories allows"),
+    ("Wasm linear memories, which exceeds", "it needs more memories than limits.memories allows"),
+    ("defined tables count", "it needs more tables than limits.tables allows"),
+    ("tables, which exceeds", "it needs more tables than limits.tables allows"),
+    ("minimum element size", "it needs a larger table than limits.table_elements allows"),
+    ("core module instances, which exceeds", "it is made of more core modules than limits.core_instances allows"),
+    (
+        "instance allocation for this",
+        "it has too many functions, imports or globals for one instance: build it smaller, or split it",
+    ),
+];
+
+/// Why the pool has no room for a component, whatever else runs; none if the error says something else.
+pub(crate) fn pool_refusal(error: &wasmtime::Error) -> Option<String> {
+    let whole = format!("{error:#}").replace('\n', " ");
+    let words = POOL.iter().find(|(sign, _)| whole.contains(sign)).map(|(_, words)| *words);
+    let words = words.or(whole.contains("pooling allocator").then_some("it needs more than an instance may have"));
+    words.map(|words| format!("{words}: {whole}"))
+}
+
+/// A size for people: `64 MiB`, `1.5 MiB`, `100 bytes`.
+fn bytes(bytes: u64) -> String {
+    const MIB: u64 = 1 << 20;
+    if bytes < MIB {
+        return format!("{bytes} bytes");
+    }
+    // Tenths, rounded up: what exceeds a limit is never shown as equal to it.
+    let tenths = (u128::from(bytes) * 10).div_ceil(u128::from(MIB));
+    if tenths.is_multiple_of(10) {
+        format!("{} MiB", tenths / 10)
+    } else {
+        format!("{}.{} MiB", tenths / 10, tenths % 10)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::{Engine, EngineSettings};
+    use crate::plugin::not_compiled;
+
+    const LIMITS: InstanceLimits =
+        InstanceLimits { core_instances: 4, tables: 2, table_elements: 100, memories: 2, memory: 2 << 20 };
+
+    fn module(fields: &str) -> Vec<u8> {
+        wat::parse_str(format!("(component (core module $m {fields}) (core instance (instantiate $m)))")).unwrap()
+    }
+
+    #[test]
+    fn each_limit_is_named_with_its_value_and_what_is_needed() {
+        for (fields, words) in [
+            (&"(table 1 funcref)".repeat(3), "it needs 3 tables, and limits.tables is 2"),
+            (&"(table 101 funcref)".to_owned(), "it needs 101 elements in one table, and limits.table_elements is 100"),
+            (&"(memory 1)".repeat(3), "it needs 3 memories, and limits.memories is 2"),
+            (
+                &"(memory 20) (memory 13)".to_owned(),
+                "it needs 2.1 MiB of memory to begin with, and limits.memory is 2 MiB",
+            ),
+        ] {
+            let reason = Requirements::at_least(&module(fields)).check(LIMITS).unwrap_err();
+            assert_eq!(reason, format!("{words}: build it smaller, or raise the limit"));
+        }
+        let five = "(core instance (instantiate $m))".repeat(5);
+        let five = wat::parse_str(format!("(component (core module $m (table 1 funcref)) {five})")).unwrap();
+        let reason = Requirements::at_least(&five).check(LIMITS).unwrap_err();
+        let both = "it needs 5 core module instances, and limits.core_instances is 4; \
+                    it needs 5 tables, and limits.tables is 2: build it smaller, or raise the limit";
+        assert_eq!(reason, both);
+        let fits = module("(table 100 funcref) (table 1 funcref) (memory 16) (memory 16)");
+        assert_eq!(Requirements::at_least(&fits).check(LIMITS), Ok(()));
+    }
+
+    /// The words of the compiler are wasmtime's and may change with it.
+    #[test]
+    fn whatever_the_pool_refuses_is_told_with_the_setting() {
+        let settings = EngineSettings { sessions: 1, memory: 1 << 20, ..EngineSettings::default() };
+        let engine = Engine::new(&settings).unwrap();
+        let reason = |wasm: &[u8]| not_compiled(&Component::new(engine.wasmtime(), wasm).err().unwrap()).to_string();
+        let count = |number: usize| "(core instance (instantiate $m))".repeat(number);
+        let many = |fields: &str, number: usize| {
+            wat::parse_str(format!("(component (core module $m {fields}) {})", count(number))).unwrap()
+        };
+        for (wasm, setting) in [
+            (module("(memory 5000)"), "limits.memory "),
+            (module(&"(memory 1)".repeat(20)), "limits.memories "),
+            (many("(memory 1)", 20), "limits.memories "),
+            (module(&"(table 1 funcref)".repeat(40)), "limits.tables "),
+            (many("(table 1 funcref)", 40), "limits.tables "),
+            (module("(table 30000 funcref)"), "limits.table_elements "),
+            (many("", 70), "limits.core_instances "),
+            (module(&"(global i64 (i64.const 0))".repeat(600_000)), "too many functions, imports or globals"),
+            (many(&"(global i64 (i64.const 0))".repeat(100_000), 3), "too many functions, imports or globals"),
+        ] {
+            let reason = reason(&wasm);
+            assert!(
+                reason.contains(setting) && reason.contains("more") | reason.contains("larg") | reason.contains("too"),
+                "{setting}: {reason}"
+            );
+        }
+    }
+
+    #[test]
+    fn sizes_never_look_smaller_than_they_are() {
+        assert_eq!(bytes(64 << 20), "64 MiB");
+        assert_eq!(bytes((64 << 20) + 1), "64.1 MiB");
+        assert_eq!(bytes(3 << 19), "1.5 MiB");
+        assert_eq!(bytes(100), "100 bytes");
+    }
+}
