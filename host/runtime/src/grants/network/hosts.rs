@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
+use ipnet::IpNet;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
@@ -72,12 +73,22 @@ impl AllowList {
         for (index, entry) in entries.iter().enumerate() {
             match read(entry.as_ref()) {
                 Ok(read) if read.iter().all(|target| targets.contains(target)) => {
-                    wrong.push((index, "is listed twice".to_owned()));
+                    let is_first = |other: &&str| {
+                        self::read(other).is_ok_and(|other| read.iter().all(|target| other.contains(target)))
+                    };
+                    let first = entries.iter().take(index).map(AsRef::as_ref).find(is_first);
+                    wrong.push((index, twice(entry.as_ref(), first)));
                 }
                 Ok(read) => targets.extend(read),
                 Err(what) => wrong.push((index, what)),
             }
         }
+        wrong.extend(
+            entries
+                .iter()
+                .enumerate()
+                .filter_map(|(index, entry)| Some((index, own_machine(entry.as_ref(), &targets)?))),
+        );
         if wrong.is_empty() {
             Ok(Self { targets, lookups: Arc::new(Semaphore::new(LOOKUPS)), denials: Denials::default() })
         } else {
@@ -116,8 +127,13 @@ fn read(entry: &str) -> Result<Vec<Target>, String> {
         Some((other, _)) => return Err(format!("must begin with http:// or https:// or with neither, has {other:?}")),
         None => (None, entry),
     };
-    if rest.contains(['/', '?', '#']) {
-        return Err(format!("must be a host without a path, is {entry:?}"));
+    if rest.parse::<IpNet>().is_ok() {
+        return Err(format!("must be a host, is the network {entry:?}: name each host or address"));
+    }
+    if let Some(end) = rest.find(['/', '?', '#']) {
+        let without = entry.len() - rest.len() + end;
+        let without = entry.get(..without).unwrap_or_default();
+        return Err(format!("must be a host without a path, is {entry:?}: write {without:?}"));
     }
     if rest.contains('@') {
         return Err("must be a host without a user".to_owned());
@@ -125,11 +141,24 @@ fn read(entry: &str) -> Result<Vec<Target>, String> {
     if rest.contains('*') {
         return Err(format!("must name each host, there are no patterns, is {entry:?}"));
     }
-    let (host, port) =
-        split(rest).ok_or_else(|| format!("must be a host such as \"api.example.org\", is {entry:?}"))?;
+    let (host, port) = split(rest)
+        .ok_or_else(|| format!("must be a host such as \"api.example.org\", is {entry:?}{}", port_or_brackets(rest)))?;
     let host = Host::read(host).ok_or_else(|| {
-        format!("must be a host such as \"api.example.org\" or \"10.0.0.5:8080\" (other letters as xn--), is {entry:?}")
+        let instead = match entry.trim_end_matches('.') {
+            without if without != entry => format!(": write {without:?}"),
+            _ => String::new(),
+        };
+        format!(
+            "must be a host such as \"api.example.org\" or \"10.0.0.5:8080\" (other letters as xn--), is {entry:?}{instead}"
+        )
     })?;
+    if let Host::Address(ip) = &host
+        && (ip.is_unspecified() || ip.is_multicast())
+    {
+        return Err(format!(
+            "must be an address that can be connected to, is {entry:?}: write \"127.0.0.1\" or \"[::1]\" for this machine"
+        ));
+    }
     let schemes = match (scheme, &host) {
         (Some(scheme), _) => vec![scheme],
         (None, Host::Name(_)) => vec![Scheme::Https],
@@ -137,6 +166,36 @@ fn read(entry: &str) -> Result<Vec<Target>, String> {
     };
     let target = |scheme: Scheme| Target { scheme, host: host.clone(), port: port.unwrap_or(scheme.port()) };
     Ok(schemes.into_iter().map(target).collect())
+}
+
+/// What is said of an entry that stands for nothing new.
+pub(super) fn twice(entry: &str, first: Option<&str>) -> String {
+    match first.filter(|first| *first != entry) {
+        Some(first) => format!("{entry:?} is listed twice, before as {first:?}"),
+        None => format!("{entry:?} is listed twice"),
+    }
+}
+
+/// What is wrong with an entry for this machine by name: what the name leads to is no public address, and none that is listed.
+fn own_machine(entry: &str, targets: &BTreeSet<Target>) -> Option<String> {
+    let read = read(entry).ok()?;
+    let (Host::Name(name), port) = read.first().map(|target| (&target.host, target.port))? else { return None };
+    let is_own = name == "localhost" || name.ends_with(".localhost");
+    let is_listed =
+        |target: &Target| matches!(target.host, Host::Address(ip) if ip.is_loopback()) && target.port == port;
+    (is_own && !targets.iter().any(is_listed)).then(|| {
+        format!(
+            "{entry:?} leads to this machine, and no name may lead to a private address: write \"127.0.0.1:{port}\""
+        )
+    })
+}
+
+/// Why a host with what looks like a port cannot be split, for the end of a sentence.
+fn port_or_brackets(text: &str) -> String {
+    match text.parse::<Ipv6Addr>() {
+        Ok(address) => format!(": an IPv6 address has brackets: write \"[{address}]\""),
+        Err(_) => ": a port is a number from 1 to 65535, and an IPv6 address has brackets".to_owned(),
+    }
 }
 
 /// Cuts off a port. An IPv6 address has brackets, so that its last group is none.
@@ -307,7 +366,28 @@ mod tests {
             assert!(AllowList::parse(&[bad]).is_err(), "{bad}");
         }
         let twice = AllowList::parse(&["a.org", "https://A.org:443"]).unwrap_err();
-        assert_eq!(twice, [(1, "is listed twice".to_owned())]);
+        let what = "\"https://A.org:443\" is listed twice, before as \"a.org\"".to_owned();
+        assert_eq!(twice, [(1, what)]);
+    }
+
+    #[test]
+    fn what_is_not_accepted_is_told_what_to_write() {
+        for (entry, instead) in [
+            ("10.0.0.0/8", "must be a host, is the network \"10.0.0.0/8\": name each host or address"),
+            ("https://api.example.org/v1", "write \"https://api.example.org\""),
+            ("api.example.org/v1?x", "write \"api.example.org\""),
+            ("api.example.org.", "write \"api.example.org\""),
+            ("api.example.org:https", "a port is a number from 1 to 65535"),
+            ("::1", "write \"[::1]\""),
+            ("localhost", "leads to this machine, and no name may lead to a private address: write \"127.0.0.1:443\""),
+            ("http://localhost:8080", "write \"127.0.0.1:8080\""),
+            ("0.0.0.0:8080", "write \"127.0.0.1\" or \"[::1]\" for this machine"),
+            ("[::]:8080", "must be an address that can be connected to"),
+        ] {
+            let wrong = AllowList::parse(&[entry]).unwrap_err();
+            assert!(wrong[0].1.contains(instead), "{entry}: {}", wrong[0].1);
+        }
+        assert!(AllowList::parse(&["localhost:8443", "127.0.0.1:8443"]).is_ok());
     }
 
     proptest! {

@@ -1,11 +1,12 @@
 //! The addresses that sockets may connect to.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use ipnet::IpNet;
 use tokio::time::Instant;
 
 use super::denials::Denials;
+use super::hosts::twice;
 
 /// Addresses in numbers, or networks of them, each with a port. Nothing else is reached, private addresses included where they are listed.
 #[derive(Debug)]
@@ -24,7 +25,10 @@ impl TcpAllow {
         let mut wrong = Vec::new();
         for (index, entry) in entries.iter().enumerate() {
             match place(entry.as_ref()) {
-                Ok(place) if places.contains(&place) => wrong.push((index, "is listed twice".to_owned())),
+                Ok(place) if places.contains(&place) => {
+                    let first = entries.iter().map(AsRef::as_ref).find(|entry| self::place(entry) == Ok(place));
+                    wrong.push((index, twice(entry.as_ref(), first)));
+                }
                 Ok(place) => places.push(place),
                 Err(what) => wrong.push((index, what)),
             }
@@ -45,7 +49,10 @@ impl TcpAllow {
 }
 
 fn place(entry: &str) -> Result<(IpNet, u16), String> {
-    let form = || format!("must be an address in numbers with a port, such as \"10.0.0.5:5432\", is {entry:?}");
+    let form = || {
+        let instead = instead(entry).map(|instead| format!(": {instead}")).unwrap_or_default();
+        format!("must be an address in numbers with a port, such as \"10.0.0.5:5432\", is {entry:?}{instead}")
+    };
     let (host, port) = entry.rsplit_once(':').ok_or_else(form)?;
     let port = port.parse::<u16>().ok().filter(|port| *port != 0).ok_or_else(form)?;
     let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
@@ -57,12 +64,75 @@ fn place(entry: &str) -> Result<(IpNet, u16), String> {
         return Err(form());
     }
     if network.addr().to_canonical() != network.addr() {
-        return Err(format!("must be written as the IPv4 address that it stands for, is {entry:?}"));
+        let written = written(network.addr().to_canonical().into(), &port.to_string());
+        return Err(format!("must be written as the IPv4 address that it stands for, {written}, is {entry:?}"));
     }
     if network.trunc() != network {
-        return Err(format!("{network} is no network: the address has bits beyond the /{}", network.prefix_len()));
+        let written = written(network.trunc(), &port.to_string());
+        return Err(format!(
+            "{network} is no network: the address has bits beyond the /{}: write {written}, or the address without /{0}",
+            network.prefix_len()
+        ));
+    }
+    if let Some(what) = unreachable(network) {
+        return Err(format!("must be an address that can be connected to, is {entry:?}: {what}"));
     }
     Ok((network, port))
+}
+
+/// Why no connection can be made to any address of a network.
+fn unreachable(network: IpNet) -> Option<&'static str> {
+    let first = network.addr();
+    let is_single = network.prefix_len() == network.max_prefix_len();
+    if first.is_unspecified() && is_single {
+        Some("that means every address of a machine that listens: write \"127.0.0.1\" or \"[::1]\" for this machine")
+    } else if first.is_multicast() || first == IpAddr::V4(Ipv4Addr::BROADCAST) {
+        Some("that is the address of many machines, to which there are no connections")
+    } else {
+        None
+    }
+}
+
+/// A network or an address with a port, as it is accepted.
+fn written(network: IpNet, port: &str) -> String {
+    let single = network.prefix_len() == network.max_prefix_len();
+    let shown = if single { network.addr().to_string() } else { network.to_string() };
+    if network.addr().is_ipv6() { format!("\"[{shown}]:{port}\"") } else { format!("\"{shown}:{port}\"") }
+}
+
+/// What to write instead of an entry that is not understood.
+fn instead(entry: &str) -> Option<String> {
+    if let Some((_, rest)) = entry.split_once("://") {
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        return match place(authority) {
+            Ok((network, port)) => Some(format!("write {}, without {:?}", written(network, &port.to_string()), "://")),
+            Err(_) => Some("an address has no ://".to_owned()),
+        };
+    }
+    if entry.contains('*') {
+        return Some(
+            "there are no patterns: a network is written as \"10.1.0.0/16:5432\", and each port by itself".to_owned(),
+        );
+    }
+    let bare = entry.trim_start_matches('[').trim_end_matches(']');
+    let network = |text: &str| text.parse::<IpNet>().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
+    let (host, port) = entry.rsplit_once(':').unwrap_or((entry, ""));
+    if let Some(whole) = network(bare) {
+        return Some(match network(host).filter(|_| !port.is_empty()) {
+            Some(host) => format!("an IPv6 address has brackets: write {}", written(host, port)),
+            None => format!("name the port too: write {}", written(whole, "PORT")),
+        });
+    }
+    match network(host.trim_start_matches('[').trim_end_matches(']')) {
+        Some(_) if port.parse::<u16>() == Ok(0) || port.parse::<u16>().is_err() => {
+            Some("a port is a number from 1 to 65535, and each is listed by itself".to_owned())
+        }
+        Some(host) => Some(format!("write {}", written(host, port))),
+        None if host.contains(|letter: char| letter.is_alphabetic()) => {
+            Some("names are not looked up for TCP: write the addresses that it has (`getent ahosts NAME`)".to_owned())
+        }
+        None => None,
+    }
 }
 
 #[cfg(test)]
@@ -104,7 +174,39 @@ mod tests {
         {
             assert!(TcpAllow::parse(&[bad]).is_err(), "{bad}");
         }
-        assert_eq!(TcpAllow::parse(&["1.2.3.4:5", "1.2.3.4:5"]).unwrap_err(), [(1, "is listed twice".to_owned())]);
+        let twice = "\"1.2.3.4/32:5\" is listed twice, before as \"1.2.3.4:5\"".to_owned();
+        assert_eq!(TcpAllow::parse(&["1.2.3.4:5", "1.2.3.4/32:5"]).unwrap_err(), [(1, twice)]);
+    }
+
+    #[test]
+    fn what_is_not_accepted_is_told_what_to_write() {
+        for (entry, instead) in [
+            ("10.0.0.0/8", "name the port too: write \"10.0.0.0/8:PORT\""),
+            ("fd00:1::/64", "name the port too: write \"[fd00:1::/64]:PORT\""),
+            ("10.0.0.5", "name the port too: write \"10.0.0.5:PORT\""),
+            ("[::1]", "name the port too: write \"[::1]:PORT\""),
+            ("::1:80", "an IPv6 address has brackets: write \"[::1]:80\""),
+            ("fd00::/64:80", "write \"[fd00::/64]:80\""),
+            ("[10.0.0.1]:80", "write \"10.0.0.1:80\""),
+            ("10.1.2.3/16:1", "write \"10.1.0.0/16:1\", or the address without /16"),
+            ("[::ffff:1.2.3.4]:80", "stands for, \"1.2.3.4:80\""),
+            ("tcp://10.0.0.5:5432", "write \"10.0.0.5:5432\""),
+            ("http://10.0.0.5:80/path", "write \"10.0.0.5:80\""),
+            ("https://db.example.org", "an address has no ://"),
+            ("*:5432", "there are no patterns: a network is written as"),
+            ("10.0.0.5:*", "there are no patterns"),
+            ("10.0.0.5:0", "a port is a number from 1 to 65535"),
+            ("10.0.0.5:1-1024", "each is listed by itself"),
+            ("db.example.org:5432", "names are not looked up for TCP"),
+            ("localhost:5432", "names are not looked up for TCP"),
+            ("0.0.0.0:80", "every address of a machine that listens: write \"127.0.0.1\""),
+            ("[::]:80", "every address of a machine that listens"),
+            ("224.0.0.1:80", "the address of many machines"),
+        ] {
+            let wrong = TcpAllow::parse(&[entry]).unwrap_err();
+            assert!(wrong[0].1.contains(instead), "{entry}: {}", wrong[0].1);
+        }
+        assert!(TcpAllow::parse(&["0.0.0.0/0:443", "[::/0]:443"]).is_ok());
     }
 
     proptest! {
@@ -115,6 +217,7 @@ mod tests {
                 if four { std::net::Ipv4Addr::from_bits((bits & 0xffff_ffff) as u32).into() } else { std::net::Ipv6Addr::from_bits(bits | 1 << 127).into() }
             };
             let (listed, other) = (SocketAddr::new(address(bits), port), SocketAddr::new(address(other), port));
+            prop_assume!(unreachable(IpNet::from(listed.ip())).is_none());
             let list = TcpAllow::parse(&[listed.to_string()]).unwrap();
             prop_assert!(list.permits(listed));
             prop_assert_eq!(list.permits(other), other == listed);
