@@ -61,7 +61,24 @@ impl Setup {
         let path = self.folder().join("whelk.toml");
         std::fs::write(&path, text).expect("the temporary folder can be written");
         self.configuration = Some(path);
+        if self.plugins == shipped_plugins() {
+            self.plugins = self.copied_plugins();
+        }
         self
+    }
+
+    /// The shipped plugins in a folder of our own: with a configuration the server refuses files that others may write to, and those of a
+    /// clone may be writable for a group, or somebody else's.
+    fn copied_plugins(&self) -> PathBuf {
+        let folder = self.folder().join("shipped");
+        std::fs::create_dir_all(&folder).expect("the temporary folder can be written");
+        for entry in std::fs::read_dir(shipped_plugins()).expect("the plugins are there").filter_map(Result::ok) {
+            if entry.path().extension().is_some_and(|extension| extension == "wasm") {
+                let wasm = std::fs::read(entry.path()).expect("a plugin can be read");
+                std::fs::write(folder.join(entry.file_name()), wasm).expect("the temporary folder can be written");
+            }
+        }
+        folder
     }
 
     /// Started by another program, which becomes the gateway: its name, and arguments that stand before those of the gateway.

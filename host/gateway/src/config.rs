@@ -7,6 +7,8 @@
 //! Decided 2026-09: the file is walked by hand over the TOML tree and not derived with serde, which stops at the first error.
 
 mod algorithms;
+mod belongs;
+mod duplicate;
 mod environment;
 mod folders;
 mod grants;
@@ -19,6 +21,7 @@ mod reference;
 mod routes;
 mod setting;
 mod tenants;
+mod text;
 mod users;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,8 +44,14 @@ use tenants::{Around, Tenants};
 pub use tenants::{DEFAULT_TENANT, Tenant, check_tenant_name, private_folder};
 pub use users::{Door, LONGEST_NAME, User};
 
+use crate::state::State;
+use crate::strict_modes::Writers;
+
 /// What the demonstration says before login and at its start.
 pub const DEMONSTRATION: &str = "DEMONSTRATION: anyone on this machine can log in";
+
+/// As many errors of a text that is no TOML are told. One quote that is missing makes an error of each line that follows.
+const MOST_ERRORS: usize = 8;
 
 /// The longest banner, in bytes.
 const LONGEST_BANNER: usize = 8 << 10;
@@ -99,10 +108,7 @@ impl Config {
     /// # Errors
     /// Every problem of the file and of what it names, in the order of its lines.
     pub fn load(file: &Path, overrides: &Overrides) -> Result<Config, Refused> {
-        let unreadable = |error: std::io::Error| Problem::of_option("--config", format!("{}: {error}", file.display()));
-        let bytes = std::fs::read(file).map_err(unreadable)?;
-        let text = String::from_utf8(bytes)
-            .map_err(|_| Problem::of_option("--config", format!("{} is not UTF-8 text", file.display())))?;
+        let text = text::read(file).map_err(|what| Problem::of_option("--config", what))?;
         Config::parse(file, &text, overrides)
     }
 
@@ -118,8 +124,12 @@ impl Config {
         let listen = if overrides.listen.is_empty() { vec![listen::DEFAULT] } else { overrides.listen.clone() };
         problems.extend(double_listeners(&overrides.listen));
         let plugins = overrides.plugins.clone().unwrap_or_else(|| PathBuf::from("plugins"));
-        problems.extend(Plugins::operators(&plugins).err().map(|what| Problem::of_option("--plugins", what)));
-        match overrides.state.clone().map_or_else(default_state, Ok) {
+        problems.extend(
+            Plugins::operators(&plugins, Writers::Anybody).err().map(|what| Problem::of_option("--plugins", what)),
+        );
+        let state = overrides.state.clone().map_or_else(default_state, Ok);
+        let state = state.and_then(|state| State::check(&state).map(|()| state).map_err(|error| error.to_string()));
+        match state {
             Ok(state) if problems.is_empty() => Ok(Config {
                 listen,
                 plugins,
@@ -156,16 +166,34 @@ impl Config {
     fn parse(file: &Path, text: &str, overrides: &Overrides) -> Result<Config, Refused> {
         let mut findings = Findings::new(file, text);
         let (table, errors) = DeTable::parse_recoverable(text);
-        for error in &errors {
-            findings.add(&error.span().unwrap_or(0..0), "", error.message());
-        }
+        add_errors(&errors, text, table.get_ref(), &mut findings);
         // What a broken text seems to say would only add riddles to its errors.
         let config = if errors.is_empty() { read(Section::top(&table), overrides, &mut findings) } else { None };
+        belongs::amend(&mut findings);
         let mut problems = findings.problems;
         problems.sort();
+        problems.dedup();
+        if !errors.is_empty() {
+            problems.truncate(MOST_ERRORS);
+        }
         match config {
             Some(config) if problems.is_empty() => Ok(Config { notes: findings.notes, ..config }),
             Some(_) | None => Err(Refused(problems)),
+        }
+    }
+}
+
+/// Adds what the parser says of a text that is no TOML.
+fn add_errors(errors: &[toml::de::Error], text: &str, table: &DeTable<'_>, findings: &mut Findings) {
+    for error in errors {
+        let span = error.span().unwrap_or(0..0);
+        let first = (error.message() == duplicate::DUPLICATE).then(|| duplicate::first(text, table, &span)).flatten();
+        match first {
+            Some((key, first)) => {
+                let first = findings.first(&first);
+                findings.add(&span, &key, format!("stands there twice: leave one of them away {first}"));
+            }
+            None => findings.add(&span, "", error.message()),
         }
     }
 }
@@ -261,7 +289,7 @@ fn read_listen(top: &mut Section<'_>, overrides: &Overrides, findings: &mut Find
         findings.problems.extend(double_listeners(&overrides.listen));
         return if overrides.listen.is_empty() { vec![listen::DEFAULT] } else { overrides.listen.clone() };
     };
-    let mut addresses: Vec<SocketAddr> = Vec::new();
+    let mut addresses: Vec<(SocketAddr, std::ops::Range<usize>)> = Vec::new();
     let elements = item.elements(findings);
     if let (toml::de::DeValue::Array(_), true) = (item.value, elements.is_empty()) {
         findings.add(&item.span, &item.key, "must name at least one address");
@@ -269,13 +297,14 @@ fn read_listen(top: &mut Section<'_>, overrides: &Overrides, findings: &mut Find
     for element in elements {
         let read = setting::text(element.value).and_then(parse_address);
         let Some(address) = findings.keep(&element, read) else { continue };
-        if let Some(other) = addresses.iter().find(|other| listen::overlap(other, &address)) {
-            findings.add(&element.span, &element.key, both(other, &address));
+        if let Some((other, span)) = addresses.iter().find(|(other, _)| listen::overlap(other, &address)) {
+            let what = format!("{} {}", both(other, &address), findings.first(span));
+            findings.add(&element.span, &element.key, what);
         }
-        addresses.push(address);
+        addresses.push((address, element.span));
     }
     if overrides.listen.is_empty() {
-        return addresses;
+        return addresses.into_iter().map(|(address, _)| address).collect();
     }
     findings.problems.extend(double_listeners(&overrides.listen));
     overrides.listen.clone()
@@ -308,9 +337,16 @@ fn read_plugins(
     findings: &mut Findings,
 ) -> (PathBuf, Option<Plugins>) {
     let item = top.take("plugins");
-    let named = item.as_ref().and_then(|item| findings.keep(item, setting::text(item.value)));
-    let path = overrides.plugins.clone().unwrap_or_else(|| folder.join(named.unwrap_or("plugins")));
-    match (Plugins::operators(&path), &overrides.plugins, item) {
+    let named = match &item {
+        Some(item) => match findings.keep(item, setting::path(item.value, folder)) {
+            Some(path) => path,
+            // What is no path is told once.
+            None => return (folder.join("plugins"), None),
+        },
+        None => folder.join("plugins"),
+    };
+    let path = overrides.plugins.clone().unwrap_or(named);
+    match (Plugins::operators(&path, Writers::Operator), &overrides.plugins, item) {
         (Ok(plugins), ..) => return (path, Some(plugins)),
         (Err(what), Some(_), _) => findings.problems.push(Problem::of_option("--plugins", what)),
         (Err(what), None, Some(item)) => findings.add(&item.span, &item.key, what),
@@ -322,16 +358,18 @@ fn read_plugins(
 fn read_state(top: &mut Section<'_>, folder: &Path, overrides: &Overrides, findings: &mut Findings) -> Option<PathBuf> {
     let item = top.take("state");
     let named = match &item {
-        Some(item) => Some(folder.join(findings.keep(item, setting::text(item.value))?)),
+        Some(item) => Some(findings.keep(item, setting::path(item.value, folder))?),
         None => None,
     };
-    match overrides.state.clone().or(named).map_or_else(default_state, Ok) {
-        Ok(state) => Some(state),
-        Err(what) => {
-            findings.add(&(0..0), "state", what);
-            None
-        }
+    let state = overrides.state.clone().or(named).map_or_else(default_state, Ok);
+    let checked = state.and_then(|state| State::check(&state).map(|()| state).map_err(|error| error.to_string()));
+    match (checked, &overrides.state, item) {
+        (Ok(state), ..) => return Some(state),
+        (Err(what), Some(_), _) => findings.problems.push(Problem::of_option("--state", what)),
+        (Err(what), None, Some(item)) => findings.add(&item.span, &item.key, what),
+        (Err(what), None, None) => findings.add(&(0..0), "state", what),
     }
+    None
 }
 
 fn read_limits(mut section: Section<'_>, findings: &mut Findings) -> Limits {

@@ -21,6 +21,7 @@ use crate::process;
 use crate::reload::{Folder, Loaders, Reload};
 use crate::settings::{count, engine_settings, plugin_limits, protocol, registry_settings};
 use crate::state::State;
+use crate::strict_modes::Writers;
 use crate::tenant::Tenants;
 
 /// The program that runs, even if it has been replaced on disk since it was started.
@@ -104,6 +105,7 @@ impl Gateway {
         let operators = Folder {
             path: config.plugins.clone(),
             tenant: None,
+            writers: if self.demonstration { Writers::Anybody } else { Writers::Operator },
             registry: Arc::clone(&self.registry),
             component: config.limits.component,
         };
@@ -240,8 +242,8 @@ fn own_folders(config: &Config) -> BTreeMap<String, Folder> {
     let folder = |(name, tenant): (&String, &config::Tenant)| {
         let path = tenant.plugins.clone()?;
         let registry = Arc::new(Registry::new(registry_settings(&config.limits)));
-        let component = tenant.limits.component_tenant;
-        Some((name.clone(), Folder { path, tenant: Some(name.clone()), registry, component }))
+        let (tenant, writers, component) = (Some(name.clone()), Writers::Tenant, tenant.limits.component_tenant);
+        Some((name.clone(), Folder { path, tenant, writers, registry, component }))
     };
     config.tenants.iter().filter_map(folder).collect()
 }

@@ -16,6 +16,7 @@ use crate::config::{Config, Limits};
 use crate::control::WORLD;
 use crate::logging::escape;
 use crate::plugin_files::{self, Links, Reading};
+use crate::strict_modes::Writers;
 use crate::watch::ROUND;
 
 /// How much of a digest is enough to tell files apart at a glance.
@@ -64,7 +65,7 @@ impl CheckError {
 ///
 /// # Errors
 /// Says why it cannot be.
-fn read(path: &Path, links: Links, most: usize) -> Result<(String, Source), CheckError> {
+fn read(path: &Path, links: Links, writers: Writers, most: usize) -> Result<(String, Source), CheckError> {
     let Some(file) = path.file_name().and_then(|name| name.to_str()) else {
         return Err(CheckError::refused("its name is not UTF-8; rename it"));
     };
@@ -74,7 +75,7 @@ fn read(path: &Path, links: Links, most: usize) -> Result<(String, Source), Chec
         ));
     };
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    match plugin_files::read(folder, file, links, most).map_err(CheckError::Refused)? {
+    match plugin_files::read(folder, file, links, writers, most).map_err(CheckError::Refused)? {
         Reading::Whole(source, _) => Ok((name.to_owned(), source)),
         Reading::Changing => Err(CheckError::Unfinished("it is being written to".to_owned())),
         Reading::Absent(_) | Reading::NoFolder => Err(CheckError::refused("there is no such file")),
@@ -86,11 +87,17 @@ fn read(path: &Path, links: Links, most: usize) -> Result<(String, Source), Chec
 /// # Errors
 /// Why a server would refuse it, or why that could not be found out.
 pub async fn check(path: &Path, loader: &Loader, limits: &Limits) -> Result<Arc<Plugin>, CheckError> {
-    check_as(path, Links::Follow, limits.component, loader).await
+    check_as(path, Links::Follow, Writers::Anybody, limits.component, loader).await
 }
 
-async fn check_as(path: &Path, links: Links, most: usize, loader: &Loader) -> Result<Arc<Plugin>, CheckError> {
-    let (name, source) = read(path, links, most)?;
+async fn check_as(
+    path: &Path,
+    links: Links,
+    writers: Writers,
+    most: usize,
+    loader: &Loader,
+) -> Result<Arc<Plugin>, CheckError> {
+    let (name, source) = read(path, links, writers, most)?;
     let slots = CompileSlots::new(1);
     let terms = Terms { component: most, slots: &slots, tenant: "" };
     loader.load(&name, &source, terms).await.map_err(|error| CheckError::of(&error))
@@ -165,14 +172,13 @@ pub async fn check_named(config: &Config, loader: &Loader) -> Faults {
         };
         let shown = path.display().to_string();
         if !files.contains_key(&path) {
-            let (links, most) = if is_own {
-                (Links::Refuse, tenant.limits.component_tenant)
-            } else {
-                (Links::Follow, limits.component)
+            let (links, writers, most) = match is_own {
+                true => (Links::Refuse, Writers::Tenant, tenant.limits.component_tenant),
+                false => (Links::Follow, Writers::Operator, limits.component),
             };
             let is_theirs = is_own && tenant.deploys;
             let (began, time) = (Instant::now(), if is_theirs { time_left } else { Duration::MAX });
-            let checked = timeout(time, check_as(&path, links, most, loader)).await;
+            let checked = timeout(time, check_as(&path, links, writers, most, loader)).await;
             let checked = checked.unwrap_or_else(|_| Err(CheckError::Unfinished(no_time_left(limits))));
             if is_theirs {
                 time_left = time_left.saturating_sub(began.elapsed());
@@ -212,7 +218,7 @@ fn no_time_left(limits: &Limits) -> String {
 /// # Errors
 /// Says why it is no component at all, or why that could not be found out.
 pub async fn inspect(path: &Path, loader: &Loader, limits: &Limits) -> Result<Inspected, CheckError> {
-    let (name, source) = read(path, Links::Follow, limits.component)?;
+    let (name, source) = read(path, Links::Follow, Writers::Anybody, limits.component)?;
     let slots = CompileSlots::new(1);
     let terms = Terms { component: limits.component, slots: &slots, tenant: "" };
     match loader.inspect(&source, terms).await {

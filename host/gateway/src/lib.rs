@@ -33,6 +33,7 @@
 //! | [`tenant`] | for whom sessions run: what their names mean, and how many a user may have |
 //! | `grants` | what a tenant was granted, as the plugin host takes it |
 //! | [`explain`] | what a user would get and why, in words |
+//! | [`strict_modes`] | who may change the files that say what the program does |
 //! | `suggest` | the name that was meant instead of one that does not exist |
 //! | [`credential`] | password hashes and lists of public keys, as an operator writes them |
 
@@ -64,6 +65,7 @@ pub mod signals;
 mod socket;
 pub mod source;
 pub mod state;
+pub mod strict_modes;
 mod suggest;
 pub mod tenant;
 pub mod thrift;

@@ -24,6 +24,7 @@ use whelk::process;
 use whelk::pump;
 use whelk::signals::{GaveUp, Hangup, Signals};
 use whelk::state::State;
+use whelk::strict_modes;
 use whelk::thrift;
 use whelk_runtime::supervise::{Panicked, caught, caught_future, supervise};
 use whelk_runtime::{CompileSettings, InstanceLimits, Start, compile_stdin};
@@ -215,6 +216,7 @@ fn check(file: &Path) -> Result<(), Failure> {
     let notes: String = config.notes.iter().map(|note| format!("{note}\n")).collect();
     let shortages: String =
         process::shortages(&config).iter().map(|shortage| format!("this machine: {shortage}\n")).collect();
+    process::check_start(&config.limits).map_err(wrong)?;
     let loader = lone_loader(&trial_limits(&config)).map_err(wrong)?;
     let faults = lone_runtime()?.block_on(inspect::check_named(&config, &loader));
     if !faults.operators.is_empty() {
@@ -288,11 +290,13 @@ fn print(text: &str) -> Result<(), Failure> {
 
 fn serve(file: Option<&Path>, overrides: Overrides, format: Format) -> Result<(), Failure> {
     let maps = process::map_large_allocations();
+    strict_modes::tighten_umask();
     let config = match file {
         Some(file) => Config::load(file, &overrides),
         None => Config::demonstration(&overrides),
     };
     let config = config.map_err(wrong)?;
+    process::check_start(&config.limits).map_err(wrong)?;
     logging::start(format, give_up_the_log).map_err(wrong)?;
     if !maps {
         tracing::warn!("the C library keeps its own threshold for mapping memory: what is freed may stay taken");

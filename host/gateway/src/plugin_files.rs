@@ -11,6 +11,8 @@ use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat, fstat, openat,
 use rustix::io::Errno;
 use whelk_runtime::Source;
 
+use crate::strict_modes::Writers;
+
 /// What a plugin's file is called after its name.
 const SUFFIX: &str = ".wasm";
 
@@ -168,6 +170,15 @@ fn is_link(folder: &OwnedFd, name: &OsStr) -> bool {
     facts.is_ok_and(|facts| FileType::from_raw_mode(facts.st_mode) == FileType::Symlink)
 }
 
+/// Checks who may write to a folder that is open.
+///
+/// # Errors
+/// Says who else may, and the command that ends that.
+pub(crate) fn check_writers(folder: &OwnedFd, path: &Path, writers: Writers) -> io::Result<()> {
+    let facts = fstat(folder)?;
+    writers.check_folder(path, facts.st_mode, facts.st_uid).map_err(io::Error::other)
+}
+
 /// Which folder it is.
 pub(crate) fn identity(folder: &OwnedFd) -> io::Result<Identity> {
     let facts = fstat(folder)?;
@@ -240,8 +251,8 @@ fn misspelled(name: &[u8]) -> Option<&str> {
 ///
 /// # Errors
 /// Says why a file that is there cannot be read.
-pub(crate) fn read(folder: &Path, name: &str, links: Links, most: usize) -> Result<Reading, String> {
-    let Ok(folder) = open_folder(folder, links) else { return Ok(Reading::NoFolder) };
+pub(crate) fn read(path: &Path, name: &str, links: Links, writers: Writers, most: usize) -> Result<Reading, String> {
+    let Ok(folder) = open_folder(path, links) else { return Ok(Reading::NoFolder) };
     // Does not wait for the writer of a FIFO.
     let mut flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
     flags.set(OFlags::NOFOLLOW, links == Links::Refuse);
@@ -262,6 +273,12 @@ pub(crate) fn read(folder: &Path, name: &str, links: Links, most: usize) -> Resu
     let before = facts(&file)?;
     if FileType::from_raw_mode(before.st_mode) != FileType::RegularFile {
         return Err("this is not a file".to_owned());
+    }
+    let whole = path.join(name);
+    writers.check(&whole, before.st_mode, before.st_uid)?;
+    if links == Links::Follow {
+        // Whoever may write to the folder of a build that is kept elsewhere can replace it.
+        writers.check_folder_of(&whole)?;
     }
     let bound = u64::try_from(most).unwrap_or(u64::MAX).saturating_add(1);
     let size = u64::try_from(before.st_size).unwrap_or_default().min(bound);
@@ -318,11 +335,11 @@ mod tests {
         fs::remove_dir(&mine).unwrap();
         symlink("../theirs/plugins", &mine).unwrap();
         let refused = |folder: &Path| {
-            assert!(matches!(read(folder, "secret.wasm", Links::Refuse, 9), Ok(Reading::NoFolder)));
+            assert!(matches!(read(folder, "secret.wasm", Links::Refuse, Writers::Tenant, 9), Ok(Reading::NoFolder)));
             list(folder, 9).unwrap_err().to_string()
         };
         assert!(refused(&mine).contains("symbolic link"));
-        assert!(matches!(read(&mine, "secret.wasm", Links::Follow, 9), Ok(Reading::Whole(..))));
+        assert!(matches!(read(&mine, "secret.wasm", Links::Follow, Writers::Operator, 9), Ok(Reading::Whole(..))));
         // Nor anywhere above.
         fs::rename(place.join("mine"), place.join("old")).unwrap();
         symlink("theirs", place.join("mine")).unwrap();
@@ -362,7 +379,7 @@ mod tests {
     fn a_link_to_a_file_that_is_not_there_is_no_absent_file() {
         let folder = tempfile::tempdir().unwrap();
         symlink("nowhere", folder.path().join("a.wasm")).unwrap();
-        let reason = read(folder.path(), "a.wasm", Links::Follow, 4).err().unwrap();
+        let reason = read(folder.path(), "a.wasm", Links::Follow, Writers::Operator, 4).err().unwrap();
         assert_eq!(reason, "it is a symbolic link to a file that is not there");
     }
 
@@ -384,7 +401,7 @@ mod tests {
     #[test]
     fn a_file_is_read_whole_and_what_is_no_file_is_told() {
         let folder = tempfile::tempdir().unwrap();
-        let read = |name: &str, links| read(folder.path(), name, links, 4);
+        let read = |name: &str, links| read(folder.path(), name, links, Writers::Operator, 4);
         fs::write(folder.path().join("a.wasm"), "1234").unwrap();
         assert!(matches!(read("a.wasm", Links::Refuse), Ok(Reading::Whole(source, _)) if source.size() == 4));
         fs::write(folder.path().join("a.wasm"), "1234567").unwrap();

@@ -10,15 +10,22 @@ use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpabl
 
 use crate::config::{self, Config, Door, Entrance, Limits};
 use crate::settings;
+use crate::strict_modes;
 
 pub use memory::memory_limit;
 
 /// Files that are open besides those of connections and of plugins: listeners, the runtime, plugins, logs, room to say no ...
 const OTHER_FILES: u64 = 64;
+/// Fewer than these are too few to read the keys and to listen.
+const LEAST_FILES: u64 = 32;
 /// ... for each tenant: its directory, its plugin folder and what is read there, operations and look-ups that are under way ...
 const FILES_OF_TENANT: u64 = 16;
 /// ... and for each plugin that is being compiled, of the operator's and of tenants'.
 const FILES_OF_JOB: u64 = 14;
+/// Threads that wait for disks and for host names, the most that tokio starts.
+const BLOCKING_THREADS: u64 = 512;
+/// Threads besides those and one for each processor: the ticker, the log, signals, and the processes of compilers.
+const OTHER_THREADS: u64 = 16;
 /// Tenants that a demonstration is prepared for.
 const DEMONSTRATED: u64 = 8;
 /// Memory of an instance that has answered its client and waits.
@@ -149,6 +156,8 @@ struct Machine {
     mappings: Option<u64>,
     files: Option<u64>,
     memory: Option<u64>,
+    address_space: Option<u64>,
+    threads: Option<u64>,
 }
 
 impl Machine {
@@ -157,7 +166,10 @@ impl Machine {
         // The soft limit is raised to the hard one at start.
         let files = getrlimit(Resource::Nofile).maximum;
         let memory = [memory::available(), memory_limit()].into_iter().flatten().min();
-        Machine { mappings, files, memory }
+        let address_space = getrlimit(Resource::As).current;
+        let threads = getrlimit(Resource::Nproc).current.filter(|_| strict_modes::me() != 0);
+        let threads = [threads, memory::thread_limit()].into_iter().flatten().min();
+        Machine { mappings, files, memory, address_space, threads }
     }
 
     fn shortages(&self, config: &Config) -> Vec<Shortage> {
@@ -180,18 +192,72 @@ impl Machine {
         check("vm.max_map_count", self.mappings, mappings, raise);
         let files = Files::wanted(config).sum();
         let raise = format!(
-            "raise the hard limit (LimitNOFILE={files}, ulimit -Hn {files}), or lower `connections` or `tenant_open_files`; until then \
-             fewer are accepted, and plugins open fewer"
+            "raise the hard limit (LimitNOFILE={files} for systemd, --ulimit nofile={files} for docker, ulimit -Hn {files} in a shell of \
+             root), or lower `connections` or `tenant_open_files`; until then fewer are accepted, and plugins open fewer"
         );
         check("the number of open files", self.files, files, raise);
         let memory = instances * IDLE_INSTANCE + connections * IDLE_CONNECTION;
         let raise = format!(
-            "give it {} MiB (MemoryMax=), or lower `instances` and `connections`; that is what all of them take while they are idle",
+            "give it {} MiB (MemoryMax= for systemd, --memory for docker), or lower `instances` and `connections`; that is what all of them take while they are idle",
             memory.div_ceil(1 << 20)
         );
         check("the memory in bytes", self.memory, memory, raise);
+        let threads = processors() + BLOCKING_THREADS + OTHER_THREADS;
+        let raise =
+            format!("{}; until then files and host names are waited for one after another", more_threads(threads));
+        check("the number of threads", self.threads, threads, raise);
         shortages
     }
+}
+
+impl Machine {
+    /// What there is too little of to start at all.
+    fn lacks(&self, limits: &Limits) -> Vec<Shortage> {
+        let engine = settings::engine_settings(limits);
+        // As many as the mappings allow at most: two for each memory, two for each stack.
+        let sessions = engine.sessions.min(engine.max_map_count / 4);
+        let address_space = u64::try_from(sessions.saturating_mul(engine.memory)).unwrap_or(u64::MAX);
+        let threads = processors() + OTHER_THREADS;
+        let files = format!(
+            "{OTHER_FILES} are needed to start: LimitNOFILE=65536 for systemd, --ulimit nofile=65536 for docker, ulimit -Hn 65536 in a \
+             shell of root"
+        );
+        let space = "it is reserved for the memories of plugins and costs nothing until they use it: LimitAS=infinity for systemd, \
+                     ulimit -v unlimited in a shell, or lower `instances`";
+        [
+            ("the number of open files", self.files, LEAST_FILES, files),
+            ("the address space in bytes (RLIMIT_AS)", self.address_space, address_space, space.to_owned()),
+            ("the number of threads", self.threads, threads, more_threads(threads)),
+        ]
+        .into_iter()
+        .filter_map(|(resource, has, needs, change)| {
+            has.filter(|has| *has < needs).map(|has| Shortage { resource, has, needs, change })
+        })
+        .collect()
+    }
+}
+
+fn more_threads(threads: u64) -> String {
+    format!(
+        "TasksMax={threads} for systemd, --pids-limit {threads} for docker, ulimit -u {threads} in a shell (pids.max and RLIMIT_NPROC count \
+         all threads of the group and of the user)"
+    )
+}
+
+fn processors() -> u64 {
+    std::thread::available_parallelism().map_or(1, |processors| processors.get() as u64)
+}
+
+/// Checks that this machine lets the server start at all.
+///
+/// # Errors
+/// Says what there is too little of, a line each, and what to set.
+pub fn check_start(limits: &Limits) -> Result<(), String> {
+    let lacks = Machine::read().lacks(limits);
+    let lines = lacks.iter().map(|Shortage { resource, has, needs, change }| {
+        format!("this machine: {resource} is {has}, and at least {needs} are needed: {change}")
+    });
+    if lacks.is_empty() { Ok(()) } else { Err(lines.collect::<Vec<_>>().join("\n")) }
 }
 
 /// What this machine has too little of for a configuration. Nothing is changed.
@@ -354,21 +420,51 @@ mod tests {
     fn what_there_is_too_little_of_is_named_with_what_to_change() {
         let config = config(Limits { instances: 20_000, connections: 10_000, ..Limits::default() });
         assert_eq!(Machine::default().shortages(&config), []);
-        let plenty = Machine { mappings: Some(85_000), files: Some(12_216), memory: Some(2 << 30) };
+        let plenty =
+            Machine { mappings: Some(85_000), files: Some(12_216), memory: Some(2 << 30), ..Machine::default() };
         assert_eq!(plenty.shortages(&config), []);
-        let short = Machine { mappings: Some(65_530), files: Some(1024), memory: Some(1 << 30) };
+        let short = Machine {
+            mappings: Some(65_530),
+            files: Some(1024),
+            memory: Some(1 << 30),
+            threads: Some(1),
+            ..Machine::default()
+        };
         let told: Vec<_> = short.shortages(&config).iter().map(ToString::to_string).collect();
+        let needs = processors() + 512 + 16;
+        let threads = format!(
+            "the number of threads is 1, and the limits may take {needs}: {}; until then files and host names are waited for one after another",
+            more_threads(needs)
+        );
         assert_eq!(
             told,
             [
                 "vm.max_map_count is 65530, and the limits may take 85000: that is for plugins of one memory, and 165000 would do for \
                  those of 3: sysctl -w vm.max_map_count=85000, or lower `instances`; until then fewer run",
-                "the number of open files is 1024, and the limits may take 12216: raise the hard limit (LimitNOFILE=12216, \
-                 ulimit -Hn 12216), or lower `connections` or `tenant_open_files`; until then fewer are accepted, and plugins open fewer",
-                "the memory in bytes is 1073741824, and the limits may take 1638400000: give it 1563 MiB (MemoryMax=), \
-                 or lower `instances` and `connections`; that is what all of them take while they are idle",
+                "the number of open files is 1024, and the limits may take 12216: raise the hard limit (LimitNOFILE=12216 \
+                 for systemd, --ulimit nofile=12216 for docker, ulimit -Hn 12216 in a shell of root), or lower `connections` or \
+                 `tenant_open_files`; until then fewer are accepted, and plugins open fewer",
+                "the memory in bytes is 1073741824, and the limits may take 1638400000: give it 1563 MiB (MemoryMax= \
+                 for systemd, --memory for docker), or lower `instances` and `connections`; that is what all of them take while they are idle",
+                threads.as_str(),
             ]
         );
+    }
+
+    #[test]
+    fn without_what_a_start_needs_it_is_said_how_much_there_is_and_what_to_set() {
+        let limits = Limits::default();
+        assert_eq!(Machine::default().lacks(&limits), []);
+        let machine = Machine { files: Some(10), address_space: Some(1 << 30), threads: Some(5), ..Machine::default() };
+        let told: Vec<_> = machine.lacks(&limits).iter().map(ToString::to_string).collect();
+        assert_eq!(told.len(), 3, "{told:?}");
+        for (told, words) in told.iter().zip([
+            ["open files is 10", "LimitNOFILE=", "--ulimit nofile="],
+            ["address space in bytes (RLIMIT_AS) is 1073741824", "LimitAS=infinity", "ulimit -v unlimited"],
+            ["threads is 5", "TasksMax=", "--pids-limit"],
+        ]) {
+            assert!(words.iter().all(|word| told.contains(word)), "{told}");
+        }
     }
 
     #[test]

@@ -5,14 +5,16 @@
 //! and a key that is in doubt is refused, never replaced: clients have learned it.
 
 use std::fmt;
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags};
 use rustix::io::Errno;
 use zeroize::Zeroizing;
+
+use crate::strict_modes::{me, quoted};
 
 /// The host key's file; its public half lies beside it as `.pub`.
 const HOST_KEY: &str = "ssh_host_ed25519_key";
@@ -55,6 +57,57 @@ pub struct StateError {
 }
 
 impl State {
+    /// Whether [`open`](Self::open) would succeed. Nothing is made.
+    ///
+    /// # Errors
+    /// When it cannot be made or be written to, is no folder, belongs to another user or may be written to by one.
+    pub fn check(folder: &Path) -> Result<(), StateError> {
+        let absolute = std::path::absolute(folder)
+            .map_err(|error| StateError::of(folder, format!("the state folder cannot be used: {error}")))?;
+        let failed = |path: &Path, error: io::Error| {
+            let reason = match error.kind() {
+                io::ErrorKind::NotADirectory => "a file is in its place or on the way to it: name a folder".to_owned(),
+                io::ErrorKind::ReadOnlyFilesystem => {
+                    "it is on a disk that can only be read: name a folder elsewhere".to_owned()
+                }
+                io::ErrorKind::PermissionDenied => {
+                    format!(
+                        "this user (uid {}) may not write there: chown it, or check as the user who runs whelk",
+                        me()
+                    )
+                }
+                _ => error.to_string(),
+            };
+            let path = if path == absolute { String::new() } else { format!("{}: ", path.display()) };
+            StateError::of(folder, format!("the state folder cannot be used: {path}{reason}"))
+        };
+        // The folder itself, or the last one on the way to it that is there: the others are made in it.
+        for path in absolute.ancestors() {
+            let facts = match path.metadata() {
+                Ok(facts) => facts,
+                Err(error) if error.kind() == io::ErrorKind::NotFound && path.symlink_metadata().is_err() => continue,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    return Err(failed(
+                        path,
+                        io::Error::other("a symbolic link that leads nowhere: make the folder it leads to"),
+                    ));
+                }
+                Err(error) => return Err(failed(path, error)),
+            };
+            if !facts.is_dir() {
+                return Err(failed(path, io::ErrorKind::NotADirectory.into()));
+            }
+            if path == absolute {
+                private_folder(folder, &facts)?;
+            }
+            // Without flags it is faccessat, which no filter of system calls refuses, unlike faccessat2. The ids are the effective ones anyway.
+            let wanted = Access::WRITE_OK | Access::EXEC_OK;
+            return rustix::fs::accessat(CWD, path, wanted, AtFlags::empty())
+                .map_err(|error| failed(path, error.into()));
+        }
+        Ok(())
+    }
+
     /// Opens the folder, and makes it (0700) when it does not exist.
     ///
     /// # Errors
@@ -63,17 +116,7 @@ impl State {
         let failed = |error: io::Error| StateError::of(folder, format!("the state folder cannot be used: {error}"));
         DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
         let facts = folder.metadata().map_err(failed)?;
-        if facts.mode() & OTHERS_WRITE != 0 {
-            let mode = facts.mode() & 0o7777;
-            let reason = format!("others may write to the state folder (mode {mode:04o}): chmod go-w it");
-            return Err(StateError::of(folder, reason));
-        }
-        if facts.uid() != 0 && facts.uid() != me() {
-            return Err(StateError::of(
-                folder,
-                format!("the state folder belongs to another user (uid {})", facts.uid()),
-            ));
-        }
+        private_folder(folder, &facts)?;
         Ok(State { folder: folder.to_owned() })
     }
 
@@ -221,6 +264,21 @@ impl fmt::Display for StateError {
 
 impl std::error::Error for StateError {}
 
+/// Checks that nobody else may write to a folder.
+fn private_folder(folder: &Path, facts: &Metadata) -> Result<(), StateError> {
+    if facts.mode() & OTHERS_WRITE != 0 {
+        let (mode, word) = (facts.mode() & 0o7777, quoted(folder));
+        let reason = format!("others may write to the state folder (mode {mode:04o}): chmod go-w {word}");
+        return Err(StateError::of(folder, reason));
+    }
+    if facts.uid() != 0 && facts.uid() != me() {
+        let (owner, me) = (facts.uid(), me());
+        let reason = format!("the state folder belongs to another user (uid {owner}, this is uid {me})");
+        return Err(StateError::of(folder, reason));
+    }
+    Ok(())
+}
+
 /// Reads a file that only its owner may read, and `None` when there is none.
 fn read_private(path: &Path) -> Result<Option<Zeroizing<String>>, StateError> {
     let refuse = |reason: String| StateError::of(path, reason);
@@ -305,15 +363,43 @@ fn public_path(path: &Path) -> PathBuf {
     path.with_extension("pub")
 }
 
-fn me() -> u32 {
-    rustix::process::geteuid().as_raw()
-}
-
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+
+    #[test]
+    fn a_folder_is_checked_without_making_anything() {
+        let place = tempfile::tempdir().unwrap();
+        let root = place.path();
+        fs::write(root.join("file"), "").unwrap();
+        fs::create_dir(root.join("wide")).unwrap();
+        fs::set_permissions(root.join("wide"), fs::Permissions::from_mode(0o777)).unwrap();
+        std::os::unix::fs::symlink("nowhere", root.join("link")).unwrap();
+        for (path, expected) in [
+            ("", None),
+            ("new/folder", None),
+            // What is made in it belongs to whelk alone.
+            ("wide/new", None),
+            ("file", Some("a file is in its place or on the way to it: name a folder")),
+            ("file/below/it", Some("a file is in its place or on the way to it: name a folder")),
+            ("wide", Some("others may write to the state folder (mode 0777): chmod go-w")),
+            ("link", Some("a symbolic link that leads nowhere: make the folder it leads to")),
+        ] {
+            let checked = State::check(&root.join(path)).map_err(|error| error.to_string());
+            match expected {
+                None => assert_eq!(checked, Ok(()), "{path}"),
+                Some(words) => {
+                    assert!(checked.as_ref().is_err_and(|error| error.contains(words)), "{path}: {checked:?}")
+                }
+            }
+        }
+        assert!(!root.join("new").exists());
+        // Where nobody can make anything, not even root.
+        let error = State::check(Path::new("/proc/self/whelk")).unwrap_err().to_string();
+        assert!(error.starts_with("/proc/self/whelk: the state folder cannot be used: "), "{error}");
+    }
 
     const KEY: &str = "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n";
 
@@ -467,7 +553,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
         let error = State::open(folder.path()).unwrap_err();
-        assert_eq!(error.reason, "others may write to the state folder (mode 0777): chmod go-w it");
+        assert!(error.reason.starts_with("others may write to the state folder (mode 0777): chmod go-w /"));
         let file = folder.path().join("file");
         fs::write(&file, "").unwrap();
         assert!(State::open(&file).unwrap_err().reason.starts_with("the state folder cannot be used"));

@@ -8,3 +8,14 @@ pub(crate) fn nearest<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> O
         .min()
         .map(|(_, candidate)| candidate)
 }
+
+/// The name that differs in nothing but capitals, dashes and underscores.
+pub(crate) fn alike<'n>(name: &str, mut known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+    let name = plain(name);
+    known.find(|candidate| plain(candidate) == name)
+}
+
+/// A name in small letters, without dashes and underscores.
+pub(crate) fn plain(name: &str) -> String {
+    name.chars().filter(|character| !"-_".contains(*character)).flat_map(char::to_lowercase).collect()
+}

@@ -42,7 +42,8 @@ impl Place {
     /// What is wrong, a line each, with the folder taken out of the paths.
     fn problems(&self) -> Vec<String> {
         let folder = format!("{}/", self.folder.path().display());
-        self.load().unwrap_err().replace(&folder, "").lines().map(str::to_owned).collect()
+        let refused = self.load().unwrap_err().replace(&folder, "").replace(folder.trim_end_matches('/'), "PLACE");
+        refused.lines().map(str::to_owned).collect()
     }
 }
 
@@ -57,7 +58,7 @@ fn a_whole_configuration_is_read_as_it_is_written() {
         r#"
 listen = ["0.0.0.0:2222", "[::]:2222"]
 plugins = "plugins"
-state = "/var/lib/whelk"
+state = "var/lib/whelk"
 banner = "Authorised\nuse only"
 [users.alice]
 plugin = "echo"
@@ -79,7 +80,7 @@ failed_attempts = 3
     let config = place.load().unwrap();
     assert_eq!(config.listen.iter().map(ToString::to_string).collect::<Vec<_>>(), ["0.0.0.0:2222", "[::]:2222"]);
     assert_eq!(config.plugins, place.folder.path().join("plugins"));
-    assert_eq!(config.state, Path::new("/var/lib/whelk"));
+    assert_eq!(config.state, place.folder.path().join("var/lib/whelk"));
     assert_eq!(config.banner.as_deref(), Some("Authorised\nuse only\n"));
     let limits = Limits { drain: Duration::from_secs(120), memory: 32 << 20, failed_attempts: 3, ..Limits::default() };
     assert_eq!(config.limits, limits);
@@ -115,16 +116,16 @@ failed_attempts = 0
     assert_eq!(
         place.problems(),
         [
-            r#"whelk.toml:2: listen: 127.0.0.1:2222 is listed twice"#,
-            r#"whelk.toml:2: listen: must be an address in numbers such as "127.0.0.1:2222" or "[::]:2222", is "example.org:22""#,
+            r#"whelk.toml:2: listen: 127.0.0.1:2222 is listed twice (first at whelk.toml:2)"#,
+            r#"whelk.toml:2: listen: must be an address in numbers and a port, such as "127.0.0.1:2222" or "[::]:2222", is "example.org:22": a name may lead elsewhere tomorrow: write its address, or "0.0.0.0:22" for every IPv4 address"#,
             r#"whelk.toml:3: banana: there is no such setting"#,
             r#"whelk.toml:4: banner: must have no control characters, has '\u{1b}'"#,
             r#"whelk.toml:6: users.alice.plugin: there is no plugin "ecko" (did you mean "echo"?)"#,
-            r#"whelk.toml:7: users.alice.password: must be an argon2 hash ($argon2id$...) or a bcrypt hash ($2b$...), never the password itself"#,
+            r#"whelk.toml:7: users.alice.password: must be an argon2 hash ($argon2id$...) or a bcrypt hash ($2b$...), never the password itself: `mkpasswd -m bcrypt -R 12` makes one"#,
             r#"whelk.toml:8: users.alice.shell: there is no such setting"#,
             r#"whelk.toml:9: users.bob: has no plugin: add plugin = "NAME" here or in [tenants.default]"#,
             r#"whelk.toml:12: limits.sesions: there is no such setting (did you mean `sessions`?)"#,
-            r#"whelk.toml:13: limits.window: must be a size such as "64 KiB", is "lots""#,
+            r#"whelk.toml:13: limits.window: must be a size such as "64 KiB" (B, KiB, MiB or GiB), is "lots""#,
             r#"whelk.toml:14: limits.failed_attempts: must be from 1 to 1000, is 0"#,
         ]
     );
@@ -136,13 +137,16 @@ fn a_text_that_is_no_toml_is_placed_at_its_line() {
     assert!(!found.is_empty());
     assert!(found.iter().all(|line| line.starts_with("whelk.toml:")), "{found:?}");
     let twice = place("state = \"a\"\nstate = \"b\"\n").problems();
-    assert_eq!(twice, ["whelk.toml:2: duplicate key"]);
+    assert_eq!(twice, ["whelk.toml:2: state: stands there twice: leave one of them away (first at whelk.toml:1)"]);
 }
 
 #[test]
 fn a_value_of_the_wrong_type_is_told_the_right_one() {
     for (text, problem) in [
-        ("listen = \"127.0.0.1:1\"", "whelk.toml:2: listen: must be a list, is \"127.0.0.1:1\""),
+        (
+            "listen = \"127.0.0.1:1\"",
+            "whelk.toml:2: listen: must be a list, is \"127.0.0.1:1\": write [\"127.0.0.1:1\"]",
+        ),
         ("listen = []", "whelk.toml:2: listen: must name at least one address"),
         ("listen = [1]", "whelk.toml:2: listen: must be a text in quotes, is 1"),
         ("plugins = 1", "whelk.toml:2: plugins: must be a text in quotes, is 1"),
@@ -154,7 +158,7 @@ fn a_value_of_the_wrong_type_is_told_the_right_one() {
         ("limits = 1", "whelk.toml:2: limits: must be a table, is 1"),
         (
             "limits.drain = 30",
-            "whelk.toml:2: limits.drain: must be a time such as \"30 s\" (ms, s, min, h or d), is 30",
+            "whelk.toml:2: limits.drain: must be a time such as \"30 s\" (ms, s, min, h or d), is 30: write \"30 s\"",
         ),
         ("limits.sessions = \"ten\"", "whelk.toml:2: limits.sessions: must be a whole number, is \"ten\""),
         ("limits.sessions = -1", "whelk.toml:2: limits.sessions: must be from 0 to 4294967295, is -1"),
@@ -196,7 +200,10 @@ fn algorithms_are_named_as_ssh_names_them_and_offered_in_that_order() {
         ]
     );
     let twice = problems("algorithms.ciphers = [\"aes128-gcm@openssh.com\", \"aes128-gcm@openssh.com\"]");
-    assert_eq!(twice, ["whelk.toml:2: algorithms.ciphers: \"aes128-gcm@openssh.com\" is listed twice"]);
+    assert_eq!(
+        twice,
+        ["whelk.toml:2: algorithms.ciphers: \"aes128-gcm@openssh.com\" is listed twice (first at whelk.toml:2)"]
+    );
 }
 
 #[test]
@@ -209,7 +216,7 @@ fn a_user_who_could_never_enter_or_who_is_open_by_mistake_is_an_error() {
         ),
         (
             "auth = \"None\"",
-            "whelk.toml:4: users.x.auth: can only be \"none\", which lets everybody in without credentials, is \"None\"",
+            "whelk.toml:4: users.x.auth: can only be \"none\", which lets everybody in without credentials, is \"None\": leave it away where there is a password or a key",
         ),
         (
             "auth = \"none\"\nkeys = []",
@@ -302,12 +309,106 @@ fn a_users_file_of_keys_never_keeps_the_server_from_starting() {
     assert_eq!(notes(&place), (vec![nobody.to_owned()], 0));
 }
 
+const ECDSA: &str = "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBHwf2HMM5TRXvo2SQJjsNkiDD5KqiiNjrGVv3UUh+mMT5RHxiRtOnlqvjhQtBq0VpmpCV/PwUdhOig4vkbqAcEc=";
+
 #[test]
-fn a_key_that_cannot_log_in_yet_is_a_note_and_no_error() {
-    let ecdsa = "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBHwf2HMM5TRXvo2SQJjsNkiDD5KqiiNjrGVv3UUh+mMT5RHxiRtOnlqvjhQtBq0VpmpCV/PwUdhOig4vkbqAcEc=";
-    let config = place(&format!("state = \"s\"\n[users.x]\nplugin = \"echo\"\nkeys = [\"{ecdsa}\"]\n")).load().unwrap();
-    let notes: Vec<_> = config.notes.iter().map(|note| (note.key.as_str(), note.what.as_str())).collect();
-    assert_eq!(notes, [("users.x.keys", "a key of type ecdsa-sha2-nistp256 cannot log in yet: use ssh-ed25519")]);
+fn a_user_none_of_whose_listed_keys_can_log_in_is_an_error_and_one_of_several_keys_a_note() {
+    let why = "keys of type ecdsa-sha2-nistp256 are not supported (ssh-ed25519 is)";
+    let user = |door: &str| place(&format!("state = \"s\"\n[users.x]\nplugin = \"echo\"\n{door}\n"));
+    let nobody = "whelk.toml:4: users.x.keys: nobody could log in as this user: no key of the list can be used \
+                  (`ssh-keygen -t ed25519` makes one that can)";
+    assert_eq!(user(&format!("keys = [\"{ECDSA}\"]")).problems(), [nobody]);
+    for other in [format!("keys = [\"{ECDSA}\", \"{KEY}\"]"), format!("keys = [\"{ECDSA}\"]\npassword = \"{HASH}\"")] {
+        let notes = user(&other).load().unwrap().notes;
+        assert_eq!(notes.len(), 1, "{notes:?}");
+        assert!(notes[0].key == "users.x.keys" && notes[0].what.ends_with(why), "{notes:?}");
+    }
+    // A file is the user's own: it keeps nobody else out.
+    let (place, keys) = with_file();
+    fs::write(&keys, format!("{ECDSA}\n")).unwrap();
+    let (told, _) = notes(&place);
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told[1].ends_with(why) || told[0].ends_with(why), "{told:?}");
+}
+
+#[test]
+fn a_key_that_is_listed_twice_is_a_note_with_both_places() {
+    let user = format!("state = \"s\"\n[users.x]\nplugin = \"echo\"\nkeys = [\n\"{KEY} a\",\n\"{KEY} b\"]\n");
+    let place = place(&user);
+    let notes = place.load().unwrap().notes;
+    let root = format!("{}/", place.folder.path().display());
+    let fingerprint = "SHA256:UCUiLr7Pjs9wFFJMDByLgc3NrtdU344OgUM45wZPcIQ";
+    assert_eq!(
+        notes.iter().map(|note| note.to_string().replace(&root, "")).collect::<Vec<_>>(),
+        [format!("whelk.toml:6: users.x.keys: the key {fingerprint} is listed twice (first at whelk.toml:5)")]
+    );
+}
+
+fn chmod(path: impl AsRef<Path>, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+#[test]
+fn what_others_may_change_is_refused_as_a_file_of_keys_is() {
+    let place = place(&format!("state = \"s\"\n{GUEST}"));
+    let root = place.folder.path();
+    assert_eq!(place.load().err(), None);
+    for (path, mode, good, problem) in [
+        ("whelk.toml", 0o664, 0o640, "--config: others may write to whelk.toml (mode 0664): chmod go-w whelk.toml"),
+        ("whelk.toml", 0o606, 0o640, "--config: others may write to whelk.toml (mode 0606): chmod go-w whelk.toml"),
+        ("plugins", 0o775, 0o755, "whelk.toml:1: plugins: others may write to plugins (mode 0775): chmod go-w plugins"),
+        ("plugins", 0o757, 0o755, "whelk.toml:1: plugins: others may write to plugins (mode 0757): chmod go-w plugins"),
+    ] {
+        chmod(root.join(path), mode);
+        assert_eq!(place.problems(), [problem]);
+        chmod(root.join(path), good);
+    }
+    // Whoever may write to the folder can put another file in its place, unless the folder is sticky.
+    chmod(root, 0o777);
+    assert!(place.load().unwrap_err().contains("(mode 0777): chmod go-w"));
+    chmod(root, 0o1777);
+    assert_eq!(place.load().err(), None);
+    chmod(root, 0o700);
+    // A demonstration is everybody's.
+    chmod(root.join("plugins"), 0o777);
+    let plugins = Some(root.join("plugins"));
+    assert!(Config::demonstration(&Overrides { plugins, state: Some("s".into()), ..Overrides::default() }).is_ok());
+}
+
+#[test]
+fn a_tenants_plugin_folder_may_be_its_groups_and_not_everybodys() {
+    let place = place(&format!("state = \"s\"\n[tenants.acme]\nplugins = \"acme\"\n{GUEST}"));
+    let folder = place.folder.path().join("acme");
+    fs::create_dir(&folder).unwrap();
+    chmod(&folder, 0o775);
+    assert_eq!(place.load().err(), None);
+    chmod(&folder, 0o777);
+    let problem = "whelk.toml:3: tenants.acme.plugins: others may write to acme (mode 0777): chmod o-w acme";
+    assert_eq!(place.problems(), [problem]);
+}
+
+#[test]
+fn a_text_is_read_whatever_its_editor_did_to_it() {
+    let place = place("");
+    for text in [format!("\u{feff}state = \"s\"\n{GUEST}"), format!("state = \"s\"\n{GUEST}").replace('\n', "\r\n")] {
+        fs::write(&place.file, text).unwrap();
+        assert_eq!(place.load().err(), None);
+    }
+    for (bytes, problem) in [
+        (&b"a = 1\n# M\xfcller\n"[..], "--config: whelk.toml:2: is not UTF-8 text (byte 0xfc): save it as UTF-8"),
+        (b"\xff\xfea\0", "--config: whelk.toml is UTF-16 text: save it as UTF-8"),
+    ] {
+        fs::write(&place.file, bytes).unwrap();
+        assert_eq!(place.problems(), [problem]);
+    }
+    fs::remove_file(&place.file).unwrap();
+    let absent = "--config: whelk.toml: No such file or directory (os error 2): `whelk config` prints a configuration to start from";
+    assert_eq!(place.problems(), [absent]);
+    fs::create_dir(&place.file).unwrap();
+    assert_eq!(
+        place.problems(),
+        ["--config: whelk.toml is a folder: name the file in it, such as whelk.toml/whelk.toml"]
+    );
 }
 
 #[test]
@@ -366,7 +467,9 @@ fn uncommented() -> String {
 #[test]
 fn the_reference_is_a_configuration_with_every_default() {
     let as_printed = place(&format!("{}{GUEST}", reference())).load().unwrap();
-    let taken_out = place(&format!("{}{GUEST}", uncommented())).load().unwrap();
+    // Only root could make the state folder of the reference.
+    let taken_out = uncommented().replace("/var/lib/whelk", "s");
+    let taken_out = place(&format!("{taken_out}{GUEST}")).load().unwrap();
     for config in [&as_printed, &taken_out] {
         assert_eq!(config.limits, Limits::default());
         assert_eq!(config.listen, ["127.0.0.1:2222".parse().unwrap()]);

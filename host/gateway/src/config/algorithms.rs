@@ -37,21 +37,23 @@ pub(super) fn table() -> [(&'static str, String); 2] {
 
 fn read_names<'t>(item: &Item<'t>, known: &[&'static str], findings: &mut Findings) -> Option<Vec<&'t str>> {
     let before = findings.problems.len();
-    let mut names = Vec::new();
+    let (mut names, mut spans) = (Vec::new(), Vec::new());
     let elements = item.elements(findings);
     if let (DeValue::Array(_), true) = (item.value, elements.is_empty()) {
         findings.add(&item.span, &item.key, "must name at least one algorithm");
     }
     for element in elements {
         let Some(name) = findings.keep(&element, text(element.value)) else { continue };
-        if names.contains(&name) {
-            findings.add(&element.span, &element.key, format!("{name:?} is listed twice"));
+        if let Some(first) = spans.iter().zip(&names).find_map(|(span, other)| (*other == name).then_some(span)) {
+            let first = findings.first(first);
+            findings.add(&element.span, &element.key, format!("{name:?} is listed twice {first}"));
         } else if !known.contains(&name) {
             let meant = nearest(name, known.iter().copied()).map(|meant| format!(" (did you mean {meant:?}?)"));
             let what = format!("there is no algorithm {name:?}{}: {}", meant.unwrap_or_default(), known.join(", "));
             findings.add(&element.span, &element.key, what);
         }
         names.push(name);
+        spans.push(element.span);
     }
     (findings.problems.len() == before).then_some(names)
 }

@@ -39,10 +39,16 @@ impl EnvironmentNames {
 
 /// Reads the list; what is wrong in it is left out and reported.
 pub(super) fn read(item: &Item<'_>, findings: &mut Findings) -> EnvironmentNames {
-    let mut names = Vec::new();
+    let (mut names, mut spans) = (Vec::new(), Vec::new());
     for element in item.elements(findings) {
         let read = text(element.value).and_then(name);
-        names.extend(findings.keep(&element, read));
+        let Some(name) = findings.keep(&element, read) else { continue };
+        if let Some((_, first)) = names.iter().zip(&spans).find(|(other, _)| **other == name) {
+            let first = findings.first(first);
+            findings.note(&element, format!("is listed twice {first}"));
+        }
+        names.push(name);
+        spans.push(element.span);
     }
     EnvironmentNames { names: names.into() }
 }

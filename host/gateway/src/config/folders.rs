@@ -287,7 +287,8 @@ fn check_pair(claim: &Claim, other: &Claim, findings: &mut Findings) {
     let Some(relation) = relation else { return };
     let (shown, other) = (directory.place.path.display(), plugins.place.path.display());
     let what = if directory.tenant != plugins.tenant {
-        format!("{shown} {relation} the plugin folder of tenant {} ({other})", plugins.tenant)
+        let place = findings.place(&plugins.span);
+        format!("{shown} {relation} the plugin folder of tenant {} ({other}, at {place})", plugins.tenant)
     } else if writes && !deploys {
         format!("{shown} {relation} the tenant's own plugin folder ({other}): to write plugins takes deploy = true")
     } else {
@@ -301,7 +302,9 @@ fn check_alike(claim: &Claim, other: &Claim, findings: &mut Findings) {
     let name = if claim.kind == Kind::Plugins { "plugin folder" } else { "directory" };
     let mut told = |claim: &Claim, relation: &str, other: &Claim| {
         let (shown, theirs, tenant) = (claim.place.path.display(), other.place.path.display(), &other.tenant);
-        findings.add(&claim.span, &claim.key, format!("{shown} {relation} the {name} of tenant {tenant} ({theirs})"));
+        let place = findings.place(&other.span);
+        let what = format!("{shown} {relation} the {name} of tenant {tenant} ({theirs}, at {place})");
+        findings.add(&claim.span, &claim.key, what);
     };
     if let Some(relation) = claim.place.relation(&other.place) {
         return told(claim, relation, other);

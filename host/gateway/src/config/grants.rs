@@ -9,7 +9,8 @@ use toml::de::DeValue;
 use whelk_runtime::{AllowList, Grant, TcpAllow};
 
 use super::reader::{Findings, Item, Section};
-use super::setting::{Setting, kind, text, truth};
+use super::setting::{Setting, kind, path, text, truth};
+use crate::strict_modes::quoted;
 
 /// What a directory may hold when nobody says: the demonstration's too.
 const DIRECTORY_BYTES: usize = 64 << 20;
@@ -160,11 +161,28 @@ pub(super) fn read(mut section: Section<'_>, folder: &Path, findings: &mut Findi
     }
 }
 
+/// The table of something that is granted.
+fn given<'t>(item: &Item<'t>, findings: &mut Findings) -> Option<Section<'t>> {
+    if let DeValue::Boolean(true) = item.value {
+        findings.add(&item.span, &item.key, "must be a table, is true: write {} for what is given by default");
+        return None;
+    }
+    if let DeValue::String(path) = item.value {
+        findings.add(
+            &item.span,
+            &item.key,
+            format!("must be a table, is {path:?}: a path is written as {{ path = {path:?} }}"),
+        );
+        return None;
+    }
+    item.section(findings)
+}
+
 fn read_directory(item: &Item<'_>, folder: &Path, findings: &mut Findings) -> Option<Directory> {
-    let mut section = item.section(findings)?;
+    let mut section = given(item, findings)?;
     let mut directory = Directory::private();
     let path = section.take("path").map(|item| {
-        let path = text(item.value).and_then(|path| existing(&folder.join(path)));
+        let path = path(item.value, folder).and_then(|path| existing(&path));
         findings.keep(&item, path)
     });
     if path.is_some() {
@@ -208,13 +226,6 @@ pub(super) fn existing(path: &Path) -> Result<PathBuf, String> {
     }
 }
 
-/// For a shell.
-fn quoted(path: &Path) -> String {
-    let path = path.display().to_string();
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte);
-    if path.bytes().all(plain) { path } else { format!("'{}'", path.replace('\'', "'\\''")) }
-}
-
 fn read_environment(item: &Item<'_>, findings: &mut Findings) -> Vec<(String, String)> {
     let mut variables = Vec::new();
     for item in item.section(findings).map(|section| section.all()).unwrap_or_default() {
@@ -235,7 +246,7 @@ fn read_environment(item: &Item<'_>, findings: &mut Findings) -> Vec<(String, St
 }
 
 fn read_keyvalue(item: &Item<'_>, findings: &mut Findings) -> Option<KeyValue> {
-    let mut section = item.section(findings)?;
+    let mut section = given(item, findings)?;
     let mut keyvalue = KeyValue::default();
     if let Some(item) = section.take("bytes") {
         let read = usize::read_within(item.value, 1 << 10, 1 << 40);
@@ -261,7 +272,21 @@ fn read_destinations(
     }
     let named = elements.iter().filter_map(|item| Some((item, findings.keep(item, text(item.value))?)));
     let (items, names): (Vec<&Item<'_>>, Vec<&str>) = named.collect();
-    for (index, what) in check(&names).err().unwrap_or_default() {
+    let mut is_sound = true;
+    for (index, (item, name)) in items.iter().zip(&names).enumerate() {
+        let first = items.iter().zip(&names).take(index).find(|(_, other)| *other == name);
+        let what = match first {
+            Some((first, _)) => format!("{name:?} is listed twice {}", findings.first(&first.span)),
+            None if name.is_empty() || name.contains(|letter: char| letter.is_whitespace() || letter.is_control()) => {
+                format!("must be a host or an address, is {name:?}")
+            }
+            None => continue,
+        };
+        is_sound = false;
+        findings.add(&item.span, &item.key, what);
+    }
+    let wrong = if is_sound { check(&names).err().unwrap_or_default() } else { Vec::new() };
+    for (index, what) in wrong {
         if let Some(item) = items.get(index) {
             findings.add(&item.span, &item.key, what);
         }
@@ -270,24 +295,11 @@ fn read_destinations(
 }
 
 fn hosts(names: &[&str]) -> Result<(), Vec<(usize, String)>> {
-    distinct(names).and_then(|()| AllowList::parse(names).map(drop))
+    AllowList::parse(names).map(drop)
 }
 
 fn addresses(names: &[&str]) -> Result<(), Vec<(usize, String)>> {
-    distinct(names).and_then(|()| TcpAllow::parse(names).map(drop))
-}
-
-/// What can be said of destinations without knowing their form.
-fn distinct(names: &[&str]) -> Result<(), Vec<(usize, String)>> {
-    let mut wrong = Vec::new();
-    for (index, name) in names.iter().enumerate() {
-        if name.is_empty() || name.contains(|character: char| character.is_whitespace() || character.is_control()) {
-            wrong.push((index, format!("must be a host or an address, is {name:?}")));
-        } else if names.iter().take(index).any(|other| other == name) {
-            wrong.push((index, format!("{name:?} is listed twice")));
-        }
-    }
-    if wrong.is_empty() { Ok(()) } else { Err(wrong) }
+    TcpAllow::parse(names).map(drop)
 }
 
 fn choice<T: Copy>(item: &Item<'_>, names: &[(&str, T)]) -> Result<T, String> {

@@ -1,30 +1,115 @@
 //! Addresses to listen on: how they are written, and which of them get in each other's way.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// The port where an address names none.
+/// The port where nobody says, and where an address names none the one that is offered ...
 const PORT: u16 = 2222;
+/// ... beside the one that clients use when nobody says.
+const SSH: u16 = 22;
 
 /// Where to listen when nobody says.
 pub(super) const DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), PORT);
 
-/// Reads `127.0.0.1:2222`, `[::1]:2222`, an address without a port (then 2222), or `localhost` for 127.0.0.1.
+/// Reads `127.0.0.1:2222`, `[::1]:2222`, or `localhost:2222` for 127.0.0.1.
 ///
-/// Other names are refused: what a name resolves to changes with the network, what is listened on should not.
+/// Other names are refused: what a name resolves to changes with the network, what is listened on should not. Decided 2026-11-29: so is an
+/// address without a port. sshd would listen on port 22 there; and `::1:3301` is an address without a port, whoever wrote it.
 ///
 /// # Errors
-/// Says what an address looks like.
+/// Says what an address looks like, and how this one would be written.
 pub fn parse_address(text: &str) -> Result<SocketAddr, String> {
     let numeric = match text.strip_prefix("localhost") {
         Some(rest) if rest.is_empty() || rest.starts_with(':') => format!("{}{rest}", Ipv4Addr::LOCALHOST),
         Some(_) | None => text.to_owned(),
     };
-    let bare = || numeric.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().ok();
-    match numeric.parse::<SocketAddr>() {
-        Ok(address) => Ok(address),
-        Err(_) => bare().map(|ip| SocketAddr::new(ip, PORT)).ok_or_else(|| {
-            format!("must be an address in numbers such as \"127.0.0.1:2222\" or \"[::]:2222\", is {text:?}")
-        }),
+    let Ok(address) = numeric.parse::<SocketAddr>() else { return Err(misspelled(text, &numeric)) };
+    match not_bindable(&address) {
+        Some(what) => Err(format!("{text:?} {what}")),
+        None => Ok(address),
+    }
+}
+
+/// Why no socket can ever be bound to this address, for the end of a sentence.
+fn not_bindable(address: &SocketAddr) -> Option<String> {
+    let port = address.port();
+    match address {
+        SocketAddr::V4(v4) if v4.ip().is_multicast() || v4.ip().is_broadcast() => {
+            Some("is the address of many machines: name one of this machine".to_owned())
+        }
+        SocketAddr::V6(v6) => match v6.ip().to_ipv4_mapped() {
+            Some(v4) => Some(format!("stands for an IPv4 address: write \"{v4}:{port}\"")),
+            None if v6.ip().is_multicast() => {
+                Some("is the address of many machines: name one of this machine".to_owned())
+            }
+            None if v6.ip().is_unicast_link_local() && v6.scope_id() == 0 => Some(format!(
+                "is an address of one link: write \"[{}%N]:{port}\", where N is the number of the interface (`ip link`)",
+                v6.ip()
+            )),
+            None => None,
+        },
+        SocketAddr::V4(_) => None,
+    }
+}
+
+/// What is wrong with a text that is no address with a port. `numeric` is the same with `localhost` in numbers.
+fn misspelled(text: &str, numeric: &str) -> String {
+    let instead = instead(numeric).unwrap_or_else(|| {
+        ": write \"0.0.0.0:2222\" for every IPv4 address of this machine, \"[::]:2222\" for every IPv6 address"
+            .to_owned()
+    });
+    format!(
+        "must be an address in numbers and a port, such as \"127.0.0.1:2222\" or \"[::]:2222\", is {text:?}{instead}"
+    )
+}
+
+/// How a text would be written as an address, for the end of a sentence.
+fn instead(text: &str) -> Option<String> {
+    let without_port = |ip: IpAddr| {
+        let (own, ssh) = (SocketAddr::new(ip, PORT), SocketAddr::new(ip, SSH));
+        Some(format!(", which names no port: write \"{own}\", or \"{ssh}\" for the port of SSH"))
+    };
+    if let Some(bare) = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')) {
+        return without_port(IpAddr::V6(bare.parse().ok()?));
+    }
+    let (host, port) = text.rsplit_once([':', ' ']).unwrap_or((text, ""));
+    let host = host.trim_start_matches('[').trim_end_matches(']').trim();
+    let host = host.rsplit_once("//").map_or(host, |(_, host)| host);
+    let ip = host.parse::<IpAddr>().ok();
+    if let Ok(whole) = text.parse::<Ipv6Addr>() {
+        let whole = SocketAddr::new(whole.into(), PORT);
+        let port = port.parse::<u16>().ok().filter(|port| *port != 0);
+        return match ip.zip(port) {
+            Some((ip, port)) => {
+                let cut = SocketAddr::new(ip, port);
+                Some(format!(
+                    ": an IPv6 address has brackets: write \"{cut}\", or \"{whole}\" if all of it is the address"
+                ))
+            }
+            None => without_port(whole.ip()),
+        };
+    }
+    if let Ok(ip) = text.parse::<IpAddr>() {
+        return without_port(ip);
+    }
+    let every = matches!(host, "" | "*" | "0" | "any") || text.bytes().all(|byte| byte.is_ascii_digit());
+    let port = match port {
+        "ssh" => SSH.to_string(),
+        port => port.to_owned(),
+    };
+    match (ip, port.parse::<u16>()) {
+        (Some(ip), Ok(port)) => Some(format!(": write \"{}\"", SocketAddr::new(ip, port))),
+        (Some(ip), Err(_)) if port.is_empty() => without_port(ip),
+        (Some(_), Err(_)) => Some(": a port is a number from 1 to 65535".to_owned()),
+        (None, Ok(port)) if every => {
+            Some(format!(": write \"0.0.0.0:{port}\" for every IPv4 address, \"[::]:{port}\" for every IPv6 address"))
+        }
+        (None, _) if host.contains('/') => {
+            Some(": a network cannot be listened on, only an address of this machine".to_owned())
+        }
+        (None, Ok(port)) if host.contains(|letter: char| letter.is_alphabetic()) => Some(format!(
+            ": a name may lead elsewhere tomorrow: write its address, or \"0.0.0.0:{port}\" for every IPv4 address"
+        )),
+        _ => None,
     }
 }
 
@@ -41,20 +126,50 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_may_leave_out_its_port() {
+    fn an_address_is_numbers_and_a_port() {
         for (text, address) in [
             ("127.0.0.1:22", "127.0.0.1:22"),
-            ("127.0.0.1", "127.0.0.1:2222"),
             ("[::]:22", "[::]:22"),
-            ("::1", "[::1]:2222"),
-            ("[::1]", "[::1]:2222"),
-            ("localhost", "127.0.0.1:2222"),
+            ("[::1]:2222", "[::1]:2222"),
+            ("[fe80::1%2]:22", "[fe80::1%2]:22"),
             ("localhost:0", "127.0.0.1:0"),
         ] {
             assert_eq!(parse_address(text).map(|a| a.to_string()), Ok(address.to_owned()), "{text}");
         }
-        for wrong in ["", "example.org:22", "localhosts", "localhost.evil:22", "127.0.0.1:66000", "1:2:3", ":22"] {
-            assert!(parse_address(wrong).is_err(), "{wrong}");
+    }
+
+    #[test]
+    fn another_spelling_is_refused_with_the_right_one() {
+        for (text, instead) in [
+            ("::1:3301", "write \"[::1]:3301\", or \"[::1:3301]:2222\" if all of it is the address"),
+            ("::1:33010", ": write \"[::1]:33010\""),
+            ("::1", "names no port: write \"[::1]:2222\", or \"[::1]:22\" for the port of SSH"),
+            ("[::1]", "names no port: write \"[::1]:2222\""),
+            ("::", "names no port: write \"[::]:2222\""),
+            ("192.0.2.1", "names no port: write \"192.0.2.1:2222\", or \"192.0.2.1:22\""),
+            ("192.0.2.1:", "names no port: write \"192.0.2.1:2222\""),
+            ("localhost", "names no port: write \"127.0.0.1:2222\""),
+            ("192.0.2.1:ssh", ": write \"192.0.2.1:22\""),
+            ("192.0.2.1 22", ": write \"192.0.2.1:22\""),
+            ("ssh://192.0.2.1:22", ": write \"192.0.2.1:22\""),
+            ("192.0.2.1:http", "a port is a number from 1 to 65535"),
+            ("192.0.2.1:66000", "a port is a number from 1 to 65535"),
+            ("*:22", "write \"0.0.0.0:22\" for every IPv4 address, \"[::]:22\" for every IPv6 address"),
+            (":22", "write \"0.0.0.0:22\" for every IPv4 address"),
+            ("", "write \"0.0.0.0:2222\" for every IPv4 address"),
+            ("example.org:22", "a name may lead elsewhere tomorrow: write its address, or \"0.0.0.0:22\""),
+            ("localhost.evil:22", "a name may lead elsewhere tomorrow"),
+            ("example.org", "write \"0.0.0.0:2222\" for every IPv4 address"),
+            ("192.0.2.0/24:22", "a network cannot be listened on"),
+            ("[::ffff:192.0.2.1]:22", "stands for an IPv4 address: write \"192.0.2.1:22\""),
+            ("[fe80::1]:22", "is an address of one link: write \"[fe80::1%N]:22\""),
+            ("224.0.0.1:22", "is the address of many machines"),
+            ("[ff02::1]:22", "is the address of many machines"),
+            ("localhosts", "must be an address in numbers and a port"),
+            ("1:2:3", "must be an address in numbers and a port"),
+        ] {
+            let what = parse_address(text).unwrap_err();
+            assert!(what.contains(instead), "{text}: {what}");
         }
     }
 

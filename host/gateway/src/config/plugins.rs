@@ -3,23 +3,28 @@
 //! Lists names and opens no file: a plugin that does not load is told when it is loaded.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::path::Path;
 
 use super::reader::{Findings, Item};
 use super::setting::text;
 use crate::plugin_files::{self, Links};
+use crate::strict_modes::Writers;
 use crate::suggest::nearest;
+
+/// As many plugins are named where another is missed.
+const MOST_NAMED: usize = 8;
 
 /// The names of the plugins of a folder.
 pub(super) struct Plugins(BTreeSet<String>);
 
 impl Plugins {
-    /// Lists the operator's folder.
+    /// Lists the operator's folder, to which these may write.
     ///
     /// # Errors
-    /// Says why the folder cannot be listed.
-    pub(super) fn operators(folder: &Path) -> Result<Plugins, String> {
-        Plugins::list(folder, Links::Follow, usize::MAX)
+    /// Says why the folder cannot be listed, or who else may write to it.
+    pub(super) fn operators(folder: &Path, writers: Writers) -> Result<Plugins, String> {
+        Plugins::list(folder, Links::Follow, writers, usize::MAX)
     }
 
     /// Lists a tenant's folder: as many files as are looked at there, `most`, and through no link.
@@ -27,13 +32,19 @@ impl Plugins {
     /// # Errors
     /// Says why the folder cannot be listed.
     pub(super) fn tenants(folder: &Path, most: usize) -> Result<Plugins, String> {
-        Plugins::list(folder, Links::Refuse, most)
+        Plugins::list(folder, Links::Refuse, Writers::Tenant, most)
     }
 
-    fn list(folder: &Path, links: Links, most: usize) -> Result<Plugins, String> {
-        let listed = plugin_files::open_folder(folder, links).and_then(|open| plugin_files::names(&open, most));
-        let files =
-            listed.map_err(|error| format!("the plugin folder {} cannot be read: {error}", folder.display()))?.files;
+    fn list(folder: &Path, links: Links, writers: Writers, most: usize) -> Result<Plugins, String> {
+        let unreadable = |error| format!("the plugin folder {} cannot be read: {error}", folder.display());
+        let open = plugin_files::open_folder(folder, links).map_err(|error| match error.kind() {
+            io::ErrorKind::NotADirectory => {
+                format!("{} is no folder: name the folder that the plugins are in", folder.display())
+            }
+            _ => unreadable(error),
+        })?;
+        plugin_files::check_writers(&open, folder, writers).map_err(|error| error.to_string())?;
+        let files = plugin_files::names(&open, most).map_err(unreadable)?.files;
         Ok(Plugins(files.iter().filter_map(|file| plugin_files::plugin_name(file)).map(str::to_owned).collect()))
     }
 }
@@ -75,12 +86,33 @@ impl Visible<'_> {
         if unread || lists().any(|list| list.0.contains(name)) {
             return Ok(());
         }
+        // The file's name, or the path to it, where the plugin's name belongs.
+        let bare = name.strip_suffix(".wasm").map(|bare| bare.rsplit('/').next().unwrap_or(bare));
+        if let Some(bare) = bare.filter(|bare| lists().any(|list| list.0.contains(*bare))) {
+            return Err(format!("there is no plugin {name:?}: write {bare:?}, without the folder and .wasm"));
+        }
         let meant = nearest(name, lists().flat_map(|list| &list.0).map(String::as_str));
         Err(match meant {
             Some(meant) => format!("there is no plugin {name:?} (did you mean {meant:?}?)"),
-            None => format!("there is no plugin {name:?}"),
+            None if bare.is_some() => {
+                format!(
+                    "there is no plugin {name:?}, and a name is without .wasm{}",
+                    there_are(lists().flat_map(|list| &list.0).collect())
+                )
+            }
+            None => format!("there is no plugin {name:?}{}", there_are(lists().flat_map(|list| &list.0).collect())),
         })
     }
+}
+
+/// Which plugins there are, for the end of a sentence.
+fn there_are(names: BTreeSet<&String>) -> String {
+    if names.is_empty() {
+        return ": the folder has no .wasm file".to_owned();
+    }
+    let more = if names.len() > MOST_NAMED { ", ..." } else { "" };
+    let named: Vec<String> = names.into_iter().take(MOST_NAMED).map(|name| format!("{name:?}")).collect();
+    format!(" (there are {}{more})", named.join(", "))
 }
 
 #[cfg(test)]
@@ -93,13 +125,23 @@ mod tests {
         for file in ["echo.wasm", "notes.txt"] {
             std::fs::write(folder.path().join(file), "").unwrap();
         }
-        let plugins = Plugins::operators(folder.path()).unwrap();
+        let plugins = Plugins::operators(folder.path(), Writers::Operator).unwrap();
         let visible = Visible { has_own: false, deploys: false, own: None, operators: Some(&plugins) };
         assert_eq!(visible.find("echo"), Ok(()));
         assert_eq!(visible.find("ecko"), Err("there is no plugin \"ecko\" (did you mean \"echo\"?)".to_owned()));
+        for (name, what) in [
+            ("echo.wasm", "there is no plugin \"echo.wasm\": write \"echo\", without the folder and .wasm"),
+            (
+                "plugins/echo.wasm",
+                "there is no plugin \"plugins/echo.wasm\": write \"echo\", without the folder and .wasm",
+            ),
+            ("other.wasm", "there is no plugin \"other.wasm\", and a name is without .wasm (there are \"echo\")"),
+        ] {
+            assert_eq!(visible.find(name), Err(what.to_owned()));
+        }
         for name in ["./echo", "../plugins/echo", "echo.wasm", "notes.txt", "", "ECHO!!"] {
             assert!(visible.find(name).is_err(), "{name}");
         }
-        assert!(Plugins::operators(&folder.path().join("absent")).is_err());
+        assert!(Plugins::operators(&folder.path().join("absent"), Writers::Operator).is_err());
     }
 }

@@ -11,7 +11,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::problem::Problem;
 use super::setting::kind;
-use crate::suggest::nearest;
+use crate::suggest::{alike, nearest};
 
 /// The problems found so far, and what it takes to turn a place in the text into a line.
 pub(super) struct Findings {
@@ -22,13 +22,24 @@ pub(super) struct Findings {
     pub(super) problems: Vec<Problem>,
     /// What the operator should know although the file can be used.
     pub(super) notes: Vec<Problem>,
+    /// Keys that nobody asked for.
+    pub(super) unknown: Vec<Unknown>,
+}
+
+/// A key that nobody asked for, and the problem that says so.
+pub(super) struct Unknown {
+    pub(super) name: String,
+    /// Of the problems, which one.
+    pub(super) problem: usize,
+    /// A setting of the same table is meant, and spelled otherwise: in capitals, or with dashes.
+    pub(super) is_spelling: bool,
 }
 
 impl Findings {
     pub(super) fn new(file: &Path, text: &str) -> Findings {
         let breaks = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
         let lines = std::iter::once(0).chain(breaks).collect();
-        Findings { file: file.to_owned(), lines, problems: Vec::new(), notes: Vec::new() }
+        Findings { file: file.to_owned(), lines, problems: Vec::new(), notes: Vec::new(), unknown: Vec::new() }
     }
 
     /// The file that is being read.
@@ -44,6 +55,16 @@ impl Findings {
     /// Adds what is worth knowing and stops nothing.
     pub(super) fn note(&mut self, item: &Item<'_>, what: impl Into<String>) {
         self.notes.push(Problem::at(&self.file, self.line(&item.span), &item.key, what));
+    }
+
+    /// Where something stands already, for the end of a sentence about what stands there again.
+    pub(super) fn first(&self, span: &Range<usize>) -> String {
+        format!("(first at {})", self.place(span))
+    }
+
+    /// A place in the file, such as `whelk.toml:7`.
+    pub(super) fn place(&self, span: &Range<usize>) -> String {
+        format!("{}:{}", self.file.display(), self.line(span))
     }
 
     /// Keeps what was read, or adds why it could not be.
@@ -83,7 +104,11 @@ impl<'t> Item<'t> {
                 .map(|element| Item { span: element.span(), value: element.get_ref(), ..self.clone() })
                 .collect(),
             other => {
-                findings.add(&self.span, &self.key, format!("must be a list, is {}", kind(other)));
+                let instead = match other {
+                    DeValue::String(text) => format!(": write [{text:?}]"),
+                    _ => String::new(),
+                };
+                findings.add(&self.span, &self.key, format!("must be a list, is {}{instead}", kind(other)));
                 Vec::new()
             }
         }
@@ -150,11 +175,14 @@ impl<'t> Section<'t> {
             if self.asked.contains(name) {
                 continue;
             }
-            let what = match nearest(name, self.asked.iter().copied()) {
+            let spelling = alike(name, self.asked.iter().copied());
+            let what = match spelling.or_else(|| nearest(name, self.asked.iter().copied())) {
                 Some(meant) => format!("there is no such setting (did you mean `{meant}`?)"),
                 None => "there is no such setting".to_owned(),
             };
-            findings.add(&key.span(), &self.full(name), what);
+            let (name, problem) = (name.to_owned(), findings.problems.len());
+            findings.unknown.push(Unknown { name, problem, is_spelling: spelling.is_some() });
+            findings.add(&key.span(), &self.full(key.get_ref()), what);
         }
     }
 

@@ -14,9 +14,11 @@ use super::listen;
 const GENERAL: &str = r##"# The configuration of whelk: every setting, each with its default.
 #
 # `# ` begins a remark, `#` alone a setting that has its default: take the `#` away and change it.
-# `whelk check FILE` checks a file and everything that it names. Relative paths are relative to the file.
+# `whelk check FILE` checks a file and everything that it names. Relative paths are relative to the file; ~ and variables are not
+# expanded. As with StrictModes of sshd_config, this file, the folder of the plugins and the plugins, and the folders that they lie in,
+# must belong to root or to the user who runs whelk, and nobody else may write to them.
 
-# Where to listen: addresses in numbers. IPv4 and IPv6 are listened on apart: "0.0.0.0:2222" and "[::]:2222" are both.
+# Where to listen: addresses in numbers, each with a port, IPv6 in brackets. IPv4 and IPv6 are listened on apart: "0.0.0.0:2222" and "[::]:2222" are both.
 #listen = ["LISTEN"]
 
 # The folder of the plugins. The file NAME.wasm is the plugin NAME.
@@ -54,7 +56,8 @@ const GENERAL: &str = r##"# The configuration of whelk: every setting, each with
 # [tenants.acme]
 #   The plugin of those of its users who name none:
 # plugin = "echo"
-#   A plugin folder of its own, which nobody else sees. It is looked in before the operator's:
+#   A plugin folder of its own, which nobody else sees. It is looked in before the operator's. It may belong to any user, and
+#   its group may write to it, but not everybody:
 # plugins = "tenants/acme/plugins"
 #
 #   Which plugin serves which subsystem (the exact name) and which command (the longest route whose words it begins with; ""
@@ -80,9 +83,9 @@ const GENERAL: &str = r##"# The configuration of whelk: every setting, each with
 # clock = "fine"
 # keyvalue = { bytes = "16 MiB", keys = 10000 }
 # topics = true
-#   Hosts that HTTP requests may go to, and addresses that TCP connections may be made to:
+#   Hosts that HTTP requests may go to, and addresses or networks, each with a port, that TCP connections may be made to:
 # http = ["api.example.org", "127.0.0.1:8080"]
-# tcp = ["10.0.0.5:5432"]
+# tcp = ["10.0.0.5:5432", "10.1.0.0/16:443"]
 
 # What is offered in a key exchange, best first. Every cipher brings its own integrity check.
 [algorithms]

@@ -40,7 +40,12 @@ fn subsystem_name(name: &str) -> Result<(), String> {
 
 fn command_words(words: &str) -> Result<(), String> {
     let sound = words.is_empty() || words.split(' ').all(|word| !word.is_empty() && !word.contains(char::is_control));
-    if sound {
+    if words.ends_with('*') {
+        Err(format!(
+            "there are no patterns: a route takes every command that begins with its words: write {:?}",
+            words.trim_end_matches(['*', ' '])
+        ))
+    } else if sound {
         Ok(())
     } else {
         Err("a route is one word or more with one blank between them, such as \"git lfs\"".to_owned())

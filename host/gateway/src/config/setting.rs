@@ -1,10 +1,20 @@
 //! How one value is written in the file: counts, sizes and times, read and printed.
 //!
 //! Sizes and times carry their unit (`"64 KiB"`, `"10 s"`), so that nobody has to guess what a number means.
+//!
+//! Decided 2026-11-29: a unit has one spelling. What is spelled otherwise (`"16 MB"`, `"5m"`, `300`) is refused with the spelling that is
+//! accepted, and never guessed at: MB is a million bytes to some and MiB to others, and m is a minute to sshd and a month to others.
 
+mod meant;
+mod units;
+
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use toml::de::DeValue;
+
+use meant::{meant_count, meant_size, meant_time, meant_truth};
+use units::{SIZES, TIMES, integer, print_with_unit, with_unit};
 
 /// A type that a setting may have.
 pub(super) trait Setting: Copy + PartialOrd {
@@ -24,14 +34,11 @@ pub(super) trait Setting: Copy + PartialOrd {
     }
 }
 
-const SIZES: [(&str, u64); 4] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
-/// In milliseconds, the finest that any setting needs.
-const TIMES: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1_000), ("ms", 1)];
-
 /// A count.
 impl Setting for u32 {
     fn read(value: &DeValue<'_>) -> Result<u32, String> {
-        let number = integer(value).ok_or_else(|| format!("must be a whole number, is {}", kind(value)))?;
+        let number = integer(value)
+            .ok_or_else(|| format!("must be a whole number, is {}{}", kind(value), instead(meant_count(value))))?;
         u32::try_from(number).map_err(|_| format!("must be from 0 to {}, is {number}", u32::MAX))
     }
 
@@ -47,9 +54,10 @@ impl Setting for usize {
             DeValue::String(text) => with_unit(text, &SIZES),
             _ => integer(value).and_then(|number| u64::try_from(number).ok()),
         };
-        bytes
-            .and_then(|bytes| usize::try_from(bytes).ok())
-            .ok_or_else(|| format!("must be a size such as \"64 KiB\", is {}", kind(value)))
+        bytes.and_then(|bytes| usize::try_from(bytes).ok()).ok_or_else(|| {
+            let (is, instead) = (kind(value), instead(meant_size(value)));
+            format!("must be a size such as \"64 KiB\" (B, KiB, MiB or GiB), is {is}{instead}")
+        })
     }
 
     fn print(self) -> String {
@@ -65,9 +73,10 @@ impl Setting for Duration {
             DeValue::String(text) => with_unit(text, &TIMES),
             _ => None,
         };
-        milliseconds
-            .map(Duration::from_millis)
-            .ok_or_else(|| format!("must be a time such as \"30 s\" (ms, s, min, h or d), is {}", kind(value)))
+        milliseconds.map(Duration::from_millis).ok_or_else(|| {
+            let (is, instead) = (kind(value), instead(meant_time(value)));
+            format!("must be a time such as \"30 s\" (ms, s, min, h or d), is {is}{instead}")
+        })
     }
 
     fn print(self) -> String {
@@ -83,12 +92,41 @@ pub(super) fn text<'t>(value: &'t DeValue<'_>) -> Result<&'t str, String> {
     }
 }
 
+/// The path in a value, joined to `folder` unless it is absolute. Nothing in it is expanded: what a shell or sshd_config would replace is
+/// refused, and is a path when it is written as `./~`.
+pub(super) fn path(value: &DeValue<'_>, folder: &Path) -> Result<PathBuf, String> {
+    let path = text(value)?;
+    let first = path.split('/').next().unwrap_or_default();
+    if path.is_empty() {
+        Err("must be a path, is empty".to_owned())
+    } else if path.contains('\0') {
+        Err("must be a path, has a byte 0".to_owned())
+    } else if first.starts_with('~') {
+        Err(format!("must be a path, is {path:?}: ~ is not expanded: write the whole path, such as \"/home/alice\""))
+    } else if path.contains('$') && path.split('/').any(|part| part.starts_with('$')) {
+        Err(format!("must be a path, is {path:?}: variables are not expanded: write the whole path"))
+    } else if path.split('/').any(|part| matches!(part, "%h" | "%u")) {
+        Err(format!("must be a path, is {path:?}: %h and %u of sshd_config are not expanded: write the whole path"))
+    } else if path.starts_with("file:") {
+        Err(format!("must be a path, is {path:?}: write it without file:"))
+    } else {
+        Ok(folder.join(path))
+    }
+}
+
 /// The truth value in a value.
 pub(super) fn truth(value: &DeValue<'_>) -> Result<bool, String> {
     match value {
         DeValue::Boolean(truth) => Ok(*truth),
-        other => Err(format!("must be true or false, is {}", kind(other))),
+        other => {
+            Err(format!("must be true or false, is {}{}", kind(other), instead(meant_truth(other).map(str::to_owned))))
+        }
     }
+}
+
+/// What to write instead, for the end of a sentence.
+fn instead(meant: Option<String>) -> String {
+    meant.map(|meant| format!(": write {meant}")).unwrap_or_default()
 }
 
 /// What a value is, for the end of a sentence.
@@ -102,26 +140,6 @@ pub(super) fn kind(value: &DeValue<'_>) -> String {
         DeValue::Array(_) => "a list".to_owned(),
         DeValue::Table(_) => "a table".to_owned(),
     }
-}
-
-fn integer(value: &DeValue<'_>) -> Option<i64> {
-    match value {
-        DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix()).ok(),
-        _ => None,
-    }
-}
-
-fn with_unit(text: &str, units: &[(&str, u64)]) -> Option<u64> {
-    let end = text.find(|character: char| !character.is_ascii_digit())?;
-    let (digits, unit) = text.split_at(end);
-    let (_, scale) = units.iter().find(|(name, _)| *name == unit.trim())?;
-    digits.parse::<u64>().ok()?.checked_mul(*scale)
-}
-
-fn print_with_unit(value: u64, units: &[(&str, u64)]) -> String {
-    let fits = units.iter().find(|(_, scale)| value >= *scale && value.is_multiple_of(*scale));
-    let (unit, scale) = fits.or(units.last()).copied().unwrap_or(("", 1));
-    format!("\"{} {unit}\"", value / scale)
 }
 
 #[cfg(test)]
@@ -148,8 +166,31 @@ mod tests {
         assert_eq!(Duration::read(&value("\"2 min\"")), Ok(Duration::from_secs(120)));
         assert_eq!(
             Duration::read(&value("30")),
-            Err("must be a time such as \"30 s\" (ms, s, min, h or d), is 30".to_owned())
+            Err("must be a time such as \"30 s\" (ms, s, min, h or d), is 30: write \"30 s\"".to_owned())
         );
+    }
+
+    #[test]
+    fn a_path_is_taken_as_it_is_written_and_what_is_not_expanded_is_refused() {
+        for (text, joined) in
+            [("\"a/b\"", "/etc/a/b"), ("\"/a\"", "/a"), ("\"./~\"", "/etc/./~"), ("\"a~b\"", "/etc/a~b")]
+        {
+            assert_eq!(path(&value(text), Path::new("/etc")), Ok(joined.into()), "{text}");
+        }
+        for (text, what) in [
+            ("\"\"", "is empty"),
+            ("1", "must be a text in quotes"),
+            ("\"~/x\"", "~ is not expanded"),
+            ("\"~alice/x\"", "~ is not expanded"),
+            ("\"$HOME/x\"", "variables are not expanded"),
+            ("\"/srv/${USER}\"", "variables are not expanded"),
+            ("\"%h/.ssh/authorized_keys\"", "%h and %u of sshd_config"),
+            ("\"file:///x\"", "without file:"),
+            ("\"a\\u0000b\"", "has a byte 0"),
+        ] {
+            let refused = path(&value(text), Path::new("/etc")).unwrap_err();
+            assert!(refused.contains(what), "{text}: {refused}");
+        }
     }
 
     #[test]

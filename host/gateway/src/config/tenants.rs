@@ -13,7 +13,7 @@ use super::limits::Limits;
 use super::plugins::{Plugins, Visible};
 use super::reader::{Findings, Item, Section};
 use super::routes;
-use super::setting::text;
+use super::setting::{path, text};
 use crate::plugin_files::{self, Links};
 use crate::suggest::nearest;
 
@@ -190,7 +190,7 @@ fn read_grants(
 /// Where a tenant's own plugin folder is. `in_hands` is the directory in which the tenant may do as it likes: whether there is anything
 /// inside is not the operator's to say.
 fn read_folder(item: &Item<'_>, folder: &Path, in_hands: Option<&Place>, findings: &mut Findings) -> Option<Place> {
-    let path = folder.join(findings.keep(item, text(item.value))?);
+    let path = findings.keep(item, path(item.value, folder))?;
     let place = resolve(&path, in_hands);
     if !is_theirs(place.as_ref().ok(), in_hands) {
         findings.keep(item, grants::existing(&path))?;

@@ -7,7 +7,7 @@ use super::folders::KeyFile as KeyFilePlace;
 use super::plugins::Visible;
 use super::problem::Problem;
 use super::reader::{Findings, Item, Section};
-use super::setting::text;
+use super::setting::{path, text};
 use super::tenants::{DEFAULT_TENANT, Tenant, Tenants};
 use crate::credential::{AuthorizedKey, KeyFile, MOST_TOLD, PasswordHash, parse_key, read_authorized_keys};
 
@@ -16,6 +16,11 @@ pub const LONGEST_NAME: usize = 255;
 
 /// What is wrong with a file without users.
 pub(super) const NOBODY: &str = "nobody could enter: add at least one [users.NAME]";
+
+/// What is wrong with a user none of whose keys can be used. Decided 2026-11-29: that is an error where the operator wrote the keys into the
+/// configuration, and a warning where they are in a file, which is the user's own: one user's file never keeps the server from starting.
+const NO_KEY: &str =
+    "nobody could log in as this user: no key of the list can be used (`ssh-keygen -t ed25519` makes one that can)";
 
 /// One user.
 #[derive(Clone, Debug)]
@@ -62,15 +67,11 @@ pub(super) fn read(
         let plugin = read_plugin(&mut section, found, findings);
         let door = read_door(&mut section, folder, findings);
         let name = read_name(&item, findings);
-        let file = section.take("authorized_keys").and_then(|item| text(item.value).ok());
+        let file = section.take("authorized_keys").and_then(|item| path(item.value, folder).ok());
         section.finish(findings);
         let Some((tenant, ..)) = found else { continue };
         let tenant = tenant.to_owned();
-        files.extend(file.map(|file| KeyFilePlace {
-            path: folder.join(file),
-            user: item.name.clone(),
-            tenant: tenant.clone(),
-        }));
+        files.extend(file.map(|file| KeyFilePlace { path: file, user: item.name.clone(), tenant: tenant.clone() }));
         if let (Some((plugin, own_plugin)), Some(door), Some(name)) = (plugin, door, name) {
             users.insert(name, User { tenant, plugin, own_plugin, door });
         }
@@ -130,9 +131,10 @@ fn read_door(section: &mut Section<'_>, folder: &Path, findings: &mut Findings) 
                 Err("\"none\" lets everybody in: remove either `auth` or the credentials".to_owned())
             }
             Ok("none") => Ok(Door::Open),
-            Ok(other) => {
-                Err(format!("can only be \"none\", which lets everybody in without credentials, is {other:?}"))
-            }
+            Ok(other) => Err(format!(
+                "can only be \"none\", which lets everybody in without credentials, is {other:?}: leave it away where \
+                     there is a password or a key"
+            )),
             Err(what) => Err(what),
         };
         return findings.keep(&auth, read);
@@ -142,6 +144,7 @@ fn read_door(section: &mut Section<'_>, folder: &Path, findings: &mut Findings) 
         let hash = text(item.value).map_err(|_| "must be a hash in quotes".to_owned());
         findings.keep(&item, hash.and_then(PasswordHash::parse))
     });
+    let listed = list.clone();
     let mut keys = list.map(|item| read_list(&item, findings)).unwrap_or_default();
     let has_file = file.is_some();
     if let Some(item) = file {
@@ -149,6 +152,10 @@ fn read_door(section: &mut Section<'_>, folder: &Path, findings: &mut Findings) 
         if password.is_none() && !keys.iter().any(AuthorizedKey::usable) {
             findings.note(&item, "nobody can log in as this user: no key of the file can be used");
         }
+    } else if let (None, Some(item)) = (&password, listed.filter(|_| !keys.is_empty()))
+        && !keys.iter().any(AuthorizedKey::usable)
+    {
+        findings.add(&item.span, &item.key, NO_KEY);
     }
     if findings.problems.len() > before {
         return None;
@@ -161,13 +168,30 @@ fn read_door(section: &mut Section<'_>, folder: &Path, findings: &mut Findings) 
     Some(Door::Credentials { password, keys })
 }
 
-fn read_list(list: &Item<'_>, findings: &mut Findings) -> Vec<AuthorizedKey> {
-    let mut keys = Vec::new();
-    for item in list.elements(findings) {
-        let Some(key) = findings.keep(&item, text(item.value).and_then(parse_key)) else { continue };
-        if !key.usable() {
-            findings.note(&item, unusable(&key));
+/// Reads one key of a list.
+fn listed_key(text: &str) -> Result<AuthorizedKey, String> {
+    let is_path = !text.contains(char::is_whitespace) && (text.contains('/') || text.ends_with(".pub"));
+    parse_key(text).map_err(|what| {
+        if is_path && parse_key(&format!("ssh-ed25519 {text}")).is_err() {
+            format!("{what}: of a file of keys, write authorized_keys = {text:?} instead")
+        } else {
+            what
         }
+    })
+}
+
+fn read_list(list: &Item<'_>, findings: &mut Findings) -> Vec<AuthorizedKey> {
+    let (mut keys, mut spans): (Vec<AuthorizedKey>, Vec<_>) = (Vec::new(), Vec::new());
+    for item in list.elements(findings) {
+        let Some(key) = findings.keep(&item, text(item.value).and_then(listed_key)) else { continue };
+        if let Some(why) = unusable(&key) {
+            findings.note(&item, why);
+        }
+        if let Some((_, first)) = keys.iter().zip(&spans).find(|(other, _)| **other == key) {
+            let first = findings.first(first);
+            findings.note(&item, format!("the key {} is listed twice {first}", key.fingerprint));
+        }
+        spans.push(item.span.clone());
         keys.push(key);
     }
     keys
@@ -176,14 +200,18 @@ fn read_list(list: &Item<'_>, findings: &mut Findings) -> Vec<AuthorizedKey> {
 /// Reads a user's file of keys. Whatever is wrong with it is told and concerns this user alone: it is the user's own, and no reason
 /// to keep the server from starting.
 fn read_file(item: &Item<'_>, folder: &Path, findings: &mut Findings) -> Vec<AuthorizedKey> {
-    let Some(name) = findings.keep(item, text(item.value)) else { return Vec::new() };
-    let path = folder.join(name);
+    if let Some(key) = text(item.value).ok().filter(|text| parse_key(text).is_ok()) {
+        let what = format!("must be a path to a file of keys, is a key: write keys = [{key:?}]");
+        findings.add(&item.span, &item.key, what);
+        return Vec::new();
+    }
+    let Some(path) = findings.keep(item, path(item.value, folder)) else { return Vec::new() };
     let file = read_authorized_keys(&path).unwrap_or_else(|what| {
         findings.note(item, format!("{what}: none of its keys is used"));
         KeyFile::default()
     });
     let skipped = file.skipped.into_iter().map(|line| (line.line, format!("line skipped: {}", line.reason)));
-    let unusable = file.keys.iter().filter(|(_, key)| !key.usable()).map(|(line, key)| (*line, unusable(key)));
+    let unusable = file.keys.iter().filter_map(|(line, key)| Some((*line, unusable(key)?)));
     let more_unusable = unusable.clone().count().saturating_sub(MOST_TOLD);
     let notes = skipped.chain(unusable.take(MOST_TOLD)).map(|(line, what)| Problem::at(&path, line, &item.key, what));
     findings.notes.extend(notes);
@@ -196,6 +224,7 @@ fn read_file(item: &Item<'_>, folder: &Path, findings: &mut Findings) -> Vec<Aut
     file.keys.into_iter().map(|(_, key)| key).collect()
 }
 
-fn unusable(key: &AuthorizedKey) -> String {
-    format!("a key of type {} cannot log in yet: use ssh-ed25519", key.kind)
+/// Why nobody can log in with a key, if so.
+fn unusable(key: &AuthorizedKey) -> Option<String> {
+    key.unusable().map(|why| format!("nobody can log in with the key {}: {why}", key.fingerprint))
 }

@@ -8,11 +8,13 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use rustix::fs::{Mode, OFlags};
 use ssh_key::{Algorithm, HashAlg, PublicKey};
+use whelk_ssh::crypto::key::PublicKey as Verified;
+
+use crate::strict_modes::Writers;
 
 /// Far beyond any list kept by hand.
 const MOST_BYTES: u64 = 1 << 20;
@@ -25,9 +27,6 @@ const PRIVATE: &str = "PRIVATE KEY-----";
 /// What PuTTY's private keys begin with.
 const PRIVATE_PUTTY: &str = "PuTTY-User-Key-File";
 const IS_PRIVATE: &str = "is a private key: only the public key (the .pub file) belongs here";
-/// Write permission for the group or for everybody.
-const WRITABLE_BY_OTHERS: u32 = 0o022;
-const STICKY: u32 = 0o1000;
 
 /// A public key that may enter.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,9 +79,14 @@ impl AuthorizedKey {
         named && self.blob == blob
     }
 
-    /// Whether a login with this type of key can succeed today.
+    /// Why no login with this key can succeed, `None` if one can: whether the protocol can verify its signatures.
+    pub fn unusable(&self) -> Option<String> {
+        Verified::from_blob(&self.blob).err().map(|error| error.to_string())
+    }
+
+    /// Whether a login with this key can succeed.
     pub fn usable(&self) -> bool {
-        self.kind == "ssh-ed25519"
+        self.unusable().is_none()
     }
 
     fn of(key: &PublicKey) -> Result<AuthorizedKey, String> {
@@ -230,29 +234,10 @@ fn read_strictly(path: &Path) -> Result<Vec<u8>, String> {
     if facts.len() > MOST_BYTES {
         return Err(format!("{} is larger than {MOST_BYTES} bytes", path.display()));
     }
-    refuse_others(path, facts.mode(), facts.uid())?;
-    let real = path.canonicalize().map_err(unreadable)?;
-    if let Some(folder) = real.parent() {
-        let facts = folder.metadata().map_err(unreadable)?;
-        // In a sticky folder nobody can put another file in the place of this one.
-        if facts.mode() & STICKY == 0 {
-            refuse_others(folder, facts.mode(), facts.uid())?;
-        }
-    }
+    Writers::Operator.check_both(path, &facts)?;
     let mut bytes = Vec::new();
     file.take(MOST_BYTES).read_to_end(&mut bytes).map_err(unreadable)?;
     Ok(bytes)
-}
-
-fn refuse_others(path: &Path, mode: u32, owner: u32) -> Result<(), String> {
-    let path = path.display();
-    if mode & WRITABLE_BY_OTHERS != 0 {
-        return Err(format!("others may write to {path} (mode {:04o}): chmod go-w {path}", mode & 0o7777));
-    }
-    if owner != 0 && owner != rustix::process::geteuid().as_raw() {
-        return Err(format!("{path} belongs to another user (uid {owner})"));
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -398,14 +383,6 @@ mod tests {
         assert!(read_authorized_keys(&path).unwrap_err().contains("others may write"));
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o1777)).unwrap();
         assert!(read_authorized_keys(&path).is_ok());
-    }
-
-    #[test]
-    fn a_file_of_another_user_is_refused() {
-        let me = rustix::process::geteuid().as_raw();
-        assert!(refuse_others(Path::new("keys"), 0o600, me + 1).unwrap_err().contains("another user"));
-        assert_eq!(refuse_others(Path::new("keys"), 0o600, 0), Ok(()));
-        assert_eq!(refuse_others(Path::new("keys"), 0o644, me), Ok(()));
     }
 
     #[test]

@@ -20,6 +20,10 @@ const BCRYPT_BYTES: usize = 72;
 /// Bytes of memory that bcrypt works in, whatever its cost.
 const BCRYPT_MEMORY: usize = 4 << 10;
 
+/// Which hashes are accepted, and a command that asks for a password and prints one: of Debian's package whois.
+const FORMS: &str = "must be an argon2 hash ($argon2id$...) or a bcrypt hash ($2b$...), never the password itself: `mkpasswd -m bcrypt -R 12` \
+     makes one";
+
 /// The hash of a password, from which the password cannot be had.
 #[derive(Clone)]
 pub struct PasswordHash(Scheme);
@@ -49,8 +53,7 @@ impl PasswordHash {
         } else if text.starts_with("$2") {
             parse_bcrypt(text)
         } else {
-            Err("must be an argon2 hash ($argon2id$...) or a bcrypt hash ($2b$...), never the password itself"
-                .to_owned())
+            Err(no_hash(text))
         }
     }
 
@@ -108,6 +111,34 @@ impl fmt::Debug for PasswordHash {
             Scheme::Bcrypt(_) => "PasswordHash(bcrypt)",
         })
     }
+}
+
+/// What is said of a text that is no hash of ours. Shows nothing of it but the name of a scheme, since it may be a password.
+fn no_hash(text: &str) -> String {
+    const SCHEMES: [(&str, &str); 9] = [
+        ("$6$", "SHA-512-crypt ($6$)"),
+        ("$5$", "SHA-256-crypt ($5$)"),
+        ("$1$", "MD5-crypt ($1$)"),
+        ("$y$", "yescrypt ($y$)"),
+        ("$7$", "scrypt ($7$)"),
+        ("$gy$", "gost-yescrypt ($gy$)"),
+        ("$apr1$", "Apache's MD5 ($apr1$)"),
+        ("$scrypt$", "scrypt ($scrypt$)"),
+        ("$pbkdf2", "PBKDF2 ($pbkdf2...)"),
+    ];
+    let scheme = SCHEMES.iter().find(|(start, _)| text.starts_with(start)).map(|(_, name)| *name);
+    // {SSHA}, {CRYPT} and the like, of LDAP.
+    let scheme = scheme.or(text.starts_with('{').then_some("LDAP ({...})"));
+    let is = match scheme {
+        Some(name) => format!("is a hash of the form {name}, which is not accepted: "),
+        None if text.trim() != text => "has blanks around it: ".to_owned(),
+        // As htpasswd prints it, NAME:HASH.
+        None if text.contains(":$2") || text.contains(":$argon2") => {
+            "begins with a name: leave it and the colon away: ".to_owned()
+        }
+        None => String::new(),
+    };
+    format!("{is}{FORMS}")
 }
 
 fn parse_argon2(text: &str) -> Result<PasswordHash, String> {
@@ -225,6 +256,13 @@ mod tests {
         for (text, why) in [
             ("secret".to_owned(), "never the password itself"),
             (String::new(), "never the password itself"),
+            ("$6$salt$hash".to_owned(), "of the form SHA-512-crypt ($6$), which is not accepted: must be an argon2"),
+            ("$5$rounds=5000$salt$hash".to_owned(), "SHA-256-crypt"),
+            ("$1$salt$hash".to_owned(), "MD5-crypt"),
+            ("$y$j9T$salt$hash".to_owned(), "yescrypt"),
+            ("{SSHA}hash".to_owned(), "LDAP"),
+            (format!(" {good}"), "has blanks around it"),
+            (format!("alice:{bcrypt}"), "begins with a name"),
             ("$argon2id$v=19$m=8,t=1,p=1".to_owned(), "cut off"),
             ("$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ".to_owned(), "cut off"),
             (good.replace("m=8", "m=2097152"), "costs too much"),

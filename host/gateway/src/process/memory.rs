@@ -1,4 +1,4 @@
-//! How much memory this process may have: the machine's, or less where a control group says so.
+//! How much memory and how many threads this process may have: the machine's, or fewer where a control group says so.
 //!
 //! Both versions of control groups are asked, since systemd of the last years, Docker and Kubernetes use version 2, and older
 //! machines use version 1, and some mount both. Each level up to the root counts: a service may be in a slice that has less
@@ -7,11 +7,25 @@
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-/// What limits memory in a group of version 2. Above `memory.high` a group is slowed down until it hardly runs, which helps a
-/// server no more than being killed.
-const FILES_OF_V2: &[&str] = &["memory.max", "memory.high"];
-/// What limits memory in a group of version 1. Without a limit it holds a number near 2^63.
-const FILES_OF_V1: &[&str] = &["memory.limit_in_bytes"];
+/// Something that a control group can limit.
+struct Limited {
+    /// What version 1 calls its controller.
+    controller: &'static str,
+    /// The files with the limits in a group of version 2 ...
+    files_of_v2: &'static [&'static str],
+    /// ... and of version 1.
+    files_of_v1: &'static [&'static str],
+}
+
+/// In version 2 a group is slowed down above `memory.high` until it hardly runs, which helps a server no more than being killed. In version
+/// 1 a group without a limit holds a number near 2^63.
+const MEMORY: Limited = Limited {
+    controller: "memory",
+    files_of_v2: &["memory.max", "memory.high"],
+    files_of_v1: &["memory.limit_in_bytes"],
+};
+/// Processes and threads together.
+const THREADS: Limited = Limited { controller: "pids", files_of_v2: &["pids.max"], files_of_v1: &["pids.max"] };
 
 /// Bytes of memory that this process may have at most: the lowest of the machine's physical memory and the limits of all
 /// control groups that the process is in, on the way up to the root. `None` where the system does not say.
@@ -22,7 +36,12 @@ pub fn memory_limit() -> Option<u64> {
 
 /// The same, with `/proc` and the groups' folders looked for below `root`.
 fn limit_under(root: &Path) -> Option<u64> {
-    physical(root).into_iter().chain(group_limit(root)).min()
+    physical(root).into_iter().chain(group_limit(root, &MEMORY)).min()
+}
+
+/// Threads that the control groups of this process may have, those of other processes in them included. `None` where they say nothing.
+pub(super) fn thread_limit() -> Option<u64> {
+    group_limit(Path::new("/"), &THREADS)
 }
 
 /// The machine's memory.
@@ -45,21 +64,21 @@ fn field(text: &str, name: &str) -> Option<u64> {
 }
 
 /// The lowest limit of the control groups.
-fn group_limit(root: &Path) -> Option<u64> {
+fn group_limit(root: &Path, of: &Limited) -> Option<u64> {
     let groups = fs::read_to_string(root.join("proc/self/cgroup")).ok()?;
     let mounts = fs::read_to_string(root.join("proc/self/mountinfo")).ok()?;
     let mounts: Vec<Mount> = mounts.lines().filter_map(Mount::parse).collect();
-    groups.lines().filter_map(|line| lowest(root, line, &mounts)).min()
+    groups.lines().filter_map(|line| lowest(root, of, line, &mounts)).min()
 }
 
-/// The lowest limit of one line of `/proc/self/cgroup`, `ID:CONTROLLERS:PATH`, if it is about memory.
-fn lowest(root: &Path, line: &str, mounts: &[Mount]) -> Option<u64> {
+/// The lowest limit of one line of `/proc/self/cgroup`, `ID:CONTROLLERS:PATH`, if it is about this.
+fn lowest(root: &Path, of: &Limited, line: &str, mounts: &[Mount]) -> Option<u64> {
     let (_, rest) = line.split_once(':')?;
     let (controllers, group) = rest.split_once(':')?;
     let (files, mount) = if controllers.is_empty() {
-        (FILES_OF_V2, mounts.iter().find(|mount| mount.kind == Kind::V2)?)
-    } else if controllers.split(',').any(|controller| controller == "memory") {
-        (FILES_OF_V1, mounts.iter().find(|mount| mount.kind == Kind::V1Memory)?)
+        (of.files_of_v2, mounts.iter().find(|mount| mount.kind == Kind::V2)?)
+    } else if controllers.split(',').any(|controller| controller == of.controller) {
+        (of.files_of_v1, mounts.iter().find(|mount| mount.kind == Kind::V1(of.controller))?)
     } else {
         return None;
     };
@@ -77,7 +96,8 @@ fn number(file: &Path) -> Option<u64> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     V2,
-    V1Memory,
+    /// The one that has this controller.
+    V1(&'static str),
 }
 
 /// Where groups are mounted.
@@ -99,7 +119,10 @@ impl Mount {
         let mut system = system.split(' ');
         let kind = match (system.next()?, system.nth(1)?) {
             ("cgroup2", _) => Kind::V2,
-            ("cgroup", options) if options.split(',').any(|option| option == "memory") => Kind::V1Memory,
+            ("cgroup", options) => {
+                let has = |of: &&Limited| options.split(',').any(|option| option == of.controller);
+                Kind::V1([&MEMORY, &THREADS].into_iter().find(has)?.controller)
+            }
             _ => return None,
         };
         Some(Mount { kind, group, point })
@@ -127,6 +150,11 @@ mod tests {
 
     /// What a machine with a GiB shows.
     fn tree(groups: &str, mounts: &str, files: &[(&str, &str)]) -> Option<u64> {
+        limit_under(planted(groups, mounts, files).path())
+    }
+
+    /// Its files.
+    fn planted(groups: &str, mounts: &str, files: &[(&str, &str)]) -> tempfile::TempDir {
         let root = tempfile::tempdir().unwrap();
         let meminfo = "MemTotal:        1048576 kB\nMemFree:          524288 kB\n";
         let own = [("proc/meminfo", meminfo), ("proc/self/cgroup", groups), ("proc/self/mountinfo", mounts)];
@@ -135,7 +163,7 @@ mod tests {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, text).unwrap();
         }
-        limit_under(root.path())
+        root
     }
 
     fn bytes(mib: u64) -> String {
@@ -196,6 +224,22 @@ mod tests {
         // Named from outside, or as one that is above what can be seen.
         assert_eq!(tree("4:memory:/elsewhere\n", mounts, &files), Some(64 * MIB));
         assert_eq!(tree("4:memory:/../../sibling\n", V1, &files), Some(64 * MIB));
+    }
+
+    #[test]
+    fn threads_are_limited_by_the_lowest_of_all_levels_too() {
+        let files = [
+            ("sys/fs/cgroup/system.slice/pids.max", "max\n"),
+            ("sys/fs/cgroup/system.slice/a/pids.max", "100\n"),
+            ("sys/fs/cgroup/pids/b/pids.max", "50\n"),
+        ];
+        let v1 = "36 31 0:33 / /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids\n";
+        let root = planted("0::/system.slice/a\n9:pids:/b\n", &format!("{V1}{v1}"), &files);
+        assert_eq!(group_limit(root.path(), &THREADS), Some(50));
+        let root = planted("0::/system.slice/a\n", V2, &files);
+        assert_eq!(group_limit(root.path(), &THREADS), Some(100));
+        let root = planted("0::/system.slice\n", V2, &files);
+        assert_eq!(group_limit(root.path(), &THREADS), None);
     }
 
     #[test]

@@ -16,6 +16,7 @@ use crate::config::Limits;
 use crate::logging::escape;
 use crate::plugin_files::{self, Identity, Links, Listing, Reading, Stamp};
 use crate::settings::count;
+use crate::strict_modes::Writers;
 use crate::watch::{ROUND, Watcher};
 
 /// Names of ignored files that are remembered as told.
@@ -28,6 +29,8 @@ pub struct Folder {
     pub path: PathBuf,
     /// Whose it is; none: the operator's.
     pub tenant: Option<String>,
+    /// Who may write to it and to the files in it.
+    pub writers: Writers,
     /// What is in it, for sessions. Nobody else publishes there.
     pub registry: Arc<Registry>,
     /// The largest plugin file in it, bytes.
@@ -180,7 +183,11 @@ impl PluginFolder {
             self.watch(watcher, identity);
         }
         let expected = self.expected();
-        match folder.and_then(|folder| plugin_files::list(&folder, self.terms.links, self.terms.plugins, &expected)) {
+        let listing = folder.and_then(|folder| {
+            plugin_files::check_writers(&folder, path, self.place.writers)?;
+            plugin_files::list(&folder, self.terms.links, self.terms.plugins, &expected)
+        });
+        match listing {
             Ok(listing) => self.compare(listing, expected),
             Err(error) => self.is_lost(&error.to_string()),
         }
@@ -284,7 +291,8 @@ impl PluginFolder {
     async fn read(self: &Arc<Self>, file: String) -> Outcome {
         let folder = Arc::clone(self);
         let reading = spawn_blocking(move || {
-            plugin_files::read(&folder.place.path, &file, folder.terms.links, folder.terms.component)
+            let (place, terms) = (&folder.place, &folder.terms);
+            plugin_files::read(&place.path, &file, terms.links, place.writers, terms.component)
         });
         match reading.await {
             Ok(Ok(Reading::Whole(source, stamp))) => Outcome::Read(source, stamp),

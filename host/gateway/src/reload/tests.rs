@@ -14,6 +14,7 @@ use super::folder::Outcome;
 use super::refusal::Refusal;
 use super::task::{TENANTS_START, Work};
 use super::*;
+use crate::strict_modes::Writers;
 use crate::watch::{Look, ROUND, Spot, Watcher};
 
 /// The operator's folder and acme's, both empty. Nothing can be compiled.
@@ -24,7 +25,9 @@ fn context() -> (tempfile::TempDir, Arc<Context>, watch::Receiver<bool>) {
     let folder = |(name, tenant): (&str, Option<&str>)| {
         let path = place.path().canonicalize().unwrap().join(name);
         fs::create_dir(&path).unwrap();
-        let folder = Folder { path, tenant: tenant.map(str::to_owned), registry: Arc::default(), component: 64 << 20 };
+        let writers = if tenant.is_some() { Writers::Tenant } else { Writers::Operator };
+        let (tenant, registry) = (tenant.map(str::to_owned), Arc::default());
+        let folder = Folder { path, tenant, writers, registry, component: 64 << 20 };
         Arc::new(PluginFolder::new(folder, &limits, &slots))
     };
     let folders = [("operators", None), ("acmes", Some("acme"))].map(folder);

@@ -3,6 +3,7 @@
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -169,6 +170,51 @@ fn what_is_no_file_is_refused_and_keeps_nobody_waiting() {
     let refused = server.until("plugin refused");
     assert!(refused.iter().all(|event| event["message"] != "plugin removed"), "{refused:?}");
     assert_eq!(names(&place.list()), [("a".to_owned(), 1)], "the running version stays");
+}
+
+#[test]
+fn a_plugin_or_a_folder_that_others_may_write_to_is_not_served_from_and_the_running_version_stays() {
+    let place = Place::new();
+    place.put("a.wasm", &guests::plugin(1));
+    fs::write(place.folder.path().join("w.toml"), "[users.a]\nplugin = \"a\"\nauth = \"none\"\n").unwrap();
+    let (server, _) = place.serve_with(&["--config", "w.toml"]);
+    let file = place.plugins().join("a.wasm");
+    let chmod = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    let refused = || server.event("plugin refused")["reason"].as_str().unwrap().to_owned();
+    chmod(&file, 0o666);
+    let reason = refused();
+    assert!(reason.ends_with("plugins/a.wasm (mode 0666): chmod go-w plugins/a.wasm"), "{reason}");
+    assert_eq!(names(&place.list()), [("a".to_owned(), 1)]);
+    // Nor is what is in it by now loaded ...
+    fs::write(&file, guests::plugin(2)).unwrap();
+    chmod(&file, 0o644);
+    assert_eq!(server.event("plugin loaded")["generation"], 2, "... until that is mended");
+    chmod(&place.plugins(), 0o777);
+    let lost = server.event("plugin folder lost: what is loaded stays");
+    assert!(lost["reason"].as_str().unwrap().ends_with("plugins (mode 0777): chmod go-w plugins"), "{lost}");
+    chmod(&place.plugins(), 0o755);
+    server.event("plugin folder is back");
+    // A build that is kept where others may put another in its place.
+    let builds = place.folder.path().join("builds");
+    fs::create_dir(&builds).unwrap();
+    fs::write(builds.join("a.wasm"), guests::plugin(3)).unwrap();
+    chmod(&builds, 0o777);
+    fs::remove_file(&file).unwrap();
+    std::os::unix::fs::symlink(builds.join("a.wasm"), &file).unwrap();
+    assert!(refused().contains("builds (mode 0777)"));
+    chmod(&builds, 0o755);
+    assert_eq!(server.event("plugin loaded")["plugin"], "a");
+}
+
+/// The demonstration runs from a clone, which may be writable for a group: whoever may log in to it is on this machine anyway.
+#[test]
+fn the_demonstration_serves_what_others_may_write_to() {
+    let place = Place::new();
+    place.put("a.wasm", &guests::plugin(1));
+    fs::set_permissions(place.plugins().join("a.wasm"), fs::Permissions::from_mode(0o664)).unwrap();
+    fs::set_permissions(place.plugins(), fs::Permissions::from_mode(0o775)).unwrap();
+    let (_server, before) = place.serve();
+    assert!(before.iter().any(|event| event["message"] == "plugin loaded"), "{before:?}");
 }
 
 #[test]

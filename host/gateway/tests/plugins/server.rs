@@ -66,6 +66,13 @@ impl Place {
         self.watch(self.command(SERVE))
     }
 
+    /// The same with more arguments.
+    pub(crate) fn serve_with(&self, arguments: &[&str]) -> (Server, Vec<Value>) {
+        let mut command = self.command(SERVE);
+        command.args(arguments);
+        self.watch(command)
+    }
+
     /// The same, where the kernel gives no inotify instance: in a user namespace of its own, which has a limit of its own.
     pub(crate) fn serve_unwatched(&self) -> (Server, Vec<Value>) {
         let limit = "/proc/sys/user/max_inotify_instances";

@@ -50,9 +50,15 @@ fn a_directory_that_is_holds_or_lies_in_another_tenants_is_refused() {
     fs::create_dir_all(place.root.join("srv/other/home/deep")).unwrap();
     for access in ["read-only", "read-write"] {
         for (path, what) in [
-            ("srv/other/home", "srv/other/home is the directory of tenant other (srv/other/home)"),
-            ("srv/other/home/deep", "srv/other/home/deep lies in the directory of tenant other (srv/other/home)"),
-            ("srv/other/plugins", "srv/other/plugins is the plugin folder of tenant other (srv/other/plugins)"),
+            ("srv/other/home", "srv/other/home is the directory of tenant other (srv/other/home, at whelk.toml:4)"),
+            (
+                "srv/other/home/deep",
+                "srv/other/home/deep lies in the directory of tenant other (srv/other/home, at whelk.toml:4)",
+            ),
+            (
+                "srv/other/plugins",
+                "srv/other/plugins is the plugin folder of tenant other (srv/other/plugins, at whelk.toml:3)",
+            ),
         ] {
             assert_eq!(given(&place, path, access), [what], "{path}");
         }
@@ -61,8 +67,8 @@ fn a_directory_that_is_holds_or_lies_in_another_tenants_is_refused() {
         assert_eq!(
             found,
             [
-                "srv/other holds the directory of tenant other (srv/other/home)",
-                "srv/other holds the plugin folder of tenant other (srv/other/plugins)",
+                "srv/other holds the directory of tenant other (srv/other/home, at whelk.toml:4)",
+                "srv/other holds the plugin folder of tenant other (srv/other/plugins, at whelk.toml:3)",
             ]
         );
     }
@@ -79,7 +85,7 @@ fn links_hide_nothing() {
     for (path, what) in [
         ("to-state", "state is the state folder (state)"),
         ("srv/acme/up/plugins", "plugins is the operator's plugin folder (plugins)"),
-        ("twice", "srv/other/home is the directory of tenant other (srv/other/home)"),
+        ("twice", "srv/other/home is the directory of tenant other (srv/other/home, at whelk.toml:4)"),
     ] {
         assert_eq!(given(&place, path, "read-only"), [what], "{path}");
     }
@@ -93,7 +99,8 @@ fn links_hide_nothing() {
 #[test]
 fn the_operators_own_links_are_followed_too_and_may_not_lie_where_a_tenant_writes() {
     let place = Place::new();
-    // The state folder does not exist yet, and a link leads to where it will be.
+    // A link leads to the state folder.
+    fs::create_dir_all(place.root.join("later/state")).unwrap();
     place.link("srv/acme/home/state", "../../../later/state");
     let text = |path: &str, access: &str| {
         format!("[tenants.acme.grants]\ndirectory = {{ path = \"{path}\", access = \"{access}\" }}\n{GUEST}")
@@ -107,7 +114,6 @@ fn the_operators_own_links_are_followed_too_and_may_not_lie_where_a_tenant_write
     let linked = "srv/acme/home holds a link on the way to the state folder (later/state)";
     assert_eq!(load("srv/acme/home", "read-write"), Err(format!("{key}{linked}")));
     assert_eq!(load("srv/acme/home", "read-only"), Ok(()));
-    fs::create_dir(place.root.join("later")).unwrap();
     assert_eq!(load("later", "read-only"), Err(format!("{key}later holds the state folder (later/state)")));
     // A configuration that is itself a link: neither the link nor what it leads to is given away.
     let real = place.root.join("srv/acme/home/real.toml");
@@ -156,7 +162,9 @@ fn two_tenants_share_no_plugin_folder_and_none_has_the_operators() {
     place.link("same", "srv/acme/plugins");
     assert_eq!(
         place.problems("[tenants.a]\nplugins = \"srv/acme/plugins\"\n[tenants.b]\nplugins = \"same\""),
-        ["whelk.toml:5: tenants.b.plugins: srv/acme/plugins is the plugin folder of tenant a (srv/acme/plugins)"]
+        [
+            "whelk.toml:5: tenants.b.plugins: srv/acme/plugins is the plugin folder of tenant a (srv/acme/plugins, at whelk.toml:3)"
+        ]
     );
     assert_eq!(
         place.problems("[tenants.a]\nplugins = \"plugins\""),
@@ -196,7 +204,8 @@ fn no_tenant_keeps_a_link_on_the_way_to_anothers_directory() {
              [tenants.other.grants]\ndirectory = {{ path = \"srv/acme/home/theirs\" }}"
         )
     };
-    let what = "srv/acme/home holds a link on the way to the directory of tenant other (srv/other/home)";
+    let what =
+        "srv/acme/home holds a link on the way to the directory of tenant other (srv/other/home, at whelk.toml:5)";
     assert_eq!(place.problems(&text("read-write")), [format!("whelk.toml:3: tenants.acme.grants.directory: {what}")]);
     assert_eq!(place.problems(&text("read-only")), [""; 0]);
 }
@@ -225,7 +234,8 @@ fn a_plugin_that_no_tenant_could_bring_is_missed_all_the_same() {
         ))
     };
     // It writes in the folder, and puts no plugin there.
-    let missing = "whelk.toml:4: tenants.acme.plugin: there is no plugin \"other\"";
+    let missing =
+        "whelk.toml:4: tenants.acme.plugin: there is no plugin \"other\" (there are \"echo\", \"git\", \"shell\")";
     assert_eq!(problems("srv/acme/plugins/home", "other"), [missing]);
     assert_eq!(problems("srv/acme", "other"), [""; 0]);
     for name in ["", "a/b", "../git", "/"] {
@@ -240,7 +250,9 @@ fn what_a_tenant_does_with_its_own_plugins_stops_no_start() {
     fs::create_dir(&own).unwrap();
     let missing = |line: u32, setting: &str, plugin: &str| {
         let when = "it is served once its tenant has put it there";
-        format!("whelk.toml:{line}: tenants.acme.{setting}: there is no plugin {plugin:?}: {when}")
+        format!(
+            "whelk.toml:{line}: tenants.acme.{setting}: there is no plugin {plugin:?} (there are \"echo\", \"git\"): {when}"
+        )
     };
     let absent = [missing(7, "plugin", "shell"), missing(9, "routes.exec.mine", "other")];
     assert_eq!(deployed(&place), absent);
@@ -268,5 +280,8 @@ fn what_a_tenant_does_with_its_own_plugins_stops_no_start() {
     fs::remove_file(place.root.join("srv/acme/plugins")).unwrap();
     assert_eq!(deployed(&place), [lost("No such file or directory (os error 2)")]);
     fs::write(place.root.join("srv/acme/plugins"), "").unwrap();
-    assert_eq!(deployed(&place), [lost("Not a directory (os error 20)")]);
+    assert!(
+        deployed(&place)[0]
+            .contains("srv/acme/plugins/mine is no folder: name the folder that the plugins are in: its tenant")
+    );
 }

@@ -45,6 +45,10 @@ impl Place {
         let config =
             format!("[users.probe]\nplugin = \"probe\"\nauthorized_keys = \"{}\"\n", place.file("key.pub").display());
         doing("whelk.toml", fs::write(place.file("whelk.toml"), config))?;
+        // A copy: with a configuration the server refuses a folder that others may write to, as that of a clone may be.
+        let (plugins, name) = (place.file("plugins"), "probe.wasm");
+        doing(plugins.display(), fs::create_dir_all(&plugins))?;
+        doing(name, fs::copy(place.repository.join("plugins").join(name), plugins.join(name)))?;
         Ok(place)
     }
 
@@ -86,7 +90,7 @@ impl Place {
             Kind::Whelk => {
                 command.args(["serve", "--log", "text", "--listen", &format!("127.0.0.1:{port}")]);
                 command.arg("--config").arg(self.file("whelk.toml"));
-                command.arg("--plugins").arg(self.repository.join("plugins")).arg("--state").arg(self.file("state"));
+                command.arg("--plugins").arg(self.file("plugins")).arg("--state").arg(self.file("state"));
             }
             Kind::Sshd => {
                 let (key, allowed, home) = (self.file("sshd_key"), self.file("key.pub"), self.file("home"));

@@ -1,0 +1,80 @@
+//! The text of the configuration file: one that only root and the user who runs the program may change, in UTF-8.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use rustix::fs::{Mode, OFlags};
+
+use crate::strict_modes::Writers;
+
+/// Far beyond any configuration that is written by hand or made for thousands of users.
+const MOST_BYTES: u64 = 64 << 20;
+const BYTE_ORDER_MARK: &str = "\u{feff}";
+
+/// Reads a file of settings. A byte order mark is skipped.
+///
+/// # Errors
+/// Says what is wrong with the file: absent, no file, unreadable, one that others may change (as sshd's StrictModes), no UTF-8.
+pub(super) fn read(path: &Path) -> Result<String, String> {
+    let shown = path.display();
+    let unreadable = |error: io::Error| match error.kind() {
+        io::ErrorKind::NotFound => format!("{shown}: {error}: `whelk config` prints a configuration to start from"),
+        _ => format!("{shown}: {error}"),
+    };
+    // Does not wait for the writer of a FIFO.
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
+    let file = rustix::fs::open(path, flags, Mode::empty()).map_err(|error| unreadable(error.into()))?;
+    let file = File::from(file);
+    let facts = file.metadata().map_err(unreadable)?;
+    if facts.is_dir() {
+        return Err(format!("{shown} is a folder: name the file in it, such as {}", path.join("whelk.toml").display()));
+    }
+    if !facts.is_file() {
+        return Err(format!("{shown} is no file"));
+    }
+    if facts.len() > MOST_BYTES {
+        return Err(format!("{shown} is larger than {MOST_BYTES} bytes"));
+    }
+    Writers::Operator.check_both(path, &facts)?;
+    let mut bytes = Vec::new();
+    file.take(MOST_BYTES).read_to_end(&mut bytes).map_err(unreadable)?;
+    decode(bytes).map_err(|what| format!("{shown}{what}"))
+}
+
+/// The text of a file, or the rest of the sentence that says why it is none.
+fn decode(bytes: Vec<u8>) -> Result<String, String> {
+    if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
+        return Err(" is UTF-16 text: save it as UTF-8".to_owned());
+    }
+    let mut text = String::from_utf8(bytes).map_err(|error| {
+        let valid = error.utf8_error().valid_up_to();
+        let before = error.as_bytes().get(..valid).unwrap_or_default();
+        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+        let byte = error.as_bytes().get(valid).copied().unwrap_or_default();
+        format!(":{line}: is not UTF-8 text (byte 0x{byte:02x}): save it as UTF-8")
+    })?;
+    if text.starts_with(BYTE_ORDER_MARK) {
+        text.drain(..BYTE_ORDER_MARK.len());
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_utf_8_with_or_without_a_byte_order_mark() {
+        for (bytes, read) in [
+            (&b"a = 1\r\n"[..], Ok("a = 1\r\n")),
+            (b"\xef\xbb\xbfa", Ok("a")),
+            (b"", Ok("")),
+            (b"\n\n# M\xfcller\n", Err(":3: is not UTF-8 text (byte 0xfc): save it as UTF-8")),
+            (b"\xff\xfea\0", Err(" is UTF-16 text: save it as UTF-8")),
+        ] {
+            let decoded = decode(bytes.to_vec());
+            assert_eq!(decoded.as_deref().map_err(String::as_str), read, "{}", bytes.escape_ascii());
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Who may change the files that say what the program does, as sshd's StrictModes asks it of `authorized_keys`.
+//!
+//! Decided 2026-11-29: whoever may change the configuration, a file of keys or an operator's plugin decides who enters and what runs. So each of
+//! them, and the folder that it really lies in, belongs to root or to the user who runs the program, and nobody else may write to it: neither
+//! everybody nor the group, as sshd has it and as files of keys have been held since they were first read. A group of one member is no
+//! exception, since the members of a group are not ours to know: under umask 002 it takes `chmod g-w` once. In a folder with the sticky bit
+//! (`/tmp`) others may add files and not replace these, so it may be writable.
+//!
+//! What a tenant has is the tenant's to change: its plugin folder and the files in it may belong to any user and be open to any group, which is
+//! how a tenant puts plugins there. That everybody on the machine may change them is meant by nobody, and is refused all the same.
+//!
+//! Nothing is asked of the plugins of a demonstration, which `cargo xtask serve` runs from a clone: everybody on the machine may log in to it
+//! anyway, and it listens on loopback addresses alone.
+
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use rustix::fs::Mode;
+
+/// Write permission for the group or for everybody ...
+const OTHERS_WRITE: u32 = 0o022;
+/// ... and for everybody alone.
+const EVERYBODY_WRITES: u32 = 0o002;
+const STICKY: u32 = 0o1000;
+
+/// Who may write to a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Writers {
+    /// Root and the user who runs this program.
+    Operator,
+    /// Any user and group, but not everybody.
+    Tenant,
+    /// Whoever can.
+    Anybody,
+}
+
+impl Writers {
+    /// Checks a file by its mode and its owner.
+    ///
+    /// # Errors
+    /// Says who else may write to it, and the command that ends that.
+    pub(crate) fn check(self, path: &Path, mode: u32, owner: u32) -> Result<(), String> {
+        let (others, change) = match self {
+            Writers::Operator => (OTHERS_WRITE, "go-w"),
+            Writers::Tenant => (EVERYBODY_WRITES, "o-w"),
+            Writers::Anybody => return Ok(()),
+        };
+        if mode & others != 0 {
+            let (shown, mode) = (path.display(), mode & 0o7777);
+            return Err(format!("others may write to {shown} (mode {mode:04o}): chmod {change} {}", quoted(path)));
+        }
+        self.check_owner(path, owner)
+    }
+
+    fn check_owner(self, path: &Path, owner: u32) -> Result<(), String> {
+        if self == Writers::Operator && owner != 0 && owner != me() {
+            return Err(format!(
+                "{} belongs to another user (uid {owner}, this is uid {}): chown it to root or to the user who runs whelk",
+                path.display(),
+                me()
+            ));
+        }
+        Ok(())
+    }
+
+    /// Checks a folder: as a file, but one with the sticky bit may be written to.
+    ///
+    /// # Errors
+    /// As for a file.
+    pub(crate) fn check_folder(self, path: &Path, mode: u32, owner: u32) -> Result<(), String> {
+        if mode & STICKY == 0 { self.check(path, mode, owner) } else { self.check_owner(path, owner) }
+    }
+
+    /// Checks the folder that a file really lies in, whatever links lead to it.
+    ///
+    /// # Errors
+    /// As for a file; when it cannot be looked at.
+    pub(crate) fn check_folder_of(self, file: &Path) -> Result<(), String> {
+        if self == Writers::Anybody {
+            return Ok(());
+        }
+        let unreadable = |error: std::io::Error| format!("{} cannot be read: {error}", file.display());
+        let real = file.canonicalize().map_err(unreadable)?;
+        let Some(folder) = real.parent() else { return Ok(()) };
+        let facts = folder.metadata().map_err(unreadable)?;
+        self.check_folder(folder, facts.mode(), facts.uid())
+    }
+
+    /// Checks a file and the folder that it really lies in.
+    ///
+    /// # Errors
+    /// As for a file; when the folder cannot be looked at.
+    pub(crate) fn check_both(self, file: &Path, facts: &Metadata) -> Result<(), String> {
+        self.check(file, facts.mode(), facts.uid())?;
+        self.check_folder_of(file)
+    }
+}
+
+/// Keeps what the program creates from being writable for the group and for everybody, whatever umask it was started with: plugins that a
+/// tenant's sessions put into their folder included. To be called before there are other threads.
+pub fn tighten_umask() {
+    let umask = rustix::process::umask(Mode::empty());
+    rustix::process::umask(umask | Mode::from_raw_mode(OTHERS_WRITE));
+}
+
+/// The user whose files the program may use beside root's.
+pub(crate) fn me() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
+/// A path as a word for a shell.
+pub(crate) fn quoted(path: &Path) -> String {
+    let path = path.display().to_string();
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte);
+    if path.bytes().all(plain) { path } else { format!("'{}'", path.replace('\'', "'\\''")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: [Writers; 3] = [Writers::Operator, Writers::Tenant, Writers::Anybody];
+
+    #[test]
+    fn a_file_is_written_by_its_owner_alone_unless_it_is_a_tenants_or_a_demonstrations() {
+        let path = Path::new("x");
+        let passes = |mode, owner| ALL.map(|writers| writers.check(path, mode, owner).is_ok());
+        for (mode, owner, expected) in [
+            (0o644, me(), [true, true, true]),
+            (0o755, 0, [true, true, true]),
+            (0o640, me() + 1, [false, true, true]),
+            (0o664, me(), [false, true, true]),
+            (0o666, me(), [false, false, true]),
+            (0o602, 0, [false, false, true]),
+            // The sticky bit says nothing of a file.
+            (0o1666, me(), [false, false, true]),
+        ] {
+            assert_eq!(passes(mode, owner), expected, "{mode:o} {owner}");
+        }
+    }
+
+    #[test]
+    fn a_folder_with_the_sticky_bit_may_be_written_to() {
+        let passes = |mode, owner| ALL.map(|writers| writers.check_folder(Path::new("x"), mode, owner).is_ok());
+        assert_eq!(passes(0o1777, me()), [true, true, true]);
+        // Its owner may replace what is in it.
+        assert_eq!(passes(0o1777, me() + 1), [false, true, true]);
+        assert_eq!(passes(0o777, me()), [false, false, true]);
+        assert_eq!(passes(0o775, me()), [false, true, true]);
+    }
+
+    #[test]
+    fn what_to_do_is_told_as_a_command_that_can_be_pasted() {
+        let told = |writers: Writers, path: &str| writers.check(Path::new(path), 0o666, 0).unwrap_err();
+        assert_eq!(told(Writers::Operator, "/etc/w"), "others may write to /etc/w (mode 0666): chmod go-w /etc/w");
+        assert_eq!(told(Writers::Tenant, "a b"), "others may write to a b (mode 0666): chmod o-w 'a b'");
+    }
+}
