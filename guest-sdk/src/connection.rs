@@ -23,12 +23,14 @@ pub fn facts() -> Vec<(String, String)> {
     connection::facts()
 }
 
-/// Ends the whole connection, with all its sessions: a number for why (RFC 4253 §11.1) and a line of text.
+/// Ends the whole connection, with all its sessions: a number for why (RFC 4253 §11.1) and a line of text, which is
+/// cut to 1 KiB and whose control characters are escaped.
 pub fn disconnect(reason: u32, text: &str) {
     connection::disconnect(reason, text);
 }
 
-/// Sends a note. Most clients show it only when asked for detail (`ssh -v`), unless `always_display` is given.
+/// Sends a note. Most clients show it only when asked for detail (`ssh -v`), unless `always_display` is given. The
+/// text is cut and escaped as that of [`disconnect`] is.
 pub fn debug(text: &str, always_display: bool) {
     connection::debug(text, always_display);
 }

@@ -88,7 +88,8 @@ pub fn finish(status: u32) {
     channel::finish(&Exit::Status(status));
 }
 
-/// Ends the session as if a signal had killed a program, with a line for the person.
+/// Ends the session as if a signal had killed a program, with a line for the person: cut to 1 KiB, control characters
+/// escaped.
 pub fn exit_signal(name: SignalName, message: &str) {
     channel::finish(&Exit::Signal(ExitSignal { name, core_dumped: false, message: message.to_owned() }));
 }
@@ -118,6 +119,10 @@ pub fn env() -> Vec<(String, Vec<u8>)> {
 
 /// Asks something of the person's program, and waits for the answer: true is yes. For requests that have no function here.
 /// RFC 4254 §5.4.
+///
+/// Use a name of your own, which ends in `@` and a domain: `ask@example.org`. The names of RFC 4254 §6 (`exit-status`,
+/// `exit-signal` and so on) and those of `@openssh.com` and `@putty.projects.tartarus.org` are the host's or the
+/// client's to send. They are not sent, the answer is false, and the log says why.
 ///
 /// # Errors
 /// [`WriteError::Closed`] when the person has left.

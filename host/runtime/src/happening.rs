@@ -124,6 +124,13 @@ impl SignalName {
         }
     }
 
+    /// Whether it can be sent, and so can come: RFC 4250 §4.6.1.
+    #[must_use]
+    pub(crate) fn is_legal(&self) -> bool {
+        let name = self.as_str();
+        (1..=64).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic())
+    }
+
     /// The name on the wire.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -13,6 +13,7 @@ mod http;
 mod imports;
 mod keyvalue;
 mod log;
+mod reserved;
 mod shadows;
 mod sockets;
 mod state;

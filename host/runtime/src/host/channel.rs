@@ -12,16 +12,21 @@ use tokio::time::{Instant, sleep_until};
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Linker, LinkerInstance, WasmList};
 
+use super::log::{NAME, printable_exit};
+use super::reserved::is_reserved;
 use super::state::{Phase, State};
 use crate::bindings::imports::channel::WriteError;
+use crate::bindings::imports::log::Level;
 use crate::bindings::imports::types as wit;
 use crate::budget::{Budget, Total};
 use crate::happening::{Exit, Output, SignalName};
 use crate::output_charges::{OutputCharges, Space};
 use crate::pipe::{Message, News, Shared};
 
-/// The longest name of a request. RFC 4250 §4.6.1.
-const REQUEST_NAME: usize = 64;
+/// Most names of signals that a plugin may catch: four times those of RFC 4254 §6.10.
+const CATCHES: usize = 64;
+/// Names that are looked at for those: a list may have any number of the same.
+const EXAMINED: usize = 16 * CATCHES;
 /// The longest payload of a request: with its name it fits the smallest packet that every implementation takes. RFC 4253 §6.1.
 const REQUEST_PAYLOAD: usize = 32_000;
 
@@ -61,8 +66,8 @@ fn link_facts(channel: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()> {
 }
 
 fn link_signals(channel: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()> {
-    channel.func_wrap("catch-signals", |store: Context<'_>, (names,): (Vec<wit::SignalName>,)| {
-        store.data().pipes.catch(names.into_iter().map(SignalName::from).collect());
+    channel.func_wrap("catch-signals", |mut store: Context<'_>, (names,): (Vec<wit::SignalName>,)| {
+        store.data_mut().catch(names.into_iter().map(SignalName::from));
         Ok(())
     })?;
     channel.func_wrap("next-signal", |store: Context<'_>, ()| {
@@ -71,6 +76,28 @@ fn link_signals(channel: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()>
 }
 
 impl State {
+    /// Which signals the plugin catches from now on: each once, and only what can be the name of one.
+    fn catch(&mut self, names: impl Iterator<Item = SignalName>) {
+        let mut distinct: Vec<SignalName> = Vec::new();
+        for name in names.take(EXAMINED) {
+            if name.is_legal() && !distinct.contains(&name) {
+                distinct.push(name);
+            }
+            if distinct.len() == CATCHES {
+                break;
+            }
+        }
+        self.caught = None;
+        let bytes = distinct.iter().map(|name| size_of::<SignalName>() + name.as_str().len()).sum();
+        match self.charges.memory(bytes) {
+            Some(charge) => self.caught = Some(charge),
+            // There is no memory to remember them in.
+            None => distinct = Vec::new(),
+        }
+        distinct.shrink_to_fit();
+        self.pipes.catch(distinct);
+    }
+
     fn writable(&self) -> u32 {
         let room = match self.phase {
             Phase::Waiting => self.held_room(),
@@ -122,7 +149,7 @@ impl State {
     fn finish(&mut self, how: Exit) {
         if !self.hands_over() {
             self.accept();
-            self.set_finish(how);
+            self.set_finish(printable_exit(how));
         }
     }
 }
@@ -212,11 +239,17 @@ async fn request(mut store: Context<'_>, name: String, payload: Vec<u8>) -> Resu
     if state.phase == Phase::Closing || state.pipes.ended().is_some() {
         return Err(WriteError::Closed);
     }
+    if is_reserved(&name) {
+        let words =
+            "is not sent: requests of this name are the host's or the client's (`finish` says how a session ends)";
+        state.log.line(Level::Warn, &format!("request {name:?} {words}"));
+        return Ok(false);
+    }
     state.accept();
     if state.phase != Phase::Running {
         return Err(WriteError::Closed);
     }
-    let legal = (1..=REQUEST_NAME).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic());
+    let legal = (1..=NAME).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic());
     // What cannot be sent is a request that nobody grants.
     if !legal || payload.len() > REQUEST_PAYLOAD || !state.pipes.say(Message::Request(Box::new((name, payload)))) {
         return Ok(false);

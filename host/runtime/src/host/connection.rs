@@ -1,12 +1,9 @@
 //! `whelk:ssh/connection`: what the host vouches for, and two words to the client.
 
-use super::log::printable;
+use super::log::{TEXT, printable};
 use super::state::State;
 use crate::bindings::imports::connection::Host;
 use crate::pipe::Message;
-
-/// Most bytes of a text for the client.
-const TEXT: usize = 1 << 10;
 
 impl Host for State {
     fn get(&mut self, fact: String) -> Option<String> {

@@ -16,6 +16,7 @@ use wasmtime::component::{Linker, LinkerInstance, Resource, ResourceType, WasmLi
 
 use super::state::{Phase, State};
 use crate::bindings::keyvalue::store as wit;
+use crate::budget::Charge;
 use crate::grants::keyvalue::{Buckets, Entry, Error, Load, Page, Room};
 
 /// Most bytes of keys on one page of a list.
@@ -30,6 +31,8 @@ type Entries = Vec<Option<Entry>>;
 /// What a handle of the plugin's stands for.
 struct Bucket {
     name: String,
+    /// For the name: a plugin may hold a thousand handles.
+    _charge: Charge,
 }
 
 type Handle = Resource<Bucket>;
@@ -92,7 +95,9 @@ impl State {
             return Err(wit::Error::AccessDenied);
         }
         self.check_length("the name of the bucket", name.len(), self.limits().keyvalue.key)?;
-        self.wasi().view().table.push(Bucket { name }).map_err(|_| other("too many handles"))
+        let charge = self.charges.memory(name.len()).ok_or_else(|| other("the tenant has no memory left"))?;
+        let bucket = Bucket { name, _charge: charge };
+        self.wasi().view().table.push(bucket).map_err(|_| other("too many handles"))
     }
 
     fn check_length(&self, what: &str, length: usize, most: usize) -> Result<(), wit::Error> {

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::bindings::imports::log::Level;
 use crate::budget::Total;
-use crate::happening::Facts;
+use crate::happening::{Exit, Facts, SignalName};
 use crate::limits::Limits;
 use crate::tenant::Tenant;
 
@@ -27,6 +27,10 @@ pub(crate) struct LogBook {
     refusals: AtomicU32,
 }
 
+/// Most bytes of a text of the plugin's for the client.
+pub(super) const TEXT: usize = 1 << 10;
+/// Most bytes of a name. RFC 4250 §4.6.1.
+pub(super) const NAME: usize = 64;
 /// Most bytes of a user's name in a line of the log.
 const USER: usize = 255;
 /// Most bytes of what was asked for.
@@ -223,10 +227,24 @@ pub(super) fn printable(text: &str, most: usize) -> String {
     line
 }
 
+/// How a plugin says that its session ended, in words that can be shown: the name of a signal as RFC 4254 §6.10 allows
+/// it, and the message as one line. Clients that know better end the whole connection for a name that is none.
+pub(super) fn printable_exit(exit: Exit) -> Exit {
+    let Exit::Signal { name, core_dumped, message } = exit else { return exit };
+    let name = match name {
+        SignalName::Other(name) => {
+            let legal: String = name.chars().filter(char::is_ascii_graphic).take(NAME).collect();
+            if legal.is_empty() { SignalName::Term } else { SignalName::from_wire(&legal) }
+        }
+        known => known,
+    };
+    Exit::Signal { name, core_dumped, message: printable(&message, TEXT) }
+}
+
 /// Control characters, and those of Unicode that turn the direction of text or stand for nothing.
 fn acts(letter: char) -> bool {
     letter.is_control()
-        || matches!(letter, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+        || matches!(letter, '\u{61c}' | '\u{feff}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -242,6 +260,22 @@ mod tests {
         assert_eq!(printable("turn \u{202e}back", 100), "turn \\u{202e}back");
         assert_eq!(printable("ääää", 5), "ää");
         assert_eq!(printable("\x1b\x1b", 7), "\\u{1b}");
+    }
+
+    #[test]
+    fn an_exit_by_a_signal_has_a_legal_name_and_one_line() {
+        let told = |name: &str, message: &str| {
+            let name = SignalName::Other(name.to_owned());
+            match printable_exit(Exit::Signal { name, core_dumped: true, message: message.to_owned() }) {
+                Exit::Signal { name, core_dumped: true, message } => (name.as_str().to_owned(), message),
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(told("own@example.org", "why"), ("own@example.org".to_owned(), "why".to_owned()));
+        assert_eq!(told("T\u{e9}R M\n", "a\r\n\x1b[2J"), ("TRM".to_owned(), "a\\r\\n\\u{1b}[2J".to_owned()));
+        assert_eq!(told("\u{e9}", ""), ("TERM".to_owned(), String::new()));
+        let (name, message) = told(&"n".repeat(1 << 20), &"\u{e4}".repeat(1 << 20));
+        assert_eq!((name.len(), message.len()), (NAME, TEXT));
     }
 
     #[test]

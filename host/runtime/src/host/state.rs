@@ -10,7 +10,7 @@ use super::log::LogBook;
 use super::timers::Timers;
 use super::wasi::Wasi;
 use crate::bindings::imports::channel::HandOverError;
-use crate::budget::{Budget, Total, Totals};
+use crate::budget::{Budget, Charge, Total, Totals};
 use crate::error::Limit;
 use crate::grants::Grants;
 use crate::grants::topics::{Mailbox, Subscriber};
@@ -90,7 +90,9 @@ pub(crate) struct State {
     pub(super) modes: Vec<(u8, u32)>,
     pub(super) timers: Timers,
     pub(super) log: Arc<LogBook>,
-    charges: Charges,
+    pub(super) charges: Charges,
+    /// For the names of the signals that it catches.
+    pub(super) caught: Option<Charge>,
     /// Who is charged for what is written.
     pub(super) output: Arc<OutputCharges>,
     usage: Arc<SessionUsage>,
@@ -135,6 +137,7 @@ impl State {
             modes: Vec::new(),
             timers: Timers::new(tenant.limits()),
             charges: Charges::new(&log, totals),
+            caught: None,
             output,
             usage: Arc::clone(usage),
             log,

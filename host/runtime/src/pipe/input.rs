@@ -22,8 +22,6 @@ const VARIABLES: usize = 1024;
 const WEIGHT: usize = 1 << 20;
 /// Most signals that may wait, caught ones included.
 const SIGNALS: usize = 16;
-/// Most names of signals that a plugin may catch.
-const CATCHES: usize = 64;
 /// Most runs of data that may wait. Only extended data of ever-changing kinds can make so many, and no client does that.
 const RUNS: usize = 1024;
 /// Answers to our own requests that nobody has taken.
@@ -283,8 +281,7 @@ impl Input {
         self.size
     }
 
-    pub(super) fn catch(&mut self, mut names: Vec<SignalName>) {
-        names.truncate(CATCHES);
+    pub(super) fn catch(&mut self, names: Vec<SignalName>) {
         self.catches = names;
     }
 

@@ -20,8 +20,10 @@ const NOTES: usize = 16;
 const RUN: usize = size_of::<Entry>();
 /// Runs that cost nothing.
 const FREE_RUNS: usize = 16;
-/// Most requests to the client that may wait; more are refused.
+/// Most requests to the client that may wait, and most bytes of them; more are refused. A plugin has more than one that
+/// waits if signals interrupt its calls.
 const REQUESTS: usize = 16;
+const REQUEST_BYTES: usize = 64 << 10;
 
 /// Where the connection takes a session's output to. Called by [`Outbox::drain`](crate::Outbox::drain).
 pub trait Sink {
@@ -114,6 +116,7 @@ pub(super) struct Queue {
     disconnected: bool,
     notes: usize,
     requests: usize,
+    request_bytes: usize,
     /// The ring has been more than half full since the plugin was last told that it is writable.
     owes_writable: bool,
     /// The session wants to know when the ring is at most half full.
@@ -136,6 +139,7 @@ impl Queue {
             disconnected: false,
             notes: 0,
             requests: 0,
+            request_bytes: 0,
             owes_writable: false,
             watched: false,
         }
@@ -310,7 +314,14 @@ impl Queue {
             Message::Debug(_) if self.notes == NOTES => return false,
             Message::Debug(_) => self.notes += 1,
             Message::Request(_) if self.requests == REQUESTS => return false,
-            Message::Request(_) => self.requests += 1,
+            Message::Request(request) => {
+                let bytes = self.request_bytes + request.0.len() + request.1.len();
+                if bytes > REQUEST_BYTES {
+                    return false;
+                }
+                self.requests += 1;
+                self.request_bytes = bytes;
+            }
         }
         self.entries.push_back(Entry::Message(message));
         true
@@ -396,6 +407,7 @@ impl Queue {
             Message::Eof => sink.eof(),
             Message::Request(request) => {
                 self.requests -= 1;
+                self.request_bytes -= request.0.len() + request.1.len();
                 sink.request(&request.0, &request.1);
             }
             Message::Exit(exit) => sink.exit(&exit),

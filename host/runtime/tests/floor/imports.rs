@@ -1,10 +1,10 @@
 //! What a plugin can call: our interfaces, and WASI with nothing in it.
 
 use tracing::Level;
-use whelk_runtime::{Ending, Exit, Happening, Pty, SignalName, WindowSize};
+use whelk_runtime::{Ending, Exit, Grants, Happening, Limits, Pty, SignalName, Tenant, WindowSize};
 
 use crate::client::{Client, Heard};
-use crate::log;
+use crate::{guests, log};
 
 const SIZE: WindowSize = WindowSize { columns: 80, rows: 24, width_px: 0, height_px: 0 };
 
@@ -113,6 +113,63 @@ async fn a_request_that_no_packet_carries_is_not_sent() {
 }
 
 #[tokio::test]
+async fn a_request_that_is_the_hosts_to_send_is_not_sent_and_the_log_says_why() {
+    log::listen();
+    let names = [
+        "exit-status",
+        "exit-signal",
+        "xon-xoff",
+        "signal",
+        "window-change",
+        "eow@openssh.com",
+        "keepalive@openssh.com",
+        "winadj@putty.projects.tartarus.org",
+    ];
+    let script: String = names.iter().map(|name| format!("request {name} x;")).collect();
+    let client = Client::exec(&format!("{script}finish 3"));
+    let id = client.id.clone();
+    let (recorder, report) = client.end().await;
+    assert!(report.error.is_none(), "{report:?}");
+    assert_eq!(recorder.text(), "Ok(false)".repeat(names.len()));
+    assert!(!recorder.heard.iter().any(|heard| matches!(heard, Heard::Request(..))), "{:?}", recorder.heard);
+    assert_eq!(recorder.exit(), Some(Exit::Status(3)));
+    let told = log::texts(&id);
+    assert!(told.iter().any(|line| line.contains("\"exit-status\" is not sent")), "{told:?}");
+}
+
+#[tokio::test]
+async fn how_a_plugin_says_that_it_ended_is_cut_and_cleaned() {
+    let message = format!("\u{1b}[2J{}", "\u{e4}".repeat(10_000));
+    let (recorder, report) = Client::exec(&format!("die-of T\u{e9}RM\u{7} {message}")).end().await;
+    let Some(Exit::Signal { name, message, .. }) = recorder.exit() else { panic!("{report:?}") };
+    assert_eq!(name.as_str(), "TRM");
+    assert!(message.starts_with("\\u{1b}[2J\u{e4}") && message.len() <= 1024, "{message}");
+    assert_eq!(report.exit, recorder.exit());
+}
+
+#[tokio::test]
+async fn names_of_signals_to_be_caught_are_short_few_and_charged() {
+    let tenant = Tenant::new("tests", Limits::default(), Grants::default());
+    let with = async |script: &str| {
+        let mut client = Client::of(&tenant, &guests::script(), &[]);
+        client.run(&format!("{script};write ready;sleep 3600000"));
+        client.until_stdout(5).await;
+        let memory = tenant.memory();
+        client.task.abort();
+        assert!(client.task.await.unwrap_err().is_cancelled());
+        memory
+    };
+    let none = with("catch-many 0 0").await;
+    let long = with("catch-many 60 60000").await;
+    let many = with("catch-many 20000 20").await;
+    // What they make the plugin's own memory grow by is whole pages.
+    let page = 64 << 10;
+    assert_eq!((long - none) % page, 0, "{none} and {long}");
+    assert!((64 * 20..8 << 10).contains(&((many - none) % page)), "{none} and {many}");
+    assert_eq!(tenant.memory(), 0);
+}
+
+#[tokio::test]
 async fn a_request_ends_with_the_session() {
     log::listen();
     let mut client = Client::exec("request a;log went on");
@@ -136,6 +193,18 @@ async fn disconnect_and_debug_reach_the_connection_and_are_bounded() {
     assert_eq!(notes, 16);
     let words: Vec<_> = recorder.heard.iter().filter(|heard| matches!(heard, Heard::Disconnect(..))).collect();
     assert_eq!(words, [&Heard::Disconnect(11, "bye".to_owned())]);
+}
+
+#[tokio::test]
+async fn texts_for_the_client_are_cut_between_letters() {
+    let long = format!("a{}", "\u{e4}".repeat(10_000));
+    let mut client = Client::exec(&format!("debug {long};disconnect 2 {long};finish 0"));
+    (&mut client.task).await.unwrap();
+    client.drain();
+    let expected = format!("a{}", "\u{e4}".repeat(511));
+    let heard = &client.recorder.heard;
+    assert!(heard.contains(&Heard::Debug(expected.clone())), "{heard:?}");
+    assert!(heard.contains(&Heard::Disconnect(2, expected)), "{heard:?}");
 }
 
 #[tokio::test]

@@ -132,20 +132,39 @@ fn act(word: &str, rest: &str) {
             }
         }
         "cancel" => timers::cancel(number(rest)),
-        "catch" => channel::catch_signals(&rest.split(' ').map(signal).collect::<Vec<_>>()),
-        "caught" => {
-            let caught: Vec<_> = std::iter::from_fn(channel::next_signal).collect();
-            say(&format!("{caught:?}"));
-        }
         "request" => {
             say(&format!("{:?}", channel::request(first, second.as_bytes()).map_err(|error| error.name())));
         }
         // The same without a word to the client.
         "pass" => note(format!("{:?}", channel::hand_over(rest).map_err(|error| error.name()))),
         "hand-over" => say(&format!("{:?}", channel::hand_over(rest).map_err(|error| error.name()))),
-        _ if network::act(word, rest) => {}
+        _ if signals(word, rest) || network::act(word, rest) => {}
         _ => crimes::commit(word, rest),
     }
+}
+
+/// What is done with signals. Whether it was one of these.
+fn signals(word: &str, rest: &str) -> bool {
+    let (first, second) = rest.split_once(' ').unwrap_or((rest, ""));
+    match word {
+        // So many names of so many bytes.
+        "catch-many" => {
+            let name = |at: u32| SignalName::Other(format!("{at:0>width$}", width = number(second) as usize));
+            channel::catch_signals(&(0..number(first)).map(name).collect::<Vec<_>>());
+        }
+        "die-of" => channel::finish(&Exit::Signal(ExitSignal {
+            name: SignalName::Other(first.to_owned()),
+            core_dumped: false,
+            message: second.to_owned(),
+        })),
+        "catch" => channel::catch_signals(&rest.split(' ').map(signal).collect::<Vec<_>>()),
+        "caught" => {
+            let caught: Vec<_> = std::iter::from_fn(channel::next_signal).collect();
+            say(&format!("{caught:?}"));
+        }
+        _ => return false,
+    }
+    true
 }
 
 fn signal(name: &str) -> SignalName {
