@@ -22,7 +22,9 @@ pub struct Report {
     pub error: Option<Error>,
     /// The plugins that it passed through before, by routes and hand-overs, in that order. Mostly none.
     pub before: Vec<Stay>,
-    /// Processor time used, in ticks of 1 ms; calls shorter than a tick count nothing.
+    /// Processor time used, in ticks of 1 ms: that of the plugins, of the making and ending of their instances, and
+    /// of what the host did for them on other threads. Calls shorter than a tick count one when a tick finds them
+    /// running.
     pub cpu_ticks: u64,
     /// The most linear memory that it had at one time, bytes.
     pub peak_memory: usize,

@@ -61,7 +61,7 @@ impl Plugin {
             plugins: Arc::clone(plugins),
             passages: 0,
             told: false,
-            usage: Arc::default(),
+            usage: Arc::new(SessionUsage::new(tenant.limits().share_ticks, tenant.limits().burst_ticks)),
             report: Report::new(self),
         };
         async move {

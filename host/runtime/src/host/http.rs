@@ -31,6 +31,7 @@ use super::log::LogBook;
 use crate::budget::{Charge, Total};
 use crate::grants::{Scheme, Target, http_line};
 use crate::limits::Limits;
+use crate::usage::Charged;
 use exchange::{Answered, Exchange, Patience};
 
 /// Most bytes of a body that one write of the plugin's may carry, and that wait for the network.
@@ -142,6 +143,7 @@ impl Desk {
             body: limits.http_body,
             room,
             kept: (descriptor, memory),
+            usage: Arc::clone(self.charges.usage()),
         })
     }
 
@@ -222,7 +224,11 @@ impl WasiHttpHooks for Desk {
         _: Box<dyn Future<Output = Result<(), Error>> + Send>,
     ) -> Box<dyn Future<Output = Result<Answered, Error>> + Send> {
         match self.admit(request, options) {
-            Ok(exchange) => Box::new(exchange.run()),
+            // It runs in a task of its own.
+            Ok(exchange) => {
+                let usage = Arc::clone(&exchange.usage);
+                Box::new(Charged::new(exchange.run(), usage))
+            }
             Err(error) => Box::new(ready(Err(error))),
         }
     }

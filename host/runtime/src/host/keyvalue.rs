@@ -142,7 +142,7 @@ async fn turn(store: &mut Context<'_>, handle: &Handle, load: Load) -> Result<Tu
             Poll::Pending => Poll::Pending,
         }
     });
-    let room = room.await?;
+    let room = room.await?.of(store.data().usage());
     Ok(Turn { buckets: Arc::clone(&buckets), bucket, room })
 }
 

@@ -136,7 +136,7 @@ impl State {
             env: Vec::new(),
             modes: Vec::new(),
             timers: Timers::new(tenant.limits()),
-            charges: Charges::new(&log, totals),
+            charges: Charges::new(&log, totals, usage),
             caught: None,
             output,
             usage: Arc::clone(usage),

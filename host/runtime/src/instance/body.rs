@@ -7,6 +7,7 @@ use wasmtime::Store;
 
 use crate::engine::{Engine, Slot};
 use crate::host::State;
+use crate::usage::ChargedDrop;
 
 /// An instance that had so much memory is not let go on a worker, bytes.
 const LARGE: usize = 4 << 20;
@@ -42,6 +43,8 @@ impl Body {
         let mut whole = self.whole.take()?;
         let state = whole.0.data_mut();
         let (is_large, tenant) = (state.memory().peak() >= LARGE, Arc::as_ptr(state.budget()).addr());
+        let usage = Arc::clone(state.usage());
+        let whole = ChargedDrop::new(whole, usage);
         is_large.then(|| self.engine.undertaker().take(tenant, Box::new(whole)))
     }
 }

@@ -73,7 +73,7 @@ impl Guest {
         let slot = engine.slot(plugin.memories()).map_err(Stop::Failed)?;
         let ticks = state.limits().instantiate_ticks;
         let watch = Watch {
-            meter: Arc::new(Meter::new(state.limits(), Arc::clone(state.usage()))),
+            meter: Arc::new(Meter::new(Arc::clone(state.usage()))),
             pipes,
             engine: engine.clone(),
             budget: Arc::clone(state.budget()),
@@ -87,7 +87,7 @@ impl Guest {
         store.set_epoch_deadline(1);
         let (meter, ticker) = (Arc::clone(&watch.meter), Arc::clone(engine.ticker()));
         store.epoch_deadline_callback(move |_| {
-            Ok(match meter.tick(ticker.epoch(), Instant::now()) {
+            Ok(match meter.tick(ticker.epoch()) {
                 Tick::Free => UpdateDeadline::Continue(1),
                 // tokio's own: it lets the network be looked at too, which waking oneself would not. The permits go back meanwhile, as
                 // they do whenever the call waits.
@@ -96,7 +96,11 @@ impl Guest {
             })
         });
         watch.meter.begin(ticks, engine.ticker().epoch());
-        match Functions::make(plugin, &watch, store).await {
+        // Most of the work is the host's, which no tick interrupts: memory is filled with what the plugin begins with.
+        watch.meter.set_exact(true);
+        let made = Functions::make(plugin, &watch, store).await;
+        watch.meter.set_exact(false);
+        match made {
             Ok(functions) => Ok(Self { body, functions, watch }),
             Err(stop) => {
                 body.bury().await;
@@ -200,6 +204,7 @@ impl Watch {
             let epoch = ticker.epoch();
             self.meter.resume(epoch);
             let polled = contained(|| call.as_mut().poll(context));
+            self.meter.pause(ticker.epoch());
             drop(running);
             if ticker.epoch() != epoch {
                 turn.end_later();

@@ -11,6 +11,7 @@ use crate::limits::Limits;
 use crate::pipe::session_pipes;
 use crate::plugin::Plugin;
 use crate::tenant::Tenant;
+use crate::usage::SessionUsage;
 
 impl Plugin {
     /// Makes one instance and drops it. No function of the plugin's is called; what runs is what runs before the first of them. The tenant
@@ -27,7 +28,7 @@ impl Plugin {
             facts,
             log,
             self.engine().totals(),
-            &Arc::default(),
+            &Arc::new(SessionUsage::new(tenant.limits().share_ticks, tenant.limits().burst_ticks)),
             Arc::new(|_| Err(HandOverError::NotPermitted)),
         );
         match Box::pin(Guest::new(self, Arc::clone(side.shared()), state)).await {

@@ -7,6 +7,7 @@ mod guests;
 mod log;
 mod shell;
 
+mod charges;
 mod endings;
 mod escapes;
 mod files;

@@ -7,6 +7,8 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep_until};
 
+use crate::usage::{SessionUsage, Working};
+
 /// What the semaphore counts: KiB.
 const UNIT: usize = 1 << 10;
 /// All that may be on its way.
@@ -31,6 +33,38 @@ pub struct Flow {
 #[derive(Debug)]
 pub struct Room {
     _units: Option<OwnedSemaphorePermit>,
+    /// The price of the operation, as a part of what a group of them costs.
+    operations: usize,
+    /// Whose processor time the operation is.
+    usage: Option<Arc<SessionUsage>>,
+}
+
+impl Room {
+    /// From now on it is known which session the operation is for.
+    pub(crate) fn of(self, usage: &Arc<SessionUsage>) -> Self {
+        Self { usage: Some(Arc::clone(usage)), ..self }
+    }
+
+    /// Charges what the calling thread does until the value is dropped.
+    pub(super) fn working(&self) -> Option<Working<'_>> {
+        self.usage.as_deref().map(SessionUsage::working)
+    }
+
+    /// Charges the operations of a group for what they took together, each for its part.
+    pub(super) fn share<'r>(rooms: impl Iterator<Item = &'r Self> + Clone, took: Duration) {
+        let all: usize = rooms.clone().map(|room| room.operations).sum();
+        for room in rooms {
+            if let Some(usage) = &room.usage {
+                let part = took.mul_f64(ratio(room.operations, all));
+                usage.charge(part, Instant::now());
+            }
+        }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a part of some microseconds need not be exact")]
+fn ratio(part: usize, all: usize) -> f64 {
+    part as f64 / all.max(1) as f64
 }
 
 /// What one operation is to its tenant's measure.
@@ -71,7 +105,8 @@ impl Flow {
         }
         let units = u32::try_from(load.bytes / UNIT).unwrap_or(u32::MAX).clamp(LEAST, UNITS);
         // The semaphore is never closed.
-        Room { _units: Arc::clone(&self.units).acquire_many_owned(units).await.ok() }
+        let units = Arc::clone(&self.units).acquire_many_owned(units).await.ok();
+        Room { _units: units, operations: load.operations, usage: None }
     }
 
     /// Charges for bytes that were read: how many there are is known only afterwards.
@@ -116,6 +151,16 @@ mod tests {
         flow.pay(start, 100, 100);
         assert_eq!(flow.pay(start, 64, 100), start);
         assert_eq!(flow.pay(start, 1, 100), start + Duration::from_millis(640));
+    }
+
+    #[tokio::test]
+    async fn a_group_is_paid_for_by_its_sessions_each_for_its_part() {
+        let flow = Flow::default();
+        let sessions = [(); 3].map(|()| Arc::new(SessionUsage::default()));
+        let small = flow.room(Load::write(1, 0), u32::MAX).await.of(&sessions[0]);
+        let large = flow.room(Load::write(9, 0), u32::MAX).await.of(&sessions[1]);
+        Room::share([&small, &large].into_iter(), Duration::from_millis(100));
+        assert_eq!(sessions.map(|session| session.ticks()), [10, 90, 0]);
     }
 
     #[tokio::test(start_paused = true)]

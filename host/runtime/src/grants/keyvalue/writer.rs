@@ -15,6 +15,7 @@ use super::file::File;
 use super::flow::Room;
 use super::tables::{Change, Quota, Tables, Verdict};
 use crate::supervise::{Fault, supervise_thread};
+use crate::usage::thread_time;
 
 /// Most changes in one transaction. How many bytes they carry is bounded by each tenant's [`Flow`](super::flow::Flow).
 const GROUP: usize = 1_000;
@@ -77,7 +78,9 @@ fn write(file: &File, waiting: &Receiver<Job>, fault: &Fault) {
         // Sessions that ended meanwhile have nobody to be told.
         group.retain(|job| !job.answer.is_closed());
         fault.point();
+        let before = thread_time();
         let verdicts = file.with_database(|database| commit(database, &group));
+        Room::share(group.iter().map(|job| &job.room), thread_time().saturating_sub(before));
         if verdicts.as_ref().is_ok_and(|verdicts| verdicts.iter().any(Result::is_ok)) {
             file.has_written();
         }

@@ -75,8 +75,8 @@ impl Session {
         Ok(Stream { _counted: counted, _charge: charge })
     }
 
-    /// Does what blocks where that harms nobody, in the tenant's turn. It is done to its end even if nobody waits for it any more,
-    /// so that what is charged is what was done.
+    /// Does what blocks where that harms nobody, in the tenant's turn, and charges the session for its processor
+    /// time. It is done to its end even if nobody waits for it any more, so that what is charged is what was done.
     pub(super) async fn run<R: Send + 'static>(
         self: Arc<Self>,
         work: impl FnOnce(&Session) -> Result<R, Refused> + Send + 'static,
@@ -84,7 +84,9 @@ impl Session {
         // Nobody closes it.
         let turn = Arc::clone(self.directory.turns()).acquire_owned().await.ok();
         let done = spawn_blocking(move || {
+            let working = self.charges.usage().working();
             let result = work(&self);
+            drop(working);
             drop(turn);
             result
         });

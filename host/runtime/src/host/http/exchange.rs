@@ -25,6 +25,7 @@ use super::reach::{Wire, reach};
 use crate::budget::Charge;
 use crate::descriptor::Descriptor;
 use crate::grants::{AllowList, Target};
+use crate::usage::{Charged, SessionUsage};
 
 /// The least that hyper reads into.
 const LEAST_BUFFER: usize = 8 << 10;
@@ -59,13 +60,15 @@ pub(super) struct Exchange {
     pub(super) room: OwnedSemaphorePermit,
     /// For the connection and its buffers.
     pub(super) kept: (Descriptor, Charge),
+    /// Whose processor time it is.
+    pub(super) usage: Arc<SessionUsage>,
 }
 
 impl Exchange {
     /// Sends the request and waits for the head of the answer. Dropping it, or what it gives, closes the connection.
     pub(super) async fn run(self) -> Result<Answered, Error> {
-        let Self { request, target, list, log, patience, headers, body, room, kept } = self;
-        let wire = reach(&target, &list, &log, Instant::now() + patience.connect).await?;
+        let Self { request, target, list, log, patience, headers, body, room, kept, usage } = self;
+        let wire = reach(&target, &list, &log, &usage, Instant::now() + patience.connect).await?;
         let pulse = Pulse::new();
         let request = dress(request, &target)?.map(|upload| Upload::new(upload, body, pulse.clone()));
         let most = headers.max(LEAST_BUFFER);
@@ -81,7 +84,7 @@ impl Exchange {
         let (reading, read) = oneshot::channel();
         let place = Place { _room: room, _reading: reading };
         let answer = answer.map(|incoming| Answer::new(incoming, body, patience.between_bytes, place).boxed_unsync());
-        let mut open = Open { connection, kept: Some(kept), runtime: Handle::current() };
+        let mut open = Open { connection, kept: Some(kept), usage: Arc::clone(&usage), runtime: Handle::current() };
         let rest = async move {
             let mut read = pin!(read);
             poll_fn(|context| {
@@ -97,7 +100,7 @@ impl Exchange {
             .await;
             Ok(())
         };
-        Ok((answer, Box::new(rest)))
+        Ok((answer, Box::new(Charged::new(rest, usage))))
     }
 }
 
@@ -106,6 +109,7 @@ impl Exchange {
 struct Open {
     connection: Option<Connection>,
     kept: Option<(Descriptor, Charge)>,
+    usage: Arc<SessionUsage>,
     runtime: Handle,
 }
 
@@ -113,10 +117,11 @@ impl Drop for Open {
     fn drop(&mut self) {
         let kept = self.kept.take();
         if let Some(connection) = self.connection.take() {
-            self.runtime.spawn(async move {
+            let last = async move {
                 let _ = timeout(GRACE, connection).await;
                 drop(kept);
-            });
+            };
+            self.runtime.spawn(Charged::new(last, Arc::clone(&self.usage)));
         }
     }
 }

@@ -12,6 +12,7 @@ use wasmtime_wasi_http::Error;
 use super::super::log::LogBook;
 use super::tls;
 use crate::grants::{AllowList, Host, Scheme, Target};
+use crate::usage::SessionUsage;
 
 /// Addresses of one name that are tried.
 const ADDRESSES: usize = 8;
@@ -26,13 +27,14 @@ pub(super) async fn reach(
     target: &Target,
     list: &AllowList,
     log: &LogBook,
+    usage: &Arc<SessionUsage>,
     deadline: Instant,
 ) -> Result<Box<dyn Wire>, Error> {
     let addresses = match &target.host {
         Host::Address(address) => vec![SocketAddr::new(*address, target.port)],
         Host::Name(name) => {
-            let found =
-                timeout_at(deadline, look_up(name, target.port, list)).await.map_err(|_| Error::DnsTimeout)??;
+            let found = look_up(name, target.port, list, Arc::clone(usage));
+            let found = timeout_at(deadline, found).await.map_err(|_| Error::DnsTimeout)??;
             checked(target, found, list, log)?
         }
     };
@@ -48,12 +50,12 @@ pub(super) async fn reach(
 }
 
 /// Asks the system's resolver, on a thread of its own: it blocks. The place in line is held until it has answered, whoever still waits.
-async fn look_up(name: &str, port: u16, list: &AllowList) -> Result<Vec<SocketAddr>, Error> {
+async fn look_up(name: &str, port: u16, list: &AllowList, usage: Arc<SessionUsage>) -> Result<Vec<SocketAddr>, Error> {
     let unknown = || Error::DnsError { rcode: None, info_code: None };
     let place = Arc::clone(list.lookups()).acquire_owned().await.map_err(|_| unknown())?;
     let name = name.to_owned();
     let looking = tokio::task::spawn_blocking(move || {
-        let _place = place;
+        let (_place, _working) = (place, usage.working());
         (name.as_str(), port).to_socket_addrs().map(|found| found.take(ADDRESSES).collect::<Vec<_>>())
     });
     let found = looking.await.map_err(|_| unknown())?.map_err(|_| unknown())?;

@@ -29,6 +29,7 @@ pub(crate) fn commit(word: &str, rest: &str) {
         "work" => (0..number(rest)).for_each(|round| {
             black_box(round);
         }),
+        "wipe" => wipe(number(rest)),
         "bomb" => {
             let mut hoard = Vec::new();
             loop {
@@ -60,15 +61,7 @@ pub(crate) fn commit(word: &str, rest: &str) {
         "huge" => write(Output::Stdout, &vec![b'h'; number(rest) as usize]),
         "exit" => process::exit(number(rest) as i32),
         // Works for so many rounds and waits, so many times.
-        "sneak" => {
-            let (rounds, times) = rest.split_once(' ').map_or((0, 0), |(rounds, times)| (number(rounds), number(times)));
-            for _ in 0..times {
-                (0..rounds).for_each(|round| {
-                    black_box(round);
-                });
-                thread::sleep(Duration::from_millis(1));
-            }
-        }
+        "sneak" => sneak(rest),
         "sleep" => thread::sleep(Duration::from_millis(number(rest).into())),
         "print" => println!("{rest}"),
         "world" => world(),
@@ -78,6 +71,32 @@ pub(crate) fn commit(word: &str, rest: &str) {
             black_box(crate::whelk::ssh::channel::writable());
         }),
         other => panic!("no such action: {other}"),
+    }
+}
+
+fn sneak(rest: &str) {
+    let (rounds, times) = rest.split_once(' ').map_or((0, 0), |(rounds, times)| (number(rounds), number(times)));
+    for _ in 0..times {
+        (0..rounds).for_each(|round| {
+            black_box(round);
+        });
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Has 48 MiB written eight times in a row, so many times: no tick interrupts that.
+fn wipe(rounds: u32) {
+    let mut memory = vec![0_u8; 48 << 20];
+    for round in 0..rounds {
+        let byte = round as u8;
+        black_box(&mut memory).fill(byte);
+        black_box(&mut memory).fill(byte);
+        black_box(&mut memory).fill(byte);
+        black_box(&mut memory).fill(byte);
+        black_box(&mut memory).fill(byte);
+        black_box(&mut memory).fill(byte);
+        black_box(&mut memory).fill(byte);
+        black_box(&mut memory).fill(byte);
     }
 }
 
