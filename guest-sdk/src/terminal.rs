@@ -10,6 +10,17 @@ pub fn size() -> Option<WindowSize> {
     terminal::get_size()
 }
 
+/// Whether the person pressed Ctrl-C or Ctrl-D among these keys, and so wants to leave. Without a terminal they are
+/// bytes like any other, and the answer is false.
+///
+/// A terminal of a session sends keys as they are pressed: nobody but the plugin makes an end of these two.
+pub fn wants_to_leave(keys: &[u8]) -> bool {
+    keys.iter().any(|key| matches!(*key, CTRL_C | CTRL_D)) && size().is_some()
+}
+
+const CTRL_C: u8 = 3;
+const CTRL_D: u8 = 4;
+
 /// The settings now in force, as numbers; [`mode_name`] names them.
 pub fn modes() -> Vec<TerminalMode> {
     terminal::get_modes()

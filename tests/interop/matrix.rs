@@ -43,6 +43,11 @@ macro_rules! for_each_client {
             fn a_signal_is_no_exit_status() {
                 super::a_signal_is_no_exit_status(CLIENT);
             }
+
+            #[test]
+            fn a_plugin_cannot_speak_the_hosts_lines() {
+                super::a_plugin_cannot_speak_the_hosts_lines(CLIENT);
+            }
         }
     )+};
 }
@@ -131,5 +136,20 @@ fn a_signal_is_no_exit_status(client: Client) {
     let finished = call.run(Input::Nothing);
     assert_eq!(finished.status, Some(status), "{}", finished.err);
     assert!(finished.err.contains(said), "stderr is {}", finished.err);
+    gateway.end();
+}
+
+/// What a plugin asks of the client in a name of the host's is not sent; other requests are, and each client has an
+/// answer.
+fn a_plugin_cannot_speak_the_hosts_lines(client: Client) {
+    let gateway = Gateway::demonstration();
+    for name in ["exit-status", "exit-signal", "xon-xoff", "eow@openssh.com", "keepalive@openssh.com"] {
+        let finished = Call::new(client, &gateway, "probe").exec(&format!("request {name} x")).run(Input::Nothing);
+        assert_eq!(finished.out.text(), "false\n", "{name}: {}", finished.err);
+        assert_eq!(finished.status, Some(0), "{name}: {}", finished.err);
+    }
+    let finished = Call::new(client, &gateway, "probe").exec("debug \u{1b}[2Ja\u{7}b").run(Input::Nothing);
+    assert_eq!(finished.status, Some(0), "{}", finished.err);
+    assert!(!finished.err.contains('\u{1b}') && !finished.err.contains('\u{7}'), "{:?}", finished.err);
     gateway.end();
 }

@@ -128,3 +128,68 @@ fn a_session_without_a_terminal_is_told_so() {
     assert!(text.to_lowercase().contains("no "), "it says {text:?}, {}", finished.err);
     gateway.end();
 }
+
+/// What a person does at a terminal before they leave: a call, and what they type and then see.
+type Visit = (&'static str, Option<&'static str>, &'static str, &'static str);
+
+/// Each plugin of the demonstration, in each thing that it can be at for long.
+const VISITS: [Visit; 9] = [
+    ("echo", None, "a", "echo: \"a\""),
+    ("lifecycle", None, "", "shell"),
+    ("lifecycle", Some("anything"), "", "exec"),
+    ("probe", None, "a", "a"),
+    ("probe", Some("sink"), "", ""),
+    ("probe", Some("sleep 600000"), "", ""),
+    ("terminal", None, "", "resize the window"),
+    ("guestbook", None, "", "The guestbook"),
+    ("guestbook", Some("subscribe news"), "", "subscribed"),
+];
+
+/// A key ends each of them with status 0.
+fn is_left_by(key: u8) {
+    let gateway = Gateway::demonstration();
+    for (plugin, command, typed, seen) in VISITS {
+        let call = Call::new(Client::OpenSsh100, &gateway, plugin).pty();
+        let mut running = command.iter().fold(call, |call, command| call.exec(command)).start();
+        running.type_in(typed.as_bytes());
+        running.wait_for_output(seen);
+        running.type_in(&[key]);
+        let ended = running.wait("end", |seen| seen.status);
+        assert_eq!(ended.code(), Some(0), "{plugin} {command:?} by {key}: {}", running.said());
+    }
+    gateway.end();
+}
+
+#[test]
+fn control_c_leaves_every_plugin_of_the_demonstration() {
+    is_left_by(3);
+}
+
+#[test]
+fn control_d_leaves_every_plugin_of_the_demonstration() {
+    is_left_by(4);
+}
+
+#[test]
+fn without_a_terminal_these_keys_are_bytes() {
+    let gateway = Gateway::demonstration();
+    for (plugin, expected) in [
+        ("echo", "echo: \"\\x03\\x04\"\r\neof received\r\n"),
+        ("lifecycle", "data \"\\x03\\x04\"\r\neof\r\n"),
+        ("probe", "\u{3}\u{4}"),
+    ] {
+        let finished = Call::new(Client::OpenSsh100, &gateway, plugin).run(Input::Bytes(vec![3, 4]));
+        assert!(finished.out.text().ends_with(expected), "{plugin}: {:?}", finished.out.text());
+        assert_eq!(finished.status, Some(0), "{plugin}: {}", finished.err);
+    }
+    gateway.end();
+}
+
+#[test]
+fn the_list_of_plugins_says_how_to_leave() {
+    let gateway = Gateway::demonstration();
+    let finished = Call::new(Client::OpenSsh100, &gateway, "nobody").run(Input::Nothing);
+    let text = finished.out.text() + &finished.err;
+    assert!(text.contains("  echo\r\n") && text.contains("Ctrl-C or Ctrl-D"), "{text:?}");
+    gateway.end();
+}

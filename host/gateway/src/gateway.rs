@@ -199,7 +199,8 @@ impl Gateway {
         let retried = retried.iter().filter(|name| !is_ready(name));
         let retried = retried.map(|name| format!("  {} (could not be prepared yet)\r\n", shown(name)));
         let list: String = ready.chain(preparing).chain(retried).collect();
-        format!("The user name picks the plugin: ssh NAME@here. These are here:\r\n{list}")
+        let leave = "At a terminal Ctrl-C or Ctrl-D leaves those that come with whelk; Enter and then ~. leaves any.";
+        format!("The user name picks the plugin: ssh NAME@here. These are here:\r\n{list}{leave}\r\n")
     }
 
     /// How far the program has got with stopping.

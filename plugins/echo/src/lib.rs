@@ -1,6 +1,6 @@
-//! Says back what it is told: the smallest plugin that does something.
+//! Says back what it is told: the smallest plugin that does something. Ctrl-C or Ctrl-D leaves it at a terminal.
 
-use whelk_guest::{Session, finish, plugin, print};
+use whelk_guest::{Session, finish, plugin, print, terminal};
 
 #[derive(Default)]
 struct Echo;
@@ -8,6 +8,9 @@ struct Echo;
 impl Session for Echo {
     fn data(&mut self, data: &[u8]) {
         print(format!("echo: \"{}\"\r\n", data.escape_ascii()));
+        if terminal::wants_to_leave(data) {
+            finish(0);
+        }
     }
 
     fn eof(&mut self) {

@@ -6,7 +6,7 @@ mod command;
 
 use command::Command;
 use whelk_guest::{
-    MessageHandler, Session, connection, eprint, finish, keyvalue, plugin, print,
+    MessageHandler, Session, connection, eprint, finish, keyvalue, plugin, print, terminal,
     topics::{self, TopicError},
 };
 
@@ -61,8 +61,10 @@ impl Session for Guestbook {
     }
 
     fn data(&mut self, data: &[u8]) {
-        if let Self::Typing(line) = self {
-            data.iter().for_each(|key| press(line, *key));
+        match self {
+            Self::Typing(line) => data.iter().for_each(|key| press(line, *key)),
+            Self::Listening if terminal::wants_to_leave(data) => finish(0),
+            Self::Listening | Self::Idle => {}
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Shows everything that happens in a session, with its arguments, as it comes: to the person and in the log.
 //!
 //! One line for each event, named as in `wit/session.wit`. What comes before the start (`shell`, `exec` or `subsystem`) is
-//! held by the host and appears right after it. It says yes to everything.
+//! held by the host and appears right after it. It says yes to everything. Ctrl-C or Ctrl-D leaves it at a terminal.
 
 use std::fmt::Write;
 
@@ -54,6 +54,9 @@ impl Session for Lifecycle {
 
     fn data(&mut self, data: &[u8]) {
         show(&format!("data {}", quoted(data)));
+        if terminal::wants_to_leave(data) {
+            finish(0);
+        }
     }
 
     fn extended_data(&mut self, kind: u32, data: &[u8]) {

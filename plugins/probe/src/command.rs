@@ -6,7 +6,8 @@ use whelk_guest::SignalName;
 
 /// What an unknown command is answered with.
 pub(crate) const USAGE: &str = "usage: cat | sink | discard | zeros N | print TEXT | stderr TEXT | env | facts | exit N | signal NAME \
-                                | sleep MS | tick N MS | trap | spin | alloc BYTES | recurse\n";
+                                | sleep MS | tick N MS | request NAME TEXT | debug TEXT | trap | spin | alloc BYTES \
+                                | recurse\n";
 
 /// One command. Times are in milliseconds.
 #[derive(Debug, PartialEq, Eq)]
@@ -27,6 +28,10 @@ pub(crate) enum Command<'a> {
     Spin,
     Alloc(usize),
     Recurse,
+    /// A request to the client: its name and its payload.
+    Request(&'a str, &'a [u8]),
+    /// A note to the client.
+    Debug(&'a str),
 }
 
 impl<'a> Command<'a> {
@@ -37,6 +42,11 @@ impl<'a> Command<'a> {
         let words = rest.map(|rest| rest.split(|byte| *byte == b' ').collect::<Vec<_>>()).unwrap_or_default();
         Some(match (verb, words.as_slice()) {
             (b"print", _) => Self::Print(rest.unwrap_or_default()),
+            (b"request", [name, ..]) => {
+                let payload = rest?.get(name.len() + 1..).unwrap_or_default();
+                Self::Request(str::from_utf8(name).ok()?, payload)
+            }
+            (b"debug", _) => Self::Debug(str::from_utf8(rest.unwrap_or_default()).ok()?),
             (b"stderr", _) => Self::Stderr(rest.unwrap_or_default()),
             (b"cat", []) => Self::Cat,
             (b"sink", []) => Self::Sink,
@@ -77,6 +87,8 @@ mod tests {
     fn a_text_is_all_that_follows_the_first_space() {
         assert_eq!(Command::parse(b"print  two  spaces\xff"), Some(Command::Print(b" two  spaces\xff")));
         assert_eq!(Command::parse(b"stderr"), Some(Command::Stderr(b"")));
+        assert_eq!(Command::parse(b"request a@b two words"), Some(Command::Request("a@b", b"two words")));
+        assert_eq!(Command::parse(b"request a@b"), Some(Command::Request("a@b", b"")));
     }
 
     #[test]

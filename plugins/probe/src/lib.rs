@@ -1,6 +1,7 @@
 //! What tests and benchmarks talk to. The command of `ssh probe@host COMMAND` says what it does; the README lists them.
 //!
-//! The commands are read in `command.rs`, the ill-behaved ones are in `mischief.rs`.
+//! At a terminal Ctrl-C or Ctrl-D leaves it, whatever it does. The commands are read in `command.rs`, the ill-behaved
+//! ones are in `mischief.rs`.
 
 mod command;
 mod mischief;
@@ -9,7 +10,7 @@ use command::Command;
 use sha2::{Digest, Sha256};
 use whelk_guest::{
     Ending, Output, Session, TimerHandler, WriteError, connection, env, eprint, exit_signal, finish, log, plugin,
-    print,
+    print, request, terminal,
     timers::{self, TimerError},
     write,
 };
@@ -54,6 +55,11 @@ impl Session for Probe {
     }
 
     fn data(&mut self, data: &[u8]) {
+        if terminal::wants_to_leave(data) {
+            // Whatever else it is at, this is the end.
+            *self = done(0);
+            return;
+        }
         match self {
             Self::Cat => print(data),
             Self::Sink { count, digest } => {
@@ -135,6 +141,17 @@ fn start(command: Command<'_>) -> Probe {
         }
         Command::Facts => {
             connection::facts().iter().for_each(|(name, value)| print(format!("{name}={value}\n")));
+            done(0)
+        }
+        Command::Request(name, payload) => {
+            match request(name, payload) {
+                Ok(answer) => print(format!("{answer}\n")),
+                Err(error) => eprint(format!("{error}\n")),
+            }
+            done(0)
+        }
+        Command::Debug(text) => {
+            connection::debug(text, true);
             done(0)
         }
         Command::Exit(status) => done(status),

@@ -4,9 +4,6 @@
 
 use whelk_guest::{Pty, Session, WindowSize, finish, plugin, print, pty, terminal};
 
-const CTRL_C: u8 = 3;
-const CTRL_D: u8 = 4;
-
 #[derive(Default)]
 struct Terminal;
 
@@ -27,7 +24,7 @@ impl Session for Terminal {
     }
 
     fn data(&mut self, data: &[u8]) {
-        if data.iter().any(|key| matches!(*key, b'q' | CTRL_C | CTRL_D)) {
+        if data.contains(&b'q') || terminal::wants_to_leave(data) {
             finish(0);
         }
     }
