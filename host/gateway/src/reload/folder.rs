@@ -17,7 +17,7 @@ use crate::logging::escape;
 use crate::plugin_files::{self, Identity, Links, Listing, Reading, Stamp};
 use crate::settings::count;
 use crate::strict_modes::Writers;
-use crate::watch::{ROUND, Watcher};
+use crate::watch::{ROUND, Spot, Watcher};
 
 /// Names of ignored files that are remembered as told.
 const MOST_TOLD: usize = 64;
@@ -412,6 +412,15 @@ impl PluginFolder {
             );
             Refusal::no_room(reason)
         })
+    }
+
+    /// The kernel tells of a change.
+    pub(super) fn told(&self, spot: &Spot, now: Instant) {
+        let removals = &mut self.known().removals;
+        match spot {
+            Spot::Folder(_) => removals.stir(now),
+            Spot::File(_, file) => removals.tell(file, now),
+        }
     }
 
     /// The file is the same as it was when its load began, as far as its bytes go.

@@ -22,6 +22,10 @@ pub(super) const QUIET: Duration = Duration::from_millis(500);
 pub(super) const LATEST: Duration = Duration::from_secs(10);
 /// The same while a folder seems to be filled anew.
 pub(super) const REFILL_QUIET: Duration = Duration::from_secs(5);
+/// A file that was replaced no longer than this before another went was replaced by whoever took that away: `rm *` takes no time.
+const TOGETHER: Duration = Duration::from_millis(100);
+/// Files whose last events are remembered.
+const MOST_EVENTS: usize = 4_096;
 /// See [`REFILL_QUIET`].
 pub(super) const REFILL_LATEST: Duration = Duration::from_secs(60);
 
@@ -33,7 +37,9 @@ pub(crate) struct Removals {
     delay: Duration,
     /// When anything in the folder was last seen to change.
     changed: Option<Instant>,
-    /// When each file was last seen to be another.
+    /// When the kernel last told of each file that was not looked at since.
+    events: BTreeMap<String, Instant>,
+    /// When each file that is another than before became so.
     replaced: BTreeMap<String, Instant>,
     /// The files that are gone, and since when.
     gone: BTreeMap<String, Instant>,
@@ -47,6 +53,7 @@ impl Removals {
             settle: settle.max(QUIET),
             delay: Duration::ZERO,
             changed: None,
+            events: BTreeMap::new(),
             replaced: BTreeMap::new(),
             gone: BTreeMap::new(),
             served: BTreeSet::new(),
@@ -63,11 +70,21 @@ impl Removals {
         self.changed = Some(now);
     }
 
+    /// The kernel tells of a file.
+    pub(super) fn tell(&mut self, file: &str, now: Instant) {
+        self.stir(now);
+        if self.events.len() >= MOST_EVENTS {
+            self.events.clear();
+        }
+        self.events.insert(file.to_owned(), now);
+    }
+
     /// A file is there, and is another than before if `replaced`.
     pub(super) fn found(&mut self, file: &str, replaced: bool, now: Instant) {
         if replaced {
             self.stir(now);
-            self.replaced.insert(file.to_owned(), now);
+            let at = self.events.remove(file).unwrap_or(now);
+            self.replaced.insert(file.to_owned(), at);
         }
         self.forget(file);
     }
@@ -77,9 +94,12 @@ impl Removals {
         if self.gone.contains_key(file) {
             return false;
         }
+        let at = self.events.remove(file).unwrap_or(now);
         if self.gone.is_empty() {
             self.served = served();
-            self.replaced.retain(|_, at| now.saturating_duration_since(*at) <= self.settle);
+            // Without events all that is seen in one round is seen together.
+            let together = if self.delay.is_zero() { TOGETHER } else { self.settle };
+            self.replaced.retain(|_, replaced| at.saturating_duration_since(*replaced) <= together);
         }
         self.gone.insert(file.to_owned(), now);
         true
@@ -87,6 +107,7 @@ impl Removals {
 
     /// A file is not waited for any more.
     pub(super) fn forget(&mut self, file: &str) {
+        self.events.remove(file);
         self.gone.remove(file);
         if self.gone.is_empty() {
             self.served.clear();
@@ -119,9 +140,11 @@ impl Removals {
         self.gone.iter().map(|(file, since)| (file.as_str(), *since))
     }
 
-    /// Whether none of several files is what it was: they are being deployed.
+    /// Whether none of several files is what it was, as far as that is known: they are being deployed.
     fn is_refilled(&self) -> bool {
-        let is_other = |file: &String| self.gone.contains_key(file) || self.replaced.contains_key(file);
+        let is_other = |file: &String| {
+            self.gone.contains_key(file) || self.replaced.contains_key(file) || self.events.contains_key(file)
+        };
         self.served.len() > 1 && self.served.iter().all(is_other)
     }
 }
@@ -149,7 +172,7 @@ mod tests {
         /// It is gone, and that was told when it happened.
         fn lost(&mut self, file: &str, milliseconds: u64) {
             let now = self.at(milliseconds);
-            self.removals.stir(now);
+            self.removals.tell(file, now);
             let served = self.served.clone();
             self.removals.lost(file, || served, now);
         }
@@ -214,6 +237,29 @@ mod tests {
         // It never settles, and is no longer waited for.
         (0..200).for_each(|turn| case.replaced("a", 400 * turn));
         assert_eq!(case.due("b"), Some(60_200));
+    }
+
+    #[test]
+    fn one_that_is_deleted_soon_after_another_was_replaced_is_deleted() {
+        let mut case = case(&["a", "b"]);
+        case.removals.tell("a", case.start);
+        // It was read later than that.
+        case.replaced("a", 300);
+        case.lost("b", 400);
+        assert_eq!(case.due("b"), Some(900));
+    }
+
+    #[test]
+    fn what_was_told_and_not_looked_at_yet_may_be_gone_too() {
+        let mut case = case(&["a", "b", "c"]);
+        let (now, served) = (case.at(900), case.served.clone());
+        ["a", "b", "c"].into_iter().for_each(|file| case.removals.tell(file, case.start));
+        case.removals.lost("a", || served, now);
+        assert_eq!(case.due("a"), Some(5_000));
+        case.removals.lost("b", || unreachable!("they are known"), now);
+        // The last one was only touched.
+        case.removals.found("c", false, now);
+        assert_eq!(case.due("a"), Some(500));
     }
 
     #[test]

@@ -286,7 +286,7 @@ impl Task {
         tokio::select! {
             Some(spot) = self.changes.recv() => {
                 let (Spot::Folder(number) | Spot::File(number, _)) = &spot;
-                self.context.folders[*number].known().removals.stir(Instant::now());
+                self.context.folders[*number].told(&spot, Instant::now());
                 self.debouncer.changed(spot, now());
             }
             Some(done) = self.work.join_next_with_id() => self.done(done),
