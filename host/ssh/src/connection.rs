@@ -14,7 +14,11 @@ use crate::crypto::hash::ExchangeHash;
 use crate::crypto::key::PublicKey;
 use crate::crypto::random::Random;
 use crate::error::{Error, Violation};
+use crate::message::mux::number::{
+    CHANNEL_CLOSE, CHANNEL_DATA, CHANNEL_EOF, CHANNEL_EXTENDED_DATA, CHANNEL_REQUEST, CHANNEL_WINDOW_ADJUST,
+};
 use crate::message::mux::{ChannelId, MuxMessage};
+use crate::message::transport::number::{SERVICE_ACCEPT, SERVICE_REQUEST};
 use crate::message::{Layer, Output};
 use crate::mux::{self, Exit, Mux, OpenFailure};
 use crate::phase::{Admission, LoginStage, Phase, admits};
@@ -87,8 +91,8 @@ const TURN: usize = 64;
 /// wants no answer. RFC 4254 §5.2 to §5.4. CLOSE is answered by ours, but as a rule ours has gone out before.
 fn goes_unanswered(payload: &[u8]) -> bool {
     match payload.first() {
-        Some(93 | 96 | 97) => true,
-        Some(98) => {
+        Some(&(CHANNEL_WINDOW_ADJUST | CHANNEL_EOF | CHANNEL_CLOSE)) => true,
+        Some(&CHANNEL_REQUEST) => {
             matches!(MuxMessage::decode(payload), Ok(MuxMessage::ChannelRequest { want_reply: false, .. }))
         }
         _ => false,
@@ -230,7 +234,7 @@ impl<A: Machine> Connection<A> {
     ) -> Result<(), Error> {
         match Layer::of(number) {
             // The service is asked for in the transport's numbers but concerns authentication alone.
-            Layer::Transport if matches!(number, 5 | 6) => self.handle_auth(packet, on),
+            Layer::Transport if matches!(number, SERVICE_REQUEST | SERVICE_ACCEPT) => self.handle_auth(packet, on),
             Layer::Transport => {
                 // The transport cannot be changed while its own buffer is lent out; its messages are rare and small.
                 let payload = self.transport.payload(packet).to_vec();
@@ -244,12 +248,12 @@ impl<A: Machine> Connection<A> {
             Layer::Kex => self.transport.handle_kex(packet, now),
             Layer::Auth => self.handle_auth(packet, on),
             Layer::Mux => {
-                if matches!(number, 94 | 95) {
+                if matches!(number, CHANNEL_DATA | CHANNEL_EXTENDED_DATA) {
                     self.transport.data_moved();
                 }
                 let payload = self.transport.payload(packet);
                 self.unanswered |= goes_unanswered(payload);
-                if number == 93
+                if number == CHANNEL_WINDOW_ADJUST
                     && let Ok(MuxMessage::ChannelWindowAdjust { bytes, .. }) = MuxMessage::decode(payload)
                 {
                     self.unconfirmed = self.unconfirmed.saturating_sub(usize::try_from(bytes).unwrap_or(usize::MAX));

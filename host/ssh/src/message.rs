@@ -49,12 +49,12 @@ fn split_number(payload: &[u8]) -> Result<(u8, &[u8]), Malformed> {
     payload.split_first().map(|(number, body)| (*number, body)).ok_or(Malformed::Truncated)
 }
 
-/// Declares the messages of a layer: number, name, fields in the order of the wire.
+/// Declares the messages of a layer: number, the RFC's name without `SSH_MSG_`, our name, fields in the order of the wire.
 macro_rules! messages {
     (
         $(#[$about:meta])*
         pub enum $layer:ident<'a> {
-            $( $(#[$doc:meta])* $number:literal $name:ident { $( $field:ident : $type:ty ),* $(,)? } )+
+            $( $(#[$doc:meta])* $number:literal $constant:ident $name:ident { $( $field:ident : $type:ty ),* $(,)? } )+
         }
     ) => {
         $(#[$about])*
@@ -62,6 +62,11 @@ macro_rules! messages {
         #[expect(missing_docs, reason = "fields bear the RFC's own names")]
         pub enum $layer<'a> {
             $( $(#[$doc])* $name { $( $field: $type ),* }, )+
+        }
+
+        /// The numbers of these messages under the RFC's names, without `SSH_MSG_`.
+        pub mod number {
+            $( #[doc = concat!("The number of `", stringify!($name), "`.")] pub const $constant: u8 = $number; )+
         }
 
         impl<'a> $layer<'a> {

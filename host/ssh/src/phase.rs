@@ -5,6 +5,15 @@
 //! table as it stands.
 
 use crate::message::Role;
+use crate::message::auth::number::{
+    USERAUTH_BANNER, USERAUTH_FAILURE, USERAUTH_PK_OK, USERAUTH_REQUEST, USERAUTH_SUCCESS,
+};
+use crate::message::kex::number::{KEXINIT, NEWKEYS};
+use crate::message::kex::{METHOD_FIRST, METHOD_LAST};
+use crate::message::mux::number::{CHANNEL_FAILURE, CHANNEL_OPEN, GLOBAL_REQUEST, REQUEST_FAILURE, REQUEST_SUCCESS};
+use crate::message::transport::number::{
+    DEBUG, DISCONNECT, EXT_INFO, IGNORE, SERVICE_ACCEPT, SERVICE_REQUEST, UNIMPLEMENTED,
+};
 
 /// How far a connection has come, as far as it decides what the peer may send.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -61,40 +70,48 @@ pub enum Admission {
 pub fn admits(role: Role, phase: Phase, number: u8) -> Admission {
     match phase {
         Phase::FirstKex => match number {
-            1 | 20 | 21 | 30..=49 => Admission::Handle,
-            2..=4 => Admission::Ignore,
+            DISCONNECT | KEXINIT | NEWKEYS | METHOD_FIRST..=METHOD_LAST => Admission::Handle,
+            IGNORE | UNIMPLEMENTED | DEBUG => Admission::Ignore,
             _ => Admission::Disconnect,
         },
         Phase::StrictKex => match number {
-            1 | 21 | 30..=49 => Admission::Handle,
+            DISCONNECT | NEWKEYS | METHOD_FIRST..=METHOD_LAST => Admission::Handle,
             _ => Admission::Disconnect,
         },
         Phase::Rekey => match number {
-            1 | 4 | 21 | 30..=49 => Admission::Handle,
-            2..=3 => Admission::Ignore,
+            DISCONNECT | DEBUG | NEWKEYS | METHOD_FIRST..=METHOD_LAST => Admission::Handle,
+            IGNORE | UNIMPLEMENTED => Admission::Ignore,
             _ => Admission::Disconnect,
         },
         Phase::Service => match (role, number) {
-            (_, 1 | 4 | 7 | 20) | (Role::Server, 5) | (Role::Client, 6) => Admission::Handle,
-            (_, 2..=3) => Admission::Ignore,
+            (_, DISCONNECT | DEBUG | EXT_INFO | KEXINIT) => Admission::Handle,
+            (Role::Server, SERVICE_REQUEST) | (Role::Client, SERVICE_ACCEPT) => Admission::Handle,
+            (_, IGNORE | UNIMPLEMENTED) => Admission::Ignore,
             _ => Admission::Disconnect,
         },
         Phase::Auth => match (role, number) {
+            (_, DISCONNECT | DEBUG | KEXINIT) => Admission::Handle,
             // Some clients ask for the service again before each attempt.
-            (_, 1 | 4 | 20) | (Role::Server, 5 | 50) | (Role::Client, 7 | 51..=53 | 60) => Admission::Handle,
-            (_, 2..=3) => Admission::Ignore,
+            (Role::Server, SERVICE_REQUEST | USERAUTH_REQUEST) => Admission::Handle,
+            (Role::Client, EXT_INFO | USERAUTH_FAILURE | USERAUTH_SUCCESS | USERAUTH_BANNER | USERAUTH_PK_OK) => {
+                Admission::Handle
+            }
+            (_, IGNORE | UNIMPLEMENTED) => Admission::Ignore,
             // Too late (RFC 8308 §2.4), and without effect: some clients repeat EXT_INFO.
-            (Role::Server, 7) => Admission::Unimplemented,
+            (Role::Server, EXT_INFO) => Admission::Unimplemented,
             _ => Admission::Disconnect,
         },
         Phase::Open => match (role, number) {
-            (_, 1 | 4 | 20 | 80..=82 | 90..=100) => Admission::Handle,
+            (_, DISCONNECT | DEBUG | KEXINIT) => Admission::Handle,
+            (_, GLOBAL_REQUEST | REQUEST_SUCCESS | REQUEST_FAILURE) => Admission::Handle,
+            (_, CHANNEL_OPEN..=CHANNEL_FAILURE) => Admission::Handle,
             // An attempt after success is no error, RFC 4252 §5.1.
-            (_, 2..=3) | (Role::Server, 50) => Admission::Ignore,
-            // Late EXT_INFO and SERVICE_REQUEST, answers to questions of an authentication that is over, and whatever
-            // is not known have no effect. sshd answers them in the same way. Numbers of the key exchange are never
-            // taken lightly.
-            (_, 5..=19 | 83..=89 | 101..=255) | (Role::Server, 51..=79) => Admission::Unimplemented,
+            (_, IGNORE | UNIMPLEMENTED) | (Role::Server, USERAUTH_REQUEST) => Admission::Ignore,
+            // Late EXT_INFO and SERVICE_REQUEST, answers to questions of an authentication that is over, and numbers that
+            // are not known have no effect. sshd answers them in the same way. Numbers of the key exchange are never
+            // tolerated.
+            (_, SERVICE_REQUEST..=19 | 83..=89 | 101..=255) => Admission::Unimplemented,
+            (Role::Server, USERAUTH_FAILURE..=79) => Admission::Unimplemented,
             _ => Admission::Disconnect,
         },
     }

@@ -22,7 +22,9 @@ use crate::crypto::key::PublicKey;
 use crate::crypto::random::Random;
 use crate::error::{Error, Stage, Violation};
 use crate::message::kex::KexMessage;
+use crate::message::kex::number::NEWKEYS;
 use crate::message::transport::TransportMessage;
+use crate::message::transport::number::EXT_INFO;
 use crate::message::{Encode, Output, Role};
 use crate::phase::{LoginStage, Phase};
 use crate::wire::{Malformed, Reader, Rest, Wire};
@@ -292,7 +294,7 @@ impl Transport {
 
     /// A message has been dealt with. After every one but NEWKEYS the moment for EXT_INFO is over. RFC 8308 §2.4.
     pub(crate) fn passed(&mut self, number: u8) {
-        if number != 21 {
+        if number != NEWKEYS {
             self.ext_info = ExtInfo::Closed;
         }
     }
@@ -330,7 +332,7 @@ impl Transport {
             }
             if reader.is_empty() { Ok(()) } else { Err(Malformed::Trailing) }
         };
-        read().map_err(|what| Violation::Malformed { number: 7, what })?;
+        read().map_err(|what| Violation::Malformed { number: EXT_INFO, what })?;
         Ok(None)
     }
 

@@ -7,15 +7,15 @@ messages! {
     /// Authentication, RFC 4252 §5 to §8.
     pub enum AuthMessage<'a> {
         /// One attempt; `method` says how, `body` is read by [`Method::decode`]. RFC 4252 §5.
-        50 UserauthRequest { user: &'a [u8], service: &'a [u8], method: &'a [u8], body: Rest<'a> }
+        50 USERAUTH_REQUEST UserauthRequest { user: &'a [u8], service: &'a [u8], method: &'a [u8], body: Rest<'a> }
         /// Not so; these methods may go on. RFC 4252 §5.1.
-        51 UserauthFailure { methods: NameList<'a>, partial_success: bool }
+        51 USERAUTH_FAILURE UserauthFailure { methods: NameList<'a>, partial_success: bool }
         /// Entered. RFC 4252 §5.1.
-        52 UserauthSuccess { }
+        52 USERAUTH_SUCCESS UserauthSuccess { }
         /// Text to show before login. RFC 4252 §5.4.
-        53 UserauthBanner { text: &'a [u8], language: &'a [u8] }
+        53 USERAUTH_BANNER UserauthBanner { text: &'a [u8], language: &'a [u8] }
         /// This key would do: sign with it. RFC 4252 §7.
-        60 UserauthPkOk { algorithm: &'a [u8], key: &'a [u8] }
+        60 USERAUTH_PK_OK UserauthPkOk { algorithm: &'a [u8], key: &'a [u8] }
     }
 }
 

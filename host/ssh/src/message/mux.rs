@@ -41,32 +41,32 @@ messages! {
     /// The connection protocol, RFC 4254.
     pub enum MuxMessage<'a> {
         /// A request that concerns no channel; `body` depends on `kind`. RFC 4254 §4.
-        80 GlobalRequest { kind: &'a [u8], want_reply: bool, body: Rest<'a> }
+        80 GLOBAL_REQUEST GlobalRequest { kind: &'a [u8], want_reply: bool, body: Rest<'a> }
         /// Yes to the oldest unanswered global request. RFC 4254 §4.
-        81 RequestSuccess { body: Rest<'a> }
+        81 REQUEST_SUCCESS RequestSuccess { body: Rest<'a> }
         /// No to the oldest unanswered global request. RFC 4254 §4.
-        82 RequestFailure { }
+        82 REQUEST_FAILURE RequestFailure { }
         /// A new channel is asked for; `sender` is the number that the sender gave it. RFC 4254 §5.1.
-        90 ChannelOpen { kind: &'a [u8], sender: u32, window: u32, max_packet: u32, body: Rest<'a> }
+        90 CHANNEL_OPEN ChannelOpen { kind: &'a [u8], sender: u32, window: u32, max_packet: u32, body: Rest<'a> }
         /// It is open. RFC 4254 §5.1.
-        91 ChannelOpenConfirmation { recipient: Recipient, sender: u32, window: u32, max_packet: u32, body: Rest<'a> }
+        91 CHANNEL_OPEN_CONFIRMATION ChannelOpenConfirmation { recipient: Recipient, sender: u32, window: u32, max_packet: u32, body: Rest<'a> }
         /// It is not. RFC 4254 §5.1.
-        92 ChannelOpenFailure { recipient: Recipient, reason: u32, description: &'a [u8], language: &'a [u8] }
+        92 CHANNEL_OPEN_FAILURE ChannelOpenFailure { recipient: Recipient, reason: u32, description: &'a [u8], language: &'a [u8] }
         /// Grants the peer more room to send. RFC 4254 §5.2.
-        93 ChannelWindowAdjust { recipient: Recipient, bytes: u32 }
+        93 CHANNEL_WINDOW_ADJUST ChannelWindowAdjust { recipient: Recipient, bytes: u32 }
         /// Bytes for the program at the other end. RFC 4254 §5.2.
-        94 ChannelData { recipient: Recipient, data: &'a [u8] }
+        94 CHANNEL_DATA ChannelData { recipient: Recipient, data: &'a [u8] }
         /// Bytes on a numbered side stream; 1 is stderr. RFC 4254 §5.2.
-        95 ChannelExtendedData { recipient: Recipient, kind: u32, data: &'a [u8] }
+        95 CHANNEL_EXTENDED_DATA ChannelExtendedData { recipient: Recipient, kind: u32, data: &'a [u8] }
         /// The sender has no more data. RFC 4254 §5.3.
-        96 ChannelEof { recipient: Recipient }
+        96 CHANNEL_EOF ChannelEof { recipient: Recipient }
         /// The sender is done with the channel. RFC 4254 §5.3.
-        97 ChannelClose { recipient: Recipient }
+        97 CHANNEL_CLOSE ChannelClose { recipient: Recipient }
         /// A terminal, a program, a signal: `kind` says which, `body` is read by [`Request::decode`](super::request::Request::decode). RFC 4254 §5.4.
-        98 ChannelRequest { recipient: Recipient, kind: &'a [u8], want_reply: bool, body: Rest<'a> }
+        98 CHANNEL_REQUEST ChannelRequest { recipient: Recipient, kind: &'a [u8], want_reply: bool, body: Rest<'a> }
         /// Yes to the oldest unanswered request of this channel. RFC 4254 §5.4.
-        99 ChannelSuccess { recipient: Recipient }
+        99 CHANNEL_SUCCESS ChannelSuccess { recipient: Recipient }
         /// No to the oldest unanswered request of this channel. RFC 4254 §5.4.
-        100 ChannelFailure { recipient: Recipient }
+        100 CHANNEL_FAILURE ChannelFailure { recipient: Recipient }
     }
 }

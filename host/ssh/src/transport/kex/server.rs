@@ -4,7 +4,7 @@ use super::exchange::{Keying, Settled, complete, decode, unexpected};
 use crate::crypto::hash::ExchangeHash;
 use crate::crypto::key::PublicKey;
 use crate::error::{Error, Violation};
-use crate::message::kex::KexMessage;
+use crate::message::kex::{KexMessage, METHOD_FIRST, METHOD_LAST};
 
 /// Server side, after both KEXINITs: waiting for the client's share.
 pub(crate) struct ExpectEcdhInit {
@@ -32,7 +32,7 @@ impl ExpectEcdhInit {
     pub(crate) fn handle(mut self, payload: &[u8], host_key: &PublicKey) -> Result<Stepped, Error> {
         // A guess is a message of some method of key exchange, known here or not: RFC 4250 §4.1 sets 30 to 49 aside for them.
         let number = payload.first().copied().unwrap_or_default();
-        if std::mem::take(&mut self.drop_guess) && (30..=49).contains(&number) {
+        if std::mem::take(&mut self.drop_guess) && (METHOD_FIRST..=METHOD_LAST).contains(&number) {
             return Ok(Stepped::Dropped(self));
         }
         let KexMessage::EcdhInit { share: theirs } = decode(payload)? else { return Err(unexpected(payload)) };
