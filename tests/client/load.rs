@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use clap::ValueEnum;
 use whelk_ssh::crypto::key::HostKey;
-use whelk_ssh::message::mux::ChannelId;
+use whelk_ssh::message::mux::{ChannelId, Stream};
 use whelk_ssh::message::request::Request;
 
 use crate::peer::{Happened, Peer, Wish};
@@ -76,7 +76,7 @@ async fn session(peer: &mut Peer, command: &str) -> io::Result<()> {
     let mut printed = 0;
     loop {
         match peer.happens().await? {
-            Happened::Data(_, None, data) => printed += data.len(),
+            Happened::Data(_, Stream::Data, data) => printed += data.len(),
             Happened::Closed(_) if printed == 6 => return Ok(()),
             Happened::Closed(_) => return Err(io::Error::other(format!("{printed} bytes instead of 6"))),
             Happened::Data(..) | Happened::Answered(..) | Happened::Opened(_) => {}
@@ -138,12 +138,12 @@ async fn idle(load: &Load, wish: &Wish, key: &Arc<HostKey>) -> io::Result<()> {
 /// Every session of a connection echoes 16 bytes.
 async fn round(peer: &mut Peer, channels: &[ChannelId]) -> io::Result<()> {
     for channel in channels {
-        peer.connection.write(*channel, None, b"sixteen bytes !!");
+        peer.connection.write(*channel, Stream::Data, b"sixteen bytes !!");
     }
     let mut missing = channels.len() * 16;
     while missing > 0 {
         match peer.happens().await? {
-            Happened::Data(_, None, data) => missing = missing.saturating_sub(data.len()),
+            Happened::Data(_, Stream::Data, data) => missing = missing.saturating_sub(data.len()),
             other => return Err(io::Error::other(format!("{other:?}"))),
         }
     }

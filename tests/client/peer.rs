@@ -14,7 +14,7 @@ use whelk_ssh::auth::client::Credential;
 use whelk_ssh::connection::{Client, ClientQuestion, Event, Progress, Settings};
 use whelk_ssh::crypto::key::HostKey;
 use whelk_ssh::crypto::random::SystemRandom;
-use whelk_ssh::message::mux::ChannelId;
+use whelk_ssh::message::mux::{ChannelId, Stream};
 use whelk_ssh::message::request::Request;
 use whelk_ssh::mux;
 use whelk_ssh::transport::{self, Party};
@@ -26,7 +26,7 @@ pub(crate) enum Happened {
     Opened(ChannelId),
     OpenFailed(ChannelId, u32, String),
     Answered(ChannelId, bool),
-    Data(ChannelId, Option<u32>, Vec<u8>),
+    Data(ChannelId, Stream, Vec<u8>),
     ExitStatus(ChannelId, u32),
     /// The signal's name, and the line for the person at this end.
     ExitSignal(ChannelId, String, String),
@@ -254,9 +254,9 @@ fn notice(
             happened.push_back(Happened::OpenFailed(channel, reason, text(description)));
         }
         mux::Event::Answered { channel, success } => happened.push_back(Happened::Answered(channel, success)),
-        mux::Event::Data { channel, kind, data } => {
+        mux::Event::Data { channel, stream, data } => {
             took.push((channel, data.len()));
-            happened.push_back(Happened::Data(channel, kind, data.to_vec()));
+            happened.push_back(Happened::Data(channel, stream, data.to_vec()));
         }
         mux::Event::Request { channel, request, .. } => {
             requests.push(channel);

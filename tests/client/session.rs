@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use tokio::io::AsyncReadExt;
-use whelk_ssh::message::mux::ChannelId;
+use whelk_ssh::message::mux::{ChannelId, Stream};
 use whelk_ssh::message::request::{Modes, Request, WindowSize};
 
 use crate::peer::{Happened, Peer};
@@ -60,8 +60,8 @@ pub(crate) async fn run(mut peer: Peer, asked: &Asked) -> io::Result<u8> {
         let mut asked_more = false;
         while let Some(happened) = peer.next() {
             match happened {
-                Happened::Data(_, None, data) => io::stdout().write_all(&data)?,
-                Happened::Data(_, Some(_), data) => io::stderr().write_all(&data)?,
+                Happened::Data(_, Stream::Data, data) => io::stdout().write_all(&data)?,
+                Happened::Data(_, Stream::Extended(_), data) => io::stderr().write_all(&data)?,
                 Happened::ExitStatus(_, code) => status = u8::try_from(code).unwrap_or(255),
                 Happened::ExitSignal(_, name, words) => writeln!(io::stderr(), "exit-signal {name}: {words}")?,
                 Happened::Closed(_) => {
@@ -127,7 +127,7 @@ fn go_on(peer: &mut Peer, channel: ChannelId, then: Then) {
         Then::Signal => ask(peer, channel, &Request::Signal { name: b"TERM" }),
         Then::Break => ask(peer, channel, &Request::Break { length_ms: 250 }),
         Then::Request => ask(peer, channel, &Request::Other { kind: b"unheard-of@tests", body: b"" }),
-        Then::SideData => drop(peer.connection.write(channel, Some(7), b"aside")),
+        Then::SideData => drop(peer.connection.write(channel, Stream::Extended(7), b"aside")),
         Then::Close => peer.connection.close(channel),
     }
 }
@@ -158,7 +158,7 @@ fn start(peer: &mut Peer, channel: ChannelId, asked: &Asked) -> VecDeque<Answer>
 /// Sends as much as there is room for.
 fn send(peer: &mut Peer, channel: ChannelId, bytes: &mut Vec<u8>) -> io::Result<()> {
     while !bytes.is_empty() {
-        let took = peer.connection.write(channel, None, bytes);
+        let took = peer.connection.write(channel, Stream::Data, bytes);
         bytes.drain(..took);
         peer.turn()?;
         if took == 0 {

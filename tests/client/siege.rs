@@ -13,7 +13,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::task::LocalSet;
 use tokio::time::{interval, sleep};
 use whelk_ssh::crypto::key::HostKey;
-use whelk_ssh::message::mux::ChannelId;
+use whelk_ssh::message::mux::{ChannelId, Stream};
 use whelk_ssh::message::request::Request;
 
 use crate::load::{cat, cue};
@@ -97,7 +97,7 @@ async fn keys(siege: &Siege) -> io::Result<()> {
     loop {
         peer.turn()?;
         while let Some(happened) = peer.next() {
-            let Happened::Data(_, None, data) = happened else {
+            let Happened::Data(_, Stream::Data, data) = happened else {
                 return Err(io::Error::other(format!("{} keys came back, then {happened:?}", took.len())));
             };
             took.extend(data.iter().filter_map(|_| typed.pop_front()).map(|then| then.elapsed().as_micros()));
@@ -109,7 +109,7 @@ async fn keys(siege: &Siege) -> io::Result<()> {
             ready = peer.wait() => ready?,
             _ = clock.tick(), if took.len() + typed.len() < count => {
                 // A window that is full takes nothing: the key is typed when it does.
-                if peer.connection.write(channel, None, b"k") == 1 {
+                if peer.connection.write(channel, Stream::Data, b"k") == 1 {
                     typed.push_back(Instant::now());
                 }
             }
@@ -165,7 +165,7 @@ async fn one_session(siege: &Siege, kept: &mut Option<Peer>, number: u32) -> io:
     let channel = open(&mut peer).await?;
     ask(&mut peer, channel, &Request::Exec { command: siege.command.as_bytes() });
     // Something for `data` to do.
-    peer.connection.write(channel, None, b"x");
+    peer.connection.write(channel, Stream::Data, b"x");
     peer.turn()?;
     match siege.kind {
         Kind::Deaf => std::future::pending().await,
@@ -190,7 +190,7 @@ async fn ended(peer: &mut Peer, channel: ChannelId) -> io::Result<(String, Vec<u
     let mut printed = Vec::new();
     loop {
         match peer.happens().await? {
-            Happened::Data(_, None, data) if printed.len() < 4096 => printed.extend(data),
+            Happened::Data(_, Stream::Data, data) if printed.len() < 4096 => printed.extend(data),
             Happened::Data(..) | Happened::Opened(_) | Happened::Answered(..) => {}
             Happened::ExitStatus(_, status) => how = format!("status {status}"),
             Happened::ExitSignal(_, name, words) => how = format!("signal {name}: {words}"),

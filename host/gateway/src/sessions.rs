@@ -11,7 +11,7 @@ use std::sync::Arc;
 use whelk_runtime::{Drained, Ending, Exit, Happening, Inbox, OpenReply, Outbox, Output, Sink, session_pipes};
 use whelk_ssh::connection::{Event, Progress, Server};
 use whelk_ssh::error::Error;
-use whelk_ssh::message::mux::ChannelId;
+use whelk_ssh::message::mux::{ChannelId, Stream};
 use whelk_ssh::mux;
 
 use crate::access::Identity;
@@ -168,7 +168,11 @@ impl Sessions {
                     }
                 }
             }
-            mux::Event::Data { channel, kind, data } => {
+            mux::Event::Data { channel, stream, data } => {
+                let kind = match stream {
+                    Stream::Data => None,
+                    Stream::Extended(kind) => Some(kind),
+                };
                 if let Some(session) = self.table.get(&channel) {
                     session.inbox.data(kind, data);
                 }
@@ -369,12 +373,12 @@ impl Sink for Turn<'_> {
     }
 
     fn bytes(&mut self, to: Output, data: &[u8]) -> usize {
-        let kind = match to {
-            Output::Stdout => None,
-            Output::Stderr => Some(1),
-            Output::Extended(kind) => Some(kind),
+        let stream = match to {
+            Output::Stdout => Stream::Data,
+            Output::Stderr => Stream::STDERR,
+            Output::Extended(kind) => Stream::Extended(kind),
         };
-        let took = self.connection.write(self.channel, kind, data);
+        let took = self.connection.write(self.channel, stream, data);
         // One packet a turn is no sign of a lack of room.
         self.full = took < data.len() && self.connection.room(self.channel) == 0;
         self.took += took;

@@ -33,7 +33,7 @@ use whelk::listener::Listener;
 use whelk::pump;
 use whelk::state::State;
 use whelk_ssh::crypto::key::HostKey;
-use whelk_ssh::message::mux::ChannelId;
+use whelk_ssh::message::mux::{ChannelId, Stream};
 use whelk_ssh::message::request::Request;
 
 /// Long enough for a machine with other work; nothing waits for it unless something is broken.
@@ -145,11 +145,11 @@ impl Visitor {
     }
 
     async fn echo(&mut self, text: &[u8]) {
-        assert_eq!(self.peer.connection.write(self.channel, None, text), text.len());
+        assert_eq!(self.peer.connection.write(self.channel, Stream::Data, text), text.len());
         let mut echoed = Vec::new();
         while echoed.len() < text.len() {
             match self.peer.happens().await.unwrap() {
-                Happened::Data(_, None, data) => echoed.extend(data),
+                Happened::Data(_, Stream::Data, data) => echoed.extend(data),
                 other => panic!("{other:?}"),
             }
         }

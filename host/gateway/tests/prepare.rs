@@ -31,6 +31,7 @@ use whelk::pump;
 use whelk::reload::Reload;
 use whelk::state::State;
 use whelk_ssh::crypto::key::HostKey;
+use whelk_ssh::message::mux::Stream;
 use whelk_ssh::message::request::Request;
 
 /// Long enough for a machine with other work; nothing waits for it unless something is broken.
@@ -176,11 +177,12 @@ async fn start(address: SocketAddr, user: &str, request: &Request<'_>) -> Vec<Ha
     assert!(matches!(peer.happens().await.unwrap(), Happened::Opened(_)));
     assert!(peer.connection.request(channel, request.kind(), &request.body(), true));
     assert!(matches!(peer.happens().await.unwrap(), Happened::Answered(_, true)));
-    peer.connection.write(channel, None, b"hello");
+    peer.connection.write(channel, Stream::Data, b"hello");
     let mut heard = Vec::new();
     loop {
         let happened = peer.happens().await.unwrap();
-        let is_last = matches!(happened, Happened::Closed(_) | Happened::ExitStatus(..) | Happened::Data(_, None, _));
+        let is_last =
+            matches!(happened, Happened::Closed(_) | Happened::ExitStatus(..) | Happened::Data(_, Stream::Data, _));
         heard.push(happened);
         if is_last {
             return heard;
@@ -191,7 +193,7 @@ async fn start(address: SocketAddr, user: &str, request: &Request<'_>) -> Vec<Ha
 /// The text and the status of somebody who is served by nobody.
 fn told(heard: &[Happened]) -> (String, u32) {
     match heard {
-        [Happened::Data(_, Some(1), text), Happened::ExitStatus(_, status)] => {
+        [Happened::Data(_, Stream::STDERR, text), Happened::ExitStatus(_, status)] => {
             (String::from_utf8_lossy(text).into_owned(), *status)
         }
         other => panic!("{other:?}"),
@@ -200,7 +202,7 @@ fn told(heard: &[Happened]) -> (String, u32) {
 
 /// Whether somebody was served by a plugin that echoes.
 fn is_served(heard: &[Happened]) -> bool {
-    matches!(heard, [Happened::Data(_, None, text)] if text == b"hello")
+    matches!(heard, [Happened::Data(_, Stream::Data, text)] if text == b"hello")
 }
 
 /// Lets so many compilers go that wait at a gate, now or later, as long as what it gives is kept. A server that was stopped may have left one

@@ -27,7 +27,7 @@ use whelk::pump;
 use whelk::state::State;
 use whelk_ssh::crypto::key::HostKey;
 use whelk_ssh::message::Encode;
-use whelk_ssh::message::mux::{ChannelId, MuxMessage};
+use whelk_ssh::message::mux::{ChannelId, MuxMessage, Stream};
 use whelk_ssh::message::request::Request;
 use whelk_ssh::wire::Rest;
 
@@ -164,7 +164,9 @@ async fn what_is_refused_is_told_once_and_harms_nothing() {
         asked.encode(&mut forward);
         peer.connection.send_anything(&forward);
         ask(&mut peer, channel, &Request::Exec { command: &[b'x'; 1001] }, true);
-        let Happened::Data(_, Some(1), told) = peer.happens().await.unwrap() else { panic!("nothing on stderr") };
+        let Happened::Data(_, Stream::STDERR, told) = peer.happens().await.unwrap() else {
+            panic!("nothing on stderr")
+        };
         let words = "whelk: the command is too long: 1001 bytes, and at most 1000 are accepted\n";
         assert_eq!(String::from_utf8(told).unwrap(), words);
         assert!(matches!(peer.happens().await.unwrap(), Happened::Answered(_, false)));
@@ -202,7 +204,7 @@ async fn a_session_for_which_the_server_has_no_memory_left_is_refused_with_a_rea
         let exit = loop {
             match peer.happens().await.unwrap() {
                 Happened::Answered(_, yes) => assert!(yes),
-                Happened::Data(_, Some(1), data) => told += &String::from_utf8(data).unwrap(),
+                Happened::Data(_, Stream::STDERR, data) => told += &String::from_utf8(data).unwrap(),
                 Happened::ExitSignal(_, name, message) => break (name, message),
                 other => panic!("{other:?}"),
             }
@@ -215,8 +217,10 @@ async fn a_session_for_which_the_server_has_no_memory_left_is_refused_with_a_rea
         let out = |event: &&Fields| event.get("error").is_some_and(|error| error.contains(words));
         let ended = ended.iter().find(out).unwrap();
         // The first is not concerned.
-        assert_eq!(first.connection.write(ChannelId(0), None, b"still here"), 10);
-        assert!(matches!(first.happens().await.unwrap(), Happened::Data(_, None, data) if data == b"still here"));
+        assert_eq!(first.connection.write(ChannelId(0), Stream::Data, b"still here"), 10);
+        assert!(
+            matches!(first.happens().await.unwrap(), Happened::Data(_, Stream::Data, data) if data == b"still here")
+        );
         assert_eq!((ended["ending"].as_str(), ended["connection"].as_str()), ("text not started", "2"));
     })
     .await;

@@ -17,7 +17,7 @@ use crate::error::{Error, Violation};
 use crate::message::mux::number::{
     CHANNEL_CLOSE, CHANNEL_DATA, CHANNEL_EOF, CHANNEL_EXTENDED_DATA, CHANNEL_REQUEST, CHANNEL_WINDOW_ADJUST,
 };
-use crate::message::mux::{ChannelId, MuxMessage};
+use crate::message::mux::{ChannelId, MuxMessage, Stream};
 use crate::message::transport::number::{SERVICE_ACCEPT, SERVICE_REQUEST};
 use crate::message::{Layer, Output};
 use crate::mux::{self, Exit, Mux, OpenFailure};
@@ -307,9 +307,9 @@ impl<A: Machine> Connection<A> {
         self.mux.reply_alike(channel, success, times);
     }
 
-    /// Sends at most one packet of data on stdout (`None`) or a numbered stream, and says how many bytes it took. RFC 4254 §5.2.
-    pub fn write(&mut self, channel: ChannelId, kind: Option<u32>, data: &[u8]) -> usize {
-        let written = self.mux.write(channel, kind, data, &mut self.transport);
+    /// Sends at most one packet of data on a stream. Returns how many bytes it took. RFC 4254 §5.2.
+    pub fn write(&mut self, channel: ChannelId, stream: Stream, data: &[u8]) -> usize {
+        let written = self.mux.write(channel, stream, data, &mut self.transport);
         if written > 0 {
             self.transport.data_moved();
             self.unconfirmed = self.unconfirmed.saturating_add(written);

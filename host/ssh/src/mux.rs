@@ -47,7 +47,7 @@ pub use event::{Decline, Event, Exit, OpenFailure, Refused};
 pub use settings::{LEAST_WINDOW, Settings};
 
 use crate::error::Violation;
-use crate::message::mux::{ChannelId, MuxMessage, PeerChannelId};
+use crate::message::mux::{ChannelId, MuxMessage, PeerChannelId, Stream};
 use crate::message::request::Request;
 use crate::message::{Output, Role};
 use crate::wire::Rest;
@@ -183,9 +183,9 @@ impl Mux {
                 self.open_failed(recipient.ours(), reason, description, on)
             }
             MuxMessage::ChannelWindowAdjust { recipient, bytes } => self.adjusted(recipient.ours(), bytes, on),
-            MuxMessage::ChannelData { recipient, data } => self.data(recipient.ours(), None, data, on),
+            MuxMessage::ChannelData { recipient, data } => self.data(recipient.ours(), Stream::Data, data, on),
             MuxMessage::ChannelExtendedData { recipient, kind, data } => {
-                self.data(recipient.ours(), Some(kind), data, on)
+                self.data(recipient.ours(), Stream::Extended(kind), data, on)
             }
             MuxMessage::ChannelEof { recipient } => self.eof(recipient.ours(), on),
             MuxMessage::ChannelClose { recipient } => self.closed(recipient.ours(), on),
@@ -326,10 +326,10 @@ impl Mux {
     }
 
     /// RFC 4254 §5.2.
-    fn data(&mut self, id: ChannelId, kind: Option<u32>, data: &[u8], on: &mut Owner<'_>) -> Result<(), Violation> {
+    fn data(&mut self, id: ChannelId, stream: Stream, data: &[u8], on: &mut Owner<'_>) -> Result<(), Violation> {
         let Some(channel) = self.table.hear(id)? else { return Ok(()) };
         match channel.data(data.len()) {
-            Ok(true) => on(Event::Data { channel: id, kind, data }),
+            Ok(true) => on(Event::Data { channel: id, stream, data }),
             Ok(false) => {}
             Err(violation) => self.fault(id, violation, on)?,
         }
@@ -456,12 +456,12 @@ impl Mux {
     /// Puts at most one message of data on the main stream, or on the side stream `kind` (1 is stderr). Says how many bytes
     /// it took: 0 when the window, the output or the channel take none. What the channel owes goes out before, so that no
     /// output overtakes the answer to the request that began it.
-    pub fn write(&mut self, channel: ChannelId, kind: Option<u32>, data: &[u8], out: &mut impl Output) -> usize {
+    pub fn write(&mut self, channel: ChannelId, stream: Stream, data: &[u8], out: &mut impl Output) -> usize {
         if self.table.channel(channel).is_some_and(|channel| channel.owes()) && self.settle_slot(channel, out) {
             self.owing.retain(|owing| *owing != channel);
         }
         let most = self.settings.max_packet;
-        self.table.channel(channel).map_or(0, |channel| channel.write(kind, data, most, out))
+        self.table.channel(channel).map_or(0, |channel| channel.write(stream, data, most, out))
     }
 
     /// The owner has taken so many bytes of what came on a channel, and the peer may send as many again.

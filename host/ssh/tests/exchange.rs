@@ -9,6 +9,7 @@ use whelk_ssh::algorithm::Preferences;
 use whelk_ssh::auth::client::Credential;
 use whelk_ssh::auth::server::Verdict;
 use whelk_ssh::error::{Error, Reason, Stage, Violation};
+use whelk_ssh::message::mux::Stream;
 use whelk_ssh::phase::LoginStage;
 use whelk_ssh::transport::RekeyPolicy;
 
@@ -66,8 +67,9 @@ fn data_sent_during_a_rekey_arrives_after_it_in_order() {
                 if client_starts {
                     pair.client.rekey();
                 }
-                sent_up += pair.client.write(channel, None, &data[sent_up..(sent_up + 5000).min(data.len())]);
-                sent_down += pair.server.write(channel, None, &data[sent_down..(sent_down + 5000).min(data.len())]);
+                sent_up += pair.client.write(channel, Stream::Data, &data[sent_up..(sent_up + 5000).min(data.len())]);
+                sent_down +=
+                    pair.server.write(channel, Stream::Data, &data[sent_down..(sent_down + 5000).min(data.len())]);
                 pair.drive();
             }
             pair.client_writes(channel, &data[sent_up..]);
@@ -86,9 +88,9 @@ fn nothing_is_written_while_our_own_key_exchange_is_open() {
         let channel = pair.open_session();
         pair.server.rekey();
         assert_eq!(pair.server.room(channel), 0);
-        assert_eq!(pair.server.write(channel, None, b"too early"), 0);
+        assert_eq!(pair.server.write(channel, Stream::Data, b"too early"), 0);
         pair.drive();
-        assert_eq!(pair.server.write(channel, None, b"in time"), 7);
+        assert_eq!(pair.server.write(channel, Stream::Data, b"in time"), 7);
     });
 }
 
@@ -102,7 +104,7 @@ fn data_of_a_peer_that_has_not_seen_our_kexinit_is_taken() {
         pair.server.rekey();
         let mut sent = 0;
         while sent < data.len() {
-            sent += pair.client.write(channel, None, &data[sent..]);
+            sent += pair.client.write(channel, Stream::Data, &data[sent..]);
         }
         pair.drive();
         assert_eq!((&pair.server_error, &pair.client_error), (&None, &None));

@@ -6,7 +6,7 @@ mod pair;
 
 use pair::{Pair, Setup};
 use proptest::prelude::*;
-use whelk_ssh::message::mux::ChannelId;
+use whelk_ssh::message::mux::{ChannelId, Stream};
 use whelk_ssh::mux::{self, Exit};
 
 /// What happens next. A session is meant by its place among those that ever were, and counted round.
@@ -110,9 +110,9 @@ impl Play {
         let data: Vec<u8> = (0..length).map(|index| ((written.len() + index) * 7 + salt) as u8).collect();
         let room = if server { self.pair.server.room(channel) } else { self.pair.client.room(channel) };
         let took = if server {
-            self.pair.server.write(channel, None, &data)
+            self.pair.server.write(channel, Stream::Data, &data)
         } else {
-            self.pair.client.write(channel, None, &data)
+            self.pair.client.write(channel, Stream::Data, &data)
         };
         assert!(took <= room.min(length), "{took} of {length} taken into {room}");
         written.extend_from_slice(&data[..took]);

@@ -37,6 +37,20 @@ impl From<PeerChannelId> for Recipient {
     }
 }
 
+/// A stream of a channel. RFC 4254 §5.2.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stream {
+    /// CHANNEL_DATA: standard input towards the server, standard output towards the client.
+    Data,
+    /// CHANNEL_EXTENDED_DATA of this data type code.
+    Extended(u32),
+}
+
+impl Stream {
+    /// Standard error, towards the client: SSH_EXTENDED_DATA_STDERR.
+    pub const STDERR: Stream = Stream::Extended(1);
+}
+
 messages! {
     /// The connection protocol, RFC 4254.
     pub enum MuxMessage<'a> {

@@ -4,7 +4,7 @@
 
 use crate::error::Violation;
 use crate::message::Output;
-use crate::message::mux::{ChannelId, MuxMessage, PeerChannelId, Recipient};
+use crate::message::mux::{ChannelId, MuxMessage, PeerChannelId, Recipient, Stream};
 use crate::message::request::Request;
 use crate::mux::asks::Asks;
 use crate::mux::event::{Exit, clip};
@@ -241,15 +241,15 @@ impl Channel {
     }
 
     /// Puts at most one message of data, of at most `max_packet` bytes; says how many bytes it took.
-    pub(super) fn write(&mut self, kind: Option<u32>, data: &[u8], max_packet: u32, out: &mut impl Output) -> usize {
+    pub(super) fn write(&mut self, stream: Stream, data: &[u8], max_packet: u32, out: &mut impl Output) -> usize {
         // The room is a mark that a header may pass: if it had to fit too, the last bytes of room would be room for nothing.
         let most = data.len().min(self.room()).min(out.room());
         let most = most.min(usize::try_from(max_packet).unwrap_or(usize::MAX));
         let Some(data) = data.get(..self.outbound.fits(most)).filter(|data| !data.is_empty()) else { return 0 };
         let recipient = self.peer.into();
-        match kind {
-            None => out.put(&MuxMessage::ChannelData { recipient, data }),
-            Some(kind) => out.put(&MuxMessage::ChannelExtendedData { recipient, kind, data }),
+        match stream {
+            Stream::Data => out.put(&MuxMessage::ChannelData { recipient, data }),
+            Stream::Extended(kind) => out.put(&MuxMessage::ChannelExtendedData { recipient, kind, data }),
         }
         self.outbound.sent(data.len());
         data.len()

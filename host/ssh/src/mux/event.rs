@@ -3,7 +3,7 @@
 use std::cell::Cell;
 
 use crate::error::Violation;
-use crate::message::mux::ChannelId;
+use crate::message::mux::{ChannelId, Stream};
 use crate::message::request::Request;
 
 /// What a payload meant, lent to the owner while it is handled. Answers come back later, as commands.
@@ -47,8 +47,8 @@ pub enum Event<'a> {
     Data {
         /// The channel that it came on.
         channel: ChannelId,
-        /// None for the main stream, else the number of the side stream: 1 is stderr.
-        kind: Option<u32>,
+        /// Data, or extended data of a type.
+        stream: Stream,
         /// The bytes, still in the transport's buffer.
         data: &'a [u8],
     },

@@ -2,7 +2,7 @@
 
 use whelk_ssh::error::{Error, Violation};
 use whelk_ssh::message::auth::AuthMessage;
-use whelk_ssh::message::mux::{ChannelId, MuxMessage};
+use whelk_ssh::message::mux::{ChannelId, MuxMessage, Stream};
 use whelk_ssh::mux::{Exit, OpenFailure};
 use whelk_ssh::wire::Rest;
 
@@ -126,7 +126,7 @@ fn a_client_that_closes_early_ten_times_keeps_its_other_session() {
         }
         raw.send(&data(b"still here"));
         assert_eq!(raw.application.received(FIRST), b"still here");
-        assert_eq!(raw.side.write(FIRST, None, b"so am I"), 7);
+        assert_eq!(raw.side.write(FIRST, Stream::Data, b"so am I"), 7);
     });
 }
 
@@ -164,7 +164,7 @@ fn after_eof_nothing_more_reaches_the_application() {
             assert_eq!(raw.application.received(FIRST), b"");
             raw.send(&on_channel(94, 1, b"\0\0\0\x02ok"));
             assert_eq!(raw.application.received(ChannelId(1)), b"ok");
-            assert_eq!(raw.side.write(FIRST, None, b"and so am I"), 11);
+            assert_eq!(raw.side.write(FIRST, Stream::Data, b"and so am I"), 11);
         }
     });
 }
@@ -177,11 +177,11 @@ fn a_number_that_comes_again_brings_nothing_of_its_former_life() {
     for round in 0..2000u32 {
         raw.send(&open(round, 10, 10));
         let number = raw.application.lives.last().unwrap().channel;
-        assert_eq!(raw.side.write(number, None, &round.to_be_bytes()), 4);
+        assert_eq!(raw.side.write(number, Stream::Data, &round.to_be_bytes()), 4);
         raw.side.send_eof(number);
         raw.send(&on_channel(97, number.0, b""));
         // The slow owner has not heard yet that its channel is gone.
-        assert_eq!(raw.side.write(number, None, b"late"), 0);
+        assert_eq!(raw.side.write(number, Stream::Data, b"late"), 0);
         raw.side.exit(number, Exit::Status(1));
         raw.side.reply(number, true);
         raw.flush();

@@ -3,7 +3,7 @@
 use whelk_ssh::auth::server::Server;
 use whelk_ssh::connection::Progress;
 use whelk_ssh::error::Violation;
-use whelk_ssh::message::mux::ChannelId;
+use whelk_ssh::message::mux::{ChannelId, Stream};
 use whelk_ssh::message::mux::{MuxMessage, Recipient};
 use whelk_ssh::mux::{Exit, OpenFailure};
 
@@ -28,8 +28,8 @@ fn a_window_past_what_its_number_holds_closes_its_channel() {
             }
             assert_eq!((numbers(&raw.replies()), &raw.error), (vec![97], &None));
             assert_eq!(raw.application.events.last().unwrap(), "error 0 WindowOverflow");
-            assert_eq!(raw.side.write(FIRST, None, b"x"), 0);
-            assert_eq!(raw.side.write(ChannelId(1), None, b"unharmed"), 8);
+            assert_eq!(raw.side.write(FIRST, Stream::Data, b"x"), 0);
+            assert_eq!(raw.side.write(ChannelId(1), Stream::Data, b"unharmed"), 8);
         }
     });
 }
@@ -204,7 +204,7 @@ fn a_channel_that_takes_no_packets_is_refused_and_one_that_takes_bytes_gets_byte
         let text = [7; 300];
         let mut rest = &text[..];
         while !rest.is_empty() {
-            let took = raw.side.write(FIRST, None, rest);
+            let took = raw.side.write(FIRST, Stream::Data, rest);
             assert_eq!(took, 1);
             rest = &rest[took..];
         }
@@ -225,14 +225,14 @@ fn what_no_window_takes_stays_with_the_writer() {
     let endless = vec![0; 64 << 20];
     let before = held();
     for _ in 0..1000 {
-        assert_eq!((raw.side.room(FIRST), raw.side.write(FIRST, None, &endless)), (0, 0));
-        assert_eq!(raw.side.write(FIRST, Some(1), &endless), 0);
+        assert_eq!((raw.side.room(FIRST), raw.side.write(FIRST, Stream::Data, &endless)), (0, 0));
+        assert_eq!(raw.side.write(FIRST, Stream::STDERR, &endless), 0);
     }
     raw.flush();
     assert_eq!((raw.replies().len(), held()), (0, before));
     raw.send(&on_channel(93, 0, &[0, 0, 0, 1]));
-    assert_eq!(raw.side.write(FIRST, None, &endless), 1);
-    assert_eq!(raw.side.write(FIRST, None, &endless), 0);
+    assert_eq!(raw.side.write(FIRST, Stream::Data, &endless), 1);
+    assert_eq!(raw.side.write(FIRST, Stream::Data, &endless), 0);
 }
 
 /// F7, C14: who opens its window and does not read its socket gets no more than the mark.
@@ -246,11 +246,11 @@ fn a_writer_stops_at_the_mark_when_the_socket_does() {
     let mut written = 0;
     while raw.side.can_write() {
         let room = raw.side.room(FIRST);
-        let took = raw.side.write(FIRST, None, &[0; 32 << 10]);
+        let took = raw.side.write(FIRST, Stream::Data, &[0; 32 << 10]);
         assert!(took > 0 && took <= room, "{room} bytes of room, and {took} taken");
         written += took;
     }
-    assert_eq!((raw.side.room(FIRST), raw.side.write(FIRST, None, b"x")), (0, 0));
+    assert_eq!((raw.side.room(FIRST), raw.side.write(FIRST, Stream::Data, b"x")), (0, 0));
     assert!(raw.side.output().len() <= setup.server.output_mark + 100, "{}", raw.side.output().len());
     assert!(written > setup.server.output_mark - 1000);
 }
@@ -290,7 +290,7 @@ fn who_was_held_up_is_looked_at_again_when_the_output_has_gone() {
     let mut raw = Raw::opened(&setup);
     raw.reads = false;
     while raw.side.can_write() {
-        raw.side.write(FIRST, None, &[0; 32 << 10]);
+        raw.side.write(FIRST, Stream::Data, &[0; 32 << 10]);
     }
     assert!(raw.side.wants_input());
     let one = raw.packet(&global(b"x", true)).len();
@@ -346,7 +346,7 @@ fn a_program_that_outlives_the_clients_eof_says_all_before_its_end() {
         let (mut rest, mut got, mut order) = (&text[..], Vec::new(), Vec::new());
         let mut turns = 0;
         while !rest.is_empty() {
-            let took = raw.side.write(FIRST, None, rest);
+            let took = raw.side.write(FIRST, Stream::Data, rest);
             rest = &rest[took..];
             if rest.is_empty() {
                 raw.side.exit(FIRST, Exit::Status(7));
@@ -385,7 +385,7 @@ fn the_order_of_an_end_holds_across_a_rekey() {
     twice(|setup| {
         for signal in [false, true] {
             let mut raw = Raw::opened(&setup);
-            raw.side.write(FIRST, None, b"last words");
+            raw.side.write(FIRST, Stream::Data, b"last words");
             raw.side.rekey();
             let message = "\u{1b}[31m".repeat(10_000);
             raw.side.exit(

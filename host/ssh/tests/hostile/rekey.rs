@@ -5,7 +5,7 @@ use std::time::Duration;
 use whelk_ssh::crypto::key::HostKey;
 use whelk_ssh::error::{Reason, Violation};
 use whelk_ssh::message::kex::KexMessage;
-use whelk_ssh::message::mux::ChannelId;
+use whelk_ssh::message::mux::{ChannelId, Stream};
 use whelk_ssh::mux::Exit;
 
 use crate::channel::open_kind;
@@ -185,7 +185,7 @@ fn nothing_but_a_goodbye_leaves_after_a_key_exchange_has_failed() {
             raw.replies();
             raw.send(if untrusted { &[30, 0, 0, 0, 0] } else { &[30] });
             assert_eq!(raw.farewell(), Some(if untrusted { 3 } else { 2 }));
-            assert_eq!(raw.side.write(FIRST, None, b"still here?"), 0);
+            assert_eq!(raw.side.write(FIRST, Stream::Data, b"still here?"), 0);
             raw.side.exit(FIRST, Exit::Status(0));
             assert_eq!(raw.side.settle(raw.now), Ok(()));
             assert!(raw.side.output().is_empty());

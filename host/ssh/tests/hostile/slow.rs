@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use whelk_ssh::error::{Error, Stage};
-use whelk_ssh::message::mux::ChannelId;
+use whelk_ssh::message::mux::{ChannelId, Stream};
 
 use crate::pair::{Setup, twice};
 use crate::raw::{Raw, data, none, on_channel, open, request};
@@ -129,7 +129,7 @@ fn a_download_on_a_slow_line_outlives_a_rekey() {
         raw.replies();
         // 256 KiB wait for a slow socket, and our KEXINIT comes behind them.
         raw.reads = false;
-        while raw.side.write(FIRST, None, &[0; 32 << 10]) > 0 {}
+        while raw.side.write(FIRST, Stream::Data, &[0; 32 << 10]) > 0 {}
         assert!(raw.side.output().len() >= 256 << 10);
         raw.side.rekey();
         for _ in 0..20 {

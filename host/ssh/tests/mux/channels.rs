@@ -2,7 +2,7 @@
 
 use whelk_ssh::error::Violation;
 use whelk_ssh::message::Role;
-use whelk_ssh::message::mux::{ChannelId, MuxMessage, Recipient};
+use whelk_ssh::message::mux::{ChannelId, MuxMessage, Recipient, Stream};
 use whelk_ssh::message::request::Request;
 use whelk_ssh::mux::{Exit, Mux, OpenFailure, Settings};
 
@@ -52,7 +52,7 @@ fn a_client_learns_that_its_session_is_open_or_why_not() {
         MuxMessage::ChannelOpenFailure { recipient: Recipient(0), reason: 4, description: b"no\x1b", language: b"" };
     assert_eq!(client.hears(&refusal), Ok(vec!["open failed 0 4 no\\x1b".into()]));
     assert_eq!(client.mux.open_session(), Some(first), "the number is free again");
-    assert_eq!(client.mux.write(second, None, b"0123456789abc", &mut client.out), 10);
+    assert_eq!(client.mux.write(second, Stream::Data, b"0123456789abc", &mut client.out), 10);
     assert_eq!(client.said(), ["data 40 0123456789"]);
 }
 
@@ -218,7 +218,7 @@ fn a_new_channel_starts_with_nothing_of_the_one_before() {
     for late in 0..2 {
         side.mux.reply(FIRST, true);
         side.mux.taken(FIRST, 1 << 20);
-        assert_eq!(side.mux.write(FIRST, None, b"old", &mut side.out), 0);
+        assert_eq!(side.mux.write(FIRST, Stream::Data, b"old", &mut side.out), 0);
         assert!(!side.mux.request(FIRST, b"x", b"", true));
         side.mux.send_eof(FIRST);
         side.mux.exit(FIRST, Exit::Status(0));
@@ -240,7 +240,7 @@ fn two_channels_may_bear_the_same_number_of_the_peer() {
     assert_eq!(side.hears(&open(THEIRS, 100, 100)), Ok(vec!["open 1".into()]));
     side.mux.accept(ChannelId(1));
     side.mux.exit(FIRST, Exit::Status(3));
-    side.mux.write(ChannelId(1), None, b"second", &mut side.out);
+    side.mux.write(ChannelId(1), Stream::Data, b"second", &mut side.out);
     assert_eq!(
         side.says(),
         [

@@ -2,7 +2,7 @@
 
 use whelk_ssh::error::Violation;
 use whelk_ssh::message::Role;
-use whelk_ssh::message::mux::{ChannelId, MuxMessage, Recipient};
+use whelk_ssh::message::mux::{ChannelId, MuxMessage, Recipient, Stream};
 use whelk_ssh::mux::{Exit, Settings};
 
 use crate::side::{FIRST, Side, THEIRS, adjust, close, confirmation, data, eof, open};
@@ -21,7 +21,7 @@ fn witness(side: &mut Side) {
 
 fn assert_unharmed(side: &mut Side) {
     assert_eq!(side.hears(&data(1, b"unharmed")), Ok(vec!["data 1 unharmed".into()]));
-    assert_eq!(side.mux.write(ChannelId(1), None, b"unharmed", &mut side.out), 8);
+    assert_eq!(side.mux.write(ChannelId(1), Stream::Data, b"unharmed", &mut side.out), 8);
     assert_eq!(side.says(), ["data 8 unharmed"]);
 }
 
@@ -43,14 +43,14 @@ fn a_window_that_would_wrap_closes_its_channel() {
 /// C8
 #[test]
 fn a_tenth_over_the_window_is_taken_and_more_closes_the_channel() {
-    for kind in [None, Some(1)] {
+    for stream in [Stream::Data, Stream::STDERR] {
         let mut side = Side::session_with(&small(), 10, 10);
         witness(&mut side);
         let send = |side: &mut Side, bytes: usize| {
             let (recipient, data) = (Recipient(0), &[b'x'; 100][..bytes]);
-            side.hears(&match kind {
-                None => MuxMessage::ChannelData { recipient, data },
-                Some(kind) => MuxMessage::ChannelExtendedData { recipient, kind, data },
+            side.hears(&match stream {
+                Stream::Data => MuxMessage::ChannelData { recipient, data },
+                Stream::Extended(kind) => MuxMessage::ChannelExtendedData { recipient, kind, data },
             })
         };
         for bytes in [40, 40, 20, 1, 9] {
@@ -333,7 +333,7 @@ fn a_message_is_bounded_by_the_window_both_packet_limits_and_the_output() {
     side.out.room = 0;
     assert_eq!(side.writes(&endless), 0);
     side.out.room = 6;
-    assert_eq!(side.mux.write(FIRST, Some(1), &endless, &mut side.out), 6);
+    assert_eq!(side.mux.write(FIRST, Stream::STDERR, &endless, &mut side.out), 6);
     assert_eq!(side.said().last().unwrap(), "data 7/1 xxxxxx");
     assert_eq!(side.mux.room(FIRST), 1000 - 25);
     assert_eq!(side.writes(b""), 0);
@@ -345,7 +345,7 @@ fn who_does_not_read_stops_nobody_else() {
     side.hears(&open(8, 1000, 1000)).unwrap();
     side.mux.accept(ChannelId(1));
     assert_eq!(side.writes(b"stuck"), 0);
-    assert_eq!(side.mux.write(ChannelId(1), None, b"free", &mut side.out), 4);
+    assert_eq!(side.mux.write(ChannelId(1), Stream::Data, b"free", &mut side.out), 4);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop_oneof, proptest};
 use whelk_ssh::message::Role;
-use whelk_ssh::message::mux::ChannelId;
+use whelk_ssh::message::mux::{ChannelId, Stream};
 use whelk_ssh::message::request::Request;
 use whelk_ssh::mux::{Event, Exit, Mux, OpenFailure, Settings};
 
@@ -40,7 +40,7 @@ enum Step {
     Write {
         side: usize,
         pick: usize,
-        kind: Option<u32>,
+        on: Stream,
         bytes: usize,
     },
     Take {
@@ -92,12 +92,12 @@ enum Step {
 
 fn step() -> impl Strategy<Value = Step> {
     let (side, pick, bytes) = (0..2usize, 0..4usize, 0..120usize);
-    let kind = prop_oneof![Just(None), Just(Some(1))];
+    let on = prop_oneof![Just(Stream::Data), Just(Stream::STDERR)];
     prop_oneof![
         4 => Just(Step::Open),
         4 => (0..8u8).prop_map(|die| Step::Decide { accept: die > 0 }),
-        16 => (side.clone(), pick.clone(), kind, bytes.clone())
-            .prop_map(|(side, pick, kind, bytes)| Step::Write { side, pick, kind, bytes }),
+        16 => (side.clone(), pick.clone(), on, bytes.clone())
+            .prop_map(|(side, pick, on, bytes)| Step::Write { side, pick, on, bytes }),
         12 => (side.clone(), pick.clone(), bytes).prop_map(|(side, pick, bytes)| Step::Take { side, pick, bytes }),
         1 => (side.clone(), pick.clone()).prop_map(|(side, pick)| Step::Eof { side, pick }),
         4 => (pick.clone(), any::<bool>()).prop_map(|(pick, want_reply)| Step::Ask { pick, want_reply }),
@@ -113,11 +113,11 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// One direction of a session, as a god would see it.
+/// One direction of a session: what was sent on it and what was received.
 #[derive(Default)]
-struct Stream {
-    sent: Vec<(Option<u32>, u8)>,
-    received: Vec<(Option<u32>, u8)>,
+struct Direction {
+    sent: Vec<(Stream, u8)>,
+    received: Vec<(Stream, u8)>,
     /// The receiving owner ended the channel: it need not get the rest.
     deaf: bool,
 }
@@ -126,7 +126,7 @@ struct Stream {
 #[derive(Default)]
 struct Session {
     /// By the side that sends.
-    streams: [Stream; 2],
+    streams: [Direction; 2],
     /// What the server answered to requests that wanted it, and what the client was told.
     replied: Vec<bool>,
     answered: Vec<bool>,
@@ -246,7 +246,7 @@ impl World {
                 }
             }
             Step::Decide { accept } => self.decide(accept),
-            Step::Write { side, pick, kind, bytes } => self.write(side, pick, kind, bytes),
+            Step::Write { side, pick, on, bytes } => self.write(side, pick, on, bytes),
             Step::Take { side, pick, bytes } => self.take(side, pick, bytes),
             Step::Eof { side, pick } => {
                 let half = &mut self.halves[side];
@@ -290,15 +290,15 @@ impl World {
         }
     }
 
-    fn write(&mut self, side: usize, pick: usize, kind: Option<u32>, bytes: usize) {
+    fn write(&mut self, side: usize, pick: usize, on: Stream, bytes: usize) {
         let half = &mut self.halves[side];
         let Some((channel, &mut Owned { session: Some(session), .. })) = half.pick(pick) else { return };
         let sent = &mut self.sessions[session].streams[side].sent;
         let data: Vec<u8> = (0..bytes).map(|byte| ((sent.len() + byte) % 251) as u8).collect();
         half.out.room = half.room;
-        let (room, written) = (half.mux.room(channel), half.mux.write(channel, kind, &data, &mut half.out));
+        let (room, written) = (half.mux.room(channel), half.mux.write(channel, on, &data, &mut half.out));
         assert!(written <= room && written <= 30);
-        sent.extend(data[..written].iter().map(|byte| (kind, *byte)));
+        sent.extend(data[..written].iter().map(|byte| (on, *byte)));
     }
 
     fn take(&mut self, side: usize, pick: usize, bytes: usize) {
@@ -469,7 +469,7 @@ enum What {
     Opened,
     Label(usize),
     Asked(Asked),
-    Data(Option<u32>, Vec<u8>),
+    Data(Stream, Vec<u8>),
     Answered(bool),
     Nothing,
 }
@@ -491,7 +491,7 @@ impl From<Event<'_>> for Told {
                 Told::Of(channel, What::Asked(if body == b"want" { Asked::Wanted } else { Asked::Silent }))
             }
             Event::Request { channel, .. } => Told::Of(channel, What::Asked(Asked::Silent)),
-            Event::Data { channel, kind, data } => Told::Of(channel, What::Data(kind, data.to_vec())),
+            Event::Data { channel, stream, data } => Told::Of(channel, What::Data(stream, data.to_vec())),
             Event::Answered { channel, success } => Told::Of(channel, What::Answered(success)),
             Event::Writable { channel } | Event::Eof { channel } => Told::Of(channel, What::Nothing),
             // A session too many, of which the other side hears.

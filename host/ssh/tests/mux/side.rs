@@ -3,7 +3,7 @@
 
 use whelk_ssh::error::Violation;
 use whelk_ssh::message::Role;
-use whelk_ssh::message::mux::{ChannelId, MuxMessage, Recipient};
+use whelk_ssh::message::mux::{ChannelId, MuxMessage, Recipient, Stream};
 use whelk_ssh::message::request::Request;
 use whelk_ssh::message::{Encode, Output};
 use whelk_ssh::mux::{Event, Mux, Settings};
@@ -103,7 +103,7 @@ impl Side {
 
     /// Writes to the first channel's main stream.
     pub(crate) fn writes(&mut self, data: &[u8]) -> usize {
-        self.mux.write(FIRST, None, data, &mut self.out)
+        self.mux.write(FIRST, Stream::Data, data, &mut self.out)
     }
 }
 
@@ -151,8 +151,11 @@ fn text(bytes: &[u8]) -> String {
     if bytes.len() > 40 { format!("({} bytes)", bytes.len()) } else { bytes.escape_ascii().to_string() }
 }
 
-fn stream(kind: Option<u32>) -> String {
-    kind.map_or(String::new(), |kind| format!("/{kind}"))
+fn suffix(stream: Stream) -> String {
+    match stream {
+        Stream::Data => String::new(),
+        Stream::Extended(kind) => format!("/{kind}"),
+    }
 }
 
 /// An event as a line.
@@ -167,7 +170,7 @@ fn line(event: Event<'_>) -> String {
             format!("request {} {} {}", channel.0, text(kind), text(body)).trim_end().to_owned()
         }
         Event::Request { channel, request, .. } => format!("request {} {}", channel.0, text(request.kind())),
-        Event::Data { channel, kind, data } => format!("data {}{} {}", channel.0, stream(kind), text(data)),
+        Event::Data { channel, stream, data } => format!("data {}{} {}", channel.0, suffix(stream), text(data)),
         Event::Answered { channel, success } => format!("answered {} {success}", channel.0),
         Event::Writable { channel } => format!("writable {}", channel.0),
         Event::Eof { channel } => format!("eof {}", channel.0),

@@ -13,7 +13,7 @@ use whelk_ssh::connection::{Client, ClientQuestion, Connection, Event, Progress,
 use whelk_ssh::crypto::key::HostKey;
 use whelk_ssh::crypto::random::{Random, RandomFailed};
 use whelk_ssh::error::Error;
-use whelk_ssh::message::mux::ChannelId;
+use whelk_ssh::message::mux::{ChannelId, Stream};
 use whelk_ssh::mux;
 use whelk_ssh::transport::{self, Party};
 
@@ -202,7 +202,7 @@ impl Pair {
     pub(crate) fn client_writes(&mut self, channel: ChannelId, data: &[u8]) {
         let (mut rest, mut idle) = (data, 0);
         while !rest.is_empty() {
-            let took = self.client.write(channel, None, rest);
+            let took = self.client.write(channel, Stream::Data, rest);
             rest = &rest[took..];
             idle = if took == 0 { idle + 1 } else { 0 };
             assert!(idle < 3, "nobody takes the last {} bytes", rest.len());
@@ -214,7 +214,7 @@ impl Pair {
     pub(crate) fn server_writes(&mut self, channel: ChannelId, data: &[u8]) {
         let (mut rest, mut idle) = (data, 0);
         while !rest.is_empty() {
-            let took = self.server.write(channel, None, rest);
+            let took = self.server.write(channel, Stream::Data, rest);
             rest = &rest[took..];
             idle = if took == 0 { idle + 1 } else { 0 };
             assert!(idle < 3, "nobody takes the last {} bytes", rest.len());
