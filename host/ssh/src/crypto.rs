@@ -13,4 +13,5 @@ mod hex;
 pub mod key;
 mod provider;
 pub mod random;
+pub mod secret;
 mod string;

@@ -1,21 +1,74 @@
-//! The exchange hash and what is derived from it: RFC 4253 §7.2 and §8.
+//! The exchange hash and the keys derived from it: RFC 4253 §7.2 and §8.
 //!
-//! SHA-256 throughout, as both offered agreements ask. The hash is opaque to callers, so that an agreement with
-//! another one can come without touching them. What goes into a [`Transcript`], and in which order, is said by the
-//! key exchange and not here.
+//! Each method of key exchange names its hash function: see [`Agreement::hash`](super::agreement::Agreement::hash).
+//! What goes into a [`Transcript`], and in which order, is said by the key exchange and not here.
 
 use std::fmt;
 
-use sha2::{Digest, Sha256};
+use sha2::{Digest, Sha256, Sha384, Sha512};
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, Zeroizing};
 
-use super::agreement::SharedSecret;
+use super::secret::SharedSecret;
 use super::string;
 
-/// H, the hash over a key exchange. That of the first exchange is also the session identifier (RFC 4253 §7.2).
+/// The hash functions that methods of key exchange use, by the size of their output.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum HashFunction {
+    /// 32 bytes.
+    Sha256,
+    /// 48 bytes.
+    Sha384,
+    /// 64 bytes.
+    Sha512,
+}
+
+/// A hash function and what it has read so far.
 #[derive(Clone)]
-pub struct ExchangeHash([u8; 32]);
+enum Hasher {
+    Sha256(Sha256),
+    Sha384(Sha384),
+    Sha512(Sha512),
+}
+
+impl Hasher {
+    fn new(function: HashFunction) -> Hasher {
+        match function {
+            HashFunction::Sha256 => Hasher::Sha256(Sha256::new()),
+            HashFunction::Sha384 => Hasher::Sha384(Sha384::new()),
+            HashFunction::Sha512 => Hasher::Sha512(Sha512::new()),
+        }
+    }
+
+    fn update(&mut self, bytes: impl AsRef<[u8]>) {
+        match self {
+            Hasher::Sha256(hasher) => hasher.update(bytes),
+            Hasher::Sha384(hasher) => hasher.update(bytes),
+            Hasher::Sha512(hasher) => hasher.update(bytes),
+        }
+    }
+
+    /// Appends the hash to `to`, which has room for it: a vector that grew would leave a copy of its bytes behind.
+    fn finish(self, to: &mut Vec<u8>) {
+        fn append(mut hash: impl AsMut<[u8]>, to: &mut Vec<u8>) {
+            to.extend_from_slice(hash.as_mut());
+            hash.as_mut().zeroize();
+        }
+        match self {
+            Hasher::Sha256(hasher) => append(hasher.finalize(), to),
+            Hasher::Sha384(hasher) => append(hasher.finalize(), to),
+            Hasher::Sha512(hasher) => append(hasher.finalize(), to),
+        }
+    }
+}
+
+/// Bytes of the longest hash.
+const LONGEST: usize = 64;
+
+/// H, the hash over a key exchange, of 32, 48 or 64 bytes. That of the first exchange is also the session identifier
+/// (RFC 4253 §7.2), which later exchanges with another hash function do not change.
+#[derive(Clone)]
+pub struct ExchangeHash(Box<[u8]>);
 
 impl AsRef<[u8]> for ExchangeHash {
     fn as_ref(&self) -> &[u8] {
@@ -41,13 +94,13 @@ impl fmt::Debug for ExchangeHash {
 
 /// What is hashed of a key exchange, as it comes.
 #[derive(Clone)]
-pub struct Transcript(Sha256);
+pub struct Transcript(Hasher);
 
 impl Transcript {
     /// Nothing hashed yet.
     #[must_use]
-    pub fn new() -> Transcript {
-        Transcript(Sha256::new())
+    pub fn new(function: HashFunction) -> Transcript {
+        Transcript(Hasher::new(function))
     }
 
     /// Hashes `bytes` as a `string`, with their length before them (RFC 4251 §5).
@@ -64,13 +117,9 @@ impl Transcript {
     /// The hash over all that was given.
     #[must_use]
     pub fn finish(self) -> ExchangeHash {
-        ExchangeHash(self.0.finalize().into())
-    }
-}
-
-impl Default for Transcript {
-    fn default() -> Transcript {
-        Transcript::new()
+        let mut hash = Vec::with_capacity(LONGEST);
+        self.0.finish(&mut hash);
+        ExchangeHash(hash.into())
     }
 }
 
@@ -80,31 +129,33 @@ impl fmt::Debug for Transcript {
     }
 }
 
-/// Derives `len` bytes of key, IV or MAC key. RFC 4253 §7.2.
+/// Derives `len` bytes of key, IV or MAC key with the hash function of this key exchange. RFC 4253 §7.2.
 ///
 /// `letter` says which: `A` and `B` are the IVs from client to server and back, `C` and `D` the cipher keys, `E`
 /// and `F` the MAC keys. The first block is `HASH(K || H || letter || session_id)`, each further one
 /// `HASH(K || H || all blocks before it)`.
 #[must_use]
 pub fn derive(
+    function: HashFunction,
     secret: &SharedSecret,
     hash: &ExchangeHash,
     session_id: &ExchangeHash,
     letter: u8,
     len: usize,
 ) -> Zeroizing<Vec<u8>> {
-    let mut start = Sha256::new();
+    let mut start = Hasher::new(function);
     start.update(secret.encoded());
     start.update(hash);
 
     // Room for whole blocks from the start: a vector that grows leaves key bytes behind where it was.
-    let mut key = Zeroizing::new(Vec::with_capacity(len.next_multiple_of(32)));
-    let mut next = start.clone().chain_update([letter]).chain_update(session_id);
+    let mut key = Zeroizing::new(Vec::with_capacity(len.next_multiple_of(LONGEST)));
+    let mut next = start.clone();
+    next.update([letter]);
+    next.update(session_id);
     while key.len() < len {
-        let mut block = next.finalize();
-        key.extend_from_slice(&block);
-        block.as_mut_slice().zeroize();
-        next = start.clone().chain_update(key.as_slice());
+        next.finish(&mut key);
+        next = start.clone();
+        next.update(key.as_slice());
     }
     key.truncate(len);
     key
@@ -123,7 +174,7 @@ mod tests {
         let hash = hex("4d071ee398757c548fa72f77ed94d5b158a311d3655bb7a6e324c4e2a26be84f");
         let session_id = hex("d1d34becf667002ace16be10726cab3c7d18ce7414759f62a83cb4cfaaed77f4");
         let secret = SharedSecret::of_test_vector(&hex(secret));
-        (secret, ExchangeHash(hash.try_into().unwrap()), ExchangeHash(session_id.try_into().unwrap()))
+        (secret, ExchangeHash(hash.into()), ExchangeHash(session_id.into()))
     }
 
     #[test]
@@ -138,32 +189,59 @@ mod tests {
             (b'F', "60f413c9bcc42dcf0acc53d513dd8bc703f7e5d668f4e043f13028dcf40880b2"),
         ] {
             let expected = hex(expected);
-            assert_eq!(*derive(&secret, &hash, &session_id, letter, expected.len()), expected);
+            assert_eq!(*derive(HashFunction::Sha256, &secret, &hash, &session_id, letter, expected.len()), expected);
         }
     }
 
     #[test]
     fn a_key_longer_than_the_hash_goes_on_with_hashes_of_what_came_before() {
         let (secret, hash, session_id) = published();
-        let key = derive(&secret, &hash, &session_id, b'C', 80);
+        let key = derive(HashFunction::Sha256, &secret, &hash, &session_id, b'C', 80);
         let again = |so_far: &[u8]| {
             Sha256::new().chain_update(secret.encoded()).chain_update(&hash).chain_update(so_far).finalize()
         };
         assert_eq!(key.len(), 80);
-        assert_eq!(key[..32], *derive(&secret, &hash, &session_id, b'C', 32));
+        assert_eq!(key[..32], *derive(HashFunction::Sha256, &secret, &hash, &session_id, b'C', 32));
         assert_eq!(key[32..64], again(&key[..32])[..]);
         assert_eq!(key[64..], again(&key[..64])[..16]);
+    }
+
+    /// Computed by Python's hashlib after RFC 4253 §7.2, with a session identifier of 32 bytes: a connection may begin with
+    /// one hash function and change keys with another.
+    #[test]
+    fn longer_hashes_derive_keys_in_longer_blocks() {
+        let (secret, _, session_id) = published();
+        for (function, len, expected) in [
+            (
+                HashFunction::Sha384,
+                48,
+                "b0c51778d613cb58ecf546b6d1488a3ff7c78b09b6e2bbe855f764977799952d69e7e2b9ca5be2c0\
+                  5cc5735c74efa41355be102863cb32c0b200b564048ff21f8d14b30a5e746875c29663134bd63d52",
+            ),
+            (
+                HashFunction::Sha512,
+                64,
+                "ff8ead1fca2386a3bbc3eec0049dc2ce28545000e82920f0f3aecdd09b16ffc71947330dfab5792e\
+                  7bf82a74973adfe603664782ed10785818dbc141819d64defc21bedf65ff90fd30ad51ada620e51e",
+            ),
+        ] {
+            let mut transcript = Transcript::new(function);
+            transcript.string(b"abc");
+            let hash = transcript.finish();
+            assert_eq!(hash.as_ref().len(), len);
+            assert_eq!(*derive(function, &secret, &hash, &session_id, b'C', 80), hex(expected));
+        }
     }
 
     #[test]
     fn no_bytes_are_derived_when_none_are_wanted() {
         let (secret, hash, session_id) = published();
-        assert!(derive(&secret, &hash, &session_id, b'A', 0).is_empty());
+        assert!(derive(HashFunction::Sha256, &secret, &hash, &session_id, b'A', 0).is_empty());
     }
 
     #[test]
     fn a_string_is_hashed_with_its_length_and_raw_bytes_without() {
-        let mut transcript = Transcript::new();
+        let mut transcript = Transcript::new(HashFunction::Sha256);
         transcript.string(b"abc");
         transcript.raw(b"def");
         assert_eq!(transcript.finish().as_ref(), &Sha256::digest(b"\0\0\0\x03abcdef")[..]);
@@ -171,9 +249,9 @@ mod tests {
 
     #[test]
     fn exchange_hashes_are_equal_when_their_bytes_are() {
-        let mut other = Transcript::new();
+        let mut other = Transcript::new(HashFunction::Sha256);
         other.raw(b"x");
-        assert_eq!(Transcript::new().finish(), Transcript::new().finish());
-        assert_ne!(Transcript::new().finish(), other.finish());
+        assert_eq!(Transcript::new(HashFunction::Sha256).finish(), Transcript::new(HashFunction::Sha256).finish());
+        assert_ne!(Transcript::new(HashFunction::Sha256).finish(), other.finish());
     }
 }

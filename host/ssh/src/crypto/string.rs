@@ -6,7 +6,12 @@
 /// Everything that is hashed or put in a blob came from a packet or is of fixed size, so the length fits. Were it
 /// ever not to fit, the saturated value could not be mistaken for another string of the same hash.
 pub(super) fn length(bytes: &[u8]) -> [u8; 4] {
-    u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_be_bytes()
+    length_of(bytes.len())
+}
+
+/// The same for so many bytes.
+pub(super) fn length_of(bytes: usize) -> [u8; 4] {
+    u32::try_from(bytes).unwrap_or(u32::MAX).to_be_bytes()
 }
 
 /// Appends `bytes` as a `string`.

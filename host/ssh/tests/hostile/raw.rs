@@ -6,10 +6,11 @@ use std::time::Instant;
 
 use whelk_ssh::auth::{client, server};
 use whelk_ssh::connection::Connection;
-use whelk_ssh::crypto::agreement::{Agreement, Initiator, SharedSecret};
+use whelk_ssh::crypto::agreement::{Agreement, Initiator};
 use whelk_ssh::crypto::cipher::{Cipher, Opener, Sealer};
 use whelk_ssh::crypto::hash::{ExchangeHash, Transcript, derive};
 use whelk_ssh::crypto::key::HostKey;
+use whelk_ssh::crypto::secret::SharedSecret;
 use whelk_ssh::error::{Error, Violation};
 use whelk_ssh::message::Encode;
 use whelk_ssh::message::auth::AuthMessage;
@@ -476,7 +477,7 @@ impl<A: Role> Raw<A> {
         if self.we_are_server {
             parts = [&self.hello, HELLO, theirs, ours];
         }
-        let mut transcript = Transcript::new();
+        let mut transcript = Transcript::new(self.agreement.hash());
         for part in parts.into_iter().chain([host_key, client, server]) {
             transcript.string(part);
         }
@@ -486,7 +487,7 @@ impl<A: Role> Raw<A> {
 
     fn derive(&mut self, secret: &SharedSecret, hash: ExchangeHash) {
         let session_id = self.session_id.get_or_insert_with(|| hash.clone()).clone();
-        let key = |letter, length| derive(secret, &hash, &session_id, letter, length);
+        let key = |letter, length| derive(self.agreement.hash(), secret, &hash, &session_id, letter, length);
         let cipher = self.cipher;
         let (to_server, to_client) = (
             (key(b'C', cipher.key_len()), key(b'A', cipher.iv_len())),

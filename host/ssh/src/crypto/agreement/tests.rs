@@ -3,8 +3,9 @@
 use curve25519_dalek::montgomery::MontgomeryPoint;
 use ml_kem::kem::{Decapsulate, KeyExport};
 use ml_kem::{Seed, ml_kem_768};
+use sha2::{Digest, Sha256};
 
-use super::super::hex::hex;
+use super::super::{hex::hex, string};
 use super::*;
 
 const BOTH: [Agreement; 2] = [Agreement::Curve25519, Agreement::MlKem768X25519];

@@ -1,9 +1,9 @@
 //! What both sides do alike: negotiate, hash, derive keys, wait for NEWKEYS. RFC 4253 §7, §8.
 
 use crate::algorithm::{Negotiated, Preferences, negotiate};
-use crate::crypto::agreement::SharedSecret;
 use crate::crypto::cipher::{Cipher, Opener, Sealer};
 use crate::crypto::hash::{ExchangeHash, Transcript, derive};
+use crate::crypto::secret::SharedSecret;
 use crate::error::{Error, Violation};
 use crate::message::Role;
 use crate::message::kex::KexMessage;
@@ -49,7 +49,7 @@ impl ExpectKexInit {
             Role::Server => ((hello.theirs, payload), (hello.ours, &self.ours[..])),
             Role::Client => ((hello.ours, &self.ours[..]), (hello.theirs, payload)),
         };
-        let mut transcript = Transcript::new();
+        let mut transcript = Transcript::new(agreed.agreement.hash());
         for part in [client.0, server.0, client.1, server.1] {
             transcript.string(part);
         }
@@ -82,8 +82,9 @@ pub(in crate::transport) struct Keying {
 impl Keying {
     /// Our keys for both directions. The letters are those of RFC 4253 §7.2.
     pub(in crate::transport) fn keys(&self, role: Role, session_id: &ExchangeHash) -> Result<(Sealer, Opener), Error> {
+        let function = self.agreed.agreement.hash();
         let material = |cipher: Cipher, iv: u8, key: u8| {
-            let derive = |letter, length| derive(&self.secret, &self.hash, session_id, letter, length);
+            let derive = |letter, length| derive(function, &self.secret, &self.hash, session_id, letter, length);
             (derive(key, cipher.key_len()), derive(iv, cipher.iv_len()))
         };
         let to_server = (self.agreed.cipher_to_server, material(self.agreed.cipher_to_server, b'A', b'C'));

@@ -1,0 +1,53 @@
+//! K, the secret that both sides of a key exchange share. RFC 4253 §8.
+
+use std::fmt;
+
+use zeroize::Zeroizing;
+
+use super::string;
+
+/// K, in the form in which it is hashed: RFC 4253 §8 and §7.2. Wiped when dropped.
+pub struct SharedSecret(Zeroizing<Vec<u8>>);
+
+impl SharedSecret {
+    /// K with its length before it, ready to go raw into the transcript and into key derivation.
+    #[must_use]
+    pub fn encoded(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// K as an `mpint`. RFC 4251 §5: big-endian, no needless zeros in front, one zero where the first bit would read as
+    /// a sign.
+    pub(super) fn mpint<const N: usize>(secret: &[u8; N]) -> SharedSecret {
+        let digits = secret.iter().position(|byte| *byte != 0).unwrap_or(N);
+        let digits = secret.get(digits..).unwrap_or_default();
+        let sign: &[u8] = if digits.first().is_some_and(|first| *first >= 0x80) { &[0] } else { &[] };
+        SharedSecret::string_of(&[sign, digits])
+    }
+
+    /// K as a `string`. RFC 4251 §5.
+    pub(super) fn string(bytes: &[u8]) -> SharedSecret {
+        SharedSecret::string_of(&[bytes])
+    }
+
+    fn string_of(parts: &[&[u8]]) -> SharedSecret {
+        let len: usize = parts.iter().map(|part| part.len()).sum();
+        // The exact room: a vector that grows leaves the secret behind where it was.
+        let mut encoded = Zeroizing::new(Vec::with_capacity(4 + len));
+        encoded.extend_from_slice(&string::length_of(len));
+        parts.iter().for_each(|part| encoded.extend_from_slice(part));
+        SharedSecret(encoded)
+    }
+
+    /// A K of the test's choice, in the form in which it is hashed.
+    #[cfg(test)]
+    pub(super) fn of_test_vector(encoded: &[u8]) -> SharedSecret {
+        SharedSecret(Zeroizing::new(encoded.to_vec()))
+    }
+}
+
+impl fmt::Debug for SharedSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SharedSecret(..)")
+    }
+}
