@@ -10,6 +10,7 @@ use whelk_runtime::{
 };
 use whelk_ssh::crypto::key::HostKey;
 use whelk_ssh::crypto::random::{Random, SystemRandom};
+use whelk_ssh::transport::SignatureRequest;
 use whelk_ssh::{auth, connection};
 
 use crate::access::{Access, Identity};
@@ -32,7 +33,7 @@ pub struct Gateway {
     access: Arc<Access>,
     protocol: connection::Settings,
     authentication: Arc<auth::server::Settings>,
-    host_key: HostKey,
+    host_keys: Vec<HostKey>,
     engine: Engine,
     /// The operator's plugins.
     registry: Arc<Registry>,
@@ -53,7 +54,7 @@ impl Gateway {
     ///
     /// # Errors
     /// When the plugin host cannot be started, or a tenant cannot be given what it is granted.
-    pub fn new(config: &Config, host_key: HostKey, stopper: &Stopper) -> Result<Gateway, String> {
+    pub fn new(config: &Config, host_keys: Vec<HostKey>, stopper: &Stopper) -> Result<Gateway, String> {
         let access = Access::new(config);
         let files = process::make_room(config);
         let engine = start_engine(&config.limits, files.plugins)?;
@@ -70,7 +71,7 @@ impl Gateway {
             max_requests: config.limits.authentication_requests,
         };
         Ok(Gateway {
-            protocol: protocol(config, &host_key),
+            protocol: protocol(config, &host_keys),
             authentication: Arc::new(authentication),
             registry,
             own,
@@ -81,7 +82,7 @@ impl Gateway {
             demonstration: matches!(config.entrance, Entrance::Demonstration),
             drain: stopper.drain(),
             access: Arc::new(access),
-            host_key,
+            host_keys,
         })
     }
 
@@ -136,9 +137,10 @@ impl Gateway {
         Arc::clone(&self.authentication)
     }
 
-    /// The key that the server shows.
-    pub(crate) fn host_key(&self) -> &HostKey {
-        &self.host_key
+    /// The signature that a key exchange asks for.
+    pub(crate) fn sign(&self, request: &SignatureRequest<'_>) -> Vec<u8> {
+        let key = self.host_keys.iter().find(|key| key.public() == request.host_key);
+        key.expect("connections show the keys of the gateway only").sign(request.hash.as_ref())
     }
 
     /// Our identification line.

@@ -315,7 +315,7 @@ fn serve(file: Option<&Path>, overrides: Overrides, format: Format) -> Result<()
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(failed)?;
     let served = runtime.block_on(async {
         let listener = Listener::bind(&config).map_err(wrong)?;
-        let gateway = Arc::new(Gateway::new(&config, host_key, &stopper).map_err(wrong)?);
+        let gateway = Arc::new(Gateway::new(&config, vec![host_key], &stopper).map_err(wrong)?);
         let mut stopped = stopper.drain();
         let reload = tokio::select! {
             reload = gateway.load(&config, &state, Path::new(THIS_PROGRAM)) => reload.map_err(wrong)?,

@@ -258,8 +258,8 @@ impl Pump {
     /// Answers the question that stands, if that can be done at once. Says whether there may be more to receive.
     fn answer(&mut self, now: Instant) -> Result<bool, End> {
         match self.connection.question() {
-            Some(ServerQuestion::Sign(hash)) => {
-                let signature = self.gateway.host_key().sign(hash.as_ref());
+            Some(ServerQuestion::Sign(request)) => {
+                let signature = self.gateway.sign(&request);
                 self.connection.signed(&signature)?;
                 Ok(true)
             }

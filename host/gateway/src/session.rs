@@ -233,7 +233,7 @@ mod tests {
         let overrides = Overrides { listen, plugins: Some(plugins), state: Some(state) };
         let mut config = Config::demonstration(&overrides).unwrap();
         config.limits.instances = 1;
-        let gateway = Gateway::new(&config, HostKey::generate().unwrap(), &Stopper::new()).unwrap();
+        let gateway = Gateway::new(&config, vec![HostKey::generate().unwrap()], &Stopper::new()).unwrap();
         gateway.registry().expect_all();
         (folder, gateway)
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use whelk_runtime::keyvalue::KeyValueLimits;
 use whelk_runtime::{EngineSettings, HealthSettings, RegistrySettings, TopicLimits};
-use whelk_ssh::crypto::key::HostKey;
+use whelk_ssh::crypto::key::{HostKey, SIGNATURES};
 use whelk_ssh::transport::{Party, Patience, RekeyPolicy};
 use whelk_ssh::{connection, mux, transport};
 
@@ -154,16 +154,16 @@ const ALL_SIGNATURES: &str = "ssh-ed25519,sk-ssh-ed25519@openssh.com,ecdsa-sha2-
     ecdsa-sha2-nistp521,sk-ecdsa-sha2-nistp256@openssh.com,rsa-sha2-512,rsa-sha2-256";
 
 /// The protocol's part of the limits.
-pub(crate) fn protocol(config: &Config, host_key: &HostKey) -> connection::Settings {
+pub(crate) fn protocol(config: &Config, host_keys: &[HostKey]) -> connection::Settings {
     let limits = &config.limits;
-    let party = Party::Server { host_key: host_key.public() };
+    let party = Party::Server { host_keys: host_keys.iter().map(|key| Arc::new(key.public().clone())).collect() };
     let some_need_nothing = match &config.entrance {
         Entrance::Demonstration => true,
         Entrance::Users(users) => users.iter().any(|(_, user)| matches!(user.door, Door::Open)),
     };
     let transport = transport::Settings {
         preferences: config.algorithms.clone(),
-        signature_algorithms: if some_need_nothing { ALL_SIGNATURES } else { "ssh-ed25519" },
+        signature_algorithms: if some_need_nothing { ALL_SIGNATURES.to_owned() } else { SIGNATURES.join(",") },
         rekey: RekeyPolicy {
             bytes: u64::try_from(limits.rekey_bytes).unwrap_or(u64::MAX),
             time: limits.rekey_time,

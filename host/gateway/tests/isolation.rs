@@ -182,7 +182,7 @@ async fn serve_with<V: Future<Output = ()>>(change: impl FnOnce(&mut Limits), vi
     (config.limits.connections, config.limits.instances) = (2, 2);
     change(&mut config.limits);
     let stopper = Stopper::new();
-    let gateway = Arc::new(Gateway::new(&config, HostKey::generate().unwrap(), &stopper).unwrap());
+    let gateway = Arc::new(Gateway::new(&config, vec![HostKey::generate().unwrap()], &stopper).unwrap());
     let state = State::open(&config.state).unwrap();
     let reload = gateway.load(&config, &state, Path::new(env!("CARGO_BIN_EXE_whelk"))).await.unwrap();
     reload.prepared().await;

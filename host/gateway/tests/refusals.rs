@@ -111,7 +111,7 @@ async fn visited<V: Future<Output = ()>>(limits: Limits, visit: impl FnOnce(Sock
     let mut config = Config::demonstration(&overrides).unwrap();
     config.limits = Limits { instances: 4, ..limits };
     let stopper = Stopper::new();
-    let gateway = Arc::new(Gateway::new(&config, HostKey::generate().unwrap(), &stopper).unwrap());
+    let gateway = Arc::new(Gateway::new(&config, vec![HostKey::generate().unwrap()], &stopper).unwrap());
     let state = State::open(&config.state).unwrap();
     let reload = gateway.load(&config, &state, Path::new(env!("CARGO_BIN_EXE_whelk"))).await.unwrap();
     reload.prepared().await;

@@ -3,7 +3,7 @@
 //! Markers such as `kex-strict-s-v00@openssh.com` stand in the same list as key exchange algorithms but are none: they are
 //! looked for, never chosen.
 
-use crate::crypto::agreement::Agreement;
+use crate::crypto::agreement::{self, Agreement};
 use crate::crypto::cipher::Cipher;
 use crate::error::Error;
 use crate::message::Role;
@@ -16,16 +16,6 @@ pub const STRICT_CLIENT: &str = "kex-strict-c-v00@openssh.com";
 pub const STRICT_SERVER: &str = "kex-strict-s-v00@openssh.com";
 /// The client understands EXT_INFO. RFC 8308 §2.1.
 pub const EXT_INFO_CLIENT: &str = "ext-info-c";
-
-/// Every key exchange that we can do, best first.
-const KEX: [(&str, Agreement); 3] = [
-    ("mlkem768x25519-sha256", Agreement::MlKem768X25519),
-    ("curve25519-sha256", Agreement::Curve25519),
-    ("curve25519-sha256@libssh.org", Agreement::Curve25519),
-];
-
-/// Every kind of host key that we can do, best first.
-const HOST_KEYS: [&str; 1] = ["ssh-ed25519"];
 
 /// All our ciphers bring their own integrity check, so none of these is ever used (RFC 5647 §5.1): they stand in the list
 /// because some clients give up on an empty one.
@@ -40,14 +30,14 @@ pub struct Preferences {
 
 impl Default for Preferences {
     fn default() -> Preferences {
-        Preferences { kex: KEX.to_vec(), ciphers: Cipher::ALL.to_vec() }
+        Preferences { kex: agreement::ALL.to_vec(), ciphers: Cipher::ALL.to_vec() }
     }
 }
 
 impl Preferences {
     /// Keeps only the named key exchanges, in the given order. The error is the name that is not known.
     pub fn with_kex<'n>(mut self, names: &[&'n str]) -> Result<Preferences, &'n str> {
-        let known = |name: &&'n str| KEX.iter().copied().find(|(other, _)| other == name).ok_or(*name);
+        let known = |name: &&'n str| agreement::ALL.into_iter().find(|(other, _)| other == name).ok_or(*name);
         self.kex = names.iter().map(known).collect::<Result<_, _>>()?;
         Ok(self)
     }
@@ -68,15 +58,16 @@ impl Preferences {
         self.ciphers.iter().map(|cipher| cipher.name()).collect()
     }
 
-    /// Our lists as a KEXINIT holds them. The markers stand only in the `first` one.
-    pub fn offer(&self, role: Role, first: bool) -> Offer {
+    /// Our lists as a KEXINIT holds them, with the signatures of host keys that we can make or verify. The markers stand only
+    /// in the `first` one.
+    pub fn offer(&self, role: Role, host_keys: &[&str], first: bool) -> Offer {
         let mut kex = self.kex_names();
         match role {
             _ if !first => {}
             Role::Server => kex.push(STRICT_SERVER),
             Role::Client => kex.extend([EXT_INFO_CLIENT, STRICT_CLIENT]),
         }
-        Offer { kex: kex.join(","), host_keys: HOST_KEYS.join(","), ciphers: self.cipher_names().join(",") }
+        Offer { kex: kex.join(","), host_keys: host_keys.join(","), ciphers: self.cipher_names().join(",") }
     }
 }
 
@@ -132,58 +123,80 @@ pub struct Negotiated {
     pub drop_guess: bool,
 }
 
-/// Finds what both sides can do: in each list the client's first that the server has too. RFC 4253 §7.1.
-pub fn negotiate(role: Role, ours: &Preferences, theirs: &KexMessage<'_>) -> Result<Negotiated, Error> {
-    let KexMessage::KexInit {
-        kex,
-        host_key,
-        cipher_to_server,
-        cipher_to_client,
-        compression_to_server,
-        compression_to_client,
-        first_packet_follows,
-        ..
-    } = *theirs
-    else {
-        return Err(Error::Exhausted);
-    };
-    let chosen = choose(role, "key exchange", &ours.kex_names(), kex)?;
-    let agreement = KEX.iter().find(|(name, _)| *name == chosen).map(|(_, agreement)| *agreement);
-    let host = choose(role, "host key algorithm", &HOST_KEYS, host_key)?;
-    let cipher = |list, direction| {
-        let name = choose(role, direction, &ours.cipher_names(), list)?;
-        Ok::<_, Error>(Cipher::from_name(name).expect("our list holds names of ciphers only"))
-    };
-    let (to_server, to_client) =
-        (cipher(cipher_to_server, "cipher to server")?, cipher(cipher_to_client, "cipher to client")?);
-    choose(role, "compression to server", &["none"], compression_to_server)?;
-    choose(role, "compression to client", &["none"], compression_to_client)?;
+/// The lists of the peer's KEXINIT that decide something. Languages are ignored, and MACs as long as every cipher has its own.
+#[derive(Clone, Copy, Debug)]
+pub struct PeerLists<'a> {
+    /// Methods of key exchange, and markers.
+    pub kex: NameList<'a>,
+    /// Signatures of host keys.
+    pub host_key: NameList<'a>,
+    /// Ciphers from client to server.
+    pub cipher_to_server: NameList<'a>,
+    /// Ciphers from server to client.
+    pub cipher_to_client: NameList<'a>,
+    /// Compression from client to server.
+    pub compression_to_server: NameList<'a>,
+    /// Compression from server to client.
+    pub compression_to_client: NameList<'a>,
+    /// The peer's next packet belongs to the method that it guesses. RFC 4253 §7.
+    pub first_packet_follows: bool,
+}
+
+/// Finds what both sides can do: in each list the client's first that the server has too. RFC 4253 §7.1. `host_keys` are the
+/// signatures that our host keys make, or that we verify.
+///
+/// # Errors
+/// [`Error::Incompatible`] with the first of the lists that have no name in common.
+pub fn negotiate(
+    role: Role,
+    ours: &Preferences,
+    host_keys: &[&'static str],
+    theirs: &PeerLists<'_>,
+) -> Result<Negotiated, Error> {
+    let named = |(name, _): &(&'static str, Agreement)| *name;
+    let (kex, agreement) = choose(role, "key exchange", &ours.kex, named, theirs.kex)?;
+    let host_key = choose(role, "host key algorithm", host_keys, |name| name, theirs.host_key)?;
+    let cipher = |list, direction| choose(role, direction, &ours.ciphers, |cipher| cipher.name(), list);
+    let cipher_to_server = cipher(theirs.cipher_to_server, "cipher to server")?;
+    let cipher_to_client = cipher(theirs.cipher_to_client, "cipher to client")?;
+    choose(role, "compression to server", &["none"], |name| name, theirs.compression_to_server)?;
+    choose(role, "compression to client", &["none"], |name| name, theirs.compression_to_client)?;
     // A guess is right when both sides' first names agree, whether or not we know the peer's. RFC 4253 §7.
-    let is_first = |list: NameList<'_>, ours: &[&str]| list.first() == ours.first().map(|name| name.as_bytes());
-    let guessed = is_first(kex, &ours.kex_names()) && is_first(host_key, &HOST_KEYS);
+    let is_first = |list: NameList<'_>, ours: Option<&str>| list.first() == ours.map(str::as_bytes);
+    let guessed =
+        is_first(theirs.kex, ours.kex.first().map(named)) && is_first(theirs.host_key, host_keys.first().copied());
     let peer_marker = match role {
         Role::Server => STRICT_CLIENT,
         Role::Client => STRICT_SERVER,
     };
     Ok(Negotiated {
-        kex: chosen,
-        agreement: agreement.expect("the choice is from our list"),
-        host_key: host,
-        cipher_to_server: to_server,
-        cipher_to_client: to_client,
-        strict: kex.contains(peer_marker),
-        ext_info: role == Role::Server && kex.contains(EXT_INFO_CLIENT),
-        drop_guess: first_packet_follows && !guessed,
+        kex,
+        agreement,
+        host_key,
+        cipher_to_server,
+        cipher_to_client,
+        strict: theirs.kex.contains(peer_marker),
+        ext_info: role == Role::Server && theirs.kex.contains(EXT_INFO_CLIENT),
+        drop_guess: theirs.first_packet_follows && !guessed,
     })
 }
 
-/// The client's first name that the server has too.
-fn choose(role: Role, kind: &'static str, ours: &[&'static str], theirs: NameList<'_>) -> Result<&'static str, Error> {
+/// The client's first that the server has too, as our table has it. `named` gives the name of an entry.
+fn choose<T: Copy>(
+    role: Role,
+    kind: &'static str,
+    ours: &[T],
+    named: impl Fn(&T) -> &'static str,
+    theirs: NameList<'_>,
+) -> Result<T, Error> {
     let chosen = match role {
-        Role::Server => theirs.iter().find_map(|name| ours.iter().find(|our| our.as_bytes() == name)),
-        Role::Client => ours.iter().find(|name| theirs.contains(name)),
+        Role::Server => theirs.iter().find_map(|name| ours.iter().find(|our| named(our).as_bytes() == name)),
+        Role::Client => ours.iter().find(|our| theirs.contains(named(our))),
     };
-    chosen.copied().ok_or_else(|| Error::Incompatible { kind, ours: ours.join(","), theirs: theirs.quote() })
+    chosen.copied().ok_or_else(|| {
+        let ours = ours.iter().map(named).collect::<Vec<_>>().join(",");
+        Error::Incompatible { kind, ours, theirs: theirs.quote() }
+    })
 }
 
 #[cfg(test)]
@@ -191,28 +204,17 @@ mod tests {
     use super::*;
 
     fn client(kex: &str, host_key: &str, follows: bool) -> Result<Negotiated, Error> {
-        let offer = Preferences::default().offer(Role::Client, true);
-        let KexMessage::KexInit { cookie, cipher_to_server, mac_to_server, compression_to_server, .. } =
-            offer.message([0; 16])
-        else {
-            unreachable!()
-        };
-        let theirs = KexMessage::KexInit {
-            cookie,
+        let ciphers = Preferences::default().cipher_names().join(",");
+        let theirs = PeerLists {
             kex: NameList::new(kex),
             host_key: NameList::new(host_key),
-            cipher_to_server,
+            cipher_to_server: NameList::new(&ciphers),
             cipher_to_client: NameList::new("aes128-gcm@openssh.com"),
-            mac_to_server,
-            mac_to_client: mac_to_server,
-            compression_to_server,
-            compression_to_client: compression_to_server,
-            languages_to_server: NameList::new(""),
-            languages_to_client: NameList::new(""),
+            compression_to_server: NameList::new("none"),
+            compression_to_client: NameList::new("none"),
             first_packet_follows: follows,
-            reserved: 7,
         };
-        negotiate(Role::Server, &Preferences::default(), &theirs)
+        negotiate(Role::Server, &Preferences::default(), &["ssh-ed25519"], &theirs)
     }
 
     #[test]
@@ -241,6 +243,27 @@ mod tests {
         assert!(client("curve25519-sha256", "ssh-ed25519", true).unwrap().drop_guess);
         assert!(client("bogus@x,curve25519-sha256", "ssh-ed25519", true).unwrap().drop_guess);
         assert!(client("mlkem768x25519-sha256", "ssh-rsa,ssh-ed25519", true).unwrap().drop_guess);
+    }
+
+    /// A server offers the signatures of the host keys that it has, and takes the client's first of them.
+    #[test]
+    fn host_keys_are_chosen_by_the_signatures_that_they_make() {
+        let name = NameList::new;
+        let theirs = PeerLists {
+            kex: name("curve25519-sha256"),
+            host_key: name("rsa-sha2-512,ssh-ed25519"),
+            cipher_to_server: name("aes128-gcm@openssh.com"),
+            cipher_to_client: name("aes128-gcm@openssh.com"),
+            compression_to_server: name("none"),
+            compression_to_client: name("none"),
+            first_packet_follows: false,
+        };
+        let chosen = |ours: &[&'static str]| negotiate(Role::Server, &Preferences::default(), ours, &theirs);
+        assert_eq!(chosen(&["ssh-ed25519", "rsa-sha2-512"]).unwrap().host_key, "rsa-sha2-512");
+        assert_eq!(chosen(&["ssh-ed25519"]).unwrap().host_key, "ssh-ed25519");
+        let error = chosen(&["ecdsa-sha2-nistp256"]).unwrap_err();
+        assert!(matches!(error, Error::Incompatible { kind: "host key algorithm", .. }), "{error}");
+        assert!(chosen(&[]).is_err());
     }
 
     #[test]

@@ -22,7 +22,7 @@ use crate::message::transport::number::{SERVICE_ACCEPT, SERVICE_REQUEST};
 use crate::message::{Layer, Output};
 use crate::mux::{self, Exit, Mux, OpenFailure};
 use crate::phase::{Admission, LoginStage, Phase, admits};
-use crate::transport::{self, Note, Packet, Transport};
+use crate::transport::{self, Note, Packet, SignatureRequest, Transport};
 
 /// The side that was called.
 pub type Server = Connection<auth::server::Server>;
@@ -413,8 +413,8 @@ impl<A: Machine> Connection<A> {
 /// What a server has to be told before it reads on.
 #[derive(Clone, Copy)]
 pub enum ServerQuestion<'a> {
-    /// The signature of our host key over this hash: [`Server::signed`].
-    Sign(&'a ExchangeHash),
+    /// The signature of a host key of ours: [`Server::signed`].
+    Sign(SignatureRequest<'a>),
     /// May this user enter? [`Server::decide`].
     Attempt(auth::server::Attempt<'a>),
     /// A packet has begun that is larger than those before login may be, by so many bytes. They must be set aside

@@ -30,7 +30,8 @@ use crate::phase::{LoginStage, Phase};
 use crate::wire::{Malformed, Reader, Rest, Wire};
 
 use deadline::Deadlines;
-use kex::exchange::{ExpectKexInit, ExpectNewKeys, Hello, Keying, unexpected};
+use kex::exchange::{ExpectKexInit, ExpectNewKeys, Hello, unexpected};
+pub use kex::server::SignatureRequest;
 use kex::{Kex, client, server};
 use packet::{Incoming, Opened, Outgoing};
 use version::{Identification, Scan};
@@ -150,10 +151,10 @@ impl Transport {
         }
     }
 
-    /// The hash that waits to be signed by our host key. Server only.
-    pub(crate) fn to_sign(&self) -> Option<&ExchangeHash> {
+    /// The signature that waits to be made by a host key of ours. Server only.
+    pub(crate) fn to_sign(&self) -> Option<SignatureRequest<'_>> {
         match &self.kex {
-            Kex::AwaitSignature(step) => Some(step.hash()),
+            Kex::AwaitSignature(step) => Some(step.request()),
             _ => None,
         }
     }
@@ -353,10 +354,7 @@ impl Transport {
             }
             Kex::ExpectKexInit(step) => self.settle_kex(step, &payload, packet.sequence()),
             Kex::ExpectEcdhInit(step) => {
-                let Party::Server { host_key } = &self.settings.party else {
-                    return Err(unexpected(&payload));
-                };
-                self.kex = match step.handle(&payload, host_key)? {
+                self.kex = match step.handle(&payload)? {
                     server::Stepped::Dropped(step) => Kex::ExpectEcdhInit(Box::new(step)),
                     server::Stepped::Hashed(step) => {
                         self.begin_login(now);
@@ -393,7 +391,8 @@ impl Transport {
     /// Sends our KEXINIT.
     fn start_kex(&mut self) {
         let cookie = self.outgoing.cookie();
-        let offer = self.settings.preferences.offer(self.role(), !self.keyed());
+        let offer =
+            self.settings.preferences.offer(self.role(), &self.settings.party.host_key_algorithms(), !self.keyed());
         let mut ours = Vec::new();
         offer.message(cookie).encode(&mut ours);
         self.outgoing.seal_kexinit(&Sent(&ours));
@@ -404,7 +403,8 @@ impl Transport {
     fn settle_kex(&mut self, step: ExpectKexInit, payload: &[u8], sequence: u32) -> Result<(), Error> {
         let theirs = self.peer_identification().unwrap_or_default();
         let hello = Hello { role: self.role(), ours: self.settings.identification.as_bytes(), theirs };
-        let settled = step.handle(payload, &hello, &self.settings.preferences)?;
+        let host_keys = self.settings.party.host_key_algorithms();
+        let settled = step.handle(payload, &hello, &self.settings.preferences, &host_keys)?;
         if !self.keyed() {
             self.strict = settled.agreed.strict;
             // What came before it was let pass only because nobody knew yet. OpenSSH PROTOCOL §1.9.
@@ -412,9 +412,13 @@ impl Transport {
                 return Err(Violation::StrictKex.into());
             }
         }
-        self.kex = match self.role() {
-            Role::Server => Kex::ExpectEcdhInit(Box::new(server::ExpectEcdhInit::new(settled))),
-            Role::Client => {
+        self.kex = match &self.settings.party {
+            Party::Server { host_keys } => {
+                let signs = |key: &&Arc<PublicKey>| key.signatures().contains(&settled.agreed.host_key);
+                let key = host_keys.iter().find(signs).expect("the algorithm was chosen among those of these keys");
+                Kex::ExpectEcdhInit(Box::new(server::ExpectEcdhInit::new(settled, Arc::clone(key))))
+            }
+            Party::Client => {
                 let step = client::ExpectEcdhReply::new(settled)?;
                 self.outgoing.seal(&step.message());
                 Kex::ExpectEcdhReply(Box::new(step))
@@ -454,48 +458,41 @@ impl Transport {
         self.incoming.grant();
     }
 
-    /// The signature of our host key over the hash of [`Transport::to_sign`], as a blob (RFC 4253 §6.6). Server only; ignored
-    /// when none is awaited.
+    /// The signature that [`Transport::to_sign`] asks for, as a blob (RFC 4253 §6.6). Server only; ignored when none is awaited.
     pub(crate) fn signed(&mut self, signature: &[u8]) -> Result<(), Error> {
-        match (std::mem::replace(&mut self.kex, Kex::Failed), self.settings.clone()) {
-            (Kex::AwaitSignature(step), settings) => {
-                let Party::Server { host_key } = &settings.party else { return Err(Error::Exhausted) };
-                let (reply, keying) = step.signed(host_key, signature);
-                self.outgoing.seal(&reply);
-                self.new_keys(keying)
-            }
-            (other, _) => {
-                self.kex = other;
-                Ok(())
-            }
-        }
+        let Kex::AwaitSignature(step) = &self.kex else { return Ok(()) };
+        self.outgoing.seal(&step.reply(signature));
+        self.new_keys()
     }
 
     /// Whether the key of [`Transport::host_key_offered`] is the right one. Client only; ignored when none is offered.
     pub(crate) fn trust(&mut self, trusted: bool) -> Result<(), Error> {
-        match std::mem::replace(&mut self.kex, Kex::Failed) {
-            Kex::AwaitTrust(_) if !trusted => Err(Error::HostKeyRefused),
-            Kex::AwaitTrust(step) => {
-                self.host_key = Some(step.host_key().clone());
-                self.new_keys(step.keying())
-            }
-            other => {
-                self.kex = other;
-                Ok(())
-            }
+        let Kex::AwaitTrust(step) = &self.kex else { return Ok(()) };
+        if !trusted {
+            self.kex = Kex::Failed;
+            return Err(Error::HostKeyRefused);
         }
+        self.host_key = Some(step.host_key().clone());
+        self.new_keys()
     }
 
-    /// Sends our NEWKEYS and takes the new key for everything after it. RFC 4253 §7.3.
-    fn new_keys(&mut self, keying: &Keying) -> Result<(), Error> {
+    /// Sends our NEWKEYS and takes the new key for everything after it, if the exchange has come so far. RFC 4253 §7.3.
+    fn new_keys(&mut self) -> Result<(), Error> {
+        let keying = match &self.kex {
+            Kex::AwaitSignature(step) => step.keying(),
+            Kex::AwaitTrust(step) => step.keying(),
+            _ => return Ok(()),
+        };
+        let (agreed, is_first) = (keying.agreed, !self.keyed());
         let session_id = self.session_id.get_or_insert_with(|| keying.hash.clone());
-        let (sealer, opener) = keying.keys(self.settings.party.role(), session_id)?;
+        let keys = keying.keys(self.settings.party.role(), session_id);
+        let (sealer, opener) = keys.inspect_err(|_| self.kex = Kex::Failed)?;
         self.outgoing.seal(&KexMessage::NewKeys {});
         self.outgoing.rekey(sealer, self.strict);
-        if !self.keyed() && keying.agreed.ext_info {
-            self.outgoing.seal(&server_sig_algs(self.settings.signature_algorithms, &mut Vec::new()));
+        if is_first && agreed.ext_info {
+            self.outgoing.seal(&server_sig_algs(&self.settings.signature_algorithms, &mut Vec::new()));
         }
-        self.kex = Kex::ExpectNewKeys(Box::new(ExpectNewKeys { opener, agreed: keying.agreed }));
+        self.kex = Kex::ExpectNewKeys(Box::new(ExpectNewKeys { opener, agreed }));
         Ok(())
     }
 

@@ -10,4 +10,4 @@ mod public;
 
 pub use error::{BadSignature, KeyError};
 pub use host::HostKey;
-pub use public::PublicKey;
+pub use public::{PublicKey, SIGNATURES};

@@ -1,19 +1,21 @@
 //! Everything that all transports of a server have in common. Its defaults are those of the figures that a public server needs.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::algorithm::Preferences;
-use crate::crypto::key::PublicKey;
+use crate::crypto::key::{PublicKey, SIGNATURES};
 use crate::message::Role;
 use crate::transport::deadline::Patience;
 
 /// What a transport is, beside being one: the side it takes and what it needs for it.
 #[derive(Clone, Debug)]
 pub enum Party {
-    /// The side that was called. It shows this key and asks for signatures by it.
+    /// The side that was called. It shows one of its host keys, which the client chooses by its signature algorithm, and asks
+    /// for signatures by it.
     Server {
-        /// The public half: the private one need not be in this process.
-        host_key: PublicKey,
+        /// The public halves, best first, at least one: the private ones need not be in this process.
+        host_keys: Vec<Arc<PublicKey>>,
     },
     /// The side that calls.
     Client,
@@ -25,6 +27,14 @@ impl Party {
         match self {
             Party::Server { .. } => Role::Server,
             Party::Client => Role::Client,
+        }
+    }
+
+    /// The signatures that our host keys make, or that we verify as a client, best first.
+    pub(crate) fn host_key_algorithms(&self) -> Vec<&'static str> {
+        match self {
+            Party::Server { host_keys } => host_keys.iter().flat_map(|key| key.signatures()).copied().collect(),
+            Party::Client => SIGNATURES.to_vec(),
         }
     }
 }
@@ -55,9 +65,9 @@ pub struct Settings {
     pub identification: String,
     /// What we offer.
     pub preferences: Preferences,
-    /// The signatures that users may make, joined with commas: `server-sig-algs` of RFC 8308 §3.1. We verify ssh-ed25519
-    /// alone. To name others is of use where some user needs no credentials: clients do not offer RSA keys otherwise.
-    pub signature_algorithms: &'static str,
+    /// The signatures that users may make, joined with commas: `server-sig-algs` of RFC 8308 §3.1. By default those that
+    /// we verify. To name others is of use where some user needs no credentials: clients do not offer RSA keys otherwise.
+    pub signature_algorithms: String,
     /// When keys are changed.
     pub rekey: RekeyPolicy,
     /// How long the stages may take.
@@ -77,7 +87,7 @@ impl Settings {
             party,
             identification: concat!("SSH-2.0-Whelk_", env!("CARGO_PKG_VERSION_MAJOR")).to_owned(),
             preferences: Preferences::default(),
-            signature_algorithms: "ssh-ed25519",
+            signature_algorithms: SIGNATURES.join(","),
             rekey: RekeyPolicy::default(),
             patience: Patience::default(),
             packet_before_auth: 35_000,

@@ -139,7 +139,7 @@ fn a_client_signs_at_once_when_told_so() {
 
 #[test]
 fn a_client_that_cannot_sign_tries_something_else() {
-    let (refused, locked) = (key().public(), key().public());
+    let (refused, locked) = (key().public().clone(), key().public().clone());
     let mut pair =
         Pair::new(Client::new(b"alice"), [Verdict::Reject, Verdict::Reject, Verdict::Accept, Verdict::Accept]);
     assert_eq!(pair.drive(), Ok(()));

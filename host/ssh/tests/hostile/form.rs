@@ -188,7 +188,7 @@ fn messages_of_authentication_are_whole_or_refused() {
     try_all(&attempt(b"none"), serviced);
     try_all(&attempt(b"password").bytes(&[0]).string(b"secret"), serviced);
     try_all(&attempt(b"password").bytes(&[1]).string(b"secret").string(b"new"), serviced);
-    let key = serviced().host_key.public();
+    let key = serviced().host_key.public().clone();
     let query = |signed| attempt(b"publickey").bytes(&[signed]).string(b"ssh-ed25519").string(key.blob());
     try_all(&query(0), serviced);
     try_all(&query(1).string(&[5; 83]), serviced);

@@ -464,7 +464,7 @@ impl<A: Role> Raw<A> {
     /// What an honest server answers to a share: its key, its own share, its signature.
     pub(crate) fn ecdh_reply(&mut self, theirs: &[u8]) -> Vec<u8> {
         let (share, secret) = self.agreement.respond(theirs).expect("an honest share");
-        let key = self.host_key.public();
+        let key = self.host_key.public().clone();
         let hash = self.hash(key.blob(), theirs, &share, &secret);
         let signature = self.host_key.sign(hash.as_ref());
         self.derive(&secret, hash);

@@ -116,7 +116,7 @@ impl Setup {
     pub(crate) fn new(cut: usize) -> Setup {
         let host_key = HostKey::generate().expect("randomness");
         Setup {
-            server: transport::Settings::new(Party::Server { host_key: host_key.public() }),
+            server: transport::Settings::new(Party::Server { host_keys: vec![Arc::new(host_key.public().clone())] }),
             client: transport::Settings::new(Party::Client),
             mux: mux::Settings::default(),
             auth: server::Settings::default(),
@@ -144,7 +144,7 @@ impl Setup {
 
     /// A server whose host key is that of its application.
     pub(crate) fn accepted(&self, application: &Application, now: Instant) -> Server {
-        let party = Party::Server { host_key: application.key.public() };
+        let party = Party::Server { host_keys: vec![Arc::new(application.key.public().clone())] };
         let transport = transport::Settings { party, ..self.server.clone() };
         let settings = Settings { transport: Arc::new(transport), mux: self.mux.clone() };
         Server::accepted(&settings, Arc::new(self.auth.clone()), Box::new(Seeded(1)), now)
@@ -353,8 +353,8 @@ pub(crate) trait Role: Machine + Sized {
 impl Role for server::Server {
     fn answer(side: &mut Server, application: &Application) -> Result<bool, Error> {
         match side.question() {
-            Some(ServerQuestion::Sign(hash)) => {
-                let signature = application.key.sign(hash.as_ref());
+            Some(ServerQuestion::Sign(request)) => {
+                let signature = application.key.sign(request.hash.as_ref());
                 side.signed(&signature)?;
             }
             Some(ServerQuestion::Attempt(_)) if application.decides => side.decide(application.verdict)?,

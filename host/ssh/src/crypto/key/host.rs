@@ -83,8 +83,8 @@ impl HostKey {
 
     /// The public half.
     #[must_use]
-    pub fn public(&self) -> PublicKey {
-        self.public.clone()
+    pub fn public(&self) -> &PublicKey {
+        &self.public
     }
 
     /// Signs `data`: the signature blob of RFC 8709 §6, `string` algorithm and `string` signature.

@@ -24,6 +24,9 @@ enum Kind {
 /// RFC 8709 §4: also the name of the signatures that such a key makes.
 const ED25519: &str = "ssh-ed25519";
 
+/// Every kind of signature that we verify, of host keys as of users' keys, best first.
+pub const SIGNATURES: [&str; 1] = [ED25519];
+
 /// Characters of a stranger's algorithm name that an error repeats. RFC 4251 §6: names have at most 64.
 const NAME_SHOWN: usize = 64;
 
@@ -49,7 +52,15 @@ impl PublicKey {
 
     /// Whether this is the name of an algorithm that we verify signatures of.
     pub fn verifies(algorithm: &[u8]) -> bool {
-        algorithm == ED25519.as_bytes()
+        SIGNATURES.iter().any(|name| name.as_bytes() == algorithm)
+    }
+
+    /// The names of the signatures that this key makes, best first. An RSA key will have several. RFC 8332 §3.
+    #[must_use]
+    pub fn signatures(&self) -> &'static [&'static str] {
+        match self.kind {
+            Kind::Ed25519(_) => &[ED25519],
+        }
     }
 
     /// Reads the line of a `.pub` file: `ssh-ed25519 AAAA... comment`. Options before the key are not understood.
@@ -97,7 +108,7 @@ impl PublicKey {
         &self.blob
     }
 
-    /// The key's algorithm, which opens its blob. For the kinds so far it also names the signatures.
+    /// The key's algorithm, which opens its blob. The names of its signatures may differ: [`PublicKey::signatures`].
     #[must_use]
     pub fn algorithm(&self) -> &'static str {
         match self.kind {

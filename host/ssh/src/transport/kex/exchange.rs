@@ -1,6 +1,6 @@
 //! What both sides do alike: negotiate, hash, derive keys, wait for NEWKEYS. RFC 4253 §7, §8.
 
-use crate::algorithm::{Negotiated, Preferences, negotiate};
+use crate::algorithm::{Negotiated, PeerLists, Preferences, negotiate};
 use crate::crypto::cipher::{Cipher, Opener, Sealer};
 use crate::crypto::hash::{ExchangeHash, Transcript, derive};
 use crate::crypto::secret::SharedSecret;
@@ -39,12 +39,31 @@ impl ExpectKexInit {
         payload: &[u8],
         hello: &Hello<'_>,
         preferences: &Preferences,
+        host_keys: &[&'static str],
     ) -> Result<Settled, Error> {
-        let theirs = decode(payload)?;
-        if !matches!(theirs, KexMessage::KexInit { .. }) {
+        let KexMessage::KexInit {
+            kex,
+            host_key,
+            cipher_to_server,
+            cipher_to_client,
+            compression_to_server,
+            compression_to_client,
+            first_packet_follows,
+            ..
+        } = decode(payload)?
+        else {
             return Err(unexpected(payload));
-        }
-        let agreed = negotiate(hello.role, preferences, &theirs)?;
+        };
+        let theirs = PeerLists {
+            kex,
+            host_key,
+            cipher_to_server,
+            cipher_to_client,
+            compression_to_server,
+            compression_to_client,
+            first_packet_follows,
+        };
+        let agreed = negotiate(hello.role, preferences, host_keys, &theirs)?;
         let (client, server) = match hello.role {
             Role::Server => ((hello.theirs, payload), (hello.ours, &self.ours[..])),
             Role::Client => ((hello.ours, &self.ours[..]), (hello.theirs, payload)),

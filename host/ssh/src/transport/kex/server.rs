@@ -1,5 +1,7 @@
 //! The server's steps of a key exchange. RFC 5656 §4, RFC 8731, draft-ietf-sshm-mlkem-hybrid-kex.
 
+use std::sync::Arc;
+
 use super::exchange::{Keying, Settled, complete, decode, unexpected};
 use crate::crypto::hash::ExchangeHash;
 use crate::crypto::key::PublicKey;
@@ -9,6 +11,8 @@ use crate::message::kex::{KexMessage, METHOD_FIRST, METHOD_LAST};
 /// Server side, after both KEXINITs: waiting for the client's share.
 pub(crate) struct ExpectEcdhInit {
     settled: Settled,
+    /// The key that makes the signature that was agreed on.
+    host_key: Arc<PublicKey>,
     /// The client's next packet is a guess that missed. RFC 4253 §7.
     drop_guess: bool,
 }
@@ -22,14 +26,14 @@ pub(crate) enum Stepped {
 }
 
 impl ExpectEcdhInit {
-    pub(crate) fn new(settled: Settled) -> ExpectEcdhInit {
+    pub(crate) fn new(settled: Settled, host_key: Arc<PublicKey>) -> ExpectEcdhInit {
         let drop_guess = settled.agreed.drop_guess;
-        ExpectEcdhInit { settled, drop_guess }
+        ExpectEcdhInit { settled, host_key, drop_guess }
     }
 
     /// RFC 5656 §4, RFC 4253 §8: agree and hash. The signature is awaited: an in-process key answers at once, a signer process, an
     /// agent or a hardware key later.
-    pub(crate) fn handle(mut self, payload: &[u8], host_key: &PublicKey) -> Result<Stepped, Error> {
+    pub(crate) fn handle(mut self, payload: &[u8]) -> Result<Stepped, Error> {
         // A guess is a message of some method of key exchange, known here or not: RFC 4250 §4.1 sets 30 to 49 aside for them.
         let number = payload.first().copied().unwrap_or_default();
         if std::mem::take(&mut self.drop_guess) && (METHOD_FIRST..=METHOD_LAST).contains(&number) {
@@ -38,25 +42,43 @@ impl ExpectEcdhInit {
         let KexMessage::EcdhInit { share: theirs } = decode(payload)? else { return Err(unexpected(payload)) };
         let Settled { agreed, transcript } = self.settled;
         let (ours, secret) = agreed.agreement.respond(theirs).map_err(|_| Violation::KexShare)?;
-        let hash = complete(transcript, host_key.blob(), theirs, &ours, &secret);
-        Ok(Stepped::Hashed(AwaitSignature { keying: Keying { agreed, secret, hash }, share: ours }))
+        let hash = complete(transcript, self.host_key.blob(), theirs, &ours, &secret);
+        let keying = Keying { agreed, secret, hash };
+        Ok(Stepped::Hashed(AwaitSignature { keying, host_key: self.host_key, share: ours }))
     }
 }
 
 /// Server side: the exchange hash waits for the signature of our host key.
 pub(crate) struct AwaitSignature {
     keying: Keying,
+    host_key: Arc<PublicKey>,
     share: Vec<u8>,
 }
 
 impl AwaitSignature {
-    /// What is to be signed.
-    pub(crate) fn hash(&self) -> &ExchangeHash {
-        &self.keying.hash
+    /// What is to be signed, and by which key.
+    pub(crate) fn request(&self) -> SignatureRequest<'_> {
+        SignatureRequest { host_key: &self.host_key, algorithm: self.keying.agreed.host_key, hash: &self.keying.hash }
     }
 
-    /// The answer to the client, and what the keys come from.
-    pub(crate) fn signed<'r>(&'r self, host_key: &'r PublicKey, signature: &'r [u8]) -> (KexMessage<'r>, &'r Keying) {
-        (KexMessage::EcdhReply { host_key: host_key.blob(), share: &self.share, signature }, &self.keying)
+    /// The answer to the client.
+    pub(crate) fn reply<'r>(&'r self, signature: &'r [u8]) -> KexMessage<'r> {
+        KexMessage::EcdhReply { host_key: self.host_key.blob(), share: &self.share, signature }
     }
+
+    /// What the keys come from.
+    pub(crate) fn keying(&self) -> &Keying {
+        &self.keying
+    }
+}
+
+/// A signature that a server's host key has to make. RFC 4253 §8.
+#[derive(Clone, Copy, Debug)]
+pub struct SignatureRequest<'a> {
+    /// The public half of the key that signs.
+    pub host_key: &'a PublicKey,
+    /// The signature algorithm, one of the key's [`signatures`](PublicKey::signatures).
+    pub algorithm: &'static str,
+    /// What is signed.
+    pub hash: &'a ExchangeHash,
 }
