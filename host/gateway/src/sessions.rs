@@ -143,7 +143,8 @@ impl Sessions {
 
     fn notice_channel(&mut self, event: mux::Event<'_>) {
         match event {
-            mux::Event::Open { channel } => self.open(channel),
+            // The mux refuses all types but sessions.
+            mux::Event::Open { channel, .. } => self.open(channel),
             mux::Event::Request { channel, request, decline } => {
                 let Some(session) = self.table.get_mut(&channel) else { return };
                 let user = self.entered.as_ref().map_or("", |entered| entered.identity.user.as_str());

@@ -173,8 +173,8 @@ impl Mux {
             MuxMessage::GlobalRequest { kind, want_reply, body: _ } => self.global_requested(kind, want_reply, on),
             MuxMessage::RequestSuccess { body } => self.global_answered(true, body.0, on),
             MuxMessage::RequestFailure {} => self.global_answered(false, b"", on),
-            MuxMessage::ChannelOpen { kind, sender, window, max_packet, body: _ } => {
-                self.open(kind, PeerChannelId(sender), Outbound::new(window, max_packet), on)
+            MuxMessage::ChannelOpen { kind, sender, window, max_packet, body } => {
+                self.open(kind, body.0, PeerChannelId(sender), Outbound::new(window, max_packet), on)
             }
             MuxMessage::ChannelOpenConfirmation { recipient, sender, window, max_packet, body: _ } => {
                 self.confirmed(recipient.ours(), PeerChannelId(sender), Outbound::new(window, max_packet)?, on)
@@ -226,6 +226,7 @@ impl Mux {
     fn open(
         &mut self,
         kind: &[u8],
+        payload: &[u8],
         peer: PeerChannelId,
         outbound: Result<Outbound, Violation>,
         on: &mut Owner<'_>,
@@ -238,7 +239,7 @@ impl Mux {
             return Err(Violation::NoMoreSessions);
         }
         match self.offer(kind, peer, outbound) {
-            Ok(channel) => on(Event::Open { channel }),
+            Ok(channel) => on(Event::Open { channel, kind, payload }),
             Err((failure, reason)) => {
                 self.globals.refuse(peer, failure, Cow::Borrowed(reason));
                 on(Event::Refused { what: Refused::Open, name: kind, reason });

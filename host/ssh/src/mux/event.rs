@@ -13,11 +13,15 @@ use crate::message::request::Request;
 /// After [`exit`](crate::mux::Mux::exit), [`close`](crate::mux::Mux::close) and `ProtocolError` nothing comes but `Closed`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Event<'a> {
-    /// The peer asks for a session: answer with [`accept`](crate::mux::Mux::accept) or [`refuse`](crate::mux::Mux::refuse).
-    /// RFC 4254 §6.1.
+    /// The peer asks for a channel of a type that the mux lets through, today `session` alone: answer with
+    /// [`accept`](crate::mux::Mux::accept) or [`refuse`](crate::mux::Mux::refuse). RFC 4254 §5.1.
     Open {
         /// Our number for it.
         channel: ChannelId,
+        /// The channel type.
+        kind: &'a [u8],
+        /// What the type defines, unread: nothing for a session (RFC 4254 §6.1), addresses for forwarding (§7.2).
+        payload: &'a [u8],
     },
     /// The session that we asked for is there. RFC 4254 §5.1.
     Opened {

@@ -5,6 +5,7 @@ use whelk_ssh::message::Role;
 use whelk_ssh::message::mux::{ChannelId, MuxMessage, Recipient, Stream};
 use whelk_ssh::message::request::Request;
 use whelk_ssh::mux::{Exit, Mux, OpenFailure, Settings};
+use whelk_ssh::wire::Rest;
 
 use crate::side::{
     FIRST, Side, THEIRS, adjust, close, confirmation, data, eof, failure, global, open, request, success,
@@ -36,6 +37,14 @@ fn a_session_is_opened_with_our_window_and_the_numbers_of_both_sides() {
     assert_eq!(server.says(), ["confirm 7 as 0 window=262144 packet=32768"]);
     assert!(!server.mux.owes());
     assert_eq!(server.mux.room(FIRST), 100);
+}
+
+#[test]
+fn the_owner_is_told_the_type_of_a_channel_and_what_came_with_it() {
+    let mut server = Side::new(Role::Server, &Settings::default());
+    let body = Rest(b"more");
+    let open = MuxMessage::ChannelOpen { kind: b"session", sender: THEIRS, window: 100, max_packet: 50, body };
+    assert_eq!(server.hears(&open), Ok(vec!["open 0 more".into()]));
 }
 
 #[test]

@@ -477,7 +477,7 @@ enum What {
 impl From<Event<'_>> for Told {
     fn from(event: Event<'_>) -> Told {
         match event {
-            Event::Open { channel } => Told::Open(channel),
+            Event::Open { channel, .. } => Told::Open(channel),
             Event::Opened { channel } => Told::Of(channel, What::Opened),
             Event::OpenFailed { channel, .. } | Event::Closed { channel } => Told::Gone(channel),
             Event::Request { channel, request: Request::Other { kind: b"label@x", body }, .. } => {

@@ -161,7 +161,10 @@ fn suffix(stream: Stream) -> String {
 /// An event as a line.
 fn line(event: Event<'_>) -> String {
     match event {
-        Event::Open { channel } => format!("open {}", channel.0),
+        Event::Open { channel, kind, payload } => {
+            assert_eq!(kind, b"session");
+            format!("open {} {}", channel.0, text(payload)).trim_end().to_owned()
+        }
         Event::Opened { channel } => format!("opened {}", channel.0),
         Event::OpenFailed { channel, reason, description } => {
             format!("open failed {} {reason} {}", channel.0, text(description))

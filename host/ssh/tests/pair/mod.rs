@@ -294,7 +294,7 @@ impl Application {
 
     fn notice(&mut self, event: mux::Event<'_>, commands: &mut Vec<(ChannelId, Command)>) {
         match event {
-            mux::Event::Open { channel } => {
+            mux::Event::Open { channel, .. } => {
                 self.born(channel);
                 self.note(format!("open {}", channel.0));
                 commands.push((channel, Command::Opened));
