@@ -181,7 +181,7 @@ impl Peer {
             .receive(Instant::now(), |event| match event {
                 Event::Channel(event) => notice(event, happened, &mut took, &mut requests),
                 Event::Refused { .. } => refused = true,
-                Event::Entered => *entered = true,
+                Event::Authenticated => *entered = true,
                 Event::Debug { .. } | Event::Banner(_) => {}
             })
             .map_err(failed)?;

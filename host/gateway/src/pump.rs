@@ -400,7 +400,7 @@ impl Pump {
         }
         match self.rest {
             Rest::Due(due) if due <= now => {
-                self.rest = if self.connection.rest() { Rest::Done } else { Rest::Due(now + REST) };
+                self.rest = if self.connection.release_buffers() { Rest::Done } else { Rest::Due(now + REST) };
             }
             Rest::Busy | Rest::Due(_) | Rest::Done => {}
         }

@@ -137,7 +137,7 @@ impl Sessions {
                 tracing::debug!(connection = self.connection, text = %escape(text), "the peer's note");
             }
             // Only a client is told these.
-            Event::Banner(_) | Event::Refused { .. } | Event::Entered => {}
+            Event::Banner(_) | Event::Refused { .. } | Event::Authenticated => {}
         }
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use whelk_runtime::keyvalue::KeyValueLimits;
 use whelk_runtime::{EngineSettings, HealthSettings, RegistrySettings, TopicLimits};
 use whelk_ssh::crypto::key::{HostKey, SIGNATURES};
-use whelk_ssh::transport::{Party, Patience, RekeyPolicy};
+use whelk_ssh::transport::{Party, RekeyPolicy, Timeouts};
 use whelk_ssh::{connection, mux, transport};
 
 use crate::config::{Config, Door, Entrance, Limits};
@@ -169,7 +169,7 @@ pub(crate) fn protocol(config: &Config, host_keys: &[HostKey]) -> connection::Se
             time: limits.rekey_time,
             ..RekeyPolicy::default()
         },
-        patience: Patience {
+        timeouts: Timeouts {
             identification: limits.identification_grace,
             kex: limits.key_exchange_grace,
             authentication: limits.authentication_grace,

@@ -1,4 +1,4 @@
-//! RFC 4252: who wants to enter, and how it is proven.
+//! RFC 4252: who the user is, and how it is proven.
 //!
 //! This file holds what both roles share: the [`Machine`] that a connection drives, and the bytes that a user's key signs.
 //! [`server::Server`] answers requests, [`client::Client`] makes them. Neither knows the transport: payloads come in, replies
@@ -62,7 +62,7 @@ pub enum Stage {
 pub enum Step<'p> {
     /// Nothing that it must hear.
     Nothing,
-    /// Server: somebody wants to enter. [`server::Server::attempt`] says who, [`server::Server::decide`] answers.
+    /// Server: a credential has to be checked. [`server::Server::attempt`] says who, [`server::Server::decide`] answers.
     Attempt,
     /// Client: text to show before login, in any bytes: escape them before they are shown. RFC 4252 §5.4.
     Banner(&'p [u8]),
@@ -74,7 +74,7 @@ pub enum Step<'p> {
     /// Client: the key would do. [`client::Client::to_sign`] has the bytes that it must sign.
     Sign,
     /// Client: the server lets us in.
-    Entered,
+    Authenticated,
 }
 
 /// The number of a payload's message.

@@ -71,8 +71,8 @@ pub enum Event<'a> {
         /// It was right, but another one is needed.
         partial: bool,
     },
-    /// Client: we have entered.
-    Entered,
+    /// Client: authentication has succeeded. RFC 4252 §5.1.
+    Authenticated,
 }
 
 /// Whether `receive` has looked at everything that can be looked at now.
@@ -135,7 +135,7 @@ impl<A: Machine> Connection<A> {
 
     /// When [`handle_timeout`](Connection::handle_timeout) wants to be called.
     pub fn deadline(&self) -> Option<Instant> {
-        // Nobody changes keys before the user has entered, so a timer for it would be due for ever.
+        // Keys are not changed before authentication, so a timer for it would be due for ever.
         let rekey = if self.auth.stage() == auth::Stage::Open { self.transport.rekey_at() } else { None };
         self.transport.deadlines.next().into_iter().chain(rekey).min()
     }
@@ -272,7 +272,7 @@ impl<A: Machine> Connection<A> {
             Step::Nothing | Step::Sign | Step::Attempt => {}
             Step::Banner(text) => on(Event::Banner(text)),
             Step::Refused { partial } => on(Event::Refused { partial }),
-            Step::Entered => on(Event::Entered),
+            Step::Authenticated => on(Event::Authenticated),
         }
         Ok(())
     }
@@ -347,7 +347,7 @@ impl<A: Machine> Connection<A> {
         self.mux.global_request(b"keepalive@openssh.com", b"", true);
     }
 
-    /// Starts a key exchange, if none is under way and the user has entered. RFC 4253 §9. Before that it would hold back the answer
+    /// Starts a key exchange, if none is under way and the user is authenticated. RFC 4253 §9. Before that it would hold back the answer
     /// to a request, and nothing is read while an answer is owed: neither side would move any more.
     pub fn rekey(&mut self) {
         if self.auth.stage() == auth::Stage::Open {
@@ -357,7 +357,7 @@ impl<A: Machine> Connection<A> {
 
     /// The connection is over: puts the DISCONNECT that the error asks for behind what is in the output.
     pub fn disconnect(&mut self, error: &Error) {
-        self.transport.farewell(error);
+        self.transport.send_disconnect(error);
     }
 
     /// Sends a note for whoever debugs, or drops it where there is no room for it. RFC 4253 §11.3.
@@ -373,7 +373,7 @@ impl<A: Machine> Connection<A> {
 
     // Out.
 
-    /// Turns what is owed into packets, as far as they may leave, and changes the keys when they are worn.
+    /// Turns what is owed into packets, as far as they may leave, and changes the keys when they are due.
     ///
     /// # Errors
     /// The keys can protect no more.
@@ -404,9 +404,9 @@ impl<A: Machine> Connection<A> {
         self.transport.sent(count);
     }
 
-    /// Gives the memory of empty buffers back. Says whether nothing more is held.
-    pub fn rest(&mut self) -> bool {
-        self.transport.rest()
+    /// Frees the memory of empty buffers. Returns whether no buffer holds memory any more.
+    pub fn release_buffers(&mut self) -> bool {
+        self.transport.release_buffers()
     }
 }
 
@@ -415,7 +415,7 @@ impl<A: Machine> Connection<A> {
 pub enum ServerQuestion<'a> {
     /// The signature of a host key of ours: [`Server::signed`].
     Sign(SignatureRequest<'a>),
-    /// May this user enter? [`Server::decide`].
+    /// Does this credential authenticate this user? [`Server::decide`].
     Attempt(auth::server::Attempt<'a>),
     /// A packet has begun that is larger than those before login may be, by so many bytes. They must be set aside
     /// before it is read: [`Server::grant_large_packet`].
@@ -472,12 +472,12 @@ impl Server {
         self.transport.holds_large_packet()
     }
 
-    /// Who entered, in any bytes.
+    /// The authenticated user, in any bytes.
     pub fn user(&self) -> Option<&[u8]> {
         self.auth.user()
     }
 
-    /// Who asks to enter, in any bytes, from the first request on.
+    /// The user name of the first request, in any bytes.
     pub fn asking(&self) -> Option<&[u8]> {
         self.auth.asking()
     }
@@ -530,7 +530,7 @@ impl Client {
         self.auth.signed(signature);
     }
 
-    /// Tries to enter with this, at once or as soon as the keys are there.
+    /// Authenticates with this, at once or as soon as the keys are there.
     pub fn authenticate(&mut self, credential: auth::client::Credential<'_>) {
         self.auth.authenticate(credential);
     }

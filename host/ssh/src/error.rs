@@ -170,7 +170,7 @@ pub enum Error {
     },
     /// A packet is not what its sender had sealed. RFC 4253 §6.4.
     Integrity,
-    /// The peer said goodbye. RFC 4253 §11.1.
+    /// The peer sent DISCONNECT. RFC 4253 §11.1.
     Disconnected {
         /// As it came: see [`Reason`].
         reason: u32,
@@ -179,17 +179,17 @@ pub enum Error {
     },
     /// The client's user refused the server's host key.
     HostKeyRefused,
-    /// Too many attempts to enter. RFC 4252 §4.
+    /// Too many failed authentication attempts. RFC 4252 §4.
     TooManyAttempts,
-    /// Too many others want to enter at the same time: the attempt could not be decided.
+    /// Too many users authenticate at the same time: the attempt could not be decided.
     TooManyLogins,
-    /// The server could not find out whether an attempt to enter was right: it was too slow or had too little memory.
+    /// The server could not check a credential: it was too slow or had too little memory.
     LoginUndecided,
     /// A stage took longer than it may.
     TimedOut(Stage),
     /// We ended it ourselves.
     Closed(Reason),
-    /// An application of ours wanted it to end, with these words.
+    /// The application ended it, with this text.
     Requested {
         /// The reason to send: see [`Reason`].
         reason: u32,
@@ -225,7 +225,7 @@ impl Error {
     }
 
     /// The text that a DISCONNECT carries: generic, so that it tells an attacker nothing.
-    pub fn farewell(&self) -> &str {
+    pub fn disconnect_text(&self) -> &str {
         match self {
             Error::Peer(Violation::Service) => "service not available",
             Error::Peer(_) => "protocol error",

@@ -44,7 +44,7 @@ use std::cell::Cell;
 use std::collections::VecDeque;
 
 pub use event::{Decline, Event, Exit, OpenFailure, Refused};
-pub use settings::{LEAST_WINDOW, Settings};
+pub use settings::{MIN_WINDOW, Settings};
 
 use crate::error::Violation;
 use crate::message::mux::{ChannelId, MuxMessage, PeerChannelId, Stream};
@@ -60,10 +60,10 @@ use window::{Inbound, Outbound, Pool, Sizes};
 
 /// Most answers, those alike in a row counted once, that may wait to go out. Reading stops long before, save while a key
 /// exchange holds them back.
-const MOST_OWED_REPLIES: usize = 1024;
+const MAX_OWED_REPLIES: usize = 1024;
 
 /// How many channels closed for a fault of the peer end the connection, if none without a fault came between.
-const MOST_FAULTS: u32 = 8;
+const MAX_FAULTS: u32 = 8;
 
 /// How the owner is told what a payload meant.
 type Owner<'o> = dyn FnMut(Event<'_>) + 'o;
@@ -101,7 +101,7 @@ impl Mux {
         // Something for each session is set aside, so that windows that have grown keep no session out.
         let sessions = u32::try_from(settings.max_sessions).unwrap_or(u32::MAX).max(1);
         let Settings { window_start: start, window_max: max, max_packet, .. } = *settings;
-        let least = LEAST_WINDOW.max(max_packet).min(start).min(settings.window_connection / sessions).max(1);
+        let least = MIN_WINDOW.max(max_packet).min(start).min(settings.window_connection / sessions).max(1);
         let set_aside = least.saturating_mul(sessions);
         Mux {
             role,
@@ -118,7 +118,7 @@ impl Mux {
 
     /// Whether payloads should be read on. Not while a peer that does not read lets answers pile up; but while a key exchange
     /// is under way reading is the only way to its end. Memory is bounded meanwhile: data by the windows, answers by
-    /// `MOST_OWED_REPLIES` (one more refused open ends the connection, one more request is refused, and refusals in a
+    /// `MAX_OWED_REPLIES` (one more refused open ends the connection, one more request is refused, and refusals in a
     /// row cost what one does), and UNIMPLEMENTED by the transport, which stops reading at a full output.
     pub fn wants_input(&self, exchanging: bool) -> bool {
         exchanging || self.owed_replies() <= self.settings.owed_replies
@@ -149,7 +149,7 @@ impl Mux {
 
     /// Whether memory is left for one more answer that differs from the one before it.
     fn may_owe_reply(&self) -> bool {
-        self.owed_by_channels(Answers::weight).saturating_add(self.globals.weight()) < MOST_OWED_REPLIES
+        self.owed_by_channels(Answers::weight).saturating_add(self.globals.weight()) < MAX_OWED_REPLIES
     }
 
     /// The sum over the answers that wait on channels. Only what is listed as owing can have any.
@@ -317,7 +317,7 @@ impl Mux {
 impl Mux {
     /// RFC 4254 §5.2.
     fn adjusted(&mut self, id: ChannelId, bytes: u32, on: &mut Owner<'_>) -> Result<(), Violation> {
-        let Some(channel) = self.table.hear(id)? else { return Ok(()) };
+        let Some(channel) = self.table.addressed(id)? else { return Ok(()) };
         match channel.adjust(bytes) {
             Ok(true) => on(Event::Writable { channel: id }),
             Ok(false) => {}
@@ -328,7 +328,7 @@ impl Mux {
 
     /// RFC 4254 §5.2.
     fn data(&mut self, id: ChannelId, stream: Stream, data: &[u8], on: &mut Owner<'_>) -> Result<(), Violation> {
-        let Some(channel) = self.table.hear(id)? else { return Ok(()) };
+        let Some(channel) = self.table.addressed(id)? else { return Ok(()) };
         match channel.data(data.len()) {
             Ok(true) => on(Event::Data { channel: id, stream, data }),
             Ok(false) => {}
@@ -343,7 +343,7 @@ impl Mux {
         let mut fault = Fault::Again;
         self.tell(id, |channel, pool| fault = channel.fault(pool));
         self.faults = self.faults.saturating_add(u32::from(fault == Fault::Closed));
-        if self.faults >= MOST_FAULTS {
+        if self.faults >= MAX_FAULTS {
             return Err(violation);
         }
         if fault == Fault::Closed {
@@ -354,7 +354,7 @@ impl Mux {
 
     /// RFC 4254 §5.3.
     fn eof(&mut self, id: ChannelId, on: &mut Owner<'_>) -> Result<(), Violation> {
-        if self.table.hear(id)?.is_some_and(Channel::eof) {
+        if self.table.addressed(id)?.is_some_and(Channel::eof) {
             on(Event::Eof { channel: id });
         }
         Ok(())
@@ -362,7 +362,7 @@ impl Mux {
 
     /// RFC 4254 §5.3: CLOSE is answered with CLOSE, and when both have passed the number is free.
     fn closed(&mut self, id: ChannelId, on: &mut Owner<'_>) -> Result<(), Violation> {
-        let Some(channel) = self.table.hear(id)? else { return Ok(()) };
+        let Some(channel) = self.table.addressed(id)? else { return Ok(()) };
         if !channel.was_at_fault() {
             self.faults = self.faults.saturating_sub(1);
         }
@@ -394,7 +394,7 @@ impl Mux {
         };
         let (most, may_owe) = (self.settings.unanswered, !want_reply || self.may_owe_reply());
         // When CLOSE is on its way no answer can follow it.
-        let Some(channel) = self.table.hear(id)?.filter(|channel| channel.has_owner()) else { return Ok(()) };
+        let Some(channel) = self.table.addressed(id)?.filter(|channel| channel.has_owner()) else { return Ok(()) };
         let has_place = may_owe && channel.admits(ask, most);
         let declined = Cell::new(false);
         match request.and_then(|request| if has_place { Ok(request) } else { Err("too many requests are unanswered") })
@@ -416,7 +416,7 @@ impl Mux {
 
     /// RFC 4254 §5.4. An answer that nobody asked for is dropped.
     fn answered(&mut self, id: ChannelId, success: bool, on: &mut Owner<'_>) -> Result<(), Violation> {
-        if self.table.hear(id)?.is_some_and(Channel::answered) {
+        if self.table.addressed(id)?.is_some_and(Channel::answered) {
             on(Event::Answered { channel: id, success });
         }
         Ok(())

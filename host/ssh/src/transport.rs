@@ -13,7 +13,7 @@ mod version;
 use std::sync::Arc;
 use std::time::Instant;
 
-pub use deadline::Patience;
+pub use deadline::Timeouts;
 pub use settings::{Party, RekeyPolicy, Settings};
 
 use crate::algorithm::Negotiated;
@@ -30,7 +30,7 @@ use crate::phase::{LoginStage, Phase};
 use crate::wire::{Malformed, Reader, Rest, Wire};
 
 use deadline::Deadlines;
-use kex::exchange::{ExpectKexInit, ExpectNewKeys, Hello, unexpected};
+use kex::exchange::{ExpectKexInit, ExpectNewKeys, Identifications, unexpected};
 pub use kex::server::SignatureRequest;
 use kex::{Kex, client, server};
 use packet::{Incoming, Opened, Outgoing};
@@ -87,8 +87,8 @@ pub struct Transport {
     rekeyed: Instant,
     /// A channel's data has passed in either direction since then. What only keeps a connection alive does not count.
     data_moved: bool,
-    /// The user has entered.
-    entered: bool,
+    /// The user is authenticated.
+    authenticated: bool,
 }
 
 impl Transport {
@@ -98,7 +98,7 @@ impl Transport {
             peer: Peer::Unknown(Identification::new(settings.party.role())),
             incoming: Incoming::new(settings.packet_before_auth),
             outgoing: Outgoing::new(random),
-            kex: Kex::Quiet,
+            kex: Kex::Idle,
             exchanges: 0,
             session_id: None,
             negotiated: None,
@@ -108,12 +108,12 @@ impl Transport {
             deadlines: Deadlines::default(),
             rekeyed: now,
             data_moved: false,
-            entered: false,
+            authenticated: false,
             settings,
         };
         transport.outgoing.raw(transport.settings.identification.as_bytes());
         transport.outgoing.raw(b"\r\n");
-        transport.deadlines.begin(Stage::Identification, now, transport.settings.patience.identification);
+        transport.deadlines.begin(Stage::Identification, now, transport.settings.timeouts.identification);
         transport.start_kex();
         transport
     }
@@ -181,7 +181,7 @@ impl Transport {
 
     /// What a key exchange makes of the phase, if one binds the peer.
     pub(crate) fn kex_phase(&self) -> Option<Phase> {
-        match (self.keyed(), self.kex.binds_peer()) {
+        match (self.keyed(), self.kex.restricts_peer()) {
             (false, true) if self.strict => Some(Phase::StrictKex),
             (false, _) => Some(Phase::FirstKex),
             (true, true) => Some(Phase::Rekey),
@@ -218,18 +218,18 @@ impl Transport {
     /// Whether the peer takes what we send. Packets that may be sent at any time would else pile up without end.
     pub(crate) fn keeps_up(&self) -> bool {
         let most = self.settings.output_mark.saturating_mul(2);
-        self.outgoing.len() <= if self.entered { most } else { most.min(STRANGERS_OUTPUT) }
+        self.outgoing.len() <= if self.authenticated { most } else { most.min(MAX_OUTPUT_BEFORE_AUTH) }
     }
 
     /// Whether a later exchange holds our output back.
     pub(crate) fn exchanging(&self) -> bool {
-        self.kex.binds_us()
+        self.kex.holds_output()
     }
 
     /// When the keys will have been used long enough, unless that is too far away for a clock. Keys that protect no
     /// data do not age.
     pub(crate) fn rekey_at(&self) -> Option<Instant> {
-        let ages = self.data_moved && matches!(self.kex, Kex::Quiet);
+        let ages = self.data_moved && matches!(self.kex, Kex::Idle);
         if ages { self.rekeyed.checked_add(self.settings.rekey.time) } else { None }
     }
 
@@ -272,7 +272,7 @@ impl Transport {
                 Scan::Found(identification, line) => {
                     self.incoming.input.consume(line);
                     self.peer = Peer::Known(identification);
-                    self.deadlines.begin(Stage::Kex, now, self.settings.patience.kex);
+                    self.deadlines.begin(Stage::Kex, now, self.settings.timeouts.kex);
                 }
             }
         }
@@ -347,9 +347,9 @@ impl Transport {
         // Exchanges are rare and their messages small: a copy keeps the steps free of the buffer.
         let payload = self.payload(packet).to_vec();
         match std::mem::replace(&mut self.kex, Kex::Failed) {
-            Kex::Quiet => {
+            Kex::Idle => {
                 self.start_kex();
-                self.deadlines.begin_rekey(self.settings.patience.rekey);
+                self.deadlines.begin_rekey(self.settings.timeouts.rekey);
                 self.handle_kex(packet, now)
             }
             Kex::ExpectKexInit(step) => self.settle_kex(step, &payload, packet.sequence()),
@@ -384,7 +384,7 @@ impl Transport {
     /// NEWKEYS, and the client's user may be reading the fingerprint.
     fn begin_login(&mut self, now: Instant) {
         if !self.keyed() {
-            self.deadlines.begin(Stage::Auth, now, self.settings.patience.authentication);
+            self.deadlines.begin(Stage::Auth, now, self.settings.timeouts.authentication);
         }
     }
 
@@ -402,9 +402,10 @@ impl Transport {
     /// The peer's KEXINIT has come.
     fn settle_kex(&mut self, step: ExpectKexInit, payload: &[u8], sequence: u32) -> Result<(), Error> {
         let theirs = self.peer_identification().unwrap_or_default();
-        let hello = Hello { role: self.role(), ours: self.settings.identification.as_bytes(), theirs };
+        let identifications =
+            Identifications { role: self.role(), ours: self.settings.identification.as_bytes(), theirs };
         let host_keys = self.settings.party.host_key_algorithms();
-        let settled = step.handle(payload, &hello, &self.settings.preferences, &host_keys)?;
+        let settled = step.handle(payload, &identifications, &self.settings.preferences, &host_keys)?;
         if !self.keyed() {
             self.strict = settled.agreed.strict;
             // What came before it was let pass only because nobody knew yet. OpenSSH PROTOCOL §1.9.
@@ -430,7 +431,7 @@ impl Transport {
     /// The peer's NEWKEYS has come. RFC 4253 §7.3.
     fn finish_kex(&mut self, step: ExpectNewKeys, payload: &[u8], now: Instant) -> Result<(), Error> {
         let (opener, agreed) = step.handle(payload)?;
-        self.kex = Kex::Quiet;
+        self.kex = Kex::Idle;
         self.incoming.rekey(opener, self.strict);
         self.negotiated = Some(agreed);
         self.rekeyed = now;
@@ -445,10 +446,10 @@ impl Transport {
 
     /// Authentication is over: larger packets, and no more deadline.
     pub(crate) fn authenticated(&mut self) {
-        self.entered = true;
-        self.deadlines.arrived();
+        self.authenticated = true;
+        self.deadlines.authenticated();
         // A client asks nobody: it reads what the server that it trusts sends.
-        self.incoming.enter(self.settings.packet, self.role() == Role::Server);
+        self.incoming.authenticated(self.settings.packet, self.role() == Role::Server);
     }
 
     // C: commands.
@@ -498,9 +499,9 @@ impl Transport {
 
     /// Starts a key exchange if none is under way. RFC 4253 §9.
     pub(crate) fn rekey(&mut self) {
-        if matches!(self.kex, Kex::Quiet) && self.keyed() {
+        if matches!(self.kex, Kex::Idle) && self.keyed() {
             self.start_kex();
-            self.deadlines.begin_rekey(self.settings.patience.rekey);
+            self.deadlines.begin_rekey(self.settings.timeouts.rekey);
             // What came before says nothing about a peer that has our KEXINIT.
             self.incoming.take_heard();
         }
@@ -509,10 +510,10 @@ impl Transport {
     /// Whether the keys have been used long enough.
     pub(crate) fn rekey_due(&self, now: Instant) -> bool {
         let policy = &self.settings.rekey;
-        let packets = policy.packets.min(MOST_PACKETS);
-        let worn = |traffic: packet::Traffic| traffic.bytes >= policy.bytes || traffic.packets >= packets;
+        let packets = policy.packets.min(MAX_PACKETS_PER_KEY);
+        let is_due = |traffic: packet::Traffic| traffic.bytes >= policy.bytes || traffic.packets >= packets;
         let old = self.data_moved && now.saturating_duration_since(self.rekeyed) >= policy.time;
-        worn(self.incoming.traffic) || worn(self.outgoing.traffic) || old
+        is_due(self.incoming.traffic) || is_due(self.outgoing.traffic) || old
     }
 
     /// The message of this sequence number is not known here. RFC 4253 §11.4.
@@ -533,12 +534,12 @@ impl Transport {
         self.outgoing.seal(&Sent(payload));
     }
 
-    /// The last packet: why it is over. RFC 4253 §11.1.
-    pub(crate) fn farewell(&mut self, error: &Error) {
+    /// Sends the last packet, DISCONNECT, if this error asks for one. RFC 4253 §11.1.
+    pub(crate) fn send_disconnect(&mut self, error: &Error) {
         if let Some(reason) = error.reason() {
-            // The words may be a plugin's, and a packet must stay one that every peer can take.
-            let text = error.farewell();
-            let description = text.get(..text.floor_char_boundary(FAREWELL)).unwrap_or(text).as_bytes();
+            // The text may come from a plugin, and every peer must be able to read the packet.
+            let text = error.disconnect_text();
+            let description = text.get(..text.floor_char_boundary(MAX_DISCONNECT_TEXT)).unwrap_or(text).as_bytes();
             self.outgoing.seal(&TransportMessage::Disconnect { reason, description, language: b"" });
         }
     }
@@ -560,17 +561,17 @@ impl Transport {
         self.outgoing.exhausted
     }
 
-    /// Gives the memory of empty buffers back. Says whether nothing more is held.
-    pub fn rest(&mut self) -> bool {
-        let input = self.incoming.input.rest();
-        self.outgoing.rest() && input
+    /// Frees the memory of empty buffers. Returns whether no buffer holds memory any more.
+    pub fn release_buffers(&mut self) -> bool {
+        let input = self.incoming.input.release_buffers();
+        self.outgoing.release_buffers() && input
     }
 }
 
 /// Messages of the layers above. Nothing leaves while a key exchange holds it back or the socket is far behind.
 impl Output for Transport {
     fn room(&self) -> usize {
-        if self.kex.binds_us() { 0 } else { self.settings.output_mark.saturating_sub(self.outgoing.len()) }
+        if self.kex.holds_output() { 0 } else { self.settings.output_mark.saturating_sub(self.outgoing.len()) }
     }
 
     fn put(&mut self, message: &dyn Encode) {
@@ -578,15 +579,14 @@ impl Output for Transport {
     }
 }
 
-/// Most output that may wait for a peer that has not logged in before nothing more is read from it. A whole login fits
-/// in it.
-const STRANGERS_OUTPUT: usize = 16 << 10;
+/// Bytes of output that may wait before authentication. Beyond that nothing more is read from the peer. A whole login fits.
+const MAX_OUTPUT_BEFORE_AUTH: usize = 16 << 10;
 
-/// Most bytes of text in a DISCONNECT. Ours, as for all texts that a person is to read.
-const FAREWELL: usize = 1024;
+/// Bytes of text in a DISCONNECT. Our own limit.
+const MAX_DISCONNECT_TEXT: usize = 1024;
 
-/// Most packets under one key, whatever the settings say: half of what there are numbers for. RFC 4344 §3.1.
-const MOST_PACKETS: u64 = 1 << 31;
+/// Packets under one key, whatever the settings say: half of the sequence numbers. RFC 4344 §3.1.
+const MAX_PACKETS_PER_KEY: u64 = 1 << 31;
 
 /// What a peer said that is worth telling.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -620,7 +620,7 @@ mod tests {
 
     /// P27.
     #[test]
-    fn keys_are_worn_after_2_to_the_31_packets_whatever_the_settings_say() {
+    fn keys_are_changed_after_2_to_the_31_packets_whatever_the_settings_say() {
         #[expect(clippy::disallowed_methods, reason = "a point to count from")]
         let now = Instant::now();
         let mut settings = Settings::new(Party::Client);

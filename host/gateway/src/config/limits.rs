@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use whelk_ssh::mux::LEAST_WINDOW;
+use whelk_ssh::mux::MIN_WINDOW;
 
 use super::reader::{Findings, Item, Section};
 use super::setting::Setting;
@@ -493,7 +493,7 @@ impl Limits {
     pub(super) fn contradictions(&self) -> Vec<(&'static str, String)> {
         let counts = [("sessions", self.sessions, "channels", self.channels)];
         // Growing windows never keep a new session out when the least window is set aside for each.
-        let least_window = usize::try_from(LEAST_WINDOW).unwrap_or(usize::MAX).max(self.channel_packet);
+        let least_window = usize::try_from(MIN_WINDOW).unwrap_or(usize::MAX).max(self.channel_packet);
         let first_windows = usize::try_from(self.sessions).unwrap_or(usize::MAX).saturating_mul(least_window);
         let sizes = [
             ("packet_before_login", self.packet_before_login, "packet", self.packet),

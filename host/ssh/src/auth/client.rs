@@ -141,7 +141,7 @@ impl Request {
 }
 
 impl Client {
-    /// A machine that will enter as `user`. It asks for the service and then tries `none`, unless
+    /// A client that authenticates as `user`. It asks for the service and then tries `none`, unless
     /// [`authenticate`](Client::authenticate) names something else before.
     pub fn new(user: &[u8]) -> Client {
         Client { user: user.to_vec(), methods: String::new(), state: State::OwingService(Request::None) }
@@ -217,7 +217,7 @@ impl Client {
             AuthMessage::UserauthSuccess {} => {
                 asked.ok_or(Violation::Unsolicited)?;
                 self.state = State::Done;
-                Ok(Step::Entered)
+                Ok(Step::Authenticated)
             }
             AuthMessage::UserauthPkOk { algorithm, key: blob } => {
                 let same = |key: &mut Key| key.algorithm.as_bytes() == algorithm && key.blob == blob;
@@ -279,7 +279,7 @@ impl Machine for Client {
         }
     }
 
-    /// Never: banners and goodbyes are read while the application thinks.
+    /// Never: banners and a DISCONNECT are read while the application decides.
     fn waits(&self) -> bool {
         false
     }

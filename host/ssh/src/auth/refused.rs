@@ -1,4 +1,4 @@
-//! What was refused before a login: for the log of a server whose user could not enter. The client is told none of it.
+//! What was refused before authentication, for the server's log. The client is told none of it.
 
 use sha2::{Digest, Sha256};
 use ssh_key::Fingerprint;

@@ -103,7 +103,7 @@ impl Banner {
     }
 }
 
-/// A question to the application: may this user enter with this?
+/// A question to the application: does this credential authenticate this user?
 #[derive(Clone, Copy)]
 pub struct Attempt<'a> {
     /// Any bytes, at most 255, perhaps none: to be looked up exactly, never to be used as a path or shown unescaped.
@@ -146,7 +146,7 @@ pub struct Server {
     settings: Arc<Settings>,
     /// Where the exchange stands.
     state: State,
-    /// Who wants to enter, from the first request on. It does not change: what one user has shown must not help another.
+    /// The user name of the first request. It does not change: what one user has shown must not help another.
     user: Option<Vec<u8>>,
     /// The methods that may go on. Partial success narrows them.
     methods: Methods,
@@ -284,17 +284,17 @@ impl Server {
         &self.refused
     }
 
-    /// The same, which is forgotten: once somebody has entered its memory is not needed any more.
+    /// The same, and forgets it: after authentication its memory is not needed any more.
     pub fn take_refused(&mut self) -> Refused {
         std::mem::take(&mut self.refused)
     }
 
-    /// Who asks to enter, in any bytes, from the first request on.
+    /// The user name of the first request, in any bytes.
     pub fn asking(&self) -> Option<&[u8]> {
         self.user.as_deref()
     }
 
-    /// Who entered. Nobody before that.
+    /// The authenticated user. None before that.
     pub fn user(&self) -> Option<&[u8]> {
         match self.state {
             State::Done | State::Owing(Reply::Success) => self.user.as_deref(),

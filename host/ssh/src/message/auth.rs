@@ -10,7 +10,7 @@ messages! {
         50 USERAUTH_REQUEST UserauthRequest { user: &'a [u8], service: &'a [u8], method: &'a [u8], body: Rest<'a> }
         /// Not so; these methods may go on. RFC 4252 §5.1.
         51 USERAUTH_FAILURE UserauthFailure { methods: NameList<'a>, partial_success: bool }
-        /// Entered. RFC 4252 §5.1.
+        /// Authenticated. RFC 4252 §5.1.
         52 USERAUTH_SUCCESS UserauthSuccess { }
         /// Text to show before login. RFC 4252 §5.4.
         53 USERAUTH_BANNER UserauthBanner { text: &'a [u8], language: &'a [u8] }

@@ -151,12 +151,12 @@ impl Channel {
     }
 
     /// Whether what the peer says counts: not after its CLOSE.
-    pub(super) fn hears(&self) -> bool {
+    pub(super) fn accepts_messages(&self) -> bool {
         self.receiving != Receiving::Closed
     }
 }
 
-/// What the peer says, while the channel [hears](Channel::hears) it.
+/// What the peer says, while the channel [accepts](Channel::accepts_messages) it.
 impl Channel {
     /// Data came. Says whether the owner gets it; if not, or after EOF, it is dropped, and never credited.
     ///

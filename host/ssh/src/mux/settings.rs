@@ -2,7 +2,7 @@
 
 /// Bytes that are set aside for the window of each session, however many there are: whoever takes data and reports it in
 /// portions of 16 KiB, as our owner does, can keep a window of this size going.
-pub const LEAST_WINDOW: u32 = 32 * 1024;
+pub const MIN_WINDOW: u32 = 32 * 1024;
 
 /// What a connection may use. Every figure bounds something that the peer could otherwise make grow.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -13,7 +13,7 @@ pub struct Settings {
     /// `max_channels`, so that a client can close a session and open the next in one breath.
     pub max_sessions: usize,
     /// Bytes that the peer may send on a new channel while the connection has them to give. RFC 4254 §5.1; the figure is ours.
-    /// Every session gets [`LEAST_WINDOW`] or `max_packet` at least, whichever is more: so much is set aside for each, out of
+    /// Every session gets [`MIN_WINDOW`] or `max_packet` at least, whichever is more: so much is set aside for each, out of
     /// `window_connection`. What is beyond that comes out of the rest, as does what windows grow by, and nobody takes all of
     /// the rest.
     pub window_start: u32,

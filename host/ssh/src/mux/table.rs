@@ -130,10 +130,12 @@ impl Table {
     ///
     /// # Errors
     /// The peer was never told of a channel with this number.
-    pub(super) fn hear(&mut self, id: ChannelId) -> Result<Option<&mut Channel>, Violation> {
+    pub(super) fn addressed(&mut self, id: ChannelId) -> Result<Option<&mut Channel>, Violation> {
         let entry = self.entry_mut(id).ok_or(Violation::NoSuchChannel)?;
         match &mut entry.slot {
-            Slot::Live(channel) if channel.is_announced() => Ok(Some(&mut **channel).filter(|channel| channel.hears())),
+            Slot::Live(channel) if channel.is_announced() => {
+                Ok(Some(&mut **channel).filter(|channel| channel.accepts_messages()))
+            }
             Slot::Live(_) | Slot::Vacant | Slot::Offered { .. } | Slot::Asking { .. } => {
                 if entry.was_closed {
                     Ok(None)
@@ -201,7 +203,7 @@ mod tests {
     #[test]
     fn only_a_number_whose_channel_was_closed_may_be_heard_in_vain() {
         let mut table = Table::new(3);
-        let unheard = |table: &mut Table, id| table.hear(id).map(|channel| channel.is_none());
+        let unheard = |table: &mut Table, id| table.addressed(id).map(|channel| channel.is_none());
         assert_eq!(unheard(&mut table, ChannelId(0)), Err(Violation::NoSuchChannel));
         let id = table.insert(offered()).unwrap();
         assert_eq!(unheard(&mut table, id), Err(Violation::NoSuchChannel), "it was not confirmed");

@@ -9,9 +9,9 @@ pub(super) struct Input {
     bytes: Vec<u8>,
     start: usize,
     end: usize,
-    /// How much is to be offered for the next read.
-    appetite: usize,
-    /// The user has entered. What was consumed before is wiped, for a password may be in it, and no read is large.
+    /// Bytes of room for the next read.
+    read_size: usize,
+    /// The peer is authenticated. Before that, what was consumed is wiped, for a password may be in it, and no read is large.
     trusted: bool,
 }
 
@@ -21,7 +21,7 @@ const SMALL: usize = 4 << 10;
 const LARGE: usize = 128 << 10;
 
 impl Input {
-    /// The user has entered.
+    /// The peer is authenticated.
     pub(super) fn trust(&mut self) {
         self.trusted = true;
     }
@@ -51,12 +51,12 @@ impl Input {
         if self.start == self.end {
             (self.start, self.end) = (0, 0);
         }
-        let appetite = self.appetite.max(SMALL);
-        if self.bytes.len() - self.end < appetite {
+        let read_size = self.read_size.max(SMALL);
+        if self.bytes.len() - self.end < read_size {
             self.bytes.copy_within(self.start..self.end, 0);
             (self.start, self.end) = (0, self.end - self.start);
-            if self.bytes.len() - self.end < appetite {
-                self.bytes.resize(self.end + appetite, 0);
+            if self.bytes.len() - self.end < read_size {
+                self.bytes.resize(self.end + read_size, 0);
             }
         }
         self.bytes.get_mut(self.end..).unwrap_or_default()
@@ -66,8 +66,8 @@ impl Input {
     pub(super) fn filled(&mut self, count: usize) {
         let space = self.bytes.len() - self.end;
         debug_assert!(count <= space, "more was read than there was room for");
-        let appetite = self.appetite.max(SMALL);
-        self.appetite = if count >= appetite { (appetite * 2).min(self.most()) } else { appetite };
+        let read_size = self.read_size.max(SMALL);
+        self.read_size = if count >= read_size { (read_size * 2).min(self.most()) } else { read_size };
         self.end += count.min(space);
     }
 
@@ -95,7 +95,7 @@ impl Input {
     }
 
     /// Gives the memory back if nothing is in it. Says whether there is nothing more to give.
-    pub(super) fn rest(&mut self) -> bool {
+    pub(super) fn release_buffers(&mut self) -> bool {
         if self.start == self.end {
             *self = Input { trusted: self.trusted, ..Input::default() };
         }

@@ -6,7 +6,7 @@ use crate::error::{Error, Stage};
 
 /// How long the stages of a connection may take.
 #[derive(Clone, Debug)]
-pub struct Patience {
+pub struct Timeouts {
     /// From the connection to the peer's identification line.
     pub identification: Duration,
     /// From there to the peer's share of the first key exchange, which our reply answers.
@@ -21,9 +21,9 @@ pub struct Patience {
     pub rekey: Duration,
 }
 
-impl Default for Patience {
-    fn default() -> Patience {
-        Patience {
+impl Default for Timeouts {
+    fn default() -> Timeouts {
+        Timeouts {
             identification: Duration::from_secs(10),
             kex: Duration::from_secs(15),
             authentication: Duration::from_secs(120),
@@ -42,7 +42,7 @@ pub(crate) struct Deadlines {
 /// The slowest line that is waited for, in bytes a second.
 const SLOWEST_LINE: u64 = 4 << 10;
 /// The most data that lies between our KEXINIT and the peer, in bytes: what the kernels on both sides hold, about.
-const MOST_UNDER_WAY: u64 = 4 << 20;
+const MAX_IN_FLIGHT: u64 = 4 << 20;
 /// A peer that has sent nothing for longer than this was stopped, asleep or without a network, or waits for our data.
 const SILENCE: Duration = Duration::from_secs(10);
 
@@ -51,7 +51,7 @@ const SILENCE: Duration = Duration::from_secs(10);
 enum Rekey {
     /// No exchange is under way.
     #[default]
-    Quiet,
+    Idle,
     /// Our KEXINIT is out, and nothing was heard from the peer since. The time starts with its next byte.
     Unheard(Duration),
     /// The peer was heard last at this time, and may be heard for so long before the exchange is over.
@@ -60,18 +60,18 @@ enum Rekey {
 
 impl Deadlines {
     /// A stage begins that must be over after so long.
-    pub(crate) fn begin(&mut self, stage: Stage, now: Instant, patience: Duration) {
-        self.stage = Some((now + patience, stage));
+    pub(crate) fn begin(&mut self, stage: Stage, now: Instant, timeouts: Duration) {
+        self.stage = Some((now + timeouts, stage));
     }
 
     /// The last stage is over: from here on a peer may be as slow as it likes.
-    pub(crate) fn arrived(&mut self) {
+    pub(crate) fn authenticated(&mut self) {
         self.stage = None;
     }
 
     /// A later key exchange begins.
-    pub(crate) fn begin_rekey(&mut self, patience: Duration) {
-        self.rekey = Rekey::Unheard(patience);
+    pub(crate) fn begin_rekey(&mut self, timeouts: Duration) {
+        self.rekey = Rekey::Unheard(timeouts);
     }
 
     /// Bytes have come from the peer, after the socket has taken our KEXINIT. `unconfirmed` bytes of data may lie before
@@ -86,10 +86,10 @@ impl Deadlines {
     /// The time is over.
     pub(crate) fn heard(&mut self, now: Instant, unconfirmed: usize) -> Result<(), Error> {
         let left = match self.rekey {
-            Rekey::Quiet => return Ok(()),
-            Rekey::Unheard(patience) => {
-                let unconfirmed = u64::try_from(unconfirmed).unwrap_or(u64::MAX).min(MOST_UNDER_WAY);
-                patience + Duration::from_secs(unconfirmed / SLOWEST_LINE)
+            Rekey::Idle => return Ok(()),
+            Rekey::Unheard(timeouts) => {
+                let unconfirmed = u64::try_from(unconfirmed).unwrap_or(u64::MAX).min(MAX_IN_FLIGHT);
+                timeouts + Duration::from_secs(unconfirmed / SLOWEST_LINE)
             }
             Rekey::Heard(last, left) => {
                 let gap = now.saturating_duration_since(last);
@@ -102,7 +102,7 @@ impl Deadlines {
 
     /// The exchange is over.
     pub(crate) fn end_rekey(&mut self) {
-        self.rekey = Rekey::Quiet;
+        self.rekey = Rekey::Idle;
     }
 
     /// The next one.

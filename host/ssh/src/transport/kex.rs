@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!            ours out            theirs in           server: 30 in           signed
-//!  Quiet ---------> ExpectKexInit -------> ExpectEcdhInit -----> AwaitSignature ----.      21 in
+//!  Idle ---------> ExpectKexInit -------> ExpectEcdhInit -----> AwaitSignature ----.      21 in
 //!    ^                              \                                               +--> ExpectNewKeys --.
 //!    |                               `---> ExpectEcdhReply ----> AwaitTrust --------'                    |
 //!    |                          client               31 in             trusted                           |
@@ -21,7 +21,7 @@ use exchange::{ExpectKexInit, ExpectNewKeys};
 /// How far an exchange has come.
 pub(super) enum Kex {
     /// None is under way.
-    Quiet,
+    Idle,
     /// Our KEXINIT is out, the peer's is awaited.
     ExpectKexInit(ExpectKexInit),
     /// Server: the client's share is awaited.
@@ -34,24 +34,25 @@ pub(super) enum Kex {
     AwaitTrust(Box<client::AwaitTrust>),
     /// Our NEWKEYS is out, the peer's is awaited.
     ExpectNewKeys(Box<ExpectNewKeys>),
-    /// A step has failed, and with it the connection: nothing comes or leaves but a goodbye.
+    /// A step has failed, and with it the connection: nothing comes any more, and nothing leaves but DISCONNECT. A step that is
+    /// under way leaves this behind, so that an error needs no care.
     Failed,
 }
 
 impl Kex {
     /// The peer's KEXINIT has come and its NEWKEYS has not.
-    pub(super) fn binds_peer(&self) -> bool {
+    pub(super) fn restricts_peer(&self) -> bool {
         match self {
-            Kex::Quiet | Kex::ExpectKexInit(_) => false,
+            Kex::Idle | Kex::ExpectKexInit(_) => false,
             Kex::ExpectEcdhInit(_) | Kex::AwaitSignature(_) | Kex::ExpectEcdhReply(_) => true,
             Kex::AwaitTrust(_) | Kex::ExpectNewKeys(_) | Kex::Failed => true,
         }
     }
 
     /// Our KEXINIT has gone out and our NEWKEYS has not.
-    pub(super) fn binds_us(&self) -> bool {
+    pub(super) fn holds_output(&self) -> bool {
         match self {
-            Kex::Quiet | Kex::ExpectNewKeys(_) => false,
+            Kex::Idle | Kex::ExpectNewKeys(_) => false,
             Kex::ExpectKexInit(_) | Kex::ExpectEcdhInit(_) | Kex::AwaitSignature(_) => true,
             Kex::ExpectEcdhReply(_) | Kex::AwaitTrust(_) | Kex::Failed => true,
         }

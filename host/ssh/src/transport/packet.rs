@@ -92,8 +92,8 @@ impl Incoming {
         std::mem::take(&mut self.heard)
     }
 
-    /// The user has entered: packets may be larger. With `asks`, what is larger than before is granted one by one.
-    pub(super) fn enter(&mut self, limit: usize, asks: bool) {
+    /// The user has authenticated: packets may be larger. With `asks`, what is larger than before is granted one by one.
+    pub(super) fn authenticated(&mut self, limit: usize, asks: bool) {
         self.limit = limit;
         if !asks {
             self.unasked = limit;
@@ -318,7 +318,7 @@ impl Outgoing {
     }
 
     /// Gives the memory back if nothing is in it. Says whether there is nothing more to give.
-    pub(super) fn rest(&mut self) -> bool {
+    pub(super) fn release_buffers(&mut self) -> bool {
         if self.bytes.is_empty() {
             self.bytes = Vec::new();
         }

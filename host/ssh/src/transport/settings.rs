@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::algorithm::Preferences;
 use crate::crypto::key::{PublicKey, SIGNATURES};
 use crate::message::Role;
-use crate::transport::deadline::Patience;
+use crate::transport::deadline::Timeouts;
 
 /// What a transport is, beside being one: the side it takes and what it needs for it.
 #[derive(Clone, Debug)]
@@ -71,7 +71,7 @@ pub struct Settings {
     /// When keys are changed.
     pub rekey: RekeyPolicy,
     /// How long the stages may take.
-    pub patience: Patience,
+    pub timeouts: Timeouts,
     /// Largest packet before authentication, in bytes of `packet_length`. RFC 4253 §6.1 wants 35,000.
     pub packet_before_auth: usize,
     /// Largest packet afterwards, as OpenSSH's. A server is asked before it reads one larger than `packet_before_auth`.
@@ -89,7 +89,7 @@ impl Settings {
             preferences: Preferences::default(),
             signature_algorithms: SIGNATURES.join(","),
             rekey: RekeyPolicy::default(),
-            patience: Patience::default(),
+            timeouts: Timeouts::default(),
             packet_before_auth: 35_000,
             packet: 256 << 10,
             output_mark: 256 << 10,

@@ -196,7 +196,7 @@ impl Door {
         match self.give(payload)? {
             Step::Attempt => self.decide(verdict)?,
             Step::Nothing => {}
-            step @ (Step::Banner(_) | Step::Refused { .. } | Step::Sign | Step::Entered) => {
+            step @ (Step::Banner(_) | Step::Refused { .. } | Step::Sign | Step::Authenticated) => {
                 panic!("{step:?} is a client's")
             }
         }

@@ -55,7 +55,7 @@ impl Pair {
                     Step::Banner(text) => self.told.push(format!("banner {}", text.escape_ascii())),
                     Step::Refused { partial } => self.told.push(format!("{} {partial}", self.client.methods())),
                     Step::Sign => self.told.push("sign".into()),
-                    Step::Entered => self.told.push("entered".into()),
+                    Step::Authenticated => self.told.push("entered".into()),
                 }
             }
         }
@@ -223,7 +223,7 @@ fn a_client_believes_no_answer_that_it_did_not_ask_for() {
         assert_eq!(client.handle(answer, SESSION), unsolicited, "{number} without a request");
         assert_eq!(client.handle(&failure, SESSION), Err(Error::Peer(Violation::Unexpected { number: 51 })), "the end");
         let mut client = asking(None);
-        assert_eq!(client.handle(&success, SESSION), Ok(Step::Entered));
+        assert_eq!(client.handle(&success, SESSION), Ok(Step::Authenticated));
         assert_eq!(client.handle(answer, SESSION), early, "{number} after success");
     }
     // A server that names another key than the one asked about would choose what we sign.

@@ -57,7 +57,7 @@ fn what_only_servers_say_ends_the_connection_in_every_phase() {
                 let packets = [raw.packet(&[number, 0, 0, 0, 0]), raw.packet(&open(9, 9, 9))].concat();
                 raw.bytes(&packets);
                 assert_eq!(raw.violation(), unexpected(number));
-                assert_eq!(raw.farewell(), Some(2));
+                assert_eq!(raw.disconnect_reason(), Some(2));
                 assert_eq!(raw.application.events.len(), opens, "nobody heard of it");
             }
         }
@@ -91,7 +91,7 @@ fn nothing_of_a_channel_is_heard_before_success_in_any_place() {
             for mut raw in strangers(&setup) {
                 raw.send(&payload);
                 assert_eq!(raw.violation(), unexpected(payload[0]));
-                assert_eq!(raw.farewell(), Some(2));
+                assert_eq!(raw.disconnect_reason(), Some(2));
                 assert!(raw.application.events.is_empty());
             }
         }
@@ -175,7 +175,7 @@ fn a_service_that_is_not_there_is_told_so() {
             for mut raw in [Raw::keyed(&setup), Raw::serviced(&setup)] {
                 raw.send(&payload);
                 assert_eq!(raw.violation(), Some(Violation::Service));
-                assert_eq!(raw.farewell(), Some(7));
+                assert_eq!(raw.disconnect_reason(), Some(7));
             }
         }
     });
@@ -321,7 +321,7 @@ fn a_password_leaves_nothing_behind_at_the_client() {
             let packet = raw.packet(b"\x06\0\0\0\x0cssh-userauth");
             let found = leaks(PASSWORD, || {
                 raw.side.authenticate(Credential::Password(&password));
-                raw.side.rest();
+                raw.side.release_buffers();
                 raw.reads = false;
                 raw.bytes(&packet);
                 drop(raw.side);

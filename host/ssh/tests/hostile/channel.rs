@@ -49,7 +49,7 @@ fn a_message_for_a_channel_that_never_was_ends_the_connection() {
             let mut raw = Raw::opened(&setup);
             raw.send(&payload);
             assert_eq!(raw.violation(), Some(Violation::NoSuchChannel), "{channel} {}", payload[0]);
-            assert_eq!(raw.farewell(), Some(2));
+            assert_eq!(raw.disconnect_reason(), Some(2));
         }
     }
 }
@@ -80,7 +80,7 @@ fn answers_to_opens_that_nobody_made_end_the_connection() {
                 let mut raw = Raw::opened(&setup);
                 raw.send(&payload);
                 assert_eq!(raw.violation(), Some(Violation::Unsolicited));
-                assert_eq!(raw.farewell(), Some(2));
+                assert_eq!(raw.disconnect_reason(), Some(2));
             }
         }
     });
@@ -311,7 +311,7 @@ fn a_client_that_promised_no_more_sessions_is_held_to_it() {
             assert_eq!((raw.application.received(FIRST), &raw.error), (&b"goes on"[..], &None));
             raw.send(&open(1, 10, 10));
             assert_eq!(raw.violation(), Some(Violation::NoMoreSessions));
-            assert_eq!(raw.farewell(), Some(2));
+            assert_eq!(raw.disconnect_reason(), Some(2));
         }
     });
 }

@@ -70,7 +70,7 @@ fn a_strict_clients_kexinit_is_its_first_packet() {
             raw.send(before);
             raw.init(&raw.offer());
             assert_eq!(raw.violation(), Some(Violation::StrictKex));
-            assert_eq!(raw.farewell(), Some(2));
+            assert_eq!(raw.disconnect_reason(), Some(2));
         }
     });
 }
@@ -100,7 +100,7 @@ fn nothing_optional_stands_between_a_strict_clients_kexinit_and_its_share() {
             let mut raw = begun(&setup);
             raw.send(&stranger);
             assert_eq!(raw.violation(), unexpected(stranger[0]));
-            assert_eq!(raw.farewell(), Some(2));
+            assert_eq!(raw.disconnect_reason(), Some(2));
         }
     });
 }
@@ -138,7 +138,7 @@ fn nothing_optional_stands_between_the_reply_and_a_strict_clients_newkeys() {
             raw.send(&stranger);
             assert_eq!(raw.violation(), unexpected(stranger[0]));
             // The victim's keys have changed already.
-            assert_eq!(raw.farewell(), Some(2));
+            assert_eq!(raw.disconnect_reason(), Some(2));
         }
     });
 }
@@ -183,7 +183,7 @@ fn markers_are_no_key_exchange() {
             let mut raw = met(&setup);
             raw.init(&Lists { kex: kex.into(), ..raw.offer() });
             assert!(matches!(raw.error, Some(Error::Incompatible { kind: "key exchange", .. })), "{:?}", raw.error);
-            assert_eq!(raw.farewell(), Some(3));
+            assert_eq!(raw.disconnect_reason(), Some(3));
         }
     });
 }
@@ -356,7 +356,7 @@ fn a_long_list_without_a_name_of_ours_makes_a_short_line_in_the_log() {
             };
             let line = error.to_string();
             assert!(line.len() < 3000 && line.ends_with(" bytes more"), "{line}");
-            assert_eq!(raw.farewell(), Some(3));
+            assert_eq!(raw.disconnect_reason(), Some(3));
         }
     });
 }

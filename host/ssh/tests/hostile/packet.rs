@@ -113,7 +113,7 @@ fn a_huge_length_in_clear_is_refused_before_anything_is_kept_for_it() {
             let most = peak(|| raw.bytes(&length.to_be_bytes()));
             assert_eq!(raw.violation(), Some(Violation::PacketLength));
             assert!(most < 10_000, "{most} bytes for a length");
-            assert_eq!(raw.farewell(), Some(2));
+            assert_eq!(raw.disconnect_reason(), Some(2));
         }
     });
 }
@@ -125,7 +125,7 @@ fn a_length_of_nothing_or_of_half_a_block_is_refused() {
         for length in [0, 1, 3, 4, 5, 11, 13, 15, 19] {
             let mut raw = first(&setup, &frame(length, 4, b"\x02", 40));
             assert_eq!(raw.violation(), Some(Violation::PacketLength), "{length}");
-            assert_eq!(raw.farewell(), Some(2));
+            assert_eq!(raw.disconnect_reason(), Some(2));
         }
     });
 }
@@ -279,7 +279,7 @@ fn a_client_that_insists_on_compression_is_told_that_there_is_none() {
             raw.identify();
             raw.init(&Lists { compression: compression.into(), ..raw.offer() });
             assert!(matches!(raw.error, Some(Error::Incompatible { kind: "compression to server", .. })));
-            assert_eq!(raw.farewell(), Some(3));
+            assert_eq!(raw.disconnect_reason(), Some(3));
         }
     });
 }
@@ -344,7 +344,7 @@ fn unknown_numbers_before_authentication_end_the_connection() {
                 let mut raw = victim(&setup);
                 raw.send(&[number, 0, 0, 0, 1, b'x']);
                 assert_eq!(raw.violation(), Some(Violation::Unexpected { number }));
-                assert_eq!(raw.farewell(), Some(2));
+                assert_eq!(raw.disconnect_reason(), Some(2));
             }
         }
         let mut raw = Raw::client(&setup);

@@ -397,7 +397,7 @@ impl<A: Role> Raw<A> {
     }
 
     /// The reason in the victim's last message, which must be a DISCONNECT.
-    pub(crate) fn farewell(&mut self) -> Option<u32> {
+    pub(crate) fn disconnect_reason(&mut self) -> Option<u32> {
         let last = self.replies().pop()?;
         let reason = last.strip_prefix(&[1])?.first_chunk::<4>()?;
         Some(u32::from_be_bytes(*reason))

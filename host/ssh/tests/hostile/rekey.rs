@@ -175,7 +175,7 @@ fn nothing_but_a_goodbye_leaves_after_a_key_exchange_has_failed() {
     twice(|setup| {
         let (mut raw, _) = Raw::awaiting_reply(&setup);
         raw.send(&encode(&KexMessage::EcdhReply { host_key: b"", share: b"", signature: b"" }));
-        assert_eq!(raw.farewell(), Some(Reason::KeyExchangeFailed as u32));
+        assert_eq!(raw.disconnect_reason(), Some(Reason::KeyExchangeFailed as u32));
         assert_eq!(raw.side.settle(raw.now), Ok(()));
         assert!(raw.side.output().is_empty());
         // Nor in a later one, where keys would be there.
@@ -184,7 +184,7 @@ fn nothing_but_a_goodbye_leaves_after_a_key_exchange_has_failed() {
             raw.init(&raw.offer());
             raw.replies();
             raw.send(if untrusted { &[30, 0, 0, 0, 0] } else { &[30] });
-            assert_eq!(raw.farewell(), Some(if untrusted { 3 } else { 2 }));
+            assert_eq!(raw.disconnect_reason(), Some(if untrusted { 3 } else { 2 }));
             assert_eq!(raw.side.write(FIRST, Stream::Data, b"still here?"), 0);
             raw.side.exit(FIRST, Exit::Status(0));
             assert_eq!(raw.side.settle(raw.now), Ok(()));

@@ -96,7 +96,7 @@ fn a_client_refuses_shares_that_cannot_be_agreed_with() {
         // Another share than the one that was signed, be it a right one.
         let mut raw = answered(&|share| share[0] ^= 1);
         assert_eq!(raw.violation(), Some(Violation::HostKeySignature));
-        assert_eq!(raw.farewell(), Some(Reason::KeyExchangeFailed as u32));
+        assert_eq!(raw.disconnect_reason(), Some(Reason::KeyExchangeFailed as u32));
         if agreement == Agreement::MlKem768X25519 {
             let raw = answered(&|share| share.rotate_left(1088));
             assert!(matches!(raw.violation(), Some(Violation::HostKeySignature | Violation::KexShare)));

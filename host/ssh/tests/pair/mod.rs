@@ -402,7 +402,7 @@ fn try_turn<A: Role>(side: &mut Connection<A>, application: &mut Application, no
             Event::Debug { text, .. } => application.note(format!("debug {}", text.escape_ascii())),
             Event::Banner(text) => application.note(format!("banner {}", text.escape_ascii())),
             Event::Refused { partial } => application.note(format!("refused {partial}")),
-            Event::Entered => application.note("entered".to_owned()),
+            Event::Authenticated => application.note("entered".to_owned()),
         })?;
         for (channel, command) in commands {
             application.carry_out(side, channel, command);

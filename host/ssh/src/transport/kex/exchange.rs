@@ -9,7 +9,7 @@ use crate::message::Role;
 use crate::message::kex::KexMessage;
 
 /// The identification lines, without their ends: they go into every exchange hash. RFC 4253 §8.
-pub(in crate::transport) struct Hello<'h> {
+pub(in crate::transport) struct Identifications<'h> {
     pub(in crate::transport) role: Role,
     pub(in crate::transport) ours: &'h [u8],
     pub(in crate::transport) theirs: &'h [u8],
@@ -37,7 +37,7 @@ impl ExpectKexInit {
     pub(in crate::transport) fn handle(
         self,
         payload: &[u8],
-        hello: &Hello<'_>,
+        identifications: &Identifications<'_>,
         preferences: &Preferences,
         host_keys: &[&'static str],
     ) -> Result<Settled, Error> {
@@ -63,10 +63,10 @@ impl ExpectKexInit {
             compression_to_client,
             first_packet_follows,
         };
-        let agreed = negotiate(hello.role, preferences, host_keys, &theirs)?;
-        let (client, server) = match hello.role {
-            Role::Server => ((hello.theirs, payload), (hello.ours, &self.ours[..])),
-            Role::Client => ((hello.ours, &self.ours[..]), (hello.theirs, payload)),
+        let agreed = negotiate(identifications.role, preferences, host_keys, &theirs)?;
+        let (client, server) = match identifications.role {
+            Role::Server => ((identifications.theirs, payload), (identifications.ours, &self.ours[..])),
+            Role::Client => ((identifications.ours, &self.ours[..]), (identifications.theirs, payload)),
         };
         let mut transcript = Transcript::new(agreed.agreement.hash());
         for part in [client.0, server.0, client.1, server.1] {
