@@ -5,6 +5,7 @@
 
 mod circles;
 mod modules;
+mod rows;
 mod source;
 mod spawns;
 

@@ -39,6 +39,7 @@ fn collect(folder: &Path, paths: &mut Vec<PathBuf>) {
 /// One file.
 pub(crate) struct Source {
     path: PathBuf,
+    text: String,
     file: syn::File,
     tokens: TokenStream,
 }
@@ -56,12 +57,17 @@ impl Source {
         let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let file = syn::parse_file(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let tokens = text.parse().unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        Self { path: path.to_owned(), file, tokens }
+        Self { path: path.to_owned(), text, file, tokens }
     }
 
     /// The path from the root of the repository.
     pub(crate) fn name(&self) -> String {
         self.path.strip_prefix(repository()).unwrap_or(&self.path).display().to_string()
+    }
+
+    /// All of it, comments too.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
     }
 
     /// The files of its modules that are there for tests only.

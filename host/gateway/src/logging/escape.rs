@@ -54,7 +54,7 @@ pub(super) fn write_harmless(out: &mut impl Write, character: char, form: Form) 
     }
 }
 
-/// Whether a character shows as itself and changes nothing around it. Not so: controls (C0, DEL, C1), what ends a line,
+/// Whether a character shows as itself and changes nothing around it. Not so: control characters, what ends a line,
 /// what turns the direction of text, and what is invisible.
 fn harmless(character: char) -> bool {
     if character.is_ascii() {
