@@ -5,6 +5,8 @@ use std::fs;
 use whelk::config::reference;
 use whelk::explain::explain;
 use whelk_runtime::Start;
+use whelk_ssh::algorithm::Preferences;
+use whelk_ssh::crypto::key::SIGNATURES;
 
 use crate::place::{KEY, Place};
 
@@ -56,16 +58,36 @@ fn the_example_of_the_readme_is_accepted() {
     let example = blocks.filter(|block| block.contains("[tenants.")).collect::<Vec<_>>();
     assert_eq!(example.len(), 1, "one example");
     let place = Place::new();
-    let folder = place.root.join("tenants/acme/plugins");
-    fs::create_dir_all(&folder).unwrap();
+    fs::create_dir_all(place.root.join("tenants/acme/plugins")).unwrap();
     fs::write(place.root.join("keys"), format!("{KEY} alice\n")).unwrap();
-    for name in ["shell", "files"] {
-        fs::write(folder.join(name).with_extension("wasm"), "").unwrap();
+    // The plugins that are shipped, and no others.
+    fs::remove_dir_all(place.root.join("plugins")).unwrap();
+    fs::create_dir(place.root.join("plugins")).unwrap();
+    for shipped in fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../../plugins")).unwrap().map(Result::unwrap) {
+        if shipped.path().join("Cargo.toml").exists() {
+            fs::write(place.root.join("plugins").join(shipped.file_name()).with_extension("wasm"), "").unwrap();
+        }
     }
     // Only root could make that one.
     let config = place.load(&example[0].replace("/var/lib/whelk", "state")).unwrap();
     assert_eq!(config.notes, []);
     assert!(config.tenants["acme"].grants.directory.is_some());
+}
+
+#[test]
+fn the_readme_names_every_algorithm_that_is_offered() {
+    let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md")).unwrap();
+    let row =
+        |kind: &str| readme.lines().find_map(|line| line.strip_prefix(&format!("| {kind} |"))).unwrap().to_owned();
+    let offered = Preferences::default();
+    // Two names of one method: the older is for clients that know no other.
+    let kex = offered.kex_names().into_iter().filter(|name| !name.ends_with("@libssh.org")).collect();
+    let kinds =
+        [("key exchange", kex), ("ciphers", offered.cipher_names()), ("host keys, users' keys", SIGNATURES.to_vec())];
+    for (kind, names) in kinds {
+        let told: Vec<String> = row(kind).split('`').skip(1).step_by(2).map(str::to_owned).collect();
+        assert_eq!(told, names, "{kind}");
+    }
 }
 
 const TOLD: &str = r#"
