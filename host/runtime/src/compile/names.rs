@@ -11,6 +11,10 @@ const LONGEST: usize = 64 << 10;
 pub(super) fn check(wasm: &[u8]) -> Result<(), String> {
     for payload in Parser::new(0).parse_all(wasm) {
         let Ok(Payload::CustomSection(section)) = payload else { continue };
+        // By its name first: to read sections of other kinds may take many times their size in memory.
+        if section.name() != "name" {
+            continue;
+        }
         let KnownCustom::Name(names) = section.as_known() else { continue };
         for name in names {
             let Ok(Name::Function(functions)) = name else { continue };

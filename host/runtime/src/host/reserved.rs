@@ -1,7 +1,7 @@
 //! Names of channel requests that are not a plugin's to send.
 //!
 //! A request on a session's channel that its client gives a meaning to changes the state of the channel or says how the
-//! program ended: that is the host's to say. And clients read its body strictly: OpenSSH, AsyncSSH and SSH.NET end
+//! program ended: that is the host's to say. And clients read its body strictly: OpenSSH and AsyncSSH end
 //! the whole connection, with every session on it, when the body of a name that they know is not as they expect.
 
 /// The names that the registry of RFC 4250 §4.9.3 has for requests on channels (RFC 4254 §6, RFC 4335 §3), the
@@ -28,12 +28,18 @@ const REGISTERED: [&str; 14] = [
 /// `winadj@` and `simple@putty.projects.tartarus.org`.
 const DOMAINS: [&str; 2] = ["openssh.com", "putty.projects.tartarus.org"];
 
-/// Whether a request of this name is the host's or the client's to send. Some libraries do not mind capitals.
+/// Whether a request of this name is the host's or the client's to send.
+///
+/// Some libraries do not mind capitals, and AsyncSSH looks for a method of the name with `@`, `.` and `-` spelled as `_at_`, `_dot_` and `_`:
+/// to it `exit_status` is `exit-status`. So names are compared in that spelling.
 pub(super) fn is_reserved(name: &str) -> bool {
-    match name.split_once('@') {
-        None => REGISTERED.iter().any(|reserved| name.eq_ignore_ascii_case(reserved)),
-        Some((_, domain)) => DOMAINS.iter().any(|reserved| domain.eq_ignore_ascii_case(reserved)),
-    }
+    let name = folded(name);
+    REGISTERED.iter().any(|reserved| name == folded(reserved))
+        || DOMAINS.iter().any(|domain| name.ends_with(&folded(&format!("@{domain}"))))
+}
+
+fn folded(name: &str) -> String {
+    name.to_ascii_lowercase().replace('@', "_at_").replace('.', "_dot_").replace('-', "_")
 }
 
 #[cfg(test)]
@@ -49,6 +55,9 @@ mod tests {
             "signal",
             "pty-req",
             "Exit-Status",
+            "exit_status",
+            "keepalive_at_openssh_dot_com",
+            "keepalive@openssh-dot-com",
             "eow@openssh.com",
             "keepalive@openssh.com",
             "anything@OpenSSH.com",

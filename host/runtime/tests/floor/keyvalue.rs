@@ -10,7 +10,7 @@ use tokio::runtime::Builder;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use whelk_runtime::keyvalue::{Buckets, Embedded, Error, KeyValueLimits, Load, Page, Quota};
-use whelk_runtime::{Ending, Exit, Grant, Grants, Happening, Limits, Plugin, Tenant, Topics};
+use whelk_runtime::{Ending, Exit, Grant, Grants, Happening, Limits, Plugin, SignalName, Tenant, Topics};
 
 use crate::client::{Client, Recorder};
 use crate::guests;
@@ -243,8 +243,10 @@ async fn a_list_comes_in_pages_in_the_order_of_arrival_and_changes_do_not_distur
 #[tokio::test]
 async fn handles_have_their_limit() {
     // W19
-    let heard = run(&tenant("handles"), "hoard 1000;hoard 1000").await;
-    assert_eq!(heard, "1000\nerror Error::Other(\"too many handles\")\n");
+    assert_eq!(run(&tenant("handles"), "hoard 1000").await, "1000\n");
+    let (recorder, report) = session(&tenant("handles"), "hoard 1000;hoard 1000;finish").end().await;
+    let killed = Exit::Signal { name: SignalName::Kill, core_dumped: false, message: "too many resources".to_owned() };
+    assert_eq!(recorder.exit(), Some(killed), "{report:?}");
 }
 
 #[tokio::test(start_paused = true)]

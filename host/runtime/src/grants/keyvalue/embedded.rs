@@ -80,9 +80,10 @@ impl Tenancy {
             let turn = Arc::clone(&self.store.readers).acquire_owned().await.ok();
             let (file, tenant) = (Arc::clone(&self.store.file), Arc::clone(&self.name));
             let reading = spawn_blocking(move || {
-                let working = room.working();
-                let result = file.with_database(|database| read(&database.begin_read()?, &tenant));
-                drop(working);
+                let result = file.with_database(|database| {
+                    let _working = room.working();
+                    read(&database.begin_read()?, &tenant)
+                });
                 drop((turn, room));
                 result
             });
