@@ -334,8 +334,9 @@ fn unserved(folder: &Value) -> String {
     for pending in list(&folder["pending"]) {
         let (file, digest) = (words(&pending["file"]), words(&pending["digest"]));
         let digest: String = digest.chars().take(SHORT).collect();
-        let is_new = plugin_files::plugin_name(&file).is_some_and(|name| preparing.iter().any(|known| known == name));
-        let what = if is_new { "" } else { "a newer version, " };
+        let is_served =
+            |plugin: &Value| !plugin["current"].is_null() && file == format!("{}.wasm", words(&plugin["name"]));
+        let what = if list(&folder["plugins"]).iter().any(is_served) { "a newer version, " } else { "" };
         let _ = writeln!(text, "loading {file}: {what}{digest}, for {}", seconds(pending));
     }
     for gone in list(&folder["gone"]) {

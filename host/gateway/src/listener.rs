@@ -17,7 +17,7 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-use whelk_runtime::supervise::caught_future;
+use whelk_runtime::supervise::contained_future;
 
 use acceptor::Acceptor;
 pub use bind::BindError;
@@ -114,8 +114,8 @@ async fn drain(mut tasks: JoinSet<()>, stopper: &Stopper, time: Duration) {
 /// lost, and its place is free. The panic itself has been logged by the hook; whose it was is known here.
 async fn contained(number: u64, peer: SocketAddr, connection: impl Future<Output = ()>) {
     // Safe to go on: after a panic the future is dropped and never polled again, and shares nothing but counts.
-    if caught_future("connection", connection).await.is_err() {
-        tracing::error!(connection = number, %peer, "a connection ended by a panic");
+    if let Err(reason) = contained_future(connection).await {
+        tracing::error!(connection = number, %peer, reason, "a connection ended by a panic");
     }
 }
 

@@ -7,7 +7,7 @@ use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::path::{Component, Path};
 
-use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat, fstat, openat, statat};
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat, StatxFlags, fstat, openat, statat, statx};
 use rustix::io::Errno;
 use whelk_runtime::Source;
 
@@ -26,8 +26,14 @@ pub(crate) struct Stamp {
     changed: (i64, u64),
 }
 
-/// Which folder it is, whatever it is called.
-pub(crate) type Identity = (u64, u64);
+/// Which folder it is. The number alone does not tell: file systems give it to the next folder as soon as the one before is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Identity {
+    device: u64,
+    inode: u64,
+    /// When it was made, where the file system knows: seconds and nanoseconds.
+    born: Option<(i64, u32)>,
+}
 
 /// What is in a folder.
 #[derive(Debug)]
@@ -182,7 +188,10 @@ pub(crate) fn check_writers(folder: &OwnedFd, path: &Path, writers: Writers) -> 
 /// Which folder it is.
 pub(crate) fn identity(folder: &OwnedFd) -> io::Result<Identity> {
     let facts = fstat(folder)?;
-    Ok((facts.st_dev, facts.st_ino))
+    let birth = statx(folder, "", AtFlags::EMPTY_PATH, StatxFlags::BTIME).ok();
+    let birth = birth.filter(|facts| StatxFlags::from_bits_retain(facts.stx_mask).contains(StatxFlags::BTIME));
+    let born = birth.map(|facts| (facts.stx_btime.tv_sec, facts.stx_btime.tv_nsec));
+    Ok(Identity { device: facts.st_dev, inode: facts.st_ino, born })
 }
 
 /// Lists a folder: at most so many files, and those of the `known` that are there besides.
@@ -381,6 +390,20 @@ mod tests {
         symlink("nowhere", folder.path().join("a.wasm")).unwrap();
         let reason = read(folder.path(), "a.wasm", Links::Follow, Writers::Operator, 4).err().unwrap();
         assert_eq!(reason, "it is a symbolic link to a file that is not there");
+    }
+
+    #[test]
+    fn a_folder_that_is_made_again_is_another_whatever_its_number_is() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("plugins");
+        let made = || {
+            fs::create_dir(&path).unwrap();
+            identity(&open_folder(&path, Links::Follow).unwrap()).unwrap()
+        };
+        let first = made();
+        assert_eq!(identity(&open_folder(&path, Links::Follow).unwrap()).unwrap(), first);
+        fs::remove_dir(&path).unwrap();
+        assert_ne!(made(), first);
     }
 
     #[test]

@@ -257,8 +257,9 @@ fn spots(folders: &[PathBuf], event: &Event) -> Vec<Spot> {
             return Some(Spot::Folder(folder));
         }
         let folder = folders.iter().position(|folder| path.parent() == Some(folder))?;
-        let name = path.file_name()?.to_str().filter(|name| name.ends_with(".wasm"))?;
-        Some(Spot::File(folder, name.to_owned()))
+        // Whoever writes a plugin under another name first, to rename it, is at work in the folder all the same.
+        let name = path.file_name()?.to_str().filter(|name| name.ends_with(".wasm"));
+        Some(name.map_or(Spot::Folder(folder), |name| Spot::File(folder, name.to_owned())))
     };
     event.paths.iter().filter_map(spot).collect()
 }
@@ -404,7 +405,9 @@ mod tests {
         let any = EventKind::Any;
         assert_eq!(event(any, "/tenants/acme/a.wasm"), [Spot::File(1, "a.wasm".to_owned())]);
         assert_eq!(event(any, "/plugins"), [Spot::Folder(0)]);
-        for path in ["/plugins/a.txt", "/plugins/a/b.wasm", "/", "/other/a.wasm"] {
+        // A file that is to become a plugin by being renamed.
+        assert_eq!(event(any, "/plugins/a.wasm.new"), [Spot::Folder(0)]);
+        for path in ["/plugins/a/b.wasm", "/", "/other/a.wasm"] {
             assert_eq!(event(any, path), [], "{path}");
         }
         let read = EventKind::Access(AccessKind::Open(AccessMode::Any));

@@ -55,7 +55,7 @@ struct Names {
 #[derive(Default)]
 struct Removed {
     last: BTreeMap<String, u32>,
-    /// No name that is not in the table had a higher number.
+    /// The highest number of all names that are in neither table.
     others: u32,
 }
 

@@ -6,8 +6,8 @@
 //! and what the panic said. One that is started again waits before that: [`FIRST_PAUSE`], twice as long each time, at
 //! most [`LONGEST_PAUSE`].
 //!
-//! An end that nobody asked for is a panic or impossible: a task's future gives nothing ([`Infallible`]), and a
-//! thread's work returns only when its owner is gone.
+//! Such work cannot end by itself, only by a panic: a task's future never gives a value ([`Infallible`]), and a thread's
+//! work returns only when its owner is gone.
 //!
 //! Decided 2026-11-29, by what would be left half done:
 //!
@@ -135,12 +135,20 @@ pub fn caught<R>(name: &'static str, work: impl FnOnce() -> R) -> Result<R, Pani
 /// # Errors
 /// When it panics.
 pub async fn caught_future<F: Future>(name: &'static str, work: F) -> Result<F::Output, Panicked> {
+    contained_future(work).await.map_err(|reason| ended(name, reason))
+}
+
+/// Runs a future whose panic concerns nobody else. The caller logs it.
+///
+/// # Errors
+/// What it said when it panicked. It is dropped then.
+pub async fn contained_future<F: Future>(work: F) -> Result<F::Output, String> {
     let mut work = pin!(work);
     let poll = |context: &mut Context<'_>| {
         // After a panic it is dropped and never polled again.
         match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context))) {
             Ok(poll) => poll.map(Ok),
-            Err(panic) => Poll::Ready(Err(ended(name, words(&*panic)))),
+            Err(panic) => Poll::Ready(Err(words(&*panic))),
         }
     };
     std::future::poll_fn(poll).await

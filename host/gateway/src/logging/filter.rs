@@ -10,7 +10,7 @@ use crate::suggest::nearest;
 
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 /// What lines of the log are from: modules, the plugins' own lines, and what plugins do to files. A test compares it with the sources.
-const PARTS: [&str; 29] = [
+const PARTS: [&str; 32] = [
     "audit",
     "plugin",
     "whelk",
@@ -22,8 +22,10 @@ const PARTS: [&str; 29] = [
     "whelk::process",
     "whelk::pump",
     "whelk::refusals",
-    "whelk::reload",
+    "whelk::reload::folder",
     "whelk::reload::refusal",
+    "whelk::reload::status",
+    "whelk::reload::task",
     "whelk::session",
     "whelk::sessions",
     "whelk::signals",
@@ -40,6 +42,7 @@ const PARTS: [&str; 29] = [
     "whelk_runtime::probation",
     "whelk_runtime::registry",
     "whelk_runtime::session",
+    "whelk_runtime::supervise",
 ];
 /// Libraries that write events of tracing. A test compares it with what is linked.
 const LIBRARIES: [&str; 4] = ["h2", "wasmtime_wasi", "wasmtime_wasi_http", "wasmtime_wasi_io"];

@@ -19,6 +19,9 @@ use crate::settings::count;
 use crate::strict_modes::Writers;
 use crate::watch::{ROUND, Spot, Watcher};
 
+/// Small files that may be loaded at the same time, beside as many as there are compilers. Those that turn out to take long keep their
+/// turns while they wait for a slow compiler, and must not keep all: each holds less than 1 MiB.
+const SMALL_TURNS: usize = 8;
 /// Names of ignored files that are remembered as told.
 const MOST_TOLD: usize = 64;
 
@@ -51,10 +54,9 @@ struct FolderTerms {
     plugins: usize,
     code: usize,
     drain: Duration,
-    /// A file of this folder is read one at a time.
+    /// Files of this folder are looked at one at a time.
     reading: Semaphore,
-    /// Files of this folder that are loaded at the same time, each with its bytes in memory: small ones, of which one
-    /// may turn out to take long, ...
+    /// Files of this folder that are loaded at the same time, each with its bytes in memory: small ones ...
     small: Arc<Semaphore>,
     /// ... and large ones.
     large: Arc<Semaphore>,
@@ -125,7 +127,7 @@ pub(super) enum Outcome {
 /// What it means that a file is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Lost {
-    /// Its plugin is not served, not any more.
+    /// Its plugin is not served any more, or never was.
     Removed,
     /// Its plugin is served until the folder has settled.
     Noticed,
@@ -148,7 +150,6 @@ impl PluginFolder {
     pub(super) fn new(place: Folder, limits: &Limits, tenants_slots: &Arc<CompileSlots>) -> PluginFolder {
         let jobs = count(limits.compile_jobs);
         let is_tenants = place.tenant.is_some();
-        // A tenant stands in the line of all tenants twice at most, and once more with a large file.
         let turns = if is_tenants { 1 } else { jobs };
         let terms = FolderTerms {
             links: if is_tenants { Links::Refuse } else { Links::Follow },
@@ -157,7 +158,7 @@ impl PluginFolder {
             code: limits.plugins_code,
             drain: limits.reload_drain,
             reading: Semaphore::new(1),
-            small: Arc::new(Semaphore::new(turns + 1)),
+            small: Arc::new(Semaphore::new(turns + SMALL_TURNS)),
             large: Arc::new(Semaphore::new(turns)),
             slots: if is_tenants { Arc::clone(tenants_slots) } else { Arc::new(CompileSlots::new(jobs)) },
         };
@@ -201,6 +202,7 @@ impl PluginFolder {
         match watched {
             Ok(()) => {
                 known.removals.set_delay(Duration::ZERO);
+                known.told_unwatched = false;
                 if known.unwatched.take().is_some() {
                     tracing::info!(%folder, tenant = self.tenant(), "plugin folder is watched");
                 }
@@ -254,7 +256,8 @@ impl PluginFolder {
         known.ignore(self, listing.misspelled);
         let now = Instant::now();
         let changed = |(name, stamp): (&String, &Option<Stamp>)| {
-            let is_due = known.refused.get(name).is_some_and(|refusal| refusal.is_due(now));
+            let is_due =
+                !known.pending.contains_key(name) && known.refused.get(name).is_some_and(|refusal| refusal.is_due(now));
             (is_due || stamp.is_none() || known.seen.get(name) != stamp.as_ref()).then(|| name.clone())
         };
         let mut changed: BTreeSet<String> = listing.files.iter().filter_map(changed).collect();
@@ -271,7 +274,9 @@ impl PluginFolder {
         let served = self.served();
         let known = self.known();
         let others = known.refused.keys().chain(known.pending.keys()).filter(|name| !name.is_empty());
-        served.into_iter().chain(others.cloned()).collect()
+        // A load may have ended with the task that ran it, and its file may be gone.
+        let preparing = self.place.registry.preparing().into_iter().map(|name| format!("{name}.wasm"));
+        served.into_iter().chain(others.cloned()).chain(preparing).collect()
     }
 
     /// The files of what is served.
@@ -423,7 +428,7 @@ impl PluginFolder {
         }
     }
 
-    /// The file is the same as it was when its load began, as far as its bytes go.
+    /// The file was read, and was like this.
     pub(super) fn touched(&self, file: &str, stamp: Stamp) {
         let mut known = self.known();
         let replaced = known.seen.insert(file.to_owned(), stamp) != Some(stamp);

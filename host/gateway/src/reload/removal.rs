@@ -26,6 +26,8 @@ pub(super) const REFILL_QUIET: Duration = Duration::from_secs(5);
 const TOGETHER: Duration = Duration::from_millis(100);
 /// Files whose last events are remembered.
 const MOST_EVENTS: usize = 4_096;
+/// Names of replaced files that are remembered before the first file is gone. Beyond that a deploy may go unseen.
+const MOST_REPLACED: usize = 1_024;
 /// See [`REFILL_QUIET`].
 pub(super) const REFILL_LATEST: Duration = Duration::from_secs(60);
 
@@ -84,12 +86,25 @@ impl Removals {
         if replaced {
             self.stir(now);
             let at = self.events.remove(file).unwrap_or(now);
-            self.replaced.insert(file.to_owned(), at);
+            self.remember_replaced(file, at, now);
         }
         self.forget(file);
     }
 
-    /// A file is gone whose plugin is served, as are those of the files `served`. True if that was not known.
+    /// Whoever may write to the folder picks the names: no more are remembered than can decide anything.
+    fn remember_replaced(&mut self, file: &str, at: Instant, now: Instant) {
+        if self.gone.is_empty() && self.replaced.len() >= MOST_REPLACED {
+            let settle = self.settle;
+            self.replaced.retain(|_, replaced| now.saturating_duration_since(*replaced) <= settle);
+        }
+        let counts =
+            if self.gone.is_empty() { self.replaced.len() < MOST_REPLACED } else { self.served.contains(file) };
+        if counts {
+            self.replaced.insert(file.to_owned(), at);
+        }
+    }
+
+    /// This file is gone. `served` gives the files of all plugins that are served, this one's among them. True if that was not known.
     pub(super) fn lost(&mut self, file: &str, served: impl FnOnce() -> BTreeSet<String>, now: Instant) -> bool {
         if self.gone.contains_key(file) {
             return false;
@@ -237,6 +252,19 @@ mod tests {
         // It never settles, and is no longer waited for.
         (0..200).for_each(|turn| case.replaced("a", 400 * turn));
         assert_eq!(case.due("b"), Some(60_200));
+    }
+
+    #[test]
+    fn files_with_ever_new_names_take_bounded_memory() {
+        let mut case = case(&["a", "b"]);
+        (0..100_000).for_each(|number| case.replaced(&format!("{number}"), number / 1_000));
+        assert!(case.removals.replaced.len() <= MOST_REPLACED);
+        case.lost("a", 200_000);
+        (0..100_000).for_each(|number| case.replaced(&format!("{number}"), 200_000));
+        assert_eq!(case.removals.replaced.len(), 0);
+        // What can decide is remembered.
+        case.replaced("b", 200_100);
+        assert_eq!(case.due("a"), Some(205_100));
     }
 
     #[test]

@@ -219,7 +219,6 @@ impl Task {
                 _ = round.tick() => {
                     #[cfg(test)]
                     assert!(!self.context.fault.swap(false, Ordering::SeqCst), "a fault that a test injected");
-                    self.context.status.works();
                     self.all_changed();
                 }
                 () = sleep_until(removal.unwrap_or_else(Instant::now)), if removal.is_some() => self.confirm_removals(),
@@ -353,6 +352,8 @@ impl Task {
     }
 
     fn listed(&mut self, number: usize, files: Vec<String>, is_first: bool) {
+        // After a panic: it works again once a folder was looked at.
+        self.context.status.works();
         let now = now();
         // What is left over is found in the next round.
         for file in files.into_iter().take(MOST_WAITING) {

@@ -289,7 +289,7 @@ fn a_folder_that_is_emptied_and_filled_again_loses_no_plugin() {
     files.iter().zip(1..).for_each(|(file, version)| place.put(file, &guests::plugin(version)));
     let (server, _) = place.serve();
     files.iter().for_each(|file| fs::remove_file(place.plugins().join(file)).unwrap());
-    while place.list()["gone"].as_array().unwrap().len() < files.len() {}
+    place.list_until(|folder| folder["gone"].as_array().unwrap().len() == files.len());
     assert_eq!(names(&place.list()).len(), files.len());
     files
         .iter()
@@ -300,7 +300,7 @@ fn a_folder_that_is_emptied_and_filled_again_loses_no_plugin() {
         assert!(events.iter().all(|event| event["message"] != "plugin removed"), "{events:?}");
         assert_eq!(events.last().unwrap()["generation"], 2);
     }
-    while !place.list()["gone"].as_array().unwrap().is_empty() {}
+    place.list_until(|folder| folder["gone"].as_array().unwrap().is_empty());
     assert!(server.so_far().iter().all(|event| event["message"] != "plugin removed"));
     assert_eq!(names(&place.list()).iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["a", "b", "c"]);
     // One that is deleted is deleted.
@@ -356,7 +356,7 @@ fn while_one_plugin_compiles_for_long_others_are_replaced_and_removed() {
     server.event("plugin loaded");
     place.put("slow.wasm", &guests::slow(1, size));
     let began = Instant::now();
-    while place.list()["pending"].as_array().unwrap().is_empty() {}
+    place.list_until(|folder| !folder["pending"].as_array().unwrap().is_empty());
     assert_eq!(place.list()["preparing"], serde_json::json!(["slow"]), "its users are told to try again");
     let loaded = |name: &str| -> Duration {
         let began = Instant::now();

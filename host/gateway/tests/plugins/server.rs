@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -113,6 +113,18 @@ impl Place {
         let (status, answer, error) = self.run(&["plugin", "list", "--json"]);
         assert_eq!(status, 0, "{error}");
         serde_json::from_str::<Value>(&answer).unwrap()["folders"][0].clone()
+    }
+
+    /// Asks until the answer is as it is wanted.
+    pub(crate) fn list_until(&self, wanted: impl Fn(&Value) -> bool) -> Value {
+        let began = Instant::now();
+        loop {
+            let folder = self.list();
+            if wanted(&folder) {
+                return folder;
+            }
+            assert!(began.elapsed() < PATIENCE, "{folder}");
+        }
     }
 }
 
