@@ -381,12 +381,16 @@ fn read_limits(mut section: Section<'_>, findings: &mut Findings) -> Limits {
             None => findings.add(&section.span, &section.full(name), what),
         }
     }
+    for (name, what) in limits.oddities() {
+        if let Some(item) = section.take(name) {
+            findings.note(&item, what);
+        }
+    }
     section.finish(findings);
     limits
 }
 
 /// Where state is kept when nobody says: the XDG base directory specification, `XDG_STATE_HOME`.
-/// Where the state is kept when nobody says otherwise.
 ///
 /// # Errors
 /// When the environment does not say where this user keeps anything.

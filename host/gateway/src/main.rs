@@ -24,7 +24,7 @@ use whelk::process;
 use whelk::pump;
 use whelk::signals::{GaveUp, Hangup, Signals};
 use whelk::state::State;
-use whelk::strict_modes;
+use whelk::strict_modes::{self, Asked};
 use whelk::thrift;
 use whelk_runtime::supervise::{Panicked, caught, caught_future, supervise};
 use whelk_runtime::{CompileSettings, InstanceLimits, Start, compile_stdin};
@@ -57,6 +57,9 @@ enum Verb {
         /// The folder of what is kept, such as the host key [default: $XDG_STATE_HOME/whelk]
         #[arg(long, value_name = "DIR")]
         state: Option<PathBuf>,
+        /// Whoever may change the configuration and the plugins, as sshd's `StrictModes no`
+        #[arg(long)]
+        no_strict_modes: bool,
         /// The form of the log on standard error; the environment variable WHELK_LOG says what is logged
         #[arg(long, value_name = "FORM", default_value = "text")]
         log: Form,
@@ -171,16 +174,28 @@ fn main() -> ExitCode {
 
 fn run(verb: Verb, format: Format) -> Result<(), Failure> {
     match verb {
-        Verb::Serve { config, listen, plugins, state, log: _ } => {
+        Verb::Serve { config, listen, plugins, state, no_strict_modes, log: _ } => {
+            if no_strict_modes {
+                strict_modes::ask(Asked::Nothing);
+            }
             serve(config.as_deref(), Overrides { listen, plugins, state }, format)
         }
         Verb::Config => print(&config::reference()),
-        Verb::Check { file } => check(&file),
+        Verb::Check { file } => {
+            if rustix::process::geteuid().is_root() {
+                strict_modes::ask(Asked::Modes);
+            }
+            check(&file)
+        }
         Verb::Tenants { file, user, exec, subsystem } => {
+            strict_modes::ask(Asked::Nothing);
             let exec = exec.as_deref().map(|command| Start::Exec(command.as_bytes()));
             tenants(&file, user.as_deref(), exec.or(subsystem.as_deref().map(Start::Subsystem)))
         }
-        Verb::Plugin(verb) => plugin(verb),
+        Verb::Plugin(verb) => {
+            strict_modes::ask(Asked::Nothing);
+            plugin(verb)
+        }
         Verb::Compile { .. } => unreachable!("it has no log, and has been done before"),
     }
 }

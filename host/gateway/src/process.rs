@@ -214,18 +214,14 @@ impl Machine {
     /// What there is too little of to start at all.
     fn lacks(&self, limits: &Limits) -> Vec<Shortage> {
         let engine = settings::engine_settings(limits);
-        // As many as the mappings allow at most: two for each memory, two for each stack.
-        let sessions = engine.sessions.min(engine.max_map_count / 4);
-        let address_space = u64::try_from(sessions.saturating_mul(engine.memory)).unwrap_or(u64::MAX);
+        let address_space = u64::try_from(whelk_runtime::address_space(&engine)).unwrap_or(u64::MAX);
         let threads = processors() + OTHER_THREADS;
-        let files = format!(
-            "{OTHER_FILES} are needed to start: LimitNOFILE=65536 for systemd, --ulimit nofile=65536 for docker, ulimit -Hn 65536 in a \
-             shell of root"
-        );
+        let files =
+            "LimitNOFILE=65536 for systemd, --ulimit nofile=65536 for docker, ulimit -Hn 65536 in a shell of root";
         let space = "it is reserved for the memories of plugins and costs nothing until they use it: LimitAS=infinity for systemd, \
-                     ulimit -v unlimited in a shell, or lower `instances`";
+                     ulimit -v unlimited in a shell, or lower `instances`, `memories` or `memory_slot`";
         [
-            ("the number of open files", self.files, LEAST_FILES, files),
+            ("the number of open files", self.files, LEAST_FILES, files.to_owned()),
             ("the address space in bytes (RLIMIT_AS)", self.address_space, address_space, space.to_owned()),
             ("the number of threads", self.threads, threads, more_threads(threads)),
         ]

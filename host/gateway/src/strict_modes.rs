@@ -3,8 +3,13 @@
 //! Decided 2026-11-29: whoever may change the configuration, a file of keys or an operator's plugin decides who enters and what runs. So each of
 //! them, and the folder that it really lies in, belongs to root or to the user who runs the program, and nobody else may write to it: neither
 //! everybody nor the group, as sshd has it and as files of keys have been held since they were first read. A group of one member is no
-//! exception, since the members of a group are not ours to know: under umask 002 it takes `chmod g-w` once. In a folder with the sticky bit
-//! (`/tmp`) others may add files and not replace these, so it may be writable.
+//! exception, since the members of a group are not ours to know. In a folder with the sticky bit (`/tmp`) others may add files and not
+//! replace these, so it may be writable.
+//!
+//! Some machines cannot have it so: a folder that an orchestrator makes with mode 2775 at each start, a file of the host's user that is mounted
+//! into a container, builds under umask 002. There `--no-strict-modes` asks nothing, as sshd's `StrictModes no`; it stands on the command line
+//! and not in the file that is in doubt. Verbs that serve nobody ask nothing either, and `check` as root asks nothing about owners: the
+//! service runs as another user.
 //!
 //! What a tenant has is the tenant's to change: its plugin folder and the files in it may belong to any user and be open to any group, which is
 //! how a tenant puts plugins there. That everybody on the machine may change them is meant by nobody, and is refused all the same.
@@ -15,6 +20,7 @@
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use rustix::fs::Mode;
 
@@ -23,6 +29,31 @@ const OTHERS_WRITE: u32 = 0o022;
 /// ... and for everybody alone.
 const EVERYBODY_WRITES: u32 = 0o002;
 const STICKY: u32 = 0o1000;
+
+/// What is asked: [`Asked`] as a number.
+static ASKED: AtomicU8 = AtomicU8::new(0);
+
+/// What the program asks about modes and owners of files, from [`ask`] on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Asked {
+    /// All of it.
+    All = 0,
+    /// Modes alone: the files may belong to anybody.
+    Modes = 1,
+    /// Nothing.
+    Nothing = 2,
+}
+
+/// Says what is asked from now on, in the whole program.
+pub fn ask(asked: Asked) {
+    ASKED.store(asked as u8, Ordering::Relaxed);
+}
+
+/// Whether this is asked.
+pub(crate) fn is_asked(what: Asked) -> bool {
+    ASKED.load(Ordering::Relaxed) <= what as u8
+}
 
 /// Who may write to a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +77,7 @@ impl Writers {
             Writers::Tenant => (EVERYBODY_WRITES, "o-w"),
             Writers::Anybody => return Ok(()),
         };
-        if mode & others != 0 {
+        if mode & others != 0 && is_asked(Asked::Modes) {
             let (shown, mode) = (path.display(), mode & 0o7777);
             return Err(format!("others may write to {shown} (mode {mode:04o}): chmod {change} {}", quoted(path)));
         }
@@ -54,9 +85,10 @@ impl Writers {
     }
 
     fn check_owner(self, path: &Path, owner: u32) -> Result<(), String> {
-        if self == Writers::Operator && owner != 0 && owner != me() {
+        if self == Writers::Operator && owner != 0 && owner != me() && is_asked(Asked::All) {
             return Err(format!(
-                "{} belongs to another user (uid {owner}, this is uid {}): chown it to root or to the user who runs whelk",
+                "{} belongs to another user (uid {owner}, this is uid {}): chown it to root or to the user who runs whelk, or start with \
+                 --no-strict-modes",
                 path.display(),
                 me()
             ));
@@ -97,11 +129,12 @@ impl Writers {
     }
 }
 
-/// Keeps what the program creates from being writable for the group and for everybody, whatever umask it was started with: plugins that a
-/// tenant's sessions put into their folder included. To be called before there are other threads.
+/// Keeps what the program creates from being writable for everybody, whatever umask it was started with: plugins that a tenant's sessions put
+/// into their folder included. A group that shares a directory with them keeps what the umask gives it. To be called before there are other
+/// threads.
 pub fn tighten_umask() {
     let umask = rustix::process::umask(Mode::empty());
-    rustix::process::umask(umask | Mode::from_raw_mode(OTHERS_WRITE));
+    rustix::process::umask(umask | Mode::from_raw_mode(EVERYBODY_WRITES));
 }
 
 /// The user whose files the program may use beside root's.

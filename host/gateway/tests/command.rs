@@ -397,6 +397,40 @@ fn in_json_every_line_of_the_log_is_an_object() {
 }
 
 #[test]
+fn what_others_may_change_is_served_only_by_those_who_ask_for_it() {
+    let place = place();
+    let file = place.path().join("whelk.toml");
+    fs::write(&file, format!("listen = [\"127.0.0.1:0\"]\n{GUEST}")).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o664)).unwrap();
+    let (status, _, stderr) = run(place.path(), &["serve", "--config", "whelk.toml"]);
+    assert_eq!(status, 2, "{stderr}");
+    assert!(stderr.contains("others may write to whelk.toml (mode 0664): chmod go-w whelk.toml"), "{stderr}");
+    let mut server = Server::start(place.path(), &["serve", "--config", "whelk.toml", "--no-strict-modes"]);
+    server.line("listening");
+    server.signal(Signal::TERM);
+    assert_eq!(server.status(), Some(0));
+    // Who only asks is told.
+    let (status, text, stderr) = run(place.path(), &["tenants", "whelk.toml"]);
+    assert_eq!((status, text.contains("guest")), (0, true), "{stderr}");
+}
+
+#[test]
+fn a_configuration_may_come_through_a_pipe() {
+    let place = place();
+    let mut command = Command::new("sh");
+    let inner = whelk(place.path(), &["check", "/dev/stdin"]);
+    command.args(["-c", "cat whelk.toml | \"$@\"", "sh"]).arg(inner.get_program()).args(inner.get_args());
+    command.current_dir(place.path()).env_remove("WHELK_LOG").env("XDG_STATE_HOME", place.path().join("state"));
+    let plugins = place.path().join("plugins");
+    fs::write(place.path().join("whelk.toml"), format!("plugins = {plugins:?}\nstate = \"/nowhere\"\n{GUEST}"))
+        .unwrap();
+    let stderr = String::from_utf8(command.output().unwrap().stderr).unwrap();
+    // It was read: what is wrong is in it.
+    assert!(!stderr.contains("is no file"), "{stderr}");
+    assert!(stderr.contains("echo"), "{stderr}");
+}
+
+#[test]
 fn a_port_in_use_is_told_and_nothing_is_served() {
     let place = place();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

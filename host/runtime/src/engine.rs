@@ -18,6 +18,12 @@ mod undertaker;
 
 pub(crate) use places::Slot;
 pub use settings::EngineSettings;
+
+/// Bytes of address space that an engine with these settings reserves for the memories of plugins.
+#[must_use]
+pub fn address_space(settings: &EngineSettings) -> usize {
+    Places::of(settings).memories.saturating_mul(settings.memory.saturating_add(GUARD))
+}
 pub(crate) use ticker::Ticker;
 pub(crate) use undertaker::Undertaker;
 

@@ -77,7 +77,7 @@ mod usage;
 
 pub use cache::{Cache, CacheKey};
 pub use compile::{CompileSettings, Compiler, compile_stdin};
-pub use engine::{Engine, EngineSettings};
+pub use engine::{Engine, EngineSettings, address_space};
 pub use error::{Error, Limit, Room};
 pub use grants::topics::{TopicLimits, Topics};
 pub use grants::{

@@ -295,7 +295,8 @@ fn read_destinations(
 }
 
 fn hosts(names: &[&str]) -> Result<(), Vec<(usize, String)>> {
-    AllowList::parse(names).map(drop)
+    let wrong = AllowList::parse(names)?.unreachable(names);
+    if wrong.is_empty() { Ok(()) } else { Err(wrong) }
 }
 
 fn addresses(names: &[&str]) -> Result<(), Vec<(usize, String)>> {

@@ -507,23 +507,30 @@ impl Limits {
             ("packet", self.packet, "tenant_input", self.tenant_input),
             ("memory", self.memory, "memory_slot", self.memory_slot),
             ("memory", self.memory, "tenant_memory", self.tenant_memory),
-            (
-                "memory",
-                self.memory,
-                "memory_total",
-                if self.memory_total == 0 { usize::MAX } else { self.memory_total },
-            ),
-            ("topic_message", self.topic_message, "topic_waiting_bytes", self.topic_waiting_bytes),
         ];
         let counts = counts.into_iter().map(|(low, a, high, b)| (low, a.print(), high, b.print(), a > b));
         let sizes = sizes.into_iter().map(|(low, a, high, b)| (low, a.print(), high, b.print(), a > b));
-        let times = [("crash_pause", self.crash_pause, "crash_pause_longest", self.crash_pause_longest)];
-        let times = times.into_iter().map(|(low, a, high, b)| (low, a.print(), high, b.print(), a > b));
         counts
             .chain(sizes)
-            .chain(times)
             .filter(|(.., wrong)| *wrong)
             .map(|(low, a, high, b, _)| (low, format!("needs {a}, which is more than `{high}` allows ({b})")))
+            .collect()
+    }
+
+    /// What works and may not be meant: the setting, and what it comes to.
+    pub(super) fn oddities(&self) -> Vec<(&'static str, String)> {
+        let total = if self.memory_total == 0 { usize::MAX } else { self.memory_total };
+        let sizes = [
+            ("memory", self.memory, "memory_total", total),
+            ("topic_message", self.topic_message, "topic_waiting_bytes", self.topic_waiting_bytes),
+        ];
+        let sizes = sizes.into_iter().map(|(low, a, high, b)| (low, a.print(), high, b.print(), a > b));
+        let times = [("crash_pause", self.crash_pause, "crash_pause_longest", self.crash_pause_longest)];
+        let times = times.into_iter().map(|(low, a, high, b)| (low, a.print(), high, b.print(), a > b));
+        sizes
+            .chain(times)
+            .filter(|(.., odd)| *odd)
+            .map(|(low, a, high, b, _)| (low, format!("{a} is never reached: `{high}` is {b}")))
             .collect()
     }
 }

@@ -35,6 +35,15 @@ impl Plugins {
         Plugins::list(folder, Links::Refuse, Writers::Tenant, most)
     }
 
+    /// Whether not everybody may write to a tenant's folder. One that cannot be opened is no matter here.
+    ///
+    /// # Errors
+    /// Says that everybody may: that is the tenant's fault, and stops nobody else.
+    pub(super) fn check_tenants(folder: &Path) -> Result<(), String> {
+        let Ok(open) = plugin_files::open_folder(folder, Links::Refuse) else { return Ok(()) };
+        plugin_files::check_writers(&open, folder, Writers::Tenant).map_err(|error| error.to_string())
+    }
+
     fn list(folder: &Path, links: Links, writers: Writers, most: usize) -> Result<Plugins, String> {
         let unreadable = |error| format!("the plugin folder {} cannot be read: {error}", folder.display());
         let open = plugin_files::open_folder(folder, links).map_err(|error| match error.kind() {

@@ -213,6 +213,10 @@ fn list_folder(
 ) -> Option<Plugins> {
     // As many as are looked at later.
     let most = usize::try_from(limits.plugins_per_folder).unwrap_or(usize::MAX);
+    if let Err(what) = Plugins::check_tenants(&place.path) {
+        findings.note(item, format!("{what}: its tenant has the operator's plugins until then"));
+        return None;
+    }
     match Plugins::tenants(&place.path, most) {
         Err(what) if is_theirs(Some(place), in_hands) => {
             findings.note(item, format!("{what}: its tenant can mend that, and has the operator's plugins until then"));

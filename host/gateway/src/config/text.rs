@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
 use rustix::fs::{Mode, OFlags};
@@ -25,18 +26,25 @@ pub(super) fn read(path: &Path) -> Result<String, String> {
     // Does not wait for the writer of a FIFO.
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
     let file = rustix::fs::open(path, flags, Mode::empty()).map_err(|error| unreadable(error.into()))?;
-    let file = File::from(file);
+    let mut file = File::from(file);
     let facts = file.metadata().map_err(unreadable)?;
     if facts.is_dir() {
         return Err(format!("{shown} is a folder: name the file in it, such as {}", path.join("whelk.toml").display()));
     }
-    if !facts.is_file() {
+    if facts.file_type().is_fifo() {
+        // `<(sops -d whelk.toml)`: whoever made the pipe waits for nothing but to be read. One with a name may have no writer yet.
+        file = File::open(path).map_err(unreadable)?;
+    } else if !facts.is_file() {
         return Err(format!("{shown} is no file"));
     }
     if facts.len() > MOST_BYTES {
         return Err(format!("{shown} is larger than {MOST_BYTES} bytes"));
     }
-    Writers::Operator.check_both(path, &facts)?;
+    Writers::Operator.check(path, facts.mode(), facts.uid())?;
+    // A pipe, or a file that has no name any more, lies in no folder.
+    if path.canonicalize().is_ok() {
+        Writers::Operator.check_folder_of(path)?;
+    }
     let mut bytes = Vec::new();
     file.take(MOST_BYTES).read_to_end(&mut bytes).map_err(unreadable)?;
     decode(bytes).map_err(|what| format!("{shown}{what}"))

@@ -83,17 +83,17 @@ impl AllowList {
                 Err(what) => wrong.push((index, what)),
             }
         }
-        wrong.extend(
-            entries
-                .iter()
-                .enumerate()
-                .filter_map(|(index, entry)| Some((index, own_machine(entry.as_ref(), &targets)?))),
-        );
         if wrong.is_empty() {
             Ok(Self { targets, lookups: Arc::new(Semaphore::new(LOOKUPS)), denials: Denials::default() })
         } else {
             Err(wrong)
         }
+    }
+
+    /// The entries of a list that was read and that can never be reached: index, and what to write instead.
+    pub fn unreachable<E: AsRef<str>>(&self, entries: &[E]) -> Vec<(usize, String)> {
+        let wrong = |(index, entry): (usize, &E)| Some((index, own_machine(entry.as_ref(), &self.targets)?));
+        entries.iter().enumerate().filter_map(wrong).collect()
     }
 
     /// Whether a request may go there.
@@ -181,8 +181,8 @@ fn own_machine(entry: &str, targets: &BTreeSet<Target>) -> Option<String> {
     let read = read(entry).ok()?;
     let (Host::Name(name), port) = read.first().map(|target| (&target.host, target.port))? else { return None };
     let is_own = name == "localhost" || name.ends_with(".localhost");
-    let is_listed =
-        |target: &Target| matches!(target.host, Host::Address(ip) if ip.is_loopback()) && target.port == port;
+    // /etc/hosts may lead the name to any of them.
+    let is_listed = |target: &Target| matches!(target.host, Host::Address(_)) && target.port == port;
     (is_own && !targets.iter().any(is_listed)).then(|| {
         format!(
             "{entry:?} leads to this machine, and no name may lead to a private address: write \"127.0.0.1:{port}\""
@@ -384,10 +384,13 @@ mod tests {
             ("0.0.0.0:8080", "write \"127.0.0.1\" or \"[::1]\" for this machine"),
             ("[::]:8080", "must be an address that can be connected to"),
         ] {
-            let wrong = AllowList::parse(&[entry]).unwrap_err();
+            let wrong = AllowList::parse(&[entry]).map_or_else(|wrong| wrong, |list| list.unreachable(&[entry]));
             assert!(wrong[0].1.contains(instead), "{entry}: {}", wrong[0].1);
         }
-        assert!(AllowList::parse(&["localhost:8443", "127.0.0.1:8443"]).is_ok());
+        for address in ["127.0.0.1:8443", "10.0.0.5:8443"] {
+            let entries = ["localhost:8443", address];
+            assert!(AllowList::parse(&entries).unwrap().unreachable(&entries).is_empty());
+        }
     }
 
     proptest! {
