@@ -112,8 +112,8 @@ fn a_session_that_owes_for_its_files_waits_before_it_goes_on() {
     let used = (used.0 - before.0) + (used.1 - before.1);
     println!("used {used:?}, waited {waited:?}");
     assert!(used >= Duration::from_millis(30), "too little work to tell: {used:?}");
-    // A tenth of a processor is its share.
-    assert!(waited >= used * 4, "used {used:?}, waited {waited:?}");
+    // A tenth of a processor is its share, after a burst; what nobody makes wait takes about as long as it uses.
+    assert!(waited * 2 >= used * 5, "used {used:?}, waited {waited:?}");
 }
 
 #[test]
