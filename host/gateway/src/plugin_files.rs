@@ -26,12 +26,12 @@ pub(crate) struct Stamp {
     changed: (i64, u64),
 }
 
-/// Which folder it is. The number alone does not tell: file systems give it to the next folder as soon as the one before is gone.
+/// Identifies a folder. The inode number alone does not: ext4 gives it to the next folder as soon as it is free.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Identity {
     device: u64,
     inode: u64,
-    /// When it was made, where the file system knows: seconds and nanoseconds.
+    /// Birth time in seconds and nanoseconds, if the file system records it.
     born: Option<(i64, u32)>,
 }
 

@@ -62,7 +62,7 @@ impl State {
     /// # Errors
     /// When it cannot be made or be written to, is no folder, belongs to another user or may be written to by one.
     pub fn check(folder: &Path) -> Result<(), StateError> {
-        // Verbs that serve nobody use no state, and the user who does may be another.
+        // Verbs that start no server do not use the state folder, and may run as another user.
         if !is_asked(Asked::Modes) {
             return Ok(());
         }

@@ -6,10 +6,10 @@
 //! exception, since the members of a group are not ours to know. In a folder with the sticky bit (`/tmp`) others may add files and not
 //! replace these, so it may be writable.
 //!
-//! Some machines cannot have it so: a folder that an orchestrator makes with mode 2775 at each start, a file of the host's user that is mounted
-//! into a container, builds under umask 002. There `--no-strict-modes` asks nothing, as sshd's `StrictModes no`; it stands on the command line
-//! and not in the file that is in doubt. Verbs that serve nobody ask nothing either, and `check` as root asks nothing about owners: the
-//! service runs as another user.
+//! Some deployments cannot comply: an orchestrator creates the folder with mode 2775 at each start, a container mounts
+//! files of the host's user, a build runs under umask 002. For them `--no-strict-modes` turns the checks off, as sshd's
+//! `StrictModes no` does. It is an option of the command line because the configuration file is what is in doubt. Verbs
+//! that start no server check nothing, and `check` run by root skips the owners, since the service runs as another user.
 //!
 //! What a tenant has is the tenant's to change: its plugin folder and the files in it may belong to any user and be open to any group, which is
 //! how a tenant puts plugins there. That everybody on the machine may change them is meant by nobody, and is refused all the same.
@@ -30,27 +30,27 @@ const OTHERS_WRITE: u32 = 0o022;
 const EVERYBODY_WRITES: u32 = 0o002;
 const STICKY: u32 = 0o1000;
 
-/// What is asked: [`Asked`] as a number.
+/// The checks in force, an [`Asked`] as a number.
 static ASKED: AtomicU8 = AtomicU8::new(0);
 
-/// What the program asks about modes and owners of files, from [`ask`] on.
+/// Which checks of modes and owners the program makes. Set once, by [`ask`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Asked {
-    /// All of it.
+    /// Modes and owners.
     All = 0,
-    /// Modes alone: the files may belong to anybody.
+    /// Modes only: files may belong to any user.
     Modes = 1,
     /// Nothing.
     Nothing = 2,
 }
 
-/// Says what is asked from now on, in the whole program.
+/// Sets which checks are made, for the whole process.
 pub fn ask(asked: Asked) {
     ASKED.store(asked as u8, Ordering::Relaxed);
 }
 
-/// Whether this is asked.
+/// Whether this check is in force.
 pub(crate) fn is_asked(what: Asked) -> bool {
     ASKED.load(Ordering::Relaxed) <= what as u8
 }
@@ -62,7 +62,7 @@ pub enum Writers {
     Operator,
     /// Any user and group, but not everybody.
     Tenant,
-    /// Whoever can.
+    /// Not checked.
     Anybody,
 }
 
@@ -129,9 +129,9 @@ impl Writers {
     }
 }
 
-/// Keeps what the program creates from being writable for everybody, whatever umask it was started with: plugins that a tenant's sessions put
-/// into their folder included. A group that shares a directory with them keeps what the umask gives it. To be called before there are other
-/// threads.
+/// Adds "not writable by others" to the umask, so that nothing the program creates is world-writable, plugins that a
+/// tenant's sessions deploy included. Group permissions stay as the umask has them, for shared directories. Call it
+/// before other threads start.
 pub fn tighten_umask() {
     let umask = rustix::process::umask(Mode::empty());
     rustix::process::umask(umask | Mode::from_raw_mode(EVERYBODY_WRITES));

@@ -119,7 +119,7 @@ fn state(pid: i32) -> Option<char> {
 fn a_compiler_that_stands_still_does_not_keep_the_server_from_ending() {
     let mut server = Server::start();
     server.line("listening");
-    // Before it has become the compiler it is a copy of the server, with the server's standard error.
+    // Between fork and exec the child still holds the server's standard error, and `end` would wait for it.
     let is_compiler = |child: &i32| {
         let words = fs::read(format!("/proc/{child}/cmdline")).unwrap_or_default();
         words.split(|byte| *byte == 0).nth(1) == Some(b"compile")

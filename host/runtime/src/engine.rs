@@ -19,7 +19,7 @@ mod undertaker;
 pub(crate) use places::Slot;
 pub use settings::EngineSettings;
 
-/// Bytes of address space that an engine with these settings reserves for the memories of plugins.
+/// Address space in bytes that an engine with these settings reserves for linear memories and their guards.
 #[must_use]
 pub fn address_space(settings: &EngineSettings) -> usize {
     Places::of(settings).memories.saturating_mul(settings.memory.saturating_add(GUARD))

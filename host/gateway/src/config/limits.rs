@@ -517,7 +517,7 @@ impl Limits {
             .collect()
     }
 
-    /// What works and may not be meant: the setting, and what it comes to.
+    /// Values that are accepted but have no effect: the setting, and why.
     pub(super) fn oddities(&self) -> Vec<(&'static str, String)> {
         let total = if self.memory_total == 0 { usize::MAX } else { self.memory_total };
         let sizes = [

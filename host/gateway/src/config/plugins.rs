@@ -35,10 +35,10 @@ impl Plugins {
         Plugins::list(folder, Links::Refuse, Writers::Tenant, most)
     }
 
-    /// Whether not everybody may write to a tenant's folder. One that cannot be opened is no matter here.
+    /// Checks that a tenant's folder is not world-writable. A folder that cannot be opened passes: `tenants` reports it.
     ///
     /// # Errors
-    /// Says that everybody may: that is the tenant's fault, and stops nobody else.
+    /// The folder is world-writable. That is its tenant's fault and must not keep the server from starting.
     pub(super) fn check_tenants(folder: &Path) -> Result<(), String> {
         let Ok(open) = plugin_files::open_folder(folder, Links::Refuse) else { return Ok(()) };
         plugin_files::check_writers(&open, folder, Writers::Tenant).map_err(|error| error.to_string())

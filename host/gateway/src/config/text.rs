@@ -32,7 +32,7 @@ pub(super) fn read(path: &Path) -> Result<String, String> {
         return Err(format!("{shown} is a folder: name the file in it, such as {}", path.join("whelk.toml").display()));
     }
     if facts.file_type().is_fifo() {
-        // `<(sops -d whelk.toml)`: whoever made the pipe waits for nothing but to be read. One with a name may have no writer yet.
+        // A pipe, as of `<(sops -d whelk.toml)`. Opened again without O_NONBLOCK, so that a named pipe waits for its writer.
         file = File::open(path).map_err(unreadable)?;
     } else if !facts.is_file() {
         return Err(format!("{shown} is no file"));
@@ -41,7 +41,7 @@ pub(super) fn read(path: &Path) -> Result<String, String> {
         return Err(format!("{shown} is larger than {MOST_BYTES} bytes"));
     }
     Writers::Operator.check(path, facts.mode(), facts.uid())?;
-    // A pipe, or a file that has no name any more, lies in no folder.
+    // An anonymous pipe and a deleted file lie in no folder.
     if path.canonicalize().is_ok() {
         Writers::Operator.check_folder_of(path)?;
     }

@@ -19,8 +19,8 @@ use crate::settings::count;
 use crate::strict_modes::Writers;
 use crate::watch::{ROUND, Spot, Watcher};
 
-/// Small files that may be loaded at the same time, beside as many as there are compilers. Those that turn out to take long keep their
-/// turns while they wait for a slow compiler, and must not keep all: each holds less than 1 MiB.
+/// Small files (below 1 MiB) that may be loaded at once, in addition to one for each compile job. A small file that
+/// compiles slowly keeps its permit while it waits for a slow compile slot, so a few permits would not do.
 const SMALL_TURNS: usize = 8;
 /// Names of ignored files that are remembered as told.
 const MOST_TOLD: usize = 64;
@@ -84,9 +84,9 @@ pub(crate) struct Known {
     pub(super) identity: Option<Identity>,
     /// As which folder it is watched.
     watched: Option<Identity>,
-    /// The operator was told that it is not.
+    /// The operator was told that the folder is not watched.
     told_unwatched: bool,
-    /// It has been listed, or that was tried in vain.
+    /// The folder has been listed, or listing has failed.
     pub(super) listed: bool,
     /// How each file was when it was last looked at.
     seen: BTreeMap<String, Stamp>,
@@ -100,7 +100,7 @@ pub(crate) struct Pending {
     pub(crate) since: Instant,
 }
 
-/// What came of a look, or of a load.
+/// The outcome of a look at a folder or a file, or of a load.
 pub(super) enum Outcome {
     /// The folder was listed; these files are to be looked at.
     Listed {
@@ -108,7 +108,7 @@ pub(super) enum Outcome {
         /// It was listed for the first time.
         is_first: bool,
     },
-    /// This is in the file.
+    /// The file was read.
     Read(Source, Stamp),
     /// The file cannot be read.
     Unreadable(Refusal),
@@ -124,14 +124,14 @@ pub(super) enum Outcome {
     Folder,
 }
 
-/// What it means that a file is gone.
+/// What happens to the plugin of a file that is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Lost {
-    /// Its plugin is not served any more, or never was.
+    /// The plugin is not served (any more).
     Removed,
-    /// Its plugin is served until the folder has settled.
+    /// The plugin is served until the folder has settled; the file was first missed now.
     Noticed,
-    /// The same, and that is known.
+    /// As `Noticed`, but the file was missed before.
     Waiting,
 }
 
@@ -141,8 +141,8 @@ pub(super) struct Wanted {
     pub(super) digest: [u8; 32],
     stamp: Stamp,
     size: usize,
-    /// The turn to load it, if there was one, with the bytes. Without a turn they are read again when there is: many
-    /// that wait would fill the memory.
+    /// The permit to load it, with the bytes, if a permit was free. Otherwise the bytes are read again once there is a
+    /// permit: keeping those of all waiting files would take too much memory.
     turn: Option<(OwnedSemaphorePermit, Source)>,
 }
 
@@ -274,7 +274,7 @@ impl PluginFolder {
         let served = self.served();
         let known = self.known();
         let others = known.refused.keys().chain(known.pending.keys()).filter(|name| !name.is_empty());
-        // A load may have ended with the task that ran it, and its file may be gone.
+        // A panic of the task ends its loads, and their files may have been deleted since.
         let preparing = self.place.registry.preparing().into_iter().map(|name| format!("{name}.wasm"));
         served.into_iter().chain(others.cloned()).chain(preparing).collect()
     }
@@ -347,7 +347,7 @@ impl PluginFolder {
         }
     }
 
-    /// Loads what is wanted, when it has a turn. Changes nothing here: who gets the outcome may not want it any more.
+    /// Loads a file once it has a permit. Changes no state: the load may have been cancelled when it is done.
     pub(super) async fn load(self: Arc<Self>, wanted: Wanted, loader: Arc<Loader>) -> Outcome {
         let Wanted { file, digest, stamp, size, turn } = wanted;
         let (_turn, source) = match turn {
@@ -419,7 +419,7 @@ impl PluginFolder {
         })
     }
 
-    /// The kernel tells of a change.
+    /// Records a change that the kernel reported.
     pub(super) fn told(&self, spot: &Spot, now: Instant) {
         let removals = &mut self.known().removals;
         match spot {
@@ -428,7 +428,7 @@ impl PluginFolder {
         }
     }
 
-    /// The file was read, and was like this.
+    /// Records the stamp of a file that was just read.
     pub(super) fn touched(&self, file: &str, stamp: Stamp) {
         let mut known = self.known();
         let replaced = known.seen.insert(file.to_owned(), stamp) != Some(stamp);
@@ -475,7 +475,7 @@ impl PluginFolder {
         });
     }
 
-    /// Whoever looked after it is gone: everything is looked at anew.
+    /// The reload task has panicked: its successor looks at everything anew.
     pub(super) fn forget_what_was_seen(&self) {
         let mut known = self.known();
         known.seen.clear();

@@ -1,34 +1,34 @@
-//! When a file that is gone takes its plugin away: pure, times in and out.
+//! Decides when the plugin of a deleted file is removed. Pure: time is an argument.
 //!
-//! Decided 2026-11-29. Whoever deploys with `rm * && cp new/* .` takes every file away and means none of them, so a
-//! removal waits until the folder has settled:
+//! Decided 2026-11-29. A deploy with `rm * && cp new/* .` deletes every file for a moment and means to remove none of
+//! them, so a removal waits until the folder has settled:
 //!
 //! | what is gone | takes effect when nothing in the folder has changed for | and at the latest after |
 //! |---|---|---|
 //! | some of the plugins | [`QUIET`], or `reload_settle` if that is longer | [`LATEST`] |
 //! | all of two or more, or those that are not gone have been replaced since | [`REFILL_QUIET`] | [`REFILL_LATEST`] |
 //!
-//! In a folder that is not watched a change is seen up to a round later, which comes on top. So one plugin that is
-//! deleted is gone within a second. Until then it is served, and `plugin list` says that its file is gone.
+//! A folder that is not watched shows changes up to one polling round later, which is added. So a single deleted plugin
+//! is removed within a second. Until then it is served, and `plugin list` says that its file is gone.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How long nothing may have changed before a file that is gone counts.
+/// How long the folder must be quiet before the plugin of a deleted file is removed.
 pub(super) const QUIET: Duration = Duration::from_millis(500);
-/// How long a file that is gone is waited for in a folder that never settles.
+/// How long a removal waits at most in a folder that never settles.
 pub(super) const LATEST: Duration = Duration::from_secs(10);
-/// The same while a folder seems to be filled anew.
+/// [`QUIET`] while the folder seems to be in a deploy.
 pub(super) const REFILL_QUIET: Duration = Duration::from_secs(5);
-/// A file that was replaced no longer than this before another went was replaced by whoever took that away: `rm *` takes no time.
+/// A replacement and a deletion within this time belong to one deploy: `rm *` takes no longer.
 const TOGETHER: Duration = Duration::from_millis(100);
 /// Files whose last events are remembered.
 const MOST_EVENTS: usize = 4_096;
-/// Names of replaced files that are remembered before the first file is gone. Beyond that a deploy may go unseen.
+/// Replaced files that are remembered while no file is gone. Beyond that a deploy may not be recognised.
 const MOST_REPLACED: usize = 1_024;
-/// See [`REFILL_QUIET`].
+/// [`LATEST`] while the folder seems to be in a deploy.
 pub(super) const REFILL_LATEST: Duration = Duration::from_secs(60);
 
 /// The files of a folder that are gone while their plugins are served.
@@ -91,7 +91,8 @@ impl Removals {
         self.forget(file);
     }
 
-    /// Whoever may write to the folder picks the names: no more are remembered than can decide anything.
+    /// Remembers a replaced file. Whoever writes to the folder chooses the names, so their number is bounded, and once a
+    /// file is gone only the files of served plugins count.
     fn remember_replaced(&mut self, file: &str, at: Instant, now: Instant) {
         if self.gone.is_empty() && self.replaced.len() >= MOST_REPLACED {
             let settle = self.settle;
@@ -104,7 +105,8 @@ impl Removals {
         }
     }
 
-    /// This file is gone. `served` gives the files of all plugins that are served, this one's among them. True if that was not known.
+    /// Records that a file is gone. `served` gives the files of all served plugins, this one's included. True if it was
+    /// not known to be gone.
     pub(super) fn lost(&mut self, file: &str, served: impl FnOnce() -> BTreeSet<String>, now: Instant) -> bool {
         if self.gone.contains_key(file) {
             return false;

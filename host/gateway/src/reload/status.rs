@@ -25,7 +25,7 @@ impl Status {
         *failure = Some(Failure { since, reason: reason.to_owned() });
     }
 
-    /// It has done a round without a panic.
+    /// The task has looked at a folder since its last panic.
     pub(super) fn works(&self) {
         let mut failure = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if failure.take().is_some() {

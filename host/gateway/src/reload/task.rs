@@ -352,7 +352,7 @@ impl Task {
     }
 
     fn listed(&mut self, number: usize, files: Vec<String>, is_first: bool) {
-        // After a panic: it works again once a folder was looked at.
+        // After a panic the task counts as running again once it has looked at a folder.
         self.context.status.works();
         let now = now();
         // What is left over is found in the next round.

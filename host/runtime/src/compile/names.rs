@@ -11,7 +11,7 @@ const LONGEST: usize = 64 << 10;
 pub(super) fn check(wasm: &[u8]) -> Result<(), String> {
     for payload in Parser::new(0).parse_all(wasm) {
         let Ok(Payload::CustomSection(section)) = payload else { continue };
-        // By its name first: to read sections of other kinds may take many times their size in memory.
+        // Compares the name first: `as_known` builds tables many times the size of some sections.
         if section.name() != "name" {
             continue;
         }

@@ -110,7 +110,7 @@ fn core_module(wasm: &[u8]) -> &'static str {
                     }
                 }
             }
-            // By its name: to read sections of other kinds may take many times their size in memory.
+            // Compares the name only: `as_known` builds tables many times the size of some sections.
             Ok(Payload::CustomSection(section)) if section.name() == "linking" => {
                 return "it is an object file (.o) that was not linked";
             }
