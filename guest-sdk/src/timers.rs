@@ -18,8 +18,8 @@ pub fn after(timer: u32, ms: u32) -> Result<(), TimerError> {
     timers::set(timer, ms, None)
 }
 
-/// Rings again and again, every so many milliseconds. However many times pass while the plugin is busy, it rings once for all of them, and
-/// keeps its beat.
+/// Rings again and again, every so many milliseconds. However many times pass while the plugin is busy, it rings once
+/// for all of them, and keeps its beat.
 ///
 /// # Errors
 /// As [`after`].

@@ -42,8 +42,8 @@ fn ten_thousand_sessions_live_at_once_and_one_more_is_refused_as_such() {
     figure("live sessions, all of which answer", sessions);
     figure("resident memory of each, bytes", grown / sessions);
     assert_eq!(crowd.finish().status, Some(0));
-    // When ten thousand end at once the log may drop lines, so the ends are not counted: this line comes when nearly all are gone. A few
-    // may end after that, and are not worth the work.
+    // When ten thousand end at once the log may drop lines, so the ends are not counted: this line comes when nearly
+    // all are gone. A few may end after that, and are not worth the work.
     world.gateway.wait("memory given back", |event| {
         let left = event.field("sessions").parse::<u64>();
         (event.message == "memory given back" && left.is_ok_and(|left| left < 128)).then_some(())

@@ -1,7 +1,8 @@
-//! Where the server starts tasks, threads and processes. Whatever lives long is supervised: see `host/runtime/src/supervise.rs`.
+//! Where the server starts tasks, threads and processes. Whatever lives long is supervised: see
+//! `host/runtime/src/supervise.rs`.
 
-/// The files that do, how often, and why a panic there is not silent. A new one belongs into the table of `supervise.rs` first, if it lives
-/// longer than one session, connection or question.
+/// The files that do, how often, and why a panic there is not silent. A new one belongs into the table of
+/// `supervise.rs` first, if it lives longer than one session, connection or question.
 pub(crate) const KNOWN: &[(&str, usize, &str)] = &[
     ("host/gateway/src/control.rs", 2, "supervised; and an answer, whose asker sees the end of the stream"),
     ("host/gateway/src/listener.rs", 1, "a connection, whose panic is caught and logged"),

@@ -1,5 +1,5 @@
-//! Plugins that other languages' own toolchains have made, from this repository's WIT and with the toolchains' defaults: Python with
-//! the interpreter inside, JavaScript with SpiderMonkey (StarlingMonkey) and with QuickJS inside.
+//! Plugins that other languages' own toolchains have made, from this repository's WIT and with the toolchains'
+//! defaults: Python with the interpreter inside, JavaScript with SpiderMonkey (StarlingMonkey) and with QuickJS inside.
 
 use std::fs;
 use std::path::{Path, PathBuf};

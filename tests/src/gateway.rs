@@ -67,8 +67,8 @@ impl Setup {
         self
     }
 
-    /// The shipped plugins in a folder of our own: with a configuration the server refuses files that others may write to, and those of a
-    /// clone may be writable for a group, or somebody else's.
+    /// The shipped plugins in a folder of our own: with a configuration the server refuses files that others may write
+    /// to, and those of a clone may be writable for a group, or somebody else's.
     fn copied_plugins(&self) -> PathBuf {
         let folder = self.folder().join("shipped");
         std::fs::create_dir_all(&folder).expect("the temporary folder can be written");

@@ -50,7 +50,8 @@ use crate::strict_modes::Writers;
 /// What the demonstration says before login and at its start.
 pub const DEMONSTRATION: &str = "DEMONSTRATION: anyone on this machine can log in";
 
-/// As many errors of a text that is no TOML are told. One quote that is missing makes an error of each line that follows.
+/// As many errors of a text that is no TOML are told. One quote that is missing makes an error of each line that
+/// follows.
 const MOST_ERRORS: usize = 8;
 
 /// The longest banner, in bytes.

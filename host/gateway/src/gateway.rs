@@ -251,8 +251,8 @@ fn own_folders(config: &Config) -> BTreeMap<String, Folder> {
     config.tenants.iter().filter_map(folder).collect()
 }
 
-/// The limits with which a plugin is tried before it is loaded: the server's, with as much memory as any tenant may have. Whoever may
-/// have less is told so when a session of it starts.
+/// The limits with which a plugin is tried before it is loaded: the server's, with as much memory as any tenant may
+/// have. Whoever may have less is told so when a session of it starts.
 #[must_use]
 pub fn trial_limits(config: &Config) -> Limits {
     let most = config.tenants.values().map(|tenant| tenant.limits.memory).max().unwrap_or_default();

@@ -103,8 +103,8 @@ async fn check_as(
     loader.load(&name, &source, terms).await.map_err(|error| CheckError::of(&error))
 }
 
-/// What the operator has to grant so that a plugin runs, with the lines of the configuration; empty if that is nothing. With a
-/// configuration only tenants count that are not granted it there.
+/// What the operator has to grant so that a plugin runs, with the lines of the configuration; empty if that is nothing.
+/// With a configuration only tenants count that are not granted it there.
 #[must_use]
 pub fn grant_warnings(plugin: &Plugin, config: Option<&Config>) -> String {
     let mut text = String::new();

@@ -82,8 +82,8 @@ impl Nameless {
         }
     }
 
-    /// Why these files are not served; none if there are no such files. Control characters are as they are: whoever shows the reason
-    /// escapes it.
+    /// Why these files are not served; none if there are no such files. Control characters are as they are: whoever
+    /// shows the reason escapes it.
     pub(crate) fn reason(&self) -> Option<String> {
         let shown = |name: &Vec<u8>| {
             let chunks = name.utf8_chunks().map(|chunk| {
@@ -216,8 +216,8 @@ pub(crate) fn has(folder: &Path, name: &str, links: Links) -> bool {
     facts.is_ok_and(|facts| FileType::from_raw_mode(facts.st_mode) == FileType::RegularFile)
 }
 
-/// Whether a file of a plugin may be called so: nothing that leads elsewhere, and no hidden file. Those are what editors and programs that
-/// copy leave until they are done.
+/// Whether a file of a plugin may be called so: nothing that leads elsewhere, and no hidden file. Those are what
+/// editors and programs that copy leave until they are done.
 pub(crate) fn is_name(name: &str) -> bool {
     !name.is_empty() && !name.starts_with('.') && !name.contains('/') && !name.chars().any(char::is_control)
 }

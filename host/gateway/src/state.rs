@@ -104,7 +104,8 @@ impl State {
             if path == absolute {
                 private_folder(folder, &facts)?;
             }
-            // Without flags it is faccessat, which no filter of system calls refuses, unlike faccessat2. The ids are the effective ones anyway.
+            // Without flags it is faccessat, which no filter of system calls refuses, unlike faccessat2. The ids are
+            // the effective ones anyway.
             let wanted = Access::WRITE_OK | Access::EXEC_OK;
             return rustix::fs::accessat(CWD, path, wanted, AtFlags::empty())
                 .map_err(|error| failed(path, error.into()));

@@ -1,21 +1,24 @@
 //! Who may change the files that say what the program does, as sshd's StrictModes asks it of `authorized_keys`.
 //!
-//! Decided 2026-11-29: whoever may change the configuration, a file of keys or an operator's plugin decides who enters and what runs. So each of
-//! them, and the folder that it really lies in, belongs to root or to the user who runs the program, and nobody else may write to it: neither
-//! everybody nor the group, as sshd has it and as files of keys have been held since they were first read. A group of one member is no
-//! exception, since the members of a group are not ours to know. In a folder with the sticky bit (`/tmp`) others may add files and not
-//! replace these, so it may be writable.
+//! Decided 2026-11-29: whoever may change the configuration, a file of keys or an operator's plugin decides who enters
+//! and what runs. So each of them, and the folder that it really lies in, belongs to root or to the user who runs the
+//! program, and nobody else may write to it: neither everybody nor the group, as sshd has it and as files of keys have
+//! been held since they were first read. A group of one member is no exception, since the members of a group are not
+//! ours to know. In a folder with the sticky bit (`/tmp`) others may add files and not replace these, so it may be
+//! writable.
 //!
 //! Some deployments cannot comply: an orchestrator creates the folder with mode 2775 at each start, a container mounts
 //! files of the host's user, a build runs under umask 002. For them `--no-strict-modes` turns the checks off, as sshd's
 //! `StrictModes no` does. It is an option of the command line because the configuration file is what is in doubt. Verbs
-//! that start no server check nothing, and `check` run by root skips the owners, since the service runs as another user.
+//! that start no server check nothing, and `check` run by root skips the owners, since the service runs as another
+//! user.
 //!
-//! What a tenant has is the tenant's to change: its plugin folder and the files in it may belong to any user and be open to any group, which is
-//! how a tenant puts plugins there. That everybody on the machine may change them is meant by nobody, and is refused all the same.
+//! What a tenant has is the tenant's to change: its plugin folder and the files in it may belong to any user and be
+//! open to any group, which is how a tenant puts plugins there. That everybody on the machine may change them is meant
+//! by nobody, and is refused all the same.
 //!
-//! Nothing is asked of the plugins of a demonstration, which `cargo xtask serve` runs from a clone: everybody on the machine may log in to it
-//! anyway, and it listens on loopback addresses alone.
+//! Nothing is asked of the plugins of a demonstration, which `cargo xtask serve` runs from a clone: everybody on the
+//! machine may log in to it anyway, and it listens on loopback addresses alone.
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;

@@ -38,7 +38,8 @@ fn run(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
 /// A process that is killed when the test ends, however it ends.
 struct Running {
     child: Child,
-    /// Its threads that this test has stopped. Until they have been waited for the process is a zombie, and `wait` does not return.
+    /// Its threads that this test has stopped. Until they have been waited for the process is a zombie, and `wait` does
+    /// not return.
     stopped: Vec<libc::pid_t>,
 }
 
@@ -55,8 +56,8 @@ impl Running {
         kill_process(self.pid(), signal).unwrap();
     }
 
-    /// Stops its threads, but for those of these names, for as long as the process lives. Each stops while it waits for something to do, so
-    /// that none holds a lock that the others need.
+    /// Stops its threads, but for those of these names, for as long as the process lives. Each stops while it waits for
+    /// something to do, so that none holds a lock that the others need.
     fn stop_threads(&mut self, except: &[&str]) {
         let tasks = PathBuf::from(format!("/proc/{}/task", self.pid().as_raw_nonzero()));
         let read =

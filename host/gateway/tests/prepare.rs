@@ -109,7 +109,8 @@ impl Place {
         path
     }
 
-    /// One that waits at the gate with files that say that they are slow, and leaves its process in the file `compiling`.
+    /// One that waits at the gate with files that say that they are slow, and leaves its process in the file
+    /// `compiling`.
     fn slow_compiler(&self, gate: &Path) -> PathBuf {
         self.compiler(&format!(
             "PATH=/usr/bin:/bin; file=$(mktemp '{0}/XXXXXX'); cat > \"$file\"; exec < \"$file\"\n\

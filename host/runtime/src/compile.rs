@@ -64,8 +64,8 @@ impl Compiled {
 }
 
 impl Compiler {
-    /// One that runs `program verb MEMORY MILLISECONDS CODE INSTANCE_MEMORY` with the numbers of [`InstanceLimits`] after these, which
-    /// must call [`compile_stdin`].
+    /// One that runs `program verb MEMORY MILLISECONDS CODE INSTANCE_MEMORY` with the numbers of [`InstanceLimits`]
+    /// after these, which must call [`compile_stdin`].
     #[must_use]
     pub fn new(program: PathBuf, verb: &'static str, settings: CompileSettings) -> Self {
         Self { program, verb, settings }

@@ -1,12 +1,13 @@
 //! wasmtime's configuration, the linker with every import that a plugin may have, and the room for instances. One per process.
 //!
-//! Decided 2026-11-21: instances come from a pool with explicit bounds checks, without copy-on-write. It is the fastest to instantiate for
-//! small plugins (8 us against 37 us on demand), masks indices against speculation, and needs 4 mappings an instance instead of 6. Language
-//! runtimes that start with tens of megabytes would want copy-on-write and are a second engine later.
+//! Decided 2026-11-21: instances come from a pool with explicit bounds checks, without copy-on-write. It is the fastest
+//! to instantiate for small plugins (8 us against 37 us on demand), masks indices against speculation, and needs 4
+//! mappings an instance instead of 6. Language runtimes that start with tens of megabytes would want copy-on-write and
+//! are a second engine later.
 //!
-//! Decided 2026-11-29: the slot of a memory has 256 MiB of address space, which costs nothing until it is used, so that one tenant may be
-//! allowed more memory than the others. What a plugin may use of it is what `Memory` allows. There are fewer slots than all instances could
-//! have memories, since most plugins have one: `places` counts them.
+//! Decided 2026-11-29: the slot of a memory has 256 MiB of address space, which costs nothing until it is used, so that
+//! one tenant may be allowed more memory than the others. What a plugin may use of it is what `Memory` allows. There
+//! are fewer slots than all instances could have memories, since most plugins have one: `places` counts them.
 //!
 //! Decided 2026-11-28: what an instance had goes back to the system when it ends. Keeping 128 KiB of each resident, as was done before, left
 //! 240 MiB behind after 10,000 sessions, and what it saves (3 of the 150 us that a session costs) was not to be found again.
@@ -162,9 +163,9 @@ impl Engine {
     }
 }
 
-/// An engine that compiles and runs nothing: its code fits an [`Engine`] with so much address space for each memory, but it reserves no
-/// room for any.
-/// Compiles on one processor, since a server that does something else needs the others.
+/// An engine that compiles and runs nothing: its code fits an [`Engine`] with so much address space for each memory,
+/// but it reserves no room for any. Compiles on one processor, since a server that does something else needs the
+/// others.
 pub(crate) fn compiler(memory: usize) -> wasmtime::Result<wasmtime::Engine> {
     let settings = EngineSettings { sessions: 1, memory, ..EngineSettings::default() };
     let mut config = config(&settings, Places { instances: 1, memories: 1 });

@@ -4,8 +4,8 @@
 //! passes through), `instance` (one plugin's part of it), `host` (what a plugin may call), `engine`, `limits` and what counts (`meter`,
 //! `memory`, `budget`, `permit`: how it is held), `plugins` and `routes` (which a session can get to), `plugin`, `registry` and `preparing` (where they
 //! come from),
-//! `loader`, `requirements`, `compile`, `slots` and `cache` (how a file becomes one), `health` and `probation` (when a version is given up), `supervise` (what happens
-//! when a task that lives long panics).
+//! `loader`, `requirements`, `compile`, `slots` and `cache` (how a file becomes one), `health` and `probation` (when a
+//! version is given up), `supervise` (what happens when a task that lives long panics).
 //!
 //! The connection's task makes [`session_pipes`], keeps the [`Inbox`] and the [`Outbox`], gives the [`SessionSide`] to
 //! [`Plugin::session`] and spawns that future. The whole event loop of a session is in the future, so all of it is tested here.

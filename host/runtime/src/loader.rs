@@ -110,7 +110,8 @@ impl Loader {
         let (engine, cache) = (self.engine.clone(), self.cache.clone());
         off_the_path(move || {
             let mapped = map(&engine, &compiled);
-            // What no pool can hold is kept, too: it is refused again without being compiled again, until a limit is raised.
+            // What no pool can hold is kept, too: it is refused again without being compiled again, until a limit is
+            // raised.
             let is_kept = mapped.as_ref().err().is_none_or(|error| pool_refusal(error).is_some());
             if let (true, Some(cache)) = (is_kept, cache)
                 && let Err(error) = cache.keep(&digest, &compiled)
@@ -142,7 +143,8 @@ impl Loader {
     }
 }
 
-/// Why code that was just compiled cannot be mapped: the pool can never hold an instance of it, or the host is at fault.
+/// Why code that was just compiled cannot be mapped: the pool can never hold an instance of it, or the host is at
+/// fault.
 fn not_mapped(error: &wasmtime::Error) -> Error {
     pool_refusal(error).map_or_else(|| Error::host(error), Error::Refused)
 }

@@ -122,7 +122,8 @@ impl Meter {
         let used = if self.exact.load(Ordering::Relaxed) {
             let now = now_on_thread();
             let used = now.saturating_sub(self.since.swap(now, Ordering::Relaxed));
-            // The thread was preempted: without that, a call that meets two ticks has used most of the time between them.
+            // The thread was preempted: without that, a call that meets two ticks has used most of the time between
+            // them.
             if ticks > 1 && used < TICK / 2 {
                 self.set_exact(false);
             }

@@ -50,8 +50,9 @@ struct Names {
     removed: Removed,
 }
 
-/// The last numbers of names that nobody has any more. Numbers never restart while the server runs: whoever holds a name and a number, as
-/// the end of a drain does, would otherwise mean another version than the one that had that number.
+/// The last numbers of names that nobody has any more. Numbers never restart while the server runs: whoever holds a
+/// name and a number, as the end of a drain does, would otherwise mean another version than the one that had that
+/// number.
 #[derive(Default)]
 struct Removed {
     last: BTreeMap<String, u32>,

@@ -1,8 +1,8 @@
 //! What making an instance of a component takes of the pool, held against the limits of one instance, in words.
 //!
-//! A file that takes more is the file's fault: no later attempt can succeed until the file or a limit changes. It is found as early as
-//! possible: before compiling by [`Requirements::at_least`], afterwards by [`check_component`], and what is left by wasmtime's own check
-//! ([`pool_refusal`]).
+//! A file that takes more is the file's fault: no later attempt can succeed until the file or a limit changes. It is
+//! found as early as possible: before compiling by [`Requirements::at_least`], afterwards by [`check_component`], and
+//! what is left by wasmtime's own check ([`pool_refusal`]).
 
 mod scan;
 
@@ -55,7 +55,8 @@ impl InstanceLimits {
 }
 
 impl Requirements {
-    /// Whether an instance may take so much. The reason names each limit that is exceeded, its value and what is needed.
+    /// Whether an instance may take so much. The reason names each limit that is exceeded, its value and what is
+    /// needed.
     pub(crate) fn check(self, limits: InstanceLimits) -> Result<(), String> {
         let counts = [
             (self.core_instances, limits.core_instances, "core module instances", "core_instances"),

@@ -6,8 +6,8 @@
 //! and what the panic said. One that is started again waits before that: [`FIRST_PAUSE`], twice as long each time, at
 //! most [`LONGEST_PAUSE`].
 //!
-//! Such work cannot end by itself, only by a panic: a task's future never gives a value ([`Infallible`]), and a thread's
-//! work returns only when its owner is gone.
+//! Such work cannot end by itself, only by a panic: a task's future never gives a value ([`Infallible`]), and a
+//! thread's work returns only when its owner is gone.
 //!
 //! Decided 2026-11-29, by what would be left half done:
 //!

@@ -58,8 +58,8 @@ impl Preferences {
         self.ciphers.iter().map(|cipher| cipher.name()).collect()
     }
 
-    /// Our lists as a KEXINIT holds them, with the signatures of host keys that we can make or verify. The markers stand only
-    /// in the `first` one.
+    /// Our lists as a KEXINIT holds them, with the signatures of host keys that we can make or verify. The markers
+    /// stand only in the `first` one.
     pub fn offer(&self, role: Role, host_keys: &[&str], first: bool) -> Offer {
         let mut kex = self.kex_names();
         match role {
@@ -123,7 +123,8 @@ pub struct Negotiated {
     pub drop_guess: bool,
 }
 
-/// The lists of the peer's KEXINIT that decide something. Languages are ignored, and MACs as long as every cipher has its own.
+/// The lists of the peer's KEXINIT that decide something. Languages are ignored, and MACs as long as every cipher has
+/// its own.
 #[derive(Clone, Copy, Debug)]
 pub struct PeerLists<'a> {
     /// Methods of key exchange, and markers.
@@ -142,8 +143,8 @@ pub struct PeerLists<'a> {
     pub first_packet_follows: bool,
 }
 
-/// Finds what both sides can do: in each list the client's first that the server has too. RFC 4253 §7.1. `host_keys` are the
-/// signatures that our host keys make, or that we verify.
+/// Finds what both sides can do: in each list the client's first that the server has too. RFC 4253 §7.1. `host_keys`
+/// are the signatures that our host keys make, or that we verify.
 ///
 /// # Errors
 /// [`Error::Incompatible`] with the first of the lists that have no name in common.

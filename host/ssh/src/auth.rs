@@ -62,7 +62,8 @@ pub enum Stage {
 pub enum Step<'p> {
     /// Nothing that it must hear.
     Nothing,
-    /// Server: a credential has to be checked. [`server::Server::attempt`] says who, [`server::Server::decide`] answers.
+    /// Server: a credential has to be checked. [`server::Server::attempt`] says who, [`server::Server::decide`]
+    /// answers.
     Attempt,
     /// Client: text to show before login, in any bytes: escape them before they are shown. RFC 4252 §5.4.
     Banner(&'p [u8]),

@@ -347,8 +347,9 @@ impl<A: Machine> Connection<A> {
         self.mux.global_request(b"keepalive@openssh.com", b"", true);
     }
 
-    /// Starts a key exchange, if none is under way and the user is authenticated. RFC 4253 §9. Before that it would hold back the answer
-    /// to a request, and nothing is read while an answer is owed: neither side would move any more.
+    /// Starts a key exchange, if none is under way and the user is authenticated. RFC 4253 §9. Before that it would
+    /// hold back the answer to a request, and nothing is read while an answer is owed: neither side would move any
+    /// more.
     pub fn rekey(&mut self) {
         if self.auth.stage() == auth::Stage::Open {
             self.transport.rekey();

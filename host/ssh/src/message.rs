@@ -49,7 +49,8 @@ fn split_number(payload: &[u8]) -> Result<(u8, &[u8]), Malformed> {
     payload.split_first().map(|(number, body)| (*number, body)).ok_or(Malformed::Truncated)
 }
 
-/// Declares the messages of a layer: number, the RFC's name without `SSH_MSG_`, our name, fields in the order of the wire.
+/// Declares the messages of a layer: number, the RFC's name without `SSH_MSG_`, our name, fields in the order of the
+/// wire.
 macro_rules! messages {
     (
         $(#[$about:meta])*

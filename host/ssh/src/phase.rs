@@ -107,9 +107,9 @@ pub fn admits(role: Role, phase: Phase, number: u8) -> Admission {
             (_, CHANNEL_OPEN..=CHANNEL_FAILURE) => Admission::Handle,
             // An attempt after success is no error, RFC 4252 §5.1.
             (_, IGNORE | UNIMPLEMENTED) | (Role::Server, USERAUTH_REQUEST) => Admission::Ignore,
-            // Late EXT_INFO and SERVICE_REQUEST, answers to questions of an authentication that is over, and numbers that
-            // are not known have no effect. sshd answers them in the same way. Numbers of the key exchange are never
-            // tolerated.
+            // Late EXT_INFO and SERVICE_REQUEST, answers to questions of an authentication that is over, and numbers
+            // that are not known have no effect. sshd answers them in the same way. Numbers of the key exchange are
+            // never tolerated.
             (_, SERVICE_REQUEST..=19 | 83..=89 | 101..=255) => Admission::Unimplemented,
             (Role::Server, USERAUTH_FAILURE..=79) => Admission::Unimplemented,
             _ => Admission::Disconnect,

@@ -459,7 +459,8 @@ impl Transport {
         self.incoming.grant();
     }
 
-    /// The signature that [`Transport::to_sign`] asks for, as a blob (RFC 4253 §6.6). Server only; ignored when none is awaited.
+    /// The signature that [`Transport::to_sign`] asks for, as a blob (RFC 4253 §6.6). Server only; ignored when none is
+    /// awaited.
     pub(crate) fn signed(&mut self, signature: &[u8]) -> Result<(), Error> {
         let Kex::AwaitSignature(step) = &self.kex else { return Ok(()) };
         self.outgoing.seal(&step.reply(signature));
@@ -579,7 +580,8 @@ impl Output for Transport {
     }
 }
 
-/// Bytes of output that may wait before authentication. Beyond that nothing more is read from the peer. A whole login fits.
+/// Bytes of output that may wait before authentication. Beyond that nothing more is read from the peer. A whole login
+/// fits.
 const MAX_OUTPUT_BEFORE_AUTH: usize = 16 << 10;
 
 /// Bytes of text in a DISCONNECT. Our own limit.

@@ -2,8 +2,8 @@
 //!
 //! As root on Debian what is missing is installed. The two OpenSSH clients are unpacked side by side without being installed, from
 //! the mirrors that the machine already uses, and so is sshd, beside which Whelk is measured. The Python clients live in a
-//! virtual environment, those of node in a folder of modules. With them come the toolchains of the languages in which plugins are
-//! written for a test.
+//! virtual environment, those of node in a folder of modules. With them come the toolchains of the languages in which
+//! plugins are written for a test.
 
 use crate::step::{Outcome, doing, output, run as step};
 use crate::workspace::Workspace;
@@ -212,7 +212,8 @@ impl Clients {
         Ok(())
     }
 
-    /// The modules that `package.json` names, at the versions and with the checksums of `package-lock.json`. Gives their folder.
+    /// The modules that `package.json` names, at the versions and with the checksums of `package-lock.json`. Gives
+    /// their folder.
     fn bring_modules(&self, name: &str, packages: &Path, options: &[&str]) -> Outcome<PathBuf> {
         let home = self.home.join(name);
         let (wanted, done) = (packages.join("package-lock.json"), home.join("installed.json"));

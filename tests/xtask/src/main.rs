@@ -41,7 +41,8 @@ const VERBS: [Verb; 5] = [
 ];
 
 fn main() -> ExitCode {
-    // Under umask 002, plugins that are built and configurations that tests write would be refused for being writable by the group.
+    // Under umask 002, plugins that are built and configurations that tests write would be refused for being writable
+    // by the group.
     rustix::process::umask(Mode::WGRP | Mode::WOTH);
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let Some((name, rest)) = arguments.split_first() else {

@@ -11,7 +11,8 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
-/// A test program that prints nothing for so long hangs. It is killed, so that a hang costs a failure and not the whole run.
+/// A test program that prints nothing for so long hangs. It is killed, so that a hang costs a failure and not the whole
+/// run.
 const LONGEST_SILENCE: Duration = Duration::from_secs(10 * 60);
 /// The same at full sizes, where a single test works for long.
 const LONGEST_SILENCE_OF_PROOFS: Duration = Duration::from_secs(2 * 60 * 60);
@@ -140,7 +141,8 @@ fn kill_children(process: u32) -> Outcome {
     Ok(())
 }
 
-/// Runs the tests, passes on what they print and sums up. A test program that is silent for longer than `silence` is killed and has failed.
+/// Runs the tests, passes on what they print and sums up. A test program that is silent for longer than `silence` is
+/// killed and has failed.
 fn tested(command: &mut Command, silence: Duration) -> Outcome {
     let line = line(command);
     eprintln!("+ {line}");

@@ -9,8 +9,8 @@ use toml::de::{DeTable, DeValue};
 /// What the parser says of it.
 pub(super) const DUPLICATE: &str = "duplicate key";
 
-/// The key, spelled in full, and where it stands first. `again` is where it stands once more. `None` where that cannot be told, such as
-/// within a table on one line.
+/// The key, spelled in full, and where it stands first. `again` is where it stands once more. `None` where that cannot
+/// be told, such as within a table on one line.
 pub(super) fn first(text: &str, table: &DeTable<'_>, again: &Range<usize>) -> Option<(String, Range<usize>)> {
     let path = path(text, again)?;
     let span = place(table, &path).filter(|span| span.start < again.start);

@@ -262,9 +262,9 @@ limits! {
             command: usize = 255 * KIB, 1 => 255 * KIB, "C32";
         }
         ["Plugins"] {
-            /// Instances running at the same time, over all connections. Each takes two mappings from the start on, and two more while it
-            /// runs for each memory that its plugin has: 15,000 of one memory fit the default of vm.max_map_count. When there are no
-            /// more, further ones are refused.
+            /// Instances running at the same time, over all connections. Each takes two mappings from the start on, and
+            /// two more while it runs for each memory that its plugin has: 15,000 of one memory fit the default of
+            /// vm.max_map_count. When there are no more, further ones are refused.
             instances: u32 = 1000, 1 => 100_000, "W52";
             /// Connections of one user that have logged in. One more is told so and ended.
             @Tenant
@@ -282,7 +282,8 @@ limits! {
             /// Memory of one instance: of all its memories together.
             @Tenant
             memory: usize = 64 * MIB, 64 * KIB => 2 * GIB, "W5";
-            /// Address space that is reserved for each memory, and the most that `memory` may be, here and for a tenant.
+            /// Address space that is reserved for each memory, and the most that `memory` may be, here and for a
+            /// tenant.
             memory_slot: usize = 256 * MIB, 64 * KIB => 2 * GIB, "W6";
             /// Processor time of one call into a plugin, after which it is killed.
             @Tenant
@@ -315,8 +316,8 @@ limits! {
             tables: u32 = 8, 2 => 100, "W7";
             /// ... and the elements of each.
             table_elements: u32 = 20_000, 100 => 1_000_000, "W8";
-            /// Memories of one instance, in one core module or in several: plugins written in JavaScript may have three. Those that a plugin
-            /// has are counted, not those that it could have (see `instances`).
+            /// Memories of one instance, in one core module or in several: plugins written in JavaScript may have
+            /// three. Those that a plugin has are counted, not those that it could have (see `instances`).
             memories: u32 = 3, 1 => 8, "W7";
             /// What is kept of each memory and each table of an ended instance, cleared, for the next one: a little faster to start, but it
             /// stays taken.
@@ -426,8 +427,8 @@ limits! {
             compile_memory: usize = GIB, 128 * MIB => 64 * GIB, "W34";
             /// The largest plugin when it is compiled.
             compile_code: usize = 256 * MIB, MIB => 4 * GIB, "W34";
-            /// Plugins compiled at the same time: so many of the operator's, and so many of all tenants' together; as many again of those
-            /// that take longer than a second, so that they hold up no others.
+            /// Plugins compiled at the same time: so many of the operator's, and so many of all tenants' together; as
+            /// many again of those that take longer than a second, so that they hold up no others.
             compile_jobs: u32 = 1, 1 => 64, "W34, W39";
             /// Compiled code kept in the state folder for the next start: so much of the operator's plugins, and as much of tenants' own.
             cache_bytes: usize = GIB, 0 => 256 * GIB, "W37";

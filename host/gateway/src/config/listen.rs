@@ -12,8 +12,9 @@ pub(super) const DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCA
 
 /// Reads `127.0.0.1:2222`, `[::1]:2222`, or `localhost:2222` for 127.0.0.1.
 ///
-/// Other names are refused: what a name resolves to changes with the network, what is listened on should not. Decided 2026-11-29: so is an
-/// address without a port. sshd would listen on port 22 there; and `::1:3301` is an address without a port, whoever wrote it.
+/// Other names are refused: what a name resolves to changes with the network, what is listened on should not. Decided
+/// 2026-11-29: so is an address without a port. sshd would listen on port 22 there; and `::1:3301` is an address
+/// without a port, whoever wrote it.
 ///
 /// # Errors
 /// Says what an address looks like, and how this one would be written.

@@ -35,7 +35,8 @@ impl Plugins {
         Plugins::list(folder, Links::Refuse, Writers::Tenant, most)
     }
 
-    /// Checks that a tenant's folder is not world-writable. A folder that cannot be opened passes: `tenants` reports it.
+    /// Checks that a tenant's folder is not world-writable. A folder that cannot be opened passes: `tenants` reports
+    /// it.
     ///
     /// # Errors
     /// The folder is world-writable. That is its tenant's fault and must not keep the server from starting.

@@ -2,8 +2,9 @@
 //!
 //! Sizes and times carry their unit (`"64 KiB"`, `"10 s"`), so that nobody has to guess what a number means.
 //!
-//! Decided 2026-11-29: a unit has one spelling. What is spelled otherwise (`"16 MB"`, `"5m"`, `300`) is refused with the spelling that is
-//! accepted, and never guessed at: MB is a million bytes to some and MiB to others, and m is a minute to sshd and a month to others.
+//! Decided 2026-11-29: a unit has one spelling. What is spelled otherwise (`"16 MB"`, `"5m"`, `300`) is refused with
+//! the spelling that is accepted, and never guessed at: MB is a million bytes to some and MiB to others, and m is a
+//! minute to sshd and a month to others.
 
 mod meant;
 mod units;
@@ -92,8 +93,8 @@ pub(super) fn text<'t>(value: &'t DeValue<'_>) -> Result<&'t str, String> {
     }
 }
 
-/// The path in a value, joined to `folder` unless it is absolute. Nothing in it is expanded: what a shell or sshd_config would replace is
-/// refused, and is a path when it is written as `./~`.
+/// The path in a value, joined to `folder` unless it is absolute. Nothing in it is expanded: what a shell or
+/// sshd_config would replace is refused, and is a path when it is written as `./~`.
 pub(super) fn path(value: &DeValue<'_>, folder: &Path) -> Result<PathBuf, String> {
     let path = text(value)?;
     let first = path.split('/').next().unwrap_or_default();

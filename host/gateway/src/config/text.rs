@@ -16,7 +16,8 @@ const BYTE_ORDER_MARK: &str = "\u{feff}";
 /// Reads a file of settings. A byte order mark is skipped.
 ///
 /// # Errors
-/// Says what is wrong with the file: absent, no file, unreadable, one that others may change (as sshd's StrictModes), no UTF-8.
+/// Says what is wrong with the file: absent, no file, unreadable, one that others may change (as sshd's StrictModes),
+/// no UTF-8.
 pub(super) fn read(path: &Path) -> Result<String, String> {
     let shown = path.display();
     let unreadable = |error: io::Error| match error.kind() {
@@ -32,7 +33,8 @@ pub(super) fn read(path: &Path) -> Result<String, String> {
         return Err(format!("{shown} is a folder: name the file in it, such as {}", path.join("whelk.toml").display()));
     }
     if facts.file_type().is_fifo() {
-        // A pipe, as of `<(sops -d whelk.toml)`. Opened again without O_NONBLOCK, so that a named pipe waits for its writer.
+        // A pipe, as of `<(sops -d whelk.toml)`. Opened again without O_NONBLOCK, so that a named pipe waits for its
+        // writer.
         file = File::open(path).map_err(unreadable)?;
     } else if !facts.is_file() {
         return Err(format!("{shown} is no file"));

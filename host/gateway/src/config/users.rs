@@ -17,8 +17,9 @@ pub const LONGEST_NAME: usize = 255;
 /// What is wrong with a file without users.
 pub(super) const NOBODY: &str = "nobody could enter: add at least one [users.NAME]";
 
-/// What is wrong with a user none of whose keys can be used. Decided 2026-11-29: that is an error where the operator wrote the keys into the
-/// configuration, and a warning where they are in a file, which is the user's own: one user's file never keeps the server from starting.
+/// What is wrong with a user none of whose keys can be used. Decided 2026-11-29: that is an error where the operator
+/// wrote the keys into the configuration, and a warning where they are in a file, which is the user's own: one user's
+/// file never keeps the server from starting.
 const NO_KEY: &str =
     "nobody could log in as this user: no key of the list can be used (`ssh-keygen -t ed25519` makes one that can)";
 

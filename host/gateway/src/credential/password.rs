@@ -113,7 +113,8 @@ impl fmt::Debug for PasswordHash {
     }
 }
 
-/// What is said of a text that is no hash of ours. Shows nothing of it but the name of a scheme, since it may be a password.
+/// What is said of a text that is no hash of ours. Shows nothing of it but the name of a scheme, since it may be a
+/// password.
 fn no_hash(text: &str) -> String {
     const SCHEMES: [(&str, &str); 9] = [
         ("$6$", "SHA-512-crypt ($6$)"),

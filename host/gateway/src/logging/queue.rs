@@ -30,7 +30,8 @@ struct Written {
 }
 
 impl Queue {
-    /// Starts the thread that writes to `out`. Calls `give_up` when `out` panics, on that thread; nothing is written any more then.
+    /// Starts the thread that writes to `out`. Calls `give_up` when `out` panics, on that thread; nothing is written
+    /// any more then.
     pub(super) fn start(out: impl Write + Send + 'static, give_up: impl FnOnce() + Send + 'static) -> Queue {
         let written = Arc::new(Written::default());
         let builder = NonBlockingBuilder::default().buffered_lines_limit(WAITING).lossy(true).thread_name("log");

@@ -17,8 +17,8 @@ struct Limited {
     files_of_v1: &'static [&'static str],
 }
 
-/// In version 2 a group is slowed down above `memory.high` until it hardly runs, which helps a server no more than being killed. In version
-/// 1 a group without a limit holds a number near 2^63.
+/// In version 2 a group is slowed down above `memory.high` until it hardly runs, which helps a server no more than
+/// being killed. In version 1 a group without a limit holds a number near 2^63.
 const MEMORY: Limited = Limited {
     controller: "memory",
     files_of_v2: &["memory.max", "memory.high"],
@@ -39,7 +39,8 @@ fn limit_under(root: &Path) -> Option<u64> {
     physical(root).into_iter().chain(group_limit(root, &MEMORY)).min()
 }
 
-/// Threads that the control groups of this process may have, those of other processes in them included. `None` where they say nothing.
+/// Threads that the control groups of this process may have, those of other processes in them included. `None` where
+/// they say nothing.
 pub(super) fn thread_limit() -> Option<u64> {
     group_limit(Path::new("/"), &THREADS)
 }

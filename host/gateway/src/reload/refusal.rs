@@ -71,8 +71,9 @@ impl Kind {
     }
 }
 
-/// When the same bytes are tried again because somebody has touched the file, or put it there again. At once the first time; after that
-/// less and less often, so that a job that touches a file every second does not keep the compiler busy.
+/// When the same bytes are tried again because somebody has touched the file, or put it there again. At once the first
+/// time; after that less and less often, so that a job that touches a file every second does not keep the compiler
+/// busy.
 #[derive(Clone, Copy)]
 struct Touches {
     /// When they were tried last.
@@ -184,8 +185,8 @@ impl Refusal {
         self.retry.is_some_and(|retry| retry.at <= now)
     }
 
-    /// Whether these bytes are to be tried now, in a file that is like this. If not, and the file was touched too soon after the last
-    /// attempt, they will be later.
+    /// Whether these bytes are to be tried now, in a file that is like this. If not, and the file was touched too soon
+    /// after the last attempt, they will be later.
     pub(super) fn tries(&mut self, digest: &[u8; 32], stamp: &Stamp, now: Instant) -> bool {
         let is_cheap = matches!(self.kind, Kind::Unread | Kind::NoRoom | Kind::Host);
         let Some(tried) = self.tried.as_ref().filter(|tried| !is_cheap && tried.digest == *digest) else { return true };

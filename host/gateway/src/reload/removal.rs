@@ -91,8 +91,8 @@ impl Removals {
         self.forget(file);
     }
 
-    /// Remembers a replaced file. Whoever writes to the folder chooses the names, so their number is bounded, and once a
-    /// file is gone only the files of served plugins count.
+    /// Remembers a replaced file. Whoever writes to the folder chooses the names, so their number is bounded, and once
+    /// a file is gone only the files of served plugins count.
     fn remember_replaced(&mut self, file: &str, at: Instant, now: Instant) {
         if self.gone.is_empty() && self.replaced.len() >= MOST_REPLACED {
             let settle = self.settle;

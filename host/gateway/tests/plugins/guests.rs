@@ -23,7 +23,8 @@ pub(crate) fn heavy(version: u8) -> Vec<u8> {
     [plugin(version), section(1, &module)].concat()
 }
 
-/// The same with a core module of about so many bytes in it, all of them code that takes a while to compile: 1 s for 1.3 MB.
+/// The same with a core module of about so many bytes in it, all of them code that takes a while to compile: 1 s for
+/// 1.3 MB.
 pub(crate) fn slow(version: u8, size: usize) -> Vec<u8> {
     // (func (param i64) (result i64)) that multiplies and turns what it gets, forty times.
     let turn = [0x20, 0, 0x42, 0x2b, 0x7e, 0x20, 0, 0x8a, 0x21, 0];

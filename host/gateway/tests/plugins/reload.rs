@@ -206,7 +206,8 @@ fn a_plugin_or_a_folder_that_others_may_write_to_is_not_served_from_and_the_runn
     assert_eq!(server.event("plugin loaded")["plugin"], "a");
 }
 
-/// The demonstration runs from a clone, which may be writable for a group: whoever may log in to it is on this machine anyway.
+/// The demonstration runs from a clone, which may be writable for a group: whoever may log in to it is on this machine
+/// anyway.
 #[test]
 fn the_demonstration_serves_what_others_may_write_to() {
     let place = Place::new();

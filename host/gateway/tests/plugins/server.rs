@@ -73,7 +73,8 @@ impl Place {
         self.watch(command)
     }
 
-    /// The same, where the kernel gives no inotify instance: in a user namespace of its own, which has a limit of its own.
+    /// The same, where the kernel gives no inotify instance: in a user namespace of its own, which has a limit of its
+    /// own.
     pub(crate) fn serve_unwatched(&self) -> (Server, Vec<Value>) {
         let limit = "/proc/sys/user/max_inotify_instances";
         let script = format!("echo 0 > {limit} && exec \"$@\"");

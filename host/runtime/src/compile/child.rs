@@ -25,8 +25,8 @@ enum Failure {
     Machine(String),
 }
 
-/// Compiles standard input to standard output, if an instance of it fits these limits. Returns the exit status of the process; the reason for a failure is then
-/// on standard error, in one line.
+/// Compiles standard input to standard output, if an instance of it fits these limits. Returns the exit status of the
+/// process; the reason for a failure is then on standard error, in one line.
 ///
 /// Limits the whole process permanently.
 #[must_use]

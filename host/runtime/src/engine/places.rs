@@ -1,4 +1,5 @@
-//! How many instances there is room for: places are counted in mappings, of which the kernel gives a process only so many.
+//! How many instances there is room for: places are counted in mappings, of which the kernel gives a process only so
+//! many.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -22,8 +23,8 @@ pub(super) struct Places {
 }
 
 impl Places {
-    /// As many as were asked for, or as fit into what the kernel allows. There is always room for one instance with all the memories that
-    /// it may have.
+    /// As many as were asked for, or as fit into what the kernel allows. There is always room for one instance with all
+    /// the memories that it may have.
     pub(super) fn of(settings: &EngineSettings) -> Self {
         let mappings = settings.max_map_count.saturating_sub(OTHER_MAPPINGS);
         let instances = settings.sessions.min(mappings / (MAPPINGS_OF_STACK + MAPPINGS_OF_MEMORY)).max(1);

@@ -16,7 +16,8 @@ pub(super) const MAPPINGS_OF_MEMORY: usize = 2;
 pub struct EngineSettings {
     /// How many instances may run at once.
     pub sessions: usize,
-    /// Address space of one linear memory, bytes: the most that [`Limits::memory`](crate::Limits::memory) may be. Only reserved.
+    /// Address space of one linear memory, bytes: the most that [`Limits::memory`](crate::Limits::memory) may be. Only
+    /// reserved.
     pub memory: usize,
     /// The largest plugin, bytes of its file.
     pub component: usize,
@@ -34,17 +35,18 @@ pub struct EngineSettings {
     pub host_stack: usize,
     /// Core instances of one plugin.
     pub core_instances: usize,
-    /// Tables of one instance, whichever of its core instances has them. Room for all is reserved, so that none can use up another's.
+    /// Tables of one instance, whichever of its core instances has them. Room for all is reserved, so that none can use
+    /// up another's.
     pub tables: usize,
     /// Elements in one table.
     pub table_elements: usize,
-    /// Linear memories of one instance, whichever of its core instances has them. Each that a plugin has takes two mappings, so there
-    /// is room for fewer instances of plugins that have more.
+    /// Linear memories of one instance, whichever of its core instances has them. Each that a plugin has takes two
+    /// mappings, so there is room for fewer instances of plugins that have more.
     pub memories: usize,
     /// Mappings that the kernel gives the process.
     pub max_map_count: usize,
-    /// Bytes of each memory and of each table that are cleared and kept for the next instance, instead of being given back to the
-    /// system.
+    /// Bytes of each memory and of each table that are cleared and kept for the next instance, instead of being given
+    /// back to the system.
     pub keep_resident: usize,
 }
 
@@ -71,7 +73,8 @@ impl Default for EngineSettings {
 }
 
 impl EngineSettings {
-    /// How many mappings (`vm.max_map_count`) the process needs to run all sessions, if each plugin has so many memories.
+    /// How many mappings (`vm.max_map_count`) the process needs to run all sessions, if each plugin has so many
+    /// memories.
     #[must_use]
     pub fn mappings(&self, memories: usize) -> usize {
         let each = memories.saturating_mul(MAPPINGS_OF_MEMORY).saturating_add(MAPPINGS_OF_STACK);

@@ -30,8 +30,8 @@ const DOMAINS: [&str; 2] = ["openssh.com", "putty.projects.tartarus.org"];
 
 /// Whether a request of this name is the host's or the client's to send.
 ///
-/// Compares names as the most lenient clients do: some ignore case, and AsyncSSH maps a name to a method by replacing `@`,
-/// `.` and `-` with `_at_`, `_dot_` and `_`, so that `exit_status` is `exit-status` to it.
+/// Compares names as the most lenient clients do: some ignore case, and AsyncSSH maps a name to a method by replacing
+/// `@`, `.` and `-` with `_at_`, `_dot_` and `_`, so that `exit_status` is `exit-status` to it.
 pub(super) fn is_reserved(name: &str) -> bool {
     let name = folded(name);
     REGISTERED.iter().any(|reserved| name == folded(reserved))

@@ -26,8 +26,8 @@ use crate::grants::Clock;
 /// Most bytes that one write to stdout or stderr may carry.
 const WRITE: usize = 4 << 10;
 
-/// Most entries that a handle has in the table of what the host keeps for it: a pollable of a clock, beside itself, has the point in time.
-/// Handles themselves are counted by the store, each once.
+/// Most entries that a handle has in the table of what the host keeps for it: a pollable of a clock, beside itself, has
+/// the point in time. Handles themselves are counted by the store, each once.
 const ENTRIES: usize = 2;
 
 /// What one instance has of WASI.

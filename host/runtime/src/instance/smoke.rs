@@ -45,7 +45,8 @@ impl Plugin {
     }
 }
 
-/// What a trial that failed says of the file. What may go better at another time, on a machine with less to do, is no refusal.
+/// What a trial that failed says of the file. What may go better at another time, on a machine with less to do, is no
+/// refusal.
 fn refusal(error: Error, limits: &Limits) -> Error {
     match error {
         Error::Limit { limit: Limit::Cpu, .. } => {

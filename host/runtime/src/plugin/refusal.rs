@@ -21,7 +21,8 @@ fn refused<T>(reason: impl Into<String>) -> Result<T, Error> {
     Err(Error::Refused(reason.into()))
 }
 
-/// What the compiler's complaint means, of a file that [`validity::check`](super::validity::check) found nothing wrong with.
+/// What the compiler's complaint means, of a file that [`validity::check`](super::validity::check) found nothing wrong
+/// with.
 pub(crate) fn not_compiled(error: &wasmtime::Error) -> Error {
     Error::Refused(pool_refusal(error).unwrap_or_else(|| format!("it cannot be compiled: {}", chain(error))))
 }

@@ -1,9 +1,10 @@
 //! Whether a component is whole and uses only what the engine runs, and if not, what its author should do.
 //!
-//! Validating all of a file takes a twentieth of the time of compiling it, so it is done first: a file that is damaged near its end costs no
-//! compiler. When it fails, the file is validated again with every feature that the validator knows: a file that passes then is good, and
-//! the feature whose absence makes it fail is named. The validator's own words name a proposal of the standard at best, and mislead at worst:
-//! of a table of `externref` it says that "gc types are disallowed".
+//! Validating all of a file takes a twentieth of the time of compiling it, so it is done first: a file that is damaged
+//! near its end costs no compiler. When it fails, the file is validated again with every feature that the validator
+//! knows: a file that passes then is good, and the feature whose absence makes it fail is named. The validator's own
+//! words name a proposal of the standard at best, and mislead at worst: of a table of `externref` it says that "gc
+//! types are disallowed".
 
 use wasmparser::{BinaryReader, Validator, WasmFeatures};
 
@@ -138,8 +139,8 @@ fn validate(wasm: &[u8], features: WasmFeatures) -> wasmparser::Result<()> {
     Validator::new_with_features(features).validate_all(wasm).map(drop)
 }
 
-/// The first feature without which a file is not valid that is valid with all. Halves the table, so that a large file is validated a few
-/// times only.
+/// The first feature without which a file is not valid that is valid with all. Halves the table, so that a large file
+/// is validated a few times only.
 fn missing(wasm: &[u8]) -> Option<&'static Feature> {
     let fails = |features: &[Feature]| {
         let bits = features.iter().fold(WasmFeatures::empty(), |bits, feature| bits | feature.bits);
@@ -183,7 +184,8 @@ fn custom_name(wasm: &[u8], start: usize, end: usize) -> Option<&str> {
     (!name.is_empty()).then_some(name)
 }
 
-/// What is said of bytes that are no whole section, from `at` on. `section`: an id, and where its body would begin and end.
+/// What is said of bytes that are no whole section, from `at` on. `section`: an id, and where its body would begin and
+/// end.
 fn after_sections(wasm: &[u8], at: usize, section: Option<(u8, usize, usize)>, exports: bool) -> String {
     let (rest, bytes) = (wasm.len() - at, wasm.len());
     if wasm[at..].starts_with(b"\0asm") {

@@ -1,8 +1,8 @@
 //! Reads from the bytes of a component how many instances, tables and memories it makes.
 //!
-//! Follows the index spaces of modules and components through nested components, and adds up what each instantiation makes. Linear in the
-//! size of the file, however often a component is instantiated. What is not in the file (a module that is imported, or that comes out of an
-//! instance) counts as empty, so the result is a lower bound.
+//! Follows the index spaces of modules and components through nested components, and adds up what each instantiation
+//! makes. Linear in the size of the file, however often a component is instantiated. What is not in the file (a module
+//! that is imported, or that comes out of an instance) counts as empty, so the result is a lower bound.
 
 use wasmparser::{
     ComponentAlias, ComponentExternalKind, ComponentInstance, ComponentOuterAliasKind, Encoding, Instance, Parser,
@@ -35,8 +35,8 @@ struct Scope {
 }
 
 impl Requirements {
-    /// What a component takes at least, read from its bytes without compiling. What it instantiates from its imports is not counted. A
-    /// file that cannot be read takes nothing: whoever compiles it will say what is wrong.
+    /// What a component takes at least, read from its bytes without compiling. What it instantiates from its imports is
+    /// not counted. A file that cannot be read takes nothing: whoever compiles it will say what is wrong.
     pub(crate) fn at_least(wasm: &[u8]) -> Self {
         scan(wasm).unwrap_or_default()
     }

@@ -1,8 +1,9 @@
 //! Who compiles next: a queue that is fair by time used.
 //!
-//! Each tenant is charged the wall-clock time of its compile jobs. A free slot goes to the waiting tenant that has used least, so one that
-//! keeps the compiler busy waits behind one that compiles now and then. What was used is forgotten with a half-life of [`HALF_LIFE`], so a
-//! large deployment yesterday costs nothing today, and a busy tenant still gets what others leave.
+//! Each tenant is charged the wall-clock time of its compile jobs. A free slot goes to the waiting tenant that has used
+//! least, so one that keeps the compiler busy waits behind one that compiles now and then. What was used is forgotten
+//! with a half-life of [`HALF_LIFE`], so a large deployment yesterday costs nothing today, and a busy tenant still gets
+//! what others leave.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

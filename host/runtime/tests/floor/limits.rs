@@ -242,7 +242,8 @@ async fn a_full_engine_refuses_at_once_and_has_room_again_later() {
 
 #[tokio::test]
 async fn places_are_counted_in_the_mappings_of_the_memories_that_a_plugin_has() {
-    // W7, W52: 5,000 are left for everything else, three instances have two each for their stacks, and six are left for memories.
+    // W7, W52: 5,000 are left for everything else, three instances have two each for their stacks, and six are left for
+    // memories.
     let settings = EngineSettings { sessions: 100, max_map_count: 5_012, ..EngineSettings::default() };
     let engine = Engine::new(&settings).unwrap();
     let bare = guests::wasm("bare");

@@ -206,8 +206,8 @@ mod tests {
         assert_eq!(key[64..], again(&key[..64])[..16]);
     }
 
-    /// Computed by Python's hashlib after RFC 4253 §7.2, with a session identifier of 32 bytes: a connection may begin with
-    /// one hash function and change keys with another.
+    /// Computed by Python's hashlib after RFC 4253 §7.2, with a session identifier of 32 bytes: a connection may begin
+    /// with one hash function and change keys with another.
     #[test]
     fn longer_hashes_derive_keys_in_longer_blocks() {
         let (secret, _, session_id) = published();

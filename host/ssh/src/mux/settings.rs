@@ -13,9 +13,9 @@ pub struct Settings {
     /// `max_channels`, so that a client can close a session and open the next in one breath.
     pub max_sessions: usize,
     /// Bytes that the peer may send on a new channel while the connection has them to give. RFC 4254 §5.1; the figure is ours.
-    /// Every session gets [`MIN_WINDOW`] or `max_packet` at least, whichever is more: so much is set aside for each, out of
-    /// `window_connection`. What is beyond that comes out of the rest, as does what windows grow by, and nobody takes all of
-    /// the rest.
+    /// Every session gets [`MIN_WINDOW`] or `max_packet` at least, whichever is more: so much is set aside for each,
+    /// out of `window_connection`. What is beyond that comes out of the rest, as does what windows grow by, and nobody
+    /// takes all of the rest.
     pub window_start: u32,
     /// Bytes to which the window of a channel may grow while its data is taken fast. As OpenSSH's.
     pub window_max: u32,

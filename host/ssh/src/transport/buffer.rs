@@ -11,7 +11,8 @@ pub(super) struct Input {
     end: usize,
     /// Bytes of room for the next read.
     read_size: usize,
-    /// The peer is authenticated. Before that, what was consumed is wiped, for a password may be in it, and no read is large.
+    /// The peer is authenticated. Before that, what was consumed is wiped, for a password may be in it, and no read is
+    /// large.
     trusted: bool,
 }
 

@@ -34,8 +34,8 @@ pub(super) enum Kex {
     AwaitTrust(Box<client::AwaitTrust>),
     /// Our NEWKEYS is out, the peer's is awaited.
     ExpectNewKeys(Box<ExpectNewKeys>),
-    /// A step has failed, and with it the connection: nothing comes any more, and nothing leaves but DISCONNECT. A step that is
-    /// under way leaves this behind, so that an error needs no care.
+    /// A step has failed, and with it the connection: nothing comes any more, and nothing leaves but DISCONNECT. A step
+    /// that is under way leaves this behind, so that an error needs no care.
     Failed,
 }
 

@@ -92,7 +92,8 @@ impl Incoming {
         std::mem::take(&mut self.heard)
     }
 
-    /// The user has authenticated: packets may be larger. With `asks`, what is larger than before is granted one by one.
+    /// The user has authenticated: packets may be larger. With `asks`, what is larger than before is granted one by
+    /// one.
     pub(super) fn authenticated(&mut self, limit: usize, asks: bool) {
         self.limit = limit;
         if !asks {

@@ -11,8 +11,8 @@ use crate::transport::deadline::Timeouts;
 /// What a transport is, beside being one: the side it takes and what it needs for it.
 #[derive(Clone, Debug)]
 pub enum Party {
-    /// The side that was called. It shows one of its host keys, which the client chooses by its signature algorithm, and asks
-    /// for signatures by it.
+    /// The side that was called. It shows one of its host keys, which the client chooses by its signature algorithm,
+    /// and asks for signatures by it.
     Server {
         /// The public halves, best first, at least one: the private ones need not be in this process.
         host_keys: Vec<Arc<PublicKey>>,
@@ -65,8 +65,9 @@ pub struct Settings {
     pub identification: String,
     /// What we offer.
     pub preferences: Preferences,
-    /// The signatures that users may make, joined with commas: `server-sig-algs` of RFC 8308 §3.1. By default those that
-    /// we verify. To name others is of use where some user needs no credentials: clients do not offer RSA keys otherwise.
+    /// The signatures that users may make, joined with commas: `server-sig-algs` of RFC 8308 §3.1. By default those
+    /// that we verify. To name others is of use where some user needs no credentials: clients do not offer RSA keys
+    /// otherwise.
     pub signature_algorithms: String,
     /// When keys are changed.
     pub rekey: RekeyPolicy,

@@ -176,7 +176,8 @@ pub(super) fn twice(entry: &str, first: Option<&str>) -> String {
     }
 }
 
-/// What is wrong with an entry for this machine by name: what the name leads to is no public address, and none that is listed.
+/// What is wrong with an entry for this machine by name: what the name leads to is no public address, and none that is
+/// listed.
 fn own_machine(entry: &str, targets: &BTreeSet<Target>) -> Option<String> {
     let read = read(entry).ok()?;
     let (Host::Name(name), port) = read.first().map(|target| (&target.host, target.port))? else { return None };

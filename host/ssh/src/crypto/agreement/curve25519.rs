@@ -35,8 +35,8 @@ impl Key {
         agree_x25519(self.0, theirs).map_err(|_| BadShare)
     }
 
-    /// The client's second step. RFC 8731 §3.1: the output is read as a big-endian number, although the curve's own order
-    /// is the other one.
+    /// The client's second step. RFC 8731 §3.1: the output is read as a big-endian number, although the curve's own
+    /// order is the other one.
     pub(super) fn finish(self, server_share: &[u8]) -> Result<SharedSecret, BadShare> {
         Ok(SharedSecret::mpint(&*self.agree(server_share)?))
     }

@@ -1,5 +1,5 @@
-//! `aes256-gcm@openssh.com` and `aes128-gcm@openssh.com`: RFC 5647, with the algorithm negotiation of OpenSSH `PROTOCOL`
-//! §1.6.
+//! `aes256-gcm@openssh.com` and `aes128-gcm@openssh.com`: RFC 5647, with the algorithm negotiation of OpenSSH
+//! `PROTOCOL` §1.6.
 
 use super::error::{BadKey, Exhausted, Forged};
 use super::frame::{LENGTH_LEN, Properties, TAG_LEN, split_tag};
