@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 /// Long enough for a machine with other work; nothing waits for it unless something is broken.
-const PATIENCE: Duration = Duration::from_secs(300);
+const LONGEST_WAIT: Duration = Duration::from_secs(300);
 
 /// The words with which a server is started.
 const SERVE: &[&str] = &["serve", "--listen", "127.0.0.1:0", "--log", "json"];
@@ -124,7 +124,7 @@ impl Place {
             if wanted(&folder) {
                 return folder;
             }
-            assert!(began.elapsed() < PATIENCE, "{folder}");
+            assert!(began.elapsed() < LONGEST_WAIT, "{folder}");
         }
     }
 }
@@ -139,7 +139,7 @@ impl Server {
     fn until_all(&self, messages: &[&str]) -> Vec<Value> {
         let (mut events, mut missing) = (Vec::new(), messages.to_vec());
         while !missing.is_empty() {
-            let event = self.events.recv_timeout(PATIENCE);
+            let event = self.events.recv_timeout(LONGEST_WAIT);
             let event = event.unwrap_or_else(|_| panic!("no {missing:?} after {events:?}"));
             missing.retain(|message| event["message"] != *message);
             events.push(event);
