@@ -238,10 +238,10 @@ impl World {
         })
     }
 
-    /// Deeds that end their session: by which signal and with which line its client is told, and what the operator's line says. Each is
+    /// Behaviours that end their session: by which signal and with which line its client is told, and what the operator's line says. Each is
     /// one event for the operator, and the neighbour goes on.
-    pub(crate) fn each_ends_alone(&mut self, deeds: &[(&str, &str, &str)]) {
-        for (deed, told, logged) in deeds {
+    pub(crate) fn each_ends_alone(&mut self, behaviours: &[(&str, &str, &str)]) {
+        for (deed, told, logged) in behaviours {
             let call = self.call("villain").exec(deed);
             self.ends_alone(deed, &call, &Told::Signal((*told).to_owned()), logged);
         }

@@ -391,7 +391,7 @@ mod tests {
         Config { listen, plugins, state, banner: None, environment_names, entrance, tenants, algorithms, limits, notes }
     }
 
-    fn house() -> Access {
+    fn two_users() -> Access {
         let guest = member(Door::Open);
         access([("alice", user(Some("right"), &[KEY])), ("bob", user(None, &[OTHER_KEY])), ("guest", guest)])
     }
@@ -427,7 +427,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_right_password_and_the_right_key_enter() {
-        let access = house();
+        let access = two_users();
         let identity = try_in(&access, b"alice", Credential::Password(b"right")).await.unwrap();
         assert_eq!((identity.user.as_str(), identity.plugin.as_str(), identity.method), ("alice", "echo", "password"));
         let blob = blob(KEY);
@@ -440,7 +440,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn nobody_enters_by_what_is_anothers() {
-        let access = house();
+        let access = two_users();
         assert!(try_in(&access, b"alice", Credential::Password(b"wrong")).await.is_none());
         assert!(try_in(&access, b"bob", Credential::Password(b"right")).await.is_none());
         assert!(try_in(&access, b"mallory", Credential::Password(b"right")).await.is_none());
@@ -452,7 +452,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_is_nobodys_credential_is_enough_for_whoever_needs_none_and_for_nobody_else() {
-        let access = house();
+        let access = two_users();
         let identity = try_in(&access, b"guest", Credential::Unusable).await.unwrap();
         assert_eq!((identity.method, identity.fingerprint), ("none", None));
         for user in [&b"alice"[..], b"bob", b"nobody", b"\xff"] {
@@ -464,7 +464,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn whoever_needs_no_credentials_enters_by_none_whatever_the_client_shows() {
-        let access = house();
+        let access = two_users();
         // No work can be done, and a user who needs no credentials needs none.
         let _all = all_slots(&access).await;
         let blob = blob(OTHER_KEY);
@@ -484,7 +484,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_name_counts_only_when_it_is_the_same_to_the_byte() {
-        let access = house();
+        let access = two_users();
         let long = [b'a'; 70_000];
         let names: [&[u8]; 12] = [
             b"Alice",
@@ -507,7 +507,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_failure_takes_as_long_for_a_name_that_exists_as_for_one_that_does_not() {
-        let access = house();
+        let access = two_users();
         let blob = blob(OTHER_KEY);
         for user in [&b"alice"[..], b"bob", b"mallory", b"\xff", b""] {
             let mut times = Vec::new();
@@ -542,7 +542,7 @@ mod tests {
 
     #[test]
     fn slow_work_is_answered_at_a_doubling_and_never_after_the_grace_to_decide() {
-        let access = house();
+        let access = two_users();
         let first = access.answer_after(b"alice", Duration::ZERO);
         assert_eq!(access.answer_after(b"alice", first), first);
         assert_eq!(access.answer_after(b"alice", first + Duration::from_nanos(1)), first * 2);
@@ -556,7 +556,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_password_that_is_too_long_is_refused_before_any_work() {
-        let access = house();
+        let access = two_users();
         // No work can be done: whoever hashed would wait.
         let _all = all_slots(&access).await;
         let started = Instant::now();
@@ -569,7 +569,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_wait_for_a_slot_is_no_failure_however_long_for_everybody_alike() {
-        let access = house();
+        let access = two_users();
         for (user, right) in [(&b"alice"[..], true), (b"mallory", false)] {
             let all = all_slots(&access).await;
             let (queued, started) = (AtomicBool::new(false), Instant::now());
@@ -586,7 +586,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn no_more_passwords_are_hashed_at_once_than_there_are_slots_and_all_get_their_turn() {
-        let access = Arc::new(house());
+        let access = Arc::new(two_users());
         let all = all_slots(&access).await;
         let mut tries = JoinSet::new();
         for from in 0..20 {
@@ -637,7 +637,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn only_a_credential_that_was_right_makes_a_source_known() {
-        let access = house();
+        let access = two_users();
         let blob = blob(KEY);
         let proven = Credential::KeyProven { algorithm: b"ssh-ed25519", blob: &blob };
         let tries: [(u8, &[u8], Credential<'_>); 6] = [
@@ -671,7 +671,7 @@ mod tests {
 
     #[test]
     fn the_methods_are_those_that_some_user_has() {
-        assert_eq!(house().methods(), Methods { password: true, publickey: true });
+        assert_eq!(two_users().methods(), Methods { password: true, publickey: true });
         let keys_only = access([("bob", user(None, &[KEY]))]);
         assert_eq!(keys_only.methods(), Methods { password: false, publickey: true });
         // Clients that never try `none` have to find something to try.

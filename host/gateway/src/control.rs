@@ -182,7 +182,7 @@ fn plugin(listed: &Listed) -> Value {
         "name": listed.name,
         "current": listed.current.as_deref().map(version),
         "older": listed.older.iter().map(|older| version(older)).collect::<Vec<_>>(),
-        "crashing": listed.ill,
+        "crashing": listed.tripped,
     })
 }
 

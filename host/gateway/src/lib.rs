@@ -19,14 +19,14 @@
 //! | [`gateway`] | what all connections share |
 //! | `settings` | the limits as the plugin host and the protocol take them |
 //! | [`pump`] | **the pump**: one task per connection, between socket, protocol and sessions |
-//! | [`thrift`] | what ended sessions leave on the heap goes back to the system |
+//! | [`heap_trim`] | what ended sessions leave on the heap goes back to the system |
 //! | `login` | the login of a connection: each attempt in turn, and what the log tells of it |
 //! | `keepalive` | whether a silent peer still answers |
 //! | `socket` | what the kernel is told about a socket: keepalive, acknowledgements |
 //! | `large_packets` | memory for packets above what everybody may send |
 //! | `sessions`, `ready` | the sessions of a connection, and whose turn it is |
 //! | `session` | the one door between SSH and wasm |
-//! | `obituary` | what the operator is told of a session that has ended |
+//! | `session_summary` | what the operator is told of a session that has ended |
 //! | [`drain`] | how the program stops: the signal that every connection can wait for |
 //! | [`signals`] | what the signals of the kernel do, and the end of a stop that takes too long |
 //! | [`access`] | who may enter, and as whom |
@@ -45,13 +45,13 @@ pub mod drain;
 pub mod explain;
 pub mod gateway;
 mod grants;
+pub mod heap_trim;
 pub mod inspect;
 mod keepalive;
 mod large_packets;
 pub mod listener;
 pub mod logging;
 mod login;
-mod obituary;
 mod plugin_files;
 pub mod process;
 pub mod pump;
@@ -59,6 +59,7 @@ mod ready;
 mod refusals;
 pub mod reload;
 mod session;
+mod session_summary;
 mod sessions;
 mod settings;
 pub mod signals;
@@ -68,5 +69,4 @@ pub mod state;
 pub mod strict_modes;
 mod suggest;
 pub mod tenant;
-pub mod thrift;
 mod watch;

@@ -6,7 +6,7 @@
 mod acceptor;
 mod bind;
 mod gate;
-mod hush;
+mod throttle;
 mod waiting;
 
 use std::io;
@@ -30,7 +30,7 @@ use crate::process;
 use crate::socket::TcpKeepalive;
 
 /// How long connections have to send their DISCONNECT when the time to drain is over.
-const FAREWELL: Duration = Duration::from_secs(2);
+const DISCONNECT_TIME: Duration = Duration::from_secs(2);
 
 /// Every socket, bound and listening, and the counts of who is inside.
 pub struct Listener {
@@ -95,11 +95,11 @@ impl Listener {
     }
 }
 
-/// Waits for the tasks: in peace for `time`, then for their farewell, and not at all when it has to be at once.
+/// Waits for the tasks: in peace for `time`, then for them to disconnect, and not at all when it has to be at once.
 async fn drain(mut tasks: JoinSet<()>, stopper: &Stopper, time: Duration) {
     tracing::info!(connections = tasks.len(), "no longer listening");
     let mut gone = stopper.drain();
-    for wait in [time, FAREWELL] {
+    for wait in [time, DISCONNECT_TIME] {
         let empty = timeout(wait, async { while tasks.join_next().await.is_some() {} });
         tokio::select! {
             biased;
@@ -163,9 +163,9 @@ mod tests {
         let client = async {
             let mut steady = TcpStream::connect(address).await.unwrap();
             for _ in 0..10 {
-                let mut doomed = TcpStream::connect(address).await.unwrap();
-                doomed.write_all(b"!").await.unwrap();
-                assert!(closed(doomed).await);
+                let mut refused = TcpStream::connect(address).await.unwrap();
+                refused.write_all(b"!").await.unwrap();
+                assert!(closed(refused).await);
                 steady.write_all(b"a").await.unwrap();
                 assert_eq!(steady.read_u8().await.unwrap(), b'a');
             }

@@ -17,6 +17,7 @@ use whelk::credential;
 use whelk::drain::{Phase, Stopper};
 use whelk::explain::explain;
 use whelk::gateway::{Gateway, THIS_PROGRAM, lone_loader, trial_limits};
+use whelk::heap_trim;
 use whelk::inspect::{self, CheckError};
 use whelk::listener::Listener;
 use whelk::logging::{self, Format};
@@ -25,7 +26,6 @@ use whelk::pump;
 use whelk::signals::{GaveUp, Hangup, Signals};
 use whelk::state::State;
 use whelk::strict_modes::{self, Asked};
-use whelk::thrift;
 use whelk_runtime::supervise::{Panicked, caught, caught_future, supervise};
 use whelk_runtime::{CompileSettings, InstanceLimits, Start, compile_stdin};
 use whelk_ssh::crypto::key::HostKey;
@@ -341,7 +341,7 @@ fn serve(file: Option<&Path>, overrides: Overrides, format: Format) -> Result<()
             tracing::warn!(%error, "the running server cannot be asked for its plugins");
         }
         let trimmed = Arc::clone(&gateway);
-        tokio::spawn(supervise("heap trim", move || thrift::give_back(Arc::clone(&trimmed)), |_| ()));
+        tokio::spawn(supervise("heap trim", move || heap_trim::give_back(Arc::clone(&trimmed)), |_| ()));
         tokio::spawn(supervise("dropped lines", logging::tell_dropped, |_| ()));
         for address in listener.addresses().map_err(failed)? {
             tracing::info!(%address, "listening");

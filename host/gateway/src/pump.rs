@@ -46,13 +46,13 @@ use crate::tenant::Seat;
 /// The most that one turn reads, and the most that it seals.
 const TURN: usize = 128 << 10;
 /// Fixed cost of a turn, in bytes. After `TURN` bytes the pump yields.
-const STEP: usize = 8 << 10;
+const TURN_COST: usize = 8 << 10;
 /// How long buffers lie empty before their memory is given back.
-const REST: Duration = Duration::from_secs(2);
+const BUFFER_RELEASE_DELAY: Duration = Duration::from_secs(2);
 /// How long a goodbye may take to reach the peer.
-const FAREWELL: Duration = Duration::from_secs(1);
+const DISCONNECT_LINGER: Duration = Duration::from_secs(1);
 /// How many reads are thrown away meanwhile.
-const FAREWELL_READS: usize = 64;
+const LINGER_READS: usize = 64;
 
 /// Readiness of a socket that the peer has closed or reset. Unlike `READABLE` it does not come with bytes; nobody asked the
 /// kernel for urgent data, so that does not come either.
@@ -78,7 +78,7 @@ impl From<Error> for End {
 
 /// State of the idle-buffer release.
 #[derive(Clone, Copy)]
-enum Rest {
+enum BufferRelease {
     /// Bytes have moved since the last look.
     Busy,
     /// Nothing moves; at this time the memory goes back.
@@ -104,7 +104,7 @@ struct Pump {
     login: Login,
     /// The socket took less than it was given: wait until it takes more.
     write_blocked: bool,
-    rest: Rest,
+    buffers: BufferRelease,
     /// Bytes moved since the last yield.
     moved: usize,
     keepalive: Keepalive,
@@ -140,7 +140,7 @@ pub async fn run(stream: TcpStream, peer: SocketAddr, permit: Permit, gateway: A
         turns: None,
         login: Login::new(number, peer.ip()),
         write_blocked: false,
-        rest: Rest::Busy,
+        buffers: BufferRelease::Busy,
         moved: 0,
         keepalive,
         acknowledge_at: None,
@@ -179,7 +179,7 @@ impl Pump {
 
     /// Everything that can be done without waiting, up to the bounds of a turn.
     fn turn(&mut self, now: Instant) -> Result<Progress, End> {
-        self.moved += STEP;
+        self.moved += TURN_COST;
         let (mut progress, read) = self.read(now)?;
         while self.answer(now)? {
             progress = self.receive(now)?;
@@ -218,7 +218,7 @@ impl Pump {
                     self.connection.filled(count);
                     self.moved += count;
                     read += count;
-                    self.rest = Rest::Busy;
+                    self.buffers = BufferRelease::Busy;
                     self.keepalive.heard(now);
                     progress = self.receive(now)?;
                     budget = budget.saturating_sub(count);
@@ -364,12 +364,12 @@ impl Pump {
 
     /// When something must be looked at even if nothing moves.
     fn next_deadline(&mut self) -> Option<Instant> {
-        if let Rest::Busy = self.rest {
-            self.rest = Rest::Due(Instant::now() + REST);
+        if let BufferRelease::Busy = self.buffers {
+            self.buffers = BufferRelease::Due(Instant::now() + BUFFER_RELEASE_DELAY);
         }
-        let rest = match self.rest {
-            Rest::Due(due) => Some(due),
-            Rest::Busy | Rest::Done => None,
+        let rest = match self.buffers {
+            BufferRelease::Due(due) => Some(due),
+            BufferRelease::Busy | BufferRelease::Done => None,
         };
         // Before login the stages have deadlines of their own.
         let keepalive = self.connection.user().and_then(|_| self.keepalive.deadline());
@@ -396,13 +396,17 @@ impl Pump {
         }
         if self.connection.user().is_some() && self.keepalive.is_due(now)? {
             self.connection.keepalive();
-            self.rest = Rest::Busy;
+            self.buffers = BufferRelease::Busy;
         }
-        match self.rest {
-            Rest::Due(due) if due <= now => {
-                self.rest = if self.connection.release_buffers() { Rest::Done } else { Rest::Due(now + REST) };
+        match self.buffers {
+            BufferRelease::Due(due) if due <= now => {
+                self.buffers = if self.connection.release_buffers() {
+                    BufferRelease::Done
+                } else {
+                    BufferRelease::Due(now + BUFFER_RELEASE_DELAY)
+                };
             }
-            Rest::Busy | Rest::Due(_) | Rest::Done => {}
+            BufferRelease::Busy | BufferRelease::Due(_) | BufferRelease::Done => {}
         }
         Ok(())
     }
@@ -479,12 +483,12 @@ impl Pump {
                 return;
             }
             // Whether it arrives is the peer's business.
-            let _ = tokio::time::timeout(FAREWELL, self.farewell()).await;
+            let _ = tokio::time::timeout(DISCONNECT_LINGER, self.linger()).await;
         }
     }
 
     /// Sends what is left, and waits for the peer to close: closing first would tear what it has not read yet.
-    async fn farewell(&mut self) -> io::Result<()> {
+    async fn linger(&mut self) -> io::Result<()> {
         while !self.connection.output().is_empty() {
             self.stream.writable().await?;
             match self.stream.try_write(self.connection.output()) {
@@ -496,9 +500,9 @@ impl Pump {
         self.stream.shutdown().await?;
         // On the heap: an array would lie in the task of every connection from its first moment.
         let mut unread = vec![0; 4096];
-        let mut patience = FAREWELL_READS;
-        while patience > 0 && self.stream.read(&mut unread).await? > 0 {
-            patience -= 1;
+        let mut reads_left = LINGER_READS;
+        while reads_left > 0 && self.stream.read(&mut unread).await? > 0 {
+            reads_left -= 1;
         }
         Ok(())
     }

@@ -1,11 +1,11 @@
 //! The one door between SSH and wasm: one session channel of the protocol, one instance of a plugin.
 //!
-//! A request of RFC 4254 becomes a [`Happening`] here, and the identity that entered becomes the facts that a plugin may ask for.
+//! A request of RFC 4254 becomes a [`ChannelEvent`] here, and the identity that entered becomes the facts that a plugin may ask for.
 //! Which bytes go when is not decided here (`sessions.rs`), nor what a plugin may do (`whelk-runtime`).
 
 use std::sync::Arc;
 
-use whelk_runtime::{Exit, Facts, Happening, Plugins, Pty, SessionSide, SignalName, WindowSize, notice};
+use whelk_runtime::{ChannelEvent, Exit, Facts, Plugins, Pty, SessionSide, SignalName, WindowSize, notice};
 use whelk_ssh::connection::Server;
 use whelk_ssh::message::mux::ChannelId;
 use whelk_ssh::message::request::{self, Request};
@@ -14,8 +14,8 @@ use crate::access::Identity;
 use crate::config::{EnvironmentNames, Limits};
 use crate::gateway::Gateway;
 use crate::logging::escape;
-use crate::obituary::Obituary;
 use crate::refusals::RefusedVariables;
+use crate::session_summary::SessionSummary;
 
 /// The largest terminal that is believed, in characters either way. RFC 4254 §6.2 sets no bound; a plugin multiplies these numbers.
 const LARGEST_SIDE: u32 = 4096;
@@ -121,7 +121,10 @@ pub(crate) enum Unfit<'a> {
 }
 
 /// Converts a request for a plugin.
-pub(crate) fn to_happening<'a>(request: &Request<'a>, environment: &mut Environment) -> Result<Happening, Unfit<'a>> {
+pub(crate) fn to_happening<'a>(
+    request: &Request<'a>,
+    environment: &mut Environment,
+) -> Result<ChannelEvent, Unfit<'a>> {
     let unfit = |detail: &'a [u8], reason: &str| Unfit::Other { detail, reason: reason.to_owned(), on_stderr: false };
     let name = |bytes: &'a [u8], most: usize| {
         let fits = text(bytes).filter(|name| name.len() <= most);
@@ -129,31 +132,33 @@ pub(crate) fn to_happening<'a>(request: &Request<'a>, environment: &mut Environm
     };
     Ok(match *request {
         Request::PtyReq { term, size, modes } => {
-            Happening::PtyReq(Pty { term: name(term, 256)?, size: window(size), modes: modes.iter().collect() })
+            ChannelEvent::PtyReq(Pty { term: name(term, 256)?, size: window(size), modes: modes.iter().collect() })
         }
         Request::Env { name, value } => {
             let admitted = environment.admit(name, value).and_then(|()| text(name).ok_or("the name is not text"));
             match admitted {
-                Ok(name) => Happening::Env { name, value: value.to_vec() },
+                Ok(name) => ChannelEvent::Env { name, value: value.to_vec() },
                 Err(reason) => {
                     environment.refused.add(name, reason);
                     return Err(Unfit::Variable);
                 }
             }
         }
-        Request::Shell => Happening::Shell,
+        Request::Shell => ChannelEvent::Shell,
         Request::Exec { command } if command.len() > environment.longest_command => {
             let (is, most) = (command.len(), environment.longest_command);
             let reason = format!("the command is too long: {is} bytes, and at most {most} are accepted");
             return Err(Unfit::Other { detail: command, reason, on_stderr: true });
         }
-        Request::Exec { command } => Happening::Exec(command.to_vec()),
-        Request::Subsystem { name: subsystem } => Happening::Subsystem(name(subsystem, usize::MAX)?),
-        Request::WindowChange { size } => Happening::WindowChange(window(size)),
-        Request::Signal { name: signal } => Happening::Signal(SignalName::from_wire(&name(signal, 64)?)),
-        Request::Break { length_ms } => Happening::Break { length_ms },
+        Request::Exec { command } => ChannelEvent::Exec(command.to_vec()),
+        Request::Subsystem { name: subsystem } => ChannelEvent::Subsystem(name(subsystem, usize::MAX)?),
+        Request::WindowChange { size } => ChannelEvent::WindowChange(window(size)),
+        Request::Signal { name: signal } => ChannelEvent::Signal(SignalName::from_wire(&name(signal, 64)?)),
+        Request::Break { length_ms } => ChannelEvent::Break { length_ms },
         Request::ExitStatus { .. } | Request::ExitSignal { .. } => return Err(unfit(b"", "only servers send this")),
-        Request::Other { kind, body } => Happening::Request { name: name(kind, usize::MAX)?, payload: body.to_vec() },
+        Request::Other { kind, body } => {
+            ChannelEvent::Request { name: name(kind, usize::MAX)?, payload: body.to_vec() }
+        }
     })
 }
 
@@ -209,7 +214,7 @@ async fn run(gateway: &Gateway, connection: u64, channel: ChannelId, entered: &E
     tracing::info!(connection, channel = channel.0, tenant = %shown, plugin = plugin.name(), generation, "session opened");
     let (shared, plugins) = (Arc::clone(tenant.shared()), tenant as Arc<dyn Plugins>);
     let report = plugin.session(entered.facts.on_channel(channel.0), &shared, &plugins, side).await;
-    Obituary { connection, channel: channel.0, tenant: &shared }.write(&report);
+    SessionSummary { connection, channel: channel.0, tenant: &shared }.write(&report);
 }
 
 #[cfg(test)]
@@ -296,7 +301,7 @@ mod tests {
         let mut environment = environment();
         let command = vec![b'x'; (255 << 10) + 1];
         let taken = to_happening(&Request::Exec { command: &command[1..] }, &mut environment);
-        assert!(matches!(taken, Ok(Happening::Exec(command)) if command.len() == 255 << 10));
+        assert!(matches!(taken, Ok(ChannelEvent::Exec(command)) if command.len() == 255 << 10));
         let Err(Unfit::Other { reason, on_stderr, .. }) =
             to_happening(&Request::Exec { command: &command }, &mut environment)
         else {

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use whelk_runtime::{Drained, Ending, Exit, Happening, Inbox, OpenReply, Outbox, Output, Sink, session_pipes};
+use whelk_runtime::{ChannelEvent, Drained, Ending, Exit, Inbox, OpenReply, Outbox, Output, Sink, session_pipes};
 use whelk_ssh::connection::{Event, Progress, Server};
 use whelk_ssh::error::Error;
 use whelk_ssh::message::mux::{ChannelId, Stream};
@@ -42,7 +42,7 @@ pub(crate) struct Sessions {
     held: VecDeque<ChannelId>,
     births: u64,
     /// A plugin wants the connection to end.
-    farewell: Option<Error>,
+    disconnect: Option<Error>,
     /// Of what was asked beside the sessions: forwarding, other kinds of channel.
     refusals: Refusals,
 }
@@ -102,7 +102,7 @@ impl Sessions {
             line: VecDeque::new(),
             held: VecDeque::new(),
             births: 0,
-            farewell: None,
+            disconnect: None,
             refusals: Refusals::default(),
         }
     }
@@ -148,13 +148,13 @@ impl Sessions {
             mux::Event::Request { channel, request, decline } => {
                 let Some(session) = self.table.get_mut(&channel) else { return };
                 let user = self.entered.as_ref().map_or("", |entered| entered.identity.user.as_str());
-                let happening = session::to_happening(&request, &mut session.environment);
-                if matches!(happening, Ok(Happening::Shell | Happening::Exec(_) | Happening::Subsystem(_))) {
+                let event = session::to_happening(&request, &mut session.environment);
+                if matches!(event, Ok(ChannelEvent::Shell | ChannelEvent::Exec(_) | ChannelEvent::Subsystem(_))) {
                     // The environment is complete.
                     session.environment.refused.tell(self.connection, channel.0, user);
                 }
-                match happening {
-                    Ok(happening) => session.inbox.happening(happening),
+                match event {
+                    Ok(event) => session.inbox.event(event),
                     Err(Unfit::Variable) => decline.decline(),
                     Err(Unfit::Other { detail, reason, on_stderr }) => {
                         if on_stderr {
@@ -186,7 +186,7 @@ impl Sessions {
             mux::Event::Writable { channel } => self.queue(channel),
             mux::Event::Eof { channel } => {
                 if let Some(session) = self.table.get(&channel) {
-                    session.inbox.happening(Happening::Eof);
+                    session.inbox.event(ChannelEvent::Eof);
                 }
             }
             mux::Event::ProtocolError { channel, violation } => {
@@ -206,7 +206,7 @@ impl Sessions {
         if let Some(mut session) = self.table.remove(&channel) {
             let user = self.entered.as_ref().map_or("", |entered| entered.identity.user.as_str());
             session.environment.refused.tell(self.connection, channel.0, user);
-            session.inbox.happening(Happening::Close);
+            session.inbox.event(ChannelEvent::Close);
             session.inbox.end(Ending::ClientClosed);
         }
     }
@@ -298,8 +298,8 @@ impl Sessions {
         while put < budget {
             let Some(channel) = self.line.pop_front() else { return Ok(Progress::Done) };
             put += TURN_COST + self.serve_one(connection, channel);
-            if let Some(farewell) = self.farewell.take() {
-                return Err(farewell);
+            if let Some(disconnect) = self.disconnect.take() {
+                return Err(disconnect);
             }
         }
         Ok(Progress::More)
@@ -315,10 +315,10 @@ impl Sessions {
         }
         let refusal = session.refusal;
         let mut turn =
-            Turn { connection, channel, refusal, took: 0, full: false, refused: false, unasked: 0, farewell: None };
+            Turn { connection, channel, refusal, took: 0, full: false, refused: false, unasked: 0, disconnect: None };
         let drained = session.outbox.drain(&mut turn);
         let (took, full) = (turn.took, turn.full);
-        self.farewell = turn.farewell;
+        self.disconnect = turn.disconnect;
         // Nobody will answer what could not be asked.
         (0..turn.unasked).for_each(|_| session.inbox.answered(false));
         if turn.refused {
@@ -354,7 +354,7 @@ struct Turn<'c> {
     refused: bool,
     /// How many of its requests could not be made.
     unasked: u32,
-    farewell: Option<Error>,
+    disconnect: Option<Error>,
 }
 
 impl Sink for Turn<'_> {
@@ -409,7 +409,7 @@ impl Sink for Turn<'_> {
     }
 
     fn disconnect(&mut self, reason: u32, text: &str) {
-        self.farewell = Some(Error::Requested { reason, text: text.to_owned() });
+        self.disconnect = Some(Error::Requested { reason, text: text.to_owned() });
     }
 
     fn debug(&mut self, text: &str, always_display: bool) {

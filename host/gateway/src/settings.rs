@@ -108,7 +108,7 @@ pub(crate) fn plugin_limits(limits: &Limits) -> whelk_runtime::Limits {
         resources: count(limits.resources),
         environment: limits.environment_bytes,
         timers: count(limits.timers),
-        passages: limits.passages,
+        handoffs: limits.handoffs,
         shortest_timer: limits.timer,
         log_lines: limits.log_rate,
         log_burst: limits.log_burst,

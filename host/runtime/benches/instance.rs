@@ -10,8 +10,8 @@ use std::sync::Arc;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use tokio::runtime::Runtime;
 use whelk_runtime::{
-    Drained, Ending, Engine, EngineSettings, Exit, Facts, Grants, Happening, Limits, Lookup, OpenReply, Output, Plugin,
-    Plugins, Sink, Start, Tenant, session_pipes,
+    ChannelEvent, Drained, Ending, Engine, EngineSettings, Exit, Facts, Grants, Limits, Lookup, OpenReply, Output,
+    Plugin, Plugins, Sink, Start, Tenant, session_pipes,
 };
 
 /// Takes everything and counts it.
@@ -77,8 +77,8 @@ fn sessions(criterion: &mut Criterion) {
         bencher.iter(|| {
             runtime.block_on(async {
                 let (inbox, outbox, side) = session_pipes(256 << 10, Arc::new(|| {}));
-                inbox.happening(Happening::Exec(b"x".to_vec()));
-                inbox.happening(Happening::Eof);
+                inbox.event(ChannelEvent::Exec(b"x".to_vec()));
+                inbox.event(ChannelEvent::Eof);
                 let report = plugin.session(Facts::default(), &tenant, &plugins, side).await;
                 black_box(report);
                 let mut count = Count::default();
@@ -102,7 +102,7 @@ fn echo(criterion: &mut Criterion) {
             let (inbox, outbox, side) = session_pipes(256 << 10, Arc::new(|| {}));
             let mut count = Count::default();
             let task = runtime.spawn(plugin.session(Facts::default(), &tenant, &plugins, side));
-            inbox.happening(Happening::Exec(Vec::new()));
+            inbox.event(ChannelEvent::Exec(Vec::new()));
             bencher.iter(|| {
                 runtime.block_on(async {
                     count.bytes = 0;

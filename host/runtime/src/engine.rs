@@ -13,9 +13,9 @@
 //! 240 MiB behind after 10,000 sessions, and what it saves (3 of the 150 us that a session costs) was not to be found again.
 
 mod places;
+mod reaper;
 mod settings;
 mod ticker;
-mod undertaker;
 
 pub(crate) use places::Slot;
 pub use settings::EngineSettings;
@@ -25,8 +25,8 @@ pub use settings::EngineSettings;
 pub fn address_space(settings: &EngineSettings) -> usize {
     Places::of(settings).memories.saturating_mul(settings.memory.saturating_add(GUARD))
 }
+pub(crate) use reaper::Reaper;
 pub(crate) use ticker::Ticker;
-pub(crate) use undertaker::Undertaker;
 
 use std::sync::Arc;
 
@@ -44,15 +44,15 @@ use places::{GUARD, Places, Taken};
 /// Compiles plugins and runs them. Cloning is cheap and gives the same engine.
 #[derive(Clone)]
 pub struct Engine {
-    house: Arc<House>,
+    shared: Arc<EngineSet>,
 }
 
 /// What all plugins of a process share.
-struct House {
+struct EngineSet {
     engine: wasmtime::Engine,
     linker: Linker<State>,
     ticker: Arc<Ticker>,
-    undertaker: Undertaker,
+    reaper: Reaper,
     /// Who may run on after a tick, over all tenants.
     permits: Permits,
     /// What plugins have, over all tenants.
@@ -71,95 +71,95 @@ impl Engine {
         let engine = wasmtime::Engine::new(&config(&settings, places)).map_err(|error| Error::host(&error))?;
         let mut linker = Linker::new(&engine);
         host::link(&mut linker).map_err(|error| Error::host(&error))?;
-        let (ticker, undertaker) = (Ticker::start(&engine)?, Undertaker::start()?);
+        let (ticker, reaper) = (Ticker::start(&engine)?, Reaper::start()?);
         let permits = Permits::new(settings.workers);
         let totals = Arc::new(Totals::new(settings.files, settings.total_memory, settings.total_output));
         let taken = Arc::new(Taken::new(places));
-        let house = House { engine, linker, ticker, undertaker, permits, totals, settings, taken };
-        Ok(Self { house: Arc::new(house) })
+        let shared = EngineSet { engine, linker, ticker, reaper, permits, totals, settings, taken };
+        Ok(Self { shared: Arc::new(shared) })
     }
 
     /// How many instances may run at once, if they have one memory each.
     #[must_use]
     pub fn capacity(&self) -> usize {
-        self.house.taken.capacity()
+        self.shared.taken.capacity()
     }
 
     /// How many are running.
     #[must_use]
     pub fn live(&self) -> usize {
-        self.house.taken.live()
+        self.shared.taken.live()
     }
 
     /// Whether there is no room for one more, whatever it is an instance of.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.house.taken.is_full()
+        self.shared.taken.is_full()
     }
 
     /// The most that ran at the same time since this was asked last.
     #[must_use]
     pub fn take_peak(&self) -> usize {
-        self.house.taken.take_peak()
+        self.shared.taken.take_peak()
     }
 
     /// Address space of one linear memory, bytes.
     #[must_use]
     pub fn memory(&self) -> usize {
-        self.house.settings.memory
+        self.shared.settings.memory
     }
 
     /// The largest plugin, bytes of its file.
     pub(crate) fn component(&self) -> usize {
-        self.house.settings.component
+        self.shared.settings.component
     }
 
     pub(crate) fn wasmtime(&self) -> &wasmtime::Engine {
-        &self.house.engine
+        &self.shared.engine
     }
 
     pub(crate) fn ticker(&self) -> &Arc<Ticker> {
-        &self.house.ticker
+        &self.shared.ticker
     }
 
     /// Where large instances are let go.
-    pub(crate) fn undertaker(&self) -> &Undertaker {
-        &self.house.undertaker
+    pub(crate) fn reaper(&self) -> &Reaper {
+        &self.shared.reaper
     }
 
     /// Who may run on after a tick.
     pub(crate) fn permits(&self) -> &Permits {
-        &self.house.permits
+        &self.shared.permits
     }
 
     /// What plugins have, over all tenants.
     pub(crate) fn totals(&self) -> &Arc<Totals> {
-        &self.house.totals
+        &self.shared.totals
     }
 
     /// Memory of all instances, with buffers that the host has for them, bytes.
     #[must_use]
     pub fn plugin_memory(&self) -> usize {
-        self.house.totals.memory()
+        self.shared.totals.memory()
     }
 
     /// How many threads run sessions.
     pub(crate) fn workers(&self) -> usize {
-        self.house.settings.workers
+        self.shared.settings.workers
     }
 
     pub(crate) fn instantiate_pre(&self, component: &Component) -> wasmtime::Result<InstancePre<State>> {
-        self.house.linker.instantiate_pre(component)
+        self.shared.linker.instantiate_pre(component)
     }
 
     /// Linear memories that one instance may have.
     pub(crate) fn memories(&self) -> usize {
-        self.house.settings.memories
+        self.shared.settings.memories
     }
 
     /// Takes room for one instance with so many memories.
     pub(crate) fn slot(&self, memories: usize) -> Result<Slot, Error> {
-        self.house.taken.take(memories)
+        self.shared.taken.take(memories)
     }
 }
 

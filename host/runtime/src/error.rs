@@ -8,7 +8,7 @@ use wasmtime::{PoolConcurrencyLimitError, Trap};
 use wasmtime_wasi::I32Exit;
 
 use crate::brief::brief;
-use crate::happening::{Exit, SignalName};
+use crate::channel_event::{Exit, SignalName};
 
 /// `EX_SOFTWARE` of sysexits.h: the fault is the host's.
 const SOFTWARE: u32 = 70;

@@ -142,7 +142,7 @@ impl Health {
     }
 
     /// Whether any breaker is open.
-    pub(crate) fn is_ill(&self, now: Instant) -> bool {
+    pub(crate) fn is_tripped(&self, now: Instant) -> bool {
         self.breakers.values().any(|breaker| breaker.verdict(now).is_some())
     }
 
@@ -279,8 +279,8 @@ mod tests {
         assert_eq!(opened[0].scope, Scope::Tenant("acme".into()));
         assert_eq!(case.verdict(&who("acme", "somebody new"), 2), Verdict::Avoid);
         assert_eq!(case.verdict(&who("other", "a"), 2), Verdict::Run);
-        assert!(case.health.is_ill(case.at(2)));
-        assert!(!case.health.is_ill(case.at(11)));
+        assert!(case.health.is_tripped(case.at(2)));
+        assert!(!case.health.is_tripped(case.at(11)));
     }
 
     #[test]

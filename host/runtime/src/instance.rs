@@ -25,16 +25,16 @@ use std::task::Poll;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::bindings::imports::types as wit;
+use crate::channel_event::{ChannelEvent, Ending, Exit, Pty, SignalName};
 use crate::error::Stop;
 use crate::grants::topics::Mail;
-use crate::happening::{Ending, Exit, Happening, Pty, SignalName};
-use crate::host::{Luggage, Phase, State};
+use crate::host::{Handoff, Phase, State};
 use crate::pipe::{Message, Next, SessionSide};
 use crate::plugin::Presence;
 use crate::plugins::Start;
-use crate::probation::Probation;
 use crate::report::Report;
 use crate::tenant::Tenant;
+use crate::trial::Trial;
 use guest::Guest;
 
 /// Why an instance has stopped taking what comes.
@@ -42,7 +42,7 @@ pub(crate) enum Pause {
     /// The session is over. The client was told, and the plugin where it could be.
     Over,
     /// The client wants something to be started, and nothing was yet. Which plugin serves it is not decided here.
-    Start(Happening),
+    Start(ChannelEvent),
     /// The plugin wants the one of this name to take over.
     HandOver(String),
 }
@@ -55,7 +55,7 @@ pub(crate) struct Instance<'s> {
     side: &'s mut SessionSide,
     tenant: Arc<Tenant>,
     /// Whether this version of the plugin starts is still to be seen.
-    probation: Probation,
+    trial: Trial,
     /// Whose turn it is when several have something: timers, the client, messages.
     turn: u8,
 }
@@ -93,18 +93,18 @@ macro_rules! call_if {
 }
 
 impl<'s> Instance<'s> {
-    /// Makes one of the plugin that is on probation.
+    /// Makes one of the plugin that is on trial.
     pub(crate) async fn new(
-        mut probation: Probation,
+        mut trial: Trial,
         presence: Presence,
         state: State,
         side: &'s mut SessionSide,
         tenant: &Arc<Tenant>,
     ) -> Result<Self, Stop> {
-        match Guest::new(probation.plugin(), Arc::clone(side.shared()), state).await {
-            Ok(guest) => Ok(Self { guest, _presence: presence, side, tenant: Arc::clone(tenant), probation, turn: 0 }),
+        match Guest::new(trial.plugin(), Arc::clone(side.shared()), state).await {
+            Ok(guest) => Ok(Self { guest, _presence: presence, side, tenant: Arc::clone(tenant), trial, turn: 0 }),
             Err(stop) => {
-                probation.saw(&stop);
+                trial.saw(&stop);
                 Err(stop)
             }
         }
@@ -113,20 +113,20 @@ impl<'s> Instance<'s> {
     /// Whether the plugin takes the session.
     pub(crate) async fn open(&mut self) -> Result<bool, Stop> {
         let opened = call!(self, |functions, store| functions.session.call_open(store));
-        opened.inspect_err(|stop| self.probation.saw(stop))
+        opened.inspect_err(|stop| self.trial.saw(stop))
     }
 
     /// Tells the plugin what the client has prepared and an earlier one has accepted. Its own answers reach nobody: the variables and the
     /// terminal are there, and a no to the terminal only keeps its settings from applying.
-    pub(crate) async fn prepare(&mut self, luggage: Luggage) -> Result<(), Stop> {
-        for (name, value) in luggage.env {
+    pub(crate) async fn prepare(&mut self, handoff: Handoff) -> Result<(), Stop> {
+        for (name, value) in handoff.env {
             if self.is_over() {
                 return Ok(());
             }
             call!(self, |functions, store| functions.session.call_env(store, &name, &value))?;
             self.guest.state().keep_env(name, value);
         }
-        let Some(pty) = luggage.pty.filter(|_| !self.is_over()) else { return Ok(()) };
+        let Some(pty) = handoff.pty.filter(|_| !self.is_over()) else { return Ok(()) };
         let (asked, size) = (wit::Pty::from(pty.clone()), pty.size);
         self.guest.state().keep_pty(pty);
         if !call!(self, |functions, store| functions.session.call_pty_req(store, &asked))? {
@@ -138,7 +138,7 @@ impl<'s> Instance<'s> {
     }
 
     /// Takes what comes, a start request first if there is one, until somebody else has to decide.
-    pub(crate) async fn run(&mut self, start: Option<&Happening>, report: &mut Report) -> Pause {
+    pub(crate) async fn run(&mut self, start: Option<&ChannelEvent>, report: &mut Report) -> Pause {
         if let Some(start) = start
             && let Err(stop) = self.start(start).await
         {
@@ -161,10 +161,10 @@ impl<'s> Instance<'s> {
                     self.hang_up(why, report).await;
                     return Pause::Over;
                 }
-                Ok(Step::Next(Next::Happening(happening)))
-                    if Start::of(&happening).is_some() && self.guest.state().phase() == Phase::Waiting =>
+                Ok(Step::Next(Next::ChannelEvent(event)))
+                    if Start::of(&event).is_some() && self.guest.state().phase() == Phase::Waiting =>
                 {
-                    return Pause::Start(happening);
+                    return Pause::Start(event);
                 }
                 Ok(step) => self.take(step).await,
             };
@@ -176,14 +176,14 @@ impl<'s> Instance<'s> {
     }
 
     /// Another plugin takes over: this one is told, and then it is gone.
-    pub(crate) async fn leave(mut self, report: &mut Report) -> Luggage {
+    pub(crate) async fn leave(mut self, report: &mut Report) -> Handoff {
         self.guest.state().close();
         report.error = self.closed(Ending::Routed).await.err().and_then(Stop::error);
         // What this one caught does not interrupt the next.
         self.side.shared().catch(Vec::new());
-        let luggage = self.guest.state().depart();
+        let handoff = self.guest.state().hand_off();
         self.end().await;
-        luggage
+        handoff
     }
 
     /// The start request that it is about to be given, or was asked to be, has failed.
@@ -193,7 +193,7 @@ impl<'s> Instance<'s> {
 
     /// It is let go.
     pub(crate) async fn end(self) {
-        self.guest.bury().await;
+        self.guest.reap().await;
     }
 
     /// Whether the session has been ended, by the plugin or by the other side.
@@ -235,7 +235,7 @@ impl<'s> Instance<'s> {
         if let Some(words) = self.side.shared().words() {
             self.guest.state().last_words(&words);
         }
-        self.probation.saw(&stop);
+        self.trial.saw(&stop);
         let exit = match stop {
             Stop::Exited(status) => {
                 report.ending = Some(Ending::Finished);
@@ -316,8 +316,10 @@ impl<'s> Instance<'s> {
         }
         loop {
             match self.side.next()? {
-                next @ (Next::Data { .. } | Next::Happening(Happening::Eof | Happening::Close)) => return Some(next),
-                Next::Happening(_) => {}
+                next @ (Next::Data { .. } | Next::ChannelEvent(ChannelEvent::Eof | ChannelEvent::Close)) => {
+                    return Some(next);
+                }
+                Next::ChannelEvent(_) => {}
             }
         }
     }
@@ -370,7 +372,7 @@ impl<'s> Instance<'s> {
                 self.side.taken();
                 result
             }
-            Step::Next(Next::Happening(happening)) => self.happen(happening).await,
+            Step::Next(Next::ChannelEvent(event)) => self.happen(event).await,
         }
     }
 
@@ -385,29 +387,29 @@ impl<'s> Instance<'s> {
         }
     }
 
-    /// Tells the plugin of one happening and answers it.
-    async fn happen(&mut self, happening: Happening) -> Result<(), Stop> {
-        let answer = match happening {
-            Happening::Eof => return call!(self, |functions, store| functions.session.call_eof(store)),
-            Happening::Close => return call!(self, |functions, store| functions.session.call_close(store)),
+    /// Tells the plugin of one event and answers it.
+    async fn happen(&mut self, event: ChannelEvent) -> Result<(), Stop> {
+        let answer = match event {
+            ChannelEvent::Eof => return call!(self, |functions, store| functions.session.call_eof(store)),
+            ChannelEvent::Close => return call!(self, |functions, store| functions.session.call_close(store)),
             // One was accepted before: there is no second.
-            Happening::Shell | Happening::Exec(_) | Happening::Subsystem(_) => {
-                if let Some(start) = Start::of(&happening) {
+            ChannelEvent::Shell | ChannelEvent::Exec(_) | ChannelEvent::Subsystem(_) => {
+                if let Some(start) = Start::of(&event) {
                     self.refused(&start, "the session has started a program before");
                 }
                 Ok(false)
             }
-            Happening::Env { name, value } => self.env(name, value).await,
-            Happening::PtyReq(pty) => self.pty_req(pty).await,
-            Happening::WindowChange(_) => self.resize().await.map(|()| true),
-            Happening::Signal(name) => {
+            ChannelEvent::Env { name, value } => self.env(name, value).await,
+            ChannelEvent::PtyReq(pty) => self.pty_req(pty).await,
+            ChannelEvent::WindowChange(_) => self.resize().await.map(|()| true),
+            ChannelEvent::Signal(name) => {
                 let name = name.into();
                 call!(self, |functions, store| functions.session.call_signal(store, &name)).map(|()| true)
             }
-            Happening::Break { length_ms } => call_if!(self, line_break, |handler, store| handler
+            ChannelEvent::Break { length_ms } => call_if!(self, line_break, |handler, store| handler
                 .call_on_break(store, length_ms))
             .map(|handled| handled.is_some()),
-            Happening::Request { name, payload } => call_if!(self, request, |handler, store| handler
+            ChannelEvent::Request { name, payload } => call_if!(self, request, |handler, store| handler
                 .call_on_request(store, &name, &payload))
             .map(|answer| answer.unwrap_or(false)),
         };
@@ -417,14 +419,14 @@ impl<'s> Instance<'s> {
 
     /// Gives the plugin a start request and answers it, unless the plugin's first output has, or another plugin is to. A plugin that
     /// crashes in one has been started.
-    async fn start(&mut self, start: &Happening) -> Result<(), Stop> {
+    async fn start(&mut self, start: &ChannelEvent) -> Result<(), Stop> {
         let over = self.is_over();
         let Some(start) = Start::of(start).filter(|_| !over && self.guest.state().begin_start()) else {
             self.guest.state().decline();
             return Ok(());
         };
         if !matches!(start, Start::Shell) {
-            self.probation.told();
+            self.trial.told();
         }
         let started = match start {
             Start::Shell => call!(self, |functions, store| functions.session.call_shell(store)),
@@ -432,7 +434,7 @@ impl<'s> Instance<'s> {
             Start::Subsystem(name) => call!(self, |functions, store| functions.session.call_subsystem(store, name)),
         };
         if matches!(started, Ok(true)) {
-            self.probation.passed();
+            self.trial.passed();
         }
         let state = self.guest.state();
         match started {
@@ -459,12 +461,12 @@ impl<'s> Instance<'s> {
         if state.phase() != Phase::Waiting || !state.has_room_for_env(&name, &value) {
             return Ok(false);
         }
-        self.probation.told();
+        self.trial.told();
         let accepted = call!(self, |functions, store| functions.session.call_env(store, &name, &value))?;
         if accepted {
             self.guest.state().keep_env(name, value);
         } else {
-            tracing::debug!(plugin = self.probation.plugin().name(), name, "variable refused by the plugin");
+            tracing::debug!(plugin = self.trial.plugin().name(), name, "variable refused by the plugin");
         }
         Ok(accepted)
     }
@@ -473,7 +475,7 @@ impl<'s> Instance<'s> {
         if self.guest.state().phase() != Phase::Waiting {
             return Ok(false);
         }
-        self.probation.told();
+        self.trial.told();
         let asked = wit::Pty::from(pty.clone());
         let accepted = call!(self, |functions, store| functions.session.call_pty_req(store, &asked))?;
         if accepted {

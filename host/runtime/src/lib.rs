@@ -1,10 +1,10 @@
 //! Runs plugins: WebAssembly components under wasmtime, one instance per session, with limits. Knows not one byte of SSH.
 //!
-//! Read in this order: `happening` (the words), `pipe` (how a connection and a session meet), `session` (its life, whatever plugins it
+//! Read in this order: `channel_event` (the words), `pipe` (how a connection and a session meet), `session` (its life, whatever plugins it
 //! passes through), `instance` (one plugin's part of it), `host` (what a plugin may call), `engine`, `limits` and what counts (`meter`,
 //! `memory`, `budget`, `permit`: how it is held), `plugins` and `routes` (which a session can get to), `plugin`, `registry` and `preparing` (where they
 //! come from),
-//! `loader`, `requirements`, `compile`, `slots` and `cache` (how a file becomes one), `health` and `probation` (when a
+//! `loader`, `requirements`, `compile`, `slots` and `cache` (how a file becomes one), `health` and `trial` (when a
 //! version is given up), `supervise` (what happens when a task that lives long panics).
 //!
 //! The connection's task makes [`session_pipes`], keeps the [`Inbox`] and the [`Outbox`], gives the [`SessionSide`] to
@@ -20,7 +20,7 @@
 //! session is caught around the whole of it. Both get an incident number: the client is told that, the operator all.
 //!
 //! Decided 2026-11-21: wasm runs in the process of the connections for now, and the pipes are where it can be cut off. What crosses them is
-//! plain data: happenings, bytes and answers inwards; bytes, replies, EOF, requests, notes and the exit outwards; the credit back. The
+//! plain data: events, bytes and answers inwards; bytes, replies, EOF, requests, notes and the exit outwards; the credit back. The
 //! client's window bounds what is inwards, the outbox what is outwards, counts the rest. So a pipe can become a socket to a worker process:
 //! `Inbox` and `Outbox` write and read frames, the worker's `SessionSide` does the same at the other end, `Wake` is the socket becoming
 //! readable, and credit is a number in a frame. Waiting is by readiness at both ends already. Refused for today: a process a session
@@ -34,7 +34,7 @@
 //!
 //! What is local to the process today, and would have to move or be asked for: `Arc<Tenant>`, whose budgets are atomics that all sessions of
 //! a tenant share (they move to the worker when a tenant has one worker, and are leased in pieces when it has several); the registry and the
-//! [`Plugins`] behind it, of which routes and hand-overs ask by name (the gateway answers, and the passage between two plugins stays inside
+//! [`Plugins`] behind it, of which routes and hand-overs ask by name (the gateway answers, and the hop between two plugins stays inside
 //! the worker if both are there); the engine with its pool, its ticker and the compiled code; the live sessions of a generation, which
 //! [`Plugin::retire`] ends (a frame to each worker); the spare buffers. Nothing else is shared.
 
@@ -43,13 +43,13 @@ mod brief;
 mod bucket;
 mod budget;
 mod cache;
+mod channel_event;
 mod compile;
 mod contain;
 mod descriptor;
 mod engine;
 mod error;
 mod grants;
-mod happening;
 mod health;
 mod host;
 mod instance;
@@ -64,7 +64,6 @@ mod pipe;
 mod plugin;
 mod plugins;
 mod preparing;
-mod probation;
 mod registry;
 mod report;
 mod requirements;
@@ -73,9 +72,11 @@ mod session;
 mod slots;
 pub mod supervise;
 mod tenant;
+mod trial;
 mod usage;
 
 pub use cache::{Cache, CacheKey};
+pub use channel_event::{ChannelEvent, Ending, Exit, Facts, Output, Pty, SignalName, WindowSize};
 pub use compile::{CompileSettings, Compiler, compile_stdin};
 pub use engine::{Engine, EngineSettings, address_space};
 pub use error::{Error, Limit, Room};
@@ -83,7 +84,6 @@ pub use grants::topics::{TopicLimits, Topics};
 pub use grants::{
     Access, AllowList, Clock, Directory, DirectoryError, Grant, Grants, Quota, TcpAllow, Usage, keyvalue,
 };
-pub use happening::{Ending, Exit, Facts, Happening, Output, Pty, SignalName, WindowSize};
 pub use health::HealthSettings;
 pub use limits::Limits;
 pub use loader::{Loader, Source, Terms};

@@ -51,7 +51,7 @@ pub struct Limits {
     /// The shortest timer.
     pub shortest_timer: Duration,
     /// How often a session may pass from one plugin to another, by a route or a hand-over.
-    pub passages: u32,
+    pub handoffs: u32,
     /// Lines of log a second.
     pub log_lines: u32,
     /// Lines of log that may come at once after a pause.
@@ -121,7 +121,7 @@ impl Default for Limits {
             environment: 64 << 10,
             timers: 64,
             shortest_timer: Duration::from_millis(10),
-            passages: 16,
+            handoffs: 16,
             log_lines: 100,
             log_burst: 500,
             log_line: 1 << 10,

@@ -1,6 +1,6 @@
 //! A session without a plugin: it takes any start, says one thing and ends.
 
-use crate::happening::{Exit, Happening, Output};
+use crate::channel_event::{ChannelEvent, Exit, Output};
 use crate::pipe::{Message, Next, OpenReply, SessionSide};
 
 /// Serves a session in a plugin's place: whatever is started prints `text` on stderr and ends with `exit`. Dropping the future ends
@@ -14,17 +14,17 @@ pub(crate) async fn serve_notice(side: &mut SessionSide, text: &str, exit: Exit)
     side.shared().say(Message::Opened(OpenReply::Accepted));
     while side.shared().ended().is_none() {
         match side.next() {
-            Some(Next::Happening(Happening::Shell | Happening::Exec(_) | Happening::Subsystem(_))) => {
+            Some(Next::ChannelEvent(ChannelEvent::Shell | ChannelEvent::Exec(_) | ChannelEvent::Subsystem(_))) => {
                 side.shared().say(Message::reply(true));
                 side.shared().push_whole(Output::Stderr, text.as_bytes());
                 side.shared().say(Message::Exit(Box::new(exit)));
                 return;
             }
             // These have no answer.
-            Some(Next::Happening(Happening::Eof | Happening::Close)) => {}
+            Some(Next::ChannelEvent(ChannelEvent::Eof | ChannelEvent::Close)) => {}
             // A terminal is agreed to, so that clients show the text as they would a program's.
-            Some(Next::Happening(happening)) => {
-                let agreed = matches!(happening, Happening::PtyReq(_) | Happening::WindowChange(_));
+            Some(Next::ChannelEvent(event)) => {
+                let agreed = matches!(event, ChannelEvent::PtyReq(_) | ChannelEvent::WindowChange(_));
                 side.shared().say(Message::reply(agreed));
             }
             Some(Next::Data { .. }) => side.taken(),

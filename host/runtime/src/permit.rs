@@ -220,19 +220,19 @@ mod tests {
             let runtime = Builder::new_multi_thread().worker_threads(4).enable_time().build().unwrap();
             let (tenants, engine) =
                 ([(); 3].map(|()| Arc::new(Permits::new(workers))), Arc::new(Permits::new(workers)));
-            let (rooms, house) = ([(); 3].map(|()| Arc::new(Room::default())), Arc::new(Room::default()));
+            let (rooms, engine_room) = ([(); 3].map(|()| Arc::new(Room::default())), Arc::new(Room::default()));
             let tasks: Vec<_> = (0..24_u64)
                 .map(|number| {
                     let of = usize::try_from(number % 3).unwrap();
                     let (tenant, engine) = (Arc::clone(&tenants[of]), Arc::clone(&engine));
-                    let (room, house) = (Arc::clone(&rooms[of]), Arc::clone(&house));
+                    let (room, engine_room) = (Arc::clone(&rooms[of]), Arc::clone(&engine_room));
                     let mut dice = Dice(seed * 1_000 + number + 1);
                     runtime.spawn(async move {
                         for _ in 0..200 {
                             let mut gate = Gate::new(&tenant, &engine);
                             let long = dice.throw(2) == 0;
                             let ticked = dice.throw(2) == 0;
-                            let mut pass = pin!(turn(&mut gate, long, ticked, if long { &house } else { &room }));
+                            let mut pass = pin!(turn(&mut gate, long, ticked, if long { &engine_room } else { &room }));
                             // Some give up after a few looks.
                             let mut looks = dice.throw(4);
                             let patient = dice.throw(3) > 0;
@@ -268,7 +268,7 @@ mod tests {
                 tenants.iter().all(|tenant| all_free(tenant, workers)) && all_free(&engine, workers),
                 "seed {seed}"
             );
-            for room in rooms.iter().chain([&house]) {
+            for room in rooms.iter().chain([&engine_room]) {
                 assert!(room.most.load(Ordering::SeqCst) < workers, "seed {seed}");
                 assert!(room.visits.load(Ordering::SeqCst) > 0, "seed {seed}");
             }

@@ -1,7 +1,7 @@
 //! The two pipes between a connection and one of its sessions. They meet here and nowhere else: the connection's task never waits,
 //! the session's task may.
 //!
-//! Inwards run bytes and happenings, bounded by the client's window and by a count; outwards run bytes in a ring of fixed capacity,
+//! Inwards run bytes and events, bounded by the client's window and by a count; outwards run bytes in a ring of fixed capacity,
 //! with replies, EOF and exit between them in order. Each side wakes the other only when there was nothing to do before, so a burst
 //! costs one wake-up. No packet, no channel number and no window is known here.
 
@@ -22,7 +22,7 @@ pub use side::SessionSide;
 
 use std::sync::Arc;
 
-use crate::happening::{Ending, Happening};
+use crate::channel_event::{ChannelEvent, Ending};
 
 /// Both pipes of a session: two ends for the connection, one for [`Plugin::session`](crate::Plugin::session).
 ///
@@ -45,14 +45,14 @@ impl Inbox {
     /// Bytes from the client; `kind` is `None` for ordinary data, the number for extended data. Copied once. The caller holds the
     /// bound: no more than the window that [`take_credit`](Self::take_credit) has opened.
     pub fn data(&self, kind: Option<u32>, bytes: &[u8]) {
-        self.shared.arrive(|input| input.data(kind, bytes));
+        self.shared.receive_handoff(|input| input.data(kind, bytes));
     }
 
     /// Something else from the client. At most 64 requests wait, 1,024 variables beside them, and 1 MiB; what comes
     /// beyond that is answered `false` in its turn. So is a request for which the plugin has no handler, while the
     /// plugin is inside a call as well.
-    pub fn happening(&self, happening: Happening) {
-        self.shared.happening(happening);
+    pub fn event(&self, event: ChannelEvent) {
+        self.shared.event(event);
     }
 
     /// A request that is refused without asking the plugin: it is answered `false` in its turn. With `words`, a line on
@@ -63,14 +63,14 @@ impl Inbox {
 
     /// The client's answer to the oldest [`Sink::request`] that has none yet.
     pub fn answered(&self, success: bool) {
-        self.shared.arrive(|input| input.answered(success));
+        self.shared.receive_handoff(|input| input.answered(success));
     }
 
     /// The session is over from this side; the first reason counts. A suspended write returns `closed`, the call that runs has one
     /// second to return, then `closed` is delivered. After [`Ending::ClientClosed`] what the client sent before it is still
     /// delivered, within that second.
     pub fn end(&self, why: Ending) {
-        self.shared.arrive(|input| input.end(why));
+        self.shared.receive_handoff(|input| input.end(why));
     }
 
     /// How many bytes the plugin has taken since the last time this was asked: its `data` has returned.

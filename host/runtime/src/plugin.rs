@@ -267,8 +267,8 @@ impl Standing {
     }
 
     /// Whether somebody gets another version now, or none.
-    pub(crate) fn is_ill(&self, now: Instant) -> bool {
-        self.health().is_ill(now)
+    pub(crate) fn is_tripped(&self, now: Instant) -> bool {
+        self.health().is_tripped(now)
     }
 
     pub(crate) fn verdict(&self, who: &Who, now: Instant) -> Verdict {

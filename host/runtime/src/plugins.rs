@@ -6,7 +6,7 @@ use std::future::{Future, ready};
 use std::pin::Pin;
 use std::sync::Arc;
 
-use crate::happening::Happening;
+use crate::channel_event::ChannelEvent;
 use crate::plugin::Plugin;
 
 /// What the sessions of one tenant may be served by. Asked anew each time, so that a session that changes its plugin gets the generation
@@ -76,19 +76,19 @@ pub enum Start<'a> {
 
 impl<'a> Start<'a> {
     /// None if this starts nothing.
-    pub(crate) fn of(happening: &'a Happening) -> Option<Self> {
-        match happening {
-            Happening::Shell => Some(Self::Shell),
-            Happening::Exec(command) => Some(Self::Exec(command)),
-            Happening::Subsystem(name) => Some(Self::Subsystem(name)),
-            Happening::Env { .. }
-            | Happening::PtyReq(_)
-            | Happening::WindowChange(_)
-            | Happening::Signal(_)
-            | Happening::Break { .. }
-            | Happening::Request { .. }
-            | Happening::Eof
-            | Happening::Close => None,
+    pub(crate) fn of(event: &'a ChannelEvent) -> Option<Self> {
+        match event {
+            ChannelEvent::Shell => Some(Self::Shell),
+            ChannelEvent::Exec(command) => Some(Self::Exec(command)),
+            ChannelEvent::Subsystem(name) => Some(Self::Subsystem(name)),
+            ChannelEvent::Env { .. }
+            | ChannelEvent::PtyReq(_)
+            | ChannelEvent::WindowChange(_)
+            | ChannelEvent::Signal(_)
+            | ChannelEvent::Break { .. }
+            | ChannelEvent::Request { .. }
+            | ChannelEvent::Eof
+            | ChannelEvent::Close => None,
         }
     }
 

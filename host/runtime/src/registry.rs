@@ -100,7 +100,7 @@ pub struct Listed {
     /// Other versions with sessions, oldest first.
     pub older: Vec<Arc<Plugin>>,
     /// The newest version crashes at its start, for all or some: they get an older one, or none.
-    pub ill: bool,
+    pub tripped: bool,
 }
 
 impl Registry {
@@ -189,8 +189,8 @@ impl Registry {
         let listed = |(name, versions): (&String, &Versions)| {
             let current = versions.current.clone();
             let older: Vec<_> = versions.older().filter(|older| older.sessions() > 0).collect();
-            let ill = current.as_ref().is_some_and(|current| is_ill(current, now));
-            (current.is_some() || !older.is_empty()).then(|| Listed { name: name.clone(), current, older, ill })
+            let tripped = current.as_ref().is_some_and(|current| is_tripped(current, now));
+            (current.is_some() || !older.is_empty()).then(|| Listed { name: name.clone(), current, older, tripped })
         };
         self.names().known.iter().filter_map(listed).collect()
     }
@@ -213,7 +213,7 @@ impl Registry {
     pub fn forget_fallbacks(&self) {
         let (mut names, now) = (self.names(), Instant::now());
         let is_well = |versions: &&mut Versions| {
-            versions.current.as_deref().is_some_and(|current| is_proven(current) && !is_ill(current, now))
+            versions.current.as_deref().is_some_and(|current| is_proven(current) && !is_tripped(current, now))
         };
         names.known.values_mut().filter(is_well).for_each(Versions::forget_fallback);
     }
@@ -339,8 +339,8 @@ impl Versions {
 
     /// Those with sessions, without the one that is run in the current one's place.
     fn replaceable(&self) -> impl Iterator<Item = Arc<Plugin>> {
-        let ill = self.current.as_ref().is_some_and(|current| is_ill(current, Instant::now()));
-        let kept = self.good.as_ref().filter(|_| ill).map(|good| good.generation());
+        let tripped = self.current.as_ref().is_some_and(|current| is_tripped(current, Instant::now()));
+        let kept = self.good.as_ref().filter(|_| tripped).map(|good| good.generation());
         self.older().filter(move |older| older.sessions() > 0 && Some(older.generation()) != kept)
     }
 
@@ -359,8 +359,8 @@ fn is_proven(plugin: &Plugin) -> bool {
     plugin.standing().is_some_and(|standing| standing.is_proven())
 }
 
-fn is_ill(plugin: &Plugin, now: Instant) -> bool {
-    plugin.standing().is_some_and(|standing| standing.is_ill(now))
+fn is_tripped(plugin: &Plugin, now: Instant) -> bool {
+    plugin.standing().is_some_and(|standing| standing.is_tripped(now))
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::channel_event::{Ending, Exit};
 use crate::error::Error;
-use crate::happening::{Ending, Exit};
 use crate::plugin::Plugin;
 use crate::usage::SessionUsage;
 

@@ -18,7 +18,7 @@
 //! Decided 2026-11-29: a start that leads to a plugin which is still being prepared waits for it, as a session's opening does. When that takes
 //! too long the start succeeds, the client is told to try again, and the session ends: a refused start could say nothing.
 
-mod patience;
+mod timeouts;
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -27,20 +27,20 @@ use std::task::Poll;
 
 use crate::bindings::imports::channel::HandOverError;
 use crate::budget::{Finished, Owner, Total};
+use crate::channel_event::{ChannelEvent, Ending, Exit, Facts, Output};
 use crate::contain::contained;
 use crate::error::{Error, Stop};
-use crate::happening::{Ending, Exit, Facts, Happening, Output};
-use crate::host::{LogBook, Luggage, State, Takers};
+use crate::host::{Handoff, LogBook, State, Takers};
 use crate::instance::{Instance, Pause, hung_up};
 use crate::notice::serve_notice;
 use crate::pipe::{Message, Next, OpenReply, SessionSide, Shared, Without};
 use crate::plugin::Plugin;
 use crate::plugins::{Lookup, Plugins, Start};
-use crate::probation::Probation;
 use crate::report::Report;
 use crate::tenant::Tenant;
+use crate::trial::Trial;
 use crate::usage::SessionUsage;
-use patience::Patience;
+use timeouts::SessionTimeouts;
 
 impl Plugin {
     /// One session of a tenant that begins with this plugin, from the opening of its channel to its end. `plugins` are those that it may
@@ -59,7 +59,7 @@ impl Plugin {
             facts,
             tenant: Arc::clone(tenant),
             plugins: Arc::clone(plugins),
-            passages: 0,
+            handoffs: 0,
             told: false,
             usage: Arc::new(SessionUsage::new(tenant.limits().share_ticks, tenant.limits().burst_ticks)),
             report: Report::new(self),
@@ -74,9 +74,9 @@ impl Plugin {
                     return life.report;
                 }
             }
-            let patience = Patience::new(life.tenant.limits(), Arc::clone(side.shared()));
+            let timeouts = SessionTimeouts::new(life.tenant.limits(), Arc::clone(side.shared()));
             // Boxed: it is polled by reference, and a task that is spawned is moved.
-            let lived = patience.over(survived(Box::pin(life.live(&mut side)))).await;
+            let lived = timeouts.over(survived(Box::pin(life.live(&mut side)))).await;
             match lived {
                 Ok(Ok(())) => {}
                 Ok(Err(words)) => life.cut_off(Error::panicked(&words), &side),
@@ -121,7 +121,7 @@ struct Life {
     plugins: Arc<dyn Plugins>,
     takers: Takers,
     /// How often it has changed its plugin.
-    passages: u32,
+    handoffs: u32,
     /// The operator was told of a route that leads nowhere: once a session is enough.
     told: bool,
     usage: Arc<SessionUsage>,
@@ -129,10 +129,10 @@ struct Life {
 }
 
 /// The way of a session from one plugin to the next.
-struct Passage {
+struct Hop {
     to: Result<Arc<Plugin>, Error>,
-    start: Happening,
-    luggage: Luggage,
+    start: ChannelEvent,
+    handoff: Handoff,
 }
 
 /// Who serves a start request.
@@ -150,8 +150,8 @@ impl Life {
     /// All of it.
     async fn live(&mut self, side: &mut SessionSide) {
         let mut next = self.begin(side).await;
-        while let Some(passage) = next {
-            next = Box::pin(self.pass(passage, side)).await;
+        while let Some(hop) = next {
+            next = Box::pin(self.pass(hop, side)).await;
         }
     }
 
@@ -166,10 +166,10 @@ impl Life {
     }
 
     /// The channel is opened, or is not.
-    async fn begin(&mut self, side: &mut SessionSide) -> Option<Passage> {
+    async fn begin(&mut self, side: &mut SessionSide) -> Option<Hop> {
         let pipes = Arc::clone(side.shared());
         let home = Arc::clone(&self.home);
-        match self.open(&home, &Luggage::default(), side).await {
+        match self.open(&home, &Handoff::default(), side).await {
             Ok(instance) => {
                 pipes.say(Message::Opened(OpenReply::Accepted));
                 self.report.opened = true;
@@ -216,7 +216,7 @@ impl Life {
         self.report.error = Some(error);
     }
 
-    fn refused(&self, start: &Happening, reason: &str) {
+    fn refused(&self, start: &ChannelEvent, reason: &str) {
         if let Some(start) = Start::of(start) {
             let (what, detail) = start.describe();
             self.log(&self.report.plugin).refused(what, detail, reason);
@@ -231,11 +231,11 @@ impl Life {
     async fn open<'s>(
         &mut self,
         plugin: &Arc<Plugin>,
-        luggage: &Luggage,
+        handoff: &Handoff,
         side: &'s mut SessionSide,
     ) -> Result<Instance<'s>, Option<Stop>> {
-        let probation = Probation::begin(plugin, &self.tenant, &self.facts).map_err(Stop::Failed)?;
-        let plugin = Arc::clone(probation.plugin());
+        let trial = Trial::begin(plugin, &self.tenant, &self.facts).map_err(Stop::Failed)?;
+        let plugin = Arc::clone(trial.plugin());
         plugin.admit(&self.tenant).map_err(Stop::Failed)?;
         self.report.plugin = Arc::clone(&plugin);
         let presence = plugin.enter(side.shared());
@@ -245,9 +245,9 @@ impl Life {
         pipes.serve_without(Without { requests: exports.request.is_none(), breaks: exports.line_break.is_none() });
         let totals = plugin.engine().totals();
         let mut state = State::new(pipes, self.facts.clone(), log, totals, &self.usage, takers);
-        state.arrive(luggage);
+        state.receive_handoff(handoff);
         // Boxed: it is large and soon over, and every session would carry its size for ever.
-        let mut instance = Box::pin(Instance::new(probation, presence, state, side, &self.tenant)).await?;
+        let mut instance = Box::pin(Instance::new(trial, presence, state, side, &self.tenant)).await?;
         match instance.open().await {
             Ok(true) => Ok(instance),
             Ok(false) => {
@@ -267,9 +267,9 @@ impl Life {
     async fn serve(
         &mut self,
         mut instance: Instance<'_>,
-        mut start: Option<Happening>,
+        mut start: Option<ChannelEvent>,
         pipes: &Shared,
-    ) -> Option<Passage> {
+    ) -> Option<Hop> {
         let mut due = start.is_some();
         loop {
             let pause = instance.run(start.as_ref().filter(|_| due), &mut self.report).await;
@@ -286,8 +286,8 @@ impl Life {
                         Way::To(plugin) => return Some(Box::pin(self.leave(instance, Ok(plugin), wanted)).await),
                         Way::Nowhere => instance.refuse(),
                         Way::Later(words) => {
-                            let passage = Box::pin(self.leave(instance, Ok(here), wanted)).await;
-                            self.put_off(&words, &passage.luggage, pipes);
+                            let hop = Box::pin(self.leave(instance, Ok(here), wanted)).await;
+                            self.put_off(&words, &hop.handoff, pipes);
                             return None;
                         }
                     }
@@ -297,9 +297,9 @@ impl Life {
                     let Some(start) = start.take() else { continue };
                     let found = Box::pin(self.settled(&name, pipes)).await;
                     let later = found.try_again(&name);
-                    let passage = Box::pin(self.leave(instance, self.admitted(found), start)).await;
-                    let Some(words) = later else { return Some(passage) };
-                    self.put_off(&words, &passage.luggage, pipes);
+                    let hop = Box::pin(self.leave(instance, self.admitted(found), start)).await;
+                    let Some(words) = later else { return Some(hop) };
+                    self.put_off(&words, &hop.handoff, pipes);
                     return None;
                 }
             }
@@ -307,13 +307,13 @@ impl Life {
     }
 
     /// Where a start request is served, if `here` is the plugin that has the session.
-    async fn way(&mut self, start: &Happening, here: Option<&Plugin>, pipes: &Shared) -> Way {
+    async fn way(&mut self, start: &ChannelEvent, here: Option<&Plugin>, pipes: &Shared) -> Way {
         let routed = Start::of(start).and_then(|start| self.plugins.route(&start));
         let name = routed.as_deref().unwrap_or_else(|| self.home.name());
         if here.is_some_and(|here| here.name() == name) {
             return Way::Here;
         }
-        let found = if self.passages < self.tenant.limits().passages {
+        let found = if self.handoffs < self.tenant.limits().handoffs {
             let found = self.settled(name, pipes).await;
             if let Some(words) = found.try_again(name) {
                 return Way::Later(words);
@@ -349,14 +349,14 @@ impl Life {
     }
 
     /// The start is answered with a yes, since nothing can be said before it; then the client is told to try again, and that is the end.
-    fn put_off(&mut self, words: &str, luggage: &Luggage, pipes: &Shared) {
+    fn put_off(&mut self, words: &str, handoff: &Handoff, pipes: &Shared) {
         let (connection, channel, tenant) = (self.facts.get("connection-id"), self.facts.channel(), self.tenant.name());
         tracing::info!(connection, channel, tenant, reason = words, "session ended: its next plugin is not ready");
-        if !luggage.answered {
+        if !handoff.answered {
             pipes.say(Message::reply(true));
         }
-        if !luggage.eof_sent {
-            let end = if luggage.pty.is_some() { "\r\n" } else { "\n" };
+        if !handoff.eof_sent {
+            let end = if handoff.pty.is_some() { "\r\n" } else { "\n" };
             pipes.push_whole(Output::Stderr, format!("whelk: {words}{end}").as_bytes());
         }
         let exit = Exit::Status(1);
@@ -372,18 +372,18 @@ impl Life {
     }
 
     /// The plugin that has the session is told that it goes, and is gone.
-    async fn leave(&mut self, instance: Instance<'_>, to: Result<Arc<Plugin>, Error>, start: Happening) -> Passage {
-        self.passages += 1;
-        let luggage = instance.leave(&mut self.report).await;
-        Passage { to, start, luggage: Luggage { passages: self.passages, ..luggage } }
+    async fn leave(&mut self, instance: Instance<'_>, to: Result<Arc<Plugin>, Error>, start: ChannelEvent) -> Hop {
+        self.handoffs += 1;
+        let handoff = instance.leave(&mut self.report).await;
+        Hop { to, start, handoff: Handoff { handoffs: self.handoffs, ..handoff } }
     }
 
     /// Another plugin's part, or the wait for the one after it.
-    async fn pass(&mut self, passage: Passage, side: &mut SessionSide) -> Option<Passage> {
-        let Passage { to, start, luggage } = passage;
+    async fn pass(&mut self, hop: Hop, side: &mut SessionSide) -> Option<Hop> {
+        let Hop { to, start, handoff } = hop;
         let pipes = Arc::clone(side.shared());
         if let Some((why, _)) = pipes.ended() {
-            self.hang_up(why, &luggage, &pipes);
+            self.hang_up(why, &handoff, &pipes);
             return None;
         }
         let opened = match to {
@@ -391,11 +391,11 @@ impl Life {
             Ok(plugin) => {
                 self.announce(&plugin);
                 self.report.pass_to(&plugin);
-                self.open(&plugin, &luggage, side).await
+                self.open(&plugin, &handoff, side).await
             }
         };
         match opened {
-            Ok(mut instance) => match instance.prepare(luggage).await {
+            Ok(mut instance) => match instance.prepare(handoff).await {
                 Ok(()) => self.serve(instance, Some(start), &pipes).await,
                 Err(stop) => {
                     instance.refuse();
@@ -404,8 +404,8 @@ impl Life {
                     None
                 }
             },
-            Err(stop) if luggage.answered => {
-                self.fail(stop, &luggage, &pipes);
+            Err(stop) if handoff.answered => {
+                self.fail(stop, &handoff, &pipes);
                 None
             }
             Err(stop) => {
@@ -414,7 +414,7 @@ impl Life {
                     self.refused(&start, "the plugin refused the session");
                 }
                 self.report.error = stop.and_then(Stop::error);
-                self.wait(luggage, side).await
+                self.wait(handoff, side).await
             }
         }
     }
@@ -427,12 +427,12 @@ impl Life {
     }
 
     /// The client was told that its program has started, and there is none: this is its end.
-    fn fail(&mut self, stop: Option<Stop>, luggage: &Luggage, pipes: &Shared) {
+    fn fail(&mut self, stop: Option<Stop>, handoff: &Handoff, pipes: &Shared) {
         let exit = match stop {
             None => Exit::Status(1),
             Some(Stop::Exited(status)) => Exit::Status(status),
             Some(Stop::Failed(error)) => {
-                pipes.last_words(&error.for_client(), luggage.pty.is_some());
+                pipes.last_words(&error.for_client(), handoff.pty.is_some());
                 let exit = error.exit();
                 self.report.error = Some(error);
                 exit
@@ -443,36 +443,36 @@ impl Life {
     }
 
     /// No plugin has the session: it waits for a start that leads to one.
-    async fn wait(&mut self, luggage: Luggage, side: &mut SessionSide) -> Option<Passage> {
+    async fn wait(&mut self, handoff: Handoff, side: &mut SessionSide) -> Option<Hop> {
         let pipes = Arc::clone(side.shared());
         // Nobody is left who wanted to catch them.
         while pipes.take_caught().is_some() {}
         loop {
             if let Some((why, _)) = pipes.ended() {
-                self.hang_up(why, &luggage, &pipes);
+                self.hang_up(why, &handoff, &pipes);
                 return None;
             }
             tokio::task::consume_budget().await;
             match side.next() {
                 None => side.arrival().await,
-                Some(Next::Happening(Happening::Eof | Happening::Close)) => {}
+                Some(Next::ChannelEvent(ChannelEvent::Eof | ChannelEvent::Close)) => {}
                 // The newest size is kept without anybody's help.
-                Some(Next::Happening(Happening::WindowChange(_))) => {
+                Some(Next::ChannelEvent(ChannelEvent::WindowChange(_))) => {
                     pipes.say(Message::reply(true));
                 }
-                Some(Next::Happening(start)) => {
+                Some(Next::ChannelEvent(start)) => {
                     let way = match Start::of(&start) {
                         Some(_) => Box::pin(self.way(&start, None, &pipes)).await,
                         None => Way::Nowhere,
                     };
                     match way {
                         Way::To(plugin) => {
-                            self.passages += 1;
-                            let luggage = Luggage { passages: self.passages, ..luggage };
-                            return Some(Passage { to: Ok(plugin), start, luggage });
+                            self.handoffs += 1;
+                            let handoff = Handoff { handoffs: self.handoffs, ..handoff };
+                            return Some(Hop { to: Ok(plugin), start, handoff });
                         }
                         Way::Later(words) => {
-                            self.put_off(&words, &luggage, &pipes);
+                            self.put_off(&words, &handoff, &pipes);
                             return None;
                         }
                         Way::Here | Way::Nowhere => {
@@ -486,10 +486,10 @@ impl Life {
     }
 
     /// The other side has ended the session while no plugin had it.
-    fn hang_up(&mut self, why: Ending, luggage: &Luggage, pipes: &Shared) {
+    fn hang_up(&mut self, why: Ending, handoff: &Handoff, pipes: &Shared) {
         let words = pipes.words();
         if let Some(words) = &words {
-            pipes.last_words(words, luggage.pty.is_some());
+            pipes.last_words(words, handoff.pty.is_some());
         }
         let exit = hung_up(why, words.as_deref());
         pipes.say(Message::Exit(Box::new(exit.clone())));

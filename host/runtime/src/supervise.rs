@@ -15,10 +15,10 @@
 //! |---|---|---|
 //! | `reload` | gateway, `reload` | started again: every file is read anew, what is served stays; `plugin list` says so |
 //! | `control` | gateway, `control` | started again with the same socket |
-//! | `heap trim` | gateway, `thrift` | started again; it forgets how many sessions there were |
+//! | `heap trim` | gateway, `heap_trim` | started again; it forgets how many sessions there were |
 //! | `dropped lines` | gateway, `logging` | started again; it tells the number since the start once more |
 //! | `epoch` (thread) | runtime, `engine` | started again: it has only atomic counters; until then no plugin is billed |
-//! | `undertaker` (thread) | runtime, `engine` | started again: what waits is kept, the panic drops what is in hand |
+//! | `reaper` (thread) | runtime, `engine` | started again: what waits is kept, the panic drops what is in hand |
 //! | `keyvalue` (thread) | runtime, `grants` | started again: the group in hand fails, its transaction is not committed |
 //! | `listener` | gateway, `main` | the program ends with status 1: its counts may be half changed |
 //! | `signals` (thread) | gateway, `signals` | the program ends with status 1: nothing else could stop it |

@@ -13,7 +13,9 @@ use std::mem::size_of_val;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use client::Client;
-use whelk_runtime::{Ending, Engine, EngineSettings, Facts, Grants, Happening, Limits, Plugin, Tenant, session_pipes};
+use whelk_runtime::{
+    ChannelEvent, Ending, Engine, EngineSettings, Facts, Grants, Limits, Plugin, Tenant, session_pipes,
+};
 
 /// One test at a time: they look at the memory of the whole process.
 static ALONE: Mutex<()> = Mutex::new(());
@@ -83,7 +85,7 @@ fn a_thousand_sessions_one_after_the_other_leave_nothing_behind() {
         runtime.block_on(async {
             let client = Client::exec("write hello");
             client.send(&[b'x'; 40_000]);
-            let mut client = client.and(Happening::Eof);
+            let mut client = client.and(ChannelEvent::Eof);
             client.until_stdout(40_005).await;
             client.inbox.end(Ending::ClientClosed);
             let (_, report) = client.end().await;

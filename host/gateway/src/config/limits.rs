@@ -348,7 +348,7 @@ limits! {
             timer: Duration = ms(10), ms(1) => s(1), "W21, W32";
             /// How often a session may pass from one plugin to another: by a route, or because a plugin hands it over.
             @Tenant
-            passages: u32 = 16, 0 => 1000, "W22, W26";
+            handoffs: u32 = 16, 0 => 1000, "W22, W26";
             /// The largest plugin file.
             component: usize = 64 * MIB, KIB => GIB, "W34";
             /// Log lines of one session in a second. The others are counted and dropped. File events are counted apart, by the

@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, sleep_until};
 
 use super::gate::{Admission, Gate, Permit, Refusal, TakenBack};
-use super::hush::Hush;
+use super::throttle::LogThrottle;
 use super::waiting::{Waiting, tell};
 use crate::socket::{TcpKeepalive, prepare};
 
@@ -156,38 +156,38 @@ impl Acceptor {
 
 /// What is logged, each kind of event once in a while.
 struct Log {
-    refused: Hush,
-    waits: Hush,
-    taken_back: Hush,
-    exhausted: Hush,
+    refused: LogThrottle,
+    waits: LogThrottle,
+    taken_back: LogThrottle,
+    exhausted: LogThrottle,
 }
 
 impl Log {
     fn new() -> Log {
-        let throttle = || Hush::new(LOG_INTERVAL);
+        let throttle = || LogThrottle::new(LOG_INTERVAL);
         Log {
             refused: throttle(),
             waits: throttle(),
             taken_back: throttle(),
-            exhausted: Hush::new(Duration::from_secs(1)),
+            exhausted: LogThrottle::new(Duration::from_secs(1)),
         }
     }
 
     fn refused(&mut self, peer: SocketAddr, refusal: Refusal) {
-        if let Some(more) = self.refused.speak(Instant::now()) {
+        if let Some(more) = self.refused.allow(Instant::now()) {
             tracing::warn!(%peer, reason = %refusal, more, "connection refused");
         }
     }
 
     fn waits(&mut self, peer: SocketAddr) {
-        if let Some(more) = self.waits.speak(Instant::now()) {
+        if let Some(more) = self.waits.allow(Instant::now()) {
             let reason = "unauthenticated_per_source of its source have not logged in";
             tracing::warn!(%peer, reason, more, "connection waits to be served");
         }
     }
 
     fn taken_back(&mut self, TakenBack { number, source, of_source, had_done, strangers, .. }: &TakenBack) {
-        if let Some(more) = self.taken_back.speak(Instant::now()) {
+        if let Some(more) = self.taken_back.allow(Instant::now()) {
             tracing::warn!(
                 connection = number,
                 %source,
@@ -201,7 +201,7 @@ impl Log {
     }
 
     fn exhausted(&mut self, error: &io::Error) {
-        if let Some(more) = self.exhausted.speak(Instant::now()) {
+        if let Some(more) = self.exhausted.allow(Instant::now()) {
             tracing::error!(%error, more, "connections cannot be accepted");
         }
     }

@@ -117,7 +117,7 @@ pub(crate) struct Times {
 }
 
 /// Something that is about to be removed or replaced.
-struct Doomed {
+struct PendingDelete {
     found: Metadata,
     /// If somebody has it open.
     open: Option<Arc<Inode>>,
@@ -257,12 +257,12 @@ impl Directory {
     pub(crate) fn remove_file(&self, at: &Entry, path: &str) -> Result<(), Refused> {
         let (dir, path) = self.change(at, path)?;
         let _names = self.names();
-        let doomed = self.doom(dir, path)?;
-        if doomed.found.is_dir() {
+        let pending = self.pending_delete(dir, path)?;
+        if pending.found.is_dir() {
             return Err(Refused::IsDirectory);
         }
         dir.remove_file(path)?;
-        self.release(&doomed);
+        self.release(&pending);
         Ok(())
     }
 
@@ -270,12 +270,12 @@ impl Directory {
     pub(crate) fn remove_directory(&self, at: &Entry, path: &str) -> Result<(), Refused> {
         let (dir, path) = self.change(at, path)?;
         let _names = self.names();
-        let doomed = self.doom(dir, path)?;
-        if !doomed.found.is_dir() {
+        let pending = self.pending_delete(dir, path)?;
+        if !pending.found.is_dir() {
             return Err(Refused::NotDirectory);
         }
         dir.remove_dir(path)?;
-        self.release(&doomed);
+        self.release(&pending);
         Ok(())
     }
 
@@ -286,7 +286,8 @@ impl Directory {
         let _names = self.names();
         let moved = look(from, old, false)?;
         // What is replaced is what has the name itself, not where a slash at the end would lead.
-        let replaced = self.doom(to, unslashed(new)).ok().filter(|doomed| Id::of(&doomed.found) != Id::of(&moved));
+        let replaced =
+            self.pending_delete(to, unslashed(new)).ok().filter(|pending| Id::of(&pending.found) != Id::of(&moved));
         from.rename(old, to, new)?;
         if let Some(replaced) = replaced {
             self.release(&replaced);
@@ -363,15 +364,15 @@ impl Directory {
 
     /// What is about to lose this name. Its size is asked for once it is known that nobody has it open, or else is the open file's matter:
     /// whoever closed it in between may have changed it.
-    fn doom(&self, dir: &Dir, path: &Path) -> io::Result<Doomed> {
+    fn pending_delete(&self, dir: &Dir, path: &Path) -> io::Result<PendingDelete> {
         let open = self.inodes.find(Id::of(&look(dir, path, false)?));
-        Ok(Doomed { found: look(dir, path, false)?, open })
+        Ok(PendingDelete { found: look(dir, path, false)?, open })
     }
 
     /// It has lost its name. What nobody has open is given back now, the rest when it is closed. A file with another name was counted
     /// once for each.
-    fn release(&self, doomed: &Doomed) {
-        let Doomed { found, open } = doomed;
+    fn release(&self, pending: &PendingDelete) {
+        let PendingDelete { found, open } = pending;
         match open {
             Some(inode) if found.is_dir() || found.nlink() == 1 => inode.unlinked(),
             Some(_) | None => {

@@ -19,7 +19,7 @@ use crate::bindings::imports::channel::WriteError;
 use crate::bindings::imports::log::Level;
 use crate::bindings::imports::types as wit;
 use crate::budget::{Budget, Total};
-use crate::happening::{Exit, Output, SignalName};
+use crate::channel_event::{Exit, Output, SignalName};
 use crate::output_charges::{OutputCharges, Space};
 use crate::pipe::{Message, News, Shared};
 

@@ -32,7 +32,7 @@ use crate::budget::{Charge, Total};
 use crate::grants::{Scheme, Target, http_line};
 use crate::limits::Limits;
 use crate::usage::Charged;
-use exchange::{Answered, Exchange, Patience};
+use exchange::{Answered, Exchange, HttpTimeouts};
 
 /// Most bytes of a body that one write of the plugin's may carry, and that wait for the network.
 const CHUNK: usize = 16 << 10;
@@ -138,7 +138,7 @@ impl Desk {
             target,
             list: Arc::clone(list),
             log: Arc::clone(&self.log),
-            patience: patience(limits, options.unwrap_or_default()),
+            timeouts: timeouts(limits, options.unwrap_or_default()),
             headers: limits.http_headers,
             body: limits.http_body,
             room,
@@ -202,9 +202,9 @@ fn target(uri: &uri::Uri) -> Result<Target, Error> {
 }
 
 /// The plugin may be less patient than its tenant, not more.
-fn patience(limits: &Limits, asked: RequestOptions) -> Patience {
+fn timeouts(limits: &Limits, asked: RequestOptions) -> HttpTimeouts {
     let least = |asked: Option<Duration>, limit: Duration| asked.map_or(limit, |asked| limit.min(asked));
-    Patience {
+    HttpTimeouts {
         connect: least(asked.connect_timeout, limits.http_connect),
         first_byte: least(asked.first_byte_timeout, limits.http_wait),
         between_bytes: least(asked.between_bytes_timeout, limits.http_wait),
@@ -294,9 +294,9 @@ mod tests {
         let limits = Limits::default();
         let second = Duration::from_secs(1);
         let hasty = RequestOptions { connect_timeout: Some(second), ..RequestOptions::default() };
-        assert_eq!(patience(&limits, hasty).connect, second);
-        assert_eq!(patience(&limits, hasty).first_byte, limits.http_wait);
+        assert_eq!(timeouts(&limits, hasty).connect, second);
+        assert_eq!(timeouts(&limits, hasty).first_byte, limits.http_wait);
         let patient = RequestOptions { between_bytes_timeout: Some(Duration::MAX), ..RequestOptions::default() };
-        assert_eq!(patience(&limits, patient).between_bytes, limits.http_wait);
+        assert_eq!(timeouts(&limits, patient).between_bytes, limits.http_wait);
     }
 }

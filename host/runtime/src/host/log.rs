@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::bindings::imports::log::Level;
 use crate::budget::Total;
-use crate::happening::{Exit, Facts, SignalName};
+use crate::channel_event::{Exit, Facts, SignalName};
 use crate::limits::Limits;
 use crate::tenant::Tenant;
 
@@ -80,7 +80,7 @@ impl LogBook {
     /// Writes a line, or counts it as dropped.
     pub(super) fn line(&self, level: Level, text: &str) {
         if let Some(dropped) = self.admit(&self.allowance, Instant::now()) {
-            self.confess(dropped);
+            self.report_dropped(dropped);
             self.emit(level, &printable(text, self.tenant.limits().log_line));
         }
     }
@@ -160,7 +160,7 @@ impl LogBook {
         tracing::info!(connection, channel, tenant, user, plugin, what, detail, reason, last, "request refused");
     }
 
-    fn confess(&self, dropped: u64) {
+    fn report_dropped(&self, dropped: u64) {
         if dropped > 0 {
             self.emit(Level::Warn, &format!("{dropped} lines dropped"));
         }
@@ -183,7 +183,7 @@ impl Drop for LogBook {
         let dropped =
             |allowance: &mut Mutex<Allowance>| allowance.get_mut().unwrap_or_else(PoisonError::into_inner).dropped;
         let (lines, files) = (dropped(&mut self.allowance), dropped(&mut self.files));
-        self.confess(lines);
+        self.report_dropped(lines);
         self.sum_up(files);
     }
 }

@@ -11,10 +11,10 @@ use super::timers::Timers;
 use super::wasi::Wasi;
 use crate::bindings::imports::channel::HandOverError;
 use crate::budget::{Budget, Charge, Total, Totals};
+use crate::channel_event::{Exit, Facts, Output, Pty};
 use crate::error::Limit;
 use crate::grants::Grants;
 use crate::grants::topics::{Mailbox, Subscriber};
-use crate::happening::{Exit, Facts, Output, Pty};
 use crate::limits::Limits;
 use crate::memory::Memory;
 use crate::output_charges::OutputCharges;
@@ -46,7 +46,7 @@ pub(crate) type Takers = Arc<dyn Fn(&str) -> Result<(), HandOverError> + Send + 
 
 /// What a session takes along from one plugin to the next.
 #[derive(Clone, Default)]
-pub(crate) struct Luggage {
+pub(crate) struct Handoff {
     /// The variables that were accepted.
     pub(crate) env: Vec<(String, Vec<u8>)>,
     /// The terminal that was accepted.
@@ -56,7 +56,7 @@ pub(crate) struct Luggage {
     /// It was told that no more output comes.
     pub(crate) eof_sent: bool,
     /// How often the session has changed its plugin.
-    pub(crate) passages: u32,
+    pub(crate) handoffs: u32,
 }
 
 /// The plugin's own word about its end.
@@ -82,7 +82,7 @@ pub(crate) struct State {
     /// The client was told that its start request has succeeded, by this plugin or an earlier one.
     answered: bool,
     /// How often the session has changed its plugin.
-    passages: u32,
+    handoffs: u32,
     takers: Takers,
     pub(super) pty: Option<Pty>,
     pub(super) env: Vec<(String, Vec<u8>)>,
@@ -130,7 +130,7 @@ impl State {
             finish: None,
             hand_over: None,
             answered: false,
-            passages: 0,
+            handoffs: 0,
             takers,
             pty: None,
             env: Vec::new(),
@@ -267,7 +267,7 @@ impl State {
     pub(super) fn hand_over(&mut self, plugin: String) -> Result<(), HandOverError> {
         let begun = matches!(self.phase, Phase::Starting | Phase::Running);
         let decided = self.has_finish() || self.hand_over.is_some() || self.pipes.ended().is_some();
-        if !begun || decided || self.passages >= self.limits().passages {
+        if !begun || decided || self.handoffs >= self.limits().handoffs {
             return Err(HandOverError::NotPermitted);
         }
         (self.takers)(&plugin)?;
@@ -285,20 +285,20 @@ impl State {
     }
 
     /// The session comes from another plugin. Environment and terminal are not there yet: this plugin is told of them first.
-    pub(crate) fn arrive(&mut self, luggage: &Luggage) {
-        self.answered = luggage.answered;
-        self.eof_sent = luggage.eof_sent;
-        self.passages = luggage.passages;
+    pub(crate) fn receive_handoff(&mut self, handoff: &Handoff) {
+        self.answered = handoff.answered;
+        self.eof_sent = handoff.eof_sent;
+        self.handoffs = handoff.handoffs;
     }
 
     /// The session goes to another plugin. Held output is thrown away, an EOF among it too.
-    pub(crate) fn depart(&mut self) -> Luggage {
-        Luggage {
+    pub(crate) fn hand_off(&mut self) -> Handoff {
+        Handoff {
             env: std::mem::take(&mut self.env),
             pty: self.pty.take(),
             answered: self.answered,
             eof_sent: self.eof_sent && self.answered,
-            passages: self.passages,
+            handoffs: self.handoffs,
         }
     }
 

@@ -13,7 +13,7 @@ use crate::usage::ChargedDrop;
 const LARGE: usize = 4 << 20;
 
 /// The store of one instance, and the room that it takes: free only when the store is gone. However it is dropped, a large one is the
-/// undertaker's.
+/// reaper's.
 pub(super) struct Body {
     /// None once it has been let go.
     whole: Option<(Store<State>, Slot)>,
@@ -31,21 +31,21 @@ impl Body {
     }
 
     /// Lets it go, where that keeps nobody else waiting. Its room and its memory are free when this comes back.
-    pub(super) async fn bury(mut self) {
+    pub(super) async fn reap(mut self) {
         if let Some(gone) = self.let_go() {
             // It is gone in any case.
             let _ = gone.await;
         }
     }
 
-    /// Gives what is still there to the undertaker, or drops it where it is small.
+    /// Gives what is still there to the reaper, or drops it where it is small.
     fn let_go(&mut self) -> Option<Receiver<()>> {
         let mut whole = self.whole.take()?;
         let state = whole.0.data_mut();
         let (is_large, tenant) = (state.memory().peak() >= LARGE, Arc::as_ptr(state.budget()).addr());
         let usage = Arc::clone(state.usage());
         let whole = ChargedDrop::new(whole, usage);
-        is_large.then(|| self.engine.undertaker().take(tenant, Box::new(whole)))
+        is_large.then(|| self.engine.reaper().take(tenant, Box::new(whole)))
     }
 }
 

@@ -51,10 +51,10 @@ pub(super) struct Watch {
 }
 
 /// How long a call may take by the clock, once that counts. It stands still while the call stands in line for a processor.
-struct Patience {
+struct GraceTimer {
     grace: Duration,
     deadline: Option<Pin<Box<Sleep>>>,
-    in_line: Option<Instant>,
+    paused_since: Option<Instant>,
 }
 
 /// How a call did not return.
@@ -103,7 +103,7 @@ impl Guest {
         match made {
             Ok(functions) => Ok(Self { body, functions, watch }),
             Err(stop) => {
-                body.bury().await;
+                body.reap().await;
                 Err(stop)
             }
         }
@@ -118,8 +118,8 @@ impl Guest {
     }
 
     /// Lets it go, where that keeps nobody else waiting. Its room and its memory are free when this comes back.
-    pub(super) async fn bury(self) {
-        self.body.bury().await;
+    pub(super) async fn reap(self) {
+        self.body.reap().await;
     }
 
     /// What one call needs: who watches it, what to call, and where. It may use so many ticks.
@@ -192,14 +192,14 @@ impl Watch {
     ) -> Result<R, Failure> {
         let ticker = self.engine.ticker();
         let mut gate = Gate::new(self.budget.permits(self.engine.workers()), self.engine.permits());
-        let mut patience = Patience { grace: self.grace, deadline: None, in_line: None };
+        let mut grace = GraceTimer { grace: self.grace, deadline: None, paused_since: None };
         poll_fn(|context| {
             let pass = gate.poll_pass(context, self.meter.is_long(), || self.meter.wait_until());
             let Poll::Ready(turn) = pass else {
-                patience.stand_in_line();
+                grace.pause();
                 return Poll::Pending;
             };
-            patience.go_on();
+            grace.resume();
             let running = ticker.run();
             let epoch = ticker.epoch();
             self.meter.resume(epoch);
@@ -215,19 +215,19 @@ impl Watch {
                 Err(words) => return Poll::Ready(Err(Failure::Panicked(words))),
             }
             self.pipes.listen(context);
-            patience.poll_end(context, bounded || self.pipes.ended().is_some()).map(|()| Err(Failure::Overdue))
+            grace.poll_end(context, bounded || self.pipes.ended().is_some()).map(|()| Err(Failure::Overdue))
         })
         .await
     }
 }
 
-impl Patience {
-    fn stand_in_line(&mut self) {
-        self.in_line.get_or_insert_with(Instant::now);
+impl GraceTimer {
+    fn pause(&mut self) {
+        self.paused_since.get_or_insert_with(Instant::now);
     }
 
-    fn go_on(&mut self) {
-        if let Some(since) = self.in_line.take()
+    fn resume(&mut self) {
+        if let Some(since) = self.paused_since.take()
             && let Some(deadline) = &mut self.deadline
         {
             let later = deadline.deadline() + since.elapsed();

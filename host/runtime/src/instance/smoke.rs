@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::guest::Guest;
 use crate::bindings::imports::channel::HandOverError;
+use crate::channel_event::Facts;
 use crate::error::{Error, Limit, Stop};
-use crate::happening::Facts;
 use crate::host::{LogBook, State};
 use crate::limits::Limits;
 use crate::pipe::session_pipes;
@@ -34,7 +34,7 @@ impl Plugin {
         match Box::pin(Guest::new(self, Arc::clone(side.shared()), state)).await {
             Ok(guest) => {
                 // Its room is free for the next.
-                guest.bury().await;
+                guest.reap().await;
                 Ok(())
             }
             Err(Stop::Exited(status)) => {

@@ -1,6 +1,6 @@
 //! What waits to be delivered to the plugin, and in which order: the rules of the inbox, without locks or wakers.
 //!
-//! * Until a start request has been accepted, data and EOF stay where they are and later happenings pass them.
+//! * Until a start request has been accepted, data and EOF stay where they are and later events pass them.
 //! * After it the order is the client's, strictly.
 //! * Small pieces of data merge. The queue is therefore bounded by its requests, whatever the client sends between
 //!   them.
@@ -12,7 +12,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::buffer::Buffer;
-use crate::happening::{Ending, Happening, SignalName, WindowSize};
+use crate::channel_event::{ChannelEvent, Ending, SignalName, WindowSize};
 
 /// Most requests that may wait, variables not counted.
 const REQUESTS: usize = 64;
@@ -38,7 +38,7 @@ enum Item {
         len: usize,
     },
     /// Boxed, since most of a busy queue is data.
-    Request(Box<Happening>),
+    Request(Box<ChannelEvent>),
     Eof,
     Close,
     /// The window's size changed; the newest size is kept apart.
@@ -51,7 +51,7 @@ pub(crate) enum Next {
     Data {
         kind: Option<u32>,
     },
-    Happening(Happening),
+    ChannelEvent(ChannelEvent),
 }
 
 /// Who answers what has come.
@@ -133,41 +133,41 @@ impl Input {
     }
 
     /// Something other than data has come. Says who answers it.
-    pub(super) fn happening(&mut self, happening: Happening) -> Answer {
+    pub(super) fn event(&mut self, event: ChannelEvent) -> Answer {
         if self.ended.is_some() {
-            return match happening {
-                Happening::Eof | Happening::Close => Answer::None,
+            return match event {
+                ChannelEvent::Eof | ChannelEvent::Close => Answer::None,
                 _ => self.refuse(),
             };
         }
-        match happening {
-            Happening::WindowChange(size) => self.resize(size),
-            Happening::Signal(name) => self.signal(name),
-            Happening::Request { .. } if self.without.requests => Answer::Host(false),
-            Happening::Break { .. } if self.without.breaks => Answer::Host(false),
-            Happening::PtyReq(ref pty) => {
+        match event {
+            ChannelEvent::WindowChange(size) => self.resize(size),
+            ChannelEvent::Signal(name) => self.signal(name),
+            ChannelEvent::Request { .. } if self.without.requests => Answer::Host(false),
+            ChannelEvent::Break { .. } if self.without.breaks => Answer::Host(false),
+            ChannelEvent::PtyReq(ref pty) => {
                 self.size = Some(pty.size);
-                self.queue(happening)
+                self.queue(event)
             }
-            Happening::Exec(mut command) if self.started => {
+            ChannelEvent::Exec(mut command) if self.started => {
                 // There is a program already, so this is refused. Only the log shows what it was.
                 command.truncate(REFUSED_COMMAND);
                 command.shrink_to_fit();
-                self.queue(Happening::Exec(command))
+                self.queue(ChannelEvent::Exec(command))
             }
-            Happening::Env { .. }
-            | Happening::Shell
-            | Happening::Exec(_)
-            | Happening::Subsystem(_)
-            | Happening::Break { .. }
-            | Happening::Request { .. } => self.queue(happening),
-            Happening::Eof => {
+            ChannelEvent::Env { .. }
+            | ChannelEvent::Shell
+            | ChannelEvent::Exec(_)
+            | ChannelEvent::Subsystem(_)
+            | ChannelEvent::Break { .. }
+            | ChannelEvent::Request { .. } => self.queue(event),
+            ChannelEvent::Eof => {
                 if !std::mem::replace(&mut self.eof, true) {
                     self.items.push_back(Item::Eof);
                 }
                 Answer::None
             }
-            Happening::Close => {
+            ChannelEvent::Close => {
                 if !std::mem::replace(&mut self.close, true) {
                     self.items.push_back(Item::Close);
                 }
@@ -191,16 +191,16 @@ impl Input {
     }
 
     /// Queues a request, or refuses it if too many wait.
-    fn queue(&mut self, happening: Happening) -> Answer {
-        let (weight, variable) = (weight(&happening), matches!(happening, Happening::Env { .. }));
+    fn queue(&mut self, event: ChannelEvent) -> Answer {
+        let (weight, variable) = (weight(&event), matches!(event, ChannelEvent::Env { .. }));
         let (count, most) = if variable { (&mut self.variables, VARIABLES) } else { (&mut self.requests, REQUESTS) };
         if *count >= most || self.weight + weight > WEIGHT {
             return Answer::Host(false);
         }
         *count += 1;
         self.weight += weight;
-        self.signals += usize::from(matches!(happening, Happening::Signal(_)));
-        self.items.push_back(Item::Request(Box::new(happening)));
+        self.signals += usize::from(matches!(event, ChannelEvent::Signal(_)));
+        self.items.push_back(Item::Request(Box::new(event)));
         Answer::Session
     }
 
@@ -228,7 +228,7 @@ impl Input {
             self.caught.push_back(name);
             return Answer::Host(true);
         }
-        self.queue(Happening::Signal(name))
+        self.queue(ChannelEvent::Signal(name))
     }
 
     pub(super) fn answered(&mut self, success: bool) {
@@ -348,15 +348,15 @@ impl Input {
         }
         match self.items.remove(position)? {
             Item::Data { .. } => None,
-            Item::Size => self.size.map(|size| Next::Happening(Happening::WindowChange(size))),
-            Item::Eof => Some(Next::Happening(Happening::Eof)),
-            Item::Close => Some(Next::Happening(Happening::Close)),
-            Item::Request(happening) => {
-                let variable = matches!(*happening, Happening::Env { .. });
+            Item::Size => self.size.map(|size| Next::ChannelEvent(ChannelEvent::WindowChange(size))),
+            Item::Eof => Some(Next::ChannelEvent(ChannelEvent::Eof)),
+            Item::Close => Some(Next::ChannelEvent(ChannelEvent::Close)),
+            Item::Request(event) => {
+                let variable = matches!(*event, ChannelEvent::Env { .. });
                 *(if variable { &mut self.variables } else { &mut self.requests }) -= 1;
-                self.weight -= weight(&happening);
-                self.signals -= usize::from(matches!(*happening, Happening::Signal(_)));
-                Some(Next::Happening(*happening))
+                self.weight -= weight(&event);
+                self.signals -= usize::from(matches!(*event, ChannelEvent::Signal(_)));
+                Some(Next::ChannelEvent(*event))
             }
         }
     }
@@ -370,18 +370,20 @@ impl Input {
     }
 }
 
-/// The bytes that a waiting happening holds.
-fn weight(happening: &Happening) -> usize {
-    match happening {
-        Happening::Env { name, value } => name.len() + value.len(),
-        Happening::PtyReq(pty) => pty.term.len() + pty.modes.len() * size_of::<(u8, u32)>(),
-        Happening::Exec(command) => command.len(),
-        Happening::Subsystem(name) => name.len(),
-        Happening::Request { name, payload } => name.len() + payload.len(),
-        Happening::Signal(name) => name.as_str().len(),
-        Happening::Shell | Happening::WindowChange(_) | Happening::Break { .. } | Happening::Eof | Happening::Close => {
-            0
-        }
+/// The bytes that a waiting event holds.
+fn weight(event: &ChannelEvent) -> usize {
+    match event {
+        ChannelEvent::Env { name, value } => name.len() + value.len(),
+        ChannelEvent::PtyReq(pty) => pty.term.len() + pty.modes.len() * size_of::<(u8, u32)>(),
+        ChannelEvent::Exec(command) => command.len(),
+        ChannelEvent::Subsystem(name) => name.len(),
+        ChannelEvent::Request { name, payload } => name.len() + payload.len(),
+        ChannelEvent::Signal(name) => name.as_str().len(),
+        ChannelEvent::Shell
+        | ChannelEvent::WindowChange(_)
+        | ChannelEvent::Break { .. }
+        | ChannelEvent::Eof
+        | ChannelEvent::Close => 0,
     }
 }
 

@@ -1,7 +1,7 @@
 //! The rules of the inbox, one by one.
 
 use super::*;
-use crate::happening::Pty;
+use crate::channel_event::Pty;
 
 /// What comes out, in words.
 fn drain(input: &mut Input) -> Vec<String> {
@@ -14,7 +14,7 @@ fn drain(input: &mut Input) -> Vec<String> {
                 into.take(into.len());
                 format!("{} {text}", kind.map_or("data".to_owned(), |kind| kind.to_string()))
             }
-            Next::Happening(happening) => format!("{happening:?}"),
+            Next::ChannelEvent(event) => format!("{event:?}"),
         });
     }
     heard
@@ -42,10 +42,10 @@ fn a_run_that_is_alone_is_handed_over_whole_and_one_of_several_in_pieces() {
 fn before_the_start_data_and_eof_wait_and_keep_their_order() {
     let mut input = Input::default();
     input.data(None, b"one");
-    input.happening(Happening::Shell);
+    input.event(ChannelEvent::Shell);
     input.data(None, b"two");
-    input.happening(Happening::Eof);
-    input.happening(Happening::Close);
+    input.event(ChannelEvent::Eof);
+    input.event(ChannelEvent::Close);
     assert_eq!(drain(&mut input), ["Shell", "Close"]);
     assert!(!input.has_next());
     input.start();
@@ -55,11 +55,11 @@ fn before_the_start_data_and_eof_wait_and_keep_their_order() {
 #[test]
 fn resizes_and_data_between_them_take_one_entry_each() {
     let mut input = started();
-    assert_eq!(input.happening(Happening::WindowChange(WindowSize::default())), Answer::Session);
+    assert_eq!(input.event(ChannelEvent::WindowChange(WindowSize::default())), Answer::Session);
     for _ in 0..10_000 {
         input.data(None, b"x");
-        let resize = Happening::WindowChange(WindowSize { columns: 7, ..WindowSize::default() });
-        assert_eq!(input.happening(resize), Answer::Host(true));
+        let resize = ChannelEvent::WindowChange(WindowSize { columns: 7, ..WindowSize::default() });
+        assert_eq!(input.event(resize), Answer::Host(true));
     }
     assert!(input.items.len() <= 2, "{} entries", input.items.len());
     let heard = drain(&mut input);
@@ -70,14 +70,15 @@ fn resizes_and_data_between_them_take_one_entry_each() {
 #[test]
 fn what_the_plugin_has_no_handler_for_is_answered_at_once() {
     let mut input = started();
-    let request = || Happening::Request { name: "winadj@putty.projects.tartarus.org".to_owned(), payload: Vec::new() };
-    assert_eq!(input.happening(request()), Answer::Session);
+    let request =
+        || ChannelEvent::Request { name: "winadj@putty.projects.tartarus.org".to_owned(), payload: Vec::new() };
+    assert_eq!(input.event(request()), Answer::Session);
     input.serve_without(Without { requests: true, breaks: false });
-    assert_eq!(input.happening(request()), Answer::Host(false));
-    assert_eq!(input.happening(Happening::Break { length_ms: 0 }), Answer::Session);
+    assert_eq!(input.event(request()), Answer::Host(false));
+    assert_eq!(input.event(ChannelEvent::Break { length_ms: 0 }), Answer::Session);
     input.serve_without(Without { requests: false, breaks: true });
-    assert_eq!(input.happening(request()), Answer::Session);
-    assert_eq!(input.happening(Happening::Break { length_ms: 0 }), Answer::Host(false));
+    assert_eq!(input.event(request()), Answer::Session);
+    assert_eq!(input.event(ChannelEvent::Break { length_ms: 0 }), Answer::Host(false));
     assert_eq!(drain(&mut input).len(), 3);
 }
 
@@ -85,10 +86,10 @@ fn what_the_plugin_has_no_handler_for_is_answered_at_once() {
 fn a_burst_of_variables_leaves_room_for_what_comes_after_it() {
     let mut input = Input::default();
     for number in 0..900 {
-        let variable = Happening::Env { name: format!("LC_{number}"), value: vec![b'x'; 60] };
-        assert_eq!(input.happening(variable), Answer::Session);
+        let variable = ChannelEvent::Env { name: format!("LC_{number}"), value: vec![b'x'; 60] };
+        assert_eq!(input.event(variable), Answer::Session);
     }
-    assert_eq!(input.happening(Happening::Exec(vec![b'x'; 255 << 10])), Answer::Session);
+    assert_eq!(input.event(ChannelEvent::Exec(vec![b'x'; 255 << 10])), Answer::Session);
     assert_eq!(drain(&mut input).len(), 901);
     assert_eq!((input.weight, input.requests, input.variables), (0, 0, 0));
 }
@@ -109,8 +110,8 @@ fn runs_of_ever_changing_kinds_cannot_fill_the_memory() {
 #[test]
 fn the_weight_of_what_waits_is_bounded_and_given_back() {
     let mut input = started();
-    let large = || Happening::Request { name: "large".to_owned(), payload: vec![0; 100_000] };
-    let answers: Vec<_> = (0..12).map(|_| input.happening(large())).collect();
+    let large = || ChannelEvent::Request { name: "large".to_owned(), payload: vec![0; 100_000] };
+    let answers: Vec<_> = (0..12).map(|_| input.event(large())).collect();
     assert_eq!(answers[..10], [Answer::Session; 10]);
     assert_eq!(answers[10..], [Answer::Host(false); 2]);
     assert_eq!(drain(&mut input).len(), 10);
@@ -121,14 +122,14 @@ fn the_weight_of_what_waits_is_bounded_and_given_back() {
 fn a_signal_that_does_not_fit_takes_no_signals_place() {
     let mut input = started();
     for _ in 0..REQUESTS {
-        input.happening(Happening::Break { length_ms: 0 });
+        input.event(ChannelEvent::Break { length_ms: 0 });
     }
     for _ in 0..40 {
-        input.happening(Happening::Signal(SignalName::Int));
+        input.event(ChannelEvent::Signal(SignalName::Int));
     }
     drain(&mut input);
     assert_eq!(input.signals, 0);
-    input.happening(Happening::Signal(SignalName::Int));
+    input.event(ChannelEvent::Signal(SignalName::Int));
     assert_eq!(drain(&mut input), ["Signal(Int)"]);
 }
 
@@ -136,15 +137,15 @@ fn a_signal_that_does_not_fit_takes_no_signals_place() {
 fn caught_signals_are_taken_apart_and_answered_by_the_host() {
     let mut input = started();
     input.catch(vec![SignalName::Int, SignalName::Other("WINCH".to_owned())]);
-    input.happening(Happening::Shell);
+    input.event(ChannelEvent::Shell);
     for caught in [
-        Happening::Signal(SignalName::Int),
-        Happening::WindowChange(WindowSize::default()),
-        Happening::WindowChange(WindowSize::default()),
+        ChannelEvent::Signal(SignalName::Int),
+        ChannelEvent::WindowChange(WindowSize::default()),
+        ChannelEvent::WindowChange(WindowSize::default()),
     ] {
-        assert_eq!(input.happening(caught), Answer::Host(true));
+        assert_eq!(input.event(caught), Answer::Host(true));
     }
-    input.happening(Happening::Signal(SignalName::Term));
+    input.event(ChannelEvent::Signal(SignalName::Term));
     assert!(input.has_caught());
     assert_eq!(drain(&mut input), ["Shell", "Signal(Term)"]);
     assert_eq!(input.take_caught(), Some(SignalName::Int));
@@ -156,10 +157,10 @@ fn caught_signals_are_taken_apart_and_answered_by_the_host() {
 fn the_size_of_a_new_terminal_counts_more_than_one_from_before() {
     let mut input = started();
     let size = |columns| WindowSize { columns, ..WindowSize::default() };
-    input.happening(Happening::WindowChange(size(1)));
-    input.happening(Happening::PtyReq(Pty { term: String::new(), size: size(2), modes: Vec::new() }));
+    input.event(ChannelEvent::WindowChange(size(1)));
+    input.event(ChannelEvent::PtyReq(Pty { term: String::new(), size: size(2), modes: Vec::new() }));
     assert_eq!(input.size(), Some(size(2)));
-    input.happening(Happening::WindowChange(size(3)));
+    input.event(ChannelEvent::WindowChange(size(3)));
     assert_eq!(input.size(), Some(size(3)));
     assert_eq!(drain(&mut input).len(), 2);
 }
@@ -168,13 +169,13 @@ fn the_size_of_a_new_terminal_counts_more_than_one_from_before() {
 fn eof_and_close_count_once_and_after_the_end_nothing_comes() {
     let mut input = started();
     for _ in 0..3 {
-        input.happening(Happening::Eof);
-        input.happening(Happening::Close);
+        input.event(ChannelEvent::Eof);
+        input.event(ChannelEvent::Close);
     }
     input.end(Ending::Drained);
     input.end(Ending::ClientClosed);
     input.data(None, b"late");
-    input.happening(Happening::Shell);
+    input.event(ChannelEvent::Shell);
     assert_eq!(input.ended().map(|(why, _)| why), Some(Ending::Drained));
     assert_eq!(drain(&mut input), ["Eof", "Close"]);
 }
@@ -193,7 +194,7 @@ fn an_answer_that_nobody_waits_for_is_not_given_to_the_next() {
 fn what_waits_for_a_session_that_is_gone_is_freed() {
     let mut input = started();
     input.data(None, &[0; 100_000]);
-    input.happening(Happening::Shell);
+    input.event(ChannelEvent::Shell);
     input.abandon();
     input.data(None, &[0; 100_000]);
     assert_eq!(input.bytes.len(), 0);
@@ -204,15 +205,15 @@ fn what_waits_for_a_session_that_is_gone_is_freed() {
 fn whoever_is_left_with_unread_output_is_still_answered() {
     let mut recalled = started();
     recalled.recall(&Arc::from("the plugin was replaced"));
-    assert_eq!(recalled.happening(Happening::Shell), Answer::Host(false));
+    assert_eq!(recalled.event(ChannelEvent::Shell), Answer::Host(false));
     let mut closed = started();
     closed.end(Ending::ClientClosed);
-    assert_eq!(closed.happening(Happening::Shell), Answer::None);
+    assert_eq!(closed.event(ChannelEvent::Shell), Answer::None);
 }
 
 #[test]
 fn of_a_command_for_a_program_that_runs_the_front_is_kept() {
     let mut input = started();
-    input.happening(Happening::Exec(vec![b'x'; 255 << 10]));
-    assert_eq!(drain(&mut input), [format!("{:?}", Happening::Exec(vec![b'x'; 200]))]);
+    input.event(ChannelEvent::Exec(vec![b'x'; 255 << 10]));
+    assert_eq!(drain(&mut input), [format!("{:?}", ChannelEvent::Exec(vec![b'x'; 200]))]);
 }

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::spare;
 use super::turns::Turns;
-use crate::happening::{Exit, Output};
+use crate::channel_event::{Exit, Output};
 
 /// Entries for which an empty queue keeps room.
 const KEPT: usize = 16;
@@ -511,8 +511,11 @@ mod tests {
 
     #[test]
     fn what_is_left_of_a_session_that_has_ended_can_be_thrown_away_and_the_client_is_told() {
-        let exit =
-            || Exit::Signal { name: crate::happening::SignalName::Kill, core_dumped: false, message: String::new() };
+        let exit = || Exit::Signal {
+            name: crate::channel_event::SignalName::Kill,
+            core_dumped: false,
+            message: String::new(),
+        };
         let mut queue = Queue::new(100);
         queue.push(Output::Stdout, b"ab");
         queue.say(Message::reply(true));

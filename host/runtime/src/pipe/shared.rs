@@ -14,7 +14,7 @@ use super::buffer::Buffer;
 use super::input::{Answer, Input, Next, Without};
 use super::output::{Drained, Message, Queue, Sink};
 use crate::budget::Finished;
-use crate::happening::{Ending, Exit, Happening, Output, SignalName, WindowSize};
+use crate::channel_event::{ChannelEvent, Ending, Exit, Output, SignalName, WindowSize};
 use crate::output_charges::{OutputCharges, Space};
 
 /// Credit below this waits until the connection's side looks by itself: a keystroke's credit travels with its echo.
@@ -76,15 +76,15 @@ impl Shared {
 
     // The connection's side.
 
-    pub(super) fn arrive(&self, change: impl FnOnce(&mut Input)) {
+    pub(super) fn receive_handoff(&self, change: impl FnOnce(&mut Input)) {
         change(&mut lock(&self.input));
         self.stir();
         self.ring();
     }
 
     /// Something other than data comes from the client. Who answers it is settled before the session can see it.
-    pub(super) fn happening(&self, happening: Happening) {
-        self.answered_by(|input| input.happening(happening));
+    pub(super) fn event(&self, event: ChannelEvent) {
+        self.answered_by(|input| input.event(event));
         self.stir();
         self.ring();
     }
@@ -188,7 +188,7 @@ impl Shared {
 
     /// The plugin's version has reached its last day: the session is over, and its client is to be told these words.
     pub(crate) fn recall(&self, words: &Arc<str>) {
-        self.arrive(|input| input.recall(words));
+        self.receive_handoff(|input| input.recall(words));
     }
 
     /// What the client is to be told about the end, if there is something.

@@ -9,7 +9,7 @@ use super::buffer::Buffer;
 use super::input::Next;
 use super::output::{Message, OpenReply};
 use super::shared::Shared;
-use crate::happening::Exit;
+use crate::channel_event::Exit;
 
 /// Most bytes that one `data` call carries.
 const PIECE: usize = 32 << 10;

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 use whelk_runtime::keyvalue::{Embedded, KeyValueLimits, Quota};
-use whelk_runtime::{Access, AllowList, Grants, Happening, Limits, Plugin, Report, Tenant};
+use whelk_runtime::{Access, AllowList, ChannelEvent, Grants, Limits, Plugin, Report, Tenant};
 
 use crate::client::Client;
 use crate::http::{Server, fetch};
@@ -69,7 +69,7 @@ fn place(limits: &Limits) -> Place {
 }
 
 async fn ends(shell: Shell) -> Report {
-    shell.client.happen(Happening::Eof);
+    shell.client.happen(ChannelEvent::Eof);
     shell.client.end().await.1
 }
 
@@ -123,7 +123,7 @@ fn the_making_of_an_instance_is_charged_whole() {
     for _ in 0..8 {
         let (charged, used) = measure(async {
             let client = Client::with(&heavy, &[], &unlimited());
-            client.happen(Happening::Shell);
+            client.happen(ChannelEvent::Shell);
             client.end().await.1
         });
         all = (all.0 + charged, all.1 + used);

@@ -8,8 +8,8 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use whelk_runtime::{
-    Drained, Exit, Facts, Grants, Happening, Inbox, Limits, OpenReply, Outbox, Output, Plugin, Plugins, Report, Sink,
-    Tenant, session_pipes,
+    ChannelEvent, Drained, Exit, Facts, Grants, Inbox, Limits, OpenReply, Outbox, Output, Plugin, Plugins, Report,
+    Sink, Tenant, session_pipes,
 };
 
 use crate::guests;
@@ -153,13 +153,13 @@ impl Client {
     /// A session that has started with this command.
     pub(crate) fn exec(command: &str) -> Self {
         let client = Self::new(&[]);
-        client.happen(Happening::Exec(command.into()));
+        client.happen(ChannelEvent::Exec(command.into()));
         client
     }
 
     /// The same session after one thing more has happened.
-    pub(crate) fn and(self, happening: Happening) -> Self {
-        self.happen(happening);
+    pub(crate) fn and(self, event: ChannelEvent) -> Self {
+        self.happen(event);
         self
     }
 
@@ -169,12 +169,12 @@ impl Client {
         self.end().await
     }
 
-    pub(crate) fn happen(&self, happening: Happening) {
-        self.inbox.happening(happening);
+    pub(crate) fn happen(&self, event: ChannelEvent) {
+        self.inbox.event(event);
     }
 
     pub(crate) fn run(&self, command: &str) {
-        self.happen(Happening::Exec(command.into()));
+        self.happen(ChannelEvent::Exec(command.into()));
     }
 
     pub(crate) fn send(&self, data: &[u8]) {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use whelk_runtime::{Ending, Error, Exit, Grants, Happening, Limit, Limits, Output, SignalName, Tenant};
+use whelk_runtime::{ChannelEvent, Ending, Error, Exit, Grants, Limit, Limits, Output, SignalName, Tenant};
 
 use crate::client::{Client, Heard};
 use crate::{guests, log};
@@ -67,9 +67,9 @@ async fn what_the_client_sent_before_it_closed_is_still_delivered() {
     client.run("");
     client.until_replies(1).await;
     client.send(b"the last words");
-    client.happen(Happening::Signal(SignalName::Int));
-    client.happen(Happening::Eof);
-    client.happen(Happening::Close);
+    client.happen(ChannelEvent::Signal(SignalName::Int));
+    client.happen(ChannelEvent::Eof);
+    client.happen(ChannelEvent::Close);
     client.inbox.end(Ending::ClientClosed);
     client.send(b"too late");
     let id = client.id.clone();
@@ -94,7 +94,7 @@ async fn what_waits_when_the_connection_is_lost_is_not_delivered() {
 async fn a_client_that_asks_to_close_is_announced_and_the_session_goes_on() {
     let mut client = Client::new(&[("close", "trace")]);
     client.run("");
-    client.happen(Happening::Close);
+    client.happen(ChannelEvent::Close);
     assert_eq!(client.until_stdout(10).await, "open\nexec\nclose");
     assert!(!client.task.is_finished());
 }
@@ -128,7 +128,7 @@ async fn closed_has_a_second_by_the_clock() {
     // W3
     let before = tokio::time::Instant::now();
     let (recorder, report) =
-        Client::new(&[("closed", "sleep 3600000"), ("shell", "finish 0")]).and(Happening::Shell).end().await;
+        Client::new(&[("closed", "sleep 3600000"), ("shell", "finish 0")]).and(ChannelEvent::Shell).end().await;
     let waited = before.elapsed();
     assert!(waited >= Duration::from_secs(1) && waited < Duration::from_millis(1100), "{waited:?}");
     assert!(matches!(report.error, Some(Error::Limit { limit: Limit::Time, .. })), "{report:?}");
@@ -194,7 +194,7 @@ async fn a_session_that_nobody_runs_is_refused() {
         &guests::nothing_else(),
         side,
     ));
-    inbox.happening(Happening::Shell);
+    inbox.event(ChannelEvent::Shell);
     let mut recorder = crate::client::Recorder { heard: Vec::new(), room: usize::MAX };
     outbox.drain(&mut recorder);
     assert_eq!(recorder.heard, [Heard::Opened(false)]);

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use whelk_runtime::{Clock, Exit, Grants, Happening, Limits, SignalName, Tenant};
+use whelk_runtime::{ChannelEvent, Clock, Exit, Grants, Limits, SignalName, Tenant};
 
 use crate::client::{Client, Recorder};
 use crate::guests;
 
 async fn run(grants: Grants, command: &str) -> Recorder {
     let tenant = Tenant::new("acme", Limits::default(), grants);
-    let client = Client::of(&tenant, &guests::script(), &[]).and(Happening::Exec(command.into()));
+    let client = Client::of(&tenant, &guests::script(), &[]).and(ChannelEvent::Exec(command.into()));
     client.end().await.0
 }
 

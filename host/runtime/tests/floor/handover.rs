@@ -1,6 +1,6 @@
 //! Hand-over: one plugin ends its part and another goes on where it stood. No byte, no credit and no answer is lost or doubled.
 
-use whelk_runtime::{Drained, Ending, Error, Exit, Happening, Limits, Output, SignalName};
+use whelk_runtime::{ChannelEvent, Drained, Ending, Error, Exit, Limits, Output, SignalName};
 
 use crate::client::{CAPACITY, Client, Heard, out};
 use crate::routing::names;
@@ -30,7 +30,7 @@ async fn a_start_that_is_handed_over_is_answered_by_the_plugin_that_takes_it() {
 
     let mut client = self::client(&[("second.exec", "false"), ("shell", "write home")]);
     client.run("pass second");
-    client.happen(Happening::Shell);
+    client.happen(ChannelEvent::Shell);
     assert_eq!(client.until_replies(2).await, [false, true]);
     assert_eq!(client.until_stdout(4).await, "home");
 }
@@ -65,7 +65,7 @@ async fn what_was_not_read_goes_to_the_next_plugin_and_all_credit_returns() {
     for from in (0..total).step_by(1000) {
         client.send(&stream(from, 1000));
     }
-    client.happen(Happening::Eof);
+    client.happen(ChannelEvent::Eof);
     client.until(|recorder| recorder.exit().is_some()).await;
     assert_eq!(client.inbox.take_credit(), total);
     let (recorder, report) = client.end().await;
@@ -79,7 +79,7 @@ async fn what_was_not_read_goes_to_the_next_plugin_and_all_credit_returns() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_that_is_handed_to_and_fro_at_every_piece_comes_back_whole() {
     let (total, mut window) = (6 << 20, 64 << 10);
-    let limits = Limits { passages: 200, ..Limits::default() };
+    let limits = Limits { handoffs: 200, ..Limits::default() };
     let scripts = [("data", "echo;pass second"), ("second.data", "echo;pass script")];
     let mut client = Client::among(&guests::two(), &guests::script(), &scripts, &limits);
     client.run("");
@@ -126,7 +126,7 @@ async fn who_cannot_take_over_is_named_at_once_and_nothing_has_happened() {
 #[tokio::test]
 async fn before_a_start_there_is_nothing_to_hand_over() {
     let scripts = [("open", "pass second"), ("env", "pass second"), ("shell", "trace;finish 0")];
-    let (recorder, report) = client(&scripts).and(env("A", "1")).and(Happening::Shell).end().await;
+    let (recorder, report) = client(&scripts).and(env("A", "1")).and(ChannelEvent::Shell).end().await;
     assert_eq!(recorder.text(), "open\nErr(\"not-permitted\")\nenv A=1\nErr(\"not-permitted\")\nshell");
     assert_eq!(names(&report), ["script"]);
 }
@@ -147,7 +147,7 @@ async fn of_finish_and_hand_over_the_first_word_counts() {
 #[tokio::test]
 async fn a_plugin_that_hands_over_to_itself_without_end_is_stopped_at_the_limit() {
     let client = client(&[("eof", "trace;finish 0")]);
-    client.happen(Happening::Eof);
+    client.happen(ChannelEvent::Eof);
     let (recorder, report) = client.then("pass script").await;
     assert_eq!(recorder.text(), "open\nexec\nErr(\"not-permitted\")\neof");
     assert_eq!(recorder.replies(), [true]);
@@ -177,8 +177,8 @@ async fn a_signal_that_the_first_has_caught_is_told_to_the_second_and_interrupts
     client.recorder.room = 0;
     client.run("catch INT;fill 300000;pass second");
     client.until_replies(1).await;
-    client.happen(Happening::Signal(SignalName::Int));
-    client.happen(Happening::Eof);
+    client.happen(ChannelEvent::Signal(SignalName::Int));
+    client.happen(ChannelEvent::Eof);
     while log::texts(&id).is_empty() {
         tokio::task::yield_now().await;
     }
@@ -198,9 +198,9 @@ async fn the_next_plugin_is_told_the_size_that_the_window_has_now() {
     let scripts = [("signal", "pass second"), ("second.shell", "size;trace;finish 0")];
     let client = client(&scripts);
     client.happen(pty());
-    client.happen(Happening::Shell);
+    client.happen(ChannelEvent::Shell);
     client.happen(resize(120));
-    client.happen(Happening::Signal(SignalName::Usr1));
+    client.happen(ChannelEvent::Signal(SignalName::Usr1));
     let (recorder, _) = client.end().await;
     assert_eq!(recorder.text(), "Some((120, 24))open\npty-req xterm\nwindow-change 120x24\nshell");
     assert_eq!(recorder.replies(), [true; 4]);

@@ -1,7 +1,7 @@
 //! What a plugin can call: our interfaces, and WASI with nothing in it.
 
 use tracing::Level;
-use whelk_runtime::{Ending, Exit, Grants, Happening, Limits, Pty, SignalName, Tenant, WindowSize};
+use whelk_runtime::{ChannelEvent, Ending, Exit, Grants, Limits, Pty, SignalName, Tenant, WindowSize};
 
 use crate::client::{Client, Heard};
 use crate::{guests, log};
@@ -11,7 +11,7 @@ const SIZE: WindowSize = WindowSize { columns: 80, rows: 24, width_px: 0, height
 fn with_terminal(scripts: &[(&str, &str)]) -> Client {
     let client = Client::new(scripts);
     let modes = vec![(1, 3), (36, 1), (42, 1), (51, 1), (53, 1)];
-    client.happen(Happening::PtyReq(Pty { term: "xterm".to_owned(), size: SIZE, modes }));
+    client.happen(ChannelEvent::PtyReq(Pty { term: "xterm".to_owned(), size: SIZE, modes }));
     client
 }
 
@@ -40,8 +40,8 @@ async fn without_a_terminal_there_are_no_settings() {
 #[tokio::test]
 async fn the_size_is_the_latest_even_before_it_was_delivered() {
     let client = with_terminal(&[("shell", "size;finish 0")]);
-    client.happen(Happening::Shell);
-    client.happen(Happening::WindowChange(WindowSize { columns: 132, ..SIZE }));
+    client.happen(ChannelEvent::Shell);
+    client.happen(ChannelEvent::WindowChange(WindowSize { columns: 132, ..SIZE }));
     let (recorder, _) = client.end().await;
     assert_eq!(recorder.text(), "Some((132, 24))");
 }
@@ -51,9 +51,9 @@ async fn a_caught_signal_interrupts_a_write_that_waits() {
     let mut client = Client::exec("catch INT WINCH;fill 1000000;caught;trace;finish 0");
     client.recorder.room = 0;
     client.until_replies(1).await;
-    client.happen(Happening::Signal(SignalName::Int));
-    client.happen(Happening::WindowChange(SIZE));
-    client.happen(Happening::Signal(SignalName::Term));
+    client.happen(ChannelEvent::Signal(SignalName::Int));
+    client.happen(ChannelEvent::WindowChange(SIZE));
+    client.happen(ChannelEvent::Signal(SignalName::Term));
     tokio::task::yield_now().await;
     client.recorder.room = usize::MAX;
     let (recorder, _) = client.end().await;
@@ -69,12 +69,12 @@ async fn a_caught_signal_interrupts_a_write_that_waits() {
 async fn a_caught_signal_that_nobody_took_is_delivered_as_a_call() {
     let client = with_terminal(&[("eof", "trace;finish 0")]);
     client.run("catch INT WINCH");
-    client.happen(Happening::Signal(SignalName::Int));
+    client.happen(ChannelEvent::Signal(SignalName::Int));
     let mut client = client;
     client.until_replies(3).await;
-    client.happen(Happening::Signal(SignalName::Int));
-    client.happen(Happening::WindowChange(SIZE));
-    client.happen(Happening::Eof);
+    client.happen(ChannelEvent::Signal(SignalName::Int));
+    client.happen(ChannelEvent::WindowChange(SIZE));
+    client.happen(ChannelEvent::Eof);
     let (recorder, _) = client.end().await;
     let trace = "open\npty-req xterm\nexec\nsignal SignalName::Int\nsignal SignalName::Int\nwindow-change 80x24\neof";
     assert_eq!(recorder.text(), trace);
@@ -97,7 +97,7 @@ async fn a_request_to_the_client_waits_for_its_answer() {
 async fn a_request_that_is_interrupted_does_not_take_the_next_ones_answer() {
     let mut client = Client::exec("catch INT;request one;caught;request two;finish 0");
     client.until(|recorder| matches!(recorder.heard.last(), Some(Heard::Request(..)))).await;
-    client.happen(Happening::Signal(SignalName::Int));
+    client.happen(ChannelEvent::Signal(SignalName::Int));
     client.until(|recorder| recorder.heard.contains(&Heard::Request("two".to_owned(), Vec::new()))).await;
     client.inbox.answered(false);
     client.inbox.answered(true);

@@ -10,7 +10,7 @@ use tokio::runtime::Builder;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use whelk_runtime::keyvalue::{Buckets, Embedded, Error, KeyValueLimits, Load, Page, Quota};
-use whelk_runtime::{Ending, Exit, Grant, Grants, Happening, Limits, Plugin, SignalName, Tenant, Topics};
+use whelk_runtime::{ChannelEvent, Ending, Exit, Grant, Grants, Limits, Plugin, SignalName, Tenant, Topics};
 
 use crate::client::{Client, Recorder};
 use crate::guests;
@@ -58,7 +58,7 @@ fn tenant(name: &str) -> Arc<Tenant> {
 }
 
 fn session(tenant: &Arc<Tenant>, command: &str) -> Client {
-    Client::of(tenant, &neighbour(), &[]).and(Happening::Exec(command.into()))
+    Client::of(tenant, &neighbour(), &[]).and(ChannelEvent::Exec(command.into()))
 }
 
 /// What a session prints that does this and finishes.

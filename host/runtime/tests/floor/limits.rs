@@ -1,33 +1,35 @@
 //! Hostile plugins, by their rows in the threat model: each is stopped, its client is told in a line, its neighbours notice nothing.
 
-use whelk_runtime::{Engine, EngineSettings, Error, Exit, Happening, Limit, Limits, Plugin, Report, Room, SignalName};
+use whelk_runtime::{
+    ChannelEvent, Engine, EngineSettings, Error, Exit, Limit, Limits, Plugin, Report, Room, SignalName,
+};
 
 use crate::client::{Client, Heard, Recorder};
 use crate::{guests, log};
 
 /// Every function, and what makes a client reach it.
-fn functions() -> Vec<(&'static str, Vec<Happening>)> {
+fn functions() -> Vec<(&'static str, Vec<ChannelEvent>)> {
     let size = whelk_runtime::WindowSize::default();
     let pty = whelk_runtime::Pty { term: "xterm".to_owned(), size, modes: Vec::new() };
-    let started = |happening| vec![Happening::Exec(Vec::new()), happening];
+    let started = |event| vec![ChannelEvent::Exec(Vec::new()), event];
     vec![
         ("open", vec![]),
-        ("env", vec![Happening::Env { name: "A".to_owned(), value: Vec::new() }]),
-        ("pty-req", vec![Happening::PtyReq(pty)]),
-        ("shell", vec![Happening::Shell]),
-        ("subsystem", vec![Happening::Subsystem("any".to_owned())]),
-        ("window-change", vec![Happening::WindowChange(size)]),
-        ("signal", vec![Happening::Signal(SignalName::Hup)]),
-        ("eof", started(Happening::Eof)),
-        ("close", vec![Happening::Close]),
-        ("on-break", vec![Happening::Break { length_ms: 0 }]),
-        ("on-request", vec![Happening::Request { name: "x".to_owned(), payload: Vec::new() }]),
+        ("env", vec![ChannelEvent::Env { name: "A".to_owned(), value: Vec::new() }]),
+        ("pty-req", vec![ChannelEvent::PtyReq(pty)]),
+        ("shell", vec![ChannelEvent::Shell]),
+        ("subsystem", vec![ChannelEvent::Subsystem("any".to_owned())]),
+        ("window-change", vec![ChannelEvent::WindowChange(size)]),
+        ("signal", vec![ChannelEvent::Signal(SignalName::Hup)]),
+        ("eof", started(ChannelEvent::Eof)),
+        ("close", vec![ChannelEvent::Close]),
+        ("on-break", vec![ChannelEvent::Break { length_ms: 0 }]),
+        ("on-request", vec![ChannelEvent::Request { name: "x".to_owned(), payload: Vec::new() }]),
     ]
 }
 
-async fn run(function: &str, happenings: Vec<Happening>, action: &str) -> (Recorder, Report) {
+async fn run(function: &str, events: Vec<ChannelEvent>, action: &str) -> (Recorder, Report) {
     let client = Client::with(&guests::script(), &[(function, action)], &short());
-    happenings.into_iter().for_each(|happening| client.happen(happening));
+    events.into_iter().for_each(|event| client.happen(event));
     client.end().await
 }
 
@@ -46,8 +48,8 @@ fn signal(exit: Option<Exit>) -> (SignalName, String) {
 #[tokio::test]
 async fn a_loop_in_any_function_is_stopped_at_its_budget() {
     // W1, W2
-    for (function, happenings) in functions() {
-        let (recorder, report) = run(function, happenings, "spin").await;
+    for (function, events) in functions() {
+        let (recorder, report) = run(function, events, "spin").await;
         assert!(matches!(report.error, Some(Error::Limit { limit: Limit::Cpu, .. })), "{function}: {report:?}");
         assert_eq!(report.ending, None);
         if function == "open" {
@@ -64,9 +66,9 @@ async fn a_loop_in_any_function_is_stopped_at_its_budget() {
 async fn a_crash_in_any_function_ends_that_session() {
     // W24
     log::listen();
-    for (function, happenings) in functions() {
+    for (function, events) in functions() {
         let starts = matches!(function, "shell" | "subsystem" | "eof");
-        let (recorder, report) = run(function, happenings, "trap").await;
+        let (recorder, report) = run(function, events, "trap").await;
         let Some(Error::Trap { signal: name, detail }) = report.error else { panic!("{function}: {:?}", report.error) };
         assert_eq!(name, SignalName::Abrt);
         assert!(detail.contains("unreachable"), "{detail}");
@@ -146,7 +148,7 @@ async fn the_budget_is_for_each_call_and_waiting_is_free() {
     // Two hundred waits in one call.
     let naps = "sleep 2;".repeat(200);
     let (recorder, report) = Client::with(&guests::script(), &[("shell", &format!("{naps}finish 0"))], &limits)
-        .and(Happening::Shell)
+        .and(ChannelEvent::Shell)
         .end()
         .await;
     assert_eq!(recorder.exit(), Some(Exit::Status(0)), "{report:?}");
@@ -169,7 +171,7 @@ async fn a_refused_growth_that_the_plugin_lives_with_ends_nothing() {
     let mut client = client;
     assert_eq!(client.until_stdout(1).await, "0");
     // A crash in a later call is a crash.
-    client.happen(Happening::Eof);
+    client.happen(ChannelEvent::Eof);
     let (recorder, _) = client.end().await;
     assert_eq!(signal(recorder.exit()).0, SignalName::Abrt);
 }

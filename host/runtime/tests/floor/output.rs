@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use whelk_runtime::{Drained, Ending, Exit, Happening, Output, SignalName};
+use whelk_runtime::{ChannelEvent, Drained, Ending, Exit, Output, SignalName};
 
 use crate::client::{CAPACITY, Client, Heard, out};
 
@@ -49,8 +49,8 @@ async fn a_false_after_finish_keeps_what_finish_said() {
 #[tokio::test]
 async fn output_from_before_the_start_is_sent_right_after_the_accepted_start() {
     let mut client = Client::new(&[("open", "write one "), ("env", "err two "), ("shell", "false")]);
-    client.happen(Happening::Env { name: "A".to_owned(), value: Vec::new() });
-    client.happen(Happening::Shell);
+    client.happen(ChannelEvent::Env { name: "A".to_owned(), value: Vec::new() });
+    client.happen(ChannelEvent::Shell);
     assert_eq!(client.until_replies(2).await, [true, false]);
     client.run("write three");
     client.until_stdout(9).await;
@@ -72,7 +72,7 @@ async fn sixty_four_kib_are_held_before_the_start_and_no_byte_more() {
         ("open", "fill 65000;fill 1000;fill 536;writable;write x"),
         ("shell", "writable;trace;finish 0"),
     ]);
-    let (recorder, _) = client.and(Happening::Shell).end().await;
+    let (recorder, _) = client.and(ChannelEvent::Shell).end().await;
     let length = 65_000 + 536;
     let output = recorder.stdout();
     let rest = String::from_utf8_lossy(&output[length..]).into_owned();
@@ -93,7 +93,7 @@ async fn held_output_is_thrown_away_if_no_start_comes() {
 #[tokio::test]
 async fn finish_before_any_start_ends_the_session() {
     let client = Client::new(&[("env", "write never seen;finish 4")]);
-    client.happen(Happening::Env { name: "A".to_owned(), value: Vec::new() });
+    client.happen(ChannelEvent::Env { name: "A".to_owned(), value: Vec::new() });
     let (recorder, report) = client.end().await;
     assert_eq!(recorder.heard, [Heard::Opened(true), Heard::Reply(true), Heard::Exit(Exit::Status(4))]);
     assert_eq!(report.ending, Some(Ending::Finished));
@@ -119,7 +119,7 @@ async fn nothing_is_delivered_after_finish() {
     let client = Client::new(&[("data", "finish 0"), ("signal", "log a signal after the end")]);
     client.run("");
     client.send(b"x");
-    client.happen(Happening::Signal(SignalName::Int));
+    client.happen(ChannelEvent::Signal(SignalName::Int));
     let (recorder, _) = client.end().await;
     assert_eq!(recorder.heard, [Heard::Opened(true), Heard::Reply(true), Heard::Exit(Exit::Status(0))]);
 }

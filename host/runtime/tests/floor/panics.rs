@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use whelk_runtime::{
-    Drained, Engine, EngineSettings, Error, Exit, Facts, Grants, Happening, Inbox, Limits, Outbox, Output, Plugin,
+    ChannelEvent, Drained, Engine, EngineSettings, Error, Exit, Facts, Grants, Inbox, Limits, Outbox, Output, Plugin,
     Report, Tenant, session_pipes,
 };
 
@@ -69,11 +69,11 @@ async fn a_panic_in_an_import_ends_that_session_alone_with_an_incident() {
     let engine = Engine::new(&settings).unwrap();
     let plugin = Plugin::load(&engine, "bare", &guests::wasm("bare")).unwrap();
     let mut neighbour = Client::with(&plugin, &[], &Limits::default());
-    neighbour.happen(Happening::Shell);
+    neighbour.happen(ChannelEvent::Shell);
     neighbour.until_replies(1).await;
     for round in 1..=10 {
         let (doomed, mut recorder) = (Doomed::new(&plugin, false), recorder());
-        doomed.inbox.happening(Happening::Shell);
+        doomed.inbox.event(ChannelEvent::Shell);
         doomed.until(&mut recorder, |recorder| !recorder.replies().is_empty()).await;
         doomed.armed.store(true, Ordering::SeqCst);
         doomed.inbox.data(None, b"what is echoed");

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tokio::time::Instant;
-use whelk_runtime::{Ending, Engine, EngineSettings, Error, Grants, Happening, Limit, Limits, Plugin, Tenant};
+use whelk_runtime::{ChannelEvent, Ending, Engine, EngineSettings, Error, Grants, Limit, Limits, Plugin, Tenant};
 
 use crate::client::{Client, Heard};
 use crate::guests;
@@ -186,7 +186,7 @@ async fn work_in_many_small_calls_is_billed_as_work_in_one() {
         client.send(b"x");
         client.until_stdout(round).await;
     }
-    client.happen(Happening::Eof);
+    client.happen(ChannelEvent::Eof);
     client.inbox.end(Ending::ClientClosed);
     let (_, report) = client.end().await;
     let (_, whole) = Client::exec("work 60000000;finish 0").end().await;

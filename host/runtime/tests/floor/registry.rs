@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use whelk_runtime::{
-    Ending, Error, Exit, Fallback, Grants, Happening, HealthSettings, Limits, Plugin, Published, Registry,
+    ChannelEvent, Ending, Error, Exit, Fallback, Grants, HealthSettings, Limits, Plugin, Published, Registry,
     RegistrySettings, SignalName, Tenant,
 };
 
@@ -37,7 +37,7 @@ fn strict() -> Registry {
 /// One session of a user from its opening to its end; true if it was opened.
 async fn session(registry: &Registry, who: (&str, &str), scripts: &[(&str, &str)]) -> (bool, Option<Error>) {
     let client = Client::as_user(&registry.get("name").unwrap(), &tenant(who.0), who.1, scripts);
-    client.happen(Happening::Shell);
+    client.happen(ChannelEvent::Shell);
     let (recorder, report) = client.end().await;
     (recorder.heard[0] == Heard::Opened(true), report.error)
 }
@@ -166,7 +166,7 @@ async fn of_too_many_versions_with_sessions_the_oldest_is_ended_with_notice() {
     for number in 1..=3 {
         registry.publish(&script(number));
         let mut client = Client::as_user(&registry.get("name").unwrap(), &tenant("acme"), "alice", &[]);
-        client.happen(Happening::Shell);
+        client.happen(ChannelEvent::Shell);
         client.until_replies(1).await;
         clients.push(client);
     }
@@ -192,14 +192,14 @@ async fn a_version_that_crashes_at_once_gives_way_to_the_one_before_for_whom_it_
     for _ in 0..2 {
         assert!(matches!(session(&registry, ("acme", "alice"), CRASHES).await, (false, Some(Error::Trap { .. }))));
     }
-    assert!(registry.list()[0].ill);
+    assert!(registry.list()[0].tripped);
     let first = registry.list()[0].older.clone();
     assert!(first.is_empty());
     let newest = registry.get("name").unwrap();
     let client = Client::as_user(&newest, &tenant("acme"), "alice", &[]);
-    client.happen(Happening::Shell);
+    client.happen(ChannelEvent::Shell);
     let other = Client::as_user(&newest, &tenant("other"), "alice", &[]);
-    other.happen(Happening::Shell);
+    other.happen(ChannelEvent::Shell);
     let mut both = [client, other];
     for client in &mut both {
         client.until_replies(1).await;
@@ -246,7 +246,7 @@ async fn a_crash_after_the_start_says_nothing_of_the_version() {
     registry.publish(&script(1));
     for _ in 0..10 {
         let client = Client::as_user(&registry.get("name").unwrap(), &tenant("acme"), "alice", &[("data", "trap")]);
-        client.happen(Happening::Shell);
+        client.happen(ChannelEvent::Shell);
         client.send(b"x");
         let (recorder, report) = client.end().await;
         assert_eq!(recorder.heard[0], Heard::Opened(true));

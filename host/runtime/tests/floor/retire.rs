@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use whelk_runtime::{Ending, Exit, Happening, Limits, Output, Plugin, Plugins, Routes, SignalName};
+use whelk_runtime::{ChannelEvent, Ending, Exit, Limits, Output, Plugin, Plugins, Routes, SignalName};
 
 use crate::client::{Client, Heard};
 use crate::guests::{self, Shelf};
@@ -67,7 +67,7 @@ async fn every_session_of_a_retired_generation_is_told_and_ended_and_no_other() 
 async fn whoever_comes_after_the_last_day_is_ended_too() {
     let plugin = generation("script");
     plugin.retire(WORDS);
-    let (recorder, report) = session(&plugin, &[]).and(Happening::Shell).end().await;
+    let (recorder, report) = session(&plugin, &[]).and(ChannelEvent::Shell).end().await;
     assert_eq!(recorder.exit(), hung_up());
     assert_eq!(report.ending, Some(Ending::Drained));
     assert_eq!(plugin.sessions(), 0);
@@ -81,7 +81,7 @@ async fn a_session_counts_for_the_plugin_that_has_it_now() {
     let mut client = Client::among(&plugins, &home, &[], &Limits::default());
     client.until(|recorder| !recorder.heard.is_empty()).await;
     assert_eq!((home.sessions(), second.sessions()), (1, 0));
-    client.happen(Happening::Subsystem("sftp".to_owned()));
+    client.happen(ChannelEvent::Subsystem("sftp".to_owned()));
     client.until_replies(1).await;
     assert_eq!((home.sessions(), second.sessions()), (0, 1));
     home.retire(WORDS);

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use whelk_runtime::{
-    Ending, Error, Exit, Happening, Limit, Limits, Lookup, Output, Plugin, Plugins, Report, Routes, SignalName, Start,
+    ChannelEvent, Ending, Error, Exit, Limit, Limits, Lookup, Output, Plugin, Plugins, Report, Routes, SignalName,
+    Start,
 };
 
 use crate::client::{Client, Heard, out};
@@ -20,8 +21,8 @@ fn client(scripts: &[(&str, &str)]) -> Client {
     Client::among(&guests::two(), &guests::script(), scripts, &Limits::default())
 }
 
-fn subsystem(name: &str) -> Happening {
-    Happening::Subsystem(name.to_owned())
+fn subsystem(name: &str) -> ChannelEvent {
+    ChannelEvent::Subsystem(name.to_owned())
 }
 
 /// The plugins that a session has had.
@@ -65,7 +66,7 @@ async fn a_command_is_routed_by_its_first_words_and_a_shell_stays() {
     assert_eq!((recorder.text().as_str(), names(&report)), ("open\nexec", vec!["script", "second"]));
     let (recorder, report) = client(&scripts).then("write twofold;finish 0").await;
     assert_eq!((recorder.text().as_str(), names(&report)), ("twofold", vec!["script"]));
-    let (recorder, report) = client(&scripts).and(Happening::Shell).end().await;
+    let (recorder, report) = client(&scripts).and(ChannelEvent::Shell).end().await;
     assert_eq!((recorder.text().as_str(), names(&report)), ("home", vec!["script"]));
 }
 
@@ -74,7 +75,7 @@ async fn a_route_to_nowhere_fails_the_start_and_the_plugin_keeps_the_session() {
     let client = client(&[("shell", "trace;finish 0")]);
     client.happen(subsystem("lost"));
     client.happen(env("A", "1"));
-    let (recorder, report) = client.and(Happening::Shell).end().await;
+    let (recorder, report) = client.and(ChannelEvent::Shell).end().await;
     assert_eq!(recorder.replies(), [false, true, true]);
     assert_eq!(recorder.text(), "open\nenv A=1\nshell");
     assert_eq!(names(&report), ["script"]);
@@ -113,7 +114,7 @@ fn unready(loaded: Option<bool>, scripts: &[(&str, &str)]) -> (Client, watch::Se
 #[tokio::test]
 async fn a_start_that_leads_to_a_plugin_in_preparation_waits_for_it() {
     let scripts = [("second.subsystem", "write second;finish 0"), ("second.exec", "write second;finish 0")];
-    for start in [subsystem("sftp"), Happening::Exec(b"two".to_vec()), Happening::Exec(b"pass second".to_vec())] {
+    for start in [subsystem("sftp"), ChannelEvent::Exec(b"two".to_vec()), ChannelEvent::Exec(b"pass second".to_vec())] {
         let (mut client, loaded) = unready(None, &scripts);
         client.happen(start.clone());
         client.until(|recorder| recorder.heard.contains(&Heard::Opened(true))).await;
@@ -126,7 +127,7 @@ async fn a_start_that_leads_to_a_plugin_in_preparation_waits_for_it() {
 
 #[tokio::test]
 async fn a_client_whose_start_leads_to_a_plugin_that_stays_in_preparation_is_told_to_try_again() {
-    for start in [subsystem("sftp"), Happening::Exec(b"two".to_vec()), Happening::Exec(b"pass second".to_vec())] {
+    for start in [subsystem("sftp"), ChannelEvent::Exec(b"two".to_vec()), ChannelEvent::Exec(b"pass second".to_vec())] {
         let (client, _loaded) = unready(Some(false), &[]);
         let (recorder, _) = client.and(start.clone()).end().await;
         let text = b"whelk: plugin \"second\" is still being prepared; try again\n".to_vec();
@@ -155,11 +156,11 @@ async fn where_the_other_plugin_does_not_open_the_session_waits_for_a_better_sta
     client.happen(pty());
     client.happen(subsystem("sftp"));
     client.happen(env("B", "2"));
-    client.happen(Happening::Signal(SignalName::Int));
-    client.happen(Happening::Break { length_ms: 1 });
+    client.happen(ChannelEvent::Signal(SignalName::Int));
+    client.happen(ChannelEvent::Break { length_ms: 1 });
     client.happen(resize(100));
     client.happen(subsystem("sftp"));
-    let (recorder, report) = client.and(Happening::Shell).end().await;
+    let (recorder, report) = client.and(ChannelEvent::Shell).end().await;
     assert_eq!(recorder.replies(), [true, true, false, false, false, false, true, false, true]);
     assert_eq!(recorder.text(), "A=1 open\nenv A=1\npty-req xterm\nwindow-change 100x24\nshell");
     assert_eq!(names(&report), ["script", "second", "second", "script"]);
@@ -170,7 +171,7 @@ async fn where_the_other_plugin_does_not_open_the_session_waits_for_a_better_sta
 async fn a_plugin_that_crashes_as_it_is_opened_has_failed_the_start_and_is_reported() {
     let client = client(&[("second.open", "trap"), ("shell", "finish 0")]);
     client.happen(subsystem("sftp"));
-    let (recorder, report) = client.and(Happening::Shell).end().await;
+    let (recorder, report) = client.and(ChannelEvent::Shell).end().await;
     assert_eq!(recorder.heard[1..], [Heard::Reply(false), Heard::Reply(true), Heard::Exit(Exit::Status(0))]);
     assert!(matches!(report.before[1].error, Some(Error::Trap { .. })), "{report:?}");
     assert!(report.error.is_none());
@@ -201,7 +202,7 @@ async fn a_start_that_the_other_plugin_refuses_may_be_followed_by_any_other() {
     ]);
     client.happen(subsystem("sftp"));
     client.happen(subsystem("sftp"));
-    let (recorder, report) = client.and(Happening::Shell).end().await;
+    let (recorder, report) = client.and(ChannelEvent::Shell).end().await;
     assert_eq!(recorder.replies(), [false, false, true]);
     assert_eq!(recorder.text(), "open\nshell");
     assert_eq!(names(&report), ["script", "second", "script"]);
@@ -221,11 +222,11 @@ async fn after_a_success_nothing_is_routed() {
 
 #[tokio::test]
 async fn a_session_changes_its_plugin_only_so_often() {
-    let limits = Limits { passages: 2, ..Limits::default() };
+    let limits = Limits { handoffs: 2, ..Limits::default() };
     let scripts = [("second.subsystem", "false"), ("shell", "false")];
     let client = Client::among(&guests::two(), &guests::script(), &scripts, &limits);
     client.happen(subsystem("sftp"));
-    client.happen(Happening::Shell);
+    client.happen(ChannelEvent::Shell);
     client.happen(subsystem("sftp"));
     let (recorder, report) = client.then("trace;finish 0").await;
     assert_eq!(recorder.replies(), [false, false, false, true]);
@@ -264,7 +265,7 @@ async fn a_plugin_that_fails_in_its_last_call_does_not_fail_the_next() {
 async fn data_from_before_the_start_is_for_the_plugin_that_is_started() {
     let mut client = client(&[("second.exec", ""), ("second.eof", "finish 0")]);
     client.send(b"early");
-    client.happen(Happening::Eof);
+    client.happen(ChannelEvent::Eof);
     client.run("two");
     assert_eq!(client.until_stdout(5).await, "early");
     client.until(|recorder| recorder.exit().is_some()).await;

@@ -1,21 +1,21 @@
 //! What a session is told, in which order, and how it answers.
 
-use whelk_runtime::{Ending, Exit, Happening, Limits, Output, Pty, SignalName, WindowSize};
+use whelk_runtime::{ChannelEvent, Ending, Exit, Limits, Output, Pty, SignalName, WindowSize};
 
 use crate::client::{CAPACITY, Client, Heard, out};
 use crate::{guests, log};
 
-pub(crate) fn pty() -> Happening {
+pub(crate) fn pty() -> ChannelEvent {
     let size = WindowSize { columns: 80, rows: 24, width_px: 0, height_px: 0 };
-    Happening::PtyReq(Pty { term: "xterm".to_owned(), size, modes: vec![(53, 1), (42, 1), (1, 3)] })
+    ChannelEvent::PtyReq(Pty { term: "xterm".to_owned(), size, modes: vec![(53, 1), (42, 1), (1, 3)] })
 }
 
-pub(crate) fn resize(columns: u32) -> Happening {
-    Happening::WindowChange(WindowSize { columns, rows: 24, width_px: 0, height_px: 0 })
+pub(crate) fn resize(columns: u32) -> ChannelEvent {
+    ChannelEvent::WindowChange(WindowSize { columns, rows: 24, width_px: 0, height_px: 0 })
 }
 
-pub(crate) fn env(name: &str, value: &str) -> Happening {
-    Happening::Env { name: name.to_owned(), value: value.into() }
+pub(crate) fn env(name: &str, value: &str) -> ChannelEvent {
+    ChannelEvent::Env { name: name.to_owned(), value: value.into() }
 }
 
 #[tokio::test]
@@ -23,11 +23,11 @@ async fn a_session_is_opened_started_fed_and_finished_in_the_clients_order() {
     let client = Client::new(&[("shell", "write >"), ("eof", "trace;finish 3")]);
     client.happen(env("LANG", "C"));
     client.happen(pty());
-    client.happen(Happening::Shell);
+    client.happen(ChannelEvent::Shell);
     client.send(b"hello");
-    client.happen(Happening::Signal(SignalName::Int));
+    client.happen(ChannelEvent::Signal(SignalName::Int));
     client.send(b"world");
-    client.happen(Happening::Eof);
+    client.happen(ChannelEvent::Eof);
     let (recorder, report) = client.end().await;
     let trace = "open\nenv LANG=C\npty-req xterm\nshell\ndata 5 hello\nsignal SignalName::Int\ndata 5 world\neof";
     let output = format!(">helloworld{trace}");
@@ -49,7 +49,7 @@ async fn a_session_is_opened_started_fed_and_finished_in_the_clients_order() {
 #[tokio::test]
 async fn a_plugin_may_refuse_to_be_opened_and_hears_no_more() {
     let client = Client::new(&[("open", "false")]);
-    client.happen(Happening::Shell);
+    client.happen(ChannelEvent::Shell);
     let (recorder, report) = client.end().await;
     assert_eq!(recorder.heard, [Heard::Opened(false)]);
     assert!(!report.opened && report.ending.is_none() && report.exit.is_none() && report.error.is_none());
@@ -62,7 +62,7 @@ async fn environment_and_terminal_are_kept_if_they_were_accepted() {
     client.happen(env("B", "2"));
     client.happen(env("A", "3"));
     client.happen(pty());
-    client.happen(Happening::Subsystem("any".to_owned()));
+    client.happen(ChannelEvent::Subsystem("any".to_owned()));
     let (recorder, _) = client.end().await;
     assert_eq!(recorder.replies(), [true; 5]);
     assert_eq!(recorder.text(), "B=2 A=3 Some((\"xterm\", 80, 3))Some((80, 24))");
@@ -73,7 +73,7 @@ async fn what_was_refused_is_not_kept() {
     let mut client = Client::new(&[("env", "false"), ("pty-req", "false"), ("shell", "env;pty;size")]);
     client.happen(env("A", "1"));
     client.happen(pty());
-    client.happen(Happening::Shell);
+    client.happen(ChannelEvent::Shell);
     assert_eq!(client.until_replies(3).await, [false, false, true]);
     assert_eq!(client.until_stdout(8).await, "NoneNone");
 }
@@ -84,7 +84,7 @@ async fn more_environment_than_the_limit_is_refused_without_a_call() {
     let value = "v".repeat(40_000);
     client.happen(env("A", &value));
     client.happen(env("B", &value));
-    client.happen(Happening::Shell);
+    client.happen(ChannelEvent::Shell);
     assert_eq!(client.until_replies(3).await, [true, false, true]);
     let text = client.until_stdout(40_000).await;
     assert!(!text.contains("env B"), "B was delivered");
@@ -93,9 +93,9 @@ async fn more_environment_than_the_limit_is_refused_without_a_call() {
 #[tokio::test]
 async fn after_a_start_there_is_no_second_and_no_more_preparation() {
     let mut client = Client::exec("write first");
-    client.happen(Happening::Shell);
+    client.happen(ChannelEvent::Shell);
     client.run("write second");
-    client.happen(Happening::Subsystem("third".to_owned()));
+    client.happen(ChannelEvent::Subsystem("third".to_owned()));
     client.happen(env("A", "1"));
     client.happen(pty());
     assert_eq!(client.until_replies(6).await, [true, false, false, false, false, false]);
@@ -105,7 +105,7 @@ async fn after_a_start_there_is_no_second_and_no_more_preparation() {
 #[tokio::test]
 async fn a_start_that_was_refused_may_be_followed_by_another() {
     let mut client = Client::new(&[("shell", "false")]);
-    client.happen(Happening::Shell);
+    client.happen(ChannelEvent::Shell);
     client.run("false");
     client.run("write yes");
     assert_eq!(client.until_replies(3).await, [false, false, true]);
@@ -116,9 +116,9 @@ async fn a_start_that_was_refused_may_be_followed_by_another() {
 async fn data_before_a_start_waits_while_later_requests_pass_it() {
     let mut client = Client::new(&[("eof", "trace")]);
     client.send(b"early");
-    client.happen(Happening::Eof);
+    client.happen(ChannelEvent::Eof);
     client.happen(resize(99));
-    client.happen(Happening::Signal(SignalName::Term));
+    client.happen(ChannelEvent::Signal(SignalName::Term));
     client.until_replies(2).await;
     assert_eq!(client.inbox.take_credit(), 0);
     client.run("");
@@ -134,7 +134,7 @@ async fn eof_comes_after_all_data() {
     for _ in 0..100 {
         client.send(&[b'x'; 1000]);
     }
-    client.happen(Happening::Eof);
+    client.happen(ChannelEvent::Eof);
     let (recorder, _) = client.end().await;
     let text = recorder.text();
     let mut bytes = 0;
@@ -154,7 +154,7 @@ async fn pieces_that_wait_together_are_delivered_together() {
     for _ in 0..1000 {
         client.send(b"x");
     }
-    client.happen(Happening::Eof);
+    client.happen(ChannelEvent::Eof);
     let (recorder, _) = client.end().await;
     assert!(recorder.text().contains("\ndata 1000 x"), "{}", recorder.text());
 }
@@ -165,7 +165,7 @@ async fn empty_data_is_never_delivered() {
     client.run("");
     client.send(b"");
     client.inbox.data(Some(3), b"");
-    client.happen(Happening::Eof);
+    client.happen(ChannelEvent::Eof);
     let (recorder, _) = client.end().await;
     assert_eq!(recorder.text(), "open\nexec\neof");
 }
@@ -178,7 +178,7 @@ async fn extended_data_keeps_its_kind_and_its_place() {
     client.inbox.data(Some(7), b"side");
     client.inbox.data(Some(7), b"line");
     client.send(b"two");
-    client.happen(Happening::Eof);
+    client.happen(ChannelEvent::Eof);
     let (recorder, _) = client.end().await;
     assert_eq!(recorder.text(), "open\nexec\ndata 3 one\nextended-data 7 8\ndata 3 two\neof");
 }
@@ -188,7 +188,7 @@ async fn credit_returns_when_the_plugin_has_taken_the_bytes() {
     let mut client = Client::exec("");
     client.send(&[b'x'; 100_000]);
     client.until_stdout(100_000).await;
-    client.happen(Happening::Signal(SignalName::Int));
+    client.happen(ChannelEvent::Signal(SignalName::Int));
     client.until_replies(2).await;
     assert_eq!(client.inbox.take_credit(), 100_000);
     assert_eq!(client.inbox.take_credit(), 0);
@@ -217,7 +217,7 @@ async fn of_many_sizes_only_the_latest_is_delivered_and_each_is_answered() {
     for columns in 100..200 {
         client.happen(resize(columns));
     }
-    client.happen(Happening::Eof);
+    client.happen(ChannelEvent::Eof);
     let (recorder, _) = client.end().await;
     assert_eq!(recorder.text(), "Some((199, 24))open\npty-req xterm\nexec\nwindow-change 199x24\neof");
     assert_eq!(recorder.replies(), [true; 102]);
@@ -228,9 +228,9 @@ async fn of_many_signals_sixteen_wait_and_each_is_answered() {
     let client = Client::new(&[("eof", "trace;finish 0")]);
     client.run("");
     for _ in 0..100 {
-        client.happen(Happening::Signal(SignalName::Int));
+        client.happen(ChannelEvent::Signal(SignalName::Int));
     }
-    client.happen(Happening::Eof);
+    client.happen(ChannelEvent::Eof);
     let (recorder, _) = client.end().await;
     assert_eq!(recorder.text().matches("signal").count(), 16);
     assert_eq!(recorder.replies(), [true; 101]);
@@ -241,9 +241,9 @@ async fn of_too_many_requests_the_last_are_refused_in_their_turn() {
     let client = Client::new(&[("eof", "trace;finish 0")]);
     client.run("");
     for at in 0..100 {
-        client.happen(Happening::Break { length_ms: at });
+        client.happen(ChannelEvent::Break { length_ms: at });
     }
-    client.happen(Happening::Eof);
+    client.happen(ChannelEvent::Eof);
     let (recorder, _) = client.end().await;
     let replies = recorder.replies();
     assert_eq!(replies.len(), 101);
@@ -253,12 +253,12 @@ async fn of_too_many_requests_the_last_are_refused_in_their_turn() {
 
 #[tokio::test]
 async fn a_break_and_an_unknown_request_go_to_the_optional_handlers() {
-    let request = |name: &str| Happening::Request { name: name.to_owned(), payload: vec![0; 9] };
+    let request = |name: &str| ChannelEvent::Request { name: name.to_owned(), payload: vec![0; 9] };
     let client = Client::new(&[("on-request", "true"), ("eof", "trace;finish 0")]);
     client.run("");
-    client.happen(Happening::Break { length_ms: 500 });
+    client.happen(ChannelEvent::Break { length_ms: 500 });
     client.happen(request("x@example.com"));
-    client.happen(Happening::Eof);
+    client.happen(ChannelEvent::Eof);
     let (recorder, _) = client.end().await;
     assert_eq!(recorder.replies(), [true; 3]);
     assert_eq!(recorder.text(), "open\nexec\non-break 500\non-request x@example.com 9\neof");
@@ -267,12 +267,12 @@ async fn a_break_and_an_unknown_request_go_to_the_optional_handlers() {
 #[tokio::test]
 async fn without_the_optional_handlers_breaks_and_unknown_requests_are_refused() {
     let client = Client::with(&guests::bare(), &[], &Limits::default());
-    client.happen(Happening::Shell);
-    client.happen(Happening::Break { length_ms: 500 });
-    client.happen(Happening::Request { name: "x@example.com".to_owned(), payload: Vec::new() });
+    client.happen(ChannelEvent::Shell);
+    client.happen(ChannelEvent::Break { length_ms: 500 });
+    client.happen(ChannelEvent::Request { name: "x@example.com".to_owned(), payload: Vec::new() });
     client.happen(resize(100));
-    client.happen(Happening::Signal(SignalName::Usr1));
-    client.happen(Happening::Eof);
+    client.happen(ChannelEvent::Signal(SignalName::Usr1));
+    client.happen(ChannelEvent::Eof);
     let (recorder, _) = client.end().await;
     assert_eq!(recorder.replies(), [true, false, false, true, true]);
     assert_eq!(recorder.exit(), Some(Exit::Status(0)));
@@ -281,14 +281,14 @@ async fn without_the_optional_handlers_breaks_and_unknown_requests_are_refused()
 #[tokio::test]
 async fn an_unknown_request_is_answered_while_the_plugin_is_inside_a_long_call() {
     let mut client = Client::with(&guests::bare(), &[], &Limits::default());
-    client.happen(Happening::Shell);
+    client.happen(ChannelEvent::Shell);
     client.until_replies(1).await;
     // The plugin echoes more than fits into the outbox: it waits inside of `data`, and the client's window is shut.
     client.recorder.room = 0;
     client.send(&vec![b'x'; 2 * CAPACITY]);
     let name = "winadj@putty.projects.tartarus.org";
     for _ in 0..200 {
-        client.happen(Happening::Request { name: name.to_owned(), payload: Vec::new() });
+        client.happen(ChannelEvent::Request { name: name.to_owned(), payload: Vec::new() });
     }
     assert_eq!(client.until_replies(201).await, [vec![true], vec![false; 200]].concat());
     client.recorder.room = usize::MAX;
@@ -316,7 +316,7 @@ async fn what_is_refused_with_words_is_told_on_stderr_before_the_answer() {
     let mut client = Client::new(&[("shell", "write still here")]);
     client.until(|recorder| !recorder.heard.is_empty()).await;
     client.inbox.refuse(Some("too long"));
-    client.happen(Happening::Shell);
+    client.happen(ChannelEvent::Shell);
     client.until_stdout(10).await;
     let told = Heard::Bytes(Output::Stderr, b"whelk: too long\n".to_vec());
     let heard = [Heard::Opened(true), told, Heard::Reply(false), Heard::Reply(true), out("still here")];
@@ -327,12 +327,12 @@ async fn what_is_refused_with_words_is_told_on_stderr_before_the_answer() {
 async fn each_refused_start_is_logged_up_to_a_few() {
     log::listen();
     let mut client = Client::new(&[("shell", "false"), ("pty-req", "false")]);
-    client.happen(Happening::Shell);
+    client.happen(ChannelEvent::Shell);
     client.happen(pty());
     client.run("false;catch X\u{1b}[31m");
     client.run("write x");
     for _ in 0..20 {
-        client.happen(Happening::Subsystem("sftp".to_owned()));
+        client.happen(ChannelEvent::Subsystem("sftp".to_owned()));
     }
     client.until_replies(24).await;
     let lines = log::lines(&client.id);

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tempfile::TempDir;
-use whelk_runtime::{Access, Directory, Grants, Happening, Limits, Quota, Tenant, Usage};
+use whelk_runtime::{Access, ChannelEvent, Directory, Grants, Limits, Quota, Tenant, Usage};
 
 use crate::client::Client;
 use crate::guests;
@@ -71,7 +71,7 @@ pub(crate) struct Shell {
 impl Shell {
     pub(crate) fn of(tenant: &Arc<Tenant>) -> Self {
         let client = Client::of(tenant, &guests::files(), &[]);
-        client.happen(Happening::Shell);
+        client.happen(ChannelEvent::Shell);
         Self { client, heard: 0 }
     }
 
@@ -88,7 +88,7 @@ impl Shell {
 
     /// Ends the session.
     pub(crate) async fn end(self) {
-        self.client.happen(Happening::Eof);
+        self.client.happen(ChannelEvent::Eof);
         let (_, report) = self.client.end().await;
         assert!(report.error.is_none(), "{report:?}");
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::time::Instant;
-use whelk_runtime::{Ending, Exit, Happening, Limits};
+use whelk_runtime::{ChannelEvent, Ending, Exit, Limits};
 
 use crate::client::Client;
 use crate::guests;
@@ -38,7 +38,7 @@ async fn a_repeating_timer_that_was_missed_rings_once() {
     let client = Client::new(&[("on-timer", "trace;finish 0")]);
     // The plugin is away for a second, and a hundred rings.
     client.run("timer 1 10 10;sleep 1000");
-    client.happen(Happening::Break { length_ms: 1 });
+    client.happen(ChannelEvent::Break { length_ms: 1 });
     let (recorder, _) = client.end().await;
     let text = recorder.text();
     assert_eq!(text.matches("on-timer").count(), 1, "{text}");
@@ -53,7 +53,7 @@ async fn timers_and_input_take_turns() {
     client.until_replies(1).await;
     tokio::time::advance(Duration::from_millis(100)).await;
     client.send(b"hello");
-    client.happen(Happening::Eof);
+    client.happen(ChannelEvent::Eof);
     let (recorder, _) = client.end().await;
     assert!(recorder.text().ends_with("\neof"), "{}", recorder.text());
 }
@@ -69,7 +69,7 @@ async fn the_bounds_of_timers_are_errors_for_the_plugin_and_no_more() {
 #[tokio::test(start_paused = true)]
 async fn a_timer_of_a_plugin_without_the_handler_calls_nothing() {
     let client = Client::with(&guests::bare(), &[], &Limits::default());
-    client.happen(Happening::Shell);
+    client.happen(ChannelEvent::Shell);
     let mut client = client;
     client.until_replies(1).await;
     tokio::time::sleep(Duration::from_secs(10)).await;

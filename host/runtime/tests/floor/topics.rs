@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use whelk_runtime::{Ending, Exit, Grants, Happening, Limits, Tenant, TopicLimits};
+use whelk_runtime::{ChannelEvent, Ending, Exit, Grants, Limits, Tenant, TopicLimits};
 
 use crate::client::Client;
 use crate::keyvalue::{grants, neighbour, store};
@@ -17,7 +17,7 @@ fn with(name: &str, topics: TopicLimits) -> Arc<Tenant> {
 }
 
 fn session(tenant: &Arc<Tenant>, command: &str) -> Client {
-    Client::of(tenant, &neighbour(), &[]).and(Happening::Exec(command.into()))
+    Client::of(tenant, &neighbour(), &[]).and(ChannelEvent::Exec(command.into()))
 }
 
 /// A session that has subscribed.
@@ -43,7 +43,7 @@ async fn a_message_goes_to_every_subscriber_of_the_tenant_and_to_nobody_elses() 
     assert!(first.until_stdout(15).await.ends_with("\nnews: hello\n"));
     assert!(second.until_stdout(15).await.ends_with("\nnews: hello\n"));
     for silent in [other_topic, stranger] {
-        silent.happen(Happening::Eof);
+        silent.happen(ChannelEvent::Eof);
         assert_eq!(silent.end().await.0.text(), "()\n");
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::advance;
 use whelk_runtime::{
-    Engine, EngineSettings, Error, Exit, Grants, Happening, Limit, Limits, Output, Plugin, SignalName, Tenant,
+    ChannelEvent, Engine, EngineSettings, Error, Exit, Grants, Limit, Limits, Output, Plugin, SignalName, Tenant,
 };
 
 use crate::client::{CAPACITY, Client, Heard};
@@ -38,7 +38,7 @@ async fn what_a_plugin_has_written_waits_for_a_client_whose_window_is_shut_for_t
     assert_eq!((tenant.sessions(), tenant.memory()), (1, 0));
     advance(Duration::from_secs(1200)).await;
     // Who asks whether it is there is answered.
-    client.happen(Happening::Request { name: "keepalive@openssh.com".to_owned(), payload: Vec::new() });
+    client.happen(ChannelEvent::Request { name: "keepalive@openssh.com".to_owned(), payload: Vec::new() });
     assert_eq!(client.until_replies(2).await, [true, false]);
     assert_eq!(read(&mut client).await, Exit::Status(7));
     assert_eq!(client.recorder.stdout().len(), CAPACITY);
@@ -115,7 +115,7 @@ async fn a_session_for_which_the_server_has_no_memory_is_told_so_and_ended() {
     let plugin = Plugin::load(&engine, "bare", &guests::wasm("bare")).unwrap();
     let client = Client::with(&plugin, &[], &Limits::default());
     let id = client.id.clone();
-    let (recorder, report) = client.and(Happening::Shell).end().await;
+    let (recorder, report) = client.and(ChannelEvent::Shell).end().await;
     let words = "out of memory: the server has no more for plugins now";
     let exit = Exit::Signal { name: SignalName::Kill, core_dumped: false, message: words.to_owned() };
     let line = format!("whelk: {words}\r\n").into_bytes();

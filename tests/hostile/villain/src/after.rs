@@ -1,4 +1,4 @@
-//! What all deeds share: what a deed leaves behind, how it speaks, how it reads its shape.
+//! What all behaviours share: what a deed leaves behind, how it speaks, how it reads its shape.
 
 use crate::bindings::whelk::ssh::channel;
 use crate::bindings::whelk::ssh::types::Output;

@@ -3,12 +3,12 @@
 //! `in FUNCTION DEED` puts it off until the host calls that function, and gives back what it is given until then. What comes before
 //! `exec` is armed by the value of a variable (`LC_DEED="in pty-req W24 panic"`), and `open` by the name of the user (`open-W2`).
 //!
-//! This file knows when a deed is due. The deeds are in `deeds.rs`; `raw.rs` breaks the rules that a compiler keeps, `files.rs` and
+//! This file knows when a deed is due. The behaviours are in `behaviours.rs`; `raw.rs` breaks the rules that a compiler keeps, `files.rs` and
 //! `escape.rs` are about the tenant's directory.
 
 mod after;
 mod bindings;
-mod deeds;
+mod behaviours;
 mod escape;
 mod files;
 mod raw;
@@ -22,7 +22,7 @@ use bindings::whelk::ssh::{channel, connection, timers};
 use session::{Ending, Pty, SignalName, WindowSize};
 
 thread_local! {
-    /// Functions and the deeds that wait in them.
+    /// Functions and the behaviours that wait in them.
     static ARMED: RefCell<Vec<(String, String)>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -40,7 +40,7 @@ fn obey(line: &str) {
 }
 
 fn commit(line: &str) {
-    match deeds::commit(line) {
+    match behaviours::commit(line) {
         After::Nothing => {}
         After::Report(text) => {
             say(text.as_bytes());

@@ -44,7 +44,7 @@ impl Reader {
         self.state = Reading::Waiting(tokio::spawn(read));
     }
 
-    async fn arrive(&mut self) {
+    async fn receive_handoff(&mut self) {
         if let Reading::Waiting(read) = &mut self.state {
             self.state = match read.await.unwrap_or(Err(ErrorCode::Io)) {
                 Ok(bytes) if bytes.is_empty() => Reading::End,
@@ -61,7 +61,7 @@ impl Pollable for Reader {
         if let Reading::Idle = self.state {
             self.begin(READ_AHEAD);
         }
-        self.arrive().await;
+        self.receive_handoff().await;
     }
 }
 
@@ -95,12 +95,12 @@ impl InputStream for Reader {
         if matches!(self.state, Reading::Idle) && size > 0 {
             self.begin(size);
         }
-        self.arrive().await;
+        self.receive_handoff().await;
         self.read(size)
     }
 
     async fn cancel(&mut self) {
-        self.arrive().await;
+        self.receive_handoff().await;
     }
 }
 

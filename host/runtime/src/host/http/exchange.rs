@@ -36,7 +36,7 @@ const GRACE: Duration = Duration::from_secs(1);
 pub(super) type Answered = (Response<WasiBody>, Box<dyn Future<Output = Result<(), Error>> + Send>);
 
 /// How long each step may take.
-pub(super) struct Patience {
+pub(super) struct HttpTimeouts {
     /// Look-up, connection and TLS together.
     pub(super) connect: Duration,
     /// From the last byte of the request to the first of the answer.
@@ -51,7 +51,7 @@ pub(super) struct Exchange {
     pub(super) target: Target,
     pub(super) list: Arc<AllowList>,
     pub(super) log: Arc<LogBook>,
-    pub(super) patience: Patience,
+    pub(super) timeouts: HttpTimeouts,
     /// Most bytes of the answer's headers.
     pub(super) headers: usize,
     /// Most bytes of either body.
@@ -67,8 +67,8 @@ pub(super) struct Exchange {
 impl Exchange {
     /// Sends the request and waits for the head of the answer. Dropping it, or what it gives, closes the connection.
     pub(super) async fn run(self) -> Result<Answered, Error> {
-        let Self { request, target, list, log, patience, headers, body, room, kept, usage } = self;
-        let wire = reach(&target, &list, &log, &usage, Instant::now() + patience.connect).await?;
+        let Self { request, target, list, log, timeouts, headers, body, room, kept, usage } = self;
+        let wire = reach(&target, &list, &log, &usage, Instant::now() + timeouts.connect).await?;
         let pulse = Pulse::new();
         let request = dress(request, &target)?.map(|upload| Upload::new(upload, body, pulse.clone()));
         let most = headers.max(LEAST_BUFFER);
@@ -78,12 +78,12 @@ impl Exchange {
             .await
             .map_err(|error| error_of(&error, None))?;
         let connection = Box::pin(connection);
-        let (answer, connection) = first_of_answer(sender, connection, request, &pulse, patience.first_byte).await;
+        let (answer, connection) = first_of_answer(sender, connection, request, &pulse, timeouts.first_byte).await;
         let answer =
             answer.map_err(|error| error.map_or(Error::ConnectionReadTimeout, |error| error_of(&error, Some(most))))?;
         let (reading, read) = oneshot::channel();
         let place = Place { _room: room, _reading: reading };
-        let answer = answer.map(|incoming| Answer::new(incoming, body, patience.between_bytes, place).boxed_unsync());
+        let answer = answer.map(|incoming| Answer::new(incoming, body, timeouts.between_bytes, place).boxed_unsync());
         let mut open = Open { connection, kept: Some(kept), usage: Arc::clone(&usage), runtime: Handle::current() };
         let rest = async move {
             let mut read = pin!(read);
@@ -135,11 +135,11 @@ async fn first_of_answer(
     connection: Connection,
     request: Request<Upload>,
     pulse: &Pulse,
-    patience: Duration,
+    timeouts: Duration,
 ) -> (Result<Response<Incoming>, Option<hyper::Error>>, Option<Connection>) {
     let mut connection = Some(connection);
     let mut send = pin!(sender.send_request(request));
-    let mut alarm = pin!(sleep_until(pulse.last() + patience));
+    let mut alarm = pin!(sleep_until(pulse.last() + timeouts));
     let answer = poll_fn(|context| {
         if let Poll::Ready(answer) = send.as_mut().poll(context) {
             return Poll::Ready(answer.map_err(Some));
@@ -154,7 +154,7 @@ async fn first_of_answer(
             }
         }
         while alarm.as_mut().poll(context).is_ready() {
-            let due = pulse.last() + patience;
+            let due = pulse.last() + timeouts;
             if due <= Instant::now() {
                 return Poll::Ready(Err(None));
             }

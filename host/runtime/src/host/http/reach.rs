@@ -107,8 +107,8 @@ fn failure(error: &io::Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::channel_event::Facts;
     use crate::grants::Grants;
-    use crate::happening::Facts;
     use crate::limits::Limits;
     use crate::tenant::Tenant;
 

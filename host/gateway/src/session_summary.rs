@@ -17,13 +17,13 @@ macro_rules! event {
 }
 
 /// How a session went, for the operator: everything that the client was not told.
-pub(crate) struct Obituary<'t> {
+pub(crate) struct SessionSummary<'t> {
     pub(crate) connection: u64,
     pub(crate) channel: u32,
     pub(crate) tenant: &'t Tenant,
 }
 
-impl Obituary<'_> {
+impl SessionSummary<'_> {
     /// What went wrong with a plugin that it had before has a line of its own.
     pub(crate) fn write(&self, report: &Report) {
         let (connection, channel, tenant) = (self.connection, self.channel, self.tenant.name());

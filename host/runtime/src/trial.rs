@@ -5,14 +5,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::channel_event::Facts;
 use crate::error::{Error, Limit, Stop};
-use crate::happening::Facts;
 use crate::health::{Cause, Opened, Scope, Verdict, Who};
 use crate::plugin::Plugin;
 use crate::tenant::Tenant;
 
 /// A session whose start is still to come. It counts once: as started well, as crashed, or not at all.
-pub(crate) struct Probation {
+pub(crate) struct Trial {
     plugin: Arc<Plugin>,
     who: Who,
     began: Instant,
@@ -20,7 +20,7 @@ pub(crate) struct Probation {
     over: bool,
 }
 
-impl Probation {
+impl Trial {
     /// A new session for somebody who asks for this version: it gets this one, or the older one in its place.
     /// [`Error::Suspended`] when neither starts for them.
     pub(crate) fn begin(asked: &Arc<Plugin>, tenant: &Tenant, facts: &Facts) -> Result<Self, Error> {

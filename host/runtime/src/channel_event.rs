@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// One thing that the client did on the channel, in the client's order. All but [`Eof`](Happening::Eof) and [`Close`](Happening::Close)
+/// One thing that the client did on the channel, in the client's order. All but [`Eof`](ChannelEvent::Eof) and [`Close`](ChannelEvent::Close)
 /// are requests: each is answered by exactly one [`Sink::reply`](crate::Sink::reply), in order, whether or not the client asked for an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Happening {
+pub enum ChannelEvent {
     /// An environment variable. RFC 4254 §6.4.
     Env {
         /// Its name.

@@ -15,11 +15,11 @@ use crate::error::Error;
 use crate::supervise::{Fault, supervise_thread};
 
 /// What is left of an instance.
-type Remains = Box<dyn Send>;
+type Finished = Box<dyn Send>;
 /// That, and who waits for it to be gone.
-type Burial = (Remains, oneshot::Sender<()>);
+type DropJob = (Finished, oneshot::Sender<()>);
 
-pub(crate) struct Undertaker {
+pub(crate) struct Reaper {
     line: Arc<Line>,
 }
 
@@ -34,33 +34,33 @@ struct Line {
 #[derive(Default)]
 struct Waiting {
     /// By what tells tenants apart. No line is empty.
-    lines: BTreeMap<usize, VecDeque<Burial>>,
+    lines: BTreeMap<usize, VecDeque<DropJob>>,
     /// The tenant whose turn was the last.
     last: usize,
     closed: bool,
 }
 
-impl Undertaker {
+impl Reaper {
     /// Starts the thread. It ends with the value and with what was handed over before.
     pub(crate) fn start() -> Result<Self, Error> {
         let line = Arc::new(Line::default());
         let work = Arc::clone(&line);
-        supervise_thread("undertaker", Some(256 << 10), move || work.serve())
+        supervise_thread("reaper", Some(256 << 10), move || work.serve())
             .map_err(|error| Error::host(&error.into()))?;
         Ok(Self { line })
     }
 
     /// Drops it there. `tenant` tells whose it is from others'. Who wants to can wait until that is done: then it is gone, whatever the
     /// wait gives.
-    pub(crate) fn take(&self, tenant: usize, remains: Remains) -> oneshot::Receiver<()> {
+    pub(crate) fn take(&self, tenant: usize, finished: Finished) -> oneshot::Receiver<()> {
         let (done, gone) = oneshot::channel();
-        self.line.waiting().lines.entry(tenant).or_default().push_back((remains, done));
+        self.line.waiting().lines.entry(tenant).or_default().push_back((finished, done));
         self.line.bell.notify_one();
         gone
     }
 }
 
-impl Drop for Undertaker {
+impl Drop for Reaper {
     fn drop(&mut self) {
         self.line.waiting().closed = true;
         self.line.bell.notify_one();
@@ -73,9 +73,9 @@ impl Line {
     }
 
     fn serve(&self) {
-        while let Some((remains, done)) = self.next() {
+        while let Some((finished, done)) = self.next() {
             self.fault.point();
-            if let Err(words) = contained(|| drop(remains)) {
+            if let Err(words) = contained(|| drop(finished)) {
                 tracing::error!(panic = words, "an instance was let go only in part");
             }
             // Who waited may be gone.
@@ -84,7 +84,7 @@ impl Line {
     }
 
     /// Waits for the next; none once everybody has gone.
-    fn next(&self) -> Option<Burial> {
+    fn next(&self) -> Option<DropJob> {
         let mut waiting = self.waiting();
         loop {
             if let Some(next) = waiting.next() {
@@ -99,7 +99,7 @@ impl Line {
 }
 
 impl Waiting {
-    fn next(&mut self) -> Option<Burial> {
+    fn next(&mut self) -> Option<DropJob> {
         let after = self.lines.range(self.last.saturating_add(1)..).next();
         let (&tenant, _) = after.or_else(|| self.lines.first_key_value())?;
         self.last = tenant;
@@ -131,34 +131,34 @@ mod tests {
     #[tokio::test]
     async fn what_is_handed_over_is_dropped_elsewhere_and_waited_for() {
         let (sender, dropped): (_, Receiver<Option<String>>) = channel();
-        let undertaker = Undertaker::start().unwrap();
+        let reaper = Reaper::start().unwrap();
         for _ in 0..3 {
-            undertaker.take(1, Box::new(Body(sender.clone()))).await.unwrap();
-            assert_eq!(dropped.try_recv(), Ok(Some("undertaker".to_owned())));
+            reaper.take(1, Box::new(Body(sender.clone()))).await.unwrap();
+            assert_eq!(dropped.try_recv(), Ok(Some("reaper".to_owned())));
         }
     }
 
     #[tokio::test]
     async fn after_a_panic_the_others_are_let_go_and_nobody_waits_for_ever() {
         let (sender, dropped): (_, Receiver<Option<String>>) = channel();
-        let undertaker = Undertaker::start().unwrap();
-        undertaker.line.fault.inject();
-        let gone = [1, 2, 3].map(|tenant| undertaker.take(tenant, Box::new(Body(sender.clone()))));
+        let reaper = Reaper::start().unwrap();
+        reaper.line.fault.inject();
+        let gone = [1, 2, 3].map(|tenant| reaper.take(tenant, Box::new(Body(sender.clone()))));
         for gone in gone {
             // The one in hand is dropped by the panic, and whoever waits is told by the end of the channel.
             let _ = gone.await;
         }
         drop(sender);
-        assert_eq!(dropped.iter().collect::<Vec<_>>(), vec![Some("undertaker".to_owned()); 3]);
+        assert_eq!(dropped.iter().collect::<Vec<_>>(), vec![Some("reaper".to_owned()); 3]);
     }
 
     #[test]
     fn nobody_has_to_wait() {
         let (sender, dropped): (_, Receiver<Option<String>>) = channel();
-        let undertaker = Undertaker::start().unwrap();
-        drop(undertaker.take(1, Box::new(Body(sender))));
-        drop(undertaker);
-        assert_eq!(dropped.iter().collect::<Vec<_>>(), [Some("undertaker".to_owned())]);
+        let reaper = Reaper::start().unwrap();
+        drop(reaper.take(1, Box::new(Body(sender))));
+        drop(reaper);
+        assert_eq!(dropped.iter().collect::<Vec<_>>(), [Some("reaper".to_owned())]);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::limits::Limits;
 use crate::pipe::Shared;
 
 /// The clocks of one session.
-pub(super) struct Patience {
+pub(super) struct SessionTimeouts {
     /// The end of the session, whatever happens.
     end: Option<Pin<Box<Sleep>>>,
     idle: Option<Idle>,
@@ -26,7 +26,7 @@ struct Idle {
     end: Pin<Box<Sleep>>,
 }
 
-impl Patience {
+impl SessionTimeouts {
     /// The clocks start now.
     pub(super) fn new(limits: &Limits, pipes: Arc<Shared>) -> Self {
         let now = Instant::now();
