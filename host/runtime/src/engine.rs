@@ -35,10 +35,10 @@ use wasmtime::{
     Config, Enabled, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, WasmBacktraceDetails, WasmFeatures,
 };
 
-use crate::budget::Totals;
 use crate::error::Error;
 use crate::host::{self, State};
-use crate::permit::Permits;
+use crate::limits::budget::Totals;
+use crate::limits::permit::Permits;
 use places::{GUARD, Places, Taken};
 
 /// Compiles plugins and runs them. Cloning is cheap and gives the same engine.

@@ -1,14 +1,16 @@
 //! What can go wrong with a plugin, by who is at fault, and the one place that decides who is told what: the client a short line, the
 //! operator everything.
 
+pub(crate) mod brief;
+
 use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
 
 use wasmtime::{PoolConcurrencyLimitError, Trap};
 use wasmtime_wasi::I32Exit;
 
-use crate::brief::brief;
 use crate::channel_event::{Exit, SignalName};
+use crate::error::brief::brief;
 
 /// `EX_SOFTWARE` of sysexits.h: the fault is the host's.
 const SOFTWARE: u32 = 70;

@@ -4,18 +4,15 @@
 //! program needs it or not. Files are our own implementation, which counts what a tenant's directory holds. `topics` and `wasi:keyvalue`
 //! are there for those who are granted them: a session of others is not started (`grants.rs`).
 
+pub(crate) mod bindings;
 mod channel;
 mod charges;
-mod clocks;
 mod connection;
-mod files;
-mod http;
 mod imports;
 mod keyvalue;
 mod log;
 mod reserved;
 mod shadows;
-mod sockets;
 mod state;
 mod terminal;
 mod timers;
@@ -28,8 +25,8 @@ pub(crate) use state::{Handoff, Phase, State, Takers};
 use wasmtime::component::{HasSelf, Linker};
 use wasmtime_wasi::p2::bindings::filesystem;
 
-use crate::bindings::imports as generated;
-use files::HasFiles;
+use crate::host::bindings::imports as generated;
+use wasi::files::HasFiles;
 
 /// Offers every import. What is not here is refused when a plugin is loaded.
 pub(crate) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {

@@ -38,62 +38,38 @@
 //! the worker if both are there); the engine with its pool, its ticker and the compiled code; the live sessions of a generation, which
 //! [`Plugin::retire`] ends (a frame to each worker); the spare buffers. Nothing else is shared.
 
-mod bindings;
-mod brief;
-mod bucket;
-mod budget;
-mod cache;
+pub(crate) mod channel;
 mod channel_event;
-mod compile;
-mod contain;
-mod descriptor;
 mod engine;
 mod error;
 mod grants;
-mod health;
 mod host;
-mod instance;
 mod limits;
-mod loader;
-mod memory;
-mod meter;
-mod notice;
-mod output_charges;
-mod permit;
-mod pipe;
 mod plugin;
-mod plugins;
-mod preparing;
-mod registry;
-mod report;
-mod requirements;
-mod routes;
+pub(crate) mod process;
 mod session;
-mod slots;
 pub mod supervise;
 mod tenant;
-mod trial;
-mod usage;
 
-pub use cache::{Cache, CacheKey};
+pub use channel::{Drained, Inbox, OpenReply, Outbox, SessionSide, Sink, Wake, session_pipes};
 pub use channel_event::{ChannelEvent, Ending, Exit, Facts, Output, Pty, SignalName, WindowSize};
-pub use compile::{CompileSettings, Compiler, compile_stdin};
 pub use engine::{Engine, EngineSettings, address_space};
 pub use error::{Error, Limit, Room};
 pub use grants::topics::{TopicLimits, Topics};
 pub use grants::{
     Access, AllowList, Clock, Directory, DirectoryError, Grant, Grants, Quota, TcpAllow, Usage, keyvalue,
 };
-pub use health::HealthSettings;
 pub use limits::Limits;
-pub use loader::{Loader, Source, Terms};
-pub use notice::notice;
-pub use pipe::{Drained, Inbox, OpenReply, Outbox, SessionSide, Sink, Wake, session_pipes};
+pub use plugin::compile::cache::{Cache, CacheKey};
+pub use plugin::compile::loader::{Loader, Source, Terms};
+pub use plugin::compile::requirements::InstanceLimits;
+pub use plugin::compile::slots::{CompileSlots, is_large};
+pub use plugin::compile::{CompileSettings, Compiler, compile_stdin};
+pub use plugin::health::HealthSettings;
+pub use plugin::lookup::{Lookup, Plugins, Start};
+pub use plugin::registry::{Fallback, Listed, Published, Registry, RegistrySettings};
+pub use plugin::routes::Routes;
 pub use plugin::{Contents, Plugin};
-pub use plugins::{Lookup, Plugins, Start};
-pub use registry::{Fallback, Listed, Published, Registry, RegistrySettings};
-pub use report::{Report, Stay};
-pub use requirements::InstanceLimits;
-pub use routes::Routes;
-pub use slots::{CompileSlots, is_large};
+pub use session::notice::notice;
+pub use session::report::{Report, Stay};
 pub use tenant::{Telling, Tenant};

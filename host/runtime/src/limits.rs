@@ -1,6 +1,15 @@
 //! How much a plugin may use, in numbers. Who holds it to them is elsewhere: `meter` counts processor time, `memory` memory, `budget` what
 //! the sessions of a tenant use together.
 
+pub(crate) mod budget;
+pub(crate) mod descriptor;
+pub(crate) mod memory;
+pub(crate) mod meter;
+pub(crate) mod output_charges;
+pub(crate) mod permit;
+pub(crate) mod rate;
+pub(crate) mod usage;
+
 use std::time::Duration;
 
 use crate::grants::keyvalue::KeyValueLimits;

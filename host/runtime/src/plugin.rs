@@ -1,9 +1,15 @@
 //! One compiled component with its digest, and the reasons for which a file is not one.
 
+pub(crate) mod compile;
+pub(crate) mod health;
 mod interfaces;
 mod kind;
 mod live;
+pub(crate) mod lookup;
+pub(crate) mod preparing;
 mod refusal;
+pub(crate) mod registry;
+pub(crate) mod routes;
 mod validity;
 
 use std::collections::BTreeSet;
@@ -14,13 +20,13 @@ use std::time::{Duration, Instant};
 use sha2::{Digest, Sha256};
 use wasmtime::component::{Component, InstancePre};
 
-use crate::bindings::exports;
+use crate::channel::Shared;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::grants::Grant;
-use crate::health::{Cause, Health, HealthSettings, Opened, Scope, Verdict, Who};
 use crate::host::State;
-use crate::pipe::Shared;
+use crate::host::bindings::exports;
+use crate::plugin::health::{Cause, Health, HealthSettings, Opened, Scope, Verdict, Who};
 use crate::tenant::Tenant;
 pub(crate) use kind::check_bytes;
 use live::Live;

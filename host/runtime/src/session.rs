@@ -18,6 +18,8 @@
 //! Decided 2026-11-29: a start that leads to a plugin which is still being prepared waits for it, as a session's opening does. When that takes
 //! too long the start succeeds, the client is told to try again, and the session ends: a refused start could say nothing.
 
+pub(crate) mod notice;
+pub(crate) mod report;
 mod timeouts;
 
 use std::future::{Future, poll_fn};
@@ -25,21 +27,21 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 
-use crate::bindings::imports::channel::HandOverError;
-use crate::budget::{Finished, Owner, Total};
+use crate::channel::{Message, Next, OpenReply, SessionSide, Shared, Without};
 use crate::channel_event::{ChannelEvent, Ending, Exit, Facts, Output};
-use crate::contain::contained;
 use crate::error::{Error, Stop};
+use crate::host::bindings::imports::channel::HandOverError;
 use crate::host::{Handoff, LogBook, State, Takers};
-use crate::instance::{Instance, Pause, hung_up};
-use crate::notice::serve_notice;
-use crate::pipe::{Message, Next, OpenReply, SessionSide, Shared, Without};
+use crate::limits::budget::{Finished, Owner, Total};
+use crate::limits::usage::SessionUsage;
 use crate::plugin::Plugin;
-use crate::plugins::{Lookup, Plugins, Start};
-use crate::report::Report;
+use crate::plugin::health::trial::Trial;
+use crate::plugin::lookup::{Lookup, Plugins, Start};
+use crate::process::instance::{Instance, Pause, hung_up};
+use crate::session::notice::serve_notice;
+use crate::session::report::Report;
+use crate::supervise::contain::contained;
 use crate::tenant::Tenant;
-use crate::trial::Trial;
-use crate::usage::SessionUsage;
 use timeouts::SessionTimeouts;
 
 impl Plugin {

@@ -30,6 +30,8 @@
 //! and says so), hashing, reading, compiling and looks at files (the one who waits gets an error), answers on the
 //! control socket (the hook logs the panic), the requests of plugins.
 
+pub(crate) mod contain;
+
 use std::convert::Infallible;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -41,7 +43,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
-use crate::contain::{contained, words};
+use crate::supervise::contain::{contained, words};
 
 /// The pause before a task is started again for the first time.
 pub const FIRST_PAUSE: Duration = Duration::from_millis(10);

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use crate::budget::{Budget, Total};
 use crate::error::{Error, Limit};
 use crate::grants::Grants;
 use crate::limits::Limits;
+use crate::limits::budget::{Budget, Total};
 
 /// A tenant. Every session runs for one.
 #[derive(Debug)]

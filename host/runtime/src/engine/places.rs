@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::settings::{EngineSettings, MAPPINGS_OF_MEMORY, MAPPINGS_OF_STACK, OTHER_MAPPINGS};
-use crate::budget::Account;
 use crate::error::{Error, Room};
+use crate::limits::budget::Account;
 
 /// Address space for all memories, bytes: half of the 47 bits that a process has.
 const ADDRESS_SPACE: usize = 1 << 46;

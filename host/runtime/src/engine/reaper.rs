@@ -10,8 +10,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
-use crate::contain::contained;
 use crate::error::Error;
+use crate::supervise::contain::contained;
 use crate::supervise::{Fault, supervise_thread};
 
 /// What is left of an instance.

@@ -15,13 +15,13 @@ use wasmtime::component::{Linker, LinkerInstance, WasmList};
 use super::log::{NAME, printable_exit};
 use super::reserved::is_reserved;
 use super::state::{Phase, State};
-use crate::bindings::imports::channel::WriteError;
-use crate::bindings::imports::log::Level;
-use crate::bindings::imports::types as wit;
-use crate::budget::{Budget, Total};
+use crate::channel::{Message, News, Shared};
 use crate::channel_event::{Exit, Output, SignalName};
-use crate::output_charges::{OutputCharges, Space};
-use crate::pipe::{Message, News, Shared};
+use crate::host::bindings::imports::channel::WriteError;
+use crate::host::bindings::imports::log::Level;
+use crate::host::bindings::imports::types as wit;
+use crate::limits::budget::{Budget, Total};
+use crate::limits::output_charges::{OutputCharges, Space};
 
 /// Most names of signals that a plugin may catch: four times those of RFC 4254 §6.10.
 const CATCHES: usize = 64;

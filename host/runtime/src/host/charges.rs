@@ -4,9 +4,9 @@
 use std::sync::Arc;
 
 use super::log::LogBook;
-use crate::budget::{Charge, Totals};
-use crate::descriptor::Descriptor;
-use crate::usage::SessionUsage;
+use crate::limits::budget::{Charge, Totals};
+use crate::limits::descriptor::Descriptor;
+use crate::limits::usage::SessionUsage;
 
 /// Those of one session. Cloning gives the same.
 #[derive(Clone)]

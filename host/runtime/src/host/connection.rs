@@ -2,8 +2,8 @@
 
 use super::log::{TEXT, printable};
 use super::state::State;
-use crate::bindings::imports::connection::Host;
-use crate::pipe::Message;
+use crate::channel::Message;
+use crate::host::bindings::imports::connection::Host;
 
 impl Host for State {
     fn get(&mut self, fact: String) -> Option<String> {

@@ -11,10 +11,10 @@ use wasmtime_wasi::{WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtxView, WasiHttpView};
 
 use super::shadows;
-use super::sockets::SocketMaker;
 use super::state::State;
-use crate::bindings::imports::types::{TerminalMode, WindowSize};
-use crate::bindings::imports::{log, terminal, timers};
+use crate::host::bindings::imports::types::{TerminalMode, WindowSize};
+use crate::host::bindings::imports::{log, terminal, timers};
+use crate::host::wasi::sockets::SocketMaker;
 
 /// As the linker names it.
 const ERROR: &str = "wasi:io/error@0.2.12";

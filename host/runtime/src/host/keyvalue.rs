@@ -15,9 +15,9 @@ use wasmtime::StoreContextMut;
 use wasmtime::component::{Linker, LinkerInstance, Resource, ResourceType, WasmList, WasmStr};
 
 use super::state::{Phase, State};
-use crate::bindings::keyvalue::store as wit;
-use crate::budget::Charge;
 use crate::grants::keyvalue::{Buckets, Entry, Error, Load, Page, Room};
+use crate::host::bindings::keyvalue::store as wit;
+use crate::limits::budget::Charge;
 
 /// Most bytes of keys on one page of a list.
 const PAGE: usize = 256 << 10;

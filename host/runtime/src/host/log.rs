@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::time::Instant;
 
-use crate::bindings::imports::log::Level;
-use crate::budget::Total;
 use crate::channel_event::{Exit, Facts, SignalName};
+use crate::host::bindings::imports::log::Level;
 use crate::limits::Limits;
+use crate::limits::budget::Total;
 use crate::tenant::Tenant;
 
 /// The log of one session. Shared with the plugin's standard streams, which end here too.

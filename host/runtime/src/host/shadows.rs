@@ -10,8 +10,8 @@ use wasmtime_wasi_http::p2::bindings::http::types::{self, Host as _, HostFields,
 use wasmtime_wasi_http::p2::types::HostOutgoingRequest;
 use wasmtime_wasi_http::{FieldMap, WasiHttpCtxView, WasiHttpView};
 
-use super::http::PATH;
 use super::state::State;
+use crate::host::wasi::http::PATH;
 
 /// As the linker names it.
 const HTTP: &str = "wasi:http/types@0.2.12";

@@ -5,22 +5,22 @@ use std::sync::Arc;
 use wasmtime::ResourceLimiter;
 
 use super::charges::Charges;
-use super::files::{self, Files};
 use super::log::LogBook;
 use super::timers::Timers;
 use super::wasi::Wasi;
-use crate::bindings::imports::channel::HandOverError;
-use crate::budget::{Budget, Charge, Total, Totals};
+use crate::channel::{Message, Shared};
 use crate::channel_event::{Exit, Facts, Output, Pty};
 use crate::error::Limit;
 use crate::grants::Grants;
 use crate::grants::topics::{Mailbox, Subscriber};
+use crate::host::bindings::imports::channel::HandOverError;
+use crate::host::wasi::files::{self, Files};
 use crate::limits::Limits;
-use crate::memory::Memory;
-use crate::output_charges::OutputCharges;
-use crate::pipe::{Message, Shared};
+use crate::limits::budget::{Budget, Charge, Total, Totals};
+use crate::limits::memory::Memory;
+use crate::limits::output_charges::OutputCharges;
+use crate::limits::usage::SessionUsage;
 use crate::tenant::Tenant;
-use crate::usage::SessionUsage;
 
 /// How far a session is.
 ///

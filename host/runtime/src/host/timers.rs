@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::bindings::imports::timers::TimerError;
+use crate::host::bindings::imports::timers::TimerError;
 use crate::limits::Limits;
 
 /// One that runs.

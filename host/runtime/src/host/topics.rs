@@ -7,8 +7,8 @@ use wasmtime::StoreContextMut;
 use wasmtime::component::{Linker, WasmList};
 
 use super::state::State;
-use crate::bindings::imports::topics::TopicError;
 use crate::grants::topics::Refusal;
+use crate::host::bindings::imports::topics::TopicError;
 
 type Context<'s> = StoreContextMut<'s, State>;
 

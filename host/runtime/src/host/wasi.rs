@@ -1,6 +1,11 @@
 //! WASI 0.2, linked and empty until a grant fills it: no arguments, no input, no files; environment, clocks and sockets as granted;
 //! little randomness at a time. What a plugin prints goes to its log.
 
+pub(crate) mod clocks;
+pub(crate) mod files;
+pub(crate) mod http;
+pub(crate) mod sockets;
+
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,12 +21,12 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView};
 use wasmtime_wasi_http::WasiHttpCtxView;
 
 use super::charges::Charges;
-use super::clocks::CoarseClock;
-use super::http::Requests;
 use super::log::LogBook;
-use super::sockets::{self, SocketMaker, Sockets};
-use crate::bindings::imports::log::Level;
 use crate::grants::Clock;
+use crate::host::bindings::imports::log::Level;
+use clocks::CoarseClock;
+use http::Requests;
+use sockets::{SocketMaker, Sockets};
 
 /// Most bytes that one write to stdout or stderr may carry.
 const WRITE: usize = 4 << 10;

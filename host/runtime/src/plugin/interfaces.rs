@@ -3,8 +3,8 @@
 use wasmtime::Engine;
 use wasmtime::component::types::{Component, ComponentItem};
 
-use crate::bindings::imports::types as wit;
 use crate::grants::Grant;
+use crate::host::bindings::imports::types as wit;
 
 /// What every plugin exports.
 pub(super) const SESSION: &str = "whelk:ssh/session";

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::pipe::Shared;
+use crate::channel::Shared;
 
 /// Who is there.
 #[derive(Default)]

@@ -7,7 +7,7 @@ use super::interfaces::{self, SESSION};
 use crate::error::Error;
 use crate::grants::Grant;
 use crate::host::State;
-use crate::requirements::pool_refusal;
+use crate::plugin::compile::requirements::pool_refusal;
 
 /// What a file without a session may be, by an interface that it exports. Beside a session none of these matters: toolchains export
 /// `wasi:cli/run` along with what they are asked for.

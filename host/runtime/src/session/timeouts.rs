@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use crate::channel::Shared;
 use crate::error::{Error, Limit};
 use crate::limits::Limits;
-use crate::pipe::Shared;
 
 /// The clocks of one session.
 pub(super) struct SessionTimeouts {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::descriptor::Descriptor;
+use crate::limits::descriptor::Descriptor;
 
 /// How many of something there are now.
 #[derive(Default)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep_until};
 
-use crate::usage::{SessionUsage, Working};
+use crate::limits::usage::{SessionUsage, Working};
 
 /// What the semaphore counts: KiB.
 const UNIT: usize = 1 << 10;

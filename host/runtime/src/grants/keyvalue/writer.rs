@@ -14,8 +14,8 @@ use super::buckets::Error;
 use super::file::File;
 use super::flow::Room;
 use super::tables::{Change, Quota, Tables, Verdict};
+use crate::limits::usage::thread_time;
 use crate::supervise::{Fault, supervise_thread};
-use crate::usage::thread_time;
 
 /// Most changes in one transaction. How many bytes they carry is bounded by each tenant's [`Flow`](super::flow::Flow).
 const GROUP: usize = 1_000;

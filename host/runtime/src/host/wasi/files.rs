@@ -1,0 +1,378 @@
+//! `wasi:filesystem`: the directory that a tenant was granted, or no files at all.
+//!
+//! Each import finds what it is about, does the work where blocking is allowed, and tells the operator. What may be done and what it costs
+//! is decided in `grants`; here is what the interface wants. A plugin gets an error for everything that it can do wrong but naming a
+//! handle that it does not have.
+
+mod convert;
+mod session;
+mod streams;
+
+pub(in crate::host) use session::Session;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use wasmtime::component::{HasData, Resource, ResourceTable, ResourceTableError};
+use wasmtime_wasi::p2::bindings::filesystem::preopens;
+use wasmtime_wasi::p2::bindings::filesystem::types::{
+    Advice, Descriptor, DescriptorFlags, DescriptorStat, DescriptorType, DirectoryEntry, DirectoryEntryStream,
+    ErrorCode, Host, HostDescriptor, HostDirectoryEntryStream, MetadataHashValue, NewTimestamp, OpenFlags, PathFlags,
+};
+use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, FsError, FsResult};
+
+use crate::grants::{Entry, Listing, Position, Refused};
+use convert::{descriptor_type, error_code, follow, opening, stat, times};
+use session::{Handle, WRITE};
+use streams::{Reader, Writer};
+
+/// What one call sees.
+pub(in crate::host) struct Files<'a> {
+    session: Option<Arc<Session>>,
+    table: &'a mut ResourceTable,
+}
+
+/// Says so to the linker.
+pub(in crate::host) struct HasFiles;
+
+impl HasData for HasFiles {
+    type Data<'a> = Files<'a>;
+}
+
+/// A directory being listed.
+struct List {
+    session: Arc<Session>,
+    /// None while it is being read: a read that nobody waited for ends the listing.
+    listing: Option<Listing>,
+    ahead: VecDeque<DirectoryEntry>,
+}
+
+impl<'a> Files<'a> {
+    /// Without a session there is no directory, and so no handle that a call could be about.
+    pub(in crate::host) fn new(session: Option<Arc<Session>>, table: &'a mut ResourceTable) -> Self {
+        Self { session, table }
+    }
+
+    fn handle(&self, descriptor: &Resource<Descriptor>) -> Result<Arc<Handle>, ResourceTableError> {
+        // wasmtime-wasi's name for the resource, our thing behind it.
+        self.table.get(&Resource::<Arc<Handle>>::new_borrow(descriptor.rep())).cloned()
+    }
+
+    fn push<T: Send + 'static>(&mut self, thing: T) -> Result<Resource<T>, ErrorCode> {
+        // The table is full.
+        self.table.push(thing).map_err(|_| ErrorCode::InsufficientMemory)
+    }
+
+    /// Does the work with one handle.
+    async fn with<R: Send + 'static>(
+        &mut self,
+        descriptor: &Resource<Descriptor>,
+        work: impl FnOnce(&Session, &Handle) -> Result<R, Refused> + Send + 'static,
+    ) -> FsResult<R> {
+        let handle = self.handle(descriptor)?;
+        Ok(handle.session().run(move |session| work(session, &handle)).await?)
+    }
+
+    /// Changes something with this path below a handle, and tells of it.
+    async fn change(
+        &mut self,
+        descriptor: &Resource<Descriptor>,
+        operation: &'static str,
+        path: String,
+        work: impl FnOnce(&Session, &Entry, &str) -> Result<(), Refused> + Send + 'static,
+    ) -> FsResult<()> {
+        self.with(descriptor, move |session, handle| {
+            let result = work(session, &handle.entry, &path);
+            handle.tell(operation, &path, &result);
+            result
+        })
+        .await
+    }
+
+    /// A file that is to be streamed.
+    fn streamed(&self, descriptor: &Resource<Descriptor>) -> FsResult<Arc<Handle>> {
+        let handle = self.handle(descriptor)?;
+        if handle.entry.is_directory() {
+            return Err(ErrorCode::IsDirectory.into());
+        }
+        Ok(handle)
+    }
+
+    fn write_stream(
+        &mut self,
+        descriptor: &Resource<Descriptor>,
+        position: Position,
+    ) -> FsResult<Resource<DynOutputStream>> {
+        let handle = self.streamed(descriptor)?;
+        if !handle.entry.writable() {
+            return Err(ErrorCode::BadDescriptor.into());
+        }
+        let stream = handle.session().stream().map_err(|refused| error_code(&refused))?;
+        let writer: DynOutputStream = Box::new(Writer::new(handle, position, stream));
+        Ok(self.push(writer)?)
+    }
+}
+
+impl preopens::Host for Files<'_> {
+    fn get_directories(&mut self) -> wasmtime::Result<Vec<(Resource<Descriptor>, String)>> {
+        let Some(session) = self.session.clone() else { return Ok(Vec::new()) };
+        let root = Arc::new(Handle::root(&session));
+        let resource = self.table.push(root)?;
+        Ok(vec![(Resource::new_own(resource.rep()), session.directory.guest_path().to_owned())])
+    }
+}
+
+impl Host for Files<'_> {
+    fn convert_error_code(&mut self, error: FsError) -> wasmtime::Result<ErrorCode> {
+        error.downcast()
+    }
+
+    fn filesystem_error_code(&mut self, error: Resource<wasmtime::Error>) -> wasmtime::Result<Option<ErrorCode>> {
+        Ok(self.table.get(&error)?.downcast_ref::<ErrorCode>().copied())
+    }
+}
+
+impl HostDescriptor for Files<'_> {
+    fn read_via_stream(&mut self, descriptor: Resource<Descriptor>, offset: u64) -> FsResult<Resource<DynInputStream>> {
+        let handle = self.streamed(&descriptor)?;
+        if !handle.entry.readable() {
+            return Err(ErrorCode::BadDescriptor.into());
+        }
+        let stream = handle.session().stream().map_err(|refused| error_code(&refused))?;
+        let reader: DynInputStream = Box::new(Reader::new(handle, offset, stream));
+        Ok(self.push(reader)?)
+    }
+
+    fn write_via_stream(
+        &mut self,
+        descriptor: Resource<Descriptor>,
+        offset: u64,
+    ) -> FsResult<Resource<DynOutputStream>> {
+        self.write_stream(&descriptor, Position::At(offset))
+    }
+
+    fn append_via_stream(&mut self, descriptor: Resource<Descriptor>) -> FsResult<Resource<DynOutputStream>> {
+        self.write_stream(&descriptor, Position::End)
+    }
+
+    /// Nothing that a plugin expects of its file makes the disk do more for it than for others.
+    async fn advise(&mut self, descriptor: Resource<Descriptor>, _: u64, _: u64, _: Advice) -> FsResult<()> {
+        if self.handle(&descriptor)?.entry.is_directory() { Err(ErrorCode::BadDescriptor.into()) } else { Ok(()) }
+    }
+
+    async fn sync_data(&mut self, descriptor: Resource<Descriptor>) -> FsResult<()> {
+        self.with(&descriptor, |_, handle| handle.entry.sync(false)).await
+    }
+
+    async fn sync(&mut self, descriptor: Resource<Descriptor>) -> FsResult<()> {
+        self.with(&descriptor, |_, handle| handle.entry.sync(true)).await
+    }
+
+    async fn get_flags(&mut self, descriptor: Resource<Descriptor>) -> FsResult<DescriptorFlags> {
+        let handle = self.handle(&descriptor)?;
+        let mut flags = DescriptorFlags::empty();
+        if handle.entry.readable() {
+            flags |= DescriptorFlags::READ;
+        }
+        if handle.entry.is_directory() && handle.session().directory.allows_changes() {
+            flags |= DescriptorFlags::MUTATE_DIRECTORY;
+        } else if handle.entry.writable() {
+            flags |= DescriptorFlags::WRITE;
+        }
+        Ok(flags)
+    }
+
+    async fn get_type(&mut self, descriptor: Resource<Descriptor>) -> FsResult<DescriptorType> {
+        let directory = self.handle(&descriptor)?.entry.is_directory();
+        Ok(if directory { DescriptorType::Directory } else { DescriptorType::RegularFile })
+    }
+
+    async fn set_size(&mut self, descriptor: Resource<Descriptor>, size: u64) -> FsResult<()> {
+        self.with(&descriptor, move |_, handle| handle.set_size(size)).await
+    }
+
+    async fn set_times(
+        &mut self,
+        descriptor: Resource<Descriptor>,
+        accessed: NewTimestamp,
+        modified: NewTimestamp,
+    ) -> FsResult<()> {
+        let times = times(accessed, modified)?;
+        self.with(&descriptor, move |session, handle| session.directory.set_times(&handle.entry, times)).await
+    }
+
+    async fn read(&mut self, descriptor: Resource<Descriptor>, length: u64, offset: u64) -> FsResult<(Vec<u8>, bool)> {
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
+        let bytes = self.with(&descriptor, move |_, handle| handle.entry.read(offset, length)).await?;
+        let end = bytes.is_empty() && length > 0;
+        Ok((bytes, end))
+    }
+
+    async fn write(&mut self, descriptor: Resource<Descriptor>, mut bytes: Vec<u8>, offset: u64) -> FsResult<u64> {
+        // The rest is for another call: what waits for its turn here is in nobody's budget.
+        bytes.truncate(WRITE);
+        bytes.shrink_to_fit();
+        self.with(&descriptor, move |_, handle| Ok(handle.write(Position::At(offset), &bytes)? - offset)).await
+    }
+
+    async fn read_directory(&mut self, descriptor: Resource<Descriptor>) -> FsResult<Resource<DirectoryEntryStream>> {
+        let listing = self.with(&descriptor, |session, handle| handle.entry.list(session.slot()?)).await?;
+        let session = self.handle(&descriptor)?.session();
+        let list = self.push(List { session, listing: Some(listing), ahead: VecDeque::new() })?;
+        Ok(Resource::new_own(list.rep()))
+    }
+
+    async fn create_directory_at(&mut self, descriptor: Resource<Descriptor>, path: String) -> FsResult<()> {
+        let make = |session: &Session, at: &Entry, path: &str| session.directory.create_directory(at, path);
+        self.change(&descriptor, "mkdir", path, make).await
+    }
+
+    async fn stat(&mut self, descriptor: Resource<Descriptor>) -> FsResult<DescriptorStat> {
+        Ok(stat(&self.with(&descriptor, |_, handle| handle.entry.metadata()).await?))
+    }
+
+    async fn stat_at(
+        &mut self,
+        descriptor: Resource<Descriptor>,
+        flags: PathFlags,
+        path: String,
+    ) -> FsResult<DescriptorStat> {
+        let look =
+            move |session: &Session, handle: &Handle| session.directory.metadata(&handle.entry, &path, follow(flags));
+        Ok(stat(&self.with(&descriptor, look).await?))
+    }
+
+    async fn set_times_at(
+        &mut self,
+        descriptor: Resource<Descriptor>,
+        flags: PathFlags,
+        path: String,
+        accessed: NewTimestamp,
+        modified: NewTimestamp,
+    ) -> FsResult<()> {
+        let times = times(accessed, modified)?;
+        self.with(&descriptor, move |session, handle| {
+            session.directory.set_times_at(&handle.entry, &path, follow(flags), times)
+        })
+        .await
+    }
+
+    async fn link_at(
+        &mut self,
+        descriptor: Resource<Descriptor>,
+        _: PathFlags,
+        old: String,
+        _: Resource<Descriptor>,
+        new: String,
+    ) -> FsResult<()> {
+        let refuse = |session: &Session, _: &Entry, _: &str| session.directory.link();
+        self.change(&descriptor, "link", format!("{old} to {new}"), refuse).await
+    }
+
+    async fn open_at(
+        &mut self,
+        descriptor: Resource<Descriptor>,
+        path_flags: PathFlags,
+        path: String,
+        open_flags: OpenFlags,
+        flags: DescriptorFlags,
+    ) -> FsResult<Resource<Descriptor>> {
+        let how = opening(path_flags, open_flags, flags)?;
+        let handle = self.handle(&descriptor)?;
+        let session = handle.session();
+        let open = session.run(move |_| handle.open(&path, how));
+        let opened = self.push(Arc::new(open.await?))?;
+        Ok(Resource::new_own(opened.rep()))
+    }
+
+    async fn readlink_at(&mut self, descriptor: Resource<Descriptor>, path: String) -> FsResult<String> {
+        self.with(&descriptor, move |session, handle| session.directory.read_link(&handle.entry, &path)).await
+    }
+
+    async fn remove_directory_at(&mut self, descriptor: Resource<Descriptor>, path: String) -> FsResult<()> {
+        let remove = |session: &Session, at: &Entry, path: &str| session.directory.remove_directory(at, path);
+        self.change(&descriptor, "rmdir", path, remove).await
+    }
+
+    async fn rename_at(
+        &mut self,
+        descriptor: Resource<Descriptor>,
+        old: String,
+        new_descriptor: Resource<Descriptor>,
+        new: String,
+    ) -> FsResult<()> {
+        let to = self.handle(&new_descriptor)?;
+        self.with(&descriptor, move |session, from| {
+            let result = session.directory.rename(&from.entry, &old, &to.entry, &new);
+            from.tell("rename", &format!("{old} to {}", to.below(&new)), &result);
+            result
+        })
+        .await
+    }
+
+    async fn symlink_at(&mut self, descriptor: Resource<Descriptor>, target: String, path: String) -> FsResult<()> {
+        let make = move |session: &Session, at: &Entry, path: &str| session.directory.symlink(&target, at, path);
+        self.change(&descriptor, "symlink", path, make).await
+    }
+
+    async fn unlink_file_at(&mut self, descriptor: Resource<Descriptor>, path: String) -> FsResult<()> {
+        let remove = |session: &Session, at: &Entry, path: &str| session.directory.remove_file(at, path);
+        self.change(&descriptor, "remove", path, remove).await
+    }
+
+    async fn is_same_object(
+        &mut self,
+        one: Resource<Descriptor>,
+        other: Resource<Descriptor>,
+    ) -> wasmtime::Result<bool> {
+        Ok(self.handle(&one)?.entry.id() == self.handle(&other)?.entry.id())
+    }
+
+    async fn metadata_hash(&mut self, descriptor: Resource<Descriptor>) -> FsResult<MetadataHashValue> {
+        let handle = self.handle(&descriptor)?;
+        let (lower, upper) = handle.session().directory.hash(handle.entry.id());
+        Ok(MetadataHashValue { lower, upper })
+    }
+
+    async fn metadata_hash_at(
+        &mut self,
+        descriptor: Resource<Descriptor>,
+        flags: PathFlags,
+        path: String,
+    ) -> FsResult<MetadataHashValue> {
+        let look =
+            move |session: &Session, handle: &Handle| session.directory.hash_at(&handle.entry, &path, follow(flags));
+        let (lower, upper) = self.with(&descriptor, look).await?;
+        Ok(MetadataHashValue { lower, upper })
+    }
+
+    fn drop(&mut self, descriptor: Resource<Descriptor>) -> wasmtime::Result<()> {
+        self.table.delete(Resource::<Arc<Handle>>::new_own(descriptor.rep()))?;
+        Ok(())
+    }
+}
+
+impl HostDirectoryEntryStream for Files<'_> {
+    async fn read_directory_entry(
+        &mut self,
+        stream: Resource<DirectoryEntryStream>,
+    ) -> FsResult<Option<DirectoryEntry>> {
+        let list = self.table.get_mut(&Resource::<List>::new_borrow(stream.rep()))?;
+        if list.ahead.is_empty()
+            && let Some(mut listing) = list.listing.take()
+        {
+            let read = Arc::clone(&list.session).run(move |_| Ok((listing.next()?, listing)));
+            let (names, listing) = read.await?;
+            // At the end the directory is closed.
+            list.listing = Some(listing).filter(|_| !names.is_empty());
+            list.ahead =
+                names.into_iter().map(|(kind, name)| DirectoryEntry { type_: descriptor_type(kind), name }).collect();
+        }
+        Ok(list.ahead.pop_front())
+    }
+
+    fn drop(&mut self, stream: Resource<DirectoryEntryStream>) -> wasmtime::Result<()> {
+        self.table.delete(Resource::<List>::new_own(stream.rep()))?;
+        Ok(())
+    }
+}

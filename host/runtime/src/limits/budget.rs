@@ -1,0 +1,320 @@
+//! What the sessions of one tenant have together: sessions, memory, files, output, lines of log, and the permits to
+//! run; and what all sessions of the server have. Each is counted when it is taken and given back by whoever drops it.
+
+mod buffered;
+mod unsent;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+pub(crate) use buffered::Buffered;
+pub(crate) use unsent::{Finished, Owner, Unsent};
+
+use crate::limits::Limits;
+use crate::limits::permit::Permits;
+use crate::limits::rate::Bucket;
+
+/// Of failures, so many seconds' worth may be told at once.
+const FAILURES: u64 = 5;
+/// After so long without a refusal the next one is told again.
+const EPISODE: Duration = Duration::from_secs(60);
+
+/// One tenant's.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    /// Sessions that are open.
+    pub(crate) sessions: Account,
+    /// Linear memory of all instances, and buffers that the host has for them, bytes.
+    pub(crate) memory: Account,
+    /// Files, sockets and connections of requests that are open.
+    pub(crate) files: Account,
+    /// Output that waits for clients.
+    pub(crate) output: Buffered,
+    /// The same of each user that has a session, by name, and how much one may have.
+    users: Mutex<HashMap<String, Weak<Buffered>>>,
+    user_output: usize,
+    /// Sessions that have ended, with output that waits.
+    pub(crate) unsent: Arc<Unsent>,
+    /// Bytes of output in a second.
+    pub(crate) output_rate: Bucket,
+    /// Lines of log in a second.
+    pub(crate) log: Bucket,
+    /// Failures that are told whole, in a second.
+    pub(crate) failures: Bucket,
+    /// Who of them may run. Made for the engine that runs the first.
+    permits: OnceLock<Permits>,
+    episodes: [Episode; Total::COUNT],
+}
+
+/// What is limited for a tenant as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Total {
+    Sessions,
+    Memory,
+    Files,
+    /// The files of all tenants together.
+    AllFiles,
+    /// The memory of all tenants together.
+    AllMemory,
+    UserOutput,
+    Output,
+    /// The output of all tenants together.
+    AllOutput,
+    OutputRate,
+    LogRate,
+    FailureRate,
+    /// Requests of `wasi:http` without the grant.
+    UngrantedRequests,
+}
+
+impl Total {
+    const COUNT: usize = 12;
+
+    /// The name of the setting, or what it follows from.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Sessions => "tenant_sessions",
+            Self::Memory => "tenant_memory",
+            Self::Files => "tenant_open_files",
+            Self::AllFiles => "open files of all tenants",
+            Self::AllMemory => "memory_total",
+            Self::UserOutput => "user_output_share",
+            Self::Output => "tenant_output",
+            Self::AllOutput => "output_total",
+            Self::OutputRate => "tenant_output_rate",
+            Self::LogRate => "tenant_log_rate",
+            Self::FailureRate => "tenant_failure_rate",
+            Self::UngrantedRequests => "grants.http",
+        }
+    }
+}
+
+impl Total {
+    /// Whether it is of all tenants together.
+    pub(crate) fn is_of_server(self) -> bool {
+        matches!(self, Self::AllFiles | Self::AllMemory | Self::AllOutput)
+    }
+}
+
+impl Budget {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        let now = Instant::now();
+        let rate = u64::try_from(limits.tenant_output_rate).unwrap_or(u64::MAX);
+        let (lines, failures) = (u64::from(limits.tenant_log_lines), u64::from(limits.tenant_failures));
+        Self {
+            sessions: Account::new(limits.tenant_sessions),
+            memory: Account::new(limits.tenant_memory),
+            files: Account::new(limits.tenant_open_files),
+            output: Buffered::new(limits.tenant_output),
+            users: Mutex::default(),
+            user_output: limits.user_output,
+            unsent: Arc::default(),
+            output_rate: Bucket::new(rate, rate, now),
+            log: Bucket::new(lines, lines, now),
+            failures: Bucket::new(failures, failures * FAILURES, now),
+            permits: OnceLock::new(),
+            episodes: [const { Episode { last: AtomicU64::new(0) } }; Total::COUNT],
+        }
+    }
+
+    /// Who of its guests may run, on an engine with so many workers.
+    pub(crate) fn permits(&self, workers: usize) -> &Permits {
+        self.permits.get_or_init(|| Permits::new(workers))
+    }
+
+    /// The output of one user that waits for clients; forgotten when its last session is gone.
+    pub(crate) fn user_output(&self, user: &str) -> Arc<Buffered> {
+        let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = users.get(user).and_then(Weak::upgrade) {
+            return known;
+        }
+        users.retain(|_, output| output.strong_count() > 0);
+        let output = Arc::new(Buffered::new(self.user_output));
+        users.insert(user.to_owned(), Arc::downgrade(&output));
+        output
+    }
+
+    /// Whether nine tenths of the output or of the memory are in use.
+    pub(crate) fn is_pressed(&self) -> bool {
+        self.output.is_pressed() || self.memory.is_pressed()
+    }
+
+    /// How many users have a session.
+    #[cfg(test)]
+    pub(crate) fn users(&self) -> usize {
+        let users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
+        users.values().filter(|output| output.strong_count() > 0).count()
+    }
+
+    /// Something was refused, or has to wait. Whether the operator is to be told: once, until there has been peace for a minute.
+    pub(crate) fn is_news(&self, total: Total, now: Instant) -> bool {
+        self.episodes[total as usize].is_new(now)
+    }
+}
+
+/// A number of things of which there may be only so many.
+#[derive(Debug)]
+pub(crate) struct Account {
+    most: usize,
+    used: AtomicUsize,
+}
+
+impl Account {
+    pub(crate) fn new(most: usize) -> Self {
+        Self { most, used: AtomicUsize::new(0) }
+    }
+
+    /// All of it or nothing.
+    pub(crate) fn take(&self, amount: usize) -> bool {
+        let more = |used: usize| used.checked_add(amount).filter(|used| *used <= self.most);
+        self.used.fetch_update(Ordering::AcqRel, Ordering::Relaxed, more).is_ok()
+    }
+
+    /// Gives back what was taken.
+    pub(crate) fn give(&self, amount: usize) {
+        self.used.fetch_sub(amount, Ordering::AcqRel);
+    }
+
+    pub(crate) fn used(&self) -> usize {
+        self.used.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn most(&self) -> usize {
+        self.most
+    }
+
+    /// Whether nine tenths are in use.
+    fn is_pressed(&self) -> bool {
+        self.used() >= self.most - self.most / 10
+    }
+}
+
+/// What all sessions of a server have together.
+#[derive(Debug)]
+pub(crate) struct Totals {
+    /// Files, sockets and connections of requests that are open.
+    pub(crate) files: Account,
+    /// Memory of all instances, and buffers that the host has for them, bytes.
+    memory: Account,
+    /// Output that waits for clients.
+    pub(crate) output: Buffered,
+    /// Sessions that have ended, with output that waits.
+    pub(crate) unsent: Arc<Unsent>,
+}
+
+impl Totals {
+    pub(crate) fn new(files: usize, memory: usize, output: usize) -> Self {
+        let (files, memory) = (Account::new(files), Account::new(memory));
+        Self { files, memory, output: Buffered::new(output), unsent: Arc::default() }
+    }
+
+    /// Memory in use, bytes.
+    pub(crate) fn memory(&self) -> usize {
+        self.memory.used()
+    }
+
+    /// Whether nine tenths of the output or of the memory are in use.
+    pub(crate) fn is_pressed(&self) -> bool {
+        self.output.is_pressed() || self.memory.is_pressed()
+    }
+}
+
+/// Takes memory of a tenant and of the server: all of it or nothing. The error is which of the two has no more.
+pub(crate) fn take_memory(tenant: &Budget, all: &Totals, bytes: usize) -> Result<(), Total> {
+    if !tenant.memory.take(bytes) {
+        return Err(Total::Memory);
+    }
+    if !all.memory.take(bytes) {
+        tenant.memory.give(bytes);
+        return Err(Total::AllMemory);
+    }
+    Ok(())
+}
+
+/// Gives back what was taken.
+pub(crate) fn give_memory(tenant: &Budget, all: &Totals, bytes: usize) {
+    all.memory.give(bytes);
+    tenant.memory.give(bytes);
+}
+
+/// Memory of the host's that a tenant is charged for, until it is dropped.
+pub(crate) struct Charge {
+    budget: Arc<Budget>,
+    totals: Arc<Totals>,
+    bytes: usize,
+}
+
+impl Charge {
+    /// All of it or nothing.
+    pub(crate) fn take(budget: &Arc<Budget>, totals: &Arc<Totals>, bytes: usize) -> Result<Self, Total> {
+        take_memory(budget, totals, bytes)?;
+        Ok(Self { budget: Arc::clone(budget), totals: Arc::clone(totals), bytes })
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        give_memory(&self.budget, &self.totals, self.bytes);
+    }
+}
+
+/// When a limit was last met, in milliseconds of the process and one, or 0 for never.
+#[derive(Debug)]
+struct Episode {
+    last: AtomicU64,
+}
+
+impl Episode {
+    fn is_new(&self, now: Instant) -> bool {
+        static START: OnceLock<Instant> = OnceLock::new();
+        let since = now.saturating_duration_since(*START.get_or_init(|| now));
+        let at = u64::try_from(since.as_millis()).unwrap_or(u64::MAX).saturating_add(1);
+        let last = self.last.swap(at, Ordering::AcqRel);
+        last == 0 || u128::from(at.saturating_sub(last)) >= EPISODE.as_millis()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_gives_all_of_it_or_nothing_and_takes_it_back() {
+        let account = Account::new(10);
+        assert!(account.take(7) && !account.take(4) && account.take(3) && !account.take(1));
+        assert!(!account.take(usize::MAX));
+        account.give(7);
+        assert!(account.take(7));
+        assert_eq!(account.used(), 10);
+    }
+
+    #[test]
+    fn memory_of_the_hosts_is_charged_like_any_other_until_it_is_dropped() {
+        let tenant = || Arc::new(Budget::new(&Limits { tenant_memory: 100, ..Limits::default() }));
+        let (budget, other, totals) = (tenant(), tenant(), Arc::new(Totals::new(0, 150, 1)));
+        let charge = Charge::take(&budget, &totals, 60).unwrap();
+        assert_eq!(Charge::take(&budget, &totals, 41).err(), Some(Total::Memory));
+        // The server has less left than the other tenant may have.
+        assert_eq!(Charge::take(&other, &totals, 91).err(), Some(Total::AllMemory));
+        drop(charge);
+        assert!(Charge::take(&other, &totals, 100).is_ok());
+        assert_eq!((budget.memory.used(), other.memory.used(), totals.memory()), (0, 0, 0));
+    }
+
+    #[test]
+    fn an_episode_is_told_once_and_lasts_until_a_minute_of_peace() {
+        let budget = Budget::new(&Limits::default());
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        assert!(budget.is_news(Total::Memory, at(0)));
+        assert!(!budget.is_news(Total::Memory, at(0)));
+        assert!(!budget.is_news(Total::Memory, at(59)));
+        assert!(!budget.is_news(Total::Memory, at(118)));
+        assert!(budget.is_news(Total::Sessions, at(118)));
+        assert!(budget.is_news(Total::Memory, at(179)));
+    }
+}

@@ -1,0 +1,263 @@
+//! Processor time, counted in ticks of the epoch: what one call may use, and what a session may use in the long run.
+//!
+//! Decided 2026-11-21: a call is killed when it has used up its own budget; the bucket of its session only makes it wait. With the defaults both are a
+//! second, so a loop in a session that was quiet is killed after a second of processor time, which is a second by the clock. In a
+//! session whose bucket is empty the same loop gets its second at the rate of the share, four seconds, and is killed then: it never has more of a
+//! processor than others like it. To kill when the bucket is empty would punish honest work that comes in pieces.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::limits::usage::{SessionUsage, thread_time};
+
+/// One tick, nanoseconds.
+const TICK: u64 = 1_000_000;
+
+/// What the epoch's call-back does now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tick {
+    /// Go on: the plugin has just come back from waiting and the tick was not its own.
+    Free,
+    /// Let other tasks run, then go on.
+    Yield,
+    /// The budget is used up.
+    Spent,
+}
+
+/// Counts the processor time of calls. Only the session's task touches it; it is shared because one half of that task
+/// is inside wasmtime.
+///
+/// Ticks are counted, not time: a plugin that waits an hour for its client has used nothing, and a host that was kept from running
+/// does not bill the plugin for it. A tick is billed to whom it finds running, in its own code or in the host's on
+/// its behalf.
+///
+/// Code that the ticker cannot interrupt (`memory.fill`, an import, the making of an instance) can run through
+/// several ticks at once, and so can a thread that the kernel has kept from running. Only the thread's processor time
+/// tells them apart, which costs a system call (0.4 µs): too much for each call of each plugin. So the clock is read
+/// from the first time on that several ticks have gone by at once, until they turn out not to have been the plugin's.
+pub(crate) struct Meter {
+    /// What is left of the call's budget, nanoseconds.
+    left: AtomicU64,
+    /// The epoch up to which ticks are billed, or were not the plugin's.
+    billed: AtomicU64,
+    /// The call-back has let other tasks run: the call is in the middle of its work.
+    ticked: AtomicBool,
+    /// The thread's processor time is read.
+    exact: AtomicBool,
+    /// What that was when the plugin was resumed or billed last, nanoseconds.
+    since: AtomicU64,
+    /// The session's, over all its instances.
+    usage: Arc<SessionUsage>,
+}
+
+impl Meter {
+    pub(crate) fn new(usage: Arc<SessionUsage>) -> Self {
+        Self {
+            left: AtomicU64::new(0),
+            billed: AtomicU64::new(0),
+            ticked: AtomicBool::new(false),
+            exact: AtomicBool::new(false),
+            since: AtomicU64::new(0),
+            usage,
+        }
+    }
+
+    /// A new call with so many ticks.
+    pub(crate) fn begin(&self, ticks: u32, epoch: u64) {
+        self.left.store(u64::from(ticks) * TICK, Ordering::Relaxed);
+        self.billed.store(epoch, Ordering::Relaxed);
+        self.ticked.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether time is read from the thread's clock from now on, instead of being counted in ticks.
+    pub(crate) fn set_exact(&self, exact: bool) {
+        self.exact.store(exact, Ordering::Relaxed);
+    }
+
+    /// Whether the call goes on after a tick of its own: it has work for more than one.
+    pub(crate) fn is_long(&self) -> bool {
+        self.ticked.load(Ordering::Relaxed)
+    }
+
+    /// Until when the session has to wait for processor time; none if it has some.
+    pub(crate) fn wait_until(&self) -> Option<Instant> {
+        self.usage.wait_until()
+    }
+
+    /// The call is about to run, for the first time or again.
+    pub(crate) fn resume(&self, epoch: u64) {
+        self.ticked.store(false, Ordering::Relaxed);
+        self.billed.store(epoch, Ordering::Relaxed);
+        if self.exact.load(Ordering::Relaxed) {
+            self.since.store(now_on_thread(), Ordering::Relaxed);
+        }
+    }
+
+    /// The call runs no more, for now or for good.
+    pub(crate) fn pause(&self, epoch: u64) {
+        if self.exact.load(Ordering::Relaxed) || epoch != self.billed.load(Ordering::Relaxed) {
+            self.bill(epoch);
+        }
+    }
+
+    /// The call-back of the epoch.
+    pub(crate) fn tick(&self, epoch: u64) -> Tick {
+        if epoch == self.billed.load(Ordering::Relaxed) {
+            return Tick::Free;
+        }
+        self.bill(epoch);
+        if self.left.load(Ordering::Relaxed) == 0 {
+            return Tick::Spent;
+        }
+        self.ticked.store(true, Ordering::Relaxed);
+        Tick::Yield
+    }
+
+    /// Charges what has been used since the call was resumed or billed last.
+    fn bill(&self, epoch: u64) {
+        let ticks = epoch - self.billed.swap(epoch, Ordering::Relaxed);
+        let used = if self.exact.load(Ordering::Relaxed) {
+            let now = now_on_thread();
+            let used = now.saturating_sub(self.since.swap(now, Ordering::Relaxed));
+            // The thread was preempted: without that, a call that meets two ticks has used most of the time between
+            // them.
+            if ticks > 1 && used < TICK / 2 {
+                self.set_exact(false);
+            }
+            used
+        } else {
+            if ticks > 1 {
+                self.set_exact(true);
+                self.since.store(now_on_thread(), Ordering::Relaxed);
+            }
+            TICK
+        };
+        self.usage.charge(Duration::from_nanos(used), Instant::now());
+        self.left.store(self.left.load(Ordering::Relaxed).saturating_sub(used), Ordering::Relaxed);
+    }
+}
+
+fn now_on_thread() -> u64 {
+    u64::try_from(thread_time().as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn meter() -> Meter {
+        Meter::new(Arc::default())
+    }
+
+    fn ticks(meter: &Meter) -> u64 {
+        meter.usage.ticks()
+    }
+
+    /// Uses so much processor time.
+    fn work(time: Duration) {
+        let start = thread_time();
+        while thread_time() - start < time {
+            std::hint::black_box(0);
+        }
+    }
+
+    #[test]
+    fn a_call_is_billed_for_the_ticks_that_it_ran_through() {
+        let meter = meter();
+        meter.begin(3, 10);
+        meter.resume(10);
+        assert!(!meter.is_long());
+        assert_eq!(meter.tick(11), Tick::Yield);
+        meter.pause(11);
+        // It stood in line for five ticks, which are not its own.
+        assert!(meter.is_long());
+        meter.resume(16);
+        assert_eq!(meter.tick(17), Tick::Yield);
+        meter.resume(17);
+        assert_eq!(meter.tick(18), Tick::Spent);
+        assert_eq!(ticks(&meter), 3);
+    }
+
+    #[test]
+    fn waiting_is_not_billed() {
+        let meter = meter();
+        meter.begin(2, 0);
+        for round in 0..1_000 {
+            meter.resume(round * 10);
+            assert_eq!(meter.tick(round * 10), Tick::Free);
+            assert!(!meter.is_long());
+            meter.pause(round * 10);
+        }
+        assert_eq!(ticks(&meter), 0);
+        assert_eq!(meter.tick(9_991), Tick::Yield);
+    }
+
+    #[test]
+    fn who_runs_a_little_and_waits_again_and_again_is_billed_when_a_tick_finds_it_running() {
+        let meter = meter();
+        meter.begin(1_000, 0);
+        for round in 0..100 {
+            // It is resumed in one epoch, runs into the next, and waits there, every second time before the call-back.
+            meter.resume(round * 2);
+            if round % 2 == 0 {
+                assert_eq!(meter.tick(round * 2 + 1), Tick::Yield);
+            }
+            meter.pause(round * 2 + 1);
+        }
+        assert_eq!(ticks(&meter), 100);
+    }
+
+    #[test]
+    fn what_runs_through_many_ticks_at_once_is_billed_for_its_processor_time_from_the_second_time_on() {
+        let meter = meter();
+        meter.begin(1_000, 0);
+        for round in 0..5 {
+            meter.resume(round * 100);
+            work(Duration::from_millis(8));
+            meter.pause(round * 100 + 8);
+        }
+        assert!((33..40).contains(&ticks(&meter)), "{}", ticks(&meter));
+    }
+
+    #[test]
+    fn a_thread_that_was_kept_from_running_is_not_billed_for_that() {
+        let meter = meter();
+        meter.begin(1_000, 0);
+        for round in 0..5 {
+            meter.resume(round * 100);
+            meter.pause(round * 100 + 50);
+        }
+        // One tick found it running, each second time; between them its time was read.
+        assert_eq!(ticks(&meter), 3);
+    }
+
+    #[test]
+    fn what_is_measured_exactly_is_billed_without_a_tick() {
+        let meter = meter();
+        meter.begin(1_000, 7);
+        meter.set_exact(true);
+        meter.resume(7);
+        work(Duration::from_millis(3));
+        meter.pause(7);
+        assert_eq!(ticks(&meter), 3);
+    }
+
+    #[test]
+    fn a_session_that_has_used_up_its_bucket_waits_for_a_tick_at_a_time_and_earns_it_back_in_peace() {
+        let meter = Meter::new(Arc::new(SessionUsage::new(250, 10)));
+        meter.begin(1_000, 0);
+        for epoch in 0..10 {
+            assert_eq!(meter.wait_until(), None);
+            meter.resume(epoch);
+            assert_eq!(meter.tick(epoch + 1), Tick::Yield);
+        }
+        // What has come meanwhile is less than a tick.
+        meter.resume(10);
+        meter.tick(11);
+        let until = meter.wait_until().unwrap();
+        assert!(until <= Instant::now() + Duration::from_millis(5));
+    }
+}

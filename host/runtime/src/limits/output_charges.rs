@@ -1,0 +1,148 @@
+//! Output that waits for clients: who is charged for it, and who is ended when there is too much of it.
+//!
+//! What a session has written and its client has not taken is charged to its user, its tenant and the server. A write
+//! for which one of them has no room waits. Output of a session whose plugin has ended waits for as long as its
+//! connection lives; only when a tenant or the server runs out of output or memory is the oldest session ended that has
+//! made no progress for a while.
+
+use std::sync::Arc;
+
+use tokio::sync::SemaphorePermit;
+use tokio::time::Instant;
+
+use crate::limits::budget::{Budget, Buffered, Total, Totals};
+
+/// Who is charged for the output of one session.
+pub(crate) struct OutputCharges {
+    user: Arc<Buffered>,
+    tenant: Arc<Budget>,
+    all: Arc<Totals>,
+}
+
+/// Bytes that may be added; what is not added is given back.
+pub(crate) struct Space<'c> {
+    bytes: usize,
+    permits: [SemaphorePermit<'c>; 3],
+}
+
+impl Space<'_> {
+    /// How many bytes there is room for.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// So many of them were used.
+    pub(crate) fn spend(self, used: usize) {
+        for mut permit in self.permits {
+            if let Some(used) = permit.split(used) {
+                used.forget();
+            }
+        }
+    }
+}
+
+impl OutputCharges {
+    pub(crate) fn new(user: &str, tenant: &Arc<Budget>, all: &Arc<Totals>) -> Self {
+        Self { user: tenant.user_output(user), tenant: Arc::clone(tenant), all: Arc::clone(all) }
+    }
+
+    /// The accounts, the smallest first.
+    fn accounts(&self) -> [(&Buffered, Total); 3] {
+        [(&self.user, Total::UserOutput), (&self.tenant.output, Total::Output), (&self.all.output, Total::AllOutput)]
+    }
+
+    /// At most so many bytes: as many as there can ever be at once.
+    fn piece(&self, bytes: usize) -> usize {
+        self.accounts().into_iter().map(|(account, _)| account.most()).fold(bytes, usize::min)
+    }
+
+    /// Room for so many bytes, or for fewer if there can never be as much. The error is whose limit was met.
+    pub(crate) fn space(&self, bytes: usize) -> Result<Space<'_>, Total> {
+        let bytes = self.piece(bytes);
+        let [user, tenant, all] = self.accounts().map(|(account, total)| account.space(bytes).ok_or(total));
+        Ok(Space { bytes, permits: [user?, tenant?, all?] })
+    }
+
+    /// Waits for that room. While it waits, finished sessions whose clients take nothing are ended as they become due.
+    pub(crate) async fn wait(&self, bytes: usize) -> Space<'_> {
+        let bytes = self.piece(bytes);
+        let [user, tenant, all] = self.accounts().map(|(account, _)| account);
+        let mut room = std::pin::pin!(async {
+            // One after another: who holds a user's room may wait for the tenant's, and never the other way round.
+            [user.wait(bytes).await, tenant.wait(bytes).await, all.wait(bytes).await]
+        });
+        loop {
+            let due = self.relieve().unwrap_or_else(|| Instant::now() + RECHECK);
+            if let Ok(permits) = tokio::time::timeout_at(due, room.as_mut()).await {
+                return Space { bytes, permits };
+            }
+        }
+    }
+
+    /// Bytes have left the queue.
+    pub(crate) fn give(&self, bytes: usize) {
+        for (account, _) in self.accounts() {
+            account.give(bytes);
+        }
+    }
+
+    /// Ends a finished session whose client takes nothing, if the tenant or the server is short. Says when the next one
+    /// may be due.
+    pub(crate) fn relieve(&self) -> Option<Instant> {
+        relieve(&self.tenant, &self.all)
+    }
+}
+
+/// How long a writer waits at most before it looks again whether a session is due: none that finishes later is due
+/// sooner.
+const RECHECK: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// Ends a finished session whose client takes nothing, if the tenant or the server is short of output or memory. Says
+/// when the next one may be due.
+pub(crate) fn relieve(tenant: &Budget, all: &Totals) -> Option<Instant> {
+    let of_tenant = tenant.is_pressed().then(|| tenant.unsent.end_oldest(Instant::now())).flatten();
+    let of_all = all.is_pressed().then(|| all.unsent.end_oldest(Instant::now())).flatten();
+    of_tenant.into_iter().chain(of_all).min()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::Limits;
+
+    fn charges(user: usize, tenant: usize, all: usize) -> OutputCharges {
+        let limits = Limits { user_output: user, tenant_output: tenant, ..Limits::default() };
+        let totals = Totals::new(1, usize::MAX, all);
+        OutputCharges::new("somebody", &Arc::new(Budget::new(&limits)), &Arc::new(totals))
+    }
+
+    #[tokio::test]
+    async fn more_room_than_there_is_means_all_of_it() {
+        let charges = charges(1000, 1000, 100);
+        let space = charges.wait(1000).await;
+        assert_eq!(space.bytes(), 100);
+        assert_eq!(charges.space(1).err(), Some(Total::AllOutput));
+        drop(space);
+        charges.space(60).unwrap().spend(60);
+        assert_eq!(charges.space(41).err(), Some(Total::AllOutput));
+        charges.give(60);
+        assert!(charges.space(100).is_ok());
+    }
+
+    #[tokio::test]
+    async fn one_user_has_a_part_of_the_tenants_room_and_leaves_the_rest_to_others() {
+        let limits = Limits { user_output: 25, tenant_output: 100, ..Limits::default() };
+        let (tenant, all) = (Arc::new(Budget::new(&limits)), Arc::new(Totals::new(1, usize::MAX, 1000)));
+        let (alice, bob) = (OutputCharges::new("alice", &tenant, &all), OutputCharges::new("bob", &tenant, &all));
+        let again = OutputCharges::new("alice", &tenant, &all);
+        alice.space(20).unwrap().spend(20);
+        assert_eq!(again.space(6).err(), Some(Total::UserOutput));
+        again.space(5).unwrap().spend(5);
+        // What was refused has taken nothing.
+        bob.space(25).unwrap().spend(25);
+        again.give(25);
+        assert!(alice.space(25).is_ok());
+        drop((alice, again));
+        assert_eq!(tenant.users(), 1, "who has no session is forgotten");
+    }
+}

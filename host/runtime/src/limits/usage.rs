@@ -1,0 +1,222 @@
+//! What a session has used, counted while it runs, and what it is charged for: the processor time of its instances
+//! and of what the host does for them elsewhere.
+
+use std::future::Future;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
+use tokio::time::Instant;
+
+use crate::limits::rate::Bucket;
+
+/// What the instances of a session have used so far. Counted while they run, so that it is known however they end.
+#[derive(Debug)]
+pub(crate) struct SessionUsage {
+    /// Processor time, nanoseconds.
+    cpu: AtomicU64,
+    /// What the session may use in the long run, in microseconds of processor time. One for all its instances.
+    bucket: Bucket,
+    peak_memory: AtomicUsize,
+}
+
+impl SessionUsage {
+    /// Of a session that has used nothing yet, and may use so many ticks of 1 ms in each second, and so many at once.
+    pub(crate) fn new(share: u32, burst: u32) -> Self {
+        let (share, burst) = (u64::from(share) * 1_000, u64::from(burst) * 1_000);
+        Self {
+            cpu: AtomicU64::new(0),
+            bucket: Bucket::new(share, burst, Instant::now()),
+            peak_memory: AtomicUsize::new(0),
+        }
+    }
+
+    /// Processor time, in ticks of 1 ms.
+    pub(crate) fn ticks(&self) -> u64 {
+        self.cpu.load(Ordering::Relaxed) / 1_000_000
+    }
+
+    /// The most linear memory at one time, bytes.
+    pub(crate) fn peak_memory(&self) -> usize {
+        self.peak_memory.load(Ordering::Relaxed)
+    }
+
+    /// So much linear memory at once.
+    pub(crate) fn had_memory(&self, bytes: usize) {
+        self.peak_memory.fetch_max(bytes, Ordering::Relaxed);
+    }
+
+    /// Charges processor time, whether it is left or not: what is owed is waited for before the next call runs.
+    pub(crate) fn charge(&self, time: Duration, now: Instant) {
+        let time = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        let before = self.cpu.fetch_add(time, Ordering::Relaxed);
+        // Parts of a microsecond add up.
+        let units = before.saturating_add(time) / 1_000 - before / 1_000;
+        self.bucket.fill(now);
+        self.bucket.take(units);
+    }
+
+    /// Until when the session has to wait for processor time; none if it has some.
+    pub(crate) fn wait_until(&self) -> Option<Instant> {
+        if self.bucket.looks_empty() { self.bucket.empty_until(Instant::now()) } else { None }
+    }
+
+    /// Charges what the calling thread uses until the value is dropped. Two system calls, 0.4 µs each: for work that
+    /// takes longer.
+    pub(crate) fn working(&self) -> Working<'_> {
+        Working { usage: self, since: thread_time(), _thread: PhantomData }
+    }
+}
+
+#[cfg(test)]
+impl Default for SessionUsage {
+    fn default() -> Self {
+        Self::new(250, 1_000)
+    }
+}
+
+/// The processor time of one thread is being charged.
+pub(crate) struct Working<'u> {
+    usage: &'u SessionUsage,
+    since: Duration,
+    /// It has to be dropped on the thread that it measures.
+    _thread: PhantomData<*const ()>,
+}
+
+impl Drop for Working<'_> {
+    fn drop(&mut self) {
+        self.usage.charge(thread_time().saturating_sub(self.since), Instant::now());
+    }
+}
+
+/// A future that works for a session in a task of its own: each poll is charged.
+pub(crate) struct Charged<F> {
+    future: Pin<Box<F>>,
+    usage: Arc<SessionUsage>,
+}
+
+impl<F> Charged<F> {
+    pub(crate) fn new(future: F, usage: Arc<SessionUsage>) -> Self {
+        Self { future: Box::pin(future), usage }
+    }
+}
+
+impl<F: Future> Future for Charged<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.get_mut();
+        let _working = this.usage.working();
+        this.future.as_mut().poll(context)
+    }
+}
+
+/// Something of a session whose dropping is charged to it, wherever that happens.
+pub(crate) struct ChargedDrop<T> {
+    value: Option<T>,
+    usage: Arc<SessionUsage>,
+}
+
+impl<T> ChargedDrop<T> {
+    pub(crate) fn new(value: T, usage: Arc<SessionUsage>) -> Self {
+        Self { value: Some(value), usage }
+    }
+}
+
+impl<T> Drop for ChargedDrop<T> {
+    fn drop(&mut self) {
+        let _working = self.usage.working();
+        drop(self.value.take());
+    }
+}
+
+/// The processor time that the calling thread has used so far.
+pub(crate) fn thread_time() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::hint::black_box;
+    use std::thread;
+
+    use super::*;
+
+    fn work(time: Duration) {
+        let start = thread_time();
+        while thread_time() - start < time {
+            (0..1_000).for_each(|round| {
+                black_box(round);
+            });
+        }
+    }
+
+    #[test]
+    fn work_on_another_thread_is_charged_by_its_processor_time_and_owed() {
+        let usage = Arc::new(SessionUsage::new(250, 10));
+        let other = Arc::clone(&usage);
+        thread::spawn(move || {
+            let _working = other.working();
+            work(Duration::from_millis(30));
+        })
+        .join()
+        .unwrap();
+        assert!((30..35).contains(&usage.ticks()), "{}", usage.ticks());
+        // 20 ms are owed, at a quarter of a processor.
+        let owed = usage.wait_until().unwrap() - Instant::now();
+        assert!(owed > Duration::from_millis(40) && owed < Duration::from_millis(100), "{owed:?}");
+    }
+
+    #[test]
+    fn parts_of_a_microsecond_add_up() {
+        let (usage, now) = (SessionUsage::new(1, 1), Instant::now());
+        (0..999_999).for_each(|_| usage.charge(Duration::from_nanos(1), now));
+        assert!(!usage.bucket.looks_empty() && usage.ticks() == 0);
+        usage.charge(Duration::from_nanos(1), now);
+        assert!(usage.bucket.looks_empty() && usage.ticks() == 1);
+    }
+
+    #[test]
+    fn waiting_costs_nothing_and_what_is_dropped_elsewhere_is_charged() {
+        struct Heavy;
+        impl Drop for Heavy {
+            fn drop(&mut self) {
+                work(Duration::from_millis(5));
+            }
+        }
+        let usage = Arc::new(SessionUsage::default());
+        let heavy = ChargedDrop::new(Heavy, Arc::clone(&usage));
+        let (done, wait) = std::sync::mpsc::channel::<()>();
+        let waiting = thread::spawn({
+            let usage = Arc::clone(&usage);
+            move || {
+                let _working = usage.working();
+                wait.recv()
+            }
+        });
+        thread::spawn(move || drop(heavy)).join().unwrap();
+        drop(done);
+        let _ = waiting.join();
+        assert!((5..10).contains(&usage.ticks()), "{}", usage.ticks());
+    }
+
+    #[tokio::test]
+    async fn each_poll_of_a_task_is_charged_and_its_waiting_is_not() {
+        let usage = Arc::new(SessionUsage::default());
+        let task = async {
+            for _ in 0..3 {
+                work(Duration::from_millis(2));
+                tokio::task::yield_now().await;
+            }
+        };
+        let other = async {
+            work(Duration::from_millis(50));
+        };
+        tokio::join!(Charged::new(task, Arc::clone(&usage)), other);
+        assert!((6..12).contains(&usage.ticks()), "{}", usage.ticks());
+    }
+}

@@ -1,0 +1,305 @@
+//! Compiled code on disk, so that a second start compiles nothing. Code is what will be run, so each file carries a seal that only this
+//! server can make, and what does not carry it is deleted unread.
+//!
+//! A file is named after what was compiled and by what; its seal (HMAC-SHA256) covers that name and the code, so that a file cannot be passed
+//! off as another. The folder is the owner's alone (0700). What is cached is never served from the file itself: it is read, held against the seal and
+//! mapped from memory, so that a change of the file after that changes nothing.
+
+use std::fmt::Write as _;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::hash::{Hash, Hasher};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
+
+use hmac::{Hmac, KeyInit, Mac};
+use rustix::fs::OFlags;
+use sha2::{Digest, Sha256};
+
+use crate::engine::Engine;
+use crate::plugin::compile::Compiled;
+
+/// What a file begins with; the number changes when the form does.
+const MAGIC: &[u8; 8] = b"whelk\0c1";
+const SEAL: usize = 32;
+/// The names of whole files end like this, those of files being written do not.
+const SUFFIX: &str = ".code";
+
+/// The key of the seal. Whoever has it can make code that is run.
+#[derive(Clone)]
+pub struct CacheKey([u8; 32]);
+
+/// The folder of compiled code.
+pub struct Cache {
+    folder: PathBuf,
+    key: CacheKey,
+    /// Tells one compiler and its settings from another, in hexadecimal.
+    engine: String,
+    /// Most bytes of all files.
+    most: u64,
+    /// Numbers the files that are being written.
+    writes: AtomicU64,
+}
+
+impl CacheKey {
+    /// From bytes that nobody else can know.
+    #[must_use]
+    pub fn new(secret: [u8; 32]) -> Self {
+        Self(secret)
+    }
+}
+
+impl Cache {
+    /// Opens the folder, and makes it when it does not exist. What a process that was killed has left behind is removed, and what is too much.
+    ///
+    /// # Errors
+    /// When the folder cannot be made or made private.
+    pub fn open(folder: PathBuf, key: CacheKey, engine: &Engine, most: u64) -> io::Result<Self> {
+        DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o700))?;
+        let cache = Self { folder, key, engine: fingerprint(engine), most, writes: AtomicU64::new(0) };
+        cache.prune(true)?;
+        Ok(cache)
+    }
+
+    /// The code of the file with this digest, if it is here and as it was left.
+    pub(crate) fn load(&self, digest: &[u8; 32]) -> Option<Compiled> {
+        let name = self.name(digest);
+        let path = self.folder.join(&name);
+        match self.read(&name, &path) {
+            Ok(code) => Some(Compiled::trusted(code)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => {
+                self.discard(digest, &error.to_string());
+                None
+            }
+        }
+    }
+
+    /// Deletes what is here for this digest, and says why.
+    pub(crate) fn discard(&self, digest: &[u8; 32], reason: &str) {
+        let path = self.folder.join(self.name(digest));
+        tracing::warn!(file = %path.display(), reason, "compiled code discarded");
+        // If it stays, it is refused again the next time, or replaced.
+        let _ = fs::remove_file(path);
+    }
+
+    /// Keeps the code of the file with this digest, whole and on disk or not at all.
+    pub(crate) fn keep(&self, digest: &[u8; 32], code: &Compiled) -> io::Result<()> {
+        let name = self.name(digest);
+        let number = self.writes.fetch_add(1, Ordering::Relaxed);
+        let temporary = self.folder.join(format!("{name}.{number}.new"));
+        let written = self.write(&name, &temporary, code.bytes());
+        if written.is_err() {
+            // The error is told; a rest that cannot be removed goes at the next start.
+            let _ = fs::remove_file(&temporary);
+        }
+        written?;
+        self.prune(false)
+    }
+
+    fn name(&self, digest: &[u8; 32]) -> String {
+        format!("{}-{}{SUFFIX}", hex(digest), self.engine)
+    }
+
+    fn read(&self, name: &str, path: &Path) -> io::Result<Vec<u8>> {
+        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits();
+        let file = OpenOptions::new().read(true).custom_flags(flags.cast_signed()).open(path)?;
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::other("it is no file"));
+        }
+        let mut head = [0; MAGIC.len() + SEAL];
+        let mut reader = &file;
+        reader.read_exact(&mut head).map_err(|_| io::Error::other("it is cut off"))?;
+        let (magic, seal) = head.split_at(MAGIC.len());
+        let mut code = Vec::new();
+        reader.take(self.most).read_to_end(&mut code)?;
+        if magic != MAGIC || self.seal(name, &code).verify_slice(seal).is_err() {
+            return Err(io::Error::other("it does not carry the seal of this server"));
+        }
+        // The oldest go first; an error costs nothing but that order.
+        let _ = file.set_modified(SystemTime::now());
+        Ok(code)
+    }
+
+    fn write(&self, name: &str, temporary: &Path, code: &[u8]) -> io::Result<()> {
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(temporary)?;
+        file.write_all(MAGIC)?;
+        file.write_all(&self.seal(name, code).finalize().into_bytes())?;
+        file.write_all(code)?;
+        file.sync_all()?;
+        fs::rename(temporary, self.folder.join(name))?;
+        File::open(&self.folder)?.sync_all()
+    }
+
+    fn seal(&self, name: &str, code: &[u8]) -> Hmac<Sha256> {
+        let mut seal = Hmac::<Sha256>::new_from_slice(&self.key.0).expect("HMAC takes a key of any length");
+        seal.update(MAGIC);
+        // A name has no zero in it, so no other name and code make the same octets.
+        seal.update(name.as_bytes());
+        seal.update(&[0]);
+        seal.update(code);
+        seal
+    }
+
+    /// Removes the files that have not been used for the longest time, until the others fit. `foreign`: also what is no file of ours, which
+    /// while we run may be one that is being written.
+    fn prune(&self, foreign: bool) -> io::Result<()> {
+        let mut files = Vec::new();
+        for entry in fs::read_dir(&self.folder)? {
+            let entry = entry?;
+            let facts = entry.metadata()?;
+            if entry.file_name().to_str().is_some_and(|name| name.ends_with(SUFFIX)) && facts.is_file() {
+                files.push((facts.modified()?, facts.len(), entry.path()));
+            } else if foreign && !facts.is_dir() {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        files.sort();
+        let mut bytes: u64 = files.iter().map(|(_, len, _)| len).sum();
+        for (_, len, path) in files {
+            if bytes <= self.most {
+                break;
+            }
+            fs::remove_file(path)?;
+            bytes -= len;
+        }
+        Ok(())
+    }
+}
+
+/// What of the compiler and of its settings makes a difference to the code.
+fn fingerprint(engine: &Engine) -> String {
+    let mut hasher = Fingerprint(Sha256::new());
+    engine.wasmtime().precompile_compatibility_hash().hash(&mut hasher);
+    hex(&hasher.0.finalize()[..16])
+}
+
+/// The standard library's own hasher is not promised to stay the same, and has 64 bits.
+struct Fingerprint(Sha256);
+
+impl Hasher for Fingerprint {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    fn finish(&self) -> u64 {
+        let digest = self.0.clone().finalize();
+        digest.iter().take(8).fold(0, |sum, octet| sum << 8 | u64::from(*octet))
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a String does not fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::EngineSettings;
+
+    const DIGEST: [u8; 32] = [7; 32];
+    const CODE: &[u8] = b"what a compiler has made";
+
+    struct Place {
+        folder: tempfile::TempDir,
+        engine: Engine,
+    }
+
+    fn place() -> Place {
+        let settings = EngineSettings { sessions: 1, memory: 1 << 20, ..EngineSettings::default() };
+        Place { folder: tempfile::tempdir().unwrap(), engine: Engine::new(&settings).unwrap() }
+    }
+
+    impl Place {
+        fn open(&self, secret: u8, most: u64) -> Cache {
+            Cache::open(self.folder.path().join("cache"), CacheKey::new([secret; 32]), &self.engine, most).unwrap()
+        }
+
+        fn files(&self) -> Vec<PathBuf> {
+            fs::read_dir(self.folder.path().join("cache")).unwrap().map(|entry| entry.unwrap().path()).collect()
+        }
+    }
+
+    fn code(text: &[u8]) -> Compiled {
+        Compiled::trusted(text.to_vec())
+    }
+
+    fn found(cache: &Cache, digest: [u8; 32]) -> Option<Vec<u8>> {
+        cache.load(&digest).map(|code| code.bytes().to_vec())
+    }
+
+    #[test]
+    fn what_was_kept_is_found_again_after_a_restart() {
+        let place = place();
+        assert_eq!(found(&place.open(1, 1 << 20), DIGEST), None);
+        place.open(1, 1 << 20).keep(&DIGEST, &code(CODE)).unwrap();
+        assert_eq!(found(&place.open(1, 1 << 20), DIGEST).as_deref(), Some(CODE));
+        assert_eq!(found(&place.open(1, 1 << 20), [8; 32]), None);
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let files = place.files();
+        assert_eq!((files.len(), mode(&files[0]), mode(files[0].parent().unwrap())), (1, 0o600, 0o700));
+    }
+
+    #[test]
+    fn a_file_with_any_byte_changed_or_missing_is_never_loaded_and_is_deleted() {
+        let place = place();
+        let cache = place.open(1, 1 << 20);
+        cache.keep(&DIGEST, &code(CODE)).unwrap();
+        let path = place.files().remove(0);
+        let whole = fs::read(&path).unwrap();
+        let flipped = (0..whole.len()).map(|at| {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 1;
+            bytes
+        });
+        let cut = (0..whole.len()).map(|len| whole[..len].to_vec());
+        let longer = [[whole.as_slice(), b"\0"].concat()];
+        for bytes in flipped.chain(cut).chain(longer) {
+            fs::write(&path, bytes).unwrap();
+            assert_eq!(found(&cache, DIGEST), None);
+            assert!(!path.exists());
+        }
+        fs::write(&path, &whole).unwrap();
+        assert_eq!(found(&cache, DIGEST).as_deref(), Some(CODE));
+    }
+
+    #[test]
+    fn a_sealed_file_is_no_other_file_and_no_other_servers() {
+        let place = place();
+        let cache = place.open(1, 1 << 20);
+        cache.keep(&DIGEST, &code(CODE)).unwrap();
+        let path = place.files().remove(0);
+        fs::copy(&path, path.with_file_name(cache.name(&[8; 32]))).unwrap();
+        assert_eq!(found(&cache, [8; 32]), None, "code of another plugin");
+        assert_eq!(found(&place.open(2, 1 << 20), DIGEST), None, "code with another key's seal");
+        std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
+        assert_eq!(found(&cache, DIGEST), None, "no file");
+    }
+
+    #[test]
+    fn the_files_unused_for_longest_make_room_and_what_is_foreign_goes_at_the_start() {
+        let place = place();
+        let each = (MAGIC.len() + SEAL + CODE.len()) as u64;
+        let cache = place.open(1, 2 * each);
+        let start = SystemTime::now();
+        for (age, digest) in [(3, [1; 32]), (2, [2; 32])] {
+            cache.keep(&digest, &code(CODE)).unwrap();
+            let file = File::open(cache.folder.join(cache.name(&digest))).unwrap();
+            file.set_modified(start - std::time::Duration::from_secs(age * 3600)).unwrap();
+        }
+        assert!(found(&cache, [1; 32]).is_some());
+        cache.keep(&[3; 32], &code(CODE)).unwrap();
+        let there = [[1; 32], [2; 32], [3; 32]].map(|digest| found(&cache, digest).is_some());
+        assert_eq!(there, [true, false, true]);
+        fs::write(cache.folder.join("half.new"), "").unwrap();
+        place.open(1, 2 * each);
+        assert_eq!(place.files().len(), 2);
+    }
+}

@@ -1,0 +1,351 @@
+//! Whether a version of a plugin starts, and for whom: the pure part of rolling back. Time comes in, decisions go out; which other
+//! version is run instead is `plugin/standing.rs`'s.
+//!
+//! Decided 2026-11-21: what counts is a crash or a limit within the first seconds of a session, up to the return of the function that starts
+//! it (`shell`, `exec`, `subsystem`). What fails later, such as a tenant over its memory after an hour, says nothing of the version.
+//! Crashes count *in a row*: one session that starts well ends the row. Refused: a share of all sessions, which a busy user decides alone.
+//!
+//! Decided 2026-11-21: nobody's crashes are another tenant's affair, since a client may send what makes a plugin crash. There are two
+//! breakers for each version, and neither is shared by two tenants. The *user's* counts every crash of that user. The *tenant's* counts
+//! users, not crashes: so many different ones in a row, and none for whom the version starts. One user alone opens only their own.
+//! Refused: one breaker for everybody, with which any account could take an operator's plugin away from all others.
+//!
+//! Decided 2026-11-21: a crash in `open`, in `shell` or before them opens a breaker fully. One in a function that was handed something of the
+//! client's own (`env`, `pty-req`, `exec`, `subsystem`) may be the client's doing: an older version is tried when there is one, but nobody
+//! is turned away for it.
+
+pub(crate) mod trial;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Breakers that one version may have. Beyond that users without one get none: the tenant's still counts them.
+const MOST_BREAKERS: usize = 1_024;
+
+/// When a version is given up, and for how long.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HealthSettings {
+    /// So many crashes in a row open a breaker ...
+    pub crashes: usize,
+    /// ... when they come within this time.
+    pub window: Duration,
+    /// How long a breaker stays open at first. Each time that follows is twice as long ...
+    pub pause: Duration,
+    /// ... up to this.
+    pub longest_pause: Duration,
+    /// A crash counts within this time from the session's beginning.
+    pub early: Duration,
+}
+
+impl Default for HealthSettings {
+    fn default() -> Self {
+        Self {
+            crashes: 5,
+            window: Duration::from_secs(60),
+            pause: Duration::from_secs(10),
+            longest_pause: Duration::from_secs(600),
+            early: Duration::from_secs(10),
+        }
+    }
+}
+
+/// For whom a session runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Who {
+    pub(crate) tenant: Arc<str>,
+    pub(crate) user: Arc<str>,
+}
+
+/// Whom a breaker is for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Scope {
+    Tenant(Arc<str>),
+    User { tenant: Arc<str>, user: Arc<str> },
+}
+
+/// Where a session crashed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// Before the plugin was handed anything of the client's own.
+    Plugin,
+    /// While it was handed something of the client's own.
+    Client,
+}
+
+/// What to do with a new session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Verdict {
+    /// Run this version.
+    Run,
+    /// Run an older one, or this one if there is none.
+    PreferOlder,
+    /// Run an older one, or none.
+    Avoid,
+}
+
+/// A breaker has opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Opened {
+    pub(crate) scope: Scope,
+    pub(crate) pause: Duration,
+    pub(crate) verdict: Verdict,
+}
+
+/// What is known of one version.
+///
+/// ```text
+///           so many crashes in a row                     the pause is over
+/// closed ------------------------------> open, n times ---------------------> closed, n times: on trial
+///    ^                                                                          |  |
+///    '---------------------------- a session starts well -----------------------'  '--- crashes in a row ---> open, n + 1 times
+/// ```
+#[derive(Debug)]
+pub(crate) struct Health {
+    settings: HealthSettings,
+    breakers: BTreeMap<Scope, Breaker>,
+}
+
+/// The state for a tenant or a user.
+#[derive(Debug, Default)]
+struct Breaker {
+    /// The crashes since a session started well.
+    row: Vec<Crash>,
+    /// Until when it is open, and what that means.
+    open: Option<(Instant, Verdict)>,
+    /// How often it has opened since a session started well.
+    times: u32,
+}
+
+#[derive(Debug)]
+struct Crash {
+    at: Instant,
+    user: Arc<str>,
+    cause: Cause,
+}
+
+impl Who {
+    /// The tenant's scope and the user's.
+    fn scopes(&self) -> [Scope; 2] {
+        let (tenant, user) = (Arc::clone(&self.tenant), Arc::clone(&self.user));
+        [Scope::Tenant(Arc::clone(&tenant)), Scope::User { tenant, user }]
+    }
+}
+
+impl Health {
+    pub(crate) fn new(settings: HealthSettings) -> Self {
+        Self { settings, breakers: BTreeMap::new() }
+    }
+
+    /// Whether a new session gets this version.
+    pub(crate) fn verdict(&self, who: &Who, now: Instant) -> Verdict {
+        let open = |scope: Scope| self.breakers.get(&scope).and_then(|breaker| breaker.verdict(now));
+        who.scopes().into_iter().filter_map(open).max().unwrap_or(Verdict::Run)
+    }
+
+    /// Whether any breaker is open.
+    pub(crate) fn is_tripped(&self, now: Instant) -> bool {
+        self.breakers.values().any(|breaker| breaker.verdict(now).is_some())
+    }
+
+    /// A session has started well. Gives the scopes whose breaker had opened.
+    pub(crate) fn passed(&mut self, who: &Who) -> Vec<Scope> {
+        let closed = |scope| self.breakers.remove(&scope).is_some_and(|breaker| breaker.times > 0).then_some(scope);
+        who.scopes().into_iter().filter_map(closed).collect()
+    }
+
+    /// A session has crashed, so long after its beginning. Gives the breakers that have opened.
+    pub(crate) fn failed(&mut self, who: &Who, cause: Cause, after: Duration, now: Instant) -> Vec<Opened> {
+        if after > self.settings.early {
+            return Vec::new();
+        }
+        who.scopes().into_iter().filter_map(|scope| self.count(scope, who, cause, now)).collect()
+    }
+
+    fn count(&mut self, scope: Scope, who: &Who, cause: Cause, now: Instant) -> Option<Opened> {
+        if !self.breakers.contains_key(&scope) && !self.has_room(now) {
+            return None;
+        }
+        let breaker = self.breakers.entry(scope.clone()).or_default();
+        // A session that had begun before it opened tells nothing new.
+        if breaker.verdict(now).is_some() {
+            return None;
+        }
+        let window = self.settings.window;
+        breaker.row.retain(|crash| now.saturating_duration_since(crash.at) < window);
+        if matches!(scope, Scope::Tenant(_)) {
+            breaker.row.retain(|crash| crash.user != who.user);
+        }
+        breaker.row.push(Crash { at: now, user: Arc::clone(&who.user), cause });
+        if breaker.row.len() < self.settings.crashes {
+            return None;
+        }
+        let provoked = breaker.row.drain(..).any(|crash| crash.cause == Cause::Client);
+        let verdict = if provoked { Verdict::PreferOlder } else { Verdict::Avoid };
+        let pause = self.settings.pause.saturating_mul(2_u32.saturating_pow(breaker.times));
+        let pause = pause.min(self.settings.longest_pause);
+        breaker.times = breaker.times.saturating_add(1);
+        // Beyond all time it stays closed: there is no clock that would show it.
+        breaker.open = now.checked_add(pause).map(|until| (until, verdict));
+        Some(Opened { scope, pause, verdict })
+    }
+
+    /// Makes room for one more breaker by forgetting those that say nothing any more.
+    fn has_room(&mut self, now: Instant) -> bool {
+        if self.breakers.len() >= MOST_BREAKERS {
+            let (window, longest) = (self.settings.window, self.settings.longest_pause);
+            self.breakers.retain(|_, breaker| breaker.is_recent(now, window, longest));
+        }
+        self.breakers.len() < MOST_BREAKERS
+    }
+}
+
+impl Breaker {
+    fn verdict(&self, now: Instant) -> Option<Verdict> {
+        self.open.filter(|(until, _)| now < *until).map(|(_, verdict)| verdict)
+    }
+
+    fn is_recent(&self, now: Instant, window: Duration, longest: Duration) -> bool {
+        self.row.iter().any(|crash| now.saturating_duration_since(crash.at) < window)
+            || self.open.is_some_and(|(until, _)| now.saturating_duration_since(until) < longest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SOON: Duration = Duration::from_millis(5);
+
+    struct Case {
+        health: Health,
+        start: Instant,
+    }
+
+    fn case() -> Case {
+        Case { health: Health::new(HealthSettings::default()), start: Instant::now() }
+    }
+
+    fn who(tenant: &str, user: &str) -> Who {
+        Who { tenant: tenant.into(), user: user.into() }
+    }
+
+    impl Case {
+        fn at(&self, seconds: u64) -> Instant {
+            self.start + Duration::from_secs(seconds)
+        }
+
+        fn crash(&mut self, who: &Who, cause: Cause, seconds: u64) -> Vec<Opened> {
+            let now = self.at(seconds);
+            self.health.failed(who, cause, SOON, now)
+        }
+
+        fn verdict(&self, who: &Who, seconds: u64) -> Verdict {
+            self.health.verdict(who, self.at(seconds))
+        }
+    }
+
+    #[test]
+    fn five_crashes_in_a_row_open_the_users_breaker_and_nobody_elses() {
+        // W25, W26
+        let (mut case, alice) = (case(), who("acme", "alice"));
+        for second in 0..4 {
+            assert_eq!(case.crash(&alice, Cause::Plugin, second), []);
+        }
+        let scope = Scope::User { tenant: "acme".into(), user: "alice".into() };
+        let opened = Opened { scope, pause: Duration::from_secs(10), verdict: Verdict::Avoid };
+        assert_eq!(case.crash(&alice, Cause::Plugin, 4), [opened]);
+        assert_eq!(case.verdict(&alice, 13), Verdict::Avoid);
+        assert_eq!(case.verdict(&who("acme", "bob"), 13), Verdict::Run);
+        assert_eq!(case.verdict(&who("other", "alice"), 13), Verdict::Run);
+        assert_eq!(case.verdict(&alice, 14), Verdict::Run, "it is tried again");
+    }
+
+    #[test]
+    fn one_user_who_crashes_it_a_thousand_times_takes_it_from_nobody_else() {
+        let mut case = case();
+        let mallory = who("acme", "mallory");
+        for turn in 0..1_000 {
+            case.crash(&mallory, Cause::Plugin, turn / 20);
+        }
+        assert_eq!(case.verdict(&who("acme", "alice"), 50), Verdict::Run);
+    }
+
+    #[test]
+    fn five_users_in_a_row_open_the_breaker_of_their_tenant_alone() {
+        // W42
+        let mut case = case();
+        let users = ["a", "b", "c", "d", "e"].map(|user| who("acme", user));
+        let opened: Vec<Opened> = users.iter().flat_map(|user| case.crash(user, Cause::Plugin, 1)).collect();
+        assert_eq!(opened.len(), 1);
+        assert_eq!(opened[0].scope, Scope::Tenant("acme".into()));
+        assert_eq!(case.verdict(&who("acme", "somebody new"), 2), Verdict::Avoid);
+        assert_eq!(case.verdict(&who("other", "a"), 2), Verdict::Run);
+        assert!(case.health.is_tripped(case.at(2)));
+        assert!(!case.health.is_tripped(case.at(11)));
+    }
+
+    #[test]
+    fn one_session_that_starts_well_ends_the_row() {
+        let mut case = case();
+        for user in ["a", "b", "c", "d"] {
+            case.crash(&who("acme", user), Cause::Plugin, 1);
+        }
+        assert_eq!(case.health.passed(&who("acme", "z")), []);
+        for user in ["a", "b", "c", "d"] {
+            assert_eq!(case.crash(&who("acme", user), Cause::Plugin, 2), []);
+        }
+    }
+
+    #[test]
+    fn crashes_that_are_far_apart_are_no_loop() {
+        let (mut case, alice) = (case(), who("acme", "alice"));
+        for turn in 0..100 {
+            assert_eq!(case.crash(&alice, Cause::Plugin, turn * 16), []);
+        }
+    }
+
+    #[test]
+    fn what_a_client_sent_may_bring_an_older_version_but_turns_nobody_away() {
+        let (mut case, alice) = (case(), who("acme", "alice"));
+        for cause in [Cause::Plugin, Cause::Plugin, Cause::Client, Cause::Plugin] {
+            case.crash(&alice, cause, 1);
+        }
+        let opened = case.crash(&alice, Cause::Plugin, 1);
+        assert_eq!(opened[0].verdict, Verdict::PreferOlder);
+        assert_eq!(case.verdict(&alice, 2), Verdict::PreferOlder);
+    }
+
+    #[test]
+    fn a_crash_in_the_middle_of_a_session_says_nothing_of_the_version() {
+        let (mut case, alice) = (case(), who("acme", "alice"));
+        let now = case.at(100);
+        for _ in 0..100 {
+            assert_eq!(case.health.failed(&alice, Cause::Plugin, Duration::from_secs(3600), now), []);
+        }
+    }
+
+    #[test]
+    fn each_pause_is_twice_as_long_until_a_session_starts_well() {
+        let (mut case, alice) = (case(), who("acme", "alice"));
+        let mut pauses = Vec::new();
+        for turn in 0..9 {
+            let opened: Vec<Opened> = (0..5).flat_map(|_| case.crash(&alice, Cause::Plugin, turn * 700)).collect();
+            pauses.extend(opened.iter().map(|opened| opened.pause.as_secs()));
+        }
+        assert_eq!(pauses, [10, 20, 40, 80, 160, 320, 600, 600, 600]);
+        assert_eq!(case.health.passed(&alice).len(), 1, "told once");
+        assert_eq!(case.health.passed(&alice), []);
+        let opened: Vec<Opened> = (0..5).flat_map(|_| case.crash(&alice, Cause::Plugin, 7_000)).collect();
+        assert_eq!(opened[0].pause, Duration::from_secs(10));
+    }
+
+    #[test]
+    fn a_breaker_for_each_of_a_million_users_is_not_kept() {
+        let mut case = case();
+        for user in 0..100_000_u64 {
+            case.crash(&who("acme", &format!("user {user}")), Cause::Plugin, user / 10);
+        }
+        assert!(case.health.breakers.len() <= MOST_BREAKERS);
+    }
+}

@@ -1,0 +1,133 @@
+//! The first moments of a session, in which it shows whether this version of the plugin starts; and which version it gets in the first place.
+//!
+//! What counts and for whom is `health.rs`'s to say; here it is applied to plugins and told to the operator.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::channel_event::Facts;
+use crate::error::{Error, Limit, Stop};
+use crate::plugin::Plugin;
+use crate::plugin::health::{Cause, Opened, Scope, Verdict, Who};
+use crate::tenant::Tenant;
+
+/// A session whose start is still to come. It counts once: as started well, as crashed, or not at all.
+pub(crate) struct Trial {
+    plugin: Arc<Plugin>,
+    who: Who,
+    began: Instant,
+    cause: Cause,
+    over: bool,
+}
+
+impl Trial {
+    /// A new session for somebody who asks for this version: it gets this one, or the older one in its place.
+    /// [`Error::Suspended`] when neither starts for them.
+    pub(crate) fn begin(asked: &Arc<Plugin>, tenant: &Tenant, facts: &Facts) -> Result<Self, Error> {
+        let who = Who { tenant: tenant.name().into(), user: facts.get("user").unwrap_or_default().into() };
+        let now = Instant::now();
+        let plugin = choose(asked, &who, now).ok_or(Error::Suspended)?;
+        Ok(Self { plugin, who, began: now, cause: Cause::Plugin, over: false })
+    }
+
+    /// The version that it is.
+    pub(crate) fn plugin(&self) -> &Arc<Plugin> {
+        &self.plugin
+    }
+
+    /// From here on the plugin knows something that the client made up.
+    pub(crate) fn told(&mut self) {
+        self.cause = Cause::Client;
+    }
+
+    /// The function that starts it has returned with a yes.
+    pub(crate) fn passed(&mut self) {
+        if std::mem::replace(&mut self.over, true) {
+            return;
+        }
+        let Some(standing) = self.plugin.standing() else { return };
+        for scope in standing.passed(&self.who) {
+            let (plugin, generation) = (self.plugin.name(), standing.generation());
+            let (tenant, user) = names(&scope);
+            tracing::info!(plugin, generation, tenant, user, "plugin resumed");
+        }
+    }
+
+    /// A call has not returned.
+    pub(crate) fn saw(&mut self, stop: &Stop) {
+        match stop {
+            Stop::Exited(_) => {}
+            Stop::Failed(error) => self.failed(error),
+        }
+    }
+
+    fn failed(&mut self, error: &Error) {
+        if std::mem::replace(&mut self.over, true) || !is_crash(error) {
+            return;
+        }
+        let now = Instant::now();
+        let Some(standing) = self.plugin.standing() else { return };
+        let after = now.saturating_duration_since(self.began);
+        for opened in standing.failed(&self.who, self.cause, after, now) {
+            let older = standing.older().filter(|older| verdict(older, &self.who, now) == Verdict::Run);
+            tell(&self.plugin, &opened, older.map(|older| older.generation()));
+        }
+    }
+}
+
+/// This version, the older one if it starts and this one does not, or none.
+fn choose(asked: &Arc<Plugin>, who: &Who, now: Instant) -> Option<Arc<Plugin>> {
+    let wanted = verdict(asked, who, now);
+    if wanted == Verdict::Run {
+        return Some(Arc::clone(asked));
+    }
+    let older = asked.standing().and_then(|standing| standing.older());
+    let older = older.filter(|older| verdict(older, who, now) != Verdict::Avoid);
+    older.or_else(|| (wanted == Verdict::PreferOlder).then(|| Arc::clone(asked)))
+}
+
+fn verdict(plugin: &Plugin, who: &Who, now: Instant) -> Verdict {
+    plugin.standing().map_or(Verdict::Run, |standing| standing.verdict(who, now))
+}
+
+/// Whether a failure says that the plugin is at fault.
+fn is_crash(error: &Error) -> bool {
+    match error {
+        Error::Trap { .. } => true,
+        Error::Limit { limit, .. } => match limit {
+            Limit::Cpu | Limit::Time | Limit::Memory | Limit::HostCall | Limit::Resources => true,
+            // The tenant's or the operator's to change, not the plugin's.
+            Limit::Session | Limit::Idle | Limit::Sessions | Limit::TenantMemory | Limit::AllMemory => false,
+        },
+        Error::Refused(_)
+        | Error::Unfinished(_)
+        | Error::Killed(_)
+        | Error::Full { .. }
+        | Error::Suspended
+        | Error::Host { .. } => false,
+    }
+}
+
+/// One event for each breaker that opens, however many sessions crash.
+fn tell(plugin: &Plugin, opened: &Opened, older: Option<u32>) {
+    let (plugin, generation, pause) = (plugin.name(), plugin.generation(), seconds(opened.pause));
+    let (tenant, user) = names(&opened.scope);
+    match (older, opened.verdict) {
+        (Some(to), _) => tracing::error!(plugin, generation, to, tenant, user, pause, "plugin rolled back"),
+        (None, Verdict::Avoid) => tracing::error!(plugin, generation, tenant, user, pause, "plugin suspended"),
+        // What a client sent made it crash, and nothing else can be run: it goes on as it is.
+        (None, Verdict::Run | Verdict::PreferOlder) => {}
+    }
+}
+
+/// The tenant and the user of a scope, for the log.
+fn names(scope: &Scope) -> (&str, Option<&str>) {
+    match scope {
+        Scope::Tenant(tenant) => (tenant, None),
+        Scope::User { tenant, user } => (tenant, Some(user)),
+    }
+}
+
+fn seconds(pause: Duration) -> String {
+    format!("{} s", pause.as_secs())
+}

@@ -1,0 +1,382 @@
+//! Which plugin a name means now, and which versions of it still run.
+//!
+//! New sessions get the newest version of a name; sessions that run keep their own until they end. Versions are told apart by what is in
+//! the file, so that the same bytes are never a new version. Where the files are, and when they are looked at, is not known here.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Instant;
+
+use crate::plugin::Plugin;
+use crate::plugin::health::HealthSettings;
+use crate::plugin::lookup::Lookup;
+use crate::plugin::preparing::Preparing;
+
+/// What a session is told whose version is too old.
+const TOO_OLD: &str = "this version of the plugin was replaced too often; please log in again";
+/// What a session is told whose time is over.
+const DRAINED: &str = "this version of the plugin was replaced; please log in again";
+
+/// Removed names whose last number is remembered one by one. Beyond that they share one.
+const MOST_REMOVED: usize = 4_096;
+
+/// How versions follow each other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RegistrySettings {
+    /// Versions of one name that may have sessions, the newest included. Beyond that the oldest are ended.
+    pub generations: usize,
+    /// When a version is given up.
+    pub health: HealthSettings,
+}
+
+impl Default for RegistrySettings {
+    fn default() -> Self {
+        Self { generations: 3, health: HealthSettings::default() }
+    }
+}
+
+/// The plugins of one folder.
+#[derive(Default)]
+pub struct Registry {
+    settings: RegistrySettings,
+    names: Mutex<Names>,
+    preparing: Preparing,
+}
+
+/// The names of a registry.
+#[derive(Default)]
+struct Names {
+    known: BTreeMap<String, Versions>,
+    removed: Removed,
+}
+
+/// The last numbers of names that nobody has any more. Numbers never restart while the server runs: whoever holds a
+/// name and a number, as the end of a drain does, would otherwise mean another version than the one that had that
+/// number.
+#[derive(Default)]
+struct Removed {
+    last: BTreeMap<String, u32>,
+    /// The highest number of all names that are in neither table.
+    others: u32,
+}
+
+/// The versions of one name.
+#[derive(Default)]
+struct Versions {
+    /// What new sessions get; none once the plugin was removed.
+    current: Option<Arc<Plugin>>,
+    /// The newest version before it that is known to start.
+    good: Option<Arc<Plugin>>,
+    /// All versions that somebody may still hold, oldest first, without the current one.
+    older: Vec<Weak<Plugin>>,
+    /// The number of the newest.
+    last: u32,
+}
+
+/// What publishing did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Published {
+    /// It is what new sessions get from now on, with this number.
+    As(u32),
+    /// The same file is there already.
+    Unchanged,
+}
+
+/// Whether the version before stays when a new one is published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fallback {
+    /// To be run in its place, should the new one not start.
+    Kept,
+    /// Nothing stays but what sessions run.
+    None,
+}
+
+/// One name, for whoever looks after the server.
+pub struct Listed {
+    /// The name.
+    pub name: String,
+    /// What new sessions get; none when it was removed and sessions go on.
+    pub current: Option<Arc<Plugin>>,
+    /// Other versions with sessions, oldest first.
+    pub older: Vec<Arc<Plugin>>,
+    /// The newest version crashes at its start, for all or some: they get an older one, or none.
+    pub tripped: bool,
+}
+
+impl Registry {
+    /// An empty one.
+    #[must_use]
+    pub fn new(settings: RegistrySettings) -> Self {
+        Self { settings, names: Mutex::default(), preparing: Preparing::default() }
+    }
+
+    /// What a new session of exactly this name gets.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<Arc<Plugin>> {
+        self.names().known.get(name)?.current.clone()
+    }
+
+    /// What new sessions get, in the order of the names.
+    #[must_use]
+    pub fn plugins(&self) -> Vec<Arc<Plugin>> {
+        self.names().known.values().filter_map(|versions| versions.current.clone()).collect()
+    }
+
+    /// The folder is about to be looked at for the first time: until [`expect`](Self::expect), any name may be in preparation.
+    pub fn expect_all(&self) {
+        self.preparing.all();
+    }
+
+    /// The folder has been listed: these names are in preparation until [`prepared`](Self::prepared), and no other.
+    pub fn expect(&self, names: BTreeSet<String>) {
+        self.preparing.these(names);
+    }
+
+    /// This name is in preparation, too.
+    pub fn expect_also(&self, name: &str) {
+        self.preparing.add(name);
+    }
+
+    /// This name is not in preparation any more: it is published, or refused.
+    pub fn prepared(&self, name: &str) {
+        self.preparing.done(name);
+    }
+
+    /// Notes whether the file of this name was refused and will be tried again.
+    pub fn set_retried(&self, name: &str, retried: bool) {
+        self.preparing.set_retried(name, retried);
+    }
+
+    /// The names whose files were refused and will be tried again.
+    #[must_use]
+    pub fn retried(&self) -> Vec<String> {
+        self.preparing.retried()
+    }
+
+    /// What this name means to a new session.
+    #[must_use]
+    pub fn lookup(&self, name: &str) -> Lookup {
+        // Read first: a plugin is published before its preparation ends.
+        let (preparing, retried) = (self.preparing.has(name), self.preparing.is_retried(name));
+        match self.get(name) {
+            Some(plugin) => Lookup::Found(plugin),
+            None if preparing => Lookup::Preparing,
+            None if retried => Lookup::Retried,
+            None => Lookup::Absent,
+        }
+    }
+
+    /// The names that are in preparation, as far as they are known.
+    #[must_use]
+    pub fn preparing(&self) -> Vec<String> {
+        self.preparing.names()
+    }
+
+    /// Waits until this name is not in preparation, and says what it means then. Can be dropped and called again.
+    pub async fn settled(&self, name: &str) -> Lookup {
+        let now = self.lookup(name);
+        if !matches!(now, Lookup::Preparing) {
+            return now;
+        }
+        self.preparing.until_done(name).await;
+        self.lookup(name)
+    }
+
+    /// All names with what runs, in their order.
+    #[must_use]
+    pub fn list(&self) -> Vec<Listed> {
+        let now = Instant::now();
+        let listed = |(name, versions): (&String, &Versions)| {
+            let current = versions.current.clone();
+            let older: Vec<_> = versions.older().filter(|older| older.sessions() > 0).collect();
+            let tripped = current.as_ref().is_some_and(|current| is_tripped(current, now));
+            (current.is_some() || !older.is_empty()).then(|| Listed { name: name.clone(), current, older, tripped })
+        };
+        self.names().known.iter().filter_map(listed).collect()
+    }
+
+    /// Bytes of compiled code that would be held beside a new version of this name: of all other names, and of its older versions that
+    /// sessions run, or that are kept to fall back to.
+    #[must_use]
+    pub fn code_beside(&self, name: &str, fallback: Fallback) -> usize {
+        let code = |(known, versions): (&String, &Versions)| -> usize {
+            if known == name {
+                versions.staying(fallback).map(|plugin| plugin.code()).sum()
+            } else {
+                versions.held().map(|plugin| plugin.code()).sum()
+            }
+        };
+        self.names().known.iter().map(code).sum()
+    }
+
+    /// Lets go of what is kept to fall back to wherever the current version has proven itself.
+    pub fn forget_fallbacks(&self) {
+        let (mut names, now) = (self.names(), Instant::now());
+        let is_well = |versions: &&mut Versions| {
+            versions.current.as_deref().is_some_and(|current| is_proven(current) && !is_tripped(current, now))
+        };
+        names.known.values_mut().filter(is_well).for_each(Versions::forget_fallback);
+    }
+
+    /// Makes this what new sessions of its name get. The version before is kept to fall back to.
+    pub fn publish(&self, plugin: &Arc<Plugin>) -> Published {
+        self.publish_over(plugin, Fallback::Kept)
+    }
+
+    /// The same, but nothing is kept.
+    pub fn publish_alone(&self, plugin: &Arc<Plugin>) -> Published {
+        self.publish_over(plugin, Fallback::None)
+    }
+
+    fn publish_over(&self, plugin: &Arc<Plugin>, fallback: Fallback) -> Published {
+        let mut names = self.names();
+        let versions = names.versions(plugin.name());
+        if versions.current.as_ref().is_some_and(|current| current.digest() == plugin.digest()) {
+            return Published::Unchanged;
+        }
+        versions.step_down();
+        if fallback == Fallback::None {
+            versions.good = None;
+        }
+        versions.last += 1;
+        plugin.stand(versions.last, self.settings.health.clone(), versions.good.clone());
+        versions.current = Some(Arc::clone(plugin));
+        versions.retire_oldest(self.settings.generations);
+        Published::As(versions.last)
+    }
+
+    /// New sessions do not get this name any more. False if there was none.
+    pub fn remove(&self, name: &str) -> bool {
+        let mut names = self.names();
+        let Names { known, removed } = &mut *names;
+        let is_removed = known.get_mut(name).is_some_and(Versions::step_down);
+        // Nobody can fall back to a version of nothing.
+        known.values_mut().filter(|versions| versions.current.is_none()).for_each(|versions| versions.good = None);
+        let gone = known.extract_if(.., |_, versions| versions.current.is_none() && versions.older().next().is_none());
+        gone.for_each(|(name, versions)| removed.keep(name, versions.last));
+        is_removed
+    }
+
+    /// Ends the sessions of all versions of a name up to this number, the current version's and those that it fell back to excepted.
+    pub fn drain(&self, name: &str, up_to: u32) {
+        let ending: Vec<_> = match self.names().known.get(name) {
+            Some(versions) => versions.replaceable().filter(|older| older.generation() <= up_to).collect(),
+            None => return,
+        };
+        for older in ending {
+            older.retire(DRAINED);
+        }
+    }
+
+    fn names(&self) -> MutexGuard<'_, Names> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Names {
+    /// The versions of a name, which may have been removed before.
+    fn versions(&mut self, name: &str) -> &mut Versions {
+        let Names { known, removed } = self;
+        let fresh = || Versions { last: removed.take(name), ..Versions::default() };
+        known.entry(name.to_owned()).or_insert_with(fresh)
+    }
+}
+
+impl Removed {
+    fn keep(&mut self, name: String, last: u32) {
+        self.last.insert(name, last);
+        if self.last.len() > MOST_REMOVED {
+            let highest = std::mem::take(&mut self.last).into_values().max();
+            self.others = self.others.max(highest.unwrap_or_default());
+        }
+    }
+
+    /// The number that the next version of a name must exceed.
+    fn take(&mut self, name: &str) -> u32 {
+        self.last.remove(name).unwrap_or(self.others)
+    }
+}
+
+impl Versions {
+    /// The current version is no longer that. False if there was none.
+    fn step_down(&mut self) -> bool {
+        let Some(before) = self.current.take() else { return false };
+        self.older.retain(|older| older.strong_count() > 0);
+        self.older.push(Arc::downgrade(&before));
+        if let Some(standing) = before.standing() {
+            standing.supersede();
+            if standing.is_proven() || self.good.is_none() {
+                self.good = Some(before);
+            }
+        }
+        true
+    }
+
+    fn forget_fallback(&mut self) {
+        self.good = None;
+        if let Some(standing) = self.current.as_ref().and_then(|current| current.standing()) {
+            standing.supersede();
+        }
+    }
+
+    /// Every version that somebody holds, the current one last.
+    fn held(&self) -> impl Iterator<Item = Arc<Plugin>> {
+        self.older().chain(self.current.clone())
+    }
+
+    /// Those that would still be held after a newer one has become the current one.
+    fn staying(&self, fallback: Fallback) -> impl Iterator<Item = Arc<Plugin>> {
+        let becomes_good = |current: &&Arc<Plugin>| self.good.is_none() || is_proven(current);
+        let good = self.current.as_ref().filter(becomes_good).or(self.good.as_ref());
+        let good = good.filter(|_| fallback == Fallback::Kept);
+        self.held().filter(move |held| held.sessions() > 0 || good.is_some_and(|good| Arc::ptr_eq(good, held)))
+    }
+
+    /// Versions that somebody holds, oldest first.
+    fn older(&self) -> impl Iterator<Item = Arc<Plugin>> {
+        self.older.iter().filter_map(Weak::upgrade)
+    }
+
+    /// Those with sessions, without the one that is run in the current one's place.
+    fn replaceable(&self) -> impl Iterator<Item = Arc<Plugin>> {
+        let tripped = self.current.as_ref().is_some_and(|current| is_tripped(current, Instant::now()));
+        let kept = self.good.as_ref().filter(|_| tripped).map(|good| good.generation());
+        self.older().filter(move |older| older.sessions() > 0 && Some(older.generation()) != kept)
+    }
+
+    /// Ends what is more than so many versions with sessions, the current one counted.
+    fn retire_oldest(&self, generations: usize) {
+        let older: Vec<_> = self.replaceable().collect();
+        let excess = (older.len() + 1).saturating_sub(generations);
+        for oldest in older.iter().take(excess) {
+            tracing::warn!(plugin = oldest.name(), generation = oldest.generation(), "plugin generation ended");
+            oldest.retire(TOO_OLD);
+        }
+    }
+}
+
+fn is_proven(plugin: &Plugin) -> bool {
+    plugin.standing().is_some_and(|standing| standing.is_proven())
+}
+
+fn is_tripped(plugin: &Plugin, now: Instant) -> bool {
+    plugin.standing().is_some_and(|standing| standing.is_tripped(now))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_numbers_of_removed_names_go_on_and_take_bounded_memory() {
+        let mut removed = Removed::default();
+        removed.keep("a".to_owned(), 7);
+        assert_eq!((removed.take("a"), removed.take("b")), (7, 0));
+        removed.keep("a".to_owned(), 9);
+        for number in 0..100_000 {
+            removed.keep(format!("{number}"), 1);
+        }
+        assert!(removed.last.len() <= MOST_REMOVED);
+        assert_eq!(removed.take("a"), 9);
+    }
+}

@@ -1,0 +1,158 @@
+//! Routes of a tenant: which plugin serves which command, before the one that the session was opened with is asked.
+//!
+//! A subsystem is found by its exact name, a command by the longest route whose words it begins with. Both are look-ups in exact maps:
+//! what a client sends is compared and never becomes a path or a pattern. A shell has no route.
+
+use std::collections::BTreeMap;
+
+use crate::plugin::lookup::Start;
+
+/// From what a client starts to the name of a plugin.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Routes {
+    /// By the name of the subsystem.
+    subsystems: BTreeMap<String, String>,
+    /// By the words that a command begins with, one space between them.
+    commands: BTreeMap<String, String>,
+    /// The most words that a route of a command has.
+    longest: usize,
+}
+
+impl Routes {
+    /// From names of subsystems and from words of commands, each to the name of a plugin. Of two that have the same words the later
+    /// counts.
+    #[must_use]
+    pub fn new(
+        subsystems: impl IntoIterator<Item = (String, String)>,
+        commands: impl IntoIterator<Item = (String, String)>,
+    ) -> Self {
+        let mut routes = Self { subsystems: subsystems.into_iter().collect(), ..Self::default() };
+        for (text, plugin) in commands {
+            let words: Vec<&str> = words(text.as_bytes()).collect();
+            routes.longest = routes.longest.max(words.len());
+            routes.commands.insert(words.join(" "), plugin);
+        }
+        routes
+    }
+
+    /// The route that this start takes, and the plugin to which it leads; none if no route fits.
+    ///
+    /// The words of a command are what blanks and tabs part, as sent: no quotes, no escapes, no expansion. The route without words takes
+    /// what no other does.
+    #[must_use]
+    pub fn find(&self, start: &Start<'_>) -> Option<(&str, &str)> {
+        let (route, plugin) = match *start {
+            Start::Shell => None,
+            Start::Subsystem(name) => self.subsystems.get_key_value(name),
+            Start::Exec(command) => {
+                // No more is looked at than a route could have: a command may be long.
+                let words: Vec<&str> = words(command).take(self.longest).collect();
+                (0..=words.len()).rev().find_map(|count| self.commands.get_key_value(&words[..count].join(" ")))
+            }
+        }?;
+        Some((route, plugin))
+    }
+
+    /// Every route: `subsystem` or `exec`, what it looks for, and the plugin.
+    pub fn all(&self) -> impl Iterator<Item = (&'static str, &str, &str)> {
+        let subsystems = self.subsystems.iter().map(|(name, plugin)| ("subsystem", name.as_str(), plugin.as_str()));
+        let commands = self.commands.iter().map(|(words, plugin)| ("exec", words.as_str(), plugin.as_str()));
+        subsystems.chain(commands)
+    }
+}
+
+/// A word that is no text begins no route, and neither does what follows it.
+fn words(text: &[u8]) -> impl Iterator<Item = &str> {
+    let parts = text.split(|byte| matches!(byte, b' ' | b'\t')).filter(|word| !word.is_empty());
+    parts.map_while(|word| str::from_utf8(word).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn owned(routes: &[(&str, &str)]) -> Vec<(String, String)> {
+        routes.iter().map(|(from, to)| ((*from).to_owned(), (*to).to_owned())).collect()
+    }
+
+    #[test]
+    fn a_subsystem_is_found_by_its_exact_name_alone() {
+        let routes = Routes::new(owned(&[("sftp", "files")]), owned(&[("sftp", "command")]));
+        assert_eq!(routes.find(&Start::Subsystem("sftp")), Some(("sftp", "files")));
+        for other in ["", "SFTP", "sftp ", " sftp", "sftp2", "sft", "../sftp"] {
+            assert_eq!(routes.find(&Start::Subsystem(other)), None, "{other:?}");
+        }
+        assert_eq!(routes.find(&Start::Shell), None);
+        assert_eq!(Routes::new(owned(&[("sftp", "files")]), []).find(&Start::Exec(b"sftp")), None);
+    }
+
+    #[test]
+    fn the_longest_route_of_whole_words_wins() {
+        let given = [("git", "git"), ("git \t lfs", "lfs"), ("git lfs lock verify", "lock"), ("git-lfs", "old")];
+        let routes = Routes::new([], owned(&given));
+        let find = |command: &[u8]| routes.find(&Start::Exec(command)).map(|(route, _)| route.to_owned());
+        for (command, route) in [
+            ("git", "git"),
+            ("git push origin", "git"),
+            ("git lfs pull", "git lfs"),
+            ("  git \t lfs  pull ", "git lfs"),
+            ("git lfs lock verify", "git lfs lock verify"),
+            ("git lfs lock other", "git lfs"),
+            ("git lfsx", "git"),
+            ("git-lfs", "git-lfs"),
+        ] {
+            assert_eq!(find(command.as_bytes()).as_deref(), Some(route), "{command:?}");
+        }
+        let others = ["", " ", "gitx", "gi", "gitlfs", "'git' lfs", "git\nlfs", "git;lfs", "x git lfs", "GIT"];
+        for other in others {
+            assert_eq!(find(other.as_bytes()), None, "{other:?}");
+        }
+        assert_eq!(find(b"git lfs\xff pull").as_deref(), Some("git"));
+        assert_eq!(find(b"\xff git"), None);
+        assert_eq!(routes.find(&Start::Exec(b"git lfs x")), Some(("git lfs", "lfs")));
+    }
+
+    #[test]
+    fn the_route_without_words_takes_every_command_that_no_other_takes() {
+        let routes = Routes::new([], owned(&[("", "rest"), ("ls", "files")]));
+        assert_eq!(routes.find(&Start::Exec(b"ls -l")), Some(("ls", "files")));
+        for command in [&b"\xff\x00 anything"[..], b"", b"cat"] {
+            assert_eq!(routes.find(&Start::Exec(command)), Some(("", "rest")), "{command:?}");
+        }
+        assert_eq!(routes.find(&Start::Shell), None);
+    }
+
+    /// Words of two letters, so that many are alike, with blanks of every kind around them.
+    fn text() -> impl Strategy<Value = String> {
+        let piece = prop_oneof![Just("a"), Just("b"), Just("ab"), Just(" "), Just("\t"), Just("  "), Just("\n")];
+        prop::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn the_route_is_the_longest_list_of_words_with_which_the_command_begins(
+            prefixes in prop::collection::vec(text(), 0..8),
+            command in text(),
+        ) {
+            let split = |text: &str| -> Vec<String> {
+                text.split([' ', '\t']).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+            };
+            let given = prefixes.iter().enumerate().map(|(at, prefix)| (prefix.clone(), at.to_string()));
+            let routes = Routes::new([], given);
+            let sent = split(&command);
+            let fitting = prefixes.iter().enumerate().filter(|(_, prefix)| sent.starts_with(&split(prefix)));
+            let expected = fitting.max_by_key(|(at, prefix)| (split(prefix).len(), *at)).map(|(at, _)| at.to_string());
+            let found = routes.find(&Start::Exec(command.as_bytes())).map(|(_, plugin)| plugin);
+            prop_assert_eq!(found, expected.as_deref());
+        }
+
+        #[test]
+        fn no_command_makes_it_fail(command in prop::collection::vec(any::<u8>(), 0..200)) {
+            let routes = Routes::new([], owned(&[("a", "one"), ("a b c", "three")]));
+            let found = routes.find(&Start::Exec(&command));
+            prop_assert!(found.is_none() || command.contains(&b'a'));
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! A try before a plugin is published: whether an instance of it can be made at all.
+
+use std::sync::Arc;
+
+use super::guest::Guest;
+use crate::channel::session_pipes;
+use crate::channel_event::Facts;
+use crate::error::{Error, Limit, Stop};
+use crate::host::bindings::imports::channel::HandOverError;
+use crate::host::{LogBook, State};
+use crate::limits::Limits;
+use crate::limits::usage::SessionUsage;
+use crate::plugin::Plugin;
+use crate::tenant::Tenant;
+
+impl Plugin {
+    /// Makes one instance and drops it. No function of the plugin's is called; what runs is what runs before the first of them. The tenant
+    /// says with which limits, and should grant nothing.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] with what happened, or [`Error::Unfinished`] if it took too long. [`Error::Full`] when there is no room to try.
+    pub async fn smoke(self: &Arc<Self>, tenant: &Arc<Tenant>) -> Result<(), Error> {
+        let (_inbox, _outbox, side) = session_pipes(1, Arc::new(|| {}));
+        let facts = Facts::from_iter([("connection-id", "none")]);
+        let log = LogBook::new(self.shared_name(), &facts, Arc::clone(tenant));
+        let state = State::new(
+            Arc::clone(side.shared()),
+            facts,
+            log,
+            self.engine().totals(),
+            &Arc::new(SessionUsage::new(tenant.limits().share_ticks, tenant.limits().burst_ticks)),
+            Arc::new(|_| Err(HandOverError::NotPermitted)),
+        );
+        match Box::pin(Guest::new(self, Arc::clone(side.shared()), state)).await {
+            Ok(guest) => {
+                // Its room is free for the next.
+                guest.reap().await;
+                Ok(())
+            }
+            Err(Stop::Exited(status)) => {
+                Err(Error::Refused(format!("an instance of it ends as it is made, with status {status}")))
+            }
+            Err(Stop::Failed(error)) => Err(refusal(error, tenant.limits())),
+        }
+    }
+}
+
+/// What a trial that failed says of the file. What may go better at another time, on a machine with less to do, is no
+/// refusal.
+fn refusal(error: Error, limits: &Limits) -> Error {
+    match error {
+        Error::Limit { limit: Limit::Cpu, .. } => {
+            let most = limits.instantiate_ticks;
+            Error::Unfinished(format!(
+                "making an instance of it takes more processor time than limits.cpu_start ({most} ms): let it do less before \
+                 its first call, or raise the limit"
+            ))
+        }
+        Error::Limit { limit: Limit::Time, .. } => {
+            Error::Unfinished("making an instance of it takes too long; the machine may be too busy".to_owned())
+        }
+        Error::Limit { limit: Limit::AllMemory | Limit::TenantMemory | Limit::Sessions, .. } => {
+            Error::Unfinished("the server has no memory left to make an instance of it".to_owned())
+        }
+        Error::Limit { limit: Limit::Memory, detail } => Error::Refused(format!(
+            "making an instance of it takes more than limits.memory ({} bytes) or a table of more than limits.table_elements \
+             ({}): {}",
+            limits.memory,
+            limits.table_elements,
+            detail.replace('\n', " ")
+        )),
+        Error::Limit { .. } | Error::Trap { .. } => {
+            let whole = error.to_string().replace('\n', " ");
+            Error::Refused(format!("no instance of it can be made: {whole}"))
+        }
+        Error::Refused(_)
+        | Error::Unfinished(_)
+        | Error::Killed(_)
+        | Error::Suspended
+        | Error::Full { .. }
+        | Error::Host { .. } => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_the_file_does_is_held_against_it() {
+        let limits = Limits { memory: 1 << 20, instantiate_ticks: 100, ..Limits::default() };
+        let of = |limit| refusal(Error::Limit { limit, detail: "f".to_owned() }, &limits);
+        for limit in [Limit::Cpu, Limit::Time, Limit::AllMemory, Limit::TenantMemory, Limit::Sessions] {
+            assert!(matches!(of(limit), Error::Unfinished(_)), "{limit:?}");
+        }
+        assert!(of(Limit::Cpu).to_string().contains("limits.cpu_start (100 ms)"));
+        let memory = of(Limit::Memory);
+        assert!(
+            matches!(&memory, Error::Refused(words) if words.contains("limits.memory (1048576 bytes)")),
+            "{memory}"
+        );
+    }
+}
