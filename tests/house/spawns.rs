@@ -4,16 +4,16 @@
 /// The files that do, how often, and why a panic there is not silent. A new one belongs into the table of
 /// `supervise.rs` first, if it lives longer than one session, connection or question.
 pub(crate) const KNOWN: &[(&str, usize, &str)] = &[
-    ("host/gateway/src/control.rs", 2, "supervised; and an answer, whose asker sees the end of the stream"),
-    ("host/gateway/src/listener.rs", 1, "a connection, whose panic is caught and logged"),
-    ("host/gateway/src/main.rs", 3, "two supervised; and one that warns once, after the start"),
-    ("host/gateway/src/reload.rs", 1, "supervised"),
-    ("host/gateway/src/reload/folder.rs", 1, "the end of a drain, which only waits and tells"),
-    ("host/gateway/src/reload/task.rs", 2, "looks and loads: a panic refuses the file, which is tried again"),
-    ("host/gateway/src/session.rs", 1, "a session, whose panic is caught around the whole of it"),
-    ("host/gateway/src/signals.rs", 1, "the thread whose end is the program's"),
-    ("host/runtime/src/compile.rs", 1, "a process"),
-    ("host/runtime/src/host/files/streams.rs", 2, "one call of a plugin, which waits for it"),
-    ("host/runtime/src/host/http/exchange.rs", 1, "one request of a plugin"),
+    ("host/gateway/src/server/control.rs", 2, "supervised; and an answer, whose asker sees the end of the stream"),
+    ("host/gateway/src/server/listener.rs", 1, "a connection, whose panic is caught and logged"),
+    ("host/gateway/src/cli/serve.rs", 3, "two supervised; and one that warns once, after the start"),
+    ("host/gateway/src/plugins/reload.rs", 1, "supervised"),
+    ("host/gateway/src/plugins/reload/folder.rs", 1, "the end of a drain, which only waits and tells"),
+    ("host/gateway/src/plugins/reload/task.rs", 2, "looks and loads: a panic refuses the file, which is tried again"),
+    ("host/gateway/src/connection/bridge.rs", 1, "a session, whose panic is caught around the whole of it"),
+    ("host/gateway/src/server/signals.rs", 1, "the thread whose end is the program's"),
+    ("host/runtime/src/plugin/compile.rs", 1, "a process"),
+    ("host/runtime/src/host/wasi/files/streams.rs", 2, "one call of a plugin, which waits for it"),
+    ("host/runtime/src/host/wasi/http/exchange.rs", 1, "one request of a plugin"),
     ("host/runtime/src/supervise.rs", 2, "the supervision itself"),
 ];

@@ -6,23 +6,18 @@
 //!
 //! Decided 2026-09: the file is walked by hand over the TOML tree and not derived with serde, which stops at the first error.
 
-mod algorithms;
 mod belongs;
+pub(crate) mod derived;
 mod duplicate;
-mod environment;
 mod folders;
-mod grants;
-mod limits;
-mod listen;
-mod plugins;
+pub(crate) mod machine;
 mod problem;
 mod reader;
 mod reference;
-mod routes;
+pub(crate) mod sections;
 mod setting;
-mod tenants;
+pub(crate) mod suggest;
 mod text;
-mod users;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -32,20 +27,20 @@ use std::path::{Path, PathBuf};
 use toml::de::DeTable;
 use whelk_ssh::algorithm::Preferences;
 
-pub use environment::EnvironmentNames;
-pub use grants::{Clock, Directory, DirectoryAccess, Grants, KeyValue, size};
-pub use limits::Limits;
-pub use listen::parse_address;
-use plugins::Plugins;
 pub use problem::{Problem, Refused};
 use reader::{Findings, Section};
 pub use reference::reference;
-use tenants::{Around, Tenants};
-pub use tenants::{DEFAULT_TENANT, Tenant, check_tenant_name, private_folder};
-pub use users::{Door, LONGEST_NAME, User};
+pub use sections::environment::EnvironmentNames;
+pub use sections::grants::{Clock, Directory, DirectoryAccess, Grants, KeyValue, size};
+pub use sections::limits::Limits;
+pub use sections::listen::parse_address;
+use sections::plugins::Plugins;
+use sections::tenants::{Around, Tenants};
+pub use sections::tenants::{DEFAULT_TENANT, Tenant, check_tenant_name};
+pub use sections::users::{Door, LONGEST_NAME, User};
 
 use crate::state::State;
-use crate::strict_modes::Writers;
+use crate::state::strict_modes::Writers;
 
 /// What the demonstration says before login and at its start.
 pub const DEMONSTRATION: &str = "DEMONSTRATION: anyone on this machine can log in";
@@ -122,7 +117,8 @@ impl Config {
         let mut problems: Vec<_> = far
             .map(|address| Problem::of_option("", format!("a configuration is needed to listen on {address}")))
             .collect();
-        let listen = if overrides.listen.is_empty() { vec![listen::DEFAULT] } else { overrides.listen.clone() };
+        let listen =
+            if overrides.listen.is_empty() { vec![sections::listen::DEFAULT] } else { overrides.listen.clone() };
         problems.extend(double_listeners(&overrides.listen));
         let plugins = overrides.plugins.clone().unwrap_or_else(|| PathBuf::from("plugins"));
         problems.extend(
@@ -210,11 +206,11 @@ fn read(mut top: Section<'_>, overrides: &Overrides, findings: &mut Findings) ->
         findings.keep(&item, read)
     });
     let environment_names = match top.take("environment_names") {
-        Some(item) => environment::read(&item, findings),
+        Some(item) => sections::environment::read(&item, findings),
         None => EnvironmentNames::default(),
     };
     let algorithms = match top.take("algorithms") {
-        Some(item) => item.section(findings).map(|section| algorithms::read(section, findings)),
+        Some(item) => item.section(findings).map(|section| sections::algorithms::read(section, findings)),
         None => Some(Preferences::default()),
     };
     let limits = match top.take("limits") {
@@ -260,13 +256,13 @@ fn read_people(
     let (users, keys) = match top.take("users") {
         Some(item) => match item.section(findings) {
             Some(section) => {
-                let (users, keys) = users::read(section, folder, &tenants, findings);
+                let (users, keys) = sections::users::read(section, folder, &tenants, findings);
                 (Some(users), keys)
             }
             None => (None, Vec::new()),
         },
         None => {
-            findings.add(&(0..0), "users", users::NOBODY);
+            findings.add(&(0..0), "users", sections::users::NOBODY);
             (None, Vec::new())
         }
     };
@@ -288,7 +284,7 @@ fn demonstration_limits() -> Limits {
 fn read_listen(top: &mut Section<'_>, overrides: &Overrides, findings: &mut Findings) -> Vec<SocketAddr> {
     let Some(item) = top.take("listen") else {
         findings.problems.extend(double_listeners(&overrides.listen));
-        return if overrides.listen.is_empty() { vec![listen::DEFAULT] } else { overrides.listen.clone() };
+        return if overrides.listen.is_empty() { vec![sections::listen::DEFAULT] } else { overrides.listen.clone() };
     };
     let mut addresses: Vec<(SocketAddr, std::ops::Range<usize>)> = Vec::new();
     let elements = item.elements(findings);
@@ -298,7 +294,7 @@ fn read_listen(top: &mut Section<'_>, overrides: &Overrides, findings: &mut Find
     for element in elements {
         let read = setting::text(element.value).and_then(parse_address);
         let Some(address) = findings.keep(&element, read) else { continue };
-        if let Some((other, span)) = addresses.iter().find(|(other, _)| listen::overlap(other, &address)) {
+        if let Some((other, span)) = addresses.iter().find(|(other, _)| sections::listen::overlap(other, &address)) {
             let what = format!("{} {}", both(other, &address), findings.first(span));
             findings.add(&element.span, &element.key, what);
         }
@@ -315,7 +311,7 @@ fn read_listen(top: &mut Section<'_>, overrides: &Overrides, findings: &mut Find
 fn double_listeners(addresses: &[SocketAddr]) -> Vec<Problem> {
     let mut problems = Vec::new();
     for (index, address) in addresses.iter().enumerate() {
-        if let Some(other) = addresses.iter().take(index).find(|other| listen::overlap(other, address)) {
+        if let Some(other) = addresses.iter().take(index).find(|other| sections::listen::overlap(other, address)) {
             problems.push(Problem::of_option("--listen", both(other, address)));
         }
     }

@@ -1,6 +1,6 @@
 //! What a user proves to be themselves with, as an operator writes it down: password hashes and lists of public keys.
 //!
-//! Reads and compares; who may enter is decided in [`crate::access`].
+//! Reads and compares; who may enter is decided in [`crate::auth::access`].
 
 mod authorized_keys;
 mod password;

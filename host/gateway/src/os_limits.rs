@@ -1,18 +1,16 @@
 //! What the operating system allows this process: open files, memory, mappings, and no core dumps.
 
-mod memory;
-
 use std::fmt;
 use std::fs;
 use std::path::Path;
 
 use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
 
+use crate::config::derived;
 use crate::config::{self, Config, Door, Entrance, Limits};
-use crate::settings;
-use crate::strict_modes;
+use crate::state::strict_modes;
 
-pub use memory::memory_limit;
+use crate::config::machine::{self, memory_limit};
 
 /// Files that are open besides those of connections and of plugins: listeners, the runtime, plugins, logs, room to say no ...
 const OTHER_FILES: u64 = 64;
@@ -55,7 +53,7 @@ const MAPPED_FROM: libc::c_int = 1 << 20;
 ///
 /// To be called before there are other threads. Says whether it was done; there is no log yet.
 #[must_use]
-pub fn map_large_allocations() -> bool {
+pub(crate) fn map_large_allocations() -> bool {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     let done =
         [(libc::M_MMAP_THRESHOLD, MAPPED_FROM), (libc::M_TRIM_THRESHOLD, 2 * MAPPED_FROM)].map(|(name, value)| {
@@ -71,7 +69,7 @@ pub fn map_large_allocations() -> bool {
 
 /// Asks the C library to give back what its heap does not need, whole pages between what is in use included. Takes some 10 ms for each
 /// 100 MiB, for which whoever allocates has to wait. Does nothing where the library is another than glibc.
-pub fn trim_heap() {
+pub(crate) fn trim_heap() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     #[expect(
         unsafe_code,
@@ -85,7 +83,7 @@ pub fn trim_heap() {
 
 /// Ends the process without running what is registered to run at its end (atexit(3)): other threads still run, and one of them may hold what
 /// that would wait for.
-pub fn exit_at_once(status: u8) -> ! {
+pub(crate) fn exit_at_once(status: u8) -> ! {
     #[expect(unsafe_code, reason = "std::process::exit runs handlers of atexit(3); _exit(2) has no safe face")]
     // SAFETY: the call takes no pointer, may come from any thread, and the kernel ends all of them at once.
     unsafe {
@@ -95,16 +93,16 @@ pub fn exit_at_once(status: u8) -> ! {
 
 /// How many passwords are hashed at the same time: `hashing`, or one fewer than there are processors, so that sessions keep one.
 #[must_use]
-pub fn hashing_slots(limits: &Limits) -> usize {
+pub(crate) fn hashing_slots(limits: &Limits) -> usize {
     match limits.hashing {
         0 => std::thread::available_parallelism().map_or(1, |processors| processors.get().saturating_sub(1).max(1)),
-        slots => settings::count(slots),
+        slots => derived::count(slots),
     }
 }
 
 /// Bytes of memory in which passwords are hashed: `hashing_memory`, or a quarter of what there is.
 #[must_use]
-pub fn hashing_memory(limits: &Limits) -> usize {
+pub(crate) fn hashing_memory(limits: &Limits) -> usize {
     match limits.hashing_memory {
         0 => memory_limit().map_or(UNKNOWN_HASHING_MEMORY, |bytes| usize::try_from(bytes / 4).unwrap_or(usize::MAX)),
         bytes => bytes,
@@ -114,7 +112,7 @@ pub fn hashing_memory(limits: &Limits) -> usize {
 /// The most memory in bytes that one hash may take: `hashing_memory` if that is set, else half of what there is. A hash that takes
 /// more is never computed: a guess at its user's name would have the whole server killed.
 #[must_use]
-pub fn most_memory_of_a_hash(limits: &Limits) -> usize {
+pub(crate) fn most_memory_of_a_hash(limits: &Limits) -> usize {
     let half = memory_limit().map_or(usize::MAX, |bytes| usize::try_from(bytes / 2).unwrap_or(usize::MAX));
     if limits.hashing_memory == 0 { half } else { limits.hashing_memory.max(half) }
 }
@@ -122,7 +120,7 @@ pub fn most_memory_of_a_hash(limits: &Limits) -> usize {
 /// Bytes of memory for compiling one plugin: `compile_memory`, or all that there is. A compiler that may take more than
 /// that does not end with a refusal of the plugin: the kernel's OOM killer ends it, or the server.
 #[must_use]
-pub fn compile_memory(limits: &Limits) -> usize {
+pub(crate) fn compile_memory(limits: &Limits) -> usize {
     bounded_compile_memory(limits.compile_memory, memory_limit())
 }
 
@@ -133,7 +131,7 @@ fn bounded_compile_memory(wanted: usize, machine: Option<u64>) -> usize {
 
 /// Something of which the machine has less than the configured limits may take.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Shortage {
+pub(crate) struct Shortage {
     /// What there is too little of.
     pub resource: &'static str,
     /// How much there is.
@@ -165,10 +163,10 @@ impl Machine {
         let mappings = number(Path::new("/proc/sys/vm/max_map_count"));
         // The soft limit is raised to the hard one at start.
         let files = getrlimit(Resource::Nofile).maximum;
-        let memory = [memory::available(), memory_limit()].into_iter().flatten().min();
+        let memory = [machine::available(), memory_limit()].into_iter().flatten().min();
         let address_space = getrlimit(Resource::As).current;
         let threads = getrlimit(Resource::Nproc).current.filter(|_| strict_modes::me() != 0);
-        let threads = [threads, memory::thread_limit()].into_iter().flatten().min();
+        let threads = [threads, machine::thread_limit()].into_iter().flatten().min();
         Machine { mappings, files, memory, address_space, threads }
     }
 
@@ -181,7 +179,7 @@ impl Machine {
             }
         };
         let (instances, connections) = (u64::from(limits.instances), u64::from(limits.connections));
-        let engine = settings::engine_settings(limits);
+        let engine = derived::engine_settings(limits);
         let mappings = |memories| u64::try_from(engine.mappings(memories)).unwrap_or(u64::MAX);
         let (mappings, most) = (mappings(1), mappings(engine.memories));
         let raise = format!(
@@ -213,7 +211,7 @@ impl Machine {
 impl Machine {
     /// What there is too little of to start at all.
     fn lacks(&self, limits: &Limits) -> Vec<Shortage> {
-        let engine = settings::engine_settings(limits);
+        let engine = derived::engine_settings(limits);
         let address_space = u64::try_from(whelk_runtime::address_space(&engine)).unwrap_or(u64::MAX);
         let threads = processors() + OTHER_THREADS;
         let files =
@@ -248,7 +246,7 @@ fn processors() -> u64 {
 ///
 /// # Errors
 /// Says what there is too little of, a line each, and what to set.
-pub fn check_start(limits: &Limits) -> Result<(), String> {
+pub(crate) fn check_start(limits: &Limits) -> Result<(), String> {
     let lacks = Machine::read().lacks(limits);
     let lines = lacks.iter().map(|Shortage { resource, has, needs, change }| {
         format!("this machine: {resource} is {has}, and at least {needs} are needed: {change}")
@@ -258,7 +256,7 @@ pub fn check_start(limits: &Limits) -> Result<(), String> {
 
 /// What this machine has too little of for a configuration. Nothing is changed.
 #[must_use]
-pub fn shortages(config: &Config) -> Vec<Shortage> {
+pub(crate) fn shortages(config: &Config) -> Vec<Shortage> {
     let hashing = hashing_shortage(config, hashing_memory(&config.limits));
     Machine::read().shortages(config).into_iter().chain(hashing).collect()
 }
@@ -290,7 +288,7 @@ fn number(file: &Path) -> Option<u64> {
 
 /// How many files this process may have open for what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Files {
+pub(crate) struct Files {
     /// One for each connection.
     pub connections: u64,
     /// Files, sockets and requests of plugins, of all tenants together ...
@@ -319,7 +317,7 @@ impl Files {
 
     /// What of a tenant's limit it has: as much less as there is less for all, so that none can take what is left for the others.
     #[must_use]
-    pub fn share(self, limit: u32) -> u32 {
+    pub(crate) fn share(self, limit: u32) -> u32 {
         if self.plugins >= self.wanted {
             return limit;
         }
@@ -342,7 +340,7 @@ impl Files {
 
 /// Raises the number of files that this process may open to as many as it may have, and says what they are for: as many as the
 /// configuration wants, or fewer, which [`shortages`] tells of.
-pub fn make_room(config: &Config) -> Files {
+pub(crate) fn make_room(config: &Config) -> Files {
     let limit = getrlimit(Resource::Nofile);
     if limit.current != limit.maximum
         && let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit })
@@ -355,7 +353,7 @@ pub fn make_room(config: &Config) -> Files {
 /// How many connections that have not logged in there is room for, `wanted` at most: they take an eighth of the memory and half of
 /// the open files. One at least.
 #[must_use]
-pub fn unauthenticated_full(wanted: u32) -> u32 {
+pub(crate) fn unauthenticated_full(wanted: u32) -> u32 {
     room_for_unauthenticated(wanted, memory_limit(), getrlimit(Resource::Nofile).current)
 }
 
@@ -368,7 +366,7 @@ fn room_for_unauthenticated(wanted: u32, memory: Option<u64>, files: Option<u64>
 
 /// Keeps the secrets in this process's memory out of core dumps. `private` keeps other programs of the same user from
 /// reading that memory too, which also hides the process from their debuggers and profilers.
-pub fn forbid_dumps(private: bool) {
+pub(crate) fn forbid_dumps(private: bool) {
     let none = Rlimit { current: Some(0), maximum: Some(0) };
     if let Err(error) = setrlimit(Resource::Core, none) {
         tracing::warn!(%error, "core dumps could not be turned off");

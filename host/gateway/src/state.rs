@@ -4,6 +4,9 @@
 //! Files are handled here and keys are not: whoever calls parses and makes them. Every refusal names the file and the reason,
 //! and a key that is in doubt is refused, never replaced: clients have learned it.
 
+pub(crate) mod plugin_files;
+pub mod strict_modes;
+
 use std::fmt;
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
@@ -14,7 +17,7 @@ use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags};
 use rustix::io::Errno;
 use zeroize::Zeroizing;
 
-use crate::strict_modes::{Asked, is_asked, me, quoted};
+use crate::state::strict_modes::{Asked, is_asked, me, quoted};
 
 /// The host key's file; its public half lies beside it as `.pub`.
 const HOST_KEY: &str = "ssh_host_ed25519_key";
@@ -168,7 +171,7 @@ impl State {
     /// # Errors
     /// When it cannot be made, is no folder (a link to one is none), belongs to another user or may be written to by one.
     pub fn private_folder(&self, tenant: &str) -> Result<PathBuf, StateError> {
-        let path = crate::config::private_folder(&self.folder, tenant);
+        let path = tenant_folder(&self.folder, tenant);
         for folder in path.parent().into_iter().chain([path.as_path()]) {
             let failed = |error: io::Error| StateError::of(folder, format!("cannot be made: {error}"));
             match DirBuilder::new().mode(0o700).create(folder) {
@@ -268,6 +271,12 @@ impl fmt::Display for StateError {
 }
 
 impl std::error::Error for StateError {}
+
+/// Where a tenant's directory is made when it names none of its own. Only for names that
+/// [`check_tenant_name`](crate::config::check_tenant_name) takes.
+pub fn tenant_folder(state: &Path, tenant: &str) -> PathBuf {
+    state.join("files").join(tenant)
+}
 
 /// Checks that nobody else may write to a folder.
 fn private_folder(folder: &Path, facts: &Metadata) -> Result<(), StateError> {

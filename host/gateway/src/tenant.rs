@@ -6,6 +6,9 @@
 //!
 //! Knows of connections and of users only how many there are.
 
+pub(crate) mod grants;
+pub(crate) mod large_packets;
+
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::pin::Pin;
@@ -17,9 +20,9 @@ use tokio::time::timeout;
 use whelk_runtime::{Lookup, Plugin, Plugins, Registry, Routes, Start};
 
 use crate::config::{self, Grants, Limits, check_tenant_name};
-use crate::grants::Granter;
-use crate::large_packets::InputBudget;
-use crate::logging::escape;
+use crate::observe::logging::escape;
+use crate::tenant::grants::Granter;
+use crate::tenant::large_packets::InputBudget;
 
 /// One tenant.
 pub struct Tenant {

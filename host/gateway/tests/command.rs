@@ -491,7 +491,7 @@ fn a_state_folder_that_others_may_write_to_is_refused() {
 #[test]
 fn a_filter_that_cannot_be_read_is_status_2() {
     let place = place();
-    for filter in ["whelk=loud", "verbose!!", "3", "whelk", "info,whlk=debug", "whelk::pmp=debug", "info;debug"] {
+    for filter in ["whelk=loud", "verbose!!", "3", "whelk", "info,whlk=debug", "whelk::conection=debug", "info;debug"] {
         let mut command = whelk(place.path(), &["serve", "--listen", "127.0.0.1:0"]);
         let output = command.env("WHELK_LOG", filter).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{filter}");

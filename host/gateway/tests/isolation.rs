@@ -27,10 +27,10 @@ use tracing::subscriber::DefaultGuard;
 use tracing::{Event, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use whelk::config::{Config, Limits, Overrides};
-use whelk::drain::Stopper;
-use whelk::gateway::Gateway;
-use whelk::listener::Listener;
-use whelk::pump;
+use whelk::connection::driver;
+use whelk::server::drain::Stopper;
+use whelk::server::gateway::Gateway;
+use whelk::server::listener::Listener;
 use whelk::state::State;
 use whelk_ssh::crypto::key::HostKey;
 use whelk_ssh::message::mux::{ChannelId, Stream};
@@ -189,7 +189,7 @@ async fn serve_with<V: Future<Output = ()>>(change: impl FnOnce(&mut Limits), vi
     let listener = Listener::bind(&config).unwrap();
     let address = listener.addresses().unwrap()[0];
     let serve =
-        listener.serve(&stopper, move |stream, peer, permit| pump::run(stream, peer, permit, Arc::clone(&gateway)));
+        listener.serve(&stopper, move |stream, peer, permit| driver::run(stream, peer, permit, Arc::clone(&gateway)));
     let visits = async {
         visits(address).await;
         stopper.stop();

@@ -23,12 +23,12 @@ use script::write_script;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 use whelk::config::{Config, Overrides};
-use whelk::control::{Control, PLUGINS, ask};
-use whelk::drain::Stopper;
-use whelk::gateway::Gateway;
-use whelk::listener::Listener;
-use whelk::pump;
-use whelk::reload::Reload;
+use whelk::connection::driver;
+use whelk::plugins::reload::Reload;
+use whelk::server::control::{Control, PLUGINS, ask};
+use whelk::server::drain::Stopper;
+use whelk::server::gateway::Gateway;
+use whelk::server::listener::Listener;
 use whelk::state::State;
 use whelk_ssh::crypto::key::HostKey;
 use whelk_ssh::message::mux::Stream;
@@ -141,8 +141,8 @@ impl Place {
         let listener = Listener::bind(&self.config).unwrap();
         let address = listener.addresses().unwrap()[0];
         let reload = gateway.load(&self.config, &state, compiler).await.unwrap();
-        let serve =
-            listener.serve(&stopper, move |stream, peer, permit| pump::run(stream, peer, permit, Arc::clone(&gateway)));
+        let serve = listener
+            .serve(&stopper, move |stream, peer, permit| driver::run(stream, peer, permit, Arc::clone(&gateway)));
         let client = async {
             client(address, reload).await;
             stopper.stop();

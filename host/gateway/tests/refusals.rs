@@ -20,10 +20,10 @@ use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use whelk::config::{Config, Limits, Overrides};
-use whelk::drain::Stopper;
-use whelk::gateway::Gateway;
-use whelk::listener::Listener;
-use whelk::pump;
+use whelk::connection::driver;
+use whelk::server::drain::Stopper;
+use whelk::server::gateway::Gateway;
+use whelk::server::listener::Listener;
 use whelk::state::State;
 use whelk_ssh::crypto::key::HostKey;
 use whelk_ssh::message::Encode;
@@ -118,7 +118,7 @@ async fn visited<V: Future<Output = ()>>(limits: Limits, visit: impl FnOnce(Sock
     let listener = Listener::bind(&config).unwrap();
     let address = listener.addresses().unwrap()[0];
     let serve =
-        listener.serve(&stopper, move |stream, peer, permit| pump::run(stream, peer, permit, Arc::clone(&gateway)));
+        listener.serve(&stopper, move |stream, peer, permit| driver::run(stream, peer, permit, Arc::clone(&gateway)));
     let visit = async {
         visit(address).await;
         stopper.stop();

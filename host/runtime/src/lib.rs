@@ -1,11 +1,20 @@
 //! Runs plugins: WebAssembly components under wasmtime, one instance per session, with limits. Knows not one byte of SSH.
 //!
-//! Read in this order: `channel_event` (the words), `pipe` (how a connection and a session meet), `session` (its life, whatever plugins it
-//! passes through), `instance` (one plugin's part of it), `host` (what a plugin may call), `engine`, `limits` and what counts (`meter`,
-//! `memory`, `budget`, `permit`: how it is held), `plugins` and `routes` (which a session can get to), `plugin`, `registry` and `preparing` (where they
-//! come from),
-//! `loader`, `requirements`, `compile`, `slots` and `cache` (how a file becomes one), `health` and `trial` (when a
-//! version is given up), `supervise` (what happens when a task that lives long panics).
+//! The map:
+//!
+//! | module | what it owns |
+//! |---|---|
+//! | `channel_event` | what happens on a session channel, as plain values |
+//! | `channel` | the two pipes between a connection and a session |
+//! | `session` | the life of a session, whatever plugins serve it |
+//! | `process` | one store that runs something: one plugin's part of a session |
+//! | `host` | the imports that a guest may call, a file each; WASI below it |
+//! | `grants` | what a tenant may be granted: a directory, key-value buckets, network, topics |
+//! | `limits` | every limit, and what is counted against it: budgets, rates, permits, CPU and memory |
+//! | `plugin` | a compiled component, how a file becomes one, which version serves, when one is given up |
+//! | `engine` | wasmtime's engine, the epoch ticker, the reaper, memory slots |
+//! | [`supervise`] | tasks and threads that live long, and what happens when one panics |
+//! | `tenant` | for whom sessions run |
 //!
 //! The connection's task makes [`session_pipes`], keeps the [`Inbox`] and the [`Outbox`], gives the [`SessionSide`] to
 //! [`Plugin::session`] and spawns that future. The whole event loop of a session is in the future, so all of it is tested here.

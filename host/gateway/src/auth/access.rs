@@ -22,7 +22,7 @@ use zeroize::Zeroizing;
 
 use crate::config::{Config, Door, Entrance, LONGEST_NAME, User};
 use crate::credential::{AuthorizedKey, PasswordHash, fingerprint};
-use crate::process;
+use crate::os_limits;
 use crate::source::Source;
 use slots::Slots;
 
@@ -176,8 +176,8 @@ impl Access {
         Access {
             entrance,
             decoys,
-            slots: Slots::new(process::hashing_slots(&config.limits), process::hashing_memory(&config.limits)),
-            most_memory: process::most_memory_of_a_hash(&config.limits),
+            slots: Slots::new(os_limits::hashing_slots(&config.limits), os_limits::hashing_memory(&config.limits)),
+            most_memory: os_limits::most_memory_of_a_hash(&config.limits),
             secret: RandomState::new(),
             failure_delay: config.limits.failure_delay,
             decision_grace: config.limits.decision_grace,
@@ -415,7 +415,7 @@ mod tests {
     /// Takes every slot that there is.
     async fn all_slots(access: &Access) -> Vec<slots::Slot> {
         let mut taken = Vec::new();
-        for _ in 0..process::hashing_slots(&Limits::default()) {
+        for _ in 0..os_limits::hashing_slots(&Limits::default()) {
             taken.push(access.slots.take(source(99), 1, &AtomicBool::new(false)).await);
         }
         taken

@@ -7,8 +7,9 @@ use std::path::Path;
 
 use whelk_runtime::Start;
 
-use crate::config::{Clock, Config, DirectoryAccess, Entrance, Grants, Tenant, User, private_folder, size};
-use crate::logging::escape;
+use crate::config::{Clock, Config, DirectoryAccess, Entrance, Grants, Tenant, User, size};
+use crate::observe::logging::escape;
+use crate::state::tenant_folder;
 
 /// What every user would get, or this one, in the order of their names. With `start`: which plugin would serve it, and by which rule.
 ///
@@ -79,7 +80,7 @@ impl View<'_> {
     fn grants(&self, grants: &Grants) -> Vec<String> {
         let mut words = Vec::new();
         if let Some(directory) = &grants.directory {
-            let made = private_folder(&self.config.state, self.name);
+            let made = tenant_folder(&self.config.state, self.name);
             let path = directory.path.as_deref();
             let note = if path.is_none() { ", made by whelk" } else { "" };
             let shown = path.unwrap_or(&made).display().to_string();

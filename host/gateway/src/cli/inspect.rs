@@ -13,17 +13,17 @@ use tokio::time::timeout;
 use whelk_runtime::{CompileSlots, Contents, Error, Grant, Loader, Plugin, Source, Terms};
 
 use crate::config::{Config, Limits};
-use crate::control::WORLD;
-use crate::logging::escape;
-use crate::plugin_files::{self, Links, Reading};
-use crate::strict_modes::Writers;
-use crate::watch::ROUND;
+use crate::observe::logging::escape;
+use crate::plugins::watch::ROUND;
+use crate::server::control::WORLD;
+use crate::state::plugin_files::{self, Links, Reading};
+use crate::state::strict_modes::Writers;
 
 /// How much of a digest is enough to tell files apart at a glance.
 const SHORT: usize = 12;
 
 /// What is known of a file.
-pub struct Inspected {
+pub(super) struct Inspected {
     name: String,
     source: Source,
     contents: Contents,
@@ -31,7 +31,7 @@ pub struct Inspected {
 
 /// Why a file did not pass a check.
 #[derive(Debug, PartialEq, Eq)]
-pub enum CheckError {
+pub(super) enum CheckError {
     /// A server would refuse it.
     Refused(String),
     /// It could not be found out: a server would start without the plugin, and try again.
@@ -54,7 +54,7 @@ impl CheckError {
 
     /// Why.
     #[must_use]
-    pub fn reason(&self) -> &str {
+    pub(super) fn reason(&self) -> &str {
         match self {
             CheckError::Refused(reason) | CheckError::Unfinished(reason) => reason,
         }
@@ -86,7 +86,7 @@ fn read(path: &Path, links: Links, writers: Writers, most: usize) -> Result<(Str
 ///
 /// # Errors
 /// Why a server would refuse it, or why that could not be found out.
-pub async fn check(path: &Path, loader: &Loader, limits: &Limits) -> Result<Arc<Plugin>, CheckError> {
+pub(super) async fn check(path: &Path, loader: &Loader, limits: &Limits) -> Result<Arc<Plugin>, CheckError> {
     check_as(path, Links::Follow, Writers::Anybody, limits.component, loader).await
 }
 
@@ -106,7 +106,7 @@ async fn check_as(
 /// What the operator has to grant so that a plugin runs, with the lines of the configuration; empty if that is nothing.
 /// With a configuration only tenants count that are not granted it there.
 #[must_use]
-pub fn grant_warnings(plugin: &Plugin, config: Option<&Config>) -> String {
+pub(super) fn grant_warnings(plugin: &Plugin, config: Option<&Config>) -> String {
     let mut text = String::new();
     for grant in plugin.needs() {
         let imports = plugin.imports().iter().filter(|import| Grant::of_import(import) == Some(*grant));
@@ -139,7 +139,7 @@ const TAKEN: &str = "until its tenant puts one there: ";
 
 /// What is wrong with the plugins that a configuration names, a line each.
 #[derive(Default)]
-pub struct Faults {
+pub(super) struct Faults {
     /// What is the operator's to mend.
     pub operators: Vec<String>,
     /// What follows from what tenants put into their own folders, or do not.
@@ -156,7 +156,7 @@ impl Faults {
 
 /// Does that with every plugin that a configuration names: finds each file that a server would refuse, and each that needs more than a
 /// tenant that names it is granted.
-pub async fn check_named(config: &Config, loader: &Loader) -> Faults {
+pub(super) async fn check_named(config: &Config, loader: &Loader) -> Faults {
     let (mut faults, limits) = (Faults::default(), &config.limits);
     // For all that tenants deploy together. By the clock, because a check before a start (ExecStartPre=) delays that start: what there is no
     // time for is no fault.
@@ -217,7 +217,7 @@ fn no_time_left(limits: &Limits) -> String {
 ///
 /// # Errors
 /// Says why it is no component at all, or why that could not be found out.
-pub async fn inspect(path: &Path, loader: &Loader, limits: &Limits) -> Result<Inspected, CheckError> {
+pub(super) async fn inspect(path: &Path, loader: &Loader, limits: &Limits) -> Result<Inspected, CheckError> {
     let (name, source) = read(path, Links::Follow, Writers::Anybody, limits.component)?;
     let slots = CompileSlots::new(1);
     let terms = Terms { component: limits.component, slots: &slots, tenant: "" };
@@ -230,7 +230,7 @@ pub async fn inspect(path: &Path, loader: &Loader, limits: &Limits) -> Result<In
 impl Inspected {
     /// For people.
     #[must_use]
-    pub fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         let contents = &self.contents;
         let mut text = String::new();
         let digest: String = self.source.digest().iter().map(|byte| format!("{byte:02x}")).collect();
@@ -259,7 +259,7 @@ impl Inspected {
 
     /// For programs.
     #[must_use]
-    pub fn json(&self) -> Value {
+    pub(super) fn json(&self) -> Value {
         let contents = &self.contents;
         json!({
             "name": self.name,
@@ -283,9 +283,9 @@ fn harmless(text: &str) -> String {
     escape(text.as_bytes()).to_string()
 }
 
-/// The answer of a server to [`PLUGINS`](crate::control::PLUGINS), for people: a table for each folder.
+/// The answer of a server to [`PLUGINS`](crate::server::control::PLUGINS), for people: a table for each folder.
 #[must_use]
-pub fn table(answer: &Value) -> String {
+pub(super) fn table(answer: &Value) -> String {
     let mut text = String::new();
     let stopped = &answer["stopped"];
     if let Some(reason) = stopped["reason"].as_str() {

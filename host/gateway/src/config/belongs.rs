@@ -1,8 +1,8 @@
 //! Where a setting belongs that stands in another table, or that sshd_config calls otherwise.
 
-use super::limits::{Limits, Scope};
 use super::reader::Findings;
-use crate::suggest::plain;
+use crate::config::sections::limits::{Limits, Scope};
+use crate::config::suggest::plain;
 
 /// Where the settings belong that come before every table.
 const TOP: &str = "at the top of the file, before the first [table]";

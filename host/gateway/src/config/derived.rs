@@ -10,8 +10,8 @@ use whelk_ssh::crypto::key::{HostKey, SIGNATURES};
 use whelk_ssh::transport::{Party, RekeyPolicy, Timeouts};
 use whelk_ssh::{connection, mux, transport};
 
+use crate::config::machine::memory_limit;
 use crate::config::{Config, Door, Entrance, Limits};
-use crate::process::memory_limit;
 
 const GIB: usize = 1 << 30;
 /// What a session writes at a time, bytes.

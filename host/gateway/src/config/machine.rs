@@ -30,7 +30,7 @@ const THREADS: Limited = Limited { controller: "pids", files_of_v2: &["pids.max"
 /// Bytes of memory that this process may have at most: the lowest of the machine's physical memory and the limits of all
 /// control groups that the process is in, on the way up to the root. `None` where the system does not say.
 #[must_use]
-pub fn memory_limit() -> Option<u64> {
+pub(crate) fn memory_limit() -> Option<u64> {
     limit_under(Path::new("/"))
 }
 
@@ -41,7 +41,7 @@ fn limit_under(root: &Path) -> Option<u64> {
 
 /// Threads that the control groups of this process may have, those of other processes in them included. `None` where
 /// they say nothing.
-pub(super) fn thread_limit() -> Option<u64> {
+pub(crate) fn thread_limit() -> Option<u64> {
     group_limit(Path::new("/"), &THREADS)
 }
 
@@ -52,7 +52,7 @@ fn physical(root: &Path) -> Option<u64> {
 }
 
 /// Memory that programs can have now without others being pushed out.
-pub(super) fn available() -> Option<u64> {
+pub(crate) fn available() -> Option<u64> {
     let text = fs::read_to_string("/proc/meminfo").ok()?;
     field(&text, "MemAvailable:")
 }

@@ -11,7 +11,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::problem::Problem;
 use super::setting::kind;
-use crate::suggest::{alike, nearest};
+use crate::config::suggest::{alike, nearest};
 
 /// The problems found so far, and what it takes to turn a place in the text into a line.
 pub(super) struct Findings {

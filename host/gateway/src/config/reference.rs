@@ -4,10 +4,10 @@
 
 use std::fmt::Write;
 
-use super::algorithms;
-use super::grants;
-use super::limits::{Group, Limits, Scope};
-use super::listen;
+use crate::config::sections::algorithms;
+use crate::config::sections::grants;
+use crate::config::sections::limits::{Group, Limits, Scope};
+use crate::config::sections::listen;
 
 /// Everything but the two tables that are printed from what is declared elsewhere. `LISTEN` stands for the default address,
 /// `DIRECTORY` and `KEYVALUE` for what these may hold.

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use rustix::fs::{Mode, OFlags};
 
-use crate::strict_modes::Writers;
+use crate::state::strict_modes::Writers;
 
 /// Far beyond any configuration that is written by hand or made for thousands of users.
 const MOST_BYTES: u64 = 64 << 20;

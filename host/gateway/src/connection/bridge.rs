@@ -10,12 +10,12 @@ use whelk_ssh::connection::Server;
 use whelk_ssh::message::mux::ChannelId;
 use whelk_ssh::message::request::{self, Request};
 
-use crate::access::Identity;
+use crate::auth::access::Identity;
 use crate::config::{EnvironmentNames, Limits};
-use crate::gateway::Gateway;
-use crate::logging::escape;
-use crate::refusals::RefusedVariables;
-use crate::session_summary::SessionSummary;
+use crate::observe::logging::escape;
+use crate::observe::refusals::RefusedVariables;
+use crate::observe::session_summary::SessionSummary;
+use crate::server::gateway::Gateway;
 
 /// The largest terminal that is believed, in characters either way. RFC 4254 §6.2 sets no bound; a plugin multiplies these numbers.
 const LARGEST_SIDE: u32 = 4096;
@@ -227,7 +227,7 @@ mod tests {
 
     use super::*;
     use crate::config::{Config, Overrides};
-    use crate::drain::Stopper;
+    use crate::server::drain::Stopper;
 
     /// A gateway whose plugin folder has not been listed.
     fn unlisted() -> (tempfile::TempDir, Gateway) {

@@ -14,13 +14,13 @@ use whelk_ssh::error::Error;
 use whelk_ssh::message::mux::{ChannelId, Stream};
 use whelk_ssh::mux;
 
-use crate::access::Identity;
-use crate::drain::Phase;
-use crate::gateway::Gateway;
-use crate::logging::escape;
-use crate::ready::{Ready, Ticket};
-use crate::refusals::{self, Refusals};
-use crate::session::{self, Entered, Environment, Unfit};
+use crate::auth::access::Identity;
+use crate::connection::bridge::{self, Entered, Environment, Unfit};
+use crate::connection::ready::{Ready, Ticket};
+use crate::observe::logging::escape;
+use crate::observe::refusals::{self, Refusals};
+use crate::server::drain::Phase;
+use crate::server::gateway::Gateway;
 use crate::tenant::Seat;
 
 /// What a session's turn counts beside its bytes: a client may take one byte a packet, and each packet is work.
@@ -148,7 +148,7 @@ impl Sessions {
             mux::Event::Request { channel, request, decline } => {
                 let Some(session) = self.table.get_mut(&channel) else { return };
                 let user = self.entered.as_ref().map_or("", |entered| entered.identity.user.as_str());
-                let event = session::to_happening(&request, &mut session.environment);
+                let event = bridge::to_happening(&request, &mut session.environment);
                 if matches!(event, Ok(ChannelEvent::Shell | ChannelEvent::Exec(_) | ChannelEvent::Subsystem(_))) {
                     // The environment is complete.
                     session.environment.refused.tell(self.connection, channel.0, user);
@@ -240,7 +240,7 @@ impl Sessions {
             Ok(seat) => {
                 // One of the user's sessions until its output was sent.
                 side.keep(seat);
-                session::start(&self.gateway, self.connection, channel, &entered, side);
+                bridge::start(&self.gateway, self.connection, channel, &entered, side);
             }
             // A session that nobody serves is refused: dropping its side says so.
             Err(Refusal::Crowded { told: true, .. }) => {}

@@ -30,18 +30,18 @@ use whelk_ssh::connection::{Progress, Server, ServerQuestion};
 use whelk_ssh::crypto::random::SystemRandom;
 use whelk_ssh::error::{Error, Reason};
 
-use crate::access::Verdict;
-use crate::drain::{Drain, Phase};
-use crate::gateway::Gateway;
-use crate::keepalive::Keepalive;
-use crate::large_packets::LargePackets;
-use crate::listener::Permit;
-use crate::logging::escape;
-use crate::login::Login;
-use crate::session::{Entered, Origin};
-use crate::sessions::Sessions;
-use crate::socket::{self, Acknowledgement, Moved};
+use crate::auth::access::Verdict;
+use crate::connection::bridge::{Entered, Origin};
+use crate::connection::channels::Sessions;
+use crate::connection::keepalive::Keepalive;
+use crate::connection::login::Login;
+use crate::observe::logging::escape;
+use crate::server::drain::{Drain, Phase};
+use crate::server::gateway::Gateway;
+use crate::server::listener::Permit;
+use crate::server::socket::{self, Acknowledgement, Moved};
 use crate::tenant::Seat;
+use crate::tenant::large_packets::LargePackets;
 
 /// The most that one turn reads, and the most that it seals.
 const TURN: usize = 128 << 10;

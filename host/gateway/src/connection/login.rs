@@ -1,4 +1,4 @@
-//! The login of one connection: hands each attempt to [`Access`](crate::access::Access), one at a time, and logs how it ended.
+//! The login of one connection: hands each attempt to [`Access`](crate::auth::access::Access), one at a time, and logs how it ended.
 
 use std::fmt::Display;
 use std::future::Future;
@@ -15,9 +15,9 @@ use whelk_ssh::crypto::key::PublicKey;
 use whelk_ssh::error::{Error, Reason, Stage};
 use zeroize::Zeroizing;
 
-use crate::access::{Attempt, Credential, Identity, Overload, Verdict};
-use crate::gateway::Gateway;
-use crate::logging::escape;
+use crate::auth::access::{Attempt, Credential, Identity, Overload, Verdict};
+use crate::observe::logging::escape;
+use crate::server::gateway::Gateway;
 use crate::source::Source;
 use crate::tenant::Seat;
 

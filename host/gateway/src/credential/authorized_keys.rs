@@ -14,7 +14,7 @@ use rustix::fs::{Mode, OFlags};
 use ssh_key::{Algorithm, HashAlg, PublicKey};
 use whelk_ssh::crypto::key::PublicKey as Verified;
 
-use crate::strict_modes::Writers;
+use crate::state::strict_modes::Writers;
 
 /// Far beyond any list kept by hand.
 const MOST_BYTES: u64 = 1 << 20;

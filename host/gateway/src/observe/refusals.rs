@@ -3,7 +3,7 @@
 
 use whelk_ssh::mux::Refused;
 
-use crate::logging::escape;
+use crate::observe::logging::escape;
 
 /// Refused requests that are told of one session, and of one connection beside its sessions.
 const TOLD: u32 = 10;

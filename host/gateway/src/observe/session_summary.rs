@@ -3,7 +3,7 @@
 use tracing::Level;
 use whelk_runtime::{Ending, Error, Exit, Report, Stay, Telling, Tenant};
 
-use crate::logging::escape;
+use crate::observe::logging::escape;
 
 /// `tracing::event!` with a level that is known only now.
 macro_rules! event {

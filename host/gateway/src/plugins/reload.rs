@@ -41,7 +41,7 @@ use whelk_runtime::CompileSlots;
 use whelk_runtime::supervise::supervise;
 
 use crate::config::Limits;
-use crate::settings::count;
+use crate::config::derived::count;
 pub use folder::Folder;
 pub(crate) use folder::PluginFolder;
 use status::Status;

@@ -24,7 +24,7 @@ use tokio::time::{sleep, timeout};
 use whelk_runtime::supervise::supervise;
 use whelk_runtime::{Listed, Plugin};
 
-use crate::reload::{PluginFolder, Reload, View};
+use crate::plugins::reload::{PluginFolder, Reload, View};
 use crate::state::State;
 
 /// Who may ask at the same time. The others wait in the kernel's line.

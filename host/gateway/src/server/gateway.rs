@@ -13,17 +13,17 @@ use whelk_ssh::crypto::random::{Random, SystemRandom};
 use whelk_ssh::transport::SignatureRequest;
 use whelk_ssh::{auth, connection};
 
-use crate::access::{Access, Identity};
+use crate::auth::access::{Access, Identity};
+use crate::config::derived::{count, engine_settings, plugin_limits, protocol, registry_settings};
 use crate::config::{self, Config, Entrance, EnvironmentNames, Limits};
-use crate::drain::{Drain, Stopper};
-use crate::grants::Granter;
-use crate::logging::escape;
-use crate::process;
-use crate::reload::{Folder, Loaders, Reload};
-use crate::settings::{count, engine_settings, plugin_limits, protocol, registry_settings};
+use crate::observe::logging::escape;
+use crate::os_limits;
+use crate::plugins::reload::{Folder, Loaders, Reload};
+use crate::server::drain::{Drain, Stopper};
 use crate::state::State;
-use crate::strict_modes::Writers;
+use crate::state::strict_modes::Writers;
 use crate::tenant::Tenants;
+use crate::tenant::grants::Granter;
 
 /// The program that runs, even if it has been replaced on disk since it was started.
 pub const THIS_PROGRAM: &str = "/proc/self/exe";
@@ -56,7 +56,7 @@ impl Gateway {
     /// When the plugin host cannot be started, or a tenant cannot be given what it is granted.
     pub fn new(config: &Config, host_keys: Vec<HostKey>, stopper: &Stopper) -> Result<Gateway, String> {
         let access = Access::new(config);
-        let files = process::make_room(config);
+        let files = os_limits::make_room(config);
         let engine = start_engine(&config.limits, files.plugins)?;
         let registry = Arc::new(Registry::new(registry_settings(&config.limits)));
         let own = own_folders(config);
@@ -226,7 +226,7 @@ fn make_tenants(
     config: &Config,
     own: &BTreeMap<String, Folder>,
     operators: &Arc<Registry>,
-    files: process::Files,
+    files: os_limits::Files,
 ) -> Result<Tenants, String> {
     let plugin_limits = |limits: &Limits| {
         let tenant_open_files = count(files.share(limits.tenant_open_files));
@@ -272,7 +272,7 @@ pub fn lone_loader(limits: &Limits) -> Result<Loader, String> {
 /// Compiles by running the program.
 fn loader(engine: Engine, program: &Path, cache: Option<Cache>, limits: &Limits) -> Loader {
     let settings = CompileSettings {
-        memory: process::compile_memory(limits),
+        memory: os_limits::compile_memory(limits),
         time: limits.compile_time,
         code: limits.compile_code,
         instance_memory: engine.memory(),

@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
-use crate::gateway::Gateway;
-use crate::process;
+use crate::os_limits;
+use crate::server::gateway::Gateway;
 
 /// How often it is looked whether many have ended.
 const LOOK: Duration = Duration::from_secs(2);
@@ -55,7 +55,7 @@ pub async fn give_back(gateway: Arc<Gateway>) -> Infallible {
         if left.is_worth_it(peak, sessions) {
             let work = || {
                 let start = Instant::now();
-                process::trim_heap();
+                os_limits::trim_heap();
                 start.elapsed()
             };
             let took = tokio::task::spawn_blocking(work).await.unwrap_or_default();

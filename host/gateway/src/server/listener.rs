@@ -25,9 +25,9 @@ pub use gate::Permit;
 use gate::{Bounds, Gate};
 
 use crate::config::Config;
-use crate::drain::{Phase, Stopper};
-use crate::process;
-use crate::socket::TcpKeepalive;
+use crate::os_limits;
+use crate::server::drain::{Phase, Stopper};
+use crate::server::socket::TcpKeepalive;
 
 /// How long connections have to send their DISCONNECT when the time to drain is over.
 const DISCONNECT_TIME: Duration = Duration::from_secs(2);
@@ -46,9 +46,9 @@ impl Listener {
     /// Each address that cannot be listened on, with the reason.
     pub fn bind(config: &Config) -> Result<Listener, BindError> {
         let sockets = bind::bind(&config.listen)?;
-        let connections = u32::try_from(process::make_room(config).connections).unwrap_or(u32::MAX);
+        let connections = u32::try_from(os_limits::make_room(config).connections).unwrap_or(u32::MAX);
         let limits = &config.limits;
-        let full = process::unauthenticated_full(limits.unauthenticated_full).min(connections);
+        let full = os_limits::unauthenticated_full(limits.unauthenticated_full).min(connections);
         tracing::info!(
             connections,
             unauthenticated = full,

@@ -23,7 +23,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, sleep_until};
 use whelk_runtime::supervise::caught;
 
-use crate::drain::{Phase, Stopper};
+use crate::server::drain::{Phase, Stopper};
 
 /// Signals that are logged and ignored.
 const IGNORED: [(&str, i32); 9] = [

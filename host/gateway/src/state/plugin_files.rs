@@ -11,7 +11,7 @@ use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat, StatxFlags, fs
 use rustix::io::Errno;
 use whelk_runtime::Source;
 
-use crate::strict_modes::Writers;
+use crate::state::strict_modes::Writers;
 
 /// What a plugin's file is called after its name.
 const SUFFIX: &str = ".wasm";

@@ -2,8 +2,8 @@
 
 use std::fs;
 
+use whelk::cli::explain::explain;
 use whelk::config::reference;
-use whelk::explain::explain;
 use whelk_runtime::Start;
 use whelk_ssh::algorithm::Preferences;
 use whelk_ssh::crypto::key::SIGNATURES;

@@ -5,12 +5,12 @@
 use toml::de::DeValue;
 use whelk_ssh::algorithm::Preferences;
 
-use super::reader::{Findings, Item, Section};
-use super::setting::text;
-use crate::suggest::nearest;
+use crate::config::reader::{Findings, Item, Section};
+use crate::config::setting::text;
+use crate::config::suggest::nearest;
 
 /// Reads the table: what the file does not name keeps its default.
-pub(super) fn read(mut section: Section<'_>, findings: &mut Findings) -> Preferences {
+pub(in crate::config) fn read(mut section: Section<'_>, findings: &mut Findings) -> Preferences {
     let mut preferences = Preferences::default();
     if let Some(item) = section.take("key_exchange")
         && let Some(names) = read_names(&item, &preferences.kex_names(), findings)
@@ -28,7 +28,7 @@ pub(super) fn read(mut section: Section<'_>, findings: &mut Findings) -> Prefere
 }
 
 /// The table as the reference prints it: each setting with its default.
-pub(super) fn table() -> [(&'static str, String); 2] {
+pub(in crate::config) fn table() -> [(&'static str, String); 2] {
     let preferences = Preferences::default();
     let list =
         |names: Vec<&str>| format!("[{}]", names.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", "));

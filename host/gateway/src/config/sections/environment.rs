@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::reader::{Findings, Item};
-use super::setting::text;
+use crate::config::reader::{Findings, Item};
+use crate::config::setting::text;
 
 /// Names that are admitted, exact or by their beginning. Cloning is cheap and gives the same list.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,7 +38,7 @@ impl EnvironmentNames {
 }
 
 /// Reads the list; what is wrong in it is left out and reported.
-pub(super) fn read(item: &Item<'_>, findings: &mut Findings) -> EnvironmentNames {
+pub(in crate::config) fn read(item: &Item<'_>, findings: &mut Findings) -> EnvironmentNames {
     let (mut names, mut spans) = (Vec::new(), Vec::new());
     for element in item.elements(findings) {
         let read = text(element.value).and_then(name);

@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use toml::de::DeValue;
 use whelk_runtime::{AllowList, Grant, TcpAllow};
 
-use super::reader::{Findings, Item, Section};
-use super::setting::{Setting, kind, path, text, truth};
-use crate::strict_modes::quoted;
+use crate::config::reader::{Findings, Item, Section};
+use crate::config::setting::{Setting, kind, path, text, truth};
+use crate::state::strict_modes::quoted;
 
 /// What a directory may hold when nobody says: the demonstration's too.
 const DIRECTORY_BYTES: usize = 64 << 20;
@@ -125,7 +125,7 @@ impl Default for KeyValue {
 }
 
 /// What a directory and what key-value may hold when nobody says, in words for the reference.
-pub(super) fn defaults() -> (String, String) {
+pub(in crate::config) fn defaults() -> (String, String) {
     let words = |bytes: usize, count: u32, what: &str| format!("{} in {count} {what}", size(bytes));
     (words(DIRECTORY_BYTES, DIRECTORY_FILES, "files"), words(KEYVALUE_BYTES, KEYVALUE_KEYS, "keys"))
 }
@@ -136,7 +136,7 @@ pub fn size(bytes: usize) -> String {
 }
 
 /// Reads the table. `folder` is what relative paths are relative to.
-pub(super) fn read(mut section: Section<'_>, folder: &Path, findings: &mut Findings) -> Grants {
+pub(in crate::config) fn read(mut section: Section<'_>, folder: &Path, findings: &mut Findings) -> Grants {
     let directory = section.take("directory").and_then(|item| read_directory(&item, folder, findings));
     let environment = section.take("environment").map(|item| read_environment(&item, findings));
     let clock = section.take("clock").and_then(|item| {
@@ -212,7 +212,7 @@ fn read_directory(item: &Item<'_>, folder: &Path, findings: &mut Findings) -> Op
 }
 
 /// A folder that has to be there already.
-pub(super) fn existing(path: &Path) -> Result<PathBuf, String> {
+pub(in crate::config) fn existing(path: &Path) -> Result<PathBuf, String> {
     let shown = path.display();
     match path.metadata() {
         Ok(facts) if facts.is_dir() => {

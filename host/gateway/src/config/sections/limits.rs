@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use whelk_ssh::mux::MIN_WINDOW;
 
-use super::reader::{Findings, Item, Section};
-use super::setting::Setting;
+use crate::config::reader::{Findings, Item, Section};
+use crate::config::setting::Setting;
 
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
@@ -24,25 +24,25 @@ const fn s(seconds: u64) -> Duration {
 }
 
 /// A group of rows under one heading of the reference.
-pub(super) struct Group {
-    pub(super) title: &'static str,
-    pub(super) rows: Vec<Row>,
+pub(in crate::config) struct Group {
+    pub(in crate::config) title: &'static str,
+    pub(in crate::config) rows: Vec<Row>,
 }
 
 /// What the reference says of one limit.
-pub(super) struct Row {
-    pub(super) name: &'static str,
+pub(in crate::config) struct Row {
+    pub(in crate::config) name: &'static str,
     /// One line each, beginning with the space that doc comments begin with.
-    pub(super) words: &'static [&'static str],
+    pub(in crate::config) words: &'static [&'static str],
     /// As it is written in the file.
-    pub(super) default: String,
+    pub(in crate::config) default: String,
     /// Who may set it.
-    pub(super) scope: Scope,
+    pub(in crate::config) scope: Scope,
 }
 
 /// Whose a limit is, and so where it may stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Scope {
+pub(in crate::config) enum Scope {
     /// The whole server's: in `[limits]` alone.
     Host,
     /// A tenant's or a session's: a tenant may have more or less than the others.
@@ -95,7 +95,7 @@ macro_rules! limits {
 
         impl $Limits {
             /// Reads the table `[limits]`: what the file does not name keeps its default.
-            pub(super) fn read(section: &mut Section<'_>, findings: &mut Findings) -> $Limits {
+            pub(in crate::config) fn read(section: &mut Section<'_>, findings: &mut Findings) -> $Limits {
                 let mut limits = $Limits::default();
                 $($(
                     if let Some(item) = section.take(stringify!($name)) {
@@ -109,7 +109,7 @@ macro_rules! limits {
             }
 
             /// Reads a table `[tenants.NAME.limits]`: what it does not name is as it is here, the server's.
-            pub(super) fn read_tenant(&self, section: &mut Section<'_>, findings: &mut Findings) -> $Limits {
+            pub(in crate::config) fn read_tenant(&self, section: &mut Section<'_>, findings: &mut Findings) -> $Limits {
                 let mut limits = self.clone();
                 $($(
                     let scope = Scope::of(None$(.or(Some(Scope::$scope)))?);
@@ -136,7 +136,7 @@ macro_rules! limits {
             }
 
             /// The table as the reference prints it.
-            pub(super) fn table() -> Vec<Group> {
+            pub(in crate::config) fn table() -> Vec<Group> {
                 let defaults = $Limits::default();
                 vec![$(Group {
                     title: $title,
@@ -491,7 +491,7 @@ limits! {
 
 impl Limits {
     /// What can be right alone and wrong together: the setting at fault, and why.
-    pub(super) fn contradictions(&self) -> Vec<(&'static str, String)> {
+    pub(in crate::config) fn contradictions(&self) -> Vec<(&'static str, String)> {
         let counts = [("sessions", self.sessions, "channels", self.channels)];
         // Growing windows never keep a new session out when the least window is set aside for each.
         let least_window = usize::try_from(MIN_WINDOW).unwrap_or(usize::MAX).max(self.channel_packet);
@@ -519,7 +519,7 @@ impl Limits {
     }
 
     /// Values that are accepted but have no effect: the setting, and why.
-    pub(super) fn oddities(&self) -> Vec<(&'static str, String)> {
+    pub(in crate::config) fn oddities(&self) -> Vec<(&'static str, String)> {
         let total = if self.memory_total == 0 { usize::MAX } else { self.memory_total };
         let sizes = [
             ("memory", self.memory, "memory_total", total),

@@ -8,7 +8,7 @@ const PORT: u16 = 2222;
 const SSH: u16 = 22;
 
 /// Where to listen when nobody says.
-pub(super) const DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), PORT);
+pub(in crate::config) const DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), PORT);
 
 /// Reads `127.0.0.1:2222`, `[::1]:2222`, or `localhost:2222` for 127.0.0.1.
 ///
@@ -116,7 +116,7 @@ fn instead(text: &str) -> Option<String> {
 
 /// Whether both could not be bound at once: the same port, of the same family, on the same or on every address.
 /// IPv6 listeners take IPv6 only, so the two families never meet.
-pub(super) fn overlap(one: &SocketAddr, other: &SocketAddr) -> bool {
+pub(in crate::config) fn overlap(one: &SocketAddr, other: &SocketAddr) -> bool {
     let everywhere = one.ip().is_unspecified() || other.ip().is_unspecified();
     let same_address = one.ip() == other.ip() || everywhere;
     one.port() == other.port() && one.port() != 0 && one.is_ipv4() == other.is_ipv4() && same_address

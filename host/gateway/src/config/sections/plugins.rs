@@ -6,24 +6,24 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 
-use super::reader::{Findings, Item};
-use super::setting::text;
-use crate::plugin_files::{self, Links};
-use crate::strict_modes::Writers;
-use crate::suggest::nearest;
+use crate::config::reader::{Findings, Item};
+use crate::config::setting::text;
+use crate::config::suggest::nearest;
+use crate::state::plugin_files::{self, Links};
+use crate::state::strict_modes::Writers;
 
 /// As many plugins are named where another is missed.
 const MOST_NAMED: usize = 8;
 
 /// The names of the plugins of a folder.
-pub(super) struct Plugins(BTreeSet<String>);
+pub(in crate::config) struct Plugins(BTreeSet<String>);
 
 impl Plugins {
     /// Lists the operator's folder, to which these may write.
     ///
     /// # Errors
     /// Says why the folder cannot be listed, or who else may write to it.
-    pub(super) fn operators(folder: &Path, writers: Writers) -> Result<Plugins, String> {
+    pub(in crate::config) fn operators(folder: &Path, writers: Writers) -> Result<Plugins, String> {
         Plugins::list(folder, Links::Follow, writers, usize::MAX)
     }
 
@@ -31,7 +31,7 @@ impl Plugins {
     ///
     /// # Errors
     /// Says why the folder cannot be listed.
-    pub(super) fn tenants(folder: &Path, most: usize) -> Result<Plugins, String> {
+    pub(in crate::config) fn tenants(folder: &Path, most: usize) -> Result<Plugins, String> {
         Plugins::list(folder, Links::Refuse, Writers::Tenant, most)
     }
 
@@ -40,7 +40,7 @@ impl Plugins {
     ///
     /// # Errors
     /// The folder is world-writable. That is its tenant's fault and must not keep the server from starting.
-    pub(super) fn check_tenants(folder: &Path) -> Result<(), String> {
+    pub(in crate::config) fn check_tenants(folder: &Path) -> Result<(), String> {
         let Ok(open) = plugin_files::open_folder(folder, Links::Refuse) else { return Ok(()) };
         plugin_files::check_writers(&open, folder, Writers::Tenant).map_err(|error| error.to_string())
     }
@@ -61,20 +61,20 @@ impl Plugins {
 
 /// The folders whose plugins a tenant may name: its own and the operator's, and nobody else's.
 #[derive(Clone, Copy)]
-pub(super) struct Visible<'p> {
+pub(in crate::config) struct Visible<'p> {
     /// The tenant has a folder of its own.
-    pub(super) has_own: bool,
+    pub(in crate::config) has_own: bool,
     /// The tenant itself says what is in it: that what the operator names is there no more must stop nobody else.
-    pub(super) deploys: bool,
+    pub(in crate::config) deploys: bool,
     /// What is in it, unless it cannot be read.
-    pub(super) own: Option<&'p Plugins>,
+    pub(in crate::config) own: Option<&'p Plugins>,
     /// What is in the operator's, unless it cannot be read.
-    pub(super) operators: Option<&'p Plugins>,
+    pub(in crate::config) operators: Option<&'p Plugins>,
 }
 
 impl Visible<'_> {
     /// Reads the name of a plugin. One that is not there is told, and kept where its tenant may bring it.
-    pub(super) fn read<'t>(&self, item: &Item<'t>, findings: &mut Findings) -> Option<&'t str> {
+    pub(in crate::config) fn read<'t>(&self, item: &Item<'t>, findings: &mut Findings) -> Option<&'t str> {
         let name = findings.keep(item, text(item.value))?;
         match self.find(name) {
             Err(what) if self.deploys && plugin_files::is_name(name) => {

@@ -4,10 +4,10 @@
 use whelk_runtime::Routes;
 
 use super::plugins::Visible;
-use super::reader::{Findings, Item, Section};
+use crate::config::reader::{Findings, Item, Section};
 
 /// Reads the table. Every plugin must be one that the tenant can see.
-pub(super) fn read(mut section: Section<'_>, visible: &Visible<'_>, findings: &mut Findings) -> Routes {
+pub(in crate::config) fn read(mut section: Section<'_>, visible: &Visible<'_>, findings: &mut Findings) -> Routes {
     let subsystem = section.take("subsystem").map(|item| read_table(&item, subsystem_name, visible, findings));
     let exec = section.take("exec").map(|item| read_table(&item, command_words, visible, findings));
     section.finish(findings);

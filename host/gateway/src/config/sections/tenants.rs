@@ -7,15 +7,16 @@ use std::path::{Path, PathBuf};
 
 use whelk_runtime::Routes;
 
-use super::folders::{Claim, DEPLOYS_NOTHING, Kind, Place};
 use super::grants::{self, DirectoryAccess, Grants};
 use super::limits::Limits;
 use super::plugins::{Plugins, Visible};
-use super::reader::{Findings, Item, Section};
 use super::routes;
-use super::setting::{path, text};
-use crate::plugin_files::{self, Links};
-use crate::suggest::nearest;
+use crate::config::folders::{Claim, DEPLOYS_NOTHING, Kind, Place};
+use crate::config::reader::{Findings, Item, Section};
+use crate::config::setting::{path, text};
+use crate::config::suggest::nearest;
+use crate::state::plugin_files::{self, Links};
+use crate::state::tenant_folder;
 
 /// The tenant of those users who name none.
 pub const DEFAULT_TENANT: &str = "default";
@@ -41,21 +42,21 @@ pub struct Tenant {
 }
 
 /// What the tenants of a file are read beside.
-pub(super) struct Around<'a> {
+pub(in crate::config) struct Around<'a> {
     /// What relative paths are relative to.
-    pub(super) folder: &'a Path,
+    pub(in crate::config) folder: &'a Path,
     /// The state folder, unless nobody could say where it is.
-    pub(super) state: Option<&'a Path>,
+    pub(in crate::config) state: Option<&'a Path>,
     /// The operator's plugins, unless they cannot be read.
-    pub(super) plugins: Option<&'a Plugins>,
-    pub(super) limits: &'a Limits,
+    pub(in crate::config) plugins: Option<&'a Plugins>,
+    pub(in crate::config) limits: &'a Limits,
 }
 
 /// Every tenant, by its exact name, and the folders that they are given.
-pub(super) struct Tenants<'a> {
+pub(in crate::config) struct Tenants<'a> {
     known: BTreeMap<String, Known>,
     operators: Option<&'a Plugins>,
-    pub(super) claims: Vec<Claim>,
+    pub(in crate::config) claims: Vec<Claim>,
 }
 
 struct Known {
@@ -96,7 +97,11 @@ impl Tenant {
 
 impl<'a> Tenants<'a> {
     /// Reads every tenant. One with problems is there all the same, so that its users are not told of them again.
-    pub(super) fn read(section: Option<Section<'_>>, around: &Around<'a>, findings: &mut Findings) -> Tenants<'a> {
+    pub(in crate::config) fn read(
+        section: Option<Section<'_>>,
+        around: &Around<'a>,
+        findings: &mut Findings,
+    ) -> Tenants<'a> {
         let known =
             BTreeMap::from([(DEFAULT_TENANT.to_owned(), Known { tenant: Tenant::plain(around.limits), own: None })]);
         let mut tenants = Tenants { known, operators: around.plugins, claims: Vec::new() };
@@ -112,7 +117,7 @@ impl<'a> Tenants<'a> {
     ///
     /// # Errors
     /// Says that there is none, and which one was probably meant.
-    pub(super) fn find(&self, name: &str) -> Result<(&Tenant, Visible<'_>), String> {
+    pub(in crate::config) fn find(&self, name: &str) -> Result<(&Tenant, Visible<'_>), String> {
         if let Some(Known { tenant, own }) = self.known.get(name) {
             return Ok((tenant, visible(tenant, own.as_ref(), self.operators)));
         }
@@ -123,7 +128,7 @@ impl<'a> Tenants<'a> {
     }
 
     /// The tenants alone.
-    pub(super) fn into_table(self) -> BTreeMap<String, Tenant> {
+    pub(in crate::config) fn into_table(self) -> BTreeMap<String, Tenant> {
         self.known.into_iter().map(|(name, known)| (name, known.tenant)).collect()
     }
 }
@@ -239,7 +244,7 @@ fn claim_directory(
     let private = directory.path.is_none();
     let path = match &directory.path {
         Some(path) => path.clone(),
-        None => private_folder(state?, name),
+        None => tenant_folder(state?, name),
     };
     let place = findings.keep(item, resolve(&path, None))?;
     if !private {
@@ -247,11 +252,6 @@ fn claim_directory(
     }
     let writes = directory.access == DirectoryAccess::ReadWrite;
     Some(claim(name, item, Kind::Directory { writes, deploys, private }, place))
-}
-
-/// Where whelk makes the directory of a tenant that has none of its own. Only for names that [`check_tenant_name`] takes.
-pub fn private_folder(state: &Path, tenant: &str) -> PathBuf {
-    state.join("files").join(tenant)
 }
 
 fn claim(tenant: &str, item: &Item<'_>, kind: Kind, place: Place) -> Claim {

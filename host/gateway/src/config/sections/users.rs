@@ -3,19 +3,19 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::folders::KeyFile as KeyFilePlace;
 use super::plugins::Visible;
-use super::problem::Problem;
-use super::reader::{Findings, Item, Section};
-use super::setting::{path, text};
 use super::tenants::{DEFAULT_TENANT, Tenant, Tenants};
+use crate::config::folders::KeyFile as KeyFilePlace;
+use crate::config::problem::Problem;
+use crate::config::reader::{Findings, Item, Section};
+use crate::config::setting::{path, text};
 use crate::credential::{AuthorizedKey, KeyFile, MOST_TOLD, PasswordHash, parse_key, read_authorized_keys};
 
 /// RFC 4252 sets no bound on a user name; this is the longest that anybody enters with.
 pub const LONGEST_NAME: usize = 255;
 
 /// What is wrong with a file without users.
-pub(super) const NOBODY: &str = "nobody could enter: add at least one [users.NAME]";
+pub(in crate::config) const NOBODY: &str = "nobody could enter: add at least one [users.NAME]";
 
 /// What is wrong with a user none of whose keys can be used. Decided 2026-11-29: that is an error where the operator
 /// wrote the keys into the configuration, and a warning where they are in a file, which is the user's own: one user's
@@ -51,7 +51,7 @@ pub enum Door {
 }
 
 /// Reads every user, and names the files by whose keys they enter. `folder` is what relative paths are relative to.
-pub(super) fn read(
+pub(in crate::config) fn read(
     section: Section<'_>,
     folder: &Path,
     tenants: &Tenants<'_>,

@@ -1,4 +1,4 @@
-//! What is logged, as an operator writes it: a level, and other levels for parts of the server. `info,whelk::pump=debug`.
+//! What is logged, as an operator writes it: a level, and other levels for parts of the server. `info,whelk::connection=debug`.
 //!
 //! Decided 2026-11-29: whatever would log nothing is an error. tracing-subscriber accepts any word: a mistyped level is then a module of
 //! that name, and a mistyped module is one that never logs. So a part is one that this program can log as; a library is accepted by its
@@ -6,41 +6,41 @@
 
 use tracing_subscriber::EnvFilter;
 
-use crate::suggest::nearest;
+use crate::config::suggest::nearest;
 
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 /// What lines of the log are from: modules, the plugins' own lines, and what plugins do to files. A test compares it with the sources.
 const PARTS: [&str; 32] = [
     "audit",
     "plugin",
-    "whelk",
-    "whelk::listener",
-    "whelk::listener::acceptor",
-    "whelk::logging",
-    "whelk::login",
-    "whelk::session_summary",
-    "whelk::process",
-    "whelk::pump",
-    "whelk::refusals",
-    "whelk::reload::folder",
-    "whelk::reload::refusal",
-    "whelk::reload::status",
-    "whelk::reload::task",
-    "whelk::session",
-    "whelk::sessions",
-    "whelk::signals",
-    "whelk::socket",
+    "whelk::cli::serve",
+    "whelk::connection::bridge",
+    "whelk::connection::channels",
+    "whelk::connection::driver",
+    "whelk::connection::login",
+    "whelk::observe::logging",
+    "whelk::observe::refusals",
+    "whelk::observe::session_summary",
+    "whelk::plugins::reload::folder",
+    "whelk::plugins::reload::refusal",
+    "whelk::plugins::reload::status",
+    "whelk::plugins::reload::task",
+    "whelk::os_limits",
+    "whelk::server::heap_trim",
+    "whelk::server::listener",
+    "whelk::server::listener::acceptor",
+    "whelk::server::signals",
+    "whelk::server::socket",
     "whelk::tenant",
-    "whelk::heap_trim",
-    "whelk_runtime::budget::unsent",
-    "whelk_runtime::cache",
     "whelk_runtime::engine::reaper",
     "whelk_runtime::grants::keyvalue::file",
     "whelk_runtime::host::log",
-    "whelk_runtime::instance",
-    "whelk_runtime::loader",
-    "whelk_runtime::trial",
-    "whelk_runtime::registry",
+    "whelk_runtime::limits::budget::unsent",
+    "whelk_runtime::plugin::compile::cache",
+    "whelk_runtime::plugin::compile::loader",
+    "whelk_runtime::plugin::health::trial",
+    "whelk_runtime::plugin::registry",
+    "whelk_runtime::process::instance",
     "whelk_runtime::session",
     "whelk_runtime::supervise",
 ];
@@ -63,7 +63,7 @@ pub(super) fn parse(text: &str) -> Result<EnvFilter, String> {
         if let Some(part) = part.filter(|part| !logs(part)) {
             let meant = meant(part, known_parts());
             return Err(format!(
-                "{part:?} is no part of the server that logs{meant}; write a module (whelk::pump=debug)"
+                "{part:?} is no part of the server that logs{meant}; write a module (whelk::connection=debug)"
             ));
         }
     }
@@ -104,7 +104,7 @@ mod tests {
             ("WARN", "warn"),
             ("off", "off"),
             ("info,whelk=debug", "whelk=debug,info"),
-            (" whelk::pump=trace , plugin=off ", "whelk::pump=trace,plugin=off"),
+            (" whelk::connection=trace , plugin=off ", "whelk::connection=trace,plugin=off"),
             ("whelk_runtime::grants=trace", "whelk_runtime::grants=trace"),
             ("warn,wasmtime_wasi_http=debug", "wasmtime_wasi_http=debug,warn"),
         ] {
@@ -124,8 +124,11 @@ mod tests {
             ("info,[session]=debug", "\"[session]\" is no part of the server"),
             ("info;debug", "\"info;debug\" is no level"),
             ("info,whlk=debug", "\"whlk\" is no part of the server that logs (did you mean whelk?)"),
-            ("whelk::pmp=debug", "\"whelk::pmp\" is no part of the server that logs (did you mean whelk::pump?)"),
-            ("info,whelk::pu=debug", "\"whelk::pu\" is no part of the server"),
+            (
+                "whelk::conection=debug",
+                "\"whelk::conection\" is no part of the server that logs (did you mean whelk::connection?)",
+            ),
+            ("info,whelk::co=debug", "\"whelk::co\" is no part of the server"),
             // It never logs: the protocol knows no log.
             ("whelk_ssh=debug", "\"whelk_ssh\" is no part of the server"),
             ("info,tokio=debug", "\"tokio\" is no part of the server"),

@@ -13,11 +13,11 @@ use whelk_runtime::{CompileSlots, Fallback, Loader, Plugin, Published, Registry,
 use super::refusal::Refusal;
 use super::removal::Removals;
 use crate::config::Limits;
-use crate::logging::escape;
-use crate::plugin_files::{self, Identity, Links, Listing, Reading, Stamp};
-use crate::settings::count;
-use crate::strict_modes::Writers;
-use crate::watch::{ROUND, Spot, Watcher};
+use crate::config::derived::count;
+use crate::observe::logging::escape;
+use crate::plugins::watch::{ROUND, Spot, Watcher};
+use crate::state::plugin_files::{self, Identity, Links, Listing, Reading, Stamp};
+use crate::state::strict_modes::Writers;
 
 /// Small files (below 1 MiB) that may be loaded at once, in addition to one for each compile job. A small file that
 /// compiles slowly keeps its permit while it waits for a slow compile slot, so a few permits would not do.

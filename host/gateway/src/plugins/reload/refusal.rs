@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 use whelk_runtime::Error;
 
-use crate::logging::escape;
-use crate::plugin_files::Stamp;
+use crate::observe::logging::escape;
+use crate::state::plugin_files::Stamp;
 
 /// How long a file that may be good soon waits until it is looked at again. It doubles with each attempt.
 const FIRST_PAUSE: Duration = Duration::from_secs(2);

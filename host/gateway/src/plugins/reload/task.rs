@@ -16,9 +16,9 @@ use super::folder::{Lost, Outcome, Pending, PluginFolder};
 use super::refusal::Refusal;
 use super::status::Status;
 use crate::config::Limits;
-use crate::logging::escape;
-use crate::plugin_files::{self, Stamp};
-use crate::watch::{Debouncer, Look, MOST_WAITING, ROUND, Spot, Watcher};
+use crate::observe::logging::escape;
+use crate::plugins::watch::{Debouncer, Look, MOST_WAITING, ROUND, Spot, Watcher};
+use crate::state::plugin_files::{self, Stamp};
 
 /// How long `plugins prepared` waits for tenants' plugins, and sessions for the first listing of a tenant's folder.
 pub(super) const TENANTS_START: Duration = Duration::from_secs(5);

@@ -14,8 +14,8 @@ use super::folder::Outcome;
 use super::refusal::Refusal;
 use super::task::{TENANTS_START, Work};
 use super::*;
-use crate::strict_modes::Writers;
-use crate::watch::{Look, ROUND, Spot, Watcher};
+use crate::plugins::watch::{Look, ROUND, Spot, Watcher};
+use crate::state::strict_modes::Writers;
 
 /// The operator's folder and acme's, both empty. Nothing can be compiled.
 fn context() -> (tempfile::TempDir, Arc<Context>, watch::Receiver<bool>) {

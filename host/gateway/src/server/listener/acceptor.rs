@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep_until};
 use super::gate::{Admission, Gate, Permit, Refusal, TakenBack};
 use super::throttle::LogThrottle;
 use super::waiting::{Waiting, tell};
-use crate::socket::{TcpKeepalive, prepare};
+use crate::server::socket::{TcpKeepalive, prepare};
 
 /// How long no more is accepted when the process or the system has run out of something.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);

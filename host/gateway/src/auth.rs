@@ -1,0 +1,3 @@
+//! Who may enter, and as whom.
+
+pub mod access;

@@ -1,0 +1,175 @@
+//! The command `whelk` and its verbs. One file a verb.
+//!
+//! Exit status: 0 done, 1 a failure while running, 2 a wrong command line or configuration, or anything else that an operator
+//! has to mend before a start can succeed.
+
+mod check;
+pub mod explain;
+mod inspect;
+mod outcome;
+mod plugin;
+mod serve;
+mod tenants;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use whelk_runtime::supervise::{Panicked, caught};
+use whelk_runtime::{CompileSettings, InstanceLimits, Start, compile_stdin};
+
+use crate::config::{self, Overrides};
+use crate::observe::logging::{self, Format};
+use crate::state::strict_modes::{self, Asked};
+use outcome::{Failure, WRONG, failed, print};
+use plugin::PluginVerb;
+
+/// An SSH gateway whose sessions run in WebAssembly.
+#[derive(Parser)]
+#[command(version, arg_required_else_help = true)]
+struct Command {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Serve. Without --config it is a demonstration: anyone on this machine can log in.
+    Serve {
+        /// The configuration (see `whelk config`)
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// Where to listen, instead of what the configuration says; may be given several times [default: 127.0.0.1:2222]
+        #[arg(long, value_name = "ADDR", value_parser = config::parse_address)]
+        listen: Vec<SocketAddr>,
+        /// The folder of the plugins [default: plugins]
+        #[arg(long, value_name = "DIR")]
+        plugins: Option<PathBuf>,
+        /// The folder of what is kept, such as the host key [default: $XDG_STATE_HOME/whelk]
+        #[arg(long, value_name = "DIR")]
+        state: Option<PathBuf>,
+        /// Whoever may change the configuration and the plugins, as sshd's `StrictModes no`
+        #[arg(long)]
+        no_strict_modes: bool,
+        /// The form of the log on standard error; the environment variable WHELK_LOG says what is logged
+        #[arg(long, value_name = "FORM", default_value = "text")]
+        log: Form,
+    },
+    /// Print every setting with its default, as a configuration to start from.
+    Config,
+    /// Check a configuration and everything that it names, plugins and what they need included.
+    Check {
+        /// The configuration
+        file: PathBuf,
+    },
+    /// Say what a user would get and why: tenant, plugin, routes, limits, grants.
+    Tenants {
+        /// The configuration
+        file: PathBuf,
+        /// One user instead of all
+        user: Option<String>,
+        /// Say also which plugin would serve this command
+        #[arg(long, value_name = "COMMAND", conflicts_with = "subsystem")]
+        exec: Option<String>,
+        /// Say also which plugin would serve this subsystem
+        #[arg(long, value_name = "NAME")]
+        subsystem: Option<String>,
+    },
+    /// Look after plugins.
+    #[command(subcommand)]
+    Plugin(PluginVerb),
+    /// What the server runs to compile a plugin: bytes on standard input, machine code on standard output.
+    #[command(hide = true)]
+    Compile {
+        memory: usize,
+        milliseconds: u64,
+        code: usize,
+        instance_memory: usize,
+        /// Core instances, tables, elements of a table, memories, bytes of memory
+        #[arg(num_args = 5, required = true)]
+        instance_limits: Vec<usize>,
+    },
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Form {
+    Text,
+    Json,
+}
+
+impl Verb {
+    /// The form of what is said on standard error.
+    fn format(&self) -> Format {
+        match self {
+            Verb::Serve { log: Form::Json, .. } => Format::Json,
+            _ => Format::Text,
+        }
+    }
+}
+
+/// Reads the command line and does what it says.
+#[must_use]
+pub fn main() -> ExitCode {
+    let Command { verb } = match Command::try_parse() {
+        Ok(command) => command,
+        Err(error) => return not_understood(&error),
+    };
+    if let Verb::Compile { memory, milliseconds, code, instance_memory, instance_limits } = verb {
+        let settings = CompileSettings::from_arguments(memory, milliseconds, code, instance_memory);
+        let limits = <[usize; 5]>::try_from(instance_limits).expect("clap takes five");
+        return ExitCode::from(compile_stdin(&settings, InstanceLimits::from_arguments(limits)));
+    }
+    let format = verb.format();
+    let done = caught("main", || run(verb, format));
+    let panicked = |panicked: Panicked| Err(failed(format!("a panic: {}; exiting", panicked.reason)));
+    let status = match done.unwrap_or_else(panicked) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure { status, text }) => {
+            logging::fatal(format, status, &text);
+            ExitCode::from(status)
+        }
+    };
+    logging::finish();
+    status
+}
+
+fn run(verb: Verb, format: Format) -> Result<(), Failure> {
+    match verb {
+        Verb::Serve { config, listen, plugins, state, no_strict_modes, log: _ } => {
+            if no_strict_modes {
+                strict_modes::ask(Asked::Nothing);
+            }
+            serve::serve(config.as_deref(), Overrides { listen, plugins, state }, format)
+        }
+        Verb::Config => print(&config::reference()),
+        Verb::Check { file } => {
+            if rustix::process::geteuid().is_root() {
+                strict_modes::ask(Asked::Modes);
+            }
+            check::check(&file)
+        }
+        Verb::Tenants { file, user, exec, subsystem } => {
+            strict_modes::ask(Asked::Nothing);
+            let exec = exec.as_deref().map(|command| Start::Exec(command.as_bytes()));
+            tenants::tenants(&file, user.as_deref(), exec.or(subsystem.as_deref().map(Start::Subsystem)))
+        }
+        Verb::Plugin(verb) => {
+            strict_modes::ask(Asked::Nothing);
+            plugin::plugin(verb)
+        }
+        Verb::Compile { .. } => unreachable!("it has no log, and has been done before"),
+    }
+}
+
+/// What a command line that is not understood, or asks for help, is answered with.
+fn not_understood(error: &clap::Error) -> ExitCode {
+    let words: Vec<_> = std::env::args_os().collect();
+    let wants_json =
+        words.iter().any(|word| word == "--log=json") || words.windows(2).any(|two| two == ["--log", "json"]);
+    if error.use_stderr() && wants_json {
+        logging::fatal(Format::Json, WRONG, error.to_string().trim_end());
+        return ExitCode::from(WRONG);
+    }
+    error.exit()
+}

@@ -1,0 +1,25 @@
+//! `whelk check`: a configuration and everything that it names.
+
+use std::path::Path;
+
+use super::inspect;
+use super::outcome::{Failure, lone_runtime, print, wrong};
+use crate::config::{Config, Overrides};
+use crate::os_limits;
+use crate::server::gateway::{lone_loader, trial_limits};
+
+pub(super) fn check(file: &Path) -> Result<(), Failure> {
+    let config = Config::load(file, &Overrides::default()).map_err(wrong)?;
+    let notes: String = config.notes.iter().map(|note| format!("{note}\n")).collect();
+    let shortages: String =
+        os_limits::shortages(&config).iter().map(|shortage| format!("this machine: {shortage}\n")).collect();
+    os_limits::check_start(&config.limits).map_err(wrong)?;
+    let loader = lone_loader(&trial_limits(&config)).map_err(wrong)?;
+    let faults = lone_runtime()?.block_on(inspect::check_named(&config, &loader));
+    if !faults.operators.is_empty() {
+        return Err(wrong(faults.operators.join("\n")));
+    }
+    let theirs: String = faults.tenants.iter().chain(&faults.unfinished).map(|fault| format!("{fault}\n")).collect();
+    // Notes are no failure: one user's file of keys must not keep a server from starting that is checked first (ExecStartPre=).
+    print(&format!("{notes}{shortages}{theirs}{}: good\n", file.display()))
+}

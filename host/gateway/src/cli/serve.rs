@@ -1,0 +1,123 @@
+//! `whelk serve`: starts everything in order, and ends the process when it does not end by itself.
+
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+
+use whelk_runtime::supervise::{caught_future, supervise};
+use whelk_ssh::crypto::key::HostKey;
+
+use super::outcome::{FAILED, Failure, failed, wrong};
+use crate::config::{self, Config, Entrance, Overrides};
+use crate::connection::driver;
+use crate::credential;
+use crate::observe::logging::{self, Format};
+use crate::os_limits;
+use crate::server::control::Control;
+use crate::server::drain::{Phase, Stopper};
+use crate::server::gateway::{Gateway, THIS_PROGRAM};
+use crate::server::heap_trim;
+use crate::server::listener::Listener;
+use crate::server::signals::{GaveUp, Hangup, Signals};
+use crate::state::State;
+use crate::state::strict_modes;
+
+pub(super) fn serve(file: Option<&Path>, overrides: Overrides, format: Format) -> Result<(), Failure> {
+    let maps = os_limits::map_large_allocations();
+    strict_modes::tighten_umask();
+    let config = match file {
+        Some(file) => Config::load(file, &overrides),
+        None => Config::demonstration(&overrides),
+    };
+    let config = config.map_err(wrong)?;
+    os_limits::check_start(&config.limits).map_err(wrong)?;
+    logging::start(format, give_up_the_log).map_err(wrong)?;
+    if !maps {
+        tracing::warn!("the C library keeps its own threshold for mapping memory: what is freed may stay taken");
+    }
+    let demonstration = matches!(config.entrance, Entrance::Demonstration);
+    // First of all: until then a SIGHUP would kill the process without a word.
+    let stopper = Stopper::new();
+    let hangup = if demonstration { Hangup::Stops } else { Hangup::Reloads };
+    let signals = Signals::catch().map_err(failed)?;
+    signals.obey(stopper.clone(), hangup, config.limits.drain, give_up).map_err(failed)?;
+    warn_at_start(&config, demonstration);
+    os_limits::forbid_dumps(!demonstration);
+    let state = State::open(&config.state).map_err(wrong)?;
+    let _lock = state.lock().map_err(wrong)?;
+    let host_key = host_key(&state)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(failed)?;
+    let served = runtime.block_on(async {
+        let listener = Listener::bind(&config).map_err(wrong)?;
+        let gateway = Arc::new(Gateway::new(&config, vec![host_key], &stopper).map_err(wrong)?);
+        let mut stopped = stopper.drain();
+        let reload = tokio::select! {
+            reload = gateway.load(&config, &state, Path::new(THIS_PROGRAM)) => reload.map_err(wrong)?,
+            () = stopped.reached(Phase::Draining) => return Ok(()),
+        };
+        let control = Control::open(&state, &reload);
+        if let Err(error) = &control {
+            tracing::warn!(%error, "the running server cannot be asked for its plugins");
+        }
+        let trimmed = Arc::clone(&gateway);
+        tokio::spawn(supervise("heap trim", move || heap_trim::give_back(Arc::clone(&trimmed)), |_| ()));
+        tokio::spawn(supervise("dropped lines", logging::tell_dropped, |_| ()));
+        for address in listener.addresses().map_err(failed)? {
+            tracing::info!(%address, "listening");
+        }
+        let (prepared, checking, named) = (reload.prepared(), Arc::clone(&gateway), config.clone());
+        tokio::spawn(async move {
+            prepared.await;
+            checking.warn_of_missing_grants(&named);
+        });
+        let serve = listener
+            .serve(&stopper, move |stream, peer, permit| driver::run(stream, peer, permit, Arc::clone(&gateway)));
+        caught_future("listener", serve)
+            .await
+            .map_err(|_| failed("the task that accepts connections has panicked; exiting"))
+    });
+    // A password that is still being hashed is no reason to wait.
+    runtime.shutdown_background();
+    served
+}
+
+/// Says what the operator should know of a configuration that is good.
+fn warn_at_start(config: &Config, demonstration: bool) {
+    for note in &config.notes {
+        tracing::warn!("{note}");
+    }
+    for os_limits::Shortage { resource, has, needs, change } in os_limits::shortages(config) {
+        tracing::warn!(resource, has, needs, change, "the machine has less than the limits may take");
+    }
+    if demonstration {
+        tracing::warn!("{}", config::DEMONSTRATION);
+    }
+}
+
+/// Ends a process that does not end by itself, since a thread that is waited for hangs in a disk, a plugin or a library.
+fn give_up(why: GaveUp) {
+    tracing::error!("{why}");
+    logging::finish();
+    os_limits::exit_at_once(FAILED)
+}
+
+/// Ends the process when its log cannot be written any more. Standard error may still take a line.
+fn give_up_the_log() {
+    let _ = writeln!(std::io::stderr(), "the thread that writes the log has panicked; exiting");
+    os_limits::exit_at_once(FAILED)
+}
+
+/// The host key of the state folder, made at the first start. Its fingerprint is what a user compares at the first login.
+fn host_key(state: &State) -> Result<HostKey, Failure> {
+    let key = match state.read_host_key().map_err(wrong)? {
+        Some(text) => HostKey::from_openssh(&text).map_err(|error| wrong(state.refuse_host_key(error)))?,
+        None => {
+            let key = HostKey::generate().map_err(failed)?;
+            state.write_host_key(&key.to_openssh(), &credential::public_line(key.public().blob())).map_err(wrong)?;
+            key
+        }
+    };
+    let public = key.public();
+    tracing::info!(algorithm = public.algorithm(), fingerprint = %public.fingerprint(), "host key");
+    Ok(key)
+}

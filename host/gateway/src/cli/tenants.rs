@@ -1,0 +1,14 @@
+//! `whelk tenants`: what a user would get, and why.
+
+use std::path::Path;
+
+use whelk_runtime::Start;
+
+use super::explain::explain;
+use super::outcome::{Failure, print, wrong};
+use crate::config::{Config, Overrides};
+
+pub(super) fn tenants(file: &Path, user: Option<&str>, start: Option<Start<'_>>) -> Result<(), Failure> {
+    let config = Config::load(file, &Overrides::default()).map_err(wrong)?;
+    print(&explain(&config, user, start).map_err(wrong)?)
+}

@@ -1,0 +1,11 @@
+//! The sections of a configuration, one file each.
+
+pub(crate) mod algorithms;
+pub(crate) mod environment;
+pub(crate) mod grants;
+pub(crate) mod limits;
+pub(crate) mod listen;
+pub(crate) mod plugins;
+pub(crate) mod routes;
+pub(crate) mod tenants;
+pub(crate) mod users;
