@@ -1,9 +1,11 @@
 //! Host keys and user keys: RFC 4253 §6.6, RFC 8709, and the files that OpenSSH writes.
 //!
-//! `ssh-ed25519` alone for now; [`PublicKey`] and [`HostKey`] are closed types with the kind inside, so that others
-//! come without touching a caller. Signing is the provider's, verification is `ed25519-dalek`'s strict one, files
-//! are read and written by `ssh-key`. Who may use a key is not asked here.
+//! One file an algorithm, `ssh-ed25519` alone for now. [`PublicKey`] and [`HostKey`] hide which one a key has: a new
+//! algorithm is a file, a variant of the two enums (`Kind`, `Secret`) and its names in [`SIGNATURES`], and touches no
+//! caller. The provider signs, `ed25519-dalek` verifies by its strict rule, `ssh-key` reads and writes files. Who may
+//! use a key is not decided here.
 
+mod ed25519;
 mod error;
 mod host;
 mod public;

@@ -3,30 +3,24 @@
 use std::fmt;
 
 use ssh_key::LineEnding;
-use ssh_key::private::{Ed25519Keypair, Ed25519PrivateKey, KeypairData};
-use ssh_key::public::Ed25519PublicKey;
+use ssh_key::private::KeypairData;
 use zeroize::Zeroizing;
 
+use super::ed25519::Ed25519Secret;
 use super::error::KeyError;
-use super::public::{PublicKey, looks_like_a_name};
-use crate::crypto::provider::rand::{self, SecureRandom};
-use crate::crypto::provider::signature::{Ed25519KeyPair, KeyPair};
+use super::public::{Kind, PublicKey, looks_like_a_name};
 use crate::crypto::random::RandomFailed;
 use crate::crypto::string;
 
-/// A host key: it signs each exchange hash, and so says who we are. Wiped when dropped.
+/// A host key: it signs each exchange hash, which proves to the client who the server is. Wiped when dropped.
 pub struct HostKey {
     secret: Secret,
     public: PublicKey,
 }
 
+/// The secret half, by algorithm.
 enum Secret {
-    Ed25519 {
-        /// The 32 bytes that everything else is computed from (RFC 8032 §5.1.5), kept for [`HostKey::to_openssh`].
-        seed: Zeroizing<[u8; 32]>,
-        /// What signs.
-        pair: Box<Ed25519KeyPair>,
-    },
+    Ed25519(Ed25519Secret),
 }
 
 impl HostKey {
@@ -35,10 +29,7 @@ impl HostKey {
     /// # Errors
     /// There was no randomness.
     pub fn generate() -> Result<HostKey, RandomFailed> {
-        let mut seed = Zeroizing::new([0; 32]);
-        rand::SystemRandom::new().fill(seed.as_mut_slice()).map_err(|_| RandomFailed)?;
-        let pair = Ed25519KeyPair::from_seed_unchecked(seed.as_slice()).map_err(|_| RandomFailed)?;
-        HostKey::from_ed25519(seed, pair).map_err(|_| RandomFailed)
+        HostKey::new(Secret::Ed25519(Ed25519Secret::generate()?)).map_err(|_| RandomFailed)
     }
 
     /// Reads a private key file of OpenSSH's format, as `ssh-keygen` writes it.
@@ -51,30 +42,24 @@ impl HostKey {
         if key.is_encrypted() {
             return Err(KeyError::Encrypted);
         }
-        let Some(read) = key.key_data().ed25519() else {
-            return Err(KeyError::Unsupported(key.algorithm().to_string()));
+        match key.key_data() {
+            KeypairData::Ed25519(read) => HostKey::new(Secret::Ed25519(Ed25519Secret::from_file(read)?)),
+            _ => Err(KeyError::Unsupported(key.algorithm().to_string())),
+        }
+    }
+
+    fn new(secret: Secret) -> Result<HostKey, KeyError> {
+        let public = match &secret {
+            Secret::Ed25519(secret) => PublicKey::new(Kind::Ed25519(secret.public()?)),
         };
-        let seed = Zeroizing::new(read.private.to_bytes());
-        let pair = Ed25519KeyPair::from_seed_and_public_key(seed.as_slice(), &read.public.0)
-            .map_err(|_| KeyError::Mismatched)?;
-        HostKey::from_ed25519(seed, pair)
+        Ok(HostKey { secret, public })
     }
 
-    fn from_ed25519(seed: Zeroizing<[u8; 32]>, pair: Ed25519KeyPair) -> Result<HostKey, KeyError> {
-        let point = pair.public_key().as_ref().try_into();
-        let public = PublicKey::from_ed25519(point.map_err(|_| KeyError::Mismatched)?)?;
-        Ok(HostKey { secret: Secret::Ed25519 { seed, pair: Box::new(pair) }, public })
-    }
-
-    /// The key as a private key file, without passphrase. For the owner's eyes alone: mode 0600.
+    /// The key as a private key file, without passphrase. The file must be readable by its owner alone: mode 0600.
     #[must_use]
     pub fn to_openssh(&self) -> Zeroizing<String> {
         let data = match &self.secret {
-            Secret::Ed25519 { seed, pair } => {
-                let mut public = Ed25519PublicKey([0; 32]);
-                public.0.copy_from_slice(pair.public_key().as_ref());
-                KeypairData::Ed25519(Ed25519Keypair { public, private: Ed25519PrivateKey::from_bytes(seed) })
-            }
+            Secret::Ed25519(secret) => secret.keypair_data(),
         };
         ssh_key::PrivateKey::new(data, "")
             .and_then(|key| key.to_openssh(LineEnding::LF))
@@ -87,15 +72,13 @@ impl HostKey {
         &self.public
     }
 
-    /// Signs `data`: the signature blob of RFC 8709 §6, `string` algorithm and `string` signature.
+    /// Signs `data`: the signature blob of RFC 4253 §6.6, `string` algorithm and `string` signature.
     #[must_use]
     pub fn sign(&self, data: &[u8]) -> Vec<u8> {
         let mut blob = Vec::new();
+        string::put(&mut blob, self.public.algorithm().as_bytes());
         match &self.secret {
-            Secret::Ed25519 { pair, .. } => {
-                string::put(&mut blob, self.public.algorithm().as_bytes());
-                string::put(&mut blob, pair.sign(data).as_ref());
-            }
+            Secret::Ed25519(secret) => secret.sign(data, &mut blob),
         }
         blob
     }

@@ -1,9 +1,9 @@
 //! Public keys: the blob of RFC 4253 §6.6, the line of an OpenSSH `.pub` file, and verification.
 
-use ed25519_dalek::{PUBLIC_KEY_LENGTH, Signature, VerifyingKey};
 use ssh_key::HashAlg;
-use ssh_key::public::{Ed25519PublicKey, KeyData};
+use ssh_key::public::KeyData;
 
+use super::ed25519::{self, Ed25519Public};
 use super::error::{BadSignature, KeyError};
 use crate::crypto::string;
 
@@ -15,17 +15,15 @@ pub struct PublicKey {
     blob: Box<[u8]>,
 }
 
+/// What verifies, by algorithm: a file each.
 #[derive(Clone, PartialEq, Eq, Debug)]
-enum Kind {
-    /// Boxed: it holds the point ready for use, some 200 bytes.
-    Ed25519(Box<VerifyingKey>),
+pub(super) enum Kind {
+    /// RFC 8709.
+    Ed25519(Ed25519Public),
 }
 
-/// RFC 8709 §4: also the name of the signatures that such a key makes.
-const ED25519: &str = "ssh-ed25519";
-
 /// Every kind of signature that we verify, of host keys as of users' keys, best first.
-pub const SIGNATURES: [&str; 1] = [ED25519];
+pub const SIGNATURES: [&str; 1] = [ed25519::NAME];
 
 /// Characters of a stranger's algorithm name that an error repeats. RFC 4251 §6: names have at most 64.
 const NAME_SHOWN: usize = 64;
@@ -38,16 +36,23 @@ impl PublicKey {
     pub fn from_blob(blob: &[u8]) -> Result<PublicKey, KeyError> {
         let mut rest = blob;
         let name = string::take(&mut rest).ok_or(KeyError::Truncated)?;
-        if name != ED25519.as_bytes() {
-            let shown: Vec<u8> = name.iter().copied().take(NAME_SHOWN).collect();
-            return Err(KeyError::Unsupported(shown.escape_ascii().to_string()));
+        if name == ed25519::NAME.as_bytes() {
+            return Ok(PublicKey::new(Kind::Ed25519(Ed25519Public::read(rest)?)));
         }
-        let point = string::take(&mut rest).ok_or(KeyError::Truncated)?;
-        if !rest.is_empty() {
-            return Err(KeyError::Malformed("bytes follow the key".into()));
+        let shown: Vec<u8> = name.iter().copied().take(NAME_SHOWN).collect();
+        Err(KeyError::Unsupported(shown.escape_ascii().to_string()))
+    }
+
+    /// The key with its blob.
+    pub(super) fn new(kind: Kind) -> PublicKey {
+        let mut blob = Vec::new();
+        match &kind {
+            Kind::Ed25519(key) => {
+                string::put(&mut blob, ed25519::NAME.as_bytes());
+                key.write(&mut blob);
+            }
         }
-        let point = point.try_into().map_err(|_| KeyError::Malformed("an Ed25519 key has 32 bytes".into()))?;
-        PublicKey::from_ed25519(point)
+        PublicKey { kind, blob: blob.into() }
     }
 
     /// Whether this is the name of an algorithm that we verify signatures of.
@@ -59,7 +64,7 @@ impl PublicKey {
     #[must_use]
     pub fn signatures(&self) -> &'static [&'static str] {
         match self.kind {
-            Kind::Ed25519(_) => &[ED25519],
+            Kind::Ed25519(_) => &[ed25519::NAME],
         }
     }
 
@@ -83,23 +88,10 @@ impl PublicKey {
         // Put together anew: tabs and runs of blanks are good between words, and the comment is nobody's business.
         let key = ssh_key::PublicKey::from_openssh(&format!("{name} {base64}"))
             .map_err(|error| KeyError::Malformed(error.to_string()))?;
-        match key.key_data().ed25519() {
-            Some(point) => PublicKey::from_ed25519(&point.0),
-            None => Err(KeyError::Unsupported(key.algorithm().to_string())),
+        match key.key_data() {
+            KeyData::Ed25519(point) => Ok(PublicKey::new(Kind::Ed25519(Ed25519Public::from_point(&point.0)?))),
+            _ => Err(KeyError::Unsupported(key.algorithm().to_string())),
         }
-    }
-
-    /// The key whose point is `point`: RFC 8032 §5.1.5.
-    pub(super) fn from_ed25519(point: &[u8; PUBLIC_KEY_LENGTH]) -> Result<PublicKey, KeyError> {
-        let key =
-            VerifyingKey::from_bytes(point).map_err(|_| KeyError::Malformed("not a point of the curve".into()))?;
-        if key.is_weak() {
-            return Err(KeyError::Weak);
-        }
-        let mut blob = Vec::new();
-        string::put(&mut blob, ED25519.as_bytes());
-        string::put(&mut blob, point);
-        Ok(PublicKey { kind: Kind::Ed25519(Box::new(key)), blob: blob.into() })
     }
 
     /// The key as it stands in messages. RFC 4253 §6.6.
@@ -112,7 +104,7 @@ impl PublicKey {
     #[must_use]
     pub fn algorithm(&self) -> &'static str {
         match self.kind {
-            Kind::Ed25519(_) => ED25519,
+            Kind::Ed25519(_) => ed25519::NAME,
         }
     }
 
@@ -120,7 +112,7 @@ impl PublicKey {
     #[must_use]
     pub fn fingerprint(&self) -> String {
         let data = match &self.kind {
-            Kind::Ed25519(key) => KeyData::Ed25519(Ed25519PublicKey(key.to_bytes())),
+            Kind::Ed25519(key) => key.key_data(),
         };
         data.fingerprint(HashAlg::Sha256).to_string()
     }
@@ -131,20 +123,18 @@ impl PublicKey {
     /// the blob must carry the same: a signature is never taken for another algorithm's.
     ///
     /// # Errors
-    /// Any name that differs, any byte too many or too few, a point of small order, a scalar out of range, or simply
-    /// another key's signature. Which of them is not said.
+    /// Any name that differs, any byte too many or too few, or a signature that is not this key's over `data`. Which of
+    /// them is not said.
     pub fn verify(&self, algorithm: &[u8], data: &[u8], signature_blob: &[u8]) -> Result<(), BadSignature> {
         let mut rest = signature_blob;
         let name = string::take(&mut rest).ok_or(BadSignature)?;
         let signature = string::take(&mut rest).ok_or(BadSignature)?;
-        if !rest.is_empty() || name != algorithm || algorithm != self.algorithm().as_bytes() {
+        let makes = self.signatures().iter().any(|made| made.as_bytes() == algorithm);
+        if !rest.is_empty() || name != algorithm || !makes {
             return Err(BadSignature);
         }
         match &self.kind {
-            Kind::Ed25519(key) => {
-                let signature = Signature::from_slice(signature).map_err(|_| BadSignature)?;
-                key.verify_strict(data, &signature).map_err(|_| BadSignature)
-            }
+            Kind::Ed25519(key) => key.verify(data, signature),
         }
     }
 }

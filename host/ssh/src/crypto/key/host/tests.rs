@@ -1,5 +1,8 @@
 //! Host key files: those that `ssh-keygen` writes, those that we write, and those that are refused.
 
+use ssh_key::private::{Ed25519Keypair, Ed25519PrivateKey};
+use ssh_key::public::Ed25519PublicKey;
+
 use super::*;
 
 const PLAIN: &str = include_str!("fixtures/plain.key");

@@ -12,7 +12,7 @@ const FINGERPRINT: &str = "SHA256://bkYkt9JxiE2RsrxRQ0aJzJSFAHMuz4upg2UypsFws";
 /// A key of which the test has both halves.
 fn signer(seed: u8) -> (SigningKey, PublicKey) {
     let secret = SigningKey::from_bytes(&[seed; 32]);
-    let public = PublicKey::from_ed25519(secret.verifying_key().as_bytes()).unwrap();
+    let public = PublicKey::new(Kind::Ed25519(Ed25519Public::from_point(secret.verifying_key().as_bytes()).unwrap()));
     (secret, public)
 }
 
