@@ -1,9 +1,10 @@
-//! One connection: a transport, an authentication and a multiplexer, and nothing else.
+//! One connection: a transport (RFC 4253), an authentication (RFC 4252) and a multiplexer (RFC 4254), put together.
 //!
-//! Four kinds of method. **Ask** looks and changes nothing. **In** takes bytes and time. **Commands** are the application's answers
-//! and wishes; they may come late, for things that are gone, and are then ignored. **Out** gives the bytes for the socket.
-//! [`receive`](Connection::receive) lends each event to a closure, which shows the law of the house: handling an event never needs the
-//! connection. What cannot be answered at once stands as a *question*, and no further packet is looked at until it is answered.
+//! The methods are of four kinds. **Ask** reads state and changes nothing. **In** takes bytes and time. **Commands**
+//! are what the application has decided; a command for a channel that no longer exists is ignored. **Out** gives the
+//! bytes to send. [`receive`](Connection::receive) lends each event to a closure that has no access to the connection:
+//! handling an event never needs it. What the application cannot answer inside the closure stands as a *question*, and
+//! no further packet is handled until it is answered.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -24,12 +25,12 @@ use crate::mux::{self, Exit, Mux, OpenFailure};
 use crate::phase::{Admission, LoginStage, Phase, admits};
 use crate::transport::{self, Note, Packet, SignatureRequest, Transport};
 
-/// The side that was called.
+/// The server's side of a connection.
 pub type Server = Connection<auth::server::Server>;
-/// The side that calls.
+/// The client's side of a connection.
 pub type Client = Connection<auth::client::Client>;
 
-/// What all connections of a side have in common.
+/// What all connections of a server, or of a client, have in common.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// RFC 4253.
@@ -42,53 +43,54 @@ pub struct Settings {
 pub struct Connection<A> {
     /// RFC 4253: buffers, keys, key exchange.
     transport: Transport,
-    /// RFC 4252: who this is.
+    /// RFC 4252: who the user is.
     auth: A,
     /// RFC 4254: channels.
     mux: Mux,
-    /// A message has come that the peer gets no answer to, since this was asked last.
+    /// Whether a message that gets no answer has come since [`Connection::take_unanswered`] was called last.
     unanswered: bool,
-    /// Bytes of data that we have sent and that the peer has not adjusted its windows for: it may not have read them.
+    /// Bytes of channel data that we have sent and for which the peer has not adjusted its windows. It may not have
+    /// read them.
     unconfirmed: usize,
 }
 
-/// Something that happened. It is lent: what is needed later must be copied.
+/// Something that happened. Borrowed from the input buffer: copy what is needed later.
 #[derive(Debug)]
 pub enum Event<'a> {
     /// On or about a channel.
     Channel(mux::Event<'a>),
-    /// A note for whoever debugs, in any bytes. RFC 4253 §11.3.
+    /// A debug message. RFC 4253 §11.3.
     Debug {
-        /// The note.
+        /// Its text, in any bytes: escape it before it is shown.
         text: &'a [u8],
-        /// The peer thinks that it should be shown in any case.
+        /// The peer asks that it be shown in any case.
         always_display: bool,
     },
-    /// Client: text to show before login, in any bytes. RFC 4252 §5.4.
+    /// Client: text to show before login, in any bytes: escape it before it is shown. RFC 4252 §5.4.
     Banner(&'a [u8]),
-    /// Client: the credential did not do. RFC 4252 §5.1.
+    /// Client: the credential was not enough. RFC 4252 §5.1.
     Refused {
-        /// It was right, but another one is needed.
+        /// It was accepted, and another one is needed beside it.
         partial: bool,
     },
     /// Client: authentication has succeeded. RFC 4252 §5.1.
     Authenticated,
 }
 
-/// Whether `receive` has looked at everything that can be looked at now.
+/// Whether [`Connection::receive`] has handled everything that can be handled now.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Progress {
-    /// Nothing more until there is more input, an answer to the question that stands, or less output that waits for the socket.
+    /// Nothing more happens until more input comes, the question is answered, or output has been sent.
     Done,
-    /// There may be more: call again when the others have had their turn.
+    /// There may be more to do. Let other connections go first, and call again.
     More,
 }
 
-/// The most packets that one call of `receive` handles.
+/// The most packets that one call of [`Connection::receive`] handles.
 const TURN: usize = 64;
 
-/// Whether nothing will be sent because of this message of a channel: window adjustment, EOF, CLOSE, and a request that
-/// wants no answer. RFC 4254 §5.2 to §5.4. CLOSE is answered by ours, but as a rule ours has gone out before.
+/// Whether we send nothing in answer to this message of a channel: a window adjustment, EOF, CLOSE, or a request that
+/// wants no reply. RFC 4254 §5.2 to §5.4. CLOSE is answered by our CLOSE, which as a rule has been sent before.
 fn goes_unanswered(payload: &[u8]) -> bool {
     match payload.first() {
         Some(&(CHANNEL_WINDOW_ADJUST | CHANNEL_EOF | CHANNEL_CLOSE)) => true,
@@ -108,34 +110,34 @@ impl<A: Machine> Connection<A> {
 
     // Ask.
 
-    /// The connection's name, once the first key exchange is over. RFC 4253 §7.2.
+    /// The session identifier, once the first key exchange is over. RFC 4253 §7.2.
     pub fn session_id(&self) -> Option<&ExchangeHash> {
         self.transport.session_id()
     }
 
-    /// The algorithms that both sides have settled on.
+    /// The algorithms of the latest key exchange.
     pub fn negotiated(&self) -> Option<&Negotiated> {
         self.transport.negotiated()
     }
 
-    /// The peer's identification line in any bytes, without its end. RFC 4253 §4.2.
+    /// The peer's identification line without CR LF, in any bytes: escape it before it is shown. RFC 4253 §4.2.
     pub fn peer_identification(&self) -> Option<&[u8]> {
         self.transport.peer_identification()
     }
 
-    /// Whether the peer may send: its bytes have room, and it takes ours.
+    /// Whether to read from the socket: the input has room, and the peer reads what we send.
     pub fn wants_input(&self) -> bool {
         self.transport.wants_input() && self.listens()
     }
 
-    /// How many key exchanges are over.
+    /// How many key exchanges are complete.
     pub fn exchanges(&self) -> u64 {
         self.transport.exchanges()
     }
 
-    /// When [`handle_timeout`](Connection::handle_timeout) wants to be called.
+    /// When to call [`handle_timeout`](Connection::handle_timeout) next.
     pub fn deadline(&self) -> Option<Instant> {
-        // Keys are not changed before authentication, so a timer for it would be due for ever.
+        // Keys are not changed before authentication, so that this deadline would stay in the past.
         let rekey = if self.auth.stage() == auth::Stage::Open { self.transport.rekey_at() } else { None };
         self.transport.deadlines.next().into_iter().chain(rekey).min()
     }
@@ -150,18 +152,18 @@ impl<A: Machine> Connection<A> {
         self.transport.room() > 0
     }
 
-    /// Whether bytes have come that were not looked at: a part of a packet, as long as nothing holds whole ones up.
+    /// Whether bytes have come that were not handled: part of a packet, or whole packets behind a question.
     pub fn holds_input(&self) -> bool {
         self.transport.holds_input()
     }
 
-    /// Whether a message on a channel has come that gets no answer, since this was asked last. A peer whose kernel
-    /// holds small writes back until the one before is acknowledged (Nagle) can send nothing more until we do that.
+    /// Whether a message of a channel that gets no answer has come since the last call. A peer whose kernel holds back
+    /// a small write until the one before is acknowledged (Nagle's algorithm) sends nothing more until then.
     pub fn take_unanswered(&mut self) -> bool {
         std::mem::take(&mut self.unanswered)
     }
 
-    /// Which messages have a place now.
+    /// The phase, which decides which messages are allowed.
     fn phase(&self) -> Phase {
         self.transport.kex_phase().unwrap_or(match self.auth.stage() {
             auth::Stage::Service => Phase::Service,
@@ -170,34 +172,35 @@ impl<A: Machine> Connection<A> {
         })
     }
 
-    /// Whether the peer takes what we send, and so is listened to.
+    /// Whether the peer reads what we send. While it does not, nothing is read from it.
     fn listens(&self) -> bool {
         self.transport.keeps_up() && self.mux.wants_input(self.transport.exchanging())
     }
 
     // In.
 
-    /// Room for the next read from the socket. Its contents have no meaning.
+    /// Where the next read from the socket goes. Its contents are unspecified.
     pub fn input(&mut self) -> &mut [u8] {
         self.transport.input()
     }
 
-    /// The first `count` bytes of that room hold what was read.
+    /// The first `count` bytes of [`input`](Connection::input) have been read.
     pub fn filled(&mut self, count: usize) {
         self.transport.filled(count);
     }
 
-    /// Looks at what has come. At most 64 packets a call, so that one connection cannot hold a thread.
+    /// Handles what was read, at most 64 packets a call, so that one connection does not keep a thread.
     ///
     /// # Errors
-    /// The connection is over: [`disconnect`](Connection::disconnect) with the error, send what is left, close the socket.
+    /// The connection is over: call [`disconnect`](Connection::disconnect) with the error, send what is left, and close
+    /// the socket.
     pub fn receive(&mut self, now: Instant, mut on: impl FnMut(Event<'_>)) -> Result<Progress, Error> {
         self.transport.time_rekey(now, self.unconfirmed)?;
-        // A peer that never pauses leaves nobody the time to look at a timer.
+        // While a peer never pauses, nobody waits for a deadline.
         self.handle_timeout(now)?;
         for _ in 0..TURN {
             if self.auth.waits() || !self.listens() {
-                // Answers that are owed hold up what the peer has sent behind its requests.
+                // The peer's further messages are handled only when the answers that we owe have been put.
                 self.put_owed();
             }
             if self.transport.waits() || self.auth.waits() || !self.listens() {
@@ -211,7 +214,7 @@ impl<A: Machine> Connection<A> {
         Ok(Progress::More)
     }
 
-    /// Asks the one table, and only then a handler.
+    /// Handles a packet if [`admits`] allows its message in this phase.
     fn admit(&mut self, packet: &Packet, now: Instant, on: &mut dyn FnMut(Event<'_>)) -> Result<(), Error> {
         let number = self.transport.payload(packet).first().copied().ok_or(Violation::EmptyPayload)?;
         match admits(self.transport.role(), self.phase(), number) {
@@ -233,10 +236,10 @@ impl<A: Machine> Connection<A> {
         on: &mut dyn FnMut(Event<'_>),
     ) -> Result<(), Error> {
         match Layer::of(number) {
-            // The service is asked for in the transport's numbers but concerns authentication alone.
+            // Service messages have numbers of the transport, but only authentication uses them.
             Layer::Transport if matches!(number, SERVICE_REQUEST | SERVICE_ACCEPT) => self.handle_auth(packet, on),
             Layer::Transport => {
-                // The transport cannot be changed while its own buffer is lent out; its messages are rare and small.
+                // The payload is borrowed from the transport that handles it. Its messages are rare and small.
                 let payload = self.transport.payload(packet).to_vec();
                 match self.transport.handle(&payload)? {
                     Some(Note::Debug { text, always_display }) => on(Event::Debug { text, always_display }),
@@ -264,11 +267,12 @@ impl<A: Machine> Connection<A> {
         }
     }
 
-    /// A payload of authentication.
+    /// Handles a payload of authentication.
     fn handle_auth(&mut self, packet: &Packet, on: &mut dyn FnMut(Event<'_>)) -> Result<(), Error> {
         let Some(session_id) = self.transport.session_id() else { return Err(Error::Exhausted) };
         match self.auth.handle(self.transport.payload(packet), session_id.as_ref())? {
-            // A key that would do is a question to the client's user: `Client::question`.
+            // The client is asked for a signature by `Client::question`, the server for a verdict by
+            // `Server::question`.
             Step::Nothing | Step::Sign | Step::Attempt => {}
             Step::Banner(text) => on(Event::Banner(text)),
             Step::Refused { partial } => on(Event::Refused { partial }),
@@ -277,10 +281,10 @@ impl<A: Machine> Connection<A> {
         Ok(())
     }
 
-    /// Time has passed.
+    /// Checks the deadlines.
     ///
     /// # Errors
-    /// A stage has taken too long.
+    /// [`Error::TimedOut`]: a stage has taken too long.
     pub fn handle_timeout(&mut self, now: Instant) -> Result<(), Error> {
         self.transport.deadlines.check(now)
     }
@@ -292,22 +296,22 @@ impl<A: Machine> Connection<A> {
         self.mux.accept(channel);
     }
 
-    /// Answers [`mux::Event::Open`]: it is not.
+    /// Answers [`mux::Event::Open`]: the channel is not opened.
     pub fn refuse(&mut self, channel: ChannelId, reason: OpenFailure, text: &str) {
         self.mux.refuse(channel, reason, text);
     }
 
-    /// Answers the oldest unanswered [`mux::Event::Request`] of the channel.
+    /// Answers the oldest [`mux::Event::Request`] of the channel that has no answer yet. RFC 4254 §5.4.
     pub fn reply(&mut self, channel: ChannelId, success: bool) {
         self.mux.reply(channel, success);
     }
 
-    /// Answers so many of the oldest unanswered ones alike.
+    /// Answers the `times` oldest of them alike.
     pub fn reply_alike(&mut self, channel: ChannelId, success: bool, times: u32) {
         self.mux.reply_alike(channel, success, times);
     }
 
-    /// Sends at most one packet of data on a stream. Returns how many bytes it took. RFC 4254 §5.2.
+    /// Sends at most one packet of data on a stream. Returns how many bytes were taken. RFC 4254 §5.2.
     pub fn write(&mut self, channel: ChannelId, stream: Stream, data: &[u8]) -> usize {
         let written = self.mux.write(channel, stream, data, &mut self.transport);
         if written > 0 {
@@ -317,17 +321,17 @@ impl<A: Machine> Connection<A> {
         written
     }
 
-    /// The program has taken so many bytes: the peer may send as many more.
+    /// The application has consumed `bytes` of the channel's data: the peer may send as many more. RFC 4254 §5.2.
     pub fn taken(&mut self, channel: ChannelId, bytes: usize) {
         self.mux.taken(channel, bytes);
     }
 
-    /// No more data will be written. RFC 4254 §5.3.
+    /// Sends EOF: no more data will be written. RFC 4254 §5.3.
     pub fn send_eof(&mut self, channel: ChannelId) {
         self.mux.send_eof(channel);
     }
 
-    /// The program is over: its status or signal, EOF and CLOSE go out in this order. RFC 4254 §6.10.
+    /// The program has ended: sends its status or signal, EOF and CLOSE, in this order. RFC 4254 §6.10.
     pub fn exit(&mut self, channel: ChannelId, exit: Exit) {
         self.mux.exit(channel, exit);
     }
@@ -337,7 +341,8 @@ impl<A: Machine> Connection<A> {
         self.mux.close(channel);
     }
 
-    /// Asks something of the peer on a channel. False when too much waits already or the channel is gone. RFC 4254 §5.4.
+    /// Makes a request on a channel. `kind` and `body` are together at most one packet long. False if they are longer,
+    /// if 16 requests wait already, or if the channel is not open. RFC 4254 §5.4.
     pub fn request(&mut self, channel: ChannelId, kind: &[u8], body: &[u8], want_reply: bool) -> bool {
         self.mux.request(channel, kind, body, want_reply)
     }
@@ -347,21 +352,20 @@ impl<A: Machine> Connection<A> {
         self.mux.global_request(b"keepalive@openssh.com", b"", true);
     }
 
-    /// Starts a key exchange, if none is under way and the user is authenticated. RFC 4253 §9. Before that it would
-    /// hold back the answer to a request, and nothing is read while an answer is owed: neither side would move any
-    /// more.
+    /// Starts a key exchange, if none is under way and the user is authenticated. RFC 4253 §9. Before authentication it
+    /// would hold back an answer, and nothing is read while an answer is owed: a deadlock.
     pub fn rekey(&mut self) {
         if self.auth.stage() == auth::Stage::Open {
             self.transport.rekey();
         }
     }
 
-    /// The connection is over: puts the DISCONNECT that the error asks for behind what is in the output.
+    /// The connection is over: appends the error's DISCONNECT, if it has one, to the output. RFC 4253 §11.1.
     pub fn disconnect(&mut self, error: &Error) {
         self.transport.send_disconnect(error);
     }
 
-    /// Sends a note for whoever debugs, or drops it where there is no room for it. RFC 4253 §11.3.
+    /// Sends a debug message, or drops it while the output has no room. RFC 4253 §11.3.
     pub fn debug(&mut self, text: &str, always_display: bool) {
         self.transport.debug(text, always_display);
     }
@@ -374,10 +378,11 @@ impl<A: Machine> Connection<A> {
 
     // Out.
 
-    /// Turns what is owed into packets, as far as they may leave, and changes the keys when they are due.
+    /// Turns what is owed (replies, credit, EOF, CLOSE) into packets while the output has room, and starts a key
+    /// exchange when one is due.
     ///
     /// # Errors
-    /// The keys can protect no more.
+    /// [`Error::Exhausted`]: no more packets can be protected.
     pub fn settle(&mut self, now: Instant) -> Result<(), Error> {
         self.put_owed();
         if self.transport.rekey_due(now) {
@@ -386,7 +391,7 @@ impl<A: Machine> Connection<A> {
         if self.transport.exhausted() { Err(Error::Exhausted) } else { Ok(()) }
     }
 
-    /// Turns what is owed into packets, as far as they may leave.
+    /// Turns what is owed into packets while the output has room.
     fn put_owed(&mut self) {
         self.auth.settle(&mut self.transport);
         if self.auth.stage() == auth::Stage::Open {
@@ -395,36 +400,36 @@ impl<A: Machine> Connection<A> {
         }
     }
 
-    /// What the socket shall have.
+    /// Bytes to write to the socket.
     pub fn output(&self) -> &[u8] {
         self.transport.output()
     }
 
-    /// The socket has taken so many bytes of it.
+    /// The socket has taken the first `count` bytes of [`output`](Connection::output).
     pub fn sent(&mut self, count: usize) {
         self.transport.sent(count);
     }
 
-    /// Frees the memory of empty buffers. Returns whether no buffer holds memory any more.
+    /// Frees the memory of empty buffers. Returns whether no buffer holds memory now.
     pub fn release_buffers(&mut self) -> bool {
         self.transport.release_buffers()
     }
 }
 
-/// What a server has to be told before it reads on.
+/// What the server's application has to answer before the next packet is handled.
 #[derive(Clone, Copy)]
 pub enum ServerQuestion<'a> {
-    /// The signature of a host key of ours: [`Server::signed`].
+    /// Sign with this host key: [`Server::signed`].
     Sign(SignatureRequest<'a>),
-    /// Does this credential authenticate this user? [`Server::decide`].
+    /// Decide whether this credential authenticates this user: [`Server::decide`].
     Attempt(auth::server::Attempt<'a>),
-    /// A packet has begun that is larger than those before login may be, by so many bytes. They must be set aside
-    /// before it is read: [`Server::grant_large_packet`].
+    /// A packet has begun that exceeds the limit before login by so many bytes. Reserve their memory:
+    /// [`Server::grant_large_packet`].
     LargePacket(usize),
 }
 
 impl Server {
-    /// Starts a connection that was accepted.
+    /// A connection that the server has accepted. Our identification and KEXINIT are in the output.
     pub fn accepted(
         settings: &Settings,
         auth: Arc<auth::server::Settings>,
@@ -434,7 +439,7 @@ impl Server {
         Connection::start(settings, auth::server::Server::new(auth), random, now)
     }
 
-    /// The question that stands, if any.
+    /// The question that waits for an answer, if any.
     pub fn question(&self) -> Option<ServerQuestion<'_>> {
         let sign = self.transport.to_sign().map(ServerQuestion::Sign);
         sign.or_else(|| self.auth.attempt().map(ServerQuestion::Attempt))
@@ -444,7 +449,7 @@ impl Server {
     /// Answers [`ServerQuestion::Sign`] with a signature blob, RFC 4253 §6.6.
     ///
     /// # Errors
-    /// The keys could not be made.
+    /// The keys could not be derived.
     pub fn signed(&mut self, signature: &[u8]) -> Result<(), Error> {
         self.transport.signed(signature)
     }
@@ -452,23 +457,22 @@ impl Server {
     /// Answers [`ServerQuestion::Attempt`].
     ///
     /// # Errors
-    /// It was the last failure that is allowed.
+    /// [`Error::TooManyAttempts`]: it was the last failure that is allowed.
     pub fn decide(&mut self, verdict: auth::server::Verdict) -> Result<(), Error> {
         self.auth.decide(verdict)
     }
 
-    /// How far the client has come with logging in. Cheap: may be asked after every read.
+    /// How far the login has come. Cheap: may be asked after every read.
     pub fn login_stage(&self) -> LoginStage {
         if self.auth.stage() == auth::Stage::Open { LoginStage::Done } else { self.transport.login_stage() }
     }
 
-    /// Answers [`ServerQuestion::LargePacket`]: the bytes are set aside. Ignored when no such question stands.
+    /// Answers [`ServerQuestion::LargePacket`]: the memory is reserved. Ignored if there is no such question.
     pub fn grant_large_packet(&mut self) {
         self.transport.grant_large_packet();
     }
 
-    /// Whether the bytes that were granted last are still needed: their packet has not come whole, or was not dealt
-    /// with.
+    /// Whether the memory that was granted last is still in use: its packet is incomplete or not handled yet.
     pub fn holds_large_packet(&self) -> bool {
         self.transport.holds_large_packet()
     }
@@ -478,38 +482,38 @@ impl Server {
         self.auth.user()
     }
 
-    /// The user name of the first request, in any bytes.
+    /// The user name of the first authentication request, in any bytes.
     pub fn asking(&self) -> Option<&[u8]> {
         self.auth.asking()
     }
 
-    /// What was refused so far: for the log.
+    /// The credentials that were refused so far, for the log.
     pub fn refused(&self) -> &auth::refused::Refused {
         self.auth.refused()
     }
 
-    /// The same, which is forgotten.
+    /// Takes the credentials that were refused so far, for the log.
     pub fn take_refused(&mut self) -> auth::refused::Refused {
         self.auth.take_refused()
     }
 }
 
-/// What a client has to be told.
+/// What the client's application has to answer before the next packet is handled.
 #[derive(Clone, Debug)]
 pub enum ClientQuestion<'a> {
-    /// Is this the server's key? [`Client::trust`].
+    /// Decide whether this is the server's key: [`Client::trust`].
     HostKey(&'a PublicKey),
-    /// The user's signature over these bytes: [`Client::signed`].
+    /// Sign these bytes with the user's key: [`Client::signed`].
     Sign(Vec<u8>),
 }
 
 impl Client {
-    /// Starts a connection that was made.
+    /// A connection that the client has opened. Our identification and KEXINIT are in the output.
     pub fn connected(settings: &Settings, user: &[u8], random: Box<dyn Random>, now: Instant) -> Client {
         Connection::start(settings, auth::client::Client::new(user), random, now)
     }
 
-    /// The question that stands, if any.
+    /// The question that waits for an answer, if any.
     pub fn question(&self) -> Option<ClientQuestion<'_>> {
         let key = self.transport.host_key_offered().map(ClientQuestion::HostKey);
         key.or_else(|| {
@@ -521,7 +525,7 @@ impl Client {
     /// Answers [`ClientQuestion::HostKey`].
     ///
     /// # Errors
-    /// It was not trusted.
+    /// [`Error::HostKeyRefused`] if it is not trusted.
     pub fn trust(&mut self, trusted: bool) -> Result<(), Error> {
         self.transport.trust(trusted)
     }
@@ -531,17 +535,17 @@ impl Client {
         self.auth.signed(signature);
     }
 
-    /// Authenticates with this, at once or as soon as the keys are there.
+    /// Authenticates with this credential, now or as soon as the first key exchange is over.
     pub fn authenticate(&mut self, credential: auth::client::Credential<'_>) {
         self.auth.authenticate(credential);
     }
 
-    /// The methods that may go on after a refusal, joined with commas.
+    /// The methods that can continue after a refusal, separated by commas. RFC 4252 §5.1.
     pub fn methods(&self) -> &str {
         self.auth.methods()
     }
 
-    /// Asks for a session. None when there are too many. RFC 4254 §6.1.
+    /// Opens a session channel. None if there are too many. RFC 4254 §6.1.
     pub fn open_session(&mut self) -> Option<ChannelId> {
         self.mux.open_session()
     }

@@ -71,9 +71,6 @@ macro_rules! messages {
         }
 
         impl<'a> $layer<'a> {
-            /// Each number of this layer with the name of its message.
-            pub const NUMBERS: &'static [(u8, &'static str)] = &[ $( ($number, stringify!($name)) ),+ ];
-
             /// Reads a whole payload. Nothing may be missing and nothing left over.
             pub fn decode(payload: &'a [u8]) -> Result<Self, crate::wire::Malformed> {
                 let (number, body) = crate::message::split_number(payload)?;

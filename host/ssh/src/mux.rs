@@ -1,33 +1,34 @@
 //! RFC 4254, the connection protocol: many channels over one connection.
 //!
-//! The mux takes the payloads numbered 80 to 127 and says what they mean; it takes commands and owes what they lead to. It
-//! knows neither transport nor keys: payloads come in by [`Mux::handle`], messages go out into an
-//! [`Output`]. It owes small state and holds no data: bytes that came are lent to the owner at once,
-//! and bytes that go stay with the owner until window, packet limit and output all have room for them.
+//! The mux takes the payloads numbered 80 to 127 and says what they mean; it takes commands and owes what they lead to.
+//! It knows neither transport nor keys: payloads come in by [`Mux::handle`], messages go out into an [`Output`]. It
+//! owes small state and holds no data: bytes that came are lent to the owner at once, and bytes that go stay with the
+//! owner until window, packet limit and output all have room for them.
 //!
 //! Reading order: [`Event`], the methods of [`Mux`], `mux/channel.rs`, `mux/window.rs`.
 //!
-//! What has only one right answer is answered here: channels of other kinds than `session` are refused, requests that are
+//! What has only one right answer is answered here: kinds of channel that nobody serves are refused, requests that are
 //! malformed or never granted fail in their turn, CLOSE is answered with CLOSE.
 //!
-//! Chosen against what might be expected:
+//! Decisions that may surprise:
 //!
-//! * A fault on one channel ends at most that channel, since many clients break small rules. OpenSSH is as lenient or less.
-//!   Whatever the peer says on a channel after its CLOSE is ignored; a number is not used again before 32 others have been
-//!   closed after it, if the table has room. A second EOF is ignored; data after EOF is charged to the window and dropped. A
-//!   message over the maximum packet size is taken, and so is a tenth more than the window, which has to be worked off. Data
-//!   beyond that, or an adjustment past 2^32 - 1, closes the channel. Eight channels closed so end the connection; each that is
-//!   closed without a fault makes up for one of them.
-//! * A message for a number that the peer was never told ends the connection, an adjustment too, which OpenSSH ignores: the
-//!   two sides disagree about which channels there are.
-//! * Data on a channel that its owner has ended, and answers that nobody asked for, are dropped. A peer that has not read
-//!   our CLOSE yet may well send the first; some servers send the second.
-//! * Requests that want no answer are answered by the owner all the same, and count as unanswered until then: that bounds
-//!   the owner's queue. Only a run of `window-change` counts as one, and the owner is to keep no more than the last of a run.
-//! * No number of requests ends the connection. Those that the owner declines at once, and those for which there is no place
-//!   in the owner's queue, are refused in their turn, and a run of answers that are alike costs what one does.
-//! * A channel number is free when both CLOSEs have passed, but counts as a session only until either side ends it: a client
-//!   that closes one session and opens the next in one breath is never told that there are too many.
+//! * A fault on one channel ends at most that channel, since many clients break small rules. OpenSSH is as lenient or
+//!   less. Whatever the peer says on a channel after its CLOSE is ignored; a number is not used again before 32 others
+//!   have been closed after it, if the table has room. A second EOF is ignored; data after EOF is charged to the window
+//!   and dropped. A message over the maximum packet size is taken, and so is a tenth more than the window, which has to
+//!   be worked off. Data beyond that, or an adjustment past 2^32 - 1, closes the channel. Eight channels closed so end
+//!   the connection; each that is closed without a fault makes up for one of them.
+//! * A message for a number that the peer was never told ends the connection, an adjustment too, which OpenSSH ignores:
+//!   the two sides disagree about which channels there are.
+//! * Data on a channel that its owner has ended, and answers that nobody asked for, are dropped. A peer that has not
+//!   read our CLOSE yet may well send the first; some servers send the second.
+//! * Requests that want no answer are answered by the owner all the same, and count as unanswered until then: that
+//!   bounds the owner's queue. Only a run of `window-change` counts as one, and the owner is to keep no more than the
+//!   last of a run.
+//! * No number of requests ends the connection. Those that the owner declines at once, and those for which there is no
+//!   place in the owner's queue, are refused in their turn, and a run of answers that are alike costs what one does.
+//! * A channel number is free when both CLOSEs have passed, but counts as a session only until either side ends it: a
+//!   client that closes one session and opens the next in one breath is never told that there are too many.
 
 mod asks;
 mod channel;
@@ -58,47 +59,48 @@ use replies::{Answers, Ask};
 use table::{Slot, Table};
 use window::{Inbound, Outbound, Pool, Sizes};
 
-/// Most answers, those alike in a row counted once, that may wait to go out. Reading stops long before, save while a key
-/// exchange holds them back.
+/// Most answers that may wait to be sent; equal ones in a row count once. Reading stops long before, except during a key
+/// exchange, which holds answers back.
 const MAX_OWED_REPLIES: usize = 1024;
 
-/// How many channels closed for a fault of the peer end the connection, if none without a fault came between.
+/// How many channels that are closed for a fault of the peer end the connection. Each channel that the peer closes without
+/// a fault makes up for one.
 const MAX_FAULTS: u32 = 8;
 
-/// How the owner is told what a payload meant.
+/// The owner's closure for events.
 type Owner<'o> = dyn FnMut(Event<'_>) + 'o;
 
 /// All channels of a connection.
 ///
-/// The methods are of four kinds: **A** ask, **B** bytes in, **C** commands, **D** messages out. A command for a channel that
-/// is not there any more is nothing: late answers of sessions are normal.
+/// The methods are of four kinds: ask, payloads in, commands, messages out. A command for a channel that no longer exists
+/// is ignored: late answers of sessions are normal.
 #[derive(Debug)]
 pub struct Mux {
-    /// The side that we are on.
+    /// Our side of the connection.
     role: Role,
-    /// The bounds.
+    /// The limits.
     settings: Settings,
     /// The channels by our number.
     table: Table,
-    /// What windows may grow by.
+    /// The bytes that all windows may grow by together.
     pool: Pool,
-    /// How windows are measured out.
+    /// How large windows begin, and may become.
     sizes: Sizes,
     /// What is owed outside of channels.
     globals: Globals,
     /// The channels that owe something, each once.
     owing: VecDeque<ChannelId>,
-    /// Whether the client promised to open no more sessions.
+    /// Whether the client has promised to open no more sessions.
     no_more_sessions: bool,
-    /// On how many channels the peer was at fault, less those that it has closed without one.
+    /// Channels closed for a fault of the peer, minus those that it has closed without one.
     faults: u32,
 }
 
-/// A: ask.
+/// Ask.
 impl Mux {
     /// A connection without channels.
     pub fn new(role: Role, settings: &Settings) -> Mux {
-        // Something for each session is set aside, so that windows that have grown keep no session out.
+        // Part of the pool is reserved for each session, so that windows that have grown do not prevent new sessions.
         let sessions = u32::try_from(settings.max_sessions).unwrap_or(u32::MAX).max(1);
         let Settings { window_start: start, window_max: max, max_packet, .. } = *settings;
         let least = MIN_WINDOW.max(max_packet).min(start).min(settings.window_connection / sessions).max(1);
@@ -116,10 +118,10 @@ impl Mux {
         }
     }
 
-    /// Whether payloads should be read on. Not while a peer that does not read lets answers pile up; but while a key exchange
-    /// is under way reading is the only way to its end. Memory is bounded meanwhile: data by the windows, answers by
-    /// `MAX_OWED_REPLIES` (one more refused open ends the connection, one more request is refused, and refusals in a
-    /// row cost what one does), and UNIMPLEMENTED by the transport, which stops reading at a full output.
+    /// Whether to read on: not while answers pile up because the peer does not read. During a key exchange reading goes on,
+    /// as the exchange cannot end otherwise. Memory is bounded meanwhile: data by the windows, answers by
+    /// `MAX_OWED_REPLIES` (one more refused open ends the connection, one more request is refused, and refusals in a row
+    /// cost as much as one), and UNIMPLEMENTED by the transport, which stops reading at a full output.
     pub fn wants_input(&self, exchanging: bool) -> bool {
         exchanging || self.owed_replies() <= self.settings.owed_replies
     }
@@ -129,7 +131,7 @@ impl Mux {
         self.globals.owes() || !self.owing.is_empty()
     }
 
-    /// Bytes that the peer's window still takes on a channel. 0 after our EOF or CLOSE, and where there is no channel.
+    /// Bytes that the peer's window has left on a channel. 0 after our EOF or CLOSE, and if there is no such channel.
     pub fn room(&self, channel: ChannelId) -> usize {
         match self.table.slot(channel) {
             Slot::Live(channel) => channel.room(),
@@ -137,22 +139,22 @@ impl Mux {
         }
     }
 
-    /// How many sessions run, or are about to.
+    /// How many sessions are open or being opened.
     pub fn sessions(&self) -> usize {
         self.table.sessions()
     }
 
-    /// How many answers wait to go out.
+    /// How many answers wait to be sent.
     fn owed_replies(&self) -> usize {
         self.owed_by_channels(Answers::len).saturating_add(self.globals.owed_replies())
     }
 
-    /// Whether memory is left for one more answer that differs from the one before it.
+    /// Whether one more answer may wait that differs from the one before it.
     fn may_owe_reply(&self) -> bool {
         self.owed_by_channels(Answers::weight).saturating_add(self.globals.weight()) < MAX_OWED_REPLIES
     }
 
-    /// The sum over the answers that wait on channels. Only what is listed as owing can have any.
+    /// The sum over the answers that wait on channels. Only channels in `owing` have any.
     fn owed_by_channels(&self, size: impl Fn(&Answers) -> usize) -> usize {
         let of_channels = self.owing.iter().map(|id| match self.table.slot(*id) {
             Slot::Live(channel) => size(channel.owed_replies()),
@@ -162,10 +164,13 @@ impl Mux {
     }
 }
 
-/// B: bytes in.
+/// In: payloads.
 impl Mux {
-    /// Takes one payload, numbered 80 to 127, and lends the owner what it meant. Call `settle` between payloads: more than
-    /// 1,024 unsent refusals end the connection.
+    /// Handles one payload, numbered 80 to 127, and lends its meaning to the owner. Call [`settle`](Mux::settle) between
+    /// payloads: more than 1,024 unsent refusals end the connection.
+    ///
+    /// # Errors
+    /// The peer broke a rule that concerns the whole connection, which is over.
     pub fn handle(&mut self, payload: &[u8], on: &mut dyn FnMut(Event<'_>)) -> Result<(), Violation> {
         let number = *payload.first().ok_or(Violation::EmptyPayload)?;
         let message = MuxMessage::decode(payload).map_err(|what| Violation::Malformed { number, what })?;
@@ -214,7 +219,7 @@ impl Mux {
         Ok(())
     }
 
-    /// RFC 4254 §4. An answer that nobody asked for is dropped.
+    /// REQUEST_SUCCESS and REQUEST_FAILURE, RFC 4254 §4. An answer that nobody asked for is dropped.
     fn global_answered(&mut self, success: bool, body: &[u8], on: &mut Owner<'_>) -> Result<(), Violation> {
         if self.globals.asks.answered() {
             on(Event::GlobalAnswered { success, body });
@@ -222,7 +227,7 @@ impl Mux {
         Ok(())
     }
 
-    /// RFC 4254 §5.1. A refused open leaves nothing but the refusal.
+    /// CHANNEL_OPEN, RFC 4254 §5.1. If it is refused, only the refusal is kept.
     fn open(
         &mut self,
         kind: &[u8],
@@ -231,7 +236,7 @@ impl Mux {
         outbound: Result<Outbound, Violation>,
         on: &mut Owner<'_>,
     ) -> Result<(), Violation> {
-        // A refusal bears a number, so that no two are alike.
+        // Each refusal has another number, so that refusals in a row do not count as one.
         if !self.may_owe_reply() {
             return Err(Violation::TooManyOpens);
         }
@@ -248,7 +253,7 @@ impl Mux {
         Ok(())
     }
 
-    /// Gives a channel that the peer asks for a number of ours, if it may have one.
+    /// Reserves one of our numbers for a channel that the peer opens, if it may have one. The error is the refusal.
     fn offer(
         &mut self,
         kind: &[u8],
@@ -264,7 +269,7 @@ impl Mux {
         self.table.insert(Slot::Offered { peer, outbound }).ok_or(shortage)
     }
 
-    /// RFC 4254 §5.1: the peer opened the channel that we asked for.
+    /// CHANNEL_OPEN_CONFIRMATION, RFC 4254 §5.1: the peer has opened the channel that we asked for.
     fn confirmed(
         &mut self,
         id: ChannelId,
@@ -287,7 +292,7 @@ impl Mux {
         Ok(())
     }
 
-    /// RFC 4254 §5.1: the peer did not open the channel that we asked for.
+    /// CHANNEL_OPEN_FAILURE, RFC 4254 §5.1: the peer has refused the channel that we asked for.
     fn open_failed(
         &mut self,
         id: ChannelId,
@@ -302,8 +307,8 @@ impl Mux {
         Ok(())
     }
 
-    /// Checks that we asked for this channel and have no answer yet. Says whether its owner still wants it, and gives out the
-    /// window that the peer was told of.
+    /// Checks that we asked for this channel and have no answer yet. Returns whether its owner still wants it, and the
+    /// window that was announced to the peer.
     fn asked(&mut self, id: ChannelId) -> Result<(bool, Box<Inbound>), Violation> {
         match self.table.slot_mut(id) {
             Some(Slot::Asking { wanted, sent }) => sent.take().map(|inbound| (*wanted, inbound)),
@@ -313,7 +318,7 @@ impl Mux {
     }
 }
 
-/// What the peer says on a channel. On one that it has closed it is ignored.
+/// In: messages of a channel. They are ignored after the peer's CLOSE.
 impl Mux {
     /// RFC 4254 §5.2.
     fn adjusted(&mut self, id: ChannelId, bytes: u32, on: &mut Owner<'_>) -> Result<(), Violation> {
@@ -337,8 +342,8 @@ impl Mux {
         Ok(())
     }
 
-    /// The peer broke a rule that concerns one channel: that one is closed. With the eighth the connection ends. A channel that
-    /// its owner has ended does not count: a peer that has not read our CLOSE yet may still send.
+    /// The peer broke a rule that concerns one channel, which is closed; the eighth ends the connection. A channel that its
+    /// owner has ended does not count: a peer that has not read our CLOSE yet may still send.
     fn fault(&mut self, id: ChannelId, violation: Violation, on: &mut Owner<'_>) -> Result<(), Violation> {
         let mut fault = Fault::Again;
         self.tell(id, |channel, pool| fault = channel.fault(pool));
@@ -360,7 +365,7 @@ impl Mux {
         Ok(())
     }
 
-    /// RFC 4254 §5.3: CLOSE is answered with CLOSE, and when both have passed the number is free.
+    /// CHANNEL_CLOSE, RFC 4254 §5.3. It is answered with CLOSE; when both have passed, the number is free.
     fn closed(&mut self, id: ChannelId, on: &mut Owner<'_>) -> Result<(), Violation> {
         let Some(channel) = self.table.addressed(id)? else { return Ok(()) };
         if !channel.was_at_fault() {
@@ -393,7 +398,7 @@ impl Mux {
             (false, _) => Ask::Silent,
         };
         let (most, may_owe) = (self.settings.unanswered, !want_reply || self.may_owe_reply());
-        // When CLOSE is on its way no answer can follow it.
+        // No answer can follow our CLOSE.
         let Some(channel) = self.table.addressed(id)?.filter(|channel| channel.has_owner()) else { return Ok(()) };
         let has_place = may_owe && channel.admits(ask, most);
         let declined = Cell::new(false);
@@ -414,7 +419,7 @@ impl Mux {
         Ok(())
     }
 
-    /// RFC 4254 §5.4. An answer that nobody asked for is dropped.
+    /// CHANNEL_SUCCESS and CHANNEL_FAILURE, RFC 4254 §5.4. An answer that nobody asked for is dropped.
     fn answered(&mut self, id: ChannelId, success: bool, on: &mut Owner<'_>) -> Result<(), Violation> {
         if self.table.addressed(id)?.is_some_and(Channel::answered) {
             on(Event::Answered { channel: id, success });
@@ -423,9 +428,9 @@ impl Mux {
     }
 }
 
-/// C: commands.
+/// Commands.
 impl Mux {
-    /// Opens the session that the peer asked for.
+    /// Opens the channel that the peer asked for. RFC 4254 §5.1.
     pub fn accept(&mut self, channel: ChannelId) {
         if let Some(slot) = self.table.slot_mut(channel)
             && let Slot::Offered { peer, outbound } = *slot
@@ -436,7 +441,8 @@ impl Mux {
         }
     }
 
-    /// Does not open the session that the peer asked for. Of `text`, for a person, at most 1 KiB is sent. The number is free.
+    /// Refuses the channel that the peer asked for. At most 1 KiB of `text`, for people, is sent. The number is free.
+    /// RFC 4254 §5.1.
     pub fn refuse(&mut self, channel: ChannelId, reason: OpenFailure, text: &str) {
         if let Slot::Offered { peer, .. } = *self.table.slot(channel) {
             self.table.vacate(channel);
@@ -444,19 +450,19 @@ impl Mux {
         }
     }
 
-    /// Answers the oldest [`Event::Request`] of the channel that was not answered.
+    /// Answers the oldest [`Event::Request`] of the channel that has no answer yet. RFC 4254 §5.4.
     pub fn reply(&mut self, channel: ChannelId, success: bool) {
         self.reply_alike(channel, success, 1);
     }
 
-    /// Answers so many of the oldest alike.
+    /// Answers the `times` oldest of them alike.
     pub fn reply_alike(&mut self, channel: ChannelId, success: bool, times: u32) {
         self.tell(channel, |channel, _| channel.reply(success, times));
     }
 
-    /// Puts at most one message of data on the main stream, or on the side stream `kind` (1 is stderr). Says how many bytes
-    /// it took: 0 when the window, the output or the channel take none. What the channel owes goes out before, so that no
-    /// output overtakes the answer to the request that began it.
+    /// Sends at most one message of data. Returns how many bytes were taken: 0 if the window or the output is full, or the
+    /// channel is not open. What the channel owes is sent first, so that no output overtakes the answer to the request
+    /// that caused it. RFC 4254 §5.2.
     pub fn write(&mut self, channel: ChannelId, stream: Stream, data: &[u8], out: &mut impl Output) -> usize {
         if self.table.channel(channel).is_some_and(|channel| channel.owes()) && self.settle_slot(channel, out) {
             self.owing.retain(|owing| *owing != channel);
@@ -465,24 +471,24 @@ impl Mux {
         self.table.channel(channel).map_or(0, |channel| channel.write(stream, data, most, out))
     }
 
-    /// The owner has taken so many bytes of what came on a channel, and the peer may send as many again.
+    /// The owner has consumed `bytes` of the channel's data: the peer may send as many more. RFC 4254 §5.2.
     pub fn taken(&mut self, channel: ChannelId, bytes: usize) {
         self.tell(channel, |channel, pool| channel.taken(bytes, pool));
     }
 
-    /// Sends no more data on a channel.
+    /// Sends EOF: no more data follows on this channel. RFC 4254 §5.3.
     pub fn send_eof(&mut self, channel: ChannelId) {
         self.tell(channel, |channel, _| channel.send_eof());
     }
 
-    /// The program of a session has ended. Its end, EOF unless that was sent, and CLOSE follow, in this order. Of each text
-    /// at most 1 KiB is sent. A session that was not accepted yet is refused.
+    /// The program of a session has ended: sends its status or signal, EOF unless it was sent, and CLOSE, in this order. At
+    /// most 1 KiB of each text is sent. A session that was not accepted yet is refused. RFC 4254 §6.10.
     pub fn exit(&mut self, channel: ChannelId, exit: Exit) {
         self.refuse(channel, OpenFailure::ConnectFailed, "the program has ended");
         self.tell(channel, |channel, pool| channel.exit(exit, pool));
     }
 
-    /// Closes a channel without a word about a program. One that is not open yet is refused, or closed once it is open.
+    /// Closes a channel, without a status. One that is not open yet is refused, or closed once it is open. RFC 4254 §5.3.
     pub fn close(&mut self, channel: ChannelId) {
         self.refuse(channel, OpenFailure::ConnectFailed, "closed");
         if let Some(Slot::Asking { wanted, .. }) = self.table.slot_mut(channel) {
@@ -491,15 +497,15 @@ impl Mux {
         self.tell(channel, |channel, pool| channel.close(pool));
     }
 
-    /// Makes a request on an open channel. `kind` and `body` are together at most one packet long. False if they are longer,
-    /// if 16 wait already, or if the channel is not open.
+    /// Makes a request on an open channel. `kind` and `body` are together at most one packet long. False if they are
+    /// longer, if 16 requests wait already, or if the channel is not open. RFC 4254 §5.4.
     pub fn request(&mut self, channel: ChannelId, kind: &[u8], body: &[u8], want_reply: bool) -> bool {
         let (mut made, most) = (false, self.settings.max_packet);
         self.tell(channel, |channel, _| made = channel.request(kind, body, want_reply, most));
         made
     }
 
-    /// Asks for a session, as a client. None if there are too many, or on a server. RFC 4254 §6.1.
+    /// Opens a session channel, as a client. None if there are too many, or on a server. RFC 4254 §6.1.
     pub fn open_session(&mut self) -> Option<ChannelId> {
         if self.role == Role::Server || self.table.sessions() >= self.settings.max_sessions {
             return None;
@@ -509,13 +515,13 @@ impl Mux {
         Some(channel)
     }
 
-    /// Makes a global request. `kind` and `body` are together at most one packet long. False if they are longer or if 16 wait
-    /// already. RFC 4254 §4.
+    /// Makes a global request. `kind` and `body` are together at most one packet long. False if they are longer or if
+    /// 16 wait already. RFC 4254 §4.
     pub fn global_request(&mut self, kind: &[u8], body: &[u8], want_reply: bool) -> bool {
         self.globals.asks.add(kind, body, want_reply, self.settings.max_packet)
     }
 
-    /// Hands a command to a channel, if there is one, and lists it if it owes something after that.
+    /// Applies a command to a channel, if it exists, and lists the channel if it owes something afterwards.
     fn tell(&mut self, id: ChannelId, command: impl FnOnce(&mut Channel, &mut Pool)) {
         if let Some(channel) = self.table.channel(id) {
             command(channel, &mut self.pool);
@@ -532,9 +538,10 @@ impl Mux {
     }
 }
 
-/// D: messages out.
+/// Out: messages.
 impl Mux {
-    /// Turns what is owed into messages while there is room. Costs what owes, not what is open.
+    /// Turns what is owed into messages while there is room. The cost grows with the channels that owe something, not with
+    /// those that are open.
     pub fn settle(&mut self, out: &mut impl Output) {
         self.globals.settle(out);
         while out.room() > 0
@@ -546,7 +553,7 @@ impl Mux {
         }
     }
 
-    /// Puts what stands behind one number owes while there is room. Says whether that was all.
+    /// Puts what one channel owes while there is room. Returns whether it owes nothing any more.
     fn settle_slot(&mut self, id: ChannelId, out: &mut impl Output) -> bool {
         match self.table.slot_mut(id) {
             Some(Slot::Asking { sent, .. }) => {

@@ -1,7 +1,7 @@
-//! RFC 4253: bytes from and to a socket on one side, payloads on the other.
+//! RFC 4253, the transport protocol: bytes of a socket on one side, payloads of messages on the other.
 //!
-//! Owns the two buffers, the keys, the sequence numbers, the key exchange in flight and the session id. Knows neither what a user
-//! nor what a channel is.
+//! Owns both buffers, the keys, the sequence numbers, the key exchange in progress and the session identifier. Knows
+//! neither users nor channels.
 
 mod buffer;
 mod deadline;
@@ -38,22 +38,22 @@ use version::{Identification, Scan};
 
 /// The peer's identification line.
 enum Peer {
-    /// Still to come.
+    /// Not complete yet.
     Unknown(Identification),
-    /// As it came, without its end.
+    /// As it came, without CR LF.
     Known(Vec<u8>),
 }
 
-/// Whether EXT_INFO may be the next packet. RFC 8308 §2.4.
+/// Whether EXT_INFO may be the next packet of a client. RFC 8308 §2.4.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum ExtInfo {
-    /// Its moment has not come or has passed.
+    /// It may not.
     Closed,
-    /// The peer's first NEWKEYS was the last packet.
+    /// It may: the last packet was the peer's first NEWKEYS.
     Due,
 }
 
-/// A payload that lies in the input, checked and opened, until it is closed.
+/// A packet that was decrypted in place in the input. It stays there until [`Transport::close`].
 #[derive(Debug)]
 pub(crate) struct Packet(Opened);
 
@@ -71,28 +71,28 @@ pub struct Transport {
     incoming: Incoming,
     outgoing: Outgoing,
     kex: Kex,
-    /// How many exchanges are over: both NEWKEYS have passed.
+    /// How many key exchanges are complete: both NEWKEYS have passed.
     exchanges: u64,
-    /// The first exchange hash: the connection's name for ever. RFC 4253 §7.2.
+    /// The session identifier: the exchange hash of the first key exchange. RFC 4253 §7.2.
     session_id: Option<ExchangeHash>,
-    /// What the latest exchange settled.
+    /// The algorithms of the latest key exchange.
     negotiated: Option<Negotiated>,
-    /// Both sides promised strict key exchange in the first one. OpenSSH PROTOCOL §1.9.
+    /// Whether both sides announced strict key exchange in their first KEXINIT. OpenSSH PROTOCOL §1.9.
     strict: bool,
-    /// The key of the server, as it was shown first. Only the client keeps it.
+    /// The server's host key of the first key exchange. Client only.
     host_key: Option<PublicKey>,
     ext_info: ExtInfo,
     pub(crate) deadlines: Deadlines,
-    /// When the latest exchange was over.
+    /// When the latest key exchange was completed.
     rekeyed: Instant,
-    /// A channel's data has passed in either direction since then. What only keeps a connection alive does not count.
+    /// Whether channel data has passed in either direction since then. Keepalives do not count.
     data_moved: bool,
-    /// The user is authenticated.
+    /// Whether the user is authenticated.
     authenticated: bool,
 }
 
 impl Transport {
-    /// Starts: our identification and our KEXINIT are in the output.
+    /// A transport whose identification and KEXINIT are in the output.
     pub fn new(settings: Arc<Settings>, random: Box<dyn Random>, now: Instant) -> Transport {
         let mut transport = Transport {
             peer: Peer::Unknown(Identification::new(settings.party.role())),
@@ -118,24 +118,24 @@ impl Transport {
         transport
     }
 
-    // A: ask.
+    // Ask.
 
-    /// The side that we are.
+    /// Which side of the connection this is.
     pub fn role(&self) -> Role {
         self.settings.party.role()
     }
 
-    /// The connection's name, once the first exchange is over.
+    /// The session identifier, once the first key exchange is over. RFC 4253 §7.2.
     pub fn session_id(&self) -> Option<&ExchangeHash> {
         self.session_id.as_ref()
     }
 
-    /// What the latest exchange settled.
+    /// The algorithms of the latest key exchange.
     pub fn negotiated(&self) -> Option<&Negotiated> {
         self.negotiated.as_ref()
     }
 
-    /// The peer's identification, as it came, once it has.
+    /// The peer's identification line without CR LF, once it has come. RFC 4253 §4.2.
     pub fn peer_identification(&self) -> Option<&[u8]> {
         match &self.peer {
             Peer::Unknown(_) => None,
@@ -143,7 +143,7 @@ impl Transport {
         }
     }
 
-    /// The server's key that waits to be trusted or not. Client only.
+    /// The server's host key that the application has to trust or refuse. Client only.
     pub(crate) fn host_key_offered(&self) -> Option<&PublicKey> {
         match &self.kex {
             Kex::AwaitTrust(step) => Some(step.host_key()),
@@ -151,7 +151,7 @@ impl Transport {
         }
     }
 
-    /// The signature that waits to be made by a host key of ours. Server only.
+    /// The signature that one of our host keys has to make. Server only.
     pub(crate) fn to_sign(&self) -> Option<SignatureRequest<'_>> {
         match &self.kex {
             Kex::AwaitSignature(step) => Some(step.request()),
@@ -159,17 +159,17 @@ impl Transport {
         }
     }
 
-    /// How many key exchanges are over.
+    /// How many key exchanges are complete.
     pub fn exchanges(&self) -> u64 {
         self.exchanges
     }
 
-    /// Whether the first exchange is over.
+    /// Whether the first key exchange is complete.
     fn keyed(&self) -> bool {
         self.exchanges > 0
     }
 
-    /// How far the client has come, as far as the transport knows. Server only.
+    /// How far the client's login has come, as far as the transport knows. Server only.
     pub(crate) fn login_stage(&self) -> LoginStage {
         match (&self.peer, &self.kex) {
             (Peer::Unknown(_), _) => LoginStage::Identification,
@@ -179,7 +179,7 @@ impl Transport {
         }
     }
 
-    /// What a key exchange makes of the phase, if one binds the peer.
+    /// The phase that a key exchange imposes on the peer's messages, if one does.
     pub(crate) fn kex_phase(&self) -> Option<Phase> {
         match (self.keyed(), self.kex.restricts_peer()) {
             (false, true) if self.strict => Some(Phase::StrictKex),
@@ -189,23 +189,22 @@ impl Transport {
         }
     }
 
-    /// Whether no more packets may be read until a question is answered.
+    /// Whether a question waits for its answer: no packet may be handled until then.
     pub(crate) fn waits(&self) -> bool {
         self.kex.waits() || self.incoming.ungranted().is_some()
     }
 
-    /// Whether bytes have come that were not consumed.
+    /// Whether the input holds bytes that were not consumed.
     pub(crate) fn holds_input(&self) -> bool {
         self.incoming.input.len() > 0
     }
 
-    /// By how many bytes the packet whose length has come exceeds what every connection may read, while that is not
-    /// granted.
+    /// By how many bytes the packet whose length has come exceeds the limit before login, until that is granted.
     pub(crate) fn large_packet(&self) -> Option<usize> {
         self.incoming.ungranted()
     }
 
-    /// Whether a packet that was granted is still to come or to be dealt with.
+    /// Whether a packet that was granted is incomplete or not handled yet.
     pub(crate) fn holds_large_packet(&self) -> bool {
         self.incoming.holds_granted()
     }
@@ -215,55 +214,56 @@ impl Transport {
         self.incoming.wants_input()
     }
 
-    /// Whether the peer takes what we send. Packets that may be sent at any time would else pile up without end.
+    /// Whether the peer reads what we send. While it does not, nothing is read from it: the answers to packets that are
+    /// allowed at any time would fill the output without bound.
     pub(crate) fn keeps_up(&self) -> bool {
         let most = self.settings.output_mark.saturating_mul(2);
         self.outgoing.len() <= if self.authenticated { most } else { most.min(MAX_OUTPUT_BEFORE_AUTH) }
     }
 
-    /// Whether a later exchange holds our output back.
+    /// Whether a key exchange after the first holds our messages back.
     pub(crate) fn exchanging(&self) -> bool {
         self.kex.holds_output()
     }
 
-    /// When the keys will have been used long enough, unless that is too far away for a clock. Keys that protect no
-    /// data do not age.
+    /// When the keys will be old enough to be changed. None while they have protected no channel data, during a key
+    /// exchange, and if the clock cannot express the time.
     pub(crate) fn rekey_at(&self) -> Option<Instant> {
         let ages = self.data_moved && matches!(self.kex, Kex::Idle);
         if ages { self.rekeyed.checked_add(self.settings.rekey.time) } else { None }
     }
 
-    // B: bytes and time in.
+    // In: bytes and time.
 
-    /// Room for the next read.
+    /// Where the next read from the socket goes.
     pub fn input(&mut self) -> &mut [u8] {
         self.incoming.input.space()
     }
 
-    /// So many bytes were read into it.
+    /// The first `count` bytes of [`input`](Transport::input) have been read.
     pub fn filled(&mut self, count: usize) {
         self.incoming.filled(count);
     }
 
-    /// Counts the time of a later key exchange if bytes have come. `unconfirmed` is how many bytes of data the peer may
-    /// still have to work off before it sees our KEXINIT.
+    /// Counts the time of a key exchange after the first, if bytes have come. `unconfirmed` is how many bytes of
+    /// channel data the peer may still have to process before it sees our KEXINIT.
     ///
     /// # Errors
-    /// The exchange has taken too long.
+    /// [`Error::TimedOut`]: the key exchange has taken too long.
     pub(crate) fn time_rekey(&mut self, now: Instant, unconfirmed: usize) -> Result<(), Error> {
-        // A peer cannot answer what the socket has not taken yet: on a slow line that may be minutes.
+        // A peer cannot answer a KEXINIT that the socket has not taken yet: on a slow line that may take minutes.
         if self.incoming.take_heard() && !self.outgoing.holds_kexinit() {
             self.deadlines.heard(now, unconfirmed)?;
         }
         Ok(())
     }
 
-    /// A packet of data has come or gone.
+    /// Channel data has been received or sent.
     pub(crate) fn data_moved(&mut self) {
         self.data_moved = true;
     }
 
-    /// The next packet, if all of it has come. Reads the identification on the way.
+    /// Decrypts the next packet if it is complete. Before the first one, reads the identification line.
     pub(crate) fn open_next(&mut self, now: Instant) -> Result<Option<Packet>, Error> {
         while let Peer::Unknown(identification) = &mut self.peer {
             match identification.scan(self.incoming.input.bytes())? {
@@ -283,24 +283,24 @@ impl Transport {
         Ok(opened.map(Packet))
     }
 
-    /// The payload of a packet that was just opened.
+    /// The payload of a packet that [`open_next`](Transport::open_next) returned last.
     pub(crate) fn payload(&self, packet: &Packet) -> &[u8] {
         self.incoming.payload(&packet.0)
     }
 
-    /// The packet has been dealt with: nobody reads it again.
+    /// The packet was handled: its bytes are freed.
     pub(crate) fn close(&mut self, packet: Packet) {
         self.incoming.close(packet.0);
     }
 
-    /// A message has been dealt with. After every one but NEWKEYS the moment for EXT_INFO is over. RFC 8308 §2.4.
+    /// A message was handled. EXT_INFO may only follow NEWKEYS directly. RFC 8308 §2.4.
     pub(crate) fn passed(&mut self, number: u8) {
         if number != NEWKEYS {
             self.ext_info = ExtInfo::Closed;
         }
     }
 
-    /// A message of the transport itself, RFC 4253 §11. What is worth telling is returned.
+    /// Handles a message of the transport itself. RFC 4253 §11.
     pub(crate) fn handle<'p>(&mut self, payload: &'p [u8]) -> Result<Option<Note<'p>>, Error> {
         let number = payload.first().copied().unwrap_or_default();
         let message =
@@ -318,15 +318,15 @@ impl Transport {
         }
     }
 
-    /// RFC 8308 §2.3. Nothing that a peer can announce changes what we do, but it has to be well formed. One that a
-    /// client sends too late or twice is not read at all.
+    /// Checks the form of EXT_INFO, RFC 8308 §2.3. No extension of a peer changes what we do. A client's EXT_INFO that
+    /// comes too late, or again, is not read.
     fn ext_info(&self, count: u32, extensions: Rest<'_>) -> Result<Option<Note<'static>>, Error> {
         if self.role() == Role::Server && self.ext_info == ExtInfo::Closed {
             return Ok(Some(Note::Late));
         }
         let mut reader = Reader::new(extensions.0);
         let mut read = || -> Result<(), Malformed> {
-            // Every extension takes at least its two lengths, so a count beyond the bytes that are left ends at once. K11.
+            // Each extension has at least its two lengths, so a count beyond the remaining bytes ends at once. K11.
             for _ in 0..count {
                 reader.string()?;
                 reader.string()?;
@@ -337,14 +337,14 @@ impl Transport {
         Ok(None)
     }
 
-    /// A message of a key exchange.
+    /// Handles a message of a key exchange. RFC 4253 §7, §8.
     pub(crate) fn handle_kex(&mut self, packet: &Packet, now: Instant) -> Result<(), Error> {
-        // Its lists are read again and again while the algorithms are chosen: 256 KiB of names of one byte, which fit in
-        // a packet after login, would take longer than a turn may.
+        // Negotiation reads the lists many times: 256 KiB of names of one byte, which fit in a packet after login,
+        // would take too long.
         if self.payload(packet).len() > self.settings.packet_before_auth {
             return Err(Violation::PacketLength.into());
         }
-        // Exchanges are rare and their messages small: a copy keeps the steps free of the buffer.
+        // Copied, so that the steps do not borrow from the input: these messages are rare and small.
         let payload = self.payload(packet).to_vec();
         match std::mem::replace(&mut self.kex, Kex::Failed) {
             Kex::Idle => {
@@ -366,7 +366,7 @@ impl Transport {
             Kex::ExpectEcdhReply(step) => {
                 let step = step.handle(&payload)?;
                 self.begin_login(now);
-                // The user has decided about this key before; another one in mid-connection is an attack.
+                // The application has trusted a key in the first exchange; a later exchange must have the same.
                 let known = self.host_key.as_ref().map(|known| known == step.host_key());
                 self.kex = Kex::AwaitTrust(Box::new(step));
                 match known {
@@ -380,15 +380,15 @@ impl Transport {
         }
     }
 
-    /// Times the login from the peer's share of the first exchange on, which the server's reply answers. Next comes
-    /// NEWKEYS, and the client's user may be reading the fingerprint.
+    /// Starts the deadline of the login, in the first exchange only. Called before the client's NEWKEYS: its user may
+    /// be reading the fingerprint meanwhile.
     fn begin_login(&mut self, now: Instant) {
         if !self.keyed() {
             self.deadlines.begin(Stage::Auth, now, self.settings.timeouts.authentication);
         }
     }
 
-    /// Sends our KEXINIT.
+    /// Sends our KEXINIT. RFC 4253 §7.1.
     fn start_kex(&mut self) {
         let cookie = self.outgoing.cookie();
         let offer =
@@ -399,7 +399,7 @@ impl Transport {
         self.kex = Kex::ExpectKexInit(ExpectKexInit::new(ours));
     }
 
-    /// The peer's KEXINIT has come.
+    /// Handles the peer's KEXINIT: negotiates, and takes the first step of the key exchange. RFC 4253 §7.1.
     fn settle_kex(&mut self, step: ExpectKexInit, payload: &[u8], sequence: u32) -> Result<(), Error> {
         let theirs = self.peer_identification().unwrap_or_default();
         let identifications =
@@ -408,7 +408,7 @@ impl Transport {
         let settled = step.handle(payload, &identifications, &self.settings.preferences, &host_keys)?;
         if !self.keyed() {
             self.strict = settled.agreed.strict;
-            // What came before it was let pass only because nobody knew yet. OpenSSH PROTOCOL §1.9.
+            // With strict key exchange nothing may precede KEXINIT, which is known only now. OpenSSH PROTOCOL §1.9.
             if self.strict && sequence != 0 {
                 return Err(Violation::StrictKex.into());
             }
@@ -428,7 +428,7 @@ impl Transport {
         Ok(())
     }
 
-    /// The peer's NEWKEYS has come. RFC 4253 §7.3.
+    /// Handles the peer's NEWKEYS: the key exchange is complete. RFC 4253 §7.3.
     fn finish_kex(&mut self, step: ExpectNewKeys, payload: &[u8], now: Instant) -> Result<(), Error> {
         let (opener, agreed) = step.handle(payload)?;
         self.kex = Kex::Idle;
@@ -444,30 +444,29 @@ impl Transport {
         Ok(())
     }
 
-    /// Authentication is over: larger packets, and no more deadline.
+    /// The user is authenticated: packets may be larger, and the login's deadline ends.
     pub(crate) fn authenticated(&mut self) {
         self.authenticated = true;
         self.deadlines.authenticated();
-        // A client asks nobody: it reads what the server that it trusts sends.
+        // Only a server asks for the memory of each large packet; a client trusts its server.
         self.incoming.authenticated(self.settings.packet, self.role() == Role::Server);
     }
 
-    // C: commands.
+    // Commands.
 
-    /// The bytes of [`Transport::large_packet`] are set aside: the packet is read.
+    /// The memory of [`Transport::large_packet`] is reserved: its packet may be read.
     pub(crate) fn grant_large_packet(&mut self) {
         self.incoming.grant();
     }
 
-    /// The signature that [`Transport::to_sign`] asks for, as a blob (RFC 4253 §6.6). Server only; ignored when none is
-    /// awaited.
+    /// Answers [`Transport::to_sign`] with a signature blob (RFC 4253 §6.6). Server only; ignored if nothing was asked.
     pub(crate) fn signed(&mut self, signature: &[u8]) -> Result<(), Error> {
         let Kex::AwaitSignature(step) = &self.kex else { return Ok(()) };
         self.outgoing.seal(&step.reply(signature));
         self.new_keys()
     }
 
-    /// Whether the key of [`Transport::host_key_offered`] is the right one. Client only; ignored when none is offered.
+    /// Answers [`Transport::host_key_offered`]. Client only; ignored if nothing was asked.
     pub(crate) fn trust(&mut self, trusted: bool) -> Result<(), Error> {
         let Kex::AwaitTrust(step) = &self.kex else { return Ok(()) };
         if !trusted {
@@ -478,7 +477,7 @@ impl Transport {
         self.new_keys()
     }
 
-    /// Sends our NEWKEYS and takes the new key for everything after it, if the exchange has come so far. RFC 4253 §7.3.
+    /// Sends our NEWKEYS, after which the new keys protect what we send. RFC 4253 §7.3.
     fn new_keys(&mut self) -> Result<(), Error> {
         let keying = match &self.kex {
             Kex::AwaitSignature(step) => step.keying(),
@@ -498,17 +497,17 @@ impl Transport {
         Ok(())
     }
 
-    /// Starts a key exchange if none is under way. RFC 4253 §9.
+    /// Starts a key exchange after the first, if none is in progress. RFC 4253 §9.
     pub(crate) fn rekey(&mut self) {
         if matches!(self.kex, Kex::Idle) && self.keyed() {
             self.start_kex();
             self.deadlines.begin_rekey(self.settings.timeouts.rekey);
-            // What came before says nothing about a peer that has our KEXINIT.
+            // Bytes that came before our KEXINIT do not count as an answer to it.
             self.incoming.take_heard();
         }
     }
 
-    /// Whether the keys have been used long enough.
+    /// Whether the keys have protected enough bytes or packets, or are old enough, to be changed. RFC 4253 §9.
     pub(crate) fn rekey_due(&self, now: Instant) -> bool {
         let policy = &self.settings.rekey;
         let packets = policy.packets.min(MAX_PACKETS_PER_KEY);
@@ -517,13 +516,14 @@ impl Transport {
         is_due(self.incoming.traffic) || is_due(self.outgoing.traffic) || old
     }
 
-    /// The message of this sequence number is not known here. RFC 4253 §11.4.
+    /// Sends UNIMPLEMENTED for the packet of this sequence number. RFC 4253 §11.4.
     pub(crate) fn unimplemented(&mut self, sequence: u32) {
         self.outgoing.seal(&TransportMessage::Unimplemented { sequence });
     }
 
-    /// A note for whoever debugs. RFC 4253 §11.3. It is dropped where there is no room: a strict peer would have to hang up if it came
-    /// in the first key exchange, and a program that makes notes without end must not fill the output of a peer that does not read.
+    /// Sends a debug message, RFC 4253 §11.3, or drops it while the output has no room. During a key exchange there is
+    /// none: a strict peer would have to disconnect. And a program that sends them without end must not fill the output
+    /// of a peer that does not read.
     pub(crate) fn debug(&mut self, text: &str, always_display: bool) {
         if self.room() > 0 {
             self.outgoing.seal(&TransportMessage::Debug { always_display, text: text.as_bytes(), language: b"" });
@@ -535,41 +535,42 @@ impl Transport {
         self.outgoing.seal(&Sent(payload));
     }
 
-    /// Sends the last packet, DISCONNECT, if this error asks for one. RFC 4253 §11.1.
+    /// Sends DISCONNECT, the last packet, if this error has a reason code. RFC 4253 §11.1.
     pub(crate) fn send_disconnect(&mut self, error: &Error) {
         if let Some(reason) = error.reason() {
-            // The text may come from a plugin, and every peer must be able to read the packet.
+            // The text may be a plugin's. It is cut, so that the packet is not too large for any peer.
             let text = error.disconnect_text();
             let description = text.get(..text.floor_char_boundary(MAX_DISCONNECT_TEXT)).unwrap_or(text).as_bytes();
             self.outgoing.seal(&TransportMessage::Disconnect { reason, description, language: b"" });
         }
     }
 
-    // D: bytes out.
+    // Out.
 
-    /// What the socket shall have.
+    /// Bytes to write to the socket.
     pub fn output(&self) -> &[u8] {
         self.outgoing.output()
     }
 
-    /// The socket has taken so many bytes of it.
+    /// The socket has taken the first `count` bytes of [`output`](Transport::output).
     pub fn sent(&mut self, count: usize) {
         self.outgoing.sent(count);
     }
 
-    /// Whether a packet could not be sealed.
+    /// Whether the keys could not protect a packet.
     pub(crate) fn exhausted(&self) -> bool {
         self.outgoing.exhausted
     }
 
-    /// Frees the memory of empty buffers. Returns whether no buffer holds memory any more.
+    /// Frees the memory of empty buffers. Returns whether no buffer holds memory now.
     pub fn release_buffers(&mut self) -> bool {
         let input = self.incoming.input.release_buffers();
         self.outgoing.release_buffers() && input
     }
 }
 
-/// Messages of the layers above. Nothing leaves while a key exchange holds it back or the socket is far behind.
+/// Messages of the layers above. There is no room during a key exchange, and while too much output waits for the
+/// socket.
 impl Output for Transport {
     fn room(&self) -> usize {
         if self.kex.holds_output() { 0 } else { self.settings.output_mark.saturating_sub(self.outgoing.len()) }
@@ -580,26 +581,26 @@ impl Output for Transport {
     }
 }
 
-/// Bytes of output that may wait before authentication. Beyond that nothing more is read from the peer. A whole login
-/// fits.
+/// Most bytes of output that may wait before authentication; beyond that nothing is read from the peer. The output of a
+/// whole login is smaller.
 const MAX_OUTPUT_BEFORE_AUTH: usize = 16 << 10;
 
-/// Bytes of text in a DISCONNECT. Our own limit.
+/// Most bytes of text in a DISCONNECT. The RFC has no limit.
 const MAX_DISCONNECT_TEXT: usize = 1024;
 
-/// Packets under one key, whatever the settings say: half of the sequence numbers. RFC 4344 §3.1.
+/// Most packets under one key, whatever the settings say: half of all sequence numbers. RFC 4344 §3.1.
 const MAX_PACKETS_PER_KEY: u64 = 1 << 31;
 
-/// What a peer said that is worth telling.
+/// What a message of the transport means to the connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Note<'p> {
-    /// RFC 4253 §11.3.
+    /// A debug message. RFC 4253 §11.3.
     Debug { text: &'p [u8], always_display: bool },
-    /// The message came too late to have any effect, and is answered as one that is not known.
+    /// The message came too late to have an effect: it is answered with UNIMPLEMENTED.
     Late,
 }
 
-/// A payload that is encoded already.
+/// A payload that has been encoded.
 struct Sent<'p>(&'p [u8]);
 
 impl Encode for Sent<'_> {
@@ -608,7 +609,7 @@ impl Encode for Sent<'_> {
     }
 }
 
-/// Which signatures users may make. RFC 8308 §3.1.
+/// EXT_INFO with the signature algorithms that users' keys may use. RFC 8308 §3.1.
 fn server_sig_algs<'b>(algorithms: &str, body: &'b mut Vec<u8>) -> TransportMessage<'b> {
     (&b"server-sig-algs"[..]).write(body);
     algorithms.as_bytes().write(body);
