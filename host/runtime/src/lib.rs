@@ -64,11 +64,11 @@ pub use channel::{Drained, Inbox, OpenReply, Outbox, SessionSide, Sink, Wake, se
 pub use channel_event::{ChannelEvent, Ending, Exit, Facts, Output, Pty, SignalName, WindowSize};
 pub use engine::{Engine, EngineSettings, address_space};
 pub use error::{Error, Limit, Room};
-pub use grants::topics::{TopicLimits, Topics};
+pub use grants::topics::Topics;
 pub use grants::{
     Access, AllowList, Clock, Directory, DirectoryError, Grant, Grants, Quota, TcpAllow, Usage, keyvalue,
 };
-pub use limits::Limits;
+pub use limits::{KeyValueLimits, Limits, TopicLimits};
 pub use plugin::compile::cache::{Cache, CacheKey};
 pub use plugin::compile::loader::{Loader, Source, Terms};
 pub use plugin::compile::requirements::InstanceLimits;

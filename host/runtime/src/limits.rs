@@ -12,9 +12,6 @@ pub(crate) mod usage;
 
 use std::time::Duration;
 
-use crate::grants::keyvalue::KeyValueLimits;
-use crate::grants::topics::TopicLimits;
-
 /// What each session of a tenant may use, and, from [`tenant_sessions`](Self::tenant_sessions) on, all of them together. The defaults are
 /// those of the gateway's table of limits.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -154,5 +151,45 @@ impl Default for Limits {
             tenant_log_lines: 1_000,
             tenant_failures: 10,
         }
+    }
+}
+
+/// What a plugin may ask of its buckets in one call, and how often.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyValueLimits {
+    /// The longest key, and the longest name of a bucket, bytes.
+    pub key: usize,
+    /// The largest value, bytes.
+    pub value: usize,
+    /// Most keys in one call, and on one page of a list.
+    pub batch: usize,
+    /// Keys that a tenant may ask for or change in a second. Each 16 KiB of values count as one more. What comes faster waits.
+    pub rate: u32,
+}
+
+impl Default for KeyValueLimits {
+    fn default() -> Self {
+        Self { key: 1 << 10, value: 1 << 20, batch: 1_000, rate: 2_000 }
+    }
+}
+
+/// How much may be published and subscribed to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicLimits {
+    /// Topics that one session may subscribe to.
+    pub subscriptions: usize,
+    /// The longest message, bytes.
+    pub message: usize,
+    /// Messages that wait for one session ...
+    pub waiting: usize,
+    /// ... and their bytes, names of topics included.
+    pub waiting_bytes: usize,
+    /// Bytes that a tenant may publish in a second, 64 more for each message and each of its subscribers.
+    pub rate: usize,
+}
+
+impl Default for TopicLimits {
+    fn default() -> Self {
+        Self { subscriptions: 64, message: 64 << 10, waiting: 256, waiting_bytes: 256 << 10, rate: 8 << 20 }
     }
 }

@@ -4,8 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use whelk_runtime::keyvalue::KeyValueLimits;
-use whelk_runtime::{EngineSettings, HealthSettings, RegistrySettings, TopicLimits};
+use whelk_runtime::{EngineSettings, HealthSettings, KeyValueLimits, RegistrySettings, TopicLimits};
 use whelk_ssh::crypto::key::{HostKey, SIGNATURES};
 use whelk_ssh::transport::{Party, RekeyPolicy, Timeouts};
 use whelk_ssh::{connection, mux, transport};

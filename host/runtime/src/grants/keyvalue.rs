@@ -14,22 +14,3 @@ mod writer;
 pub use buckets::{Answer, Buckets, Entry, Error, Keys, Page, Values};
 pub use embedded::{Embedded, Quota};
 pub use flow::{Flow, Load, Room};
-
-/// What a plugin may ask of its buckets in one call, and how often.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeyValueLimits {
-    /// The longest key, and the longest name of a bucket, bytes.
-    pub key: usize,
-    /// The largest value, bytes.
-    pub value: usize,
-    /// Most keys in one call, and on one page of a list.
-    pub batch: usize,
-    /// Keys that a tenant may ask for or change in a second. Each 16 KiB of values count as one more. What comes faster waits.
-    pub rate: u32,
-}
-
-impl Default for KeyValueLimits {
-    fn default() -> Self {
-        Self { key: 1 << 10, value: 1 << 20, batch: 1_000, rate: 2_000 }
-    }
-}

@@ -16,33 +16,14 @@ use tokio::time::Instant;
 
 pub(crate) use mailbox::{Mail, Mailbox};
 
+use crate::limits::TopicLimits;
+
 /// The longest name of a topic, bytes.
 const NAME: usize = 256;
 /// What a message costs beside its bytes, and again for each subscriber.
 const POSTAGE: usize = 64;
 /// What may be published at once after a pause.
 const BURST: Duration = Duration::from_secs(1);
-
-/// How much may be published and subscribed to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TopicLimits {
-    /// Topics that one session may subscribe to.
-    pub subscriptions: usize,
-    /// The longest message, bytes.
-    pub message: usize,
-    /// Messages that wait for one session ...
-    pub waiting: usize,
-    /// ... and their bytes, names of topics included.
-    pub waiting_bytes: usize,
-    /// Bytes that a tenant may publish in a second, 64 more for each message and each of its subscribers.
-    pub rate: usize,
-}
-
-impl Default for TopicLimits {
-    fn default() -> Self {
-        Self { subscriptions: 64, message: 64 << 10, waiting: 256, waiting_bytes: 256 << 10, rate: 8 << 20 }
-    }
-}
 
 /// Why nothing was published or subscribed to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

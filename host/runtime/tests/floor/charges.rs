@@ -10,8 +10,8 @@ use tokio::runtime::Builder;
 use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
 use tokio::time::Instant;
-use whelk_runtime::keyvalue::{Embedded, KeyValueLimits, Quota};
-use whelk_runtime::{Access, AllowList, ChannelEvent, Grants, Limits, Plugin, Report, Tenant};
+use whelk_runtime::keyvalue::{Embedded, Quota};
+use whelk_runtime::{Access, AllowList, ChannelEvent, Grants, KeyValueLimits, Limits, Plugin, Report, Tenant};
 
 use crate::client::Client;
 use crate::http::{Server, fetch};

@@ -9,8 +9,10 @@ use std::sync::{Arc, OnceLock};
 use tokio::runtime::Builder;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
-use whelk_runtime::keyvalue::{Buckets, Embedded, Error, KeyValueLimits, Load, Page, Quota};
-use whelk_runtime::{ChannelEvent, Ending, Exit, Grant, Grants, Limits, Plugin, SignalName, Tenant, Topics};
+use whelk_runtime::keyvalue::{Buckets, Embedded, Error, Load, Page, Quota};
+use whelk_runtime::{
+    ChannelEvent, Ending, Exit, Grant, Grants, KeyValueLimits, Limits, Plugin, SignalName, Tenant, Topics,
+};
 
 use crate::client::{Client, Recorder};
 use crate::guests;
