@@ -1,8 +1,8 @@
 //! What is generated from `wit/`: the functions of the host, and a macro for each interface that a plugin may export.
 //!
 //! The session and each optional handler have a world of their own, since a world cannot have an export that is only
-//! sometimes there. The linker adds up the worlds whose macro was used. Nothing here is part of the SDK's promise: it is
-//! public because [`plugin!`](crate::plugin) is expanded in the plugin's crate.
+//! sometimes there. The linker adds up the worlds whose macro was used. Nothing here is part of the SDK's promise: it
+//! is public because [`plugin!`](crate::plugin) is expanded in the plugin's crate.
 
 wit_bindgen::generate!({
     path: "../wit",

@@ -1,8 +1,8 @@
 //! Who is at the other end: facts that the host vouches for.
 //!
-//! `connection-id`, `user`, `principal`, `tenant`, `address`, `local-address`, `client-version`, `server-version`, `method`,
-//! `key-fingerprint`, `session-id`, `kex`, `host-key`, `cipher-in`, `cipher-out`, `mac-in`, `mac-out`, and `attr.` followed
-//! by each attribute that was granted at the door. New ones may come.
+//! `connection-id`, `user`, `principal`, `tenant`, `address`, `local-address`, `client-version`, `server-version`,
+//! `method`, `key-fingerprint`, `session-id`, `kex`, `host-key`, `cipher-in`, `cipher-out`, `mac-in`, `mac-out`, and
+//! `attr.` followed by each attribute that was granted at the door. New ones may come.
 
 use crate::bindings::whelk::ssh::connection;
 

@@ -1,7 +1,8 @@
 //! Values by name, which outlive the session: what was set is on the disk when the call returns.
 //!
-//! All sessions of one tenant (one customer of a shared server) see the same buckets, whichever plugin they run; those of others have
-//! their own, even with the same names. A plugin that calls anything of this module needs the grant `keyvalue` of its operator.
+//! All sessions of one tenant (one customer of a shared server) see the same buckets, whichever plugin they run; those
+//! of others have their own, even with the same names. A plugin that calls anything of this module needs the grant
+//! `keyvalue` of its operator.
 //!
 //! ```no_run
 //! use whelk_guest::{keyvalue, print};
@@ -27,7 +28,8 @@ pub fn open(name: &str) -> Result<Bucket, Error> {
 
 /// A set of keys with a value each. Every call waits for the disk and is done wholly or not at all.
 ///
-/// All can fail with [`Error::Other`]: a key has at most 1 KiB and a value at most 1 MiB, and all together no more than the tenant's quota.
+/// All can fail with [`Error::Other`]: a key has at most 1 KiB and a value at most 1 MiB, and all together no more than
+/// the tenant's quota.
 #[derive(Debug)]
 pub struct Bucket(store::Bucket);
 
@@ -52,14 +54,14 @@ impl Bucket {
         Ok(self.0.exists(key)?)
     }
 
-    /// All keys, in the order in which they first came. They are fetched a page at a time; what others do meanwhile does not
-    /// disturb the order.
+    /// All keys, in the order in which they first came. They are fetched a page at a time; what others do meanwhile
+    /// does not disturb the order.
     pub fn keys(&self) -> Keys<'_> {
         Keys { bucket: self, page: Vec::new().into_iter(), next: Next::Page(None) }
     }
 
-    /// Adds to a number and answers the sum, without anybody coming between. The value is the number in decimal digits; a key
-    /// without a value counts as 0.
+    /// Adds to a number and answers the sum, without anybody coming between. The value is the number in decimal digits;
+    /// a key without a value counts as 0.
     pub fn increment(&self, key: &str, delta: u64) -> Result<u64, Error> {
         Ok(atomics::increment(&self.0, key, delta)?)
     }

@@ -25,7 +25,8 @@ pub fn eprint(text: impl AsRef<[u8]>) {
 /// Sends all of `data`, however long.
 ///
 /// # Errors
-/// [`WriteError::Closed`] when the person has left, [`WriteError::EofSent`] after [`send_eof`]. Some of it may have been sent.
+/// [`WriteError::Closed`] when the person has left, [`WriteError::EofSent`] after [`send_eof`]. Some of it may have
+/// been sent.
 pub fn write(to: Output, data: &[u8]) -> Result<(), WriteError> {
     data.chunks(MAX_WRITE).try_for_each(|piece| channel::write(to, piece))
 }
@@ -63,7 +64,8 @@ impl io::Write for Stream {
     }
 }
 
-/// Not `ErrorKind::Interrupted` for an interrupted write: callers repeat the whole of it on that, and some has been sent.
+/// Not `ErrorKind::Interrupted` for an interrupted write: callers repeat the whole of it on that, and some has been
+/// sent.
 fn broken(error: WriteError) -> io::Error {
     match error {
         WriteError::Closed | WriteError::EofSent => io::Error::new(io::ErrorKind::BrokenPipe, error),
@@ -94,15 +96,16 @@ pub fn exit_signal(name: SignalName, message: &str) {
     channel::finish(&Exit::Signal(ExitSignal { name, core_dumped: false, message: message.to_owned() }));
 }
 
-/// Passes the session on to another plugin of the tenant, by its name, when the function that you are in returns: this one hears
-/// [`Session::closed`](crate::Session::closed) and is gone. The other is told of the environment and the terminal, is given the same
-/// start request, and then gets what was not read yet. What it does after that is the session.
+/// Passes the session on to another plugin of the tenant, by its name, when the function that you are in returns: this
+/// one hears [`Session::closed`](crate::Session::closed) and is gone. The other is told of the environment and the
+/// terminal, is given the same start request, and then gets what was not read yet. What it does after that is the
+/// session.
 ///
 /// Possible from the start request on; of this and [`finish`] the first word counts.
 ///
 /// # Errors
-/// [`HandOverError::UnknownPlugin`] when there is none of this name, [`HandOverError::NotPermitted`] when it may not be, or not now. Nothing
-/// has happened then.
+/// [`HandOverError::UnknownPlugin`] when there is none of this name, [`HandOverError::NotPermitted`] when it may not
+/// be, or not now. Nothing has happened then.
 pub fn hand_over(plugin: &str) -> Result<(), HandOverError> {
     channel::hand_over(plugin)
 }
@@ -117,8 +120,8 @@ pub fn env() -> Vec<(String, Vec<u8>)> {
     channel::get_env()
 }
 
-/// Asks something of the person's program, and waits for the answer: true is yes. For requests that have no function here.
-/// RFC 4254 §5.4.
+/// Asks something of the person's program, and waits for the answer: true is yes. For requests that have no function
+/// here. RFC 4254 §5.4.
 ///
 /// Use a name of your own, which ends in `@` and a domain: `ask@example.org`. The names of RFC 4254 §6 (`exit-status`,
 /// `exit-signal` and so on) and those of `@openssh.com` and `@putty.projects.tartarus.org` are the host's or the

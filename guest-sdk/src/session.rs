@@ -5,10 +5,10 @@ use crate::output::finish;
 
 /// A session: one person's visit, from the moment they knock until they have left. RFC 4254 §6.
 ///
-/// The functions are called one at a time and in the order in which things happen. A usual visit is [`open`](Self::open),
-/// perhaps [`env`](Self::env) and [`pty_req`](Self::pty_req), then one of [`shell`](Self::shell), [`exec`](Self::exec) and
-/// [`subsystem`](Self::subsystem) that answers true, then [`data`](Self::data) as they type, [`eof`](Self::eof) when there
-/// is no more, and [`closed`](Self::closed).
+/// The functions are called one at a time and in the order in which things happen. A usual visit is
+/// [`open`](Self::open), perhaps [`env`](Self::env) and [`pty_req`](Self::pty_req), then one of [`shell`](Self::shell),
+/// [`exec`](Self::exec) and [`subsystem`](Self::subsystem) that answers true, then [`data`](Self::data) as they type,
+/// [`eof`](Self::eof) when there is no more, and [`closed`](Self::closed).
 ///
 /// Where a function answers a `bool`, true means yes, and false tells the person's program that it was refused.
 /// All have defaults, so write those that you need.
@@ -18,8 +18,8 @@ pub trait Session {
         true
     }
 
-    /// They would like an environment variable to be set, such as `LANG`. By default it is refused, which disturbs nobody.
-    /// What was accepted is told by [`env`](crate::env()) at any time.
+    /// They would like an environment variable to be set, such as `LANG`. By default it is refused, which disturbs
+    /// nobody. What was accepted is told by [`env`](crate::env()) at any time.
     fn env(&mut self, name: &str, value: &[u8]) -> bool {
         let _ = (name, value);
         false
@@ -53,7 +53,8 @@ pub trait Session {
         false
     }
 
-    /// Their window has a new size. By default nothing is done; [`terminal::size`](crate::terminal::size) tells the latest.
+    /// Their window has a new size. By default nothing is done; [`terminal::size`](crate::terminal::size) tells the
+    /// latest.
     fn window_change(&mut self, size: WindowSize) {
         let _ = size;
     }
@@ -86,7 +87,8 @@ pub trait Session {
     fn close(&mut self) {}
 
     /// The last call, exactly once, whoever ended the session; nothing can be sent any more. It does not come after a
-    /// crash, or after the plugin was stopped for using too much. By default nothing is done. The value is dropped then.
+    /// crash, or after the plugin was stopped for using too much. By default nothing is done. The value is dropped
+    /// then.
     fn closed(&mut self, why: Ending) {
         let _ = why;
     }

@@ -32,7 +32,8 @@ impl fmt::Display for SignalName {
     }
 }
 
-/// Reads a name as [`Display`](fmt::Display) writes it. What is not in the standard's list becomes [`SignalName::Other`].
+/// Reads a name as [`Display`](fmt::Display) writes it. What is not in the standard's list becomes
+/// [`SignalName::Other`].
 ///
 /// ```
 /// # use whelk_guest::SignalName;

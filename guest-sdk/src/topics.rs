@@ -1,8 +1,10 @@
 //! Messages between sessions: what one publishes on a topic, all that subscribe to it get, in
-//! [`MessageHandler::on_message`](crate::MessageHandler::on_message) of a plugin that was made with `plugin!(.. : messages)`.
+//! [`MessageHandler::on_message`](crate::MessageHandler::on_message) of a plugin that was made with
+//! `plugin!(.. : messages)`.
 //!
-//! All sessions of one tenant (one customer of a shared server) meet here, whichever plugin they run; those of others do not. Nothing is
-//! kept: who subscribes later has missed what came before. For what should stay there is [`keyvalue`](crate::keyvalue).
+//! All sessions of one tenant (one customer of a shared server) meet here, whichever plugin they run; those of others
+//! do not. Nothing is kept: who subscribes later has missed what came before. For what should stay there is
+//! [`keyvalue`](crate::keyvalue).
 //!
 //! A plugin that calls anything of this module needs the grant `topics` of its operator.
 //!

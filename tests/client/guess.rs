@@ -36,7 +36,8 @@ impl Guesses {
     }
 }
 
-/// Guesses until there were so many, or until a line comes or standard input ends. Says `guessing` when every connection has guessed.
+/// Guesses until there were so many, or until a line comes or standard input ends. Says `guessing` when every
+/// connection has guessed.
 pub(crate) async fn run(siege: Siege) -> io::Result<()> {
     cue("ready").await?;
     let (siege, guesses) = (Rc::new(siege), Rc::new(Guesses::default()));

@@ -36,7 +36,8 @@ pub(crate) struct Load {
     pub(crate) command: String,
 }
 
-/// Says `ready`, waits for a line, does the work, says `done`, and waits for another line: whoever measures looks in between.
+/// Says `ready`, waits for a line, does the work, says `done`, and waits for another line: whoever measures looks in
+/// between.
 pub(crate) async fn run(load: &Load, wish: &Wish, key: &Arc<HostKey>) -> io::Result<()> {
     match load.kind {
         Kind::Handshake => {

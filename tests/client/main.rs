@@ -1,5 +1,6 @@
-//! Our own client, as one of the clients of the tests: `ours -p PORT [options] USER@ADDRESS [COMMAND]` runs a shell or a command as
-//! `ssh` would, and `ours -p PORT --load KIND --count N USER@ADDRESS COMMAND` makes a load that somebody measures at the server.
+//! Our own client, as one of the clients of the tests: `ours -p PORT [options] USER@ADDRESS [COMMAND]` runs a shell or
+//! a command as `ssh` would, and `ours -p PORT --load KIND --count N USER@ADDRESS COMMAND` makes a load that somebody
+//! measures at the server.
 
 mod guess;
 mod load;

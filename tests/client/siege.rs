@@ -1,5 +1,5 @@
-//! Loads that are meant to harm, and one that watches what harm is done. Each says `ready` and waits for a line before it begins; a
-//! storm and a row of logins go on until another line, or the end of standard input, tells them to stop.
+//! Loads that are meant to harm, and one that watches what harm is done. Each says `ready` and waits for a line before
+//! it begins; a storm and a row of logins go on until another line, or the end of standard input, tells them to stop.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
@@ -45,7 +45,8 @@ pub(crate) enum Kind {
     Silent,
     /// The same, but each sends a byte a second.
     Drip,
-    /// Logins at a rate. Each line that is read is the word of those that begin after it; each says how it went and under which word.
+    /// Logins at a rate. Each line that is read is the word of those that begin after it; each says how it went and
+    /// under which word.
     Logins,
 }
 
@@ -69,7 +70,8 @@ type Tally = RefCell<BTreeMap<String, u64>>;
 
 pub(crate) async fn run(siege: Siege) -> io::Result<()> {
     if !matches!(siege.kind, Kind::Keys | Kind::Timed) {
-        // The clients of an offender would be on other machines: here they must not take the processor from those who are watched.
+        // The clients of an offender would be on other machines: here they must not take the processor from those who
+        // are watched.
         rustix::process::nice(19)?;
     }
     match siege.kind {

@@ -44,7 +44,8 @@ fn add<T: Copy + std::ops::Add<Output = T>>(cell: &Cell<T>, one: T) {
     cell.set(cell.get() + one);
 }
 
-/// Says `ready`, waits for a line, opens all, says `all have come`, and goes on until another line or the end of standard input.
+/// Says `ready`, waits for a line, opens all, says `all have come`, and goes on until another line or the end of
+/// standard input.
 pub(crate) async fn run(strangers: Strangers) -> io::Result<()> {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })?;

@@ -1,4 +1,5 @@
-//! Calls to the host that are wrong, too large or too many, and what can be learnt by them: W11 to W18, W23, W29, W31 to W33, W51.
+//! Calls to the host that are wrong, too large or too many, and what can be learnt by them: W11 to W18, W23, W29, W31
+//! to W33, W51.
 
 use whelk_tests::MIB;
 

@@ -1,4 +1,5 @@
-//! Code that does not end, ends badly, or is called when it should not be: W1 to W4, W9, W10, W20, W22, W24 to W26, W43, W44.
+//! Code that does not end, ends badly, or is called when it should not be: W1 to W4, W9, W10, W20, W22, W24 to W26,
+//! W43, W44.
 
 use std::time::Instant;
 
@@ -9,7 +10,8 @@ use crate::world::{Plan, Told, World};
 
 const SPENT: &str = "KILL: cpu budget exhausted";
 
-/// Every function of the villain's that a client can have the host call once a command runs, and what else the client must send.
+/// Every function of the villain's that a client can have the host call once a command runs, and what else the client
+/// must send.
 const FUNCTIONS: [(&str, &[&str]); 9] = [
     ("data", &[]),
     ("eof", &[]),
@@ -64,7 +66,8 @@ fn w2_an_endless_loop_before_the_session_has_begun_is_stopped_too() {
 #[test]
 fn w3_an_endless_loop_at_the_end_delays_nothing_but_itself() {
     let mut world = World::new();
-    // The client has had its status when `closed` is called. On a busy machine a second is over before the processor time is.
+    // The client has had its status when `closed` is called. On a busy machine a second is over before the processor
+    // time is.
     let call = world.call("villain").exec("in closed W3");
     world.ends_alone("closed", &call, &Told::Status(0), "");
     // And here it has left.

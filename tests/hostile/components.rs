@@ -1,4 +1,5 @@
-//! The plugins of these tests: the villain, built once, and small ones that are written by hand where no compiler would.
+//! The plugins of these tests: the villain, built once, and small ones that are written by hand where no compiler
+//! would.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -27,7 +28,8 @@ pub(crate) fn villain() -> &'static [u8] {
     })
 }
 
-/// The functions of `whelk:ssh/session@0.1.0` as core WebAssembly sees them: parameters, and whether there is an answer.
+/// The functions of `whelk:ssh/session@0.1.0` as core WebAssembly sees them: parameters, and whether there is an
+/// answer.
 const SESSION: [(&str, usize, bool); 13] = [
     ("open", 0, true),
     ("env", 4, true),
@@ -59,7 +61,8 @@ pub(crate) const FINISH: &str =
 pub(crate) struct Written {
     /// `(memory ...)`, to be exported as `memory`.
     pub(crate) memory: &'static str,
-    /// The body of `cabi_realloc`, by which the host asks for room. Parameters: old pointer, old length, alignment, new length.
+    /// The body of `cabi_realloc`, by which the host asks for room. Parameters: old pointer, old length, alignment, new
+    /// length.
     pub(crate) realloc: &'static str,
     /// Anything else: data, tables, a start function.
     pub(crate) more: String,
@@ -71,7 +74,8 @@ impl Default for Written {
     fn default() -> Self {
         Self {
             memory: r#"(memory (export "memory") 4)"#,
-            // Room that is used again and again, behind what the plugin keeps for itself; 16 is aligned enough for anything.
+            // Room that is used again and again, behind what the plugin keeps for itself; 16 is aligned enough for
+            // anything.
             realloc: "(if (i32.gt_u (i32.add (global.get $top) (local.get 3)) (i32.const 260000))
                     (then (global.set $top (i32.const 4096))))
                 (global.get $top)

@@ -1,4 +1,5 @@
-//! The whole gateway is killed while plugins write to key-value: what a client was told is kept is there when it serves again.
+//! The whole gateway is killed while plugins write to key-value: what a client was told is kept is there when it serves
+//! again.
 
 use whelk_tests::{Call, Client, Gateway, Input, Running, figure, size};
 

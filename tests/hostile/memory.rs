@@ -5,7 +5,8 @@ use whelk_tests::MIB;
 use crate::components::{FINISH, Written};
 use crate::world::{Plan, Told, World};
 
-/// Components that ask for too much in what they declare. None of them is a plugin otherwise: what is too much is told first.
+/// Components that ask for too much in what they declare. None of them is a plugin otherwise: what is too much is told
+/// first.
 const GREEDY: [(&str, &str, &str); 6] = [
     ("w6-memory", "(core module $m (memory 65536)) (core instance (instantiate $m))", "memory"),
     ("w6-again", "(core module $m (memory 4097)) (core instance (instantiate $m))", "memory"),

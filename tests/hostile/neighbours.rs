@@ -1,7 +1,9 @@
-//! What a tenant's misdeeds cost the tenant beside it: how long its keys take to come back. W45, and the oracle of the whole table.
+//! What a tenant's misdeeds cost the tenant beside it: how long its keys take to come back. W45, and the oracle of the
+//! whole table.
 //!
-//! A key is typed every millisecond. In the short form all must come back; at full size 99 in 100 must come back within twice the time
-//! that they take when nobody else is there, or within 10 ms where that is more: the middle of three runs counts.
+//! A key is typed every millisecond. In the short form all must come back; at full size 99 in 100 must come back within
+//! twice the time that they take when nobody else is there, or within 10 ms where that is more: the middle of three
+//! runs counts.
 
 use whelk_tests::{Event, Running, figure, size};
 
@@ -115,7 +117,8 @@ fn measure(offences: &[Offence]) -> Vec<String> {
     slow
 }
 
-/// At full size nobody may have waited for too long. In the short form the machine has other tests to run at the same time.
+/// At full size nobody may have waited for too long. In the short form the machine has other tests to run at the same
+/// time.
 fn judge(slow: &[String]) {
     assert!(size(0, 1) == 0 || slow.is_empty(), "p99 of the neighbour's keys {slow:#?}");
 }

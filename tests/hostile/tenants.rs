@@ -1,4 +1,5 @@
-//! What two tenants that use the same plugin with the same names see of each other, which is nothing, and what a tenant may use in all.
+//! What two tenants that use the same plugin with the same names see of each other, which is nothing, and what a tenant
+//! may use in all.
 
 use std::path::Path;
 use std::sync::OnceLock;

@@ -1,4 +1,5 @@
-//! A plugin that is replaced again and again while people log in, and while one session that began with the first version goes on.
+//! A plugin that is replaced again and again while people log in, and while one session that began with the first
+//! version goes on.
 
 use whelk_tests::{MIB, Running, figure, size};
 

@@ -210,7 +210,8 @@ impl World {
         running
     }
 
-    /// The neighbour's echo comes back again and again while so many of the villain's sessions commit a deed over and over.
+    /// The neighbour's echo comes back again and again while so many of the villain's sessions commit a deed over and
+    /// over.
     pub(crate) fn neighbour_goes_on_in_a_storm(&mut self, at_once: &str, deed: &str) {
         let mut storm = self.siege("villain", "storm", &["--count", "0", "--at-once", at_once], deed);
         storm.type_in(b"go\n");
@@ -238,8 +239,8 @@ impl World {
         })
     }
 
-    /// Behaviours that end their session: by which signal and with which line its client is told, and what the operator's line says. Each is
-    /// one event for the operator, and the neighbour goes on.
+    /// Behaviours that end their session: by which signal and with which line its client is told, and what the
+    /// operator's line says. Each is one event for the operator, and the neighbour goes on.
     pub(crate) fn each_ends_alone(&mut self, behaviours: &[(&str, &str, &str)]) {
         for (deed, told, logged) in behaviours {
             let call = self.call("villain").exec(deed);
@@ -273,7 +274,8 @@ impl World {
         assert!(loud.is_empty(), "{deed} makes the host raise an alarm: {loud:?}");
     }
 
-    /// Waits until the log has come to where we are: lines wait in a queue, so one that is written now comes after all before it.
+    /// Waits until the log has come to where we are: lines wait in a queue, so one that is written now comes after all
+    /// before it.
     fn catch_up(&self) {
         let number = |event: &Event| event.field("connection").parse::<u64>().unwrap_or(0);
         let last = self.log().iter().map(number).max().unwrap_or(0);

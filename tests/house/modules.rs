@@ -1,7 +1,7 @@
 //! Who uses whom inside a crate: the modules and the paths between them.
 //!
-//! Reads `use` items and paths written out in the code, in macro calls too. A re-export is followed to where the thing is declared.
-//! What is compiled for tests only does not count, nor does the visibility `pub(in path)`.
+//! Reads `use` items and paths written out in the code, in macro calls too. A re-export is followed to where the thing
+//! is declared. What is compiled for tests only does not count, nor does the visibility `pub(in path)`.
 
 use crate::source::{Source, attributes, is_for_tests, repository};
 use proc_macro2::{TokenStream, TokenTree};

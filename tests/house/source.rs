@@ -1,6 +1,7 @@
 //! The Rust files of the repository, and their measures.
 //!
-//! A line of code is a line on which a token stands that is not part of a comment. What is compiled for tests only is left out.
+//! A line of code is a line on which a token stands that is not part of a comment. What is compiled for tests only is
+//! left out.
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use std::collections::BTreeSet;

@@ -64,8 +64,8 @@ fn a_user_gets_the_plugin_of_the_configuration() {
     gateway.end();
 }
 
-/// Who has entered by the log, once so many connections are over. A client's status does not tell: dbclient that was turned
-/// away ends with 0.
+/// Who has entered by the log, once so many connections are over. A client's status does not tell: dbclient that was
+/// turned away ends with 0.
 fn entered(gateway: &Gateway, connections: usize) -> Vec<String> {
     gateway.wait_all("end of all connections", |events| {
         let closed = events.iter().filter(|event| event.message == "connection closed").count();

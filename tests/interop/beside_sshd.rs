@@ -1,8 +1,8 @@
 //! Odd messages of real clients, to Whelk and to OpenSSH's sshd in one run.
 //!
-//! The rule: one channel's fault stays with that channel. A connection is ended for what makes its state unknowable, and for
-//! nothing else. `channel_faults.py` sends the messages and says what the server did; here it is said what is right, and each
-//! difference from sshd has its reason. A difference that is not listed is a fault.
+//! The rule: one channel's fault stays with that channel. A connection is ended for what makes its state unknowable,
+//! and for nothing else. `channel_faults.py` sends the messages and says what the server did; here it is said what is
+//! right, and each difference from sshd has its reason. A difference that is not listed is a fault.
 
 use std::process::Command;
 use whelk_tests::{Access, Input, Running, SOON, Setup, Sshd, client_program, repository};

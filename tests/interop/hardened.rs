@@ -1,4 +1,5 @@
-//! The server where operators put it: behind filters that refuse system calls, as systemd's hardening, containers and gVisor do.
+//! The server where operators put it: behind filters that refuse system calls, as systemd's hardening, containers and
+//! gVisor do.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -68,7 +69,8 @@ fn without_memfd_create_it_starts_and_serves() {
 #[test]
 fn without_any_of_the_newer_calls_it_starts_and_serves() {
     serves("ENOSYS", "all");
-    // Without faccessat2, which cap-std takes at its word: a filter that answers it so lets plugins open no path that ends in a dot.
+    // Without faccessat2, which cap-std takes at its word: a filter that answers it so lets plugins open no path that
+    // ends in a dot.
     let known = "memfd_create,openat2,statx,pidfd_open,pidfd_getfd,pidfd_send_signal,close_range,renameat2,copy_file_range,\
                  epoll_pwait2,io_uring_setup,setpriority,rseq";
     serves("EPERM", known);

@@ -3,7 +3,8 @@
 use std::process::Command;
 use whelk_tests::{Call, Client, Gateway, Input, Running, SOON, client_program, repository};
 
-/// Asserts that the output has a line for each of these, in this order; each line begins with the first word and holds the others.
+/// Asserts that the output has a line for each of these, in this order; each line begins with the first word and holds
+/// the others.
 fn assert_events(text: &str, events: &[&[&str]]) {
     let mut lines = text.lines();
     for event in events {

@@ -53,12 +53,14 @@ fn tell(name: &str, mut times: Vec<f64>) {
     figure(name, format!("{} logins, p50 {:.2} s, p99 {:.2} s, most {:.2} s", times.len(), at(50), at(99), at(100)));
 }
 
-/// How many passwords were rejected after the first event that `from` picks and before the first after it that `to` picks.
+/// How many passwords were rejected after the first event that `from` picks and before the first after it that `to`
+/// picks.
 fn rejections(events: &[Event], from: usize, to: usize) -> usize {
     events[from..to].iter().filter(|event| event.message == "rejected").count()
 }
 
-/// For each login that succeeded: how many wrong passwords were answered from its connection's first moment to its success.
+/// For each login that succeeded: how many wrong passwords were answered from its connection's first moment to its
+/// success.
 fn answered_before(gateway: &Gateway) -> Vec<usize> {
     gateway.wait_all("logins", |events| {
         let logins = events.iter().enumerate().filter(|(_, event)| event.message == "authenticated");
@@ -118,8 +120,8 @@ fn whoever_knows_the_password_gets_in_beside_guesses_from_many_addresses() {
     let times: Vec<f64> = (0..size(3, 20)).map(|_| log_in(&gateway, "alice")).collect();
     stop(guesses);
     tell(&format!("honest logins beside guessers of {addresses} addresses, bcrypt 12"), times);
-    // Nobody waits for more than one guess of each address. The address of the first login is known from then on, and goes ahead,
-    // but not twice in a round.
+    // Nobody waits for more than one guess of each address. The address of the first login is known from then on, and
+    // goes ahead, but not twice in a round.
     let before = answered_before(&gateway);
     let round = usize::try_from(addresses).expect("a small number") + 10;
     assert!(before.iter().all(|answered| *answered < round), "guesses answered before each honest login: {before:?}");

@@ -1,6 +1,7 @@
 //! Every client does everything.
 //!
-//! Each behaviour is one function below and a test for each client. Terminals are in `terminal.rs`, ways to log in in `access.rs`.
+//! Each behaviour is one function below and a test for each client. Terminals are in `terminal.rs`, ways to log in in
+//! `access.rs`.
 
 use whelk_tests::{Call, Client, Gateway, Input};
 
@@ -93,7 +94,8 @@ fn a_mebibyte_comes_back_as_it_went(client: Client) {
     gateway.end();
 }
 
-// With 8 MiB the reply to `exec`, the windows and the last bytes all matter: a library that sees data ahead of the reply drops it.
+// With 8 MiB the reply to `exec`, the windows and the last bytes all matter: a library that sees data ahead of the
+// reply drops it.
 fn all_output_arrives_before_the_end(client: Client) {
     let gateway = Gateway::demonstration();
     let finished = Call::new(client, &gateway, "probe").exec("zeros 8388608").run(Input::Nothing);

@@ -1,7 +1,7 @@
 //! People and machines that are slow: nothing is taken from them for it.
 //!
-//! The short form waits for events alone: what ends another connection by its time limit shows that the time has gone by here too.
-//! A proof waits as long as was promised.
+//! The short form waits for events alone: what ends another connection by its time limit shows that the time has gone
+//! by here too. A proof waits as long as was promised.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -145,8 +145,8 @@ fn whoever_types_the_user_name_slowly_gets_in() {
     gateway.end();
 }
 
-/// `zeros BYTES | (wait; wc -c)`: all is counted in the end, and the client has the right status. A proof waits for so long,
-/// the short form for what happens `meanwhile`.
+/// `zeros BYTES | (wait; wc -c)`: all is counted in the end, and the client has the right status. A proof waits for so
+/// long, the short form for what happens `meanwhile`.
 fn read_late(bytes: u64, seconds: u64, meanwhile: impl Fn(&Gateway)) {
     let gateway = gateway("");
     let pipe = named_pipe(gateway.folder());

@@ -1,6 +1,7 @@
 //! Honest users while thousands of connections never log in.
 //!
-//! The short form has fewer of them and as much less room, so that places are taken back all the time. The proof has the defaults.
+//! The short form has fewer of them and as much less room, so that places are taken back all the time. The proof has
+//! the defaults.
 
 use std::path::{Path, PathBuf};
 use whelk_tests::{
@@ -208,8 +209,8 @@ fn thinker(folder: &Path) -> PathBuf {
     program
 }
 
-/// Those who compare the fingerprint have said all that they can: silent ones go first. Nobody who thinks loses the place, however
-/// many come meanwhile.
+/// Those who compare the fingerprint have said all that they can: silent ones go first. Nobody who thinks loses the
+/// place, however many come meanwhile.
 #[test]
 fn ten_people_of_one_address_who_think_at_the_fingerprint_all_get_in() {
     let (gateway, ..) = gateway(&LITTLE_ROOM.replace("per_source = 8", "per_source = 64"));

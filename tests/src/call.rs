@@ -1,7 +1,8 @@
 //! One run of a client.
 //!
-//! Owns the differences between the clients' command lines. The libraries for Python and node have small drivers in `interop/` that
-//! behave as `ssh` does: stdin in, stdout and stderr out, the exit status handed on, 255 for a signal, whose name they print.
+//! Owns the differences between the clients' command lines. The libraries for Python and node have small drivers in
+//! `interop/` that behave as `ssh` does: stdin in, stdout and stderr out, the exit status handed on, 255 for a signal,
+//! whose name they print.
 
 use crate::access::Access;
 use crate::gateway::Gateway;

@@ -81,7 +81,8 @@ impl Setup {
         folder
     }
 
-    /// Started by another program, which becomes the gateway: its name, and arguments that stand before those of the gateway.
+    /// Started by another program, which becomes the gateway: its name, and arguments that stand before those of the
+    /// gateway.
     #[must_use]
     pub fn under(mut self, wrapper: &[&str]) -> Self {
         self.wrapper = wrapper.iter().map(|word| (*word).to_owned()).collect();
@@ -200,7 +201,8 @@ impl Gateway {
         kib.expect("memory is counted in KiB") * 1024
     }
 
-    /// Gives it at most so many bytes from now on, as long as the group lives. `None` where this machine lets us make no group.
+    /// Gives it at most so many bytes from now on, as long as the group lives. `None` where this machine lets us make
+    /// no group.
     pub fn limit_memory(&self, bytes: u64) -> Option<MemoryGroup> {
         MemoryGroup::around(self.process.pid().as_raw_nonzero().get(), bytes)
     }
@@ -211,7 +213,8 @@ impl Gateway {
         std::fs::read_dir(path).expect("the gateway runs").count()
     }
 
-    /// Kills it with SIGKILL, wherever it is, and starts it again on what it has left behind. Its port and its log are new.
+    /// Kills it with SIGKILL, wherever it is, and starts it again on what it has left behind. Its port and its log are
+    /// new.
     pub fn kill_and_restart(&mut self) {
         self.process.kill();
         assert_eq!(self.process.ended_by(), Some(rustix::process::Signal::KILL.as_raw()), "it had ended before");

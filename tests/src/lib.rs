@@ -1,11 +1,12 @@
 //! The harness of the world tests: the built program on one side, foreign clients on the other.
 //!
-//! [`Gateway`] is a running `whelk` with a state folder of its own; [`Log`] is what it says on stderr, as events; [`Call`] is one
-//! run of a foreign client; [`Sshd`] is OpenSSH's server, to compare with; [`Running`] is any program under a deadline. Nothing here sleeps: every wait is for an event and has
-//! an end, and reaching that end is a failure.
+//! [`Gateway`] is a running `whelk` with a state folder of its own; [`Log`] is what it says on stderr, as events;
+//! [`Call`] is one run of a foreign client; [`Sshd`] is OpenSSH's server, to compare with; [`Running`] is any program
+//! under a deadline. Nothing here sleeps: every wait is for an event and has an end, and reaching that end is a
+//! failure.
 //!
-//! The tests themselves are in `interop/` and, with plugins that mean harm, in `hostile/`. The rules of the house are in `house/`
-//! and do not need this library.
+//! The tests themselves are in `interop/` and, with plugins that mean harm, in `hostile/`. The rules of the house are
+//! in `house/` and do not need this library.
 
 mod access;
 mod call;

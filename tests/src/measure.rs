@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-/// How long a single event or a small client run may take. Long, since the machine may be busy; no test waits for its end.
+/// How long a single event or a small client run may take. Long, since the machine may be busy; no test waits for its
+/// end.
 pub const SOON: Duration = Duration::from_secs(60);
 
 /// How long a run with a great transfer may take.

@@ -288,8 +288,9 @@ impl Drop for Running {
     }
 }
 
-/// The same in a session of its own: without the terminal of whoever runs the tests, on which a client would ask for a password,
-/// and as the leader of a group that can be killed whole. `setsid` becomes the program, so the process is the program's.
+/// The same in a session of its own: without the terminal of whoever runs the tests, on which a client would ask for a
+/// password, and as the leader of a group that can be killed whole. `setsid` becomes the program, so the process is the
+/// program's.
 fn detached(command: &Command) -> Command {
     let mut detached = Command::new("setsid");
     detached.arg(command.get_program()).args(command.get_args());

@@ -24,7 +24,8 @@ pub struct Sshd {
 }
 
 impl Sshd {
-    /// Starts it with the keys that may log in, as lines of an `authorized_keys` file, and further lines for its configuration.
+    /// Starts it with the keys that may log in, as lines of an `authorized_keys` file, and further lines for its
+    /// configuration.
     pub fn start(authorized_keys: &str, configuration: &str) -> Self {
         let folder = tempfile::Builder::new().prefix("sshd-").tempdir().expect("a temporary folder");
         let path = folder.path();

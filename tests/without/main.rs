@@ -1,4 +1,5 @@
-//! Runs a program without some system calls, as systemd's hardening, containers and old kernels do: `without ENOSYS openat2,statx PROGRAM ...`.
+//! Runs a program without some system calls, as systemd's hardening, containers and old kernels do:
+//! `without ENOSYS openat2,statx PROGRAM ...`.
 //!
 //! A filter of the kernel's answers the calls, for the program and everything that it starts. It needs no privilege.
 

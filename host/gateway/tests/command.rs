@@ -285,7 +285,8 @@ fn a_server_whose_threads_all_hang_ends_with_status_1_however_often_it_is_told_t
     server.line("plugins prepared");
     // As if a disk did not answer, or a library waited for ever.
     server.child.stop_threads(&["signals", "log"]);
-    // The second asks for an immediate end; those after it, one each time that the log has told the last, do not put it off.
+    // The second asks for an immediate end; those after it, one each time that the log has told the last, do not put it
+    // off.
     let mut told = 0;
     let line = loop {
         // It may have ended in the meantime.

@@ -1,7 +1,8 @@
-//! The whole gateway in this process, with our own client: what a connection that panics, a channel that is at fault and a client
-//! that never pauses take with them, and what not.
+//! The whole gateway in this process, with our own client: what a connection that panics, a channel that is at fault
+//! and a client that never pauses take with them, and what not.
 //!
-//! What panics is the log: a client's note of a certain text makes the subscriber of this process panic, in the middle of the pump's turn.
+//! What panics is the log: a client's note of a certain text makes the subscriber of this process panic, in the middle
+//! of the pump's turn.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
 mod guest;
@@ -164,8 +165,8 @@ impl Visitor {
     }
 }
 
-/// A gateway of the demonstration, with room for two connections and two sessions, so that whoever leaves a place taken is found
-/// out. `visits` come to it.
+/// A gateway of the demonstration, with room for two connections and two sessions, so that whoever leaves a place taken
+/// is found out. `visits` come to it.
 async fn serve<V: Future<Output = ()>>(visits: impl FnOnce(SocketAddr) -> V) {
     serve_with(|_| {}, visits).await;
 }

@@ -58,8 +58,8 @@ impl Place {
         Place { folder, config }
     }
 
-    /// A place with the tenant `acme`, whose user alice gets `echo` and, for the command `git`, the plugin of that name. The tenant has an
-    /// `echo` of its own. What the operator has takes long to compile.
+    /// A place with the tenant `acme`, whose user alice gets `echo` and, for the command `git`, the plugin of that
+    /// name. The tenant has an `echo` of its own. What the operator has takes long to compile.
     fn configured() -> Place {
         let mut place = Place::new();
         let folder = place.folder.path();
@@ -206,8 +206,8 @@ fn is_served(heard: &[Happened]) -> bool {
     matches!(heard, [Happened::Data(_, Stream::Data, text)] if text == b"hello")
 }
 
-/// Lets so many compilers go that wait at a gate, now or later, as long as what it gives is kept. A server that was stopped may have left one
-/// behind that takes the word before it is killed: count those, too.
+/// Lets so many compilers go that wait at a gate, now or later, as long as what it gives is kept. A server that was
+/// stopped may have left one behind that takes the word before it is killed: count those, too.
 fn let_go(gate: &Path, compilers: usize) -> fs::File {
     let mut file = fs::File::options().read(true).write(true).open(gate).unwrap();
     file.write_all("go\n".repeat(compilers).as_bytes()).unwrap();

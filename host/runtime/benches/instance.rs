@@ -1,4 +1,5 @@
-//! What a session costs: making and dropping an instance, and an echo of a keystroke and of a full packet through both pipes.
+//! What a session costs: making and dropping an instance, and an echo of a keystroke and of a full packet through both
+//! pipes.
 //!
 //! The plugin is the tests' `bare`, built as they build it; run `cargo test -p whelk-runtime` once before.
 

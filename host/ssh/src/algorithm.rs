@@ -1,7 +1,7 @@
 //! The names of the algorithms in order of preference, and negotiation as one pure function. RFC 4253 §7.1.
 //!
-//! Markers such as `kex-strict-s-v00@openssh.com` stand in the same list as key exchange algorithms but are none: they are
-//! looked for, never chosen.
+//! Markers such as `kex-strict-s-v00@openssh.com` stand in the same list as key exchange algorithms but are none: they
+//! are looked for, never chosen.
 
 use crate::crypto::agreement::{self, Agreement};
 use crate::crypto::cipher::Cipher;
@@ -17,8 +17,8 @@ pub const STRICT_SERVER: &str = "kex-strict-s-v00@openssh.com";
 /// The client understands EXT_INFO. RFC 8308 §2.1.
 pub const EXT_INFO_CLIENT: &str = "ext-info-c";
 
-/// All our ciphers bring their own integrity check, so none of these is ever used (RFC 5647 §5.1): they stand in the list
-/// because some clients give up on an empty one.
+/// All our ciphers bring their own integrity check, so none of these is ever used (RFC 5647 §5.1): they stand in the
+/// list because some clients give up on an empty one.
 const MACS: &str = "hmac-sha2-256-etm@openssh.com,hmac-sha2-512-etm@openssh.com";
 
 /// What we offer, best first. Names that are not known are refused when it is made, so it is right for ever.

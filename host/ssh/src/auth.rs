@@ -1,8 +1,9 @@
 //! RFC 4252: who the user is, and how it is proven.
 //!
-//! This file holds what both roles share: the [`Machine`] that a connection drives, and the bytes that a user's key signs.
-//! [`server::Server`] answers requests, [`client::Client`] makes them. Neither knows the transport: payloads come in, replies
-//! are owed until an [`Output`] has room. Nobody's password or key is judged here; that is the application's part.
+//! This file holds what both roles share: the [`Machine`] that a connection drives, and the bytes that a user's key
+//! signs. [`server::Server`] answers requests, [`client::Client`] makes them. Neither knows the transport: payloads
+//! come in, replies are owed until an [`Output`] has room. Nobody's password or key is judged here; that is the
+//! application's part.
 
 pub mod client;
 pub mod refused;
@@ -25,8 +26,8 @@ const CONNECTION: &[u8] = b"ssh-connection";
 pub trait Machine {
     /// Takes one payload: numbers 5 and 6 (RFC 4253 §10) and 50 to 79 (RFC 4252 §6).
     ///
-    /// `session_id` is the first exchange hash, which signatures are bound to (RFC 4252 §7). Must not be called while the
-    /// machine [waits](Machine::waits).
+    /// `session_id` is the first exchange hash, which signatures are bound to (RFC 4252 §7). Must not be called while
+    /// the machine [waits](Machine::waits).
     fn handle<'p>(&mut self, payload: &'p [u8], session_id: &[u8]) -> Result<Step<'p>, Error>;
 
     /// Puts what is owed, as far as there is room.
@@ -40,9 +41,9 @@ pub trait Machine {
 
     /// Whether no further payload may be read now: a question stands, or its answer has not gone out yet.
     ///
-    /// That keeps the answers in the order of the requests, and whatever a client sent behind its last request (RFC 4252 §5.1
-    /// lets it) is seen after SUCCESS only. A side that waits must be able to settle, so it begins no key exchange of its own
-    /// before the stage is [`Stage::Open`].
+    /// That keeps the answers in the order of the requests, and whatever a client sent behind its last request (RFC
+    /// 4252 §5.1 lets it) is seen after SUCCESS only. A side that waits must be able to settle, so it begins no key
+    /// exchange of its own before the stage is [`Stage::Open`].
     fn waits(&self) -> bool;
 }
 
@@ -106,7 +107,8 @@ fn violation(number: u8, what: Malformed) -> Violation {
 
 /// What a user's key signs: the session id, then the request up to the signature. RFC 4252 §7.
 ///
-/// The user is in it, the service, the algorithm and the key itself, so a signature serves for one request of one connection.
+/// The user is in it, the service, the algorithm and the key itself, so a signature serves for one request of one
+/// connection.
 fn signed_data(session_id: &[u8], user: &[u8], algorithm: &[u8], key: &[u8]) -> Vec<u8> {
     let mut data = Vec::with_capacity(128 + session_id.len() + user.len() + algorithm.len() + key.len());
     session_id.write(&mut data);

@@ -1,4 +1,5 @@
-//! The SSH protocol, sans-IO: server and client roles of RFC 4251 to 4254 as state machines that know no socket, no clock and no task.
+//! The SSH protocol, sans-IO: server and client roles of RFC 4251 to 4254 as state machines that know no socket, no
+//! clock and no task.
 //!
 //! # The map
 //!
@@ -20,16 +21,17 @@
 //!
 //! # Reading order
 //!
-//! [`connection`], then [`phase`], `message/mux.rs`, `mux/channel.rs`, `transport/packet.rs`, `transport/kex.rs`; and of the tests
-//! `tests/exchange.rs`, in which two of us talk in memory.
+//! [`connection`], then [`phase`], `message/mux.rs`, `mux/channel.rs`, `transport/packet.rs`, `transport/kex.rs`; and
+//! of the tests `tests/exchange.rs`, in which two of us talk in memory.
 //!
 //! # Laws
 //!
-//! * Nothing here queues data. What is owed (credit, replies, an end) is small state on its channel; data stays with its owner until
-//!   the peer's window, the packet limit and the output have room.
-//! * A question that cannot be answered at once (a signature, a login) stands until it is answered, and nothing more is read.
-//! * No clock, no socket: `clippy.toml` beside this crate refuses them. Randomness comes from [`crypto::random`] and from the
-//!   provider's key generation inside [`crypto::agreement`].
+//! * Nothing here queues data. What is owed (credit, replies, an end) is small state on its channel; data stays with
+//!   its owner until the peer's window, the packet limit and the output have room.
+//! * A question that cannot be answered at once (a signature, a login) stands until it is answered, and nothing more is
+//!   read.
+//! * No clock, no socket: `clippy.toml` beside this crate refuses them. Randomness comes from [`crypto::random`] and
+//!   from the provider's key generation inside [`crypto::agreement`].
 
 #![deny(
     clippy::unwrap_used,

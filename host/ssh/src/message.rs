@@ -1,6 +1,7 @@
 //! RFC 4250 §4.1: the number of a message picks its layer; the layer's one table picks the message.
 //!
-//! A message is declared once, in the table of its layer, beside the RFC; decoding and encoding fall out of the declaration.
+//! A message is declared once, in the table of its layer, beside the RFC; decoding and encoding fall out of the
+//! declaration.
 
 pub mod auth;
 pub mod kex;

@@ -59,12 +59,12 @@ use replies::{Answers, Ask};
 use table::{Slot, Table};
 use window::{Inbound, Outbound, Pool, Sizes};
 
-/// Most answers that may wait to be sent; equal ones in a row count once. Reading stops long before, except during a key
-/// exchange, which holds answers back.
+/// Most answers that may wait to be sent; equal ones in a row count once. Reading stops long before, except during a
+/// key exchange, which holds answers back.
 const MAX_OWED_REPLIES: usize = 1024;
 
-/// How many channels that are closed for a fault of the peer end the connection. Each channel that the peer closes without
-/// a fault makes up for one.
+/// How many channels that are closed for a fault of the peer end the connection. Each channel that the peer closes
+/// without a fault makes up for one.
 const MAX_FAULTS: u32 = 8;
 
 /// The owner's closure for events.
@@ -72,8 +72,8 @@ type Owner<'o> = dyn FnMut(Event<'_>) + 'o;
 
 /// All channels of a connection.
 ///
-/// The methods are of four kinds: ask, payloads in, commands, messages out. A command for a channel that no longer exists
-/// is ignored: late answers of sessions are normal.
+/// The methods are of four kinds: ask, payloads in, commands, messages out. A command for a channel that no longer
+/// exists is ignored: late answers of sessions are normal.
 #[derive(Debug)]
 pub struct Mux {
     /// Our side of the connection.
@@ -118,10 +118,10 @@ impl Mux {
         }
     }
 
-    /// Whether to read on: not while answers pile up because the peer does not read. During a key exchange reading goes on,
-    /// as the exchange cannot end otherwise. Memory is bounded meanwhile: data by the windows, answers by
-    /// `MAX_OWED_REPLIES` (one more refused open ends the connection, one more request is refused, and refusals in a row
-    /// cost as much as one), and UNIMPLEMENTED by the transport, which stops reading at a full output.
+    /// Whether to read on: not while answers pile up because the peer does not read. During a key exchange reading goes
+    /// on, as the exchange cannot end otherwise. Memory is bounded meanwhile: data by the windows, answers by
+    /// `MAX_OWED_REPLIES` (one more refused open ends the connection, one more request is refused, and refusals in a
+    /// row cost as much as one), and UNIMPLEMENTED by the transport, which stops reading at a full output.
     pub fn wants_input(&self, exchanging: bool) -> bool {
         exchanging || self.owed_replies() <= self.settings.owed_replies
     }
@@ -166,8 +166,8 @@ impl Mux {
 
 /// In: payloads.
 impl Mux {
-    /// Handles one payload, numbered 80 to 127, and lends its meaning to the owner. Call [`settle`](Mux::settle) between
-    /// payloads: more than 1,024 unsent refusals end the connection.
+    /// Handles one payload, numbered 80 to 127, and lends its meaning to the owner. Call [`settle`](Mux::settle)
+    /// between payloads: more than 1,024 unsent refusals end the connection.
     ///
     /// # Errors
     /// The peer broke a rule that concerns the whole connection, which is over.
@@ -342,8 +342,8 @@ impl Mux {
         Ok(())
     }
 
-    /// The peer broke a rule that concerns one channel, which is closed; the eighth ends the connection. A channel that its
-    /// owner has ended does not count: a peer that has not read our CLOSE yet may still send.
+    /// The peer broke a rule that concerns one channel, which is closed; the eighth ends the connection. A channel that
+    /// its owner has ended does not count: a peer that has not read our CLOSE yet may still send.
     fn fault(&mut self, id: ChannelId, violation: Violation, on: &mut Owner<'_>) -> Result<(), Violation> {
         let mut fault = Fault::Again;
         self.tell(id, |channel, pool| fault = channel.fault(pool));
@@ -460,9 +460,9 @@ impl Mux {
         self.tell(channel, |channel, _| channel.reply(success, times));
     }
 
-    /// Sends at most one message of data. Returns how many bytes were taken: 0 if the window or the output is full, or the
-    /// channel is not open. What the channel owes is sent first, so that no output overtakes the answer to the request
-    /// that caused it. RFC 4254 §5.2.
+    /// Sends at most one message of data. Returns how many bytes were taken: 0 if the window or the output is full, or
+    /// the channel is not open. What the channel owes is sent first, so that no output overtakes the answer to the
+    /// request that caused it. RFC 4254 §5.2.
     pub fn write(&mut self, channel: ChannelId, stream: Stream, data: &[u8], out: &mut impl Output) -> usize {
         if self.table.channel(channel).is_some_and(|channel| channel.owes()) && self.settle_slot(channel, out) {
             self.owing.retain(|owing| *owing != channel);
@@ -481,14 +481,15 @@ impl Mux {
         self.tell(channel, |channel, _| channel.send_eof());
     }
 
-    /// The program of a session has ended: sends its status or signal, EOF unless it was sent, and CLOSE, in this order. At
-    /// most 1 KiB of each text is sent. A session that was not accepted yet is refused. RFC 4254 §6.10.
+    /// The program of a session has ended: sends its status or signal, EOF unless it was sent, and CLOSE, in this
+    /// order. At most 1 KiB of each text is sent. A session that was not accepted yet is refused. RFC 4254 §6.10.
     pub fn exit(&mut self, channel: ChannelId, exit: Exit) {
         self.refuse(channel, OpenFailure::ConnectFailed, "the program has ended");
         self.tell(channel, |channel, pool| channel.exit(exit, pool));
     }
 
-    /// Closes a channel, without a status. One that is not open yet is refused, or closed once it is open. RFC 4254 §5.3.
+    /// Closes a channel, without a status. One that is not open yet is refused, or closed once it is open. RFC 4254
+    /// §5.3.
     pub fn close(&mut self, channel: ChannelId) {
         self.refuse(channel, OpenFailure::ConnectFailed, "closed");
         if let Some(Slot::Asking { wanted, .. }) = self.table.slot_mut(channel) {
@@ -540,8 +541,8 @@ impl Mux {
 
 /// Out: messages.
 impl Mux {
-    /// Turns what is owed into messages while there is room. The cost grows with the channels that owe something, not with
-    /// those that are open.
+    /// Turns what is owed into messages while there is room. The cost grows with the channels that owe something, not
+    /// with those that are open.
     pub fn settle(&mut self, out: &mut impl Output) {
         self.globals.settle(out);
         while out.room() > 0

@@ -1,8 +1,8 @@
 //! The one table that is asked before any handler: which message may come in which phase.
 //!
-//! The holes of libssh 2018, paramiko 2018, AsyncSSH 2023, wolfSSH 2024 and Erlang 2025 were all one bug, a handler that could be
-//! reached in the wrong phase. Here the question is answered in one place for all 256 numbers, and `tests/phases.txt` is the
-//! table as it stands.
+//! The holes of libssh 2018, paramiko 2018, AsyncSSH 2023, wolfSSH 2024 and Erlang 2025 were all one bug, a handler
+//! that could be reached in the wrong phase. Here the question is answered in one place for all 256 numbers, and
+//! `tests/phases.txt` is the table as it stands.
 
 use crate::message::Role;
 use crate::message::auth::number::{
@@ -20,7 +20,8 @@ use crate::message::transport::number::{
 pub enum Phase {
     /// The first key exchange, before it is known to be strict or with a peer that is not.
     FirstKex,
-    /// The first key exchange after the KEXINIT of a peer that promised to be strict: nothing optional. OpenSSH PROTOCOL §1.9.
+    /// The first key exchange after the KEXINIT of a peer that promised to be strict: nothing optional. OpenSSH
+    /// PROTOCOL §1.9.
     StrictKex,
     /// Keys are in place, no service was asked for yet. RFC 4253 §10.
     Service,

@@ -1,7 +1,8 @@
 //! RFC 4251 §5: how the protocol writes its data types.
 //!
-//! A [`Reader`] walks over bytes that a stranger sent; every count is compared with the bytes that are left before anything
-//! is done with it. A type that implements [`Wire`] knows how to read and how to write itself. No message is known here.
+//! A [`Reader`] walks over bytes that a stranger sent; every count is compared with the bytes that are left before
+//! anything is done with it. A type that implements [`Wire`] knows how to read and how to write itself. No message is
+//! known here.
 
 use std::fmt;
 
@@ -82,7 +83,8 @@ impl<'a> Reader<'a> {
         self.rest.is_empty()
     }
 
-    /// Ends the reading. Bytes that are left are an error: two programs that disagree about them disagree about the message.
+    /// Ends the reading. Bytes that are left are an error: two programs that disagree about them disagree about the
+    /// message.
     pub fn finish(self) -> Result<(), Malformed> {
         if self.rest.is_empty() { Ok(()) } else { Err(Malformed::Trailing) }
     }

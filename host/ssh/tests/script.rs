@@ -1,6 +1,6 @@
-//! Random scripts over two of us: sessions open and end from either side, both write and change keys when they like, and the wire
-//! carries as much or as little at a time as it likes. Whatever the script, no byte is lost, doubled or moved, neither side finds
-//! fault with the other, and in the end every channel is closed on both sides.
+//! Random scripts over two of us: sessions open and end from either side, both write and change keys when they like,
+//! and the wire carries as much or as little at a time as it likes. Whatever the script, no byte is lost, doubled or
+//! moved, neither side finds fault with the other, and in the end every channel is closed on both sides.
 
 mod pair;
 
@@ -227,7 +227,10 @@ impl Play {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
-    fn whatever_happens_no_byte_is_lost_and_every_channel_ends(setup in setup(), steps in prop::collection::vec(step(), 1..80)) {
+    fn whatever_happens_no_byte_is_lost_and_every_channel_ends(
+        setup in setup(),
+        steps in prop::collection::vec(step(), 1..80),
+    ) {
         let more = (setup.mux.window_start * 3).min(setup.mux.max_packet * 20) as usize;
         let mut play = Play { pair: setup.authenticated(), written: Vec::new() };
         for step in steps {

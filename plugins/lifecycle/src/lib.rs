@@ -1,7 +1,7 @@
 //! Shows everything that happens in a session, with its arguments, as it comes: to the person and in the log.
 //!
-//! One line for each event, named as in `wit/session.wit`. What comes before the start (`shell`, `exec` or `subsystem`) is
-//! held by the host and appears right after it. It says yes to everything. Ctrl-C or Ctrl-D leaves it at a terminal.
+//! One line for each event, named as in `wit/session.wit`. What comes before the start (`shell`, `exec` or `subsystem`)
+//! is held by the host and appears right after it. It says yes to everything. Ctrl-C or Ctrl-D leaves it at a terminal.
 
 use std::fmt::Write;
 

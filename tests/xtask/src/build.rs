@@ -35,7 +35,8 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
 /// Everything that is served.
 pub(crate) fn build(workspace: &Workspace) -> Outcome {
     add_target()?;
-    // With the features that the whole workspace asks of shared crates, as its tests have it: else both compile wasmtime.
+    // With the features that the whole workspace asks of shared crates, as its tests have it: else both compile
+    // wasmtime.
     step(cargo().current_dir(&workspace.root).args(["build", "--release", "--workspace", "--bin", "whelk"]))?;
     let mut plugins = cargo();
     plugins.current_dir(&workspace.root).args(["build", "--profile", "plugin", "--target", TARGET]);

@@ -1,9 +1,9 @@
 //! The foreign clients: `target/clients/bin` holds each under one name, whatever it came from.
 //!
-//! As root on Debian what is missing is installed. The two OpenSSH clients are unpacked side by side without being installed, from
-//! the mirrors that the machine already uses, and so is sshd, beside which Whelk is measured. The Python clients live in a
-//! virtual environment, those of node in a folder of modules. With them come the toolchains of the languages in which
-//! plugins are written for a test.
+//! As root on Debian what is missing is installed. The two OpenSSH clients are unpacked side by side without being
+//! installed, from the mirrors that the machine already uses, and so is sshd, beside which Whelk is measured. The
+//! Python clients live in a virtual environment, those of node in a folder of modules. With them come the toolchains of
+//! the languages in which plugins are written for a test.
 
 use crate::step::{Outcome, doing, output, run as step};
 use crate::workspace::Workspace;
@@ -167,7 +167,8 @@ impl Clients {
         self.link("componentize-py", &environment.join("bin/componentize-py"))
     }
 
-    /// sshd as it is installed, else unpacked without being installed: installing it would start it for the whole machine.
+    /// sshd as it is installed, else unpacked without being installed: installing it would start it for the whole
+    /// machine.
     fn bring_sshd(&self) -> Outcome {
         let program = match find("sshd") {
             Some(program) => program,

@@ -10,7 +10,8 @@ pub(crate) const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qg
 /// So that somebody can enter.
 pub(crate) const GUEST: &str = "[users.guest]\nplugin = \"echo\"\nauth = \"none\"\n";
 
-/// A folder with `whelk.toml`, the operator's plugins, a state folder, and two tenants' folders under `srv`, each with plugins.
+/// A folder with `whelk.toml`, the operator's plugins, a state folder, and two tenants' folders under `srv`, each with
+/// plugins.
 pub(crate) struct Place {
     _folder: tempfile::TempDir,
     pub(crate) root: PathBuf,

@@ -1,4 +1,5 @@
-//! The connection's side of a session, played by hand: what it hears is written down, and it takes as much output as it is told to.
+//! The connection's side of a session, played by hand: what it hears is written down, and it takes as much output as it
+//! is told to.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -113,7 +114,8 @@ impl Client {
         Self::full(tenant, &guests::nothing_else(), plugin, user, scripts)
     }
 
-    /// A session that may get to these plugins. A script for `second.` and the name of a function is for the plugin `second`.
+    /// A session that may get to these plugins. A script for `second.` and the name of a function is for the plugin
+    /// `second`.
     pub(crate) fn among(
         plugins: &Arc<dyn Plugins>,
         plugin: &Arc<Plugin>,

@@ -173,7 +173,8 @@ async fn the_tenants_other_session_swaps_a_directory_for_a_link_in_vain() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn somebody_else_swaps_a_directory_for_a_link_in_vain() {
-    // W27. Not through the tenant's own door, where changes of names wait for each other: here only the kernel holds the line.
+    // W27. Not through the tenant's own door, where changes of names wait for each other: here only the kernel holds
+    // the line.
     let place = besieged();
     let done = Arc::new(AtomicBool::new(false));
     let (turn, link, seen) = (place.path("turn"), place.path("link"), Arc::clone(&done));

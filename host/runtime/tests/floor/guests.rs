@@ -67,7 +67,8 @@ pub(crate) fn with_memories(mut wasm: Vec<u8>, count: usize, pages: usize) -> Ve
     wasm
 }
 
-/// The engine of most tests. It has permits for all of them: one that waited for another's would let the clock of a test run on.
+/// The engine of most tests. It has permits for all of them: one that waited for another's would let the clock of a
+/// test run on.
 pub(crate) fn engine() -> &'static Engine {
     static ENGINE: OnceLock<Engine> = OnceLock::new();
     ENGINE.get_or_init(|| {

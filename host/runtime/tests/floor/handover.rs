@@ -1,4 +1,5 @@
-//! Hand-over: one plugin ends its part and another goes on where it stood. No byte, no credit and no answer is lost or doubled.
+//! Hand-over: one plugin ends its part and another goes on where it stood. No byte, no credit and no answer is lost or
+//! doubled.
 
 use whelk_runtime::{ChannelEvent, Drained, Ending, Error, Exit, Limits, Output, SignalName};
 

@@ -97,7 +97,8 @@ async fn tenants_with_the_same_names_do_not_see_each_other() {
 
 #[tokio::test]
 async fn no_name_reaches_what_is_anothers() {
-    // Everything that can be made of tenant, bucket and key by shifting the borders between them, or by bytes that end names elsewhere.
+    // Everything that can be made of tenant, bucket and key by shifting the borders between them, or by bytes that end
+    // names elsewhere.
     let pieces = ["", "a", "ab", "b", "\0", "a\0", "\0a", "a\0b", "/", "a/b", "../a", "\u{ffff}", "a\u{10ffff}"];
     let folder = tempfile::tempdir().unwrap();
     let store = Embedded::open(&folder.path().join("keyvalue.redb")).unwrap();
@@ -330,8 +331,8 @@ fn kills() -> u64 {
     if std::env::var_os("WHELK_PROVE").is_some_and(|value| value == "1") { 200 } else { 12 }
 }
 
-/// The store is opened, written to by eight at once, and killed at some moment, again and again. This program is both the killer and,
-/// started by itself with a variable set, the victim.
+/// The store is opened, written to by eight at once, and killed at some moment, again and again. This program is both
+/// the killer and, started by itself with a variable set, the victim.
 #[test]
 fn nothing_acknowledged_is_lost_when_the_process_is_killed_and_the_store_always_opens() {
     if let Some(path) = std::env::var_os(VICTIM) {
@@ -394,7 +395,8 @@ fn victim(path: &Path) -> Child {
         .unwrap()
 }
 
-/// Starts a victim and kills it after so many acknowledgements as the number of the kill leads to; says how many those were.
+/// Starts a victim and kills it after so many acknowledgements as the number of the kill leads to; says how many those
+/// were.
 fn one_kill(path: &Path, kill: u64) -> usize {
     let mut victim = victim(path);
     let mut lines = BufReader::new(victim.stdout.take().unwrap()).lines();
@@ -466,7 +468,8 @@ fn check_store(path: &Path, acknowledged: usize) {
     });
 }
 
-/// The store's own count, seen from outside: what is left of a quota is exactly what it should be. Leaves nothing behind.
+/// The store's own count, seen from outside: what is left of a quota is exactly what it should be. Leaves nothing
+/// behind.
 async fn check_count(store: &Arc<Embedded>, tenant: &str, bytes: usize, keys: usize) {
     let spare = "probe".len() * 2 + 100;
     let quota = |bytes: usize, keys: usize| Quota { bytes: bytes as u64, keys: keys as u64 };

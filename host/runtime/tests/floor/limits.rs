@@ -1,4 +1,5 @@
-//! Hostile plugins, by their rows in the threat model: each is stopped, its client is told in a line, its neighbours notice nothing.
+//! Hostile plugins, by their rows in the threat model: each is stopped, its client is told in a line, its neighbours
+//! notice nothing.
 
 use whelk_runtime::{
     ChannelEvent, Engine, EngineSettings, Error, Exit, Limit, Limits, Plugin, Report, Room, SignalName,

@@ -1,7 +1,7 @@
 //! A panic of the host's: it ends its own session with an incident that the operator finds, and nothing else.
 //!
-//! What panics here is the connection's wake-up, which the session's task calls: in an import while the plugin writes, or in the
-//! session's own loop.
+//! What panics here is the connection's wake-up, which the session's task calls: in an import while the plugin writes,
+//! or in the session's own loop.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -18,7 +18,8 @@ fn tenant(limits: Limits) -> Arc<Tenant> {
     Tenant::new("tests", limits, Grants::default())
 }
 
-/// The script plugin on an engine of its own, where one guest of each tenant runs at a time, and one in all after a tick.
+/// The script plugin on an engine of its own, where one guest of each tenant runs at a time, and one in all after a
+/// tick.
 fn alone() -> Arc<Plugin> {
     let engine = Engine::new(&EngineSettings { sessions: 32, workers: 2, ..EngineSettings::default() }).unwrap();
     Plugin::load(&engine, "script", &guests::wasm("script")).unwrap()
@@ -54,7 +55,8 @@ async fn sixteen_spinners_of_one_tenant_leave_another_its_echo() {
     spinning.iter().for_each(|client| client.task.abort());
 }
 
-/// How many ticks so many spinners of one tenant have on one worker while another tenant's keystroke is echoed two hundred times.
+/// How many ticks so many spinners of one tenant have on one worker while another tenant's keystroke is echoed two
+/// hundred times.
 async fn ticks_of(spinners_of_a: usize) -> u64 {
     let plugin = alone();
     let (a, b) = (spinners(), tenant(Limits::default()));
@@ -174,7 +176,8 @@ async fn who_computes_for_less_than_a_tick_and_waits_again_and_again_is_billed()
     let billed = report.cpu_ticks;
     let (_, report) = Client::exec("sneak 10 300;finish 0").end().await;
     println!("three hundred times nine tenths of a tick: {billed} ticks; three hundred waits: {}", report.cpu_ticks);
-    // It is two hundred and seventy on a machine that does nothing else. On one that is busy the clock is late more often than a plugin.
+    // It is two hundred and seventy on a machine that does nothing else. On one that is busy the clock is late more
+    // often than a plugin.
     assert!(billed >= 20 && report.cpu_ticks < billed, "{billed} and {}", report.cpu_ticks);
 }
 

@@ -1,4 +1,5 @@
-//! Routes: a start request is served by the plugin that it is routed to, and the session arrives there as it was prepared.
+//! Routes: a start request is served by the plugin that it is routed to, and the session arrives there as it was
+//! prepared.
 
 use std::future::Future;
 use std::pin::Pin;

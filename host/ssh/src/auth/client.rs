@@ -1,7 +1,7 @@
 //! RFC 4252 as the client plays it: asks for the service, tries what the application gives it, signs nothing itself.
 //!
-//! The signature is made outside ([`Client::to_sign`], [`Client::signed`]), so the key may lie in a file, an agent or a device.
-//! The tests and the benches are its users.
+//! The signature is made outside ([`Client::to_sign`], [`Client::signed`]), so the key may lie in a file, an agent or a
+//! device. The tests and the benches are its users.
 
 use zeroize::Zeroizing;
 

@@ -1,8 +1,9 @@
 //! RFC 4252 as the server plays it: takes requests, asks the application, owes each request one answer.
 //!
-//! What has only one right answer is answered here: forms, limits, services, signatures. Whether a credential is good enough
-//! for a user is a question to the application, and while it stands nothing more is read. Nothing here depends on whether a user
-//! exists. There is no clock: delays and deadlines are the application's, which answers when it sees fit.
+//! What has only one right answer is answered here: forms, limits, services, signatures. Whether a credential is good
+//! enough for a user is a question to the application, and while it stands nothing more is read. Nothing here depends
+//! on whether a user exists. There is no clock: delays and deadlines are the application's, which answers when it sees
+//! fit.
 
 use std::sync::Arc;
 
@@ -80,8 +81,8 @@ impl Banner {
     /// Longest banner in bytes. Ours.
     const BYTES: usize = 8192;
 
-    /// Takes `text` without its control characters but tabs and line ends, which become CR LF as the RFC has them. What is too
-    /// long is cut.
+    /// Takes `text` without its control characters but tabs and line ends, which become CR LF as the RFC has them. What
+    /// is too long is cut.
     pub fn new(text: &str) -> Banner {
         let mut kept = String::with_capacity(text.len().min(Self::BYTES));
         for character in text.chars().filter(|character| matches!(character, '\n' | '\t') || !character.is_control()) {
@@ -243,8 +244,8 @@ impl Server {
         Some(Attempt { user: self.user.as_deref()?, credential })
     }
 
-    /// Answers the question that stands; without one, nothing happens. Whoever answers in somebody's place (at a deadline) drops
-    /// that one's answer, so that it does not meet the next question.
+    /// Answers the question that stands; without one, nothing happens. Whoever answers in somebody's place (at a
+    /// deadline) drops that one's answer, so that it does not meet the next question.
     ///
     /// # Errors
     /// [`Error::TooManyAttempts`] when this was the last failure allowed.

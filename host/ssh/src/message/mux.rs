@@ -11,7 +11,8 @@ pub struct ChannelId(pub u32);
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct PeerChannelId(pub u32);
 
-/// The addressee of a message: a number of the side that receives it. What we read is a [`ChannelId`] and what we write a [`PeerChannelId`].
+/// The addressee of a message: a number of the side that receives it. What we read is a [`ChannelId`] and what we write
+/// a [`PeerChannelId`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Recipient(pub u32);
 
@@ -63,9 +64,13 @@ messages! {
         /// A new channel is asked for; `sender` is the number that the sender gave it. RFC 4254 §5.1.
         90 CHANNEL_OPEN ChannelOpen { kind: &'a [u8], sender: u32, window: u32, max_packet: u32, body: Rest<'a> }
         /// It is open. RFC 4254 §5.1.
-        91 CHANNEL_OPEN_CONFIRMATION ChannelOpenConfirmation { recipient: Recipient, sender: u32, window: u32, max_packet: u32, body: Rest<'a> }
+        91 CHANNEL_OPEN_CONFIRMATION ChannelOpenConfirmation {
+            recipient: Recipient, sender: u32, window: u32, max_packet: u32, body: Rest<'a>
+        }
         /// It is not. RFC 4254 §5.1.
-        92 CHANNEL_OPEN_FAILURE ChannelOpenFailure { recipient: Recipient, reason: u32, description: &'a [u8], language: &'a [u8] }
+        92 CHANNEL_OPEN_FAILURE ChannelOpenFailure {
+            recipient: Recipient, reason: u32, description: &'a [u8], language: &'a [u8]
+        }
         /// Grants the peer more room to send. RFC 4254 §5.2.
         93 CHANNEL_WINDOW_ADJUST ChannelWindowAdjust { recipient: Recipient, bytes: u32 }
         /// Bytes for the program at the other end. RFC 4254 §5.2.
@@ -76,7 +81,8 @@ messages! {
         96 CHANNEL_EOF ChannelEof { recipient: Recipient }
         /// The sender is done with the channel. RFC 4254 §5.3.
         97 CHANNEL_CLOSE ChannelClose { recipient: Recipient }
-        /// A terminal, a program, a signal: `kind` says which, `body` is read by [`Request::decode`](super::request::Request::decode). RFC 4254 §5.4.
+        /// A terminal, a program, a signal: `kind` says which, `body` is read by
+        /// [`Request::decode`](super::request::Request::decode). RFC 4254 §5.4.
         98 CHANNEL_REQUEST ChannelRequest { recipient: Recipient, kind: &'a [u8], want_reply: bool, body: Rest<'a> }
         /// Yes to the oldest unanswered request of this channel. RFC 4254 §5.4.
         99 CHANNEL_SUCCESS ChannelSuccess { recipient: Recipient }

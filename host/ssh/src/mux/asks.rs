@@ -23,7 +23,8 @@ pub(super) struct Asks {
 }
 
 impl Asks {
-    /// Most requests that wait to be sent. Ours: they wait for a key exchange at the longest, and nobody makes more in that time.
+    /// Most requests that wait to be sent. Ours: they wait for a key exchange at the longest, and nobody makes more in
+    /// that time.
     const MOST: usize = 16;
 
     /// Adds a request of at most `most_bytes`. False if it is longer or too many wait already.

@@ -242,7 +242,8 @@ impl Channel {
 
     /// Puts at most one message of data, of at most `max_packet` bytes; says how many bytes it took.
     pub(super) fn write(&mut self, stream: Stream, data: &[u8], max_packet: u32, out: &mut impl Output) -> usize {
-        // The room is a mark that a header may pass: if it had to fit too, the last bytes of room would be room for nothing.
+        // The room is a mark that a header may pass: if it had to fit too, the last bytes of room would be room for
+        // nothing.
         let most = data.len().min(self.room()).min(out.room());
         let most = most.min(usize::try_from(max_packet).unwrap_or(usize::MAX));
         let Some(data) = data.get(..self.outbound.fits(most)).filter(|data| !data.is_empty()) else { return 0 };
@@ -325,7 +326,8 @@ impl Channel {
             || self.sending.owes()
     }
 
-    /// Puts what is owed while there is room: answers before the requests and the data that may depend on them, the end last.
+    /// Puts what is owed while there is room: answers before the requests and the data that may depend on them, the end
+    /// last.
     pub(super) fn settle(&mut self, ours: ChannelId, out: &mut impl Output) {
         let recipient = Recipient::from(self.peer);
         if !self.announced && out.room() > 0 {

@@ -8,9 +8,10 @@ use crate::message::request::Request;
 
 /// What a payload meant, lent to the owner while it is handled. Answers come back later, as commands.
 ///
-/// The life of a channel, as its owner sees it: `Open` (or our own `open_session` and then `Opened`), then anything, then
-/// exactly one `Closed`. An open that fails ends with `OpenFailed`, or with our own `refuse`, and has no `Closed`.
-/// After [`exit`](crate::mux::Mux::exit), [`close`](crate::mux::Mux::close) and `ProtocolError` nothing comes but `Closed`.
+/// The life of a channel, as its owner sees it: `Open` (or our own `open_session` and then `Opened`), then anything,
+/// then exactly one `Closed`. An open that fails ends with `OpenFailed`, or with our own `refuse`, and has no `Closed`.
+/// After [`exit`](crate::mux::Mux::exit), [`close`](crate::mux::Mux::close) and `ProtocolError` nothing comes but
+/// `Closed`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Event<'a> {
     /// The peer asks for a channel of a type that the mux lets through, today `session` alone: answer with
@@ -37,8 +38,8 @@ pub enum Event<'a> {
         /// The peer's own words, in any bytes: escape them before they are shown.
         description: &'a [u8],
     },
-    /// A channel request. Every one that is not declined at once gets exactly one [`reply`](crate::mux::Mux::reply), in the
-    /// order of the events, whether or not the peer wanted it: the mux knows. RFC 4254 §5.4.
+    /// A channel request. Every one that is not declined at once gets exactly one [`reply`](crate::mux::Mux::reply), in
+    /// the order of the events, whether or not the peer wanted it: the mux knows. RFC 4254 §5.4.
     Request {
         /// The channel that it is about.
         channel: ChannelId,
@@ -63,7 +64,8 @@ pub enum Event<'a> {
         /// Yes or no.
         success: bool,
     },
-    /// The peer's window was empty and is not any more: [`write`](crate::mux::Mux::write) takes bytes again. RFC 4254 §5.2.
+    /// The peer's window was empty and is not any more: [`write`](crate::mux::Mux::write) takes bytes again. RFC 4254
+    /// §5.2.
     Writable {
         /// The channel that may be written.
         channel: ChannelId,
@@ -73,22 +75,23 @@ pub enum Event<'a> {
         /// The channel that has ended in one direction.
         channel: ChannelId,
     },
-    /// The peer broke a rule that concerns this channel alone, and the mux closes it: no data comes any more, and none can be
-    /// sent. Its `Closed` follows when the peer has closed it too.
+    /// The peer broke a rule that concerns this channel alone, and the mux closes it: no data comes any more, and none
+    /// can be sent. Its `Closed` follows when the peer has closed it too.
     ProtocolError {
         /// The channel.
         channel: ChannelId,
         /// What the peer did.
         violation: Violation,
     },
-    /// The peer is done with the channel: nothing more comes and nothing can be sent. CLOSE is answered by the mux itself.
-    /// The number will name another channel soon: forget it now. RFC 4254 §5.3.
+    /// The peer is done with the channel: nothing more comes and nothing can be sent. CLOSE is answered by the mux
+    /// itself. The number will name another channel soon: forget it now. RFC 4254 §5.3.
     Closed {
         /// The number it had.
         channel: ChannelId,
     },
-    /// The mux has refused by itself what the peer might miss: a channel, forwarding, a request that is malformed or one too many. It answers by itself;
-    /// the event is for the log. Global requests that are merely unknown, such as keepalives, are refused without it.
+    /// The mux has refused by itself what the peer might miss: a channel, forwarding, a request that is malformed or
+    /// one too many. It answers by itself; the event is for the log. Global requests that are merely unknown, such as
+    /// keepalives, are refused without it.
     Refused {
         /// What was asked for.
         what: Refused,
@@ -117,8 +120,9 @@ pub enum Refused {
     Request(ChannelId),
 }
 
-/// With [`Event::Request`]: the owner's way to refuse the request while it is lent. The peer is answered "failure" in its turn,
-/// if it wants an answer. The request does not count as unanswered and gets no [`reply`](crate::mux::Mux::reply).
+/// With [`Event::Request`]: the owner's way to refuse the request while it is lent. The peer is answered "failure" in
+/// its turn, if it wants an answer. The request does not count as unanswered and gets no
+/// [`reply`](crate::mux::Mux::reply).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Decline<'a>(pub(super) &'a Cell<bool>);
 

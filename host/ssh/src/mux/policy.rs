@@ -10,8 +10,8 @@ pub(super) const SESSION: &[u8] = b"session";
 /// A client's promise to open no more sessions. OpenSSH PROTOCOL §2.2.
 pub(super) const NO_MORE_SESSIONS: &[u8] = b"no-more-sessions@openssh.com";
 
-/// Kinds of channel that would lead out of here, to a network, a display or an agent. RFC 4254 §6.3, §7.2, OpenSSH PROTOCOL
-/// §2.1, §2.3, §2.4.
+/// Kinds of channel that would lead out of here, to a network, a display or an agent. RFC 4254 §6.3, §7.2, OpenSSH
+/// PROTOCOL §2.1, §2.3, §2.4.
 const FORWARDING: [&[u8]; 8] = [
     b"x11",
     b"direct-tcpip",
@@ -57,8 +57,8 @@ pub(super) fn may_open(ours: Role, kind: &[u8]) -> Result<(), (OpenFailure, &'st
     }
 }
 
-/// Whether the peer may ask this on a channel, we being `ours`. A program is asked for at the server, and its end told to the
-/// client, RFC 4254 §6. The error says why not, for people.
+/// Whether the peer may ask this on a channel, we being `ours`. A program is asked for at the server, and its end told
+/// to the client, RFC 4254 §6. The error says why not, for people.
 pub(super) fn may_ask(ours: Role, request: &Request<'_>) -> Result<(), &'static str> {
     let (may, reason) = match request {
         Request::PtyReq { .. }

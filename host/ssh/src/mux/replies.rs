@@ -120,8 +120,8 @@ impl Replies {
         });
     }
 
-    /// A request is refused without waiting for the owner. If the peer wants an answer, it goes out after those before it; any
-    /// number of these costs nothing.
+    /// A request is refused without waiting for the owner. If the peer wants an answer, it goes out after those before
+    /// it; any number of these costs nothing.
     pub(super) fn refuse(&mut self, ask: Ask) {
         if ask != Ask::Wanted {
             return;

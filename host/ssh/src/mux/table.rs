@@ -82,8 +82,8 @@ impl Table {
         self.entries.iter().filter(|entry| entry.slot.is_session()).count()
     }
 
-    /// Puts `slot` under a number that was never used, or under the one that has been free for longest when enough are or no
-    /// other is left. None if all are taken.
+    /// Puts `slot` under a number that was never used, or under the one that has been free for longest when enough are
+    /// or no other is left. None if all are taken.
     pub(super) fn insert(&mut self, slot: Slot) -> Option<ChannelId> {
         let fresh = u32::try_from(self.entries.len()).ok().filter(|_| self.entries.len() < self.most);
         let id = match fresh {

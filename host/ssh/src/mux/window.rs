@@ -1,7 +1,7 @@
 //! RFC 4254 §5.2: the windows of a channel, as arithmetic. No message is known here.
 //!
-//! The window is the only back-pressure there is: what the peer may send is what has room at the owner's, and room comes back
-//! when the owner has taken the bytes, not when we have read them.
+//! The window is the only back-pressure there is: what the peer may send is what has room at the owner's, and room
+//! comes back when the owner has taken the bytes, not when we have read them.
 
 use crate::error::Violation;
 
@@ -17,8 +17,8 @@ const SLACK: u32 = 10;
 ///  left ---------> with owner --------> owed -------------> left
 /// ```
 ///
-/// There is debt only while `left` and `owed` are 0. What the owner takes pays it before anything is owed to the peer, so that
-/// a peer that miscounts agrees with us again after each pause.
+/// There is debt only while `left` and `owed` are 0. What the owner takes pays it before anything is owed to the peer,
+/// so that a peer that miscounts agrees with us again after each pause.
 #[derive(Debug)]
 pub(super) struct Inbound {
     /// Bytes that the peer may still send.
@@ -84,8 +84,8 @@ impl Inbound {
         Ok(())
     }
 
-    /// The owner has taken so many bytes, and they are owed to the peer. The window doubles after each whole window that
-    /// was taken: who reads fast gets the window that a long way needs.
+    /// The owner has taken so many bytes, and they are owed to the peer. The window doubles after each whole window
+    /// that was taken: who reads fast gets the window that a long way needs.
     pub(super) fn taken(&mut self, bytes: usize, pool: &mut Pool) {
         let counted = self.size().saturating_add(self.debt);
         let with_owner = counted.saturating_sub(self.left).saturating_sub(self.owed);
@@ -121,8 +121,8 @@ impl Inbound {
         bytes
     }
 
-    /// Nobody will take anything any more: nothing is owed, and what came out of the pool goes back. What the peer may still
-    /// send stays counted, so that it cannot send more.
+    /// Nobody will take anything any more: nothing is owed, and what came out of the pool goes back. What the peer may
+    /// still send stays counted, so that it cannot send more.
     pub(super) fn end(&mut self, pool: &mut Pool) {
         self.owed = 0;
         self.base = self.left;
@@ -141,7 +141,8 @@ pub(super) struct Outbound {
 }
 
 impl Outbound {
-    /// As the peer said when the channel was opened. Who can take no bytes at all can take none in any number of messages.
+    /// As the peer said when the channel was opened. Who can take no bytes at all can take none in any number of
+    /// messages.
     pub(super) fn new(window: u32, max_packet: u32) -> Result<Outbound, Violation> {
         if max_packet == 0 { Err(Violation::MaxPacket) } else { Ok(Outbound { left: window, max_packet }) }
     }
@@ -184,8 +185,9 @@ pub(super) struct Sizes {
 
 /// What the windows of a connection share beside that which is set aside for each session.
 ///
-/// Nobody ever takes all of it: a window that starts takes at most a sixteenth of what is free, and those that grow leave a
-/// quarter to those that start. So the first sessions, and the busy ones, get large windows, and later ones still get something.
+/// Nobody ever takes all of it: a window that starts takes at most a sixteenth of what is free, and those that grow
+/// leave a quarter to those that start. So the first sessions, and the busy ones, get large windows, and later ones
+/// still get something.
 #[derive(Debug)]
 pub(super) struct Pool {
     /// Bytes that no window has taken.

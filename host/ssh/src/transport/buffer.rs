@@ -1,4 +1,5 @@
-//! The buffer that bytes are read into and decrypted in. It grows while there is much to read and gives its memory back.
+//! The buffer that bytes are read into and decrypted in. It grows while there is much to read and gives its memory
+//! back.
 
 use zeroize::Zeroize;
 

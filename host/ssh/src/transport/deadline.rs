@@ -15,8 +15,8 @@ pub struct Timeouts {
     /// and type user names before their clients ask for anything, so this time is not divided any further. RFC 4252 §4
     /// recommends ten minutes.
     pub authentication: Duration,
-    /// For a later key exchange, from the peer's first bytes after the socket has taken our KEXINIT to its end. Data that
-    /// the peer has not confirmed lengthens it, and time in which the peer sends nothing is not counted: see
+    /// For a later key exchange, from the peer's first bytes after the socket has taken our KEXINIT to its end. Data
+    /// that the peer has not confirmed lengthens it, and time in which the peer sends nothing is not counted: see
     /// `Deadlines::heard`.
     pub rekey: Duration,
 }
@@ -32,7 +32,8 @@ impl Default for Timeouts {
     }
 }
 
-/// The deadlines that run. A stage's deadline is set once when the stage begins, so that a trickle of bytes does not move it.
+/// The deadlines that run. A stage's deadline is set once when the stage begins, so that a trickle of bytes does not
+/// move it.
 #[derive(Debug, Default)]
 pub(crate) struct Deadlines {
     stage: Option<(Instant, Stage)>,
@@ -74,13 +75,13 @@ impl Deadlines {
         self.rekey = Rekey::Unheard(timeouts);
     }
 
-    /// Bytes have come from the peer, after the socket has taken our KEXINIT. `unconfirmed` bytes of data may lie before
-    /// it, which the peer has to work off first: at 8 KB/s a window of 2 MiB takes more than four minutes. So the time is
-    /// longer by what they take on the slowest line.
+    /// Bytes have come from the peer, after the socket has taken our KEXINIT. `unconfirmed` bytes of data may lie
+    /// before it, which the peer has to work off first: at 8 KB/s a window of 2 MiB takes more than four minutes. So
+    /// the time is longer by what they take on the slowest line.
     ///
-    /// The time counts only while the peer sends. What it sent last before it was stopped may come after our KEXINIT, and
-    /// a silent peer costs no more than an idle one, so no timer ends it. Memory does not depend on this time: data is
-    /// bounded by the windows, and answers that are owed by the multiplexer.
+    /// The time counts only while the peer sends. What it sent last before it was stopped may come after our KEXINIT,
+    /// and a silent peer costs no more than an idle one, so no timer ends it. Memory does not depend on this time: data
+    /// is bounded by the windows, and answers that are owed by the multiplexer.
     ///
     /// # Errors
     /// The time is over.

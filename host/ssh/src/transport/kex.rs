@@ -9,8 +9,8 @@
 //!    `---------------------------------------------------------------------------------------------------'
 //! ```
 //!
-//! From our KEXINIT to our NEWKEYS nothing but key exchange may leave; from the peer's KEXINIT to its NEWKEYS nothing but key
-//! exchange may come (RFC 4253 §7.1).
+//! From our KEXINIT to our NEWKEYS nothing but key exchange may leave; from the peer's KEXINIT to its NEWKEYS nothing
+//! but key exchange may come (RFC 4253 §7.1).
 
 pub(super) mod client;
 pub(super) mod exchange;

@@ -1,4 +1,5 @@
-//! RFC 4253 §6: packets. One side seals payloads into the output, the other opens them in the buffer that they were read into.
+//! RFC 4253 §6: packets. One side seals payloads into the output, the other opens them in the buffer that they were
+//! read into.
 
 use std::ops::Range;
 
@@ -121,7 +122,8 @@ impl Incoming {
         }
     }
 
-    /// The next packet, if all of it is there: checked as a whole before a field of it is looked at. The one before was closed.
+    /// The next packet, if all of it is there: checked as a whole before a field of it is looked at. The one before was
+    /// closed.
     pub(super) fn open_next(&mut self) -> Result<Option<Opened>, Error> {
         let Some(length) = self.packet_length()? else { return Ok(None) };
         if self.ungranted().is_some() {
@@ -272,7 +274,8 @@ impl Outgoing {
         self.until_kexinit > 0
     }
 
-    /// Makes room for padding and tag behind a message that is still in the clear, and leaves no copy of it where it was.
+    /// Makes room for padding and tag behind a message that is still in the clear, and leaves no copy of it where it
+    /// was.
     fn lengthen(&mut self, length: usize) {
         if length > self.bytes.capacity() {
             let mut larger = Vec::with_capacity(length.max(2 * self.bytes.capacity()));

@@ -1,4 +1,5 @@
-//! Everything that all transports of a server have in common. Its defaults are those of the figures that a public server needs.
+//! Everything that all transports of a server have in common. Its defaults are those of the figures that a public
+//! server needs.
 
 use std::sync::Arc;
 use std::time::Duration;

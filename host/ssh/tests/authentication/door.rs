@@ -210,8 +210,8 @@ impl Door {
         std::mem::take(&mut self.out.payloads)
     }
 
-    /// A payload with what can be nobody's credential. It must be refused with FAILURE where the user needs any, and let
-    /// the client in at once where not.
+    /// A payload with what can be nobody's credential. It must be refused with FAILURE where the user needs any, and
+    /// let the client in at once where not.
     pub(crate) fn is_unusable(payload: &[u8]) {
         let mut door = Door::open();
         assert_eq!(door.question(payload), "alice unusable");

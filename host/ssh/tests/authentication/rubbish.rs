@@ -1,4 +1,5 @@
-//! Bytes that mean nothing, to both machines. Whatever they say, nobody enters without being let in, and nothing panics.
+//! Bytes that mean nothing, to both machines. Whatever they say, nobody enters without being let in, and nothing
+//! panics.
 
 use proptest::prelude::*;
 

@@ -1,4 +1,5 @@
-//! U: authentication as the whole connection sees it. What the machine alone must withstand is in `tests/authentication`.
+//! U: authentication as the whole connection sees it. What the machine alone must withstand is in
+//! `tests/authentication`.
 
 use whelk_ssh::auth::client::Credential;
 use whelk_ssh::auth::server::{Server, Verdict};
@@ -31,7 +32,8 @@ fn query(raw: &Raw<Server>) -> Vec<u8> {
     attempt(Method::PublicKey { algorithm: b"ssh-ed25519", key: key.blob(), signature: None })
 }
 
-/// The four places before success: behind the keys, behind the service, behind a failure, between a query and its signature.
+/// The four places before success: behind the keys, behind the service, behind a failure, between a query and its
+/// signature.
 fn strangers(setup: &Setup) -> [Raw<Server>; 4] {
     let mut failed = Raw::serviced(setup);
     failed.application.verdict = Verdict::Reject;

@@ -40,7 +40,8 @@ pub(crate) fn about(channel: u32) -> Vec<Vec<u8>> {
     ]
 }
 
-/// C1. A window adjustment is no exception, though OpenSSH ignores it: whoever sends one believes in a channel that never was.
+/// C1. A window adjustment is no exception, though OpenSSH ignores it: whoever sends one believes in a channel that
+/// never was.
 #[test]
 fn a_message_for_a_channel_that_never_was_ends_the_connection() {
     let setup = Setup::new(usize::MAX);

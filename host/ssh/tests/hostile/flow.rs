@@ -120,7 +120,8 @@ fn who_exceeds_the_windows_of_eight_channels_loses_the_connection() {
     assert_eq!(raw.violation(), Some(Violation::WindowExceeded));
 }
 
-/// C8: neither a rekey nor an end of the channel is a way round the window: an application gets no more than it has room for.
+/// C8: neither a rekey nor an end of the channel is a way round the window: an application gets no more than it has
+/// room for.
 #[test]
 fn the_window_holds_during_a_rekey_and_after_the_program_has_ended() {
     let setup = Setup::new(usize::MAX);

@@ -1,4 +1,5 @@
-//! P18, P19, generated: every message cut at each byte, with bytes left over, and with each of its lengths and counts lying.
+//! P18, P19, generated: every message cut at each byte, with bytes left over, and with each of its lengths and counts
+//! lying.
 
 use whelk_ssh::error::{Error, Violation};
 use whelk_ssh::message::kex::KexMessage;
@@ -12,7 +13,8 @@ use crate::raw::{Raw, encode};
 struct Form {
     payload: Vec<u8>,
     lengths: Vec<usize>,
-    /// So many bytes must be there; what follows is read by others or by nobody, and its form is not this layer's business.
+    /// So many bytes must be there; what follows is read by others or by nobody, and its form is not this layer's
+    /// business.
     fixed: Option<usize>,
 }
 
@@ -264,7 +266,8 @@ fn requests_on_a_channel_are_whole_or_fail() {
             raw.send(payload);
             let reply = raw.reply();
             assert_eq!(raw.application.events.len() - heard, usize::from(reply[0] == 99), "{word}");
-            // A length that is off by one leaves a byte over or lacks one, unless another field makes up for it: none does.
+            // A length that is off by one leaves a byte over or lacks one, unless another field makes up for it: none
+            // does.
             assert_eq!(reply[0], 100, "{} {word}", payload.escape_ascii());
         }
         raw.send(&form.payload);

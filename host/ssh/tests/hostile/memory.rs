@@ -20,8 +20,8 @@ thread_local! {
     static LEAKED: Cell<usize> = const { Cell::new(0) };
 }
 
-// SAFETY: everything is handed on to the system's allocator. Memory is given out zeroed, so that all of it may be read when it
-// comes back; `realloc` is the trait's own and goes through the two functions below.
+// SAFETY: everything is handed on to the system's allocator. Memory is given out zeroed, so that all of it may be read
+// when it comes back; `realloc` is the trait's own and goes through the two functions below.
 unsafe impl GlobalAlloc for Watching {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let _ = HELD.try_with(|held| {

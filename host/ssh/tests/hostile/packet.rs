@@ -404,8 +404,8 @@ fn who_does_not_read_its_answers_is_not_read_either() {
     assert_eq!(raw.replies().len(), sent);
 }
 
-/// P28: after every byte of a good session the victim waits for the next one, and nothing of a packet shows before all of it is
-/// there. A connection that breaks off there is simply dropped.
+/// P28: after every byte of a good session the victim waits for the next one, and nothing of a packet shows before all
+/// of it is there. A connection that breaks off there is simply dropped.
 #[test]
 fn a_session_can_break_off_after_any_byte() {
     let setup = Setup::new(1);
@@ -464,8 +464,8 @@ fn leads_nowhere(flip: (Option<usize>, Option<usize>)) {
     assert!(!pair.at_client.saw("opened 0"), "{flip:?}");
 }
 
-/// P29: everything that both sides say in clear goes into what the server signs, so a bit that flips there is either noticed as
-/// nonsense or makes the signature wrong.
+/// P29: everything that both sides say in clear goes into what the server signs, so a bit that flips there is either
+/// noticed as nonsense or makes the signature wrong.
 #[test]
 fn a_flipped_bit_in_what_a_client_says_in_clear_ends_the_connection() {
     let positions = signed_bytes(&flipped((None, None)).wire.0);

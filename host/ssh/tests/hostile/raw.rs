@@ -1,5 +1,6 @@
-//! A peer written by hand. It knows the protocol's forms and keys but none of its rules: what it sends, when, under which keys and
-//! with which lengths is the test's choice. The other side is one of ours, with an application behind it.
+//! A peer written by hand. It knows the protocol's forms and keys but none of its rules: what it sends, when, under
+//! which keys and with which lengths is the test's choice. The other side is one of ours, with an application behind
+//! it.
 
 use std::collections::VecDeque;
 use std::time::Instant;

@@ -90,7 +90,8 @@ fn nothing_but_key_exchange_follows_the_clients_own_kexinit() {
     });
 }
 
-/// K13: what RFC 4253 §7.1 lets pass at any time passes in a later exchange of a strict connection too, as with OpenSSH.
+/// K13: what RFC 4253 §7.1 lets pass at any time passes in a later exchange of a strict connection too, as with
+/// OpenSSH.
 #[test]
 fn a_later_exchange_lets_ignore_debug_and_unimplemented_pass() {
     twice(|setup| {

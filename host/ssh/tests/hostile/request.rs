@@ -11,7 +11,8 @@ use crate::raw::{Raw, on_channel, request};
 
 const FIRST: ChannelId = ChannelId(0);
 
-/// C19, C20, C28, C29: what the owner denies is denied to the client, and what nobody grants is denied without the owner.
+/// C19, C20, C28, C29: what the owner denies is denied to the client, and what nobody grants is denied without the
+/// owner.
 #[test]
 fn requests_that_nobody_grants_fail() {
     twice(|setup| {
@@ -56,7 +57,8 @@ fn requests_in_one_breath_are_answered_in_their_order_one_each() {
     });
 }
 
-/// C21, C22: more in one breath than may be owed at once is answered all the same, without another byte from the client.
+/// C21, C22: more in one breath than may be owed at once is answered all the same, without another byte from the
+/// client.
 #[test]
 fn many_requests_in_one_segment_are_all_answered() {
     twice(|setup| {
@@ -140,7 +142,8 @@ fn a_flood_of_window_changes_is_one_unanswered_request() {
     assert_eq!((raw.replies().len(), &raw.error), (0, &None));
 }
 
-/// C21, C31: 900 variables in a burst, while the application is busy: those that it has no place for are refused or dropped.
+/// C21, C31: 900 variables in a burst, while the application is busy: those that it has no place for are refused or
+/// dropped.
 #[test]
 fn hundreds_of_requests_in_a_burst_do_no_harm() {
     twice(|setup| {

@@ -121,7 +121,8 @@ fn a_client_refuses_a_reply_that_nobody_asked_for() {
     });
 }
 
-/// K31: among so many secrets some begin with a zero and half have their first bit set; what both sides hash is the same each time.
+/// K31: among so many secrets some begin with a zero and half have their first bit set; what both sides hash is the
+/// same each time.
 #[test]
 fn both_sides_agree_whatever_the_secret_begins_with() {
     let setup = Setup::new(usize::MAX);

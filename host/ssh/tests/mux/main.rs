@@ -1,4 +1,5 @@
-//! The connection protocol by itself: one mux and an output that only collects. Rows of the threat table by their number.
+//! The connection protocol by itself: one mux and an output that only collects. Rows of the threat table by their
+//! number.
 
 mod channels;
 mod flow;

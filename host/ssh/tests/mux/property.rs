@@ -1,7 +1,7 @@
-//! Two of us back to back, with owners who do whatever comes to their minds, and perhaps with sides that go on talking on
-//! channels that they have closed. However it goes: no violation, every byte that was written arrives in order at an owner who
-//! wants it, no owner ever holds more than the windows allow, every request is answered once and in its turn, and in the end
-//! nothing is left.
+//! Two of us back to back, with owners who do whatever comes to their minds, and perhaps with sides that go on talking
+//! on channels that they have closed. However it goes: no violation, every byte that was written arrives in order at an
+//! owner who wants it, no owner ever holds more than the windows allow, every request is answered once and in its turn,
+//! and in the end nothing is left.
 
 use std::collections::{BTreeMap, VecDeque};
 

@@ -1,5 +1,5 @@
-//! One side of a connection: a mux, what it was told to tell its owner, and what it has put. Both are kept as short lines, so
-//! that a test reads like the record of a conversation.
+//! One side of a connection: a mux, what it was told to tell its owner, and what it has put. Both are kept as short
+//! lines, so that a test reads like the record of a conversation.
 
 use whelk_ssh::error::Violation;
 use whelk_ssh::message::Role;

@@ -1,5 +1,5 @@
-//! Two of us in memory: a client and a server, a virtual clock, seeded randomness. Every script runs twice, once with whole
-//! transfers and once with every transfer cut into single bytes.
+//! Two of us in memory: a client and a server, a virtual clock, seeded randomness. Every script runs twice, once with
+//! whole transfers and once with every transfer cut into single bytes.
 
 #![allow(dead_code, reason = "each test program uses its own part of the pair")]
 
@@ -415,7 +415,8 @@ fn try_turn<A: Role>(side: &mut Connection<A>, application: &mut Application, no
     }
 }
 
-/// Carries what one side has for the other, in pieces of at most `cut` bytes, and flips a bit of the byte at `flip` of all.
+/// Carries what one side has for the other, in pieces of at most `cut` bytes, and flips a bit of the byte at `flip` of
+/// all.
 fn carry<A: Machine, B: Machine>(
     from: &mut Connection<A>,
     to: &mut Connection<B>,

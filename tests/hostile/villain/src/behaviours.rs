@@ -1,4 +1,5 @@
-//! The behaviours, by the rows of the threat model. `black_box` keeps the compiler from seeing that they lead nowhere, and leaving them out.
+//! The behaviours, by the rows of the threat model. `black_box` keeps the compiler from seeing that they lead nowhere,
+//! and leaving them out.
 
 use std::hint::black_box;
 use std::io::Read;

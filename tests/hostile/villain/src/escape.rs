@@ -1,4 +1,5 @@
-//! W27: ways out of the tenant's directory. Beside it, where no plugin may reach, lies a folder `outside` with a file `secret`.
+//! W27: ways out of the tenant's directory. Beside it, where no plugin may reach, lies a folder `outside` with a file
+//! `secret`.
 //!
 //! Every attempt is made with WASI's own calls, since the standard library would clean the paths first.
 
@@ -67,7 +68,8 @@ pub(crate) fn commit(shape: &[&str]) -> After {
     }
 }
 
-/// Lays out what the attempts need. A host may refuse to make the links; then the ways through them lead nowhere, which is as good.
+/// Lays out what the attempts need. A host may refuse to make the links; then the ways through them lead nowhere, which
+/// is as good.
 fn prepare(root: &Descriptor) -> After {
     let made = [
         root.create_directory_at("deep").is_ok(),

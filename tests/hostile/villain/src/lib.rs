@@ -1,10 +1,12 @@
-//! A plugin that does what no plugin should, on demand: `exec "W5 steps"` commits the deed of row W5, in the shape `steps`.
+//! A plugin that does what no plugin should, on demand: `exec "W5 steps"` commits the deed of row W5, in the shape
+//! `steps`.
 //!
-//! `in FUNCTION DEED` puts it off until the host calls that function, and gives back what it is given until then. What comes before
-//! `exec` is armed by the value of a variable (`LC_DEED="in pty-req W24 panic"`), and `open` by the name of the user (`open-W2`).
+//! `in FUNCTION DEED` puts it off until the host calls that function, and gives back what it is given until then. What
+//! comes before `exec` is armed by the value of a variable (`LC_DEED="in pty-req W24 panic"`), and `open` by the name
+//! of the user (`open-W2`).
 //!
-//! This file knows when a deed is due. The behaviours are in `behaviours.rs`; `raw.rs` breaks the rules that a compiler keeps, `files.rs` and
-//! `escape.rs` are about the tenant's directory.
+//! This file knows when a deed is due. The behaviours are in `behaviours.rs`; `raw.rs` breaks the rules that a compiler
+//! keeps, `files.rs` and `escape.rs` are about the tenant's directory.
 
 mod after;
 mod bindings;

@@ -1,4 +1,5 @@
-//! What a compiler would not let through: pointers into nowhere, values that do not exist, handles that were never given; and crashes.
+//! What a compiler would not let through: pointers into nowhere, values that do not exist, handles that were never
+//! given; and crashes.
 
 use std::hint::black_box;
 use std::process;

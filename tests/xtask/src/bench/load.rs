@@ -1,4 +1,5 @@
-//! The work that is measured, from core 1: our own client for many small things, OpenSSH's for great ones. Both servers get the same.
+//! The work that is measured, from core 1: our own client for many small things, OpenSSH's for great ones. Both servers
+//! get the same.
 
 use super::server::{Place, Server};
 use crate::step::{Outcome, doing, line};

@@ -1,7 +1,8 @@
 //! What a server and all its children use.
 //!
-//! A server that forks is measured whole only by a control group of its own (version 2): children that have ended and were not
-//! yet waited for, or were waited for by nobody, are in no other sum. Where there is none, /proc is added up, and said so.
+//! A server that forks is measured whole only by a control group of its own (version 2): children that have ended and
+//! were not yet waited for, or were waited for by nobody, are in no other sum. Where there is none, /proc is added up,
+//! and said so.
 
 use crate::step::{Outcome, doing};
 use std::fs;

@@ -1,4 +1,5 @@
-//! The two servers, each tied to core 0, in a control group of its own where there are such, with the same key behind the door.
+//! The two servers, each tied to core 0, in a control group of its own where there are such, with the same key behind
+//! the door.
 
 use super::meter::{self, Meter};
 use crate::clients::Clients;

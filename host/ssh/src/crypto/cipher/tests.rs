@@ -174,7 +174,11 @@ proptest! {
     }
 
     #[test]
-    fn a_changed_byte_anywhere_in_a_long_packet_is_a_forgery(len in 0_usize..40_000, at: prop::sample::Index, change in 1_u8..) {
+    fn a_changed_byte_anywhere_in_a_long_packet_is_a_forgery(
+        len in 0_usize..40_000,
+        at: prop::sample::Index,
+        change in 1_u8..,
+    ) {
         for cipher in Cipher::ALL {
             let (mut sealer, mut opener) = pair(cipher);
             let mut packet = sealed(&mut sealer, 3, &vec![7; len]);

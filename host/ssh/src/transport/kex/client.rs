@@ -25,8 +25,8 @@ impl ExpectEcdhReply {
         KexMessage::EcdhInit { share: &self.share }
     }
 
-    /// RFC 4253 §8: agree, hash, and verify that the server holds the key that it shows. Whether that key is the right one is
-    /// another question.
+    /// RFC 4253 §8: agree, hash, and verify that the server holds the key that it shows. Whether that key is the right
+    /// one is another question.
     pub(crate) fn handle(self, payload: &[u8]) -> Result<AwaitTrust, Error> {
         let KexMessage::EcdhReply { host_key, share: theirs, signature } = decode(payload)? else {
             return Err(unexpected(payload));

@@ -31,10 +31,11 @@ impl ExpectEcdhInit {
         ExpectEcdhInit { settled, host_key, drop_guess }
     }
 
-    /// RFC 5656 §4, RFC 4253 §8: agree and hash. The signature is awaited: an in-process key answers at once, a signer process, an
-    /// agent or a hardware key later.
+    /// RFC 5656 §4, RFC 4253 §8: agree and hash. The signature is awaited: an in-process key answers at once, a signer
+    /// process, an agent or a hardware key later.
     pub(crate) fn handle(mut self, payload: &[u8]) -> Result<Stepped, Error> {
-        // A guess is a message of some method of key exchange, known here or not: RFC 4250 §4.1 sets 30 to 49 aside for them.
+        // A guess is a message of some method of key exchange, known here or not: RFC 4250 §4.1 sets 30 to 49 aside for
+        // them.
         let number = payload.first().copied().unwrap_or_default();
         if std::mem::take(&mut self.drop_guess) && (METHOD_FIRST..=METHOD_LAST).contains(&number) {
             return Ok(Stepped::Dropped(self));

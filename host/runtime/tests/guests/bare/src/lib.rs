@@ -1,4 +1,5 @@
-//! The least that is a plugin: no optional handler. Every function answers with its default and leaves a line in the log.
+//! The least that is a plugin: no optional handler. Every function answers with its default and leaves a line in the
+//! log.
 
 wit_bindgen::generate!({ path: "../../../../../wit", world: "whelk:ssh/session-plugin", generate_all });
 

@@ -114,7 +114,8 @@ fn prepare(count: u32, bytes: usize) -> usize {
     taken
 }
 
-/// A URL is taken apart by hand: whatever is between the slashes is the authority. `options` is a timeout in milliseconds, or empty.
+/// A URL is taken apart by hand: whatever is between the slashes is the authority. `options` is a timeout in
+/// milliseconds, or empty.
 fn send(method: Method, url: &str, options: &str, upload: Option<usize>) -> Result<IncomingResponse, ErrorCode> {
     let (body, future) = start(method, url, options, upload.is_some())?;
     if let (Some(body), Some(bytes)) = (body, upload) {

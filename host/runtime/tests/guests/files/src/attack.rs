@@ -20,7 +20,8 @@ fn report(escapes: &BTreeSet<String>) -> String {
     if escapes.is_empty() { "held".to_owned() } else { escapes.iter().cloned().collect::<Vec<_>>().join(", ") }
 }
 
-/// Names of something outside. The directory holds `out`, a link to an absolute path, `up`, a link to `../outside`, and `sub`.
+/// Names of something outside. The directory holds `out`, a link to an absolute path, `up`, a link to `../outside`, and
+/// `sub`.
 const OUTSIDE: [&str; 10] = [
     "../outside/secret",
     "/etc/passwd",

@@ -1,5 +1,5 @@
-//! A plugin that works with files as it is told: data is actions with `;` between them, each answered by a line. A zero byte ends the
-//! answers to one piece of data.
+//! A plugin that works with files as it is told: data is actions with `;` between them, each answered by a line. A zero
+//! byte ends the answers to one piece of data.
 
 wit_bindgen::generate!({ path: "../../../../../wit", world: "whelk:ssh/session-plugin", generate_all });
 

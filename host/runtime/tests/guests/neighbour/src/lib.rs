@@ -1,5 +1,6 @@
-//! A plugin that uses what tenants share: key-value and topics. It does what it is told: the command of `exec` is a script, actions with
-//! `;` between them, and so is what comes as data. What an action answers is a line on stdout; a message that arrives is one too.
+//! A plugin that uses what tenants share: key-value and topics. It does what it is told: the command of `exec` is a
+//! script, actions with `;` between them, and so is what comes as data. What an action answers is a line on stdout; a
+//! message that arrives is one too.
 //!
 //! In the arguments `\0` stands for NUL, `\e` for nothing, `\_` for a space, and `~N` for N times the letter x.
 

@@ -1,7 +1,7 @@
-//! A plugin that does what it is told. What it does in a function is a script: for `exec` the command itself, for the others the fact
-//! `attr.` followed by the function's name. The same code is the plugin `second`, whose facts begin with `second.`, that of `exec` too.
-//! A script is actions with `;` between them; see `act`. `true` and `false` set the answer.
-//! Every call is noted; the action `trace` writes the notes.
+//! A plugin that does what it is told. What it does in a function is a script: for `exec` the command itself, for the
+//! others the fact `attr.` followed by the function's name. The same code is the plugin `second`, whose facts begin
+//! with `second.`, that of `exec` too. A script is actions with `;` between them; see `act`. `true` and `false` set the
+//! answer. Every call is noted; the action `trace` writes the notes.
 
 wit_bindgen::generate!({
     path: "../../../../../wit",

@@ -1,5 +1,5 @@
-//! A plugin that never gets through its own start, which is a part of making an instance: it spins there, or waits if the fact `attr.start`
-//! says `sleep`. As `unborn` it crashes instead.
+//! A plugin that never gets through its own start, which is a part of making an instance: it spins there, or waits if
+//! the fact `attr.start` says `sleep`. As `unborn` it crashes instead.
 
 wit_bindgen::generate!({ path: "../../../../../wit", world: "whelk:ssh/session-plugin", generate_all });
 

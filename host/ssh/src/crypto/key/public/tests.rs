@@ -121,8 +121,9 @@ const MIXED: &str = "f7badec5b8abeaf699583992219b7b223f1df3fbbea919844e3f7c554a4
 const OTHER: &str = "cdb267ce40c5cd45306fa5d2f29731459387dbf9eb933b7bd5aed9a765b88d4d";
 const THIRD: &str = "442aad9f089ad9e14647b1ef9099a1ff4798d78589e66f28eca69c11f582a623";
 
-/// Chalkias, Garillot and Nikolaenko, "Taming the many EdDSAs", the vectors 0 to 9 of its test suite (key, message, signature):
-/// small-order keys, small-order and non-canonical R, mixed orders that hold with the cofactor only, S not below the order.
+/// Chalkias, Garillot and Nikolaenko, "Taming the many EdDSAs", the vectors 0 to 9 of its test suite (key, message,
+/// signature): small-order keys, small-order and non-canonical R, mixed orders that hold with the cofactor only, S not
+/// below the order.
 const EDGES: [(&str, &str, &str); 10] = [
     (
         SMALL,
