@@ -1,8 +1,9 @@
-//! What is generated from `wit/`: the functions of the host, and a macro for each interface that a plugin may export.
+//! Bindings generated from `wit/`: the host's functions, and an export macro for each interface that a plugin may
+//! implement.
 //!
-//! The session and each optional handler have a world of their own, since a world cannot have an export that is only
-//! sometimes there. The linker adds up the worlds whose macro was used. Nothing here is part of the SDK's promise: it
-//! is public because [`plugin!`](crate::plugin) is expanded in the plugin's crate.
+//! The session interface and each optional handler have a world of their own, because a world cannot have an optional
+//! export. The linker merges the worlds whose macros were used. This module is not part of the SDK's stable API; it is
+//! public because [`plugin!`](crate::plugin) expands in the plugin's crate.
 
 wit_bindgen::generate!({
     path: "../wit",
@@ -63,7 +64,7 @@ pub mod messages {
     });
 }
 
-/// What takes a grant: only a plugin that calls it imports it.
+/// Interfaces that need a grant. Only a plugin that calls them imports them.
 pub mod granted {
     wit_bindgen::generate!({
         path: "../wit",

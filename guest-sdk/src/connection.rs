@@ -1,12 +1,12 @@
-//! Who is at the other end: facts that the host vouches for.
+//! Facts about the connection, verified by the host.
 //!
-//! `connection-id`, `user`, `principal`, `tenant`, `address`, `local-address`, `client-version`, `server-version`,
-//! `method`, `key-fingerprint`, `session-id`, `kex`, `host-key`, `cipher-in`, `cipher-out`, `mac-in`, `mac-out`, and
-//! `attr.` followed by each attribute that was granted at the door. New ones may come.
+//! The names are `connection-id`, `user`, `principal`, `tenant`, `address`, `local-address`, `client-version`,
+//! `server-version`, `method`, `key-fingerprint`, `session-id`, `kex`, `host-key`, `cipher-in`, `cipher-out`, `mac-in`,
+//! `mac-out`, and `attr.` followed by each attribute that was granted at login. Later versions may add names.
 
 use crate::bindings::whelk::ssh::connection;
 
-/// One fact, if it is known.
+/// Returns one fact, or `None` if it is not known.
 ///
 /// ```no_run
 /// use whelk_guest::{connection, print};
@@ -18,19 +18,19 @@ pub fn get(fact: &str) -> Option<String> {
     connection::get(fact)
 }
 
-/// All of them, as names and values.
+/// Returns all facts as pairs of name and value.
 pub fn facts() -> Vec<(String, String)> {
     connection::facts()
 }
 
-/// Ends the whole connection, with all its sessions: a number for why (RFC 4253 §11.1) and a line of text, which is
-/// cut to 1 KiB and whose control characters are escaped.
+/// Ends the whole connection with all its sessions. `reason` is a DISCONNECT reason code (RFC 4253 §11.1). The text is
+/// cut to 1 KiB and its control characters are escaped.
 pub fn disconnect(reason: u32, text: &str) {
     connection::disconnect(reason, text);
 }
 
-/// Sends a note. Most clients show it only when asked for detail (`ssh -v`), unless `always_display` is given. The
-/// text is cut and escaped as that of [`disconnect`] is.
+/// Sends a debug message (RFC 4253 §11.3). Most clients show it only in verbose mode (`ssh -v`), unless
+/// `always_display` is true. The text is cut and escaped as in [`disconnect`].
 pub fn debug(text: &str, always_display: bool) {
     connection::debug(text, always_display);
 }

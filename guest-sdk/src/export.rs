@@ -1,7 +1,7 @@
-//! From the host's calls to the plugin's value: the macro [`plugin!`](crate::plugin), and what it is made of.
+//! The macro [`plugin!`](crate::plugin) and what it expands to: it forwards the host's calls to the plugin's value.
 //!
-//! The host makes an instance for each session, so a plugin holds one value, and never more. The host never calls in
-//! while a call is out, so the value can be borrowed for the whole of a call.
+//! The host makes one instance per session, so a plugin holds exactly one value. The host never calls into the plugin
+//! while another call runs, so the value can be borrowed for a whole call.
 
 use std::{cell::RefCell, marker::PhantomData, panic, thread::LocalKey};
 
@@ -11,10 +11,10 @@ use crate::bindings::whelk::ssh::types::{Ending, Pty, SignalName, WindowSize};
 use crate::log;
 use crate::session::{BreakHandler, DrainHandler, MessageHandler, RequestHandler, Session, TimerHandler};
 
-/// Makes a plugin of a type that implements [`Session`](crate::Session) and [`Default`]. Once in a crate.
+/// Exports a type that implements [`Session`](crate::Session) and [`Default`] as a plugin. Use it once per crate.
 ///
-/// After a colon stand the optional handlers that the type implements too. Those that are not named are not exported,
-/// and the host knows that it need not call them.
+/// After a colon, name the optional handlers that the type implements too. The others are not exported, and the host
+/// does not call them.
 ///
 /// | name | trait |
 /// |---|---|
@@ -48,7 +48,7 @@ use crate::session::{BreakHandler, DrainHandler, MessageHandler, RequestHandler,
 /// plugin!(Clock: timers);
 /// ```
 ///
-/// A name that does not exist is an error that lists those that do:
+/// An unknown name is a compile error that lists the known ones:
 ///
 /// ```compile_fail
 /// # #[derive(Default)]
@@ -57,7 +57,7 @@ use crate::session::{BreakHandler, DrainHandler, MessageHandler, RequestHandler,
 /// whelk_guest::plugin!(Clock: alarms);
 /// ```
 ///
-/// So is a name whose trait is missing:
+/// A name whose trait is not implemented is a compile error too:
 ///
 /// ```compile_fail
 /// # #[derive(Default)]
@@ -85,10 +85,10 @@ macro_rules! plugin {
     };
 }
 
-/// Exports one interface: the second half of [`plugin!`](crate::plugin).
+/// Exports one interface. [`plugin!`](crate::plugin) expands to calls of this macro.
 ///
-/// Only for WebAssembly, since linkers of other machines do not take the names. Elsewhere, where unit tests run, it is
-/// checked that the type could be exported.
+/// It exports only on WebAssembly, because other linkers reject the symbol names. Elsewhere (in unit tests) it only
+/// checks that the type could be exported.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! export_handler {
@@ -131,16 +131,16 @@ macro_rules! export_handler {
 
 /// A type of which [`plugin!`](crate::plugin) holds one value.
 pub trait Held: Default + 'static {
-    /// Where the value is held: empty before the first call and after the last.
+    /// The slot of the value: empty before the first call and after the last.
     fn held() -> &'static LocalKey<RefCell<Option<Self>>>;
 }
 
-/// What the host calls on behalf of a session of type `S`. It has no values.
+/// Implements the exported interfaces for a session of type `S`. Never instantiated.
 #[derive(Debug)]
 pub struct Exported<S>(PhantomData<S>);
 
 impl<S: Held> Exported<S> {
-    /// Runs `act` on the value, which the first call makes.
+    /// Runs `act` on the value, and creates the value in the first call.
     fn with<R>(act: impl FnOnce(&mut S) -> R) -> R {
         S::held().with_borrow_mut(|held| act(held.get_or_insert_default()))
     }
@@ -236,7 +236,7 @@ impl<S: MessageHandler + Held> bindings::messages::exports::whelk::ssh::message_
     }
 }
 
-/// A panic ends the instance at once. Its message goes to the operator's log, where its author finds it.
+/// A panic ends the instance. Its message goes to the operator's log.
 fn log_panics() {
     panic::set_hook(Box::new(|panic| {
         let message = panic.payload_as_str().unwrap_or("a value that is no text");
@@ -253,7 +253,7 @@ mod tests {
     use std::rc::Rc;
 
     thread_local! {
-        /// What the session below has seen; counted twice while a session holds it.
+        /// What the session under test observed. The count is two while a session holds it.
         static SEEN: Rc<RefCell<Vec<u8>>> = Rc::default();
     }
 

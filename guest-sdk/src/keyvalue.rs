@@ -1,8 +1,8 @@
-//! Values by name, which outlive the session: what was set is on the disk when the call returns.
+//! Persistent key-value storage. A write is on disk when its call returns.
 //!
-//! All sessions of one tenant (one customer of a shared server) see the same buckets, whichever plugin they run; those
-//! of others have their own, even with the same names. A plugin that calls anything of this module needs the grant
-//! `keyvalue` of its operator.
+//! All sessions of one tenant (one customer of a shared server) share its buckets, whichever plugin they run. Other
+//! tenants have their own buckets, even under the same names. A plugin that calls any function of this module needs the
+//! grant `keyvalue` from its operator.
 //!
 //! ```no_run
 //! use whelk_guest::{keyvalue, print};
@@ -18,7 +18,7 @@ use std::{error, fmt};
 
 use crate::bindings::granted::wasi::keyvalue::{atomics, store};
 
-/// The bucket of this name; any name will do, and it need not be made first.
+/// Opens the bucket of this name. Every name is valid, and a bucket need not be created first.
 ///
 /// # Errors
 /// [`Error::Denied`] where there is no key-value store, [`Error::Other`] for a name of more than 1 KiB.
@@ -26,25 +26,25 @@ pub fn open(name: &str) -> Result<Bucket, Error> {
     Ok(Bucket(store::open(name)?))
 }
 
-/// A set of keys with a value each. Every call waits for the disk and is done wholly or not at all.
+/// A set of keys, each with a value. Every call waits for the disk and either succeeds as a whole or changes nothing.
 ///
-/// All can fail with [`Error::Other`]: a key has at most 1 KiB and a value at most 1 MiB, and all together no more than
-/// the tenant's quota.
+/// Every call fails with [`Error::Other`] when a key exceeds 1 KiB, a value exceeds 1 MiB, or the tenant would exceed
+/// its quota.
 #[derive(Debug)]
 pub struct Bucket(store::Bucket);
 
 impl Bucket {
-    /// The value of a key, if it has one.
+    /// Returns the value of a key, if it has one.
     pub fn get(&self, key: &str) -> Result<Option<Vec<u8>>, Error> {
         Ok(self.0.get(key)?)
     }
 
-    /// Gives a key a value, in place of the one that it had.
+    /// Sets the value of a key, replacing an earlier one.
     pub fn set(&self, key: &str, value: impl AsRef<[u8]>) -> Result<(), Error> {
         Ok(self.0.set(key, value.as_ref())?)
     }
 
-    /// Takes key and value away. A key that is not there is no error.
+    /// Deletes a key and its value. Deleting an absent key is not an error.
     pub fn delete(&self, key: &str) -> Result<(), Error> {
         Ok(self.0.delete(key)?)
     }
@@ -54,20 +54,20 @@ impl Bucket {
         Ok(self.0.exists(key)?)
     }
 
-    /// All keys, in the order in which they first came. They are fetched a page at a time; what others do meanwhile
-    /// does not disturb the order.
+    /// Iterates over all keys in the order in which they were first set. Pages are fetched as needed; concurrent
+    /// changes do not disturb the order.
     pub fn keys(&self) -> Keys<'_> {
         Keys { bucket: self, page: Vec::new().into_iter(), next: Next::Page(None) }
     }
 
-    /// Adds to a number and answers the sum, without anybody coming between. The value is the number in decimal digits;
-    /// a key without a value counts as 0.
+    /// Adds to a number atomically and returns the sum. The value is the number in decimal digits; an absent key counts
+    /// as 0.
     pub fn increment(&self, key: &str, delta: u64) -> Result<u64, Error> {
         Ok(atomics::increment(&self.0, key, delta)?)
     }
 }
 
-/// The keys of a bucket: see [`Bucket::keys`]. After an error it is at its end.
+/// Iterator over the keys of a bucket, from [`Bucket::keys`]. It ends after an error.
 #[derive(Debug)]
 pub struct Keys<'b> {
     bucket: &'b Bucket,
@@ -77,7 +77,7 @@ pub struct Keys<'b> {
 
 #[derive(Debug)]
 enum Next {
-    /// The page that begins at this cursor.
+    /// The cursor of the next page.
     Page(Option<u64>),
     End,
 }
@@ -102,12 +102,12 @@ impl Iterator for Keys<'_> {
     }
 }
 
-/// Why nothing was done.
+/// Why a call failed. A failed call changed nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Error {
     /// The tenant has no key-value store.
     Denied,
-    /// Any other reason, in words: `over quota`.
+    /// Any other reason as text, such as `over quota`.
     Other(String),
 }
 

@@ -1,9 +1,9 @@
-//! Write a Whelk plugin: a small program that greets people who come in by SSH.
+//! Write a Whelk plugin: a small program that serves people who log in by SSH.
 //!
-//! You need to know nothing about SSH. Somebody types `ssh hello@your-host`; Whelk looks after encryption, passwords
-//! and the network, and calls your plugin. What the person types arrives as bytes in [`Session::data`]; what you
-//! [`print()`] appears on their screen. Each person who comes in has an instance of your plugin to themselves, memory
-//! and all, so nothing has to be locked, and when an instance crashes nobody else notices.
+//! You need not know anything about SSH. Somebody types `ssh hello@your-host`; Whelk handles encryption, passwords and
+//! the network, and calls your plugin. What the person types arrives as bytes in [`Session::data`]; what you
+//! [`print()`] appears on their screen. Each session has an instance of your plugin with memory of its own, so you need
+//! no locks, and a crash ends only that session.
 //!
 //! # A plugin in full
 //!
@@ -28,7 +28,7 @@
 //! plugin!(Hello);
 //! ```
 //!
-//! `Cargo.toml` says that the crate is a library of the kind that other languages call:
+//! `Cargo.toml` makes the crate a C-compatible dynamic library, the crate type that becomes a component:
 //!
 //! ```toml
 //! [lib]
@@ -38,33 +38,32 @@
 //! whelk-guest = { path = "../../guest-sdk" }
 //! ```
 //!
-//! Then `cargo build --release --target wasm32-wasip2` makes a `.wasm` file. Put it into the folder of plugins: its
-//! file name is the plugin's name.
+//! Then `cargo build --release --target wasm32-wasip2` produces a `.wasm` file. Put it into the plugin folder: its file
+//! name is the plugin's name.
 //!
 //! # Five things that surprise newcomers
 //!
-//! * **Lines end in `\r\n`.** A terminal takes `\n` to mean "one line down" and no more; `\r` brings it back to the
-//!   left.
-//! * **Keys arrive as they are pressed** when the person has a terminal. Nothing shows them on the screen unless you
-//!   do, and Ctrl-C is simply the byte 3. Without a terminal (`echo hi | ssh ...`) bytes arrive in pieces of any size.
-//! * **The session lasts until [`finish`] is called**, or the person leaves. Returning from a function ends nothing.
-//! * **[`print()`] waits** while the person's computer is slow, and you need not care. No other function of your plugin
-//!   is called meanwhile.
+//! * **Lines end in `\r\n`.** For a terminal `\n` only moves one line down; `\r` moves back to the left edge.
+//! * **Keys arrive as they are pressed** when the person has a terminal. Nothing echoes them unless you do, and Ctrl-C
+//!   is simply the byte 3. Without a terminal (`echo hi | ssh ...`) bytes arrive in pieces of any size.
+//! * **The session lasts until you call [`finish`]**, or the person leaves. Returning from a function ends nothing.
+//! * **[`print()`] blocks** while the person's computer is slow. No other function of your plugin is called in the
+//!   meantime.
 //! * **`println!` is not [`print()`]**: it writes to the operator's log.
 //!
 //! # Where things are
 //!
-//! * [`Session`]: what happens in a session, one function each, all with defaults.
-//! * [`plugin!`]: makes a plugin of your type. It takes the names of what else you handle: `plugin!(Clock: timers)` for
-//!   [`TimerHandler`], and `drain`, `breaks`, `requests` and `messages` for its neighbours.
-//! * [`print()`], [`eprint()`], [`stdout`], [`stderr`], [`write()`]: output. [`finish`], [`exit_signal`]: the end;
-//!   [`hand_over`]: another goes on.
-//! * [`pty`], [`env()`], [`connection`]: who is there and with what. [`terminal`]: their screen.
-//! * [`timers`], [`log`]: alarm clocks, and lines for the operator.
+//! * [`Session`]: the events of a session, one function each, all with defaults.
+//! * [`plugin!`]: makes a plugin of your type. It takes the names of the optional handlers: `plugin!(Clock: timers)`
+//!   for [`TimerHandler`], and likewise `drain`, `breaks`, `requests` and `messages`.
+//! * [`print()`], [`eprint()`], [`stdout`], [`stderr`], [`write()`]: output. [`finish`], [`exit_signal`]: the end of
+//!   the session; [`hand_over`]: another plugin takes over.
+//! * [`pty`], [`env()`], [`connection`]: facts about the session. [`terminal`]: the person's terminal.
+//! * [`timers`], [`log`]: timers, and lines for the operator's log.
 //! * [`keyvalue`], [`topics`]: what sessions share, where the operator grants it.
 //!
-//! Outside of WebAssembly (in your own unit tests) there is no host to talk to: whatever calls it panics. Keep what is
-//! worth testing in functions of its own.
+//! Outside WebAssembly (in your own unit tests) there is no host: functions that call it panic. Keep the logic that you
+//! want to test in functions of its own.
 
 #[doc(hidden)]
 pub mod bindings;

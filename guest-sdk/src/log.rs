@@ -1,28 +1,28 @@
-//! Lines for the operator's log. The person at the other end does not see them.
+//! Lines for the operator's log. The client does not see them.
 
 use crate::bindings::whelk::ssh::log::{Level, log};
 
-/// Something that must be looked at.
+/// Logs an error: the operator must act.
 pub fn error(message: impl AsRef<str>) {
     log(Level::Error, message.as_ref());
 }
 
-/// Something odd that was coped with.
+/// Logs a warning: something unexpected that the plugin handled.
 pub fn warn(message: impl AsRef<str>) {
     log(Level::Warn, message.as_ref());
 }
 
-/// Something worth knowing on an ordinary day.
+/// Logs information of normal operation.
 pub fn info(message: impl AsRef<str>) {
     log(Level::Info, message.as_ref());
 }
 
-/// For whoever looks for a fault.
+/// Logs a detail for debugging.
 pub fn debug(message: impl AsRef<str>) {
     log(Level::Debug, message.as_ref());
 }
 
-/// Every step.
+/// Logs a detail of a single step.
 pub fn trace(message: impl AsRef<str>) {
     log(Level::Trace, message.as_ref());
 }

@@ -1,4 +1,4 @@
-//! The way to the person: output, the end of the session, and what was agreed with them at its start.
+//! Output to the client, the end of the session, and what the client sent before its start request.
 
 use std::io;
 
@@ -6,32 +6,32 @@ use crate::bindings::whelk::ssh::channel;
 pub use crate::bindings::whelk::ssh::channel::{HandOverError, WriteError};
 use crate::bindings::whelk::ssh::types::{Exit, ExitSignal, Output, Pty, SignalName};
 
-/// The most that the host takes in one call, in bytes. [`write()`] cuts what is longer.
+/// The most that the host takes in one call, in bytes. [`write()`] splits longer data.
 pub const MAX_WRITE: usize = 1 << 20;
 
-/// Shows text or bytes to the person. Takes as long as they need to receive it.
+/// Writes text or bytes to standard output. Blocks while the client does not read.
 ///
-/// If they have left, it is thrown away: [`Session::closed`](crate::Session::closed) is about to be called.
-/// Use [`write()`] or [`stdout`] in a loop that should stop then.
+/// If the client has left, the output is discarded, and [`Session::closed`](crate::Session::closed) follows. Use
+/// [`write()`] or [`stdout`] in a loop that should stop then.
 pub fn print(text: impl AsRef<[u8]>) {
     let _ = write(Output::Stdout, text.as_ref());
 }
 
-/// As [`print()`], on the stream for errors, which a person with a pipe sees apart (`2>`).
+/// Like [`print()`], but to standard error, which the client's user can redirect (`2>`).
 pub fn eprint(text: impl AsRef<[u8]>) {
     let _ = write(Output::Stderr, text.as_ref());
 }
 
-/// Sends all of `data`, however long.
+/// Writes all of `data`, whatever its length.
 ///
 /// # Errors
-/// [`WriteError::Closed`] when the person has left, [`WriteError::EofSent`] after [`send_eof`]. Some of it may have
+/// [`WriteError::Closed`] when the client has left, [`WriteError::EofSent`] after [`send_eof`]. Part of `data` may have
 /// been sent.
 pub fn write(to: Output, data: &[u8]) -> Result<(), WriteError> {
     data.chunks(MAX_WRITE).try_for_each(|piece| channel::write(to, piece))
 }
 
-/// The person's standard output, for `write!` and whatever else takes an [`io::Write`].
+/// Standard output as an [`io::Write`], for `write!` and the like.
 ///
 /// ```no_run
 /// use std::io::Write;
@@ -44,12 +44,12 @@ pub fn stdout() -> Stream {
     Stream(Output::Stdout)
 }
 
-/// The person's standard error, as [`stdout`].
+/// Standard error as an [`io::Write`]; see [`stdout`].
 pub fn stderr() -> Stream {
     Stream(Output::Stderr)
 }
 
-/// Output as an [`io::Write`], without a buffer of its own. A person who has left is [`io::ErrorKind::BrokenPipe`].
+/// An output stream as an [`io::Write`], unbuffered. Fails with [`io::ErrorKind::BrokenPipe`] when the client has left.
 #[derive(Debug, Clone, Copy)]
 pub struct Stream(Output);
 
@@ -64,8 +64,7 @@ impl io::Write for Stream {
     }
 }
 
-/// Not `ErrorKind::Interrupted` for an interrupted write: callers repeat the whole of it on that, and some has been
-/// sent.
+/// Not `ErrorKind::Interrupted`: callers would repeat the whole write, part of which has been sent.
 fn broken(error: WriteError) -> io::Error {
     match error {
         WriteError::Closed | WriteError::EofSent => io::Error::new(io::ErrorKind::BrokenPipe, error),
@@ -73,62 +72,61 @@ fn broken(error: WriteError) -> io::Error {
     }
 }
 
-/// How many bytes [`write()`] would take now without waiting. For a [`DrainHandler`](crate::DrainHandler).
+/// How many bytes [`write()`] would take now without blocking. For a [`DrainHandler`](crate::DrainHandler).
 pub fn writable() -> u32 {
     channel::writable()
 }
 
-/// Tells the person's program that no more output will come. Seldom needed, since [`finish`] does it too.
+/// Tells the client that no more output follows (EOF). Rarely needed, because [`finish`] does it too.
 pub fn send_eof() {
     channel::send_eof();
 }
 
-/// Ends the session, with the number that `ssh` ends with at the other side; 0 means success.
+/// Ends the session with an exit status; 0 means success. `ssh` exits with the same status.
 ///
-/// It takes effect when the function that you are in returns, and what was printed is sent first.
+/// It takes effect when the current function returns. Output that was written before is sent first.
 pub fn finish(status: u32) {
     channel::finish(&Exit::Status(status));
 }
 
-/// Ends the session as if a signal had killed a program, with a line for the person: cut to 1 KiB, control characters
-/// escaped.
+/// Ends the session as if a signal had killed a program. The message for the person is cut to 1 KiB and its control
+/// characters are escaped.
 pub fn exit_signal(name: SignalName, message: &str) {
     channel::finish(&Exit::Signal(ExitSignal { name, core_dumped: false, message: message.to_owned() }));
 }
 
-/// Passes the session on to another plugin of the tenant, by its name, when the function that you are in returns: this
-/// one hears [`Session::closed`](crate::Session::closed) and is gone. The other is told of the environment and the
-/// terminal, is given the same start request, and then gets what was not read yet. What it does after that is the
-/// session.
+/// Hands the session over to another plugin of the tenant, by its name. This takes effect when the current function
+/// returns: this plugin gets [`Session::closed`](crate::Session::closed) and its instance ends. The other plugin gets
+/// the environment, the terminal, the same start request, and then the input that was not read yet.
 ///
-/// Possible from the start request on; of this and [`finish`] the first word counts.
+/// Possible from the start request on. The first call of `hand_over` or [`finish`] wins.
 ///
 /// # Errors
-/// [`HandOverError::UnknownPlugin`] when there is none of this name, [`HandOverError::NotPermitted`] when it may not
-/// be, or not now. Nothing has happened then.
+/// [`HandOverError::UnknownPlugin`] when no plugin has this name, [`HandOverError::NotPermitted`] when a handover is
+/// not allowed at all or not now. The session then goes on unchanged.
 pub fn hand_over(plugin: &str) -> Result<(), HandOverError> {
     channel::hand_over(plugin)
 }
 
-/// The terminal as it was when the session began. `None` when there is none, as with `ssh name@host < file`.
+/// The terminal as the client requested it. `None` without one, as with `ssh name@host < file`.
 pub fn pty() -> Option<Pty> {
     channel::get_pty()
 }
 
-/// The environment variables that [`Session::env`](crate::Session::env) accepted, in the order in which they came.
+/// The environment variables that [`Session::env`](crate::Session::env) accepted, in the order in which they arrived.
 pub fn env() -> Vec<(String, Vec<u8>)> {
     channel::get_env()
 }
 
-/// Asks something of the person's program, and waits for the answer: true is yes. For requests that have no function
-/// here. RFC 4254 §5.4.
+/// Sends a channel request to the client and waits for the reply; true means success. For requests that have no
+/// function of their own here. RFC 4254 §5.4.
 ///
-/// Use a name of your own, which ends in `@` and a domain: `ask@example.org`. The names of RFC 4254 §6 (`exit-status`,
-/// `exit-signal` and so on) and those of `@openssh.com` and `@putty.projects.tartarus.org` are the host's or the
-/// client's to send. They are not sent, the answer is false, and the log says why.
+/// Use a name of your own that ends in `@` and a domain: `ask@example.org`. Names of RFC 4254 §6 (`exit-status`,
+/// `exit-signal` and so on) and those of `@openssh.com` and `@putty.projects.tartarus.org` are reserved for the host or
+/// the client. Such a request is not sent: the answer is false, and the log says why.
 ///
 /// # Errors
-/// [`WriteError::Closed`] when the person has left.
+/// [`WriteError::Closed`] when the client has left.
 pub fn request(name: &str, payload: &[u8]) -> Result<bool, WriteError> {
     channel::request(name, payload)
 }

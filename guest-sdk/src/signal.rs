@@ -1,10 +1,10 @@
-//! Signals by name: what a program is told from outside, or what ended it. RFC 4254 §6.10.
+//! Signal names: what the client sends to a program, or what ended it. RFC 4254 §6.10.
 
 use std::{error, fmt, str::FromStr};
 
 use crate::bindings::whelk::ssh::types::SignalName;
 
-/// The name without SIG, in capitals, as on the wire: `TERM`.
+/// Writes the name without SIG, in capitals, as on the wire: `TERM`.
 ///
 /// ```
 /// # use whelk_guest::SignalName;
@@ -32,7 +32,7 @@ impl fmt::Display for SignalName {
     }
 }
 
-/// Reads a name as [`Display`](fmt::Display) writes it. What is not in the standard's list becomes
+/// Parses a name as [`Display`](fmt::Display) writes it. A name outside the standard's list becomes
 /// [`SignalName::Other`].
 ///
 /// ```
@@ -66,7 +66,7 @@ impl FromStr for SignalName {
     }
 }
 
-/// The name of a signal is printable ASCII without spaces, and not empty.
+/// The error for a signal name that is empty, or not printable ASCII without spaces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ParseSignalError;
 

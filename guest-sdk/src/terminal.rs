@@ -1,19 +1,19 @@
-//! The person's terminal: how large it is now, and how it behaves. RFC 4254 §6.2 and §8.
+//! The client's terminal: its current size and its modes. RFC 4254 §6.2 and §8.
 
 use crate::bindings::whelk::ssh::terminal;
 use crate::bindings::whelk::ssh::types::{TerminalMode, WindowSize};
 
 pub use crate::bindings::whelk::ssh::terminal::TerminalError;
 
-/// The latest size, not that of the beginning. `None` without a terminal.
+/// The latest size, after all window changes. `None` without a terminal.
 pub fn size() -> Option<WindowSize> {
     terminal::get_size()
 }
 
-/// Whether the person pressed Ctrl-C or Ctrl-D among these keys, and so wants to leave. Without a terminal they are
-/// bytes like any other, and the answer is false.
+/// Whether these keys contain Ctrl-C or Ctrl-D, by which a person asks to leave. False without a terminal, where they
+/// are ordinary bytes.
 ///
-/// A terminal of a session sends keys as they are pressed: nobody but the plugin makes an end of these two.
+/// A terminal session delivers keys as they are pressed; only the plugin can act on these two.
 pub fn wants_to_leave(keys: &[u8]) -> bool {
     keys.iter().any(|key| matches!(*key, CTRL_C | CTRL_D)) && size().is_some()
 }
@@ -21,12 +21,13 @@ pub fn wants_to_leave(keys: &[u8]) -> bool {
 const CTRL_C: u8 = 3;
 const CTRL_D: u8 = 4;
 
-/// The settings now in force, as numbers; [`mode_name`] names them.
+/// The modes in force, as numbers; [`mode_name`] names them.
 pub fn modes() -> Vec<TerminalMode> {
     terminal::get_modes()
 }
 
-/// Changes the settings that are named, from the next byte on that was not yet delivered.
+/// Changes only the named modes. [`modes`] returns them; nothing acts on them yet: there is no line discipline, and
+/// every byte arrives as it was typed.
 ///
 /// # Errors
 /// [`TerminalError::NoTerminal`], or [`TerminalError::UnknownMode`] when the host does not know one of them.
@@ -34,7 +35,7 @@ pub fn set_modes(modes: &[TerminalMode]) -> Result<(), TerminalError> {
     terminal::set_modes(modes)
 }
 
-/// The name of a setting, as in `stty` and `termios`, with its number and what it means in RFC 4254 §8.
+/// The name of a terminal mode, as in `stty` and `termios`, for its opcode in RFC 4254 §8.
 ///
 /// ```
 /// # use whelk_guest::terminal::mode_name;

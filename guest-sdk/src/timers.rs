@@ -1,7 +1,7 @@
-//! Alarm clocks. They ring in [`TimerHandler::on_timer`](crate::TimerHandler::on_timer) of a plugin that was made with
-//! `plugin!(.. : timers)`; in any other nobody hears them.
+//! Timers. They expire in [`TimerHandler::on_timer`](crate::TimerHandler::on_timer) of a plugin that was exported with
+//! `plugin!(.. : timers)`; in any other plugin they have no effect.
 //!
-//! You give each a number, by which you know it again. At most 64 may run at once.
+//! You choose a number for each timer. At most 64 may run at once.
 
 use crate::bindings::whelk::ssh::timers;
 
@@ -10,7 +10,7 @@ pub use crate::bindings::whelk::ssh::timers::TimerError;
 /// The shortest time that a timer can be set to, in milliseconds.
 pub const MIN_MS: u32 = 10;
 
-/// Rings once, after so many milliseconds. Setting a number that runs starts it anew.
+/// Sets a timer that expires once, after `ms` milliseconds. Setting a running timer restarts it.
 ///
 /// # Errors
 /// [`TimerError::TooSoon`] below [`MIN_MS`], [`TimerError::TooMany`] when 64 run.
@@ -18,8 +18,8 @@ pub fn after(timer: u32, ms: u32) -> Result<(), TimerError> {
     timers::set(timer, ms, None)
 }
 
-/// Rings again and again, every so many milliseconds. However many times pass while the plugin is busy, it rings once
-/// for all of them, and keeps its beat.
+/// Sets a timer that expires every `ms` milliseconds. Expirations that fall due while the plugin is busy are delivered
+/// as one; the period does not drift.
 ///
 /// # Errors
 /// As [`after`].
@@ -27,7 +27,7 @@ pub fn every(timer: u32, ms: u32) -> Result<(), TimerError> {
     timers::set(timer, ms, Some(ms))
 }
 
-/// Stops it. A number that does not run is no error.
+/// Stops a timer. Stopping a number that does not run is not an error.
 pub fn cancel(timer: u32) {
     timers::cancel(timer);
 }

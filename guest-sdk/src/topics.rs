@@ -1,12 +1,12 @@
-//! Messages between sessions: what one publishes on a topic, all that subscribe to it get, in
-//! [`MessageHandler::on_message`](crate::MessageHandler::on_message) of a plugin that was made with
+//! Publish and subscribe between sessions. A message on a topic reaches every session that subscribes to it, in
+//! [`MessageHandler::on_message`](crate::MessageHandler::on_message) of a plugin that was exported with
 //! `plugin!(.. : messages)`.
 //!
-//! All sessions of one tenant (one customer of a shared server) meet here, whichever plugin they run; those of others
-//! do not. Nothing is kept: who subscribes later has missed what came before. For what should stay there is
-//! [`keyvalue`](crate::keyvalue).
+//! All sessions of one tenant (one customer of a shared server) share its topics, whichever plugin they run; other
+//! tenants have their own. Messages are not stored: a later subscriber does not get earlier ones. Use
+//! [`keyvalue`](crate::keyvalue) for what must persist.
 //!
-//! A plugin that calls anything of this module needs the grant `topics` of its operator.
+//! A plugin that calls any function of this module needs the grant `topics` from its operator.
 //!
 //! ```
 //! use whelk_guest::{MessageHandler, Session, plugin, print, topics};
@@ -20,7 +20,7 @@
 //!     }
 //!
 //!     fn data(&mut self, data: &[u8]) {
-//!         // Too much at a time is dropped; in a chat somebody notices.
+//!         // A message over the quota is dropped; the person can type it again.
 //!         let _ = topics::publish("room", data);
 //!     }
 //! }
@@ -38,16 +38,17 @@ use crate::bindings::granted::whelk::ssh::topics;
 
 pub use crate::bindings::granted::whelk::ssh::topics::TopicError;
 
-/// Sends a message to every session that subscribes to the topic, this one too if it does, and says how many those are.
-/// Waits for none of them.
+/// Queues a message for every session that subscribes to the topic, including this one, and returns how many those are.
+/// Never blocks.
 ///
 /// # Errors
-/// [`TopicError::TooLarge`] above 64 KiB, [`TopicError::OverQuota`] when the tenant publishes too much at the moment.
+/// [`TopicError::TooLarge`] above 64 KiB, [`TopicError::OverQuota`] when the tenant publishes faster than its limit
+/// allows.
 pub fn publish(topic: &str, data: impl AsRef<[u8]>) -> Result<u32, TopicError> {
     topics::publish(topic, data.as_ref())
 }
 
-/// From now on messages of the topic arrive. Up to 256 wait while the plugin is busy; then the oldest are dropped, and
+/// Subscribes to a topic. Up to 256 messages queue while the plugin is busy; beyond that the oldest are dropped, and
 /// [`on_lagged`](crate::MessageHandler::on_lagged) says how many.
 ///
 /// # Errors
@@ -56,7 +57,7 @@ pub fn subscribe(topic: &str) -> Result<(), TopicError> {
     topics::subscribe(topic)
 }
 
-/// And no longer. The end of the session does it too.
+/// Unsubscribes from a topic. The end of the session does so too.
 pub fn unsubscribe(topic: &str) {
     topics::unsubscribe(topic);
 }

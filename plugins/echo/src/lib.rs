@@ -1,4 +1,4 @@
-//! Says back what it is told: the smallest plugin that does something. Ctrl-C or Ctrl-D leaves it at a terminal.
+//! Repeats its input: the smallest plugin that does something. At a terminal, Ctrl-C or Ctrl-D leaves it.
 
 use whelk_guest::{Session, finish, plugin, print, terminal};
 

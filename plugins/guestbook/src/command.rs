@@ -1,6 +1,6 @@
-//! The commands for scripts, read from the bytes of an exec request.
+//! Parses the commands for scripts from the bytes of an exec request.
 
-/// What an unknown command is answered with.
+/// The answer to an unknown command.
 pub(crate) const USAGE: &str = "usage: kv get KEY | kv set KEY TEXT | kv delete KEY | kv add KEY N | kv list | publish TOPIC TEXT \
                                 | subscribe TOPIC\n";
 
@@ -17,7 +17,8 @@ pub(crate) enum Command<'a> {
 }
 
 impl<'a> Command<'a> {
-    /// Words are parted by single spaces; a text is all that is left. `None` is whatever else.
+    /// Parses a command. Words are separated by single spaces; the last argument takes the rest of the line. `None` if
+    /// the command is unknown.
     pub(crate) fn parse(line: &'a [u8]) -> Option<Self> {
         let (verb, rest) = str::from_utf8(line).ok()?.split_once(' ')?;
         let (first, second) = rest.split_once(' ').map_or((rest, None), |(first, second)| (first, Some(second)));

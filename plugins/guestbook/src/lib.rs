@@ -1,6 +1,6 @@
-//! A guestbook that all visitors share: what is kept is in key-value, what is new goes to all who watch by topic.
+//! A guestbook that all visitors share. Entries are stored in key-value; a topic announces new ones to all who watch.
 //!
-//! The commands for scripts are read in `command.rs`.
+//! `command.rs` parses the commands for scripts.
 
 mod command;
 
@@ -10,15 +10,15 @@ use whelk_guest::{
     topics::{self, TopicError},
 };
 
-/// The bucket of the entries; their keys are numbers, and the list has them in the order of arrival.
+/// The bucket of the entries. Their keys are numbers, listed in the order of arrival.
 const ENTRIES: &str = "guestbook";
 /// Counts the entries, in a bucket of its own.
 const COUNTER: &str = "guestbook counter";
 /// The topic of new entries.
 const NEWS: &str = "guestbook";
-/// The bucket of the commands.
+/// The bucket that the commands use.
 const SCRATCH: &str = "scratch";
-/// The longest entry, bytes.
+/// The longest entry in bytes.
 const LONGEST: usize = 200;
 
 const CTRL_C: u8 = 3;
@@ -28,7 +28,7 @@ const DELETE: u8 = 127;
 
 #[derive(Default)]
 enum Guestbook {
-    /// Has done what it was asked, or not been asked yet.
+    /// Waiting for the start request, or for the end after a command.
     #[default]
     Idle,
     /// A person writes an entry.
@@ -73,7 +73,7 @@ impl MessageHandler for Guestbook {
     fn on_message(&mut self, _topic: &str, data: &[u8]) {
         let text = String::from_utf8_lossy(data);
         match self {
-            // Above the line that is being typed, which is shown again.
+            // Above the line that is being typed, which is printed again.
             Self::Typing(line) => print(format!("\r\x1b[K{}\r\n> {}", shown(&text), String::from_utf8_lossy(line))),
             Self::Listening | Self::Idle => print(format!("{text}\n")),
         }
@@ -86,7 +86,7 @@ impl MessageHandler for Guestbook {
 
 plugin!(Guestbook: messages);
 
-/// Does what a script asks; the status, or none to go on.
+/// Runs a command for a script. Returns the exit status, or `None` if the session goes on.
 fn act(command: Command<'_>) -> Result<Option<u32>, String> {
     let bucket = || keyvalue::open(SCRATCH).map_err(words);
     match command {
@@ -116,9 +116,9 @@ fn act(command: Command<'_>) -> Result<Option<u32>, String> {
     Ok(Some(0))
 }
 
-/// Shows what is there and watches for what comes.
+/// Prints the stored entries and subscribes to new ones.
 fn open_book() -> Result<(), String> {
-    // First, so that nothing is missed in between; what comes twice for that is better than what never comes.
+    // Subscribes first, so that no entry is missed. An entry may appear twice.
     topics::subscribe(NEWS).map_err(words)?;
     let entries = keyvalue::open(ENTRIES).map_err(words)?;
     print("The guestbook. Write a line and press Enter; Ctrl-C leaves.\r\n");
@@ -131,7 +131,7 @@ fn open_book() -> Result<(), String> {
     Ok(())
 }
 
-/// One key of whoever types.
+/// Handles one key.
 fn press(line: &mut Vec<u8>, key: u8) {
     match key {
         CTRL_C | CTRL_D => {
@@ -155,14 +155,14 @@ fn press(line: &mut Vec<u8>, key: u8) {
     }
 }
 
-/// Keeps an entry and tells all who watch, ourselves too.
+/// Stores an entry and publishes it to all who watch, including ourselves.
 fn write(text: &str) -> Result<(), String> {
     let name = connection::get("user").unwrap_or_default();
     let entry = format!("{name}: {text}");
     let number = keyvalue::open(COUNTER).and_then(|counter| counter.increment("last", 1)).map_err(words)?;
     keyvalue::open(ENTRIES).and_then(|entries| entries.set(&number.to_string(), &entry)).map_err(words)?;
     match topics::publish(NEWS, &entry) {
-        // It is kept; who comes next sees it.
+        // The entry is stored; later visitors see it.
         Ok(_) | Err(TopicError::OverQuota | TopicError::TooLarge | TopicError::TooMany) => Ok(()),
     }
 }
@@ -176,7 +176,7 @@ fn fail(reason: &str) {
     finish(1);
 }
 
-/// Others wrote it: nothing in it may play with the screen.
+/// Other users wrote the entry: escape it, so that it cannot control the terminal.
 fn shown(text: &str) -> String {
     text.chars()
         .flat_map(|letter| if letter.is_control() { letter.escape_default().collect() } else { vec![letter] })

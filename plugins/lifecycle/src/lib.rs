@@ -1,7 +1,8 @@
-//! Shows everything that happens in a session, with its arguments, as it comes: to the person and in the log.
+//! Prints and logs every event of a session, with its arguments, as it arrives.
 //!
-//! One line for each event, named as in `wit/session.wit`. What comes before the start (`shell`, `exec` or `subsystem`)
-//! is held by the host and appears right after it. It says yes to everything. Ctrl-C or Ctrl-D leaves it at a terminal.
+//! One line for each event, named as in `wit/session.wit`. The host holds back what is printed before the start
+//! (`shell`, `exec` or `subsystem`), so it appears right after the start. The plugin accepts every request. At a
+//! terminal, Ctrl-C or Ctrl-D leaves it.
 
 use std::fmt::Write;
 
@@ -72,7 +73,7 @@ impl Session for Lifecycle {
         show("close");
     }
 
-    /// Nobody is there to print for any more.
+    /// The client has left, so there is nobody to print for.
     fn closed(&mut self, why: Ending) {
         log::info(format!("closed {}", ending(why)));
     }
@@ -98,7 +99,7 @@ fn show(event: &str) {
     print(format!("{event}\r\n"));
 }
 
-/// Bytes as a Rust string literal: nothing of theirs can move the cursor or break the line.
+/// Formats bytes as a Rust string literal, so that they cannot move the cursor or break the line.
 fn quoted(bytes: &[u8]) -> String {
     format!("\"{}\"", bytes.escape_ascii())
 }
@@ -108,7 +109,7 @@ fn size(size: WindowSize) -> String {
     format!("{columns}x{rows} ({width_px}x{height_px} px)")
 }
 
-/// ` ECHO=1 ICANON=1 mode-200=7`: settings without a name by their number.
+/// ` ECHO=1 ICANON=1 mode-200=7`: modes by name, those without a name by number.
 fn modes(modes: &[TerminalMode]) -> String {
     let mut line = String::new();
     for TerminalMode { opcode, argument } in modes {

@@ -1,10 +1,10 @@
-//! The commands that the probe understands, read from the bytes of an exec request.
+//! Parses the probe's commands from the bytes of an exec request.
 
 use std::str::FromStr;
 
 use whelk_guest::SignalName;
 
-/// What an unknown command is answered with.
+/// The answer to an unknown command.
 pub(crate) const USAGE: &str = "usage: cat | sink | discard | zeros N | print TEXT | stderr TEXT | env | facts | exit N | signal NAME \
                                 | sleep MS | tick N MS | request NAME TEXT | debug TEXT | trap | spin | alloc BYTES \
                                 | recurse\n";
@@ -30,12 +30,13 @@ pub(crate) enum Command<'a> {
     Recurse,
     /// A request to the client: its name and its payload.
     Request(&'a str, &'a [u8]),
-    /// A note to the client.
+    /// A debug message to the client.
     Debug(&'a str),
 }
 
 impl<'a> Command<'a> {
-    /// Words are parted by single spaces; a text is all that follows the first. `None` is whatever else.
+    /// Parses a command. Words are separated by single spaces; a text argument takes the rest of the line. `None` if
+    /// the command is unknown.
     pub(crate) fn parse(line: &'a [u8]) -> Option<Self> {
         let mut parts = line.splitn(2, |byte| *byte == b' ');
         let (verb, rest) = (parts.next()?, parts.next());

@@ -1,10 +1,11 @@
-//! What tests and benchmarks talk to. The command of `ssh probe@host COMMAND` says what it does; the README lists them.
+//! The plugin that tests and benchmarks use. The command of `ssh probe@host COMMAND` selects what it does; the README
+//! lists them.
 //!
-//! At a terminal Ctrl-C or Ctrl-D leaves it, whatever it does. The commands are read in `command.rs`, the ill-behaved
-//! ones are in `mischief.rs`.
+//! At a terminal, Ctrl-C or Ctrl-D leaves it at any time. `command.rs` parses the commands, `faults.rs` has those that
+//! fail on purpose.
 
 mod command;
-mod mischief;
+mod faults;
 
 use command::Command;
 use sha2::{Digest, Sha256};
@@ -15,15 +16,15 @@ use whelk_guest::{
     write,
 };
 
-/// The one timer there is.
+/// The number of the only timer.
 const TIMER: u32 = 1;
-/// Bytes in which `zeros` writes at a time: more than an SSH packet, less than what the host buffers.
+/// The size of one write of `zeros`, in bytes: more than an SSH packet, less than the host's buffer.
 const PIECE: usize = 64 << 10;
 
 /// What a session does after its start.
 #[derive(Default)]
 enum Probe {
-    /// Gives bytes back.
+    /// Echoes its input.
     #[default]
     Cat,
     /// Counts and hashes bytes.
@@ -32,9 +33,9 @@ enum Probe {
     Discard { count: u64 },
     /// Waits for the timer, then ends.
     Sleep,
-    /// Prints at each ring of the timer.
+    /// Prints a line each time the timer expires.
     Tick { printed: u32, wanted: u32 },
-    /// Has done all, and waits for its end.
+    /// Is done and waits for its end.
     Done,
 }
 
@@ -56,7 +57,7 @@ impl Session for Probe {
 
     fn data(&mut self, data: &[u8]) {
         if terminal::wants_to_leave(data) {
-            // Whatever else it is at, this is the end.
+            // Leaving takes precedence over any command.
             *self = done(0);
             return;
         }
@@ -116,14 +117,14 @@ impl TimerHandler for Probe {
 
 plugin!(Probe: timers);
 
-/// Does what was asked for, as far as it can be done at once.
+/// Runs a command as far as it can be done at once.
 fn start(command: Command<'_>) -> Probe {
     match command {
         Command::Cat => Probe::Cat,
         Command::Sink => Probe::Sink { count: 0, digest: Sha256::new() },
         Command::Discard => Probe::Discard { count: 0 },
         Command::Zeros(count) => {
-            // An error means that nobody is there any more; `closed` follows.
+            // An error means that the client has left; `closed` follows.
             let _ = zeros(count);
             done(0)
         }
@@ -164,15 +165,15 @@ fn start(command: Command<'_>) -> Probe {
         Command::Tick(wanted, ms) => {
             timed(timers::every(TIMER, ms.max(timers::MIN_MS)), Probe::Tick { printed: 0, wanted })
         }
-        Command::Trap => mischief::trap(),
-        Command::Spin => mischief::spin(),
+        Command::Trap => faults::trap(),
+        Command::Spin => faults::spin(),
         Command::Alloc(bytes) => {
-            mischief::alloc(bytes);
+            faults::alloc(bytes);
             print(format!("allocated {bytes}\n"));
             done(0)
         }
         Command::Recurse => {
-            print(format!("{}\n", mischief::recurse(0)));
+            print(format!("{}\n", faults::recurse(0)));
             done(0)
         }
     }
@@ -183,7 +184,7 @@ fn done(status: u32) -> Probe {
     Probe::Done
 }
 
-/// Goes on to `next` if the timer was set.
+/// Switches to `next` if the timer was set.
 fn timed(set: Result<(), TimerError>, next: Probe) -> Probe {
     match set {
         Ok(()) => next,
@@ -195,7 +196,7 @@ fn timed(set: Result<(), TimerError>, next: Probe) -> Probe {
 }
 
 fn zeros(count: u64) -> Result<(), WriteError> {
-    // Made when it is needed: as a constant it would lie in the memory of every session.
+    // Allocated when needed: as a constant it would occupy memory in every session.
     let zeros = vec![0; PIECE];
     let mut left = count;
     while left > 0 {

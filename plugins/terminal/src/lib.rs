@@ -1,6 +1,6 @@
-//! Shows the person's terminal: its name and size at first, and the size again whenever the window changes.
+//! Prints the client's terminal: its name and size at first, and its size again whenever the window changes.
 //!
-//! There is no line discipline here, so keys arrive as they are pressed, and lines must end in `\r\n`.
+//! There is no line discipline, so keys arrive as they are pressed, and lines must end in `\r\n`.
 
 use whelk_guest::{Pty, Session, WindowSize, finish, plugin, print, pty, terminal};
 
@@ -30,7 +30,7 @@ impl Session for Terminal {
     }
 }
 
-/// The name is the client's own choice of bytes: escaped, so that it cannot play with the screen.
+/// The client chooses the bytes of the name: escape them, so that they cannot control the terminal.
 fn greeting(pty: &Pty, size: WindowSize) -> String {
     format!("terminal {}, {}\r\nresize the window, or press q to leave\r\n", pty.term.escape_debug(), describe(size))
 }

@@ -1,6 +1,6 @@
-//! What a plugin must not do, done on purpose, so that tests see the host stop it.
+//! Faults on purpose, so that tests see the host stop them.
 //!
-//! `black_box` keeps the compiler from seeing that all this leads nowhere, and leaving it out.
+//! `black_box` keeps the compiler from removing code without an effect.
 
 use std::hint::black_box;
 
@@ -14,7 +14,7 @@ pub(crate) fn trap() -> ! {
     std::process::abort();
 }
 
-/// Never returns, and never calls the host.
+/// Loops for ever without calling the host.
 pub(crate) fn spin() -> ! {
     let mut turns = 0_u64;
     loop {
@@ -22,14 +22,14 @@ pub(crate) fn spin() -> ! {
     }
 }
 
-/// Takes so many bytes and writes to every page of them.
+/// Allocates `bytes` and writes to every page.
 pub(crate) fn alloc(bytes: usize) {
     let mut memory = vec![0_u8; bytes];
     memory.chunks_mut(PAGE).for_each(|page| page[0] = 1);
     black_box(memory);
 }
 
-/// Calls itself until there is no stack left. Adding after the call keeps it from becoming a loop.
+/// Recurses until the stack overflows. Adding after the call keeps it from becoming a loop.
 #[expect(unconditional_recursion, reason = "running out of stack is the purpose")]
 pub(crate) fn recurse(depth: u64) -> u64 {
     black_box(recurse(black_box(depth) + 1)) + 1
