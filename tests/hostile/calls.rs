@@ -41,7 +41,7 @@ fn w13_w14_values_that_do_not_exist_end_the_caller() {
 fn w15_a_flood_that_nobody_reads_waits_and_costs_nothing() {
     let mut world = World::new();
     let before = world.gateway.resident_memory();
-    let flood = world.call("villain").exec("W15").start_and_stall(1);
+    let flood = world.call("attacker").exec("W15").start_and_stall(1);
     for _ in 0..50 {
         world.neighbour_goes_on();
     }
@@ -49,7 +49,7 @@ fn w15_a_flood_that_nobody_reads_waits_and_costs_nothing() {
     assert!(grown < 16 * MIB, "{} MiB are held for one session that nobody reads", grown / MIB);
     assert!(flood.is_alive(), "{}", flood.said());
     flood.kill_and_wait();
-    let ending = &world.endings("villain", 1)[0];
+    let ending = &world.endings("attacker", 1)[0];
     let cpu_ms: u64 = ending.field("cpu_ms").parse().expect("a number");
     assert!(cpu_ms < 200, "waiting cost {cpu_ms} ms of processor time");
     world.end();
@@ -65,15 +65,15 @@ fn w16_a_flood_that_is_read_leaves_room_for_others() {
 #[test]
 fn w17_what_is_written_too_late_is_refused_and_the_first_end_stands() {
     let mut world = World::new();
-    for (deed, status, logged) in [
+    for (behaviour, status, logged) in [
         ("W17 eof", 0, "after eof: eof-sent"),
         ("W17 finish", 3, "after finish: "),
         ("W17 stream", 0, "on a side stream: "),
         ("in closed W17 closed", 0, "after the close: closed"),
     ] {
-        let seen = world.commit(deed);
-        assert_eq!(seen.told, Told::Status(status), "{deed}: {seen:?}");
-        assert!(!seen.out.contains("late"), "{deed}: {seen:?}");
+        let seen = world.exec(behaviour);
+        assert_eq!(seen.told, Told::Status(status), "{behaviour}: {seen:?}");
+        assert!(!seen.out.contains("late"), "{behaviour}: {seen:?}");
         world.gateway.wait(logged, |event| event.message.contains(logged).then_some(()));
         world.neighbour_goes_on();
     }
@@ -90,25 +90,25 @@ fn w18_a_handle_that_was_never_given_ends_whoever_uses_it() {
 #[test]
 fn w23_the_log_can_be_neither_flooded_nor_forged() {
     let mut world = World::new();
-    for deed in ["W23 many", "W23 print", "W23 long", "W23 forged"] {
+    for behaviour in ["W23 many", "W23 print", "W23 long", "W23 forged"] {
         let before = world.log().len();
-        let ended = world.endings("villain", 0).len();
-        let seen = world.commit(deed);
-        assert_eq!(seen.told, Told::Status(0), "{deed}: {seen:?}");
-        world.endings("villain", ended + 1);
+        let ended = world.endings("attacker", 0).len();
+        let seen = world.exec(behaviour);
+        assert_eq!(seen.told, Told::Status(0), "{behaviour}: {seen:?}");
+        world.endings("attacker", ended + 1);
         let said = world.log().split_off(before);
-        assert!(said.len() < 700, "{deed} made {} lines", said.len());
+        assert!(said.len() < 700, "{behaviour} made {} lines", said.len());
         for event in &said {
-            assert!(!event.fields.is_null(), "{deed} wrote a line of its own: {}", event.line);
-            assert!(event.line.len() < 4096, "{deed} wrote a line of {} bytes", event.line.len());
-            assert!(!event.line.contains(['\x1b', '\x07', '\u{202e}']), "{deed}: {:?}", event.line);
-            assert_ne!(event.message, "forged", "{deed}: {}", event.line);
+            assert!(!event.fields.is_null(), "{behaviour} wrote a line of its own: {}", event.line);
+            assert!(event.line.len() < 4096, "{behaviour} wrote a line of {} bytes", event.line.len());
+            assert!(!event.line.contains(['\x1b', '\x07', '\u{202e}']), "{behaviour}: {:?}", event.line);
+            assert_ne!(event.message, "forged", "{behaviour}: {}", event.line);
             let own = event.line.contains("line 1") || event.line.contains("lll");
-            assert!(!own || event.is_from_plugin(), "{deed} spoke as the host: {}", event.line);
+            assert!(!own || event.is_from_plugin(), "{behaviour} spoke as the host: {}", event.line);
         }
-        if matches!(deed, "W23 many" | "W23 print") {
+        if matches!(behaviour, "W23 many" | "W23 print") {
             let told = said.iter().any(|event| event.is_from_plugin() && event.message.contains("lines dropped"));
-            assert!(told, "{deed}: nobody was told of the lines that were dropped");
+            assert!(told, "{behaviour}: nobody was told of the lines that were dropped");
         }
         world.neighbour_goes_on();
     }
@@ -122,7 +122,7 @@ fn w23_the_log_can_be_neither_flooded_nor_forged() {
 #[test]
 fn w29_w31_of_the_world_outside_there_is_nothing() {
     let mut world = World::new();
-    let seen = world.commit("W29");
+    let seen = world.exec("W29");
     assert_eq!(seen.told, Told::Status(0), "{seen:?}");
     assert!(seen.out.lines().count() > 10, "{seen:?}");
     for line in seen.out.lines() {
@@ -135,7 +135,7 @@ fn w29_w31_of_the_world_outside_there_is_nothing() {
 #[test]
 fn w32_the_clock_is_a_coarse_one() {
     let mut world = World::new();
-    let seen = world.commit("W32");
+    let seen = world.exec("W32");
     let grain: u64 = seen.out.trim().strip_prefix("grain ").and_then(|grain| grain.parse().ok()).expect("a number");
     assert!(grain >= 1_000_000 && grain.is_multiple_of(1_000_000), "the clock has steps of {grain} ns");
     world.neighbour_goes_on();
@@ -145,9 +145,9 @@ fn w32_the_clock_is_a_coarse_one() {
 #[test]
 fn w33_randomness_is_given_by_the_spoon() {
     let mut world = World::new();
-    let seen = world.commit("W33 65536");
+    let seen = world.exec("W33 65536");
     assert_eq!(seen.out, "got 65536\n", "{seen:?}");
-    world.endings("villain", 1);
+    world.endings("attacker", 1);
     world.each_ends_alone(&[("W33 65537", ILL, "random"), ("W33 1099511627776", ILL, "random")]);
     world.end();
 }
@@ -155,10 +155,10 @@ fn w33_randomness_is_given_by_the_spoon() {
 #[test]
 fn w51_a_plugin_can_end_its_own_connection_and_no_other() {
     let mut world = World::new();
-    let mut beside = world.call("villain").exec("cat").start();
+    let mut beside = world.call("attacker").exec("cat").start();
     beside.type_in(b"before\n");
     beside.wait_for_output("before");
-    let seen = world.commit("W51");
+    let seen = world.exec("W51");
     assert_eq!(seen.told, Told::Cut, "{seen:?}");
     // The same tenant's, the same plugin's, on a connection of its own.
     beside.type_in(b"after\n");

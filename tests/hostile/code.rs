@@ -10,7 +10,7 @@ use crate::world::{Plan, Told, World};
 
 const SPENT: &str = "KILL: cpu budget exhausted";
 
-/// Every function of the villain's that a client can have the host call once a command runs, and what else the client
+/// Every function of the attacker's that a client can have the host call once a command runs, and what else the client
 /// must send.
 const FUNCTIONS: [(&str, &[&str]); 9] = [
     ("data", &[]),
@@ -24,15 +24,16 @@ const FUNCTIONS: [(&str, &[&str]); 9] = [
     ("extended-data", &["--then", "side-data"]),
 ];
 
-/// The villain commits the deed when the host calls the function.
-fn in_function(world: &World, function: &str, options: &[&str], deed: &str) -> Call {
-    let call = world.call("villain").exec(&format!("in {function} {deed}"));
+/// The attacker commits the behaviour when the host calls the function.
+fn in_function(world: &World, function: &str, options: &[&str], behaviour: &str) -> Call {
+    let call = world.call("attacker").exec(&format!("in {function} {behaviour}"));
     options.iter().fold(call, |call, option| call.option(option))
 }
 
 /// The same in what comes before a command.
-fn before_a_command(world: &World, deed: &str) -> Vec<(&'static str, Call)> {
-    let armed = |function: &str| world.call("villain").option(&format!("--env=LC_DEED=in {function} {deed}"));
+fn before_a_command(world: &World, behaviour: &str) -> Vec<(&'static str, Call)> {
+    let armed =
+        |function: &str| world.call("attacker").option(&format!("--env=LC_BEHAVIOUR=in {function} {behaviour}"));
     vec![
         ("env", armed("env")),
         ("pty-req", armed("pty-req").pty()),
@@ -68,10 +69,10 @@ fn w3_an_endless_loop_at_the_end_delays_nothing_but_itself() {
     let mut world = World::new();
     // The client has had its status when `closed` is called. On a busy machine a second is over before the processor
     // time is.
-    let call = world.call("villain").exec("in closed W3");
+    let call = world.call("attacker").exec("in closed W3");
     world.ends_alone("closed", &call, &Told::Status(0), "");
     // And here it has left.
-    let call = world.call("villain").exec("in close W3").option("--then").option("close");
+    let call = world.call("attacker").exec("in close W3").option("--then").option("close");
     world.ends_alone("close", &call, &Told::Cut, "");
     world.end();
 }
@@ -127,19 +128,19 @@ fn w10_the_host_is_not_called_from_within_its_own_call() {
 #[test]
 fn w20_a_plugin_that_waits_for_ever_is_let_go_when_its_client_is_gone() {
     let mut world = World::new();
-    for deed in ["W20 sleep", "in data W20 sleep", "in on-timer W20 poll"] {
-        let before = world.endings("villain", 0).len();
-        let mut waiting = world.call("villain").exec(deed).start();
+    for behaviour in ["W20 sleep", "in data W20 sleep", "in on-timer W20 poll"] {
+        let before = world.endings("attacker", 0).len();
+        let mut waiting = world.call("attacker").exec(behaviour).start();
         waiting.type_in(b"x");
         waiting.wait_for_output("waiting");
         world.neighbour_goes_on();
         waiting.kill_and_wait();
-        world.endings("villain", before + 1);
+        world.endings("attacker", before + 1);
     }
     // The client is there and closes the channel; the plugin has not even looked up.
     let seen = world.run(
         &world
-            .call("villain")
+            .call("attacker")
             .exec("in signal W20 sleep")
             .option("--then")
             .option("signal")
@@ -147,7 +148,7 @@ fn w20_a_plugin_that_waits_for_ever_is_let_go_when_its_client_is_gone() {
             .option("close"),
     );
     assert_eq!(seen.told, Told::Cut, "{seen:?}");
-    world.endings("villain", 4);
+    world.endings("attacker", 4);
     world.end();
 }
 
@@ -172,8 +173,8 @@ fn w24_a_crash_in_any_function_ends_that_session_alone() {
     let before = world.settled();
     let seen = world.run(&world.call("open-W24"));
     assert!(matches!(seen.told, Told::NotOpened(2, _)), "{seen:?}");
-    world.endings("villain", before + 1);
-    let call = world.call("villain").exec("in closed W24");
+    world.endings("attacker", before + 1);
+    let call = world.call("attacker").exec("in closed W24");
     world.ends_alone("closed", &call, &Told::Status(0), "unreachable");
     world.end();
 }
@@ -191,7 +192,7 @@ fn w24_each_kind_of_crash_is_told_as_the_signal_of_a_native_program_and_no_more(
         ("W24 call", "ILL: the plugin crashed", "indirect call"),
     ]);
     // What it had said before still comes.
-    let seen = world.commit("W24 said");
+    let seen = world.exec("W24 said");
     assert_eq!(seen.out, "last words", "{seen:?}");
     let log = world.log();
     assert!(
@@ -224,10 +225,10 @@ fn w25_a_plugin_that_crashes_at_every_start_is_suspended_for_whom_it_does() {
     assert_eq!(alarms, 1, "eight crashes in a row are one alarm");
     // From there on no instance is made for it.
     let crashes =
-        world.endings("villain", 5).iter().filter(|event| event.field("error").contains("unreachable")).count();
+        world.endings("attacker", 5).iter().filter(|event| event.field("error").contains("unreachable")).count();
     assert_eq!(crashes, 5);
     // For everybody else it is there, in this tenant and in the other.
-    for user in ["villain", "stranger"] {
+    for user in ["attacker", "stranger"] {
         let seen = world.run(&world.call(user).exec("cat"));
         assert_eq!(seen.told, Told::Status(0), "{user}: {seen:?}");
     }
@@ -276,7 +277,7 @@ fn w26_a_client_that_comes_back_for_one_crash_after_another_harms_nobody() {
     let mut world = Plan::default().limit("tenant_failure_rate", &ACCOUNTS.to_string()).start();
     let count = size(200, 20_000);
     let options = ["--count", &count.to_string(), "--at-once", "8"];
-    let mut storm = world.siege("villain", "reconnect", &options, "W26");
+    let mut storm = world.siege("attacker", "reconnect", &options, "W26");
     let start = Instant::now();
     storm.type_in(b"go\n");
     for _ in 0..20 {
@@ -291,7 +292,7 @@ fn w26_a_client_that_comes_back_for_one_crash_after_another_harms_nobody() {
     // Each is logged, but only so many with all that is known.
     let expected = usize::try_from(told).expect("a count");
     let crashes: Vec<Event> =
-        world.endings("villain", expected).into_iter().filter(|event| !event.field("error").is_empty()).collect();
+        world.endings("attacker", expected).into_iter().filter(|event| !event.field("error").is_empty()).collect();
     let (loud, brief): (Vec<&Event>, Vec<&Event>) = crashes.iter().partition(|event| event.level == "WARN");
     assert!(crashes.len() as u64 >= told, "{} of {told} crashes are logged", crashes.len());
     let most = ACCOUNTS * (5 + start.elapsed().as_secs() + 1);
@@ -313,9 +314,9 @@ pub(crate) fn tally(said: &str, word: &str) -> Vec<u64> {
 fn w43_a_client_may_leave_at_any_moment_of_a_call() {
     let mut world = World::new();
     let count = size(300, 10_000);
-    for deed in ["W43", "in data W1", "W15", "W5 churn"] {
+    for behaviour in ["W43", "in data W1", "W15", "W5 churn"] {
         let options = ["--count", &(count / 4).to_string(), "--at-once", "8"];
-        let mut storm = world.siege("villain", "drop", &options, deed);
+        let mut storm = world.siege("attacker", "drop", &options, behaviour);
         storm.type_in(b"go\n");
         world.neighbour_goes_on();
         storm.wait_for_output("done");
@@ -327,7 +328,7 @@ fn w43_a_client_may_leave_at_any_moment_of_a_call() {
 #[test]
 fn w44_data_that_comes_while_the_plugin_is_busy_waits_outside() {
     let mut world = World::new();
-    let call = world.call("villain").exec("in data W44");
+    let call = world.call("attacker").exec("in data W44");
     let finished = call.run(Input::Generated(2 << 20));
     assert_eq!(finished.status, Some(0), "{}", finished.err);
     world.neighbour_goes_on();

@@ -1,4 +1,4 @@
-//! The plugins of these tests: the villain, built once, and small ones that are written by hand where no compiler
+//! The plugins of these tests: the attacker, built once, and small ones that are written by hand where no compiler
 //! would.
 
 use std::fmt::Write as _;
@@ -10,21 +10,21 @@ use whelk_tests::repository;
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
-/// The villain's component.
-pub(crate) fn villain() -> &'static [u8] {
+/// The attacker's component.
+pub(crate) fn attacker() -> &'static [u8] {
     static BUILT: OnceLock<Vec<u8>> = OnceLock::new();
     BUILT.get_or_init(|| {
         let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("hostile");
         let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
             .args(["build", "--quiet", "--release", "--locked", "--target", "wasm32-wasip2"])
-            .current_dir(repository().join("tests/hostile/villain"))
+            .current_dir(repository().join("tests/hostile/attacker"))
             .env("CARGO_TARGET_DIR", &target)
             .env_remove("CARGO_ENCODED_RUSTFLAGS")
             .env_remove("RUSTFLAGS")
             .status()
             .expect("cargo runs this test");
-        assert!(status.success(), "the villain does not build; `rustup target add wasm32-wasip2` may help");
-        std::fs::read(target.join("wasm32-wasip2/release/villain.wasm")).expect("it was just built")
+        assert!(status.success(), "the attacker does not build; `rustup target add wasm32-wasip2` may help");
+        std::fs::read(target.join("wasm32-wasip2/release/attacker.wasm")).expect("it was just built")
     })
 }
 

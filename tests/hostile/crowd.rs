@@ -35,7 +35,7 @@ fn ten_thousand_sessions_live_at_once_and_one_more_is_refused_as_such() {
     go_on(&mut crowd, "again", &format!("answered {sessions}"));
     // One more is one too many, each time and for the same reason.
     for _ in 0..20 {
-        let seen = world.commit("cat");
+        let seen = world.exec("cat");
         assert!(matches!(seen.told, Told::NotOpened(4, _)), "{seen:?}");
     }
     world.neighbour_goes_on();
@@ -52,7 +52,7 @@ fn ten_thousand_sessions_live_at_once_and_one_more_is_refused_as_such() {
     figure("anonymous memory before and after, KiB", format!("{}, {}", anonymous >> 10, after >> 10));
     assert!(after < anonymous + anonymous / 10 + 8 * MIB, "memory does not return to where it was");
     // And there is room again.
-    let seen = world.commit("cat");
+    let seen = world.exec("cat");
     assert_eq!(seen.told, Told::Status(0), "{seen:?}");
     world.end();
 }

@@ -64,12 +64,12 @@ fn failed(out: &str) -> u64 {
 #[test]
 fn w27_no_path_leads_out_of_a_granted_directory() {
     let mut world = granted();
-    let seen = world.commit("W27 prepare");
+    let seen = world.exec("W27 prepare");
     assert_eq!(seen.told, Told::Status(0), "{seen:?}");
     let (rounds, mut attempts) = (size(2, 640), 0);
     // Each session does what its processor time allows.
     for _ in 0..size(2, 40) {
-        let seen = world.commit(&format!("W27 every {}", rounds / size(2, 40)));
+        let seen = world.exec(&format!("W27 every {}", rounds / size(2, 40)));
         attempts += failed(&seen.out);
         world.neighbour_goes_on();
     }
@@ -93,7 +93,7 @@ fn w27_whoever_swaps_a_folder_for_a_link_wins_no_race() {
         scope.spawn(|| {
             let spare = gate.with_extension("spare");
             while !over.load(Ordering::Relaxed) {
-                // Each of these fails when the villain was there first, and that is as well.
+                // Each of these fails when the attacker was there first, and that is as well.
                 let _ = fs::create_dir(&gate);
                 let _ = fs::rename(&gate, &spare);
                 let _ = symlink("../outside", &gate);
@@ -102,7 +102,7 @@ fn w27_whoever_swaps_a_folder_for_a_link_wins_no_race() {
             }
         });
         for _ in 0..size(2, 20) {
-            attempts += failed(&world.commit(&format!("W27 race {rounds}")).out);
+            attempts += failed(&world.exec(&format!("W27 race {rounds}")).out);
             world.neighbour_goes_on();
         }
         over.store(true, Ordering::Relaxed);
@@ -123,9 +123,9 @@ fn w27_a_directory_that_may_only_be_read_is_only_read() {
             fs::write(folder.join("box/kept"), SECRET).expect("our own folder");
         })
         .start();
-    let seen = world.commit("W28 read kept");
+    let seen = world.exec("W28 read kept");
     assert_eq!(seen.out, format!("read {SECRET}\n"), "{seen:?}");
-    let attempts = failed(&world.commit("W27 truncate kept").out);
+    let attempts = failed(&world.exec("W27 truncate kept").out);
     assert!(attempts > 10, "only {attempts} attempts were made");
     assert_eq!(fs::read_to_string(place(&world).join("kept")).expect("our own file"), SECRET);
     assert_eq!(fs::read_dir(place(&world)).expect("our own folder").count(), 1);
@@ -146,7 +146,7 @@ fn used(world: &World, tenant: &str) -> u64 {
 #[test]
 fn w28_a_tenant_at_its_quota_is_refused_and_nobody_else_is() {
     let mut world = granted();
-    let seen = world.commit(&format!("W28 write big {}", 3 * QUOTA));
+    let seen = world.exec(&format!("W28 write big {}", 3 * QUOTA));
     assert!(seen.out.starts_with("wrote ") && !seen.out.contains(" ok"), "{seen:?}");
     assert!(used(&world, "hostile") <= QUOTA, "{} bytes are there", used(&world, "hostile"));
     // Another session of the same tenant is refused as well; what was there is whole.
@@ -157,9 +157,9 @@ fn w28_a_tenant_at_its_quota_is_refused_and_nobody_else_is() {
     let seen = world.run(&stranger.clone().exec(&format!("W28 write big {}", QUOTA / 2)));
     assert_eq!(seen.out, format!("wrote {} ok\n", QUOTA / 2), "{seen:?}");
     // And what is removed is given back.
-    let seen = world.commit("W28 remove big");
+    let seen = world.exec("W28 remove big");
     assert_eq!(seen.out, "remove ok\n", "{seen:?}");
-    let seen = world.commit(&format!("W28 write again {}", QUOTA / 2));
+    let seen = world.exec(&format!("W28 write again {}", QUOTA / 2));
     assert_eq!(seen.out, format!("wrote {} ok\n", QUOTA / 2), "{seen:?}");
     world.neighbour_goes_on();
     world.end();
@@ -169,7 +169,7 @@ fn w28_a_tenant_at_its_quota_is_refused_and_nobody_else_is() {
 fn w28_many_sessions_together_take_no_more_than_one_could() {
     let mut world = granted();
     let writers: Vec<Running> =
-        (0..8).map(|number| world.call("villain").exec(&format!("W28 write part-{number} {QUOTA}")).start()).collect();
+        (0..8).map(|number| world.call("attacker").exec(&format!("W28 write part-{number} {QUOTA}")).start()).collect();
     for writer in writers {
         let finished = writer.finish();
         assert_eq!(finished.status, Some(0), "{}", finished.err);
@@ -184,15 +184,15 @@ fn w28_many_sessions_together_take_no_more_than_one_could() {
 #[test]
 fn w28_files_holes_and_handles_have_their_numbers_too() {
     let mut world = granted();
-    let seen = world.commit("W28 sparse hole");
+    let seen = world.exec("W28 sparse hole");
     assert!(seen.out.starts_with("long ") && !seen.out.contains("long ok") && !seen.out.contains("far ok"), "{seen:?}");
     assert!(used(&world, "hostile") <= QUOTA);
-    let seen = world.commit("W28 handles 10000");
+    let seen = world.exec("W28 handles 10000");
     let opened = seen.out.split(' ').nth(1).and_then(|count| count.parse::<u64>().ok());
     // Refused, or stopped for it: either way the host does not open ten thousand files.
     assert!(opened.is_none_or(|opened| opened <= 1024), "{seen:?}");
     assert!(world.gateway.open_files() < 200, "{} files are still open", world.gateway.open_files());
-    let seen = world.commit("W28 inodes 1000000");
+    let seen = world.exec("W28 inodes 1000000");
     assert!(seen.out.starts_with("made ") && !seen.out.contains(" ok"), "{seen:?}");
     let count = fs::read_dir(place(&world).join("hostile")).expect("our own folder").count() as u64;
     assert!(count <= FILES, "{count} files are there, {FILES} are allowed");
@@ -205,9 +205,9 @@ fn w28_files_holes_and_handles_have_their_numbers_too() {
 #[test]
 fn w28_without_a_grant_there_is_no_directory() {
     let mut world = World::new();
-    let seen = world.commit("W28 write file 10");
+    let seen = world.exec("W28 write file 10");
     assert!(seen.out.starts_with("wrote 0 ") && !seen.out.contains(" ok"), "{seen:?}");
-    let seen = world.commit("W28 list");
+    let seen = world.exec("W28 list");
     assert_eq!(seen.out, "list \n", "{seen:?}");
     world.neighbour_goes_on();
     world.end();

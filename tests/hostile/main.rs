@@ -3,8 +3,8 @@
 //!
 //! In every test a quiet tenant's session goes on beside the offender; the offender's client is told one general line;
 //! the operator has one event; and the gateway ends well afterwards, having panicked nowhere. `world` is the gateway
-//! with both tenants, `components` the plugins, `villain/` the plugin that commits a row's deed when it is told the
-//! row. The others are the rows, by what they are about.
+//! with both tenants, `components` the plugins, `attacker/` the plugin that commits a row's behaviour when it is told
+//! the row. The others are the rows, by what they are about.
 
 mod calls;
 mod code;

@@ -33,7 +33,7 @@ fn w5_memory_without_an_end_is_refused_at_the_limit_and_told_as_what_it_is() {
     let left = world.gateway.resident_memory().saturating_sub(before);
     assert!(left < 48 * MIB, "{} MiB have stayed behind", left / MIB);
     // A language that can live with the refusal goes on.
-    let seen = world.commit("W5 live");
+    let seen = world.exec("W5 live");
     assert_eq!((seen.told, seen.out.as_str()), (Told::Status(0), "grew: false\n"));
     world.end();
 }
@@ -85,7 +85,7 @@ fn w8_a_table_that_grows_without_an_end_is_refused_and_nothing_else() {
 fn w19_w21_handles_and_timers_have_their_numbers() {
     let mut world = World::new();
     world.each_ends_alone(&[("W19 handles", "KILL: too many resources", "too many resources")]);
-    let seen = world.commit("W21");
+    let seen = world.exec("W21");
     assert_eq!(seen.out, "set 64 hasty 0 refused too-many\n", "{seen:?}");
     world.neighbour_goes_on();
     world.end();
@@ -96,10 +96,10 @@ fn w30_memory_that_one_tenant_had_is_blank_for_the_next() {
     // One place for all: whoever comes gets what the one before has left.
     let mut world = Plan::default().limit("instances", "2").start();
     for _ in 0..3 {
-        let seen = world.commit("W30 put");
+        let seen = world.exec("W30 put");
         assert_eq!(seen.out, format!("put {}\n", 8 * MIB), "{seen:?}");
         world.neighbour_goes_on();
-        for user in ["stranger", "villain"] {
+        for user in ["stranger", "attacker"] {
             let seen = world.run(&world.call(user).exec("W30 scan"));
             assert_eq!(seen.out, "found 0\n", "{user}: {seen:?}");
         }
@@ -120,17 +120,17 @@ fn w52_a_full_server_says_that_it_is_full_and_has_room_again_later() {
     let mut world = Plan::default().limit("instances", "4").start();
     let held: Vec<_> = (0..3)
         .map(|_| {
-            let waiting = world.call("villain").exec("W20 sleep").start();
+            let waiting = world.call("attacker").exec("W20 sleep").start();
             waiting.wait_for_output("waiting");
             waiting
         })
         .collect();
-    let seen = world.commit("cat");
+    let seen = world.exec("cat");
     assert!(matches!(seen.told, Told::NotOpened(4, _)), "{seen:?}");
     world.neighbour_goes_on();
     held.into_iter().for_each(|waiting| waiting.kill_and_wait());
-    world.endings("villain", 3);
-    let seen = world.commit("cat");
+    world.endings("attacker", 3);
+    let seen = world.exec("cat");
     assert_eq!(seen.told, Told::Status(0), "{seen:?}");
     world.end();
 }

@@ -1,5 +1,5 @@
-//! What a tenant's misdeeds cost the tenant beside it: how long its keys take to come back. W45, and the oracle of the
-//! whole table.
+//! What a tenant's misbehaviours cost the tenant beside it: how long its keys take to come back. W45, and the oracle of
+//! the whole table.
 //!
 //! A key is typed every millisecond. In the short form all must come back; at full size 99 in 100 must come back within
 //! twice the time that they take when nobody else is there, or within 10 ms where that is more: the middle of three
@@ -69,18 +69,18 @@ fn middle(world: &World) -> Delay {
     runs[runs.len() / 2]
 }
 
-/// How many of the villain's sessions were opened so far.
+/// How many of the attacker's sessions were opened so far.
 fn opened(events: &[Event]) -> usize {
-    let it = |event: &&Event| event.message == "session opened" && event.field("plugin") == "villain";
+    let it = |event: &&Event| event.message == "session opened" && event.field("plugin") == "attacker";
     events.iter().filter(it).count()
 }
 
 /// Starts an offence.
 fn begin(world: &World, offence: &Offence) -> Vec<Running> {
     let before = opened(&world.log());
-    let start = |(kind, at_once, deed): &(&str, u32, &str)| {
+    let start = |(kind, at_once, behaviour): &(&str, u32, &str)| {
         let options = ["--count", "0", "--at-once", &at_once.to_string()];
-        let mut running = world.siege("villain", kind, &options, deed);
+        let mut running = world.siege("attacker", kind, &options, behaviour);
         running.type_in(b"go\n");
         running
     };
@@ -124,7 +124,7 @@ fn judge(slow: &[String]) {
 }
 
 #[test]
-fn a_neighbour_s_keys_come_back_whatever_the_villain_does() {
+fn a_neighbour_s_keys_come_back_whatever_the_attacker_does() {
     // At full size each has a world of its own: some make the log long.
     let together = if size(0, 1) == 1 { 1 } else { OFFENCES.len() };
     let slow: Vec<String> = OFFENCES.chunks(together).flat_map(measure).collect();

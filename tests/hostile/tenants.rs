@@ -132,7 +132,7 @@ fn a_tenant_that_ruins_its_own_plugins_is_alone_in_that_after_the_next_start_too
         world.kill_and_restart();
         world.neighbour_goes_on();
         // The operator's plugins are still theirs.
-        assert_eq!(world.commit("cat").told, Told::Status(0));
+        assert_eq!(world.exec("cat").told, Told::Status(0));
         let refused = world.call("their-secret").exec("which").run(Input::Nothing);
         assert!(refused.status != Some(0) && refused.out.text().is_empty(), "{}", refused.out.text());
     }
@@ -210,7 +210,7 @@ fn alarms(world: &World) -> Vec<String> {
 #[test]
 fn a_tenant_with_too_many_sessions_is_told_so_and_nobody_else_is() {
     let mut world = Plan::default().hostile("[tenants.hostile.limits]\ntenant_sessions = 3").start();
-    let mut held: Vec<_> = (0..3).map(|_| world.call("villain").exec("W20 sleep").start()).collect();
+    let mut held: Vec<_> = (0..3).map(|_| world.call("attacker").exec("W20 sleep").start()).collect();
     held.iter().for_each(|session| session.wait_for_output("waiting"));
     for _ in 0..5 {
         let seen = world.run(&world.call("accomplice").exec("cat"));
@@ -221,15 +221,15 @@ fn a_tenant_with_too_many_sessions_is_told_so_and_nobody_else_is() {
     assert_eq!(alarms(&world).len(), 1, "one event for all of it: {:?}", alarms(&world));
     world.neighbour_goes_on();
     held.remove(0).kill_and_wait();
-    world.endings("villain", 11);
-    assert_eq!(world.commit("cat").told, Told::Status(0));
+    world.endings("attacker", 11);
+    assert_eq!(world.exec("cat").told, Told::Status(0));
     world.end();
 }
 
 #[test]
 fn w5_a_tenant_s_sessions_together_have_a_limit_of_memory_too() {
     let mut world = Plan::default().hostile("[tenants.hostile.limits]\ntenant_memory = \"128 MiB\"").start();
-    let held: Vec<_> = (0..2).map(|_| world.call("villain").exec("W5 hold").start()).collect();
+    let held: Vec<_> = (0..2).map(|_| world.call("attacker").exec("W5 hold").start()).collect();
     held.iter().for_each(|session| session.wait_for_output("held"));
     let seen = world.run(&world.call("accomplice").exec("W5 hold"));
     assert_eq!(seen.told, Told::Signal("KILL: out of memory: all sessions together".to_owned()), "{seen:?}");
@@ -242,8 +242,8 @@ fn w5_a_tenant_s_sessions_together_have_a_limit_of_memory_too() {
     world.neighbour_goes_on();
     // What a session held is there again when it has ended.
     held.into_iter().for_each(|session| assert_eq!(session.finish().status, Some(0)));
-    world.endings("villain", 4);
-    let seen = world.commit("W5 hold");
+    world.endings("attacker", 4);
+    let seen = world.exec("W5 hold");
     assert_eq!((seen.told, seen.out.as_str()), (Told::Status(0), "held\nx"));
     world.end();
 }
@@ -255,10 +255,10 @@ fn w20_a_session_may_be_given_an_hour_to_live_or_to_do_nothing() {
     {
         let lines = format!("[tenants.hostile.limits]\n{limit} = \"1 s\"");
         let mut world = Plan::default().hostile(&lines).start();
-        for deed in ["W20 sleep", "in signal cat"] {
-            let waiting = world.call("villain").exec(deed).start();
+        for behaviour in ["W20 sleep", "in signal cat"] {
+            let waiting = world.call("attacker").exec(behaviour).start();
             waiting.wait_for_stderr(told);
-            assert_eq!(waiting.finish().status, Some(255), "{limit}, {deed}");
+            assert_eq!(waiting.finish().status, Some(255), "{limit}, {behaviour}");
             world.neighbour_goes_on();
         }
         world.end();
@@ -269,7 +269,7 @@ fn w20_a_session_may_be_given_an_hour_to_live_or_to_do_nothing() {
 fn w16_a_tenant_may_be_given_so_many_bytes_a_second() {
     let lines = "[tenants.hostile.limits]\ntenant_output_rate = \"256 KiB\"";
     let mut world = Plan::default().hostile(lines).start();
-    let mut storm = world.siege("villain", "storm", &["--count", "0", "--at-once", "4"], "W16");
+    let mut storm = world.siege("attacker", "storm", &["--count", "0", "--at-once", "4"], "W16");
     storm.type_in(b"go\n");
     // The stranger takes four MiB in the meantime, as fast as it can.
     let stranger = world.call("neighbour").exec("zeros 4194304").run(Input::Nothing);
@@ -284,14 +284,14 @@ fn w16_a_tenant_may_be_given_so_many_bytes_a_second() {
 fn a_user_at_the_limit_of_connections_is_turned_away_and_nobody_else_is() {
     let mut world = Plan::default().limit("connections_per_user", "3").start();
     let enter = |world: &World| {
-        let mut held = world.call("villain").exec("cat").start();
+        let mut held = world.call("attacker").exec("cat").start();
         held.type_in(b"here\n");
         held.wait_for_output("here");
         held
     };
     let mut held: Vec<_> = (0..3).map(|_| enter(&world)).collect();
     for _ in 0..5 {
-        let seen = world.commit("cat");
+        let seen = world.exec("cat");
         assert_eq!(seen.told, Told::Cut, "{seen:?}");
     }
     assert_eq!(world.run(&world.call("accomplice").exec("cat")).told, Told::Status(0));

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use whelk_tests::{Call, Client, Event, Finished, Gateway, Input, Running, Setup, shipped_plugins};
 
-use crate::components::{file, install, villain};
+use crate::components::{attacker, file, install};
 
 /// Limits that make the tests short: what is stopped after a second by default is stopped sooner here.
 const LIMITS: [(&str, &str); 6] = [
@@ -17,8 +17,8 @@ const LIMITS: [(&str, &str); 6] = [
     ("keepalive", "\"3600 s\""),
 ];
 
-/// Users of the hostile tenant who get the villain. Those beginning with `open-` have it do something in `open`.
-const VILLAINS: [&str; 4] = ["villain", "accomplice", "open-W2", "open-W24"];
+/// Users of the hostile tenant who get the attacker. Those beginning with `open-` have it do something in `open`.
+const ATTACKERS: [&str; 4] = ["attacker", "accomplice", "open-W2", "open-W24"];
 
 /// How a world is to be made.
 #[derive(Default)]
@@ -89,7 +89,7 @@ impl Plan {
         }
         let plugins = setup.folder().join("plugins");
         std::fs::create_dir(&plugins).expect("our own folder");
-        install(&plugins, "villain", villain());
+        install(&plugins, "attacker", attacker());
         for (name, bytes) in self.plugins.iter().chain(&self.files) {
             install(&plugins, name, bytes);
         }
@@ -107,16 +107,16 @@ impl Plan {
         let kept = limits.filter(|(name, _)| self.limits.iter().all(|(other, _)| other != name));
         let mut text = "[limits]\n".to_owned();
         kept.chain(self.limits.iter().cloned()).for_each(|(name, value)| text += &format!("{name} = {value}\n"));
-        text += &format!("[tenants.hostile]\nplugin = \"villain\"\n{}\n", self.hostile);
+        text += &format!("[tenants.hostile]\nplugin = \"attacker\"\n{}\n", self.hostile);
         text += &format!("[tenants.quiet]\nplugin = \"probe\"\n{}\n", self.quiet);
         let user = |name: &str, tenant: &str, plugin: &str| {
             format!("[users.\"{name}\"]\ntenant = \"{tenant}\"\nplugin = \"{plugin}\"\nauth = \"none\"\n")
         };
-        VILLAINS.iter().for_each(|name| text += &user(name, "hostile", "villain"));
+        ATTACKERS.iter().for_each(|name| text += &user(name, "hostile", "attacker"));
         self.plugins.iter().for_each(|(name, _)| text += &user(name, "hostile", name));
         self.users.iter().for_each(|[name, tenant, plugin]| text += &user(name, tenant, plugin));
         text += &user("neighbour", "quiet", "probe");
-        text + &user("stranger", "quiet", "villain")
+        text + &user("stranger", "quiet", "attacker")
     }
 }
 
@@ -138,7 +138,7 @@ pub(crate) enum Told {
     Cut,
 }
 
-/// One deed, as its client saw it.
+/// One behaviour, as its client saw it.
 #[derive(Debug)]
 pub(crate) struct Seen {
     pub(crate) told: Told,
@@ -190,9 +190,9 @@ impl World {
         Call::new(Client::Ours, &self.gateway, user)
     }
 
-    /// Has the villain commit a deed, and sends it something for `data`.
-    pub(crate) fn commit(&self, deed: &str) -> Seen {
-        self.run(&self.call("villain").exec(deed))
+    /// Has the attacker commit a behaviour, and sends it something for `data`.
+    pub(crate) fn exec(&self, behaviour: &str) -> Seen {
+        self.run(&self.call("attacker").exec(behaviour))
     }
 
     /// Runs a call to its end, with a little input.
@@ -210,10 +210,10 @@ impl World {
         running
     }
 
-    /// The neighbour's echo comes back again and again while so many of the villain's sessions commit a deed over and
-    /// over.
-    pub(crate) fn neighbour_goes_on_in_a_storm(&mut self, at_once: &str, deed: &str) {
-        let mut storm = self.siege("villain", "storm", &["--count", "0", "--at-once", at_once], deed);
+    /// The neighbour's echo comes back again and again while so many of the attacker's sessions commit a behaviour over
+    /// and over.
+    pub(crate) fn neighbour_goes_on_in_a_storm(&mut self, at_once: &str, behaviour: &str) {
+        let mut storm = self.siege("attacker", "storm", &["--count", "0", "--at-once", at_once], behaviour);
         storm.type_in(b"go\n");
         for _ in 0..50 {
             self.neighbour_goes_on();
@@ -242,36 +242,36 @@ impl World {
     /// Behaviours that end their session: by which signal and with which line its client is told, and what the
     /// operator's line says. Each is one event for the operator, and the neighbour goes on.
     pub(crate) fn each_ends_alone(&mut self, behaviours: &[(&str, &str, &str)]) {
-        for (deed, told, logged) in behaviours {
-            let call = self.call("villain").exec(deed);
-            self.ends_alone(deed, &call, &Told::Signal((*told).to_owned()), logged);
+        for (behaviour, told, logged) in behaviours {
+            let call = self.call("attacker").exec(behaviour);
+            self.ends_alone(behaviour, &call, &Told::Signal((*told).to_owned()), logged);
         }
     }
 
     /// The same for one call.
-    pub(crate) fn ends_alone(&mut self, deed: &str, call: &Call, told: &Told, logged: &str) {
+    pub(crate) fn ends_alone(&mut self, behaviour: &str, call: &Call, told: &Told, logged: &str) {
         let before = self.settled();
         let lines = self.log().len();
         let seen = self.run(call);
-        assert_eq!(seen.told, *told, "{deed}: {seen:?}");
+        assert_eq!(seen.told, *told, "{behaviour}: {seen:?}");
         if let Told::Signal(line) = told {
             let words = line.split_once(": ").map_or(line.as_str(), |(_, words)| words);
             // On standard error too, unless nothing had been started yet.
             let lines: Vec<&str> = seen.err.lines().filter_map(|line| line.strip_prefix("whelk: ")).collect();
-            assert!(lines.is_empty() || lines == [words], "{deed} is told by {lines:?}");
+            assert!(lines.is_empty() || lines == [words], "{behaviour} is told by {lines:?}");
         }
-        let endings = self.endings("villain", before + 1);
-        assert_eq!(endings.len(), before + 1, "{deed} ended more than one session: {endings:?}");
+        let endings = self.endings("attacker", before + 1);
+        assert_eq!(endings.len(), before + 1, "{behaviour} ended more than one session: {endings:?}");
         let ending = &endings[before];
-        assert_eq!(ending.level, "WARN", "{deed}: {}", ending.line);
-        assert!(ending.field("error").contains(logged), "{deed} is not logged as {logged:?}: {}", ending.line);
+        assert_eq!(ending.level, "WARN", "{behaviour}: {}", ending.line);
+        assert!(ending.field("error").contains(logged), "{behaviour} is not logged as {logged:?}: {}", ending.line);
         self.neighbour_goes_on();
         // What the host says of one connection with one session, from its opening to its end.
         let said: Vec<Event> =
             self.log().split_off(lines).into_iter().filter(|event| !event.is_from_plugin()).collect();
-        assert!(said.len() <= 10, "{deed} makes the host say {} lines: {said:#?}", said.len());
+        assert!(said.len() <= 10, "{behaviour} makes the host say {} lines: {said:#?}", said.len());
         let loud: Vec<&Event> = said.iter().filter(|event| event.level == "ERROR").collect();
-        assert!(loud.is_empty(), "{deed} makes the host raise an alarm: {loud:?}");
+        assert!(loud.is_empty(), "{behaviour} makes the host raise an alarm: {loud:?}");
     }
 
     /// Waits until the log has come to where we are: lines wait in a queue, so one that is written now comes after all
@@ -285,12 +285,12 @@ impl World {
         });
     }
 
-    /// Waits until all of the villain's sessions so far have ended; says how many that were.
+    /// Waits until all of the attacker's sessions so far have ended; says how many that were.
     pub(crate) fn settled(&self) -> usize {
         self.catch_up();
         self.gateway.wait_all("end of all sessions", |events| {
             let count = |message: &str| {
-                let it = |event: &&Event| event.message == message && event.field("plugin") == "villain";
+                let it = |event: &&Event| event.message == message && event.field("plugin") == "attacker";
                 events.iter().filter(it).count()
             };
             let (opened, ended) = (count("session opened"), count("session ended"));

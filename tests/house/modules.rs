@@ -29,7 +29,7 @@ pub(crate) struct Graph {
 /// The root files of all our libraries and programs.
 pub(crate) fn crate_roots() -> Vec<PathBuf> {
     let mut folders =
-        vec!["host/ssh", "host/runtime", "host/gateway", "guest-sdk", "tests", "tests/xtask", "tests/hostile/villain"]
+        vec!["host/ssh", "host/runtime", "host/gateway", "guest-sdk", "tests", "tests/xtask", "tests/hostile/attacker"]
             .into_iter()
             .map(|name| repository().join(name))
             .collect::<Vec<_>>();

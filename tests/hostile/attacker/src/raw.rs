@@ -36,7 +36,7 @@ struct SignalName {
 /// The case `other`.
 const OTHER: u8 = 13;
 
-pub(crate) fn commit(row: &str, shape: &[&str]) -> After {
+pub(crate) fn behave(row: &str, shape: &[&str]) -> After {
     match (row, shape) {
         // SAFETY: none of these is sound; what the host makes of them is the point.
         ("W11", ["pointer"]) => unsafe { raw_write(0, 0, usize::MAX - 16, 8, 0) },
@@ -79,7 +79,7 @@ pub(crate) fn commit(row: &str, shape: &[&str]) -> After {
             drop(unsafe { Pollable::from_handle(handle) });
             unsafe { Pollable::from_handle(handle) }.block();
         }
-        _ => panic!("no such deed: {row} {shape:?}"),
+        _ => panic!("no such behaviour: {row} {shape:?}"),
     }
     After::Report("nothing happened\n".to_owned())
 }

@@ -20,16 +20,16 @@ const MIB: usize = 1 << 20;
 const PAGE: usize = 64 << 10;
 
 /// Commits one: a row and its shape.
-pub(crate) fn commit(line: &str) -> After {
+pub(crate) fn behave(line: &str) -> After {
     let words: Vec<&str> = line.split(' ').collect();
     let (row, shape) = words.split_first().expect("splitting gives at least one");
     match *row {
-        // Not a deed: what others do while somebody misbehaves.
+        // Not a behaviour: what others do while somebody misbehaves.
         "cat" => After::Nothing,
         "W1" | "W2" | "W3" => spin(),
         "W5" | "W46" => memory(shape),
         "W9" => After::Report(recurse(1).to_string()),
-        "W11" | "W12" | "W13" | "W14" | "W18" => raw::commit(row, shape),
+        "W11" | "W12" | "W13" | "W14" | "W18" => raw::behave(row, shape),
         "W15" | "W16" => flood(),
         "W17" => too_late(shape),
         "W19" | "W21" => hoard(row, shape),
@@ -37,8 +37,8 @@ pub(crate) fn commit(line: &str) -> After {
         "W22" => calls(),
         "W23" => lines(shape),
         "W24" | "W25" | "W26" => raw::crash(shape),
-        "W27" => escape::commit(shape),
-        "W28" => files::commit(shape),
+        "W27" => escape::behave(shape),
+        "W28" => files::behave(shape),
         "W29" | "W31" => world(),
         "W30" => canary(shape),
         "W32" => clock(),
@@ -46,7 +46,7 @@ pub(crate) fn commit(line: &str) -> After {
         "W43" => dawdle(),
         "W44" => alone(),
         "W51" => disconnect(),
-        other => panic!("no such deed: {other}"),
+        other => panic!("no such behaviour: {other}"),
     }
 }
 
@@ -292,6 +292,6 @@ fn alone() -> After {
 
 /// W51: the most that a plugin may do to a connection: end its own.
 fn disconnect() -> After {
-    connection::disconnect(11, "the villain leaves");
+    connection::disconnect(11, "the attacker leaves");
     After::Nothing
 }

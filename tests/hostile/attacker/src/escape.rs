@@ -54,7 +54,7 @@ impl Tally {
     }
 }
 
-pub(crate) fn commit(shape: &[&str]) -> After {
+pub(crate) fn behave(shape: &[&str]) -> After {
     let Some((root, _)) = get_directories().into_iter().next() else {
         return After::Report("no directory\n".to_owned());
     };

@@ -1,12 +1,12 @@
-//! A plugin that does what no plugin should, on demand: `exec "W5 steps"` commits the deed of row W5, in the shape
+//! A plugin that does what no plugin should, on demand: `exec "W5 steps"` commits the behaviour of row W5, in the shape
 //! `steps`.
 //!
-//! `in FUNCTION DEED` puts it off until the host calls that function, and gives back what it is given until then. What
-//! comes before `exec` is armed by the value of a variable (`LC_DEED="in pty-req W24 panic"`), and `open` by the name
-//! of the user (`open-W2`).
+//! `in FUNCTION BEHAVIOUR` puts it off until the host calls that function, and gives back what it is given until then.
+//! What comes before `exec` is armed by the value of a variable (`LC_BEHAVIOUR="in pty-req W24 panic"`), and `open` by
+//! the name of the user (`open-W2`).
 //!
-//! This file knows when a deed is due. The behaviours are in `behaviours.rs`; `raw.rs` breaks the rules that a compiler
-//! keeps, `files.rs` and `escape.rs` are about the tenant's directory.
+//! This file knows when a behaviour is due. The behaviours are in `behaviours.rs`; `raw.rs` breaks the rules that a
+//! compiler keeps, `files.rs` and `escape.rs` are about the tenant's directory.
 
 mod after;
 mod bindings;
@@ -28,11 +28,11 @@ thread_local! {
     static ARMED: RefCell<Vec<(String, String)>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Commits a deed, or arms it.
+/// Commits a behaviour, or arms it.
 fn obey(line: &str) {
-    let Some(rest) = line.strip_prefix("in ") else { return commit(line) };
-    let (function, deed) = rest.split_once(' ').expect("`in FUNCTION DEED`");
-    ARMED.with_borrow_mut(|armed| armed.push((function.to_owned(), deed.to_owned())));
+    let Some(rest) = line.strip_prefix("in ") else { return behave(line) };
+    let (function, behaviour) = rest.split_once(' ').expect("`in FUNCTION BEHAVIOUR`");
+    ARMED.with_borrow_mut(|armed| armed.push((function.to_owned(), behaviour.to_owned())));
     match function {
         "on-timer" => timers::set(1, 10, None).expect("one timer is allowed"),
         // The host tells of room once there was none.
@@ -41,8 +41,8 @@ fn obey(line: &str) {
     }
 }
 
-fn commit(line: &str) {
-    match behaviours::commit(line) {
+fn behave(line: &str) {
+    match behaviours::behave(line) {
         After::Nothing => {}
         After::Report(text) => {
             say(text.as_bytes());
@@ -51,22 +51,22 @@ fn commit(line: &str) {
     }
 }
 
-/// The host has called this function. Says whether a deed was waiting.
+/// The host has called this function. Says whether a behaviour was waiting.
 fn called(function: &str) -> bool {
-    let deed = ARMED.with_borrow(|armed| armed.iter().find(|(name, _)| name == function).map(|(_, deed)| deed.clone()));
-    deed.is_some_and(|deed| {
-        commit(&deed);
+    let behaviour = ARMED.with_borrow(|armed| armed.iter().find(|(name, _)| name == function).map(|(_, behaviour)| behaviour.clone()));
+    behaviour.is_some_and(|behaviour| {
+        behave(&behaviour);
         true
     })
 }
 
-struct Villain;
+struct Attacker;
 
-impl session::Guest for Villain {
+impl session::Guest for Attacker {
     fn open() -> bool {
         let user = connection::get("user").unwrap_or_default();
-        if let Some(deed) = user.strip_prefix("open-") {
-            commit(deed);
+        if let Some(behaviour) = user.strip_prefix("open-") {
+            behave(behaviour);
         }
         true
     }
@@ -135,29 +135,29 @@ impl session::Guest for Villain {
     }
 }
 
-impl timer_handler::Guest for Villain {
+impl timer_handler::Guest for Attacker {
     fn on_timer(_: u32) {
         called("on-timer");
     }
 }
 
-impl drain_handler::Guest for Villain {
+impl drain_handler::Guest for Attacker {
     fn on_writable() {
         called("on-writable");
     }
 }
 
-impl break_handler::Guest for Villain {
+impl break_handler::Guest for Attacker {
     fn on_break(_: u32) {
         called("on-break");
     }
 }
 
-impl request_handler::Guest for Villain {
+impl request_handler::Guest for Attacker {
     fn on_request(_: String, _: Vec<u8>) -> bool {
         called("on-request");
         true
     }
 }
 
-bindings::export!(Villain with_types_in bindings);
+bindings::export!(Attacker with_types_in bindings);

@@ -17,7 +17,7 @@ fn word(result: &io::Result<()>) -> String {
     }
 }
 
-pub(crate) fn commit(shape: &[&str]) -> After {
+pub(crate) fn behave(shape: &[&str]) -> After {
     After::Report(match shape {
         ["write", name, ..] => write(name, number(shape, 2)),
         ["read", name] => match fs::read_to_string(name) {

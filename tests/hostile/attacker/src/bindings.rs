@@ -4,7 +4,7 @@ wit_bindgen::generate!({
     path: "../../../wit",
     inline: "
         package whelk:hostile;
-        world villain {
+        world attacker {
             include whelk:ssh/session-plugin@0.1.0;
             export whelk:ssh/timer-handler@0.1.0;
             export whelk:ssh/drain-handler@0.1.0;
@@ -12,6 +12,6 @@ wit_bindgen::generate!({
             export whelk:ssh/request-handler@0.1.0;
         }
     ",
-    world: "whelk:hostile/villain",
+    world: "whelk:hostile/attacker",
     generate_all,
 });

@@ -1,9 +1,9 @@
-//! What all behaviours share: what a deed leaves behind, how it speaks, how it reads its shape.
+//! What all behaviours share: what a behaviour leaves behind, how it speaks, how it reads its shape.
 
 use crate::bindings::whelk::ssh::channel;
 use crate::bindings::whelk::ssh::types::Output;
 
-/// What a deed leaves to be done.
+/// What a behaviour leaves to be done.
 pub(crate) enum After {
     /// Print this and end well.
     Report(String),
