@@ -50,7 +50,7 @@ pub(crate) async fn run(siege: Siege) -> io::Result<()> {
             let counted = Rc::clone(&guesses);
             wish.guess = Some(Rc::new(move || counted.next()));
             while siege.count == 0 || guesses.count.get() < u64::from(siege.count) {
-                match Peer::enter(&wish, &siege.key).await {
+                match Peer::log_in(&wish, &siege.key).await {
                     Ok(_) => println!("a guess was right"),
                     // The server has gone.
                     Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => return,

@@ -43,12 +43,12 @@ pub(crate) async fn run(load: &Load, wish: &Wish, key: &Arc<HostKey>) -> io::Res
         Kind::Handshake => {
             cue("ready").await?;
             for _ in 0..load.count {
-                drop(Peer::enter(wish, key).await?);
+                drop(Peer::log_in(wish, key).await?);
             }
             cue("done").await.map(drop)
         }
         Kind::Session => {
-            let mut peer = Peer::enter(wish, key).await?;
+            let mut peer = Peer::log_in(wish, key).await?;
             cue("ready").await?;
             for _ in 0..load.count {
                 session(&mut peer, &load.command).await?;
@@ -99,7 +99,7 @@ pub(crate) async fn cat(peer: &mut Peer) -> io::Result<ChannelId> {
 
 /// Round after round, `at_once` sessions of one connection echo 16 bytes each.
 async fn echo(load: &Load, wish: &Wish, key: &Arc<HostKey>) -> io::Result<()> {
-    let mut peer = Peer::enter(wish, key).await?;
+    let mut peer = Peer::log_in(wish, key).await?;
     let mut channels = Vec::new();
     for _ in 0..load.at_once {
         channels.push(cat(&mut peer).await?);
@@ -116,7 +116,7 @@ async fn idle(load: &Load, wish: &Wish, key: &Arc<HostKey>) -> io::Result<()> {
     cue("ready").await?;
     let mut peers = Vec::new();
     for _ in 0..load.count {
-        let mut peer = Peer::enter(wish, key).await?;
+        let mut peer = Peer::log_in(wish, key).await?;
         let mut channels = Vec::new();
         for _ in 0..load.at_once {
             channels.push(cat(&mut peer).await?);

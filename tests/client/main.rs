@@ -128,7 +128,7 @@ async fn run(arguments: &Arguments) -> io::Result<u8> {
         let addresses = arguments.addresses;
         return siege::run(Siege { kind, count, at_once, rate, addresses, command, wish, key }).await.map(|()| 0);
     }
-    let peer = Peer::enter(&wish, &key).await?;
+    let peer = Peer::log_in(&wish, &key).await?;
     let (terminal, subsystem) = (arguments.terminal, arguments.subsystem);
     let (env, then) = (arguments.env.clone(), arguments.then.clone());
     session::run(peer, &Asked { terminal, env, subsystem, command, then }).await

@@ -71,7 +71,7 @@ fn failed(text: impl std::fmt::Display) -> io::Error {
 
 impl Peer {
     /// Connects and enters: with `none` first, then the key, then the password.
-    pub(crate) async fn enter(wish: &Wish, key: &Arc<HostKey>) -> io::Result<Peer> {
+    pub(crate) async fn log_in(wish: &Wish, key: &Arc<HostKey>) -> io::Result<Peer> {
         let stream = match wish.from {
             Some(from) => {
                 let socket = if from.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };

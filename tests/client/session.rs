@@ -12,7 +12,7 @@ use whelk_ssh::message::request::{Modes, Request, WindowSize};
 use crate::peer::{Happened, Peer};
 
 /// How long the end of a session whose program was refused is waited for. Nobody promises that it comes.
-const PATIENCE: Duration = Duration::from_secs(1);
+const GRACE: Duration = Duration::from_secs(1);
 /// The window that a terminal has.
 const WINDOW: WindowSize = WindowSize { columns: 80, rows: 24, width_px: 640, height_px: 384 };
 
@@ -52,7 +52,7 @@ pub(crate) async fn run(mut peer: Peer, asked: &Asked) -> io::Result<u8> {
     let mut status = 255;
     // After the end of the input no data can follow: what comes after the start comes first.
     let mut goes_on = asked.then.is_empty();
-    let mut patience = None;
+    let mut deadline = None;
     let mut stdin = tokio::io::stdin();
     let mut waiting: Option<Vec<u8>> = Some(Vec::new());
     loop {
@@ -72,7 +72,7 @@ pub(crate) async fn run(mut peer: Peer, asked: &Asked) -> io::Result<u8> {
                 Happened::Answered(_, yes) => match (answers.pop_front(), yes) {
                     (Some(Answer::OfStart), false) => {
                         writeln!(io::stderr(), "program refused")?;
-                        patience = Some(tokio::time::Instant::now() + PATIENCE);
+                        deadline = Some(tokio::time::Instant::now() + GRACE);
                     }
                     (Some(Answer::OfOther) | None, false) => writeln!(io::stderr(), "request refused")?,
                     (Some(Answer::OfStart), true) => {
@@ -94,7 +94,7 @@ pub(crate) async fn run(mut peer: Peer, asked: &Asked) -> io::Result<u8> {
         let mut piece = vec![0; if free { 64 << 10 } else { 0 }];
         tokio::select! {
             ready = peer.wait() => ready?,
-            () = out_of(patience) => return Ok(status),
+            () = out_of(deadline) => return Ok(status),
             count = stdin.read(&mut piece), if free => match count? {
                 0 => {
                     peer.connection.send_eof(channel);
@@ -107,8 +107,8 @@ pub(crate) async fn run(mut peer: Peer, asked: &Asked) -> io::Result<u8> {
 }
 
 /// Waits until then, or for ever.
-async fn out_of(patience: Option<tokio::time::Instant>) {
-    match patience {
+async fn out_of(deadline: Option<tokio::time::Instant>) {
+    match deadline {
         Some(end) => tokio::time::sleep_until(end).await,
         None => std::future::pending().await,
     }

@@ -89,7 +89,7 @@ pub(crate) async fn run(siege: Siege) -> io::Result<()> {
 
 /// Types; prints how long the keys took to come back.
 async fn keys(siege: &Siege) -> io::Result<()> {
-    let mut peer = Peer::enter(&siege.wish, &siege.key).await?;
+    let mut peer = Peer::log_in(&siege.wish, &siege.key).await?;
     let channel = cat(&mut peer).await?;
     cue("ready").await?;
     let count = siege.count as usize;
@@ -162,7 +162,7 @@ async fn one_of_storm(siege: Rc<Siege>, tally: Rc<Tally>, begun: Rc<Cell<u32>>) 
 async fn one_session(siege: &Siege, kept: &mut Option<Peer>, number: u32) -> io::Result<String> {
     let mut peer = match kept.take() {
         Some(peer) => peer,
-        None => Peer::enter(&siege.wish, &siege.key).await?,
+        None => Peer::log_in(&siege.wish, &siege.key).await?,
     };
     let channel = open(&mut peer).await?;
     ask(&mut peer, channel, &Request::Exec { command: siege.command.as_bytes() });
@@ -239,10 +239,10 @@ async fn logins(siege: Siege) -> io::Result<()> {
 
 /// One login: what its session printed before it ended well.
 async fn login(siege: &Siege) -> io::Result<String> {
-    let patience = sleep(Duration::from_secs(30));
+    let deadline = sleep(Duration::from_secs(30));
     tokio::select! {
         answer = async {
-            let mut peer = Peer::enter(&siege.wish, &siege.key).await?;
+            let mut peer = Peer::log_in(&siege.wish, &siege.key).await?;
             let channel = open(&mut peer).await?;
             ask(&mut peer, channel, &Request::Exec { command: siege.command.as_bytes() });
             peer.connection.send_eof(channel);
@@ -250,7 +250,7 @@ async fn login(siege: &Siege) -> io::Result<String> {
             let printed = String::from_utf8_lossy(&printed).trim().to_owned();
             if how == "status 0" { Ok(printed) } else { Err(io::Error::other(format!("{how}, after {printed:?}"))) }
         } => answer,
-        () = patience => Err(io::ErrorKind::TimedOut.into()),
+        () = deadline => Err(io::ErrorKind::TimedOut.into()),
     }
 }
 

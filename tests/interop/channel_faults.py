@@ -26,7 +26,7 @@ EOF, CLOSE, REQUEST, SUCCESS, FAILURE = 96, 97, 98, 99, 100
 
 WITNESS, VICTIM = 0, 1
 # How long one expected message may take. Nothing waits for its end, except a server that does not answer.
-PATIENCE = 30
+TIMEOUT = 30
 # What the client lets the server send on a channel that is read.
 WIDE = 64 << 20
 # The longest data in one packet that both servers announce.
@@ -107,10 +107,10 @@ class Connection:
     """One connection with its witness, and the notes of what the server did that nobody had asked for."""
 
     def __init__(self, chosen):
-        sock = socket.create_connection(("127.0.0.1", chosen.port), PATIENCE)
+        sock = socket.create_connection(("127.0.0.1", chosen.port), TIMEOUT)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.transport = RawTransport(sock)
-        self.transport.start_client(timeout=PATIENCE)
+        self.transport.start_client(timeout=TIMEOUT)
         # From the request on: what follows the server's SUCCESS must not reach paramiko's own channels.
         self.transport.auth_publickey(chosen.user, paramiko.Ed25519Key(filename=chosen.key))
         self.transport.raw = True
@@ -127,7 +127,7 @@ class Connection:
     def take(self):
         """Takes in one message."""
         try:
-            number, body = self.transport.inbox.get(timeout=PATIENCE)
+            number, body = self.transport.inbox.get(timeout=TIMEOUT)
         except queue.Empty:
             raise Ended("no answer") from None
         if number is None:

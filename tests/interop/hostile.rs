@@ -13,7 +13,7 @@ const LINES: [&str; 5] = [
 ];
 
 /// What `probe` does to itself, and the signals by which its client may hear of it.
-const DEEDS: [(&str, &[&str]); 4] =
+const BEHAVIOURS: [(&str, &[&str]); 4] =
     [("trap", &["ABRT"]), ("spin", &["KILL"]), ("alloc 1000000000", &["KILL", "ABRT"]), ("recurse", &["SEGV"])];
 
 /// Runs each command in a session on one connection of AsyncSSH, while another session on it echoes; gives a report
@@ -70,13 +70,16 @@ fn a_plugin_that_speaks_the_hosts_lines_harms_no_other_session_of_openssh() {
 #[test]
 fn a_session_that_goes_wrong_ends_by_a_signal_while_its_neighbour_goes_on() {
     let gateway = Gateway::demonstration();
-    let (reports, text) = on_one_connection(&gateway, &DEEDS.map(|(deed, _)| deed));
-    for ((deed, signals), report) in DEEDS.iter().zip(&reports) {
-        assert_eq!(report["command"], *deed, "{text}");
-        assert!(signals.iter().any(|signal| report["signal"] == *signal), "{deed} is not told as {signals:?}: {text}");
+    let (reports, text) = on_one_connection(&gateway, &BEHAVIOURS.map(|(behaviour, _)| behaviour));
+    for ((behaviour, signals), report) in BEHAVIOURS.iter().zip(&reports) {
+        assert_eq!(report["command"], *behaviour, "{text}");
+        assert!(
+            signals.iter().any(|signal| report["signal"] == *signal),
+            "{behaviour} is not told as {signals:?}: {text}"
+        );
         assert_eq!(report["echo"], true, "the neighbour did not go on: {text}");
     }
-    assert_eq!(reports.len(), DEEDS.len() + 1, "{text}");
-    assert_eq!(reports[DEEDS.len()]["status"], 0, "the neighbour did not end well: {text}");
+    assert_eq!(reports.len(), BEHAVIOURS.len() + 1, "{text}");
+    assert_eq!(reports[BEHAVIOURS.len()]["status"], 0, "the neighbour did not end well: {text}");
     gateway.end();
 }

@@ -38,7 +38,7 @@ use whelk_ssh::message::mux::{ChannelId, Stream};
 use whelk_ssh::message::request::Request;
 
 /// Long enough for a machine with other work; nothing waits for it unless something is broken.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 const TRIGGER: &str = "panic, please";
 
 type Fields = BTreeMap<&'static str, String>;
@@ -88,7 +88,7 @@ impl Ear {
 
     /// One of them, once it is there.
     async fn nth(&self, message: &str, connection: &str, nth: usize) -> Fields {
-        let waited = timeout(PATIENCE, async {
+        let waited = timeout(TIMEOUT, async {
             loop {
                 if let Some(event) = self.events(message, connection).into_iter().nth(nth) {
                     return event;
@@ -112,7 +112,7 @@ struct Visitor {
 }
 
 impl Visitor {
-    async fn enter(address: SocketAddr) -> Visitor {
+    async fn log_in(address: SocketAddr) -> Visitor {
         let wish = Wish {
             address,
             user: "echo".to_owned(),
@@ -123,7 +123,7 @@ impl Visitor {
             from: None,
             guess: None,
         };
-        let peer = Peer::enter(&wish, &Arc::new(HostKey::generate().unwrap())).await.unwrap();
+        let peer = Peer::log_in(&wish, &Arc::new(HostKey::generate().unwrap())).await.unwrap();
         let mut visitor = Visitor { peer, channel: ChannelId(0) };
         visitor.channel = visitor.open().await;
         visitor
@@ -158,9 +158,9 @@ impl Visitor {
     }
 
     /// Makes its own connection panic, and sees it end.
-    async fn doom(mut self) {
+    async fn panic_and_close(mut self) {
         self.peer.connection.debug(TRIGGER, false);
-        let ended = timeout(PATIENCE, async { while self.peer.happens().await.is_ok() {} });
+        let ended = timeout(TIMEOUT, async { while self.peer.happens().await.is_ok() {} });
         ended.await.unwrap();
     }
 }
@@ -195,7 +195,7 @@ async fn serve_with<V: Future<Output = ()>>(change: impl FnOnce(&mut Limits), vi
         visits(address).await;
         stopper.stop();
     };
-    timeout(PATIENCE * 2, async { tokio::join!(serve, visits) }).await.unwrap();
+    timeout(TIMEOUT * 2, async { tokio::join!(serve, visits) }).await.unwrap();
     drop(reload);
 }
 
@@ -210,11 +210,11 @@ fn listen() -> (Ear, DefaultGuard) {
 async fn a_panic_ends_its_own_connection_with_its_sessions_and_leaves_no_place_taken() {
     let (ear, _guard) = listen();
     serve(async |address| {
-        let mut steady = Visitor::enter(address).await;
+        let mut steady = Visitor::log_in(address).await;
         for number in 2..=5 {
-            let mut doomed = Visitor::enter(address).await;
-            doomed.echo(b"hello").await;
-            doomed.doom().await;
+            let mut panicking = Visitor::log_in(address).await;
+            panicking.echo(b"hello").await;
+            panicking.panic_and_close().await;
             let number = number.to_string();
             let ended = ear.event("session ended", &number).await;
             assert_eq!((ended["ending"].as_str(), ended["plugin"].as_str()), ("connection-lost", "echo"));
@@ -232,7 +232,7 @@ async fn a_panic_ends_its_own_connection_with_its_sessions_and_leaves_no_place_t
 async fn a_channel_that_is_at_fault_ends_alone_and_the_log_says_why() {
     let (ear, _guard) = listen();
     serve(async |address| {
-        let mut visitor = Visitor::enter(address).await;
+        let mut visitor = Visitor::log_in(address).await;
         for nth in 0..3 {
             let number = nth as u32 + 1;
             let channel = visitor.open().await;
@@ -258,7 +258,7 @@ async fn hundreds_of_variables_in_a_burst_do_no_harm() {
     let (ear, _guard) = listen();
     serve(async |address| {
         for (number, want_reply) in [("1", true), ("2", false)] {
-            let mut visitor = Visitor::enter(address).await;
+            let mut visitor = Visitor::log_in(address).await;
             let channel = visitor.peer.connection.open_session().unwrap();
             assert!(matches!(visitor.peer.happens().await.unwrap(), Happened::Opened(_)));
             for number in 0..900 {
@@ -289,7 +289,7 @@ async fn large_packets_of_two_connections_share_the_memory_of_their_tenant() {
     serve_with(
         |limits| limits.tenant_input = 200_000,
         async |address| {
-            let mut visitors = [Visitor::enter(address).await, Visitor::enter(address).await];
+            let mut visitors = [Visitor::log_in(address).await, Visitor::log_in(address).await];
             for _ in 0..5 {
                 for visitor in &mut visitors {
                     visitor.peer.connection.send_anything(&large);
@@ -324,7 +324,7 @@ async fn a_stranger_that_never_pauses_gives_its_place_to_a_newcomer() {
     let one = |limits: &mut Limits| {
         limits.connections = 1;
         // Long enough that no deadline of a stage comes before.
-        limits.key_exchange_grace = PATIENCE * 10;
+        limits.key_exchange_grace = TIMEOUT * 10;
     };
     serve_with(one, async |address| {
         let flooding = std::thread::spawn(move || flood(address));
@@ -337,7 +337,7 @@ async fn a_stranger_that_never_pauses_gives_its_place_to_a_newcomer() {
                 break;
             }
         }
-        let closed = timeout(PATIENCE, ear.event("connection closed", "1")).await.unwrap();
+        let closed = timeout(TIMEOUT, ear.event("connection closed", "1")).await.unwrap();
         assert_eq!(closed["reason"], "not logged in, and its place was given to a new connection");
         flooding.join().unwrap();
     })

@@ -35,7 +35,7 @@ use whelk_ssh::message::mux::Stream;
 use whelk_ssh::message::request::Request;
 
 /// Long enough for a machine with other work; nothing waits for it unless something is broken.
-const PATIENCE: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// What is in a plugin file that takes long to compile.
 const SLOW: &str = "slow to compile";
@@ -147,7 +147,7 @@ impl Place {
             client(address, reload).await;
             stopper.stop();
         };
-        timeout(PATIENCE, async { tokio::join!(serve, client) }).await.unwrap();
+        timeout(TIMEOUT, async { tokio::join!(serve, client) }).await.unwrap();
     }
 }
 
@@ -173,7 +173,7 @@ async fn start(address: SocketAddr, user: &str, request: &Request<'_>) -> Vec<Ha
         from: None,
         guess: None,
     };
-    let mut peer = Peer::enter(&wish, &Arc::new(HostKey::generate().unwrap())).await.unwrap();
+    let mut peer = Peer::log_in(&wish, &Arc::new(HostKey::generate().unwrap())).await.unwrap();
     let channel = peer.connection.open_session().unwrap();
     assert!(matches!(peer.happens().await.unwrap(), Happened::Opened(_)));
     assert!(peer.connection.request(channel, request.kind(), &request.body(), true));
@@ -230,7 +230,7 @@ async fn while_a_plugin_is_compiled_its_clients_are_told_to_try_again_or_wait_fo
             assert_eq!(place.list(&reload).await["preparing"], json!(["echo"]));
         })
         .await;
-    place.config.limits.prepare_wait = PATIENCE;
+    place.config.limits.prepare_wait = TIMEOUT;
     place
         .serve(&compiler, async |address, reload| {
             let (heard, _go) = tokio::join!(visit(address, "echo"), async { let_go(&gate, 2) });
@@ -274,7 +274,7 @@ async fn a_session_waits_for_the_plugins_that_it_needs_and_for_no_others() {
             assert_eq!((text.as_str(), status), ("whelk: plugin \"git\" is still being prepared; try again\n", 1));
         })
         .await;
-    place.config.tenants.get_mut("acme").unwrap().limits.prepare_wait = PATIENCE;
+    place.config.tenants.get_mut("acme").unwrap().limits.prepare_wait = TIMEOUT;
     place
         .serve(&compiler, async |address, _reload| {
             assert!(is_served(&visit(address, "alice").await));

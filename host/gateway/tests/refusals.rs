@@ -32,7 +32,7 @@ use whelk_ssh::message::request::Request;
 use whelk_ssh::wire::Rest;
 
 /// Long enough for a machine with other work; nothing waits for it unless something is broken.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 type Fields = BTreeMap<&'static str, String>;
 
@@ -78,7 +78,7 @@ impl Ear {
 
     /// The first events of this message, once there are so many.
     async fn events(&self, message: &str, count: usize) -> Vec<Fields> {
-        let waited = timeout(PATIENCE, async {
+        let waited = timeout(TIMEOUT, async {
             loop {
                 let news = self.news.notified();
                 let events: Vec<_> = {
@@ -123,12 +123,12 @@ async fn visited<V: Future<Output = ()>>(limits: Limits, visit: impl FnOnce(Sock
         visit(address).await;
         stopper.stop();
     };
-    timeout(PATIENCE * 2, async { tokio::join!(serve, visit) }).await.unwrap();
+    timeout(TIMEOUT * 2, async { tokio::join!(serve, visit) }).await.unwrap();
     drop(reload);
 }
 
 /// A client with a session that nothing has been started in.
-async fn enter(address: SocketAddr) -> (Peer, ChannelId) {
+async fn log_in(address: SocketAddr) -> (Peer, ChannelId) {
     let wish = Wish {
         address,
         user: "echo".to_owned(),
@@ -139,7 +139,7 @@ async fn enter(address: SocketAddr) -> (Peer, ChannelId) {
         from: None,
         guess: None,
     };
-    let mut peer = Peer::enter(&wish, &Arc::new(HostKey::generate().unwrap())).await.unwrap();
+    let mut peer = Peer::log_in(&wish, &Arc::new(HostKey::generate().unwrap())).await.unwrap();
     let channel = peer.connection.open_session().unwrap();
     assert!(matches!(peer.happens().await.unwrap(), Happened::Opened(_)));
     (peer, channel)
@@ -154,7 +154,7 @@ async fn what_is_refused_is_told_once_and_harms_nothing() {
     // C31, C32
     let ear = Ear::listen();
     visited(Limits { command: 1000, ..Limits::default() }, async |address| {
-        let (mut peer, channel) = enter(address).await;
+        let (mut peer, channel) = log_in(address).await;
         for number in 0..9 {
             let name = format!("CI_{number}");
             ask(&mut peer, channel, &Request::Env { name: name.as_bytes(), value: b"x" }, false);
@@ -194,10 +194,10 @@ async fn a_session_for_which_the_server_has_no_memory_left_is_refused_with_a_rea
     let ear = Ear::listen();
     // There is room for one instance of the plugin, which begins with 17 pages of 64 KiB at least.
     visited(Limits { memory_total: 1600 << 10, ..Limits::default() }, async |address| {
-        let (mut first, channel) = enter(address).await;
+        let (mut first, channel) = log_in(address).await;
         ask(&mut first, channel, &Request::Shell, true);
         assert!(matches!(first.happens().await.unwrap(), Happened::Answered(_, true)));
-        let (mut peer, channel) = enter(address).await;
+        let (mut peer, channel) = log_in(address).await;
         ask(&mut peer, channel, &Request::Shell, true);
         let mut told = String::new();
         let words = "out of memory: the server has no more for plugins now";

@@ -145,7 +145,7 @@ async fn plugins_that_loop_for_ever_do_not_keep_the_server_from_ending() {
     let address = server.ready();
     let user = "guest".to_owned();
     let wish = Wish { address, user, password: None, cipher: None, kex: None, rekey: None, from: None, guess: None };
-    let mut peer = Peer::enter(&wish, &Arc::new(HostKey::generate().unwrap())).await.unwrap();
+    let mut peer = Peer::log_in(&wish, &Arc::new(HostKey::generate().unwrap())).await.unwrap();
     // More than there are workers.
     for _ in 0..thread::available_parallelism().unwrap().get() * 2 {
         let channel = peer.connection.open_session().unwrap();

@@ -18,7 +18,7 @@ use crate::guests;
 /// What a connection allows a session to have waiting.
 pub(crate) const CAPACITY: usize = 256 << 10;
 /// Long enough for a machine with other work; nothing waits for it unless something is broken.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// One thing that the connection heard.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -190,7 +190,7 @@ impl Client {
 
     /// Takes output until `enough` says so.
     pub(crate) async fn until(&mut self, enough: impl Fn(&Recorder) -> bool) {
-        let waited = timeout(PATIENCE, async {
+        let waited = timeout(TIMEOUT, async {
             loop {
                 self.drain();
                 if enough(&self.recorder) {
@@ -205,7 +205,7 @@ impl Client {
 
     /// Waits until the session has something.
     pub(crate) async fn until_woken(&self) {
-        timeout(PATIENCE, self.woken.notified()).await.unwrap();
+        timeout(TIMEOUT, self.woken.notified()).await.unwrap();
     }
 
     /// Takes output until this much of it has come on stdout, and gives it back as text.
@@ -225,7 +225,7 @@ impl Client {
             matches!(recorder.heard.last(), Some(Heard::Exit(_) | Heard::Opened(false) | Heard::Full))
         })
         .await;
-        let report = timeout(PATIENCE, self.task).await.unwrap().unwrap();
+        let report = timeout(TIMEOUT, self.task).await.unwrap().unwrap();
         (self.recorder, report)
     }
 }

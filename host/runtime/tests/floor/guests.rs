@@ -98,17 +98,17 @@ pub(crate) fn second() -> Arc<Plugin> {
 pub(crate) fn two() -> Arc<dyn Plugins> {
     let text = |from: &str, to: &str| (from.to_owned(), to.to_owned());
     let routes = Routes::new([text("sftp", "second"), text("lost", "nowhere")], [text("two", "second")]);
-    Arc::new(Shelf { plugins: vec![script(), second()], routes })
+    Arc::new(FixedPlugins { plugins: vec![script(), second()], routes })
 }
 
 /// Plugins that a session may get to, and how.
 #[derive(Default)]
-pub(crate) struct Shelf {
+pub(crate) struct FixedPlugins {
     pub(crate) plugins: Vec<Arc<Plugin>>,
     pub(crate) routes: Routes,
 }
 
-impl Plugins for Shelf {
+impl Plugins for FixedPlugins {
     fn lookup(&self, name: &str) -> Lookup {
         self.plugins.iter().find(|plugin| plugin.name() == name).cloned().into()
     }
@@ -119,7 +119,7 @@ impl Plugins for Shelf {
 
 /// None but the one that a session begins with.
 pub(crate) fn nothing_else() -> Arc<dyn Plugins> {
-    Arc::new(Shelf::default())
+    Arc::new(FixedPlugins::default())
 }
 
 /// The plugin that works with files.

@@ -180,7 +180,7 @@ async fn a_refused_growth_that_the_plugin_lives_with_ends_nothing() {
 #[tokio::test]
 async fn each_kind_of_crash_has_the_signal_of_a_native_program() {
     // W9, W11, W14
-    let crimes = [
+    let behaviours = [
         ("recurse", SignalName::Segv),
         ("out-of-bounds", SignalName::Segv),
         ("divide", SignalName::Fpe),
@@ -190,9 +190,9 @@ async fn each_kind_of_crash_has_the_signal_of_a_native_program() {
         ("bad-variant", SignalName::Ill),
         ("bad-length", SignalName::Ill),
     ];
-    for (crime, name) in crimes {
-        let (recorder, report) = Client::exec(crime).end().await;
-        assert_eq!(signal(recorder.exit()), (name, "the plugin crashed".to_owned()), "{crime}: {report:?}");
+    for (behaviour, name) in behaviours {
+        let (recorder, report) = Client::exec(behaviour).end().await;
+        assert_eq!(signal(recorder.exit()), (name, "the plugin crashed".to_owned()), "{behaviour}: {report:?}");
     }
 }
 

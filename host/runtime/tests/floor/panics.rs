@@ -17,7 +17,7 @@ use crate::client::{CAPACITY, Client, Heard, Recorder};
 use crate::guests;
 
 /// A session whose next wake-up can be made to panic.
-struct Doomed {
+struct Running {
     inbox: Inbox,
     outbox: Outbox,
     task: JoinHandle<Report>,
@@ -25,7 +25,7 @@ struct Doomed {
     woken: Arc<Notify>,
 }
 
-impl Doomed {
+impl Running {
     fn new(plugin: &Arc<Plugin>, armed: bool) -> Self {
         let (armed, woken) = (Arc::new(AtomicBool::new(armed)), Arc::new(Notify::new()));
         let (trigger, bell) = (Arc::clone(&armed), Arc::clone(&woken));
@@ -72,13 +72,13 @@ async fn a_panic_in_an_import_ends_that_session_alone_with_an_incident() {
     neighbour.happen(ChannelEvent::Shell);
     neighbour.until_replies(1).await;
     for round in 1..=10 {
-        let (doomed, mut recorder) = (Doomed::new(&plugin, false), recorder());
-        doomed.inbox.event(ChannelEvent::Shell);
-        doomed.until(&mut recorder, |recorder| !recorder.replies().is_empty()).await;
-        doomed.armed.store(true, Ordering::SeqCst);
-        doomed.inbox.data(None, b"what is echoed");
-        doomed.until(&mut recorder, |recorder| recorder.exit().is_some()).await;
-        let report = doomed.task.await.unwrap();
+        let (running, mut recorder) = (Running::new(&plugin, false), recorder());
+        running.inbox.event(ChannelEvent::Shell);
+        running.until(&mut recorder, |recorder| !recorder.replies().is_empty()).await;
+        running.armed.store(true, Ordering::SeqCst);
+        running.inbox.data(None, b"what is echoed");
+        running.until(&mut recorder, |recorder| recorder.exit().is_some()).await;
+        let report = running.task.await.unwrap();
         let line = format!("whelk: internal error, incident {}\n", incident(&report));
         assert_eq!(String::from_utf8_lossy(&recorder.bytes_of(Output::Stderr)), line);
         assert_eq!((recorder.exit(), &report.exit), (Some(Exit::Status(70)), &Some(Exit::Status(70))));
@@ -93,10 +93,10 @@ async fn a_panic_in_an_import_ends_that_session_alone_with_an_incident() {
 #[tokio::test]
 async fn a_panic_in_the_sessions_own_loop_ends_it_alone_too() {
     let plugin = guests::bare();
-    let (doomed, mut recorder) = (Doomed::new(&plugin, true), recorder());
-    let report = (doomed.task).await.unwrap();
+    let (running, mut recorder) = (Running::new(&plugin, true), recorder());
+    let report = (running.task).await.unwrap();
     assert_eq!(incident(&report).len(), 8);
     assert_eq!(report.exit, Some(Exit::Status(70)));
-    while doomed.outbox.drain(&mut recorder) == Drained::More {}
+    while running.outbox.drain(&mut recorder) == Drained::More {}
     assert_eq!(recorder.heard, [Heard::Opened(true), Heard::Exit(Exit::Status(70))]);
 }

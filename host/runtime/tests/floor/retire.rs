@@ -5,7 +5,7 @@ use std::sync::Arc;
 use whelk_runtime::{ChannelEvent, Ending, Exit, Limits, Output, Plugin, Plugins, Routes, SignalName};
 
 use crate::client::{Client, Heard};
-use crate::guests::{self, Shelf};
+use crate::guests::{self, FixedPlugins};
 use crate::log;
 use crate::session::pty;
 
@@ -77,7 +77,7 @@ async fn whoever_comes_after_the_last_day_is_ended_too() {
 async fn a_session_counts_for_the_plugin_that_has_it_now() {
     let (home, second) = (generation("script"), generation("second"));
     let routes = Routes::new([("sftp".to_owned(), "second".to_owned())], []);
-    let plugins: Arc<dyn Plugins> = Arc::new(Shelf { plugins: vec![home.clone(), second.clone()], routes });
+    let plugins: Arc<dyn Plugins> = Arc::new(FixedPlugins { plugins: vec![home.clone(), second.clone()], routes });
     let mut client = Client::among(&plugins, &home, &[], &Limits::default());
     client.until(|recorder| !recorder.heard.is_empty()).await;
     assert_eq!((home.sessions(), second.sessions()), (1, 0));

@@ -13,7 +13,7 @@ use whelk_runtime::{
 };
 
 use crate::client::{Client, Heard, out};
-use crate::guests::{self, Shelf};
+use crate::guests::{self, FixedPlugins};
 use crate::log;
 use crate::session::{env, pty, resize};
 
@@ -182,7 +182,7 @@ async fn a_plugin_that_crashes_as_it_is_opened_has_failed_the_start_and_is_repor
 async fn a_plugin_that_cannot_be_made_has_failed_the_start() {
     let stuck = Plugin::load(guests::engine(), "stuck", &guests::wasm("stuck")).unwrap();
     let routes = Routes::new([("sftp".to_owned(), "stuck".to_owned())], []);
-    let plugins: Arc<dyn Plugins> = Arc::new(Shelf { plugins: vec![stuck, guests::script()], routes });
+    let plugins: Arc<dyn Plugins> = Arc::new(FixedPlugins { plugins: vec![stuck, guests::script()], routes });
     let mut client = Client::among(&plugins, &guests::script(), &[], &Limits::default());
     client.happen(subsystem("sftp"));
     assert_eq!(client.until_replies(1).await, [false]);

@@ -394,7 +394,7 @@ fn a_client_takes_half_exits_and_strange_opens_as_what_they_are() {
 
 /// I7: whatever words a plugin ends a connection with, it is one packet that every client can take.
 #[test]
-fn words_of_farewell_are_few() {
+fn a_disconnect_sends_only_a_short_text() {
     let setup = Setup::new(usize::MAX);
     let mut raw = Raw::entered(&setup);
     raw.side.disconnect(&Error::Requested { reason: 11, text: "ä".repeat(1 << 20) });

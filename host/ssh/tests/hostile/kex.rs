@@ -150,7 +150,7 @@ fn sequence_numbers_start_anew_with_every_newkeys_of_a_strict_connection() {
         for cipher in Cipher::ALL {
             let mut raw = Raw::client(&setup);
             raw.cipher = cipher;
-            let mut raw = raw.key().service().enter();
+            let mut raw = raw.key().service().log_in();
             raw.open(0);
             for round in 1..=3u8 {
                 raw.exchange();
@@ -204,7 +204,7 @@ fn a_client_that_is_not_strict_may_ignore_and_debug_in_between() {
             raw.replies();
             raw.send(b"\x03\0\0\0\0");
             raw.new_keys();
-            let mut raw = raw.service().enter();
+            let mut raw = raw.service().log_in();
             raw.open(0);
             assert_eq!(raw.error, None);
         }
@@ -220,7 +220,7 @@ fn ext_info_that_is_late_has_no_effect_and_ends_nothing() {
         // In its place.
         let mut raw = Raw::keyed(&setup);
         raw.send(some);
-        let mut raw = raw.service().enter();
+        let mut raw = raw.service().log_in();
         assert_eq!(raw.error, None);
         assert_eq!(unimplemented(&mut raw, some), None, "after success");
         // Twice, behind something else, during authentication.
@@ -228,11 +228,11 @@ fn ext_info_that_is_late_has_no_effect_and_ends_nothing() {
             let mut raw = Raw::keyed(&setup);
             raw.send(first);
             assert_eq!(unimplemented(&mut raw, none_of_them), None, "{}", first[0]);
-            raw.service().enter();
+            raw.service().log_in();
         }
         let mut raw = Raw::serviced(&setup);
         assert_eq!(unimplemented(&mut raw, none_of_them), None);
-        raw.enter();
+        raw.log_in();
         // Before the keys, and inside of a later exchange.
         let mut raw = met(&setup);
         raw.send(none_of_them);
@@ -265,7 +265,7 @@ fn a_stranger_that_repeats_ext_info_and_never_reads_fills_no_memory() {
     raw.reads = true;
     raw.flush();
     assert_eq!((raw.unwanted(), raw.replies().len(), &raw.error), (0, 1999, &None));
-    raw.service().enter();
+    raw.service().log_in();
 }
 
 /// K11.

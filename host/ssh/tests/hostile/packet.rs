@@ -182,7 +182,7 @@ fn a_forged_packet_and_a_forged_length_get_the_same_answer() {
             let victim = || {
                 let mut raw = Raw::client(&setup);
                 raw.cipher = cipher;
-                raw.key().service().enter()
+                raw.key().service().log_in()
             };
             let mut answers = Vec::new();
             let length = victim().packet(&[80; 300]).len();
@@ -213,7 +213,7 @@ fn a_replayed_or_dropped_packet_is_a_forged_one() {
             let victim = || {
                 let mut raw = Raw::client(&setup);
                 raw.cipher = cipher;
-                let mut raw = raw.key().service().enter();
+                let mut raw = raw.key().service().log_in();
                 raw.open(0);
                 raw
             };
@@ -363,7 +363,7 @@ fn unknown_numbers_after_authentication_are_answered_with_their_sequence_number(
         for strict in [true, false] {
             let mut raw = Raw::client(&setup);
             raw.strict = strict;
-            let mut raw = raw.key().service().enter();
+            let mut raw = raw.key().service().log_in();
             for round in 0..3 {
                 for number in [8, 19, 83, 89, 101, 127, 128, 192, 200, 255] {
                     let sequence = raw.sequence;

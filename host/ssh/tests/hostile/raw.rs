@@ -173,7 +173,7 @@ impl Raw<server::Server> {
 
     /// alice has entered.
     pub(crate) fn entered(setup: &Setup) -> Raw<server::Server> {
-        Raw::keyed(setup).service().enter()
+        Raw::keyed(setup).service().log_in()
     }
 
     /// alice has entered and has a session, number 0 on both sides.
@@ -197,7 +197,7 @@ impl Raw<server::Server> {
         self
     }
 
-    pub(crate) fn enter(mut self) -> Self {
+    pub(crate) fn log_in(mut self) -> Self {
         self.send(&none(b"alice"));
         assert_eq!(self.reply(), SUCCESS);
         self

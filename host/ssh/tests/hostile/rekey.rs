@@ -23,7 +23,7 @@ fn a_later_kexinit_neither_makes_strict_nor_unmakes_it() {
         for (first, later) in [(true, LAX), (false, STRICT)] {
             let mut raw = Raw::client(&setup);
             raw.strict = first;
-            let mut raw = raw.key().service().enter();
+            let mut raw = raw.key().service().log_in();
             raw.open(0);
             for _ in 0..2 {
                 let lists = Lists::honest(raw.agreement, raw.cipher, later);
@@ -216,7 +216,7 @@ fn a_rekey_that_is_wanted_before_authentication_waits_for_its_end() {
         let mut raw = Raw::serviced(&setup);
         raw.side.rekey();
         raw.flush();
-        let raw = raw.enter();
+        let raw = raw.log_in();
         assert_eq!(raw.error, None);
     });
 }

@@ -27,12 +27,12 @@ fn a_person_may_read_the_fingerprint_or_type_the_name_for_100_seconds() {
         assert_eq!(raw.side.deadline(), Some(answered + Duration::from_secs(120)));
         raw.now += Duration::from_secs(100);
         raw.new_keys();
-        let raw = raw.service().enter();
+        let raw = raw.service().log_in();
         assert_eq!(raw.error, None);
 
         let mut raw = Raw::keyed(&setup);
         raw.now += Duration::from_secs(100);
-        let raw = raw.service().enter();
+        let raw = raw.service().log_in();
         assert_eq!(raw.error, None);
 
         // A client whose share does not come keeps nobody waiting that long.

@@ -20,7 +20,7 @@ wit_bindgen::generate!({
     generate_all,
 });
 
-mod crimes;
+mod behaviours;
 mod network;
 
 use std::cell::RefCell;
@@ -139,7 +139,7 @@ fn act(word: &str, rest: &str) {
         "pass" => note(format!("{:?}", channel::hand_over(rest).map_err(|error| error.name()))),
         "hand-over" => say(&format!("{:?}", channel::hand_over(rest).map_err(|error| error.name()))),
         _ if signals(word, rest) || network::act(word, rest) => {}
-        _ => crimes::commit(word, rest),
+        _ => behaviours::behave(word, rest),
     }
 }
 

@@ -14,7 +14,7 @@ unsafe extern "C" {
     fn raw_write(to: i32, number: i32, data: usize, len: usize, result: usize);
 }
 
-pub(crate) fn commit(word: &str, rest: &str) {
+pub(crate) fn behave(word: &str, rest: &str) {
     match word {
         "spin" => loop {
             black_box(0);
