@@ -8,6 +8,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 /// Long enough for a machine with other work; nothing waits for it unless something is broken.
@@ -15,6 +16,19 @@ const LONGEST_WAIT: Duration = Duration::from_secs(300);
 
 /// The words with which a server is started.
 const SERVE: &[&str] = &["serve", "--listen", "127.0.0.1:0", "--log", "json"];
+
+/// The child processes of a process.
+fn children(pid: u32) -> Vec<i32> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    let lists = tasks.map(|task| fs::read_to_string(task.unwrap().path().join("children")).unwrap_or_default());
+    lists.flat_map(|list| list.split_whitespace().map(|pid| pid.parse().unwrap()).collect::<Vec<_>>()).collect()
+}
+
+/// Whether a process is `whelk compile`. Between fork and exec it is not yet.
+fn is_compiler(pid: i32) -> bool {
+    let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    words.split(|byte| *byte == 0).nth(1) == Some(b"compile")
+}
 
 /// A folder with a plugin folder and a place for state.
 pub(crate) struct Place {
@@ -130,6 +144,19 @@ impl Place {
 }
 
 impl Server {
+    /// Stops the first compiler that the server starts from now on, or is running, in the middle of its work.
+    pub(crate) fn stop_compiler(&self) {
+        let began = Instant::now();
+        let compiler = loop {
+            if let Some(compiler) = children(self.child.id()).into_iter().find(|child| is_compiler(*child)) {
+                break Pid::from_raw(compiler).unwrap();
+            }
+            assert!(began.elapsed() < LONGEST_WAIT, "no compiler is started");
+            thread::yield_now();
+        };
+        kill_process(compiler, Signal::STOP).unwrap();
+    }
+
     /// The events up to the first with this message, which is the last.
     pub(crate) fn until(&self, message: &str) -> Vec<Value> {
         self.until_all(&[message])
