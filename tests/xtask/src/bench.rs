@@ -1,7 +1,7 @@
-//! `bench`: Whelk beside OpenSSH's sshd, in the same run and on the same machine.
+//! `bench`: Whelk beside OpenSSH's sshd, or beside another build of itself, in the same run and on the same machine.
 //!
 //! The two servers are tied to core 0 and the clients to core 1; runs alternate between the servers; each figure is the
-//! median of three. What counts is server CPU per unit of work, and the ratio: absolute figures are those of this
+//! median of three, beside another build of five. What counts is server CPU per unit of work, and the ratio: absolute figures are those of this
 //! machine today.
 
 mod load;
@@ -10,19 +10,22 @@ mod server;
 
 use crate::build::build;
 use crate::clients::Clients;
-use crate::step::{Outcome, run as step};
+use crate::step::{Outcome, doing, run as step};
 use crate::workspace::{Workspace, cargo};
 use load::Load;
 use server::{Kind, Place, Server};
+use std::path::PathBuf;
 
 pub(crate) const HELP: &str = "\
-cargo xtask bench [PART..]
+cargo xtask bench [--against PROGRAM] [PART..]
 
 Measures Whelk and OpenSSH's sshd in turns: server CPU (user and system) for each handshake, session, echo, GB down and GB up,
 and the memory of an idle session. PART is one or more of handshake, session, echo, down, up, idle; all of them by default.
-Prints both and their ratio. Needs two cores and, to fetch sshd where it is missing, root on Debian.";
+Prints both and their ratio. --against compares with another build of Whelk instead, such as that of the last release. Needs two cores and, to fetch sshd where it is missing, root on Debian.";
 
+/// Runs beside sshd, and beside another build, where small differences count.
 const RUNS: usize = 3;
+const RUNS_OF_BUILDS: usize = 5;
 const PARTS: [&str; 6] = ["handshake", "session", "echo", "down", "up", "idle"];
 
 /// One line of the table: the same work for both servers.
@@ -51,6 +54,14 @@ fn rows() -> Vec<Row> {
 }
 
 pub(crate) fn run(arguments: &[String]) -> Outcome {
+    let (other, arguments) = match arguments {
+        [option, program, parts @ ..] if option == "--against" => {
+            let other = PathBuf::from(program);
+            (Some(doing(program, other.canonicalize())?), parts)
+        }
+        [option] if option == "--against" => return Err("--against needs a program".to_owned()),
+        parts => (None, parts),
+    };
     if let Some(unknown) = arguments.iter().find(|argument| !PARTS.contains(&argument.as_str())) {
         return Err(format!("no part {unknown:?}: there are {}", PARTS.join(", ")));
     }
@@ -68,14 +79,19 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
         "--bin",
         "ours",
     ]))?;
-    let place = Place::prepare(&workspace, clients)?;
+    let place = Place::prepare(&workspace, clients, other)?;
     let mut lines = Vec::new();
     for row in rows().iter().filter(|row| arguments.is_empty() || arguments.iter().any(|part| part == row.part)) {
         lines.push(measure(&place, row)?);
     }
-    println!("\n{:<32}{:>12}{:>12}{:>9}   least and most", "server CPU, medians of 3", "whelk", "sshd", "ratio");
+    let (runs, peer) = if place.peer() == Kind::Other { (RUNS_OF_BUILDS, "other") } else { (RUNS, "sshd") };
+    let title = format!("server CPU, medians of {runs}");
+    println!("\n{title:<32}{:>12}{peer:>12}{:>9}   least and most", "whelk", "ratio");
     lines.iter().for_each(|line| println!("{line}"));
     println!("\nCPU time is from {}.", place.source());
+    if place.peer() == Kind::Other {
+        return Ok(());
+    }
     println!(
         "sshd runs real programs under a login shell (`head`, `cat`, `printf`) and isolates each connection in processes."
     );
@@ -85,18 +101,19 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
 }
 
 fn measure(place: &Place, row: &Row) -> Outcome<String> {
-    let (mut whelk, mut sshd) = (Vec::new(), Vec::new());
-    for time in 1..=RUNS {
-        for (kind, figures) in [(Kind::Whelk, &mut whelk), (Kind::Sshd, &mut sshd)] {
+    let (mut whelk, mut other) = (Vec::new(), Vec::new());
+    let runs = if place.peer() == Kind::Other { RUNS_OF_BUILDS } else { RUNS };
+    for time in 1..=runs {
+        for (kind, figures) in [(Kind::Whelk, &mut whelk), (place.peer(), &mut other)] {
             let mut server = Server::start(place, kind)?;
             let figure = load::run(place, &mut server, &row.load);
             server.stop()?;
             let figure = figure.map_err(|error| format!("{}, {kind:?}: {error}", row.title))?;
-            eprintln!("{} {time}/{RUNS} {kind:?}: {figure:.4}", row.title);
+            eprintln!("{} {time}/{runs} {kind:?}: {figure:.4}", row.title);
             figures.push(figure);
         }
     }
-    let ((low, ours, high), (least, theirs, most)) = (spread(whelk), spread(sshd));
+    let ((low, ours, high), (least, theirs, most)) = (spread(whelk), spread(other));
     let ratio = ours / theirs;
     let title = &row.title;
     Ok(format!("{title:<32}{ours:>12.3}{theirs:>12.3}{ratio:>9.3}   {low:.3}-{high:.3}, {least:.3}-{most:.3}"))

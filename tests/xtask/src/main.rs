@@ -21,7 +21,7 @@ cargo xtask <verb>
   serve [ARGS..]   build, then serve on 127.0.0.1:2222; ARGS go to `whelk serve`
   test [FILTER]    every test, from unit to interop; brings the foreign clients it needs
   prove [NAME]     the tests against foreign clients and hostile plugins at their full sizes, with the figures
-  bench [PART..]   Whelk beside OpenSSH's sshd: CPU time and memory, as ratios
+  bench [PART..]   Whelk beside OpenSSH's sshd or another build: CPU time and memory, as ratios
 
   <verb> --help    more about one of them";
 

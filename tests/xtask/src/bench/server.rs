@@ -16,6 +16,8 @@ use std::process::{Child, Command, Stdio};
 pub(crate) enum Kind {
     Whelk,
     Sshd,
+    /// Another build of Whelk.
+    Other,
 }
 
 /// What the runs share: the programs, a key, the files of both servers.
@@ -24,6 +26,8 @@ pub(crate) struct Place {
     repository: PathBuf,
     whelk: PathBuf,
     sshd: PathBuf,
+    /// Another build of Whelk, to compare with in sshd's place.
+    other: Option<PathBuf>,
     clients: Clients,
     /// Who we are, and so who logs in to sshd.
     user: String,
@@ -31,12 +35,12 @@ pub(crate) struct Place {
 
 impl Place {
     /// Writes everything that a server needs to start.
-    pub(crate) fn prepare(workspace: &Workspace, clients: Clients) -> Outcome<Self> {
+    pub(crate) fn prepare(workspace: &Workspace, clients: Clients, other: Option<PathBuf>) -> Outcome<Self> {
         let folder = workspace.target.join("bench");
         doing(folder.display(), fs::create_dir_all(&folder))?;
         let user = output(Command::new("id").arg("-un"))?.trim().to_owned();
         let (repository, whelk, sshd) = (workspace.root.clone(), workspace.program(), clients.program("sshd"));
-        let place = Self { folder, repository, whelk, sshd, clients, user };
+        let place = Self { folder, repository, whelk, sshd, other, clients, user };
         for name in ["key", "sshd_key"] {
             if !place.file(name).is_file() {
                 let mut generate = Command::new(place.client("ssh-keygen"));
@@ -51,6 +55,11 @@ impl Place {
         doing(plugins.display(), fs::create_dir_all(&plugins))?;
         doing(name, fs::copy(place.repository.join("plugins").join(name), plugins.join(name)))?;
         Ok(place)
+    }
+
+    /// The server that Whelk is compared with.
+    pub(crate) fn peer(&self) -> Kind {
+        if self.other.is_some() { Kind::Other } else { Kind::Sshd }
     }
 
     /// A file of the bench.
@@ -83,12 +92,13 @@ impl Place {
     }
 
     fn command(&self, kind: Kind, port: u16) -> Outcome<Command> {
-        let mut command = match kind {
-            Kind::Whelk => Command::new(&self.whelk),
-            Kind::Sshd => Command::new(&self.sshd),
+        let mut command = match (kind, &self.other) {
+            (Kind::Other, Some(other)) => Command::new(other),
+            (Kind::Whelk | Kind::Other, _) => Command::new(&self.whelk),
+            (Kind::Sshd, _) => Command::new(&self.sshd),
         };
         match kind {
-            Kind::Whelk => {
+            Kind::Whelk | Kind::Other => {
                 command.args(["serve", "--log", "text", "--listen", &format!("127.0.0.1:{port}")]);
                 command.arg("--config").arg(self.file("whelk.toml"));
                 command.arg("--plugins").arg(self.file("plugins")).arg("--state").arg(self.file("state"));
@@ -139,7 +149,7 @@ impl Server {
         let mut child = doing(&name, shell.spawn())?;
         let meter = group.map_or(Meter::Tree(child.id()), Meter::Group);
         let log = child.stderr.take().ok_or("stderr was asked to be a pipe")?;
-        let user = if kind == Kind::Whelk { "probe".to_owned() } else { place.user.clone() };
+        let user = if kind == Kind::Sshd { place.user.clone() } else { "probe".to_owned() };
         let server = Self { kind, child, port: free.port(), meter, user };
         let mut lines = BufReader::new(log).lines().map_while(Result::ok);
         let mut said = Vec::new();
@@ -172,7 +182,7 @@ impl Server {
     /// The same work in the words of this server.
     pub(crate) fn says(&self, whelk: String, sshd: String) -> String {
         match self.kind {
-            Kind::Whelk => whelk,
+            Kind::Whelk | Kind::Other => whelk,
             Kind::Sshd => sshd,
         }
     }
@@ -181,7 +191,7 @@ impl Server {
     pub(crate) fn stop(mut self) -> Outcome {
         self.terminate();
         let status = doing("wait", self.child.wait())?;
-        if self.kind == Kind::Whelk && !status.success() {
+        if self.kind != Kind::Sshd && !status.success() {
             return Err(format!("whelk ended with {status}"));
         }
         Ok(())
