@@ -1,7 +1,6 @@
 //! The names of the algorithms in order of preference, and negotiation as one pure function. RFC 4253 §7.1.
 //!
-//! Markers such as `kex-strict-s-v00@openssh.com` stand in the same list as key exchange algorithms but are none: they
-//! are looked for, never chosen.
+//! Markers such as `kex-strict-s-v00@openssh.com` stand in the list of key exchange algorithms but are never chosen.
 
 use crate::crypto::agreement::{self, Agreement};
 use crate::crypto::cipher::Cipher;
@@ -17,11 +16,11 @@ pub const STRICT_SERVER: &str = "kex-strict-s-v00@openssh.com";
 /// The client understands EXT_INFO. RFC 8308 §2.1.
 pub const EXT_INFO_CLIENT: &str = "ext-info-c";
 
-/// All our ciphers bring their own integrity check, so none of these is ever used (RFC 5647 §5.1): they stand in the
-/// list because some clients give up on an empty one.
+/// The MAC names that we offer. All our ciphers are AEADs, so none of these is ever used (RFC 5647 §5.1); some clients
+/// reject an empty list.
 const MACS: &str = "hmac-sha2-256-etm@openssh.com,hmac-sha2-512-etm@openssh.com";
 
-/// What we offer, best first. Names that are not known are refused when it is made, so it is right for ever.
+/// What we offer, best first. The constructors refuse unknown names.
 #[derive(Clone, Debug)]
 pub struct Preferences {
     kex: Vec<(&'static str, Agreement)>,
@@ -35,14 +34,14 @@ impl Default for Preferences {
 }
 
 impl Preferences {
-    /// Keeps only the named key exchanges, in the given order. The error is the name that is not known.
+    /// Keeps only the named key exchanges, in the given order. The error is the unknown name.
     pub fn with_kex<'n>(mut self, names: &[&'n str]) -> Result<Preferences, &'n str> {
         let known = |name: &&'n str| agreement::ALL.into_iter().find(|(other, _)| other == name).ok_or(*name);
         self.kex = names.iter().map(known).collect::<Result<_, _>>()?;
         Ok(self)
     }
 
-    /// Keeps only the named ciphers, in the given order. The error is the name that is not known.
+    /// Keeps only the named ciphers, in the given order. The error is the unknown name.
     pub fn with_ciphers<'n>(mut self, names: &[&'n str]) -> Result<Preferences, &'n str> {
         self.ciphers = names.iter().map(|name| Cipher::from_name(name).ok_or(*name)).collect::<Result<_, _>>()?;
         Ok(self)
@@ -58,8 +57,8 @@ impl Preferences {
         self.ciphers.iter().map(|cipher| cipher.name()).collect()
     }
 
-    /// Our lists as a KEXINIT holds them, with the signatures of host keys that we can make or verify. The markers
-    /// stand only in the `first` one.
+    /// Our lists as a KEXINIT holds them, with the host key signatures that we can make or verify. The markers stand
+    /// only in the `first` KEXINIT.
     pub fn offer(&self, role: Role, host_keys: &[&str], first: bool) -> Offer {
         let mut kex = self.kex_names();
         match role {
@@ -107,7 +106,7 @@ impl Offer {
 pub struct Negotiated {
     /// The name of the key exchange.
     pub kex: &'static str,
-    /// How the secret comes about.
+    /// How both sides agree on the secret.
     pub agreement: Agreement,
     /// The algorithm of the host key's signature.
     pub host_key: &'static str,
@@ -115,16 +114,16 @@ pub struct Negotiated {
     pub cipher_to_server: Cipher,
     /// From server to client.
     pub cipher_to_client: Cipher,
-    /// The peer promises strict key exchange. Counts only in the first exchange.
+    /// The peer promises strict key exchange. Meaningful in the first exchange only.
     pub strict: bool,
-    /// The peer understands EXT_INFO. Counts only in the first exchange.
+    /// The peer understands EXT_INFO. Meaningful in the first exchange only.
     pub ext_info: bool,
     /// The next packet of the peer is a guess that missed: drop it unread. RFC 4253 §7.
     pub drop_guess: bool,
 }
 
-/// The lists of the peer's KEXINIT that decide something. Languages are ignored, and MACs as long as every cipher has
-/// its own.
+/// The lists of the peer's KEXINIT that matter. Languages are ignored, and so are MACs, because every cipher is an
+/// AEAD.
 #[derive(Clone, Copy, Debug)]
 pub struct PeerLists<'a> {
     /// Methods of key exchange, and markers.
@@ -139,11 +138,11 @@ pub struct PeerLists<'a> {
     pub compression_to_server: NameList<'a>,
     /// Compression from server to client.
     pub compression_to_client: NameList<'a>,
-    /// The peer's next packet belongs to the method that it guesses. RFC 4253 §7.
+    /// The peer's next packet belongs to the key exchange method that it guessed. RFC 4253 §7.
     pub first_packet_follows: bool,
 }
 
-/// Finds what both sides can do: in each list the client's first that the server has too. RFC 4253 §7.1. `host_keys`
+/// Chooses the algorithms: in each list the client's first name that the server supports. RFC 4253 §7.1. `host_keys`
 /// are the signatures that our host keys make, or that we verify.
 ///
 /// # Errors
@@ -162,7 +161,7 @@ pub fn negotiate(
     let cipher_to_client = cipher(theirs.cipher_to_client, "cipher to client")?;
     choose(role, "compression to server", &["none"], |name| name, theirs.compression_to_server)?;
     choose(role, "compression to client", &["none"], |name| name, theirs.compression_to_client)?;
-    // A guess is right when both sides' first names agree, whether or not we know the peer's. RFC 4253 §7.
+    // A guess is right when the first names of both sides agree, whether or not we know the peer's. RFC 4253 §7.
     let is_first = |list: NameList<'_>, ours: Option<&str>| list.first() == ours.map(str::as_bytes);
     let guessed =
         is_first(theirs.kex, ours.kex.first().map(named)) && is_first(theirs.host_key, host_keys.first().copied());
@@ -182,7 +181,7 @@ pub fn negotiate(
     })
 }
 
-/// The client's first that the server has too, as our table has it. `named` gives the name of an entry.
+/// The client's first name that the server supports too, as an entry of our table. `named` gives the name of an entry.
 fn choose<T: Copy>(
     role: Role,
     kind: &'static str,
@@ -246,7 +245,7 @@ mod tests {
         assert!(client("mlkem768x25519-sha256", "ssh-rsa,ssh-ed25519", true).unwrap().drop_guess);
     }
 
-    /// A server offers the signatures of the host keys that it has, and takes the client's first of them.
+    /// A server offers the signatures of its host keys and takes the client's first that it has.
     #[test]
     fn host_keys_are_chosen_by_the_signatures_that_they_make() {
         let name = NameList::new;

@@ -1,9 +1,9 @@
-//! RFC 4252: who the user is, and how it is proven.
+//! RFC 4252: user authentication.
 //!
 //! This file holds what both roles share: the [`Machine`] that a connection drives, and the bytes that a user's key
 //! signs. [`server::Server`] answers requests, [`client::Client`] makes them. Neither knows the transport: payloads
-//! come in, replies are owed until an [`Output`] has room. Nobody's password or key is judged here; that is the
-//! application's part.
+//! come in, and replies are owed until an [`Output`] has room. The application decides whether a credential is
+//! accepted.
 
 pub mod client;
 pub mod refused;
@@ -17,65 +17,66 @@ use crate::wire::{Malformed, Wire};
 
 /// The service that a client asks for first. RFC 4252 §4.
 const USERAUTH: &[u8] = b"ssh-userauth";
-/// The service that it enters by authenticating. RFC 4254 §1.
+/// The service that starts after authentication. RFC 4254 §1.
 const CONNECTION: &[u8] = b"ssh-connection";
 
-/// What a connection asks of either role.
+/// What a connection needs of either role.
 ///
-/// An error from any method ends the connection; a machine that has returned one lets nobody in afterwards.
+/// An error from any method ends the connection; a machine that has returned one authenticates nobody afterwards.
 pub trait Machine {
-    /// Takes one payload: numbers 5 and 6 (RFC 4253 §10) and 50 to 79 (RFC 4252 §6).
+    /// Handles one payload: numbers 5 and 6 (RFC 4253 §10) and 50 to 79 (RFC 4252 §6).
     ///
-    /// `session_id` is the first exchange hash, which signatures are bound to (RFC 4252 §7). Must not be called while
-    /// the machine [waits](Machine::waits).
+    /// Signatures are bound to `session_id`, the first exchange hash (RFC 4252 §7). Must not be called while the
+    /// machine [waits](Machine::waits).
     fn handle<'p>(&mut self, payload: &'p [u8], session_id: &[u8]) -> Result<Step<'p>, Error>;
 
-    /// Puts what is owed, as far as there is room.
+    /// Writes what is owed, as far as there is room.
     fn settle(&mut self, out: &mut impl Output);
 
-    /// Whether something is owed that [`settle`](Machine::settle) would put.
+    /// Whether [`settle`](Machine::settle) has something to write.
     fn owes(&self) -> bool;
 
-    /// How far the machine has come: which messages have a place now.
+    /// The stage, which decides which messages are allowed now.
     fn stage(&self) -> Stage;
 
-    /// Whether no further payload may be read now: a question stands, or its answer has not gone out yet.
+    /// Whether no further payload may be read now, because a question is open or its answer has not been written yet.
     ///
-    /// That keeps the answers in the order of the requests, and whatever a client sent behind its last request (RFC
-    /// 4252 §5.1 lets it) is seen after SUCCESS only. A side that waits must be able to settle, so it begins no key
-    /// exchange of its own before the stage is [`Stage::Open`].
+    /// This keeps the answers in the order of the requests. What a client sent behind its last request (which RFC 4252
+    /// §5.1 allows) is read after SUCCESS only. A side that waits must be able to settle, so it starts no key exchange
+    /// of its own before the stage is [`Stage::Open`].
     fn waits(&self) -> bool;
 }
 
-/// How far authentication has come.
+/// The stage of authentication.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Stage {
     /// The service is not agreed: 5 and 6 only.
     Service,
-    /// Attempts and their answers: 50 to 79. A server also sees 5 again here, since paramiko asks before each attempt.
+    /// Attempts and their answers: 50 to 79. A server accepts 5 again here, because paramiko sends it before each
+    /// attempt.
     Auth,
-    /// SUCCESS has been put by the server, or has reached the client: 80 and above.
+    /// The server has sent SUCCESS, or the client has received it: 80 and above.
     Open,
 }
 
-/// What a payload meant to the application.
+/// What a payload meant for the application.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Step<'p> {
-    /// Nothing that it must hear.
+    /// Nothing to report.
     Nothing,
-    /// Server: a credential has to be checked. [`server::Server::attempt`] says who, [`server::Server::decide`]
+    /// Server: the application must check a credential. [`server::Server::attempt`] has it, [`server::Server::decide`]
     /// answers.
     Attempt,
     /// Client: text to show before login, in any bytes: escape them before they are shown. RFC 4252 §5.4.
     Banner(&'p [u8]),
-    /// Client: not so; [`client::Client::methods`] may go on. RFC 4252 §5.1.
+    /// Client: the attempt failed; [`client::Client::methods`] can continue. RFC 4252 §5.1.
     Refused {
-        /// The credential was right, and another one is needed.
+        /// Client: the credential was right, and another one is required (partial success).
         partial: bool,
     },
-    /// Client: the key would do. [`client::Client::to_sign`] has the bytes that it must sign.
+    /// Client: the server would accept the key. [`client::Client::to_sign`] has the bytes that it must sign.
     Sign,
-    /// Client: the server lets us in.
+    /// Client: authentication has succeeded.
     Authenticated,
 }
 
@@ -84,13 +85,13 @@ fn number_of(payload: &[u8]) -> Result<u8, Violation> {
     payload.first().copied().ok_or(Violation::EmptyPayload)
 }
 
-/// Reads a message of this layer. Malformed ones are told apart from ones that have no place here.
+/// Reads a message of this layer. Distinguishes malformed messages from ones that are not allowed here.
 fn decode(payload: &[u8]) -> Result<AuthMessage<'_>, Violation> {
     let number = number_of(payload)?;
     AuthMessage::decode(payload).map_err(|what| violation(number, what))
 }
 
-/// Reads message 5 or 6, the two of the transport's table that start this layer.
+/// Reads message 5 or 6, which are in the transport's table but belong to authentication.
 fn decode_service(payload: &[u8]) -> Result<TransportMessage<'_>, Violation> {
     let number = number_of(payload)?;
     TransportMessage::decode(payload).map_err(|what| violation(number, what))
@@ -107,7 +108,7 @@ fn violation(number: u8, what: Malformed) -> Violation {
 
 /// What a user's key signs: the session id, then the request up to the signature. RFC 4252 §7.
 ///
-/// The user is in it, the service, the algorithm and the key itself, so a signature serves for one request of one
+/// It contains the user, the service, the algorithm and the key itself, so a signature is valid for one request of one
 /// connection.
 fn signed_data(session_id: &[u8], user: &[u8], algorithm: &[u8], key: &[u8]) -> Vec<u8> {
     let mut data = Vec::with_capacity(128 + session_id.len() + user.len() + algorithm.len() + key.len());

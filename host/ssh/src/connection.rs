@@ -57,7 +57,7 @@ pub struct Connection<A> {
 /// Something that happened. Borrowed from the input buffer: copy what is needed later.
 #[derive(Debug)]
 pub enum Event<'a> {
-    /// On or about a channel.
+    /// An event on or about a channel.
     Channel(mux::Event<'a>),
     /// A debug message. RFC 4253 §11.3.
     Debug {
@@ -142,7 +142,7 @@ impl<A: Machine> Connection<A> {
         self.transport.deadlines.next().into_iter().chain(rekey).min()
     }
 
-    /// How many bytes of data [`write`](Connection::write) could take for this channel now.
+    /// How many bytes [`write`](Connection::write) would take for this channel now.
     pub fn room(&self, channel: ChannelId) -> usize {
         self.mux.room(channel).min(self.transport.room())
     }
@@ -227,7 +227,7 @@ impl<A: Machine> Connection<A> {
         Ok(())
     }
 
-    /// Gives a payload to its layer.
+    /// Passes a payload to its layer.
     fn dispatch(
         &mut self,
         packet: &Packet,
@@ -291,7 +291,7 @@ impl<A: Machine> Connection<A> {
 
     // Commands.
 
-    /// Answers [`mux::Event::Open`]: the channel is open.
+    /// Answers [`mux::Event::Open`]: opens the channel.
     pub fn accept(&mut self, channel: ChannelId) {
         self.mux.accept(channel);
     }
@@ -347,7 +347,7 @@ impl<A: Machine> Connection<A> {
         self.mux.request(channel, kind, body, want_reply)
     }
 
-    /// Asks the peer whether it is there. Any answer will do, and every answer is input.
+    /// Sends a keepalive. Any input counts as an answer.
     pub fn keepalive(&mut self) {
         self.mux.global_request(b"keepalive@openssh.com", b"", true);
     }
@@ -477,7 +477,7 @@ impl Server {
         self.transport.holds_large_packet()
     }
 
-    /// The authenticated user, in any bytes.
+    /// The authenticated user: any bytes.
     pub fn user(&self) -> Option<&[u8]> {
         self.auth.user()
     }

@@ -1,9 +1,9 @@
 //! Cryptography: what RFC 4253 §6 to §8 needs, and the keys of RFC 8709.
 //!
-//! Owns packet protection ([`cipher`]), ephemeral key agreement ([`agreement`]), the exchange hash and key
-//! derivation ([`hash`]), host and user keys ([`key`]) and the random bytes of cookies and padding ([`random`]).
-//! It is the bottom of the crate: it knows no message, no state and no buffer but the one it is handed, and it is
-//! the only folder that names a crypto library. Which library is the matter of `provider.rs` alone.
+//! Owns packet protection ([`cipher`]), ephemeral key agreement ([`agreement`]), the exchange hash and key derivation
+//! ([`hash`]), host and user keys ([`key`]) and the random bytes of cookies and padding ([`random`]). It is the bottom
+//! of the crate: it knows no messages and no state and works in the caller's buffers. It is the only folder that names
+//! a crypto library; only `provider.rs` decides which.
 
 pub mod agreement;
 pub mod cipher;

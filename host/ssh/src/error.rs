@@ -1,4 +1,4 @@
-//! What can go wrong with a connection, by who is at fault, and the disconnect reason that each error must send.
+//! The errors of a connection, by who is at fault, and the disconnect reason that each sends.
 
 use std::fmt;
 
@@ -8,32 +8,32 @@ use crate::wire::Malformed;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u32)]
 pub enum Reason {
-    /// We will not talk to this host.
+    /// The host is not allowed to connect.
     HostNotAllowedToConnect = 1,
-    /// The peer broke the rules.
+    /// Protocol error.
     ProtocolError = 2,
-    /// No agreement on algorithms or keys.
+    /// Key exchange failed.
     KeyExchangeFailed = 3,
-    /// A packet was not what its sender had sealed.
+    /// MAC error: a packet was not what its sender had sealed.
     MacError = 5,
-    /// A service that is not there.
+    /// Service not available.
     ServiceNotAvailable = 7,
-    /// The identification names another protocol.
+    /// Protocol version not supported.
     ProtocolVersionNotSupported = 8,
-    /// The server's key is not the one that the client knows.
+    /// Host key not verifiable.
     HostKeyNotVerifiable = 9,
-    /// The connection is lost.
+    /// Connection lost.
     ConnectionLost = 10,
-    /// Somebody decided so.
+    /// Ended by the application.
     ByApplication = 11,
-    /// The server is full.
+    /// Too many connections.
     TooManyConnections = 12,
-    /// No method is left to try.
+    /// No more authentication methods available.
     NoMoreAuthMethodsAvailable = 14,
 }
 
 impl Reason {
-    /// Why we closed a connection, for the peer.
+    /// The reason for which we closed a connection, as sent to the peer.
     fn words(self) -> &'static str {
         match self {
             Reason::HostNotAllowedToConnect => "this host may not connect",
@@ -51,59 +51,59 @@ impl Reason {
     }
 }
 
-/// What a peer did against the RFCs. Each cites the rule.
+/// A violation of the RFCs by the peer. Each cites the rule.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Violation {
-    /// The first line is no identification, or one of another version. RFC 4253 §4.2.
+    /// The first line is not an identification, or one of another version. RFC 4253 §4.2.
     Identification,
     /// The identification is longer than 255 bytes, or too many lines came before it. RFC 4253 §4.2.
     IdentificationTooLong,
-    /// A packet length of 0, above the limit, or no multiple of the block. RFC 4253 §6, §6.1.
+    /// A packet length of 0, above the limit, or not a multiple of the block size. RFC 4253 §6, §6.1.
     PacketLength,
     /// Less than 4 bytes of padding, or more padding than packet. RFC 4253 §6.
     Padding,
-    /// A payload without even a message number. RFC 4253 §6.
+    /// A payload without a message number. RFC 4253 §6.
     EmptyPayload,
-    /// A message that does not read as what its number says. RFC 4251 §5.
+    /// A malformed message. RFC 4251 §5.
     Malformed {
         /// The message number.
         number: u8,
         /// What is wrong with it.
         what: Malformed,
     },
-    /// A message that has no place in this phase. RFC 4250 §4.1, RFC 4252 §6, RFC 4253 §7.1.
+    /// A message that is not allowed in this phase. RFC 4250 §4.1, RFC 4252 §6, RFC 4253 §7.1.
     Unexpected {
         /// The message number.
         number: u8,
     },
-    /// Strict key exchange: something stood before the first KEXINIT. OpenSSH PROTOCOL §1.9.
+    /// Strict key exchange: a message came before the first KEXINIT. OpenSSH PROTOCOL §1.9.
     StrictKex,
-    /// A share of a wrong length, or one that would make the secret guessable. RFC 8731 §3.
+    /// A share of a wrong length, or one that would make the secret predictable. RFC 8731 §3.
     KexShare,
-    /// The host key or its signature is not right. RFC 4253 §8.
+    /// The host key or its signature is not valid. RFC 4253 §8.
     HostKeySignature,
-    /// A service that does not exist or was not asked for. RFC 4253 §10.
+    /// A service that does not exist or was not requested. RFC 4253 §10.
     Service,
-    /// User or service changed between attempts. RFC 4252 §5 allows it; we do not, as OpenSSH does not.
+    /// User or service changed between attempts. RFC 4252 §5 allows it; we, like OpenSSH, do not.
     UserChanged,
-    /// An answer that nobody asked for. RFC 4252 §5, RFC 4254 §4.
+    /// An answer without a request. RFC 4252 §5, RFC 4254 §4.
     Unsolicited,
-    /// A message for a channel that never was. RFC 4254 §5.
+    /// A message for a channel that never existed. RFC 4254 §5.
     NoSuchChannel,
     /// More data than the window and a tenth of it allow. RFC 4254 §5.2.
     WindowExceeded,
     /// A window that would grow past 2^32 - 1. RFC 4254 §5.2.
     WindowOverflow,
-    /// A channel with a packet limit too small to be used. RFC 4254 §5.1.
+    /// A channel whose packet limit is too small to use. RFC 4254 §5.1.
     MaxPacket,
-    /// More channels were asked for than refusals may wait, while a key exchange holds them back.
+    /// More channel opens during a key exchange than refusals may wait.
     TooManyOpens,
-    /// A new session after the client had promised that there would be none. OpenSSH PROTOCOL §2.2.
+    /// A new session after the client had promised to open no more. OpenSSH PROTOCOL §2.2.
     NoMoreSessions,
 }
 
 impl Violation {
-    /// The rule that was broken, in a few words, for the log.
+    /// The violated rule in a few words, for the log.
     fn describe(&self) -> &'static str {
         match self {
             Violation::Identification => "no SSH 2.0 identification (RFC 4253 §4.2)",
@@ -139,7 +139,7 @@ impl fmt::Display for Violation {
     }
 }
 
-/// The part of the connection's start that took too long.
+/// The stage of the connection that took too long.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Stage {
     /// The identification line.
@@ -148,60 +148,60 @@ pub enum Stage {
     Kex,
     /// Authentication.
     Auth,
-    /// The peer answered no keepalive.
+    /// A keepalive that the peer did not answer.
     Keepalive,
     /// A large packet, while others waited for the memory that was granted for it.
     LargePacket,
 }
 
-/// Why a connection is over, by who is at fault.
+/// Why a connection ended, by who is at fault.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Error {
-    /// The peer broke the rules.
+    /// The peer violated the protocol.
     Peer(Violation),
-    /// We have no algorithm of this kind in common. RFC 4253 §7.1.
+    /// No common algorithm of this kind. RFC 4253 §7.1.
     Incompatible {
         /// Which of the lists.
         kind: &'static str,
         /// What we offered.
         ours: String,
-        /// What the peer offered: escaped, and cut where it is long.
+        /// What the peer offered: escaped, and cut if it is long.
         theirs: String,
     },
-    /// A packet is not what its sender had sealed. RFC 4253 §6.4.
+    /// A packet failed authentication. RFC 4253 §6.4.
     Integrity,
     /// The peer sent DISCONNECT. RFC 4253 §11.1.
     Disconnected {
-        /// As it came: see [`Reason`].
+        /// As received: see [`Reason`].
         reason: u32,
-        /// The peer's own words, in any bytes: escape them before they are shown.
+        /// The peer's text, any bytes: escape it before showing it.
         description: Vec<u8>,
     },
     /// The client's user refused the server's host key.
     HostKeyRefused,
     /// Too many failed authentication attempts. RFC 4252 §4.
     TooManyAttempts,
-    /// Too many users authenticate at the same time: the attempt could not be decided.
+    /// Too many users authenticate at the same time, so the attempt could not be decided.
     TooManyLogins,
-    /// The server could not check a credential: it was too slow or had too little memory.
+    /// The server could not check a credential: too slow, or too little memory.
     LoginUndecided,
-    /// A stage took longer than it may.
+    /// A stage took longer than its limit.
     TimedOut(Stage),
     /// We ended it ourselves.
     Closed(Reason),
-    /// The application ended it, with this text.
+    /// The application ended it.
     Requested {
         /// The reason to send: see [`Reason`].
         reason: u32,
-        /// The words to send.
+        /// The text to send.
         text: String,
     },
-    /// Keys that may protect no more packets, or a system without randomness: nothing that a peer can do.
+    /// The keys can protect no more packets, or the system gave no randomness. A peer cannot cause it.
     Exhausted,
 }
 
 impl Error {
-    /// The reason that a DISCONNECT must carry, or none where nothing is to be sent.
+    /// The reason code of the DISCONNECT, or `None` where nothing is sent.
     pub fn reason(&self) -> Option<u32> {
         let reason = match self {
             Error::Requested { reason, .. } => return Some(*reason),
@@ -224,7 +224,7 @@ impl Error {
         reason.map(|reason| reason as u32)
     }
 
-    /// The text that a DISCONNECT carries: generic, so that it tells an attacker nothing.
+    /// The text of the DISCONNECT: generic, so that it reveals nothing to an attacker.
     pub fn disconnect_text(&self) -> &str {
         match self {
             Error::Peer(Violation::Service) => "service not available",

@@ -1,7 +1,7 @@
-//! RFC 4252 as the client plays it: asks for the service, tries what the application gives it, signs nothing itself.
+//! RFC 4252, client role: asks for the service and tries the credentials that the application supplies.
 //!
-//! The signature is made outside ([`Client::to_sign`], [`Client::signed`]), so the key may lie in a file, an agent or a
-//! device. The tests and the benches are its users.
+//! Signatures are made outside ([`Client::to_sign`], [`Client::signed`]), so the key may be in a file, an agent or a
+//! device. Tests and benchmarks use this role.
 
 use zeroize::Zeroizing;
 
@@ -12,31 +12,31 @@ use crate::message::auth::{AuthMessage, Method};
 use crate::message::transport::TransportMessage;
 use crate::wire::Rest;
 
-/// What to try. Without `Debug`: passwords are not to be printed.
+/// A credential to try. No `Debug`, so that passwords are never printed.
 #[derive(Clone, Copy)]
 pub enum Credential<'a> {
-    /// Nothing: how the methods are learnt. RFC 4252 §5.2.
+    /// `none`: returns the list of methods. RFC 4252 §5.2.
     None,
     /// RFC 4252 §8.
     Password(&'a [u8]),
-    /// A key; with `ask`, the server is first asked whether it would do. RFC 4252 §7.
+    /// A public key; with `ask`, the server is first asked whether it would accept it. RFC 4252 §7.
     Key {
         /// The algorithm to sign with.
         algorithm: &'a str,
-        /// The public key, RFC 4253 §6.6.
+        /// The public key blob, RFC 4253 §6.6.
         blob: &'a [u8],
-        /// Ask before signing: for keys whose signature costs a touch or a passphrase.
+        /// Ask before signing: for keys whose signature needs a touch or a passphrase.
         ask: bool,
     },
 }
 
 /// The client's machine.
 pub struct Client {
-    /// Who we say we are.
+    /// The user name.
     user: Vec<u8>,
-    /// The methods that may go on, as the last FAILURE listed them.
+    /// The methods that can continue, as listed in the last FAILURE.
     methods: String,
-    /// Where the exchange stands.
+    /// The state of the exchange.
     state: State,
 }
 
@@ -50,19 +50,19 @@ pub struct Client {
 ///      any error: Ended
 /// ```
 enum State {
-    /// SERVICE_REQUEST waits for room.
+    /// SERVICE_REQUEST waits for room in the output.
     OwingService(Request),
-    /// It is on its way; the request follows its answer.
+    /// SERVICE_REQUEST was sent; the first request follows its answer.
     ExpectAccept(Request),
-    /// The application must say what to try next.
+    /// The application must supply the next credential.
     Choosing,
     /// The application must sign.
     Signing(Key),
-    /// A request waits for room.
+    /// A request waits for room in the output.
     Owing(Request),
-    /// A request is on its way. The key is the one that it asked about.
+    /// A request was sent. Holds the key that it asked about.
     ExpectAnswer(Option<Key>),
-    /// We are in.
+    /// Authenticated.
     Done,
     /// The connection is over.
     Ended,
@@ -79,7 +79,7 @@ enum Request {
     None,
     Password(Zeroizing<Vec<u8>>),
     Query(Key),
-    /// No signature yet: it is awaited before anything is put.
+    /// No signature yet: it must be supplied before the request is written.
     Unsigned(Key),
     Signed {
         key: Key,
@@ -99,7 +99,7 @@ impl Request {
         }
     }
 
-    /// The state in which the request is on its way out.
+    /// The state in which the request is written next.
     fn begin(self) -> State {
         match self {
             Request::Unsigned(key) => State::Signing(key),
@@ -107,7 +107,7 @@ impl Request {
         }
     }
 
-    /// The request as the RFC writes it.
+    /// The request in the RFC's form.
     fn method(&self) -> Method<'_> {
         match self {
             Request::None => Method::None,
@@ -121,7 +121,7 @@ impl Request {
         }
     }
 
-    /// How many bytes the body of the request takes at most.
+    /// Upper bound of the size of the request's body in bytes.
     fn size(&self) -> usize {
         match self {
             Request::None => 0,
@@ -142,12 +142,12 @@ impl Request {
 
 impl Client {
     /// A client that authenticates as `user`. It asks for the service and then tries `none`, unless
-    /// [`authenticate`](Client::authenticate) names something else before.
+    /// [`authenticate`](Client::authenticate) supplies something else before.
     pub fn new(user: &[u8]) -> Client {
         Client { user: user.to_vec(), methods: String::new(), state: State::OwingService(Request::None) }
     }
 
-    /// Tries `credential` next. Without effect while an answer is awaited, and after the end.
+    /// Tries `credential` next. Ignored while an answer is awaited, and after the end.
     pub fn authenticate(&mut self, credential: Credential<'_>) {
         let request = Request::new(credential);
         match &self.state {
@@ -158,7 +158,7 @@ impl Client {
         }
     }
 
-    /// The methods that may go on, as the last refusal listed them.
+    /// The methods that can continue, as listed in the last FAILURE.
     pub fn methods(&self) -> &str {
         &self.methods
     }
@@ -183,7 +183,7 @@ impl Client {
         }
     }
 
-    /// RFC 4253 §10: the service is there.
+    /// RFC 4253 §10: the service was accepted.
     fn accepted(&mut self, payload: &[u8]) -> Result<Step<'static>, Violation> {
         let TransportMessage::ServiceAccept { service: USERAUTH } = decode_service(payload)? else {
             return Err(Violation::Service);
@@ -195,7 +195,7 @@ impl Client {
         Ok(if matches!(self.state, State::Signing(_)) { Step::Sign } else { Step::Nothing })
     }
 
-    /// A message of RFC 4252 §6. An answer needs a request that it answers.
+    /// Handles a message of RFC 4252 §6. An answer needs a request that it answers.
     fn answered<'p>(&mut self, payload: &'p [u8]) -> Result<Step<'p>, Violation> {
         let message = decode(payload)?;
         let asked = match &mut self.state {
@@ -249,7 +249,7 @@ impl Machine for Client {
                 self.state = State::ExpectAccept(request);
             }
             State::Owing(request) => {
-                // Room for the whole password from the start: a buffer that grows leaves copies behind.
+                // Reserves room for the whole password: a buffer that grows leaves copies behind.
                 let mut body = Zeroizing::new(Vec::with_capacity(request.size()));
                 let method = request.method().encode(&mut body);
                 let body = Rest(&body);
@@ -279,7 +279,7 @@ impl Machine for Client {
         }
     }
 
-    /// Never: banners and a DISCONNECT are read while the application decides.
+    /// Never waits: banners and a DISCONNECT are read while the application decides.
     fn waits(&self) -> bool {
         false
     }

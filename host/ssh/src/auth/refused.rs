@@ -1,42 +1,43 @@
-//! What was refused before authentication, for the server's log. The client is told none of it.
+//! The attempts that were refused before authentication, for the server's log. The client learns none of this.
 
 use sha2::{Digest, Sha256};
 use ssh_key::Fingerprint;
 
 use crate::message::auth::Method;
 
-/// Keys that are remembered. The others are counted.
+/// The most keys that are remembered. Further ones are only counted.
 const KEYS: usize = 16;
-/// Bytes of an algorithm's name that are remembered. RFC 4251 §6: names have at most 64.
+/// The most bytes of an algorithm name that are remembered. RFC 4251 §6: names have at most 64.
 const NAME: usize = 64;
 
-/// The attempts of one connection that were refused.
+/// The refused attempts of one connection.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub struct Refused {
     keys: Vec<RefusedKey>,
-    /// How many keys were refused, remembered or not. A key counts each time.
+    /// How many keys were refused, remembered or not. A repeated key counts each time.
     pub key_count: u32,
-    /// Passwords.
+    /// How many passwords.
     pub passwords: u32,
-    /// The method `none`, RFC 4252 §5.2: how clients ask for the methods, and how they try a user without credentials.
+    /// How many times `none`, RFC 4252 §5.2: clients use it to learn the methods, and to log in users without
+    /// credentials.
     pub nones: u32,
-    /// Methods that we do not have.
+    /// How many attempts by methods that we do not support.
     pub unknown: u32,
 }
 
-/// A key that was refused.
+/// A refused key.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RefusedKey {
-    /// As the client named it, any bytes, at most 64: not to be shown unescaped.
+    /// The algorithm as the client named it: any bytes, at most 64. Escape it before showing it.
     pub algorithm: Vec<u8>,
     /// `SHA256:` and 43 characters of base64, as OpenSSH prints it.
     pub fingerprint: String,
-    /// Why, in words for an operator.
+    /// Why, as text for the operator.
     pub reason: &'static str,
 }
 
 impl Refused {
-    /// The keys that were refused first, at most 16.
+    /// The first 16 keys that were refused.
     pub fn keys(&self) -> &[RefusedKey] {
         &self.keys
     }
@@ -46,7 +47,7 @@ impl Refused {
         self.key_count > 0 || self.passwords > 0 || self.nones > 0 || self.unknown > 0
     }
 
-    /// An attempt is refused without a question.
+    /// Counts an attempt that is refused without asking the application.
     pub(super) fn add(&mut self, method: &Method<'_>, reason: &'static str) {
         match method {
             Method::None => self.none(),

@@ -1,9 +1,9 @@
-//! RFC 4252 as the server plays it: takes requests, asks the application, owes each request one answer.
+//! RFC 4252, server role: takes requests, asks the application, owes each request one answer.
 //!
-//! What has only one right answer is answered here: forms, limits, services, signatures. Whether a credential is good
-//! enough for a user is a question to the application, and while it stands nothing more is read. Nothing here depends
-//! on whether a user exists. There is no clock: delays and deadlines are the application's, which answers when it sees
-//! fit.
+//! This machine decides whatever has only one right answer: formats, limits, services, signatures. Whether a credential
+//! is good enough for a user is a question for the application; while it is open, nothing more is read. Nothing here
+//! depends on whether a user exists. There is no clock: the application applies delays and deadlines and answers when
+//! it likes.
 
 use std::sync::Arc;
 
@@ -18,26 +18,28 @@ use crate::message::auth::{AuthMessage, Method};
 use crate::message::transport::TransportMessage;
 use crate::wire::NameList;
 
-/// Longest user name in bytes. Ours.
+/// Longest user name in bytes. Our limit.
 const USER: usize = 255;
-/// Longest password in bytes, as OpenSSH has it: hashing costs by the byte (CVE-2016-6515).
+/// Longest password in bytes, as in OpenSSH: the cost of hashing grows with the length (CVE-2016-6515).
 const PASSWORD: usize = 1024;
 
-/// Why a key is refused that the application does not let in.
+/// The reason for a key that the application refused.
 const NOT_AUTHORIZED: &str = "it is not a key of this user";
-/// Why a key is refused that we cannot verify.
+/// The reason for a key that we cannot verify.
 const NOT_SUPPORTED: &str = "its type is not supported: use ssh-ed25519";
 
-/// What an operator decides about authentication. One for all connections.
+/// What the operator configures about authentication. Shared by all connections.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The methods offered. Attempts by others are refused without a question; `none` is always asked about.
+    /// The methods offered. Attempts by other methods are refused without a question; `none` is always passed to the
+    /// application.
     pub methods: Methods,
     /// Text that clients show before login.
     pub banner: Option<Banner>,
-    /// The failure that ends the connection: 6 means five answers of FAILURE. The first `none` is free. RFC 4252 §4.
+    /// The number of the failure that ends the connection: 6 allows five answers of FAILURE. The first `none` does not
+    /// count. RFC 4252 §4.
     pub max_failures: u32,
-    /// How many messages are answered at all, whatever the answer: queries and partial success are not free.
+    /// The most requests that are answered, whatever the answer: it bounds queries and partial successes too.
     pub max_requests: u32,
 }
 
@@ -52,7 +54,7 @@ impl Default for Settings {
     }
 }
 
-/// A set of methods. `none` is never in it: RFC 4252 §5.2 forbids to list it.
+/// A set of methods. `none` is never a member: RFC 4252 §5.2 forbids listing it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Methods {
     /// RFC 4252 §7.
@@ -62,7 +64,7 @@ pub struct Methods {
 }
 
 impl Methods {
-    /// As FAILURE lists them, RFC 4252 §5.1.
+    /// The list as FAILURE has it, RFC 4252 §5.1.
     fn list(self) -> NameList<'static> {
         NameList::new(match (self.publickey, self.password) {
             (true, true) => "publickey,password",
@@ -73,16 +75,16 @@ impl Methods {
     }
 }
 
-/// Text that clients show before login: at most 8 KiB, and nothing in it that steers a terminal. RFC 4252 §5.4.
+/// Text that clients show before login: at most 8 KiB, without characters that control a terminal. RFC 4252 §5.4.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Banner(String);
 
 impl Banner {
-    /// Longest banner in bytes. Ours.
+    /// Longest banner in bytes. Our limit.
     const BYTES: usize = 8192;
 
-    /// Takes `text` without its control characters but tabs and line ends, which become CR LF as the RFC has them. What
-    /// is too long is cut.
+    /// Takes `text` without its control characters except tabs and line ends, which become CR LF as the RFC requires.
+    /// Longer text is cut.
     pub fn new(text: &str) -> Banner {
         let mut kept = String::with_capacity(text.len().min(Self::BYTES));
         for character in text.chars().filter(|character| matches!(character, '\n' | '\t') || !character.is_control()) {
@@ -98,7 +100,7 @@ impl Banner {
         Banner(kept)
     }
 
-    /// The text as it is sent.
+    /// The text as sent.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -107,59 +109,63 @@ impl Banner {
 /// A question to the application: does this credential authenticate this user?
 #[derive(Clone, Copy)]
 pub struct Attempt<'a> {
-    /// Any bytes, at most 255, perhaps none: to be looked up exactly, never to be used as a path or shown unescaped.
+    /// The user name: any bytes, at most 255, possibly empty. Look it up exactly; never use it as a path or show it
+    /// unescaped.
     pub user: &'a [u8],
-    /// What the user brings.
+    /// What the user presented.
     pub credential: Credential<'a>,
 }
 
-/// What a user brings. Without `Debug`: passwords are not to be printed.
+/// What a user presented. No `Debug`, so that passwords are never printed.
 #[derive(Clone, Copy)]
 pub enum Credential<'a> {
-    /// Nothing at all. RFC 4252 §5.2.
+    /// Nothing: the method `none`. RFC 4252 §5.2.
     None,
-    /// At most 1024 bytes, any. RFC 4252 §8.
+    /// A password: at most 1024 bytes, any. RFC 4252 §8.
     Password(&'a [u8]),
-    /// Would this key do? Nothing is proven: anybody may offer anybody's public key. RFC 4252 §7.
+    /// A query whether this key would be accepted. It proves nothing: anybody may offer anybody's public key. RFC 4252
+    /// §7.
     KeyOffered(&'a PublicKey),
-    /// The client holds this key: its signature is verified. RFC 4252 §7.
+    /// The client holds this key: its signature was verified. RFC 4252 §7.
     KeyProven(&'a PublicKey),
-    /// What nobody can have as a credential, and what is not looked at: a key of a type that we cannot verify, offered
-    /// or with a signature, a password of more than 1024 bytes, or one to be changed. Only a user who needs no
-    /// credentials enters with it. Acceptance lets the client in at once, as for `None`.
+    /// Something that no user can have as a credential, so it is not examined: a key of a type that we cannot verify, a
+    /// password of more than 1024 bytes, or a password change. Only a user who needs no credentials is accepted with
+    /// it. Acceptance authenticates the client at once, as for `None`.
     Unusable,
 }
 
 /// The application's answer to an [`Attempt`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Verdict {
-    /// Enter; for a key that was only offered: sign with it.
+    /// Accept. For a key that was only offered: sign with it.
     Accept,
-    /// No, whatever the cause. The client is not told.
+    /// Reject, for whatever reason. The client does not learn it.
     Reject,
-    /// Right but not enough: one of these must follow. For a key that was only offered: sign with it. RFC 4252 §5.1.
+    /// Partial success: right, but one of these methods must follow. For a key that was only offered: sign with it. RFC
+    /// 4252 §5.1.
     Partial(Methods),
 }
 
 /// The server's machine.
 pub struct Server {
-    /// What the operator decided.
+    /// The operator's settings.
     settings: Arc<Settings>,
-    /// Where the exchange stands.
+    /// The state of the exchange.
     state: State,
-    /// The user name of the first request. It does not change: what one user has shown must not help another.
+    /// The user name of the first request. Later requests must repeat it: what one user has proven must not count for
+    /// another.
     user: Option<Vec<u8>>,
-    /// The methods that may go on. Partial success narrows them.
+    /// The methods that can continue. Partial success narrows them.
     methods: Methods,
-    /// Messages that came, of whatever outcome.
+    /// Requests so far, whatever their outcome.
     requests: u32,
     /// Requests that were refused.
     failures: u32,
-    /// What they were, for the log.
+    /// What was refused, for the log.
     refused: Refused,
-    /// `none` came before: the first is how clients ask for the methods, the next is an attempt.
+    /// `none` was tried before. Clients use the first to learn the methods; further ones count as attempts.
     none_seen: bool,
-    /// The banner is still to be put.
+    /// The banner was not written yet.
     banner_owed: bool,
 }
 
@@ -175,31 +181,31 @@ pub struct Server {
 enum State {
     /// Nothing has come yet.
     ExpectService,
-    /// It is the client's turn.
+    /// The client must send a request.
     Idle,
-    /// It is the application's turn.
+    /// The application must decide.
     Deciding {
-        /// What it was asked.
+        /// The attempt to decide on.
         question: Question,
-        /// A failure will not be counted.
+        /// A failure does not count.
         free: bool,
     },
-    /// An answer waits for room.
+    /// An answer waits for room in the output.
     Owing(Reply),
-    /// The user is in.
+    /// Authenticated.
     Done,
     /// The connection is over.
     Ended,
 }
 
-/// An [`Attempt`] as it is kept while it stands.
+/// An [`Attempt`] as it is kept until the decision.
 enum Question {
     None,
     Password(Zeroizing<Vec<u8>>),
     KeyOffered(PublicKey),
     KeyProven(PublicKey),
     UnusablePassword,
-    /// As the client named the algorithm, and the blob: for the log.
+    /// The algorithm as the client named it, and the key blob: for the log.
     UnusableKey {
         algorithm: Vec<u8>,
         blob: Vec<u8>,
@@ -231,7 +237,7 @@ impl Server {
         }
     }
 
-    /// The question that stands, if any.
+    /// The open question, if any.
     pub fn attempt(&self) -> Option<Attempt<'_>> {
         let State::Deciding { question, .. } = &self.state else { return None };
         let credential = match question {
@@ -244,8 +250,8 @@ impl Server {
         Some(Attempt { user: self.user.as_deref()?, credential })
     }
 
-    /// Answers the question that stands; without one, nothing happens. Whoever answers in somebody's place (at a
-    /// deadline) drops that one's answer, so that it does not meet the next question.
+    /// Answers the open question; ignored without one. A caller that answers for somebody else (at a deadline) must
+    /// drop the late answer, so that it does not answer the next question.
     ///
     /// # Errors
     /// [`Error::TooManyAttempts`] when this was the last failure allowed.
@@ -280,22 +286,22 @@ impl Server {
         Ok(())
     }
 
-    /// What was refused so far.
+    /// The attempts refused so far.
     pub fn refused(&self) -> &Refused {
         &self.refused
     }
 
-    /// The same, and forgets it: after authentication its memory is not needed any more.
+    /// Takes the refused attempts, so that their memory is free after authentication.
     pub fn take_refused(&mut self) -> Refused {
         std::mem::take(&mut self.refused)
     }
 
-    /// The user name of the first request, in any bytes.
+    /// The user name of the first request: any bytes.
     pub fn asking(&self) -> Option<&[u8]> {
         self.user.as_deref()
     }
 
-    /// The authenticated user. None before that.
+    /// The authenticated user. `None` before authentication.
     pub fn user(&self) -> Option<&[u8]> {
         match self.state {
             State::Done | State::Owing(Reply::Success) => self.user.as_deref(),
@@ -307,7 +313,7 @@ impl Server {
         }
     }
 
-    /// The state and the number say what to do.
+    /// Dispatches by state and message number.
     fn dispatch(&mut self, payload: &[u8], session_id: &[u8]) -> Result<Step<'static>, Error> {
         let number = number_of(payload)?;
         let unexpected = Err(Violation::Unexpected { number }.into());
@@ -321,7 +327,7 @@ impl Server {
                 50 => self.request(payload, session_id),
                 _ => unexpected,
             },
-            // RFC 4252 §5.1: requests after success are ignored, silently.
+            // RFC 4252 §5.1: requests after success are ignored silently.
             State::Done => match number {
                 50 => Ok(Step::Nothing),
                 _ => unexpected,
@@ -330,7 +336,7 @@ impl Server {
         }
     }
 
-    /// RFC 4253 §10: the one service that can be asked for. paramiko asks for it again before each attempt.
+    /// RFC 4253 §10: handles the request for the service. paramiko repeats it before each attempt.
     fn service(&mut self, payload: &[u8]) -> Result<Step<'static>, Error> {
         self.count_request()?;
         let TransportMessage::ServiceRequest { service: USERAUTH } = decode_service(payload)? else {
@@ -340,7 +346,7 @@ impl Server {
         Ok(Step::Nothing)
     }
 
-    /// RFC 4252 §5: one attempt.
+    /// RFC 4252 §5: handles one attempt.
     fn request(&mut self, payload: &[u8], session_id: &[u8]) -> Result<Step<'static>, Error> {
         self.count_request()?;
         let AuthMessage::UserauthRequest { user, service, method, body } = decode(payload)? else {
@@ -364,15 +370,15 @@ impl Server {
         }
     }
 
-    /// Nothing is free: a client that asks for ever costs as much as one that fails for ever.
+    /// Every request counts: a client that queries for ever costs as much as one that fails for ever.
     fn count_request(&mut self) -> Result<(), Error> {
         self.requests = self.requests.saturating_add(1);
         if self.requests > self.settings.max_requests { Err(Error::TooManyAttempts) } else { Ok(()) }
     }
 
-    /// Fixes the user at the first request, which is also when the banner is due.
+    /// Fixes the user name at the first request, which is also when the banner is due.
     fn remember(&mut self, user: &[u8]) -> Result<(), Violation> {
-        // One byte more than a name may have is enough to know that it is too long.
+        // One byte more than the limit is enough to know that the name is too long.
         let user = user.get(..=USER).unwrap_or(user);
         match &self.user {
             Some(known) if known == user => Ok(()),
@@ -385,7 +391,7 @@ impl Server {
         }
     }
 
-    /// What is to be asked about a request, or why it can only fail. No answer here depends on who the user is.
+    /// What to ask about a request, or why it can only fail. No answer here depends on the user.
     fn examine(&self, user: &[u8], method: &Method<'_>, session_id: &[u8]) -> Result<Question, &'static str> {
         if user.len() > USER {
             return Err("the user name is too long");
@@ -407,11 +413,12 @@ impl Server {
                 if !self.methods.publickey {
                     return Err("no user has a key");
                 }
-                // The blob must also be the only way to write this key: PK_OK repeats it, and an audit must find it.
+                // The blob must be the canonical encoding of the key: PK_OK repeats it, and it is the form that audit
+                // logs search for.
                 let fit = |key: &PublicKey| key.algorithm().as_bytes() == algorithm && key.blob() == blob;
                 let key = match PublicKey::from_blob(blob) {
                     Ok(key) if fit(&key) => key,
-                    // Rubbish, not a key of another type.
+                    // Malformed, not a key of another type.
                     Ok(_) => return Err(NOT_SUPPORTED),
                     Err(_) if PublicKey::verifies(algorithm) => return Err(NOT_SUPPORTED),
                     Err(_) => {
@@ -429,7 +436,7 @@ impl Server {
         }
     }
 
-    /// Owes a FAILURE, or ends it all at the last one allowed.
+    /// Owes a FAILURE, or ends the connection at the last one allowed.
     fn fail(&mut self, free: bool) -> Result<(), Error> {
         if !free {
             self.failures = self.failures.saturating_add(1);
@@ -454,7 +461,7 @@ impl Machine for Server {
                 out.put(&AuthMessage::UserauthBanner { text: banner.as_str().as_bytes(), language: b"" });
             }
         }
-        // Without room for the banner there is none for an answer either, so the banner comes first.
+        // The banner comes before the answer, so without room for the banner nothing is written.
         if out.room() == 0 {
             return;
         }

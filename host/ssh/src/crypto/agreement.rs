@@ -1,7 +1,7 @@
-//! Ephemeral key agreement: both sides make a key for this once, and from the two shares comes K.
+//! Ephemeral key agreement: each side makes a key for one exchange, and both derive K from the two shares.
 //!
-//! One file a method, and the table [`ALL`]. Owns the ephemeral secrets and the form in which K is hashed; the messages
-//! that carry the shares and the order of the exchange hash belong to the key exchange.
+//! One file a method, and the table [`ALL`]. Owns the ephemeral secrets and the encoding of K for the hash; the
+//! messages that carry the shares and the order of the exchange hash belong to the key exchange.
 
 mod curve25519;
 mod error;
@@ -23,12 +23,12 @@ pub const ALL: [(&str, Agreement); 3] = [
     ("curve25519-sha256@libssh.org", Agreement::Curve25519),
 ];
 
-/// The ways to agree on K.
+/// A method of key agreement.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Agreement {
     /// X25519. Shares are 32 bytes each way; K is hashed as an `mpint`. RFC 8731 §3.1.
     Curve25519,
-    /// ML-KEM-768 beside X25519: safe while either is. Shares are 1184 + 32 and 1088 + 32 bytes; K is hashed as a
+    /// ML-KEM-768 with X25519: secure while either is. Shares are 1184 + 32 and 1088 + 32 bytes; K is hashed as a
     /// `string`. draft-ietf-sshm-mlkem-hybrid-kex §2.
     MlKem768X25519,
 }
@@ -42,10 +42,10 @@ impl Agreement {
         }
     }
 
-    /// The client's first step: its ephemeral secrets and its share (`Q_C` or `C_INIT`).
+    /// The client's first step: makes its ephemeral secrets and its share (`Q_C` or `C_INIT`).
     ///
     /// # Errors
-    /// There was no randomness to make a key from.
+    /// The system gave no randomness.
     pub fn initiate(self) -> Result<(Initiator, Vec<u8>), RandomFailed> {
         match self {
             Agreement::Curve25519 => {
@@ -59,12 +59,11 @@ impl Agreement {
         }
     }
 
-    /// The server's whole part: from the client's share our own (`Q_S` or `S_REPLY`), and K.
+    /// The server's whole part: makes its share (`Q_S` or `S_REPLY`) and K from the client's share.
     ///
     /// # Errors
-    /// `client_share` has a wrong length, its X25519 point is of small order, or its ML-KEM key is not a valid one.
-    /// (Also when there was no randomness, which the providers do not tell apart; on the systems we run on it
-    /// cannot happen.)
+    /// `client_share` has a wrong length, its X25519 point is of small order, or its ML-KEM key is not valid. (Also
+    /// when the system gave no randomness, which the providers do not distinguish.)
     pub fn respond(self, client_share: &[u8]) -> Result<(Vec<u8>, SharedSecret), BadShare> {
         match self {
             Agreement::Curve25519 => curve25519::respond(client_share),
@@ -82,11 +81,11 @@ enum Secrets {
 }
 
 impl Initiator {
-    /// The client's second step: K, from the server's share.
+    /// The client's second step: makes K from the server's share.
     ///
     /// # Errors
-    /// `server_share` has a wrong length or its X25519 point is of small order. A KEM ciphertext that was tampered
-    /// with is no error here: it gives another K, and the host key's signature fails.
+    /// `server_share` has a wrong length or its X25519 point is of small order. A KEM ciphertext that was tampered with
+    /// is no error here: it yields another K, and the host key's signature fails.
     pub fn finish(self, server_share: &[u8]) -> Result<SharedSecret, BadShare> {
         match self.0 {
             Secrets::Curve25519(key) => key.finish(server_share),

@@ -1,7 +1,7 @@
 //! Packet protection: RFC 4253 §6 with the AEAD modes of OpenSSH, one file a cipher.
 //!
 //! A [`Sealer`] and an [`Opener`] own the key of one direction and work in the caller's buffer: no copy, no allocation.
-//! Lengths, padding and sequence numbers are the transport's: nothing here reads a field.
+//! Lengths, padding and sequence numbers are the transport's: nothing here parses a field.
 
 mod chacha20_poly1305;
 mod error;
@@ -15,7 +15,7 @@ pub use error::{BadKey, Exhausted, Forged};
 use frame::{LENGTH_LEN, PACKETS_PER_KEY, Properties};
 use gcm::Gcm;
 
-/// How packets are protected once keys are there.
+/// A cipher.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Cipher {
     /// ChaCha20 with Poly1305, the length encrypted under a key of its own.
@@ -27,7 +27,7 @@ pub enum Cipher {
 }
 
 impl Cipher {
-    /// All there are.
+    /// All ciphers.
     pub const ALL: [Cipher; 3] = [Cipher::ChaCha20Poly1305, Cipher::Aes256Gcm, Cipher::Aes128Gcm];
 
     fn properties(self) -> &'static Properties {
@@ -56,7 +56,7 @@ impl Cipher {
         self.properties().key_len
     }
 
-    /// Bytes of IV to derive (letters `A` and `B`). 0 for a cipher that takes the sequence number for one.
+    /// Bytes of IV to derive (letters `A` and `B`). 0 for a cipher whose nonce is the sequence number.
     #[must_use]
     pub fn iv_len(self) -> usize {
         self.properties().iv_len
@@ -114,7 +114,7 @@ impl Sealer {
         self.cipher.block_len
     }
 
-    /// Whether the four length bytes belong to the padded part. They do in clear, not in the AEAD modes.
+    /// Whether the four length bytes belong to the padded part. They do without encryption, not in the AEAD modes.
     #[must_use]
     pub fn length_is_padded(&self) -> bool {
         self.cipher.length_is_padded
@@ -122,12 +122,12 @@ impl Sealer {
 
     /// Seals `frame` (`packet_length`, `padding_length`, payload, padding) in place and writes its tag.
     ///
-    /// `sequence` is the packet's sequence number; two packets under one key never have the same. `tag` has
-    /// [`Sealer::tag_len`] bytes.
+    /// `sequence` is the packet's sequence number; it must be unique under one key. `tag` has [`Sealer::tag_len`]
+    /// bytes.
     ///
     /// # Errors
-    /// The key has sealed as many packets as it may, and nothing was written; a rekey would have been due long
-    /// since. Also, with the frame then not to be sent, for a frame or a tag of a length that the caller had wrong.
+    /// The key has sealed as many packets as it may; nothing was written. (A rekey is due long before.) Also for a
+    /// frame or a tag of a wrong length; then the frame must not be sent.
     pub fn seal(&mut self, sequence: u32, frame: &mut [u8], tag: &mut [u8]) -> Result<(), Exhausted> {
         debug_assert!(frame.len() >= LENGTH_LEN && tag.len() == self.cipher.tag_len, "frame and tag as documented");
         self.left = self.left.checked_sub(1).ok_or(Exhausted)?;
@@ -186,14 +186,14 @@ impl Opener {
         self.cipher.block_len
     }
 
-    /// Whether the four length bytes belong to the padded part. They do in clear, not in the AEAD modes.
+    /// Whether the four length bytes belong to the padded part. They do without encryption, not in the AEAD modes.
     #[must_use]
     pub fn length_is_padded(&self) -> bool {
         self.cipher.length_is_padded
     }
 
-    /// `packet_length`, from the first four bytes as they came. It authenticates nothing: any value may come out,
-    /// and no more may be done with it than to bound it and to wait for that many bytes.
+    /// `packet_length`, from the first four bytes as received. It is not authenticated: any value may result. Use it
+    /// only to check it against the limit and to wait for that many bytes.
     #[must_use]
     pub fn length(&self, sequence: u32, first: [u8; 4]) -> u32 {
         u32::from_be_bytes(match &self.key {
@@ -203,11 +203,11 @@ impl Opener {
     }
 
     /// Opens `frame`, a whole protected packet with its tag, in place. Afterwards `frame[4..]` without the tag is
-    /// `padding_length`, payload and padding in clear; the four length bytes stay as they came.
+    /// `padding_length`, payload and padding in clear; the four length bytes stay as received.
     ///
     /// # Errors
-    /// The packet is not the peer's, or not whole, or its key has opened as many packets as it may. What `frame`
-    /// then holds must not be read, and the connection must end.
+    /// The tag does not fit, the packet is not complete, or the key has opened as many packets as it may. The contents
+    /// of `frame` must not be used, and the connection must end.
     pub fn open(&mut self, sequence: u32, frame: &mut [u8]) -> Result<(), Forged> {
         self.left = self.left.checked_sub(1).ok_or(Forged)?;
         match &mut self.key {

@@ -1,7 +1,7 @@
 //! The exchange hash and the keys derived from it: RFC 4253 §7.2 and §8.
 //!
-//! Each method of key exchange names its hash function: see [`Agreement::hash`](super::agreement::Agreement::hash).
-//! What goes into a [`Transcript`], and in which order, is said by the key exchange and not here.
+//! Each key exchange method names its hash function: see [`Agreement::hash`](super::agreement::Agreement::hash). The
+//! key exchange decides what goes into a [`Transcript`] and in which order.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ use zeroize::{Zeroize, Zeroizing};
 use super::secret::SharedSecret;
 use super::string;
 
-/// The hash functions that methods of key exchange use, by the size of their output.
+/// The hash functions of the key exchange methods, by the size of their output.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum HashFunction {
     /// 32 bytes.
@@ -23,7 +23,7 @@ pub enum HashFunction {
     Sha512,
 }
 
-/// A hash function and what it has read so far.
+/// A hash function and its running state.
 #[derive(Clone)]
 enum Hasher {
     Sha256(Sha256),
@@ -48,7 +48,7 @@ impl Hasher {
         }
     }
 
-    /// Appends the hash to `to`, which has room for it: a vector that grew would leave a copy of its bytes behind.
+    /// Appends the hash to `to`, which must have room for it: a vector that grows leaves a copy of its bytes behind.
     fn finish(self, to: &mut Vec<u8>) {
         fn append(mut hash: impl AsMut<[u8]>, to: &mut Vec<u8>) {
             to.extend_from_slice(hash.as_mut());
@@ -65,8 +65,8 @@ impl Hasher {
 /// Bytes of the longest hash.
 const LONGEST: usize = 64;
 
-/// H, the hash over a key exchange, of 32, 48 or 64 bytes. That of the first exchange is also the session identifier
-/// (RFC 4253 §7.2), which later exchanges with another hash function do not change.
+/// H, the exchange hash, of 32, 48 or 64 bytes. That of the first exchange is also the session identifier (RFC 4253
+/// §7.2), which stays the same when later exchanges use another hash function.
 #[derive(Clone)]
 pub struct ExchangeHash(Box<[u8]>);
 
@@ -77,7 +77,7 @@ impl AsRef<[u8]> for ExchangeHash {
 }
 
 impl PartialEq for ExchangeHash {
-    /// In constant time.
+    /// Compares in constant time.
     fn eq(&self, other: &ExchangeHash) -> bool {
         self.0.ct_eq(&other.0).into()
     }
@@ -86,35 +86,35 @@ impl PartialEq for ExchangeHash {
 impl Eq for ExchangeHash {}
 
 impl fmt::Debug for ExchangeHash {
-    /// Not the bytes: a session identifier in a log lets nobody in, but belongs in none.
+    /// Prints no bytes: a session identifier in a log is harmless but does not belong there.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ExchangeHash(..)")
     }
 }
 
-/// What is hashed of a key exchange, as it comes.
+/// The input of the exchange hash, hashed as it is added.
 #[derive(Clone)]
 pub struct Transcript(Hasher);
 
 impl Transcript {
-    /// Nothing hashed yet.
+    /// An empty transcript.
     #[must_use]
     pub fn new(function: HashFunction) -> Transcript {
         Transcript(Hasher::new(function))
     }
 
-    /// Hashes `bytes` as a `string`, with their length before them (RFC 4251 §5).
+    /// Hashes `bytes` as a `string`, preceded by their length (RFC 4251 §5).
     pub fn string(&mut self, bytes: &[u8]) {
         self.0.update(string::length(bytes));
         self.0.update(bytes);
     }
 
-    /// Hashes `bytes` that carry their length already, or need none: [`SharedSecret::encoded`].
+    /// Hashes `bytes` that include their length already, or need none: [`SharedSecret::encoded`].
     pub fn raw(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
     }
 
-    /// The hash over all that was given.
+    /// The hash of everything added.
     #[must_use]
     pub fn finish(self) -> ExchangeHash {
         let mut hash = Vec::with_capacity(LONGEST);
@@ -131,8 +131,8 @@ impl fmt::Debug for Transcript {
 
 /// Derives `len` bytes of key, IV or MAC key with the hash function of this key exchange. RFC 4253 §7.2.
 ///
-/// `letter` says which: `A` and `B` are the IVs from client to server and back, `C` and `D` the cipher keys, `E`
-/// and `F` the MAC keys. The first block is `HASH(K || H || letter || session_id)`, each further one
+/// `letter` selects: `A` and `B` are the IVs from client to server and back, `C` and `D` the cipher keys, `E` and `F`
+/// the MAC keys. The first block is `HASH(K || H || letter || session_id)`, each further one
 /// `HASH(K || H || all blocks before it)`.
 #[must_use]
 pub fn derive(
@@ -147,7 +147,7 @@ pub fn derive(
     start.update(secret.encoded());
     start.update(hash);
 
-    // Room for whole blocks from the start: a vector that grows leaves key bytes behind where it was.
+    // Reserves whole blocks: a vector that grows leaves key bytes behind.
     let mut key = Zeroizing::new(Vec::with_capacity(len.next_multiple_of(LONGEST)));
     let mut next = start.clone();
     next.update([letter]);

@@ -1,6 +1,6 @@
-//! Hexadecimal, for the published vectors that the tests of this folder are checked against.
+//! Hexadecimal, for the published test vectors of this folder.
 
-/// The bytes that `text` spells.
+/// Decodes `text`.
 pub(super) fn hex(text: &str) -> Vec<u8> {
     assert_eq!(text.len() % 2, 0);
     (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()

@@ -1,13 +1,13 @@
-//! The provider: the one place that says which library does AEAD, X25519, ML-KEM, signing and randomness.
+//! The provider: the one place that decides which library does AEAD, X25519, ML-KEM, signing and randomness.
 //!
-//! `aws-lc-rs` by default; `ring` with `--no-default-features --features ring`. Their interfaces are the same but
-//! for the three jobs that each file below wraps under the same names: the X25519 agreement, opening GCM with the
-//! tag apart, and ML-KEM-768 (which `ring` has not; the `ml-kem` crate stands in). When both features are on, as
-//! feature unification may do, `aws-lc-rs` is taken.
+//! `aws-lc-rs` by default; `ring` with `--no-default-features --features ring`. Their interfaces are the same except
+//! for three operations that each file below wraps under the same names: the X25519 agreement, opening GCM with a
+//! detached tag, and ML-KEM-768 (which `ring` lacks; the `ml-kem` crate stands in). When both features are on, as
+//! feature unification may do, `aws-lc-rs` is used.
 //!
 //! 2026-11-21. Chosen: the provider's ChaCha20-Poly1305 too. Refused: the crates `chacha20` and `poly1305`. Why: on a
-//! Zen 4 core a 32 KiB packet takes 18.7 us here and 23.6 us there (17.1 us with their AVX-512 code, which wants a
-//! compiler flag), and each key stroke would take 1 us more.
+//! Zen 4 core a 32 KiB packet takes 18.7 us here and 23.6 us there (17.1 us with their AVX-512 code, which needs a
+//! compiler flag), and each keystroke would take 1 us more.
 
 mod given;
 #[cfg(feature = "aws-lc-rs")]

@@ -1,7 +1,7 @@
-//! Random bytes for the two things that are random but not keys: the KEXINIT cookie and packet padding.
+//! Random bytes that are not keys: the KEXINIT cookie and packet padding.
 //!
-//! A trait, because the tests' pair of peers must be repeatable byte for byte. Keys do not come from here: the
-//! provider makes them from its own source, which nothing can replace.
+//! A trait, because tests with two peers must be repeatable byte for byte. Keys do not come from here: the provider
+//! makes them from its own source, which cannot be replaced.
 
 use std::fmt;
 
@@ -10,12 +10,12 @@ use zeroize::{Zeroize, Zeroizing};
 use super::provider::rand;
 use super::provider::rand::SecureRandom;
 
-/// Where cookies (RFC 4253 §7.1) and padding (RFC 4253 §6) come from.
+/// The source of cookies (RFC 4253 §7.1) and padding (RFC 4253 §6).
 pub trait Random: Send {
     /// Fills the whole of `out`.
     ///
     /// # Errors
-    /// The source gave nothing. The connection cannot go on; there is no weaker source to fall back to.
+    /// The source gave nothing. The connection must end; there is no weaker source to fall back to.
     fn fill(&mut self, out: &mut [u8]) -> Result<(), RandomFailed>;
 }
 
@@ -31,26 +31,26 @@ impl fmt::Display for RandomFailed {
 
 impl std::error::Error for RandomFailed {}
 
-/// The provider's generator, read `BUFFER_LEN` bytes at a time: a packet takes a few bytes of padding, and a
-/// call for each would cost more than sealing a small packet.
+/// The provider's generator, read `BUFFER_LEN` bytes at a time: a packet takes a few bytes of padding, and a call for
+/// each packet would cost more than sealing a small one.
 pub struct SystemRandom {
-    /// Bytes from `next` on are still to be handed out; those before it are zero.
+    /// Bytes from `next` on are unused; those before it are zero.
     buffer: Zeroizing<[u8; BUFFER_LEN]>,
-    /// How many bytes of the buffer have been handed out.
+    /// How many bytes of the buffer are used.
     next: usize,
 }
 
-/// Padding for some thirty packets.
+/// Padding for about thirty packets.
 const BUFFER_LEN: usize = 256;
 
 impl SystemRandom {
-    /// A source that has asked the system for nothing yet.
+    /// A source with an empty buffer.
     #[must_use]
     pub fn new() -> SystemRandom {
         SystemRandom { buffer: Zeroizing::new([0; BUFFER_LEN]), next: BUFFER_LEN }
     }
 
-    /// Reads the system's source again, when the buffer is used up.
+    /// Refills the buffer from the system.
     fn refill(&mut self) -> Result<(), RandomFailed> {
         rand::SystemRandom::new().fill(self.buffer.as_mut_slice()).map_err(|_| RandomFailed)?;
         self.next = 0;

@@ -1,4 +1,4 @@
-//! K, the secret that both sides of a key exchange share. RFC 4253 §8.
+//! K, the shared secret of a key exchange. RFC 4253 §8.
 
 use std::fmt;
 
@@ -6,18 +6,18 @@ use zeroize::Zeroizing;
 
 use super::string;
 
-/// K, in the form in which it is hashed: RFC 4253 §8 and §7.2. Wiped when dropped.
+/// K in the encoding in which it is hashed: RFC 4253 §8 and §7.2. Wiped when dropped.
 pub struct SharedSecret(Zeroizing<Vec<u8>>);
 
 impl SharedSecret {
-    /// K with its length before it, ready to go raw into the transcript and into key derivation.
+    /// K preceded by its length, as it goes into the transcript and into key derivation.
     #[must_use]
     pub fn encoded(&self) -> &[u8] {
         &self.0
     }
 
-    /// K as an `mpint`. RFC 4251 §5: big-endian, no needless zeros in front, one zero where the first bit would read as
-    /// a sign.
+    /// K as an `mpint`. RFC 4251 §5: big-endian, no unnecessary leading zeros, one zero where the first bit would be
+    /// read as a sign.
     pub(super) fn mpint<const N: usize>(secret: &[u8; N]) -> SharedSecret {
         let digits = secret.iter().position(|byte| *byte != 0).unwrap_or(N);
         let digits = secret.get(digits..).unwrap_or_default();
@@ -32,14 +32,14 @@ impl SharedSecret {
 
     fn string_of(parts: &[&[u8]]) -> SharedSecret {
         let len: usize = parts.iter().map(|part| part.len()).sum();
-        // The exact room: a vector that grows leaves the secret behind where it was.
+        // Reserves the exact size: a vector that grows leaves the secret behind.
         let mut encoded = Zeroizing::new(Vec::with_capacity(4 + len));
         encoded.extend_from_slice(&string::length_of(len));
         parts.iter().for_each(|part| encoded.extend_from_slice(part));
         SharedSecret(encoded)
     }
 
-    /// A K of the test's choice, in the form in which it is hashed.
+    /// A K chosen by a test, in the encoding in which it is hashed.
     #[cfg(test)]
     pub(super) fn of_test_vector(encoded: &[u8]) -> SharedSecret {
         SharedSecret(Zeroizing::new(encoded.to_vec()))

@@ -1,15 +1,15 @@
-//! The `string` of RFC 4251 §5 for the few blobs that are made and read inside this folder: keys, signatures,
-//! shared secrets. Messages have their own reader; this one keeps the folder free of any module above it.
+//! The `string` of RFC 4251 §5 for the few blobs that this folder makes and reads: keys, signatures, shared secrets.
+//! Messages have their own reader; this one keeps the folder free of modules above it.
 
-/// The four length bytes that go before `bytes`.
+/// The four length bytes that precede `bytes`.
 ///
-/// Everything that is hashed or put in a blob came from a packet or is of fixed size, so the length fits. Were it
-/// ever not to fit, the saturated value could not be mistaken for another string of the same hash.
+/// Whatever is hashed or put in a blob came from a packet or is of fixed size, so the length fits. If it ever did not,
+/// the saturated value could not be mistaken for another string of the same hash.
 pub(super) fn length(bytes: &[u8]) -> [u8; 4] {
     length_of(bytes.len())
 }
 
-/// The same for so many bytes.
+/// The same for this length.
 pub(super) fn length_of(bytes: usize) -> [u8; 4] {
     u32::try_from(bytes).unwrap_or(u32::MAX).to_be_bytes()
 }
@@ -20,7 +20,7 @@ pub(super) fn put(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(bytes);
 }
 
-/// Takes a `string` off the front of `input`. `None`: fewer bytes than its length says.
+/// Takes a `string` from the front of `input`. `None` if it has fewer bytes than its length says.
 pub(super) fn take<'a>(input: &mut &'a [u8]) -> Option<&'a [u8]> {
     let (length, rest) = input.split_first_chunk::<4>()?;
     let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;

@@ -1,8 +1,8 @@
-//! Why an agreement fails.
+//! The error of a key agreement.
 
 use std::fmt;
 
-/// The peer's share is not one that can be agreed with.
+/// The peer's share is not valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadShare;
 

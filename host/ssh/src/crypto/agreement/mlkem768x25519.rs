@@ -21,7 +21,7 @@ pub(super) struct Keys {
 }
 
 impl Keys {
-    /// Fresh keys, and the share: encapsulation key and point.
+    /// Makes fresh keys and the share: encapsulation key and point.
     pub(super) fn generate() -> Result<(Keys, Vec<u8>), RandomFailed> {
         let (curve, point) = curve25519::Key::generate()?;
         let (kem, mut share) = KemKey::generate().map_err(|_| RandomFailed)?;
@@ -38,7 +38,7 @@ impl Keys {
     }
 }
 
-/// The server's part: its share (ciphertext and point), and K.
+/// The server's part: makes its share (ciphertext and point) and K.
 pub(super) fn respond(client_share: &[u8]) -> Result<(Vec<u8>, SharedSecret), BadShare> {
     let (curve, point) = curve25519::Key::generate().map_err(|_| BadShare)?;
     let (kem_key, client_point) = client_share.split_at_checked(KEM_KEY_LEN).ok_or(BadShare)?;

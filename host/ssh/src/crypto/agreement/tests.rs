@@ -1,4 +1,4 @@
-//! The agreements against parts of other makers, and against shares that no honest peer sends.
+//! The agreements against independent implementations, and against invalid shares.
 
 use curve25519_dalek::montgomery::MontgomeryPoint;
 use ml_kem::kem::{Decapsulate, KeyExport};
@@ -10,7 +10,7 @@ use super::*;
 
 const BOTH: [Agreement; 2] = [Agreement::Curve25519, Agreement::MlKem768X25519];
 
-/// X25519 of another maker, which takes a private key of our choice.
+/// X25519 of another library, which takes a private key of our choice.
 fn x25519(private: [u8; 32], public: &[u8]) -> [u8; 32] {
     MontgomeryPoint(public.try_into().unwrap()).mul_clamped(private).to_bytes()
 }
@@ -92,7 +92,7 @@ fn a_curve25519_server_agrees_with_another_makers_client_a_thousand_times() {
         signed += usize::from(expected[0] >= 0x80);
         assert_eq!(secret.encoded(), mpint_oracle(&expected));
     }
-    // Chance of none: 2^-5.6 for the first, 2^-1000 for the second; the exact forms have a test of their own.
+    // Probability of none: 2^-5.6 for the first, 2^-1000 for the second; the exact forms have a test of their own.
     assert!(signed > 300, "{signed} secrets with a first bit, {short} with a leading zero");
 }
 

@@ -4,7 +4,7 @@ use super::error::{BadKey, Exhausted, Forged};
 use super::frame::{LENGTH_LEN, Properties, TAG_LEN, split_tag};
 use crate::crypto::provider::aead::chacha20_poly1305_openssh as provider;
 
-/// Two keys at once, of which one encrypts the length; the sequence number serves as IV.
+/// Holds two keys, of which one encrypts the length; the sequence number is the nonce.
 pub(super) const PROPERTIES: Properties = Properties {
     name: "chacha20-poly1305@openssh.com",
     key_len: provider::KEY_LEN,
@@ -14,7 +14,7 @@ pub(super) const PROPERTIES: Properties = Properties {
     length_is_padded: false,
 };
 
-// The frame of a packet is the same for all ciphers.
+// All ciphers frame packets in the same way.
 const _: () = assert!(provider::PACKET_LENGTH_LEN == LENGTH_LEN && provider::TAG_LEN == TAG_LEN);
 
 pub(super) struct SealingKey(provider::SealingKey);

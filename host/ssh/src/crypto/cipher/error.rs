@@ -1,4 +1,4 @@
-//! Why a packet is not sealed or opened.
+//! Errors of sealing and opening packets.
 
 use std::fmt;
 
@@ -26,7 +26,7 @@ impl fmt::Display for Exhausted {
 
 impl std::error::Error for Exhausted {}
 
-/// A packet whose tag is not the peer's.
+/// The tag does not fit the packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Forged;
 

@@ -18,13 +18,13 @@ pub(super) const AES_256: Properties = Properties {
 /// AES-128 in Galois/Counter mode, the length in clear.
 pub(super) const AES_128: Properties = Properties { name: "aes128-gcm@openssh.com", key_len: 16, ..AES_256 };
 
-/// The key of one direction and its nonces, as RFC 5647 §7.1 counts them: four fixed bytes, then an invocation counter
-/// that goes up by one a packet.
+/// The key of one direction and its nonces. RFC 5647 §7.1: four fixed bytes, then an invocation counter that increases
+/// by one per packet.
 ///
-/// The counter starts at a derived value and wraps (RFC 5647 §7.1: "modulo 2^64"). No nonce comes twice, since
+/// The counter starts at a derived value and wraps (RFC 5647 §7.1: "modulo 2^64"). No nonce repeats, because
 /// [`PACKETS_PER_KEY`](super::frame::PACKETS_PER_KEY) is far below the period.
 pub(super) struct Gcm {
-    /// With one provider its round keys lie in here, half a KiB of them.
+    /// One provider stores the round keys inline, about half a KiB.
     key: Box<aead::LessSafeKey>,
     fixed: [u8; 4],
     counter: u64,
@@ -54,7 +54,7 @@ impl Gcm {
         aead::Nonce::assume_unique_for_key([a, b, c, d, e, f, g, h, i, j, k, l])
     }
 
-    /// Seals `frame` in place, but for its length, and writes its tag.
+    /// Seals `frame` in place, except its length, and writes its tag.
     pub(super) fn seal(&mut self, frame: &mut [u8], tag: &mut [u8]) -> Result<(), Exhausted> {
         let (length, rest) = frame.split_first_chunk_mut::<LENGTH_LEN>().ok_or(Exhausted)?;
         let tag: &mut [u8; TAG_LEN] = tag.try_into().map_err(|_| Exhausted)?;
@@ -64,7 +64,7 @@ impl Gcm {
         Ok(())
     }
 
-    /// Opens a packet with its tag in place, but for its length.
+    /// Opens a packet with its tag in place, except its length.
     pub(super) fn open(&mut self, packet: &mut [u8]) -> Result<(), Forged> {
         let (frame, tag) = split_tag(packet)?;
         let (length, rest) = frame.split_first_chunk_mut::<LENGTH_LEN>().ok_or(Forged)?;

@@ -1,4 +1,4 @@
-//! The ciphers against independent implementations, and against forgers.
+//! The ciphers against independent implementations and against forged packets.
 
 use aes_gcm::aead::AeadInOut;
 use aes_gcm::{Aes128Gcm, Aes256Gcm, KeyInit};
@@ -10,12 +10,12 @@ use proptest::prelude::*;
 use super::super::hex::hex;
 use super::*;
 
-/// Key bytes that differ from each other.
+/// Key bytes that all differ.
 fn key(cipher: Cipher) -> Vec<u8> {
     (1..).take(cipher.key_len()).collect()
 }
 
-/// An IV whose counter is about to wrap, so that every test passes through that too.
+/// An IV whose counter is about to wrap, so that every test covers the wrap.
 fn iv(cipher: Cipher) -> Vec<u8> {
     [9, 8, 7, 6, 255, 255, 255, 255, 255, 255, 255, 254].into_iter().take(cipher.iv_len()).collect()
 }
@@ -32,7 +32,7 @@ fn frame(body: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// What goes on the wire.
+/// The bytes on the wire.
 fn sealed(sealer: &mut Sealer, sequence: u32, body: &[u8]) -> Vec<u8> {
     let mut packet = frame(body);
     let mut tag = vec![0; sealer.tag_len()];
@@ -41,7 +41,7 @@ fn sealed(sealer: &mut Sealer, sequence: u32, body: &[u8]) -> Vec<u8> {
     packet
 }
 
-/// OpenSSH `PROTOCOL.chacha20poly1305`, from its parts.
+/// OpenSSH `PROTOCOL.chacha20poly1305`, built from its parts.
 fn chacha_oracle(key: &[u8], sequence: u32, body: &[u8]) -> Vec<u8> {
     let (main, header) = key.split_at(32);
     let mut nonce = [0; 12];
@@ -137,7 +137,7 @@ fn gcm_packets_are_those_of_the_oracle_and_their_counter_goes_up_by_one() {
             let counter = 510 + u16::try_from(count).unwrap();
             let mut nonce = iv;
             nonce[10..].copy_from_slice(&counter.to_be_bytes());
-            // The sequence number is no part of it.
+            // The sequence number is not authenticated.
             assert_eq!(sealed(&mut sealer, 77, &body), gcm_oracle(cipher, &key, nonce, &body), "{len} bytes");
         }
     }

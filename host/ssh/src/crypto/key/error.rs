@@ -1,17 +1,17 @@
-//! Why a key or a signature was refused, in words for the operator who owns the file.
+//! Why a key or a signature was refused, as text for the operator who owns the file.
 
 use std::fmt;
 
-/// Why a key was refused. The caller knows which file or which peer; this says the rest.
+/// Why a key was refused. The caller adds which file or which peer it came from.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum KeyError {
-    /// Nothing but white space.
+    /// The file holds only white space.
     Empty,
-    /// The text begins as a key and has no end.
+    /// The text begins as a key and ends in the middle.
     Truncated,
-    /// A private key that wants a passphrase. There is nobody to ask.
+    /// An encrypted private key. The server cannot ask for a passphrase.
     Encrypted,
-    /// A well-formed key of a kind that is not offered: the kind's name, escaped where it was not printable.
+    /// A well-formed key of an unsupported type: the type's name, escaped where it was not printable.
     Unsupported(String),
     /// A public key where a private one is wanted.
     PublicOnly,
@@ -21,13 +21,13 @@ pub enum KeyError {
     Foreign(String),
     /// Lines that end in CR LF, which OpenSSH does not read either.
     CarriageReturn,
-    /// No key at all.
+    /// Not a key.
     NotAKey,
-    /// A key by its first bytes that does not decode: why.
+    /// It begins as a key but does not decode: why.
     Malformed(String),
-    /// The public half in a private key's file is not that of its secret.
+    /// The public half in a private key's file does not match the secret.
     Mismatched,
-    /// A public key of small order: anybody can sign for it.
+    /// A public key of small order, for which anybody can make signatures.
     Weak,
 }
 
@@ -56,7 +56,7 @@ impl fmt::Display for KeyError {
 
 impl std::error::Error for KeyError {}
 
-/// The signature is not the key's, or not of the algorithm that was claimed.
+/// The signature was not made by this key, or not with the claimed algorithm.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct BadSignature;
 

@@ -24,10 +24,10 @@ enum Secret {
 }
 
 impl HostKey {
-    /// A fresh `ssh-ed25519` key.
+    /// Makes a fresh `ssh-ed25519` key.
     ///
     /// # Errors
-    /// There was no randomness.
+    /// The system gave no randomness.
     pub fn generate() -> Result<HostKey, RandomFailed> {
         HostKey::new(Secret::Ed25519(Ed25519Secret::generate()?)).map_err(|_| RandomFailed)
     }
@@ -93,11 +93,11 @@ impl fmt::Debug for HostKey {
     }
 }
 
-/// How the text of a private key in OpenSSH's format begins and ends.
+/// The first and last lines of a private key in OpenSSH's format.
 const BEGIN: &str = "-----BEGIN OPENSSH PRIVATE KEY-----";
 const END: &str = "-----END OPENSSH PRIVATE KEY-----";
 
-/// Whether `pem` is a whole private key in OpenSSH's format by its outside; if not, what it is instead.
+/// Checks that `pem` looks like a whole private key in OpenSSH's format; otherwise says what it is instead.
 fn check_text(pem: &str) -> Result<(), KeyError> {
     let text = pem.trim();
     if text.is_empty() {

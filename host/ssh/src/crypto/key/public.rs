@@ -7,11 +7,11 @@ use super::ed25519::{self, Ed25519Public};
 use super::error::{BadSignature, KeyError};
 use crate::crypto::string;
 
-/// A public key, of a host or of a user. Two are equal when their blobs are.
+/// A public key of a host or a user. Two are equal when their blobs are.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PublicKey {
     kind: Kind,
-    /// The key as it stands in messages: `string` algorithm, then what the algorithm defines.
+    /// The key blob: `string` algorithm, then what the algorithm defines.
     blob: Box<[u8]>,
 }
 
@@ -22,10 +22,10 @@ pub(super) enum Kind {
     Ed25519(Ed25519Public),
 }
 
-/// Every kind of signature that we verify, of host keys as of users' keys, best first.
+/// Every signature algorithm that we verify, of host keys and of users' keys, best first.
 pub const SIGNATURES: [&str; 1] = [ed25519::NAME];
 
-/// Characters of a stranger's algorithm name that an error repeats. RFC 4251 §6: names have at most 64.
+/// The most characters of a peer's algorithm name that an error repeats. RFC 4251 §6: names have at most 64.
 const NAME_SHOWN: usize = 64;
 
 impl PublicKey {
@@ -55,12 +55,12 @@ impl PublicKey {
         PublicKey { kind, blob: blob.into() }
     }
 
-    /// Whether this is the name of an algorithm that we verify signatures of.
+    /// Whether we verify signatures of this algorithm.
     pub fn verifies(algorithm: &[u8]) -> bool {
         SIGNATURES.iter().any(|name| name.as_bytes() == algorithm)
     }
 
-    /// The names of the signatures that this key makes, best first. An RSA key will have several. RFC 8332 §3.
+    /// The signature algorithms of this key, best first. An RSA key will have several. RFC 8332 §3.
     #[must_use]
     pub fn signatures(&self) -> &'static [&'static str] {
         match self.kind {
@@ -68,10 +68,10 @@ impl PublicKey {
         }
     }
 
-    /// Reads the line of a `.pub` file: `ssh-ed25519 AAAA... comment`. Options before the key are not understood.
+    /// Reads the line of a `.pub` file: `ssh-ed25519 AAAA... comment`. Options before the key are not supported.
     ///
     /// # Errors
-    /// Any [`KeyError`] that a text can have.
+    /// Any [`KeyError`] that a text can cause.
     pub fn from_openssh(line: &str) -> Result<PublicKey, KeyError> {
         let line = line.trim();
         if line.is_empty() {
@@ -85,7 +85,7 @@ impl PublicKey {
             return Err(KeyError::NotAKey);
         };
         let base64 = words.next().ok_or(KeyError::Truncated)?;
-        // Put together anew: tabs and runs of blanks are good between words, and the comment is nobody's business.
+        // Normalized: tabs and runs of blanks are allowed between words, and the comment is ignored.
         let key = ssh_key::PublicKey::from_openssh(&format!("{name} {base64}"))
             .map_err(|error| KeyError::Malformed(error.to_string()))?;
         match key.key_data() {
@@ -94,13 +94,13 @@ impl PublicKey {
         }
     }
 
-    /// The key as it stands in messages. RFC 4253 §6.6.
+    /// The key blob. RFC 4253 §6.6.
     #[must_use]
     pub fn blob(&self) -> &[u8] {
         &self.blob
     }
 
-    /// The key's algorithm, which opens its blob. The names of its signatures may differ: [`PublicKey::signatures`].
+    /// The algorithm name at the start of the blob. Signature algorithms may differ: [`PublicKey::signatures`].
     #[must_use]
     pub fn algorithm(&self) -> &'static str {
         match self.kind {

@@ -1,13 +1,13 @@
-//! What both providers give back.
+//! Types that both providers return.
 
-/// The provider refused, and does not say why.
+/// The provider's error, which carries no reason.
 #[derive(Debug)]
 pub(in crate::crypto) struct Refused;
 
-/// A shared secret as an agreement leaves it: 32 bytes, wiped when dropped.
+/// The shared secret of an agreement: 32 bytes, wiped when dropped.
 pub(in crate::crypto) type Raw = zeroize::Zeroizing<[u8; 32]>;
 
-/// The secret in a provider's own form, copied; that form is wiped by who made it.
+/// Copies a secret out of the provider's form; the caller wipes the original.
 pub(super) fn raw(secret: &[u8]) -> Result<Raw, Refused> {
     secret.try_into().map(Raw::new).map_err(|_| Refused)
 }

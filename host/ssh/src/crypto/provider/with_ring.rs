@@ -9,7 +9,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 use super::given::{Raw, Refused, raw};
 
-/// X25519 with a private key that is used this once. Refuses a wrong length and an all-zero result.
+/// X25519 with a single-use private key. Refuses a wrong length and an all-zero result.
 pub(in crate::crypto) fn agree_x25519(mine: agreement::EphemeralPrivateKey, theirs: &[u8]) -> Result<Raw, Refused> {
     let theirs = agreement::UnparsedPublicKey::new(&agreement::X25519, theirs);
     agreement::agree_ephemeral(mine, &theirs, raw).map_err(|_| Refused)?
@@ -32,7 +32,7 @@ pub(in crate::crypto) fn open_gcm(
 pub(in crate::crypto) struct KemKey(ml_kem_768::DecapsulationKey);
 
 impl KemKey {
-    /// A fresh key, and the 1184 bytes of its encapsulation key.
+    /// Makes a fresh key and the 1184 bytes of its encapsulation key.
     pub(in crate::crypto) fn generate() -> Result<(KemKey, Vec<u8>), Refused> {
         let mut bytes = Zeroizing::new([0; 64]);
         rand::SystemRandom::new().fill(bytes.as_mut_slice()).map_err(|_| Refused)?;
@@ -43,21 +43,22 @@ impl KemKey {
         Ok((KemKey(key), public))
     }
 
-    /// The secret in a ciphertext. One that was tampered with gives another secret, not an error (FIPS 203 §6.3).
+    /// Decapsulates the secret of a ciphertext. A ciphertext that was tampered with gives another secret, not an error
+    /// (FIPS 203 §6.3).
     pub(in crate::crypto) fn decapsulate(self, ciphertext: &[u8]) -> Result<Raw, Refused> {
         let ciphertext = ciphertext.try_into().map_err(|_| Refused)?;
         raw(self.0.decapsulate(&ciphertext).as_slice())
     }
 }
 
-/// A ciphertext for `encapsulation_key` and the secret in it. Refuses a key of the wrong length or with a
+/// Encapsulates: a ciphertext for `encapsulation_key` and the secret in it. Refuses a key of the wrong length or with a
 /// coefficient out of range (the modulus check, FIPS 203 §7.2).
 pub(in crate::crypto) fn encapsulate(encapsulation_key: &[u8]) -> Result<(Vec<u8>, Raw), Refused> {
     let key = encapsulation_key.try_into().map_err(|_| Refused)?;
     let key = ml_kem_768::EncapsulationKey::new(&key).map_err(|_| Refused)?;
     let mut bytes = Zeroizing::new([0; 32]);
     rand::SystemRandom::new().fill(bytes.as_mut_slice()).map_err(|_| Refused)?;
-    // "Deterministic" in these bytes: they come fresh from the system and are wiped on return.
+    // "Deterministic" in these bytes: they are fresh from the system and are wiped on return.
     let mut message = B32::from(*bytes);
     let (ciphertext, mut secret) = key.encapsulate_deterministic(&message);
     message.as_mut_slice().zeroize();

@@ -1,4 +1,4 @@
-//! Public keys and signatures, sound and unsound.
+//! Public keys and signatures, valid and invalid.
 
 use ed25519_dalek::{Signer, SigningKey};
 
@@ -9,7 +9,7 @@ const LINE: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKHPvNXhVQvOUlqn0VV7+51D
 /// As `ssh-keygen -l` prints it.
 const FINGERPRINT: &str = "SHA256://bkYkt9JxiE2RsrxRQ0aJzJSFAHMuz4upg2UypsFws";
 
-/// A key of which the test has both halves.
+/// A key whose secret half the test has too.
 fn signer(seed: u8) -> (SigningKey, PublicKey) {
     let secret = SigningKey::from_bytes(&[seed; 32]);
     let public = PublicKey::new(Kind::Ed25519(Ed25519Public::from_point(secret.verifying_key().as_bytes()).unwrap()));
@@ -79,11 +79,11 @@ fn a_blob_that_is_no_ed25519_key_is_refused() {
     malformed(&[good.as_slice(), &[0]].concat());
     malformed(&blob(b"ssh-ed25519", &good[20..]));
     malformed(&blob(b"ssh-ed25519", &[good.as_slice(), &good].concat()));
-    // y = 2 is the y of no point.
+    // y = 2 is not the y of any point.
     let mut none = [0; 32];
     none[0] = 2;
     malformed(&blob(b"ssh-ed25519", &none));
-    // A length that would reach past any buffer.
+    // A length that reaches past any buffer.
     assert_eq!(PublicKey::from_blob(&[0xff, 0xff, 0xff, 0xff, 1]), Err(KeyError::Truncated));
 }
 
@@ -98,7 +98,7 @@ fn the_name_of_another_algorithm_is_repeated_escaped_and_cut() {
 
 #[test]
 fn points_of_small_order_are_no_keys() {
-    // The eight points of the torsion subgroup, and the two other spellings that a decoder may take.
+    // The eight points of the torsion subgroup, and the two other encodings that a decoder may accept.
     for point in [
         "0100000000000000000000000000000000000000000000000000000000000000",
         "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
@@ -115,7 +115,7 @@ fn points_of_small_order_are_no_keys() {
     }
 }
 
-/// Keys of the paper's suite: of small order, of mixed order, and two sound ones.
+/// Keys of the paper's suite: of small order, of mixed order, and two valid ones.
 const SMALL: &str = "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac03fa";
 const MIXED: &str = "f7badec5b8abeaf699583992219b7b223f1df3fbbea919844e3f7c554a43dd43";
 const OTHER: &str = "cdb267ce40c5cd45306fa5d2f29731459387dbf9eb933b7bd5aed9a765b88d4d";
@@ -187,7 +187,7 @@ fn signatures_at_the_edges_are_taken_or_refused_as_the_strict_rule_says() {
             })
         })
         .collect();
-    // Number 3 holds without the cofactor and in canonical form: it is sound by RFC 8032 §5.1.7.
+    // Number 3 verifies without the cofactor and in canonical form: it is valid by RFC 8032 §5.1.7.
     assert_eq!(taken, [3]);
 }
 
