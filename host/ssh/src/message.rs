@@ -1,7 +1,7 @@
-//! RFC 4250 §4.1: the number of a message picks its layer; the layer's one table picks the message.
+//! RFC 4250 §4.1: the number of a message picks its layer; the table of the layer picks the message.
 //!
-//! A message is declared once, in the table of its layer, beside the RFC; decoding and encoding fall out of the
-//! declaration.
+//! A message is declared once, in the table of its layer, with its RFC section; the macro generates decoding and
+//! encoding.
 
 pub mod auth;
 pub mod kex;
@@ -11,7 +11,7 @@ pub mod transport;
 
 use crate::wire::Malformed;
 
-/// Who takes messages of a number, by the ranges of RFC 4250 §4.1.
+/// The layers of the protocol, by the number ranges of RFC 4250 §4.1.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Layer {
     /// 1 to 19: the transport itself, RFC 4253 §11, §12.
@@ -22,7 +22,7 @@ pub enum Layer {
     Auth,
     /// 80 to 127: the connection protocol, RFC 4254.
     Mux,
-    /// 0 and from 128: nobody that we know.
+    /// 0 and from 128: unassigned or private.
     Nobody,
 }
 
@@ -39,19 +39,18 @@ impl Layer {
     }
 }
 
-/// A message that can be written: its number and then its fields.
+/// A message that can be written: its number, then its fields.
 pub trait Encode {
     /// Appends the payload to `to`.
     fn encode(&self, to: &mut Vec<u8>);
 }
 
-/// Takes the message number off the front of a payload.
+/// Takes the message number from the front of a payload.
 fn split_number(payload: &[u8]) -> Result<(u8, &[u8]), Malformed> {
     payload.split_first().map(|(number, body)| (*number, body)).ok_or(Malformed::Truncated)
 }
 
-/// Declares the messages of a layer: number, the RFC's name without `SSH_MSG_`, our name, fields in the order of the
-/// wire.
+/// Declares the messages of a layer: number, the RFC's name without `SSH_MSG_`, our name, and the fields in wire order.
 macro_rules! messages {
     (
         $(#[$about:meta])*
@@ -72,7 +71,7 @@ macro_rules! messages {
         }
 
         impl<'a> $layer<'a> {
-            /// Reads a whole payload. Nothing may be missing and nothing left over.
+            /// Reads a whole payload. A field that is missing or bytes that are left over are errors.
             pub fn decode(payload: &'a [u8]) -> Result<Self, crate::wire::Malformed> {
                 let (number, body) = crate::message::split_number(payload)?;
                 let mut reader = crate::wire::Reader::new(body);
@@ -99,19 +98,20 @@ macro_rules! messages {
 }
 pub(crate) use messages;
 
-/// Who we are. A value where the sides differ by a letter.
+/// The role of a side, as a value.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Role {
-    /// The side that was called.
+    /// The server.
     Server,
-    /// The side that calls.
+    /// The client.
     Client,
 }
 
-/// Where a layer puts the messages that it sends. The transport is one; tests have others.
+/// Where a layer writes its messages. The transport implements it, and so do tests.
 pub trait Output {
-    /// How many bytes of payload may be put now. 0 while a key exchange holds everything back or the output is full.
+    /// How many bytes of payload may be written now. 0 while a key exchange holds everything back or the output is
+    /// full.
     fn room(&self) -> usize;
-    /// Puts one message. Small ones may be put whenever there is any room at all.
+    /// Writes one message. Small messages may be written whenever there is any room at all.
     fn put(&mut self, message: &dyn Encode);
 }

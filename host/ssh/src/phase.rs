@@ -15,15 +15,15 @@ use crate::message::transport::number::{
     DEBUG, DISCONNECT, EXT_INFO, IGNORE, SERVICE_ACCEPT, SERVICE_REQUEST, UNIMPLEMENTED,
 };
 
-/// How far a connection has come, as far as it decides what the peer may send.
+/// The phase of a connection, which decides what the peer may send.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Phase {
-    /// The first key exchange, before it is known to be strict or with a peer that is not.
+    /// The first key exchange, until the peer is known to be strict, or with a peer that is not.
     FirstKex,
     /// The first key exchange after the KEXINIT of a peer that promised to be strict: nothing optional. OpenSSH
     /// PROTOCOL §1.9.
     StrictKex,
-    /// Keys are in place, no service was asked for yet. RFC 4253 §10.
+    /// Keys are in place, no service was requested yet. RFC 4253 §10.
     Service,
     /// Authentication. RFC 4252.
     Auth,
@@ -34,19 +34,19 @@ pub enum Phase {
 }
 
 impl Phase {
-    /// All phases, in the order in which a connection meets them.
+    /// All phases, in order.
     pub const ALL: [Phase; 6] =
         [Phase::FirstKex, Phase::StrictKex, Phase::Service, Phase::Auth, Phase::Open, Phase::Rekey];
 }
 
-/// How far a client has come with logging in, by what the server waits for.
+/// The stage of a client's login, by what the server waits for.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum LoginStage {
     /// The identification line. RFC 4253 §4.2.
     Identification,
-    /// The client's part of the first key exchange, up to the share that our reply answers. RFC 4253 §7, §8.
+    /// The client's part of the first key exchange, up to its share, which our reply answers. RFC 4253 §7, §8.
     KeyExchange,
-    /// NEWKEYS, the answer to our reply. Clients ask a person about the host key's fingerprint before they send it.
+    /// NEWKEYS, which follows our reply. Clients ask a person about the host key's fingerprint before they send it.
     NewKeys,
     /// A successful authentication. RFC 4252.
     Authentication,
@@ -54,12 +54,12 @@ pub enum LoginStage {
     Done,
 }
 
-/// What is done with a message.
+/// What happens to a message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Admission {
-    /// Its layer gets it.
+    /// It is passed to its layer.
     Handle,
-    /// It is dropped without a word.
+    /// It is dropped silently.
     Ignore,
     /// It is answered by UNIMPLEMENTED. RFC 4253 §11.4.
     Unimplemented,
@@ -67,7 +67,7 @@ pub enum Admission {
     Disconnect,
 }
 
-/// What the side `role` does with message `number` from its peer in `phase`.
+/// What `role` does with message `number` from its peer in `phase`.
 pub fn admits(role: Role, phase: Phase, number: u8) -> Admission {
     match phase {
         Phase::FirstKex => match number {
@@ -106,11 +106,10 @@ pub fn admits(role: Role, phase: Phase, number: u8) -> Admission {
             (_, DISCONNECT | DEBUG | KEXINIT) => Admission::Handle,
             (_, GLOBAL_REQUEST | REQUEST_SUCCESS | REQUEST_FAILURE) => Admission::Handle,
             (_, CHANNEL_OPEN..=CHANNEL_FAILURE) => Admission::Handle,
-            // An attempt after success is no error, RFC 4252 §5.1.
+            // An attempt after success is not an error, RFC 4252 §5.1.
             (_, IGNORE | UNIMPLEMENTED) | (Role::Server, USERAUTH_REQUEST) => Admission::Ignore,
-            // Late EXT_INFO and SERVICE_REQUEST, answers to questions of an authentication that is over, and numbers
-            // that are not known have no effect. sshd answers them in the same way. Numbers of the key exchange are
-            // never tolerated.
+            // Late EXT_INFO and SERVICE_REQUEST, late authentication answers and unknown numbers have no effect, as
+            // with sshd. Key exchange numbers are never tolerated.
             (_, SERVICE_REQUEST..=19 | 83..=89 | 101..=255) => Admission::Unimplemented,
             (Role::Server, USERAUTH_FAILURE..=79) => Admission::Unimplemented,
             _ => Admission::Disconnect,

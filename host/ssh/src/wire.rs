@@ -1,23 +1,22 @@
-//! RFC 4251 §5: how the protocol writes its data types.
+//! RFC 4251 §5: the encoding of the protocol's data types.
 //!
-//! A [`Reader`] walks over bytes that a stranger sent; every count is compared with the bytes that are left before
-//! anything is done with it. A type that implements [`Wire`] knows how to read and how to write itself. No message is
-//! known here.
+//! A [`Reader`] walks over bytes from the peer; every count is compared with the bytes that are left before it is used.
+//! A type that implements [`Wire`] can read and write itself. This module knows no messages.
 
 use std::fmt;
 
-/// Why bytes could not be read as what they should be.
+/// Why bytes could not be decoded.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Malformed {
     /// The bytes end before the value does.
     Truncated,
     /// Bytes are left after the last field.
     Trailing,
-    /// A message number or a kind that does not belong here.
+    /// A message number or a kind that is not allowed here.
     Unknown,
-    /// A string where the RFC wants UTF-8 or ASCII text holds something else.
+    /// A string that is not UTF-8 or ASCII text where the RFC requires it.
     Text,
-    /// Encoded terminal modes that break off or are too many (RFC 4254 §8).
+    /// Encoded terminal modes that are truncated or too many (RFC 4254 §8).
     Modes,
 }
 
@@ -38,17 +37,17 @@ impl std::error::Error for Malformed {}
 /// Walks over the bytes of one message.
 #[derive(Clone, Debug)]
 pub struct Reader<'a> {
-    /// What has not been read yet.
+    /// What was not read yet.
     rest: &'a [u8],
 }
 
 impl<'a> Reader<'a> {
-    /// Starts at the first of `bytes`.
+    /// Starts at the front of `bytes`.
     pub fn new(bytes: &'a [u8]) -> Reader<'a> {
         Reader { rest: bytes }
     }
 
-    /// The next `count` bytes as they are.
+    /// The next `count` bytes.
     pub fn bytes(&mut self, count: usize) -> Result<&'a [u8], Malformed> {
         let (taken, rest) = self.rest.split_at_checked(count).ok_or(Malformed::Truncated)?;
         self.rest = rest;
@@ -67,7 +66,7 @@ impl<'a> Reader<'a> {
         self.array().map(u32::from_be_bytes)
     }
 
-    /// `string`, RFC 4251 §5: a length and so many bytes.
+    /// `string`, RFC 4251 §5: a length and that many bytes.
     pub fn string(&mut self) -> Result<&'a [u8], Malformed> {
         let length = self.uint32()?;
         self.bytes(usize::try_from(length).map_err(|_| Malformed::Truncated)?)
@@ -83,14 +82,14 @@ impl<'a> Reader<'a> {
         self.rest.is_empty()
     }
 
-    /// Ends the reading. Bytes that are left are an error: two programs that disagree about them disagree about the
-    /// message.
+    /// Ends the reading. Bytes that are left are an error: two implementations that disagree about them disagree about
+    /// the message.
     pub fn finish(self) -> Result<(), Malformed> {
         if self.rest.is_empty() { Ok(()) } else { Err(Malformed::Trailing) }
     }
 }
 
-/// A value that can stand in a message.
+/// A value that can be part of a message.
 pub trait Wire<'a>: Sized {
     /// Takes the value from the front of `from`.
     fn read(from: &mut Reader<'a>) -> Result<Self, Malformed>;
@@ -107,7 +106,7 @@ impl<'a> Wire<'a> for u8 {
     }
 }
 
-/// `boolean`, RFC 4251 §5: any value but zero is true.
+/// `boolean`, RFC 4251 §5: any value except zero is true.
 impl<'a> Wire<'a> for bool {
     fn read(from: &mut Reader<'a>) -> Result<Self, Malformed> {
         u8::read(from).map(|byte| byte != 0)
@@ -147,7 +146,7 @@ impl<'a> Wire<'a> for &'a [u8] {
     }
 }
 
-/// The end of a message whose shape depends on what came before: no length of its own.
+/// The rest of a message whose layout depends on an earlier field; it has no length of its own.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Rest<'a>(pub &'a [u8]);
 
@@ -162,27 +161,27 @@ impl<'a> Wire<'a> for Rest<'a> {
 
 /// `name-list`, RFC 4251 §5: names with commas between them.
 ///
-/// One that was read may hold any bytes. RFC 4251 §6 wants names of 1 to 64 printable ASCII characters, but a name that
-/// is none cannot be one of ours: it is passed over like every other name that is not known, and the names beside it
-/// count. The packet bounds the list.
+/// A list that was read may hold any bytes. RFC 4251 §6 requires names of 1 to 64 printable ASCII characters, but an
+/// invalid name cannot be one of ours: it is skipped like any unknown name, and the names beside it count. The packet
+/// bounds the list.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct NameList<'a>(&'a [u8]);
 
 impl<'a> NameList<'a> {
-    /// Most bytes of a list that an error quotes.
+    /// The most bytes of a list that an error quotes.
     const QUOTED: usize = 512;
 
-    /// A list of our own making, already joined with commas.
+    /// A list that we joined with commas ourselves.
     pub fn new(joined: &'a str) -> NameList<'a> {
         NameList(joined.as_bytes())
     }
 
-    /// The names in their order. Empty ones are left out.
+    /// The names in order, without empty ones.
     pub fn iter(self) -> impl Iterator<Item = &'a [u8]> {
         self.0.split(|byte| *byte == b',').filter(|name| !name.is_empty())
     }
 
-    /// The first name: what its sender prefers.
+    /// The first name, which the sender prefers.
     pub fn first(self) -> Option<&'a [u8]> {
         self.iter().next()
     }
@@ -192,7 +191,7 @@ impl<'a> NameList<'a> {
         self.iter().any(|other| other == name.as_bytes())
     }
 
-    /// The beginning of the list, escaped, for an error.
+    /// The beginning of the list, escaped, for an error message.
     pub fn quote(self) -> String {
         let quoted = self.0.get(..Self::QUOTED).unwrap_or(self.0);
         let left_out = self.0.len() - quoted.len();

@@ -6,29 +6,29 @@ use crate::wire::{Malformed, NameList, Reader, Rest, Wire};
 messages! {
     /// Authentication, RFC 4252 §5 to §8.
     pub enum AuthMessage<'a> {
-        /// One attempt; `method` says how, `body` is read by [`Method::decode`]. RFC 4252 §5.
+        /// One attempt by `method`; [`Method::decode`] reads `body`. RFC 4252 §5.
         50 USERAUTH_REQUEST UserauthRequest { user: &'a [u8], service: &'a [u8], method: &'a [u8], body: Rest<'a> }
-        /// Not so; these methods may go on. RFC 4252 §5.1.
+        /// Refused; the listed methods can continue. RFC 4252 §5.1.
         51 USERAUTH_FAILURE UserauthFailure { methods: NameList<'a>, partial_success: bool }
         /// Authenticated. RFC 4252 §5.1.
         52 USERAUTH_SUCCESS UserauthSuccess { }
         /// Text to show before login. RFC 4252 §5.4.
         53 USERAUTH_BANNER UserauthBanner { text: &'a [u8], language: &'a [u8] }
-        /// This key would do: sign with it. RFC 4252 §7.
+        /// The server would accept this key: sign with it. RFC 4252 §7.
         60 USERAUTH_PK_OK UserauthPkOk { algorithm: &'a [u8], key: &'a [u8] }
     }
 }
 
-/// What the body of a request says, by its method.
+/// The body of a request, by its method.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Method<'a> {
     /// `none`, RFC 4252 §5.2.
     None,
-    /// `password`, RFC 4252 §8. `new` is there when the client answers a request to change it.
+    /// `password`, RFC 4252 §8. `new` is present when the client answers a request to change it.
     Password {
-        /// As typed.
+        /// The password as typed.
         password: &'a [u8],
-        /// The new one, if the client wants to change it.
+        /// The new password, if the client wants to change it.
         new: Option<&'a [u8]>,
     },
     /// `publickey`, RFC 4252 §7.
@@ -37,10 +37,10 @@ pub enum Method<'a> {
         algorithm: &'a [u8],
         /// The key as a blob, RFC 4253 §6.6.
         key: &'a [u8],
-        /// Missing when the client only asks whether the key would do.
+        /// Absent when the client only asks whether the server would accept the key.
         signature: Option<&'a [u8]>,
     },
-    /// A method that we do not know. Its body is nobody's business.
+    /// An unknown method. Its body is not read.
     Unknown,
 }
 
@@ -67,7 +67,7 @@ impl<'a> Method<'a> {
         Ok(decoded)
     }
 
-    /// The method's name and body as they stand in a request.
+    /// The method's name and body as encoded in a request.
     pub fn encode(&self, body: &mut Vec<u8>) -> &'static [u8] {
         match self {
             Method::None | Method::Unknown => b"none",

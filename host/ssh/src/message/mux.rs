@@ -3,7 +3,7 @@
 use crate::message::messages;
 use crate::wire::{Malformed, Reader, Rest, Wire};
 
-/// Our number for a channel. Never mixed up with the peer's.
+/// Our number for a channel. A type of its own, so that it cannot be confused with the peer's.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct ChannelId(pub u32);
 
@@ -11,8 +11,8 @@ pub struct ChannelId(pub u32);
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct PeerChannelId(pub u32);
 
-/// The addressee of a message: a number of the side that receives it. What we read is a [`ChannelId`] and what we write
-/// a [`PeerChannelId`].
+/// The recipient channel of a message, numbered by the receiving side. Messages that we read have a [`ChannelId`],
+/// those that we write a [`PeerChannelId`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Recipient(pub u32);
 
@@ -43,7 +43,7 @@ impl From<PeerChannelId> for Recipient {
 pub enum Stream {
     /// CHANNEL_DATA: standard input towards the server, standard output towards the client.
     Data,
-    /// CHANNEL_EXTENDED_DATA of this data type code.
+    /// CHANNEL_EXTENDED_DATA with this data type code.
     Extended(u32),
 }
 
@@ -55,38 +55,38 @@ impl Stream {
 messages! {
     /// The connection protocol, RFC 4254.
     pub enum MuxMessage<'a> {
-        /// A request that concerns no channel; `body` depends on `kind`. RFC 4254 §4.
+        /// A request that concerns the connection; the layout of `body` depends on `kind`. RFC 4254 §4.
         80 GLOBAL_REQUEST GlobalRequest { kind: &'a [u8], want_reply: bool, body: Rest<'a> }
-        /// Yes to the oldest unanswered global request. RFC 4254 §4.
+        /// Success, for the oldest unanswered global request. RFC 4254 §4.
         81 REQUEST_SUCCESS RequestSuccess { body: Rest<'a> }
-        /// No to the oldest unanswered global request. RFC 4254 §4.
+        /// Failure, for the oldest unanswered global request. RFC 4254 §4.
         82 REQUEST_FAILURE RequestFailure { }
-        /// A new channel is asked for; `sender` is the number that the sender gave it. RFC 4254 §5.1.
+        /// Asks for a new channel; `sender` is the sender's number for it. RFC 4254 §5.1.
         90 CHANNEL_OPEN ChannelOpen { kind: &'a [u8], sender: u32, window: u32, max_packet: u32, body: Rest<'a> }
-        /// It is open. RFC 4254 §5.1.
+        /// The channel is open. RFC 4254 §5.1.
         91 CHANNEL_OPEN_CONFIRMATION ChannelOpenConfirmation {
             recipient: Recipient, sender: u32, window: u32, max_packet: u32, body: Rest<'a>
         }
-        /// It is not. RFC 4254 §5.1.
+        /// The channel was refused. RFC 4254 §5.1.
         92 CHANNEL_OPEN_FAILURE ChannelOpenFailure {
             recipient: Recipient, reason: u32, description: &'a [u8], language: &'a [u8]
         }
         /// Grants the peer more room to send. RFC 4254 §5.2.
         93 CHANNEL_WINDOW_ADJUST ChannelWindowAdjust { recipient: Recipient, bytes: u32 }
-        /// Bytes for the program at the other end. RFC 4254 §5.2.
+        /// Data. RFC 4254 §5.2.
         94 CHANNEL_DATA ChannelData { recipient: Recipient, data: &'a [u8] }
-        /// Bytes on a numbered side stream; 1 is stderr. RFC 4254 §5.2.
+        /// Extended data of a type; 1 is stderr. RFC 4254 §5.2.
         95 CHANNEL_EXTENDED_DATA ChannelExtendedData { recipient: Recipient, kind: u32, data: &'a [u8] }
-        /// The sender has no more data. RFC 4254 §5.3.
+        /// The sender will send no more data. RFC 4254 §5.3.
         96 CHANNEL_EOF ChannelEof { recipient: Recipient }
-        /// The sender is done with the channel. RFC 4254 §5.3.
+        /// The sender closes the channel. RFC 4254 §5.3.
         97 CHANNEL_CLOSE ChannelClose { recipient: Recipient }
-        /// A terminal, a program, a signal: `kind` says which, `body` is read by
-        /// [`Request::decode`](super::request::Request::decode). RFC 4254 §5.4.
+        /// A request on a channel; [`Request::decode`](super::request::Request::decode) reads `body` by `kind`. RFC
+        /// 4254 §5.4.
         98 CHANNEL_REQUEST ChannelRequest { recipient: Recipient, kind: &'a [u8], want_reply: bool, body: Rest<'a> }
-        /// Yes to the oldest unanswered request of this channel. RFC 4254 §5.4.
+        /// Success, for the oldest unanswered request of this channel. RFC 4254 §5.4.
         99 CHANNEL_SUCCESS ChannelSuccess { recipient: Recipient }
-        /// No to the oldest unanswered request of this channel. RFC 4254 §5.4.
+        /// Failure, for the oldest unanswered request of this channel. RFC 4254 §5.4.
         100 CHANNEL_FAILURE ChannelFailure { recipient: Recipient }
     }
 }

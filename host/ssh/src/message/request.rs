@@ -1,17 +1,17 @@
-//! RFC 4254 §6, RFC 4335: what a channel request asks.
+//! RFC 4254 §6, RFC 4335: channel requests.
 
 use crate::wire::{Malformed, Reader, Wire};
 
 /// The size of a terminal, RFC 4254 §6.2. Zero means unknown.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct WindowSize {
-    /// Characters across.
+    /// Characters per line.
     pub columns: u32,
-    /// Lines down.
+    /// Lines.
     pub rows: u32,
-    /// Pixels across.
+    /// Width in pixels.
     pub width_px: u32,
-    /// Pixels down.
+    /// Height in pixels.
     pub height_px: u32,
 }
 
@@ -27,24 +27,24 @@ impl<'a> Wire<'a> for WindowSize {
     }
 }
 
-/// Encoded terminal modes, RFC 4254 §8: pairs of opcode and argument. One that was read is well formed.
+/// Encoded terminal modes, RFC 4254 §8: pairs of opcode and argument. A value that was read is well formed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Modes<'a>(&'a [u8]);
 
 impl<'a> Modes<'a> {
     /// Ends the list.
     const TTY_OP_END: u8 = 0;
-    /// From here on opcodes have a shape that nobody defined, so reading stops.
+    /// Opcodes from here on have no defined argument, so reading stops.
     const UNDEFINED: u8 = 160;
-    /// Most modes. Ours: there are fewer opcodes than that.
+    /// The most modes. Our limit: fewer opcodes are defined.
     const MOST: usize = 160;
 
-    /// Modes of our own making, already encoded.
+    /// Modes that we encoded ourselves.
     pub fn new(encoded: &'a [u8]) -> Modes<'a> {
         Modes(encoded)
     }
 
-    /// Opcode and argument of each mode, in the order of the wire.
+    /// Opcode and argument of each mode, in wire order.
     pub fn iter(self) -> impl Iterator<Item = (u8, u32)> + 'a {
         let mut reader = Reader::new(self.0);
         std::iter::from_fn(move || match u8::read(&mut reader) {
@@ -59,7 +59,7 @@ impl<'a> Wire<'a> for Modes<'a> {
         let encoded = from.string()?;
         let mut reader = Reader::new(encoded);
         for _ in 0..=Self::MOST {
-            // Some clients leave the final TTY_OP_END away; what breaks off inside an argument is refused.
+            // Some clients omit the final TTY_OP_END; a list that ends inside an argument is refused.
             match u8::read(&mut reader) {
                 Ok(Self::TTY_OP_END | Self::UNDEFINED..) | Err(_) => return Ok(Modes(encoded)),
                 Ok(_) => reader.uint32().map_err(|_| Malformed::Modes)?,
@@ -80,21 +80,21 @@ pub enum Request<'a> {
     PtyReq { term: &'a [u8], size: WindowSize, modes: Modes<'a> },
     /// `env`: an environment variable. RFC 4254 §6.4.
     Env { name: &'a [u8], value: &'a [u8] },
-    /// `shell`: start what greets a person. RFC 4254 §6.5.
+    /// `shell`: start an interactive session. RFC 4254 §6.5.
     Shell,
-    /// `exec`: start this command. RFC 4254 §6.5.
+    /// `exec`: run this command. RFC 4254 §6.5.
     Exec { command: &'a [u8] },
-    /// `subsystem`: start this protocol. RFC 4254 §6.5.
+    /// `subsystem`: start this subsystem. RFC 4254 §6.5.
     Subsystem { name: &'a [u8] },
     /// `window-change`: the terminal has a new size. RFC 4254 §6.7.
     WindowChange { size: WindowSize },
     /// `signal`: deliver a signal, named without SIG. RFC 4254 §6.9.
     Signal { name: &'a [u8] },
-    /// `break`: a break of so many milliseconds. RFC 4335 §3.
+    /// `break`: a break of this length in milliseconds. RFC 4335 §3.
     Break { length_ms: u32 },
-    /// `exit-status`: how the program ended. RFC 4254 §6.10.
+    /// `exit-status`: the program ended with this status. RFC 4254 §6.10.
     ExitStatus { status: u32 },
-    /// `exit-signal`: by what the program was ended. RFC 4254 §6.10.
+    /// `exit-signal`: this signal ended the program. RFC 4254 §6.10.
     ExitSignal { name: &'a [u8], core_dumped: bool, message: &'a [u8], language: &'a [u8] },
     /// Any other kind, its body unread.
     Other { kind: &'a [u8], body: &'a [u8] },
@@ -127,7 +127,7 @@ impl<'a> Request<'a> {
         Ok(request)
     }
 
-    /// The kind as it stands in the message.
+    /// The kind as encoded in the message.
     pub fn kind(&self) -> &'a [u8] {
         match self {
             Request::PtyReq { .. } => b"pty-req",
@@ -144,7 +144,7 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// The body as it stands in the message.
+    /// The body as encoded in the message.
     pub fn body(&self) -> Vec<u8> {
         let mut to = Vec::new();
         match self {

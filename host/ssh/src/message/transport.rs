@@ -8,17 +8,17 @@ messages! {
     pub enum TransportMessage<'a> {
         /// Ends the connection at once. RFC 4253 §11.1.
         1 DISCONNECT Disconnect { reason: u32, description: &'a [u8], language: &'a [u8] }
-        /// Means nothing and may come at any time. RFC 4253 §11.2.
+        /// Has no effect and may come at any time. RFC 4253 §11.2.
         2 IGNORE Ignore { data: &'a [u8] }
         /// The packet of this sequence number was not understood. RFC 4253 §11.4.
         3 UNIMPLEMENTED Unimplemented { sequence: u32 }
-        /// A note to whoever debugs. RFC 4253 §11.3.
+        /// A debug message. RFC 4253 §11.3.
         4 DEBUG Debug { always_display: bool, text: &'a [u8], language: &'a [u8] }
-        /// The client asks for authentication or for the connection protocol. RFC 4253 §10.
+        /// The client asks for a service: authentication or the connection protocol. RFC 4253 §10.
         5 SERVICE_REQUEST ServiceRequest { service: &'a [u8] }
-        /// And gets it. RFC 4253 §10.
+        /// The service is accepted. RFC 4253 §10.
         6 SERVICE_ACCEPT ServiceAccept { service: &'a [u8] }
-        /// Extensions: a count, then so many pairs of name and value. RFC 8308 §2.3.
+        /// Extensions: a count, then that many pairs of name and value. RFC 8308 §2.3.
         7 EXT_INFO ExtInfo { count: u32, extensions: Rest<'a> }
     }
 }

@@ -1,4 +1,4 @@
-//! RFC 4254 §4, §5.4: the requests that we make, global ones or on a channel: sent in order, answered in order.
+//! RFC 4254 §4, §5.4: our own requests, global ones or those of one channel: sent in order, answered in order.
 
 use std::collections::VecDeque;
 
@@ -13,18 +13,18 @@ pub(super) struct OwnRequest {
     pub(super) want_reply: bool,
 }
 
-/// Our requests, all global ones or all of one channel.
+/// Our requests: all global ones, or all of one channel.
 #[derive(Debug, Default)]
 pub(super) struct Asks {
     /// Not sent yet.
     waiting: VecDeque<OwnRequest>,
-    /// Sent, and to be answered.
+    /// Sent and unanswered.
     unanswered: usize,
 }
 
 impl Asks {
-    /// Most requests that wait to be sent. Ours: they wait for a key exchange at the longest, and nobody makes more in
-    /// that time.
+    /// The most requests that wait to be sent. Our limit: they wait for a key exchange at most, and no caller makes
+    /// more in that time.
     const MOST: usize = 16;
 
     /// Adds a request of at most `most_bytes`. False if it is longer or too many wait already.
@@ -42,7 +42,7 @@ impl Asks {
         !self.waiting.is_empty()
     }
 
-    /// The next request to put.
+    /// The next request to write.
     pub(super) fn next(&mut self) -> Option<OwnRequest> {
         let request = self.waiting.pop_front()?;
         if request.want_reply {
@@ -51,7 +51,7 @@ impl Asks {
         Some(request)
     }
 
-    /// An answer came. Says whether it had been asked for.
+    /// An answer arrived. Returns whether a request was waiting for it.
     pub(super) fn answered(&mut self) -> bool {
         let asked = self.unanswered > 0;
         self.unanswered = self.unanswered.saturating_sub(1);

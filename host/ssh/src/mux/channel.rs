@@ -1,4 +1,4 @@
-//! RFC 4254 §5: one open channel: both windows, what was said in each direction, and what is still to be said.
+//! RFC 4254 §5: one open channel: both windows, the state of each direction, and what is owed to the peer.
 //!
 //! A channel owes small state and turns it into messages when the output has room. It never holds data.
 
@@ -12,7 +12,7 @@ use crate::mux::replies::{Answers, Ask, Replies};
 use crate::mux::window::{Inbound, Outbound, Pool};
 use crate::wire::Rest;
 
-/// What we have said on a channel, and the end that we have still to bring it to.
+/// The state of our direction.
 ///
 /// ```text
 ///          send_eof             settle
@@ -21,7 +21,7 @@ use crate::wire::Rest;
 ///    |  `-----+--------'  |        exit |  |
 ///    |        | exit      |             |  |
 ///    |        v           |             v  |
-///    |  ExitOwed, no EOF  | close  ExitOwed, EOF said
+///    |  ExitOwed, no EOF  | close  ExitOwed, EOF sent
 ///    |        | settle    |             |  |
 ///    |        v           v             |  |
 ///    |       LastEofOwed <'      settle |  |
@@ -33,28 +33,28 @@ use crate::wire::Rest;
 ///           Closed
 /// ```
 ///
-/// The peer's CLOSE leads to `CloseOwed` from everywhere above it.
+/// The peer's CLOSE leads to `CloseOwed` from every state above it.
 #[derive(Debug)]
 enum Sending {
     /// Data may be sent.
     Open,
-    /// No more data; EOF is to be said.
+    /// No more data; EOF is owed.
     EofOwed,
-    /// EOF was said.
+    /// EOF was sent.
     Eof,
-    /// The program has ended: its end, EOF unless that was said, and CLOSE are to be said. dbclient and plink lose the
-    /// status in any other order.
+    /// The program has ended: its exit status or signal, EOF (unless it was sent) and CLOSE are owed. dbclient and
+    /// plink lose the status in any other order.
     ExitOwed { exit: Exit, eof_said: bool },
-    /// The program's end was said: EOF and CLOSE are to be said.
+    /// The exit status or signal was sent: EOF and CLOSE are owed.
     LastEofOwed,
-    /// CLOSE is to be said, and nothing else any more.
+    /// CLOSE is owed, and nothing else.
     CloseOwed,
-    /// CLOSE was said.
+    /// CLOSE was sent.
     Closed,
 }
 
 impl Sending {
-    /// Whether something is to be said.
+    /// Whether anything is owed.
     fn owes(&self) -> bool {
         match self {
             Sending::Open | Sending::Eof | Sending::Closed => false,
@@ -62,7 +62,7 @@ impl Sending {
         }
     }
 
-    /// Whether the channel still has an owner who wants to know what comes.
+    /// Whether the channel still has an owner that receives events.
     fn has_owner(&self) -> bool {
         match self {
             Sending::Open | Sending::EofOwed | Sending::Eof => true,
@@ -71,7 +71,7 @@ impl Sending {
     }
 }
 
-/// What the peer has said on a channel.
+/// The state of the peer's direction.
 ///
 /// ```text
 ///   Open --- EOF ---> Eof --- CLOSE ---> Closed
@@ -79,78 +79,78 @@ impl Sending {
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Receiving {
-    /// Data may come.
+    /// Data may arrive.
     Open,
-    /// No more data; requests may still come. Data that comes all the same is dropped.
+    /// No more data; requests may still arrive. Data that arrives all the same is dropped.
     Eof,
-    /// Whatever comes is ignored.
+    /// Everything that arrives is ignored.
     Closed,
 }
 
 /// An open channel.
 #[derive(Debug)]
 pub(super) struct Channel {
-    /// The number that the peer gave it.
+    /// The peer's number for it.
     peer: PeerChannelId,
-    /// Whether the peer knows our number. Until then it can say nothing, and CHANNEL_OPEN_CONFIRMATION is owed.
+    /// Whether CHANNEL_OPEN_CONFIRMATION was sent. Until then it is owed, and the peer cannot use the channel.
     announced: bool,
-    /// Our half.
+    /// Our direction.
     sending: Sending,
-    /// The peer's half.
+    /// The peer's direction.
     receiving: Receiving,
-    /// What the peer may send.
+    /// The window of the peer's data.
     inbound: Inbound,
-    /// What we may send.
+    /// The window of our data.
     outbound: Outbound,
     /// Our answers to the peer's requests.
     replies: Replies,
     /// Our own requests.
     asks: Asks,
-    /// The peer broke a rule that concerns this channel alone.
+    /// The peer violated a rule that concerns this channel alone.
     at_fault: bool,
 }
 
-/// What a fault of the peer on one channel leads to.
+/// The consequence of a violation on one channel.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Fault {
     /// The channel is closed, and its owner is told.
     Closed,
     /// The channel had no owner any more.
     Unowned,
-    /// It is not the first on this channel, which is on its way to its end.
+    /// The channel is closing already because of an earlier violation.
     Again,
 }
 
 /// Life.
 impl Channel {
-    /// A channel that the peer asked for and now gets.
+    /// A channel that the peer opened and we accepted.
     pub(super) fn accepted(peer: PeerChannelId, inbound: Inbound, outbound: Outbound) -> Channel {
         Channel { announced: false, ..Channel::confirmed(peer, inbound, outbound) }
     }
 
-    /// A channel that we asked for and the peer gave us.
+    /// A channel that we opened and the peer accepted.
     pub(super) fn confirmed(peer: PeerChannelId, inbound: Inbound, outbound: Outbound) -> Channel {
         let (replies, asks) = (Replies::default(), Asks::default());
         let (sending, receiving) = (Sending::Open, Receiving::Open);
         Channel { peer, announced: true, sending, receiving, inbound, outbound, replies, asks, at_fault: false }
     }
 
-    /// Whether it still has an owner: neither did that one end it nor did the peer.
+    /// Whether it still has an owner: neither the owner nor the peer has ended it.
     pub(super) fn has_owner(&self) -> bool {
         self.sending.has_owner()
     }
 
-    /// Whether both CLOSEs have passed.
+    /// Whether both sides have sent CLOSE.
     pub(super) fn is_over(&self) -> bool {
         matches!((&self.sending, self.receiving), (Sending::Closed, Receiving::Closed))
     }
 
-    /// Whether the peer was told our number.
+    /// Whether the peer knows our number.
     pub(super) fn is_announced(&self) -> bool {
         self.announced
     }
 
-    /// Whether what the peer says counts: not after its CLOSE.
+    /// Whether the peer's messages count: not after its CLOSE.
     pub(super) fn accepts_messages(&self) -> bool {
         self.receiving != Receiving::Closed
     }
@@ -158,25 +158,25 @@ impl Channel {
 
 /// What the peer says, while the channel [accepts](Channel::accepts_messages) it.
 impl Channel {
-    /// Data came. Says whether the owner gets it; if not, or after EOF, it is dropped, and never credited.
+    /// Data arrived. Returns whether the owner gets it; otherwise, and after EOF, it is dropped and never credited.
     ///
     /// # Errors
-    /// It is too much. Tell [`fault`](Channel::fault).
+    /// It exceeds the window. Call [`fault`](Channel::fault).
     pub(super) fn data(&mut self, bytes: usize) -> Result<bool, Violation> {
         self.inbound.receive(bytes)?;
         Ok(bytes > 0 && self.has_owner() && self.receiving == Receiving::Open)
     }
 
-    /// The peer grants more. Says whether the owner can go on sending because of that.
+    /// The peer adjusts its window. Returns whether the owner can send again because of it.
     ///
     /// # Errors
-    /// It is more than a window can be. Tell [`fault`](Channel::fault).
+    /// The window exceeds its maximum. Call [`fault`](Channel::fault).
     pub(super) fn adjust(&mut self, bytes: u32) -> Result<bool, Violation> {
         let ends_a_wait = self.outbound.adjust(bytes)?;
         Ok(ends_a_wait && matches!(self.sending, Sending::Open))
     }
 
-    /// The peer broke a rule that concerns this channel alone: it is closed.
+    /// The peer violated a rule that concerns this channel alone: closes the channel.
     pub(super) fn fault(&mut self, pool: &mut Pool) -> Fault {
         let has_owner = self.has_owner();
         self.close(pool);
@@ -187,32 +187,32 @@ impl Channel {
         }
     }
 
-    /// Whether the peer broke a rule on it.
+    /// Whether the peer violated a rule on it.
     pub(super) fn was_at_fault(&self) -> bool {
         self.at_fault
     }
 
-    /// Whether a request may go to the owner, of whom at most `most` answers may be waited for.
+    /// Whether a request may be passed to the owner, who may have at most `most` unanswered ones.
     pub(super) fn admits(&self, ask: Ask, most: usize) -> bool {
         self.replies.admits(ask, most)
     }
 
-    /// A request came. The owner got it, and will answer it.
+    /// A request arrived and was passed to the owner, who will answer it.
     pub(super) fn asked(&mut self, ask: Ask) {
         self.replies.ask(ask);
     }
 
-    /// A request came, and the answer is no.
+    /// A request arrived and is refused.
     pub(super) fn refused(&mut self, ask: Ask) {
         self.replies.refuse(ask);
     }
 
-    /// An answer came. Says whether the owner gets it; one that nobody asked for it does not.
+    /// An answer arrived. Returns whether the owner gets it; not if no request was waiting.
     pub(super) fn answered(&mut self) -> bool {
         self.asks.answered() && self.has_owner()
     }
 
-    /// EOF came. Says whether the owner is told. A second one says nothing.
+    /// EOF arrived. Returns whether the owner gets it; a repeated one is ignored.
     pub(super) fn eof(&mut self) -> bool {
         let first = self.receiving == Receiving::Open;
         if first {
@@ -221,7 +221,7 @@ impl Channel {
         first && self.has_owner()
     }
 
-    /// CLOSE came: whatever else was to be said has nobody to hear it.
+    /// CLOSE arrived: nothing else that is owed can be received any more.
     pub(super) fn closed(&mut self, pool: &mut Pool) {
         self.receiving = Receiving::Closed;
         if !matches!(self.sending, Sending::Closed) {
@@ -240,10 +240,9 @@ impl Channel {
         if matches!(self.sending, Sending::Open) { self.outbound.left() } else { 0 }
     }
 
-    /// Puts at most one message of data, of at most `max_packet` bytes; says how many bytes it took.
+    /// Writes at most one message of data, of at most `max_packet` bytes; returns how many bytes it took.
     pub(super) fn write(&mut self, stream: Stream, data: &[u8], max_packet: u32, out: &mut impl Output) -> usize {
-        // The room is a mark that a header may pass: if it had to fit too, the last bytes of room would be room for
-        // nothing.
+        // The room is a soft limit that a header may exceed: otherwise the last bytes of room could never be used.
         let most = data.len().min(self.room()).min(out.room());
         let most = most.min(usize::try_from(max_packet).unwrap_or(usize::MAX));
         let Some(data) = data.get(..self.outbound.fits(most)).filter(|data| !data.is_empty()) else { return 0 };
@@ -256,19 +255,19 @@ impl Channel {
         data.len()
     }
 
-    /// The owner has taken so many bytes of what came.
+    /// The owner has taken this many bytes of the data that arrived.
     pub(super) fn taken(&mut self, bytes: usize, pool: &mut Pool) {
         if self.has_owner() && self.receiving == Receiving::Open {
             self.inbound.taken(bytes, pool);
         }
     }
 
-    /// Answers so many of the oldest requests that the owner has not answered.
+    /// Gives the same answer to this many of the oldest requests that the owner has not answered.
     pub(super) fn reply(&mut self, success: bool, times: u32) {
         self.replies.reply(success, times);
     }
 
-    /// Makes a request. False if that cannot be.
+    /// Makes a request. False if that is not possible.
     pub(super) fn request(&mut self, kind: &[u8], body: &[u8], want_reply: bool, most_bytes: u32) -> bool {
         self.has_owner() && self.asks.add(kind, body, want_reply, most_bytes)
     }
@@ -280,7 +279,7 @@ impl Channel {
         }
     }
 
-    /// The program has ended. What was said before goes out first; what is unanswered stays so.
+    /// The program has ended. What was sent before goes out first; unanswered requests stay unanswered.
     pub(super) fn exit(&mut self, exit: Exit, pool: &mut Pool) {
         if self.has_owner() {
             let eof_said = matches!(self.sending, Sending::Eof);
@@ -288,7 +287,8 @@ impl Channel {
         }
     }
 
-    /// Ends it without a word about a program. What was said before goes out first; what is unanswered stays so.
+    /// Closes the channel without an exit status. What was sent before goes out first; unanswered requests stay
+    /// unanswered.
     pub(super) fn close(&mut self, pool: &mut Pool) {
         match self.sending {
             Sending::Open | Sending::Eof => self.end(Sending::CloseOwed, pool),
@@ -297,7 +297,7 @@ impl Channel {
         }
     }
 
-    /// The owner lets go of it.
+    /// The owner gives up the channel.
     fn end(&mut self, sending: Sending, pool: &mut Pool) {
         self.sending = sending;
         self.replies.give_up();
@@ -312,12 +312,12 @@ impl Channel {
         self.replies.ready()
     }
 
-    /// Whether the peer should get more room now. Not when it has no use for it.
+    /// Whether to adjust the peer's window now. Not when the peer cannot use it.
     fn credit_is_due(&self) -> bool {
         self.has_owner() && self.receiving == Receiving::Open && self.inbound.is_due()
     }
 
-    /// Whether anything is to be said.
+    /// Whether anything is owed.
     pub(super) fn owes(&self) -> bool {
         !self.announced
             || self.owed_replies().len() > 0
@@ -326,7 +326,7 @@ impl Channel {
             || self.sending.owes()
     }
 
-    /// Puts what is owed while there is room: answers before the requests and the data that may depend on them, the end
+    /// Writes what is owed while there is room: answers before the requests and data that may depend on them, the end
     /// last.
     pub(super) fn settle(&mut self, ours: ChannelId, out: &mut impl Output) {
         let recipient = Recipient::from(self.peer);
@@ -359,7 +359,7 @@ impl Channel {
         }
     }
 
-    /// Puts the next message of what [`Sending`] owes, and takes the step that it stands for.
+    /// Writes the next message that [`Sending`] owes and advances the state.
     fn settle_end(&mut self, recipient: Recipient, out: &mut impl Output) {
         self.sending = match &self.sending {
             Sending::EofOwed => {

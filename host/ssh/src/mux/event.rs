@@ -31,7 +31,7 @@ pub enum Event<'a> {
     },
     /// The session that we asked for was refused. The number is free again. RFC 4254 §5.1.
     OpenFailed {
-        /// The number it had.
+        /// The number that it had.
         channel: ChannelId,
         /// As it came: see [`OpenFailure`].
         reason: u32,
@@ -86,7 +86,7 @@ pub enum Event<'a> {
     /// The peer is done with the channel: nothing more comes and nothing can be sent. CLOSE is answered by the mux
     /// itself. The number will name another channel soon: forget it now. RFC 4254 §5.3.
     Closed {
-        /// The number it had.
+        /// The number that it had.
         channel: ChannelId,
     },
     /// The mux has refused by itself what the peer might miss: a channel, forwarding, a request that is malformed or
@@ -133,21 +133,21 @@ impl Decline<'_> {
     }
 }
 
-/// Why a channel is not opened, RFC 4254 §5.1.
+/// Why a channel is refused, RFC 4254 §5.1.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum OpenFailure {
-    /// We could, but do not for this peer.
+    /// Administratively prohibited.
     AdministrativelyProhibited,
-    /// What it should lead to cannot be reached or started.
+    /// Connect failed.
     ConnectFailed,
-    /// We do not know this kind of channel.
+    /// Unknown channel type.
     UnknownChannelType,
-    /// Too much is open already.
+    /// Resource shortage.
     ResourceShortage,
 }
 
 impl OpenFailure {
-    /// The number as it stands in the message.
+    /// The reason code as encoded in the message.
     pub fn code(self) -> u32 {
         match self {
             OpenFailure::AdministrativelyProhibited => 1,
@@ -158,7 +158,7 @@ impl OpenFailure {
     }
 }
 
-/// The front of a text for a person, no longer than one is going to read: 1 KiB. It may come from a plugin.
+/// Cuts a text for a person to 1 KiB. It may come from a plugin.
 pub(super) fn clip(text: &str) -> &str {
     text.get(..text.floor_char_boundary(1024)).unwrap_or(text)
 }
@@ -166,15 +166,15 @@ pub(super) fn clip(text: &str) -> &str {
 /// How the program of a session ended, RFC 4254 §6.10.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Exit {
-    /// By itself, with this status: `exit-status`.
+    /// With this status: `exit-status`.
     Status(u32),
     /// By a signal: `exit-signal`.
     Signal {
         /// The name, without SIG.
         name: String,
-        /// Whether a picture of its memory was left.
+        /// Whether it dumped core.
         core_dumped: bool,
-        /// A sentence for the person at the client.
+        /// A message for the person at the client.
         message: String,
     },
 }

@@ -1,4 +1,4 @@
-//! RFC 4254 §4: requests that concern no channel, in both directions, and refusals of channels that never came to be.
+//! RFC 4254 §4: global requests in both directions, and refusals of channels.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -10,7 +10,7 @@ use crate::mux::event::{OpenFailure, clip};
 use crate::mux::replies::Answers;
 use crate::wire::Rest;
 
-/// A channel that the peer asked for and does not get. That is all that is kept of it.
+/// A channel that the peer asked for and that is refused. Nothing else of it is kept.
 #[derive(Debug)]
 struct Refusal {
     peer: PeerChannelId,
@@ -18,7 +18,7 @@ struct Refusal {
     text: Cow<'static, str>,
 }
 
-/// What is owed to the peer outside of channels.
+/// What is owed outside of channels.
 #[derive(Debug, Default)]
 pub(super) struct Globals {
     /// Answers to the peer's global requests, in order.
@@ -30,17 +30,17 @@ pub(super) struct Globals {
 }
 
 impl Globals {
-    /// Owes an answer to the peer's oldest global request that has none.
+    /// Owes an answer to the peer's oldest unanswered global request.
     pub(super) fn answer(&mut self, success: bool) {
         self.answers.push(success, 1);
     }
 
-    /// Owes a refusal of a channel that the peer asked for.
+    /// Owes a refusal of a channel.
     pub(super) fn refuse(&mut self, peer: PeerChannelId, reason: OpenFailure, text: Cow<'static, str>) {
         self.refusals.push_back(Refusal { peer, reason, text });
     }
 
-    /// How many answers of ours wait to go out.
+    /// How many of our answers wait to be sent.
     pub(super) fn owed_replies(&self) -> usize {
         self.answers.len().saturating_add(self.refusals.len())
     }
@@ -55,7 +55,7 @@ impl Globals {
         self.owed_replies() > 0 || self.asks.owes()
     }
 
-    /// Puts what is owed while there is room.
+    /// Writes what is owed while there is room.
     pub(super) fn settle(&mut self, out: &mut impl Output) {
         while out.room() > 0
             && let Some(success) = self.answers.pop()

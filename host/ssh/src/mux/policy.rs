@@ -1,13 +1,13 @@
-//! What the mux itself allows and refuses by name, without asking its owner. Pure.
+//! What the mux allows and refuses by name, without asking its owner. Pure functions.
 
 use crate::message::Role;
 use crate::message::request::Request;
 use crate::mux::event::OpenFailure;
 
-/// The kind of channel that runs a program, RFC 4254 §6.1.
+/// The channel type that runs a program, RFC 4254 §6.1.
 pub(super) const SESSION: &[u8] = b"session";
 
-/// A client's promise to open no more sessions. OpenSSH PROTOCOL §2.2.
+/// A client's announcement that it opens no more sessions. OpenSSH PROTOCOL §2.2.
 pub(super) const NO_MORE_SESSIONS: &[u8] = b"no-more-sessions@openssh.com";
 
 /// Kinds of channel that would lead out of here, to a network, a display or an agent. RFC 4254 §6.3, §7.2, OpenSSH
@@ -34,10 +34,10 @@ const FORWARDING_REQUESTS: [&[u8]; 4] = [
     b"cancel-streamlocal-forward@openssh.com",
 ];
 
-/// Why everything that has to do with forwarding is refused.
+/// The reason for refusing anything related to forwarding.
 pub(super) const NO_FORWARDING: &str = "forwarding is not supported yet";
 
-/// Why a server's request is refused by a server, and a client's by a client.
+/// The reason for a request that only the other role may receive.
 const WRONG_SIDE: &str = "the other side's request";
 
 /// Whether a global request asks for forwarding.
@@ -45,7 +45,7 @@ pub(super) fn asks_for_forwarding(kind: &[u8]) -> bool {
     FORWARDING_REQUESTS.contains(&kind)
 }
 
-/// Whether the peer may open channels of this kind, we being `ours`. Sessions are run by servers alone, RFC 4254 §6.1.
+/// Whether the peer may open channels of this type; `ours` is our role. Only servers run sessions, RFC 4254 §6.1.
 pub(super) fn may_open(ours: Role, kind: &[u8]) -> Result<(), (OpenFailure, &'static str)> {
     match (ours, kind == SESSION) {
         (Role::Server, true) => Ok(()),
@@ -57,8 +57,8 @@ pub(super) fn may_open(ours: Role, kind: &[u8]) -> Result<(), (OpenFailure, &'st
     }
 }
 
-/// Whether the peer may ask this on a channel, we being `ours`. A program is asked for at the server, and its end told
-/// to the client, RFC 4254 §6. The error says why not, for people.
+/// Whether the peer may make this channel request; `ours` is our role. Programs are started at the server, and the
+/// client learns of their end, RFC 4254 §6. The error is the reason, as text.
 pub(super) fn may_ask(ours: Role, request: &Request<'_>) -> Result<(), &'static str> {
     let (may, reason) = match request {
         Request::PtyReq { .. }

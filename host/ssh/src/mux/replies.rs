@@ -1,29 +1,29 @@
-//! RFC 4254 §5.4: the answers to the peer's requests on one channel go out in the order of the requests.
+//! RFC 4254 §5.4: the answers to the peer's requests on one channel are sent in the order of the requests.
 
 use std::collections::VecDeque;
 
-/// What the peer's request was, as far as answering it goes.
+/// The kind of a peer's request, as far as answers are concerned.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Ask {
     /// The peer wants an answer.
     Wanted,
     /// The peer wants none.
     Silent,
-    /// The peer wants none, and a run of these may be answered as cheaply as one.
+    /// The peer wants none, and a run of these is stored and answered as one.
     Run,
 }
 
-/// Answers that may go out, in order. Those alike in a row cost what one does.
+/// Answers that may be sent, in order. A run of equal ones is stored once.
 #[derive(Debug, Default)]
 pub(super) struct Answers {
-    /// Each an answer and how often it is given.
+    /// Each answer and how often it is given.
     runs: VecDeque<(bool, u32)>,
-    /// How many answers that is.
+    /// The number of answers.
     total: usize,
 }
 
 impl Answers {
-    /// Adds so many alike.
+    /// Adds this many equal answers.
     pub(super) fn push(&mut self, success: bool, times: u32) {
         if times == 0 {
             return;
@@ -37,7 +37,7 @@ impl Answers {
         }
     }
 
-    /// The next answer to put.
+    /// The next answer to write.
     pub(super) fn pop(&mut self) -> Option<bool> {
         let (success, run) = self.runs.front_mut()?;
         let success = *success;
@@ -49,25 +49,25 @@ impl Answers {
         Some(success)
     }
 
-    /// How many there are.
+    /// The number of answers.
     pub(super) fn len(&self) -> usize {
         self.total
     }
 
-    /// How many are held in memory: one for each run.
+    /// The number of stored runs.
     pub(super) fn weight(&self) -> usize {
         self.runs.len()
     }
 }
 
-/// A request whose event is with the owner, or several that are alike.
+/// A request that the owner has not answered, or several of a kind.
 #[derive(Clone, Copy, Debug)]
 enum Waiting {
-    /// The answer goes to the peer, and after it so many refusals of the mux.
+    /// The answer is sent to the peer, followed by this many refusals of the mux.
     Wanted { refused: u32 },
-    /// The answer goes nowhere.
+    /// The answer is not sent.
     Silent,
-    /// So many in a row, and the answers go nowhere.
+    /// This many in a row whose answers are not sent.
     Run(u32),
 }
 
@@ -79,28 +79,28 @@ enum Waiting {
 /// ```
 #[derive(Debug, Default)]
 pub(super) struct Replies {
-    /// Answers that may go out: everything before them has.
+    /// Answers that may be sent: everything before them has been.
     ready: Answers,
-    /// What waits for the owner.
+    /// Requests that wait for the owner.
     waiting: VecDeque<Waiting>,
     /// How many of these are `Wanted`.
     wanted: usize,
-    /// How many stand behind the last `Wanted`.
+    /// How many follow the last `Wanted`.
     behind: usize,
 }
 
 impl Replies {
-    /// Whether one more event may go to the owner, of whom at most `most` may be waited for.
+    /// Whether one more event may go to the owner, who may have at most `most` unanswered ones.
     pub(super) fn admits(&self, ask: Ask, most: usize) -> bool {
         self.waiting.len() < most || self.run_goes_on(ask)
     }
 
-    /// Whether this request makes the run before it longer.
+    /// Whether this request extends the run before it.
     fn run_goes_on(&self, ask: Ask) -> bool {
         ask == Ask::Run && matches!(self.waiting.back(), Some(Waiting::Run(run)) if *run < u32::MAX)
     }
 
-    /// An event has gone to the owner, who will answer it.
+    /// A request was passed to the owner, who will answer it.
     pub(super) fn ask(&mut self, ask: Ask) {
         if self.run_goes_on(ask)
             && let Some(Waiting::Run(run)) = self.waiting.back_mut()
@@ -120,8 +120,8 @@ impl Replies {
         });
     }
 
-    /// A request is refused without waiting for the owner. If the peer wants an answer, it goes out after those before
-    /// it; any number of these costs nothing.
+    /// A request is refused without asking the owner. If the peer wants an answer, it is sent after those before it.
+    /// Any number of these takes no memory.
     pub(super) fn refuse(&mut self, ask: Ask) {
         if ask != Ask::Wanted {
             return;
@@ -135,8 +135,8 @@ impl Replies {
         }
     }
 
-    /// The owner answers so many of its oldest unanswered events alike. Extra answers are ignored. A run
-    /// costs what one does: a client may make millions of them.
+    /// The owner gives the same answer to this many of its oldest unanswered requests. Extra answers are ignored. A run
+    /// costs as much as one: a client may make millions of them.
     pub(super) fn reply(&mut self, success: bool, mut times: u32) {
         while times > 0
             && let Some(first) = self.waiting.front_mut()
@@ -159,17 +159,17 @@ impl Replies {
         }
     }
 
-    /// The answers that may go out.
+    /// The answers that may be sent.
     pub(super) fn ready(&self) -> &Answers {
         &self.ready
     }
 
-    /// The next answer to put.
+    /// The next answer to write.
     pub(super) fn next(&mut self) -> Option<bool> {
         self.ready.pop()
     }
 
-    /// No event will be answered any more; what may go out stays.
+    /// No further request will be answered; answers that may be sent stay.
     pub(super) fn give_up(&mut self) {
         self.waiting.clear();
         self.wanted = 0;
@@ -280,7 +280,7 @@ mod tests {
         assert_eq!(out(&mut replies), []);
         replies.reply(true, 1);
         assert_eq!(out(&mut replies), []);
-        // One more than there are.
+        // One more than there are requests.
         replies.reply(true, 2);
         assert_eq!(out(&mut replies), [true, false]);
     }

@@ -1,4 +1,4 @@
-//! The bounds that one connection keeps.
+//! The limits of one connection.
 
 /// Bytes that are set aside for the window of each session, however many there are: whoever takes data and reports it
 /// in portions of 16 KiB, as our owner does, can keep a window of this size going.
@@ -30,7 +30,8 @@ pub struct Settings {
     /// person who drags the corner of a terminal sends hundreds. Ours: the 128 variables that a session may have, and
     /// as many others.
     pub unanswered: usize,
-    /// Answers that may wait to go out before no more is read. A peer that asks and never reads gets there. Ours.
+    /// Answers that may wait to be sent before reading stops. A peer that sends requests and never reads reaches it.
+    /// Our limit.
     pub owed_replies: usize,
 }
 

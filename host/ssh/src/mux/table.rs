@@ -1,4 +1,4 @@
-//! Our numbers for channels, and what stands behind each.
+//! The channel numbers that we assign.
 
 use std::collections::VecDeque;
 
@@ -7,11 +7,11 @@ use crate::message::mux::{ChannelId, PeerChannelId};
 use crate::mux::channel::Channel;
 use crate::mux::window::{Inbound, Outbound};
 
-/// A number that is free is used again only when so many others are free too. Some clients go on sending messages for a
-/// channel that is closed. They are ignored as long as no new channel has its number.
+/// A free number is reused only when this many others are free too. Some clients go on sending messages for a closed
+/// channel; they are ignored as long as no new channel has its number.
 const RESTING: usize = 32;
 
-/// What a number of ours stands for.
+/// The state of one number.
 ///
 /// ```text
 ///   Vacant --- the peer opens ---> Offered --- accept ---> Live --- both CLOSEs ---> Vacant
@@ -21,20 +21,20 @@ const RESTING: usize = 32;
 /// ```
 #[derive(Debug)]
 pub(super) enum Slot {
-    /// Nothing.
+    /// Free.
     Vacant,
     /// The peer asked for a channel and the owner has not decided yet.
     Offered {
-        /// The number that the peer gave it.
+        /// The peer's number.
         peer: PeerChannelId,
-        /// What the peer would let us send.
+        /// The window that the peer gave us.
         outbound: Outbound,
     },
-    /// We ask for a channel.
+    /// We asked for a channel.
     Asking {
-        /// What the peer may send once it has opened it, if CHANNEL_OPEN was put.
+        /// The window that we offered, if CHANNEL_OPEN was sent.
         sent: Option<Box<Inbound>>,
-        /// Whether the owner still wants it. If not it is closed as soon as it is there.
+        /// Whether the owner still wants it. Otherwise it is closed as soon as it is open.
         wanted: bool,
     },
     /// There is a channel.
@@ -42,7 +42,7 @@ pub(super) enum Slot {
 }
 
 impl Slot {
-    /// Whether somebody runs in it, or may soon.
+    /// Whether it counts as a session.
     fn is_session(&self) -> bool {
         match self {
             Slot::Vacant | Slot::Asking { wanted: false, .. } => false,
@@ -52,38 +52,38 @@ impl Slot {
     }
 }
 
-/// A number that was given out at least once.
+/// A number that was assigned at least once.
 #[derive(Debug)]
 struct Entry {
     slot: Slot,
-    /// A channel of this number was closed by both sides. What the peer still says on that one is no fault.
+    /// Both sides have closed a channel of this number. Late messages for that channel are no violation.
     was_closed: bool,
 }
 
-/// The numbers in use. It grows with the numbers that a connection really needs.
+/// The numbers. The table grows with the channels that a connection really opens.
 #[derive(Debug)]
 pub(super) struct Table {
     /// By number.
     entries: Vec<Entry>,
-    /// The numbers that are free again. The one that was freed first is the first.
+    /// Free numbers, the one that was freed first at the front.
     free: VecDeque<u32>,
-    /// Most numbers.
+    /// The most numbers.
     most: usize,
 }
 
 impl Table {
-    /// A table of at most so many channels.
+    /// A table of at most this many channels.
     pub(super) fn new(most: usize) -> Table {
         Table { entries: Vec::new(), free: VecDeque::new(), most }
     }
 
-    /// How many sessions there are, or may be soon.
+    /// The number of sessions, including those that are being opened.
     pub(super) fn sessions(&self) -> usize {
         self.entries.iter().filter(|entry| entry.slot.is_session()).count()
     }
 
-    /// Puts `slot` under a number that was never used, or under the one that has been free for longest when enough are
-    /// or no other is left. None if all are taken.
+    /// Puts `slot` under a new number, or under the one that has been free longest if enough are free or no new one is
+    /// left. `None` if all are taken.
     pub(super) fn insert(&mut self, slot: Slot) -> Option<ChannelId> {
         let fresh = u32::try_from(self.entries.len()).ok().filter(|_| self.entries.len() < self.most);
         let id = match fresh {
@@ -108,17 +108,17 @@ impl Table {
         usize::try_from(id.0).ok().and_then(|id| self.entries.get_mut(id))
     }
 
-    /// What stands behind a number.
+    /// The state of a number.
     pub(super) fn slot(&self, id: ChannelId) -> &Slot {
         self.entry(id).map_or(&Slot::Vacant, |entry| &entry.slot)
     }
 
-    /// What stands behind a number that was given out.
+    /// The state of a number that was assigned before.
     pub(super) fn slot_mut(&mut self, id: ChannelId) -> Option<&mut Slot> {
         self.entry_mut(id).map(|entry| &mut entry.slot)
     }
 
-    /// The channel behind a number, if there is one.
+    /// The channel of a number, if there is one.
     pub(super) fn channel(&mut self, id: ChannelId) -> Option<&mut Channel> {
         match self.slot_mut(id) {
             Some(Slot::Live(channel)) => Some(channel),
@@ -126,7 +126,8 @@ impl Table {
         }
     }
 
-    /// The channel that the peer says something on. None if the peer has closed it: that is ignored. RFC 4254 §5.
+    /// The channel that a message of the peer is for. `None` if the peer has closed it: the message is then ignored.
+    /// RFC 4254 §5.
     ///
     /// # Errors
     /// The peer was never told of a channel with this number.
@@ -146,7 +147,7 @@ impl Table {
         }
     }
 
-    /// Frees the number of a channel that never came to be.
+    /// Frees the number of a channel that was never opened.
     pub(super) fn vacate(&mut self, id: ChannelId) {
         if let Some(entry) = self.entry_mut(id)
             && !matches!(std::mem::replace(&mut entry.slot, Slot::Vacant), Slot::Vacant)

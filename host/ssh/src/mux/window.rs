@@ -1,7 +1,7 @@
-//! RFC 4254 §5.2: the windows of a channel, as arithmetic. No message is known here.
+//! RFC 4254 §5.2: the windows of a channel, as arithmetic without messages.
 //!
-//! The window is the only back-pressure there is: what the peer may send is what has room at the owner's, and room
-//! comes back when the owner has taken the bytes, not when we have read them.
+//! The window is the only back pressure: the peer may send what the owner has room for, and it gets credit back when
+//! the owner has taken the bytes, not when we have read them.
 
 use crate::error::Violation;
 
@@ -23,26 +23,26 @@ const SLACK: u32 = 10;
 pub(super) struct Inbound {
     /// Bytes that the peer may still send.
     left: u32,
-    /// Bytes that were taken and not yet granted again.
+    /// Bytes that the owner has taken and that were not granted again.
     owed: u32,
-    /// Bytes that the peer has sent over the window and that the owner has not worked off.
+    /// Bytes that the peer has sent above the window and that the owner has not taken.
     debt: u32,
     /// The most that the debt may be.
     slack: u32,
-    /// What is set aside for every session of the connection.
+    /// The share that is reserved for every session of the connection.
     base: u32,
-    /// What came out of the pool, at the start and by growing.
+    /// Bytes taken from the pool, at the start and by growing.
     grown: u32,
-    /// Bytes taken since it last grew.
+    /// Bytes that the owner has taken since the window last grew.
     progress: u32,
-    /// The most that it may grow to.
+    /// The most bytes by which it may grow.
     max: u32,
-    /// Most bytes of one message, as the peer was told. More are taken.
+    /// The maximum packet size that the peer was told. Larger messages are accepted.
     max_packet: u32,
 }
 
 impl Inbound {
-    /// The window of a new channel: what is set aside for it, and more where the pool has it.
+    /// The window of a new channel: its reserved share, and more if the pool has it.
     pub(super) fn new(sizes: &Sizes, pool: &mut Pool) -> Inbound {
         let base = sizes.least;
         let grown = pool.take_first(sizes.start.saturating_sub(base));
@@ -56,20 +56,20 @@ impl Inbound {
         self.left
     }
 
-    /// Most bytes that the peer should put into one message.
+    /// The maximum packet size that the peer was told.
     pub(super) fn max_packet(&self) -> u32 {
         self.max_packet
     }
 
-    /// What it is when nothing is under way.
+    /// The size of the window when nothing is in flight.
     fn size(&self) -> u32 {
         self.base.saturating_add(self.grown)
     }
 
-    /// So many bytes came in one message. Up to a tenth over the window is taken and has to be worked off.
+    /// A message with this many bytes arrived. Up to a tenth above the window is accepted and becomes debt.
     ///
     /// # Errors
-    /// It is more than that. Nothing is taken.
+    /// It is more than that. Nothing is accepted.
     pub(super) fn receive(&mut self, bytes: usize) -> Result<(), Violation> {
         let bytes = u32::try_from(bytes).map_err(|_| Violation::WindowExceeded)?;
         let over = bytes.saturating_sub(self.left);
@@ -84,8 +84,8 @@ impl Inbound {
         Ok(())
     }
 
-    /// The owner has taken so many bytes, and they are owed to the peer. The window doubles after each whole window
-    /// that was taken: who reads fast gets the window that a long way needs.
+    /// The owner has taken this many bytes, which are now owed to the peer. The window doubles after each whole window
+    /// that was taken: a fast reader gets the window that a long path needs.
     pub(super) fn taken(&mut self, bytes: usize, pool: &mut Pool) {
         let counted = self.size().saturating_add(self.debt);
         let with_owner = counted.saturating_sub(self.left).saturating_sub(self.owed);
@@ -101,27 +101,27 @@ impl Inbound {
         }
     }
 
-    /// So many bytes have room again: they pay the debt first.
+    /// This many bytes have room again: they pay the debt first.
     fn owe(&mut self, bytes: u32) {
         let paid = bytes.min(self.debt);
         self.debt = self.debt.saturating_sub(paid);
         self.owed = self.owed.saturating_add(bytes.saturating_sub(paid));
     }
 
-    /// Whether so much is owed that a WINDOW_ADJUST is worth its packet: half of the window, or two full messages.
+    /// Whether enough is owed for a WINDOW_ADJUST: half of the window, or two full messages.
     pub(super) fn is_due(&self) -> bool {
         let worth = (self.size() / 2).min(self.max_packet.saturating_mul(2));
         self.owed >= worth.max(1)
     }
 
-    /// Grants what is owed, and says how much that is.
+    /// Grants what is owed and returns how much that is.
     pub(super) fn credit(&mut self) -> u32 {
         let bytes = std::mem::take(&mut self.owed);
         self.left = self.left.saturating_add(bytes);
         bytes
     }
 
-    /// Nobody will take anything any more: nothing is owed, and what came out of the pool goes back. What the peer may
+    /// The owner takes nothing more: nothing is owed, and the bytes from the pool go back to it. What the peer may
     /// still send stays counted, so that it cannot send more.
     pub(super) fn end(&mut self, pool: &mut Pool) {
         self.owed = 0;
@@ -131,18 +131,18 @@ impl Inbound {
     }
 }
 
-/// What the peer lets us send on one channel.
+/// The window of our data on one channel.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Outbound {
     /// Bytes that we may still send.
     left: u32,
-    /// Most bytes in one message.
+    /// The most bytes in one message.
     max_packet: u32,
 }
 
 impl Outbound {
-    /// As the peer said when the channel was opened. Who can take no bytes at all can take none in any number of
-    /// messages.
+    /// From the peer's CHANNEL_OPEN or its confirmation. A maximum packet size of zero is an error: no data could ever
+    /// be sent.
     pub(super) fn new(window: u32, max_packet: u32) -> Result<Outbound, Violation> {
         if max_packet == 0 { Err(Violation::MaxPacket) } else { Ok(Outbound { left: window, max_packet }) }
     }
@@ -152,17 +152,17 @@ impl Outbound {
         usize::try_from(self.left).unwrap_or(usize::MAX)
     }
 
-    /// How many of `bytes` may go in the next message.
+    /// How many of `bytes` may go into the next message.
     pub(super) fn fits(&self, bytes: usize) -> usize {
         bytes.min(usize::try_from(self.left.min(self.max_packet)).unwrap_or(usize::MAX))
     }
 
-    /// So many bytes, no more than [`fits`](Outbound::fits) said, were sent.
+    /// This many bytes were sent, no more than [`fits`](Outbound::fits) allowed.
     pub(super) fn sent(&mut self, bytes: usize) {
         self.left = self.left.saturating_sub(u32::try_from(bytes).unwrap_or(u32::MAX));
     }
 
-    /// The peer grants more. Says whether that ends a time in which nothing could be sent.
+    /// The peer adjusts its window. Returns whether sending was blocked and is possible again.
     pub(super) fn adjust(&mut self, bytes: u32) -> Result<bool, Violation> {
         let was_empty = self.left == 0;
         self.left = self.left.checked_add(bytes).ok_or(Violation::WindowOverflow)?;
@@ -170,49 +170,48 @@ impl Outbound {
     }
 }
 
-/// How windows are measured out on one connection.
+/// How a connection sizes its windows.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sizes {
-    /// What is set aside for each session.
+    /// The share that is reserved for each session.
     pub(super) least: u32,
-    /// What a window starts with while there is enough.
+    /// The initial size of a window while the pool has enough.
     pub(super) start: u32,
-    /// What it may grow to.
+    /// The size to which it may grow.
     pub(super) max: u32,
-    /// Most bytes of one message, as the peer is told.
+    /// The maximum packet size that the peer is told.
     pub(super) max_packet: u32,
 }
 
-/// What the windows of a connection share beside that which is set aside for each session.
+/// The bytes that the windows of a connection share beyond the reserved ones.
 ///
-/// Nobody ever takes all of it: a window that starts takes at most a sixteenth of what is free, and those that grow
-/// leave a quarter to those that start. So the first sessions, and the busy ones, get large windows, and later ones
-/// still get something.
+/// The pool is never used up: a new window takes at most a sixteenth of what is free, and growing windows leave a
+/// quarter to new ones. So the first and the busy sessions get large windows, and later ones still get something.
 #[derive(Debug)]
 pub(super) struct Pool {
-    /// Bytes that no window has taken.
+    /// Bytes that are free.
     free: u32,
-    /// Bytes that no window may grow by.
+    /// Bytes that growing windows must leave.
     kept: u32,
 }
 
 impl Pool {
-    /// A pool of so many bytes.
+    /// A pool of this many bytes.
     pub(super) fn new(bytes: u32) -> Pool {
         Pool { free: bytes, kept: bytes / 4 }
     }
 
-    /// Takes up to so many bytes out for a window that starts.
+    /// Takes up to this many bytes for a new window.
     fn take_first(&mut self, bytes: u32) -> u32 {
         self.take(bytes.min(self.free / 16))
     }
 
-    /// Takes up to so many bytes out for a window that grows.
+    /// Takes up to this many bytes for a growing window.
     fn take_more(&mut self, bytes: u32) -> u32 {
         self.take(bytes.min(self.free.saturating_sub(self.kept)))
     }
 
-    /// Takes up to so many bytes out.
+    /// Takes up to this many bytes.
     fn take(&mut self, bytes: u32) -> u32 {
         let bytes = bytes.min(self.free);
         self.free = self.free.saturating_sub(bytes);
@@ -231,7 +230,7 @@ mod tests {
 
     const KIB: u32 = 1024;
 
-    /// A window of so many bytes, of which nothing comes out of the pool.
+    /// A window of this many bytes, none of them from the pool.
     fn fixed(bytes: u32, max: u32, max_packet: u32) -> Inbound {
         Inbound::new(&Sizes { least: bytes, start: bytes, max, max_packet }, &mut Pool::new(0))
     }
@@ -286,11 +285,11 @@ mod tests {
         assert_eq!((window.credit(), window.left), (100, 100));
     }
 
-    /// Whatever comes, the owner never holds more than window and slack, and the three places add up.
+    /// Whatever happens, the owner never holds more than window and slack, and the three places add up.
     #[test]
     fn a_peer_that_miscounts_each_message_goes_on_for_ever() {
         let (mut window, mut pool) = (fixed(1000, 1000, 100), Pool::new(0));
-        // What the peer believes that it may send: it forgets 9 bytes of each message.
+        // What the peer believes that it may send: it does not count 9 bytes of each message.
         let mut believed = 1000;
         for _ in 0..1000 {
             let mut held = 0;
@@ -361,7 +360,7 @@ mod tests {
         assert_eq!(pool.free, 356 * KIB);
     }
 
-    /// threats.md §3: 64 sessions, 8 MiB, 256 KiB at the start while there is enough, never less than 32 KiB.
+    /// 64 sessions, 8 MiB, 256 KiB at the start while there is enough, never less than 32 KiB.
     #[test]
     fn ten_windows_start_whole_and_those_of_sixty_four_fit_with_something_left_to_grow() {
         let sizes = Sizes { least: 32 * KIB, start: 256 * KIB, max: 2048 * KIB, max_packet: 32 * KIB };

@@ -1,25 +1,25 @@
-//! The buffer that bytes are read into and decrypted in. It grows while there is much to read and gives its memory
-//! back.
+//! The input buffer, in which packets are decrypted. It grows while there is much to read and releases its memory
+//! afterwards.
 
 use zeroize::Zeroize;
 
-/// Bytes that have come and were not consumed yet.
+/// Input that was not consumed yet.
 #[derive(Debug, Default)]
 pub(super) struct Input {
-    /// All of it is initialised; what counts lies between `start` and `end`.
+    /// Initialised throughout; the input is between `start` and `end`.
     bytes: Vec<u8>,
     start: usize,
     end: usize,
-    /// Bytes of room for the next read.
+    /// Size of the space for the next read.
     read_size: usize,
-    /// The peer is authenticated. Before that, what was consumed is wiped, for a password may be in it, and no read is
-    /// large.
+    /// The peer is authenticated. Before that, consumed bytes are wiped, because they may contain a password, and reads
+    /// are small.
     trusted: bool,
 }
 
-/// What the first read is offered: a keystroke, a request.
+/// The size of the first read: enough for a keystroke or a request.
 const SMALL: usize = 4 << 10;
-/// The most that is offered for one read.
+/// The largest read.
 const LARGE: usize = 128 << 10;
 
 impl Input {
@@ -28,12 +28,12 @@ impl Input {
         self.trusted = true;
     }
 
-    /// The most that is offered for one read, unless there is room already.
+    /// The largest read, unless there is more room already.
     pub(super) fn most(&self) -> usize {
         if self.trusted { LARGE } else { SMALL }
     }
 
-    /// Makes room for a packet of `whole` bytes at once, and no more: a buffer that grows with what comes doubles each
+    /// Makes room for a packet of `whole` bytes at once and no more: growing step by step would double the buffer each
     /// time.
     pub(super) fn reserve(&mut self, whole: usize) {
         self.bytes.copy_within(self.start..self.end, 0);
@@ -41,14 +41,14 @@ impl Input {
         self.bytes.reserve_exact((whole + self.most()).saturating_sub(self.bytes.len()));
     }
 
-    /// Gives back the memory of a large packet. What came behind it is kept.
+    /// Releases the memory of a large packet. Input behind it is kept.
     pub(super) fn shrink(&mut self) {
         let kept = self.bytes().to_vec();
         (self.start, self.end) = (0, kept.len());
         self.bytes = kept;
     }
 
-    /// Room for the next read. What lies in it has no meaning.
+    /// Space for the next read. Its contents are arbitrary.
     pub(super) fn space(&mut self) -> &mut [u8] {
         if self.start == self.end {
             (self.start, self.end) = (0, 0);
@@ -64,7 +64,7 @@ impl Input {
         self.bytes.get_mut(self.end..).unwrap_or_default()
     }
 
-    /// The first `count` bytes of the space hold what was read. A read that fills it makes the next space larger.
+    /// The first `count` bytes of the space were read. A read that fills the space makes the next one larger.
     pub(super) fn filled(&mut self, count: usize) {
         let space = self.bytes.len() - self.end;
         debug_assert!(count <= space, "more was read than there was room for");
@@ -73,12 +73,12 @@ impl Input {
         self.end += count.min(space);
     }
 
-    /// What has come and was not consumed.
+    /// The input that was not consumed.
     pub(super) fn bytes(&self) -> &[u8] {
         self.bytes.get(self.start..self.end).unwrap_or_default()
     }
 
-    /// The same, to be decrypted in place.
+    /// The same, for decryption in place.
     pub(super) fn bytes_mut(&mut self) -> &mut [u8] {
         self.bytes.get_mut(self.start..self.end).unwrap_or_default()
     }
@@ -91,12 +91,12 @@ impl Input {
         self.start = (self.start + count).min(self.end);
     }
 
-    /// How much waits to be consumed.
+    /// The length of the input that was not consumed.
     pub(super) fn len(&self) -> usize {
         self.end - self.start
     }
 
-    /// Gives the memory back if nothing is in it. Says whether there is nothing more to give.
+    /// Releases the memory if the buffer is empty. Returns whether there is nothing more to release.
     pub(super) fn release_buffers(&mut self) -> bool {
         if self.start == self.end {
             *self = Input { trusted: self.trusted, ..Input::default() };

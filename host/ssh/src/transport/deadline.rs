@@ -1,13 +1,13 @@
-//! Until when things must have happened. Time is an argument; nobody here looks at a clock.
+//! The deadlines of a connection. Time is an argument; nothing here reads a clock.
 
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Stage};
 
-/// How long the stages of a connection may take.
+/// The time limits of the stages of a connection.
 #[derive(Clone, Debug)]
 pub struct Timeouts {
-    /// From the connection to the peer's identification line.
+    /// From the start of the connection to the peer's identification line.
     pub identification: Duration,
     /// From there to the peer's share of the first key exchange, which our reply answers.
     pub kex: Duration,
@@ -32,40 +32,40 @@ impl Default for Timeouts {
     }
 }
 
-/// The deadlines that run. A stage's deadline is set once when the stage begins, so that a trickle of bytes does not
-/// move it.
+/// The current deadlines. The deadline of a stage is set once, when the stage begins, so that a trickle of bytes does
+/// not extend it.
 #[derive(Debug, Default)]
 pub(crate) struct Deadlines {
     stage: Option<(Instant, Stage)>,
     rekey: Rekey,
 }
 
-/// The slowest line that is waited for, in bytes a second.
+/// The slowest line that is supported, in bytes per second.
 const SLOWEST_LINE: u64 = 4 << 10;
-/// The most data that lies between our KEXINIT and the peer, in bytes: what the kernels on both sides hold, about.
+/// The most data between our KEXINIT and the peer, in bytes: about what the kernels of both sides buffer.
 const MAX_IN_FLIGHT: u64 = 4 << 20;
-/// A peer that has sent nothing for longer than this was stopped, asleep or without a network, or waits for our data.
+/// A peer that has sent nothing for longer than this was stopped, suspended or offline, or waits for our data.
 const SILENCE: Duration = Duration::from_secs(10);
 
-/// The time of a later key exchange.
+/// The time limit of a later key exchange.
 #[derive(Debug, Default)]
 enum Rekey {
     /// No exchange is under way.
     #[default]
     Idle,
-    /// Our KEXINIT is out, and nothing was heard from the peer since. The time starts with its next byte.
+    /// Our KEXINIT was sent, and nothing has arrived since. The time starts with the peer's next byte.
     Unheard(Duration),
-    /// The peer was heard last at this time, and may be heard for so long before the exchange is over.
+    /// When the peer was last heard, and for how much longer the exchange may take while it is heard.
     Heard(Instant, Duration),
 }
 
 impl Deadlines {
-    /// A stage begins that must be over after so long.
+    /// A stage begins that must end within this time.
     pub(crate) fn begin(&mut self, stage: Stage, now: Instant, timeouts: Duration) {
         self.stage = Some((now + timeouts, stage));
     }
 
-    /// The last stage is over: from here on a peer may be as slow as it likes.
+    /// The last stage is over: from here on a peer may be arbitrarily slow.
     pub(crate) fn authenticated(&mut self) {
         self.stage = None;
     }
@@ -106,12 +106,12 @@ impl Deadlines {
         self.rekey = Rekey::Idle;
     }
 
-    /// The next one.
+    /// The next deadline.
     pub(crate) fn next(&self) -> Option<Instant> {
         self.stage.map(|(at, _)| at)
     }
 
-    /// Whether one has passed.
+    /// Whether a deadline has passed.
     pub(crate) fn check(&self, now: Instant) -> Result<(), Error> {
         match self.stage {
             Some((at, stage)) if at <= now => Err(Error::TimedOut(stage)),

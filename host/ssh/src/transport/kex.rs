@@ -18,11 +18,11 @@ pub(super) mod server;
 
 use exchange::{ExpectKexInit, ExpectNewKeys};
 
-/// How far an exchange has come.
+/// The state of an exchange.
 pub(super) enum Kex {
     /// None is under way.
     Idle,
-    /// Our KEXINIT is out, the peer's is awaited.
+    /// Our KEXINIT was sent, the peer's is awaited.
     ExpectKexInit(ExpectKexInit),
     /// Server: the client's share is awaited.
     ExpectEcdhInit(Box<server::ExpectEcdhInit>),
@@ -32,7 +32,7 @@ pub(super) enum Kex {
     ExpectEcdhReply(Box<client::ExpectEcdhReply>),
     /// Client: a decision about the server's host key is awaited.
     AwaitTrust(Box<client::AwaitTrust>),
-    /// Our NEWKEYS is out, the peer's is awaited.
+    /// Our NEWKEYS was sent, the peer's is awaited.
     ExpectNewKeys(Box<ExpectNewKeys>),
     /// A step has failed, and with it the connection: nothing comes any more, and nothing leaves but DISCONNECT. A step
     /// that is under way leaves this behind, so that an error needs no care.
@@ -40,7 +40,7 @@ pub(super) enum Kex {
 }
 
 impl Kex {
-    /// The peer's KEXINIT has come and its NEWKEYS has not.
+    /// Between the peer's KEXINIT and its NEWKEYS.
     pub(super) fn restricts_peer(&self) -> bool {
         match self {
             Kex::Idle | Kex::ExpectKexInit(_) => false,
@@ -49,7 +49,7 @@ impl Kex {
         }
     }
 
-    /// Our KEXINIT has gone out and our NEWKEYS has not.
+    /// Between our KEXINIT and our NEWKEYS.
     pub(super) fn holds_output(&self) -> bool {
         match self {
             Kex::Idle | Kex::ExpectNewKeys(_) => false,
@@ -58,7 +58,7 @@ impl Kex {
         }
     }
 
-    /// Somebody outside has to answer before another packet is read.
+    /// The application must answer before another packet is read.
     pub(super) fn waits(&self) -> bool {
         matches!(self, Kex::AwaitSignature(_) | Kex::AwaitTrust(_))
     }

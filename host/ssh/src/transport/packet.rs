@@ -1,4 +1,4 @@
-//! RFC 4253 §6: packets. One side seals payloads into the output, the other opens them in the buffer that they were
+//! RFC 4253 §6: packets. One half seals payloads into the output, the other opens them in the buffer that they were
 //! read into.
 
 use std::ops::Range;
@@ -13,40 +13,40 @@ use crate::transport::buffer::Input;
 
 /// The length field, RFC 4253 §6.
 const LENGTH: usize = 4;
-/// Least padding, RFC 4253 §6.
+/// The least padding, RFC 4253 §6.
 const PADDING: usize = 4;
 
-/// A packet that was opened and lies in the input until it is closed.
+/// A packet that was opened and stays in the input until it is closed.
 #[derive(Debug)]
 pub(super) struct Opened {
-    /// Where in the input the payload is.
+    /// The range of the payload in the input.
     payload: Range<usize>,
-    /// How much of the input the packet takes.
+    /// The length of the packet in the input.
     whole: usize,
     /// Its sequence number, RFC 4253 §6.4.
     pub(super) sequence: u32,
 }
 
-/// The way in.
+/// The receiving half.
 pub(super) struct Incoming {
     pub(super) input: Input,
     opener: Opener,
     sequence: u32,
-    /// `packet_length` of the packet that is being read, once its first four bytes are there.
+    /// `packet_length` of the packet that is being read, once its first four bytes have arrived.
     length: Option<usize>,
-    /// Largest `packet_length`.
+    /// The largest `packet_length`.
     limit: usize,
-    /// Largest `packet_length` that is read without being granted.
+    /// The largest `packet_length` that is read without a grant.
     unasked: usize,
     /// The packet that is being read is larger than that and was granted.
     granted: bool,
-    /// Bytes have come since somebody asked.
+    /// Input has arrived since this was last asked.
     heard: bool,
-    /// Since the last key exchange.
+    /// Traffic since the last key exchange.
     pub(super) traffic: Traffic,
 }
 
-/// What went through one direction under one key.
+/// The traffic of one direction under one key.
 #[derive(Clone, Copy, Default, Debug)]
 pub(super) struct Traffic {
     pub(super) bytes: u64,
@@ -75,26 +75,26 @@ impl Incoming {
         }
     }
 
-    /// Whether there is room for more than has come.
+    /// Whether there is room for more input.
     pub(super) fn wants_input(&self) -> bool {
         let packet = if self.granted { self.limit } else { self.unasked };
         // Beside the packet that is being read as much as one read gives.
         self.ungranted().is_none() && self.input.len() < packet + self.input.most()
     }
 
-    /// So many bytes were read into the input.
+    /// This many bytes were read into the input.
     pub(super) fn filled(&mut self, count: usize) {
         self.input.filled(count);
         self.heard |= count > 0;
     }
 
-    /// Whether bytes have come since this was asked last.
+    /// Whether input has arrived since this was last asked.
     pub(super) fn take_heard(&mut self) -> bool {
         std::mem::take(&mut self.heard)
     }
 
-    /// The user has authenticated: packets may be larger. With `asks`, what is larger than before is granted one by
-    /// one.
+    /// The user is authenticated: packets may be larger. With `asks`, each packet above the earlier limit needs a
+    /// grant.
     pub(super) fn authenticated(&mut self, limit: usize, asks: bool) {
         self.limit = limit;
         if !asks {
@@ -103,7 +103,7 @@ impl Incoming {
         self.input.trust();
     }
 
-    /// By how much the packet that is being read is larger than what needs no grant, unless it has one.
+    /// By how many bytes the packet that is being read exceeds the limit without a grant, unless it was granted.
     pub(super) fn ungranted(&self) -> Option<usize> {
         let excess = self.length?.checked_sub(self.unasked)?;
         (excess > 0 && !self.granted).then_some(excess)
@@ -114,7 +114,7 @@ impl Incoming {
         self.granted
     }
 
-    /// Lets the packet come for which [`Incoming::ungranted`] has a size.
+    /// Grants the packet for which [`Incoming::ungranted`] returns a size.
     pub(super) fn grant(&mut self) {
         if self.ungranted().is_some() {
             self.granted = true;
@@ -122,8 +122,8 @@ impl Incoming {
         }
     }
 
-    /// The next packet, if all of it is there: checked as a whole before a field of it is looked at. The one before was
-    /// closed.
+    /// The next packet, if all of it has arrived. It is authenticated as a whole before any field is read. The previous
+    /// one must be closed.
     pub(super) fn open_next(&mut self) -> Result<Option<Opened>, Error> {
         let Some(length) = self.packet_length()? else { return Ok(None) };
         if self.ungranted().is_some() {
@@ -147,23 +147,24 @@ impl Incoming {
         Ok(Some(Opened { payload: LENGTH + 1..LENGTH + 1 + payload, whole, sequence }))
     }
 
-    /// The packet that was opened last has been dealt with. It is not left in the clear for the buffer to move about.
+    /// Closes the packet that was opened last, and wipes it, so that no plaintext stays in the buffer.
     pub(super) fn close(&mut self, opened: Opened) {
         self.input.consume(opened.whole);
         if std::mem::take(&mut self.granted) {
-            // The memory was granted for this packet alone.
+            // The grant was for this packet alone.
             self.input.shrink();
         }
     }
 
-    /// The length of the packet at the front, checked against the limit and the block before anything waits for it.
+    /// The length of the packet at the front, checked against the limit and the block size before anything waits for
+    /// it.
     fn packet_length(&mut self) -> Result<Option<usize>, Error> {
         if self.length.is_none() {
             let Some(first) = self.input.bytes().first_chunk::<LENGTH>() else { return Ok(None) };
             let length = usize::try_from(self.opener.length(self.sequence, *first)).unwrap_or(usize::MAX);
             let padded = if self.opener.length_is_padded() { length.saturating_add(LENGTH) } else { length };
             let sound = (1 + PADDING..=self.limit).contains(&length) && padded % self.opener.block_len() == 0;
-            // Under a key an absurd length is what a forged packet looks like, and is answered like one. P10.
+            // Under a key, an impossible length is answered exactly like a forged packet. P10.
             if !sound {
                 let forged = self.opener.tag_len() > 0;
                 return Err(if forged { Error::Integrity } else { Violation::PacketLength.into() });
@@ -178,7 +179,7 @@ impl Incoming {
         self.input.bytes().get(opened.payload.clone()).unwrap_or_default()
     }
 
-    /// From the next packet on another key holds. Under strict key exchange the numbers start anew.
+    /// Uses another key from the next packet on. Under strict key exchange the sequence numbers restart.
     pub(super) fn rekey(&mut self, opener: Opener, reset_sequence: bool) {
         self.opener = opener;
         self.traffic = Traffic::default();
@@ -187,13 +188,13 @@ impl Incoming {
         }
     }
 
-    /// Whether a sequence number has come round under one key, which must never happen.
+    /// Whether a sequence number has repeated under one key, which must never happen.
     pub(super) fn wrapped(&self) -> bool {
         self.traffic.packets > u64::from(u32::MAX)
     }
 }
 
-/// The way out.
+/// The sending half.
 pub(super) struct Outgoing {
     bytes: Vec<u8>,
     /// How much of it the socket has taken.
@@ -201,10 +202,10 @@ pub(super) struct Outgoing {
     sealer: Sealer,
     sequence: u32,
     random: Box<dyn Random>,
-    /// How many bytes the socket still has to take until it has all of our latest KEXINIT.
+    /// How many bytes the socket must still take until it has all of our latest KEXINIT.
     until_kexinit: usize,
     pub(super) traffic: Traffic,
-    /// A packet could not be sealed: the key is used up or there is no randomness.
+    /// A packet could not be sealed: the key is used up, or the system gave no randomness.
     pub(super) exhausted: bool,
 }
 
@@ -222,19 +223,19 @@ impl Outgoing {
         }
     }
 
-    /// What makes a KEXINIT unlike every other. RFC 4253 §7.1.
+    /// The random cookie that makes each KEXINIT unique. RFC 4253 §7.1.
     pub(super) fn cookie(&mut self) -> [u8; 16] {
         let mut cookie = [0; 16];
         self.exhausted |= self.random.fill(&mut cookie).is_err();
         cookie
     }
 
-    /// Bytes that are no packet: the identification line.
+    /// Writes bytes outside of packets: the identification line.
     pub(super) fn raw(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// Writes a message as a packet straight into the output and seals it there.
+    /// Writes a message as a packet into the output and seals it in place.
     pub(super) fn seal(&mut self, message: &dyn Encode) {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(&[0; LENGTH + 1]);
@@ -269,13 +270,12 @@ impl Outgoing {
         self.until_kexinit = self.len();
     }
 
-    /// Whether the socket has not taken all of our latest KEXINIT yet.
+    /// Whether part of our latest KEXINIT still waits for the socket.
     pub(super) fn holds_kexinit(&self) -> bool {
         self.until_kexinit > 0
     }
 
-    /// Makes room for padding and tag behind a message that is still in the clear, and leaves no copy of it where it
-    /// was.
+    /// Makes room for padding and tag behind a message that is not sealed yet, and leaves no copy of it behind.
     fn lengthen(&mut self, length: usize) {
         if length > self.bytes.capacity() {
             let mut larger = Vec::with_capacity(length.max(2 * self.bytes.capacity()));
@@ -286,13 +286,13 @@ impl Outgoing {
         self.bytes.resize(length, 0);
     }
 
-    /// What the socket shall have.
+    /// The bytes for the socket.
     pub(super) fn output(&self) -> &[u8] {
-        // Nothing that was not sealed properly may leave.
+        // Nothing unsealed may be sent.
         if self.exhausted { &[] } else { self.bytes.get(self.sent..).unwrap_or_default() }
     }
 
-    /// The socket has taken so many bytes.
+    /// The socket has taken this many bytes.
     pub(super) fn sent(&mut self, count: usize) {
         self.until_kexinit = self.until_kexinit.saturating_sub(count);
         self.sent = (self.sent + count).min(self.bytes.len());
@@ -300,19 +300,19 @@ impl Outgoing {
             self.bytes.clear();
             self.sent = 0;
         } else if self.sent > self.bytes.len() / 2 {
-            // A slow socket: what is gone must not pile up in front of what is left.
+            // With a slow socket, sent bytes must not pile up in front of unsent ones.
             self.bytes.copy_within(self.sent.., 0);
             self.bytes.truncate(self.bytes.len() - self.sent);
             self.sent = 0;
         }
     }
 
-    /// How much waits for the socket.
+    /// How many bytes wait for the socket.
     pub(super) fn len(&self) -> usize {
         self.bytes.len() - self.sent
     }
 
-    /// From the next packet on another key holds. Under strict key exchange the numbers start anew.
+    /// Uses another key from the next packet on. Under strict key exchange the sequence numbers restart.
     pub(super) fn rekey(&mut self, sealer: Sealer, reset_sequence: bool) {
         self.sealer = sealer;
         self.traffic = Traffic::default();
@@ -321,7 +321,7 @@ impl Outgoing {
         }
     }
 
-    /// Gives the memory back if nothing is in it. Says whether there is nothing more to give.
+    /// Releases the memory if the buffer is empty. Returns whether there is nothing more to release.
     pub(super) fn release_buffers(&mut self) -> bool {
         if self.bytes.is_empty() {
             self.bytes = Vec::new();
@@ -336,7 +336,7 @@ mod tests {
     use crate::crypto::random::SystemRandom;
     use crate::message::transport::TransportMessage;
 
-    /// P27: the numbers do not come round under one key, with strict key exchange or without.
+    /// P27: sequence numbers do not repeat under one key, with strict key exchange or without.
     #[test]
     fn a_direction_whose_numbers_are_used_up_moves_nothing_more() {
         let message = TransportMessage::Ignore { data: b"" };

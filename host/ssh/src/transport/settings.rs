@@ -1,5 +1,4 @@
-//! Everything that all transports of a server have in common. Its defaults are those of the figures that a public
-//! server needs.
+//! The settings that all transports of a server share.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,21 +8,21 @@ use crate::crypto::key::{PublicKey, SIGNATURES};
 use crate::message::Role;
 use crate::transport::deadline::Timeouts;
 
-/// What a transport is, beside being one: the side it takes and what it needs for it.
+/// What a transport needs to start: its role and what the role requires.
 #[derive(Clone, Debug)]
 pub enum Party {
-    /// The side that was called. It shows one of its host keys, which the client chooses by its signature algorithm,
-    /// and asks for signatures by it.
+    /// Server. It proves itself with one of its host keys, which the client chooses by signature algorithm, and asks
+    /// the application for signatures.
     Server {
-        /// The public halves, best first, at least one: the private ones need not be in this process.
+        /// The public host keys, best first, at least one. The private ones need not be in this process.
         host_keys: Vec<Arc<PublicKey>>,
     },
-    /// The side that calls.
+    /// Client.
     Client,
 }
 
 impl Party {
-    /// The side alone.
+    /// The role alone.
     pub fn role(&self) -> Role {
         match self {
             Party::Server { .. } => Role::Server,
@@ -40,7 +39,7 @@ impl Party {
     }
 }
 
-/// When keys are to be changed, whichever comes first. RFC 4253 §9.
+/// When to change keys, whichever comes first. RFC 4253 §9.
 #[derive(Clone, Copy, Debug)]
 pub struct RekeyPolicy {
     /// Bytes in either direction.
@@ -57,33 +56,34 @@ impl Default for RekeyPolicy {
     }
 }
 
-/// Everything that all transports of a server have in common.
+/// The settings that all transports of a server share.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Our side.
     pub party: Party,
     /// The identification line without its end, at most 253 bytes of printable ASCII. RFC 4253 §4.2.
     pub identification: String,
-    /// What we offer.
+    /// The algorithms that we offer.
     pub preferences: Preferences,
     /// The signatures that users may make, joined with commas: `server-sig-algs` of RFC 8308 §3.1. By default those
     /// that we verify. To name others is of use where some user needs no credentials: clients do not offer RSA keys
     /// otherwise.
     pub signature_algorithms: String,
-    /// When keys are changed.
+    /// When to change keys.
     pub rekey: RekeyPolicy,
-    /// How long the stages may take.
+    /// The time limits of the stages.
     pub timeouts: Timeouts,
     /// Largest packet before authentication, in bytes of `packet_length`. RFC 4253 §6.1 wants 35,000.
     pub packet_before_auth: usize,
-    /// Largest packet afterwards, as OpenSSH's. A server is asked before it reads one larger than `packet_before_auth`.
+    /// The largest packet afterwards, as in OpenSSH. A server asks its application before it reads one larger than
+    /// `packet_before_auth`.
     pub packet: usize,
-    /// How much output may wait for the socket before no more data is taken, in bytes.
+    /// How many bytes of output may wait for the socket before no more data is accepted.
     pub output_mark: usize,
 }
 
 impl Settings {
-    /// The defaults for this side.
+    /// The defaults for this role.
     pub fn new(party: Party) -> Settings {
         Settings {
             party,

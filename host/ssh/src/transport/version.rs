@@ -3,27 +3,27 @@
 use crate::error::Violation;
 use crate::message::Role;
 
-/// The longest line, its end included. RFC 4253 §4.2.
+/// The longest line, including its end. RFC 4253 §4.2.
 const LINE: usize = 255;
-/// The most lines that a server may send before its identification. Ours.
+/// The most lines that a server may send before its identification. Our limit.
 const LINES: usize = 1024;
 
 /// The peer's identification, read line by line.
 #[derive(Debug)]
 pub(super) struct Identification {
     role: Role,
-    /// Lines that came before, which only servers may send.
+    /// How many lines came before; only servers may send any.
     before: usize,
 }
 
-/// What a look at the input has shown.
+/// The result of reading the input.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Scan {
-    /// The line is not complete.
+    /// The line is incomplete.
     More,
-    /// A line of greeting, of so many bytes, to be skipped.
+    /// A line before the identification, of this many bytes, to be skipped.
     Skip(usize),
-    /// The identification without its line end, in so many bytes.
+    /// The identification without its line end, and its length in bytes.
     Found(Vec<u8>, usize),
 }
 
@@ -33,12 +33,12 @@ impl Identification {
         Identification { role, before: 0 }
     }
 
-    /// Looks at what has come so far. A line may end in LF alone, as some clients do.
+    /// Reads the input so far. A line may end in LF alone, as some clients send it.
     pub(super) fn scan(&mut self, input: &[u8]) -> Result<Scan, Violation> {
         let head = input.get(..LINE.min(input.len())).unwrap_or(input);
         let end = head.iter().position(|byte| *byte == b'\n');
         let line = head.get(..end.unwrap_or(head.len())).unwrap_or(head);
-        // A client's first bytes must be these, so that another protocol is noticed at once.
+        // A client must begin with these bytes, so that another protocol is noticed at once.
         let foreign = self.role == Role::Server && !b"SSH-".iter().zip(line).all(|(want, have)| want == have);
         if foreign || line.contains(&0) {
             return Err(Violation::Identification);

@@ -6,7 +6,7 @@ use crate::crypto::key::PublicKey;
 use crate::error::{Error, Violation};
 use crate::message::kex::KexMessage;
 
-/// Client side, after both KEXINITs: our share is out, the server's is awaited.
+/// Client, after both KEXINITs: our share was sent, the server's is awaited.
 pub(crate) struct ExpectEcdhReply {
     settled: Settled,
     initiator: Initiator,
@@ -25,8 +25,8 @@ impl ExpectEcdhReply {
         KexMessage::EcdhInit { share: &self.share }
     }
 
-    /// RFC 4253 §8: agree, hash, and verify that the server holds the key that it shows. Whether that key is the right
-    /// one is another question.
+    /// RFC 4253 §8: agree, hash, and verify that the server holds its host key. Whether to trust that key is decided
+    /// later.
     pub(crate) fn handle(self, payload: &[u8]) -> Result<AwaitTrust, Error> {
         let KexMessage::EcdhReply { host_key, share: theirs, signature } = decode(payload)? else {
             return Err(unexpected(payload));
@@ -44,19 +44,19 @@ impl ExpectEcdhReply {
     }
 }
 
-/// Client side: the server has proven its key; whether it is the one that we want is being decided.
+/// Client: the server has proven that it holds its host key; the application decides whether to trust it.
 pub(crate) struct AwaitTrust {
     keying: Keying,
     host_key: PublicKey,
 }
 
 impl AwaitTrust {
-    /// The key that the server has proven to hold.
+    /// The server's host key, whose possession is proven.
     pub(crate) fn host_key(&self) -> &PublicKey {
         &self.host_key
     }
 
-    /// What the keys come from.
+    /// The input of key derivation.
     pub(crate) fn keying(&self) -> &Keying {
         &self.keying
     }

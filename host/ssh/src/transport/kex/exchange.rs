@@ -1,4 +1,4 @@
-//! What both sides do alike: negotiate, hash, derive keys, wait for NEWKEYS. RFC 4253 §7, §8.
+//! The steps that both roles share: negotiate, hash, derive keys, wait for NEWKEYS. RFC 4253 §7, §8.
 
 use crate::algorithm::{Negotiated, PeerLists, Preferences, negotiate};
 use crate::crypto::cipher::{Cipher, Opener, Sealer};
@@ -8,23 +8,23 @@ use crate::error::{Error, Violation};
 use crate::message::Role;
 use crate::message::kex::KexMessage;
 
-/// The identification lines, without their ends: they go into every exchange hash. RFC 4253 §8.
+/// The identification lines without their ends, part of every exchange hash. RFC 4253 §8.
 pub(in crate::transport) struct Identifications<'h> {
     pub(in crate::transport) role: Role,
     pub(in crate::transport) ours: &'h [u8],
     pub(in crate::transport) theirs: &'h [u8],
 }
 
-/// Either side, after our KEXINIT: waiting for the peer's.
+/// Either role, after our KEXINIT: waiting for the peer's.
 pub(in crate::transport) struct ExpectKexInit {
     /// Our KEXINIT as it was sent, for the exchange hash.
     ours: Vec<u8>,
 }
 
-/// What both KEXINITs have settled.
+/// The outcome of both KEXINITs.
 pub(in crate::transport) struct Settled {
     pub(in crate::transport) agreed: Negotiated,
-    /// Identifications and KEXINITs, client first.
+    /// Identifications and KEXINITs, the client's first.
     pub(in crate::transport) transcript: Transcript,
 }
 
@@ -33,7 +33,7 @@ impl ExpectKexInit {
         ExpectKexInit { ours }
     }
 
-    /// RFC 4253 §7.1: what will be used, and the first half of the exchange hash.
+    /// RFC 4253 §7.1: negotiates, and hashes the first half of the exchange hash.
     pub(in crate::transport) fn handle(
         self,
         payload: &[u8],
@@ -76,7 +76,7 @@ impl ExpectKexInit {
     }
 }
 
-/// Host key, shares and secret complete the exchange hash. RFC 5656 §4, RFC 8731 §3.1.
+/// Completes the exchange hash with host key, shares and secret. RFC 5656 §4, RFC 8731 §3.1.
 pub(in crate::transport) fn complete(
     mut transcript: Transcript,
     host_key: &[u8],
@@ -91,7 +91,7 @@ pub(in crate::transport) fn complete(
     transcript.finish()
 }
 
-/// What the keys of both directions come from. RFC 4253 §7.2.
+/// The input of the key derivation of both directions. RFC 4253 §7.2.
 pub(in crate::transport) struct Keying {
     pub(in crate::transport) agreed: Negotiated,
     pub(in crate::transport) secret: SharedSecret,
@@ -99,7 +99,7 @@ pub(in crate::transport) struct Keying {
 }
 
 impl Keying {
-    /// Our keys for both directions. The letters are those of RFC 4253 §7.2.
+    /// Our keys for both directions, with the letters of RFC 4253 §7.2.
     pub(in crate::transport) fn keys(&self, role: Role, session_id: &ExchangeHash) -> Result<(Sealer, Opener), Error> {
         let function = self.agreed.agreement.hash();
         let material = |cipher: Cipher, iv: u8, key: u8| {
@@ -118,14 +118,14 @@ impl Keying {
     }
 }
 
-/// Either side, after its NEWKEYS: waiting for the peer's. RFC 4253 §7.3.
+/// Either role, after our NEWKEYS: waiting for the peer's. RFC 4253 §7.3.
 pub(in crate::transport) struct ExpectNewKeys {
     pub(in crate::transport) opener: Opener,
     pub(in crate::transport) agreed: Negotiated,
 }
 
 impl ExpectNewKeys {
-    /// The key for what follows the peer's NEWKEYS.
+    /// The key for everything after the peer's NEWKEYS.
     pub(in crate::transport) fn handle(self, payload: &[u8]) -> Result<(Opener, Negotiated), Error> {
         match decode(payload)? {
             KexMessage::NewKeys {} => Ok((self.opener, self.agreed)),
@@ -145,7 +145,7 @@ pub(in crate::transport) fn decode(payload: &[u8]) -> Result<KexMessage<'_>, Err
     })
 }
 
-/// The message is one of the key exchange, but not the one that is due.
+/// The message belongs to the key exchange but is not the one expected.
 pub(in crate::transport) fn unexpected(payload: &[u8]) -> Error {
     Violation::Unexpected { number: payload.first().copied().unwrap_or_default() }.into()
 }

@@ -8,20 +8,20 @@ use crate::crypto::key::PublicKey;
 use crate::error::{Error, Violation};
 use crate::message::kex::{KexMessage, METHOD_FIRST, METHOD_LAST};
 
-/// Server side, after both KEXINITs: waiting for the client's share.
+/// Server, after both KEXINITs: waiting for the client's share.
 pub(crate) struct ExpectEcdhInit {
     settled: Settled,
-    /// The key that makes the signature that was agreed on.
+    /// The host key for the negotiated signature.
     host_key: Arc<PublicKey>,
     /// The client's next packet is a guess that missed. RFC 4253 §7.
     drop_guess: bool,
 }
 
-/// What came of the packet that `ExpectEcdhInit` was given.
+/// The outcome of a packet in the state `ExpectEcdhInit`.
 pub(crate) enum Stepped {
-    /// It was a guess that missed; the real one is still to come.
+    /// It was a wrong guess; the real one follows.
     Dropped(ExpectEcdhInit),
-    /// The hash is known and waits to be signed.
+    /// The hash is known and must be signed.
     Hashed(AwaitSignature),
 }
 
@@ -31,8 +31,8 @@ impl ExpectEcdhInit {
         ExpectEcdhInit { settled, host_key, drop_guess }
     }
 
-    /// RFC 5656 §4, RFC 4253 §8: agree and hash. The signature is awaited: an in-process key answers at once, a signer
-    /// process, an agent or a hardware key later.
+    /// RFC 5656 §4, RFC 4253 §8: agree and hash. The signature is awaited, because a signer process, an agent or a
+    /// hardware key may make it.
     pub(crate) fn handle(mut self, payload: &[u8]) -> Result<Stepped, Error> {
         // A guess is a message of some method of key exchange, known here or not: RFC 4250 §4.1 sets 30 to 49 aside for
         // them.
@@ -49,7 +49,7 @@ impl ExpectEcdhInit {
     }
 }
 
-/// Server side: the exchange hash waits for the signature of our host key.
+/// Server: the exchange hash waits for the signature of our host key.
 pub(crate) struct AwaitSignature {
     keying: Keying,
     host_key: Arc<PublicKey>,
@@ -57,29 +57,29 @@ pub(crate) struct AwaitSignature {
 }
 
 impl AwaitSignature {
-    /// What is to be signed, and by which key.
+    /// What to sign, and with which key.
     pub(crate) fn request(&self) -> SignatureRequest<'_> {
         SignatureRequest { host_key: &self.host_key, algorithm: self.keying.agreed.host_key, hash: &self.keying.hash }
     }
 
-    /// The answer to the client.
+    /// The reply to the client.
     pub(crate) fn reply<'r>(&'r self, signature: &'r [u8]) -> KexMessage<'r> {
         KexMessage::EcdhReply { host_key: self.host_key.blob(), share: &self.share, signature }
     }
 
-    /// What the keys come from.
+    /// The input of key derivation.
     pub(crate) fn keying(&self) -> &Keying {
         &self.keying
     }
 }
 
-/// A signature that a server's host key has to make. RFC 4253 §8.
+/// A signature that one of the server's host keys must make. RFC 4253 §8.
 #[derive(Clone, Copy, Debug)]
 pub struct SignatureRequest<'a> {
-    /// The public half of the key that signs.
+    /// The public half of the signing key.
     pub host_key: &'a PublicKey,
     /// The signature algorithm, one of the key's [`signatures`](PublicKey::signatures).
     pub algorithm: &'static str,
-    /// What is signed.
+    /// The data to sign.
     pub hash: &'a ExchangeHash,
 }
