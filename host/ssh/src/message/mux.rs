@@ -81,8 +81,8 @@ messages! {
         96 CHANNEL_EOF ChannelEof { recipient: Recipient }
         /// The sender closes the channel. RFC 4254 §5.3.
         97 CHANNEL_CLOSE ChannelClose { recipient: Recipient }
-        /// A request on a channel; [`Request::decode`](super::request::Request::decode) reads `body` by `kind`. RFC
-        /// 4254 §5.4.
+        /// A request on a channel; [`Request::decode`](super::request::Request::decode) reads `body` by `kind`.
+        /// RFC 4254 §5.4.
         98 CHANNEL_REQUEST ChannelRequest { recipient: Recipient, kind: &'a [u8], want_reply: bool, body: Rest<'a> }
         /// Success, for the oldest unanswered request of this channel. RFC 4254 §5.4.
         99 CHANNEL_SUCCESS ChannelSuccess { recipient: Recipient }
