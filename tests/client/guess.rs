@@ -1,4 +1,4 @@
-//! Wrong passwords over and over, on many connections from one address or from many.
+//! Guesses passwords on many connections, from one address or from many.
 
 use std::cell::Cell;
 use std::io;
@@ -28,7 +28,7 @@ impl Guesses {
         format!("guess {}", self.count.get())
     }
 
-    /// Waits until there were so many.
+    /// Waits until this many guesses were made.
     async fn reached(&self, count: u64) {
         while self.count.get() < count {
             self.more.notified().await;
@@ -36,8 +36,8 @@ impl Guesses {
     }
 }
 
-/// Guesses until there were so many, or until a line comes or standard input ends. Says `guessing` when every
-/// connection has guessed.
+/// Guesses until `count` guesses were made, or until a line arrives on standard input or it ends. Prints `guessing`
+/// when every connection has made a guess.
 pub(crate) async fn run(siege: Siege) -> io::Result<()> {
     cue("ready").await?;
     let (siege, guesses) = (Rc::new(siege), Rc::new(Guesses::default()));
@@ -52,9 +52,9 @@ pub(crate) async fn run(siege: Siege) -> io::Result<()> {
             while siege.count == 0 || guesses.count.get() < u64::from(siege.count) {
                 match Peer::log_in(&wish, &siege.key).await {
                     Ok(_) => println!("a guess was right"),
-                    // The server has gone.
+                    // The server has stopped.
                     Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => return,
-                    // The connection has used up its attempts, or was refused.
+                    // The connection has used up its attempts or was refused.
                     Err(_) => tokio::task::yield_now().await,
                 }
             }
@@ -77,7 +77,7 @@ pub(crate) async fn run(siege: Siege) -> io::Result<()> {
     Ok(())
 }
 
-/// One of many addresses of this machine: 127.0.1.1 and on.
+/// One of many addresses of this machine, from 127.0.1.1 on.
 fn address(number: u32) -> IpAddr {
     let first = u32::from(Ipv4Addr::new(127, 0, 1, 1));
     IpAddr::V4(Ipv4Addr::from(first + number))

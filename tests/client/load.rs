@@ -1,4 +1,4 @@
-//! Loads for measurements: many logins, many sessions, many echoes. What they cost is measured at the server.
+//! Loads for measurements: many logins, sessions or echoes. The caller measures their cost at the server.
 
 use std::io;
 use std::sync::Arc;
@@ -18,26 +18,26 @@ pub(crate) enum Kind {
     Handshake,
     /// On one connection: open, `exec`, six bytes of output, exit status, close.
     Session,
-    /// On one connection, rounds in each of which every session sends 16 bytes and gets them back.
+    /// On one connection, in rounds: every session sends 16 bytes and gets them back.
     Echo,
-    /// Connections whose sessions have each echoed once. After that, a line `again` has them all echo once more.
+    /// Connections whose sessions have each echoed once. A line `again` makes all of them echo once more.
     Idle,
 }
 
-/// What gives back what it is given.
+/// The command that echoes its input.
 const CAT: &str = "cat";
 
-/// What a run needs to know.
+/// The parameters of a run.
 pub(crate) struct Load {
     pub(crate) kind: Kind,
     pub(crate) count: u32,
     pub(crate) at_once: u32,
-    /// What a session runs that prints six bytes.
+    /// The command that prints six bytes.
     pub(crate) command: String,
 }
 
-/// Says `ready`, waits for a line, does the work, says `done`, and waits for another line: whoever measures looks in
-/// between.
+/// Prints `ready`, waits for a line, does the work, prints `done`, and waits for another line, so that the caller can
+/// measure in between.
 pub(crate) async fn run(load: &Load, wish: &Wish, key: &Arc<HostKey>) -> io::Result<()> {
     match load.kind {
         Kind::Handshake => {
@@ -60,7 +60,7 @@ pub(crate) async fn run(load: &Load, wish: &Wish, key: &Arc<HostKey>) -> io::Res
     }
 }
 
-/// Says a word and waits for a line.
+/// Prints a word and waits for a line.
 pub(crate) async fn cue(word: &str) -> io::Result<String> {
     println!("{word}");
     let read = || {
@@ -70,7 +70,7 @@ pub(crate) async fn cue(word: &str) -> io::Result<String> {
     tokio::task::spawn_blocking(read).await.map_err(io::Error::other)?
 }
 
-/// One session from its opening to its end.
+/// One session from open to close.
 async fn session(peer: &mut Peer, command: &str) -> io::Result<()> {
     let channel = open(peer).await?;
     ask(peer, channel, &Request::Exec { command: command.as_bytes() });
@@ -87,7 +87,7 @@ async fn session(peer: &mut Peer, command: &str) -> io::Result<()> {
     }
 }
 
-/// A session that gives back what it is given.
+/// Opens a session that echoes its input.
 pub(crate) async fn cat(peer: &mut Peer) -> io::Result<ChannelId> {
     let channel = open(peer).await?;
     ask(peer, channel, &Request::Exec { command: CAT.as_bytes() });
@@ -97,7 +97,7 @@ pub(crate) async fn cat(peer: &mut Peer) -> io::Result<ChannelId> {
     }
 }
 
-/// Round after round, `at_once` sessions of one connection echo 16 bytes each.
+/// Rounds in which `at_once` sessions of one connection echo 16 bytes each.
 async fn echo(load: &Load, wish: &Wish, key: &Arc<HostKey>) -> io::Result<()> {
     let mut peer = Peer::log_in(wish, key).await?;
     let mut channels = Vec::new();
@@ -111,7 +111,7 @@ async fn echo(load: &Load, wish: &Wish, key: &Arc<HostKey>) -> io::Result<()> {
     cue("done").await.map(drop)
 }
 
-/// Connections whose sessions have echoed once and then do nothing, but echo again when they are asked to.
+/// Connections whose sessions have echoed once and then idle, and echo again on request.
 async fn idle(load: &Load, wish: &Wish, key: &Arc<HostKey>) -> io::Result<()> {
     cue("ready").await?;
     let mut peers = Vec::new();

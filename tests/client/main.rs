@@ -1,5 +1,5 @@
-//! Our own client, as one of the clients of the tests: `ours -p PORT [options] USER@ADDRESS [COMMAND]` runs a shell or
-//! a command as `ssh` would, and `ours -p PORT --load KIND --count N USER@ADDRESS COMMAND` makes a load that somebody
+//! Our own client, one of the clients of the tests: `ours -p PORT [options] USER@ADDRESS [COMMAND]` runs a shell or a
+//! command like `ssh`, and `ours -p PORT --load KIND --count N USER@ADDRESS COMMAND` generates a load that the caller
 //! measures at the server.
 
 mod guess;
@@ -28,57 +28,57 @@ struct Arguments {
     /// The port.
     #[arg(short, default_value_t = 2222)]
     port: u16,
-    /// One cipher instead of all.
+    /// Use only this cipher.
     #[arg(long)]
     cipher: Option<String>,
-    /// One key exchange instead of all.
+    /// Use only this key exchange method.
     #[arg(long)]
     kex: Option<String>,
-    /// Change keys after so many bytes.
+    /// Change keys after this many bytes.
     #[arg(long)]
     rekey: Option<u64>,
-    /// To enter with when neither `none` nor the key does.
+    /// The password, used when neither `none` nor the key is accepted.
     #[arg(long)]
     password: Option<String>,
-    /// A private key file of OpenSSH's form, instead of a fresh key.
+    /// A private key file in OpenSSH's format, instead of a fresh key.
     #[arg(long)]
     identity: Option<std::path::PathBuf>,
     /// Ask for a terminal of 80 by 24.
     #[arg(short)]
     terminal: bool,
-    /// A variable, NAME=VALUE. Can be given again.
+    /// A variable, NAME=VALUE. Can be repeated.
     #[arg(long)]
     env: Vec<String>,
     /// The command is the name of a subsystem.
     #[arg(short)]
     subsystem: bool,
-    /// What to send once the session has started. Can be given again.
+    /// What to send once the session has started. Can be repeated.
     #[arg(long)]
     then: Vec<Then>,
-    /// Make a load instead.
+    /// Generate this load instead.
     #[arg(long)]
     load: Option<load::Kind>,
-    /// Make a load that is meant to harm, or that watches what harm is done.
+    /// Generate this hostile load, or observe the effects of one.
     #[arg(long, conflicts_with = "load")]
     siege: Option<siege::Kind>,
-    /// How much of it.
+    /// The amount of it.
     #[arg(long, default_value_t = 100)]
     count: u32,
-    /// In how many sessions at once.
+    /// The number of simultaneous sessions.
     #[arg(long, default_value_t = 1)]
     at_once: u32,
-    /// How many a second.
+    /// The rate per second.
     #[arg(long, default_value_t = 50)]
     rate: u32,
     /// The address to connect from.
     #[arg(long)]
     from: Option<std::net::IpAddr>,
-    /// From how many addresses guesses or strangers come.
+    /// The number of addresses from which guesses or idle connections come.
     #[arg(long, default_value_t = 1)]
     addresses: u32,
     /// USER@ADDRESS
     destination: String,
-    /// The command; without one a shell is asked for.
+    /// The command. The default is a shell.
     #[arg(trailing_var_arg = true)]
     command: Vec<String>,
 }
@@ -88,14 +88,14 @@ fn main() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let status = runtime.and_then(|runtime| {
         let status = runtime.block_on(run(&arguments));
-        // A read of stdin that nobody needs any more would be waited for.
+        // The runtime would wait for a pending read of stdin.
         runtime.shutdown_background();
         status
     });
     match status {
         Ok(status) => ExitCode::from(status),
         Err(error) => {
-            // Without standard error there is nobody left to tell.
+            // Without standard error the message cannot be shown.
             let _ = writeln!(io::stderr(), "ours: {error}");
             ExitCode::from(255)
         }

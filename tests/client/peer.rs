@@ -1,4 +1,4 @@
-//! A client of ours over a socket: the protocol's client role, driven by readiness as the pump drives the server's.
+//! The client over a socket: the protocol's client role, driven by readiness as the gateway drives the server's.
 
 use std::collections::VecDeque;
 use std::io;
@@ -19,7 +19,7 @@ use whelk_ssh::message::request::Request;
 use whelk_ssh::mux;
 use whelk_ssh::transport::{self, Party};
 
-/// What happened, with its data.
+/// An event with its data.
 #[derive(Debug)]
 #[expect(dead_code, reason = "what nobody expected is shown whole")]
 pub(crate) enum Happened {
@@ -28,7 +28,7 @@ pub(crate) enum Happened {
     Answered(ChannelId, bool),
     Data(ChannelId, Stream, Vec<u8>),
     ExitStatus(ChannelId, u32),
-    /// The signal's name, and the line for the person at this end.
+    /// The signal's name and the message for the user.
     ExitSignal(ChannelId, String, String),
     Closed(ChannelId),
 }
@@ -39,14 +39,14 @@ pub(crate) struct Wish {
     pub(crate) address: SocketAddr,
     pub(crate) user: String,
     pub(crate) password: Option<String>,
-    /// One name, or all that we know.
+    /// One name, or `None` for all that we support.
     pub(crate) cipher: Option<String>,
     pub(crate) kex: Option<String>,
-    /// Change keys after so many bytes.
+    /// Change keys after this many bytes.
     pub(crate) rekey: Option<u64>,
     /// The address to connect from.
     pub(crate) from: Option<IpAddr>,
-    /// Makes passwords that are tried one after the other, instead of everything else.
+    /// Makes the passwords to try one after the other, instead of other credentials.
     pub(crate) guess: Option<Guess>,
 }
 
@@ -70,7 +70,7 @@ fn failed(text: impl std::fmt::Display) -> io::Error {
 }
 
 impl Peer {
-    /// Connects and enters: with `none` first, then the key, then the password.
+    /// Connects and authenticates: with `none` first, then the key, then the password.
     pub(crate) async fn log_in(wish: &Wish, key: &Arc<HostKey>) -> io::Result<Peer> {
         let stream = match wish.from {
             Some(from) => {
@@ -138,12 +138,12 @@ impl Peer {
         Ok(())
     }
 
-    /// What happened next, if anything has.
+    /// The next event, if there is one.
     pub(crate) fn next(&mut self) -> Option<Happened> {
         self.happened.pop_front()
     }
 
-    /// Moves everything that can be moved without waiting.
+    /// Reads and writes whatever is possible without waiting.
     pub(crate) fn turn(&mut self) -> io::Result<()> {
         loop {
             let read = self.read()?;
@@ -224,13 +224,13 @@ impl Peer {
         Ok(())
     }
 
-    /// Waits until something can move. Can be dropped and called again.
+    /// Waits until reading or writing is possible. Cancel safe.
     pub(crate) async fn wait(&self) -> io::Result<()> {
         let interest = if self.blocked { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
         self.stream.ready(interest).await.map(|_| ())
     }
 
-    /// Turns until something has happened.
+    /// Runs until there is an event.
     pub(crate) async fn happens(&mut self) -> io::Result<Happened> {
         loop {
             self.turn()?;

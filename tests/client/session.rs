@@ -1,4 +1,4 @@
-//! One session between standard input and output, as `ssh` runs it, and the requests that `ssh` has no way to make.
+//! One session between standard input and output, as `ssh` runs it, and requests that `ssh` cannot make.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
@@ -11,31 +11,31 @@ use whelk_ssh::message::request::{Modes, Request, WindowSize};
 
 use crate::peer::{Happened, Peer};
 
-/// How long the end of a session whose program was refused is waited for. Nobody promises that it comes.
+/// How long to wait for CLOSE after the program was refused. Servers need not send it.
 const GRACE: Duration = Duration::from_secs(1);
-/// The window that a terminal has.
+/// The window size of the terminal.
 const WINDOW: WindowSize = WindowSize { columns: 80, rows: 24, width_px: 640, height_px: 384 };
 
 /// What can be sent once the session has started.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum Then {
-    /// The window has another size.
+    /// A window change.
     WindowChange,
     /// The signal TERM.
     Signal,
     /// A break.
     Break,
-    /// A request that nobody knows.
+    /// An unknown request.
     Request,
-    /// Data on side stream 7.
+    /// Extended data of type 7.
     SideData,
-    /// CLOSE, without waiting for the other end's.
+    /// CLOSE, without waiting for the peer's.
     Close,
 }
 
-/// What is asked for.
+/// What to request.
 pub(crate) struct Asked {
-    /// A terminal comes first.
+    /// Ask for a terminal first.
     pub(crate) terminal: bool,
     /// Variables, NAME=VALUE.
     pub(crate) env: Vec<String>,
@@ -45,12 +45,12 @@ pub(crate) struct Asked {
     pub(crate) then: Vec<Then>,
 }
 
-/// Runs it. The status is the program's, or 255 for anything else.
+/// Runs it. Returns the exit status, or 255 otherwise.
 pub(crate) async fn run(mut peer: Peer, asked: &Asked) -> io::Result<u8> {
     let channel = open(&mut peer).await?;
     let mut answers = start(&mut peer, channel, asked);
     let mut status = 255;
-    // After the end of the input no data can follow: what comes after the start comes first.
+    // After EOF no data can follow, so `then` comes before the input.
     let mut goes_on = asked.then.is_empty();
     let mut deadline = None;
     let mut stdin = tokio::io::stdin();
@@ -106,7 +106,7 @@ pub(crate) async fn run(mut peer: Peer, asked: &Asked) -> io::Result<u8> {
     }
 }
 
-/// Waits until then, or for ever.
+/// Waits until the deadline, or for ever without one.
 async fn out_of(deadline: Option<tokio::time::Instant>) {
     match deadline {
         Some(end) => tokio::time::sleep_until(end).await,
@@ -114,13 +114,13 @@ async fn out_of(deadline: Option<tokio::time::Instant>) {
     }
 }
 
-/// What an answer is the answer to. They come in the order of the requests. RFC 4254 §5.4.
+/// The request that an answer belongs to. Answers come in the order of the requests. RFC 4254 §5.4.
 enum Answer {
     OfStart,
     OfOther,
 }
 
-/// Sends what comes after the start.
+/// Sends one item of `then`.
 fn go_on(peer: &mut Peer, channel: ChannelId, then: Then) {
     match then {
         Then::WindowChange => ask(peer, channel, &Request::WindowChange { size: WINDOW }),
@@ -132,7 +132,7 @@ fn go_on(peer: &mut Peer, channel: ChannelId, then: Then) {
     }
 }
 
-/// Makes the requests up to the start; gives what answers will come.
+/// Makes the requests up to the start; returns the answers to expect.
 fn start(peer: &mut Peer, channel: ChannelId, asked: &Asked) -> VecDeque<Answer> {
     let mut answers = VecDeque::new();
     let mut ask = |peer: &mut Peer, request: &Request<'_>, of: Answer| {
@@ -168,7 +168,7 @@ fn send(peer: &mut Peer, channel: ChannelId, bytes: &mut Vec<u8>) -> io::Result<
     Ok(())
 }
 
-/// Opens a session and waits until it is there.
+/// Opens a session and waits for the confirmation.
 pub(crate) async fn open(peer: &mut Peer) -> io::Result<ChannelId> {
     let channel = peer.connection.open_session().ok_or_else(|| io::Error::other("too many sessions"))?;
     match peer.happens().await? {

@@ -1,5 +1,5 @@
-//! Loads that are meant to harm, and one that watches what harm is done. Each says `ready` and waits for a line before
-//! it begins; a storm and a row of logins go on until another line, or the end of standard input, tells them to stop.
+//! Hostile loads, and one that observes their effects. Each prints `ready` and waits for a line before it begins; a
+//! storm and timed logins go on until another line, or the end of standard input.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
@@ -21,57 +21,57 @@ use crate::peer::{Happened, Peer, Wish};
 use crate::session::{ask, open};
 use crate::strangers::{self, Strangers};
 
-/// A finger at the keyboard.
+/// One keystroke.
 const KEYSTROKE: Duration = Duration::from_millis(1);
 
-/// What is done.
+/// The kind of load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Kind {
-    /// One session and a key every millisecond: how long each takes to come back.
+    /// One session that sends a byte every millisecond and measures how long each takes to come back.
     Keys,
-    /// Sessions that run the command; each that ends is followed by another on the same connection.
+    /// Sessions that run the command; each that ends is replaced by another on the same connection.
     Storm,
     /// The same, each on a connection of its own.
     Reconnect,
-    /// Sessions that run the command, whose client then never reads again.
+    /// Sessions that run the command, and whose client then stops reading.
     Deaf,
-    /// Connections that are dropped at some moment in the life of their session.
+    /// Connections that are dropped at a varying moment of their session.
     Drop,
-    /// Wrong passwords on connections that go on until a line is read, or until there were enough.
+    /// Wrong passwords, until a line arrives or `--count` guesses were made.
     Guesses,
-    /// Logins at a rate, `--count` of them: how many went well, and how long they took.
+    /// Logins at a rate, `--count` of them: how many succeeded, and how long they took.
     Timed,
-    /// Connections that never log in and say nothing, from `--addresses` addresses; see `strangers.rs`.
+    /// Connections from `--addresses` addresses that never log in and send nothing; see `strangers.rs`.
     Silent,
     /// The same, but each sends a byte a second.
     Drip,
-    /// Logins at a rate. Each line that is read is the word of those that begin after it; each says how it went and
-    /// under which word.
+    /// Logins at a rate. Each input line is the label of the logins that begin after it; each login reports its label
+    /// and its result.
     Logins,
 }
 
-/// What a run needs to know.
+/// The parameters of a run.
 pub(crate) struct Siege {
     pub(crate) kind: Kind,
-    /// Keys, or sessions of a storm: 0 is no end.
+    /// Bytes to type, or sessions of a storm; 0 means without end.
     pub(crate) count: u32,
     pub(crate) at_once: u32,
-    /// Logins a second.
+    /// Logins per second.
     pub(crate) rate: u32,
-    /// From how many addresses guesses or strangers come.
+    /// The number of addresses from which guesses or idle connections come.
     pub(crate) addresses: u32,
     pub(crate) command: String,
     pub(crate) wish: Wish,
     pub(crate) key: Arc<HostKey>,
 }
 
-/// How sessions ended, and how often each way.
+/// How often sessions ended in each way.
 type Tally = RefCell<BTreeMap<String, u64>>;
 
 pub(crate) async fn run(siege: Siege) -> io::Result<()> {
     if !matches!(siege.kind, Kind::Keys | Kind::Timed) {
-        // The clients of an offender would be on other machines: here they must not take the processor from those who
-        // are watched.
+        // Attackers' clients would be on other machines: here they must not take the processor from the client that is
+        // observed.
         rustix::process::nice(19)?;
     }
     match siege.kind {
@@ -87,7 +87,7 @@ pub(crate) async fn run(siege: Siege) -> io::Result<()> {
     }
 }
 
-/// Types; prints how long the keys took to come back.
+/// Sends bytes and prints how long they took to come back.
 async fn keys(siege: &Siege) -> io::Result<()> {
     let mut peer = Peer::log_in(&siege.wish, &siege.key).await?;
     let channel = cat(&mut peer).await?;
@@ -110,7 +110,7 @@ async fn keys(siege: &Siege) -> io::Result<()> {
         tokio::select! {
             ready = peer.wait() => ready?,
             _ = clock.tick(), if took.len() + typed.len() < count => {
-                // A window that is full takes nothing: the key is typed when it does.
+                // A full window takes nothing: the byte is sent when there is room.
                 if peer.connection.write(channel, Stream::Data, b"k") == 1 {
                     typed.push_back(Instant::now());
                 }
@@ -122,7 +122,7 @@ async fn keys(siege: &Siege) -> io::Result<()> {
     cue(&format!("keys {} p50 {} p99 {} most {}", took.len(), at(50), at(99), at(100))).await.map(drop)
 }
 
-/// Many sessions, again and again. Prints how they ended.
+/// Runs many sessions again and again. Prints how they ended.
 async fn storm(siege: Siege) -> io::Result<()> {
     cue("ready").await?;
     let (siege, tally, begun) = (Rc::new(siege), Rc::new(Tally::default()), Rc::new(Cell::new(0)));
@@ -130,7 +130,7 @@ async fn storm(siege: Siege) -> io::Result<()> {
     for _ in 0..siege.at_once {
         everybody.spawn_local(one_of_storm(Rc::clone(&siege), Rc::clone(&tally), Rc::clone(&begun)));
     }
-    // Whatever is still going on when the word comes is dropped.
+    // Sessions that still run at the end are dropped.
     let mut words = BufReader::new(tokio::io::stdin()).lines();
     tokio::select! {
         () = everybody => {}
@@ -158,7 +158,7 @@ async fn one_of_storm(siege: Rc<Siege>, tally: Rc<Tally>, begun: Rc<Cell<u32>>) 
     }
 }
 
-/// One session from its opening to its end, on the connection that is there or on a new one.
+/// One session from open to close, on the existing connection or on a new one.
 async fn one_session(siege: &Siege, kept: &mut Option<Peer>, number: u32) -> io::Result<String> {
     let mut peer = match kept.take() {
         Some(peer) => peer,
@@ -166,13 +166,13 @@ async fn one_session(siege: &Siege, kept: &mut Option<Peer>, number: u32) -> io:
     };
     let channel = open(&mut peer).await?;
     ask(&mut peer, channel, &Request::Exec { command: siege.command.as_bytes() });
-    // Something for `data` to do.
+    // Input for the plugin's `data`.
     peer.connection.write(channel, Stream::Data, b"x");
     peer.turn()?;
     match siege.kind {
         Kind::Deaf => std::future::pending().await,
         Kind::Drop => {
-            // Another moment each time, over a few milliseconds.
+            // A different moment each time, within a few milliseconds.
             let moment = Duration::from_micros(u64::from(number.wrapping_mul(37) % 4_000));
             let _ = tokio::time::timeout(moment, ended(&mut peer, channel)).await;
             Ok("dropped".to_owned())
@@ -186,7 +186,7 @@ async fn one_session(siege: &Siege, kept: &mut Option<Peer>, number: u32) -> io:
     }
 }
 
-/// Waits for the session's end: how it ended, and what it printed.
+/// Waits for the end of the session: how it ended, and what it printed.
 async fn ended(peer: &mut Peer, channel: ChannelId) -> io::Result<(String, Vec<u8>)> {
     let mut how = "no status".to_owned();
     let mut printed = Vec::new();
@@ -231,13 +231,13 @@ async fn logins(siege: Siege) -> io::Result<()> {
             }
         })
         .await?;
-    // Those that have begun are seen through.
+    // Logins that have begun are completed.
     everybody.await;
     println!("done");
     Ok(())
 }
 
-/// One login: what its session printed before it ended well.
+/// One login: the output of its session if it ended with status 0.
 async fn login(siege: &Siege) -> io::Result<String> {
     let deadline = sleep(Duration::from_secs(30));
     tokio::select! {
@@ -254,7 +254,7 @@ async fn login(siege: &Siege) -> io::Result<String> {
     }
 }
 
-/// So many logins at a rate, each on its own. Prints how many went well and how long those took, and each that did not.
+/// Logs in at a rate, each on its own connection. Prints how many succeeded and how long they took, and each failure.
 async fn timed(siege: Siege) -> io::Result<()> {
     cue("ready").await?;
     let siege = Rc::new(siege);

@@ -1,4 +1,4 @@
-//! Connections that never log in, from many addresses of loopback. One that is closed is opened again a second later.
+//! Connections that never log in, from many loopback addresses. One that is closed is opened again a second later.
 
 use std::cell::Cell;
 use std::io;
@@ -14,24 +14,24 @@ use tokio::time::{interval, sleep};
 
 use crate::load::cue;
 
-/// What a dripping client sends, a byte a second: it never ends.
+/// What a dripping client sends, one byte a second: a line that never ends.
 const LINE: &[u8] = b"SSH-2.0-a_client_that_has_a_byte_a_second_to_spare";
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Who comes, and how many.
+/// The parameters.
 pub(crate) struct Strangers {
     pub(crate) address: SocketAddr,
     pub(crate) count: u32,
-    /// From how many addresses.
+    /// The number of addresses.
     pub(crate) sources: u32,
     /// They send a byte a second instead of nothing.
     pub(crate) drip: bool,
 }
 
-/// What has happened to all of them.
+/// Counts of all of them.
 #[derive(Default)]
 struct Tally {
-    /// How many have come at least once.
+    /// How many have connected at least once.
     arrived: Cell<u32>,
     /// Connections that are open.
     open: Cell<u32>,
@@ -44,7 +44,7 @@ fn add<T: Copy + std::ops::Add<Output = T>>(cell: &Cell<T>, one: T) {
     cell.set(cell.get() + one);
 }
 
-/// Says `ready`, waits for a line, opens all, says `all have come`, and goes on until another line or the end of
+/// Prints `ready`, waits for a line, opens all, prints `all have come`, and goes on until another line or the end of
 /// standard input.
 pub(crate) async fn run(strangers: Strangers) -> io::Result<()> {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
@@ -80,7 +80,7 @@ async fn stranger(strangers: Rc<Strangers>, tally: Rc<Tally>, number: u32) {
             Ok(stream) => {
                 add(&tally.opened, 1);
                 add(&tally.open, 1);
-                // However it ends: it is over.
+                // Any result means that the connection has ended.
                 let _ = stay(&stream, strangers.drip).await;
                 tally.open.set(tally.open.get() - 1);
                 add(&tally.closed, 1);
@@ -91,17 +91,17 @@ async fn stranger(strangers: Rc<Strangers>, tally: Rc<Tally>, number: u32) {
     }
 }
 
-/// Connects from one of the addresses 127.64.0.0 and up.
+/// Connects from one of the addresses from 127.64.0.0 on.
 async fn connect(strangers: &Strangers, number: u32) -> io::Result<TcpStream> {
     let source = Ipv4Addr::from(u32::from(Ipv4Addr::new(127, 64, 0, 0)) + number % strangers.sources.max(1));
     let socket = TcpSocket::new_v4()?;
-    // A port may be used again as soon as its last connection is over.
+    // Allows reuse of a port as soon as its last connection has ended.
     socket.set_reuseaddr(true)?;
     socket.bind(SocketAddr::new(IpAddr::V4(source), 0))?;
     socket.connect(strangers.address).await
 }
 
-/// Stays until the server closes.
+/// Reads until the server closes.
 async fn stay(stream: &TcpStream, drips: bool) -> io::Result<()> {
     let mut clock = interval(SECOND);
     let mut line = LINE.iter().cycle();

@@ -1,5 +1,5 @@
-//! Calls to the host that are wrong, too large or too many, and what can be learnt by them: W11 to W18, W23, W29, W31
-//! to W33, W51.
+//! Calls to the host that are invalid, too large or too many, and what they reveal: W11 to W18, W23, W29, W31 to W33,
+//! W51.
 
 use whelk_tests::MIB;
 
@@ -16,7 +16,7 @@ fn w11_w12_arguments_that_lie_or_are_too_large_end_the_caller() {
         ("W11 pointer", ILL, "out of bounds"),
         ("W11 length", ILL, "out of bounds"),
         ("W11 huge 5000000", LARGE, "write too large"),
-        // A thousand texts of a MiB each, all of them the same one.
+        // A thousand references to the same text of a MiB.
         ("W12", LARGE, "write too large"),
         ("W12 small", LARGE, "write too large"),
     ]);
@@ -160,7 +160,7 @@ fn w51_a_plugin_can_end_its_own_connection_and_no_other() {
     beside.wait_for_output("before");
     let seen = world.exec("W51");
     assert_eq!(seen.told, Told::Cut, "{seen:?}");
-    // The same tenant's, the same plugin's, on a connection of its own.
+    // A session of the same tenant and the same plugin, on a connection of its own.
     beside.type_in(b"after\n");
     beside.wait_for_output("after");
     assert_eq!(beside.finish().status, Some(0));

@@ -1,5 +1,5 @@
-//! Code that does not end, ends badly, or is called when it should not be: W1 to W4, W9, W10, W20, W22, W24 to W26,
-//! W43, W44.
+//! Code that does not end, crashes, or is called when it should not be: W1 to W4, W9, W10, W20, W22, W24 to W26, W43,
+//! W44.
 
 use std::time::Instant;
 
@@ -10,8 +10,8 @@ use crate::world::{Plan, Told, World};
 
 const SPENT: &str = "KILL: cpu budget exhausted";
 
-/// Every function of the attacker's that a client can have the host call once a command runs, and what else the client
-/// must send.
+/// Every function of the attacker that a client can make the host call once a command runs, and what the client must
+/// send for it.
 const FUNCTIONS: [(&str, &[&str]); 9] = [
     ("data", &[]),
     ("eof", &[]),
@@ -24,13 +24,13 @@ const FUNCTIONS: [(&str, &[&str]); 9] = [
     ("extended-data", &["--then", "side-data"]),
 ];
 
-/// The attacker commits the behaviour when the host calls the function.
+/// The attacker runs the behaviour when the host calls the function.
 fn in_function(world: &World, function: &str, options: &[&str], behaviour: &str) -> Call {
     let call = world.call("attacker").exec(&format!("in {function} {behaviour}"));
     options.iter().fold(call, |call, option| call.option(option))
 }
 
-/// The same in what comes before a command.
+/// The same in a function that is called before a command.
 fn before_a_command(world: &World, behaviour: &str) -> Vec<(&'static str, Call)> {
     let armed =
         |function: &str| world.call("attacker").option(&format!("--env=LC_BEHAVIOUR=in {function} {behaviour}"));
@@ -67,11 +67,11 @@ fn w2_an_endless_loop_before_the_session_has_begun_is_stopped_too() {
 #[test]
 fn w3_an_endless_loop_at_the_end_delays_nothing_but_itself() {
     let mut world = World::new();
-    // The client has had its status when `closed` is called. On a busy machine a second is over before the processor
-    // time is.
+    // The client has its exit status before `closed` is called. On a busy machine a second passes before the processor
+    // time is used up.
     let call = world.call("attacker").exec("in closed W3");
     world.ends_alone("closed", &call, &Told::Status(0), "");
-    // And here it has left.
+    // And here the client has left.
     let call = world.call("attacker").exec("in close W3").option("--then").option("close");
     world.ends_alone("close", &call, &Told::Cut, "");
     world.end();
@@ -84,7 +84,7 @@ fn w4_an_endless_loop_in_code_that_the_host_runs_by_itself_is_counted_too() {
     let realloc = Written { realloc: spin, ..Written::default() };
     let plan = Plan::default().plugin("starting", start.component()).plugin("allocating", realloc.component());
     let mut world = plan.start();
-    // It was tried before it was published.
+    // The plugin was tried before it was published.
     let reason = world.refusal("starting");
     assert!(reason.contains("processor time"), "{reason}");
     assert_eq!(world.run(&world.call("starting")).told, Told::Status(1));
@@ -104,7 +104,7 @@ fn w9_recursion_without_an_end_runs_out_of_its_own_stack() {
 
 #[test]
 fn w10_the_host_is_not_called_from_within_its_own_call() {
-    // `get-env` returns a list, for which the host asks the plugin for room: there the plugin calls the host again.
+    // `get-env` returns a list, for which the host asks the plugin for memory: there the plugin calls the host again.
     let plan = Plan::default().plugin(
         "nested",
         Written {
@@ -137,7 +137,7 @@ fn w20_a_plugin_that_waits_for_ever_is_let_go_when_its_client_is_gone() {
         waiting.kill_and_wait();
         world.endings("attacker", before + 1);
     }
-    // The client is there and closes the channel; the plugin has not even looked up.
+    // The client is connected and closes the channel; the plugin does not notice.
     let seen = world.run(
         &world
             .call("attacker")
@@ -191,7 +191,7 @@ fn w24_each_kind_of_crash_is_told_as_the_signal_of_a_native_program_and_no_more(
         ("W24 bounds", "SEGV: the plugin crashed", "out of bounds"),
         ("W24 call", "ILL: the plugin crashed", "indirect call"),
     ]);
-    // What it had said before still comes.
+    // Output before the crash still arrives.
     let seen = world.exec("W24 said");
     assert_eq!(seen.out, "last words", "{seen:?}");
     let log = world.log();
@@ -223,11 +223,11 @@ fn w25_a_plugin_that_crashes_at_every_start_is_suspended_for_whom_it_does() {
     }
     let alarms = world.log().iter().filter(|event| event.message == "plugin suspended").count();
     assert_eq!(alarms, 1, "eight crashes in a row are one alarm");
-    // From there on no instance is made for it.
+    // From there on the host makes no instance for this user.
     let crashes =
         world.endings("attacker", 5).iter().filter(|event| event.field("error").contains("unreachable")).count();
     assert_eq!(crashes, 5);
-    // For everybody else it is there, in this tenant and in the other.
+    // All other users, in this tenant and in the other, are still served.
     for user in ["attacker", "stranger"] {
         let seen = world.run(&world.call(user).exec("cat"));
         assert_eq!(seen.told, Told::Status(0), "{user}: {seen:?}");
@@ -235,7 +235,7 @@ fn w25_a_plugin_that_crashes_at_every_start_is_suspended_for_whom_it_does() {
     world.end();
 }
 
-/// A name of C++'s that is short and stands for one of gigabytes: each of its types is made of four of the one before.
+/// A short mangled C++ name that stands for one of gigabytes: each of its types consists of four of the previous one.
 fn folded_name() -> String {
     let level = |level: u32| {
         let before = char::from_digit(level, 36).expect("fewer than 36").to_ascii_uppercase();
@@ -244,7 +244,7 @@ fn folded_name() -> String {
     format!("_Z1f1AIiiE{}", (0..20).map(level).collect::<String>())
 }
 
-/// A plugin that crashes in a function of this name, in `exec` or as it is made.
+/// A plugin that crashes in a function of this name, in `exec` or at its start.
 fn crier(name: &str, at_once: bool) -> Vec<u8> {
     let start = if at_once { format!("(start ${name})") } else { String::new() };
     let more = format!("(func ${name} (unreachable)) {start}");
@@ -269,7 +269,7 @@ fn w24_a_name_that_a_plugin_gives_its_function_fills_neither_the_log_nor_the_mem
     world.end();
 }
 
-/// Whole accounts of failures that one tenant is allowed in a second; five seconds' worth may come at once.
+/// How many detailed failures of one tenant are logged per second; five seconds' worth may come at once.
 const ACCOUNTS: u64 = 2;
 
 #[test]
@@ -289,7 +289,7 @@ fn w26_a_client_that_comes_back_for_one_crash_after_another_harms_nobody() {
     let told: u64 = tally(&said, "the plugin crashed").into_iter().sum();
     assert!(told > 0, "nobody was told of a crash: {said}");
     figure("crashes of one plugin by reconnecting", told);
-    // Each is logged, but only so many with all that is known.
+    // Each failure is logged, but only this many with all details.
     let expected = usize::try_from(told).expect("a count");
     let crashes: Vec<Event> =
         world.endings("attacker", expected).into_iter().filter(|event| !event.field("error").is_empty()).collect();
@@ -304,7 +304,7 @@ fn w26_a_client_that_comes_back_for_one_crash_after_another_harms_nobody() {
     world.end();
 }
 
-/// The counts of the lines that hold `word`.
+/// The counts of the lines that contain `word`.
 pub(crate) fn tally(said: &str, word: &str) -> Vec<u64> {
     let lines = said.lines().filter(|line| line.contains(word));
     lines.filter_map(|line| line.split(' ').next().and_then(|count| count.parse().ok())).collect()

@@ -1,5 +1,5 @@
-//! The plugins of these tests: the attacker, built once, and small ones that are written by hand where no compiler
-//! would.
+//! The plugins of these tests: the attacker, built once, and small ones written by hand, where no compiler would
+//! produce them.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -28,8 +28,7 @@ pub(crate) fn attacker() -> &'static [u8] {
     })
 }
 
-/// The functions of `whelk:ssh/session@0.1.0` as core WebAssembly sees them: parameters, and whether there is an
-/// answer.
+/// The functions of `whelk:ssh/session@0.1.0` as core WebAssembly: parameters, and whether they return a value.
 const SESSION: [(&str, usize, bool); 13] = [
     ("open", 0, true),
     ("env", 4, true),
@@ -46,7 +45,7 @@ const SESSION: [(&str, usize, bool); 13] = [
     ("closed", 1, false),
 ];
 
-/// What a hand-written plugin may call.
+/// The imports of a hand-written plugin.
 const IMPORTS: &str = r#"
     (import "whelk:ssh/channel@0.1.0" "write" (func $write (param i32 i32 i32 i32 i32)))
     (import "whelk:ssh/channel@0.1.0" "finish" (func $finish (param i32 i32 i32 i32 i32 i32 i32)))
@@ -57,16 +56,16 @@ const IMPORTS: &str = r#"
 pub(crate) const FINISH: &str =
     "(call $finish (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0))";
 
-/// A core module written by hand that makes a session plugin. What is not changed does nothing and says yes.
+/// A hand-written core module of a session plugin. The default functions do nothing and return true.
 pub(crate) struct Written {
-    /// `(memory ...)`, to be exported as `memory`.
+    /// `(memory ...)`, exported as `memory`.
     pub(crate) memory: &'static str,
-    /// The body of `cabi_realloc`, by which the host asks for room. Parameters: old pointer, old length, alignment, new
-    /// length.
+    /// The body of `cabi_realloc`, by which the host asks for memory. Parameters: old pointer, old length, alignment,
+    /// new length.
     pub(crate) realloc: &'static str,
     /// Anything else: data, tables, a start function.
     pub(crate) more: String,
-    /// Functions and what they do before they answer.
+    /// Functions and their code before they return.
     pub(crate) bodies: Vec<(&'static str, String)>,
 }
 
@@ -74,8 +73,7 @@ impl Default for Written {
     fn default() -> Self {
         Self {
             memory: r#"(memory (export "memory") 4)"#,
-            // Room that is used again and again, behind what the plugin keeps for itself; 16 is aligned enough for
-            // anything.
+            // Memory that is reused again and again, behind the plugin's own; 16 is sufficient alignment for anything.
             realloc: "(if (i32.gt_u (i32.add (global.get $top) (local.get 3)) (i32.const 260000))
                     (then (global.set $top (i32.const 4096))))
                 (global.get $top)
@@ -119,7 +117,7 @@ impl Written {
     }
 }
 
-/// A plugin that says which version it is: once at the start, and again for whatever it is given.
+/// A plugin that prints its version: once at the start, and again for each input.
 pub(crate) fn version(number: u64) -> Vec<u8> {
     let line = version_line(number);
     let say =
@@ -132,19 +130,19 @@ pub(crate) fn version(number: u64) -> Vec<u8> {
     .component()
 }
 
-/// What it says.
+/// What it prints.
 pub(crate) fn version_line(number: u64) -> String {
     format!("version {number:06}\n")
 }
 
-/// Puts a plugin into a folder whole: written elsewhere, then renamed into its place.
+/// Installs a plugin atomically: writes it elsewhere, then renames it into place.
 pub(crate) fn install(folder: &Path, name: &str, bytes: &[u8]) {
     let new = folder.join(format!(".{name}.new"));
     std::fs::write(&new, bytes).expect("our own folder");
     std::fs::rename(&new, file(folder, name)).expect("our own folder");
 }
 
-/// Where a plugin lies.
+/// The path of a plugin.
 pub(crate) fn file(folder: &Path, name: &str) -> PathBuf {
     folder.join(format!("{name}.wasm"))
 }

@@ -1,4 +1,4 @@
-//! As many sessions as were promised, alive at the same time, each with an instance of its own.
+//! The promised number of sessions, alive at the same time, each with an instance of its own.
 
 use whelk_tests::{MIB, Running, figure, size};
 
@@ -7,7 +7,7 @@ use crate::world::{Plan, Told};
 /// Sessions on one connection.
 const EACH: u64 = 10;
 
-/// Lets the crowd go on to its next word.
+/// Lets the crowd go on to its next step.
 fn go_on(crowd: &mut Running, line: &str, word: &str) {
     crowd.type_in(format!("{line}\n").as_bytes());
     crowd.wait_for_output(word);
@@ -17,7 +17,7 @@ fn go_on(crowd: &mut Running, line: &str, word: &str) {
 fn ten_thousand_sessions_live_at_once_and_one_more_is_refused_as_such() {
     let sessions = size(200, 10_000);
     let (connections, each) = ((sessions / EACH).to_string(), EACH.to_string());
-    // One place is the neighbour's.
+    // The neighbour takes one place.
     let places = (sessions + 1).to_string();
     let many = (sessions + 100).to_string();
     let plan = Plan::default().limit("instances", &places).limit("sessions_per_user", &many);
@@ -31,9 +31,9 @@ fn ten_thousand_sessions_live_at_once_and_one_more_is_refused_as_such() {
     let (before, anonymous) = (world.gateway.resident_memory(), world.gateway.anonymous_memory());
     go_on(&mut crowd, "go", "done");
     let grown = world.gateway.resident_memory().saturating_sub(before);
-    // All of them answer once more while all of them are there.
+    // All of them answer once more while all of them are alive.
     go_on(&mut crowd, "again", &format!("answered {sessions}"));
-    // One more is one too many, each time and for the same reason.
+    // One more is refused, each time and for the same reason.
     for _ in 0..20 {
         let seen = world.exec("cat");
         assert!(matches!(seen.told, Told::NotOpened(4, _)), "{seen:?}");
@@ -42,8 +42,8 @@ fn ten_thousand_sessions_live_at_once_and_one_more_is_refused_as_such() {
     figure("live sessions, all of which answer", sessions);
     figure("resident memory of each, bytes", grown / sessions);
     assert_eq!(crowd.finish().status, Some(0));
-    // When ten thousand end at once the log may drop lines, so the ends are not counted: this line comes when nearly
-    // all are gone. A few may end after that, and are not worth the work.
+    // When ten thousand end at once the log may drop lines, so the ends are not counted: this line appears when nearly
+    // all have ended. A few may end after that, without another trim.
     world.gateway.wait("memory given back", |event| {
         let left = event.field("sessions").parse::<u64>();
         (event.message == "memory given back" && left.is_ok_and(|left| left < 128)).then_some(())

@@ -1,4 +1,4 @@
-//! The directory that a tenant was granted: ways out of it, and using it up. W27, W28.
+//! The directory that a tenant was granted: attempts to leave it and to exhaust it. W27, W28.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -10,11 +10,11 @@ use whelk_tests::{MIB, Running, figure, size};
 use crate::world::{Plan, Told, World};
 
 const SECRET: &str = "nobody but the operator knows this\n";
-/// Bytes and files that each tenant may have.
+/// The most bytes and files of each tenant.
 const QUOTA: u64 = MIB;
 const FILES: u64 = 50;
 
-/// Two tenants with a directory each, side by side in `box`, and beside them the folder that nobody was granted.
+/// Two tenants with a directory each, side by side in `box`, and beside them the folder that no tenant may reach.
 fn granted() -> World {
     let grants = |tenant: &str, access: &str| {
         format!(
@@ -30,7 +30,7 @@ fn granted() -> World {
                 fs::create_dir_all(folder.join(name)).expect("our own folder");
             }
             fs::write(folder.join("box/outside/secret"), SECRET).expect("our own folder");
-            // Not even a link that the operator has made leads out.
+            // Even a link that the operator has made does not lead out.
             symlink("../outside", folder.join("box/hostile/operator")).expect("our own folder");
         })
         .start()
@@ -40,7 +40,7 @@ fn place(world: &World) -> PathBuf {
     world.gateway.folder().join("box")
 }
 
-/// Nothing was added to what nobody was granted, nothing taken away, nothing changed.
+/// Nothing in the folder that no tenant may reach was added, removed or changed.
 fn assert_untouched(world: &World) {
     let outside = place(world).join("outside");
     let names: Vec<_> =
@@ -53,7 +53,7 @@ fn assert_untouched(world: &World) {
     assert_eq!(beside, ["hostile", "outside", "quiet"], "something was made beside the directories");
 }
 
-/// How many attempts there were, of which none got out.
+/// The number of attempts, none of which succeeded.
 fn failed(out: &str) -> u64 {
     let mut words = out.split_whitespace();
     let (tried, escaped) = (words.nth(1), words.nth(1));
@@ -67,7 +67,7 @@ fn w27_no_path_leads_out_of_a_granted_directory() {
     let seen = world.exec("W27 prepare");
     assert_eq!(seen.told, Told::Status(0), "{seen:?}");
     let (rounds, mut attempts) = (size(2, 640), 0);
-    // Each session does what its processor time allows.
+    // Each session does as much as its processor time allows.
     for _ in 0..size(2, 40) {
         let seen = world.exec(&format!("W27 every {}", rounds / size(2, 40)));
         attempts += failed(&seen.out);
@@ -87,13 +87,13 @@ fn w27_whoever_swaps_a_folder_for_a_link_wins_no_race() {
     let over = AtomicBool::new(false);
     let mut attempts = 0;
     std::thread::scope(|scope| {
-        // From inside, as far as the host makes links at all, and from outside, where nothing holds it back.
+        // From inside, as far as the host allows links at all, and from outside, where nothing prevents them.
         let mut swapper: Running = world.siege("accomplice", "storm", &["--count", "0"], &format!("W27 swap {rounds}"));
         swapper.type_in(b"go\n");
         scope.spawn(|| {
             let spare = gate.with_extension("spare");
             while !over.load(Ordering::Relaxed) {
-                // Each of these fails when the attacker was there first, and that is as well.
+                // Each of these may fail because the attacker was there first, which is fine.
                 let _ = fs::create_dir(&gate);
                 let _ = fs::rename(&gate, &spare);
                 let _ = symlink("../outside", &gate);
@@ -133,7 +133,7 @@ fn w27_a_directory_that_may_only_be_read_is_only_read() {
     world.end();
 }
 
-/// The bytes of all files of a tenant, as the disk has them.
+/// The size of all files of a tenant on disk.
 fn used(world: &World, tenant: &str) -> u64 {
     let files = fs::read_dir(place(world).join(tenant)).expect("our own folder").flatten();
     files
@@ -149,14 +149,14 @@ fn w28_a_tenant_at_its_quota_is_refused_and_nobody_else_is() {
     let seen = world.exec(&format!("W28 write big {}", 3 * QUOTA));
     assert!(seen.out.starts_with("wrote ") && !seen.out.contains(" ok"), "{seen:?}");
     assert!(used(&world, "hostile") <= QUOTA, "{} bytes are there", used(&world, "hostile"));
-    // Another session of the same tenant is refused as well; what was there is whole.
+    // Another session of the same tenant is refused as well; existing files are intact.
     let seen = world.run(&world.call("accomplice").exec("W28 write more 65536"));
     assert!(!seen.out.contains(" ok"), "{seen:?}");
-    // The neighbour writes as much as it may.
+    // The neighbour can write up to its own quota.
     let stranger = world.call("stranger");
     let seen = world.run(&stranger.clone().exec(&format!("W28 write big {}", QUOTA / 2)));
     assert_eq!(seen.out, format!("wrote {} ok\n", QUOTA / 2), "{seen:?}");
-    // And what is removed is given back.
+    // And removing files frees quota.
     let seen = world.exec("W28 remove big");
     assert_eq!(seen.out, "remove ok\n", "{seen:?}");
     let seen = world.exec(&format!("W28 write again {}", QUOTA / 2));

@@ -1,5 +1,5 @@
-//! The whole gateway is killed while plugins write to key-value: what a client was told is kept is there when it serves
-//! again.
+//! The gateway is killed while plugins write to key-value: whatever a client was told is stored is there after a
+//! restart.
 
 use whelk_tests::{Call, Client, Gateway, Input, Running, figure, size};
 
@@ -8,7 +8,7 @@ use crate::code::tally;
 /// Clients that write at the same time, each with one connection after another.
 const CLIENTS: u64 = 4;
 
-/// Clients that add one to the same number, again and again, until their input ends.
+/// Clients that increment the same number, again and again, until their input ends.
 fn writers(gateway: &Gateway) -> Running {
     let at_once = CLIENTS.to_string();
     let options = ["--siege", "reconnect", "--count", "0", "--at-once", &at_once];
@@ -19,7 +19,7 @@ fn writers(gateway: &Gateway) -> Running {
     running
 }
 
-/// What the number is now.
+/// The value of the number.
 fn total(gateway: &Gateway) -> u64 {
     let got = Call::new(Client::Ours, gateway, "guestbook").exec("kv get total").run(Input::Nothing);
     let text = got.out.text();
@@ -33,7 +33,7 @@ fn what_a_client_was_told_is_kept_outlives_a_kill_of_the_gateway() {
     let (mut told, mut kept) = (0, 0);
     for kill in 1..=kills {
         let mut writers = writers(&gateway);
-        // After 1 to 41 sessions, in no pattern that a group of writes could follow.
+        // After 1 to 41 sessions, in no pattern that could coincide with a group of writes.
         let enough = 1 + usize::try_from(kill.wrapping_mul(0x9e37_79b9_7f4a_7c15) % 41).expect("a small number");
         gateway.wait_all("sessions of writers", |events| {
             let ended = events.iter().filter(|event| event.message == "session ended").count();
@@ -45,7 +45,7 @@ fn what_a_client_was_told_is_kept_outlives_a_kill_of_the_gateway() {
         told += tally(&writers.said(), "status 0").into_iter().sum::<u64>();
         kept = total(&gateway);
         assert!(kept >= told, "{told} were told that one was added, and the number is {kept} after {kill} kills");
-        // Whoever had not been told yet may have been in time all the same.
+        // Writes that were not confirmed yet may have succeeded all the same.
         assert!(kept <= told + kill * CLIENTS, "{told} were told that one was added, and the number is {kept}");
     }
     figure("kills of the gateway during key-value writes, after each of which it served", kills);

@@ -1,10 +1,9 @@
-//! The built `whelk` against plugins that mean harm: the table of hostile plugins in the threat model, a test for each
-//! row, named by it.
+//! The built `whelk` with hostile plugins: the W rows of `README.md`, with a test for each row, named by it.
 //!
-//! In every test a quiet tenant's session goes on beside the offender; the offender's client is told one general line;
-//! the operator has one event; and the gateway ends well afterwards, having panicked nowhere. `world` is the gateway
-//! with both tenants, `components` the plugins, `attacker/` the plugin that commits a row's behaviour when it is told
-//! the row. The others are the rows, by what they are about.
+//! In every test a quiet tenant's session goes on beside the attack; the attacker's client gets one generic line; the
+//! operator gets one event; and the gateway ends cleanly afterwards without a panic. `world` is the gateway with both
+//! tenants, `components` the plugins, `attacker/` the plugin that runs the behaviour of a row on demand. The other
+//! modules are the rows, by topic.
 
 mod calls;
 mod code;

@@ -1,12 +1,11 @@
-//! Memory, tables, handles and timers beyond all measure: W5 to W8, W19, W21, W30, W46, W52.
+//! Too much memory, too many tables, handles and timers: W5 to W8, W19, W21, W30, W46, W52.
 
 use whelk_tests::MIB;
 
 use crate::components::{FINISH, Written};
 use crate::world::{Plan, Told, World};
 
-/// Components that ask for too much in what they declare. None of them is a plugin otherwise: what is too much is told
-/// first.
+/// Components that declare too much. They are not valid plugins otherwise: the excess is reported first.
 const GREEDY: [(&str, &str, &str); 6] = [
     ("w6-memory", "(core module $m (memory 65536)) (core instance (instantiate $m))", "memory"),
     ("w6-again", "(core module $m (memory 4097)) (core instance (instantiate $m))", "memory"),
@@ -29,10 +28,10 @@ fn w5_memory_without_an_end_is_refused_at_the_limit_and_told_as_what_it_is() {
         ("W5 steps", "KILL: out of memory", "out of memory"),
         ("in data W5 bomb", "KILL: out of memory", "out of memory"),
     ]);
-    // Of 64 MiB each nothing is left when the end is logged.
+    // The 64 MiB are released when the end is logged.
     let left = world.gateway.resident_memory().saturating_sub(before);
     assert!(left < 48 * MIB, "{} MiB have stayed behind", left / MIB);
-    // A language that can live with the refusal goes on.
+    // A language that handles the failure goes on.
     let seen = world.exec("W5 live");
     assert_eq!((seen.told, seen.out.as_str()), (Told::Status(0), "grew: false\n"));
     world.end();
@@ -61,7 +60,7 @@ fn w6_w7_w8_a_plugin_that_declares_too_much_is_never_loaded() {
 
 #[test]
 fn w8_a_table_that_grows_without_an_end_is_refused_and_nothing_else() {
-    // By two thousand million at once, by all that a number can say, and step by step until there is no more.
+    // By two thousand million at once, by the maximum of the number, and step by step until the limit.
     let grow = |count: &str| format!("(table.grow $t (ref.null func) (i32.const {count}))");
     let body = format!(
         "(if (i32.ne {} (i32.const -1)) (then unreachable))
@@ -93,7 +92,7 @@ fn w19_w21_handles_and_timers_have_their_numbers() {
 
 #[test]
 fn w30_memory_that_one_tenant_had_is_blank_for_the_next() {
-    // One place for all: whoever comes gets what the one before has left.
+    // One place for all: each session gets the memory of the one before.
     let mut world = Plan::default().limit("instances", "2").start();
     for _ in 0..3 {
         let seen = world.exec("W30 put");
@@ -116,7 +115,7 @@ fn w46_a_tenant_that_takes_and_gives_back_memory_all_the_time_disturbs_nobody() 
 
 #[test]
 fn w52_a_full_server_says_that_it_is_full_and_has_room_again_later() {
-    // One of the four is the neighbour's.
+    // The neighbour is one of the four.
     let mut world = Plan::default().limit("instances", "4").start();
     let held: Vec<_> = (0..3)
         .map(|_| {

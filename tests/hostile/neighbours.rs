@@ -1,15 +1,14 @@
-//! What a tenant's misbehaviours cost the tenant beside it: how long its keys take to come back. W45, and the oracle of
-//! the whole table.
+//! The effect of one tenant's attacks on another tenant: how long its keystrokes take to come back. W45, and the load
+//! of the whole table.
 //!
-//! A key is typed every millisecond. In the short form all must come back; at full size 99 in 100 must come back within
-//! twice the time that they take when nobody else is there, or within 10 ms where that is more: the middle of three
-//! runs counts.
+//! The client sends a byte every millisecond. In the short form all must come back; at full size 99 in 100 must come
+//! back within twice the time without an attack, or within 10 ms if that is more, in the median of three runs.
 
 use whelk_tests::{Event, Running, figure, size};
 
 use crate::world::{Plan, World};
 
-/// How the offender's clients behave, how many there are, and what they ask for.
+/// How the attacker's clients behave, how many there are, and their command.
 type Offence = (&'static str, &'static [(&'static str, u32, &'static str)]);
 
 const OFFENCES: [Offence; 13] = [
@@ -39,12 +38,12 @@ struct Delay {
     most: u64,
 }
 
-/// With the limits that are shipped, not with those of the other tests.
+/// With the default limits, not those of the other tests.
 fn world() -> World {
     Plan::default().limit("cpu_call", "\"1 s\"").limit("cpu_closed", "\"1 s\"").start()
 }
 
-/// Types in the quiet tenant; how long the keys took.
+/// Types in the quiet tenant; returns how long the keystrokes took.
 fn type_keys(world: &World) -> Delay {
     let count = size(200, 3_000).to_string();
     let mut keys = world.siege("neighbour", "keys", &["--count", &count], "");
@@ -62,20 +61,20 @@ fn type_keys(world: &World) -> Delay {
     Delay { half: after("p50").expect("p50 is printed"), most: after("p99").expect("p99 is printed") }
 }
 
-/// The middle one of three, by its p99; of one in the short form.
+/// The median of three, by its p99; the only one in the short form.
 fn middle(world: &World) -> Delay {
     let mut runs: Vec<Delay> = (0..size(1, 3)).map(|_| type_keys(world)).collect();
     runs.sort_by_key(|delay| delay.most);
     runs[runs.len() / 2]
 }
 
-/// How many of the attacker's sessions were opened so far.
+/// How many of the attacker's sessions have been opened.
 fn opened(events: &[Event]) -> usize {
     let it = |event: &&Event| event.message == "session opened" && event.field("plugin") == "attacker";
     events.iter().filter(it).count()
 }
 
-/// Starts an offence.
+/// Starts an attack.
 fn begin(world: &World, offence: &Offence) -> Vec<Running> {
     let before = opened(&world.log());
     let start = |(kind, at_once, behaviour): &(&str, u32, &str)| {
@@ -85,12 +84,13 @@ fn begin(world: &World, offence: &Offence) -> Vec<Running> {
         running
     };
     let running = offence.1.iter().map(start).collect();
-    // It is under way once its first session is there.
+    // It has begun once its first session is open.
     world.gateway.wait_all(offence.0, |events| (opened(events) > before).then_some(()));
     running
 }
 
-/// Measures one offence after another, each beside the same neighbour. Gives those beside which it waited for too long.
+/// Measures one attack after another, each beside the same neighbour. Returns those beside which the neighbour waited
+/// for too long.
 fn measure(offences: &[Offence]) -> Vec<String> {
     let mut world = world();
     let idle = middle(&world);
@@ -117,7 +117,7 @@ fn measure(offences: &[Offence]) -> Vec<String> {
     slow
 }
 
-/// At full size nobody may have waited for too long. In the short form the machine has other tests to run at the same
+/// At full size the neighbour must not wait for too long. In the short form the machine runs other tests at the same
 /// time.
 fn judge(slow: &[String]) {
     assert!(size(0, 1) == 0 || slow.is_empty(), "p99 of the neighbour's keys {slow:#?}");
@@ -125,7 +125,7 @@ fn judge(slow: &[String]) {
 
 #[test]
 fn a_neighbour_s_keys_come_back_whatever_the_attacker_does() {
-    // At full size each has a world of its own: some make the log long.
+    // At full size each has a gateway of its own: some make the log long.
     let together = if size(0, 1) == 1 { 1 } else { OFFENCES.len() };
     let slow: Vec<String> = OFFENCES.chunks(together).flat_map(measure).collect();
     judge(&slow);

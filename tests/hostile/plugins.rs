@@ -1,4 +1,4 @@
-//! Files that are no plugins, bombs for the compiler, and the folder of plugins while it changes: W34 to W42, W49.
+//! Invalid plugin files, files that are expensive to compile, and a plugin folder that changes: W34 to W42, W49.
 
 use std::fs;
 use std::io::Write as _;
@@ -11,24 +11,24 @@ use crate::world::{Plan, Told, World};
 /// The plugin that is replaced in these tests.
 const NAME: &str = "turncoat";
 
-/// A world whose folder is looked at often, with the plugin at its first version.
+/// A gateway that checks its plugin folder often, with the plugin at its first version.
 fn watched() -> World {
     Plan::watched().plugin(NAME, version(1)).start()
 }
 
-/// Puts another file in the plugin's place.
+/// Replaces the plugin's file.
 fn replace(world: &World, bytes: &[u8]) {
     install(&world.plugins(), NAME, bytes);
 }
 
-/// What a fresh session answers.
+/// The output of a fresh session.
 fn answer(world: &World) -> String {
     let finished = world.call(NAME).exec("which").run(Input::Nothing);
     assert_eq!(finished.status, Some(0), "{}", finished.err);
     finished.out.text()
 }
 
-/// The reasons for which the plugin's file was refused, once there are so many.
+/// The reasons for which the plugin's file was refused, once there are this many.
 fn refusals(world: &World, count: usize) -> Vec<String> {
     world.gateway.wait_all(&format!("{count} refusals"), |events| {
         let it = |event: &&Event| event.message == "plugin refused" && event.field("file").contains(NAME);
@@ -37,7 +37,7 @@ fn refusals(world: &World, count: usize) -> Vec<String> {
     })
 }
 
-/// How often it was loaded, once that is so often.
+/// Waits until it was loaded this often.
 fn loaded(world: &World, count: usize) -> usize {
     world.gateway.wait_all(&format!("version number {count}"), |events| {
         let it = |event: &&Event| event.message == "plugin loaded" && event.field("plugin") == NAME;
@@ -62,19 +62,19 @@ fn section(number: u8, body: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// A component that holds these sections.
+/// A component with these sections.
 fn component(sections: &[u8]) -> Vec<u8> {
     [b"\0asm\x0d\0\x01\0", sections].concat()
 }
 
-/// Files that are small to write and large to compile, or that would be if anybody did.
+/// Files that are small to write and large to compile, or would be if a server compiled them.
 fn bombs() -> Vec<(&'static str, Vec<u8>)> {
     let text = |text: String| wat::parse_str(text).expect("our own text");
     let functions = size(20_000, 1_000_000);
     let length = usize::try_from(size(200_000, 10_000_000)).expect("a length");
     let types = size(5_000, 100_000);
     let names = |count: u64| (1..count).map(|at| format!("(type (list {}))", at - 1)).collect::<String>();
-    // As deep as one dares.
+    // As deep as possible.
     let nested = (0..size(200, 10_000)).fold(component(&[]), |inner, _| component(&section(4, &inner)));
     vec![
         ("too large", component(&section(0, &[&[4, b'b', b'o', b'm', b'b'], vec![0; 3 << 20].as_slice()].concat()))),
@@ -93,7 +93,7 @@ fn bombs() -> Vec<(&'static str, Vec<u8>)> {
             )),
         ),
         ("types", text(format!("(component (type (list u8)) {})", names(types)))),
-        // Which the host would copy at each crash.
+        // The host would copy these at each crash.
         ("a name", text(format!("(component (core module (func ${})))", "n".repeat(length)))),
         ("nested", nested),
     ]
@@ -102,7 +102,7 @@ fn bombs() -> Vec<(&'static str, Vec<u8>)> {
 #[test]
 fn w34_a_bomb_for_the_compiler_goes_off_elsewhere_and_the_old_version_serves() {
     let limits = Plan::watched().limit("component", "\"2 MiB\"");
-    // At their full sizes the files are as large as a plugin may be.
+    // At full size the files are as large as a plugin may be.
     let plan = if size(0, 1) == 0 { limits } else { Plan::watched() };
     let mut world = plan.plugin(NAME, version(1)).start();
     for (number, (name, bytes)) in bombs().into_iter().enumerate() {
@@ -115,14 +115,14 @@ fn w34_a_bomb_for_the_compiler_goes_off_elsewhere_and_the_old_version_serves() {
         assert_eq!(answer(&world), version_line(1), "after {name}");
         world.neighbour_goes_on();
     }
-    // The compiler is there for the next.
+    // The compiler is available for the next one.
     replace(&world, &version(2));
     loaded(&world, 2);
     assert_eq!(answer(&world), version_line(2));
     world.end();
 }
 
-/// Compiled code, by the header that wasmtime gives it: an ELF file for the system 200 with the flags of a component.
+/// Compiled code with wasmtime's header: an ELF file for system 200 with the flags of a component.
 fn compiled() -> Vec<u8> {
     let mut header = b"\x7fELF\x02\x01\x01\xc8".to_vec();
     header.resize(64, 0);
@@ -158,7 +158,7 @@ fn w35_w37_a_file_of_another_kind_is_refused_by_its_kind_and_the_old_version_ser
     world.end();
 }
 
-/// Components whose imports or exports do not fit, and what the operator must find in the reason.
+/// Components whose imports or exports do not fit, and what the logged reason must contain.
 const MISFITS: [(&str, &str, &[&str]); 6] = [
     ("w36-nothing", "", &["whelk:ssh/session"]),
     (
@@ -204,7 +204,7 @@ fn w36_imports_and_exports_that_do_not_fit_are_all_named() {
     world.end();
 }
 
-/// Core modules and components of proposals that nobody needs.
+/// Core modules and components that use proposals which the host does not enable.
 const EXOTIC: [(&str, &str); 13] = [
     ("w49-memory64", "(core module (memory i64 1))"),
     ("w49-table64", "(core module (table i64 1 funcref))"),
@@ -234,7 +234,7 @@ fn w49_what_nobody_needs_is_switched_off() {
     };
     let world = EXOTIC.iter().fold(Plan::default(), exotic).start();
     for (name, _) in EXOTIC {
-        // A component of none of these proposals is refused for what it does not export.
+        // A component without these proposals is refused for what it does not export.
         let reason = world.refusal(name);
         assert!(!reason.contains("whelk:ssh/session"), "{name} was compiled: {reason}");
     }
@@ -278,7 +278,7 @@ fn w39_a_storm_of_replacements_is_loaded_a_few_times_and_the_last_one_wins() {
 fn w40_a_file_that_cannot_be_read_changes_nothing_and_one_that_is_gone_is_gone() {
     let mut world = watched();
     let path = file(&world.plugins(), NAME);
-    // A link that leads nowhere, and a folder: neither can be read.
+    // A dangling link and a folder: neither can be read.
     fs::remove_file(&path).expect("our own file");
     world.gateway.wait("removal", |event| (event.message == "plugin removed").then_some(()));
     let seen = world.run(&world.call(NAME).exec("which"));
@@ -296,7 +296,7 @@ fn w40_a_file_that_cannot_be_read_changes_nothing_and_one_that_is_gone_is_gone()
     world.end();
 }
 
-/// Sessions that were opened now and go on, each having said its version.
+/// Sessions that were opened now and go on; each has printed its version.
 fn held(world: &World, count: u64, number: u64) -> Vec<Running> {
     let sessions: Vec<Running> = (0..count).map(|_| world.call(NAME).exec("stay").start()).collect();
     sessions.iter().for_each(|session| session.wait_for_output(&version_line(number)));
@@ -324,7 +324,7 @@ fn w41_sessions_end_on_the_code_that_they_began_with() {
     world.end();
 }
 
-/// The session is ended by the host, politely.
+/// The host ends the session with an ordinary exit status.
 fn assert_retired(session: Running) {
     session.wait_for_stderr("exit-signal HUP");
     let finished = session.finish();
@@ -370,7 +370,7 @@ fn w42_a_version_that_crashes_at_once_gives_way_to_the_one_before() {
     let crashing = Written { bodies: vec![("shell", "unreachable".to_owned())], ..Written::default() };
     replace(&world, &crashing.component());
     loaded(&world, 2);
-    // Each of these is turned away at first; then the old version is back.
+    // Each of these is refused at first; then the old version is back.
     let tries = (0..50).take_while(|_| {
         let seen = world.run(&world.call(NAME));
         world.neighbour_goes_on();

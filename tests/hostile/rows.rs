@@ -1,4 +1,4 @@
-//! The rows of the table, all of which are either tested here or listed with the reason.
+//! The W rows of the threat list: each has a test here, or a reason in this file.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use whelk_tests::repository;
 /// The last row.
 const LAST: u32 = 53;
 
-/// Rows without a test here, and why.
+/// Rows without a test here, and the reasons.
 const ELSEWHERE: [(u32, &str); 4] = [
     (47, "what a pool could leave behind is looked for in w30, which is this row's test"),
     (48, "a policy: Cranelift is the only compiler that is built in, and wasmtime's patches are taken within a week"),
@@ -15,7 +15,7 @@ const ELSEWHERE: [(u32, &str); 4] = [
     (53, "a residual risk that is documented; what can be tested of it is the clock, in w32"),
 ];
 
-/// The rows that a test's name begins with: `w6_w7_...` is about two.
+/// The rows in the name of a test: `w6_w7_...` is about two.
 fn rows_of(name: &str) -> Vec<u32> {
     name.split('_').map_while(|word| word.strip_prefix('w').and_then(|row| row.parse().ok())).collect()
 }

@@ -1,5 +1,4 @@
-//! What two tenants that use the same plugin with the same names see of each other, which is nothing, and what a tenant
-//! may use in all.
+//! Two tenants that use the same plugin with the same names do not see each other, and each has its limits.
 
 use std::path::Path;
 use std::sync::OnceLock;
@@ -10,7 +9,7 @@ use whelk_tests::{Event, Input, figure, shipped_plugins, size};
 use crate::components::{file, install, version, version_line};
 use crate::world::{Plan, Told, World};
 
-/// The plugin that keeps and tells things: `kv set KEY TEXT`, `kv get KEY`, `publish TOPIC TEXT`, `subscribe TOPIC`.
+/// The plugin with key-value and topics: `kv set KEY TEXT`, `kv get KEY`, `publish TOPIC TEXT`, `subscribe TOPIC`.
 const PLUGIN: &str = "guestbook";
 
 /// Both tenants have it, and everything that it needs.
@@ -23,7 +22,7 @@ fn sharing() -> World {
     plan.plugin(PLUGIN, bytes).also("other-guestbook", "quiet", PLUGIN).start()
 }
 
-/// What a command answers a user.
+/// The output of a command of a user.
 fn say(world: &World, user: &str, command: &str) -> (Option<i32>, String) {
     let finished = world.call(user).exec(command).run(Input::Nothing);
     (finished.status, finished.out.text())
@@ -88,7 +87,7 @@ fn a_plugin_of_a_tenant_s_own_folder_is_there_for_that_tenant_alone() {
         let plugins = folder.join("own");
         std::fs::create_dir(&plugins).expect("our own folder");
         install(&plugins, "secret", &version(7));
-        // Where both folders have a plugin of a name, the tenant's own goes first.
+        // If both folders have a plugin of a name, the tenant's own takes precedence.
         install(&plugins, "echo", &version(8));
     };
     let plan = Plan::default().hostile("plugins = \"FOLDER/own\"").before(own);
@@ -131,12 +130,12 @@ fn a_tenant_that_ruins_its_own_plugins_is_alone_in_that_after_the_next_start_too
         ruin();
         world.kill_and_restart();
         world.neighbour_goes_on();
-        // The operator's plugins are still theirs.
+        // The operator's plugins still work for this tenant.
         assert_eq!(world.exec("cat").told, Told::Status(0));
         let refused = world.call("their-secret").exec("which").run(Input::Nothing);
         assert!(refused.status != Some(0) && refused.out.text().is_empty(), "{}", refused.out.text());
     }
-    // And it can mend what it has ruined.
+    // And the tenant can repair its folder.
     std::fs::remove_file(theirs.join("plugins")).expect("it is a file");
     std::fs::create_dir(theirs.join("plugins")).expect("nothing is there");
     install(&theirs.join("plugins"), "secret", &version(8));
@@ -147,7 +146,7 @@ fn a_tenant_that_ruins_its_own_plugins_is_alone_in_that_after_the_next_start_too
     world.end();
 }
 
-/// A file that no pool can hold, with a body that would take seconds to compile. `number` makes it another file.
+/// A file that does not fit into the pool, with a body that would take seconds to compile. `number` makes files differ.
 fn misfit(number: u64) -> Vec<u8> {
     static MISFIT: OnceLock<Vec<u8>> = OnceLock::new();
     let misfit = MISFIT.get_or_init(|| {
@@ -194,14 +193,14 @@ fn a_tenant_that_drops_misfits_is_told_once_for_each_and_holds_up_no_other_s_plu
             assert!(reason.contains("it needs 200 tables, and limits.tables is "), "{reason}");
         }
     }
-    // Each once, although the folder has been looked at again and again.
+    // Each once, although the folder was checked again and again.
     let refused = world.log().into_iter().filter(|event| event.message == "plugin refused").count();
     assert_eq!(u64::try_from(refused).expect("a small number"), 4 * deploys);
     world.neighbour_goes_on();
     world.end();
 }
 
-/// The operator's events of a tenant that is over a limit.
+/// The operator's events of a tenant that exceeds a limit.
 fn alarms(world: &World) -> Vec<String> {
     let events = world.log().into_iter().filter(|event| event.message == "tenant over limit");
     events.filter(|event| event.field("tenant") == "hostile").map(|event| event.field("limit")).collect()
@@ -233,14 +232,14 @@ fn w5_a_tenant_s_sessions_together_have_a_limit_of_memory_too() {
     held.iter().for_each(|session| session.wait_for_output("held"));
     let seen = world.run(&world.call("accomplice").exec("W5 hold"));
     assert_eq!(seen.told, Told::Signal("KILL: out of memory: all sessions together".to_owned()), "{seen:?}");
-    // The other tenant has its own.
+    // The other tenant has its own limit.
     let mut stranger = world.call("stranger").exec("W5 hold").start();
     stranger.wait_for_output("held");
     stranger.end_input();
     assert_eq!(stranger.finish().status, Some(0));
     assert_eq!(alarms(&world).len(), 1, "{:?}", alarms(&world));
     world.neighbour_goes_on();
-    // What a session held is there again when it has ended.
+    // Resources of a session are free again after it has ended.
     held.into_iter().for_each(|session| assert_eq!(session.finish().status, Some(0)));
     world.endings("attacker", 4);
     let seen = world.exec("W5 hold");
@@ -271,7 +270,7 @@ fn w16_a_tenant_may_be_given_so_many_bytes_a_second() {
     let mut world = Plan::default().hostile(lines).start();
     let mut storm = world.siege("attacker", "storm", &["--count", "0", "--at-once", "4"], "W16");
     storm.type_in(b"go\n");
-    // The stranger takes four MiB in the meantime, as fast as it can.
+    // Meanwhile the quiet tenant receives four MiB at full speed.
     let stranger = world.call("neighbour").exec("zeros 4194304").run(Input::Nothing);
     assert_eq!((stranger.status, stranger.out.total), (Some(0), 4 << 20));
     storm.end_input();
@@ -298,7 +297,7 @@ fn a_user_at_the_limit_of_connections_is_turned_away_and_nobody_else_is() {
     world.neighbour_goes_on();
     let told = world.log().into_iter().filter(|event| event.field("limit") == "connections_per_user").count();
     assert_eq!(told, 1, "the operator is told once");
-    // Whoever goes makes room.
+    // A connection that ends makes room.
     assert_eq!(held.pop().expect("three of them").finish().status, Some(0));
     world.gateway.wait_all("end of a connection", |events| {
         let left = |event: &&whelk_tests::Event| {

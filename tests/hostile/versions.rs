@@ -1,5 +1,5 @@
-//! A plugin that is replaced again and again while people log in, and while one session that began with the first
-//! version goes on.
+//! A plugin is replaced again and again while users log in, and while one session that began with the first version
+//! goes on.
 
 use whelk_tests::{MIB, Running, figure, size};
 
@@ -8,7 +8,7 @@ use crate::world::{Plan, World};
 
 const NAME: &str = "turncoat";
 
-/// The next moment at which another version was loaded: looks only at what is new in the log.
+/// The next event that another version was loaded. Looks only at new log lines.
 struct Loads {
     looked_at: usize,
     count: u64,
@@ -26,7 +26,7 @@ impl Loads {
     }
 }
 
-/// What the logins said: the version that had been loaded for certain when each began, and the one that answered.
+/// The logins: the version that had certainly been loaded when each began, and the one that answered.
 fn answers(logins: Running) -> Vec<(u64, u64)> {
     let finished = logins.finish();
     assert_eq!(finished.status, Some(0), "{}", finished.err);
@@ -52,7 +52,7 @@ fn nobody_who_logs_in_notices_that_a_plugin_is_being_replaced() {
     for number in 2..=replacements + 1 {
         install(&world.plugins(), NAME, &version(number));
         loads.wait_for(&world, number);
-        // Whoever logs in from here on must not be served an older one.
+        // Logins that begin from here on must not get an older one.
         logins.type_in(format!("{number}\n").as_bytes());
         old.type_in(b"x");
         if number % 100 == 0 {

@@ -17,10 +17,10 @@ const LIMITS: [(&str, &str); 6] = [
     ("keepalive", "\"3600 s\""),
 ];
 
-/// Users of the hostile tenant who get the attacker. Those beginning with `open-` have it do something in `open`.
+/// Users of the hostile tenant who get the attacker. For those beginning with `open-` it misbehaves in `open`.
 const ATTACKERS: [&str; 4] = ["attacker", "accomplice", "open-W2", "open-W24"];
 
-/// How a world is to be made.
+/// The configuration of a world.
 #[derive(Default)]
 pub(crate) struct Plan {
     limits: Vec<(String, String)>,
@@ -34,54 +34,54 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// One whose folder of plugins is looked at as often as is allowed.
+    /// One that checks its plugin folder as often as allowed.
     pub(crate) fn watched() -> Self {
         Self::default().limit("reload_settle", "\"10 ms\"").limit("reload_interval", "\"100 ms\"")
     }
 
-    /// A limit other than those of these tests.
+    /// Sets a limit other than those of these tests.
     pub(crate) fn limit(mut self, name: &str, value: &str) -> Self {
         self.limits.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    /// More lines for the hostile tenant: sub-tables such as `[tenants.hostile.grants]`.
+    /// Adds lines for the hostile tenant: sub-tables such as `[tenants.hostile.grants]`.
     pub(crate) fn hostile(mut self, lines: &str) -> Self {
         self.hostile = lines.to_owned();
         self
     }
 
-    /// The same for the quiet one.
+    /// The same for the quiet tenant.
     pub(crate) fn quiet(mut self, lines: &str) -> Self {
         self.quiet = lines.to_owned();
         self
     }
 
-    /// A plugin more, which a hostile user of its name gets.
+    /// Adds a plugin, which a hostile user of its name gets.
     pub(crate) fn plugin(mut self, name: &str, bytes: Vec<u8>) -> Self {
         self.plugins.push((name.to_owned(), bytes));
         self
     }
 
-    /// A file in the folder of plugins that nobody is served.
+    /// Adds a file to the plugin folder that no user gets.
     pub(crate) fn file(mut self, name: &str, bytes: Vec<u8>) -> Self {
         self.files.push((name.to_owned(), bytes));
         self
     }
 
-    /// A user more, of either tenant.
+    /// Adds a user of either tenant.
     pub(crate) fn also(mut self, name: &str, tenant: &str, plugin: &str) -> Self {
         self.users.push([name, tenant, plugin].map(str::to_owned));
         self
     }
 
-    /// What is to be done in the test's own folder before the start.
+    /// Prepares the test's folder before the start.
     pub(crate) fn before(mut self, prepare: fn(&Path)) -> Self {
         self.before = Some(prepare);
         self
     }
 
-    /// Starts it. `FOLDER` in the tenants' lines stands for a folder of the test's own.
+    /// Starts it. `FOLDER` in the tenants' lines stands for a folder of the test.
     pub(crate) fn start(self) -> World {
         let setup = Setup::default();
         if let Some(prepare) = self.before {
@@ -120,19 +120,19 @@ impl Plan {
     }
 }
 
-/// A session that does no harm and goes on.
+/// A harmless session that goes on.
 fn neighbour(gateway: &Gateway) -> Running {
     Call::new(Client::Ours, gateway, "neighbour").exec("cat").start_long()
 }
 
-/// How a session ended, as its client was told.
+/// How a session ended, as its client sees it.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Told {
     /// With this status.
     Status(i32),
     /// By a signal, with a line: `KILL: out of memory`.
     Signal(String),
-    /// It was not opened: the reason's number, and a line.
+    /// The channel was refused: the reason's number, and a line.
     NotOpened(u32, String),
     /// The connection ended instead.
     Cut,
@@ -160,11 +160,11 @@ impl Seen {
     }
 }
 
-/// A running gateway, and somebody in it who does no harm.
+/// A running gateway with a harmless neighbour in it.
 pub(crate) struct World {
     pub(crate) gateway: Gateway,
     neighbour: Running,
-    /// Lines that the neighbour has said and heard.
+    /// Lines that the neighbour has sent and received.
     said: u32,
 }
 
@@ -174,13 +174,13 @@ impl World {
         Plan::default().start()
     }
 
-    /// Kills the gateway and starts it again, with another neighbour in it.
+    /// Kills the gateway and starts it again, with another neighbour.
     pub(crate) fn kill_and_restart(&mut self) {
         self.gateway.kill_and_restart();
         self.neighbour = neighbour(&self.gateway);
     }
 
-    /// The folder of the operator's plugins.
+    /// The operator's plugin folder.
     pub(crate) fn plugins(&self) -> PathBuf {
         self.gateway.folder().join("plugins")
     }
@@ -190,17 +190,17 @@ impl World {
         Call::new(Client::Ours, &self.gateway, user)
     }
 
-    /// Has the attacker commit a behaviour, and sends it something for `data`.
+    /// The attacker runs a behaviour; sends some input for `data`.
     pub(crate) fn exec(&self, behaviour: &str) -> Seen {
         self.run(&self.call("attacker").exec(behaviour))
     }
 
-    /// Runs a call to its end, with a little input.
+    /// Runs a call to its end, with some input.
     pub(crate) fn run(&self, call: &Call) -> Seen {
         Seen::read(&call.run(Input::Bytes(b"x".to_vec())))
     }
 
-    /// Our own client at a siege, ready to begin.
+    /// Our own client with a hostile load, ready to begin.
     pub(crate) fn siege(&self, user: &str, kind: &str, options: &[&str], command: &str) -> Running {
         let call =
             options.iter().fold(self.call(user).option("--siege").option(kind), |call, option| call.option(option));
@@ -210,8 +210,7 @@ impl World {
         running
     }
 
-    /// The neighbour's echo comes back again and again while so many of the attacker's sessions commit a behaviour over
-    /// and over.
+    /// The neighbour's echo comes back again and again while this many of the attacker's sessions repeat a behaviour.
     pub(crate) fn neighbour_goes_on_in_a_storm(&mut self, at_once: &str, behaviour: &str) {
         let mut storm = self.siege("attacker", "storm", &["--count", "0", "--at-once", at_once], behaviour);
         storm.type_in(b"go\n");
@@ -222,7 +221,7 @@ impl World {
         storm.wait_for_output("done");
     }
 
-    /// The neighbour says something and hears it.
+    /// The neighbour sends a line and receives its echo.
     pub(crate) fn neighbour_goes_on(&mut self) {
         self.said += 1;
         let line = format!("still here {}\n", self.said);
@@ -230,7 +229,7 @@ impl World {
         self.neighbour.wait_for_output(&line);
     }
 
-    /// Waits until so many sessions of a plugin have ended, and gives what was logged of them.
+    /// Waits until this many sessions of a plugin have ended, and returns their log lines.
     pub(crate) fn endings(&self, plugin: &str, count: usize) -> Vec<Event> {
         self.gateway.wait_all(&format!("end of {count} sessions of {plugin}"), |events| {
             let ended = |event: &&Event| event.message == "session ended" && event.field("plugin") == plugin;
@@ -239,8 +238,8 @@ impl World {
         })
     }
 
-    /// Behaviours that end their session: by which signal and with which line its client is told, and what the
-    /// operator's line says. Each is one event for the operator, and the neighbour goes on.
+    /// Behaviours that end their session: the signal and the line that the client gets, and what the operator's line
+    /// contains. Each is one event for the operator, and the neighbour goes on.
     pub(crate) fn each_ends_alone(&mut self, behaviours: &[(&str, &str, &str)]) {
         for (behaviour, told, logged) in behaviours {
             let call = self.call("attacker").exec(behaviour);
@@ -256,7 +255,7 @@ impl World {
         assert_eq!(seen.told, *told, "{behaviour}: {seen:?}");
         if let Told::Signal(line) = told {
             let words = line.split_once(": ").map_or(line.as_str(), |(_, words)| words);
-            // On standard error too, unless nothing had been started yet.
+            // On standard error too, unless nothing was started yet.
             let lines: Vec<&str> = seen.err.lines().filter_map(|line| line.strip_prefix("whelk: ")).collect();
             assert!(lines.is_empty() || lines == [words], "{behaviour} is told by {lines:?}");
         }
@@ -266,7 +265,7 @@ impl World {
         assert_eq!(ending.level, "WARN", "{behaviour}: {}", ending.line);
         assert!(ending.field("error").contains(logged), "{behaviour} is not logged as {logged:?}: {}", ending.line);
         self.neighbour_goes_on();
-        // What the host says of one connection with one session, from its opening to its end.
+        // The host's log lines of one connection with one session, from open to close.
         let said: Vec<Event> =
             self.log().split_off(lines).into_iter().filter(|event| !event.is_from_plugin()).collect();
         assert!(said.len() <= 10, "{behaviour} makes the host say {} lines: {said:#?}", said.len());
@@ -274,8 +273,8 @@ impl World {
         assert!(loud.is_empty(), "{behaviour} makes the host raise an alarm: {loud:?}");
     }
 
-    /// Waits until the log has come to where we are: lines wait in a queue, so one that is written now comes after all
-    /// before it.
+    /// Waits until the log is up to date: lines wait in a queue, so a line that is written now comes after all earlier
+    /// ones.
     fn catch_up(&self) {
         let number = |event: &Event| event.field("connection").parse::<u64>().unwrap_or(0);
         let last = self.log().iter().map(number).max().unwrap_or(0);
@@ -285,7 +284,7 @@ impl World {
         });
     }
 
-    /// Waits until all of the attacker's sessions so far have ended; says how many that were.
+    /// Waits until all sessions of the attacker so far have ended; returns how many there were.
     pub(crate) fn settled(&self) -> usize {
         self.catch_up();
         self.gateway.wait_all("end of all sessions", |events| {
@@ -298,7 +297,7 @@ impl World {
         })
     }
 
-    /// Why a file was not loaded.
+    /// The reason why a file was not loaded.
     pub(crate) fn refusal(&self, name: &str) -> String {
         self.gateway.wait(&format!("refusal of {name}"), |event| {
             let it = event.message == "plugin refused" && event.field("file").contains(&format!("{name}.wasm"));
@@ -306,12 +305,12 @@ impl World {
         })
     }
 
-    /// Everything that was logged so far.
+    /// The log so far.
     pub(crate) fn log(&self) -> Vec<Event> {
         self.gateway.wait_all("log", |events| Some(events.to_vec()))
     }
 
-    /// The neighbour ends well, a fresh client is served, and the gateway ends without having panicked.
+    /// The neighbour ends normally, a fresh client is served, and the gateway ends without a panic.
     pub(crate) fn end(mut self) {
         self.neighbour_goes_on();
         let finished = self.neighbour.finish();

@@ -3,7 +3,7 @@
 use crate::modules::{Graph, Module};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// For each knot of modules that reach each other, the shortest circle in it, with the places that make it.
+/// For each group of modules that use each other, the shortest circle, with the places of the uses.
 pub(crate) fn find(graph: &Graph) -> Vec<String> {
     let mut seen = BTreeSet::new();
     let mut circles = Vec::new();
@@ -19,7 +19,7 @@ pub(crate) fn find(graph: &Graph) -> Vec<String> {
     circles
 }
 
-/// The shortest way from `start` back to it.
+/// The shortest path from `start` back to itself.
 fn shortest(graph: &Graph, start: &Module) -> Option<Vec<Module>> {
     let mut came_from: BTreeMap<&Module, &Module> = BTreeMap::new();
     let mut waiting = VecDeque::from([start]);

@@ -1,12 +1,12 @@
-//! The rows of the threat list that comments and limits name.
+//! The rows of the threat list that comments and limits cite.
 
 use crate::source::{repository, rust_files};
 use std::collections::BTreeSet;
 
-/// Where the list is.
+/// The path of the list.
 const LIST: &str = "tests/hostile/README.md";
 
-/// The rows that a text names: a letter of the list and a number, such as `W34`, alone between other characters.
+/// The rows that a text cites: a letter of the list and a number, such as `W34`, alone between other characters.
 fn rows(text: &str) -> impl Iterator<Item = &str> {
     let words = text.split(|character: char| !character.is_ascii_alphanumeric() && !"+_\\".contains(character));
     words.filter(|word| {
@@ -23,7 +23,7 @@ fn every_threat_that_is_named_stands_in_the_list() {
     for source in rust_files() {
         for (number, line) in source.text().lines().enumerate() {
             let comment = line.split_once("//").map(|(_, comment)| comment);
-            // The table of limits names the rows that each of them answers.
+            // The table of limits cites the rows that each limit answers.
             let answers = line.rsplit_once(", \"").filter(|(_, last)| last.ends_with("\";")).map(|(_, last)| last);
             for row in comment.into_iter().chain(answers).flat_map(rows).filter(|row| !listed.contains(row)) {
                 offenders.push(format!("{}:{}: {row}", source.name(), number + 1));

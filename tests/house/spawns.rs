@@ -1,8 +1,8 @@
-//! Where the server starts tasks, threads and processes. Whatever lives long is supervised: see
+//! Where the server starts tasks, threads and processes. Long-lived ones are supervised: see
 //! `host/runtime/src/supervise.rs`.
 
-/// The files that do, how often, and why a panic there is not silent. A new one belongs into the table of
-/// `supervise.rs` first, if it lives longer than one session, connection or question.
+/// The files that spawn, how often, and why a panic there is noticed. A new task that outlives one session, connection
+/// or question belongs into the table of `supervise.rs` first.
 pub(crate) const KNOWN: &[(&str, usize, &str)] = &[
     ("host/gateway/src/server/control.rs", 2, "supervised; and an answer, whose asker sees the end of the stream"),
     ("host/gateway/src/server/listener.rs", 1, "a connection, whose panic is caught and logged"),

@@ -1,13 +1,13 @@
-//! With a configuration nobody enters without proof, and nobody learns which users there are.
+//! Logins with a configuration: nobody logs in without a credential, and nobody learns which users exist.
 
 use whelk_tests::{Access, Call, Client, Finished, Gateway, Input, Setup};
 
-/// [`whelk_tests::PASSWORD`], hashed in both ways that a configuration may use.
+/// [`whelk_tests::PASSWORD`], hashed in both ways that a configuration accepts.
 const ARGON2: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$S2aaE/TDH5padCF7ghv7mQ$zTtmCdY6SFbI2apkX35/ITFUAXb78e7qQvuvwf9UZLs";
 const BCRYPT: &str = "$2b$10$FttUNdMv55OQFxMpuB8xKOKDBWEbs1ffv0KuBydMHAs/icx4lL3DC";
 
-/// Alice has both proofs, Bob an older hash, and anybody may be the guest.
+/// Alice has a password and a key, Bob an older hash, and `guest` needs no credentials.
 fn configured() -> (Gateway, Access) {
     let setup = Setup::default();
     let (key, line) = Access::fresh_key();
@@ -64,8 +64,8 @@ fn a_user_gets_the_plugin_of_the_configuration() {
     gateway.end();
 }
 
-/// Who has entered by the log, once so many connections are over. A client's status does not tell: dbclient that was
-/// turned away ends with 0.
+/// The users who logged in according to the log, once this many connections have ended. A client's status does not
+/// tell: dbclient ends with 0 after a refusal.
 fn entered(gateway: &Gateway, connections: usize) -> Vec<String> {
     gateway.wait_all("end of all connections", |events| {
         let closed = events.iter().filter(|event| event.message == "connection closed").count();
@@ -89,7 +89,7 @@ fn only_a_user_who_needs_no_proof_enters_without_one() {
     gateway.end();
 }
 
-// paramiko never tries without a proof. What is offered to a user who needs none is neither hashed nor kept.
+// paramiko never tries without a credential. What it offers for a user who needs none is neither hashed nor stored.
 #[test]
 fn a_user_who_needs_no_proof_enters_with_any() {
     let (gateway, _) = configured();
@@ -125,7 +125,7 @@ fn a_wrong_proof_opens_for_nobody() {
     gateway.end();
 }
 
-/// All that OpenSSH says of a login, without what differs from run to run.
+/// OpenSSH's messages of a login, without those that differ from run to run.
 fn transcript(gateway: &Gateway, user: &str, access: Access) -> String {
     let call = Call::new(Client::OpenSsh100, gateway, user).access(access).option("-vv").exec("exit 5");
     let finished = call.run(Input::Nothing);

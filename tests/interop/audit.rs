@@ -1,10 +1,10 @@
-//! What ssh-audit, the usual examiner, thinks of our algorithms.
+//! ssh-audit's verdict on our algorithms.
 
 use serde_json::Value;
 use std::process::Command;
 use whelk_tests::{Gateway, Input, Running, SOON, client_program};
 
-/// The two names that carry no post-quantum part: kept for the clients that know nothing newer.
+/// The two key exchange methods without a post-quantum part, kept for clients that know nothing newer.
 const CLASSICAL: [&str; 2] = ["curve25519-sha256", "curve25519-sha256@libssh.org"];
 
 #[test]

@@ -1,17 +1,17 @@
-//! Odd messages of real clients, to Whelk and to OpenSSH's sshd in one run.
+//! Unusual messages of real clients, sent to Whelk and to OpenSSH's sshd in one run.
 //!
-//! The rule: one channel's fault stays with that channel. A connection is ended for what makes its state unknowable,
-//! and for nothing else. `channel_faults.py` sends the messages and says what the server did; here it is said what is
-//! right, and each difference from sshd has its reason. A difference that is not listed is a fault.
+//! The rule: a violation on one channel affects that channel only. A connection ends only when its state can no longer
+//! be known. `channel_faults.py` sends the messages and reports what the server did; this file has what is right, and
+//! the reason for each difference from sshd. A difference that is not listed is a fault.
 
 use std::process::Command;
 use whelk_tests::{Access, Input, Running, SOON, Setup, Sshd, client_program, repository};
 
-/// One odd message.
+/// One unusual message.
 struct Row {
     case: &'static str,
     ours: &'static str,
-    /// What sshd may do, if it does something else, and why we do not follow it. Versions differ.
+    /// What sshd may do if it does something else, and why we do not follow it. Versions differ.
     theirs: Option<(&'static [&'static str], &'static str)>,
 }
 
@@ -108,7 +108,7 @@ const ROWS: &[Row] = &[
     differs("a channel request that is cut off", "DISCONNECT 2", &["connection ended"], "it is told why"),
 ];
 
-/// What a server did, case by case.
+/// What a server did in each case.
 fn observe(port: u16, user: &str, access: &Access, commands: [&str; 2]) -> Vec<(String, String)> {
     let Access::Key(keys) = access else { panic!("the driver logs in with a key") };
     let mut command = Command::new(client_program("python"));

@@ -1,4 +1,4 @@
-//! Starting and ending the program, rightly and wrongly.
+//! Starting and ending the program, with valid and invalid arguments.
 
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
@@ -14,7 +14,7 @@ fn assert_refused(finished: &Finished, status: i32, says: &[&str]) {
     assert!(!finished.err.contains("\"listening\""), "it listened all the same: {}", finished.err);
 }
 
-/// The shipped plugins in a folder of the test's own.
+/// The shipped plugins in a folder of the test.
 fn copied_plugins(setup: &Setup) -> PathBuf {
     let folder = setup.folder().join("plugins");
     std::fs::create_dir(&folder).expect("our own folder");
@@ -75,9 +75,9 @@ fn broken_plugins_are_named_and_the_good_ones_are_served() {
     std::fs::write(folder.join("cut.wasm"), &whole[..whole.len() / 2]).expect("our own folder");
     std::fs::write(folder.join("text.wasm"), "not wasm at all\n").expect("our own folder");
     std::fs::write(folder.join("empty.wasm"), "").expect("our own folder");
-    // A core module that exports nothing: wasm, but no component.
+    // A core module without exports: WebAssembly, but not a component.
     std::fs::write(folder.join("core.wasm"), b"\0asm\x01\0\0\0").expect("our own folder");
-    // A component that exports nothing.
+    // A component without exports.
     std::fs::write(folder.join("foreign.wasm"), b"\0asm\x0d\0\x01\0").expect("our own folder");
     let gateway = setup.plugins(folder).start();
     for name in ["cut.wasm", "text.wasm", "empty.wasm", "core.wasm", "foreign.wasm"] {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 use whelk_tests::{Call, Client, Gateway, Input, LATER, MIB, Output, Running, figure, size};
 
-/// An OpenSSH master: the one connection that the others share.
+/// An OpenSSH master, whose connection the others share.
 struct Master {
     socket: PathBuf,
     _running: Running,
@@ -26,7 +26,7 @@ impl Master {
     }
 }
 
-/// Nine downloads at once; the time until the last is complete.
+/// Nine downloads at once; returns the time until the last is complete.
 fn nine_downloads(gateway: &Gateway, master: &Master, bytes: u64) -> f64 {
     let started = Instant::now();
     let call = || master.call(gateway, &format!("zeros {bytes}"));

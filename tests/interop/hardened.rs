@@ -1,5 +1,4 @@
-//! The server where operators put it: behind filters that refuse system calls, as systemd's hardening, containers and
-//! gVisor do.
+//! The server under filters that refuse system calls, as systemd's hardening, containers and gVisor do.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -7,7 +6,7 @@ use std::sync::OnceLock;
 
 use whelk_tests::{Call, Client, Gateway, Input, Setup, repository};
 
-/// The plugin of the runtime's tests that works with files.
+/// The plugin of the runtime's tests that uses files.
 fn files_plugin() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
@@ -25,7 +24,7 @@ fn files_plugin() -> &'static Path {
     })
 }
 
-/// A server for a tenant with a directory, key-value and a plugin folder of its own, without these system calls.
+/// A server for a tenant with a directory, key-value and a plugin folder, without these system calls.
 fn without(error: &str, calls: &str) -> Gateway {
     let setup = Setup::default().under(&[env!("CARGO_BIN_EXE_without"), error, calls]);
     let root = setup.folder().canonicalize().expect("our own folder");
@@ -43,14 +42,14 @@ fn without(error: &str, calls: &str) -> Gateway {
     setup.plugins(root.join("operators")).configuration(&text).start()
 }
 
-/// Starts a server, and has a plugin work with its files.
+/// Starts a server and runs a plugin that uses its files.
 fn serves(error: &str, calls: &str) {
     let gateway = without(error, calls);
     let script =
         "mkdir d;write d/a one;append d/a  two;read d/a;rename d/a b;symlink b l;read l;list .;read ../../secret";
     let finished = Call::new(Client::Ours, &gateway, "alice").run(Input::Bytes(script.into()));
     let said = format!("{error} for {calls}: {:?} {}", finished.out.text(), finished.err);
-    // What leads out leads nowhere, whichever call looks it up.
+    // A path out of the directory fails, whichever call resolves it.
     let answers = ["ok", "ok", "ok", "one two", "ok", "ok", "one two", "b:file d:dir l:link", "denied", "\0"];
     assert_eq!(finished.out.text(), answers.join("\n"), "{said}");
     gateway.end();
@@ -69,8 +68,8 @@ fn without_memfd_create_it_starts_and_serves() {
 #[test]
 fn without_any_of_the_newer_calls_it_starts_and_serves() {
     serves("ENOSYS", "all");
-    // Without faccessat2, which cap-std takes at its word: a filter that answers it so lets plugins open no path that
-    // ends in a dot.
+    // Without faccessat2, whose errors cap-std takes literally: a filter that refuses it keeps plugins from opening
+    // paths that end in a dot.
     let known = "memfd_create,openat2,statx,pidfd_open,pidfd_getfd,pidfd_send_signal,close_range,renameat2,copy_file_range,\
                  epoll_pwait2,io_uring_setup,setpriority,rseq";
     serves("EPERM", known);

@@ -1,9 +1,9 @@
-//! Plugins that go wrong, end alone, and take no other session of their connection with them.
+//! Plugins that fail end alone, without affecting other sessions of their connection.
 
 use std::process::Command;
 use whelk_tests::{Call, Client, Gateway, Input, Running, SOON, client_program, repository};
 
-/// Requests of the host's own, with bodies for which clients end a whole connection.
+/// Requests that are reserved for the host, with bodies for which clients end a whole connection.
 const LINES: [&str; 5] = [
     "request exit-status x",
     "request exit-signal x",
@@ -12,12 +12,12 @@ const LINES: [&str; 5] = [
     "request keepalive@openssh.com x",
 ];
 
-/// What `probe` does to itself, and the signals by which its client may hear of it.
+/// What `probe` does to itself, and the signals that its client may report.
 const BEHAVIOURS: [(&str, &[&str]); 4] =
     [("trap", &["ABRT"]), ("spin", &["KILL"]), ("alloc 1000000000", &["KILL", "ABRT"]), ("recurse", &["SEGV"])];
 
-/// Runs each command in a session on one connection of AsyncSSH, while another session on it echoes; gives a report
-/// for each and one for the other session, and all of it as text.
+/// Runs each command in a session on one AsyncSSH connection, while another session on it echoes. Returns a report for
+/// each and one for the echoing session, and all of it as text.
 fn on_one_connection(gateway: &Gateway, commands: &[&str]) -> (Vec<serde_json::Value>, String) {
     let mut command = Command::new(client_program("python"));
     command.arg(repository().join("tests/interop/isolation.py")).args(["--port", &gateway.port().to_string()]);
@@ -58,7 +58,7 @@ fn a_plugin_that_speaks_the_hosts_lines_harms_no_other_session_of_openssh() {
         beside.wait_for_output(line);
     }
     assert_eq!(beside.finish().status, Some(0));
-    // All of them were on the one connection.
+    // All of them ran on the one connection.
     let opened: Vec<String> = gateway.wait_all("log", |events| {
         let opened = events.iter().filter(|event| event.message == "session opened");
         Some(opened.map(|event| event.field("connection")).collect())

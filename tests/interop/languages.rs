@@ -1,5 +1,5 @@
-//! Plugins that other languages' own toolchains have made, from this repository's WIT and with the toolchains'
-//! defaults: Python with the interpreter inside, JavaScript with SpiderMonkey (StarlingMonkey) and with QuickJS inside.
+//! Plugins that the toolchains of other languages build from this repository's WIT, with the toolchains' defaults:
+//! Python with its interpreter, JavaScript with SpiderMonkey (StarlingMonkey) and with QuickJS.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,16 +12,16 @@ use whelk_tests::{
     Call, Client, Gateway, Input, LATER, MIB, Running, Setup, client_program, figure, repository, shipped_plugins, size,
 };
 
-/// One toolchain, and what it is given.
+/// One toolchain and its input.
 struct Language {
     name: &'static str,
-    /// In `interop/guests`.
+    /// A file in `interop/guests`.
     source: &'static str,
-    /// As `cargo xtask test` brings it.
+    /// The program, as `cargo xtask test` installs it.
     tool: &'static str,
     /// Its arguments; `WIT`, `SOURCE`, `FOLDER` and `OUT` stand for paths.
     arguments: &'static [&'static str],
-    /// What the plugin writes before a command.
+    /// What the plugin writes before it reads a command.
     says: &'static str,
 }
 
@@ -62,16 +62,16 @@ const LANGUAGES: [Language; 3] = [
 ];
 
 impl Language {
-    /// The plugin, made now unless it was made before of the same things.
+    /// Builds the plugin, unless it was built before from the same input.
     fn component(&self) -> PathBuf {
-        // Two tests want the same.
+        // Two tests need the same.
         static MAKING: Mutex<()> = Mutex::new(());
         let _making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
         let folder = repository().join("target/guests");
         fs::create_dir_all(&folder).expect("the target folder can be written");
         let built = folder.join(format!("{}-{}.wasm", self.name, &self.fingerprint()[..16]));
         if !built.is_file() {
-            // Made under another name first: a file that is there is whole.
+            // Built under another name first, so that an existing file is complete.
             let new = folder.join(format!("{}-{}.new.wasm", self.name, std::process::id()));
             let guests = repository().join("tests/interop/guests");
             let mut command = Command::new(client_program(self.tool));
@@ -93,7 +93,7 @@ impl Language {
         built
     }
 
-    /// Of everything that the plugin is made of.
+    /// A hash of everything that the plugin is built from.
     fn fingerprint(&self) -> String {
         let mut digest = Sha256::new();
         let tests = repository().join("tests");
@@ -118,14 +118,14 @@ fn files_below(folder: &Path) -> Vec<PathBuf> {
     entries.into_iter().flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] }).collect()
 }
 
-/// Waits for a plugin. Each may take long where the machine is busy, and so none is there at the start.
+/// Waits for a plugin. The machine may be busy, so preparation may take long, and none is ready at the start.
 fn loaded(gateway: &Gateway, plugin: &str) {
     gateway.wait(&format!("plugin {plugin}"), |event| {
         (event.message == "plugin loaded" && event.field("plugin") == plugin).then_some(())
     });
 }
 
-/// What live sessions take of resident memory, each.
+/// The resident memory of each live session.
 fn resident_each(gateway: &Gateway, plugin: &str, sessions: u64) -> u64 {
     let before = gateway.resident_memory();
     let held: Vec<Running> = (0..sessions)
@@ -141,7 +141,7 @@ fn resident_each(gateway: &Gateway, plugin: &str, sessions: u64) -> u64 {
     grown / sessions
 }
 
-/// Milliseconds from the start of a client to its end, the median of some.
+/// Milliseconds from the start of a client to its end, the median of several runs.
 fn time_of_a_command(gateway: &Gateway, plugin: &str, command: &str, times: u64) -> f64 {
     let one = |_| {
         let began = Instant::now();
@@ -197,7 +197,7 @@ fn plugins_in_python_and_javascript_load_with_the_default_settings_and_answer() 
     gateway.end();
 }
 
-// So that Python, with 18 MB, can be allowed to one; here with a small file and smaller limits.
+// So that one tenant can be allowed Python, with 18 MB; here with a small file and smaller limits.
 #[test]
 fn a_tenant_may_be_allowed_larger_plugins_than_others() {
     let setup = Setup::default();

@@ -1,15 +1,15 @@
-//! How long a command takes on a connection that is used again and again.
+//! The latency of commands on a reused connection.
 
 use std::process::Command;
 
 use whelk_tests::{Gateway, Input, Running, SOON, client_program, figure, repository};
 
-/// What the kernel delays an acknowledgement by, in milliseconds.
+/// The kernel's delay of an acknowledgement, in milliseconds.
 const DELAY: f64 = 40.0;
-/// What `cat` is given: more than one packet, and less than a turn of the gateway reads.
+/// The input of `cat`: more than one packet, and less than the gateway reads in one turn.
 const STDIN: &str = "10240";
 
-/// The median of 40 commands, one after the other on one connection, in milliseconds.
+/// The median time of 40 consecutive commands on one connection, in milliseconds.
 fn median(gateway: &Gateway, program: &str, driver: &str, options: &[&str]) -> f64 {
     let mut command = Command::new(client_program(program));
     command.arg(repository().join("tests/interop").join(driver)).args(["--port", &gateway.port().to_string()]);
@@ -22,9 +22,9 @@ fn median(gateway: &Gateway, program: &str, driver: &str, options: &[&str]) -> f
     times[20]
 }
 
-/// Commands through a client that does not set TCP_NODELAY. Its kernel holds a small write back until the one before is
-/// acknowledged: were the acknowledgement of a CLOSE, of a part of a packet or of data before EOF delayed, each command
-/// would take 40 ms longer. The same client with TCP_NODELAY waits for none, and tells how busy the machine is.
+/// Runs commands with a client that does not set TCP_NODELAY. Its kernel holds a small write back until the previous
+/// one is acknowledged: a delayed acknowledgement of a CLOSE, of part of a packet or of data before EOF would add 40 ms
+/// to each command. The same client with TCP_NODELAY waits for none, and shows how busy the machine is.
 fn commands_on_one_connection(program: &str, driver: &str) {
     let gateway = Gateway::demonstration();
     for (name, options) in [("zeros", &["--exec", "zeros 1"][..]), ("cat", &["--exec", "cat", "--stdin", STDIN])] {

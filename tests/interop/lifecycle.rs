@@ -1,10 +1,10 @@
-//! Everything that can happen in a session happens, in order.
+//! Every event of a session occurs, in order.
 
 use std::process::Command;
 use whelk_tests::{Call, Client, Gateway, Input, Running, SOON, client_program, repository};
 
-/// Asserts that the output has a line for each of these, in this order; each line begins with the first word and holds
-/// the others.
+/// Asserts that the output has a line for each of these, in this order; each line begins with the first word and
+/// contains the others.
 fn assert_events(text: &str, events: &[&[&str]]) {
     let mut lines = text.lines();
     for event in events {
@@ -37,7 +37,7 @@ fn a_plugin_hears_of_everything_in_order() {
     let (first, rest) = events.split_at(3);
     first.iter().for_each(|event| assert_events(&text, &[event]));
     assert_events(&text, rest);
-    // Only a language may be asked for: any other variable could change what a program does.
+    // Only a language may be requested: any other variable could change what a program does.
     assert!(!text.contains("LD_PRELOAD"), "{text}");
     gateway.wait("`closed` of the plugin", |event| {
         (event.is_from_plugin() && event.message.starts_with("closed")).then_some(())

@@ -1,4 +1,4 @@
-//! Limits where users know OpenSSH's, and inputs that operators write by hand.
+//! Limits that users know from OpenSSH, and files that operators write by hand.
 
 use whelk_tests::{Access, Call, Client, Finished, Gateway, Input, Running, SOON, Setup};
 
@@ -38,8 +38,8 @@ fn nine_hundred_variables_in_a_burst_do_no_harm() {
     gateway.end();
 }
 
-/// An `authorized_keys` file as Windows editors and old terminals leave it: a byte order mark, CR LF, a lone CR,
-/// comments in Latin-1, and a line that is no key.
+/// An `authorized_keys` file as Windows editors and old terminals write it: a byte order mark, CR LF, a lone CR,
+/// comments in Latin-1, and a line without a key.
 fn untidy(line: &str) -> Vec<u8> {
     let [kind, key, ..] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("{line:?} is no line with a key") };
     let mut bytes = b"\xef\xbb\xbf# Schl\xfcssel von J\xf6rg\r\n".to_vec();

@@ -1,15 +1,15 @@
-//! Logins under guesses: what wrong passwords cost, and what those who know theirs notice of them.
+//! Logins while passwords are being guessed: what wrong passwords cost, and how they affect users with the right one.
 
 use std::time::Instant;
 
 use whelk_tests::{Access, Call, Client, Event, Gateway, Input, MIB, Running, Setup, figure, size};
 
-/// [`whelk_tests::PASSWORD`] as `whelk config` has it in its example: 19 MiB for each attempt.
+/// [`whelk_tests::PASSWORD`] as in the example of `whelk config`: 19 MiB for each attempt.
 const ARGON2: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$S2aaE/TDH5padCF7ghv7mQ$zTtmCdY6SFbI2apkX35/ITFUAXb78e7qQvuvwf9UZLs";
-/// The same with bcrypt at a cost of 12, a quarter of a second of a processor.
+/// The same with bcrypt at a cost of 12: a quarter of a second of processor time.
 const BCRYPT: &str = "$2b$12$FttUNdMv55OQFxMpuB8xKO9P3DGGXD3Hm.0ym061pqUK24Vc6IXNW";
-/// Of nothing that anybody says, at a cost of 16: some four seconds.
+/// The hash of another password, at a cost of 16: about four seconds.
 const SLOW: &str = "$2b$16$FttUNdMv55OQFxMpuB8xKO9P3DGGXD3Hm.0ym061pqUK24Vc6IXNW";
 
 /// A gateway with one user, and room for guessers.
@@ -19,7 +19,7 @@ fn gateway(hash: &str, more: &str) -> Gateway {
     Setup::default().configuration(&format!("[limits]\n{limits}{more}\n{users}")).start()
 }
 
-/// Wrong passwords for a user on so many connections at once, which have all begun. `count` 0 is no end.
+/// Wrong passwords for a user on this many connections at once, which have all begun. A `count` of 0 means without end.
 fn guess(gateway: &Gateway, user: &str, count: u64, at_once: u64, addresses: u64) -> Running {
     let options = [("--count", count), ("--at-once", at_once), ("--addresses", addresses)];
     let call = Call::new(Client::Ours, gateway, user).option("--siege").option("guesses");
@@ -37,7 +37,7 @@ fn stop(mut guesses: Running) {
     assert!(!finished.out.text().contains("right"), "{}", finished.out.text());
 }
 
-/// Logs in with the right password and runs a command: how long that took, in seconds.
+/// Logs in with the right password and runs a command; returns how long that took, in seconds.
 fn log_in(gateway: &Gateway, user: &str) -> f64 {
     let started = Instant::now();
     let call = Call::new(Client::Ours, gateway, user).access(Access::right_password()).exec("exit 5");
@@ -53,13 +53,13 @@ fn tell(name: &str, mut times: Vec<f64>) {
     figure(name, format!("{} logins, p50 {:.2} s, p99 {:.2} s, most {:.2} s", times.len(), at(50), at(99), at(100)));
 }
 
-/// How many passwords were rejected after the first event that `from` picks and before the first after it that `to`
+/// How many passwords were rejected after the first event that `from` picks and before the first later one that `to`
 /// picks.
 fn rejections(events: &[Event], from: usize, to: usize) -> usize {
     events[from..to].iter().filter(|event| event.message == "rejected").count()
 }
 
-/// For each login that succeeded: how many wrong passwords were answered from its connection's first moment to its
+/// For each successful login: how many wrong passwords were answered between the start of its connection and its
 /// success.
 fn answered_before(gateway: &Gateway) -> Vec<usize> {
     gateway.wait_all("logins", |events| {
@@ -80,7 +80,7 @@ fn wrong_passwords_take_no_memory_for_good_and_little_at_once() {
     let gateway = gateway(ARGON2, "");
     let limit = 256 * MIB;
     let group = gateway.limit_memory(limit);
-    // What the first logins need, such as threads and the heap of each, is no leak.
+    // What the first logins allocate, such as threads and their heaps, is not a leak.
     guess(&gateway, "alice", 48, 12, 1).wait_for_output("done");
     let before = gateway.resident_memory();
     let count = size(300, 3_000);
@@ -106,7 +106,7 @@ fn guesses_from_one_address_delay_nobody_elsewhere() {
     let times: Vec<f64> = (0..size(4, 60)).map(|_| log_in(&gateway, "alice")).collect();
     stop(guesses);
     tell("honest logins beside 60 guessers of one address, bcrypt 12", times);
-    // One that was being hashed, and those that were answered while the keys were agreed on; never all sixty.
+    // The password that was being hashed, and those that were answered during the key exchange; never all sixty.
     let before = answered_before(&gateway);
     assert!(before.iter().all(|answered| *answered < 30), "guesses answered before each honest login: {before:?}");
     gateway.end();
@@ -120,8 +120,8 @@ fn whoever_knows_the_password_gets_in_beside_guesses_from_many_addresses() {
     let times: Vec<f64> = (0..size(3, 20)).map(|_| log_in(&gateway, "alice")).collect();
     stop(guesses);
     tell(&format!("honest logins beside guessers of {addresses} addresses, bcrypt 12"), times);
-    // Nobody waits for more than one guess of each address. The address of the first login is known from then on, and
-    // goes ahead, but not twice in a round.
+    // A login waits for at most one guess of each address. The address of the first login is known afterwards and goes
+    // first, but not twice in a round.
     let before = answered_before(&gateway);
     let round = usize::try_from(addresses).expect("a small number") + 10;
     assert!(before.iter().all(|answered| *answered < round), "guesses answered before each honest login: {before:?}");
@@ -158,7 +158,7 @@ fn whose_turn_does_not_come_in_time_is_told_so_and_not_that_the_password_is_wron
 
 #[test]
 fn whoever_needs_no_credentials_gets_in_whatever_the_client_offers_first() {
-    // Nobody else has a password or a key: the methods that are named must lead clients to try theirs all the same.
+    // No other user has a password or a key: the listed methods must lead clients to try theirs all the same.
     let configuration = "[users.guest]\nplugin = \"probe\"\nauth = \"none\"\n";
     let gateway = Setup::default().configuration(configuration).start();
     let shown = [Access::Nothing, Access::password("any"), Access::password(""), Access::fresh_key().0];
@@ -225,7 +225,7 @@ fn whoever_needs_no_credentials_gets_in_with_a_key_that_cannot_be_verified() {
     gateway.end();
 }
 
-/// A public key that nobody here holds, so that keys are worth offering.
+/// A public key that no user here has, so that keys are worth offering.
 fn bobs_key() -> String {
     Access::fresh_key().1.trim().to_owned()
 }

@@ -1,7 +1,7 @@
-//! The built `whelk` against the clients of the world.
+//! The built `whelk` with other projects' clients.
 //!
-//! `matrix` is clients by behaviours; the other modules are one promise each. `cargo xtask test` runs them short,
-//! `cargo xtask prove` at the sizes that were promised.
+//! `matrix` tests each client with each behaviour; the other modules have one promise each. `cargo xtask test` runs
+//! them short, `cargo xtask prove` at the promised sizes.
 
 mod access;
 mod audit;

@@ -1,4 +1,4 @@
-//! Every client does everything.
+//! Each client with each behaviour.
 //!
 //! Each behaviour is one function below and a test for each client. Terminals are in `terminal.rs`, ways to log in in
 //! `access.rs`.
@@ -94,7 +94,7 @@ fn a_mebibyte_comes_back_as_it_went(client: Client) {
     gateway.end();
 }
 
-// With 8 MiB the reply to `exec`, the windows and the last bytes all matter: a library that sees data ahead of the
+// With 8 MiB the reply to `exec`, the windows and the last bytes all matter: a library that receives data before the
 // reply drops it.
 fn all_output_arrives_before_the_end(client: Client) {
     let gateway = Gateway::demonstration();
@@ -121,7 +121,7 @@ fn stderr_stays_apart_from_stdout(client: Client) {
     gateway.end();
 }
 
-// dbclient ignores `exit-signal` and has no status to hand on; plink counts signals from 128 but knows no numbers.
+// dbclient ignores `exit-signal` and has no status to report; plink counts signals from 128 but knows no numbers.
 fn a_signal_is_no_exit_status(client: Client) {
     let (status, said) = match client {
         Client::OpenSsh92 | Client::OpenSsh100 => (255, "rtype exit-signal"),
@@ -141,8 +141,7 @@ fn a_signal_is_no_exit_status(client: Client) {
     gateway.end();
 }
 
-/// What a plugin asks of the client in a name of the host's is not sent; other requests are, and each client has an
-/// answer.
+/// A request whose name is reserved for the host is not sent; other requests are, and each client answers them.
 fn a_plugin_cannot_speak_the_hosts_lines(client: Client) {
     let gateway = Gateway::demonstration();
     for name in ["exit-status", "exit-signal", "xon-xoff", "eow@openssh.com", "keepalive@openssh.com"] {

@@ -1,11 +1,11 @@
-//! ssh2 for node, which closes channels in its own way. The matrix has what it does as other clients do.
+//! ssh2 for node, which closes channels in its own way. `matrix` has what it does like other clients.
 
 use std::process::Command;
 use whelk_tests::{Access, Call, Client, Gateway, Input, MIB, Running, SOON, client_program, repository};
 
 /// How often a session is closed early.
 const TIMES: usize = 10;
-/// How many commands run in the driver, one by one and at once.
+/// How many commands the driver runs, one by one and at once.
 const COMMANDS: u64 = 28;
 
 // ssh2 sends EOF and CLOSE, and then WINDOW_ADJUST for what it had read.
@@ -46,7 +46,7 @@ fn digest(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-// ssh2 tries `none` first, then what it has.
+// ssh2 tries `none` first, then its credential.
 #[test]
 fn ssh2_logs_in_to_an_open_user_whatever_it_has() {
     let gateway = Gateway::demonstration();

@@ -1,7 +1,7 @@
-//! People and machines that are slow: nothing is taken from them for it.
+//! Slow people and machines: they lose nothing by it.
 //!
-//! The short form waits for events alone: what ends another connection by its time limit shows that the time has gone
-//! by here too. A proof waits as long as was promised.
+//! The short form waits for events only: another connection that ends by its time limit shows that the time has passed
+//! here too. A proof waits as long as promised.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -13,15 +13,15 @@ use whelk_tests::{
     write_script,
 };
 
-/// How long a proof may take that waits for 20 minutes.
+/// How long a proof that waits for 20 minutes may take.
 const MUCH_LATER: Duration = Duration::from_secs(1800);
 
-/// Whether times are as long as was promised.
+/// Whether times are as long as promised.
 fn is_proof() -> bool {
     size(0, 1) == 1
 }
 
-/// Lets so many seconds go by, in a proof.
+/// Waits this many seconds, in a proof.
 fn pass(seconds: u64) {
     let mut clock = Command::new("sleep");
     clock.arg(seconds.to_string());
@@ -29,7 +29,7 @@ fn pass(seconds: u64) {
     assert_eq!(finished.status, Some(0), "{}", finished.err);
 }
 
-/// A gateway that anybody may enter as `probe`, with further limits in the short form.
+/// A gateway where anybody may log in as `probe`, with further limits in the short form.
 fn gateway(limits: &str) -> Gateway {
     let limits = if is_proof() { "" } else { limits };
     Setup::default()
@@ -37,18 +37,18 @@ fn gateway(limits: &str) -> Gateway {
         .start()
 }
 
-/// A stranger who says who it is and then nothing, until the server has had enough of it.
+/// A connection that sends its identification and then nothing, until the server ends it.
 fn wait_for_a_strangers_end(gateway: &Gateway) {
     let mut socket = TcpStream::connect(("127.0.0.1", gateway.port())).expect("the gateway listens");
     socket.set_read_timeout(Some(SOON)).expect("a minute is a time");
     socket.write_all(b"SSH-2.0-silent\r\n").expect("a fresh connection takes a line");
     let mut said = Vec::new();
-    // A connection that is reset has ended too.
+    // A reset ends the connection too.
     let _ = socket.read_to_end(&mut said);
     assert!(said.starts_with(b"SSH-2.0-"), "{}", String::from_utf8_lossy(&said));
 }
 
-/// A pipe with a name, at which programs wait for a word.
+/// A named pipe on which programs wait for a word.
 fn named_pipe(folder: &Path) -> PathBuf {
     let path = folder.join("word");
     let mut command = Command::new("mkfifo");
@@ -58,14 +58,14 @@ fn named_pipe(folder: &Path) -> PathBuf {
     path
 }
 
-/// Says it to as many as wait, now or later. They hear it as long as the file is kept.
+/// Sends it to all that wait, now or later, as long as the file exists.
 fn say_go(pipe: &Path, listeners: usize) -> std::fs::File {
     let mut file = std::fs::File::options().read(true).write(true).open(pipe).expect("our own pipe");
     file.write_all("\n".repeat(listeners).as_bytes()).expect("a pipe has room for a few bytes");
     file
 }
 
-/// OpenSSH asks a program whether the host key is right. This one takes its time.
+/// A program that OpenSSH asks whether the host key is right, and that takes its time.
 struct Thinker {
     program: PathBuf,
     pipe: PathBuf,
@@ -78,10 +78,10 @@ impl Thinker {
         Self { program, pipe }
     }
 
-    /// A client that stands at the question.
+    /// A client that waits for that program.
     fn ask(&self, gateway: &Gateway) -> Running {
         let call = Call::new(Client::OpenSsh100, gateway, "probe").exec("exit 5").option("-oStrictHostKeyChecking=ask");
-        // A password, so that there is somebody to ask; nobody wants to know it.
+        // A password, so that the program is asked; it is never needed.
         let mut command = call.access(Access::password("")).command();
         command.env("SSH_ASKPASS", &self.program);
         Running::start(command, Input::Nothing, Output::Read, LATER)
@@ -110,7 +110,7 @@ fn forty_logins_at_once_from_one_address_all_get_in() {
     let gateway = gateway("");
     let thinker = Thinker::new(&gateway);
     let clients: Vec<Running> = (0..40).map(|_| thinker.ask(&gateway)).collect();
-    // Nobody goes on before all are there: these are forty strangers at the same time.
+    // No client goes on before all are there: these are forty unauthenticated connections at the same time.
     for client in &clients {
         client.wait_for_stderr("asked");
     }
@@ -145,8 +145,8 @@ fn whoever_types_the_user_name_slowly_gets_in() {
     gateway.end();
 }
 
-/// `zeros BYTES | (wait; wc -c)`: all is counted in the end, and the client has the right status. A proof waits for so
-/// long, the short form for what happens `meanwhile`.
+/// `zeros BYTES | (wait; wc -c)`: the client gets all of the output and the right status. A proof waits that long, the
+/// short form for the event `meanwhile`.
 fn read_late(bytes: u64, seconds: u64, meanwhile: impl Fn(&Gateway)) {
     let gateway = gateway("");
     let pipe = named_pipe(gateway.folder());
@@ -167,7 +167,7 @@ fn read_late(bytes: u64, seconds: u64, meanwhile: impl Fn(&Gateway)) {
     gateway.end();
 }
 
-// More than the client's window and the pipe behind it take, by less than the gateway keeps: the plugin has ended.
+// More than the client's window and the pipe hold, by less than the gateway buffers: the plugin has ended.
 #[test]
 fn what_is_read_late_is_whole() {
     read_late(2_300_000, 40, |gateway| {
@@ -192,7 +192,7 @@ fn signal(to: &Running, signal: rustix::process::Signal) {
     rustix::process::kill_process(to.pid(), signal).expect("it runs");
 }
 
-/// A client that shows its key exchanges, of which each comes a second after the last: gives when some have come.
+/// A client that prints its key exchanges, one a second; returns when some have been made.
 fn wait_for_key_exchanges(gateway: &Gateway, count: usize) {
     let call = Call::new(Client::OpenSsh100, gateway, "probe").option("-v").exec("tick 1000000 50");
     let busy = call.start();
@@ -202,7 +202,7 @@ fn wait_for_key_exchanges(gateway: &Gateway, count: usize) {
     busy.kill_and_wait();
 }
 
-// Its kernel acknowledges what comes, and it answers nothing itself.
+// Its kernel acknowledges what arrives, and it answers nothing itself.
 #[test]
 fn a_client_that_was_stopped_goes_on() {
     let gateway = gateway("rekey_time = \"1 s\"\nrekey_grace = \"2 s\"");
@@ -217,7 +217,7 @@ fn a_client_that_was_stopped_goes_on() {
     if is_proof() {
         pass(150);
     } else {
-        // Longer than the grace of a key exchange that was begun with one of the stopped.
+        // Longer than the time limit of a key exchange that began with a stopped client.
         wait_for_key_exchanges(&gateway, 5);
     }
     signal(&idle, rustix::process::Signal::CONT);

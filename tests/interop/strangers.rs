@@ -1,7 +1,7 @@
-//! Honest users while thousands of connections never log in.
+//! Users who log in while thousands of connections never do.
 //!
-//! The short form has fewer of them and as much less room, so that places are taken back all the time. The proof has
-//! the defaults.
+//! The short form has fewer of these connections and proportionally less room, so that the server keeps reclaiming
+//! places. The proof has the defaults.
 
 use std::path::{Path, PathBuf};
 use whelk_tests::{
@@ -12,7 +12,8 @@ use whelk_tests::{
 const ARGON2: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$S2aaE/TDH5padCF7ghv7mQ$zTtmCdY6SFbI2apkX35/ITFUAXb78e7qQvuvwf9UZLs";
 
-/// Room for fewer strangers than come, but not so little that all who are there came within the last two seconds.
+/// Room for fewer unauthenticated connections than arrive, but enough that not all of them arrived within the last two
+/// seconds.
 const LITTLE_ROOM: &str = "unauthenticated_full = 300\nunauthenticated_per_source = 8\nunauthenticated_waiting = 64\n";
 
 /// A gateway with one user who has a key and a password, and that key's line for other servers.
@@ -27,7 +28,7 @@ fn gateway(limits: &str) -> (Gateway, Access, String) {
     (setup.configuration(&configuration).start(), key, line)
 }
 
-/// Our own client at a siege, once it is ready.
+/// Our own client with a hostile load, once it is ready.
 fn siege(gateway: &Gateway, port: u16, user: &str, access: &Access, options: &[&str], command: &str) -> Running {
     let call = Call::new(Client::Ours, gateway, user).port(port).access(access.clone()).option("--siege");
     let call = options.iter().fold(call, |call, option| call.option(option));
@@ -38,7 +39,7 @@ fn siege(gateway: &Gateway, port: u16, user: &str, access: &Access, options: &[&
     running
 }
 
-/// Strangers at a server, all of whom have come.
+/// Unauthenticated connections at a server, all of which are open.
 fn strangers(gateway: &Gateway, port: u16, kind: &str, count: u64, sources: u64) -> Running {
     let (count, sources) = (count.to_string(), sources.to_string());
     let options = [kind, "--count", &count, "--addresses", &sources];
@@ -47,14 +48,14 @@ fn strangers(gateway: &Gateway, port: u16, kind: &str, count: u64, sources: u64)
     strangers
 }
 
-/// Ends them. Says what became of them.
+/// Ends them. Returns what became of them.
 fn leave(mut strangers: Running) -> String {
     strangers.type_in(b"enough\n");
     let text = strangers.finish().out.text();
     text.lines().find(|line| line.starts_with("open ")).expect("it says how many").to_owned()
 }
 
-/// Logins of one kind, as they are reported.
+/// The reports of logins of one kind.
 struct Report(String);
 
 impl Report {
@@ -73,7 +74,7 @@ fn honest_logins(gateway: &Gateway, port: u16, user: &str, key: &Access, command
     siege(gateway, port, user, key, &["timed", "--count", &count, "--rate", &rate], command)
 }
 
-/// From here on somebody is always old enough to give a place back.
+/// From here on there is always a connection old enough to be dropped.
 fn wait_for_a_place_taken_back(gateway: &Gateway) {
     gateway.wait("place that is given to another", |event| {
         (event.message == "connection gives its place to a new one").then_some(())
@@ -161,7 +162,7 @@ fn a_stranger_takes_at_most_48_kib() {
     }
 }
 
-/// Those for whom there is no place wait for one, and are served in their turn.
+/// Connections without a place wait for one and are served in turn.
 #[test]
 fn logins_beyond_a_sources_places_wait_for_one() {
     let (gateway, key, _) = gateway("unauthenticated_per_source = 4\nconnections_per_user = 1000\n");
@@ -178,7 +179,7 @@ fn logins_beyond_a_sources_places_wait_for_one() {
     gateway.end();
 }
 
-/// One for whom there is not even room to wait is told so before any protocol, and the log has the numbers.
+/// A connection that finds even the waiting room full is told so before any protocol, and the log has the numbers.
 #[test]
 fn one_too_many_of_a_source_is_told_in_the_clear() {
     let (gateway, key, _) = gateway("unauthenticated_per_source = 1\nunauthenticated_waiting = 0\n");
@@ -198,7 +199,7 @@ fn one_too_many_of_a_source_is_told_in_the_clear() {
     gateway.end();
 }
 
-/// A program that OpenSSH asks whether the host key is right, and that takes its time: until a file is there.
+/// A program that OpenSSH asks whether the host key is right, and that waits until a file exists.
 fn thinker(folder: &Path) -> PathBuf {
     let (program, word) = (folder.join("think"), folder.join("word"));
     let seconds = size(0, 60);
@@ -209,14 +210,14 @@ fn thinker(folder: &Path) -> PathBuf {
     program
 }
 
-/// Those who compare the fingerprint have said all that they can: silent ones go first. Nobody who thinks loses the
-/// place, however many come meanwhile.
+/// A client whose user compares the fingerprint has sent all that it can: silent connections are dropped first. It
+/// keeps its place however many others arrive.
 #[test]
 fn ten_people_of_one_address_who_think_at_the_fingerprint_all_get_in() {
     let (gateway, ..) = gateway(&LITTLE_ROOM.replace("per_source = 8", "per_source = 64"));
     let program = thinker(gateway.folder());
     let ask = || {
-        // A password, so that there is somebody to ask; nobody wants to know it.
+        // A password, so that the program is asked; it is never needed.
         let call = Call::new(Client::OpenSsh100, &gateway, "guest").access(Access::password("")).exec("exit 5");
         let mut command = call.option("-oStrictHostKeyChecking=ask").command();
         command.env("SSH_ASKPASS", &program);

@@ -1,9 +1,9 @@
-//! Terminals: each client under tmux, which is driven in control mode, a line of text per event.
+//! Terminals: each client under tmux, which runs in control mode, with a line of text per event.
 
 use std::process::Command;
 use whelk_tests::{Call, Client, Gateway, Input, Output, Running, SOON, client_program};
 
-/// A tmux of our own with one window.
+/// A tmux of the test with one window.
 struct Tmux {
     socket: std::path::PathBuf,
     control: Running,
@@ -29,7 +29,7 @@ impl Tmux {
         self.control.type_in(format!("resize-window -x {columns} -y {rows}\n").as_bytes());
     }
 
-    /// Waits for a line of the plugin that holds all of these numbers and words.
+    /// Waits for a line of the plugin that contains all of these numbers and words.
     fn wait_for_line(&self, words: &[&str]) {
         self.control.wait(&format!("line with {words:?}"), |seen| {
             let text = seen.out.text();
@@ -65,7 +65,7 @@ fn pieces(line: &str) -> impl Iterator<Item = &str> {
 fn shows_the_size_and_follows_it(client: Client) {
     let gateway = Gateway::demonstration();
     let mut tmux = Tmux::open(&gateway, &Call::new(client, &gateway, "terminal").pty(), 93, 31);
-    // plink is a terminal of its own making.
+    // plink is a terminal emulation of its own.
     tmux.wait_for_line(&[if client == Client::Plink { "xterm" } else { "screen-256color" }]);
     tmux.wait_for_line(&["93", "31"]);
     tmux.resize(117, 42);
@@ -132,7 +132,7 @@ fn a_session_without_a_terminal_is_told_so() {
 /// What a person does at a terminal before they leave: a call, and what they type and then see.
 type Visit = (&'static str, Option<&'static str>, &'static str, &'static str);
 
-/// Each plugin of the demonstration, in each thing that it can be at for long.
+/// Each shipped plugin, in each state in which it can stay for long.
 const VISITS: [Visit; 9] = [
     ("echo", None, "a", "echo: \"a\""),
     ("lifecycle", None, "", "shell"),

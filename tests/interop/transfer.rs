@@ -1,8 +1,8 @@
-//! Great amounts, with keys that change on the way, in little memory.
+//! Large transfers with key changes, in little memory.
 
 use whelk_tests::{Call, Client, Finished, Gateway, Input, MIB, figure, size};
 
-/// The memory that the server may ever hold, whatever passes through it.
+/// The most memory that the server may use, whatever the size of the transfer.
 const MEMORY: u64 = 64 * MIB;
 
 fn down(gateway: &Gateway, call: Call, bytes: u64) -> Finished {
@@ -30,7 +30,7 @@ fn check_memory(gateway: &Gateway) {
     assert!(peak < MEMORY, "the server held {} MiB", peak / MIB);
 }
 
-/// How often the client says that it sent its half of a key exchange.
+/// How often the client reports that it sent its part of a key exchange.
 fn key_exchanges(finished: &Finished) -> u64 {
     finished.err.lines().filter(|line| line.contains("SSH2_MSG_KEXINIT sent")).count() as u64
 }

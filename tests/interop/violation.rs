@@ -1,4 +1,4 @@
-//! Peers that break the protocol.
+//! Peers that violate the protocol.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -8,7 +8,7 @@ const DISCONNECT: u8 = 1;
 const IGNORE: u8 = 2;
 const CHANNEL_DATA: u8 = 94;
 
-/// A peer that knows as much SSH as it needs to be rude, before any key is agreed on.
+/// A peer that implements as much SSH as it needs to violate it before keys are agreed.
 struct Rude {
     socket: TcpStream,
 }
@@ -29,7 +29,7 @@ impl Rude {
         Self { socket }
     }
 
-    /// One packet in the clear. RFC 4253 §6.
+    /// One unencrypted packet. RFC 4253 §6.
     fn send(&mut self, payload: &[u8]) {
         let padding = 8 - (5 + payload.len()) % 8 + 8;
         let length = u32::try_from(1 + payload.len() + padding).expect("a short packet");
@@ -44,7 +44,7 @@ impl Rude {
         self.socket.write_all(bytes).expect("the gateway still reads");
     }
 
-    /// Reads to the end of the connection and gives all payloads.
+    /// Reads to the end of the connection and returns all payloads.
     fn payloads(mut self) -> Vec<Vec<u8>> {
         let mut bytes = Vec::new();
         // A connection that is reset after its last bytes has ended too.
@@ -60,7 +60,7 @@ impl Rude {
     }
 }
 
-/// The reason and the text of the DISCONNECT that must be the last word. RFC 4253 §11.1.
+/// The reason and the text of the DISCONNECT, which must be the last message. RFC 4253 §11.1.
 fn disconnect(payloads: &[Vec<u8>]) -> (u32, String) {
     let last = payloads.last().expect("the gateway said something");
     let [DISCONNECT, r0, r1, r2, r3, l0, l1, l2, l3, rest @ ..] = last.as_slice() else {
@@ -70,7 +70,7 @@ fn disconnect(payloads: &[Vec<u8>]) -> (u32, String) {
     (u32::from_be_bytes([*r0, *r1, *r2, *r3]), String::from_utf8_lossy(&rest[..length]).into_owned())
 }
 
-/// Breaks the protocol while somebody else works; gives the DISCONNECT.
+/// Violates the protocol while another client works; returns the DISCONNECT.
 fn break_protocol(rudeness: impl Fn(&mut Rude)) -> (u32, String) {
     let gateway = Gateway::demonstration();
     let mut bystander = Call::new(Client::OpenSsh100, &gateway, "probe").exec("cat").start();

@@ -1,4 +1,4 @@
-//! How a client proves who it is: passwords, and one key in the file formats of all clients.
+//! How a client authenticates: passwords, and one key in the file formats of all clients.
 
 use crate::measure::SOON;
 use crate::places::client_program;
@@ -12,14 +12,14 @@ use tempfile::TempDir;
 /// The password behind the hashes in the tests' configurations.
 pub const PASSWORD: &str = "correct horse battery staple";
 
-/// What a call brings to the door.
+/// The credential of a call.
 #[derive(Debug, Clone)]
 pub enum Access {
-    /// Nothing: the method `none`.
+    /// None: the method `none`.
     Nothing,
     /// A password.
     Password(Arc<Password>),
-    /// A key, Ed25519 as a rule.
+    /// A key, Ed25519 by default.
     Key(Arc<Keys>),
 }
 
@@ -32,7 +32,7 @@ impl Access {
         Self::Password(Arc::new(Password { text: text.to_owned(), program, _folder: folder }))
     }
 
-    /// The password that opens.
+    /// The password of [`PASSWORD`].
     pub fn right_password() -> Self {
         Self::password(PASSWORD)
     }
@@ -50,7 +50,7 @@ impl Access {
     }
 }
 
-/// A password, and a program that says it when OpenSSH asks.
+/// A password, and a program that prints it when OpenSSH asks.
 #[derive(Debug)]
 pub struct Password {
     text: String,

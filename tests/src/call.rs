@@ -1,7 +1,7 @@
 //! One run of a client.
 //!
 //! Owns the differences between the clients' command lines. The libraries for Python and node have small drivers in
-//! `interop/` that behave as `ssh` does: stdin in, stdout and stderr out, the exit status handed on, 255 for a signal,
+//! `interop/` that behave like `ssh`: stdin in, stdout and stderr out, the exit status passed on, 255 for a signal,
 //! whose name they print.
 
 use crate::access::Access;
@@ -35,7 +35,7 @@ pub enum Client {
 }
 
 impl Client {
-    /// All of them.
+    /// All clients.
     pub const ALL: [Self; 9] = [
         Self::OpenSsh92,
         Self::OpenSsh100,
@@ -49,7 +49,7 @@ impl Client {
     ];
 }
 
-/// One call of one client: where to, as whom, and what for.
+/// One call of a client: its target, its user and its command.
 #[derive(Debug, Clone)]
 #[must_use = "a call does nothing until it is run or started"]
 pub struct Call {
@@ -64,9 +64,9 @@ pub struct Call {
 }
 
 impl Call {
-    /// A call that asks for a shell without a terminal and proves nothing about itself.
+    /// A call that asks for a shell without a terminal and has no credential.
     pub fn new(client: Client, gateway: &Gateway, user: &str) -> Self {
-        // Only plink insists on knowing the key beforehand.
+        // Only plink insists on knowing the host key beforehand.
         let fingerprint = if client == Client::Plink { gateway.fingerprint() } else { String::new() };
         let access = Access::Nothing;
         let (user, options) = (user.to_owned(), Vec::new());
@@ -91,24 +91,24 @@ impl Call {
         self
     }
 
-    /// Proves who it is.
+    /// Sets the credential.
     pub fn access(mut self, access: Access) -> Self {
         self.access = access;
         self
     }
 
-    /// One more argument, in the client's own words, ahead of the user and host.
+    /// Adds an argument in the client's own syntax, before user and host.
     pub fn option(mut self, option: &str) -> Self {
         self.options.push(option.to_owned());
         self
     }
 
-    /// Runs it to its end, feeding `input`, within a minute.
+    /// Runs it to its end with `input` on stdin, within a minute.
     pub fn run(&self, input: Input) -> Finished {
         Running::run(self.command(), input, SOON)
     }
 
-    /// Runs it to its end, feeding `input`, however much that is.
+    /// Runs it to its end with `input` on stdin, with the time limit of a large transfer.
     pub fn run_long(&self, input: Input) -> Finished {
         Running::run(self.command(), input, LATER)
     }
@@ -118,12 +118,12 @@ impl Call {
         Running::start(self.command(), Input::Held, Output::Read, SOON)
     }
 
-    /// The same for a run that takes long.
+    /// The same with the time limit of a large transfer.
     pub fn start_long(&self) -> Running {
         Running::start(self.command(), Input::Held, Output::Read, LATER)
     }
 
-    /// Starts it; after `count` bytes nobody reads its stdout any more.
+    /// Starts it; after `count` bytes its stdout is no longer read.
     pub fn start_and_stall(&self, count: u64) -> Running {
         Running::start(self.command(), Input::Nothing, Output::Stall(count), LATER)
     }
@@ -149,7 +149,7 @@ impl Call {
         for option in ["UserKnownHostsFile=/dev/null", "GlobalKnownHostsFile=/dev/null"] {
             command.args(["-o", option]);
         }
-        // What is said first holds, so a call may still ask about the host key.
+        // OpenSSH uses the first value of an option, so a call may still ask about the host key.
         if !self.options.iter().any(|option| option.contains("StrictHostKeyChecking")) {
             command.args(["-o", "StrictHostKeyChecking=no"]);
         }
@@ -165,7 +165,7 @@ impl Call {
             }
             Access::Key(keys) => drop(command.arg("-i").arg(keys.openssh())),
         }
-        // Without options of its own a call is quiet, so that stderr holds what the plugin sent there.
+        // Without options of its own a call is quiet, so that stderr contains only the plugin's output.
         if !self.options.iter().any(|option| option.starts_with("-v") || option.contains("LogLevel")) {
             command.args(["-o", "LogLevel=ERROR"]);
         }

@@ -1,6 +1,6 @@
 //! The built `whelk`, running with a state folder of its own.
 //!
-//! Owns the process and the folder. What clients do with it is in `call.rs`.
+//! Owns the process and the folder. Clients are in `call.rs`.
 
 use crate::group::MemoryGroup;
 use crate::log::{Event, Log};
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
 
-/// How a gateway is to be started. The state folder can be filled before the start.
+/// How to start a gateway. The state folder can be filled before the start.
 #[derive(Debug)]
 pub struct Setup {
     folder: TempDir,
@@ -31,7 +31,7 @@ impl Default for Setup {
 }
 
 impl Setup {
-    /// A folder that lives as long as the gateway: for keys, configurations, sockets.
+    /// A folder that exists as long as the gateway: for keys, configurations, sockets.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
@@ -41,21 +41,21 @@ impl Setup {
         self.folder().join("state")
     }
 
-    /// Other plugins than the shipped ones.
+    /// Uses other plugins than the shipped ones.
     #[must_use]
     pub fn plugins(mut self, folder: PathBuf) -> Self {
         self.plugins = folder;
         self
     }
 
-    /// Another address than 127.0.0.1 with a free port.
+    /// Listens on another address than 127.0.0.1 with a free port.
     #[must_use]
     pub fn listen(mut self, address: &str) -> Self {
         address.clone_into(&mut self.listen);
         self
     }
 
-    /// A configuration instead of the demonstration.
+    /// Uses a configuration instead of the demonstration.
     #[must_use]
     pub fn configuration(mut self, text: &str) -> Self {
         let path = self.folder().join("whelk.toml");
@@ -67,8 +67,8 @@ impl Setup {
         self
     }
 
-    /// The shipped plugins in a folder of our own: with a configuration the server refuses files that others may write
-    /// to, and those of a clone may be writable for a group, or somebody else's.
+    /// The shipped plugins in a folder of the test: with a configuration the server refuses files that others may write
+    /// to, and those of a clone may be writable for a group or belong to another user.
     fn copied_plugins(&self) -> PathBuf {
         let folder = self.folder().join("shipped");
         std::fs::create_dir_all(&folder).expect("the temporary folder can be written");
@@ -81,7 +81,7 @@ impl Setup {
         folder
     }
 
-    /// Started by another program, which becomes the gateway: its name, and arguments that stand before those of the
+    /// Starts it by another program, which becomes the gateway: its name, and arguments that precede those of the
     /// gateway.
     #[must_use]
     pub fn under(mut self, wrapper: &[&str]) -> Self {
@@ -103,7 +103,7 @@ impl Setup {
         if let Some(path) = &self.configuration {
             command.arg("--config").arg(path);
         }
-        // With backtraces each crash of a plugin would be told with the host's own stack.
+        // With backtraces each crash of a plugin would be logged with the host's stack.
         command.env_remove("WHELK_LOG").env_remove("RUST_BACKTRACE").env("XDG_STATE_HOME", self.folder());
         command
     }
@@ -135,7 +135,7 @@ impl Setup {
     }
 }
 
-/// A running gateway. [`Gateway::end`] closes a test; a gateway dropped earlier is killed and its log shown.
+/// A running gateway. [`Gateway::end`] ends a test; a gateway that is dropped before is killed, and its log is printed.
 #[derive(Debug)]
 pub struct Gateway {
     process: Running,
@@ -146,7 +146,7 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// The demonstration: no configuration, loopback, the user name picks the plugin.
+    /// The demonstration: no configuration, loopback, the user name selects the plugin.
     pub fn demonstration() -> Self {
         Setup::default().start()
     }
@@ -156,7 +156,7 @@ impl Gateway {
         self.port
     }
 
-    /// A folder that lives as long as the gateway.
+    /// A folder that exists as long as the gateway.
     pub fn folder(&self) -> &Path {
         self.setup.folder()
     }
@@ -177,7 +177,7 @@ impl Gateway {
         found.unwrap_or_else(|| panic!("whelk ended without {what}\n{}", self.process.said()))
     }
 
-    /// The greatest resident memory so far, in bytes.
+    /// The peak resident memory, in bytes.
     pub fn peak_memory(&self) -> u64 {
         self.counted("VmHWM:")
     }
@@ -187,12 +187,12 @@ impl Gateway {
         self.counted("VmRSS:")
     }
 
-    /// The part of it that is no file's, in bytes: what was allocated.
+    /// The anonymous part of the resident memory, in bytes: what was allocated.
     pub fn anonymous_memory(&self) -> u64 {
         self.counted("RssAnon:")
     }
 
-    /// Memory as the kernel counts it, in bytes.
+    /// A memory figure of the kernel, in bytes.
     fn counted(&self, what: &str) -> u64 {
         let path = format!("/proc/{}/status", self.process.pid().as_raw_nonzero());
         let status = std::fs::read_to_string(path).expect("the gateway runs");
@@ -201,19 +201,19 @@ impl Gateway {
         kib.expect("memory is counted in KiB") * 1024
     }
 
-    /// Gives it at most so many bytes from now on, as long as the group lives. `None` where this machine lets us make
-    /// no group.
+    /// Limits its memory to this many bytes, as long as the group exists. `None` where this machine does not allow
+    /// making a group.
     pub fn limit_memory(&self, bytes: u64) -> Option<MemoryGroup> {
         MemoryGroup::around(self.process.pid().as_raw_nonzero().get(), bytes)
     }
 
-    /// How many files and sockets it holds open.
+    /// The number of its open files and sockets.
     pub fn open_files(&self) -> usize {
         let path = format!("/proc/{}/fd", self.process.pid().as_raw_nonzero());
         std::fs::read_dir(path).expect("the gateway runs").count()
     }
 
-    /// Kills it with SIGKILL, wherever it is, and starts it again on what it has left behind. Its port and its log are
+    /// Kills it with SIGKILL at whatever point it is and starts it again with the same state. Its port and its log are
     /// new.
     pub fn kill_and_restart(&mut self) {
         self.process.kill();
@@ -221,13 +221,13 @@ impl Gateway {
         (self.process, self.log, self.port) = self.setup.launch();
     }
 
-    /// Ends it with SIGTERM: it must end with status 0 and have panicked nowhere.
+    /// Ends it with SIGTERM: it must end with status 0 and without a panic.
     pub fn end(mut self) {
         self.ended = true;
         rustix::process::kill_process(self.process.pid(), rustix::process::Signal::TERM).expect("the gateway runs");
         let (status, said) = self.process.wait_soon("end after SIGTERM", |seen| Some((seen.status?, seen.err.text())));
         assert_eq!(status.code(), Some(0), "whelk ended with {status}\n{said}");
-        // A plugin may say of itself that it panicked.
+        // A plugin may log that it panicked itself.
         let panicked =
             said.lines().map(Event::parse).find(|event| !event.is_from_plugin() && event.line.contains("panicked"));
         assert!(panicked.is_none(), "something panicked: {panicked:?}\n{said}");

@@ -1,20 +1,20 @@
-//! A control group with a limit on memory, where this machine lets us make one.
+//! A control group with a memory limit, where this machine allows making one.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Where groups are, and what limits their memory: version 1, then version 2.
+/// Where groups are, and which file limits their memory: version 1, then version 2.
 const GROUPS: [(&str, &str); 2] =
     [("/sys/fs/cgroup/memory", "memory.limit_in_bytes"), ("/sys/fs/cgroup", "memory.max")];
 
-/// A group around one process. Dropped after the process has ended, it is removed.
+/// A group around one process. Dropping it after the process has ended removes it.
 #[derive(Debug)]
 pub struct MemoryGroup {
     folder: PathBuf,
 }
 
 impl MemoryGroup {
-    /// A group with this limit, and the process moved into it. `None` where no group can be made.
+    /// Makes a group with this limit and moves the process into it. `None` where that is not possible.
     pub fn around(pid: i32, bytes: u64) -> Option<Self> {
         GROUPS.iter().find_map(|(root, limit)| {
             let folder = Path::new(root).join(format!("whelk-test-{pid}"));

@@ -1,12 +1,11 @@
-//! The harness of the world tests: the built program on one side, foreign clients on the other.
+//! The harness of the tests with other projects' clients and with hostile plugins.
 //!
-//! [`Gateway`] is a running `whelk` with a state folder of its own; [`Log`] is what it says on stderr, as events;
-//! [`Call`] is one run of a foreign client; [`Sshd`] is OpenSSH's server, to compare with; [`Running`] is any program
-//! under a deadline. Nothing here sleeps: every wait is for an event and has an end, and reaching that end is a
-//! failure.
+//! [`Gateway`] is a running `whelk` with a state folder of its own; [`Log`] is its standard error, as events; [`Call`]
+//! is one run of a client; [`Sshd`] is OpenSSH's server, to compare with; [`Running`] is any program under a deadline.
+//! Nothing here sleeps: every wait is for an event and has a time limit, and reaching that limit is a failure.
 //!
-//! The tests themselves are in `interop/` and, with plugins that mean harm, in `hostile/`. The rules of the house are
-//! in `house/` and do not need this library.
+//! The tests themselves are in `interop/` and, with hostile plugins, in `hostile/`. The house rules are in `house/` and
+//! do not need this library.
 
 mod access;
 mod call;

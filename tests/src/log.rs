@@ -1,6 +1,6 @@
 //! The gateway's log as events.
 //!
-//! Owns the parsing of the JSON lines. Lines that are not JSON (a panic, a notice) are kept as they came.
+//! Parses the JSON lines. Other lines (a panic, a notice) are kept unchanged.
 
 use crate::running::Running;
 use serde_json::Value;
@@ -9,15 +9,15 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// One line of the log.
 #[derive(Debug, Clone)]
 pub struct Event {
-    /// The line as it came.
+    /// The unparsed line.
     pub line: String,
-    /// Who said it: `plugin` for the plugins' own lines.
+    /// Its target: `plugin` for the plugins' own lines.
     pub target: String,
-    /// How much it matters: `INFO`, `WARN`, `ERROR`.
+    /// Its level: `INFO`, `WARN`, `ERROR`.
     pub level: String,
-    /// What happened.
+    /// Its message.
     pub message: String,
-    /// The fields, `message` among them. `Null` when the line is not JSON.
+    /// The fields, including `message`. `Null` when the line is not JSON.
     pub fields: Value,
 }
 
@@ -39,7 +39,7 @@ impl Event {
         }
     }
 
-    /// Whether a plugin said it.
+    /// Whether a plugin wrote it.
     pub fn is_from_plugin(&self) -> bool {
         self.target == "plugin"
     }
@@ -52,14 +52,14 @@ struct Parsed {
     events: Vec<Event>,
 }
 
-/// What a running gateway has said.
+/// The log of a running gateway.
 #[derive(Debug, Default)]
 pub struct Log {
     parsed: Mutex<Parsed>,
 }
 
 impl Log {
-    /// Waits until `look`, given all events so far, finds what it looks for. `None` when the log ended without it.
+    /// Waits until `look`, given all events so far, finds something. `None` when the log ended without it.
     pub(crate) fn wait<T>(&self, of: &Running, what: &str, mut look: impl FnMut(&[Event]) -> Option<T>) -> Option<T> {
         of.wait_soon(what, |seen| {
             let parsed = self.read_on(&seen.err.kept);

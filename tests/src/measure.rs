@@ -1,12 +1,12 @@
-//! How long and how much: the deadlines and the sizes of the tests, and the figures that they print.
+//! The time limits and the sizes of the tests, and the figures that they print.
 
 use std::time::Duration;
 
-/// How long a single event or a small client run may take. Long, since the machine may be busy; no test waits for its
-/// end.
+/// The time limit of a single event or a small client run. Long, because the machine may be busy; a passing test never
+/// waits that long.
 pub const SOON: Duration = Duration::from_secs(60);
 
-/// How long a run with a great transfer may take.
+/// The time limit of a run with a large transfer.
 pub const LATER: Duration = Duration::from_secs(1200);
 
 /// One MiB.

@@ -1,4 +1,4 @@
-//! Where things are: the repository, the built program and plugins, the clients that were brought.
+//! Paths: the repository, the built program and plugins, the installed clients.
 
 use std::path::{Path, PathBuf};
 
@@ -22,7 +22,7 @@ pub fn shipped_plugins() -> PathBuf {
     path
 }
 
-/// A program that `cargo xtask test` has brought, by its name in `target/clients/bin`.
+/// A program that `cargo xtask test` has installed, by its name in `target/clients/bin`.
 pub fn client_program(name: &str) -> PathBuf {
     let folder = std::env::var_os("WHELK_CLIENTS");
     let folder = folder.map_or_else(|| repository().join("target/clients/bin"), PathBuf::from);
@@ -31,7 +31,7 @@ pub fn client_program(name: &str) -> PathBuf {
     path
 }
 
-/// Our own client, which cargo builds beside the tests.
+/// Our own client, which cargo builds with the tests.
 pub(crate) fn our_client() -> PathBuf {
     let test = std::env::current_exe().expect("a test is a program");
     let path = test.parent().and_then(Path::parent).map(|folder| folder.join("ours")).unwrap_or_default();

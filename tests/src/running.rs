@@ -1,6 +1,6 @@
 //! A program that runs under a deadline.
 //!
-//! Owns the process, its pipes and the threads that empty them. Does not know what the program is.
+//! Owns the process, its pipes and the threads that read them. Works with any program.
 
 use crate::measure::SOON;
 use sha2::{Digest, Sha256};
@@ -11,17 +11,17 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// How many bytes of each stream are kept; the rest is counted only.
+/// How many bytes of each stream are kept; the rest is only counted.
 const KEPT: usize = 256 << 20;
 
-/// What the program reads on stdin.
+/// The program's stdin.
 #[derive(Debug)]
 pub enum Input {
     /// Nothing: `/dev/null`.
     Nothing,
-    /// These bytes, then the end.
+    /// These bytes, then EOF.
     Bytes(Vec<u8>),
-    /// So many bytes that do not compress or repeat, then the end. Their digest is in [`Finished::fed`].
+    /// This many bytes that do not compress or repeat, then EOF. Their digest is in [`Finished::fed`].
     Generated(u64),
     /// A pipe that stays open until [`Running::end_input`]: see [`Running::type_in`].
     Held,
@@ -32,16 +32,16 @@ pub enum Input {
 pub enum Output {
     /// It is read to its end.
     Read,
-    /// So many bytes are read, and then none: the pipe stays open and fills up.
+    /// This many bytes are read, and then none: the pipe stays open and fills up.
     Stall(u64),
 }
 
-/// What one stream has brought so far.
+/// The output of one stream so far.
 #[derive(Debug, Default, Clone)]
 pub struct Captured {
     /// The first bytes.
     pub kept: Vec<u8>,
-    /// How many bytes came, kept or not.
+    /// How many bytes were read, kept or not.
     pub total: u64,
     /// Whether every byte was zero.
     pub only_zeros: bool,
@@ -62,7 +62,7 @@ impl Captured {
     }
 }
 
-/// All that is known of a running program.
+/// The state of a running program.
 #[derive(Debug, Default)]
 pub struct Seen {
     /// Its stdout.
@@ -80,7 +80,7 @@ struct Shared {
 }
 
 impl Shared {
-    // A test that failed in another thread must not hide what this program said.
+    // A panic in another thread must not hide this program's output.
     fn lock(&self) -> MutexGuard<'_, Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -96,17 +96,17 @@ impl Shared {
 pub struct Finished {
     /// The exit status; `None` when a signal ended it.
     pub status: Option<i32>,
-    /// What it wrote to stdout.
+    /// Its stdout.
     pub out: Captured,
-    /// What it wrote to stderr, as text.
+    /// Its stderr, as text.
     pub err: String,
-    /// SHA-256 in hexadecimal of what [`Input::Generated`] fed.
+    /// SHA-256 in hexadecimal of what [`Input::Generated`] wrote.
     pub fed: Option<String>,
     /// How long it ran.
     pub took: Duration,
 }
 
-/// A program that runs. Dropping it ends it, with its children.
+/// A running program. Dropping it kills it and its children.
 #[derive(Debug)]
 pub struct Running {
     name: String,
@@ -121,7 +121,7 @@ pub struct Running {
 }
 
 impl Running {
-    /// Starts `command`; from here to its end it has `limit`.
+    /// Starts `command`, which must end within `limit`.
     pub fn start(command: Command, input: Input, output: Output, limit: Duration) -> Self {
         let name = format!("{command:?}");
         let mut command = detached(&command);
@@ -175,17 +175,17 @@ impl Running {
         }
     }
 
-    /// The process.
+    /// The process id.
     pub fn pid(&self) -> rustix::process::Pid {
         self.pid
     }
 
-    /// Waits until `look` sees what it looks for. Past the deadline the test fails, saying `what` did not come.
+    /// Waits until `look` returns something. At the deadline the test fails, saying that `what` did not happen.
     pub fn wait<T>(&self, what: &str, look: impl FnMut(&Seen) -> Option<T>) -> T {
         self.wait_until(self.deadline, what, look)
     }
 
-    /// The same with a nearer deadline, for one event in the life of a long run.
+    /// The same with an earlier deadline, for one event of a long run.
     pub fn wait_soon<T>(&self, what: &str, look: impl FnMut(&Seen) -> Option<T>) -> T {
         self.wait_until(Instant::now() + SOON, what, look)
     }
@@ -207,7 +207,7 @@ impl Running {
         }
     }
 
-    /// Waits until stdout holds `text`. Fails at once when stdout ends without it.
+    /// Waits until stdout contains `text`. Fails at once when stdout ends without it.
     pub fn wait_for_output(&self, text: &str) {
         let found = self.wait(text, |seen| {
             let held = seen.out.text().contains(text);
@@ -216,7 +216,7 @@ impl Running {
         assert!(found, "{}: ended without {text:?}\n{}", self.name, self.said());
     }
 
-    /// Waits until stderr holds `text`. Fails at once when stderr ends without it.
+    /// Waits until stderr contains `text`. Fails at once when stderr ends without it.
     pub fn wait_for_stderr(&self, text: &str) {
         let found = self.wait(text, |seen| {
             let held = seen.err.text().contains(text);
@@ -231,7 +231,7 @@ impl Running {
         format!("stdout:\n{}\nstderr:\n{}", tail(&seen.out.text()), tail(&seen.err.text()))
     }
 
-    /// Whether the program is still there.
+    /// Whether the program still runs.
     pub fn is_alive(&self) -> bool {
         self.shared.lock().status.is_none()
     }
@@ -257,12 +257,12 @@ impl Running {
         let fed = self.feeder.take().and_then(|feeder| feeder.join().expect("feeding does not panic"));
         let seen = std::mem::take(&mut *self.shared.lock());
         let status = seen.status.expect("waited for above");
-        // `drop` looks whether the program is still there.
+        // `drop` checks whether the program still runs.
         self.shared.change(|left| left.status = Some(status));
         Finished { status: status.code(), out: seen.out, err: seen.err.text(), fed, took }
     }
 
-    /// Kills it at once, as a client that falls off the net, and waits until it is gone.
+    /// Kills it at once, like a client that loses the network, and waits until it has ended.
     pub fn kill_and_wait(self) {
         self.kill();
         self.wait("end after a kill", |seen| seen.status);
@@ -288,9 +288,9 @@ impl Drop for Running {
     }
 }
 
-/// The same in a session of its own: without the terminal of whoever runs the tests, on which a client would ask for a
-/// password, and as the leader of a group that can be killed whole. `setsid` becomes the program, so the process is the
-/// program's.
+/// The same in a session of its own: without the terminal of the person who runs the tests, on which a client would ask
+/// for a password, and as the leader of a group that can be killed whole. `setsid` becomes the program, so the process
+/// is the program's.
 fn detached(command: &Command) -> Command {
     let mut detached = Command::new("setsid");
     detached.arg(command.get_program()).args(command.get_args());
@@ -321,7 +321,7 @@ fn drain(mut from: impl Read, shared: &Shared, stream: impl Fn(&mut Seen) -> &mu
     }
 }
 
-// A program may end without having read everything: that is for the test to judge by what it wrote.
+// A program may end without reading everything: the test judges it by its output.
 fn feed(mut pipe: ChildStdin, bytes: &[u8]) -> Option<String> {
     let _ = pipe.write_all(bytes);
     None

@@ -1,4 +1,4 @@
-//! Shell scripts that tests have others run.
+//! Shell scripts that other programs run in tests.
 
 use std::io::Write;
 use std::path::Path;
@@ -6,8 +6,8 @@ use std::process::{Command, Stdio};
 
 /// Writes a shell script that can be executed at once.
 ///
-/// A process of its own writes it. If this one did, a child that another thread starts meanwhile would have the file
-/// open for writing for a moment, and executing it would fail (ETXTBSY).
+/// A process of its own writes it. If this process did, a child that another thread starts meanwhile would have the
+/// file open for writing for a moment, and executing it would fail (ETXTBSY).
 pub fn write_script(path: &Path, text: &str) {
     let mut shell = Command::new("sh")
         .args(["-c", "umask 077 && cat > \"$0\" && chmod 700 \"$0\""])

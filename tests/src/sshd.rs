@@ -1,6 +1,6 @@
 //! OpenSSH's sshd, running with a configuration of its own, to compare with.
 //!
-//! As root it logs in root, as anybody else only that user: [`Sshd::user`].
+//! If root runs it, root logs in; otherwise only the user who runs it: [`Sshd::user`].
 
 use crate::access::Access;
 use crate::measure::LATER;
@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::Command;
 use tempfile::TempDir;
 
-/// How many ports are tried: another program may take a free one between finding and binding it.
+/// How often to try: another program may take a free port between finding and binding it.
 const TRIES: usize = 10;
 
 /// A running sshd. Dropping it ends it.
@@ -24,8 +24,7 @@ pub struct Sshd {
 }
 
 impl Sshd {
-    /// Starts it with the keys that may log in, as lines of an `authorized_keys` file, and further lines for its
-    /// configuration.
+    /// Starts it with the lines of an `authorized_keys` file and further lines for its configuration.
     pub fn start(authorized_keys: &str, configuration: &str) -> Self {
         let folder = tempfile::Builder::new().prefix("sshd-").tempdir().expect("a temporary folder");
         let path = folder.path();
@@ -48,21 +47,21 @@ impl Sshd {
         self.port
     }
 
-    /// Whom it lets in.
+    /// The user who can log in.
     pub fn user(&self) -> &str {
         &self.user
     }
 
-    /// What it has said.
+    /// Its output.
     pub fn said(&self) -> String {
         self.process.said()
     }
 }
 
-/// The process once it listens; nothing when it could not.
+/// The process once it listens; `None` when it could not.
 fn launch(folder: &Path, port: u16, configuration: &str) -> Option<Running> {
     let file = |name: &str| folder.join(name).display().to_string();
-    // An empty home: a login shell may have much in its settings.
+    // An empty home: a login shell may have many settings.
     let text = format!(
         "ListenAddress 127.0.0.1:{port}\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\nStrictModes no\nUsePAM no\n\
          UseDNS no\nPrintMotd no\nPrintLastLog no\nPermitRootLogin prohibit-password\nPasswordAuthentication no\n\
@@ -84,7 +83,7 @@ fn launch(folder: &Path, port: u16, configuration: &str) -> Option<Running> {
     listens.then_some(process)
 }
 
-/// Who runs the tests.
+/// The user who runs the tests.
 fn user() -> String {
     let mut command = Command::new("id");
     command.arg("-un");

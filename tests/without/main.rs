@@ -1,7 +1,7 @@
 //! Runs a program without some system calls, as systemd's hardening, containers and old kernels do:
 //! `without ENOSYS openat2,statx PROGRAM ...`.
 //!
-//! A filter of the kernel's answers the calls, for the program and everything that it starts. It needs no privilege.
+//! A seccomp filter answers the calls, for the program and everything that it starts. It needs no privilege.
 
 use std::collections::BTreeMap;
 use std::os::unix::process::CommandExt;
@@ -9,7 +9,7 @@ use std::process::{Command, ExitCode};
 
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, apply_filter};
 
-/// The calls that can be taken away: what kernels of the last years brought, and what filters are known to refuse.
+/// The calls that can be refused: those that recent kernels added, and those that filters are known to refuse.
 const CALLS: [(&str, libc::c_long); 14] = [
     ("memfd_create", libc::SYS_memfd_create),
     ("openat2", libc::SYS_openat2),

@@ -1,5 +1,4 @@
-//! The behaviours, by the rows of the threat model. `black_box` keeps the compiler from seeing that they lead nowhere,
-//! and leaving them out.
+//! The behaviours, by the rows of the threat list. `black_box` keeps the compiler from removing code without an effect.
 
 use std::hint::black_box;
 use std::io::Read;
@@ -19,12 +18,12 @@ const MIB: usize = 1 << 20;
 /// A page of WebAssembly.
 const PAGE: usize = 64 << 10;
 
-/// Commits one: a row and its shape.
+/// Runs the behaviour of a line: a row and its parameters.
 pub(crate) fn behave(line: &str) -> After {
     let words: Vec<&str> = line.split(' ').collect();
     let (row, shape) = words.split_first().expect("splitting gives at least one");
     match *row {
-        // Not a behaviour: what others do while somebody misbehaves.
+        // Not hostile: the work of other sessions meanwhile.
         "cat" => After::Nothing,
         "W1" | "W2" | "W3" => spin(),
         "W5" | "W46" => memory(shape),
@@ -50,7 +49,7 @@ pub(crate) fn behave(line: &str) -> After {
     }
 }
 
-/// W1 to W3: never returns, and never calls the host.
+/// W1 to W3: never returns and never calls the host.
 fn spin() -> ! {
     let mut turns = 0_u64;
     loop {
@@ -58,7 +57,7 @@ fn spin() -> ! {
     }
 }
 
-/// W5, W46: takes memory, as much as there is.
+/// W5, W46: allocates as much memory as there is.
 fn memory(shape: &[&str]) -> After {
     match shape {
         ["bomb"] => {
@@ -67,16 +66,16 @@ fn memory(shape: &[&str]) -> After {
                 hoard.push(black_box(vec![1_u8; MIB]));
             }
         }
-        // A page a time, and a crash when there is no more, as a language does that cannot do without.
+        // One page at a time, then a crash, like a language that cannot handle the failure.
         ["steps"] => loop {
             let before = core::arch::wasm32::memory_grow(0, 1);
             assert_ne!(before, usize::MAX, "no more memory");
-            // SAFETY: the page was just added, so it belongs to nobody.
+            // SAFETY: the page was just added, so nothing else uses it.
             unsafe { std::ptr::write_volatile((before * PAGE) as *mut u8, 1) };
         },
-        // Asks for all there could be, and lives with the answer.
+        // Asks for the maximum and handles the failure.
         ["live"] => After::Report(format!("grew: {}\n", core::arch::wasm32::memory_grow(0, 65_000) != usize::MAX)),
-        // Takes three quarters of what is allowed, says so and keeps it.
+        // Allocates three quarters of the limit, says so and keeps it.
         ["hold"] => {
             let mut held = vec![0_u8; 48 * MIB];
             held.chunks_mut(4096).for_each(|page| page[0] = 1);
@@ -84,7 +83,7 @@ fn memory(shape: &[&str]) -> After {
             forget(black_box(held));
             After::Nothing
         }
-        // Takes as much, gives it back and takes it again.
+        // Allocates the same amount, releases it and allocates it again.
         ["churn"] => loop {
             let mut held = vec![0_u8; 48 * MIB];
             held.chunks_mut(4096).for_each(|page| page[0] = 1);
@@ -100,14 +99,14 @@ fn recurse(depth: u64) -> u64 {
     black_box(recurse(black_box(depth) + 1)) + depth
 }
 
-/// W15, W16: output without an end.
+/// W15, W16: output without end.
 fn flood() -> After {
     let block = vec![b'f'; PAGE];
     while channel::write(Output::Stdout, &block).is_ok() {}
     After::Nothing
 }
 
-/// W17: says something when it is too late to say anything.
+/// W17: writes after the end.
 fn too_late(shape: &[&str]) -> After {
     let answer = |result: Result<(), channel::WriteError>| match result {
         Ok(()) => "written",
@@ -119,7 +118,7 @@ fn too_late(shape: &[&str]) -> After {
             let told = answer(channel::write(Output::Stdout, b"late"));
             log::log(log::Level::Info, &format!("after eof: {told}"));
         }
-        // The first end is the one that counts. What is written in the same call still comes.
+        // The first end counts. Output of the same call is still sent.
         ["finish"] => {
             channel::finish(&Exit::Status(3));
             channel::finish(&Exit::Status(9));
@@ -127,12 +126,12 @@ fn too_late(shape: &[&str]) -> After {
             log::log(log::Level::Info, &format!("after finish: {told}"));
             return After::Nothing;
         }
-        // A side stream that no client asked for.
+        // An extended data stream that no client asked for.
         ["stream"] => {
             let told = answer(channel::write(Output::Extended(u32::MAX), b"side"));
             log::log(log::Level::Info, &format!("on a side stream: {told}"));
         }
-        // Meant for `closed`, when the client is gone.
+        // For `closed`, when the client is gone.
         ["closed"] => {
             let told = answer(channel::write(Output::Stdout, b"late"));
             log::log(log::Level::Info, &format!("after the close: {told}"));
@@ -143,7 +142,7 @@ fn too_late(shape: &[&str]) -> After {
     After::Report(String::new())
 }
 
-/// W19, W21: more of something than anybody needs.
+/// W19, W21: more resources or timers than anything needs.
 fn hoard(row: &str, shape: &[&str]) -> After {
     if (row, shape) == ("W19", &["handles"]) {
         loop {
@@ -163,7 +162,7 @@ fn hoard(row: &str, shape: &[&str]) -> After {
     After::Report(format!("set {set} hasty {hasty} refused {}\n", refused.join(",")))
 }
 
-/// W20: says that it waits, then waits for what never comes.
+/// W20: prints that it waits, then waits for something that never happens.
 fn wait(shape: &[&str]) -> After {
     say(b"waiting\n");
     match shape {
@@ -174,19 +173,19 @@ fn wait(shape: &[&str]) -> After {
     After::Nothing
 }
 
-/// W22: calls that do nothing.
+/// W22: calls without an effect.
 fn calls() -> After {
     loop {
         black_box(channel::writable());
     }
 }
 
-/// W23: too many lines, too long, or made to look like the host's own.
+/// W23: log lines that are too many, too long, or imitate the host's.
 fn lines(shape: &[&str]) -> After {
     match shape {
         ["many"] => (0..20_000).for_each(|line| log::log(log::Level::Error, &format!("line {line}"))),
         ["long"] => log::log(log::Level::Info, &"l".repeat(MIB)),
-        // Past what the host says it takes, by as many handles as there may be.
+        // More than the host accepts at once, through as many handles as allowed.
         ["raw"] => (0..1_000).for_each(|_| {
             let stream = stdout::get_stdout();
             let _ = stream.write(&vec![b'r'; 3 * MIB]);
@@ -204,10 +203,10 @@ fn lines(shape: &[&str]) -> After {
     After::Report("logged\n".to_owned())
 }
 
-/// W29, W31: what can be seen of the world outside.
+/// W29, W31: what the plugin can see of the host's environment.
 fn world() -> After {
     let mut input = Vec::new();
-    // An error is as good as nothing.
+    // An error is as good as an empty answer.
     let _ = std::io::stdin().read_to_end(&mut input);
     let seen = [
         ("environment", env::vars().count()),
@@ -225,10 +224,10 @@ fn world() -> After {
     After::Report(seen.iter().map(|(name, count)| format!("{name} {count}\n")).collect())
 }
 
-/// The byte that is left behind, and looked for.
+/// The byte that is written and searched for.
 const CANARY: u8 = 0xC5;
 
-/// W30: leaves a mark in memory, or looks for one in memory that is fresh.
+/// W30: writes a mark into memory, or searches fresh memory for one.
 fn canary(shape: &[&str]) -> After {
     match shape {
         ["put"] => {
@@ -239,7 +238,7 @@ fn canary(shape: &[&str]) -> After {
             let pages = 160;
             let fresh = core::arch::wasm32::memory_grow(0, pages);
             assert_ne!(fresh, usize::MAX, "no memory");
-            // SAFETY: the pages were just added, so they belong to nobody.
+            // SAFETY: the pages were just added, so nothing else uses them.
             let bytes = unsafe { std::slice::from_raw_parts((fresh * PAGE) as *const u8, pages * PAGE) };
             After::Report(format!("found {}\n", bytes.iter().filter(|byte| **byte != 0).count()))
         }
@@ -247,7 +246,7 @@ fn canary(shape: &[&str]) -> After {
     }
 }
 
-/// W32: how fine the clock is: the greatest common divisor of all differences seen, in nanoseconds.
+/// W32: the resolution of the clock: the greatest common divisor of all differences seen, in nanoseconds.
 fn clock() -> After {
     let first = Instant::now();
     let mut grain = 0_u64;
@@ -261,13 +260,13 @@ fn clock() -> After {
     After::Report(format!("grain {grain}\n"))
 }
 
-/// W33: more randomness than there is.
+/// W33: asks for too many random bytes.
 fn random(shape: &[&str]) -> After {
     let count = number(shape, 0);
     After::Report(format!("got {}\n", wasip2::random::random::get_random_bytes(count).len()))
 }
 
-/// W43: keeps going into the host and waiting there, so that a client that leaves finds it anywhere.
+/// W43: keeps calling the host and blocking there, so that a client can leave at any point.
 fn dawdle() -> After {
     loop {
         if channel::write(Output::Stdout, &[b'd'; 4096]).is_err() {
@@ -278,7 +277,7 @@ fn dawdle() -> After {
     }
 }
 
-/// W44: crashes if it is entered while it is in here.
+/// W44: crashes if it is called while another call runs.
 fn alone() -> After {
     static INSIDE: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
     let ordering = std::sync::atomic::Ordering::SeqCst;

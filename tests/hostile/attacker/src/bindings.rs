@@ -1,4 +1,4 @@
-//! What the host offers and calls, as the compiler of interfaces writes it down.
+//! The generated bindings of the host's interfaces.
 
 wit_bindgen::generate!({
     path: "../../../wit",

@@ -1,15 +1,15 @@
-//! W27: ways out of the tenant's directory. Beside it, where no plugin may reach, lies a folder `outside` with a file
-//! `secret`.
+//! W27: attempts to leave the tenant's directory. Beside it is a folder `outside` with a file `secret`, which no plugin
+//! may reach.
 //!
-//! Every attempt is made with WASI's own calls, since the standard library would clean the paths first.
+//! Every attempt uses WASI's own calls, because the standard library would normalize the paths first.
 
 use wasip2::filesystem::preopens::get_directories;
 use wasip2::filesystem::types::{Descriptor, DescriptorFlags, OpenFlags, PathFlags};
 
 use crate::after::{After, number};
 
-/// Paths that lead to the secret, if they lead anywhere. `door` is a link out, `operator` one that
-/// was there before, `deep` a folder, `absolute` and `chain` are links too.
+/// Paths that lead to the secret if they are followed. `door` is a link out, `operator` a link that was there before,
+/// `deep` a folder; `absolute` and `chain` are links too.
 const WAYS: [&str; 13] = [
     "../outside/secret",
     "deep/../../outside/secret",
@@ -30,7 +30,7 @@ const READ: DescriptorFlags = DescriptorFlags::READ;
 const WRITE: DescriptorFlags = DescriptorFlags::WRITE;
 const FOLLOW: PathFlags = PathFlags::SYMLINK_FOLLOW;
 
-/// What came of the attempts.
+/// The outcome of the attempts.
 #[derive(Default)]
 struct Tally {
     tried: u64,
@@ -68,7 +68,7 @@ pub(crate) fn behave(shape: &[&str]) -> After {
     }
 }
 
-/// Lays out what the attempts need. A host may refuse to make the links; then the ways through them lead nowhere, which
+/// Creates what the attempts need. A host may refuse to make the links; then the paths through them lead nowhere, which
 /// is as good.
 fn prepare(root: &Descriptor) -> After {
     let made = [
@@ -81,7 +81,7 @@ fn prepare(root: &Descriptor) -> After {
     After::Report(format!("made {}\n", made.iter().filter(|made| **made).count()))
 }
 
-/// Tries every way with every call.
+/// Tries every path with every call.
 fn every(root: &Descriptor, rounds: u64) -> After {
     let mut tally = Tally::default();
     for _ in 0..rounds {
@@ -99,7 +99,7 @@ fn attempt(root: &Descriptor, way: &str, tally: &mut Tally) {
     tally.count("stat", way, root.stat_at(FOLLOW, way));
     tally.count("hash", way, root.metadata_hash_at(FOLLOW, way));
     tally.count("link through", way, root.link_at(FOLLOW, way, root, "stolen"));
-    // These two are links of the tenant's own: they may be linked, moved and removed, but not what they lead to.
+    // These two are the tenant's own links: they may be linked, moved and removed, but not what they point to.
     if matches!(way, "absolute" | "chain") {
         return;
     }
@@ -113,12 +113,12 @@ fn attempt(root: &Descriptor, way: &str, tally: &mut Tally) {
     tally.count("rename out", way, root.rename_at("inside", root, &format!("{way}.moved")));
 }
 
-/// One half of a race: `gate` is a folder at one moment, a link out at the next.
+/// One half of a race: `gate` alternates between a folder and a link out.
 fn swap(root: &Descriptor, rounds: u64) -> After {
     let mut swapped = 0;
     for _ in 0..rounds {
         swapped += u64::from(root.create_directory_at("gate").is_ok());
-        // Neither answer matters: the other half may have the folder open.
+        // Failures are ignored: the other half may have the folder open.
         let _ = root.rename_at("gate", root, "gate.folder");
         let _ = root.symlink_at("../outside", "gate");
         let _ = root.unlink_file_at("gate");
@@ -127,13 +127,13 @@ fn swap(root: &Descriptor, rounds: u64) -> After {
     After::Report(format!("swapped {swapped}\n"))
 }
 
-/// The other half: goes through the gate, whatever it is.
+/// The other half: opens paths through the gate, whatever it is at the moment.
 fn race(root: &Descriptor, rounds: u64) -> After {
     let mut tally = Tally::default();
     for _ in 0..rounds {
         tally.count("race", "open", root.open_at(FOLLOW, "gate/secret", OpenFlags::empty(), READ));
         tally.count("race", "create", root.open_at(FOLLOW, "gate/../secret", OpenFlags::TRUNCATE, WRITE));
-        // The folder opened a moment ago may be elsewhere now: what is above it must still not be reached.
+        // The folder that was just opened may have been moved: its parent must still not be reachable.
         if let Ok(gate) = root.open_at(FOLLOW, "gate", OpenFlags::DIRECTORY, READ) {
             tally.count("race", "secret of the gate", gate.open_at(FOLLOW, "secret", OpenFlags::empty(), READ));
             tally.count("race", "above", gate.open_at(FOLLOW, "../../outside/secret", OpenFlags::empty(), READ));
@@ -142,7 +142,7 @@ fn race(root: &Descriptor, rounds: u64) -> After {
     tally.report()
 }
 
-/// On a directory that may only be read, a file must not be cut short, not even by opening it.
+/// In a read-only directory no file may be truncated, not even by opening it.
 fn truncate(root: &Descriptor, name: &str) -> After {
     let mut tally = Tally::default();
     for flags in [READ, WRITE, READ | WRITE, READ | DescriptorFlags::MUTATE_DIRECTORY] {

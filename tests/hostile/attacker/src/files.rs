@@ -1,4 +1,4 @@
-//! W28: the tenant's directory, used up in every way; and the plain reading and writing that the tests of it need.
+//! W28: exhausts the tenant's directory in every way; and the reading and writing that its tests need.
 
 use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
@@ -6,10 +6,10 @@ use std::io::{self, Read, Write};
 
 use crate::after::{After, number};
 
-/// Bytes in which files are written.
+/// The size of one write, in bytes.
 const PIECE: usize = 64 << 10;
 
-/// How something ended, as one word.
+/// The result of an operation as one word.
 fn word(result: &io::Result<()>) -> String {
     match result {
         Ok(()) => "ok".to_owned(),
@@ -42,14 +42,14 @@ pub(crate) fn behave(shape: &[&str]) -> After {
     })
 }
 
-/// Writes so many bytes, or as many as are taken.
+/// Writes this many bytes, or as many as the host accepts.
 fn write(name: &str, bytes: u64) -> String {
     let mut written = 0;
     let result = File::create(name).and_then(|mut file| {
         let block = vec![b'q'; PIECE];
         while written < bytes {
             let piece = usize::try_from(bytes - written).map_or(PIECE, |left| left.min(PIECE));
-            // Not `write_all`: what was taken before an error counts too.
+            // Not `write_all`: what was written before an error counts too.
             written += file.write(&block[..piece])? as u64;
         }
         Ok(())
@@ -57,7 +57,7 @@ fn write(name: &str, bytes: u64) -> String {
     format!("wrote {written} {}\n", word(&result))
 }
 
-/// Makes empty files, or as many as are taken.
+/// Creates this many empty files, or as many as the host accepts.
 fn inodes(count: u64) -> String {
     let mut made = 0;
     let mut result = Ok(());

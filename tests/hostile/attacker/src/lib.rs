@@ -1,12 +1,11 @@
-//! A plugin that does what no plugin should, on demand: `exec "W5 steps"` commits the behaviour of row W5, in the shape
-//! `steps`.
+//! A plugin that misbehaves on demand: `exec "W5 steps"` runs the behaviour of row W5 with the parameter `steps`.
 //!
-//! `in FUNCTION BEHAVIOUR` puts it off until the host calls that function, and gives back what it is given until then.
-//! What comes before `exec` is armed by the value of a variable (`LC_BEHAVIOUR="in pty-req W24 panic"`), and `open` by
-//! the name of the user (`open-W2`).
+//! `in FUNCTION BEHAVIOUR` delays it until the host calls that function; until then the plugin echoes its input. For
+//! functions that are called before `exec`, the value of a variable sets the behaviour
+//! (`LC_BEHAVIOUR="in pty-req W24 panic"`), and for `open` the name of the user (`open-W2`).
 //!
-//! This file knows when a behaviour is due. The behaviours are in `behaviours.rs`; `raw.rs` breaks the rules that a
-//! compiler keeps, `files.rs` and `escape.rs` are about the tenant's directory.
+//! This file decides when a behaviour is due. `behaviours.rs` has the behaviours; `raw.rs` violates what a compiler
+//! ensures, `files.rs` and `escape.rs` attack the tenant's directory.
 
 mod after;
 mod bindings;
@@ -24,18 +23,18 @@ use bindings::whelk::ssh::{channel, connection, timers};
 use session::{Ending, Pty, SignalName, WindowSize};
 
 thread_local! {
-    /// Functions and the behaviours that wait in them.
+    /// Functions and the behaviours that wait for their call.
     static ARMED: RefCell<Vec<(String, String)>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Commits a behaviour, or arms it.
+/// Runs a behaviour, or arms it.
 fn obey(line: &str) {
     let Some(rest) = line.strip_prefix("in ") else { return behave(line) };
     let (function, behaviour) = rest.split_once(' ').expect("`in FUNCTION BEHAVIOUR`");
     ARMED.with_borrow_mut(|armed| armed.push((function.to_owned(), behaviour.to_owned())));
     match function {
         "on-timer" => timers::set(1, 10, None).expect("one timer is allowed"),
-        // The host tells of room once there was none.
+        // The host calls `drain` only after there was no room.
         "on-writable" => say(&vec![b'w'; channel::writable() as usize]),
         _ => {}
     }
@@ -51,7 +50,7 @@ fn behave(line: &str) {
     }
 }
 
-/// The host has called this function. Says whether a behaviour was waiting.
+/// The host has called this function. Returns whether a behaviour was waiting for it.
 fn called(function: &str) -> bool {
     let behaviour = ARMED.with_borrow(|armed| armed.iter().find(|(name, _)| name == function).map(|(_, behaviour)| behaviour.clone()));
     behaviour.is_some_and(|behaviour| {
@@ -118,7 +117,7 @@ impl session::Guest for Attacker {
     }
 
     fn eof() {
-        // What is still due in another function will come.
+        // A behaviour that waits for another function is still to come.
         let waits = ARMED
             .with_borrow(|armed| armed.iter().any(|(function, _)| !matches!(function.as_str(), "data" | "closed")));
         if !called("eof") && !waits {

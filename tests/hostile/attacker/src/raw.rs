@@ -1,5 +1,4 @@
-//! What a compiler would not let through: pointers into nowhere, values that do not exist, handles that were never
-//! given; and crashes.
+//! What a compiler prevents: pointers out of bounds, invalid values, forged handles; and crashes.
 
 use std::hint::black_box;
 use std::process;
@@ -25,7 +24,7 @@ unsafe extern "C" {
     fn raw_log(level: i32, text: usize, len: usize);
 }
 
-/// A signal's name as the canonical ABI lays it out: which case, and the text of the last one.
+/// A signal's name as the canonical ABI lays it out: the case, and the text of `other`.
 #[repr(C)]
 struct SignalName {
     case: u8,
@@ -38,12 +37,12 @@ const OTHER: u8 = 13;
 
 pub(crate) fn behave(row: &str, shape: &[&str]) -> After {
     match (row, shape) {
-        // SAFETY: none of these is sound; what the host makes of them is the point.
+        // SAFETY: none of these is sound; the host must handle them.
         ("W11", ["pointer"]) => unsafe { raw_write(0, 0, usize::MAX - 16, 8, 0) },
         ("W11", ["length"]) => unsafe { raw_write(0, 0, 16, usize::MAX >> 1, 0) },
         ("W11", ["result"]) => unsafe { raw_write(0, 0, 16, 1, usize::MAX - 1) },
         ("W11", ["huge", ..]) => say(&vec![b'h'; usize::try_from(number(shape, 1)).unwrap_or(usize::MAX)]),
-        // One text of a MiB, named so often that the host would hold a GiB.
+        // One text of a MiB, referenced so often that the host would hold a GiB.
         ("W12", []) => {
             let text = vec![b't'; 1 << 20];
             let names: Vec<SignalName> =
@@ -52,7 +51,7 @@ pub(crate) fn behave(row: &str, shape: &[&str]) -> After {
                     .collect();
             unsafe { raw_catch_signals(names.as_ptr() as usize, names.len()) }
         }
-        // Small names, but a great many: each is larger in the host than here.
+        // Small names, but a great many: each takes more memory in the host than here.
         ("W12", ["small"]) => {
             let names: Vec<SignalName> =
                 std::iter::repeat_with(|| SignalName { case: 0, text: 0, len: 0 }).take(2 << 20).collect();
@@ -84,17 +83,17 @@ pub(crate) fn behave(row: &str, shape: &[&str]) -> After {
     After::Report("nothing happened\n".to_owned())
 }
 
-/// Crashes, in one of the ways that there are.
+/// Crashes in one of several ways.
 pub(crate) fn crash(shape: &[&str]) -> After {
     let numbers = (black_box(i32::MIN), black_box(0_i32), black_box(-1_i32));
     match shape {
         [] | ["unreachable"] => core::arch::wasm32::unreachable(),
-        // SAFETY: none; Rust looks before it divides, and is told here that it need not.
+        // SAFETY: none; Rust checks before it divides, and is told here that it need not.
         ["divide"] => drop(black_box(unsafe { numbers.0.checked_div(numbers.1).unwrap_unchecked() })),
         ["overflow"] => drop(black_box(unsafe { numbers.0.checked_div(numbers.2).unwrap_unchecked() })),
-        // SAFETY: none; the address lies beyond all memory.
+        // SAFETY: none; the address is beyond all memory.
         ["bounds"] => drop(black_box(unsafe { std::ptr::read_volatile(black_box(0x7fff_0000_usize) as *const u64) })),
-        // SAFETY: none; nothing of this type stands there in the table.
+        // SAFETY: none; the table has nothing of this type there.
         ["call"] => {
             let function: extern "C" fn(f64, f64) -> f64 = unsafe { std::mem::transmute(black_box(1_usize)) };
             black_box(function(1.0, 2.0));
@@ -102,7 +101,7 @@ pub(crate) fn crash(shape: &[&str]) -> After {
         ["panic"] => panic!("a secret of the plugin's own"),
         ["abort"] => process::abort(),
         ["exit"] => process::exit(99),
-        // After something was said.
+        // After some output.
         ["said"] => {
             let _ = channel::write(Output::Stdout, b"last words");
             core::arch::wasm32::unreachable()
