@@ -9,7 +9,7 @@ const ILL: &str = "ILL: the plugin crashed";
 const LARGE: &str = "KILL: write too large";
 
 #[test]
-fn w11_w12_arguments_that_lie_or_are_too_large_end_the_caller() {
+fn w11_w12_invalid_or_too_large_arguments_end_the_caller() {
     let mut world = World::new();
     let before = world.gateway.peak_memory();
     world.each_ends_alone(&[
@@ -26,7 +26,7 @@ fn w11_w12_arguments_that_lie_or_are_too_large_end_the_caller() {
 }
 
 #[test]
-fn w13_w14_values_that_do_not_exist_end_the_caller() {
+fn w13_w14_invalid_values_end_the_caller() {
     let mut world = World::new();
     world.each_ends_alone(&[
         ("W13 utf8", ILL, "utf-8"),
@@ -38,7 +38,7 @@ fn w13_w14_values_that_do_not_exist_end_the_caller() {
 }
 
 #[test]
-fn w15_a_flood_that_nobody_reads_waits_and_costs_nothing() {
+fn w15_output_that_no_client_reads_waits_and_costs_nothing() {
     let mut world = World::new();
     let before = world.gateway.resident_memory();
     let flood = world.call("attacker").exec("W15").start_and_stall(1);
@@ -56,14 +56,14 @@ fn w15_a_flood_that_nobody_reads_waits_and_costs_nothing() {
 }
 
 #[test]
-fn w16_a_flood_that_is_read_leaves_room_for_others() {
+fn w16_a_flood_of_output_leaves_room_for_others() {
     let mut world = World::new();
     world.neighbour_goes_on_in_a_storm("8", "W16");
     world.end();
 }
 
 #[test]
-fn w17_what_is_written_too_late_is_refused_and_the_first_end_stands() {
+fn w17_writes_after_the_end_are_refused_and_the_first_end_counts() {
     let mut world = World::new();
     for (behaviour, status, logged) in [
         ("W17 eof", 0, "after eof: eof-sent"),
@@ -81,7 +81,7 @@ fn w17_what_is_written_too_late_is_refused_and_the_first_end_stands() {
 }
 
 #[test]
-fn w18_a_handle_that_was_never_given_ends_whoever_uses_it() {
+fn w18_a_forged_handle_ends_the_caller() {
     let mut world = World::new();
     world.each_ends_alone(&[("W18 forged", ILL, "handle"), ("W18 twice", ILL, "handle"), ("W18 stale", ILL, "handle")]);
     world.end();
@@ -120,7 +120,7 @@ fn w23_the_log_can_be_neither_flooded_nor_forged() {
 }
 
 #[test]
-fn w29_w31_of_the_world_outside_there_is_nothing() {
+fn w29_w31_arguments_environment_and_network_are_empty() {
     let mut world = World::new();
     let seen = world.exec("W29");
     assert_eq!(seen.told, Told::Status(0), "{seen:?}");
@@ -143,7 +143,7 @@ fn w32_the_clock_is_a_coarse_one() {
 }
 
 #[test]
-fn w33_randomness_is_given_by_the_spoon() {
+fn w33_the_random_bytes_of_a_call_are_limited() {
     let mut world = World::new();
     let seen = world.exec("W33 65536");
     assert_eq!(seen.out, "got 65536\n", "{seen:?}");

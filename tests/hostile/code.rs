@@ -53,7 +53,7 @@ fn w1_an_endless_loop_in_any_function_is_stopped_at_its_budget_and_ends_alone() 
 }
 
 #[test]
-fn w2_an_endless_loop_before_the_session_has_begun_is_stopped_too() {
+fn w2_an_endless_loop_before_the_session_is_open_is_stopped_too() {
     let mut world = World::new();
     for (function, call) in before_a_command(&world, "W2") {
         world.ends_alone(function, &call, &Told::Signal(SPENT.to_owned()), "cpu budget exhausted");
@@ -103,7 +103,7 @@ fn w9_recursion_without_an_end_runs_out_of_its_own_stack() {
 }
 
 #[test]
-fn w10_the_host_is_not_called_from_within_its_own_call() {
+fn w10_a_call_from_within_the_hosts_own_call_is_refused() {
     // `get-env` returns a list, for which the host asks the plugin for memory: there the plugin calls the host again.
     let plan = Plan::default().plugin(
         "nested",
@@ -126,7 +126,7 @@ fn w10_the_host_is_not_called_from_within_its_own_call() {
 }
 
 #[test]
-fn w20_a_plugin_that_waits_for_ever_is_let_go_when_its_client_is_gone() {
+fn w20_a_plugin_that_waits_for_ever_ends_with_its_client() {
     let mut world = World::new();
     for behaviour in ["W20 sleep", "in data W20 sleep", "in on-timer W20 poll"] {
         let before = world.endings("attacker", 0).len();
@@ -153,7 +153,7 @@ fn w20_a_plugin_that_waits_for_ever_is_let_go_when_its_client_is_gone() {
 }
 
 #[test]
-fn w22_a_flood_of_calls_that_do_nothing_is_charged_to_the_caller() {
+fn w22_a_flood_of_empty_calls_is_charged_to_the_caller() {
     let mut world = World::new();
     world.each_ends_alone(&[("W22", SPENT, "cpu budget exhausted")]);
     world.end();
@@ -180,7 +180,7 @@ fn w24_a_crash_in_any_function_ends_that_session_alone() {
 }
 
 #[test]
-fn w24_each_kind_of_crash_is_told_as_the_signal_of_a_native_program_and_no_more() {
+fn w24_each_kind_of_crash_is_reported_as_the_signal_of_a_native_program() {
     let mut world = World::new();
     world.each_ends_alone(&[
         ("W24 unreachable", "ABRT: the plugin crashed", "unreachable"),
@@ -214,7 +214,7 @@ fn w25_a_plugin_that_crashes_before_its_first_call_is_never_served() {
 }
 
 #[test]
-fn w25_a_plugin_that_crashes_at_every_start_is_suspended_for_whom_it_does() {
+fn w25_a_plugin_that_crashes_at_every_start_is_suspended_for_the_users_it_crashes_for() {
     let mut world = World::new();
     for _ in 0..8 {
         let seen = world.run(&world.call("open-W24"));
@@ -252,7 +252,7 @@ fn crier(name: &str, at_once: bool) -> Vec<u8> {
 }
 
 #[test]
-fn w24_a_name_that_a_plugin_gives_its_function_fills_neither_the_log_nor_the_memory() {
+fn w24_a_long_function_name_of_a_plugin_fills_neither_the_log_nor_memory() {
     let long = "f".repeat(60_000);
     let plan = Plan::default().plugin("long", crier(&long, false)).plugin("folded", crier(&folded_name(), false));
     let mut world = plan.file("unborn", crier(&folded_name(), true)).start();
@@ -273,7 +273,7 @@ fn w24_a_name_that_a_plugin_gives_its_function_fills_neither_the_log_nor_the_mem
 const ACCOUNTS: u64 = 2;
 
 #[test]
-fn w26_a_client_that_comes_back_for_one_crash_after_another_harms_nobody() {
+fn w26_a_client_that_reconnects_for_one_crash_after_another_affects_nobody() {
     let mut world = Plan::default().limit("tenant_failure_rate", &ACCOUNTS.to_string()).start();
     let count = size(200, 20_000);
     let options = ["--count", &count.to_string(), "--at-once", "8"];
@@ -326,7 +326,7 @@ fn w43_a_client_may_leave_at_any_moment_of_a_call() {
 }
 
 #[test]
-fn w44_data_that_comes_while_the_plugin_is_busy_waits_outside() {
+fn w44_data_that_arrives_during_a_call_waits() {
     let mut world = World::new();
     let call = world.call("attacker").exec("in data W44");
     let finished = call.run(Input::Generated(2 << 20));

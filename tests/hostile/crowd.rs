@@ -14,7 +14,7 @@ fn go_on(crowd: &mut Running, line: &str, word: &str) {
 }
 
 #[test]
-fn ten_thousand_sessions_live_at_once_and_one_more_is_refused_as_such() {
+fn ten_thousand_sessions_are_alive_at_once_and_one_more_is_refused() {
     let sessions = size(200, 10_000);
     let (connections, each) = ((sessions / EACH).to_string(), EACH.to_string());
     // The neighbour takes one place.

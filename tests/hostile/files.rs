@@ -80,7 +80,7 @@ fn w27_no_path_leads_out_of_a_granted_directory() {
 }
 
 #[test]
-fn w27_whoever_swaps_a_folder_for_a_link_wins_no_race() {
+fn w27_swapping_a_folder_for_a_link_wins_no_race() {
     let mut world = granted();
     let gate = place(&world).join("hostile/gate");
     let rounds = size(100, 2_500);
@@ -113,7 +113,7 @@ fn w27_whoever_swaps_a_folder_for_a_link_wins_no_race() {
 }
 
 #[test]
-fn w27_a_directory_that_may_only_be_read_is_only_read() {
+fn w27_a_read_only_directory_is_not_changed() {
     let read_only = "[tenants.hostile.grants]\n\
                      directory = { path = \"FOLDER/box\", access = \"read-only\" }";
     let mut world = Plan::default()
@@ -144,7 +144,7 @@ fn used(world: &World, tenant: &str) -> u64 {
 }
 
 #[test]
-fn w28_a_tenant_at_its_quota_is_refused_and_nobody_else_is() {
+fn w28_only_a_tenant_at_its_quota_is_refused() {
     let mut world = granted();
     let seen = world.exec(&format!("W28 write big {}", 3 * QUOTA));
     assert!(seen.out.starts_with("wrote ") && !seen.out.contains(" ok"), "{seen:?}");
@@ -166,7 +166,7 @@ fn w28_a_tenant_at_its_quota_is_refused_and_nobody_else_is() {
 }
 
 #[test]
-fn w28_many_sessions_together_take_no_more_than_one_could() {
+fn w28_many_sessions_together_have_the_quota_of_one() {
     let mut world = granted();
     let writers: Vec<Running> =
         (0..8).map(|number| world.call("attacker").exec(&format!("W28 write part-{number} {QUOTA}")).start()).collect();
@@ -182,7 +182,7 @@ fn w28_many_sessions_together_take_no_more_than_one_could() {
 }
 
 #[test]
-fn w28_files_holes_and_handles_have_their_numbers_too() {
+fn w28_files_holes_and_handles_are_limited_too() {
     let mut world = granted();
     let seen = world.exec("W28 sparse hole");
     assert!(seen.out.starts_with("long ") && !seen.out.contains("long ok") && !seen.out.contains("far ok"), "{seen:?}");

@@ -27,7 +27,7 @@ fn total(gateway: &Gateway) -> u64 {
 }
 
 #[test]
-fn what_a_client_was_told_is_kept_outlives_a_kill_of_the_gateway() {
+fn a_confirmed_write_survives_a_kill_of_the_gateway() {
     let kills = size(5, 200);
     let mut gateway = Gateway::demonstration();
     let (mut told, mut kept) = (0, 0);

@@ -20,7 +20,7 @@ const GREEDY: [(&str, &str, &str); 6] = [
 ];
 
 #[test]
-fn w5_memory_without_an_end_is_refused_at_the_limit_and_told_as_what_it_is() {
+fn w5_memory_is_refused_at_the_limit_and_the_reason_is_reported() {
     let mut world = World::new();
     let before = world.gateway.resident_memory();
     world.each_ends_alone(&[
@@ -59,7 +59,7 @@ fn w6_w7_w8_a_plugin_that_declares_too_much_is_never_loaded() {
 }
 
 #[test]
-fn w8_a_table_that_grows_without_an_end_is_refused_and_nothing_else() {
+fn w8_growth_of_a_table_is_refused_at_the_limit() {
     // By two thousand million at once, by the maximum of the number, and step by step until the limit.
     let grow = |count: &str| format!("(table.grow $t (ref.null func) (i32.const {count}))");
     let body = format!(
@@ -81,7 +81,7 @@ fn w8_a_table_that_grows_without_an_end_is_refused_and_nothing_else() {
 }
 
 #[test]
-fn w19_w21_handles_and_timers_have_their_numbers() {
+fn w19_w21_handles_and_timers_are_limited() {
     let mut world = World::new();
     world.each_ends_alone(&[("W19 handles", "KILL: too many resources", "too many resources")]);
     let seen = world.exec("W21");
@@ -91,7 +91,7 @@ fn w19_w21_handles_and_timers_have_their_numbers() {
 }
 
 #[test]
-fn w30_memory_that_one_tenant_had_is_blank_for_the_next() {
+fn w30_memory_of_one_tenant_is_cleared_for_the_next() {
     // One place for all: each session gets the memory of the one before.
     let mut world = Plan::default().limit("instances", "2").start();
     for _ in 0..3 {
@@ -107,14 +107,14 @@ fn w30_memory_that_one_tenant_had_is_blank_for_the_next() {
 }
 
 #[test]
-fn w46_a_tenant_that_takes_and_gives_back_memory_all_the_time_disturbs_nobody() {
+fn w46_a_tenant_that_allocates_and_frees_memory_all_the_time_disturbs_nobody() {
     let mut world = World::new();
     world.neighbour_goes_on_in_a_storm("4", "W46 churn");
     world.end();
 }
 
 #[test]
-fn w52_a_full_server_says_that_it_is_full_and_has_room_again_later() {
+fn w52_a_full_server_says_so_and_has_room_again_later() {
     // The neighbour is one of the four.
     let mut world = Plan::default().limit("instances", "4").start();
     let held: Vec<_> = (0..3)

@@ -124,7 +124,7 @@ fn judge(slow: &[String]) {
 }
 
 #[test]
-fn a_neighbour_s_keys_come_back_whatever_the_attacker_does() {
+fn a_neighbours_keystrokes_are_echoed_whatever_the_attacker_does() {
     // At full size each has a gateway of its own: some make the log long.
     let together = if size(0, 1) == 1 { 1 } else { OFFENCES.len() };
     let slow: Vec<String> = OFFENCES.chunks(together).flat_map(measure).collect();
@@ -132,6 +132,6 @@ fn a_neighbour_s_keys_come_back_whatever_the_attacker_does() {
 }
 
 #[test]
-fn w45_a_neighbour_s_keys_come_back_beside_64_channels_of_everything() {
+fn w45_a_neighbours_keystrokes_are_echoed_beside_64_hostile_channels() {
     judge(&measure(&[MIX]));
 }

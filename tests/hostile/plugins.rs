@@ -100,7 +100,7 @@ fn bombs() -> Vec<(&'static str, Vec<u8>)> {
 }
 
 #[test]
-fn w34_a_bomb_for_the_compiler_goes_off_elsewhere_and_the_old_version_serves() {
+fn w34_a_compiler_bomb_fails_in_the_child_and_the_old_version_serves() {
     let limits = Plan::watched().limit("component", "\"2 MiB\"");
     // At full size the files are as large as a plugin may be.
     let plan = if size(0, 1) == 0 { limits } else { Plan::watched() };
@@ -133,7 +133,7 @@ fn compiled() -> Vec<u8> {
 }
 
 #[test]
-fn w35_w37_a_file_of_another_kind_is_refused_by_its_kind_and_the_old_version_serves() {
+fn w35_w37_a_file_of_another_kind_is_refused_by_name_and_the_old_version_serves() {
     let mut world = watched();
     let whole = version(2);
     let files: [(&str, Vec<u8>); 9] = [
@@ -228,7 +228,7 @@ const EXOTIC: [(&str, &str); 13] = [
 ];
 
 #[test]
-fn w49_what_nobody_needs_is_switched_off() {
+fn w49_unused_proposals_are_disabled() {
     let exotic = |plan: Plan, (name, text): &(&str, &str)| {
         plan.file(name, wat::parse_str(format!("(component {text})")).expect("our own text"))
     };
@@ -261,7 +261,7 @@ fn w38_a_file_that_is_being_written_is_never_loaded_in_between() {
 }
 
 #[test]
-fn w39_a_storm_of_replacements_is_loaded_a_few_times_and_the_last_one_wins() {
+fn w39_of_many_replacements_few_are_loaded_and_the_last_one_wins() {
     let mut world = Plan::default().plugin(NAME, version(1)).start();
     let storm = size(100, 1_000);
     for number in 2..=storm {
@@ -275,7 +275,7 @@ fn w39_a_storm_of_replacements_is_loaded_a_few_times_and_the_last_one_wins() {
 }
 
 #[test]
-fn w40_a_file_that_cannot_be_read_changes_nothing_and_one_that_is_gone_is_gone() {
+fn w40_an_unreadable_file_changes_nothing_and_a_deleted_one_ends_the_plugin() {
     let mut world = watched();
     let path = file(&world.plugins(), NAME);
     // A dangling link and a folder: neither can be read.
@@ -351,7 +351,7 @@ fn w41_when_there_are_too_many_versions_the_oldest_sessions_end() {
 }
 
 #[test]
-fn w41_old_sessions_may_be_given_a_last_day() {
+fn w41_sessions_of_an_old_version_end_at_the_configured_time() {
     let mut world = Plan::watched().limit("reload_drain", "\"1 s\"").plugin(NAME, version(1)).start();
     let mut old = held(&world, 2, 1);
     replace(&world, &version(2));
@@ -365,7 +365,7 @@ fn w41_old_sessions_may_be_given_a_last_day() {
 }
 
 #[test]
-fn w42_a_version_that_crashes_at_once_gives_way_to_the_one_before() {
+fn w42_a_version_that_crashes_at_once_is_replaced_by_the_one_before() {
     let mut world = watched();
     let crashing = Written { bodies: vec![("shell", "unreachable".to_owned())], ..Written::default() };
     replace(&world, &crashing.component());

@@ -29,7 +29,7 @@ fn say(world: &World, user: &str, command: &str) -> (Option<i32>, String) {
 }
 
 #[test]
-fn two_tenants_with_the_same_plugin_and_the_same_keys_have_each_their_own() {
+fn two_tenants_with_the_same_plugin_and_keys_do_not_share_values() {
     let mut world = sharing();
     assert_eq!(say(&world, PLUGIN, "kv set name hostile").0, Some(0));
     assert_eq!(say(&world, "other-guestbook", "kv get name").0, Some(1), "a key of another tenant's is there");
@@ -46,7 +46,7 @@ fn two_tenants_with_the_same_plugin_and_the_same_keys_have_each_their_own() {
 }
 
 #[test]
-fn a_tenant_at_its_quota_of_keys_is_refused_and_nobody_else_is() {
+fn only_a_tenant_at_its_key_quota_is_refused() {
     let mut world = sharing();
     let text = "x".repeat(8 << 10);
     let refused =
@@ -59,7 +59,7 @@ fn a_tenant_at_its_quota_of_keys_is_refused_and_nobody_else_is() {
 }
 
 #[test]
-fn two_tenants_with_the_same_plugin_and_the_same_topics_hear_nothing_of_each_other() {
+fn two_tenants_with_the_same_plugin_and_topics_do_not_share_messages() {
     let mut world = sharing();
     let listen = |user: &str| {
         let listening = world.call(user).exec("subscribe news").start();
@@ -82,7 +82,7 @@ fn two_tenants_with_the_same_plugin_and_the_same_topics_hear_nothing_of_each_oth
 }
 
 #[test]
-fn a_plugin_of_a_tenant_s_own_folder_is_there_for_that_tenant_alone() {
+fn a_plugin_of_a_tenants_own_folder_serves_that_tenant_alone() {
     let own = |folder: &Path| {
         let plugins = folder.join("own");
         std::fs::create_dir(&plugins).expect("our own folder");
@@ -105,7 +105,7 @@ fn a_plugin_of_a_tenant_s_own_folder_is_there_for_that_tenant_alone() {
 }
 
 #[test]
-fn a_tenant_that_ruins_its_own_plugins_is_alone_in_that_after_the_next_start_too() {
+fn a_tenant_that_breaks_its_own_plugins_affects_no_other_even_after_a_restart() {
     let own = |folder: &Path| {
         let plugins = folder.join("theirs/plugins");
         std::fs::create_dir_all(&plugins).expect("our own folder");
@@ -160,7 +160,7 @@ fn misfit(number: u64) -> Vec<u8> {
 }
 
 #[test]
-fn a_tenant_that_drops_misfits_is_told_once_for_each_and_holds_up_no_other_s_plugins() {
+fn plugins_that_do_not_fit_are_logged_once_and_delay_no_other_tenants() {
     let folders = |folder: &Path| {
         for name in ["theirs", "ours"] {
             std::fs::create_dir(folder.join(name)).expect("our own folder");
@@ -207,7 +207,7 @@ fn alarms(world: &World) -> Vec<String> {
 }
 
 #[test]
-fn a_tenant_with_too_many_sessions_is_told_so_and_nobody_else_is() {
+fn only_a_tenant_with_too_many_sessions_is_refused() {
     let mut world = Plan::default().hostile("[tenants.hostile.limits]\ntenant_sessions = 3").start();
     let mut held: Vec<_> = (0..3).map(|_| world.call("attacker").exec("W20 sleep").start()).collect();
     held.iter().for_each(|session| session.wait_for_output("waiting"));
@@ -226,7 +226,7 @@ fn a_tenant_with_too_many_sessions_is_told_so_and_nobody_else_is() {
 }
 
 #[test]
-fn w5_a_tenant_s_sessions_together_have_a_limit_of_memory_too() {
+fn w5_the_sessions_of_a_tenant_share_a_memory_limit() {
     let mut world = Plan::default().hostile("[tenants.hostile.limits]\ntenant_memory = \"128 MiB\"").start();
     let held: Vec<_> = (0..2).map(|_| world.call("attacker").exec("W5 hold").start()).collect();
     held.iter().for_each(|session| session.wait_for_output("held"));
@@ -248,7 +248,7 @@ fn w5_a_tenant_s_sessions_together_have_a_limit_of_memory_too() {
 }
 
 #[test]
-fn w20_a_session_may_be_given_an_hour_to_live_or_to_do_nothing() {
+fn w20_a_session_may_have_an_idle_and_a_total_timeout() {
     for (limit, told) in
         [("session_time", "KILL: the session has reached its time limit"), ("idle_time", "HUP: idle for too long")]
     {
@@ -265,7 +265,7 @@ fn w20_a_session_may_be_given_an_hour_to_live_or_to_do_nothing() {
 }
 
 #[test]
-fn w16_a_tenant_may_be_given_so_many_bytes_a_second() {
+fn w16_a_tenant_may_have_an_output_rate() {
     let lines = "[tenants.hostile.limits]\ntenant_output_rate = \"256 KiB\"";
     let mut world = Plan::default().hostile(lines).start();
     let mut storm = world.siege("attacker", "storm", &["--count", "0", "--at-once", "4"], "W16");
@@ -280,7 +280,7 @@ fn w16_a_tenant_may_be_given_so_many_bytes_a_second() {
 }
 
 #[test]
-fn a_user_at_the_limit_of_connections_is_turned_away_and_nobody_else_is() {
+fn only_a_user_at_the_connection_limit_is_refused() {
     let mut world = Plan::default().limit("connections_per_user", "3").start();
     let enter = |world: &World| {
         let mut held = world.call("attacker").exec("cat").start();

@@ -39,7 +39,7 @@ fn answers(logins: Running) -> Vec<(u64, u64)> {
 }
 
 #[test]
-fn nobody_who_logs_in_notices_that_a_plugin_is_being_replaced() {
+fn logins_succeed_while_a_plugin_is_being_replaced() {
     let replacements = size(10, 1_000);
     let mut world = Plan::watched().limit("generations", "100").plugin(NAME, version(1)).start();
     let mut loads = Loads { looked_at: 0, count: 0 };

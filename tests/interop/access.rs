@@ -36,7 +36,7 @@ fn exit_5(client: Client, gateway: &Gateway, user: &str, access: Access) -> Fini
 }
 
 #[test]
-fn the_right_password_opens_for_every_client() {
+fn every_client_logs_in_with_the_right_password() {
     let (gateway, _) = configured();
     for client in Client::ALL {
         let finished = exit_5(client, &gateway, "alice", Access::right_password());
@@ -46,7 +46,7 @@ fn the_right_password_opens_for_every_client() {
 }
 
 #[test]
-fn the_right_key_opens_for_every_client() {
+fn every_client_logs_in_with_the_right_key() {
     let (gateway, key) = configured();
     for client in Client::ALL {
         let finished = exit_5(client, &gateway, "alice", key.clone());
@@ -75,7 +75,7 @@ fn entered(gateway: &Gateway, connections: usize) -> Vec<String> {
 }
 
 #[test]
-fn only_a_user_who_needs_no_proof_enters_without_one() {
+fn only_a_user_without_credentials_logs_in_without_them() {
     let (gateway, _) = configured();
     for client in Client::ALL {
         let finished = exit_5(client, &gateway, "guest", Access::Nothing);
@@ -91,7 +91,7 @@ fn only_a_user_who_needs_no_proof_enters_without_one() {
 
 // paramiko never tries without a credential. What it offers for a user who needs none is neither hashed nor stored.
 #[test]
-fn a_user_who_needs_no_proof_enters_with_any() {
+fn a_user_without_credentials_logs_in_whatever_the_client_offers() {
     let (gateway, _) = configured();
     let (stranger, _) = Access::fresh_key();
     let mut logins = 0;
@@ -112,7 +112,7 @@ fn a_user_who_needs_no_proof_enters_with_any() {
 }
 
 #[test]
-fn a_wrong_proof_opens_for_nobody() {
+fn nobody_logs_in_with_a_wrong_credential() {
     let (gateway, _) = configured();
     let (stranger, _) = Access::fresh_key();
     for client in Client::ALL {
@@ -148,7 +148,7 @@ fn transcript(gateway: &Gateway, user: &str, access: Access) -> String {
 }
 
 #[test]
-fn an_unknown_user_is_answered_as_a_wrong_proof_is() {
+fn an_unknown_user_gets_the_same_answer_as_a_wrong_credential() {
     let (gateway, _) = configured();
     let (stranger, _) = Access::fresh_key();
     for access in [Access::password("wrong"), stranger, Access::Nothing] {
@@ -177,7 +177,7 @@ fn no_secret_reaches_the_log() {
 }
 
 #[test]
-fn a_wrong_configuration_is_told_whole_and_nothing_is_bound() {
+fn a_wrong_configuration_is_reported_whole_and_nothing_is_bound() {
     let text = "listne = 1\n\n[users.alice]\nplugin = \"nosuch\"\nauth = \"none\"\n\n[users.bob]\nplugin = \"echo\"\n";
     let finished = Setup::default().configuration(text).start_in_vain();
     assert_eq!(finished.status, Some(2), "{}", finished.err);

@@ -126,7 +126,7 @@ fn observe(port: u16, user: &str, access: &Access, commands: [&str; 2]) -> Vec<(
 }
 
 #[test]
-fn one_channels_fault_stays_with_that_channel_as_with_sshd_or_better() {
+fn a_violation_on_one_channel_ends_no_more_than_it_does_with_sshd() {
     let (access, line) = Access::fresh_key();
     let setup = Setup::default();
     std::fs::write(setup.folder().join("keys"), &line).expect("our own folder");

@@ -25,7 +25,7 @@ fn copied_plugins(setup: &Setup) -> PathBuf {
 }
 
 #[test]
-fn an_unknown_plugin_name_shows_which_there_are_and_ends_with_status_1() {
+fn an_unknown_plugin_name_lists_the_plugins_and_ends_with_status_1() {
     let gateway = Gateway::demonstration();
     let finished = Call::new(Client::OpenSsh100, &gateway, "nosuch").run(Input::Nothing);
     let said = finished.out.text() + &finished.err;
@@ -68,7 +68,7 @@ fn the_demonstration_says_what_it_is() {
 }
 
 #[test]
-fn broken_plugins_are_named_and_the_good_ones_are_served() {
+fn broken_plugins_are_named_and_valid_ones_are_served() {
     let setup = Setup::default();
     let folder = copied_plugins(&setup);
     let whole = std::fs::read(folder.join("echo.wasm")).expect("it was copied above");

@@ -41,7 +41,7 @@ fn nine_downloads(gateway: &Gateway, master: &Master, bytes: u64) -> f64 {
 }
 
 #[test]
-fn a_session_that_nobody_reads_holds_up_none_of_the_nine_beside_it() {
+fn an_unread_session_does_not_delay_nine_others_on_its_connection() {
     let gateway = Gateway::demonstration();
     let master = Master::open(&gateway);
     let bytes = size(4, 64) * MIB;

@@ -30,7 +30,7 @@ fn on_one_connection(gateway: &Gateway, commands: &[&str]) -> (Vec<serde_json::V
 }
 
 #[test]
-fn a_plugin_that_speaks_the_hosts_lines_harms_no_other_session_of_asyncssh() {
+fn a_plugin_that_sends_the_hosts_requests_affects_no_other_session_of_asyncssh() {
     let gateway = Gateway::demonstration();
     let (reports, text) = on_one_connection(&gateway, &LINES);
     assert_eq!(reports.len(), LINES.len() + 1, "{text}");
@@ -41,7 +41,7 @@ fn a_plugin_that_speaks_the_hosts_lines_harms_no_other_session_of_asyncssh() {
 }
 
 #[test]
-fn a_plugin_that_speaks_the_hosts_lines_harms_no_other_session_of_openssh() {
+fn a_plugin_that_sends_the_hosts_requests_affects_no_other_session_of_openssh() {
     let gateway = Gateway::demonstration();
     let socket = format!("ControlPath={}", gateway.folder().join("control").display());
     let call = |master: &str| {
@@ -68,7 +68,7 @@ fn a_plugin_that_speaks_the_hosts_lines_harms_no_other_session_of_openssh() {
 }
 
 #[test]
-fn a_session_that_goes_wrong_ends_by_a_signal_while_its_neighbour_goes_on() {
+fn a_failing_session_ends_by_a_signal_while_its_neighbour_goes_on() {
     let gateway = Gateway::demonstration();
     let (reports, text) = on_one_connection(&gateway, &BEHAVIOURS.map(|(behaviour, _)| behaviour));
     for ((behaviour, signals), report) in BEHAVIOURS.iter().zip(&reports) {

@@ -14,7 +14,7 @@ fn assert_events(text: &str, events: &[&[&str]]) {
 }
 
 #[test]
-fn a_plugin_hears_of_everything_in_order() {
+fn a_plugin_receives_all_events_in_order() {
     let gateway = Gateway::demonstration();
     let mut command = Command::new(client_program("python"));
     command.arg(repository().join("tests/interop/lifecycle.py")).args(["--port", &gateway.port().to_string()]);
@@ -46,7 +46,7 @@ fn a_plugin_hears_of_everything_in_order() {
 }
 
 #[test]
-fn a_command_and_a_subsystem_are_told_apart() {
+fn a_command_and_a_subsystem_are_distinguished() {
     let gateway = Gateway::demonstration();
     let call = || Call::new(Client::OpenSsh100, &gateway, "lifecycle");
     let finished = call().exec("list all").run(Input::Nothing);

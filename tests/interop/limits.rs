@@ -28,7 +28,7 @@ fn a_command_of_120_000_bytes_runs() {
 
 // As on CI machines, whose `ssh_config` says `SendEnv *`. OpenSSH asks for no replies.
 #[test]
-fn nine_hundred_variables_in_a_burst_do_no_harm() {
+fn nine_hundred_variables_in_a_burst_end_nothing() {
     let gateway = Gateway::demonstration();
     let call = Call::new(Client::OpenSsh100, &gateway, "probe").option("-oSendEnv=CI_*").exec("exit 5");
     let mut command = call.command();
@@ -51,7 +51,7 @@ fn untidy(line: &str) -> Vec<u8> {
 }
 
 #[test]
-fn one_bad_line_of_authorized_keys_is_one_bad_line() {
+fn one_invalid_line_of_authorized_keys_affects_no_other_line() {
     let setup = Setup::default();
     let (key, line) = Access::fresh_key();
     std::fs::write(setup.folder().join("joerg.keys"), untidy(&line)).expect("our own folder");

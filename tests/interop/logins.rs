@@ -76,7 +76,7 @@ fn answered_before(gateway: &Gateway) -> Vec<usize> {
 }
 
 #[test]
-fn wrong_passwords_take_no_memory_for_good_and_little_at_once() {
+fn wrong_passwords_leak_no_memory_and_take_little_at_once() {
     let gateway = gateway(ARGON2, "");
     let limit = 256 * MIB;
     let group = gateway.limit_memory(limit);
@@ -100,7 +100,7 @@ fn wrong_passwords_take_no_memory_for_good_and_little_at_once() {
 }
 
 #[test]
-fn guesses_from_one_address_delay_nobody_elsewhere() {
+fn guesses_from_one_address_delay_no_login_from_another() {
     let gateway = gateway(BCRYPT, "");
     let guesses = guess(&gateway, "alice", 0, 60, 1);
     let times: Vec<f64> = (0..size(4, 60)).map(|_| log_in(&gateway, "alice")).collect();
@@ -113,7 +113,7 @@ fn guesses_from_one_address_delay_nobody_elsewhere() {
 }
 
 #[test]
-fn whoever_knows_the_password_gets_in_beside_guesses_from_many_addresses() {
+fn the_right_password_logs_in_beside_guesses_from_many_addresses() {
     let gateway = gateway(BCRYPT, "");
     let addresses = size(20, 60);
     let guesses = guess(&gateway, "alice", 0, addresses, addresses);
@@ -130,7 +130,7 @@ fn whoever_knows_the_password_gets_in_beside_guesses_from_many_addresses() {
 }
 
 #[test]
-fn whose_turn_does_not_come_in_time_is_told_so_and_not_that_the_password_is_wrong() {
+fn a_password_that_cannot_be_checked_in_time_is_not_reported_as_wrong() {
     let more = format!(
         "authentication_grace = \"1 s\"\nhashing = 1\n[users.slow]\nplugin = \"probe\"\npassword = \"{SLOW}\"\n"
     );
@@ -157,7 +157,7 @@ fn whose_turn_does_not_come_in_time_is_told_so_and_not_that_the_password_is_wron
 }
 
 #[test]
-fn whoever_needs_no_credentials_gets_in_whatever_the_client_offers_first() {
+fn a_user_without_credentials_logs_in_whatever_the_client_offers_first() {
     // No other user has a password or a key: the listed methods must lead clients to try theirs all the same.
     let configuration = "[users.guest]\nplugin = \"probe\"\nauth = \"none\"\n";
     let gateway = Setup::default().configuration(configuration).start();
@@ -179,7 +179,7 @@ fn whoever_needs_no_credentials_gets_in_whatever_the_client_offers_first() {
 }
 
 #[test]
-fn a_login_that_failed_says_which_keys_were_refused_and_that_they_used_up_the_attempts() {
+fn a_failed_login_is_logged_with_the_refused_keys_that_used_up_the_attempts() {
     let gateway =
         gateway(BCRYPT, "[users.bob]\nplugin = \"echo\"\nkeys = [\"KEY\"]\n".replace("KEY", &bobs_key()).as_str());
     let keys: Vec<Access> = (0..8).map(|_| Access::fresh_key().0).collect();
@@ -206,7 +206,7 @@ fn a_login_that_failed_says_which_keys_were_refused_and_that_they_used_up_the_at
 
 /// paramiko signs at once, without `none` or a query before; OpenSSH begins with `none`.
 #[test]
-fn whoever_needs_no_credentials_gets_in_with_a_key_that_cannot_be_verified() {
+fn a_user_without_credentials_logs_in_with_a_key_that_cannot_be_verified() {
     let gateway = Setup::default().configuration("[users.guest]\nplugin = \"probe\"\nauth = \"none\"\n").start();
     let clients = [Client::Paramiko, Client::OpenSsh100];
     for kind in ["ecdsa", "rsa"] {

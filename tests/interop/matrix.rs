@@ -11,18 +11,18 @@ macro_rules! for_each_client {
             use whelk_tests::Client::$client as CLIENT;
 
             #[test]
-            fn a_shell_reads_stdin_and_hears_of_its_end() {
-                super::a_shell_reads_stdin_and_hears_of_its_end(CLIENT);
+            fn a_shell_receives_stdin_and_its_eof() {
+                super::a_shell_receives_stdin_and_its_eof(CLIENT);
             }
 
             #[test]
-            fn the_exit_status_of_a_command_is_handed_on() {
-                super::the_exit_status_of_a_command_is_handed_on(CLIENT);
+            fn the_client_reports_the_exit_status_of_a_command() {
+                super::the_client_reports_the_exit_status_of_a_command(CLIENT);
             }
 
             #[test]
-            fn a_mebibyte_comes_back_as_it_went() {
-                super::a_mebibyte_comes_back_as_it_went(CLIENT);
+            fn a_mebibyte_is_echoed_unchanged() {
+                super::a_mebibyte_is_echoed_unchanged(CLIENT);
             }
 
             #[test]
@@ -31,23 +31,23 @@ macro_rules! for_each_client {
             }
 
             #[test]
-            fn the_end_of_a_command_ends_a_client_that_could_still_write() {
-                super::the_end_of_a_command_ends_a_client_that_could_still_write(CLIENT);
+            fn the_end_of_a_command_ends_a_client_whose_stdin_is_open() {
+                super::the_end_of_a_command_ends_a_client_whose_stdin_is_open(CLIENT);
             }
 
             #[test]
-            fn stderr_stays_apart_from_stdout() {
-                super::stderr_stays_apart_from_stdout(CLIENT);
+            fn stderr_is_separate_from_stdout() {
+                super::stderr_is_separate_from_stdout(CLIENT);
             }
 
             #[test]
-            fn a_signal_is_no_exit_status() {
-                super::a_signal_is_no_exit_status(CLIENT);
+            fn a_signal_is_not_reported_as_an_exit_status() {
+                super::a_signal_is_not_reported_as_an_exit_status(CLIENT);
             }
 
             #[test]
-            fn a_plugin_cannot_speak_the_hosts_lines() {
-                super::a_plugin_cannot_speak_the_hosts_lines(CLIENT);
+            fn a_plugin_cannot_send_the_hosts_requests() {
+                super::a_plugin_cannot_send_the_hosts_requests(CLIENT);
             }
         }
     )+};
@@ -65,7 +65,7 @@ for_each_client! {
     ours: Ours,
 }
 
-fn a_shell_reads_stdin_and_hears_of_its_end(client: Client) {
+fn a_shell_receives_stdin_and_its_eof(client: Client) {
     let gateway = Gateway::demonstration();
     let finished = Call::new(client, &gateway, "echo").run(Input::Bytes(b"hi\n".to_vec()));
     let text = finished.out.text();
@@ -75,7 +75,7 @@ fn a_shell_reads_stdin_and_hears_of_its_end(client: Client) {
     gateway.end();
 }
 
-fn the_exit_status_of_a_command_is_handed_on(client: Client) {
+fn the_client_reports_the_exit_status_of_a_command(client: Client) {
     let gateway = Gateway::demonstration();
     for status in [0, 7, 254] {
         let finished = Call::new(client, &gateway, "probe").exec(&format!("exit {status}")).run(Input::Nothing);
@@ -84,7 +84,7 @@ fn the_exit_status_of_a_command_is_handed_on(client: Client) {
     gateway.end();
 }
 
-fn a_mebibyte_comes_back_as_it_went(client: Client) {
+fn a_mebibyte_is_echoed_unchanged(client: Client) {
     let gateway = Gateway::demonstration();
     let bytes: Vec<u8> = (0..1_u32 << 20).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     let finished = Call::new(client, &gateway, "probe").exec("cat").run(Input::Bytes(bytes.clone()));
@@ -105,7 +105,7 @@ fn all_output_arrives_before_the_end(client: Client) {
     gateway.end();
 }
 
-fn the_end_of_a_command_ends_a_client_that_could_still_write(client: Client) {
+fn the_end_of_a_command_ends_a_client_whose_stdin_is_open(client: Client) {
     let gateway = Gateway::demonstration();
     let running = Call::new(client, &gateway, "probe").exec("exit 3").start();
     let status = running.wait("end", |seen| seen.status);
@@ -113,7 +113,7 @@ fn the_end_of_a_command_ends_a_client_that_could_still_write(client: Client) {
     gateway.end();
 }
 
-fn stderr_stays_apart_from_stdout(client: Client) {
+fn stderr_is_separate_from_stdout(client: Client) {
     let gateway = Gateway::demonstration();
     let finished = Call::new(client, &gateway, "probe").exec("stderr apart").run(Input::Nothing);
     assert!(finished.err.contains("apart"), "stderr is {:?}", finished.err);
@@ -122,7 +122,7 @@ fn stderr_stays_apart_from_stdout(client: Client) {
 }
 
 // dbclient ignores `exit-signal` and has no status to report; plink counts signals from 128 but knows no numbers.
-fn a_signal_is_no_exit_status(client: Client) {
+fn a_signal_is_not_reported_as_an_exit_status(client: Client) {
     let (status, said) = match client {
         Client::OpenSsh92 | Client::OpenSsh100 => (255, "rtype exit-signal"),
         Client::Dbclient => (0, ""),
@@ -142,7 +142,7 @@ fn a_signal_is_no_exit_status(client: Client) {
 }
 
 /// A request whose name is reserved for the host is not sent; other requests are, and each client answers them.
-fn a_plugin_cannot_speak_the_hosts_lines(client: Client) {
+fn a_plugin_cannot_send_the_hosts_requests(client: Client) {
     let gateway = Gateway::demonstration();
     for name in ["exit-status", "exit-signal", "xon-xoff", "eow@openssh.com", "keepalive@openssh.com"] {
         let finished = Call::new(client, &gateway, "probe").exec(&format!("request {name} x")).run(Input::Nothing);

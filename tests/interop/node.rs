@@ -10,7 +10,7 @@ const COMMANDS: u64 = 28;
 
 // ssh2 sends EOF and CLOSE, and then WINDOW_ADJUST for what it had read.
 #[test]
-fn a_stream_closed_early_ends_alone_ten_times_of_ten() {
+fn a_stream_closed_early_ends_alone_ten_times() {
     let gateway = Gateway::demonstration();
     let mut command = Command::new(client_program("node"));
     command.arg(repository().join("tests/interop/ssh2_early_close.js"));
@@ -48,7 +48,7 @@ fn digest(bytes: &[u8]) -> String {
 
 // ssh2 tries `none` first, then its credential.
 #[test]
-fn ssh2_logs_in_to_an_open_user_whatever_it_has() {
+fn ssh2_logs_in_a_user_without_credentials_whatever_it_offers() {
     let gateway = Gateway::demonstration();
     for access in [Access::Nothing, Access::password("any"), Access::fresh_key().0] {
         let finished = Call::new(Client::Ssh2, &gateway, "probe").access(access).exec("exit 5").run(Input::Nothing);

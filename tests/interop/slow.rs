@@ -89,7 +89,7 @@ impl Thinker {
 }
 
 #[test]
-fn whoever_reads_the_fingerprint_for_long_gets_in() {
+fn a_user_who_reads_the_fingerprint_for_long_logs_in() {
     let gateway = gateway("key_exchange_grace = \"1 s\"");
     let thinker = Thinker::new(&gateway);
     let client = thinker.ask(&gateway);
@@ -106,7 +106,7 @@ fn whoever_reads_the_fingerprint_for_long_gets_in() {
 }
 
 #[test]
-fn forty_logins_at_once_from_one_address_all_get_in() {
+fn forty_logins_at_once_from_one_address_all_succeed() {
     let gateway = gateway("");
     let thinker = Thinker::new(&gateway);
     let clients: Vec<Running> = (0..40).map(|_| thinker.ask(&gateway)).collect();
@@ -127,7 +127,7 @@ fn forty_logins_at_once_from_one_address_all_get_in() {
 
 // PuTTY asks for the name after the key exchange and before its first request.
 #[test]
-fn whoever_types_the_user_name_slowly_gets_in() {
+fn a_user_who_types_the_name_slowly_logs_in() {
     let gateway = gateway("key_exchange_grace = \"1 s\"");
     let mut command = Command::new(client_program("python"));
     command.arg(repository().join("tests/interop/slow_name.py"));
@@ -169,7 +169,7 @@ fn read_late(bytes: u64, seconds: u64, meanwhile: impl Fn(&Gateway)) {
 
 // More than the client's window and the pipe hold, by less than the gateway buffers: the plugin has ended.
 #[test]
-fn what_is_read_late_is_whole() {
+fn output_that_is_read_late_is_complete() {
     read_late(2_300_000, 40, |gateway| {
         gateway.wait("end of the plugin", |event| {
             (event.is_from_plugin() && event.message == "closed(finished)").then_some(())
@@ -179,7 +179,7 @@ fn what_is_read_late_is_whole() {
 
 // Far more than all of that: the plugin itself waits.
 #[test]
-fn a_window_that_is_shut_for_long_loses_nothing() {
+fn a_window_that_stays_closed_for_long_loses_nothing() {
     read_late(64 * MIB, 1200, |gateway| {
         for _ in 0..3 {
             let finished = Call::new(Client::OpenSsh100, gateway, "probe").exec("zeros 1000").run(Input::Nothing);
@@ -204,7 +204,7 @@ fn wait_for_key_exchanges(gateway: &Gateway, count: usize) {
 
 // Its kernel acknowledges what arrives, and it answers nothing itself.
 #[test]
-fn a_client_that_was_stopped_goes_on() {
+fn a_client_that_was_stopped_continues() {
     let gateway = gateway("rekey_time = \"1 s\"\nrekey_grace = \"2 s\"");
     let call = || Call::new(Client::OpenSsh100, &gateway, "probe");
     let mut idle = call().exec("cat").start_long();

@@ -123,28 +123,28 @@ fn beside_sshd(gateway: &Gateway, key: &Access, line: &str, kind: &str, count: u
 }
 
 #[test]
-fn honest_users_log_in_beside_silent_strangers_of_one_address() {
+fn users_log_in_beside_silent_connections_from_one_address() {
     honest_users_beside("silent", 1);
 }
 
 #[test]
-fn honest_users_log_in_beside_silent_strangers_of_500_addresses() {
+fn users_log_in_beside_silent_connections_from_500_addresses() {
     honest_users_beside("silent", 500);
 }
 
 #[test]
-fn honest_users_log_in_beside_dripping_strangers_of_one_address() {
+fn users_log_in_beside_dripping_connections_from_one_address() {
     honest_users_beside("drip", 1);
 }
 
 #[test]
-fn honest_users_log_in_beside_dripping_strangers_of_500_addresses() {
+fn users_log_in_beside_dripping_connections_from_500_addresses() {
     honest_users_beside("drip", 500);
 }
 
 /// P8.
 #[test]
-fn a_stranger_takes_at_most_48_kib() {
+fn an_unauthenticated_connection_takes_at_most_48_kib() {
     let count = size(500, 5000);
     for kind in ["silent", "drip"] {
         let (gateway, ..) = gateway("identification_grace = \"600 s\"\n");
@@ -164,7 +164,7 @@ fn a_stranger_takes_at_most_48_kib() {
 
 /// Connections without a place wait for one and are served in turn.
 #[test]
-fn logins_beyond_a_sources_places_wait_for_one() {
+fn logins_beyond_the_places_of_a_source_wait_for_a_place() {
     let (gateway, key, _) = gateway("unauthenticated_per_source = 4\nconnections_per_user = 1000\n");
     let options = ["reconnect", "--count", "100", "--at-once", "50"];
     let storm = siege(&gateway, gateway.port(), "alice", &key, &options, "exit 0");
@@ -181,7 +181,7 @@ fn logins_beyond_a_sources_places_wait_for_one() {
 
 /// A connection that finds even the waiting room full is told so before any protocol, and the log has the numbers.
 #[test]
-fn one_too_many_of_a_source_is_told_in_the_clear() {
+fn a_connection_beyond_the_queue_of_a_source_is_refused_in_clear_text() {
     let (gateway, key, _) = gateway("unauthenticated_per_source = 1\nunauthenticated_waiting = 0\n");
     let silent = std::net::TcpStream::connect(("127.0.0.1", gateway.port())).expect("the gateway listens");
     gateway.wait("connection", |event| (event.message == "connection opened").then_some(()));
@@ -213,7 +213,7 @@ fn thinker(folder: &Path) -> PathBuf {
 /// A client whose user compares the fingerprint has sent all that it can: silent connections are dropped first. It
 /// keeps its place however many others arrive.
 #[test]
-fn ten_people_of_one_address_who_think_at_the_fingerprint_all_get_in() {
+fn ten_users_of_one_address_who_read_the_fingerprint_all_log_in() {
     let (gateway, ..) = gateway(&LITTLE_ROOM.replace("per_source = 8", "per_source = 64"));
     let program = thinker(gateway.folder());
     let ask = || {

@@ -121,7 +121,7 @@ fn ssh2_shows_its_size() {
 }
 
 #[test]
-fn a_session_without_a_terminal_is_told_so() {
+fn a_session_without_a_terminal_says_so() {
     let gateway = Gateway::demonstration();
     let finished = Call::new(Client::OpenSsh100, &gateway, "terminal").run(Input::Bytes(Vec::new()));
     let text = finished.out.text();
@@ -171,7 +171,7 @@ fn control_d_leaves_every_plugin_of_the_demonstration() {
 }
 
 #[test]
-fn without_a_terminal_these_keys_are_bytes() {
+fn without_a_terminal_control_c_and_d_are_bytes() {
     let gateway = Gateway::demonstration();
     for (plugin, expected) in [
         ("echo", "echo: \"\\x03\\x04\"\r\neof received\r\n"),

@@ -77,7 +77,7 @@ fn aes128_gcm_carries_all_bytes_both_ways_while_keys_change() {
 }
 
 #[test]
-fn a_great_transfer_each_way_leaves_the_server_small() {
+fn a_large_transfer_each_way_takes_little_memory() {
     let gateway = Gateway::demonstration();
     let bytes = size(32, 1024) * MIB;
     let call = || Call::new(Client::OpenSsh100, &gateway, "probe");
@@ -97,7 +97,7 @@ fn openssh_10_agrees_on_ml_kem() {
 }
 
 #[test]
-fn a_download_goes_on_whenever_the_socket_was_full() {
+fn a_download_continues_after_the_socket_was_full() {
     let gateway = Gateway::demonstration();
     let bytes = size(64, 1024) * MIB;
     let finished = down(&gateway, Call::new(Client::AsyncSsh, &gateway, "probe"), bytes);

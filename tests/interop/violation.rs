@@ -94,13 +94,13 @@ fn data_on_a_channel_before_any_key_is_a_protocol_error() {
 }
 
 #[test]
-fn a_packet_longer_than_any_packet_is_a_protocol_error() {
+fn a_packet_above_the_maximum_length_is_a_protocol_error() {
     let (reason, text) = break_protocol(|rude| rude.send_raw(&[0xff, 0xff, 0xff, 0xff, 4, IGNORE, 0, 0, 0, 0]));
     assert_eq!(reason, 2, "{text}");
 }
 
 #[test]
-fn a_key_exchange_without_a_common_algorithm_fails_as_such() {
+fn a_key_exchange_without_a_common_algorithm_fails_with_that_reason() {
     let (reason, text) = break_protocol(|rude| {
         let mut kexinit = vec![20];
         kexinit.extend([7; 16]);
@@ -115,7 +115,7 @@ fn a_key_exchange_without_a_common_algorithm_fails_as_such() {
 }
 
 #[test]
-fn a_peer_that_speaks_no_ssh_is_turned_away() {
+fn a_peer_that_does_not_speak_ssh_is_disconnected() {
     let gateway = Gateway::demonstration();
     let mut socket = TcpStream::connect(("127.0.0.1", gateway.port())).expect("the gateway listens");
     socket.set_read_timeout(Some(SOON)).expect("a minute is a time");

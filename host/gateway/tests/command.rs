@@ -157,7 +157,7 @@ impl Server {
 }
 
 #[test]
-fn a_wrong_command_line_is_status_2() {
+fn an_invalid_command_line_ends_with_status_2() {
     let place = place();
     for arguments in [&["serve", "--banana"][..], &["banana"], &["serve", "--listen", "example.org"], &["check"], &[]] {
         let (status, _, stderr) = run(place.path(), arguments);
@@ -195,7 +195,7 @@ fn the_demonstration_says_what_it_is_and_ends_cleanly_on_either_signal() {
 }
 
 #[test]
-fn signals_that_mean_nothing_to_a_server_are_told_and_it_goes_on() {
+fn signals_without_a_meaning_for_a_server_are_logged_and_ignored() {
     let place = place();
     let text = format!("listen = [\"127.0.0.1:0\"]\nstate = \"state\"\n{GUEST}");
     fs::write(place.path().join("whelk.toml"), text).unwrap();
@@ -249,7 +249,7 @@ fn a_closed_terminal_drains_a_demonstration_unless_it_was_started_to_outlive_it(
 }
 
 #[test]
-fn a_terminal_that_is_closed_while_the_server_starts_stops_it_in_peace() {
+fn closing_the_terminal_during_the_start_stops_the_server_cleanly() {
     let place = place();
     let arguments = ["serve", "--listen", "127.0.0.1:0"];
     let mut server = Server::start_by("--default-signal=HUP", place.path(), &arguments);
@@ -279,7 +279,7 @@ fn wait_for(thread: libc::pid_t) {
 }
 
 #[test]
-fn a_server_whose_threads_all_hang_ends_with_status_1_however_often_it_is_told_to() {
+fn a_server_whose_threads_all_hang_ends_with_status_1_after_repeated_signals() {
     let place = place();
     let mut server = Server::start(place.path(), &["serve", "--listen", "127.0.0.1:0"]);
     server.line("plugins prepared");
@@ -304,7 +304,7 @@ fn a_server_whose_threads_all_hang_ends_with_status_1_however_often_it_is_told_t
 }
 
 #[test]
-fn what_an_operator_has_to_mend_before_a_start_is_status_2() {
+fn a_problem_that_the_operator_must_fix_ends_with_status_2() {
     let place = place();
     let (status, _, stderr) = run(place.path(), &["serve", "--listen", "127.0.0.1:0", "--plugins", "absent"]);
     assert_eq!(status, 2, "{stderr}");
@@ -325,7 +325,7 @@ fn what_an_operator_has_to_mend_before_a_start_is_status_2() {
 }
 
 #[test]
-fn a_log_that_nobody_reads_keeps_the_server_neither_from_serving_nor_from_ending() {
+fn an_unread_log_blocks_neither_serving_nor_ending() {
     let place = place();
     let (reader, writer) = std::io::pipe().unwrap();
     let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
@@ -352,7 +352,7 @@ fn a_log_that_nobody_reads_keeps_the_server_neither_from_serving_nor_from_ending
 }
 
 #[test]
-fn in_json_a_start_that_fails_is_told_by_one_object() {
+fn in_json_a_failed_start_is_one_object() {
     let place = place();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap().to_string();
@@ -399,7 +399,7 @@ fn in_json_every_line_of_the_log_is_an_object() {
 }
 
 #[test]
-fn what_others_may_change_is_served_only_by_those_who_ask_for_it() {
+fn files_that_others_may_change_are_served_only_with_no_strict_modes() {
     let place = place();
     let file = place.path().join("whelk.toml");
     fs::write(&file, format!("listen = [\"127.0.0.1:0\"]\n{GUEST}")).unwrap();
@@ -433,7 +433,7 @@ fn a_configuration_may_come_through_a_pipe() {
 }
 
 #[test]
-fn a_port_in_use_is_told_and_nothing_is_served() {
+fn a_port_in_use_is_reported_and_nothing_is_served() {
     let place = place();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
@@ -444,7 +444,7 @@ fn a_port_in_use_is_told_and_nothing_is_served() {
 }
 
 #[test]
-fn a_wrong_configuration_is_told_whole_with_status_2_by_serve_and_by_check() {
+fn serve_and_check_report_a_wrong_configuration_whole_with_status_2() {
     let place = place();
     let file = place.path().join("whelk.toml");
     fs::write(&file, "lisen = []\n[users.x]\nplugin = \"echo\"\n[limits]\nsessions = 0\n").unwrap();
@@ -459,7 +459,7 @@ fn a_wrong_configuration_is_told_whole_with_status_2_by_serve_and_by_check() {
 }
 
 #[test]
-fn a_reference_read_no_further_than_its_first_line_is_no_failure() {
+fn a_reader_that_closes_the_reference_early_is_not_a_failure() {
     let place = place();
     let mut child = whelk(place.path(), &["config"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());
@@ -490,7 +490,7 @@ fn a_state_folder_that_others_may_write_to_is_refused() {
 }
 
 #[test]
-fn a_filter_that_cannot_be_read_is_status_2() {
+fn an_invalid_log_filter_ends_with_status_2() {
     let place = place();
     for filter in ["whelk=loud", "verbose!!", "3", "whelk", "info,whlk=debug", "whelk::conection=debug", "info;debug"] {
         let mut command = whelk(place.path(), &["serve", "--listen", "127.0.0.1:0"]);
@@ -502,7 +502,7 @@ fn a_filter_that_cannot_be_read_is_status_2() {
 }
 
 #[test]
-fn what_a_user_would_get_is_printed_and_a_wrong_file_or_user_is_status_2() {
+fn tenants_prints_what_a_user_gets_and_ends_with_status_2_for_a_wrong_file_or_user() {
     let place = place();
     let text = format!("{GUEST}[tenants.default.routes]\nexec = {{ ls = \"echo\" }}\n");
     fs::write(place.path().join("whelk.toml"), text).unwrap();

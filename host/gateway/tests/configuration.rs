@@ -141,7 +141,7 @@ fn a_text_that_is_no_toml_is_placed_at_its_line() {
 }
 
 #[test]
-fn a_value_of_the_wrong_type_is_told_the_right_one() {
+fn an_error_about_a_wrong_type_names_the_right_one() {
     for (text, problem) in [
         (
             "listen = \"127.0.0.1:1\"",
@@ -170,7 +170,7 @@ fn a_value_of_the_wrong_type_is_told_the_right_one() {
 }
 
 #[test]
-fn limits_that_contradict_each_other_are_told_where_they_stand() {
+fn contradicting_limits_are_reported_at_their_lines() {
     assert_eq!(
         problems("[limits]\nchannels = 4\nmemory = \"2 GiB\"\ntenant_memory = \"1 GiB\""),
         [
@@ -207,7 +207,7 @@ fn algorithms_are_named_as_ssh_names_them_and_offered_in_that_order() {
 }
 
 #[test]
-fn a_user_who_could_never_enter_or_who_is_open_by_mistake_is_an_error() {
+fn a_user_who_can_never_log_in_or_is_open_by_mistake_is_an_error() {
     for (door, problem) in [
         ("", "whelk.toml:2: users.x: could never enter: add a password, a key, or auth = \"none\" to let everybody in"),
         (
@@ -233,14 +233,14 @@ fn a_user_who_could_never_enter_or_who_is_open_by_mistake_is_an_error() {
 }
 
 #[test]
-fn a_file_in_which_nobody_could_enter_is_an_error() {
+fn a_file_in_which_nobody_could_log_in_is_an_error() {
     let nobody = "users: nobody could enter: add at least one [users.NAME]";
     assert_eq!(place("state = \"s\"\n").problems(), [format!("whelk.toml:1: {nobody}")]);
     assert_eq!(place("state = \"s\"\n[users]\n").problems(), [format!("whelk.toml:2: {nobody}")]);
 }
 
 #[test]
-fn a_user_name_is_what_a_client_could_send() {
+fn a_user_name_that_no_client_can_send_is_an_error() {
     let long = "x".repeat(256);
     for (name, what) in
         [("\"\"", "from 1 to 255 bytes"), (long.as_str(), "from 1 to 255 bytes"), ("\"a\\nb\"", "no control")]
@@ -284,7 +284,7 @@ fn a_wrong_line_of_an_authorized_keys_file_is_named_by_that_file_and_the_others_
 }
 
 #[test]
-fn a_users_file_of_keys_never_keeps_the_server_from_starting() {
+fn a_users_key_file_never_prevents_the_start() {
     let nobody =
         "whelk.toml:4: users.alice.authorized_keys: nobody can log in as this user: no key of the file can be used";
     let (place, keys) = with_file();
@@ -349,7 +349,7 @@ fn chmod(path: impl AsRef<Path>, mode: u32) {
 }
 
 #[test]
-fn what_others_may_change_is_refused_as_a_file_of_keys_is() {
+fn files_that_others_may_change_are_refused_like_key_files() {
     let place = place(&format!("state = \"s\"\n{GUEST}"));
     let root = place.folder.path();
     assert_eq!(place.load().err(), None);
@@ -391,7 +391,7 @@ fn a_tenants_plugin_folder_may_be_its_groups_and_not_everybodys() {
 }
 
 #[test]
-fn a_text_is_read_whatever_its_editor_did_to_it() {
+fn byte_order_marks_and_line_ends_do_not_matter() {
     let place = place("");
     for text in [format!("\u{feff}state = \"s\"\n{GUEST}"), format!("state = \"s\"\n{GUEST}").replace('\n', "\r\n")] {
         fs::write(&place.file, text).unwrap();
@@ -415,14 +415,14 @@ fn a_text_is_read_whatever_its_editor_did_to_it() {
 }
 
 #[test]
-fn a_plugin_folder_that_cannot_be_read_is_told_once_where_it_is_named() {
+fn an_unreadable_plugin_folder_is_reported_once_at_its_line() {
     let found = problems("plugins = \"absent\"");
     assert_eq!(found.len(), 1, "{found:?}");
     assert!(found[0].starts_with("whelk.toml:2: plugins: the plugin folder absent cannot be read"), "{found:?}");
 }
 
 #[test]
-fn the_command_line_wins_over_the_file_and_the_file_is_still_checked() {
+fn the_command_line_overrides_the_file_which_is_still_checked() {
     let place = place(&format!("listen = [\"127.0.0.1:1\"]\nplugins = \"absent\"\nstate = \"s\"\n{GUEST}"));
     let overrides = Overrides {
         listen: vec!["127.0.0.2:0".parse().unwrap()],

@@ -207,7 +207,7 @@ fn listen() -> (Ear, DefaultGuard) {
 }
 
 #[tokio::test]
-async fn a_panic_ends_its_own_connection_with_its_sessions_and_leaves_no_place_taken() {
+async fn a_panic_ends_its_own_connection_and_frees_its_places() {
     let (ear, _guard) = listen();
     serve(async |address| {
         let mut steady = Visitor::log_in(address).await;
@@ -229,7 +229,7 @@ async fn a_panic_ends_its_own_connection_with_its_sessions_and_leaves_no_place_t
 
 /// C7, C8: real-clients.md rule 1.
 #[tokio::test]
-async fn a_channel_that_is_at_fault_ends_alone_and_the_log_says_why() {
+async fn a_channel_with_a_violation_ends_alone_and_the_log_says_why() {
     let (ear, _guard) = listen();
     serve(async |address| {
         let mut visitor = Visitor::log_in(address).await;
@@ -254,7 +254,7 @@ async fn a_channel_that_is_at_fault_ends_alone_and_the_log_says_why() {
 
 /// C31: real-clients.md rule 1. `SendEnv *` on a machine with many variables, by a client that waits for no answer.
 #[tokio::test]
-async fn hundreds_of_variables_in_a_burst_do_no_harm() {
+async fn hundreds_of_variables_in_a_burst_end_nothing() {
     let (ear, _guard) = listen();
     serve(async |address| {
         for (number, want_reply) in [("1", true), ("2", false)] {
@@ -319,7 +319,7 @@ fn flood(address: SocketAddr) {
 
 /// F1: the pump of a client that never pauses never waits, and hears all the same that its place was given away.
 #[tokio::test]
-async fn a_stranger_that_never_pauses_gives_its_place_to_a_newcomer() {
+async fn a_connection_that_floods_before_login_can_be_dropped_for_a_newcomer() {
     let (ear, _guard) = listen();
     let one = |limits: &mut Limits| {
         limits.connections = 1;

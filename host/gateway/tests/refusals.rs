@@ -150,7 +150,7 @@ fn ask(peer: &mut Peer, channel: ChannelId, request: &Request<'_>, want_reply: b
 }
 
 #[tokio::test]
-async fn what_is_refused_is_told_once_and_harms_nothing() {
+async fn a_refused_plugin_is_logged_once_and_harms_nothing() {
     // C31, C32
     let ear = Ear::listen();
     visited(Limits { command: 1000, ..Limits::default() }, async |address| {

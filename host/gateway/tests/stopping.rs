@@ -116,7 +116,7 @@ fn state(pid: i32) -> Option<char> {
 }
 
 #[test]
-fn a_compiler_that_stands_still_does_not_keep_the_server_from_ending() {
+fn a_stopped_compiler_does_not_prevent_the_end() {
     let mut server = Server::start();
     server.line("listening");
     // Between fork and exec the child still holds the server's standard error, and `end` would wait for it.
@@ -140,7 +140,7 @@ fn a_compiler_that_stands_still_does_not_keep_the_server_from_ending() {
 }
 
 #[tokio::test]
-async fn plugins_that_loop_for_ever_do_not_keep_the_server_from_ending() {
+async fn plugins_that_loop_for_ever_do_not_prevent_the_end() {
     let mut server = Server::start();
     let address = server.ready();
     let user = "guest".to_owned();
@@ -158,7 +158,7 @@ async fn plugins_that_loop_for_ever_do_not_keep_the_server_from_ending() {
 }
 
 #[test]
-fn those_who_ask_and_are_silent_do_not_keep_the_server_from_ending() {
+fn silent_control_connections_do_not_prevent_the_end() {
     let mut server = Server::start();
     server.ready();
     let socket = server.folder.path().join("state/control");

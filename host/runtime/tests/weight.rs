@@ -37,7 +37,7 @@ fn the_future_of_a_session_is_small() {
 }
 
 #[test]
-fn an_engine_with_room_for_ten_thousand_sessions_costs_little_until_they_come() {
+fn an_engine_for_ten_thousand_sessions_takes_little_memory_until_they_start() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let before = anonymous();
     let engine = Engine::new(&EngineSettings::default()).unwrap();
@@ -77,7 +77,7 @@ fn an_idle_session_is_small_and_keeps_no_large_buffer() {
 }
 
 #[test]
-fn a_thousand_sessions_one_after_the_other_leave_nothing_behind() {
+fn a_thousand_consecutive_sessions_leak_nothing() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let mut after_warm_up = 0;

@@ -41,7 +41,7 @@ fn every_key_exchange_and_cipher_carries_a_session() {
 }
 
 #[test]
-fn both_sides_know_the_connection_by_the_same_name_for_ever() {
+fn both_sides_have_the_same_session_identifier_throughout() {
     twice(|setup| {
         let mut pair = setup.authenticated();
         let name = pair.server.session_id().unwrap().as_ref().to_vec();
@@ -130,7 +130,7 @@ fn rekeys(pair: &Pair) -> u64 {
 }
 
 #[test]
-fn keys_change_after_so_many_bytes_packets_or_seconds() {
+fn keys_change_after_a_number_of_bytes_packets_or_seconds() {
     twice(|setup| {
         let never = RekeyPolicy { bytes: u64::MAX, packets: u64::MAX, time: Duration::from_secs(1 << 30) };
         for (policy, writes) in [
@@ -160,7 +160,7 @@ fn keys_change_after_so_many_bytes_packets_or_seconds() {
 }
 
 #[test]
-fn a_hundred_rekeys_in_a_row_are_no_trouble() {
+fn a_hundred_rekeys_in_a_row_succeed() {
     twice(|setup| {
         // Byte by byte it is slow.
         let rounds = if setup.cut == 1 { 20 } else { 100 };
@@ -206,7 +206,7 @@ fn each_stage_has_its_deadline() {
 }
 
 #[test]
-fn sides_without_a_common_algorithm_say_so() {
+fn sides_without_a_common_algorithm_report_it() {
     twice(|setup| {
         let mut setup = setup;
         setup.client.preferences = Preferences::default().with_ciphers(&["aes128-gcm@openssh.com"]).unwrap();

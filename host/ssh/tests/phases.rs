@@ -46,7 +46,7 @@ fn the_phase_table_is_the_golden_file() {
 }
 
 #[test]
-fn nothing_of_a_channel_is_handled_before_authentication() {
+fn no_channel_message_is_handled_before_authentication() {
     for phase in [Phase::FirstKex, Phase::StrictKex, Phase::Service, Phase::Auth, Phase::Rekey] {
         for number in 80..=127 {
             assert_eq!(admits(Role::Server, phase, number), Admission::Disconnect, "{phase:?} {number}");

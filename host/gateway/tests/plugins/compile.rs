@@ -83,7 +83,7 @@ fn reason(error: Error) -> String {
 }
 
 #[tokio::test]
-async fn a_compiler_that_takes_too_much_cpu_time_is_killed_and_that_is_no_verdict() {
+async fn a_compiler_above_its_cpu_time_is_killed_without_a_verdict_on_the_file() {
     let short = CompileSettings { time: Duration::from_secs(1), ..settings() };
     let loaded = load(&loader(&engine(), short, None), bombs::one_large_function(40_000)).await;
     let reason = reason(loaded.expect_err("it was taken"));
@@ -131,7 +131,7 @@ async fn a_compiler_that_makes_no_progress_is_ended_after_twenty_times_its_time_
 }
 
 #[tokio::test]
-async fn a_compiler_that_somebody_ends_says_nothing_of_the_file() {
+async fn a_compiler_that_was_killed_gives_no_verdict_on_the_file() {
     let killed = script("kill -KILL $$", settings()).await;
     assert!(matches!(killed, Error::Killed(_)), "{killed:?}");
     assert_eq!(killed.to_string(), "its compiler was killed; the machine may be out of memory");
@@ -150,7 +150,7 @@ async fn a_compiler_that_takes_too_much_memory_is_stopped() {
 }
 
 #[tokio::test]
-async fn code_that_is_too_large_is_not_taken() {
+async fn code_that_is_too_large_is_refused() {
     let small = CompileSettings { code: 1 << 20, ..settings() };
     let reason = refusal(small, bombs::many_functions(30_000)).await;
     let too_large = "compiled it would have more than the 1 MiB that are allowed: raise compile_code";
@@ -162,7 +162,7 @@ async fn code_that_is_too_large_is_not_taken() {
 }
 
 #[tokio::test]
-async fn a_compiler_that_cannot_do_its_work_says_nothing_of_the_file() {
+async fn a_compiler_that_fails_gives_no_verdict_on_the_file() {
     assert_eq!(unfinished("echo its compiler cannot start >&2; exit 4").await, "its compiler cannot start");
     // A panic, of a thread that cannot be started for instance.
     let panicked = unfinished("echo panicked >&2; exit 101").await;
@@ -232,7 +232,7 @@ async fn a_file_that_no_pool_can_hold_or_that_is_damaged_is_refused_before_it_is
 }
 
 #[tokio::test]
-async fn what_only_the_pool_finds_too_large_is_refused_again_without_being_compiled_again() {
+async fn a_file_that_only_the_pool_finds_too_large_is_compiled_once() {
     let folder = tempfile::tempdir().unwrap();
     let too_large = bombs::around(&"(global i64 (i64.const 0))".repeat(600_000));
     // A second server, too.
@@ -249,7 +249,7 @@ async fn what_only_the_pool_finds_too_large_is_refused_again_without_being_compi
 }
 
 #[tokio::test]
-async fn nesting_ends_the_compiler_at_worst() {
+async fn deep_nesting_ends_only_the_compiler() {
     for wasm in [bombs::nested_types(100_000), bombs::nested_components(20_000)] {
         let reason = refusal(settings(), wasm).await;
         assert!(!reason.is_empty() && !reason.contains('\n'), "{reason}");
@@ -257,7 +257,7 @@ async fn nesting_ends_the_compiler_at_worst() {
 }
 
 #[tokio::test]
-async fn what_is_no_component_is_refused_in_one_line() {
+async fn a_file_that_is_not_a_component_is_refused_in_one_line() {
     let whole = guests::plugin(1);
     let mut damaged = whole.clone();
     let middle = damaged.len() / 2;

@@ -30,7 +30,7 @@ fn names(folder: &Value) -> Vec<(String, u64)> {
 }
 
 #[test]
-fn a_plugin_is_added_replaced_renamed_and_taken_away_while_the_server_runs() {
+fn a_plugin_is_added_replaced_renamed_and_removed_while_the_server_runs() {
     let (place, server) = serving();
     place.put("b.wasm", &guests::plugin(2));
     let event = server.event("plugin loaded");
@@ -54,7 +54,7 @@ fn a_plugin_is_added_replaced_renamed_and_taken_away_while_the_server_runs() {
 }
 
 #[test]
-fn a_bad_file_keeps_the_old_version_and_says_why_once() {
+fn an_invalid_file_keeps_the_old_version_and_is_logged_once() {
     // W35
     let (place, server) = serving();
     place.put("a.wasm", b"not wasm");
@@ -79,7 +79,7 @@ fn a_bad_file_keeps_the_old_version_and_says_why_once() {
 }
 
 #[test]
-fn a_file_that_is_being_written_is_loaded_when_it_is_whole_and_not_before() {
+fn a_file_that_is_being_written_is_loaded_once_complete() {
     // W38
     let (place, server) = serving();
     let whole = guests::plugin(2);
@@ -97,7 +97,7 @@ fn a_file_that_is_being_written_is_loaded_when_it_is_whole_and_not_before() {
 }
 
 #[test]
-fn a_storm_of_changes_ends_with_the_last_of_them_and_few_loads() {
+fn many_changes_cause_few_loads_and_the_last_one_wins() {
     // W39
     let (place, server) = serving();
     for turn in 0..200_u32 {
@@ -122,7 +122,7 @@ fn a_storm_of_changes_ends_with_the_last_of_them_and_few_loads() {
 }
 
 #[test]
-fn without_its_folder_a_plugin_is_served_on_and_with_it_again_it_is_looked_after() {
+fn a_plugin_is_served_without_its_folder_and_watched_again_when_it_returns() {
     // W40, O20
     let (place, server) = serving();
     let away = place.folder.path().join("away");
@@ -143,7 +143,7 @@ fn without_its_folder_a_plugin_is_served_on_and_with_it_again_it_is_looked_after
 }
 
 #[test]
-fn another_folder_in_its_place_is_what_counts_from_then_on() {
+fn a_replaced_plugin_folder_is_used_from_then_on() {
     let (place, server) = serving();
     let other = place.folder.path().join("other");
     fs::create_dir(&other).unwrap();
@@ -159,7 +159,7 @@ fn another_folder_in_its_place_is_what_counts_from_then_on() {
 }
 
 #[test]
-fn what_is_no_file_is_refused_and_keeps_nobody_waiting() {
+fn something_that_is_not_a_file_is_refused_and_delays_nobody() {
     // W40: root may read everything, so what cannot be read is something that is no file.
     let (place, server) = serving();
     let fifo = place.plugins().join("fifo.wasm");
@@ -209,7 +209,7 @@ fn a_plugin_or_a_folder_that_others_may_write_to_is_not_served_from_and_the_runn
 /// The demonstration runs from a clone, which may be writable for a group: whoever may log in to it is on this machine
 /// anyway.
 #[test]
-fn the_demonstration_serves_what_others_may_write_to() {
+fn the_demonstration_serves_files_that_others_may_write_to() {
     let place = Place::new();
     place.put("a.wasm", &guests::plugin(1));
     fs::set_permissions(place.plugins().join("a.wasm"), fs::Permissions::from_mode(0o664)).unwrap();
@@ -244,7 +244,7 @@ fn compiled_code_is_kept_for_the_next_start_and_forged_code_is_not_run() {
 }
 
 #[test]
-fn what_loading_large_plugins_takes_is_given_back() {
+fn the_memory_of_loading_large_plugins_is_released() {
     // The file, its code as it comes from the compiler and as it is kept: three blocks of 10 MB each time, on threads of many kinds.
     let (place, server) = serving();
     let load = |version| {
@@ -331,7 +331,7 @@ fn a_link_whose_file_is_gone_keeps_the_version_that_runs_and_says_so() {
 }
 
 #[test]
-fn a_hidden_file_is_not_served_and_large_letters_are_named_once() {
+fn a_hidden_file_is_not_served_and_capital_letters_are_logged_once() {
     let (place, server) = serving();
     for file in [".hidden.wasm", "X.WASM"] {
         place.put(file, &guests::plugin(7));

@@ -36,7 +36,7 @@ fn a_file_is_checked_as_a_server_would() {
 }
 
 #[test]
-fn an_import_that_takes_a_grant_is_warned_of_with_lines_that_grant_it() {
+fn an_import_that_needs_a_grant_is_reported_with_the_lines_that_grant_it() {
     let place = place();
     place.put("demanding.wasm", &guests::demanding());
     let (status, text, errors) = place.run(&["plugin", "check", "plugins/demanding.wasm"]);
@@ -63,7 +63,7 @@ fn an_import_that_takes_a_grant_is_warned_of_with_lines_that_grant_it() {
 }
 
 #[test]
-fn what_could_not_be_found_out_of_a_file_is_no_fault_of_the_configuration() {
+fn a_file_that_could_not_be_checked_is_not_an_error_of_the_configuration() {
     let place = Place::new();
     place.put("slow.wasm", &bombs::one_large_function(40_000));
     let limits = "[limits]\ncompile_time = \"1 s\"\n";
@@ -119,7 +119,7 @@ fn a_configuration_is_checked_with_the_plugins_that_it_names_and_with_what_they_
 }
 
 #[test]
-fn what_a_tenant_has_put_into_its_own_folder_is_told_and_leaves_the_configuration_good() {
+fn problems_in_a_tenants_own_folder_are_reported_and_leave_the_configuration_valid() {
     let place = place();
     let folder = place.folder.path();
     fs::create_dir_all(folder.join("acme/plugins")).unwrap();
@@ -158,7 +158,7 @@ fn what_a_tenant_has_put_into_its_own_folder_is_told_and_leaves_the_configuratio
 }
 
 #[test]
-fn a_file_is_told_from_others_without_a_server() {
+fn a_file_is_inspected_without_a_server() {
     let place = place();
     let (status, text, _) = place.run(&["plugin", "inspect", "plugins/good.wasm"]);
     assert_eq!(status, 0);
@@ -175,7 +175,7 @@ fn a_file_is_told_from_others_without_a_server() {
 }
 
 #[test]
-fn a_server_is_asked_what_it_serves() {
+fn the_control_socket_lists_the_plugins() {
     let place = place();
     let (status, _, stderr) = place.run(&["plugin", "list"]);
     assert_eq!(status, 1);
@@ -196,7 +196,7 @@ fn a_server_is_asked_what_it_serves() {
 }
 
 #[test]
-fn whatever_is_said_to_the_socket_the_server_goes_on() {
+fn invalid_input_on_the_control_socket_does_not_end_the_server() {
     let place = Place::new();
     let (_server, _) = place.serve();
     let socket = place.state().join("control");
@@ -219,7 +219,7 @@ fn whatever_is_said_to_the_socket_the_server_goes_on() {
 }
 
 #[test]
-fn one_state_folder_is_one_servers() {
+fn a_state_folder_belongs_to_one_server() {
     let place = Place::new();
     let (server, _) = place.serve();
     let (status, _, stderr) = place.run(&["serve", "--listen", "127.0.0.1:0"]);
@@ -230,7 +230,7 @@ fn one_state_folder_is_one_servers() {
 }
 
 #[test]
-fn the_verb_that_compiles_is_not_for_people() {
+fn the_compile_verb_is_hidden() {
     let place = Place::new();
     let (_, help, _) = place.run(&["--help"]);
     assert!(help.contains("plugin") && !help.contains("compile"), "{help}");

@@ -75,7 +75,7 @@ fn a_directory_that_is_holds_or_lies_in_another_tenants_is_refused() {
 }
 
 #[test]
-fn links_hide_nothing() {
+fn links_are_followed_before_folders_are_compared() {
     let place = Place::new();
     fs::create_dir_all(place.root.join("elsewhere")).unwrap();
     place.link("to-state", "state");
@@ -175,7 +175,7 @@ fn two_tenants_share_no_plugin_folder_and_none_has_the_operators() {
 }
 
 #[test]
-fn a_tenant_does_not_write_the_keys_by_which_anybody_enters() {
+fn a_tenant_cannot_write_the_key_files_of_users() {
     let place = Place::new();
     fs::write(place.root.join("srv/acme/home/keys"), format!("{KEY}\n")).unwrap();
     let text = |tenant: &str, access: &str| {
@@ -195,7 +195,7 @@ fn a_tenant_does_not_write_the_keys_by_which_anybody_enters() {
 }
 
 #[test]
-fn no_tenant_keeps_a_link_on_the_way_to_anothers_directory() {
+fn no_tenant_may_place_a_link_on_the_path_to_anothers_directory() {
     let place = Place::new();
     place.link("srv/acme/home/theirs", place.root.join("srv/other/home"));
     let text = |access: &str| {
@@ -224,7 +224,7 @@ fn deployed(place: &Place) -> Vec<String> {
 }
 
 #[test]
-fn a_plugin_that_no_tenant_could_bring_is_missed_all_the_same() {
+fn a_missing_plugin_that_no_tenant_could_deploy_is_reported() {
     let place = Place::new();
     fs::create_dir(place.root.join("srv/acme/plugins/home")).unwrap();
     let problems = |directory: &str, plugin: &str| {
@@ -244,7 +244,7 @@ fn a_plugin_that_no_tenant_could_bring_is_missed_all_the_same() {
 }
 
 #[test]
-fn what_a_tenant_does_with_its_own_plugins_stops_no_start() {
+fn a_tenants_own_plugins_never_prevent_the_start() {
     let place = Place::new();
     let own = place.root.join("srv/acme/plugins/mine");
     fs::create_dir(&own).unwrap();

@@ -80,7 +80,7 @@ fn a_tenant_is_read_as_it_is_written() {
 }
 
 #[test]
-fn what_is_not_granted_is_denied_and_the_tenant_default_is_always_there() {
+fn nothing_is_granted_by_default_and_the_tenant_default_always_exists() {
     let place = Place::new();
     let config = place.good("");
     assert_eq!(config.tenants.keys().collect::<Vec<_>>(), ["default"]);
@@ -196,7 +196,7 @@ auth = "none""#,
 }
 
 #[test]
-fn a_name_that_could_not_be_a_folders_is_no_tenants() {
+fn a_name_that_cannot_be_a_folder_is_not_a_tenant_name() {
     let long = "x".repeat(65);
     for name in ["\"\"", "\".\"", "\"..\"", "\"a/b\"", "\"a.b\"", "\"a b\"", "\"é\"", "\"a\\u0000b\"", &long] {
         let found = problems(&format!("[tenants.{name}]"));
@@ -207,7 +207,7 @@ fn a_name_that_could_not_be_a_folders_is_no_tenants() {
 }
 
 #[test]
-fn a_tenants_limits_that_contradict_the_servers_are_told_at_the_tenant_and_only_there() {
+fn a_tenants_limits_that_contradict_the_servers_are_reported_at_the_tenant() {
     assert_eq!(
         problems("[tenants.acme.limits]\noutput = \"32 KiB\"\n[limits]\nchannel_packet = \"64000 B\""),
         [
@@ -235,7 +235,7 @@ fn a_plugin_in_another_tenants_folder_cannot_be_named() {
 }
 
 #[test]
-fn a_plugin_folder_that_is_not_there_is_told_once() {
+fn a_missing_plugin_folder_is_reported_once() {
     let found = problems(
         "[tenants.acme]\nplugins = \"absent\"\nplugin = \"shell\"\n[users.x]\ntenant = \"acme\"\nauth = \"none\"",
     );
@@ -245,7 +245,7 @@ fn a_plugin_folder_that_is_not_there_is_told_once() {
 }
 
 #[test]
-fn what_is_granted_to_no_end_is_told() {
+fn a_grant_without_effect_is_reported() {
     let deploy =
         "deploy = true does nothing here: it takes a directory to write in that holds the tenant's own `plugins`";
     assert_eq!(

@@ -20,7 +20,7 @@ fn example_of_the_reference() -> String {
 }
 
 #[test]
-fn the_tenant_in_the_reference_is_one_that_is_accepted() {
+fn the_tenant_in_the_reference_is_valid() {
     let place = Place::new();
     fs::create_dir_all(place.root.join("tenants/acme/plugins")).unwrap();
     for name in ["files", "lfs"] {
@@ -112,7 +112,7 @@ tcp = ["10.0.0.5:5432"]
 "#;
 
 #[test]
-fn what_a_user_would_get_is_told_with_the_reason() {
+fn tenants_explains_what_a_user_gets() {
     let place = Place::new();
     let config = place.good(TOLD);
     let told = explain(&config, Some("alice"), None).unwrap().replace(&format!("{}/", place.root.display()), "");
@@ -147,7 +147,7 @@ fn what_a_user_would_get_is_told_with_the_reason() {
 }
 
 #[test]
-fn what_would_serve_a_command_is_told_with_the_rule() {
+fn tenants_explains_which_rule_serves_a_command() {
     let place = Place::new();
     let config = place.good(TOLD);
     let served = |start| {

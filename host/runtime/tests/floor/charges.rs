@@ -74,7 +74,7 @@ async fn ends(shell: Shell) -> Report {
 }
 
 #[test]
-fn work_with_files_is_charged() {
+fn file_operations_are_charged() {
     let place = place(&unlimited());
     assert_charged(measure(async {
         let mut shell = place.shell();
@@ -84,7 +84,7 @@ fn work_with_files_is_charged() {
 }
 
 #[test]
-fn streams_of_files_are_charged() {
+fn file_streams_are_charged() {
     let place = place(&unlimited());
     assert_charged(measure(async {
         let mut shell = place.shell();
@@ -117,7 +117,7 @@ fn a_session_that_owes_for_its_files_waits_before_it_goes_on() {
 }
 
 #[test]
-fn the_making_of_an_instance_is_charged_whole() {
+fn creating_an_instance_is_charged_whole() {
     let heavy = Plugin::load(guests::engine(), "heavy", &guests::wasm("heavy")).unwrap();
     let mut all = (0, 0);
     for _ in 0..8 {
@@ -136,7 +136,7 @@ fn the_making_of_an_instance_is_charged_whole() {
 }
 
 #[test]
-fn what_no_tick_interrupts_is_charged_whole() {
+fn work_without_an_epoch_tick_is_charged_whole() {
     assert_charged(measure(async {
         let client = Client::with(&guests::script(), &[], &unlimited());
         client.run("wipe 20;finish 0");
@@ -161,7 +161,7 @@ fn with_store(script: &str) -> (u64, Duration) {
 }
 
 #[test]
-fn changes_and_reads_of_the_store_are_charged() {
+fn key_value_operations_are_charged() {
     let writes = "add a 1;".repeat(300);
     let (charged, own) = with_store(&format!("open b;{writes}finish"));
     println!("charged {charged} ms, of which the session's own thread used {own:?}");
@@ -173,7 +173,7 @@ fn changes_and_reads_of_the_store_are_charged() {
 }
 
 #[test]
-fn requests_are_charged() {
+fn http_requests_are_charged() {
     log::listen();
     let (stop, stopped) = oneshot::channel::<()>();
     let (tell, told) = std::sync::mpsc::channel();

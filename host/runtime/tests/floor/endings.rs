@@ -44,7 +44,7 @@ async fn closed_comes_exactly_once_whoever_ends_the_session() {
 }
 
 #[tokio::test]
-async fn a_write_that_waits_is_told_that_the_client_has_gone() {
+async fn a_blocked_write_fails_when_the_client_leaves() {
     log::listen();
     for why in [Ending::ClientClosed, Ending::ConnectionLost, Ending::Drained] {
         let mut client = Client::exec("fill 1000000;log after the write");
@@ -61,7 +61,7 @@ async fn a_write_that_waits_is_told_that_the_client_has_gone() {
 }
 
 #[tokio::test]
-async fn what_the_client_sent_before_it_closed_is_still_delivered() {
+async fn data_sent_before_close_is_still_delivered() {
     log::listen();
     let mut client = Client::new(&[("data", "")]);
     client.run("");
@@ -78,7 +78,7 @@ async fn what_the_client_sent_before_it_closed_is_still_delivered() {
 }
 
 #[tokio::test]
-async fn what_waits_when_the_connection_is_lost_is_not_delivered() {
+async fn queued_data_is_not_delivered_after_the_connection_is_lost() {
     log::listen();
     let mut client = Client::new(&[("data", "")]);
     client.run("");
@@ -100,7 +100,7 @@ async fn a_client_that_asks_to_close_is_announced_and_the_session_goes_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_does_not_come_back_after_the_end_is_stopped_after_a_second() {
+async fn a_call_that_goes_on_after_the_end_is_stopped_after_a_second() {
     log::listen();
     // W20: `sleep` waits in WASI, which cannot tell the plugin that its client has gone.
     let mut client = Client::exec("write x;sleep 3600000");
@@ -117,7 +117,7 @@ async fn a_call_that_does_not_come_back_after_the_end_is_stopped_after_a_second(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_waits_is_not_hurried_while_the_client_is_there() {
+async fn a_blocked_call_has_no_deadline_while_the_client_is_connected() {
     let (recorder, report) = Client::exec("sleep 30000;write good morning;finish 0").end().await;
     assert_eq!(recorder.text(), "good morning");
     assert!(report.error.is_none());
@@ -148,7 +148,7 @@ async fn in_closed_nothing_can_be_sent_and_a_status_can_still_be_left() {
 }
 
 #[tokio::test]
-async fn exit_of_wasi_is_the_end_with_its_status_and_without_closed() {
+async fn wasi_exit_ends_the_session_with_its_status_and_without_closed() {
     log::listen();
     // Rust's library knows only success and failure here.
     let client = Client::exec("write so far;exit 42");
@@ -201,7 +201,7 @@ async fn a_session_that_nobody_runs_is_refused() {
 }
 
 #[tokio::test]
-async fn a_plugin_that_crashes_leaves_a_line_for_the_person_at_the_other_end() {
+async fn a_crash_sends_a_line_to_the_client() {
     let (recorder, _) = Client::exec("write partly;trap").end().await;
     assert_eq!(recorder.text(), "partly");
     assert_eq!(recorder.bytes_of(Output::Stderr), b"whelk: the plugin crashed\n");

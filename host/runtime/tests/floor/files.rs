@@ -39,7 +39,7 @@ async fn directories_are_made_listed_moved_and_removed() {
 }
 
 #[tokio::test]
-async fn times_are_told_and_changed() {
+async fn file_times_are_read_and_changed() {
     let place = Place::new(AMPLE);
     let mut shell = place.shell();
     assert_eq!(shell.run("write a x;touch a 1000000000;modified a").await, "ok\nok\n1000000000");
@@ -47,7 +47,7 @@ async fn times_are_told_and_changed() {
 }
 
 #[tokio::test]
-async fn a_large_file_comes_and_goes_whole() {
+async fn a_large_file_is_written_and_read_whole() {
     let place = Place::new(Quota { bytes: 4 << 20, files: 4 });
     let text: String = (0..300_000).map(|number: u32| format!("{number} ")).collect();
     fs::write(place.path("large"), &text).unwrap();
@@ -114,7 +114,7 @@ async fn a_directory_that_is_granted_for_reading_cannot_be_changed() {
 }
 
 #[tokio::test]
-async fn a_session_holds_no_more_files_open_than_it_may() {
+async fn the_open_files_of_a_session_are_limited() {
     // W28
     let limits = Limits { open_files: 10, tenant_open_files: 15, ..Limits::default() };
     let place = Place::limited(&limits, Access::ReadWrite, AMPLE, |path| fs::write(path.join("note"), b"").unwrap());
@@ -127,7 +127,7 @@ async fn a_session_holds_no_more_files_open_than_it_may() {
 }
 
 #[tokio::test]
-async fn what_is_done_to_files_is_told_to_the_operator() {
+async fn file_events_are_logged() {
     log::listen();
     let place = Place::new(Quota { bytes: 100, files: 10 });
     let mut shell = place.shell();
@@ -167,7 +167,7 @@ async fn what_is_done_to_files_is_told_to_the_operator() {
 }
 
 #[tokio::test]
-async fn a_flood_of_file_events_is_summed_up() {
+async fn file_events_above_the_rate_are_counted_in_one_line() {
     log::listen();
     let limits = Limits { log_lines: 1, log_burst: 5, ..Limits::default() };
     let place = Place::limited(&limits, Access::ReadWrite, AMPLE, |_| {});
@@ -184,7 +184,7 @@ async fn a_flood_of_file_events_is_summed_up() {
 }
 
 #[test]
-fn what_cannot_be_granted_is_named() {
+fn a_grant_that_is_not_possible_is_named() {
     let place = tempfile::tempdir().unwrap();
     let said = |name: &str| {
         let path = place.path().join(name);
@@ -197,7 +197,7 @@ fn what_cannot_be_granted_is_named() {
 }
 
 #[tokio::test]
-async fn the_directory_is_held_wherever_it_is_moved() {
+async fn the_grant_follows_a_directory_that_is_moved() {
     let place = Place::new(AMPLE);
     let moved = place.path("").join("../moved");
     fs::rename(place.path(""), &moved).unwrap();

@@ -18,7 +18,7 @@ async fn text(grants: Grants, command: &str) -> String {
 }
 
 #[tokio::test]
-async fn the_environment_is_what_is_granted_and_nothing_else() {
+async fn the_environment_has_only_what_is_granted() {
     let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     let environment = vec![pair("MODE", "test"), pair("EMPTY", "")];
     let granted = Grants { environment, ..Grants::default() };
@@ -39,7 +39,7 @@ async fn clocks_are_coarse_unless_granted_finer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_coarse_clock_is_no_finer_for_those_who_wait_for_it() {
+async fn waiting_does_not_make_a_coarse_clock_finer() {
     // W32: a nap of any length ends on a tick, at least one later.
     for (nap, least) in [(1, 1), (999_999, 1), (1_000_001, 2), (2_500_000, 3)] {
         let slept = text(Grants::default(), &format!("nap {nap}")).await;

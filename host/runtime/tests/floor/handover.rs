@@ -37,7 +37,7 @@ async fn a_start_that_is_handed_over_is_answered_by_the_plugin_that_takes_it() {
 }
 
 #[tokio::test]
-async fn after_a_yes_the_answer_of_the_next_plugin_reaches_nobody() {
+async fn after_an_acceptance_the_next_plugins_answer_is_not_sent() {
     let (recorder, _) = client(&[("second.exec", "write two;finish 4")]).then("write one ;pass second").await;
     let heard = [Heard::Opened(true), Heard::Reply(true), out("one two"), Heard::Exit(Exit::Status(4))];
     assert_eq!(recorder.heard, heard);
@@ -57,7 +57,7 @@ async fn after_a_yes_the_answer_of_the_next_plugin_reaches_nobody() {
 }
 
 #[tokio::test]
-async fn what_was_not_read_goes_to_the_next_plugin_and_all_credit_returns() {
+async fn unread_input_goes_to_the_next_plugin_and_all_credit_returns() {
     log::listen();
     let total = 300_000;
     let mut client = client(&[("data", "pass second"), ("second.eof", "finish 0")]);
@@ -78,7 +78,7 @@ async fn what_was_not_read_goes_to_the_next_plugin_and_all_credit_returns() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stream_that_is_handed_to_and_fro_at_every_piece_comes_back_whole() {
+async fn a_stream_that_is_handed_over_at_every_piece_is_complete() {
     let (total, mut window) = (6 << 20, 64 << 10);
     let limits = Limits { handoffs: 200, ..Limits::default() };
     let scripts = [("data", "echo;pass second"), ("second.data", "echo;pass script")];
@@ -118,7 +118,7 @@ async fn a_stream_that_is_handed_to_and_fro_at_every_piece_comes_back_whole() {
 }
 
 #[tokio::test]
-async fn who_cannot_take_over_is_named_at_once_and_nothing_has_happened() {
+async fn a_handover_that_is_not_possible_fails_at_once_and_changes_nothing() {
     let (recorder, report) = client(&[]).then("hand-over nobody;hand-over Second;finish 0").await;
     assert_eq!(recorder.text(), "Err(\"unknown-plugin\")Err(\"unknown-plugin\")");
     assert_eq!((recorder.exit(), names(&report)), (Some(Exit::Status(0)), vec!["script"]));
@@ -133,7 +133,7 @@ async fn before_a_start_there_is_nothing_to_hand_over() {
 }
 
 #[tokio::test]
-async fn of_finish_and_hand_over_the_first_word_counts() {
+async fn of_finish_and_hand_over_the_first_call_counts() {
     let scripts = [("second.exec", "write two;finish 0")];
     let (recorder, report) = client(&scripts).then("finish 3;pass second").await;
     assert_eq!((recorder.exit(), names(&report)), (Some(Exit::Status(3)), vec!["script"]));
@@ -156,7 +156,7 @@ async fn a_plugin_that_hands_over_to_itself_without_end_is_stopped_at_the_limit(
 }
 
 #[tokio::test]
-async fn an_eof_is_said_once_and_stays_said() {
+async fn eof_is_sent_once_across_a_handover() {
     log::listen();
     let client = client(&[("second.exec", "write late;eof;finish 0")]);
     let id = client.id.clone();
@@ -170,7 +170,7 @@ async fn an_eof_is_said_once_and_stays_said() {
 }
 
 #[tokio::test]
-async fn a_signal_that_the_first_has_caught_is_told_to_the_second_and_interrupts_nothing_of_it() {
+async fn a_caught_signal_is_delivered_to_the_next_plugin_without_an_interrupt() {
     log::listen();
     let scripts = [("second.exec", "fill 300000"), ("second.eof", "trace;finish 0")];
     let mut client = client(&scripts);
@@ -195,7 +195,7 @@ async fn a_signal_that_the_first_has_caught_is_told_to_the_second_and_interrupts
 }
 
 #[tokio::test]
-async fn the_next_plugin_is_told_the_size_that_the_window_has_now() {
+async fn the_next_plugin_gets_the_current_window_size() {
     let scripts = [("signal", "pass second"), ("second.shell", "size;trace;finish 0")];
     let client = client(&scripts);
     client.happen(pty());

@@ -141,7 +141,7 @@ async fn lines(entries: &[&str], limits: Limits, script: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_listed_host_is_asked_and_answers() {
+async fn a_request_to_a_listed_host_succeeds() {
     let mut server = Server::start().await;
     let listed = server.address.to_string();
     let text = lines(&[&listed], Limits::default(), &format!("get {}", server.url("/hello"))).await;
@@ -155,7 +155,7 @@ async fn a_listed_host_is_asked_and_answers() {
 }
 
 #[tokio::test]
-async fn a_redirect_is_shown_and_not_followed() {
+async fn a_redirect_is_returned_and_not_followed() {
     let server = Server::start().await;
     let text = lines(&[&server.address.to_string()], Limits::default(), &format!("get {}", server.url("/moved"))).await;
     assert_eq!(text, ["302 location=http://127.0.0.1:1/hello "]);
@@ -194,7 +194,7 @@ async fn a_body_arrives_whole_both_ways() {
 }
 
 #[tokio::test]
-async fn what_is_not_listed_is_denied_and_said_once() {
+async fn an_unlisted_address_is_denied_and_logged_once() {
     log::listen();
     let mut server = Server::start().await;
     let port = server.address.port();
@@ -226,7 +226,7 @@ async fn what_is_not_listed_is_denied_and_said_once() {
 }
 
 #[tokio::test]
-async fn a_name_that_leads_home_is_refused_unless_home_is_listed() {
+async fn a_name_that_resolves_to_this_machine_is_refused_unless_listed() {
     log::listen();
     let mut server = Server::start().await;
     let (address, port) = (server.address.to_string(), server.address.port());
@@ -243,7 +243,7 @@ async fn a_name_that_leads_home_is_refused_unless_home_is_listed() {
 }
 
 #[tokio::test]
-async fn requests_that_would_reach_something_else_are_refused() {
+async fn requests_with_a_forbidden_method_url_or_header_are_refused() {
     let server = Server::start().await;
     let listed = server.address.to_string();
     let script = format!(
@@ -259,7 +259,7 @@ async fn requests_that_would_reach_something_else_are_refused() {
 }
 
 #[tokio::test]
-async fn a_server_with_a_certificate_of_its_own_making_is_refused() {
+async fn a_server_with_a_self_signed_certificate_is_refused() {
     use tokio_rustls::rustls::{ServerConfig, crypto, pki_types::PrivateKeyDer};
     let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
     let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
@@ -280,7 +280,7 @@ async fn a_server_with_a_certificate_of_its_own_making_is_refused() {
 }
 
 #[tokio::test]
-async fn a_session_has_so_many_requests_at_once() {
+async fn the_concurrent_requests_of_a_session_are_limited() {
     let server = Server::start().await;
     let limits = Limits { http_requests: 2, ..Limits::default() };
     let (large, hello) = (server.url("/large"), server.url("/hello"));
@@ -291,7 +291,7 @@ async fn a_session_has_so_many_requests_at_once() {
 }
 
 #[tokio::test]
-async fn a_request_whose_answer_was_read_keeps_no_connection_however_much_it_still_wants_to_send() {
+async fn a_request_with_a_complete_response_keeps_no_connection_whatever_remains_to_send() {
     let mut server = Server::start().await;
     let limits = Limits { http_requests: 1, ..Limits::default() };
     let mut client = client(&[&server.address.to_string()], limits);
@@ -332,7 +332,7 @@ async fn files_sockets_and_requests_of_a_tenant_are_counted_together() {
 }
 
 #[tokio::test]
-async fn bodies_beyond_their_limit_are_broken_off() {
+async fn bodies_above_their_limit_are_aborted() {
     let server = Server::start().await;
     let limits = Limits { http_body: 100_000, ..Limits::default() };
     let (large, upload) = (server.url("/large"), server.url("/upload"));
@@ -345,7 +345,7 @@ async fn bodies_beyond_their_limit_are_broken_off() {
 }
 
 #[tokio::test]
-async fn headers_beyond_their_limit_end_the_request_or_the_plugin() {
+async fn headers_above_their_limit_end_the_request_or_the_plugin() {
     let server = Server::start().await;
     let listed = server.address.to_string();
     let text = lines(&[&listed], Limits::default(), &format!("get {};headers 50", server.url("/head"))).await;
@@ -356,7 +356,7 @@ async fn headers_beyond_their_limit_end_the_request_or_the_plugin() {
 }
 
 #[tokio::test]
-async fn lists_of_headers_that_a_session_holds_have_their_number() {
+async fn the_header_lists_of_a_session_are_limited() {
     let text = lines(&["api.example.org"], Limits::default(), "lists 60;lists 60").await;
     assert_eq!(text, ["60 lists", "60 lists"]);
     let (_, report) = client(&["api.example.org"], Limits::default()).then("lists 70").await;
@@ -370,7 +370,7 @@ fn tenants(limits: &Limits) -> [Arc<Tenant>; 2] {
 }
 
 #[tokio::test]
-async fn requests_that_are_never_sent_keep_little_memory_of_the_hosts() {
+async fn unsent_requests_take_little_host_memory() {
     for tenant in tenants(&Limits::default()) {
         let client = || Client::of(&tenant, &fetch(), &[]);
         // None of the long texts is kept, granted or not.
@@ -383,7 +383,7 @@ async fn requests_that_are_never_sent_keep_little_memory_of_the_hosts() {
 }
 
 #[tokio::test]
-async fn what_requests_keep_is_charged_to_the_tenant_while_they_are_held() {
+async fn the_memory_of_requests_is_charged_to_the_tenant_while_they_exist() {
     // At most, for 10 requests with their bodies: fields and trailers, a path, and two writes to a body.
     for (tenant, part) in tenants(&Limits::default()).iter().zip([(16 + 8 + 16 + 32) << 10, (4 + 8 + 4 + 8) << 10]) {
         let mut client = Client::of(tenant, &fetch(), &[]);
@@ -405,7 +405,7 @@ async fn what_requests_keep_is_charged_to_the_tenant_while_they_are_held() {
 }
 
 #[tokio::test]
-async fn servers_that_fail_are_told_apart() {
+async fn server_failures_are_distinguished() {
     let server = Server::start().await;
     let listed = server.address.to_string();
     let gone = {

@@ -16,14 +16,14 @@ fn with_terminal(scripts: &[(&str, &str)]) -> Client {
 }
 
 #[tokio::test]
-async fn facts_are_told_by_name_and_all_together() {
+async fn facts_are_returned_by_name_and_all_together() {
     let (recorder, _) = Client::new(&[("user", "x")]).then("get attr.user;get nothing;facts;finish 0").await;
     let text = recorder.text();
     assert!(text.starts_with("Some(\"x\")Noneattr.user=x\nconnection-id="), "{text}");
 }
 
 #[tokio::test]
-async fn a_handlers_terminal_starts_raw_and_keeps_what_it_is_set_to() {
+async fn a_handlers_terminal_starts_raw_and_keeps_its_modes() {
     let (recorder, _) =
         with_terminal(&[]).then("modes;set-mode 53 1;set-mode 128 9600;set-mode 200 1;modes;finish 0").await;
     let text = recorder.text();
@@ -32,7 +32,7 @@ async fn a_handlers_terminal_starts_raw_and_keeps_what_it_is_set_to() {
 }
 
 #[tokio::test]
-async fn without_a_terminal_there_are_no_settings() {
+async fn without_a_terminal_there_are_no_modes() {
     let (recorder, _) = Client::exec("modes;size;pty;set-mode 53 1;finish 0").end().await;
     assert_eq!(recorder.text(), "NoneNoneErr(\"no-terminal\")");
 }
@@ -47,7 +47,7 @@ async fn the_size_is_the_latest_even_before_it_was_delivered() {
 }
 
 #[tokio::test]
-async fn a_caught_signal_interrupts_a_write_that_waits() {
+async fn a_caught_signal_interrupts_a_blocked_write() {
     let mut client = Client::exec("catch INT WINCH;fill 1000000;caught;trace;finish 0");
     client.recorder.room = 0;
     client.until_replies(1).await;
@@ -66,7 +66,7 @@ async fn a_caught_signal_interrupts_a_write_that_waits() {
 }
 
 #[tokio::test]
-async fn a_caught_signal_that_nobody_took_is_delivered_as_a_call() {
+async fn a_caught_signal_that_was_not_taken_is_delivered_as_a_call() {
     let client = with_terminal(&[("eof", "trace;finish 0")]);
     client.run("catch INT WINCH");
     client.happen(ChannelEvent::Signal(SignalName::Int));
@@ -82,7 +82,7 @@ async fn a_caught_signal_that_nobody_took_is_delivered_as_a_call() {
 }
 
 #[tokio::test]
-async fn a_request_to_the_client_waits_for_its_answer() {
+async fn a_request_to_the_client_waits_for_its_reply() {
     let mut client = Client::exec("request first@x abc;request second@x;write done");
     client.until(|recorder| matches!(recorder.heard.last(), Some(Heard::Request(..)))).await;
     let heard = [Heard::Opened(true), Heard::Reply(true), Heard::Request("first@x".to_owned(), b"abc".to_vec())];
@@ -94,7 +94,7 @@ async fn a_request_to_the_client_waits_for_its_answer() {
 }
 
 #[tokio::test]
-async fn a_request_that_is_interrupted_does_not_take_the_next_ones_answer() {
+async fn an_interrupted_request_does_not_take_the_next_reply() {
     let mut client = Client::exec("catch INT;request one;caught;request two;finish 0");
     client.until(|recorder| matches!(recorder.heard.last(), Some(Heard::Request(..)))).await;
     client.happen(ChannelEvent::Signal(SignalName::Int));
@@ -106,14 +106,14 @@ async fn a_request_that_is_interrupted_does_not_take_the_next_ones_answer() {
 }
 
 #[tokio::test]
-async fn a_request_that_no_packet_carries_is_not_sent() {
+async fn a_request_that_fits_in_no_packet_is_not_sent() {
     let name = "n".repeat(65);
     let (recorder, _) = Client::exec(&format!("request {name};request a\nb;request ü;finish 0")).end().await;
     assert_eq!(recorder.text(), "Ok(false)Ok(false)Ok(false)");
 }
 
 #[tokio::test]
-async fn a_request_that_is_the_hosts_to_send_is_not_sent_and_the_log_says_why() {
+async fn a_request_reserved_for_the_host_is_not_sent_and_the_log_says_why() {
     log::listen();
     let names = [
         "exit-status",
@@ -138,7 +138,7 @@ async fn a_request_that_is_the_hosts_to_send_is_not_sent_and_the_log_says_why() 
 }
 
 #[tokio::test]
-async fn how_a_plugin_says_that_it_ended_is_cut_and_cleaned() {
+async fn the_exit_message_of_a_plugin_is_cut_and_escaped() {
     let message = format!("\u{1b}[2J{}", "\u{e4}".repeat(10_000));
     let (recorder, report) = Client::exec(&format!("die-of T\u{e9}RM\u{7} {message}")).end().await;
     let Some(Exit::Signal { name, message, .. }) = recorder.exit() else { panic!("{report:?}") };
@@ -196,7 +196,7 @@ async fn disconnect_and_debug_reach_the_connection_and_are_bounded() {
 }
 
 #[tokio::test]
-async fn texts_for_the_client_are_cut_between_letters() {
+async fn texts_for_the_client_are_cut_between_characters() {
     let long = format!("a{}", "\u{e4}".repeat(10_000));
     let mut client = Client::exec(&format!("debug {long};disconnect 2 {long};finish 0"));
     (&mut client.task).await.unwrap();
@@ -208,13 +208,13 @@ async fn texts_for_the_client_are_cut_between_letters() {
 }
 
 #[tokio::test]
-async fn there_is_nobody_to_hand_over_to_where_there_is_one_plugin() {
+async fn with_one_plugin_there_is_no_target_for_a_handover() {
     let (recorder, _) = Client::exec("hand-over echo;finish 0").end().await;
     assert_eq!(recorder.text(), "Err(\"unknown-plugin\")");
 }
 
 #[tokio::test]
-async fn lines_of_log_say_who_speaks_and_cannot_be_forged() {
+async fn log_lines_name_their_plugin_and_cannot_be_forged() {
     // W23
     log::listen();
     let client = Client::exec("log plain;log two\nlines \u{1b}[31mred;finish 0");
@@ -248,7 +248,7 @@ async fn a_flood_of_log_lines_is_cut_and_counted() {
 }
 
 #[tokio::test]
-async fn what_a_plugin_prints_goes_to_its_log_and_nowhere_else() {
+async fn the_wasi_output_of_a_plugin_goes_to_the_log_only() {
     log::listen();
     let client = Client::exec("print hello from stdout;panic in the dark");
     let id = client.id.clone();
@@ -260,7 +260,7 @@ async fn what_a_plugin_prints_goes_to_its_log_and_nowhere_else() {
 }
 
 #[tokio::test]
-async fn the_world_outside_is_empty() {
+async fn arguments_and_environment_are_empty() {
     // W27, W29, W31, W32
     let (recorder, report) = Client::exec("world;finish 0").end().await;
     let denied = "files=true write=true connect=true bind=true names=true";

@@ -14,7 +14,7 @@ async fn two_sessions_of_one_plugin_share_nothing() {
 }
 
 #[tokio::test]
-async fn a_crash_touches_no_other_session() {
+async fn a_crash_affects_no_other_session() {
     let mut echo = Client::exec("");
     let (recorder, _) = Client::exec("trap").end().await;
     assert!(matches!(recorder.exit(), Some(Exit::Signal { name: SignalName::Abrt, .. })));
@@ -23,7 +23,7 @@ async fn a_crash_touches_no_other_session() {
 }
 
 #[tokio::test]
-async fn fresh_memory_holds_nothing_of_an_earlier_session() {
+async fn fresh_memory_is_cleared() {
     // W30, W47
     for _ in 0..4 {
         Client::exec("canary;finish 0").end().await;
@@ -33,7 +33,7 @@ async fn fresh_memory_holds_nothing_of_an_earlier_session() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn dropping_a_session_in_the_middle_of_a_call_a_thousand_times_harms_nothing() {
+async fn dropping_a_session_during_a_call_a_thousand_times_leaks_nothing() {
     // W43
     let engine = guests::engine();
     for round in 0..1000_u32 {

@@ -71,14 +71,14 @@ async fn run(tenant: &Arc<Tenant>, script: &str) -> String {
 }
 
 #[test]
-fn a_plugin_needs_what_it_imports_and_no_more() {
+fn a_plugin_needs_only_the_grants_of_its_imports() {
     let needs: Vec<_> = neighbour().needs().iter().copied().collect();
     assert_eq!(needs, [Grant::KeyValue, Grant::Topics]);
     assert!(guests::bare().needs().is_empty() && guests::script().needs().is_empty());
 }
 
 #[tokio::test]
-async fn a_value_is_there_for_the_next_session_until_it_is_deleted() {
+async fn a_value_is_visible_to_later_sessions_until_it_is_deleted() {
     let acme = tenant("values");
     assert_eq!(run(&acme, "open b;get k;set k one;get k;set k two").await, "None\n()\nSome(\"one\")\n()\n");
     assert_eq!(run(&acme, "open b;get k;exists k;exists j;list").await, "Some(\"two\")\ntrue\nfalse\n\"k\"\n");
@@ -96,7 +96,7 @@ async fn tenants_with_the_same_names_do_not_see_each_other() {
 }
 
 #[tokio::test]
-async fn no_name_reaches_what_is_anothers() {
+async fn no_name_reaches_another_tenants_values() {
     // Everything that can be made of tenant, bucket and key by shifting the borders between them, or by bytes that end
     // names elsewhere.
     let pieces = ["", "a", "ab", "b", "\0", "a\0", "\0a", "a\0b", "/", "a/b", "../a", "\u{ffff}", "a\u{10ffff}"];
@@ -158,7 +158,7 @@ async fn names_and_values_that_are_too_long_and_calls_that_are_too_large_are_err
 }
 
 #[tokio::test]
-async fn a_tenant_at_its_quota_is_refused_and_nobody_else_is() {
+async fn only_a_tenant_at_its_quota_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let store = Embedded::open(&folder.path().join("keyvalue.redb")).unwrap();
     let acme = over(store.tenant("acme", Quota { bytes: 1_000, keys: 5 }), Limits::default());
@@ -207,7 +207,7 @@ async fn a_batch_with_more_bytes_than_a_call_may_carry_ends_the_session() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn eight_sessions_that_count_at_once_lose_nothing() {
+async fn eight_concurrent_sessions_lose_no_increment() {
     let acme = tenant("count");
     let counting: Vec<_> = (0..8).map(|_| session(&acme, "open b;adds n 50;finish")).collect();
     for client in counting {
@@ -217,7 +217,7 @@ async fn eight_sessions_that_count_at_once_lose_nothing() {
 }
 
 #[tokio::test]
-async fn what_is_no_number_or_would_be_none_is_not_incremented() {
+async fn a_value_that_is_not_a_number_or_overflows_is_not_incremented() {
     let heard = run(
         &tenant("numbers"),
         "open b;set k one;add k 1;get k;set n 18446744073709551614;add n 1;add n 1;get n;add new 7;set s -1;add s 1",
@@ -233,7 +233,7 @@ async fn what_is_no_number_or_would_be_none_is_not_incremented() {
 }
 
 #[tokio::test]
-async fn a_list_comes_in_pages_in_the_order_of_arrival_and_changes_do_not_disturb_it() {
+async fn keys_are_listed_in_pages_in_insertion_order_despite_changes() {
     let acme = tenant("pages");
     assert_eq!(run(&acme, "open b;fill 1000 1;set more 1;set key0 2;count-keys").await, "()\n()\n()\n1001\n");
     let heard = run(&acme, "open b;page first").await;
@@ -244,7 +244,7 @@ async fn a_list_comes_in_pages_in_the_order_of_arrival_and_changes_do_not_distur
 }
 
 #[tokio::test]
-async fn handles_have_their_limit() {
+async fn handles_are_limited() {
     // W19
     assert_eq!(run(&tenant("handles"), "hoard 1000").await, "1000\n");
     let (recorder, report) = session(&tenant("handles"), "hoard 1000;hoard 1000;finish").end().await;
@@ -253,7 +253,7 @@ async fn handles_have_their_limit() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_asks_too_often_waits() {
+async fn calls_above_the_rate_wait() {
     // W22
     let keyvalue = KeyValueLimits { rate: 10, ..KeyValueLimits::default() };
     let acme = over(store("rate"), Limits { keyvalue, ..Limits::default() });
@@ -263,7 +263,7 @@ async fn who_asks_too_often_waits() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_session_that_ends_while_it_waits_for_its_turn_ends_in_order() {
+async fn a_session_that_ends_while_it_waits_for_the_rate_ends_normally() {
     let keyvalue = KeyValueLimits { rate: 1, ..KeyValueLimits::default() };
     let acme = over(store("ending"), Limits { keyvalue, ..Limits::default() });
     let client = Client::of(&acme, &neighbour(), &[]);
@@ -277,7 +277,7 @@ async fn a_session_that_ends_while_it_waits_for_its_turn_ends_in_order() {
 }
 
 #[tokio::test]
-async fn what_was_kept_is_there_after_the_store_was_closed() {
+async fn values_persist_after_the_store_is_closed() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("keyvalue.redb");
     let acme = over(Embedded::open(&path).unwrap().tenant("acme", QUOTA), Limits::default());
@@ -372,7 +372,7 @@ fn a_store_that_was_being_made_when_the_process_was_killed_opens() {
 }
 
 #[test]
-fn a_store_may_be_a_link_to_where_it_is_to_be_made() {
+fn a_store_may_be_a_dangling_link_to_its_place() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("keyvalue.redb");
     fs::create_dir(folder.path().join("disk")).unwrap();

@@ -106,7 +106,7 @@ async fn a_loop_in_data_a_timer_or_closed_is_stopped_too() {
 }
 
 #[tokio::test]
-async fn a_loop_before_the_first_call_is_a_refused_session() {
+async fn a_loop_before_the_first_call_refuses_the_session() {
     // W4
     let stuck = Plugin::load(guests::engine(), "stuck", &guests::wasm("stuck")).unwrap();
     let (recorder, report) = Client::with(&stuck, &[], &Limits::default()).end().await;
@@ -115,7 +115,7 @@ async fn a_loop_before_the_first_call_is_a_refused_session() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_start_that_waits_for_ever_is_a_refused_session() {
+async fn a_start_that_waits_for_ever_refuses_the_session() {
     // W4
     let stuck = Plugin::load(guests::engine(), "stuck", &guests::wasm("stuck")).unwrap();
     let before = tokio::time::Instant::now();
@@ -156,7 +156,7 @@ async fn the_budget_is_for_each_call_and_waiting_is_free() {
 }
 
 #[tokio::test]
-async fn memory_ends_at_its_limit_and_the_reason_is_known() {
+async fn memory_is_refused_at_the_limit_and_the_reason_is_reported() {
     // W5
     let limits = Limits { memory: 16 << 20, ..Limits::default() };
     let (recorder, report) = Client::with(&guests::script(), &[], &limits).then("bomb").await;
@@ -166,7 +166,7 @@ async fn memory_ends_at_its_limit_and_the_reason_is_known() {
 }
 
 #[tokio::test]
-async fn a_refused_growth_that_the_plugin_lives_with_ends_nothing() {
+async fn a_refused_growth_that_the_plugin_handles_ends_nothing() {
     let client = Client::new(&[("eof", "trap")]);
     client.run("greed");
     let mut client = client;
@@ -204,7 +204,7 @@ async fn a_write_beyond_the_limit_of_a_call_is_stopped() {
 }
 
 #[tokio::test]
-async fn handles_and_randomness_have_their_limits() {
+async fn handles_and_random_bytes_are_limited() {
     // W19, W33
     // A pollable of a clock is one handle, though the host keeps two things for it.
     let (recorder, report) = Client::exec("hoard 1000;random 65536;finish 0").end().await;
@@ -225,7 +225,7 @@ async fn a_flood_of_calls_to_the_host_uses_up_the_budget() {
 }
 
 #[tokio::test]
-async fn a_full_engine_refuses_at_once_and_has_room_again_later() {
+async fn a_full_engine_refuses_at_once_and_has_room_later() {
     // W52
     let engine = Engine::new(&EngineSettings { sessions: 2, memory: 16 << 20, ..EngineSettings::default() }).unwrap();
     assert_eq!(engine.capacity(), 2);

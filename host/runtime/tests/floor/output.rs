@@ -7,7 +7,7 @@ use whelk_runtime::{ChannelEvent, Drained, Ending, Exit, Output, SignalName};
 use crate::client::{CAPACITY, Client, Heard, out};
 
 #[tokio::test]
-async fn writing_in_a_start_is_accepting_it() {
+async fn writing_in_a_start_accepts_it() {
     let mut client = Client::exec("fill 600000;write done");
     client.recorder.room = 10;
     // The plugin is still inside `exec`, waiting for room, and the client has its answer already.
@@ -32,7 +32,7 @@ async fn eof_and_finish_in_a_start_accept_it_too() {
 }
 
 #[tokio::test]
-async fn a_false_after_output_is_the_end_with_status_one() {
+async fn refusing_a_start_after_output_ends_with_status_one() {
     let (recorder, report) = Client::exec("write partly;false").end().await;
     let heard = [Heard::Opened(true), Heard::Reply(true), out("partly"), Heard::Exit(Exit::Status(1))];
     assert_eq!(recorder.heard, heard);
@@ -40,7 +40,7 @@ async fn a_false_after_output_is_the_end_with_status_one() {
 }
 
 #[tokio::test]
-async fn a_false_after_finish_keeps_what_finish_said() {
+async fn refusing_a_start_after_finish_keeps_the_exit_of_finish() {
     let (recorder, _) = Client::exec("finish 7;false").end().await;
     assert_eq!(recorder.exit(), Some(Exit::Status(7)));
     assert_eq!(recorder.replies(), [true]);
@@ -67,7 +67,7 @@ async fn output_from_before_the_start_is_sent_right_after_the_accepted_start() {
 }
 
 #[tokio::test]
-async fn sixty_four_kib_are_held_before_the_start_and_no_byte_more() {
+async fn output_before_the_start_is_limited_to_64_kib() {
     let client = Client::new(&[
         ("open", "fill 65000;fill 1000;fill 536;writable;write x"),
         ("shell", "writable;trace;finish 0"),
@@ -83,7 +83,7 @@ async fn sixty_four_kib_are_held_before_the_start_and_no_byte_more() {
 }
 
 #[tokio::test]
-async fn held_output_is_thrown_away_if_no_start_comes() {
+async fn held_output_is_discarded_without_a_start() {
     let client = Client::new(&[("open", "write never seen")]);
     client.inbox.end(Ending::Drained);
     let (recorder, _) = client.end().await;
@@ -100,7 +100,7 @@ async fn finish_before_any_start_ends_the_session() {
 }
 
 #[tokio::test]
-async fn finish_takes_effect_when_the_call_returns_and_the_first_word_counts() {
+async fn finish_takes_effect_when_the_call_returns_and_the_first_call_counts() {
     let (recorder, _) = Client::exec("finish 5;write still sent;finish 6").end().await;
     let heard = [Heard::Opened(true), Heard::Reply(true), out("still sent"), Heard::Exit(Exit::Status(5))];
     assert_eq!(recorder.heard, heard);
@@ -160,7 +160,7 @@ async fn eof_is_sent_once_and_nothing_can_be_written_after_it() {
 }
 
 #[tokio::test]
-async fn a_plugin_that_returns_is_told_when_there_is_room_again() {
+async fn a_plugin_with_a_drain_handler_is_called_when_there_is_room() {
     let mut client = Client::new(&[("on-writable", "trace;finish 0")]);
     client.recorder.room = 0;
     client.run("fill 200000");
@@ -186,7 +186,7 @@ async fn the_connection_is_woken_once_for_a_burst() {
 }
 
 #[tokio::test]
-async fn each_drain_offers_bytes_once() {
+async fn each_drain_delivers_one_run_of_bytes() {
     let mut client = Client::exec("write a;err b;write c;finish 0");
     let report = (&mut client.task).await.unwrap();
     assert_eq!(report.exit, Some(Exit::Status(0)));

@@ -41,7 +41,7 @@ async fn echoes(client: &mut Client, rounds: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sixteen_spinners_of_one_tenant_leave_another_its_echo() {
+async fn sixteen_busy_loops_of_one_tenant_do_not_stop_anothers_echo() {
     // W45
     let (plugin, tenant) = (alone(), spinners());
     let mut spinning = Vec::new();
@@ -76,7 +76,7 @@ async fn ticks_of(spinners_of_a: usize) -> u64 {
 }
 
 #[tokio::test]
-async fn many_spinners_of_one_tenant_take_no_more_turns_from_another_than_one_does() {
+async fn many_busy_loops_of_one_tenant_take_no_more_turns_than_one() {
     // W45. A keystroke's way is two turns of the worker, or three; with sixteen turns each it would be thousands.
     let one = ticks_of(1).await;
     let many = ticks_of(16).await;
@@ -100,7 +100,7 @@ async fn a_permit_is_given_back_while_a_call_waits() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sessions_dropped_in_the_middle_of_a_call_leave_no_permit_and_nothing_of_the_budget_behind() {
+async fn sessions_dropped_during_a_call_release_their_permit_and_budget() {
     // W43
     let limits = Limits { tenant_sessions: 4, call_ticks: u32::MAX, burst_ticks: u32::MAX, ..Limits::default() };
     let (plugin, tenant) = (alone(), tenant(limits));
@@ -142,7 +142,7 @@ async fn a_session_that_has_used_up_its_burst_waits_for_its_share_and_is_killed_
 }
 
 #[tokio::test(start_paused = true)]
-async fn waiting_for_processor_time_is_not_time_that_kills() {
+async fn waiting_for_processor_time_does_not_count_towards_the_limit() {
     // Once its session is over a call has a second by the clock. It may use ten ticks, a tick each second.
     let limits = Limits { burst_ticks: 1, share_ticks: 1, call_ticks: 10, ..Limits::default() };
     let mut client = Client::with(&alone(), &[], &limits);
@@ -156,7 +156,7 @@ async fn waiting_for_processor_time_is_not_time_that_kills() {
 }
 
 #[tokio::test]
-async fn a_session_that_waits_for_processor_time_does_not_keep_its_own_tenant_from_running() {
+async fn a_throttled_session_does_not_block_its_tenant() {
     let limits = Limits { burst_ticks: 5, share_ticks: 1, ..Limits::default() };
     let (plugin, tenant) = (alone(), tenant(limits));
     let poor = started(&tenant, &plugin, "spin").await;
@@ -167,7 +167,7 @@ async fn a_session_that_waits_for_processor_time_does_not_keep_its_own_tenant_fr
 }
 
 #[tokio::test]
-async fn who_computes_for_less_than_a_tick_and_waits_again_and_again_is_billed() {
+async fn computing_for_less_than_a_tick_at_a_time_is_charged() {
     // How much work there is in a tick, on this machine now.
     let (_, report) = Client::exec("work 50000000;finish 0").end().await;
     let in_a_tick = 50_000_000 / report.cpu_ticks.max(1);
@@ -182,7 +182,7 @@ async fn who_computes_for_less_than_a_tick_and_waits_again_and_again_is_billed()
 }
 
 #[tokio::test]
-async fn work_in_many_small_calls_is_billed_as_work_in_one() {
+async fn work_in_many_small_calls_is_charged_like_work_in_one() {
     let mut client = Client::new(&[("data", "work 200000;write x")]);
     client.run("");
     for round in 1..=300 {

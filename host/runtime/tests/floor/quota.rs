@@ -7,7 +7,7 @@ use whelk_runtime::{Access, Quota};
 use crate::shell::{AMPLE, Place};
 
 #[tokio::test]
-async fn a_tenant_at_its_quota_of_bytes_is_refused_and_nobody_else_is() {
+async fn only_a_tenant_at_its_byte_quota_is_refused() {
     // W28
     let quota = Quota { bytes: 1_000, files: 100 };
     let (acme, other) = (Place::new(quota), Place::new(quota));
@@ -21,7 +21,7 @@ async fn a_tenant_at_its_quota_of_bytes_is_refused_and_nobody_else_is() {
 }
 
 #[tokio::test]
-async fn whoever_asks_is_told_that_it_was_the_quota() {
+async fn a_write_above_the_quota_reports_the_quota() {
     // The standard library does not ask when a write to a stream has failed: `io` in the other tests.
     let place = Place::new(Quota { bytes: 5, files: 1 });
     let mut shell = place.shell();
@@ -30,7 +30,7 @@ async fn whoever_asks_is_told_that_it_was_the_quota() {
 }
 
 #[tokio::test]
-async fn a_tenant_at_its_quota_of_files_is_refused_and_nobody_else_is() {
+async fn only_a_tenant_at_its_file_quota_is_refused() {
     // W28
     let quota = Quota { bytes: 1_000, files: 4 };
     let (acme, other) = (Place::new(quota), Place::new(quota));
@@ -54,7 +54,7 @@ async fn a_hole_counts_as_if_it_were_written() {
 }
 
 #[tokio::test]
-async fn what_is_removed_cut_or_replaced_is_given_back() {
+async fn removing_truncating_and_replacing_free_quota() {
     let place = Place::new(Quota { bytes: 1_000, files: 3 });
     let mut shell = place.shell();
     assert_eq!(shell.run("fill a 1000;truncate a 400;fill b 600;new c").await, "ok\nok\nok\nok");
@@ -68,7 +68,7 @@ async fn what_is_removed_cut_or_replaced_is_given_back() {
 }
 
 #[tokio::test]
-async fn what_is_removed_while_it_is_open_counts_until_it_is_closed() {
+async fn a_removed_file_counts_until_it_is_closed() {
     let place = Place::new(Quota { bytes: 1_000, files: 2 });
     let (mut one, mut two) = (place.shell(), place.shell());
     assert_eq!(one.run("fill a 600;hold a").await, "ok\nok");
@@ -84,7 +84,7 @@ async fn what_is_removed_while_it_is_open_counts_until_it_is_closed() {
 }
 
 #[tokio::test]
-async fn two_handles_that_lengthen_one_file_are_charged_for_its_size() {
+async fn two_handles_that_extend_one_file_are_charged_its_size_once() {
     let place = Place::new(Quota { bytes: 1_000, files: 2 });
     let (mut one, mut two) = (place.shell(), place.shell());
     assert_eq!(one.run("new a;hold a").await, "ok\nok");
@@ -95,7 +95,7 @@ async fn two_handles_that_lengthen_one_file_are_charged_for_its_size() {
 }
 
 #[tokio::test]
-async fn what_was_there_before_is_counted_at_the_start() {
+async fn existing_files_count_at_the_start() {
     let place = Place::with(Access::ReadWrite, Quota { bytes: 1_000, files: 3 }, |path| {
         fs::create_dir_all(path.join("a/b")).unwrap();
         fs::write(path.join("a/b/c"), vec![0; 990]).unwrap();
@@ -117,7 +117,7 @@ async fn over_a_lowered_quota_files_can_be_read_overwritten_and_removed() {
 }
 
 #[tokio::test]
-async fn a_file_with_a_second_name_is_read_but_not_written() {
+async fn a_file_with_a_hard_link_is_read_but_not_written() {
     let place = Place::with(Access::ReadWrite, AMPLE, |path| {
         fs::write(path.join("../outside"), b"text").unwrap();
         fs::hard_link(path.join("../outside"), path.join("inside")).unwrap();
@@ -129,7 +129,7 @@ async fn a_file_with_a_second_name_is_read_but_not_written() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whatever_sessions_do_at_once_what_is_counted_is_what_is_there() {
+async fn concurrent_sessions_keep_the_quota_equal_to_the_files() {
     for seed in 1..=6_u64 {
         let quota = Quota { bytes: 100_000, files: 12 };
         let place = Place::new(quota);

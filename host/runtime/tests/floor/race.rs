@@ -24,7 +24,7 @@ fn byte(at: usize) -> u8 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_echo_of_many_megabytes_comes_back_whole_whatever_the_pace() {
+async fn an_echo_of_many_megabytes_is_complete_at_any_pace() {
     let mut dice = Dice(7);
     let mut client = Client::exec("");
     let (mut sent, mut echoed, mut window) = (0, 0, WINDOW);

@@ -17,7 +17,7 @@ fn component(text: &str) -> String {
 }
 
 #[test]
-fn files_of_other_kinds_are_named() {
+fn files_of_other_kinds_are_refused_by_kind() {
     assert_eq!(reason(b""), "the file is empty");
     assert_eq!(reason(b"\0asm"), "the file is cut off after its first bytes");
     assert!(reason(b"(component)").contains("WebAssembly as text"));
@@ -28,14 +28,14 @@ fn files_of_other_kinds_are_named() {
 }
 
 #[test]
-fn compiled_machine_code_is_never_taken() {
+fn precompiled_code_is_never_loaded() {
     let engine = wasmtime::Engine::default();
     let compiled = engine.precompile_component(&guests::wasm("bare")).unwrap();
     assert!(reason(&compiled).contains(".cwasm"));
 }
 
 #[test]
-fn a_file_that_is_cut_off_anywhere_is_refused() {
+fn a_truncated_file_is_refused() {
     // W38: what a half-written file looks like.
     let whole = guests::wasm("bare");
     for part in [9, 100, whole.len() / 3, whole.len() / 2, whole.len() - 1] {
@@ -49,7 +49,7 @@ fn a_file_that_is_cut_off_anywhere_is_refused() {
 }
 
 #[test]
-fn what_is_missing_is_listed_beside_what_is_there() {
+fn missing_exports_are_listed_beside_existing_ones() {
     assert!(component("(component)").contains("it exports nothing; a plugin exports whelk:ssh/session@0.1.0"));
     let other =
         r#"(component (component $inner) (instance $i (instantiate $inner)) (export "a:b/c@1.0.0" (instance $i)))"#;
@@ -80,7 +80,7 @@ fn each_function_of_the_session_that_does_not_fit_is_named() {
 }
 
 #[test]
-fn other_kinds_of_component_are_refused_by_their_name() {
+fn other_kinds_of_component_are_refused_by_kind() {
     let export = |name: &str| {
         format!(r#"(component (component $inner) (instance $i (instantiate $inner)) (export "{name}" (instance $i)))"#)
     };
@@ -121,7 +121,7 @@ fn imports_that_nobody_provides_are_each_named() {
 }
 
 #[test]
-fn component_model_async_is_refused_in_words() {
+fn component_model_async_is_refused_with_a_reason() {
     let text = r#"(component (core func $f (canon task.cancel)))"#;
     let reason = component(text);
     assert!(
@@ -169,7 +169,7 @@ fn one_core_module_may_have_as_many_tables_and_memories_as_several() {
 }
 
 #[test]
-fn exotic_proposals_are_off() {
+fn unused_proposals_are_disabled() {
     // W49
     for text in [
         "(component (core module (memory i64 1)))",

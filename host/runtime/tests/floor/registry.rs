@@ -84,7 +84,7 @@ async fn a_session_keeps_its_version_while_new_ones_get_the_newest_or_none() {
 }
 
 #[tokio::test]
-async fn numbers_go_on_when_a_plugin_comes_back_and_an_old_drain_ends_no_newer_session() {
+async fn generations_continue_when_a_plugin_returns_and_an_old_drain_ends_no_newer_session() {
     let registry = Registry::new(RegistrySettings::default());
     for number in 1..=3 {
         registry.publish(&script(number));
@@ -108,7 +108,7 @@ async fn numbers_go_on_when_a_plugin_comes_back_and_an_old_drain_ends_no_newer_s
 }
 
 #[tokio::test]
-async fn code_that_nobody_runs_is_freed() {
+async fn code_without_sessions_is_freed() {
     // W41: the version before the newest is kept to fall back to, and no other.
     let registry = Registry::new(RegistrySettings::default());
     let weak: Vec<_> = (1..=5)
@@ -126,7 +126,7 @@ async fn code_that_nobody_runs_is_freed() {
 }
 
 #[tokio::test]
-async fn code_counts_for_as_long_as_it_is_run_or_kept() {
+async fn code_counts_while_it_runs_or_is_kept() {
     let registry = Registry::new(RegistrySettings::default());
     let (small, large) = (version("bare", 1).code(), script(1).code());
     assert!(small < large);
@@ -184,7 +184,7 @@ async fn of_too_many_versions_with_sessions_the_oldest_is_ended_with_notice() {
 }
 
 #[tokio::test]
-async fn a_version_that_crashes_at_once_gives_way_to_the_one_before_for_whom_it_crashes() {
+async fn a_version_that_crashes_at_once_is_replaced_by_the_one_before_for_those_users() {
     let registry = strict();
     registry.publish(&script(1));
     assert!(session(&registry, ("acme", "alice"), WELL).await.0);
@@ -213,7 +213,7 @@ async fn a_version_that_crashes_at_once_gives_way_to_the_one_before_for_whom_it_
 }
 
 #[tokio::test]
-async fn without_a_version_before_it_is_refused_fast_until_a_new_file_comes() {
+async fn without_an_earlier_version_a_crashing_plugin_is_refused_until_a_new_file_arrives() {
     // W25
     let registry = strict();
     registry.publish(&script(1));
@@ -228,7 +228,7 @@ async fn without_a_version_before_it_is_refused_fast_until_a_new_file_comes() {
 }
 
 #[tokio::test]
-async fn a_user_who_makes_it_crash_by_what_they_send_takes_it_from_nobody() {
+async fn a_user_whose_input_crashes_a_plugin_affects_no_other_user() {
     // W26
     let registry = strict();
     registry.publish(&script(1));
@@ -241,7 +241,7 @@ async fn a_user_who_makes_it_crash_by_what_they_send_takes_it_from_nobody() {
 }
 
 #[tokio::test]
-async fn a_crash_after_the_start_says_nothing_of_the_version() {
+async fn a_crash_after_the_start_does_not_count_against_the_version() {
     let registry = strict();
     registry.publish(&script(1));
     for _ in 0..10 {

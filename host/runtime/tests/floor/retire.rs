@@ -25,7 +25,7 @@ fn hung_up() -> Option<Exit> {
 }
 
 #[tokio::test]
-async fn every_session_of_a_retired_generation_is_told_and_ended_and_no_other() {
+async fn only_sessions_of_a_retired_generation_are_ended() {
     log::listen();
     let plugin = generation("script");
     let mut other = Client::exec("");
@@ -64,7 +64,7 @@ async fn every_session_of_a_retired_generation_is_told_and_ended_and_no_other() 
 }
 
 #[tokio::test]
-async fn whoever_comes_after_the_last_day_is_ended_too() {
+async fn sessions_that_begin_after_retirement_are_ended_too() {
     let plugin = generation("script");
     plugin.retire(WORDS);
     let (recorder, report) = session(&plugin, &[]).and(ChannelEvent::Shell).end().await;
@@ -74,7 +74,7 @@ async fn whoever_comes_after_the_last_day_is_ended_too() {
 }
 
 #[tokio::test]
-async fn a_session_counts_for_the_plugin_that_has_it_now() {
+async fn a_session_counts_for_the_plugin_that_runs_it() {
     let (home, second) = (generation("script"), generation("second"));
     let routes = Routes::new([("sftp".to_owned(), "second".to_owned())], []);
     let plugins: Arc<dyn Plugins> = Arc::new(FixedPlugins { plugins: vec![home.clone(), second.clone()], routes });

@@ -32,7 +32,7 @@ pub(crate) fn names(report: &Report) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn a_routed_start_is_served_by_its_plugin_as_if_the_session_had_begun_there() {
+async fn a_routed_start_is_served_as_if_the_session_had_begun_with_that_plugin() {
     log::listen();
     let client = client(&[
         ("open", "write never seen"),
@@ -72,7 +72,7 @@ async fn a_command_is_routed_by_its_first_words_and_a_shell_stays() {
 }
 
 #[tokio::test]
-async fn a_route_to_nowhere_fails_the_start_and_the_plugin_keeps_the_session() {
+async fn a_route_to_an_unknown_plugin_fails_the_start_and_the_session_stays() {
     let client = client(&[("shell", "trace;finish 0")]);
     client.happen(subsystem("lost"));
     client.happen(env("A", "1"));
@@ -113,7 +113,7 @@ fn unready(loaded: Option<bool>, scripts: &[(&str, &str)]) -> (Client, watch::Se
 }
 
 #[tokio::test]
-async fn a_start_that_leads_to_a_plugin_in_preparation_waits_for_it() {
+async fn a_start_routed_to_a_plugin_in_preparation_waits_for_it() {
     let scripts = [("second.subsystem", "write second;finish 0"), ("second.exec", "write second;finish 0")];
     for start in [subsystem("sftp"), ChannelEvent::Exec(b"two".to_vec()), ChannelEvent::Exec(b"pass second".to_vec())] {
         let (mut client, loaded) = unready(None, &scripts);
@@ -127,7 +127,7 @@ async fn a_start_that_leads_to_a_plugin_in_preparation_waits_for_it() {
 }
 
 #[tokio::test]
-async fn a_client_whose_start_leads_to_a_plugin_that_stays_in_preparation_is_told_to_try_again() {
+async fn a_start_routed_to_a_plugin_that_stays_in_preparation_asks_to_try_again() {
     for start in [subsystem("sftp"), ChannelEvent::Exec(b"two".to_vec()), ChannelEvent::Exec(b"pass second".to_vec())] {
         let (client, _loaded) = unready(Some(false), &[]);
         let (recorder, _) = client.and(start.clone()).end().await;
@@ -139,7 +139,7 @@ async fn a_client_whose_start_leads_to_a_plugin_that_stays_in_preparation_is_tol
 }
 
 #[tokio::test]
-async fn a_client_that_goes_while_its_start_waits_for_a_plugin_ends_the_session() {
+async fn a_client_that_leaves_while_its_start_waits_for_a_plugin_ends_the_session() {
     let (client, loaded) = unready(None, &[]);
     let client = client.and(subsystem("sftp"));
     while loaded.receiver_count() < 2 {
@@ -151,7 +151,7 @@ async fn a_client_that_goes_while_its_start_waits_for_a_plugin_ends_the_session(
 }
 
 #[tokio::test]
-async fn where_the_other_plugin_does_not_open_the_session_waits_for_a_better_start() {
+async fn when_the_other_plugin_refuses_open_another_start_is_possible() {
     let client = client(&[("second.open", "false"), ("shell", "env;trace;finish 0")]);
     client.happen(env("A", "1"));
     client.happen(pty());
@@ -169,7 +169,7 @@ async fn where_the_other_plugin_does_not_open_the_session_waits_for_a_better_sta
 }
 
 #[tokio::test]
-async fn a_plugin_that_crashes_as_it_is_opened_has_failed_the_start_and_is_reported() {
+async fn a_crash_of_the_other_plugin_in_open_fails_the_start_and_is_reported() {
     let client = client(&[("second.open", "trap"), ("shell", "finish 0")]);
     client.happen(subsystem("sftp"));
     let (recorder, report) = client.and(ChannelEvent::Shell).end().await;
@@ -179,7 +179,7 @@ async fn a_plugin_that_crashes_as_it_is_opened_has_failed_the_start_and_is_repor
 }
 
 #[tokio::test]
-async fn a_plugin_that_cannot_be_made_has_failed_the_start() {
+async fn a_plugin_that_cannot_be_instantiated_fails_the_start() {
     let stuck = Plugin::load(guests::engine(), "stuck", &guests::wasm("stuck")).unwrap();
     let routes = Routes::new([("sftp".to_owned(), "stuck".to_owned())], []);
     let plugins: Arc<dyn Plugins> = Arc::new(FixedPlugins { plugins: vec![stuck, guests::script()], routes });
@@ -222,7 +222,7 @@ async fn after_a_success_nothing_is_routed() {
 }
 
 #[tokio::test]
-async fn a_session_changes_its_plugin_only_so_often() {
+async fn the_handovers_of_a_session_are_limited() {
     let limits = Limits { handoffs: 2, ..Limits::default() };
     let scripts = [("second.subsystem", "false"), ("shell", "false")];
     let client = Client::among(&guests::two(), &guests::script(), &scripts, &limits);
@@ -236,7 +236,7 @@ async fn a_session_changes_its_plugin_only_so_often() {
 }
 
 #[tokio::test]
-async fn a_terminal_that_the_other_plugin_refuses_is_there_without_its_settings() {
+async fn a_terminal_that_the_other_plugin_refuses_has_no_modes() {
     let scripts = [("second.pty-req", "false"), ("second.env", "false"), ("second.exec", "modes;pty;env;finish 0")];
     let (recorder, _) = client(&scripts).and(pty()).and(env("A", "1")).then("two").await;
     assert_eq!(recorder.text(), "Some((\"xterm\", 80, 3))A=1 ");
@@ -263,7 +263,7 @@ async fn a_plugin_that_fails_in_its_last_call_does_not_fail_the_next() {
 }
 
 #[tokio::test]
-async fn data_from_before_the_start_is_for_the_plugin_that_is_started() {
+async fn data_before_the_start_goes_to_the_plugin_that_is_started() {
     let mut client = client(&[("second.exec", ""), ("second.eof", "finish 0")]);
     client.send(b"early");
     client.happen(ChannelEvent::Eof);
@@ -274,7 +274,7 @@ async fn data_from_before_the_start_is_for_the_plugin_that_is_started() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_leaves_on_the_way_ends_the_session_there() {
+async fn a_client_that_leaves_during_a_handover_ends_the_session() {
     log::listen();
     let client = client(&[("closed", "sleep 500")]);
     let id = client.id.clone();

@@ -47,7 +47,7 @@ async fn a_session_is_opened_started_fed_and_finished_in_the_clients_order() {
 }
 
 #[tokio::test]
-async fn a_plugin_may_refuse_to_be_opened_and_hears_no_more() {
+async fn a_plugin_that_refuses_open_gets_no_more_calls() {
     let client = Client::new(&[("open", "false")]);
     client.happen(ChannelEvent::Shell);
     let (recorder, report) = client.end().await;
@@ -56,7 +56,7 @@ async fn a_plugin_may_refuse_to_be_opened_and_hears_no_more() {
 }
 
 #[tokio::test]
-async fn environment_and_terminal_are_kept_if_they_were_accepted() {
+async fn accepted_environment_and_terminal_are_kept() {
     let client = Client::new(&[("subsystem", "env;pty;size;finish 0")]);
     client.happen(env("A", "1"));
     client.happen(env("B", "2"));
@@ -69,7 +69,7 @@ async fn environment_and_terminal_are_kept_if_they_were_accepted() {
 }
 
 #[tokio::test]
-async fn what_was_refused_is_not_kept() {
+async fn refused_environment_and_terminal_are_not_kept() {
     let mut client = Client::new(&[("env", "false"), ("pty-req", "false"), ("shell", "env;pty;size")]);
     client.happen(env("A", "1"));
     client.happen(pty());
@@ -91,7 +91,7 @@ async fn more_environment_than_the_limit_is_refused_without_a_call() {
 }
 
 #[tokio::test]
-async fn after_a_start_there_is_no_second_and_no_more_preparation() {
+async fn after_a_start_further_starts_and_preparations_are_refused() {
     let mut client = Client::exec("write first");
     client.happen(ChannelEvent::Shell);
     client.run("write second");
@@ -103,7 +103,7 @@ async fn after_a_start_there_is_no_second_and_no_more_preparation() {
 }
 
 #[tokio::test]
-async fn a_start_that_was_refused_may_be_followed_by_another() {
+async fn a_refused_start_may_be_followed_by_another() {
     let mut client = Client::new(&[("shell", "false")]);
     client.happen(ChannelEvent::Shell);
     client.run("false");
@@ -113,7 +113,7 @@ async fn a_start_that_was_refused_may_be_followed_by_another() {
 }
 
 #[tokio::test]
-async fn data_before_a_start_waits_while_later_requests_pass_it() {
+async fn requests_overtake_data_that_waits_for_a_start() {
     let mut client = Client::new(&[("eof", "trace")]);
     client.send(b"early");
     client.happen(ChannelEvent::Eof);
@@ -148,7 +148,7 @@ async fn eof_comes_after_all_data() {
 }
 
 #[tokio::test]
-async fn pieces_that_wait_together_are_delivered_together() {
+async fn queued_pieces_are_delivered_together() {
     let client = Client::new(&[("data", ""), ("eof", "trace;finish 0")]);
     client.run("");
     for _ in 0..1000 {
@@ -171,7 +171,7 @@ async fn empty_data_is_never_delivered() {
 }
 
 #[tokio::test]
-async fn extended_data_keeps_its_kind_and_its_place() {
+async fn extended_data_keeps_its_type_and_order() {
     let client = Client::new(&[("data", ""), ("eof", "trace;finish 0")]);
     client.run("");
     client.send(b"one");
@@ -195,7 +195,7 @@ async fn credit_returns_when_the_plugin_has_taken_the_bytes() {
 }
 
 #[tokio::test]
-async fn credit_wakes_a_connection_that_hears_nothing_else() {
+async fn returned_credit_wakes_an_idle_connection() {
     let (mut client, mut credit) = (Client::new(&[("data", "")]), 0);
     client.run("");
     client.until_replies(1).await;
@@ -210,7 +210,7 @@ async fn credit_wakes_a_connection_that_hears_nothing_else() {
 }
 
 #[tokio::test]
-async fn of_many_sizes_only_the_latest_is_delivered_and_each_is_answered() {
+async fn of_many_window_changes_only_the_latest_is_delivered_and_each_is_answered() {
     let client = Client::new(&[("eof", "size;trace;finish 0")]);
     client.happen(pty());
     client.run("");
@@ -224,7 +224,7 @@ async fn of_many_sizes_only_the_latest_is_delivered_and_each_is_answered() {
 }
 
 #[tokio::test]
-async fn of_many_signals_sixteen_wait_and_each_is_answered() {
+async fn of_many_signals_sixteen_are_queued_and_each_is_answered() {
     let client = Client::new(&[("eof", "trace;finish 0")]);
     client.run("");
     for _ in 0..100 {
@@ -237,7 +237,7 @@ async fn of_many_signals_sixteen_wait_and_each_is_answered() {
 }
 
 #[tokio::test]
-async fn of_too_many_requests_the_last_are_refused_in_their_turn() {
+async fn requests_beyond_the_limit_are_refused_in_order() {
     let client = Client::new(&[("eof", "trace;finish 0")]);
     client.run("");
     for at in 0..100 {
@@ -312,7 +312,7 @@ async fn a_command_of_the_longest_packet_reaches_the_plugin_after_a_burst_of_var
 }
 
 #[tokio::test]
-async fn what_is_refused_with_words_is_told_on_stderr_before_the_answer() {
+async fn a_refusal_with_a_reason_is_printed_on_stderr_before_the_reply() {
     let mut client = Client::new(&[("shell", "write still here")]);
     client.until(|recorder| !recorder.heard.is_empty()).await;
     client.inbox.refuse(Some("too long"));
@@ -367,7 +367,7 @@ async fn output_keeps_its_streams_and_their_order() {
 }
 
 #[tokio::test]
-async fn a_session_ends_when_its_connection_is_dropped_without_a_word() {
+async fn a_session_ends_when_its_connection_is_dropped_silently() {
     let mut client = Client::exec("write here");
     client.until_stdout(4).await;
     drop(client.inbox);

@@ -50,7 +50,7 @@ async fn a_listed_address_is_reached() {
 }
 
 #[tokio::test]
-async fn what_is_not_listed_is_denied_and_said_once() {
+async fn an_unlisted_address_is_denied_and_logged_once() {
     log::listen();
     let (address, mut told) = server().await;
     let other_port = [format!("127.0.0.1:{}", address.port() ^ 1)];
@@ -70,7 +70,7 @@ async fn what_is_not_listed_is_denied_and_said_once() {
 }
 
 #[tokio::test]
-async fn nothing_but_connecting_comes_with_the_grant() {
+async fn the_tcp_grant_allows_only_connecting() {
     let (address, _) = server().await;
     let here = [address.to_string(), "127.0.0.1:1".to_owned(), "0.0.0.0/0:9".to_owned()];
     for refused in [
@@ -91,7 +91,7 @@ async fn nothing_but_connecting_comes_with_the_grant() {
 }
 
 #[tokio::test]
-async fn a_session_has_so_many_sockets_at_once() {
+async fn the_open_sockets_of_a_session_are_limited() {
     let (address, _) = server().await;
     let limits = Limits { tcp_sockets: 3, ..Limits::default() };
     let many = format!("tcp-hold {address} 10;tcp-drop;write /;tcp-hold {address} 2;finish 0");

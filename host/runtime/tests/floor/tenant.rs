@@ -35,7 +35,7 @@ fn over_limit(id: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn the_sessions_of_a_tenant_share_its_memory_and_give_it_back() {
+async fn the_sessions_of_a_tenant_share_and_release_its_memory() {
     // W5, W46
     log::listen();
     let tenant = tenant(Limits { tenant_memory: 40 << 20, ..Limits::default() });
@@ -64,7 +64,7 @@ async fn the_sessions_of_a_tenant_share_its_memory_and_give_it_back() {
 }
 
 #[tokio::test]
-async fn who_dies_of_its_tenant_s_memory_is_told_so() {
+async fn a_session_ended_by_its_tenants_memory_limit_gets_that_reason() {
     let tenant = tenant(Limits { tenant_memory: 16 << 20, ..Limits::default() });
     let (recorder, report) = session(&tenant, "bomb").end().await;
     assert_eq!(recorder.exit(), ended(SignalName::Kill, "out of memory: all sessions together"));
@@ -73,7 +73,7 @@ async fn who_dies_of_its_tenant_s_memory_is_told_so() {
 }
 
 #[tokio::test]
-async fn a_session_for_which_the_tenant_has_no_memory_is_told_so_and_ended() {
+async fn a_session_without_tenant_memory_is_ended_with_that_reason() {
     log::listen();
     let tenant = tenant(Limits { tenant_memory: 100, ..Limits::default() });
     let client = session(&tenant, "");
@@ -89,7 +89,7 @@ async fn a_session_for_which_the_tenant_has_no_memory_is_told_so_and_ended() {
 }
 
 #[tokio::test]
-async fn a_session_too_many_is_told_so_and_ended_and_another_tenant_s_is_not() {
+async fn a_session_above_the_tenants_limit_is_ended_and_another_tenants_is_not() {
     // W52
     log::listen();
     let limits = Limits { tenant_sessions: 2, ..Limits::default() };
@@ -119,7 +119,7 @@ async fn a_session_too_many_is_told_so_and_ended_and_another_tenant_s_is_not() {
 }
 
 #[tokio::test]
-async fn a_write_waits_while_the_tenant_s_clients_have_taken_too_little() {
+async fn a_write_waits_while_the_tenants_unsent_output_is_at_its_limit() {
     // W15, W16
     log::listen();
     let tenant = tenant(Limits { tenant_output: 100_000, ..Limits::default() });
@@ -151,7 +151,7 @@ async fn a_write_waits_while_the_tenant_s_clients_have_taken_too_little() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_tenant_writes_no_more_in_a_second_than_it_may() {
+async fn the_output_rate_of_a_tenant_is_limited() {
     // W16
     let tenant = tenant(Limits { tenant_output_rate: 1000, ..Limits::default() });
     let before = Instant::now();
@@ -164,7 +164,7 @@ async fn a_tenant_writes_no_more_in_a_second_than_it_may() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_tenant_s_lines_of_log_are_counted_over_its_sessions() {
+async fn the_log_rate_of_a_tenant_covers_all_its_sessions() {
     // W23
     log::listen();
     let tenant = tenant(Limits { tenant_log_lines: 30, ..Limits::default() });
@@ -183,7 +183,7 @@ async fn a_tenant_s_lines_of_log_are_counted_over_its_sessions() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_idle_session_is_told_so_and_hung_up() {
+async fn an_idle_session_is_ended_with_that_reason() {
     // W20
     let limits = Limits { idle_time: Some(Duration::from_secs(10)), ..Limits::default() };
     let tenant = tenant(limits);

@@ -9,7 +9,7 @@ use crate::client::Client;
 use crate::guests;
 
 #[tokio::test(start_paused = true)]
-async fn a_timer_rings_when_it_should_and_can_finish_the_session() {
+async fn a_timer_expires_on_time_and_can_finish_the_session() {
     let before = Instant::now();
     let client = Client::new(&[("on-timer", "trace;finish 0")]);
     client.run("timer 5 1500");
@@ -20,7 +20,7 @@ async fn a_timer_rings_when_it_should_and_can_finish_the_session() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_repeating_timer_rings_again_and_again_until_it_is_cancelled() {
+async fn a_repeating_timer_expires_until_it_is_cancelled() {
     let before = Instant::now();
     let client = Client::new(&[("on-timer", "write x"), ("data", "cancel 1;trace;finish 0")]);
     client.run("timer 1 10 20");
@@ -34,7 +34,7 @@ async fn a_repeating_timer_rings_again_and_again_until_it_is_cancelled() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_repeating_timer_that_was_missed_rings_once() {
+async fn missed_expirations_of_a_repeating_timer_are_delivered_once() {
     let client = Client::new(&[("on-timer", "trace;finish 0")]);
     // The plugin is away for a second, and a hundred rings.
     client.run("timer 1 10 10;sleep 1000");
@@ -59,7 +59,7 @@ async fn timers_and_input_take_turns() {
 }
 
 #[tokio::test]
-async fn the_bounds_of_timers_are_errors_for_the_plugin_and_no_more() {
+async fn timers_beyond_their_limits_fail_with_an_error() {
     // W21
     let all = (0..65).map(|number| format!("timer {number} 60000;")).collect::<String>();
     let (recorder, _) = Client::exec(&format!("timer 1 9;timer 1 10 9;timer 1 0;{all}finish 0")).end().await;

@@ -32,7 +32,7 @@ async fn say(tenant: &Arc<Tenant>, script: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_message_goes_to_every_subscriber_of_the_tenant_and_to_nobody_elses() {
+async fn a_message_reaches_every_subscriber_of_the_tenant_and_no_others() {
     let (acme, zeta) = (tenant("acme"), tenant("zeta"));
     let mut first = subscriber(&acme, "news").await;
     let mut second = subscriber(&acme, "news").await;
@@ -49,13 +49,13 @@ async fn a_message_goes_to_every_subscriber_of_the_tenant_and_to_nobody_elses() 
 }
 
 #[tokio::test]
-async fn a_session_hears_itself() {
+async fn a_session_receives_its_own_messages() {
     let mut client = session(&tenant("acme"), "subscribe a;publish a 1;publish a 2");
     assert_eq!(client.until_stdout(17).await, "()\n1\n1\na: 1\na: 2\n");
 }
 
 #[tokio::test]
-async fn who_has_unsubscribed_or_ended_gets_nothing_more() {
+async fn an_unsubscribed_or_ended_session_gets_no_messages() {
     let acme = tenant("acme");
     // What had come and was not delivered is dropped too.
     let mut client = session(&acme, "subscribe a;subscribe b;publish a 1;publish b 2;unsubscribe a;publish a 3");
@@ -68,7 +68,7 @@ async fn who_has_unsubscribed_or_ended_gets_nothing_more() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_subscriber_is_told_what_it_missed_and_nobody_waits_for_it() {
+async fn a_slow_subscriber_learns_how_many_messages_it_missed_and_blocks_nobody() {
     let acme = tenant("acme");
     let mut slow = session(&acme, "subscribe a;sleep 10000;say awake");
     slow.until_stdout(3).await;
@@ -80,7 +80,7 @@ async fn a_slow_subscriber_is_told_what_it_missed_and_nobody_waits_for_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_waits_for_a_subscriber_is_bounded_in_bytes_too() {
+async fn the_queue_of_a_subscriber_is_limited_in_bytes_too() {
     let acme = tenant("acme");
     let mut slow = session(&acme, "subscribe a;sleep 10000");
     slow.until_stdout(3).await;
@@ -90,7 +90,7 @@ async fn what_waits_for_a_subscriber_is_bounded_in_bytes_too() {
 }
 
 #[tokio::test]
-async fn messages_do_not_keep_a_client_waiting() {
+async fn messages_do_not_delay_a_client() {
     // Each message makes two more, so the box is full for ever.
     let endless = TopicLimits { rate: usize::MAX, ..TopicLimits::default() };
     let scripts = [("on-message", "publish a x;publish a x")];
@@ -103,7 +103,7 @@ async fn messages_do_not_keep_a_client_waiting() {
 }
 
 #[tokio::test]
-async fn too_much_of_anything_is_an_error_for_the_plugin_and_no_more() {
+async fn topics_and_messages_above_their_limits_fail_with_an_error() {
     let acme = with("acme", TopicLimits { subscriptions: 2, rate: 100_000, ..TopicLimits::default() });
     let heard = say(&acme, "subscribe a;subscribe \\e;subscribe \\0;subscribe a;subscribe ~257;publish ~257 x").await;
     assert_eq!(heard, "()\n()\nerror \"too-many\"\n()\nerror \"too-large\"\nerror \"too-large\"\n");
@@ -115,7 +115,7 @@ async fn too_much_of_anything_is_an_error_for_the_plugin_and_no_more() {
 }
 
 #[tokio::test]
-async fn a_flood_of_messages_is_held_to_the_tenants_rate() {
+async fn the_publish_rate_of_a_tenant_is_limited() {
     // W22
     let acme = with("acme", TopicLimits { rate: 64_000, ..TopicLimits::default() });
     let taken = say(&acme, "count x 100000").await;
@@ -125,7 +125,7 @@ async fn a_flood_of_messages_is_held_to_the_tenants_rate() {
 }
 
 #[tokio::test]
-async fn a_plugin_that_was_not_granted_them_does_not_start() {
+async fn a_plugin_without_the_topics_grant_does_not_start() {
     let nothing = Tenant::new("acme", Limits::default(), Grants::default());
     let (_, report) = session(&nothing, "subscribe a").end().await;
     let error = report.error.unwrap().to_string();

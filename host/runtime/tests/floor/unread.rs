@@ -30,7 +30,7 @@ async fn read(client: &mut Client) -> Exit {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_plugin_has_written_waits_for_a_client_whose_window_is_shut_for_twenty_minutes() {
+async fn output_waits_for_a_client_whose_window_is_closed_for_twenty_minutes() {
     // C14, C30
     let tenant = Tenant::new("acme", Limits::default(), Grants::default());
     let mut client = unread(&tenant, CAPACITY, 7).await;
@@ -46,7 +46,7 @@ async fn what_a_plugin_has_written_waits_for_a_client_whose_window_is_shut_for_t
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_session_whose_client_goes_gives_its_place_and_its_output_back() {
+async fn a_session_whose_client_leaves_frees_its_place_and_its_output() {
     let tenant = Tenant::new("acme", Limits { tenant_output: CAPACITY, ..Limits::default() }, Grants::default());
     let client = unread(&tenant, CAPACITY, 0).await;
     assert_eq!(tenant.sessions(), 1);
@@ -57,7 +57,7 @@ async fn a_session_whose_client_goes_gives_its_place_and_its_output_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn when_there_is_no_room_the_oldest_finished_session_that_is_not_read_is_ended_and_told_so() {
+async fn without_room_the_oldest_finished_unread_session_is_ended_with_that_reason() {
     // C14, W15
     log::listen();
     let stall = Duration::from_secs(30);
@@ -107,7 +107,7 @@ async fn one_user_leaves_room_for_the_others_of_the_tenant() {
 }
 
 #[tokio::test]
-async fn a_session_for_which_the_server_has_no_memory_is_told_so_and_ended() {
+async fn a_session_without_server_memory_is_ended_with_that_reason() {
     // W5, W46
     log::listen();
     let settings = EngineSettings { sessions: 4, workers: 64, total_memory: 100, ..EngineSettings::default() };

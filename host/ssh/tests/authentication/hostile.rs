@@ -15,7 +15,7 @@ fn unexpected(number: u8) -> Result<Step<'static>, Error> {
 }
 
 #[test]
-fn u1_a_client_that_says_success_itself_is_disconnected() {
+fn u1_a_client_that_sends_success_is_disconnected() {
     let mut door = Door::open();
     assert_eq!(door.give(SUCCESS), unexpected(52));
     assert_eq!(door.server.stage(), Stage::Auth);
@@ -24,7 +24,7 @@ fn u1_a_client_that_says_success_itself_is_disconnected() {
 }
 
 #[test]
-fn u2_u3_every_number_but_the_two_is_refused_in_each_phase() {
+fn u2_u3_every_other_message_number_is_refused_in_each_phase() {
     let bad = key();
     let before = || Door::new(Settings::default());
     for number in 0..=255 {
@@ -57,7 +57,7 @@ fn entered() -> Door {
 }
 
 #[test]
-fn u4_nothing_behind_a_request_is_read_before_success_has_gone_out() {
+fn u4_nothing_behind_a_request_is_read_before_success_was_sent() {
     let mut door = Door::open();
     door.out.room = 0;
     door.question(&signed(b"alice", &key()));
@@ -95,7 +95,7 @@ fn u5_a_key_that_was_offered_is_not_a_key_that_was_proven() {
 }
 
 #[test]
-fn u5_partial_success_for_an_offered_key_is_only_leave_to_sign() {
+fn u5_partial_success_for_an_offered_key_only_permits_signing() {
     let good = key();
     let mut door = Door::open();
     let methods = Methods { publickey: false, password: true };
@@ -148,7 +148,7 @@ fn u8_a_signature_covers_each_field() {
 }
 
 #[test]
-fn u9_u10_the_algorithm_outside_must_be_the_keys_own() {
+fn u9_u10_the_algorithm_outside_the_blob_must_be_the_keys() {
     let good = key();
     let public = good.public();
     let inner = |name: &[u8]| {
@@ -176,7 +176,7 @@ fn u9_u10_the_algorithm_outside_must_be_the_keys_own() {
 }
 
 #[test]
-fn u15_u16_keys_that_are_none_or_unknown_are_refused_and_the_connection_stays() {
+fn u15_u16_malformed_or_unknown_keys_are_refused_and_the_connection_goes_on() {
     let good = key();
     let blob = good.public().blob().to_vec();
     let mut keys = vec![(b"ssh-ed25519".to_vec(), Vec::new()), (b"ssh-ed25519".to_vec(), vec![0xff; 200])];
@@ -195,7 +195,7 @@ fn u15_u16_keys_that_are_none_or_unknown_are_refused_and_the_connection_stays() 
 /// A user who needs no credentials enters with any key, at the query already. For all others it is as if they had
 /// offered a wrong one.
 #[test]
-fn u16_keys_that_cannot_be_verified_are_left_to_the_application() {
+fn u16_the_application_decides_on_keys_that_cannot_be_verified() {
     for name in [
         "ssh-rsa",
         "rsa-sha2-512",
@@ -240,7 +240,7 @@ fn u19_the_only_service_is_authentication() {
 }
 
 #[test]
-fn u20_a_request_for_another_service_is_no_way_in() {
+fn u20_a_request_for_another_service_authenticates_nobody() {
     let good = key();
     for name in [&b"evil"[..], b"ssh-userauth", b""] {
         let public = good.public();
@@ -288,7 +288,7 @@ fn u22_requests_after_success_are_ignored() {
 }
 
 #[test]
-fn u23_the_service_can_be_asked_for_again_before_success_and_not_after() {
+fn u23_the_service_can_be_requested_again_before_success_and_not_after() {
     let mut door = Door::open();
     assert_eq!(door.reply(&none(b"alice"), Verdict::Reject), Ok(FAILURE.to_vec()));
     // paramiko asks before each attempt. The user stays fixed.
@@ -302,7 +302,7 @@ fn u23_the_service_can_be_asked_for_again_before_success_and_not_after() {
 }
 
 #[test]
-fn u26_u27_u28_there_is_no_keyboard_interactive_to_abuse() {
+fn u26_u27_u28_keyboard_interactive_is_refused() {
     let mut door = Door::open();
     let mut body = Vec::new();
     (&b""[..]).write(&mut body);
@@ -312,7 +312,7 @@ fn u26_u27_u28_there_is_no_keyboard_interactive_to_abuse() {
 }
 
 #[test]
-fn u31_malformed_requests_end_the_connection_for_everybody_alike() {
+fn u31_malformed_requests_end_the_connection_for_every_user() {
     let whole = [
         signed(b"alice", &key()),
         query(b"alice", &key()),
@@ -334,7 +334,7 @@ fn u31_malformed_requests_end_the_connection_for_everybody_alike() {
 }
 
 #[test]
-fn u32_a_key_of_somebody_else_and_a_key_that_is_none_are_answered_alike() {
+fn u32_another_users_key_and_a_malformed_key_get_the_same_answer() {
     let mut door = Door::open();
     let of_somebody = door.reply(&query(b"alice", &key()), Verdict::Reject);
     let method = Method::PublicKey { algorithm: b"ssh-ed25519", key: b"rubbish", signature: None };
@@ -343,7 +343,7 @@ fn u32_a_key_of_somebody_else_and_a_key_that_is_none_are_answered_alike() {
 }
 
 #[test]
-fn u33_u34_any_name_is_asked_about_with_its_own_bytes() {
+fn u33_u34_the_application_gets_any_user_name_unchanged() {
     let longest = [b'a'; 255];
     let names: [&[u8]; 8] = [
         b"\xff\xfe\x1b[31m",
@@ -365,7 +365,7 @@ fn u33_u34_any_name_is_asked_about_with_its_own_bytes() {
 }
 
 #[test]
-fn u33_overlong_names_fail_without_a_question_as_others_fail_with_one() {
+fn u33_overlong_names_fail_without_a_question_and_with_the_same_answer() {
     for length in [256, 257, 65_536] {
         let name = vec![b'a'; length];
         let mut door = Door::open();
@@ -376,7 +376,7 @@ fn u33_overlong_names_fail_without_a_question_as_others_fail_with_one() {
 }
 
 #[test]
-fn u36_an_answer_without_a_question_changes_nothing() {
+fn u36_an_answer_without_a_question_is_ignored() {
     let mut door = Door::new(Settings::default());
     assert_eq!(door.decide(Verdict::Accept), Ok(()));
     assert_eq!(door.server.stage(), Stage::Service);

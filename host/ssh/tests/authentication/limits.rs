@@ -58,7 +58,7 @@ fn u24_the_fifth_failure_can_be_followed_by_the_right_password() {
 }
 
 #[test]
-fn what_was_refused_is_known_for_the_log_and_forgotten_once_it_is_taken() {
+fn refused_attempts_are_kept_for_the_log_until_they_are_taken() {
     let mut door = Door::open();
     let (one, other) = (key(), key());
     assert!(!door.server.refused().any());
@@ -101,7 +101,7 @@ fn u29_long_passwords_and_changes_of_password_are_not_kept() {
 }
 
 #[test]
-fn u29_a_password_is_asked_about_with_its_own_bytes() {
+fn u29_the_application_gets_a_password_unchanged() {
     for secret in [&b""[..], b"a\0b", b"\xff\xfe", "pässword".as_bytes()] {
         let question = Door::open().question(&password(b"alice", secret));
         assert_eq!(question, format!("alice password {}", secret.escape_ascii()));
@@ -124,7 +124,7 @@ fn u35_the_banner_comes_once_and_before_the_first_answer() {
 }
 
 #[test]
-fn a_banner_is_shown_while_the_first_attempt_is_still_being_judged() {
+fn a_banner_is_shown_while_the_first_attempt_is_being_decided() {
     let mut door = Door::with(Settings { banner: Some(Banner::new("hi")), ..Settings::default() });
     door.question(&none(b"alice"));
     assert_eq!(door.answers(), [b"\x35\0\0\0\x02hi\0\0\0\0"]);
@@ -132,7 +132,7 @@ fn a_banner_is_shown_while_the_first_attempt_is_still_being_judged() {
 }
 
 #[test]
-fn nothing_is_put_without_room() {
+fn nothing_is_written_without_room() {
     let mut door = Door::new(Settings::default());
     door.out.room = 0;
     assert_eq!(door.give(&service(b"ssh-userauth")), Ok(Step::Nothing));

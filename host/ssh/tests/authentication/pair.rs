@@ -84,7 +84,7 @@ fn with_key<'a>(blob: &'a [u8], ask: bool) -> Credential<'a> {
 }
 
 #[test]
-fn a_client_enters_with_nothing_where_that_is_enough() {
+fn a_client_logs_in_with_none_where_that_is_enough() {
     let mut pair = Pair::new(Client::new(b"alice"), [Verdict::Accept]);
     assert_eq!((pair.client.stage(), pair.server.stage()), (Stage::Service, Stage::Service));
     assert_eq!(pair.drive(), Ok(()));
@@ -94,7 +94,7 @@ fn a_client_enters_with_nothing_where_that_is_enough() {
 }
 
 #[test]
-fn a_client_learns_the_methods_and_enters_with_a_password() {
+fn a_client_learns_the_methods_and_logs_in_with_a_password() {
     let mut pair = Pair::new(Client::new(b"alice"), [Verdict::Reject, Verdict::Reject, Verdict::Accept]);
     assert_eq!(pair.drive(), Ok(()));
     assert_eq!((pair.client.stage(), pair.server.stage()), (Stage::Auth, Stage::Auth));
@@ -109,7 +109,7 @@ fn a_client_learns_the_methods_and_enters_with_a_password() {
 }
 
 #[test]
-fn a_client_asks_whether_a_key_would_do_and_then_signs() {
+fn a_client_queries_a_key_and_then_signs() {
     let key = key();
     let (public, mut client) = (key.public(), Client::new(b"alice"));
     client.authenticate(with_key(public.blob(), true));
@@ -183,7 +183,7 @@ fn a_client_sees_the_banner_before_anything_else() {
 }
 
 #[test]
-fn a_client_that_tries_too_often_is_thrown_out() {
+fn a_client_with_too_many_attempts_is_disconnected() {
     let mut pair = Pair::new(Client::new(b"alice"), [Verdict::Reject; 7]);
     assert_eq!(pair.drive(), Ok(()));
     for _ in 0..5 {
@@ -209,7 +209,7 @@ fn asking(blob: Option<&[u8]>) -> Client {
 }
 
 #[test]
-fn a_client_believes_no_answer_that_it_did_not_ask_for() {
+fn a_client_refuses_an_answer_without_a_request() {
     let failure = encode(&AuthMessage::UserauthFailure { methods: NameList::new("password"), partial_success: false });
     let success = encode(&AuthMessage::UserauthSuccess {});
     let pk_ok = |algorithm, key| encode(&AuthMessage::UserauthPkOk { algorithm, key });

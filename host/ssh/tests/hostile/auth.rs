@@ -49,7 +49,7 @@ fn strangers(setup: &Setup) -> [Raw<Server>; 4] {
 
 /// U1, U2.
 #[test]
-fn what_only_servers_say_ends_the_connection_in_every_phase() {
+fn server_messages_from_a_client_end_the_connection_in_every_phase() {
     twice(|setup| {
         for number in [6, 31, 51, 52, 53, 60] {
             // After login only those of a key exchange are an attack: the others have no effect and end nothing.
@@ -68,7 +68,7 @@ fn what_only_servers_say_ends_the_connection_in_every_phase() {
 
 /// U1: success is not for the client to say.
 #[test]
-fn a_client_that_says_success_itself_opens_nothing() {
+fn a_client_that_sends_success_opens_no_channel() {
     twice(|setup| {
         for mut raw in strangers(&setup) {
             let packets =
@@ -82,7 +82,7 @@ fn a_client_that_says_success_itself_opens_nothing() {
 
 /// U3.
 #[test]
-fn nothing_of_a_channel_is_heard_before_success_in_any_place() {
+fn channel_messages_before_success_are_refused_in_every_phase() {
     twice(|setup| {
         let all: Vec<Vec<u8>> = [open(0, 1 << 20, 1 << 15), request(b"exec", true, b"\0\0\0\x02id"), data(b"x")]
             .into_iter()
@@ -102,7 +102,7 @@ fn nothing_of_a_channel_is_heard_before_success_in_any_place() {
 
 /// U4.
 #[test]
-fn what_is_glued_to_the_last_request_is_heard_after_success() {
+fn messages_behind_the_last_request_are_read_after_success() {
     twice(|setup| {
         let mut raw = Raw::serviced(&setup);
         let key = raw.application.key.public();
@@ -134,7 +134,7 @@ fn what_is_glued_to_the_last_request_is_heard_after_success() {
 
 /// U4: and if it was not let in, what follows ends the connection.
 #[test]
-fn what_is_glued_to_a_request_that_fails_is_out_of_place() {
+fn messages_behind_a_failed_request_end_the_connection() {
     twice(|setup| {
         let mut raw = Raw::serviced(&setup);
         raw.application.verdict = Verdict::Reject;
@@ -149,7 +149,7 @@ fn what_is_glued_to_a_request_that_fails_is_out_of_place() {
 
 /// U4, U24, U25: attempts in one breath are judged one by one, and to the last that is allowed.
 #[test]
-fn attempts_in_one_breath_are_counted_one_by_one() {
+fn attempts_in_one_segment_are_counted_one_by_one() {
     twice(|setup| {
         for (verdict, answers) in [(Verdict::Reject, 5), (Verdict::Accept, 63)] {
             let mut raw = Raw::serviced(&setup);
@@ -169,7 +169,7 @@ fn attempts_in_one_breath_are_counted_one_by_one() {
 
 /// U19.
 #[test]
-fn a_service_that_is_not_there_is_told_so() {
+fn an_unknown_service_is_refused_with_that_reason() {
     twice(|setup| {
         let long = vec![b's'; 30_000];
         for service in [&b"ssh-connection"[..], b"", b"ssh-userauth\0", b"SSH-USERAUTH", &long] {
@@ -185,7 +185,7 @@ fn a_service_that_is_not_there_is_told_so() {
 
 /// U22.
 #[test]
-fn an_attempt_after_success_changes_nothing() {
+fn an_attempt_after_success_is_ignored() {
     twice(|setup| {
         let mut raw = Raw::opened(&setup);
         raw.application.verdict = Verdict::Reject;
@@ -204,7 +204,7 @@ fn an_attempt_after_success_changes_nothing() {
 /// U23: JSch asks for a service after login, and late answers to questions of an authentication that is over may come
 /// as well.
 #[test]
-fn messages_of_a_login_that_is_over_have_no_effect_and_end_nothing() {
+fn late_authentication_messages_have_no_effect() {
     twice(|setup| {
         let mut raw = Raw::opened(&setup);
         let others = (51..=79).map(|number| vec![number, 0, 0, 0, 0]);
@@ -223,7 +223,7 @@ fn messages_of_a_login_that_is_over_have_no_effect_and_end_nothing() {
 
 /// A hostile server: it lets in, refuses and asks for keys out of turn.
 #[test]
-fn a_client_hears_only_answers_to_what_it_asked() {
+fn a_client_accepts_only_answers_to_its_requests() {
     twice(|setup| {
         let early = [SUCCESS, FAILURE, b"\x3c\0\0\0\x01a\0\0\0\x01b", b"\x35\0\0\0\0\0\0\0\0"];
         for payload in early {
@@ -249,7 +249,7 @@ fn a_client_hears_only_answers_to_what_it_asked() {
 
 /// A stranger may fill no more memory than the largest packet that it may send.
 #[test]
-fn a_stranger_that_floods_a_server_is_read_little_ahead() {
+fn a_flood_before_authentication_is_read_only_a_little_ahead() {
     let setup = Setup::new(usize::MAX);
     let mut raw = Raw::serviced(&setup);
     raw.application.decides = false;
@@ -267,7 +267,7 @@ const PASSWORD: &[u8] = b"correct horse battery staple, as everybody knows";
 
 /// I6: what was read is wiped, where a password stands in it.
 #[test]
-fn a_password_leaves_nothing_behind_at_the_server() {
+fn the_server_wipes_a_password() {
     twice(|setup| {
         for decides_at_once in [true, false] {
             let mut raw = Raw::serviced(&setup);
@@ -292,7 +292,7 @@ fn a_password_leaves_nothing_behind_at_the_server() {
 
 /// I6: the same for one that was wrong, and for a connection that ends while it is decided.
 #[test]
-fn a_wrong_password_leaves_nothing_behind_either() {
+fn the_server_wipes_a_wrong_password_too() {
     twice(|setup| {
         for decides in [true, false] {
             let mut raw = Raw::serviced(&setup);
@@ -314,7 +314,7 @@ fn a_wrong_password_leaves_nothing_behind_either() {
 
 /// I6.
 #[test]
-fn a_password_leaves_nothing_behind_at_the_client() {
+fn the_client_wipes_a_password() {
     twice(|setup| {
         // Of several lengths, so that the buffer has to grow at each place.
         for longer in 0..20 {
@@ -335,7 +335,7 @@ fn a_password_leaves_nothing_behind_at_the_client() {
 
 /// I6: secrets of the key exchange.
 #[test]
-fn shared_secrets_and_keys_leave_nothing_behind() {
+fn shared_secrets_and_keys_are_wiped() {
     let setup = Setup::new(usize::MAX);
     for which in 0..3 {
         let (mut raw, share) = Raw::awaiting_reply(&setup);

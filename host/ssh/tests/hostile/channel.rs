@@ -43,7 +43,7 @@ pub(crate) fn about(channel: u32) -> Vec<Vec<u8>> {
 /// C1. A window adjustment is no exception, though OpenSSH ignores it: whoever sends one believes in a channel that
 /// never was.
 #[test]
-fn a_message_for_a_channel_that_never_was_ends_the_connection() {
+fn a_message_for_a_channel_that_never_existed_ends_the_connection() {
     let setup = Setup::new(usize::MAX);
     for channel in [1, 63, 64, 777, 0x8000_0000, u32::MAX] {
         for payload in about(channel) {
@@ -72,7 +72,7 @@ fn a_message_for_a_channel_that_is_not_confirmed_ends_the_connection() {
 
 /// C3.
 #[test]
-fn answers_to_opens_that_nobody_made_end_the_connection() {
+fn answers_without_an_open_end_the_connection() {
     twice(|setup| {
         for channel in [0, 1, 5, u32::MAX] {
             for payload in
@@ -89,7 +89,7 @@ fn answers_to_opens_that_nobody_made_end_the_connection() {
 
 /// C4: real-clients.md rule 1. Channel 1 is the witness.
 #[test]
-fn what_is_said_on_a_channel_after_its_close_is_ignored() {
+fn messages_after_close_are_ignored() {
     twice(|setup| {
         for close_is_answered in [true, false] {
             for payload in about(0) {
@@ -133,7 +133,7 @@ fn a_client_that_closes_early_ten_times_keeps_its_other_session() {
 
 /// C4: the other way round: our CLOSE is out, and the client's is not.
 #[test]
-fn what_a_client_says_before_it_has_read_our_close_is_ignored() {
+fn messages_of_a_client_that_has_not_read_our_close_are_ignored() {
     twice(|setup| {
         for payload in about(0) {
             let mut raw = Raw::opened(&setup);
@@ -172,7 +172,7 @@ fn after_eof_nothing_more_reaches_the_application() {
 
 /// C5: what was written to a channel that has ended is nowhere near the next one of its number.
 #[test]
-fn a_number_that_comes_again_brings_nothing_of_its_former_life() {
+fn a_reused_channel_number_has_none_of_its_old_state() {
     let setup = Setup::new(usize::MAX);
     let mut raw = Raw::entered(&setup);
     for round in 0..2000u32 {
@@ -197,7 +197,7 @@ fn a_number_that_comes_again_brings_nothing_of_its_former_life() {
 
 /// C6: the client's numbers are the client's business.
 #[test]
-fn two_channels_that_the_client_calls_alike_are_two_channels() {
+fn two_channels_with_the_same_client_number_are_two_channels() {
     twice(|setup| {
         let mut raw = Raw::entered(&setup);
         for number in [0, 1] {
@@ -213,7 +213,7 @@ fn two_channels_that_the_client_calls_alike_are_two_channels() {
 
 /// C9.
 #[test]
-fn answers_that_nobody_asked_for_are_dropped() {
+fn answers_without_a_request_are_dropped() {
     let setup = Setup::new(usize::MAX);
     let mut raw = Raw::opened(&setup);
     for _ in 0..500 {
@@ -319,7 +319,7 @@ fn a_client_that_promised_no_more_sessions_is_held_to_it() {
 
 /// C18, C27, C29.
 #[test]
-fn other_kinds_of_channel_and_global_request_are_refused_by_name() {
+fn other_channel_types_and_global_requests_are_refused_by_name() {
     twice(|setup| {
         let mut raw = Raw::entered(&setup);
         for (kind, reason) in [
@@ -356,7 +356,7 @@ fn other_kinds_of_channel_and_global_request_are_refused_by_name() {
 
 /// C26 at the client: a server's exits are no more trusted than a client's.
 #[test]
-fn a_client_takes_half_exits_and_strange_opens_as_what_they_are() {
+fn a_client_refuses_malformed_exits_and_channel_opens() {
     twice(|setup| {
         let mut raw = Raw::let_in(&setup);
         raw.side.open_session();
@@ -406,7 +406,7 @@ fn a_disconnect_sends_only_a_short_text() {
 
 /// A message of authentication is no message of a channel, whatever phase it is.
 #[test]
-fn a_refusal_after_entering_is_no_message_for_a_client() {
+fn an_authentication_message_after_login_is_a_violation_for_a_client() {
     twice(|setup| {
         let mut raw = Raw::let_in(&setup);
         raw.send(&encode(&AuthMessage::UserauthSuccess {}));

@@ -16,7 +16,7 @@ const FIRST: ChannelId = ChannelId(0);
 
 /// C7.
 #[test]
-fn a_window_past_what_its_number_holds_closes_its_channel() {
+fn a_window_that_overflows_closes_its_channel() {
     twice(|setup| {
         for grants in [[u32::MAX - 1, 1], [u32::MAX, u32::MAX]] {
             let mut raw = Raw::entered(&setup);
@@ -68,7 +68,7 @@ fn a_tenth_over_the_window_is_taken_and_a_byte_more_closes_the_channel() {
 
 /// C8: a client that counts its headers wrong goes on, and nothing of what it sends is lost.
 #[test]
-fn who_works_off_what_it_sent_over_the_window_goes_on() {
+fn a_peer_whose_excess_data_is_taken_can_send_again() {
     let setup = Setup::new(usize::MAX);
     let window = setup.mux.window_start as usize;
     let mut raw = Raw::opened(&setup);
@@ -103,7 +103,7 @@ fn a_message_longer_than_the_channels_limit_is_taken() {
 
 /// C8: a repeat offender is disconnected.
 #[test]
-fn who_exceeds_the_windows_of_eight_channels_loses_the_connection() {
+fn exceeding_the_windows_of_eight_channels_ends_the_connection() {
     let setup = Setup::new(usize::MAX);
     let window = setup.mux.window_start as usize;
     let mut raw = Raw::entered(&setup);
@@ -146,7 +146,7 @@ fn the_window_holds_during_a_rekey_and_after_the_program_has_ended() {
 
 /// C8, C16: threats.md §3: 8 MiB a connection, however many sessions, and 32 KiB at least for each.
 #[test]
-fn sixty_four_sessions_share_what_the_connection_has() {
+fn sixty_four_sessions_share_the_connections_window() {
     let setup = Setup::new(usize::MAX);
     let mut raw = Raw::entered(&setup);
     (raw.application.takes, raw.application.forgets) = (false, true);
@@ -170,7 +170,7 @@ fn sixty_four_sessions_share_what_the_connection_has() {
 
 /// C12: what a stream is good for is its owner's business; none is a way round the window.
 #[test]
-fn extended_data_of_any_kind_is_data_with_its_kind() {
+fn extended_data_of_any_type_is_delivered_with_its_type() {
     twice(|setup| {
         let mut raw = Raw::opened(&setup);
         for kind in [0, 1, 2, 99, u32::MAX] {
@@ -193,7 +193,7 @@ fn extended_data_of_any_kind_is_data_with_its_kind() {
 
 /// C13.
 #[test]
-fn a_channel_that_takes_no_packets_is_refused_and_one_that_takes_bytes_gets_bytes() {
+fn a_packet_limit_of_zero_is_refused_and_one_byte_works() {
     twice(|setup| {
         let mut raw = Raw::entered(&setup);
         for window in [0, 1000] {
@@ -218,7 +218,7 @@ fn a_channel_that_takes_no_packets_is_refused_and_one_that_takes_bytes_gets_byte
 
 /// C11, C14: a window that is never opened takes nothing, however much there is to write, and holds nothing.
 #[test]
-fn what_no_window_takes_stays_with_the_writer() {
+fn data_beyond_the_window_stays_with_the_writer() {
     let setup = Setup::new(usize::MAX);
     let mut raw = Raw::entered(&setup);
     raw.send(&open(0, 0, 1 << 15));
@@ -238,7 +238,7 @@ fn what_no_window_takes_stays_with_the_writer() {
 
 /// F7, C14: who opens its window and does not read its socket gets no more than the mark.
 #[test]
-fn a_writer_stops_at_the_mark_when_the_socket_does() {
+fn a_writer_stops_at_the_output_limit_when_the_socket_does() {
     let setup = Setup::new(usize::MAX);
     let mut raw = Raw::entered(&setup);
     raw.send(&open(0, u32::MAX, 1 << 15));
@@ -258,7 +258,7 @@ fn a_writer_stops_at_the_mark_when_the_socket_does() {
 
 /// F7, W15: notes have no window, so they stop at the mark like everything else.
 #[test]
-fn notes_without_end_do_not_fill_the_output_of_who_does_not_read() {
+fn debug_messages_do_not_fill_the_output_of_a_peer_that_does_not_read() {
     let setup = Setup::new(usize::MAX);
     let mut raw = Raw::opened(&setup);
     raw.reads = false;
@@ -270,7 +270,7 @@ fn notes_without_end_do_not_fill_the_output_of_who_does_not_read() {
 
 /// C15.
 #[test]
-fn adjustments_of_one_byte_cost_nothing_but_their_packets() {
+fn window_adjustments_of_one_byte_cost_only_their_packets() {
     let setup = Setup::new(usize::MAX);
     let mut raw = Raw::opened(&setup);
     raw.application.forgets = true;
@@ -286,7 +286,7 @@ fn adjustments_of_one_byte_cost_nothing_but_their_packets() {
 
 /// C22: a socket that takes everything at once tells nobody when it has; the next byte of the peer may never come.
 #[test]
-fn who_was_held_up_is_looked_at_again_when_the_output_has_gone() {
+fn reading_resumes_when_the_output_has_been_sent() {
     let setup = Setup::new(usize::MAX);
     let mut raw = Raw::opened(&setup);
     raw.reads = false;
@@ -315,7 +315,7 @@ fn who_was_held_up_is_looked_at_again_when_the_output_has_gone() {
 
 /// C22.
 #[test]
-fn who_asks_and_never_reads_is_not_listened_to() {
+fn a_peer_that_sends_requests_and_never_reads_is_not_read() {
     let setup = Setup::new(usize::MAX);
     let mut raw = Raw::opened(&setup);
     raw.application.forgets = true;
@@ -336,7 +336,7 @@ fn who_asks_and_never_reads_is_not_listened_to() {
 
 /// C30.
 #[test]
-fn a_program_that_outlives_the_clients_eof_says_all_before_its_end() {
+fn a_program_that_outlives_the_clients_eof_sends_all_output_before_its_exit() {
     twice(|setup| {
         let mut raw = Raw::entered(&setup);
         raw.send(&open(0, 100_000, 1 << 15));
@@ -382,7 +382,7 @@ fn a_program_that_outlives_the_clients_eof_says_all_before_its_end() {
 
 /// C30: the order holds where keys are changed in the middle of it.
 #[test]
-fn the_order_of_an_end_holds_across_a_rekey() {
+fn the_order_of_exit_eof_and_close_holds_across_a_rekey() {
     twice(|setup| {
         for signal in [false, true] {
             let mut raw = Raw::opened(&setup);

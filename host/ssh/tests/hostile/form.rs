@@ -95,7 +95,7 @@ fn try_all<A: Role>(form: &Form, fresh: impl Fn() -> Raw<A>) {
 }
 
 #[test]
-fn messages_of_a_key_exchange_are_whole_or_refused() {
+fn malformed_key_exchange_messages_are_refused() {
     let setup = Setup::new(usize::MAX);
     let met = || {
         let mut raw = Raw::client(&setup);
@@ -128,7 +128,7 @@ fn messages_of_a_key_exchange_are_whole_or_refused() {
 
 /// A reply of which each part is right but for its inner lengths.
 #[test]
-fn a_host_key_and_a_signature_are_whole_or_refused() {
+fn malformed_host_keys_and_signatures_are_refused() {
     let setup = Setup::new(usize::MAX);
     let blobs = |victim: &mut Raw<_>, share: &[u8]| {
         let reply = victim.ecdh_reply(share);
@@ -156,7 +156,7 @@ fn a_host_key_and_a_signature_are_whole_or_refused() {
 }
 
 #[test]
-fn messages_of_the_transport_are_whole_or_refused() {
+fn malformed_transport_messages_are_refused() {
     let setup = Setup::new(usize::MAX);
     let keyed = || Raw::keyed(&setup);
     try_all(&form(5).string(b"ssh-userauth"), keyed);
@@ -168,7 +168,7 @@ fn messages_of_the_transport_are_whole_or_refused() {
 
 /// Two numbers are dropped unread in every phase in which they may come: nothing in them can matter.
 #[test]
-fn ignore_and_unimplemented_are_dropped_whatever_is_in_them() {
+fn ignore_and_unimplemented_are_dropped_whatever_they_contain() {
     let setup = Setup::new(usize::MAX);
     for victim in [Raw::keyed, Raw::serviced, Raw::entered] {
         let mut raw = victim(&setup);
@@ -183,7 +183,7 @@ fn ignore_and_unimplemented_are_dropped_whatever_is_in_them() {
 }
 
 #[test]
-fn messages_of_authentication_are_whole_or_refused() {
+fn malformed_authentication_messages_are_refused() {
     let setup = Setup::new(usize::MAX);
     let serviced = || Raw::serviced(&setup);
     let attempt = |method| form(50).string(b"alice").string(b"ssh-connection").string(method);
@@ -204,7 +204,7 @@ fn messages_of_authentication_are_whole_or_refused() {
 }
 
 #[test]
-fn messages_about_channels_are_whole_or_refused() {
+fn malformed_channel_messages_are_refused() {
     let setup = Setup::new(usize::MAX);
     let opened = || Raw::opened(&setup);
     let on_channel = |number| form(number).bytes(&[0; 4]);
@@ -242,7 +242,7 @@ fn messages_about_channels_are_whole_or_refused() {
 
 /// Requests that are read by their kind fail when they are not whole, and their channel lives on.
 #[test]
-fn requests_on_a_channel_are_whole_or_fail() {
+fn malformed_channel_requests_fail() {
     let setup = Setup::new(usize::MAX);
     let request = |kind| form(98).bytes(&[0; 4]).string(kind).bytes(&[1]).rest();
     let modes = form(53).count(1).bytes(&[0]);

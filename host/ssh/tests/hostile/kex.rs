@@ -40,7 +40,7 @@ fn kex_names(init: &[u8]) -> String {
 
 /// K1.
 #[test]
-fn the_promise_of_strictness_stands_in_the_first_kexinit_and_in_no_other() {
+fn the_strict_marker_is_in_the_first_kexinit_only() {
     twice(|setup| {
         let mut raw = Raw::client(&setup);
         raw.identify();
@@ -107,7 +107,7 @@ fn nothing_optional_stands_between_a_strict_clients_kexinit_and_its_share() {
 
 /// K3, K4 from the other side: we do not break the rule either, whatever the application says.
 #[test]
-fn no_note_of_ours_stands_in_a_strict_key_exchange() {
+fn we_send_no_debug_message_in_a_strict_key_exchange() {
     twice(|setup| {
         let mut raw = Raw::client(&setup);
         raw.side.debug("early", true);
@@ -145,7 +145,7 @@ fn nothing_optional_stands_between_the_reply_and_a_strict_clients_newkeys() {
 
 /// K5.
 #[test]
-fn sequence_numbers_start_anew_with_every_newkeys_of_a_strict_connection() {
+fn sequence_numbers_restart_at_every_newkeys_of_a_strict_connection() {
     twice(|setup| {
         for cipher in Cipher::ALL {
             let mut raw = Raw::client(&setup);
@@ -170,7 +170,7 @@ fn sequence_numbers_start_anew_with_every_newkeys_of_a_strict_connection() {
 
 /// K6.
 #[test]
-fn markers_are_no_key_exchange() {
+fn markers_are_not_negotiated_as_key_exchange_methods() {
     twice(|setup| {
         for kex in [
             "kex-strict-s-v00@openssh.com",
@@ -190,7 +190,7 @@ fn markers_are_no_key_exchange() {
 
 /// K8.
 #[test]
-fn a_client_that_is_not_strict_may_ignore_and_debug_in_between() {
+fn a_client_that_is_not_strict_may_send_ignore_and_debug_in_between() {
     twice(|setup| {
         for cipher in Cipher::ALL {
             let mut raw = Raw::client(&setup);
@@ -213,7 +213,7 @@ fn a_client_that_is_not_strict_may_ignore_and_debug_in_between() {
 
 /// K10: AsyncSSH 2.3 to 2.7 sends it late.
 #[test]
-fn ext_info_that_is_late_has_no_effect_and_ends_nothing() {
+fn late_ext_info_has_no_effect() {
     twice(|setup| {
         let some = b"\x07\0\0\0\x01\0\0\0\x01x\0\0\0\x01y";
         let none_of_them = b"\x07\0\0\0\0";
@@ -254,7 +254,7 @@ pub(crate) fn unimplemented(raw: &mut Raw<server::Server>, payload: &[u8]) -> Op
 
 /// What is answered before login is answered to those who read the answers.
 #[test]
-fn a_stranger_that_repeats_ext_info_and_never_reads_fills_no_memory() {
+fn repeated_ext_info_from_a_peer_that_never_reads_fills_no_memory() {
     let setup = Setup::new(usize::MAX);
     let mut raw = Raw::keyed(&setup);
     raw.reads = false;
@@ -270,7 +270,7 @@ fn a_stranger_that_repeats_ext_info_and_never_reads_fills_no_memory() {
 
 /// K11.
 #[test]
-fn ext_info_counts_what_is_there() {
+fn ext_info_must_contain_as_many_extensions_as_it_counts() {
     twice(|setup| {
         let wrong = [
             (&b"\x07\xff\xff\xff\xff"[..], Malformed::Truncated),
@@ -314,7 +314,7 @@ fn a_second_kexinit_ends_the_connection() {
 
 /// K18, K19: what cannot be a name of ours is passed over, and the packet alone bounds a list.
 #[test]
-fn names_that_are_empty_overlong_or_not_ascii_are_passed_over() {
+fn empty_overlong_and_non_ascii_names_are_skipped() {
     twice(|setup| {
         let odd: [&[u8]; 10] = [
             &vec!["x"; 4000].join(",").into_bytes(),
@@ -346,7 +346,7 @@ fn names_that_are_empty_overlong_or_not_ascii_are_passed_over() {
 
 /// K18: a list without a name of ours is no list of ours, and what the log has of it is short.
 #[test]
-fn a_long_list_without_a_name_of_ours_makes_a_short_line_in_the_log() {
+fn a_long_list_without_a_common_name_makes_a_short_log_line() {
     twice(|setup| {
         for list in [vec![b'n'; 30_000], vec![b','; 30_000], vec![0xff; 30_000]] {
             let mut raw = met(&setup);
@@ -363,7 +363,7 @@ fn a_long_list_without_a_name_of_ours_makes_a_short_line_in_the_log() {
 
 /// K20: as OpenSSH and AsyncSSH do.
 #[test]
-fn the_reserved_number_of_a_kexinit_is_read_over() {
+fn the_reserved_field_of_a_kexinit_is_ignored() {
     twice(|setup| {
         let mut raw = met(&setup);
         raw.init(&Lists { reserved: 7, ..raw.offer() });
@@ -374,7 +374,7 @@ fn the_reserved_number_of_a_kexinit_is_read_over() {
 
 /// K21, K22.
 #[test]
-fn a_guess_that_missed_is_dropped_once_and_a_right_one_is_used() {
+fn a_wrong_guess_is_dropped_once_and_a_right_one_is_used() {
     twice(|setup| {
         for later in [false, true] {
             let begin = || if later { Raw::entered(&setup) } else { met(&setup) };
@@ -420,7 +420,7 @@ fn a_guess_that_missed_is_dropped_once_and_a_right_one_is_used() {
 
 /// K23.
 #[test]
-fn newkeys_before_its_time_ends_the_connection() {
+fn early_newkeys_ends_the_connection() {
     twice(|setup| {
         for strict in [true, false] {
             let mut raw = met(&setup);
@@ -452,7 +452,7 @@ fn newkeys_before_its_time_ends_the_connection() {
 
 /// K12, K24: a client in a hurry.
 #[test]
-fn nothing_above_key_exchange_is_heard_before_it() {
+fn messages_of_higher_layers_before_key_exchange_end_the_connection() {
     twice(|setup| {
         for payload in [SERVICE.to_vec(), none(b"alice"), open(0, 1, 1), request(b"exec", true, b"")] {
             let mut raw = Raw::client(&setup);

@@ -47,7 +47,7 @@ fn a_large_packet_is_not_read_before_it_is_granted() {
 }
 
 #[test]
-fn what_fits_in_a_packet_before_login_is_never_asked_about() {
+fn a_packet_within_the_limit_before_login_needs_no_grant() {
     let setup = Setup::new(usize::MAX);
     let mut raw = Raw::opened(&setup);
     raw.application.grants = false;
@@ -62,7 +62,7 @@ fn what_fits_in_a_packet_before_login_is_never_asked_about() {
 }
 
 #[test]
-fn a_length_above_the_limit_is_refused_and_no_question() {
+fn a_length_above_the_limit_is_refused_without_a_question() {
     let setup = Setup::new(usize::MAX);
     let mut raw = Raw::opened(&setup);
     raw.application.grants = false;

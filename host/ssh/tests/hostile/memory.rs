@@ -70,7 +70,7 @@ pub(crate) fn leaks(secret: &'static [u8], script: impl FnOnce()) -> usize {
 }
 
 #[test]
-fn what_is_held_is_weighed_and_what_is_left_behind_is_found() {
+fn the_memory_meter_counts_allocations_and_finds_leftovers() {
     let before = held();
     let block = vec![7u8; 100_000];
     assert_eq!(held() - before, 100_000);

@@ -24,7 +24,7 @@ fn hung_up(setup: &Setup, bytes: &[u8], why: Violation) {
 
 /// P1, P2, P5.
 #[test]
-fn another_protocol_is_hung_up_on_at_its_first_line() {
+fn another_protocol_is_disconnected_at_its_first_line() {
     twice(|setup| {
         for foreign in [
             &b"GET / HTTP/1.1\r\n"[..],
@@ -43,7 +43,7 @@ fn another_protocol_is_hung_up_on_at_its_first_line() {
 
 /// P2: a peer that can do both versions is a peer of the second.
 #[test]
-fn a_client_of_both_versions_is_welcome() {
+fn a_client_of_version_1_99_is_accepted() {
     twice(|setup| {
         let mut raw = told(&setup, b"SSH-1.99-both\r\n");
         assert_eq!(raw.side.peer_identification(), Some(&b"SSH-1.99-both"[..]));
@@ -71,7 +71,7 @@ fn an_identification_without_end_is_read_no_further_than_255_bytes() {
 
 /// P4: only servers may send lines before.
 #[test]
-fn a_client_that_chats_before_its_identification_is_hung_up_on() {
+fn a_client_that_sends_lines_before_its_identification_is_disconnected() {
     twice(|setup| hung_up(&setup, &b"hello\r\n".repeat(10_000), Violation::Identification));
 }
 
@@ -106,7 +106,7 @@ fn first(setup: &Setup, frame: &[u8]) -> Raw<whelk_ssh::auth::server::Server> {
 
 /// P9.
 #[test]
-fn a_huge_length_in_clear_is_refused_before_anything_is_kept_for_it() {
+fn a_huge_length_in_clear_is_refused_before_anything_is_allocated() {
     twice(|setup| {
         for length in [0xffff_fff0u32, 0xffff_ffff, 0x8000_0004, 0x1000_0004, 35_004] {
             let mut raw = first(&setup, b"");
@@ -120,7 +120,7 @@ fn a_huge_length_in_clear_is_refused_before_anything_is_kept_for_it() {
 
 /// P11.
 #[test]
-fn a_length_of_nothing_or_of_half_a_block_is_refused() {
+fn a_length_of_zero_or_half_a_block_is_refused() {
     twice(|setup| {
         for length in [0, 1, 3, 4, 5, 11, 13, 15, 19] {
             let mut raw = first(&setup, &frame(length, 4, b"\x02", 40));
@@ -149,7 +149,7 @@ fn padding_has_at_least_four_bytes_and_leaves_a_payload() {
 
 /// P10, P11, P12, P13, P14: the same under keys, where only the holder of the key can do it.
 #[test]
-fn frames_of_every_wrong_form_are_refused_under_each_cipher() {
+fn malformed_frames_are_refused_under_each_cipher() {
     let setup = Setup::new(usize::MAX);
     for cipher in Cipher::ALL {
         let given = |frame: Vec<u8>| {
@@ -272,7 +272,7 @@ fn a_large_packet_right_behind_the_last_request_is_taken() {
 
 /// P20.
 #[test]
-fn a_client_that_insists_on_compression_is_told_that_there_is_none() {
+fn a_client_that_requires_compression_fails_with_that_reason() {
     twice(|setup| {
         for compression in ["zlib", "zlib@openssh.com", "zlib@openssh.com,zlib"] {
             let mut raw = Raw::client(&setup);
@@ -286,7 +286,7 @@ fn a_client_that_insists_on_compression_is_told_that_there_is_none() {
 
 /// P21: each such packet counts for the keys like any other.
 #[test]
-fn a_flood_of_packets_without_meaning_wears_the_keys_and_nothing_else() {
+fn a_flood_of_ignored_packets_only_brings_the_next_rekey_closer() {
     let mut setup = Setup::new(usize::MAX);
     setup.server.rekey.bytes = 20 << 20;
     let mut raw = Raw::entered(&setup);
@@ -379,7 +379,7 @@ fn unknown_numbers_after_authentication_are_answered_with_their_sequence_number(
 
 /// P26.
 #[test]
-fn who_does_not_read_its_answers_is_not_read_either() {
+fn a_peer_that_does_not_read_its_answers_is_not_read() {
     let setup = Setup::new(usize::MAX);
     let mut raw = Raw::entered(&setup);
     raw.reads = false;
@@ -407,7 +407,7 @@ fn who_does_not_read_its_answers_is_not_read_either() {
 /// P28: after every byte of a good session the victim waits for the next one, and nothing of a packet shows before all
 /// of it is there. A connection that breaks off there is simply dropped.
 #[test]
-fn a_session_can_break_off_after_any_byte() {
+fn a_connection_can_break_off_after_any_byte() {
     let setup = Setup::new(1);
     let mut raw = Raw::client(&setup);
     let feed = |raw: &mut Raw<whelk_ssh::auth::server::Server>, bytes: &[u8]| {
@@ -467,7 +467,7 @@ fn leads_nowhere(flip: (Option<usize>, Option<usize>)) {
 /// P29: everything that both sides say in clear goes into what the server signs, so a bit that flips there is either
 /// noticed as nonsense or makes the signature wrong.
 #[test]
-fn a_flipped_bit_in_what_a_client_says_in_clear_ends_the_connection() {
+fn a_flipped_bit_in_a_clients_clear_text_ends_the_connection() {
     let positions = signed_bytes(&flipped((None, None)).wire.0);
     assert!(positions.len() > 300);
     positions.into_iter().for_each(|at| leads_nowhere((Some(at), None)));
@@ -475,7 +475,7 @@ fn a_flipped_bit_in_what_a_client_says_in_clear_ends_the_connection() {
 
 /// P29.
 #[test]
-fn a_flipped_bit_in_what_a_server_says_in_clear_ends_the_connection() {
+fn a_flipped_bit_in_a_servers_clear_text_ends_the_connection() {
     let positions = signed_bytes(&flipped((None, None)).wire.1);
     assert!(positions.len() > 500);
     positions.into_iter().for_each(|at| leads_nowhere((None, Some(at))));

@@ -18,7 +18,7 @@ const FIRST: ChannelId = ChannelId(0);
 
 /// K7.
 #[test]
-fn a_later_kexinit_neither_makes_strict_nor_unmakes_it() {
+fn a_later_kexinit_does_not_change_strictness() {
     twice(|setup| {
         for (first, later) in [(true, LAX), (false, STRICT)] {
             let mut raw = Raw::client(&setup);
@@ -53,7 +53,7 @@ fn a_later_kexinit_is_not_larger_than_a_first_one() {
 
 /// K10: a second key exchange right behind the first does not give the moment back.
 #[test]
-fn a_rekey_before_ext_info_is_the_end_of_its_moment() {
+fn ext_info_after_a_rekey_is_too_late() {
     twice(|setup| {
         let mut raw = Raw::keyed(&setup);
         raw.exchange();
@@ -172,7 +172,7 @@ fn a_client_that_never_answers_a_rekey_cannot_pile_up_answers() {
 
 /// An exchange that has failed does not free what it held back.
 #[test]
-fn nothing_but_a_goodbye_leaves_after_a_key_exchange_has_failed() {
+fn only_disconnect_is_sent_after_a_failed_key_exchange() {
     twice(|setup| {
         let (mut raw, _) = Raw::awaiting_reply(&setup);
         raw.send(&encode(&KexMessage::EcdhReply { host_key: b"", share: b"", signature: b"" }));
@@ -223,7 +223,7 @@ fn a_rekey_that_is_wanted_before_authentication_waits_for_its_end() {
 
 /// K16: rekeys back to back leave channels and memory as they were.
 #[test]
-fn a_storm_of_rekeys_leaves_nothing_behind() {
+fn many_rekeys_leak_no_memory() {
     let setup = Setup::new(usize::MAX);
     let mut raw = Raw::opened(&setup);
     raw.exchange();

@@ -38,7 +38,7 @@ fn requests_that_nobody_grants_fail() {
 
 /// C21.
 #[test]
-fn requests_in_one_breath_are_answered_in_their_order_one_each() {
+fn requests_in_one_segment_are_answered_in_order() {
     twice(|setup| {
         let mut raw = Raw::opened(&setup);
         raw.application.answers = false;
@@ -78,7 +78,7 @@ fn many_requests_in_one_segment_are_all_answered() {
 
 /// C21, C22: even for an application that settles only after everything was looked at.
 #[test]
-fn what_is_owed_does_not_end_the_looking_while_there_is_room_for_it() {
+fn reading_continues_while_there_is_room_for_owed_answers() {
     let setup = Setup::new(usize::MAX);
     let mut raw = Raw::opened(&setup);
     let packets: Vec<u8> = (0..300).flat_map(|_| raw.packet(&global(b"x", true))).collect();
@@ -99,7 +99,7 @@ fn pty(term: &[u8], size: WindowSize, modes: &[u8]) -> Vec<u8> {
 
 /// C23: numbers are passed on as they are; whoever multiplies them has to look after that.
 #[test]
-fn a_terminal_of_any_size_is_passed_on_and_one_of_broken_modes_is_not() {
+fn a_terminal_of_any_size_is_accepted_and_malformed_modes_are_refused() {
     twice(|setup| {
         let mut raw = Raw::opened(&setup);
         for number in [0, 1, 80, u32::MAX] {
@@ -145,7 +145,7 @@ fn a_flood_of_window_changes_is_one_unanswered_request() {
 /// C21, C31: 900 variables in a burst, while the application is busy: those that it has no place for are refused or
 /// dropped.
 #[test]
-fn hundreds_of_requests_in_a_burst_do_no_harm() {
+fn hundreds_of_requests_in_a_burst_end_nothing() {
     twice(|setup| {
         for want_reply in [true, false] {
             let mut raw = Raw::opened(&setup);
@@ -172,7 +172,7 @@ fn hundreds_of_requests_in_a_burst_do_no_harm() {
 
 /// C21: what is refused costs no memory, whatever else is asked between.
 #[test]
-fn a_flood_of_requests_that_wait_holds_little() {
+fn a_flood_of_unanswered_requests_takes_little_memory() {
     let setup = Setup::new(usize::MAX);
     let mut raw = Raw::opened(&setup);
     (raw.application.answers, raw.application.forgets) = (false, true);
@@ -198,7 +198,7 @@ fn a_flood_of_requests_that_wait_holds_little() {
 
 /// C25, C31, C32: bytes are bytes.
 #[test]
-fn names_commands_and_variables_reach_their_owner_byte_by_byte() {
+fn names_commands_and_variables_reach_their_owner_unchanged() {
     twice(|setup| {
         let long = vec![b'c'; 60_000];
         for text in [&b""[..], b"id\0", b"\xff\xfe\x1b[31m", b"LD_PRELOAD", b"../x", &long] {
@@ -235,7 +235,7 @@ fn names_commands_and_variables_reach_their_owner_byte_by_byte() {
 
 /// C26.
 #[test]
-fn half_requests_fail_in_their_turn_and_nobody_hears_of_them() {
+fn malformed_requests_fail_in_order_and_are_not_delivered() {
     twice(|setup| {
         let whole = [
             Request::Exec { command: b"id" },

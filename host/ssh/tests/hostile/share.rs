@@ -48,7 +48,7 @@ fn bad_shares(agreement: Agreement) -> Vec<Vec<u8>> {
 
 /// K25, K26, K30: nothing is signed for such a share, and the answer says no more than that it failed.
 #[test]
-fn shares_that_cannot_be_agreed_with_are_refused_before_anything_is_signed() {
+fn invalid_shares_are_refused_before_anything_is_signed() {
     let setup = Setup::new(usize::MAX);
     for agreement in [Agreement::Curve25519, Agreement::MlKem768X25519] {
         for share in bad_shares(agreement) {
@@ -65,7 +65,7 @@ fn shares_that_cannot_be_agreed_with_are_refused_before_anything_is_signed() {
 
 /// K25, K26, K30 as a hostile server would have them.
 #[test]
-fn a_client_refuses_shares_that_cannot_be_agreed_with() {
+fn a_client_refuses_invalid_shares() {
     let setup = Setup::new(usize::MAX);
     for agreement in [Agreement::Curve25519, Agreement::MlKem768X25519] {
         let answered = |change: &dyn Fn(&mut Vec<u8>)| {
@@ -106,7 +106,7 @@ fn a_client_refuses_shares_that_cannot_be_agreed_with() {
 
 /// A server cannot tell a client what only it has to say.
 #[test]
-fn a_client_refuses_a_reply_that_nobody_asked_for() {
+fn a_client_refuses_a_reply_without_a_request() {
     twice(|setup| {
         let (mut raw, share) = Raw::awaiting_reply(&setup);
         let reply = raw.ecdh_reply(&share);
@@ -137,7 +137,7 @@ fn both_sides_agree_whatever_the_secret_begins_with() {
 
 /// K38.
 #[test]
-fn cookies_and_shares_never_come_twice() {
+fn cookies_and_shares_never_repeat() {
     let setup = Setup::new(usize::MAX);
     let mut seen = HashSet::new();
     let mut sessions = HashSet::new();

@@ -47,7 +47,7 @@ fn a_person_may_read_the_fingerprint_or_type_the_name_for_100_seconds() {
 
 /// The deadline of a changed key does not come round before anybody has entered.
 #[test]
-fn a_short_life_of_keys_does_not_make_a_stranger_busy() {
+fn a_short_key_lifetime_causes_no_rekey_before_authentication() {
     twice(|setup| {
         let mut setup = setup.clone();
         setup.server.rekey.time = Duration::from_secs(1);
@@ -71,7 +71,7 @@ fn a_short_life_of_keys_does_not_make_a_stranger_busy() {
 
 /// Who never wants to change keys by the clock says so with the longest time that there is.
 #[test]
-fn the_longest_time_that_there_is_is_never_over() {
+fn the_maximum_duration_never_expires() {
     let mut setup = Setup::new(usize::MAX);
     setup.server.rekey.time = Duration::MAX;
     let mut raw = Raw::opened(&setup);
@@ -84,7 +84,7 @@ fn the_longest_time_that_there_is_is_never_over() {
 
 /// K15: a client that is stopped (^Z, a sleeping laptop) when our KEXINIT comes finishes the exchange when it goes on.
 #[test]
-fn a_client_that_is_stopped_when_a_rekey_begins_is_waited_for() {
+fn a_client_that_is_stopped_when_a_rekey_begins_keeps_its_connection() {
     twice(|setup| {
         let mut raw = Raw::opened(&setup);
         raw.side.rekey();
@@ -156,7 +156,7 @@ fn a_download_on_a_slow_line_outlives_a_rekey() {
 
 /// K15: what a client has sent before it was stopped may come after our KEXINIT has left.
 #[test]
-fn a_client_that_is_stopped_while_its_last_bytes_are_under_way_is_waited_for() {
+fn a_client_that_is_stopped_with_bytes_in_flight_keeps_its_connection() {
     twice(|setup| {
         let mut raw = Raw::opened(&setup);
         raw.side.rekey();

@@ -40,7 +40,7 @@ fn a_session_is_opened_with_our_window_and_the_numbers_of_both_sides() {
 }
 
 #[test]
-fn the_owner_is_told_the_type_of_a_channel_and_what_came_with_it() {
+fn the_owner_gets_the_type_and_the_payload_of_a_channel_open() {
     let mut server = Side::new(Role::Server, &Settings::default());
     let body = Rest(b"more");
     let open = MuxMessage::ChannelOpen { kind: b"session", sender: THEIRS, window: 100, max_packet: 50, body };
@@ -75,7 +75,7 @@ fn a_server_opens_no_sessions_and_a_client_is_given_none() {
 
 /// C1
 #[test]
-fn nothing_may_be_said_on_a_channel_that_is_not_there() {
+fn a_message_for_an_unknown_channel_is_a_violation() {
     for channel in [1, 777, u32::MAX] {
         for message in said_on(channel) {
             assert_eq!(Side::session().hears(&message), Err(Violation::NoSuchChannel), "{message:?}");
@@ -85,7 +85,7 @@ fn nothing_may_be_said_on_a_channel_that_is_not_there() {
 
 /// C2
 #[test]
-fn nothing_may_be_said_on_a_channel_before_its_confirmation_is_out() {
+fn a_message_for_an_unconfirmed_channel_is_a_violation() {
     for message in said_on(0) {
         let mut server = Side::new(Role::Server, &Settings::default());
         server.hears(&open(THEIRS, 100, 100)).unwrap();
@@ -116,7 +116,7 @@ fn an_answer_to_an_open_that_was_never_made_is_a_violation() {
 
 /// C4
 #[test]
-fn what_is_said_after_close_is_ignored() {
+fn messages_after_close_are_ignored() {
     for message in said_on(0) {
         let mut side = Side::session_with(&Settings::default(), 0, 10);
         side.hears(&open(8, 0, 10)).unwrap();
@@ -135,7 +135,7 @@ fn what_is_said_after_close_is_ignored() {
 
 /// C4: nor does a new channel hear what is said on an old one, as long as other numbers are free.
 #[test]
-fn what_is_said_after_close_reaches_no_channel_that_was_opened_since() {
+fn messages_after_close_reach_no_newer_channel() {
     let mut side = Side::session();
     side.hears(&close(0)).unwrap();
     side.says();
@@ -165,7 +165,7 @@ fn what_is_said_after_close_reaches_no_channel_that_was_opened_since() {
 
 /// C4
 #[test]
-fn after_eof_come_requests_and_whatever_else_comes_is_dropped() {
+fn after_eof_requests_are_delivered_and_data_is_dropped() {
     let mut side = Side::session();
     assert_eq!(side.hears(&eof(0)), Ok(vec!["eof 0".into()]));
     assert_eq!(side.hears(&request(0, b"signal", false, b"\0\0\0\x03INT")), Ok(vec!["request 0 signal".into()]));
@@ -183,7 +183,7 @@ fn after_eof_come_requests_and_whatever_else_comes_is_dropped() {
 
 /// C4, C8: what comes after EOF costs window like everything else.
 #[test]
-fn data_after_eof_is_no_way_round_the_window() {
+fn data_after_eof_is_charged_to_the_window() {
     let settings = Settings { window_start: 100, max_packet: 100, ..Settings::default() };
     let mut side = Side::session_with(&settings, 10, 10);
     side.hears(&eof(0)).unwrap();
@@ -218,7 +218,7 @@ fn a_number_is_free_when_both_closes_have_passed_and_not_before() {
 
 /// C5
 #[test]
-fn a_new_channel_starts_with_nothing_of_the_one_before() {
+fn a_new_channel_has_no_state_of_the_one_before() {
     let mut side = Side::session_with(&Settings { max_channels: 1, ..Settings::default() }, 100, 100);
     side.hears(&request(0, b"shell", true, b"")).unwrap();
     side.hears(&data(0, &[0; 9])).unwrap();
@@ -244,7 +244,7 @@ fn a_new_channel_starts_with_nothing_of_the_one_before() {
 
 /// C6
 #[test]
-fn two_channels_may_bear_the_same_number_of_the_peer() {
+fn two_channels_may_have_the_same_peer_number() {
     let mut side = Side::session();
     assert_eq!(side.hears(&open(THEIRS, 100, 100)), Ok(vec!["open 1".into()]));
     side.mux.accept(ChannelId(1));
@@ -264,7 +264,7 @@ fn two_channels_may_bear_the_same_number_of_the_peer() {
 
 /// C30
 #[test]
-fn the_end_of_a_program_is_told_before_eof_and_eof_before_close() {
+fn exit_status_precedes_eof_and_eof_precedes_close() {
     let mut side = Side::session();
     assert_eq!(side.hears(&eof(0)), Ok(vec!["eof 0".into()]));
     assert_eq!(side.writes(b"last words"), 10);
@@ -276,7 +276,7 @@ fn the_end_of_a_program_is_told_before_eof_and_eof_before_close() {
 }
 
 #[test]
-fn a_signal_is_told_with_its_name_and_a_sentence() {
+fn an_exit_signal_has_its_name_and_message() {
     let mut side = Side::session();
     let message = "x".repeat(5000);
     side.mux.exit(FIRST, Exit::Signal { name: "KILL".into(), core_dumped: false, message });
@@ -284,7 +284,7 @@ fn a_signal_is_told_with_its_name_and_a_sentence() {
 }
 
 #[test]
-fn eof_is_never_said_twice() {
+fn eof_is_sent_once() {
     let mut side = Side::session();
     side.mux.send_eof(FIRST);
     side.mux.send_eof(FIRST);
@@ -305,7 +305,7 @@ fn eof_is_never_said_twice() {
 }
 
 #[test]
-fn an_end_that_is_cut_into_pieces_is_the_same_end() {
+fn an_end_sent_in_pieces_keeps_its_order() {
     for exit_first in [true, false] {
         let mut side = Side::session();
         side.hears(&request(0, b"shell", true, b"")).unwrap();
@@ -330,7 +330,7 @@ fn an_end_that_is_cut_into_pieces_is_the_same_end() {
 }
 
 #[test]
-fn a_peer_that_closes_is_told_nothing_more() {
+fn nothing_but_close_is_sent_to_a_peer_that_has_closed() {
     let mut side = Side::session();
     side.hears(&request(0, b"shell", true, b"")).unwrap();
     side.mux.reply(FIRST, true);
@@ -340,7 +340,7 @@ fn a_peer_that_closes_is_told_nothing_more() {
 }
 
 #[test]
-fn who_has_ended_a_channel_hears_nothing_of_it_but_its_close() {
+fn an_owner_that_ended_a_channel_gets_no_event_but_its_close() {
     let end: [fn(&mut Mux); 2] = [|mux| mux.close(FIRST), |mux| mux.exit(FIRST, Exit::Status(0))];
     for end in end {
         for settled in [true, false] {
@@ -376,7 +376,7 @@ fn an_open_that_its_owner_ends_before_it_began_is_refused() {
 }
 
 #[test]
-fn a_program_that_ends_before_its_channel_is_announced_still_says_how() {
+fn a_program_that_ends_before_the_confirmation_still_sends_its_status() {
     let mut server = Side::new(Role::Server, &Settings::default());
     server.hears(&open(THEIRS, 9, 9)).unwrap();
     server.mux.accept(FIRST);
@@ -388,7 +388,7 @@ fn a_program_that_ends_before_its_channel_is_announced_still_says_how() {
 }
 
 #[test]
-fn a_client_may_think_better_of_an_open() {
+fn a_client_may_cancel_an_open() {
     let mut client = Side::new(Role::Client, &Settings::default());
     client.mux.open_session();
     client.mux.close(FIRST);
@@ -416,7 +416,7 @@ fn a_session_that_was_closed_no_longer_counts() {
 }
 
 #[test]
-fn what_a_refused_session_is_told_is_short() {
+fn the_text_of_a_refused_session_is_short() {
     let mut server = Side::new(Role::Server, &Settings::default());
     for (number, reason) in (0..).zip([
         OpenFailure::AdministrativelyProhibited,

@@ -80,7 +80,7 @@ fn a_message_longer_than_we_had_said_is_taken() {
 
 /// C8
 #[test]
-fn who_exceeds_the_windows_of_eight_channels_loses_the_connection() {
+fn exceeding_the_windows_of_eight_channels_ends_the_connection() {
     let mut side = Side::session_with(&small(), 10, 10);
     for channel in 0..7 {
         assert_eq!(side.hears(&data(channel, &[0; 111])), Ok(vec![format!("error {channel} WindowExceeded")]));
@@ -96,7 +96,7 @@ fn who_exceeds_the_windows_of_eight_channels_loses_the_connection() {
 }
 
 #[test]
-fn credit_returns_when_bytes_were_taken_and_not_when_they_were_read() {
+fn credit_returns_when_the_owner_takes_bytes_and_not_when_they_are_read() {
     let mut side = Side::session_with(&small(), 10, 10);
     side.hears(&data(0, &[0; 40])).unwrap();
     side.hears(&data(0, &[0; 40])).unwrap();
@@ -111,7 +111,7 @@ fn credit_returns_when_bytes_were_taken_and_not_when_they_were_read() {
 }
 
 #[test]
-fn a_window_grows_while_it_is_taken_and_shrinks_for_nobody() {
+fn a_window_grows_for_a_fast_reader_and_never_shrinks() {
     let mut side = Side::session_with(&small(), 10, 10);
     let (mut granted, mut sent) = (100, 0);
     for _ in 0..200 {
@@ -129,7 +129,7 @@ fn a_window_grows_while_it_is_taken_and_shrinks_for_nobody() {
 }
 
 #[test]
-fn windows_that_have_grown_keep_no_session_out() {
+fn grown_windows_leave_room_for_new_sessions() {
     let settings =
         Settings { window_connection: 1000, max_sessions: 4, window_start: 100, window_max: 5000, ..small() };
     let mut side = Side::session_with(&settings, 10, 10);
@@ -146,7 +146,7 @@ fn windows_that_have_grown_keep_no_session_out() {
 }
 
 #[test]
-fn what_a_window_has_grown_by_goes_to_others_when_its_channel_ends_and_not_before() {
+fn the_growth_of_a_window_returns_to_the_pool_when_its_channel_ends() {
     // 100 bytes are set aside for each of the two sessions: 800 are left for them to grow with.
     let settings = Settings { window_connection: 1000, max_sessions: 2, window_max: 4000, ..small() };
     let pass = |side: &mut Side, channel: u32, bytes: usize| {
@@ -240,7 +240,7 @@ fn data_for_a_session_that_has_ended_is_dropped_but_never_above_the_window() {
 
 /// C8: a client that miscounts now and then keeps its connection for days, and one that does nothing else does not.
 #[test]
-fn a_channel_that_is_closed_without_a_fault_makes_up_for_one_with() {
+fn a_channel_closed_without_a_violation_offsets_one_with() {
     let mut side = Side::new(Role::Server, &small());
     let mut number = 0;
     let mut pass = |excess: bool| {
@@ -266,7 +266,7 @@ fn a_channel_that_is_closed_without_a_fault_makes_up_for_one_with() {
 
 /// C12
 #[test]
-fn side_streams_of_every_number_reach_the_owner_and_cost_window() {
+fn extended_data_of_every_type_reaches_the_owner_and_uses_window() {
     let mut side = Side::session_with(&small(), 10, 10);
     for kind in [0, 1, 99, u32::MAX] {
         let message = MuxMessage::ChannelExtendedData { recipient: Recipient(0), kind, data: &[b'x'; 25] };
@@ -302,7 +302,7 @@ fn a_packet_limit_of_zero_is_refused_and_one_of_a_byte_works() {
 
 /// C14, C15
 #[test]
-fn what_the_window_does_not_take_stays_with_the_owner() {
+fn data_beyond_the_window_stays_with_the_owner() {
     let mut side = Side::session_with(&small(), 0, 10);
     assert_eq!(side.writes(b"hello"), 0);
     assert_eq!(side.hears(&adjust(0, 0)), Ok(vec![]));
@@ -340,7 +340,7 @@ fn a_message_is_bounded_by_the_window_both_packet_limits_and_the_output() {
 }
 
 #[test]
-fn who_does_not_read_stops_nobody_else() {
+fn a_channel_that_does_not_read_stops_no_other() {
     let mut side = Side::session_with(&small(), 0, 10);
     side.hears(&open(8, 1000, 1000)).unwrap();
     side.mux.accept(ChannelId(1));

@@ -505,7 +505,7 @@ impl From<Event<'_>> for Told {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
-    fn whatever_both_owners_do_nothing_is_lost_and_everything_ends(
+    fn whatever_both_owners_do_no_data_is_lost_and_every_channel_ends(
         talks_on in any::<bool>(),
         steps in proptest::collection::vec(step(), 1..400),
     ) {

@@ -47,7 +47,7 @@ fn opens_that_are_refused_leave_no_state() {
 
 /// C16
 #[test]
-fn sixty_four_sessions_are_enough_for_everybody() {
+fn the_sixty_fifth_session_is_refused() {
     let mut side = Side::new(Role::Server, &Settings::default());
     let mut opened = 0;
     for sender in 0..200 {
@@ -83,7 +83,7 @@ fn channels_whose_close_the_peer_never_answers_fill_the_table_and_no_more() {
 
 /// C16: who has as many sessions as there may be can close one and open the next in one breath, at any time.
 #[test]
-fn a_session_that_is_closed_makes_room_at_once() {
+fn closing_a_session_makes_room_at_once() {
     let mut side = Side::new(Role::Server, &Settings::default());
     for channel in 0..64 {
         side.hears(&open(channel, 1, 1)).unwrap();
@@ -165,7 +165,7 @@ fn requests_that_are_malformed_or_never_granted_fail_without_the_owner() {
 
 /// C22
 #[test]
-fn a_peer_that_asks_and_never_reads_is_read_no_further() {
+fn a_peer_that_sends_requests_and_never_reads_is_read_no_further() {
     let mut side = Side::session();
     side.out.room = 0;
     for _ in 0..65 {
@@ -196,7 +196,7 @@ fn answers_of_every_kind_count_toward_the_limit() {
 
 /// C22: refusals of channels bear numbers and cannot be told in one; no client asks for so many in a key exchange.
 #[test]
-fn who_asks_for_a_thousand_channels_during_a_key_exchange_breaks_the_connection() {
+fn opening_a_thousand_channels_during_a_key_exchange_ends_the_connection() {
     let mut side = Side::session();
     side.out.room = 0;
     for _ in 0..1024 {
@@ -232,7 +232,7 @@ fn requests_that_are_refused_during_a_key_exchange_are_answered_after_it() {
 }
 
 #[test]
-fn what_is_no_message_of_this_layer_is_a_violation() {
+fn a_message_of_another_layer_is_a_violation() {
     let mut mux = Mux::new(Role::Server, &Settings::default());
     let mut on = |event: whelk_ssh::mux::Event<'_>| panic!("{event:?}");
     assert_eq!(mux.handle(b"", &mut on), Err(Violation::EmptyPayload));
@@ -243,7 +243,7 @@ fn what_is_no_message_of_this_layer_is_a_violation() {
 }
 
 #[test]
-fn a_number_of_any_size_is_no_index() {
+fn any_channel_number_is_handled_without_a_panic() {
     let mut side = Side::new(Role::Server, &Settings::default());
     assert_eq!(side.hears(&close(u32::MAX)), Err(Violation::NoSuchChannel));
     side.mux.close(ChannelId(u32::MAX));

@@ -9,7 +9,7 @@ use crate::side::{FIRST, Side, failure, open, request, success};
 
 /// C21
 #[test]
-fn fifty_requests_in_one_breath_are_answered_in_their_order() {
+fn fifty_requests_in_one_segment_are_answered_in_order() {
     let mut side = Side::session();
     for _ in 0..50 {
         assert_eq!(side.hears(&request(0, b"x@y", true, b"")), Ok(vec!["request 0 x@y".into()]));
@@ -41,7 +41,7 @@ fn a_refusal_of_the_mux_waits_for_the_answers_before_it() {
 }
 
 #[test]
-fn a_slow_answer_holds_up_its_own_channel_alone() {
+fn a_slow_answer_delays_its_own_channel_alone() {
     let mut side = Side::session();
     side.hears(&open(8, 9, 9)).unwrap();
     side.mux.accept(ChannelId(1));
@@ -78,7 +78,7 @@ fn output_never_overtakes_the_answer_that_it_follows() {
 
 /// C21, C31
 #[test]
-fn requests_beyond_what_the_owner_can_hold_are_refused_in_their_turn() {
+fn requests_beyond_the_owners_limit_are_refused_in_order() {
     let most = Settings::default().unanswered;
     let env = |side: &mut Side, want: bool| side.hears(&request(0, b"signal", want, b"\0\0\0\0")).unwrap().len();
     let mut side = Side::session();
@@ -100,7 +100,7 @@ fn requests_beyond_what_the_owner_can_hold_are_refused_in_their_turn() {
 
 /// C31: variables that are not admitted cost nothing, and those that are find their place.
 #[test]
-fn what_the_owner_declines_counts_for_nothing() {
+fn requests_that_the_owner_declines_do_not_count() {
     for want in [true, false] {
         let mut side = Side::session();
         let variable = request(0, b"env", want, b"\0\0\0\x01A\0\0\0\x01B");
@@ -144,7 +144,7 @@ fn no_number_of_requests_during_a_key_exchange_ends_the_connection() {
 
 /// C24
 #[test]
-fn who_drags_the_corner_of_a_terminal_is_no_attacker() {
+fn a_run_of_window_changes_is_accepted() {
     let mut side = Side::session();
     for _ in 0..100_000 {
         assert_eq!(
@@ -163,7 +163,7 @@ fn who_drags_the_corner_of_a_terminal_is_no_attacker() {
 
 /// C9
 #[test]
-fn answers_that_nobody_asked_for_are_dropped() {
+fn answers_without_a_request_are_dropped() {
     let mut side = Side::session();
     for _ in 0..2000 {
         for message in
@@ -179,7 +179,7 @@ fn answers_that_nobody_asked_for_are_dropped() {
 }
 
 #[test]
-fn our_requests_go_out_in_order_and_their_answers_come_in_order() {
+fn our_requests_and_their_answers_keep_their_order() {
     let mut client = Side::client();
     assert!(client.mux.request(FIRST, b"pty@x", b"body", true));
     assert!(client.mux.request(FIRST, b"env@x", b"", false));
