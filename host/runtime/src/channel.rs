@@ -7,18 +7,21 @@
 
 mod buffer;
 mod input;
+mod lifecycle;
 mod output;
 mod shared;
 mod side;
 mod spare;
+mod transitions;
 mod turns;
 
 pub(crate) use input::{Next, Without};
-pub(crate) use output::Message;
+pub(crate) use lifecycle::{Due, NoWay, Outcome, Stage};
 pub use output::{Drained, OpenReply, Sink};
 pub use shared::Wake;
 pub(crate) use shared::{News, Shared};
 pub use side::SessionSide;
+pub(crate) use transitions::Flow;
 
 use std::sync::Arc;
 
@@ -45,7 +48,7 @@ impl Inbox {
     /// Bytes from the client; `kind` is `None` for ordinary data, the number for extended data. Copied once. The caller holds the
     /// bound: no more than the window that [`take_credit`](Self::take_credit) has opened.
     pub fn data(&self, kind: Option<u32>, bytes: &[u8]) {
-        self.shared.receive_handoff(|input| input.data(kind, bytes));
+        self.shared.receive(|inward| inward.data(kind, bytes));
     }
 
     /// Something else from the client. At most 64 requests wait, 1,024 variables beside them, and 1 MiB; what comes
@@ -63,14 +66,14 @@ impl Inbox {
 
     /// The client's answer to the oldest [`Sink::request`] that has none yet.
     pub fn answered(&self, success: bool) {
-        self.shared.receive_handoff(|input| input.answered(success));
+        self.shared.receive(|inward| inward.input.answered(success));
     }
 
     /// The session is over from this side; the first reason counts. A suspended write returns `closed`, the call that runs has one
     /// second to return, then `closed` is delivered. After [`Ending::ClientClosed`] what the client sent before it is still
     /// delivered, within that second.
     pub fn end(&self, why: Ending) {
-        self.shared.receive_handoff(|input| input.end(why));
+        self.shared.receive(|inward| inward.end(why));
     }
 
     /// How many bytes the plugin has taken since the last time this was asked: its `data` has returned.

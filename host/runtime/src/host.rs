@@ -20,7 +20,7 @@ mod topics;
 mod wasi;
 
 pub(crate) use log::LogBook;
-pub(crate) use state::{Handoff, Phase, State, Takers};
+pub(crate) use state::{Handoff, State, Takers};
 
 use wasmtime::component::{HasSelf, Linker};
 use wasmtime_wasi::p2::bindings::filesystem;

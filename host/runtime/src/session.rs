@@ -27,8 +27,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 
-use crate::channel::{Message, Next, OpenReply, SessionSide, Shared, Without};
-use crate::channel_event::{ChannelEvent, Ending, Exit, Facts, Output};
+use crate::channel::{Next, OpenReply, SessionSide, Shared, Without};
+use crate::channel_event::{ChannelEvent, Ending, Exit, Facts};
 use crate::error::{Error, Stop};
 use crate::host::bindings::imports::channel::HandOverError;
 use crate::host::{Handoff, LogBook, State, Takers};
@@ -61,7 +61,6 @@ impl Plugin {
             facts,
             tenant: Arc::clone(tenant),
             plugins: Arc::clone(plugins),
-            handoffs: 0,
             told: false,
             usage: Arc::new(SessionUsage::new(tenant.limits().share_ticks, tenant.limits().burst_ticks)),
             report: Report::new(self),
@@ -73,6 +72,7 @@ impl Plugin {
                 Err(error) => {
                     life.log(&life.home).over(Total::Sessions);
                     life.turn_away(error, &mut side).await;
+                    life.report.end(side.shared().outcome(), &life.usage);
                     return life.report;
                 }
             }
@@ -84,7 +84,7 @@ impl Plugin {
                 Ok(Err(words)) => life.cut_off(Error::panicked(&words), &side),
                 Err(error) => life.cut_off(error, &side),
             }
-            life.report.account(&life.usage);
+            life.report.end(side.shared().outcome(), &life.usage);
             life.leave_output(&side);
             life.report
         }
@@ -122,8 +122,6 @@ struct Life {
     tenant: Arc<Tenant>,
     plugins: Arc<dyn Plugins>,
     takers: Takers,
-    /// How often it has changed its plugin.
-    handoffs: u32,
     /// The operator was told of a route that leads nowhere: once a session is enough.
     told: bool,
     usage: Arc<SessionUsage>,
@@ -161,9 +159,7 @@ impl Life {
     fn cut_off(&mut self, error: Error, side: &SessionSide) {
         // Whether there is a terminal is not known any more; one more return harms nobody.
         side.shared().last_words(&error.for_client(), true);
-        if side.fall(error.exit()) {
-            self.report.exit = Some(error.exit());
-        }
+        side.shared().abort(error.exit());
         self.report.error = Some(error);
     }
 
@@ -171,9 +167,9 @@ impl Life {
     async fn begin(&mut self, side: &mut SessionSide) -> Option<Hop> {
         let pipes = Arc::clone(side.shared());
         let home = Arc::clone(&self.home);
-        match self.open(&home, &Handoff::default(), side).await {
+        match self.open(&home, side).await {
             Ok(instance) => {
-                pipes.say(Message::Opened(OpenReply::Accepted));
+                pipes.answer_open(OpenReply::Accepted);
                 self.report.opened = true;
                 self.serve(instance, None, &pipes).await
             }
@@ -184,7 +180,7 @@ impl Life {
             Err(stop) => {
                 self.report.error = stop.and_then(Stop::error);
                 let is_full = matches!(self.report.error, Some(Error::Full(_)));
-                pipes.say(Message::Opened(if is_full { OpenReply::Full } else { OpenReply::Refused }));
+                pipes.answer_open(if is_full { OpenReply::Full } else { OpenReply::Refused });
                 None
             }
         }
@@ -214,7 +210,8 @@ impl Life {
     async fn turn_away(&mut self, error: Error, side: &mut SessionSide) {
         let words = format!("whelk: {}\r\n", error.for_client());
         Box::pin(serve_notice(side, &words, error.exit())).await;
-        self.report.exit = Some(error.exit());
+        // It has exited, unless its client has left before.
+        side.shared().exit(error.exit(), None);
         self.report.error = Some(error);
     }
 
@@ -233,7 +230,6 @@ impl Life {
     async fn open<'s>(
         &mut self,
         plugin: &Arc<Plugin>,
-        handoff: &Handoff,
         side: &'s mut SessionSide,
     ) -> Result<Instance<'s>, Option<Stop>> {
         let trial = Trial::begin(plugin, &self.tenant, &self.facts).map_err(Stop::Failed)?;
@@ -246,8 +242,7 @@ impl Life {
         let exports = plugin.exports();
         pipes.serve_without(Without { requests: exports.request.is_none(), breaks: exports.line_break.is_none() });
         let totals = plugin.engine().totals();
-        let mut state = State::new(pipes, self.facts.clone(), log, totals, &self.usage, takers);
-        state.receive_handoff(handoff);
+        let state = State::new(pipes, self.facts.clone(), log, totals, &self.usage, takers);
         // Boxed: it is large and soon over, and every session would carry its size for ever.
         let mut instance = Box::pin(Instance::new(trial, presence, state, side, &self.tenant)).await?;
         match instance.open().await {
@@ -286,7 +281,7 @@ impl Life {
                     match Box::pin(self.way(&wanted, Some(&here), pipes)).await {
                         Way::Here => (start, due) = (Some(wanted), true),
                         Way::To(plugin) => return Some(Box::pin(self.leave(instance, Ok(plugin), wanted)).await),
-                        Way::Nowhere => instance.refuse(),
+                        Way::Nowhere => pipes.decline_start(),
                         Way::Later(words) => {
                             let hop = Box::pin(self.leave(instance, Ok(here), wanted)).await;
                             self.put_off(&words, &hop.handoff, pipes);
@@ -315,7 +310,7 @@ impl Life {
         if here.is_some_and(|here| here.name() == name) {
             return Way::Here;
         }
-        let found = if self.handoffs < self.tenant.limits().handoffs {
+        let found = if pipes.handoffs() < self.tenant.limits().handoffs {
             let found = self.settled(name, pipes).await;
             if let Some(words) = found.try_again(name) {
                 return Way::Later(words);
@@ -354,16 +349,9 @@ impl Life {
     fn put_off(&mut self, words: &str, handoff: &Handoff, pipes: &Shared) {
         let (connection, channel, tenant) = (self.facts.get("connection-id"), self.facts.channel(), self.tenant.name());
         tracing::info!(connection, channel, tenant, reason = words, "session ended: its next plugin is not ready");
-        if !handoff.answered {
-            pipes.say(Message::reply(true));
-        }
-        if !handoff.eof_sent {
-            let end = if handoff.pty.is_some() { "\r\n" } else { "\n" };
-            pipes.push_whole(Output::Stderr, format!("whelk: {words}{end}").as_bytes());
-        }
-        let exit = Exit::Status(1);
-        pipes.say(Message::Exit(Box::new(exit.clone())));
-        self.report.exit = Some(exit);
+        pipes.accept_for_host();
+        pipes.last_words(words, handoff.pty.is_some());
+        pipes.exit(Exit::Status(1), None);
     }
 
     /// The plugin that was found, if the tenant may run it.
@@ -375,9 +363,8 @@ impl Life {
 
     /// The plugin that has the session is told that it goes, and is gone.
     async fn leave(&mut self, instance: Instance<'_>, to: Result<Arc<Plugin>, Error>, start: ChannelEvent) -> Hop {
-        self.handoffs += 1;
         let handoff = instance.leave(&mut self.report).await;
-        Hop { to, start, handoff: Handoff { handoffs: self.handoffs, ..handoff } }
+        Hop { to, start, handoff }
     }
 
     /// Another plugin's part, or the wait for the one after it.
@@ -393,25 +380,25 @@ impl Life {
             Ok(plugin) => {
                 self.announce(&plugin);
                 self.report.pass_to(&plugin);
-                self.open(&plugin, &handoff, side).await
+                self.open(&plugin, side).await
             }
         };
         match opened {
             Ok(mut instance) => match instance.prepare(handoff).await {
                 Ok(()) => self.serve(instance, Some(start), &pipes).await,
                 Err(stop) => {
-                    instance.refuse();
+                    pipes.decline_start();
                     instance.stop(stop, &mut self.report);
                     instance.end().await;
                     None
                 }
             },
-            Err(stop) if handoff.answered => {
+            Err(stop) if pipes.has_accepted() => {
                 self.fail(stop, &handoff, &pipes);
                 None
             }
             Err(stop) => {
-                pipes.say(Message::reply(false));
+                pipes.reply(false);
                 if stop.is_none() {
                     self.refused(&start, "the plugin refused the session");
                 }
@@ -440,8 +427,7 @@ impl Life {
                 exit
             }
         };
-        pipes.say(Message::Exit(Box::new(exit.clone())));
-        self.report.exit = Some(exit);
+        pipes.exit(exit, None);
     }
 
     /// No plugin has the session: it waits for a start that leads to one.
@@ -460,7 +446,7 @@ impl Life {
                 Some(Next::ChannelEvent(ChannelEvent::Eof | ChannelEvent::Close)) => {}
                 // The newest size is kept without anybody's help.
                 Some(Next::ChannelEvent(ChannelEvent::WindowChange(_))) => {
-                    pipes.say(Message::reply(true));
+                    pipes.reply(true);
                 }
                 Some(Next::ChannelEvent(start)) => {
                     let way = match Start::of(&start) {
@@ -469,8 +455,7 @@ impl Life {
                     };
                     match way {
                         Way::To(plugin) => {
-                            self.handoffs += 1;
-                            let handoff = Handoff { handoffs: self.handoffs, ..handoff };
+                            pipes.hand_off();
                             return Some(Hop { to: Ok(plugin), start, handoff });
                         }
                         Way::Later(words) => {
@@ -478,7 +463,7 @@ impl Life {
                             return None;
                         }
                         Way::Here | Way::Nowhere => {
-                            pipes.say(Message::reply(false));
+                            pipes.reply(false);
                         }
                     }
                 }
@@ -493,9 +478,6 @@ impl Life {
         if let Some(words) = &words {
             pipes.last_words(words, handoff.pty.is_some());
         }
-        let exit = hung_up(why, words.as_deref());
-        pipes.say(Message::Exit(Box::new(exit.clone())));
-        self.report.ending = Some(why);
-        self.report.exit = Some(exit);
+        pipes.exit(hung_up(why, words.as_deref()), Some(why));
     }
 }

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::buffer::Buffer;
+use super::lifecycle::Lifecycle;
 use crate::channel_event::{ChannelEvent, Ending, SignalName, WindowSize};
 
 /// Most requests that may wait, variables not counted.
@@ -83,8 +84,6 @@ pub(super) struct Input {
     items: VecDeque<Item>,
     /// The bytes of all `Item::Data`.
     bytes: Buffer,
-    /// A start request was accepted.
-    started: bool,
     /// The newest size since the terminal was asked for.
     size: Option<WindowSize>,
     /// EOF has come, and CLOSE: each counts once.
@@ -109,14 +108,69 @@ pub(super) struct Input {
     /// How many runs of data wait.
     runs: usize,
     without: Without,
-    ended: Option<(Ending, Instant)>,
-    /// What the client is to be told about that end.
-    words: Option<Arc<str>>,
+}
+
+/// What the connection tells the session, and the session's life, which decides what becomes of it: one lock holds both.
+#[derive(Default)]
+pub(super) struct Inward {
+    pub(super) life: Lifecycle,
+    pub(super) input: Input,
+}
+
+impl Inward {
+    pub(super) fn data(&mut self, kind: Option<u32>, bytes: &[u8]) {
+        if self.life.ended().is_none() {
+            self.input.data(kind, bytes);
+        }
+    }
+
+    /// Something other than data has come. Says who answers it.
+    pub(super) fn event(&mut self, event: ChannelEvent) -> Answer {
+        if self.life.ended().is_some() {
+            return match event {
+                ChannelEvent::Eof | ChannelEvent::Close => Answer::None,
+                _ => self.refuse(),
+            };
+        }
+        self.input.event(event, self.life.has_accepted())
+    }
+
+    /// A request that is refused without a call.
+    pub(super) fn refuse(&self) -> Answer {
+        match self.life.ended() {
+            Some((Ending::ClientClosed | Ending::ConnectionLost, _)) => Answer::None,
+            // Its output may wait for long, and the client still be there.
+            _ => Answer::Host(false),
+        }
+    }
+
+    /// Takes the next entry. Data is moved to `into`, which must be empty.
+    pub(super) fn next(&mut self, into: &mut Buffer, piece: usize) -> Option<Next> {
+        self.input.next(into, piece, self.life.has_accepted())
+    }
+
+    pub(super) fn has_next(&self) -> bool {
+        self.input.has_next(self.life.has_accepted())
+    }
+
+    pub(super) fn end(&mut self, why: Ending) {
+        self.life.end(why, Instant::now());
+    }
+
+    pub(super) fn recall(&mut self, words: &Arc<str>) {
+        self.life.recall(words, Instant::now());
+    }
+
+    /// The session is gone: what waits for it is freed, and what still arrives is dropped.
+    pub(super) fn abandon(&mut self) {
+        self.end(Ending::Finished);
+        self.input.abandon();
+    }
 }
 
 impl Input {
-    pub(super) fn data(&mut self, kind: Option<u32>, bytes: &[u8]) {
-        if bytes.is_empty() || self.ended.is_some() {
+    fn data(&mut self, kind: Option<u32>, bytes: &[u8]) {
+        if bytes.is_empty() {
             return;
         }
         if let Some(Item::Data { kind: before, len }) = self.items.back_mut()
@@ -132,14 +186,8 @@ impl Input {
         self.bytes.push(bytes);
     }
 
-    /// Something other than data has come. Says who answers it.
-    pub(super) fn event(&mut self, event: ChannelEvent) -> Answer {
-        if self.ended.is_some() {
-            return match event {
-                ChannelEvent::Eof | ChannelEvent::Close => Answer::None,
-                _ => self.refuse(),
-            };
-        }
+    /// `started`: a start request was accepted.
+    fn event(&mut self, event: ChannelEvent, started: bool) -> Answer {
         match event {
             ChannelEvent::WindowChange(size) => self.resize(size),
             ChannelEvent::Signal(name) => self.signal(name),
@@ -149,7 +197,7 @@ impl Input {
                 self.size = Some(pty.size);
                 self.queue(event)
             }
-            ChannelEvent::Exec(mut command) if self.started => {
+            ChannelEvent::Exec(mut command) if started => {
                 // There is a program already, so this is refused. Only the log shows what it was.
                 command.truncate(REFUSED_COMMAND);
                 command.shrink_to_fit();
@@ -173,15 +221,6 @@ impl Input {
                 }
                 Answer::None
             }
-        }
-    }
-
-    /// A request that is refused without a call.
-    pub(super) fn refuse(&self) -> Answer {
-        match self.ended {
-            Some((Ending::ClientClosed | Ending::ConnectionLost, _)) => Answer::None,
-            // Its output may wait for long, and the client still be there.
-            _ => Answer::Host(false),
         }
     }
 
@@ -239,42 +278,11 @@ impl Input {
         }
     }
 
-    pub(super) fn end(&mut self, why: Ending) {
-        if self.ended.is_none() {
-            self.ended = Some((why, Instant::now()));
-        }
-    }
-
-    /// The plugin's version has reached its last day.
-    pub(super) fn recall(&mut self, words: &Arc<str>) {
-        if self.ended.is_none() {
-            self.words = Some(Arc::clone(words));
-        }
-        self.end(Ending::Drained);
-    }
-
-    pub(super) fn words(&self) -> Option<Arc<str>> {
-        self.words.clone()
-    }
-
-    /// The session is gone: nobody will take what waits.
-    pub(super) fn abandon(&mut self) {
-        self.end(Ending::Finished);
+    /// Nobody will take what waits.
+    fn abandon(&mut self) {
         self.items = VecDeque::new();
         self.bytes.take(self.bytes.len());
         self.bytes.relax();
-    }
-
-    pub(super) fn start(&mut self) {
-        self.started = true;
-    }
-
-    pub(super) fn is_started(&self) -> bool {
-        self.started
-    }
-
-    pub(super) fn ended(&self) -> Option<(Ending, Instant)> {
-        self.ended
     }
 
     pub(super) fn size(&self) -> Option<WindowSize> {
@@ -308,8 +316,8 @@ impl Input {
     }
 
     /// Where the next deliverable entry stands.
-    fn position(&self) -> Option<usize> {
-        if self.started {
+    fn position(&self, started: bool) -> Option<usize> {
+        if started {
             return (!self.items.is_empty()).then_some(0);
         }
         self.items.iter().position(|item| match item {
@@ -318,13 +326,13 @@ impl Input {
         })
     }
 
-    pub(super) fn has_next(&self) -> bool {
-        self.position().is_some()
+    fn has_next(&self, started: bool) -> bool {
+        self.position(started).is_some()
     }
 
     /// Takes the next entry. Data is moved to `into`, which must be empty: all of the buffer if it is one run, else at most `piece` bytes.
-    pub(super) fn next(&mut self, into: &mut Buffer, piece: usize) -> Option<Next> {
-        let Some(position) = self.position() else {
+    fn next(&mut self, into: &mut Buffer, piece: usize, started: bool) -> Option<Next> {
+        let Some(position) = self.position(started) else {
             self.relax();
             return None;
         };

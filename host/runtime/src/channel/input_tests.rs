@@ -1,10 +1,11 @@
 //! The rules of the inbox, one by one.
 
+use super::super::output::OpenReply;
 use super::*;
 use crate::channel_event::Pty;
 
 /// What comes out, in words.
-fn drain(input: &mut Input) -> Vec<String> {
+fn drain(input: &mut Inward) -> Vec<String> {
     let mut heard = Vec::new();
     let mut into = Buffer::default();
     while let Some(taken) = input.next(&mut into, 4) {
@@ -20,10 +21,15 @@ fn drain(input: &mut Input) -> Vec<String> {
     heard
 }
 
-fn started() -> Input {
-    let mut input = Input::default();
-    input.start();
+fn started() -> Inward {
+    let mut input = Inward::default();
+    start(&mut input);
     input
+}
+
+/// The session is opened and a start request accepted.
+fn start(input: &mut Inward) {
+    assert!(input.life.open(OpenReply::Accepted) && input.life.begin_start() && input.life.accept().is_some());
 }
 
 #[test]
@@ -40,7 +46,7 @@ fn a_run_that_is_alone_is_handed_over_whole_and_one_of_several_in_pieces() {
 
 #[test]
 fn before_the_start_data_and_eof_wait_and_keep_their_order() {
-    let mut input = Input::default();
+    let mut input = Inward::default();
     input.data(None, b"one");
     input.event(ChannelEvent::Shell);
     input.data(None, b"two");
@@ -48,7 +54,7 @@ fn before_the_start_data_and_eof_wait_and_keep_their_order() {
     input.event(ChannelEvent::Close);
     assert_eq!(drain(&mut input), ["Shell", "Close"]);
     assert!(!input.has_next());
-    input.start();
+    start(&mut input);
     assert_eq!(drain(&mut input), ["data one", "data two", "Eof"]);
 }
 
@@ -61,7 +67,7 @@ fn resizes_and_data_between_them_take_one_entry_each() {
         let resize = ChannelEvent::WindowChange(WindowSize { columns: 7, ..WindowSize::default() });
         assert_eq!(input.event(resize), Answer::Host(true));
     }
-    assert!(input.items.len() <= 2, "{} entries", input.items.len());
+    assert!(input.input.items.len() <= 2, "{} entries", input.input.items.len());
     let heard = drain(&mut input);
     assert!(heard[0].contains("columns: 7"));
     assert_eq!(heard.len(), 2);
@@ -73,10 +79,10 @@ fn what_the_plugin_has_no_handler_for_is_answered_at_once() {
     let request =
         || ChannelEvent::Request { name: "winadj@putty.projects.tartarus.org".to_owned(), payload: Vec::new() };
     assert_eq!(input.event(request()), Answer::Session);
-    input.serve_without(Without { requests: true, breaks: false });
+    input.input.serve_without(Without { requests: true, breaks: false });
     assert_eq!(input.event(request()), Answer::Host(false));
     assert_eq!(input.event(ChannelEvent::Break { length_ms: 0 }), Answer::Session);
-    input.serve_without(Without { requests: false, breaks: true });
+    input.input.serve_without(Without { requests: false, breaks: true });
     assert_eq!(input.event(request()), Answer::Session);
     assert_eq!(input.event(ChannelEvent::Break { length_ms: 0 }), Answer::Host(false));
     assert_eq!(drain(&mut input).len(), 3);
@@ -84,14 +90,14 @@ fn what_the_plugin_has_no_handler_for_is_answered_at_once() {
 
 #[test]
 fn a_burst_of_variables_leaves_room_for_what_comes_after_it() {
-    let mut input = Input::default();
+    let mut input = Inward::default();
     for number in 0..900 {
         let variable = ChannelEvent::Env { name: format!("LC_{number}"), value: vec![b'x'; 60] };
         assert_eq!(input.event(variable), Answer::Session);
     }
     assert_eq!(input.event(ChannelEvent::Exec(vec![b'x'; 255 << 10])), Answer::Session);
     assert_eq!(drain(&mut input).len(), 901);
-    assert_eq!((input.weight, input.requests, input.variables), (0, 0, 0));
+    assert_eq!((input.input.weight, input.input.requests, input.input.variables), (0, 0, 0));
 }
 
 #[test]
@@ -100,8 +106,8 @@ fn runs_of_ever_changing_kinds_cannot_fill_the_memory() {
     for kind in 0..100_000 {
         input.data(Some(kind), b"x");
     }
-    assert_eq!(input.items.len(), RUNS);
-    assert_eq!(input.bytes.len(), RUNS);
+    assert_eq!(input.input.items.len(), RUNS);
+    assert_eq!(input.input.bytes.len(), RUNS);
     assert_eq!(drain(&mut input).len(), RUNS);
     input.data(Some(1), b"there is room again");
     assert!(input.has_next());
@@ -115,7 +121,7 @@ fn the_weight_of_what_waits_is_bounded_and_given_back() {
     assert_eq!(answers[..10], [Answer::Session; 10]);
     assert_eq!(answers[10..], [Answer::Host(false); 2]);
     assert_eq!(drain(&mut input).len(), 10);
-    assert_eq!((input.weight, input.requests, input.signals), (0, 0, 0));
+    assert_eq!((input.input.weight, input.input.requests, input.input.signals), (0, 0, 0));
 }
 
 #[test]
@@ -128,7 +134,7 @@ fn a_signal_that_does_not_fit_takes_no_signals_place() {
         input.event(ChannelEvent::Signal(SignalName::Int));
     }
     drain(&mut input);
-    assert_eq!(input.signals, 0);
+    assert_eq!(input.input.signals, 0);
     input.event(ChannelEvent::Signal(SignalName::Int));
     assert_eq!(drain(&mut input), ["Signal(Int)"]);
 }
@@ -136,7 +142,7 @@ fn a_signal_that_does_not_fit_takes_no_signals_place() {
 #[test]
 fn caught_signals_are_taken_apart_and_answered_by_the_host() {
     let mut input = started();
-    input.catch(vec![SignalName::Int, SignalName::Other("WINCH".to_owned())]);
+    input.input.catch(vec![SignalName::Int, SignalName::Other("WINCH".to_owned())]);
     input.event(ChannelEvent::Shell);
     for caught in [
         ChannelEvent::Signal(SignalName::Int),
@@ -146,11 +152,11 @@ fn caught_signals_are_taken_apart_and_answered_by_the_host() {
         assert_eq!(input.event(caught), Answer::Host(true));
     }
     input.event(ChannelEvent::Signal(SignalName::Term));
-    assert!(input.has_caught());
+    assert!(input.input.has_caught());
     assert_eq!(drain(&mut input), ["Shell", "Signal(Term)"]);
-    assert_eq!(input.take_caught(), Some(SignalName::Int));
-    assert_eq!(input.take_caught(), Some(SignalName::Other("WINCH".to_owned())));
-    assert_eq!(input.take_caught(), None);
+    assert_eq!(input.input.take_caught(), Some(SignalName::Int));
+    assert_eq!(input.input.take_caught(), Some(SignalName::Other("WINCH".to_owned())));
+    assert_eq!(input.input.take_caught(), None);
 }
 
 #[test]
@@ -159,9 +165,9 @@ fn the_size_of_a_new_terminal_counts_more_than_one_from_before() {
     let size = |columns| WindowSize { columns, ..WindowSize::default() };
     input.event(ChannelEvent::WindowChange(size(1)));
     input.event(ChannelEvent::PtyReq(Pty { term: String::new(), size: size(2), modes: Vec::new() }));
-    assert_eq!(input.size(), Some(size(2)));
+    assert_eq!(input.input.size(), Some(size(2)));
     input.event(ChannelEvent::WindowChange(size(3)));
-    assert_eq!(input.size(), Some(size(3)));
+    assert_eq!(input.input.size(), Some(size(3)));
     assert_eq!(drain(&mut input).len(), 2);
 }
 
@@ -176,18 +182,18 @@ fn eof_and_close_count_once_and_after_the_end_nothing_comes() {
     input.end(Ending::ClientClosed);
     input.data(None, b"late");
     input.event(ChannelEvent::Shell);
-    assert_eq!(input.ended().map(|(why, _)| why), Some(Ending::Drained));
+    assert_eq!(input.life.ended().map(|(why, _)| why), Some(Ending::Drained));
     assert_eq!(drain(&mut input), ["Eof", "Close"]);
 }
 
 #[test]
 fn an_answer_that_nobody_waits_for_is_not_given_to_the_next() {
     let mut input = started();
-    input.forget_answer();
-    input.answered(false);
-    assert_eq!(input.take_answer(), None);
-    input.answered(true);
-    assert_eq!(input.take_answer(), Some(true));
+    input.input.forget_answer();
+    input.input.answered(false);
+    assert_eq!(input.input.take_answer(), None);
+    input.input.answered(true);
+    assert_eq!(input.input.take_answer(), Some(true));
 }
 
 #[test]
@@ -197,7 +203,7 @@ fn what_waits_for_a_session_that_is_gone_is_freed() {
     input.event(ChannelEvent::Shell);
     input.abandon();
     input.data(None, &[0; 100_000]);
-    assert_eq!(input.bytes.len(), 0);
+    assert_eq!(input.input.bytes.len(), 0);
     assert!(!input.has_next());
 }
 

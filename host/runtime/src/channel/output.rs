@@ -105,14 +105,13 @@ pub(super) struct Queue {
     runs: usize,
     /// How many of the bytes are charged to the session's user, its tenant and the server.
     charged: usize,
-    /// The requests that have no answer yet.
+    /// The channel open and the requests, as far as they have no answer yet.
     turns: Turns,
-    /// When the exit was queued, or bytes were taken after that.
-    progress: Option<Instant>,
+    /// When the last message was queued, or bytes were taken after that. The last is the exit, or the refusal of the
+    /// channel open: nothing but answers is queued behind it.
+    end: Option<Instant>,
     capacity: usize,
-    opened: bool,
     eof: bool,
-    exited: bool,
     disconnected: bool,
     notes: usize,
     requests: usize,
@@ -130,12 +129,10 @@ impl Queue {
             ring: VecDeque::new(),
             runs: 0,
             charged: 0,
-            turns: Turns::default(),
-            progress: None,
+            turns: Turns::opening(),
+            end: None,
             capacity,
-            opened: false,
             eof: false,
-            exited: false,
             disconnected: false,
             notes: 0,
             requests: 0,
@@ -149,18 +146,9 @@ impl Queue {
         self.entries.is_empty()
     }
 
-    pub(super) fn was_opened(&self) -> bool {
-        self.opened
-    }
-
-    /// Whether the exit was queued.
-    pub(super) fn has_exited(&self) -> bool {
-        self.exited
-    }
-
-    /// When the exit was queued, or the client last took bytes after that.
-    pub(super) fn progress(&self) -> Option<Instant> {
-        self.progress
+    /// When the last message was queued, or the client last took bytes after that.
+    pub(super) fn end(&self) -> Option<Instant> {
+        self.end
     }
 
     /// Throws the bytes away that wait, and leaves what is said beside them. Says how many those were.
@@ -175,12 +163,12 @@ impl Queue {
     /// The same of a session that has ended, whose client is told so by these words on stderr and by this exit in the
     /// place of the other. None if nothing waits.
     pub(super) fn cut(&mut self, words: &[u8], exit: Exit) -> Option<usize> {
-        if !self.exited || self.ring.is_empty() {
+        if self.end.is_none() || self.ring.is_empty() {
             return None;
         }
         let bytes = self.discard_bytes();
         // The words are not discarded in their turn.
-        self.progress = Some(Instant::now());
+        self.end = Some(Instant::now());
         self.entries.retain(|entry| !matches!(entry, Entry::Message(Message::Eof | Message::Exit(_))));
         self.ring.extend(words);
         self.runs = 1;
@@ -191,7 +179,7 @@ impl Queue {
 
     /// A request went to the session, which will answer it unless it has exited. Says whether an answer can go out now.
     pub(super) fn ask(&mut self) -> bool {
-        if self.exited {
+        if self.end.is_some() {
             return self.answer(false);
         }
         self.turns.ask();
@@ -207,7 +195,7 @@ impl Queue {
     /// The host refuses a request with these words before the answer, if its turn has come.
     pub(super) fn refuse(&mut self, words: &[u8]) {
         self.push_whole(Output::Stderr, words);
-        if self.turns.is_empty() && self.opened && !self.exited {
+        if self.turns.is_empty() && self.end.is_none() {
             self.say_reply(false, 1);
         } else {
             self.answer(false);
@@ -217,11 +205,9 @@ impl Queue {
     /// Queues those answers of the host's whose turn has come, if any.
     fn say_answers(&mut self) -> bool {
         let mut said = false;
-        while self.opened
-            && let Some((success, times)) = self.turns.next()
-        {
+        while let Some((success, times)) = self.turns.next() {
             // After the exit was taken, and where the session was refused, there is no channel to answer on.
-            if !self.exited || matches!(self.entries.back(), Some(Entry::Message(Message::Exit(_)))) {
+            if self.end.is_none() || matches!(self.entries.back(), Some(Entry::Message(Message::Exit(_)))) {
                 self.say_before_output(success, times);
                 said = true;
             }
@@ -283,7 +269,7 @@ impl Queue {
 
     /// Queues a message that is not bytes; false if it was dropped because the session has exited or too many like it wait.
     pub(super) fn say(&mut self, message: Message) -> bool {
-        if self.exited {
+        if self.end.is_some() {
             return false;
         }
         match &message {
@@ -294,15 +280,16 @@ impl Queue {
                 return true;
             }
             Message::Opened(reply) => {
-                self.opened = true;
-                self.exited = *reply != OpenReply::Accepted;
+                self.turns.answered(1);
+                if *reply != OpenReply::Accepted {
+                    self.end = Some(Instant::now());
+                }
                 self.entries.push_back(Entry::Message(message));
                 self.say_answers();
                 return true;
             }
             Message::Exit(_) => {
-                self.exited = true;
-                self.progress = Some(Instant::now());
+                self.end = Some(Instant::now());
                 // What has no answer yet gets none from the session.
                 self.turns = Turns::default();
             }
@@ -336,7 +323,7 @@ impl Queue {
 
     /// Queues all of the bytes, whatever the room: for the few that the host itself has to say.
     pub(super) fn push_whole(&mut self, to: Output, bytes: &[u8]) {
-        if bytes.is_empty() || self.eof || self.exited {
+        if bytes.is_empty() || self.eof || self.end.is_some() {
             return;
         }
         if self.ring.capacity() <= spare::SMALL && self.ring.len() + bytes.len() > spare::SMALL {
@@ -380,8 +367,8 @@ impl Queue {
                     let offered = &front[..front.len().min(len)];
                     let taken = sink.bytes(to, offered).min(offered.len());
                     self.ring.drain(..taken);
-                    if self.exited && taken > 0 {
-                        self.progress = Some(Instant::now());
+                    if self.end.is_some() && taken > 0 {
+                        self.end = Some(Instant::now());
                     }
                     if taken < len {
                         self.entries.push_front(Entry::Bytes { to, len: len - taken });

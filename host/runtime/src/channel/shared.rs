@@ -11,7 +11,8 @@ use std::task::{Context, Poll, Waker};
 use tokio::time::Instant;
 
 use super::buffer::Buffer;
-use super::input::{Answer, Input, Next, Without};
+use super::input::{Answer, Inward, Next, Without};
+use super::lifecycle::Lifecycle;
 use super::output::{Drained, Message, Queue, Sink};
 use crate::channel_event::{ChannelEvent, Ending, Exit, Output, SignalName, WindowSize};
 use crate::limits::budget::Finished;
@@ -42,7 +43,7 @@ struct Kept {
 }
 
 pub(crate) struct Shared {
-    input: Mutex<Input>,
+    inward: Mutex<Inward>,
     output: Mutex<Queue>,
     /// Bytes that the plugin has taken and that nobody has asked for yet.
     credit: AtomicUsize,
@@ -62,7 +63,7 @@ pub(crate) struct Shared {
 impl Shared {
     pub(super) fn new(capacity: usize, connection: Wake) -> Self {
         Self {
-            input: Mutex::default(),
+            inward: Mutex::default(),
             output: Mutex::new(Queue::new(capacity)),
             credit: AtomicUsize::new(0),
             session: Mutex::new(None),
@@ -76,15 +77,15 @@ impl Shared {
 
     // The connection's side.
 
-    pub(super) fn receive_handoff(&self, change: impl FnOnce(&mut Input)) {
-        change(&mut lock(&self.input));
+    pub(super) fn receive(&self, change: impl FnOnce(&mut Inward)) {
+        change(&mut lock(&self.inward));
         self.stir();
         self.ring();
     }
 
     /// Something other than data comes from the client. Who answers it is settled before the session can see it.
     pub(super) fn event(&self, event: ChannelEvent) {
-        self.answered_by(|input| input.event(event));
+        self.answered_by(|inward| inward.event(event));
         self.stir();
         self.ring();
     }
@@ -92,17 +93,17 @@ impl Shared {
     /// A request that is refused without asking the plugin, with these words on stderr before the answer if there are
     /// any.
     pub(super) fn refuse(&self, words: Option<&str>) {
-        let Some(words) = words else { return self.answered_by(|input| input.refuse()) };
-        let input = lock(&self.input);
-        if input.refuse() != Answer::None {
-            let line = line(words, input.size().is_some());
+        let Some(words) = words else { return self.answered_by(|inward| inward.refuse()) };
+        let inward = lock(&self.inward);
+        if inward.refuse() != Answer::None {
+            let line = line(words, inward.input.size().is_some());
             self.emit(|output| output.refuse(line.as_bytes()));
         }
     }
 
-    fn answered_by(&self, change: impl FnOnce(&mut Input) -> Answer) {
-        let mut input = lock(&self.input);
-        let said = match change(&mut input) {
+    fn answered_by(&self, change: impl FnOnce(&mut Inward) -> Answer) {
+        let mut inward = lock(&self.inward);
+        let said = match change(&mut inward) {
             Answer::None => false,
             Answer::Session => lock(&self.output).ask(),
             Answer::Host(success) => lock(&self.output).answer(success),
@@ -188,16 +189,17 @@ impl Shared {
 
     /// The plugin's version has reached its last day: the session is over, and its client is to be told these words.
     pub(crate) fn recall(&self, words: &Arc<str>) {
-        self.receive_handoff(|input| input.recall(words));
+        self.receive(|inward| inward.recall(words));
     }
 
-    /// What the client is to be told about the end, if there is something.
-    pub(crate) fn words(&self) -> Option<Arc<str>> {
-        lock(&self.input).words()
+    /// Asks the session's life, or changes it where the client hears nothing of that; `transitions.rs` does the rest.
+    pub(super) fn life<R>(&self, ask: impl FnOnce(&mut Lifecycle) -> R) -> R {
+        ask(&mut lock(&self.inward).life)
     }
 
+    /// Why the session is over from the other side, and since when.
     pub(crate) fn ended(&self) -> Option<(Ending, Instant)> {
-        lock(&self.input).ended()
+        self.life(|life| life.ended())
     }
 
     /// Waits until the session is over from the connection's side. Only the session's task may wait.
@@ -211,37 +213,36 @@ impl Shared {
 
     /// Whether a call that waits should stop.
     pub(crate) fn news(&self) -> Option<News> {
-        let input = lock(&self.input);
-        if input.ended().is_some() { Some(News::Ended) } else { input.interrupts().then_some(News::Caught) }
+        let inward = lock(&self.inward);
+        if inward.life.ended().is_some() {
+            Some(News::Ended)
+        } else {
+            inward.input.interrupts().then_some(News::Caught)
+        }
     }
 
     pub(crate) fn has_input(&self) -> bool {
-        let input = lock(&self.input);
-        input.has_next() || input.has_caught()
+        let inward = lock(&self.inward);
+        inward.has_next() || inward.input.has_caught()
     }
 
     pub(super) fn next(&self, into: &mut Buffer, piece: usize) -> Option<Next> {
-        lock(&self.input).next(into, piece)
+        lock(&self.inward).next(into, piece)
     }
 
     /// The session is gone: what waits for it is freed, and what still arrives is dropped.
     pub(super) fn abandon(&self) {
-        lock(&self.input).abandon();
-    }
-
-    /// A start request was accepted: data flows from now on.
-    pub(crate) fn start(&self) {
-        lock(&self.input).start();
+        lock(&self.inward).abandon();
     }
 
     /// The newest size that the client has told, delivered or not.
     pub(crate) fn size(&self) -> Option<WindowSize> {
-        lock(&self.input).size()
+        lock(&self.inward).input.size()
     }
 
     /// What the plugin that has the session now does not export.
     pub(crate) fn serve_without(&self, without: Without) {
-        lock(&self.input).serve_without(without);
+        lock(&self.inward).input.serve_without(without);
     }
 
     /// Keeps something of others' until the session's task is over and its output was sent, or its connection has let
@@ -257,19 +258,19 @@ impl Shared {
     }
 
     pub(crate) fn catch(&self, names: Vec<SignalName>) {
-        lock(&self.input).catch(names);
+        lock(&self.inward).input.catch(names);
     }
 
     pub(crate) fn take_caught(&self) -> Option<SignalName> {
-        lock(&self.input).take_caught()
+        lock(&self.inward).input.take_caught()
     }
 
     pub(crate) fn take_answer(&self) -> Option<bool> {
-        lock(&self.input).take_answer()
+        lock(&self.inward).input.take_answer()
     }
 
     pub(crate) fn forget_answer(&self) {
-        lock(&self.input).forget_answer();
+        lock(&self.inward).input.forget_answer();
     }
 
     /// The plugin has taken so many bytes.
@@ -281,7 +282,7 @@ impl Shared {
     }
 
     /// Queues a message that is not bytes; false if it was dropped.
-    pub(crate) fn say(&self, message: Message) -> bool {
+    pub(super) fn say(&self, message: Message) -> bool {
         self.emit(|output| output.say(message))
     }
 
@@ -320,24 +321,12 @@ impl Shared {
         self.emit(|output| output.push_whole(to, bytes));
     }
 
-    /// A line from the host to the person at the other end, where one can be said: never before a start was accepted, since no output may
-    /// overtake that answer, and not after EOF.
-    pub(crate) fn last_words(&self, words: &str, terminal: bool) {
-        if lock(&self.input).is_started() {
-            self.push_line(words, terminal);
-        }
-    }
-
-    fn push_line(&self, words: &str, terminal: bool) {
-        self.push_whole(Output::Stderr, line(words, terminal).as_bytes());
-    }
-
     fn emit<R>(&self, change: impl FnOnce(&mut Queue) -> R) -> R {
         let mut output = lock(&self.output);
-        let (was_empty, had_exited) = (output.is_empty(), output.has_exited());
+        let (was_empty, had_ended) = (output.is_empty(), output.end().is_some());
         let result = change(&mut output);
-        // The exit wakes once more, in case that a wake-up before it has failed.
-        let wake = (was_empty && !output.is_empty()) || (!had_exited && output.has_exited());
+        // The last message wakes once more, in case that a wake-up before it has failed.
+        let wake = (was_empty && !output.is_empty()) || (!had_ended && output.end().is_some());
         drop(output);
         if wake {
             (self.connection)();
@@ -368,19 +357,15 @@ impl Shared {
     pub(crate) fn take_writable(&self) -> bool {
         lock(&self.output).take_writable()
     }
-
-    pub(super) fn was_opened(&self) -> bool {
-        lock(&self.output).was_opened()
-    }
 }
 
 impl Finished for Shared {
     fn progress(&self) -> Instant {
-        lock(&self.output).progress().unwrap_or_else(Instant::now)
+        lock(&self.output).end().unwrap_or_else(Instant::now)
     }
 
     fn discard(&self, words: &str) -> usize {
-        let terminal = lock(&self.input).size().is_some();
+        let terminal = lock(&self.inward).input.size().is_some();
         let exit = Exit::Signal { name: SignalName::Kill, core_dumped: false, message: words.to_owned() };
         let mut output = lock(&self.output);
         let Some(bytes) = output.cut(line(words, terminal).as_bytes(), exit) else { return 0 };
@@ -402,7 +387,7 @@ impl Drop for Shared {
 }
 
 /// A line from the host to the person at the other end.
-fn line(words: &str, terminal: bool) -> String {
+pub(super) fn line(words: &str, terminal: bool) -> String {
     let end = if terminal { "\r\n" } else { "\n" };
     format!("whelk: {words}{end}")
 }

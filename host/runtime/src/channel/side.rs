@@ -7,7 +7,6 @@ use std::task::Poll;
 
 use super::buffer::Buffer;
 use super::input::Next;
-use super::output::{Message, OpenReply};
 use super::shared::Shared;
 use crate::channel_event::Exit;
 
@@ -37,14 +36,6 @@ impl SessionSide {
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.shared
-    }
-
-    /// The session is over, whatever it was doing: it was refused if it was not opened, else it exits like this, which the answer says.
-    /// After an exit, or a refusal, nothing is said.
-    pub(crate) fn fall(&self, exit: Exit) -> bool {
-        let opened = self.shared.was_opened();
-        self.shared.say(if opened { Message::Exit(Box::new(exit)) } else { Message::Opened(OpenReply::Refused) });
-        opened
     }
 
     /// Whether [`next`](Self::next) would return something.
@@ -94,7 +85,7 @@ impl SessionSide {
 
 impl Drop for SessionSide {
     fn drop(&mut self) {
-        self.fall(Exit::Status(SOFTWARE));
+        self.shared.abort(Exit::Status(SOFTWARE));
         self.shared.abandon();
         self.shared.end_task();
     }

@@ -11,12 +11,19 @@ enum Turn {
     Host { success: bool, times: u32 },
 }
 
-/// The requests without an answer, the oldest first. Its length is bounded by whoever bounds the requests without an
+/// The channel open and the requests without an answer, the oldest first. Its length is bounded by whoever bounds the requests without an
 /// answer: the mux.
 #[derive(Default)]
 pub(super) struct Turns(VecDeque<Turn>);
 
 impl Turns {
+    /// Of a channel whose opening the session has to answer before anything else.
+    pub(super) fn opening() -> Self {
+        let mut turns = Self::default();
+        turns.ask();
+        turns
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -14,9 +14,9 @@ use wasmtime::component::{Linker, LinkerInstance, WasmList};
 
 use super::log::{NAME, printable_exit};
 use super::reserved::is_reserved;
-use super::state::{Phase, State};
-use crate::channel::{Message, News, Shared};
-use crate::channel_event::{Exit, Output, SignalName};
+use super::state::State;
+use crate::channel::{Flow, News, NoWay, Shared};
+use crate::channel_event::{Output, SignalName};
 use crate::host::bindings::imports::channel::WriteError;
 use crate::host::bindings::imports::log::Level;
 use crate::host::bindings::imports::types as wit;
@@ -44,12 +44,12 @@ pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
             Box::new(async move { Ok((write(store, to.into(), &data).await,)) })
         },
     )?;
-    channel.func_wrap("send-eof", |mut store: Context<'_>, ()| {
-        store.data_mut().send_eof();
+    channel.func_wrap("send-eof", |store: Context<'_>, ()| {
+        store.data().pipes.send_eof();
         Ok(())
     })?;
-    channel.func_wrap("finish", |mut store: Context<'_>, (how,): (wit::Exit,)| {
-        store.data_mut().finish(how.into());
+    channel.func_wrap("finish", |store: Context<'_>, (how,): (wit::Exit,)| {
+        store.data().pipes.finish(printable_exit(how.into()));
         Ok(())
     })?;
     channel.func_wrap_async("request", |store: Context<'_>, (name, payload): (String, Vec<u8>)| -> Waits<'_, _> {
@@ -99,71 +99,30 @@ impl State {
     }
 
     fn writable(&self) -> u32 {
-        let room = match self.phase {
-            Phase::Waiting => self.held_room(),
-            Phase::Starting => self.pipes.room().saturating_sub(self.limits().held_output - self.held_room()),
-            Phase::Running => self.pipes.room(),
-            Phase::Closing => 0,
-        };
-        if self.eof_sent { 0 } else { u32::try_from(room).unwrap_or(u32::MAX) }
+        u32::try_from(self.pipes.room_for_output(self.limits().held_output)).unwrap_or(u32::MAX)
     }
+}
 
-    fn held_room(&self) -> usize {
-        let held: usize = self.held.iter().map(|(_, bytes)| bytes.len()).sum();
-        self.limits().held_output.saturating_sub(held)
-    }
-
-    /// Output before the start: all of it is held, or none.
-    fn hold(&mut self, to: Output, bytes: Vec<u8>) -> Result<(), WriteError> {
-        if bytes.len() > self.held_room() {
-            return Err(WriteError::Closed);
-        }
-        match self.held.last_mut() {
-            Some((before, held)) if *before == to => held.extend_from_slice(&bytes),
-            Some(_) | None => self.held.push((to, bytes)),
-        }
-        Ok(())
-    }
-
-    /// Inside a start request the first output is its acceptance; afterwards says whether there is a way out.
-    fn open_way(&mut self) -> Result<(), WriteError> {
-        if self.eof_sent {
-            return Err(WriteError::EofSent);
-        }
-        if self.phase == Phase::Closing || self.pipes.ended().is_some() {
-            return Err(WriteError::Closed);
-        }
-        self.accept();
-        Ok(())
-    }
-
-    fn send_eof(&mut self) {
-        if self.open_way().is_ok() {
-            self.eof_sent = true;
-            if self.phase == Phase::Running {
-                self.pipes.say(Message::Eof);
-            }
-        }
-    }
-
-    fn finish(&mut self, how: Exit) {
-        if !self.hands_over() {
-            self.accept();
-            self.set_finish(printable_exit(how));
+impl From<NoWay> for WriteError {
+    fn from(why: NoWay) -> Self {
+        match why {
+            NoWay::EofSent => Self::EofSent,
+            NoWay::Over => Self::Closed,
         }
     }
 }
 
-async fn write(mut store: Context<'_>, to: Output, data: &WasmList<u8>) -> Result<(), WriteError> {
-    store.data_mut().open_way()?;
-    if store.data().phase == Phase::Waiting {
-        if data.len() > store.data().held_room() {
+async fn write(store: Context<'_>, to: Output, data: &WasmList<u8>) -> Result<(), WriteError> {
+    let flow = store.data().pipes.open_output()?;
+    let (pipes, charges) = (Arc::clone(&store.data().pipes), Arc::clone(&store.data().output));
+    if flow == Flow::Held {
+        let most = store.data().limits().held_output;
+        if data.len() > pipes.room_for_output(most) {
             return Err(WriteError::Closed);
         }
-        let bytes = data.as_le_slice(&store).to_vec();
-        return store.data_mut().hold(to, bytes);
+        pipes.hold(to, data.as_le_slice(&store).to_vec());
+        return Ok(());
     }
-    let (pipes, charges) = (Arc::clone(&store.data().pipes), Arc::clone(&store.data().output));
     let mut sent = 0;
     while sent < data.len() {
         let room = pipes.room().min(data.len() - sent);
@@ -234,9 +193,10 @@ async fn wait<R>(
 
 /// Asks the client and waits for its answer. Like output it accepts a start request, and there is no way for it before one: a client that
 /// still waits for its own answer would not give one.
-async fn request(mut store: Context<'_>, name: String, payload: Vec<u8>) -> Result<bool, WriteError> {
-    let state = store.data_mut();
-    if state.phase == Phase::Closing || state.pipes.ended().is_some() {
+async fn request(store: Context<'_>, name: String, payload: Vec<u8>) -> Result<bool, WriteError> {
+    let state = store.data();
+    let pipes = Arc::clone(&state.pipes);
+    if pipes.is_closed() {
         return Err(WriteError::Closed);
     }
     if is_reserved(&name) {
@@ -245,16 +205,14 @@ async fn request(mut store: Context<'_>, name: String, payload: Vec<u8>) -> Resu
         state.log.line(Level::Warn, &format!("request {name:?} {words}"));
         return Ok(false);
     }
-    state.accept();
-    if state.phase != Phase::Running {
+    if pipes.open_request()? == Flow::Held {
         return Err(WriteError::Closed);
     }
     let legal = (1..=NAME).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic());
     // What cannot be sent is a request that nobody grants.
-    if !legal || payload.len() > REQUEST_PAYLOAD || !state.pipes.say(Message::Request(Box::new((name, payload)))) {
+    if !legal || payload.len() > REQUEST_PAYLOAD || !pipes.ask_client(name, payload) {
         return Ok(false);
     }
-    let pipes = Arc::clone(&state.pipes);
     let answer = wait(&pipes, |pipes, _| pipes.take_answer()).await;
     if answer.is_err() {
         pipes.forget_answer();

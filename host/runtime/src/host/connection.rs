@@ -2,7 +2,6 @@
 
 use super::log::{TEXT, printable};
 use super::state::State;
-use crate::channel::Message;
 use crate::host::bindings::imports::connection::Host;
 
 impl Host for State {
@@ -15,10 +14,10 @@ impl Host for State {
     }
 
     fn disconnect(&mut self, reason: u32, text: String) {
-        self.pipes.say(Message::Disconnect(Box::new((reason, printable(&text, TEXT)))));
+        self.pipes.disconnect(reason, printable(&text, TEXT));
     }
 
     fn debug(&mut self, text: String, always_display: bool) {
-        self.pipes.say(Message::Debug(Box::new((printable(&text, TEXT), always_display))));
+        self.pipes.debug(printable(&text, TEXT), always_display);
     }
 }

@@ -14,7 +14,7 @@ use std::task::Poll;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Linker, LinkerInstance, Resource, ResourceType, WasmList, WasmStr};
 
-use super::state::{Phase, State};
+use super::state::State;
 use crate::grants::keyvalue::{Buckets, Entry, Error, Load, Page, Room};
 use crate::host::bindings::keyvalue::store as wit;
 use crate::limits::budget::Charge;
@@ -131,8 +131,7 @@ async fn turn(store: &mut Context<'_>, handle: &Handle, load: Load) -> Result<Tu
     let state = store.data_mut();
     let bucket = state.wasi().view().table.get(handle).map_err(|_| wit::Error::NoSuchStore)?.name.clone();
     let Some(buckets) = state.grants().keyvalue.clone() else { return Err(wit::Error::AccessDenied) };
-    let (rate, stays, pipes) =
-        (state.limits().keyvalue.rate, state.phase() == Phase::Closing, Arc::clone(&state.pipes));
+    let (rate, stays, pipes) = (state.limits().keyvalue.rate, state.pipes.is_closing(), Arc::clone(&state.pipes));
     let mut room = pin!(buckets.flow().room(load, rate));
     let room = poll_fn(|context| {
         pipes.listen(context);

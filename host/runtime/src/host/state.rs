@@ -8,8 +8,8 @@ use super::charges::Charges;
 use super::log::LogBook;
 use super::timers::Timers;
 use super::wasi::Wasi;
-use crate::channel::{Message, Shared};
-use crate::channel_event::{Exit, Facts, Output, Pty};
+use crate::channel::Shared;
+use crate::channel_event::{Facts, Pty};
 use crate::error::Limit;
 use crate::grants::Grants;
 use crate::grants::topics::{Mailbox, Subscriber};
@@ -22,25 +22,6 @@ use crate::limits::output_charges::OutputCharges;
 use crate::limits::usage::SessionUsage;
 use crate::tenant::Tenant;
 
-/// How far a session is.
-///
-/// ```text
-/// Waiting --start request--> Starting --true, or the first write--> Running
-///    ^                          |                                      |
-///    '---------- false ---------'            finish, or the end: Closing
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Phase {
-    /// No start request has been accepted: output is held.
-    Waiting,
-    /// A start request is being answered.
-    Starting,
-    /// A start request was accepted: output flows.
-    Running,
-    /// Only `closed` is left: nothing can be sent any more.
-    Closing,
-}
-
 /// Whether the plugin of a name may take the session over. Who knows that lies above the store.
 pub(crate) type Takers = Arc<dyn Fn(&str) -> Result<(), HandOverError> + Send + Sync>;
 
@@ -51,19 +32,6 @@ pub(crate) struct Handoff {
     pub(crate) env: Vec<(String, Vec<u8>)>,
     /// The terminal that was accepted.
     pub(crate) pty: Option<Pty>,
-    /// The client was told that its start request has succeeded.
-    pub(crate) answered: bool,
-    /// It was told that no more output comes.
-    pub(crate) eof_sent: bool,
-    /// How often the session has changed its plugin.
-    pub(crate) handoffs: u32,
-}
-
-/// The plugin's own word about its end.
-struct Finish {
-    exit: Exit,
-    /// The other side had ended the session before.
-    late: bool,
 }
 
 /// The data of one store.
@@ -71,18 +39,6 @@ pub(crate) struct State {
     /// The pipes.
     pub(super) pipes: Arc<Shared>,
     pub(super) facts: Facts,
-    pub(super) phase: Phase,
-    /// Output from before the start, in order.
-    pub(super) held: Vec<(Output, Vec<u8>)>,
-    pub(super) eof_sent: bool,
-    /// `finish` was called: it counts when the call returns.
-    finish: Option<Finish>,
-    /// `hand-over` was called: the plugin that takes over when the call returns.
-    hand_over: Option<String>,
-    /// The client was told that its start request has succeeded, by this plugin or an earlier one.
-    answered: bool,
-    /// How often the session has changed its plugin.
-    handoffs: u32,
     takers: Takers,
     pub(super) pty: Option<Pty>,
     pub(super) env: Vec<(String, Vec<u8>)>,
@@ -124,13 +80,6 @@ impl State {
         Self {
             pipes,
             facts,
-            phase: Phase::Waiting,
-            held: Vec::new(),
-            eof_sent: false,
-            finish: None,
-            hand_over: None,
-            answered: false,
-            handoffs: 0,
             takers,
             pty: None,
             env: Vec::new(),
@@ -171,10 +120,6 @@ impl State {
         self.subscriber.as_ref().map(Subscriber::mailbox)
     }
 
-    pub(crate) fn phase(&self) -> Phase {
-        self.phase
-    }
-
     pub(crate) fn memory(&mut self) -> &mut Memory {
         &mut self.memory
     }
@@ -183,123 +128,19 @@ impl State {
         &mut self.timers
     }
 
-    /// A start request is about to be handed to the plugin; false if one was accepted before.
-    pub(crate) fn begin_start(&mut self) -> bool {
-        let first = self.phase == Phase::Waiting;
-        if first {
-            self.phase = Phase::Starting;
-        }
-        first
-    }
-
-    /// Answers the start request with success, unless that was done, and lets the held output go.
-    pub(crate) fn accept(&mut self) {
-        if self.phase != Phase::Starting {
-            return;
-        }
-        self.phase = Phase::Running;
-        if !std::mem::replace(&mut self.answered, true) {
-            self.pipes.say(Message::reply(true));
-        }
-        for (to, bytes) in std::mem::take(&mut self.held) {
-            self.pipes.push_whole(to, &bytes);
-        }
-        if self.eof_sent {
-            self.pipes.say(Message::Eof);
-        }
-        self.pipes.start();
-    }
-
-    /// The plugin answered a start request with false. If it had written before, that was a yes, and this is its end; so it is if a plugin
-    /// before it had said yes.
-    pub(crate) fn refuse(&mut self) {
-        match self.phase {
-            Phase::Starting if self.answered => {
-                self.phase = Phase::Running;
-                self.set_finish(Exit::Status(1));
-            }
-            Phase::Starting => {
-                self.phase = Phase::Waiting;
-                self.pipes.say(Message::reply(false));
-            }
-            Phase::Running => self.set_finish(Exit::Status(1)),
-            Phase::Waiting | Phase::Closing => {}
-        }
-    }
-
-    /// The plugin will not be given the start request that it was made for: it has an answer even so.
-    pub(crate) fn decline(&mut self) {
-        if !self.answered {
-            self.pipes.say(Message::reply(false));
-        }
-    }
-
-    /// From now on nothing can be sent, and output that was held is thrown away.
-    pub(crate) fn close(&mut self) {
-        self.phase = Phase::Closing;
-        self.held = Vec::new();
-        self.hand_over = None;
-    }
-
-    /// The first word counts.
-    pub(super) fn set_finish(&mut self, exit: Exit) {
-        let late = self.pipes.ended().is_some();
-        self.finish.get_or_insert(Finish { exit, late });
-    }
-
-    /// The plugin's word, if it came before the other side ended the session.
-    pub(crate) fn take_timely_finish(&mut self) -> Option<Exit> {
-        self.finish.take_if(|finish| !finish.late).map(|finish| finish.exit)
-    }
-
-    /// Whether there is such a word, whenever it came.
-    pub(crate) fn has_finish(&self) -> bool {
-        self.finish.is_some()
-    }
-
-    /// The plugin's word, whenever it came.
-    pub(crate) fn take_finish(&mut self) -> Option<Exit> {
-        self.finish.take().map(|finish| finish.exit)
-    }
-
-    /// The plugin wants another one to take over. Possible once it has a start request to pass on, and while nothing else is decided: the
-    /// first word counts.
+    /// The process wants another plugin to take over when its call returns.
     pub(super) fn hand_over(&mut self, plugin: String) -> Result<(), HandOverError> {
-        let begun = matches!(self.phase, Phase::Starting | Phase::Running);
-        let decided = self.has_finish() || self.hand_over.is_some() || self.pipes.ended().is_some();
-        if !begun || decided || self.handoffs >= self.limits().handoffs {
+        if !self.pipes.may_hand_over(self.limits().handoffs) {
             return Err(HandOverError::NotPermitted);
         }
         (self.takers)(&plugin)?;
-        self.hand_over = Some(plugin);
+        self.pipes.hand_over(plugin);
         Ok(())
     }
 
-    pub(crate) fn hands_over(&self) -> bool {
-        self.hand_over.is_some()
-    }
-
-    /// The name of the plugin that is to take over now.
-    pub(crate) fn take_hand_over(&mut self) -> Option<String> {
-        self.hand_over.take()
-    }
-
-    /// The session comes from another plugin. Environment and terminal are not there yet: this plugin is told of them first.
-    pub(crate) fn receive_handoff(&mut self, handoff: &Handoff) {
-        self.answered = handoff.answered;
-        self.eof_sent = handoff.eof_sent;
-        self.handoffs = handoff.handoffs;
-    }
-
-    /// The session goes to another plugin. Held output is thrown away, an EOF among it too.
-    pub(crate) fn hand_off(&mut self) -> Handoff {
-        Handoff {
-            env: std::mem::take(&mut self.env),
-            pty: self.pty.take(),
-            answered: self.answered,
-            eof_sent: self.eof_sent && self.answered,
-            handoffs: self.handoffs,
-        }
+    /// The session goes to another process, with these.
+    pub(crate) fn take_handoff(&mut self) -> Handoff {
+        Handoff { env: std::mem::take(&mut self.env), pty: self.pty.take() }
     }
 
     /// Whether one more variable fits.

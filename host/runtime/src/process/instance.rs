@@ -24,12 +24,12 @@ use std::task::Poll;
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::channel::{Message, Next, SessionSide};
+use crate::channel::{Due, Next, SessionSide, Stage};
 use crate::channel_event::{ChannelEvent, Ending, Exit, Pty, SignalName};
 use crate::error::Stop;
 use crate::grants::topics::Mail;
 use crate::host::bindings::imports::types as wit;
-use crate::host::{Handoff, Phase, State};
+use crate::host::{Handoff, State};
 use crate::plugin::Presence;
 use crate::plugin::health::trial::Trial;
 use crate::plugin::lookup::Start;
@@ -147,26 +147,30 @@ impl<'s> Instance<'s> {
         }
         loop {
             tokio::task::consume_budget().await;
-            if let Some(exit) = self.guest.state().take_timely_finish() {
-                self.finish(exit, report).await;
-                return Pause::Over;
-            }
-            if self.side.shared().ended().is_none()
-                && let Some(plugin) = self.guest.state().take_hand_over()
-            {
-                return Pause::HandOver(plugin);
-            }
-            let taken = match self.next().await {
-                Err(why) => {
-                    self.hang_up(why, report).await;
+            let step = match self.side.shared().due() {
+                Due::Finish(exit) => {
+                    self.finish(exit, report).await;
                     return Pause::Over;
                 }
-                Ok(Step::Next(Next::ChannelEvent(event)))
-                    if Start::of(&event).is_some() && self.guest.state().phase() == Phase::Waiting =>
-                {
-                    return Pause::Start(event);
-                }
-                Ok(step) => self.take(step).await,
+                Due::HandOver(plugin) => return Pause::HandOver(plugin),
+                Due::Ended(why, since) => match self.rest(why, since) {
+                    Some(next) => Step::Next(next),
+                    None => {
+                        self.hang_up(why, report).await;
+                        return Pause::Over;
+                    }
+                },
+                Due::Nothing => match self.ready() {
+                    Some(step) => step,
+                    None => {
+                        self.park().await;
+                        continue;
+                    }
+                },
+            };
+            let taken = match step {
+                Step::Next(Next::ChannelEvent(event)) if self.is_first_start(&event) => return Pause::Start(event),
+                step => self.take(step).await,
             };
             if let Err(stop) = taken {
                 self.stop(stop, report);
@@ -175,20 +179,21 @@ impl<'s> Instance<'s> {
         }
     }
 
+    /// Whether this is a start request, and none was accepted before.
+    fn is_first_start(&self, event: &ChannelEvent) -> bool {
+        Start::of(event).is_some() && self.side.shared().stage() == Stage::Waiting
+    }
+
     /// Another plugin takes over: this one is told, and then it is gone.
     pub(crate) async fn leave(mut self, report: &mut Report) -> Handoff {
-        self.guest.state().close();
+        self.side.shared().close_for_handoff();
         report.error = self.closed(Ending::Routed).await.err().and_then(Stop::error);
         // What this one caught does not interrupt the next.
         self.side.shared().catch(Vec::new());
-        let handoff = self.guest.state().hand_off();
+        self.side.shared().hand_off();
+        let handoff = self.guest.state().take_handoff();
         self.end().await;
         handoff
-    }
-
-    /// The start request that it is about to be given, or was asked to be, has failed.
-    pub(crate) fn refuse(&mut self) {
-        self.guest.state().decline();
     }
 
     /// It is let go.
@@ -197,37 +202,27 @@ impl<'s> Instance<'s> {
     }
 
     /// Whether the session has been ended, by the plugin or by the other side.
-    fn is_over(&mut self) -> bool {
-        self.guest.state().has_finish() || self.side.shared().ended().is_some()
+    fn is_over(&self) -> bool {
+        self.side.shared().is_ending()
     }
 
     /// The plugin has said how it ends.
     async fn finish(&mut self, exit: Exit, report: &mut Report) {
-        self.guest.state().close();
-        self.say(Message::Exit(Box::new(exit.clone())));
+        self.side.shared().exit(exit, Some(Ending::Finished));
         report.error = self.closed(Ending::Finished).await.err().and_then(Stop::error);
-        report.ending = Some(Ending::Finished);
-        report.exit = Some(exit);
     }
 
     /// The connection's side has ended the session.
     async fn hang_up(&mut self, why: Ending, report: &mut Report) {
         let words = self.side.shared().words();
-        let state = self.guest.state();
-        if state.phase() == Phase::Starting {
-            // It was to be passed on to another plugin, and is not any more.
-            state.decline();
-        }
+        self.side.shared().close();
         if let Some(words) = &words {
-            state.last_words(words);
+            self.guest.state().last_words(words);
         }
-        state.close();
         report.error = self.closed(why).await.err().and_then(Stop::error);
         // A plugin may still say how it ended; nobody else knows better than that it was hung up on.
-        let exit = self.guest.state().take_finish().unwrap_or_else(|| hung_up(why, words.as_deref()));
-        self.say(Message::Exit(Box::new(exit.clone())));
-        report.ending = Some(why);
-        report.exit = Some(exit);
+        let exit = self.side.shared().take_finish().unwrap_or_else(|| hung_up(why, words.as_deref()));
+        self.side.shared().exit(exit, Some(why));
     }
 
     /// The plugin crashed, was stopped, or called WASI's `exit`: it is not entered again.
@@ -236,20 +231,14 @@ impl<'s> Instance<'s> {
             self.guest.state().last_words(&words);
         }
         self.trial.saw(&stop);
-        let exit = match stop {
-            Stop::Exited(status) => {
-                report.ending = Some(Ending::Finished);
-                Exit::Status(status)
-            }
+        match stop {
+            Stop::Exited(status) => self.side.shared().exit(Exit::Status(status), Some(Ending::Finished)),
             Stop::Failed(error) => {
                 self.guest.state().last_words(&error.for_client());
-                let exit = error.exit();
+                self.side.shared().exit(error.exit(), None);
                 report.error = Some(error);
-                exit
             }
-        };
-        self.say(Message::Exit(Box::new(exit.clone())));
-        report.exit = Some(exit);
+        }
     }
 
     async fn closed(&mut self, why: Ending) -> Result<(), Stop> {
@@ -258,32 +247,14 @@ impl<'s> Instance<'s> {
         self.guest.leave(result)
     }
 
-    fn say(&self, message: Message) {
-        self.side.shared().say(message);
-    }
-
-    /// Waits for what comes next; an error is the end.
-    async fn next(&mut self) -> Result<Step, Ending> {
-        loop {
-            if let Some(step) = self.ready() {
-                return step;
-            }
-            self.park().await;
-        }
-    }
-
     /// What is to be done now. Timers, the client and messages take turns, so that none keeps the others waiting for ever.
-    fn ready(&mut self) -> Option<Result<Step, Ending>> {
-        if let Some((why, since)) = self.side.shared().ended() {
-            return Some(self.rest(why, since).map(Step::Next).ok_or(why));
-        }
+    fn ready(&mut self) -> Option<Step> {
         self.turn = (self.turn + 1) % 3;
-        let step = match self.turn {
+        match self.turn {
             0 => self.due_timer().or_else(|| self.arrived()).or_else(|| self.mail()),
             1 => self.arrived().or_else(|| self.mail()).or_else(|| self.due_timer()),
             _ => self.mail().or_else(|| self.due_timer()).or_else(|| self.arrived()),
-        };
-        step.map(Ok)
+        }
     }
 
     fn mail(&mut self) -> Option<Step> {
@@ -309,7 +280,7 @@ impl<'s> Instance<'s> {
     /// What a client sent before it closed is still delivered, for as long as the grace lasts; its requests are not.
     fn rest(&mut self, why: Ending, since: Instant) -> Option<Next> {
         if why != Ending::ClientClosed
-            || self.guest.state().phase() != Phase::Running
+            || self.side.shared().stage() != Stage::Running
             || since.elapsed() > self.tenant.limits().grace
         {
             return None;
@@ -327,7 +298,7 @@ impl<'s> Instance<'s> {
     /// Waits until [`ready`](Self::ready) may have something.
     async fn park(&mut self) {
         let mut alarm: Option<Pin<Box<Sleep>>> = self.guest.state().timers().next().map(|at| Box::pin(sleep_until(at)));
-        let watches_room = self.guest.has_drain_handler() && self.guest.state().phase() == Phase::Running;
+        let watches_room = self.guest.has_drain_handler() && self.side.shared().stage() == Stage::Running;
         let (side, mailbox) = (&*self.side, self.guest.state().mailbox());
         poll_fn(|context| {
             let pipes = side.shared();
@@ -413,18 +384,14 @@ impl<'s> Instance<'s> {
                 .call_on_request(store, &name, &payload))
             .map(|answer| answer.unwrap_or(false)),
         };
-        self.say(Message::reply(*answer.as_ref().unwrap_or(&false)));
+        self.side.shared().reply(*answer.as_ref().unwrap_or(&false));
         answer.map(|_| ())
     }
 
     /// Gives the plugin a start request and answers it, unless the plugin's first output has, or another plugin is to. A plugin that
     /// crashes in one has been started.
     async fn start(&mut self, start: &ChannelEvent) -> Result<(), Stop> {
-        let over = self.is_over();
-        let Some(start) = Start::of(start).filter(|_| !over && self.guest.state().begin_start()) else {
-            self.guest.state().decline();
-            return Ok(());
-        };
+        let Some(start) = Start::of(start).filter(|_| self.side.shared().begin_start()) else { return Ok(()) };
         if !matches!(start, Start::Shell) {
             self.trial.told();
         }
@@ -436,17 +403,13 @@ impl<'s> Instance<'s> {
         if matches!(started, Ok(true)) {
             self.trial.passed();
         }
-        let state = self.guest.state();
         match started {
-            Ok(_) if state.hands_over() => {}
-            Ok(false) => {
-                state.refuse();
-                // Unless it has written before, which was a yes.
-                if state.phase() == Phase::Waiting {
+            Ok(accepted) => {
+                if self.side.shared().start_returned(accepted) {
                     self.refused(&start, "the plugin refused it");
                 }
             }
-            Ok(true) | Err(_) => state.accept(),
+            Err(_) => self.side.shared().start_failed(),
         }
         started.map(|_| ())
     }
@@ -457,8 +420,8 @@ impl<'s> Instance<'s> {
     }
 
     async fn env(&mut self, name: String, value: Vec<u8>) -> Result<bool, Stop> {
-        let state = self.guest.state();
-        if state.phase() != Phase::Waiting || !state.has_room_for_env(&name, &value) {
+        let is_early = self.side.shared().stage() == Stage::Waiting;
+        if !is_early || !self.guest.state().has_room_for_env(&name, &value) {
             return Ok(false);
         }
         self.trial.told();
@@ -472,7 +435,7 @@ impl<'s> Instance<'s> {
     }
 
     async fn pty_req(&mut self, pty: Pty) -> Result<bool, Stop> {
-        if self.guest.state().phase() != Phase::Waiting {
+        if self.side.shared().stage() != Stage::Waiting {
             return Ok(false);
         }
         self.trial.told();

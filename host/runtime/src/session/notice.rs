@@ -1,6 +1,6 @@
 //! A session without a plugin: it takes any start, says one thing and ends.
 
-use crate::channel::{Message, Next, OpenReply, SessionSide};
+use crate::channel::{Next, OpenReply, SessionSide};
 use crate::channel_event::{ChannelEvent, Exit, Output};
 
 /// Serves a session in a plugin's place: whatever is started prints `text` on stderr and ends with `exit`. Dropping the future ends
@@ -11,13 +11,13 @@ pub async fn notice(mut side: SessionSide, text: &str, exit: Exit) {
 
 /// The same on a side that is kept.
 pub(crate) async fn serve_notice(side: &mut SessionSide, text: &str, exit: Exit) {
-    side.shared().say(Message::Opened(OpenReply::Accepted));
+    side.shared().answer_open(OpenReply::Accepted);
     while side.shared().ended().is_none() {
         match side.next() {
             Some(Next::ChannelEvent(ChannelEvent::Shell | ChannelEvent::Exec(_) | ChannelEvent::Subsystem(_))) => {
-                side.shared().say(Message::reply(true));
+                side.shared().accept_for_host();
                 side.shared().push_whole(Output::Stderr, text.as_bytes());
-                side.shared().say(Message::Exit(Box::new(exit)));
+                side.shared().exit(exit, None);
                 return;
             }
             // These have no answer.
@@ -25,7 +25,7 @@ pub(crate) async fn serve_notice(side: &mut SessionSide, text: &str, exit: Exit)
             // A terminal is agreed to, so that clients show the text as they would a program's.
             Some(Next::ChannelEvent(event)) => {
                 let agreed = matches!(event, ChannelEvent::PtyReq(_) | ChannelEvent::WindowChange(_));
-                side.shared().say(Message::reply(agreed));
+                side.shared().reply(agreed);
             }
             Some(Next::Data { .. }) => side.taken(),
             None => side.arrival().await,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::channel::Outcome;
 use crate::channel_event::{Ending, Exit};
 use crate::error::Error;
 use crate::limits::usage::SessionUsage;
@@ -60,8 +61,10 @@ impl Report {
         self.before.push(Stay { plugin, error: self.error.take() });
     }
 
-    /// What all its instances have used, whether they ended by themselves or were dropped.
-    pub(crate) fn account(&mut self, usage: &SessionUsage) {
+    /// The session has ended: how, and what all its instances have used, whether they ended by themselves or were
+    /// dropped.
+    pub(crate) fn end(&mut self, outcome: Outcome, usage: &SessionUsage) {
+        (self.ending, self.exit) = (outcome.ending, outcome.exit);
         self.cpu_ticks = usage.ticks();
         self.peak_memory = usage.peak_memory();
     }

@@ -1,0 +1,399 @@
+//! The life of a session, from the opening of its channel to its exit: the one state machine that says where a session is.
+//!
+//! Both ends of the pipes, the imports of the process and the session's task ask it, and keep no copy. It has no lock,
+//! no waker and no clock: [`Shared`](super::shared::Shared) holds it and makes its transitions (`transitions.rs`), each
+//! together with what the client is told of it.
+//!
+//! Decided 2026-11-29: the machine lies here and not in `session`, because the imports of a process change it (its first
+//! output accepts the start request) and both ends of the pipes ask it, and all of those lie below `session`. Refused: a
+//! trait object in every store, by which each write would ask a machine in `session`; it costs an indirect call a write,
+//! and the pipes would still need copies of what they ask.
+
+use std::mem;
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::output::OpenReply;
+use crate::channel_event::{Ending, Exit, Output};
+
+/// Where a session is. What becomes of the output of its process follows from it.
+///
+/// ```text
+///            the process            start             true, or the
+///            takes it               request           first output
+/// Opening -----------------> Waiting ------> Starting -------------> Running
+///    |                        ^  ^  |           | |                     |
+///    | it does not            |  |  |           | |                     |
+///    |                        |  '--+- false ---' |                     |
+///    |            the next    |     |             |                     |
+///    |            process     |     v             v                     |
+///    |                        '- Closing <------------------------------'
+///    |                              |  hand-over or route: to the next process
+///    |                              |  the client, the connection or the server ends the session: to the exit
+///    v                              v
+///  Ended <--------- exit -------------------- (from every stage: `finish`, a crash, a limit)
+/// ```
+///
+/// Whether a start request was accepted is kept beside the stage, since it outlives the process that has accepted it:
+/// after a hand-over, `Waiting` and `Starting` are about the process that takes over, and the client hears nothing of
+/// them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Stage {
+    /// The channel open has no answer: the first process is made and asked whether it takes the session.
+    #[default]
+    Opening,
+    /// The process, if there is one, has no start request. Its output is held.
+    Waiting,
+    /// The process has a start request and has not answered it. Output is its acceptance.
+    Starting,
+    /// The process has accepted its start request: output flows.
+    Running,
+    /// The process is told that its part ends: nothing can be sent any more.
+    Closing,
+    /// The exit was queued, or the channel open was refused. Nothing follows.
+    Ended,
+}
+
+/// One session's state. Only the session's task changes the stage; only the connection's side, or the plugin's
+/// retirement, ends it from outside.
+#[derive(Default)]
+pub(crate) struct Lifecycle {
+    stage: Stage,
+    /// The client was told that its start request has succeeded. From then on its data and its EOF are delivered.
+    accepted: bool,
+    /// The process has said that no more output comes.
+    eof_sent: bool,
+    /// Output from before the start, in order. Bounded by whoever adds to it.
+    held: Vec<(Output, Vec<u8>)>,
+    /// How the process wants to end its part. The first word counts.
+    decision: Option<Decision>,
+    /// How often the session has gone to another process.
+    handoffs: u32,
+    /// Since when the session is over from the other side, and why. The first reason counts.
+    ended: Option<(Ending, Instant)>,
+    /// What the client is to be told about that.
+    words: Option<Arc<str>>,
+    outcome: Outcome,
+}
+
+/// The process's own word about its end.
+enum Decision {
+    Finish {
+        exit: Exit,
+        /// The other side had ended the session before.
+        late: bool,
+    },
+    /// The plugin of this name takes over.
+    HandOver(String),
+}
+
+/// How the session has ended.
+#[derive(Default, Clone)]
+pub(crate) struct Outcome {
+    /// Why; none if it was refused, crashed or was stopped.
+    pub(crate) ending: Option<Ending>,
+    /// What the client was told; none if it was refused.
+    pub(crate) exit: Option<Exit>,
+}
+
+/// What the client is sent when a start request is accepted, in this order.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Acceptance {
+    /// The answer to the request. False if an earlier process has accepted it.
+    pub(super) answer: bool,
+    /// The output from before.
+    pub(super) held: Vec<(Output, Vec<u8>)>,
+    /// No output follows.
+    pub(super) eof: bool,
+}
+
+/// What becomes of output.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// It is held until a start request is accepted.
+    Held,
+    Open,
+    /// It is open now: the output accepts the start request.
+    Accepts(Acceptance),
+}
+
+/// Why there is no way for output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NoWay {
+    EofSent,
+    /// The session is over, from whichever side.
+    Over,
+}
+
+/// What the end of a call that was given the start request means.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum StartAnswer {
+    Accepted(Acceptance),
+    /// The request is refused; another may come.
+    Refused,
+    /// The client has its answer, or gets it from the next process.
+    Given,
+}
+
+/// What has been decided about the session since this was asked last.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Due {
+    /// Nothing: it goes on.
+    Nothing,
+    /// The process has finished like this.
+    Finish(Exit),
+    /// The plugin of this name is to take over.
+    HandOver(String),
+    /// The other side has ended the session, at this time.
+    Ended(Ending, Instant),
+}
+
+impl Lifecycle {
+    pub(super) fn stage(&self) -> Stage {
+        self.stage
+    }
+
+    /// Answers the channel open; false if it has its answer.
+    pub(super) fn open(&mut self, reply: OpenReply) -> bool {
+        if self.stage != Stage::Opening {
+            return false;
+        }
+        self.stage = match reply {
+            OpenReply::Accepted => Stage::Waiting,
+            OpenReply::Refused | OpenReply::Full => Stage::Ended,
+        };
+        true
+    }
+
+    /// A start request is about to be given to the process; false if it must not be: one was accepted before, or the
+    /// session is about to end.
+    pub(super) fn begin_start(&mut self) -> bool {
+        let begins = self.stage == Stage::Waiting && self.decision.is_none() && self.ended.is_none();
+        if begins {
+            self.stage = Stage::Starting;
+        }
+        begins
+    }
+
+    /// The call that was given the start request has returned with this answer.
+    pub(super) fn start_returned(&mut self, accepted: bool) -> StartAnswer {
+        if matches!(self.decision, Some(Decision::HandOver(_))) {
+            return StartAnswer::Given;
+        }
+        match self.stage {
+            Stage::Starting if !accepted && !self.accepted => {
+                self.stage = Stage::Waiting;
+                StartAnswer::Refused
+            }
+            // The first output, or an earlier process, has accepted it: a refusal after that is the end.
+            Stage::Starting | Stage::Running if !accepted => {
+                self.stage = Stage::Running;
+                self.decide(Exit::Status(1));
+                StartAnswer::Given
+            }
+            _ => self.accept().map_or(StartAnswer::Given, StartAnswer::Accepted),
+        }
+    }
+
+    /// The process accepts its start request, unless it has none or has done so.
+    pub(super) fn accept(&mut self) -> Option<Acceptance> {
+        if self.stage != Stage::Starting {
+            return None;
+        }
+        self.stage = Stage::Running;
+        let answer = !mem::replace(&mut self.accepted, true);
+        Some(Acceptance { answer, held: mem::take(&mut self.held), eof: self.eof_sent })
+    }
+
+    /// The host accepts a start request without a process, to tell the client something; false if the client has its
+    /// answer.
+    pub(super) fn accept_for_host(&mut self) -> bool {
+        if self.stage == Stage::Ended {
+            return false;
+        }
+        self.stage = Stage::Running;
+        !mem::replace(&mut self.accepted, true)
+    }
+
+    /// Whether the client was told that its start request has succeeded.
+    pub(super) fn has_accepted(&self) -> bool {
+        self.accepted
+    }
+
+    /// The way for output of the process. The first output inside a start request is its acceptance.
+    pub(super) fn output(&mut self) -> Result<Way, NoWay> {
+        if self.eof_sent { Err(NoWay::EofSent) } else { self.request() }
+    }
+
+    /// The way for a request to the client, which EOF does not close.
+    pub(super) fn request(&mut self) -> Result<Way, NoWay> {
+        if self.is_closed() {
+            return Err(NoWay::Over);
+        }
+        Ok(match (self.accept(), self.stage) {
+            (Some(acceptance), _) => Way::Accepts(acceptance),
+            (None, Stage::Running) => Way::Open,
+            (None, _) => Way::Held,
+        })
+    }
+
+    /// Whether nothing can be sent any more.
+    pub(super) fn is_closed(&self) -> bool {
+        matches!(self.stage, Stage::Closing | Stage::Ended) || self.ended.is_some()
+    }
+
+    /// Holds output until a start request is accepted.
+    pub(super) fn hold(&mut self, to: Output, bytes: Vec<u8>) {
+        match self.held.last_mut() {
+            Some((before, held)) if *before == to => held.extend_from_slice(&bytes),
+            Some(_) | None => self.held.push((to, bytes)),
+        }
+    }
+
+    /// Bytes that are held.
+    pub(super) fn held(&self) -> usize {
+        self.held.iter().map(|(_, bytes)| bytes.len()).sum()
+    }
+
+    /// The process sends no more output.
+    pub(super) fn send_eof(&mut self) {
+        self.eof_sent = true;
+    }
+
+    pub(super) fn has_sent_eof(&self) -> bool {
+        self.eof_sent
+    }
+
+    /// The process says how it ends, which accepts a start request. It counts when its call returns.
+    pub(super) fn finish(&mut self, exit: Exit) -> Option<Acceptance> {
+        if matches!(self.decision, Some(Decision::HandOver(_))) {
+            return None;
+        }
+        let acceptance = self.accept();
+        self.decide(exit);
+        acceptance
+    }
+
+    fn decide(&mut self, exit: Exit) {
+        let late = self.ended.is_some();
+        self.decision.get_or_insert(Decision::Finish { exit, late });
+    }
+
+    /// Whether the process may pass the session on: once it has a start request to pass on, and while nothing else is
+    /// decided. `most`: how often a session may change its process.
+    pub(super) fn may_hand_over(&self, most: u32) -> bool {
+        matches!(self.stage, Stage::Starting | Stage::Running)
+            && self.decision.is_none()
+            && self.ended.is_none()
+            && self.handoffs < most
+    }
+
+    /// The process wants the plugin of this name to take over when its call returns.
+    pub(super) fn hand_over(&mut self, plugin: String) {
+        self.decision = Some(Decision::HandOver(plugin));
+    }
+
+    /// Whether the process has finished, or the other side has ended the session.
+    pub(super) fn is_ending(&self) -> bool {
+        matches!(self.decision, Some(Decision::Finish { .. })) || self.ended.is_some()
+    }
+
+    /// What is to be done before the process is told of anything else. A process that had finished before the other
+    /// side ended the session has finished.
+    pub(super) fn due(&mut self) -> Due {
+        match (self.decision.take(), self.ended) {
+            (None, None) => Due::Nothing,
+            (Some(Decision::Finish { exit, .. }), None) | (Some(Decision::Finish { exit, late: false }), _) => {
+                Due::Finish(exit)
+            }
+            (Some(Decision::HandOver(plugin)), None) => Due::HandOver(plugin),
+            (decision, Some((why, since))) => {
+                // A late word says with which exit the session ends, and is taken then.
+                self.decision = decision;
+                Due::Ended(why, since)
+            }
+        }
+    }
+
+    /// The process is about to be told that its part ends. Output that was held is thrown away. True if it has a start
+    /// request that has no answer.
+    pub(super) fn close(&mut self) -> bool {
+        let is_unanswered = self.stage == Stage::Starting && !self.accepted;
+        if self.stage != Stage::Ended {
+            self.stage = Stage::Closing;
+        }
+        self.held = Vec::new();
+        if matches!(self.decision, Some(Decision::HandOver(_))) {
+            self.decision = None;
+        }
+        is_unanswered
+    }
+
+    /// How the process wants the session to end, whenever it said so.
+    pub(super) fn take_finish(&mut self) -> Option<Exit> {
+        match self.decision.take() {
+            Some(Decision::Finish { exit, .. }) => Some(exit),
+            Some(Decision::HandOver(_)) | None => None,
+        }
+    }
+
+    /// The session goes to another process, which has nothing of this one: output that was held is gone, and so is an
+    /// EOF among it.
+    pub(super) fn hand_off(&mut self) {
+        if self.stage != Stage::Ended {
+            self.stage = Stage::Waiting;
+        }
+        self.held = Vec::new();
+        self.decision = None;
+        self.eof_sent &= self.accepted;
+        self.handoffs += 1;
+    }
+
+    pub(super) fn handoffs(&self) -> u32 {
+        self.handoffs
+    }
+
+    /// The session exits; false if it has ended before. `ending`: why, where it has neither crashed nor been stopped.
+    pub(super) fn exit(&mut self, exit: &Exit, ending: Option<Ending>) -> bool {
+        if self.stage == Stage::Ended {
+            return false;
+        }
+        self.stage = Stage::Ended;
+        self.held = Vec::new();
+        self.decision = None;
+        self.outcome = Outcome { ending, exit: Some(exit.clone()) };
+        true
+    }
+
+    pub(super) fn outcome(&self) -> Outcome {
+        self.outcome.clone()
+    }
+
+    /// The session is over from the other side.
+    pub(super) fn end(&mut self, why: Ending, now: Instant) {
+        self.ended.get_or_insert((why, now));
+    }
+
+    /// The plugin's version has reached its last day, of which the client is told.
+    pub(super) fn recall(&mut self, words: &Arc<str>, now: Instant) {
+        if self.ended.is_none() {
+            self.words = Some(Arc::clone(words));
+        }
+        self.end(Ending::Drained, now);
+    }
+
+    /// Why the session is over from the other side, and since when.
+    pub(super) fn ended(&self) -> Option<(Ending, Instant)> {
+        self.ended
+    }
+
+    /// What the client is to be told about that.
+    pub(super) fn words(&self) -> Option<Arc<str>> {
+        self.words.clone()
+    }
+}
+
+#[cfg(test)]
+#[path = "lifecycle_tests.rs"]
+mod tests;

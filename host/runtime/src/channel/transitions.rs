@@ -1,0 +1,270 @@
+//! The transitions of a session's life, each together with what the client is told of it. Made by the session's task:
+//! by its driver, and by the imports of the process that it is in a call of.
+
+use std::sync::Arc;
+
+use super::lifecycle::{Acceptance, Due, NoWay, Outcome, Stage, StartAnswer, Way};
+use super::output::{Message, OpenReply};
+use super::shared::{Shared, line};
+use crate::channel_event::{Ending, Exit, Output};
+
+/// Where output of the process goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flow {
+    /// No start request was accepted: it is held.
+    Held,
+    /// To the client.
+    Open,
+}
+
+// The opening, and requests.
+impl Shared {
+    /// Answers the channel open, unless that was done.
+    pub(crate) fn answer_open(&self, reply: OpenReply) {
+        if self.life(|life| life.open(reply)) {
+            self.say(Message::Opened(reply));
+        }
+    }
+
+    /// Answers the oldest request that the session has to answer. Start requests are answered by what becomes of them.
+    pub(crate) fn reply(&self, success: bool) {
+        self.say(Message::reply(success));
+    }
+
+    /// Asks the client something; false if too much like it waits.
+    pub(crate) fn ask_client(&self, name: String, payload: Vec<u8>) -> bool {
+        self.say(Message::Request(Box::new((name, payload))))
+    }
+
+    /// Ends the whole connection, with these words.
+    pub(crate) fn disconnect(&self, reason: u32, text: String) {
+        self.say(Message::Disconnect(Box::new((reason, text))));
+    }
+
+    /// A debug message for the client. RFC 4253 section 11.3.
+    pub(crate) fn debug(&self, text: String, always_display: bool) {
+        self.say(Message::Debug(Box::new((text, always_display))));
+    }
+}
+
+// The start.
+impl Shared {
+    pub(crate) fn stage(&self) -> Stage {
+        self.life(|life| life.stage())
+    }
+
+    /// A start request is about to be given to the process. Where that must not be, it is refused, and this is false.
+    pub(crate) fn begin_start(&self) -> bool {
+        let begins = self.life(|life| life.begin_start());
+        if !begins {
+            self.decline_start();
+        }
+        begins
+    }
+
+    /// Nobody serves the start request: it is refused, unless it was accepted before a hand-over.
+    pub(crate) fn decline_start(&self) {
+        if !self.has_accepted() {
+            self.reply(false);
+        }
+    }
+
+    /// The call that was given the start request has returned with this answer. True if the request was refused, and
+    /// another may come.
+    pub(crate) fn start_returned(&self, accepted: bool) -> bool {
+        match self.life(|life| life.start_returned(accepted)) {
+            StartAnswer::Accepted(acceptance) => self.tell(acceptance),
+            StartAnswer::Given => {}
+            StartAnswer::Refused => {
+                self.reply(false);
+                return true;
+            }
+        }
+        false
+    }
+
+    /// The call that was given the start request has failed: a program that crashes was started.
+    pub(crate) fn start_failed(&self) {
+        if let Some(acceptance) = self.life(|life| life.accept()) {
+            self.tell(acceptance);
+        }
+    }
+
+    /// Accepts a start request without a process, so that the host can tell the client something.
+    pub(crate) fn accept_for_host(&self) {
+        if self.life(|life| life.accept_for_host()) {
+            self.reply(true);
+        }
+    }
+
+    /// Whether the client was told that its start request has succeeded.
+    pub(crate) fn has_accepted(&self) -> bool {
+        self.life(|life| life.has_accepted())
+    }
+
+    /// The answer goes first, then what was held.
+    fn tell(&self, acceptance: Acceptance) {
+        if acceptance.answer {
+            self.reply(true);
+        }
+        for (to, bytes) in acceptance.held {
+            self.push_whole(to, &bytes);
+        }
+        if acceptance.eof {
+            self.say(Message::Eof);
+        }
+    }
+}
+
+// Output.
+impl Shared {
+    /// The way for output of the process. The first output inside a start request is its acceptance.
+    pub(crate) fn open_output(&self) -> Result<Flow, NoWay> {
+        self.life(|life| life.output()).map(|way| self.flow(way))
+    }
+
+    /// The way for a request to the client, which accepts as output does.
+    pub(crate) fn open_request(&self) -> Result<Flow, NoWay> {
+        self.life(|life| life.request()).map(|way| self.flow(way))
+    }
+
+    fn flow(&self, way: Way) -> Flow {
+        match way {
+            Way::Held => Flow::Held,
+            Way::Open => Flow::Open,
+            Way::Accepts(acceptance) => {
+                self.tell(acceptance);
+                Flow::Open
+            }
+        }
+    }
+
+    /// Whether nothing can be sent any more.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.life(|life| life.is_closed())
+    }
+
+    /// Whether the process is told of its end: nothing but that call is left of it.
+    pub(crate) fn is_closing(&self) -> bool {
+        matches!(self.stage(), Stage::Closing | Stage::Ended)
+    }
+
+    /// Holds the bytes until a start request is accepted. The caller has looked at
+    /// [`room_for_output`](Self::room_for_output).
+    pub(crate) fn hold(&self, to: Output, bytes: Vec<u8>) {
+        self.life(|life| life.hold(to, bytes));
+    }
+
+    /// Room for output of the process, where at most `most` bytes are held before a start.
+    pub(crate) fn room_for_output(&self, most: usize) -> usize {
+        let (stage, held, eof) = self.life(|life| (life.stage(), life.held(), life.has_sent_eof()));
+        match stage {
+            _ if eof => 0,
+            Stage::Opening | Stage::Waiting => most.saturating_sub(held),
+            Stage::Starting => self.room().saturating_sub(held),
+            Stage::Running => self.room(),
+            Stage::Closing | Stage::Ended => 0,
+        }
+    }
+
+    /// The process sends no more output.
+    pub(crate) fn send_eof(&self) {
+        if let Ok(flow) = self.open_output() {
+            self.life(|life| life.send_eof());
+            if flow == Flow::Open {
+                self.say(Message::Eof);
+            }
+        }
+    }
+
+    /// A line from the host to the person at the other end, where one can be said: never before a start was accepted,
+    /// since no output may overtake that answer, and not after EOF.
+    pub(crate) fn last_words(&self, words: &str, terminal: bool) {
+        if self.has_accepted() {
+            self.push_whole(Output::Stderr, line(words, terminal).as_bytes());
+        }
+    }
+}
+
+// The end.
+impl Shared {
+    /// The process says how it ends.
+    pub(crate) fn finish(&self, exit: Exit) {
+        if let Some(acceptance) = self.life(|life| life.finish(exit)) {
+            self.tell(acceptance);
+        }
+    }
+
+    /// Whether the process may pass the session on, which it may so often.
+    pub(crate) fn may_hand_over(&self, most: u32) -> bool {
+        self.life(|life| life.may_hand_over(most))
+    }
+
+    /// The process wants the plugin of this name to take over when its call returns.
+    pub(crate) fn hand_over(&self, plugin: String) {
+        self.life(|life| life.hand_over(plugin));
+    }
+
+    /// Whether the process has finished, or the other side has ended the session.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.life(|life| life.is_ending())
+    }
+
+    /// What is to be done before the process is told of anything else.
+    pub(crate) fn due(&self) -> Due {
+        self.life(|life| life.due())
+    }
+
+    /// The process is about to be told that the session is over. A start request that it was to pass on is refused.
+    pub(crate) fn close(&self) {
+        if self.life(|life| life.close()) {
+            self.reply(false);
+        }
+    }
+
+    /// The process is about to be told that another takes over. A start request goes with the session.
+    pub(crate) fn close_for_handoff(&self) {
+        self.life(|life| life.close());
+    }
+
+    /// The session goes to another process, or waits for one.
+    pub(crate) fn hand_off(&self) {
+        self.life(|life| life.hand_off());
+    }
+
+    /// How often the session has gone to another process.
+    pub(crate) fn handoffs(&self) -> u32 {
+        self.life(|life| life.handoffs())
+    }
+
+    /// How the process wants the session to end, whenever it said so.
+    pub(crate) fn take_finish(&self) -> Option<Exit> {
+        self.life(|life| life.take_finish())
+    }
+
+    /// What the client is to be told about the end, if there is something.
+    pub(crate) fn words(&self) -> Option<Arc<str>> {
+        self.life(|life| life.words())
+    }
+
+    /// The session exits, unless it has ended before. `ending`: why, where it has neither crashed nor been stopped.
+    pub(crate) fn exit(&self, exit: Exit, ending: Option<Ending>) {
+        if self.life(|life| life.exit(&exit, ending)) {
+            self.say(Message::Exit(Box::new(exit)));
+        }
+    }
+
+    /// The session is over, whatever it was doing: its channel open is refused if it has no answer, else it exits.
+    pub(crate) fn abort(&self, exit: Exit) {
+        if self.stage() == Stage::Opening {
+            self.answer_open(OpenReply::Refused);
+        } else {
+            self.exit(exit, None);
+        }
+    }
+
+    /// How the session has ended, as far as it has.
+    pub(crate) fn outcome(&self) -> Outcome {
+        self.life(|life| life.outcome())
+    }
+}
