@@ -1,4 +1,4 @@
-//! What sessions weigh, in a process of their own: how small an idle one is, and that nothing stays behind.
+//! The memory of sessions, in a process of their own: an idle one is small, and nothing stays behind.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
 #[expect(dead_code, reason = "the plugin floor uses the rest")]
@@ -17,10 +17,10 @@ use whelk_runtime::{
     ChannelEvent, Ending, Engine, EngineSettings, Facts, Grants, Limits, Plugin, Tenant, session_pipes,
 };
 
-/// One test at a time: they look at the memory of the whole process.
+/// One test at a time: they measure the memory of the whole process.
 static ALONE: Mutex<()> = Mutex::new(());
 
-/// Anonymous memory of this process, KiB.
+/// Anonymous memory of this process in KiB.
 fn anonymous() -> usize {
     let status = fs::read_to_string("/proc/self/smaps_rollup").unwrap();
     let line = status.lines().find(|line| line.starts_with("Anonymous:")).unwrap();

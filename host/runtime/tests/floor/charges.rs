@@ -1,5 +1,5 @@
-//! What the host does for a session outside of the session's own code is charged to it. Each test runs its session on
-//! threads of its own, whose processor time is what was used.
+//! Work that the host does for a session outside the guest's code is charged to the session. Each test runs its session
+//! on threads of its own, whose processor time is what was used.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -21,30 +21,30 @@ use crate::{guests, keyvalue, log};
 
 const ROOM: Quota = Quota { bytes: 64 << 20, keys: 10_000 };
 
-/// Nothing waits and nothing is killed.
+/// Limits under which nothing waits and nothing is killed.
 fn unlimited() -> Limits {
     let keyvalue = KeyValueLimits { rate: 1_000_000, ..KeyValueLimits::default() };
     Limits { call_ticks: u32::MAX, instantiate_ticks: 10_000, burst_ticks: u32::MAX, keyvalue, ..Limits::default() }
 }
 
-/// Of the calling thread.
+/// Processor time of the calling thread.
 fn thread_time() -> Duration {
     Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap()
 }
 
-/// One thread for the session, and one for what blocks.
+/// A runtime with one thread for the session and one for blocking work.
 fn builder() -> Builder {
     let mut builder = Builder::new_current_thread();
     builder.enable_all().max_blocking_threads(1).thread_keep_alive(Duration::from_secs(3600));
     builder
 }
 
-/// What the threads of a runtime have used so far. Here is the one, and there is one of the other sort.
+/// Processor time that the two threads of the runtime have used.
 async fn used() -> (Duration, Duration) {
     (thread_time(), spawn_blocking(thread_time).await.unwrap())
 }
 
-/// Runs a session, and gives what it was charged and what both its threads used, in milliseconds.
+/// Runs a session; returns the time it was charged and the time both its threads used, in milliseconds.
 fn measure(session: impl Future<Output = Report>) -> (u64, u64) {
     builder().build().unwrap().block_on(async {
         let before = used().await;
@@ -56,7 +56,7 @@ fn measure(session: impl Future<Output = Report>) -> (u64, u64) {
     })
 }
 
-/// What is charged by ticks is right on average, and the clock of a busy machine is late at times.
+/// Charges by ticks are right on average, and the clock of a busy machine is late at times.
 fn assert_charged((charged, used): (u64, u64)) {
     println!("charged {charged} ms of {used} ms");
     assert!(used >= 20, "too little work to tell: {used} ms");
@@ -97,7 +97,7 @@ fn file_streams_are_charged() {
 
 #[test]
 fn a_session_that_owes_for_its_files_waits_before_it_goes_on() {
-    // The clock stands still while anything works, so that it shows what was waited.
+    // The clock stands still while anything works, so it shows the time spent waiting.
     let limits = Limits { burst_ticks: 5, share_ticks: 100, call_ticks: u32::MAX, ..Limits::default() };
     let place = place(&limits);
     let (before, used, waited) = builder().start_paused(true).build().unwrap().block_on(async {
@@ -112,7 +112,7 @@ fn a_session_that_owes_for_its_files_waits_before_it_goes_on() {
     let used = (used.0 - before.0) + (used.1 - before.1);
     println!("used {used:?}, waited {waited:?}");
     assert!(used >= Duration::from_millis(30), "too little work to tell: {used:?}");
-    // A tenth of a processor is its share, after a burst; what nobody makes wait takes about as long as it uses.
+    // Its share is a tenth of a processor, after a burst; unthrottled work takes about as long as it uses.
     assert!(waited * 2 >= used * 5, "used {used:?}, waited {waited:?}");
 }
 
@@ -131,7 +131,7 @@ fn creating_an_instance_is_charged_whole() {
     let (charged, used) = all;
     println!("charged {charged} ms of {used} ms");
     assert!(used >= 16, "too little work to tell: {used} ms");
-    // What it is to let go of an instance this large is charged too, and was done on yet another thread.
+    // Dropping an instance this large is charged too, and was done on yet another thread.
     assert!(charged * 2 >= used, "charged {charged} ms of {used} ms");
 }
 
@@ -144,7 +144,7 @@ fn work_without_an_epoch_tick_is_charged_whole() {
     }));
 }
 
-/// A session of the plugin that uses key-value, in a store of its own.
+/// A session of the plugin that uses key-value, with a store of its own.
 fn with_store(script: &str) -> (u64, Duration) {
     let folder = tempfile::tempdir().unwrap();
     let store = Embedded::open(&folder.path().join("keyvalue.redb")).unwrap();
@@ -177,7 +177,7 @@ fn http_requests_are_charged() {
     log::listen();
     let (stop, stopped) = oneshot::channel::<()>();
     let (tell, told) = std::sync::mpsc::channel();
-    // The server is on a thread of its own: what it uses is not the session's.
+    // The server has a thread of its own: its time is not the session's.
     let server = std::thread::spawn(move || {
         Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
             let server = Server::start().await;

@@ -1,5 +1,5 @@
-//! The connection's side of a session, played by hand: what it hears is written down, and it takes as much output as it
-//! is told to.
+//! The connection's side of a session, driven by the test: it records what it receives and takes as much output as the
+//! test allows.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,19 +15,19 @@ use whelk_runtime::{
 
 use crate::guests;
 
-/// What a connection allows a session to have waiting.
+/// The capacity of a session's output.
 pub(crate) const CAPACITY: usize = 256 << 10;
-/// Long enough for a machine with other work; nothing waits for it unless something is broken.
+/// Long enough for a busy machine; a passing test never waits that long.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// One thing that the connection heard.
+/// One thing that the connection received.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Heard {
     Opened(bool),
-    /// It was not opened, for want of room.
+    /// The session was not opened, for lack of room.
     Full,
     Reply(bool),
-    /// Output; pieces for one stream are joined.
+    /// Output; consecutive pieces of one stream are joined.
     Bytes(Output, Vec<u8>),
     Eof,
     Request(String, Vec<u8>),
@@ -36,10 +36,10 @@ pub(crate) enum Heard {
     Debug(String),
 }
 
-/// Writes down what it hears.
+/// Records what it receives.
 pub(crate) struct Recorder {
     pub(crate) heard: Vec<Heard>,
-    /// How many more bytes are taken.
+    /// How many more bytes it takes.
     pub(crate) room: usize,
 }
 
@@ -89,13 +89,13 @@ pub(crate) struct Client {
     pub(crate) task: JoinHandle<Report>,
     /// How often the connection was woken.
     pub(crate) wakes: Arc<AtomicUsize>,
-    /// The fact `connection-id`, by which lines of the log are found.
+    /// The fact `connection-id`, by which the log lines are found.
     pub(crate) id: String,
     woken: Arc<Notify>,
 }
 
 impl Client {
-    /// A session with the script plugin that does `scripts`: name of a function, what it does.
+    /// A session of the script plugin with these `scripts`: name of a function, and what it does.
     pub(crate) fn new(scripts: &[(&str, &str)]) -> Self {
         Self::with(&guests::script(), scripts, &Limits::default())
     }
@@ -104,7 +104,7 @@ impl Client {
         Self::among(&guests::nothing_else(), plugin, scripts, limits)
     }
 
-    /// A session of this tenant's.
+    /// A session of this tenant.
     pub(crate) fn of(tenant: &Arc<Tenant>, plugin: &Arc<Plugin>, scripts: &[(&str, &str)]) -> Self {
         Self::full(tenant, &guests::nothing_else(), plugin, "somebody", scripts)
     }
@@ -114,8 +114,8 @@ impl Client {
         Self::full(tenant, &guests::nothing_else(), plugin, user, scripts)
     }
 
-    /// A session that may get to these plugins. A script for `second.` and the name of a function is for the plugin
-    /// `second`.
+    /// A session that may hand over to these plugins. A script named `second.` and the name of a function is for the
+    /// plugin `second`.
     pub(crate) fn among(
         plugins: &Arc<dyn Plugins>,
         plugin: &Arc<Plugin>,
@@ -159,7 +159,7 @@ impl Client {
         client
     }
 
-    /// The same session after one thing more has happened.
+    /// The same session after one more event.
     pub(crate) fn and(self, event: ChannelEvent) -> Self {
         self.happen(event);
         self
@@ -183,12 +183,12 @@ impl Client {
         self.inbox.data(None, data);
     }
 
-    /// Takes what is there, as far as there is room.
+    /// Takes output as far as there is room.
     pub(crate) fn drain(&mut self) {
         while self.outbox.drain(&mut self.recorder) == Drained::More && self.recorder.room > 0 {}
     }
 
-    /// Takes output until `enough` says so.
+    /// Takes output until `enough` is satisfied.
     pub(crate) async fn until(&mut self, enough: impl Fn(&Recorder) -> bool) {
         let waited = timeout(TIMEOUT, async {
             loop {
@@ -208,7 +208,7 @@ impl Client {
         timeout(TIMEOUT, self.woken.notified()).await.unwrap();
     }
 
-    /// Takes output until this much of it has come on stdout, and gives it back as text.
+    /// Takes output until this much has arrived on stdout, and returns it as text.
     pub(crate) async fn until_stdout(&mut self, bytes: usize) -> String {
         self.until(|recorder| recorder.stdout().len() >= bytes).await;
         self.recorder.text()
@@ -265,7 +265,7 @@ impl Recorder {
     }
 }
 
-/// What is heard of text on stdout.
+/// The text on stdout.
 pub(crate) fn out(text: &str) -> Heard {
     Heard::Bytes(Output::Stdout, text.into())
 }

@@ -1,4 +1,4 @@
-//! How sessions end, whoever ends them, and that `closed` comes exactly once.
+//! How sessions end, and that `closed` is called exactly once.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use whelk_runtime::{ChannelEvent, Ending, Error, Exit, Grants, Limit, Limits, Ou
 use crate::client::{Client, Heard};
 use crate::{guests, log};
 
-/// The lines that `closed` left.
+/// The lines that `closed` logged.
 fn closed(id: &str) -> Vec<String> {
     log::texts(id).into_iter().filter(|line| line.starts_with("closed")).collect()
 }
@@ -102,7 +102,7 @@ async fn a_client_that_asks_to_close_is_announced_and_the_session_goes_on() {
 #[tokio::test(start_paused = true)]
 async fn a_call_that_goes_on_after_the_end_is_stopped_after_a_second() {
     log::listen();
-    // W20: `sleep` waits in WASI, which cannot tell the plugin that its client has gone.
+    // W20: `sleep` blocks in WASI, which cannot report that the client has left.
     let mut client = Client::exec("write x;sleep 3600000");
     client.until_stdout(1).await;
     let id = client.id.clone();
@@ -132,7 +132,7 @@ async fn closed_has_a_second_by_the_clock() {
     let waited = before.elapsed();
     assert!(waited >= Duration::from_secs(1) && waited < Duration::from_millis(1100), "{waited:?}");
     assert!(matches!(report.error, Some(Error::Limit { limit: Limit::Time, .. })), "{report:?}");
-    // The client had its orderly end before.
+    // The client got its exit before.
     assert_eq!((recorder.exit(), report.exit), (Some(Exit::Status(0)), Some(Exit::Status(0))));
 }
 
@@ -205,7 +205,7 @@ async fn a_crash_sends_a_line_to_the_client() {
     let (recorder, _) = Client::exec("write partly;trap").end().await;
     assert_eq!(recorder.text(), "partly");
     assert_eq!(recorder.bytes_of(Output::Stderr), b"whelk: the plugin crashed\n");
-    // After EOF there is no way to say it but the exit.
+    // After EOF only the exit can report it.
     let (recorder, _) = Client::exec("eof;trap").end().await;
     assert_eq!(recorder.bytes_of(Output::Stderr), b"");
     assert!(matches!(recorder.exit(), Some(Exit::Signal { name: SignalName::Abrt, .. })));

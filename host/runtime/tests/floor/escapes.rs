@@ -1,4 +1,4 @@
-//! Every way out of a granted directory is closed, however often it is tried.
+//! No path leads out of a granted directory, however often it is tried.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -11,22 +11,22 @@ use whelk_runtime::Access;
 
 use crate::shell::{AMPLE, Place, Shell};
 
-/// How often: in every run, and where the figure is proved.
+/// How many attempts: in every run, and in a proof.
 fn times() -> u64 {
     if std::env::var_os("WHELK_PROVE").is_some_and(|value| value == "1") { 100_000 } else { 2_000 }
 }
 
-/// In how many pieces, so that each is soon over.
+/// In how many pieces, so that each is short.
 const PIECES: u64 = 20;
 
-/// Runs an action that is told how often, so often in all: it must hold each time.
+/// Runs an action that takes a number of attempts, this many in all: each must fail.
 async fn holds(shell: &mut Shell, action: &str) {
     for _ in 0..PIECES {
         assert_eq!(shell.run(&format!("{action} {}", times() / PIECES)).await, "held");
     }
 }
 
-/// A directory, and beside it what must not be reached.
+/// A directory, and beside it files that must not be reached.
 fn besieged() -> Place {
     Place::with(Access::ReadWrite, AMPLE, |path| {
         let outside = path.join("../outside");
@@ -42,7 +42,7 @@ fn besieged() -> Place {
     })
 }
 
-/// Whether the outside is as it was.
+/// Whether the files outside are unchanged.
 fn assert_untouched(place: &Place) {
     let outside = place.path("../outside");
     let mut names: Vec<_> = fs::read_dir(&outside).unwrap().map(|entry| entry.unwrap().file_name()).collect();
@@ -97,7 +97,7 @@ async fn a_rename_replaces_nothing_outside() {
 
 #[tokio::test]
 async fn a_file_opened_for_reading_is_not_truncated() {
-    // The bypass of May 2026: truncation asked for with the right to read.
+    // The bypass of May 2026: truncation with read permission only.
     let place = besieged();
     let mut shell = place.shell();
     assert_eq!(shell.run("raw mine truncate read;raw mine truncate").await, "invalid\ninvalid");
@@ -173,8 +173,7 @@ async fn a_race_of_two_sessions_does_not_leave_the_directory() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_race_with_another_process_does_not_leave_the_directory() {
-    // W27. Not through the tenant's own door, where changes of names wait for each other: here only the kernel holds
-    // the line.
+    // W27. Not through the tenant's own session, where renames wait for each other: here only the kernel protects.
     let place = besieged();
     let done = Arc::new(AtomicBool::new(false));
     let (turn, link, seen) = (place.path("turn"), place.path("link"), Arc::clone(&done));

@@ -1,4 +1,4 @@
-//! A granted directory, used as any program uses files: by the standard library of its language.
+//! A granted directory, used by the standard library like any program's files.
 
 use std::fs;
 

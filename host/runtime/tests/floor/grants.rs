@@ -1,4 +1,4 @@
-//! What a tenant gives beyond the session: environment and clocks. W29, W32, W33.
+//! Grants beyond the session: environment and clocks. W29, W32, W33.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ async fn the_environment_has_only_what_is_granted() {
     let granted = Grants { environment, ..Grants::default() };
     assert_eq!(text(granted.clone(), "vars").await, "MODE=test EMPTY= ");
     assert_eq!(text(Grants::default(), "vars").await, "");
-    // No arguments, no files, no network come with it.
+    // The grant includes no arguments, files or network.
     assert!(
         text(granted, "world").await.contains("env=2 args=0 files=true write=true connect=true bind=true names=true")
     );
@@ -40,7 +40,7 @@ async fn clocks_are_coarse_unless_granted_finer() {
 
 #[tokio::test(start_paused = true)]
 async fn waiting_does_not_make_a_coarse_clock_finer() {
-    // W32: a nap of any length ends on a tick, at least one later.
+    // W32: a sleep of any length ends on a tick, at least one later.
     for (nap, least) in [(1, 1), (999_999, 1), (1_000_001, 2), (2_500_000, 3)] {
         let slept = text(Grants::default(), &format!("nap {nap}")).await;
         let (fraction, milliseconds) = slept.split_once(' ').unwrap();

@@ -1,4 +1,4 @@
-//! The plugins that the tests run, built once, and the engine that runs them.
+//! The plugins of the tests, built once, and the engine that runs them.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,7 +8,7 @@ use std::{env, fs};
 use wasmparser::{Parser, Payload};
 use whelk_runtime::{Engine, EngineSettings, Lookup, Plugin, Plugins, Routes, Start};
 
-/// Where the built components are.
+/// The folder of the built components.
 fn built() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
@@ -26,28 +26,28 @@ fn built() -> &'static Path {
     })
 }
 
-/// The bytes of one.
+/// The bytes of one component.
 pub(crate) fn wasm(name: &str) -> Vec<u8> {
     fs::read(built().join(name).with_extension("wasm")).unwrap()
 }
 
-/// A component that exports its first import again under these names, beside what it exports anyway.
+/// A component that exports its first import again under these names, beside its own exports.
 pub(crate) fn exporting_besides(mut wasm: Vec<u8>, names: &[&str]) -> Vec<u8> {
     let short = |length: usize| u8::try_from(length).ok().filter(|length| *length < 128).unwrap();
     let mut exports = vec![short(names.len())];
     for name in names {
         exports.extend([0, short(name.len())]);
         exports.extend(name.as_bytes());
-        // Of the sort `instance` the first, without a type.
+        // The first one of the sort `instance`, without a type.
         exports.extend([5, 0, 0]);
     }
-    // The section of exports.
+    // The export section.
     wasm.extend([11, short(exports.len())]);
     wasm.extend(exports);
     wasm
 }
 
-/// A component with one more core instance, which has so many memories of so many pages.
+/// A component with one more core instance, which has this many memories of this many pages.
 pub(crate) fn with_memories(mut wasm: Vec<u8>, count: usize, pages: usize) -> Vec<u8> {
     let (mut depth, mut modules) = (0_usize, 0);
     for payload in Parser::new(0).parse_all(&wasm) {
@@ -67,8 +67,8 @@ pub(crate) fn with_memories(mut wasm: Vec<u8>, count: usize, pages: usize) -> Ve
     wasm
 }
 
-/// The engine of most tests. It has permits for all of them: one that waited for another's would let the clock of a
-/// test run on.
+/// The engine of most tests. It has permits for all of them: a test that waited for another's permit would let its
+/// clock run on.
 pub(crate) fn engine() -> &'static Engine {
     static ENGINE: OnceLock<Engine> = OnceLock::new();
     ENGINE.get_or_init(|| {
@@ -76,13 +76,13 @@ pub(crate) fn engine() -> &'static Engine {
     })
 }
 
-/// The plugin that does what it is told.
+/// The script plugin.
 pub(crate) fn script() -> Arc<Plugin> {
     static SCRIPT: OnceLock<Arc<Plugin>> = OnceLock::new();
     Arc::clone(SCRIPT.get_or_init(|| Plugin::load(engine(), "script", &wasm("script")).unwrap()))
 }
 
-/// The plugin with no optional handler.
+/// The plugin without optional handlers.
 pub(crate) fn bare() -> Arc<Plugin> {
     static BARE: OnceLock<Arc<Plugin>> = OnceLock::new();
     Arc::clone(BARE.get_or_init(|| Plugin::load(engine(), "bare", &wasm("bare")).unwrap()))
@@ -94,14 +94,14 @@ pub(crate) fn second() -> Arc<Plugin> {
     Arc::clone(SECOND.get_or_init(|| Plugin::load(engine(), "second", &wasm("second")).unwrap()))
 }
 
-/// The two of them, where the subsystem `sftp` and commands that begin with `two` are the second's.
+/// Both plugins, where the subsystem `sftp` and commands that begin with `two` are routed to the second.
 pub(crate) fn two() -> Arc<dyn Plugins> {
     let text = |from: &str, to: &str| (from.to_owned(), to.to_owned());
     let routes = Routes::new([text("sftp", "second"), text("lost", "nowhere")], [text("two", "second")]);
     Arc::new(FixedPlugins { plugins: vec![script(), second()], routes })
 }
 
-/// Plugins that a session may get to, and how.
+/// The plugins that a session may hand over to, and the routes.
 #[derive(Default)]
 pub(crate) struct FixedPlugins {
     pub(crate) plugins: Vec<Arc<Plugin>>,
@@ -117,7 +117,7 @@ impl Plugins for FixedPlugins {
     }
 }
 
-/// None but the one that a session begins with.
+/// No other plugins.
 pub(crate) fn nothing_else() -> Arc<dyn Plugins> {
     Arc::new(FixedPlugins::default())
 }

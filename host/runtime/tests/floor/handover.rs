@@ -1,5 +1,4 @@
-//! Hand-over: one plugin ends its part and another goes on where it stood. No byte, no credit and no answer is lost or
-//! doubled.
+//! Hand-over: one plugin ends its part and another continues. No byte, no credit and no answer is lost or duplicated.
 
 use whelk_runtime::{ChannelEvent, Drained, Ending, Error, Exit, Limits, Output, SignalName};
 
@@ -12,7 +11,7 @@ fn client(scripts: &[(&str, &str)]) -> Client {
     Client::among(&guests::two(), &guests::script(), scripts, &Limits::default())
 }
 
-/// So many bytes in which every place is known by what is there.
+/// This many bytes, of which each shows its position.
 fn stream(from: usize, count: usize) -> Vec<u8> {
     (from..from + count).map(|at| (at % 251) as u8).collect()
 }
@@ -41,7 +40,7 @@ async fn after_an_acceptance_the_next_plugins_answer_is_not_sent() {
     let (recorder, _) = client(&[("second.exec", "write two;finish 4")]).then("write one ;pass second").await;
     let heard = [Heard::Opened(true), Heard::Reply(true), out("one two"), Heard::Exit(Exit::Status(4))];
     assert_eq!(recorder.heard, heard);
-    // Its no is the end.
+    // Its refusal ends the session.
     for refusal in ["second.exec", "second.open"] {
         let (recorder, report) = client(&[(refusal, "false")]).then("write one;pass second").await;
         let heard = [Heard::Opened(true), Heard::Reply(true), out("one"), Heard::Exit(Exit::Status(1))];
@@ -163,7 +162,7 @@ async fn eof_is_sent_once_across_a_handover() {
     let (recorder, _) = client.then("eof;pass second").await;
     assert_eq!(recorder.heard[1..], [Heard::Reply(true), Heard::Eof, Heard::Exit(Exit::Status(0))]);
     assert_eq!(log::texts(&id)[2], "closed Ending::Finished: open, exec, write eof-sent");
-    // One that was held with other output is thrown away with it.
+    // An EOF that was held with other output is discarded with it.
     let client = self::client(&[("open", "write x;eof"), ("second.exec", "write heard;finish 0")]);
     let (recorder, _) = client.then("pass second").await;
     assert_eq!(recorder.text(), "heard");
@@ -185,7 +184,7 @@ async fn a_caught_signal_is_delivered_to_the_next_plugin_without_an_interrupt() 
     }
     client.recorder.room = usize::MAX;
     let (recorder, report) = client.end().await;
-    // What did not fit before the signal came was not written.
+    // Output that did not fit before the signal was not written.
     let tail = recorder.stdout().split_off(CAPACITY + 300_000);
     let tail = String::from_utf8_lossy(&tail).into_owned();
     let tail = tail.lines().filter(|line| !line.starts_with("on-writable")).collect::<Vec<_>>().join("\n");

@@ -1,4 +1,5 @@
-//! Requests, for a tenant that grants hosts: what goes, what does not, and what is left when a session ends.
+//! HTTP requests of a tenant that grants hosts: which are sent, which are refused, and what is left when a session
+//! ends.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
@@ -19,16 +20,16 @@ pub(crate) fn fetch() -> Arc<Plugin> {
     Arc::clone(FETCH.get_or_init(|| Plugin::load(guests::engine(), "fetch", &guests::wasm("fetch")).unwrap()))
 }
 
-/// What a server tells of its connections.
+/// What the server reports about its connections.
 #[derive(Debug, PartialEq, Eq)]
 enum Told {
     /// The head of a request.
     Asked(String),
-    /// So many bytes were sent when no more were taken.
+    /// This many bytes were sent when no more were accepted.
     Stalled(usize),
-    /// The body of a request had so many bytes, framing included.
+    /// The body of a request had this many bytes, including framing.
     Uploaded(usize),
-    /// The other end is gone.
+    /// The client has closed.
     Gone,
 }
 
@@ -97,7 +98,7 @@ async fn serve(mut stream: TcpStream, tell: mpsc::UnboundedSender<Told>) -> Opti
             tell.send(Told::Gone).ok()?;
             String::new()
         }
-        // Never answered.
+        // Never answers.
         _ => {
             let _ = stream.read_to_end(&mut Vec::new()).await;
             tell.send(Told::Gone).ok()?;
@@ -133,7 +134,7 @@ fn client(entries: &[&str], limits: Limits) -> Client {
     Client::of(&Tenant::new("acme", limits, Grants { http, ..Grants::default() }), &fetch(), &[])
 }
 
-/// What a script says, a line for each action.
+/// The output of a script, a line for each action.
 async fn lines(entries: &[&str], limits: Limits, script: &str) -> Vec<String> {
     let (recorder, report) = client(entries, limits).then(&format!("{script};finish")).await;
     assert!(report.error.is_none(), "{:?}", report.error);
@@ -218,7 +219,7 @@ async fn an_unlisted_address_is_denied_and_logged_once() {
     assert_eq!(text.lines().collect::<Vec<_>>(), vec!["error ErrorCode::HttpRequestDenied"; urls.len()]);
     let lines = log::lines(&id);
     let denied: Vec<_> = lines.iter().filter(|line| line.fields["message"] == "destination denied").collect();
-    // The first three and the last are two destinations.
+    // The first three have one destination, the last another.
     assert_eq!(denied.len(), urls.len() - 2);
     assert_eq!(denied[0].fields["destination"], format!("http://127.0.0.1:{port}"));
     assert_eq!(denied[0].fields["tenant"], "acme");
@@ -301,7 +302,7 @@ async fn a_request_with_a_complete_response_keeps_no_connection_whatever_remains
         let text = client.until_stdout("none\n".len() + "early\n".len() * round).await;
         assert!(text.ends_with("early\n"), "{text}");
         server.asked().await;
-        // What was sent had a moment to arrive.
+        // The sent bytes had time to arrive.
         assert_eq!(server.told.recv().await, Some(Told::Gone));
     }
 }
@@ -413,7 +414,7 @@ async fn server_failures_are_distinguished() {
         listener.local_addr().unwrap().to_string()
     };
     let (short, nonsense, never) = (server.url("/short"), server.url("/nonsense"), server.url("/never"));
-    // The plugin's own patience: 1 ms, and the server takes for ever.
+    // The plugin's own timeout is 1 ms, and the server never answers.
     let script = format!("get http://{gone}/;get {nonsense};get {never} 1;get {short}");
     let text = lines(&[&listed, &gone], Limits::default(), &script).await;
     let codes = ["ConnectionRefused", "HttpProtocolError", "ConnectionReadTimeout"];
@@ -454,7 +455,7 @@ async fn without_the_grant_a_plugin_runs_and_each_request_is_denied() {
     let denied = "error ErrorCode::HttpRequestDenied\n";
     assert_eq!(recorder.text(), format!("{denied}{denied}made\n"), "{report:?}");
     assert!(server.told.try_recv().is_err(), "somebody came");
-    // Told with the line that would grant it, and once however many sessions a client begins.
+    // Logged with the line that would grant it, once however many sessions a client begins.
     let denials = |id: &str| -> Vec<_> {
         log::lines(id).into_iter().filter(|line| line.fields["message"] == "destination denied").collect()
     };

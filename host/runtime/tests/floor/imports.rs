@@ -1,4 +1,4 @@
-//! What a plugin can call: our interfaces, and WASI with nothing in it.
+//! What a plugin can call: our interfaces, and WASI without any resources.
 
 use tracing::Level;
 use whelk_runtime::{ChannelEvent, Ending, Exit, Grants, Limits, Pty, SignalName, Tenant, WindowSize};
@@ -162,7 +162,7 @@ async fn names_of_signals_to_be_caught_are_short_few_and_charged() {
     let none = with("catch-many 0 0").await;
     let long = with("catch-many 60 60000").await;
     let many = with("catch-many 20000 20").await;
-    // What they make the plugin's own memory grow by is whole pages.
+    // The plugin's own memory grows by whole pages for them.
     let page = 64 << 10;
     assert_eq!((long - none) % page, 0, "{none} and {long}");
     assert!((64 * 20..8 << 10).contains(&((many - none) % page)), "{none} and {many}");
@@ -185,7 +185,7 @@ async fn a_request_ends_with_the_session() {
 async fn disconnect_and_debug_reach_the_connection_and_are_bounded() {
     let flood = "debug note\u{1b}[2J;".repeat(100);
     let mut client = Client::exec(&format!("{flood}disconnect 11 bye;disconnect 2 again;finish 0"));
-    // Nobody takes anything before the plugin has said it all.
+    // The client takes nothing before the plugin has written everything.
     (&mut client.task).await.unwrap();
     client.drain();
     let recorder = client.recorder;

@@ -1,4 +1,4 @@
-//! Sessions know nothing of each other and leave nothing behind.
+//! Sessions do not see each other and leave nothing behind.
 
 use whelk_runtime::{Exit, SignalName};
 

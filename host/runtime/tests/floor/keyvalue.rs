@@ -1,4 +1,5 @@
-//! Key-value: two tenants with the same names, quotas, hostile names, and a store that is killed while it writes.
+//! Key-value: two tenants with the same names, quotas, hostile names, and a store whose process is killed while it
+//! writes.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -18,12 +19,12 @@ use crate::client::{Client, Recorder};
 use crate::guests;
 
 const QUOTA: Quota = Quota { bytes: 16 << 20, keys: 10_000 };
-/// For tests that ask often and are not about that.
+/// For tests with many calls that are not about the rate.
 const RATE: u32 = 1_000_000;
 /// More than any value.
 const MOST: usize = 1 << 30;
 
-/// The plugin that uses what a tenant's sessions share.
+/// The plugin that uses the tenant's shared data.
 pub(crate) fn neighbour() -> Arc<Plugin> {
     static NEIGHBOUR: OnceLock<Arc<Plugin>> = OnceLock::new();
     let load = || Plugin::load(guests::engine(), "neighbour", &guests::wasm("neighbour")).unwrap();
@@ -41,7 +42,7 @@ pub(crate) fn store(tenant: &str) -> Arc<dyn Buckets> {
     store.tenant(tenant, QUOTA)
 }
 
-/// What a tenant shares, and nothing else.
+/// The grant of shared data and nothing else.
 pub(crate) fn grants(buckets: Arc<dyn Buckets>) -> Grants {
     let mut grants = Grants::default();
     grants.keyvalue.replace(buckets);
@@ -63,7 +64,7 @@ fn session(tenant: &Arc<Tenant>, command: &str) -> Client {
     Client::of(tenant, &neighbour(), &[]).and(ChannelEvent::Exec(command.into()))
 }
 
-/// What a session prints that does this and finishes.
+/// The output of a session that runs this script and finishes.
 async fn run(tenant: &Arc<Tenant>, script: &str) -> String {
     let (recorder, report): (Recorder, _) = session(tenant, &format!("{script};finish")).end().await;
     assert_eq!(recorder.exit(), Some(Exit::Status(0)), "{report:?}");
@@ -97,8 +98,8 @@ async fn tenants_with_the_same_names_do_not_see_each_other() {
 
 #[tokio::test]
 async fn no_name_reaches_another_tenants_values() {
-    // Everything that can be made of tenant, bucket and key by shifting the borders between them, or by bytes that end
-    // names elsewhere.
+    // All combinations of tenant, bucket and key that shift the borders between them, or contain bytes that end names
+    // elsewhere.
     let pieces = ["", "a", "ab", "b", "\0", "a\0", "\0a", "a\0b", "/", "a/b", "../a", "\u{ffff}", "a\u{10ffff}"];
     let folder = tempfile::tempdir().unwrap();
     let store = Embedded::open(&folder.path().join("keyvalue.redb")).unwrap();
@@ -121,7 +122,7 @@ async fn no_name_reaches_another_tenants_values() {
     }
 }
 
-/// All values and keys of a bucket, in the order of the list.
+/// All keys and values of a bucket, in the order of the list.
 async fn contents(buckets: &dyn Buckets, bucket: &str) -> (Vec<Vec<u8>>, Vec<String>) {
     let (mut keys, mut cursor) = (Vec::new(), None);
     loop {
@@ -152,7 +153,7 @@ async fn names_and_values_that_are_too_long_and_calls_that_are_too_large_are_err
     let value = "error Error::Other(\"the value has more than 1048576 bytes\")";
     let count = "error Error::Other(\"more than 1000 keys in one call\")";
     assert_eq!(heard, format!("{value}\n{count}\n()\n()\n()\n"));
-    // What was written in two calls is not read in one.
+    // Values written in two calls cannot be read in one.
     let heard = run(&acme, "open big;fill 4 900000;set key4 ~900000;read 4;read 5").await;
     assert_eq!(heard, "()\n()\n4\nerror Error::Other(\"the values are too many for one call\")\n");
 }
@@ -174,16 +175,16 @@ async fn only_a_tenant_at_its_quota_is_refused() {
         run(&acme, "open b;set k \\e;set 1 \\e;set 2 \\e;set 3 \\e;add 4 1").await,
         format!("()\n()\n()\n{over}\n{over}\n")
     );
-    // A bucket counts as a key, and is gone with its last.
+    // A bucket counts as a key, and disappears with its last one.
     assert_eq!(
         run(&acme, "open c;set k v;open b;delete 1;delete 2;open c;set k v").await,
         format!("{over}\n()\n()\n()\n")
     );
     assert_eq!(run(&acme, "open b;delete-many k j;open c;set-many 1 a 2 b").await, "()\n()\n");
-    // A batch is done wholly or not at all.
+    // A batch succeeds as a whole or changes nothing.
     assert_eq!(run(&acme, "open c;set-many 1 x 3 c 4 d;get 1;list").await, format!("{over}\nSome(\"a\")\n\"k 1 2\"\n"));
     assert_eq!(run(&zeta, "open b;set k ~2000;fill 100 100").await, "()\n()\n");
-    // Less of too much is allowed when a quota was lowered.
+    // Reducing an excess is allowed after a quota was lowered.
     let lower = self::over(store.tenant("zeta", Quota { bytes: 1_000, keys: 10 }), Limits::default());
     assert_eq!(run(&lower, "open b;set k ~1999;set k ~2000;set new \\e").await, format!("()\n{over}\n{over}\n"));
 }
@@ -238,7 +239,7 @@ async fn keys_are_listed_in_pages_in_insertion_order_despite_changes() {
     assert_eq!(run(&acme, "open b;fill 1000 1;set more 1;set key0 2;count-keys").await, "()\n()\n()\n1001\n");
     let heard = run(&acme, "open b;page first").await;
     assert!(heard.starts_with("([\"key0\", \"key1\", ") && heard.ends_with("\"key999\"], Some(1000))\n"), "{heard}");
-    // The second page is where it was, whatever was deleted of the first and added at the end.
+    // The second page starts where it did, whatever was deleted from the first and added at the end.
     let heard = run(&acme, "open b;delete-many key0 key1;set last 1;page 1000;page 18446744073709551615").await;
     assert_eq!(heard, "()\n()\n([\"more\", \"last\"], None)\n([], None)\n");
 }
@@ -321,18 +322,18 @@ fn a_file_that_cannot_be_used_is_named_with_the_reason_and_what_to_do() {
     assert!(nowhere.contains("cannot be opened: No such file"), "{nowhere}");
 }
 
-/// Tells the test program that it is the one to be killed, and where its store is.
+/// Tells the test program that it is the process to be killed, and where its store is.
 const VICTIM: &str = "WHELK_KEYVALUE_VICTIM";
-/// Tasks of the victim that write at the same time.
+/// How many tasks of the killed process write at the same time.
 const WRITERS: u64 = 8;
 
-/// How often: full in `cargo xtask prove`.
+/// How many kills: the full number in `cargo xtask prove`.
 fn kills() -> u64 {
     if std::env::var_os("WHELK_PROVE").is_some_and(|value| value == "1") { 200 } else { 12 }
 }
 
-/// The store is opened, written to by eight at once, and killed at some moment, again and again. This program is both
-/// the killer and, started by itself with a variable set, the victim.
+/// The store is opened, written to by eight tasks at once, and its process killed at some moment, again and again. The
+/// test program starts itself with a variable set as the process to kill.
 #[test]
 fn nothing_acknowledged_is_lost_when_the_process_is_killed_and_the_store_always_opens() {
     if let Some(path) = std::env::var_os(VICTIM) {
@@ -348,7 +349,7 @@ fn nothing_acknowledged_is_lost_when_the_process_is_killed_and_the_store_always_
     println!("figure: kills during key-value writes: {}, {acknowledged} acknowledged keys, 0 lost", kills());
 }
 
-/// The victim is killed as soon as it has made a file, or a little later: what it leaves is a store or nothing.
+/// The process is killed as soon as it has created a file, or a little later: it leaves a store or nothing.
 #[test]
 fn a_store_that_was_being_made_when_the_process_was_killed_opens() {
     let mut unfinished = 0;
@@ -378,7 +379,7 @@ fn a_store_may_be_a_dangling_link_to_its_place() {
     fs::create_dir(folder.path().join("disk")).unwrap();
     std::os::unix::fs::symlink("disk/link", &path).unwrap();
     std::os::unix::fs::symlink("store", folder.path().join("disk/link")).unwrap();
-    // What was left of one that was being made.
+    // What was left of a store that was being created.
     fs::write(folder.path().join("disk/store.new"), "half").unwrap();
     drop(Embedded::open(&path).unwrap());
     assert!(folder.path().join("disk/store").is_file() && !folder.path().join("disk/store.new").exists());
@@ -395,8 +396,8 @@ fn victim(path: &Path) -> Child {
         .unwrap()
 }
 
-/// Starts a victim and kills it after so many acknowledgements as the number of the kill leads to; says how many those
-/// were.
+/// Starts a process and kills it after a number of acknowledgements that depends on the number of the kill; returns
+/// that number.
 fn one_kill(path: &Path, kill: u64) -> usize {
     let mut victim = victim(path);
     let mut lines = BufReader::new(victim.stdout.take().unwrap()).lines();
@@ -414,7 +415,7 @@ fn one_kill(path: &Path, kill: u64) -> usize {
     acknowledged
 }
 
-/// Writes keys that were never there, each with a value that tells itself, and says so of each.
+/// Writes new keys, each with a value that identifies it, and prints each one that was acknowledged.
 fn write_until_killed(path: &Path) {
     let store = Embedded::open(path).unwrap();
     Builder::new_multi_thread().worker_threads(2).build().unwrap().block_on(async move {
@@ -442,7 +443,7 @@ fn value(number: u64) -> Vec<u8> {
     number.to_string().repeat(usize::try_from(number * 37 % 500).unwrap()).into_bytes()
 }
 
-/// Opens the store: at least all that was acknowledged is there, and what is there is whole and counted right.
+/// Opens the store: it has at least what was acknowledged, and its contents are complete and counted correctly.
 fn check_store(path: &Path, acknowledged: usize) {
     let store = Embedded::open(path).unwrap();
     Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
@@ -468,8 +469,7 @@ fn check_store(path: &Path, acknowledged: usize) {
     });
 }
 
-/// The store's own count, seen from outside: what is left of a quota is exactly what it should be. Leaves nothing
-/// behind.
+/// Checks the store's own count from outside: exactly the right amount of a quota is left. Leaves nothing behind.
 async fn check_count(store: &Arc<Embedded>, tenant: &str, bytes: usize, keys: usize) {
     let spare = "probe".len() * 2 + 100;
     let quota = |bytes: usize, keys: usize| Quota { bytes: bytes as u64, keys: keys as u64 };

@@ -1,5 +1,5 @@
-//! Hostile plugins, by their rows in the threat model: each is stopped, its client is told in a line, its neighbours
-//! notice nothing.
+//! Hostile plugins, by the rows of the threat list: each is stopped, its client gets one line, its neighbours are not
+//! affected.
 
 use whelk_runtime::{
     ChannelEvent, Engine, EngineSettings, Error, Exit, Limit, Limits, Plugin, Report, Room, SignalName,
@@ -8,7 +8,7 @@ use whelk_runtime::{
 use crate::client::{Client, Heard, Recorder};
 use crate::{guests, log};
 
-/// Every function, and what makes a client reach it.
+/// Every function, and the event that calls it.
 fn functions() -> Vec<(&'static str, Vec<ChannelEvent>)> {
     let size = whelk_runtime::WindowSize::default();
     let pty = whelk_runtime::Pty { term: "xterm".to_owned(), size, modes: Vec::new() };
@@ -57,7 +57,7 @@ async fn a_loop_in_any_function_is_stopped_at_its_budget() {
             assert_eq!(recorder.heard, [Heard::Opened(false)]);
         } else {
             assert_eq!(signal(recorder.exit()), (SignalName::Kill, "cpu budget exhausted".to_owned()), "{function}");
-            // The call before it may have met a tick, too, and on a busy machine ticks come late.
+            // The call before it may have met a tick too, and on a busy machine ticks are late.
             assert!((30..90).contains(&report.cpu_ticks), "{function}: {}", report.cpu_ticks);
         }
     }
@@ -78,7 +78,7 @@ async fn a_crash_in_any_function_ends_that_session() {
             continue;
         }
         assert_eq!(signal(recorder.exit()), (SignalName::Abrt, "the plugin crashed".to_owned()));
-        // Each request has its answer even so; a program that was started and crashed has been started.
+        // Each request is answered all the same; a program that was started and crashed counts as started.
         let answers = usize::from(!matches!(function, "close"));
         assert_eq!(recorder.replies(), vec![starts; answers], "{function}");
     }
@@ -171,7 +171,7 @@ async fn a_refused_growth_that_the_plugin_handles_ends_nothing() {
     client.run("greed");
     let mut client = client;
     assert_eq!(client.until_stdout(1).await, "0");
-    // A crash in a later call is a crash.
+    // A crash in a later call is reported as a crash.
     client.happen(ChannelEvent::Eof);
     let (recorder, _) = client.end().await;
     assert_eq!(signal(recorder.exit()).0, SignalName::Abrt);
@@ -205,8 +205,7 @@ async fn a_write_beyond_the_limit_of_a_call_is_stopped() {
 
 #[tokio::test]
 async fn handles_and_random_bytes_are_limited() {
-    // W19, W33
-    // A pollable of a clock is one handle, though the host keeps two things for it.
+    // W19, W33. A pollable of a clock is one handle, though the host keeps two objects for it.
     let (recorder, report) = Client::exec("hoard 1000;random 65536;finish 0").end().await;
     assert_eq!(recorder.text(), "65536", "{report:?}");
     let (recorder, report) = Client::exec("hoard 1025").end().await;
@@ -245,8 +244,8 @@ async fn a_full_engine_refuses_at_once_and_has_room_later() {
 
 #[tokio::test]
 async fn places_are_counted_in_the_mappings_of_the_memories_that_a_plugin_has() {
-    // W7, W52: 5,000 are left for everything else, three instances have two each for their stacks, and six are left for
-    // memories.
+    // W7, W52: 5,000 mappings are left for everything else, three instances have two each for their stacks, and six are
+    // left for memories.
     let settings = EngineSettings { sessions: 100, max_map_count: 5_012, ..EngineSettings::default() };
     let engine = Engine::new(&settings).unwrap();
     let bare = guests::wasm("bare");

@@ -1,4 +1,4 @@
-//! What the plugins' lines in the operator's log say, the record of what they do to files, and the host's own.
+//! The operator's log: the plugins' lines, the record of their file operations, and the host's own lines.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;

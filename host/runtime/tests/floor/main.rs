@@ -1,5 +1,5 @@
-//! The plugin floor: real components under the real engine, with the connection's side played by hand. Rows of the
-//! threat model are named by their numbers.
+//! The plugin tests: real components in the real engine, with the connection's side driven by the test. Codes such as
+//! W5 are rows of the threat list.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
 mod client;

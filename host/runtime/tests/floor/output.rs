@@ -1,4 +1,4 @@
-//! Output: its place among the replies, the room that it waits for, and what comes after it.
+//! Output: its order relative to replies, the room that it waits for, and what follows it.
 
 use std::sync::atomic::Ordering;
 
@@ -10,7 +10,7 @@ use crate::client::{CAPACITY, Client, Heard, out};
 async fn writing_in_a_start_accepts_it() {
     let mut client = Client::exec("fill 600000;write done");
     client.recorder.room = 10;
-    // The plugin is still inside `exec`, waiting for room, and the client has its answer already.
+    // The plugin is still inside `exec`, waiting for room, and the client has its reply already.
     client.until(|recorder| recorder.room == 0).await;
     assert_eq!(client.recorder.heard[..2], [Heard::Opened(true), Heard::Reply(true)]);
     client.recorder.room = usize::MAX;
@@ -76,7 +76,7 @@ async fn output_before_the_start_is_limited_to_64_kib() {
     let length = 65_000 + 536;
     let output = recorder.stdout();
     let rest = String::from_utf8_lossy(&output[length..]).into_owned();
-    // Three writes failed; that of `writable`, which said 0, is one of them.
+    // Three writes failed; that of `writable`, which returned 0, is one of them.
     let writable = CAPACITY - length;
     let failed = "write closed\n";
     assert_eq!(rest, format!("{writable}open\n{failed}{failed}{failed}shell"));
@@ -145,7 +145,7 @@ async fn no_more_than_the_capacity_waits_in_the_host() {
     let mut client = Client::exec("fill 4000000");
     client.recorder.room = 0;
     client.until_replies(1).await;
-    // The session runs on this thread, so what can be taken in one go is all that waited.
+    // The session runs on this thread, so whatever can be taken at once is all that waited.
     client.recorder.room = usize::MAX;
     client.drain();
     assert_eq!(client.recorder.stdout().len(), CAPACITY);

@@ -1,7 +1,7 @@
-//! A panic of the host's: it ends its own session with an incident that the operator finds, and nothing else.
+//! A panic of the host ends its own session with an incident that the operator can find, and nothing else.
 //!
-//! What panics here is the connection's wake-up, which the session's task calls: in an import while the plugin writes,
-//! or in the session's own loop.
+//! The connection's wake-up panics here. The session's task calls it: in an import while the plugin writes, or in the
+//! session's own loop.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -39,7 +39,7 @@ impl Running {
         Self { inbox, outbox, task, armed, woken }
     }
 
-    /// Takes output until `enough` says so.
+    /// Takes output until `enough` is satisfied.
     async fn until(&self, recorder: &mut Recorder, enough: impl Fn(&Recorder) -> bool) {
         loop {
             while self.outbox.drain(recorder) == Drained::More {}
@@ -55,7 +55,7 @@ fn recorder() -> Recorder {
     Recorder { heard: Vec::new(), room: usize::MAX }
 }
 
-/// The incident of a report that says that the host has panicked.
+/// The incident of a report of a host panic.
 fn incident(report: &Report) -> &str {
     match &report.error {
         Some(Error::Host { incident, detail }) if detail.contains("asked to panic") => incident,
@@ -86,7 +86,7 @@ async fn a_panic_in_an_import_ends_that_session_alone_with_an_incident() {
         neighbour.send(b"x");
         neighbour.until_stdout(round).await;
     }
-    // Room and places are given back.
+    // Room and places are released.
     assert_eq!((engine.live(), plugin.sessions()), (1, 1));
 }
 

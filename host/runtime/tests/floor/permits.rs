@@ -1,4 +1,4 @@
-//! Who runs, and who pays for it: run permits, and processor time in the long run.
+//! Run permits, and processor time in the long run.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use whelk_runtime::{ChannelEvent, Ending, Engine, EngineSettings, Error, Grants,
 use crate::client::{Client, Heard};
 use crate::guests;
 
-/// A tenant that may spin for as long as it likes.
+/// A tenant that may loop for as long as it likes.
 fn spinners() -> Arc<Tenant> {
     let limits = Limits { call_ticks: u32::MAX, burst_ticks: u32::MAX, share_ticks: 1000, ..Limits::default() };
     Tenant::new("spinners", limits, Grants::default())
@@ -55,7 +55,7 @@ async fn sixteen_busy_loops_of_one_tenant_do_not_stop_anothers_echo() {
     spinning.iter().for_each(|client| client.task.abort());
 }
 
-/// How many ticks so many spinners of one tenant have on one worker while another tenant's keystroke is echoed two
+/// How many ticks this many busy loops of one tenant use on one worker while another tenant's keystroke is echoed two
 /// hundred times.
 async fn ticks_of(spinners_of_a: usize) -> u64 {
     let plugin = alone();
@@ -77,7 +77,7 @@ async fn ticks_of(spinners_of_a: usize) -> u64 {
 
 #[tokio::test]
 async fn many_busy_loops_of_one_tenant_take_no_more_turns_than_one() {
-    // W45. A keystroke's way is two turns of the worker, or three; with sixteen turns each it would be thousands.
+    // W45. A keystroke takes two or three turns of the worker; with sixteen turns each it would take thousands.
     let one = ticks_of(1).await;
     let many = ticks_of(16).await;
     println!("one has {one} ticks, sixteen have {many}");
@@ -86,7 +86,7 @@ async fn many_busy_loops_of_one_tenant_take_no_more_turns_than_one() {
 
 #[tokio::test]
 async fn a_permit_is_given_back_while_a_call_waits() {
-    // W15, W20: there is one, and two sessions of the same tenant are in the middle of a call.
+    // W15, W20: there is one permit, and two sessions of the same tenant are inside a call.
     let (plugin, tenant) = (alone(), tenant(Limits::default()));
     let asleep = started(&tenant, &plugin, "sleep 3600000").await;
     let mut full = Client::of(&tenant, &plugin, &[]);
@@ -114,7 +114,7 @@ async fn sessions_dropped_during_a_call_release_their_permit_and_budget() {
                 client
             })
             .into();
-        // One of them at least is in its call.
+        // At least one of them is inside its call.
         let first = round % clients.len();
         clients[first].until(|recorder| recorder.heard.first() == Some(&Heard::Opened(true))).await;
         for client in &clients {
@@ -131,7 +131,7 @@ async fn sessions_dropped_during_a_call_release_their_permit_and_budget() {
 
 #[tokio::test(start_paused = true)]
 async fn a_session_that_has_used_up_its_burst_waits_for_its_share_and_is_killed_at_the_budget_of_the_call() {
-    // W1. While it waits nothing runs, so the clock of this test is what it has waited.
+    // W1. Nothing runs while it waits, so the clock of this test shows the waiting time.
     let limits = Limits { burst_ticks: 20, share_ticks: 250, call_ticks: 60, ..Limits::default() };
     let before = Instant::now();
     let (_, report) = Client::with(&alone(), &[], &limits).then("spin").await;
@@ -143,7 +143,7 @@ async fn a_session_that_has_used_up_its_burst_waits_for_its_share_and_is_killed_
 
 #[tokio::test(start_paused = true)]
 async fn waiting_for_processor_time_does_not_count_towards_the_limit() {
-    // Once its session is over a call has a second by the clock. It may use ten ticks, a tick each second.
+    // After the end of its session a call has a second by the clock. It may use ten ticks, a tick each second.
     let limits = Limits { burst_ticks: 1, share_ticks: 1, call_ticks: 10, ..Limits::default() };
     let mut client = Client::with(&alone(), &[], &limits);
     client.run("spin");
@@ -168,7 +168,7 @@ async fn a_throttled_session_does_not_block_its_tenant() {
 
 #[tokio::test]
 async fn computing_for_less_than_a_tick_at_a_time_is_charged() {
-    // How much work there is in a tick, on this machine now.
+    // How much work a tick allows, on this machine now.
     let (_, report) = Client::exec("work 50000000;finish 0").end().await;
     let in_a_tick = 50_000_000 / report.cpu_ticks.max(1);
     let (_, report) = Client::exec(&format!("sneak {} 300;finish 0", in_a_tick * 9 / 10)).end().await;
@@ -176,8 +176,7 @@ async fn computing_for_less_than_a_tick_at_a_time_is_charged() {
     let billed = report.cpu_ticks;
     let (_, report) = Client::exec("sneak 10 300;finish 0").end().await;
     println!("three hundred times nine tenths of a tick: {billed} ticks; three hundred waits: {}", report.cpu_ticks);
-    // It is two hundred and seventy on a machine that does nothing else. On one that is busy the clock is late more
-    // often than a plugin.
+    // It is two hundred and seventy on an idle machine. On a busy one the clock is late more often than the plugin.
     assert!(billed >= 20 && report.cpu_ticks < billed, "{billed} and {}", report.cpu_ticks);
 }
 

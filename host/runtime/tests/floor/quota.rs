@@ -1,4 +1,4 @@
-//! The quota of a granted directory: the tenant's alone, the same for all of its sessions, and right however they meet.
+//! The quota of a granted directory: one per tenant, shared by all of its sessions, and exact under concurrency.
 
 use std::fs;
 
@@ -22,7 +22,7 @@ async fn only_a_tenant_at_its_byte_quota_is_refused() {
 
 #[tokio::test]
 async fn a_write_above_the_quota_reports_the_quota() {
-    // The standard library does not ask when a write to a stream has failed: `io` in the other tests.
+    // The standard library does not ask why a write to a stream failed: it is `io` in the other tests.
     let place = Place::new(Quota { bytes: 5, files: 1 });
     let mut shell = place.shell();
     assert_eq!(shell.run("new a;raw-write a 123456;raw-write a 12345;raw-write a ").await, "ok\nquota\nquota\nquota");
@@ -153,7 +153,7 @@ async fn concurrent_sessions_keep_the_quota_equal_to_the_files() {
     }
 }
 
-/// Lets all of them go on until all are done.
+/// Lets all of them continue until all are done.
 async fn join<F: Future + Unpin>(mut futures: Vec<F>) -> Vec<F::Output> {
     let mut outputs: Vec<Option<F::Output>> = futures.iter().map(|_| None).collect();
     std::future::poll_fn(|context| {

@@ -1,10 +1,10 @@
-//! The two tasks of a session on two processors: nothing is lost, doubled or waited for in vain.
+//! The two tasks of a session on two processors: nothing is lost, duplicated or stuck.
 
 use whelk_runtime::{Drained, Ending};
 
 use crate::client::Client;
 
-/// What the connection allows the client to have on its way.
+/// The window of the client.
 const WINDOW: usize = 64 << 10;
 const TOTAL: usize = 24 << 20;
 
@@ -18,7 +18,7 @@ impl Dice {
     }
 }
 
-/// The byte at a place of the stream.
+/// The byte at a position of the stream.
 fn byte(at: usize) -> u8 {
     (at % 251) as u8
 }
@@ -44,7 +44,7 @@ async fn an_echo_of_many_megabytes_is_complete_at_any_pace() {
         client.recorder.heard.clear();
         let credit = client.inbox.take_credit();
         window += credit;
-        // Nothing to do: whatever there will be must wake us.
+        // Nothing to do: whatever comes next must wake us.
         if drained == Drained::Empty && stdout.is_empty() && credit == 0 && (window == 0 || sent == TOTAL) {
             client.until_woken().await;
         }

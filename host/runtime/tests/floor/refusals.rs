@@ -1,4 +1,4 @@
-//! Files that are no plugins, and what their builders are told. W35, W36, W37.
+//! Files that are not plugins, and the reasons that their authors get. W35, W36, W37.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use whelk_runtime::{Exit, Limits, Plugin};
 use crate::client::Client;
 use crate::guests;
 
-/// The reason for which it is refused.
+/// The reason for the refusal.
 fn reason(wasm: &[u8]) -> String {
     Plugin::load(guests::engine(), "test", wasm).err().map(|error| error.to_string()).unwrap_or_default()
 }
@@ -36,7 +36,7 @@ fn precompiled_code_is_never_loaded() {
 
 #[test]
 fn a_truncated_file_is_refused() {
-    // W38: what a half-written file looks like.
+    // W38: a half-written file.
     let whole = guests::wasm("bare");
     for part in [9, 100, whole.len() / 3, whole.len() / 2, whole.len() - 1] {
         let reason = reason(&whole[..part]);
@@ -88,7 +88,7 @@ fn other_kinds_of_component_are_refused_by_kind() {
     assert!(component(&export("whelk:ssh/authenticator@0.1.0")).contains("it is an authenticator"));
 }
 
-/// What WASI-SDK 28 and others produce: whatever they are asked to export, and `wasi:cli/run` besides.
+/// What WASI-SDK 28 and others produce: the requested exports, and `wasi:cli/run` besides.
 #[tokio::test]
 async fn a_component_that_exports_more_than_a_session_is_served_by_its_session() {
     let others = ["wasi:cli/run@0.2.6", "whelk:ssh/authenticator@0.1.0", "acme:a/b@1.0.0"];
@@ -162,7 +162,7 @@ fn one_core_module_may_have_as_many_tables_and_memories_as_several() {
         let body = format!("{}{}", "(table 1 funcref)".repeat(tables), "(memory 1)".repeat(memories));
         component(&format!("(component (core module $m {body}) (core instance (instantiate $m)))"))
     };
-    // There is nothing else to say against it.
+    // Nothing else is wrong with it.
     assert_eq!(with(8, 3), "it exports nothing; a plugin exports whelk:ssh/session@0.1.0");
     assert!(with(9, 3).contains("tables count of 9"), "{}", with(9, 3));
     assert!(with(8, 4).contains("memories count of 4"), "{}", with(8, 4));

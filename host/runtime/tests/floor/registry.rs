@@ -1,4 +1,4 @@
-//! Versions of a plugin under its name: which one a session gets, which ones go on, and when one is given up. W41, W42.
+//! Versions of a plugin: which one a session gets, which ones continue, and when a version is abandoned. W41, W42.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,10 +11,10 @@ use whelk_runtime::{
 use crate::client::{Client, Heard};
 use crate::guests;
 
-/// A guest as a file that differs from all others by its number, and does the same.
+/// A guest whose file differs from all others by its number, with the same behaviour.
 fn version(guest: &str, number: u8) -> Arc<Plugin> {
     let mut wasm = guests::wasm(guest);
-    // A custom section: its kind, its length, the length of its name, its name, what is in it.
+    // A custom section: its kind, its length, the length of its name, its name, its contents.
     wasm.extend([0, 3, 1, b'v', number]);
     Plugin::load(guests::engine(), "name", &wasm).unwrap()
 }
@@ -34,7 +34,7 @@ fn strict() -> Registry {
     Registry::new(RegistrySettings { health, ..RegistrySettings::default() })
 }
 
-/// One session of a user from its opening to its end; true if it was opened.
+/// One session of a user from open to close; true if it was opened.
 async fn session(registry: &Registry, who: (&str, &str), scripts: &[(&str, &str)]) -> (bool, Option<Error>) {
     let client = Client::as_user(&registry.get("name").unwrap(), &tenant(who.0), who.1, scripts);
     client.happen(ChannelEvent::Shell);
@@ -97,7 +97,7 @@ async fn generations_continue_when_a_plugin_returns_and_an_old_drain_ends_no_new
     let mut session = Client::as_user(&newest, &tenant("acme"), "alice", &[("data", "write again")]);
     session.run("true");
     session.until_replies(1).await;
-    // Two more, so that it is a replaced version. Then the time of those before the removal is over.
+    // Two more, so that it is a replaced version. Then the time for those before the removal is over.
     assert_eq!(registry.publish(&script(5)), Published::As(5));
     registry.drain("name", 3);
     session.send(b"x");
@@ -109,7 +109,7 @@ async fn generations_continue_when_a_plugin_returns_and_an_old_drain_ends_no_new
 
 #[tokio::test]
 async fn code_without_sessions_is_freed() {
-    // W41: the version before the newest is kept to fall back to, and no other.
+    // W41: only the version before the newest is kept to fall back to.
     let registry = Registry::new(RegistrySettings::default());
     let weak: Vec<_> = (1..=5)
         .map(|number| {
@@ -207,7 +207,7 @@ async fn a_version_that_crashes_at_once_is_replaced_by_the_one_before_for_those_
     let older: Vec<_> = registry.list()[0].older.iter().map(|older| (older.generation(), older.sessions())).collect();
     assert_eq!(older, [(1, 1)], "alice of acme is on the version before");
     assert_eq!(newest.sessions(), 1, "alice of the other tenant is not");
-    // The version that is fallen back to is not drained as if it were replaced.
+    // The version to fall back to is not drained as if it were replaced.
     registry.drain("name", 2);
     assert!(!both[0].task.is_finished());
 }

@@ -1,4 +1,4 @@
-//! The last day of a generation: its sessions are counted, and ended with a word.
+//! The retirement of a generation: its sessions are counted, and ended with a message.
 
 use std::sync::Arc;
 
@@ -37,7 +37,7 @@ async fn only_sessions_of_a_retired_generation_are_ended() {
     blocked.run("fill 1000000");
     blocked.until_replies(1).await;
     waiting.until(|recorder| !recorder.heard.is_empty()).await;
-    // One whose opening takes its time counts, too.
+    // A session that opens slowly counts too.
     let starting = session(&plugin, &[("open", "sleep 20;true")]);
     while plugin.sessions() < 4 {
         tokio::task::yield_now().await;
@@ -53,7 +53,7 @@ async fn only_sessions_of_a_retired_generation_are_ended() {
     let (recorder, _) = blocked.end().await;
     assert_eq!(recorder.bytes_of(Output::Stderr), format!("whelk: {WORDS}\n").as_bytes());
     assert_eq!(recorder.exit(), hung_up());
-    // Before a start nothing can be said.
+    // Before a start no message can be sent.
     let (recorder, _) = waiting.end().await;
     assert_eq!(recorder.heard, [Heard::Opened(true), Heard::Exit(hung_up().unwrap())]);
     let (recorder, _) = starting.end().await;

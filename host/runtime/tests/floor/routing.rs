@@ -1,5 +1,4 @@
-//! Routes: a start request is served by the plugin that it is routed to, and the session arrives there as it was
-//! prepared.
+//! Routes: the plugin that a start request is routed to serves it, and the session arrives there as it was prepared.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -85,7 +84,7 @@ async fn a_route_to_an_unknown_plugin_fails_the_start_and_the_session_stays() {
 /// The plugins of [`guests::two`], of which `second` is still being prepared.
 struct Unready {
     plugins: Arc<dyn Plugins>,
-    /// `second` is loaded, or the wait for it was given up; none: neither.
+    /// `second` is loaded, or its preparation was given up; `None`: neither yet.
     loaded: watch::Receiver<Option<bool>>,
 }
 
@@ -105,7 +104,7 @@ impl Plugins for Unready {
     }
 }
 
-/// A client of those, and what says how the preparation ended.
+/// A client of those, and the sender that says how the preparation ended.
 fn unready(loaded: Option<bool>, scripts: &[(&str, &str)]) -> (Client, watch::Sender<Option<bool>>) {
     let (sender, loaded) = watch::channel(loaded);
     let plugins: Arc<dyn Plugins> = Arc::new(Unready { plugins: guests::two(), loaded });

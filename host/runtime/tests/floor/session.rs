@@ -1,4 +1,4 @@
-//! What a session is told, in which order, and how it answers.
+//! The events of a session, their order, and the answers.
 
 use whelk_runtime::{ChannelEvent, Ending, Exit, Limits, Output, Pty, SignalName, WindowSize};
 
@@ -283,7 +283,7 @@ async fn an_unknown_request_is_answered_while_the_plugin_is_inside_a_long_call()
     let mut client = Client::with(&guests::bare(), &[], &Limits::default());
     client.happen(ChannelEvent::Shell);
     client.until_replies(1).await;
-    // The plugin echoes more than fits into the outbox: it waits inside of `data`, and the client's window is shut.
+    // The plugin echoes more than fits into the outbox: it waits inside `data`, and the client's window is closed.
     client.recorder.room = 0;
     client.send(&vec![b'x'; 2 * CAPACITY]);
     let name = "winadj@putty.projects.tartarus.org";

@@ -1,4 +1,4 @@
-//! A granted directory on a disk, and a session of the files plugin that is told what to do in it.
+//! A granted directory on a disk, and a session of the files plugin that runs scripts in it.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::guests;
 /// Enough for tests that are not about quotas.
 pub(crate) const AMPLE: Quota = Quota { bytes: 1 << 20, files: 1_000 };
 
-/// A tenant with a directory. Beside the directory lies what is outside of it.
+/// A tenant with a directory. Beside the directory are files that must not be reached.
 pub(crate) struct Place {
     place: TempDir,
     pub(crate) directory: Arc<Directory>,
@@ -24,7 +24,7 @@ impl Place {
         Self::with(Access::ReadWrite, quota, |_| {})
     }
 
-    /// `fill` puts into the directory what is there before.
+    /// `fill` creates the files that exist before.
     pub(crate) fn with(access: Access, quota: Quota, fill: impl FnOnce(&Path)) -> Self {
         Self::limited(&Limits { call_ticks: 1_000_000, ..Limits::default() }, access, quota, fill)
     }
@@ -39,7 +39,7 @@ impl Place {
         Self { place, directory, tenant: Tenant::new("acme", limits.clone(), grants) }
     }
 
-    /// Where the directory is for the host.
+    /// The path of the directory for the host.
     pub(crate) fn path(&self, name: &str) -> std::path::PathBuf {
         self.place.path().join("granted").join(name)
     }
@@ -75,7 +75,7 @@ impl Shell {
         Self { client, heard: 0 }
     }
 
-    /// Does these things and says what came of them, a line each.
+    /// Runs these actions and returns their results, a line each.
     pub(crate) async fn run(&mut self, script: &str) -> String {
         self.client.send(script.as_bytes());
         let heard = self.heard;

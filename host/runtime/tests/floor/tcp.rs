@@ -11,7 +11,7 @@ use whelk_runtime::{Ending, Grants, Limits, TcpAllow, Tenant};
 use crate::client::Client;
 use crate::{guests, log};
 
-/// A server that answers with what it was told, and says when a connection begins (true) and ends (false).
+/// A server that echoes, and reports when a connection begins (true) and ends (false).
 async fn server() -> (SocketAddr, mpsc::UnboundedReceiver<bool>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -84,7 +84,7 @@ async fn the_tcp_grant_allows_only_connecting() {
         assert_eq!(text(&here, refused).await, "denied", "{refused}");
         assert_eq!(text(&[], refused).await, "denied", "{refused}");
     }
-    // The standard library calls a look-up that is denied by another name.
+    // The standard library has another name for a denied look-up.
     for entries in [&here[..], &[]] {
         assert_ne!(text(entries, "resolve localhost:80").await, "done");
     }

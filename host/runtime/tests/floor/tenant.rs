@@ -1,4 +1,4 @@
-//! What the sessions of a tenant have together, and how long each may last.
+//! The shared limits of a tenant's sessions, and their timeouts.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +23,7 @@ fn ended(name: SignalName, message: &str) -> Option<Exit> {
     Some(Exit::Signal { name, core_dumped: false, message: message.to_owned() })
 }
 
-/// The events of one connection that say `tenant over limit`, by the limit.
+/// The events `tenant over limit` of one connection, by the limit.
 fn over_limit(id: &str) -> Vec<String> {
     let lines = log::lines(id).into_iter().filter(|line| line.fields["message"] == "tenant over limit");
     lines
@@ -45,7 +45,7 @@ async fn the_sessions_of_a_tenant_share_and_release_its_memory() {
     assert_ne!(second.until_stdout(1).await, "0");
     let used = tenant.memory();
     assert!((32 << 20..=40 << 20).contains(&used), "{used}");
-    // The third half is refused, as often as it is asked for, and the session lives with it.
+    // The third half is refused as often as it is requested, and the session handles that.
     let heard = second.recorder.stdout().len();
     for round in 1..=10 {
         second.send(b"x");
@@ -134,12 +134,12 @@ async fn a_write_waits_while_the_tenants_unsent_output_is_at_its_limit() {
     }
     waits.drain();
     assert_eq!(waits.recorder.text(), "");
-    // Another tenant's is not concerned.
+    // Another tenant is not affected.
     Client::exec("write hello").until_stdout(5).await;
     slow.recorder.room = usize::MAX;
     slow.until_stdout(150_003).await;
     waits.until_stdout(5).await;
-    // What a client that is gone will never take is the tenant's again.
+    // What a client that has left will never take is released.
     let mut slow = Client::of(&tenant, &guests::script(), &[]);
     slow.recorder.room = 0;
     slow.run("fill 150000");
@@ -175,7 +175,7 @@ async fn the_log_rate_of_a_tenant_covers_all_its_sessions() {
         client.end().await;
     }
     for id in ids {
-        // What `closed` says is a line, too.
+        // The output of `closed` is a line too.
         lines += log::texts(&id).iter().filter(|text| text.starts_with("line ") || text.starts_with("closed ")).count();
         events += over_limit(&id).len();
     }
@@ -188,7 +188,7 @@ async fn an_idle_session_is_ended_with_that_reason() {
     let limits = Limits { idle_time: Some(Duration::from_secs(10)), ..Limits::default() };
     let tenant = tenant(limits);
     let before = Instant::now();
-    // What comes and what is written keep it alive; a call that sleeps, or a client that is silent, does not.
+    // Input and output keep it alive; a call that sleeps, or a silent client, does not.
     let mut client = session(&tenant, "");
     for round in 1..=3 {
         client.until_replies(1).await;
@@ -218,11 +218,11 @@ async fn a_session_that_lasts_too_long_is_ended_however_busy_it_is() {
     let (recorder, report) = client.end().await;
     assert_eq!(before.elapsed().as_secs(), 30);
     assert!(recorder.stdout().len() >= 29);
-    // What it had is known although it was cut off.
+    // Its usage is known although it was aborted.
     assert!(report.peak_memory >= 64 << 10, "{}", report.peak_memory);
     assert_eq!(recorder.exit(), ended(SignalName::Kill, "the session has reached its time limit"));
     assert!(matches!(report.error, Some(Error::Limit { limit: Limit::Session, .. })), "{report:?}");
-    // One that never answers whether it is open is refused.
+    // A session that never answers `open` is refused.
     let (recorder, _) = Client::of(&tenant, &guests::script(), &[("open", "sleep 3600000")]).end().await;
     assert_eq!(recorder.heard, [Heard::Opened(false)]);
     assert_eq!(tenant.sessions(), 0);

@@ -36,7 +36,7 @@ async fn a_repeating_timer_expires_until_it_is_cancelled() {
 #[tokio::test(start_paused = true)]
 async fn missed_expirations_of_a_repeating_timer_are_delivered_once() {
     let client = Client::new(&[("on-timer", "trace;finish 0")]);
-    // The plugin is away for a second, and a hundred rings.
+    // The plugin is busy for a second, and misses a hundred expirations.
     client.run("timer 1 10 10;sleep 1000");
     client.happen(ChannelEvent::Break { length_ms: 1 });
     let (recorder, _) = client.end().await;
@@ -47,7 +47,7 @@ async fn missed_expirations_of_a_repeating_timer_are_delivered_once() {
 #[tokio::test(start_paused = true)]
 async fn timers_and_input_take_turns() {
     let client = Client::new(&[("on-timer", "sleep 15"), ("data", ""), ("eof", "trace;finish 0")]);
-    // Each ring takes longer than the time to the next: input must come through all the same.
+    // Each call takes longer than the time to the next expiration: input must get through all the same.
     client.run("timer 1 10 10");
     let mut client = client;
     client.until_replies(1).await;

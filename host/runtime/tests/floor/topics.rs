@@ -57,7 +57,7 @@ async fn a_session_receives_its_own_messages() {
 #[tokio::test]
 async fn an_unsubscribed_or_ended_session_gets_no_messages() {
     let acme = tenant("acme");
-    // What had come and was not delivered is dropped too.
+    // Messages that were queued and not delivered are dropped too.
     let mut client = session(&acme, "subscribe a;subscribe b;publish a 1;publish b 2;unsubscribe a;publish a 3");
     assert_eq!(client.until_stdout(17).await, "()\n()\n1\n1\n0\nb: 2\n");
     let ended = subscriber(&acme, "b").await;
@@ -72,7 +72,7 @@ async fn a_slow_subscriber_learns_how_many_messages_it_missed_and_blocks_nobody(
     let acme = tenant("acme");
     let mut slow = session(&acme, "subscribe a;sleep 10000;say awake");
     slow.until_stdout(3).await;
-    // Published while the subscriber sleeps: all are taken, though no more than 256 can wait.
+    // Published while the subscriber sleeps: all are accepted, though no more than 256 can wait.
     assert_eq!(say(&acme, "count a 1000").await, "1000 published\n");
     let expected: String = (744..1000).map(|number| format!("a: {number}\n")).collect();
     let expected = format!("()\nawake\na: missed 744\n{expected}");
@@ -91,7 +91,7 @@ async fn the_queue_of_a_subscriber_is_limited_in_bytes_too() {
 
 #[tokio::test]
 async fn messages_do_not_delay_a_client() {
-    // Each message makes two more, so the box is full for ever.
+    // Each message makes two more, so the queue stays full.
     let endless = TopicLimits { rate: usize::MAX, ..TopicLimits::default() };
     let scripts = [("on-message", "publish a x;publish a x")];
     let mut client = Client::of(&with("acme", endless), &neighbour(), &scripts);
@@ -107,10 +107,10 @@ async fn topics_and_messages_above_their_limits_fail_with_an_error() {
     let acme = with("acme", TopicLimits { subscriptions: 2, rate: 100_000, ..TopicLimits::default() });
     let heard = say(&acme, "subscribe a;subscribe \\e;subscribe \\0;subscribe a;subscribe ~257;publish ~257 x").await;
     assert_eq!(heard, "()\n()\nerror \"too-many\"\n()\nerror \"too-large\"\nerror \"too-large\"\n");
-    // A burst of a second, then no more until it is paid for.
+    // A burst of a second, then no more until the bucket refills.
     let heard = say(&acme, "publish x ~65537;publish x ~60000;publish x ~60000;publish x 1").await;
     assert_eq!(heard, "error \"too-large\"\n0\n0\nerror \"over-quota\"\n");
-    // Another tenant does not notice.
+    // Another tenant is not affected.
     assert_eq!(say(&tenant("zeta"), "publish x 1").await, "0\n");
 }
 
@@ -120,7 +120,7 @@ async fn the_publish_rate_of_a_tenant_is_limited() {
     let acme = with("acme", TopicLimits { rate: 64_000, ..TopicLimits::default() });
     let taken = say(&acme, "count x 100000").await;
     let taken: u32 = taken.split(' ').next().unwrap().parse().unwrap();
-    // A burst of 1,000 empty messages of 64 bytes and the numbers in them; more only as time goes by.
+    // A burst of 1,000 empty messages of 64 bytes and the numbers in them; more only as time passes.
     assert!((900..20_000).contains(&taken), "{taken}");
 }
 

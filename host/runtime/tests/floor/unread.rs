@@ -1,5 +1,5 @@
-//! Output that a client does not take: it waits, also when its plugin has ended, and is given up only when there is no
-//! more room.
+//! Output that a client does not take: it waits, even when its plugin has ended, and is discarded only when room runs
+//! out.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use whelk_runtime::{
 use crate::client::{CAPACITY, Client, Heard};
 use crate::{guests, log};
 
-/// A session that writes so much and ends with this status, and whose client takes nothing.
+/// A session that writes this much and ends with this status, and whose client takes nothing.
 async fn unread(tenant: &Arc<Tenant>, bytes: usize, status: u32) -> Client {
     let mut client = Client::of(tenant, &guests::script(), &[]);
     client.recorder.room = 0;
@@ -34,10 +34,10 @@ async fn output_waits_for_a_client_whose_window_is_closed_for_twenty_minutes() {
     // C14, C30
     let tenant = Tenant::new("acme", Limits::default(), Grants::default());
     let mut client = unread(&tenant, CAPACITY, 7).await;
-    // The instance is gone, and the session still counts.
+    // The instance has been dropped, and the session still counts.
     assert_eq!((tenant.sessions(), tenant.memory()), (1, 0));
     advance(Duration::from_secs(1200)).await;
-    // Who asks whether it is there is answered.
+    // Keepalives are answered.
     client.happen(ChannelEvent::Request { name: "keepalive@openssh.com".to_owned(), payload: Vec::new() });
     assert_eq!(client.until_replies(2).await, [true, false]);
     assert_eq!(read(&mut client).await, Exit::Status(7));
@@ -69,7 +69,7 @@ async fn without_room_the_oldest_finished_unread_session_is_ended_with_that_reas
     // The second is read, slowly.
     second.recorder.room = 1;
     second.drain();
-    // The third waits until the first is due, and no longer.
+    // The third waits until the timeout of the first, and no longer.
     let mut third = Client::of(&tenant, &guests::script(), &[]);
     third.run("fill 100000;write end");
     third.until_stdout(100_003).await;
@@ -99,7 +99,7 @@ async fn one_user_leaves_room_for_the_others_of_the_tenant() {
     let mut bob = client("bob");
     bob.run("fill 90000");
     bob.until_stdout(90_000).await;
-    // What waits of hers is her part: taking it makes room for the rest.
+    // Taking a user's own waiting output makes room for the rest.
     alice.recorder.room = 100_001;
     alice.until(|recorder| recorder.room == 0).await;
     alice.recorder.room = usize::MAX;

@@ -1,5 +1,4 @@
-//! The least that is a plugin: no optional handler. Every function answers with its default and leaves a line in the
-//! log.
+//! The smallest plugin: no optional handler. Every function returns its default and logs a line.
 
 wit_bindgen::generate!({ path: "../../../../../wit", world: "whelk:ssh/session-plugin", generate_all });
 
@@ -30,7 +29,7 @@ impl Guest for Bare {
     fn window_change(_: WindowSize) {}
     fn signal(_: SignalName) {}
     fn data(data: Vec<u8>) {
-        // The client may have gone; then there is nobody to tell.
+        // The client may have left; then there is nobody to tell.
         let _ = channel::write(types::Output::Stdout, &data);
     }
     fn extended_data(_: u32, _: Vec<u8>) {}

@@ -1,5 +1,4 @@
-//! A plugin that makes requests. The command and each piece of data is a script: actions with `;` between them, see
-//! `act`.
+//! A plugin that makes requests. The command and each piece of data is a script: actions separated by `;`, see `act`.
 
 wit_bindgen::generate!({
     path: "../../../../../wit",

@@ -1,4 +1,4 @@
-//! Requests, as a plugin would make them.
+//! HTTP requests.
 
 use std::cell::RefCell;
 
@@ -10,25 +10,25 @@ use wasip2::http::types::{
 use wasip2::io::streams::{InputStream, StreamError};
 
 thread_local! {
-    /// Bodies that are read piece by piece; a stream goes before its body.
+    /// Bodies that are read piece by piece; a stream is dropped before its body.
     static OPEN: RefCell<Vec<(InputStream, IncomingBody, IncomingResponse)>> = const { RefCell::new(Vec::new()) };
     /// Bodies that are never finished.
     static UPLOADS: RefCell<Vec<OutgoingBody>> = const { RefCell::new(Vec::new()) };
-    /// Requests that are never sent; a body goes before its request.
+    /// Requests that are never sent; a body is dropped before its request.
     static UNSENT: RefCell<Vec<(OutgoingBody, OutgoingRequest)>> = const { RefCell::new(Vec::new()) };
 }
 
 pub(crate) fn act(word: &str, rest: &str) -> Result<String, ErrorCode> {
     let (first, second) = rest.split_once(' ').unwrap_or((rest, ""));
     match word {
-        // Status, headers of ours and body of what a URL gives.
+        // Prints status, our headers and body of the response of a URL.
         "get" => show(send(Method::Get, first, second, None)?),
         "connect" => show(send(Method::Connect, first, second, None)?),
-        // Sends so many bytes.
+        // Sends this many bytes.
         "post" => show(send(Method::Post, first, "", Some(second.parse().unwrap()))?),
-        // Reads all of the answer while the body of the request has only begun, and keeps both.
+        // Reads the whole response while the body of the request has only begun, and keeps both.
         "begin" => begin(first),
-        // The length of the body and the sum of its bytes.
+        // Prints the length of the body and the sum of its bytes.
         "sum" => sum(send(Method::Get, first, second, None)?),
         // Leaves the body unread.
         "open" => {
@@ -37,7 +37,7 @@ pub(crate) fn act(word: &str, rest: &str) -> Result<String, ErrorCode> {
             OPEN.with_borrow_mut(|open| open.push((body.stream().unwrap(), body, response)));
             Ok("opened".to_owned())
         }
-        // Reads so many bytes of the last that was opened.
+        // Reads this many bytes of the body that was opened last.
         "read" => OPEN.with_borrow(|open| {
             let (stream, _, _) = open.last().unwrap();
             let mut left: u64 = first.parse().unwrap();
@@ -53,7 +53,7 @@ pub(crate) fn act(word: &str, rest: &str) -> Result<String, ErrorCode> {
             let last = OPEN.with_borrow_mut(Vec::pop);
             Ok(last.map_or("none", |_| "closed").to_owned())
         }
-        // As many headers as it takes.
+        // Adds as many headers as the host accepts.
         "headers" => {
             let fields = Fields::new();
             for number in 0..first.parse::<u32>().unwrap() {
@@ -61,7 +61,8 @@ pub(crate) fn act(word: &str, rest: &str) -> Result<String, ErrorCode> {
             }
             Ok("made".to_owned())
         }
-        // Makes and keeps so many requests with texts of so many bytes. Says how many of those texts were taken.
+        // Makes and keeps this many requests with texts of this many bytes. Prints how many of those texts were
+        // accepted.
         "requests" => {
             let taken = prepare(first.parse().unwrap(), second.parse().unwrap());
             Ok(format!("{taken} taken"))
@@ -71,7 +72,7 @@ pub(crate) fn act(word: &str, rest: &str) -> Result<String, ErrorCode> {
             UNSENT.with_borrow_mut(Vec::clear);
             Ok("dropped".to_owned())
         }
-        // So many lists of headers at the same time.
+        // This many header lists at the same time.
         "lists" => {
             let lists: Vec<Fields> = (0..first.parse::<u32>().unwrap()).map(|_| Fields::new()).collect();
             Ok(format!("{} lists", lists.len()))
@@ -97,7 +98,7 @@ fn begin(url: &str) -> Result<String, ErrorCode> {
     Ok(format!("{}{error}", String::from_utf8_lossy(&bytes)))
 }
 
-/// Makes and keeps requests; how many of their long texts were taken.
+/// Makes and keeps requests; returns how many of their long texts were accepted.
 fn prepare(count: u32, bytes: usize) -> usize {
     let long = "x".repeat(bytes);
     let path = format!("/{long}");
@@ -114,8 +115,8 @@ fn prepare(count: u32, bytes: usize) -> usize {
     taken
 }
 
-/// A URL is taken apart by hand: whatever is between the slashes is the authority. `options` is a timeout in
-/// milliseconds, or empty.
+/// Parses a URL by hand: whatever is between the slashes is the authority. `options` is a timeout in milliseconds, or
+/// empty.
 fn send(method: Method, url: &str, options: &str, upload: Option<usize>) -> Result<IncomingResponse, ErrorCode> {
     let (body, future) = start(method, url, options, upload.is_some())?;
     if let (Some(body), Some(bytes)) = (body, upload) {
@@ -152,7 +153,7 @@ fn give(body: OutgoingBody, bytes: usize) {
     let mut left = bytes;
     while left > 0 {
         let piece = left.min(4096);
-        // The server may have answered and gone before it was all there.
+        // The server may have answered and closed before all of it was sent.
         if stream.blocking_write_and_flush(&vec![b'u'; piece]).is_err() {
             break;
         }
@@ -195,7 +196,7 @@ fn sum(response: IncomingResponse) -> Result<String, ErrorCode> {
     Ok(format!("{bytes} {sum}{error}"))
 }
 
-/// The body, and what broke it off.
+/// The body, and the error that ended it.
 fn whole(response: IncomingResponse) -> (Vec<u8>, String) {
     let body = response.consume().unwrap();
     all(&body.stream().unwrap())
@@ -207,7 +208,7 @@ fn all(stream: &InputStream) -> (Vec<u8>, String) {
     (bytes, error)
 }
 
-/// Takes the body piece by piece and says what broke it off.
+/// Reads the body piece by piece and returns the error that ended it.
 fn each(stream: &InputStream, mut take: impl FnMut(&[u8])) -> String {
     loop {
         match stream.blocking_read(64 << 10) {

@@ -1,4 +1,4 @@
-//! Ways out of a directory. Each is tried as often as is asked for, and what had any success is named.
+//! Attempts to leave a directory. Each is repeated as often as requested, and successes are named.
 
 use std::collections::BTreeSet;
 use std::fs::{self, OpenOptions};
@@ -9,7 +9,7 @@ use wasip2::filesystem::types::{Descriptor, DescriptorFlags, ErrorCode, OpenFlag
 
 use crate::root;
 
-/// What the outside holds.
+/// The contents of the file outside.
 const SECRET: &[u8] = b"the secret";
 
 fn open(at: &Descriptor, path: &str, how: OpenFlags, flags: DescriptorFlags) -> Result<Descriptor, ErrorCode> {
@@ -20,7 +20,7 @@ fn report(escapes: &BTreeSet<String>) -> String {
     if escapes.is_empty() { "held".to_owned() } else { escapes.iter().cloned().collect::<Vec<_>>().join(", ") }
 }
 
-/// Names of something outside. The directory holds `out`, a link to an absolute path, `up`, a link to `../outside`, and
+/// Names of something outside. The directory has `out`, a link to an absolute path, `up`, a link to `../outside`, and
 /// `sub`.
 const OUTSIDE: [&str; 10] = [
     "../outside/secret",
@@ -35,7 +35,7 @@ const OUTSIDE: [&str; 10] = [
     "sub/../..",
 ];
 
-/// What needs no second session.
+/// Attempts that need no second session.
 pub(crate) fn attack(times: u64) -> String {
     let mut escapes = BTreeSet::new();
     let root = root();
@@ -69,7 +69,7 @@ pub(crate) fn attack(times: u64) -> String {
     report(&escapes)
 }
 
-/// What a swap behind its back could open: `turn` is a directory at one time and a link to the outside at another.
+/// Attempts that a concurrent swap could open: `turn` is a directory at one time and a link to the outside at another.
 pub(crate) fn raid(times: u64) -> String {
     let mut escapes = BTreeSet::new();
     for round in 0..times {
@@ -81,7 +81,7 @@ pub(crate) fn raid(times: u64) -> String {
         tried("read", fs::read("turn/secret").is_ok_and(|bytes| bytes == SECRET));
         tried("list", fs::read_dir("turn").is_ok_and(|list| list.flatten().any(|entry| entry.file_name() == "bait")));
         tried("stat", fs::metadata("turn/bait").is_ok());
-        // What succeeds here is only known outside: nothing may have changed there.
+        // Success here shows only outside: nothing may have changed there.
         let _ = match round % 5 {
             0 => fs::write("turn/planted", b"planted"),
             1 => fs::create_dir("turn/planted-dir").and_then(|()| fs::remove_dir("turn/planted-dir")),
@@ -93,7 +93,7 @@ pub(crate) fn raid(times: u64) -> String {
     report(&escapes)
 }
 
-/// The other side of a raid by the tenant itself: swaps the directory and the link, again and again.
+/// The other side of a race by the tenant itself: swaps the directory and the link, again and again.
 pub(crate) fn swap(times: u64) -> String {
     for _ in 0..times {
         let _ = fs::rename("turn", "aside").and_then(|()| fs::rename("link", "turn"));
@@ -102,7 +102,7 @@ pub(crate) fn swap(times: u64) -> String {
     "ok".to_owned()
 }
 
-/// Opens as the standard library would not: the path, then `create`, `truncate`, `read`, `write`, `follow`.
+/// Opens unlike the standard library: the path, then `create`, `truncate`, `read`, `write`, `follow`.
 pub(crate) fn raw(rest: &str) -> io::Result<String> {
     let mut words = rest.split(' ');
     let path = words.next().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Random work on a few names, so that sessions meet each other. What fails, fails.
+//! Random operations on a few names, so that sessions conflict. Failures are ignored.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Seek, SeekFrom, Write};
@@ -25,7 +25,7 @@ impl Dice {
     }
 }
 
-/// So many random operations; says how many were done.
+/// Runs this many random operations and returns how many were done.
 pub(crate) fn churn(seed: u64, times: u64) -> String {
     let mut dice = Dice(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
     let mut held: Vec<File> = Vec::new();

@@ -1,5 +1,5 @@
-//! A plugin that works with files as it is told: data is actions with `;` between them, each answered by a line. A zero
-//! byte ends the answers to one piece of data.
+//! A plugin that runs file operations on demand: data is actions separated by `;`, each answered by a line. A zero byte
+//! ends the answers to one piece of data.
 
 wit_bindgen::generate!({ path: "../../../../../wit", world: "whelk:ssh/session-plugin", generate_all });
 
@@ -24,7 +24,7 @@ fn number(text: &str) -> u64 {
     text.parse().unwrap_or_else(|_| panic!("not a number: {text}"))
 }
 
-/// The directory that was granted, by WASI's own names.
+/// The granted directory, by WASI's own interface.
 fn root() -> Descriptor {
     wasip2::filesystem::preopens::get_directories().pop().expect("a directory is granted").0
 }
@@ -36,7 +36,7 @@ fn act(word: &str, rest: &str) -> io::Result<String> {
         "write" => fs::write(first, second).map(|()| done()),
         "append" => OpenOptions::new().append(true).open(first)?.write_all(second.as_bytes()).map(|()| done()),
         "new" => File::create_new(first).map(|_| done()),
-        // So many bytes, a piece at a time.
+        // This many bytes, a piece at a time.
         "fill" => {
             let mut file = File::create(first)?;
             let mut left = number(second) as usize;
@@ -61,7 +61,7 @@ fn act(word: &str, rest: &str) -> io::Result<String> {
             file.read_to_string(&mut text).map(|_| text)
         }
         "truncate" => OpenOptions::new().write(true).open(first)?.set_len(number(second)).map(|()| done()),
-        // Opens it until it may not.
+        // Opens it until the host refuses.
         "hoard" => {
             let mut count = 0;
             loop {
@@ -92,7 +92,7 @@ fn act(word: &str, rest: &str) -> io::Result<String> {
     }
 }
 
-/// What is done to names, and what is known of them.
+/// Operations on names, and their metadata.
 fn names(word: &str, first: &str, second: &str) -> io::Result<String> {
     let done = || "ok".to_owned();
     match word {
@@ -142,7 +142,7 @@ fn kind(kind: fs::FileType) -> &'static str {
     }
 }
 
-/// Writes to the end of a file by the descriptor, and one byte more by a stream.
+/// Writes to the end of a file by the descriptor, and one more byte by a stream.
 fn raw_write(path: &str, text: &str) -> Result<(), ErrorCode> {
     let file = root().open_at(PathFlags::empty(), path, OpenFlags::empty(), DescriptorFlags::WRITE)?;
     let size = file.stat()?.size;
@@ -158,14 +158,14 @@ fn said(result: Result<(), ErrorCode>) -> io::Result<String> {
     Ok(result.map_or_else(|code| code.name().to_owned(), |()| "ok".to_owned()))
 }
 
-/// What an error is called.
+/// The name of an error.
 fn word_of(error: &io::Error) -> String {
     match error.kind() {
         ErrorKind::QuotaExceeded => "quota".to_owned(),
         ErrorKind::PermissionDenied => "denied".to_owned(),
         ErrorKind::ReadOnlyFilesystem => "read-only".to_owned(),
         ErrorKind::NotFound => "none".to_owned(),
-        // What the standard library has no kind for: its streams tell of every failure as EIO.
+        // Errors without a kind in the standard library, whose streams report every failure as EIO.
         _ if error.raw_os_error() == Some(29) => "io".to_owned(),
         _ if error.raw_os_error() == Some(55) => "not-empty".to_owned(),
         kind => format!("{kind:?}"),
@@ -203,7 +203,7 @@ impl Guest for Files {
             answer.push('\n');
         }
         answer.push('\0');
-        // The client may have gone; then there is nobody to tell.
+        // The client may have left; then there is nobody to tell.
         let _ = channel::write(types::Output::Stdout, answer.as_bytes());
     }
     fn extended_data(_: u32, _: Vec<u8>) {}

@@ -1,4 +1,4 @@
-//! A plugin that begins with much data, as a language's whole runtime does: the host writes all of it into the memory
+//! A plugin with much initial data, like a language with its whole runtime: the host writes all of it into the memory
 //! of each instance.
 
 wit_bindgen::generate!({ path: "../../../../../wit", world: "whelk:ssh/session-plugin", generate_all });

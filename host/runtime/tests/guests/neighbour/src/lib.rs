@@ -1,6 +1,6 @@
-//! A plugin that uses what tenants share: key-value and topics. It does what it is told: the command of `exec` is a
-//! script, actions with `;` between them, and so is what comes as data. What an action answers is a line on stdout; a
-//! message that arrives is one too.
+//! A plugin that uses the tenant's shared data: key-value and topics. The command of `exec` is a script, actions
+//! separated by `;`, and so is the input. Each action prints its result as a line on stdout, and so does each message
+//! that arrives.
 //!
 //! In the arguments `\0` stands for NUL, `\e` for nothing, `\_` for a space, and `~N` for N times the letter x.
 
@@ -37,7 +37,7 @@ thread_local! {
 }
 
 fn say(text: &str) {
-    // The client may have gone; then there is nobody to tell.
+    // The client may have left; then there is nobody to tell.
     let _ = channel::write(types::Output::Stdout, format!("{text}\n").as_bytes());
 }
 
@@ -85,7 +85,7 @@ fn general(words: &[&str]) -> bool {
             Ok(bucket) => BUCKET.set(Some(bucket)),
             Err(error) => say(&format!("error {error:?}")),
         },
-        // Handles that are never given back.
+        // Handles that are never dropped.
         ["hoard", count] => {
             let opened = (0..number(count)).map(|_| store::open("")).collect::<Result<Vec<_>, Error>>();
             answer(opened.map(|buckets| std::mem::ManuallyDrop::new(buckets).len()));
@@ -100,7 +100,7 @@ fn topic(words: &[&str]) -> bool {
         ["subscribe", topic] => answer(topics::subscribe(topic).map_err(|error| error.name())),
         ["unsubscribe", topic] => topics::unsubscribe(topic),
         ["publish", topic, text] => answer(topics::publish(topic, text.as_bytes()).map_err(|error| error.name())),
-        // Numbers as messages; says how many were taken.
+        // Publishes numbers; prints how many were accepted.
         ["count", topic, many] => {
             let taken = (0..number(many)).filter(|n| topics::publish(topic, n.to_string().as_bytes()).is_ok());
             say(&format!("{} published", taken.count()));
@@ -117,7 +117,7 @@ fn keys(bucket: &Bucket, words: &[&str]) {
         ["delete", key] => answer(bucket.delete(key)),
         ["exists", key] => answer(bucket.exists(key)),
         ["add", key, delta] => answer(atomics::increment(bucket, key, number(delta))),
-        // Adds 1 so often, and says the last sum.
+        // Adds 1 this often and prints the last sum.
         ["adds", key, count] => answer((0..number(count)).try_fold(0, |_, _| atomics::increment(bucket, key, 1))),
         ["page", cursor] => answer(bucket.list_keys(cursor.parse().ok()).map(|page| (page.keys, page.cursor))),
         ["list"] => answer(list(bucket).map(|keys| keys.join(" "))),
@@ -135,7 +135,7 @@ fn keys(bucket: &Bucket, words: &[&str]) {
         ["delete-many", ..] => {
             answer(batch::delete_many(bucket, &words[1..].iter().map(|&key| key.to_owned()).collect::<Vec<_>>()));
         }
-        // So many keys of that many bytes in one call; and so many of them read in one call.
+        // This many keys of that many bytes in one call; and this many of them read in one call.
         ["fill", count, bytes] => {
             let value = vec![b'v'; number(bytes) as usize];
             let entries: Vec<_> = (0..number(count)).map(|n| (format!("key{n}"), value.clone())).collect();

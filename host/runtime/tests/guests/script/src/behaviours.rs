@@ -1,4 +1,4 @@
-//! What a plugin should not do.
+//! Faults and attacks on purpose.
 
 use std::collections::HashMap;
 use std::hint::black_box;
@@ -25,7 +25,7 @@ pub(crate) fn behave(word: &str, rest: &str) {
                 black_box(round);
             });
         },
-        // Runs for so many rounds of work without waiting.
+        // Runs this many rounds of work without waiting.
         "work" => (0..number(rest)).for_each(|round| {
             black_box(round);
         }),
@@ -36,16 +36,16 @@ pub(crate) fn behave(word: &str, rest: &str) {
                 hoard.push(black_box(vec![1_u8; 1 << 20]));
             }
         }
-        // Asks for more than there is, and lives with the answer.
+        // Asks for more than there is, and handles the failure.
         "greed" => say(&core::arch::wasm32::memory_grow(0, 65_535).wrapping_add(1).to_string()),
-        // So many pages; 0 if there are none.
+        // This many pages; 0 if the host refuses.
         "grow" => say(&core::arch::wasm32::memory_grow(0, number(rest) as usize).wrapping_add(1).to_string()),
         "canary" => black_box(vec![0xC5_u8; 8 << 20]).leak().iter().for_each(|byte| {
             black_box(byte);
         }),
         "scan" => {
             let fresh = core::arch::wasm32::memory_grow(0, 160) * 65_536;
-            // SAFETY: the pages were just added, so they belong to nobody.
+            // SAFETY: the pages were just added, so nothing else uses them.
             let pages = unsafe { std::slice::from_raw_parts(fresh as *const u8, 160 * 65_536) };
             say(&pages.iter().filter(|byte| **byte != 0).count().to_string());
         }
@@ -60,7 +60,7 @@ pub(crate) fn behave(word: &str, rest: &str) {
         "bad-length" => unsafe { raw_write(0, 0, 16, usize::MAX >> 1, 0) },
         "huge" => write(Output::Stdout, &vec![b'h'; number(rest) as usize]),
         "exit" => process::exit(number(rest) as i32),
-        // Works for so many rounds and waits, so many times.
+        // Runs this many rounds and waits, this many times.
         "sneak" => sneak(rest),
         "sleep" => thread::sleep(Duration::from_millis(number(rest).into())),
         "print" => println!("{rest}"),
@@ -84,7 +84,7 @@ fn sneak(rest: &str) {
     }
 }
 
-/// Has 48 MiB written eight times in a row, so many times: no tick interrupts that.
+/// Writes 48 MiB eight times in a row, this many times: no tick interrupts that.
 fn wipe(rounds: u32) {
     let mut memory = vec![0_u8; 48 << 20];
     for round in 0..rounds {
@@ -100,7 +100,7 @@ fn wipe(rounds: u32) {
     }
 }
 
-/// What can be seen of the world outside.
+/// What the plugin can see of the host's environment.
 fn world() {
     let denied = |result: io::Result<()>| result.is_err();
     let map: HashMap<u32, u32> = (0..10).map(|at| (at, at)).collect();
@@ -131,7 +131,7 @@ fn recurse(depth: u64) -> u64 {
 mod trap {
     use std::hint::black_box;
 
-    /// Rust checks for zero by itself; the machine's own check is behind an unchecked division.
+    /// Rust checks for zero by itself; an unchecked division reaches the machine's own check.
     pub(super) fn divide() {
         let zero = black_box(0.0_f64);
         // SAFETY: none; it is undefined in Rust and a trap in WebAssembly, which is the point.

@@ -1,7 +1,7 @@
-//! A plugin that does what it is told. What it does in a function is a script: for `exec` the command itself, for the
-//! others the fact `attr.` followed by the function's name. The same code is the plugin `second`, whose facts begin
-//! with `second.`, that of `exec` too. A script is actions with `;` between them; see `act`. `true` and `false` set the
-//! answer. Every call is noted; the action `trace` writes the notes.
+//! A plugin that runs scripts. The script of a function is the command itself for `exec`, and for the others the fact
+//! `attr.` followed by the function's name. The same code is the plugin `second`, whose facts begin with `second.`,
+//! that of `exec` too. A script is actions separated by `;`; see `act`. `true` and `false` set the answer. Every call
+//! is recorded; the action `trace` prints the record.
 
 wit_bindgen::generate!({
     path: "../../../../../wit",
@@ -32,7 +32,7 @@ use whelk::ssh::{channel, connection, log, terminal, timers};
 
 const SECOND: bool = matches!(env!("CARGO_PKG_NAME").as_bytes(), b"second");
 
-/// What it is told to do in a function.
+/// The script of a function.
 fn script(function: &str) -> Option<String> {
     connection::get(&format!("{}.{function}", if SECOND { "second" } else { "attr" }))
 }
@@ -57,7 +57,7 @@ fn say(text: &str) {
     write(Output::Stdout, text.as_bytes());
 }
 
-/// Notes the call and runs its script; the answer is the script's last `true` or `false`, else `default`.
+/// Records the call and runs its script; the answer is the script's last `true` or `false`, else `default`.
 fn call(function: &str, detail: &str, default: bool) -> bool {
     note(format!("{function} {detail}").trim_end().to_owned());
     match script(function) {
@@ -89,11 +89,11 @@ fn act(word: &str, rest: &str) {
     let (first, second) = rest.split_once(' ').unwrap_or((rest, ""));
     match word {
         "write" => say(rest),
-        // What the last `data` brought.
+        // The bytes of the last `data`.
         "echo" => write(Output::Stdout, &DATA.take()),
         "err" => write(Output::Stderr, rest.as_bytes()),
         "ext" => write(Output::Extended(number(first)), second.as_bytes()),
-        // So many bytes in one call, 0 to 250 again and again.
+        // This many bytes in one call, 0 to 250 repeated.
         "fill" => write(Output::Stdout, &(0..number(rest)).map(|at| (at % 251) as u8).collect::<Vec<_>>()),
         "eof" => channel::send_eof(),
         "finish" => channel::finish(&Exit::Status(number(rest))),
@@ -135,7 +135,7 @@ fn act(word: &str, rest: &str) {
         "request" => {
             say(&format!("{:?}", channel::request(first, second.as_bytes()).map_err(|error| error.name())));
         }
-        // The same without a word to the client.
+        // The same without a message to the client.
         "pass" => note(format!("{:?}", channel::hand_over(rest).map_err(|error| error.name()))),
         "hand-over" => say(&format!("{:?}", channel::hand_over(rest).map_err(|error| error.name()))),
         _ if signals(word, rest) || network::act(word, rest) => {}
@@ -143,11 +143,11 @@ fn act(word: &str, rest: &str) {
     }
 }
 
-/// What is done with signals. Whether it was one of these.
+/// Actions with signals. Returns whether it was one of these.
 fn signals(word: &str, rest: &str) -> bool {
     let (first, second) = rest.split_once(' ').unwrap_or((rest, ""));
     match word {
-        // So many names of so many bytes.
+        // This many names of this many bytes.
         "catch-many" => {
             let name = |at: u32| SignalName::Other(format!("{at:0>width$}", width = number(second) as usize));
             channel::catch_signals(&(0..number(first)).map(name).collect::<Vec<_>>());

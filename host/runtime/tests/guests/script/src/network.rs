@@ -1,4 +1,4 @@
-//! The network and the clocks, as the standard library and WASI show them.
+//! The network and the clocks, by the standard library and by WASI.
 
 use std::cell::RefCell;
 use std::io::{ErrorKind, Read, Write};
@@ -13,13 +13,13 @@ thread_local! {
     static OPEN: RefCell<Vec<TcpStream>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Whether it was one of ours.
+/// Returns whether it was one of these actions.
 pub(crate) fn act(word: &str, rest: &str) -> bool {
     let (first, second) = rest.split_once(' ').unwrap_or((rest, ""));
     match word {
-        // Says something to an address and what that answers.
+        // Sends something to an address and prints the reply.
         "tcp" => say(&talk(first, second).unwrap_or_else(|error| kind(&error))),
-        // Connects so many times and keeps the connections.
+        // Connects this many times and keeps the connections.
         "tcp-hold" => {
             let opened = (0..number(second)).take_while(|_| match TcpStream::connect(first) {
                 Ok(stream) => {
@@ -46,7 +46,8 @@ pub(crate) fn act(word: &str, rest: &str) -> bool {
             let wall = wall_clock::resolution();
             say(&format!("{} {}.{}", monotonic_clock::resolution(), wall.seconds, wall.nanoseconds));
         }
-        // How much of a nap's time, in nanoseconds, is finer than a millisecond, and whether it was long enough.
+        // How much of the duration of a sleep, in nanoseconds, is finer than a millisecond, and whether it was long
+        // enough.
         "nap" => {
             let asked = u64::from(number(rest));
             let before = monotonic_clock::now();

@@ -1,11 +1,11 @@
-//! A plugin that never gets through its own start, which is a part of making an instance: it spins there, or waits if
-//! the fact `attr.start` says `sleep`. As `unborn` it crashes instead.
+//! A plugin that never completes its own start, which is part of instantiation: it loops there, or waits if the fact
+//! `attr.start` is `sleep`. As `unborn` it crashes instead.
 
 wit_bindgen::generate!({ path: "../../../../../wit", world: "whelk:ssh/session-plugin", generate_all });
 
 use exports::whelk::ssh::session::{Ending, Guest, Pty, SignalName, WindowSize};
 
-/// The name that wit-component looks for: called when the instance is made, before anything else.
+/// The name that wit-component looks for: called first when the instance is made.
 #[unsafe(no_mangle)]
 extern "C" fn _initialize() {
     if cfg!(feature = "crash") {
