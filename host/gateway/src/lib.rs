@@ -18,7 +18,7 @@
 //! | [`auth`] | who may enter, and as whom |
 //! | [`tenant`] | for whom sessions run: names, routes, grants, and how many sessions a user may have |
 //! | [`plugins`] | the plugin folders: watched, loaded, replaced and removed while the server runs |
-//! | [`observe`] | the log, and the one function that makes a stranger's text harmless |
+//! | [`observe`] | the events, each a typed value, and the log that they are written to |
 
 pub mod auth;
 pub mod cli;

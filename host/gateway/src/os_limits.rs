@@ -8,6 +8,7 @@ use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpabl
 
 use crate::config::derived;
 use crate::config::{self, Config, Door, Entrance, Limits};
+use crate::observe::event::{ServerEvent, emit};
 use crate::state::strict_modes;
 
 use crate::config::machine::{self, memory_limit};
@@ -345,7 +346,7 @@ pub(crate) fn make_room(config: &Config) -> Files {
     if limit.current != limit.maximum
         && let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit })
     {
-        tracing::warn!(%error, "the limit of open files could not be raised");
+        emit(ServerEvent::FilesNotRaised { error: &error });
     }
     Files::wanted(config).within(getrlimit(Resource::Nofile).current)
 }
@@ -369,10 +370,10 @@ fn room_for_unauthenticated(wanted: u32, memory: Option<u64>, files: Option<u64>
 pub(crate) fn forbid_dumps(private: bool) {
     let none = Rlimit { current: Some(0), maximum: Some(0) };
     if let Err(error) = setrlimit(Resource::Core, none) {
-        tracing::warn!(%error, "core dumps could not be turned off");
+        emit(ServerEvent::CoreDumpsLeftOn { error: &error });
     }
     if private && let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
-        tracing::warn!(%error, "the memory of this process stays open to programs of the same user");
+        emit(ServerEvent::MemoryLeftOpen { error: &error });
     }
 }
 

@@ -20,7 +20,8 @@ use tokio::time::timeout;
 use whelk_runtime::{Lookup, Plugin, Plugins, Registry, Routes, Start};
 
 use crate::config::{self, Grants, Limits, check_tenant_name};
-use crate::observe::logging::escape;
+use crate::observe::escape::escape;
+use crate::observe::event::{PluginEvent, emit};
 use crate::tenant::grants::Granter;
 use crate::tenant::large_packets::InputBudget;
 
@@ -265,7 +266,8 @@ impl Tenants {
             let Some((tenant, plugin)) = found else { continue };
             if let Err(reason) = plugin.admit(&tenant.shared) {
                 let reason = reason.to_string();
-                tracing::error!(tenant = name, plugin = plugin.name(), reason = %escape(reason.as_bytes()), "plugin refused");
+                let (plugin, reason) = (plugin.name(), escape(reason.as_bytes()));
+                emit(PluginEvent::LacksGrants { tenant: name, plugin, reason });
             }
         }
     }
@@ -318,7 +320,7 @@ impl Demonstration {
         let (grants, missing) = work.await.unwrap_or_default();
         for what in missing {
             let (tenant, reason) = (escape(name.as_bytes()), escape(what.as_bytes()));
-            tracing::warn!(%tenant, %reason, "tenant goes without a grant");
+            emit(PluginEvent::GrantMissing { tenant, reason });
         }
         Arc::new(Tenant {
             shared: whelk_runtime::Tenant::new(&name, limits, grants),

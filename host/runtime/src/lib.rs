@@ -13,6 +13,7 @@
 //! | `limits` | every limit, and what is counted against it: budgets, rates, permits, CPU and memory |
 //! | `plugin` | a compiled component, how a file becomes one, which version serves, when one is given up |
 //! | `engine` | wasmtime's engine, the epoch ticker, the reaper, memory slots |
+//! | [`event`] | what is told of all this: one typed event for each line of the log |
 //! | [`supervise`] | tasks and threads that live long, and what happens when one panics |
 //! | `tenant` | for whom sessions run |
 //!
@@ -51,6 +52,7 @@ pub(crate) mod channel;
 mod channel_event;
 mod engine;
 mod error;
+pub mod event;
 mod grants;
 mod host;
 mod limits;

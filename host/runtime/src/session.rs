@@ -30,6 +30,7 @@ use std::task::Poll;
 use crate::channel::{Next, OpenReply, SessionSide, Shared, Without};
 use crate::channel_event::{ChannelEvent, Ending, Exit, Facts};
 use crate::error::{Error, Stop};
+use crate::event::{Event, emit};
 use crate::host::bindings::imports::channel::HandOverError;
 use crate::host::{Handoff, LogBook, State, Takers};
 use crate::limits::budget::{Finished, Owner, Total};
@@ -328,7 +329,7 @@ impl Life {
                 if !std::mem::replace(&mut self.told, true) {
                     let (connection, channel) = (self.facts.connection(), self.facts.channel());
                     let tenant = self.tenant.name();
-                    tracing::warn!(connection, channel, tenant, plugin = name, %reason, "route refused");
+                    emit(Event::SessionRouteRefused { connection, channel, tenant, plugin: name, reason: &reason });
                 }
                 Way::Nowhere
             },
@@ -347,8 +348,8 @@ impl Life {
 
     /// The start is answered with a yes, since nothing can be said before it; then the client is told to try again, and that is the end.
     fn put_off(&mut self, words: &str, handoff: &Handoff, pipes: &Shared) {
-        let (connection, channel, tenant) = (self.facts.get("connection-id"), self.facts.channel(), self.tenant.name());
-        tracing::info!(connection, channel, tenant, reason = words, "session ended: its next plugin is not ready");
+        let (connection, channel, tenant) = (self.facts.connection(), self.facts.channel(), self.tenant.name());
+        emit(Event::SessionPutOff { connection, channel, tenant, reason: words });
         pipes.accept_for_host();
         pipes.last_words(words, handoff.pty.is_some());
         pipes.exit(Exit::Status(1), None);
@@ -412,7 +413,7 @@ impl Life {
         let (connection, channel) = (self.facts.connection(), self.facts.channel());
         let (tenant, from) = (self.tenant.name(), self.report.plugin.name());
         let (plugin, generation) = (plugin.name(), plugin.generation());
-        tracing::info!(connection, channel, tenant, plugin, generation, from, "session passed on");
+        emit(Event::SessionPassedOn { connection, channel, tenant, plugin, generation, from });
     }
 
     /// The client was told that its program has started, and there is none: this is its end.

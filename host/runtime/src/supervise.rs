@@ -43,6 +43,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
+use crate::event::{Event, emit};
 use crate::supervise::contain::{contained, words};
 
 /// The pause before a task is started again for the first time.
@@ -164,7 +165,7 @@ fn ended(name: &'static str, reason: String) -> Panicked {
 
 fn tell(task: &'static str, panicked: &Panicked) {
     let restart_ms = panicked.pause.map(|pause| u64::try_from(pause.as_millis()).unwrap_or(u64::MAX));
-    tracing::error!(task, reason = panicked.reason, restart_ms, "task failed");
+    emit(Event::ServerTaskFailed { task, reason: &panicked.reason, restart_ms });
 }
 
 /// How long a task waits before it is started again.

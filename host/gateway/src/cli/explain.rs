@@ -8,7 +8,7 @@ use std::path::Path;
 use whelk_runtime::Start;
 
 use crate::config::{Clock, Config, DirectoryAccess, Entrance, Grants, Tenant, User, size};
-use crate::observe::logging::escape;
+use crate::observe::escape::escape;
 use crate::state::tenant_folder;
 
 /// What every user would get, or this one, in the order of their names. With `start`: which plugin would serve it, and by which rule.

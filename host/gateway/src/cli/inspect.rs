@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use whelk_runtime::{CompileSlots, Contents, Error, Grant, Loader, Plugin, Source, Terms};
 
 use crate::config::{Config, Limits};
-use crate::observe::logging::escape;
+use crate::observe::escape::escape;
 use crate::plugins::watch::ROUND;
 use crate::server::control::WORLD;
 use crate::state::plugin_files::{self, Links, Reading};

@@ -11,6 +11,7 @@ use super::outcome::{FAILED, Failure, failed, wrong};
 use crate::config::{self, Config, Entrance, Overrides};
 use crate::connection::driver;
 use crate::credential;
+use crate::observe::event::{ServerEvent, emit};
 use crate::observe::logging::{self, Format};
 use crate::os_limits;
 use crate::server::control::Control;
@@ -33,7 +34,7 @@ pub(super) fn serve(file: Option<&Path>, overrides: Overrides, format: Format) -
     os_limits::check_start(&config.limits).map_err(wrong)?;
     logging::start(format, give_up_the_log).map_err(wrong)?;
     if !maps {
-        tracing::warn!("the C library keeps its own threshold for mapping memory: what is freed may stay taken");
+        emit(ServerEvent::HeapThresholdFailed {});
     }
     let demonstration = matches!(config.entrance, Entrance::Demonstration);
     // First of all: until then a SIGHUP would kill the process without a word.
@@ -57,13 +58,13 @@ pub(super) fn serve(file: Option<&Path>, overrides: Overrides, format: Format) -
         };
         let control = Control::open(&state, &reload);
         if let Err(error) = &control {
-            tracing::warn!(%error, "the running server cannot be asked for its plugins");
+            emit(ServerEvent::ControlFailed { error });
         }
         let trimmed = Arc::clone(&gateway);
         tokio::spawn(supervise("heap trim", move || heap_trim::give_back(Arc::clone(&trimmed)), |_| ()));
         tokio::spawn(supervise("dropped lines", logging::tell_dropped, |_| ()));
         for address in listener.addresses().map_err(failed)? {
-            tracing::info!(%address, "listening");
+            emit(ServerEvent::Listening { address });
         }
         let (prepared, checking, named) = (reload.prepared(), Arc::clone(&gateway), config.clone());
         tokio::spawn(async move {
@@ -84,19 +85,19 @@ pub(super) fn serve(file: Option<&Path>, overrides: Overrides, format: Format) -
 /// Says what the operator should know of a configuration that is good.
 fn warn_at_start(config: &Config, demonstration: bool) {
     for note in &config.notes {
-        tracing::warn!("{note}");
+        emit(ServerEvent::Note { note: &note.to_string() });
     }
     for os_limits::Shortage { resource, has, needs, change } in os_limits::shortages(config) {
-        tracing::warn!(resource, has, needs, change, "the machine has less than the limits may take");
+        emit(ServerEvent::Shortage { resource, has, needs, change: &change });
     }
     if demonstration {
-        tracing::warn!("{}", config::DEMONSTRATION);
+        emit(ServerEvent::Note { note: config::DEMONSTRATION });
     }
 }
 
 /// Ends a process that does not end by itself, since a thread that is waited for hangs in a disk, a plugin or a library.
 fn give_up(why: GaveUp) {
-    tracing::error!("{why}");
+    emit(ServerEvent::GaveUp { why: &why.to_string() });
     logging::finish();
     os_limits::exit_at_once(FAILED)
 }
@@ -118,6 +119,6 @@ fn host_key(state: &State) -> Result<HostKey, Failure> {
         }
     };
     let public = key.public();
-    tracing::info!(algorithm = public.algorithm(), fingerprint = %public.fingerprint(), "host key");
+    emit(ServerEvent::HostKey { algorithm: public.algorithm(), fingerprint: &public.fingerprint().to_string() });
     Ok(key)
 }

@@ -1,6 +1,5 @@
 //! The login of one connection: hands each attempt to [`Access`](crate::auth::access::Access), one at a time, and logs how it ended.
 
-use std::fmt::Display;
 use std::future::Future;
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -16,7 +15,8 @@ use whelk_ssh::error::{Error, Reason, Stage};
 use zeroize::Zeroizing;
 
 use crate::auth::access::{Attempt, Credential, Identity, Overload, Verdict};
-use crate::observe::logging::escape;
+use crate::observe::escape::{Escaped, escape};
+use crate::observe::event::{LimitEvent, LoginEvent, emit};
 use crate::server::gateway::Gateway;
 use crate::source::Source;
 use crate::tenant::Seat;
@@ -88,28 +88,24 @@ impl Login {
 
     fn log_undecided(&self, server: &Server, reason: &str) {
         let (connection, user) = (self.connection, escape(server.asking().unwrap_or_default()));
-        tracing::warn!(connection, %user, reason, "login not decided");
+        emit(LoginEvent::Undecided { connection, user, reason });
     }
 
     /// Logs a password that was rejected. Keys are told when the login has failed: clients offer several as a matter of course.
     pub(crate) fn log_rejection(&self, attempt: &server::Attempt<'_>) {
         if let server::Credential::Password(_) = attempt.credential {
             let (connection, user) = (self.connection, escape(attempt.user));
-            tracing::info!(connection, %user, method = "password", "rejected");
+            emit(LoginEvent::Rejected { connection, user, method: "password" });
         }
     }
 
     /// Logs who has logged in, and for whoever looks closer which keys were refused before: clients offer several as a matter of
     /// course, so that this is rarely news.
     pub(crate) fn log_success(&self, identity: &Identity, refused: &Refused) {
-        self.log_keys(refused, &escape(identity.user.as_bytes()), Level::DEBUG);
-        tracing::info!(
-            connection = self.connection,
-            user = %escape(identity.user.as_bytes()),
-            method = identity.method,
-            plugin = %escape(identity.plugin.as_bytes()),
-            "authenticated"
-        );
+        self.log_keys(refused, escape(identity.user.as_bytes()), Level::DEBUG);
+        let (connection, method) = (self.connection, identity.method);
+        let (user, plugin) = (escape(identity.user.as_bytes()), escape(identity.plugin.as_bytes()));
+        emit(LoginEvent::Succeeded { connection, user, method, plugin });
     }
 
     /// Logs a login that has failed because its connection is over: each key that was refused, and what was tried in all.
@@ -117,7 +113,7 @@ impl Login {
         let refused = server.refused();
         let Some(user) = server.asking().filter(|_| server.user().is_none() && refused.any()) else { return };
         let (connection, user) = (self.connection, escape(user));
-        self.log_keys(refused, &user, Level::INFO);
+        self.log_keys(refused, user, Level::INFO);
         let (keys, passwords, nones, others) = (refused.key_count, refused.passwords, refused.nones, refused.unknown);
         let reason = match error {
             Some(Error::TooManyAttempts) if keys > 1 => {
@@ -128,19 +124,16 @@ impl Login {
             Some(error) => error.to_string(),
             None => "the peer hung up".to_owned(),
         };
-        tracing::info!(connection, %user, keys, passwords, nones, others, reason = %escape(reason.as_bytes()), "login failed");
+        let reason = escape(reason.as_bytes());
+        emit(LoginEvent::Failed { connection, user, keys, passwords, nones, others, reason });
     }
 
     /// Logs each key that was refused, at `info` or `debug`.
-    fn log_keys(&self, refused: &Refused, user: &impl Display, level: Level) {
+    fn log_keys(&self, refused: &Refused, user: Escaped<'_>, level: Level) {
         let connection = self.connection;
         for RefusedKey { algorithm, fingerprint, reason } in refused.keys() {
             let algorithm = escape(algorithm);
-            if level == Level::INFO {
-                tracing::info!(connection, %user, %algorithm, fingerprint, reason, "key refused");
-            } else {
-                tracing::debug!(connection, %user, %algorithm, fingerprint, reason, "key refused");
-            }
+            emit(LoginEvent::KeyRefused { connection, user, algorithm, fingerprint, reason, level });
         }
     }
 
@@ -154,7 +147,7 @@ impl Login {
             if crowded.is_news {
                 let (user, tenant) = (escape(identity.user.as_bytes()), escape(identity.tenant.as_bytes()));
                 let (connection, limit) = (self.connection, "connections_per_user");
-                tracing::warn!(connection, %user, %tenant, limit, most, "user over limit");
+                emit(LimitEvent::UserConnections { connection, user, tenant, limit, most });
             }
             Error::Closed(Reason::TooManyConnections)
         })

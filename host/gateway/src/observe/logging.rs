@@ -7,7 +7,6 @@
 //! Lines for which the queue has no room are dropped and counted. The end of the process waits for those in the queue, but not for long
 //! ([`finish`]).
 
-mod escape;
 mod filter;
 mod queue;
 
@@ -24,9 +23,11 @@ use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FormatFields, MakeWriter};
 
-pub use escape::escape;
-use escape::{Form, write_harmless};
 use queue::Queue;
+
+pub use crate::observe::escape::escape;
+use crate::observe::escape::{Form, write_harmless};
+use crate::observe::event::{ServerEvent, emit};
 
 /// The environment variable that says what is logged: `debug`, or `info,whelk=debug` ... Empty is as if it were not there.
 pub const FILTER: &str = "WHELK_LOG";
@@ -47,7 +48,7 @@ pub async fn tell_dropped() -> Infallible {
         clock.tick().await;
         let dropped = queue.dropped();
         if dropped > told {
-            tracing::error!(dropped = dropped - told, "log lines dropped: they are not read fast enough");
+            emit(ServerEvent::LinesDropped { dropped: dropped - told });
             // Unless that was dropped too.
             if queue.dropped() == dropped {
                 told = dropped;
@@ -81,7 +82,8 @@ fn fatal_json(status: u8, text: &str) -> Vec<u8> {
     let line: Arc<Mutex<Vec<u8>>> = Arc::default();
     let out = Arc::clone(&line);
     let subscriber = subscriber(Format::Json, EnvFilter::new("error"), move || Lines(Arc::clone(&out)));
-    tracing::subscriber::with_default(subscriber, || tracing::error!(status, reason = text, "fatal error"));
+    let event = ServerEvent::Fatal { status, reason: text };
+    tracing::subscriber::with_default(subscriber, || event.log());
     std::mem::take(&mut *line.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
@@ -131,8 +133,9 @@ pub fn start(format: Format, give_up: impl FnOnce() + Send + 'static) -> Result<
     std::panic::set_hook(Box::new(|panic| {
         let text = panic.payload_as_str().unwrap_or("a panic without words");
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
-        let thread = std::thread::current();
-        tracing::error!(place, thread = thread.name(), said = %escape(text.as_bytes()), "panic");
+        let (thread, said) = (std::thread::current(), escape(text.as_bytes()));
+        // To the log alone: a subscriber may be what has panicked.
+        ServerEvent::Panicked { place: &place, thread: thread.name(), said }.log();
     }));
     Ok(())
 }
@@ -269,7 +272,10 @@ mod tests {
         assert_eq!(log.lines().count(), 2, "{log}");
         let first = log.lines().next().unwrap();
         let user = r#"user="alice\x0a2026 INFO authenticated user=root \x1b[2J\u{202e}\u{2028}\"""#;
-        assert!(first.ends_with(&format!("whelk::logging::tests: authenticated {user} port=22 empty=\"\"")), "{first}");
+        assert!(
+            first.ends_with(&format!("whelk::observe::logging::tests: authenticated {user} port=22 empty=\"\"")),
+            "{first}"
+        );
         assert!(log.bytes().all(|byte| byte == b'\n' || (0x20..0x7f).contains(&byte)), "{log}");
     }
 

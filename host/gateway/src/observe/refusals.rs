@@ -3,7 +3,8 @@
 
 use whelk_ssh::mux::Refused;
 
-use crate::observe::logging::escape;
+use crate::observe::escape::escape;
+use crate::observe::event::{ConnectionEvent, SessionEvent, emit};
 
 /// Refused requests that are told of one session, and of one connection beside its sessions.
 const TOLD: u32 = 10;
@@ -41,8 +42,9 @@ impl Refusals {
         let Line { connection, channel, user, what, detail, reason } = *line;
         let (user, what) = (escape(user.as_bytes()), escape(cut(what, NAME)));
         let detail = (!detail.is_empty()).then(|| escape(cut(detail, DETAIL)).to_string());
+        let detail = detail.as_deref();
         let last = (self.0 == TOLD).then_some("further refusals here are not logged");
-        tracing::info!(connection, channel, %user, %what, detail, reason, last, "request refused");
+        emit(ConnectionEvent::RequestRefused { connection, channel, user, what, detail, reason, last });
     }
 }
 
@@ -84,8 +86,9 @@ impl RefusedVariables {
         if self.count == 0 || std::mem::replace(&mut self.told, true) {
             return;
         }
-        let (user, names) = (escape(user.as_bytes()), std::mem::take(&mut self.names).join(" "));
-        tracing::info!(connection, channel, %user, count = self.count, names, reason = self.reason, "variables refused");
+        let (user, names) = (escape(user.as_bytes()), &*std::mem::take(&mut self.names).join(" "));
+        let (count, reason) = (self.count, self.reason);
+        emit(SessionEvent::VariablesRefused { connection, channel, user, count, names, reason });
     }
 }
 

@@ -3,18 +3,8 @@
 use tracing::Level;
 use whelk_runtime::{Ending, Error, Exit, Report, Stay, Telling, Tenant};
 
-use crate::observe::logging::escape;
-
-/// `tracing::event!` with a level that is known only now.
-macro_rules! event {
-    ($level:expr, $($fields:tt)*) => {
-        match $level {
-            Level::ERROR => tracing::error!($($fields)*),
-            Level::WARN => tracing::warn!($($fields)*),
-            _ => tracing::info!($($fields)*),
-        }
-    };
-}
+use crate::observe::escape::escape;
+use crate::observe::event::{LimitEvent, ProcessEvent, SessionEvent, emit};
 
 /// How a session went, for the operator: everything that the client was not told.
 pub(crate) struct SessionSummary<'t> {
@@ -31,7 +21,8 @@ impl SessionSummary<'_> {
             let Some(error) = error else { continue };
             let (plugin, generation) = (plugin.name(), plugin.generation());
             let (level, error) = self.failure(plugin, error);
-            event!(level, connection, channel, tenant, plugin, generation, %error, "plugin failed on the way");
+            let error = &*error;
+            emit(ProcessEvent::Failed { level, connection, channel, tenant, plugin, generation, error });
         }
         let ending = words(report.opened, report.ending, report.error.as_ref());
         let exit = match &report.exit {
@@ -43,8 +34,8 @@ impl SessionSummary<'_> {
         let (plugin, generation) = (report.plugin.name(), report.plugin.generation());
         let failure = report.error.as_ref().map(|error| self.failure(plugin, error));
         let (level, error) = failure.map_or((Level::INFO, None), |(level, error)| (level, Some(error)));
-        event!(
-            level,
+        let (exit, error) = (&*exit, error.as_deref());
+        emit(SessionEvent::Ended {
             connection,
             channel,
             tenant,
@@ -55,8 +46,8 @@ impl SessionSummary<'_> {
             cpu_ms,
             memory,
             error,
-            "session ended"
-        );
+            level,
+        });
     }
 
     /// How loudly a failure is told, and in which words.
@@ -72,7 +63,7 @@ impl SessionSummary<'_> {
                 if is_news {
                     let (connection, channel, tenant) = (self.connection, self.channel, self.tenant.name());
                     let limit = "tenant_failure_rate";
-                    tracing::warn!(tenant, limit, plugin, connection, channel, "tenant over limit");
+                    emit(LimitEvent::TenantFailures { tenant, limit, plugin, connection, channel });
                 }
                 (Level::INFO, error.for_client())
             }

@@ -16,7 +16,7 @@ use whelk_ssh::{auth, connection};
 use crate::auth::access::{Access, Identity};
 use crate::config::derived::{count, engine_settings, plugin_limits, protocol, registry_settings};
 use crate::config::{self, Config, Entrance, EnvironmentNames, Limits};
-use crate::observe::logging::escape;
+use crate::observe::escape::escape;
 use crate::os_limits;
 use crate::plugins::reload::{Folder, Loaders, Reload};
 use crate::server::drain::{Drain, Stopper};

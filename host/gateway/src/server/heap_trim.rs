@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
+use crate::observe::event::{ServerEvent, emit};
 use crate::os_limits;
 use crate::server::gateway::Gateway;
 
@@ -61,7 +62,7 @@ pub async fn give_back(gateway: Arc<Gateway>) -> Infallible {
             let took = tokio::task::spawn_blocking(work).await.unwrap_or_default();
             // A number in JSON too: of 128 bits it would be a text.
             let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-            tracing::info!(sessions, took_ms, "memory given back");
+            emit(ServerEvent::HeapTrimmed { sessions, took_ms });
             sleep((took * PART).min(LONGEST)).await;
         }
     }

@@ -25,6 +25,7 @@ pub use gate::Permit;
 use gate::{Bounds, Gate};
 
 use crate::config::Config;
+use crate::observe::event::{ConnectionEvent, ServerEvent, emit};
 use crate::os_limits;
 use crate::server::drain::{Phase, Stopper};
 use crate::server::socket::TcpKeepalive;
@@ -49,11 +50,7 @@ impl Listener {
         let connections = u32::try_from(os_limits::make_room(config).connections).unwrap_or(u32::MAX);
         let limits = &config.limits;
         let full = os_limits::unauthenticated_full(limits.unauthenticated_full).min(connections);
-        tracing::info!(
-            connections,
-            unauthenticated = full,
-            "room for connections, and for those that have not logged in"
-        );
+        emit(ServerEvent::Room { connections, unauthenticated: full });
         let gate = Gate::new(Bounds::new(limits, connections, full));
         let acceptor = Acceptor::new(sockets, gate, TcpKeepalive::new(limits), limits.authentication_grace);
         Ok(Listener { acceptor, drain: limits.drain })
@@ -97,7 +94,7 @@ impl Listener {
 
 /// Waits for the tasks: in peace for `time`, then for them to disconnect, and not at all when it has to be at once.
 async fn drain(mut tasks: JoinSet<()>, stopper: &Stopper, time: Duration) {
-    tracing::info!(connections = tasks.len(), "no longer listening");
+    emit(ServerEvent::NotListening { connections: tasks.len() });
     let mut gone = stopper.drain();
     for wait in [time, DISCONNECT_TIME] {
         let empty = timeout(wait, async { while tasks.join_next().await.is_some() {} });
@@ -107,7 +104,7 @@ async fn drain(mut tasks: JoinSet<()>, stopper: &Stopper, time: Duration) {
             _ = empty => stopper.close(),
         }
     }
-    tracing::info!(dropped = tasks.len(), "stopped");
+    emit(ServerEvent::Stopped { dropped: tasks.len() });
 }
 
 /// Runs a connection so that its panic ends here: unwinding has dropped all that was the connection's, so its sessions are told that it was
@@ -115,7 +112,7 @@ async fn drain(mut tasks: JoinSet<()>, stopper: &Stopper, time: Duration) {
 async fn contained(number: u64, peer: SocketAddr, connection: impl Future<Output = ()>) {
     // Safe to go on: after a panic the future is dropped and never polled again, and shares nothing but counts.
     if let Err(reason) = contained_future(connection).await {
-        tracing::error!(connection = number, %peer, reason, "a connection ended by a panic");
+        emit(ConnectionEvent::Panicked { connection: number, peer, reason: &reason });
     }
 }
 

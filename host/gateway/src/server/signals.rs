@@ -23,6 +23,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, sleep_until};
 use whelk_runtime::supervise::caught;
 
+use crate::observe::event::{ServerEvent, emit};
 use crate::server::drain::{Phase, Stopper};
 
 /// Signals that are logged and ignored.
@@ -167,11 +168,8 @@ async fn handle(
                 deadline = Some(deadline.map_or(new, |old| old.min(new)));
             }
             // Not a warning: logrotate(8) sends it to many servers every day.
-            (Meaning::Hangup, Hangup::Reloads) => tracing::info!(
-                signal = name,
-                "signal ignored: the configuration is not re-read yet; restart to apply changes"
-            ),
-            (Meaning::Nothing, _) => tracing::info!(signal = name, "signal ignored: it means nothing here"),
+            (Meaning::Hangup, Hangup::Reloads) => emit(ServerEvent::HangupIgnored { signal: name }),
+            (Meaning::Nothing, _) => emit(ServerEvent::SignalIgnored { signal: name }),
         }
     }
     GaveUp::TimedOut { drain: deadline.map_or(drain, |(_, drain)| drain) }
@@ -187,7 +185,7 @@ async fn until(deadline: Option<(Instant, Duration)>) {
 
 /// Stops, and says when that should be over, and how much of the time until then sessions have.
 fn stop(stopper: &Stopper, signal: &str, drain: Duration) -> (Instant, Duration) {
-    tracing::info!(signal, "stopping");
+    emit(ServerEvent::Stopping { signal });
     stopper.stop();
     let drain = if stopper.drain().phase() == Phase::Gone { Duration::ZERO } else { drain };
     (Instant::now() + drain + GRACE, drain)

@@ -8,6 +8,7 @@ use rustix::net::sockopt;
 use tokio::net::TcpStream;
 
 use crate::config::Limits;
+use crate::observe::event::{ConnectionEvent, emit};
 
 /// When the kernel asks a silent peer whether it is there. sshd's TCPKeepAlive.
 #[derive(Clone, Copy, Debug)]
@@ -49,10 +50,10 @@ impl TcpKeepalive {
 pub(crate) fn prepare(stream: &TcpStream, keepalive: TcpKeepalive) {
     // A failure means that the peer has gone, which reading will tell.
     if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "TCP_NODELAY");
+        emit(ConnectionEvent::NoDelayFailed { error: &error });
     }
     if let Err(error) = keepalive.set(stream) {
-        tracing::debug!(%error, "SO_KEEPALIVE");
+        emit(ConnectionEvent::KeepaliveFailed { error: &error });
     }
 }
 

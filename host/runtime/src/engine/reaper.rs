@@ -11,6 +11,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 
 use crate::error::Error;
+use crate::event::{Event, emit};
 use crate::supervise::contain::contained;
 use crate::supervise::{Fault, supervise_thread};
 
@@ -76,7 +77,7 @@ impl Line {
         while let Some((finished, done)) = self.next() {
             self.fault.point();
             if let Err(words) = contained(|| drop(finished)) {
-                tracing::error!(panic = words, "an instance was let go only in part");
+                emit(Event::ProcessDropFailed { panic: &words });
             }
             // Who waited may be gone.
             let _ = done.send(());

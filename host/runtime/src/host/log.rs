@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::time::Instant;
 
 use crate::channel_event::{Exit, Facts, SignalName};
+use crate::event::{Event, emit};
 use crate::host::bindings::imports::log::Level;
 use crate::limits::Limits;
 use crate::limits::budget::Total;
@@ -88,8 +89,8 @@ impl LogBook {
     /// Tells the operator that the plugin wanted to go where its tenant may not.
     pub(super) fn denied(&self, destination: &str, reason: &str) {
         let (tenant, plugin, connection, channel) = self.speaker();
-        let destination = printable(destination, self.tenant.limits().log_line);
-        tracing::warn!(target: "plugin", tenant, plugin, connection, channel, destination, reason, "destination denied");
+        let destination = &*printable(destination, self.tenant.limits().log_line);
+        emit(Event::PluginDestinationDenied { tenant, plugin, connection, channel, destination, reason });
     }
 
     /// Writes a file event, or counts it as left out.
@@ -98,10 +99,8 @@ impl LogBook {
             self.sum_up(left_out);
             let FileEvent { operation, path, bytes, refused } = *event;
             let (tenant, plugin, connection, channel) = self.speaker();
-            let path = printable(path, self.tenant.limits().log_line);
-            tracing::info!(
-                target: "audit", tenant, plugin, connection, channel, operation, path, bytes, refused, "file"
-            );
+            let path = &*printable(path, self.tenant.limits().log_line);
+            emit(Event::FileUsed { tenant, plugin, connection, channel, operation, path, bytes, refused });
         }
     }
 
@@ -120,7 +119,7 @@ impl LogBook {
     fn sum_up(&self, left_out: u64) {
         if left_out > 0 {
             let (tenant, plugin, connection, channel) = self.speaker();
-            tracing::warn!(target: "audit", tenant, plugin, connection, channel, left_out, "file events left out");
+            emit(Event::FileEventsLeftOut { tenant, plugin, connection, channel, left_out });
         }
     }
 
@@ -135,12 +134,12 @@ impl LogBook {
             let (tenant, plugin, connection, channel) = self.speaker();
             let limit = total.as_str();
             if total.is_of_server() {
-                tracing::warn!(limit, tenant, plugin, connection, channel, "server over limit");
+                emit(Event::LimitOfServer { limit, tenant, plugin, connection, channel });
             } else if total == Total::UserOutput {
-                let user = printable(&self.user, USER);
-                tracing::warn!(limit, tenant, user, plugin, connection, channel, "user over limit");
+                let user = &*printable(&self.user, USER);
+                emit(Event::LimitOfUser { limit, tenant, user, plugin, connection, channel });
             } else {
-                tracing::warn!(tenant, limit, plugin, connection, channel, "tenant over limit");
+                emit(Event::LimitOfTenant { tenant, limit, plugin, connection, channel });
             }
         }
     }
@@ -153,11 +152,12 @@ impl LogBook {
             return;
         }
         let (tenant, plugin, connection, channel) = self.speaker();
-        let user = printable(&self.user, USER);
+        let user = &*printable(&self.user, USER);
         let detail =
             detail.map(|detail| printable(&String::from_utf8_lossy(&detail[..detail.len().min(DETAIL)]), DETAIL));
+        let detail = detail.as_deref();
         let last = (told + 1 == REFUSALS).then_some("further refusals of this session are not logged");
-        tracing::info!(connection, channel, tenant, user, plugin, what, detail, reason, last, "request refused");
+        emit(Event::SessionRequestRefused { connection, channel, tenant, user, plugin, what, detail, reason, last });
     }
 
     fn report_dropped(&self, dropped: u64) {
@@ -168,13 +168,14 @@ impl LogBook {
 
     fn emit(&self, level: Level, message: &str) {
         let (_, plugin, connection, channel) = self.speaker();
-        match level {
-            Level::Trace => tracing::trace!(target: "plugin", plugin, connection, channel, message),
-            Level::Debug => tracing::debug!(target: "plugin", plugin, connection, channel, message),
-            Level::Info => tracing::info!(target: "plugin", plugin, connection, channel, message),
-            Level::Warn => tracing::warn!(target: "plugin", plugin, connection, channel, message),
-            Level::Error => tracing::error!(target: "plugin", plugin, connection, channel, message),
-        }
+        let level = match level {
+            Level::Trace => tracing::Level::TRACE,
+            Level::Debug => tracing::Level::DEBUG,
+            Level::Info => tracing::Level::INFO,
+            Level::Warn => tracing::Level::WARN,
+            Level::Error => tracing::Level::ERROR,
+        };
+        emit(Event::PluginLine { plugin, connection, channel, message, level });
     }
 }
 

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
+use crate::event::{Event, emit};
 use crate::plugin::Plugin;
 use crate::plugin::health::HealthSettings;
 use crate::plugin::lookup::Lookup;
@@ -349,7 +350,7 @@ impl Versions {
         let older: Vec<_> = self.replaceable().collect();
         let excess = (older.len() + 1).saturating_sub(generations);
         for oldest in older.iter().take(excess) {
-            tracing::warn!(plugin = oldest.name(), generation = oldest.generation(), "plugin generation ended");
+            emit(Event::PluginGenerationEnded { plugin: oldest.name(), generation: oldest.generation() });
             oldest.retire(TOO_OLD);
         }
     }

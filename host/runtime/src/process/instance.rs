@@ -27,6 +27,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use crate::channel::{Due, Next, SessionSide, Stage};
 use crate::channel_event::{ChannelEvent, Ending, Exit, Pty, SignalName};
 use crate::error::Stop;
+use crate::event::{Event, emit};
 use crate::grants::topics::Mail;
 use crate::host::bindings::imports::types as wit;
 use crate::host::{Handoff, State};
@@ -429,7 +430,7 @@ impl<'s> Instance<'s> {
         if accepted {
             self.guest.state().keep_env(name, value);
         } else {
-            tracing::debug!(plugin = self.trial.plugin().name(), name, "variable refused by the plugin");
+            emit(Event::SessionVariableRefused { plugin: self.trial.plugin().name(), name: &name });
         }
         Ok(accepted)
     }

@@ -1,49 +1,15 @@
 //! What is logged, as an operator writes it: a level, and other levels for parts of the server. `info,whelk::connection=debug`.
 //!
 //! Decided 2026-11-29: whatever would log nothing is an error. tracing-subscriber accepts any word: a mistyped level is then a module of
-//! that name, and a mistyped module is one that never logs. So a part is one that this program can log as; a library is accepted by its
-//! name if it writes events of `tracing`. Others, such as tokio and wasmtime itself, write none that would reach this log.
+//! that name, and a mistyped module is one that never logs. So a part is one that an event names ([`event::descriptions`]); a library is
+//! accepted by its name if it writes events of `tracing`. Others, such as tokio and wasmtime itself, write none that would reach this log.
 
 use tracing_subscriber::EnvFilter;
 
 use crate::config::suggest::nearest;
+use crate::observe::event;
 
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
-/// What lines of the log are from: modules, the plugins' own lines, and what plugins do to files. A test compares it with the sources.
-const PARTS: [&str; 32] = [
-    "audit",
-    "plugin",
-    "whelk::cli::serve",
-    "whelk::connection::bridge",
-    "whelk::connection::channels",
-    "whelk::connection::driver",
-    "whelk::connection::login",
-    "whelk::observe::logging",
-    "whelk::observe::refusals",
-    "whelk::observe::session_summary",
-    "whelk::plugins::reload::folder",
-    "whelk::plugins::reload::refusal",
-    "whelk::plugins::reload::status",
-    "whelk::plugins::reload::task",
-    "whelk::os_limits",
-    "whelk::server::heap_trim",
-    "whelk::server::listener",
-    "whelk::server::listener::acceptor",
-    "whelk::server::signals",
-    "whelk::server::socket",
-    "whelk::tenant",
-    "whelk_runtime::engine::reaper",
-    "whelk_runtime::grants::keyvalue::file",
-    "whelk_runtime::host::log",
-    "whelk_runtime::limits::budget::unsent",
-    "whelk_runtime::plugin::compile::cache",
-    "whelk_runtime::plugin::compile::loader",
-    "whelk_runtime::plugin::health::trial",
-    "whelk_runtime::plugin::registry",
-    "whelk_runtime::process::instance",
-    "whelk_runtime::session",
-    "whelk_runtime::supervise",
-];
 /// Libraries that write events of tracing. A test compares it with what is linked.
 const LIBRARIES: [&str; 4] = ["h2", "wasmtime_wasi", "wasmtime_wasi_http", "wasmtime_wasi_io"];
 
@@ -70,16 +36,16 @@ pub(super) fn parse(text: &str) -> Result<EnvFilter, String> {
     EnvFilter::builder().with_regex(false).parse(items.join(",")).map_err(|error| error.to_string())
 }
 
-/// Whether lines can be from this: a part, a module above one, or a library.
+/// Whether lines can be from this: a part, one above it, or a library.
 fn logs(part: &str) -> bool {
     known_parts().any(|known| known == part)
 }
 
-/// Every part with the modules above it, and the libraries.
+/// Every part that an event names with the parts above it, and the libraries.
 fn known_parts() -> impl Iterator<Item = &'static str> {
     let with_parents =
         |part: &'static str| part.match_indices("::").map(|(at, _)| &part[..at]).chain(std::iter::once(part));
-    PARTS.into_iter().flat_map(with_parents).chain(LIBRARIES)
+    event::descriptions().map(|event| event.part).flat_map(with_parents).chain(LIBRARIES)
 }
 
 fn meant<'n>(word: &str, known: impl Iterator<Item = &'n str>) -> String {
@@ -89,8 +55,6 @@ fn meant<'n>(word: &str, known: impl Iterator<Item = &'n str>) -> String {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
-    use std::fs;
-    use std::path::Path;
     use std::process::Command;
 
     use super::*;
@@ -136,41 +100,6 @@ mod tests {
             let said = parse(text).err().unwrap_or_default();
             assert!(said.starts_with(error), "{text}: {said}");
         }
-    }
-
-    /// What the lines of a source file are from.
-    fn origins(module: &str, source: &str, found: &mut BTreeSet<String>) {
-        for level in ["error", "warn", "info", "debug", "trace", "event"] {
-            for (at, call) in source.match_indices(&format!("tracing::{level}!(")) {
-                let arguments = source[at + call.len()..].trim_start();
-                let target = arguments.strip_prefix("target: \"").and_then(|rest| rest.split('"').next());
-                found.insert(target.unwrap_or(module).to_owned());
-            }
-        }
-    }
-
-    fn walk(folder: &Path, module: &str, found: &mut BTreeSet<String>) {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            let stem = path.file_stem().unwrap().to_str().unwrap().to_owned();
-            let inner =
-                if ["lib", "main"].contains(&stem.as_str()) { module.to_owned() } else { format!("{module}::{stem}") };
-            if path.is_dir() {
-                walk(&path, &inner, found);
-            } else {
-                origins(&inner, &fs::read_to_string(&path).unwrap(), found);
-            }
-        }
-    }
-
-    #[test]
-    fn the_parts_are_those_that_log_in_the_sources() {
-        let host = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-        let mut found = BTreeSet::new();
-        for (folder, module) in [("gateway", "whelk"), ("runtime", "whelk_runtime"), ("ssh", "whelk_ssh")] {
-            walk(&host.join(folder).join("src"), module, &mut found);
-        }
-        assert_eq!(found.into_iter().collect::<Vec<_>>(), PARTS);
     }
 
     #[test]

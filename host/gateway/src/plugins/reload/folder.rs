@@ -14,7 +14,8 @@ use super::refusal::Refusal;
 use super::removal::Removals;
 use crate::config::Limits;
 use crate::config::derived::count;
-use crate::observe::logging::escape;
+use crate::observe::escape::escape;
+use crate::observe::event::{PluginEvent, emit};
 use crate::plugins::watch::{ROUND, Spot, Watcher};
 use crate::state::plugin_files::{self, Identity, Links, Listing, Reading, Stamp};
 use crate::state::strict_modes::Writers;
@@ -198,13 +199,13 @@ impl PluginFolder {
         let watched = watcher.watch(&self.place.path);
         let mut known = self.known();
         known.watched = identity.filter(|_| watched.is_ok());
-        let folder = self.place.path.display();
+        let folder = &*self.place.path;
         match watched {
             Ok(()) => {
                 known.removals.set_delay(Duration::ZERO);
                 known.told_unwatched = false;
                 if known.unwatched.take().is_some() {
-                    tracing::info!(%folder, tenant = self.tenant(), "plugin folder is watched");
+                    emit(PluginEvent::FolderWatched { folder, tenant: self.tenant() });
                 }
             }
             Err(reason) => {
@@ -212,7 +213,7 @@ impl PluginFolder {
                 known.removals.set_delay(ROUND);
                 if !std::mem::replace(&mut known.told_unwatched, true) {
                     let every = ROUND.as_secs();
-                    tracing::warn!(%folder, reason, "plugin folder is not watched: it is looked at every {every} s");
+                    emit(PluginEvent::FolderNotWatched { folder, reason: &reason, every });
                 }
                 let since = known.unwatched.as_ref().map_or_else(Instant::now, |(_, since)| *since);
                 known.unwatched = Some((reason, since));
@@ -228,8 +229,8 @@ impl PluginFolder {
         }
         known.watched = None;
         if known.trouble.as_deref() != Some(reason) {
-            let folder = self.place.path.display();
-            tracing::error!(%folder, tenant = self.tenant(), reason, "plugin folder lost: what is loaded stays");
+            let folder = &*self.place.path;
+            emit(PluginEvent::FolderLost { folder, tenant: self.tenant(), reason });
             known.trouble = Some(reason.to_owned());
         }
         Outcome::Done
@@ -249,8 +250,8 @@ impl PluginFolder {
         }
         known.identity = Some(listing.identity);
         if known.trouble.take().is_some() {
-            let folder = self.place.path.display();
-            tracing::info!(%folder, tenant = self.tenant(), "plugin folder is back");
+            let folder = &*self.place.path;
+            emit(PluginEvent::FolderBack { folder, tenant: self.tenant() });
         }
         known.note(self, "", listing.nameless.reason().map(Refusal::of), true);
         known.ignore(self, listing.misspelled);
@@ -374,20 +375,18 @@ impl PluginFolder {
     /// Makes this what new sessions get.
     pub(super) fn publish(&self, plugin: &Arc<Plugin>) -> Result<(), Refusal> {
         let (name, registry) = (plugin.name(), &self.place.registry);
-        let published = match self
-            .room(name, plugin.code())
-            .map_err(|refusal| refusal.of_bytes(plugin.digest(), None))?
-        {
-            Fallback::Kept => registry.publish(plugin),
-            Fallback::None => {
-                let (name, limit) = (escape(name.as_bytes()), "plugins_code");
-                tracing::warn!(plugin = %name, tenant = self.tenant(), limit, "no older version of the plugin is kept");
-                registry.publish_alone(plugin)
-            }
-        };
+        let published =
+            match self.room(name, plugin.code()).map_err(|refusal| refusal.of_bytes(plugin.digest(), None))? {
+                Fallback::Kept => registry.publish(plugin),
+                Fallback::None => {
+                    let (name, limit) = (escape(name.as_bytes()), "plugins_code");
+                    emit(PluginEvent::NoOlderVersion { plugin: name, tenant: self.tenant(), limit });
+                    registry.publish_alone(plugin)
+                }
+            };
         if let Published::As(generation) = published {
-            let (shown, digest) = (escape(name.as_bytes()), plugin.digest_hex());
-            tracing::info!(plugin = %shown, tenant = self.tenant(), digest, generation, "plugin loaded");
+            let (shown, digest) = (escape(name.as_bytes()), &*plugin.digest_hex());
+            emit(PluginEvent::Loaded { plugin: shown, tenant: self.tenant(), digest, generation });
             self.drain_later(name, generation - 1);
         }
         Ok(())
@@ -458,7 +457,7 @@ impl PluginFolder {
     fn remove(&self, name: &str) {
         let generation = self.place.registry.get(name).map(|plugin| plugin.generation());
         if self.place.registry.remove(name) {
-            tracing::info!(plugin = %escape(name.as_bytes()), tenant = self.tenant(), generation, "plugin removed");
+            emit(PluginEvent::Removed { plugin: escape(name.as_bytes()), tenant: self.tenant(), generation });
             self.drain_later(name, generation.unwrap_or_default());
         }
     }
@@ -531,7 +530,7 @@ impl Known {
             if self.told_ignored.len() < MOST_TOLD && self.told_ignored.insert(file.clone()) {
                 let path = folder.place.path.join(file).display().to_string();
                 let (file, reason) = (escape(path.as_bytes()), plugin_files::MISSPELLED);
-                tracing::warn!(%file, tenant = folder.tenant(), reason, "plugin file ignored");
+                emit(PluginEvent::FileIgnored { file, tenant: folder.tenant(), reason });
             }
         }
         self.ignored = files;

@@ -6,7 +6,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 use whelk_runtime::Error;
 
-use crate::observe::logging::escape;
+use crate::observe::escape::escape;
+use crate::observe::event::{PluginEvent, emit};
 use crate::state::plugin_files::Stamp;
 
 /// How long a file that may be good soon waits until it is looked at again. It doubles with each attempt.
@@ -211,7 +212,7 @@ impl Refusal {
             let path = folder.join(file).display().to_string();
             let (path, reason) = (escape(path.as_bytes()), escape(self.reason.as_bytes()));
             let retry_s = self.retry.map(|retry| retry.pause.as_secs());
-            tracing::error!(file = %path, tenant, %reason, retry_s, "plugin refused");
+            emit(PluginEvent::Refused { file: path, tenant, reason, retry_s });
         }
     }
 }

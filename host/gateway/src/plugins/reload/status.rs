@@ -4,6 +4,8 @@ use std::sync::{Mutex, PoisonError};
 
 use tokio::time::Instant;
 
+use crate::observe::event::{PluginEvent, emit};
+
 /// How the task does.
 #[derive(Default)]
 pub(crate) struct Status(Mutex<Option<Failure>>);
@@ -29,7 +31,7 @@ impl Status {
     pub(super) fn works(&self) {
         let mut failure = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if failure.take().is_some() {
-            tracing::info!("plugin folders are looked at again");
+            emit(PluginEvent::ReloadRecovered {});
         }
     }
 

@@ -16,7 +16,8 @@ use super::folder::{Lost, Outcome, Pending, PluginFolder};
 use super::refusal::Refusal;
 use super::status::Status;
 use crate::config::Limits;
-use crate::observe::logging::escape;
+use crate::observe::escape::escape;
+use crate::observe::event::{PluginEvent, emit};
 use crate::plugins::watch::{Debouncer, Look, MOST_WAITING, ROUND, Spot, Watcher};
 use crate::state::plugin_files::{self, Stamp};
 
@@ -119,7 +120,7 @@ impl Task {
         };
         let watcher = Watcher::new(&paths, Arc::new(tell));
         if let Err(reason) = watcher.start() {
-            tracing::warn!(reason, "plugin folders are not watched: they are looked at every {} s", ROUND.as_secs());
+            emit(PluginEvent::FoldersNotWatched { reason: &reason, every: ROUND.as_secs() });
             context.folders.iter().for_each(|folder| folder.known().set_told_unwatched());
         }
         Task {
@@ -186,7 +187,7 @@ impl Task {
         let plugins: usize = folders.iter().map(|folder| folder.place.registry.plugins().len()).sum();
         let refused: usize = folders.iter().map(|folder| folder.known().refused.len()).sum();
         let seconds = self.context.began.elapsed().as_secs_f32();
-        tracing::info!(plugins, refused, seconds, "plugins prepared");
+        emit(PluginEvent::AllPrepared { plugins, refused, seconds });
         self.context.prepared.send_replace(true);
     }
 
@@ -197,9 +198,9 @@ impl Task {
         for folder in self.context.folders.iter().filter(|folder| folder.tenant().is_some()) {
             let known = folder.known();
             if !known.listed {
-                let path = folder.place.path.display();
+                let path = &*folder.place.path;
                 let tenant = folder.tenant();
-                tracing::error!(folder = %path, tenant, "plugin folder does not answer: served without it");
+                emit(PluginEvent::FolderSilent { folder: path, tenant });
                 folder.place.registry.expect(BTreeSet::new());
             }
         }
@@ -315,7 +316,7 @@ impl Task {
                     Ok(Outcome::Listed { files, is_first }) => self.listed(number, files, is_first),
                     Ok(_) => {}
                     // The panic is in the log, and the next round tries again.
-                    Err(_) => tracing::error!(number, "a look at a plugin folder failed"),
+                    Err(_) => emit(PluginEvent::FolderLookFailed { number }),
                 }
                 return;
             }
@@ -401,7 +402,7 @@ impl Task {
         let folder = &self.context.folders[*number];
         folder.known().pending.remove(file);
         let path = folder.place.path.join(file).display().to_string();
-        tracing::info!(file = %escape(path.as_bytes()), tenant = folder.tenant(), reason, "plugin load cancelled");
+        emit(PluginEvent::LoadCancelled { file: escape(path.as_bytes()), tenant: folder.tenant(), reason });
     }
 
     fn loaded(&mut self, place: Place, outcome: Result<Outcome, JoinError>) {

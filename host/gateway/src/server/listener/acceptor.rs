@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep_until};
 use super::gate::{Admission, Gate, Permit, Refusal, TakenBack};
 use super::throttle::LogThrottle;
 use super::waiting::{Waiting, tell};
+use crate::observe::event::{ConnectionEvent, emit};
 use crate::server::socket::{TcpKeepalive, prepare};
 
 /// How long no more is accepted when the process or the system has run out of something.
@@ -135,7 +136,7 @@ impl Acceptor {
     fn handle_error(&mut self, error: &io::Error) {
         let errno = Errno::from_io_error(error);
         if let Some(Errno::CONNABORTED | Errno::CONNRESET | Errno::INTR | Errno::PROTO | Errno::PERM) = errno {
-            tracing::debug!(%error, "a connection was gone before it was accepted");
+            emit(ConnectionEvent::Vanished { error });
             return;
         }
         self.log.exhausted(error);
@@ -175,34 +176,33 @@ impl Log {
 
     fn refused(&mut self, peer: SocketAddr, refusal: Refusal) {
         if let Some(more) = self.refused.allow(Instant::now()) {
-            tracing::warn!(%peer, reason = %refusal, more, "connection refused");
+            emit(ConnectionEvent::Refused { peer, reason: format_args!("{refusal}"), more });
         }
     }
 
     fn waits(&mut self, peer: SocketAddr) {
         if let Some(more) = self.waits.allow(Instant::now()) {
             let reason = "unauthenticated_per_source of its source have not logged in";
-            tracing::warn!(%peer, reason, more, "connection waits to be served");
+            emit(ConnectionEvent::Waits { peer, reason, more });
         }
     }
 
     fn taken_back(&mut self, TakenBack { number, source, of_source, had_done, strangers, .. }: &TakenBack) {
         if let Some(more) = self.taken_back.allow(Instant::now()) {
-            tracing::warn!(
-                connection = number,
-                %source,
-                of_source,
+            emit(ConnectionEvent::Displaced {
+                connection: *number,
+                source: format_args!("{source}"),
+                of_source: *of_source,
                 had_done,
-                unauthenticated = strangers,
+                unauthenticated: *strangers,
                 more,
-                "connection gives its place to a new one"
-            );
+            });
         }
     }
 
     fn exhausted(&mut self, error: &io::Error) {
         if let Some(more) = self.exhausted.allow(Instant::now()) {
-            tracing::error!(%error, more, "connections cannot be accepted");
+            emit(ConnectionEvent::NotAccepted { error, more });
         }
     }
 }

@@ -18,6 +18,8 @@ use rustix::io::Errno;
 use super::buckets::Error;
 use super::tables;
 
+use crate::event::{Event, emit};
+
 /// Memory for pages that were read or are about to be written, bytes.
 const CACHE: usize = 32 << 20;
 /// As many links as Linux follows, path_resolution(7).
@@ -73,7 +75,7 @@ impl File {
         };
         // Once for each time of trouble: a full disk fails every change until there is room.
         if !self.failing.swap(true, Ordering::Relaxed) {
-            tracing::error!(reason = failure, "key-value store failing");
+            emit(Event::ServerStoreFailing { reason: &failure });
         }
         // Waits for all who still work with it.
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = None;
@@ -83,7 +85,7 @@ impl File {
     /// Something was written: the trouble, if there was one, is over.
     pub(super) fn has_written(&self) {
         if self.failing.swap(false, Ordering::Relaxed) {
-            tracing::info!("key-value store works again");
+            emit(Event::ServerStoreRecovered {});
         }
     }
 

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::event::{Event, emit};
+
 /// What its client is told when a session's output is thrown away.
 const WORDS: &str = "output was discarded: it was not read for too long and the server needs the room";
 
@@ -108,9 +110,9 @@ impl Unsent {
 impl Owner {
     fn log(&self, bytes: usize, stall: Duration) {
         let Self { connection, channel, tenant, user, plugin } = self;
-        let (tenant, plugin, user, unread_for) = (&**tenant, &**plugin, user.escape_default(), stall.as_secs());
-        let unread_for = format!("{unread_for} s");
-        tracing::warn!(connection, channel, tenant, %user, plugin, bytes, unread_for, "unread output discarded");
+        let unread_for = &*format!("{} s", stall.as_secs());
+        let (connection, channel) = (*connection, *channel);
+        emit(Event::SessionOutputDiscarded { connection, channel, tenant, user, plugin, bytes, unread_for });
     }
 }
 

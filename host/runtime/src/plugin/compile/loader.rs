@@ -8,6 +8,7 @@ use wasmtime::component::Component;
 
 use crate::engine::Engine;
 use crate::error::Error;
+use crate::event::{Event, emit};
 use crate::plugin::compile::cache::Cache;
 use crate::plugin::compile::requirements::{InstanceLimits, check_component, pool_refusal};
 use crate::plugin::compile::slots::CompileSlots;
@@ -116,7 +117,7 @@ impl Loader {
             if let (true, Some(cache)) = (is_kept, cache)
                 && let Err(error) = cache.keep(&digest, &compiled)
             {
-                tracing::warn!(%error, "compiled code cannot be kept");
+                emit(Event::PluginCodeNotKept { error: &error });
             }
             mapped.map_err(|error| not_mapped(&error))
         })

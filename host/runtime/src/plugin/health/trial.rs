@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::channel_event::Facts;
 use crate::error::{Error, Limit, Stop};
+use crate::event::{Event, emit};
 use crate::plugin::Plugin;
 use crate::plugin::health::{Cause, Opened, Scope, Verdict, Who};
 use crate::tenant::Tenant;
@@ -49,7 +50,7 @@ impl Trial {
         for scope in standing.passed(&self.who) {
             let (plugin, generation) = (self.plugin.name(), standing.generation());
             let (tenant, user) = names(&scope);
-            tracing::info!(plugin, generation, tenant, user, "plugin resumed");
+            emit(Event::PluginResumed { plugin, generation, tenant, user });
         }
     }
 
@@ -110,11 +111,11 @@ fn is_crash(error: &Error) -> bool {
 
 /// One event for each breaker that opens, however many sessions crash.
 fn tell(plugin: &Plugin, opened: &Opened, older: Option<u32>) {
-    let (plugin, generation, pause) = (plugin.name(), plugin.generation(), seconds(opened.pause));
+    let (plugin, generation, pause) = (plugin.name(), plugin.generation(), &*seconds(opened.pause));
     let (tenant, user) = names(&opened.scope);
     match (older, opened.verdict) {
-        (Some(to), _) => tracing::error!(plugin, generation, to, tenant, user, pause, "plugin rolled back"),
-        (None, Verdict::Avoid) => tracing::error!(plugin, generation, tenant, user, pause, "plugin suspended"),
+        (Some(to), _) => emit(Event::PluginRolledBack { plugin, generation, to, tenant, user, pause }),
+        (None, Verdict::Avoid) => emit(Event::PluginSuspended { plugin, generation, tenant, user, pause }),
         // What a client sent made it crash, and nothing else can be run: it goes on as it is.
         (None, Verdict::Run | Verdict::PreferOlder) => {}
     }

@@ -7,11 +7,13 @@ use std::fmt::{self, Write};
 /// that what is shown can be told apart from what was sent.
 ///
 /// Use it for every field of a log that came from a peer or from a plugin.
-pub fn escape(bytes: &[u8]) -> impl fmt::Display + '_ {
+pub fn escape(bytes: &[u8]) -> Escaped<'_> {
     Escaped(bytes)
 }
 
-struct Escaped<'b>(&'b [u8]);
+/// Bytes of a stranger, which are shown as [`escape`] says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Escaped<'b>(pub &'b [u8]);
 
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,0 +1,89 @@
+//! Connections, from the socket that accepts them to their end.
+
+use std::error::Error;
+use std::fmt::Arguments;
+use std::net::SocketAddr;
+
+use crate::observe::escape::Escaped;
+
+whelk_runtime::events! {
+    /// What happens to connections.
+    pub enum ConnectionEvent<'a> {
+        /// A connection is served from now on.
+        Opened("connection_opened", INFO, "whelk::connection::driver", "connection opened") {
+            connection: u64,
+            #[display] peer: SocketAddr,
+        }
+        /// A connection is over, whoever ended it.
+        Closed("connection_closed", INFO, "whelk::connection::driver", "connection closed") {
+            connection: u64,
+            #[display] reason: Escaped<'a>,
+        }
+        /// The task of a connection panicked, which ends that connection alone.
+        Panicked("connection_panicked", ERROR, "whelk::server::listener", "a connection ended by a panic") {
+            connection: u64,
+            #[display] peer: SocketAddr,
+            reason: &'a str,
+        }
+        /// There is no place for a connection. At most one line in ten seconds.
+        Refused("connection_refused", WARN, "whelk::server::listener::acceptor", "connection refused") {
+            #[display] peer: SocketAddr,
+            #[display] reason: Arguments<'a>,
+            more: u64,
+        }
+        /// A connection is not greeted until others of its source have logged in. At most one line in ten seconds.
+        Waits("connection_waits", WARN, "whelk::server::listener::acceptor", "connection waits to be served") {
+            #[display] peer: SocketAddr,
+            reason: &'a str,
+            more: u64,
+        }
+        /// A connection that has not logged in is ended for a new one. At most one line in ten seconds.
+        Displaced(
+            "connection_displaced", WARN, "whelk::server::listener::acceptor", "connection gives its place to a new one"
+        ) {
+            connection: u64,
+            #[display] source: Arguments<'a>,
+            of_source: u32,
+            had_done: &'a str,
+            unauthenticated: u32,
+            more: u64,
+        }
+        /// The process or the system has run out of something, such as files. At most one line in a second.
+        NotAccepted(
+            "connection_not_accepted", ERROR, "whelk::server::listener::acceptor", "connections cannot be accepted"
+        ) {
+            #[display] error: &'a (dyn Error + 'a),
+            more: u64,
+        }
+        /// The peer of a connection went away before it was accepted.
+        Vanished(
+            "connection_vanished", DEBUG, "whelk::server::listener::acceptor",
+            "a connection was gone before it was accepted"
+        ) {
+            #[display] error: &'a (dyn Error + 'a),
+        }
+        /// The kernel refused `TCP_NODELAY` for a socket.
+        NoDelayFailed("connection_no_delay_failed", DEBUG, "whelk::server::socket", "TCP_NODELAY") {
+            #[display] error: &'a (dyn Error + 'a),
+        }
+        /// The kernel refused `SO_KEEPALIVE` for a socket.
+        KeepaliveFailed("connection_keepalive_failed", DEBUG, "whelk::server::socket", "SO_KEEPALIVE") {
+            #[display] error: &'a (dyn Error + 'a),
+        }
+        /// The client sent a debug message, RFC 4253 §11.3.
+        PeerNote("connection_peer_note", DEBUG, "whelk::connection::channels", "the peer's note") {
+            connection: u64,
+            #[display] text: Escaped<'a>,
+        }
+        /// A request of the client was refused without asking a plugin. Ten a session, and ten a connection beside its sessions.
+        RequestRefused("connection_request_refused", INFO, "whelk::observe::refusals", "request refused") {
+            connection: u64,
+            channel: Option<u32>,
+            #[display] user: Escaped<'a>,
+            #[display] what: Escaped<'a>,
+            detail: Option<&'a str>,
+            reason: &'a str,
+            last: Option<&'a str>,
+        }
+    }
+}

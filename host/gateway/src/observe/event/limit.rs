@@ -1,0 +1,34 @@
+//! Limits that somebody has met, each told once in a while.
+
+use crate::observe::escape::Escaped;
+
+whelk_runtime::events! {
+    /// Who has met which limit.
+    pub enum LimitEvent<'a> {
+        /// A user has as many connections as one may have.
+        UserConnections("limit_of_user_connections", WARN, "whelk::connection::login", "user over limit") {
+            connection: u64,
+            #[display] user: Escaped<'a>,
+            #[display] tenant: Escaped<'a>,
+            limit: &'a str,
+            most: u32,
+        }
+        /// A user has as many sessions as one may have.
+        UserSessions("limit_of_user_sessions", WARN, "whelk::connection::channels", "user over limit") {
+            connection: u64,
+            channel: u32,
+            #[display] user: Escaped<'a>,
+            #[display] tenant: Escaped<'a>,
+            limit: &'a str,
+            most: u32,
+        }
+        /// Sessions of a tenant fail more often than is told whole: further failures are told in short.
+        TenantFailures("limit_of_tenant_failures", WARN, "whelk::observe::session_summary", "tenant over limit") {
+            tenant: &'a str,
+            limit: &'a str,
+            plugin: &'a str,
+            connection: u64,
+            channel: u32,
+        }
+    }
+}

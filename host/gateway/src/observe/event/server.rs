@@ -1,0 +1,121 @@
+//! The program as a whole: its start, its stop, and what it has of the machine.
+
+use std::error::Error;
+use std::net::SocketAddr;
+
+use crate::observe::escape::Escaped;
+
+whelk_runtime::events! {
+    /// What happens to the program.
+    pub enum ServerEvent<'a> {
+        /// A socket accepts connections.
+        Listening("server_listening", INFO, "whelk::cli::serve", "listening") {
+            #[display] address: SocketAddr,
+        }
+        /// The key by which clients know this server.
+        HostKey("server_host_key", INFO, "whelk::cli::serve", "host key") {
+            algorithm: &'a str,
+            fingerprint: &'a str,
+        }
+        /// How many connections there is room for on this machine.
+        Room(
+            "server_room", INFO, "whelk::server::listener",
+            "room for connections, and for those that have not logged in"
+        ) {
+            connections: u32,
+            unauthenticated: u32,
+        }
+        /// Something in the configuration that the operator should know although it is no error.
+        Note("server_note", WARN, "whelk::cli::serve", "{note}") {
+            ; note: &'a str,
+        }
+        /// The limits of the configuration may take more than the machine has.
+        Shortage("server_shortage", WARN, "whelk::cli::serve", "the machine has less than the limits may take") {
+            resource: &'a str,
+            has: u64,
+            needs: u64,
+            change: &'a str,
+        }
+        /// The C library did not take the setting by which large pieces of memory go back to the system at once.
+        HeapThresholdFailed(
+            "server_heap_threshold_failed", WARN, "whelk::cli::serve",
+            "the C library keeps its own threshold for mapping memory: what is freed may stay taken"
+        ) {}
+        /// The number of files that the process may open could not be raised to what the system allows.
+        FilesNotRaised(
+            "server_files_not_raised", WARN, "whelk::os_limits",
+            "the limit of open files could not be raised"
+        ) {
+            #[display] error: &'a (dyn Error + 'a),
+        }
+        /// A crash may write the memory of the process to a file.
+        CoreDumpsLeftOn(
+            "server_core_dumps_left_on", WARN, "whelk::os_limits", "core dumps could not be turned off"
+        ) {
+            #[display] error: &'a (dyn Error + 'a),
+        }
+        /// Other programs of the same user may read the memory of the process.
+        MemoryLeftOpen(
+            "server_memory_left_open", WARN, "whelk::os_limits",
+            "the memory of this process stays open to programs of the same user"
+        ) {
+            #[display] error: &'a (dyn Error + 'a),
+        }
+        /// The control socket could not be opened: `whelk plugin list` finds no server.
+        ControlFailed("server_control_failed", WARN, "whelk::cli::serve", "the running server cannot be asked for its plugins") {
+            #[display] error: &'a (dyn Error + 'a),
+        }
+        /// The program was told to stop.
+        Stopping("server_stopping", INFO, "whelk::server::signals", "stopping") {
+            signal: &'a str,
+        }
+        /// SIGHUP came, and the configuration cannot be read again while the program runs.
+        HangupIgnored(
+            "server_hangup_ignored", INFO, "whelk::server::signals",
+            "signal ignored: the configuration is not re-read yet; restart to apply changes"
+        ) {
+            signal: &'a str,
+        }
+        /// A signal came that means nothing to the program.
+        SignalIgnored(
+            "server_signal_ignored", INFO, "whelk::server::signals", "signal ignored: it means nothing here"
+        ) {
+            signal: &'a str,
+        }
+        /// No more connections are accepted; those that there are may go on for `drain`.
+        NotListening("server_not_listening", INFO, "whelk::server::listener", "no longer listening") {
+            connections: usize,
+        }
+        /// Every connection is over, or was dropped.
+        Stopped("server_stopped", INFO, "whelk::server::listener", "stopped") {
+            dropped: usize,
+        }
+        /// The program does not end by itself, or its log cannot be written: it is ended.
+        GaveUp("server_gave_up", ERROR, "whelk::cli::serve", "{why}") {
+            ; why: &'a str,
+        }
+        /// The start failed, or the program ends by itself for a reason.
+        Fatal("server_fatal", ERROR, "whelk::observe::logging", "fatal error") {
+            status: u8,
+            reason: &'a str,
+        }
+        /// Some thread panicked. What that meant is told by whoever caught it.
+        Panicked("server_panicked", ERROR, "whelk::observe::logging", "panic") {
+            place: &'a str,
+            thread: Option<&'a str>,
+            #[display] said: Escaped<'a>,
+        }
+        /// Lines of the log were dropped, since nobody read them fast enough.
+        LinesDropped(
+            "server_lines_dropped", ERROR, "whelk::observe::logging",
+            "log lines dropped: they are not read fast enough"
+        ) {
+            dropped: usize,
+        }
+        /// Many sessions have ended, and what they left on the heap was given back to the system.
+        HeapTrimmed("server_heap_trimmed", INFO, "whelk::server::heap_trim", "memory given back") {
+            sessions: usize,
+            took_ms: u64,
+        }
+    }
+}

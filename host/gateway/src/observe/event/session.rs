@@ -1,0 +1,68 @@
+//! Sessions, from the opening of their channels to their end. RFC 4254.
+
+use std::error::Error;
+
+use tracing::Level;
+
+use crate::observe::escape::Escaped;
+
+whelk_runtime::events! {
+    /// What happens to sessions.
+    pub enum SessionEvent<'a> {
+        /// A session begins: its plugin is started, and may still refuse it.
+        Opened("session_opened", INFO, "whelk::connection::bridge", "session opened") {
+            connection: u64,
+            channel: u32,
+            #[display] tenant: Escaped<'a>,
+            plugin: &'a str,
+            generation: u32,
+        }
+        /// A session is over. `WARN` after a failure, `ERROR` after one of the host; `INFO` also after a failure of a tenant that has had
+        /// more of them than `tenant_failure_rate`, and then in short.
+        Ended("session_ended", INFO | WARN | ERROR, "whelk::observe::session_summary", "session ended") {
+            connection: u64,
+            channel: u32,
+            tenant: &'a str,
+            plugin: &'a str,
+            generation: u32,
+            ending: &'a str,
+            exit: &'a str,
+            cpu_ms: u64,
+            memory: usize,
+            error: Option<&'a str>,
+            ; level: Level,
+        }
+        /// The plugin of a user was still being compiled after `prepare_wait`: the client is told to try again.
+        NotReady("session_not_ready", INFO, "whelk::connection::bridge", "plugin is not ready") {
+            connection: u64,
+            channel: u32,
+            #[display] tenant: Escaped<'a>,
+            #[display] plugin: Escaped<'a>,
+            reason: &'a str,
+        }
+        /// The plugin of a user is not there.
+        WithoutPlugin("session_without_plugin", INFO, "whelk::connection::bridge", "no such plugin") {
+            connection: u64,
+            channel: u32,
+            #[display] tenant: Escaped<'a>,
+            #[display] plugin: Escaped<'a>,
+        }
+        /// Variables that a client set were not admitted. Once a session, when it starts its program or ends.
+        VariablesRefused("session_variables_refused", INFO, "whelk::observe::refusals", "variables refused") {
+            connection: u64,
+            channel: u32,
+            #[display] user: Escaped<'a>,
+            count: u32,
+            names: &'a str,
+            reason: &'a str,
+        }
+        /// A client broke the protocol on one channel, which ends that session alone.
+        ProtocolError(
+            "session_protocol_error", WARN, "whelk::connection::channels", "channel closed: protocol error"
+        ) {
+            connection: u64,
+            channel: u32,
+            #[display] error: &'a (dyn Error + 'a),
+        }
+    }
+}

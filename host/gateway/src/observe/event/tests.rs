@@ -1,0 +1,209 @@
+//! `EVENTS.md` says what the code does, and names and fields keep to their rules.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+use std::path::Path;
+use std::sync::Mutex;
+
+use super::*;
+
+/// The families, in the order of the list.
+const FAMILIES: [&str; 8] = ["connection", "login", "session", "process", "plugin", "file", "limit", "server"];
+
+/// What each field means, wherever it is.
+const FIELDS: &[(&str, &str)] = &[
+    ("address", "where it listens: address and port"),
+    ("algorithm", "the name of a key's algorithm"),
+    ("bytes", "a number of bytes"),
+    ("change", "what to change on the machine or in the configuration"),
+    ("channel", "the number of a channel of the connection; a session has one"),
+    ("connection", "the number of a connection, from 1 on since the start"),
+    ("connections", "a number of connections"),
+    ("count", "how many there were"),
+    ("cpu_ms", "processor time of the plugins, in milliseconds"),
+    ("destination", "what a plugin wanted to connect to"),
+    ("detail", "what was asked for, at most 200 bytes"),
+    ("digest", "the SHA-256 of a plugin's file, in hexadecimal"),
+    ("dropped", "how many connections or lines were dropped"),
+    ("ending", "how a session ended"),
+    ("error", "what failed"),
+    ("exit", "what the client was told of the end: a status, a signal, or `none`"),
+    ("file", "the path of a file of the operator's or of a tenant's"),
+    ("fingerprint", "the fingerprint of a key, as OpenSSH writes it"),
+    ("folder", "the path of a plugin folder"),
+    ("from", "the plugin that had the session before"),
+    ("generation", "the version of a plugin, from 1 on since the start"),
+    ("had_done", "how far a client had come with its login"),
+    ("has", "what the machine has"),
+    ("keys", "how many keys were refused"),
+    ("last", "no more of these are told, and this says so"),
+    ("left_out", "how many file events were not told"),
+    ("limit", "the name of the limit in the configuration"),
+    ("memory", "the most memory that a plugin of the session had, in bytes"),
+    ("message", "the text that the plugin wrote"),
+    ("method", "the name of the authentication method, RFC 4252"),
+    ("more", "how many events of this kind were not told since the last line"),
+    ("most", "the value of the limit"),
+    ("name", "the name of a variable"),
+    ("names", "the names of at most eight variables"),
+    ("needs", "what the limits may take"),
+    ("nones", "how many attempts of method `none` were refused"),
+    ("number", "which plugin folder it is, from 0 on"),
+    ("of_source", "how many connections of the source had not logged in"),
+    ("operation", "what a plugin did to a file"),
+    ("others", "how many attempts of other methods were refused"),
+    ("panic", "what a panic said"),
+    ("passwords", "how many passwords were refused"),
+    ("path", "the path of a file, as the plugin says it"),
+    ("pause", "how long no session of this version is started"),
+    ("peer", "address and port of the client"),
+    ("place", "the line of source that panicked"),
+    ("plugin", "the name of a plugin"),
+    ("plugins", "how many plugins are served"),
+    ("reason", "why, in words"),
+    ("refused", "the error that the plugin was given, or how many plugin files were refused"),
+    ("resource", "what the machine has too little of"),
+    ("restart_ms", "how long it is until the task is started again, in milliseconds"),
+    ("retry_s", "how long it is until the file is tried again, in seconds"),
+    ("said", "what a panic said"),
+    ("seconds", "how long it took"),
+    ("sessions", "how many sessions there are"),
+    ("signal", "the name of a signal"),
+    ("source", "an address, or the network of an IPv6 address"),
+    ("status", "the exit status of the program"),
+    ("task", "the name of a task or thread of the server"),
+    ("tenant", "the name of a tenant"),
+    ("text", "what the client wrote"),
+    ("thread", "the name of a thread"),
+    ("to", "the version that sessions get instead"),
+    ("took_ms", "how long it took, in milliseconds"),
+    ("unauthenticated", "how many connections that have not logged in"),
+    ("unread_for", "how long nothing was read"),
+    ("user", "the name that a user logs in with"),
+    ("what", "the name of a request or of a kind of channel, RFC 4254"),
+];
+
+/// What a field may hold more than one of.
+const BOTH_KINDS: [&str; 1] = ["refused"];
+
+/// Whether a field is a number in JSON, by its type in Rust.
+fn is_number(of: &str) -> bool {
+    let inner = of.strip_prefix("Option<").and_then(|rest| rest.strip_suffix('>')).unwrap_or(of);
+    ["u8", "u16", "u32", "u64", "usize", "f32"].contains(&inner)
+}
+
+fn family(event: &Description) -> &str {
+    event.name.split('_').next().unwrap_or_default()
+}
+
+/// One event as an item of the list.
+fn item(event: &Description) -> String {
+    let Description { name, part, message, when, .. } = event;
+    let levels = event.levels.join(", ");
+    let message = if message.is_empty() { String::new() } else { format!(" \"{message}\".") };
+    let field = |(name, of): &(&str, &str)| {
+        let optional = if of.starts_with("Option<") { "?" } else { "" };
+        format!("`{name}`{optional}")
+    };
+    let fields: Vec<String> = event.fields.iter().map(field).collect();
+    let fields = if fields.is_empty() { String::new() } else { format!(" Fields: {}.", fields.join(", ")) };
+    format!("* **`{name}`** ({levels}; `{part}`):{message} {when}{fields}")
+}
+
+/// Breaks a paragraph into lines of at most 120 columns; those after the first are indented. Code stays as it is.
+fn wrap(text: &str, indent: &str) -> String {
+    if text.starts_with("    ") {
+        return text.to_owned();
+    }
+    let (mut wrapped, mut column) = (String::new(), 0);
+    for word in text.split(' ') {
+        if column > 0 && column + 1 + word.chars().count() > 120 {
+            wrapped += &format!("\n{indent}");
+            column = indent.len();
+        } else if column > 0 {
+            wrapped.push(' ');
+            column += 1;
+        }
+        wrapped += word;
+        column += word.chars().count();
+    }
+    wrapped
+}
+
+fn document() -> String {
+    let mut text = "# Events\n\n".to_owned();
+    for paragraph in [
+        "Every line of the log is one of these events. A test writes this file from the code, after a change that is meant:",
+        "    WHELK_BLESS=1 cargo test --release --workspace --lib observe::event",
+        "An event has a name, one level or a choice of levels, and a part of the server by which `WHELK_LOG` selects its line \
+         (`info,whelk::connection=debug`). Its line has a message and fields, in this order; `?` marks a field that may be absent. \
+         Names, parts, messages and fields are stable. The name is not in the line; it is what programs in this process go by.",
+    ] {
+        writeln!(text, "{}\n", wrap(paragraph, "")).unwrap();
+    }
+    for family_name in FAMILIES {
+        writeln!(text, "## {family_name}\n").unwrap();
+        for event in descriptions().filter(|event| family(event) == family_name) {
+            writeln!(text, "{}", wrap(&item(event), "  ")).unwrap();
+        }
+        text.push('\n');
+    }
+    text += "## Fields\n\n| field | what it means |\n|---|---|\n";
+    for (name, meaning) in FIELDS {
+        writeln!(text, "| `{name}` | {meaning} |").unwrap();
+    }
+    text
+}
+
+#[test]
+fn the_list_of_events_is_what_the_code_says() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("EVENTS.md");
+    let document = document();
+    if std::env::var_os("WHELK_BLESS").is_some() {
+        std::fs::write(&path, &document).unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), document, "see the first paragraph of EVENTS.md");
+}
+
+#[test]
+fn names_are_unique_and_begin_with_their_family() {
+    let mut names = BTreeSet::new();
+    for event in descriptions() {
+        assert!(names.insert(event.name), "{}: twice", event.name);
+        assert!(FAMILIES.contains(&family(event)), "{}: not of a family", event.name);
+        let is_snake = event.name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+        assert!(is_snake && event.name.len() > family(event).len() + 1, "{}", event.name);
+        assert!(event.when.ends_with('.'), "{}: when?", event.name);
+        let has_message = !event.message.is_empty() || event.fields.iter().any(|(name, _)| *name == "message");
+        assert!(has_message, "{}: no message", event.name);
+    }
+}
+
+#[test]
+fn a_field_means_one_thing_in_all_events() {
+    let mut kinds: BTreeMap<&str, bool> = BTreeMap::new();
+    for event in descriptions() {
+        for (field, of) in event.fields {
+            let kind = *kinds.entry(field).or_insert_with(|| is_number(of));
+            assert!(kind == is_number(of) || BOTH_KINDS.contains(field), "{}: {field} is a {of}", event.name);
+        }
+    }
+    let known: Vec<&str> = FIELDS.iter().map(|(name, _)| *name).collect();
+    assert_eq!(kinds.into_keys().collect::<Vec<_>>(), known, "the meaning of each field, in the order of their names");
+}
+
+/// What the subscriber of this test program has heard.
+static HEARD: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+#[test]
+fn a_subscriber_is_told_of_each_event_with_its_values() {
+    let hear = |event: &Event<'_>| {
+        if let Event::Server(ServerEvent::Stopping { signal }) = event {
+            HEARD.lock().unwrap().push(format!("{}: {signal}", event.name()));
+        }
+    };
+    assert!(subscribe(vec![Box::new(hear)]));
+    assert!(!subscribe(Vec::new()), "once in a program");
+    emit(ServerEvent::Stopping { signal: "a signal of this test" });
+    assert!(HEARD.lock().unwrap().contains(&"server_stopping: a signal of this test".to_owned()));
+}

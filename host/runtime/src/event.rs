@@ -1,0 +1,356 @@
+//! The events of the plugin host: one typed value for each thing that is worth a line of the log.
+//!
+//! [`events!`](crate::events) declares an enum of events, describes each variant and writes its line. Both crates use it; this module has
+//! the events of the plugin host. [`emit`] writes the line, and hands the event to the program's subscriber, if there is one.
+//!
+//! Names, fields and parts are stable: operators filter by them, and programs read them. `host/gateway/EVENTS.md` lists them all.
+//!
+//! Decided 2026-11-29: the plugin host writes its own lines and knows of one function that also wants its events ([`subscribe`]). Refused: a
+//! trait through which the gateway writes them (the plugin host would be silent in its own tests), and a crate of its own for forty lines of
+//! macro. The part of a line is declared: while it was the module that happened to emit the line, each move of a file broke filters.
+
+use std::error::Error;
+use std::io;
+use std::path::Path;
+use std::sync::OnceLock;
+
+use tracing::Level;
+
+/// What is known of an event before it happens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Description {
+    /// The stable name: the family, an underscore, and what happened.
+    pub name: &'static str,
+    /// The levels that its line can have: mostly one.
+    pub levels: &'static [&'static str],
+    /// The target of its line: the part of the server by which a filter selects it.
+    pub part: &'static str,
+    /// The message of its line, with values in braces. Empty if it has none, or if a field of that name is the message.
+    pub message: &'static str,
+    /// The fields of its line in their order: the name, and the type as it is written in Rust.
+    pub fields: &'static [(&'static str, &'static str)],
+    /// When it is emitted.
+    pub when: &'static str,
+}
+
+/// Declares an enum of events.
+///
+/// ```ignore
+/// events! {
+///     /// What they have in common.
+///     pub enum DiskEvent<'a> {
+///         /// When this is emitted.
+///         Full("disk_full", WARN, "whelk::disk", "the disk {name} is full") {
+///             bytes: u64,
+///             #[display] error: &'a io::Error,
+///             ; name: &'a str,
+///         }
+///     }
+/// }
+/// ```
+///
+/// The parentheses hold the stable name, the level, the part, and the message if no field is called `message`. `#[display]` writes a field
+/// with `Display`, `#[path]` a path, `#[escape_default]` a text that may hold anything. Fields after the `;` are not written as fields: the message may show them. An event with a choice of
+/// levels (`INFO | WARN`) has its own among those, as `level: Level`.
+#[macro_export]
+macro_rules! events {
+    (
+        $(#[$about:meta])*
+        pub enum $Events:ident<$life:lifetime> {
+            $(
+                $(#[doc = $when:literal])+
+                $Event:ident($name:literal, $($level:ident)|+, $part:literal $(, $message:literal)?) {
+                    $( $(#[$how:ident])? $field:ident : $type:ty ),* $(,)?
+                    $( ; $( $beside:ident : $beside_type:ty ),* $(,)? )?
+                }
+            )*
+        }
+    ) => {
+        $(#[$about])*
+        #[derive(Debug, Clone, Copy)]
+        #[expect(missing_docs, reason = "fields are called as in the log; `EVENTS.md` says what each means")]
+        pub enum $Events<$life> {
+            $(
+                $(#[doc = $when])+
+                $Event { $( $field: $type, )* $( $( $beside: $beside_type, )* )? },
+            )*
+        }
+
+        impl $Events<'_> {
+            /// What is known of each of these events, in the order of the enum.
+            pub const ALL: &'static [$crate::event::Description] = &[
+                $(
+                    $crate::event::Description {
+                        name: $name,
+                        levels: &[$(stringify!($level)),+],
+                        part: $part,
+                        message: concat!($($message)?),
+                        fields: &[$((stringify!($field), stringify!($type))),*],
+                        when: concat!($($when),+).trim_ascii(),
+                    },
+                )*
+            ];
+
+            /// The stable name of this event.
+            #[must_use]
+            pub fn name(&self) -> &'static str {
+                match self {
+                    $( Self::$Event { .. } => $name, )*
+                }
+            }
+
+            /// Writes its line to the log, if lines of its level are wanted.
+            pub fn log(&self) {
+                match *self {
+                    $(
+                        Self::$Event { $( $field, )* $( $( $beside, )* )? } => {
+                            $crate::write_line!(
+                                $part, [$($level)+], [$( $( $beside )* )?],
+                                { $( $field = $crate::field_value!($($how)? $field) ),* },
+                                [$($message)?]
+                            );
+                        }
+                    )*
+                }
+            }
+        }
+    };
+}
+
+/// The line of one event, at its one level or at the one of several that it has.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! write_line {
+    ($part:literal, [$level:ident], $beside:tt, $fields:tt, []) => {
+        tracing::event!(target: $part, tracing::Level::$level, $fields)
+    };
+    ($part:literal, [$level:ident], $beside:tt, $fields:tt, [$message:literal]) => {
+        tracing::event!(target: $part, tracing::Level::$level, $fields, $message)
+    };
+    ($part:literal, [$($level:ident)+], [$own:ident], $fields:tt, $message:tt) => {
+        $( if $own == tracing::Level::$level { $crate::write_line!($part, [$level], [], $fields, $message) } )+
+    };
+}
+
+/// A field's value as `tracing` takes it.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! field_value {
+    ($field:ident) => {
+        $field
+    };
+    (display $field:ident) => {
+        tracing::field::display($field)
+    };
+    (path $field:ident) => {
+        tracing::field::display($field.display())
+    };
+    (escape_default $field:ident) => {
+        tracing::field::display($field.escape_default())
+    };
+}
+
+/// Who else wants the events.
+static SUBSCRIBER: OnceLock<fn(&Event<'_>)> = OnceLock::new();
+
+/// Hands every event from now on to this function as well, after its line was written. It is called where the event happens, so it must
+/// neither wait nor panic. A program does this once: false if it was done before, and then nothing changes.
+pub fn subscribe(subscriber: fn(&Event<'_>)) -> bool {
+    SUBSCRIBER.set(subscriber).is_ok()
+}
+
+/// Something has happened: writes it to the log, and tells the subscriber.
+pub(crate) fn emit(event: Event<'_>) {
+    event.log();
+    if let Some(subscriber) = SUBSCRIBER.get() {
+        subscriber(&event);
+    }
+}
+
+events! {
+    /// What happens in the plugin host.
+    pub enum Event<'a> {
+        /// A session goes on with another plugin: a route or the plugin that had it said so.
+        SessionPassedOn("session_passed_on", INFO, "whelk_runtime::session", "session passed on") {
+            connection: Option<u64>,
+            channel: u32,
+            tenant: &'a str,
+            plugin: &'a str,
+            generation: u32,
+            from: &'a str,
+        }
+        /// A start request led to a plugin that is not there, not granted, or one too many for this session. Once a session.
+        SessionRouteRefused("session_route_refused", WARN, "whelk_runtime::session", "route refused") {
+            connection: Option<u64>,
+            channel: u32,
+            tenant: &'a str,
+            plugin: &'a str,
+            #[display] reason: &'a (dyn Error + 'a),
+        }
+        /// A start request led to a plugin that was still being compiled after `prepare_wait`: the client is told to try again.
+        SessionPutOff("session_put_off", INFO, "whelk_runtime::session", "session ended: its next plugin is not ready") {
+            connection: Option<u64>,
+            channel: u32,
+            tenant: &'a str,
+            reason: &'a str,
+        }
+        /// A request of the client that its plugin or the host refused. Ten a session.
+        SessionRequestRefused("session_request_refused", INFO, "whelk_runtime::host::log", "request refused") {
+            connection: Option<u64>,
+            channel: u32,
+            tenant: &'a str,
+            user: &'a str,
+            plugin: &'a str,
+            what: &'a str,
+            detail: Option<&'a str>,
+            reason: &'a str,
+            last: Option<&'a str>,
+        }
+        /// The plugin did not want a variable that the client set.
+        SessionVariableRefused(
+            "session_variable_refused", DEBUG, "whelk_runtime::process::instance", "variable refused by the plugin"
+        ) {
+            plugin: &'a str,
+            name: &'a str,
+        }
+        /// A client did not read the last output of an ended session for `output_stall`, while its tenant or the server ran short of space.
+        SessionOutputDiscarded(
+            "session_output_discarded", WARN, "whelk_runtime::limits::budget::unsent", "unread output discarded"
+        ) {
+            connection: Option<u64>,
+            channel: u32,
+            tenant: &'a str,
+            #[escape_default] user: &'a str,
+            plugin: &'a str,
+            bytes: usize,
+            unread_for: &'a str,
+        }
+        /// The host panicked while it dropped a process: some of its memory may stay taken.
+        ProcessDropFailed(
+            "process_drop_failed", ERROR, "whelk_runtime::engine::reaper", "an instance was let go only in part"
+        ) {
+            panic: &'a str,
+        }
+        /// What a plugin writes to its log or to its standard streams.
+        PluginLine("plugin_line", TRACE | DEBUG | INFO | WARN | ERROR, "plugin") {
+            plugin: &'a str,
+            connection: Option<u64>,
+            channel: u32,
+            message: &'a str,
+            ; level: Level,
+        }
+        /// A plugin wanted to connect to something that its tenant is not granted.
+        PluginDestinationDenied("plugin_destination_denied", WARN, "plugin", "destination denied") {
+            tenant: &'a str,
+            plugin: &'a str,
+            connection: Option<u64>,
+            channel: u32,
+            destination: &'a str,
+            reason: &'a str,
+        }
+        /// A version of a plugin that was given up is tried again, and starts.
+        PluginResumed("plugin_resumed", INFO, "whelk_runtime::plugin::health::trial", "plugin resumed") {
+            plugin: &'a str,
+            generation: u32,
+            tenant: &'a str,
+            user: Option<&'a str>,
+        }
+        /// Sessions of a version crash as they start: new ones get the older version `to` for this time.
+        PluginRolledBack("plugin_rolled_back", ERROR, "whelk_runtime::plugin::health::trial", "plugin rolled back") {
+            plugin: &'a str,
+            generation: u32,
+            to: u32,
+            tenant: &'a str,
+            user: Option<&'a str>,
+            pause: &'a str,
+        }
+        /// Sessions of a version crash as they start, and there is no older one: none is started for this time.
+        PluginSuspended("plugin_suspended", ERROR, "whelk_runtime::plugin::health::trial", "plugin suspended") {
+            plugin: &'a str,
+            generation: u32,
+            tenant: &'a str,
+            user: Option<&'a str>,
+            pause: &'a str,
+        }
+        /// More than `generations` versions of a plugin had sessions: those of the oldest are ended.
+        PluginGenerationEnded(
+            "plugin_generation_ended", WARN, "whelk_runtime::plugin::registry", "plugin generation ended"
+        ) {
+            plugin: &'a str,
+            generation: u32,
+        }
+        /// Compiled code in the cache was damaged, or not ours. The plugin is compiled anew.
+        PluginCodeDiscarded(
+            "plugin_code_discarded", WARN, "whelk_runtime::plugin::compile::cache", "compiled code discarded"
+        ) {
+            #[path] file: &'a Path,
+            reason: &'a str,
+        }
+        /// Compiled code could not be written to the cache. The plugin is compiled again at the next start.
+        PluginCodeNotKept(
+            "plugin_code_not_kept", WARN, "whelk_runtime::plugin::compile::loader", "compiled code cannot be kept"
+        ) {
+            #[display] error: &'a io::Error,
+        }
+        /// What a plugin did to a file, or was refused. Bounded by `log_lines`.
+        FileUsed("file_used", INFO, "audit", "file") {
+            tenant: &'a str,
+            plugin: &'a str,
+            connection: Option<u64>,
+            channel: u32,
+            operation: &'a str,
+            path: &'a str,
+            bytes: Option<u64>,
+            refused: Option<&'a str>,
+        }
+        /// There were more file events than `log_lines` lets through.
+        FileEventsLeftOut("file_events_left_out", WARN, "audit", "file events left out") {
+            tenant: &'a str,
+            plugin: &'a str,
+            connection: Option<u64>,
+            channel: u32,
+            left_out: u64,
+        }
+        /// All sessions together met a limit of the server. Again after a minute without.
+        LimitOfServer("limit_of_server", WARN, "whelk_runtime::host::log", "server over limit") {
+            limit: &'a str,
+            tenant: &'a str,
+            plugin: &'a str,
+            connection: Option<u64>,
+            channel: u32,
+        }
+        /// All sessions of a tenant together met a limit. Again after a minute without.
+        LimitOfTenant("limit_of_tenant", WARN, "whelk_runtime::host::log", "tenant over limit") {
+            tenant: &'a str,
+            limit: &'a str,
+            plugin: &'a str,
+            connection: Option<u64>,
+            channel: u32,
+        }
+        /// All sessions of a user together met a limit. Again after a minute without.
+        LimitOfUser("limit_of_user", WARN, "whelk_runtime::host::log", "user over limit") {
+            limit: &'a str,
+            tenant: &'a str,
+            user: &'a str,
+            plugin: &'a str,
+            connection: Option<u64>,
+            channel: u32,
+        }
+        /// A long-lived task or thread panicked. It is started again after the pause; without a pause the program ends.
+        ServerTaskFailed("server_task_failed", ERROR, "whelk_runtime::supervise", "task failed") {
+            task: &'a str,
+            reason: &'a str,
+            restart_ms: Option<u64>,
+        }
+        /// The file of a key-value store cannot be used: the disk is full, or damaged. Once for each time of trouble.
+        ServerStoreFailing(
+            "server_store_failing", ERROR, "whelk_runtime::grants::keyvalue::file", "key-value store failing"
+        ) {
+            reason: &'a str,
+        }
+        /// The file of a key-value store that could not be used was written to.
+        ServerStoreRecovered(
+            "server_store_recovered", INFO, "whelk_runtime::grants::keyvalue::file", "key-value store works again"
+        ) {}
+    }
+}
