@@ -1,16 +1,19 @@
-//! wasmtime's configuration, the linker with every import that a plugin may have, and the room for instances. One per process.
+//! wasmtime's configuration, the linker with every import that a plugin may have, and the instance pool. One per
+//! process.
 //!
-//! Decided 2026-11-21: instances come from a pool with explicit bounds checks, without copy-on-write. It is the fastest
-//! to instantiate for small plugins (8 us against 37 us on demand), masks indices against speculation, and needs 4
-//! mappings an instance instead of 6. Language runtimes that start with tens of megabytes would want copy-on-write and
-//! are a second engine later.
+//! Decided 2026-11-21: instances come from a pool with explicit bounds checks, without copy-on-write. This is the
+//! fastest to instantiate for small plugins (8 us against 37 us on demand), masks indices against speculation, and
+//! needs 4 mappings an instance instead of 6. Language runtimes with tens of megabytes of initial data would benefit
+//! from copy-on-write; they can get a second engine later.
 //!
 //! Decided 2026-11-29: the slot of a memory has 256 MiB of address space, which costs nothing until it is used, so that
-//! one tenant may be allowed more memory than the others. What a plugin may use of it is what `Memory` allows. There
-//! are fewer slots than all instances could have memories, since most plugins have one: `places` counts them.
+//! one tenant can be allowed more memory than others. The limit `Memory` decides how much of it a plugin may use. There
+//! are fewer slots than all instances together may have memories, because most plugins have one memory: `places` counts
+//! them.
 //!
-//! Decided 2026-11-28: what an instance had goes back to the system when it ends. Keeping 128 KiB of each resident, as was done before, left
-//! 240 MiB behind after 10,000 sessions, and what it saves (3 of the 150 us that a session costs) was not to be found again.
+//! Decided 2026-11-28: the memory of an instance returns to the system when it ends. Keeping 128 KiB of each resident,
+//! as before, left 240 MiB behind after 10,000 sessions, and the saving (3 of the 150 us of a session) was no longer
+//! measurable.
 
 mod places;
 mod reaper;
@@ -41,7 +44,7 @@ use crate::limits::budget::Totals;
 use crate::limits::permit::Permits;
 use places::{GUARD, Places, Taken};
 
-/// Compiles plugins and runs them. Cloning is cheap and gives the same engine.
+/// Compiles and runs plugins. A clone shares the engine.
 #[derive(Clone)]
 pub struct Engine {
     shared: Arc<EngineSet>,
@@ -53,19 +56,19 @@ struct EngineSet {
     linker: Linker<State>,
     ticker: Arc<Ticker>,
     reaper: Reaper,
-    /// Who may run on after a tick, over all tenants.
+    /// The run permits of all tenants: who may continue after a tick.
     permits: Permits,
-    /// What plugins have, over all tenants.
+    /// The memory budget of all tenants.
     totals: Arc<Totals>,
-    /// As they were asked for.
+    /// The settings of the engine.
     settings: EngineSettings,
-    /// Which of the places are taken.
+    /// The places in use.
     taken: Arc<Taken>,
 }
 
 impl Engine {
-    /// Reserves the room and starts the ticker. Fewer sessions than asked for are possible if the kernel allows fewer mappings than
-    /// [`EngineSettings::mappings`]; [`capacity`](Self::capacity) says how many.
+    /// Reserves the pool and starts the ticker. It has fewer places than requested if the kernel allows fewer mappings
+    /// than [`EngineSettings::mappings`]; [`capacity`](Self::capacity) returns the number.
     pub fn new(settings: &EngineSettings) -> Result<Self, Error> {
         let (settings, places) = (settings.clone(), Places::of(settings));
         let engine = wasmtime::Engine::new(&config(&settings, places)).map_err(|error| Error::host(&error))?;
@@ -79,37 +82,37 @@ impl Engine {
         Ok(Self { shared: Arc::new(shared) })
     }
 
-    /// How many instances may run at once, if they have one memory each.
+    /// How many instances may run at once if each has one memory.
     #[must_use]
     pub fn capacity(&self) -> usize {
         self.shared.taken.capacity()
     }
 
-    /// How many are running.
+    /// How many instances run.
     #[must_use]
     pub fn live(&self) -> usize {
         self.shared.taken.live()
     }
 
-    /// Whether there is no room for one more, whatever it is an instance of.
+    /// Whether the pool is full, even for an instance with one memory.
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.shared.taken.is_full()
     }
 
-    /// The most that ran at the same time since this was asked last.
+    /// The peak of running instances since the last call.
     #[must_use]
     pub fn take_peak(&self) -> usize {
         self.shared.taken.take_peak()
     }
 
-    /// Address space of one linear memory, bytes.
+    /// Address space of one linear memory, in bytes.
     #[must_use]
     pub fn memory(&self) -> usize {
         self.shared.settings.memory
     }
 
-    /// The largest plugin, bytes of its file.
+    /// The largest plugin file, in bytes.
     pub(crate) fn component(&self) -> usize {
         self.shared.settings.component
     }
@@ -122,22 +125,22 @@ impl Engine {
         &self.shared.ticker
     }
 
-    /// Where large instances are let go.
+    /// The thread that drops large instances.
     pub(crate) fn reaper(&self) -> &Reaper {
         &self.shared.reaper
     }
 
-    /// Who may run on after a tick.
+    /// The run permits of all tenants.
     pub(crate) fn permits(&self) -> &Permits {
         &self.shared.permits
     }
 
-    /// What plugins have, over all tenants.
+    /// The memory budget of all tenants.
     pub(crate) fn totals(&self) -> &Arc<Totals> {
         &self.shared.totals
     }
 
-    /// Memory of all instances, with buffers that the host has for them, bytes.
+    /// Memory of all instances, including the host's buffers for them, in bytes.
     #[must_use]
     pub fn plugin_memory(&self) -> usize {
         self.shared.totals.memory()
@@ -152,20 +155,19 @@ impl Engine {
         self.shared.linker.instantiate_pre(component)
     }
 
-    /// Linear memories that one instance may have.
+    /// The most linear memories of one instance.
     pub(crate) fn memories(&self) -> usize {
         self.shared.settings.memories
     }
 
-    /// Takes room for one instance with so many memories.
+    /// Takes room for one instance with this many memories.
     pub(crate) fn slot(&self, memories: usize) -> Result<Slot, Error> {
         self.shared.taken.take(memories)
     }
 }
 
-/// An engine that compiles and runs nothing: its code fits an [`Engine`] with so much address space for each memory,
-/// but it reserves no room for any. Compiles on one processor, since a server that does something else needs the
-/// others.
+/// An engine that only compiles: its code fits an [`Engine`] with this much address space for each memory, but it
+/// reserves no pool. Compiles on one thread, because a server needs the other processors.
 pub(crate) fn compiler(memory: usize) -> wasmtime::Result<wasmtime::Engine> {
     let settings = EngineSettings { sessions: 1, memory, ..EngineSettings::default() };
     let mut config = config(&settings, Places { instances: 1, memories: 1 });
@@ -185,7 +187,7 @@ fn config(settings: &EngineSettings, places: Places) -> Config {
         .total_stacks(all(1))
         .max_memory_size(settings.memory)
         .table_elements(settings.table_elements)
-        // A core module may have all that its component may; wasmtime allows it one of each.
+        // A core module may have as many as its component; wasmtime allows it one of each.
         .max_memories_per_module(number(settings.memories))
         .max_tables_per_module(number(settings.tables))
         .max_memories_per_component(number(settings.memories))
@@ -196,7 +198,7 @@ fn config(settings: &EngineSettings, places: Places) -> Config {
         .linear_memory_keep_resident(settings.keep_resident)
         .table_keep_resident(settings.keep_resident)
         .pagemap_scan(Enabled::Auto)
-        // At once: in a batch the memories of the last sessions would lie there, full, until others end.
+        // Without a batch: in a batch the memories of the last sessions would stay, full, until others end.
         .decommit_batch_size(1);
     let mut config = Config::new();
     config
@@ -212,7 +214,7 @@ fn config(settings: &EngineSettings, places: Places) -> Config {
         .cranelift_opt_level(OptLevel::Speed)
         .parallel_compilation(true)
         .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(16))
-        // What a plugin says of its own source is not looked at when it crashes.
+        // Debug information of a plugin is not read when it crashes.
         .wasm_backtrace_details(WasmBacktraceDetails::Disable)
         .wasm_memory64(false)
         .wasm_features(WasmFeatures::GC | WasmFeatures::FUNCTION_REFERENCES, false)

@@ -1,5 +1,5 @@
-//! What can go wrong with a plugin, by who is at fault, and the one place that decides who is told what: the client a short line, the
-//! operator everything.
+//! The errors of plugins, by who is at fault, and the one place that decides who learns what: the client a short line,
+//! the operator everything.
 
 pub(crate) mod brief;
 
@@ -12,15 +12,15 @@ use wasmtime_wasi::I32Exit;
 use crate::channel_event::{Exit, SignalName};
 use crate::error::brief::brief;
 
-/// `EX_SOFTWARE` of sysexits.h: the fault is the host's.
+/// `EX_SOFTWARE` of sysexits.h: the host is at fault.
 const SOFTWARE: u32 = 70;
 
-/// Most bytes of each cause of a failure: the operator is told, and a backtrace has names in it that are the plugin's own.
+/// The most bytes of each cause of a failure in the log: a backtrace contains names that the plugin chose.
 const CAUSE: usize = 1 << 10;
-/// Most bytes of a reason to refuse a file.
+/// The most bytes of a reason for refusing a file.
 const REASON: usize = 4 << 10;
 
-/// What wasmtime and its libraries say when an instance holds too much of something.
+/// The text of wasmtime and its libraries when an instance exceeds a resource limit.
 const RESOURCES: [&str; 4] = [
     "resource table has no free keys",
     "store handle limit exceeded",
@@ -28,59 +28,59 @@ const RESOURCES: [&str; 4] = [
     "too many fields in the field map",
 ];
 
-/// A plugin that cannot be loaded, cannot be started, or was stopped. `Display` is for the operator and says everything.
+/// A plugin could not be loaded or started, or was stopped. `Display` is for the operator and has all details.
 #[derive(Debug)]
 pub enum Error {
-    /// The file is no plugin, and why. Nothing was changed.
+    /// The file is not a plugin: the reason. Nothing was changed.
     Refused(String),
-    /// Whether the file is a plugin could not be found out, and why: its compiler or its trial ran out of time, or was killed. Another
-    /// attempt may succeed.
+    /// It is not known whether the file is a plugin: the reason. Its compiler or its trial timed out or was killed.
+    /// Another attempt may succeed.
     Unfinished(String),
-    /// The file's compiler was killed with SIGKILL, most likely since memory ran out. As `Unfinished`, but the next
-    /// attempt costs as much memory as this one and should be made late.
+    /// The file's compiler was killed with SIGKILL, probably by the OOM killer. Like `Unfinished`, but the next attempt
+    /// costs as much memory and should be made late.
     Killed(String),
-    /// It crashed too often in a row and is not started for a while.
+    /// It crashed too often in a row and is suspended for a while.
     Suspended,
     /// The host has no room for one more instance.
     Full(Room),
-    /// The plugin asked for more than its limits.
+    /// The plugin exceeded a limit.
     Limit {
-        /// Which limit.
+        /// The limit.
         limit: Limit,
         /// Where the plugin was.
         detail: String,
     },
     /// The plugin crashed.
     Trap {
-        /// The signal that a native program would have died of.
+        /// The signal that would have killed a native program.
         signal: SignalName,
         /// What happened, and where.
         detail: String,
     },
     /// The host is at fault, or the machine.
     Host {
-        /// What the client is told, to find this line by.
+        /// The incident number that the client gets, by which the operator finds this line.
         incident: String,
         /// What happened.
         detail: String,
     },
 }
 
-/// What the host has no more room for.
+/// The room that the host has run out of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Room {
-    /// Instances: all that there may be are running.
+    /// Instances: the maximum number runs.
     Instances {
-        /// How many that is.
+        /// That number.
         most: usize,
     },
     /// Memories of instances, each of which takes two mappings.
     Memories {
-        /// How many an instance of the plugin has.
+        /// How many memories an instance of the plugin has.
         needs: usize,
-        /// How many there is room for now.
+        /// How many are free.
         free: usize,
-        /// How many there is room for in all.
+        /// How many there are in all.
         most: usize,
     },
 }
@@ -103,13 +103,13 @@ impl fmt::Display for Room {
 pub enum Limit {
     /// Processor time of one call.
     Cpu,
-    /// Time by the clock: to be made, or to return after the session's end.
+    /// Wall-clock time: to start, or to return after the session's end.
     Time,
-    /// How long a session may last.
+    /// The total duration of a session.
     Session,
-    /// How long a session may last in which nothing happens.
+    /// The idle time of a session.
     Idle,
-    /// Sessions of the tenant at once.
+    /// The tenant's concurrent sessions.
     Sessions,
     /// Linear memory or tables.
     Memory,
@@ -117,7 +117,7 @@ pub enum Limit {
     TenantMemory,
     /// Memory of all plugins of the server.
     AllMemory,
-    /// Bytes handed to the host in one call.
+    /// Bytes passed to the host in one call.
     HostCall,
     /// Handles.
     Resources,
@@ -141,7 +141,7 @@ impl Limit {
 }
 
 impl Error {
-    /// What the client is told, in a line without anything of the plugin's or the host's inside.
+    /// The line for the client, without internals of the plugin or the host.
     #[must_use]
     pub fn for_client(&self) -> String {
         match self {
@@ -154,7 +154,7 @@ impl Error {
         }
     }
 
-    /// How the session's program ended, as the client sees it.
+    /// The exit of the session as the client sees it.
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
@@ -170,8 +170,8 @@ impl Error {
         }
     }
 
-    /// Whether a session cannot be because its tenant or the server has no more to give: its client is told so in a
-    /// session that does nothing else.
+    /// Whether the session could not start because its tenant or the server is out of memory: its client gets a session
+    /// that only says so.
     pub(crate) fn is_shortage(&self) -> bool {
         matches!(self, Self::Limit { limit: Limit::Sessions | Limit::TenantMemory | Limit::AllMemory, .. })
     }
@@ -180,12 +180,12 @@ impl Error {
         Exit::Signal { name, core_dumped: false, message: self.for_client() }
     }
 
-    /// The host's own code has panicked, saying this.
+    /// The host's own code panicked with this message.
     pub(crate) fn panicked(words: &str) -> Self {
         Self::Host { incident: incident(), detail: format!("panicked: {}", brief(words, CAUSE)) }
     }
 
-    /// An error of wasmtime's that has nothing to do with a plugin.
+    /// An error of wasmtime that no plugin caused.
     pub(crate) fn host(error: &wasmtime::Error) -> Self {
         Self::Host { incident: incident(), detail: detail(error) }
     }
@@ -208,15 +208,15 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// How a call into the plugin ended other than by returning. The instance must not be entered again.
+/// How a call into the plugin ended without returning. The instance must not be called again.
 pub(crate) enum Stop {
-    /// It called `exit` of WASI's.
+    /// It called WASI's `exit`.
     Exited(u32),
     Failed(Error),
 }
 
 impl Stop {
-    /// What went wrong, if anything has.
+    /// The error, if there is one.
     pub(crate) fn error(self) -> Option<Error> {
         match self {
             Self::Exited(_) => None,
@@ -225,14 +225,14 @@ impl Stop {
     }
 }
 
-/// What happened, the first cause first, and where: each of the causes is cut, and what comes with it.
+/// The causes, the first one first, and the backtrace; each is cut to a maximum length.
 fn detail(error: &wasmtime::Error) -> String {
     let mut causes: Vec<String> = error.chain().map(|cause| brief(cause, CAUSE)).collect();
     causes.reverse();
     causes.join("; ")
 }
 
-/// What a failed call means. `refused`: whose limit refused growth during the call.
+/// Interprets a failed call. `refused`: whose limit refused growth during the call.
 pub(crate) fn judge(error: &wasmtime::Error, refused: Option<Limit>) -> Stop {
     if let Some(I32Exit(code)) = error.downcast_ref::<I32Exit>() {
         return Stop::Exited(u32::from_ne_bytes(code.to_ne_bytes()));
@@ -246,21 +246,21 @@ pub(crate) fn judge(error: &wasmtime::Error, refused: Option<Limit>) -> Stop {
             None => Error::Limit { limit: Limit::Cpu, detail },
         }
     } else if detail.contains("fuel allocated for hostcalls has been exhausted") {
-        // wasmtime keeps the type of this error to itself.
+        // wasmtime does not export the type of this error.
         Error::Limit { limit: Limit::HostCall, detail }
     } else if RESOURCES.iter().any(|words| detail.contains(words)) {
         Error::Limit { limit: Limit::Resources, detail }
     } else if error.is::<std::io::Error>() || error.is::<rustix::io::Errno>() {
-        // A system call that failed: mapping memory, say.
+        // A system call failed, for example while mapping memory.
         Error::Host { incident: incident(), detail }
     } else {
-        // Our imports never fail, so it broke the rules of the component model: a pointer into nowhere, say.
+        // Our imports never fail, so the plugin violated the component model, for example with a pointer out of bounds.
         Error::Trap { signal: SignalName::Ill, detail }
     };
     Stop::Failed(failed)
 }
 
-/// What a failed instantiation means. `capacity`: how many instances the engine has room for.
+/// Interprets a failed instantiation. `capacity`: how many instances the engine has room for.
 pub(crate) fn judge_start(error: &wasmtime::Error, refused: Option<Limit>, capacity: usize) -> Stop {
     if error.is::<PoolConcurrencyLimitError>() {
         Stop::Failed(Error::Full(Room::Instances { most: capacity }))
@@ -269,7 +269,7 @@ pub(crate) fn judge_start(error: &wasmtime::Error, refused: Option<Limit>, capac
     }
 }
 
-/// The signal that a native program would have died of; none for the epoch's interrupt.
+/// The signal that would have killed a native program; `None` for the epoch's interrupt.
 fn signal_of(trap: Trap) -> Option<SignalName> {
     match trap {
         Trap::Interrupt => None,
@@ -278,12 +278,12 @@ fn signal_of(trap: Trap) -> Option<SignalName> {
         }
         Trap::IntegerDivisionByZero | Trap::IntegerOverflow | Trap::BadConversionToInteger => Some(SignalName::Fpe),
         Trap::UnreachableCodeReached => Some(SignalName::Abrt),
-        // The enum is wasmtime's and grows: bad calls, bad pointers handed to the host, and what comes later.
+        // wasmtime's enum may grow: bad calls, bad pointers passed to the host, and later additions.
         _ => Some(SignalName::Ill),
     }
 }
 
-/// A name for one event, short enough to be read out on the telephone.
+/// An incident number, short enough to be read out on the telephone.
 fn incident() -> String {
     let random = RandomState::new().build_hasher().finish();
     format!("{:08x}", random & 0xffff_ffff)

@@ -1,12 +1,13 @@
-//! What a plugin may be given beyond its own session, and what it asks for.
+//! What a plugin may be granted beyond its own session, and what it requires.
 //!
-//! Everything is denied until a tenant grants it. What a plugin asks for is read from its imports when it is loaded; a session is
-//! started only when the tenant grants all of that. Stable WASI, `wasi:http` included, is no request: toolchains import it whether the
-//! program uses it or not, so it is always linked, and answers with a refusal until a grant fills it.
+//! Everything is denied until a tenant grants it. The requirements of a plugin follow from its imports; a session
+//! starts only if the tenant grants all of them. Stable WASI, including `wasi:http`, is not a requirement: toolchains
+//! import it whether the program uses it or not, so it is always linked and fails until a grant provides it.
 //!
-//! Decided 2026-11-21: one linker offers every interface and `Plugin::admit` is asked before each instantiation, instead of a linker
-//! for each set of grants. The imports of a component cannot change, so the question has one answer; a plugin is compiled and linked once
-//! for all tenants; and each import still answers from the tenant's own grant, and finds none when there is none.
+//! Decided 2026-11-21: one linker offers every interface and the grants are checked before each instantiation, instead
+//! of a linker for each set of grants. The imports of a component cannot change, so the check has one answer; a plugin
+//! is compiled and linked once for all tenants; and each import still uses the tenant's own grant and fails without
+//! one.
 
 mod directory;
 pub mod keyvalue;
@@ -23,19 +24,19 @@ use std::sync::Arc;
 use keyvalue::Buckets;
 use topics::Topics;
 
-/// An interface that takes a grant.
+/// An interface that needs a grant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Grant {
     /// `wasi:keyvalue`: the tenant's own buckets.
     KeyValue,
-    /// `whelk:ssh/topics`: messages among the tenant's sessions.
+    /// `whelk:ssh/topics`: messages between the tenant's sessions.
     Topics,
 }
 
-/// What each interface takes, by how its name begins.
+/// The grant for each interface, by the beginning of its name.
 const INTERFACES: [(&str, Grant); 2] = [("whelk:ssh/topics", Grant::Topics), ("wasi:keyvalue/", Grant::KeyValue)];
 
-/// The value that grants requests of `wasi:http`, to be filled in by the operator.
+/// The value that grants HTTP requests, for the operator to complete.
 const HTTP: &str = "http = [\"HOST\"]";
 
 /// The line of the configuration that would let a tenant's plugins send requests.
@@ -50,7 +51,7 @@ fn line(tenant: &str, value: &str) -> String {
 
 /// The header of a tenant's grants.
 fn table(tenant: &str) -> String {
-    // TOML takes a key without quotes if it has only these.
+    // TOML allows a key without quotes if it has only these characters.
     let bare = !tenant.is_empty() && tenant.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'));
     let key = if bare { tenant.to_owned() } else { format!("{tenant:?}") };
     format!("[tenants.{key}.grants]")
@@ -66,19 +67,19 @@ impl Grant {
         }
     }
 
-    /// What an import takes; none if it takes nothing.
+    /// The grant that an import needs, if any.
     #[must_use]
     pub fn of_import(import: &str) -> Option<Self> {
         INTERFACES.iter().find(|(name, _)| import.starts_with(name)).map(|(_, grant)| *grant)
     }
 
-    /// The line of the configuration that would give it to a tenant; what is in capitals is for the operator to say.
+    /// The line of the configuration that would grant it to a tenant; the operator replaces what is in capitals.
     #[must_use]
     pub fn line(self, tenant: &str) -> String {
         line(tenant, self.value())
     }
 
-    /// The same as it stands in the configuration: the header of the table, and the value on a line of its own.
+    /// The same in the form of the configuration: the header of the table, and the value on its own line.
     #[must_use]
     pub fn toml(self, tenant: &str) -> String {
         format!("{}\n{}\n", table(tenant), self.value())
@@ -92,32 +93,32 @@ impl Grant {
     }
 }
 
-/// How fine the clocks of WASI are.
+/// The resolution of WASI's clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Clock {
-    /// Whole milliseconds: too coarse to time a cache.
+    /// Whole milliseconds: too coarse for cache timing attacks.
     #[default]
     Coarse,
-    /// As fine as the system's.
+    /// The system's resolution.
     Fine,
 }
 
-/// What a tenant gives its plugins. What is empty or `None` is denied.
+/// What a tenant grants its plugins. What is empty or `None` is denied.
 #[derive(Debug, Clone, Default)]
 pub struct Grants {
     /// The tenant's buckets.
     pub keyvalue: Option<Arc<dyn Buckets>>,
     /// The tenant's topics.
     pub topics: Option<Arc<Topics>>,
-    /// A directory; without it there are no files at all.
+    /// A directory; without it there are no files.
     pub directory: Option<Arc<Directory>>,
-    /// What `wasi:cli/environment` shows: names and values.
+    /// The contents of `wasi:cli/environment`: names and values.
     pub environment: Vec<(String, String)>,
-    /// How fine the clocks are.
+    /// The resolution of the clocks.
     pub clock: Clock,
-    /// Where requests of `wasi:http` may go.
+    /// The hosts for `wasi:http`.
     pub http: Option<Arc<AllowList>>,
-    /// Where sockets of `wasi:sockets` may connect to.
+    /// The addresses for `wasi:sockets`.
     pub tcp: Option<Arc<TcpAllow>>,
 }
 

@@ -1,6 +1,6 @@
-//! One tenant as the plugin host sees it: the limits of each of its sessions, what it is granted, and what its sessions share.
+//! A tenant in the runtime: its limits, its grants, and what its sessions share.
 //!
-//! Knows neither users nor plugins: who belongs to a tenant and what its names mean is the gateway's.
+//! It knows neither users nor plugins: the gateway decides who belongs to a tenant and what its names mean.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::grants::Grants;
 use crate::limits::Limits;
 use crate::limits::budget::{Budget, Total};
 
-/// A tenant. Every session runs for one.
+/// A tenant. Every session belongs to one.
 #[derive(Debug)]
 pub struct Tenant {
     name: Arc<str>,
@@ -20,25 +20,25 @@ pub struct Tenant {
     budget: Arc<Budget>,
 }
 
-/// The place of one session, from its opening to its end; given back when dropped.
+/// The slot of one session, from open to close; dropping it frees the slot.
 pub(crate) struct Seat {
     budget: Arc<Budget>,
 }
 
-/// How much is told of a failure.
+/// How much is logged about a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Telling {
-    /// Everything that is known.
+    /// All details.
     Whole,
-    /// What the client was told.
+    /// Only what the client was told.
     Brief {
-        /// It is the first after a while, so that something is to be said of the limit itself.
+        /// The first after a while, so that the limit itself is mentioned.
         is_news: bool,
     },
 }
 
 impl Tenant {
-    /// A tenant with nothing running.
+    /// A tenant without sessions.
     #[must_use]
     pub fn new(name: &str, limits: Limits, grants: Grants) -> Arc<Self> {
         let budget = Arc::new(Budget::new(&limits));
@@ -51,31 +51,31 @@ impl Tenant {
         &self.name
     }
 
-    /// What each of its sessions may use, and all of them together.
+    /// The limits of each session, and of all of them together.
     #[must_use]
     pub fn limits(&self) -> &Limits {
         &self.limits
     }
 
-    /// What its plugins are given.
+    /// The grants of its plugins.
     #[must_use]
     pub fn grants(&self) -> &Grants {
         &self.grants
     }
 
-    /// How many of its sessions are open.
+    /// The number of its open sessions.
     #[must_use]
     pub fn sessions(&self) -> usize {
         self.budget.sessions.used()
     }
 
-    /// Linear memory of all its instances, with buffers that the host has for them, bytes.
+    /// Linear memory of all its instances, including the host's buffers for them, in bytes.
     #[must_use]
     pub fn memory(&self) -> usize {
         self.budget.memory.used()
     }
 
-    /// Takes the place of one session; the error is for its client.
+    /// Takes the slot of one session; the error is for its client.
     pub(crate) fn enter(&self) -> Result<Seat, Error> {
         if self.budget.sessions.take(1) {
             return Ok(Seat { budget: Arc::clone(&self.budget) });
@@ -84,7 +84,7 @@ impl Tenant {
         Err(Error::Limit { limit: Limit::Sessions, detail })
     }
 
-    /// One of its plugins has failed: how much the operator is told of it. Who fails all the time must not fill the log.
+    /// One of its plugins has failed: returns how much to log. A tenant that fails all the time must not fill the log.
     #[must_use]
     pub fn failed(&self) -> Telling {
         let now = Instant::now();

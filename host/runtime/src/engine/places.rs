@@ -1,5 +1,4 @@
-//! How many instances there is room for: places are counted in mappings, of which the kernel gives a process only so
-//! many.
+//! The number of instances that fit. Places are counted in memory mappings, which the kernel limits for each process.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,23 +7,23 @@ use super::settings::{EngineSettings, MAPPINGS_OF_MEMORY, MAPPINGS_OF_STACK, OTH
 use crate::error::{Error, Room};
 use crate::limits::budget::Account;
 
-/// Address space for all memories, bytes: half of the 47 bits that a process has.
+/// Address space for all memories, in bytes: half of a process's 47 bits.
 const ADDRESS_SPACE: usize = 1 << 46;
-/// What is reserved behind each memory, and can never be accessed.
+/// Guard region behind each memory, never accessible.
 pub(super) const GUARD: usize = 64 << 10;
 
-/// How much room the pool has.
+/// The size of the pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Places {
-    /// Instances at once.
+    /// The most concurrent instances.
     pub(super) instances: usize,
-    /// Memories of all of them together.
+    /// The most memories of all of them together.
     pub(super) memories: usize,
 }
 
 impl Places {
-    /// As many as were asked for, or as fit into what the kernel allows. There is always room for one instance with all
-    /// the memories that it may have.
+    /// As many as requested, or as the kernel's mappings allow. One instance with the maximum number of memories always
+    /// fits.
     pub(super) fn of(settings: &EngineSettings) -> Self {
         let mappings = settings.max_map_count.saturating_sub(OTHER_MAPPINGS);
         let instances = settings.sessions.min(mappings / (MAPPINGS_OF_STACK + MAPPINGS_OF_MEMORY)).max(1);
@@ -35,16 +34,16 @@ impl Places {
     }
 }
 
-/// Which places are taken.
+/// The places in use.
 pub(super) struct Taken {
     places: Places,
     live: AtomicUsize,
-    /// The most of them since somebody asked.
+    /// The peak since [`take_peak`](Self::take_peak) was called last.
     peak: AtomicUsize,
     memories: Account,
 }
 
-/// Room for one instance; given back when dropped.
+/// Room for one instance; dropping it frees the room.
 pub(crate) struct Slot {
     taken: Arc<Taken>,
     memories: usize,
@@ -56,7 +55,7 @@ impl Taken {
         Self { places, live, peak, memories: Account::new(places.memories) }
     }
 
-    /// How many instances there is room for.
+    /// How many instances with one memory fit.
     pub(super) fn capacity(&self) -> usize {
         self.places.instances
     }
@@ -69,12 +68,12 @@ impl Taken {
         self.peak.swap(self.live(), Ordering::Relaxed)
     }
 
-    /// Whether there is no room for an instance with one memory.
+    /// Whether no instance with one memory fits.
     pub(super) fn is_full(&self) -> bool {
         self.live() >= self.capacity() || self.memories.used() >= self.memories.most()
     }
 
-    /// Takes room for one instance with so many memories.
+    /// Takes room for one instance with this many memories.
     pub(super) fn take(self: &Arc<Self>, memories: usize) -> Result<Slot, Error> {
         if !self.memories.take(memories) {
             let (free, most) = (self.memories.most().saturating_sub(self.memories.used()), self.memories.most());
@@ -114,7 +113,7 @@ mod tests {
         assert_eq!(settings(15_000).mappings(1), 65_000);
         assert_eq!(settings(15_000).mappings(3), 125_000);
         assert_eq!(places(15_000, 3, 65_530), (15_000, 15_265));
-        // Where fewer instances are wanted, more of them may have three.
+        // If fewer instances are requested, more of them may have three memories.
         assert_eq!(places(1_000, 3, 65_530), (1_000, 3_000));
         assert_eq!(places(7_566, 3, 65_530), (7_566, 22_698));
         assert_eq!(places(100_000, 3, 65_530), (15_132, 15_133));
@@ -126,7 +125,7 @@ mod tests {
             for (sessions, memories) in [(1, 1), (100, 8), (1_000, 3), (15_000, 1), (100_000, 8)] {
                 let (instances, slots) = places(sessions, memories, limit);
                 let taken = instances * MAPPINGS_OF_STACK + slots * MAPPINGS_OF_MEMORY + OTHER_MAPPINGS;
-                // But for the memories of the one instance that there is always room for.
+                // Except for the memories of the one instance that always fits.
                 assert!(taken <= limit || slots == memories, "{limit} {sessions} {memories}: {taken}");
                 assert!(slots >= memories && instances >= 1);
                 assert!(slots * ((256 << 20) + GUARD) <= ADDRESS_SPACE);

@@ -1,9 +1,9 @@
-//! Where large instances are let go: a thread of its own that drops one after another.
+//! Drops large instances on a thread of its own, one after another.
 //!
-//! What an instance had goes back to the system as it is dropped, which takes milliseconds for a memory of 64 MiB, and cannot be interrupted.
-//! On a worker that would be time that nobody is charged for: eight sessions that fill their memory and end, again and again, would
-//! hold up everybody's keys. Here it is one processor's at most, tenants take turns, and until an instance is gone its memory stays its
-//! tenant's.
+//! The memory of an instance returns to the system when it is dropped, which takes milliseconds for 64 MiB and cannot
+//! be interrupted. On a worker thread nobody would be charged for that time: eight sessions that fill their memory and
+//! end, again and again, would delay the keystrokes of all tenants. Here it takes one processor at most, tenants take
+//! turns, and the memory stays charged to its tenant until the instance is gone.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -15,16 +15,16 @@ use crate::event::{Event, emit};
 use crate::supervise::contain::contained;
 use crate::supervise::{Fault, supervise_thread};
 
-/// What is left of an instance.
+/// The remains of an instance.
 type Finished = Box<dyn Send>;
-/// That, and who waits for it to be gone.
+/// An instance to drop, and the sender that reports when it is gone.
 type DropJob = (Finished, oneshot::Sender<()>);
 
 pub(crate) struct Reaper {
     line: Arc<Line>,
 }
 
-/// Those who wait, each in the line of its tenant; one of each line after another.
+/// The queue: one line for each tenant, served in turns.
 #[derive(Default)]
 struct Line {
     waiting: Mutex<Waiting>,
@@ -34,15 +34,15 @@ struct Line {
 
 #[derive(Default)]
 struct Waiting {
-    /// By what tells tenants apart. No line is empty.
+    /// The lines, by tenant. No line is empty.
     lines: BTreeMap<usize, VecDeque<DropJob>>,
-    /// The tenant whose turn was the last.
+    /// The tenant that was served last.
     last: usize,
     closed: bool,
 }
 
 impl Reaper {
-    /// Starts the thread. It ends with the value and with what was handed over before.
+    /// Starts the thread. It ends when the value is dropped and the queue is empty.
     pub(crate) fn start() -> Result<Self, Error> {
         let line = Arc::new(Line::default());
         let work = Arc::clone(&line);
@@ -51,8 +51,8 @@ impl Reaper {
         Ok(Self { line })
     }
 
-    /// Drops it there. `tenant` tells whose it is from others'. Who wants to can wait until that is done: then it is gone, whatever the
-    /// wait gives.
+    /// Queues an instance to be dropped. `tenant` identifies whose it is. The caller can wait on the returned receiver
+    /// until the instance is gone.
     pub(crate) fn take(&self, tenant: usize, finished: Finished) -> oneshot::Receiver<()> {
         let (done, gone) = oneshot::channel();
         self.line.waiting().lines.entry(tenant).or_default().push_back((finished, done));
@@ -79,12 +79,12 @@ impl Line {
             if let Err(words) = contained(|| drop(finished)) {
                 emit(Event::ProcessDropFailed { panic: &words });
             }
-            // Who waited may be gone.
+            // The waiting side may have been dropped.
             let _ = done.send(());
         }
     }
 
-    /// Waits for the next; none once everybody has gone.
+    /// Waits for the next one; `None` once the reaper was dropped.
     fn next(&self) -> Option<DropJob> {
         let mut waiting = self.waiting();
         loop {
@@ -120,7 +120,7 @@ mod tests {
 
     use super::*;
 
-    /// Says when it is dropped, and on which thread.
+    /// Reports when it is dropped, and on which thread.
     struct Body(Sender<Option<String>>);
 
     impl Drop for Body {
@@ -146,7 +146,7 @@ mod tests {
         reaper.line.fault.inject();
         let gone = [1, 2, 3].map(|tenant| reaper.take(tenant, Box::new(Body(sender.clone()))));
         for gone in gone {
-            // The one in hand is dropped by the panic, and whoever waits is told by the end of the channel.
+            // The panic drops the current one, and its receiver sees the channel close.
             let _ = gone.await;
         }
         drop(sender);

@@ -1,52 +1,53 @@
-//! How much room an engine makes for instances, and what that takes of the machine.
+//! The size of the instance pool, and the memory mappings that it needs.
 
 use std::{fs, thread};
 
-/// Where the mappings of a process are limited.
+/// The kernel's limit of the mappings of a process.
 const MAX_MAP_COUNT: &str = "/proc/sys/vm/max_map_count";
-/// Mappings that everything else may need.
+/// Mappings reserved for everything else.
 pub(super) const OTHER_MAPPINGS: usize = 5_000;
-/// Of each instance: the stack of its fiber and the guard of it. The pool makes those of all instances at the start.
+/// Mappings of each instance: the stack of its fiber and its guard. The pool creates those of all instances at the
+/// start.
 pub(super) const MAPPINGS_OF_STACK: usize = 2;
-/// Of each memory: what is used of its slot, and the rest. A slot has them from its first use on.
+/// Mappings of each memory: the used part of its slot, and the rest. A slot has them from its first use on.
 pub(super) const MAPPINGS_OF_MEMORY: usize = 2;
 
-/// How much room to make. The memory is only reserved; it is taken as plugins use it.
+/// The size of the pool. Memory is only reserved; plugins take it as they use it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EngineSettings {
-    /// How many instances may run at once.
+    /// The most concurrent instances.
     pub sessions: usize,
-    /// Address space of one linear memory, bytes: the most that [`Limits::memory`](crate::Limits::memory) may be. Only
+    /// Address space of one linear memory, in bytes: the maximum of [`Limits::memory`](crate::Limits::memory). Only
     /// reserved.
     pub memory: usize,
-    /// The largest plugin, bytes of its file.
+    /// The largest plugin file, in bytes.
     pub component: usize,
-    /// Files, sockets and connections of requests that all plugins together may have open.
+    /// The most files, sockets and HTTP connections that all plugins together may have open.
     pub files: usize,
-    /// Memory of all instances together, with buffers that the host has for them, bytes.
+    /// Memory of all instances together, including the host's buffers for them, in bytes.
     pub total_memory: usize,
-    /// Output of all sessions together that waits for clients, bytes.
+    /// Output of all sessions together that waits for clients, in bytes.
     pub total_output: usize,
-    /// How many threads run sessions. Plugins are on one less of them, so that one is always free for connections.
+    /// How many threads run sessions. Plugins use one less, so that one is always free for connections.
     pub workers: usize,
-    /// Stack of a plugin, bytes.
+    /// Stack of a plugin, in bytes.
     pub stack: usize,
-    /// Stack of the host below it, for what the plugin calls, bytes. 512 KiB are the least that is safe.
+    /// Stack of the host functions that a plugin calls, in bytes. 512 KiB is the safe minimum.
     pub host_stack: usize,
-    /// Core instances of one plugin.
+    /// The most core instances of one plugin.
     pub core_instances: usize,
-    /// Tables of one instance, whichever of its core instances has them. Room for all is reserved, so that none can use
-    /// up another's.
+    /// The most tables of one instance, in all of its core instances. Room for all is reserved, so that no instance can
+    /// use up another's.
     pub tables: usize,
-    /// Elements in one table.
+    /// The most elements of one table.
     pub table_elements: usize,
-    /// Linear memories of one instance, whichever of its core instances has them. Each that a plugin has takes two
-    /// mappings, so there is room for fewer instances of plugins that have more.
+    /// The most linear memories of one instance, in all of its core instances. Each memory takes two mappings, so fewer
+    /// instances fit if plugins have several.
     pub memories: usize,
-    /// Mappings that the kernel gives the process.
+    /// The mappings that the kernel gives the process.
     pub max_map_count: usize,
-    /// Bytes of each memory and of each table that are cleared and kept for the next instance, instead of being given
-    /// back to the system.
+    /// Bytes of each memory and each table that are cleared and kept for the next instance, instead of being returned
+    /// to the system.
     pub keep_resident: usize,
 }
 
@@ -73,7 +74,7 @@ impl Default for EngineSettings {
 }
 
 impl EngineSettings {
-    /// How many mappings (`vm.max_map_count`) the process needs to run all sessions, if each plugin has so many
+    /// How many mappings (`vm.max_map_count`) the process needs to run all sessions if each plugin has this many
     /// memories.
     #[must_use]
     pub fn mappings(&self, memories: usize) -> usize {
@@ -82,7 +83,7 @@ impl EngineSettings {
     }
 }
 
-/// How many mappings the kernel gives a process; all of them where it does not say.
+/// How many mappings the kernel gives a process; `usize::MAX` where it does not say.
 fn max_map_count() -> usize {
     fs::read_to_string(MAX_MAP_COUNT).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(usize::MAX)
 }

@@ -1,8 +1,9 @@
-//! The clock of the epoch: one thread that counts milliseconds while any plugin runs and sleeps while none does.
+//! The epoch ticker: one thread that increments the epoch every millisecond while any plugin runs, and sleeps while
+//! none does.
 //!
-//! Processor time is billed to whom a tick finds running, so nobody may know when one comes: a plugin that woke the clock, ran for nine tenths
-//! of a millisecond and waited would never be found. The first tick after a sleep comes at any moment of its millisecond, and the others are not
-//! quite regular.
+//! Processor time is charged to the plugin that a tick finds running, so ticks must be unpredictable: a plugin that
+//! started the clock, ran for nine tenths of a millisecond and waited would never be charged. So the first tick after a
+//! sleep comes at a random moment of its millisecond, and the intervals vary slightly.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
@@ -18,27 +19,27 @@ use crate::supervise::{Fault, supervise_thread};
 /// One epoch, in nanoseconds, on average.
 const TICK: u64 = 1_000_000;
 
-/// Stack of the thread, bytes: with what a panic needs to be told.
+/// Stack of the thread, in bytes: enough to report a panic.
 const STACK: usize = 256 << 10;
 
-/// Counts epochs while something runs.
+/// Increments the epoch while something runs.
 pub(crate) struct Ticker {
     state: Arc<Count>,
     thread: Thread,
 }
 
-/// What the thread and the rest share.
+/// What the thread shares with the rest.
 #[derive(Default)]
 struct Count {
-    /// The epoch. It is counted here a moment before the engine counts it: a plugin in between is taken for late, and not billed.
+    /// The epoch. It is incremented here a moment before the engine's: a plugin that starts in between is not charged.
     epoch: AtomicU64,
-    /// How many plugins run right now, on a processor.
+    /// How many plugins run on a processor right now.
     running: AtomicUsize,
     /// Something has run since the last tick.
     active: AtomicBool,
     /// The thread sleeps until it is woken.
     asleep: AtomicBool,
-    /// The engine is gone.
+    /// The engine was dropped.
     over: AtomicBool,
     fault: Fault,
 }
@@ -52,12 +53,12 @@ impl Ticker {
         Ok(Arc::new(Self { state, thread: thread.thread().clone() }))
     }
 
-    /// The epoch now.
+    /// The current epoch.
     pub(crate) fn epoch(&self) -> u64 {
         self.state.epoch.load(Ordering::Acquire)
     }
 
-    /// A plugin is about to run; it runs until the value is dropped.
+    /// A plugin is about to run; it runs until the returned value is dropped.
     pub(crate) fn run(&self) -> Running<'_> {
         self.state.running.fetch_add(1, Ordering::SeqCst);
         if !self.state.active.load(Ordering::Relaxed) {
@@ -78,18 +79,18 @@ impl Drop for Ticker {
     }
 }
 
-/// When ticks come: numbers that a plugin cannot guess from what it sees of them.
+/// The random intervals of ticks, which a plugin cannot predict from what it observes.
 struct Rhythm {
     state: u64,
 }
 
 impl Rhythm {
     fn new() -> Self {
-        // Zero is the one state that would stay what it is.
+        // Zero is the one state that would never change.
         Self { state: RandomState::new().build_hasher().finish() | 1 }
     }
 
-    /// The time to the next tick. After a sleep it is any part of one.
+    /// The time to the next tick. After a sleep it is any part of an interval.
     fn next(&mut self, slept: bool) -> Duration {
         self.state ^= self.state << 13;
         self.state ^= self.state >> 7;
@@ -120,7 +121,7 @@ fn tick(count: &Count, engine: &EngineWeak) {
     }
 }
 
-/// Keeps the ticker awake: held while a plugin is on a processor, and only then. A plugin that waits costs nothing.
+/// Keeps the ticker awake: held exactly while a plugin is on a processor. A plugin that waits costs nothing.
 pub(crate) struct Running<'t> {
     ticker: &'t Ticker,
 }
@@ -149,7 +150,7 @@ mod tests {
         let mean = |ticks: &[Duration]| ticks.iter().sum::<Duration>().as_micros() / 100_000;
         assert!((990..=1010).contains(&mean(&regular)) && (490..=510).contains(&mean(&first)));
         assert!(regular.iter().all(|tick| (750..1250).contains(&tick.as_micros())));
-        // Of those who run for nine tenths of one, a tenth is not found.
+        // Of plugins that run for nine tenths of an interval, a tenth is not charged.
         let missed = first.iter().filter(|tick| tick.as_micros() >= 900).count();
         assert!((9_000..=11_000).contains(&missed), "{missed}");
     }
@@ -164,7 +165,7 @@ mod tests {
         wait_for(|| ticker.state.fault.is_over());
         let before = ticker.epoch();
         wait_for(|| ticker.epoch() > before);
-        // It still sleeps, and is still woken.
+        // It still sleeps, and can still be woken.
         drop(running);
         wait_for(|| ticker.state.asleep.load(Ordering::SeqCst));
         let before = ticker.epoch();

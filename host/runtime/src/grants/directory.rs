@@ -1,18 +1,21 @@
-//! The grant of a directory: where it is, who may change it, and how much it holds.
+//! The directory grant: a directory, its access mode and its quota.
 //!
-//! The directory is opened once and held; every path of a plugin is resolved below it by cap-std, which lets nothing out: no `..`, no
-//! absolute path, no link, whoever moves what meanwhile. What this file adds is the quota, and what is refused altogether:
+//! The directory is opened once and kept open; cap-std resolves every path of a plugin below it and allows no way out:
+//! no `..`, no absolute path, no link, even while others rename things. This file adds the quota, and refuses
+//! altogether:
 //!
-//! * hard links, since a second name makes the size of a file two directories' matter; and writing to a file that has one already,
-//!   since the other name may lie outside;
-//! * special files, since opening a FIFO waits for somebody and opening a device does something;
-//! * every change, where the grant is for reading.
+//! * hard links, because a second name would make the size of a file count in two directories; and writing to a file
+//!   that already has one, because the other name may be outside;
+//! * special files, because opening a FIFO blocks and opening a device may have effects;
+//! * every change, if the grant is read-only.
 //!
-//! Changes of names happen one at a time in a tenant's directory, so that what an operation finds is what it then removes or replaces.
-//! Changes of sizes happen one at a time in each file (`inode`). All of it blocks, and is called where that is allowed.
+//! Changes of names are serialized for each tenant's directory, so that an operation removes or replaces what it has
+//! found. Changes of sizes are serialized for each file (`inode`). Everything blocks, and is called where that is
+//! allowed.
 //!
-//! Decided 2026-11-21: over cap-std, not around wasmtime-wasi's own implementation: its operations are futures that can be dropped between
-//! the charge and the change, its streams write without asking, and it opens whatever a name stands for.
+//! Decided 2026-11-21: on top of cap-std, not around wasmtime-wasi's own implementation: its operations are futures
+//! that can be dropped between the charge and the change, its streams write without a check, and it opens whatever a
+//! name refers to.
 
 mod count;
 mod entry;
@@ -44,26 +47,26 @@ use entry::Node;
 use inode::{Inode, Inodes};
 use quota::Account;
 
-/// The longest path: `PATH_MAX` of Linux without the zero at its end.
+/// The longest path: Linux's `PATH_MAX` without the final zero.
 const PATH: usize = 4095;
-/// Operations of one tenant that wait for the disk at the same time. The others wait in line, so that a slow disk cannot take the
-/// threads of all tenants.
+/// Concurrent disk operations of one tenant. Further ones queue, so that a slow disk cannot block the threads of all
+/// tenants.
 const TURNS: usize = 4;
 
-/// What a plugin may do in a granted directory.
+/// The access mode of a granted directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
-    /// Look.
+    /// Read only.
     ReadOnly,
-    /// Look and change.
+    /// Read and write.
     ReadWrite,
 }
 
-/// A granted directory that cannot be used.
+/// Why a granted directory cannot be used.
 #[derive(Debug)]
 pub struct DirectoryError {
     path: PathBuf,
-    /// Where below it the count stopped; none if it could not be opened.
+    /// Where below it the count stopped; `None` if it could not be opened.
     below: Option<String>,
     source: io::Error,
 }
@@ -81,7 +84,7 @@ impl fmt::Display for DirectoryError {
 
 impl std::error::Error for DirectoryError {}
 
-/// A granted directory. One for all sessions of the tenant: they share its quota.
+/// A granted directory, shared by all sessions of the tenant together with its quota.
 pub struct Directory {
     root: Arc<Entry>,
     path: PathBuf,
@@ -89,14 +92,14 @@ pub struct Directory {
     guest_path: String,
     account: Arc<Account>,
     inodes: Arc<Inodes>,
-    /// Held while a name is looked up to be opened, made, moved or removed.
+    /// Held while a name is looked up to be opened, created, moved or removed.
     names: Mutex<()>,
     turns: Arc<Semaphore>,
-    /// The secret in the hashes that plugins see instead of inode numbers.
+    /// The secret of the hashes that plugins see instead of inode numbers.
     secret: RandomState,
 }
 
-/// How something is to be opened.
+/// How to open a path.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Opening {
     pub(crate) read: bool,
@@ -104,32 +107,32 @@ pub(crate) struct Opening {
     pub(crate) create: bool,
     pub(crate) exclusive: bool,
     pub(crate) truncate: bool,
-    /// Nothing but a directory.
+    /// Fails unless it is a directory.
     pub(crate) directory: bool,
     pub(crate) follow: bool,
 }
 
-/// New times of last access and last change; what is none stays.
+/// New times of last access and last change; `None` leaves a time unchanged.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Times {
     pub(crate) accessed: Option<SystemTime>,
     pub(crate) modified: Option<SystemTime>,
 }
 
-/// Something that is about to be removed or replaced.
+/// An entry that is about to be removed or replaced.
 struct PendingDelete {
     found: Metadata,
-    /// If somebody has it open.
+    /// The open file, if it is open.
     open: Option<Arc<Inode>>,
 }
 
 impl Directory {
-    /// Opens the directory and counts what it holds, following no link below it. It is held from now on: what the path means later makes
-    /// no difference. Plugins see it as `guest_path`. Blocks.
+    /// Opens the directory and counts its contents, without following links below it. It stays open: later changes of
+    /// the path have no effect. Plugins see it as `guest_path`. Blocks.
     ///
     /// # Errors
     ///
-    /// If it is no directory, may not be opened, or cannot be counted to its end.
+    /// If it is not a directory, cannot be opened, or cannot be counted completely.
     pub fn open(path: &Path, access: Access, quota: Quota, guest_path: &str) -> Result<Arc<Self>, DirectoryError> {
         let wrong = |below, source| DirectoryError { path: path.to_owned(), below, source };
         let dir = Dir::open_ambient_dir(path, ambient_authority()).map_err(|error| wrong(None, error))?;
@@ -151,31 +154,31 @@ impl Directory {
         }))
     }
 
-    /// What it holds now, as far as the plugins of this process have changed it since it was counted.
+    /// Its current contents: what was counted, and what plugins of this process have changed since.
     #[must_use]
     pub fn usage(&self) -> Usage {
         self.account.usage()
     }
 
-    /// The most that it may hold.
+    /// Its quota.
     #[must_use]
     pub fn quota(&self) -> Quota {
         self.account.quota()
     }
 
-    /// What plugins may do in it.
+    /// Its access mode.
     #[must_use]
     pub fn access(&self) -> Access {
         self.access
     }
 
-    /// Where it was when it was opened.
+    /// Its path when it was opened.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Where plugins see it.
+    /// Its path for plugins.
     #[must_use]
     pub fn guest_path(&self) -> &str {
         &self.guest_path
@@ -186,7 +189,7 @@ impl Directory {
         &self.root
     }
 
-    /// Where operations that block stand in line.
+    /// The queue of blocking operations.
     pub(crate) fn turns(&self) -> &Arc<Semaphore> {
         &self.turns
     }
@@ -196,12 +199,12 @@ impl Directory {
         self.access == Access::ReadWrite
     }
 
-    /// 128 bits that are the same for the same file, different for another, and tell nothing of the disk.
+    /// A 128-bit hash that identifies a file and reveals nothing about the disk.
     pub(crate) fn hash(&self, id: Id) -> (u64, u64) {
         (self.secret.hash_one((id, 0)), self.secret.hash_one((id, 1)))
     }
 
-    /// Opens a file or a directory. Also says whether it was made.
+    /// Opens a file or a directory. Also returns whether it was created.
     pub(crate) fn enter(&self, at: &Entry, path: &str, how: Opening, slot: Slot) -> Result<(Entry, bool), Refused> {
         let (dir, path) = (at.directory()?, checked(path)?);
         if how.write || how.create || how.truncate {
@@ -211,7 +214,7 @@ impl Directory {
             return Err(Refused::Invalid);
         }
         let _names = self.names();
-        // A name that must be new is not followed to where it points.
+        // A name that must be new is not followed if it is a link.
         let how = Opening { follow: how.follow && !(how.create && how.exclusive), ..how };
         let (file, made) = match look(dir, path, how.follow) {
             Ok(found) => {
@@ -233,19 +236,20 @@ impl Directory {
 
     fn make(&self, dir: &Dir, path: &Path, how: Opening) -> Result<File, Refused> {
         self.charge(|| {
-            // The system creates only what it opens for writing; what the plugin may do with it is kept beside it.
+            // The system creates files only when they are opened for writing; the access that the plugin has is stored
+            // beside the file.
             open(dir, path, Opening { write: true, ..how })
         })
     }
 
-    /// Makes a directory.
+    /// Creates a directory.
     pub(crate) fn create_directory(&self, at: &Entry, path: &str) -> Result<(), Refused> {
         let (dir, path) = self.change(at, path)?;
         let _names = self.names();
         self.charge(|| dir.create_dir(path))
     }
 
-    /// Makes a symbolic link. One to an absolute path is refused: it would mislead whoever follows it from outside.
+    /// Creates a symbolic link. An absolute target is refused: it would mislead programs that follow it from outside.
     pub(crate) fn symlink(&self, target: &str, at: &Entry, path: &str) -> Result<(), Refused> {
         let (dir, path) = self.change(at, path)?;
         let target = checked(target)?;
@@ -253,7 +257,7 @@ impl Directory {
         self.charge(|| dir.symlink(target, path))
     }
 
-    /// Removes anything but a directory.
+    /// Removes anything except a directory.
     pub(crate) fn remove_file(&self, at: &Entry, path: &str) -> Result<(), Refused> {
         let (dir, path) = self.change(at, path)?;
         let _names = self.names();
@@ -279,13 +283,13 @@ impl Directory {
         Ok(())
     }
 
-    /// Moves something, over what has the new name if that can be replaced.
+    /// Renames an entry, replacing what has the new name if that is possible.
     pub(crate) fn rename(&self, from: &Entry, old: &str, to: &Entry, new: &str) -> Result<(), Refused> {
         let (from, old) = self.change(from, old)?;
         let (to, new) = self.change(to, new)?;
         let _names = self.names();
         let moved = look(from, old, false)?;
-        // What is replaced is what has the name itself, not where a slash at the end would lead.
+        // The entry with the name itself is replaced, not the target that a trailing slash would lead to.
         let replaced =
             self.pending_delete(to, unslashed(new)).ok().filter(|pending| Id::of(&pending.found) != Id::of(&moved));
         from.rename(old, to, new)?;
@@ -295,29 +299,29 @@ impl Directory {
         Ok(())
     }
 
-    /// Where a symbolic link points.
+    /// The target of a symbolic link.
     pub(crate) fn read_link(&self, at: &Entry, path: &str) -> Result<String, Refused> {
         let target = at.directory()?.read_link(checked(path)?)?;
         target.into_os_string().into_string().map_err(|_| Refused::NoText)
     }
 
-    /// What is known of something.
+    /// The metadata of an entry.
     pub(crate) fn metadata(&self, at: &Entry, path: &str, follow: bool) -> Result<Metadata, Refused> {
         Ok(look(at.directory()?, checked(path)?, follow)?)
     }
 
-    /// The [hash](Self::hash) of something by name.
+    /// The [hash](Self::hash) of a named entry.
     pub(crate) fn hash_at(&self, at: &Entry, path: &str, follow: bool) -> Result<(u64, u64), Refused> {
         Ok(self.hash(Id::of(&self.metadata(at, path, follow)?)))
     }
 
-    /// Changes the times of something that is open.
+    /// Changes the times of an open file.
     pub(crate) fn set_times(&self, entry: &Entry, times: Times) -> Result<(), Refused> {
         self.allow_changes()?;
         entry.set_times(times.into())
     }
 
-    /// Changes the times of something by name.
+    /// Changes the times of a named entry.
     pub(crate) fn set_times_at(&self, at: &Entry, path: &str, follow: bool, times: Times) -> Result<(), Refused> {
         let (dir, path) = self.change(at, path)?;
         let _names = self.names();
@@ -331,7 +335,7 @@ impl Directory {
         Ok(open(dir, path, how)?.set_times(times.into())?)
     }
 
-    /// Refuses every hard link: see the top of this file.
+    /// Refuses every hard link: see the module documentation.
     pub(crate) fn link(&self) -> Result<(), Refused> {
         self.allow_changes()?;
         Err(Refused::NotPermitted)
@@ -344,7 +348,7 @@ impl Directory {
         }
     }
 
-    /// Where a change begins, if it is allowed.
+    /// Checks that changes are allowed; every change begins here.
     fn change<'a>(&self, at: &'a Entry, path: &'a str) -> Result<(&'a Dir, &'a Path), Refused> {
         self.allow_changes()?;
         Ok((at.directory()?, checked(path)?))
@@ -354,7 +358,7 @@ impl Directory {
         self.names.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes an entry, charged first, and given back if it is not made.
+    /// Creates an entry; charges it first, and refunds it if creation fails.
     fn charge<R>(&self, make: impl FnOnce() -> io::Result<R>) -> Result<R, Refused> {
         if !self.account.charge_file() {
             return Err(Refused::Quota);
@@ -362,15 +366,15 @@ impl Directory {
         Ok(make().inspect_err(|_| self.account.give_back(Usage { bytes: 0, files: 1 }))?)
     }
 
-    /// What is about to lose this name. Its size is asked for once it is known that nobody has it open, or else is the open file's matter:
-    /// whoever closed it in between may have changed it.
+    /// The entry that is about to lose this name. If it is not open, its size is read now; otherwise the open file
+    /// tracks it: a handle that was closed in between may have changed it.
     fn pending_delete(&self, dir: &Dir, path: &Path) -> io::Result<PendingDelete> {
         let open = self.inodes.find(Id::of(&look(dir, path, false)?));
         Ok(PendingDelete { found: look(dir, path, false)?, open })
     }
 
-    /// It has lost its name. What nobody has open is given back now, the rest when it is closed. A file with another name was counted
-    /// once for each.
+    /// The entry has lost its name. If it is not open, its quota is freed now, otherwise when it is closed. A file with
+    /// several names was counted once for each.
     fn release(&self, pending: &PendingDelete) {
         let PendingDelete { found, open } = pending;
         match open {
@@ -399,7 +403,7 @@ impl From<Times> for FileTimes {
     }
 }
 
-/// A path that is worth asking the system about.
+/// Checks a path before it is passed to the system.
 fn checked(path: &str) -> Result<&Path, Refused> {
     if path.len() > PATH {
         return Err(Refused::NameTooLong);
@@ -410,17 +414,17 @@ fn checked(path: &str) -> Result<&Path, Refused> {
     Ok(Path::new(path))
 }
 
-/// The path without slashes at its end.
+/// The path without trailing slashes.
 fn unslashed(path: &Path) -> &Path {
     path.to_str().map_or(path, |text| Path::new(text.trim_end_matches('/')))
 }
 
-/// What has this name, without opening it.
+/// The metadata of a name, without opening it.
 fn look(dir: &Dir, path: &Path, follow: bool) -> io::Result<Metadata> {
     if follow { dir.metadata(path) } else { dir.symlink_metadata(path) }
 }
 
-/// Whether what was found may be opened so.
+/// Whether an existing entry may be opened in this way.
 fn admit(found: &Metadata, how: Opening) -> Result<(), Refused> {
     if how.create && how.exclusive {
         return Err(Refused::Exists);
@@ -440,7 +444,7 @@ fn admit(found: &Metadata, how: Opening) -> Result<(), Refused> {
     Ok(())
 }
 
-/// Opens it without waiting for anybody, should it be a FIFO after all.
+/// Opens it without blocking, even if it has become a FIFO.
 fn open(dir: &Dir, path: &Path, how: Opening) -> io::Result<File> {
     let follow = if how.follow { FollowSymlinks::Yes } else { FollowSymlinks::No };
     let mut options = OpenOptions::new();

@@ -1,8 +1,8 @@
-//! The grant `keyvalue`: the buckets of one tenant, which outlive its sessions.
+//! The grant `keyvalue`: the persistent buckets of one tenant.
 //!
-//! [`Buckets`] is what a back end must do; [`Embedded`] is the one that is here: a file in the state folder. A server-backed store
-//! implements the same trait, a value for each tenant, and nothing else changes. What a plugin may hand in (lengths, counts) is
-//! checked in `host/keyvalue.rs`, the same for every back end; how much of it may be on its way at once is [`Flow`]'s.
+//! [`Buckets`] is the interface of a back end; [`Embedded`] is the only implementation: a file in the state folder. A
+//! store on a server would implement the same trait, one value for each tenant. `host/keyvalue.rs` checks the arguments
+//! of a plugin (lengths, counts) for every back end; [`Flow`] limits how much is in progress at once.
 
 mod buckets;
 mod embedded;

@@ -1,5 +1,5 @@
-//! Where a plugin may go on the network: allow-lists of hosts for HTTP and of addresses for TCP, and which addresses a name may
-//! resolve to. Pure: nothing here opens a socket or looks a name up.
+//! Where a plugin may connect to: allow-lists of hosts for HTTP and of addresses for TCP, and which addresses a name
+//! may resolve to. Pure: nothing here opens a socket or resolves a name.
 
 mod address;
 mod denials;

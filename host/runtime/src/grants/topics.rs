@@ -1,8 +1,8 @@
-//! The grant `topics`: publish and subscribe among the sessions of one tenant, in this process.
+//! The grant `topics`: publish and subscribe between the sessions of one tenant, in this process.
 //!
-//! A message is kept once, whoever gets it, and lies in the box of each subscriber until its session's loop delivers it. A publisher
-//! waits for nobody: a full box drops its oldest and counts them. What a tenant publishes is held to a rate, in which a message costs
-//! its bytes and a little for each subscriber, since each is work for the host.
+//! A message is stored once for all subscribers and stays in the mailbox of each until its session delivers it.
+//! Publishing never blocks: a full mailbox drops its oldest messages and counts them. A rate limits what a tenant
+//! publishes; a message costs its bytes and a fixed amount for each subscriber, because each is work for the host.
 
 mod mailbox;
 
@@ -18,14 +18,14 @@ pub(crate) use mailbox::{Mail, Mailbox};
 
 use crate::limits::TopicLimits;
 
-/// The longest name of a topic, bytes.
+/// The longest name of a topic, in bytes.
 const NAME: usize = 256;
-/// What a message costs beside its bytes, and again for each subscriber.
+/// The fixed cost of a message, and of each of its deliveries.
 const POSTAGE: usize = 64;
-/// What may be published at once after a pause.
+/// The burst after a pause.
 const BURST: Duration = Duration::from_secs(1);
 
-/// Why nothing was published or subscribed to.
+/// Why a call failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refusal {
     TooLarge,
@@ -33,27 +33,27 @@ pub(crate) enum Refusal {
     OverQuota,
 }
 
-/// Where a topic's messages go, by the number of each [`Subscriber`].
+/// The subscribers of a topic, by their numbers.
 type Boxes = BTreeMap<u64, Arc<Mailbox>>;
 
-/// The topics of one tenant. Nothing is kept but what waits for a subscriber.
+/// The topics of one tenant. Only messages that wait for a subscriber are stored.
 #[derive(Default)]
 pub struct Topics {
-    /// Who subscribes to what. A topic without subscribers is not there.
+    /// The subscribers of each topic. A topic without subscribers has no entry.
     subscribers: RwLock<HashMap<Arc<str>, Boxes>>,
     next: AtomicU64,
-    /// When all that was published so far is paid for.
+    /// When everything published so far is paid for.
     paid: Mutex<Option<Instant>>,
 }
 
 impl Topics {
-    /// Topics that nobody subscribes to.
+    /// No topics.
     #[must_use]
     pub fn new() -> Arc<Self> {
         Arc::default()
     }
 
-    /// Puts a message into the box of each subscriber and says into how many. The bytes are taken once all else is right.
+    /// Puts a message into the mailbox of each subscriber and returns their number. Copies the bytes after all checks.
     pub(crate) fn publish(
         &self,
         topic: &str,
@@ -78,7 +78,7 @@ impl Topics {
         Ok(u32::try_from(count).unwrap_or(u32::MAX))
     }
 
-    /// Pays for a message, if what was published before is paid for.
+    /// Pays for a message if everything published before is paid for.
     fn pay(&self, now: Instant, cost: usize, rate: usize) -> bool {
         let rate = u64::try_from(rate).unwrap_or(u64::MAX).max(1);
         let cost = u64::try_from(cost).unwrap_or(u64::MAX);
@@ -93,7 +93,7 @@ impl Topics {
         affordable
     }
 
-    /// A session that subscribes to nothing yet.
+    /// A session without subscriptions.
     pub(crate) fn subscriber(self: &Arc<Self>) -> Subscriber {
         Subscriber {
             topics: Arc::clone(self),
@@ -110,7 +110,7 @@ impl fmt::Debug for Topics {
     }
 }
 
-/// One session's subscriptions and what has come for them. Dropping it unsubscribes.
+/// The subscriptions of one session and its mailbox. Dropping it unsubscribes.
 pub(crate) struct Subscriber {
     topics: Arc<Topics>,
     number: u64,
@@ -154,7 +154,7 @@ impl Subscriber {
         }
     }
 
-    /// What has come.
+    /// The mailbox.
     pub(crate) fn mailbox(&self) -> &Mailbox {
         &self.mailbox
     }

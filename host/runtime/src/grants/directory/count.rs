@@ -1,7 +1,8 @@
-//! Counts what a directory holds, when the server starts: what a crash left uncounted is found here.
+//! Counts the contents of a directory when the server starts: this includes what a crash left uncounted.
 //!
-//! The walk goes down into each directory where it meets it and comes back by `..`, so it holds one open directory however deep the
-//! tree is, and remembers of each level only where it was. It follows no link, and it checks that `..` is where it came from.
+//! The walk descends into each directory where it finds it and returns by `..`, so it holds one open directory however
+//! deep the tree is, and remembers only its position on each level. It follows no links, and it checks that `..` is the
+//! directory that it came from.
 
 use std::ffi::CString;
 use std::io;
@@ -12,19 +13,19 @@ use rustix::io::Errno;
 
 use super::quota::Usage;
 
-/// A directory and nothing else, and not through a link.
+/// Opens a directory only, never through a link.
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
-/// Where the count stopped, below the root, and why.
+/// Where below the root the count stopped, and why.
 pub(super) type Stopped = (String, io::Error);
 
-/// A directory that the walk is in.
+/// A directory on the path of the walk.
 struct Level {
-    /// By what it is known when the walk comes back.
+    /// Its identity, to check when the walk returns.
     id: (u64, u64),
     /// Its name; the root has none.
     name: CString,
-    /// What comes after the entry that the walk went into.
+    /// The entries after the one that the walk descended into.
     next: i64,
 }
 
@@ -75,7 +76,7 @@ fn walk(root: io::Result<OwnedFd>, levels: &mut Vec<Level>, usage: &mut Usage) -
     Ok(())
 }
 
-/// To where the walk was in the directory above.
+/// Returns to the position in the parent directory.
 fn come_back(dir: &Dir, above: &Level) -> io::Result<Dir> {
     let parent = openat(dir.fd()?, c"..", DIRECTORY, Mode::empty())?;
     if id(&fstat(&parent)?) != above.id {

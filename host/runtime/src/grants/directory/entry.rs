@@ -1,4 +1,4 @@
-//! One open file or directory of a grant, and what can be done to it without its name.
+//! One open file or directory of a grant, and the operations on it that need no name.
 
 use std::fs::{File, FileTimes};
 use std::io;
@@ -11,9 +11,9 @@ use super::inode::{Id, Inode, Position};
 use super::refused::Refused;
 use super::slots::Slot;
 
-/// Most bytes that one read gives.
+/// The most bytes of one read.
 pub(crate) const READ: usize = 64 << 10;
-/// Most names that are read ahead of a listing.
+/// The most names that a listing reads ahead.
 const NAMES: usize = 128;
 
 /// What is open.
@@ -22,7 +22,7 @@ pub(super) enum Node {
     Directory(Dir),
 }
 
-/// An open file or directory. It is closed before what it holds of the quota is given back.
+/// An open file or directory. Field order: it is closed before its quota is freed.
 pub(crate) struct Entry {
     node: Node,
     inode: Arc<Inode>,
@@ -61,7 +61,7 @@ impl Entry {
         }
     }
 
-    /// The file, if it was opened for this.
+    /// The file, if it was opened for this access.
     fn file(&self, allowed: bool) -> Result<&File, Refused> {
         match &self.node {
             Node::File(file) if allowed => Ok(file),
@@ -70,7 +70,7 @@ impl Entry {
         }
     }
 
-    /// Up to `length` bytes, none at the end of the file.
+    /// Reads up to `length` bytes; none at the end of the file.
     pub(crate) fn read(&self, offset: u64, length: usize) -> Result<Vec<u8>, Refused> {
         let file = self.file(self.readable)?;
         let mut bytes = vec![0; length.min(READ)];
@@ -84,12 +84,12 @@ impl Entry {
         Ok(bytes)
     }
 
-    /// Writes all of it, or what the quota refuses not at all. Returns where the bytes end.
+    /// Writes all of it, or nothing if the quota refuses it. Returns the offset behind the bytes.
     pub(crate) fn write(&self, position: Position, data: &[u8]) -> Result<u64, Refused> {
         self.inode.write(self.file(self.writable)?, position, data)
     }
 
-    /// Cuts or lengthens the file. Returns its size before.
+    /// Truncates or extends the file. Returns its previous size.
     pub(crate) fn set_size(&self, size: u64) -> Result<u64, Refused> {
         self.inode.set_size(self.file(self.writable)?, size)
     }
@@ -109,7 +109,7 @@ impl Entry {
         Ok(())
     }
 
-    /// Waits until the disk has it, with its metadata if it is `whole`.
+    /// Waits until the data is on disk, including the metadata if `whole`.
     pub(crate) fn sync(&self, whole: bool) -> Result<(), Refused> {
         let sync = |file: &File| if whole { file.sync_all() } else { file.sync_data() };
         match &self.node {
@@ -119,26 +119,26 @@ impl Entry {
         Ok(())
     }
 
-    /// What is in the directory, to be read a little at a time.
+    /// Lists the directory in small portions.
     pub(crate) fn list(&self, slot: Slot) -> Result<Listing, Refused> {
         Ok(Listing { entries: self.directory()?.entries()?, _slot: slot })
     }
 }
 
-/// The same directory, so that the system lets it be more than a place to start from.
+/// Opens the same directory again, because the system allows listing only for such a handle.
 fn reopen(dir: &Dir) -> io::Result<File> {
     Ok(dir.open_with(".", OpenOptions::new().read(true))?.into_std())
 }
 
-/// A directory being read.
+/// A listing in progress.
 pub(crate) struct Listing {
     entries: ReadDir,
     _slot: Slot,
 }
 
 impl Listing {
-    /// The next names with what they stand for; none at the end. Whoever writes to the directory meanwhile may be seen or not. A name
-    /// that is no text is left out: there is no way to say it.
+    /// The next names and their types; none at the end. Concurrent changes may be seen or not. Names that are not text
+    /// are skipped, because WASI cannot express them.
     pub(crate) fn next(&mut self) -> Result<Vec<(FileType, String)>, Refused> {
         let mut names = Vec::new();
         while names.len() < NAMES {
@@ -146,7 +146,7 @@ impl Listing {
             let entry = entry?;
             let Ok(name) = entry.file_name().into_string() else { continue };
             let kind = entry.file_type()?;
-            // Some file systems do not say it here.
+            // Some file systems do not report the type here.
             let kind = if kind == FileType::unknown() {
                 entry.metadata().map_or(kind, |metadata| metadata.file_type())
             } else {

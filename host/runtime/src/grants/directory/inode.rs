@@ -1,5 +1,5 @@
-//! The files that are open, by device and inode: whoever changes the size of one waits for the others who do, and what was removed
-//! while it was open stays charged until nobody has it open any more, as it stays on the disk.
+//! The open files, by device and inode. Changes of the size of one file are serialized, and a file that was removed
+//! while it was open stays charged until it is closed, as it stays on the disk.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -12,10 +12,10 @@ use cap_std::fs::{Metadata, MetadataExt};
 use super::quota::{Account, Usage};
 use super::refused::Refused;
 
-/// The longest file: offsets are signed for the system.
+/// The longest file: the system's offsets are signed.
 const LONGEST: u64 = i64::MAX as u64;
 
-/// Which file, however it is called.
+/// Identifies a file regardless of its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Id {
     device: u64,
@@ -28,12 +28,12 @@ impl Id {
     }
 }
 
-/// Where bytes are to be written.
+/// Where to write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Position {
     /// At this offset.
     At(u64),
-    /// At the end, wherever that is when they are written.
+    /// At the end of the file at the time of the write.
     End,
 }
 
@@ -48,7 +48,7 @@ impl Inodes {
         Self { open: Mutex::default(), account }
     }
 
-    /// The one of this file, which has so many bytes now.
+    /// The entry of this file, created with this size if it is not open yet.
     pub(super) fn track(self: &Arc<Self>, id: Id, bytes: u64) -> Arc<Inode> {
         let mut open = lock(&self.open);
         if let Some(inode) = open.get(&id).and_then(Weak::upgrade).filter(|inode| inode.is_linked()) {
@@ -60,18 +60,19 @@ impl Inodes {
         inode
     }
 
-    /// The one of this file, if it is open.
+    /// The entry of this file, if it is open.
     pub(super) fn find(&self, id: Id) -> Option<Arc<Inode>> {
         lock(&self.open).get(&id).and_then(Weak::upgrade).filter(|inode| inode.is_linked())
     }
 }
 
-/// One file or directory that is open, however often.
+/// One open file or directory, however often it is open.
 pub(super) struct Inode {
     id: Id,
-    /// Its size, which is what is charged for it. Locked while that changes.
+    /// Its size, as charged. Locked while that changes.
     bytes: Mutex<u64>,
-    /// It has a name still. One without is never found by one: its number may belong to a newer file while it is being closed.
+    /// Whether it still has a name. One without is not found by look-ups: its number may belong to a newer file while
+    /// it is being closed.
     linked: AtomicBool,
     inodes: Arc<Inodes>,
 }
@@ -81,7 +82,8 @@ impl Inode {
         self.id
     }
 
-    /// Writes all of it. Growth is charged first, and given back as far as the file has not grown. Returns where the bytes end.
+    /// Writes all of it. Growth is charged first, and refunded as far as the file did not grow. Returns the offset
+    /// behind the bytes.
     pub(super) fn write(&self, file: &File, position: Position, data: &[u8]) -> Result<u64, Refused> {
         self.resize(file, |size| {
             let start = match position {
@@ -90,13 +92,13 @@ impl Inode {
             };
             let length = u64::try_from(data.len()).unwrap_or(u64::MAX);
             let end = start.checked_add(length).filter(|end| *end <= LONGEST).ok_or(Refused::TooLarge)?;
-            // Nothing written changes no size, wherever it is.
+            // An empty write changes no size at any offset.
             let size = if data.is_empty() { size } else { size.max(end) };
             Ok((size, move || file.write_all_at(data, start).map(|()| end)))
         })
     }
 
-    /// Cuts or lengthens it. Returns its size before.
+    /// Truncates or extends it. Returns its previous size.
     pub(super) fn set_size(&self, file: &File, size: u64) -> Result<u64, Refused> {
         self.resize(file, |before| {
             if size > LONGEST {
@@ -106,7 +108,8 @@ impl Inode {
         })
     }
 
-    /// Does what may change the size. `plan` is told the size and says what it becomes and how; nobody else changes it meanwhile.
+    /// Runs an operation that may change the size. `plan` gets the size and returns the new one and the operation; the
+    /// size cannot change meanwhile.
     fn resize<R, W>(&self, file: &File, plan: impl FnOnce(u64) -> Result<(u64, W), Refused>) -> Result<R, Refused>
     where
         W: FnOnce() -> std::io::Result<R>,
@@ -120,7 +123,7 @@ impl Inode {
             return Err(Refused::Quota);
         }
         let result = work();
-        // If the size cannot be known, what is charged stays charged.
+        // If the new size is unknown, the charge stays.
         let after = file.metadata().map_or(before.max(wanted), |metadata| metadata.len());
         let spare = before.saturating_add(charged).saturating_sub(after);
         account.give_back(Usage { bytes: spare, files: 0 });
@@ -128,7 +131,7 @@ impl Inode {
         Ok(result?)
     }
 
-    /// It has lost its last name. It is given back when nobody has it open any more.
+    /// It has lost its last name. Its quota is freed when it is closed everywhere.
     pub(super) fn unlinked(&self) {
         self.linked.store(false, Ordering::Relaxed);
     }
@@ -152,7 +155,7 @@ impl Drop for Inode {
     }
 }
 
-/// What a lock guards here is right after every step, so a panic elsewhere has spoilt nothing.
+/// The guarded state is consistent after every step, so a panic elsewhere does not matter.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

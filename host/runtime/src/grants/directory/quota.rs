@@ -1,17 +1,17 @@
-//! How much a granted directory may hold and how much it holds: two counters that all sessions of the tenant share.
+//! The quota of a granted directory and its usage: two counters that all sessions of the tenant share.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The most that a directory may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quota {
-    /// The logical sizes of all files together: a hole counts as if it were written.
+    /// The logical sizes of all files together: holes count as if they were written.
     pub bytes: u64,
-    /// Files, directories and symbolic links together, the granted directory itself not among them.
+    /// The number of files, directories and symbolic links, without the granted directory itself.
     pub files: u64,
 }
 
-/// What a directory holds, in the units of [`Quota`].
+/// Usage in the units of [`Quota`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Usage {
     /// Bytes.
@@ -20,8 +20,8 @@ pub struct Usage {
     pub files: u64,
 }
 
-/// The counters. What grows is charged before it grows, so that the disk never holds more than is counted; what the system then
-/// refuses is given back.
+/// The counters. Growth is charged before it happens, so that the disk never holds more than is counted; if the system
+/// then refuses, the charge is refunded.
 pub(super) struct Account {
     quota: Quota,
     bytes: AtomicU64,
@@ -41,12 +41,12 @@ impl Account {
         Usage { bytes: self.bytes.load(Ordering::Relaxed), files: self.files.load(Ordering::Relaxed) }
     }
 
-    /// Whether so many bytes more fit; they are charged if so.
+    /// Charges this many more bytes if they fit.
     pub(super) fn charge_bytes(&self, bytes: u64) -> bool {
         charge(&self.bytes, bytes, self.quota.bytes)
     }
 
-    /// Whether one more entry fits; it is charged if so.
+    /// Charges one more entry if it fits.
     pub(super) fn charge_file(&self) -> bool {
         charge(&self.files, 1, self.quota.files)
     }
@@ -57,13 +57,13 @@ impl Account {
     }
 }
 
-/// Charges nothing at all or everything. What takes nothing is allowed even over the quota, which an operator may have lowered.
+/// Charges all or nothing. Charging zero succeeds even above the quota, which an operator may have lowered.
 fn charge(used: &AtomicU64, amount: u64, most: u64) -> bool {
     let fits = |used: u64| used.checked_add(amount).filter(|after| *after <= most);
     amount == 0 || used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_ok()
 }
 
-/// Never below zero: somebody else may have put files into the directory since they were counted.
+/// Never below zero: other programs may have added files after the count.
 fn give_back(used: &AtomicU64, amount: u64) {
     used.update(Ordering::Relaxed, Ordering::Relaxed, |used| used.saturating_sub(amount));
 }

@@ -1,37 +1,37 @@
-//! Why an operation on a granted directory was not done.
+//! Errors of operations on a granted directory.
 
 use std::io;
 
-/// The plugin is told; nothing has changed.
+/// The plugin gets the error; nothing was changed.
 #[derive(Debug)]
 pub(crate) enum Refused {
-    /// It would take more than the tenant's quota, or more open files than are allowed.
+    /// It would exceed the tenant's quota or the limit of open files.
     Quota,
-    /// The tenant has no more memory for it.
+    /// The tenant has no memory left for it.
     Memory,
-    /// The grant is for reading only.
+    /// The grant is read-only.
     ReadOnly,
-    /// What a grant never allows: special files, hard links, files with a second name.
+    /// Never allowed by a grant: special files, hard links, files with a second name.
     NotPermitted,
-    /// There is something of that name.
+    /// The name exists.
     Exists,
     /// It is a directory.
     IsDirectory,
-    /// It is no directory.
+    /// It is not a directory.
     NotDirectory,
-    /// It is a symbolic link, which was not to be followed.
+    /// It is a symbolic link, which the plugin asked not to follow.
     Link,
-    /// What is asked for makes no sense.
+    /// The request is contradictory.
     Invalid,
-    /// No file can be that long.
+    /// The file would be too long.
     TooLarge,
     /// The path is too long.
     NameTooLong,
     /// The file was not opened for this.
     BadDescriptor,
-    /// A name is no text.
+    /// A name is not text.
     NoText,
-    /// The operating system refuses. A path that would lead out is `PermissionDenied`.
+    /// An error of the operating system. A path that would lead out is `PermissionDenied`.
     System(io::Error),
 }
 

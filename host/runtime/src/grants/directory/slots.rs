@@ -1,19 +1,19 @@
-//! How many files may be open: counted for the session, and as descriptors of the process.
+//! Limits the open files: per session, and as descriptors of the process.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::limits::descriptor::Descriptor;
 
-/// How many of something there are now.
+/// A counter.
 #[derive(Default)]
 pub(crate) struct Count(AtomicUsize);
 
-/// One of them, until it is dropped.
+/// One counted unit, until it is dropped.
 pub(crate) struct Counted(Arc<Count>);
 
 impl Count {
-    /// One more, unless there are already that many.
+    /// Takes one more, unless that many are taken.
     pub(crate) fn take(self: &Arc<Self>, most: usize) -> Option<Counted> {
         let more = |now| (now < most).then_some(now + 1);
         self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
@@ -27,7 +27,7 @@ impl Drop for Counted {
     }
 }
 
-/// What an open file takes: one of its session's, and a descriptor.
+/// What an open file occupies: a slot of its session, and a descriptor.
 pub(crate) struct Slot {
     _session: Counted,
     _descriptor: Descriptor,

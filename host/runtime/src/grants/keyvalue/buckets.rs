@@ -1,4 +1,4 @@
-//! What a back end must do, and how it says that it did not.
+//! The interface of a back end, and its errors.
 
 use std::fmt;
 use std::future::Future;
@@ -7,23 +7,23 @@ use std::pin::Pin;
 
 use super::flow::{Flow, Room};
 
-/// What an operation answers, later.
+/// The future result of an operation.
 pub type Answer<'b, R> = Pin<Box<dyn Future<Output = Result<R, Error>> + Send + 'b>>;
 
-/// The values of several keys, in their order; none for a key that has none.
+/// The values of several keys, in their order; `None` for an absent key.
 pub type Values = Vec<Option<Vec<u8>>>;
 
 /// A key and its value.
 pub type Entry = (String, Vec<u8>);
 
-/// Where a list begins, and how much of it is wanted.
+/// Which part of a list is requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Page {
-    /// [`Keys::cursor`] of the page before; none for the first.
+    /// [`Keys::cursor`] of the page before; `None` for the first.
     pub cursor: Option<u64>,
-    /// Most keys.
+    /// The most keys.
     pub keys: usize,
-    /// Most bytes of keys. One key is answered even if it alone is longer.
+    /// The most bytes of keys. One key is returned even if it alone is longer.
     pub bytes: usize,
 }
 
@@ -32,51 +32,52 @@ pub struct Page {
 pub struct Keys {
     /// The keys of the page.
     pub keys: Vec<String>,
-    /// Where the next begins; none after the last.
+    /// Where the next page begins; `None` after the last.
     pub cursor: Option<u64>,
 }
 
-/// The buckets of one tenant: all that the value can reach.
+/// The buckets of one tenant; the value reaches no others.
 ///
-/// Every bucket exists, empty at first, so that opening one asks nothing. An operation is done wholly or not at all, a batch too.
-/// **A change is answered only when it would survive the death of the process and of the machine.** What was answered is seen by
-/// whoever asks next. An operation whose answer nobody waits for any more may still be done.
+/// Every bucket exists, empty at first, so opening one needs no operation. An operation succeeds as a whole or changes
+/// nothing, batches too. **A change is confirmed only when it would survive a crash of the process and of the
+/// machine.** Later operations see what was confirmed. An operation whose caller no longer waits may still be executed.
 ///
-/// Each operation is given the [`Room`] that it takes up, and keeps it until it is over.
+/// Each operation is given its [`Room`] and holds it until it is done.
 pub trait Buckets: fmt::Debug + Send + Sync {
-    /// What holds the tenant's operations to a measure.
+    /// The flow control of the tenant's operations.
     fn flow(&self) -> &Flow;
-    /// The values of the keys, in their order; an error if they have more than `most` bytes together.
+    /// The values of the keys, in their order; an error if they exceed `most` bytes together.
     fn get_many(&self, room: Room, bucket: String, keys: Vec<String>, most: usize) -> Answer<'_, Values>;
     /// Whether the key has a value.
     fn exists(&self, room: Room, bucket: String, key: String) -> Answer<'_, bool>;
-    /// A page of the bucket's keys, in an order that changes to other keys do not disturb.
+    /// A page of the bucket's keys, in an order that changes to other keys do not affect.
     fn list_keys(&self, room: Room, bucket: String, page: Page) -> Answer<'_, Keys>;
-    /// Gives each key its value; of several for one key the last.
+    /// Sets the value of each key; the last one counts if a key occurs several times.
     fn set_many(&self, room: Room, bucket: String, entries: Vec<Entry>) -> Answer<'_, ()>;
-    /// Takes keys away, those that are there.
+    /// Deletes the keys that exist.
     fn delete_many(&self, room: Room, bucket: String, keys: Vec<String>) -> Answer<'_, ()>;
-    /// Adds to a number in decimal digits, 0 if there is none, and answers the sum.
+    /// Adds to a number in decimal digits, 0 if the key is absent, and returns the sum.
     fn increment(&self, room: Room, bucket: String, key: String, delta: u64) -> Answer<'_, u64>;
 }
 
-/// Why nothing was done. `Display` of all but [`Unusable`](Self::Unusable) and [`Failed`](Self::Failed) is what the plugin is told.
+/// Why an operation failed and changed nothing. The plugin gets the `Display` of all but [`Unusable`](Self::Unusable)
+/// and [`Failed`](Self::Failed).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Error {
-    /// The tenant would have more bytes or keys than its quota.
+    /// The tenant would exceed its quota of bytes or keys.
     OverQuota,
-    /// The values that were asked for are more than one call carries.
+    /// The requested values exceed what one call can carry.
     TooMuch,
-    /// The value to be incremented is no number, or the sum would be none.
+    /// The value to increment is not a number, or the sum would overflow.
     NotANumber,
-    /// The file of the embedded store cannot be used at all, and what to do about it.
+    /// The file of the embedded store cannot be used, and what to do about it.
     Unusable {
-        /// Which file.
+        /// The file.
         file: PathBuf,
-        /// Why, and what helps.
+        /// The reason, and what helps.
         reason: String,
     },
-    /// The store failed: a full disk, a broken one. The operator's log has the reason.
+    /// The store failed, for example because the disk is full or broken. The operator's log has the reason.
     Failed(String),
 }
 

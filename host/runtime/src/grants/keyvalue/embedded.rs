@@ -1,8 +1,8 @@
-//! The embedded store: one file for all tenants, with transactions that survive a kill.
+//! The embedded store: one file for all tenants, with crash-safe transactions.
 //!
-//! Decided 2026-11-21: redb with a thread of our own that writes, instead of a write transaction in each caller. redb allows one at a
-//! time, so callers would queue for a lock in threads of the pool; gathered, sixty sessions wait for one flush of the disk instead of
-//! sixty.
+//! Decided 2026-11-21: redb with a thread of our own that writes, instead of a write transaction in each caller. redb
+//! allows one at a time, so callers would queue for a lock in threads of the pool; batched, sixty sessions wait for one
+//! disk flush instead of sixty.
 
 use std::fmt;
 use std::path::Path;
@@ -20,10 +20,10 @@ use super::writer::{Job, Writer, gone};
 
 pub use super::tables::Quota;
 
-/// Threads that may read at once, of those that the program has for work that blocks.
+/// Threads that may read at once, of those that the program has for blocking work.
 const READERS: usize = 4;
 
-/// The store, open. There is one in a process for a file; every tenant's [`Buckets`] keep it open.
+/// The open store. A process opens a file once; every tenant's [`Buckets`] keep it open.
 pub struct Embedded {
     // Before the file: its thread has ended when the file is closed.
     writer: Writer,
@@ -32,9 +32,10 @@ pub struct Embedded {
 }
 
 impl Embedded {
-    /// Opens the file, or makes it, readable by its owner alone. Blocks, seldom for long: after a kill no more than usual.
+    /// Opens the file, or creates it with access for its owner only. Blocks, rarely for long: after a crash no longer
+    /// than usual.
     ///
-    /// The error names the file, why it cannot be used, and what to do about it: [`Error::Unusable`].
+    /// The error names the file, the reason, and what to do about it: [`Error::Unusable`].
     pub fn open(path: &Path) -> Result<Arc<Self>, Error> {
         let unusable = |reason: String| Error::Unusable { file: path.to_owned(), reason };
         Self::over(File::open(path)?).map_err(|error| unusable(format!("cannot be written to: {error}")))
@@ -46,7 +47,7 @@ impl Embedded {
         Ok(Arc::new(Self { writer, file, readers: Arc::new(Semaphore::new(READERS)) }))
     }
 
-    /// The buckets of one tenant. Ask once for each tenant: what holds its sessions to a measure is in the answer.
+    /// The buckets of one tenant. Call it once for each tenant: the result contains the tenant's flow control.
     #[must_use]
     pub fn tenant(self: &Arc<Self>, name: &str, quota: Quota) -> Arc<dyn Buckets> {
         Arc::new(Tenancy { store: Arc::clone(self), name: name.into(), quota, flow: Flow::default() })
@@ -69,7 +70,7 @@ struct Tenancy {
 }
 
 impl Tenancy {
-    /// Reads where blocking is allowed. Writers are not waited for: what is read is what was last committed.
+    /// Reads on a thread where blocking is allowed. Does not wait for writers: it sees the last committed state.
     fn read<R: Send + 'static>(
         &self,
         room: Room,
@@ -145,7 +146,7 @@ mod tests {
     use super::super::flow::Load;
     use super::*;
 
-    /// A disk that can be full. What was written stays when the store is closed and opened again.
+    /// A disk that can be full. Written data persists when the store is closed and opened again.
     #[derive(Debug, Clone)]
     struct Disk {
         bytes: Arc<InMemoryBackend>,
@@ -224,7 +225,7 @@ mod tests {
         let disk = Disk { bytes: Arc::new(InMemoryBackend::new()), full: Arc::default() };
         let open = move || Database::builder().create_with_backend(disk.clone());
         let store = Embedded::over(File::with(Box::new(open)).unwrap()).unwrap();
-        // Both keys of the quota are the bucket and one in it.
+        // The quota's two keys are the bucket and one key in it.
         let small = store.tenant("small", Quota { bytes: 100, keys: 2 });
         let large = store.tenant("large", Quota { bytes: 1_000, keys: 200 });
         let keys: Vec<_> = (0..50).map(|number| number.to_string()).collect();

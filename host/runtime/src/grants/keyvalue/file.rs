@@ -1,7 +1,8 @@
-//! The file of the embedded store: opened once, and opened again after it has failed.
+//! The file of the embedded store, which is opened again after a failure.
 //!
-//! redb refuses everything after one failed write, since it cannot know what of it is on the disk. A full disk must not end key-value
-//! until the next start, so the file is then closed and opened anew, which finds the last transaction that was committed.
+//! redb refuses everything after one failed write, because it does not know what has reached the disk. A full disk must
+//! not disable key-value until the next start, so the file is then closed and opened again, which recovers the last
+//! committed transaction.
 
 use std::fs::{self, OpenOptions};
 use std::io;
@@ -20,12 +21,12 @@ use super::tables;
 
 use crate::event::{Event, emit};
 
-/// Memory for pages that were read or are about to be written, bytes.
+/// Memory for cached pages, in bytes.
 const CACHE: usize = 32 << 20;
 /// As many links as Linux follows, path_resolution(7).
 const MOST_LINKS: usize = 40;
 
-/// How a file is opened: the tests put one there that fails.
+/// How a file is opened: tests use a file that fails.
 pub(super) type Opener = Box<dyn Fn() -> Result<Database, DatabaseError> + Send + Sync>;
 
 /// An open file.
@@ -37,7 +38,7 @@ pub(super) struct File {
 }
 
 impl File {
-    /// Opens the file, or makes it, for its owner alone.
+    /// Opens the file, or creates it with access for its owner only.
     pub(super) fn open(path: &Path) -> Result<Self, Error> {
         let owned = path.to_owned();
         let open = move || {
@@ -51,7 +52,7 @@ impl File {
 
     /// The error is for the operator.
     pub(super) fn with(open: Opener) -> Result<Self, String> {
-        // A damaged file can make the library panic, where another one would answer an error.
+        // A damaged file can make the library panic instead of returning an error.
         let database = catch_unwind(AssertUnwindSafe(|| {
             let database = open().map_err(|error| explain(&error))?;
             let fits = prepare(&database).map_err(|error| damaged(&error.to_string()))?;
@@ -61,7 +62,7 @@ impl File {
         Ok(Self { open, current: RwLock::new(Some(database)), failing: AtomicBool::new(false) })
     }
 
-    /// Works with the file. If that fails, the file is opened anew for whoever comes next.
+    /// Works with the file. After a failure the file is opened again for later calls.
     pub(super) fn with_database<R>(&self, work: impl FnOnce(&Database) -> Result<R, redb::Error>) -> Result<R, Error> {
         self.reopen_if_closed()?;
         let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
@@ -73,16 +74,16 @@ impl File {
             Ok(Err(error)) => error.to_string(),
             Err(_) => "the library panicked".to_owned(),
         };
-        // Once for each time of trouble: a full disk fails every change until there is room.
+        // Logged once until a write succeeds: a full disk fails every change.
         if !self.failing.swap(true, Ordering::Relaxed) {
             emit(Event::ServerStoreFailing { reason: &failure });
         }
-        // Waits for all who still work with it.
+        // Waits for all operations in progress.
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = None;
         Err(Error::Failed(failure))
     }
 
-    /// Something was written: the trouble, if there was one, is over.
+    /// A write succeeded: the failure, if there was one, is over.
     pub(super) fn has_written(&self) {
         if self.failing.swap(false, Ordering::Relaxed) {
             emit(Event::ServerStoreRecovered {});
@@ -107,12 +108,12 @@ fn library(file: fs::File) -> Result<Database, DatabaseError> {
     Database::builder().set_cache_size(CACHE).create_file(file)
 }
 
-/// Makes an empty store beside its place and then gives it its name. The library first gives a new file its length and only then writes
-/// into it what makes it a store, so one that was killed in between would be taken for damaged ever after.
+/// Creates an empty store under another name and renames it. The library first sets the length of a new file and then
+/// writes the header, so a file from a process that was killed in between would be taken for damaged for ever.
 ///
-/// Whoever calls has the folder to itself: what is there under the name of a new store is what somebody left who was killed.
+/// The caller has exclusive use of the folder: an existing file under the temporary name is left from a killed process.
 fn make(path: &Path) -> Result<(), DatabaseError> {
-    // A link to another disk is where it is to be.
+    // The target of a dangling link is the place.
     let mut path = path.to_owned();
     for _ in 0..MOST_LINKS {
         let Ok(target) = fs::read_link(&path) else { break };
@@ -123,20 +124,21 @@ fn make(path: &Path) -> Result<(), DatabaseError> {
     let temporary = PathBuf::from(temporary);
     make_at(&temporary)?;
     if let Err(error) = name(&temporary, &path) {
-        // The error of naming it is the one to tell.
+        // Report the error of the rename.
         let _ = fs::remove_file(&temporary);
-        // Whatever has appeared there is opened.
+        // A file that has appeared there is opened.
         return if error.kind() == io::ErrorKind::AlreadyExists { Ok(()) } else { Err(error.into()) };
     }
     path.parent().map_or(Ok(()), |folder| fs::File::open(folder)?.sync_all())?;
     Ok(())
 }
 
-/// Gives a file its name. What has appeared there meanwhile stays, where the file system can do that.
+/// Renames a file without replacing an existing one, where the file system supports that.
 fn name(temporary: &Path, path: &Path) -> io::Result<()> {
     match renameat_with(CWD, temporary, CWD, path, RenameFlags::NOREPLACE) {
         Ok(()) => Ok(()),
-        // PERM: a filter of system calls says so of what it does not know; what may not be renamed is told by the next line.
+        // PERM: seccomp filters answer so for calls that they do not know; a rename that is really not permitted fails
+        // on the next line.
         Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP | Errno::PERM) => fs::rename(temporary, path),
         Err(error) => Err(error.into()),
     }
@@ -171,7 +173,7 @@ fn explain(error: &DatabaseError) -> String {
         DatabaseError::Storage(StorageError::Io(error)) if error.kind() != std::io::ErrorKind::InvalidData => {
             format!("cannot be opened: {error}")
         }
-        // The enum is redb's and may grow.
+        // redb's enum may grow.
         other => damaged(&other.to_string()),
     }
 }

@@ -1,5 +1,5 @@
-//! How much of one tenant's may be on its way to the store: bytes at once, and operations in a second. What is more waits, each in its
-//! turn, so a tenant that floods the store waits for itself and the others find it free.
+//! Limits how much of one tenant's work is in progress: bytes at once, and operations per second. Operations above that
+//! wait in order, so a tenant that floods the store delays only itself.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -9,48 +9,48 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::limits::usage::{SessionUsage, Working};
 
-/// What the semaphore counts: KiB.
+/// The unit of the semaphore: KiB.
 const UNIT: usize = 1 << 10;
-/// All that may be on its way.
+/// The most that may be in progress.
 const UNITS: u32 = 8 << 10;
-/// What the smallest operation takes up: so that no more than 128 wait at once.
+/// The size of the smallest operation: at most 128 are in progress at once.
 const LEAST: u32 = 64;
 /// Bytes of values that cost as much as one operation.
 const BYTES_PER_OPERATION: usize = 16 << 10;
-/// What may be done at once after a pause.
+/// The burst after a pause.
 const BURST: Duration = Duration::from_secs(1);
 
-/// One tenant's measure. Each of its sessions asks here before it hands anything to the store, and waits with its bytes still in its
-/// own memory.
+/// One tenant's flow control. Each of its sessions asks here before it passes anything to the store, and waits with its
+/// bytes still in its own memory.
 #[derive(Debug)]
 pub struct Flow {
     units: Arc<Semaphore>,
-    /// When all that was asked for so far is paid for.
+    /// When all operations accepted so far are paid for.
     paid: Mutex<Option<Instant>>,
 }
 
-/// The room that one operation takes up; free again when dropped.
+/// The room of one operation, until it is dropped.
 #[derive(Debug)]
 pub struct Room {
     _units: Option<OwnedSemaphorePermit>,
-    /// The price of the operation, as a part of what a group of them costs.
+    /// The price of the operation, as a share of its group's.
     operations: usize,
-    /// Whose processor time the operation is.
+    /// The meter of the session that pays for the processor time.
     usage: Option<Arc<SessionUsage>>,
 }
 
 impl Room {
-    /// From now on it is known which session the operation is for.
+    /// Sets the session that pays for the operation.
     pub(crate) fn of(self, usage: &Arc<SessionUsage>) -> Self {
         Self { usage: Some(Arc::clone(usage)), ..self }
     }
 
-    /// Charges what the calling thread does until the value is dropped.
+    /// Charges the calling thread's processor time until the value is dropped.
     pub(super) fn working(&self) -> Option<Working<'_>> {
         self.usage.as_deref().map(SessionUsage::working)
     }
 
-    /// Charges the operations of a group for what they took together, each for its part.
+    /// Charges the operations of a group for their common time, each for its share.
     pub(super) fn share<'r>(rooms: impl Iterator<Item = &'r Self> + Clone, took: Duration) {
         let all: usize = rooms.clone().map(|room| room.operations).sum();
         for room in rooms {
@@ -67,23 +67,24 @@ fn ratio(part: usize, all: usize) -> f64 {
     part as f64 / all.max(1) as f64
 }
 
-/// What one operation is to its tenant's measure.
+/// The cost of one operation.
 #[derive(Debug, Clone, Copy)]
 pub struct Load {
     /// Its price.
     operations: usize,
-    /// The room that it takes up.
+    /// Its room.
     bytes: usize,
 }
 
 impl Load {
-    /// A change to so many keys that carries so many bytes.
+    /// A change of this many keys that carries this many bytes.
     #[must_use]
     pub fn write(keys: usize, bytes: usize) -> Self {
         Self { operations: keys.max(1) + bytes / BYTES_PER_OPERATION, bytes }
     }
 
-    /// A question about so many keys, which may answer up to so many bytes. Those that it does are charged for by [`Flow::charge`].
+    /// A query of this many keys, which may return up to this many bytes. [`Flow::charge`] charges for the bytes that
+    /// it does return.
     #[must_use]
     pub fn read(keys: usize, most: usize) -> Self {
         Self { operations: keys.max(1), bytes: most }
@@ -97,7 +98,7 @@ impl Default for Flow {
 }
 
 impl Flow {
-    /// Waits for the turn of an operation, at `rate` operations a second.
+    /// Waits until an operation may begin, at `rate` operations per second.
     pub async fn room(&self, load: Load, rate: u32) -> Room {
         let due = self.pay(Instant::now(), load.operations, rate);
         if due > Instant::now() {
@@ -109,17 +110,17 @@ impl Flow {
         Room { _units: units, operations: load.operations, usage: None }
     }
 
-    /// Charges for bytes that were read: how many there are is known only afterwards.
+    /// Charges for bytes that were read, once their number is known.
     pub fn charge(&self, bytes: usize, rate: u32) {
         self.pay(Instant::now(), bytes / BYTES_PER_OPERATION, rate);
     }
 
-    /// Charges for so many operations and says when they may begin: when those before them are paid for.
+    /// Charges for this many operations and returns when they may begin: when those before them are paid for.
     fn pay(&self, now: Instant, operations: usize, rate: u32) -> Instant {
         let operations = u32::try_from(operations).unwrap_or(u32::MAX);
         let price = (Duration::from_secs(1) / rate.max(1)).saturating_mul(operations);
         let mut paid = self.paid.lock().unwrap_or_else(PoisonError::into_inner);
-        // Behind the present by the burst at most, so that what was not used is not saved up for ever.
+        // At most a burst behind the present, so that unused time does not accumulate.
         let before = now.checked_sub(BURST).unwrap_or(now);
         let due = paid.map_or(before, |paid| paid.max(before));
         *paid = Some(due + price);
@@ -138,7 +139,7 @@ mod tests {
         let dues: Vec<_> = (0..300).map(|_| flow.pay(start, 1, 100)).collect();
         assert!(dues[..=100].iter().all(|due| *due <= start));
         assert_eq!(dues[299], start + Duration::from_millis(1_990));
-        // After a pause there is one burst again and no more.
+        // After a pause there is one burst and no more.
         let later = start + Duration::from_secs(60);
         let again = (0..1_000).filter(|_| flow.pay(later, 1, 100) <= later).count();
         assert_eq!(again, 101);

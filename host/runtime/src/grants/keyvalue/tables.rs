@@ -23,29 +23,29 @@ const BUCKETS: TableDefinition<'_, (u64, &str), (u64, u64, u64)> = TableDefiniti
 const KEYS: TableDefinition<'_, (u64, &str), (u64, &[u8])> = TableDefinition::new("keys");
 const ORDER: TableDefinition<'_, (u64, u64), &str> = TableDefinition::new("order");
 
-/// The tables as they are described above.
+/// The version of the layout above.
 const FORMAT: u64 = 1;
 
-/// What one tenant may keep.
+/// The quota of one tenant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quota {
-    /// Bytes of keys and values, names of buckets included.
+    /// Bytes of keys, values and names of buckets.
     pub bytes: u64,
-    /// Keys, buckets included.
+    /// Keys and buckets.
     pub keys: u64,
 }
 
-/// One change, done wholly or not at all.
+/// One change, which succeeds as a whole or changes nothing.
 pub(super) enum Change {
     Set { bucket: String, entries: Vec<Entry> },
     Delete { bucket: String, keys: Vec<String> },
     Increment { bucket: String, key: String, delta: u64 },
 }
 
-/// What becomes of a change: the sum of an increment, 0 otherwise; or why nothing was done.
+/// The result of a change: the sum of an increment, 0 otherwise; or the error.
 pub(super) type Verdict = Result<u64, Error>;
 
-/// Whether the file is one that this program understands; makes the tables in a new one.
+/// Checks that the file has a known layout; creates the tables of a new one.
 pub(super) fn prepare(transaction: &WriteTransaction) -> Result<bool, redb::Error> {
     let mut meta = transaction.open_table(META)?;
     let format = meta.get("format")?.map(|format| format.value());
@@ -87,7 +87,7 @@ struct Bucket {
 struct Planned<'e> {
     key: &'e str,
     value: &'e [u8],
-    /// The serial that it has, and the length of the value that is replaced.
+    /// Its existing serial, and the length of the value that is replaced.
     before: Option<(u64, u64)>,
 }
 
@@ -102,7 +102,8 @@ impl<'t> Tables<'t> {
         })
     }
 
-    /// Does one change, or refuses it and has touched nothing. An error is the store's: the transaction must not be committed.
+    /// Applies one change, or refuses it and changes nothing. An `Err` is the store's: the transaction must not be
+    /// committed.
     pub(super) fn apply(&mut self, tenant: &str, quota: Quota, change: &Change) -> Result<Verdict, redb::Error> {
         match change {
             Change::Set { bucket, entries } => {
@@ -144,7 +145,7 @@ impl<'t> Tables<'t> {
             }
         }
         let after = (bytes + more_bytes).saturating_sub(less_bytes);
-        // What makes less of too much is allowed: a quota may have been lowered.
+        // Reducing the usage is allowed above the quota, which may have been lowered.
         if (after > quota.bytes && after > bytes) || (new_keys > 0 && keys + new_keys > quota.keys) {
             return Ok(Err(Error::OverQuota));
         }
@@ -157,7 +158,7 @@ impl<'t> Tables<'t> {
         Ok(Ok(0))
     }
 
-    /// What is there of the keys; of several values for one key the last counts.
+    /// The existing keys among these; of several values for one key the last counts.
     fn plan<'e>(
         &self,
         bucket: Option<&Bucket>,
@@ -254,7 +255,7 @@ impl<'t> Tables<'t> {
         Ok(self.set(tenant, quota, bucket, &[(key, digits.as_bytes())])?.map(|_| sum))
     }
 
-    /// A number that nothing has had before.
+    /// A number that was never used.
     fn fresh(&mut self) -> Result<u64, redb::Error> {
         let next = self.meta.get("next")?.map_or(1, |next| next.value());
         self.meta.insert("next", next + 1)?;

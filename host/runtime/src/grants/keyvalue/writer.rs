@@ -1,7 +1,7 @@
-//! The one thread that changes the embedded store. It gathers what is waiting into one transaction, so that many sessions wait for the
-//! disk together, and answers each when the transaction is on the disk.
+//! The only thread that writes to the embedded store. It collects waiting changes into one transaction, so that many
+//! sessions wait for the disk together, and confirms each when the transaction is on disk.
 //!
-//! A change that is refused touches nothing and the others of its group go on. A transaction that fails is an error for the whole group.
+//! A refused change has no effect on the others of its group. A failed transaction is an error for the whole group.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -17,20 +17,20 @@ use super::tables::{Change, Quota, Tables, Verdict};
 use crate::limits::usage::thread_time;
 use crate::supervise::{Fault, supervise_thread};
 
-/// Most changes in one transaction. How many bytes they carry is bounded by each tenant's [`Flow`](super::flow::Flow).
+/// The most changes in one transaction. Each tenant's [`Flow`](super::flow::Flow) limits their bytes.
 const GROUP: usize = 1_000;
 
-/// One change on its way.
+/// One change in progress.
 pub(super) struct Job {
     pub(super) tenant: Arc<str>,
     pub(super) quota: Quota,
     pub(super) change: Change,
-    /// Free again when the change is done, also if nobody waits for it any more.
+    /// Freed when the change is done, even if its caller no longer waits.
     pub(super) room: Room,
     pub(super) answer: oneshot::Sender<Verdict>,
 }
 
-/// The thread. Dropping this ends it, after what was handed to it before.
+/// The thread. Dropping it ends the thread once all earlier changes are done.
 pub(super) struct Writer {
     jobs: Option<Sender<Job>>,
     thread: Option<JoinHandle<()>>,
@@ -52,10 +52,10 @@ impl Writer {
         })
     }
 
-    /// Hands over a change. Never waits: a tenant has as many on their way as its [`Room`]s allow.
+    /// Queues a change. Never blocks: the [`Room`]s of a tenant bound its changes in progress.
     pub(super) fn send(&self, job: Job) {
         if let Some(jobs) = &self.jobs {
-            // Refused only after the thread has ended; then the answer is dropped, which tells the one who waits for it.
+            // Fails only after the thread has ended; then the reply is dropped, which the caller sees.
             let _ = jobs.send(job);
         }
     }
@@ -65,7 +65,7 @@ impl Drop for Writer {
     fn drop(&mut self) {
         self.jobs = None;
         if let Some(thread) = self.thread.take() {
-            // What a panic in it would have to say was logged.
+            // A panic of the thread was logged already.
             let _ = thread.join();
         }
     }
@@ -75,10 +75,10 @@ fn write(file: &File, waiting: &Receiver<Job>, fault: &Fault) {
     while let Ok(first) = waiting.recv() {
         let mut group = vec![first];
         group.extend(waiting.try_iter().take(GROUP - 1));
-        // Sessions that ended meanwhile have nobody to be told.
+        // Sessions that have ended no longer wait.
         group.retain(|job| !job.answer.is_closed());
         fault.point();
-        // Measured inside, so that no tenant is billed for reopening the file after a disk error.
+        // Measured inside, so that no tenant is charged for reopening the file after a disk error.
         let verdicts = file.with_database(|database| {
             let before = thread_time();
             let verdicts = commit(database, &group);
@@ -96,12 +96,13 @@ fn write(file: &File, waiting: &Receiver<Job>, fault: &Fault) {
     }
 }
 
-/// Does a group of changes in one transaction and returns when it is on the disk.
+/// Applies a group of changes in one transaction and returns when it is on disk.
 fn commit(database: &Database, group: &[Job]) -> Result<Vec<Verdict>, redb::Error> {
     let mut transaction = database.begin_write()?;
-    // The content is the tenants': with two phases no choice of bytes and moment can pass a half-written transaction off as a whole one.
+    // Tenants choose the contents: with two-phase commit no choice of bytes and timing can pass a half-written
+    // transaction off as a complete one.
     transaction.set_two_phase_commit(true);
-    // The state of the allocator goes with each transaction, so that opening after a kill need not read the whole file.
+    // Saves the allocator state with each transaction, so that opening after a crash need not read the whole file.
     transaction.set_quick_repair(true);
     let mut tables = Tables::open(&transaction)?;
     let mut verdicts: Vec<Verdict> = Vec::with_capacity(group.len());
@@ -117,7 +118,7 @@ fn commit(database: &Database, group: &[Job]) -> Result<Vec<Verdict>, redb::Erro
     Ok(verdicts)
 }
 
-/// The answer to a change in whose middle the thread panicked, or for which it did not live long enough.
+/// The reply if the thread panicked during the change or ended before it.
 pub(super) fn gone() -> Error {
     Error::Failed("its writer has failed".to_owned())
 }

@@ -1,4 +1,4 @@
-//! Which addresses belong to the public internet: what a name may resolve to without more being said.
+//! Which addresses belong to the public internet, and so may be the result of resolving a listed name.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -12,14 +12,15 @@ const fn v6(first: u16, second: u16, length: u8) -> Ipv6Net {
     Ipv6Net::new_assert(Ipv6Addr::new(first, second, 0, 0, 0, 0, 0, 0), length)
 }
 
-/// The IANA registry of special-purpose IPv4 addresses, where it says "not globally reachable", and what is no single host at all.
+/// The IANA registry of special-purpose IPv4 addresses that are not globally reachable, and addresses that are not a
+/// single host.
 const NOT_PUBLIC_V4: [Ipv4Net; 16] = [
     v4(0, 0, 0, 0, 8),
     v4(10, 0, 0, 0, 8),
-    // Between a provider and its customers: RFC 6598.
+    // Carrier-grade NAT: RFC 6598.
     v4(100, 64, 0, 0, 10),
     v4(127, 0, 0, 0, 8),
-    // Link-local; the metadata of many clouds.
+    // Link-local, including the metadata services of many clouds.
     v4(169, 254, 0, 0, 16),
     v4(172, 16, 0, 0, 12),
     v4(192, 0, 0, 0, 24),
@@ -31,19 +32,19 @@ const NOT_PUBLIC_V4: [Ipv4Net; 16] = [
     v4(203, 0, 113, 0, 24),
     v4(224, 0, 0, 0, 4),
     v4(240, 0, 0, 0, 4),
-    // Looks public and is what some clouds give their own services: Azure's host agent.
+    // Looks public but is an internal service of some clouds: Azure's host agent.
     v4(168, 63, 129, 16, 32),
 ];
 
-/// All that is public lies in here: RFC 4291 §2.4.
+/// All public addresses are in here: RFC 4291 §2.4.
 const GLOBAL_V6: Ipv6Net = v6(0x2000, 0, 3);
 
-/// The IANA registry of special-purpose IPv6 addresses, within [`GLOBAL_V6`].
+/// The IANA registry of special-purpose IPv6 addresses within [`GLOBAL_V6`].
 const NOT_PUBLIC_V6: [Ipv6Net; 4] = [
-    // Protocol assignments, Teredo among them.
+    // Protocol assignments, including Teredo.
     v6(0x2001, 0, 23),
     v6(0x2001, 0xdb8, 32),
-    // 6to4 has an IPv4 address inside, of whatever kind.
+    // 6to4 embeds any IPv4 address.
     v6(0x2002, 0, 16),
     v6(0x3fff, 0, 20),
 ];
@@ -51,7 +52,8 @@ const NOT_PUBLIC_V6: [Ipv6Net; 4] = [
 /// The address of an IPv4 host behind a translator: RFC 6052 §2.1.
 const TRANSLATED: Ipv6Net = Ipv6Net::new_assert(Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0), 96);
 
-/// Whether an address is a single host of the public internet. An address that stands for an IPv4 address is what that is.
+/// Whether an address is a single host of the public internet. An address that embeds an IPv4 address is judged by
+/// that.
 pub(super) fn is_public(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(address) => is_public_v4(address),

@@ -1,4 +1,4 @@
-//! When a denied destination is worth a line for the operator: once for each destination, and again after it has been quiet.
+//! Decides when to log a denied destination: once for each destination, and again after a quiet period.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -6,19 +6,19 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// After so long without it, a destination that is asked for again is news.
+/// After this long without a request, a destination is logged again.
 const QUIET: Duration = Duration::from_secs(60);
-/// Destinations remembered. Whoever asks for more of them in a minute is already known for it.
+/// The most destinations remembered. A plugin that requests more in a minute has been logged already.
 const MOST: usize = 64;
 
-/// What was denied lately, and when last.
+/// The destinations that were denied recently, and when last.
 #[derive(Debug, Default)]
 pub(super) struct Denials {
     last: Mutex<BTreeMap<String, Instant>>,
 }
 
 impl Denials {
-    /// Notes a denial; true if the operator has not heard of this destination lately.
+    /// Records a denial; returns true if it should be logged.
     pub(super) fn begins(&self, destination: &str, now: Instant) -> bool {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(before) = last.get_mut(destination) {
@@ -46,7 +46,7 @@ mod tests {
         let (denials, start) = (Denials::default(), Instant::now());
         assert!(denials.begins("a", start));
         assert!(denials.begins("b", start));
-        // It is asked for again and again: one episode, however long.
+        // Requests without a pause count as one occurrence, however long they go on.
         for second in 1..200 {
             assert!(!denials.begins("a", start + Duration::from_secs(second)));
         }

@@ -1,7 +1,8 @@
 //! The hosts that requests may go to.
 //!
-//! A request names a host; the host is looked up in the list as it is written. What a listed name resolves to is checked once more, by
-//! [`AllowList::admits`]: a name is in the hands of whoever runs its zone, and shall not lead into the operator's own network.
+//! A request names a host, which is looked up in the list as written. The address that a listed name resolves to is
+//! checked again by [`AllowList::admits`]: the owner of a zone must not be able to direct a name into the operator's
+//! own network.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -14,10 +15,10 @@ use tokio::time::Instant;
 use super::address::is_public;
 use super::denials::Denials;
 
-/// Names that a tenant's plugins may look up at the same time. Each holds a thread for as long as the resolver takes.
+/// Concurrent name look-ups of a tenant's plugins. Each occupies a thread until the resolver answers.
 const LOOKUPS: usize = 4;
 
-/// How a server is spoken to.
+/// The scheme of a destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Scheme {
     /// Without encryption.
@@ -36,14 +37,14 @@ impl Scheme {
     }
 }
 
-/// A host as it is named in the list or in a request: an address, or a name in small letters.
+/// A host in the list or in a request: an address, or a name in lower case.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Host {
     Address(IpAddr),
     Name(String),
 }
 
-/// Where one request goes.
+/// The destination of one request.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Target {
     pub(crate) scheme: Scheme,
@@ -60,13 +61,13 @@ pub struct AllowList {
 }
 
 impl AllowList {
-    /// Reads `api.example.org`, `api.example.org:8443`, `http://plain.example.org`, `127.0.0.1:8080`, `[::1]:8080`.
+    /// Parses `api.example.org`, `api.example.org:8443`, `http://plain.example.org`, `127.0.0.1:8080`, `[::1]:8080`.
     ///
-    /// A name means https, unless it says `http://`; an address means both, unless it says one. Without a port it is that of the scheme.
-    /// Names are exact: `example.org` does not permit `api.example.org`.
+    /// A name means https unless it begins with `http://`; an address means both unless it has a scheme. The default
+    /// port is that of the scheme. Names are exact: `example.org` does not permit `api.example.org`.
     ///
     /// # Errors
-    /// For each entry that is none: its index, and what is wrong with it.
+    /// For each invalid entry: its index, and what is wrong with it.
     pub fn parse<E: AsRef<str>>(entries: &[E]) -> Result<Self, Vec<(usize, String)>> {
         let mut targets = BTreeSet::new();
         let mut wrong = Vec::new();
@@ -90,7 +91,7 @@ impl AllowList {
         }
     }
 
-    /// The entries of a list that was read and that can never be reached: index, and what to write instead.
+    /// The valid entries of a list that can never be reached: index, and what to write instead.
     pub fn unreachable<E: AsRef<str>>(&self, entries: &[E]) -> Vec<(usize, String)> {
         let wrong = |(index, entry): (usize, &E)| Some((index, own_machine(entry.as_ref(), &self.targets)?));
         entries.iter().enumerate().filter_map(wrong).collect()
@@ -101,25 +102,25 @@ impl AllowList {
         self.targets.contains(target)
     }
 
-    /// Whether a listed name may have led to this address: a public one, or one that is in the list itself.
+    /// Whether a listed name may resolve to this address: a public one, or one that is itself in the list.
     pub(crate) fn admits(&self, address: SocketAddr) -> bool {
         let host = Host::Address(address.ip().to_canonical());
         let listed = |scheme| self.targets.contains(&Target { scheme, host: host.clone(), port: address.port() });
         is_public(address.ip()) || listed(Scheme::Http) || listed(Scheme::Https)
     }
 
-    /// Where a look-up stands in line.
+    /// The queue of look-ups.
     pub(crate) fn lookups(&self) -> &Arc<Semaphore> {
         &self.lookups
     }
 
-    /// Whether the operator should hear that this was denied.
+    /// Whether to log this denial.
     pub(crate) fn is_news(&self, denied: &str, now: Instant) -> bool {
         self.denials.begins(denied, now)
     }
 }
 
-/// Reads one entry: one place, or the two of an address without a scheme.
+/// Parses one entry: one destination, or two for an address without a scheme.
 fn read(entry: &str) -> Result<Vec<Target>, String> {
     let (scheme, rest) = match entry.split_once("://") {
         Some(("http", rest)) => (Some(Scheme::Http), rest),
@@ -168,7 +169,7 @@ fn read(entry: &str) -> Result<Vec<Target>, String> {
     Ok(schemes.into_iter().map(target).collect())
 }
 
-/// What is said of an entry that stands for nothing new.
+/// The error for a duplicate entry.
 pub(super) fn twice(entry: &str, first: Option<&str>) -> String {
     match first.filter(|first| *first != entry) {
         Some(first) => format!("{entry:?} is listed twice, before as {first:?}"),
@@ -176,13 +177,12 @@ pub(super) fn twice(entry: &str, first: Option<&str>) -> String {
     }
 }
 
-/// What is wrong with an entry for this machine by name: what the name leads to is no public address, and none that is
-/// listed.
+/// The error for a name of this machine: it resolves to an address that is neither public nor listed.
 fn own_machine(entry: &str, targets: &BTreeSet<Target>) -> Option<String> {
     let read = read(entry).ok()?;
     let (Host::Name(name), port) = read.first().map(|target| (&target.host, target.port))? else { return None };
     let is_own = name == "localhost" || name.ends_with(".localhost");
-    // /etc/hosts may lead the name to any of them.
+    // /etc/hosts may map the name to any of them.
     let is_listed = |target: &Target| matches!(target.host, Host::Address(_)) && target.port == port;
     (is_own && !targets.iter().any(is_listed)).then(|| {
         format!(
@@ -191,7 +191,7 @@ fn own_machine(entry: &str, targets: &BTreeSet<Target>) -> Option<String> {
     })
 }
 
-/// Why a host with what looks like a port cannot be split, for the end of a sentence.
+/// Why a host with something like a port cannot be split, as the end of a sentence.
 fn port_or_brackets(text: &str) -> String {
     match text.parse::<Ipv6Addr>() {
         Ok(address) => format!(": an IPv6 address has brackets: write \"[{address}]\""),
@@ -199,7 +199,7 @@ fn port_or_brackets(text: &str) -> String {
     }
 }
 
-/// Cuts off a port. An IPv6 address has brackets, so that its last group is none.
+/// Splits off a port. An IPv6 address has brackets, so that its last group is not taken for one.
 fn split(text: &str) -> Option<(&str, Option<u16>)> {
     let (host, port) = match text.rsplit_once(':') {
         Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
@@ -214,8 +214,8 @@ fn split(text: &str) -> Option<(&str, Option<u16>)> {
 }
 
 impl Target {
-    /// Where a request with this authority goes. RFC 9110 §4.2: without a port it is the scheme's; RFC 9110 §4.2.4: a user in it is
-    /// refused, as is whatever else could be read in two ways.
+    /// The destination of a request with this authority. RFC 9110 §4.2: the default port is the scheme's;
+    /// RFC 9110 §4.2.4: user information is refused, and so is anything ambiguous.
     pub(crate) fn read(scheme: Scheme, authority: &str) -> Option<Self> {
         let (host, port) = split(authority)?;
         Some(Self { scheme, host: Host::read(host)?, port: port.unwrap_or(scheme.port()) })
@@ -223,9 +223,10 @@ impl Target {
 }
 
 impl Host {
-    /// Reads the host of a list's entry or of a URI, an IPv6 address in brackets.
+    /// Parses the host of an entry or of a URI, an IPv6 address in brackets.
     ///
-    /// What ends in a number is an address or nothing: resolvers take `127.1` and `0x7f.1` for addresses too, and no such name exists.
+    /// A host that ends in a number is an address or invalid: resolvers accept `127.1` and `0x7f.1` as addresses too,
+    /// and no such name exists.
     pub(crate) fn read(text: &str) -> Option<Self> {
         if let Some(address) = text.strip_prefix('[') {
             let address: Ipv6Addr = address.strip_suffix(']')?.parse().ok()?;
@@ -234,7 +235,7 @@ impl Host {
         if let Ok(address) = text.parse::<Ipv4Addr>() {
             return Some(Self::Address(address.into()));
         }
-        // RFC 1123 §2.1; an underscore is no letter of host names and is used in them.
+        // RFC 1123 §2.1; underscores are not allowed in host names but are used.
         let letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
         let sound = |label: &str| {
             (1..=63).contains(&label.len())

@@ -8,7 +8,8 @@ use tokio::time::Instant;
 use super::denials::Denials;
 use super::hosts::twice;
 
-/// Addresses in numbers, or networks of them, each with a port. Nothing else is reached, private addresses included where they are listed.
+/// Numeric addresses or networks, each with a port. Nothing else can be reached; private addresses can if they are
+/// listed.
 #[derive(Debug)]
 pub struct TcpAllow {
     places: Vec<(IpNet, u16)>,
@@ -16,10 +17,10 @@ pub struct TcpAllow {
 }
 
 impl TcpAllow {
-    /// Reads `10.0.0.5:5432`, `[::1]:6379`, `10.1.0.0/16:5432`, `[fd00:1::/64]:5432`.
+    /// Parses `10.0.0.5:5432`, `[::1]:6379`, `10.1.0.0/16:5432`, `[fd00:1::/64]:5432`.
     ///
     /// # Errors
-    /// For each entry that is none: its index, and what is wrong with it.
+    /// For each invalid entry: its index, and what is wrong with it.
     pub fn parse<E: AsRef<str>>(entries: &[E]) -> Result<Self, Vec<(usize, String)>> {
         let mut places = Vec::new();
         let mut wrong = Vec::new();
@@ -36,13 +37,13 @@ impl TcpAllow {
         if wrong.is_empty() { Ok(Self { places, denials: Denials::default() }) } else { Err(wrong) }
     }
 
-    /// Whether a socket may connect to this.
+    /// Whether a socket may connect to this address.
     pub(crate) fn permits(&self, to: SocketAddr) -> bool {
         let address = to.ip().to_canonical();
         self.places.iter().any(|(network, port)| *port == to.port() && network.contains(&address))
     }
 
-    /// Whether the operator should hear that this was denied.
+    /// Whether to log this denial.
     pub(crate) fn is_news(&self, to: SocketAddr, now: Instant) -> bool {
         self.denials.begins(&to.to_string(), now)
     }
@@ -80,7 +81,7 @@ fn place(entry: &str) -> Result<(IpNet, u16), String> {
     Ok((network, port))
 }
 
-/// Why no connection can be made to any address of a network.
+/// Why no connection to any address of a network is possible.
 fn unreachable(network: IpNet) -> Option<&'static str> {
     let first = network.addr();
     let is_single = network.prefix_len() == network.max_prefix_len();
@@ -93,14 +94,14 @@ fn unreachable(network: IpNet) -> Option<&'static str> {
     }
 }
 
-/// A network or an address with a port, as it is accepted.
+/// A network or an address with a port, in canonical form.
 fn written(network: IpNet, port: &str) -> String {
     let single = network.prefix_len() == network.max_prefix_len();
     let shown = if single { network.addr().to_string() } else { network.to_string() };
     if network.addr().is_ipv6() { format!("\"[{shown}]:{port}\"") } else { format!("\"{shown}:{port}\"") }
 }
 
-/// What to write instead of an entry that is not understood.
+/// What to write instead of an invalid entry.
 fn instead(entry: &str) -> Option<String> {
     if let Some((_, rest)) = entry.split_once("://") {
         let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();

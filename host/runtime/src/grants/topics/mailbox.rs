@@ -1,17 +1,17 @@
-//! The box of one subscriber: bounded, the oldest go first, and what went is counted.
+//! The mailbox of one subscriber: bounded; the oldest messages are dropped first and counted.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 
-/// What is delivered next.
+/// The next delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Mail {
     Message {
         topic: Arc<str>,
         data: Arc<[u8]>,
     },
-    /// So many messages of the topic were dropped before the ones that wait.
+    /// This many messages of the topic were dropped before the ones that wait.
     Lagged {
         topic: Arc<str>,
         missed: u32,
@@ -26,16 +26,16 @@ pub(crate) struct Mailbox {
 #[derive(Default)]
 struct State {
     messages: VecDeque<(Arc<str>, Arc<[u8]>)>,
-    /// Bytes of all that wait, names of topics included.
+    /// Bytes of all waiting messages, including the names of their topics.
     bytes: usize,
-    /// What was dropped and not yet told. No longer than the subscriptions.
+    /// Dropped messages that were not reported yet. At most one entry for each subscription.
     missed: Vec<(Arc<str>, u32)>,
-    /// The session's task, if it waits.
+    /// The waker of the session's task, if it waits.
     waker: Option<Waker>,
 }
 
 impl Mailbox {
-    /// Takes a message in. At most so many messages and bytes wait; what has no room any more goes, oldest first.
+    /// Adds a message. At most this many messages and bytes wait; the oldest are dropped.
     pub(super) fn put(&self, topic: &Arc<str>, data: &Arc<[u8]>, messages: usize, bytes: usize) {
         let mut state = self.lock();
         state.bytes += weight(topic, data);
@@ -52,7 +52,7 @@ impl Mailbox {
         }
     }
 
-    /// Whether something has come; if not, the task of `context` is woken when it does.
+    /// Whether there is a delivery; otherwise the task of `context` is woken when there is one.
     pub(crate) fn has_mail_or_listens(&self, context: &Context<'_>) -> bool {
         let mut state = self.lock();
         if state.messages.is_empty() && state.missed.is_empty() {
@@ -62,7 +62,7 @@ impl Mailbox {
         true
     }
 
-    /// The next, oldest first. What was dropped was older than all that is there.
+    /// The next delivery, oldest first. Dropped messages were older than the waiting ones.
     pub(crate) fn take(&self) -> Option<Mail> {
         let mut state = self.lock();
         if let Some((topic, missed)) = state.missed.pop() {
@@ -73,7 +73,7 @@ impl Mailbox {
         Some(Mail::Message { topic, data })
     }
 
-    /// Drops what waits of a topic.
+    /// Drops the waiting messages of a topic.
     pub(super) fn forget(&self, topic: &str) {
         let mut state = self.lock();
         state.messages.retain(|(name, _)| **name != *topic);
@@ -81,7 +81,7 @@ impl Mailbox {
         state.missed.retain(|(name, _)| **name != *topic);
     }
 
-    /// A panic elsewhere leaves the box as it is: every change to it is complete or not made.
+    /// Every change is complete or not made, so a panic elsewhere does not matter.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -136,11 +136,11 @@ mod tests {
         }
         let lagged = Mail::Lagged { topic: "a".into(), missed: 2 };
         assert_eq!(all(&mailbox), [lagged, message("a", "3"), message("a", "4"), message("a", "5")]);
-        // By bytes as well.
+        // The limit of bytes applies as well.
         put(&mailbox, "a", "0123456789");
         put(&mailbox, "b", "0123456789");
         assert_eq!(all(&mailbox), [Mail::Lagged { topic: "a".into(), missed: 1 }, message("b", "0123456789")]);
-        // One that could never fit is dropped itself.
+        // A message that could never fit is dropped itself.
         put(&mailbox, "a", "0123456789 0123456789");
         assert_eq!(all(&mailbox), [Mail::Lagged { topic: "a".into(), missed: 1 }]);
         assert_eq!(mailbox.lock().bytes, 0);
