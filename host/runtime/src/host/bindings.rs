@@ -1,5 +1,5 @@
-//! Generated from `wit/`: the interfaces as the component model sees them, and how its records become our words and back.
-//! Nothing of this leaves the crate.
+//! Generated from `wit/`: the interfaces of the component model, and conversions between its records and our own types.
+//! Private to the crate.
 
 pub(crate) use generated::wasi::keyvalue;
 pub(crate) use generated::{exports::whelk::ssh as exports, whelk::ssh as imports};
@@ -12,7 +12,8 @@ mod generated {
         path: "../../wit",
         inline: "
             package whelk:host;
-            /// Every interface that a plugin may import or export today; which of the exports it has is looked up at load.
+            /// Every interface that a plugin may import or export; the exports that it has are looked up when it is
+            /// loaded.
             world host {
                 import whelk:ssh/channel@0.1.0;
                 import whelk:ssh/terminal@0.1.0;

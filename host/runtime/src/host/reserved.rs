@@ -1,11 +1,11 @@
-//! Names of channel requests that are not a plugin's to send.
+//! Names of channel requests that a plugin may not send.
 //!
-//! A request on a session's channel that its client gives a meaning to changes the state of the channel or says how the
-//! program ended: that is the host's to say. And clients read its body strictly: OpenSSH and AsyncSSH end
-//! the whole connection, with every session on it, when the body of a name that they know is not as they expect.
+//! A request that the client knows changes the state of the channel or reports how the program ended: only the host may
+//! send it. And clients parse its body strictly: OpenSSH and AsyncSSH end the whole connection, with every session on
+//! it, if the body of a known request is malformed.
 
-/// The names that the registry of RFC 4250 §4.9.3 has for requests on channels (RFC 4254 §6, RFC 4335 §3), the
-/// client's own included: libraries read those too, whoever sends them.
+/// The channel requests in the registry of RFC 4250 §4.9.3 (RFC 4254 §6, RFC 4335 §3), including those that clients
+/// send: libraries parse them from either side.
 const REGISTERED: [&str; 14] = [
     "pty-req",
     "x11-req",
@@ -19,19 +19,19 @@ const REGISTERED: [&str; 14] = [
     "exit-status",
     "exit-signal",
     "break",
-    // The draft of agent forwarding, with and without the vendor's mark.
+    // The draft of agent forwarding, with and without the vendor's suffix.
     "auth-agent-req",
     "agent-req",
 ];
 
-/// Whose names clients know beside those: `eow@openssh.com`, `keepalive@openssh.com`, `auth-agent-req@openssh.com`;
+/// Domains whose names clients know besides: `eow@openssh.com`, `keepalive@openssh.com`, `auth-agent-req@openssh.com`;
 /// `winadj@` and `simple@putty.projects.tartarus.org`.
 const DOMAINS: [&str; 2] = ["openssh.com", "putty.projects.tartarus.org"];
 
-/// Whether a request of this name is the host's or the client's to send.
+/// Whether only the host or the client may send a request of this name.
 ///
 /// Compares names as the most lenient clients do: some ignore case, and AsyncSSH maps a name to a method by replacing
-/// `@`, `.` and `-` with `_at_`, `_dot_` and `_`, so that `exit_status` is `exit-status` to it.
+/// `@`, `.` and `-` with `_at_`, `_dot_` and `_`, so that it takes `exit_status` for `exit-status`.
 pub(super) fn is_reserved(name: &str) -> bool {
     let name = folded(name);
     REGISTERED.iter().any(|reserved| name == folded(reserved))

@@ -1,5 +1,5 @@
-//! Calls of WASI in whose place others are linked, since they would make the host or the kernel keep what is in
-//! nobody's budget: the parts of requests and answers, of whatever length and number, and the buffers of sockets.
+//! Replacements for WASI calls that would make the host or the kernel keep memory that no budget counts: the parts of
+//! HTTP requests and responses, of any length and number, and socket buffers.
 
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Linker, Resource, ResourceTableError};
@@ -13,23 +13,23 @@ use wasmtime_wasi_http::{FieldMap, WasiHttpCtxView, WasiHttpView};
 use super::state::State;
 use crate::host::wasi::http::PATH;
 
-/// As the linker names it.
+/// The name for the linker.
 const HTTP: &str = "wasi:http/types@0.2.12";
 /// The same.
 const TCP: &str = "wasi:sockets/tcp@0.2.12";
-/// The largest buffer that a plugin may ask the kernel for, either way.
+/// The largest socket buffer that a plugin may ask the kernel for, in either direction.
 const BUFFER: u64 = 256 << 10;
 
-/// The longest method of a request that is none of the usual ones, bytes.
+/// The longest non-standard request method, in bytes.
 const METHOD: usize = 64;
-/// The longest host with its port: a name has 253 at most, RFC 1035 §2.3.4.
+/// The longest host with its port: a name has at most 253 bytes, RFC 1035 §2.3.4.
 const AUTHORITY: usize = 512;
 
 type Store<'s> = StoreContextMut<'s, State>;
 type Request = Resource<HostOutgoingRequest>;
 type Fields = Resource<FieldMap>;
 
-/// Links them over what is linked already.
+/// Links them in place of what is linked already.
 pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     link_requests(linker)?;
     link_sockets(linker)
@@ -50,7 +50,7 @@ fn link_requests(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     types.func_wrap("[constructor]outgoing-request", |mut store: Store<'_>, (fields,): (Fields,)| {
         Ok((types::HostOutgoingRequest::new(&mut view(&mut store)?, fields)?,))
     })?;
-    // Of no use to anybody here, and it keeps fields.
+    // No caller here needs it, and it stores fields.
     types.func_wrap("[constructor]outgoing-response", |mut store: Store<'_>, (fields,): (Fields,)| {
         Ok((types::HostOutgoingResponse::new(&mut view(&mut store)?, fields)?,))
     })?;
@@ -92,7 +92,7 @@ fn link_sockets(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     })
 }
 
-/// What makes one more part of a request or an answer, if there is room for one.
+/// A constructor of one more part of a request or a response, if there is room for one.
 fn view<'s>(store: &'s mut Store<'_>) -> wasmtime::Result<WasiHttpCtxView<'s>> {
     let state = store.data_mut();
     if !state.wasi().add_http_part() {

@@ -1,4 +1,4 @@
-//! `whelk:ssh/timers`: alarm clocks. They are set here and rung by the session's loop.
+//! `whelk:ssh/timers`. Timers are set here; the session's loop delivers them.
 
 use std::time::Duration;
 
@@ -7,14 +7,14 @@ use tokio::time::Instant;
 use crate::host::bindings::imports::timers::TimerError;
 use crate::limits::Limits;
 
-/// One that runs.
+/// A running timer.
 struct Timer {
     number: u32,
     at: Instant,
     every: Option<Duration>,
 }
 
-/// All that run: so few that the next one is found by looking at each.
+/// All running timers: so few that a linear search finds the next one.
 pub(crate) struct Timers {
     running: Vec<Timer>,
     most: usize,
@@ -26,13 +26,13 @@ impl Timers {
         Self { running: Vec::new(), most: limits.timers, shortest: limits.shortest_timer }
     }
 
-    /// When the next one rings.
+    /// When the next one expires.
     pub(crate) fn next(&self) -> Option<Instant> {
         self.running.iter().map(|timer| timer.at).min()
     }
 
-    /// The number of one that is due. A repeating one is set anew, to the first of its times that is not over: what was missed in between
-    /// is not made up for.
+    /// Takes a timer that is due. A repeating one is set to its first expiration in the future: missed ones are not
+    /// delivered.
     pub(crate) fn take_due(&mut self, now: Instant) -> Option<u32> {
         let due =
             self.running.iter().enumerate().filter(|(_, timer)| timer.at <= now).min_by_key(|(_, timer)| timer.at);

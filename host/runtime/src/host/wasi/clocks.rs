@@ -1,17 +1,17 @@
-//! The clocks of plugins that were granted no finer ones.
+//! The coarse clocks of plugins without a grant of finer ones.
 //!
-//! A plugin can still count how long it runs between two ticks; that no clock here helps it to more is all that is promised. Its
-//! subscriptions are tokio's timers, whose wheel turns by the millisecond too.
+//! A plugin can still count how long it runs between two ticks; these clocks only promise not to help it further.
+//! Subscriptions use tokio's timers, whose resolution is a millisecond too.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
 use wasmtime_wasi::{HostMonotonicClock, HostWallClock};
 
-/// Too coarse to time a cache.
+/// Too coarse for cache timing attacks.
 const RESOLUTION: Duration = Duration::from_millis(1);
 
-/// Time in whole milliseconds, from the first use of WASI on.
+/// Time in whole milliseconds since the first use of WASI.
 #[derive(Clone, Copy)]
 pub(in crate::host) struct CoarseClock {
     start: Instant,
@@ -23,7 +23,7 @@ impl CoarseClock {
     }
 }
 
-/// Cuts off what is finer than the resolution.
+/// Truncates to the resolution.
 fn coarse(time: Duration) -> Duration {
     time - fraction(time)
 }
@@ -37,7 +37,8 @@ impl HostWallClock for CoarseClock {
         RESOLUTION
     }
 
-    /// The time when the other clock last ticked: two clocks that tick apart would be a finer one together.
+    /// The time of the other clock's last tick: two clocks that tick at different moments would together be a finer
+    /// one.
     fn now(&self) -> Duration {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         coarse(now.saturating_sub(fraction(self.start.elapsed())))

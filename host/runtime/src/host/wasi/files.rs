@@ -1,8 +1,8 @@
 //! `wasi:filesystem`: the directory that a tenant was granted, or no files at all.
 //!
-//! Each import finds what it is about, does the work where blocking is allowed, and tells the operator. What may be done and what it costs
-//! is decided in `grants`; here is what the interface wants. A plugin gets an error for everything that it can do wrong but naming a
-//! handle that it does not have.
+//! Each import looks up its handle, does the work where blocking is allowed, and logs it. `grants` decides what is
+//! allowed and what it costs; this file implements the interface. A plugin gets an error for every mistake except an
+//! unknown handle, which ends it.
 
 mod convert;
 mod session;
@@ -26,35 +26,35 @@ use convert::{descriptor_type, error_code, follow, opening, stat, times};
 use session::{Handle, WRITE};
 use streams::{Reader, Writer};
 
-/// What one call sees.
+/// The state that one call uses.
 pub(in crate::host) struct Files<'a> {
     session: Option<Arc<Session>>,
     table: &'a mut ResourceTable,
 }
 
-/// Says so to the linker.
+/// Tells the linker the type of that state.
 pub(in crate::host) struct HasFiles;
 
 impl HasData for HasFiles {
     type Data<'a> = Files<'a>;
 }
 
-/// A directory being listed.
+/// A listing of a directory.
 struct List {
     session: Arc<Session>,
-    /// None while it is being read: a read that nobody waited for ends the listing.
+    /// `None` while it is being read: a read whose caller did not wait ends the listing.
     listing: Option<Listing>,
     ahead: VecDeque<DirectoryEntry>,
 }
 
 impl<'a> Files<'a> {
-    /// Without a session there is no directory, and so no handle that a call could be about.
+    /// Without a session there is no directory, and so no valid handle.
     pub(in crate::host) fn new(session: Option<Arc<Session>>, table: &'a mut ResourceTable) -> Self {
         Self { session, table }
     }
 
     fn handle(&self, descriptor: &Resource<Descriptor>) -> Result<Arc<Handle>, ResourceTableError> {
-        // wasmtime-wasi's name for the resource, our thing behind it.
+        // wasmtime-wasi's type of the resource, with our value behind it.
         self.table.get(&Resource::<Arc<Handle>>::new_borrow(descriptor.rep())).cloned()
     }
 
@@ -63,7 +63,7 @@ impl<'a> Files<'a> {
         self.table.push(thing).map_err(|_| ErrorCode::InsufficientMemory)
     }
 
-    /// Does the work with one handle.
+    /// Runs an operation on one handle.
     async fn with<R: Send + 'static>(
         &mut self,
         descriptor: &Resource<Descriptor>,
@@ -73,7 +73,7 @@ impl<'a> Files<'a> {
         Ok(handle.session().run(move |session| work(session, &handle)).await?)
     }
 
-    /// Changes something with this path below a handle, and tells of it.
+    /// Runs an operation that changes this path below a handle, and logs it.
     async fn change(
         &mut self,
         descriptor: &Resource<Descriptor>,
@@ -89,7 +89,7 @@ impl<'a> Files<'a> {
         .await
     }
 
-    /// A file that is to be streamed.
+    /// The file for a stream.
     fn streamed(&self, descriptor: &Resource<Descriptor>) -> FsResult<Arc<Handle>> {
         let handle = self.handle(descriptor)?;
         if handle.entry.is_directory() {
@@ -155,7 +155,7 @@ impl HostDescriptor for Files<'_> {
         self.write_stream(&descriptor, Position::End)
     }
 
-    /// Nothing that a plugin expects of its file makes the disk do more for it than for others.
+    /// Advice has no effect: it would make the disk do more for one plugin than for others.
     async fn advise(&mut self, descriptor: Resource<Descriptor>, _: u64, _: u64, _: Advice) -> FsResult<()> {
         if self.handle(&descriptor)?.entry.is_directory() { Err(ErrorCode::BadDescriptor.into()) } else { Ok(()) }
     }
@@ -209,7 +209,7 @@ impl HostDescriptor for Files<'_> {
     }
 
     async fn write(&mut self, descriptor: Resource<Descriptor>, mut bytes: Vec<u8>, offset: u64) -> FsResult<u64> {
-        // The rest is for another call: what waits for its turn here is in nobody's budget.
+        // The rest is for another call: no budget counts what waits here.
         bytes.truncate(WRITE);
         bytes.shrink_to_fit();
         self.with(&descriptor, move |_, handle| Ok(handle.write(Position::At(offset), &bytes)? - offset)).await
@@ -363,7 +363,7 @@ impl HostDirectoryEntryStream for Files<'_> {
         {
             let read = Arc::clone(&list.session).run(move |_| Ok((listing.next()?, listing)));
             let (names, listing) = read.await?;
-            // At the end the directory is closed.
+            // Closing the directory ends the listing.
             list.listing = Some(listing).filter(|_| !names.is_empty());
             list.ahead =
                 names.into_iter().map(|(kind, name)| DirectoryEntry { type_: descriptor_type(kind), name }).collect();

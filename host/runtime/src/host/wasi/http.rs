@@ -1,9 +1,9 @@
-//! `wasi:http/outgoing-handler`. wasmtime-wasi-http keeps the resources; whether a request may go, and how it goes, is
-//! decided here. Where no hosts are granted every request is denied: toolchains import the interface whether the
-//! program uses it or not.
+//! `wasi:http/outgoing-handler`. wasmtime-wasi-http keeps the resources; this file decides whether and how a request is
+//! sent. Without granted hosts every request is denied: toolchains import the interface whether the program uses it or
+//! not.
 //!
-//! One request is one connection: none is kept, so that no session can leave something in another's. Redirects are the
-//! plugin's to follow, by a request that is checked as any other.
+//! Each request has a connection of its own, so that no session can leave anything behind in another's. Redirects are
+//! not followed: the plugin can send another request, which is checked like any other.
 
 mod body;
 mod exchange;
@@ -34,38 +34,39 @@ use crate::limits::budget::{Charge, Total};
 use crate::limits::usage::Charged;
 use exchange::{Answered, Exchange, HttpTimeouts};
 
-/// Most bytes of a body that one write of the plugin's may carry, and that wait for the network.
+/// The most bytes of a body in one write of the plugin, and the most that wait for the network.
 const CHUNK: usize = 16 << 10;
-/// The same two limits for a tenant without the grant: what it makes is never sent.
+/// The same two limits for a tenant without the grant, whose requests are never sent.
 const UNGRANTED_CHUNK: usize = 4 << 10;
 const UNGRANTED_FIELDS: usize = 4 << 10;
 /// The longest path of a request with its query. RFC 9110 §4.1 asks for 8,000.
 pub(in crate::host) const PATH: usize = 8 << 10;
-/// Resources of `wasi:http` that a session may hold: without the grant, and with it if it may not have many requests.
+/// How many `wasi:http` resources a session may have: without the grant, and with it at least.
 const UNGRANTED_PARTS: usize = 32;
 const PARTS: usize = 64;
-/// For one request: itself, its fields, its body, its answer with its body, and the lists that belong to the answer.
+/// Resources of one request: itself, its fields, its body, its response with its body, and the field lists of the
+/// response.
 const PARTS_OF_REQUEST: usize = 8;
-/// What a TLS connection keeps: a record of 16 KiB each way (RFC 8446 §5.1), and its secrets.
+/// Memory of a TLS connection: a record of 16 KiB in each direction (RFC 8446 §5.1), and its secrets.
 const TLS: usize = 48 << 10;
 
 /// The requests of one instance.
 pub(in crate::host) struct Requests {
     context: WasiHttpCtx,
     desk: Desk,
-    /// One for each part of a request or an answer that the plugin holds, or held when parts were last counted.
+    /// One charge for each part of a request or response that the plugin has, or had when parts were last counted.
     parts: Vec<Charge>,
 }
 
-/// Where requests are handed in.
+/// Permits of the requests in progress.
 struct Desk {
     log: Arc<LogBook>,
     charges: Charges,
-    /// One for each request that may be under way.
+    /// The most requests in progress.
     room: Arc<Semaphore>,
-    /// Bytes of a list of fields.
+    /// The most bytes of a field list.
     fields: usize,
-    /// Bytes of one write to a body.
+    /// The most bytes of one write to a body.
     chunk: usize,
 }
 
@@ -83,8 +84,8 @@ impl Requests {
         Self { context, desk, parts: Vec::new() }
     }
 
-    /// Makes room for one more part of a request or an answer, in the session's number and in the tenant's memory.
-    /// False if there is none.
+    /// Charges one more part of a request or response to the session's count and the tenant's memory. False if there is
+    /// no room.
     pub(in crate::host) fn add_part(&mut self, table: &mut ResourceTable) -> bool {
         let held = count_parts(table);
         self.parts.truncate(held);
@@ -96,7 +97,7 @@ impl Requests {
         if held >= most {
             return false;
         }
-        // Bodies and answers were not charged when they were made: what they keep is their request's until then.
+        // Bodies and responses were not charged when they were made: until then their memory counts as their request's.
         while self.parts.len() <= held {
             let Some(charge) = self.desk.charges.memory(self.desk.part()) else { return false };
             self.parts.push(charge);
@@ -104,7 +105,7 @@ impl Requests {
         true
     }
 
-    /// Gives back the charges for parts that the plugin no longer holds.
+    /// Refunds the charges of parts that the plugin has dropped.
     pub(in crate::host) fn tidy(&mut self, table: &mut ResourceTable) {
         if !self.parts.is_empty() {
             self.parts.truncate(count_parts(table));
@@ -118,10 +119,10 @@ impl Requests {
 }
 
 impl Desk {
-    /// Checks a request before anything of it is done.
+    /// Checks a request before anything is sent.
     fn admit(&self, request: Request<WasiBody>, options: Option<RequestOptions>) -> Result<Exchange, Error> {
         let target = target(request.uri())?;
-        // It would make a tunnel of the connection.
+        // CONNECT would turn the connection into a tunnel.
         if request.method() == Method::CONNECT {
             return Err(Error::HttpRequestMethodInvalid);
         }
@@ -147,8 +148,7 @@ impl Desk {
         })
     }
 
-    /// Most bytes that one part keeps: a request its fields, its path, its body with two writes that wait, and the
-    /// body's trailers.
+    /// The most memory of one part: a request's fields, path, body with two waiting writes, and the body's trailers.
     fn part(&self) -> usize {
         2 * self.fields + PATH + 2 * self.chunk
     }
@@ -160,7 +160,7 @@ impl Desk {
                 self.log.denied(&destination, "not in the tenant's list");
             }
             Some(_) => {}
-            // By the tenant, as a client may begin any number of sessions.
+            // Per tenant, because a client may begin any number of sessions.
             None if !tenant.budget().is_news(Total::UngrantedRequests, Instant::now()) => {}
             None => {
                 let line = http_line(tenant.name());
@@ -170,7 +170,7 @@ impl Desk {
     }
 }
 
-/// How many resources there are that keep what the plugin or a server said.
+/// The number of resources that hold data of the plugin or a server.
 fn count_parts(table: &mut ResourceTable) -> usize {
     let is_part = |entry: &&mut (dyn Any + Send)| {
         entry.is::<FieldMap>()
@@ -184,13 +184,13 @@ fn count_parts(table: &mut ResourceTable) -> usize {
     table.iter_mut().filter(is_part).count()
 }
 
-/// What one request makes the host keep at most: headers both ways, read once more where they came from, a piece of a
-/// body each way, and what TLS has of its records.
+/// The most memory that one request takes in the host: headers in both directions, a second copy of their source, a
+/// piece of a body in each direction, and TLS records.
 fn buffers(limits: &Limits) -> usize {
     4 * limits.http_headers + 2 * CHUNK + TLS
 }
 
-/// Where a request wants to go.
+/// The destination of a request.
 fn target(uri: &uri::Uri) -> Result<Target, Error> {
     let scheme = match uri.scheme() {
         Some(scheme) if *scheme == uri::Scheme::HTTP => Scheme::Http,
@@ -201,7 +201,7 @@ fn target(uri: &uri::Uri) -> Result<Target, Error> {
     Target::read(scheme, authority.as_str()).ok_or(Error::HttpRequestUriInvalid)
 }
 
-/// The plugin may be less patient than its tenant, not more.
+/// The plugin may shorten its tenant's timeouts, not extend them.
 fn timeouts(limits: &Limits, asked: RequestOptions) -> HttpTimeouts {
     let least = |asked: Option<Duration>, limit: Duration| asked.map_or(limit, |asked| limit.min(asked));
     HttpTimeouts {
@@ -212,7 +212,7 @@ fn timeouts(limits: &Limits, asked: RequestOptions) -> HttpTimeouts {
 }
 
 impl WasiHttpHooks for Desk {
-    /// It is made of what was checked, when the request is sent.
+    /// The request is built from what was checked when it is sent.
     fn set_host_header(&mut self) -> bool {
         false
     }
@@ -237,8 +237,7 @@ impl WasiHttpHooks for Desk {
         self.chunk
     }
 
-    // The three that follow would write a line of log for each error. What goes wrong in `exchange` has its own code
-    // already.
+    // The following three would log a line for each error. Errors in `exchange` have their own code already.
     fn p2_error_from_hyper(&mut self, _: &hyper::Error) -> ErrorCode {
         ErrorCode::HttpProtocolError
     }
@@ -267,7 +266,7 @@ mod tests {
             ("http://EXAMPLE.org:8080", "http://example.org:8080"),
             ("http://10.0.0.5/", "http://10.0.0.5:80"),
             ("https://[::1]:8443/", "https://[::1]:8443"),
-            // The same host in another dress.
+            // Other spellings of the same host.
             ("http://[::ffff:127.0.0.1]/", "http://127.0.0.1:80"),
         ] {
             assert_eq!(read(text).as_deref(), Some(goes), "{text}");

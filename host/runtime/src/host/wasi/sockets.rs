@@ -1,5 +1,5 @@
-//! `wasi:sockets` for plugins that were granted addresses: sockets connect to those and do nothing else. They do not listen, no datagram
-//! is sent, no name is looked up. What a plugin without the grant is told, wasmtime-wasi says: `access-denied`, for everything.
+//! `wasi:sockets` for plugins with granted addresses: sockets may connect to those, and nothing else. They cannot
+//! listen, send datagrams or resolve names. Without the grant, wasmtime-wasi answers `access-denied` to everything.
 
 use std::future::ready;
 use std::net::SocketAddr;
@@ -19,7 +19,7 @@ use crate::host::log::LogBook;
 use crate::limits::budget::Charge;
 use crate::limits::descriptor::Descriptor;
 
-/// Lets sockets connect to what is granted.
+/// Lets sockets connect to the granted addresses.
 pub(in crate::host) fn allow(context: &mut WasiCtxBuilder, allowed: &Arc<TcpAllow>, log: &Arc<LogBook>) {
     let (allowed, log) = (Arc::clone(allowed), Arc::clone(log));
     context.allow_tcp(true).socket_addr_check(move |address, to| Box::pin(ready(permits(&allowed, &log, address, to))));
@@ -34,7 +34,7 @@ fn permits(allowed: &TcpAllow, log: &LogBook, address: SocketAddr, to: SocketAdd
             }
             permitted
         }
-        // What the system does itself before it connects.
+        // Implicit bind: the system does it before it connects.
         SocketAddrUse::TcpBind => address.ip().is_unspecified() && address.port() == 0,
         SocketAddrUse::TcpListen
         | SocketAddrUse::TcpAccept
@@ -44,12 +44,12 @@ fn permits(allowed: &TcpAllow, log: &LogBook, address: SocketAddr, to: SocketAdd
     }
 }
 
-/// What a socket is charged with: what waits to be written, and as much in the kernel as is usual.
+/// The charge of a socket: its output buffer, and the usual size of the kernel's.
 const SOCKET: usize = 128 << 10;
 
-/// The sockets that an instance has.
+/// The sockets of an instance.
 pub(in crate::host) struct Sockets {
-    /// Where in the table each was put. One that is no more is noticed after the call, or when the next is made.
+    /// Their indices in the table. A socket that was dropped is noticed after the call, or when the next one is made.
     open: Vec<(u32, Descriptor, Charge)>,
     most: usize,
     charges: Charges,
@@ -60,7 +60,7 @@ impl Sockets {
         Self { open: Vec::new(), most, charges }
     }
 
-    /// Gives back what those had that are no more.
+    /// Refunds the charges of sockets that were dropped.
     pub(in crate::host) fn tidy(&mut self, table: &ResourceTable) {
         self.open.retain(|(place, ..)| is_socket(table, *place));
     }

@@ -1,4 +1,4 @@
-//! What the granted directory says, in the words of `wasi:filesystem`, and back.
+//! Conversions between the granted directory's types and those of `wasi:filesystem`.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -12,7 +12,7 @@ use wasmtime_wasi::p2::bindings::filesystem::types::{
 
 use crate::grants::{Opening, Refused, Times};
 
-/// What the plugin is told.
+/// The error that the plugin gets.
 pub(super) fn error_code(refused: &Refused) -> ErrorCode {
     match refused {
         Refused::Quota => ErrorCode::Quota,
@@ -29,7 +29,7 @@ pub(super) fn error_code(refused: &Refused) -> ErrorCode {
         Refused::BadDescriptor => ErrorCode::BadDescriptor,
         Refused::NoText => ErrorCode::IllegalByteSequence,
         Refused::System(error) => match Errno::from_io_error(error) {
-            // What wasmtime-wasi has no word for.
+            // Errors that wasmtime-wasi does not name.
             Some(Errno::ROFS) => ErrorCode::ReadOnly,
             Some(Errno::XDEV) => ErrorCode::CrossDevice,
             Some(Errno::DQUOT) => ErrorCode::InsufficientSpace,
@@ -92,7 +92,7 @@ pub(super) fn stat(metadata: &Metadata) -> DescriptorStat {
     }
 }
 
-/// None before 1970: the wall clock of WASI begins there.
+/// `None` before 1970, where WASI's wall clock begins.
 fn datetime(seconds: i64, nanoseconds: i64) -> Option<Datetime> {
     Some(Datetime { seconds: u64::try_from(seconds).ok()?, nanoseconds: u32::try_from(nanoseconds).ok()? })
 }

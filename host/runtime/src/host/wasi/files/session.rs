@@ -1,4 +1,4 @@
-//! The files of one session: what it may have open, and how it waits for the disk.
+//! The files of one session: how many may be open, and how it waits for the disk.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -12,36 +12,36 @@ use crate::host::charges::Charges;
 use crate::host::log::{FileEvent, LogBook};
 use crate::limits::budget::Charge;
 
-/// A path longer than this is not told from its beginning.
+/// Longer paths are logged without their beginning.
 const SHOWN: usize = 4 << 10;
-/// Most bytes that one write may carry.
+/// The most bytes of one write.
 pub(super) const WRITE: usize = 64 << 10;
-/// What one stream holds of its file at most, bytes.
+/// The most bytes of its file that one stream buffers.
 const PIECE: usize = if READ > WRITE { READ } else { WRITE };
 
-/// What one session has of its tenant's directory.
+/// A session's view of its tenant's directory.
 pub(in crate::host) struct Session {
     pub(super) directory: Arc<Directory>,
     log: Arc<LogBook>,
     charges: Charges,
     open: Arc<Count>,
     streams: Arc<Count>,
-    /// The most that may be open.
+    /// The most open files.
     most: usize,
 }
 
-/// A file or a directory that the session has open.
+/// An open file or directory of the session.
 pub(super) struct Handle {
     pub(super) entry: Arc<Entry>,
-    /// Below the grant, for the log.
+    /// The path below the grant, for the log.
     path: String,
     session: Arc<Session>,
     written: AtomicU64,
-    /// A write has met the quota.
+    /// A write has exceeded the quota.
     refused: AtomicBool,
 }
 
-/// What a stream takes.
+/// The charges of a stream.
 pub(super) struct Stream {
     _counted: Counted,
     _charge: Charge,
@@ -60,28 +60,29 @@ impl Session {
         }
     }
 
-    /// Room for one more open file.
+    /// Reserves room for one more open file.
     pub(super) fn slot(&self) -> Result<Slot, Refused> {
         let mine = self.open.take(self.most).ok_or(Refused::Quota)?;
         let descriptor = self.charges.descriptor().ok_or(Refused::Quota)?;
         Ok(Slot::new(mine, descriptor))
     }
 
-    /// Room for one more stream, and for the piece of its file that it may hold. Each may hold a file that was closed open too; a file is
-    /// read and written by one each as a rule.
+    /// Reserves room for one more stream and its buffer. A stream can keep a file open that was closed otherwise;
+    /// usually a file has one stream for reading and one for writing.
     pub(super) fn stream(&self) -> Result<Stream, Refused> {
         let counted = self.streams.take(self.most.saturating_mul(2)).ok_or(Refused::Quota)?;
         let charge = self.charges.memory(PIECE).ok_or(Refused::Memory)?;
         Ok(Stream { _counted: counted, _charge: charge })
     }
 
-    /// Does what blocks where that harms nobody, in the tenant's turn, and charges the session for its processor
-    /// time. It is done to its end even if nobody waits for it any more, so that what is charged is what was done.
+    /// Runs a blocking operation on a thread where that is allowed, in the tenant's turn, and charges its processor
+    /// time to the session. The operation is completed even if its caller no longer waits, so that its charges are
+    /// right.
     pub(super) async fn run<R: Send + 'static>(
         self: Arc<Self>,
         work: impl FnOnce(&Session) -> Result<R, Refused> + Send + 'static,
     ) -> Result<R, ErrorCode> {
-        // Nobody closes it.
+        // The semaphore is never closed.
         let turn = Arc::clone(self.directory.turns()).acquire_owned().await.ok();
         let done = spawn_blocking(move || {
             let working = self.charges.usage().working();
@@ -93,7 +94,7 @@ impl Session {
         done.await.map_err(|_| ErrorCode::Io)?.map_err(|refused| error_code(&refused))
     }
 
-    /// Tells the operator what was done, or refused for a reason that somebody should know.
+    /// Logs what was done, or refused for a reason that the operator should know.
     fn tell<R>(&self, operation: &'static str, path: &str, bytes: Option<u64>, result: &Result<R, Refused>) {
         let refused = match result {
             Ok(_) => None,
@@ -124,7 +125,7 @@ impl Handle {
         Self::new(session, Arc::clone(session.directory.root()), String::new())
     }
 
-    /// Opens something below it, and tells of it unless it is a directory, which is only the way to something.
+    /// Opens an entry below it. Logs that unless it is a directory, which is usually only a step to something else.
     pub(super) fn open(&self, path: &str, how: Opening) -> Result<Self, Refused> {
         let (session, shown) = (&self.session, self.below(path));
         let result = session.slot().and_then(|slot| session.directory.enter(&self.entry, path, how, slot));
@@ -140,34 +141,34 @@ impl Handle {
         Ok(Self::new(session, Arc::new(entry), shown))
     }
 
-    /// The path of something below it, for the log.
+    /// The path of an entry below it, for the log.
     pub(super) fn below(&self, path: &str) -> String {
         match self.path.as_str() {
             "" => path.to_owned(),
-            // However deep a plugin goes, its path here stays short enough to be kept.
+            // However deep a plugin goes, the path stays short enough to store.
             long if long.len() > SHOWN => format!("…/{path}"),
             directory => format!("{directory}/{path}"),
         }
     }
 
-    /// The session whose it is.
+    /// The session that it belongs to.
     pub(super) fn session(&self) -> Arc<Session> {
         Arc::clone(&self.session)
     }
 
-    /// Tells what was done to something below it.
+    /// Logs an operation on an entry below it.
     pub(super) fn tell<R>(&self, operation: &'static str, path: &str, result: &Result<R, Refused>) {
         self.session.tell(operation, &self.below(path), None, result);
     }
 
-    /// Cuts or lengthens it.
+    /// Truncates or extends it.
     pub(super) fn set_size(&self, size: u64) -> Result<(), Refused> {
         let result = self.entry.set_size(size);
         self.session.tell("truncate", &self.path, Some(size), &result);
         result.map(|_| ())
     }
 
-    /// Writes all of it or nothing, and returns where it ends.
+    /// Writes all of it or nothing, and returns the offset behind the bytes.
     pub(super) fn write(&self, position: Position, data: &[u8]) -> Result<u64, Refused> {
         let result = self.entry.write(position, data);
         match &result {

@@ -1,4 +1,5 @@
-//! Files as streams: what is read comes a piece at a time, what is written is charged and written by a task of its own, one piece at a time.
+//! Files as streams: input is read a piece at a time; output is charged and written by a task of its own, one piece at
+//! a time.
 
 use std::sync::Arc;
 
@@ -10,10 +11,10 @@ use wasmtime_wasi::p2::{InputStream, OutputStream, Pollable, StreamError, Stream
 use super::session::{Handle, Stream, WRITE};
 use crate::grants::{Position, READ};
 
-/// Bytes that are read when the plugin waits without having said how many it wants.
+/// Bytes to read when the plugin waits without having said how many it wants.
 const READ_AHEAD: usize = 4 << 10;
 
-/// A file being read.
+/// An input stream of a file.
 pub(super) struct Reader {
     handle: Arc<Handle>,
     offset: u64,
@@ -104,7 +105,7 @@ impl InputStream for Reader {
     }
 }
 
-/// A file being written.
+/// An output stream of a file.
 pub(super) struct Writer {
     handle: Arc<Handle>,
     position: Position,
@@ -124,7 +125,7 @@ impl Writer {
         Self { handle, position, state: Writing::Ready, stream: Arc::new(stream) }
     }
 
-    /// What went wrong, once.
+    /// The error, reported once.
     fn check(&mut self) -> StreamResult<()> {
         match self.state {
             Writing::Ready | Writing::Waiting(_) => Ok(()),
@@ -164,7 +165,7 @@ impl OutputStream for Writer {
         let (handle, position, stream) = (Arc::clone(&self.handle), self.position, Arc::clone(&self.stream));
         let write = self.handle.session().run(move |_| {
             let written = handle.write(position, &bytes);
-            // The piece counts for as long as it waits, whoever still does.
+            // The piece stays charged until it is written, even if the plugin no longer waits.
             drop((bytes, stream));
             written
         });

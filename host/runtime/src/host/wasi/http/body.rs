@@ -1,4 +1,5 @@
-//! Bodies on their way, counted. What waits for the other end is at most one piece each way: the rest stays where it comes from.
+//! The bodies of requests and responses, counted. At most one piece is buffered in each direction; the rest waits at
+//! its source.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,7 +14,7 @@ use wasmtime_wasi_http::{Error, WasiBody};
 
 use super::failure::error_of;
 
-/// When something last went its way.
+/// The time of the last progress.
 #[derive(Clone)]
 pub(super) struct Pulse(Arc<Mutex<Instant>>);
 
@@ -31,7 +32,7 @@ impl Pulse {
     }
 }
 
-/// A number of bytes that may still come.
+/// A remaining number of bytes.
 struct Allowance {
     left: u64,
     most: u64,
@@ -42,7 +43,7 @@ impl Allowance {
         Self { left: most, most }
     }
 
-    /// Counts a piece; false if it is too much.
+    /// Counts a piece; false if it exceeds the limit.
     fn take(&mut self, frame: &Frame<Bytes>) -> bool {
         let bytes = frame.data_ref().map_or(0, |data| u64::try_from(data.len()).unwrap_or(u64::MAX));
         let left = self.left.checked_sub(bytes);
@@ -90,20 +91,20 @@ impl Body for Upload {
     }
 }
 
-/// The body of an answer. The request counts as under way for as long as this is there.
+/// The body of a response. The request counts as in progress as long as it exists.
 pub(super) struct Answer {
     body: Incoming,
     allowance: Allowance,
     wait: Duration,
-    /// Runs while the plugin waits for the server; never while the server waits for the plugin.
+    /// A timeout that runs while the plugin waits for the server, and not while the server waits for the plugin.
     alarm: Option<Pin<Box<Sleep>>>,
     _place: Place,
 }
 
-/// What a request has while it is under way.
+/// The permit and the charge of a request in progress.
 pub(super) struct Place {
     pub(super) _room: OwnedSemaphorePermit,
-    /// Dropped when the answer is no more wanted, which ends the connection.
+    /// Dropping it ends the connection, when the response is no longer wanted.
     pub(super) _reading: oneshot::Sender<()>,
 }
 

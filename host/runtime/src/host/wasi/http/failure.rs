@@ -1,10 +1,10 @@
-//! What a connection that failed is to the plugin, in the words of `wasi:http`.
+//! Maps the error of a connection to `wasi:http`'s.
 
 use std::error::Error as _;
 
 use wasmtime_wasi_http::Error;
 
-/// What went wrong. `headers`: how large the head of the answer could be, if that is what was awaited.
+/// The error code. `headers`: the largest size of the response's head, if that was awaited.
 pub(super) fn error_of(error: &hyper::Error, headers: Option<usize>) -> Error {
     let own = error.source().and_then(|cause| cause.downcast_ref::<Error>());
     if let Some(Error::HttpRequestBodySize(most)) = own {

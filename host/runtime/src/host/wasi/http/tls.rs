@@ -1,4 +1,5 @@
-//! TLS to servers of requests: the roots of the web, the provider of the project, the name that the plugin asked for.
+//! TLS for requests: the web's root certificates, the project's cryptography provider, the name that the plugin
+//! requested.
 
 use std::sync::{Arc, OnceLock};
 
@@ -15,13 +16,13 @@ use wasmtime_wasi_http::Error;
 
 use crate::grants::Host;
 
-/// For the servers of the web: made once.
+/// The configuration for servers on the web, made once.
 pub(super) fn public() -> &'static Arc<ClientConfig> {
     static PUBLIC: OnceLock<Arc<ClientConfig>> = OnceLock::new();
     PUBLIC.get_or_init(|| config(RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() }))
 }
 
-/// Trusts these roots.
+/// Trusts these root certificates.
 fn config(roots: RootCertStore) -> Arc<ClientConfig> {
     let builder = ClientConfig::builder_with_provider(Arc::new(provider::default_provider()))
         .with_safe_default_protocol_versions()
@@ -29,7 +30,7 @@ fn config(roots: RootCertStore) -> Arc<ClientConfig> {
     Arc::new(builder.with_root_certificates(roots).with_no_client_auth())
 }
 
-/// Speaks TLS with a server that must prove to be this host.
+/// Starts TLS with a server that must prove that it is this host.
 pub(super) async fn handshake(
     config: &Arc<ClientConfig>,
     host: &Host,
@@ -65,7 +66,7 @@ mod tests {
 
     use super::*;
 
-    /// A server with a certificate for these names, and what trusts it.
+    /// A server with a certificate for these names, and a client that trusts it.
     async fn server(names: &[&str]) -> (SocketAddr, Arc<ClientConfig>) {
         let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
         let CertifiedKey { cert, signing_key } = generate_simple_self_signed(names).unwrap();
