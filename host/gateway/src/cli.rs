@@ -1,7 +1,7 @@
 //! The command `whelk` and its verbs. One file a verb.
 //!
-//! Exit status: 0 done, 1 a failure while running, 2 a wrong command line or configuration, or anything else that an operator
-//! has to mend before a start can succeed.
+//! Exit status: 0 success, 1 a failure while running, 2 an invalid command line or configuration, or another problem
+//! that the operator must fix before a start can succeed.
 
 mod check;
 pub mod explain;
@@ -99,7 +99,7 @@ enum Form {
 }
 
 impl Verb {
-    /// The form of what is said on standard error.
+    /// The format of messages on standard error.
     fn format(&self) -> Format {
         match self {
             Verb::Serve { log: Form::Json, .. } => Format::Json,
@@ -108,7 +108,7 @@ impl Verb {
     }
 }
 
-/// Reads the command line and does what it says.
+/// Parses the command line and runs the verb.
 #[must_use]
 pub fn main() -> ExitCode {
     let Command { verb } = match Command::try_parse() {
@@ -162,7 +162,7 @@ fn run(verb: Verb, format: Format) -> Result<(), Failure> {
     }
 }
 
-/// What a command line that is not understood, or asks for help, is answered with.
+/// The response to an invalid command line or a request for help.
 fn not_understood(error: &clap::Error) -> ExitCode {
     let words: Vec<_> = std::env::args_os().collect();
     let wants_json =

@@ -1,4 +1,4 @@
-//! What the operating system allows this process: open files, memory, mappings, and no core dumps.
+//! The operating system's limits of this process: open files, memory, mappings, and no core dumps.
 
 use std::fmt;
 use std::fs;

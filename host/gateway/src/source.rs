@@ -1,9 +1,9 @@
-//! Whom an address belongs to: the unit in which clients are counted and take turns.
+//! The source of a connection: the unit in which clients are counted and take turns.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// An IPv4 address, which is one customer's, or an IPv6 network of 64 bits, which is too.
+/// An IPv4 address or an IPv6 network of 64 bits: what one customer of a provider has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Source {
     /// The address.
@@ -13,7 +13,7 @@ pub enum Source {
 }
 
 impl Source {
-    /// The source that an address belongs to. An IPv4 address that is mapped into IPv6 (`::ffff:192.0.2.1`) is the IPv4 address.
+    /// The source of an address. An IPv4 address that is mapped into IPv6 (`::ffff:192.0.2.1`) is the IPv4 address.
     #[must_use]
     pub fn of(address: IpAddr) -> Source {
         match address.to_canonical() {

@@ -1,8 +1,8 @@
-//! The state folder: what the program keeps from one start to the next: its host key, the key that seals compiled plugins, and the
-//! directories of tenants that have none of their own. Also where the lock and the socket of the running program are.
+//! The state folder: what the program keeps between starts. It has the host key, the key that seals compiled plugins,
+//! the private directories of tenants, and the lock and the control socket of the running program.
 //!
-//! Files are handled here and keys are not: whoever calls parses and makes them. Every refusal names the file and the reason,
-//! and a key that is in doubt is refused, never replaced: clients have learned it.
+//! This module handles files; callers parse and make keys. Every error names the file and the reason, and a doubtful
+//! key is refused, never replaced: clients have learned it.
 
 pub(crate) mod plugin_files;
 pub mod strict_modes;
@@ -19,51 +19,51 @@ use zeroize::Zeroizing;
 
 use crate::state::strict_modes::{Asked, is_asked, me, quoted};
 
-/// The host key's file; its public half lies beside it as `.pub`.
+/// The host key's file; its public half is beside it as `.pub`.
 const HOST_KEY: &str = "ssh_host_ed25519_key";
 /// The key that seals compiled code.
 const CACHE_KEY: &str = "cache.key";
 /// The folder of compiled code ...
 const CACHE: &str = "cache";
-/// ... and that of what tenants bring themselves.
+/// ... and that of tenants' own plugins.
 const TENANTS_CACHE: &str = "cache-tenants";
 /// Locked by the program that uses the folder.
 const LOCK: &str = "lock";
-/// Where the running program answers.
+/// The control socket of the running program.
 const CONTROL: &str = "control";
 /// An Ed25519 key takes about 400 bytes, an RSA key of 16,384 bits about 12 KiB.
 const MOST_BYTES: u64 = 64 << 10;
-/// Any permission for the group or for others.
+/// Any permission for group or others.
 const OTHERS: u32 = 0o077;
-/// Their permission to write.
+/// Write permission for group or others.
 const OTHERS_WRITE: u32 = 0o022;
 
-/// The folder, made and checked.
+/// The folder, created and checked.
 #[derive(Clone, Debug)]
 pub struct State {
     folder: PathBuf,
 }
 
-/// The folder is one program's for as long as it holds this. The kernel lets go of it when the program ends, however it ends.
+/// Holds the folder's lock. The kernel releases it when the program ends, however it ends.
 #[derive(Debug)]
 pub struct Lock {
     _file: File,
 }
 
-/// Why the state cannot be used: the file and the reason.
+/// Why the state folder cannot be used: the file and the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StateError {
     /// The file or folder.
     pub path: PathBuf,
-    /// In words for the operator.
+    /// For the operator.
     pub reason: String,
 }
 
 impl State {
-    /// Whether [`open`](Self::open) would succeed. Nothing is made.
+    /// Checks whether [`open`](Self::open) would succeed. Creates nothing.
     ///
     /// # Errors
-    /// When it cannot be made or be written to, is no folder, belongs to another user or may be written to by one.
+    /// When it cannot be created or written to, is not a folder, belongs to another user or is writable by one.
     pub fn check(folder: &Path) -> Result<(), StateError> {
         // Verbs that start no server do not use the state folder, and may run as another user.
         if !is_asked(Asked::Modes) {
@@ -88,7 +88,7 @@ impl State {
             let path = if path == absolute { String::new() } else { format!("{}: ", path.display()) };
             StateError::of(folder, format!("the state folder cannot be used: {path}{reason}"))
         };
-        // The folder itself, or the last one on the way to it that is there: the others are made in it.
+        // The folder itself, or the last existing one on the path to it, in which the others are created.
         for path in absolute.ancestors() {
             let facts = match path.metadata() {
                 Ok(facts) => facts,
@@ -107,8 +107,8 @@ impl State {
             if path == absolute {
                 private_folder(folder, &facts)?;
             }
-            // Without flags it is faccessat, which no filter of system calls refuses, unlike faccessat2. The ids are
-            // the effective ones anyway.
+            // Without flags it is faccessat, which no seccomp filter refuses, unlike faccessat2. The effective ids are
+            // the real ones anyway.
             let wanted = Access::WRITE_OK | Access::EXEC_OK;
             return rustix::fs::accessat(CWD, path, wanted, AtFlags::empty())
                 .map_err(|error| failed(path, error.into()));
@@ -116,10 +116,10 @@ impl State {
         Ok(())
     }
 
-    /// Opens the folder, and makes it (0700) when it does not exist.
+    /// Opens the folder, and creates it (0700) if it does not exist.
     ///
     /// # Errors
-    /// When it cannot be made, is no folder, belongs to another user or may be written to by one.
+    /// When it cannot be created, is not a folder, belongs to another user or is writable by one.
     pub fn open(folder: &Path) -> Result<State, StateError> {
         let failed = |error: io::Error| StateError::of(folder, format!("the state folder cannot be used: {error}"));
         DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
@@ -128,17 +128,16 @@ impl State {
         Ok(State { folder: folder.to_owned() })
     }
 
-    /// Where the host key lies.
+    /// The path of the host key.
     pub fn host_key_path(&self) -> PathBuf {
         self.folder.join(HOST_KEY)
     }
 
-    /// The host key in OpenSSH's form (`-----BEGIN OPENSSH PRIVATE KEY-----`), or `None` before the first start.
+    /// The host key in OpenSSH's format (`-----BEGIN OPENSSH PRIVATE KEY-----`), or `None` before the first start.
     ///
     /// # Errors
-    /// When the file is a link, a folder, a FIFO or anything but a file; is somebody else's; gives any permission to group or
-    /// others; is too large or no text. What only parsing can tell is the caller's to refuse with
-    /// [`State::refuse_host_key`].
+    /// When it is not a regular file; belongs to another user; gives any permission to group or others; is too large or
+    /// not text. The caller parses it and uses [`State::refuse_host_key`] for errors.
     pub fn read_host_key(&self) -> Result<Option<Zeroizing<String>>, StateError> {
         let path = self.host_key_path();
         let public = public_path(&path);
@@ -154,8 +153,8 @@ impl State {
         }
     }
 
-    /// Keeps a host key that was made at the first start: `private` in OpenSSH's form for the owner alone (0600), `public` as one
-    /// line beside it. What is kept is on disk when this returns; another key is never written over.
+    /// Stores a host key that was made at the first start: `private` in OpenSSH's format for the owner only (0600),
+    /// `public` as one line beside it. It is on disk when this returns; an existing key is never overwritten.
     ///
     /// # Errors
     /// When it cannot be written, or a host key has appeared in the meantime.
@@ -165,11 +164,12 @@ impl State {
         write_new(&public_path(&path), 0o644, &format!("{}\n", public.trim_end()))
     }
 
-    /// The private directory of a tenant, made (0700) when it does not exist. The tenant's name must be one that
-    /// [`check_tenant_name`](crate::config::check_tenant_name) takes.
+    /// The private directory of a tenant, created (0700) if it does not exist. The tenant's name must satisfy
+    /// [`check_tenant_name`](crate::config::check_tenant_name).
     ///
     /// # Errors
-    /// When it cannot be made, is no folder (a link to one is none), belongs to another user or may be written to by one.
+    /// When it cannot be created, is not a folder (a link to one is not), belongs to another user or is writable by
+    /// one.
     pub fn private_folder(&self, tenant: &str) -> Result<PathBuf, StateError> {
         let path = tenant_folder(&self.folder, tenant);
         for folder in path.parent().into_iter().chain([path.as_path()]) {
@@ -192,10 +192,10 @@ impl State {
         Ok(path)
     }
 
-    /// Takes the folder for this program alone.
+    /// Locks the folder for this program.
     ///
     /// # Errors
-    /// When another one has it, or the lock cannot be made.
+    /// When another program has locked it, or the lock cannot be created.
     pub fn lock(&self) -> Result<Lock, StateError> {
         let path = self.folder.join(LOCK);
         let failed = |error: io::Error| StateError::of(&path, format!("cannot be locked: {error}"));
@@ -232,17 +232,17 @@ impl State {
         Ok(key)
     }
 
-    /// Where compiled code is kept.
+    /// The folder of compiled code.
     pub fn cache_path(&self) -> PathBuf {
         self.folder.join(CACHE)
     }
 
-    /// Where that of tenants' own plugins is kept.
+    /// The folder of compiled code of tenants' own plugins.
     pub fn tenants_cache_path(&self) -> PathBuf {
         self.folder.join(TENANTS_CACHE)
     }
 
-    /// Where the program that runs with a state folder answers.
+    /// The control socket of the program that runs with this state folder.
     pub fn control_path(folder: &Path) -> PathBuf {
         folder.join(CONTROL)
     }
@@ -252,7 +252,7 @@ impl State {
         &self.folder
     }
 
-    /// What to say of a host key that was read and does not parse.
+    /// The error for a host key that was read and does not parse.
     pub fn refuse_host_key(&self, reason: impl fmt::Display) -> StateError {
         StateError::of(&self.host_key_path(), format!("the host key cannot be used: {reason}"))
     }
@@ -272,8 +272,8 @@ impl fmt::Display for StateError {
 
 impl std::error::Error for StateError {}
 
-/// Where a tenant's directory is made when it names none of its own. Only for names that
-/// [`check_tenant_name`](crate::config::check_tenant_name) takes.
+/// The directory of a tenant that does not name one. Only for names that satisfy
+/// [`check_tenant_name`](crate::config::check_tenant_name).
 pub fn tenant_folder(state: &Path, tenant: &str) -> PathBuf {
     state.join("files").join(tenant)
 }
@@ -293,7 +293,7 @@ fn private_folder(folder: &Path, facts: &Metadata) -> Result<(), StateError> {
     Ok(())
 }
 
-/// Reads a file that only its owner may read, and `None` when there is none.
+/// Reads a file that only its owner may read; `None` if there is none.
 fn read_private(path: &Path) -> Result<Option<Zeroizing<String>>, StateError> {
     let refuse = |reason: String| StateError::of(path, reason);
     // Neither follows a link nor waits for the writer of a FIFO.
@@ -330,7 +330,7 @@ fn read_private(path: &Path) -> Result<Option<Zeroizing<String>>, StateError> {
     }
 }
 
-/// OpenSSH refuses the same: any permission for the group or for others.
+/// As OpenSSH does, refuses any permission for group or others.
 fn private_enough(mode: u32, owner: u32, me: u32) -> Result<(), String> {
     if owner != me {
         return Err(format!("belongs to another user (uid {owner}, this is uid {me})"));
@@ -341,13 +341,13 @@ fn private_enough(mode: u32, owner: u32, me: u32) -> Result<(), String> {
     Ok(())
 }
 
-/// Writes a file that did not exist, whole and on disk or not at all.
+/// Writes a file that did not exist, complete and on disk or not at all.
 fn write_new(path: &Path, mode: u32, text: &str) -> Result<(), StateError> {
     let temporary = path.with_extension(format!("new-{}", std::process::id()));
     let written = write_through(&temporary, mode, text)
-        // Unlike a rename, a link never replaces what is there.
+        // Unlike a rename, a link never replaces an existing file.
         .and_then(|()| fs::hard_link(&temporary, path));
-    // Left behind it would hold a key; and when it is not there, nothing is to be done.
+    // The temporary file would hold a key if it stayed; if it is absent, there is nothing to do.
     let removed = fs::remove_file(&temporary);
     written.and(removed).and_then(|()| sync_folder(path)).map_err(|error| {
         let reason = match error.kind() {
@@ -359,7 +359,7 @@ fn write_new(path: &Path, mode: u32, text: &str) -> Result<(), StateError> {
 }
 
 fn write_through(path: &Path, mode: u32, text: &str) -> io::Result<()> {
-    // What a start that was cut short left under this name.
+    // The file that an interrupted start left under this name.
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         Ok(()) | Err(_) => {}
@@ -394,7 +394,7 @@ mod tests {
         for (path, expected) in [
             ("", None),
             ("new/folder", None),
-            // What is made in it belongs to whelk alone.
+            // Whatever is created in it is accessible to whelk alone.
             ("wide/new", None),
             ("file", Some("a file is in its place or on the way to it: name a folder")),
             ("file/below/it", Some("a file is in its place or on the way to it: name a folder")),
@@ -410,7 +410,7 @@ mod tests {
             }
         }
         assert!(!root.join("new").exists());
-        // Where nobody can make anything, not even root.
+        // Where nobody can create anything, not even root.
         let error = State::check(Path::new("/proc/self/whelk")).unwrap_err().to_string();
         assert!(error.starts_with("/proc/self/whelk: the state folder cannot be used: "), "{error}");
     }

@@ -1,10 +1,10 @@
-//! Tenants: for whom sessions run. What the name of a plugin means to each, where its commands are routed, what its sessions share,
-//! and how many sessions and connections each user has.
+//! Tenants: the plugins, routes, grants and shared limits of sessions, and how many sessions and connections each user
+//! has.
 //!
-//! Those of a configuration are made at the start. In the demonstration each plugin is a tenant of its own name, made when somebody
-//! first opens a session as it, and kept.
+//! The tenants of a configuration are made at the start. In the demonstration each plugin is a tenant of its own name,
+//! made when somebody first opens a session with it, and kept.
 //!
-//! Knows of connections and of users only how many there are.
+//! Of connections and users only their numbers are known here.
 
 pub(crate) mod grants;
 pub(crate) mod large_packets;

@@ -1,4 +1,4 @@
-//! `whelk check`: a configuration and everything that it names.
+//! `whelk check`: checks a configuration and everything that it names.
 
 use std::path::Path;
 
@@ -20,6 +20,7 @@ pub(super) fn check(file: &Path) -> Result<(), Failure> {
         return Err(wrong(faults.operators.join("\n")));
     }
     let theirs: String = faults.tenants.iter().chain(&faults.unfinished).map(|fault| format!("{fault}\n")).collect();
-    // Notes are no failure: one user's file of keys must not keep a server from starting that is checked first (ExecStartPre=).
+    // Notes are not failures: one user's key file must not prevent the start of a server that is checked first
+    // (ExecStartPre=).
     print(&format!("{notes}{shortages}{theirs}{}: good\n", file.display()))
 }

@@ -1,6 +1,6 @@
-//! What a user would get and why, in words for the operator: what `whelk tenants` prints.
+//! What users get and why, for the operator: the output of `whelk tenants`.
 //!
-//! Says what the configuration says; it opens no plugin and no directory.
+//! Reports the configuration; it opens no plugin and no directory.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -11,7 +11,8 @@ use crate::config::{Clock, Config, DirectoryAccess, Entrance, Grants, Tenant, Us
 use crate::observe::escape::escape;
 use crate::state::tenant_folder;
 
-/// What every user would get, or this one, in the order of their names. With `start`: which plugin would serve it, and by which rule.
+/// What every user gets, or the given one, in the order of their names. With `start`: which plugin would serve it, and
+/// by which rule.
 ///
 /// # Errors
 /// When there is no such user.
@@ -28,7 +29,7 @@ pub fn explain(config: &Config, user: Option<&str>, start: Option<Start<'_>>) ->
         if !text.is_empty() {
             text.push('\n');
         }
-        // Every tenant that a user names is there: a configuration without it is refused.
+        // Every tenant that a user names exists: a configuration without it is refused.
         if let Some(tenant) = config.tenants.get(&user.tenant) {
             let view = View { config, name: &user.tenant, tenant, user };
             view.write(&mut text, name, start).expect("a String takes every write");
@@ -37,7 +38,7 @@ pub fn explain(config: &Config, user: Option<&str>, start: Option<Start<'_>>) ->
     Ok(text)
 }
 
-/// One user and where they belong.
+/// One user and their tenant.
 struct View<'a> {
     config: &'a Config,
     name: &'a str,
@@ -71,7 +72,7 @@ impl View<'_> {
         }
     }
 
-    /// Where a plugin's file is.
+    /// The path of a plugin's file.
     fn file(&self, plugin: &str) -> String {
         let found = self.tenant.file(plugin, &self.config.plugins);
         found.map_or_else(|| "missing".to_owned(), |(path, _)| path.display().to_string())

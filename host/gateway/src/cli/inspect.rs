@@ -1,6 +1,6 @@
-//! What an operator is shown of plugins: those that run, and files before they do. `whelk plugin ...`.
+//! Reports on plugins: those of a running server, and files. `whelk plugin ...`.
 //!
-//! Everything that a file or another program says is made harmless before it is shown.
+//! Whatever a file or another program supplies is escaped before it is printed.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -19,7 +19,7 @@ use crate::server::control::WORLD;
 use crate::state::plugin_files::{self, Links, Reading};
 use crate::state::strict_modes::Writers;
 
-/// How much of a digest is enough to tell files apart at a glance.
+/// How much of a digest is shown: enough to tell files apart at a glance.
 const SHORT: usize = 12;
 
 /// What is known of a file.
@@ -34,7 +34,7 @@ pub(super) struct Inspected {
 pub(super) enum CheckError {
     /// A server would refuse it.
     Refused(String),
-    /// It could not be found out: a server would start without the plugin, and try again.
+    /// The check could not be completed: a server would start without the plugin, and try again.
     Unfinished(String),
 }
 
@@ -43,7 +43,7 @@ impl CheckError {
         CheckError::Refused(reason.to_owned())
     }
 
-    /// What the runtime says of the file, or of itself.
+    /// The runtime's message about the file or about itself.
     fn of(error: &Error) -> CheckError {
         let reason = harmless(&error.to_string());
         match error {
@@ -52,7 +52,7 @@ impl CheckError {
         }
     }
 
-    /// Why.
+    /// The reason.
     #[must_use]
     pub(super) fn reason(&self) -> &str {
         match self {
@@ -64,7 +64,7 @@ impl CheckError {
 /// Reads a file that is to be a plugin.
 ///
 /// # Errors
-/// Says why it cannot be.
+/// The reason why it cannot be one.
 fn read(path: &Path, links: Links, writers: Writers, most: usize) -> Result<(String, Source), CheckError> {
     let Some(file) = path.file_name().and_then(|name| name.to_str()) else {
         return Err(CheckError::refused("its name is not UTF-8; rename it"));
@@ -82,10 +82,10 @@ fn read(path: &Path, links: Links, writers: Writers, most: usize) -> Result<(Str
     }
 }
 
-/// Everything that a server does with a file before it is published.
+/// Checks a file as a server does before it publishes it.
 ///
 /// # Errors
-/// Why a server would refuse it, or why that could not be found out.
+/// Why a server would refuse it, or why the check could not be completed.
 pub(super) async fn check(path: &Path, loader: &Loader, limits: &Limits) -> Result<Arc<Plugin>, CheckError> {
     check_as(path, Links::Follow, Writers::Anybody, limits.component, loader).await
 }
@@ -103,8 +103,8 @@ async fn check_as(
     loader.load(&name, &source, terms).await.map_err(|error| CheckError::of(&error))
 }
 
-/// What the operator has to grant so that a plugin runs, with the lines of the configuration; empty if that is nothing.
-/// With a configuration only tenants count that are not granted it there.
+/// The grants that a plugin needs, with the lines of the configuration; empty if it needs none. With a configuration
+/// only tenants count that lack the grant there.
 #[must_use]
 pub(super) fn grant_warnings(plugin: &Plugin, config: Option<&Config>) -> String {
     let mut text = String::new();
@@ -132,19 +132,19 @@ pub(super) fn grant_warnings(plugin: &Plugin, config: Option<&Config>) -> String
     text
 }
 
-/// Before what is wrong with a tenant's own file ...
+/// Prefix for problems of a tenant's own file ...
 const PUT: &str = "put there by its tenant: ";
-/// ... and with one of the operator's that stands where the tenant may put its own.
+/// ... and of one of the operator's where the tenant may put its own.
 const TAKEN: &str = "until its tenant puts one there: ";
 
-/// What is wrong with the plugins that a configuration names, a line each.
+/// Problems of the plugins that a configuration names, a line each.
 #[derive(Default)]
 pub(super) struct Faults {
-    /// What is the operator's to mend.
+    /// For the operator to fix.
     pub operators: Vec<String>,
-    /// What follows from what tenants put into their own folders, or do not.
+    /// Caused by what tenants put into their own folders, or did not.
     pub tenants: Vec<String>,
-    /// Plugins of which it could not be found out. A server would start, and try them again.
+    /// Plugins whose check could not be completed. A server would start, and try them again.
     pub unfinished: Vec<String>,
 }
 
@@ -154,17 +154,17 @@ impl Faults {
     }
 }
 
-/// Does that with every plugin that a configuration names: finds each file that a server would refuse, and each that needs more than a
-/// tenant that names it is granted.
+/// Checks every plugin that a configuration names: finds each file that a server would refuse, and each that needs more
+/// than a tenant that names it is granted.
 pub(super) async fn check_named(config: &Config, loader: &Loader) -> Faults {
     let (mut faults, limits) = (Faults::default(), &config.limits);
-    // For all that tenants deploy together. By the clock, because a check before a start (ExecStartPre=) delays that start: what there is no
-    // time for is no fault.
+    // For all plugins that tenants deploy, together. Wall-clock time, because a check before a start (ExecStartPre=)
+    // delays that start: what there is no time for is not an error.
     let mut time_left = limits.compile_time;
     let mut files: BTreeMap<PathBuf, Option<Arc<Plugin>>> = BTreeMap::new();
     for (name, plugin) in config.named_plugins() {
         let tenant = config.tenants.get(name);
-        // A name that is nobody's was told when the configuration was read.
+        // An unknown name was reported when the configuration was read.
         let Some((tenant, (path, is_own))) =
             tenant.and_then(|tenant| Some((tenant, tenant.file(plugin, &config.plugins)?)))
         else {
@@ -193,7 +193,7 @@ pub(super) async fn check_named(config: &Config, loader: &Loader) -> Faults {
             }
             files.insert(path.clone(), checked.ok());
         }
-        // Which file it is, a tenant that deploys says: it need only take its own away.
+        // A tenant that deploys could change which file it is: it need only remove its own.
         if let Some(Some(plugin)) = files.get(&path)
             && let Err(error) = plugin.suits(name, |grant| tenant.grants.has(grant))
         {
@@ -213,10 +213,10 @@ fn no_time_left(limits: &Limits) -> String {
     format!("checking all that tenants put into their folders takes more than the {most} s that are allowed")
 }
 
-/// What a file says of itself.
+/// Describes a file.
 ///
 /// # Errors
-/// Says why it is no component at all, or why that could not be found out.
+/// Why it is not a component, or why that could not be determined.
 pub(super) async fn inspect(path: &Path, loader: &Loader, limits: &Limits) -> Result<Inspected, CheckError> {
     let (name, source) = read(path, Links::Follow, Writers::Anybody, limits.component)?;
     let slots = CompileSlots::new(1);
@@ -228,7 +228,7 @@ pub(super) async fn inspect(path: &Path, loader: &Loader, limits: &Limits) -> Re
 }
 
 impl Inspected {
-    /// For people.
+    /// As text.
     #[must_use]
     pub(super) fn text(&self) -> String {
         let contents = &self.contents;
@@ -257,7 +257,7 @@ impl Inspected {
         text
     }
 
-    /// For programs.
+    /// As JSON.
     #[must_use]
     pub(super) fn json(&self) -> Value {
         let contents = &self.contents;
@@ -275,7 +275,7 @@ impl Inspected {
 }
 
 fn line(text: &mut String, what: &str, value: &str) {
-    // Writing to a String does not fail.
+    // Writing to a String cannot fail.
     let _ = writeln!(text, "{what:<8} {value}");
 }
 
@@ -283,7 +283,7 @@ fn harmless(text: &str) -> String {
     escape(text.as_bytes()).to_string()
 }
 
-/// The answer of a server to [`PLUGINS`](crate::server::control::PLUGINS), for people: a table for each folder.
+/// A server's answer to [`PLUGINS`](crate::server::control::PLUGINS) as text: a table for each folder.
 #[must_use]
 pub(super) fn table(answer: &Value) -> String {
     let mut text = String::new();
@@ -324,7 +324,7 @@ pub(super) fn table(answer: &Value) -> String {
     text
 }
 
-/// What is not served yet, or not for long any more, a line each.
+/// What is not served yet, or soon no longer, a line each.
 fn unserved(folder: &Value) -> String {
     let mut text = String::new();
     let preparing: Vec<String> = list(&folder["preparing"]).iter().map(words).collect();

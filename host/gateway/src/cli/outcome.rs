@@ -20,14 +20,14 @@ pub(super) fn failed(error: impl Display) -> Failure {
     Failure { status: FAILED, text: error.to_string() }
 }
 
-/// For a verb that serves nobody.
+/// For a verb that does not serve.
 pub(super) fn lone_runtime() -> Result<tokio::runtime::Runtime, Failure> {
     tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)
 }
 
 pub(super) fn print(text: &str) -> Result<(), Failure> {
     match std::io::stdout().write_all(text.as_bytes()) {
-        // Whoever reads has read enough.
+        // The reader has closed the pipe.
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(failed(error)),
         Ok(()) | Err(_) => Ok(()),
     }

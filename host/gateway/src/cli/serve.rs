@@ -1,4 +1,4 @@
-//! `whelk serve`: starts everything in order, and ends the process when it does not end by itself.
+//! `whelk serve`: starts everything in order, and ends the process if it does not end by itself.
 
 use std::io::Write;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! `whelk tenants`: what a user would get, and why.
+//! `whelk tenants`: what users get, and why.
 
 use std::path::Path;
 

@@ -1,7 +1,6 @@
-//! When to look at what has changed on disk: a pure debouncer (events and time in, looks out), and the few lines around
-//! the kernel's own way of telling.
+//! When to check for changes on disk: a pure debouncer (events and time in, checks out), and a thin layer over inotify.
 //!
-//! Knows folders by their numbers and files by their names; what is in a file is `reload.rs`'s.
+//! Knows folders by their numbers and files by their names; `reload.rs` handles the contents.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -11,11 +10,11 @@ use std::time::{Duration, Instant};
 use notify::event::{AccessKind, AccessMode, EventKind};
 use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher as _};
 
-/// How often every folder is looked at, whether anything was told or not.
+/// How often every folder is checked, even without events.
 pub(crate) const ROUND: Duration = Duration::from_secs(2);
-/// Files of one folder that may wait to be looked at. When more have changed, the folder is looked at as a whole.
+/// The most files of one folder that wait for a check. When more have changed, the folder is checked as a whole.
 pub(crate) const MOST_WAITING: usize = 1_024;
-/// Files of one folder that are looked at at the same time. The others wait where they are counted.
+/// The most files of one folder that are checked concurrently. Further ones wait.
 const MOST_BUSY: usize = 8;
 
 /// What may have changed.
@@ -27,33 +26,33 @@ pub(crate) enum Spot {
     File(usize, String),
 }
 
-/// Somebody should look now.
+/// A check that is due.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Look {
     pub(crate) spot: Spot,
-    /// Nothing has changed there for a while. If not, it never stops changing, and another look will follow.
+    /// Whether nothing has changed there for a while. Otherwise changes never pause, and another check follows.
     pub(crate) settled: bool,
 }
 
-/// Decides when to look. A spot is looked at when nothing has changed there for `settle`, or has not stopped changing
-/// for `interval`; at most once in `interval`; and never by two at the same time.
+/// Decides when to check. A spot is checked when nothing has changed there for `settle`, or when changes have gone on
+/// for `interval`; at most once per `interval`; and never twice concurrently.
 pub(crate) struct Debouncer {
     settle: Duration,
     interval: Duration,
     waiting: BTreeMap<Spot, Wait>,
-    /// Being looked at.
+    /// Checks in progress.
     busy: BTreeSet<Spot>,
-    /// How many files of each folder wait. A tenant that touches thousands must not make others' folders wait.
+    /// How many files of each folder wait. A tenant that touches thousands must not delay others' folders.
     files: BTreeMap<usize, usize>,
-    /// When a spot may be looked at again. Those whose time has come are forgotten.
+    /// The earliest time of the next check of a spot. Past times are removed.
     resting: BTreeMap<Spot, Instant>,
 }
 
-/// A change that nobody has looked at.
+/// A change that was not checked yet.
 struct Wait {
-    /// When it has lasted too long.
+    /// The latest time of its check.
     latest: Instant,
-    /// When it has settled.
+    /// The time when it has settled.
     settled: Instant,
 }
 
@@ -74,7 +73,7 @@ impl Debouncer {
         }
     }
 
-    /// It is to be looked at without waiting for more.
+    /// Requests a check without waiting for more changes.
     pub(crate) fn at_once(&mut self, spot: Spot, now: Instant) {
         self.wait(spot, Wait { latest: now, settled: now });
     }
@@ -88,7 +87,7 @@ impl Debouncer {
         }
     }
 
-    /// What to look at now. Say [`done`](Self::done) afterwards.
+    /// The checks that are due. Call [`done`](Self::done) after each.
     pub(crate) fn due(&mut self, now: Instant) -> Vec<Look> {
         self.resting.retain(|_, until| *until > now);
         let mut busy = self.busy_files();
@@ -116,23 +115,23 @@ impl Debouncer {
         looks.collect()
     }
 
-    /// This is looked at now, whatever waits. False: somebody looks at it already.
+    /// Begins a check of this spot now, whatever waits. False if one is in progress.
     pub(crate) fn begin(&mut self, spot: &Spot, now: Instant) -> bool {
         self.resting.insert(spot.clone(), now + self.interval);
         self.busy.insert(spot.clone())
     }
 
-    /// Whether this is being looked at.
+    /// Whether this is being checked.
     pub(crate) fn is_busy(&self, spot: &Spot) -> bool {
         self.busy.contains(spot)
     }
 
-    /// A look is over.
+    /// A check is done.
     pub(crate) fn done(&mut self, spot: &Spot) {
         self.busy.remove(spot);
     }
 
-    /// When something is due next; `None` while nothing waits, or only for looks to be over.
+    /// When the next check is due; `None` if nothing waits, or only for checks in progress.
     pub(crate) fn next(&self) -> Option<Instant> {
         let busy = self.busy_files();
         let has_turn =
@@ -141,7 +140,7 @@ impl Debouncer {
         waiting.filter_map(|(spot, wait)| self.ready(spot, wait)).min()
     }
 
-    /// How many files of each folder are being looked at.
+    /// How many files of each folder are being checked.
     fn busy_files(&self) -> BTreeMap<usize, usize> {
         let mut busy = BTreeMap::new();
         for folder in self.busy.iter().filter_map(Spot::file_of) {
@@ -150,7 +149,7 @@ impl Debouncer {
         busy
     }
 
-    /// Whether anything of this folder waits or is being looked at.
+    /// Whether anything of this folder waits or is being checked.
     pub(crate) fn is_idle(&self, folder: usize) -> bool {
         let is_in = |spot: &Spot| matches!(spot, Spot::Folder(of) | Spot::File(of, _) if *of == folder);
         !self.waiting.keys().any(is_in) && !self.busy.iter().any(is_in)
@@ -164,7 +163,7 @@ impl Debouncer {
         Some(self.resting.get(spot).map_or(ready, |until| ready.max(*until)))
     }
 
-    /// The spot, or its folder when so many files wait that they are not worth counting.
+    /// The spot, or its folder if too many of its files wait.
     fn in_bounds(&mut self, spot: Spot) -> Spot {
         let Spot::File(folder, _) = spot else { return spot };
         if self.files.get(&folder).is_none_or(|files| *files < MOST_WAITING) || self.waiting.contains_key(&spot) {
@@ -177,7 +176,7 @@ impl Debouncer {
 }
 
 impl Spot {
-    /// Of a file: its folder.
+    /// The folder of a file.
     fn file_of(&self) -> Option<usize> {
         match self {
             Spot::Folder(_) => None,
@@ -186,30 +185,29 @@ impl Spot {
     }
 }
 
-/// The kernel's way of telling.
+/// The kernel's notifications.
 pub(crate) struct Watcher {
     folders: Arc<[PathBuf]>,
     tell: Tell,
-    /// None while the kernel gives no more of them (`fs.inotify.max_user_instances`).
+    /// `None` while the kernel has no inotify instance left (`fs.inotify.max_user_instances`).
     notify: Mutex<Option<RecommendedWatcher>>,
 }
 
-/// Takes what the kernel tells. Called on a thread of the watcher's own; must not wait. `None`: anything may have
-/// changed.
+/// Receives the notifications, on a thread of the watcher; must not block. `None`: anything may have changed.
 pub(crate) type Tell = Arc<dyn Fn(Option<Spot>) + Send + Sync>;
 
 impl Watcher {
-    /// A watcher of these folders, of which none is watched yet.
+    /// A watcher of these folders, none of which is watched yet.
     pub(crate) fn new(folders: &[PathBuf], tell: Tell) -> Watcher {
-        // The kernel's paths are whole.
+        // The kernel's paths are absolute.
         let folders = folders.iter().map(|folder| whole(folder)).collect();
         Watcher { folders, tell, notify: Mutex::new(None) }
     }
 
-    /// Asks for the kernel's help, unless it is there.
+    /// Opens an inotify instance, unless there is one.
     ///
     /// # Errors
-    /// Says why there is none. Then nothing is watched.
+    /// Why there is none. Then nothing is watched.
     pub(crate) fn start(&self) -> Result<(), String> {
         let mut watcher = self.notify.lock().unwrap_or_else(PoisonError::into_inner);
         if watcher.is_none() {
@@ -227,27 +225,27 @@ impl Watcher {
         })
     }
 
-    /// Watches what is now at this path, and nothing that was there before. Blocks as the disk does.
+    /// Watches what is now at this path, and no longer what was there before. Blocks on the disk.
     ///
     /// # Errors
-    /// Says why it cannot be watched.
+    /// Why it cannot be watched.
     pub(crate) fn watch(&self, folder: &Path) -> Result<(), String> {
         self.start()?;
         let mut watcher = self.notify.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(watcher) = watcher.as_mut() else { return Ok(()) };
         let folder = whole(folder);
-        // Fails if it was not watched, which is no matter.
+        // Fails if it was not watched, which does not matter.
         let _ = watcher.unwatch(&folder);
         watcher.watch(&folder, RecursiveMode::NonRecursive).map_err(|error| error.to_string())
     }
 }
 
-/// A path from the root on, as it is written. Without a working folder there is none.
+/// The absolute form of a path. Unchanged if there is no working folder.
 fn whole(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
-/// What an event is about. That a file was read is nothing: we read them ourselves.
+/// The subject of an event. Reads are ignored: we read the files ourselves.
 fn spots(folders: &[PathBuf], event: &Event) -> Vec<Spot> {
     if matches!(event.kind, EventKind::Access(kind) if kind != AccessKind::Close(AccessMode::Write)) {
         return Vec::new();
@@ -257,7 +255,7 @@ fn spots(folders: &[PathBuf], event: &Event) -> Vec<Spot> {
             return Some(Spot::Folder(folder));
         }
         let folder = folders.iter().position(|folder| path.parent() == Some(folder))?;
-        // Whoever writes a plugin under another name first, to rename it, is at work in the folder all the same.
+        // A program that writes a plugin under another name first, to rename it, is changing the folder all the same.
         let name = path.file_name()?.to_str().filter(|name| name.ends_with(".wasm"));
         Some(name.map_or(Spot::Folder(folder), |name| Spot::File(folder, name.to_owned())))
     };
@@ -405,7 +403,7 @@ mod tests {
         let any = EventKind::Any;
         assert_eq!(event(any, "/tenants/acme/a.wasm"), [Spot::File(1, "a.wasm".to_owned())]);
         assert_eq!(event(any, "/plugins"), [Spot::Folder(0)]);
-        // A file that is to become a plugin by being renamed.
+        // A file that becomes a plugin by being renamed.
         assert_eq!(event(any, "/plugins/a.wasm.new"), [Spot::Folder(0)]);
         for path in ["/plugins/a/b.wasm", "/", "/other/a.wasm"] {
             assert_eq!(event(any, path), [], "{path}");

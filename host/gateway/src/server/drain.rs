@@ -1,34 +1,34 @@
-//! How the program stops, in steps: told to stop, out of time, gone.
+//! How the program stops: the phases of a graceful shutdown.
 //!
 //! ```text
 //!   Serving --stop--> Draining --deadline--> Closing --all gone, or a moment later--> Gone
 //!                        '------------------- stop once more ----------------------->'
 //! ```
 //!
-//! The [`Stopper`] moves it on; every connection holds a [`Drain`] and waits for what concerns it.
+//! The [`Stopper`] advances the phase; every connection holds a [`Drain`] and waits for the phases that concern it.
 
 use std::sync::Arc;
 
 use tokio::sync::watch;
 
-/// How far the program has got with stopping.
+/// The phase of the shutdown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
-    /// It has not been told to stop.
+    /// Not stopping.
     Serving,
-    /// No new connections, no new sessions. Sessions that exist go on until the deadline; a connection without any ends.
+    /// No new connections and sessions. Existing sessions go on until the deadline; a connection without any ends.
     Draining,
     /// The deadline has passed: send DISCONNECT (11, by application) and end.
     Closing,
-    /// What still exists is dropped where it stands.
+    /// Whatever still exists is dropped.
     Gone,
 }
 
-/// The side that stops. Clones stop the same program.
+/// The side that stops the program. Clones stop the same program.
 #[derive(Clone, Debug)]
 pub struct Stopper(Arc<watch::Sender<Phase>>);
 
-/// The side that is stopped: what a connection waits for.
+/// The side of a connection, which waits for phases.
 #[derive(Clone, Debug)]
 pub struct Drain(watch::Receiver<Phase>);
 
@@ -39,7 +39,7 @@ impl Stopper {
         Stopper(Arc::new(watch::Sender::new(Phase::Serving)))
     }
 
-    /// Stops: the first time in peace, after that at once.
+    /// Stops: gracefully the first time, immediately after that.
     pub fn stop(&self) {
         self.0.send_modify(|phase| {
             *phase = match phase {
@@ -54,21 +54,21 @@ impl Stopper {
         self.0.send_modify(|phase| *phase = (*phase).max(Phase::Closing));
     }
 
-    /// What a connection may hold.
+    /// The side for a connection.
     pub fn drain(&self) -> Drain {
         Drain(self.0.subscribe())
     }
 }
 
 impl Drain {
-    /// How far it has got.
+    /// The current phase.
     pub fn phase(&self) -> Phase {
         *self.0.borrow()
     }
 
-    /// Waits until it has got as far as `phase`, or further. Can be dropped and called again.
+    /// Waits until the phase is `phase` or a later one. Cancel safe.
     pub async fn reached(&mut self, phase: Phase) {
-        // An error means that nobody is left who could stop anything: then nothing is ever reached.
+        // An error means that the `Stopper` is gone: then the phase never changes again.
         if self.0.wait_for(|now| *now >= phase).await.is_err() {
             std::future::pending().await
         }

@@ -1,11 +1,11 @@
-//! Memory that ended sessions have left behind goes back to the system.
+//! Returns the heap memory of ended sessions to the system.
 //!
-//! What an instance had goes back as it ends, but not what the host had for it on its own heap: the C library keeps that, for pieces of the
-//! living lie between those of the dead. 10,000 sessions leave a quarter of a GiB. So when many of them have ended the heap is asked for
-//! what it does not need.
+//! The memory of an instance returns when it ends, but not the host's own heap for it: the C library keeps that,
+//! because live allocations lie between the freed ones. 10,000 sessions leave a quarter of a GiB. So when many sessions
+//! have ended, the heap is trimmed (malloc_trim(3)).
 //!
-//! Decided 2026-11-28: glibc with a request now and then. Refused: mimalloc and jemalloc, which gave most of it back by themselves, but took
-//! 25 MiB more with no session, and 2 KiB more with each.
+//! Decided 2026-11-28: glibc with an occasional trim. Refused: mimalloc and jemalloc, which returned most of it by
+//! themselves, but took 25 MiB more without sessions, and 2 KiB more for each session.
 
 use std::convert::Infallible;
 use std::sync::Arc;

@@ -1,16 +1,18 @@
-//! The signals that the process gets: which of them stop it, which are logged and ignored, and the end of a shutdown that takes too long.
+//! The signals of the process: which of them stop it, which are logged and ignored, and the end of a shutdown that
+//! takes too long.
 //!
 //! | signal | what it does |
 //! |---|---|
 //! | SIGTERM, SIGINT | first: graceful shutdown (`drain`); second: immediate ([`Stopper`]) |
 //! | SIGHUP | stops a demonstration, whose terminal was closed; a server with a configuration logs it and goes on |
 //! | SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGIO, SIGPWR, SIGSTKFLT, SIGXFSZ | logged and ignored |
-//! | SIGQUIT, SIGABRT and others | the kernel's default action: they are for those who want the process gone |
+//! | SIGQUIT, SIGABRT and others | the kernel's default action: whoever sends them wants the process gone |
 //!
-//! SIGPIPE is ignored by Rust's runtime. SIGXFSZ comes when a file grows beyond `ulimit -f`: without it, one tenant's file would end the server.
-//! A child gets the default action for all of these, since handlers do not survive exec(2).
+//! SIGPIPE is ignored by Rust's runtime. SIGXFSZ comes when a file grows beyond `ulimit -f`: without a handler, one
+//! tenant's file would end the server. Children get the default action for all of these, because handlers do not
+//! survive exec(2).
 //!
-//! All of it runs on a thread with a runtime of its own, since the runtime that serves may be what hangs.
+//! All of it runs on a thread with a runtime of its own, because the runtime that serves may be what hangs.
 
 use std::fmt;
 use std::future::poll_fn;

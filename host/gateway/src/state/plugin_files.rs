@@ -1,4 +1,4 @@
-//! Plugin files on disk: what is in a folder, and one file whole or not at all.
+//! Plugin files on disk: lists folders, and reads files completely or not at all.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
@@ -13,10 +13,10 @@ use whelk_runtime::Source;
 
 use crate::state::strict_modes::Writers;
 
-/// What a plugin's file is called after its name.
+/// The suffix of a plugin's file.
 const SUFFIX: &str = ".wasm";
 
-/// By what one state of a file is told from another.
+/// Distinguishes the states of one file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stamp {
     device: u64,
@@ -35,22 +35,22 @@ pub(crate) struct Identity {
     born: Option<(i64, u32)>,
 }
 
-/// What is in a folder.
+/// The contents of a folder.
 #[derive(Debug)]
 pub(crate) struct Listing {
     pub(crate) identity: Identity,
-    /// The plugin files, the first so many in the order of their names. Without a stamp: it cannot be looked at.
+    /// The plugin files, the first ones in the order of their names. Without a stamp: it cannot be read.
     pub(crate) files: BTreeMap<String, Option<Stamp>>,
-    /// Plugin files whose name is no text that can be typed.
+    /// Plugin files whose name cannot be typed.
     pub(crate) nameless: Nameless,
-    /// Files that are no plugin's for the letters of their suffix: see [`MISSPELLED`].
+    /// Files that are not plugins because of the case of their suffix: see [`MISSPELLED`].
     pub(crate) misspelled: BTreeSet<String>,
 }
 
 /// The names of the plugin files of a folder.
 #[derive(Debug, Default)]
 pub(crate) struct Names {
-    /// The first so many in their order.
+    /// The first ones in their order.
     pub(crate) files: BTreeSet<String>,
     nameless: Nameless,
     misspelled: BTreeSet<String>,
@@ -59,13 +59,13 @@ pub(crate) struct Names {
 /// Why a file such as `X.WASM` is not served.
 pub(crate) const MISSPELLED: &str = "its name must end in \".wasm\", in small letters: rename it";
 
-/// Most such files that are named.
+/// The most such files that are named.
 const MOST_MISSPELLED: usize = 8;
 
-/// Most names that [`Nameless`] keeps.
+/// The most names that [`Nameless`] keeps.
 const MOST_NAMELESS: usize = 8;
 
-/// Files with names that cannot be typed: they hold control characters or are not UTF-8.
+/// Files with names that cannot be typed: they contain control characters or are not UTF-8.
 #[derive(Debug, Default)]
 pub(crate) struct Nameless {
     count: usize,
@@ -82,8 +82,8 @@ impl Nameless {
         }
     }
 
-    /// Why these files are not served; none if there are no such files. Control characters are as they are: whoever
-    /// shows the reason escapes it.
+    /// Why these files are not served; `None` if there are none. Control characters are unescaped: escape it before
+    /// showing it.
     pub(crate) fn reason(&self) -> Option<String> {
         let shown = |name: &Vec<u8>| {
             let chunks = name.utf8_chunks().map(|chunk| {
@@ -107,12 +107,12 @@ impl Nameless {
 pub(crate) enum Links {
     /// The operator may keep builds elsewhere.
     Follow,
-    /// A tenant would read with our rights what is not the tenant's.
+    /// A tenant could otherwise read another's files with our permissions.
     Refuse,
 }
 
 impl Links {
-    /// How a name in a folder is looked at.
+    /// How to look up a name in a folder.
     fn at(self) -> AtFlags {
         match self {
             Links::Follow => AtFlags::empty(),
@@ -121,25 +121,25 @@ impl Links {
     }
 }
 
-/// What came of reading a file.
+/// The outcome of reading a file.
 pub(crate) enum Reading {
-    /// All of it, and nobody wrote to it meanwhile.
+    /// The whole file, and nobody wrote to it meanwhile.
     Whole(Source, Stamp),
-    /// It is being written to: what was read is no file that anybody made.
+    /// It is being written to: what was read may be inconsistent.
     Changing,
-    /// There is none of this name in this folder.
+    /// No file of this name in this folder.
     Absent(Identity),
     /// The folder itself cannot be opened.
     NoFolder,
 }
 
-/// The name of the plugin that a file is; none if it is none.
+/// The name of the plugin of a file; `None` if it is not a plugin's.
 pub(crate) fn plugin_name(file: &str) -> Option<&str> {
     file.strip_suffix(SUFFIX).filter(|name| is_name(name))
 }
 
-/// Opens a folder. Of a tenant's no part of the path may be a link, or have become one: a tenant who may change what is above the folder
-/// could have another's looked at in its place.
+/// Opens a folder. No part of the path of a tenant's folder may be or have become a link: a tenant who may change a
+/// parent of the folder could redirect us to another's.
 pub(crate) fn open_folder(path: &Path, links: Links) -> io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     match links {
@@ -148,8 +148,8 @@ pub(crate) fn open_folder(path: &Path, links: Links) -> io::Result<OwnedFd> {
     }
 }
 
-/// Opens a folder step by step, each below the one that is held open before it, and none of them a link. This is what openat2(2) does with
-/// RESOLVE_NO_SYMLINKS; it is not asked to, since containers and systemd's `RestrictSUIDSGID=` refuse that call.
+/// Opens a folder step by step, each below the one that is open before it, and none of them a link. openat2(2) would do
+/// the same with RESOLVE_NO_SYMLINKS, but containers and systemd's `RestrictSUIDSGID=` refuse that call.
 fn open_without_links(path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
     let start = if path.is_absolute() { "/" } else { "." };
     let way = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -161,7 +161,7 @@ fn open_without_links(path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
             Component::RootDir | Component::CurDir | Component::Prefix(_) => continue,
         };
         folder = openat(&folder, name, way, Mode::empty()).map_err(|error| match error {
-            // A link is no directory as long as it is not followed.
+            // A link is not a directory as long as it is not followed.
             Errno::NOTDIR | Errno::LOOP if is_link(&folder, name) => {
                 io::Error::other("a symbolic link is on the way to it, which is not followed here")
             }
@@ -176,16 +176,16 @@ fn is_link(folder: &OwnedFd, name: &OsStr) -> bool {
     facts.is_ok_and(|facts| FileType::from_raw_mode(facts.st_mode) == FileType::Symlink)
 }
 
-/// Checks who may write to a folder that is open.
+/// Checks who may write to an open folder.
 ///
 /// # Errors
-/// Says who else may, and the command that ends that.
+/// Who else may, and the command that fixes it.
 pub(crate) fn check_writers(folder: &OwnedFd, path: &Path, writers: Writers) -> io::Result<()> {
     let facts = fstat(folder)?;
     writers.check_folder(path, facts.st_mode, facts.st_uid).map_err(io::Error::other)
 }
 
-/// Which folder it is.
+/// The identity of a folder.
 pub(crate) fn identity(folder: &OwnedFd) -> io::Result<Identity> {
     let facts = fstat(folder)?;
     let birth = statx(folder, "", AtFlags::EMPTY_PATH, StatxFlags::BTIME).ok();
@@ -194,7 +194,7 @@ pub(crate) fn identity(folder: &OwnedFd) -> io::Result<Identity> {
     Ok(Identity { device: facts.st_dev, inode: facts.st_ino, born })
 }
 
-/// Lists a folder: at most so many files, and those of the `known` that are there besides.
+/// Lists a folder: at most this many files, and those of the `known` that exist besides.
 pub(crate) fn list(folder: &OwnedFd, links: Links, most: usize, known: &BTreeSet<String>) -> io::Result<Listing> {
     let Names { files: names, nameless, misspelled } = names(folder, most)?;
     let stamp = |name: &String| statat(folder, name, links.at()).ok().map(|facts| Stamp::of(&facts));
@@ -209,20 +209,20 @@ pub(crate) fn list(folder: &OwnedFd, links: Links, most: usize, known: &BTreeSet
     Ok(Listing { identity: identity(folder)?, files, nameless, misspelled })
 }
 
-/// Whether a plugin of this name is in a folder, as far as can be told without reading it.
+/// Whether a folder has a plugin of this name, without reading it.
 pub(crate) fn has(folder: &Path, name: &str, links: Links) -> bool {
     let facts = |folder: OwnedFd| Ok(statat(folder, format!("{name}{SUFFIX}"), links.at())?);
     let facts = open_folder(folder, links).and_then(facts);
     facts.is_ok_and(|facts| FileType::from_raw_mode(facts.st_mode) == FileType::RegularFile)
 }
 
-/// Whether a file of a plugin may be called so: nothing that leads elsewhere, and no hidden file. Those are what
-/// editors and programs that copy leave until they are done.
+/// Whether this is an allowed file name of a plugin: no path and no hidden file. Editors and copy programs use hidden
+/// files until they are done.
 pub(crate) fn is_name(name: &str) -> bool {
     !name.is_empty() && !name.starts_with('.') && !name.contains('/') && !name.chars().any(char::is_control)
 }
 
-/// The names of the plugin files of a folder, the first so many in their order, and those whose names cannot be typed.
+/// The names of the plugin files of a folder, the first ones in their order, and those that cannot be typed.
 pub(crate) fn names(folder: &OwnedFd, most: usize) -> io::Result<Names> {
     let mut found = Names::default();
     for entry in Dir::read_from(folder)? {
@@ -250,16 +250,16 @@ pub(crate) fn names(folder: &OwnedFd, most: usize) -> io::Result<Names> {
     Ok(found)
 }
 
-/// The name, if its suffix is a plugin's but for the case of its letters.
+/// The name, if its suffix is a plugin's except for case.
 fn misspelled(name: &[u8]) -> Option<&str> {
     let suffix = name.len().checked_sub(SUFFIX.len()).map(|stem| &name[stem..])?;
     suffix.eq_ignore_ascii_case(SUFFIX.as_bytes()).then(|| str::from_utf8(name).ok()).flatten()
 }
 
-/// Reads one file of a folder, and of a file that is larger than `most` bytes no more than shows that.
+/// Reads one file of a folder, and at most `most + 1` bytes of it, to detect larger files.
 ///
 /// # Errors
-/// Says why a file that is there cannot be read.
+/// Why an existing file cannot be read.
 pub(crate) fn read(path: &Path, name: &str, links: Links, writers: Writers, most: usize) -> Result<Reading, String> {
     let Ok(folder) = open_folder(path, links) else { return Ok(Reading::NoFolder) };
     // Does not wait for the writer of a FIFO.
@@ -302,7 +302,7 @@ pub(crate) fn read(path: &Path, name: &str, links: Links, writers: Writers, most
 }
 
 impl Stamp {
-    /// How some file is after so many touches.
+    /// The stamp of a file after this many changes.
     #[cfg(test)]
     pub(crate) fn touched(touches: i64) -> Stamp {
         Stamp { device: 1, inode: 1, size: 1, modified: (touches, 0), changed: (touches, 0) }
@@ -349,7 +349,7 @@ mod tests {
         };
         assert!(refused(&mine).contains("symbolic link"));
         assert!(matches!(read(&mine, "secret.wasm", Links::Follow, Writers::Operator, 9), Ok(Reading::Whole(..))));
-        // Nor anywhere above.
+        // Nor in any parent folder.
         fs::rename(place.join("mine"), place.join("old")).unwrap();
         symlink("theirs", place.join("mine")).unwrap();
         assert!(refused(&mine).contains("symbolic link"));
@@ -367,7 +367,7 @@ mod tests {
         }
         let listing = list(folder.path(), 9).unwrap();
         assert_eq!((names(&listing), listing.nameless.count), (vec!["a.wasm", "b.wasm", "e.wasm"], 2));
-        // What is known is looked at wherever it stands.
+        // A known file is checked wherever it is in the order.
         assert_eq!(names(&list(folder.path(), 1).unwrap()), ["a.wasm", "e.wasm"]);
         assert!(list(&folder.path().join("absent"), 2).is_err());
     }

@@ -1,24 +1,23 @@
-//! Who may change the files that say what the program does, as sshd's StrictModes asks it of `authorized_keys`.
+//! Checks who may change the files that control the program, like sshd's StrictModes for `authorized_keys`.
 //!
-//! Decided 2026-11-29: whoever may change the configuration, a file of keys or an operator's plugin decides who enters
-//! and what runs. So each of them, and the folder that it really lies in, belongs to root or to the user who runs the
-//! program, and nobody else may write to it: neither everybody nor the group, as sshd has it and as files of keys have
-//! been held since they were first read. A group of one member is no exception, since the members of a group are not
-//! ours to know. In a folder with the sticky bit (`/tmp`) others may add files and not replace these, so it may be
-//! writable.
+//! Decided 2026-11-29: whoever may change the configuration, a key file or an operator's plugin decides who logs in and
+//! what runs. So each of them, and the folder that really contains it, must belong to root or to the user who runs the
+//! program, and must not be writable by group or others, as with sshd. A group with one member is no exception, because
+//! we do not know the members of a group. In a folder with the sticky bit (`/tmp`) others may add files but not replace
+//! these, so it may be writable.
 //!
 //! Some deployments cannot comply: an orchestrator creates the folder with mode 2775 at each start, a container mounts
-//! files of the host's user, a build runs under umask 002. For them `--no-strict-modes` turns the checks off, as sshd's
-//! `StrictModes no` does. It is an option of the command line because the configuration file is what is in doubt. Verbs
-//! that start no server check nothing, and `check` run by root skips the owners, since the service runs as another
-//! user.
+//! files of the host's user, a build runs under umask 002. For them `--no-strict-modes` turns the checks off, like
+//! sshd's `StrictModes no`. It is an option of the command line because the configuration file is what is in doubt.
+//! Verbs that start no server check nothing, and `check` run by root skips the owners, because the service runs as
+//! another user.
 //!
-//! What a tenant has is the tenant's to change: its plugin folder and the files in it may belong to any user and be
-//! open to any group, which is how a tenant puts plugins there. That everybody on the machine may change them is meant
-//! by nobody, and is refused all the same.
+//! A tenant may change its own files: its plugin folder and the files in it may belong to any user and be writable by
+//! any group, which is how a tenant deploys plugins. World-writable files are refused all the same, because nobody
+//! intends that.
 //!
-//! Nothing is asked of the plugins of a demonstration, which `cargo xtask serve` runs from a clone: everybody on the
-//! machine may log in to it anyway, and it listens on loopback addresses alone.
+//! Plugins of a demonstration, which `cargo xtask serve` runs from a clone, are not checked: everybody on the machine
+//! may log in to it anyway, and it listens on loopback addresses only.
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
@@ -27,9 +26,9 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use rustix::fs::Mode;
 
-/// Write permission for the group or for everybody ...
+/// Write permission for group or others ...
 const OTHERS_WRITE: u32 = 0o022;
-/// ... and for everybody alone.
+/// ... and for others alone.
 const EVERYBODY_WRITES: u32 = 0o002;
 const STICKY: u32 = 0o1000;
 
@@ -63,17 +62,17 @@ pub(crate) fn is_asked(what: Asked) -> bool {
 pub enum Writers {
     /// Root and the user who runs this program.
     Operator,
-    /// Any user and group, but not everybody.
+    /// Any user and group, but not others.
     Tenant,
     /// Not checked.
     Anybody,
 }
 
 impl Writers {
-    /// Checks a file by its mode and its owner.
+    /// Checks a file's mode and owner.
     ///
     /// # Errors
-    /// Says who else may write to it, and the command that ends that.
+    /// Who else may write to it, and the command that fixes it.
     pub(crate) fn check(self, path: &Path, mode: u32, owner: u32) -> Result<(), String> {
         let (others, change) = match self {
             Writers::Operator => (OTHERS_WRITE, "go-w"),
@@ -99,7 +98,7 @@ impl Writers {
         Ok(())
     }
 
-    /// Checks a folder: as a file, but one with the sticky bit may be written to.
+    /// Checks a folder like a file, but one with the sticky bit may be writable.
     ///
     /// # Errors
     /// As for a file.
@@ -107,10 +106,10 @@ impl Writers {
         if mode & STICKY == 0 { self.check(path, mode, owner) } else { self.check_owner(path, owner) }
     }
 
-    /// Checks the folder that a file really lies in, whatever links lead to it.
+    /// Checks the folder that really contains a file, whatever links lead to it.
     ///
     /// # Errors
-    /// As for a file; when it cannot be looked at.
+    /// As for a file; or when it cannot be accessed.
     pub(crate) fn check_folder_of(self, file: &Path) -> Result<(), String> {
         if self == Writers::Anybody {
             return Ok(());
@@ -122,18 +121,18 @@ impl Writers {
         self.check_folder(folder, facts.mode(), facts.uid())
     }
 
-    /// Checks a file and the folder that it really lies in.
+    /// Checks a file and the folder that really contains it.
     ///
     /// # Errors
-    /// As for a file; when the folder cannot be looked at.
+    /// As for a file; or when the folder cannot be accessed.
     pub(crate) fn check_both(self, file: &Path, facts: &Metadata) -> Result<(), String> {
         self.check(file, facts.mode(), facts.uid())?;
         self.check_folder_of(file)
     }
 }
 
-/// Adds "not writable by others" to the umask, so that nothing the program creates is world-writable, plugins that a
-/// tenant's sessions deploy included. Group permissions stay as the umask has them, for shared directories. Call it
+/// Adds "not writable by others" to the umask, so that nothing the program creates is world-writable, including plugins
+/// that a tenant's sessions deploy. Group permissions stay as the umask has them, for shared directories. Call it
 /// before other threads start.
 pub fn tighten_umask() {
     let umask = rustix::process::umask(Mode::empty());
@@ -169,7 +168,7 @@ mod tests {
             (0o664, me(), [false, true, true]),
             (0o666, me(), [false, false, true]),
             (0o602, 0, [false, false, true]),
-            // The sticky bit says nothing of a file.
+            // The sticky bit has no meaning for a file.
             (0o1666, me(), [false, false, true]),
         ] {
             assert_eq!(passes(mode, owner), expected, "{mode:o} {owner}");

@@ -1,6 +1,6 @@
-//! From what the configuration grants to what the plugin host is given: the one place where the two meet.
+//! Turns the grants of the configuration into those of the runtime.
 //!
-//! Nothing is left out in silence: what cannot be given is told, and whoever asked decides whether that stops the start.
+//! A grant that is not possible is reported, and the caller decides whether that prevents the start.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -11,7 +11,7 @@ use whelk_runtime::{Access, AllowList, Clock, Directory, Grants, Quota, TcpAllow
 use crate::config::{self, DirectoryAccess};
 use crate::state::State;
 
-/// Where plugins see the directory that they are granted.
+/// The path at which plugins see their granted directory.
 const GUEST_PATH: &str = "/";
 /// The file of the embedded store, in the state folder.
 const STORE: &str = "keyvalue.redb";
@@ -19,7 +19,7 @@ const STORE: &str = "keyvalue.redb";
 /// Makes the grants of every tenant.
 pub(crate) struct Granter {
     state: PathBuf,
-    /// Opened when the first tenant is granted buckets; one for all.
+    /// Opened when the first tenant is granted buckets; shared by all.
     store: OnceLock<Result<Arc<Embedded>, String>>,
 }
 
@@ -29,12 +29,12 @@ impl Granter {
         Granter { state: state.to_owned(), store: OnceLock::new() }
     }
 
-    /// What a tenant's plugins are given, and what of the granted they cannot be given, in words. Blocks while it looks at disks.
+    /// The grants of a tenant's plugins, and the reasons why others are not possible. Blocks on disks.
     pub(crate) fn grant(&self, tenant: &str, granted: &config::Grants) -> (Grants, Vec<String>) {
         let mut refused = Vec::new();
         let directory = granted.directory.as_ref().map(|directory| self.directory(tenant, directory));
         let keyvalue = granted.keyvalue.map(|quota| self.buckets(tenant, quota));
-        // Both lists were read when the configuration was checked.
+        // Both lists were checked when the configuration was read.
         let http = (!granted.http.is_empty()).then(|| AllowList::parse(&granted.http).map_err(joined));
         let tcp = (!granted.tcp.is_empty()).then(|| TcpAllow::parse(&granted.tcp).map_err(joined));
         let grants = Grants {
@@ -78,7 +78,7 @@ impl Granter {
         Ok(store.tenant(tenant, quota))
     }
 
-    /// The state folder, made if it is not there.
+    /// The state folder, created if it does not exist.
     fn opened_state(&self) -> Result<State, String> {
         State::open(&self.state).map_err(|error| error.to_string())
     }

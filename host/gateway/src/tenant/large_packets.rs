@@ -1,8 +1,8 @@
-//! Memory for packets above `packet_before_login`. All connections of a tenant share one budget, and a packet is read when
-//! its part of that is set aside.
+//! Memory for packets above `packet_before_login`. All connections of a tenant share one budget, and a packet is read
+//! when its memory is reserved.
 //!
-//! Connections wait in the order of their coming, so one that wants much is not overtaken for ever by those that want
-//! little. A packet of which a part never comes holds its memory only as long as nobody else needs it.
+//! Connections wait in the order of their arrival, so that small requests never overtake a large one for ever. A packet
+//! whose rest does not arrive keeps its memory only until somebody else needs it.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -13,10 +13,10 @@ use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use whelk_ssh::error::{Error, Stage};
 
-/// What a tenant has for the large packets of its clients.
+/// The budget of a tenant for the large packets of its clients.
 #[derive(Debug)]
 pub(crate) struct InputBudget {
-    /// A permit a byte.
+    /// One permit a byte.
     free: Arc<Semaphore>,
     /// Connections that wait for bytes.
     waiting: AtomicUsize,
@@ -30,9 +30,9 @@ type Acquire = Pin<Box<dyn Future<Output = Option<OwnedSemaphorePermit>> + Send>
 /// The large packets of one connection: one at a time.
 #[derive(Default)]
 pub(crate) struct LargePackets {
-    /// The tenant's, once it is known whose the connection is.
+    /// The tenant's budget, once the connection's tenant is known.
     budget: Option<Arc<InputBudget>>,
-    /// The place in the line.
+    /// The place in the queue.
     waiting: Option<Acquire>,
     held: Option<Held>,
 }
@@ -40,7 +40,7 @@ pub(crate) struct LargePackets {
 /// The memory of the packet that is being read.
 struct Held {
     _bytes: OwnedSemaphorePermit,
-    /// When it has to be whole if somebody waits.
+    /// The deadline for the packet if others wait.
     due: Instant,
 }
 
@@ -53,7 +53,7 @@ impl InputBudget {
     async fn acquire(self: Arc<InputBudget>, bytes: u32) -> Option<OwnedSemaphorePermit> {
         self.waiting.fetch_add(1, Ordering::Relaxed);
         let waiting = Waiting(self);
-        // Nobody closes it.
+        // The semaphore is never closed.
         Arc::clone(&waiting.0.free).acquire_many_owned(bytes).await.ok()
     }
 }
@@ -65,13 +65,13 @@ impl Drop for Waiting {
 }
 
 impl LargePackets {
-    /// Somebody has logged in: the packets are charged to this tenant.
+    /// A user has logged in: charges packets to this tenant.
     pub(crate) fn charge_to(&mut self, budget: Arc<InputBudget>) {
         self.budget = Some(budget);
     }
 
-    /// Asks for the memory of a packet. True when it may be read at once; else [`granted`](LargePackets::granted) comes
-    /// when it may.
+    /// Requests the memory of a packet. True if it may be read at once; otherwise [`granted`](LargePackets::granted)
+    /// completes when it may.
     pub(crate) fn ask(&mut self, bytes: usize, now: Instant, grace: Duration) -> bool {
         if self.waiting.is_some() {
             return false;
@@ -79,7 +79,7 @@ impl LargePackets {
         // Before login there are no large packets.
         let Some(budget) = &self.budget else { return true };
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-        // It fails when others wait, however little is asked for.
+        // It fails when others wait, however small the request is.
         if let Ok(permit) = Arc::clone(&budget.free).try_acquire_many_owned(bytes) {
             self.held = Some(Held { _bytes: permit, due: now + grace });
             return true;
@@ -93,7 +93,7 @@ impl LargePackets {
         self.waiting.is_some()
     }
 
-    /// Waits for the memory. Can be dropped and called again without losing its place in the line.
+    /// Waits for the memory. Cancel safe: keeps the place in the queue.
     pub(crate) async fn granted(&mut self, grace: Duration) {
         let Some(waiting) = &mut self.waiting else { return std::future::pending().await };
         let permit = waiting.await;
@@ -101,17 +101,17 @@ impl LargePackets {
         self.held = permit.map(|bytes| Held { _bytes: bytes, due: Instant::now() + grace });
     }
 
-    /// The packet has been dealt with.
+    /// The packet has been handled.
     pub(crate) fn release(&mut self) {
         self.held = None;
     }
 
-    /// When to look whether somebody waits for what this connection holds.
+    /// When to check whether somebody waits for the memory of this connection.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         self.held.as_ref().map(|held| held.due)
     }
 
-    /// Looks at a packet that takes long.
+    /// Checks a packet that takes long.
     ///
     /// # Errors
     /// When others wait for its memory.
@@ -175,7 +175,7 @@ mod tests {
         assert_eq!(budget.waiting.load(Ordering::Relaxed), 0);
     }
 
-    /// A stopped client keeps its half packet for as long as it likes, but not from others.
+    /// A stopped client keeps its partial packet for as long as it likes, unless others need the memory.
     #[test]
     fn half_a_packet_is_ended_when_others_wait_and_not_before() {
         let (budget, now) = (InputBudget::new(100), Instant::now());
