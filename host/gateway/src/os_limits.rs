@@ -13,46 +13,49 @@ use crate::state::strict_modes;
 
 use crate::config::machine::{self, memory_limit};
 
-/// Files that are open besides those of connections and of plugins: listeners, the runtime, plugins, logs, room to say no ...
+/// Open files besides those of connections and plugins: listeners, the runtime, plugin files, logs, and a reserve for
+/// refusals ...
 const OTHER_FILES: u64 = 64;
-/// Fewer than these are too few to read the keys and to listen.
+/// With fewer than these the server could not read its keys and listen.
 const LEAST_FILES: u64 = 32;
-/// ... for each tenant: its directory, its plugin folder and what is read there, operations and look-ups that are under way ...
+/// ... for each tenant: its directory, its plugin folder and what is read there, operations and look-ups in progress
+/// ...
 const FILES_OF_TENANT: u64 = 16;
-/// ... and for each plugin that is being compiled, of the operator's and of tenants'.
+/// ... and for each plugin that is being compiled, the operator's and tenants'.
 const FILES_OF_JOB: u64 = 14;
-/// Threads that wait for disks and for host names, the most that tokio starts.
+/// Threads for blocking disk access and name resolution: the most that tokio starts.
 const BLOCKING_THREADS: u64 = 512;
-/// Threads besides those and one for each processor: the ticker, the log, signals, and the processes of compilers.
+/// Threads besides those and one for each processor: the ticker, the log, signals, and the compilers.
 const OTHER_THREADS: u64 = 16;
-/// Tenants that a demonstration is prepared for.
+/// The number of tenants that a demonstration is sized for.
 const DEMONSTRATED: u64 = 8;
-/// Memory of an instance that has answered its client and waits.
+/// Memory of an idle instance that has answered its client.
 const IDLE_INSTANCE: u64 = 64 << 10;
-/// Memory that one connection may take that has not logged in, with what it has sent and not been read.
+/// Memory that one connection may take before login, including unread input.
 const UNAUTHENTICATED_CONNECTION: u64 = 48 << 10;
-/// The part of all memory that those connections together may take.
+/// The fraction of all memory that those connections together may take.
 const UNAUTHENTICATED_SHARE: u64 = 8;
-/// Memory of a connection that is open and quiet.
+/// Memory of an idle connection.
 const IDLE_CONNECTION: u64 = 32 << 10;
 
-/// Bytes of memory for hashing passwords where the system does not say how much memory there is.
+/// Memory for hashing passwords where the system does not report its memory, in bytes.
 const UNKNOWN_HASHING_MEMORY: usize = 256 << 20;
-/// Address space in which a small plugin can be compiled: the least that `compile_memory` may be.
+/// Address space in which a small plugin can be compiled: the minimum of `compile_memory`.
 const LEAST_COMPILE_MEMORY: usize = 128 << 20;
-/// From this size on an allocation is mapped by itself and unmapped when it is freed.
+/// Allocations from this size on are mapped separately and unmapped when they are freed.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 const MAPPED_FROM: libc::c_int = 1 << 20;
 
-/// Has the C library map each allocation of a MiB or more by itself, and unmap it when it is freed. Does nothing where the library
-/// is another than glibc: musl does so from 128 KiB on.
+/// Makes the C library map each allocation of a MiB or more separately and unmap it when it is freed. Does nothing
+/// without glibc: musl does so from 128 KiB on.
 ///
-/// glibc begins with 128 KiB too, but moves the threshold to the size of what was freed, up to 32 MiB. After the first password
-/// with 19 MiB each further one is cut from the heap of whichever thread hashes it, and stays there: RSS went from 22 to 723 MB
-/// by 3,198 wrong passwords, for good. To set the threshold stops its moving. Below a MiB the heap is kept, as it is much faster
-/// than mapping for packets and windows; the heap's end is given back when 2 MiB of it are free, as glibc pairs the two.
+/// glibc begins with 128 KiB too, but raises the threshold to the size of what was freed, up to 32 MiB. After the first
+/// password hash of 19 MiB each further one is cut from the heap of whichever thread computes it, and stays there: RSS
+/// grew from 22 to 723 MB with 3,198 wrong passwords and never shrank. Setting the threshold stops it from moving.
+/// Below a MiB the heap is kept, because it is much faster than mapping for packets and windows; the end of the heap is
+/// released when 2 MiB of it are free, as in glibc's pairing of the two.
 ///
-/// To be called before there are other threads. Says whether it was done; there is no log yet.
+/// Call it before there are other threads. Returns whether it was done; there is no log yet.
 #[must_use]
 pub(crate) fn map_large_allocations() -> bool {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
@@ -68,31 +71,32 @@ pub(crate) fn map_large_allocations() -> bool {
     done.iter().all(|done| *done)
 }
 
-/// Asks the C library to give back what its heap does not need, whole pages between what is in use included. Takes some 10 ms for each
-/// 100 MiB, for which whoever allocates has to wait. Does nothing where the library is another than glibc.
+/// Makes the C library release unused memory of its heap, including whole pages between used ones. Takes about 10 ms
+/// for each 100 MiB, for which allocating threads wait. Does nothing without glibc.
 pub(crate) fn trim_heap() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     #[expect(
         unsafe_code,
         reason = "the C library has no safe face; the call takes no pointer and may come from any thread, malloc_trim(3)"
     )]
-    // SAFETY: it only looks at memory that is not in use.
+    // SAFETY: it only touches memory that is not in use.
     unsafe {
         libc::malloc_trim(0);
     }
 }
 
-/// Ends the process without running what is registered to run at its end (atexit(3)): other threads still run, and one of them may hold what
-/// that would wait for.
+/// Ends the process without running exit handlers (atexit(3)): other threads still run, and one of them may hold a lock
+/// that a handler would wait for.
 pub(crate) fn exit_at_once(status: u8) -> ! {
     #[expect(unsafe_code, reason = "std::process::exit runs handlers of atexit(3); _exit(2) has no safe face")]
-    // SAFETY: the call takes no pointer, may come from any thread, and the kernel ends all of them at once.
+    // SAFETY: the call takes no pointer, may be made from any thread, and the kernel ends all threads at once.
     unsafe {
         libc::_exit(i32::from(status))
     }
 }
 
-/// How many passwords are hashed at the same time: `hashing`, or one fewer than there are processors, so that sessions keep one.
+/// How many passwords are hashed concurrently: `hashing`, or one fewer than there are processors, so that sessions keep
+/// one.
 #[must_use]
 pub(crate) fn hashing_slots(limits: &Limits) -> usize {
     match limits.hashing {
@@ -101,7 +105,7 @@ pub(crate) fn hashing_slots(limits: &Limits) -> usize {
     }
 }
 
-/// Bytes of memory in which passwords are hashed: `hashing_memory`, or a quarter of what there is.
+/// Memory for hashing passwords, in bytes: `hashing_memory`, or a quarter of the machine's.
 #[must_use]
 pub(crate) fn hashing_memory(limits: &Limits) -> usize {
     match limits.hashing_memory {
@@ -110,16 +114,16 @@ pub(crate) fn hashing_memory(limits: &Limits) -> usize {
     }
 }
 
-/// The most memory in bytes that one hash may take: `hashing_memory` if that is set, else half of what there is. A hash that takes
-/// more is never computed: a guess at its user's name would have the whole server killed.
+/// The most memory of one hash, in bytes: `hashing_memory` if it is set, else half of the machine's. A hash that needs
+/// more is never computed: a guess at its user's name would get the whole server killed.
 #[must_use]
 pub(crate) fn most_memory_of_a_hash(limits: &Limits) -> usize {
     let half = memory_limit().map_or(usize::MAX, |bytes| usize::try_from(bytes / 2).unwrap_or(usize::MAX));
     if limits.hashing_memory == 0 { half } else { limits.hashing_memory.max(half) }
 }
 
-/// Bytes of memory for compiling one plugin: `compile_memory`, or all that there is. A compiler that may take more than
-/// that does not end with a refusal of the plugin: the kernel's OOM killer ends it, or the server.
+/// Memory for compiling one plugin, in bytes: `compile_memory`, or all of the machine's. With more, a compiler would
+/// not end with a refusal of the plugin: the kernel's OOM killer would end it, or the server.
 #[must_use]
 pub(crate) fn compile_memory(limits: &Limits) -> usize {
     bounded_compile_memory(limits.compile_memory, memory_limit())
@@ -130,10 +134,10 @@ fn bounded_compile_memory(wanted: usize, machine: Option<u64>) -> usize {
     wanted.min(machine.max(LEAST_COMPILE_MEMORY))
 }
 
-/// Something of which the machine has less than the configured limits may take.
+/// A resource of which the machine has less than the configured limits may take.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Shortage {
-    /// What there is too little of.
+    /// The resource.
     pub resource: &'static str,
     /// How much there is.
     pub has: u64,
@@ -149,7 +153,7 @@ impl fmt::Display for Shortage {
     }
 }
 
-/// What the machine gives this process; `None` where it has no limit or does not say.
+/// The resources that the machine gives this process; `None` where there is no limit or it is unknown.
 #[derive(Clone, Copy, Debug, Default)]
 struct Machine {
     mappings: Option<u64>,
@@ -162,7 +166,7 @@ struct Machine {
 impl Machine {
     fn read() -> Machine {
         let mappings = number(Path::new("/proc/sys/vm/max_map_count"));
-        // The soft limit is raised to the hard one at start.
+        // The soft limit is raised to the hard one at the start.
         let files = getrlimit(Resource::Nofile).maximum;
         let memory = [machine::available(), memory_limit()].into_iter().flatten().min();
         let address_space = getrlimit(Resource::As).current;
@@ -210,7 +214,7 @@ impl Machine {
 }
 
 impl Machine {
-    /// What there is too little of to start at all.
+    /// The resources that are too small to start at all.
     fn lacks(&self, limits: &Limits) -> Vec<Shortage> {
         let engine = derived::engine_settings(limits);
         let address_space = u64::try_from(whelk_runtime::address_space(&engine)).unwrap_or(u64::MAX);
@@ -243,10 +247,10 @@ fn processors() -> u64 {
     std::thread::available_parallelism().map_or(1, |processors| processors.get() as u64)
 }
 
-/// Checks that this machine lets the server start at all.
+/// Checks that this machine allows the server to start.
 ///
 /// # Errors
-/// Says what there is too little of, a line each, and what to set.
+/// The resources that are too small, a line each, and what to set.
 pub(crate) fn check_start(limits: &Limits) -> Result<(), String> {
     let lacks = Machine::read().lacks(limits);
     let lines = lacks.iter().map(|Shortage { resource, has, needs, change }| {
@@ -255,14 +259,14 @@ pub(crate) fn check_start(limits: &Limits) -> Result<(), String> {
     if lacks.is_empty() { Ok(()) } else { Err(lines.collect::<Vec<_>>().join("\n")) }
 }
 
-/// What this machine has too little of for a configuration. Nothing is changed.
+/// The resources that are too small for a configuration. Nothing is changed.
 #[must_use]
 pub(crate) fn shortages(config: &Config) -> Vec<Shortage> {
     let hashing = hashing_shortage(config, hashing_memory(&config.limits));
     Machine::read().shortages(config).into_iter().chain(hashing).collect()
 }
 
-/// A password hash that takes more memory than `has`, which all of them have together.
+/// A password hash that takes more memory than `has`, which all of them share.
 fn hashing_shortage(config: &Config, has: usize) -> Option<Shortage> {
     let Entrance::Users(users) = &config.entrance else { return None };
     let memory = |user: &config::User| match &user.door {
@@ -287,7 +291,7 @@ fn number(file: &Path) -> Option<u64> {
     fs::read_to_string(file).ok()?.trim().parse().ok()
 }
 
-/// How many files this process may have open for what.
+/// The number of files that this process may open, by purpose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Files {
     /// One for each connection.
@@ -301,22 +305,23 @@ pub(crate) struct Files {
 }
 
 impl Files {
-    /// What the limits allow.
+    /// The configured limits.
     fn wanted(config: &Config) -> Files {
         let grants = |tenant: &&config::Tenant| tenant.grants.opens_files();
         let granted = config.tenants.values().filter(grants).map(|tenant| u64::from(tenant.limits.tenant_open_files));
         let (tenants, plugins) = match config.entrance {
             Entrance::Users(_) => (config.tenants.len() as u64, granted.sum()),
-            // Each plugin is a tenant, and nobody knows of how many there will be.
+            // Each plugin is a tenant, and their number is unknown.
             Entrance::Demonstration => (DEMONSTRATED, DEMONSTRATED * u64::from(config.limits.tenant_open_files)),
         };
-        // The operator's and the tenants', quick and slow ones.
+        // Of the operator and of the tenants, fast and slow ones.
         let jobs = 4 * u64::from(config.limits.compile_jobs);
         let others = OTHER_FILES + FILES_OF_TENANT * tenants + FILES_OF_JOB * jobs;
         Files { connections: config.limits.connections.into(), plugins, wanted: plugins, others }
     }
 
-    /// What of a tenant's limit it has: as much less as there is less for all, so that none can take what is left for the others.
+    /// A tenant's limit, reduced in the same proportion as the total, so that no tenant can take what is left for the
+    /// others.
     #[must_use]
     pub(crate) fn share(self, limit: u32) -> u32 {
         if self.plugins >= self.wanted {
@@ -329,7 +334,8 @@ impl Files {
         self.connections + self.plugins + self.others
     }
 
-    /// As many as fit in `limit`, `None` being without. Where there are too few, a quarter is plugins' at least; one connection always is.
+    /// As many as fit in `limit`; `None` means unlimited. If there are too few, at least a quarter is for plugins, and
+    /// at least one is for a connection.
     fn within(self, limit: Option<u64>) -> Files {
         let Some(limit) = limit.filter(|limit| *limit < self.sum()) else { return self };
         let room = limit.saturating_sub(self.others);
@@ -339,8 +345,8 @@ impl Files {
     }
 }
 
-/// Raises the number of files that this process may open to as many as it may have, and says what they are for: as many as the
-/// configuration wants, or fewer, which [`shortages`] tells of.
+/// Raises the limit of open files to the hard limit and divides it: as many as the configuration wants, or fewer, which
+/// [`shortages`] reports.
 pub(crate) fn make_room(config: &Config) -> Files {
     let limit = getrlimit(Resource::Nofile);
     if limit.current != limit.maximum
@@ -351,8 +357,8 @@ pub(crate) fn make_room(config: &Config) -> Files {
     Files::wanted(config).within(getrlimit(Resource::Nofile).current)
 }
 
-/// How many connections that have not logged in there is room for, `wanted` at most: they take an eighth of the memory and half of
-/// the open files. One at least.
+/// How many unauthenticated connections there is room for, at most `wanted`: they take an eighth of the memory and half
+/// of the open files. At least one.
 #[must_use]
 pub(crate) fn unauthenticated_full(wanted: u32) -> u32 {
     room_for_unauthenticated(wanted, memory_limit(), getrlimit(Resource::Nofile).current)
@@ -365,8 +371,8 @@ fn room_for_unauthenticated(wanted: u32, memory: Option<u64>, files: Option<u64>
     room.map_or(wanted, |room| wanted.min(u32::try_from(room).unwrap_or(u32::MAX))).max(1)
 }
 
-/// Keeps the secrets in this process's memory out of core dumps. `private` keeps other programs of the same user from
-/// reading that memory too, which also hides the process from their debuggers and profilers.
+/// Keeps secrets in this process's memory out of core dumps. `private` also keeps other programs of the same user from
+/// reading that memory, which hides the process from their debuggers and profilers.
 pub(crate) fn forbid_dumps(private: bool) {
     let none = Rlimit { current: Some(0), maximum: Some(0) };
     if let Err(error) = setrlimit(Resource::Core, none) {
@@ -500,7 +506,7 @@ mod tests {
         assert_eq!(within(Some(10)), (1, 0));
         let few = Files { plugins: 10, ..wanted }.within(Some(1_088));
         assert_eq!((few.connections, few.plugins), (990, 10));
-        // What is left is left for every tenant.
+        // The rest is divided among all tenants.
         assert_eq!((wanted.share(1_024), wanted.within(Some(1_088)).share(1_024)), (1_024, 125));
         assert_eq!(wanted.within(Some(10)).share(1_024), 1);
     }

@@ -30,23 +30,23 @@ pub struct Tenant {
     shared: Arc<whelk_runtime::Tenant>,
     limits: Limits,
     routes: Routes,
-    /// What is in its own plugin folder, if it has one.
+    /// The contents of its own plugin folder, if it has one.
     own: Option<Arc<Registry>>,
     operators: Arc<Registry>,
     turns: Turns,
     input: Arc<InputBudget>,
 }
 
-/// Connections of one tenant that may have more to do than one turn of the pump at the same time: as many as there are workers. The
-/// others stand in line, where they are in nobody else's way.
+/// How many connections of one tenant may have more to do than one turn at the same time: as many as there are workers.
+/// The others queue, where they delay only their own tenant.
 type Turns = Arc<Semaphore>;
 
-/// Every tenant there is.
+/// All tenants.
 pub struct Tenants {
     known: Known,
-    /// What each user has of sessions ...
+    /// How many sessions each user has ...
     users: Arc<Users>,
-    /// ... and of connections.
+    /// ... and how many connections.
     entered: Arc<Users>,
 }
 
@@ -62,53 +62,56 @@ struct Demonstration {
     plugin_limits: whelk_runtime::Limits,
     plugins: Arc<Registry>,
     granter: Arc<Granter>,
-    /// One for all: nobody here is another's neighbour.
+    /// One for all: in the demonstration tenants are not isolated from each other.
     input: Arc<InputBudget>,
-    /// Those that somebody has opened a session as. Grows with the names of plugins, not with those of users.
+    /// Those with which somebody has opened a session. Grows with the number of plugins, not of users.
     made: Mutex<BTreeMap<String, Arc<OnceCell<Arc<Tenant>>>>>,
 }
 
-/// How many of something each user has: sessions over all connections, or connections.
+/// How many sessions or connections each user has.
 #[derive(Default)]
 struct Users(Mutex<HashMap<String, Count>>);
 
 #[derive(Default)]
 struct Count {
     places: u32,
-    /// The limit has been met, and the operator was told; until the user has fewer again nothing more is said.
+    /// The limit was reached and logged; nothing more is logged until the user has fewer again.
     told: bool,
 }
 
-/// The place of one session of a user, or of one connection. Given back when dropped.
+/// The slot of one session or connection of a user. Dropping it frees the slot.
 pub(crate) struct Seat {
     users: Arc<Users>,
     user: String,
 }
 
-/// A user has all that one may have.
+/// A user has reached the limit.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Crowded {
-    /// Whether the operator does not know yet.
+    /// Whether to log it.
     pub(crate) is_news: bool,
 }
 
 impl Tenant {
-    /// What its sessions share.
+    /// The part that its sessions share.
     pub fn shared(&self) -> &Arc<whelk_runtime::Tenant> {
         &self.shared
     }
 
-    /// The plugin that exactly this name means to the tenant: its own folder comes before the operator's, and no other is looked in.
+    /// The plugin that exactly this name means to the tenant: its own folder takes precedence over the operator's; no
+    /// other is searched.
     pub fn plugin(&self, name: &str) -> Option<Arc<Plugin>> {
         self.folders().find_map(|plugins| plugins.get(name))
     }
 
-    /// The same, or why there is none. A plugin that is being prepared comes before one that is ready in a folder after its own.
+    /// The same, or why there is none. A plugin that is being prepared takes precedence over a ready one in a later
+    /// folder.
     fn lookup(&self, name: &str) -> Lookup {
         first(self.folders().map(|plugins| plugins.lookup(name)))
     }
 
-    /// The same once it is known, or after `prepare_wait`. Waits for this name alone, and in no folder after the one that has it.
+    /// The same once it is known, or after `prepare_wait`. Waits for this name alone, and for no folder after the one
+    /// that has it.
     async fn settled(&self, name: &str) -> Lookup {
         let all = async {
             let mut found = Vec::new();
@@ -123,12 +126,12 @@ impl Tenant {
         timeout(self.limits.prepare_wait, all).await.unwrap_or_else(|_| self.lookup(name))
     }
 
-    /// The folders in which the plugins of the tenant's are looked for, in this order.
+    /// The plugin folders of the tenant, in the order of the search.
     fn folders(&self) -> impl Iterator<Item = &Arc<Registry>> {
         self.own.iter().chain([&self.operators])
     }
 
-    /// Where its commands and subsystems go.
+    /// The routes of its commands and subsystems.
     pub fn routes(&self) -> &Routes {
         &self.routes
     }
@@ -152,7 +155,7 @@ impl Tenants {
     /// Makes the tenants of a configuration. `own` are the tenants' own plugin folders, by the tenants' names. Blocks.
     ///
     /// # Errors
-    /// Everything that is granted and cannot be given, one a line.
+    /// Every grant that is not possible, one a line.
     pub(crate) fn configured(
         configured: &BTreeMap<String, config::Tenant>,
         plugin_limits: impl Fn(&Limits) -> whelk_runtime::Limits,
@@ -182,7 +185,7 @@ impl Tenants {
         }
     }
 
-    /// The tenants of the demonstration, none of which has been met.
+    /// The tenants of the demonstration, none of which exists yet.
     pub(crate) fn demonstration(
         limits: &Limits,
         plugin_limits: whelk_runtime::Limits,
@@ -201,7 +204,7 @@ impl Tenants {
         Tenants { known, users: Arc::default(), entered: Arc::default() }
     }
 
-    /// The tenant of exactly this name. In the demonstration it is made if there is a plugin called so; no other name makes anything.
+    /// The tenant of exactly this name. In the demonstration it is made if there is a plugin of this name.
     pub async fn find(&self, name: &str) -> Option<Arc<Tenant>> {
         match &self.known {
             Known::Configured(tenants) => tenants.get(name).cloned(),
@@ -209,7 +212,8 @@ impl Tenants {
         }
     }
 
-    /// What a plugin's name means to the tenant of this name. Waits up to `prepare_wait` for the plugin to be loaded or refused.
+    /// What a plugin's name means to the tenant of this name. Waits up to `prepare_wait` for the plugin to be loaded or
+    /// refused.
     pub(crate) async fn settled(&self, tenant: &str, plugin: &str) -> Lookup {
         match &self.known {
             Known::Configured(tenants) => match tenants.get(tenant) {
@@ -224,7 +228,7 @@ impl Tenants {
         }
     }
 
-    /// What a session of a tenant may use. Known before the tenant has been made.
+    /// The limits of a tenant's sessions. Known before the tenant has been made.
     pub(crate) fn limits(&self, tenant: &str) -> Option<&Limits> {
         match &self.known {
             Known::Configured(tenants) => tenants.get(tenant).map(|tenant| &tenant.limits),
@@ -232,7 +236,8 @@ impl Tenants {
         }
     }
 
-    /// Those of a tenant that has been made. In the demonstration that is never so early: nobody there is another's neighbour.
+    /// Those of a tenant that has been made. In the demonstration that is never so early: tenants there are not
+    /// isolated from each other.
     pub(crate) fn turns(&self, tenant: &str) -> Option<Turns> {
         match &self.known {
             Known::Configured(tenants) => tenants.get(tenant).map(|tenant| Arc::clone(&tenant.turns)),
@@ -240,7 +245,7 @@ impl Tenants {
         }
     }
 
-    /// What a tenant's clients have for their large packets. Known before the tenant has been made.
+    /// The budget of a tenant's clients for large packets. Known before the tenant has been made.
     pub(crate) fn input(&self, tenant: &str) -> Option<Arc<InputBudget>> {
         match &self.known {
             Known::Configured(tenants) => tenants.get(tenant).map(|tenant| Arc::clone(&tenant.input)),
@@ -248,17 +253,18 @@ impl Tenants {
         }
     }
 
-    /// Takes the place of one more session of a user.
+    /// Takes the slot of one more session of a user.
     pub(crate) fn seat(&self, user: &str, most: u32) -> Result<Seat, Crowded> {
         self.users.seat(user, most)
     }
 
-    /// Takes the place of one more connection of a user, who has just entered.
+    /// Takes the slot of one more connection of a user who has just logged in.
     pub(crate) fn enter(&self, user: &str, most: u32) -> Result<Seat, Crowded> {
         self.entered.seat(user, most)
     }
 
-    /// Tells the operator of each plugin that a tenant names although it needs more than the tenant is granted: its sessions are refused.
+    /// Logs each plugin that a tenant names although it needs more than the tenant is granted: its sessions are
+    /// refused.
     pub(crate) fn warn_of_missing_grants(&self, named: &BTreeSet<(&str, &str)>) {
         let Known::Configured(tenants) = &self.known else { return };
         for (name, plugin) in named {
@@ -273,7 +279,8 @@ impl Tenants {
     }
 }
 
-/// What a name means, from what it means in each folder, in their order: of several that are not there the first that may come.
+/// The meaning of a name, from its meaning in each folder, in their order: of several absent ones the first that may
+/// still come.
 fn first(found: impl IntoIterator<Item = Lookup>) -> Lookup {
     let mut result = Lookup::Absent;
     for lookup in found {
@@ -297,7 +304,7 @@ impl Demonstration {
         Some(self.tenant(name).await)
     }
 
-    /// The tenant of this name, made by whoever asks first; the others wait for that.
+    /// The tenant of this name, made by the first caller; others wait for it.
     async fn tenant(&self, name: &str) -> Arc<Tenant> {
         let cell = {
             let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
@@ -310,7 +317,7 @@ impl Demonstration {
         Arc::clone(cell.get_or_init(|| self.make(name.to_owned())).await)
     }
 
-    /// Makes a tenant off the paths of those who serve. What it cannot be given it goes without, which the operator is told.
+    /// Makes a tenant on a blocking thread. A grant that is not possible is left out and logged.
     async fn make(&self, name: String) -> Arc<Tenant> {
         let (granter, limits) = (Arc::clone(&self.granter), self.plugin_limits.clone());
         let work = tokio::task::spawn_blocking({
@@ -334,7 +341,7 @@ impl Demonstration {
     }
 }
 
-/// A name that could not be a configured tenant's becomes no folder, wherever it would have led.
+/// A name that is not a valid tenant name never becomes a folder, wherever it would lead.
 fn demonstration_grants(name: &str) -> Grants {
     let grants = Grants::demonstration();
     if check_tenant_name(name).is_ok() { grants } else { Grants { directory: None, ..grants } }
@@ -376,7 +383,7 @@ mod tests {
         let users = Arc::new(Users::default());
         let first = users.seat("alice", 2).unwrap();
         let second = users.seat("alice", 2).unwrap();
-        // The operator hears of it once.
+        // Logged once.
         assert_eq!(users.seat("alice", 2).err(), Some(Crowded { is_news: true }));
         assert_eq!(users.seat("alice", 2).err(), Some(Crowded { is_news: false }));
         let others = users.seat("bob", 2).unwrap();
@@ -403,7 +410,7 @@ mod tests {
         }
     }
 
-    /// A demonstration without plugins, and the folder in which its state is.
+    /// A demonstration without plugins, and its state folder.
     fn demonstration() -> (tempfile::TempDir, Demonstration) {
         let folder = tempfile::tempdir().unwrap();
         let granter = Granter::new(&folder.path().join("state"));
@@ -413,7 +420,7 @@ mod tests {
         (folder, *demonstration)
     }
 
-    /// What lies in the state folder under `files`.
+    /// The contents of `files` in the state folder.
     fn directories(folder: &Path) -> Vec<String> {
         let entries = std::fs::read_dir(folder.join("state/files")).into_iter().flatten();
         let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();

@@ -37,7 +37,7 @@ pub(super) fn serve(file: Option<&Path>, overrides: Overrides, format: Format) -
         emit(ServerEvent::HeapThresholdFailed {});
     }
     let demonstration = matches!(config.entrance, Entrance::Demonstration);
-    // First of all: until then a SIGHUP would kill the process without a word.
+    // First of all: until then a SIGHUP would kill the process silently.
     let stopper = Stopper::new();
     let hangup = if demonstration { Hangup::Stops } else { Hangup::Reloads };
     let signals = Signals::catch().map_err(failed)?;
@@ -82,7 +82,7 @@ pub(super) fn serve(file: Option<&Path>, overrides: Overrides, format: Format) -
     served
 }
 
-/// Says what the operator should know of a configuration that is good.
+/// Logs the notes of a valid configuration.
 fn warn_at_start(config: &Config, demonstration: bool) {
     for note in &config.notes {
         emit(ServerEvent::Note { note: &note.to_string() });
@@ -95,20 +95,20 @@ fn warn_at_start(config: &Config, demonstration: bool) {
     }
 }
 
-/// Ends a process that does not end by itself, since a thread that is waited for hangs in a disk, a plugin or a library.
+/// Ends a process that does not end by itself, because a thread hangs in a disk, a plugin or a library.
 fn give_up(why: GaveUp) {
     emit(ServerEvent::GaveUp { why: &why.to_string() });
     logging::finish();
     os_limits::exit_at_once(FAILED)
 }
 
-/// Ends the process when its log cannot be written any more. Standard error may still take a line.
+/// Ends the process when its log can no longer be written. Standard error may still take a line.
 fn give_up_the_log() {
     let _ = writeln!(std::io::stderr(), "the thread that writes the log has panicked; exiting");
     os_limits::exit_at_once(FAILED)
 }
 
-/// The host key of the state folder, made at the first start. Its fingerprint is what a user compares at the first login.
+/// The host key of the state folder, made at the first start. Users compare its fingerprint at their first login.
 fn host_key(state: &State) -> Result<HostKey, Failure> {
     let key = match state.read_host_key().map_err(wrong)? {
         Some(text) => HostKey::from_openssh(&text).map_err(|error| wrong(state.refuse_host_key(error)))?,

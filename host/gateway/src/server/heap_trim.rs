@@ -17,23 +17,24 @@ use crate::observe::event::{ServerEvent, emit};
 use crate::os_limits;
 use crate::server::gateway::Gateway;
 
-/// How often it is looked whether many have ended.
+/// How often to check whether many sessions have ended.
 const LOOK: Duration = Duration::from_secs(2);
-/// So few leave nothing that is worth the work, about 3 MiB.
+/// Below this many ended sessions (about 3 MiB of free heap) trimming is not worth its cost.
 const FEW: usize = 128;
-/// Asking the heap takes at most one part in so many of the time: whoever needs memory meanwhile waits.
+/// Trimming takes at most this fraction of the time: threads that allocate meanwhile wait.
 const PART: u32 = 1_000;
-/// After so long it may be asked again, however long it took.
+/// The longest pause between two trims, however long the last one took.
 const LONGEST: Duration = Duration::from_secs(20);
 
-/// Sessions, as far as what they left has not been given back.
+/// The sessions whose heap memory was not returned yet.
 struct Left {
-    /// The most that there were.
+    /// The peak since the last trim.
     most: usize,
 }
 
 impl Left {
-    /// There were at most so many since the last look, and there are so many now. Whether half of them have ended, and more than a few.
+    /// Takes the peak since the last check and the current number. Returns whether half of the sessions, and more than
+    /// a few, have ended.
     fn is_worth_it(&mut self, peak: usize, now: usize) -> bool {
         self.most = self.most.max(peak);
         let ended = self.most.saturating_sub(now);
@@ -45,7 +46,7 @@ impl Left {
     }
 }
 
-/// Gives memory back for as long as it is polled.
+/// Trims the heap for as long as it is polled.
 pub async fn give_back(gateway: Arc<Gateway>) -> Infallible {
     let mut left = Left { most: 0 };
     let mut clock = interval(LOOK);
@@ -60,7 +61,7 @@ pub async fn give_back(gateway: Arc<Gateway>) -> Infallible {
                 start.elapsed()
             };
             let took = tokio::task::spawn_blocking(work).await.unwrap_or_default();
-            // A number in JSON too: of 128 bits it would be a text.
+            // A number in JSON too: 128 bits would be printed as text.
             let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
             emit(ServerEvent::HeapTrimmed { sessions, took_ms });
             sleep((took * PART).min(LONGEST)).await;

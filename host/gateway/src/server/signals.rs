@@ -44,21 +44,21 @@ const IGNORED: [(&str, i32); 9] = [
 /// How long the process may take to end after `drain`. Connections have two seconds of that for their DISCONNECT.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// What SIGHUP means.
+/// The meaning of SIGHUP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hangup {
     /// The terminal has been closed, and nobody watches the program any more.
     Stops,
-    /// Re-read the configuration, one day.
+    /// Reserved for reloading the configuration; logged only.
     Reloads,
 }
 
-/// Why the process has to be ended by force.
+/// Why the process must be ended by force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GaveUp {
     /// It has not ended this long after a signal: `drain` and five seconds, or five seconds after a second signal.
     TimedOut {
-        /// The part of it that sessions had. None after a second signal.
+        /// The part of it that sessions had. `None` after a second signal.
         drain: Duration,
     },
     /// The thread that handles signals has panicked: nothing else could stop the process.
@@ -75,7 +75,7 @@ impl fmt::Display for GaveUp {
     }
 }
 
-/// A kind of signal: which, what it means, and where the next one comes from.
+/// A kind of signal: its name, its meaning, and its stream.
 struct Caught {
     name: &'static str,
     meaning: Meaning,
@@ -89,21 +89,21 @@ enum Meaning {
     Nothing,
 }
 
-/// The signals, caught.
+/// The signal handlers.
 pub struct Signals {
     runtime: Runtime,
     caught: Vec<Caught>,
 }
 
 impl Signals {
-    /// Catches them: from the moment this returns none of the table's kills the process.
+    /// Installs the handlers: from the moment this returns none of the table's signals kills the process.
     ///
     /// # Errors
-    /// When they cannot be caught.
+    /// When a handler cannot be installed.
     pub fn catch() -> io::Result<Signals> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let mut wanted = vec![("SIGTERM", libc::SIGTERM, Meaning::Stop), ("SIGINT", libc::SIGINT, Meaning::Stop)];
-        // Whoever starts a program with nohup(1) wants it to outlive the terminal.
+        // A program that was started with nohup(1) must outlive the terminal.
         if !is_ignored(libc::SIGHUP) {
             wanted.push(("SIGHUP", libc::SIGHUP, Meaning::Hangup));
         }
@@ -117,11 +117,11 @@ impl Signals {
         Ok(Signals { runtime, caught })
     }
 
-    /// Obeys them from now on, on a thread of its own. `drain` is the time that sessions have once the program stops. `give_up` has to end
-    /// the process: it is called when that has not ended in time, or when the thread panics.
+    /// Handles signals from now on, on a thread of its own. `drain` is the time that sessions have once the program
+    /// stops. `give_up` must end the process: it is called when that has not ended in time, or when the thread panics.
     ///
     /// # Errors
-    /// When there can be no thread.
+    /// When the thread cannot be started.
     pub fn obey(
         self,
         stopper: Stopper,
@@ -135,22 +135,22 @@ impl Signals {
     }
 }
 
-/// Runs a future on a thread of its own, and calls `give_up` when it has ended, by a panic too.
+/// Runs a future on a thread of its own, and calls `give_up` when it has ended, even by a panic.
 fn supervise(
     runtime: Runtime,
     handling: impl Future<Output = GaveUp> + Send + 'static,
     give_up: impl FnOnce(GaveUp) + Send + 'static,
 ) -> io::Result<()> {
     std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
-        // What the future used is not looked at again.
+        // The future's state is not used afterwards.
         let ended = caught("signals", || runtime.block_on(handling));
         give_up(ended.unwrap_or(GaveUp::Panicked));
     })?;
     Ok(())
 }
 
-/// Handles what comes, until the process should have ended. The deadline is looked at first and only ever replaced by an earlier one: signals,
-/// however many, do not delay it.
+/// Handles signals until the process should have ended. The deadline is checked first and only ever replaced by an
+/// earlier one: no number of signals delays it.
 async fn handle(
     mut next: impl FnMut(&mut Context<'_>) -> Poll<(&'static str, Meaning)>,
     stopper: Stopper,
@@ -185,7 +185,7 @@ async fn until(deadline: Option<(Instant, Duration)>) {
     }
 }
 
-/// Stops, and says when that should be over, and how much of the time until then sessions have.
+/// Stops, and returns when that should be done, and how much of the time until then sessions have.
 fn stop(stopper: &Stopper, signal: &str, drain: Duration) -> (Instant, Duration) {
     emit(ServerEvent::Stopping { signal });
     stopper.stop();
@@ -193,19 +193,19 @@ fn stop(stopper: &Stopper, signal: &str, drain: Duration) -> (Instant, Duration)
     (Instant::now() + drain + GRACE, drain)
 }
 
-/// The next signal that comes.
+/// The next signal.
 fn next(caught: &mut [Caught], context: &mut Context<'_>) -> Poll<(&'static str, Meaning)> {
     let come =
         |caught: &mut Caught| caught.signal.poll_recv(context).is_ready().then_some((caught.name, caught.meaning));
     caught.iter_mut().find_map(come).map_or(Poll::Pending, Poll::Ready)
 }
 
-/// Whether this process was started with a signal ignored. Where the kernel does not say, it was not.
+/// Whether this process was started with a signal ignored. False if the kernel does not tell.
 fn is_ignored(signal: i32) -> bool {
     std::fs::read_to_string("/proc/self/status").is_ok_and(|status| ignores(&status, signal))
 }
 
-/// The same, from what proc(5) calls `SigIgn`: a bit for each signal, the first for signal 1.
+/// The same, from proc(5)'s `SigIgn`: a bit for each signal, the first for signal 1.
 fn ignores(status: &str, signal: i32) -> bool {
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default();
@@ -223,7 +223,8 @@ mod tests {
         assert!(!ignores(status, libc::SIGINT) && !ignores(status, libc::SIGTERM) && !ignores("", libc::SIGHUP));
     }
 
-    /// The time until `handle` gives up, and why. `signals` come at once, `later` one by one, a second after each other.
+    /// The time until `handle` gives up, and why. `signals` come at once, `later` one by one, a second after each
+    /// other.
     async fn given_up_after(signals: &[Meaning], later: usize, drain: Duration) -> (Duration, GaveUp) {
         let (send, mut receive) = tokio::sync::mpsc::unbounded_channel();
         signals.iter().for_each(|meaning| send.send(*meaning).unwrap());
@@ -253,7 +254,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn further_signals_bring_the_deadline_nearer_and_never_move_it_away() {
         let an_hour = Duration::from_secs(3600);
-        // The second one after a second; those after it change nothing, since there are as many as the whole time takes.
+        // The second one after a second; later ones change nothing, and there are as many as fit in the whole time.
         let (after, gave_up) = given_up_after(&[Meaning::Stop], 5_000, an_hour).await;
         assert_eq!((after.as_secs(), gave_up), (6, GaveUp::TimedOut { drain: Duration::ZERO }));
         // A second one shortly before the end.
@@ -267,7 +268,7 @@ mod tests {
         send.send(Meaning::Stop).unwrap();
         (0..100_000).for_each(|_| send.send(Meaning::Nothing).unwrap());
         let next = |context: &mut Context<'_>| receive.poll_recv(context).map(|meaning| ("SIGTERM", meaning.unwrap()));
-        // Runs as soon as `handle` lets anybody run.
+        // Runs as soon as `handle` yields.
         let clock = async {
             tokio::time::advance(Duration::from_secs(3600)).await;
             std::future::pending::<()>().await;
