@@ -88,7 +88,7 @@ impl Tenant {
     #[must_use]
     pub fn failed(&self) -> Telling {
         let now = Instant::now();
-        if self.budget.failures.try_take(now) {
+        if self.budget.failure_rate.try_take(now) {
             Telling::Whole
         } else {
             Telling::Brief { is_news: self.budget.is_news(Total::FailureRate, now) }

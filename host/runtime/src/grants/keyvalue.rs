@@ -13,4 +13,5 @@ mod writer;
 
 pub use buckets::{Answer, Buckets, Entry, Error, Keys, Page, Values};
 pub use embedded::{Embedded, Quota};
+pub(crate) use flow::operations_of;
 pub use flow::{Flow, Load, Room};

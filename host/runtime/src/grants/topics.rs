@@ -9,21 +9,19 @@ mod mailbox;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::Duration;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::time::Instant;
 
 pub(crate) use mailbox::{Mail, Mailbox};
 
 use crate::limits::TopicLimits;
+use crate::limits::rate::TokenBucket;
 
 /// The longest name of a topic, in bytes.
 const NAME: usize = 256;
 /// The fixed cost of a message, and of each of its deliveries.
 const POSTAGE: usize = 64;
-/// The burst after a pause.
-const BURST: Duration = Duration::from_secs(1);
 
 /// Why a call failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,8 +40,6 @@ pub struct Topics {
     /// The subscribers of each topic. A topic without subscribers has no entry.
     subscribers: RwLock<HashMap<Arc<str>, Boxes>>,
     next: AtomicU64,
-    /// When everything published so far is paid for.
-    paid: Mutex<Option<Instant>>,
 }
 
 impl Topics {
@@ -54,12 +50,14 @@ impl Topics {
     }
 
     /// Puts a message into the mailbox of each subscriber and returns their number. Copies the bytes after all checks.
+    /// `rate` is the tenant's, in bytes.
     pub(crate) fn publish(
         &self,
         topic: &str,
         bytes: usize,
         data: impl FnOnce() -> Arc<[u8]>,
         limits: &TopicLimits,
+        rate: &TokenBucket,
     ) -> Result<u32, Refusal> {
         if bytes > limits.message || topic.len() > NAME {
             return Err(Refusal::TooLarge);
@@ -68,7 +66,7 @@ impl Topics {
         let found = table.get_key_value(topic);
         let count = found.map_or(0, |(_, boxes)| boxes.len());
         let cost = bytes + POSTAGE * (1 + count);
-        if !self.pay(Instant::now(), cost, limits.rate) {
+        if !rate.try_take_on_credit(u64::try_from(cost).unwrap_or(u64::MAX), Instant::now()) {
             return Err(Refusal::OverQuota);
         }
         if let Some((name, boxes)) = found {
@@ -76,21 +74,6 @@ impl Topics {
             boxes.values().for_each(|mailbox| mailbox.put(name, &data, limits.waiting, limits.waiting_bytes));
         }
         Ok(u32::try_from(count).unwrap_or(u32::MAX))
-    }
-
-    /// Pays for a message if everything published before is paid for.
-    fn pay(&self, now: Instant, cost: usize, rate: usize) -> bool {
-        let rate = u64::try_from(rate).unwrap_or(u64::MAX).max(1);
-        let cost = u64::try_from(cost).unwrap_or(u64::MAX);
-        let price = Duration::from_micros(cost.saturating_mul(1_000_000) / rate);
-        let mut paid = self.paid.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = now.checked_sub(BURST).unwrap_or(now);
-        let due = paid.map_or(before, |paid| paid.max(before));
-        let affordable = due <= now;
-        if affordable {
-            *paid = Some(due + price);
-        }
-        affordable
     }
 
     /// A session without subscriptions.
@@ -173,7 +156,11 @@ mod tests {
     use super::*;
 
     fn publish(topics: &Topics, topic: &str, text: &str) -> Result<u32, Refusal> {
-        topics.publish(topic, text.len(), || text.as_bytes().into(), &TopicLimits::default())
+        topics.publish(topic, text.len(), || text.as_bytes().into(), &TopicLimits::default(), &rate())
+    }
+
+    fn rate() -> TokenBucket {
+        TokenBucket::of_a_second(8 << 20, Instant::now())
     }
 
     #[test]
@@ -206,20 +193,19 @@ mod tests {
             })
             .collect();
         let data: Arc<[u8]> = vec![7; 1_000].into();
-        assert_eq!(topics.publish("a", data.len(), || Arc::clone(&data), &TopicLimits::default()), Ok(100));
+        let published = topics.publish("a", data.len(), || Arc::clone(&data), &TopicLimits::default(), &rate());
+        assert_eq!(published, Ok(100));
         assert_eq!(Arc::strong_count(&data), 101);
         drop(subscribers);
         assert_eq!(Arc::strong_count(&data), 1);
     }
 
     #[test]
-    fn what_is_published_is_held_to_its_rate_and_a_pause_is_worth_one_burst() {
-        let topics = Topics::default();
-        let start = Instant::now() + Duration::from_secs(10);
-        let mebibytes = |now| (0..100).filter(|_| topics.pay(now, 1 << 20, 8 << 20)).count();
-        assert_eq!(mebibytes(start), 9);
-        assert_eq!(mebibytes(start + Duration::from_millis(500)), 4);
-        assert_eq!(mebibytes(start + Duration::from_secs(60)), 9);
+    fn what_a_tenant_publishes_is_held_to_its_rate() {
+        let (topics, limits) = (Topics::new(), TopicLimits::default());
+        let rate = TokenBucket::of_a_second(1_000, Instant::now());
+        let publish = || topics.publish("a", 1_000, || Arc::from(vec![0; 1_000]), &limits, &rate);
+        assert_eq!([publish(), publish()], [Ok(0), Err(Refusal::OverQuota)]);
     }
 
     #[test]

@@ -11,11 +11,12 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
+use tokio::time::{Instant, sleep_until};
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Linker, LinkerInstance, Resource, ResourceType, WasmList, WasmStr};
 
 use super::state::State;
-use crate::grants::keyvalue::{Buckets, Entry, Error, Load, Page, Room};
+use crate::grants::keyvalue::{Buckets, Entry, Error, Load, Page, Room, operations_of};
 use crate::host::bindings::keyvalue::store as wit;
 use crate::limits::budget::Charge;
 
@@ -29,17 +30,17 @@ type Waits<'s, R> = Box<dyn Future<Output = wasmtime::Result<(Result<R, wit::Err
 type Entries = Vec<Option<Entry>>;
 
 /// What a handle of the plugin's stands for.
-struct Bucket {
+struct OpenBucket {
     name: String,
     /// For the name: a plugin may hold a thousand handles.
     _charge: Charge,
 }
 
-type Handle = Resource<Bucket>;
+type Handle = Resource<OpenBucket>;
 
 pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     let mut store = linker.instance("wasi:keyvalue/store@0.2.0-draft")?;
-    store.resource("bucket", ResourceType::host::<Bucket>(), |mut store, handle| {
+    store.resource("bucket", ResourceType::host::<OpenBucket>(), |mut store, handle| {
         store.data_mut().wasi().view().table.delete(Handle::new_own(handle))?;
         Ok(())
     })?;
@@ -96,7 +97,7 @@ impl State {
         }
         self.check_length("the name of the bucket", name.len(), self.limits().keyvalue.key)?;
         let charge = self.charges.memory(name.len()).ok_or_else(|| other("the tenant has no memory left"))?;
-        let bucket = Bucket { name, _charge: charge };
+        let bucket = OpenBucket { name, _charge: charge };
         self.wasi().view().table.push(bucket).map_err(|_| other("too many handles"))
     }
 
@@ -116,6 +117,13 @@ impl State {
         let most = self.limits().keyvalue.batch;
         if count <= most { Ok(()) } else { Err(other(format_args!("more than {most} keys in one call"))) }
     }
+
+    /// Charges the tenant for bytes that were read.
+    fn charge_for_read(&self, bytes: usize) {
+        let rate = &self.budget().keyvalue_rate;
+        rate.fill(Instant::now());
+        rate.take(operations_of(bytes));
+    }
 }
 
 /// What an operation needs, once it is its turn.
@@ -131,8 +139,15 @@ async fn turn(store: &mut Context<'_>, handle: &Handle, load: Load) -> Result<Tu
     let state = store.data_mut();
     let bucket = state.wasi().view().table.get(handle).map_err(|_| wit::Error::NoSuchStore)?.name.clone();
     let Some(buckets) = state.grants().keyvalue.clone() else { return Err(wit::Error::AccessDenied) };
-    let (rate, stays, pipes) = (state.limits().keyvalue.rate, state.pipes.is_closing(), Arc::clone(&state.pipes));
-    let mut room = pin!(buckets.flow().room(load, rate));
+    let (stays, pipes, budget) = (state.pipes.is_closing(), Arc::clone(&state.pipes), Arc::clone(state.budget()));
+    let mut room = pin!(async {
+        let now = Instant::now();
+        let due = budget.keyvalue_rate.reserve(load.operations(), now);
+        if due > now {
+            sleep_until(due).await;
+        }
+        buckets.flow().room(load).await
+    });
     let room = poll_fn(|context| {
         pipes.listen(context);
         match room.as_mut().poll(context) {
@@ -157,11 +172,11 @@ macro_rules! check {
 
 async fn get(mut store: Context<'_>, (handle, key): (Handle, String)) -> Answer<Option<Vec<u8>>> {
     check!(store.data().check_key(&key));
-    let (most, rate) = (store.data().limits().keyvalue.value, store.data().limits().keyvalue.rate);
+    let most = store.data().limits().keyvalue.value;
     let Turn { buckets, bucket, room } = check!(turn(&mut store, &handle, Load::read(1, most)).await);
     let mut values = check!(buckets.get_many(room, bucket, vec![key], most).await);
     let value = values.pop().flatten();
-    buckets.flow().charge(value.as_ref().map_or(0, Vec::len), rate);
+    store.data().charge_for_read(value.as_ref().map_or(0, Vec::len));
     Ok(Ok(value))
 }
 
@@ -190,10 +205,9 @@ async fn exists(mut store: Context<'_>, (handle, key): (Handle, String)) -> Answ
 
 async fn list_keys(mut store: Context<'_>, (handle, cursor): (Handle, Option<u64>)) -> Answer<wit::KeyResponse> {
     let page = Page { cursor, keys: store.data().limits().keyvalue.batch, bytes: PAGE };
-    let rate = store.data().limits().keyvalue.rate;
     let Turn { buckets, bucket, room } = check!(turn(&mut store, &handle, Load::read(1, PAGE)).await);
     let found = check!(buckets.list_keys(room, bucket, page).await);
-    buckets.flow().charge(found.keys.iter().map(String::len).sum(), rate);
+    store.data().charge_for_read(found.keys.iter().map(String::len).sum());
     Ok(Ok(wit::KeyResponse { keys: found.keys, cursor: found.cursor }))
 }
 
@@ -204,11 +218,11 @@ async fn increment(mut store: Context<'_>, (handle, key, delta): (Handle, String
 }
 
 async fn get_many(mut store: Context<'_>, (handle, keys): (Handle, WasmList<WasmStr>)) -> Answer<Entries> {
-    let (most, rate) = (store.data().limits().host_call_bytes, store.data().limits().keyvalue.rate);
+    let most = store.data().limits().host_call_bytes;
     let keys = check!(read_keys(&mut store, &keys)?);
     let Turn { buckets, bucket, room } = check!(turn(&mut store, &handle, Load::read(keys.len(), most)).await);
     let values = check!(buckets.get_many(room, bucket, keys.clone(), most).await);
-    buckets.flow().charge(values.iter().flatten().map(Vec::len).sum(), rate);
+    store.data().charge_for_read(values.iter().flatten().map(Vec::len).sum());
     Ok(Ok(keys.into_iter().zip(values).map(|(key, value)| value.map(|value| (key, value))).collect()))
 }
 

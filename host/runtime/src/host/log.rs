@@ -2,8 +2,8 @@
 //! line of it: lines are counted, cut and escaped, and who speaks is said by the host.
 
 use std::fmt::Write;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use tokio::time::Instant;
 
@@ -12,6 +12,7 @@ use crate::event::{Event, emit};
 use crate::host::bindings::imports::log::Level;
 use crate::limits::Limits;
 use crate::limits::budget::Total;
+use crate::limits::rate::TokenBucket;
 use crate::tenant::Tenant;
 
 /// The log of one session. Shared with the plugin's standard streams, which end here too.
@@ -21,9 +22,9 @@ pub(crate) struct LogBook {
     channel: u32,
     user: String,
     tenant: Arc<Tenant>,
-    allowance: Mutex<Allowance>,
+    lines: Allowance,
     /// That of file events, so that neither kind of line crowds the other out.
-    files: Mutex<Allowance>,
+    files: Allowance,
     /// How many requests of the client's were refused.
     refusals: AtomicU32,
 }
@@ -49,25 +50,24 @@ pub(super) struct FileEvent<'a> {
     pub(super) refused: Option<&'static str>,
 }
 
-/// How many lines may still be written.
+/// How many lines of one kind may be written.
 struct Allowance {
-    /// Thousandths of a line.
-    left: u64,
-    filled: Instant,
+    rate: TokenBucket,
     /// Lines dropped since one was last written.
-    dropped: u64,
+    dropped: AtomicU64,
 }
 
 impl LogBook {
     /// The log of a session with these facts that this plugin has now.
     pub(crate) fn new(plugin: Arc<str>, facts: &Facts, tenant: Arc<Tenant>) -> Self {
+        let now = Instant::now();
         Self {
             plugin,
             connection: facts.connection(),
             channel: facts.channel(),
             user: facts.get("user").unwrap_or_default().to_owned(),
-            allowance: Mutex::new(Allowance::full(tenant.limits())),
-            files: Mutex::new(Allowance::full(tenant.limits())),
+            lines: Allowance::full(tenant.limits(), now),
+            files: Allowance::full(tenant.limits(), now),
             refusals: AtomicU32::new(0),
             tenant,
         }
@@ -80,7 +80,7 @@ impl LogBook {
 
     /// Writes a line, or counts it as dropped.
     pub(super) fn line(&self, level: Level, text: &str) {
-        if let Some(dropped) = self.admit(&self.allowance, Instant::now()) {
+        if let Some(dropped) = self.admit(&self.lines, Instant::now()) {
             self.report_dropped(dropped);
             self.emit(level, &printable(text, self.tenant.limits().log_line));
         }
@@ -104,14 +104,15 @@ impl LogBook {
         }
     }
 
-    fn admit(&self, allowance: &Mutex<Allowance>, now: Instant) -> Option<u64> {
-        let mut allowance = allowance.lock().unwrap_or_else(PoisonError::into_inner);
-        let left_out = allowance.admit(self.tenant.limits(), now)?;
-        if self.tenant.budget().log.try_take(now) {
-            return Some(left_out);
+    /// Whether a line may be written, and how many were dropped since the last one.
+    fn admit(&self, allowance: &Allowance, now: Instant) -> Option<u64> {
+        if !allowance.admit(now) {
+            return None;
         }
-        allowance.dropped += left_out + 1;
-        drop(allowance);
+        if self.tenant.budget().log_rate.try_take(now) {
+            return Some(allowance.take_dropped());
+        }
+        allowance.drop_line();
         self.over(Total::LogRate);
         None
     }
@@ -181,31 +182,35 @@ impl LogBook {
 
 impl Drop for LogBook {
     fn drop(&mut self) {
-        let dropped =
-            |allowance: &mut Mutex<Allowance>| allowance.get_mut().unwrap_or_else(PoisonError::into_inner).dropped;
-        let (lines, files) = (dropped(&mut self.allowance), dropped(&mut self.files));
-        self.report_dropped(lines);
-        self.sum_up(files);
+        self.report_dropped(self.lines.take_dropped());
+        self.sum_up(self.files.take_dropped());
     }
 }
 
 impl Allowance {
-    fn full(limits: &Limits) -> Self {
-        Self { left: u64::from(limits.log_burst) * 1000, filled: Instant::now(), dropped: 0 }
+    fn full(limits: &Limits, now: Instant) -> Self {
+        Self {
+            rate: TokenBucket::new(limits.log_lines.into(), limits.log_burst.into(), now),
+            dropped: AtomicU64::new(0),
+        }
     }
 
-    /// Whether one more line may be written now, and if so how many were dropped before it.
-    fn admit(&mut self, limits: &Limits, now: Instant) -> Option<u64> {
-        let waited = u64::try_from(now.duration_since(self.filled).as_millis()).unwrap_or(u64::MAX);
-        let fill = waited.saturating_mul(limits.log_lines.into());
-        self.left = self.left.saturating_add(fill).min(u64::from(limits.log_burst) * 1000);
-        self.filled = now;
-        if self.left < 1000 {
-            self.dropped += 1;
-            return None;
+    /// Whether one more line may be written now. If not, it counts as dropped.
+    fn admit(&self, now: Instant) -> bool {
+        let admits = self.rate.try_take(now);
+        if !admits {
+            self.drop_line();
         }
-        self.left -= 1000;
-        Some(std::mem::take(&mut self.dropped))
+        admits
+    }
+
+    fn drop_line(&self) {
+        self.dropped.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many lines were dropped since this was asked last.
+    fn take_dropped(&self) -> u64 {
+        self.dropped.swap(0, Ordering::Relaxed)
     }
 }
 
@@ -282,11 +287,12 @@ mod tests {
     #[test]
     fn a_flood_of_lines_is_held_to_its_burst_and_its_rate() {
         let limits = Limits::default();
-        let mut lines = Allowance::full(&limits);
-        let start = lines.filled;
-        assert_eq!((0..10_000).filter_map(|_| lines.admit(&limits, start)).count(), 500);
+        let start = Instant::now();
+        let lines = Allowance::full(&limits, start);
+        assert_eq!((0..10_000).filter(|_| lines.admit(start)).count(), 500);
         let later = start + Duration::from_secs(1);
-        assert_eq!(lines.admit(&limits, later), Some(9_500));
-        assert_eq!((0..10_000).filter_map(|_| lines.admit(&limits, later)).count(), 99);
+        assert!(lines.admit(later));
+        assert_eq!(lines.take_dropped(), 9_500);
+        assert_eq!((0..10_000).filter(|_| lines.admit(later)).count(), 99);
     }
 }

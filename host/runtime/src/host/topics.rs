@@ -32,7 +32,7 @@ fn publish(store: &Context<'_>, topic: &str, data: &WasmList<u8>) -> Result<u32,
     let state = store.data();
     let Some(topics) = &state.grants().topics else { return Err(TopicError::OverQuota) };
     let copy = || data.as_le_slice(store).into();
-    Ok(topics.publish(topic, data.len(), copy, &state.limits().topics)?)
+    Ok(topics.publish(topic, data.len(), copy, &state.limits().topics, &state.budget().topic_rate)?)
 }
 
 impl State {

@@ -16,7 +16,7 @@ pub(crate) use unsent::{Finished, Owner, Unsent};
 
 use crate::limits::Limits;
 use crate::limits::permit::Permits;
-use crate::limits::rate::Bucket;
+use crate::limits::rate::TokenBucket;
 
 /// Of failures, so many seconds' worth may be told at once.
 const FAILURES: u64 = 5;
@@ -40,11 +40,15 @@ pub(crate) struct Budget {
     /// Sessions that have ended, with output that waits.
     pub(crate) unsent: Arc<Unsent>,
     /// Bytes of output in a second.
-    pub(crate) output_rate: Bucket,
-    /// Lines of log in a second.
-    pub(crate) log: Bucket,
-    /// Failures that are told whole, in a second.
-    pub(crate) failures: Bucket,
+    pub(crate) output_rate: TokenBucket,
+    /// Key-value operations in a second.
+    pub(crate) keyvalue_rate: TokenBucket,
+    /// Bytes of messages published in a second.
+    pub(crate) topic_rate: TokenBucket,
+    /// Log lines in a second.
+    pub(crate) log_rate: TokenBucket,
+    /// Failures in a second that are logged with every detail.
+    pub(crate) failure_rate: TokenBucket,
     /// Who of them may run. Made for the engine that runs the first.
     permits: OnceLock<Permits>,
     episodes: [Episode; Total::COUNT],
@@ -103,8 +107,9 @@ impl Total {
 impl Budget {
     pub(crate) fn new(limits: &Limits) -> Self {
         let now = Instant::now();
-        let rate = u64::try_from(limits.tenant_output_rate).unwrap_or(u64::MAX);
-        let (lines, failures) = (u64::from(limits.tenant_log_lines), u64::from(limits.tenant_failures));
+        let a_second = |units: u64| TokenBucket::of_a_second(units, now);
+        let bytes = |bytes: usize| u64::try_from(bytes).unwrap_or(u64::MAX);
+        let failures = u64::from(limits.tenant_failures);
         Self {
             sessions: Account::new(limits.tenant_sessions),
             memory: Account::new(limits.tenant_memory),
@@ -113,9 +118,11 @@ impl Budget {
             users: Mutex::default(),
             user_output: limits.user_output,
             unsent: Arc::default(),
-            output_rate: Bucket::new(rate, rate, now),
-            log: Bucket::new(lines, lines, now),
-            failures: Bucket::new(failures, failures * FAILURES, now),
+            output_rate: a_second(bytes(limits.tenant_output_rate)),
+            keyvalue_rate: a_second(limits.keyvalue.rate.into()),
+            topic_rate: a_second(bytes(limits.topics.rate)),
+            log_rate: a_second(limits.tenant_log_lines.into()),
+            failure_rate: TokenBucket::new(failures, failures * FAILURES, now),
             permits: OnceLock::new(),
             episodes: [const { Episode { last: AtomicU64::new(0) } }; Total::COUNT],
         }

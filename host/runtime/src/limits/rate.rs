@@ -1,4 +1,5 @@
-//! A bucket: so much at once, and so much a second after that. Whoever has emptied it waits or is refused; nobody holds a lock.
+//! The token bucket: the one rate limiter of the program. So many units at once, and so many a second after that. Takes no
+//! lock; whoever finds it empty waits or is refused.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
@@ -7,32 +8,36 @@ use tokio::time::Instant;
 
 const SECOND: u128 = 1_000_000_000;
 
-/// What is left, shared by everybody who takes of it.
+/// A token bucket that everybody shares who takes from it. The unit is the owner's: bytes, log lines, microseconds of
+/// processor time.
 #[derive(Debug)]
-pub(crate) struct Bucket {
+pub(crate) struct TokenBucket {
     /// Units a second.
     rate: u64,
-    /// Most that is ever in it.
+    /// The most units that it ever holds.
     size: i64,
-    /// Below zero is a debt: what was taken in one piece and was not there whole.
+    /// The units that are left. Below zero is a debt: what was taken in one piece and was not there whole.
     left: AtomicI64,
-    /// Until when it has been filled, in nanoseconds from `since` on.
+    /// Up to when it was refilled, in nanoseconds since `since`.
     filled: AtomicU64,
     since: Instant,
 }
 
-impl Bucket {
-    /// A full one. `rate` is in units a second, at least one.
+impl TokenBucket {
+    /// A full bucket. A rate or a size of 0 counts as 1.
     pub(crate) fn new(rate: u64, size: u64, now: Instant) -> Self {
         let size = i64::try_from(size.max(1)).unwrap_or(i64::MAX);
         Self { rate: rate.max(1), size, left: AtomicI64::new(size), filled: AtomicU64::new(0), since: now }
     }
 
-    /// Takes, whether it is there or not.
+    /// A full bucket that holds what comes in a second.
+    pub(crate) fn of_a_second(rate: u64, now: Instant) -> Self {
+        Self::new(rate, rate, now)
+    }
+
+    /// Takes so many units, whether they are there or not. Reads no clock: does not refill.
     pub(crate) fn take(&self, units: u64) {
-        let units = i64::try_from(units).unwrap_or(i64::MAX);
-        // The closure always gives a value.
-        let _ = self.left.fetch_update(Ordering::AcqRel, Ordering::Relaxed, |left| Some(left.saturating_sub(units)));
+        self.remove(units);
     }
 
     /// Takes one unit if there is one.
@@ -41,7 +46,22 @@ impl Bucket {
         self.left.fetch_update(Ordering::AcqRel, Ordering::Relaxed, |left| (left > 0).then(|| left - 1)).is_ok()
     }
 
-    /// Whether nothing is left, as far as can be told without a clock.
+    /// Takes so many units unless there is a debt. What is not there becomes one.
+    pub(crate) fn try_take_on_credit(&self, units: u64, now: Instant) -> bool {
+        self.fill(now);
+        let units = i64::try_from(units).unwrap_or(i64::MAX);
+        let less = |left: i64| (left >= 0).then(|| left.saturating_sub(units));
+        self.left.fetch_update(Ordering::AcqRel, Ordering::Relaxed, less).is_ok()
+    }
+
+    /// Takes so many units and says from when on they may be used: as soon as the debt of those before is paid.
+    pub(crate) fn reserve(&self, units: u64, now: Instant) -> Instant {
+        self.fill(now);
+        let before = self.remove(units);
+        now + self.time_for(before.min(0).unsigned_abs())
+    }
+
+    /// Whether nothing is left. Reads no clock: does not refill.
     pub(crate) fn looks_empty(&self) -> bool {
         self.left.load(Ordering::Acquire) <= 0
     }
@@ -49,13 +69,11 @@ impl Bucket {
     /// When there will be a unit; none if there is one now.
     pub(crate) fn empty_until(&self, now: Instant) -> Option<Instant> {
         self.fill(now);
-        let left = self.left.load(Ordering::Acquire);
-        let missing = u128::from(1_i64.saturating_sub(left).max(0).unsigned_abs());
-        let wait = (missing * SECOND).div_ceil(self.rate.into());
-        (missing > 0).then(|| now + Duration::from_nanos(u64::try_from(wait).unwrap_or(u64::MAX)))
+        let missing = 1_i64.saturating_sub(self.left.load(Ordering::Acquire)).max(0).unsigned_abs();
+        (missing > 0).then(|| now + self.time_for(missing))
     }
 
-    /// Adds what has come since it was last filled. What is less than a unit is left for the next time.
+    /// Adds what has come since the last time. Less than a unit is left for the next time.
     pub(crate) fn fill(&self, now: Instant) {
         let filled = self.filled.load(Ordering::Acquire);
         let time = u64::try_from(now.saturating_duration_since(self.since).as_nanos()).unwrap_or(u64::MAX);
@@ -65,12 +83,27 @@ impl Bucket {
         }
         let paid = u64::try_from(units * SECOND / u128::from(self.rate)).unwrap_or(u64::MAX);
         let until = filled.saturating_add(paid);
-        // Of two who come at once, one adds.
+        // Of two threads that refill at once, one adds.
         if self.filled.compare_exchange(filled, until, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
             let units = i64::try_from(units).unwrap_or(i64::MAX);
             let more = |left: i64| Some(left.saturating_add(units).min(self.size));
+            // The closure always gives a value.
             let _ = self.left.fetch_update(Ordering::AcqRel, Ordering::Relaxed, more);
         }
+    }
+
+    /// Takes so many units. Gives what was left before.
+    fn remove(&self, units: u64) -> i64 {
+        let units = i64::try_from(units).unwrap_or(i64::MAX);
+        let less = |left: i64| Some(left.saturating_sub(units));
+        // The closure always gives a value.
+        self.left.fetch_update(Ordering::AcqRel, Ordering::Relaxed, less).unwrap_or_else(|left| left)
+    }
+
+    /// How long it takes for so many units to come.
+    fn time_for(&self, units: u64) -> Duration {
+        let wait = (u128::from(units) * SECOND).div_ceil(self.rate.into());
+        Duration::from_nanos(u64::try_from(wait).unwrap_or(u64::MAX))
     }
 }
 
@@ -88,7 +121,7 @@ mod tests {
     #[test]
     fn what_was_taken_comes_back_at_its_rate_and_never_beyond_the_size() {
         let start = Instant::now();
-        let bucket = Bucket::new(250, 1000, start);
+        let bucket = TokenBucket::new(250, 1000, start);
         bucket.take(1000);
         assert!(bucket.looks_empty());
         assert_eq!(bucket.empty_until(start), Some(start + ms(4)));
@@ -101,7 +134,7 @@ mod tests {
     #[test]
     fn a_piece_larger_than_what_is_left_is_waited_for_afterwards() {
         let start = Instant::now();
-        let bucket = Bucket::new(1000, 10, start);
+        let bucket = TokenBucket::new(1000, 10, start);
         bucket.take(110);
         assert_eq!(bucket.empty_until(start), Some(start + ms(101)));
         assert!(!bucket.try_take(start + ms(100)));
@@ -111,7 +144,7 @@ mod tests {
     #[test]
     fn a_bucket_that_is_looked_at_often_fills_as_fast_as_one_that_is_not() {
         let start = Instant::now();
-        let (often, once) = (Bucket::new(333, 1000, start), Bucket::new(333, 1000, start));
+        let (often, once) = (TokenBucket::new(333, 1000, start), TokenBucket::new(333, 1000, start));
         often.take(1000);
         once.take(1000);
         (0..3000).for_each(|at| often.fill(start + Duration::from_micros(at * 700)));
@@ -122,7 +155,7 @@ mod tests {
     #[test]
     fn many_who_fill_it_at_once_fill_it_once() {
         let start = Instant::now();
-        let bucket = Arc::new(Bucket::new(1000, 1_000_000, start));
+        let bucket = Arc::new(TokenBucket::new(1000, 1_000_000, start));
         bucket.take(1_000_000);
         let threads: Vec<_> = (0..4)
             .map(|_| {
@@ -132,5 +165,37 @@ mod tests {
             .collect();
         threads.into_iter().for_each(|thread| thread.join().unwrap());
         assert_eq!(bucket.left.load(Ordering::Relaxed), 9_999);
+    }
+
+    #[test]
+    fn a_burst_is_free_and_what_follows_comes_at_the_rate() {
+        let start = Instant::now();
+        let bucket = TokenBucket::of_a_second(100, start);
+        let dues: Vec<_> = (0..300).map(|_| bucket.reserve(1, start)).collect();
+        assert!(dues[..=100].iter().all(|due| *due <= start));
+        assert_eq!(dues[299], start + ms(1_990));
+        // After a pause there is one burst again and no more.
+        let later = start + Duration::from_secs(60);
+        let again = (0..1_000).filter(|_| bucket.reserve(1, later) <= later).count();
+        assert_eq!(again, 101);
+    }
+
+    #[test]
+    fn what_costs_more_makes_the_next_wait_longer() {
+        let start = Instant::now();
+        let bucket = TokenBucket::of_a_second(100, start);
+        bucket.reserve(100, start);
+        assert_eq!(bucket.reserve(64, start), start);
+        assert_eq!(bucket.reserve(1, start), start + ms(640));
+    }
+
+    #[test]
+    fn what_is_taken_on_credit_is_held_to_its_rate_and_a_pause_is_worth_one_burst() {
+        let start = Instant::now();
+        let bucket = TokenBucket::of_a_second(8 << 20, start);
+        let mebibytes = |now| (0..100).filter(|_| bucket.try_take_on_credit(1 << 20, now)).count();
+        assert_eq!(mebibytes(start), 9);
+        assert_eq!(mebibytes(start + ms(500)), 4);
+        assert_eq!(mebibytes(start + Duration::from_secs(60)), 9);
     }
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use rustix::time::{ClockId, clock_gettime};
 use tokio::time::Instant;
 
-use crate::limits::rate::Bucket;
+use crate::limits::rate::TokenBucket;
 
 /// What the instances of a session have used so far. Counted while they run, so that it is known however they end.
 #[derive(Debug)]
@@ -20,7 +20,7 @@ pub(crate) struct SessionUsage {
     /// Processor time, nanoseconds.
     cpu: AtomicU64,
     /// What the session may use in the long run, in microseconds of processor time. One for all its instances.
-    bucket: Bucket,
+    bucket: TokenBucket,
     peak_memory: AtomicUsize,
 }
 
@@ -30,7 +30,7 @@ impl SessionUsage {
         let (share, burst) = (u64::from(share) * 1_000, u64::from(burst) * 1_000);
         Self {
             cpu: AtomicU64::new(0),
-            bucket: Bucket::new(share, burst, Instant::now()),
+            bucket: TokenBucket::new(share, burst, Instant::now()),
             peak_memory: AtomicUsize::new(0),
         }
     }

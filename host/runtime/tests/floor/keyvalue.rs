@@ -107,7 +107,7 @@ async fn no_name_reaches_another_tenants_values() {
     for (name, buckets) in &tenants {
         for bucket in pieces {
             let entries = pieces.iter().map(|key| ((*key).to_owned(), format!("{name}|{bucket}|{key}").into_bytes()));
-            let room = buckets.flow().room(Load::write(pieces.len(), 0), RATE).await;
+            let room = buckets.flow().room(Load::write(pieces.len(), 0)).await;
             buckets.set_many(room, bucket.to_owned(), entries.collect()).await.unwrap();
         }
     }
@@ -126,7 +126,7 @@ async fn no_name_reaches_another_tenants_values() {
 async fn contents(buckets: &dyn Buckets, bucket: &str) -> (Vec<Vec<u8>>, Vec<String>) {
     let (mut keys, mut cursor) = (Vec::new(), None);
     loop {
-        let room = buckets.flow().room(Load::write(1, 0), RATE).await;
+        let room = buckets.flow().room(Load::write(1, 0)).await;
         let page = Page { cursor, keys: 100, bytes: MOST };
         let mut found = buckets.list_keys(room, bucket.to_owned(), page).await.unwrap();
         keys.append(&mut found.keys);
@@ -135,7 +135,7 @@ async fn contents(buckets: &dyn Buckets, bucket: &str) -> (Vec<Vec<u8>>, Vec<Str
             break;
         }
     }
-    let room = buckets.flow().room(Load::write(1, 0), RATE).await;
+    let room = buckets.flow().room(Load::write(1, 0)).await;
     let values = buckets.get_many(room, bucket.to_owned(), keys.clone(), MOST).await.unwrap();
     (values.into_iter().map(Option::unwrap).collect(), keys)
 }
@@ -424,9 +424,9 @@ fn write_until_killed(path: &Path) {
             let buckets = store.tenant(&format!("tenant {}", writer % 2), QUOTA);
             writers.spawn(async move {
                 loop {
-                    let room = buckets.flow().room(Load::write(1, 0), RATE).await;
+                    let room = buckets.flow().room(Load::write(1, 0)).await;
                     let number = buckets.increment(room, "numbers".to_owned(), "next".to_owned(), 1).await.unwrap();
-                    let room = buckets.flow().room(Load::write(1, 0), RATE).await;
+                    let room = buckets.flow().room(Load::write(1, 0)).await;
                     let entry = (format!("{number}"), value(number));
                     buckets.set_many(room, "kept".to_owned(), vec![entry]).await.unwrap();
                     // One write, so that lines do not mix.
@@ -475,9 +475,9 @@ async fn check_count(store: &Arc<Embedded>, tenant: &str, bytes: usize, keys: us
     let quota = |bytes: usize, keys: usize| Quota { bytes: bytes as u64, keys: keys as u64 };
     let try_with = async |quota| {
         let buckets = store.tenant(tenant, quota);
-        let room = buckets.flow().room(Load::write(1, 0), RATE).await;
+        let room = buckets.flow().room(Load::write(1, 0)).await;
         let set = buckets.set_many(room, "probe".to_owned(), vec![("probe".to_owned(), vec![0; 100])]).await;
-        let room = buckets.flow().room(Load::write(1, 0), RATE).await;
+        let room = buckets.flow().room(Load::write(1, 0)).await;
         buckets.delete_many(room, "probe".to_owned(), vec!["probe".to_owned()]).await.unwrap();
         set
     };

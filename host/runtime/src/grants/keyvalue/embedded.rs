@@ -180,12 +180,12 @@ mod tests {
     }
 
     async fn set(buckets: &dyn Buckets, key: &str) -> Result<(), Error> {
-        let room = buckets.flow().room(Load::write(1, 1), u32::MAX).await;
+        let room = buckets.flow().room(Load::write(1, 1)).await;
         buckets.set_many(room, String::new(), vec![(key.to_owned(), vec![1])]).await
     }
 
     async fn has(buckets: &dyn Buckets, key: &str) -> Result<bool, Error> {
-        let room = buckets.flow().room(Load::read(1, 0), u32::MAX).await;
+        let room = buckets.flow().room(Load::read(1, 0)).await;
         buckets.exists(room, String::new(), key.to_owned()).await
     }
 

@@ -1,11 +1,12 @@
-//! Limits how much of one tenant's work is in progress: bytes at once, and operations per second. Operations above that
-//! wait in order, so a tenant that floods the store delays only itself.
+//! Limits how many bytes of one tenant's operations are in progress. Operations above that wait in order, so a tenant
+//! that floods the store delays only itself. How many operations a tenant may begin per second is not counted here: its
+//! budget has a token bucket for that.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
 use crate::limits::usage::{SessionUsage, Working};
 
@@ -17,16 +18,12 @@ const UNITS: u32 = 8 << 10;
 const LEAST: u32 = 64;
 /// Bytes of values that cost as much as one operation.
 const BYTES_PER_OPERATION: usize = 16 << 10;
-/// The burst after a pause.
-const BURST: Duration = Duration::from_secs(1);
 
 /// One tenant's flow control. Each of its sessions asks here before it passes anything to the store, and waits with its
 /// bytes still in its own memory.
 #[derive(Debug)]
 pub struct Flow {
     units: Arc<Semaphore>,
-    /// When all operations accepted so far are paid for.
-    paid: Mutex<Option<Instant>>,
 }
 
 /// The room of one operation, until it is dropped.
@@ -83,48 +80,37 @@ impl Load {
         Self { operations: keys.max(1) + bytes / BYTES_PER_OPERATION, bytes }
     }
 
-    /// A query of this many keys, which may return up to this many bytes. [`Flow::charge`] charges for the bytes that
-    /// it does return.
+    /// A query of this many keys, which may return up to this many bytes. [`operations_of`] is the price of the bytes
+    /// that it does return.
     #[must_use]
     pub fn read(keys: usize, most: usize) -> Self {
         Self { operations: keys.max(1), bytes: most }
     }
+
+    /// Its price in operations.
+    pub(crate) fn operations(self) -> u64 {
+        u64::try_from(self.operations).unwrap_or(u64::MAX)
+    }
+}
+
+/// The price in operations of bytes that were read: how many there are is known only afterwards.
+pub(crate) fn operations_of(bytes: usize) -> u64 {
+    u64::try_from(bytes / BYTES_PER_OPERATION).unwrap_or(u64::MAX)
 }
 
 impl Default for Flow {
     fn default() -> Self {
-        Self { units: Arc::new(Semaphore::new(UNITS as usize)), paid: Mutex::new(None) }
+        Self { units: Arc::new(Semaphore::new(UNITS as usize)) }
     }
 }
 
 impl Flow {
-    /// Waits until an operation may begin, at `rate` operations per second.
-    pub async fn room(&self, load: Load, rate: u32) -> Room {
-        let due = self.pay(Instant::now(), load.operations, rate);
-        if due > Instant::now() {
-            sleep_until(due).await;
-        }
+    /// Waits for the room that an operation takes up.
+    pub async fn room(&self, load: Load) -> Room {
         let units = u32::try_from(load.bytes / UNIT).unwrap_or(u32::MAX).clamp(LEAST, UNITS);
         // The semaphore is never closed.
         let units = Arc::clone(&self.units).acquire_many_owned(units).await.ok();
         Room { _units: units, operations: load.operations, usage: None }
-    }
-
-    /// Charges for bytes that were read, once their number is known.
-    pub fn charge(&self, bytes: usize, rate: u32) {
-        self.pay(Instant::now(), bytes / BYTES_PER_OPERATION, rate);
-    }
-
-    /// Charges for this many operations and returns when they may begin: when those before them are paid for.
-    fn pay(&self, now: Instant, operations: usize, rate: u32) -> Instant {
-        let operations = u32::try_from(operations).unwrap_or(u32::MAX);
-        let price = (Duration::from_secs(1) / rate.max(1)).saturating_mul(operations);
-        let mut paid = self.paid.lock().unwrap_or_else(PoisonError::into_inner);
-        // At most a burst behind the present, so that unused time does not accumulate.
-        let before = now.checked_sub(BURST).unwrap_or(now);
-        let due = paid.map_or(before, |paid| paid.max(before));
-        *paid = Some(due + price);
-        due
     }
 }
 
@@ -132,34 +118,12 @@ impl Flow {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_burst_is_free_and_what_follows_comes_at_the_rate() {
-        let flow = Flow::default();
-        let start = Instant::now() + Duration::from_secs(10);
-        let dues: Vec<_> = (0..300).map(|_| flow.pay(start, 1, 100)).collect();
-        assert!(dues[..=100].iter().all(|due| *due <= start));
-        assert_eq!(dues[299], start + Duration::from_millis(1_990));
-        // After a pause there is one burst and no more.
-        let later = start + Duration::from_secs(60);
-        let again = (0..1_000).filter(|_| flow.pay(later, 1, 100) <= later).count();
-        assert_eq!(again, 101);
-    }
-
-    #[test]
-    fn what_costs_more_makes_the_next_wait_longer() {
-        let flow = Flow::default();
-        let start = Instant::now() + Duration::from_secs(10);
-        flow.pay(start, 100, 100);
-        assert_eq!(flow.pay(start, 64, 100), start);
-        assert_eq!(flow.pay(start, 1, 100), start + Duration::from_millis(640));
-    }
-
     #[tokio::test]
     async fn a_group_is_paid_for_by_its_sessions_each_for_its_part() {
         let flow = Flow::default();
         let sessions = [(); 3].map(|()| Arc::new(SessionUsage::default()));
-        let small = flow.room(Load::write(1, 0), u32::MAX).await.of(&sessions[0]);
-        let large = flow.room(Load::write(9, 0), u32::MAX).await.of(&sessions[1]);
+        let small = flow.room(Load::write(1, 0)).await.of(&sessions[0]);
+        let large = flow.room(Load::write(9, 0)).await.of(&sessions[1]);
         Room::share([&small, &large].into_iter(), Duration::from_millis(100));
         assert_eq!(sessions.map(|session| session.ticks()), [10, 90, 0]);
     }
@@ -169,9 +133,9 @@ mod tests {
         let flow = Flow::default();
         let mut rooms = Vec::new();
         for _ in 0..8 {
-            rooms.push(flow.room(Load::write(1, 1 << 20), u32::MAX).await);
+            rooms.push(flow.room(Load::write(1, 1 << 20)).await);
         }
-        let ninth = flow.room(Load::read(1, 1), u32::MAX);
+        let ninth = flow.room(Load::read(1, 1));
         tokio::pin!(ninth);
         assert!(tokio::time::timeout(Duration::from_secs(5), &mut ninth).await.is_err());
         rooms.pop();

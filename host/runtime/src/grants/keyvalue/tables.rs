@@ -76,7 +76,7 @@ struct Account {
 }
 
 /// A row of `buckets`.
-struct Bucket {
+struct StoredBucket {
     id: u64,
     keys: u64,
     /// The serial of the next new key.
@@ -161,7 +161,7 @@ impl<'t> Tables<'t> {
     /// The existing keys among these; of several values for one key the last counts.
     fn plan<'e>(
         &self,
-        bucket: Option<&Bucket>,
+        bucket: Option<&StoredBucket>,
         entries: &[(&'e str, &'e [u8])],
     ) -> Result<Vec<Planned<'e>>, redb::Error> {
         let mut last: HashMap<&str, &[u8]> = entries.iter().copied().collect();
@@ -184,7 +184,7 @@ impl<'t> Tables<'t> {
         &mut self,
         tenant: u64,
         name: &str,
-        bucket: Option<Bucket>,
+        bucket: Option<StoredBucket>,
         plan: &[Planned<'_>],
     ) -> Result<(), redb::Error> {
         if plan.is_empty() {
@@ -192,7 +192,7 @@ impl<'t> Tables<'t> {
         }
         let mut bucket = match bucket {
             Some(bucket) => bucket,
-            None => Bucket { id: self.fresh()?, keys: 0, next: 0 },
+            None => StoredBucket { id: self.fresh()?, keys: 0, next: 0 },
         };
         for planned in plan {
             let serial = match planned.before {
@@ -344,10 +344,10 @@ fn find_bucket(
     buckets: &impl ReadableTable<(u64, &'static str), (u64, u64, u64)>,
     tenant: u64,
     name: &str,
-) -> Result<Option<Bucket>, redb::Error> {
+) -> Result<Option<StoredBucket>, redb::Error> {
     Ok(buckets.get((tenant, name))?.map(|row| {
         let (id, keys, next) = row.value();
-        Bucket { id, keys, next }
+        StoredBucket { id, keys, next }
     }))
 }
 
