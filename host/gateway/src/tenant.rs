@@ -16,7 +16,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::runtime::Handle;
 use tokio::sync::{OnceCell, Semaphore};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
+use whelk_runtime::limits::Throttle;
 use whelk_runtime::{Lookup, Plugin, Plugins, Registry, Routes, Start};
 
 use crate::config::{self, Grants, Limits, check_tenant_name};
@@ -72,11 +73,16 @@ struct Demonstration {
 #[derive(Default)]
 struct Users(Mutex<HashMap<String, Count>>);
 
-#[derive(Default)]
 struct Count {
     places: u32,
-    /// The limit was reached and logged; nothing more is logged until the user has fewer again.
-    told: bool,
+    /// The limit was reached: logged once, and again after the user had fewer.
+    throttle: Throttle,
+}
+
+impl Default for Count {
+    fn default() -> Count {
+        Count { places: 0, throttle: Throttle::first(1) }
+    }
 }
 
 /// The slot of one session or connection of a user. Dropping it frees the slot.
@@ -352,7 +358,7 @@ impl Users {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let count = counts.entry(user.to_owned()).or_default();
         if count.places >= most {
-            return Err(Crowded { is_news: !std::mem::replace(&mut count.told, true) });
+            return Err(Crowded { is_news: count.throttle.admit(Instant::now()).is_some() });
         }
         count.places += 1;
         Ok(Seat { users: Arc::clone(self), user: user.to_owned() })
@@ -365,7 +371,7 @@ impl Drop for Seat {
         let Entry::Occupied(mut entry) = counts.entry(std::mem::take(&mut self.user)) else { return };
         let count = entry.get_mut();
         count.places = count.places.saturating_sub(1);
-        count.told = false;
+        count.throttle = Throttle::first(1);
         if count.places == 0 {
             entry.remove();
         }

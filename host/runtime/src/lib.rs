@@ -14,7 +14,7 @@
 //! | `plugin` | a compiled component, how a file becomes one, which version serves, when one is given up |
 //! | `engine` | wasmtime's engine, the epoch ticker, the reaper, memory slots |
 //! | [`event`] | what is told of all this: one typed event for each line of the log |
-//! | [`supervise`] | tasks and threads that live long, and what happens when one panics |
+//! | [`supervise`] | where a panic stops, and the tasks and threads that live long |
 //! | `tenant` | for whom sessions run |
 //!
 //! The connection's task makes [`session_pipes`], keeps the [`Inbox`] and the [`Outbox`], gives the [`SessionSide`] to
@@ -55,7 +55,7 @@ mod error;
 pub mod event;
 mod grants;
 mod host;
-mod limits;
+pub mod limits;
 mod plugin;
 pub(crate) mod process;
 mod session;

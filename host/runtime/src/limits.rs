@@ -8,9 +8,12 @@ pub(crate) mod meter;
 pub(crate) mod output_charges;
 pub(crate) mod permit;
 pub(crate) mod rate;
+mod throttle;
 pub(crate) mod usage;
 
 use std::time::Duration;
+
+pub use throttle::{Admitted, Throttle};
 
 /// What each session of a tenant may use, and, from [`tenant_sessions`](Self::tenant_sessions) on, all of them together. The defaults are
 /// those of the gateway's table of limits.

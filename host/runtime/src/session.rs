@@ -27,12 +27,15 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 
+use tokio::time::Instant;
+
 use crate::channel::{Next, OpenReply, SessionSide, Shared, Without};
 use crate::channel_event::{ChannelEvent, Ending, Exit, Facts};
 use crate::error::{Error, Stop};
 use crate::event::{Event, emit};
 use crate::host::bindings::imports::channel::HandOverError;
 use crate::host::{Handoff, LogBook, State, Takers};
+use crate::limits::Throttle;
 use crate::limits::budget::{Finished, Owner, Total};
 use crate::limits::usage::SessionUsage;
 use crate::plugin::Plugin;
@@ -62,7 +65,7 @@ impl Plugin {
             facts,
             tenant: Arc::clone(tenant),
             plugins: Arc::clone(plugins),
-            told: false,
+            refused_routes: Throttle::first(1),
             usage: Arc::new(SessionUsage::new(tenant.limits().share_ticks, tenant.limits().burst_ticks)),
             report: Report::new(self),
         };
@@ -123,8 +126,8 @@ struct Life {
     tenant: Arc<Tenant>,
     plugins: Arc<dyn Plugins>,
     takers: Takers,
-    /// The operator was told of a route that leads nowhere: once a session is enough.
-    told: bool,
+    /// Of the lines that say that a route leads nowhere.
+    refused_routes: Throttle,
     usage: Arc<SessionUsage>,
     report: Report,
 }
@@ -326,7 +329,7 @@ impl Life {
         };
         found.map_or_else(
             |reason| {
-                if !std::mem::replace(&mut self.told, true) {
+                if self.refused_routes.admit(Instant::now()).is_some() {
                     let (connection, channel) = (self.facts.connection(), self.facts.channel());
                     let tenant = self.tenant.name();
                     emit(Event::SessionRouteRefused { connection, channel, tenant, plugin: name, reason: &reason });

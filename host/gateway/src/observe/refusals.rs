@@ -1,23 +1,25 @@
 //! What clients ask for and do not get, for the operator: one line for each refused request, up to a few a session and
 //! a connection.
 
+use tokio::time::Instant;
+use whelk_runtime::limits::Throttle;
 use whelk_ssh::mux::Refused;
 
 use crate::observe::escape::escape;
 use crate::observe::event::{ConnectionEvent, SessionEvent, emit};
 
-/// Refused requests that are told of one session, and of one connection beside its sessions.
-const TOLD: u32 = 10;
+/// Refused requests that are logged of one session, and of one connection beside its sessions.
+const LOGGED: u64 = 10;
 /// Most bytes of what was asked for.
 const DETAIL: usize = 200;
-/// Names of variables that are told.
+/// Names of variables that are logged.
 const NAMES: usize = 8;
 /// Most bytes of one such name.
 const NAME: usize = 64;
 
-/// Counts the refusals that were told.
-#[derive(Debug, Default)]
-pub(crate) struct Refusals(u32);
+/// Logs the first refusals.
+#[derive(Debug)]
+pub(crate) struct Refusals(Throttle);
 
 /// A request that was refused.
 pub(crate) struct Line<'a> {
@@ -32,18 +34,21 @@ pub(crate) struct Line<'a> {
     pub(crate) reason: &'a str,
 }
 
+impl Default for Refusals {
+    fn default() -> Refusals {
+        Refusals(Throttle::first(LOGGED))
+    }
+}
+
 impl Refusals {
-    /// Tells the operator, unless it was told of enough.
+    /// Logs a refusal, unless enough were logged.
     pub(crate) fn tell(&mut self, line: &Line<'_>) {
-        if self.0 >= TOLD {
-            return;
-        }
-        self.0 += 1;
+        let Some(admitted) = self.0.admit(Instant::now()) else { return };
         let Line { connection, channel, user, what, detail, reason } = *line;
         let (user, what) = (escape(user.as_bytes()), escape(cut(what, NAME)));
         let detail = (!detail.is_empty()).then(|| escape(cut(detail, DETAIL)).to_string());
         let detail = detail.as_deref();
-        let last = (self.0 == TOLD).then_some("further refusals here are not logged");
+        let last = admitted.is_last.then_some("further refusals here are not logged");
         emit(ConnectionEvent::RequestRefused { connection, channel, user, what, detail, reason, last });
     }
 }
@@ -57,22 +62,27 @@ pub(crate) fn channel_of(what: Refused) -> Option<u32> {
 }
 
 /// Variables of one session that were refused.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct RefusedVariables {
     count: u32,
-    names: Vec<String>,
+    /// Their names; none after they were logged.
+    names: Option<Vec<String>>,
     /// Why the last was.
     reason: &'static str,
-    /// The operator was told.
-    told: bool,
+}
+
+impl Default for RefusedVariables {
+    fn default() -> RefusedVariables {
+        RefusedVariables { count: 0, names: Some(Vec::new()), reason: "" }
+    }
 }
 
 impl RefusedVariables {
     pub(crate) fn add(&mut self, name: &[u8], reason: &'static str) {
         self.count = self.count.saturating_add(1);
         self.reason = reason;
-        if !self.told && self.names.len() < NAMES {
-            self.names.push(escape(cut(name, NAME)).to_string());
+        if let Some(names) = self.names.as_mut().filter(|names| names.len() < NAMES) {
+            names.push(escape(cut(name, NAME)).to_string());
         }
     }
 
@@ -81,12 +91,13 @@ impl RefusedVariables {
         self.count
     }
 
-    /// Tells the operator in one line, once a session.
+    /// Logs them in one line, once a session.
     pub(crate) fn tell(&mut self, connection: u64, channel: u32, user: &str) {
-        if self.count == 0 || std::mem::replace(&mut self.told, true) {
+        if self.count == 0 {
             return;
         }
-        let (user, names) = (escape(user.as_bytes()), &*std::mem::take(&mut self.names).join(" "));
+        let Some(names) = self.names.take() else { return };
+        let (user, names) = (escape(user.as_bytes()), &*names.join(" "));
         let (count, reason) = (self.count, self.reason);
         emit(SessionEvent::VariablesRefused { connection, channel, user, count, names, reason });
     }
@@ -104,14 +115,14 @@ mod tests {
     fn refused_variables_are_told_once_a_session() {
         let mut refused = RefusedVariables::default();
         refused.tell(1, 0, "alice");
-        assert!(!refused.told);
+        assert!(refused.names.is_some());
         refused.add(b"PATH", "the name is not admitted");
         refused.tell(1, 0, "alice");
-        assert!(refused.told && refused.names.is_empty());
+        assert!(refused.names.is_none());
         for _ in 0..1000 {
             refused.add(b"PATH", "the name is not admitted");
             refused.tell(1, 0, "alice");
         }
-        assert_eq!((refused.count(), refused.names.len()), (1001, 0));
+        assert_eq!((refused.count(), refused.names), (1001, None));
     }
 }

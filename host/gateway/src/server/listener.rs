@@ -6,7 +6,6 @@
 mod acceptor;
 mod bind;
 mod gate;
-mod throttle;
 mod waiting;
 
 use std::io;

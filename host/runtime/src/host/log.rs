@@ -3,16 +3,16 @@
 
 use std::fmt::Write;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::time::Instant;
 
 use crate::channel_event::{Exit, Facts, SignalName};
 use crate::event::{Event, emit};
 use crate::host::bindings::imports::log::Level;
-use crate::limits::Limits;
 use crate::limits::budget::Total;
 use crate::limits::rate::TokenBucket;
+use crate::limits::{Limits, Throttle};
 use crate::tenant::Tenant;
 
 /// The log of one session. Shared with the plugin's standard streams, which end here too.
@@ -25,8 +25,8 @@ pub(crate) struct LogBook {
     lines: Allowance,
     /// That of file events, so that neither kind of line crowds the other out.
     files: Allowance,
-    /// How many requests of the client's were refused.
-    refusals: AtomicU32,
+    /// Of the lines that say that a request of the client's was refused.
+    refusals: Throttle,
 }
 
 /// Most bytes of a text of the plugin's for the client.
@@ -37,8 +37,8 @@ pub(super) const NAME: usize = 64;
 const USER: usize = 255;
 /// Most bytes of what was asked for.
 const DETAIL: usize = 200;
-/// Refused requests of one session that are told.
-const REFUSALS: u32 = 10;
+/// Refused requests of one session that are logged.
+const REFUSALS: u64 = 10;
 
 /// Something that was done to a file, or refused.
 pub(super) struct FileEvent<'a> {
@@ -68,7 +68,7 @@ impl LogBook {
             user: facts.get("user").unwrap_or_default().to_owned(),
             lines: Allowance::full(tenant.limits(), now),
             files: Allowance::full(tenant.limits(), now),
-            refusals: AtomicU32::new(0),
+            refusals: Throttle::first(REFUSALS),
             tenant,
         }
     }
@@ -148,16 +148,13 @@ impl LogBook {
     /// A request of the client's was refused. `what` names it, `detail` is what was asked for, if that says anything.
     /// Only the first few of a session are told: a client may ask again and again.
     pub(crate) fn refused(&self, what: &'static str, detail: Option<&[u8]>, reason: &str) {
-        let told = self.refusals.fetch_add(1, Ordering::Relaxed);
-        if told >= REFUSALS {
-            return;
-        }
+        let Some(admitted) = self.refusals.admit(Instant::now()) else { return };
         let (tenant, plugin, connection, channel) = self.speaker();
         let user = &*printable(&self.user, USER);
         let detail =
             detail.map(|detail| printable(&String::from_utf8_lossy(&detail[..detail.len().min(DETAIL)]), DETAIL));
         let detail = detail.as_deref();
-        let last = (told + 1 == REFUSALS).then_some("further refusals of this session are not logged");
+        let last = admitted.is_last.then_some("further refusals of this session are not logged");
         emit(Event::SessionRequestRefused { connection, channel, tenant, user, plugin, what, detail, reason, last });
     }
 

@@ -5,7 +5,7 @@ mod buffered;
 mod unsent;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
@@ -17,11 +17,12 @@ pub(crate) use unsent::{Finished, Owner, Unsent};
 use crate::limits::Limits;
 use crate::limits::permit::Permits;
 use crate::limits::rate::TokenBucket;
+use crate::limits::throttle::Throttle;
 
 /// Of failures, so many seconds' worth may be told at once.
 const FAILURES: u64 = 5;
-/// After so long without a refusal the next one is told again.
-const EPISODE: Duration = Duration::from_secs(60);
+/// A limit that was not met for this long is logged again when it is met.
+const QUIET: Duration = Duration::from_secs(60);
 
 /// One tenant's.
 #[derive(Debug)]
@@ -51,7 +52,8 @@ pub(crate) struct Budget {
     pub(crate) failure_rate: TokenBucket,
     /// Who of them may run. Made for the engine that runs the first.
     permits: OnceLock<Permits>,
-    episodes: [Episode; Total::COUNT],
+    /// Of the lines that say that a limit was met.
+    throttles: [Throttle; Total::COUNT],
 }
 
 /// What is limited for a tenant as a whole.
@@ -124,7 +126,7 @@ impl Budget {
             log_rate: a_second(limits.tenant_log_lines.into()),
             failure_rate: TokenBucket::new(failures, failures * FAILURES, now),
             permits: OnceLock::new(),
-            episodes: [const { Episode { last: AtomicU64::new(0) } }; Total::COUNT],
+            throttles: [const { Throttle::after_quiet(QUIET) }; Total::COUNT],
         }
     }
 
@@ -157,9 +159,9 @@ impl Budget {
         users.values().filter(|output| output.strong_count() > 0).count()
     }
 
-    /// Something was refused, or has to wait. Whether the operator is to be told: once, until there has been peace for a minute.
+    /// Something was refused, or has to wait. Whether that is logged: once, until it has not happened for a minute.
     pub(crate) fn is_news(&self, total: Total, now: Instant) -> bool {
-        self.episodes[total as usize].is_new(now)
+        self.throttles[total as usize].admit(now).is_some()
     }
 }
 
@@ -266,22 +268,6 @@ impl Charge {
 impl Drop for Charge {
     fn drop(&mut self) {
         give_memory(&self.budget, &self.totals, self.bytes);
-    }
-}
-
-/// When a limit was last met, in milliseconds of the process and one, or 0 for never.
-#[derive(Debug)]
-struct Episode {
-    last: AtomicU64,
-}
-
-impl Episode {
-    fn is_new(&self, now: Instant) -> bool {
-        static START: OnceLock<Instant> = OnceLock::new();
-        let since = now.saturating_duration_since(*START.get_or_init(|| now));
-        let at = u64::try_from(since.as_millis()).unwrap_or(u64::MAX).saturating_add(1);
-        let last = self.last.swap(at, Ordering::AcqRel);
-        last == 0 || u128::from(at.saturating_sub(last)) >= EPISODE.as_millis()
     }
 }
 

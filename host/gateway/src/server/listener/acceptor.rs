@@ -10,9 +10,9 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, sleep_until};
+use whelk_runtime::limits::{Admitted, Throttle};
 
 use super::gate::{Admission, Gate, Permit, Refusal, TakenBack};
-use super::throttle::LogThrottle;
 use super::waiting::{Waiting, tell};
 use crate::observe::event::{ConnectionEvent, emit};
 use crate::server::socket::{TcpKeepalive, prepare};
@@ -157,38 +157,38 @@ impl Acceptor {
 
 /// What is logged, each kind of event once in a while.
 struct Log {
-    refused: LogThrottle,
-    waits: LogThrottle,
-    taken_back: LogThrottle,
-    exhausted: LogThrottle,
+    refused: Throttle,
+    waits: Throttle,
+    taken_back: Throttle,
+    exhausted: Throttle,
 }
 
 impl Log {
     fn new() -> Log {
-        let throttle = || LogThrottle::new(LOG_INTERVAL);
+        let throttle = || Throttle::one_in(LOG_INTERVAL);
         Log {
             refused: throttle(),
             waits: throttle(),
             taken_back: throttle(),
-            exhausted: LogThrottle::new(Duration::from_secs(1)),
+            exhausted: Throttle::one_in(Duration::from_secs(1)),
         }
     }
 
     fn refused(&mut self, peer: SocketAddr, refusal: Refusal) {
-        if let Some(more) = self.refused.allow(Instant::now()) {
+        if let Some(Admitted { suppressed: more, .. }) = self.refused.admit(Instant::now()) {
             emit(ConnectionEvent::Refused { peer, reason: format_args!("{refusal}"), more });
         }
     }
 
     fn waits(&mut self, peer: SocketAddr) {
-        if let Some(more) = self.waits.allow(Instant::now()) {
+        if let Some(Admitted { suppressed: more, .. }) = self.waits.admit(Instant::now()) {
             let reason = "unauthenticated_per_source of its source have not logged in";
             emit(ConnectionEvent::Waits { peer, reason, more });
         }
     }
 
     fn taken_back(&mut self, TakenBack { number, source, of_source, had_done, strangers, .. }: &TakenBack) {
-        if let Some(more) = self.taken_back.allow(Instant::now()) {
+        if let Some(Admitted { suppressed: more, .. }) = self.taken_back.admit(Instant::now()) {
             emit(ConnectionEvent::Displaced {
                 connection: *number,
                 source: format_args!("{source}"),
@@ -201,7 +201,7 @@ impl Log {
     }
 
     fn exhausted(&mut self, error: &io::Error) {
-        if let Some(more) = self.exhausted.allow(Instant::now()) {
+        if let Some(Admitted { suppressed: more, .. }) = self.exhausted.admit(Instant::now()) {
             emit(ConnectionEvent::NotAccepted { error, more });
         }
     }

@@ -6,34 +6,34 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::limits::Throttle;
+
 /// After this long without a request, a destination is logged again.
 const QUIET: Duration = Duration::from_secs(60);
 /// The most destinations remembered. A plugin that requests more in a minute has been logged already.
 const MOST: usize = 64;
 
-/// The destinations that were denied recently, and when last.
+/// The destinations that were denied recently.
 #[derive(Debug, Default)]
 pub(super) struct Denials {
-    last: Mutex<BTreeMap<String, Instant>>,
+    by_destination: Mutex<BTreeMap<String, Throttle>>,
 }
 
 impl Denials {
     /// Records a denial; returns true if it should be logged.
-    pub(super) fn begins(&self, destination: &str, now: Instant) -> bool {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(before) = last.get_mut(destination) {
-            let quiet = now.duration_since(*before) >= QUIET;
-            *before = now;
-            return quiet;
+    pub(super) fn is_news(&self, destination: &str, now: Instant) -> bool {
+        let mut throttles = self.by_destination.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(throttle) = throttles.get(destination) {
+            return throttle.admit(now).is_some();
         }
-        if last.len() == MOST {
-            last.retain(|_, before| now.duration_since(*before) < QUIET);
+        if throttles.len() == MOST {
+            throttles.retain(|_, throttle| !throttle.is_idle(now));
         }
-        let news = last.len() < MOST;
-        if news {
-            last.insert(destination.to_owned(), now);
+        if throttles.len() == MOST {
+            return false;
         }
-        news
+        let throttle = throttles.entry(destination.to_owned()).or_insert_with(|| Throttle::after_quiet(QUIET));
+        throttle.admit(now).is_some()
     }
 }
 
@@ -44,19 +44,19 @@ mod tests {
     #[test]
     fn a_destination_is_news_once_and_again_after_it_was_quiet() {
         let (denials, start) = (Denials::default(), Instant::now());
-        assert!(denials.begins("a", start));
-        assert!(denials.begins("b", start));
+        assert!(denials.is_news("a", start));
+        assert!(denials.is_news("b", start));
         // Requests without a pause count as one occurrence, however long they go on.
         for second in 1..200 {
-            assert!(!denials.begins("a", start + Duration::from_secs(second)));
+            assert!(!denials.is_news("a", start + Duration::from_secs(second)));
         }
-        assert!(denials.begins("b", start + QUIET));
+        assert!(denials.is_news("b", start + QUIET));
     }
 
     #[test]
     fn a_flood_of_destinations_is_cut() {
         let (denials, start) = (Denials::default(), Instant::now());
-        let news = |at| (0..10_000).filter(|number| denials.begins(&number.to_string(), at)).count();
+        let news = |at| (0..10_000).filter(|number| denials.is_news(&number.to_string(), at)).count();
         assert_eq!(news(start), MOST);
         assert_eq!(news(start + QUIET * 2), MOST);
     }

@@ -116,7 +116,7 @@ impl AllowList {
 
     /// Whether to log this denial.
     pub(crate) fn is_news(&self, denied: &str, now: Instant) -> bool {
-        self.denials.begins(denied, now)
+        self.denials.is_news(denied, now)
     }
 }
 

@@ -45,7 +45,7 @@ impl TcpAllow {
 
     /// Whether to log this denial.
     pub(crate) fn is_news(&self, to: SocketAddr, now: Instant) -> bool {
-        self.denials.begins(&to.to_string(), now)
+        self.denials.is_news(&to.to_string(), now)
     }
 }
 
