@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use whelk_runtime::supervise::{Panicked, caught};
+use whelk_runtime::supervise::{Panicked, guard};
 use whelk_runtime::{CompileSettings, InstanceLimits, Start, compile_stdin};
 
 use crate::config::{self, Overrides};
@@ -121,7 +121,7 @@ pub fn main() -> ExitCode {
         return ExitCode::from(compile_stdin(&settings, InstanceLimits::from_arguments(limits)));
     }
     let format = verb.format();
-    let done = caught("main", || run(verb, format));
+    let done = guard("main", || run(verb, format));
     let panicked = |panicked: Panicked| Err(failed(format!("a panic: {}; exiting", panicked.reason)));
     let status = match done.unwrap_or_else(panicked) {
         Ok(()) => ExitCode::SUCCESS,

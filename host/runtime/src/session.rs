@@ -22,10 +22,8 @@ pub(crate) mod notice;
 pub(crate) mod report;
 mod timeouts;
 
-use std::future::{Future, poll_fn};
-use std::pin::Pin;
+use std::future::Future;
 use std::sync::Arc;
-use std::task::Poll;
 
 use tokio::time::Instant;
 
@@ -44,7 +42,7 @@ use crate::plugin::lookup::{Lookup, Plugins, Start};
 use crate::process::instance::{Instance, Pause, hung_up};
 use crate::session::notice::serve_notice;
 use crate::session::report::Report;
-use crate::supervise::contain::contained;
+use crate::supervise::catch_future;
 use crate::tenant::Tenant;
 use timeouts::SessionTimeouts;
 
@@ -82,7 +80,7 @@ impl Plugin {
             }
             let timeouts = SessionTimeouts::new(life.tenant.limits(), Arc::clone(side.shared()));
             // Boxed: it is polled by reference, and a task that is spawned is moved.
-            let lived = timeouts.over(survived(Box::pin(life.live(&mut side)))).await;
+            let lived = timeouts.over(catch_future(Box::pin(life.live(&mut side)))).await;
             match lived {
                 Ok(Ok(())) => {}
                 Ok(Err(words)) => life.cut_off(Error::panicked(&words), &side),
@@ -93,16 +91,6 @@ impl Plugin {
             life.report
         }
     }
-}
-
-/// Runs a session; the error is what the host said when it panicked.
-async fn survived<R>(mut session: Pin<Box<impl Future<Output = R>>>) -> Result<R, String> {
-    poll_fn(|context| match contained(|| session.as_mut().poll(context)) {
-        Ok(Poll::Ready(result)) => Poll::Ready(Ok(result)),
-        Ok(Poll::Pending) => Poll::Pending,
-        Err(words) => Poll::Ready(Err(words)),
-    })
-    .await
 }
 
 /// What `hand-over` asks.

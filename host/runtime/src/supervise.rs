@@ -1,10 +1,10 @@
-//! Long-lived tasks and threads, and what happens when one of them panics: never silence.
+//! The panic guard: where a panic stops and becomes a value. Everything that catches a panic does it in here.
 //!
-//! Every task and thread that lives longer than one session, connection or question runs in here, in one of three ways:
-//! as a task that is started again ([`supervise`]), as a thread that is ([`supervise_thread`]), or as work without
-//! which the program ends ([`caught`], [`caught_future`]). Each way logs the error `task failed` with the task's name
-//! and what the panic said. One that is started again waits before that: [`FIRST_PAUSE`], twice as long each time, at
-//! most [`LONGEST_PAUSE`].
+//! [`catch`] and [`catch_future`] are for work of one session, connection or question: whoever asked for it goes on, and
+//! says what was lost. Every task and thread that lives longer runs in one of three other ways: as a task that is started
+//! again ([`supervise`]), as a thread that is ([`supervise_thread`]), or as work without which the program ends
+//! ([`guard`], [`guard_future`]). Each of these logs the error `task failed` with the task's name and what the panic said.
+//! What is started again waits before that: [`FIRST_PAUSE`], twice as long each time, at most [`LONGEST_PAUSE`].
 //!
 //! Such work cannot end by itself, only by a panic: a task's future never gives a value ([`Infallible`]), and a
 //! thread's work returns only when its owner is gone.
@@ -30,13 +30,12 @@
 //! and says so), hashing, reading, compiling and looks at files (the one who waits gets an error), answers on the
 //! control socket (the hook logs the panic), the requests of plugins.
 
-pub(crate) mod contain;
-
+use std::any::Any;
 use std::convert::Infallible;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -44,7 +43,6 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use crate::event::{Event, emit};
-use crate::supervise::contain::{contained, words};
 
 /// The pause before a task is started again for the first time.
 pub const FIRST_PAUSE: Duration = Duration::from_millis(10);
@@ -62,6 +60,33 @@ pub struct Panicked {
     pub pause: Option<Duration>,
 }
 
+/// Does the work. The caller must not use again what a panic has left half done: an instance is dropped unentered.
+///
+/// # Errors
+/// What the work said when it panicked.
+pub fn catch<R>(work: impl FnOnce() -> R) -> Result<R, String> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| message(&*panic))
+}
+
+/// Runs a future. After a panic it is dropped and never polled again.
+///
+/// # Errors
+/// What the future said when it panicked.
+pub async fn catch_future<F: Future>(work: F) -> Result<F::Output, String> {
+    let mut work = pin!(work);
+    std::future::poll_fn(|context| match catch(|| work.as_mut().poll(context)) {
+        Ok(poll) => poll.map(Ok),
+        Err(reason) => Poll::Ready(Err(reason)),
+    })
+    .await
+}
+
+/// What a panic said.
+fn message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("a panic without words").to_owned()
+}
+
 /// Runs a task for as long as this is polled: what `start` gives, and whenever that panics, what it gives then.
 /// `failed` hears of each panic before the pause. Needs a tokio runtime.
 pub async fn supervise<F>(
@@ -75,7 +100,7 @@ where
     let mut backoff = Backoff::default();
     loop {
         let began = Instant::now();
-        let reason = match contained(&mut start) {
+        let reason = match catch(&mut start) {
             Ok(task) => panic_of(task).await,
             Err(reason) => reason,
         };
@@ -94,7 +119,7 @@ async fn panic_of(task: impl Future<Output = Infallible> + Send + 'static) -> St
     match tasks.join_next().await {
         Some(Ok(never)) => match never {},
         Some(Err(error)) => match error.try_into_panic() {
-            Ok(panic) => words(&*panic),
+            Ok(panic) => message(&*panic),
             Err(error) => error.to_string(),
         },
         None => unreachable!("there is one task in it"),
@@ -117,7 +142,7 @@ pub fn supervise_thread(
         let mut backoff = Backoff::default();
         loop {
             let began = std::time::Instant::now();
-            let Err(reason) = contained(&mut work) else { return };
+            let Err(reason) = catch(&mut work) else { return };
             let panicked = backoff.panicked(reason, began.elapsed());
             tell(name, &panicked);
             thread::sleep(panicked.pause.unwrap_or_default());
@@ -129,32 +154,16 @@ pub fn supervise_thread(
 ///
 /// # Errors
 /// When it panics.
-pub fn caught<R>(name: &'static str, work: impl FnOnce() -> R) -> Result<R, Panicked> {
-    contained(work).map_err(|reason| ended(name, reason))
+pub fn guard<R>(name: &'static str, work: impl FnOnce() -> R) -> Result<R, Panicked> {
+    catch(work).map_err(|reason| ended(name, reason))
 }
 
 /// The same with a future.
 ///
 /// # Errors
 /// When it panics.
-pub async fn caught_future<F: Future>(name: &'static str, work: F) -> Result<F::Output, Panicked> {
-    contained_future(work).await.map_err(|reason| ended(name, reason))
-}
-
-/// Runs a future whose panic concerns nobody else. The caller logs it.
-///
-/// # Errors
-/// What it said when it panicked. It is dropped then.
-pub async fn contained_future<F: Future>(work: F) -> Result<F::Output, String> {
-    let mut work = pin!(work);
-    let poll = |context: &mut Context<'_>| {
-        // After a panic it is dropped and never polled again.
-        match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context))) {
-            Ok(poll) => poll.map(Ok),
-            Err(panic) => Poll::Ready(Err(words(&*panic))),
-        }
-    };
-    std::future::poll_fn(poll).await
+pub async fn guard_future<F: Future>(name: &'static str, work: F) -> Result<F::Output, Panicked> {
+    catch_future(work).await.map_err(|reason| ended(name, reason))
 }
 
 fn ended(name: &'static str, reason: String) -> Panicked {
@@ -240,6 +249,27 @@ mod tests {
         fn lines(&self) -> Vec<String> {
             String::from_utf8(self.0.lock().unwrap().clone()).unwrap().lines().map(str::to_owned).collect()
         }
+    }
+
+    #[test]
+    fn a_panic_becomes_what_it_said() {
+        assert_eq!(catch(|| 7), Ok(7));
+        assert_eq!(catch(|| panic!("plain")), Err::<(), _>("plain".to_owned()));
+        assert_eq!(catch(|| panic!("number {}", 7)), Err::<(), _>("number 7".to_owned()));
+        assert_eq!(catch(|| std::panic::panic_any(7)), Err::<(), _>("a panic without words".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn a_panic_of_a_future_becomes_what_it_said_and_the_future_is_dropped() {
+        let (sender, dropped) = channel::<()>();
+        let late = async move {
+            let _sender = sender;
+            tokio::task::yield_now().await;
+            panic!("late")
+        };
+        assert_eq!(catch_future(async { 7 }).await, Ok(7));
+        assert_eq!(catch_future(late).await, Err::<(), _>("late".to_owned()));
+        assert!(dropped.recv().is_err());
     }
 
     #[tokio::test(start_paused = true)]
@@ -332,16 +362,16 @@ mod tests {
     async fn work_that_is_not_started_again_is_logged_and_whoever_calls_is_told() {
         let log = Log::default();
         let _here = log.here();
-        assert_eq!(caught("fine", || 7), Ok(7));
-        assert_eq!(caught_future("fine", async { 7 }).await, Ok(7));
+        assert_eq!(guard("fine", || 7), Ok(7));
+        assert_eq!(guard_future("fine", async { 7 }).await, Ok(7));
         let panicked = |reason: &str| Err(Panicked { reason: reason.to_owned(), pause: None });
-        assert_eq!(caught("first", || -> u8 { panic!("one") }), panicked("one"));
+        assert_eq!(guard("first", || -> u8 { panic!("one") }), panicked("one"));
         let second = async {
             tokio::task::yield_now().await;
             panic!("two")
         };
         assert_eq!(
-            caught_future::<std::pin::Pin<Box<dyn Future<Output = u8>>>>("second", Box::pin(second)).await,
+            guard_future::<std::pin::Pin<Box<dyn Future<Output = u8>>>>("second", Box::pin(second)).await,
             panicked("two")
         );
         let lines = log.lines();

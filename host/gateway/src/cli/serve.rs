@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
-use whelk_runtime::supervise::{caught_future, supervise};
+use whelk_runtime::supervise::{guard_future, supervise};
 use whelk_ssh::crypto::key::HostKey;
 
 use super::outcome::{FAILED, Failure, failed, wrong};
@@ -73,7 +73,7 @@ pub(super) fn serve(file: Option<&Path>, overrides: Overrides, format: Format) -
         });
         let serve = listener
             .serve(&stopper, move |stream, peer, permit| driver::run(stream, peer, permit, Arc::clone(&gateway)));
-        caught_future("listener", serve)
+        guard_future("listener", serve)
             .await
             .map_err(|_| failed("the task that accepts connections has panicked; exiting"))
     });

@@ -16,7 +16,7 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-use whelk_runtime::supervise::contained_future;
+use whelk_runtime::supervise::catch_future;
 
 use acceptor::Acceptor;
 pub use bind::BindError;
@@ -110,7 +110,7 @@ async fn drain(mut tasks: JoinSet<()>, stopper: &Stopper, time: Duration) {
 /// lost, and its place is free. The panic itself has been logged by the hook; whose it was is known here.
 async fn contained(number: u64, peer: SocketAddr, connection: impl Future<Output = ()>) {
     // Safe to go on: after a panic the future is dropped and never polled again, and shares nothing but counts.
-    if let Err(reason) = contained_future(connection).await {
+    if let Err(reason) = catch_future(connection).await {
         emit(ConnectionEvent::Panicked { connection: number, peer, reason: &reason });
     }
 }

@@ -23,7 +23,7 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, sleep_until};
-use whelk_runtime::supervise::caught;
+use whelk_runtime::supervise::guard;
 
 use crate::observe::event::{ServerEvent, emit};
 use crate::server::drain::{Phase, Stopper};
@@ -143,7 +143,7 @@ fn supervise(
 ) -> io::Result<()> {
     std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
         // The future's state is not used afterwards.
-        let ended = caught("signals", || runtime.block_on(handling));
+        let ended = guard("signals", || runtime.block_on(handling));
         give_up(ended.unwrap_or(GaveUp::Panicked));
     })?;
     Ok(())

@@ -12,8 +12,7 @@ use tokio::sync::oneshot;
 
 use crate::error::Error;
 use crate::event::{Event, emit};
-use crate::supervise::contain::contained;
-use crate::supervise::{Fault, supervise_thread};
+use crate::supervise::{Fault, catch, supervise_thread};
 
 /// The remains of an instance.
 type Finished = Box<dyn Send>;
@@ -76,7 +75,7 @@ impl Line {
     fn serve(&self) {
         while let Some((finished, done)) = self.next() {
             self.fault.point();
-            if let Err(words) = contained(|| drop(finished)) {
+            if let Err(words) = catch(|| drop(finished)) {
                 emit(Event::ProcessDropFailed { panic: &words });
             }
             // The waiting side may have been dropped.

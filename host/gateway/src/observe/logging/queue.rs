@@ -4,12 +4,12 @@
 //! wait ourselves.
 
 use std::io::{self, Write};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder};
+use whelk_runtime::supervise::catch;
 
 /// Lines that may wait to be written. The others are dropped.
 const WAITING: usize = 10_000;
@@ -89,7 +89,7 @@ struct Out<W, G> {
 impl<W: Write, G: FnOnce()> Write for Out<W, G> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         // A line that cannot be written is lost, and waited for no longer.
-        let result = match catch_unwind(AssertUnwindSafe(|| self.out.write_all(line))) {
+        let result = match catch(|| self.out.write_all(line)) {
             Ok(result) => result,
             Err(_) => {
                 // Not logged: nobody would write it.

@@ -7,7 +7,6 @@
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{PoisonError, RwLock};
@@ -18,6 +17,7 @@ use rustix::io::Errno;
 
 use super::buckets::Error;
 use super::tables;
+use crate::supervise::catch;
 
 use crate::event::{Event, emit};
 
@@ -53,11 +53,11 @@ impl File {
     /// The error is for the operator.
     pub(super) fn with(open: Opener) -> Result<Self, String> {
         // A damaged file can make the library panic instead of returning an error.
-        let database = catch_unwind(AssertUnwindSafe(|| {
+        let database = catch(|| {
             let database = open().map_err(|error| explain(&error))?;
             let fits = prepare(&database).map_err(|error| damaged(&error.to_string()))?;
             if fits { Ok(database) } else { Err("it was made by a newer version of whelk; run that one".to_owned()) }
-        }));
+        });
         let database = database.unwrap_or_else(|_| Err(damaged("its structure makes no sense")))?;
         Ok(Self { open, current: RwLock::new(Some(database)), failing: AtomicBool::new(false) })
     }
@@ -67,7 +67,7 @@ impl File {
         self.reopen_if_closed()?;
         let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
         let Some(database) = current.as_ref() else { return Err(Error::Failed("the file is closed".to_owned())) };
-        let result = catch_unwind(AssertUnwindSafe(|| work(database)));
+        let result = catch(|| work(database));
         drop(current);
         let failure = match result {
             Ok(Ok(result)) => return Ok(result),
@@ -96,7 +96,7 @@ impl File {
         }
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         if current.is_none() {
-            let opened = catch_unwind(AssertUnwindSafe(|| (self.open)().map_err(|error| explain(&error))));
+            let opened = catch(|| (self.open)().map_err(|error| explain(&error)));
             let opened = opened.unwrap_or_else(|_| Err(damaged("its structure makes no sense")));
             *current = Some(opened.map_err(Error::Failed)?);
         }

@@ -22,7 +22,7 @@ use crate::limits::budget::Budget;
 use crate::limits::meter::{Meter, Tick};
 use crate::limits::permit::Gate;
 use crate::plugin::{Exports, Plugin};
-use crate::supervise::contain::contained;
+use crate::supervise::catch;
 
 /// A running plugin.
 pub(super) struct Guest {
@@ -203,7 +203,7 @@ impl Watch {
             let running = ticker.run();
             let epoch = ticker.epoch();
             self.meter.resume(epoch);
-            let polled = contained(|| call.as_mut().poll(context));
+            let polled = catch(|| call.as_mut().poll(context));
             self.meter.pause(ticker.epoch());
             drop(running);
             if ticker.epoch() != epoch {
