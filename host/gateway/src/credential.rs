@@ -6,6 +6,6 @@ mod authorized_keys;
 mod password;
 
 pub use authorized_keys::{
-    AuthorizedKey, KeyFile, MOST_TOLD, SkippedLine, fingerprint, parse_key, public_line, read_authorized_keys,
+    AuthorizedKey, KeyFile, MOST_TOLD, SkippedLine, parse_key, public_line, read_authorized_keys,
 };
 pub use password::PasswordHash;

@@ -18,10 +18,11 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until, timeout};
+use whelk_ssh::auth::server::{Attempt, Credential, Methods};
 use zeroize::Zeroizing;
 
 use crate::config::{Config, Door, Entrance, LONGEST_NAME, User};
-use crate::credential::{AuthorizedKey, PasswordHash, fingerprint};
+use crate::credential::{AuthorizedKey, PasswordHash};
 use crate::os_limits;
 use crate::source::Source;
 use slots::Slots;
@@ -58,55 +59,6 @@ struct Member {
     open: bool,
     password: Option<Arc<PasswordHash>>,
     keys: Vec<AuthorizedKey>,
-}
-
-/// One attempt to enter.
-#[derive(Clone, Copy, Debug)]
-pub struct Attempt<'a> {
-    /// The user name as it came: any bytes.
-    pub user: &'a [u8],
-    /// What was shown.
-    pub credential: Credential<'a>,
-    /// Where it came from: sources take turns.
-    pub source: Source,
-}
-
-/// What is shown to enter. `algorithm` is the one that signs, `blob` the public key, RFC 4252 §7.
-#[derive(Clone, Copy)]
-pub enum Credential<'a> {
-    /// Nothing: the method `none`.
-    None,
-    /// A password.
-    Password(&'a [u8]),
-    /// The question whether this key would do.
-    KeyOffered {
-        /// Such as `ssh-ed25519`.
-        algorithm: &'a [u8],
-        /// RFC 4253 §6.6.
-        blob: &'a [u8],
-    },
-    /// A key whose signature has been verified.
-    KeyProven {
-        /// Such as `ssh-ed25519`.
-        algorithm: &'a [u8],
-        /// RFC 4253 §6.6.
-        blob: &'a [u8],
-    },
-    /// What nobody can have as a credential: a key that cannot be verified, a password that is too long or to be changed.
-    Unusable,
-}
-
-/// Names the kind alone: a password must not reach a log.
-impl std::fmt::Debug for Credential<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Credential::None => "None",
-            Credential::Password(_) => "Password",
-            Credential::KeyOffered { .. } => "KeyOffered",
-            Credential::KeyProven { .. } => "KeyProven",
-            Credential::Unusable => "Unusable",
-        })
-    }
 }
 
 /// The decision.
@@ -152,15 +104,6 @@ pub struct Identity {
     pub fingerprint: Option<String>,
 }
 
-/// The methods that are worth trying. The same for every user, so that they tell nothing of one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Methods {
-    /// Some user has a password, or needs none.
-    pub password: bool,
-    /// Some user has a key, or needs none.
-    pub publickey: bool,
-}
-
 impl Access {
     /// For a configuration.
     pub fn new(config: &Config) -> Access {
@@ -184,8 +127,8 @@ impl Access {
         }
     }
 
-    /// The methods to name after a failure, RFC 4252 §5.1. Some clients never try `none`, so a user who needs no credentials makes
-    /// all methods worth trying.
+    /// The methods to name after a failure, RFC 4252 §5.1: those that some user has, so that they tell nothing of one.
+    /// Some clients never try `none`, so a user who needs no credentials makes all methods worth trying.
     pub fn methods(&self) -> Methods {
         match &self.entrance {
             Users::Anybody => Methods { password: true, publickey: true },
@@ -200,17 +143,17 @@ impl Access {
     }
 
     /// Decides. A rejection comes no sooner than the failure delay; the same time for a user who exists and for one who does not.
-    /// Sets `queued` if the attempt had to wait for a slot. There is no limit here for that wait: the caller has a grace for the
+    /// Sources take turns. Sets `queued` if the attempt had to wait for a slot. There is no limit here for that wait: the caller has a grace for the
     /// whole login. Can be dropped at any point.
-    pub async fn decide(&self, attempt: Attempt<'_>, queued: &AtomicBool) -> Verdict {
+    pub async fn decide(&self, attempt: Attempt<'_>, source: Source, queued: &AtomicBool) -> Verdict {
         let started = Instant::now();
-        let Judgement { verdict, waited } = self.judge(attempt, queued).await;
+        let Judgement { verdict, waited } = self.judge(attempt, source, queued).await;
         match &verdict {
             Verdict::Accept(identity) => {
                 // Whoever logged in without credentials has shown nothing by which the source could be trusted.
-                let shown = matches!(attempt.credential, Credential::Password(_) | Credential::KeyProven { .. });
+                let shown = matches!(attempt.credential, Credential::Password(_) | Credential::KeyProven(_));
                 if shown && identity.method != OPEN {
-                    self.slots.logged_in(attempt.source);
+                    self.slots.logged_in(source);
                 }
             }
             // Nothing was looked at, so there is no time of work to hide.
@@ -225,7 +168,7 @@ impl Access {
         verdict
     }
 
-    async fn judge(&self, attempt: Attempt<'_>, queued: &AtomicBool) -> Judgement {
+    async fn judge(&self, attempt: Attempt<'_>, source: Source, queued: &AtomicBool) -> Judgement {
         let now = |verdict| Judgement { verdict, waited: Duration::ZERO };
         let name = name(attempt.user);
         let members = match &self.entrance {
@@ -250,7 +193,7 @@ impl Access {
         match attempt.credential {
             Credential::None | Credential::Unusable => now(Verdict::Reject),
             Credential::Password(password) => {
-                let (checked, waited) = self.check(&attempt, member, password, queued).await;
+                let (checked, waited) = self.check((attempt.user, password), member, source, queued).await;
                 let verdict = match checked {
                     Ok(true) => entered("password", None),
                     Ok(false) => Verdict::Reject,
@@ -258,9 +201,9 @@ impl Access {
                 };
                 Judgement { verdict, waited }
             }
-            Credential::KeyOffered { algorithm, blob } | Credential::KeyProven { algorithm, blob } => {
+            Credential::KeyOffered(shown) | Credential::KeyProven(shown) => {
                 let keys = member.map(|member| member.keys.as_slice()).unwrap_or_default();
-                let key = keys.iter().find(|key| key.admits(algorithm, blob));
+                let key = keys.iter().find(|key| key.admits(shown.algorithm().as_bytes(), shown.blob()));
                 now(key.map_or(Verdict::Reject, |key| entered("publickey", Some(key.fingerprint.clone()))))
             }
         }
@@ -271,9 +214,9 @@ impl Access {
     /// one follows from the name, so that unknown names show the same mixture of costs as known ones, and each always the same.
     async fn check(
         &self,
-        attempt: &Attempt<'_>,
+        (user, password): (&[u8], &[u8]),
         member: Option<&Member>,
-        password: &[u8],
+        source: Source,
         queued: &AtomicBool,
     ) -> (Result<bool, Overload>, Duration) {
         if password.len() > LONGEST_PASSWORD {
@@ -281,12 +224,12 @@ impl Access {
         }
         let own = member.and_then(|member| member.password.clone());
         let is_own = own.is_some();
-        let Some(hash) = own.or_else(|| self.decoy(attempt.user)) else { return (Ok(false), Duration::ZERO) };
+        let Some(hash) = own.or_else(|| self.decoy(user)) else { return (Ok(false), Duration::ZERO) };
         if hash.memory() > self.most_memory {
             return (Err(Overload::Memory), Duration::ZERO);
         }
         let asked = Instant::now();
-        let slot = self.slots.take(attempt.source, hash.memory(), queued).await;
+        let slot = self.slots.take(source, hash.memory(), queued).await;
         let waited = asked.elapsed();
         let password = Zeroizing::new(password.to_vec());
         let work = tokio::task::spawn_blocking(move || {
@@ -344,8 +287,8 @@ fn name(user: &[u8]) -> Option<&str> {
 /// whose signature has been verified: anybody may offer anybody's key.
 fn open(user: String, tenant: String, plugin: String, credential: Credential<'_>) -> Verdict {
     let fingerprint = match credential {
-        Credential::KeyProven { blob, .. } => fingerprint(blob),
-        Credential::None | Credential::Password(_) | Credential::KeyOffered { .. } | Credential::Unusable => None,
+        Credential::KeyProven(key) => Some(key.fingerprint()),
+        Credential::None | Credential::Password(_) | Credential::KeyOffered(_) | Credential::Unusable => None,
     };
     Verdict::Accept(Identity { user, tenant, plugin, method: OPEN, fingerprint })
 }
@@ -358,6 +301,7 @@ mod tests {
 
     use tokio::task::JoinSet;
     use whelk_ssh::algorithm::Preferences;
+    use whelk_ssh::crypto::key::PublicKey;
 
     use crate::config::Limits;
 
@@ -366,8 +310,11 @@ mod tests {
     const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti";
     const OTHER_KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ";
 
-    fn blob(key: &str) -> Vec<u8> {
-        ssh_key::PublicKey::from_openssh(key).unwrap().to_bytes().unwrap()
+    /// Nobody's key.
+    const NOBODYS_KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGsG0EY6QnDI/dlt9lnofeD0dHhgGVgCvx+ttX8Kxd1w";
+
+    fn key(line: &str) -> PublicKey {
+        PublicKey::from_openssh(line).unwrap()
     }
 
     fn user(password: Option<&str>, keys: &[&str]) -> User {
@@ -405,7 +352,7 @@ mod tests {
     }
 
     async fn decide(access: &Access, from: u8, user: &[u8], credential: Credential<'_>) -> Verdict {
-        access.decide(Attempt { user, credential, source: source(from) }, &AtomicBool::new(false)).await
+        access.decide(Attempt { user, credential }, source(from), &AtomicBool::new(false)).await
     }
 
     fn source(number: u8) -> Source {
@@ -421,21 +368,16 @@ mod tests {
         taken
     }
 
-    fn offered(blob: &[u8]) -> Credential<'_> {
-        Credential::KeyOffered { algorithm: b"ssh-ed25519", blob }
-    }
-
     #[tokio::test(start_paused = true)]
     async fn the_right_password_and_the_right_key_enter() {
         let access = two_users();
         let identity = try_in(&access, b"alice", Credential::Password(b"right")).await.unwrap();
         assert_eq!((identity.user.as_str(), identity.plugin.as_str(), identity.method), ("alice", "echo", "password"));
-        let blob = blob(KEY);
-        let identity =
-            try_in(&access, b"alice", Credential::KeyProven { algorithm: b"ssh-ed25519", blob: &blob }).await.unwrap();
+        let key = key(KEY);
+        let identity = try_in(&access, b"alice", Credential::KeyProven(&key)).await.unwrap();
         assert_eq!((identity.tenant.as_str(), identity.method), ("acme", "publickey"));
         assert_eq!(identity.fingerprint.as_deref(), Some("SHA256:UCUiLr7Pjs9wFFJMDByLgc3NrtdU344OgUM45wZPcIQ"));
-        assert!(try_in(&access, b"alice", offered(&blob)).await.is_some());
+        assert!(try_in(&access, b"alice", Credential::KeyOffered(&key)).await.is_some());
     }
 
     #[tokio::test(start_paused = true)]
@@ -444,10 +386,11 @@ mod tests {
         assert!(try_in(&access, b"alice", Credential::Password(b"wrong")).await.is_none());
         assert!(try_in(&access, b"bob", Credential::Password(b"right")).await.is_none());
         assert!(try_in(&access, b"mallory", Credential::Password(b"right")).await.is_none());
-        assert!(try_in(&access, b"bob", offered(&blob(KEY))).await.is_none());
-        assert!(try_in(&access, b"mallory", offered(&blob(KEY))).await.is_none());
-        let other = Credential::KeyProven { algorithm: b"ssh-rsa", blob: &blob(KEY) };
-        assert!(try_in(&access, b"alice", other).await.is_none());
+        for credential in [Credential::KeyOffered(&key(KEY)), Credential::KeyProven(&key(KEY))] {
+            assert!(try_in(&access, b"bob", credential).await.is_none());
+            assert!(try_in(&access, b"mallory", credential).await.is_none());
+        }
+        assert!(try_in(&access, b"alice", Credential::KeyProven(&key(OTHER_KEY))).await.is_none());
     }
 
     #[tokio::test(start_paused = true)]
@@ -467,14 +410,14 @@ mod tests {
         let access = two_users();
         // No work can be done, and a user who needs no credentials needs none.
         let _all = all_slots(&access).await;
-        let blob = blob(OTHER_KEY);
-        let proven = Credential::KeyProven { algorithm: b"ssh-ed25519", blob: &blob };
-        let shown = [Credential::None, Credential::Password(b""), Credential::Password(b"any"), offered(&blob), proven];
+        let key = key(OTHER_KEY);
+        let (offered, proven) = (Credential::KeyOffered(&key), Credential::KeyProven(&key));
+        let shown = [Credential::None, Credential::Password(b""), Credential::Password(b"any"), offered, proven];
         for credential in shown {
             let identity = try_in(&access, b"guest", credential).await.unwrap();
             assert_eq!((identity.user.as_str(), identity.method), ("guest", "none"), "{credential:?}");
             // A key that was only offered may be anybody's.
-            let is_proven = matches!(credential, Credential::KeyProven { .. });
+            let is_proven = matches!(credential, Credential::KeyProven(_));
             assert_eq!(identity.fingerprint.is_some(), is_proven, "{credential:?}");
         }
         for user in [&b"alice"[..], b"bob", b"mallory", b""] {
@@ -508,10 +451,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_failure_takes_as_long_for_a_name_that_exists_as_for_one_that_does_not() {
         let access = two_users();
-        let blob = blob(OTHER_KEY);
+        let (bobs, nobodys) = (key(OTHER_KEY), key(NOBODYS_KEY));
+        let (bobs, nobodys) = (Credential::KeyOffered(&bobs), Credential::KeyOffered(&nobodys));
         for user in [&b"alice"[..], b"bob", b"mallory", b"\xff", b""] {
             let mut times = Vec::new();
-            for credential in [Credential::None, Credential::Password(b"wrong"), offered(&blob), offered(b"junk")] {
+            for credential in [Credential::None, Credential::Password(b"wrong"), bobs, nobodys] {
                 let started = Instant::now();
                 if try_in(&access, user, credential).await.is_none() {
                     times.push(started.elapsed());
@@ -573,8 +517,8 @@ mod tests {
         for (user, right) in [(&b"alice"[..], true), (b"mallory", false)] {
             let all = all_slots(&access).await;
             let (queued, started) = (AtomicBool::new(false), Instant::now());
-            let attempt = Attempt { user, credential: Credential::Password(b"right"), source: source(1) };
-            let mut decision = std::pin::pin!(access.decide(attempt, &queued));
+            let attempt = Attempt { user, credential: Credential::Password(b"right") };
+            let mut decision = std::pin::pin!(access.decide(attempt, source(1), &queued));
             // Much longer than the grace to decide.
             assert!(timeout(Duration::from_secs(100), decision.as_mut()).await.is_err());
             assert!(queued.load(Ordering::Relaxed));
@@ -616,8 +560,8 @@ mod tests {
         let access = Access::new(&alice(&hash.replace("$04$", "$13$"), limits));
         for user in [&b"alice"[..], b"mallory"] {
             let queued = AtomicBool::new(false);
-            let attempt = Attempt { user, credential: Credential::Password(b"right"), source: source(1) };
-            let mut decision = std::pin::pin!(access.decide(attempt, &queued));
+            let attempt = Attempt { user, credential: Credential::Password(b"right") };
+            let mut decision = std::pin::pin!(access.decide(attempt, source(1), &queued));
             assert!(decision.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
             tokio::time::advance(Duration::from_secs(6)).await;
             assert_eq!(decision.await, Verdict::Undecided(Overload::Slow));
@@ -638,12 +582,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn only_a_credential_that_was_right_makes_a_source_known() {
         let access = two_users();
-        let blob = blob(KEY);
-        let proven = Credential::KeyProven { algorithm: b"ssh-ed25519", blob: &blob };
+        let key = key(KEY);
+        let proven = Credential::KeyProven(&key);
         let tries: [(u8, &[u8], Credential<'_>); 6] = [
             (1, b"guest", Credential::Password(b"any")),
             (2, b"alice", Credential::Password(b"wrong")),
-            (3, b"alice", offered(&blob)),
+            (3, b"alice", Credential::KeyOffered(&key)),
             (4, b"guest", proven),
             (5, b"alice", proven),
             (6, b"alice", Credential::Password(b"right")),
@@ -658,8 +602,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn in_the_demonstration_anybody_enters_and_the_name_picks_the_plugin() {
         let access = Access::new(&config(Entrance::Demonstration, Limits::default()));
-        let blob = blob(KEY);
-        for credential in [Credential::None, Credential::Password(b""), offered(&blob), offered(b"junk")] {
+        let (key, other) = (key(KEY), key(OTHER_KEY));
+        let (key, other) = (Credential::KeyOffered(&key), Credential::KeyOffered(&other));
+        for credential in [Credential::None, Credential::Password(b""), key, other, Credential::Unusable] {
             let identity = try_in(&access, b"echo", credential).await.unwrap();
             assert_eq!((&*identity.user, &*identity.tenant, &*identity.plugin), ("echo", "echo", "echo"));
             assert_eq!((identity.method, identity.fingerprint), ("none", None));
@@ -677,13 +622,5 @@ mod tests {
         // Clients that never try `none` have to find something to try.
         let guest_only = access([("guest", member(Door::Open))]);
         assert_eq!(guest_only.methods(), Methods { password: true, publickey: true });
-    }
-
-    #[test]
-    fn a_password_does_not_show_in_what_is_printed() {
-        let credential = Credential::Password(b"hunter2");
-        let attempt = Attempt { user: b"alice", credential, source: source(1) };
-        assert!(!format!("{attempt:?}").contains("hunter2"));
-        assert!(!format!("{attempt:?}").contains("104"));
     }
 }

@@ -8,13 +8,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tracing::Level;
 use whelk_ssh::auth::refused::{Refused, RefusedKey};
-use whelk_ssh::auth::server;
+use whelk_ssh::auth::server::{Attempt, Credential};
 use whelk_ssh::connection::Server;
-use whelk_ssh::crypto::key::PublicKey;
 use whelk_ssh::error::{Error, Reason, Stage};
-use zeroize::Zeroizing;
 
-use crate::auth::access::{Attempt, Credential, Identity, Overload, Verdict};
+use crate::auth::access::{Identity, Overload, Verdict};
+use crate::auth::attempt::OwnedAttempt;
 use crate::observe::escape::{Escaped, escape};
 use crate::observe::event::{LimitEvent, LoginEvent, emit};
 use crate::server::gateway::Gateway;
@@ -40,7 +39,7 @@ impl Login {
     }
 
     /// Begins to decide an attempt, unless one is being decided: it is the same one then.
-    pub(crate) fn begin(&mut self, gateway: &Gateway, attempt: &server::Attempt<'_>) {
+    pub(crate) fn begin(&mut self, gateway: &Gateway, attempt: &Attempt<'_>) {
         if self.deciding.is_none() {
             self.deciding = Some(decide(gateway, attempt, self.source, Arc::clone(&self.queued)));
         }
@@ -92,8 +91,8 @@ impl Login {
     }
 
     /// Logs a password that was rejected. Keys are told when the login has failed: clients offer several as a matter of course.
-    pub(crate) fn log_rejection(&self, attempt: &server::Attempt<'_>) {
-        if let server::Credential::Password(_) = attempt.credential {
+    pub(crate) fn log_rejection(&self, attempt: &Attempt<'_>) {
+        if let Credential::Password(_) = attempt.credential {
             let (connection, user) = (self.connection, escape(attempt.user));
             emit(LoginEvent::Rejected { connection, user, method: "password" });
         }
@@ -154,44 +153,9 @@ impl Login {
     }
 }
 
-/// A credential of its own, so that a decision is `'static`. The password is zeroized on drop.
-enum Shown {
-    None,
-    Password(Zeroizing<Vec<u8>>),
-    KeyOffered(PublicKey),
-    KeyProven(PublicKey),
-    Unusable,
-}
-
-impl Shown {
-    fn of(credential: &server::Credential<'_>) -> Shown {
-        match credential {
-            server::Credential::None => Shown::None,
-            server::Credential::Password(password) => Shown::Password(Zeroizing::new(password.to_vec())),
-            server::Credential::KeyOffered(key) => Shown::KeyOffered((*key).clone()),
-            server::Credential::KeyProven(key) => Shown::KeyProven((*key).clone()),
-            server::Credential::Unusable => Shown::Unusable,
-        }
-    }
-
-    fn credential(&self) -> Credential<'_> {
-        match self {
-            Shown::None => Credential::None,
-            Shown::Password(password) => Credential::Password(password),
-            Shown::KeyOffered(key) => {
-                Credential::KeyOffered { algorithm: key.algorithm().as_bytes(), blob: key.blob() }
-            }
-            Shown::KeyProven(key) => Credential::KeyProven { algorithm: key.algorithm().as_bytes(), blob: key.blob() },
-            Shown::Unusable => Credential::Unusable,
-        }
-    }
-}
-
 /// Begins to decide an attempt.
-fn decide(gateway: &Gateway, attempt: &server::Attempt<'_>, source: Source, queued: Arc<AtomicBool>) -> Decision {
+fn decide(gateway: &Gateway, attempt: &Attempt<'_>, source: Source, queued: Arc<AtomicBool>) -> Decision {
     let access = Arc::clone(gateway.access());
-    let (user, shown) = (attempt.user.to_vec(), Shown::of(&attempt.credential));
-    Box::pin(
-        async move { access.decide(Attempt { user: &user, credential: shown.credential(), source }, &queued).await },
-    )
+    let attempt = OwnedAttempt::of(attempt);
+    Box::pin(async move { access.decide(attempt.as_attempt(), source, &queued).await })
 }

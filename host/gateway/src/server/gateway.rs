@@ -62,10 +62,7 @@ impl Gateway {
         let own = own_folders(config);
         let tenants = make_tenants(config, &own, &registry, files)?;
         let authentication = auth::server::Settings {
-            methods: auth::server::Methods {
-                publickey: access.methods().publickey,
-                password: access.methods().password,
-            },
+            methods: access.methods(),
             banner: config.banner.as_deref().map(auth::server::Banner::new),
             max_failures: config.limits.failed_attempts,
             max_requests: config.limits.authentication_requests,

@@ -5,6 +5,7 @@
 //! depends on whether a user exists. There is no clock: the application applies delays and deadlines and answers when
 //! it likes.
 
+use std::fmt;
 use std::sync::Arc;
 
 use zeroize::Zeroizing;
@@ -107,7 +108,7 @@ impl Banner {
 }
 
 /// A question to the application: does this credential authenticate this user?
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct Attempt<'a> {
     /// The user name: any bytes, at most 255, possibly empty. Look it up exactly; never use it as a path or show it
     /// unescaped.
@@ -116,7 +117,7 @@ pub struct Attempt<'a> {
     pub credential: Credential<'a>,
 }
 
-/// What a user presented. No `Debug`, so that passwords are never printed.
+/// What a user presented.
 #[derive(Clone, Copy)]
 pub enum Credential<'a> {
     /// Nothing: the method `none`. RFC 4252 §5.2.
@@ -132,6 +133,19 @@ pub enum Credential<'a> {
     /// password of more than 1024 bytes, or a password change. Only a user who needs no credentials is accepted with
     /// it. Acceptance authenticates the client at once, as for `None`.
     Unusable,
+}
+
+/// Names the kind alone: passwords are never printed.
+impl fmt::Debug for Credential<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Credential::None => "None",
+            Credential::Password(_) => "Password",
+            Credential::KeyOffered(_) => "KeyOffered",
+            Credential::KeyProven(_) => "KeyProven",
+            Credential::Unusable => "Unusable",
+        })
+    }
 }
 
 /// The application's answer to an [`Attempt`].
@@ -504,6 +518,13 @@ mod tests {
     fn a_banner_keeps_text_and_line_ends_only() {
         let banner = Banner::new("one\x1b[31m\r\ntwo\tü\x07\u{9b}2J\0\u{7f}");
         assert_eq!(banner.as_str(), "one[31m\r\ntwo\tü2J");
+    }
+
+    #[test]
+    fn a_password_does_not_show_in_what_is_printed() {
+        let attempt = Attempt { user: b"alice", credential: Credential::Password(b"hunter2") };
+        assert!(!format!("{attempt:?}").contains("hunter2"));
+        assert!(!format!("{:?}", attempt.credential).contains("104"));
     }
 
     #[test]

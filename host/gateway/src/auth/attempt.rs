@@ -1,0 +1,45 @@
+//! An authentication attempt that outlives the packet in which it came: deciding it takes time.
+
+use whelk_ssh::auth::server::{Attempt, Credential};
+use whelk_ssh::crypto::key::PublicKey;
+use zeroize::Zeroizing;
+
+/// An [`Attempt`] that owns what it shows. Its password is zeroized on drop.
+pub(crate) struct OwnedAttempt {
+    user: Vec<u8>,
+    credential: OwnedCredential,
+}
+
+enum OwnedCredential {
+    None,
+    Password(Zeroizing<Vec<u8>>),
+    KeyOffered(PublicKey),
+    KeyProven(PublicKey),
+    Unusable,
+}
+
+impl OwnedAttempt {
+    /// Copies an attempt.
+    pub(crate) fn of(attempt: &Attempt<'_>) -> OwnedAttempt {
+        let credential = match attempt.credential {
+            Credential::None => OwnedCredential::None,
+            Credential::Password(password) => OwnedCredential::Password(Zeroizing::new(password.to_vec())),
+            Credential::KeyOffered(key) => OwnedCredential::KeyOffered(key.clone()),
+            Credential::KeyProven(key) => OwnedCredential::KeyProven(key.clone()),
+            Credential::Unusable => OwnedCredential::Unusable,
+        };
+        OwnedAttempt { user: attempt.user.to_vec(), credential }
+    }
+
+    /// The attempt, as the protocol core has it.
+    pub(crate) fn as_attempt(&self) -> Attempt<'_> {
+        let credential = match &self.credential {
+            OwnedCredential::None => Credential::None,
+            OwnedCredential::Password(password) => Credential::Password(password),
+            OwnedCredential::KeyOffered(key) => Credential::KeyOffered(key),
+            OwnedCredential::KeyProven(key) => Credential::KeyProven(key),
+            OwnedCredential::Unusable => Credential::Unusable,
+        };
+        Attempt { user: &self.user, credential }
+    }
+}
