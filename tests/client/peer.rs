@@ -10,7 +10,7 @@ use std::time::Instant;
 use tokio::io::Interest;
 use tokio::net::{TcpSocket, TcpStream};
 use whelk_ssh::algorithm::Preferences;
-use whelk_ssh::auth::client::Credential;
+use whelk_ssh::auth::client::ClientCredential;
 use whelk_ssh::connection::{Client, ClientQuestion, Event, Progress, Settings};
 use whelk_ssh::crypto::key::HostKey;
 use whelk_ssh::crypto::random::SystemRandom;
@@ -122,17 +122,17 @@ impl Peer {
     fn try_next(&mut self) -> io::Result<()> {
         self.attempts += 1;
         if let Some(guess) = &self.wish.guess {
-            self.connection.authenticate(Credential::Password(guess().as_bytes()));
+            self.connection.authenticate(ClientCredential::Password(guess().as_bytes()));
             return Ok(());
         }
         let blob = self.key.public().blob().to_vec();
         match (self.attempts, &self.wish.password) {
             (1, _) => {
-                let key = Credential::Key { algorithm: "ssh-ed25519", blob: &blob, ask: false };
+                let key = ClientCredential::Key { algorithm: "ssh-ed25519", blob: &blob, ask: false };
                 self.connection.authenticate(key);
             }
-            (2, _) => self.connection.authenticate(Credential::None),
-            (3, Some(password)) => self.connection.authenticate(Credential::Password(password.as_bytes())),
+            (2, _) => self.connection.authenticate(ClientCredential::None),
+            (3, Some(password)) => self.connection.authenticate(ClientCredential::Password(password.as_bytes())),
             _ => return Err(failed(format!("permission denied ({})", self.connection.methods()))),
         }
         Ok(())

@@ -1,7 +1,7 @@
 //! RFC 4252: user authentication.
 //!
 //! This file holds what both roles share: the [`Machine`] that a connection drives, and the bytes that a user's key
-//! signs. [`server::Server`] answers requests, [`client::Client`] makes them. Neither knows the transport: payloads
+//! signs. [`server::ServerAuth`] answers requests, [`client::ClientAuth`] makes them. Neither knows the transport: payloads
 //! come in, and replies are owed until an [`Output`] has room. The application decides whether a credential is
 //! accepted.
 
@@ -37,19 +37,19 @@ pub trait Machine {
     fn owes(&self) -> bool;
 
     /// The stage, which decides which messages are allowed now.
-    fn stage(&self) -> Stage;
+    fn stage(&self) -> AuthStage;
 
     /// Whether no further payload may be read now, because a question is open or its answer has not been written yet.
     ///
     /// This keeps the answers in the order of the requests. What a client sent behind its last request (which RFC 4252
     /// §5.1 allows) is read after SUCCESS only. A side that waits must be able to settle, so it starts no key exchange
-    /// of its own before the stage is [`Stage::Open`].
+    /// of its own before the stage is [`AuthStage::Open`].
     fn waits(&self) -> bool;
 }
 
 /// The stage of authentication.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Stage {
+pub enum AuthStage {
     /// The service is not agreed: 5 and 6 only.
     Service,
     /// Attempts and their answers: 50 to 79. A server accepts 5 again here, because paramiko sends it before each
@@ -64,17 +64,17 @@ pub enum Stage {
 pub enum Step<'p> {
     /// Nothing to report.
     Nothing,
-    /// Server: the application must check a credential. [`server::Server::attempt`] has it, [`server::Server::decide`]
+    /// Server: the application must check a credential. [`server::ServerAuth::attempt`] has it, [`server::ServerAuth::decide`]
     /// answers.
     Attempt,
     /// Client: text to show before login, in any bytes: escape them before they are shown. RFC 4252 §5.4.
     Banner(&'p [u8]),
-    /// Client: the attempt failed; [`client::Client::methods`] can continue. RFC 4252 §5.1.
+    /// Client: the attempt failed; [`client::ClientAuth::methods`] can continue. RFC 4252 §5.1.
     Refused {
         /// Client: the credential was right, and another one is required (partial success).
         partial: bool,
     },
-    /// Client: the server would accept the key. [`client::Client::to_sign`] has the bytes that it must sign.
+    /// Client: the server would accept the key. [`client::ClientAuth::to_sign`] has the bytes that it must sign.
     Sign,
     /// Client: authentication has succeeded.
     Authenticated,

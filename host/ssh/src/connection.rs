@@ -26,9 +26,9 @@ use crate::phase::{Admission, LoginStage, Phase, admits};
 use crate::transport::{self, Note, Packet, SignatureRequest, Transport};
 
 /// The server's side of a connection.
-pub type Server = Connection<auth::server::Server>;
+pub type Server = Connection<auth::server::ServerAuth>;
 /// The client's side of a connection.
-pub type Client = Connection<auth::client::Client>;
+pub type Client = Connection<auth::client::ClientAuth>;
 
 /// What all connections of a server, or of a client, have in common.
 #[derive(Clone, Debug)]
@@ -138,7 +138,7 @@ impl<A: Machine> Connection<A> {
     /// When to call [`handle_timeout`](Connection::handle_timeout) next.
     pub fn deadline(&self) -> Option<Instant> {
         // Keys are not changed before authentication, so that this deadline would stay in the past.
-        let rekey = if self.auth.stage() == auth::Stage::Open { self.transport.rekey_at() } else { None };
+        let rekey = if self.auth.stage() == auth::AuthStage::Open { self.transport.rekey_at() } else { None };
         self.transport.deadlines.next().into_iter().chain(rekey).min()
     }
 
@@ -166,9 +166,9 @@ impl<A: Machine> Connection<A> {
     /// The phase, which decides which messages are allowed.
     fn phase(&self) -> Phase {
         self.transport.kex_phase().unwrap_or(match self.auth.stage() {
-            auth::Stage::Service => Phase::Service,
-            auth::Stage::Auth => Phase::Auth,
-            auth::Stage::Open => Phase::Open,
+            auth::AuthStage::Service => Phase::Service,
+            auth::AuthStage::Auth => Phase::Auth,
+            auth::AuthStage::Open => Phase::Open,
         })
     }
 
@@ -355,7 +355,7 @@ impl<A: Machine> Connection<A> {
     /// Starts a key exchange, if none is under way and the user is authenticated. RFC 4253 §9. Before authentication it
     /// would hold back an answer, and nothing is read while an answer is owed: a deadlock.
     pub fn rekey(&mut self) {
-        if self.auth.stage() == auth::Stage::Open {
+        if self.auth.stage() == auth::AuthStage::Open {
             self.transport.rekey();
         }
     }
@@ -394,7 +394,7 @@ impl<A: Machine> Connection<A> {
     /// Turns what is owed into packets while the output has room.
     fn put_owed(&mut self) {
         self.auth.settle(&mut self.transport);
-        if self.auth.stage() == auth::Stage::Open {
+        if self.auth.stage() == auth::AuthStage::Open {
             self.transport.authenticated();
             self.mux.settle(&mut self.transport);
         }
@@ -436,7 +436,7 @@ impl Server {
         random: Box<dyn Random>,
         now: Instant,
     ) -> Server {
-        Connection::start(settings, auth::server::Server::new(auth), random, now)
+        Connection::start(settings, auth::server::ServerAuth::new(auth), random, now)
     }
 
     /// The question that waits for an answer, if any.
@@ -464,7 +464,7 @@ impl Server {
 
     /// How far the login has come. Cheap: may be asked after every read.
     pub fn login_stage(&self) -> LoginStage {
-        if self.auth.stage() == auth::Stage::Open { LoginStage::Done } else { self.transport.login_stage() }
+        if self.auth.stage() == auth::AuthStage::Open { LoginStage::Done } else { self.transport.login_stage() }
     }
 
     /// Answers [`ServerQuestion::LargePacket`]: the memory is reserved. Ignored if there is no such question.
@@ -488,12 +488,12 @@ impl Server {
     }
 
     /// The credentials that were refused so far, for the log.
-    pub fn refused(&self) -> &auth::refused::Refused {
+    pub fn refused(&self) -> &auth::refused::RefusedAttempts {
         self.auth.refused()
     }
 
     /// Takes the credentials that were refused so far, for the log.
-    pub fn take_refused(&mut self) -> auth::refused::Refused {
+    pub fn take_refused(&mut self) -> auth::refused::RefusedAttempts {
         self.auth.take_refused()
     }
 }
@@ -510,7 +510,7 @@ pub enum ClientQuestion<'a> {
 impl Client {
     /// A connection that the client has opened. Our identification and KEXINIT are in the output.
     pub fn connected(settings: &Settings, user: &[u8], random: Box<dyn Random>, now: Instant) -> Client {
-        Connection::start(settings, auth::client::Client::new(user), random, now)
+        Connection::start(settings, auth::client::ClientAuth::new(user), random, now)
     }
 
     /// The question that waits for an answer, if any.
@@ -536,7 +536,7 @@ impl Client {
     }
 
     /// Authenticates with this credential, now or as soon as the first key exchange is over.
-    pub fn authenticate(&mut self, credential: auth::client::Credential<'_>) {
+    pub fn authenticate(&mut self, credential: auth::client::ClientCredential<'_>) {
         self.auth.authenticate(credential);
     }
 

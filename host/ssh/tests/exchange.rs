@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use pair::{Pair, Setup, twice};
 use whelk_ssh::algorithm::Preferences;
-use whelk_ssh::auth::client::Credential;
+use whelk_ssh::auth::client::ClientCredential;
 use whelk_ssh::auth::server::Verdict;
 use whelk_ssh::error::{Error, Reason, Stage, Violation};
 use whelk_ssh::message::mux::Stream;
@@ -199,7 +199,7 @@ fn each_stage_has_its_deadline() {
         assert_eq!(pair.server.deadline(), Some(start + Duration::from_secs(120)), "the first attempt has failed");
         pair.at_server.verdict = Verdict::Accept;
         pair.now += Duration::from_secs(100);
-        pair.client.authenticate(Credential::Password(b"right"));
+        pair.client.authenticate(ClientCredential::Password(b"right"));
         pair.drive();
         assert_eq!((pair.server.deadline(), &pair.server_error), (None, &None), "entered");
     });
@@ -230,7 +230,7 @@ fn a_flipped_bit_anywhere_ends_the_connection() {
     for position in (40..length).step_by(97) {
         let mut pair = Setup::new(usize::MAX).pair();
         pair.flip.0 = Some(position);
-        pair.client.authenticate(Credential::None);
+        pair.client.authenticate(ClientCredential::None);
         pair.drive();
         pair.client_opens();
         pair.drive();
@@ -243,7 +243,7 @@ fn a_flipped_bit_anywhere_ends_the_connection() {
 fn the_stage_of_a_login_follows_what_the_client_has_sent() {
     let mut pair = Setup::new(1).pair();
     pair.at_server.decides = false;
-    pair.client.authenticate(Credential::None);
+    pair.client.authenticate(ClientCredential::None);
     let mut stages = vec![pair.server.login_stage()];
     while pair.step() {
         stages.push(pair.server.login_stage());

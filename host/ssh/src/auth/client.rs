@@ -1,11 +1,11 @@
 //! RFC 4252, client role: asks for the service and tries the credentials that the application supplies.
 //!
-//! Signatures are made outside ([`Client::to_sign`], [`Client::signed`]), so the key may be in a file, an agent or a
+//! Signatures are made outside ([`ClientAuth::to_sign`], [`ClientAuth::signed`]), so the key may be in a file, an agent or a
 //! device. Tests and benchmarks use this role.
 
 use zeroize::Zeroizing;
 
-use super::{CONNECTION, Machine, Stage, Step, USERAUTH, decode, decode_service, number_of, signed_data};
+use super::{AuthStage, CONNECTION, Machine, Step, USERAUTH, decode, decode_service, number_of, signed_data};
 use crate::error::{Error, Violation};
 use crate::message::Output;
 use crate::message::auth::{AuthMessage, Method};
@@ -14,7 +14,7 @@ use crate::wire::Rest;
 
 /// A credential to try. No `Debug`, so that passwords are never printed.
 #[derive(Clone, Copy)]
-pub enum Credential<'a> {
+pub enum ClientCredential<'a> {
     /// `none`: returns the list of methods. RFC 4252 §5.2.
     None,
     /// RFC 4252 §8.
@@ -31,7 +31,7 @@ pub enum Credential<'a> {
 }
 
 /// The client's machine.
-pub struct Client {
+pub struct ClientAuth {
     /// The user name.
     user: Vec<u8>,
     /// The methods that can continue, as listed in the last FAILURE.
@@ -88,11 +88,11 @@ enum Request {
 }
 
 impl Request {
-    fn new(credential: Credential<'_>) -> Request {
+    fn new(credential: ClientCredential<'_>) -> Request {
         match credential {
-            Credential::None => Request::None,
-            Credential::Password(password) => Request::Password(Zeroizing::new(password.to_vec())),
-            Credential::Key { algorithm, blob, ask } => {
+            ClientCredential::None => Request::None,
+            ClientCredential::Password(password) => Request::Password(Zeroizing::new(password.to_vec())),
+            ClientCredential::Key { algorithm, blob, ask } => {
                 let key = Key { algorithm: algorithm.to_owned(), blob: blob.to_vec() };
                 if ask { Request::Query(key) } else { Request::Unsigned(key) }
             }
@@ -140,15 +140,15 @@ impl Request {
     }
 }
 
-impl Client {
+impl ClientAuth {
     /// A client that authenticates as `user`. It asks for the service and then tries `none`, unless
-    /// [`authenticate`](Client::authenticate) supplies something else before.
-    pub fn new(user: &[u8]) -> Client {
-        Client { user: user.to_vec(), methods: String::new(), state: State::OwingService(Request::None) }
+    /// [`authenticate`](ClientAuth::authenticate) supplies something else before.
+    pub fn new(user: &[u8]) -> ClientAuth {
+        ClientAuth { user: user.to_vec(), methods: String::new(), state: State::OwingService(Request::None) }
     }
 
     /// Tries `credential` next. Ignored while an answer is awaited, and after the end.
-    pub fn authenticate(&mut self, credential: Credential<'_>) {
+    pub fn authenticate(&mut self, credential: ClientCredential<'_>) {
         let request = Request::new(credential);
         match &self.state {
             State::OwingService(_) => self.state = State::OwingService(request),
@@ -169,7 +169,7 @@ impl Client {
         Some(signed_data(session_id, &self.user, key.algorithm.as_bytes(), &key.blob))
     }
 
-    /// The signature over [`to_sign`](Client::to_sign), as a blob (RFC 4253 §6.6). Without effect when none is awaited.
+    /// The signature over [`to_sign`](ClientAuth::to_sign), as a blob (RFC 4253 §6.6). Without effect when none is awaited.
     pub fn signed(&mut self, signature: &[u8]) {
         match std::mem::replace(&mut self.state, State::Ended) {
             State::Signing(key) => self.state = State::Owing(Request::Signed { key, signature: signature.to_vec() }),
@@ -229,7 +229,7 @@ impl Client {
     }
 }
 
-impl Machine for Client {
+impl Machine for ClientAuth {
     fn handle<'p>(&mut self, payload: &'p [u8], _session_id: &[u8]) -> Result<Step<'p>, Error> {
         let step = number_of(payload).and_then(|number| match number {
             6 => self.accepted(payload),
@@ -269,13 +269,13 @@ impl Machine for Client {
         matches!(self.state, State::OwingService(_) | State::Owing(_))
     }
 
-    fn stage(&self) -> Stage {
+    fn stage(&self) -> AuthStage {
         match self.state {
-            State::OwingService(_) | State::ExpectAccept(_) => Stage::Service,
+            State::OwingService(_) | State::ExpectAccept(_) => AuthStage::Service,
             State::Choosing | State::Signing(_) | State::Owing(_) | State::ExpectAnswer(_) | State::Ended => {
-                Stage::Auth
+                AuthStage::Auth
             }
-            State::Done => Stage::Open,
+            State::Done => AuthStage::Open,
         }
     }
 

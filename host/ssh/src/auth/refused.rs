@@ -12,7 +12,7 @@ const NAME: usize = 64;
 
 /// The refused attempts of one connection.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
-pub struct Refused {
+pub struct RefusedAttempts {
     keys: Vec<RefusedKey>,
     /// How many keys were refused, remembered or not. A repeated key counts each time.
     pub key_count: u32,
@@ -36,7 +36,7 @@ pub struct RefusedKey {
     pub reason: &'static str,
 }
 
-impl Refused {
+impl RefusedAttempts {
     /// The first 16 keys that were refused.
     pub fn keys(&self) -> &[RefusedKey] {
         &self.keys
@@ -83,7 +83,7 @@ mod tests {
     #[test]
     fn a_key_is_told_as_openssh_prints_it_and_what_is_remembered_is_bounded() {
         let key = HostKey::generate().unwrap();
-        let mut refused = Refused::default();
+        let mut refused = RefusedAttempts::default();
         assert!(!refused.any());
         for _ in 0..100 {
             let long = [b'a'; 1000];

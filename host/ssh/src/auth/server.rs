@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-use super::refused::Refused;
-use super::{CONNECTION, Machine, Stage, Step, USERAUTH, decode, decode_service, number_of, signed_data};
+use super::refused::RefusedAttempts;
+use super::{AuthStage, CONNECTION, Machine, Step, USERAUTH, decode, decode_service, number_of, signed_data};
 use crate::crypto::key::PublicKey;
 use crate::error::{Error, Violation};
 use crate::message::Output;
@@ -161,7 +161,7 @@ pub enum Verdict {
 }
 
 /// The server's machine.
-pub struct Server {
+pub struct ServerAuth {
     /// The operator's settings.
     settings: Arc<Settings>,
     /// The state of the exchange.
@@ -176,7 +176,7 @@ pub struct Server {
     /// Requests that were refused.
     failures: u32,
     /// What was refused, for the log.
-    refused: Refused,
+    refused: RefusedAttempts,
     /// `none` was tried before. Clients use the first to learn the methods; further ones count as attempts.
     none_seen: bool,
     /// The banner was not written yet.
@@ -234,18 +234,18 @@ enum Reply {
     Success,
 }
 
-impl Server {
+impl ServerAuth {
     /// A machine for one connection.
-    pub fn new(settings: Arc<Settings>) -> Server {
+    pub fn new(settings: Arc<Settings>) -> ServerAuth {
         let methods = settings.methods;
-        Server {
+        ServerAuth {
             settings,
             state: State::ExpectService,
             user: None,
             methods,
             requests: 0,
             failures: 0,
-            refused: Refused::default(),
+            refused: RefusedAttempts::default(),
             none_seen: false,
             banner_owed: false,
         }
@@ -301,12 +301,12 @@ impl Server {
     }
 
     /// The attempts refused so far.
-    pub fn refused(&self) -> &Refused {
+    pub fn refused(&self) -> &RefusedAttempts {
         &self.refused
     }
 
     /// Takes the refused attempts, so that their memory is free after authentication.
-    pub fn take_refused(&mut self) -> Refused {
+    pub fn take_refused(&mut self) -> RefusedAttempts {
         std::mem::take(&mut self.refused)
     }
 
@@ -463,7 +463,7 @@ impl Server {
     }
 }
 
-impl Machine for Server {
+impl Machine for ServerAuth {
     fn handle<'p>(&mut self, payload: &'p [u8], session_id: &[u8]) -> Result<Step<'p>, Error> {
         self.dispatch(payload, session_id).inspect_err(|_| self.state = State::Ended)
     }
@@ -497,11 +497,11 @@ impl Machine for Server {
         self.banner_owed || matches!(self.state, State::Owing(_))
     }
 
-    fn stage(&self) -> Stage {
+    fn stage(&self) -> AuthStage {
         match self.state {
-            State::ExpectService => Stage::Service,
-            State::Idle | State::Deciding { .. } | State::Owing(_) | State::Ended => Stage::Auth,
-            State::Done => Stage::Open,
+            State::ExpectService => AuthStage::Service,
+            State::Idle | State::Deciding { .. } | State::Owing(_) | State::Ended => AuthStage::Auth,
+            State::Done => AuthStage::Open,
         }
     }
 

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use whelk_ssh::auth::server::{Attempt, Credential, Server, Settings, Verdict};
-use whelk_ssh::auth::{Machine, Stage, Step};
+use whelk_ssh::auth::server::{Attempt, Credential, ServerAuth, Settings, Verdict};
+use whelk_ssh::auth::{AuthStage, Machine, Step};
 use whelk_ssh::crypto::key::HostKey;
 use whelk_ssh::error::Error;
 use whelk_ssh::message::auth::{AuthMessage, Method};
@@ -150,13 +150,13 @@ pub(crate) fn words(attempt: Attempt<'_>) -> String {
 
 /// A server's machine and what it has put.
 pub(crate) struct Door {
-    pub(crate) server: Server,
+    pub(crate) server: ServerAuth,
     pub(crate) out: Sent,
 }
 
 impl Door {
     pub(crate) fn new(settings: Settings) -> Door {
-        Door { server: Server::new(Arc::new(settings)), out: Sent::new() }
+        Door { server: ServerAuth::new(Arc::new(settings)), out: Sent::new() }
     }
 
     /// A door with default settings whose client has the service already.
@@ -216,9 +216,9 @@ impl Door {
         let mut door = Door::open();
         assert_eq!(door.question(payload), "alice unusable");
         assert_eq!(door.decide(Verdict::Reject), Ok(()));
-        assert_eq!((door.answers(), door.server.stage()), (vec![FAILURE.to_vec()], Stage::Auth));
+        assert_eq!((door.answers(), door.server.stage()), (vec![FAILURE.to_vec()], AuthStage::Auth));
         assert_eq!(door.reply(payload, Verdict::Accept), Ok(SUCCESS.to_vec()));
-        assert_eq!((door.server.user(), door.server.stage()), (Some(&b"alice"[..]), Stage::Open));
+        assert_eq!((door.server.user(), door.server.stage()), (Some(&b"alice"[..]), AuthStage::Open));
     }
 
     /// A payload that must be refused with FAILURE, without the application being asked, leaving the connection up.
@@ -226,6 +226,6 @@ impl Door {
         assert_eq!(self.give(payload), Ok(Step::Nothing));
         assert!(self.server.attempt().is_none());
         assert_eq!(self.answers(), [FAILURE]);
-        assert_eq!(self.server.stage(), Stage::Auth);
+        assert_eq!(self.server.stage(), AuthStage::Auth);
     }
 }

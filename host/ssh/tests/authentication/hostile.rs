@@ -1,7 +1,7 @@
 //! Requests that try to enter without right, by row.
 
 use whelk_ssh::auth::server::{Methods, Settings, Verdict};
-use whelk_ssh::auth::{Machine, Stage, Step};
+use whelk_ssh::auth::{AuthStage, Machine, Step};
 use whelk_ssh::error::{Error, Violation};
 use whelk_ssh::message::auth::Method;
 use whelk_ssh::wire::{Malformed, Wire};
@@ -18,7 +18,7 @@ fn unexpected(number: u8) -> Result<Step<'static>, Error> {
 fn u1_a_client_that_sends_success_is_disconnected() {
     let mut door = Door::open();
     assert_eq!(door.give(SUCCESS), unexpected(52));
-    assert_eq!(door.server.stage(), Stage::Auth);
+    assert_eq!(door.server.stage(), AuthStage::Auth);
     assert_eq!(door.server.user(), None);
     assert!(door.answers().is_empty());
 }
@@ -52,7 +52,7 @@ fn u2_u3_every_other_message_number_is_refused_in_each_phase() {
 fn entered() -> Door {
     let mut door = Door::open();
     assert_eq!(door.reply(&none(b"alice"), Verdict::Accept), Ok(SUCCESS.to_vec()));
-    assert_eq!(door.server.stage(), Stage::Open);
+    assert_eq!(door.server.stage(), AuthStage::Open);
     door
 }
 
@@ -64,12 +64,12 @@ fn u4_nothing_behind_a_request_is_read_before_success_was_sent() {
     assert!(door.server.waits());
     assert_eq!(door.decide(Verdict::Accept), Ok(()));
     assert!(door.server.waits() && door.server.owes());
-    assert_eq!(door.server.stage(), Stage::Auth);
+    assert_eq!(door.server.stage(), AuthStage::Auth);
     door.out.room = 1;
     door.server.settle(&mut door.out);
     assert_eq!(door.answers(), [SUCCESS]);
     assert!(!door.server.waits() && !door.server.owes());
-    assert_eq!(door.server.stage(), Stage::Open);
+    assert_eq!(door.server.stage(), AuthStage::Open);
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn u5_a_key_that_was_offered_is_not_a_key_that_was_proven() {
     assert_eq!(offered, format!("alice offers {}", good.public().fingerprint()));
     assert_eq!(door.decide(Verdict::Accept), Ok(()));
     assert_eq!(door.answers().len(), 1);
-    assert_eq!(door.server.stage(), Stage::Auth);
+    assert_eq!(door.server.stage(), AuthStage::Auth);
     assert_eq!(door.server.user(), None);
     // The bad key proves itself, and that is what is asked about.
     assert_eq!(door.question(&signed(b"alice", &bad)), format!("alice proves {}", bad.public().fingerprint()));
@@ -234,7 +234,7 @@ fn u19_the_only_service_is_authentication() {
         assert_eq!(error.reason(), Some(whelk_ssh::error::Reason::ServiceNotAvailable as u32));
         assert_eq!(door.give(&service(name)), Err(error));
         assert!(door.answers().is_empty());
-        assert_eq!(door.server.stage(), Stage::Auth);
+        assert_eq!(door.server.stage(), AuthStage::Auth);
         assert_eq!(door.give(&service(b"ssh-userauth")), unexpected(5), "nothing works after the end");
     }
 }
@@ -379,13 +379,13 @@ fn u33_overlong_names_fail_without_a_question_and_with_the_same_answer() {
 fn u36_an_answer_without_a_question_is_ignored() {
     let mut door = Door::new(Settings::default());
     assert_eq!(door.decide(Verdict::Accept), Ok(()));
-    assert_eq!(door.server.stage(), Stage::Service);
+    assert_eq!(door.server.stage(), AuthStage::Service);
     let mut door = Door::open();
     assert_eq!(door.decide(Verdict::Accept), Ok(()));
     assert_eq!(door.reply(&none(b"alice"), Verdict::Reject), Ok(FAILURE.to_vec()));
     assert_eq!(door.decide(Verdict::Accept), Ok(()));
     assert!(door.answers().is_empty());
-    assert_eq!(door.server.stage(), Stage::Auth);
+    assert_eq!(door.server.stage(), AuthStage::Auth);
     let mut door = entered();
     assert_eq!(door.decide(Verdict::Reject), Ok(()));
     assert_eq!(door.server.user(), Some(&b"alice"[..]));

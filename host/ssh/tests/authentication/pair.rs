@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use whelk_ssh::auth::client::{Client, Credential};
-use whelk_ssh::auth::server::{Attempt, Banner, Methods, Server, Settings, Verdict};
-use whelk_ssh::auth::{Machine, Stage, Step};
+use whelk_ssh::auth::client::{ClientAuth, ClientCredential};
+use whelk_ssh::auth::server::{Attempt, Banner, Methods, ServerAuth, Settings, Verdict};
+use whelk_ssh::auth::{AuthStage, Machine, Step};
 use whelk_ssh::crypto::key::HostKey;
 use whelk_ssh::error::{Error, Violation};
 use whelk_ssh::message::auth::AuthMessage;
@@ -16,8 +16,8 @@ use crate::door::{SESSION, Sent, encode, key, words};
 
 /// A client and a server in memory.
 struct Pair {
-    client: Client,
-    server: Server,
+    client: ClientAuth,
+    server: ServerAuth,
     /// What each attempt is answered, in turn.
     verdicts: VecDeque<Verdict>,
     /// What the server's application was asked.
@@ -27,12 +27,12 @@ struct Pair {
 }
 
 impl Pair {
-    fn new(client: Client, verdicts: impl IntoIterator<Item = Verdict>) -> Pair {
+    fn new(client: ClientAuth, verdicts: impl IntoIterator<Item = Verdict>) -> Pair {
         Pair::with(Settings::default(), client, verdicts)
     }
 
-    fn with(settings: Settings, client: Client, verdicts: impl IntoIterator<Item = Verdict>) -> Pair {
-        let server = Server::new(Arc::new(settings));
+    fn with(settings: Settings, client: ClientAuth, verdicts: impl IntoIterator<Item = Verdict>) -> Pair {
+        let server = ServerAuth::new(Arc::new(settings));
         Pair { client, server, verdicts: verdicts.into_iter().collect(), questions: Vec::new(), told: Vec::new() }
     }
 
@@ -75,18 +75,20 @@ impl Pair {
     }
 
     fn entered(&self, user: &[u8]) -> bool {
-        self.server.user() == Some(user) && self.server.stage() == Stage::Open && self.client.stage() == Stage::Open
+        self.server.user() == Some(user)
+            && self.server.stage() == AuthStage::Open
+            && self.client.stage() == AuthStage::Open
     }
 }
 
-fn with_key<'a>(blob: &'a [u8], ask: bool) -> Credential<'a> {
-    Credential::Key { algorithm: "ssh-ed25519", blob, ask }
+fn with_key<'a>(blob: &'a [u8], ask: bool) -> ClientCredential<'a> {
+    ClientCredential::Key { algorithm: "ssh-ed25519", blob, ask }
 }
 
 #[test]
 fn a_client_logs_in_with_none_where_that_is_enough() {
-    let mut pair = Pair::new(Client::new(b"alice"), [Verdict::Accept]);
-    assert_eq!((pair.client.stage(), pair.server.stage()), (Stage::Service, Stage::Service));
+    let mut pair = Pair::new(ClientAuth::new(b"alice"), [Verdict::Accept]);
+    assert_eq!((pair.client.stage(), pair.server.stage()), (AuthStage::Service, AuthStage::Service));
     assert_eq!(pair.drive(), Ok(()));
     assert!(pair.entered(b"alice"));
     assert_eq!(pair.questions, ["alice none"]);
@@ -95,12 +97,12 @@ fn a_client_logs_in_with_none_where_that_is_enough() {
 
 #[test]
 fn a_client_learns_the_methods_and_logs_in_with_a_password() {
-    let mut pair = Pair::new(Client::new(b"alice"), [Verdict::Reject, Verdict::Reject, Verdict::Accept]);
+    let mut pair = Pair::new(ClientAuth::new(b"alice"), [Verdict::Reject, Verdict::Reject, Verdict::Accept]);
     assert_eq!(pair.drive(), Ok(()));
-    assert_eq!((pair.client.stage(), pair.server.stage()), (Stage::Auth, Stage::Auth));
+    assert_eq!((pair.client.stage(), pair.server.stage()), (AuthStage::Auth, AuthStage::Auth));
     assert!(pair.client.methods().contains("password"));
     for password in [&b"wrong"[..], b"right"] {
-        pair.client.authenticate(Credential::Password(password));
+        pair.client.authenticate(ClientCredential::Password(password));
         assert_eq!(pair.drive(), Ok(()));
     }
     assert!(pair.entered(b"alice"));
@@ -111,7 +113,7 @@ fn a_client_learns_the_methods_and_logs_in_with_a_password() {
 #[test]
 fn a_client_queries_a_key_and_then_signs() {
     let key = key();
-    let (public, mut client) = (key.public(), Client::new(b"alice"));
+    let (public, mut client) = (key.public(), ClientAuth::new(b"alice"));
     client.authenticate(with_key(public.blob(), true));
     let mut pair = Pair::new(client, [Verdict::Accept, Verdict::Accept]);
     assert_eq!(pair.drive(), Ok(()));
@@ -126,7 +128,7 @@ fn a_client_queries_a_key_and_then_signs() {
 #[test]
 fn a_client_signs_at_once_when_told_so() {
     let key = key();
-    let (public, mut client) = (key.public(), Client::new(b"alice"));
+    let (public, mut client) = (key.public(), ClientAuth::new(b"alice"));
     client.authenticate(with_key(public.blob(), false));
     let mut pair = Pair::new(client, [Verdict::Accept]);
     assert_eq!(pair.drive(), Ok(()));
@@ -141,14 +143,14 @@ fn a_client_signs_at_once_when_told_so() {
 fn a_client_that_cannot_sign_tries_something_else() {
     let (refused, locked) = (key().public().clone(), key().public().clone());
     let mut pair =
-        Pair::new(Client::new(b"alice"), [Verdict::Reject, Verdict::Reject, Verdict::Accept, Verdict::Accept]);
+        Pair::new(ClientAuth::new(b"alice"), [Verdict::Reject, Verdict::Reject, Verdict::Accept, Verdict::Accept]);
     assert_eq!(pair.drive(), Ok(()));
     for key in [refused, locked] {
         pair.client.authenticate(with_key(key.blob(), true));
         assert_eq!(pair.drive(), Ok(()));
     }
     assert_eq!(pair.told, ["publickey,password false", "publickey,password false", "sign"]);
-    pair.client.authenticate(Credential::Password(b"right"));
+    pair.client.authenticate(ClientCredential::Password(b"right"));
     assert_eq!(pair.drive(), Ok(()));
     assert!(pair.entered(b"alice"));
 }
@@ -158,7 +160,7 @@ fn a_key_and_a_password_can_both_be_demanded() {
     let key = key();
     let public = key.public();
     let then_password = Verdict::Partial(Methods { publickey: false, password: true });
-    let mut pair = Pair::new(Client::new(b"alice"), [Verdict::Reject, then_password, Verdict::Accept]);
+    let mut pair = Pair::new(ClientAuth::new(b"alice"), [Verdict::Reject, then_password, Verdict::Accept]);
     assert_eq!(pair.drive(), Ok(()));
     pair.client.authenticate(with_key(public.blob(), false));
     pair.sign(&key);
@@ -167,7 +169,7 @@ fn a_key_and_a_password_can_both_be_demanded() {
     pair.client.authenticate(with_key(public.blob(), false));
     pair.sign(&key);
     assert_eq!(pair.drive(), Ok(()));
-    pair.client.authenticate(Credential::Password(b"right"));
+    pair.client.authenticate(ClientCredential::Password(b"right"));
     assert_eq!(pair.drive(), Ok(()));
     assert!(pair.entered(b"alice"));
     assert_eq!(pair.told, ["publickey,password false", "password true", "password false", "entered"]);
@@ -177,27 +179,27 @@ fn a_key_and_a_password_can_both_be_demanded() {
 #[test]
 fn a_client_sees_the_banner_before_anything_else() {
     let settings = Settings { banner: Some(Banner::new("be kind\n")), ..Settings::default() };
-    let mut pair = Pair::with(settings, Client::new(b"alice"), [Verdict::Accept]);
+    let mut pair = Pair::with(settings, ClientAuth::new(b"alice"), [Verdict::Accept]);
     assert_eq!(pair.drive(), Ok(()));
     assert_eq!(pair.told, ["banner be kind\\r\\n", "entered"]);
 }
 
 #[test]
 fn a_client_with_too_many_attempts_is_disconnected() {
-    let mut pair = Pair::new(Client::new(b"alice"), [Verdict::Reject; 7]);
+    let mut pair = Pair::new(ClientAuth::new(b"alice"), [Verdict::Reject; 7]);
     assert_eq!(pair.drive(), Ok(()));
     for _ in 0..5 {
-        pair.client.authenticate(Credential::Password(b"wrong"));
+        pair.client.authenticate(ClientCredential::Password(b"wrong"));
         assert_eq!(pair.drive(), Ok(()));
     }
-    pair.client.authenticate(Credential::Password(b"wrong"));
+    pair.client.authenticate(ClientCredential::Password(b"wrong"));
     assert_eq!(pair.drive(), Err(Error::TooManyAttempts));
     assert_eq!(pair.server.user(), None);
 }
 
 /// A client that has put its request, which asked about `blob` if there is one.
-fn asking(blob: Option<&[u8]>) -> Client {
-    let mut client = Client::new(b"alice");
+fn asking(blob: Option<&[u8]>) -> ClientAuth {
+    let mut client = ClientAuth::new(b"alice");
     if let Some(blob) = blob {
         client.authenticate(with_key(blob, true));
     }
@@ -217,7 +219,7 @@ fn a_client_refuses_an_answer_without_a_request() {
     for answer in [&failure, &success, &pk_ok(b"ssh-ed25519", b"key")] {
         let number = answer[0];
         let early = Err(Error::Peer(Violation::Unexpected { number }));
-        assert_eq!(Client::new(b"alice").handle(answer, SESSION), early, "{number} before the service");
+        assert_eq!(ClientAuth::new(b"alice").handle(answer, SESSION), early, "{number} before the service");
         let mut client = asking(None);
         assert_eq!(client.handle(&failure, SESSION), Ok(Step::Refused { partial: false }));
         assert_eq!(client.handle(answer, SESSION), unsolicited, "{number} without a request");
@@ -236,13 +238,13 @@ fn a_client_refuses_an_answer_without_a_request() {
 #[test]
 fn a_client_refuses_another_service_and_a_second_accept() {
     let accept = |service| encode(&TransportMessage::ServiceAccept { service });
-    let mut client = Client::new(b"alice");
+    let mut client = ClientAuth::new(b"alice");
     assert_eq!(
         client.handle(&accept(b"ssh-userauth"), SESSION),
         Err(Error::Peer(Violation::Unexpected { number: 6 })),
         "before it was asked for"
     );
-    let mut client = Client::new(b"alice");
+    let mut client = ClientAuth::new(b"alice");
     client.settle(&mut Sent::new());
     assert_eq!(client.handle(&accept(b"ssh-connection"), SESSION), Err(Error::Peer(Violation::Service)));
     let mut client = asking(None);
@@ -252,7 +254,7 @@ fn a_client_refuses_another_service_and_a_second_accept() {
 #[test]
 fn a_client_ignores_commands_out_of_turn() {
     let mut client = asking(None);
-    client.authenticate(Credential::Password(b"x"));
+    client.authenticate(ClientCredential::Password(b"x"));
     client.signed(b"signature");
     assert!(!client.owes());
     assert_eq!(client.to_sign(SESSION), None);

@@ -3,9 +3,9 @@
 
 use proptest::prelude::*;
 
-use whelk_ssh::auth::client::{Client, Credential};
+use whelk_ssh::auth::client::{ClientAuth, ClientCredential};
 use whelk_ssh::auth::server::{Settings, Verdict};
-use whelk_ssh::auth::{Machine, Stage, Step};
+use whelk_ssh::auth::{AuthStage, Machine, Step};
 use whelk_ssh::message::auth::AuthMessage;
 use whelk_ssh::message::transport::TransportMessage;
 use whelk_ssh::wire::NameList;
@@ -30,9 +30,9 @@ fn answers() -> Vec<Vec<u8>> {
 }
 
 /// A client that awaits the answer to a query.
-fn asking() -> Client {
-    let mut client = Client::new(b"a");
-    client.authenticate(Credential::Key { algorithm: "ssh-ed25519", blob: b"key", ask: true });
+fn asking() -> ClientAuth {
+    let mut client = ClientAuth::new(b"a");
+    client.authenticate(ClientCredential::Key { algorithm: "ssh-ed25519", blob: b"key", ask: true });
     client.settle(&mut Sent::new());
     client
 }
@@ -85,7 +85,7 @@ proptest! {
             }
             prop_assert!(!door.server.waits());
         }
-        prop_assert_ne!(door.server.stage(), Stage::Open);
+        prop_assert_ne!(door.server.stage(), AuthStage::Open);
         prop_assert_eq!(door.server.user(), None);
     }
 
@@ -104,7 +104,7 @@ proptest! {
                 }
             }
         }
-        prop_assert_ne!(door.server.stage(), Stage::Open);
+        prop_assert_ne!(door.server.stage(), AuthStage::Open);
     }
 
     #[test]
@@ -115,7 +115,7 @@ proptest! {
                 break;
             }
             client.signed(b"signature");
-            client.authenticate(Credential::Password(b"x"));
+            client.authenticate(ClientCredential::Password(b"x"));
             client.settle(&mut Sent::new());
         }
     }

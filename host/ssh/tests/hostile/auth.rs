@@ -1,8 +1,8 @@
 //! U: authentication as the whole connection sees it. What the machine alone must withstand is in
 //! `tests/authentication`.
 
-use whelk_ssh::auth::client::Credential;
-use whelk_ssh::auth::server::{Server, Verdict};
+use whelk_ssh::auth::client::ClientCredential;
+use whelk_ssh::auth::server::{ServerAuth, Verdict};
 use whelk_ssh::error::{Error, Violation};
 use whelk_ssh::message::auth::{AuthMessage, Method};
 use whelk_ssh::message::mux::ChannelId;
@@ -27,14 +27,14 @@ fn attempt(method: Method<'_>) -> Vec<u8> {
 }
 
 /// Asks whether the key of the application itself would do.
-fn query(raw: &Raw<Server>) -> Vec<u8> {
+fn query(raw: &Raw<ServerAuth>) -> Vec<u8> {
     let key = raw.application.key.public();
     attempt(Method::PublicKey { algorithm: b"ssh-ed25519", key: key.blob(), signature: None })
 }
 
 /// The four places before success: behind the keys, behind the service, behind a failure, between a query and its
 /// signature.
-fn strangers(setup: &Setup) -> [Raw<Server>; 4] {
+fn strangers(setup: &Setup) -> [Raw<ServerAuth>; 4] {
     let mut failed = Raw::serviced(setup);
     failed.application.verdict = Verdict::Reject;
     failed.send(&none(b"alice"));
@@ -322,7 +322,7 @@ fn the_client_wipes_a_password() {
             let password = [&vec![b'x'; longer * 16][..], PASSWORD].concat();
             let packet = raw.packet(b"\x06\0\0\0\x0cssh-userauth");
             let found = leaks(PASSWORD, || {
-                raw.side.authenticate(Credential::Password(&password));
+                raw.side.authenticate(ClientCredential::Password(&password));
                 raw.side.release_buffers();
                 raw.reads = false;
                 raw.bytes(&packet);

@@ -1,6 +1,6 @@
 //! C: windows, credit, and who waits for whom; and what is said at the end.
 
-use whelk_ssh::auth::server::Server;
+use whelk_ssh::auth::server::ServerAuth;
 use whelk_ssh::connection::Progress;
 use whelk_ssh::error::Violation;
 use whelk_ssh::message::mux::{ChannelId, Stream};
@@ -35,7 +35,7 @@ fn a_window_that_overflows_closes_its_channel() {
 }
 
 /// Of a window of `window` bytes, all of them and a tenth more, in messages of 32 KiB.
-fn overfill(raw: &mut Raw<Server>, channel: u32, window: usize) {
+fn overfill(raw: &mut Raw<ServerAuth>, channel: u32, window: usize) {
     let all = window + window / 10;
     for piece in vec![1; all].chunks(32 << 10) {
         raw.send(&encode(&MuxMessage::ChannelData { recipient: Recipient(channel), data: piece }));

@@ -14,7 +14,7 @@ use crate::raw::{HELLO, LAX, Lists, Raw, SERVICE, STRICT, data, none, open, requ
 const FIRST: ChannelId = ChannelId(0);
 
 /// A victim that has our identification.
-pub(crate) fn met(setup: &Setup) -> Raw<server::Server> {
+pub(crate) fn met(setup: &Setup) -> Raw<server::ServerAuth> {
     let mut raw = Raw::client(setup);
     raw.identify();
     raw.replies();
@@ -22,7 +22,7 @@ pub(crate) fn met(setup: &Setup) -> Raw<server::Server> {
 }
 
 /// A victim that has our KEXINIT too.
-pub(crate) fn begun(setup: &Setup) -> Raw<server::Server> {
+pub(crate) fn begun(setup: &Setup) -> Raw<server::ServerAuth> {
     let mut raw = met(setup);
     raw.init(&raw.offer());
     raw
@@ -245,7 +245,7 @@ fn late_ext_info_has_no_effect() {
 }
 
 /// Sends a message that must be answered by UNIMPLEMENTED, and says what is wrong.
-pub(crate) fn unimplemented(raw: &mut Raw<server::Server>, payload: &[u8]) -> Option<String> {
+pub(crate) fn unimplemented(raw: &mut Raw<server::ServerAuth>, payload: &[u8]) -> Option<String> {
     let sequence = raw.sequence;
     raw.send(payload);
     let (replies, expected) = (raw.replies(), [&[3], &sequence.to_be_bytes()[..]].concat());

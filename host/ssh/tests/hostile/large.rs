@@ -8,12 +8,12 @@ use crate::pair::Setup;
 use crate::raw::{Raw, data, frame};
 
 /// IGNORE with a `packet_length` of `length`.
-fn ignore(raw: &mut Raw<whelk_ssh::auth::server::Server>, length: usize) -> Vec<u8> {
+fn ignore(raw: &mut Raw<whelk_ssh::auth::server::ServerAuth>, length: usize) -> Vec<u8> {
     raw.seal(frame(length, 4, b"\x02", length - 2))
 }
 
 /// The question that stands, as the number of bytes that it is about.
-fn wanted(raw: &Raw<whelk_ssh::auth::server::Server>) -> Option<usize> {
+fn wanted(raw: &Raw<whelk_ssh::auth::server::ServerAuth>) -> Option<usize> {
     match raw.side.question() {
         Some(ServerQuestion::LargePacket(bytes)) => Some(bytes),
         Some(ServerQuestion::Sign(_) | ServerQuestion::Attempt(_)) | None => None,

@@ -9,7 +9,7 @@ use crate::pair::{Pair, Setup, twice};
 use crate::raw::{HELLO, LAX, Lists, Raw, data, frame, none};
 
 /// A victim that was given these bytes and nothing else.
-fn told(setup: &Setup, bytes: &[u8]) -> Raw<whelk_ssh::auth::server::Server> {
+fn told(setup: &Setup, bytes: &[u8]) -> Raw<whelk_ssh::auth::server::ServerAuth> {
     let mut raw = Raw::client(setup);
     raw.bytes(bytes);
     raw
@@ -100,7 +100,7 @@ fn the_first_bytes_may_come_in_any_pieces_and_end_in_a_bare_line_feed() {
 }
 
 /// A frame in clear as the first packet.
-fn first(setup: &Setup, frame: &[u8]) -> Raw<whelk_ssh::auth::server::Server> {
+fn first(setup: &Setup, frame: &[u8]) -> Raw<whelk_ssh::auth::server::ServerAuth> {
     told(setup, &[HELLO, b"\r\n", frame].concat())
 }
 
@@ -236,7 +236,7 @@ fn a_replayed_or_dropped_packet_is_a_forged_one() {
 fn packets_are_taken_up_to_the_limit_and_not_one_block_further() {
     let setup = Setup::new(usize::MAX);
     let ignore = |length| frame(length, 4, b"\x02", length - 2);
-    let limit = |before: fn(&Setup) -> Raw<whelk_ssh::auth::server::Server>, length| {
+    let limit = |before: fn(&Setup) -> Raw<whelk_ssh::auth::server::ServerAuth>, length| {
         let mut raw = before(&setup);
         let packet = raw.seal(ignore(length));
         raw.bytes(&packet);
@@ -410,7 +410,7 @@ fn a_peer_that_does_not_read_its_answers_is_not_read() {
 fn a_connection_can_break_off_after_any_byte() {
     let setup = Setup::new(1);
     let mut raw = Raw::client(&setup);
-    let feed = |raw: &mut Raw<whelk_ssh::auth::server::Server>, bytes: &[u8]| {
+    let feed = |raw: &mut Raw<whelk_ssh::auth::server::ServerAuth>, bytes: &[u8]| {
         for (index, byte) in bytes.iter().enumerate() {
             let seen = raw.application.events.len();
             raw.bytes(&[*byte]);

@@ -153,31 +153,31 @@ pub(crate) struct Raw<A> {
     exchange: Exchange,
 }
 
-impl Raw<server::Server> {
+impl Raw<server::ServerAuth> {
     /// A server as the victim. Nothing was exchanged yet.
-    pub(crate) fn client(setup: &Setup) -> Raw<server::Server> {
+    pub(crate) fn client(setup: &Setup) -> Raw<server::ServerAuth> {
         let (application, now) = (Application::new(), start());
         let side = setup.accepted(&application, now);
         Raw::new(side, application, now, setup.cut, false)
     }
 
     /// The first key exchange is over.
-    pub(crate) fn keyed(setup: &Setup) -> Raw<server::Server> {
+    pub(crate) fn keyed(setup: &Setup) -> Raw<server::ServerAuth> {
         Raw::client(setup).key()
     }
 
     /// The service is agreed, nobody has entered.
-    pub(crate) fn serviced(setup: &Setup) -> Raw<server::Server> {
+    pub(crate) fn serviced(setup: &Setup) -> Raw<server::ServerAuth> {
         Raw::keyed(setup).service()
     }
 
     /// alice has entered.
-    pub(crate) fn entered(setup: &Setup) -> Raw<server::Server> {
+    pub(crate) fn entered(setup: &Setup) -> Raw<server::ServerAuth> {
         Raw::keyed(setup).service().log_in()
     }
 
     /// alice has entered and has a session, number 0 on both sides.
-    pub(crate) fn opened(setup: &Setup) -> Raw<server::Server> {
+    pub(crate) fn opened(setup: &Setup) -> Raw<server::ServerAuth> {
         let mut raw = Raw::entered(setup);
         raw.open(0);
         raw
@@ -211,15 +211,15 @@ impl Raw<server::Server> {
     }
 }
 
-impl Raw<client::Client> {
+impl Raw<client::ClientAuth> {
     /// A client as the victim. Nothing was exchanged yet.
-    pub(crate) fn server(setup: &Setup) -> Raw<client::Client> {
+    pub(crate) fn server(setup: &Setup) -> Raw<client::ClientAuth> {
         let (application, now) = (Application::new(), start());
         Raw::new(setup.connected(now), application, now, setup.cut, true)
     }
 
     /// A client that awaits our answer to its share, which is returned.
-    pub(crate) fn awaiting_reply(setup: &Setup) -> (Raw<client::Client>, Vec<u8>) {
+    pub(crate) fn awaiting_reply(setup: &Setup) -> (Raw<client::ClientAuth>, Vec<u8>) {
         let mut raw = Raw::server(setup);
         raw.identify();
         let lists = raw.offer();
@@ -231,7 +231,7 @@ impl Raw<client::Client> {
     }
 
     /// A client that has asked for its service.
-    pub(crate) fn serving(setup: &Setup) -> Raw<client::Client> {
+    pub(crate) fn serving(setup: &Setup) -> Raw<client::ClientAuth> {
         let (mut raw, share) = Raw::awaiting_reply(setup);
         let reply = raw.ecdh_reply(&share);
         raw.send(&reply);
@@ -241,7 +241,7 @@ impl Raw<client::Client> {
     }
 
     /// A client that has asked to enter by none.
-    pub(crate) fn asked(setup: &Setup) -> Raw<client::Client> {
+    pub(crate) fn asked(setup: &Setup) -> Raw<client::ClientAuth> {
         let mut raw = Raw::serving(setup);
         raw.send(b"\x06\0\0\0\x0cssh-userauth");
         assert_eq!(raw.reply(), none(b"alice"));
@@ -249,7 +249,7 @@ impl Raw<client::Client> {
     }
 
     /// A client that has entered.
-    pub(crate) fn let_in(setup: &Setup) -> Raw<client::Client> {
+    pub(crate) fn let_in(setup: &Setup) -> Raw<client::ClientAuth> {
         let mut raw = Raw::asked(setup);
         raw.send(SUCCESS);
         assert!(raw.application.saw("entered"));

@@ -159,7 +159,7 @@ impl Setup {
     /// Two sides of which the client has entered.
     pub(crate) fn authenticated(self) -> Pair {
         let mut pair = self.pair();
-        pair.client.authenticate(client::Credential::None);
+        pair.client.authenticate(client::ClientCredential::None);
         pair.drive();
         assert_eq!(pair.server_error, None);
         assert!(pair.at_client.saw("entered"), "{:?}", pair.at_client.events);
@@ -350,7 +350,7 @@ pub(crate) trait Role: Machine + Sized {
     fn answer(side: &mut Connection<Self>, application: &Application) -> Result<bool, Error>;
 }
 
-impl Role for server::Server {
+impl Role for server::ServerAuth {
     fn answer(side: &mut Server, application: &Application) -> Result<bool, Error> {
         match side.question() {
             Some(ServerQuestion::Sign(request)) => {
@@ -365,7 +365,7 @@ impl Role for server::Server {
     }
 }
 
-impl Role for client::Client {
+impl Role for client::ClientAuth {
     fn answer(side: &mut Client, application: &Application) -> Result<bool, Error> {
         match side.question() {
             Some(ClientQuestion::HostKey(_)) => side.trust(application.trusts)?,

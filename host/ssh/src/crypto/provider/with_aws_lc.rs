@@ -4,12 +4,15 @@ pub(in crate::crypto) use aws_lc_rs::{aead, agreement, rand, signature};
 
 use aws_lc_rs::kem;
 
-use super::given::{Raw, Refused, raw};
+use super::given::{ProviderError, Raw, raw};
 
 /// X25519 with a single-use private key. Refuses a wrong length and an all-zero result.
-pub(in crate::crypto) fn agree_x25519(mine: agreement::EphemeralPrivateKey, theirs: &[u8]) -> Result<Raw, Refused> {
+pub(in crate::crypto) fn agree_x25519(
+    mine: agreement::EphemeralPrivateKey,
+    theirs: &[u8],
+) -> Result<Raw, ProviderError> {
     let theirs = agreement::UnparsedPublicKey::new(&agreement::X25519, theirs);
-    agreement::agree_ephemeral(mine, theirs, Refused, raw)
+    agreement::agree_ephemeral(mine, theirs, ProviderError, raw)
 }
 
 /// Opens `in_out` in place; on success it is plaintext.
@@ -19,9 +22,9 @@ pub(in crate::crypto) fn open_gcm(
     aad: [u8; 4],
     tag: [u8; 16],
     in_out: &mut [u8],
-) -> Result<(), Refused> {
+) -> Result<(), ProviderError> {
     // The call with the tag at the end of `in_out` moves the plaintext afterwards; this one does not.
-    key.open_in_place_separate_tag(nonce, aead::Aad::from(aad), &tag, in_out).map(|_| ()).map_err(|_| Refused)
+    key.open_in_place_separate_tag(nonce, aead::Aad::from(aad), &tag, in_out).map(|_| ()).map_err(|_| ProviderError)
 }
 
 /// An ML-KEM-768 decapsulation key, FIPS 203 §7.
@@ -29,23 +32,23 @@ pub(in crate::crypto) struct KemKey(kem::DecapsulationKey);
 
 impl KemKey {
     /// Makes a fresh key and the 1184 bytes of its encapsulation key.
-    pub(in crate::crypto) fn generate() -> Result<(KemKey, Vec<u8>), Refused> {
-        let key = kem::DecapsulationKey::generate(&kem::ML_KEM_768).map_err(|_| Refused)?;
-        let public = key.encapsulation_key().and_then(|public| public.key_bytes()).map_err(|_| Refused)?;
+    pub(in crate::crypto) fn generate() -> Result<(KemKey, Vec<u8>), ProviderError> {
+        let key = kem::DecapsulationKey::generate(&kem::ML_KEM_768).map_err(|_| ProviderError)?;
+        let public = key.encapsulation_key().and_then(|public| public.key_bytes()).map_err(|_| ProviderError)?;
         Ok((KemKey(key), public.as_ref().to_vec()))
     }
 
     /// Decapsulates the secret of a ciphertext. A ciphertext that was tampered with gives another secret, not an error
     /// (FIPS 203 §6.3).
-    pub(in crate::crypto) fn decapsulate(self, ciphertext: &[u8]) -> Result<Raw, Refused> {
-        raw(self.0.decapsulate(ciphertext.into()).map_err(|_| Refused)?.as_ref())
+    pub(in crate::crypto) fn decapsulate(self, ciphertext: &[u8]) -> Result<Raw, ProviderError> {
+        raw(self.0.decapsulate(ciphertext.into()).map_err(|_| ProviderError)?.as_ref())
     }
 }
 
 /// Encapsulates: a ciphertext for `encapsulation_key` and the secret in it. Refuses a key of the wrong length or with a
 /// coefficient out of range (the modulus check, FIPS 203 §7.2).
-pub(in crate::crypto) fn encapsulate(encapsulation_key: &[u8]) -> Result<(Vec<u8>, Raw), Refused> {
-    let key = kem::EncapsulationKey::new(&kem::ML_KEM_768, encapsulation_key).map_err(|_| Refused)?;
-    let (ciphertext, secret) = key.encapsulate().map_err(|_| Refused)?;
+pub(in crate::crypto) fn encapsulate(encapsulation_key: &[u8]) -> Result<(Vec<u8>, Raw), ProviderError> {
+    let key = kem::EncapsulationKey::new(&kem::ML_KEM_768, encapsulation_key).map_err(|_| ProviderError)?;
+    let (ciphertext, secret) = key.encapsulate().map_err(|_| ProviderError)?;
     Ok((ciphertext.as_ref().to_vec(), raw(secret.as_ref())?))
 }

@@ -7,12 +7,15 @@ use ml_kem::{B32, Seed, ml_kem_768};
 use ring::rand::SecureRandom;
 use zeroize::{Zeroize, Zeroizing};
 
-use super::given::{Raw, Refused, raw};
+use super::given::{ProviderError, Raw, raw};
 
 /// X25519 with a single-use private key. Refuses a wrong length and an all-zero result.
-pub(in crate::crypto) fn agree_x25519(mine: agreement::EphemeralPrivateKey, theirs: &[u8]) -> Result<Raw, Refused> {
+pub(in crate::crypto) fn agree_x25519(
+    mine: agreement::EphemeralPrivateKey,
+    theirs: &[u8],
+) -> Result<Raw, ProviderError> {
     let theirs = agreement::UnparsedPublicKey::new(&agreement::X25519, theirs);
-    agreement::agree_ephemeral(mine, &theirs, raw).map_err(|_| Refused)?
+    agreement::agree_ephemeral(mine, &theirs, raw).map_err(|_| ProviderError)?
 }
 
 /// Opens `in_out` in place; on success it is plaintext.
@@ -22,10 +25,10 @@ pub(in crate::crypto) fn open_gcm(
     aad: [u8; 4],
     tag: [u8; 16],
     in_out: &mut [u8],
-) -> Result<(), Refused> {
+) -> Result<(), ProviderError> {
     key.open_in_place_separate_tag(nonce, aead::Aad::from(aad), tag.into(), in_out, 0..)
         .map(|_| ())
-        .map_err(|_| Refused)
+        .map_err(|_| ProviderError)
 }
 
 /// An ML-KEM-768 decapsulation key, FIPS 203 §7.
@@ -33,9 +36,9 @@ pub(in crate::crypto) struct KemKey(ml_kem_768::DecapsulationKey);
 
 impl KemKey {
     /// Makes a fresh key and the 1184 bytes of its encapsulation key.
-    pub(in crate::crypto) fn generate() -> Result<(KemKey, Vec<u8>), Refused> {
+    pub(in crate::crypto) fn generate() -> Result<(KemKey, Vec<u8>), ProviderError> {
         let mut bytes = Zeroizing::new([0; 64]);
-        rand::SystemRandom::new().fill(bytes.as_mut_slice()).map_err(|_| Refused)?;
+        rand::SystemRandom::new().fill(bytes.as_mut_slice()).map_err(|_| ProviderError)?;
         let mut seed = Seed::from(*bytes);
         let key = ml_kem_768::DecapsulationKey::from_seed(seed);
         seed.as_mut_slice().zeroize();
@@ -45,19 +48,19 @@ impl KemKey {
 
     /// Decapsulates the secret of a ciphertext. A ciphertext that was tampered with gives another secret, not an error
     /// (FIPS 203 §6.3).
-    pub(in crate::crypto) fn decapsulate(self, ciphertext: &[u8]) -> Result<Raw, Refused> {
-        let ciphertext = ciphertext.try_into().map_err(|_| Refused)?;
+    pub(in crate::crypto) fn decapsulate(self, ciphertext: &[u8]) -> Result<Raw, ProviderError> {
+        let ciphertext = ciphertext.try_into().map_err(|_| ProviderError)?;
         raw(self.0.decapsulate(&ciphertext).as_slice())
     }
 }
 
 /// Encapsulates: a ciphertext for `encapsulation_key` and the secret in it. Refuses a key of the wrong length or with a
 /// coefficient out of range (the modulus check, FIPS 203 §7.2).
-pub(in crate::crypto) fn encapsulate(encapsulation_key: &[u8]) -> Result<(Vec<u8>, Raw), Refused> {
-    let key = encapsulation_key.try_into().map_err(|_| Refused)?;
-    let key = ml_kem_768::EncapsulationKey::new(&key).map_err(|_| Refused)?;
+pub(in crate::crypto) fn encapsulate(encapsulation_key: &[u8]) -> Result<(Vec<u8>, Raw), ProviderError> {
+    let key = encapsulation_key.try_into().map_err(|_| ProviderError)?;
+    let key = ml_kem_768::EncapsulationKey::new(&key).map_err(|_| ProviderError)?;
     let mut bytes = Zeroizing::new([0; 32]);
-    rand::SystemRandom::new().fill(bytes.as_mut_slice()).map_err(|_| Refused)?;
+    rand::SystemRandom::new().fill(bytes.as_mut_slice()).map_err(|_| ProviderError)?;
     // "Deterministic" in these bytes: they are fresh from the system and are wiped on return.
     let mut message = B32::from(*bytes);
     let (ciphertext, mut secret) = key.encapsulate_deterministic(&message);
