@@ -74,7 +74,7 @@ impl Granter {
             Embedded::open(&self.state.join(STORE)).map_err(|error| error.to_string())
         };
         let store = self.store.get_or_init(open).clone()?;
-        let quota = keyvalue::Quota { bytes: granted.bytes as u64, keys: granted.keys.into() };
+        let quota = keyvalue::StoreQuota { bytes: granted.bytes as u64, keys: granted.keys.into() };
         Ok(store.tenant(tenant, quota))
     }
 

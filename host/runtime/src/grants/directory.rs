@@ -28,7 +28,7 @@ pub(crate) use entry::{Entry, Listing, READ};
 pub(crate) use inode::{Id, Position};
 pub use quota::{Quota, Usage};
 pub(crate) use refused::Refused;
-pub(crate) use slots::{Count, Counted, Slot};
+pub(crate) use slots::{Count, Counted, FileSlot};
 
 use std::fmt;
 use std::fs::{File, FileTimes};
@@ -45,7 +45,7 @@ use tokio::sync::Semaphore;
 
 use entry::Node;
 use inode::{Inode, Inodes};
-use quota::Account;
+use quota::QuotaAccount;
 
 /// The longest path: Linux's `PATH_MAX` without the final zero.
 const PATH: usize = 4095;
@@ -90,7 +90,7 @@ pub struct Directory {
     path: PathBuf,
     access: Access,
     guest_path: String,
-    account: Arc<Account>,
+    account: Arc<QuotaAccount>,
     inodes: Arc<Inodes>,
     /// Held while a name is looked up to be opened, created, moved or removed.
     names: Mutex<()>,
@@ -138,7 +138,7 @@ impl Directory {
         let dir = Dir::open_ambient_dir(path, ambient_authority()).map_err(|error| wrong(None, error))?;
         let metadata = dir.dir_metadata().map_err(|error| wrong(None, error))?;
         let usage = count::count(&dir).map_err(|(below, error)| wrong(Some(below), error))?;
-        let account = Arc::new(Account::new(quota, usage));
+        let account = Arc::new(QuotaAccount::new(quota, usage));
         let inodes = Arc::new(Inodes::new(Arc::clone(&account)));
         let inode = inodes.track(Id::of(&metadata), 0);
         Ok(Arc::new(Self {
@@ -205,7 +205,7 @@ impl Directory {
     }
 
     /// Opens a file or a directory. Also returns whether it was created.
-    pub(crate) fn enter(&self, at: &Entry, path: &str, how: Opening, slot: Slot) -> Result<(Entry, bool), Refused> {
+    pub(crate) fn enter(&self, at: &Entry, path: &str, how: Opening, slot: FileSlot) -> Result<(Entry, bool), Refused> {
         let (dir, path) = (at.directory()?, checked(path)?);
         if how.write || how.create || how.truncate {
             self.allow_changes()?;

@@ -10,7 +10,7 @@ use tokio::runtime::Builder;
 use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
 use tokio::time::Instant;
-use whelk_runtime::keyvalue::{Embedded, Quota};
+use whelk_runtime::keyvalue::{Embedded, StoreQuota};
 use whelk_runtime::{Access, AllowList, ChannelEvent, Grants, KeyValueLimits, Limits, Plugin, Report, Tenant};
 
 use crate::client::Client;
@@ -19,7 +19,7 @@ use crate::keyvalue::neighbour;
 use crate::shell::{Place, Shell};
 use crate::{guests, keyvalue, log};
 
-const ROOM: Quota = Quota { bytes: 64 << 20, keys: 10_000 };
+const ROOM: StoreQuota = StoreQuota { bytes: 64 << 20, keys: 10_000 };
 
 /// Limits under which nothing waits and nothing is killed.
 fn unlimited() -> Limits {

@@ -10,7 +10,7 @@ use std::sync::{Arc, OnceLock};
 use tokio::runtime::Builder;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
-use whelk_runtime::keyvalue::{Buckets, Embedded, Error, Load, Page, Quota};
+use whelk_runtime::keyvalue::{Buckets, Embedded, Load, Page, StoreError, StoreQuota};
 use whelk_runtime::{
     ChannelEvent, Ending, Exit, Grant, Grants, KeyValueLimits, Limits, Plugin, SignalName, Tenant, Topics,
 };
@@ -18,7 +18,7 @@ use whelk_runtime::{
 use crate::client::{Client, Recorder};
 use crate::guests;
 
-const QUOTA: Quota = Quota { bytes: 16 << 20, keys: 10_000 };
+const QUOTA: StoreQuota = StoreQuota { bytes: 16 << 20, keys: 10_000 };
 /// For tests with many calls that are not about the rate.
 const RATE: u32 = 1_000_000;
 /// More than any value.
@@ -162,7 +162,7 @@ async fn names_and_values_that_are_too_long_and_calls_that_are_too_large_are_err
 async fn only_a_tenant_at_its_quota_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let store = Embedded::open(&folder.path().join("keyvalue.redb")).unwrap();
-    let acme = over(store.tenant("acme", Quota { bytes: 1_000, keys: 5 }), Limits::default());
+    let acme = over(store.tenant("acme", StoreQuota { bytes: 1_000, keys: 5 }), Limits::default());
     let zeta = over(store.tenant("zeta", QUOTA), Limits::default());
     let over = "error Error::Other(\"over quota\")";
     // The bucket's name and the key are two bytes.
@@ -185,7 +185,7 @@ async fn only_a_tenant_at_its_quota_is_refused() {
     assert_eq!(run(&acme, "open c;set-many 1 x 3 c 4 d;get 1;list").await, format!("{over}\nSome(\"a\")\n\"k 1 2\"\n"));
     assert_eq!(run(&zeta, "open b;set k ~2000;fill 100 100").await, "()\n()\n");
     // Reducing an excess is allowed after a quota was lowered.
-    let lower = self::over(store.tenant("zeta", Quota { bytes: 1_000, keys: 10 }), Limits::default());
+    let lower = self::over(store.tenant("zeta", StoreQuota { bytes: 1_000, keys: 10 }), Limits::default());
     assert_eq!(run(&lower, "open b;set k ~1999;set k ~2000;set new \\e").await, format!("()\n{over}\n{over}\n"));
 }
 
@@ -472,7 +472,7 @@ fn check_store(path: &Path, acknowledged: usize) {
 /// Checks the store's own count from outside: exactly the right amount of a quota is left. Leaves nothing behind.
 async fn check_count(store: &Arc<Embedded>, tenant: &str, bytes: usize, keys: usize) {
     let spare = "probe".len() * 2 + 100;
-    let quota = |bytes: usize, keys: usize| Quota { bytes: bytes as u64, keys: keys as u64 };
+    let quota = |bytes: usize, keys: usize| StoreQuota { bytes: bytes as u64, keys: keys as u64 };
     let try_with = async |quota| {
         let buckets = store.tenant(tenant, quota);
         let room = buckets.flow().room(Load::write(1, 0)).await;
@@ -481,7 +481,7 @@ async fn check_count(store: &Arc<Embedded>, tenant: &str, bytes: usize, keys: us
         buckets.delete_many(room, "probe".to_owned(), vec!["probe".to_owned()]).await.unwrap();
         set
     };
-    assert_eq!(try_with(quota(bytes + spare - 1, keys + 2)).await, Err(Error::OverQuota));
-    assert_eq!(try_with(quota(bytes + spare, keys + 1)).await, Err(Error::OverQuota));
+    assert_eq!(try_with(quota(bytes + spare - 1, keys + 2)).await, Err(StoreError::OverQuota));
+    assert_eq!(try_with(quota(bytes + spare, keys + 1)).await, Err(StoreError::OverQuota));
     assert_eq!(try_with(quota(bytes + spare, keys + 2)).await, Ok(()));
 }

@@ -9,7 +9,7 @@ use cap_std::fs::{Dir, FileType, Metadata, OpenOptions, ReadDir};
 
 use super::inode::{Id, Inode, Position};
 use super::refused::Refused;
-use super::slots::Slot;
+use super::slots::FileSlot;
 
 /// The most bytes of one read.
 pub(crate) const READ: usize = 64 << 10;
@@ -28,11 +28,11 @@ pub(crate) struct Entry {
     inode: Arc<Inode>,
     readable: bool,
     writable: bool,
-    _slot: Option<Slot>,
+    _slot: Option<FileSlot>,
 }
 
 impl Entry {
-    pub(super) fn new(node: Node, inode: Arc<Inode>, readable: bool, writable: bool, slot: Option<Slot>) -> Self {
+    pub(super) fn new(node: Node, inode: Arc<Inode>, readable: bool, writable: bool, slot: Option<FileSlot>) -> Self {
         Self { node, inode, readable, writable, _slot: slot }
     }
 
@@ -120,7 +120,7 @@ impl Entry {
     }
 
     /// Lists the directory in small portions.
-    pub(crate) fn list(&self, slot: Slot) -> Result<Listing, Refused> {
+    pub(crate) fn list(&self, slot: FileSlot) -> Result<Listing, Refused> {
         Ok(Listing { entries: self.directory()?.entries()?, _slot: slot })
     }
 }
@@ -133,7 +133,7 @@ fn reopen(dir: &Dir) -> io::Result<File> {
 /// A listing in progress.
 pub(crate) struct Listing {
     entries: ReadDir,
-    _slot: Slot,
+    _slot: FileSlot,
 }
 
 impl Listing {

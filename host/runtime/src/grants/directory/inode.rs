@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use cap_std::fs::{Metadata, MetadataExt};
 
-use super::quota::{Account, Usage};
+use super::quota::{QuotaAccount, Usage};
 use super::refused::Refused;
 
 /// The longest file: the system's offsets are signed.
@@ -40,11 +40,11 @@ pub(crate) enum Position {
 /// All open files of one tenant.
 pub(super) struct Inodes {
     open: Mutex<HashMap<Id, Weak<Inode>>>,
-    account: Arc<Account>,
+    account: Arc<QuotaAccount>,
 }
 
 impl Inodes {
-    pub(super) fn new(account: Arc<Account>) -> Self {
+    pub(super) fn new(account: Arc<QuotaAccount>) -> Self {
         Self { open: Mutex::default(), account }
     }
 
@@ -165,8 +165,8 @@ mod tests {
     use super::*;
     use crate::grants::directory::quota::Quota;
 
-    fn tracked(file: &File) -> (Arc<Account>, Arc<Inode>) {
-        let account = Arc::new(Account::new(Quota { bytes: 100, files: 10 }, Usage { bytes: 0, files: 1 }));
+    fn tracked(file: &File) -> (Arc<QuotaAccount>, Arc<Inode>) {
+        let account = Arc::new(QuotaAccount::new(Quota { bytes: 100, files: 10 }, Usage { bytes: 0, files: 1 }));
         let inodes = Arc::new(Inodes::new(Arc::clone(&account)));
         let id = Id::of(&Metadata::from_file(file).unwrap());
         (account, inodes.track(id, 0))

@@ -22,13 +22,13 @@ pub struct Usage {
 
 /// The counters. Growth is charged before it happens, so that the disk never holds more than is counted; if the system
 /// then refuses, the charge is refunded.
-pub(super) struct Account {
+pub(super) struct QuotaAccount {
     quota: Quota,
     bytes: AtomicU64,
     files: AtomicU64,
 }
 
-impl Account {
+impl QuotaAccount {
     pub(super) fn new(quota: Quota, usage: Usage) -> Self {
         Self { quota, bytes: AtomicU64::new(usage.bytes), files: AtomicU64::new(usage.files) }
     }
@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_not_charged_at_all() {
-        let account = Account::new(Quota { bytes: 10, files: 1 }, Usage::default());
+        let account = QuotaAccount::new(Quota { bytes: 10, files: 1 }, Usage::default());
         assert!(account.charge_bytes(8));
         assert!(!account.charge_bytes(3));
         assert!(!account.charge_bytes(u64::MAX));
@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn over_a_lowered_quota_nothing_grows_and_nothing_underflows() {
-        let account = Account::new(Quota { bytes: 10, files: 1 }, Usage { bytes: 20, files: 5 });
+        let account = QuotaAccount::new(Quota { bytes: 10, files: 1 }, Usage { bytes: 20, files: 5 });
         assert!(account.charge_bytes(0));
         assert!(!account.charge_bytes(1));
         account.give_back(Usage { bytes: 30, files: 6 });

@@ -28,12 +28,12 @@ impl Drop for Counted {
 }
 
 /// What an open file occupies: a slot of its session, and a descriptor.
-pub(crate) struct Slot {
+pub(crate) struct FileSlot {
     _session: Counted,
     _descriptor: Descriptor,
 }
 
-impl Slot {
+impl FileSlot {
     pub(crate) fn new(session: Counted, descriptor: Descriptor) -> Self {
         Self { _session: session, _descriptor: descriptor }
     }

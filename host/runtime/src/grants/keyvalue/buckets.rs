@@ -5,16 +5,16 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
 
-use super::flow::{Flow, Room};
+use super::flow::{FlowControl, InFlight};
 
 /// The future result of an operation.
-pub type Answer<'b, R> = Pin<Box<dyn Future<Output = Result<R, Error>> + Send + 'b>>;
+pub type StoreFuture<'b, R> = Pin<Box<dyn Future<Output = Result<R, StoreError>> + Send + 'b>>;
 
 /// The values of several keys, in their order; `None` for an absent key.
 pub type Values = Vec<Option<Vec<u8>>>;
 
 /// A key and its value.
-pub type Entry = (String, Vec<u8>);
+pub type KeyValue = (String, Vec<u8>);
 
 /// Which part of a list is requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,28 +42,28 @@ pub struct Keys {
 /// nothing, batches too. **A change is confirmed only when it would survive a crash of the process and of the
 /// machine.** Later operations see what was confirmed. An operation whose caller no longer waits may still be executed.
 ///
-/// Each operation is given its [`Room`] and holds it until it is done.
+/// Each operation is given its [`InFlight`] and holds it until it is done.
 pub trait Buckets: fmt::Debug + Send + Sync {
     /// The flow control of the tenant's operations.
-    fn flow(&self) -> &Flow;
+    fn flow(&self) -> &FlowControl;
     /// The values of the keys, in their order; an error if they exceed `most` bytes together.
-    fn get_many(&self, room: Room, bucket: String, keys: Vec<String>, most: usize) -> Answer<'_, Values>;
+    fn get_many(&self, room: InFlight, bucket: String, keys: Vec<String>, most: usize) -> StoreFuture<'_, Values>;
     /// Whether the key has a value.
-    fn exists(&self, room: Room, bucket: String, key: String) -> Answer<'_, bool>;
+    fn exists(&self, room: InFlight, bucket: String, key: String) -> StoreFuture<'_, bool>;
     /// A page of the bucket's keys, in an order that changes to other keys do not affect.
-    fn list_keys(&self, room: Room, bucket: String, page: Page) -> Answer<'_, Keys>;
+    fn list_keys(&self, room: InFlight, bucket: String, page: Page) -> StoreFuture<'_, Keys>;
     /// Sets the value of each key; the last one counts if a key occurs several times.
-    fn set_many(&self, room: Room, bucket: String, entries: Vec<Entry>) -> Answer<'_, ()>;
+    fn set_many(&self, room: InFlight, bucket: String, entries: Vec<KeyValue>) -> StoreFuture<'_, ()>;
     /// Deletes the keys that exist.
-    fn delete_many(&self, room: Room, bucket: String, keys: Vec<String>) -> Answer<'_, ()>;
+    fn delete_many(&self, room: InFlight, bucket: String, keys: Vec<String>) -> StoreFuture<'_, ()>;
     /// Adds to a number in decimal digits, 0 if the key is absent, and returns the sum.
-    fn increment(&self, room: Room, bucket: String, key: String, delta: u64) -> Answer<'_, u64>;
+    fn increment(&self, room: InFlight, bucket: String, key: String, delta: u64) -> StoreFuture<'_, u64>;
 }
 
 /// Why an operation failed and changed nothing. The plugin gets the `Display` of all but [`Unusable`](Self::Unusable)
 /// and [`Failed`](Self::Failed).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Error {
+pub enum StoreError {
     /// The tenant would exceed its quota of bytes or keys.
     OverQuota,
     /// The requested values exceed what one call can carry.
@@ -81,7 +81,7 @@ pub enum Error {
     Failed(String),
 }
 
-impl fmt::Display for Error {
+impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::OverQuota => f.write_str("over quota"),
@@ -93,4 +93,4 @@ impl fmt::Display for Error {
     }
 }
 
-impl std::error::Error for Error {}
+impl std::error::Error for StoreError {}

@@ -15,7 +15,7 @@ use std::collections::HashMap;
 
 use redb::{ReadTransaction, ReadableTable, Table, TableDefinition, WriteTransaction};
 
-use super::buckets::{Entry, Error, Keys, Page, Values};
+use super::buckets::{KeyValue, Keys, Page, StoreError, Values};
 
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 const TENANTS: TableDefinition<'_, &str, (u64, u64, u64)> = TableDefinition::new("tenants");
@@ -28,7 +28,7 @@ const FORMAT: u64 = 1;
 
 /// The quota of one tenant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Quota {
+pub struct StoreQuota {
     /// Bytes of keys, values and names of buckets.
     pub bytes: u64,
     /// Keys and buckets.
@@ -37,13 +37,13 @@ pub struct Quota {
 
 /// One change, which succeeds as a whole or changes nothing.
 pub(super) enum Change {
-    Set { bucket: String, entries: Vec<Entry> },
+    Set { bucket: String, entries: Vec<KeyValue> },
     Delete { bucket: String, keys: Vec<String> },
     Increment { bucket: String, key: String, delta: u64 },
 }
 
 /// The result of a change: the sum of an increment, 0 otherwise; or the error.
-pub(super) type Verdict = Result<u64, Error>;
+pub(super) type ChangeResult = Result<u64, StoreError>;
 
 /// Checks that the file has a known layout; creates the tables of a new one.
 pub(super) fn prepare(transaction: &WriteTransaction) -> Result<bool, redb::Error> {
@@ -104,7 +104,12 @@ impl<'t> Tables<'t> {
 
     /// Applies one change, or refuses it and changes nothing. An `Err` is the store's: the transaction must not be
     /// committed.
-    pub(super) fn apply(&mut self, tenant: &str, quota: Quota, change: &Change) -> Result<Verdict, redb::Error> {
+    pub(super) fn apply(
+        &mut self,
+        tenant: &str,
+        quota: StoreQuota,
+        change: &Change,
+    ) -> Result<ChangeResult, redb::Error> {
         match change {
             Change::Set { bucket, entries } => {
                 let entries: Vec<_> = entries.iter().map(|(key, value)| (key.as_str(), value.as_slice())).collect();
@@ -118,10 +123,10 @@ impl<'t> Tables<'t> {
     fn set(
         &mut self,
         tenant: &str,
-        quota: Quota,
+        quota: StoreQuota,
         bucket: &str,
         entries: &[(&str, &[u8])],
-    ) -> Result<Verdict, redb::Error> {
+    ) -> Result<ChangeResult, redb::Error> {
         let account = account(&self.tenants, tenant)?;
         let row = match &account {
             Some(account) => find_bucket(&self.buckets, account.id, bucket)?,
@@ -147,7 +152,7 @@ impl<'t> Tables<'t> {
         let after = (bytes + more_bytes).saturating_sub(less_bytes);
         // Reducing the usage is allowed above the quota, which may have been lowered.
         if (after > quota.bytes && after > bytes) || (new_keys > 0 && keys + new_keys > quota.keys) {
-            return Ok(Err(Error::OverQuota));
+            return Ok(Err(StoreError::OverQuota));
         }
         let id = match account {
             Some(account) => account.id,
@@ -239,17 +244,17 @@ impl<'t> Tables<'t> {
     fn increment(
         &mut self,
         tenant: &str,
-        quota: Quota,
+        quota: StoreQuota,
         bucket: &str,
         key: &str,
         delta: u64,
-    ) -> Result<Verdict, redb::Error> {
+    ) -> Result<ChangeResult, redb::Error> {
         let now = match find(&self.tenants, &self.buckets, tenant, bucket)? {
             Some(id) => self.keys.get((id, key))?.map(|row| number(row.value().1)),
             None => None,
         };
         let Some(sum) = now.unwrap_or(Some(0)).and_then(|now| now.checked_add(delta)) else {
-            return Ok(Err(Error::NotANumber));
+            return Ok(Err(StoreError::NotANumber));
         };
         let digits = sum.to_string();
         Ok(self.set(tenant, quota, bucket, &[(key, digits.as_bytes())])?.map(|_| sum))
@@ -270,7 +275,7 @@ pub(super) fn get_many(
     bucket: &str,
     keys: &[String],
     most: usize,
-) -> Result<Result<Values, Error>, redb::Error> {
+) -> Result<Result<Values, StoreError>, redb::Error> {
     let Some(bucket) = find(&transaction.open_table(TENANTS)?, &transaction.open_table(BUCKETS)?, tenant, bucket)?
     else {
         return Ok(Ok(vec![None; keys.len()]));
@@ -284,7 +289,7 @@ pub(super) fn get_many(
             continue;
         };
         let (_, value) = row.value();
-        let Some(rest) = left.checked_sub(value.len()) else { return Ok(Err(Error::TooMuch)) };
+        let Some(rest) = left.checked_sub(value.len()) else { return Ok(Err(StoreError::TooMuch)) };
         left = rest;
         values.push(Some(value.to_vec()));
     }

@@ -10,35 +10,35 @@ use std::thread::JoinHandle;
 use redb::Database;
 use tokio::sync::oneshot;
 
-use super::buckets::Error;
+use super::buckets::StoreError;
 use super::file::File;
-use super::flow::Room;
-use super::tables::{Change, Quota, Tables, Verdict};
+use super::flow::InFlight;
+use super::tables::{Change, ChangeResult, StoreQuota, Tables};
 use crate::limits::usage::thread_time;
 use crate::supervise::{Fault, supervise_thread};
 
-/// The most changes in one transaction. Each tenant's [`Flow`](super::flow::Flow) limits their bytes.
+/// The most changes in one transaction. Each tenant's [`FlowControl`](super::flow::FlowControl) limits their bytes.
 const GROUP: usize = 1_000;
 
 /// One change in progress.
 pub(super) struct Job {
     pub(super) tenant: Arc<str>,
-    pub(super) quota: Quota,
+    pub(super) quota: StoreQuota,
     pub(super) change: Change,
     /// Freed when the change is done, even if its caller no longer waits.
-    pub(super) room: Room,
-    pub(super) answer: oneshot::Sender<Verdict>,
+    pub(super) room: InFlight,
+    pub(super) answer: oneshot::Sender<ChangeResult>,
 }
 
 /// The thread. Dropping it ends the thread once all earlier changes are done.
-pub(super) struct Writer {
+pub(super) struct WriterThread {
     jobs: Option<Sender<Job>>,
     thread: Option<JoinHandle<()>>,
     #[cfg(test)]
     pub(super) fault: Arc<Fault>,
 }
 
-impl Writer {
+impl WriterThread {
     pub(super) fn start(file: Arc<File>) -> std::io::Result<Self> {
         let (jobs, waiting) = channel();
         let fault = Arc::new(Fault::default());
@@ -52,7 +52,7 @@ impl Writer {
         })
     }
 
-    /// Queues a change. Never blocks: the [`Room`]s of a tenant bound its changes in progress.
+    /// Queues a change. Never blocks: the [`InFlight`]s of a tenant bound its changes in progress.
     pub(super) fn send(&self, job: Job) {
         if let Some(jobs) = &self.jobs {
             // Fails only after the thread has ended; then the reply is dropped, which the caller sees.
@@ -61,7 +61,7 @@ impl Writer {
     }
 }
 
-impl Drop for Writer {
+impl Drop for WriterThread {
     fn drop(&mut self) {
         self.jobs = None;
         if let Some(thread) = self.thread.take() {
@@ -82,7 +82,7 @@ fn write(file: &File, waiting: &Receiver<Job>, fault: &Fault) {
         let verdicts = file.with_database(|database| {
             let before = thread_time();
             let verdicts = commit(database, &group);
-            Room::share(group.iter().map(|job| &job.room), thread_time().saturating_sub(before));
+            InFlight::share(group.iter().map(|job| &job.room), thread_time().saturating_sub(before));
             verdicts
         });
         if verdicts.as_ref().is_ok_and(|verdicts| verdicts.iter().any(Result::is_ok)) {
@@ -97,7 +97,7 @@ fn write(file: &File, waiting: &Receiver<Job>, fault: &Fault) {
 }
 
 /// Applies a group of changes in one transaction and returns when it is on disk.
-fn commit(database: &Database, group: &[Job]) -> Result<Vec<Verdict>, redb::Error> {
+fn commit(database: &Database, group: &[Job]) -> Result<Vec<ChangeResult>, redb::Error> {
     let mut transaction = database.begin_write()?;
     // Tenants choose the contents: with two-phase commit no choice of bytes and timing can pass a half-written
     // transaction off as a complete one.
@@ -105,7 +105,7 @@ fn commit(database: &Database, group: &[Job]) -> Result<Vec<Verdict>, redb::Erro
     // Saves the allocator state with each transaction, so that opening after a crash need not read the whole file.
     transaction.set_quick_repair(true);
     let mut tables = Tables::open(&transaction)?;
-    let mut verdicts: Vec<Verdict> = Vec::with_capacity(group.len());
+    let mut verdicts: Vec<ChangeResult> = Vec::with_capacity(group.len());
     for job in group {
         verdicts.push(tables.apply(&job.tenant, job.quota, &job.change)?);
     }
@@ -119,6 +119,6 @@ fn commit(database: &Database, group: &[Job]) -> Result<Vec<Verdict>, redb::Erro
 }
 
 /// The reply if the thread panicked during the change or ended before it.
-pub(super) fn gone() -> Error {
-    Error::Failed("its writer has failed".to_owned())
+pub(super) fn gone() -> StoreError {
+    StoreError::Failed("its writer has failed".to_owned())
 }

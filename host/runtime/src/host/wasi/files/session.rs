@@ -7,7 +7,7 @@ use tokio::task::spawn_blocking;
 use wasmtime_wasi::p2::bindings::filesystem::types::ErrorCode;
 
 use super::convert::error_code;
-use crate::grants::{Count, Counted, Directory, Entry, Opening, Position, READ, Refused, Slot};
+use crate::grants::{Count, Counted, Directory, Entry, FileSlot, Opening, Position, READ, Refused};
 use crate::host::charges::Charges;
 use crate::host::log::{FileEvent, LogBook};
 use crate::limits::budget::Charge;
@@ -61,10 +61,10 @@ impl Session {
     }
 
     /// Reserves room for one more open file.
-    pub(super) fn slot(&self) -> Result<Slot, Refused> {
+    pub(super) fn slot(&self) -> Result<FileSlot, Refused> {
         let mine = self.open.take(self.most).ok_or(Refused::Quota)?;
         let descriptor = self.charges.descriptor().ok_or(Refused::Quota)?;
-        Ok(Slot::new(mine, descriptor))
+        Ok(FileSlot::new(mine, descriptor))
     }
 
     /// Reserves room for one more stream and its buffer. A stream can keep a file open that was closed otherwise;

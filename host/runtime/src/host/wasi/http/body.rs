@@ -92,29 +92,29 @@ impl Body for Upload {
 }
 
 /// The body of a response. The request counts as in progress as long as it exists.
-pub(super) struct Answer {
+pub(super) struct ResponseBody {
     body: Incoming,
     allowance: Allowance,
     wait: Duration,
     /// A timeout that runs while the plugin waits for the server, and not while the server waits for the plugin.
     alarm: Option<Pin<Box<Sleep>>>,
-    _place: Place,
+    _place: RequestSlot,
 }
 
 /// The permit and the charge of a request in progress.
-pub(super) struct Place {
+pub(super) struct RequestSlot {
     pub(super) _room: OwnedSemaphorePermit,
     /// Dropping it ends the connection, when the response is no longer wanted.
     pub(super) _reading: oneshot::Sender<()>,
 }
 
-impl Answer {
-    pub(super) fn new(body: Incoming, most: u64, wait: Duration, place: Place) -> Self {
+impl ResponseBody {
+    pub(super) fn new(body: Incoming, most: u64, wait: Duration, place: RequestSlot) -> Self {
         Self { body, allowance: Allowance::new(most), wait, alarm: None, _place: place }
     }
 }
 
-impl Body for Answer {
+impl Body for ResponseBody {
     type Data = Bytes;
     type Error = Error;
 

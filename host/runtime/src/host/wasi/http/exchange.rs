@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use wasmtime_wasi_http::io::TokioIo;
 use wasmtime_wasi_http::{DEFAULT_FORBIDDEN_HEADERS, Error, WasiBody};
 
-use super::body::{Answer, Place, Pulse, Upload};
+use super::body::{Pulse, RequestSlot, ResponseBody, Upload};
 use super::failure::error_of;
 use super::reach::{Wire, reach};
 use crate::grants::{AllowList, Target};
@@ -82,8 +82,9 @@ impl Exchange {
         let answer =
             answer.map_err(|error| error.map_or(Error::ConnectionReadTimeout, |error| error_of(&error, Some(most))))?;
         let (reading, read) = oneshot::channel();
-        let place = Place { _room: room, _reading: reading };
-        let answer = answer.map(|incoming| Answer::new(incoming, body, timeouts.between_bytes, place).boxed_unsync());
+        let place = RequestSlot { _room: room, _reading: reading };
+        let answer =
+            answer.map(|incoming| ResponseBody::new(incoming, body, timeouts.between_bytes, place).boxed_unsync());
         let mut open = Open { connection, kept: Some(kept), usage: Arc::clone(&usage), runtime: Handle::current() };
         let rest = async move {
             let mut read = pin!(read);
