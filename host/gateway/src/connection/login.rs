@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tracing::Level;
-use whelk_ssh::auth::refused::{Refused, RefusedKey};
+use whelk_ssh::auth::refused::{RefusedAttempts, RefusedKey};
 use whelk_ssh::auth::server::{Attempt, Credential};
 use whelk_ssh::connection::Server;
 use whelk_ssh::error::{Error, Reason, Stage};
@@ -100,7 +100,7 @@ impl Login {
 
     /// Logs who has logged in, and for whoever looks closer which keys were refused before: clients offer several as a matter of
     /// course, so that this is rarely news.
-    pub(crate) fn log_success(&self, identity: &Identity, refused: &Refused) {
+    pub(crate) fn log_success(&self, identity: &Identity, refused: &RefusedAttempts) {
         self.log_keys(refused, escape(identity.user.as_bytes()), Level::DEBUG);
         let (connection, method) = (self.connection, identity.method);
         let (user, plugin) = (escape(identity.user.as_bytes()), escape(identity.plugin.as_bytes()));
@@ -128,7 +128,7 @@ impl Login {
     }
 
     /// Logs each key that was refused, at `info` or `debug`.
-    fn log_keys(&self, refused: &Refused, user: Escaped<'_>, level: Level) {
+    fn log_keys(&self, refused: &RefusedAttempts, user: Escaped<'_>, level: Level) {
         let connection = self.connection;
         for RefusedKey { algorithm, fingerprint, reason } in refused.keys() {
             let algorithm = escape(algorithm);

@@ -2,7 +2,7 @@
 //!
 //! [`Buckets`] is the interface of a back end; [`Embedded`] is the only implementation: a file in the state folder. A
 //! store on a server would implement the same trait, one value for each tenant. `host/keyvalue.rs` checks the arguments
-//! of a plugin (lengths, counts) for every back end; [`Flow`] limits how much is in progress at once.
+//! of a plugin (lengths, counts) for every back end; [`FlowControl`] limits how much is in progress at once.
 
 mod buckets;
 mod embedded;
@@ -11,7 +11,7 @@ mod flow;
 mod tables;
 mod writer;
 
-pub use buckets::{Answer, Buckets, Entry, Error, Keys, Page, Values};
-pub use embedded::{Embedded, Quota};
+pub use buckets::{Buckets, KeyValue, Keys, Page, StoreError, StoreFuture, Values};
+pub use embedded::{Embedded, StoreQuota};
 pub(crate) use flow::operations_of;
-pub use flow::{Flow, Load, Room};
+pub use flow::{FlowControl, InFlight, Load};

@@ -16,7 +16,7 @@ use wasmtime::StoreContextMut;
 use wasmtime::component::{Linker, LinkerInstance, Resource, ResourceType, WasmList, WasmStr};
 
 use super::state::State;
-use crate::grants::keyvalue::{Buckets, Entry, Error, Load, Page, Room, operations_of};
+use crate::grants::keyvalue::{Buckets, InFlight, KeyValue, Load, Page, StoreError, operations_of};
 use crate::host::bindings::keyvalue::store as wit;
 use crate::limits::budget::Charge;
 
@@ -27,7 +27,7 @@ type Context<'s> = StoreContextMut<'s, State>;
 /// What a call answers; the outer error is a plugin that broke the rules of the component model.
 type Answer<R> = wasmtime::Result<Result<R, wit::Error>>;
 type Waits<'s, R> = Box<dyn Future<Output = wasmtime::Result<(Result<R, wit::Error>,)>> + Send + 's>;
-type Entries = Vec<Option<Entry>>;
+type Entries = Vec<Option<KeyValue>>;
 
 /// What a handle of the plugin's stands for.
 struct OpenBucket {
@@ -130,7 +130,7 @@ impl State {
 struct Turn {
     buckets: Arc<dyn Buckets>,
     bucket: String,
-    room: Room,
+    room: InFlight,
 }
 
 /// Waits for the turn of an operation. The session's end ends the waiting; what a plugin does in `closed` may
@@ -243,7 +243,7 @@ async fn set_many(
     let entries = entries
         .iter()
         .map(|(key, value)| Ok((key.to_str(&store)?.into_owned(), value.as_le_slice(&store).to_vec())))
-        .collect::<wasmtime::Result<Vec<Entry>>>()?;
+        .collect::<wasmtime::Result<Vec<KeyValue>>>()?;
     check!(buckets.set_many(room, bucket, entries).await);
     Ok(Ok(()))
 }
@@ -274,11 +274,11 @@ fn other(words: impl fmt::Display) -> wit::Error {
 }
 
 /// What the plugin is told; what the operator should know was logged where it happened.
-impl From<Error> for wit::Error {
-    fn from(error: Error) -> Self {
+impl From<StoreError> for wit::Error {
+    fn from(error: StoreError) -> Self {
         match error {
-            Error::OverQuota | Error::TooMuch | Error::NotANumber => other(error),
-            Error::Unusable { .. } | Error::Failed(_) => other("the store does not work at the moment"),
+            StoreError::OverQuota | StoreError::TooMuch | StoreError::NotANumber => other(error),
+            StoreError::Unusable { .. } | StoreError::Failed(_) => other("the store does not work at the moment"),
         }
     }
 }

@@ -12,13 +12,13 @@ use redb::{ReadTransaction, ReadableDatabase};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::spawn_blocking;
 
-use super::buckets::{Answer, Buckets, Entry, Error, Keys, Page, Values};
+use super::buckets::{Buckets, KeyValue, Keys, Page, StoreError, StoreFuture, Values};
 use super::file::File;
-use super::flow::{Flow, Room};
+use super::flow::{FlowControl, InFlight};
 use super::tables::{self, Change};
-use super::writer::{Job, Writer, gone};
+use super::writer::{Job, WriterThread, gone};
 
-pub use super::tables::Quota;
+pub use super::tables::StoreQuota;
 
 /// Threads that may read at once, of those that the program has for blocking work.
 const READERS: usize = 4;
@@ -26,7 +26,7 @@ const READERS: usize = 4;
 /// The open store. A process opens a file once; every tenant's [`Buckets`] keep it open.
 pub struct Embedded {
     // Before the file: its thread has ended when the file is closed.
-    writer: Writer,
+    writer: WriterThread,
     file: Arc<File>,
     readers: Arc<Semaphore>,
 }
@@ -35,22 +35,22 @@ impl Embedded {
     /// Opens the file, or creates it with access for its owner only. Blocks, rarely for long: after a crash no longer
     /// than usual.
     ///
-    /// The error names the file, the reason, and what to do about it: [`Error::Unusable`].
-    pub fn open(path: &Path) -> Result<Arc<Self>, Error> {
-        let unusable = |reason: String| Error::Unusable { file: path.to_owned(), reason };
+    /// The error names the file, the reason, and what to do about it: [`StoreError::Unusable`].
+    pub fn open(path: &Path) -> Result<Arc<Self>, StoreError> {
+        let unusable = |reason: String| StoreError::Unusable { file: path.to_owned(), reason };
         Self::over(File::open(path)?).map_err(|error| unusable(format!("cannot be written to: {error}")))
     }
 
     fn over(file: File) -> std::io::Result<Arc<Self>> {
         let file = Arc::new(file);
-        let writer = Writer::start(Arc::clone(&file))?;
+        let writer = WriterThread::start(Arc::clone(&file))?;
         Ok(Arc::new(Self { writer, file, readers: Arc::new(Semaphore::new(READERS)) }))
     }
 
     /// The buckets of one tenant. Call it once for each tenant: the result contains the tenant's flow control.
     #[must_use]
-    pub fn tenant(self: &Arc<Self>, name: &str, quota: Quota) -> Arc<dyn Buckets> {
-        Arc::new(Tenancy { store: Arc::clone(self), name: name.into(), quota, flow: Flow::default() })
+    pub fn tenant(self: &Arc<Self>, name: &str, quota: StoreQuota) -> Arc<dyn Buckets> {
+        Arc::new(Tenancy { store: Arc::clone(self), name: name.into(), quota, flow: FlowControl::default() })
     }
 }
 
@@ -65,17 +65,17 @@ impl fmt::Debug for Embedded {
 struct Tenancy {
     store: Arc<Embedded>,
     name: Arc<str>,
-    quota: Quota,
-    flow: Flow,
+    quota: StoreQuota,
+    flow: FlowControl,
 }
 
 impl Tenancy {
     /// Reads on a thread where blocking is allowed. Does not wait for writers: it sees the last committed state.
     fn read<R: Send + 'static>(
         &self,
-        room: Room,
+        room: InFlight,
         read: impl FnOnce(&ReadTransaction, &str) -> Result<R, redb::Error> + Send + 'static,
-    ) -> Answer<'_, R> {
+    ) -> StoreFuture<'_, R> {
         Box::pin(async move {
             // The semaphore is never closed.
             let turn = Arc::clone(&self.store.readers).acquire_owned().await.ok();
@@ -88,11 +88,11 @@ impl Tenancy {
                 drop((turn, room));
                 result
             });
-            reading.await.unwrap_or_else(|error| Err(Error::Failed(error.to_string())))
+            reading.await.unwrap_or_else(|error| Err(StoreError::Failed(error.to_string())))
         })
     }
 
-    fn change(&self, room: Room, change: Change) -> Answer<'_, u64> {
+    fn change(&self, room: InFlight, change: Change) -> StoreFuture<'_, u64> {
         Box::pin(async move {
             let (answer, verdict) = oneshot::channel();
             let (tenant, quota) = (Arc::clone(&self.name), self.quota);
@@ -103,34 +103,34 @@ impl Tenancy {
 }
 
 impl Buckets for Tenancy {
-    fn flow(&self) -> &Flow {
+    fn flow(&self) -> &FlowControl {
         &self.flow
     }
 
-    fn get_many(&self, room: Room, bucket: String, keys: Vec<String>, most: usize) -> Answer<'_, Values> {
+    fn get_many(&self, room: InFlight, bucket: String, keys: Vec<String>, most: usize) -> StoreFuture<'_, Values> {
         let reading = self.read(room, move |from, tenant| tables::get_many(from, tenant, &bucket, &keys, most));
         Box::pin(async move { reading.await? })
     }
 
-    fn exists(&self, room: Room, bucket: String, key: String) -> Answer<'_, bool> {
+    fn exists(&self, room: InFlight, bucket: String, key: String) -> StoreFuture<'_, bool> {
         self.read(room, move |from, tenant| tables::exists(from, tenant, &bucket, &key))
     }
 
-    fn list_keys(&self, room: Room, bucket: String, page: Page) -> Answer<'_, Keys> {
+    fn list_keys(&self, room: InFlight, bucket: String, page: Page) -> StoreFuture<'_, Keys> {
         self.read(room, move |from, tenant| tables::list_keys(from, tenant, &bucket, page))
     }
 
-    fn set_many(&self, room: Room, bucket: String, entries: Vec<Entry>) -> Answer<'_, ()> {
+    fn set_many(&self, room: InFlight, bucket: String, entries: Vec<KeyValue>) -> StoreFuture<'_, ()> {
         let changing = self.change(room, Change::Set { bucket, entries });
         Box::pin(async move { changing.await.map(drop) })
     }
 
-    fn delete_many(&self, room: Room, bucket: String, keys: Vec<String>) -> Answer<'_, ()> {
+    fn delete_many(&self, room: InFlight, bucket: String, keys: Vec<String>) -> StoreFuture<'_, ()> {
         let changing = self.change(room, Change::Delete { bucket, keys });
         Box::pin(async move { changing.await.map(drop) })
     }
 
-    fn increment(&self, room: Room, bucket: String, key: String, delta: u64) -> Answer<'_, u64> {
+    fn increment(&self, room: InFlight, bucket: String, key: String, delta: u64) -> StoreFuture<'_, u64> {
         self.change(room, Change::Increment { bucket, key, delta })
     }
 }
@@ -179,12 +179,12 @@ mod tests {
         }
     }
 
-    async fn set(buckets: &dyn Buckets, key: &str) -> Result<(), Error> {
+    async fn set(buckets: &dyn Buckets, key: &str) -> Result<(), StoreError> {
         let room = buckets.flow().room(Load::write(1, 1)).await;
         buckets.set_many(room, String::new(), vec![(key.to_owned(), vec![1])]).await
     }
 
-    async fn has(buckets: &dyn Buckets, key: &str) -> Result<bool, Error> {
+    async fn has(buckets: &dyn Buckets, key: &str) -> Result<bool, StoreError> {
         let room = buckets.flow().room(Load::read(1, 0)).await;
         buckets.exists(room, String::new(), key.to_owned()).await
     }
@@ -195,11 +195,11 @@ mod tests {
         let disk = Disk { bytes: Arc::new(InMemoryBackend::new()), full: Arc::clone(&full) };
         let open = move || Database::builder().create_with_backend(disk.clone());
         let store = Embedded::over(File::with(Box::new(open)).unwrap()).unwrap();
-        let buckets = store.tenant("acme", Quota { bytes: 100, keys: 10 });
+        let buckets = store.tenant("acme", StoreQuota { bytes: 100, keys: 10 });
         set(&*buckets, "before").await.unwrap();
         full.store(true, Ordering::SeqCst);
         for _ in 0..3 {
-            assert!(matches!(set(&*buckets, "meanwhile").await, Err(Error::Failed(_))));
+            assert!(matches!(set(&*buckets, "meanwhile").await, Err(StoreError::Failed(_))));
         }
         full.store(false, Ordering::SeqCst);
         set(&*buckets, "after").await.unwrap();
@@ -213,7 +213,7 @@ mod tests {
         let disk = Disk { bytes: Arc::new(InMemoryBackend::new()), full: Arc::default() };
         let open = move || Database::builder().create_with_backend(disk.clone());
         let store = Embedded::over(File::with(Box::new(open)).unwrap()).unwrap();
-        let buckets = store.tenant("acme", Quota { bytes: 1_000, keys: 200 });
+        let buckets = store.tenant("acme", StoreQuota { bytes: 1_000, keys: 200 });
         store.writer.fault.inject();
         assert_eq!(set(&*buckets, "lost").await, Err(gone()));
         set(&*buckets, "kept").await.unwrap();
@@ -226,8 +226,8 @@ mod tests {
         let open = move || Database::builder().create_with_backend(disk.clone());
         let store = Embedded::over(File::with(Box::new(open)).unwrap()).unwrap();
         // The quota's two keys are the bucket and one key in it.
-        let small = store.tenant("small", Quota { bytes: 100, keys: 2 });
-        let large = store.tenant("large", Quota { bytes: 1_000, keys: 200 });
+        let small = store.tenant("small", StoreQuota { bytes: 100, keys: 2 });
+        let large = store.tenant("large", StoreQuota { bytes: 1_000, keys: 200 });
         let keys: Vec<_> = (0..50).map(|number| number.to_string()).collect();
         let mut waiting = tokio::task::JoinSet::new();
         for key in keys {
@@ -238,6 +238,6 @@ mod tests {
         }
         let verdicts = waiting.join_all().await;
         assert_eq!(verdicts.iter().filter(|verdict| verdict.is_ok()).count(), 51);
-        assert_eq!(verdicts.iter().filter(|verdict| **verdict == Err(Error::OverQuota)).count(), 49);
+        assert_eq!(verdicts.iter().filter(|verdict| **verdict == Err(StoreError::OverQuota)).count(), 49);
     }
 }

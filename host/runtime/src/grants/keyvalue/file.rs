@@ -15,7 +15,7 @@ use redb::{Database, DatabaseError, StorageError};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
-use super::buckets::Error;
+use super::buckets::StoreError;
 use super::tables;
 use crate::supervise::catch;
 
@@ -39,7 +39,7 @@ pub(super) struct File {
 
 impl File {
     /// Opens the file, or creates it with access for its owner only.
-    pub(super) fn open(path: &Path) -> Result<Self, Error> {
+    pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
         let owned = path.to_owned();
         let open = move || {
             if !owned.try_exists()? {
@@ -47,7 +47,7 @@ impl File {
             }
             library(OpenOptions::new().read(true).write(true).open(&owned)?)
         };
-        Self::with(Box::new(open)).map_err(|reason| Error::Unusable { file: path.to_owned(), reason })
+        Self::with(Box::new(open)).map_err(|reason| StoreError::Unusable { file: path.to_owned(), reason })
     }
 
     /// The error is for the operator.
@@ -63,10 +63,13 @@ impl File {
     }
 
     /// Works with the file. After a failure the file is opened again for later calls.
-    pub(super) fn with_database<R>(&self, work: impl FnOnce(&Database) -> Result<R, redb::Error>) -> Result<R, Error> {
+    pub(super) fn with_database<R>(
+        &self,
+        work: impl FnOnce(&Database) -> Result<R, redb::Error>,
+    ) -> Result<R, StoreError> {
         self.reopen_if_closed()?;
         let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(database) = current.as_ref() else { return Err(Error::Failed("the file is closed".to_owned())) };
+        let Some(database) = current.as_ref() else { return Err(StoreError::Failed("the file is closed".to_owned())) };
         let result = catch(|| work(database));
         drop(current);
         let failure = match result {
@@ -80,7 +83,7 @@ impl File {
         }
         // Waits for all operations in progress.
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = None;
-        Err(Error::Failed(failure))
+        Err(StoreError::Failed(failure))
     }
 
     /// A write succeeded: the failure, if there was one, is over.
@@ -90,7 +93,7 @@ impl File {
         }
     }
 
-    fn reopen_if_closed(&self) -> Result<(), Error> {
+    fn reopen_if_closed(&self) -> Result<(), StoreError> {
         if self.current.read().unwrap_or_else(PoisonError::into_inner).is_some() {
             return Ok(());
         }
@@ -98,7 +101,7 @@ impl File {
         if current.is_none() {
             let opened = catch(|| (self.open)().map_err(|error| explain(&error)));
             let opened = opened.unwrap_or_else(|_| Err(damaged("its structure makes no sense")));
-            *current = Some(opened.map_err(Error::Failed)?);
+            *current = Some(opened.map_err(StoreError::Failed)?);
         }
         Ok(())
     }

@@ -22,13 +22,13 @@ const BYTES_PER_OPERATION: usize = 16 << 10;
 /// One tenant's flow control. Each of its sessions asks here before it passes anything to the store, and waits with its
 /// bytes still in its own memory.
 #[derive(Debug)]
-pub struct Flow {
+pub struct FlowControl {
     units: Arc<Semaphore>,
 }
 
 /// The room of one operation, until it is dropped.
 #[derive(Debug)]
-pub struct Room {
+pub struct InFlight {
     _units: Option<OwnedSemaphorePermit>,
     /// The price of the operation, as a share of its group's.
     operations: usize,
@@ -36,7 +36,7 @@ pub struct Room {
     usage: Option<Arc<SessionUsage>>,
 }
 
-impl Room {
+impl InFlight {
     /// Sets the session that pays for the operation.
     pub(crate) fn of(self, usage: &Arc<SessionUsage>) -> Self {
         Self { usage: Some(Arc::clone(usage)), ..self }
@@ -98,19 +98,19 @@ pub(crate) fn operations_of(bytes: usize) -> u64 {
     u64::try_from(bytes / BYTES_PER_OPERATION).unwrap_or(u64::MAX)
 }
 
-impl Default for Flow {
+impl Default for FlowControl {
     fn default() -> Self {
         Self { units: Arc::new(Semaphore::new(UNITS as usize)) }
     }
 }
 
-impl Flow {
+impl FlowControl {
     /// Waits for the room that an operation takes up.
-    pub async fn room(&self, load: Load) -> Room {
+    pub async fn room(&self, load: Load) -> InFlight {
         let units = u32::try_from(load.bytes / UNIT).unwrap_or(u32::MAX).clamp(LEAST, UNITS);
         // The semaphore is never closed.
         let units = Arc::clone(&self.units).acquire_many_owned(units).await.ok();
-        Room { _units: units, operations: load.operations, usage: None }
+        InFlight { _units: units, operations: load.operations, usage: None }
     }
 }
 
@@ -120,17 +120,17 @@ mod tests {
 
     #[tokio::test]
     async fn a_group_is_paid_for_by_its_sessions_each_for_its_part() {
-        let flow = Flow::default();
+        let flow = FlowControl::default();
         let sessions = [(); 3].map(|()| Arc::new(SessionUsage::default()));
         let small = flow.room(Load::write(1, 0)).await.of(&sessions[0]);
         let large = flow.room(Load::write(9, 0)).await.of(&sessions[1]);
-        Room::share([&small, &large].into_iter(), Duration::from_millis(100));
+        InFlight::share([&small, &large].into_iter(), Duration::from_millis(100));
         assert_eq!(sessions.map(|session| session.ticks()), [10, 90, 0]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_is_on_its_way_is_bounded() {
-        let flow = Flow::default();
+        let flow = FlowControl::default();
         let mut rooms = Vec::new();
         for _ in 0..8 {
             rooms.push(flow.room(Load::write(1, 1 << 20)).await);
