@@ -1,4 +1,4 @@
-//! The command as an operator meets it: exit status, what is printed, what is logged. No connection is needed here.
+//! The command line: exit status, output and log. No test here needs a connection.
 
 #![expect(clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
 
@@ -16,7 +16,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 const GUEST: &str = "[users.guest]\nplugin = \"echo\"\nauth = \"none\"\n";
 
-/// A folder with a plugin folder and a place for state.
+/// A folder with a plugin folder and a state folder.
 fn place() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("plugins")).unwrap();
@@ -38,8 +38,8 @@ fn run(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
 /// A process that is killed when the test ends, however it ends.
 struct Running {
     child: Child,
-    /// Its threads that this test has stopped. Until they have been waited for the process is a zombie, and `wait` does
-    /// not return.
+    /// Threads that this test has stopped. Until they have been waited for the process is a zombie, and `wait` does not
+    /// return.
     stopped: Vec<libc::pid_t>,
 }
 
@@ -56,7 +56,7 @@ impl Running {
         kill_process(self.pid(), signal).unwrap();
     }
 
-    /// Stops its threads, but for those of these names, for as long as the process lives. Each stops while it waits for
+    /// Stops all threads except those of these names, for as long as the process lives. Each stops while it waits for
     /// something to do, so that none holds a lock that the others need.
     fn stop_threads(&mut self, except: &[&str]) {
         let tasks = PathBuf::from(format!("/proc/{}/task", self.pid().as_raw_nonzero()));
@@ -69,7 +69,7 @@ impl Running {
             let threads = threads.map(|thread| thread.parse::<libc::pid_t>().unwrap());
             self.stopped = threads.filter(|thread| !except.contains(&read(*thread, "comm").trim())).collect();
             for thread in &self.stopped {
-                // Whatever happens to this test, what it has stopped does not stay.
+                // Whatever happens to this test, the stopped threads must not stay.
                 ptrace(libc::PTRACE_SEIZE, *thread, libc::PTRACE_O_EXITKILL);
                 ptrace(libc::PTRACE_INTERRUPT, *thread, 0);
                 wait_for(*thread);
@@ -84,13 +84,13 @@ impl Running {
             self.stopped.drain(..).for_each(|thread| ptrace(libc::PTRACE_DETACH, thread, 0));
             std::thread::yield_now();
         }
-        // The thread that stands for the process is waited for with it.
+        // The main thread is waited for with the process.
         let leader = self.pid().as_raw_nonzero().get();
         self.stopped.retain(|thread| *thread != leader);
         assert!(!self.stopped.is_empty());
     }
 
-    /// Its status, once it has ended. One that does not end is killed after a minute, and has none.
+    /// Its status, once it has ended. A process that does not end is killed after a minute and has none.
     fn status(mut self) -> Option<i32> {
         let pid = self.pid();
         let (ended, over) = channel::<()>();
@@ -109,7 +109,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Fails when it has ended already, which is what is wanted.
+        // Fails if it has ended already, which is fine.
         let _ = self.child.kill();
         self.stopped.drain(..).for_each(wait_for);
         let _ = self.child.wait();
@@ -127,7 +127,7 @@ impl Server {
         Server::spawn(whelk(folder, arguments))
     }
 
-    /// The same, started by whoever has changed what SIGHUP is to its children: an option of env(1).
+    /// The same, started by a program that has changed the disposition of SIGHUP: an option of env(1).
     fn start_by(option: &str, folder: &Path, arguments: &[&str]) -> Server {
         let inner = whelk(folder, arguments);
         let mut command = Command::new("env");
@@ -142,7 +142,7 @@ impl Server {
         Server { child: Running::new(child), lines }
     }
 
-    /// The next line of the log that holds `text`.
+    /// The next line of the log that contains `text`.
     fn line(&mut self, text: &str) -> String {
         self.lines.by_ref().map(Result::unwrap).find(|line| line.contains(text)).unwrap()
     }
@@ -199,7 +199,7 @@ fn signals_without_a_meaning_for_a_server_are_logged_and_ignored() {
     let place = place();
     let text = format!("listen = [\"127.0.0.1:0\"]\nstate = \"state\"\n{GUEST}");
     fs::write(place.path().join("whelk.toml"), text).unwrap();
-    // Whoever runs the tests may have them ignore SIGHUP.
+    // The tests may run with SIGHUP ignored.
     let mut server = Server::start_by("--default-signal=HUP", place.path(), &["serve", "--config", "whelk.toml"]);
     server.line("listening");
     server.signal(Signal::HUP);
@@ -253,14 +253,14 @@ fn closing_the_terminal_during_the_start_stops_the_server_cleanly() {
     let place = place();
     let arguments = ["serve", "--listen", "127.0.0.1:0"];
     let mut server = Server::start_by("--default-signal=HUP", place.path(), &arguments);
-    // What is said first: there is neither state folder nor host key yet.
+    // The first line of all: neither the state folder nor the host key exists yet.
     server.line("");
     server.signal(Signal::HUP);
     server.line("signal=SIGHUP");
     assert_eq!(server.status(), Some(0));
 }
 
-/// A call of ptrace(2) that concerns no memory, with flags or a signal as its only argument.
+/// A ptrace(2) request that concerns no memory, with flags or a signal as its only argument.
 #[expect(unsafe_code, reason = "ptrace(2) is the only way to stop a single thread, and has no safe face")]
 fn ptrace(request: libc::c_uint, thread: libc::pid_t, argument: libc::c_int) {
     let argument = usize::try_from(argument).unwrap();
@@ -283,10 +283,10 @@ fn a_server_whose_threads_all_hang_ends_with_status_1_after_repeated_signals() {
     let place = place();
     let mut server = Server::start(place.path(), &["serve", "--listen", "127.0.0.1:0"]);
     server.line("plugins prepared");
-    // As if a disk did not answer, or a library waited for ever.
+    // As if a disk did not answer, or a library blocked for ever.
     server.child.stop_threads(&["signals", "log"]);
-    // The second asks for an immediate end; those after it, one each time that the log has told the last, do not put it
-    // off.
+    // The second signal asks for an immediate end; later ones, one after each log line about the previous one, do not
+    // delay it.
     let mut told = 0;
     let line = loop {
         // It may have ended in the meantime.
@@ -309,7 +309,7 @@ fn a_problem_that_the_operator_must_fix_ends_with_status_2() {
     let (status, _, stderr) = run(place.path(), &["serve", "--listen", "127.0.0.1:0", "--plugins", "absent"]);
     assert_eq!(status, 2, "{stderr}");
     assert!(stderr.contains("the plugin folder absent cannot be read: "), "{stderr}");
-    // Less address space than the plugins' memory is reserved in.
+    // Less address space than the plugins' memory reserves.
     let inner = whelk(place.path(), &["serve", "--listen", "127.0.0.1:0"]);
     let mut command = Command::new("sh");
     command.args(["-c", "ulimit -v 2000000 && exec \"$@\"", "sh"]).arg(inner.get_program()).args(inner.get_args());
@@ -338,13 +338,13 @@ fn an_unread_log_blocks_neither_serving_nor_ending() {
     let mut lines = BufReader::new(reader).lines();
     let line = lines.by_ref().map(Result::unwrap).find(|line| line.contains("listening")).unwrap();
     let (_, address) = line.split_once("address=").unwrap();
-    // From here on nobody reads. Each of these leaves two lines, more than the queue and the pipe hold together.
+    // From here on nobody reads. Each of these logs two lines, more than the queue and the pipe hold together.
     for _ in 0..8_000 {
         let mut greeting = [0; 4];
         TcpStream::connect(address).unwrap().read_exact(&mut greeting).unwrap();
         assert_eq!(&greeting, b"SSH-");
     }
-    // Not even a short line finds room any more.
+    // Not even a short line has room now.
     while filler.write(b".").is_ok() {}
     server.signal(Signal::TERM);
     assert_eq!(server.status(), Some(0));
@@ -411,7 +411,7 @@ fn files_that_others_may_change_are_served_only_with_no_strict_modes() {
     server.line("listening");
     server.signal(Signal::TERM);
     assert_eq!(server.status(), Some(0));
-    // Who only asks is told.
+    // Verbs that do not serve still report.
     let (status, text, stderr) = run(place.path(), &["tenants", "whelk.toml"]);
     assert_eq!((status, text.contains("guest")), (0, true), "{stderr}");
 }
@@ -427,7 +427,7 @@ fn a_configuration_may_come_through_a_pipe() {
     fs::write(place.path().join("whelk.toml"), format!("plugins = {plugins:?}\nstate = \"/nowhere\"\n{GUEST}"))
         .unwrap();
     let stderr = String::from_utf8(command.output().unwrap().stderr).unwrap();
-    // It was read: what is wrong is in it.
+    // It was read: the errors are about its contents.
     assert!(!stderr.contains("is no file"), "{stderr}");
     assert!(stderr.contains("echo"), "{stderr}");
 }

@@ -1,4 +1,4 @@
-//! The configuration file, from a text to what is served or refused. One test for each way to be wrong.
+//! The configuration file, from its text to what is served or refused. One test for each kind of error.
 
 #![expect(clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
 
@@ -14,7 +14,7 @@ const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZ
 const HASH: &str = "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4";
 const GUEST: &str = "[users.guest]\nplugin = \"echo\"\nauth = \"none\"\n";
 
-/// A folder with a configuration, the plugins `echo` and `probe`, and the keys of Alice.
+/// A folder with a configuration, the plugins `echo` and `probe`, and Alice's keys.
 struct Place {
     folder: tempfile::TempDir,
     file: PathBuf,
@@ -39,7 +39,7 @@ impl Place {
         Config::load(&self.file, &overrides).map_err(|refused| refused.to_string())
     }
 
-    /// What is wrong, a line each, with the folder taken out of the paths.
+    /// The problems, a line each, without the folder in the paths.
     fn problems(&self) -> Vec<String> {
         let folder = format!("{}/", self.folder.path().display());
         let refused = self.load().unwrap_err().replace(&folder, "").replace(folder.trim_end_matches('/'), "PLACE");
@@ -47,7 +47,7 @@ impl Place {
     }
 }
 
-/// The problems of a file that also says where its state is and lets a guest in.
+/// The problems of a file with a state folder and a guest user.
 fn problems(text: &str) -> Vec<String> {
     place(&format!("state = \"s\"\n{text}\n{GUEST}")).problems()
 }
@@ -258,7 +258,7 @@ fn with_file() -> (Place, PathBuf) {
     (place, keys)
 }
 
-/// The notes of a configuration that is good, as they are printed, and how many keys Alice has.
+/// The notes of a valid configuration, as they are printed, and how many keys Alice has.
 fn notes(place: &Place) -> (Vec<String>, usize) {
     let config = place.load().unwrap();
     let Entrance::Users(users) = &config.entrance else { panic!("there are users") };
@@ -323,7 +323,7 @@ fn a_user_none_of_whose_listed_keys_can_log_in_is_an_error_and_one_of_several_ke
         assert_eq!(notes.len(), 1, "{notes:?}");
         assert!(notes[0].key == "users.x.keys" && notes[0].what.ends_with(why), "{notes:?}");
     }
-    // A file is the user's own: it keeps nobody else out.
+    // The file is the user's own: it affects nobody else.
     let (place, keys) = with_file();
     fs::write(&keys, format!("{ECDSA}\n")).unwrap();
     let (told, _) = notes(&place);
@@ -363,13 +363,13 @@ fn files_that_others_may_change_are_refused_like_key_files() {
         assert_eq!(place.problems(), [problem]);
         chmod(root.join(path), good);
     }
-    // Whoever may write to the folder can put another file in its place, unless the folder is sticky.
+    // Whoever may write to the folder can replace the file, unless the folder is sticky.
     chmod(root, 0o777);
     assert!(place.load().unwrap_err().contains("(mode 0777): chmod go-w"));
     chmod(root, 0o1777);
     assert_eq!(place.load().err(), None);
     chmod(root, 0o700);
-    // A demonstration is everybody's.
+    // A demonstration is open to everybody.
     chmod(root.join("plugins"), 0o777);
     let plugins = Some(root.join("plugins"));
     assert!(Config::demonstration(&Overrides { plugins, state: Some("s".into()), ..Overrides::default() }).is_ok());
@@ -383,7 +383,7 @@ fn a_tenants_plugin_folder_may_be_its_groups_and_not_everybodys() {
     chmod(&folder, 0o775);
     assert_eq!(place.load().err(), None);
     chmod(&folder, 0o777);
-    // That is the tenant's to mend, and keeps nobody else from being served.
+    // The tenant must fix that, and the others are served.
     let notes: Vec<String> = place.load().unwrap().notes.iter().map(ToString::to_string).collect();
     let note = "others may write to acme (mode 0777): chmod o-w acme: its tenant has the operator's plugins until then";
     assert_eq!(notes.len(), 1, "{notes:?}");
@@ -459,7 +459,7 @@ fn without_a_file_only_loopback_is_listened_on() {
     }
 }
 
-/// The reference with its settings taken out of their comments.
+/// The reference with its settings uncommented.
 fn uncommented() -> String {
     reference()
         .lines()
@@ -470,7 +470,7 @@ fn uncommented() -> String {
 #[test]
 fn the_reference_is_a_configuration_with_every_default() {
     let as_printed = place(&format!("{}{GUEST}", reference())).load().unwrap();
-    // Only root could make the state folder of the reference.
+    // Only root could create the state folder of the reference.
     let taken_out = uncommented().replace("/var/lib/whelk", "s");
     let taken_out = place(&format!("{taken_out}{GUEST}")).load().unwrap();
     for config in [&as_printed, &taken_out] {

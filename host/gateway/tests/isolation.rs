@@ -1,8 +1,8 @@
-//! The whole gateway in this process, with our own client: what a connection that panics, a channel that is at fault
-//! and a client that never pauses take with them, and what not.
+//! The whole gateway in this process, with our own client: a connection that panics, a channel with a violation and a
+//! client that never pauses affect nothing else.
 //!
-//! What panics is the log: a client's note of a certain text makes the subscriber of this process panic, in the middle
-//! of the pump's turn.
+//! The panic is in the log: a client's debug message with a certain text makes this process's subscriber panic, in the
+//! middle of a turn of the connection.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
 mod guest;
@@ -37,13 +37,13 @@ use whelk_ssh::crypto::key::HostKey;
 use whelk_ssh::message::mux::{ChannelId, Stream};
 use whelk_ssh::message::request::Request;
 
-/// Long enough for a machine with other work; nothing waits for it unless something is broken.
+/// Long enough for a busy machine; a passing test never waits that long.
 const TIMEOUT: Duration = Duration::from_secs(60);
 const TRIGGER: &str = "panic, please";
 
 type Fields = BTreeMap<&'static str, String>;
 
-/// What was logged.
+/// The log.
 #[derive(Clone, Default)]
 struct Ear {
     heard: Arc<Mutex<Vec<Fields>>>,
@@ -81,12 +81,12 @@ impl Ear {
         heard.iter().filter(|event| event.contains_key("message")).filter(is).cloned().collect()
     }
 
-    /// The first of them, once it is there.
+    /// The first of them, once it exists.
     async fn event(&self, message: &str, connection: &str) -> Fields {
         self.nth(message, connection, 0).await
     }
 
-    /// One of them, once it is there.
+    /// One of them, once it exists.
     async fn nth(&self, message: &str, connection: &str, nth: usize) -> Fields {
         let waited = timeout(TIMEOUT, async {
             loop {
@@ -100,7 +100,7 @@ impl Ear {
     }
 }
 
-/// Puts the plugin of the runtime's tests that echoes what it hears into the folder.
+/// Installs the runtime tests' echo plugin.
 fn put_echo(folder: &Path) {
     fs::copy(guest::build(&["bare"]).join("bare.wasm"), folder.join("echo.wasm")).unwrap();
 }
@@ -138,7 +138,7 @@ impl Visitor {
         channel
     }
 
-    /// Asks without waiting for the answer.
+    /// Makes a request without waiting for the reply.
     fn ask(&mut self, channel: ChannelId, request: &Request<'_>, want_reply: bool) {
         while !self.peer.connection.request(channel, request.kind(), &request.body(), want_reply) {
             self.peer.turn().unwrap();
@@ -157,7 +157,7 @@ impl Visitor {
         assert_eq!(echoed, text);
     }
 
-    /// Makes its own connection panic, and sees it end.
+    /// Makes its own connection panic, and waits for the end.
     async fn panic_and_close(mut self) {
         self.peer.connection.debug(TRIGGER, false);
         let ended = timeout(TIMEOUT, async { while self.peer.happens().await.is_ok() {} });
@@ -165,8 +165,8 @@ impl Visitor {
     }
 }
 
-/// A gateway of the demonstration, with room for two connections and two sessions, so that whoever leaves a place taken
-/// is found out. `visits` come to it.
+/// A gateway of the demonstration, with room for two connections and two sessions, so that a leaked place is noticed.
+/// `visits` connect to it.
 async fn serve<V: Future<Output = ()>>(visits: impl FnOnce(SocketAddr) -> V) {
     serve_with(|_| {}, visits).await;
 }
@@ -199,7 +199,7 @@ async fn serve_with<V: Future<Output = ()>>(change: impl FnOnce(&mut Limits), vi
     drop(reload);
 }
 
-/// Listens to what this thread logs. A test runs on one.
+/// Captures the log of this thread. Each test runs on one.
 fn listen() -> (Ear, DefaultGuard) {
     let ear = Ear::default();
     let guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(ear.clone()));
@@ -236,7 +236,7 @@ async fn a_channel_with_a_violation_ends_alone_and_the_log_says_why() {
         for nth in 0..3 {
             let number = nth as u32 + 1;
             let channel = visitor.open().await;
-            // Two grants that no window can be. The gateway numbers its channels as we do ours: one after the other.
+            // Two adjustments that overflow any window. The gateway numbers its channels as we do: one after the other.
             for _ in 0..2 {
                 let grant = [&[93][..], &number.to_be_bytes(), &[0xff; 4]].concat();
                 visitor.peer.connection.send_anything(&grant);
@@ -280,8 +280,8 @@ async fn hundreds_of_variables_in_a_burst_end_nothing() {
     .await;
 }
 
-/// P17: what packets have above 35,000 bytes comes out of the tenant's input. Here one fits in it at a time, so each
-/// waits for the one before, and none is refused.
+/// P17: bytes above 35,000 in a packet are charged to the tenant's input budget. Here one packet fits at a time, so
+/// each waits for the one before, and none is refused.
 #[tokio::test]
 async fn large_packets_of_two_connections_share_the_memory_of_their_tenant() {
     let (ear, _guard) = listen();
@@ -307,7 +307,7 @@ async fn large_packets_of_two_connections_share_the_memory_of_their_tenant() {
     .await;
 }
 
-/// Sends packets without meaning and without a pause, until the other side has had enough.
+/// Sends meaningless packets without a pause, until the connection ends.
 fn flood(address: SocketAddr) {
     let mut stream = std::net::TcpStream::connect(address).unwrap();
     stream.write_all(b"SSH-2.0-flood\r\n").unwrap();
@@ -317,13 +317,13 @@ fn flood(address: SocketAddr) {
     while stream.write_all(&packets).is_ok() {}
 }
 
-/// F1: the pump of a client that never pauses never waits, and hears all the same that its place was given away.
+/// F1: the connection of a client that never pauses never waits, and notices all the same that its place was taken.
 #[tokio::test]
 async fn a_connection_that_floods_before_login_can_be_dropped_for_a_newcomer() {
     let (ear, _guard) = listen();
     let one = |limits: &mut Limits| {
         limits.connections = 1;
-        // Long enough that no deadline of a stage comes before.
+        // Longer than any deadline of a stage.
         limits.key_exchange_grace = TIMEOUT * 10;
     };
     serve_with(one, async |address| {
@@ -331,7 +331,7 @@ async fn a_connection_that_floods_before_login_can_be_dropped_for_a_newcomer() {
         ear.event("connection opened", "1").await;
         let mut greeting = [0; 12];
         loop {
-            // Nobody has to go within the first two seconds, so the first newcomers are refused.
+            // No connection is dropped within its first two seconds, so the first newcomers are refused.
             let mut newcomer = TcpStream::connect(address).await.unwrap();
             if newcomer.read_exact(&mut greeting).await.is_ok() && greeting == *b"SSH-2.0-Whel" {
                 break;

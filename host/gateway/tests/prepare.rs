@@ -1,6 +1,6 @@
-//! A server that listens while its plugins are compiled: what clients of those plugins meet, with our own client.
+//! A server that listens while its plugins are compiled, and the clients of those plugins, with our own client.
 //!
-//! The compiler of these tests is a shell script that waits until a test lets it go on.
+//! The compiler of these tests is a shell script that waits until a test lets it continue.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
 mod guest;
@@ -34,13 +34,13 @@ use whelk_ssh::crypto::key::HostKey;
 use whelk_ssh::message::mux::Stream;
 use whelk_ssh::message::request::Request;
 
-/// Long enough for a machine with other work; nothing waits for it unless something is broken.
+/// Long enough for a busy machine; a passing test never waits that long.
 const TIMEOUT: Duration = Duration::from_secs(120);
 
-/// What is in a plugin file that takes long to compile.
+/// Marks a plugin file that takes long to compile.
 const SLOW: &str = "slow to compile";
 
-/// A folder with a plugin that echoes, and what a server has besides.
+/// A folder with an echo plugin, and the other files of a server.
 struct Place {
     folder: tempfile::TempDir,
     config: Config,
@@ -59,7 +59,7 @@ impl Place {
     }
 
     /// A place with the tenant `acme`, whose user alice gets `echo` and, for the command `git`, the plugin of that
-    /// name. The tenant has an `echo` of its own. What the operator has takes long to compile.
+    /// name. The tenant has an `echo` of its own. The operator's plugins take long to compile.
     fn configured() -> Place {
         let mut place = Place::new();
         let folder = place.folder.path();
@@ -81,7 +81,7 @@ impl Place {
         place
     }
 
-    /// A place with the tenant `acme`, which has an empty folder of its own.
+    /// A place with the tenant `acme`, which has an empty plugin folder.
     fn with_a_tenant() -> Place {
         let mut place = Place::new();
         let folder = place.folder.path();
@@ -95,21 +95,21 @@ impl Place {
         place
     }
 
-    /// A pipe at which a compiler can wait.
+    /// A pipe on which a compiler can wait.
     fn gate(&self) -> PathBuf {
         let gate = self.folder.path().join("gate");
         mknodat(CWD, &gate, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
         gate
     }
 
-    /// A compiler that does this first.
+    /// A compiler that runs this first.
     fn compiler(&self, first: &str) -> PathBuf {
         let path = self.folder.path().join("compiler");
         write_script(&path, &format!("{first}\nexec '{}' \"$@\"", env!("CARGO_BIN_EXE_whelk")));
         path
     }
 
-    /// One that waits at the gate with files that say that they are slow, and leaves its process in the file
+    /// A compiler that waits at the gate for files that are marked slow, and writes its process id to the file
     /// `compiling`.
     fn slow_compiler(&self, gate: &Path) -> PathBuf {
         self.compiler(&format!(
@@ -120,12 +120,12 @@ impl Place {
         ))
     }
 
-    /// What a running server says of the operator's plugins.
+    /// A running server's report on the operator's plugins.
     async fn list(&self, reload: &Reload) -> Value {
         self.list_folder(reload, 0).await
     }
 
-    /// The same of any folder.
+    /// The same for any folder.
     async fn list_folder(&self, reload: &Reload, number: usize) -> Value {
         let _control = Control::open(&State::open(&self.config.state).unwrap(), reload).unwrap();
         let state = self.config.state.clone();
@@ -151,12 +151,12 @@ impl Place {
     }
 }
 
-/// Puts the plugin of the runtime's tests that echoes what it hears into the folder.
+/// Installs the runtime tests' echo plugin.
 fn put_echo(folder: &Path) {
     fs::copy(guest::build(&["bare"]).join("bare.wasm"), folder.join("echo.wasm")).unwrap();
 }
 
-/// What a client hears of a session in which it asks for a shell and says hello.
+/// The output that a client gets in a session in which it asks for a shell and sends hello.
 async fn visit(address: SocketAddr, user: &str) -> Vec<Happened> {
     start(address, user, &Request::Shell).await
 }
@@ -191,7 +191,7 @@ async fn start(address: SocketAddr, user: &str, request: &Request<'_>) -> Vec<Ha
     }
 }
 
-/// The text and the status of somebody who is served by nobody.
+/// The text and the status of a client without a plugin.
 fn told(heard: &[Happened]) -> (String, u32) {
     match heard {
         [Happened::Data(_, Stream::STDERR, text), Happened::ExitStatus(_, status)] => {
@@ -201,13 +201,13 @@ fn told(heard: &[Happened]) -> (String, u32) {
     }
 }
 
-/// Whether somebody was served by a plugin that echoes.
+/// Whether an echo plugin served the client.
 fn is_served(heard: &[Happened]) -> bool {
     matches!(heard, [Happened::Data(_, Stream::Data, text)] if text == b"hello")
 }
 
-/// Lets so many compilers go that wait at a gate, now or later, as long as what it gives is kept. A server that was
-/// stopped may have left one behind that takes the word before it is killed: count those, too.
+/// Lets this many compilers pass a gate, now or later, as long as the returned value exists. A server that was stopped
+/// may have left one that takes the word before it is killed: count those, too.
 fn let_go(gate: &Path, compilers: usize) -> fs::File {
     let mut file = fs::File::options().read(true).write(true).open(gate).unwrap();
     file.write_all("go\n".repeat(compilers).as_bytes()).unwrap();
@@ -224,7 +224,7 @@ async fn while_a_plugin_is_compiled_its_clients_are_told_to_try_again_or_wait_fo
         .serve(&compiler, async |address, reload| {
             let (text, status) = told(&visit(address, "echo").await);
             assert_eq!((text.as_str(), status), ("plugin \"echo\" is still being prepared; try again\r\n", 1));
-            // One that is not there is something else, and the list says what will be.
+            // An unknown name is different, and the list shows which plugins are coming.
             let (text, status) = told(&visit(address, "absent").await);
             assert!(text.contains("  echo (still being prepared)\r\n") && status == 1, "{text}");
             assert_eq!(place.list(&reload).await["preparing"], json!(["echo"]));
@@ -268,7 +268,7 @@ async fn a_session_waits_for_the_plugins_that_it_needs_and_for_no_others() {
     place.config.tenants.get_mut("acme").unwrap().limits.prepare_wait = Duration::ZERO;
     place
         .serve(&compiler, async |address, _reload| {
-            // The tenant's own plugin comes first, so nobody waits for the operator's of the same name.
+            // The tenant's own plugin takes precedence, so nobody waits for the operator's of the same name.
             while !is_served(&visit(address, "alice").await) {}
             let (text, status) = told(&start(address, "alice", &git).await);
             assert_eq!((text.as_str(), status), ("whelk: plugin \"git\" is still being prepared; try again\n", 1));
@@ -284,18 +284,18 @@ async fn a_session_waits_for_the_plugins_that_it_needs_and_for_no_others() {
         .await;
 }
 
-/// The plugin that echoes with something more in its file. One that is slow to compile is a large file.
+/// The echo plugin with additional data in its file. One that compiles slowly has a large file.
 fn echo(version: u8, slow: bool) -> Vec<u8> {
     let echo = fs::read(guest::build(&["bare"]).join("bare.wasm")).unwrap();
     let padding = if slow { [SLOW.as_bytes(), &[0; 1 << 20]].concat() } else { Vec::new() };
-    // A custom section: its kind, its length in four bytes, the length of its name, its name, what is in it.
+    // A custom section: its kind, its length in four bytes, the length of its name, its name, its contents.
     let content = [&[1, b'v', version][..], &padding].concat();
     let length = [0, 7, 14, 21].map(|shift| u8::try_from(content.len() >> shift & 127).unwrap());
     let length = [length[0] | 128, length[1] | 128, length[2] | 128, length[3]];
     [&echo, &[0][..], &length, &content].concat()
 }
 
-/// The process that compiles a slow plugin. None if there is none yet, or if it is that one.
+/// The process that compiles a slow plugin. `None` if there is none yet, or if it is that one.
 fn compiling(place: &Place, but: Option<u32>) -> Option<u32> {
     let text = fs::read_to_string(place.folder.path().join("compiling")).unwrap_or_default();
     text.strip_suffix('\n').and_then(|text| text.parse::<u32>().ok()).filter(|id| Some(*id) != but)
@@ -305,7 +305,7 @@ fn is_alive(process: u32) -> bool {
     fs::read_to_string(format!("/proc/{process}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
 }
 
-/// What is served under this name, of what a server says of a folder.
+/// The plugin of this name in a server's report on a folder.
 fn served<'l>(list: &'l Value, name: &str) -> Option<&'l Value> {
     let plugins = list["plugins"].as_array().unwrap().iter();
     plugins.map(|plugin| (plugin, &plugin["current"])).find(|(plugin, _)| plugin["name"] == name).map(|(_, now)| now)
@@ -364,7 +364,7 @@ async fn one_plugin_that_compiles_for_long_holds_up_no_other_of_its_folder_and_g
 async fn a_plugin_that_was_refused_is_tried_again_when_its_file_is_touched() {
     let place = Place::new();
     let mark = place.folder.path().join("mark");
-    // The first says that it is no plugin: status 3.
+    // The first reports that it is not a plugin: status 3.
     let compiler = place.compiler(&format!("if [ ! -e '{0}' ]; then : > '{0}'; exit 3; fi", mark.display()));
     place
         .serve(&compiler, async |address, reload| {
@@ -398,7 +398,7 @@ async fn a_plugin_whose_compiler_died_is_tried_again() {
             assert_eq!((text.as_str(), status), ("plugin \"echo\" could not be prepared yet; try again later\r\n", 1));
             let (text, _) = told(&visit(address, "absent").await);
             assert!(text.contains("  echo (could not be prepared yet)\r\n"), "{text}");
-            // Until it is there after all.
+            // Until it is ready after all.
             let _go = let_go(&gate, 1);
             while !is_served(&visit(address, "echo").await) {}
         })

@@ -1,4 +1,5 @@
-//! The whole gateway in this process, with our own client: what it refuses is told to the client and to the operator.
+//! The whole gateway in this process, with our own client: refusals are reported to the client and logged for the
+//! operator.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
 mod guest;
@@ -31,12 +32,12 @@ use whelk_ssh::message::mux::{ChannelId, MuxMessage, Stream};
 use whelk_ssh::message::request::Request;
 use whelk_ssh::wire::Rest;
 
-/// Long enough for a machine with other work; nothing waits for it unless something is broken.
+/// Long enough for a busy machine; a passing test never waits that long.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 type Fields = BTreeMap<&'static str, String>;
 
-/// What was logged.
+/// The log.
 #[derive(Clone, Default)]
 struct Ear {
     heard: Arc<Mutex<Vec<Fields>>>,
@@ -52,7 +53,7 @@ impl<S: Subscriber> Layer<S> for Ear {
     }
 }
 
-/// Texts as they are; numbers and whatever else as they are printed, so that a text in the place of a number shows.
+/// Texts unchanged; other values as they are printed, so that a text in the place of a number shows.
 struct Reader(Fields);
 
 impl Visit for Reader {
@@ -65,7 +66,7 @@ impl Visit for Reader {
 }
 
 impl Ear {
-    /// The ear of this process.
+    /// The log of this process.
     fn listen() -> Ear {
         static EAR: OnceLock<Ear> = OnceLock::new();
         let listening = EAR.get_or_init(|| {
@@ -76,7 +77,7 @@ impl Ear {
         listening.clone()
     }
 
-    /// The first events of this message, once there are so many.
+    /// The first events of this message, once there are this many.
     async fn events(&self, message: &str, count: usize) -> Vec<Fields> {
         let waited = timeout(TIMEOUT, async {
             loop {
@@ -95,7 +96,7 @@ impl Ear {
     }
 }
 
-/// Puts the plugin of the runtime's tests that echoes what it hears into the folder.
+/// Installs the runtime tests' echo plugin.
 fn put_echo(folder: &Path) {
     fs::copy(guest::build(&["bare"]).join("bare.wasm"), folder.join("echo.wasm")).unwrap();
 }
@@ -127,7 +128,7 @@ async fn visited<V: Future<Output = ()>>(limits: Limits, visit: impl FnOnce(Sock
     drop(reload);
 }
 
-/// A client with a session that nothing has been started in.
+/// A client with a session before a start request.
 async fn log_in(address: SocketAddr) -> (Peer, ChannelId) {
     let wish = Wish {
         address,
@@ -192,7 +193,7 @@ async fn a_refused_plugin_is_logged_once_and_harms_nothing() {
 async fn a_session_for_which_the_server_has_no_memory_left_is_refused_with_a_reason() {
     // W5, W46
     let ear = Ear::listen();
-    // There is room for one instance of the plugin, which begins with 17 pages of 64 KiB at least.
+    // There is room for one instance of the plugin, which begins with at least 17 pages of 64 KiB.
     visited(Limits { memory_total: 1600 << 10, ..Limits::default() }, async |address| {
         let (mut first, channel) = log_in(address).await;
         ask(&mut first, channel, &Request::Shell, true);
@@ -216,7 +217,7 @@ async fn a_session_for_which_the_server_has_no_memory_left_is_refused_with_a_rea
         let ended = ear.events("session ended", 1).await;
         let out = |event: &&Fields| event.get("error").is_some_and(|error| error.contains(words));
         let ended = ended.iter().find(out).unwrap();
-        // The first is not concerned.
+        // The first is not affected.
         assert_eq!(first.connection.write(ChannelId(0), Stream::Data, b"still here"), 10);
         assert!(
             matches!(first.happens().await.unwrap(), Happened::Data(_, Stream::Data, data) if data == b"still here")

@@ -1,4 +1,4 @@
-//! SIGTERM ends the program whatever its plugins, its compilers and those who ask it are doing.
+//! SIGTERM ends the program whatever its plugins, its compilers and its control connections are doing.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
 mod guest;
@@ -20,7 +20,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use whelk_ssh::crypto::key::HostKey;
 use whelk_ssh::message::request::Request;
 
-/// Long enough for a machine with other work; nothing waits for it unless something is broken.
+/// Long enough for a busy machine; a passing test never waits that long.
 const LONGEST: Duration = Duration::from_secs(60);
 
 /// Calls of plugins may take as long as they like, and sessions have no time to end.
@@ -55,12 +55,12 @@ impl Server {
         Server { folder, child, lines }
     }
 
-    /// The next line of the log that holds `text`.
+    /// The next line of the log that contains `text`.
     fn line(&mut self, text: &str) -> String {
         self.lines.by_ref().map(Result::unwrap).find(|line| line.contains(text)).unwrap()
     }
 
-    /// Waits until the server listens and its plugins are prepared, whichever comes first. Gives its address.
+    /// Waits until the server listens and its plugins are prepared, in either order. Returns its address.
     fn ready(&mut self) -> SocketAddr {
         let (mut address, mut is_prepared) = (None, false);
         while address.is_none() || !is_prepared {
@@ -71,7 +71,7 @@ impl Server {
         address.unwrap()
     }
 
-    /// Ends it by one SIGTERM. It has to do that by itself, with status 0.
+    /// Ends it with one SIGTERM: it must exit by itself, with status 0.
     fn end(mut self) {
         let pid = Pid::from_child(&self.child);
         let (ended, over) = channel::<()>();
@@ -91,13 +91,13 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Fails when it has ended already, which is what is wanted.
+        // Fails if it has ended already, which is fine.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Puts the plugin of the runtime's tests that does what it is told into the folder.
+/// Installs the runtime tests' script plugin.
 fn put_script(folder: &Path) {
     fs::copy(guest::build(&["script"]).join("script.wasm"), folder.join("script.wasm")).unwrap();
 }
@@ -109,7 +109,7 @@ fn children(pid: u32) -> Vec<i32> {
     lists.flat_map(|list| list.split_whitespace().map(|pid| pid.parse().unwrap()).collect::<Vec<_>>()).collect()
 }
 
-/// What proc(5) calls the state of a process. None if there is no such process.
+/// The state of a process as in proc(5). `None` if there is no such process.
 fn state(pid: i32) -> Option<char> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     stat.rsplit_once(") ")?.1.chars().next()
@@ -135,7 +135,7 @@ fn a_stopped_compiler_does_not_prevent_the_end() {
         thread::yield_now();
     }
     server.end();
-    // A zombie is left where nobody waits for orphans.
+    // Where nobody reaps orphans a zombie is left.
     assert!(matches!(state(compiler), None | Some('Z' | 'X')), "the compiler stays: {:?}", state(compiler));
 }
 
@@ -162,7 +162,7 @@ fn silent_control_connections_do_not_prevent_the_end() {
     let mut server = Server::start();
     server.ready();
     let socket = server.folder.path().join("state/control");
-    // As many as may ask at a time, and more that wait for their turn; each second one does not read its answer.
+    // As many as may ask at a time, and more that wait; every second one does not read its answer.
     let askers: Vec<UnixStream> = (0..16).map(|_| UnixStream::connect(&socket).unwrap()).collect();
     askers.iter().step_by(2).for_each(|mut asker| asker.write_all(b"plugins\n").unwrap());
     server.end();

@@ -4,7 +4,7 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Builds these packages of `host/runtime/tests/guests` and gives the folder of their `.wasm` files.
+/// Builds these packages of `host/runtime/tests/guests` and returns the folder of their `.wasm` files.
 pub(crate) fn build(packages: &[&str]) -> PathBuf {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guests");
     let status = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))

@@ -1,7 +1,6 @@
-//! Mistakes in configurations, and what is said of them: the rows of `mistakes.txt`.
+//! Mistakes in configurations and their error messages: the rows of `mistakes.txt`.
 //!
-//! A row is the text of a configuration after `--- mistake`, and what it is refused with after `--- refused`, a line
-//! each.
+//! A row is the text of a configuration after `--- mistake`, and its errors after `--- refused`, a line each.
 
 #![expect(clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
 
@@ -13,8 +12,7 @@ const ROWS: &str = include_str!("mistakes.txt");
 const MISTAKE: &str = "--- mistake\n";
 const REFUSED: &str = "--- refused\n";
 
-/// What a text is refused with, in a folder with the plugins `echo` and `probe`, with the folder taken out of the
-/// paths.
+/// The errors of a text, in a folder with the plugins `echo` and `probe`, without the folder in the paths.
 fn refused(text: &str) -> String {
     let place = tempfile::tempdir().unwrap();
     for folder in ["plugins", "keys", "d"] {

@@ -1,8 +1,8 @@
-//! Files that are made to keep a compiler busy. W34.
+//! Files that keep a compiler busy. W34.
 
 use std::fmt::Write;
 
-/// What looks like a plugin around this core module.
+/// A component that looks like a plugin around this core module.
 pub(crate) fn around(module: &str) -> Vec<u8> {
     let names = "open env pty-req shell exec subsystem window-change signal data extended-data eof close closed";
     let exports: String = names.split(' ').map(|name| format!("(export \"{name}\" (func $f))")).collect();
@@ -22,16 +22,16 @@ pub(crate) fn many_functions(count: usize) -> Vec<u8> {
     around(&"(func (param i64) (result i64) local.get 0 i64.const 3 i64.mul i64.clz)".repeat(count))
 }
 
-/// One function with so many values alive at once, and so many places where they meet, that registers are hard to find.
+/// One function with so many live values and join points that register allocation is slow.
 pub(crate) fn one_large_function(blocks: usize) -> Vec<u8> {
     one_large_function_beside(blocks, "")
 }
 
-/// The same with something else in the module, which comes after it.
+/// The same with another section behind it in the module.
 pub(crate) fn one_large_function_beside(blocks: usize, others: &str) -> Vec<u8> {
     let mut body = String::new();
     for local in 0..60 {
-        // Writing to a String does not fail.
+        // Writing to a String cannot fail.
         let _ = write!(body, "(local $l{local} i64)");
     }
     for block in 0..blocks {
@@ -45,7 +45,7 @@ pub(crate) fn one_large_function_beside(blocks: usize, others: &str) -> Vec<u8> 
     around(&format!("(func {body}) {others}"))
 }
 
-/// Types in types in types.
+/// Deeply nested types.
 pub(crate) fn nested_types(depth: usize) -> Vec<u8> {
     let mut text = "(component (type $t0 (list u8))".to_owned();
     for level in 1..=depth {
@@ -54,11 +54,11 @@ pub(crate) fn nested_types(depth: usize) -> Vec<u8> {
     wat::parse_str(text + ")").unwrap()
 }
 
-/// Components in components.
+/// Deeply nested components.
 pub(crate) fn nested_components(depth: usize) -> Vec<u8> {
     let mut wasm = HEAD.to_vec();
     for _ in 0..depth {
-        // A component section that holds what there was before.
+        // A component section around the previous bytes.
         let mut outer = HEAD.to_vec();
         outer.push(4);
         let mut length = wasm.len();
@@ -73,5 +73,5 @@ pub(crate) fn nested_components(depth: usize) -> Vec<u8> {
     wasm
 }
 
-/// What every component begins with.
+/// The header of a component.
 const HEAD: &[u8] = b"\0asm\x0d\0\x01\0";

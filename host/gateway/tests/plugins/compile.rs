@@ -1,4 +1,4 @@
-//! The compiler as a process of its own, with limits of its own. W34, W35, W37.
+//! The compiler as a child process with limits of its own. W34, W35, W37.
 
 use std::fs;
 use std::io::Write;
@@ -38,7 +38,7 @@ async fn load(loader: &Loader, wasm: Vec<u8>) -> Result<Arc<Plugin>, Error> {
     loader.load("name", &Source::new(wasm), Terms { component: 64 << 20, slots: &slots, tenant: "" }).await
 }
 
-/// Why a file is refused with these limits, for good.
+/// The permanent reason why a file is refused with these limits.
 async fn refusal(settings: CompileSettings, wasm: Vec<u8>) -> String {
     match load(&loader(&engine(), settings, None), wasm).await {
         Err(Error::Refused(reason)) => reason,
@@ -54,14 +54,14 @@ async fn what_the_child_compiles_is_loaded_and_tried_here() {
     assert!(plugin.code() > 0);
 }
 
-/// What is said of a good file by a compiler that is this shell script.
+/// The outcome for a valid file with this shell script as the compiler.
 async fn script(script: &str, settings: CompileSettings) -> Error {
     let folder = tempfile::tempdir().unwrap();
     let reason = load(&scripted(folder.path(), script, settings), guests::plugin(1)).await;
     reason.expect_err("it was taken")
 }
 
-/// Loads with a compiler that is this shell script.
+/// Loads with this shell script as the compiler.
 fn scripted(folder: &Path, script: &str, settings: CompileSettings) -> Loader {
     let program = folder.join("compiler");
     write_script(&program, script);
@@ -69,12 +69,12 @@ fn scripted(folder: &Path, script: &str, settings: CompileSettings) -> Loader {
     Loader::new(engine(), compiler, None, Tenant::new("trial", Limits::default(), Grants::default()))
 }
 
-/// Why a script could say nothing of a good file.
+/// Why a script could give no verdict on a valid file.
 async fn unfinished(text: &str) -> String {
     reason(script(text, settings()).await)
 }
 
-/// Why nothing could be said of a file.
+/// Why there was no verdict.
 fn reason(error: Error) -> String {
     match error {
         Error::Unfinished(reason) => reason,
@@ -95,7 +95,7 @@ async fn a_compiler_that_makes_no_progress_is_ended_after_twenty_times_its_time_
     let folder = tempfile::tempdir().unwrap();
     let (mark, pipe) = (folder.path().join("mark"), folder.path().join("pipe"));
     mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
-    // The first one says its number and stops. It uses no processor from then on, and would wait for ever.
+    // The first one prints its process id and stops. From then on it uses no processor time, and would wait for ever.
     let script = format!(
         "[ -e '{0}' ] || {{ : > '{0}'; echo $$ > '{1}'; kill -STOP $$; }}\nexec '{2}' \"$@\"",
         mark.display(),
@@ -120,7 +120,7 @@ async fn a_compiler_that_makes_no_progress_is_ended_after_twenty_times_its_time_
         "compiling it took more than 1200 s by the clock; the machine may be too busy"
     );
     let waited = began.elapsed().as_secs();
-    // Less what had passed when the clock was paused. To be killed it has another five seconds, which pass at once.
+    // Minus the time before the clock was paused. The kill takes another five seconds, which pass at once.
     assert!((19 * 60..=20 * 60 + 5).contains(&waited), "{waited}");
     tokio::time::resume();
     let has_ended = || fs::read_to_string(process.join("stat")).map_or(true, |stat| stat.contains(") Z "));
@@ -135,7 +135,7 @@ async fn a_compiler_that_was_killed_gives_no_verdict_on_the_file() {
     let killed = script("kill -KILL $$", settings()).await;
     assert!(matches!(killed, Error::Killed(_)), "{killed:?}");
     assert_eq!(killed.to_string(), "its compiler was killed; the machine may be out of memory");
-    // Not HUP and INT: who runs these tests with nohup or in the background has them ignored for good.
+    // Not HUP and INT: tests that run under nohup or in the background ignore them.
     for signal in ["TERM", "USR1", "BUS", "ABRT"] {
         let ended = unfinished(&format!("trap - {signal}; kill -{signal} $$")).await;
         assert!(ended.starts_with("its compiler died (signal: "), "{ended}");
@@ -155,7 +155,7 @@ async fn code_that_is_too_large_is_refused() {
     let reason = refusal(small, bombs::many_functions(30_000)).await;
     let too_large = "compiled it would have more than the 1 MiB that are allowed: raise compile_code";
     assert_eq!(reason, too_large);
-    // Whatever the compiler says of that nobody reads the rest of it.
+    // The rest of the compiler's output is not read.
     let small = CompileSettings { code: 1 << 20, ..settings() };
     let error = script("head -c 3000000 /dev/zero || exit 3", small).await;
     assert!(matches!(&error, Error::Refused(reason) if reason == too_large), "{error:?}");
@@ -164,13 +164,13 @@ async fn code_that_is_too_large_is_refused() {
 #[tokio::test]
 async fn a_compiler_that_fails_gives_no_verdict_on_the_file() {
     assert_eq!(unfinished("echo its compiler cannot start >&2; exit 4").await, "its compiler cannot start");
-    // A panic, of a thread that cannot be started for instance.
+    // A panic, for example because a thread cannot be started.
     let panicked = unfinished("echo panicked >&2; exit 101").await;
     assert_eq!(panicked, "its compiler failed (exit status: 101): panicked");
-    // What systemd's SystemCallFilter does unless it is told otherwise.
+    // The default of systemd's SystemCallFilter.
     let filtered = unfinished("kill -SYS $$").await;
     assert!(filtered.contains("SystemCallErrorNumber=EPERM"), "{filtered}");
-    // The code has nowhere to go: standard output of the real one is closed.
+    // The code cannot be returned: the real compiler's standard output is closed.
     let real = env!("CARGO_BIN_EXE_whelk");
     let closed = unfinished(&format!("exec {real} \"$@\" >/dev/full")).await;
     assert!(closed.starts_with("its compiler cannot return the code: "), "{closed}");
@@ -178,7 +178,7 @@ async fn a_compiler_that_fails_gives_no_verdict_on_the_file() {
 
 #[test]
 fn the_child_offers_itself_to_the_oom_killer_and_keeps_inherited_limits() {
-    // Less than the limits of the command line: without a privilege they cannot be raised.
+    // Lower than the limits of the command line: raising them needs a privilege.
     let inherited = "ulimit -t 7; ulimit -v 2000000; exec \"$0\" \"$@\"";
     let mut child = Command::new("sh")
         .args(["-c", inherited, env!("CARGO_BIN_EXE_whelk"), "compile", "4294967296", "60000", "1000000", "1000000"])
@@ -189,7 +189,7 @@ fn the_child_offers_itself_to_the_oom_killer_and_keeps_inherited_limits() {
         .spawn()
         .unwrap();
     let mut stdin = child.stdin.take().unwrap();
-    // More than the pipe holds: when it is written, the child has begun to read, and limited itself before.
+    // More than the pipe holds: when it is written, the child has begun to read, and has limited itself before.
     stdin.write_all(&vec![0; 1 << 20]).unwrap();
     let read = |name: &str| fs::read_to_string(format!("/proc/{}/{name}", child.id())).unwrap();
     assert_eq!(read("oom_score_adj").trim(), "1000");
@@ -201,7 +201,7 @@ fn the_child_offers_itself_to_the_oom_killer_and_keeps_inherited_limits() {
     child.wait().unwrap();
 }
 
-/// A compiler that keeps a note of each file that it is given.
+/// A compiler that records each file that it is given.
 fn noting(folder: &Path, cache: bool) -> Loader {
     let program = folder.join("compiler");
     write_script(
@@ -215,7 +215,7 @@ fn noting(folder: &Path, cache: bool) -> Loader {
 
 #[tokio::test]
 async fn a_file_that_no_pool_can_hold_or_that_is_damaged_is_refused_before_it_is_compiled() {
-    // Compiling what is beside it would take longer than this.
+    // Compiling the code beside it would take longer than this.
     let short = CompileSettings { time: Duration::from_secs(1), ..settings() };
     let (tables, memories) = ("(table 1 funcref)".repeat(500), "(memory 1)".repeat(90));
     for (fields, words) in [
@@ -244,7 +244,7 @@ async fn a_file_that_only_the_pool_finds_too_large_is_compiled_once() {
         }
     }
     assert_eq!(fs::read_to_string(folder.path().join("runs")).unwrap().lines().count(), 1);
-    // Without a cache it is the file's fault as well.
+    // Without a cache the file is refused as well.
     let Err(Error::Refused(_)) = load(&noting(folder.path(), false), too_large).await else { panic!("not refused") };
 }
 
@@ -278,7 +278,7 @@ async fn a_file_that_is_not_a_component_is_refused_in_one_line() {
     assert!(refusal(settings(), machine_code).await.contains(".cwasm"));
 }
 
-/// Compiled code as it lies in a cache, without the seal.
+/// Compiled code as in a cache, without the seal.
 async fn cached(wasm: &[u8]) -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
     load(&loader(&engine(), settings(), Some(folder.path())), wasm.to_vec()).await.unwrap();

@@ -1,4 +1,4 @@
-//! A plugin that works, built once, and files that are like it.
+//! A valid plugin, built once, and variations of its file.
 
 use std::path::PathBuf;
 use std::sync::OnceLock;
@@ -10,12 +10,12 @@ use std::fs;
 pub(crate) fn plugin(version: u8) -> Vec<u8> {
     static BARE: OnceLock<Vec<u8>> = OnceLock::new();
     let mut wasm = BARE.get_or_init(|| fs::read(built().join("bare.wasm")).unwrap()).clone();
-    // A custom section: its kind, its length, the length of its name, its name, what is in it.
+    // A custom section: its kind, its length, the length of its name, its name, its contents.
     wasm.extend([0, 3, 1, b'v', version]);
     wasm
 }
 
-/// The same with a core module of 10 MB in it, all of them data.
+/// The same with a core module that has 10 MB of data.
 pub(crate) fn heavy(version: u8) -> Vec<u8> {
     let data = "x".repeat(10_000_000);
     let module = format!("(module (memory 200) (data (i32.const 0) \"{data}{version}\"))");
@@ -23,10 +23,9 @@ pub(crate) fn heavy(version: u8) -> Vec<u8> {
     [plugin(version), section(1, &module)].concat()
 }
 
-/// The same with a core module of about so many bytes in it, all of them code that takes a while to compile: 1 s for
-/// 1.3 MB.
+/// The same with a core module of about this many bytes of code that compiles slowly: 1 s for 1.3 MB.
 pub(crate) fn slow(version: u8, size: usize) -> Vec<u8> {
-    // (func (param i64) (result i64)) that multiplies and turns what it gets, forty times.
+    // (func (param i64) (result i64)) that multiplies and rotates its argument forty times.
     let turn = [0x20, 0, 0x42, 0x2b, 0x7e, 0x20, 0, 0x8a, 0x21, 0];
     let body = [&[0][..], &turn.repeat(40), &[0x20, 0, 0x0b]].concat();
     let function = [leb(body.len()), body].concat();
@@ -43,7 +42,7 @@ fn section(kind: u8, content: &[u8]) -> Vec<u8> {
     [&[kind][..], &leb(content.len()), content].concat()
 }
 
-/// A number as WebAssembly writes it.
+/// A number in WebAssembly's encoding.
 fn leb(mut number: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
     while number > 127 {
@@ -54,12 +53,12 @@ fn leb(mut number: usize) -> Vec<u8> {
     bytes
 }
 
-/// One that crashes while an instance of it is made.
+/// A plugin that crashes during instantiation.
 pub(crate) fn unborn() -> Vec<u8> {
     fs::read(built().join("unborn.wasm")).unwrap()
 }
 
-/// One that needs key-value and topics.
+/// A plugin that needs key-value and topics.
 pub(crate) fn demanding() -> Vec<u8> {
     fs::read(built().join("neighbour.wasm")).unwrap()
 }

@@ -1,5 +1,5 @@
-//! Plugins from a file to what is served: compiled in a process of its own, cached, published, replaced, taken away;
-//! and the verbs that an operator looks after them with. Rows of the threat model are named by their numbers.
+//! Plugins from the file to serving: compiled in a child process, cached, published, replaced and removed; and the
+//! operator's verbs. Codes such as W34 are rows of the threat list.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
 #[path = "../guest/mod.rs"]

@@ -1,4 +1,4 @@
-//! What happens to a running server when its plugin folder changes. W35, W38, W39, W40.
+//! A running server whose plugin folder changes. W35, W38, W39, W40.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -61,7 +61,7 @@ fn an_invalid_file_keeps_the_old_version_and_is_logged_once() {
     let event = server.event("plugin refused");
     assert_eq!(event["reason"], "this is text, not a WebAssembly component");
     assert!(event["file"].as_str().unwrap().ends_with("plugins/a.wasm"));
-    // The same bytes again are no news.
+    // The same bytes again are not reported again.
     place.put("a.wasm", b"not wasm");
     place.put("b.wasm", b"");
     let between = server.until("plugin refused");
@@ -86,7 +86,7 @@ fn a_file_that_is_being_written_is_loaded_once_complete() {
     let mut file = OpenOptions::new().write(true).truncate(true).open(place.plugins().join("a.wasm")).unwrap();
     let piece = whole.len() / 40 + 1;
     for piece in whole.chunks(piece) {
-        // Something of the server's own in between, so that it has the time to make a mistake.
+        // An event of the server in between, so that it has time to make a mistake.
         assert_eq!(names(&place.list()), [("a".to_owned(), 1)]);
         file.write_all(piece).unwrap();
     }
@@ -131,7 +131,7 @@ fn a_plugin_is_served_without_its_folder_and_watched_again_when_it_returns() {
     let folder = place.list();
     assert_eq!(names(&folder), [("a".to_owned(), 1)]);
     assert!(!folder["trouble"].is_null());
-    // What a disk leaves behind that is not mounted.
+    // What a disk leaves behind when it is not mounted.
     fs::create_dir(place.plugins()).unwrap();
     assert_eq!(server.event("plugin folder lost: what is loaded stays")["reason"], "an empty folder is in its place");
     fs::remove_dir(place.plugins()).unwrap();
@@ -160,7 +160,7 @@ fn a_replaced_plugin_folder_is_used_from_then_on() {
 
 #[test]
 fn something_that_is_not_a_file_is_refused_and_delays_nobody() {
-    // W40: root may read everything, so what cannot be read is something that is no file.
+    // W40: root may read everything, so an unreadable file is one that is not a regular file.
     let (place, server) = serving();
     let fifo = place.plugins().join("fifo.wasm");
     rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).unwrap();
@@ -185,7 +185,7 @@ fn a_plugin_or_a_folder_that_others_may_write_to_is_not_served_from_and_the_runn
     let reason = refused();
     assert!(reason.ends_with("plugins/a.wasm (mode 0666): chmod go-w plugins/a.wasm"), "{reason}");
     assert_eq!(names(&place.list()), [("a".to_owned(), 1)]);
-    // Nor is what is in it by now loaded ...
+    // Nor is its later content loaded ...
     fs::write(&file, guests::plugin(2)).unwrap();
     chmod(&file, 0o644);
     assert_eq!(server.event("plugin loaded")["generation"], 2, "... until that is mended");
@@ -194,7 +194,7 @@ fn a_plugin_or_a_folder_that_others_may_write_to_is_not_served_from_and_the_runn
     assert!(lost["reason"].as_str().unwrap().ends_with("plugins (mode 0777): chmod go-w plugins"), "{lost}");
     chmod(&place.plugins(), 0o755);
     server.event("plugin folder is back");
-    // A build that is kept where others may put another in its place.
+    // A build that is kept where others may replace it.
     let builds = place.folder.path().join("builds");
     fs::create_dir(&builds).unwrap();
     fs::write(builds.join("a.wasm"), guests::plugin(3)).unwrap();
@@ -206,8 +206,8 @@ fn a_plugin_or_a_folder_that_others_may_write_to_is_not_served_from_and_the_runn
     assert_eq!(server.event("plugin loaded")["plugin"], "a");
 }
 
-/// The demonstration runs from a clone, which may be writable for a group: whoever may log in to it is on this machine
-/// anyway.
+/// The demonstration runs from a clone, which may be writable for a group: anybody who may log in to it is on this
+/// machine anyway.
 #[test]
 fn the_demonstration_serves_files_that_others_may_write_to() {
     let place = Place::new();
@@ -245,7 +245,8 @@ fn compiled_code_is_kept_for_the_next_start_and_forged_code_is_not_run() {
 
 #[test]
 fn the_memory_of_loading_large_plugins_is_released() {
-    // The file, its code as it comes from the compiler and as it is kept: three blocks of 10 MB each time, on threads of many kinds.
+    // The file, its code from the compiler and its stored code: three blocks of 10 MB each time, on many kinds of
+    // threads.
     let (place, server) = serving();
     let load = |version| {
         place.put("a.wasm", &guests::heavy(version));
@@ -254,7 +255,7 @@ fn the_memory_of_loading_large_plugins_is_released() {
     };
     let first = load(2);
     let most = (3..=12).map(load).max().unwrap();
-    // Some of it may be in use when it is looked at.
+    // Some of it may be in use at the moment of the check.
     assert!(most < first + (30 << 20), "{first} bytes, and {most} after ten more");
 }
 
@@ -278,7 +279,7 @@ fn without_an_inotify_instance_a_replaced_plugin_is_served_soon_and_the_operator
     assert!(table.contains("the folder has not been watched for ") && table.contains("looked at every 2 s"), "{table}");
     fs::remove_file(place.plugins().join("a.wasm")).unwrap();
     server.event("plugin removed");
-    // Numbers go on when it comes back.
+    // Generations continue when it comes back.
     place.put("a.wasm", &guests::plugin(2));
     assert_eq!(server.event("plugin loaded")["generation"], 3);
 }
@@ -304,7 +305,7 @@ fn a_folder_that_is_emptied_and_filled_again_loses_no_plugin() {
     place.list_until(|folder| folder["gone"].as_array().unwrap().is_empty());
     assert!(server.so_far().iter().all(|event| event["message"] != "plugin removed"));
     assert_eq!(names(&place.list()).iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["a", "b", "c"]);
-    // One that is deleted is deleted.
+    // A deleted plugin stays deleted.
     let began = Instant::now();
     fs::remove_file(place.plugins().join("b.wasm")).unwrap();
     assert_eq!(server.event("plugin removed")["plugin"], "b");
@@ -350,8 +351,8 @@ fn a_hidden_file_is_not_served_and_capital_letters_are_logged_once() {
 
 #[test]
 fn while_one_plugin_compiles_for_long_others_are_replaced_and_removed() {
-    // WHELK_PROVE=1: 18 MB, which takes about 14 s on an idle machine. Otherwise the compiler of a small one is stopped
-    // in the middle, so that it is not done before the others on any machine.
+    // WHELK_PROVE=1: 18 MB, which takes about 14 s on an idle machine. Otherwise the compiler of a small file is
+    // stopped in the middle, so that it is not done before the others on any machine.
     let prove = std::env::var_os("WHELK_PROVE").is_some_and(|value| value == "1");
     let size = if prove { 18 << 20 } else { 1 << 20 };
     let (place, server) = serving();
@@ -378,7 +379,7 @@ fn while_one_plugin_compiles_for_long_others_are_replaced_and_removed() {
     assert!(events.iter().all(|event| event["message"] != "plugin loaded"), "{events:?}");
     let removed = removing.elapsed();
     assert_eq!(place.list()["pending"][0]["file"], "slow.wasm");
-    // A newer one, in the middle of it.
+    // A newer version, in the middle of it.
     let first = began.elapsed();
     place.put("slow.wasm", &guests::slow(2, size));
     assert_eq!(server.event("plugin load cancelled")["reason"], "a newer version is there");

@@ -1,4 +1,4 @@
-//! A server with a plugin folder of its own, watched by its log.
+//! A server with a plugin folder, observed by its log.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-/// Long enough for a machine with other work; nothing waits for it unless something is broken.
+/// Long enough for a busy machine; a passing test never waits that long.
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
 
-/// The words with which a server is started.
+/// The arguments of the server.
 const SERVE: &[&str] = &["serve", "--listen", "127.0.0.1:0", "--log", "json"];
 
 /// The child processes of a process.
@@ -30,7 +30,7 @@ fn is_compiler(pid: i32) -> bool {
     words.split(|byte| *byte == 0).nth(1) == Some(b"compile")
 }
 
-/// A folder with a plugin folder and a place for state.
+/// A folder with a plugin folder and a state folder.
 pub(crate) struct Place {
     pub(crate) folder: tempfile::TempDir,
 }
@@ -56,7 +56,7 @@ impl Place {
         self.folder.path().join("state/whelk")
     }
 
-    /// Puts a file into the plugin folder as it should be done: whole, under its name at once.
+    /// Installs a file in the plugin folder atomically.
     pub(crate) fn put(&self, name: &str, wasm: &[u8]) {
         let temporary = self.folder.path().join("being written");
         fs::write(&temporary, wasm).unwrap();
@@ -75,7 +75,7 @@ impl Place {
         (status.code().unwrap(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
     }
 
-    /// Starts a server, and waits until it listens and its plugins are prepared. Gives what it said until then.
+    /// Starts a server, and waits until it listens and its plugins are prepared. Returns the log until then.
     pub(crate) fn serve(&self) -> (Server, Vec<Value>) {
         self.watch(self.command(SERVE))
     }
@@ -87,8 +87,7 @@ impl Place {
         self.watch(command)
     }
 
-    /// The same, where the kernel gives no inotify instance: in a user namespace of its own, which has a limit of its
-    /// own.
+    /// The same without an available inotify instance: in a user namespace with a limit of its own.
     pub(crate) fn serve_unwatched(&self) -> (Server, Vec<Value>) {
         let limit = "/proc/sys/user/max_inotify_instances";
         let script = format!("echo 0 > {limit} && exec \"$@\"");
@@ -123,14 +122,14 @@ impl Place {
         (server, before)
     }
 
-    /// What the running server says of the plugins in its first folder.
+    /// The running server's report on the plugins in its first folder.
     pub(crate) fn list(&self) -> Value {
         let (status, answer, error) = self.run(&["plugin", "list", "--json"]);
         assert_eq!(status, 0, "{error}");
         serde_json::from_str::<Value>(&answer).unwrap()["folders"][0].clone()
     }
 
-    /// Asks until the answer is as it is wanted.
+    /// Asks until the answer satisfies the condition.
     pub(crate) fn list_until(&self, wanted: impl Fn(&Value) -> bool) -> Value {
         let began = Instant::now();
         loop {
@@ -144,7 +143,7 @@ impl Place {
 }
 
 impl Server {
-    /// Stops the first compiler that the server starts from now on, or is running, in the middle of its work.
+    /// Stops the first compiler that the server runs from now on, in the middle of its work.
     pub(crate) fn stop_compiler(&self) {
         let began = Instant::now();
         let compiler = loop {
@@ -157,12 +156,12 @@ impl Server {
         kill_process(compiler, Signal::STOP).unwrap();
     }
 
-    /// The events up to the first with this message, which is the last.
+    /// The events up to the first with this message.
     pub(crate) fn until(&self, message: &str) -> Vec<Value> {
         self.until_all(&[message])
     }
 
-    /// The events up to the one with which each of these messages has come.
+    /// The events until each of these messages has appeared.
     fn until_all(&self, messages: &[&str]) -> Vec<Value> {
         let (mut events, mut missing) = (Vec::new(), messages.to_vec());
         while !missing.is_empty() {
@@ -174,7 +173,7 @@ impl Server {
         events
     }
 
-    /// The events that have come since the last that was asked for.
+    /// The new events since the last call.
     pub(crate) fn so_far(&self) -> Vec<Value> {
         self.events.try_iter().collect()
     }
@@ -191,7 +190,7 @@ impl Server {
         line.split_whitespace().next().unwrap().parse::<u64>().unwrap() << 10
     }
 
-    /// Kills it as a fault of the machine would.
+    /// Kills it like a crash of the machine.
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -200,7 +199,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Fails when it has ended already, which is what is wanted.
+        // Fails if it has ended already, which is fine.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,4 +1,4 @@
-//! `whelk plugin ...`: files looked at without a server, and a server asked.
+//! `whelk plugin ...`: inspecting files without a server, and asking a server.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -43,7 +43,7 @@ fn an_import_that_needs_a_grant_is_reported_with_the_lines_that_grant_it() {
     assert_eq!((status, errors.as_str()), (0, ""));
     assert!(text.contains("warning: it imports whelk:ssh/topics, for which each tenant that runs it needs"), "{text}");
     assert!(text.ends_with("plugins/demanding.wasm: good\n"), "{text}");
-    // The lines are put into a configuration as they are.
+    // The lines can be pasted into a configuration.
     let lines: Vec<&str> =
         text.lines().filter(|line| !line.starts_with("warning") && !line.ends_with("good")).collect();
     assert_eq!(lines.iter().filter(|line| **line == "[tenants.NAME.grants]").count(), 2, "{text}");
@@ -89,7 +89,7 @@ fn the_printed_reference_needs_only_a_user_to_be_a_good_configuration() {
     assert_eq!(status, 0);
     fs::write(place.folder.path().join("whelk.toml"), format!("{reference}\n{}", user("guest", "good"))).unwrap();
     let (status, text, errors) = place.run(&["check", "whelk.toml"]);
-    // What this machine has too little of is said, and stops nothing.
+    // Shortages of this machine are reported and prevent nothing.
     let lines: Vec<_> = text.lines().filter(|line| !line.starts_with("this machine: ")).collect();
     assert_eq!((status, lines, errors), (0, vec!["whelk.toml: good"], String::new()));
 }
@@ -139,7 +139,7 @@ fn problems_in_a_tenants_own_folder_are_reported_and_leave_the_configuration_val
     assert_eq!((status, errors.as_str()), (0, ""), "{text}");
     let told = text.lines().find(|line| line.starts_with("put there by its tenant: "));
     assert!(told.is_some_and(|line| line.contains(fault)), "{text}");
-    // Taken away, it leaves the name to one of the operator's, which needs what the tenant is not granted.
+    // When it is removed, the name means one of the operator's plugins, which needs what the tenant is not granted.
     place.put("text.wasm", &guests::demanding());
     fs::remove_file(folder.join("acme/plugins/text.wasm")).unwrap();
     let (status, text, errors) = check(&tenant(true, "acme"));
@@ -189,7 +189,7 @@ fn the_control_socket_lists_the_plugins() {
     assert_eq!((lines[2][0], &lines[2][2..]), ("good", &["1", "0", "session-plugin", "-", "current"][..]));
     assert_eq!(lines.len(), 5, "{text}");
     server.kill();
-    // The socket is still there, and nobody answers.
+    // The socket still exists, and nobody answers.
     assert_eq!(place.run(&["plugin", "list"]).0, 1);
     let (_server, _) = place.serve();
     assert_eq!(place.run(&["plugin", "list"]).0, 0);
@@ -203,7 +203,7 @@ fn invalid_input_on_the_control_socket_does_not_end_the_server() {
     assert_eq!(fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
     let say = |bytes: &[u8]| {
         let mut stream = UnixStream::connect(&socket).unwrap();
-        // It may have hung up.
+        // It may have closed the connection.
         let _ = stream.write_all(bytes);
         let mut answer = String::new();
         let _ = stream.read_to_string(&mut answer);
@@ -212,7 +212,7 @@ fn invalid_input_on_the_control_socket_does_not_end_the_server() {
     assert_eq!(say(b"banana\n"), "{\"error\":\"there is no such question\"}\n");
     say(&[b'x'; 1 << 20]);
     say(&[0xff, b'\n']);
-    // More than may ask at a time, and none of them says anything.
+    // More than may ask at a time, all of them silent.
     let silent: Vec<UnixStream> = (0..7).map(|_| UnixStream::connect(&socket).unwrap()).collect();
     assert!(say(b"plugins\n").starts_with("{\"folders\":["));
     drop(silent);

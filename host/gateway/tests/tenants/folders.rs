@@ -1,4 +1,4 @@
-//! Which folders may be given, wherever links lead.
+//! Which folders may be granted, wherever links lead.
 
 use std::fs;
 
@@ -6,7 +6,7 @@ use whelk::config::{Config, Overrides};
 
 use crate::place::{GUEST, KEY, Place};
 
-/// The problem of giving tenant `acme` a directory of this path.
+/// The error of granting tenant `acme` a directory of this path.
 fn given(place: &Place, path: &str, access: &str) -> Vec<String> {
     let others = "[tenants.other]\nplugins = \"srv/other/plugins\"\ngrants.directory = { path = \"srv/other/home\" }\n";
     let found = place.problems(&format!(
@@ -33,7 +33,7 @@ fn a_directory_that_is_holds_or_lies_in_what_is_the_operators_is_refused() {
         ] {
             assert_eq!(given(&place, path, access), [what], "{path}");
         }
-        // The folder of the configuration holds everything here.
+        // The folder of the configuration contains everything here.
         let found = given(&place, ".", access);
         let root = place.root.display();
         assert!(found.contains(&format!("{root} holds the configuration (whelk.toml)")), "{found:?}");
@@ -89,7 +89,7 @@ fn links_are_followed_before_folders_are_compared() {
     ] {
         assert_eq!(given(&place, path, "read-only"), [what], "{path}");
     }
-    // A link to what is nobody's is taken for what it leads to.
+    // A link to an unused place is judged by its target.
     place.link("mine", "srv/acme/home");
     let config = place.good("[tenants.acme.grants]\ndirectory = { path = \"mine\" }");
     let directory = config.tenants["acme"].grants.directory.as_ref().unwrap();
@@ -115,7 +115,7 @@ fn the_operators_own_links_are_followed_too_and_may_not_lie_where_a_tenant_write
     assert_eq!(load("srv/acme/home", "read-write"), Err(format!("{key}{linked}")));
     assert_eq!(load("srv/acme/home", "read-only"), Ok(()));
     assert_eq!(load("later", "read-only"), Err(format!("{key}later holds the state folder (later/state)")));
-    // A configuration that is itself a link: neither the link nor what it leads to is given away.
+    // A configuration that is itself a link: neither the link nor its target may be granted.
     let real = place.root.join("srv/acme/home/real.toml");
     let write = |path: &str, access: &str| {
         fs::write(&real, format!("plugins = \"plugins\"\nstate = \"state\"\n{}", text(path, access))).unwrap();
@@ -210,7 +210,7 @@ fn no_tenant_may_place_a_link_on_the_path_to_anothers_directory() {
     assert_eq!(place.problems(&text("read-only")), [""; 0]);
 }
 
-/// What a start is told of the folder of a tenant that deploys its plugins itself.
+/// The messages of a start about the folder of a tenant that deploys its own plugins.
 fn deployed(place: &Place) -> Vec<String> {
     let config = place.good(
         "[users.alice]\ntenant = \"acme\"\nauth = \"none\"\n[tenants.acme]\nplugins = \"srv/acme/plugins/mine\"\n\
@@ -233,7 +233,7 @@ fn a_missing_plugin_that_no_tenant_could_deploy_is_reported() {
              deploy = true\ndirectory = {{ path = \"{directory}\", access = \"read-write\" }}"
         ))
     };
-    // It writes in the folder, and puts no plugin there.
+    // The tenant may write in the folder but not deploy plugins there.
     let missing =
         "whelk.toml:4: tenants.acme.plugin: there is no plugin \"other\" (there are \"echo\", \"git\", \"shell\")";
     assert_eq!(problems("srv/acme/plugins/home", "other"), [missing]);
@@ -260,7 +260,7 @@ fn a_tenants_own_plugins_never_prevent_the_start() {
         fs::write(own.join(plugin).with_extension("wasm"), "").unwrap();
     }
     assert_eq!(deployed(&place), [""; 0]);
-    // A link where the folder was: to what is another tenant's, to the operator's, to nowhere, to itself.
+    // A link in place of the folder: to another tenant's, to the operator's, dangling, to itself.
     let lost = |why: &str| {
         let until = "its tenant can mend that, and has the operator's plugins until then";
         format!(
@@ -273,7 +273,7 @@ fn a_tenants_own_plugins_never_prevent_the_start() {
         place.link("srv/acme/plugins/mine", target);
         assert_eq!(deployed(&place), [lost(linked)], "{target}");
     }
-    // The same above it, a file, and nothing at all.
+    // The same for a parent folder, a file, and nothing at all.
     fs::remove_dir_all(place.root.join("srv/acme/plugins")).unwrap();
     place.link("srv/acme/plugins", "../other");
     assert_eq!(deployed(&place), [lost(linked)]);

@@ -1,5 +1,5 @@
-//! Tenants in the configuration file: what is read, each way to be wrong with its line, which folders may be given, and
-//! what an operator is told.
+//! Tenants in the configuration file: how they are read, each kind of error with its line, which folders may be
+//! granted, and the messages for the operator.
 
 #![expect(clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use whelk::config::{Config, Overrides};
 
 pub(crate) const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti";
-/// So that somebody can enter.
+/// A user, so that the configuration is valid.
 pub(crate) const GUEST: &str = "[users.guest]\nplugin = \"echo\"\nauth = \"none\"\n";
 
 /// A folder with `whelk.toml`, the operator's plugins, a state folder, and two tenants' folders under `srv`, each with
@@ -36,7 +36,7 @@ impl Place {
         Config::load(&file, &Overrides::default()).map_err(|refused| refused.to_string())
     }
 
-    /// What is wrong with a text after `state = ...`, a line each, with the folder taken out of the paths.
+    /// The errors of a text after `state = ...`, a line each, without the folder in the paths.
     pub(crate) fn problems(&self, text: &str) -> Vec<String> {
         let text = format!("state = \"state\"\n{text}\n{GUEST}");
         let folder = format!("{}/", self.root.display());
@@ -52,7 +52,7 @@ impl Place {
     }
 }
 
-/// The problems of a text in a fresh place.
+/// The errors of a text in a fresh place.
 pub(crate) fn problems(text: &str) -> Vec<String> {
     Place::new().problems(text)
 }

@@ -1,4 +1,4 @@
-//! What is read, and each way to be wrong with its line.
+//! How tenants are read, and each kind of error with its line.
 
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ fn a_tenant_is_read_as_it_is_written() {
     assert_eq!(tenant.routes.find(&Start::Subsystem("sftp")), Some(("sftp", "echo")));
     assert_eq!(tenant.routes.find(&Start::Exec(b"git lfs pull")), Some(("git lfs", "shell")));
     assert_eq!(tenant.routes.find(&Start::Exec(b"git pull")), Some(("git", "git")));
-    // More than the server's own, which is what others have.
+    // More than the server's default, which other tenants have.
     assert_eq!((config.limits.memory, config.limits.component_tenant), (64 << 20, 16 << 20));
     let (memory, component_tenant) = (128 << 20, 32 << 20);
     let cpu_call = Duration::from_millis(100);

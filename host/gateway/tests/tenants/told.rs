@@ -1,4 +1,4 @@
-//! What an operator is told: the reference, the README, and what a user would get.
+//! Output for the operator: the reference, the README, and what a user gets.
 
 use std::fs;
 
@@ -10,7 +10,7 @@ use whelk_ssh::crypto::key::SIGNATURES;
 
 use crate::place::{KEY, Place};
 
-/// The tenants' part of the reference, with what is a setting taken out of its comments.
+/// The tenants' part of the reference, with its settings uncommented.
 fn example_of_the_reference() -> String {
     let text = reference();
     let lines = text.lines().skip_while(|line| *line != "# [tenants.acme]").take_while(|line| line.starts_with('#'));
@@ -60,7 +60,7 @@ fn the_example_of_the_readme_is_accepted() {
     let place = Place::new();
     fs::create_dir_all(place.root.join("tenants/acme/plugins")).unwrap();
     fs::write(place.root.join("keys"), format!("{KEY} alice\n")).unwrap();
-    // The plugins that are shipped, and no others.
+    // The shipped plugins, and no others.
     fs::remove_dir_all(place.root.join("plugins")).unwrap();
     fs::create_dir(place.root.join("plugins")).unwrap();
     for shipped in fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../../plugins")).unwrap().map(Result::unwrap) {
@@ -68,7 +68,7 @@ fn the_example_of_the_readme_is_accepted() {
             fs::write(place.root.join("plugins").join(shipped.file_name()).with_extension("wasm"), "").unwrap();
         }
     }
-    // Only root could make that one.
+    // Only root could create that one.
     let config = place.load(&example[0].replace("/var/lib/whelk", "state")).unwrap();
     assert_eq!(config.notes, []);
     assert!(config.tenants["acme"].grants.directory.is_some());
