@@ -1,9 +1,9 @@
-//! The two pipes between a connection and one of its sessions. They meet here and nowhere else: the connection's task never waits,
-//! the session's task may.
+//! The two pipes between a connection and one of its sessions, and the session's lifecycle. Connection and session meet
+//! only here: the connection's task never waits, the session's task may.
 //!
-//! Inwards run bytes and events, bounded by the client's window and by a count; outwards run bytes in a ring of fixed capacity,
-//! with replies, EOF and exit between them in order. Each side wakes the other only when there was nothing to do before, so a burst
-//! costs one wake-up. No packet, no channel number and no window is known here.
+//! Inwards run bytes and events, bounded by the client's window and by a count; outwards run bytes in a ring of fixed
+//! capacity, with replies, EOF and exit between them in order. Each side wakes the other only when there was nothing
+//! to do before, so a burst costs one wake-up. No packet, no channel number and no window is known here.
 
 mod buffer;
 mod input;
@@ -15,11 +15,11 @@ mod spare;
 mod transitions;
 mod turns;
 
-pub(crate) use input::{Next, Without};
-pub(crate) use lifecycle::{Due, NoWay, Outcome, Stage};
+pub(crate) use input::{MissingHandlers, Next};
+pub(crate) use lifecycle::{Due, Outcome, OutputClosed, Stage};
 pub use output::{Drained, OpenReply, Sink};
 pub use shared::Wake;
-pub(crate) use shared::{News, Shared};
+pub(crate) use shared::{Interrupt, Shared};
 pub use side::SessionSide;
 pub(crate) use transitions::Flow;
 
@@ -39,14 +39,15 @@ pub fn session_pipes(outbox_capacity: usize, wake: Wake) -> (Inbox, Outbox, Sess
     (Inbox { shared: Arc::clone(&shared) }, Outbox { shared: Arc::clone(&shared) }, SessionSide::new(shared))
 }
 
-/// The connection's end of what goes to the plugin. No method waits. Dropping it ends the session, as a connection that is lost does.
+/// The connection's end of what goes to the plugin. No method waits. Dropping it ends the session, as a connection
+/// that is lost does.
 pub struct Inbox {
     shared: Arc<Shared>,
 }
 
 impl Inbox {
-    /// Bytes from the client; `kind` is `None` for ordinary data, the number for extended data. Copied once. The caller holds the
-    /// bound: no more than the window that [`take_credit`](Self::take_credit) has opened.
+    /// Bytes from the client; `kind` is `None` for ordinary data, the number for extended data. Copied once. The
+    /// caller holds the bound: no more than the window that [`take_credit`](Self::take_credit) has opened.
     pub fn data(&self, kind: Option<u32>, bytes: &[u8]) {
         self.shared.receive(|inward| inward.data(kind, bytes));
     }
@@ -69,9 +70,9 @@ impl Inbox {
         self.shared.receive(|inward| inward.input.answered(success));
     }
 
-    /// The session is over from this side; the first reason counts. A suspended write returns `closed`, the call that runs has one
-    /// second to return, then `closed` is delivered. After [`Ending::ClientClosed`] what the client sent before it is still
-    /// delivered, within that second.
+    /// The session is over from this side; the first reason counts. A suspended write returns `closed`, the call that
+    /// runs has one second to return, then `closed` is delivered. After [`Ending::ClientClosed`] what the client sent
+    /// before it is still delivered, within that second.
     pub fn end(&self, why: Ending) {
         self.shared.receive(|inward| inward.end(why));
     }
@@ -82,7 +83,7 @@ impl Inbox {
     }
 }
 
-/// A connection that forgets its session, or panics, has lost it.
+/// A connection that drops its end, or panics, has lost the session.
 impl Drop for Inbox {
     fn drop(&mut self) {
         self.end(Ending::ConnectionLost);
@@ -95,8 +96,8 @@ pub struct Outbox {
 }
 
 impl Outbox {
-    /// Hands the oldest messages to `sink`, any number of small ones up to and including one [`Sink::bytes`], so that sessions can be
-    /// served in turn. The pipe is locked meanwhile; `sink` must not touch this session.
+    /// Hands the oldest messages to `sink`, any number of small ones up to and including one [`Sink::bytes`], so that
+    /// sessions can be served in turn. The pipe is locked meanwhile; `sink` must not touch this session.
     pub fn drain(&self, sink: &mut impl Sink) -> Drained {
         self.shared.drain(sink)
     }
@@ -108,7 +109,7 @@ impl Outbox {
     }
 }
 
-/// Who lets go of the outbox sends nothing more.
+/// Without an outbox nothing more is sent.
 impl Drop for Outbox {
     fn drop(&mut self) {
         self.shared.let_go();

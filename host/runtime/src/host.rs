@@ -19,19 +19,21 @@ mod timers;
 mod topics;
 mod wasi;
 
+pub(crate) use channel::{Channel, HandOverCheck, Handoff};
+pub(crate) use charges::Charges;
 pub(crate) use log::LogBook;
-pub(crate) use state::{Handoff, State, Takers};
+pub(crate) use state::State;
+pub(crate) use terminal::Terminal;
+pub(crate) use timers::Timers;
+pub(crate) use topics::Topics;
 
 use wasmtime::component::{HasSelf, Linker};
-use wasmtime_wasi::p2::bindings::filesystem;
 
 use crate::host::bindings::imports as generated;
-use wasi::files::HasFiles;
 
 /// Offers every import. What is not here is refused when a plugin is loaded.
 pub(crate) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     imports::link_wasi(linker)?;
-    link_files(linker)?;
     channel::link(linker)?;
     topics::link(linker)?;
     keyvalue::link(linker)?;
@@ -39,13 +41,4 @@ pub(crate) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     generated::connection::add_to_linker::<_, HasSelf<State>>(linker, |state| state)?;
     generated::timers::add_to_linker::<_, HasSelf<State>>(linker, |state| state)?;
     generated::log::add_to_linker::<_, HasSelf<State>>(linker, |state| state)
-}
-
-/// Puts our files, which are counted, in the place of wasmtime-wasi's.
-fn link_files(linker: &mut Linker<State>) -> wasmtime::Result<()> {
-    linker.allow_shadowing(true);
-    filesystem::types::add_to_linker::<_, HasFiles>(linker, State::files)?;
-    filesystem::preopens::add_to_linker::<_, HasFiles>(linker, State::files)?;
-    linker.allow_shadowing(false);
-    Ok(())
 }

@@ -82,5 +82,5 @@ pub use plugin::registry::{Fallback, Listed, Published, Registry, RegistrySettin
 pub use plugin::routes::Routes;
 pub use plugin::{Contents, Plugin};
 pub use session::notice::notice;
-pub use session::report::{Report, Stay};
+pub use session::report::{ProcessReport, Report};
 pub use tenant::{Telling, Tenant};

@@ -11,6 +11,7 @@ mod refusal;
 pub(crate) mod registry;
 pub(crate) mod routes;
 mod validity;
+pub(crate) mod world;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -25,7 +26,6 @@ use crate::engine::Engine;
 use crate::error::Error;
 use crate::grants::Grant;
 use crate::host::State;
-use crate::host::bindings::exports;
 use crate::plugin::health::{Cause, Health, HealthSettings, Opened, Scope, Verdict, Who};
 use crate::tenant::Tenant;
 pub(crate) use kind::check_bytes;
@@ -33,6 +33,7 @@ use live::Live;
 pub(crate) use live::Presence;
 pub(crate) use refusal::not_compiled;
 pub(crate) use validity::check as check_valid;
+use world::World;
 
 /// A plugin, compiled and checked: every import is there, every export that a session needs is there. It lives as long as its last session.
 pub struct Plugin {
@@ -40,7 +41,7 @@ pub struct Plugin {
     digest: [u8; 32],
     engine: Engine,
     pre: InstancePre<State>,
-    exports: Exports,
+    world: World,
     imports: Vec<String>,
     needs: BTreeSet<Grant>,
     /// Bytes of compiled code.
@@ -75,16 +76,6 @@ pub struct Contents {
     pub refused: Option<Error>,
 }
 
-/// Where a plugin's functions are; the optional interfaces are looked up once, here.
-pub(crate) struct Exports {
-    pub(crate) session: exports::session::GuestIndices,
-    pub(crate) timer: Option<exports::timer_handler::GuestIndices>,
-    pub(crate) drain: Option<exports::drain_handler::GuestIndices>,
-    pub(crate) line_break: Option<exports::break_handler::GuestIndices>,
-    pub(crate) request: Option<exports::request_handler::GuestIndices>,
-    pub(crate) message: Option<exports::message_handler::GuestIndices>,
-}
-
 impl Plugin {
     /// Compiles `wasm` in this process and checks that it fits. Takes as long as compiling takes, and as much memory: a server compiles with
     /// [`Loader`](crate::Loader).
@@ -102,18 +93,18 @@ impl Plugin {
         digest: [u8; 32],
         component: &Component,
     ) -> Result<Arc<Self>, Error> {
-        refusal::check_interfaces(engine.wasmtime(), component)?;
+        let kind = world::check_interfaces(engine.wasmtime(), component)?;
         let imports = refusal::imports(engine.wasmtime(), component);
         let needs = needs_of(&imports);
         let pre = engine.instantiate_pre(component).map_err(|error| refusal::not_linked(&error))?;
-        let exports = Exports::find(&pre)?;
+        let world = kind.find(&pre)?;
         let image = component.image_range();
         Ok(Arc::new(Self {
             name: name.into(),
             digest,
             engine: engine.clone(),
             pre,
-            exports,
+            world,
             imports,
             needs,
             code: image.end.addr() - image.start.addr(),
@@ -174,14 +165,7 @@ impl Plugin {
     /// Its optional handlers, in the order of the interfaces' names.
     #[must_use]
     pub fn handlers(&self) -> Vec<&'static str> {
-        let handlers = [
-            ("break-handler", self.exports.line_break.is_some()),
-            ("drain-handler", self.exports.drain.is_some()),
-            ("message-handler", self.exports.message.is_some()),
-            ("request-handler", self.exports.request.is_some()),
-            ("timer-handler", self.exports.timer.is_some()),
-        ];
-        handlers.into_iter().filter(|(_, there)| *there).map(|(name, _)| name).collect()
+        self.world.handlers()
     }
 
     /// What a tenant must grant to run it.
@@ -241,8 +225,8 @@ impl Plugin {
         &self.pre
     }
 
-    pub(crate) fn exports(&self) -> &Exports {
-        &self.exports
+    pub(crate) fn world(&self) -> &World {
+        &self.world
     }
 }
 
@@ -313,21 +297,8 @@ impl Contents {
         let ty = component.component_type();
         let imports = refusal::imports(engine, component);
         let exports = ty.exports(engine).map(|(name, _)| name.to_owned()).collect();
-        let refused = refusal::check_interfaces(engine, component).err();
+        let refused = world::check_interfaces(engine, component).err();
         let needs = if refused.is_some() { BTreeSet::new() } else { needs_of(&imports) };
         Self { imports, exports, needs, refused }
-    }
-}
-
-impl Exports {
-    fn find(pre: &InstancePre<State>) -> Result<Self, Error> {
-        Ok(Self {
-            session: exports::session::GuestIndices::new(pre).map_err(|error| refusal::not_a_session(&error))?,
-            timer: refusal::optional(pre, "timer-handler", exports::timer_handler::GuestIndices::new)?,
-            drain: refusal::optional(pre, "drain-handler", exports::drain_handler::GuestIndices::new)?,
-            line_break: refusal::optional(pre, "break-handler", exports::break_handler::GuestIndices::new)?,
-            request: refusal::optional(pre, "request-handler", exports::request_handler::GuestIndices::new)?,
-            message: refusal::optional(pre, "message-handler", exports::message_handler::GuestIndices::new)?,
-        })
     }
 }

@@ -1,7 +1,7 @@
 //! What the operator is told of a session that has ended: how, why, and what it took; of failures so much as their tenant may be told of.
 
 use tracing::Level;
-use whelk_runtime::{Ending, Error, Exit, Report, Stay, Telling, Tenant};
+use whelk_runtime::{Ending, Error, Exit, ProcessReport, Report, Telling, Tenant};
 
 use crate::observe::escape::escape;
 use crate::observe::event::{LimitEvent, ProcessEvent, SessionEvent, emit};
@@ -17,7 +17,7 @@ impl SessionSummary<'_> {
     /// What went wrong with a plugin that it had before has a line of its own.
     pub(crate) fn write(&self, report: &Report) {
         let (connection, channel, tenant) = (self.connection, self.channel, self.tenant.name());
-        for Stay { plugin, error } in &report.before {
+        for ProcessReport { plugin, error, .. } in &report.before {
             let Some(error) = error else { continue };
             let (plugin, generation) = (plugin.name(), plugin.generation());
             let (level, error) = self.failure(plugin, error);

@@ -1,12 +1,12 @@
-//! Bytes in one piece, added at the end and taken from the front.
+//! A contiguous queue of bytes, added at the end and taken from the front.
 
 use super::spare;
 
-/// A queue of bytes that always lies in one piece, so that it can be lent without a copy.
+/// A queue of bytes that is always contiguous, so that it can be borrowed without a copy.
 #[derive(Default)]
 pub(super) struct Buffer {
     bytes: Vec<u8>,
-    /// How many at the front were taken already.
+    /// How many bytes at the front are taken.
     taken: usize,
 }
 
@@ -22,7 +22,7 @@ impl Buffer {
         self.bytes.extend_from_slice(more);
     }
 
-    /// Finds room for so many bytes without growing, if it can.
+    /// Makes room for `more` bytes, if possible without growing.
     fn make_room(&mut self, more: usize) {
         if self.bytes.capacity() <= spare::SMALL && self.len() + more > spare::SMALL {
             let mut larger = spare::take();
@@ -30,7 +30,7 @@ impl Buffer {
             self.bytes = larger;
             self.taken = 0;
         } else if self.taken >= self.len() {
-            // As much was taken as is left: moving it down costs less than a larger buffer.
+            // At least half is taken: moving the rest down costs less than a larger buffer.
             self.bytes.drain(..self.taken);
             self.taken = 0;
         }
@@ -50,7 +50,7 @@ impl Buffer {
         }
     }
 
-    /// Gives the memory back if nothing is in it and it had grown.
+    /// Returns the memory to the pool if it is empty and had grown.
     pub(super) fn relax(&mut self) {
         if self.bytes.is_empty() && self.bytes.capacity() > spare::SMALL {
             spare::give(std::mem::take(&mut self.bytes));

@@ -1,10 +1,10 @@
-//! What waits to be delivered to the plugin, and in which order: the rules of the inbox, without locks or wakers.
+//! The queue to the process: the rules of the inbox, without locks or wakers.
 //!
-//! * Until a start request has been accepted, data and EOF stay where they are and later events pass them.
-//! * After it the order is the client's, strictly.
+//! * Until a start request is accepted, data and EOF wait and later events overtake them.
+//! * After that, everything is delivered in the client's order.
 //! * Small pieces of data merge. The queue is therefore bounded by its requests, whatever the client sends between
 //!   them.
-//! * A request that needs no call is not queued: whoever hands it over is told the answer and gives it in its turn.
+//! * A request that needs no call is not queued: the caller is told the answer and queues it in its turn.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -17,18 +17,19 @@ use crate::channel_event::{ChannelEvent, Ending, SignalName, WindowSize};
 
 /// Most requests that may wait, variables not counted.
 const REQUESTS: usize = 64;
-/// Most variables that may wait: as many as may be admitted at most.
+/// Most variables that may wait: the highest configurable limit.
 const VARIABLES: usize = 1024;
 /// Most bytes of names and payloads that may wait: a command and all the variables of a session, and room for more.
 const WEIGHT: usize = 1 << 20;
 /// Most signals that may wait, caught ones included.
 const SIGNALS: usize = 16;
-/// Most runs of data that may wait. Only extended data of ever-changing kinds can make so many, and no client does that.
+/// Most runs of data that may wait. Only extended data that changes its kind all the time makes so many; no client does
+/// that.
 const RUNS: usize = 1024;
-/// Answers to our own requests that nobody has taken.
+/// Most answers to our own requests that may wait.
 const ANSWERS: usize = 64;
 
-/// Entries for which an empty queue keeps room.
+/// Capacity, in entries, that an empty queue keeps.
 const KEPT: usize = 16;
 
 /// One entry of the queue.
@@ -38,11 +39,11 @@ enum Item {
         kind: Option<u32>,
         len: usize,
     },
-    /// Boxed, since most of a busy queue is data.
+    /// Boxed, because most entries of a busy queue are data.
     Request(Box<ChannelEvent>),
     Eof,
     Close,
-    /// The window's size changed; the newest size is kept apart.
+    /// The window size changed; the newest size is kept apart.
     Size,
 }
 
@@ -55,24 +56,23 @@ pub(crate) enum Next {
     ChannelEvent(ChannelEvent),
 }
 
-/// Who answers what has come.
+/// Who answers a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Answer {
     /// Nobody: it is no request, or the session has ended.
     None,
     /// The session, when it has been delivered.
     Session,
-    /// The host, like this, when everything before it is answered.
+    /// The host, with this answer, after all earlier requests are answered.
     Host(bool),
 }
 
-/// Bytes that are kept of a command that comes when a program runs already.
+/// Bytes that are kept of a command that arrives after a program has started.
 const REFUSED_COMMAND: usize = 200;
 
-/// What the plugin that has the session does not export: such requests are refused without asking it, while it is in a
-/// call as well.
+/// Optional handlers that the current process lacks. Their requests are refused without a call, even during one.
 #[derive(Debug, Default, Clone, Copy)]
-pub(crate) struct Without {
+pub(crate) struct MissingHandlers {
     /// The `request-handler`.
     pub(crate) requests: bool,
     /// The `break-handler`.
@@ -84,9 +84,9 @@ pub(super) struct Input {
     items: VecDeque<Item>,
     /// The bytes of all `Item::Data`.
     bytes: Buffer,
-    /// The newest size since the terminal was asked for.
+    /// The newest window size since the terminal was requested.
     size: Option<WindowSize>,
-    /// EOF has come, and CLOSE: each counts once.
+    /// EOF and CLOSE have arrived: each counts once.
     eof: bool,
     close: bool,
     /// How many entries are requests, variables not counted.
@@ -99,18 +99,18 @@ pub(super) struct Input {
     signals: usize,
     /// Signals that the plugin wants to catch.
     catches: Vec<SignalName>,
-    /// Caught, not yet taken.
+    /// Caught signals that the plugin has not taken.
     caught: VecDeque<SignalName>,
     /// The client's answers to our requests.
     answers: VecDeque<bool>,
-    /// Answers that are still to come and that nobody waits for any more.
+    /// Answers to come for which nobody waits any more.
     unwanted: usize,
     /// How many runs of data wait.
     runs: usize,
-    without: Without,
+    missing: MissingHandlers,
 }
 
-/// What the connection tells the session, and the session's life, which decides what becomes of it: one lock holds both.
+/// The queue to the process and the session's lifecycle, which decides what is queued and delivered. One lock holds both.
 #[derive(Default)]
 pub(super) struct Inward {
     pub(super) life: Lifecycle,
@@ -124,7 +124,7 @@ impl Inward {
         }
     }
 
-    /// Something other than data has come. Says who answers it.
+    /// Queues an event. Returns who answers it.
     pub(super) fn event(&mut self, event: ChannelEvent) -> Answer {
         if self.life.ended().is_some() {
             return match event {
@@ -135,11 +135,11 @@ impl Inward {
         self.input.event(event, self.life.has_accepted())
     }
 
-    /// A request that is refused without a call.
+    /// Who answers a request that is refused without a call.
     pub(super) fn refuse(&self) -> Answer {
         match self.life.ended() {
             Some((Ending::ClientClosed | Ending::ConnectionLost, _)) => Answer::None,
-            // Its output may wait for long, and the client still be there.
+            // The client may still be there, reading the last output.
             _ => Answer::Host(false),
         }
     }
@@ -157,11 +157,11 @@ impl Inward {
         self.life.end(why, Instant::now());
     }
 
-    pub(super) fn recall(&mut self, words: &Arc<str>) {
-        self.life.recall(words, Instant::now());
+    pub(super) fn retire(&mut self, words: &Arc<str>) {
+        self.life.retire(words, Instant::now());
     }
 
-    /// The session is gone: what waits for it is freed, and what still arrives is dropped.
+    /// The session's end was dropped: frees the queue and drops what still arrives.
     pub(super) fn abandon(&mut self) {
         self.end(Ending::Finished);
         self.input.abandon();
@@ -191,14 +191,14 @@ impl Input {
         match event {
             ChannelEvent::WindowChange(size) => self.resize(size),
             ChannelEvent::Signal(name) => self.signal(name),
-            ChannelEvent::Request { .. } if self.without.requests => Answer::Host(false),
-            ChannelEvent::Break { .. } if self.without.breaks => Answer::Host(false),
+            ChannelEvent::Request { .. } if self.missing.requests => Answer::Host(false),
+            ChannelEvent::Break { .. } if self.missing.breaks => Answer::Host(false),
             ChannelEvent::PtyReq(ref pty) => {
                 self.size = Some(pty.size);
                 self.queue(event)
             }
             ChannelEvent::Exec(mut command) if started => {
-                // There is a program already, so this is refused. Only the log shows what it was.
+                // It will be refused, and only the log shows it.
                 command.truncate(REFUSED_COMMAND);
                 command.shrink_to_fit();
                 self.queue(ChannelEvent::Exec(command))
@@ -224,9 +224,8 @@ impl Input {
         }
     }
 
-    /// Which kinds of requests the plugin that has the session cannot take.
-    pub(super) fn serve_without(&mut self, without: Without) {
-        self.without = without;
+    pub(super) fn set_missing_handlers(&mut self, missing: MissingHandlers) {
+        self.missing = missing;
     }
 
     /// Queues a request, or refuses it if too many wait.
@@ -278,7 +277,7 @@ impl Input {
         }
     }
 
-    /// Nobody will take what waits.
+    /// Frees what waits.
     fn abandon(&mut self) {
         self.items = VecDeque::new();
         self.bytes.take(self.bytes.len());
@@ -297,7 +296,7 @@ impl Input {
         !self.caught.is_empty()
     }
 
-    /// Whether a signal is there that should interrupt a call that waits. One that an earlier plugin caught interrupts nobody.
+    /// Whether a caught signal must interrupt a waiting import. One that only an earlier process caught does not.
     pub(super) fn interrupts(&self) -> bool {
         self.caught.iter().any(|name| self.catches.contains(name))
     }
@@ -310,12 +309,12 @@ impl Input {
         self.answers.pop_front()
     }
 
-    /// Nobody waits any more for the answer to a request that was sent.
+    /// Drops the next answer when it comes: nobody waits for it any more.
     pub(super) fn forget_answer(&mut self) {
         self.unwanted += 1;
     }
 
-    /// Where the next deliverable entry stands.
+    /// The index of the next entry that may be delivered.
     fn position(&self, started: bool) -> Option<usize> {
         if started {
             return (!self.items.is_empty()).then_some(0);
@@ -330,7 +329,8 @@ impl Input {
         self.position(started).is_some()
     }
 
-    /// Takes the next entry. Data is moved to `into`, which must be empty: all of the buffer if it is one run, else at most `piece` bytes.
+    /// Takes the next entry. Data is moved to `into`, which must be empty: all of the buffer if it is one run, else
+    /// at most `piece` bytes.
     fn next(&mut self, into: &mut Buffer, piece: usize, started: bool) -> Option<Next> {
         let Some(position) = self.position(started) else {
             self.relax();
@@ -339,7 +339,7 @@ impl Input {
         if let Some(Item::Data { kind, len }) = self.items.get_mut(position) {
             let kind = *kind;
             if *len == self.bytes.len() {
-                // The buffers change places: nothing is copied, and the emptied one serves for what arrives now.
+                // Swapped, not copied; the emptied buffer takes what arrives next.
                 std::mem::swap(&mut self.bytes, into);
                 *len = 0;
             } else {
@@ -369,7 +369,7 @@ impl Input {
         }
     }
 
-    /// Nothing is left: memory that is not needed now is given back.
+    /// The queue is empty: gives large memory back.
     fn relax(&mut self) {
         self.bytes.relax();
         if self.items.is_empty() && self.items.capacity() > KEPT {
@@ -378,7 +378,7 @@ impl Input {
     }
 }
 
-/// The bytes that a waiting event holds.
+/// Bytes that a waiting event holds.
 fn weight(event: &ChannelEvent) -> usize {
     match event {
         ChannelEvent::Env { name, value } => name.len() + value.len(),

@@ -79,10 +79,10 @@ fn what_the_plugin_has_no_handler_for_is_answered_at_once() {
     let request =
         || ChannelEvent::Request { name: "winadj@putty.projects.tartarus.org".to_owned(), payload: Vec::new() };
     assert_eq!(input.event(request()), Answer::Session);
-    input.input.serve_without(Without { requests: true, breaks: false });
+    input.input.set_missing_handlers(MissingHandlers { requests: true, breaks: false });
     assert_eq!(input.event(request()), Answer::Host(false));
     assert_eq!(input.event(ChannelEvent::Break { length_ms: 0 }), Answer::Session);
-    input.input.serve_without(Without { requests: false, breaks: true });
+    input.input.set_missing_handlers(MissingHandlers { requests: false, breaks: true });
     assert_eq!(input.event(request()), Answer::Session);
     assert_eq!(input.event(ChannelEvent::Break { length_ms: 0 }), Answer::Host(false));
     assert_eq!(drain(&mut input).len(), 3);
@@ -209,9 +209,9 @@ fn what_waits_for_a_session_that_is_gone_is_freed() {
 
 #[test]
 fn whoever_is_left_with_unread_output_is_still_answered() {
-    let mut recalled = started();
-    recalled.recall(&Arc::from("the plugin was replaced"));
-    assert_eq!(recalled.event(ChannelEvent::Shell), Answer::Host(false));
+    let mut retired = started();
+    retired.retire(&Arc::from("the plugin was replaced"));
+    assert_eq!(retired.event(ChannelEvent::Shell), Answer::Host(false));
     let mut closed = started();
     closed.end(Ending::ClientClosed);
     assert_eq!(closed.event(ChannelEvent::Shell), Answer::None);

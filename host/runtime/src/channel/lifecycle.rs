@@ -1,13 +1,14 @@
-//! The life of a session, from the opening of its channel to its exit: the one state machine that says where a session is.
+//! The life of a session, from the opening of its channel to its exit: the one state machine that says where a
+//! session is.
 //!
 //! Both ends of the pipes, the imports of the process and the session's task ask it, and keep no copy. It has no lock,
 //! no waker and no clock: [`Shared`](super::shared::Shared) holds it and makes its transitions (`transitions.rs`), each
 //! together with what the client is told of it.
 //!
-//! Decided 2026-11-29: the machine lies here and not in `session`, because the imports of a process change it (its first
-//! output accepts the start request) and both ends of the pipes ask it, and all of those lie below `session`. Refused: a
-//! trait object in every store, by which each write would ask a machine in `session`; it costs an indirect call a write,
-//! and the pipes would still need copies of what they ask.
+//! Decided 2026-11-29: the machine lies here and not in `session`, because the imports of a process change it (its
+//! first output accepts the start request) and both ends of the pipes ask it, and all of those lie below `session`.
+//! Refused: a trait object in every store, by which each write would ask a machine in `session`; it costs an indirect
+//! call a write, and the pipes would still need copies of what they ask.
 
 use std::mem;
 use std::sync::Arc;
@@ -110,7 +111,7 @@ pub(super) struct Acceptance {
 
 /// What becomes of output.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Way {
+pub(super) enum OutputPath {
     /// It is held until a start request is accepted.
     Held,
     Open,
@@ -118,12 +119,12 @@ pub(super) enum Way {
     Accepts(Acceptance),
 }
 
-/// Why there is no way for output.
+/// Why output cannot be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum NoWay {
+pub(crate) enum OutputClosed {
     EofSent,
     /// The session is over, from whichever side.
-    Over,
+    SessionOver,
 }
 
 /// What the end of a call that was given the start request means.
@@ -221,20 +222,20 @@ impl Lifecycle {
         self.accepted
     }
 
-    /// The way for output of the process. The first output inside a start request is its acceptance.
-    pub(super) fn output(&mut self) -> Result<Way, NoWay> {
-        if self.eof_sent { Err(NoWay::EofSent) } else { self.request() }
+    /// Where output of the process goes. The first output inside a start request is its acceptance.
+    pub(super) fn output(&mut self) -> Result<OutputPath, OutputClosed> {
+        if self.eof_sent { Err(OutputClosed::EofSent) } else { self.request() }
     }
 
-    /// The way for a request to the client, which EOF does not close.
-    pub(super) fn request(&mut self) -> Result<Way, NoWay> {
+    /// The same for a request to the client, which EOF does not stop.
+    pub(super) fn request(&mut self) -> Result<OutputPath, OutputClosed> {
         if self.is_closed() {
-            return Err(NoWay::Over);
+            return Err(OutputClosed::SessionOver);
         }
         Ok(match (self.accept(), self.stage) {
-            (Some(acceptance), _) => Way::Accepts(acceptance),
-            (None, Stage::Running) => Way::Open,
-            (None, _) => Way::Held,
+            (Some(acceptance), _) => OutputPath::Accepts(acceptance),
+            (None, Stage::Running) => OutputPath::Open,
+            (None, _) => OutputPath::Held,
         })
     }
 
@@ -376,7 +377,7 @@ impl Lifecycle {
     }
 
     /// The plugin's version has reached its last day, of which the client is told.
-    pub(super) fn recall(&mut self, words: &Arc<str>, now: Instant) {
+    pub(super) fn retire(&mut self, words: &Arc<str>, now: Instant) {
         if self.ended.is_none() {
             self.words = Some(Arc::clone(words));
         }

@@ -53,7 +53,7 @@ fn after_the_exit_nothing_changes_the_stage_or_the_outcome() {
     assert!(!life.open(OpenReply::Refused) && !life.begin_start() && !life.accept_for_host());
     assert!(!life.exit(&Exit::Status(9), None) && !life.close());
     life.hand_off();
-    assert_eq!((life.stage(), life.output()), (Stage::Ended, Err(NoWay::Over)));
+    assert_eq!((life.stage(), life.output()), (Stage::Ended, Err(OutputClosed::SessionOver)));
     let outcome = life.outcome();
     assert_eq!((outcome.ending, outcome.exit), (Some(Ending::Finished), Some(Exit::Status(0))));
 }
@@ -70,8 +70,8 @@ fn a_refused_channel_open_is_the_end_without_an_exit() {
 fn the_first_output_inside_a_start_accepts_it_and_what_was_held_goes_first() {
     let mut life = life(&["open", "hold", "hold", "start"]);
     let held = vec![(Output::Stdout, b"heldheld".to_vec())];
-    assert_eq!(life.output(), Ok(Way::Accepts(Acceptance { answer: true, held, eof: false })));
-    assert_eq!((life.output(), life.held(), life.has_accepted()), (Ok(Way::Open), 0, true));
+    assert_eq!(life.output(), Ok(OutputPath::Accepts(Acceptance { answer: true, held, eof: false })));
+    assert_eq!((life.output(), life.held(), life.has_accepted()), (Ok(OutputPath::Open), 0, true));
     // Its no comes too late: it is the end, with a failure.
     assert_eq!(life.start_returned(false), StartAnswer::Given);
     assert_eq!(life.due(), Due::Finish(Exit::Status(1)));
@@ -79,9 +79,9 @@ fn the_first_output_inside_a_start_accepts_it_and_what_was_held_goes_first() {
 
 #[test]
 fn before_a_start_output_is_held_and_after_eof_there_is_none() {
-    assert_eq!(Lifecycle::default().output(), Ok(Way::Held));
+    assert_eq!(Lifecycle::default().output(), Ok(OutputPath::Held));
     let mut life = life(&["open", "hold", "eof"]);
-    assert_eq!((life.output(), life.request()), (Err(NoWay::EofSent), Ok(Way::Held)));
+    assert_eq!((life.output(), life.request()), (Err(OutputClosed::EofSent), Ok(OutputPath::Held)));
     assert!(life.begin_start());
     let StartAnswer::Accepted(acceptance) = life.start_returned(true) else { panic!("it is accepted") };
     assert!(acceptance.answer && acceptance.eof && acceptance.held.len() == 1);
@@ -156,10 +156,10 @@ fn who_finished_before_the_other_side_ended_the_session_has_finished() {
 #[test]
 fn the_first_reason_to_end_counts_and_brings_its_words() {
     let mut life = life(&["open"]);
-    life.recall(&Arc::from("replaced"), Instant::now());
+    life.retire(&Arc::from("replaced"), Instant::now());
     life.end(Ending::ConnectionLost, Instant::now());
     assert_eq!((life.ended().map(|(why, _)| why), life.words().as_deref()), (Some(Ending::Drained), Some("replaced")));
     let mut life = self::life(&["open", "ended"]);
-    life.recall(&Arc::from("replaced"), Instant::now());
+    life.retire(&Arc::from("replaced"), Instant::now());
     assert_eq!(life.words(), None);
 }

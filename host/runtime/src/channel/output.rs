@@ -1,7 +1,7 @@
-//! What waits to be sent to the client, in order: the rules of the outbox, without locks or wakers.
+//! The queue to the client: the rules of the outbox, without locks or wakers.
 //!
-//! Bytes lie in a ring of fixed capacity that grows as it is used; replies, EOF, requests and the exit stand between them. After the
-//! exit there is nothing.
+//! Bytes lie in a ring that grows with use up to a fixed capacity; replies, EOF, requests and the exit keep their place
+//! between them. Nothing follows the exit.
 
 use std::collections::VecDeque;
 
@@ -11,37 +11,38 @@ use super::spare;
 use super::turns::Turns;
 use crate::channel_event::{Exit, Output};
 
-/// Entries for which an empty queue keeps room.
+/// Capacity, in entries, that an empty queue keeps.
 const KEPT: usize = 16;
-/// Most debug notes that may wait; more are dropped.
+/// Most debug messages that may wait; more are dropped.
 const NOTES: usize = 16;
-/// What a run of bytes costs beside them. Counted from the 17th on, so that writes of one byte to two streams in turn do not hold many
-/// times the memory that a plugin is allowed.
+/// Bytes that each run of output counts beside its content, from the 17th run on: otherwise one-byte writes to two
+/// streams in turn would hold many times the memory that a plugin is allowed.
 const RUN: usize = size_of::<Entry>();
-/// Runs that cost nothing.
+/// Runs that count only their content.
 const FREE_RUNS: usize = 16;
-/// Most requests to the client that may wait, and most bytes of them; more are refused. A plugin has more than one that
-/// waits if signals interrupt its calls.
+/// Most requests to the client that may wait, and most bytes of them; more are refused. A plugin has several when
+/// signals interrupt its calls.
 const REQUESTS: usize = 16;
 const REQUEST_BYTES: usize = 64 << 10;
 
-/// Where the connection takes a session's output to. Called by [`Outbox::drain`](crate::Outbox::drain).
+/// Receives a session's output for the connection. Called by [`Outbox::drain`](crate::Outbox::drain).
 pub trait Sink {
-    /// Whether the session is opened. First, and once.
+    /// The answer to the channel open. Called first, and once.
     fn opened(&mut self, reply: OpenReply);
-    /// The answer to so many of the oldest requests that have none yet.
+    /// Answers the `times` oldest requests that have no answer yet.
     fn reply(&mut self, success: bool, times: u32);
-    /// Offers output; the answer is how many bytes were taken, 0 if there is no room.
+    /// Offers output. Returns how many bytes were taken, 0 if there is no room.
     fn bytes(&mut self, to: Output, data: &[u8]) -> usize;
     /// No more output will come.
     fn eof(&mut self);
-    /// A request to the client; the answer goes to [`Inbox::answered`](crate::Inbox::answered). At most 64 and 32,000 bytes.
+    /// A request to the client; the answer goes to [`Inbox::answered`](crate::Inbox::answered). At most 64 and 32,000
+    /// bytes.
     fn request(&mut self, name: &str, payload: &[u8]);
-    /// The program has ended. Last: nothing comes after it.
+    /// The program has ended. Called last.
     fn exit(&mut self, exit: &Exit);
     /// The plugin ends the whole connection. `text` is escaped and at most 1 KiB.
     fn disconnect(&mut self, reason: u32, text: &str);
-    /// A note for the client. `text` is at most 1 KiB.
+    /// A debug message for the client. `text` is at most 1 KiB.
     fn debug(&mut self, text: &str, always_display: bool);
 }
 
@@ -65,7 +66,7 @@ pub enum Drained {
     More,
 }
 
-/// What is said to the connection beside bytes.
+/// What is queued for the connection beside bytes.
 #[derive(Debug)]
 pub(crate) enum Message {
     Opened(OpenReply),
@@ -151,7 +152,7 @@ impl Queue {
         self.end
     }
 
-    /// Throws the bytes away that wait, and leaves what is said beside them. Says how many those were.
+    /// Discards the waiting bytes and keeps the messages. Returns how many bytes.
     pub(super) fn discard_bytes(&mut self) -> usize {
         let bytes = self.ring.len();
         self.entries.retain(|entry| !matches!(entry, Entry::Bytes { .. }));
@@ -160,14 +161,14 @@ impl Queue {
         bytes
     }
 
-    /// The same of a session that has ended, whose client is told so by these words on stderr and by this exit in the
-    /// place of the other. None if nothing waits.
+    /// Discards the waiting bytes of a session that has ended. The client gets `words` on stderr and `exit` in place of
+    /// the queued exit. None if no bytes wait.
     pub(super) fn cut(&mut self, words: &[u8], exit: Exit) -> Option<usize> {
         if self.end.is_none() || self.ring.is_empty() {
             return None;
         }
         let bytes = self.discard_bytes();
-        // The words are not discarded in their turn.
+        // `words` must not be discarded next.
         self.end = Some(Instant::now());
         self.entries.retain(|entry| !matches!(entry, Entry::Message(Message::Eof | Message::Exit(_))));
         self.ring.extend(words);
@@ -177,7 +178,7 @@ impl Queue {
         Some(bytes)
     }
 
-    /// A request went to the session, which will answer it unless it has exited. Says whether an answer can go out now.
+    /// A request goes to the session, or is refused if that has ended. Returns whether an answer was queued.
     pub(super) fn ask(&mut self) -> bool {
         if self.end.is_some() {
             return self.answer(false);
@@ -186,7 +187,7 @@ impl Queue {
         false
     }
 
-    /// The host answers a request in its turn. Says whether an answer can go out now.
+    /// The host answers a request in its turn. Returns whether an answer was queued.
     pub(super) fn answer(&mut self, success: bool) -> bool {
         self.turns.answer(success);
         self.say_answers()
@@ -202,11 +203,11 @@ impl Queue {
         }
     }
 
-    /// Queues those answers of the host's whose turn has come, if any.
+    /// Queues the host's answers whose turn has come. Returns whether there were any.
     fn say_answers(&mut self) -> bool {
         let mut said = false;
         while let Some((success, times)) = self.turns.next() {
-            // After the exit was taken, and where the session was refused, there is no channel to answer on.
+            // After the exit was drained, and after a refused channel open, there is no channel to answer on.
             if self.end.is_none() || matches!(self.entries.back(), Some(Entry::Message(Message::Exit(_)))) {
                 self.say_before_output(success, times);
                 said = true;
@@ -215,8 +216,8 @@ impl Queue {
         said
     }
 
-    /// Queues an answer behind the answers before it, and before the output that waits: a client whose window is shut
-    /// takes no output, and answers even so.
+    /// Queues an answer after earlier answers and before waiting output: a client whose window is full takes answers but
+    /// no output.
     fn say_before_output(&mut self, success: bool, times: u32) {
         let before = |entry: &Entry| matches!(entry, Entry::Message(Message::Reply { .. } | Message::Opened(_)));
         let place = self.entries.iter().rposition(before).map_or(0, |last| last + 1);
@@ -232,7 +233,7 @@ impl Queue {
 
     /// Queues an answer of the session's.
     fn say_reply(&mut self, success: bool, times: u32) {
-        // A client that asks without end and reads nothing must not make the queue grow.
+        // Merged: a client that asks without end and reads nothing must not make the queue grow.
         if let Some(Entry::Message(Message::Reply { success: same, times: before })) = self.entries.back_mut()
             && *same == success
         {
@@ -250,24 +251,25 @@ impl Queue {
         self.used() <= self.capacity / 2
     }
 
-    /// What waits, bytes.
+    /// Bytes that count against the capacity.
     fn used(&self) -> usize {
         self.ring.len() + self.runs.saturating_sub(FREE_RUNS) * RUN
     }
 
-    /// So many of the bytes that wait are the tenant's.
+    /// Notes that `bytes` more of the waiting bytes are charged.
     pub(super) fn charge(&mut self, bytes: usize) {
         self.charged += bytes;
     }
 
-    /// How many bytes the tenant has back since this was asked last: what is no longer here.
+    /// Charged bytes that have left the queue since the last call.
     pub(super) fn take_uncharged(&mut self) -> usize {
         let gone = self.charged.saturating_sub(self.ring.len());
         self.charged -= gone;
         gone
     }
 
-    /// Queues a message that is not bytes; false if it was dropped because the session has exited or too many like it wait.
+    /// Queues a message that is not bytes; false if it was dropped because the session has exited or too many like it
+    /// wait.
     pub(super) fn say(&mut self, message: Message) -> bool {
         if self.end.is_some() {
             return false;
@@ -290,10 +292,10 @@ impl Queue {
             }
             Message::Exit(_) => {
                 self.end = Some(Instant::now());
-                // What has no answer yet gets none from the session.
+                // The session answers nothing after its exit.
                 self.turns = Turns::default();
             }
-            // There is one, whoever says it again.
+            // EOF is sent once.
             Message::Eof if self.eof => return true,
             Message::Eof => self.eof = true,
             Message::Disconnect(_) if self.disconnected => return false,
@@ -314,14 +316,14 @@ impl Queue {
         true
     }
 
-    /// Queues as many of the bytes as there is room for and says how many those were.
+    /// Queues as many of the bytes as there is room for. Returns how many.
     pub(super) fn push(&mut self, to: Output, bytes: &[u8]) -> usize {
         let taken = bytes.len().min(self.room());
         self.push_whole(to, &bytes[..taken]);
         taken
     }
 
-    /// Queues all of the bytes, whatever the room: for the few that the host itself has to say.
+    /// Queues all of the bytes, even beyond the capacity: for the host's own lines and for held output.
     pub(super) fn push_whole(&mut self, to: Output, bytes: &[u8]) {
         if bytes.is_empty() || self.eof || self.end.is_some() {
             return;
@@ -406,7 +408,7 @@ impl Queue {
         }
     }
 
-    /// Nothing is left: memory that is not needed now is given back.
+    /// The queue is empty: gives large memory back.
     fn relax(&mut self) {
         if self.ring.capacity() > spare::SMALL {
             spare::give(std::mem::take(&mut self.ring).into());
@@ -421,7 +423,7 @@ impl Queue {
 mod tests {
     use super::*;
 
-    /// Writes down what it hears and takes so many bytes a call.
+    /// Records what it receives and takes `piece` bytes a call.
     struct Pen {
         heard: Vec<String>,
         piece: usize,

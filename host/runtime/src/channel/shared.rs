@@ -1,7 +1,7 @@
-//! What both ends of the pipes hold: the two queues behind a lock each, the credit, and who is to be woken.
+//! The state that both ends of the pipes share: the two queues, each behind a lock, the credit, and the wakers.
 //!
-//! The order that makes it free of lost wake-ups: the session first leaves its waker ([`Shared::listen`]), then looks; the connection
-//! first changes something, then rings.
+//! No wake-up is lost, because of the order: the session registers its waker ([`Shared::listen`]) before it looks at the
+//! queues, and the connection changes the queues before it wakes the session.
 
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -11,53 +11,53 @@ use std::task::{Context, Poll, Waker};
 use tokio::time::Instant;
 
 use super::buffer::Buffer;
-use super::input::{Answer, Inward, Next, Without};
+use super::input::{Answer, Inward, MissingHandlers, Next};
 use super::lifecycle::Lifecycle;
 use super::output::{Drained, Message, Queue, Sink};
 use crate::channel_event::{ChannelEvent, Ending, Exit, Output, SignalName, WindowSize};
 use crate::limits::budget::Finished;
 use crate::limits::output_charges::{OutputCharges, Space};
 
-/// Credit below this waits until the connection's side looks by itself: a keystroke's credit travels with its echo.
+/// Below this much credit, in bytes, the connection is not woken. It takes the credit when it next drains output, so that
+/// the credit of a keystroke travels with its echo.
 const CREDIT_WORTH_A_WAKE: usize = 16 << 10;
 
 /// Called when the connection's side has something to do and had nothing before. Must be cheap; any thread may call it.
 pub type Wake = Arc<dyn Fn() + Send + Sync>;
 
-/// Why a call that waits should stop waiting.
+/// Why an import that waits must return.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum News {
-    /// The session is over from the connection's side.
+pub(crate) enum Interrupt {
+    /// The connection's side has ended the session.
     Ended,
-    /// A caught signal is there to be taken.
+    /// A signal that the plugin catches has arrived.
     Caught,
 }
 
-/// What a session has of others, such as its place among its user's: given back when its task is over and nothing is
-/// left to send.
+/// Values that a session holds until its task is over and its output is sent, such as its place in its user's session
+/// count.
 #[derive(Default)]
 struct Kept {
     values: Vec<Box<dyn Send>>,
-    /// Whatever is left, nobody will send it, or it is next to nothing.
+    /// They are dropped as soon as the task is over: the rest of the output will not be sent, or is negligible.
     released: bool,
 }
 
 pub(crate) struct Shared {
     inward: Mutex<Inward>,
     output: Mutex<Queue>,
-    /// Bytes that the plugin has taken and that nobody has asked for yet.
+    /// Bytes that the plugin has taken and whose credit the connection has not taken.
     credit: AtomicUsize,
-    /// The session's task, if it waits.
+    /// Wakes the session's task. Present while it waits.
     session: Mutex<Option<Waker>>,
     connection: Wake,
-    /// Who is charged for its output; none before the session has begun.
+    /// The accounts that are charged for output. Set by the first process.
     charges: OnceLock<Arc<OutputCharges>>,
-    /// What the session has of others until its output is sent.
     kept: Mutex<Kept>,
     /// The session's task is over.
     over: AtomicBool,
-    /// Something came from the client or was written since this was asked last.
-    stirred: AtomicBool,
+    /// Input arrived or output was written since [`take_active`](Self::take_active).
+    active: AtomicBool,
 }
 
 impl Shared {
@@ -71,7 +71,7 @@ impl Shared {
             charges: OnceLock::new(),
             kept: Mutex::default(),
             over: AtomicBool::new(false),
-            stirred: AtomicBool::new(false),
+            active: AtomicBool::new(false),
         }
     }
 
@@ -79,19 +79,18 @@ impl Shared {
 
     pub(super) fn receive(&self, change: impl FnOnce(&mut Inward)) {
         change(&mut lock(&self.inward));
-        self.stir();
-        self.ring();
+        self.mark_active();
+        self.wake_session();
     }
 
-    /// Something other than data comes from the client. Who answers it is settled before the session can see it.
+    /// Queues an event from the client. Decides who answers it before the session can see it.
     pub(super) fn event(&self, event: ChannelEvent) {
         self.answered_by(|inward| inward.event(event));
-        self.stir();
-        self.ring();
+        self.mark_active();
+        self.wake_session();
     }
 
-    /// A request that is refused without asking the plugin, with these words on stderr before the answer if there are
-    /// any.
+    /// Refuses a request without asking the plugin. `words`: a line for stderr before the answer.
     pub(super) fn refuse(&self, words: Option<&str>) {
         let Some(words) = words else { return self.answered_by(|inward| inward.refuse()) };
         let inward = lock(&self.inward);
@@ -108,7 +107,7 @@ impl Shared {
             Answer::Session => lock(&self.output).ask(),
             Answer::Host(success) => lock(&self.output).answer(success),
         };
-        // It may stand before output for which there is no room, so that nobody looks.
+        // The answer is queued before output that may be blocked; without this wake the connection would not look.
         if said {
             (self.connection)();
         }
@@ -127,19 +126,19 @@ impl Shared {
         }
         self.settle(output);
         if ring {
-            self.ring();
+            self.wake_session();
         }
         self.release();
         drained
     }
 
-    /// The connection has let go of the session: nothing more will be sent.
+    /// The connection has dropped its end: nothing more will be sent.
     pub(super) fn let_go(&self) {
         lock(&self.kept).released = true;
         self.release();
     }
 
-    /// Gives back what has left the queue.
+    /// Returns the charges for bytes that have left the queue.
     fn settle(&self, mut output: MutexGuard<'_, Queue>) {
         let gone = output.take_uncharged();
         drop(output);
@@ -150,7 +149,7 @@ impl Shared {
         }
     }
 
-    /// Gives back what the session has of others, if its task is over and nothing is left to send.
+    /// Drops the kept values if the session's task is over and nothing is left to send.
     fn release(&self) {
         if !self.over.load(Ordering::Acquire) {
             return;
@@ -161,7 +160,7 @@ impl Shared {
         }
         let values = std::mem::take(&mut kept.values);
         drop(kept);
-        // Whatever happens as they go, nothing is locked.
+        // Outside the lock: a drop may do anything.
         drop(values);
     }
 
@@ -170,7 +169,7 @@ impl Shared {
     }
 
     /// Wakes the session's task if it waits.
-    fn ring(&self) {
+    fn wake_session(&self) {
         let waker = lock(&self.session).take();
         if let Some(waker) = waker {
             waker.wake();
@@ -179,7 +178,7 @@ impl Shared {
 
     // The session's side.
 
-    /// From now on a change wakes the task of `context`. Call it before looking.
+    /// Registers the task of `context` to be woken by the next change. Call it before looking at the queues.
     pub(crate) fn listen(&self, context: &Context<'_>) {
         let mut session = lock(&self.session);
         if !session.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
@@ -187,22 +186,22 @@ impl Shared {
         }
     }
 
-    /// The plugin's version has reached its last day: the session is over, and its client is to be told these words.
-    pub(crate) fn recall(&self, words: &Arc<str>) {
-        self.receive(|inward| inward.recall(words));
+    /// Ends the session because its version of the plugin is retired. The client is told `words`.
+    pub(crate) fn retire(&self, words: &Arc<str>) {
+        self.receive(|inward| inward.retire(words));
     }
 
-    /// Asks the session's life, or changes it where the client hears nothing of that; `transitions.rs` does the rest.
+    /// Reads or changes the lifecycle. Transitions of which the client is told are made in `transitions.rs`.
     pub(super) fn life<R>(&self, ask: impl FnOnce(&mut Lifecycle) -> R) -> R {
         ask(&mut lock(&self.inward).life)
     }
 
-    /// Why the session is over from the other side, and since when.
+    /// Why the connection's side has ended the session, and when.
     pub(crate) fn ended(&self) -> Option<(Ending, Instant)> {
         self.life(|life| life.ended())
     }
 
-    /// Waits until the session is over from the connection's side. Only the session's task may wait.
+    /// Waits until the connection's side ends the session. Only the session's task may call it.
     pub(crate) async fn until_ended(&self) {
         poll_fn(|context| {
             self.listen(context);
@@ -211,13 +210,13 @@ impl Shared {
         .await;
     }
 
-    /// Whether a call that waits should stop.
-    pub(crate) fn news(&self) -> Option<News> {
+    /// Whether an import that waits must return, and why.
+    pub(crate) fn interrupt(&self) -> Option<Interrupt> {
         let inward = lock(&self.inward);
         if inward.life.ended().is_some() {
-            Some(News::Ended)
+            Some(Interrupt::Ended)
         } else {
-            inward.input.interrupts().then_some(News::Caught)
+            inward.input.interrupts().then_some(Interrupt::Caught)
         }
     }
 
@@ -230,23 +229,22 @@ impl Shared {
         lock(&self.inward).next(into, piece)
     }
 
-    /// The session is gone: what waits for it is freed, and what still arrives is dropped.
+    /// The session's end was dropped: frees the queue and drops what still arrives.
     pub(super) fn abandon(&self) {
         lock(&self.inward).abandon();
     }
 
-    /// The newest size that the client has told, delivered or not.
+    /// The newest window size from the client, delivered or not.
     pub(crate) fn size(&self) -> Option<WindowSize> {
         lock(&self.inward).input.size()
     }
 
-    /// What the plugin that has the session now does not export.
-    pub(crate) fn serve_without(&self, without: Without) {
-        lock(&self.inward).input.serve_without(without);
+    /// Sets which optional handlers the current process lacks.
+    pub(crate) fn set_missing_handlers(&self, missing: MissingHandlers) {
+        lock(&self.inward).input.set_missing_handlers(missing);
     }
 
-    /// Keeps something of others' until the session's task is over and its output was sent, or its connection has let
-    /// go of it.
+    /// Keeps a value until the session's task is over and its output is sent, or until the connection's end is dropped.
     pub(crate) fn keep(&self, value: Box<dyn Send>) {
         lock(&self.kept).values.push(value);
     }
@@ -273,7 +271,7 @@ impl Shared {
         lock(&self.inward).input.forget_answer();
     }
 
-    /// The plugin has taken so many bytes.
+    /// Adds credit for bytes that the plugin has taken.
     pub(super) fn credit(&self, bytes: usize) {
         let before = self.credit.fetch_add(bytes, Ordering::AcqRel);
         if before < CREDIT_WORTH_A_WAKE && before + bytes >= CREDIT_WORTH_A_WAKE {
@@ -281,21 +279,21 @@ impl Shared {
         }
     }
 
-    /// Queues a message that is not bytes; false if it was dropped.
+    /// Queues a message; false if it was dropped.
     pub(super) fn say(&self, message: Message) -> bool {
         self.emit(|output| output.say(message))
     }
 
-    /// From now on what is pushed is charged like this. Says to whom it really is: the first word counts.
+    /// Sets the accounts that output is charged to, unless an earlier process has. Returns those in force.
     pub(crate) fn charge_to(&self, charges: Arc<OutputCharges>) -> Arc<OutputCharges> {
-        // A session has one user of one tenant; handed over to another plugin it keeps them.
+        // A session has one user and one tenant, whichever process it has.
         Arc::clone(self.charges.get_or_init(|| charges))
     }
 
-    /// Queues as many of the bytes as there is room for, in the space that the tenant has for them, and says how many those were. The rest of
-    /// the space goes back.
+    /// Queues as many of the bytes as the queue and `space` have room for. Returns how many; the rest of `space` is given
+    /// back.
     pub(crate) fn push(&self, to: Output, bytes: &[u8], space: Space<'_>) -> usize {
-        self.stir();
+        self.mark_active();
         self.emit(|output| {
             let taken = output.push(to, &bytes[..bytes.len().min(space.bytes())]);
             output.charge(taken);
@@ -304,19 +302,19 @@ impl Shared {
         })
     }
 
-    fn stir(&self) {
-        // Read first: a flag that many tasks write without need goes from one processor to the other.
-        if !self.stirred.load(Ordering::Relaxed) {
-            self.stirred.store(true, Ordering::Relaxed);
+    fn mark_active(&self) {
+        // Read first: a write to a flag that is already set would move its cache line between processors.
+        if !self.active.load(Ordering::Relaxed) {
+            self.active.store(true, Ordering::Relaxed);
         }
     }
 
-    /// Whether something came from the client or was written since this was asked last.
-    pub(crate) fn has_stirred(&self) -> bool {
-        self.stirred.swap(false, Ordering::Relaxed)
+    /// Whether input arrived or output was written since the last call.
+    pub(crate) fn take_active(&self) -> bool {
+        self.active.swap(false, Ordering::Relaxed)
     }
 
-    /// Queues all of the bytes, whatever the room.
+    /// Queues all of the bytes, even beyond the capacity.
     pub(crate) fn push_whole(&self, to: Output, bytes: &[u8]) {
         self.emit(|output| output.push_whole(to, bytes));
     }
@@ -325,7 +323,7 @@ impl Shared {
         let mut output = lock(&self.output);
         let (was_empty, had_ended) = (output.is_empty(), output.end().is_some());
         let result = change(&mut output);
-        // The last message wakes once more, in case that a wake-up before it has failed.
+        // The last message always wakes, in case an earlier wake-up panicked.
         let wake = (was_empty && !output.is_empty()) || (!had_ended && output.end().is_some());
         drop(output);
         if wake {
@@ -338,7 +336,7 @@ impl Shared {
         lock(&self.output).room()
     }
 
-    /// Whether there is room for a writer that waits; if not, the session is rung when there is.
+    /// Whether a waiting writer has room; if not, the session is woken when it has.
     pub(crate) fn has_room_or_watches(&self) -> bool {
         let mut output = lock(&self.output);
         let room = output.is_at_most_half_full();
@@ -346,7 +344,7 @@ impl Shared {
         room
     }
 
-    /// Whether the plugin is owed a word that it can write again; if it will be, the session is rung then.
+    /// Whether `on-writable` is due; if it will be, the session is woken then.
     pub(crate) fn has_writable_or_watches(&self) -> bool {
         let mut output = lock(&self.output);
         let ready = output.has_writable();
@@ -370,14 +368,14 @@ impl Finished for Shared {
         let mut output = lock(&self.output);
         let Some(bytes) = output.cut(line(words, terminal).as_bytes(), exit) else { return 0 };
         self.settle(output);
-        // What is left is next to nothing.
+        // The rest is negligible.
         self.let_go();
         (self.connection)();
         bytes
     }
 }
 
-/// What no connection will take any more is its user's, its tenant's and the server's again.
+/// Returns the charges for output that no connection will take.
 impl Drop for Shared {
     fn drop(&mut self) {
         let mut output = lock(&self.output);
@@ -386,13 +384,13 @@ impl Drop for Shared {
     }
 }
 
-/// A line from the host to the person at the other end.
+/// A line from the host for the user's terminal or stderr.
 pub(super) fn line(words: &str, terminal: bool) -> String {
     let end = if terminal { "\r\n" } else { "\n" };
     format!("whelk: {words}{end}")
 }
 
-/// A panic elsewhere leaves the queues as they are: every change to them is complete or not made.
+/// Ignores poisoning: every change to the queues is complete or not made.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,5 +1,5 @@
-//! The session's end of both pipes, and the promise that goes with it: whatever happens to the session's task, the connection hears
-//! `opened(false)` or an exit.
+//! The session's end of both pipes. Whatever happens to the session's task, the connection gets a refused channel open or
+//! an exit.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -28,8 +28,8 @@ impl SessionSide {
         Self { shared, data: Buffer::default(), kind: None }
     }
 
-    /// Keeps a value, such as the session's place among its user's, until the session has ended and its output was
-    /// sent. If the connection lets go of the session before, until the session has ended.
+    /// Keeps a value, such as the session's place in its user's session count, until the session has ended and its output
+    /// is sent. If the connection drops its end before that, until the session has ended.
     pub fn keep(&self, value: impl Send + 'static) {
         self.shared.keep(Box::new(value));
     }
@@ -43,7 +43,7 @@ impl SessionSide {
         self.data.len() > 0 || self.shared.has_input()
     }
 
-    /// What comes next; of data, [`data`](Self::data) has some.
+    /// Takes the next entry. Data is then in [`data`](Self::data).
     pub(crate) fn next(&mut self) -> Option<Next> {
         if self.data.len() > 0 {
             return Some(Next::Data { kind: self.kind });
@@ -55,7 +55,7 @@ impl SessionSide {
         next
     }
 
-    /// Waits until there is something to take, or the other side has ended.
+    /// Waits until there is an entry to take, or the connection's side has ended the session.
     pub(crate) async fn arrival(&self) {
         poll_fn(|context| {
             self.shared.listen(context);
@@ -64,7 +64,7 @@ impl SessionSide {
         .await;
     }
 
-    /// Waits until the other side has ended the session: its client or its connection is gone, or the server stops.
+    /// Waits until the connection's side ends the session: the client or the connection is gone, or the server stops.
     pub async fn until_ended(&self) {
         self.shared.until_ended().await;
     }
@@ -74,7 +74,7 @@ impl SessionSide {
         self.data.front(PIECE)
     }
 
-    /// The plugin has taken the piece: its credit returns.
+    /// The plugin has taken the piece: returns its credit to the client.
     pub(crate) fn taken(&mut self) {
         let piece = self.data.front(PIECE).len();
         self.data.take(piece);

@@ -1,13 +1,14 @@
-//! Large buffers that no session needs now. A session that is quiet holds none: what it has emptied lies here, warm, for whoever needs one
-//! next. That is cheaper than asking the system each time, and thousands of idle sessions cost a few shared buffers instead of one each.
+//! A pool of large buffers. An idle session holds none: it returns them here when they are empty. Reuse is cheaper than
+//! allocating each time, and thousands of idle sessions share a few buffers instead of holding one each.
 //!
-//! What an earlier session wrote is still in a spare buffer's memory, beyond its length of zero, where safe code cannot read it.
+//! A pooled buffer still has an earlier session's bytes in memory, beyond its length of zero, where safe code cannot read
+//! them.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Up to this size a session keeps its buffer: keystrokes come again.
+/// Buffers up to this size, in bytes, stay with their session.
 pub(super) const SMALL: usize = 4 << 10;
-/// Most bytes that lie spare; what is given beyond that is freed.
+/// Most bytes in the pool; buffers beyond that are freed.
 const MOST: usize = 4 << 20;
 
 /// Empty buffers and the sum of their capacities.

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::lifecycle::{Acceptance, Due, NoWay, Outcome, Stage, StartAnswer, Way};
+use super::lifecycle::{Acceptance, Due, Outcome, OutputClosed, OutputPath, Stage, StartAnswer};
 use super::output::{Message, OpenReply};
 use super::shared::{Shared, line};
 use crate::channel_event::{Ending, Exit, Output};
@@ -118,21 +118,21 @@ impl Shared {
 
 // Output.
 impl Shared {
-    /// The way for output of the process. The first output inside a start request is its acceptance.
-    pub(crate) fn open_output(&self) -> Result<Flow, NoWay> {
-        self.life(|life| life.output()).map(|way| self.flow(way))
+    /// Where output of the process goes. The first output inside a start request is its acceptance.
+    pub(crate) fn open_output(&self) -> Result<Flow, OutputClosed> {
+        self.life(|life| life.output()).map(|path| self.flow(path))
     }
 
-    /// The way for a request to the client, which accepts as output does.
-    pub(crate) fn open_request(&self) -> Result<Flow, NoWay> {
-        self.life(|life| life.request()).map(|way| self.flow(way))
+    /// The same for a request to the client, which accepts as output does.
+    pub(crate) fn open_request(&self) -> Result<Flow, OutputClosed> {
+        self.life(|life| life.request()).map(|path| self.flow(path))
     }
 
-    fn flow(&self, way: Way) -> Flow {
-        match way {
-            Way::Held => Flow::Held,
-            Way::Open => Flow::Open,
-            Way::Accepts(acceptance) => {
+    fn flow(&self, path: OutputPath) -> Flow {
+        match path {
+            OutputPath::Held => Flow::Held,
+            OutputPath::Open => Flow::Open,
+            OutputPath::Accepts(acceptance) => {
                 self.tell(acceptance);
                 Flow::Open
             }

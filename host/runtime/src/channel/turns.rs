@@ -1,23 +1,21 @@
-//! Answers to requests go out in the order of the requests, whoever gives them: the session, or the host where nobody
-//! has to be asked.
+//! Keeps answers in the order of their requests, whether the session or the host gives them.
 
 use std::collections::VecDeque;
 
 /// A run of requests that have no answer yet.
 enum Turn {
-    /// The session will answer so many.
+    /// The session will answer this many.
     Session(u32),
-    /// The host has answered so many like this.
+    /// The host has answered `times` of them with `success`.
     Host { success: bool, times: u32 },
 }
 
-/// The channel open and the requests without an answer, the oldest first. Its length is bounded by whoever bounds the requests without an
-/// answer: the mux.
+/// The channel open and the requests that have no answer yet, the oldest first. The mux bounds how many there are.
 #[derive(Default)]
 pub(super) struct Turns(VecDeque<Turn>);
 
 impl Turns {
-    /// Of a channel whose opening the session has to answer before anything else.
+    /// The session has to answer the channel open before anything else.
     pub(super) fn opening() -> Self {
         let mut turns = Self::default();
         turns.ask();
@@ -36,7 +34,7 @@ impl Turns {
         }
     }
 
-    /// The host has an answer to a request: it waits for those before it.
+    /// The host answers a request. The answer waits for those of earlier requests.
     pub(super) fn answer(&mut self, answer: bool) {
         match self.0.back_mut() {
             Some(Turn::Host { success, times }) if *success == answer => *times = times.saturating_add(1),
@@ -44,7 +42,7 @@ impl Turns {
         }
     }
 
-    /// The session has answered so many of the oldest.
+    /// The session has answered the `times` oldest.
     pub(super) fn answered(&mut self, mut times: u32) {
         while times > 0
             && let Some(Turn::Session(waiting)) = self.0.front_mut()
@@ -58,7 +56,7 @@ impl Turns {
         }
     }
 
-    /// The host's next answers, if nothing before them waits for the session.
+    /// The host's next answers, unless an earlier request waits for the session.
     pub(super) fn next(&mut self) -> Option<(bool, u32)> {
         match self.0.front() {
             Some(Turn::Host { success, times }) => {
@@ -94,7 +92,7 @@ mod tests {
         assert_eq!((turns.next(), turns.next(), turns.next()), (Some((false, 2)), Some((true, 1)), None));
         turns.answered(1);
         assert_eq!((turns.next(), turns.next()), (Some((true, 1)), None));
-        // An answer that nobody waits for changes nothing.
+        // An answer without a request changes nothing.
         turns.answered(1);
         assert_eq!(turns.next(), None);
     }

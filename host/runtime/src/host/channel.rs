@@ -1,7 +1,7 @@
 //! `whelk:ssh/channel`: the plugin's way to its client.
 //!
-//! Registered by hand where the other interfaces are generated, so that `write` can take its bytes where they lie in the plugin's memory:
-//! they are copied once, into the outbox.
+//! Registered by hand where the other interfaces are generated, so that `write` can take its bytes where they lie in
+//! the plugin's memory: they are copied once, into the outbox.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -12,70 +12,145 @@ use tokio::time::{Instant, sleep_until};
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Linker, LinkerInstance, WasmList};
 
+use super::charges::Charges;
 use super::log::{NAME, printable_exit};
 use super::reserved::is_reserved;
-use super::state::State;
-use crate::channel::{Flow, News, NoWay, Shared};
-use crate::channel_event::{Output, SignalName};
-use crate::host::bindings::imports::channel::WriteError;
+use crate::channel::{Flow, Interrupt, OutputClosed, Shared};
+use crate::channel_event::{Facts, Output, Pty, SignalName, WindowSize};
+use crate::host::bindings::imports::channel::{HandOverError, WriteError};
 use crate::host::bindings::imports::log::Level;
 use crate::host::bindings::imports::types as wit;
-use crate::limits::budget::{Budget, Total};
+use crate::limits::Limits;
+use crate::limits::budget::{Budget, Charge, Total};
 use crate::limits::output_charges::{OutputCharges, Space};
 
 /// Most names of signals that a plugin may catch: four times those of RFC 4254 §6.10.
 const CATCHES: usize = 64;
 /// Names that are looked at for those: a list may have any number of the same.
 const EXAMINED: usize = 16 * CATCHES;
-/// The longest payload of a request: with its name it fits the smallest packet that every implementation takes. RFC 4253 §6.1.
+/// The longest payload of a request: with its name it fits the smallest packet that every implementation takes. RFC
+/// 4253 §6.1.
 const REQUEST_PAYLOAD: usize = 32_000;
 
-type Context<'s> = StoreContextMut<'s, State>;
+/// Whether the plugin of this name may take the session over. Set by the session, which knows the plugins.
+pub(crate) type HandOverCheck = Arc<dyn Fn(&str) -> Result<(), HandOverError> + Send + Sync>;
+
+/// What the client has prepared and a process has accepted. It goes from one process to the next.
+#[derive(Clone, Default)]
+pub(crate) struct Handoff {
+    pub(crate) env: Vec<(String, Vec<u8>)>,
+    pub(crate) pty: Option<Pty>,
+}
+
+/// What a process has of its client.
+pub(crate) struct Channel {
+    pub(super) pipes: Arc<Shared>,
+    charges: Charges,
+    handoff: Handoff,
+    hand_over_check: HandOverCheck,
+    /// Who is charged for what is written.
+    output: Arc<OutputCharges>,
+    /// For the names of the signals that it catches.
+    caught: Option<Charge>,
+}
+
+/// A store whose data has a channel.
+pub(super) trait HasChannel: Send + 'static {
+    fn channel(&self) -> &Channel;
+    fn channel_mut(&mut self) -> &mut Channel;
+}
+
+type Context<'s, T> = StoreContextMut<'s, T>;
 type Waits<'s, R> = Box<dyn Future<Output = wasmtime::Result<(R,)>> + Send + 's>;
 
-pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+pub(super) fn link<T: HasChannel>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
     let mut channel = linker.instance("whelk:ssh/channel@0.1.0")?;
     link_facts(&mut channel)?;
     link_signals(&mut channel)?;
-    channel.func_wrap("writable", |store: Context<'_>, ()| Ok((store.data().writable(),)))?;
+    channel.func_wrap("writable", |store: Context<'_, T>, ()| Ok((store.data().channel().writable(),)))?;
     channel.func_wrap_async(
         "write",
-        |store: Context<'_>, (to, data): (wit::Output, WasmList<u8>)| -> Waits<'_, _> {
+        |store: Context<'_, T>, (to, data): (wit::Output, WasmList<u8>)| -> Waits<'_, _> {
             Box::new(async move { Ok((write(store, to.into(), &data).await,)) })
         },
     )?;
-    channel.func_wrap("send-eof", |store: Context<'_>, ()| {
-        store.data().pipes.send_eof();
+    channel.func_wrap("send-eof", |store: Context<'_, T>, ()| {
+        store.data().channel().pipes.send_eof();
         Ok(())
     })?;
-    channel.func_wrap("finish", |store: Context<'_>, (how,): (wit::Exit,)| {
-        store.data().pipes.finish(printable_exit(how.into()));
+    channel.func_wrap("finish", |store: Context<'_, T>, (how,): (wit::Exit,)| {
+        store.data().channel().pipes.finish(printable_exit(how.into()));
         Ok(())
     })?;
-    channel.func_wrap_async("request", |store: Context<'_>, (name, payload): (String, Vec<u8>)| -> Waits<'_, _> {
-        Box::new(async move { Ok((request(store, name, payload).await,)) })
-    })?;
-    channel.func_wrap("hand-over", |mut store: Context<'_>, (plugin,): (String,)| {
-        Ok((store.data_mut().hand_over(plugin),))
+    channel.func_wrap_async(
+        "request",
+        |store: Context<'_, T>, (name, payload): (String, Vec<u8>)| -> Waits<'_, _> {
+            Box::new(async move { Ok((request(store, name, payload).await,)) })
+        },
+    )?;
+    channel.func_wrap("hand-over", |store: Context<'_, T>, (plugin,): (String,)| {
+        Ok((store.data().channel().hand_over(plugin),))
     })
 }
 
-fn link_facts(channel: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()> {
-    channel.func_wrap("get-pty", |store: Context<'_>, ()| Ok((store.data().pty.clone().map(wit::Pty::from),)))?;
-    channel.func_wrap("get-env", |store: Context<'_>, ()| Ok((store.data().env.clone(),)))
+fn link_facts<T: HasChannel>(channel: &mut LinkerInstance<'_, T>) -> wasmtime::Result<()> {
+    channel.func_wrap("get-pty", |store: Context<'_, T>, ()| {
+        Ok((store.data().channel().handoff.pty.clone().map(wit::Pty::from),))
+    })?;
+    channel.func_wrap("get-env", |store: Context<'_, T>, ()| Ok((store.data().channel().handoff.env.clone(),)))
 }
 
-fn link_signals(channel: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()> {
-    channel.func_wrap("catch-signals", |mut store: Context<'_>, (names,): (Vec<wit::SignalName>,)| {
-        store.data_mut().catch(names.into_iter().map(SignalName::from));
+fn link_signals<T: HasChannel>(channel: &mut LinkerInstance<'_, T>) -> wasmtime::Result<()> {
+    channel.func_wrap("catch-signals", |mut store: Context<'_, T>, (names,): (Vec<wit::SignalName>,)| {
+        store.data_mut().channel_mut().catch(names.into_iter().map(SignalName::from));
         Ok(())
     })?;
-    channel.func_wrap("next-signal", |store: Context<'_>, ()| {
-        Ok((store.data().pipes.take_caught().map(wit::SignalName::from),))
+    channel.func_wrap("next-signal", |store: Context<'_, T>, ()| {
+        Ok((store.data().channel().pipes.take_caught().map(wit::SignalName::from),))
     })
 }
 
-impl State {
+impl Channel {
+    /// Of a process of the session with these facts.
+    pub(crate) fn new(pipes: &Arc<Shared>, facts: &Facts, hand_over_check: &HandOverCheck, charges: &Charges) -> Self {
+        let (budget, totals) = (charges.tenant().budget(), charges.totals());
+        let output = OutputCharges::new(facts.get("user").unwrap_or_default(), budget, totals);
+        Self {
+            pipes: Arc::clone(pipes),
+            charges: charges.clone(),
+            handoff: Handoff::default(),
+            hand_over_check: Arc::clone(hand_over_check),
+            output: pipes.charge_to(Arc::new(output)),
+            caught: None,
+        }
+    }
+
+    /// The process has accepted a variable; an earlier one of the same name is replaced.
+    pub(crate) fn keep_env(&mut self, name: String, value: Vec<u8>) {
+        self.handoff.env.retain(|(before, _)| *before != name);
+        self.handoff.env.push((name, value));
+    }
+
+    /// The process has accepted a terminal, or an earlier one had.
+    pub(crate) fn keep_pty(&mut self, pty: Pty) {
+        self.handoff.pty = Some(pty);
+    }
+
+    /// The newest size of the client's window; none without a terminal.
+    pub(super) fn window_size(&self) -> Option<WindowSize> {
+        let pty = self.handoff.pty.as_ref()?;
+        Some(self.pipes.size().unwrap_or(pty.size))
+    }
+
+    pub(crate) fn has_terminal(&self) -> bool {
+        self.handoff.pty.is_some()
+    }
+
+    /// What the client has prepared goes to the next process.
+    pub(crate) fn take_handoff(&mut self) -> Handoff {
+        std::mem::take(&mut self.handoff)
+    }
+
     /// Which signals the plugin catches from now on: each once, and only what can be the name of one.
     fn catch(&mut self, names: impl Iterator<Item = SignalName>) {
         let mut distinct: Vec<SignalName> = Vec::new();
@@ -91,54 +166,74 @@ impl State {
         let bytes = distinct.iter().map(|name| size_of::<SignalName>() + name.as_str().len()).sum();
         match self.charges.memory(bytes) {
             Some(charge) => self.caught = Some(charge),
-            // There is no memory to remember them in.
+            // The tenant has no memory left to keep them in.
             None => distinct = Vec::new(),
         }
         distinct.shrink_to_fit();
         self.pipes.catch(distinct);
     }
 
+    fn limits(&self) -> &Limits {
+        self.charges.tenant().limits()
+    }
+
     fn writable(&self) -> u32 {
         u32::try_from(self.pipes.room_for_output(self.limits().held_output)).unwrap_or(u32::MAX)
     }
+
+    /// The process wants another plugin to take over when its call returns.
+    fn hand_over(&self, plugin: String) -> Result<(), HandOverError> {
+        if !self.pipes.may_hand_over(self.limits().handoffs) {
+            return Err(HandOverError::NotPermitted);
+        }
+        (self.hand_over_check)(&plugin)?;
+        self.pipes.hand_over(plugin);
+        Ok(())
+    }
+
+    /// Whether one more variable of the client's fits.
+    pub(crate) fn has_room_for_env(&self, name: &str, value: &[u8]) -> bool {
+        let used: usize = self.handoff.env.iter().map(|(name, value)| name.len() + value.len()).sum();
+        used + name.len() + value.len() <= self.limits().environment
+    }
 }
 
-impl From<NoWay> for WriteError {
-    fn from(why: NoWay) -> Self {
+impl From<OutputClosed> for WriteError {
+    fn from(why: OutputClosed) -> Self {
         match why {
-            NoWay::EofSent => Self::EofSent,
-            NoWay::Over => Self::Closed,
+            OutputClosed::EofSent => Self::EofSent,
+            OutputClosed::SessionOver => Self::Closed,
         }
     }
 }
 
-async fn write(store: Context<'_>, to: Output, data: &WasmList<u8>) -> Result<(), WriteError> {
-    let flow = store.data().pipes.open_output()?;
-    let (pipes, charges) = (Arc::clone(&store.data().pipes), Arc::clone(&store.data().output));
-    if flow == Flow::Held {
-        let most = store.data().limits().held_output;
-        if data.len() > pipes.room_for_output(most) {
+async fn write<T: HasChannel>(store: Context<'_, T>, to: Output, data: &WasmList<u8>) -> Result<(), WriteError> {
+    let channel = store.data().channel();
+    let (pipes, charges) = (&channel.pipes, &channel.output);
+    if pipes.open_output()? == Flow::Held {
+        if data.len() > pipes.room_for_output(channel.limits().held_output) {
             return Err(WriteError::Closed);
         }
         pipes.hold(to, data.as_le_slice(&store).to_vec());
         return Ok(());
     }
+    let budget = channel.charges.tenant().budget();
     let mut sent = 0;
     while sent < data.len() {
         let room = pipes.room().min(data.len() - sent);
         if room == 0 {
-            wait(&pipes, |pipes, _| pipes.has_room_or_watches().then_some(())).await?;
+            wait(pipes, |pipes, _| pipes.has_room_or_watches().then_some(())).await?;
             continue;
         }
-        let space = match free_space(store.data(), &charges, room) {
+        let space = match free_space(budget, charges, room) {
             Ok(space) => space,
             Err(total) => {
-                store.data().log.over(total);
-                wait_for_space(&pipes, store.data().budget(), &charges, room).await?
+                channel.charges.log().over(total);
+                wait_for_space(pipes, budget, charges, room).await?
             }
         };
         let taken = pipes.push(to, &data.as_le_slice(&store)[sent..], space);
-        store.data().budget().output_rate.take(u64::try_from(taken).unwrap_or(u64::MAX));
+        budget.output_rate.take(u64::try_from(taken).unwrap_or(u64::MAX));
         sent += taken;
         charges.relieve();
     }
@@ -146,8 +241,8 @@ async fn write(store: Context<'_>, to: Output, data: &WasmList<u8>) -> Result<()
 }
 
 /// Space for output, if there is some and the tenant may send more now; the error is what there is no more of.
-fn free_space<'c>(state: &State, charges: &'c OutputCharges, bytes: usize) -> Result<Space<'c>, Total> {
-    let rate = &state.budget().output_rate;
+fn free_space<'c>(budget: &Budget, charges: &'c OutputCharges, bytes: usize) -> Result<Space<'c>, Total> {
+    let rate = &budget.output_rate;
     if rate.looks_empty() && rate.empty_until(Instant::now()).is_some() {
         return Err(Total::OutputRate);
     }
@@ -181,39 +276,39 @@ async fn wait<R>(
 ) -> Result<R, WriteError> {
     poll_fn(|waking| {
         pipes.listen(waking);
-        match (pipes.news(), ready(pipes, waking)) {
-            (Some(News::Ended), _) => Poll::Ready(Err(WriteError::Closed)),
+        match (pipes.interrupt(), ready(pipes, waking)) {
+            (Some(Interrupt::Ended), _) => Poll::Ready(Err(WriteError::Closed)),
             (_, Some(result)) => Poll::Ready(Ok(result)),
-            (Some(News::Caught), None) => Poll::Ready(Err(WriteError::Interrupted)),
+            (Some(Interrupt::Caught), None) => Poll::Ready(Err(WriteError::Interrupted)),
             (None, None) => Poll::Pending,
         }
     })
     .await
 }
 
-/// Asks the client and waits for its answer. Like output it accepts a start request, and there is no way for it before one: a client that
-/// still waits for its own answer would not give one.
-async fn request(store: Context<'_>, name: String, payload: Vec<u8>) -> Result<bool, WriteError> {
-    let state = store.data();
-    let pipes = Arc::clone(&state.pipes);
+/// Asks the client and waits for its answer. Like output it accepts a start request, and there is no way for it
+/// before one: a client that still waits for its own answer would not give one.
+async fn request<T: HasChannel>(store: Context<'_, T>, name: String, payload: Vec<u8>) -> Result<bool, WriteError> {
+    let channel = store.data().channel();
+    let pipes = &channel.pipes;
     if pipes.is_closed() {
         return Err(WriteError::Closed);
     }
     if is_reserved(&name) {
         let words =
             "is not sent: requests of this name are the host's or the client's (`finish` says how a session ends)";
-        state.log.line(Level::Warn, &format!("request {name:?} {words}"));
+        channel.charges.log().line(Level::Warn, &format!("request {name:?} {words}"));
         return Ok(false);
     }
     if pipes.open_request()? == Flow::Held {
         return Err(WriteError::Closed);
     }
     let legal = (1..=NAME).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic());
-    // What cannot be sent is a request that nobody grants.
+    // A request that cannot be sent is answered as one that the client refuses.
     if !legal || payload.len() > REQUEST_PAYLOAD || !pipes.ask_client(name, payload) {
         return Ok(false);
     }
-    let answer = wait(&pipes, |pipes, _| pipes.take_answer()).await;
+    let answer = wait(pipes, |pipes, _| pipes.take_answer()).await;
     if answer.is_err() {
         pipes.forget_answer();
     }

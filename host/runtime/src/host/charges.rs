@@ -6,20 +6,33 @@ use std::sync::Arc;
 use super::log::LogBook;
 use crate::limits::budget::{Charge, Totals};
 use crate::limits::descriptor::Descriptor;
-use crate::limits::usage::SessionUsage;
+use crate::limits::usage::ProcessUsage;
+use crate::tenant::Tenant;
 
 /// Those of one session. Cloning gives the same.
 #[derive(Clone)]
-pub(super) struct Charges {
+pub(crate) struct Charges {
     log: Arc<LogBook>,
     totals: Arc<Totals>,
-    usage: Arc<SessionUsage>,
+    usage: Arc<ProcessUsage>,
 }
 
 impl Charges {
     /// `totals` are what all tenants have.
-    pub(super) fn new(log: &Arc<LogBook>, totals: &Arc<Totals>, usage: &Arc<SessionUsage>) -> Self {
+    pub(crate) fn new(log: &Arc<LogBook>, totals: &Arc<Totals>, usage: &Arc<ProcessUsage>) -> Self {
         Self { log: Arc::clone(log), totals: Arc::clone(totals), usage: Arc::clone(usage) }
+    }
+
+    pub(super) fn log(&self) -> &LogBook {
+        &self.log
+    }
+
+    pub(super) fn totals(&self) -> &Arc<Totals> {
+        &self.totals
+    }
+
+    pub(super) fn tenant(&self) -> &Tenant {
+        self.log.tenant()
     }
 
     /// For one more open file, socket or request, for as long as it is open.
@@ -28,7 +41,7 @@ impl Charges {
     }
 
     /// Whom processor time is charged to.
-    pub(super) fn usage(&self) -> &Arc<SessionUsage> {
+    pub(crate) fn usage(&self) -> &Arc<ProcessUsage> {
         &self.usage
     }
 

@@ -14,10 +14,10 @@ impl Host for State {
     }
 
     fn disconnect(&mut self, reason: u32, text: String) {
-        self.pipes.disconnect(reason, printable(&text, TEXT));
+        self.channel.pipes.disconnect(reason, printable(&text, TEXT));
     }
 
     fn debug(&mut self, text: String, always_display: bool) {
-        self.pipes.debug(printable(&text, TEXT), always_display);
+        self.channel.pipes.debug(printable(&text, TEXT), always_display);
     }
 }

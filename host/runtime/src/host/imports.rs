@@ -1,11 +1,12 @@
-//! The imports that only ask or tell the state: log, timers, terminal, and the ways to WASI. What they act on lies in the file of
-//! each; those that wait for the client are in `channel.rs`.
+//! The imports that only ask or tell a part of the state: log, timers, terminal; and how the linker finds WASI in it.
+//! What they act on lies in the file of each.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 use wasmtime::component::{HasData, Linker, Resource};
 use wasmtime_wasi::p2::IoError;
+use wasmtime_wasi::p2::bindings::filesystem;
 use wasmtime_wasi::p2::bindings::sockets::tcp_create_socket;
 use wasmtime_wasi::{WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtxView, WasiHttpView};
@@ -14,6 +15,7 @@ use super::shadows;
 use super::state::State;
 use crate::host::bindings::imports::types::{TerminalMode, WindowSize};
 use crate::host::bindings::imports::{log, terminal, timers};
+use crate::host::wasi::files::HasFiles;
 use crate::host::wasi::sockets::SocketMaker;
 
 /// As the linker names it.
@@ -26,7 +28,8 @@ pub(super) fn link_wasi(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     linker.allow_shadowing(true);
     // Sockets are counted.
     tcp_create_socket::add_to_linker::<_, Sockets>(linker, |state| state.wasi().sockets())?;
-    // The error of a stream says what went wrong. It would say where in the host, too, were the host started with RUST_BACKTRACE.
+    // The error of a stream says what went wrong. It would say where in the host, too, were the host started with
+    // RUST_BACKTRACE.
     linker.instance(ERROR)?.func_wrap(
         "[method]error.to-debug-string",
         |mut store, (error,): (Resource<IoError>,)| {
@@ -34,6 +37,9 @@ pub(super) fn link_wasi(linker: &mut Linker<State>) -> wasmtime::Result<()> {
             Ok((format!("{error:#}"),))
         },
     )?;
+    // Files are our own implementation, which counts what a tenant's directory holds.
+    filesystem::types::add_to_linker::<_, HasFiles>(linker, State::files)?;
+    filesystem::preopens::add_to_linker::<_, HasFiles>(linker, State::files)?;
     shadows::link(linker)?;
     linker.allow_shadowing(false);
     Ok(())
@@ -66,28 +72,22 @@ impl timers::Host for State {
 
 impl terminal::Host for State {
     fn get_size(&mut self) -> Option<WindowSize> {
-        let pty = self.pty.as_ref()?;
-        Some(self.pipes.size().unwrap_or(pty.size).into())
+        self.channel.window_size().map(WindowSize::from)
     }
 
     fn get_modes(&mut self) -> Vec<TerminalMode> {
-        self.modes.iter().map(|(opcode, argument)| TerminalMode { opcode: *opcode, argument: *argument }).collect()
+        self.terminal
+            .modes()
+            .iter()
+            .map(|(opcode, argument)| TerminalMode { opcode: *opcode, argument: *argument })
+            .collect()
     }
 
     fn set_modes(&mut self, modes: Vec<TerminalMode>) -> Result<(), terminal::TerminalError> {
-        if self.pty.is_none() {
+        if !self.channel.has_terminal() {
             return Err(terminal::TerminalError::NoTerminal);
         }
-        if modes.iter().any(|mode| !super::terminal::is_known(mode.opcode)) {
-            return Err(terminal::TerminalError::UnknownMode);
-        }
-        for mode in modes {
-            match self.modes.iter_mut().find(|(opcode, _)| *opcode == mode.opcode) {
-                Some((_, argument)) => *argument = mode.argument,
-                None => self.modes.push((mode.opcode, mode.argument)),
-            }
-        }
-        Ok(())
+        self.terminal.set_modes(modes.iter().map(|mode| (mode.opcode, mode.argument)))
     }
 }
 

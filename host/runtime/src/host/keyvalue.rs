@@ -139,7 +139,8 @@ async fn turn(store: &mut Context<'_>, handle: &Handle, load: Load) -> Result<Tu
     let state = store.data_mut();
     let bucket = state.wasi().view().table.get(handle).map_err(|_| wit::Error::NoSuchStore)?.name.clone();
     let Some(buckets) = state.grants().keyvalue.clone() else { return Err(wit::Error::AccessDenied) };
-    let (stays, pipes, budget) = (state.pipes.is_closing(), Arc::clone(&state.pipes), Arc::clone(state.budget()));
+    let (stays, pipes, budget) =
+        (state.channel.pipes.is_closing(), Arc::clone(&state.channel.pipes), Arc::clone(state.budget()));
     let mut room = pin!(async {
         let now = Instant::now();
         let due = budget.keyvalue_rate.reserve(load.operations(), now);
@@ -156,7 +157,7 @@ async fn turn(store: &mut Context<'_>, handle: &Handle, load: Load) -> Result<Tu
             Poll::Pending => Poll::Pending,
         }
     });
-    let room = room.await?.of(store.data().usage());
+    let room = room.await?.of(store.data().charges.usage());
     Ok(Turn { buckets: Arc::clone(&buckets), bucket, room })
 }
 

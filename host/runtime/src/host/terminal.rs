@@ -1,22 +1,62 @@
 //! `whelk:ssh/terminal`: the size and the settings of the user's terminal.
 //!
-//! The settings are kept and told; no line discipline acts on them yet. Event handlers start raw, so what is told first is the client's
-//! settings with everything off that would change a byte.
+//! The settings are kept and told; no line discipline acts on them yet. Event handlers start raw, so what is told
+//! first is the client's settings with everything off that would change a byte.
 
 use std::collections::BTreeMap;
 
-/// What `cfmakeraw` switches off. RFC 4254 §8: PARMRK, ISTRIP, INLCR, IGNCR, ICRNL, IXON; ISIG, ICANON, ECHO, ECHONL, IEXTEN; OPOST; CS7,
-/// PARENB.
+use crate::host::bindings::imports::terminal::TerminalError;
+
+/// What `cfmakeraw` switches off. RFC 4254 §8: PARMRK, ISTRIP, INLCR, IGNCR, ICRNL, IXON; ISIG, ICANON, ECHO, ECHONL,
+/// IEXTEN; OPOST; CS7, PARENB.
 const OFF_WHEN_RAW: [u8; 14] = [31, 33, 34, 35, 36, 38, 50, 51, 53, 56, 59, 70, 90, 92];
 
+/// The settings of the terminal that a process has accepted. The terminal itself is its channel's.
+#[derive(Default)]
+pub(crate) struct Terminal {
+    /// Those in force, each once.
+    modes: Vec<(u8, u32)>,
+}
+
+impl Terminal {
+    /// The client's settings, as far as an event handler starts with them.
+    pub(crate) fn begin(&mut self, modes: &[(u8, u32)]) {
+        self.modes = raw(modes);
+    }
+
+    /// The process wants nothing of the terminal that an earlier one has accepted.
+    pub(crate) fn forget(&mut self) {
+        self.modes = Vec::new();
+    }
+
+    pub(super) fn modes(&self) -> &[(u8, u32)] {
+        &self.modes
+    }
+
+    /// Changes all of these settings, or none if one of them is unknown.
+    pub(super) fn set_modes(&mut self, modes: impl Iterator<Item = (u8, u32)> + Clone) -> Result<(), TerminalError> {
+        if modes.clone().any(|(opcode, _)| !is_known(opcode)) {
+            return Err(TerminalError::UnknownMode);
+        }
+        for (opcode, argument) in modes {
+            match self.modes.iter_mut().find(|(known, _)| *known == opcode) {
+                Some((_, before)) => *before = argument,
+                None => self.modes.push((opcode, argument)),
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Whether RFC 4254 §8 (with IUTF8 of RFC 8160) names the setting.
-pub(super) fn is_known(opcode: u8) -> bool {
+fn is_known(opcode: u8) -> bool {
     matches!(opcode, 1..=18 | 30..=42 | 50..=62 | 70..=75 | 90..=93 | 128 | 129)
 }
 
-/// The settings with which an event handler starts, each once: what counts is the last that was said. A client can name one setting ten
-/// thousand times, and a plugin that then changes as many would have the host search for hours, where no budget ends it.
-pub(super) fn raw(modes: &[(u8, u32)]) -> Vec<(u8, u32)> {
+/// The settings with which an event handler starts, each once: what counts is the last that was said. A client can
+/// name one setting ten thousand times, and a plugin that then changes as many would have the host search for hours,
+/// where no budget ends it.
+fn raw(modes: &[(u8, u32)]) -> Vec<(u8, u32)> {
     let modes: BTreeMap<u8, u32> = modes
         .iter()
         .map(|(opcode, argument)| (*opcode, if OFF_WHEN_RAW.contains(opcode) { 0 } else { *argument }))

@@ -25,6 +25,7 @@ use super::log::LogBook;
 use crate::grants::Clock;
 use crate::host::bindings::imports::log::Level;
 use clocks::CoarseClock;
+use files::Files;
 use http::Requests;
 use sockets::{SocketMaker, Sockets};
 
@@ -36,11 +37,13 @@ const WRITE: usize = 4 << 10;
 const ENTRIES: usize = 2;
 
 /// What one instance has of WASI.
-pub(super) struct Wasi {
+pub(crate) struct Wasi {
     context: WasiCtx,
     table: ResourceTable,
     sockets: Sockets,
     requests: Requests,
+    /// Its part of the tenant's directory; none without a grant.
+    files: Option<Arc<files::Session>>,
 }
 
 impl Wasi {
@@ -73,12 +76,21 @@ impl Wasi {
             table,
             sockets: Sockets::new(limits.tcp_sockets, charges.clone()),
             requests: Requests::new(log, charges.clone()),
+            files: grants
+                .directory
+                .as_ref()
+                .map(|directory| Arc::new(files::Session::new(directory, log, charges.clone(), limits.open_files))),
         }
     }
 
     /// As wasmtime-wasi wants it.
     pub(super) fn view(&mut self) -> WasiCtxView<'_> {
         WasiCtxView { ctx: &mut self.context, table: &mut self.table }
+    }
+
+    /// For the imports of files.
+    pub(super) fn files(&mut self) -> Files<'_> {
+        Files::new(self.files.clone(), &mut self.table)
     }
 
     /// As wasmtime-wasi-http wants it.

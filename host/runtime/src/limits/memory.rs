@@ -7,7 +7,7 @@ use crate::error::Limit;
 use crate::limits::Limits;
 use crate::limits::budget::{Budget, Total, Totals, give_memory, take_memory};
 use crate::limits::output_charges::relieve;
-use crate::limits::usage::SessionUsage;
+use crate::limits::usage::ProcessUsage;
 
 /// What the element of a table takes, bytes: a pointer.
 const ELEMENT: usize = 8;
@@ -20,7 +20,7 @@ pub(crate) struct Memory {
     /// Whose memory it is.
     budget: Arc<Budget>,
     totals: Arc<Totals>,
-    usage: Arc<SessionUsage>,
+    usage: Arc<ProcessUsage>,
     /// All linear memories together.
     now: usize,
     /// All tables together.
@@ -31,7 +31,7 @@ pub(crate) struct Memory {
 }
 
 impl Memory {
-    pub(crate) fn new(limits: &Limits, budget: Arc<Budget>, totals: Arc<Totals>, usage: Arc<SessionUsage>) -> Self {
+    pub(crate) fn new(limits: &Limits, budget: Arc<Budget>, totals: Arc<Totals>, usage: Arc<ProcessUsage>) -> Self {
         let (limit, table_elements) = (limits.memory, limits.table_elements);
         Self { limit, table_elements, budget, totals, usage, now: 0, tables: 0, peak: 0, refused: None }
     }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::limits::usage::{SessionUsage, thread_time};
+use crate::limits::usage::{ProcessUsage, thread_time};
 
 /// One tick, nanoseconds.
 const TICK: u64 = 1_000_000;
@@ -50,11 +50,11 @@ pub(crate) struct Meter {
     /// What that was when the plugin was resumed or billed last, nanoseconds.
     since: AtomicU64,
     /// The session's, over all its instances.
-    usage: Arc<SessionUsage>,
+    usage: Arc<ProcessUsage>,
 }
 
 impl Meter {
-    pub(crate) fn new(usage: Arc<SessionUsage>) -> Self {
+    pub(crate) fn new(usage: Arc<ProcessUsage>) -> Self {
         Self {
             left: AtomicU64::new(0),
             billed: AtomicU64::new(0),
@@ -247,7 +247,7 @@ mod tests {
 
     #[test]
     fn a_session_that_has_used_up_its_bucket_waits_for_a_tick_at_a_time_and_earns_it_back_in_peace() {
-        let meter = Meter::new(Arc::new(SessionUsage::new(250, 10)));
+        let meter = Meter::new(Arc::new(ProcessUsage::bounded(250, 10)));
         meter.begin(1_000, 0);
         for epoch in 0..10 {
             assert_eq!(meter.wait_until(), None);

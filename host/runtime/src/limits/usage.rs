@@ -46,12 +46,12 @@ impl SessionUsage {
     }
 
     /// So much linear memory at once.
-    pub(crate) fn had_memory(&self, bytes: usize) {
+    fn had_memory(&self, bytes: usize) {
         self.peak_memory.fetch_max(bytes, Ordering::Relaxed);
     }
 
     /// Charges processor time, whether it is left or not: what is owed is waited for before the next call runs.
-    pub(crate) fn charge(&self, time: Duration, now: Instant) {
+    fn charge(&self, time: Duration, now: Instant) {
         let time = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         let before = self.cpu.fetch_add(time, Ordering::Relaxed);
         // Parts of a microsecond add up.
@@ -61,14 +61,8 @@ impl SessionUsage {
     }
 
     /// Until when the session has to wait for processor time; none if it has some.
-    pub(crate) fn wait_until(&self) -> Option<Instant> {
+    fn wait_until(&self) -> Option<Instant> {
         if self.bucket.looks_empty() { self.bucket.empty_until(Instant::now()) } else { None }
-    }
-
-    /// Charges what the calling thread uses until the value is dropped. Two system calls, 0.4 µs each: for work that
-    /// takes longer.
-    pub(crate) fn working(&self) -> Working<'_> {
-        Working { usage: self, since: thread_time(), _thread: PhantomData }
     }
 }
 
@@ -79,9 +73,73 @@ impl Default for SessionUsage {
     }
 }
 
+#[cfg(test)]
+impl ProcessUsage {
+    /// Of a session that may use so much, as of [`SessionUsage::new`].
+    pub(crate) fn bounded(share: u32, burst: u32) -> Self {
+        Self::of(&Arc::new(SessionUsage::new(share, burst)))
+    }
+}
+
+#[cfg(test)]
+impl Default for ProcessUsage {
+    fn default() -> Self {
+        Self::of(&Arc::default())
+    }
+}
+
+/// What one process has used so far; all of it counts for its session as well.
+#[derive(Debug)]
+pub(crate) struct ProcessUsage {
+    session: Arc<SessionUsage>,
+    /// Processor time, nanoseconds.
+    cpu: AtomicU64,
+    peak_memory: AtomicUsize,
+}
+
+impl ProcessUsage {
+    /// Of a process of this session that has used nothing yet.
+    pub(crate) fn of(session: &Arc<SessionUsage>) -> Self {
+        Self { session: Arc::clone(session), cpu: AtomicU64::new(0), peak_memory: AtomicUsize::new(0) }
+    }
+
+    /// Processor time, in ticks of 1 ms.
+    pub(crate) fn ticks(&self) -> u64 {
+        self.cpu.load(Ordering::Relaxed) / 1_000_000
+    }
+
+    /// The most linear memory at one time, bytes.
+    pub(crate) fn peak_memory(&self) -> usize {
+        self.peak_memory.load(Ordering::Relaxed)
+    }
+
+    /// So much linear memory at once.
+    pub(crate) fn had_memory(&self, bytes: usize) {
+        self.peak_memory.fetch_max(bytes, Ordering::Relaxed);
+        self.session.had_memory(bytes);
+    }
+
+    /// Charges processor time, whether the session has some left or not.
+    pub(crate) fn charge(&self, time: Duration, now: Instant) {
+        self.cpu.fetch_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.session.charge(time, now);
+    }
+
+    /// Until when the session has to wait for processor time; none if it has some.
+    pub(crate) fn wait_until(&self) -> Option<Instant> {
+        self.session.wait_until()
+    }
+
+    /// Charges what the calling thread uses until the value is dropped. Two system calls, 0.4 µs each: for work that
+    /// takes longer.
+    pub(crate) fn working(&self) -> Working<'_> {
+        Working { usage: self, since: thread_time(), _thread: PhantomData }
+    }
+}
+
 /// The processor time of one thread is being charged.
 pub(crate) struct Working<'u> {
-    usage: &'u SessionUsage,
+    usage: &'u ProcessUsage,
     since: Duration,
     /// It has to be dropped on the thread that it measures.
     _thread: PhantomData<*const ()>,
@@ -96,11 +154,11 @@ impl Drop for Working<'_> {
 /// A future that works for a session in a task of its own: each poll is charged.
 pub(crate) struct Charged<F> {
     future: Pin<Box<F>>,
-    usage: Arc<SessionUsage>,
+    usage: Arc<ProcessUsage>,
 }
 
 impl<F> Charged<F> {
-    pub(crate) fn new(future: F, usage: Arc<SessionUsage>) -> Self {
+    pub(crate) fn new(future: F, usage: Arc<ProcessUsage>) -> Self {
         Self { future: Box::pin(future), usage }
     }
 }
@@ -118,11 +176,11 @@ impl<F: Future> Future for Charged<F> {
 /// Something of a session whose dropping is charged to it, wherever that happens.
 pub(crate) struct ChargedDrop<T> {
     value: Option<T>,
-    usage: Arc<SessionUsage>,
+    usage: Arc<ProcessUsage>,
 }
 
 impl<T> ChargedDrop<T> {
-    pub(crate) fn new(value: T, usage: Arc<SessionUsage>) -> Self {
+    pub(crate) fn new(value: T, usage: Arc<ProcessUsage>) -> Self {
         Self { value: Some(value), usage }
     }
 }
@@ -157,7 +215,7 @@ mod tests {
 
     #[test]
     fn work_on_another_thread_is_charged_by_its_processor_time_and_owed() {
-        let usage = Arc::new(SessionUsage::new(250, 10));
+        let usage = Arc::new(ProcessUsage::bounded(250, 10));
         let other = Arc::clone(&usage);
         thread::spawn(move || {
             let _working = other.working();
@@ -188,7 +246,7 @@ mod tests {
                 work(Duration::from_millis(5));
             }
         }
-        let usage = Arc::new(SessionUsage::default());
+        let usage = Arc::new(ProcessUsage::default());
         let heavy = ChargedDrop::new(Heavy, Arc::clone(&usage));
         let (done, wait) = std::sync::mpsc::channel::<()>();
         let waiting = thread::spawn({
@@ -206,7 +264,7 @@ mod tests {
 
     #[tokio::test]
     async fn each_poll_of_a_task_is_charged_and_its_waiting_is_not() {
-        let usage = Arc::new(SessionUsage::default());
+        let usage = Arc::new(ProcessUsage::default());
         let task = async {
             for _ in 0..3 {
                 work(Duration::from_millis(2));
@@ -218,5 +276,18 @@ mod tests {
         };
         tokio::join!(Charged::new(task, Arc::clone(&usage)), other);
         assert!((6..12).contains(&usage.ticks()), "{}", usage.ticks());
+    }
+
+    #[test]
+    fn what_a_process_uses_is_its_own_and_its_sessions() {
+        let session = Arc::new(SessionUsage::default());
+        let [first, second] = [(); 2].map(|()| ProcessUsage::of(&session));
+        first.charge(Duration::from_millis(3), Instant::now());
+        first.had_memory(100);
+        second.charge(Duration::from_millis(4), Instant::now());
+        second.had_memory(70);
+        assert_eq!((first.ticks(), first.peak_memory()), (3, 100));
+        assert_eq!((second.ticks(), second.peak_memory()), (4, 70));
+        assert_eq!((session.ticks(), session.peak_memory()), (7, 100));
     }
 }

@@ -1,13 +1,13 @@
 //! The live sessions of one generation of a plugin: counted, and told to end when it is retired.
 //!
-//! A session enters when it begins and leaves when it is dropped; in between it is not disturbed, and knows nothing of this.
+//! A session is counted from when a process of the plugin is made for it until that is dropped.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::channel::Shared;
 
-/// Who is there.
+/// The live sessions.
 #[derive(Default)]
 pub(crate) struct Live(Mutex<Table>);
 
@@ -16,7 +16,7 @@ struct Table {
     /// The pipes of each, by the order in which they entered.
     sessions: BTreeMap<u64, Arc<Shared>>,
     entered: u64,
-    /// What those are told who still come.
+    /// What the client of a session that still comes is told.
     retired: Option<Arc<str>>,
 }
 
@@ -27,7 +27,7 @@ pub(crate) struct Presence {
 }
 
 impl Live {
-    /// A session that is about to be started counts, too. One that comes after the end of the generation is told at once.
+    /// Adds a session, before its process is made. One that comes after the generation was retired is ended at once.
     pub(crate) fn enter(self: &Arc<Self>, pipes: &Arc<Shared>) -> Presence {
         let mut table = self.table();
         table.entered += 1;
@@ -36,7 +36,7 @@ impl Live {
         let retired = table.retired.clone();
         drop(table);
         if let Some(words) = retired {
-            pipes.recall(&words);
+            pipes.retire(&words);
         }
         Presence { live: Arc::clone(self), number }
     }
@@ -45,16 +45,16 @@ impl Live {
         self.table().sessions.len()
     }
 
-    /// Ends everybody who is there, and whoever is late.
+    /// Ends all live sessions, and those that are still to come.
     pub(crate) fn retire(&self, words: &str) {
         let words: Arc<str> = words.into();
         let mut table = self.table();
         table.retired = Some(Arc::clone(&words));
         let sessions: Vec<_> = table.sessions.values().cloned().collect();
-        // Each is woken, which is nobody's business while this is locked.
+        // Outside the lock: each is woken.
         drop(table);
         for pipes in sessions {
-            pipes.recall(&words);
+            pipes.retire(&words);
         }
     }
 

@@ -3,51 +3,16 @@
 use wasmtime::Engine;
 use wasmtime::component::{Component, InstancePre};
 
-use super::interfaces::{self, SESSION};
+use super::interfaces::SESSION;
 use crate::error::Error;
 use crate::grants::Grant;
 use crate::host::State;
 use crate::plugin::compile::requirements::pool_refusal;
 
-/// What a file without a session may be, by an interface that it exports. Beside a session none of these matters: toolchains export
-/// `wasi:cli/run` along with what they are asked for.
-const OTHER_KINDS: [(&str, &str); 3] = [
-    ("whelk:ssh/authenticator", "an authenticator"),
-    ("whelk:ssh/connection-handler", "a connection plugin"),
-    ("wasi:cli/run", "a program"),
-];
-
-fn refused<T>(reason: impl Into<String>) -> Result<T, Error> {
-    Err(Error::Refused(reason.into()))
-}
-
 /// What the compiler's complaint means, of a file that [`validity::check`](super::validity::check) found nothing wrong
 /// with.
 pub(crate) fn not_compiled(error: &wasmtime::Error) -> Error {
     Error::Refused(pool_refusal(error).unwrap_or_else(|| format!("it cannot be compiled: {}", chain(error))))
-}
-
-/// Names everything that is missing, strange or of another version, before the linker stops at the first.
-pub(super) fn check_interfaces(engine: &Engine, component: &Component) -> Result<(), Error> {
-    let ty = component.component_type();
-    let exports: Vec<&str> = ty.exports(engine).map(|(name, _)| name).collect();
-    let others: Vec<&str> = OTHER_KINDS.iter().filter(|(name, _)| has(&exports, name)).map(|(_, kind)| *kind).collect();
-    let mut reasons = Vec::new();
-    match (has(&exports, SESSION), others.as_slice()) {
-        (true, _) => reasons.extend(interfaces::session_misfits(engine, &ty)),
-        (false, []) if exports.is_empty() => {
-            reasons.push(format!("it exports nothing; a plugin exports {SESSION}@0.1.0"))
-        }
-        (false, []) => reasons.push(format!("it exports {}, but not {SESSION}@0.1.0", exports.join(", "))),
-        (false, others) => {
-            reasons.push(format!(
-                "it is {}, which cannot be run yet; sessions need {SESSION}@0.1.0",
-                others.join(" and ")
-            ));
-        }
-    }
-    reasons.extend(ty.imports(engine).filter_map(|(import, _)| interfaces::import_misfit(import)));
-    if reasons.is_empty() { Ok(()) } else { refused(reasons.join("; ")) }
 }
 
 /// The names of everything that it imports.
@@ -64,11 +29,6 @@ pub(super) fn not_granted(missing: &[Grant], imports: &[String], tenant: &str) -
         format!("imports {}, which tenant {tenant:?} is not granted: {line}", causes.join(", "))
     });
     Error::Refused(reasons.collect::<Vec<_>>().join("; "))
-}
-
-/// Whether an interface of this name, in any version, is among the exports.
-fn has(exports: &[&str], name: &str) -> bool {
-    exports.iter().any(|export| export.split('@').next() == Some(name))
 }
 
 /// What the linker's complaint means: an import of a kind or version that is not here.

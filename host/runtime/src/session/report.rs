@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::channel::Outcome;
 use crate::channel_event::{Ending, Exit};
 use crate::error::Error;
-use crate::limits::usage::SessionUsage;
+use crate::limits::usage::{ProcessUsage, SessionUsage};
 use crate::plugin::Plugin;
 
 /// How a session went.
@@ -21,8 +21,8 @@ pub struct Report {
     pub plugin: Arc<Plugin>,
     /// What went wrong with that one, whole. A plugin may also fail in its last call, after an orderly ending.
     pub error: Option<Error>,
-    /// The plugins that it passed through before, by routes and hand-overs, in that order. Mostly none.
-    pub before: Vec<Stay>,
+    /// The processes that it had before, one after the other, by routes and hand-overs. Mostly none.
+    pub before: Vec<ProcessReport>,
     /// Processor time used, in ticks of 1 ms: that of the plugins, of the making and ending of their instances, and
     /// of what the host did for them on other threads. Calls shorter than a tick count one when a tick finds them
     /// running.
@@ -31,41 +31,78 @@ pub struct Report {
     pub peak_memory: usize,
 }
 
-/// A plugin that had the session for a while.
+/// How a process went that had the session for a while.
 #[derive(Debug)]
-pub struct Stay {
-    /// Which, of which generation.
+pub struct ProcessReport {
+    /// What it ran, of which generation.
     pub plugin: Arc<Plugin>,
     /// What went wrong: it could not be started when the session came, or failed in its last call when it went.
     pub error: Option<Error>,
+    /// Processor time that it used, as that of a session is counted.
+    pub cpu_ticks: u64,
+    /// The most linear memory that it had at one time, bytes.
+    pub peak_memory: usize,
 }
 
-impl Report {
+/// What is known of a session's processes, while it lasts.
+pub(super) struct Processes {
+    session: Arc<SessionUsage>,
+    current: Entry,
+    before: Vec<ProcessReport>,
+}
+
+/// A process that has the session, that is about to, or that could not be started.
+struct Entry {
+    plugin: Arc<Plugin>,
+    usage: Arc<ProcessUsage>,
+    error: Option<Error>,
+}
+
+impl Processes {
     /// Of a session that has come to this plugin and to nothing yet.
-    pub(crate) fn new(plugin: &Arc<Plugin>) -> Self {
-        Self {
-            opened: false,
-            ending: None,
-            exit: None,
-            plugin: Arc::clone(plugin),
-            error: None,
-            before: Vec::new(),
-            cpu_ticks: 0,
-            peak_memory: 0,
-        }
+    pub(super) fn new(plugin: &Arc<Plugin>, session: SessionUsage) -> Self {
+        let session = Arc::new(session);
+        Self { current: Entry::new(plugin, &session), before: Vec::new(), session }
     }
 
-    /// The session comes to another plugin.
-    pub(crate) fn pass_to(&mut self, plugin: &Arc<Plugin>) {
-        let plugin = std::mem::replace(&mut self.plugin, Arc::clone(plugin));
-        self.before.push(Stay { plugin, error: self.error.take() });
+    /// What the session has now, or had last.
+    pub(super) fn plugin(&self) -> &Arc<Plugin> {
+        &self.current.plugin
     }
 
-    /// The session has ended: how, and what all its instances have used, whether they ended by themselves or were
-    /// dropped.
-    pub(crate) fn end(&mut self, outcome: Outcome, usage: &SessionUsage) {
-        (self.ending, self.exit) = (outcome.ending, outcome.exit);
-        self.cpu_ticks = usage.ticks();
-        self.peak_memory = usage.peak_memory();
+    /// What its process uses is counted here.
+    pub(super) fn usage(&self) -> Arc<ProcessUsage> {
+        Arc::clone(&self.current.usage)
+    }
+
+    /// It is this version of the plugin that is run.
+    pub(super) fn runs(&mut self, plugin: &Arc<Plugin>) {
+        self.current.plugin = Arc::clone(plugin);
+    }
+
+    /// What went wrong with the process.
+    pub(super) fn failed(&mut self, error: Option<Error>) {
+        self.current.error = error;
+    }
+
+    /// The process has ended, and the session comes to another plugin.
+    pub(super) fn pass_to(&mut self, plugin: &Arc<Plugin>) {
+        let Entry { plugin, usage, error } = std::mem::replace(&mut self.current, Entry::new(plugin, &self.session));
+        let (cpu_ticks, peak_memory) = (usage.ticks(), usage.peak_memory());
+        self.before.push(ProcessReport { plugin, error, cpu_ticks, peak_memory });
+    }
+
+    /// The session has ended like this.
+    pub(super) fn report(self, opened: bool, outcome: Outcome) -> Report {
+        let Entry { plugin, error, .. } = self.current;
+        let Outcome { ending, exit } = outcome;
+        let (cpu_ticks, peak_memory) = (self.session.ticks(), self.session.peak_memory());
+        Report { opened, ending, exit, plugin, error, before: self.before, cpu_ticks, peak_memory }
+    }
+}
+
+impl Entry {
+    fn new(plugin: &Arc<Plugin>, session: &Arc<SessionUsage>) -> Self {
+        Self { plugin: Arc::clone(plugin), usage: Arc::new(ProcessUsage::of(session)), error: None }
     }
 }

@@ -1,4 +1,4 @@
-//! How long a session may last, and how long nothing may happen in it. By default for ever, and then there is nothing to do here.
+//! The total and the idle timeout of a session. Both are off by default.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -12,22 +12,22 @@ use crate::channel::Shared;
 use crate::error::{Error, Limit};
 use crate::limits::Limits;
 
-/// The clocks of one session.
+/// The timeouts of one session.
 pub(super) struct SessionTimeouts {
-    /// The end of the session, whatever happens.
+    /// The total timeout.
     end: Option<Pin<Box<Sleep>>>,
     idle: Option<Idle>,
     pipes: Arc<Shared>,
 }
 
-/// How long nothing may happen, and until when that is now.
+/// The idle timeout, and when it ends unless something happens.
 struct Idle {
     time: Duration,
     end: Pin<Box<Sleep>>,
 }
 
 impl SessionTimeouts {
-    /// The clocks start now.
+    /// Both start now.
     pub(super) fn new(limits: &Limits, pipes: Arc<Shared>) -> Self {
         let now = Instant::now();
         let clock = |time: Duration| Box::pin(sleep_until(now + time));
@@ -38,7 +38,7 @@ impl SessionTimeouts {
         }
     }
 
-    /// Runs the session to its end; the error is that it was out of time first. A session that is ending already is left to do so.
+    /// Runs the session to its end, or to a timeout, which is the error. A session that is already ending has none.
     pub(super) async fn over<R>(mut self, session: impl Future<Output = R>) -> Result<R, Error> {
         let mut session = pin!(session);
         poll_fn(|context| match session.as_mut().poll(context) {
@@ -58,8 +58,8 @@ impl SessionTimeouts {
             return Poll::Ready(out_of_time(Limit::Session, "it lasted too long"));
         }
         let Some(idle) = &mut self.idle else { return Poll::Pending };
-        // Whatever comes or is written wakes this task, so it is seen here soon after.
-        if self.pipes.has_stirred() {
+        // Input and output wake this task, so activity is seen here soon after.
+        if self.pipes.take_active() {
             idle.end.as_mut().reset(Instant::now() + idle.time);
         }
         let nothing = "nothing came from the client and nothing was written";

@@ -205,3 +205,13 @@ async fn the_next_plugin_gets_the_current_window_size() {
     assert_eq!(recorder.text(), "Some((120, 24))open\npty-req xterm\nwindow-change 120x24\nshell");
     assert_eq!(recorder.replies(), [true; 4]);
 }
+
+#[tokio::test]
+async fn each_process_of_a_session_has_its_own_usage() {
+    let (_, report) = client(&[("second.exec", "grow 64;finish 0")]).then("pass second").await;
+    let (first, whole) = (&report.before[0], report.peak_memory);
+    assert!(whole >= 64 << 16, "{report:?}");
+    // The first has not grown.
+    assert!(first.peak_memory > 0 && first.peak_memory < whole - (60 << 16), "{report:?}");
+    assert!(first.cpu_ticks <= report.cpu_ticks, "{report:?}");
+}

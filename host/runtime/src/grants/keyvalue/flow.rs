@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-use crate::limits::usage::{SessionUsage, Working};
+use crate::limits::usage::{ProcessUsage, Working};
 
 /// The unit of the semaphore: KiB.
 const UNIT: usize = 1 << 10;
@@ -33,18 +33,18 @@ pub struct InFlight {
     /// The price of the operation, as a share of its group's.
     operations: usize,
     /// The meter of the session that pays for the processor time.
-    usage: Option<Arc<SessionUsage>>,
+    usage: Option<Arc<ProcessUsage>>,
 }
 
 impl InFlight {
     /// Sets the session that pays for the operation.
-    pub(crate) fn of(self, usage: &Arc<SessionUsage>) -> Self {
+    pub(crate) fn of(self, usage: &Arc<ProcessUsage>) -> Self {
         Self { usage: Some(Arc::clone(usage)), ..self }
     }
 
     /// Charges the calling thread's processor time until the value is dropped.
     pub(super) fn working(&self) -> Option<Working<'_>> {
-        self.usage.as_deref().map(SessionUsage::working)
+        self.usage.as_deref().map(ProcessUsage::working)
     }
 
     /// Charges the operations of a group for their common time, each for its share.
@@ -121,7 +121,7 @@ mod tests {
     #[tokio::test]
     async fn a_group_is_paid_for_by_its_sessions_each_for_its_part() {
         let flow = FlowControl::default();
-        let sessions = [(); 3].map(|()| Arc::new(SessionUsage::default()));
+        let sessions = [(); 3].map(|()| Arc::new(ProcessUsage::default()));
         let small = flow.room(Load::write(1, 0)).await.of(&sessions[0]);
         let large = flow.room(Load::write(9, 0)).await.of(&sessions[1]);
         InFlight::share([&small, &large].into_iter(), Duration::from_millis(100));

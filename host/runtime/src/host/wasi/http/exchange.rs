@@ -25,7 +25,7 @@ use crate::grants::{AllowList, Target};
 use crate::host::log::LogBook;
 use crate::limits::budget::Charge;
 use crate::limits::descriptor::Descriptor;
-use crate::limits::usage::{Charged, SessionUsage};
+use crate::limits::usage::{Charged, ProcessUsage};
 
 /// The least that hyper reads into.
 const LEAST_BUFFER: usize = 8 << 10;
@@ -61,7 +61,7 @@ pub(super) struct Exchange {
     /// For the connection and its buffers.
     pub(super) kept: (Descriptor, Charge),
     /// Whose processor time it is.
-    pub(super) usage: Arc<SessionUsage>,
+    pub(super) usage: Arc<ProcessUsage>,
 }
 
 impl Exchange {
@@ -110,7 +110,7 @@ impl Exchange {
 struct Open {
     connection: Option<Connection>,
     kept: Option<(Descriptor, Charge)>,
-    usage: Arc<SessionUsage>,
+    usage: Arc<ProcessUsage>,
     runtime: Handle,
 }
 

@@ -12,7 +12,7 @@ use wasmtime_wasi_http::Error;
 use super::tls;
 use crate::grants::{AllowList, Host, Scheme, Target};
 use crate::host::log::LogBook;
-use crate::limits::usage::SessionUsage;
+use crate::limits::usage::ProcessUsage;
 
 /// Addresses of one name that are tried.
 const ADDRESSES: usize = 8;
@@ -27,7 +27,7 @@ pub(super) async fn reach(
     target: &Target,
     list: &AllowList,
     log: &LogBook,
-    usage: &Arc<SessionUsage>,
+    usage: &Arc<ProcessUsage>,
     deadline: Instant,
 ) -> Result<Box<dyn Wire>, Error> {
     let addresses = match &target.host {
@@ -50,7 +50,7 @@ pub(super) async fn reach(
 }
 
 /// Asks the system's resolver, on a thread of its own: it blocks. The place in line is held until it has answered, whoever still waits.
-async fn look_up(name: &str, port: u16, list: &AllowList, usage: Arc<SessionUsage>) -> Result<Vec<SocketAddr>, Error> {
+async fn look_up(name: &str, port: u16, list: &AllowList, usage: Arc<ProcessUsage>) -> Result<Vec<SocketAddr>, Error> {
     let unknown = || Error::DnsError { rcode: None, info_code: None };
     let place = Arc::clone(list.lookups()).acquire_owned().await.map_err(|_| unknown())?;
     let name = name.to_owned();

@@ -1,39 +1,41 @@
-//! A try before a plugin is published: whether an instance of it can be made at all.
+//! A test before a plugin is published: whether an instance of it can be made.
 
 use std::sync::Arc;
 
 use super::guest::Guest;
+use super::store::ProcessContext;
 use crate::channel::session_pipes;
 use crate::channel_event::Facts;
 use crate::error::{Error, Limit, Stop};
+use crate::host::HandOverCheck;
 use crate::host::bindings::imports::channel::HandOverError;
-use crate::host::{LogBook, State};
 use crate::limits::Limits;
-use crate::limits::usage::SessionUsage;
+use crate::limits::usage::{ProcessUsage, SessionUsage};
 use crate::plugin::Plugin;
 use crate::tenant::Tenant;
 
 impl Plugin {
-    /// Makes one instance and drops it. No function of the plugin's is called; what runs is what runs before the first of them. The tenant
-    /// says with which limits, and should grant nothing.
+    /// Makes one instance and drops it. No function of the plugin's is called; what runs is what runs before the
+    /// first of them. The tenant says with which limits, and should grant nothing.
     ///
     /// # Errors
-    /// [`Error::Refused`] with what happened, or [`Error::Unfinished`] if it took too long. [`Error::Full`] when there is no room to try.
+    /// [`Error::Refused`] with what happened, or [`Error::Unfinished`] if it took too long. [`Error::Full`] when
+    /// there is no room to try.
     pub async fn smoke(self: &Arc<Self>, tenant: &Arc<Tenant>) -> Result<(), Error> {
         let (_inbox, _outbox, side) = session_pipes(1, Arc::new(|| {}));
         let facts = Facts::from_iter([("connection-id", "none")]);
-        let log = LogBook::new(self.shared_name(), &facts, Arc::clone(tenant));
-        let state = State::new(
-            Arc::clone(side.shared()),
-            facts,
-            log,
-            self.engine().totals(),
-            &Arc::new(SessionUsage::new(tenant.limits().share_ticks, tenant.limits().burst_ticks)),
-            Arc::new(|_| Err(HandOverError::NotPermitted)),
-        );
-        match Box::pin(Guest::new(self, Arc::clone(side.shared()), state)).await {
-            Ok(guest) => {
-                // Its room is free for the next.
+        let session = SessionUsage::new(tenant.limits().share_ticks, tenant.limits().burst_ticks);
+        let hand_over_check: HandOverCheck = Arc::new(|_| Err(HandOverError::NotPermitted));
+        let context = ProcessContext {
+            tenant,
+            facts: &facts,
+            pipes: side.shared(),
+            hand_over_check: &hand_over_check,
+            usage: &Arc::new(ProcessUsage::of(&Arc::new(session))),
+        };
+        match Box::pin(Guest::start(self, &context)).await {
+            Ok((guest, _)) => {
+                // Its slot is free for the next test.
                 guest.reap().await;
                 Ok(())
             }

@@ -1,0 +1,120 @@
+//! What a component is built for, and where its functions are.
+
+use wasmtime::Engine;
+use wasmtime::component::{Component, InstancePre};
+
+use super::interfaces::{self, SESSION};
+use super::refusal;
+use crate::channel::MissingHandlers;
+use crate::error::Error;
+use crate::host::State;
+use crate::host::bindings::exports;
+
+/// The worlds of which a component can be, by what tells them apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum WorldKind {
+    /// `session-plugin`.
+    Handler,
+}
+
+/// A component's world, with its functions. What a process runs follows from it (`process/functions.rs`).
+pub(crate) enum World {
+    /// `session-plugin`: functions that are called for each event of a session.
+    Handler(HandlerExports),
+}
+
+/// Where the functions of a `session-plugin` are; the optional interfaces are looked up once, here.
+pub(crate) struct HandlerExports {
+    pub(crate) session: exports::session::GuestIndices,
+    pub(crate) timer: Option<exports::timer_handler::GuestIndices>,
+    pub(crate) drain: Option<exports::drain_handler::GuestIndices>,
+    pub(crate) line_break: Option<exports::break_handler::GuestIndices>,
+    pub(crate) request: Option<exports::request_handler::GuestIndices>,
+    pub(crate) message: Option<exports::message_handler::GuestIndices>,
+}
+
+/// What a file without a session may be, by an interface that it exports. Beside a session none of these matters:
+/// toolchains export `wasi:cli/run` along with what they are asked for.
+const OTHER_KINDS: [(&str, &str); 3] = [
+    ("whelk:ssh/authenticator", "an authenticator"),
+    ("whelk:ssh/connection-handler", "a connection plugin"),
+    ("wasi:cli/run", "a program"),
+];
+
+impl WorldKind {
+    /// Tells by its exports what a component is built for. No other place does.
+    ///
+    /// # Errors
+    /// Why it cannot be run.
+    pub(super) fn of(exports: &[&str]) -> Result<Self, String> {
+        let others: Vec<&str> =
+            OTHER_KINDS.iter().filter(|(name, _)| has(exports, name)).map(|(_, kind)| *kind).collect();
+        match (has(exports, SESSION), others.as_slice()) {
+            (true, _) => Ok(Self::Handler),
+            (false, []) if exports.is_empty() => Err(format!("it exports nothing; a plugin exports {SESSION}@0.1.0")),
+            (false, []) => Err(format!("it exports {}, but not {SESSION}@0.1.0", exports.join(", "))),
+            (false, others) => {
+                Err(format!("it is {}, which cannot be run yet; sessions need {SESSION}@0.1.0", others.join(" and ")))
+            }
+        }
+    }
+
+    /// Looks up the functions of a component of this world.
+    pub(super) fn find(self, pre: &InstancePre<State>) -> Result<World, Error> {
+        match self {
+            Self::Handler => HandlerExports::find(pre).map(World::Handler),
+        }
+    }
+}
+
+/// Tells what it is built for, and names everything that is missing, strange or of another version, before the linker
+/// stops at the first.
+pub(super) fn check_interfaces(engine: &Engine, component: &Component) -> Result<WorldKind, Error> {
+    let ty = component.component_type();
+    let exports: Vec<&str> = ty.exports(engine).map(|(name, _)| name).collect();
+    let (kind, mut reasons) = match WorldKind::of(&exports) {
+        Ok(WorldKind::Handler) => (Some(WorldKind::Handler), interfaces::session_misfits(engine, &ty)),
+        Err(reason) => (None, vec![reason]),
+    };
+    reasons.extend(ty.imports(engine).filter_map(|(import, _)| interfaces::import_misfit(import)));
+    kind.filter(|_| reasons.is_empty()).ok_or_else(|| Error::Refused(reasons.join("; ")))
+}
+
+/// Whether an interface of this name, in any version, is among the exports.
+fn has(exports: &[&str], name: &str) -> bool {
+    exports.iter().any(|export| export.split('@').next() == Some(name))
+}
+
+impl World {
+    /// Which requests are refused without asking it.
+    pub(crate) fn missing_handlers(&self) -> MissingHandlers {
+        let Self::Handler(exports) = self;
+        MissingHandlers { requests: exports.request.is_none(), breaks: exports.line_break.is_none() }
+    }
+
+    /// Its optional handlers, in the order of the interfaces' names.
+    pub(super) fn handlers(&self) -> Vec<&'static str> {
+        let Self::Handler(exports) = self;
+        let handlers = [
+            ("break-handler", exports.line_break.is_some()),
+            ("drain-handler", exports.drain.is_some()),
+            ("message-handler", exports.message.is_some()),
+            ("request-handler", exports.request.is_some()),
+            ("timer-handler", exports.timer.is_some()),
+        ];
+        handlers.into_iter().filter(|(_, there)| *there).map(|(name, _)| name).collect()
+    }
+}
+
+impl HandlerExports {
+    fn find(pre: &InstancePre<State>) -> Result<Self, Error> {
+        Ok(Self {
+            session: exports::session::GuestIndices::new(pre).map_err(|error| refusal::not_a_session(&error))?,
+            timer: refusal::optional(pre, "timer-handler", exports::timer_handler::GuestIndices::new)?,
+            drain: refusal::optional(pre, "drain-handler", exports::drain_handler::GuestIndices::new)?,
+            line_break: refusal::optional(pre, "break-handler", exports::break_handler::GuestIndices::new)?,
+            request: refusal::optional(pre, "request-handler", exports::request_handler::GuestIndices::new)?,
+            message: refusal::optional(pre, "message-handler", exports::message_handler::GuestIndices::new)?,
+        })
+    }
+}

@@ -1,0 +1,195 @@
+//! A store with an instance in it, and how it is entered: with a CPU budget, under the epoch ticker, with a run permit, and
+//! never again after a failure.
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::time::{Instant, Sleep, sleep_until};
+use wasmtime::Store;
+
+use super::functions::Functions;
+use super::store::{ProcessContext, ProcessStore, make};
+use crate::channel::Shared;
+use crate::engine::Engine;
+use crate::error::{Error, Limit, Stop, judge, judge_start};
+use crate::host::State;
+use crate::limits::budget::Budget;
+use crate::limits::meter::Meter;
+use crate::limits::permit::Gate;
+use crate::plugin::Plugin;
+use crate::supervise::catch;
+
+/// A store with an instance in it.
+pub(super) struct Guest {
+    store: ProcessStore,
+    watch: Watch,
+}
+
+/// The limits that a call is held to.
+pub(super) struct Watch {
+    meter: Arc<Meter>,
+    pipes: Arc<Shared>,
+    engine: Engine,
+    budget: Arc<Budget>,
+    grace: Duration,
+}
+
+/// How long a call may take by the clock, once that is limited. Paused while the call waits for a run permit.
+struct GraceTimer {
+    grace: Duration,
+    deadline: Option<Pin<Box<Sleep>>>,
+    paused_since: Option<Instant>,
+}
+
+/// Why a call did not return.
+pub(super) enum Failure {
+    Wasm(wasmtime::Error),
+    /// It went on for too long after the session's end.
+    Overdue,
+    /// The host panicked, in an import or around the call, with this message.
+    Panicked(String),
+}
+
+impl Guest {
+    /// Makes a store with an instance of the plugin in it, and looks up what it runs.
+    pub(super) async fn start(plugin: &Plugin, context: &ProcessContext<'_>) -> Result<(Self, Functions), Stop> {
+        let (mut store, meter) = make(plugin, context).map_err(Stop::Failed)?;
+        let (engine, tenant) = (plugin.engine(), context.tenant);
+        let watch = Watch {
+            meter,
+            pipes: Arc::clone(context.pipes),
+            engine: engine.clone(),
+            budget: Arc::clone(tenant.budget()),
+            grace: tenant.limits().grace,
+        };
+        watch.meter.begin(tenant.limits().instantiate_ticks, engine.ticker().epoch());
+        // Most of the work is the host's, which no tick interrupts: it fills the memory with the plugin's data segments.
+        watch.meter.set_exact(true);
+        let made = watch.instantiate(plugin, store.get()).await;
+        watch.meter.set_exact(false);
+        match made {
+            Ok(functions) => Ok((Self { store, watch }, functions)),
+            Err(stop) => {
+                store.reap().await;
+                Err(stop)
+            }
+        }
+    }
+
+    pub(super) fn state(&mut self) -> &mut State {
+        self.store.get().data_mut()
+    }
+
+    /// Drops the store, off the workers if it is large. Its slot and its memory are free when this returns.
+    pub(super) async fn reap(self) {
+        self.store.reap().await;
+    }
+
+    /// Begins a call that may use this many ticks.
+    pub(super) fn enter(&mut self, ticks: u32) -> (&Watch, &mut Store<State>) {
+        let store = self.store.get();
+        store.set_epoch_deadline(1);
+        self.watch.meter.begin(ticks, self.watch.engine.ticker().epoch());
+        store.data_mut().memory.begin();
+        (&self.watch, store)
+    }
+
+    /// Ends a call, and says what its failure means.
+    pub(super) fn leave<R>(&mut self, result: Result<R, Failure>) -> Result<R, Stop> {
+        self.state().tidy();
+        result.map_err(|failure| match failure {
+            Failure::Wasm(error) => judge(&error, self.state().memory.refused()),
+            Failure::Overdue => overdue("the call went on after the session's end"),
+            Failure::Panicked(words) => Stop::Failed(Error::panicked(&words)),
+        })
+    }
+}
+
+/// The call did not return in time.
+fn overdue(detail: &str) -> Stop {
+    Stop::Failed(Error::Limit { limit: Limit::Time, detail: detail.to_owned() })
+}
+
+impl Watch {
+    /// Makes the instance in its store.
+    async fn instantiate(&self, plugin: &Plugin, store: &mut Store<State>) -> Result<Functions, Stop> {
+        // Bounded: a start function may wait for ever as well as run for ever.
+        let started = self.run(true, pin!(plugin.pre().instantiate_async(&mut *store))).await;
+        let instance = match started {
+            Ok(instance) => instance,
+            Err(Failure::Overdue) => return Err(overdue("it was not made in time")),
+            Err(Failure::Panicked(words)) => return Err(Stop::Failed(Error::panicked(&words))),
+            Err(Failure::Wasm(error)) => {
+                let refused = store.data().memory.refused();
+                return Err(judge_start(&error, refused, self.engine.capacity()));
+            }
+        };
+        Functions::load(plugin.world(), store, &instance).map_err(|error| Stop::Failed(Error::host(&error)))
+    }
+
+    /// Runs a call to its end. Once the session is over, or from the beginning if it is `bounded`, the call has
+    /// the time of grace left, by the clock; processor time is limited always. The call is pinned by the caller:
+    /// moved in, it would count twice in the size of a session.
+    ///
+    /// Each time it is polled it needs permits, and has none when it is not.
+    pub(super) async fn run<R>(
+        &self,
+        bounded: bool,
+        mut call: Pin<&mut impl Future<Output = wasmtime::Result<R>>>,
+    ) -> Result<R, Failure> {
+        let ticker = self.engine.ticker();
+        let mut gate = Gate::new(self.budget.permits(self.engine.workers()), self.engine.permits());
+        let mut grace = GraceTimer { grace: self.grace, deadline: None, paused_since: None };
+        poll_fn(|context| {
+            let pass = gate.poll_pass(context, self.meter.is_long(), || self.meter.wait_until());
+            let Poll::Ready(turn) = pass else {
+                grace.pause();
+                return Poll::Pending;
+            };
+            grace.resume();
+            let running = ticker.run();
+            let epoch = ticker.epoch();
+            self.meter.resume(epoch);
+            let polled = catch(|| call.as_mut().poll(context));
+            self.meter.pause(ticker.epoch());
+            drop(running);
+            if ticker.epoch() != epoch {
+                turn.end_later();
+            }
+            match polled {
+                Ok(Poll::Ready(result)) => return Poll::Ready(result.map_err(Failure::Wasm)),
+                Ok(Poll::Pending) => {}
+                Err(words) => return Poll::Ready(Err(Failure::Panicked(words))),
+            }
+            self.pipes.listen(context);
+            grace.poll_end(context, bounded || self.pipes.ended().is_some()).map(|()| Err(Failure::Overdue))
+        })
+        .await
+    }
+}
+
+impl GraceTimer {
+    fn pause(&mut self) {
+        self.paused_since.get_or_insert_with(Instant::now);
+    }
+
+    fn resume(&mut self) {
+        if let Some(since) = self.paused_since.take()
+            && let Some(deadline) = &mut self.deadline
+        {
+            let later = deadline.deadline() + since.elapsed();
+            deadline.as_mut().reset(later);
+        }
+    }
+
+    /// Whether the time is over; it `counts` from the first time that it is said to.
+    fn poll_end(&mut self, context: &mut Context<'_>, counts: bool) -> Poll<()> {
+        if counts && self.deadline.is_none() {
+            self.deadline = Some(Box::pin(sleep_until(Instant::now() + self.grace)));
+        }
+        self.deadline.as_mut().map_or(Poll::Pending, |deadline| deadline.as_mut().poll(context))
+    }
+}

@@ -1,0 +1,114 @@
+//! Which plugin serves a start request, and which one takes a session over.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use crate::channel::Shared;
+use crate::channel_event::{ChannelEvent, Facts};
+use crate::error::Error;
+use crate::event::{Event, emit};
+use crate::host::HandOverCheck;
+use crate::host::bindings::imports::channel::HandOverError;
+use crate::limits::Throttle;
+use crate::plugin::Plugin;
+use crate::plugin::lookup::{Lookup, Plugins, Start};
+use crate::tenant::Tenant;
+
+/// Finds the plugins of one session.
+pub(super) struct Router {
+    /// The plugin that the session was opened with, which has what is not routed.
+    home: Arc<Plugin>,
+    plugins: Arc<dyn Plugins>,
+    tenant: Arc<Tenant>,
+    /// For the log.
+    facts: Facts,
+    /// Of the lines that say that a route leads nowhere.
+    refused_routes: Throttle,
+}
+
+/// Who serves a start request.
+pub(super) enum Route {
+    /// The plugin that has the session.
+    Here,
+    To(Arc<Plugin>),
+    /// Nobody.
+    Nowhere,
+    /// Nobody yet. What the client is told.
+    Later(String),
+}
+
+impl Router {
+    /// Of a session that is opened with the plugin `home`.
+    pub(super) fn new(home: &Arc<Plugin>, plugins: &Arc<dyn Plugins>, tenant: &Arc<Tenant>, facts: &Facts) -> Self {
+        let (home, plugins, tenant) = (Arc::clone(home), Arc::clone(plugins), Arc::clone(tenant));
+        Self { home, plugins, tenant, facts: facts.clone(), refused_routes: Throttle::first(1) }
+    }
+
+    /// The plugin that the session is opened with.
+    pub(super) fn home(&self) -> &Arc<Plugin> {
+        &self.home
+    }
+
+    /// What the import `hand-over` asks.
+    pub(super) fn hand_over_check(&self) -> HandOverCheck {
+        let (tenant, plugins) = (Arc::clone(&self.tenant), Arc::clone(&self.plugins));
+        Arc::new(move |name| {
+            match plugins.lookup(name) {
+                Lookup::Found(plugin) => plugin.admit(&tenant).map_err(|_| HandOverError::NotPermitted),
+                // It is waited for afterwards, and asked then.
+                Lookup::Preparing => Ok(()),
+                Lookup::Retried | Lookup::Absent => Err(HandOverError::UnknownPlugin),
+            }
+        })
+    }
+
+    /// Where a start request is served, if `here` is the plugin that has the session.
+    pub(super) async fn route(&mut self, start: &ChannelEvent, here: Option<&Plugin>, pipes: &Shared) -> Route {
+        let routed = Start::of(start).and_then(|start| self.plugins.route(&start));
+        let name = routed.as_deref().unwrap_or_else(|| self.home.name());
+        if here.is_some_and(|here| here.name() == name) {
+            return Route::Here;
+        }
+        let found = if pipes.handoffs() < self.tenant.limits().handoffs {
+            let found = self.settled(name, pipes).await;
+            if let Some(words) = found.try_again(name) {
+                return Route::Later(words);
+            }
+            // Nobody is left to whom it matters.
+            if pipes.ended().is_some() {
+                return Route::Nowhere;
+            }
+            self.admitted(found)
+        } else {
+            Err(Error::Refused("the session has changed its plugin too often".to_owned()))
+        };
+        found.map_or_else(
+            |reason| {
+                if self.refused_routes.admit(Instant::now()).is_some() {
+                    let (connection, channel) = (self.facts.connection(), self.facts.channel());
+                    let tenant = self.tenant.name();
+                    emit(Event::SessionRouteRefused { connection, channel, tenant, plugin: name, reason: &reason });
+                }
+                Route::Nowhere
+            },
+            Route::To,
+        )
+    }
+
+    /// What this name means once it is known. Ends with the session.
+    pub(super) async fn settled(&self, name: &str, pipes: &Shared) -> Lookup {
+        tokio::select! {
+            biased;
+            found = self.plugins.settled(name) => found,
+            () = pipes.until_ended() => Lookup::Absent,
+        }
+    }
+
+    /// The plugin that was found, if the tenant may run it.
+    pub(super) fn admitted(&self, found: Lookup) -> Result<Arc<Plugin>, Error> {
+        let plugin = found.found().ok_or_else(|| Error::Refused("there is no such plugin".to_owned()))?;
+        plugin.admit(&self.tenant)?;
+        Ok(plugin)
+    }
+}
