@@ -1,4 +1,4 @@
-//! Who may enter, and as whom.
+//! Authentication: who may log in, and as which user.
 
 pub mod access;
 pub(crate) mod attempt;

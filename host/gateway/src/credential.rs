@@ -1,6 +1,6 @@
-//! What a user proves to be themselves with, as an operator writes it down: password hashes and lists of public keys.
+//! Credentials as an operator writes them: password hashes and lists of public keys.
 //!
-//! Reads and compares; who may enter is decided in [`crate::auth::access`].
+//! Parses and compares; [`crate::auth::access`] decides who may log in.
 
 mod authorized_keys;
 mod password;

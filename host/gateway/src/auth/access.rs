@@ -1,12 +1,12 @@
-//! Who may enter, and as whom.
+//! Decides who may log in.
 //!
-//! A user who does not exist is answered exactly as one who gave a wrong password: the same steps, the same work, the same
-//! time. The name is looked up in an exact map and never becomes a path, a pattern or a query.
+//! An unknown user gets exactly the same answer as a wrong password: the same steps, the same work, the same time. The
+//! name is looked up in an exact map and never becomes a path, a pattern or a query.
 //!
 //! Knows nothing of packets: signatures have been verified before a key counts as proven (RFC 4252 §7).
 //!
-//! Passwords are hashed in a bounded number of slots, for which sources take turns (`queue.rs`). A wait for a slot is nobody's
-//! failure: it counts neither against the grace to decide nor as a wrong password.
+//! Passwords are hashed in a bounded number of slots, for which sources take turns (`queue.rs`). Waiting for a slot is
+//! not a failure: it counts neither against the grace to decide nor as a wrong password.
 
 mod queue;
 mod slots;
@@ -27,21 +27,21 @@ use crate::os_limits;
 use crate::source::Source;
 use slots::Slots;
 
-/// The longest password that is looked at, in bytes. A longer one would buy an attacker work for nothing.
+/// The longest password that is hashed, in bytes: a longer one would cost more work than it costs the attacker.
 const LONGEST_PASSWORD: usize = 1024;
-/// The method by which a user enters who needs no credentials, whatever the client shows.
+/// The method of a user who needs no credentials, whatever the client presents.
 const OPEN: &str = "none";
-/// How much longer than others a user's failures may take, by a secret of this process: so that the time of one answer
-/// means nothing when it is held against the time of another name's.
+/// The largest extra delay of a user's failures, derived from the name by a secret of this process: so that comparing
+/// the times of two names reveals nothing.
 const SPREAD_MICROSECONDS: u64 = 4000;
 
-/// Decides who may enter. One for the program, shared by all connections.
+/// Decides who may log in. Shared by all connections.
 pub struct Access {
     entrance: Users,
-    /// Every hash there is: what an attempt without a hash of its own is measured against.
+    /// All hashes: an attempt without a hash of its own is checked against one of them.
     decoys: Vec<Arc<PasswordHash>>,
     slots: Slots,
-    /// Bytes of memory that one hash may take.
+    /// The most memory of one hash, in bytes.
     most_memory: usize,
     secret: RandomState,
     failure_delay: Duration,
@@ -64,43 +64,44 @@ struct Member {
 /// The decision.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Let in. For a key that was offered: it would do, prove it.
+    /// Accepted. For a key that was offered: it would be accepted, prove it.
     Accept(Identity),
-    /// Not let in, and nothing more is said.
+    /// Rejected, without a reason.
     Reject,
-    /// Could not be decided, whether right or wrong: the connection has to end, and may try again.
+    /// Could not be decided, whether right or wrong: the connection must end, and the client may try again.
     Undecided(Overload),
 }
 
 /// Why an attempt could not be decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Overload {
-    /// A password took longer to hash than `decision_grace`.
+    /// Hashing the password took longer than `decision_grace`.
     Slow,
-    /// There was no memory to hash a password in, or the hash needs more than any may have.
+    /// There was no memory to hash the password in, or the hash needs more than the limit.
     Memory,
-    /// The hashing ended by a panic, which has been logged.
+    /// Hashing panicked, which was logged.
     Panic,
 }
 
-/// What [`Access::judge`] found, and how long it waited for a slot.
+/// The result of [`Access::judge`], and how long it waited for a slot.
 struct Judgement {
     verdict: Verdict,
     waited: Duration,
 }
 
-/// Who has entered.
+/// An authenticated user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
-    /// The name, exactly as it was sent and as the configuration has it.
+    /// The name, exactly as the client sent it and as the configuration has it.
     pub user: String,
-    /// The name of the tenant for whom the sessions run. In the demonstration it is the user name, and need not exist.
+    /// The name of the tenant of the sessions. In the demonstration it is the user name, and need not exist.
     pub tenant: String,
-    /// The plugin that the sessions run unless a route leads elsewhere. In the demonstration as the tenant.
+    /// The plugin of the sessions unless a route selects another. In the demonstration equal to the tenant.
     pub plugin: String,
     /// `none`, `password` or `publickey`.
     pub method: &'static str,
-    /// Of the key that was proven. For a key that was only offered, of that one, unless the user needs no credentials.
+    /// The fingerprint of the key that was proven. For a key that was only offered, of that one, unless the user needs
+    /// no credentials.
     pub fingerprint: Option<String>,
 }
 
@@ -127,8 +128,8 @@ impl Access {
         }
     }
 
-    /// The methods to name after a failure, RFC 4252 §5.1: those that some user has, so that they tell nothing of one.
-    /// Some clients never try `none`, so a user who needs no credentials makes all methods worth trying.
+    /// The methods to list after a failure, RFC 4252 §5.1: those that any user has, so that they reveal nothing about
+    /// one. Some clients never try `none`, so a user who needs no credentials makes all methods worth trying.
     pub fn methods(&self) -> Methods {
         match &self.entrance {
             Users::Anybody => Methods { password: true, publickey: true },
@@ -142,24 +143,24 @@ impl Access {
         }
     }
 
-    /// Decides. A rejection comes no sooner than the failure delay; the same time for a user who exists and for one who does not.
-    /// Sources take turns. Sets `queued` if the attempt had to wait for a slot. There is no limit here for that wait: the caller has a grace for the
-    /// whole login. Can be dropped at any point.
+    /// Decides on an attempt. A rejection comes no sooner than the failure delay, after the same time for known and
+    /// unknown users. Sources take turns. Sets `queued` if the attempt had to wait for a slot; that wait has no limit
+    /// here, because the caller limits the whole login. Cancel safe.
     pub async fn decide(&self, attempt: Attempt<'_>, source: Source, queued: &AtomicBool) -> Verdict {
         let started = Instant::now();
         let Judgement { verdict, waited } = self.judge(attempt, source, queued).await;
         match &verdict {
             Verdict::Accept(identity) => {
-                // Whoever logged in without credentials has shown nothing by which the source could be trusted.
+                // A login without credentials has shown nothing by which the source could be trusted.
                 let shown = matches!(attempt.credential, Credential::Password(_) | Credential::KeyProven(_));
                 if shown && identity.method != OPEN {
                     self.slots.logged_in(source);
                 }
             }
-            // Nothing was looked at, so there is no time of work to hide.
+            // Nothing was checked, so there is no working time to hide.
             Verdict::Reject if matches!(attempt.credential, Credential::Unusable) => {}
             Verdict::Reject => {
-                // The wait was the same for everybody. The work may not have been, so its time is what must not show.
+                // The wait was the same for every user. The working time may not have been, so it must be hidden.
                 let began = started + waited;
                 sleep_until(began + self.answer_after(attempt.user, began.elapsed())).await;
             }
@@ -209,9 +210,10 @@ impl Access {
         }
     }
 
-    /// Holds a password against the user's hash, and says how long it waited for a slot. For a user without one, or who does not
-    /// exist, the hash of another user is taken: the same wait and the same work are done, and the result is ignored. Which
-    /// one follows from the name, so that unknown names show the same mixture of costs as known ones, and each always the same.
+    /// Checks a password against the user's hash, and returns how long it waited for a slot. For an unknown user or one
+    /// without a hash, the hash of another user is used: the wait and the work are the same, and the result is ignored.
+    /// The name determines which one, so that unknown names show the same mixture of costs as known ones, and each name
+    /// always the same.
     async fn check(
         &self,
         (user, password): (&[u8], &[u8]),
@@ -233,7 +235,7 @@ impl Access {
         let waited = asked.elapsed();
         let password = Zeroizing::new(password.to_vec());
         let work = tokio::task::spawn_blocking(move || {
-            // Held until the work is done, even when nobody waits for it any more.
+            // Held until the work is done, even if nobody waits for it any more.
             let _slot = slot;
             hash.verify(&password)
         });
@@ -252,9 +254,9 @@ impl Access {
         self.decoys.get(usize::try_from(chosen).ok()?).cloned()
     }
 
-    /// How long after its arrival an attempt that has been rejected is answered: the delay, or its next doubling after the work
-    /// that was done, so that small differences of that work do not show. A doubling is never more than `decision_grace`, or than
-    /// the work itself if that took longer.
+    /// How long after its arrival a rejected attempt is answered: the failure delay, or its next doubling after the
+    /// working time, so that small differences of the working time do not show. A doubling is at most `decision_grace`,
+    /// or the working time itself if that was longer.
     fn answer_after(&self, user: &[u8], elapsed: Duration) -> Duration {
         let spread = Duration::from_micros(self.secret.hash_one(("delay", user)) % SPREAD_MICROSECONDS);
         let least = self.failure_delay + spread;
@@ -276,15 +278,15 @@ impl Member {
     }
 }
 
-/// A name that can be a user's: RFC 4252 §5 has it in UTF-8. Control characters never come from a person.
+/// Whether a name can be a user's: RFC 4252 §5 requires UTF-8. A person never types control characters.
 fn name(user: &[u8]) -> Option<&str> {
     let name = str::from_utf8(user).ok()?;
     let fits = !name.is_empty() && name.len() <= LONGEST_NAME && !name.chars().any(char::is_control);
     fits.then_some(name)
 }
 
-/// Lets in a user who needs no credentials, whatever the client shows. Nothing of it is looked at but the fingerprint of a key
-/// whose signature has been verified: anybody may offer anybody's key.
+/// Accepts a user who needs no credentials, whatever the client presents. Of that, only the fingerprint of a key with a
+/// verified signature is recorded: anybody may offer anybody's key.
 fn open(user: String, tenant: String, plugin: String, credential: Credential<'_>) -> Verdict {
     let fingerprint = match credential {
         Credential::KeyProven(key) => Some(key.fingerprint()),
@@ -310,7 +312,7 @@ mod tests {
     const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti";
     const OTHER_KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ";
 
-    /// Nobody's key.
+    /// A key of no user.
     const NOBODYS_KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGsG0EY6QnDI/dlt9lnofeD0dHhgGVgCvx+ttX8Kxd1w";
 
     fn key(line: &str) -> PublicKey {
@@ -359,7 +361,7 @@ mod tests {
         Source::V4([192, 0, 2, number])
     }
 
-    /// Takes every slot that there is.
+    /// Takes every slot.
     async fn all_slots(access: &Access) -> Vec<slots::Slot> {
         let mut taken = Vec::new();
         for _ in 0..os_limits::hashing_slots(&Limits::default()) {
@@ -501,7 +503,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_password_that_is_too_long_is_refused_before_any_work() {
         let access = two_users();
-        // No work can be done: whoever hashed would wait.
+        // No work can be done: hashing would wait.
         let _all = all_slots(&access).await;
         let started = Instant::now();
         assert!(try_in(&access, b"alice", Credential::Password(&[b'x'; 1025])).await.is_none());
@@ -537,7 +539,7 @@ mod tests {
             let access = Arc::clone(&access);
             tries.spawn(async move { decide(&access, from, b"alice", Credential::Password(b"right")).await });
         }
-        // The clock moves only once every task waits.
+        // The clock moves only when every task waits.
         assert!(timeout(Duration::from_secs(60), tries.join_next()).await.is_err());
         drop(all);
         let entered = tries.join_all().await;
@@ -545,7 +547,7 @@ mod tests {
         assert_eq!(entered.len(), 20);
     }
 
-    /// A configuration with one user, `alice`, whose hash is this.
+    /// A configuration with one user, `alice`, with this hash.
     fn alice(hash: &str, limits: Limits) -> Config {
         let password = Some(PasswordHash::parse(hash).unwrap());
         let door = Door::Credentials { password, keys: Vec::new() };
@@ -555,7 +557,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn hashing_that_takes_longer_than_its_grace_is_no_wrong_password_for_everybody_alike() {
         let hash = bcrypt::hash("right", 4).unwrap();
-        // At 2^13 rounds it takes most of a second, in which the clock here is moved past the grace.
+        // 2^13 rounds take most of a second, during which the clock is moved past the grace.
         let limits = Limits { hashing: 2, ..Limits::default() };
         let access = Access::new(&alice(&hash.replace("$04$", "$13$"), limits));
         for user in [&b"alice"[..], b"mallory"] {
@@ -619,7 +621,7 @@ mod tests {
         assert_eq!(two_users().methods(), Methods { password: true, publickey: true });
         let keys_only = access([("bob", user(None, &[KEY]))]);
         assert_eq!(keys_only.methods(), Methods { password: false, publickey: true });
-        // Clients that never try `none` have to find something to try.
+        // Clients that never try `none` must find a method to try.
         let guest_only = access([("guest", member(Door::Open))]);
         assert_eq!(guest_only.methods(), Methods { password: true, publickey: true });
     }

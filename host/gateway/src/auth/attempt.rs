@@ -4,7 +4,7 @@ use whelk_ssh::auth::server::{Attempt, Credential};
 use whelk_ssh::crypto::key::PublicKey;
 use zeroize::Zeroizing;
 
-/// An [`Attempt`] that owns what it shows. Its password is zeroized on drop.
+/// An owned [`Attempt`]. Its password is zeroized on drop.
 pub(crate) struct OwnedAttempt {
     user: Vec<u8>,
     credential: OwnedCredential,
@@ -31,7 +31,7 @@ impl OwnedAttempt {
         OwnedAttempt { user: attempt.user.to_vec(), credential }
     }
 
-    /// The attempt, as the protocol core has it.
+    /// The attempt in the protocol core's form.
     pub(crate) fn as_attempt(&self) -> Attempt<'_> {
         let credential = match &self.credential {
             OwnedCredential::None => Credential::None,

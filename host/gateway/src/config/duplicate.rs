@@ -1,25 +1,25 @@
-//! Where a key stands first that stands in the text twice.
+//! Finds the first occurrence of a key that occurs twice in the text.
 //!
-//! The parser says where it stands again, and nothing of the first place.
+//! The parser reports only the second one.
 
 use std::ops::Range;
 
 use toml::de::{DeTable, DeValue};
 
-/// What the parser says of it.
+/// The parser's message.
 pub(super) const DUPLICATE: &str = "duplicate key";
 
-/// The key, spelled in full, and where it stands first. `again` is where it stands once more. `None` where that cannot
-/// be told, such as within a table on one line.
+/// The full key and the place of its first occurrence. `again` is the place of the second. `None` if it cannot be
+/// determined, such as in an inline table.
 pub(super) fn first(text: &str, table: &DeTable<'_>, again: &Range<usize>) -> Option<(String, Range<usize>)> {
     let path = path(text, again)?;
     let span = place(table, &path).filter(|span| span.start < again.start);
-    // Of a table whose head stands twice the parser keeps the second.
+    // Of a table whose header occurs twice the parser keeps the second.
     let span = span.or_else(|| first_head(text.get(..again.start)?, &path)).or_else(|| first_within(table, &path))?;
     (span.start < again.start).then(|| (path.join("."), span))
 }
 
-/// The first line that is the head of this table.
+/// The first line that is the header of this table.
 fn first_head(before: &str, path: &[String]) -> Option<Range<usize>> {
     let mut start = 0;
     for line in before.split_inclusive('\n') {
@@ -31,7 +31,7 @@ fn first_head(before: &str, path: &[String]) -> Option<Range<usize>> {
     None
 }
 
-/// The first key of this table, which is where the table begins that was never named by itself.
+/// The first key of this table, where a table without a header begins.
 fn first_within(table: &DeTable<'_>, path: &[String]) -> Option<Range<usize>> {
     let (name, rest) = path.split_first()?;
     let DeValue::Table(inner) = table.get(name.as_str())?.get_ref() else { return None };
@@ -41,7 +41,7 @@ fn first_within(table: &DeTable<'_>, path: &[String]) -> Option<Range<usize>> {
     }
 }
 
-/// The full path of the key at a place: of the table's name in its head, or of the setting in a table.
+/// The full path of the key at a place: of a header, or of a setting in a table.
 fn path(text: &str, at: &Range<usize>) -> Option<Vec<String>> {
     let start = text.get(..at.start)?.rfind('\n').map_or(0, |end| end + 1);
     let (before, rest) = text.split_at_checked(start)?;
@@ -54,12 +54,12 @@ fn path(text: &str, at: &Range<usize>) -> Option<Vec<String>> {
             path
         }
     };
-    // Within a table on one line it is another key that stands twice.
+    // In an inline table, another key is the duplicate.
     let name = text.get(at.clone())?.rsplit('.').next()?.trim_matches(['"', '\'', '[', ']', ' ']);
     path.last().is_some_and(|last| last == name).then_some(path)
 }
 
-/// The name of the table whose head a line is.
+/// The name of the table if a line is its header.
 fn head(line: &str) -> Option<Vec<String>> {
     let line = line.trim();
     if !line.starts_with('[') || line.starts_with("[[") {
@@ -97,7 +97,7 @@ fn place(table: &DeTable<'_>, path: &[String]) -> Option<Range<usize>> {
 mod tests {
     use super::*;
 
-    /// The key and the line that it stands in first, of everything that stands twice in a text.
+    /// The keys that occur twice in a text, and the lines of their first occurrence.
     fn found(text: &str) -> Vec<Option<(String, usize)>> {
         let (table, errors) = DeTable::parse_recoverable(text);
         let line = |at: usize| text[..at].matches('\n').count() + 1;
@@ -118,7 +118,7 @@ mod tests {
             ("limits.memory = 1\n[limits]\n", &[Some(("limits", 1))]),
             ("a.b = 1\na.b = 2\n", &[Some(("a.b", 1))]),
             ("[r]\n\"git lfs\" = 1\n\"git lfs\" = 2\n", &[Some(("r.git lfs", 2))]),
-            // Within a table on one line the parser's own words have to do.
+            // In an inline table the parser's own message must suffice.
             ("limits = { memory = 1, memory = 2 }\n", &[None]),
         ] {
             let expected: Vec<_> =

@@ -1,9 +1,11 @@
-//! Which folders a tenant may be given: none that is, holds or lies in what is the operator's or another tenant's.
+//! Checks which folders a tenant may have: none that is, contains or is inside one of the operator or of another
+//! tenant.
 //!
-//! Paths are compared after their links have been followed, the way a kernel would follow them, and also where the last parts
-//! do not exist yet. Folders that exist are compared by their identity too, so that one that is mounted in two places is one.
+//! Paths are compared after following links like the kernel, even if their last parts do not exist yet. Existing
+//! folders are compared by identity too, so that a folder that is mounted twice is recognised.
 //!
-//! Checked when the configuration is read. What a tenant does with links of its own later is the directory grant's to hold.
+//! Checked when the configuration is read. What a tenant does with links of its own later is restricted by the
+//! directory grant.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -15,7 +17,7 @@ use std::path::{Component, Path, PathBuf};
 
 use super::reader::Findings;
 
-/// What is wrong with a grant to deploy that lets nobody deploy anything.
+/// The error for a grant to deploy without effect.
 pub(super) const DEPLOYS_NOTHING: &str =
     "deploy = true does nothing here: it takes a directory to write in that holds the tenant's own `plugins`";
 /// As many links as Linux follows, path_resolution(7).
@@ -26,11 +28,11 @@ const MOST_LINKS: usize = 40;
 pub(super) struct Place {
     /// Absolute and without links.
     pub(super) path: PathBuf,
-    /// Every link that was followed on the way, by its own path.
+    /// Every link on the way, by its own path.
     links: Vec<PathBuf>,
-    /// What it is and what it lies in, as far as that exists: device and number.
+    /// The device and inode numbers of it and its parents, as far as they exist.
     chain: Vec<Identity>,
-    /// What it is, if it exists.
+    /// Its identity, if it exists.
     identity: Option<Identity>,
 }
 
@@ -41,12 +43,12 @@ pub(super) struct Claim {
     pub(super) tenant: String,
     pub(super) kind: Kind,
     pub(super) place: Place,
-    /// Where the file says so.
+    /// The place in the file.
     pub(super) span: Range<usize>,
     pub(super) key: String,
 }
 
-/// What a tenant has a folder for.
+/// The purpose of a tenant's folder.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// For its plugins to read, and perhaps to write.
@@ -54,14 +56,14 @@ pub(super) enum Kind {
         writes: bool,
         /// The tenant may write where its own plugins are.
         deploys: bool,
-        /// It lies in the state folder because whelk makes it there.
+        /// It is in the state folder because whelk creates it there.
         private: bool,
     },
-    /// For its own plugins to be in.
+    /// For its own plugins.
     Plugins,
 }
 
-/// What is the operator's.
+/// A folder or file of the operator.
 pub(super) struct Owned<'a> {
     pub(super) file: &'a Path,
     pub(super) state: &'a Path,
@@ -69,7 +71,7 @@ pub(super) struct Owned<'a> {
     pub(super) keys: &'a [KeyFile],
 }
 
-/// A file of keys by which a user enters.
+/// A key file of a user.
 pub(super) struct KeyFile {
     pub(super) path: PathBuf,
     pub(super) user: String,
@@ -77,34 +79,35 @@ pub(super) struct KeyFile {
 }
 
 impl Kind {
-    /// Whether the tenant may do as it likes with what is in it ...
+    /// Whether the tenant may change the contents ...
     fn writes(self) -> bool {
         matches!(self, Kind::Directory { writes: true, .. })
     }
 
-    /// ... plugins included.
+    /// ... including plugins.
     pub(super) fn deploys(self) -> bool {
         matches!(self, Kind::Directory { writes: true, deploys: true, .. })
     }
 }
 
 impl Place {
-    /// Follows a path. What does not exist is taken as it is written.
+    /// Resolves a path. Parts that do not exist are taken literally.
     ///
     /// # Errors
-    /// When it cannot be followed: too many links, a file where a folder should be, no permission to look.
+    /// When it cannot be resolved: too many links, a file in place of a folder, no permission.
     pub(super) fn resolve(path: &Path) -> io::Result<Place> {
         Place::resolve_up_to(path, None)
     }
 
-    /// The same, but whatever lies in `end` is taken as it is written too: a tenant may put links there, which lead nobody anywhere.
+    /// The same, but everything inside `end` is taken literally too: a tenant may place links there, which must have no
+    /// effect.
     ///
     /// # Errors
     /// As for [`resolve`](Self::resolve).
     pub(super) fn resolve_up_to(path: &Path, end: Option<&Place>) -> io::Result<Place> {
         let mut ahead: VecDeque<OsString> = parts(&std::path::absolute(path)?);
         let (mut at, mut links) = (PathBuf::from("/"), Vec::new());
-        // Where it was seen that it lies in `end`: below a second mount of it that can be told only at the mount itself.
+        // Where the path was found to be in `end`: below a second mount only the mount point itself can tell.
         let mut inside: Option<PathBuf> = None;
         while let Some(part) = ahead.pop_front() {
             if part == ".." {
@@ -139,7 +142,7 @@ impl Place {
                 Err(error) => return Err(error),
             }
         }
-        // What was taken as it is written may be a link, and is nothing that can be told apart.
+        // What was taken literally may be a link, so it has no identity.
         let is_known =
             |path: &&Path| !inside.as_ref().is_some_and(|inside| path.starts_with(inside) && *path != inside);
         let chain = at.ancestors().filter(is_known).filter_map(identity).collect();
@@ -147,17 +150,18 @@ impl Place {
         Ok(Place { path: at, links, chain, identity })
     }
 
-    /// Whether a path without links is this place or lies in it. Two mounts of one folder are told by the folder itself alone.
+    /// Whether a path without links is this folder or inside it. Two mounts of one folder are recognised only by its
+    /// identity.
     fn holds(&self, path: &Path) -> bool {
         path.starts_with(&self.path) || self.identity.is_some_and(|own| identity(path) == Some(own))
     }
 
-    /// Whether it is the other, or lies in it.
+    /// Whether it is the other, or inside it.
     pub(super) fn is_within(&self, other: &Place) -> bool {
         self.path.starts_with(&other.path) || other.identity.is_some_and(|identity| self.chain.contains(&identity))
     }
 
-    /// How the two get in each other's way, for the middle of a sentence.
+    /// How the two conflict, as the middle of a sentence.
     fn relation(&self, other: &Place) -> Option<&'static str> {
         match (self.is_within(other), other.is_within(self)) {
             (true, true) => Some("is"),
@@ -167,7 +171,7 @@ impl Place {
         }
     }
 
-    /// Whether a link lies in it on the way to the other: whoever may write here says where the other is.
+    /// Whether it contains a link on the path to the other: whoever may write here decides where that leads.
     fn leads_to(&self, other: &Place) -> bool {
         other.links.iter().any(|link| link.starts_with(&self.path))
     }
@@ -187,7 +191,7 @@ fn parts(path: &Path) -> VecDeque<OsString> {
         .collect()
 }
 
-/// Holds every claim against what is the operator's and against those of the other tenants.
+/// Checks every claim against the operator's folders and those of the other tenants.
 pub(super) fn check(claims: &mut [Claim], owned: &Owned<'_>, findings: &mut Findings) {
     claims.sort_by_key(|claim| claim.span.start);
     if claims.is_empty() {
@@ -208,10 +212,10 @@ pub(super) fn check(claims: &mut [Claim], owned: &Owned<'_>, findings: &mut Find
     }
 }
 
-/// Where the operator's things are.
+/// The operator's folders.
 struct Places {
     state: Place,
-    /// What no directory may overlap, and what to call it.
+    /// What no directory may overlap, and its description.
     others: Vec<(&'static str, Place)>,
     plugins: Place,
     keys: Vec<(String, String, Place)>,
@@ -222,14 +226,14 @@ fn owned_places(owned: &Owned<'_>, findings: &mut Findings) -> Places {
         Ok(place) => place,
         Err(error) => {
             findings.add(&(0..0), key, format!("{} cannot be found: {error}", path.display()));
-            // Absolute and nowhere, so that it overlaps nothing.
+            // Absolute and non-existent, so that it overlaps nothing.
             Place { path: PathBuf::from("/\0"), ..Place::default() }
         }
     };
     let (state, plugins) = (resolve("state", owned.state), resolve("plugins", owned.plugins));
     let file = resolve("", owned.file);
     let keys = owned.keys.iter().map(|key| {
-        // A file of keys that cannot be read has been told.
+        // An unreadable key file has been reported.
         (key.user.clone(), key.tenant.clone(), Place::resolve(&key.path).unwrap_or_default())
     });
     let keys = keys.filter(|(.., place)| !place.path.as_os_str().is_empty()).collect();
@@ -254,7 +258,7 @@ fn check_directory(claim: &Claim, private: bool, places: &Places, findings: &mut
             findings.add(&claim.span, &claim.key, format!("{shown} holds a link on the way to {name} ({other})"));
         }
     }
-    // The tenant's own too: a plugin that writes there would say who enters.
+    // The tenant's own too: a plugin that writes there would decide who logs in.
     for (user, tenant, place) in places.keys.iter().filter(|_| writes) {
         if place.is_within(&claim.place) || claim.place.leads_to(place) {
             let what = format!("{shown} holds the keys by which {user:?} of tenant {tenant} enters");
@@ -271,7 +275,7 @@ fn check_plugins(claim: &Claim, places: &Places, findings: &mut Findings) {
     }
 }
 
-/// Two claims, the first of which stands later in the file.
+/// Two claims, the first of which comes later in the file.
 fn check_pair(claim: &Claim, other: &Claim, findings: &mut Findings) {
     let (directory, plugins) = match (claim.kind, other.kind) {
         (Kind::Directory { .. }, Kind::Plugins) => (claim, other),
@@ -316,7 +320,7 @@ fn check_alike(claim: &Claim, other: &Claim, findings: &mut Findings) {
     }
 }
 
-/// A grant to deploy that lets nobody deploy anything is a mistake.
+/// A grant to deploy without effect is an error.
 fn check_deploys(directory: &Claim, claims: &[Claim], findings: &mut Findings) {
     let Kind::Directory { writes, .. } = directory.kind else { return };
     let own = claims.iter().find(|claim| claim.kind == Kind::Plugins && claim.tenant == directory.tenant);

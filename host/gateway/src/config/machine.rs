@@ -1,24 +1,24 @@
-//! How much memory and how many threads this process may have: the machine's, or fewer where a control group says so.
+//! How much memory and how many threads this process may have: the machine's, or fewer if a control group limits them.
 //!
-//! Both versions of control groups are asked, since systemd of the last years, Docker and Kubernetes use version 2, and older
-//! machines use version 1, and some mount both. Each level up to the root counts: a service may be in a slice that has less
-//! than the service itself.
+//! Both versions of control groups are read, because recent systemd, Docker and Kubernetes use version 2, older
+//! machines version 1, and some mount both. Each level up to the root counts: a service may be in a slice with a lower
+//! limit than the service itself.
 
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-/// Something that a control group can limit.
+/// A resource that a control group can limit.
 struct Limited {
-    /// What version 1 calls its controller.
+    /// Its controller in version 1.
     controller: &'static str,
-    /// The files with the limits in a group of version 2 ...
+    /// The files with the limits in version 2 ...
     files_of_v2: &'static [&'static str],
-    /// ... and of version 1.
+    /// ... and in version 1.
     files_of_v1: &'static [&'static str],
 }
 
-/// In version 2 a group is slowed down above `memory.high` until it hardly runs, which helps a server no more than
-/// being killed. In version 1 a group without a limit holds a number near 2^63.
+/// In version 2, above `memory.high` a group is throttled until it hardly runs, which is no better for a server than
+/// being killed. In version 1 a group without a limit has a number near 2^63.
 const MEMORY: Limited = Limited {
     controller: "memory",
     files_of_v2: &["memory.max", "memory.high"],
@@ -27,20 +27,20 @@ const MEMORY: Limited = Limited {
 /// Processes and threads together.
 const THREADS: Limited = Limited { controller: "pids", files_of_v2: &["pids.max"], files_of_v1: &["pids.max"] };
 
-/// Bytes of memory that this process may have at most: the lowest of the machine's physical memory and the limits of all
-/// control groups that the process is in, on the way up to the root. `None` where the system does not say.
+/// The most memory of this process in bytes: the lowest of the machine's physical memory and the limits of its control
+/// groups, up to the root. `None` if it is unknown.
 #[must_use]
 pub(crate) fn memory_limit() -> Option<u64> {
     limit_under(Path::new("/"))
 }
 
-/// The same, with `/proc` and the groups' folders looked for below `root`.
+/// The same, with `/proc` and the groups' folders below `root`.
 fn limit_under(root: &Path) -> Option<u64> {
     physical(root).into_iter().chain(group_limit(root, &MEMORY)).min()
 }
 
-/// Threads that the control groups of this process may have, those of other processes in them included. `None` where
-/// they say nothing.
+/// The threads that the control groups of this process allow, including those of other processes in them. `None` if it
+/// is unknown.
 pub(crate) fn thread_limit() -> Option<u64> {
     group_limit(Path::new("/"), &THREADS)
 }
@@ -51,7 +51,7 @@ fn physical(root: &Path) -> Option<u64> {
     field(&text, "MemTotal:")
 }
 
-/// Memory that programs can have now without others being pushed out.
+/// Memory that programs can have now without pushing others out.
 pub(crate) fn available() -> Option<u64> {
     let text = fs::read_to_string("/proc/meminfo").ok()?;
     field(&text, "MemAvailable:")
@@ -72,7 +72,7 @@ fn group_limit(root: &Path, of: &Limited) -> Option<u64> {
     groups.lines().filter_map(|line| lowest(root, of, line, &mounts)).min()
 }
 
-/// The lowest limit of one line of `/proc/self/cgroup`, `ID:CONTROLLERS:PATH`, if it is about this.
+/// The lowest limit of one line of `/proc/self/cgroup`, `ID:CONTROLLERS:PATH`, if it has this controller.
 fn lowest(root: &Path, of: &Limited, line: &str, mounts: &[Mount]) -> Option<u64> {
     let (_, rest) = line.split_once(':')?;
     let (controllers, group) = rest.split_once(':')?;
@@ -89,7 +89,7 @@ fn lowest(root: &Path, of: &Limited, line: &str, mounts: &[Mount]) -> Option<u64
     levels.flat_map(|folder| files.iter().filter_map(move |file| number(&folder.join(file)))).min()
 }
 
-/// "max" is no number: no limit.
+/// "max" is not a number: no limit.
 fn number(file: &Path) -> Option<u64> {
     fs::read_to_string(file).ok()?.trim().parse().ok()
 }
@@ -97,7 +97,7 @@ fn number(file: &Path) -> Option<u64> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     V2,
-    /// The one that has this controller.
+    /// The mount with this controller.
     V1(&'static str),
 }
 
@@ -105,13 +105,13 @@ enum Kind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Mount {
     kind: Kind,
-    /// The group that is seen at the mount point.
+    /// The group at the mount point.
     group: PathBuf,
     point: PathBuf,
 }
 
 impl Mount {
-    /// Reads a line of `/proc/self/mountinfo`, `proc_pid_mountinfo(5)`:
+    /// Parses a line of `/proc/self/mountinfo`, `proc_pid_mountinfo(5)`:
     /// `ID PARENT DEVICE ROOT POINT OPTIONS [FIELD...] - TYPE SOURCE SUPER_OPTIONS`.
     fn parse(line: &str) -> Option<Mount> {
         let (place, system) = line.split_once(" - ")?;
@@ -129,9 +129,9 @@ impl Mount {
         Some(Mount { kind, group, point })
     }
 
-    /// The folder of `group` below the mount point. A container is often shown its own group at the mount point while
-    /// `/proc/self/cgroup` names the group as the machine sees it, or as one outside of what can be seen: then the mount
-    /// point is the nearest that can be looked at.
+    /// The folder of `group` below the mount point. A container often sees its own group at the mount point while
+    /// `/proc/self/cgroup` has the group's path on the machine, or one outside of what is visible: then the mount point
+    /// is the nearest visible one.
     fn below<'a>(&self, group: &'a Path) -> &'a Path {
         match group.strip_prefix(&self.group) {
             Ok(below) if below.components().all(|part| matches!(part, Component::Normal(_))) => below,
@@ -149,7 +149,7 @@ mod tests {
     const V1: &str = "34 31 0:31 / /sys/fs/cgroup/cpuset rw - cgroup cgroup rw,cpuset\n\
                       35 31 0:32 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n";
 
-    /// What a machine with a GiB shows.
+    /// The file of a machine with one GiB.
     fn tree(groups: &str, mounts: &str, files: &[(&str, &str)]) -> Option<u64> {
         limit_under(planted(groups, mounts, files).path())
     }
@@ -222,7 +222,7 @@ mod tests {
         let mounts = "35 31 0:32 /docker/0123 /sys/fs/cgroup/memory ro - cgroup cgroup rw,memory\n";
         assert_eq!(tree("4:memory:/docker/0123\n", mounts, &files), Some(64 * MIB));
         assert_eq!(tree("4:memory:/docker/0123/inner\n", mounts, &files), Some(32 * MIB));
-        // Named from outside, or as one that is above what can be seen.
+        // Named from outside, or as one above what is visible.
         assert_eq!(tree("4:memory:/elsewhere\n", mounts, &files), Some(64 * MIB));
         assert_eq!(tree("4:memory:/../../sibling\n", V1, &files), Some(64 * MIB));
     }

@@ -1,28 +1,28 @@
-//! What is wrong with a configuration, and where.
+//! The errors and notes of a configuration, with their places.
 //!
-//! Every check adds to one list, so that an operator mends a file in one go instead of meeting its errors one by one.
+//! Every check adds to one list, so that an operator can fix a file in one go.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// One thing that is wrong, or in a list of notes one thing worth knowing.
+/// One error, or one note.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Problem {
-    /// The file and the line in it, counted from 1. `None` for what came from the command line.
+    /// The file and the line, counted from 1. `None` for the command line.
     pub place: Option<(PathBuf, usize)>,
-    /// The setting, spelled in full (`users.alice.plugin`). Empty where the text could not be read as settings at all.
+    /// The full key (`users.alice.plugin`). Empty if the text could not be parsed.
     pub key: String,
-    /// What is wrong, in words for the operator.
+    /// The message for the operator.
     pub what: String,
 }
 
 impl Problem {
-    /// A problem of the command line; `key` is the option, such as `--plugins`.
+    /// An error of the command line; `key` is the option, such as `--plugins`.
     pub(crate) fn of_option(key: &str, what: impl Into<String>) -> Problem {
         Problem { place: None, key: key.to_owned(), what: what.into() }
     }
 
-    /// A problem at a line of a file.
+    /// An error at a line of a file.
     pub(crate) fn at(file: &Path, line: usize, key: &str, what: impl Into<String>) -> Problem {
         Problem { place: Some((file.to_owned(), line)), key: key.to_owned(), what: what.into() }
     }
@@ -40,7 +40,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Why there is no configuration: every problem that was found, in the order of the file. Displays one a line.
+/// Why there is no configuration: all errors, in the order of the file. Displays one a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused(pub Vec<Problem>);
 

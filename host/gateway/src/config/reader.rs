@@ -1,6 +1,6 @@
-//! Walks a TOML text with the place of every value at hand, and collects what is wrong instead of stopping at it.
+//! Reads a TOML text with the place of every value, and collects errors instead of stopping at the first.
 //!
-//! Knows TOML and nothing of what the settings mean.
+//! It knows TOML and not the meaning of the settings.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -13,25 +13,25 @@ use super::problem::Problem;
 use super::setting::kind;
 use crate::config::suggest::{alike, nearest};
 
-/// The problems found so far, and what it takes to turn a place in the text into a line.
+/// The errors so far, and the line starts.
 pub(super) struct Findings {
     file: PathBuf,
     /// The offset at which each line begins.
     lines: Vec<usize>,
-    /// What stands against using the file.
+    /// Errors: the file cannot be used.
     pub(super) problems: Vec<Problem>,
-    /// What the operator should know although the file can be used.
+    /// Notes: the file can be used.
     pub(super) notes: Vec<Problem>,
-    /// Keys that nobody asked for.
+    /// Keys that no section asked for.
     pub(super) unknown: Vec<Unknown>,
 }
 
-/// A key that nobody asked for, and the problem that says so.
+/// A key that no section asked for, and its error.
 pub(super) struct Unknown {
     pub(super) name: String,
-    /// Of the problems, which one.
+    /// The index of the error.
     pub(super) problem: usize,
-    /// A setting of the same table is meant, and spelled otherwise: in capitals, or with dashes.
+    /// The setting of the same table that it probably means, with other capitals or dashes.
     pub(super) is_spelling: bool,
 }
 
@@ -47,17 +47,17 @@ impl Findings {
         &self.file
     }
 
-    /// Adds a problem at a place of the text. `key` is spelled in full.
+    /// Adds an error at a place of the text. `key` is the full key.
     pub(super) fn add(&mut self, span: &Range<usize>, key: &str, what: impl Into<String>) {
         self.problems.push(Problem::at(&self.file, self.line(span), key, what));
     }
 
-    /// Adds what is worth knowing and stops nothing.
+    /// Adds a note.
     pub(super) fn note(&mut self, item: &Item<'_>, what: impl Into<String>) {
         self.notes.push(Problem::at(&self.file, self.line(&item.span), &item.key, what));
     }
 
-    /// Where something stands already, for the end of a sentence about what stands there again.
+    /// The place of the first occurrence, as the end of a sentence about a duplicate.
     pub(super) fn first(&self, span: &Range<usize>) -> String {
         format!("(first at {})", self.place(span))
     }
@@ -67,7 +67,7 @@ impl Findings {
         format!("{}:{}", self.file.display(), self.line(span))
     }
 
-    /// Keeps what was read, or adds why it could not be.
+    /// Returns the value, or adds the error.
     pub(super) fn keep<T>(&mut self, item: &Item<'_>, read: Result<T, String>) -> Option<T> {
         match read {
             Ok(value) => Some(value),
@@ -83,20 +83,20 @@ impl Findings {
     }
 }
 
-/// One setting as it stands in the file.
+/// One setting of the file.
 #[derive(Clone)]
 pub(super) struct Item<'t> {
-    /// The last part of the key, as it is.
+    /// The last part of the key.
     pub(super) name: String,
-    /// Spelled in full.
+    /// The full key.
     pub(super) key: String,
-    /// Where the value stands, for a table where its name stands.
+    /// The place of the value, or of the name of a table.
     pub(super) span: Range<usize>,
     pub(super) value: &'t DeValue<'t>,
 }
 
 impl<'t> Item<'t> {
-    /// The elements of a list, each with the key of the list. What is no list is told so.
+    /// The elements of a list, each with the key of the list. Anything else is an error.
     pub(super) fn elements(&self, findings: &mut Findings) -> Vec<Item<'t>> {
         match self.value {
             DeValue::Array(elements) => elements
@@ -114,7 +114,7 @@ impl<'t> Item<'t> {
         }
     }
 
-    /// The table in this setting. What is no table is told so.
+    /// The table in this setting. Anything else is an error.
     pub(super) fn section(&self, findings: &mut Findings) -> Option<Section<'t>> {
         match self.value {
             DeValue::Table(table) => {
@@ -128,12 +128,12 @@ impl<'t> Item<'t> {
     }
 }
 
-/// A table of settings. Whoever reads it asks for every key that exists and then calls [`Section::finish`], which reports
-/// the keys that nobody asked for.
+/// A table of settings. A section asks for every key that it knows and then calls [`Section::finish`], which reports
+/// the others.
 pub(super) struct Section<'t> {
-    /// Spelled in full; empty at the top.
+    /// The full key; empty at the top.
     pub(super) key: String,
-    /// Where the name of the table stands.
+    /// The place of the table's name.
     pub(super) span: Range<usize>,
     table: &'t DeTable<'t>,
     asked: BTreeSet<&'static str>,
@@ -151,17 +151,17 @@ impl<'t> Section<'t> {
         Some(self.item(key, value))
     }
 
-    /// The same, but a name that is not `expected` here is only found when the file has it, and never guessed at.
+    /// The same, but a name that is not `expected` here is only found if the file has it, and never suggested.
     pub(super) fn take_if(&mut self, name: &'static str, expected: bool) -> Option<Item<'t>> {
         if expected || self.table.contains_key(name) { self.take(name) } else { None }
     }
 
-    /// Every setting of the table, whatever its name: for tables whose keys are names that the operator chose.
+    /// Every setting of the table: for tables whose keys are names that the operator chose.
     pub(super) fn all(&self) -> Vec<Item<'t>> {
         self.table.iter().map(|(key, value)| self.item(key, value)).collect()
     }
 
-    /// The full spelling of a key of this table.
+    /// The full key of a setting of this table.
     pub(super) fn full(&self, name: &str) -> String {
         let plain = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
         let quoted = if plain { name.to_owned() } else { format!("{name:?}") };
@@ -187,7 +187,7 @@ impl<'t> Section<'t> {
     }
 
     fn item(&self, key: &Spanned<std::borrow::Cow<'_, str>>, value: &'t Spanned<DeValue<'t>>) -> Item<'t> {
-        // The span of a table is not one place: its name is.
+        // The span of a table is not contiguous: use that of its name.
         let span = match value.get_ref() {
             DeValue::Table(_) => key.span(),
             _ => value.span(),

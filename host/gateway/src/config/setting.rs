@@ -1,10 +1,10 @@
-//! How one value is written in the file: counts, sizes and times, read and printed.
+//! The syntax of values: counts, sizes and times, parsed and printed.
 //!
-//! Sizes and times carry their unit (`"64 KiB"`, `"10 s"`), so that nobody has to guess what a number means.
+//! Sizes and times have a unit (`"64 KiB"`, `"10 s"`), so that numbers are unambiguous.
 //!
-//! Decided 2026-11-29: a unit has one spelling. What is spelled otherwise (`"16 MB"`, `"5m"`, `300`) is refused with
-//! the spelling that is accepted, and never guessed at: MB is a million bytes to some and MiB to others, and m is a
-//! minute to sshd and a month to others.
+//! Decided 2026-11-29: a unit has one spelling. Others (`"16 MB"`, `"5m"`, `300`) are refused with the accepted
+//! spelling, and never guessed: MB is a million bytes to some and MiB to others, and m is a minute to sshd and a month
+//! to others.
 
 mod meant;
 mod units;
@@ -19,13 +19,13 @@ use units::{SIZES, TIMES, integer, print_with_unit, with_unit};
 
 /// A type that a setting may have.
 pub(super) trait Setting: Copy + PartialOrd {
-    /// Reads the value, or says what it should look like.
+    /// Parses the value, or says what it should look like.
     fn read(value: &DeValue<'_>) -> Result<Self, String>;
 
-    /// The text that [`Setting::read`] reads back to the same value.
+    /// The text that [`Setting::read`] parses back to the same value.
     fn print(self) -> String;
 
-    /// Reads the value and holds it against its bounds, both included.
+    /// Parses the value and checks it against inclusive bounds.
     fn read_within(value: &DeValue<'_>, least: Self, most: Self) -> Result<Self, String> {
         let read = Self::read(value)?;
         if read < least || read > most {
@@ -67,7 +67,7 @@ impl Setting for usize {
     }
 }
 
-/// A length of time.
+/// A duration.
 impl Setting for Duration {
     fn read(value: &DeValue<'_>) -> Result<Duration, String> {
         let milliseconds = match value {
@@ -85,7 +85,7 @@ impl Setting for Duration {
     }
 }
 
-/// The text in a value.
+/// A text.
 pub(super) fn text<'t>(value: &'t DeValue<'_>) -> Result<&'t str, String> {
     match value {
         DeValue::String(text) => Ok(text),
@@ -93,8 +93,8 @@ pub(super) fn text<'t>(value: &'t DeValue<'_>) -> Result<&'t str, String> {
     }
 }
 
-/// The path in a value, joined to `folder` unless it is absolute. Nothing in it is expanded: what a shell or
-/// sshd_config would replace is refused, and is a path when it is written as `./~`.
+/// A path, joined to `folder` unless it is absolute. Nothing is expanded: what a shell or sshd_config would expand is
+/// refused, and is a path if it is written as `./~`.
 pub(super) fn path(value: &DeValue<'_>, folder: &Path) -> Result<PathBuf, String> {
     let path = text(value)?;
     let first = path.split('/').next().unwrap_or_default();
@@ -115,7 +115,7 @@ pub(super) fn path(value: &DeValue<'_>, folder: &Path) -> Result<PathBuf, String
     }
 }
 
-/// The truth value in a value.
+/// A boolean.
 pub(super) fn truth(value: &DeValue<'_>) -> Result<bool, String> {
     match value {
         DeValue::Boolean(truth) => Ok(*truth),
@@ -125,12 +125,12 @@ pub(super) fn truth(value: &DeValue<'_>) -> Result<bool, String> {
     }
 }
 
-/// What to write instead, for the end of a sentence.
+/// What to write instead, as the end of a sentence.
 fn instead(meant: Option<String>) -> String {
     meant.map(|meant| format!(": write {meant}")).unwrap_or_default()
 }
 
-/// What a value is, for the end of a sentence.
+/// The kind of a value, as the end of a sentence.
 pub(super) fn kind(value: &DeValue<'_>) -> String {
     match value {
         DeValue::String(text) => format!("{text:?}"),

@@ -1,4 +1,4 @@
-//! The text of the configuration file: one that only root and the user who runs the program may change, in UTF-8.
+//! Reads the text of the configuration file: UTF-8, writable only by root and the user who runs the program.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -9,15 +9,14 @@ use rustix::fs::{Mode, OFlags};
 
 use crate::state::strict_modes::Writers;
 
-/// Far beyond any configuration that is written by hand or made for thousands of users.
+/// Far more than any configuration written by hand or generated for thousands of users.
 const MOST_BYTES: u64 = 64 << 20;
 const BYTE_ORDER_MARK: &str = "\u{feff}";
 
-/// Reads a file of settings. A byte order mark is skipped.
+/// Reads a configuration file. A byte order mark is skipped.
 ///
 /// # Errors
-/// Says what is wrong with the file: absent, no file, unreadable, one that others may change (as sshd's StrictModes),
-/// no UTF-8.
+/// The file is absent, not a regular file, unreadable, writable by others (as sshd's StrictModes), or not UTF-8.
 pub(super) fn read(path: &Path) -> Result<String, String> {
     let shown = path.display();
     let unreadable = |error: io::Error| match error.kind() {
@@ -43,7 +42,7 @@ pub(super) fn read(path: &Path) -> Result<String, String> {
         return Err(format!("{shown} is larger than {MOST_BYTES} bytes"));
     }
     Writers::Operator.check(path, facts.mode(), facts.uid())?;
-    // An anonymous pipe and a deleted file lie in no folder.
+    // An anonymous pipe and a deleted file are in no folder.
     if path.canonicalize().is_ok() {
         Writers::Operator.check_folder_of(path)?;
     }
@@ -52,7 +51,7 @@ pub(super) fn read(path: &Path) -> Result<String, String> {
     decode(bytes).map_err(|what| format!("{shown}{what}"))
 }
 
-/// The text of a file, or the rest of the sentence that says why it is none.
+/// The text of a file, or the reason why it is not text, as the end of a sentence.
 fn decode(bytes: Vec<u8>) -> Result<String, String> {
     if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
         return Err(" is UTF-16 text: save it as UTF-8".to_owned());

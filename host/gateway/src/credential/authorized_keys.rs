@@ -1,10 +1,10 @@
-//! OpenSSH's `authorized_keys`: a public key a line, sshd(8), "AUTHORIZED_KEYS FILE FORMAT".
+//! OpenSSH's `authorized_keys`: one public key a line, sshd(8), "AUTHORIZED_KEYS FILE FORMAT".
 //!
-//! The file is bytes: a byte order mark is skipped, comments need not be UTF-8, and LF, CR LF and CR end a line. A line that is not
-//! understood is skipped and the rest is used, as in OpenSSH. Each skipped line is logged.
+//! The file is bytes: a byte order mark is skipped, comments need not be UTF-8, and LF, CR LF and CR end a line. An
+//! invalid line is skipped and logged, and the others are used, as in OpenSSH.
 //!
-//! Options (`command=`, `from=`, `restrict` ...) take rights away. None of them is enforced yet, so a line that has any is
-//! skipped: to ignore one would grant more than was asked.
+//! Options (`command=`, `from=`, `restrict` ...) restrict a key. None of them is enforced yet, so a line with options
+//! is skipped: ignoring one would grant more than intended.
 
 use std::fs::File;
 use std::io::Read;
@@ -16,32 +16,32 @@ use whelk_ssh::crypto::key::PublicKey as Verified;
 
 use crate::state::strict_modes::Writers;
 
-/// Far beyond any list kept by hand.
+/// Far more than any list kept by hand.
 const MOST_BYTES: u64 = 1 << 20;
-/// No type of key has a longer name.
+/// Longer than the name of any key type.
 const LONGEST_SHOWN: usize = 40;
-/// Lines of one file of which it is told why they are not used. The others are counted.
+/// How many skipped lines of a file are reported with the reason. Further ones are counted.
 pub const MOST_TOLD: usize = 20;
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 const PRIVATE: &str = "PRIVATE KEY-----";
-/// What PuTTY's private keys begin with.
+/// The first line of PuTTY's private keys.
 const PRIVATE_PUTTY: &str = "PuTTY-User-Key-File";
 const IS_PRIVATE: &str = "is a private key: only the public key (the .pub file) belongs here";
 
-/// A public key that may enter.
+/// An accepted public key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuthorizedKey {
-    /// The type of key, such as `ssh-ed25519`.
+    /// The key type, such as `ssh-ed25519`.
     pub kind: String,
     /// `SHA256:...`, as `ssh-keygen -l` prints it.
     pub fingerprint: String,
     blob: Vec<u8>,
 }
 
-/// A file of keys as far as it was understood.
+/// The contents of a key file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KeyFile {
-    /// Each with its line, counted from 1.
+    /// The keys, each with its line, counted from 1.
     pub keys: Vec<(usize, AuthorizedKey)>,
     /// The first lines that were skipped.
     pub skipped: Vec<SkippedLine>,
@@ -49,12 +49,12 @@ pub struct KeyFile {
     pub more_skipped: usize,
 }
 
-/// A line that was skipped.
+/// A skipped line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SkippedLine {
     /// Counted from 1.
     pub line: usize,
-    /// Why, in words for the operator. Never shows what may be a secret.
+    /// The reason for the operator. Never contains a possible secret.
     pub reason: String,
 }
 
@@ -69,8 +69,9 @@ impl KeyFile {
 }
 
 impl AuthorizedKey {
-    /// Whether `blob` is this key (RFC 4253 §6.6) and `algorithm` a way to sign with it that holds today: an RSA key signs by
-    /// `rsa-sha2-256` or `rsa-sha2-512` (RFC 8332), never with SHA-1; every other type of key by the algorithm of its name.
+    /// Whether `blob` is this key (RFC 4253 §6.6) and `algorithm` a signature algorithm of it that is accepted today:
+    /// for an RSA key `rsa-sha2-256` or `rsa-sha2-512` (RFC 8332), never SHA-1; for every other type the algorithm of
+    /// its name.
     pub fn admits(&self, algorithm: &[u8], blob: &[u8]) -> bool {
         let named = match self.kind.as_str() {
             "ssh-rsa" => algorithm == b"rsa-sha2-256" || algorithm == b"rsa-sha2-512",
@@ -79,7 +80,7 @@ impl AuthorizedKey {
         named && self.blob == blob
     }
 
-    /// Why no login with this key can succeed, `None` if one can: whether the protocol can verify its signatures.
+    /// Why no login with this key can succeed; `None` if the protocol can verify its signatures.
     pub fn unusable(&self) -> Option<String> {
         Verified::from_blob(&self.blob).err().map(|error| error.to_string())
     }
@@ -96,15 +97,15 @@ impl AuthorizedKey {
     }
 }
 
-/// A public key as OpenSSH writes it, `ssh-ed25519 AAAA...`; empty when the blob cannot be read.
+/// The public key in OpenSSH's format, `ssh-ed25519 AAAA...`; empty if the blob is malformed.
 pub fn public_line(blob: &[u8]) -> String {
     PublicKey::from_bytes(blob).and_then(|key| key.to_openssh()).unwrap_or_default()
 }
 
-/// Reads one line: `ssh-ed25519 AAAA... comment`.
+/// Parses one line: `ssh-ed25519 AAAA... comment`.
 ///
 /// # Errors
-/// Says what is wrong: an unknown type, options, a key that does not decode, a private key.
+/// An unknown type, options, a malformed key, or a private key.
 pub fn parse_key(line: &str) -> Result<AuthorizedKey, String> {
     let line = line.trim();
     if line.contains(PRIVATE) {
@@ -128,18 +129,17 @@ pub fn parse_key(line: &str) -> Result<AuthorizedKey, String> {
     })
 }
 
-/// A word that can be shown: the name of a type of key, and nothing else that may stand at the beginning of a line, such as a
-/// line of a private key in base64, which has no dash.
+/// A word that can be shown: only the name of a key type. Anything else at the beginning of a line may be a secret,
+/// such as a line of a private key in base64, which has no dash.
 fn shown(word: &str) -> Option<&str> {
     let fits = |character: char| character.is_ascii_alphanumeric() || "-.@_".contains(character);
     (word.len() <= LONGEST_SHOWN && word.contains('-') && word.chars().all(fits)).then_some(word)
 }
 
-/// Reads a file of keys. Empty lines and lines that begin with `#` say nothing, and those that are not understood are skipped.
+/// Parses a key file. Empty lines and comments are ignored, invalid lines are skipped.
 ///
 /// # Errors
-/// What is wrong with the file: unreadable, not a regular file, UTF-16, or one that somebody other than its owner may
-/// change (as sshd's StrictModes).
+/// The file is unreadable, not a regular file, UTF-16, or writable by others than its owner (as sshd's StrictModes).
 pub fn read_authorized_keys(path: &Path) -> Result<KeyFile, String> {
     let bytes = read_strictly(path)?;
     if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
@@ -152,7 +152,8 @@ fn parse_file(bytes: &[u8]) -> KeyFile {
     let mut file = KeyFile::default();
     let mut in_private_key = false;
     for (index, line) in lines(bytes).enumerate() {
-        // Types and keys are ASCII. What is not UTF-8 in a comment does not matter, and elsewhere it makes no key.
+        // Types and keys are ASCII. In a comment invalid UTF-8 does not matter, and elsewhere it makes the line
+        // invalid.
         let line = String::from_utf8_lossy(line);
         let line = line.trim();
         if line.is_empty() || line.starts_with('#') {
@@ -160,7 +161,7 @@ fn parse_file(bytes: &[u8]) -> KeyFile {
         }
         let begins = line.contains(PRIVATE) && line.contains("BEGIN") || line.starts_with(PRIVATE_PUTTY);
         if in_private_key && !begins && is_of_private_key(line) {
-            // The rest of a private key, whose first line has been told.
+            // The rest of a private key, whose first line has been reported.
             in_private_key = !line.contains(PRIVATE);
             continue;
         }
@@ -173,7 +174,8 @@ fn parse_file(bytes: &[u8]) -> KeyFile {
     file
 }
 
-/// Whether a line may follow the first one of a private key: base64, a header such as `Proc-Type: 4,ENCRYPTED`, or its end.
+/// Whether a line may follow the first line of a private key: base64, a header such as `Proc-Type: 4,ENCRYPTED`, or its
+/// end.
 fn is_of_private_key(line: &str) -> bool {
     let is_base64 = line.chars().all(|character| character.is_ascii_alphanumeric() || "+/=".contains(character));
     let is_header = line.split_once(": ").is_some_and(|(name, _)| !name.contains([' ', '"']));
@@ -182,7 +184,7 @@ fn is_of_private_key(line: &str) -> bool {
 
 /// The lines of a text, without their ends: LF, CR LF or CR.
 fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
-    // Between the two of a CR LF there would be an empty line, which would count.
+    // CR LF would otherwise count as two lines.
     bytes.split_inclusive(|byte| *byte == b'\n').flat_map(|line| {
         let line = line.strip_suffix(b"\n").unwrap_or(line);
         let line = line.strip_suffix(b"\r").unwrap_or(line);
@@ -201,7 +203,7 @@ fn parse_plain(kind: &str, rest: &str) -> Result<AuthorizedKey, String> {
     AuthorizedKey::of(&key)
 }
 
-/// Splits at the first blank outside quotes, as options may hold blanks inside them.
+/// Splits at the first blank outside quotes, because options may contain blanks inside quotes.
 fn first_word(line: &str) -> (&str, &str) {
     let mut quoted = false;
     let mut escaped = false;
@@ -348,12 +350,12 @@ mod tests {
             assert_eq!(numbers(&file), (vec![1, last], vec![2]), "{text}");
             assert_eq!(file.skipped[0].reason, IS_PRIVATE);
         }
-        // What follows its end is no part of it, nor is what cannot be.
+        // Lines after its end do not belong to it, nor do lines that cannot.
         let file = parse_file(format!("{openssh}nonsense\nrestrict {KEY}\n").as_bytes());
         assert_eq!(numbers(&file), (vec![], vec![1, 5, 6]));
         let file = parse_file(format!("{cut}restrict {KEY}\nnonsense\n").as_bytes());
         assert_eq!(numbers(&file), (vec![], vec![1, 3, 4]));
-        // Without its beginning it cannot be told from nonsense, so nonsense is not shown.
+        // Without its beginning a private key looks like an invalid line, so invalid lines are not shown.
         let file = parse_file(b"b3BlbnNzaC1rZXktdjEAAAAA\nQyNTUxOQ==\n");
         assert!(file.skipped.iter().all(|line| !line.reason.contains("b3Bl") && !line.reason.contains("QyNT")));
         assert_eq!(numbers(&file), (vec![], vec![1, 2]));

@@ -1,6 +1,6 @@
 //! Password hashes: argon2 as PHC strings, and bcrypt.
 //!
-//! A hash whose cost would let one attempt fill the machine is refused when it is read, not when it is used.
+//! A hash that is too expensive to compute is refused when it is read, not when it is used.
 
 use std::collections::TryReserveError;
 use std::fmt;
@@ -9,22 +9,22 @@ use argon2::password_hash::phc::{Output, Salt};
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use zeroize::Zeroizing;
 
-/// The most memory that one argon2 hash may take, in KiB: 1 GiB.
+/// The most memory of one argon2 hash, in KiB: 1 GiB.
 const MOST_MEMORY: u32 = 1 << 20;
 const MOST_PASSES: u32 = 64;
 const MOST_LANES: u32 = 64;
-/// At 16 one attempt takes about four seconds; every step doubles it.
+/// At cost 16 one attempt takes about four seconds; every step doubles it.
 const MOST_ROUNDS: u32 = 16;
-/// Bytes of a password that bcrypt looks at. It ends at the first NUL too.
+/// How many bytes of a password bcrypt uses. It also stops at the first NUL.
 const BCRYPT_BYTES: usize = 72;
-/// Bytes of memory that bcrypt works in, whatever its cost.
+/// Bytes of memory that bcrypt uses, whatever its cost.
 const BCRYPT_MEMORY: usize = 4 << 10;
 
-/// Which hashes are accepted, and a command that asks for a password and prints one: of Debian's package whois.
+/// The accepted hashes, and a command that asks for a password and prints one: of Debian's package whois.
 const FORMS: &str = "must be an argon2 hash ($argon2id$...) or a bcrypt hash ($2b$...), never the password itself: `mkpasswd -m bcrypt -R 12` \
      makes one";
 
-/// The hash of a password, from which the password cannot be had.
+/// The hash of a password.
 #[derive(Clone)]
 pub struct PasswordHash(Scheme);
 
@@ -34,7 +34,7 @@ enum Scheme {
     Bcrypt(String),
 }
 
-/// A PHC string, taken apart. Each part has been checked, so that computing it can only fail for want of memory.
+/// A parsed PHC string. Each part has been checked, so that computing it can only fail for lack of memory.
 #[derive(Clone)]
 struct Argon2Hash {
     argon2: Argon2<'static>,
@@ -43,10 +43,10 @@ struct Argon2Hash {
 }
 
 impl PasswordHash {
-    /// Reads `$argon2id$...` (or `argon2i`, `argon2d`) and `$2b$...` (or `$2a$`, `$2y$`).
+    /// Parses `$argon2id$...` (or `argon2i`, `argon2d`) and `$2b$...` (or `$2a$`, `$2y$`).
     ///
     /// # Errors
-    /// Says what is wrong with the hash. The text never holds the hash itself.
+    /// What is wrong with the hash. The text never contains the hash itself.
     pub fn parse(text: &str) -> Result<PasswordHash, String> {
         if text.starts_with("$argon2") {
             parse_argon2(text)
@@ -57,7 +57,7 @@ impl PasswordHash {
         }
     }
 
-    /// Bytes of memory that [`verify`](Self::verify) takes while it runs.
+    /// Bytes of memory that [`verify`](Self::verify) needs while it runs.
     pub fn memory(&self) -> usize {
         match &self.0 {
             Scheme::Argon2(hash) => hash.blocks() * Block::SIZE,
@@ -65,14 +65,13 @@ impl PasswordHash {
         }
     }
 
-    /// Whether this is the hash of `password`. Takes as long for a wrong password as for the right one, whatever its bytes.
-    /// The memory that it worked in is wiped.
+    /// Whether this is the hash of `password`. Takes the same time for wrong and right passwords. Its memory is wiped.
     ///
-    /// A password longer than the 72 bytes that bcrypt looks at, or with a NUL at which it would stop, never fits a bcrypt
-    /// hash: otherwise everything that begins like it would fit too.
+    /// A password longer than the 72 bytes that bcrypt uses, or with a NUL at which it would stop, never matches a
+    /// bcrypt hash: otherwise every password with the same beginning would match too.
     ///
     /// # Errors
-    /// When there is no memory to work in.
+    /// There is no memory to work in.
     pub fn verify(&self, password: &[u8]) -> Result<bool, TryReserveError> {
         match &self.0 {
             Scheme::Argon2(hash) => hash.verify(password),
@@ -85,12 +84,12 @@ impl PasswordHash {
 }
 
 impl Argon2Hash {
-    /// What one computation works in.
+    /// The memory of one computation.
     fn blocks(&self) -> usize {
         self.argon2.params().block_count()
     }
 
-    /// As `PasswordVerifier::verify_password` of the crate, in memory of our own: the crate would leave it unwiped.
+    /// Like the crate's `PasswordVerifier::verify_password`, but in our own memory: the crate would not wipe it.
     fn verify(&self, password: &[u8]) -> Result<bool, TryReserveError> {
         let mut blocks = Zeroizing::new(Vec::new());
         blocks.try_reserve_exact(self.blocks())?;
@@ -103,7 +102,7 @@ impl Argon2Hash {
     }
 }
 
-/// Shows the scheme alone: a hash in a log can be attacked at leisure.
+/// Prints only the scheme: a hash in a log could be attacked offline.
 impl fmt::Debug for PasswordHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match &self.0 {
@@ -113,8 +112,8 @@ impl fmt::Debug for PasswordHash {
     }
 }
 
-/// What is said of a text that is no hash of ours. Shows nothing of it but the name of a scheme, since it may be a
-/// password.
+/// The error for a text that is not an accepted hash. Contains nothing of it except the name of a scheme, because it
+/// may be a password.
 fn no_hash(text: &str) -> String {
     const SCHEMES: [(&str, &str); 9] = [
         ("$6$", "SHA-512-crypt ($6$)"),
@@ -170,7 +169,7 @@ fn parse_bcrypt(text: &str) -> Result<PasswordHash, String> {
         return Err("is of the broken bcrypt variant $2x$: make a new hash".to_owned());
     }
     let parts: bcrypt::HashParts = text.parse().map_err(|error| format!("is no bcrypt hash: {error}"))?;
-    // Below 4 no bcrypt exists: verifying would fail at once, for this user alone.
+    // Costs below 4 do not exist: verifying would fail at once, for this user alone.
     if !(4..=MOST_ROUNDS).contains(&parts.get_cost()) {
         return Err(format!("has a bcrypt cost of {}: from 4 to {MOST_ROUNDS}", parts.get_cost()));
     }
@@ -209,7 +208,8 @@ mod tests {
         assert!(!hash.verify(b"passwort").unwrap());
     }
 
-    /// Every variant, version, number of lanes and length of output, with a key identifier and data, as the crate verifies it.
+    /// Every variant, version, number of lanes and length of output, with a key identifier and data, as the crate
+    /// verifies it.
     #[test]
     fn argon2_fits_what_the_crate_says_fits() {
         let mut builder = argon2::ParamsBuilder::new();

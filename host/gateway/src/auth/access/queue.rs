@@ -1,23 +1,24 @@
-//! Whose password is hashed next: sources take turns, so that the guesses of one do not delay another. Pure, without a clock.
+//! Decides whose password is hashed next: sources take turns, so that the guesses of one do not delay another. Pure,
+//! without a clock.
 //!
-//! Each source that waits has one place in a ring, however many of its logins wait, and goes to the end of the ring when one of
-//! them has been served. A source that has logged in before is served before the ring, at most once per round: whoever has one
-//! password cannot keep all others out with guesses.
+//! Each source that waits has one place in a ring, however many of its logins wait, and moves to the end of the ring
+//! when one of them is served. A source with an earlier successful login is served before the ring, at most once per
+//! round: a user with a password cannot block all others with guesses.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use crate::source::Source;
 
-/// Sources that are remembered because somebody logged in from there. The one that has not been used for longest is forgotten.
+/// How many sources with a successful login are remembered. The one that was not used for longest is forgotten.
 const KNOWN_SOURCES: usize = 4096;
 
-/// Logins that wait, each with an item.
+/// Waiting logins, each with an item.
 pub(super) struct Queue<T> {
-    /// The logins of each source, in the order in which they came. Never empty.
+    /// The logins of each source, in the order of their arrival. Never empty.
     waiting: HashMap<Source, VecDeque<(Ticket, T)>>,
-    /// Sources that go ahead of the ring, in order.
+    /// Sources that go before the ring, in order.
     ahead: VecDeque<Source>,
-    /// All other sources that wait, in order, each with the number of its place.
+    /// All other waiting sources, in order, each with the number of its place.
     ring: VecDeque<(u64, Source)>,
     /// The number of the next place in the ring.
     next_place: u64,
@@ -25,7 +26,7 @@ pub(super) struct Queue<T> {
     known: KnownSources,
 }
 
-/// Names one login that waits.
+/// Identifies one waiting login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Ticket {
     source: Source,
@@ -44,7 +45,7 @@ impl<T> Queue<T> {
         }
     }
 
-    /// A login of this source waits from now on.
+    /// Adds a login of this source.
     pub(super) fn push(&mut self, source: Source, item: T) -> Ticket {
         let ticket = Ticket { source, number: self.next_ticket };
         self.next_ticket += 1;
@@ -56,13 +57,13 @@ impl<T> Queue<T> {
         ticket
     }
 
-    /// What comes next.
+    /// The next item.
     pub(super) fn peek(&self) -> Option<&T> {
         let source = self.ahead.front().or(self.ring.front().map(|(_, source)| source))?;
         self.waiting.get(source)?.front().map(|(_, item)| item)
     }
 
-    /// Takes what comes next.
+    /// Takes the next item.
     pub(super) fn pop(&mut self) -> Option<T> {
         let source = self.ahead.pop_front().or_else(|| self.ring.pop_front().map(|(_, source)| source))?;
         let waiters = self.waiting.get_mut(&source)?;
@@ -77,7 +78,7 @@ impl<T> Queue<T> {
         Some(item)
     }
 
-    /// A login waits no more. Does nothing when it has been taken.
+    /// Removes a login. No effect if it was taken.
     pub(super) fn remove(&mut self, ticket: Ticket) {
         let source = ticket.source;
         let Some(waiters) = self.waiting.get_mut(&source) else { return };
@@ -89,7 +90,7 @@ impl<T> Queue<T> {
         }
     }
 
-    /// Somebody has logged in from there.
+    /// A login from this source succeeded.
     pub(super) fn logged_in(&mut self, source: Source) {
         self.known.add(source);
     }
@@ -110,11 +111,11 @@ impl<T> Queue<T> {
     }
 }
 
-/// Sources from which somebody has logged in.
+/// Sources with a successful login.
 struct KnownSources {
     most: usize,
     by_source: HashMap<Source, Known>,
-    /// From the one that has not been used for longest to the one used last.
+    /// Ordered by last use.
     by_use: BTreeMap<u64, Source>,
     uses: u64,
 }
@@ -122,7 +123,7 @@ struct KnownSources {
 struct Known {
     /// Its key in `by_use`.
     used: u64,
-    /// It may go ahead of the ring again when this place is at its head.
+    /// It may go before the ring again when this place is at the head of the ring.
     ahead_from: u64,
 }
 
@@ -163,7 +164,7 @@ mod tests {
         Source::V4([192, 0, 2, number])
     }
 
-    /// Waits once for each number, the source's.
+    /// One login for each number, which is its source.
     fn queue(sources: &[u8]) -> Queue<u8> {
         let mut queue = Queue::new();
         for number in sources {
@@ -221,9 +222,9 @@ mod tests {
         for _ in 0..6 {
             queue.push(source(9), 9);
         }
-        // Its second comes after everybody who waited when its first was served.
+        // Its second login comes after all sources that waited when its first was served.
         assert_eq!(drain(&mut queue)[..5], [9, 1, 2, 3, 9]);
-        // And so when it comes anew for each.
+        // And again when each arrives anew.
         for number in [1, 2, 3, 1, 2, 3] {
             queue.push(source(number), number);
         }

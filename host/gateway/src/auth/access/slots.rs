@@ -1,4 +1,5 @@
-//! Slots in which passwords are hashed: so many at a time, and so much memory in all. Who gets the next is the [`Queue`]'s to say.
+//! Slots in which passwords are hashed: limited in number and in total memory. The [`Queue`] decides who gets the next
+//! one.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,38 +16,38 @@ pub(super) struct Slots(Arc<Mutex<State>>);
 struct State {
     queue: Queue<Waiter>,
     slots: usize,
-    /// How many of them are taken.
+    /// How many are taken.
     taken: usize,
-    /// Bytes that may still be taken.
+    /// How many bytes are left.
     memory: usize,
 }
 
 struct Waiter {
-    /// Bytes that its work takes.
+    /// The memory of its work, in bytes.
     memory: usize,
     granted: oneshot::Sender<Slot>,
 }
 
-/// A slot that is taken: given back on drop.
+/// A taken slot: released on drop.
 pub(super) struct Slot {
     slots: Slots,
     memory: usize,
 }
 
-/// A place in the queue: left on drop.
+/// A place in the queue: given up on drop.
 struct Place<'s> {
     slots: &'s Slots,
     ticket: Ticket,
 }
 
 impl Slots {
-    /// So many slots, of so many bytes together.
+    /// This many slots, with this many bytes together.
     pub(super) fn new(count: usize, memory: usize) -> Slots {
         Slots(Arc::new(Mutex::new(State { queue: Queue::new(), slots: count.max(1), taken: 0, memory })))
     }
 
-    /// Waits for a slot in which work may take so many bytes. Work that needs more than the whole budget waits until no other
-    /// runs. Sets `queued` if no slot was free at once. Can be dropped, which leaves the queue.
+    /// Waits for a slot for work that takes this many bytes. Work that needs more than the whole budget waits until no
+    /// other runs. Sets `queued` if no slot was free at once. Cancel safe: dropping it leaves the queue.
     pub(super) async fn take(&self, source: Source, memory: usize, queued: &AtomicBool) -> Slot {
         let (granted, mut slot) = oneshot::channel();
         let ticket = self.state().queue.push(source, Waiter { memory, granted });
@@ -59,7 +60,7 @@ impl Slots {
         slot.await.expect("a waiter stays in the queue until it is given a slot")
     }
 
-    /// Somebody has logged in from there.
+    /// A login from this source succeeded.
     pub(super) fn logged_in(&self, source: Source) {
         self.state().queue.logged_in(source);
     }
@@ -69,9 +70,9 @@ impl Slots {
         self.state().queue.knows(source)
     }
 
-    /// Gives out what is free.
+    /// Hands out free slots.
     fn grant(&self) {
-        // A slot whose taker has gone is given back, which takes the lock again.
+        // If the receiver is gone, the slot is released, which takes the lock again.
         while let Some((granted, slot)) = self.next() {
             drop(granted.send(slot));
         }
@@ -80,7 +81,7 @@ impl Slots {
     fn next(&self) -> Option<(oneshot::Sender<Slot>, Slot)> {
         let mut state = self.state();
         let needs = state.queue.peek()?.memory;
-        // The one whose turn it is waits until there is room, and is not overtaken by smaller ones: they could keep it out.
+        // The next one waits until there is room, and smaller ones do not overtake it: they could block it for ever.
         if state.taken >= state.slots || (needs > state.memory && state.taken > 0) {
             return None;
         }
@@ -91,7 +92,7 @@ impl Slots {
         Some((granted, Slot { slots: self.clone(), memory }))
     }
 
-    /// Nothing panics while it holds the lock, so what a poisoned one guards is whole.
+    /// Nothing panics while it holds the lock, so a poisoned one guards consistent data.
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -111,7 +112,7 @@ impl Drop for Slot {
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         self.slots.state().queue.remove(self.ticket);
-        // Somebody smaller may be next now.
+        // A smaller one may be next now.
         self.slots.grant();
     }
 }
@@ -185,7 +186,7 @@ mod tests {
             let mut second = pin!(slots.take(source(2), 1, &queued));
             assert!(granted(second.as_mut()).is_none());
             assert!(granted(third.as_mut()).is_none());
-            // Granted to the second, which is dropped before it looks.
+            // Handed to the second, which is dropped before it receives it.
             drop(one);
         }
         assert!(granted(third).is_some());

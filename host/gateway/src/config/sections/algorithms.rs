@@ -1,6 +1,6 @@
-//! The table `[algorithms]`: what is offered in a key exchange, best first, by the names that SSH gives it.
+//! The table `[algorithms]`: the algorithms to offer, best first, by their names in SSH.
 //!
-//! The protocol knows the names; here they are read, and one that it does not know is refused.
+//! The protocol crate knows the names and refuses unknown ones.
 
 use toml::de::DeValue;
 use whelk_ssh::algorithm::Preferences;
@@ -9,13 +9,13 @@ use crate::config::reader::{Findings, Item, Section};
 use crate::config::setting::text;
 use crate::config::suggest::nearest;
 
-/// Reads the table: what the file does not name keeps its default.
+/// Reads the table; settings that are absent keep their defaults.
 pub(in crate::config) fn read(mut section: Section<'_>, findings: &mut Findings) -> Preferences {
     let mut preferences = Preferences::default();
     if let Some(item) = section.take("key_exchange")
         && let Some(names) = read_names(&item, &preferences.kex_names(), findings)
     {
-        // Every name has been found among those that are known.
+        // Every name has been found among the known ones.
         preferences = preferences.clone().with_kex(&names).unwrap_or(preferences);
     }
     if let Some(item) = section.take("ciphers")
@@ -27,7 +27,7 @@ pub(in crate::config) fn read(mut section: Section<'_>, findings: &mut Findings)
     preferences
 }
 
-/// The table as the reference prints it: each setting with its default.
+/// The table in the reference: each setting with its default.
 pub(in crate::config) fn table() -> [(&'static str, String); 2] {
     let preferences = Preferences::default();
     let list =

@@ -1,11 +1,11 @@
-//! The variables that a client may set. RFC 4254 §6.4 warns of setting them at will.
+//! The environment variables that a client may set. RFC 4254 §6.4 warns against accepting all of them.
 
 use std::sync::Arc;
 
 use crate::config::reader::{Findings, Item};
 use crate::config::setting::text;
 
-/// Names that are admitted, exact or by their beginning. Cloning is cheap and gives the same list.
+/// The accepted names, exact or by prefix. A clone shares the list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EnvironmentNames {
     names: Arc<[Name]>,
@@ -17,8 +17,8 @@ enum Name {
     Beginning(String),
 }
 
-/// Those of language and region, as OpenSSH's servers are shipped, and those that tell what a terminal can do beside
-/// TERM, which comes with the terminal.
+/// Language and region, as OpenSSH's servers ship, and the terminal capabilities besides TERM, which comes with the
+/// terminal.
 impl Default for EnvironmentNames {
     fn default() -> EnvironmentNames {
         let exact = ["LANG", "COLORTERM", "TERM_PROGRAM", "TERM_PROGRAM_VERSION", "NO_COLOR"];
@@ -37,7 +37,7 @@ impl EnvironmentNames {
     }
 }
 
-/// Reads the list; what is wrong in it is left out and reported.
+/// Reads the list; invalid entries are left out and reported.
 pub(in crate::config) fn read(item: &Item<'_>, findings: &mut Findings) -> EnvironmentNames {
     let (mut names, mut spans) = (Vec::new(), Vec::new());
     for element in item.elements(findings) {

@@ -1,23 +1,23 @@
-//! Addresses to listen on: how they are written, and which of them get in each other's way.
+//! Listen addresses: their syntax, and which of them conflict.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// The port where nobody says, and where an address names none the one that is offered ...
+/// The default port, and the one that is suggested for an address without one ...
 const PORT: u16 = 2222;
-/// ... beside the one that clients use when nobody says.
+/// ... beside the default port of clients.
 const SSH: u16 = 22;
 
-/// Where to listen when nobody says.
+/// The default address.
 pub(in crate::config) const DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), PORT);
 
-/// Reads `127.0.0.1:2222`, `[::1]:2222`, or `localhost:2222` for 127.0.0.1.
+/// Parses `127.0.0.1:2222`, `[::1]:2222`, or `localhost:2222` for 127.0.0.1.
 ///
-/// Other names are refused: what a name resolves to changes with the network, what is listened on should not. Decided
-/// 2026-11-29: so is an address without a port. sshd would listen on port 22 there; and `::1:3301` is an address
-/// without a port, whoever wrote it.
+/// Other names are refused: what a name resolves to changes with the network, and the listen address should not.
+/// Decided 2026-11-29: an address without a port is refused too. sshd would listen on port 22; and `::1:3301` is an
+/// address without a port, even if the author meant one.
 ///
 /// # Errors
-/// Says what an address looks like, and how this one would be written.
+/// What an address looks like, and how this one would be written.
 pub fn parse_address(text: &str) -> Result<SocketAddr, String> {
     let numeric = match text.strip_prefix("localhost") {
         Some(rest) if rest.is_empty() || rest.starts_with(':') => format!("{}{rest}", Ipv4Addr::LOCALHOST),
@@ -30,7 +30,7 @@ pub fn parse_address(text: &str) -> Result<SocketAddr, String> {
     }
 }
 
-/// Why no socket can ever be bound to this address, for the end of a sentence.
+/// Why no socket can be bound to this address, as the end of a sentence.
 fn not_bindable(address: &SocketAddr) -> Option<String> {
     let port = address.port();
     match address {
@@ -52,7 +52,7 @@ fn not_bindable(address: &SocketAddr) -> Option<String> {
     }
 }
 
-/// What is wrong with a text that is no address with a port. `numeric` is the same with `localhost` in numbers.
+/// The error for a text that is not an address with a port. `numeric` is the same with `localhost` in numbers.
 fn misspelled(text: &str, numeric: &str) -> String {
     let instead = instead(numeric).unwrap_or_else(|| {
         ": write \"0.0.0.0:2222\" for every IPv4 address of this machine, \"[::]:2222\" for every IPv6 address"
@@ -63,7 +63,7 @@ fn misspelled(text: &str, numeric: &str) -> String {
     )
 }
 
-/// How a text would be written as an address, for the end of a sentence.
+/// How a text would be written as an address, as the end of a sentence.
 fn instead(text: &str) -> Option<String> {
     let without_port = |ip: IpAddr| {
         let (own, ssh) = (SocketAddr::new(ip, PORT), SocketAddr::new(ip, SSH));
@@ -114,8 +114,8 @@ fn instead(text: &str) -> Option<String> {
     }
 }
 
-/// Whether both could not be bound at once: the same port, of the same family, on the same or on every address.
-/// IPv6 listeners take IPv6 only, so the two families never meet.
+/// Whether the two cannot be bound together: the same port and family, on the same or on every address. IPv6 listeners
+/// accept IPv6 only, so the families never conflict.
 pub(in crate::config) fn overlap(one: &SocketAddr, other: &SocketAddr) -> bool {
     let everywhere = one.ip().is_unspecified() || other.ip().is_unspecified();
     let same_address = one.ip() == other.ip() || everywhere;

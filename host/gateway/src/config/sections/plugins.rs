@@ -1,6 +1,6 @@
-//! Which plugins there are to name: the files `NAME.wasm` of one folder, and those that a tenant can see.
+//! The plugins that a configuration can name: the files `NAME.wasm` of one folder, and those that a tenant can see.
 //!
-//! Lists names and opens no file: a plugin that does not load is told when it is loaded.
+//! Lists names and opens no file: errors in plugins are reported when they are loaded.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -12,25 +12,25 @@ use crate::config::suggest::nearest;
 use crate::state::plugin_files::{self, Links};
 use crate::state::strict_modes::Writers;
 
-/// As many plugins are named where another is missed.
+/// How many plugins are listed in the error for a missing one.
 const MOST_NAMED: usize = 8;
 
 /// The names of the plugins of a folder.
 pub(in crate::config) struct Plugins(BTreeSet<String>);
 
 impl Plugins {
-    /// Lists the operator's folder, to which these may write.
+    /// Lists the operator's folder, which may be writable to these users.
     ///
     /// # Errors
-    /// Says why the folder cannot be listed, or who else may write to it.
+    /// Why the folder cannot be listed, or who else may write to it.
     pub(in crate::config) fn operators(folder: &Path, writers: Writers) -> Result<Plugins, String> {
         Plugins::list(folder, Links::Follow, writers, usize::MAX)
     }
 
-    /// Lists a tenant's folder: as many files as are looked at there, `most`, and through no link.
+    /// Lists a tenant's folder: at most `most` files, and through no link.
     ///
     /// # Errors
-    /// Says why the folder cannot be listed.
+    /// Why the folder cannot be listed.
     pub(in crate::config) fn tenants(folder: &Path, most: usize) -> Result<Plugins, String> {
         Plugins::list(folder, Links::Refuse, Writers::Tenant, most)
     }
@@ -39,7 +39,7 @@ impl Plugins {
     /// it.
     ///
     /// # Errors
-    /// The folder is world-writable. That is its tenant's fault and must not keep the server from starting.
+    /// The folder is world-writable. That is its tenant's fault and must not prevent the start.
     pub(in crate::config) fn check_tenants(folder: &Path) -> Result<(), String> {
         let Ok(open) = plugin_files::open_folder(folder, Links::Refuse) else { return Ok(()) };
         plugin_files::check_writers(&open, folder, Writers::Tenant).map_err(|error| error.to_string())
@@ -59,21 +59,21 @@ impl Plugins {
     }
 }
 
-/// The folders whose plugins a tenant may name: its own and the operator's, and nobody else's.
+/// The folders with the plugins that a tenant may name: its own and the operator's.
 #[derive(Clone, Copy)]
 pub(in crate::config) struct Visible<'p> {
     /// The tenant has a folder of its own.
     pub(in crate::config) has_own: bool,
-    /// The tenant itself says what is in it: that what the operator names is there no more must stop nobody else.
+    /// The tenant controls its contents: a missing plugin there must not affect others.
     pub(in crate::config) deploys: bool,
-    /// What is in it, unless it cannot be read.
+    /// Its contents, unless it cannot be read.
     pub(in crate::config) own: Option<&'p Plugins>,
-    /// What is in the operator's, unless it cannot be read.
+    /// The contents of the operator's, unless it cannot be read.
     pub(in crate::config) operators: Option<&'p Plugins>,
 }
 
 impl Visible<'_> {
-    /// Reads the name of a plugin. One that is not there is told, and kept where its tenant may bring it.
+    /// Reads the name of a plugin. A missing one is reported, and accepted where its tenant may deploy it.
     pub(in crate::config) fn read<'t>(&self, item: &Item<'t>, findings: &mut Findings) -> Option<&'t str> {
         let name = findings.keep(item, text(item.value))?;
         match self.find(name) {
@@ -85,18 +85,18 @@ impl Visible<'_> {
         Some(name)
     }
 
-    /// Looks a name up as it is: it never becomes a path.
+    /// Looks up a name exactly: it never becomes a path.
     ///
     /// # Errors
-    /// Says that there is no such plugin, and which one was probably meant.
+    /// There is no such plugin; suggests the one that was probably meant.
     fn find(&self, name: &str) -> Result<(), String> {
         let lists = || self.own.into_iter().chain(self.operators);
-        // A folder that cannot be read is a problem of its own, and is told once.
+        // An unreadable folder is an error of its own, reported once.
         let unread = (self.has_own && self.own.is_none()) || self.operators.is_none();
         if unread || lists().any(|list| list.0.contains(name)) {
             return Ok(());
         }
-        // The file's name, or the path to it, where the plugin's name belongs.
+        // The file's name, or its path, in place of the plugin's name.
         let bare = name.strip_suffix(".wasm").map(|bare| bare.rsplit('/').next().unwrap_or(bare));
         if let Some(bare) = bare.filter(|bare| lists().any(|list| list.0.contains(*bare))) {
             return Err(format!("there is no plugin {name:?}: write {bare:?}, without the folder and .wasm"));
@@ -115,7 +115,7 @@ impl Visible<'_> {
     }
 }
 
-/// Which plugins there are, for the end of a sentence.
+/// The existing plugins, as the end of a sentence.
 fn there_are(names: BTreeSet<&String>) -> String {
     if names.is_empty() {
         return ": the folder has no .wasm file".to_owned();

@@ -1,12 +1,12 @@
-//! The tables `[tenants.NAME.routes]`: which plugin serves which command, before the user's own plugin is asked. How they are looked up is
-//! the plugin host's ([`Routes`]).
+//! The tables `[tenants.NAME.routes]`: which plugin serves which command, before the user's own plugin. The runtime
+//! looks them up ([`Routes`]).
 
 use whelk_runtime::Routes;
 
 use super::plugins::Visible;
 use crate::config::reader::{Findings, Item, Section};
 
-/// Reads the table. Every plugin must be one that the tenant can see.
+/// Reads the table. The tenant must be able to see every plugin.
 pub(in crate::config) fn read(mut section: Section<'_>, visible: &Visible<'_>, findings: &mut Findings) -> Routes {
     let subsystem = section.take("subsystem").map(|item| read_table(&item, subsystem_name, visible, findings));
     let exec = section.take("exec").map(|item| read_table(&item, command_words, visible, findings));

@@ -1,4 +1,4 @@
-//! The table `[users]`: who may enter, by which proof, to which tenant and plugin.
+//! The table `[users]`: who may log in, with which credentials, to which tenant and plugin.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,46 +11,46 @@ use crate::config::reader::{Findings, Item, Section};
 use crate::config::setting::{path, text};
 use crate::credential::{AuthorizedKey, KeyFile, MOST_TOLD, PasswordHash, parse_key, read_authorized_keys};
 
-/// RFC 4252 sets no bound on a user name; this is the longest that anybody enters with.
+/// RFC 4252 sets no limit for a user name; this is the longest that can log in.
 pub const LONGEST_NAME: usize = 255;
 
-/// What is wrong with a file without users.
+/// The error for a file without users.
 pub(in crate::config) const NOBODY: &str = "nobody could enter: add at least one [users.NAME]";
 
-/// What is wrong with a user none of whose keys can be used. Decided 2026-11-29: that is an error where the operator
-/// wrote the keys into the configuration, and a warning where they are in a file, which is the user's own: one user's
-/// file never keeps the server from starting.
+/// The message for a user none of whose keys can be used. Decided 2026-11-29: an error if the operator wrote the keys
+/// into the configuration, and a warning if they are in a file, which is the user's own: one user's file never prevents
+/// the start.
 const NO_KEY: &str =
     "nobody could log in as this user: no key of the list can be used (`ssh-keygen -t ed25519` makes one that can)";
 
 /// One user.
 #[derive(Clone, Debug)]
 pub struct User {
-    /// The name of the tenant for whom the user's sessions run.
+    /// The name of the tenant of the user's sessions.
     pub tenant: String,
-    /// The plugin that the user's sessions run unless a route leads elsewhere.
+    /// The plugin of the user's sessions unless a route selects another.
     pub plugin: String,
-    /// It is the user's own choice, and not the tenant's default.
+    /// Chosen for this user, not the tenant's default.
     pub own_plugin: bool,
-    /// How the user gets in.
+    /// How the user authenticates.
     pub door: Door,
 }
 
-/// How a user gets in.
+/// How a user authenticates.
 #[derive(Clone, Debug)]
 pub enum Door {
-    /// Without credentials: `auth = "none"`. Never one of several methods that are asked for.
+    /// Without credentials: `auth = "none"`. Never one of several required methods.
     Open,
-    /// With any one of these. None exists where no line of the user's file of keys was understood: then nobody gets in.
+    /// With any one of these. Empty if no line of the user's key file is valid: then the user cannot log in.
     Credentials {
-        /// The hash of the password, if one opens the door.
+        /// The hash of the password, if one is set.
         password: Option<PasswordHash>,
-        /// The public keys that open it.
+        /// The public keys.
         keys: Vec<AuthorizedKey>,
     },
 }
 
-/// Reads every user, and names the files by whose keys they enter. `folder` is what relative paths are relative to.
+/// Reads every user and their key files. Relative paths are relative to `folder`.
 pub(in crate::config) fn read(
     section: Section<'_>,
     folder: &Path,
@@ -105,7 +105,7 @@ fn read_name(item: &Item<'_>, findings: &mut Findings) -> Option<String> {
     findings.keep(item, read)
 }
 
-/// The plugin, and whether it is the user's own choice. Where the tenant is not known, neither are its plugins.
+/// The plugin, and whether it was chosen for this user. If the tenant is unknown, so are its plugins.
 fn read_plugin(section: &mut Section<'_>, found: Option<Found<'_>>, findings: &mut Findings) -> Option<(String, bool)> {
     let item = section.take("plugin");
     let (name, tenant, visible) = found?;
@@ -141,7 +141,7 @@ fn read_door(section: &mut Section<'_>, folder: &Path, findings: &mut Findings) 
         return findings.keep(&auth, read);
     }
     let password = password.and_then(|item| {
-        // What stands there instead of a hash may be a password, so it is not shown.
+        // The value may be a password instead of a hash, so it is not shown.
         let hash = text(item.value).map_err(|_| "must be a hash in quotes".to_owned());
         findings.keep(&item, hash.and_then(PasswordHash::parse))
     });
@@ -198,8 +198,8 @@ fn read_list(list: &Item<'_>, findings: &mut Findings) -> Vec<AuthorizedKey> {
     keys
 }
 
-/// Reads a user's file of keys. Whatever is wrong with it is told and concerns this user alone: it is the user's own, and no reason
-/// to keep the server from starting.
+/// Reads a user's key file. Errors in it are notes that concern this user alone: it is the user's own file and must not
+/// prevent the start.
 fn read_file(item: &Item<'_>, folder: &Path, findings: &mut Findings) -> Vec<AuthorizedKey> {
     if let Some(key) = text(item.value).ok().filter(|text| parse_key(text).is_ok()) {
         let what = format!("must be a path to a file of keys, is a key: write keys = [{key:?}]");

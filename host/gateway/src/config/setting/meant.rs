@@ -1,10 +1,10 @@
-//! What was probably meant by a value that is not accepted as it is written.
+//! Suggests what an invalid value probably means.
 
 use toml::de::DeValue;
 
 use super::units::{SIZES, TIMES, integer, print_with_unit};
 
-/// Other spellings of the units of sizes. Those of a thousand are taken for those of 1024, which is what is offered.
+/// Other spellings of the units of sizes. Decimal ones are taken for the binary ones that are accepted.
 const SIZE_SPELLINGS: [(&[&str], u64); 5] = [
     (&["b", "byte", "bytes"], 1),
     (&["k", "kb", "kib", "kilobyte", "kilobytes"], 1 << 10),
@@ -21,10 +21,10 @@ const TIME_SPELLINGS: [(&[&str], u64); 6] = [
     (&["d", "day", "days"], 86_400_000),
     (&["w", "week", "weeks"], 604_800_000),
 ];
-/// Digits after a decimal point beyond which nothing is offered.
+/// With more digits after a decimal point nothing is suggested.
 const MOST_DECIMALS: usize = 9;
 
-/// The whole number in a text or in a number with a point.
+/// The whole number of a text or of a number with a point.
 pub(super) fn meant_count(value: &DeValue<'_>) -> Option<String> {
     match value {
         DeValue::String(text) => text.trim().replace([',', '_'], "").parse::<u32>().ok().map(|count| count.to_string()),
@@ -33,7 +33,7 @@ pub(super) fn meant_count(value: &DeValue<'_>) -> Option<String> {
     }
 }
 
-/// A size as it is accepted.
+/// The accepted form of a size.
 pub(super) fn meant_size(value: &DeValue<'_>) -> Option<String> {
     let bytes = match value {
         DeValue::String(text) => sum(text, &SIZE_SPELLINGS).or_else(|| whole(text.trim()))?,
@@ -43,7 +43,7 @@ pub(super) fn meant_size(value: &DeValue<'_>) -> Option<String> {
     Some(print_with_unit(bytes, &SIZES))
 }
 
-/// A time as it is accepted. A number without a unit is taken for seconds, as sshd_config has it.
+/// The accepted form of a time. A number without a unit is taken for seconds, as in sshd_config.
 pub(super) fn meant_time(value: &DeValue<'_>) -> Option<String> {
     let seconds = |text: &str| scaled(text, 1_000);
     let milliseconds = match value {
@@ -54,12 +54,12 @@ pub(super) fn meant_time(value: &DeValue<'_>) -> Option<String> {
         DeValue::Float(number) => seconds(number.as_str())?,
         _ => u64::try_from(integer(value)?).ok()?.checked_mul(1_000)?,
     };
-    // As it was written: 300 is "300 s" and no "5 min".
+    // In the original unit: 300 is "300 s" and not "5 min".
     let units = TIMES.get(3..).unwrap_or_default();
     Some(print_with_unit(milliseconds, units))
 }
 
-/// The truth value in a word or number.
+/// The boolean of a word or number.
 pub(super) fn meant_truth(value: &DeValue<'_>) -> Option<&'static str> {
     let word = match value {
         DeValue::String(text) => text.trim().to_ascii_lowercase(),
