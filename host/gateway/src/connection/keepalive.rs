@@ -1,23 +1,23 @@
-//! Whether a silent peer still answers: it is asked now and then, and given up when it never does. Time in, questions
-//! out.
+//! Keepalives: asks a silent peer for an answer from time to time, and gives up when it never answers. Pure: time is an
+//! argument.
 //!
-//! Off unless the operator wants it, as ClientAliveInterval of sshd: a stopped client and a sleeping laptop answer
-//! nothing and are alive.
+//! Off by default, like ClientAliveInterval of sshd: a stopped client or a sleeping laptop does not answer and is alive
+//! all the same.
 
 use std::time::{Duration, Instant};
 
 use whelk_ssh::error::{Error, Stage};
 
-/// What is known of one peer.
+/// The state of one peer.
 #[derive(Debug)]
 pub(crate) struct Keepalive {
-    /// How long a silence may last before the peer is asked. Zero never asks.
+    /// How long a peer may be silent before it is asked. Zero disables keepalives.
     every: Duration,
-    /// How many questions may go unanswered.
+    /// How many keepalives may go unanswered.
     most: u32,
-    /// When the peer was last heard, or last asked.
+    /// When the peer was last heard or asked.
     since: Instant,
-    /// Questions since it was last heard.
+    /// Keepalives since the peer was last heard.
     asked: u32,
 }
 
@@ -26,18 +26,18 @@ impl Keepalive {
         Keepalive { every, most, since: now, asked: 0 }
     }
 
-    /// The peer has sent something, whatever it was.
+    /// The peer has sent something.
     pub(crate) fn heard(&mut self, now: Instant) {
         self.since = now;
         self.asked = 0;
     }
 
-    /// When to look again.
+    /// When to call [`due`](Self::due) again.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         (!self.every.is_zero()).then(|| self.since + self.every)
     }
 
-    /// Whether the peer is to be asked now.
+    /// Whether to ask the peer now.
     ///
     /// # Errors
     /// It has been asked often enough.

@@ -1,5 +1,4 @@
-//! What clients ask for and do not get, for the operator: one line for each refused request, up to a few a session and
-//! a connection.
+//! Logs the requests of clients that were refused: one line each, up to a few for each session and connection.
 
 use tokio::time::Instant;
 use whelk_runtime::limits::Throttle;
@@ -8,28 +7,28 @@ use whelk_ssh::mux::Refused;
 use crate::observe::escape::escape;
 use crate::observe::event::{ConnectionEvent, SessionEvent, emit};
 
-/// Refused requests that are logged of one session, and of one connection beside its sessions.
+/// How many refused requests are logged for each session, and for each connection beside its sessions.
 const LOGGED: u64 = 10;
-/// Most bytes of what was asked for.
+/// The most bytes of the requested value in a line.
 const DETAIL: usize = 200;
-/// Names of variables that are logged.
+/// How many names of variables are logged.
 const NAMES: usize = 8;
-/// Most bytes of one such name.
+/// The most bytes of one such name.
 const NAME: usize = 64;
 
 /// Logs the first refusals.
 #[derive(Debug)]
 pub(crate) struct Refusals(Throttle);
 
-/// A request that was refused.
+/// A refused request.
 pub(crate) struct Line<'a> {
     pub(crate) connection: u64,
-    /// None if it was about no channel.
+    /// `None` for a request without a channel.
     pub(crate) channel: Option<u32>,
     pub(crate) user: &'a str,
-    /// The name of the request, or of the kind of channel.
+    /// The name of the request, or the type of the channel.
     pub(crate) what: &'a [u8],
-    /// What was asked for with it, if that says anything.
+    /// The requested value, if it is informative.
     pub(crate) detail: &'a [u8],
     pub(crate) reason: &'a str,
 }
@@ -53,7 +52,7 @@ impl Refusals {
     }
 }
 
-/// The channel that a refusal of the mux's was about.
+/// The channel of a refusal by the mux.
 pub(crate) fn channel_of(what: Refused) -> Option<u32> {
     match what {
         Refused::Open | Refused::Global => None,
@@ -61,13 +60,13 @@ pub(crate) fn channel_of(what: Refused) -> Option<u32> {
     }
 }
 
-/// Variables of one session that were refused.
+/// The refused variables of one session.
 #[derive(Debug)]
 pub(crate) struct RefusedVariables {
     count: u32,
-    /// Their names; none after they were logged.
+    /// Their names; empty after they were logged.
     names: Option<Vec<String>>,
-    /// Why the last was.
+    /// The reason for the last one.
     reason: &'static str,
 }
 

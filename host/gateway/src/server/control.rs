@@ -1,7 +1,7 @@
-//! How the running program is asked what it does: a socket in the state folder, one line of question, one line of JSON in answer.
+//! The control socket: a socket in the state folder that answers one-line requests with one line of JSON.
 //!
-//! Only the user that the program runs as gets an answer, and root. Questions are few and small, and nobody who asks can keep the program
-//! from anything: each has a place, a size and a time.
+//! Only the user who runs the program and root get an answer. Requests are few and small, and no client can hinder the
+//! program: there are limits on their number, size and time.
 
 use std::convert::Infallible;
 use std::fs;
@@ -27,24 +27,24 @@ use whelk_runtime::{Listed, Plugin};
 use crate::plugins::reload::{PluginFolder, Reload, View};
 use crate::state::State;
 
-/// Who may ask at the same time. The others wait in the kernel's line.
+/// How many clients are served at once. Others wait in the kernel's queue.
 const MOST_ASKING: usize = 8;
-/// How long a question and its answer may take.
+/// The time limit of a request and its answer.
 const TIME: Duration = Duration::from_secs(5);
-/// The longest question, bytes.
+/// The longest request, in bytes.
 const LONGEST: u64 = 256;
-/// How long nobody is let in after accepting has failed, such as for want of open files.
+/// The pause after a failure of accept, for example because open files are used up.
 const REST: Duration = Duration::from_millis(100);
-/// The largest answer that is believed, bytes.
+/// The largest answer that the client accepts, in bytes.
 const LARGEST: u64 = 64 << 20;
 
-/// What every plugin is until there are other kinds.
+/// The kind of every plugin, as long as there is one kind.
 pub(crate) const WORLD: &str = "session-plugin";
 
-/// The question for all plugins.
+/// The request for all plugins.
 pub const PLUGINS: &str = "plugins";
 
-/// The socket. It is gone when this is dropped.
+/// The socket. Dropping it removes the file.
 pub struct Control {
     task: JoinHandle<Infallible>,
     state: State,
@@ -53,14 +53,15 @@ pub struct Control {
 /// Why there is no answer.
 #[derive(Debug)]
 pub enum Unanswered {
-    /// Nobody runs with this state folder.
+    /// No program runs with this state folder.
     Nobody,
-    /// What went wrong.
+    /// Another error.
     Failed(String),
 }
 
 impl Control {
-    /// Answers from now on. The state folder must be locked: what lies in the socket's place is then nobody's. Needs a tokio runtime.
+    /// Starts answering. The state folder must be locked: then a file in the socket's place belongs to no running
+    /// program. Needs a tokio runtime.
     ///
     /// # Errors
     /// When the socket cannot be made.
@@ -81,7 +82,7 @@ impl Control {
 impl Drop for Control {
     fn drop(&mut self) {
         self.task.abort();
-        // One that stays is taken away by the next start.
+        // If it stays, the next start removes it.
         let _ = fs::remove_file(State::control_path(self.state.folder()));
     }
 }
@@ -99,14 +100,14 @@ async fn serve(listener: Arc<UnixListener>, view: View) -> Infallible {
     }
 }
 
-/// Whoever has gone away in the meantime is not missed.
+/// A client that has closed does not matter.
 async fn attend(stream: UnixStream, view: View, _place: OwnedSemaphorePermit) {
     let _ = timeout(TIME, answer(stream, &view)).await;
 }
 
 async fn answer(mut stream: UnixStream, view: &View) -> io::Result<()> {
     let asking = stream.peer_cred()?.uid();
-    // The mode of the socket says the same, but is set a moment after it was made.
+    // The mode of the socket says the same, but is set a moment after it is created.
     if asking != 0 && asking != rustix::process::geteuid().as_raw() {
         return Ok(());
     }
@@ -144,7 +145,7 @@ fn folder(folder: &PluginFolder) -> Value {
     let unwatched = known.unwatched.as_ref();
     let unwatched = unwatched.map(|(reason, since)| json!({ "reason": reason, "for_s": for_s(*since) }));
     let refused = known.refused.iter().map(|(file, refusal)| {
-        // How many seconds from now it is tried again; null: when the file changes.
+        // In how many seconds it is tried again; null: when the file changes.
         let retry_s = refusal.retry_in().map(|wait| wait.as_secs());
         json!({ "file": file, "reason": refusal.reason, "retry_s": retry_s })
     });
@@ -152,12 +153,12 @@ fn folder(folder: &PluginFolder) -> Value {
         "tenant": folder.place.tenant,
         "path": folder.place.path.display().to_string(),
         "trouble": known.trouble,
-        // Why it is only looked at now and then.
+        // Why it is only polled.
         "unwatched": unwatched,
         "plugins": plugins,
-        // Names that nobody is served by yet.
+        // Names without a served version yet.
         "preparing": registry.preparing(),
-        // Files that are being loaded, for names that are served or not.
+        // Files that are being loaded, for served names or others.
         "pending": pending.collect::<Vec<_>>(),
         // Files that are gone, while their plugins are served until the folder has settled.
         "gone": gone.collect::<Vec<_>>(),
@@ -186,10 +187,11 @@ fn plugin(listed: &Listed) -> Value {
     })
 }
 
-/// Asks the program that runs with a state folder. Blocks: each of connecting, asking and a part of the answer at most for ten seconds.
+/// Sends a request to the program that runs with a state folder. Blocks at most ten seconds for each of connecting,
+/// sending and receiving a part of the answer.
 ///
 /// # Errors
-/// When nobody answers, or not in time, or not as expected.
+/// When there is no answer in time, or an unexpected one.
 pub fn ask(folder: &Path, question: &str) -> Result<Value, Unanswered> {
     ask_within(folder, question, 2 * TIME)
 }
@@ -218,8 +220,8 @@ fn ask_within(folder: &Path, question: &str, time: Duration) -> Result<Value, Un
     serde_json::from_str(&answer).map_err(|_| Unanswered::Failed(format!("{}: no answer", folder.display())))
 }
 
-/// Connects. The time to send that it sets on the socket first is also how long connect(2) waits while the server's queue of connections
-/// is full, unix(7).
+/// Connects. The send timeout that it sets on the socket first also limits how long connect(2) waits while the server's
+/// queue is full, unix(7).
 fn connect(path: &Path, time: Duration) -> io::Result<Blocking> {
     let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
     set_socket_timeout(&socket, Timeout::Send, Some(time))?;
@@ -244,7 +246,7 @@ mod tests {
         rustix::net::bind(&socket, &SocketAddrUnix::new(&path).unwrap()).unwrap();
         rustix::net::listen(&socket, 0).unwrap();
         let late = format!("{}: the running whelk has not answered within 20ms", folder.path().display());
-        // This one is in the queue, and nobody ever takes it out.
+        // This one is in the queue, and is never accepted.
         assert_eq!(ask(), late);
         // Now there is no room in the queue.
         let _waiting: Vec<Blocking> = std::iter::from_fn(|| connect(&path, short).ok()).collect();

@@ -1,7 +1,7 @@
-//! The listening sockets: binding, accepting, and a task of its own for each connection.
+//! The listening sockets: bind, accept, and a task for each connection.
 //!
-//! Speaks no SSH: a connection is handed over with its [`Permit`], and what happens on it is the caller's. One connection's
-//! failure, a panic included, ends that connection alone.
+//! Knows no SSH: a connection is passed to the caller with its [`Permit`]. A failure of one connection, even a panic,
+//! ends that connection alone.
 
 mod acceptor;
 mod bind;
@@ -29,21 +29,21 @@ use crate::os_limits;
 use crate::server::drain::{Phase, Stopper};
 use crate::server::socket::TcpKeepalive;
 
-/// How long connections have to send their DISCONNECT when the time to drain is over.
+/// How long connections have to send their DISCONNECT after the drain deadline.
 const DISCONNECT_TIME: Duration = Duration::from_secs(2);
 
-/// Every socket, bound and listening, and the counts of who is inside.
+/// The bound and listening sockets, and the counts of connections.
 pub struct Listener {
     acceptor: Acceptor,
     drain: Duration,
 }
 
 impl Listener {
-    /// Binds every address of the configuration, or none. Raises the limit of open files first, and lowers the number of
-    /// connections to what fits in it. Needs a tokio runtime.
+    /// Binds every address of the configuration, or none. First raises the limit of open files, and lowers the number
+    /// of connections if they do not fit in it. Needs a tokio runtime.
     ///
     /// # Errors
-    /// Each address that cannot be listened on, with the reason.
+    /// Each address that cannot be bound, with the reason.
     pub fn bind(config: &Config) -> Result<Listener, BindError> {
         let sockets = bind::bind(&config.listen)?;
         let connections = u32::try_from(os_limits::make_room(config).connections).unwrap_or(u32::MAX);
@@ -55,7 +55,7 @@ impl Listener {
         Ok(Listener { acceptor, drain: limits.drain })
     }
 
-    /// Where it listens, in the order of the configuration, with the ports that the system picked for 0.
+    /// The addresses, in the order of the configuration, with the ports that the system chose for 0.
     ///
     /// # Errors
     /// When the system does not say.
@@ -63,8 +63,8 @@ impl Listener {
         self.acceptor.addresses()
     }
 
-    /// Serves until `stopper` stops: hands each connection to `handle` and runs what that returns in a task of its own.
-    /// Then accepts no more, waits for the tasks as [`Phase`] says, drops those that remain, and returns.
+    /// Serves until `stopper` stops: passes each connection to `handle` and runs the returned future in a task of its
+    /// own. Then accepts no more, waits for the tasks as the [`Phase`] says, drops those that remain, and returns.
     pub async fn serve<H, F>(self, stopper: &Stopper, handle: H)
     where
         H: Fn(TcpStream, SocketAddr, Permit) -> F + Send + Sync + 'static,
@@ -85,13 +85,14 @@ impl Listener {
                 }
             }
         }
-        // Whoever waits, here or in the queue of a socket, is told now, not at the deadline.
+        // Connections that wait, here or in the queue of a socket, are refused now, not at the deadline.
         drop(acceptor);
         drain(tasks, stopper, drain_time).await;
     }
 }
 
-/// Waits for the tasks: in peace for `time`, then for them to disconnect, and not at all when it has to be at once.
+/// Waits for the tasks: for `time` until they end by themselves, then until they have disconnected; not at all for an
+/// immediate stop.
 async fn drain(mut tasks: JoinSet<()>, stopper: &Stopper, time: Duration) {
     emit(ServerEvent::NotListening { connections: tasks.len() });
     let mut gone = stopper.drain();
@@ -106,10 +107,10 @@ async fn drain(mut tasks: JoinSet<()>, stopper: &Stopper, time: Duration) {
     emit(ServerEvent::Stopped { dropped: tasks.len() });
 }
 
-/// Runs a connection so that its panic ends here: unwinding has dropped all that was the connection's, so its sessions are told that it was
-/// lost, and its place is free. The panic itself has been logged by the hook; whose it was is known here.
+/// Runs a connection and catches its panic: unwinding has dropped everything of the connection, so its sessions see the
+/// connection lost, and its place is free. The hook has logged the panic; this adds the connection.
 async fn contained(number: u64, peer: SocketAddr, connection: impl Future<Output = ()>) {
-    // Safe to go on: after a panic the future is dropped and never polled again, and shares nothing but counts.
+    // Safe: after a panic the future is dropped and never polled again, and shares nothing except counts.
     if let Err(reason) = catch_future(connection).await {
         emit(ConnectionEvent::Panicked { connection: number, peer, reason: &reason });
     }
@@ -140,7 +141,7 @@ mod tests {
         (listener, address)
     }
 
-    /// Whether the other side closed without a word.
+    /// Whether the other side closed without sending anything.
     async fn closed(mut stream: TcpStream) -> bool {
         matches!(stream.read(&mut [0]).await, Ok(0) | Err(_))
     }

@@ -1,13 +1,13 @@
-//! Words for the operator that a plugin has a say in, cut to a line of bounded length: the names of its functions, its imports and its
-//! exports stand in them, and may have megabytes.
+//! Cuts texts for the operator that contain names of a plugin's functions, imports or exports, which may have
+//! megabytes, to one line of bounded length.
 
 use std::fmt::{self, Display, Write};
 
-/// What was cut ends with this.
+/// The mark of a cut text.
 const CUT: &str = "...";
 
-/// The words on one line, of at most so many bytes and what says that some were cut. Writing stops there, so more is not made of words that
-/// are written piece by piece.
+/// The text on one line, at most this many bytes plus the mark. Formatting stops there, so long texts are not produced
+/// in full.
 pub(crate) fn brief(words: &(impl Display + ?Sized), most: usize) -> String {
     let mut line = Line { text: String::new(), most, blank: true };
     let whole = write!(line, "{words}").is_ok();
@@ -25,7 +25,7 @@ struct Line {
 impl Write for Line {
     fn write_str(&mut self, words: &str) -> fmt::Result {
         for letter in words.chars() {
-            // Runs of blanks and ends of lines are one blank.
+            // Runs of blanks and line ends become one blank.
             let blank = letter.is_whitespace();
             if blank && self.blank {
                 continue;

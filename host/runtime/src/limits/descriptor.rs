@@ -1,5 +1,5 @@
-//! File descriptors that plugins make the process hold: open files, sockets, connections of requests. Counted for the tenant and for all
-//! tenants together: a process without any left could accept no connection, and would serve nobody.
+//! Limits the file descriptors that plugins make the process hold: open files, sockets, HTTP connections. Counted for
+//! the tenant and for all tenants together: a process without free descriptors could accept no connection.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ pub(crate) struct Descriptor {
 }
 
 impl Descriptor {
-    /// One more, unless the tenant or all of them have as many as they may: which of the two is the error.
+    /// Takes one more. The error says whether the tenant or all tenants together are at the limit.
     pub(crate) fn take(tenant: &Arc<Budget>, all: &Arc<Totals>) -> Result<Self, Total> {
         if !tenant.files.take(1) {
             return Err(Total::Files);
@@ -46,7 +46,7 @@ mod tests {
         let other = Descriptor::take(&two, &all).unwrap();
         assert_eq!(Descriptor::take(&two, &all).err(), Some(Total::AllFiles));
         held.pop();
-        // What was refused has taken nothing.
+        // A refused request has taken nothing.
         held.push(Descriptor::take(&two, &all).unwrap());
         assert_eq!((one.files.used(), two.files.used(), all.files.used()), (2, 2, 4));
         drop((held, other));

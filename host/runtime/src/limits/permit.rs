@@ -1,17 +1,19 @@
-//! Run permits: who may be on a processor now.
+//! Run permits: which guests may use a processor now.
 //!
-//! A guest runs only while it holds a permit of its tenant; there is one less than there are workers, so no tenant ever has them all. When
-//! its first tick is over it needs one of the engine's besides, of which there are as many: so over all tenants one worker is free for
-//! connections. A permit is held while a guest is on a processor and at no other time: every wait, and every tick, gives it back.
+//! A guest runs only while it holds a permit of its tenant; there is one fewer than there are workers, so no tenant
+//! ever has all workers. After its first tick it also needs a permit of the engine, of which there are as many: so over
+//! all tenants one worker is free for connections. A permit is held only while a guest is on a processor: every wait
+//! and every tick releases it.
 //!
-//! Both queues are first come, first served. A guest stands in the engine's only while it holds a permit of its tenant, so a
-//! tenant has no more places there than it has permits. And what was held through a tick is free only when the worker has run whatever else
-//! was ready and has looked at the network: until then the tenant's other guests stand in the tenant's line and not in the worker's. So what
-//! the guests of tenants cost others grows with the number of busy tenants, a tick each, and never with their sessions. What is done for them
-//! outside of their code has no permit, and is bounded where it is done: a turn of the pump, an instance that is let go.
+//! Both queues are first come, first served. A guest queues for the engine only while it holds a permit of its tenant,
+//! so a tenant has no more places there than it has permits. A permit that was held through a tick becomes free only
+//! when the worker has run everything else that was ready and has polled the network: until then the tenant's other
+//! guests wait in the tenant's queue and not in the worker's. So the cost of guests for others grows with the number of
+//! busy tenants, a tick each, and never with their sessions. Work for guests outside their code needs no permit, and is
+//! bounded where it is done: a turn of a connection, dropping an instance.
 //!
-//! Decided 2026-11-21: tokio's semaphore does the queueing, which is fair, safe to drop at any moment, and tested more than ours would be. A
-//! wait is boxed, so that a call that need not wait carries a pointer.
+//! Decided 2026-11-21: tokio's semaphore implements the queues: it is fair, cancel safe, and better tested than ours
+//! would be. A wait is boxed, so that a call that need not wait carries only a pointer.
 
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -33,7 +35,7 @@ impl Permits {
         Self { free: Arc::new(Semaphore::new(workers.saturating_sub(1).clamp(1, Semaphore::MAX_PERMITS))) }
     }
 
-    /// One that is free, if nobody stands in line.
+    /// Takes one if it is free and nobody waits.
     fn at_once(&self) -> Option<Permit<'_>> {
         self.free.try_acquire().ok().map(|held| Permit { held, home: &self.free })
     }
@@ -44,7 +46,7 @@ impl Permits {
     }
 }
 
-/// One permit, given back when dropped.
+/// One permit, released on drop.
 struct Permit<'p> {
     held: SemaphorePermit<'p>,
     home: &'p Arc<Semaphore>,
@@ -58,7 +60,7 @@ impl Permit<'_> {
     }
 }
 
-/// A permit that is given back when dropped, wherever that is.
+/// A permit that is released on drop, wherever that is.
 struct Kept {
     home: Arc<Semaphore>,
 }
@@ -69,23 +71,24 @@ impl Drop for Kept {
     }
 }
 
-/// The right to run until it is dropped.
+/// The right to run, until it is dropped.
 pub(crate) struct Turn<'p> {
     tenant: Permit<'p>,
     engine: Option<Permit<'p>>,
 }
 
 impl Turn<'_> {
-    /// The call has run through a tick: the permits are free when everybody else on this worker has had a turn.
+    /// The call has run through a tick: the permits become free when everything else on this worker has had a turn.
     pub(crate) fn end_later(self) {
         let permits = Later { _tenant: self.tenant.keep(), _engine: self.engine.map(Permit::keep) };
         let waker = Waker::from(Arc::new(permits));
-        // Yielding leaves the waker with the scheduler, which wakes it then and drops it with what it holds. Without a scheduler it is woken at once.
+        // Yielding leaves the waker with the scheduler, which then wakes it and drops it with what it holds. Without a
+        // scheduler it is woken at once.
         let _ = pin!(tokio::task::yield_now()).poll(&mut Context::from_waker(&waker));
     }
 }
 
-/// The permits of a turn that is over, on their way back.
+/// The permits of a turn that is over, about to be released.
 struct Later {
     _tenant: Kept,
     _engine: Option<Kept>,
@@ -95,11 +98,11 @@ impl Wake for Later {
     fn wake(self: Arc<Self>) {}
 }
 
-/// What a call goes through each time before it runs.
+/// The gate that a call passes each time before it runs.
 pub(crate) struct Gate<'p> {
     tenant: &'p Permits,
     engine: &'p Permits,
-    /// The call stands in line.
+    /// The call waits.
     waiting: Option<Pin<Box<dyn Future<Output = Turn<'p>> + Send + 'p>>>,
 }
 
@@ -108,9 +111,9 @@ impl<'p> Gate<'p> {
         Self { tenant, engine, waiting: None }
     }
 
-    /// Lets the call through, or puts it in line; the task of `context` is woken when it is worth asking again. What is asked is fixed when
-    /// it is put in line: a call that is past its first tick is `long`, and one whose session has used up its processor time comes not
-    /// `before` a moment.
+    /// Lets the call pass, or queues it; the task of `context` is woken when it should poll again. The request is fixed
+    /// when it is queued: a call that is past its first tick is `long`, and one whose session has used up its processor
+    /// time waits until `before`.
     pub(crate) fn poll_pass(
         &mut self,
         context: &mut Context<'_>,
@@ -138,14 +141,14 @@ impl<'p> Gate<'p> {
     }
 }
 
-/// What is needed, if nobody else wants it.
+/// Takes the permits if nobody else wants them.
 fn at_once<'p>(tenant: &'p Permits, engine: &'p Permits, long: bool) -> Option<Turn<'p>> {
     let tenant = tenant.at_once()?;
     let engine = if long { Some(engine.at_once()?) } else { None };
     Some(Turn { tenant, engine })
 }
 
-/// The tenant's permit comes first: see the top of this file.
+/// The tenant's permit comes first: see the module documentation.
 async fn in_line<'p>(tenant: &'p Permits, engine: &'p Permits, long: bool, moment: Option<Instant>) -> Turn<'p> {
     if let Some(moment) = moment {
         sleep_until(moment).await;
@@ -166,7 +169,7 @@ mod tests {
 
     use super::*;
 
-    /// Small numbers that look random and are the same each time.
+    /// Small pseudo-random numbers, the same each time.
     struct Dice(u64);
 
     impl Dice {
@@ -178,7 +181,7 @@ mod tests {
         }
     }
 
-    /// Counts who is inside, and notes when there were too many.
+    /// Counts the calls inside, and records when there were too many.
     #[derive(Default)]
     struct Room {
         inside: AtomicUsize,
@@ -196,7 +199,7 @@ mod tests {
         }
     }
 
-    /// Passes the gate, visits the room while it holds its turn, and gives it back, as a call does each time that it is polled.
+    /// Passes the gate, runs while it holds its turn, and releases it, as a call does each time that it is polled.
     async fn turn(gate: &mut Gate<'_>, long: bool, ticked: bool, room: &Room) {
         poll_fn(|context| {
             let turn = ready!(gate.poll_pass(context, long, || None));
@@ -233,7 +236,7 @@ mod tests {
                             let long = dice.throw(2) == 0;
                             let ticked = dice.throw(2) == 0;
                             let mut pass = pin!(turn(&mut gate, long, ticked, if long { &engine_room } else { &room }));
-                            // Some give up after a few looks.
+                            // Some give up after a few polls.
                             let mut looks = dice.throw(4);
                             let patient = dice.throw(3) > 0;
                             poll_fn(|context| match pass.as_mut().poll(context) {
@@ -255,14 +258,14 @@ mod tests {
                     })
                 })
                 .collect();
-            // Every eighth is ended from outside, wherever it stands.
+            // Every eighth is dropped, wherever it is.
             tasks.iter().step_by(8).for_each(tokio::task::JoinHandle::abort);
             runtime.block_on(async {
                 for task in tasks {
                     let _ended = task.await;
                 }
             });
-            // What is on its way back arrives.
+            // Permits that are being released arrive.
             drop(runtime);
             assert!(
                 tenants.iter().all(|tenant| all_free(tenant, workers)) && all_free(&engine, workers),
@@ -277,7 +280,7 @@ mod tests {
 
     #[test]
     fn what_a_tenant_takes_from_another_does_not_grow_with_its_sessions() {
-        // One worker runs all; so each turn can be counted.
+        // One worker runs all, so each turn can be counted.
         let turns_of_a = |spinners: usize, long: bool| {
             let (a, b, engine) = (Permits::new(2), Permits::new(2), Permits::new(2));
             let (a, b, engine) = (Arc::new(a), Arc::new(b), Arc::new(engine));

@@ -10,36 +10,36 @@ use crate::observe::escape::escape;
 use crate::observe::event::{PluginEvent, emit};
 use crate::state::plugin_files::Stamp;
 
-/// How long a file that may be good soon waits until it is looked at again. It doubles with each attempt.
+/// The first pause before a file that may be valid soon is read again. It doubles with each attempt.
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
-/// The same, where the compiler was killed.
+/// The same, if the compiler was killed.
 const KILLED_PAUSE: Duration = Duration::from_secs(60);
-/// The longest such wait, where an attempt costs no more than reading the file.
+/// The longest such pause, if an attempt costs no more than reading the file.
 const LONGEST_PAUSE: Duration = Duration::from_secs(64);
-/// The longest such wait, where each attempt may cost all the time and memory that compiling may take.
+/// The longest such pause, if each attempt may cost all the time and memory of a compiler.
 const LONGEST_COMPILE_PAUSE: Duration = Duration::from_secs(3600);
 
 /// Why a file is not served.
 pub(crate) struct Refusal {
     pub(crate) reason: String,
     kind: Kind,
-    /// What was tried. None if it was never read.
+    /// The last attempt. `None` if the file was never read.
     tried: Option<Box<Tried>>,
     retry: Option<Retry>,
     /// Whether the refusal was logged. Files still being written are not logged.
     told: bool,
 }
 
-/// What was tried.
+/// An attempt.
 struct Tried {
-    /// The bytes.
+    /// The digest of the bytes.
     digest: [u8; 32],
-    /// How the file was, where that matters.
+    /// The stamp of the file, where that matters.
     stamp: Option<Stamp>,
     touches: Touches,
 }
 
-/// What a refusal says of the file.
+/// The kind of a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     /// It could not be read.
@@ -48,11 +48,11 @@ enum Kind {
     NoRoom,
     /// The host failed.
     Host,
-    /// It could not be found out in time whether it is a plugin.
+    /// There was no verdict within the time limit.
     Unfinished,
-    /// Its compiler was killed, by the OOM killer most likely: each attempt may cost another process its life.
+    /// Its compiler was killed, probably by the OOM killer: each attempt may get another process killed.
     Killed,
-    /// It is no plugin. The same bytes are tried again only when somebody touches the file.
+    /// It is not a plugin. The same bytes are tried again only after the file was touched.
     NoPlugin,
 }
 
@@ -62,7 +62,7 @@ impl Kind {
         if self == Kind::Killed { KILLED_PAUSE } else { FIRST_PAUSE }
     }
 
-    /// The longest pause between attempts; none if there are no more.
+    /// The longest pause between attempts; `None` if there are no more.
     fn longest_pause(self) -> Option<Duration> {
         match self {
             Kind::NoRoom | Kind::Host => Some(LONGEST_PAUSE),
@@ -72,9 +72,8 @@ impl Kind {
     }
 }
 
-/// When the same bytes are tried again because somebody has touched the file, or put it there again. At once the first
-/// time; after that less and less often, so that a job that touches a file every second does not keep the compiler
-/// busy.
+/// When the same bytes are tried again because somebody has touched or replaced the file: at once the first time, later
+/// less and less often, so that a job that touches a file every second does not occupy the compiler.
 #[derive(Clone, Copy)]
 struct Touches {
     /// When they were tried last.
@@ -88,11 +87,11 @@ impl Touches {
         Touches { tried: Instant::now(), pause: Duration::ZERO }
     }
 
-    /// After another attempt. `touched`: that was for a touch.
+    /// The state after another attempt. `touched`: it was made because of a touch.
     fn next(self, touched: bool) -> Touches {
         let now = Instant::now();
         let pause = match self.pause {
-            // What was left alone for long starts anew.
+            // A file that was not touched for long starts anew.
             _ if now.duration_since(self.tried) > LONGEST_COMPILE_PAUSE => Duration::ZERO,
             pause if touched => pause.saturating_mul(2).clamp(FIRST_PAUSE, LONGEST_COMPILE_PAUSE),
             pause => pause,
@@ -101,7 +100,7 @@ impl Touches {
     }
 }
 
-/// The file may be good in a while, without anybody touching it.
+/// The file may be valid later without a change.
 #[derive(Clone, Copy)]
 struct Retry {
     at: Instant,
@@ -130,10 +129,10 @@ impl Refusal {
         Refusal::new(reason, Kind::NoRoom)
     }
 
-    /// By the runtime.
+    /// The runtime's refusal.
     pub(super) fn by(error: &Error) -> Refusal {
         let kind = match error {
-            // The same bytes may do when the host is well again.
+            // The same bytes may be accepted when the host has recovered.
             Error::Host { .. } => Kind::Host,
             Error::Unfinished(_) => Kind::Unfinished,
             Error::Killed(_) => Kind::Killed,
@@ -142,13 +141,13 @@ impl Refusal {
         Refusal::new(error.to_string(), kind)
     }
 
-    /// The same, of these bytes, in a file that was like this.
+    /// The same for these bytes, in a file with this stamp.
     pub(super) fn of_bytes(self, digest: &[u8; 32], stamp: Option<Stamp>) -> Refusal {
         Refusal { tried: Some(Box::new(Tried { digest: *digest, stamp, touches: Touches::none() })), ..self }
     }
 
-    /// What this one is, after the one `before` it: logged once for the same reason, and tried again at growing intervals. Other bytes start
-    /// anew, and so does another kind of refusal.
+    /// Combines this refusal with the one `before` it: logged once for the same reason, and tried again at growing
+    /// intervals. Other bytes or another kind of refusal start anew.
     pub(super) fn following(mut self, before: &Refusal) -> Refusal {
         if let (Some(now), Some(before)) = (&mut self.tried, &before.tried)
             && now.digest == before.digest
@@ -158,7 +157,7 @@ impl Refusal {
         if (self.kind, self.digest()) != (before.kind, before.digest()) {
             return self;
         }
-        // Host errors carry a new incident number each time; log only the first.
+        // Host errors have a new incident number each time; log only the first.
         self.told = before.told && (self.kind == Kind::Host || self.reason == before.reason);
         if let (Some(before), Some(longest)) = (before.retry, self.kind.longest_pause()) {
             // Back off, so that a full folder is not re-read constantly.
@@ -171,7 +170,7 @@ impl Refusal {
         self.tried.as_ref().map(|tried| &tried.digest)
     }
 
-    /// Whether it is tried again without anybody touching the file.
+    /// Whether it is tried again without a touch.
     pub(super) fn is_retried(&self) -> bool {
         self.retry.is_some()
     }
@@ -186,8 +185,8 @@ impl Refusal {
         self.retry.is_some_and(|retry| retry.at <= now)
     }
 
-    /// Whether these bytes are to be tried now, in a file that is like this. If not, and the file was touched too soon
-    /// after the last attempt, they will be later.
+    /// Whether to try these bytes now, in a file with this stamp. If the file was touched too soon after the last
+    /// attempt, they are tried later.
     pub(super) fn tries(&mut self, digest: &[u8; 32], stamp: &Stamp, now: Instant) -> bool {
         let is_cheap = matches!(self.kind, Kind::Unread | Kind::NoRoom | Kind::Host);
         let Some(tried) = self.tried.as_ref().filter(|tried| !is_cheap && tried.digest == *digest) else { return true };
@@ -206,7 +205,7 @@ impl Refusal {
         at <= now
     }
 
-    /// Tells the operator, once.
+    /// Logs it, once.
     pub(super) fn tell(&mut self, folder: &Path, file: &str, tenant: Option<&str>) {
         if !std::mem::replace(&mut self.told, true) {
             let path = folder.join(file).display().to_string();
@@ -232,7 +231,8 @@ mod tests {
         Error::Host { incident: incident.to_owned(), detail: "the disk is full".to_owned() }
     }
 
-    /// The last of this many refusals of the same bytes for the same reason, and the waits before the attempts after each, in seconds.
+    /// The last of this many refusals of the same bytes for the same reason, and the pauses before the attempts, in
+    /// seconds.
     fn refused(error: &Error, digest: &[u8; 32], count: usize) -> (Refusal, Vec<u64>) {
         let mut refusal = Refusal::by(error).of_bytes(digest, Some(stamp(1)));
         let mut waits = Vec::new();
@@ -266,7 +266,7 @@ mod tests {
             (next.told, next.retry_in().map(|wait| wait.as_secs()))
         };
         assert_eq!(next(&unfinished("it took too long"), &A), (true, Some(3600)));
-        // It is as likely to fail again, but for a reason that nobody has read.
+        // It is as likely to fail again, but for a reason that was not logged yet.
         assert_eq!(next(&unfinished("its compiler was killed"), &A), (false, Some(3600)));
         assert_eq!(next(&unfinished("it took too long"), &B), (false, Some(2)));
         assert_eq!(next(&host("1"), &A), (false, Some(2)));
@@ -280,7 +280,7 @@ mod tests {
         assert!(!Refusal::by(&host("2")).of_bytes(&B, Some(stamp(1))).following(&before).told);
     }
 
-    /// How a file is after so many touches.
+    /// The stamp of a file after this many touches.
     fn stamp(touches: u32) -> Stamp {
         Stamp::touched(touches.into())
     }
@@ -314,10 +314,10 @@ mod tests {
             }
         }
         assert_eq!(tried, [1, 3, 7, 15, 31, 63, 127, 255, 511, 1023, 2047]);
-        // The last touch is not forgotten, though nobody touches it again.
+        // The last touch counts, even if no other follows.
         assert!(refusal.is_retried());
         assert!(refusal.tries(&A, &stamp(3000), Instant::now() + LONGEST_COMPILE_PAUSE));
-        // And what was left alone for long is tried at once.
+        // And a file that was left alone for long is tried at once.
         tokio::time::advance(LONGEST_COMPILE_PAUSE * 2).await;
         let mut refusal = Refusal::by(&no_plugin()).of_bytes(&A, Some(stamp(3001))).following(&refusal);
         assert!(refusal.tries(&A, &stamp(3002), Instant::now()));

@@ -1,7 +1,7 @@
 //! Decides when the plugin of a deleted file is removed. Pure: time is an argument.
 //!
-//! Decided 2026-11-29. A deploy with `rm * && cp new/* .` deletes every file for a moment and means to remove none of
-//! them, so a removal waits until the folder has settled:
+//! Decided 2026-11-29. A deploy with `rm * && cp new/* .` deletes every file for a moment without meaning to remove any
+//! plugin, so a removal waits until the folder has settled:
 //!
 //! | what is gone | takes effect when nothing in the folder has changed for | and at the latest after |
 //! |---|---|---|
@@ -18,30 +18,30 @@ use tokio::time::Instant;
 
 /// How long the folder must be quiet before the plugin of a deleted file is removed.
 pub(super) const QUIET: Duration = Duration::from_millis(500);
-/// How long a removal waits at most in a folder that never settles.
+/// The longest delay of a removal in a folder that never settles.
 pub(super) const LATEST: Duration = Duration::from_secs(10);
 /// [`QUIET`] while the folder seems to be in a deploy.
 pub(super) const REFILL_QUIET: Duration = Duration::from_secs(5);
 /// A replacement and a deletion within this time belong to one deploy: `rm *` takes no longer.
 const TOGETHER: Duration = Duration::from_millis(100);
-/// Files whose last events are remembered.
+/// How many files have their last event remembered.
 const MOST_EVENTS: usize = 4_096;
-/// Replaced files that are remembered while no file is gone. Beyond that a deploy may not be recognised.
+/// How many replaced files are remembered while no file is gone. With more, a deploy may not be recognised.
 const MOST_REPLACED: usize = 1_024;
 /// [`LATEST`] while the folder seems to be in a deploy.
 pub(super) const REFILL_LATEST: Duration = Duration::from_secs(60);
 
 /// The files of a folder that are gone while their plugins are served.
 pub(crate) struct Removals {
-    /// The least time in which nothing may have changed.
+    /// How long the folder must be quiet at least.
     settle: Duration,
-    /// How late a change may be seen.
+    /// How late a change may be noticed.
     delay: Duration,
     /// When anything in the folder was last seen to change.
     changed: Option<Instant>,
-    /// When the kernel last told of each file that was not looked at since.
+    /// The last event of each file that was not read since.
     events: BTreeMap<String, Instant>,
-    /// When each file that is another than before became so.
+    /// When each changed file was noticed.
     replaced: BTreeMap<String, Instant>,
     /// The files that are gone, and since when.
     gone: BTreeMap<String, Instant>,
@@ -62,17 +62,17 @@ impl Removals {
         }
     }
 
-    /// How late changes may be seen from now on.
+    /// How late changes may be noticed from now on.
     pub(super) fn set_delay(&mut self, delay: Duration) {
         self.delay = delay;
     }
 
-    /// Something in the folder changes.
+    /// Something in the folder has changed.
     pub(super) fn stir(&mut self, now: Instant) {
         self.changed = Some(now);
     }
 
-    /// The kernel tells of a file.
+    /// An event of a file.
     pub(super) fn tell(&mut self, file: &str, now: Instant) {
         self.stir(now);
         if self.events.len() >= MOST_EVENTS {
@@ -81,7 +81,7 @@ impl Removals {
         self.events.insert(file.to_owned(), now);
     }
 
-    /// A file is there, and is another than before if `replaced`.
+    /// A file exists, and has changed if `replaced`.
     pub(super) fn found(&mut self, file: &str, replaced: bool, now: Instant) {
         if replaced {
             self.stir(now);
@@ -105,8 +105,8 @@ impl Removals {
         }
     }
 
-    /// Records that a file is gone. `served` gives the files of all served plugins, this one's included. True if it was
-    /// not known to be gone.
+    /// Records that a file is gone. `served` has the files of all served plugins, including this one. True if this is
+    /// new.
     pub(super) fn lost(&mut self, file: &str, served: impl FnOnce() -> BTreeSet<String>, now: Instant) -> bool {
         if self.gone.contains_key(file) {
             return false;
@@ -114,7 +114,7 @@ impl Removals {
         let at = self.events.remove(file).unwrap_or(now);
         if self.gone.is_empty() {
             self.served = served();
-            // Without events all that is seen in one round is seen together.
+            // Without events everything in one round is noticed at the same time.
             let together = if self.delay.is_zero() { TOGETHER } else { self.settle };
             self.replaced.retain(|_, replaced| at.saturating_duration_since(*replaced) <= together);
         }
@@ -122,7 +122,7 @@ impl Removals {
         true
     }
 
-    /// A file is not waited for any more.
+    /// A file is no longer gone or waited for.
     pub(super) fn forget(&mut self, file: &str) {
         self.events.remove(file);
         self.gone.remove(file);
@@ -131,7 +131,7 @@ impl Removals {
         }
     }
 
-    /// When this file takes its plugin away, unless something changes; none if it is not gone.
+    /// When this file's plugin is removed, unless something changes; `None` if the file is not gone.
     pub(super) fn due(&self, file: &str) -> Option<Instant> {
         let since = *self.gone.get(file)?;
         let (quiet, latest) =
@@ -140,13 +140,13 @@ impl Removals {
         Some((changed + quiet + self.delay).min(since + latest + self.delay))
     }
 
-    /// The next file that takes its plugin away, and when.
+    /// The next file whose plugin is removed, and when.
     pub(super) fn next(&self) -> Option<(Instant, &str)> {
         let dues = self.gone.keys().filter_map(|file| Some((self.due(file)?, file.as_str())));
         dues.min()
     }
 
-    /// The files that take their plugins away now.
+    /// The files whose plugins are removed now.
     pub(super) fn due_files(&self, now: Instant) -> Vec<String> {
         let is_due = |file: &&String| self.due(file).is_some_and(|due| due <= now);
         self.gone.keys().filter(is_due).cloned().collect()
@@ -157,7 +157,7 @@ impl Removals {
         self.gone.iter().map(|(file, since)| (file.as_str(), *since))
     }
 
-    /// Whether none of several files is what it was, as far as that is known: they are being deployed.
+    /// Whether all of several files have changed, as far as that is known: a deploy is in progress.
     fn is_refilled(&self) -> bool {
         let is_other = |file: &String| {
             self.gone.contains_key(file) || self.replaced.contains_key(file) || self.events.contains_key(file)
@@ -186,7 +186,7 @@ mod tests {
             self.start + Duration::from_millis(milliseconds)
         }
 
-        /// It is gone, and that was told when it happened.
+        /// It is gone, with an event at that time.
         fn lost(&mut self, file: &str, milliseconds: u64) {
             let now = self.at(milliseconds);
             self.removals.tell(file, now);
@@ -232,14 +232,14 @@ mod tests {
         let mut case = case(&["a", "b", "c"]);
         ["a", "b", "c"].into_iter().for_each(|file| case.lost(file, 0));
         assert_eq!(case.due("a"), Some(5_000));
-        // Four seconds later the first is there again. The others keep their time from then on.
+        // Four seconds later the first is back. The others keep their time from then on.
         case.replaced("a", 4_000);
         assert_eq!((case.due("a"), case.due("b")), (None, Some(9_000)));
         case.replaced("b", 8_000);
         assert_eq!(case.due("c"), Some(13_000));
         case.replaced("c", 12_000);
         assert_eq!(case.removals.next(), None);
-        // All is over: one more that is deleted is one that is deleted.
+        // The deploy is over: a single deletion after it is a deletion.
         case.lost("c", 60_000);
         assert_eq!(case.due("c"), Some(60_500));
     }
@@ -264,7 +264,7 @@ mod tests {
         case.lost("a", 200_000);
         (0..100_000).for_each(|number| case.replaced(&format!("{number}"), 200_000));
         assert_eq!(case.removals.replaced.len(), 0);
-        // What can decide is remembered.
+        // Everything that matters is remembered.
         case.replaced("b", 200_100);
         assert_eq!(case.due("a"), Some(205_100));
     }

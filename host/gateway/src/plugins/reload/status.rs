@@ -1,4 +1,4 @@
-//! Whether the task that looks at the folders runs, for `plugin list`.
+//! The state of the task that checks the folders, for `plugin list`.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -6,16 +6,16 @@ use tokio::time::Instant;
 
 use crate::observe::event::{PluginEvent, emit};
 
-/// How the task does.
+/// The state of the task.
 #[derive(Default)]
 pub(crate) struct Status(Mutex<Option<Failure>>);
 
-/// It has panicked, and has not done a round since.
+/// It has panicked, and has not completed a round since.
 #[derive(Clone)]
 pub(crate) struct Failure {
-    /// When it panicked first.
+    /// The time of the first panic.
     pub(crate) since: Instant,
-    /// What it said last.
+    /// The message of the last one.
     pub(crate) reason: String,
 }
 
@@ -27,7 +27,7 @@ impl Status {
         *failure = Some(Failure { since, reason: reason.to_owned() });
     }
 
-    /// The task has looked at a folder since its last panic.
+    /// The task has checked a folder since its last panic.
     pub(super) fn works(&self) {
         let mut failure = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if failure.take().is_some() {
@@ -35,7 +35,7 @@ impl Status {
         }
     }
 
-    /// Why it does not run; none if it does.
+    /// Why it does not run; `None` if it does.
     pub(crate) fn failure(&self) -> Option<Failure> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

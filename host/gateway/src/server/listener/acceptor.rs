@@ -1,4 +1,4 @@
-//! Accepting: each connection is let in, kept waiting or refused, as the [`Gate`] says.
+//! Accepts connections: the [`Gate`] decides whether each is served, waits or is refused.
 
 use std::io;
 use std::net::SocketAddr;
@@ -17,30 +17,30 @@ use super::waiting::{Waiting, tell};
 use crate::observe::event::{ConnectionEvent, emit};
 use crate::server::socket::{TcpKeepalive, prepare};
 
-/// How long no more is accepted when the process or the system has run out of something.
+/// The pause after the process or the system has run out of something.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
-/// At most one line in this time says that connections are refused, that they wait, or that places are taken back.
+/// The least interval between two log lines about refused, waiting or dropped connections.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
-/// A connection that is served from now on.
+/// A connection to serve.
 pub(super) type Accepted = (TcpStream, SocketAddr, Permit);
 
-/// The sockets while they accept.
+/// The accepting sockets.
 pub(super) struct Acceptor {
     sockets: Vec<TcpListener>,
     gate: Gate,
     waiting: Waiting,
     keepalive: TcpKeepalive,
-    /// Numbers the connections, let in or not.
+    /// Numbers the connections, served or not.
     count: u64,
-    /// A file that can be given up to accept, and close, one connection when no other is free.
+    /// A reserved open file: closing it makes it possible to accept, and close, one connection when no other is free.
     spare: Option<OwnedFd>,
     backoff: Option<Instant>,
     log: Log,
 }
 
 impl Acceptor {
-    /// `wait` is the longest that a connection is kept waiting. Needs a tokio runtime.
+    /// `wait` is the longest that a connection may wait. Needs a tokio runtime.
     pub(super) fn new(sockets: Vec<TcpListener>, gate: Gate, keepalive: TcpKeepalive, wait: Duration) -> Acceptor {
         Acceptor {
             sockets,
@@ -54,19 +54,19 @@ impl Acceptor {
         }
     }
 
-    /// Where it listens.
+    /// The addresses.
     pub(super) fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
         self.sockets.iter().map(TcpListener::local_addr).collect()
     }
 
-    /// The next connection that is served. Never fails; can be dropped and called again.
+    /// The next connection to serve. Never fails. Cancel safe.
     pub(super) async fn accept(&mut self) -> Accepted {
         loop {
             if let Some(accepted) = self.serve_waiting() {
                 return accepted;
             }
             let (backoff, look) = (self.backoff, self.waiting.next_look());
-            // Those whose place was taken back close their sockets at once, but perhaps not as fast as others come.
+            // Dropped connections close their sockets at once, but perhaps not as fast as new ones arrive.
             let accepts = backoff.is_none() && !self.gate.is_overfull();
             tokio::select! {
                 biased;
@@ -88,18 +88,19 @@ impl Acceptor {
         }
     }
 
-    /// The next connection that has waited and may be served.
+    /// The next connection that has waited and can be served.
     fn serve_waiting(&mut self) -> Option<Accepted> {
         loop {
             let permit = self.gate.serve_waiting(Instant::now())?;
-            // Each that the gate knows of is kept here, so one is always found.
+            // The gate counts only connections that are kept here, so one is always found.
             if let Some((stream, peer)) = self.waiting.take(permit.connection()) {
                 return Some(self.prepared(stream, peer, permit));
             }
         }
     }
 
-    /// Asks for a place for a new connection. Gives it back if it is served at once; else it waits, or is refused.
+    /// Asks the gate for a place for a new connection. Returns it if it is served at once; otherwise it waits or is
+    /// refused.
     fn admit(&mut self, stream: TcpStream, peer: SocketAddr) -> Option<Accepted> {
         self.count += 1;
         let (number, now) = (self.count, Instant::now());
@@ -132,7 +133,8 @@ impl Acceptor {
         (stream, peer, permit)
     }
 
-    /// After an error of `accept`: most concern one connection that is gone already, accept(2). The others come again at once.
+    /// After an error of `accept`: most concern one connection that is gone already, accept(2). Others happen again at
+    /// once.
     fn handle_error(&mut self, error: &io::Error) {
         let errno = Errno::from_io_error(error);
         if let Some(Errno::CONNABORTED | Errno::CONNRESET | Errno::INTR | Errno::PROTO | Errno::PERM) = errno {
@@ -141,7 +143,7 @@ impl Acceptor {
         }
         self.log.exhausted(error);
         if let Some(Errno::MFILE | Errno::NFILE) = errno {
-            // Better told no than left waiting.
+            // Better refused than left waiting.
             self.spare = None;
             let mut context = Context::from_waker(std::task::Waker::noop());
             let turned_away = self.sockets.iter().find_map(|socket| match socket.poll_accept(&mut context) {
@@ -155,7 +157,7 @@ impl Acceptor {
     }
 }
 
-/// What is logged, each kind of event once in a while.
+/// Log throttles, one for each kind of event.
 struct Log {
     refused: Throttle,
     waits: Throttle,
@@ -210,7 +212,7 @@ impl Log {
 /// Accepts a connection on any of the sockets.
 async fn accept(sockets: &[TcpListener], count: u64) -> io::Result<(TcpStream, SocketAddr)> {
     std::future::poll_fn(|context| {
-        // Each is asked first in turn, so that a flood on one does not silence the others.
+        // Each socket is polled first in turn, so that a flood on one does not starve the others.
         let turn = usize::try_from(count).unwrap_or(0) % sockets.len().max(1);
         let (later, first) = sockets.split_at(turn);
         let ready = first.iter().chain(later).map(|socket| socket.poll_accept(context)).find(Poll::is_ready);
@@ -219,7 +221,7 @@ async fn accept(sockets: &[TcpListener], count: u64) -> io::Result<(TcpStream, S
     .await
 }
 
-/// Waits for a time that may never come.
+/// Waits until a time, or for ever.
 async fn at(time: Option<Instant>) {
     match time {
         Some(time) => sleep_until(time).await,
@@ -242,7 +244,8 @@ mod tests {
 
     const WAIT: Duration = Duration::from_secs(120);
 
-    /// An acceptor on a free port, of which one source has one stranger that is served, and two that wait.
+    /// An acceptor on a free port, where one source has one unauthenticated connection that is served, and two that
+    /// wait.
     async fn acceptor() -> (Acceptor, SocketAddr) {
         let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = socket.local_addr().unwrap();
@@ -251,21 +254,21 @@ mod tests {
         (Acceptor::new(vec![socket], gate, TcpKeepalive::new(&limits), WAIT), address)
     }
 
-    /// A client, once it is connected.
+    /// A connected client.
     async fn client(address: SocketAddr) -> (TcpStream, SocketAddr) {
         let stream = TcpStream::connect(address).await.unwrap();
         let local = stream.local_addr().unwrap();
         (stream, local)
     }
 
-    /// What is heard until the other side closes.
+    /// Reads until the other side closes.
     async fn heard(mut stream: TcpStream) -> String {
         let mut text = String::new();
         stream.read_to_string(&mut text).await.unwrap();
         text
     }
 
-    /// Runs the acceptor, which serves nobody meanwhile, until the other is ready.
+    /// Runs the acceptor, which serves no connection meanwhile, until the other is ready.
     async fn meanwhile<T>(acceptor: &mut Acceptor, other: impl Future<Output = T>) -> T {
         tokio::select! {
             (_, peer, _) = acceptor.accept() => panic!("{peer} is served"),
@@ -280,7 +283,7 @@ mod tests {
         let (_, peer, permit) = acceptor.accept().await;
         assert_eq!(peer, first);
         let (mut second_stream, second) = client(address).await;
-        // What is sent before anybody reads it is not lost.
+        // Bytes that are sent before anybody reads them are not lost.
         second_stream.write_all(b"early").await.unwrap();
         let (_third, third) = client(address).await;
         let (mut fourth, _) = client(address).await;
@@ -308,7 +311,7 @@ mod tests {
         let (_third, third) = client(address).await;
         let (fourth, _) = client(address).await;
         assert_eq!(meanwhile(&mut acceptor, heard(fourth)).await, SOURCE_LINE);
-        // It is noticed within two looks, and there is room for one more.
+        // It is noticed within two checks, and there is room for one more.
         meanwhile(&mut acceptor, tokio::time::sleep(Duration::from_secs(2))).await;
         assert_eq!(acceptor.waiting.count(), 1);
         let (_fifth, fifth) = client(address).await;
@@ -339,7 +342,8 @@ mod tests {
         acceptor.handle_error(&Errno::CONNABORTED.into());
         assert_eq!(acceptor.backoff, None);
         let (waiting, _) = client(address).await;
-        // What accept(2) leaves in the queue when no file is free is turned away, so that it does not wait for nothing.
+        // A connection that accept(2) leaves in the queue when no file is free is refused, so that it does not wait in
+        // vain.
         drop((waiting, accept(&acceptor.sockets, 0).await.unwrap()));
         let (waiting, _) = client(address).await;
         acceptor.handle_error(&Errno::MFILE.into());

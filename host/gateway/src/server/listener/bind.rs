@@ -1,4 +1,4 @@
-//! Binding: every address or none, and an exact word for each that cannot be had.
+//! Binds every address or none, with an exact error for each that is not available.
 
 use std::fmt;
 use std::io;
@@ -7,11 +7,11 @@ use std::net::SocketAddr;
 use rustix::io::Errno;
 use tokio::net::{TcpListener, TcpSocket};
 
-/// Connections that the kernel keeps until they are accepted, at most what net.core.somaxconn allows: those that come in a second
-/// of a flood, so that a moment in which none is accepted costs an honest client none of its tries.
+/// The kernel's queue of connections to accept, limited by net.core.somaxconn: as many as arrive in a second of a
+/// flood, so that a short pause in accepting costs legitimate clients no retry.
 const BACKLOG: u32 = 4096;
 
-/// The addresses that cannot be listened on. Displays one a line.
+/// The addresses that cannot be bound. Displays one a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BindError(Vec<(SocketAddr, String)>);
 
@@ -27,7 +27,7 @@ impl fmt::Display for BindError {
 
 impl std::error::Error for BindError {}
 
-/// Binds all, and only then listens, so that nobody is let in by a program that then does not start.
+/// Binds all, and only then listens, so that no client is accepted by a program that then does not start.
 pub(super) fn bind(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, BindError> {
     let sockets = all(addresses.iter().map(|address| (*address, socket(*address))))?;
     all(addresses.iter().copied().zip(sockets).map(|(address, socket)| (address, socket.listen(BACKLOG))))
@@ -47,7 +47,7 @@ fn all<T>(results: impl Iterator<Item = (SocketAddr, io::Result<T>)>) -> Result<
 fn socket(address: SocketAddr) -> io::Result<TcpSocket> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     if address.is_ipv6() {
-        // So that "0.0.0.0" and "[::]" can be named side by side, and no peer has two kinds of address.
+        // So that "0.0.0.0" and "[::]" can be used together, and no peer has two kinds of address.
         rustix::net::sockopt::set_ipv6_v6only(&socket, true)?;
     }
     // A restart does not wait for the last connections of the program before it.
@@ -92,7 +92,7 @@ mod tests {
 
     #[tokio::test]
     async fn every_address_that_cannot_be_had_is_named() {
-        // Reserved (RFC 1112 §4), so no machine's address.
+        // Reserved (RFC 1112 §4), so never a machine's address.
         let error = bind(&[address("240.0.0.1:2222"), address("240.0.0.2:2222")]).unwrap_err();
         assert_eq!(
             error.to_string(),

@@ -1,31 +1,33 @@
-//! How many may come in, and from where: pure counting, without sockets, and with a clock that is given.
+//! Limits the connections, in total and by source. Pure: no sockets, and time is an argument.
 //!
-//! A stranger, a connection that has not logged in, costs something before anything is known of it. So strangers are counted
-//! apart from those who have logged in: all of them together, and each source alone. Nothing grows beyond the number of
-//! connections.
+//! A connection that has not logged in (a *stranger* below) costs something before anything is known about it. So
+//! strangers are counted apart from authenticated connections: all together, and by source. Nothing grows beyond the
+//! number of connections.
 //!
-//! * A source has `unauthenticated_per_source` strangers that are served. More of them, up to `unauthenticated_waiting`, wait
-//!   without being greeted, and the oldest is served first. One more is refused.
-//! * When all strangers together are `unauthenticated_full`, or all connections are `connections`, one stranger gives its place
-//!   to the newcomer: one of those that have done least ([`Rank`]), of the source that has most strangers, the one that was
-//!   accepted first. Nobody has to within its first two seconds. Those who have logged in never have to.
-//! * Where nobody can be asked to go, newcomers are refused at random from two thirds of `unauthenticated_full` on, and all of
-//!   them once it is reached.
+//! * A source has `unauthenticated_per_source` strangers that are served. Further ones, up to
+//!   `unauthenticated_waiting`, wait without receiving our identification; the oldest is served first. One more is
+//!   refused.
+//! * When there are `unauthenticated_full` strangers, or `connections` connections, one stranger is dropped for the
+//!   newcomer: of those that have progressed least ([`Rank`]), from the source with most strangers, the one that was
+//!   accepted first. No stranger is dropped within its first two seconds, and no authenticated connection ever.
+//! * If no stranger can be dropped, newcomers are refused at random from two thirds of `unauthenticated_full` on, and
+//!   all of them when it is reached.
 //!
-//! Decided 2026-11-28: a newcomer is not refused while somebody can be asked to go. OpenSSH's MaxStartups refuses newcomers at
-//! random from a share of the places on, which leaves an honest client the attacker's chances: 5 logins of 42 beside 5,000
-//! silent connections, and 2 of 32 at sshd. A silent connection that is older than two seconds is a worse guest than any
-//! newcomer. What remains for chance is a flood that fills all places within two seconds (at 9,000 places, more than 4,500
-//! connections a second), where nothing tells the honest from the others: there it lets some of those in that come at the end
-//! of the two seconds, instead of only those that come at their beginning. Refused as well: to take places back from those who
-//! are younger when their source has many. It would be simpler to fill a network's share from behind its own NAT.
+//! Decided 2026-11-28: a newcomer is not refused while a stranger can be dropped. OpenSSH's MaxStartups refuses
+//! newcomers at random above a threshold, which gives a legitimate client only the attacker's chances: 5 logins of 42
+//! beside 5,000 silent connections, and 2 of 32 with sshd. A silent connection older than two seconds is less likely to
+//! be legitimate than any newcomer. Random refusal remains for a flood that fills all places within two seconds (at
+//! 9,000 places, more than 4,500 connections a second), where nothing distinguishes legitimate clients: it accepts some
+//! of those that arrive at the end of the two seconds, not only those at their beginning. Refused as well: dropping
+//! younger strangers of a source with many. It would make it easy to fill a network's share from behind its own NAT.
 //!
-//! Decided 2026-11-28: those that wait can be asked to go, but after the silent ones. Never asking them would let 16 sources
-//! hold all places with sockets that cost them nothing; asking them first would blame clients behind one address for not
-//! speaking before they are spoken to.
+//! Decided 2026-11-28: waiting strangers can be dropped, but after the silent ones. Never dropping them would let 16
+//! sources hold all places with sockets that cost them nothing; dropping them first would punish clients behind one
+//! address for not sending anything before they receive our identification.
 //!
-//! Decided 2026-11-28: loopback is a source like any other, in the demonstration too. While the limit was 16, and one more was
-//! refused, the demonstration had to exempt it; 64 that are served and 512 that wait are enough for one machine.
+//! Decided 2026-11-28: loopback is a source like any other, in the demonstration too. While the limit was 16, and one
+//! more was refused, the demonstration had to exempt it; 64 served and 512 waiting connections are enough for one
+//! machine.
 
 mod refusal;
 mod strangers;
@@ -45,19 +47,19 @@ use crate::source::Source;
 pub(super) use refusal::{Refusal, SOURCE_LINE};
 use strangers::{Rank, Strangers};
 
-/// Counts connections. Clones count the same ones.
+/// Counts connections. Clones share the counts.
 #[derive(Clone)]
 pub(super) struct Gate(Arc<Shared>);
 
 struct Shared {
     bounds: Bounds,
     counts: Mutex<Counts>,
-    /// A place has become free that somebody may wait for.
+    /// Notified when a place becomes free that a waiting connection may take.
     freed: Notify,
     dice: RandomState,
 }
 
-/// What a gate holds to.
+/// The limits of a gate.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
     drop_percent: u32,
@@ -68,7 +70,7 @@ pub(super) struct Bounds {
 }
 
 impl Bounds {
-    /// `connections` and `full` are what this machine allows, at most what `limits` says.
+    /// `connections` and `full` are what this machine allows, at most the configured `limits`.
     pub(super) fn new(limits: &Limits, connections: u32, full: u32) -> Bounds {
         Bounds {
             drop_percent: limits.unauthenticated_drop,
@@ -79,7 +81,7 @@ impl Bounds {
         }
     }
 
-    /// The chance in percent that one more stranger is refused while nobody can be asked to go.
+    /// The probability in percent that one more stranger is refused while none can be dropped.
     fn chance(&self, strangers: u32) -> u32 {
         if strangers >= self.full {
             return 100;
@@ -98,41 +100,41 @@ impl Bounds {
 
 #[derive(Default)]
 struct Counts {
-    /// All that hold a socket.
+    /// All connections with a socket.
     connections: u32,
-    /// Of those, the ones whose place was given to another and whose task has not ended yet.
+    /// Of those, dropped ones whose task has not ended yet.
     leaving: u32,
     strangers: Strangers,
-    /// Sources of which one waits and may be served.
+    /// Sources with a waiting connection that may be served.
     servable: BTreeSet<Source>,
 }
 
-/// A connection that was let in.
+/// The gate's answer to a new connection.
 pub(super) struct Admission {
-    /// The place, or none where the connection has to wait for one of its source.
+    /// The place, or `None` if the connection must wait for one of its source.
     pub(super) permit: Option<Permit>,
-    /// Who had to go for it.
+    /// The stranger that was dropped for it.
     pub(super) taken_back: Option<TakenBack>,
 }
 
-/// A stranger that has to go.
+/// A dropped stranger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TakenBack {
     /// The number of the connection.
     pub(super) number: u64,
-    /// It waits, so no task knows of it: whoever keeps its socket has to close it.
+    /// It was waiting, so it has no task: the caller must close its socket.
     pub(super) waits: bool,
-    /// Whose it was.
+    /// Its source.
     pub(super) source: Source,
-    /// How many strangers this source had, with this one.
+    /// How many strangers this source had, including this one.
     pub(super) of_source: u32,
-    /// What it had done.
+    /// How far it had progressed.
     pub(super) had_done: &'static str,
-    /// How many strangers there were, with this one.
+    /// How many strangers there were, including this one.
     pub(super) strangers: u32,
 }
 
-/// The place that a connection takes: a stranger's until [`Permit::authenticated`], a connection's until it is dropped.
+/// The place of a connection: a stranger's until [`Permit::authenticated`], a connection's until it is dropped.
 pub struct Permit {
     gate: Gate,
     /// The number of the connection.
@@ -151,21 +153,21 @@ impl Gate {
         Gate(Arc::new(Shared { bounds, counts: Mutex::default(), freed: Notify::new(), dice: RandomState::new() }))
     }
 
-    /// Lets a connection in, or says why not.
+    /// Admits a connection, or returns the reason for refusing it.
     pub(super) fn admit(&self, peer: IpAddr, connection: u64, now: Instant) -> Result<Admission, Refusal> {
-        // The keys of the hash are random and secret, so nobody can time a connection to be the lucky one.
+        // The hash has random secret keys, so nobody can time a connection to be accepted.
         let roll = u32::try_from(self.0.dice.hash_one(connection) % 100).unwrap_or(0);
         self.admit_with(peer, connection, now, roll)
     }
 
-    /// `roll` is from 0 to 99, each as likely: below the chance to be refused, the connection is.
+    /// `roll` is uniform from 0 to 99: the connection is refused if it is below the probability.
     fn admit_with(&self, peer: IpAddr, connection: u64, now: Instant, roll: u32) -> Result<Admission, Refusal> {
         let bounds = &self.0.bounds;
         let source = Source::of(peer);
         let mut counts = self.counts();
         counts.strangers.end_protection(now);
         let load = counts.strangers.load(source);
-        // Nobody overtakes those of the same source that wait.
+        // Newcomers do not overtake waiting connections of the same source.
         let waits = load.served >= bounds.per_source || load.waiting > 0;
         if waits && load.waiting >= bounds.waiting {
             return Err(Refusal::Source { source, served: load.served, waiting: load.waiting });
@@ -178,7 +180,7 @@ impl Gate {
         } else {
             Some(self.serve(&mut counts, connection, source, now))
         };
-        // If one of this source has just given up its place, somebody who waits may have it.
+        // If a stranger of this source was just dropped, a waiting one may take its place.
         if let Some(taken_back) = taken_back {
             counts.look_for_waiting(taken_back.source, bounds);
         }
@@ -206,7 +208,7 @@ impl Gate {
         }
     }
 
-    /// A connection that waits has gone. Nothing happens if it does not wait any more.
+    /// A waiting connection has gone. No effect if it does not wait any more.
     pub(super) fn stop_waiting(&self, connection: u64) {
         let mut counts = self.counts();
         if let Some(removed) = counts.strangers.remove(connection) {
@@ -215,25 +217,25 @@ impl Gate {
         }
     }
 
-    /// Whether the open files are used up until one whose place was taken back has closed its socket.
+    /// Whether the open files are used up until a dropped connection has closed its socket.
     pub(super) fn is_overfull(&self) -> bool {
         let counts = self.counts();
         counts.leaving > 0 && counts.connections > self.0.bounds.connections
     }
 
-    /// Waits until a place has become free that somebody may wait for. Can be dropped and called again.
+    /// Waits until a place becomes free that a waiting connection may take. Cancel safe.
     pub(super) async fn freed(&self) {
         self.0.freed.notified().await;
     }
 
-    /// Nothing below panics while it holds the lock, so what a poisoned one guards is whole.
+    /// Nothing below panics while it holds the lock, so a poisoned one guards consistent data.
     fn counts(&self) -> MutexGuard<'_, Counts> {
         self.0.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Counts {
-    /// Makes sure that there is a place for one more stranger: says who has to go for it, if anybody.
+    /// Makes room for one more stranger: returns the one to drop, if any.
     fn make_room(&mut self, bounds: &Bounds, roll: u32) -> Result<Option<TakenBack>, Refusal> {
         let (count, staying) = (self.strangers.count(), self.connections - self.leaving);
         let first = self.strangers.first_to_go();
@@ -259,7 +261,7 @@ impl Counts {
                 signal.notify_one();
                 self.leaving += 1;
             }
-            // Its socket is closed by whoever hears of it from here.
+            // The caller closes its socket.
             None => self.connections -= 1,
         }
         Some(TakenBack {
@@ -272,7 +274,7 @@ impl Counts {
         })
     }
 
-    /// Notes whether one of this source waits and may be served.
+    /// Records whether a waiting connection of this source may be served.
     fn look_for_waiting(&mut self, source: Source, bounds: &Bounds) {
         let load = self.strangers.load(source);
         if load.waiting > 0 && load.served < bounds.per_source {
@@ -282,14 +284,14 @@ impl Counts {
         }
     }
 
-    /// A connection that was served is a stranger no more. Says whether somebody may wait for that.
+    /// A served connection is no longer a stranger. Returns whether that lets a waiting one be served.
     fn forget(&mut self, connection: u64, bounds: &Bounds) -> bool {
         match self.strangers.remove(connection) {
             Some(removed) => {
                 self.look_for_waiting(removed.source, bounds);
                 !self.servable.is_empty()
             }
-            // Its place had been given to another.
+            // It had been dropped.
             None => {
                 self.leaving -= 1;
                 true
@@ -299,12 +301,12 @@ impl Counts {
 }
 
 impl Permit {
-    /// The number of the connection, by which the log tells it from others. Those that were not let in have one, too.
+    /// The number of the connection, which identifies it in the log. Refused ones have one, too.
     pub fn connection(&self) -> u64 {
         self.connection
     }
 
-    /// The client has come so far. Cheap if nothing has changed.
+    /// The client has progressed to this stage. Cheap if nothing has changed.
     pub fn reached(&mut self, stage: LoginStage) {
         let Some(stranger) = &mut self.stranger else { return };
         if stranger.stage != stage {
@@ -313,13 +315,13 @@ impl Permit {
         }
     }
 
-    /// The client has logged in: no stranger any more, and in nobody's way. Once is enough, more does nothing. If its place has
-    /// just been given to another, it stays nevertheless.
+    /// The client has logged in: it is no longer a stranger and keeps its place, even if it was just dropped. Further
+    /// calls have no effect.
     pub fn authenticated(&mut self) {
         self.leave_strangers(&mut self.gate.clone().counts());
     }
 
-    /// Comes when the connection has to end because its place was given to another. Never for one that has logged in.
+    /// Completes when the connection must end because it was dropped. Never for an authenticated one.
     pub async fn taken_back(&self) {
         match &self.stranger {
             Some(stranger) => stranger.signal.notified().await,
@@ -379,14 +381,14 @@ mod tests {
             self.admit_with(v4(peer), NEVER)
         }
 
-        /// One that is served at once and for which nobody has to go.
+        /// A connection that is served at once without dropping any.
         fn served(&mut self, peer: u32) -> Permit {
             let admission = self.admit(peer).unwrap();
             assert_eq!(admission.taken_back, None);
             admission.permit.unwrap()
         }
 
-        /// One that waits, for which nobody has to go: its number.
+        /// A connection that waits without dropping any: its number.
         fn waits(&mut self, peer: u32) -> u64 {
             let admission = self.admit(peer).unwrap();
             assert!(admission.permit.is_none() && admission.taken_back.is_none());
@@ -415,7 +417,7 @@ mod tests {
         IpAddr::V4(number.into())
     }
 
-    /// Whether a connection has been told to go.
+    /// Whether a connection was dropped.
     fn is_told(permit: &Permit) -> bool {
         let mut told = std::pin::pin!(permit.taken_back());
         told.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop())).is_ready()
@@ -440,7 +442,7 @@ mod tests {
         served[0].authenticated();
         assert_eq!(test.serve_waiting(), Some(waiting[0]));
         assert_eq!(test.serve_waiting(), None);
-        // Who comes now waits behind the others.
+        // A newcomer now waits behind the others.
         drop(served.pop());
         let last = test.waits(1);
         assert_eq!(test.serve_waiting(), Some(waiting[1]));
@@ -480,7 +482,7 @@ mod tests {
         assert_eq!((taken_back.number, taken_back.had_done), (silent.connection(), "no identification"));
         assert_eq!((taken_back.of_source, taken_back.strangers, taken_back.waits), (1, 4, false));
         assert!(is_told(&silent));
-        // The place is free for the next at once, but not for two.
+        // One place is free at once, but not two.
         drop(silent);
         let next = test.admit(6).unwrap();
         assert_eq!(next.taken_back.unwrap().number, honest.connection());
@@ -534,7 +536,7 @@ mod tests {
         let _other = test.admit(2).unwrap();
         assert!(is_told(&silent));
         assert_eq!(test.serve_waiting(), Some(waits));
-        // It has just been greeted, and is protected again.
+        // It has just received our identification, and is protected again.
         assert!(matches!(test.refused(3), Refusal::Strangers { .. }));
     }
 

@@ -1,7 +1,7 @@
-//! Connections that were accepted and are not greeted yet, since their source has enough others that have not logged in.
+//! Accepted connections that wait for a place of their source, before they receive our identification.
 //!
-//! Each is a socket and an entry here: no task, no buffers. That a client has hung up is seen when the table is looked through,
-//! once a second; the runtime notes it in between, so a look costs no system call.
+//! Each is a socket and an entry here: no task, no buffers. The table is checked once a second for clients that have
+//! closed; the runtime tracks that in between, so a check costs no system call.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -16,13 +16,13 @@ use tokio::time::Instant;
 
 use super::gate::SOURCE_LINE;
 
-/// How often the table is looked through.
+/// How often the table is checked.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// The connections that wait, by number.
+/// The waiting connections, by number.
 pub(super) struct Waiting {
     connections: BTreeMap<u64, Entry>,
-    /// The longest that one waits.
+    /// The longest wait.
     grace: Duration,
     next_look: Instant,
 }
@@ -62,12 +62,12 @@ impl Waiting {
         self.connections.len()
     }
 
-    /// When [`Waiting::look`] wants to be called.
+    /// When to call [`Waiting::look`].
     pub(super) fn next_look(&self) -> Option<Instant> {
         (!self.connections.is_empty()).then_some(self.next_look)
     }
 
-    /// Drops those that have hung up, and turns away those that have waited for too long. Gives the numbers of both.
+    /// Removes those that have closed, and refuses those that have waited for too long. Returns the numbers of both.
     pub(super) fn look(&mut self, now: Instant) -> Vec<u64> {
         self.next_look = now + INTERVAL;
         let gone = self.connections.extract_if(.., |_, entry| entry.until <= now || entry.has_hung_up());
@@ -82,7 +82,7 @@ impl Waiting {
 }
 
 impl Entry {
-    /// What the peer has sent stays unread.
+    /// The peer's bytes stay unread.
     fn has_hung_up(&self) -> bool {
         let ready = pin!(self.stream.ready(Interest::READABLE));
         match ready.poll(&mut Context::from_waker(Waker::noop())) {
@@ -93,11 +93,11 @@ impl Entry {
     }
 }
 
-/// Sends a line to a client that is turned away before the first byte of the protocol, where lines for people may stand
+/// Sends a line to a client that is refused before the first byte of the protocol, where lines for people are allowed
 /// (RFC 4253 §4.2), as far as the socket takes it at once.
 pub(super) fn tell(stream: &TcpStream, line: &str) {
-    // What the client has sent already is read, for a socket that is closed with unread bytes takes the line back.
+    // Reads what the client has sent: closing a socket with unread bytes would discard the line.
     let _ = rustix::net::recv(stream, &mut [0; 4096], RecvFlags::DONTWAIT);
-    // If it cannot be sent the client hears that the connection is closed.
+    // If it cannot be sent the client only sees the connection closed.
     let _ = rustix::net::send(stream, line.as_bytes(), SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
 }

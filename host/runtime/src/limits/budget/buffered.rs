@@ -2,12 +2,12 @@
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// Bytes that wait for clients. Writers who want to add to them wait in line.
+/// Bytes that wait for clients. Writers that want to add more queue.
 #[derive(Debug)]
 pub(crate) struct Buffered {
-    /// A permit is a byte.
+    /// One permit a byte.
     room: Semaphore,
-    /// Most that one may ask for: all there is.
+    /// The most that one may ask for: the whole budget.
     most: usize,
 }
 
@@ -17,22 +17,22 @@ impl Buffered {
         Self { room: Semaphore::new(most), most }
     }
 
-    /// Most that one may ask for at once.
+    /// The most that one may ask for at once.
     pub(crate) fn most(&self) -> usize {
         self.most
     }
 
-    /// Room for so many bytes, if it is there and nobody waits for it.
+    /// Reserves this many bytes, if they are free and nobody waits.
     pub(crate) fn space(&self, bytes: usize) -> Option<SemaphorePermit<'_>> {
         self.room.try_acquire_many(permits(bytes)).ok()
     }
 
-    /// Waits for room for so many bytes.
+    /// Waits for this many bytes.
     pub(crate) async fn wait(&self, bytes: usize) -> SemaphorePermit<'_> {
         self.room.acquire_many(permits(bytes)).await.expect("it is never closed")
     }
 
-    /// Bytes that were added have gone.
+    /// Frees bytes.
     pub(crate) fn give(&self, bytes: usize) {
         self.room.add_permits(bytes);
     }

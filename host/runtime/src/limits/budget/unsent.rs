@@ -1,4 +1,5 @@
-//! Sessions whose plugin has ended and whose client has not taken all of their output yet, the first that ended first.
+//! Sessions whose plugin has ended and whose client has not taken all of their output yet, in the order in which they
+//! ended.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -8,19 +9,19 @@ use tokio::time::Instant;
 
 use crate::event::{Event, emit};
 
-/// What its client is told when a session's output is thrown away.
+/// The message for a client whose output is discarded.
 const WORDS: &str = "output was discarded: it was not read for too long and the server needs the room";
 
-/// A session that has ended, as far as its plugin goes.
+/// A session whose plugin has ended.
 pub(crate) trait Finished: Send + Sync {
-    /// When its client took some of its output last, or when the plugin ended.
+    /// When its client last took output, or when the plugin ended.
     fn progress(&self) -> Instant;
-    /// Throws away the output that waits and tells the client so, with an exit by a signal in place of the plugin's
-    /// own. Says how many bytes those were.
+    /// Discards the waiting output and tells the client so, with an exit by a signal in place of the plugin's own.
+    /// Returns how many bytes those were.
     fn discard(&self, words: &str) -> usize;
 }
 
-/// Whose session it is, for the log.
+/// The session's identity, for the log.
 pub(crate) struct Owner {
     pub(crate) connection: Option<u64>,
     pub(crate) channel: u32,
@@ -37,7 +38,7 @@ pub(crate) struct Unsent(Mutex<List>);
 struct List {
     entries: BTreeMap<u64, Entry>,
     added: u64,
-    /// Nothing can be due before.
+    /// No timeout can expire before.
     due: Option<Instant>,
 }
 
@@ -49,14 +50,14 @@ struct Entry {
     owner: Arc<Owner>,
 }
 
-/// The place of a session in a list, until it is dropped.
+/// The entry of a session in a list, until it is dropped.
 pub(crate) struct Place {
     list: Arc<Unsent>,
     number: u64,
 }
 
 impl Unsent {
-    /// A session has ended and output is left.
+    /// A session has ended with output left.
     pub(crate) fn add(self: &Arc<Self>, session: Weak<dyn Finished>, stall: Duration, owner: &Arc<Owner>) -> Place {
         let mut list = self.lock();
         list.added += 1;
@@ -67,16 +68,15 @@ impl Unsent {
         Place { list: Arc::clone(self), number }
     }
 
-    /// Ends the oldest that has made no progress for as long as it may. Says when to look again, if anything is left to
-    /// look at.
+    /// Ends the oldest session that has made no progress for as long as allowed. Returns when to check again, if any is
+    /// left.
     pub(crate) fn end_oldest(&self, now: Instant) -> Option<Instant> {
         let entries = {
             let list = self.lock();
             if list.due.is_none_or(|due| now < due) {
                 return list.due;
             }
-            // A session that goes while it is looked at takes its place out of the list, so nothing is held locked
-            // meanwhile.
+            // A session that ends during the check removes its entry, so no lock is held meanwhile.
             list.entries.values().cloned().collect::<Vec<_>>()
         };
         let mut next: Option<Instant> = None;
@@ -96,7 +96,7 @@ impl Unsent {
             }
         }
         let mut list = self.lock();
-        // One that was added meanwhile is due later than `now`.
+        // An entry that was added meanwhile is due later than `now`.
         let added = list.entries.values().next_back().map(|entry| now + entry.stall);
         list.due = next.into_iter().chain(added).min();
         list.due

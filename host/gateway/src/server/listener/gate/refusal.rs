@@ -1,4 +1,4 @@
-//! Why a connection is not let in: what its peer is told, and what the log says.
+//! Why a connection is refused: the line for its peer, and the log fields.
 
 use std::fmt;
 
@@ -6,19 +6,19 @@ use crate::source::Source;
 
 use super::strangers::PROTECTED;
 
-/// Why a connection was not let in.
+/// Why a connection is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
-    /// No more connections of any kind.
+    /// Too many connections of any kind.
     Connections { count: u32 },
-    /// Too many strangers, and none can be asked to go.
+    /// Too many strangers, and none can be dropped.
     Strangers { count: u32, full: u32 },
-    /// Too many strangers from this source.
+    /// Too many strangers of this source.
     Source { source: Source, served: u32, waiting: u32 },
 }
 
 impl Refusal {
-    /// What the peer is told, before any protocol.
+    /// The line for the peer, before any protocol.
     pub(crate) fn line(self) -> &'static str {
         match self {
             Refusal::Source { .. } => SOURCE_LINE,
@@ -27,7 +27,7 @@ impl Refusal {
     }
 }
 
-/// What a peer is told whose source has too many strangers.
+/// The line for a peer whose source has too many strangers.
 pub(crate) const SOURCE_LINE: &str = "Too many connections from your address are waiting to log in; try again.\r\n";
 
 /// For the log.

@@ -1,8 +1,7 @@
-//! The connections that have not logged in, by source, and which of them gives its place to another.
+//! The connections that have not logged in, by source, and which of them is dropped next.
 //!
-//! Every operation takes a time that grows with the logarithm of their number: a flood must not make accepting slow. For each
-//! rank there is an ordered set of the sources that have candidates in it, so the next to go is the last entry of the first set
-//! that has one.
+//! Every operation takes logarithmic time: a flood must not slow down accepting. For each rank there is an ordered set
+//! of the sources that have candidates in it, so the next to drop is the last entry of the first non-empty set.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
@@ -15,20 +14,21 @@ use whelk_ssh::phase::LoginStage;
 
 use crate::source::Source;
 
-/// Nobody gives up a place before that time: long enough for a client of goodwill to send its first bytes from anywhere.
+/// No connection is dropped before that time: long enough for a legitimate client to send its first bytes from
+/// anywhere.
 pub(super) const PROTECTED: Duration = Duration::from_secs(2);
 
-/// Who goes first: those that have done least. One that waits has been asked for nothing yet, so it goes after those that were
-/// greeted and stay silent, and before those that have said something.
+/// Who is dropped first: those that have progressed least. A waiting connection was not asked for anything yet, so it
+/// comes after those that received our identification and stay silent, and before those that have sent something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Rank {
-    /// Greeted, and no identification line has come.
+    /// It has our identification and has sent none.
     Silent,
-    /// Accepted and not greeted.
+    /// Accepted and waiting.
     Waiting,
     /// The key exchange waits for the client.
     KeyExchange,
-    /// The client, or the person in front of it, has not answered our key-exchange reply.
+    /// The client, or its user, has not answered our key exchange reply.
     NewKeys,
     /// The keys are in place.
     Authentication,
@@ -37,7 +37,7 @@ pub(super) enum Rank {
 const RANKS: usize = 5;
 
 impl Rank {
-    /// The rank of a client that was greeted.
+    /// The rank of a served client.
     pub(super) fn of(stage: LoginStage) -> Rank {
         match stage {
             LoginStage::Identification => Rank::Silent,
@@ -47,7 +47,7 @@ impl Rank {
         }
     }
 
-    /// For the log: what the client had done.
+    /// For the log: how far the client had progressed.
     pub(super) fn describe(self) -> &'static str {
         match self {
             Rank::Silent => "no identification",
@@ -63,9 +63,9 @@ impl Rank {
 struct Stranger {
     source: Source,
     rank: Rank,
-    /// Until it is no longer protected: since when it is here, or is served.
+    /// While it is protected: since when it exists or is served.
     young_since: Option<Instant>,
-    /// Tells the connection's task to end. One that waits has no task.
+    /// Tells the connection's task to end. A waiting one has no task.
     signal: Option<Arc<Notify>>,
 }
 
@@ -78,8 +78,8 @@ struct Members {
     candidates: [BTreeSet<u64>; RANKS],
 }
 
-/// The place of a source among those that have candidates of a rank: the source with most connections is the last, and of those
-/// with as many the one whose candidate was accepted first.
+/// The position of a source among those with candidates of a rank: the source with most connections is last, and among
+/// equals the one whose candidate was accepted first.
 type Place = (u32, Reverse<u64>, Source);
 
 impl Members {
@@ -93,14 +93,14 @@ impl Members {
     }
 }
 
-/// How many connections a source has.
+/// The number of connections of a source.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Load {
     pub(super) served: u32,
     pub(super) waiting: u32,
 }
 
-/// What has left the tables.
+/// A removed connection.
 pub(super) struct Removed {
     pub(super) source: Source,
     pub(super) rank: Rank,
@@ -150,7 +150,7 @@ impl Strangers {
         self.sources.get(&source)?.waiting.first().copied()
     }
 
-    /// A client has come further.
+    /// A client has progressed.
     pub(super) fn advance(&mut self, number: u64, rank: Rank) {
         let Some(stranger) = self.all.get_mut(&number) else { return };
         let before = std::mem::replace(&mut stranger.rank, rank);
@@ -164,7 +164,7 @@ impl Strangers {
         });
     }
 
-    /// Removes a connection. `None` when it is not here, any more.
+    /// Removes a connection. `None` when it is not in the tables any more.
     pub(super) fn remove(&mut self, number: u64) -> Option<Removed> {
         let Stranger { source, rank, young_since, signal } = self.all.remove(&number)?;
         if let Some(since) = young_since {
@@ -181,7 +181,7 @@ impl Strangers {
         Some(Removed { source, rank, signal })
     }
 
-    /// The protection of those that have had it long enough ends.
+    /// Ends the protection of those that have had it long enough.
     pub(super) fn end_protection(&mut self, now: Instant) {
         while let Some((since, number)) = self.young.first().copied()
             && now.saturating_duration_since(since) >= PROTECTED
@@ -194,13 +194,13 @@ impl Strangers {
         }
     }
 
-    /// Who has to give up a place first, if anybody may be asked to.
+    /// The next connection to drop, if any.
     pub(super) fn first_to_go(&self) -> Option<u64> {
         let (_, Reverse(number), _) = self.places.iter().find_map(BTreeSet::last)?;
         Some(*number)
     }
 
-    /// Changes what is counted of a source, and its places accordingly. A source without connections is forgotten.
+    /// Changes the counts of a source, and its positions accordingly. A source without connections is removed.
     fn change<T>(&mut self, source: Source, change: impl FnOnce(&mut Members) -> T) {
         let members = self.sources.entry(source).or_default();
         let before = members.places(source);
@@ -217,7 +217,7 @@ impl Strangers {
         }
     }
 
-    /// Whether nothing is left anywhere.
+    /// Whether all tables are empty.
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
         let empty = self.all.is_empty() && self.sources.is_empty() && self.young.is_empty();
@@ -233,7 +233,7 @@ mod tests {
         Source::V4(number.to_be_bytes())
     }
 
-    /// Strangers that are told nothing: number, source, rank.
+    /// Connections without a signal: number, source, rank.
     fn strangers(start: Instant, all: &[(u64, u32, Rank)]) -> Strangers {
         let mut strangers = Strangers::default();
         for (number, of, rank) in all {
@@ -248,7 +248,7 @@ mod tests {
         strangers
     }
 
-    /// Everybody, in the order in which they go.
+    /// All of them, in the order in which they are dropped.
     fn order(mut strangers: Strangers) -> Vec<u64> {
         let order = std::iter::from_fn(|| {
             let number = strangers.first_to_go()?;
@@ -280,7 +280,8 @@ mod tests {
             ],
         );
         all.end_protection(start + PROTECTED);
-        // Sources 3 and 4 have two each, of which 3's candidate is older; after that one goes 4 has most. Likewise 2 and 1.
+        // Sources 3 and 4 have two each, of which 3's candidate is older; after that one goes 4 has most. Likewise 2
+        // and 1.
         assert_eq!(order(all), [7, 8, 9, 10, 11, 3, 6, 4, 5, 2, 1]);
     }
 
@@ -321,7 +322,7 @@ mod tests {
         assert_eq!(order(all), [2, 1]);
     }
 
-    /// Nine thousand of them and as many changes: what an accept costs is far below what a connection costs otherwise.
+    /// Nine thousand of them and as many changes: the cost of an accept is far below the other costs of a connection.
     #[test]
     fn many_strangers_do_not_make_a_change_slow() {
         let start = Instant::now();
