@@ -1,4 +1,5 @@
-//! The interfaces that a plugin may import or must export, by name, version and shape: what a file is held against before it is linked.
+//! The interfaces that a plugin may import or must export, by name, version and types: a file is checked against them
+//! before it is linked.
 
 use wasmtime::Engine;
 use wasmtime::component::types::{Component, ComponentItem};
@@ -6,14 +7,14 @@ use wasmtime::component::types::{Component, ComponentItem};
 use crate::grants::Grant;
 use crate::host::bindings::imports::types as wit;
 
-/// What every plugin exports.
+/// The export that every plugin has.
 pub(super) const SESSION: &str = "whelk:ssh/session";
-/// In which version.
+/// Its version.
 const VERSION: &str = "0.1.0";
-/// WASI, as the host's libraries have it.
+/// The WASI version of the host's libraries.
 const WASI: &str = "0.2.12";
 
-/// What can be imported: the package, its version, the interfaces.
+/// The interfaces that can be imported: package, version, interfaces.
 const PROVIDED: [(&str, &str, &[&str]); 8] = [
     ("whelk:ssh", VERSION, &["types", "channel", "terminal", "connection", "timers", "log"]),
     ("wasi:io", WASI, &["error", "poll", "streams"]),
@@ -44,7 +45,7 @@ const PROVIDED: [(&str, &str, &[&str]); 8] = [
     ("wasi:http", WASI, &["types", "outgoing-handler"]),
 ];
 
-/// Why an import cannot be had; none if it can, or if only the linker knows.
+/// Why an import is not available; `None` if it is, or if only the linker knows.
 pub(super) fn import_misfit(import: &str) -> Option<String> {
     let (name, version) = import.split_once('@').unwrap_or((import, ""));
     if name.starts_with("wasi:") && version.starts_with("0.3") {
@@ -54,14 +55,14 @@ pub(super) fn import_misfit(import: &str) -> Option<String> {
     match PROVIDED.iter().find(|(of, _, interfaces)| *of == package && interfaces.contains(&interface)) {
         Some((_, provided, _)) if fits(version, provided) => None,
         Some((_, provided, _)) => Some(format!("imports {import}, which is provided in version {provided}")),
-        // Whether it is there is the grant's matter.
+        // The grant decides whether it is available.
         None if Grant::of_import(import).is_some() => None,
         None => Some(format!("imports {import}, which Whelk does not provide")),
     }
 }
 
-/// Whether versions are compatible as the component model has it: both without a pre-release, and the same up to the first number
-/// that is not zero.
+/// Whether versions are compatible in the component model: both without a pre-release, and the same up to the first
+/// number that is not zero.
 fn fits(wanted: &str, provided: &str) -> bool {
     let track = |version: &str| -> Option<Vec<u64>> {
         let numbers: Vec<u64> = version.split('.').map(|part| part.parse().ok()).collect::<Option<_>>()?;
@@ -137,9 +138,9 @@ mod tests {
         for (package, version, interfaces) in PROVIDED {
             for interface in interfaces {
                 let name = format!("{package}/{interface}@{version}");
-                // A name that is there already cannot be given to something else.
+                // An existing name cannot be used for something else.
                 let free = linker.root().func_wrap(&name, |_, (): ()| Ok(())).is_ok();
-                // An interface of types alone needs nothing of the linker.
+                // An interface with types only needs nothing of the linker.
                 assert!(!free || name.starts_with("whelk:ssh/types@"), "{name} is not linked");
             }
         }

@@ -1,11 +1,11 @@
-//! Tells from its first bytes what a file is that is no component, and what its author should do instead.
+//! Recognises a file that is not a component by its first bytes, and tells its author what to do instead.
 
 use wasmparser::{Parser, Payload};
 use wasmtime::Engine;
 
 use crate::error::Error;
 
-/// What files begin with that are kept where a plugin was meant to be.
+/// The first bytes of files that are often put where a plugin belongs.
 const KINDS: [(&[u8], &str); 16] = [
     (b"\x7fELF", "this is a native program (ELF), not a WebAssembly component; build for wasm32-wasip2"),
     (b"MZ", "this is a Windows program, not a WebAssembly component; build for wasm32-wasip2"),
@@ -25,7 +25,7 @@ const KINDS: [(&[u8], &str); 16] = [
     (b"<html", "this is a web page, not a WebAssembly component: the download went wrong"),
 ];
 
-/// What a core module imports from, by which its toolchain is known, and how that toolchain makes a component.
+/// Imports of a core module by which its toolchain is recognised, and how that toolchain makes a component.
 const CORE: [(&str, &str); 4] = [
     (
         "wasi_snapshot_preview1",
@@ -41,10 +41,10 @@ fn refused<T>(reason: impl Into<String>) -> Result<T, Error> {
     Err(Error::Refused(reason.into()))
 }
 
-/// Whether these bytes may be a component, of at most `largest` bytes.
+/// Checks that these bytes may be a component, of at most `largest` bytes.
 ///
 /// # Errors
-/// Says what the file is instead.
+/// What the file is instead.
 pub(crate) fn check_bytes(wasm: &[u8], largest: usize) -> Result<(), Error> {
     if wasm.is_empty() {
         return refused("the file is empty");
@@ -77,7 +77,7 @@ pub(crate) fn check_bytes(wasm: &[u8], largest: usize) -> Result<(), Error> {
     }
 }
 
-/// What a file is that is not WebAssembly.
+/// Describes a file that is not WebAssembly.
 fn other_kind(bytes: &[u8]) -> &'static str {
     if bytes.iter().all(|byte| *byte == 0) {
         return "this file has nothing in it but zeros: it was not written to its end; copy it again";
@@ -98,7 +98,7 @@ fn other_kind(bytes: &[u8]) -> &'static str {
     }
 }
 
-/// How a core module becomes a component, by what built it.
+/// How to turn a core module into a component, by its toolchain.
 fn core_module(wasm: &[u8]) -> &'static str {
     for payload in Parser::new(0).parse_all(wasm) {
         match payload {

@@ -1,6 +1,6 @@
-//! Which plugins a session can get to: by name, and by what its client asks for.
+//! Which plugins a session can run: by name, and by the client's start request.
 //!
-//! The runtime only asks. Who answers, from which folders and for which tenant, is the gateway's.
+//! The runtime only asks; the gateway answers, from the folders of the tenant.
 
 use std::future::{Future, ready};
 use std::pin::Pin;
@@ -9,29 +9,29 @@ use std::sync::Arc;
 use crate::channel_event::ChannelEvent;
 use crate::plugin::Plugin;
 
-/// What the sessions of one tenant may be served by. Asked anew each time, so that a session that changes its plugin gets the generation
-/// that is current then.
+/// The plugins of one tenant's sessions. Asked anew each time, so that a session that changes its plugin gets the
+/// current generation.
 pub trait Plugins: Send + Sync {
-    /// What this name means now.
+    /// The meaning of this name now.
     fn lookup(&self, name: &str) -> Lookup;
-    /// What this name means once its plugin is loaded or refused. Gives up waiting when the host's limit for that is reached.
+    /// The meaning of this name once its plugin is loaded or refused. Gives up at the host's time limit.
     fn settled<'a>(&'a self, name: &'a str) -> Pin<Box<dyn Future<Output = Lookup> + Send + 'a>> {
         Box::pin(ready(self.lookup(name)))
     }
-    /// The name of the plugin for this start request; none leaves it to the plugin that the session was opened with.
+    /// The name of the plugin for this start request; `None` keeps the plugin that the session was opened with.
     fn route(&self, start: &Start<'_>) -> Option<String>;
 }
 
-/// What a plugin's name means.
+/// The meaning of a plugin's name.
 #[derive(Clone)]
 pub enum Lookup {
     /// This plugin.
     Found(Arc<Plugin>),
-    /// A plugin that is compiled or loaded for the first time since the start.
+    /// A plugin that is being compiled or loaded for the first time since the start.
     Preparing,
     /// A plugin that could not be loaded, and will be tried again: there was no time, no memory or no room.
     Retried,
-    /// Nothing.
+    /// No such plugin.
     Absent,
 }
 
@@ -45,7 +45,7 @@ impl Lookup {
         }
     }
 
-    /// What a client is told when the plugin of this name may be there later; none if there is a plugin, or none to come.
+    /// The message for a client whose plugin may be available later; `None` if it is available, or never will be.
     #[must_use]
     pub fn try_again(&self, name: &str) -> Option<String> {
         let name = name.escape_debug();
@@ -63,19 +63,19 @@ impl From<Option<Arc<Plugin>>> for Lookup {
     }
 }
 
-/// A start request, as routes see it. RFC 4254 §6.5.
+/// A start request, for routing. RFC 4254 §6.5.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Start<'a> {
-    /// What greets a person.
+    /// An interactive shell.
     Shell,
-    /// A command, octets as the client sent them.
+    /// A command, bytes as the client sent them.
     Exec(&'a [u8]),
-    /// A protocol by its name.
+    /// A subsystem by its name.
     Subsystem(&'a str),
 }
 
 impl<'a> Start<'a> {
-    /// None if this starts nothing.
+    /// `None` for other events.
     pub(crate) fn of(event: &'a ChannelEvent) -> Option<Self> {
         match event {
             ChannelEvent::Shell => Some(Self::Shell),
@@ -92,7 +92,7 @@ impl<'a> Start<'a> {
         }
     }
 
-    /// The name of the request, and what it asks for.
+    /// The type of the request, and the command or subsystem.
     pub(crate) fn describe(&self) -> (&'static str, Option<&'a [u8]>) {
         match *self {
             Self::Shell => ("shell", None),

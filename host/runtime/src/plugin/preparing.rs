@@ -1,14 +1,14 @@
-//! Which plugins of a folder are still being prepared after a start: found, but neither published nor refused yet.
+//! The plugins of a folder that are still being prepared after a start: found, but neither published nor refused yet.
 //!
-//! A server listens before its plugins are compiled. Whoever asks for one of them waits here, or learns that it is not ready yet, which is
-//! something else than that it does not exist.
+//! A server listens before its plugins are compiled. A session that needs one of them waits here, or learns that it is
+//! not ready yet, which is different from not existing.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::watch;
 
-/// The names that are being prepared. Nothing is, until somebody says so.
+/// The names that are being prepared. None at first.
 #[derive(Default)]
 pub(crate) struct Preparing {
     names: watch::Sender<Names>,
@@ -17,7 +17,7 @@ pub(crate) struct Preparing {
 }
 
 enum Names {
-    /// The folder has not been listed: it could be any name.
+    /// The folder has not been listed: any name is possible.
     All,
     These(BTreeSet<String>),
 }
@@ -38,17 +38,17 @@ impl Names {
 }
 
 impl Preparing {
-    /// Every name may be about to come: the folder has not been looked at.
+    /// Any name may be prepared: the folder has not been listed.
     pub(crate) fn all(&self) {
         self.names.send_replace(Names::All);
     }
 
-    /// The folder has been listed: exactly these names are about to come.
+    /// The folder has been listed: exactly these names are being prepared.
     pub(crate) fn these(&self, names: BTreeSet<String>) {
         self.names.send_replace(Names::These(names));
     }
 
-    /// This name is about to come, too.
+    /// This name is being prepared, too.
     pub(crate) fn add(&self, name: &str) {
         self.names.send_if_modified(|names| match names {
             Names::These(names) => names.insert(name.to_owned()),
@@ -56,7 +56,7 @@ impl Preparing {
         });
     }
 
-    /// This name is published or refused, or gone.
+    /// This name was published or refused, or is gone.
     pub(crate) fn done(&self, name: &str) {
         self.names.send_if_modified(|names| match names {
             Names::These(names) => names.remove(name),
@@ -82,12 +82,12 @@ impl Preparing {
         self.retried.lock().unwrap_or_else(PoisonError::into_inner).contains(name)
     }
 
-    /// The names that were refused and will be tried again, in their order.
+    /// The names that were refused and will be tried again, in order.
     pub(crate) fn retried(&self) -> Vec<String> {
         self.retried.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 
-    /// The names that are known to come, in their order.
+    /// The names that are known to be in preparation, in order.
     pub(crate) fn names(&self) -> Vec<String> {
         match &*self.names.borrow() {
             Names::All => Vec::new(),
@@ -95,9 +95,9 @@ impl Preparing {
         }
     }
 
-    /// Waits until this name is not being prepared. Can be dropped and called again.
+    /// Waits until this name is no longer being prepared. Cancel safe.
     pub(crate) async fn until_done(&self, name: &str) {
-        // An error means that the sender is gone, which is borrowed here.
+        // An error means that the sender is gone, but it is borrowed here.
         let _ = self.names.subscribe().wait_for(|names| !names.has(name)).await;
     }
 }

@@ -1,26 +1,26 @@
-//! Routes of a tenant: which plugin serves which command, before the one that the session was opened with is asked.
+//! Routes of a tenant: which plugin serves which start request, before the plugin of the session is asked.
 //!
-//! A subsystem is found by its exact name, a command by the longest route whose words it begins with. Both are look-ups in exact maps:
-//! what a client sends is compared and never becomes a path or a pattern. A shell has no route.
+//! A subsystem is found by its exact name, a command by the longest route that is a prefix of its words. Both are
+//! look-ups in exact maps: client data is only compared and never becomes a path or a pattern. A shell has no route.
 
 use std::collections::BTreeMap;
 
 use crate::plugin::lookup::Start;
 
-/// From what a client starts to the name of a plugin.
+/// Maps start requests to names of plugins.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Routes {
     /// By the name of the subsystem.
     subsystems: BTreeMap<String, String>,
-    /// By the words that a command begins with, one space between them.
+    /// By the first words of a command, separated by single spaces.
     commands: BTreeMap<String, String>,
-    /// The most words that a route of a command has.
+    /// The most words of a command's route.
     longest: usize,
 }
 
 impl Routes {
-    /// From names of subsystems and from words of commands, each to the name of a plugin. Of two that have the same words the later
-    /// counts.
+    /// From names of subsystems and from words of commands, each with the name of a plugin. Of two with the same words
+    /// the later counts.
     #[must_use]
     pub fn new(
         subsystems: impl IntoIterator<Item = (String, String)>,
@@ -35,17 +35,17 @@ impl Routes {
         routes
     }
 
-    /// The route that this start takes, and the plugin to which it leads; none if no route fits.
+    /// The route of this start request and its plugin; `None` if no route matches.
     ///
-    /// The words of a command are what blanks and tabs part, as sent: no quotes, no escapes, no expansion. The route without words takes
-    /// what no other does.
+    /// Blanks and tabs separate the words of a command, as sent: no quotes, no escapes, no expansion. The route without
+    /// words matches every other command.
     #[must_use]
     pub fn find(&self, start: &Start<'_>) -> Option<(&str, &str)> {
         let (route, plugin) = match *start {
             Start::Shell => None,
             Start::Subsystem(name) => self.subsystems.get_key_value(name),
             Start::Exec(command) => {
-                // No more is looked at than a route could have: a command may be long.
+                // Looks at no more words than a route can have: a command may be long.
                 let words: Vec<&str> = words(command).take(self.longest).collect();
                 (0..=words.len()).rev().find_map(|count| self.commands.get_key_value(&words[..count].join(" ")))
             }
@@ -53,7 +53,7 @@ impl Routes {
         Some((route, plugin))
     }
 
-    /// Every route: `subsystem` or `exec`, what it looks for, and the plugin.
+    /// Every route: `subsystem` or `exec`, what it matches, and the plugin.
     pub fn all(&self) -> impl Iterator<Item = (&'static str, &str, &str)> {
         let subsystems = self.subsystems.iter().map(|(name, plugin)| ("subsystem", name.as_str(), plugin.as_str()));
         let commands = self.commands.iter().map(|(words, plugin)| ("exec", words.as_str(), plugin.as_str()));
@@ -61,7 +61,7 @@ impl Routes {
     }
 }
 
-/// A word that is no text begins no route, and neither does what follows it.
+/// A word that is not UTF-8 ends the match.
 fn words(text: &[u8]) -> impl Iterator<Item = &str> {
     let parts = text.split(|byte| matches!(byte, b' ' | b'\t')).filter(|word| !word.is_empty());
     parts.map_while(|word| str::from_utf8(word).ok())
@@ -124,7 +124,7 @@ mod tests {
         assert_eq!(routes.find(&Start::Shell), None);
     }
 
-    /// Words of two letters, so that many are alike, with blanks of every kind around them.
+    /// Words of two letters, so that many are equal, with blanks of every kind around them.
     fn text() -> impl Strategy<Value = String> {
         let piece = prop_oneof![Just("a"), Just("b"), Just("ab"), Just(" "), Just("\t"), Just("  "), Just("\n")];
         prop::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())

@@ -1,21 +1,22 @@
-//! Whether a component is whole and uses only what the engine runs, and if not, what its author should do.
+//! Checks that a component is complete and uses only features that the engine enables, and otherwise tells its author
+//! what to do.
 //!
-//! Validating all of a file takes a twentieth of the time of compiling it, so it is done first: a file that is damaged
-//! near its end costs no compiler. When it fails, the file is validated again with every feature that the validator
-//! knows: a file that passes then is good, and the feature whose absence makes it fail is named. The validator's own
-//! words name a proposal of the standard at best, and mislead at worst: of a table of `externref` it says that "gc
-//! types are disallowed".
+//! Validating a whole file takes a twentieth of the time of compiling it, so it is done first: a file that is damaged
+//! near its end needs no compiler. If it fails, the file is validated again with every feature that the validator
+//! knows: a file that passes then is valid, and the missing feature is named. The validator's own message names a
+//! proposal of the standard at best, and misleads at worst: of a table of `externref` it says that "gc types are
+//! disallowed".
 
 use wasmparser::{BinaryReader, Validator, WasmFeatures};
 
 use crate::error::Error;
 
-/// What is said of component-model async, wherever it shows.
+/// The message about component-model async, wherever it is found.
 pub(super) const ASYNC: &str = "needs component-model async, which Whelk does not run yet; build without it: jco with \
      `--backend-qjs-disable-async`, Rust without `async` in wit-bindgen's `generate!`, componentize-py without `async def`, \
      and a world without `async`, `stream` and `future`";
 
-/// A feature that the engine does not run, or several that belong together.
+/// A feature that the engine does not enable, or several that belong together.
 struct Feature {
     bits: WasmFeatures,
     /// What it is and how to build without it.
@@ -26,12 +27,12 @@ const fn feature(bits: WasmFeatures, words: &'static str) -> Feature {
     Feature { bits, words }
 }
 
-/// What wasmtime enables unless it is told otherwise.
+/// wasmtime's defaults.
 const WASM: WasmFeatures = WasmFeatures::WASM3.union(WasmFeatures::COMPONENT_MODEL);
 const CM_ASYNC: WasmFeatures =
     WasmFeatures::CM_ASYNC.union(WasmFeatures::CM_ASYNC_STACKFUL).union(WasmFeatures::CM_MORE_ASYNC_BUILTINS);
 
-/// Every feature that the engine does not run. Of several that a file needs, the first here is named.
+/// Every feature that the engine does not enable. Of several that a file needs, the first here is named.
 const FEATURES: [Feature; 22] = [
     feature(CM_ASYNC, ASYNC),
     feature(WasmFeatures::CM_THREADING, "uses threads of the component model, which plugins do not have"),
@@ -79,7 +80,7 @@ const FEATURES: [Feature; 22] = [
         "uses custom descriptors, which plugins do not have; build without that proposal",
     ),
     feature(
-        // GC brings them along.
+        // GC implies them.
         WasmFeatures::FUNCTION_REFERENCES.union(WasmFeatures::GC),
         "uses typed function references, which plugins do not have; build without that proposal",
     ),
@@ -117,7 +118,7 @@ const CUSTOM: u8 = 0;
 const EXPORT: u8 = 11;
 const LAST: u8 = 12;
 
-/// Validates a component with the features that the engine runs.
+/// Validates a component with the engine's features.
 ///
 /// # Errors
 /// [`Error::Refused`] says what is wrong and what to do.
@@ -139,8 +140,8 @@ fn validate(wasm: &[u8], features: WasmFeatures) -> wasmparser::Result<()> {
     Validator::new_with_features(features).validate_all(wasm).map(drop)
 }
 
-/// The first feature without which a file is not valid that is valid with all. Halves the table, so that a large file
-/// is validated a few times only.
+/// The first feature without which a file is invalid that is valid with all. Binary search, so that a large file is
+/// validated a few times only.
 fn missing(wasm: &[u8]) -> Option<&'static Feature> {
     let fails = |features: &[Feature]| {
         let bits = features.iter().fold(WasmFeatures::empty(), |bits, feature| bits | feature.bits);
@@ -154,7 +155,7 @@ fn missing(wasm: &[u8]) -> Option<&'static Feature> {
     among.first().filter(|feature| fails(std::slice::from_ref(feature)))
 }
 
-/// What is wrong with the sequence of a component's sections; none if they follow each other to the end of the file.
+/// What is wrong with the sequence of a component's sections; `None` if they are complete.
 fn broken(wasm: &[u8]) -> Option<String> {
     let mut at = 8;
     let mut exports = false;
@@ -178,14 +179,14 @@ fn section(wasm: &[u8], at: usize) -> Option<(u8, usize, usize)> {
     Some((wasm[at], size, reader.original_position().checked_add(size)?))
 }
 
-/// The name of a custom section, if it is all there.
+/// The name of a custom section, if it is complete.
 fn custom_name(wasm: &[u8], start: usize, end: usize) -> Option<&str> {
     let name = BinaryReader::new(wasm.get(start..end.min(wasm.len()))?, start).read_string().ok()?;
     (!name.is_empty()).then_some(name)
 }
 
-/// What is said of bytes that are no whole section, from `at` on. `section`: an id, and where its body would begin and
-/// end.
+/// The error for bytes from `at` on that are not a complete section. `section`: an id, and where its body would begin
+/// and end.
 fn after_sections(wasm: &[u8], at: usize, section: Option<(u8, usize, usize)>, exports: bool) -> String {
     let (rest, bytes) = (wasm.len() - at, wasm.len());
     if wasm[at..].starts_with(b"\0asm") {
@@ -194,7 +195,7 @@ fn after_sections(wasm: &[u8], at: usize, section: Option<(u8, usize, usize)>, e
     let cut_off = |end: usize| {
         format!("the file is cut off: it has {bytes} bytes and should have at least {end}; copy or build it again")
     };
-    // A component is of no use without exports, so one that ends before them is not whole.
+    // A component without exports is useless, so one that ends before them is truncated.
     let is_whole = exports && validate(&wasm[..at], WasmFeatures::all()).is_ok();
     match section {
         Some((CUSTOM, start, end)) if end > bytes && custom_name(wasm, start, end).is_some() => cut_off(end),
@@ -209,7 +210,7 @@ fn after_sections(wasm: &[u8], at: usize, section: Option<(u8, usize, usize)>, e
     }
 }
 
-/// Whether a program took the file for text: what is not UTF-8 has become U+FFFD then.
+/// Whether a program treated the file as text: invalid UTF-8 has become U+FFFD then.
 fn mangled(wasm: &[u8]) -> Option<String> {
     let text = str::from_utf8(wasm).ok()?;
     text.contains('\u{fffd}')
@@ -233,7 +234,7 @@ mod tests {
         check(wasm).err().map(|error| error.to_string()).unwrap_or_default()
     }
 
-    /// What the features are for which there is a text, each with a word of what the author is told.
+    /// The features with a message of their own, each with a word of that message.
     fn featured() -> Vec<(String, &'static str)> {
         let module = |fields: &str| format!("(component (core module {fields}))");
         let function = |body: &str| module(&format!("(memory 1) (func {body})"));
@@ -335,7 +336,7 @@ mod tests {
     #[test]
     fn what_is_wrong_inside_is_not_called_cut_off() {
         let mut damaged = whole();
-        // Inside of the core module.
+        // Inside the core module.
         damaged[22..30].fill(0xee);
         for (wasm, words) in [
             (damaged, "damaged or wrongly built"),

@@ -1,4 +1,4 @@
-//! The child: compiles what is on standard input to standard output.
+//! The child process: compiles standard input to standard output.
 
 use std::fs;
 use std::io::{self, Read, Write};
@@ -25,7 +25,7 @@ enum Failure {
     Machine(String),
 }
 
-/// Compiles standard input to standard output, if an instance of it fits these limits. Returns the exit status of the
+/// Compiles standard input to standard output, if an instance fits within these limits. Returns the exit status of the
 /// process; the reason for a failure is then on standard error, in one line.
 ///
 /// Limits the whole process permanently.
@@ -63,7 +63,7 @@ fn limit(settings: &CompileSettings) -> Result<(), Failure> {
     }
     // Best effort: neither is a security limit, and some seccomp filters return EPERM.
     let _ = nice(NICENESS);
-    // Nobody would take the result.
+    // The server has died: nobody waits for the result.
     let _ = set_parent_process_death_signal(Some(Signal::KILL));
     Ok(())
 }
@@ -77,7 +77,7 @@ fn compile(settings: &CompileSettings, limits: InstanceLimits) -> Result<(), Fai
     let engine = engine::compiler(settings.instance_memory)
         .map_err(|error| Failure::Machine(format!("its compiler cannot start: {error:#}")))?;
     names::check(&wasm).map_err(Failure::File)?;
-    // Before compiling: a file that no pool can hold, or that is damaged, should not occupy a compile job.
+    // Before compiling: a file that does not fit into the pool, or that is damaged, should not occupy a compile job.
     Requirements::at_least(&wasm).check(limits).map_err(Failure::File)?;
     check_valid(&wasm).map_err(|error| Failure::File(error.to_string()))?;
     let code = engine.precompile_component(&wasm).map_err(|error| Failure::File(not_compiled(&error).to_string()))?;

@@ -1,4 +1,5 @@
-//! How the bytes of a file become a plugin that may be published: checked, compiled elsewhere or found in the cache, linked, and tried.
+//! Turns the bytes of a file into a plugin that can be published: checks it, compiles it in a child process or finds it
+//! in the cache, links it, and tries it.
 
 use std::sync::Arc;
 
@@ -21,7 +22,7 @@ pub struct Loader {
     engine: Engine,
     compiler: Compiler,
     cache: Option<Arc<Cache>>,
-    /// For whom a plugin is tried. It should grant nothing.
+    /// The tenant of trials. It should grant nothing.
     trial: Arc<Tenant>,
 }
 
@@ -31,19 +32,19 @@ pub struct Source {
     digest: [u8; 32],
 }
 
-/// For whom a file is loaded.
+/// The owner and the limits of a load.
 #[derive(Debug, Clone, Copy)]
 pub struct Terms<'t> {
-    /// The largest file, bytes.
+    /// The largest file, in bytes.
     pub component: usize,
-    /// Where it is compiled.
+    /// How it is compiled.
     pub slots: &'t CompileSlots,
-    /// Whose file it is: the time of compiling it is charged to this name. Empty: the operator's.
+    /// The owner of the file, who is charged for the compile time. Empty: the operator.
     pub tenant: &'t str,
 }
 
 impl Source {
-    /// Takes the bytes and their digest, which takes a moment.
+    /// Computes the digest, which takes a moment.
     #[must_use]
     pub fn new(wasm: Vec<u8>) -> Self {
         Self { digest: Sha256::digest(&wasm).into(), wasm }
@@ -55,7 +56,7 @@ impl Source {
         &self.digest
     }
 
-    /// How many they are.
+    /// Their number.
     #[must_use]
     pub fn size(&self) -> usize {
         self.wasm.len()
@@ -69,37 +70,37 @@ impl Loader {
         Self { engine, compiler, cache: cache.map(Arc::new), trial }
     }
 
-    /// The plugin that a file is. Takes as long as compiling takes, in another process; dropping the future ends that.
+    /// Loads a plugin. Takes as long as compiling, in another process; dropping the future ends that.
     ///
     /// # Errors
-    /// [`Error::Refused`] when the file is no plugin, with the reason in one line; [`Error::Unfinished`] or [`Error::Killed`] when that could
-    /// not be found out this time; [`Error::Host`] when the fault is not the file's.
+    /// [`Error::Refused`] when the file is not a plugin, with the reason in one line; [`Error::Unfinished`] or
+    /// [`Error::Killed`] when there was no verdict this time; [`Error::Host`] when the file is not at fault.
     pub async fn load(&self, name: &str, source: &Source, terms: Terms<'_>) -> Result<Arc<Plugin>, Error> {
         let component = self.component(source, terms).await?;
         check_component(&component, self.limits())?;
         let plugin = Plugin::assemble(&self.engine, name, source.digest, &component)?;
         match plugin.smoke(&self.trial).await {
-            // A full server must not keep its operator from mending a plugin; the first sessions are the trial then.
+            // A full server must not prevent the repair of a plugin; then its first sessions are the trial.
             Ok(()) | Err(Error::Full { .. }) => Ok(plugin),
             Err(error) => Err(error),
         }
     }
 
-    /// What a file says of itself, whether it is a plugin or not.
+    /// Describes a file, whether it is a plugin or not.
     ///
     /// # Errors
-    /// [`Error::Refused`] when it is no component.
+    /// [`Error::Refused`] when it is not a component.
     pub async fn inspect(&self, source: &Source, terms: Terms<'_>) -> Result<Contents, Error> {
         let component = self.component(source, terms).await?;
         Ok(Contents::read(&self.engine, &component))
     }
 
-    /// What one instance may take.
+    /// The resources of one instance.
     fn limits(&self) -> InstanceLimits {
         InstanceLimits::of(self.trial.limits())
     }
 
-    /// What a file was compiled to, now or before.
+    /// The compiled code of a file, from the cache or compiled now.
     async fn component(&self, source: &Source, terms: Terms<'_>) -> Result<Component, Error> {
         check_bytes(&source.wasm, terms.component)?;
         let digest = source.digest;
@@ -111,8 +112,8 @@ impl Loader {
         let (engine, cache) = (self.engine.clone(), self.cache.clone());
         off_the_path(move || {
             let mapped = map(&engine, &compiled);
-            // What no pool can hold is kept, too: it is refused again without being compiled again, until a limit is
-            // raised.
+            // A refusal for the pool's size is cached, too: the file is refused again without compiling, until a limit
+            // is raised.
             let is_kept = mapped.as_ref().err().is_none_or(|error| pool_refusal(error).is_some());
             if let (true, Some(cache)) = (is_kept, cache)
                 && let Err(error) = cache.keep(&digest, &compiled)
@@ -144,8 +145,7 @@ impl Loader {
     }
 }
 
-/// Why code that was just compiled cannot be mapped: the pool can never hold an instance of it, or the host is at
-/// fault.
+/// Why code that was just compiled cannot be mapped: an instance never fits into the pool, or the host is at fault.
 fn not_mapped(error: &wasmtime::Error) -> Error {
     pool_refusal(error).map_or_else(|| Error::host(error), Error::Refused)
 }
@@ -153,12 +153,12 @@ fn not_mapped(error: &wasmtime::Error) -> Error {
 /// Maps machine code into this process.
 #[expect(unsafe_code, reason = "whatever the bytes say will be run: they come from our own child or carry our seal")]
 fn map(engine: &Engine, compiled: &Compiled) -> wasmtime::Result<Component> {
-    // SAFETY: a `Compiled` is made of the output of our own compiler, or of a file with the seal of this server's key over name and code.
-    // The engine itself checks that it was made for this engine.
+    // SAFETY: a `Compiled` comes from our own compiler, or from a file with the seal of this server's key over name and
+    // code. The engine itself checks that it was made for this engine.
     unsafe { Component::deserialize(engine.wasmtime(), compiled.bytes()) }
 }
 
-/// Runs what takes the disk or the processor where it keeps nobody waiting.
+/// Runs blocking work on a thread where it delays nobody.
 async fn off_the_path<R: Send + 'static>(work: impl FnOnce() -> Result<R, Error> + Send + 'static) -> Result<R, Error> {
     spawn_blocking(work).await.unwrap_or_else(|error| Err(Error::host(&wasmtime::Error::new(error))))
 }

@@ -1,13 +1,13 @@
-//! The names that a component gives its functions. Whenever it crashes, the host copies those of the functions that it
-//! is in, so a name of megabytes would let each crash cost a hundred times what it should. W26.
+//! Limits the names of a component's functions. At each crash the host copies the names of the functions on the stack,
+//! so a name of megabytes would make each crash cost a hundred times as much. W26.
 
 use wasmparser::{KnownCustom, Name, Parser, Payload};
 
-/// The longest name of a function, bytes. Compilers of languages with generics make some of thousands.
+/// The longest name of a function, in bytes. Compilers of languages with generics produce names of thousands.
 const LONGEST: usize = 64 << 10;
 
-/// Whether all names are of a bearable length. What is not valid passes: whoever compiles it will say so, and a name
-/// section that cannot be read names nothing.
+/// Whether all names are within the limit. Invalid parts pass: the compiler reports them, and an unreadable name
+/// section names nothing.
 pub(super) fn check(wasm: &[u8]) -> Result<(), String> {
     for payload in Parser::new(0).parse_all(wasm) {
         let Ok(Payload::CustomSection(section)) = payload else { continue };

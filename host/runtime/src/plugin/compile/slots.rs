@@ -1,8 +1,8 @@
-//! Which compilers run at the same time, so that a plugin that takes long to compile holds up no other.
+//! Decides which compilers run at the same time, so that a plugin that takes long to compile does not delay others.
 //!
-//! There are two kinds of slots, as many of each. A large file takes a slow slot; any other a quick one, for at most
-//! [`QUICK`]. A compiler that is not done by then moves to a slow slot; if none is free it is ended, and starts again
-//! when there is one: what it has lost is less than what all others would wait.
+//! There are two kinds of slots, the same number of each. A large file takes a slow slot; any other a quick one, for at
+//! most [`QUICK`]. A compiler that is not done by then moves to a slow slot; if none is free it is ended, and starts
+//! again when there is one: its lost work is less than the time that all others would wait.
 //!
 //! Slots of each kind go to tenants by the time that they have used: see `queue.rs`.
 
@@ -17,7 +17,7 @@ use queue::CompileQueue;
 
 /// A file of this many bytes may take longer than [`QUICK`]: cranelift compiles about as much in a second.
 const LARGE: usize = 1 << 20;
-/// How long a compiler may have a quick slot.
+/// How long a compiler may keep a quick slot.
 const QUICK: Duration = Duration::from_secs(1);
 
 /// Slots for compilers.
@@ -28,14 +28,14 @@ pub struct CompileSlots {
 }
 
 impl CompileSlots {
-    /// So many of each kind.
+    /// This many of each kind.
     #[must_use]
     pub fn new(jobs: usize) -> Self {
         Self { quick: CompileQueue::new(jobs), slow: CompileQueue::new(jobs) }
     }
 
     /// Runs a compiler for a file of `size` bytes of a tenant when there is a slot for it. Ends a compiler by dropping
-    /// its future, and may then ask for another one.
+    /// its future, and may then call for another one.
     pub(crate) async fn run<F: Future>(&self, tenant: &str, size: usize, compiler: impl Fn() -> F) -> F::Output {
         if !is_large(size) {
             let quick = self.quick.acquire(tenant).await;
@@ -69,8 +69,8 @@ mod tests {
 
     use super::*;
 
-    /// When each of these compilers was done, in milliseconds after all were wanted at once: name, bytes, milliseconds
-    /// that it takes.
+    /// When each of these compilers was done, in milliseconds after all of them were requested: name, bytes,
+    /// milliseconds that it takes.
     async fn done(slots: &CompileSlots, wanted: &[(&'static str, usize, u64)]) -> Vec<(&'static str, u128)> {
         let (began, done) = (Instant::now(), RefCell::new(Vec::new()));
         let run = async |name: &'static str, size: usize, takes: u64| {

@@ -1,6 +1,7 @@
-//! The first moments of a session, in which it shows whether this version of the plugin starts; and which version it gets in the first place.
+//! The start of a session, which shows whether this version of the plugin works; and the choice of the version for a
+//! session.
 //!
-//! What counts and for whom is `health.rs`'s to say; here it is applied to plugins and told to the operator.
+//! `health.rs` decides what counts and for whom; this file applies it to plugins and logs it.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,7 +13,7 @@ use crate::plugin::Plugin;
 use crate::plugin::health::{Cause, Opened, Scope, Verdict, Who};
 use crate::tenant::Tenant;
 
-/// A session whose start is still to come. It counts once: as started well, as crashed, or not at all.
+/// A session that has not started yet. It counts once: as started, as crashed, or not at all.
 pub(crate) struct Trial {
     plugin: Arc<Plugin>,
     who: Who,
@@ -22,8 +23,8 @@ pub(crate) struct Trial {
 }
 
 impl Trial {
-    /// A new session for somebody who asks for this version: it gets this one, or the older one in its place.
-    /// [`Error::Suspended`] when neither starts for them.
+    /// A new session: it gets this version, or the older one in its place. [`Error::Suspended`] if neither starts for
+    /// this user.
     pub(crate) fn begin(asked: &Arc<Plugin>, tenant: &Tenant, facts: &Facts) -> Result<Self, Error> {
         let who = Who { tenant: tenant.name().into(), user: facts.get("user").unwrap_or_default().into() };
         let now = Instant::now();
@@ -31,17 +32,17 @@ impl Trial {
         Ok(Self { plugin, who, began: now, cause: Cause::Plugin, over: false })
     }
 
-    /// The version that it is.
+    /// The version that it gets.
     pub(crate) fn plugin(&self) -> &Arc<Plugin> {
         &self.plugin
     }
 
-    /// From here on the plugin knows something that the client made up.
+    /// From here on the plugin has received data that the client chose.
     pub(crate) fn told(&mut self) {
         self.cause = Cause::Client;
     }
 
-    /// The function that starts it has returned with a yes.
+    /// The start request was accepted.
     pub(crate) fn passed(&mut self) {
         if std::mem::replace(&mut self.over, true) {
             return;
@@ -54,7 +55,7 @@ impl Trial {
         }
     }
 
-    /// A call has not returned.
+    /// A call has failed.
     pub(crate) fn saw(&mut self, stop: &Stop) {
         match stop {
             Stop::Exited(_) => {}
@@ -76,7 +77,7 @@ impl Trial {
     }
 }
 
-/// This version, the older one if it starts and this one does not, or none.
+/// This version, the older one if that starts and this one does not, or none.
 fn choose(asked: &Arc<Plugin>, who: &Who, now: Instant) -> Option<Arc<Plugin>> {
     let wanted = verdict(asked, who, now);
     if wanted == Verdict::Run {
@@ -91,13 +92,13 @@ fn verdict(plugin: &Plugin, who: &Who, now: Instant) -> Verdict {
     plugin.standing().map_or(Verdict::Run, |standing| standing.verdict(who, now))
 }
 
-/// Whether a failure says that the plugin is at fault.
+/// Whether a failure is the plugin's fault.
 fn is_crash(error: &Error) -> bool {
     match error {
         Error::Trap { .. } => true,
         Error::Limit { limit, .. } => match limit {
             Limit::Cpu | Limit::Time | Limit::Memory | Limit::HostCall | Limit::Resources => true,
-            // The tenant's or the operator's to change, not the plugin's.
+            // The tenant or the operator can change that, not the plugin.
             Limit::Session | Limit::Idle | Limit::Sessions | Limit::TenantMemory | Limit::AllMemory => false,
         },
         Error::Refused(_)
@@ -116,7 +117,7 @@ fn tell(plugin: &Plugin, opened: &Opened, older: Option<u32>) {
     match (older, opened.verdict) {
         (Some(to), _) => emit(Event::PluginRolledBack { plugin, generation, to, tenant, user, pause }),
         (None, Verdict::Avoid) => emit(Event::PluginSuspended { plugin, generation, tenant, user, pause }),
-        // What a client sent made it crash, and nothing else can be run: it goes on as it is.
+        // A client's data made it crash, and no other version can run: it stays as it is.
         (None, Verdict::Run | Verdict::PreferOlder) => {}
     }
 }

@@ -1,8 +1,8 @@
-//! Reads from the bytes of a component how many instances, tables and memories it makes.
+//! Reads from the bytes of a component how many instances, tables and memories it creates.
 //!
 //! Follows the index spaces of modules and components through nested components, and adds up what each instantiation
-//! makes. Linear in the size of the file, however often a component is instantiated. What is not in the file (a module
-//! that is imported, or that comes out of an instance) counts as empty, so the result is a lower bound.
+//! creates. Linear in the size of the file, however often a component is instantiated. What is not in the file (a
+//! module that is imported, or that comes out of an instance) counts as empty, so the result is a lower bound.
 
 use wasmparser::{
     ComponentAlias, ComponentExternalKind, ComponentInstance, ComponentOuterAliasKind, Encoding, Instance, Parser,
@@ -12,7 +12,7 @@ use wasmparser::{
 /// Bytes of a page of linear memory.
 pub(super) const PAGE: u64 = 64 << 10;
 
-/// What making an instance takes.
+/// The resources that an instantiation takes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Requirements {
     pub(super) core_instances: u64,
@@ -20,23 +20,23 @@ pub(crate) struct Requirements {
     /// Elements of the largest table.
     pub(super) table_elements: u64,
     pub(super) memories: u64,
-    /// All memories together as they are made, bytes.
+    /// Initial size of all memories together, in bytes.
     pub(super) memory: u64,
 }
 
 /// A module or component that is being read.
 struct Scope {
     encoding: Encoding,
-    /// What instantiating it makes.
+    /// The resources of its own instantiation.
     total: Requirements,
-    /// What instantiating each of its modules makes, and each of its components, by index.
+    /// The resources of each of its modules, and each of its components, by index.
     modules: Vec<Requirements>,
     components: Vec<Requirements>,
 }
 
 impl Requirements {
-    /// What a component takes at least, read from its bytes without compiling. What it instantiates from its imports is
-    /// not counted. A file that cannot be read takes nothing: whoever compiles it will say what is wrong.
+    /// The least resources of a component, read from its bytes without compiling. Instances of imports are not counted.
+    /// An unreadable file takes nothing: the compiler reports what is wrong.
     pub(crate) fn at_least(wasm: &[u8]) -> Self {
         scan(wasm).unwrap_or_default()
     }
@@ -50,7 +50,7 @@ impl Requirements {
     }
 }
 
-/// What instantiating a file makes. None: it ends early.
+/// The resources of instantiating a file. `None`: it is truncated.
 fn scan(wasm: &[u8]) -> Option<Requirements> {
     let mut scopes: Vec<Scope> = Vec::new();
     for payload in Parser::new(0).parse_all(wasm) {
@@ -85,7 +85,7 @@ fn read(scopes: &mut [Scope], payload: Payload<'_>) -> Result<()> {
     }
 }
 
-/// A new name for something of an outer component or of an instance.
+/// An alias of an item of an outer component or of an instance.
 fn alias_of(scopes: &mut [Scope], alias: &ComponentAlias<'_>) {
     let found = match alias {
         ComponentAlias::Outer { kind, count, index } => {
@@ -163,7 +163,7 @@ impl Scope {
         Ok(())
     }
 
-    /// The next index of its kind is this.
+    /// Adds the next index of its kind.
     fn define(&mut self, kind: ComponentExternalKind, needs: Requirements) {
         match kind {
             ComponentExternalKind::Module => self.modules.push(needs),
@@ -195,7 +195,7 @@ mod tests {
             format!("(component {module} (core instance (instantiate $m)) (core instance (instantiate $m)))"),
             // Declared and never instantiated.
             format!("(component {module})"),
-            // A component that is instantiated twice, once under an alias.
+            // A component that is instantiated twice, once by an alias.
             format!(
                 "(component (component $c {module} (core instance (instantiate $m)))
                     (instance (instantiate $c))
@@ -205,7 +205,7 @@ mod tests {
             // A module of an outer component.
             format!("(component {module} (component $c (alias outer 1 $m (core module $n)) (core instance (instantiate $n)))
                 (instance (instantiate $c)))"),
-            // Exports are names of their own.
+            // Exports create new indices.
             format!("(component {module} (export $n \"n\" (core module $m)) (core instance (instantiate $n)))"),
         ];
         let mut config = Config::new();
@@ -244,11 +244,11 @@ mod tests {
     fn what_is_cut_off_or_no_component_needs_nothing() {
         let whole = wat::parse_str("(component (core module $m (memory 1)) (core instance (instantiate $m)))").unwrap();
         for end in 0..whole.len() {
-            // A prefix that ends with a section is whole for this parser.
+            // A prefix that ends with a section is complete for this parser.
             assert!(Requirements::at_least(&whole[..end]).memory <= PAGE, "{end}");
         }
         assert_eq!(scan(b"no wasm"), None);
-        // Indices into nowhere.
+        // Indices out of range.
         let bad =
             [b"\0asm\x0d\0\x01\0".as_slice(), &[2, 4, 1, 0, 99, 0], &[5, 4, 1, 0, 99, 0], &[6, 5, 1, 5, 1, 2, 77]]
                 .concat();

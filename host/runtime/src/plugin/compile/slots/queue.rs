@@ -1,9 +1,9 @@
-//! Who compiles next: a queue that is fair by time used.
+//! The queue of compile jobs: fair by time used.
 //!
 //! Each tenant is charged the wall-clock time of its compile jobs. A free slot goes to the waiting tenant that has used
-//! least, so one that keeps the compiler busy waits behind one that compiles now and then. What was used is forgotten
-//! with a half-life of [`HALF_LIFE`], so a large deployment yesterday costs nothing today, and a busy tenant still gets
-//! what others leave.
+//! least, so one that keeps the compiler busy waits behind one that compiles now and then. Usage decays with a
+//! half-life of [`HALF_LIFE`], so a large deployment yesterday costs nothing today, and a busy tenant still gets what
+//! others leave.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,12 +12,12 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-/// The time in which half of what a tenant has used is forgotten.
+/// The half-life of a tenant's usage.
 const HALF_LIFE: Duration = Duration::from_secs(60);
-/// Less than this is forgotten altogether, seconds: so the queue remembers only tenants that compiled lately.
+/// Usage below this, in seconds, is forgotten: so the queue remembers only tenants that compiled recently.
 const FORGOTTEN: f64 = 0.001;
 
-/// Slots for compile jobs and the order of those who wait for one. Cloning is cheap and gives the same queue.
+/// Slots for compile jobs and the queue for them. A clone shares the queue.
 #[derive(Debug, Clone)]
 pub(super) struct CompileQueue {
     state: Arc<Mutex<State>>,
@@ -35,21 +35,21 @@ struct State {
 #[derive(Debug)]
 struct Waiter {
     tenant: Arc<str>,
-    /// Closed when whoever waited has given up.
+    /// Closed when the waiting side was dropped.
     grant: oneshot::Sender<CompileSlot>,
 }
 
-/// What a tenant has used.
+/// The usage of a tenant.
 #[derive(Debug, Clone, Copy)]
 struct Used {
     /// Seconds, as of `at`.
     seconds: f64,
     at: Instant,
-    /// Jobs that are running now. Their time counts while it passes.
+    /// Jobs that are running now. Their time counts as it passes.
     running: u32,
 }
 
-/// The right to run one compiler; given back when dropped.
+/// The right to run one compiler, until it is dropped.
 #[derive(Debug)]
 pub(super) struct CompileSlot {
     queue: CompileQueue,
@@ -57,18 +57,18 @@ pub(super) struct CompileSlot {
 }
 
 impl CompileQueue {
-    /// A queue for so many jobs at the same time, at least one.
+    /// A queue for this many jobs at the same time, at least one.
     pub(super) fn new(jobs: usize) -> Self {
         let state = State { free: jobs.max(1), waiting: Vec::new(), used: HashMap::new() };
         Self { state: Arc::new(Mutex::new(state)) }
     }
 
-    /// Waits for a slot. Dropping the future gives the place up.
+    /// Waits for a slot. Cancel safe: dropping the future leaves the queue.
     pub(super) async fn acquire(&self, tenant: &str) -> CompileSlot {
         let (grant, granted) = oneshot::channel();
         {
             let mut state = self.lock();
-            // Places of those who gave up.
+            // Entries whose waiting side was dropped.
             state.waiting.retain(|waiter| !waiter.grant.is_closed());
             state.waiting.push(Waiter { tenant: tenant.into(), grant });
         }
@@ -76,7 +76,7 @@ impl CompileQueue {
         granted.await.expect("a waiter is removed only with its slot or after its receiver is gone")
     }
 
-    /// Takes a slot if one is free. Nobody waits for it then.
+    /// Takes a slot if one is free. Then nobody waits for it.
     pub(super) fn try_acquire(&self, tenant: &str) -> Option<CompileSlot> {
         let tenant: Arc<str> = tenant.into();
         if !self.lock().take(&tenant, Instant::now()) {
@@ -85,12 +85,12 @@ impl CompileQueue {
         Some(CompileSlot { queue: self.clone(), tenant })
     }
 
-    /// Gives the free slots to those who wait.
+    /// Hands the free slots to those who wait.
     fn hand_out(&self) {
         loop {
             let Some(next) = self.lock().take_next(Instant::now()) else { return };
             let slot = CompileSlot { queue: self.clone(), tenant: next.tenant };
-            // A slot that nobody takes comes back here, and is dropped outside the lock: the next gets it.
+            // A slot whose receiver is gone comes back here, and is dropped outside the lock: the next gets it.
             drop(next.grant.send(slot));
         }
     }
@@ -101,7 +101,7 @@ impl CompileQueue {
 }
 
 impl State {
-    /// Takes a slot for whoever is next: of those who wait, who has used least; of equals, who came first.
+    /// Takes a slot for the next one: the waiting tenant with the least usage; among equals, the one that came first.
     fn take_next(&mut self, now: Instant) -> Option<Waiter> {
         self.waiting.retain(|waiter| !waiter.grant.is_closed());
         if self.free == 0 {
@@ -133,7 +133,7 @@ impl State {
 }
 
 impl Used {
-    /// The same at a later time.
+    /// The usage at a later time.
     fn until(self, now: Instant) -> Self {
         let passed = now.saturating_duration_since(self.at).as_secs_f64();
         let kept = 0.5_f64.powf(passed / HALF_LIFE.as_secs_f64());
@@ -156,7 +156,7 @@ mod tests {
 
     use super::*;
 
-    /// Uses a slot for so long.
+    /// Uses a slot for this long.
     async fn compile(queue: &CompileQueue, tenant: &str, seconds: u64) {
         let slot = queue.acquire(tenant).await;
         advance(Duration::from_secs(seconds)).await;
@@ -247,7 +247,7 @@ mod tests {
             tokio::select! { biased; _ = waiting => panic!("there is one slot"), () = std::future::ready(()) => {} }
         }
         assert!(queue.lock().waiting.len() <= 1, "places are kept for those who have gone");
-        // One that was given the slot, and goes without having seen it.
+        // One that was given the slot, and is dropped without having received it.
         let mut waiting = Box::pin(queue.acquire("bolt"));
         tokio::select! { biased; _ = &mut waiting => panic!("there is one slot"), () = std::future::ready(()) => {} }
         drop(held);
