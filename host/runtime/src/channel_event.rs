@@ -1,42 +1,43 @@
-//! The words that a session and its connection share: what happens on the channel, where output goes, how it ends.
-//! Own types, so that neither wasmtime nor the protocol is needed to speak them.
+//! The types that a session and its connection share: events of the channel, output streams, exits. They depend on
+//! neither wasmtime nor the protocol crate.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// One thing that the client did on the channel, in the client's order. All but [`Eof`](ChannelEvent::Eof) and [`Close`](ChannelEvent::Close)
-/// are requests: each is answered by exactly one [`Sink::reply`](crate::Sink::reply), in order, whether or not the client asked for an answer.
+/// An event of the channel, in the client's order. All but [`Eof`](ChannelEvent::Eof) and
+/// [`Close`](ChannelEvent::Close) are requests: each is answered by exactly one [`Sink::reply`](crate::Sink::reply), in
+/// order, whether or not the client asked for an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ChannelEvent {
     /// An environment variable. RFC 4254 §6.4.
     Env {
         /// Its name.
         name: String,
-        /// Its value, octets as they came.
+        /// Its value, any bytes.
         value: Vec<u8>,
     },
     /// A terminal. RFC 4254 §6.2.
     PtyReq(Pty),
-    /// Start what greets a person. RFC 4254 §6.5.
+    /// Start an interactive session. RFC 4254 §6.5.
     Shell,
-    /// Run this command, octets as they came. RFC 4254 §6.5.
+    /// Run this command, any bytes. RFC 4254 §6.5.
     Exec(Vec<u8>),
-    /// Speak a named protocol. RFC 4254 §6.5.
+    /// Start this subsystem. RFC 4254 §6.5.
     Subsystem(String),
-    /// The window has a new size. Of several that wait, only the latest is delivered. RFC 4254 §6.7.
+    /// A window change. Of several that wait, only the latest is delivered. RFC 4254 §6.7.
     WindowChange(WindowSize),
     /// A signal. At most 16 wait; more are dropped. RFC 4254 §6.9.
     Signal(SignalName),
-    /// A break on the line. RFC 4335 §3.
+    /// A break. RFC 4335 §3.
     Break {
-        /// How long, in milliseconds; 0 leaves it to the receiver.
+        /// Its length in milliseconds; 0 leaves it to the receiver.
         length_ms: u32,
     },
-    /// Any request that has no word of its own.
+    /// Any other request.
     Request {
         /// Its name.
         name: String,
-        /// What came after the name.
+        /// Its payload.
         payload: Vec<u8>,
     },
     /// The client sends no more data. Delivered after all data. RFC 4254 §5.3.
@@ -52,20 +53,20 @@ pub struct Pty {
     pub term: String,
     /// Its size when the session began.
     pub size: WindowSize,
-    /// Its settings: opcode and argument. RFC 4254 §8.
+    /// Its modes: opcode and argument. RFC 4254 §8.
     pub modes: Vec<(u8, u32)>,
 }
 
-/// The size of the client's window; zero means not said. RFC 4254 §6.2.
+/// The size of the terminal window; zero means unknown. RFC 4254 §6.2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct WindowSize {
-    /// Characters across.
+    /// Characters per line.
     pub columns: u32,
-    /// Lines down.
+    /// Lines.
     pub rows: u32,
-    /// Pixels across.
+    /// Width in pixels.
     pub width_px: u32,
-    /// Pixels down.
+    /// Height in pixels.
     pub height_px: u32,
 }
 
@@ -98,12 +99,12 @@ pub enum SignalName {
     Usr1,
     /// USR2
     Usr2,
-    /// A name outside the standard's list, as it came.
+    /// A name outside the standard's list, as it arrived.
     Other(String),
 }
 
 impl SignalName {
-    /// From the name on the wire. Every name has a value, so nothing is refused.
+    /// From the name on the wire. Every name has a value.
     #[must_use]
     pub fn from_wire(name: &str) -> Self {
         match name {
@@ -124,7 +125,7 @@ impl SignalName {
         }
     }
 
-    /// Whether it can be sent, and so can come: RFC 4250 §4.6.1.
+    /// Whether it is a valid name on the wire: RFC 4250 §4.6.1.
     #[must_use]
     pub(crate) fn is_legal(&self) -> bool {
         let name = self.as_str();
@@ -156,15 +157,15 @@ impl SignalName {
 /// How the session's program ended. RFC 4254 §6.10.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Exit {
-    /// By itself, with a number; zero is success.
+    /// With an exit status; zero is success.
     Status(u32),
     /// By a signal.
     Signal {
-        /// Which.
+        /// The signal.
         name: SignalName,
-        /// Whether a memory dump was left behind.
+        /// Whether it dumped core.
         core_dumped: bool,
-        /// A line for the person at the other end.
+        /// A message for the user.
         message: String,
     },
 }
@@ -178,14 +179,14 @@ pub enum Ending {
     ClientClosed,
     /// The connection broke.
     ConnectionLost,
-    /// The server is shutting down, or the plugin's version has reached its last day.
+    /// The server is shutting down, or the plugin's version was retired.
     Drained,
     /// Another plugin took over.
     Routed,
 }
 
 impl Ending {
-    /// Its name, as plugins know it.
+    /// Its name in the plugin interface.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -198,19 +199,19 @@ impl Ending {
     }
 }
 
-/// Where output goes. RFC 4254 §5.2.
+/// An output stream. RFC 4254 §5.2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Output {
     /// Channel data.
     Stdout,
-    /// Extended data number 1.
+    /// Extended data of type 1.
     Stderr,
-    /// Extended data of any other number.
+    /// Extended data of another type.
     Extended(u32),
 }
 
-/// What the host vouches for about the connection, by name, and which channel of it this is. Cloning is cheap: the sessions of a
-/// connection share the names.
+/// Facts about the connection, by name, and the number of the channel. Cheap to clone: the sessions of a connection
+/// share the facts.
 #[derive(Debug, Clone, Default)]
 pub struct Facts {
     names: Arc<BTreeMap<String, String>>,
@@ -218,7 +219,7 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// The same facts for another channel of the connection. The number appears in log lines, nowhere else.
+    /// The same facts for another channel of the connection. The number appears in log lines only.
     #[must_use]
     pub fn on_channel(&self, channel: u32) -> Self {
         Self { names: Arc::clone(&self.names), channel }

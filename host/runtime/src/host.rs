@@ -1,8 +1,9 @@
 //! The imports that a plugin may call, a file each, and the linker that offers them.
 //!
-//! All of stable WASI 0.2, `wasi:http` included, is there and empty until a grant fills it, since toolchains import it whether the
-//! program needs it or not. Files are our own implementation, which counts what a tenant's directory holds. `topics` and `wasi:keyvalue`
-//! are there for those who are granted them: a session of others is not started (`grants.rs`).
+//! All of stable WASI 0.2, including `wasi:http`, is linked and empty until a grant provides it, because toolchains
+//! import it whether the program needs it or not. Files are our own implementation, which counts the contents of a
+//! tenant's directory. `topics` and `wasi:keyvalue` need a grant: without it a session with a plugin that imports them
+//! is not started (`grants.rs`).
 
 pub(crate) mod bindings;
 mod channel;
@@ -31,7 +32,7 @@ use wasmtime::component::{HasSelf, Linker};
 
 use crate::host::bindings::imports as generated;
 
-/// Offers every import. What is not here is refused when a plugin is loaded.
+/// Links every import. A plugin with any other import is refused when it is loaded.
 pub(crate) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     imports::link_wasi(linker)?;
     channel::link(linker)?;

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-/// A run of requests that have no answer yet.
+/// A run of unanswered requests.
 enum Turn {
     /// The session will answer this many.
     Session(u32),
@@ -26,7 +26,7 @@ impl Turns {
         self.0.is_empty()
     }
 
-    /// A request went to the session.
+    /// A request was passed to the session.
     pub(super) fn ask(&mut self) {
         match self.0.back_mut() {
             Some(Turn::Session(times)) => *times = times.saturating_add(1),

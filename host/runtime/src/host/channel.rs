@@ -1,7 +1,7 @@
-//! `whelk:ssh/channel`: the plugin's way to its client.
+//! `whelk:ssh/channel`: the plugin's channel to its client.
 //!
-//! Registered by hand where the other interfaces are generated, so that `write` can take its bytes where they lie in
-//! the plugin's memory: they are copied once, into the outbox.
+//! Registered by hand, unlike the generated interfaces, so that `write` can read its bytes in the plugin's memory: they
+//! are copied once, into the outbox.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -24,12 +24,12 @@ use crate::limits::Limits;
 use crate::limits::budget::{Budget, Charge, Total};
 use crate::limits::output_charges::{OutputCharges, Space};
 
-/// Most names of signals that a plugin may catch: four times those of RFC 4254 §6.10.
+/// The most signals that a plugin may catch: four times those of RFC 4254 §6.10.
 const CATCHES: usize = 64;
-/// Names that are looked at for those: a list may have any number of the same.
+/// The most names that are read for that: a list may repeat names.
 const EXAMINED: usize = 16 * CATCHES;
-/// The longest payload of a request: with its name it fits the smallest packet that every implementation takes. RFC
-/// 4253 §6.1.
+/// The longest payload of a request: with its name it fits the smallest packet that every implementation accepts.
+/// RFC 4253 §6.1.
 const REQUEST_PAYLOAD: usize = 32_000;
 
 /// Whether the plugin of this name may take the session over. Set by the session, which knows the plugins.
@@ -151,7 +151,7 @@ impl Channel {
         std::mem::take(&mut self.handoff)
     }
 
-    /// Which signals the plugin catches from now on: each once, and only what can be the name of one.
+    /// Sets the signals that the plugin catches from now on: each once, and only valid names.
     fn catch(&mut self, names: impl Iterator<Item = SignalName>) {
         let mut distinct: Vec<SignalName> = Vec::new();
         for name in names.take(EXAMINED) {
@@ -240,7 +240,7 @@ async fn write<T: HasChannel>(store: Context<'_, T>, to: Output, data: &WasmList
     Ok(())
 }
 
-/// Space for output, if there is some and the tenant may send more now; the error is what there is no more of.
+/// Room for output, if there is some and the tenant may send now; the error says what is exhausted.
 fn free_space<'c>(budget: &Budget, charges: &'c OutputCharges, bytes: usize) -> Result<Space<'c>, Total> {
     let rate = &budget.output_rate;
     if rate.looks_empty() && rate.empty_until(Instant::now()).is_some() {
@@ -249,7 +249,7 @@ fn free_space<'c>(budget: &Budget, charges: &'c OutputCharges, bytes: usize) -> 
     charges.space(bytes)
 }
 
-/// Waits until the tenant may send more and there is space for it. Boxed, so that a write that need not wait is small.
+/// Waits until the tenant may send and there is room. Boxed, so that a write that need not wait is small.
 async fn wait_for_space<'c>(
     pipes: &Shared,
     budget: &Budget,
@@ -269,7 +269,7 @@ async fn wait_for_space<'c>(
     .await
 }
 
-/// Waits until `ready` says so. The session's end and caught signals come first.
+/// Waits for `ready`. The session's end and caught signals take precedence.
 async fn wait<R>(
     pipes: &Shared,
     mut ready: impl FnMut(&Shared, &mut Waking<'_>) -> Option<R>,
@@ -286,8 +286,8 @@ async fn wait<R>(
     .await
 }
 
-/// Asks the client and waits for its answer. Like output it accepts a start request, and there is no way for it
-/// before one: a client that still waits for its own answer would not give one.
+/// Sends a request to the client and waits for the reply. Like output it accepts a start request, and it fails before
+/// one: a client that waits for its own reply would not answer.
 async fn request<T: HasChannel>(store: Context<'_, T>, name: String, payload: Vec<u8>) -> Result<bool, WriteError> {
     let channel = store.data().channel();
     let pipes = &channel.pipes;

@@ -1,5 +1,5 @@
-//! What the host keeps for a session beside its memory is charged to its tenant, and the operator is told when the
-//! tenant has no more. What it does for a session on other threads is charged to the session.
+//! Charges a session's memory in the host to its tenant, and logs when the tenant has no more. Charges work on other
+//! threads to the session.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::limits::descriptor::Descriptor;
 use crate::limits::usage::ProcessUsage;
 use crate::tenant::Tenant;
 
-/// Those of one session. Cloning gives the same.
+/// Those of one session. A clone shares them.
 #[derive(Clone)]
 pub(crate) struct Charges {
     log: Arc<LogBook>,
@@ -18,7 +18,7 @@ pub(crate) struct Charges {
 }
 
 impl Charges {
-    /// `totals` are what all tenants have.
+    /// `totals` are those of all tenants.
     pub(crate) fn new(log: &Arc<LogBook>, totals: &Arc<Totals>, usage: &Arc<ProcessUsage>) -> Self {
         Self { log: Arc::clone(log), totals: Arc::clone(totals), usage: Arc::clone(usage) }
     }
@@ -35,17 +35,17 @@ impl Charges {
         self.log.tenant()
     }
 
-    /// For one more open file, socket or request, for as long as it is open.
+    /// Charges one more open file, socket or request, for as long as it is open.
     pub(super) fn descriptor(&self) -> Option<Descriptor> {
         Descriptor::take(self.log.tenant().budget(), &self.totals).map_err(|total| self.log.over(total)).ok()
     }
 
-    /// Whom processor time is charged to.
+    /// The meter of processor time.
     pub(crate) fn usage(&self) -> &Arc<ProcessUsage> {
         &self.usage
     }
 
-    /// For so many bytes of buffers, for as long as they may be there.
+    /// Charges this many bytes of buffers, for as long as they may exist.
     pub(super) fn memory(&self, bytes: usize) -> Option<Charge> {
         Charge::take(self.log.tenant().budget(), &self.totals, bytes).map_err(|total| self.log.over(total)).ok()
     }

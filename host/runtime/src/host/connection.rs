@@ -1,4 +1,4 @@
-//! `whelk:ssh/connection`: what the host vouches for, and two words to the client.
+//! `whelk:ssh/connection`: facts about the connection, and messages to the client.
 
 use super::log::{TEXT, printable};
 use super::state::State;

@@ -18,18 +18,17 @@ use crate::host::bindings::imports::{log, terminal, timers};
 use crate::host::wasi::files::HasFiles;
 use crate::host::wasi::sockets::SocketMaker;
 
-/// As the linker names it.
+/// The name for the linker.
 const ERROR: &str = "wasi:io/error@0.2.12";
 
-/// Offers WASI: wasmtime-wasi's, save where it is not as careful as it must be here.
+/// Links WASI: wasmtime-wasi's, except where it is less careful than it must be here.
 pub(super) fn link_wasi(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     wasmtime_wasi::p2::add_to_linker_async(linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)?;
     linker.allow_shadowing(true);
     // Sockets are counted.
     tcp_create_socket::add_to_linker::<_, Sockets>(linker, |state| state.wasi().sockets())?;
-    // The error of a stream says what went wrong. It would say where in the host, too, were the host started with
-    // RUST_BACKTRACE.
+    // The error of a stream has a message. With RUST_BACKTRACE set it would include a backtrace of the host.
     linker.instance(ERROR)?.func_wrap(
         "[method]error.to-debug-string",
         |mut store, (error,): (Resource<IoError>,)| {
@@ -45,7 +44,7 @@ pub(super) fn link_wasi(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     Ok(())
 }
 
-/// What the linker is told by: the maker of sockets is lent for one call.
+/// Tells the linker the type: the maker of sockets is borrowed for one call.
 struct Sockets;
 
 impl HasData for Sockets {

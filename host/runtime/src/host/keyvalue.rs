@@ -1,7 +1,8 @@
-//! `wasi:keyvalue@0.2.0-draft`: `store`, `atomics` and `batch`, over the tenant's buckets, whatever keeps them.
+//! `wasi:keyvalue@0.2.0-draft`: `store`, `atomics` and `batch`, over the tenant's buckets, with any back end.
 //!
-//! Registered by hand, as `channel.rs` is: a value stays in the plugin's memory until it is the tenant's turn, so that what waits for the
-//! disk takes no memory of the host's. Here every length and count is checked; the back ends see nothing that is too large.
+//! Registered by hand, like `channel.rs`: a value stays in the plugin's memory until it is the tenant's turn, so that
+//! what waits for the disk takes no host memory. Lengths and counts are checked here; back ends see nothing that is too
+//! large.
 //!
 //! Without the grant everything answers `access-denied`.
 
@@ -20,19 +21,19 @@ use crate::grants::keyvalue::{Buckets, InFlight, KeyValue, Load, Page, StoreErro
 use crate::host::bindings::keyvalue::store as wit;
 use crate::limits::budget::Charge;
 
-/// Most bytes of keys on one page of a list.
+/// The most bytes of keys on one page of a list.
 const PAGE: usize = 256 << 10;
 
 type Context<'s> = StoreContextMut<'s, State>;
-/// What a call answers; the outer error is a plugin that broke the rules of the component model.
+/// The result of a call; the outer error is a violation of the component model.
 type Answer<R> = wasmtime::Result<Result<R, wit::Error>>;
 type Waits<'s, R> = Box<dyn Future<Output = wasmtime::Result<(Result<R, wit::Error>,)>> + Send + 's>;
 type Entries = Vec<Option<KeyValue>>;
 
-/// What a handle of the plugin's stands for.
+/// The value of a plugin's handle.
 struct OpenBucket {
     name: String,
-    /// For the name: a plugin may hold a thousand handles.
+    /// Charged for the name: a plugin may hold a thousand handles.
     _charge: Charge,
 }
 
@@ -85,7 +86,7 @@ fn link_keys(store: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()> {
     )
 }
 
-/// As the linker wants it.
+/// In the form that the linker requires.
 fn answer<'s, R>(call: impl Future<Output = Answer<R>> + Send + 's) -> Waits<'s, R> {
     Box::new(async move { Ok((call.await?,)) })
 }
@@ -126,15 +127,15 @@ impl State {
     }
 }
 
-/// What an operation needs, once it is its turn.
+/// What an operation needs once it is its turn.
 struct Turn {
     buckets: Arc<dyn Buckets>,
     bucket: String,
     room: InFlight,
 }
 
-/// Waits for the turn of an operation. The session's end ends the waiting; what a plugin does in `closed` may
-/// still wait, as long as that call may take.
+/// Waits for the turn of an operation. The session's end ends the wait; in `closed` an operation may still wait, as
+/// long as that call may take.
 async fn turn(store: &mut Context<'_>, handle: &Handle, load: Load) -> Result<Turn, wit::Error> {
     let state = store.data_mut();
     let bucket = state.wasi().view().table.get(handle).map_err(|_| wit::Error::NoSuchStore)?.name.clone();
@@ -161,7 +162,7 @@ async fn turn(store: &mut Context<'_>, handle: &Handle, load: Load) -> Result<Tu
     Ok(Turn { buckets: Arc::clone(&buckets), bucket, room })
 }
 
-/// Leaves the function with an answer for the plugin.
+/// Returns early with a result for the plugin.
 macro_rules! check {
     ($result:expr) => {
         match $result {
@@ -232,7 +233,7 @@ async fn set_many(
     (handle, entries): (Handle, WasmList<(WasmStr, WasmList<u8>)>),
 ) -> Answer<()> {
     check!(store.data().check_count(entries.len()));
-    // Where they lie; that they are no more than one call may hand to the host is seen to here.
+    // In place; the limit of one call bounds them.
     let entries = entries.iter(&mut store)?.collect::<wasmtime::Result<Vec<_>>>()?;
     let mut bytes = 0;
     for (key, value) in &entries {
@@ -257,7 +258,7 @@ async fn delete_many(mut store: Context<'_>, (handle, keys): (Handle, WasmList<W
     Ok(Ok(()))
 }
 
-/// Keys are small: they are taken out of the plugin's memory at once, 1 MiB of them at most.
+/// Keys are small: they are copied out of the plugin's memory at once, at most 1 MiB of them.
 fn read_keys(store: &mut Context<'_>, keys: &WasmList<WasmStr>) -> Answer<Vec<String>> {
     check!(store.data().check_count(keys.len()));
     let keys = keys.iter(&mut *store)?.collect::<wasmtime::Result<Vec<_>>>()?;
@@ -274,7 +275,7 @@ fn other(words: impl fmt::Display) -> wit::Error {
     wit::Error::Other(words.to_string())
 }
 
-/// What the plugin is told; what the operator should know was logged where it happened.
+/// The plugin's error; what the operator should know was logged where it happened.
 impl From<StoreError> for wit::Error {
     fn from(error: StoreError) -> Self {
         match error {

@@ -1,14 +1,14 @@
-//! `whelk:ssh/terminal`: the size and the settings of the user's terminal.
+//! `whelk:ssh/terminal`: the size and the modes of the user's terminal.
 //!
-//! The settings are kept and told; no line discipline acts on them yet. Event handlers start raw, so what is told
-//! first is the client's settings with everything off that would change a byte.
+//! Modes are stored and returned; no line discipline acts on them yet. Event handlers start raw, so the first modes are
+//! the client's with everything off that would change a byte.
 
 use std::collections::BTreeMap;
 
 use crate::host::bindings::imports::terminal::TerminalError;
 
-/// What `cfmakeraw` switches off. RFC 4254 §8: PARMRK, ISTRIP, INLCR, IGNCR, ICRNL, IXON; ISIG, ICANON, ECHO, ECHONL,
-/// IEXTEN; OPOST; CS7, PARENB.
+/// The modes that `cfmakeraw` switches off. RFC 4254 §8: PARMRK, ISTRIP, INLCR, IGNCR, ICRNL, IXON; ISIG, ICANON, ECHO,
+/// ECHONL, IEXTEN; OPOST; CS7, PARENB.
 const OFF_WHEN_RAW: [u8; 14] = [31, 33, 34, 35, 36, 38, 50, 51, 53, 56, 59, 70, 90, 92];
 
 /// The settings of the terminal that a process has accepted. The terminal itself is its channel's.
@@ -48,14 +48,13 @@ impl Terminal {
     }
 }
 
-/// Whether RFC 4254 §8 (with IUTF8 of RFC 8160) names the setting.
+/// Whether RFC 4254 §8 (with IUTF8 of RFC 8160) defines the mode.
 fn is_known(opcode: u8) -> bool {
     matches!(opcode, 1..=18 | 30..=42 | 50..=62 | 70..=75 | 90..=93 | 128 | 129)
 }
 
-/// The settings with which an event handler starts, each once: what counts is the last that was said. A client can
-/// name one setting ten thousand times, and a plugin that then changes as many would have the host search for hours,
-/// where no budget ends it.
+/// The initial modes of an event handler, each once: the last value counts. A client can name one mode ten thousand
+/// times, and a plugin that then changes as many would make the host search for hours, without a budget that ends it.
 fn raw(modes: &[(u8, u32)]) -> Vec<(u8, u32)> {
     let modes: BTreeMap<u8, u32> = modes
         .iter()

@@ -1,7 +1,7 @@
 //! `whelk:ssh/topics`: messages to and from the other sessions of the tenant.
 //!
-//! Registered by hand, as `channel.rs` is, so that a message is copied once, out of the plugin's memory into what all
-//! subscribers share. Without the grant everything is over quota.
+//! Registered by hand, like `channel.rs`, so that a message is copied once, from the plugin's memory to the copy that
+//! all subscribers share. Without the grant every call fails with over quota.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! WASI 0.2, linked and empty until a grant fills it: no arguments, no input, no files; environment, clocks and sockets as granted;
-//! little randomness at a time. What a plugin prints goes to its log.
+//! WASI 0.2, linked and empty until a grant provides something: no arguments, no input, no files; environment, clocks
+//! and sockets as granted; a limited number of random bytes a call. The output of a plugin goes to its log.
 
 pub(crate) mod clocks;
 pub(crate) mod files;
@@ -29,14 +29,14 @@ use files::Files;
 use http::Requests;
 use sockets::{SocketMaker, Sockets};
 
-/// Most bytes that one write to stdout or stderr may carry.
+/// The most bytes of one write to stdout or stderr.
 const WRITE: usize = 4 << 10;
 
-/// Most entries that a handle has in the table of what the host keeps for it: a pollable of a clock, beside itself, has
-/// the point in time. Handles themselves are counted by the store, each once.
+/// The most table entries of a handle: a pollable of a clock has its point in time beside itself. The store counts
+/// handles, each once.
 const ENTRIES: usize = 2;
 
-/// What one instance has of WASI.
+/// The WASI state of one instance.
 pub(crate) struct Wasi {
     context: WasiCtx,
     table: ResourceTable,
@@ -65,7 +65,7 @@ impl Wasi {
                 let clock = CoarseClock::start();
                 context.wall_clock(clock).monotonic_clock(clock);
             }
-            // The system's own, which the builder begins with.
+            // The system's own generator, which the builder begins with.
             Clock::Fine => {}
         }
         if let Some(allowed) = &grants.tcp {
@@ -83,7 +83,7 @@ impl Wasi {
         }
     }
 
-    /// As wasmtime-wasi wants it.
+    /// As wasmtime-wasi requires.
     pub(super) fn view(&mut self) -> WasiCtxView<'_> {
         WasiCtxView { ctx: &mut self.context, table: &mut self.table }
     }
@@ -93,17 +93,17 @@ impl Wasi {
         Files::new(self.files.clone(), &mut self.table)
     }
 
-    /// As wasmtime-wasi-http wants it.
+    /// As wasmtime-wasi-http requires.
     pub(super) fn http(&mut self) -> WasiHttpCtxView<'_> {
         self.requests.view(&mut self.table)
     }
 
-    /// Makes room for one more part of a request or an answer; false if there is none.
+    /// Makes room for one more part of a request or a response; false if there is none.
     pub(super) fn add_http_part(&mut self) -> bool {
         self.requests.add_part(&mut self.table)
     }
 
-    /// A call is over.
+    /// A call has ended.
     pub(super) fn tidy(&mut self) {
         self.sockets.tidy(&self.table);
         self.requests.tidy(&mut self.table);
@@ -120,7 +120,7 @@ impl Wasi {
 struct Printed {
     log: Arc<LogBook>,
     level: Level,
-    /// A line that has no end yet. One for all handles: a plugin may have a thousand.
+    /// The incomplete line. Shared by all handles, of which a plugin may have a thousand.
     begun: Arc<Mutex<Vec<u8>>>,
 }
 
@@ -150,7 +150,7 @@ impl Printed {
     }
 }
 
-/// One handle of it: cuts what is printed into lines of the log. What it leaves without an end is a line when it is dropped.
+/// One handle of the stream: splits output into lines of the log. An incomplete line is logged when it is dropped.
 struct Lines {
     log: Arc<LogBook>,
     level: Level,
@@ -191,7 +191,7 @@ impl Pollable for Lines {
 
 impl OutputStream for Lines {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
-        // What is not cut here is work for nothing, and memory that nobody is charged for.
+        // The rest would be work without effect, and memory that nobody is charged for.
         if bytes.len() > WRITE {
             return Err(StreamError::trap("more was written than check-write allows"));
         }

@@ -1,4 +1,4 @@
-//! One request and its answer, on a connection of their own.
+//! One request and its response, on a connection of their own.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -27,45 +27,46 @@ use crate::limits::budget::Charge;
 use crate::limits::descriptor::Descriptor;
 use crate::limits::usage::{Charged, ProcessUsage};
 
-/// The least that hyper reads into.
+/// The smallest read buffer of hyper.
 const LEAST_BUFFER: usize = 8 << 10;
-/// How long what the plugin has already sent may take to get to a server that has answered before it read everything.
+/// How long bytes that the plugin has already sent may take to reach a server that has answered before it read
+/// everything.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// An answer, and what keeps its body coming.
+/// A response, and the task that reads its body.
 pub(super) type Answered = (Response<WasiBody>, Box<dyn Future<Output = Result<(), Error>> + Send>);
 
-/// How long each step may take.
+/// The timeouts of each step.
 pub(super) struct HttpTimeouts {
-    /// Look-up, connection and TLS together.
+    /// Name look-up, connection and TLS together.
     pub(super) connect: Duration,
-    /// From the last byte of the request to the first of the answer.
+    /// From the last byte of the request to the first of the response.
     pub(super) first_byte: Duration,
-    /// Between two pieces of the answer.
+    /// Between two pieces of the response.
     pub(super) between_bytes: Duration,
 }
 
-/// A request that may go.
+/// A request that may be sent.
 pub(super) struct Exchange {
     pub(super) request: Request<WasiBody>,
     pub(super) target: Target,
     pub(super) list: Arc<AllowList>,
     pub(super) log: Arc<LogBook>,
     pub(super) timeouts: HttpTimeouts,
-    /// Most bytes of the answer's headers.
+    /// The most bytes of the response's headers.
     pub(super) headers: usize,
-    /// Most bytes of either body.
+    /// The most bytes of either body.
     pub(super) body: u64,
-    /// The place among the requests under way.
+    /// Its slot among the requests in progress.
     pub(super) room: OwnedSemaphorePermit,
-    /// For the connection and its buffers.
+    /// The charge for the connection and its buffers.
     pub(super) kept: (Descriptor, Charge),
-    /// Whose processor time it is.
+    /// The meter of processor time.
     pub(super) usage: Arc<ProcessUsage>,
 }
 
 impl Exchange {
-    /// Sends the request and waits for the head of the answer. Dropping it, or what it gives, closes the connection.
+    /// Sends the request and waits for the head of the response. Dropping it, or its result, closes the connection.
     pub(super) async fn run(self) -> Result<Answered, Error> {
         let Self { request, target, list, log, timeouts, headers, body, room, kept, usage } = self;
         let wire = reach(&target, &list, &log, &usage, Instant::now() + timeouts.connect).await?;
@@ -92,7 +93,7 @@ impl Exchange {
                 let is_over =
                     open.connection.as_mut().is_none_or(|connection| connection.as_mut().poll(context).is_ready());
                 if is_over {
-                    // What went wrong is told to the reader of the body.
+                    // The reader of the body gets the error.
                     open.connection = None;
                     return Poll::Ready(());
                 }
@@ -105,8 +106,8 @@ impl Exchange {
     }
 }
 
-/// A connection that is kept for its answer. Once nobody wants that any more, read or not, it has a moment to send what the plugin has
-/// already said, and no longer: the request is under way no more.
+/// A connection that stays open for its response. Once the response is no longer wanted, read or not, it has a moment
+/// to send what the plugin has written, and then closes: the request is no longer in progress.
 struct Open {
     connection: Option<Connection>,
     kept: Option<(Descriptor, Charge)>,
@@ -129,8 +130,8 @@ impl Drop for Open {
 
 type Connection = std::pin::Pin<Box<http1::Connection<TokioIo<Box<dyn Wire>>, Upload>>>;
 
-/// Sends the request and drives the connection until the head of the answer is there, or nothing has moved for too long (`None`).
-/// Gives the connection back unless it is over.
+/// Sends the request and drives the connection until the head of the response has arrived, or nothing has moved for too
+/// long (`None`). Returns the connection unless it has ended.
 async fn first_of_answer(
     mut sender: http1::SendRequest<Upload>,
     connection: Connection,
@@ -149,7 +150,7 @@ async fn first_of_answer(
             && open.as_mut().poll(context).is_ready()
         {
             connection = None;
-            // It is over, so the answer or the error is there.
+            // It has ended, so the response or the error is available.
             if let Poll::Ready(answer) = send.as_mut().poll(context) {
                 return Poll::Ready(answer.map_err(Some));
             }
@@ -167,8 +168,8 @@ async fn first_of_answer(
     (answer, connection)
 }
 
-/// Makes the request what goes over the wire: its target in origin form (RFC 9112 §3.2.1), the host that was checked and no other
-/// (RFC 9112 §3.2), and no field that is about the connection (RFC 9110 §7.6.1).
+/// Prepares the request for the wire: its target in origin form (RFC 9112 §3.2.1), the host that was checked and no
+/// other (RFC 9112 §3.2), and no connection-specific fields (RFC 9110 §7.6.1).
 fn dress(mut request: Request<WasiBody>, target: &Target) -> Result<Request<WasiBody>, Error> {
     for name in &DEFAULT_FORBIDDEN_HEADERS {
         request.headers_mut().remove(name);

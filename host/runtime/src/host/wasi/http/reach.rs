@@ -1,4 +1,4 @@
-//! The way to a server: its name is looked up once, each address is checked, and what was checked is what is connected to.
+//! Connects to a server: resolves its name once, checks each address, and connects only to an address that was checked.
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -14,7 +14,7 @@ use crate::grants::{AllowList, Host, Scheme, Target};
 use crate::host::log::LogBook;
 use crate::limits::usage::ProcessUsage;
 
-/// Addresses of one name that are tried.
+/// How many addresses of one name are tried.
 const ADDRESSES: usize = 8;
 
 /// A connection, with or without TLS.
@@ -49,7 +49,8 @@ pub(super) async fn reach(
     }
 }
 
-/// Asks the system's resolver, on a thread of its own: it blocks. The place in line is held until it has answered, whoever still waits.
+/// Calls the system's resolver on a thread, because it blocks. The slot is held until it has answered, even if nobody
+/// waits any more.
 async fn look_up(name: &str, port: u16, list: &AllowList, usage: Arc<ProcessUsage>) -> Result<Vec<SocketAddr>, Error> {
     let unknown = || Error::DnsError { rcode: None, info_code: None };
     let place = Arc::clone(list.lookups()).acquire_owned().await.map_err(|_| unknown())?;
@@ -62,7 +63,7 @@ async fn look_up(name: &str, port: u16, list: &AllowList, usage: Arc<ProcessUsag
     if found.is_empty() { Err(unknown()) } else { Ok(found) }
 }
 
-/// Those of a name's addresses that it may have.
+/// The allowed addresses of a name.
 fn checked(target: &Target, found: Vec<SocketAddr>, list: &AllowList, log: &LogBook) -> Result<Vec<SocketAddr>, Error> {
     let (good, bad): (Vec<_>, Vec<_>) = found.into_iter().partition(|address| list.admits(*address));
     for address in bad {
@@ -74,7 +75,7 @@ fn checked(target: &Target, found: Vec<SocketAddr>, list: &AllowList, log: &LogB
     if good.is_empty() { Err(Error::DestinationIpProhibited) } else { Ok(good) }
 }
 
-/// The first of the addresses that answers. Each has its share of the time that is left.
+/// Connects to the first address that answers. Each has its share of the remaining time.
 async fn connect(addresses: &[SocketAddr], deadline: Instant) -> Result<TcpStream, Error> {
     let mut last = Error::ConnectionTimeout;
     for (index, address) in addresses.iter().enumerate() {
@@ -83,7 +84,7 @@ async fn connect(addresses: &[SocketAddr], deadline: Instant) -> Result<TcpStrea
         let share = now + deadline.saturating_duration_since(now) / others;
         match timeout_at(share, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => {
-                // A request is written whole: there is nothing to wait for.
+                // A request is written as a whole, so there is nothing to wait for.
                 let _ = stream.set_nodelay(true);
                 return Ok(stream);
             }
@@ -99,7 +100,7 @@ fn failure(error: &io::Error) -> Error {
         io::ErrorKind::ConnectionRefused => Error::ConnectionRefused,
         io::ErrorKind::TimedOut => Error::ConnectionTimeout,
         io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => Error::DestinationIpUnroutable,
-        // The kinds are the standard library's and grow; out of files is among them.
+        // The kinds are the standard library's and may grow; out of files is among them.
         _ => Error::DestinationUnavailable,
     }
 }
