@@ -1,41 +1,42 @@
-//! Which sessions of a connection have something for it: a list that the sessions write and the pump empties.
+//! Which channels of a connection have something to send: a list that sessions fill and the connection's task empties.
 
 use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::Notify;
 use whelk_ssh::message::mux::ChannelId;
 
-/// Filled by any thread, emptied by one task. A session stands in it at most a few times: it is woken only on "was empty".
+/// Filled by any thread, emptied by one task. It stays short: a session wakes its connection only when its output was
+/// empty before.
 #[derive(Default)]
 pub(crate) struct Ready {
-    sessions: Mutex<Vec<Ticket>>,
+    tickets: Mutex<Vec<Ticket>>,
     filled: Notify,
 }
 
-/// A session by its channel and by its birth: the number of a channel is used again, and a late wake-up must not reach the next one.
+/// A channel by its number and by a serial number that is never used again: channel numbers are, and a late wake-up must
+/// not reach the next channel of that number.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Ticket {
     pub(crate) channel: ChannelId,
-    pub(crate) birth: u64,
+    pub(crate) serial: u64,
 }
 
 impl Ready {
-    /// This session has something.
+    /// The channel has something to send. Wakes the connection's task once for a burst.
     pub(crate) fn push(&self, ticket: Ticket) {
-        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
-        sessions.push(ticket);
-        // One wake-up for a whole burst.
-        if sessions.len() == 1 {
+        let mut tickets = self.tickets.lock().unwrap_or_else(PoisonError::into_inner);
+        tickets.push(ticket);
+        if tickets.len() == 1 {
             self.filled.notify_one();
         }
     }
 
-    /// Everything that was pushed since the last time.
+    /// Takes everything that was pushed since the last call.
     pub(crate) fn take(&self) -> Vec<Ticket> {
-        std::mem::take(&mut *self.sessions.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *self.tickets.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Waits until there is something. Can be dropped and called again.
+    /// Waits until something is pushed. Cancel safe.
     pub(crate) async fn filled(&self) {
         self.filled.notified().await;
     }

@@ -1,0 +1,172 @@
+//! From SSH to the runtime: what each event of the protocol means for a session.
+
+use whelk_runtime::{ChannelEvent, Ending};
+use whelk_ssh::connection::Event;
+use whelk_ssh::message::mux::{ChannelId, Stream};
+use whelk_ssh::message::request::Request;
+use whelk_ssh::mux::{self, Decline, OpenFailure};
+
+use super::request::{Rejection, to_event};
+use super::session::{self, OpenRefusal};
+use super::{Bridge, Channel, RefusedChannel};
+use crate::observe::escape::escape;
+use crate::observe::event::{ConnectionEvent, SessionEvent, emit};
+use crate::observe::refusals;
+
+impl Bridge {
+    /// Takes an event of the connection.
+    pub(crate) fn receive(&mut self, event: Event<'_>) {
+        match event {
+            Event::Channel(event) => self.receive_channel(event),
+            Event::Debug { text, .. } => {
+                emit(ConnectionEvent::PeerNote { connection: self.connection, text: escape(text) });
+            }
+            // Events of a client.
+            Event::Banner(_) | Event::Refused { .. } | Event::Authenticated => {}
+        }
+    }
+
+    fn receive_channel(&mut self, event: mux::Event<'_>) {
+        match event {
+            mux::Event::Open { channel, kind, payload: _ } => self.open(channel, kind),
+            mux::Event::Request { channel, request, decline } => self.request(channel, &request, decline),
+            mux::Event::Data { channel, stream, data } => {
+                let extended = match stream {
+                    Stream::Data => None,
+                    Stream::Extended(kind) => Some(kind),
+                };
+                if let Some(session) = self.session(channel) {
+                    session.inbox.data(extended, data);
+                }
+            }
+            mux::Event::Answered { channel, success } => {
+                if let Some(session) = self.session(channel) {
+                    session.inbox.answered(success);
+                }
+            }
+            mux::Event::Writable { channel } => self.channels.queue(channel),
+            mux::Event::Eof { channel } => {
+                if let Some(session) = self.session(channel) {
+                    session.inbox.event(ChannelEvent::Eof);
+                }
+            }
+            mux::Event::ProtocolError { channel, violation } => {
+                let connection = self.connection;
+                emit(SessionEvent::ProtocolError { connection, channel: channel.0, error: &violation });
+                self.close(channel);
+            }
+            mux::Event::Closed { channel } => self.close(channel),
+            mux::Event::Refused { what, name, reason } => self.log_refused(what, name, reason),
+            // A server opens no sessions, and asks nothing of which it needs the answer.
+            mux::Event::Opened { .. } | mux::Event::OpenFailed { .. } | mux::Event::GlobalAnswered { .. } => {}
+        }
+    }
+
+    /// CHANNEL_OPEN: decides by the kind of channel. RFC 4254 §5.1.
+    fn open(&mut self, channel: ChannelId, kind: &[u8]) {
+        match kind {
+            b"session" => self.open_session(channel),
+            _ => self.refuse(channel, kind, OpenFailure::UnknownChannelType, "unknown channel type".to_owned()),
+        }
+    }
+
+    /// Starts a session. Its plugin says later whether it accepts it.
+    fn open_session(&mut self, channel: ChannelId) {
+        let Some(user) = self.user.clone() else { return };
+        let (gateway, connection) = (&self.gateway, self.connection);
+        match session::take_seat(gateway, connection, channel, &user.identity) {
+            Ok(seat) => self.channels.insert(channel, |wake| {
+                Channel::Session(session::open(gateway, connection, channel, &user, seat, wake))
+            }),
+            Err(refusal) => {
+                let (failure, text) = refusal.failure();
+                if let OpenRefusal::UserLimit { logged: true, .. } = refusal {
+                    self.refused.push(RefusedChannel { channel, failure, text });
+                } else {
+                    self.refuse(channel, b"session", failure, text);
+                }
+            }
+        }
+    }
+
+    /// Does not open a channel: the client is told in this turn, the operator in the log.
+    fn refuse(&mut self, channel: ChannelId, kind: &[u8], failure: OpenFailure, text: String) {
+        let user = self.user.as_ref().map_or("", |user| user.identity.user.as_str());
+        let (connection, number, detail) = (self.connection, Some(channel.0), &b""[..]);
+        let line = refusals::Line { connection, channel: number, user, what: kind, detail, reason: &text };
+        self.refusals.tell(&line);
+        self.refused.push(RefusedChannel { channel, failure, text });
+    }
+
+    /// CHANNEL_REQUEST: tells the plugin, or refuses the request without asking it. RFC 4254 §5.4.
+    fn request(&mut self, channel: ChannelId, request: &Request<'_>, decline: Decline<'_>) {
+        let (connection, number) = (self.connection, channel.0);
+        let user = self.user.as_ref().map_or("", |user| user.identity.user.as_str());
+        let Some(Channel::Session(session)) = self.channels.get_mut(channel) else { return };
+        let event = to_event(request, &mut session.requests);
+        if matches!(event, Ok(ChannelEvent::Shell | ChannelEvent::Exec(_) | ChannelEvent::Subsystem(_))) {
+            // No more variables follow.
+            session.requests.refused.tell(connection, number, user);
+        }
+        match event {
+            Ok(event) => session.inbox.event(event),
+            Err(Rejection::Variable) => decline.decline(),
+            Err(Rejection::Other { detail, reason, on_stderr }) => {
+                if on_stderr {
+                    // The text has to precede the answer, which the mux would give at once.
+                    session.inbox.refuse(Some(&reason));
+                } else {
+                    decline.decline();
+                }
+                let what = request.kind();
+                let line = refusals::Line { connection, channel: Some(number), user, what, detail, reason: &reason };
+                session.refusals.tell(&line);
+            }
+        }
+    }
+
+    /// CHANNEL_CLOSE, or a violation that closes the channel. Its number may soon be that of another channel, so nothing
+    /// is kept.
+    fn close(&mut self, channel: ChannelId) {
+        match self.channels.remove(channel) {
+            Some(Channel::Session(mut session)) => {
+                session.requests.refused.tell(self.connection, channel.0, self.user_name());
+                session.inbox.event(ChannelEvent::Close);
+                session.inbox.end(Ending::ClientClosed);
+            }
+            None => {}
+        }
+    }
+
+    /// The mux has refused something without asking: a line in the log.
+    fn log_refused(&mut self, what: mux::Refused, name: &[u8], reason: &str) {
+        let user = self.user.as_ref().map_or("", |user| user.identity.user.as_str());
+        let channel = refusals::channel_of(what);
+        let line = refusals::Line { connection: self.connection, channel, user, what: name, detail: b"", reason };
+        match channel.and_then(|channel| self.channels.get_mut(ChannelId(channel))) {
+            Some(Channel::Session(session)) => session.refusals.tell(&line),
+            None => self.refusals.tell(&line),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::fixture::{unlisted, user};
+    use super::*;
+
+    #[tokio::test]
+    async fn a_channel_of_a_kind_that_nobody_serves_is_refused_with_the_reason() {
+        let (_folder, gateway) = unlisted();
+        let mut bridge = Bridge::new(Arc::new(gateway), 1);
+        bridge.logged_in(user());
+        let open = mux::Event::Open { channel: ChannelId(3), kind: b"direct-tcpip", payload: b"\0\0\0\0" };
+        bridge.receive(Event::Channel(open));
+        assert!(bridge.is_empty());
+        let [RefusedChannel { channel, failure, text }] = &bridge.refused[..] else { panic!("one refusal") };
+        assert_eq!((*channel, *failure), (ChannelId(3), OpenFailure::UnknownChannelType));
+        assert_eq!(text, "unknown channel type");
+    }
+}

@@ -1,0 +1,141 @@
+//! From the runtime to SSH: each session's turn at the connection, and what its messages become.
+
+use whelk_runtime::{Drained, Exit, OpenReply, Output, Sink};
+use whelk_ssh::connection::{Progress, Server};
+use whelk_ssh::error::Error;
+use whelk_ssh::message::mux::{ChannelId, Stream};
+use whelk_ssh::mux;
+
+use super::session::OpenRefusal;
+use super::{Bridge, Channel, RefusedChannel};
+
+/// Fixed cost of a channel's turn, in bytes: a client may take one byte a packet, and each packet is work.
+const TURN_COST: usize = 1 << 10;
+
+impl Bridge {
+    /// Lets the channels that have something to send put their packets, one each in turn, up to about `budget` bytes.
+    ///
+    /// # Errors
+    /// [`Error::Requested`]: a plugin ends the connection.
+    pub(crate) fn send(&mut self, connection: &mut Server, budget: usize) -> Result<Progress, Error> {
+        for RefusedChannel { channel, failure, text } in self.refused.drain(..) {
+            connection.refuse(channel, failure, &text);
+        }
+        self.channels.queue_woken();
+        if connection.can_write() {
+            self.channels.release_held();
+        }
+        let mut cost = 0;
+        while cost < budget {
+            let Some(channel) = self.channels.next() else { return Ok(Progress::Done) };
+            cost += TURN_COST + self.turn(connection, channel)?;
+        }
+        Ok(Progress::More)
+    }
+
+    /// One channel's turn: its credit, its messages and at most one packet of data. Returns how many bytes of data.
+    fn turn(&mut self, connection: &mut Server, channel: ChannelId) -> Result<usize, Error> {
+        let Some(Channel::Session(session)) = self.channels.get_mut(channel) else { return Ok(0) };
+        let credit = session.inbox.take_credit();
+        if credit > 0 {
+            connection.taken(channel, credit);
+        }
+        let mut turn = Turn { connection, channel, sent: 0, full: false, refused: false, unsent: 0, disconnect: None };
+        let drained = session.outbox.drain(&mut turn);
+        let Turn { sent, full, refused, unsent, disconnect, .. } = turn;
+        // Requests that could not be made get no answer from the client.
+        (0..unsent).for_each(|_| session.inbox.answered(false));
+        if refused {
+            // No CLOSE follows for a channel that was never open.
+            self.channels.remove(channel);
+        } else {
+            match drained {
+                Drained::Empty => {}
+                Drained::More if !full => self.channels.queue(channel),
+                // The client's window is empty: `Event::Writable` queues the channel again.
+                Drained::More if connection.can_write() => {}
+                Drained::More => self.channels.hold(channel),
+            }
+        }
+        disconnect.map_or(Ok(sent), Err)
+    }
+}
+
+/// One session's turn at the connection.
+struct Turn<'c> {
+    connection: &'c mut Server,
+    channel: ChannelId,
+    /// Bytes of data that were taken.
+    sent: usize,
+    /// Whether there was no room for all that was offered.
+    full: bool,
+    /// Whether the channel is not opened.
+    refused: bool,
+    /// How many of the plugin's requests could not be made.
+    unsent: u32,
+    /// The plugin ends the connection.
+    disconnect: Option<Error>,
+}
+
+impl Sink for Turn<'_> {
+    fn opened(&mut self, reply: OpenReply) {
+        let refusal = match reply {
+            OpenReply::Accepted => return self.connection.accept(self.channel),
+            OpenReply::Refused => OpenRefusal::Plugin,
+            OpenReply::Full => OpenRefusal::Full,
+        };
+        self.refused = true;
+        let (failure, text) = refusal.failure();
+        self.connection.refuse(self.channel, failure, &text);
+    }
+
+    fn reply(&mut self, success: bool, times: u32) {
+        self.connection.reply_alike(self.channel, success, times);
+    }
+
+    fn bytes(&mut self, to: Output, data: &[u8]) -> usize {
+        let stream = match to {
+            Output::Stdout => Stream::Data,
+            Output::Stderr => Stream::STDERR,
+            Output::Extended(kind) => Stream::Extended(kind),
+        };
+        let taken = self.connection.write(self.channel, stream, data);
+        // Taking less than was offered is no lack of room: a turn takes one packet.
+        self.full = taken < data.len() && self.connection.room(self.channel) == 0;
+        self.sent += taken;
+        taken
+    }
+
+    fn eof(&mut self) {
+        self.connection.send_eof(self.channel);
+    }
+
+    fn request(&mut self, name: &str, payload: &[u8]) {
+        if !self.connection.request(self.channel, name.as_bytes(), payload, true) {
+            self.unsent += 1;
+        }
+    }
+
+    fn exit(&mut self, exit: &Exit) {
+        let exit = match exit {
+            Exit::Status(status) => mux::Exit::Status(*status),
+            Exit::Signal { name, core_dumped, message } => mux::Exit::Signal {
+                name: name.as_str().to_owned(),
+                core_dumped: *core_dumped,
+                message: message.clone(),
+            },
+        };
+        self.connection.exit(self.channel, exit);
+    }
+
+    fn disconnect(&mut self, reason: u32, text: &str) {
+        self.disconnect = Some(Error::Requested { reason, text: text.to_owned() });
+    }
+
+    fn debug(&mut self, text: &str, always_display: bool) {
+        // Sealed at once: without this check the messages would fill the output of a client that does not read.
+        if self.connection.can_write() {
+            self.connection.debug(text, always_display);
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! A channel of kind `session` (RFC 4254 §6.1): its ends of the pipes to a session of a plugin, and how it is opened.
+
+use std::sync::Arc;
+
+use whelk_runtime::{Exit, Inbox, Outbox, Plugins, SessionSide, Wake, notice, session_pipes};
+use whelk_ssh::message::mux::ChannelId;
+use whelk_ssh::mux::OpenFailure;
+
+use super::request::RequestLimits;
+use super::user::User;
+use crate::auth::access::Identity;
+use crate::observe::escape::escape;
+use crate::observe::event::{LimitEvent, SessionEvent, emit};
+use crate::observe::refusals::Refusals;
+use crate::observe::session_summary::SessionSummary;
+use crate::server::drain::Phase;
+use crate::server::gateway::Gateway;
+use crate::tenant::Seat;
+
+/// The connection's side of one session.
+pub(super) struct SessionChannel {
+    pub(super) inbox: Inbox,
+    pub(super) outbox: Outbox,
+    /// What the client may still ask for.
+    pub(super) requests: RequestLimits,
+    /// The log lines about refused requests.
+    pub(super) refusals: Refusals,
+}
+
+/// Why a session is not opened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum OpenRefusal {
+    /// The server is draining.
+    Stopping,
+    /// No more instances fit.
+    Full,
+    /// The user has as many sessions as allowed.
+    UserLimit {
+        /// How many that is.
+        most: u32,
+        /// Whether the log has a line about it already.
+        logged: bool,
+    },
+    /// The plugin does not exist, cannot be started, or has refused the session.
+    Plugin,
+}
+
+impl OpenRefusal {
+    /// What the client is told. RFC 4254 §5.1.
+    pub(super) fn failure(self) -> (OpenFailure, String) {
+        let (failure, text) = match self {
+            OpenRefusal::Stopping => (OpenFailure::AdministrativelyProhibited, "the server is stopping"),
+            OpenRefusal::Full => (OpenFailure::ResourceShortage, "the server is full: try again later"),
+            OpenRefusal::UserLimit { most, .. } => {
+                let text = format!("this user has {most} sessions and may have no more: close one first");
+                return (OpenFailure::ResourceShortage, text);
+            }
+            OpenRefusal::Plugin => (OpenFailure::ConnectFailed, "the plugin is not available"),
+        };
+        (failure, text.to_owned())
+    }
+}
+
+/// Takes a place for one more session of this user.
+///
+/// # Errors
+/// There is none.
+pub(super) fn take_seat(
+    gateway: &Gateway,
+    connection: u64,
+    channel: ChannelId,
+    identity: &Identity,
+) -> Result<Seat, OpenRefusal> {
+    if gateway.drain().phase() > Phase::Serving {
+        return Err(OpenRefusal::Stopping);
+    }
+    if gateway.is_full() {
+        return Err(OpenRefusal::Full);
+    }
+    let most = gateway.limits_of(identity).sessions_per_user;
+    gateway.tenants().seat(&identity.user, most).map_err(|crowded| {
+        if crowded.is_news {
+            let (user, tenant) = (escape(identity.user.as_bytes()), escape(identity.tenant.as_bytes()));
+            let (channel, limit) = (channel.0, "sessions_per_user");
+            emit(LimitEvent::UserSessions { connection, channel, user, tenant, limit, most });
+        }
+        OpenRefusal::UserLimit { most, logged: crowded.is_news }
+    })
+}
+
+/// Makes the pipes of a session that holds `seat` until its output was sent, and starts its task.
+pub(super) fn open(
+    gateway: &Arc<Gateway>,
+    connection: u64,
+    channel: ChannelId,
+    user: &Arc<User>,
+    seat: Seat,
+    wake: Wake,
+) -> SessionChannel {
+    let limits = gateway.limits_of(&user.identity);
+    let (inbox, outbox, side) = session_pipes(limits.output, wake);
+    side.keep(seat);
+    start(gateway, connection, channel, user, side);
+    let requests = RequestLimits::new(limits, gateway.environment_names());
+    SessionChannel { inbox, outbox, requests, refusals: Refusals::default() }
+}
+
+/// Starts the task of a session, which says through the pipes whether the channel is opened.
+fn start(gateway: &Arc<Gateway>, connection: u64, channel: ChannelId, user: &Arc<User>, side: SessionSide) {
+    let (gateway, user) = (Arc::clone(gateway), Arc::clone(user));
+    tokio::spawn(async move { run(&gateway, connection, channel, &user, side).await });
+}
+
+/// The task of a session: finds the plugin and runs it to its end.
+async fn run(gateway: &Gateway, connection: u64, channel: ChannelId, user: &User, side: SessionSide) {
+    let Identity { tenant: name, plugin, .. } = &user.identity;
+    let found = tokio::select! {
+        found = gateway.tenants().settled(name, plugin) => found,
+        // The client has gone. The drop of `side` says that the channel is not opened.
+        () = side.until_ended() => return,
+    };
+    if let Some(words) = found.try_again(plugin) {
+        let (tenant, plugin) = (escape(name.as_bytes()), escape(plugin.as_bytes()));
+        emit(SessionEvent::NotReady { connection, channel: channel.0, tenant, plugin, reason: &words });
+        notice(side, &format!("{words}\r\n"), Exit::Status(1)).await;
+        return;
+    }
+    let tenant = gateway.tenants().find(name).await;
+    let Some((tenant, plugin)) = tenant.zip(found.found()) else {
+        let (tenant, plugin) = (escape(name.as_bytes()), escape(plugin.as_bytes()));
+        emit(SessionEvent::WithoutPlugin { connection, channel: channel.0, tenant, plugin });
+        notice(side, &gateway.no_such_plugin(), Exit::Status(1)).await;
+        return;
+    };
+    let (name, shown, generation) = (plugin.name(), escape(name.as_bytes()), plugin.generation());
+    let channel = channel.0;
+    emit(SessionEvent::Opened { connection, channel, tenant: shown, plugin: name, generation });
+    let (shared, plugins) = (Arc::clone(tenant.shared()), tenant as Arc<dyn Plugins>);
+    let report = plugin.session(user.facts.on_channel(channel), &shared, &plugins, side).await;
+    SessionSummary { connection, channel, tenant: &shared }.write(&report);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
+    use super::super::fixture::{unlisted, user};
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_goes_while_it_waits_for_its_plugin_leaves_no_task_behind() {
+        let (_folder, gateway) = unlisted();
+        let user = user();
+        let (inbox, _outbox, side) = session_pipes(1 << 10, Arc::new(|| ()));
+        let mut session = std::pin::pin!(run(&gateway, 1, ChannelId(0), &user, side));
+        let second = Duration::from_secs(1);
+        assert!(timeout(second, &mut session).await.is_err(), "it waits for the plugin");
+        drop(inbox);
+        assert!(timeout(second, session).await.is_ok(), "it has ended");
+    }
+}

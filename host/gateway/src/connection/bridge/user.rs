@@ -1,0 +1,59 @@
+//! The user of a connection, and what its sessions may know of it.
+
+use whelk_runtime::Facts;
+use whelk_ssh::connection::Server;
+
+use crate::auth::access::Identity;
+use crate::observe::escape::escape;
+
+/// The user that has logged in on a connection.
+pub(crate) struct User {
+    pub(crate) identity: Identity,
+    /// What a plugin may ask for, by name.
+    pub(super) facts: Facts,
+}
+
+/// Where a connection comes from.
+pub(crate) struct Origin {
+    /// The connection's number, as in the log.
+    pub(crate) connection: u64,
+    /// The client's address and port.
+    pub(crate) peer: String,
+    /// The address and port that it has connected to, or nothing.
+    pub(crate) local: String,
+}
+
+impl User {
+    /// Collects the facts of a connection whose first key exchange and login are complete.
+    pub(crate) fn new(identity: Identity, origin: &Origin, connection: &Server, server_version: &str) -> User {
+        let client_version = connection.peer_identification().unwrap_or_default();
+        let mut facts = vec![
+            ("connection-id", origin.connection.to_string()),
+            ("user", identity.user.clone()),
+            ("principal", identity.user.clone()),
+            ("tenant", identity.tenant.clone()),
+            ("address", origin.peer.clone()),
+            ("local-address", origin.local.clone()),
+            ("client-version", escape(client_version).to_string()),
+            ("server-version", server_version.to_owned()),
+            ("method", identity.method.to_owned()),
+        ];
+        facts.extend(identity.fingerprint.clone().map(|fingerprint| ("key-fingerprint", fingerprint)));
+        if let Some(id) = connection.session_id() {
+            facts.push(("session-id", id.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()));
+        }
+        if let Some(agreed) = connection.negotiated() {
+            let (to_server, to_client) = (agreed.cipher_to_server.name(), agreed.cipher_to_client.name());
+            facts.extend([
+                ("kex", agreed.kex.to_owned()),
+                ("host-key", agreed.host_key.to_owned()),
+                ("cipher-in", to_server.to_owned()),
+                ("cipher-out", to_client.to_owned()),
+                // All our ciphers bring their own integrity check.
+                ("mac-in", "<implicit>".to_owned()),
+                ("mac-out", "<implicit>".to_owned()),
+            ]);
+        }
+        User { identity, facts: facts.into_iter().collect() }
+    }
+}

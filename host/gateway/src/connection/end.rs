@@ -1,0 +1,49 @@
+//! Why a connection is over: what its client is told, and what the log says.
+
+use std::io;
+
+use whelk_ssh::error::{Error, Reason};
+
+/// Why a connection is over.
+pub(crate) enum End {
+    /// The peer has closed the stream, or the stream has failed.
+    Lost(io::Error),
+    /// The protocol ends it, on either side.
+    Protocol(Error),
+    /// The server stops, and the connection has no session left or no time.
+    Drained,
+    /// The client had not logged in, and its place was given to another.
+    TakenBack,
+}
+
+impl From<Error> for End {
+    fn from(error: Error) -> End {
+        End::Protocol(error)
+    }
+}
+
+impl End {
+    /// The error that says which DISCONNECT the client is sent, if it may still be listening. RFC 4253 §11.1.
+    pub(crate) fn error(&self) -> Option<Error> {
+        match self {
+            End::Lost(_) => None,
+            End::Protocol(error) => Some(error.clone()),
+            End::Drained => Some(Error::Closed(Reason::ByApplication)),
+            End::TakenBack => {
+                let text = "too many connections have not logged in; try again".to_owned();
+                Some(Error::Requested { reason: Reason::TooManyConnections as u32, text })
+            }
+        }
+    }
+
+    /// The reason for the log. It may hold a peer's text: escape it.
+    pub(crate) fn reason(&self) -> String {
+        match self {
+            End::Lost(error) if error.kind() == io::ErrorKind::UnexpectedEof => "the peer hung up".to_owned(),
+            End::Lost(error) => error.to_string(),
+            End::Protocol(error) => error.to_string(),
+            End::Drained => "the server stops".to_owned(),
+            End::TakenBack => "not logged in, and its place was given to a new connection".to_owned(),
+        }
+    }
+}

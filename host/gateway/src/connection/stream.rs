@@ -1,0 +1,65 @@
+//! The byte stream that carries a connection: a TCP socket, or anything else that reads and writes.
+//!
+//! The driver waits for *readiness* and then moves bytes between the stream and the protocol's buffers without waiting, so
+//! that no buffer is borrowed across an await, and every wait can be dropped. TCP sockets can do that by themselves
+//! ([`tcp`]). Streams that only have `AsyncRead` and `AsyncWrite`, such as standard input and output, do it through
+//! [`polled::Polled`].
+
+pub mod polled;
+pub mod tcp;
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+/// A byte stream that can carry a connection.
+pub trait ByteStream: AsyncRead + AsyncWrite + Unpin + Send {
+    /// Whether [`acknowledge`](ByteStream::acknowledge) has an effect.
+    const ACKNOWLEDGES: bool;
+
+    /// Reads what is there into `space`, without waiting. Returns how many bytes, 0 at the end of the stream.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::WouldBlock`] if nothing is there, or the stream's error.
+    fn try_read(&mut self, space: &mut [u8]) -> io::Result<usize>;
+
+    /// Writes as much of `bytes` as fits, without waiting. Returns how many bytes.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::WouldBlock`] if nothing fits, or the stream's error.
+    fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize>;
+
+    /// Waits until one of `events` may have come; it may also return early. Cancel safe.
+    ///
+    /// # Errors
+    /// The peer has gone, if `events` asks for that, or the stream's error.
+    fn ready(&mut self, events: Events) -> impl Future<Output = io::Result<()>> + Send;
+
+    /// Acknowledges what was read now, instead of when the kernel sees fit.
+    fn acknowledge(&self) {}
+
+    /// The address and port that the client has connected to, if the stream is a socket.
+    fn local_address(&self) -> Option<SocketAddr> {
+        None
+    }
+}
+
+/// What [`ByteStream::ready`] waits for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Events {
+    /// There is something to read, or the end of the stream.
+    pub readable: bool,
+    /// There is room to write.
+    pub writable: bool,
+    /// The peer has gone, which a socket shows even while nothing is read.
+    pub hang_up: bool,
+}
+
+impl Events {
+    /// Whether there is anything to wait for.
+    pub(crate) fn any(self) -> bool {
+        self.readable || self.writable || self.hang_up
+    }
+}
