@@ -227,7 +227,7 @@ async fn a_panic_ends_its_own_connection_and_frees_its_places() {
     .await;
 }
 
-/// C7, C8: real-clients.md rule 1.
+/// C7, C8: a violation on one channel ends that channel alone.
 #[tokio::test]
 async fn a_channel_with_a_violation_ends_alone_and_the_log_says_why() {
     let (ear, _guard) = listen();
@@ -252,7 +252,7 @@ async fn a_channel_with_a_violation_ends_alone_and_the_log_says_why() {
     .await;
 }
 
-/// C31: real-clients.md rule 1. `SendEnv *` on a machine with many variables, by a client that waits for no answer.
+/// C31: a burst of variables ends nothing: `SendEnv *` on a machine with many, by a client that waits for no reply.
 #[tokio::test]
 async fn hundreds_of_variables_in_a_burst_end_nothing() {
     let (ear, _guard) = listen();

@@ -1,4 +1,4 @@
-//! Key exchange, first and later ones, between two of us.
+//! Key exchanges, first and later ones, between our client and our server.
 
 mod pair;
 
@@ -13,7 +13,7 @@ use whelk_ssh::message::mux::Stream;
 use whelk_ssh::phase::LoginStage;
 use whelk_ssh::transport::RekeyPolicy;
 
-/// Enough to need several packets and several windows' adjustments, little enough to be carried byte by byte.
+/// Enough for several packets and window adjustments, little enough to be carried byte by byte.
 fn sample(length: usize) -> Vec<u8> {
     (0..length).map(|index| (index * 7 + index / 251) as u8).collect()
 }
@@ -179,7 +179,7 @@ fn a_hundred_rekeys_in_a_row_succeed() {
     });
 }
 
-/// P7, P8: a deadline belongs to its stage and does not move with every byte.
+/// P7, P8: a deadline belongs to its stage and is not extended by bytes.
 #[test]
 fn each_stage_has_its_deadline() {
     twice(|setup| {
@@ -219,7 +219,7 @@ fn sides_without_a_common_algorithm_report_it() {
     });
 }
 
-/// P15, P29: whatever is flipped on the wire, nothing that was not sealed is ever handled.
+/// P15, P29: whatever byte is changed on the wire, nothing that was not sealed is ever handled.
 #[test]
 fn a_flipped_bit_anywhere_ends_the_connection() {
     let length = {

@@ -1,4 +1,4 @@
-//! A server's machine with a key of a stranger before it, and what it has put.
+//! A server's authentication machine with a client's key, and its replies.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ pub(crate) const FAILURE: &[u8] = b"\x33\0\0\0\x12publickey,password\0";
 /// SUCCESS.
 pub(crate) const SUCCESS: &[u8] = b"\x34";
 
-/// An output that keeps what was put, with as much room as the test says.
+/// An output that records messages, with as much room as the test allows.
 pub(crate) struct Sent {
     pub(crate) payloads: Vec<Vec<u8>>,
     pub(crate) room: usize,
@@ -55,7 +55,7 @@ pub(crate) fn request(user: &[u8], service: &[u8], method: &[u8], body: &[u8]) -
     encode(&AuthMessage::UserauthRequest { user, service, method, body: Rest(body) })
 }
 
-/// A request as an honest client writes it.
+/// A request in the form of a legitimate client.
 pub(crate) fn honest(user: &[u8], method: Method<'_>) -> Vec<u8> {
     let mut body = Vec::new();
     let name = method.encode(&mut body);
@@ -74,7 +74,7 @@ pub(crate) fn key() -> HostKey {
     HostKey::generate().expect("the system has randomness")
 }
 
-/// Asks whether `key` would do.
+/// Queries whether `key` would be accepted.
 pub(crate) fn query(user: &[u8], key: &HostKey) -> Vec<u8> {
     honest(user, Method::PublicKey { algorithm: b"ssh-ed25519", key: key.public().blob(), signature: None })
 }
@@ -89,12 +89,12 @@ pub(crate) struct Covered<'a> {
     pub(crate) signed: bool,
     pub(crate) algorithm: &'a [u8],
     pub(crate) blob: &'a [u8],
-    /// Behind everything else, where hostbound signatures have the host key.
+    /// After everything else, where hostbound signatures have the host key.
     pub(crate) tail: &'a [u8],
 }
 
 impl<'a> Covered<'a> {
-    /// As RFC 4252 §7 has it.
+    /// In the form of RFC 4252 §7.
     pub(crate) fn right(user: &'a [u8], blob: &'a [u8]) -> Covered<'a> {
         Covered {
             session: SESSION,
@@ -131,12 +131,12 @@ pub(crate) fn signed_over(user: &[u8], key: &HostKey, signer: &HostKey, covered:
     honest(user, Method::PublicKey { algorithm: b"ssh-ed25519", key: public.blob(), signature: Some(&signature) })
 }
 
-/// A request of `user`, rightly signed with `key`.
+/// A request of `user`, correctly signed with `key`.
 pub(crate) fn signed(user: &[u8], key: &HostKey) -> Vec<u8> {
     signed_over(user, key, key, &Covered::right(user, key.public().blob()).bytes())
 }
 
-/// An attempt in words: what the application was asked.
+/// An attempt as text: what the application was asked.
 pub(crate) fn words(attempt: Attempt<'_>) -> String {
     let how = match attempt.credential {
         Credential::None => "none".to_owned(),
@@ -148,7 +148,7 @@ pub(crate) fn words(attempt: Attempt<'_>) -> String {
     format!("{} {how}", attempt.user.escape_ascii())
 }
 
-/// A server's machine and what it has put.
+/// A server's machine and its output.
 pub(crate) struct Door {
     pub(crate) server: ServerAuth,
     pub(crate) out: Sent,
@@ -159,7 +159,7 @@ impl Door {
         Door { server: ServerAuth::new(Arc::new(settings)), out: Sent::new() }
     }
 
-    /// A door with default settings whose client has the service already.
+    /// A machine with default settings whose client has requested the service.
     pub(crate) fn open() -> Door {
         Door::with(Settings::default())
     }
@@ -171,14 +171,14 @@ impl Door {
         door
     }
 
-    /// Gives one payload and puts what is owed.
+    /// Handles one payload and writes what is owed.
     pub(crate) fn give<'p>(&mut self, payload: &'p [u8]) -> Result<Step<'p>, Error> {
         let step = self.server.handle(payload, SESSION);
         self.server.settle(&mut self.out);
         step
     }
 
-    /// Gives a payload that must lead to a question; says which.
+    /// Handles a payload that must lead to a question; returns it.
     pub(crate) fn question(&mut self, payload: &[u8]) -> String {
         assert_eq!(self.give(payload), Ok(Step::Attempt));
         assert!(self.server.waits());
@@ -191,7 +191,7 @@ impl Door {
         result
     }
 
-    /// Gives a payload, answers the question if there is one, and returns the one reply.
+    /// Handles a payload, answers the question if there is one, and returns the one reply.
     pub(crate) fn reply(&mut self, payload: &[u8], verdict: Verdict) -> Result<Vec<u8>, Error> {
         match self.give(payload)? {
             Step::Attempt => self.decide(verdict)?,
@@ -205,13 +205,13 @@ impl Door {
         Ok(replies.remove(0))
     }
 
-    /// What was put since the last time.
+    /// The output since the last call.
     pub(crate) fn answers(&mut self) -> Vec<Vec<u8>> {
         std::mem::take(&mut self.out.payloads)
     }
 
-    /// A payload with what can be nobody's credential. It must be refused with FAILURE where the user needs any, and
-    /// let the client in at once where not.
+    /// A payload with something that no user can have as a credential. It must be refused with FAILURE if the user
+    /// needs credentials, and accepted at once otherwise.
     pub(crate) fn is_unusable(payload: &[u8]) {
         let mut door = Door::open();
         assert_eq!(door.question(payload), "alice unusable");
@@ -221,7 +221,7 @@ impl Door {
         assert_eq!((door.server.user(), door.server.stage()), (Some(&b"alice"[..]), AuthStage::Open));
     }
 
-    /// A payload that must be refused with FAILURE, without the application being asked, leaving the connection up.
+    /// A payload that must be refused with FAILURE, without asking the application, and without ending the connection.
     pub(crate) fn refuses(&mut self, payload: &[u8]) {
         assert_eq!(self.give(payload), Ok(Step::Nothing));
         assert!(self.server.attempt().is_none());

@@ -1,4 +1,4 @@
-//! Requests that try to enter without right, by row.
+//! Requests that try to log in without permission, by row.
 
 use whelk_ssh::auth::server::{Methods, Settings, Verdict};
 use whelk_ssh::auth::{AuthStage, Machine, Step};
@@ -82,11 +82,11 @@ fn u5_a_key_that_was_offered_is_not_a_key_that_was_proven() {
     assert_eq!(door.answers().len(), 1);
     assert_eq!(door.server.stage(), AuthStage::Auth);
     assert_eq!(door.server.user(), None);
-    // The bad key proves itself, and that is what is asked about.
+    // The other key proves itself, and the question is about that key.
     assert_eq!(door.question(&signed(b"alice", &bad)), format!("alice proves {}", bad.public().fingerprint()));
     assert_eq!(door.decide(Verdict::Reject), Ok(()));
     assert_eq!(door.answers(), [FAILURE]);
-    // The bad key is asked about last, the good one signs.
+    // The other key is queried last, the good one signs.
     door.question(&query(b"alice", &bad));
     assert_eq!(door.decide(Verdict::Accept), Ok(()));
     assert_eq!(door.question(&signed(b"alice", &good)), format!("alice proves {}", good.public().fingerprint()));
@@ -166,7 +166,7 @@ fn u9_u10_the_algorithm_outside_the_blob_must_be_the_keys() {
             let method = Method::PublicKey { algorithm, key: public.blob(), signature };
             Door::open().refuses(&crate::door::honest(b"alice", method));
         }
-        // And the algorithm inside the one outside.
+        // And the algorithm inside the blob instead of the one outside.
         let method = Method::PublicKey { algorithm: b"ssh-ed25519", key: public.blob(), signature: Some(&signature) };
         Door::open().refuses(&crate::door::honest(b"alice", method));
     }
@@ -192,8 +192,8 @@ fn u15_u16_malformed_or_unknown_keys_are_refused_and_the_connection_goes_on() {
     }
 }
 
-/// A user who needs no credentials enters with any key, at the query already. For all others it is as if they had
-/// offered a wrong one.
+/// A user who needs no credentials is accepted with any key, at the query already. For all others it is the same as a
+/// wrong key.
 #[test]
 fn u16_the_application_decides_on_keys_that_cannot_be_verified() {
     for name in [
@@ -269,7 +269,7 @@ fn u21_the_user_cannot_change_between_attempts() {
     assert_eq!(door.give(&password(b"bob", b"x")), Err(Error::Peer(Violation::UserChanged)));
     assert!(door.server.attempt().is_none());
 
-    // A name too long to be kept whole is never taken for one that is not.
+    // A name too long to be kept whole never matches a shorter one.
     let long = [b'a'; 300];
     let mut door = Door::open();
     assert_eq!(door.reply(&none(&long), Verdict::Accept), Ok(FAILURE.to_vec()));

@@ -1,4 +1,4 @@
-//! How often, how long, how much.
+//! Limits of counts, times and sizes.
 
 use whelk_ssh::auth::server::{Banner, Methods, Settings, Verdict};
 use whelk_ssh::auth::{Machine, Step};
@@ -7,7 +7,7 @@ use whelk_ssh::message::auth::Method;
 
 use crate::door::{Door, FAILURE, SUCCESS, honest, key, none, password, query, service, signed};
 
-/// How many replies a client gets that repeats `payload`, each attempt judged by `verdict`.
+/// How many replies a client gets that repeats `payload`, with `verdict` for each attempt.
 fn replies(door: &mut Door, payload: &[u8], verdict: Verdict) -> usize {
     for count in 0..2000 {
         match door.reply(payload, verdict) {
@@ -33,7 +33,7 @@ fn u24_the_sixth_failure_ends_the_connection() {
     }
     let unknown = honest(b"alice", Method::PublicKey { algorithm: b"ssh-dss", key: b"", signature: None });
     assert_eq!(replies(&mut Door::open(), &unknown, Verdict::Reject), 5);
-    // Whether the application was asked does not matter.
+    // It does not matter whether the application was asked.
     let rubbish = honest(b"alice", Method::PublicKey { algorithm: b"ssh-ed25519", key: b"", signature: None });
     assert_eq!(replies(&mut Door::open(), &rubbish, Verdict::Accept), 5);
 }
@@ -44,7 +44,7 @@ fn u24_the_first_none_is_free_and_the_next_is_not() {
     let mut door = Door::open();
     assert_eq!(door.reply(&none(b"alice"), Verdict::Reject), Ok(FAILURE.to_vec()));
     assert_eq!(replies(&mut door, &password(b"alice", b"x"), Verdict::Reject), 5);
-    // Also for a name about which nobody is asked.
+    // The same for a name that is never asked about.
     assert_eq!(replies(&mut Door::open(), &none(&[b'a'; 300]), Verdict::Reject), 6);
 }
 

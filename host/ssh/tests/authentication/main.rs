@@ -1,5 +1,5 @@
-//! Authentication (RFC 4252): the rows U1 to U40 of the threats as far as they concern this layer, both machines back
-//! to back, and bytes that mean nothing. No transport: payloads go in, payloads come out.
+//! Authentication (RFC 4252): the rows U1 to U40 of the threat list that concern this layer, both machines back to
+//! back, and random bytes. No transport: payloads go in, payloads come out.
 
 mod door;
 mod hostile;

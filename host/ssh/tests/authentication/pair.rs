@@ -18,11 +18,11 @@ use crate::door::{SESSION, Sent, encode, key, words};
 struct Pair {
     client: ClientAuth,
     server: ServerAuth,
-    /// What each attempt is answered, in turn.
+    /// The answers to the attempts, in turn.
     verdicts: VecDeque<Verdict>,
-    /// What the server's application was asked.
+    /// The questions to the server's application.
     questions: Vec<String>,
-    /// What the client's application was told.
+    /// The events of the client's application.
     told: Vec<String>,
 }
 
@@ -36,7 +36,7 @@ impl Pair {
         Pair { client, server, verdicts: verdicts.into_iter().collect(), questions: Vec::new(), told: Vec::new() }
     }
 
-    /// Carries payloads until neither side has anything to say.
+    /// Carries payloads until neither side has anything to send.
     fn drive(&mut self) -> Result<(), Error> {
         while self.client.owes() || self.server.owes() {
             let mut out = Sent::new();
@@ -197,7 +197,7 @@ fn a_client_with_too_many_attempts_is_disconnected() {
     assert_eq!(pair.server.user(), None);
 }
 
-/// A client that has put its request, which asked about `blob` if there is one.
+/// A client that has sent its request, a query about `blob` if there is one.
 fn asking(blob: Option<&[u8]>) -> ClientAuth {
     let mut client = ClientAuth::new(b"alice");
     if let Some(blob) = blob {
@@ -228,7 +228,7 @@ fn a_client_refuses_an_answer_without_a_request() {
         assert_eq!(client.handle(&success, SESSION), Ok(Step::Authenticated));
         assert_eq!(client.handle(answer, SESSION), early, "{number} after success");
     }
-    // A server that names another key than the one asked about would choose what we sign.
+    // A server that names another key than the queried one would choose what we sign.
     assert_eq!(asking(None).handle(&pk_ok(b"ssh-ed25519", b"key"), SESSION), unsolicited);
     assert_eq!(asking(Some(b"key")).handle(&pk_ok(b"ssh-ed25519", b"yek"), SESSION), unsolicited);
     assert_eq!(asking(Some(b"key")).handle(&pk_ok(b"ssh-rsa", b"key"), SESSION), unsolicited);

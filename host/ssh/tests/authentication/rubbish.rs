@@ -1,4 +1,4 @@
-//! Bytes that mean nothing, to both machines. Whatever they say, nobody enters without being let in, and nothing
+//! Random bytes for both machines. Whatever they contain, nobody is authenticated without a decision, and nothing
 //! panics.
 
 use proptest::prelude::*;
@@ -57,7 +57,7 @@ fn every_message_cut_anywhere_is_an_error_to_either_side() {
     }
 }
 
-/// A payload: anything, or one of `known` with a byte changed and an end cut off or added.
+/// A payload: random, or one of `known` with a byte changed and an end cut off or added.
 fn payload(known: Vec<Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
     let changed = (prop::sample::select(known), any::<prop::sample::Index>(), any::<u8>(), any::<bool>(), 0usize..4)
         .prop_map(|(mut payload, at, byte, change, cut)| {

@@ -1,5 +1,4 @@
-//! U: authentication as the whole connection sees it. What the machine alone must withstand is in
-//! `tests/authentication`.
+//! U: authentication in the whole connection. The tests of the machine alone are in `tests/authentication`.
 
 use whelk_ssh::auth::client::ClientCredential;
 use whelk_ssh::auth::server::{ServerAuth, Verdict};
@@ -26,13 +25,13 @@ fn attempt(method: Method<'_>) -> Vec<u8> {
     encode(&message)
 }
 
-/// Asks whether the key of the application itself would do.
+/// Queries whether the application's own key would be accepted.
 fn query(raw: &Raw<ServerAuth>) -> Vec<u8> {
     let key = raw.application.key.public();
     attempt(Method::PublicKey { algorithm: b"ssh-ed25519", key: key.blob(), signature: None })
 }
 
-/// The four places before success: behind the keys, behind the service, behind a failure, between a query and its
+/// The four states before success: after the keys, after the service, after a failure, between a query and its
 /// signature.
 fn strangers(setup: &Setup) -> [Raw<ServerAuth>; 4] {
     let mut failed = Raw::serviced(setup);
@@ -52,7 +51,7 @@ fn strangers(setup: &Setup) -> [Raw<ServerAuth>; 4] {
 fn server_messages_from_a_client_end_the_connection_in_every_phase() {
     twice(|setup| {
         for number in [6, 31, 51, 52, 53, 60] {
-            // After login only those of a key exchange are an attack: the others have no effect and end nothing.
+            // After login only key exchange messages are violations: the others have no effect.
             let entered = if number == 31 { vec![Raw::entered(&setup), Raw::opened(&setup)] } else { Vec::new() };
             for mut raw in strangers(&setup).into_iter().chain(entered) {
                 let opens = raw.application.events.len();
@@ -66,7 +65,7 @@ fn server_messages_from_a_client_end_the_connection_in_every_phase() {
     });
 }
 
-/// U1: success is not for the client to say.
+/// U1: a client cannot send success.
 #[test]
 fn a_client_that_sends_success_opens_no_channel() {
     twice(|setup| {
@@ -118,7 +117,7 @@ fn messages_behind_the_last_request_are_read_after_success() {
             attempt(Method::PublicKey { algorithm: b"ssh-ed25519", key: key.blob(), signature: Some(&signature) });
         let global = b"\x50\0\0\0\x01x\x01";
         let packets = [raw.packet(&request_to_enter), raw.packet(&open(0, 1, 1)), raw.packet(global)].concat();
-        // Nobody has decided yet: nothing is heard of what follows.
+        // Nothing is decided yet: messages behind the request are not read.
         raw.application.decides = false;
         raw.bytes(&packets);
         assert!(raw.application.events.is_empty() && raw.replies().is_empty());
@@ -132,7 +131,7 @@ fn messages_behind_the_last_request_are_read_after_success() {
     });
 }
 
-/// U4: and if it was not let in, what follows ends the connection.
+/// U4: and if the client was refused, those messages end the connection.
 #[test]
 fn messages_behind_a_failed_request_end_the_connection() {
     twice(|setup| {
@@ -147,7 +146,7 @@ fn messages_behind_a_failed_request_end_the_connection() {
     });
 }
 
-/// U4, U24, U25: attempts in one breath are judged one by one, and to the last that is allowed.
+/// U4, U24, U25: attempts in one segment are decided one by one, up to the limit.
 #[test]
 fn attempts_in_one_segment_are_counted_one_by_one() {
     twice(|setup| {
@@ -201,8 +200,7 @@ fn an_attempt_after_success_is_ignored() {
     });
 }
 
-/// U23: JSch asks for a service after login, and late answers to questions of an authentication that is over may come
-/// as well.
+/// U23: JSch requests a service after login, and late answers of a finished authentication may arrive as well.
 #[test]
 fn late_authentication_messages_have_no_effect() {
     twice(|setup| {
@@ -221,7 +219,7 @@ fn late_authentication_messages_have_no_effect() {
     });
 }
 
-/// A hostile server: it lets in, refuses and asks for keys out of turn.
+/// A hostile server: it accepts, refuses and asks for keys out of turn.
 #[test]
 fn a_client_accepts_only_answers_to_its_requests() {
     twice(|setup| {
@@ -247,7 +245,7 @@ fn a_client_accepts_only_answers_to_its_requests() {
     });
 }
 
-/// A stranger may fill no more memory than the largest packet that it may send.
+/// An unauthenticated client may use no more memory than the largest packet that it may send.
 #[test]
 fn a_flood_before_authentication_is_read_only_a_little_ahead() {
     let setup = Setup::new(usize::MAX);
@@ -265,7 +263,7 @@ fn a_flood_before_authentication_is_read_only_a_little_ahead() {
 
 const PASSWORD: &[u8] = b"correct horse battery staple, as everybody knows";
 
-/// I6: what was read is wiped, where a password stands in it.
+/// I6: input that may contain a password is wiped.
 #[test]
 fn the_server_wipes_a_password() {
     twice(|setup| {
@@ -278,7 +276,7 @@ fn the_server_wipes_a_password() {
             let found = leaks(PASSWORD, || {
                 raw.application.decides = decides_at_once;
                 raw.bytes(&packet);
-                // What comes while it is decided moves what is in the buffer.
+                // Input that arrives during the decision moves the contents of the buffer.
                 raw.bytes(&next);
                 raw.application.decides = true;
                 raw.flush();
@@ -290,7 +288,7 @@ fn the_server_wipes_a_password() {
     });
 }
 
-/// I6: the same for one that was wrong, and for a connection that ends while it is decided.
+/// I6: the same for a wrong password, and for a connection that ends during the decision.
 #[test]
 fn the_server_wipes_a_wrong_password_too() {
     twice(|setup| {
@@ -298,7 +296,7 @@ fn the_server_wipes_a_wrong_password_too() {
             let mut raw = Raw::serviced(&setup);
             raw.application.verdict = Verdict::Reject;
             raw.application.decides = decides;
-            // Too long to be asked about, in the second.
+            // The second is too long to be asked about.
             let long = [&[b'x'; 2000][..], PASSWORD].concat();
             let payloads = [PASSWORD, &long].map(|password| attempt(Method::Password { password, new: None }));
             let packets = payloads.each_ref().map(|payload| raw.packet(payload));
@@ -316,7 +314,7 @@ fn the_server_wipes_a_wrong_password_too() {
 #[test]
 fn the_client_wipes_a_password() {
     twice(|setup| {
-        // Of several lengths, so that the buffer has to grow at each place.
+        // Of several lengths, so that the buffer must grow at each position.
         for longer in 0..20 {
             let mut raw = Raw::serving(&setup);
             let password = [&vec![b'x'; longer * 16][..], PASSWORD].concat();

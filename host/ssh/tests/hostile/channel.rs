@@ -16,7 +16,7 @@ pub(crate) fn numbers(replies: &[Vec<u8>]) -> Vec<u8> {
     replies.iter().map(|reply| reply[0]).collect()
 }
 
-/// An open of any kind.
+/// A channel open of any type.
 pub(crate) fn open_kind(kind: &[u8], sender: u32) -> Vec<u8> {
     encode(&MuxMessage::ChannelOpen { kind, sender, window: 1 << 20, max_packet: 1 << 15, body: Rest(b"anything") })
 }
@@ -40,8 +40,8 @@ pub(crate) fn about(channel: u32) -> Vec<Vec<u8>> {
     ]
 }
 
-/// C1. A window adjustment is no exception, though OpenSSH ignores it: whoever sends one believes in a channel that
-/// never was.
+/// C1. A window adjustment is no exception, though OpenSSH ignores it: its sender believes in a channel that never
+/// existed.
 #[test]
 fn a_message_for_a_channel_that_never_existed_ends_the_connection() {
     let setup = Setup::new(usize::MAX);
@@ -87,7 +87,7 @@ fn answers_without_an_open_end_the_connection() {
     });
 }
 
-/// C4: real-clients.md rule 1. Channel 1 is the witness.
+/// C4: messages after CLOSE affect no other channel. Channel 1 is the witness.
 #[test]
 fn messages_after_close_are_ignored() {
     twice(|setup| {
@@ -112,7 +112,7 @@ fn messages_after_close_are_ignored() {
     });
 }
 
-/// C4: a client that has had enough closes without looking: node ssh2 sends an adjustment after its CLOSE, others EOF.
+/// C4: a client may close without reading: node ssh2 sends an adjustment after its CLOSE, others EOF.
 #[test]
 fn a_client_that_closes_early_ten_times_keeps_its_other_session() {
     twice(|setup| {
@@ -131,7 +131,7 @@ fn a_client_that_closes_early_ten_times_keeps_its_other_session() {
     });
 }
 
-/// C4: the other way round: our CLOSE is out, and the client's is not.
+/// C4: in the other direction: our CLOSE was sent, and the client's was not.
 #[test]
 fn messages_of_a_client_that_has_not_read_our_close_are_ignored() {
     twice(|setup| {
@@ -170,7 +170,7 @@ fn after_eof_nothing_more_reaches_the_application() {
     });
 }
 
-/// C5: what was written to a channel that has ended is nowhere near the next one of its number.
+/// C5: output for a channel that has ended does not appear on the next one of its number.
 #[test]
 fn a_reused_channel_number_has_none_of_its_old_state() {
     let setup = Setup::new(usize::MAX);
@@ -181,7 +181,7 @@ fn a_reused_channel_number_has_none_of_its_old_state() {
         assert_eq!(raw.side.write(number, Stream::Data, &round.to_be_bytes()), 4);
         raw.side.send_eof(number);
         raw.send(&on_channel(97, number.0, b""));
-        // The slow owner has not heard yet that its channel is gone.
+        // The slow owner does not know yet that its channel is gone.
         assert_eq!(raw.side.write(number, Stream::Data, b"late"), 0);
         raw.side.exit(number, Exit::Status(1));
         raw.side.reply(number, true);
@@ -195,7 +195,7 @@ fn a_reused_channel_number_has_none_of_its_old_state() {
     assert!(raw.application.lives.iter().all(|life| life.channel.0 < 32), "numbers come again");
 }
 
-/// C6: the client's numbers are the client's business.
+/// C6: the client's numbers are its own matter.
 #[test]
 fn two_channels_with_the_same_client_number_are_two_channels() {
     twice(|setup| {
@@ -225,7 +225,7 @@ fn answers_without_a_request_are_dropped() {
     raw.send(&global(b"keepalive@openssh.com", true));
     assert_eq!(raw.reply(), [82]);
     assert_eq!(raw.application.events, ["open 0"]);
-    // Nor do they count for what is asked later.
+    // Nor do they count for later requests.
     assert!(raw.side.request(FIRST, b"x@y", b"", true));
     raw.flush();
     assert_eq!(raw.reply()[0], 98);
@@ -278,7 +278,7 @@ fn a_flood_of_opens_gets_sixty_four_sessions_and_refusals() {
     });
 }
 
-/// C16: opens that nobody has decided about count like sessions.
+/// C16: undecided opens count like sessions.
 #[test]
 fn sessions_that_wait_for_their_owner_count() {
     twice(|setup| {
@@ -354,7 +354,7 @@ fn other_channel_types_and_global_requests_are_refused_by_name() {
     });
 }
 
-/// C26 at the client: a server's exits are no more trusted than a client's.
+/// C26 at the client: a server's exits are not trusted more than a client's.
 #[test]
 fn a_client_refuses_malformed_exits_and_channel_opens() {
     twice(|setup| {
@@ -386,13 +386,13 @@ fn a_client_refuses_malformed_exits_and_channel_opens() {
             assert_eq!(raw.reply()[0], 92, "{}", kind.escape_ascii());
         }
         assert_eq!((&raw.application.events[..], &raw.error), (&["opened 0".to_owned()][..], &None));
-        // And no second yes.
+        // And no second confirmation.
         raw.send(&on_channel(91, 0, &[0, 0, 0, 9, 0, 1, 0, 0, 0, 1, 0, 0]));
         assert_eq!(raw.violation(), Some(Violation::Unsolicited));
     });
 }
 
-/// I7: whatever words a plugin ends a connection with, it is one packet that every client can take.
+/// I7: whatever text a plugin ends a connection with, it is one packet that every client can read.
 #[test]
 fn a_disconnect_sends_only_a_short_text() {
     let setup = Setup::new(usize::MAX);
@@ -404,7 +404,7 @@ fn a_disconnect_sends_only_a_short_text() {
     assert!(std::str::from_utf8(&goodbye[9..goodbye.len() - 4]).is_ok());
 }
 
-/// A message of authentication is no message of a channel, whatever phase it is.
+/// An authentication message is not a channel message in any phase.
 #[test]
 fn an_authentication_message_after_login_is_a_violation_for_a_client() {
     twice(|setup| {

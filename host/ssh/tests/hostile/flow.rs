@@ -1,4 +1,4 @@
-//! C: windows, credit, and who waits for whom; and what is said at the end.
+//! C: windows, credit, back pressure, and the order at the end.
 
 use whelk_ssh::auth::server::ServerAuth;
 use whelk_ssh::connection::Progress;
@@ -34,7 +34,7 @@ fn a_window_that_overflows_closes_its_channel() {
     });
 }
 
-/// Of a window of `window` bytes, all of them and a tenth more, in messages of 32 KiB.
+/// All of a window of `window` bytes and a tenth more, in messages of 32 KiB.
 fn overfill(raw: &mut Raw<ServerAuth>, channel: u32, window: usize) {
     let all = window + window / 10;
     for piece in vec![1; all].chunks(32 << 10) {
@@ -42,7 +42,7 @@ fn overfill(raw: &mut Raw<ServerAuth>, channel: u32, window: usize) {
     }
 }
 
-/// C8: what is a tenth over the window is taken, and more than that closes the channel, not the connection.
+/// C8: a tenth above the window is accepted; more closes the channel, not the connection.
 #[test]
 fn a_tenth_over_the_window_is_taken_and_a_byte_more_closes_the_channel() {
     let setup = Setup::new(usize::MAX);
@@ -66,7 +66,7 @@ fn a_tenth_over_the_window_is_taken_and_a_byte_more_closes_the_channel() {
     }
 }
 
-/// C8: a client that counts its headers wrong goes on, and nothing of what it sends is lost.
+/// C8: a client that miscounts its headers goes on, and none of its data is lost.
 #[test]
 fn a_peer_whose_excess_data_is_taken_can_send_again() {
     let setup = Setup::new(usize::MAX);
@@ -88,7 +88,7 @@ fn a_peer_whose_excess_data_is_taken_can_send_again() {
     assert!(raw.application.received(FIRST).ends_with(b"goes on"));
 }
 
-/// C8: P17 bounds a packet; what we said about a channel's is advice.
+/// C8: P17 bounds a packet; a channel's maximum is advice.
 #[test]
 fn a_message_longer_than_the_channels_limit_is_taken() {
     let setup = Setup::new(usize::MAX);
@@ -120,8 +120,8 @@ fn exceeding_the_windows_of_eight_channels_ends_the_connection() {
     assert_eq!(raw.violation(), Some(Violation::WindowExceeded));
 }
 
-/// C8: neither a rekey nor an end of the channel is a way round the window: an application gets no more than it has
-/// room for.
+/// C8: neither a rekey nor the end of the channel circumvents the window: an application gets no more than it has room
+/// for.
 #[test]
 fn the_window_holds_during_a_rekey_and_after_the_program_has_ended() {
     let setup = Setup::new(usize::MAX);
@@ -144,7 +144,7 @@ fn the_window_holds_during_a_rekey_and_after_the_program_has_ended() {
     }
 }
 
-/// C8, C16: threats.md §3: 8 MiB a connection, however many sessions, and 32 KiB at least for each.
+/// C8, C16: 8 MiB a connection, however many sessions, and 32 KiB at least for each.
 #[test]
 fn sixty_four_sessions_share_the_connections_window() {
     let setup = Setup::new(usize::MAX);
@@ -159,7 +159,7 @@ fn sixty_four_sessions_share_the_connections_window() {
     }
     assert!(windows[..10].iter().all(|window| *window == 256 << 10), "ordinary clients have fewer than ten");
     assert!(windows.iter().all(|window| *window >= 32 << 10));
-    // What a client can make the server hold, a tenth more included, is bounded.
+    // What a client can make the server hold is bounded, including the tenth above the window.
     for (number, window) in (0..).zip(&windows) {
         overfill(&mut raw, number, *window);
     }
@@ -168,7 +168,7 @@ fn sixty_four_sessions_share_the_connections_window() {
     assert!(held <= (8 << 20) * 11 / 10, "{held} bytes");
 }
 
-/// C12: what a stream is good for is its owner's business; none is a way round the window.
+/// C12: the owner decides about the type of data; no type circumvents the window.
 #[test]
 fn extended_data_of_any_type_is_delivered_with_its_type() {
     twice(|setup| {
@@ -216,7 +216,7 @@ fn a_packet_limit_of_zero_is_refused_and_one_byte_works() {
     });
 }
 
-/// C11, C14: a window that is never opened takes nothing, however much there is to write, and holds nothing.
+/// C11, C14: a window that is never opened takes nothing, however much there is to write, and nothing is buffered.
 #[test]
 fn data_beyond_the_window_stays_with_the_writer() {
     let setup = Setup::new(usize::MAX);
@@ -236,7 +236,7 @@ fn data_beyond_the_window_stays_with_the_writer() {
     assert_eq!(raw.side.write(FIRST, Stream::Data, &endless), 0);
 }
 
-/// F7, C14: who opens its window and does not read its socket gets no more than the mark.
+/// F7, C14: a client that opens its window and does not read its socket gets no more than the output limit.
 #[test]
 fn a_writer_stops_at_the_output_limit_when_the_socket_does() {
     let setup = Setup::new(usize::MAX);
@@ -256,7 +256,7 @@ fn a_writer_stops_at_the_output_limit_when_the_socket_does() {
     assert!(written > setup.server.output_mark - 1000);
 }
 
-/// F7, W15: notes have no window, so they stop at the mark like everything else.
+/// F7, W15: debug messages have no window, so they stop at the output limit like everything else.
 #[test]
 fn debug_messages_do_not_fill_the_output_of_a_peer_that_does_not_read() {
     let setup = Setup::new(usize::MAX);
@@ -284,7 +284,7 @@ fn window_adjustments_of_one_byte_cost_only_their_packets() {
     assert!(held() - before < 1000);
 }
 
-/// C22: a socket that takes everything at once tells nobody when it has; the next byte of the peer may never come.
+/// C22: a socket that takes everything at once gives no later event; the next byte of the peer may never come.
 #[test]
 fn reading_resumes_when_the_output_has_been_sent() {
     let setup = Setup::new(usize::MAX);
@@ -301,7 +301,7 @@ fn reading_resumes_when_the_output_has_been_sent() {
     assert!(!raw.side.can_write() && !raw.side.wants_input());
     let came = (packets.len() - raw.unwanted()) / one;
     assert!(came > setup.mux.owed_replies + 10, "only {came} requests have come");
-    // What a pump does: once more round when a write has made room.
+    // Like the connection's driver: another round when a write has made room.
     let output = raw.side.output().len();
     raw.heard.extend_from_slice(raw.side.output());
     raw.side.sent(output);
@@ -380,7 +380,7 @@ fn a_program_that_outlives_the_clients_eof_sends_all_output_before_its_exit() {
     });
 }
 
-/// C30: the order holds where keys are changed in the middle of it.
+/// C30: the order holds across a key change.
 #[test]
 fn the_order_of_exit_eof_and_close_holds_across_a_rekey() {
     twice(|setup| {

@@ -1,5 +1,5 @@
-//! P18, P19, generated: every message cut at each byte, with bytes left over, and with each of its lengths and counts
-//! lying.
+//! P18, P19, generated: every message truncated at each byte, with extra bytes, and with each of its lengths and counts
+//! changed.
 
 use whelk_ssh::error::{Error, Violation};
 use whelk_ssh::message::kex::KexMessage;
@@ -8,17 +8,16 @@ use crate::memory::peak;
 use crate::pair::{Role, Setup};
 use crate::raw::{Raw, encode};
 
-/// A message under construction, which remembers where its lengths and counts stand.
+/// A message under construction, with the positions of its lengths and counts.
 #[derive(Clone)]
 struct Form {
     payload: Vec<u8>,
     lengths: Vec<usize>,
-    /// So many bytes must be there; what follows is read by others or by nobody, and its form is not this layer's
-    /// business.
+    /// This many bytes must be there; what follows is read by others or not at all, and is not checked by this layer.
     fixed: Option<usize>,
 }
 
-/// A changed message, with a word about the change.
+/// A changed message, and a description of the change.
 type Variant = (String, Vec<u8>);
 
 fn form(number: u8) -> Form {
@@ -40,13 +39,13 @@ impl Form {
         self.count(string.len() as u32).bytes(string)
     }
 
-    /// What follows is the rest of the message.
+    /// The rest of the message.
     fn rest(mut self) -> Form {
         self.fixed = Some(self.payload.len());
         self
     }
 
-    /// The variants that must not be taken for the message, and those of which we ask only that nothing breaks.
+    /// Variants that must not be accepted as the message, and others that must only not break anything.
     fn variants(&self) -> (Vec<Variant>, Vec<Variant>) {
         let (mut wrong, mut strange) = (Vec::new(), Vec::new());
         let fixed = self.fixed.unwrap_or(self.payload.len());
@@ -59,7 +58,7 @@ impl Form {
             for lie in [u32::MAX, 0x7fff_ffff, 0x1000_0000, length + 1, length.wrapping_sub(1)] {
                 let mut payload = self.payload.clone();
                 payload[*at..at + 4].copy_from_slice(&lie.to_be_bytes());
-                // A length that is off by one may shift what follows into another message that is well formed.
+                // A length that is off by one may turn what follows into another well-formed message.
                 let sure = *at < fixed && lie > 1 << 20;
                 if sure { &mut wrong } else { &mut strange }.push((format!("{lie:#x} at {at}"), payload));
             }
@@ -72,7 +71,7 @@ impl Form {
     }
 }
 
-/// Gives each variant of `form` to a victim of its own; one that lives on is given the next one too.
+/// Gives each variant of `form` to a side of its own; one that survives gets the next one too.
 fn try_all<A: Role>(form: &Form, fresh: impl Fn() -> Raw<A>) {
     let number = form.payload[0];
     let mut raw = fresh();
@@ -89,7 +88,7 @@ fn try_all<A: Role>(form: &Form, fresh: impl Fn() -> Raw<A>) {
             raw = fresh();
         }
     }
-    // And the message itself is one.
+    // And the message itself is accepted.
     raw.send(&form.payload);
     assert!(!matches!(raw.error, Some(Error::Peer(Violation::Malformed { .. }))), "{number}: {:?}", raw.error);
 }
@@ -126,7 +125,7 @@ fn malformed_key_exchange_messages_are_refused() {
     try_all(&form(31).string(&[1; 51]).string(&[9; 32]).string(&[2; 83]), waiting);
 }
 
-/// A reply of which each part is right but for its inner lengths.
+/// A reply whose parts are right except for its inner lengths.
 #[test]
 fn malformed_host_keys_and_signatures_are_refused() {
     let setup = Setup::new(usize::MAX);
@@ -166,7 +165,7 @@ fn malformed_transport_messages_are_refused() {
     try_all(&form(6).string(b"ssh-userauth"), || Raw::serving(&setup));
 }
 
-/// Two numbers are dropped unread in every phase in which they may come: nothing in them can matter.
+/// Two numbers are dropped unread in every phase in which they are allowed: their contents do not matter.
 #[test]
 fn ignore_and_unimplemented_are_dropped_whatever_they_contain() {
     let setup = Setup::new(usize::MAX);
@@ -227,7 +226,7 @@ fn malformed_channel_messages_are_refused() {
     for form in &forms {
         try_all(form, opened);
     }
-    // What asks for channels of ours: the same messages to a client that has one.
+    // What opens channels of ours: the same messages to a client that has one.
     let asking = || {
         let mut raw = Raw::let_in(&setup);
         let channel = raw.side.open_session().expect("a session");
@@ -240,7 +239,7 @@ fn malformed_channel_messages_are_refused() {
     }
 }
 
-/// Requests that are read by their kind fail when they are not whole, and their channel lives on.
+/// Requests of a known kind fail when they are malformed, and their channel survives.
 #[test]
 fn malformed_channel_requests_fail() {
     let setup = Setup::new(usize::MAX);

@@ -1,4 +1,4 @@
-//! K: the order of a key exchange, and the lists it begins with.
+//! K: the order of a key exchange, and its lists.
 
 use whelk_ssh::auth::server;
 use whelk_ssh::crypto::agreement::Agreement;
@@ -13,7 +13,7 @@ use crate::raw::{HELLO, LAX, Lists, Raw, SERVICE, STRICT, data, none, open, requ
 
 const FIRST: ChannelId = ChannelId(0);
 
-/// A victim that has our identification.
+/// A side that has our identification.
 pub(crate) fn met(setup: &Setup) -> Raw<server::ServerAuth> {
     let mut raw = Raw::client(setup);
     raw.identify();
@@ -21,7 +21,7 @@ pub(crate) fn met(setup: &Setup) -> Raw<server::ServerAuth> {
     raw
 }
 
-/// A victim that has our KEXINIT too.
+/// A side that has our KEXINIT too.
 pub(crate) fn begun(setup: &Setup) -> Raw<server::ServerAuth> {
     let mut raw = met(setup);
     raw.init(&raw.offer());
@@ -75,7 +75,7 @@ fn a_strict_clients_kexinit_is_its_first_packet() {
     });
 }
 
-/// What does not belong into a strict key exchange, one of each.
+/// What is not allowed in a strict key exchange, one of each.
 fn strangers() -> Vec<Vec<u8>> {
     vec![
         b"\x02\0\0\0\0".to_vec(),
@@ -105,7 +105,7 @@ fn nothing_optional_stands_between_a_strict_clients_kexinit_and_its_share() {
     });
 }
 
-/// K3, K4 from the other side: we do not break the rule either, whatever the application says.
+/// K3, K4 from the other side: we follow the rule too, whatever the application does.
 #[test]
 fn we_send_no_debug_message_in_a_strict_key_exchange() {
     twice(|setup| {
@@ -137,7 +137,7 @@ fn nothing_optional_stands_between_the_reply_and_a_strict_clients_newkeys() {
             raw.replies();
             raw.send(&stranger);
             assert_eq!(raw.violation(), unexpected(stranger[0]));
-            // The victim's keys have changed already.
+            // Its keys have changed already.
             assert_eq!(raw.disconnect_reason(), Some(2));
         }
     });
@@ -159,7 +159,7 @@ fn sequence_numbers_restart_at_every_newkeys_of_a_strict_connection() {
             }
             assert_eq!(raw.application.received(FIRST), [1, 2, 3]);
         }
-        // Only where the number is the nonce does it show that one side has not started anew.
+        // Only where the number is the nonce does it show that one side has not restarted.
         let mut raw = Raw::entered(&setup);
         raw.strict = false;
         raw.exchange();
@@ -233,7 +233,7 @@ fn late_ext_info_has_no_effect() {
         let mut raw = Raw::serviced(&setup);
         assert_eq!(unimplemented(&mut raw, none_of_them), None);
         raw.log_in();
-        // Before the keys, and inside of a later exchange.
+        // Before the keys, and inside a later exchange.
         let mut raw = met(&setup);
         raw.send(none_of_them);
         assert_eq!(raw.violation(), unexpected(7));
@@ -244,7 +244,7 @@ fn late_ext_info_has_no_effect() {
     });
 }
 
-/// Sends a message that must be answered by UNIMPLEMENTED, and says what is wrong.
+/// Sends a message that must be answered by UNIMPLEMENTED; returns what is wrong.
 pub(crate) fn unimplemented(raw: &mut Raw<server::ServerAuth>, payload: &[u8]) -> Option<String> {
     let sequence = raw.sequence;
     raw.send(payload);
@@ -252,7 +252,7 @@ pub(crate) fn unimplemented(raw: &mut Raw<server::ServerAuth>, payload: &[u8]) -
     (replies != [expected] || raw.error.is_some()).then(|| format!("{replies:02x?} {:?}", raw.error))
 }
 
-/// What is answered before login is answered to those who read the answers.
+/// Messages before login are answered for a peer that reads the answers.
 #[test]
 fn repeated_ext_info_from_a_peer_that_never_reads_fills_no_memory() {
     let setup = Setup::new(usize::MAX);
@@ -299,7 +299,7 @@ fn a_second_kexinit_ends_the_connection() {
             raw.init(&raw.offer());
             assert_eq!(raw.violation(), unexpected(20));
         }
-        // In a later exchange, and in the place of a guess that missed.
+        // In a later exchange, and in the place of a wrong guess.
         let mut raw = Raw::entered(&setup);
         raw.init(&raw.offer());
         raw.init(&raw.offer());
@@ -312,7 +312,7 @@ fn a_second_kexinit_ends_the_connection() {
     });
 }
 
-/// K18, K19: what cannot be a name of ours is passed over, and the packet alone bounds a list.
+/// K18, K19: invalid names are skipped, and only the packet bounds a list.
 #[test]
 fn empty_overlong_and_non_ascii_names_are_skipped() {
     twice(|setup| {
@@ -344,7 +344,7 @@ fn empty_overlong_and_non_ascii_names_are_skipped() {
     });
 }
 
-/// K18: a list without a name of ours is no list of ours, and what the log has of it is short.
+/// K18: a list without a common name fails, and the log has little of it.
 #[test]
 fn a_long_list_without_a_common_name_makes_a_short_log_line() {
     twice(|setup| {
@@ -450,7 +450,7 @@ fn early_newkeys_ends_the_connection() {
     });
 }
 
-/// K12, K24: a client in a hurry.
+/// K12, K24: a client that does not wait.
 #[test]
 fn messages_of_higher_layers_before_key_exchange_end_the_connection() {
     twice(|setup| {

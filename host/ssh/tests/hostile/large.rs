@@ -1,4 +1,4 @@
-//! P17: packets above what everybody may send wait for a grant before they are read.
+//! P17: packets above the general limit wait for a grant before they are read.
 
 use whelk_ssh::connection::ServerQuestion;
 use whelk_ssh::error::Error;
@@ -12,7 +12,7 @@ fn ignore(raw: &mut Raw<whelk_ssh::auth::server::ServerAuth>, length: usize) -> 
     raw.seal(frame(length, 4, b"\x02", length - 2))
 }
 
-/// The question that stands, as the number of bytes that it is about.
+/// The open question, as the number of bytes that it is about.
 fn wanted(raw: &Raw<whelk_ssh::auth::server::ServerAuth>) -> Option<usize> {
     match raw.side.question() {
         Some(ServerQuestion::LargePacket(bytes)) => Some(bytes),

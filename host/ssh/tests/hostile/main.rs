@@ -1,9 +1,8 @@
-//! The rows of the threats that end in this crate, each as a test that bears its numbers: packets (P), key exchange
-//! (K), authentication as the whole connection sees it (U), channels (C).
+//! The rows of the threat list that this crate answers, each with a test that cites it: packets (P), key exchange (K),
+//! authentication in the whole connection (U), channels (C).
 //!
-//! Every peer here is written by hand ([`raw::Raw`]): it can say anything in any phase, under any keys. Most tests run
-//! twice, once with whole transfers and once byte by byte. Memory is weighed by the allocator of this program
-//! (`memory`).
+//! Every peer here is hand-written ([`raw::Raw`]): it can send anything in any phase, under any keys. Most tests run
+//! twice, once with whole transfers and once byte by byte. The allocator of this program (`memory`) measures memory.
 
 mod auth;
 mod channel;

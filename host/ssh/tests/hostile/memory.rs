@@ -1,4 +1,4 @@
-//! An allocator that weighs what each thread holds, and looks into what is given back: has a secret been left in it?
+//! An allocator that counts the memory of each thread, and searches freed memory for secrets.
 
 #![expect(unsafe_code, reason = "an allocator cannot be written without")]
 
@@ -12,23 +12,23 @@ static ALLOCATOR: Watching = Watching;
 struct Watching;
 
 thread_local! {
-    /// Bytes that this thread has allocated and not given back, and the most that it was since somebody looked.
+    /// Bytes that this thread has allocated and not freed, and the peak since the last reset.
     static HELD: Cell<isize> = const { Cell::new(0) };
     static PEAK: Cell<isize> = const { Cell::new(0) };
-    /// What must not be found in memory that is given back, and how often it was.
+    /// The secret that must not be in freed memory, and how often it was found.
     static SECRET: Cell<&'static [u8]> = const { Cell::new(b"") };
     static LEAKED: Cell<usize> = const { Cell::new(0) };
 }
 
-// SAFETY: everything is handed on to the system's allocator. Memory is given out zeroed, so that all of it may be read
-// when it comes back; `realloc` is the trait's own and goes through the two functions below.
+// SAFETY: everything is passed on to the system's allocator. Memory is allocated zeroed, so that all of it may be read
+// when it is freed; `realloc` is the trait's own and uses the two functions below.
 unsafe impl GlobalAlloc for Watching {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let _ = HELD.try_with(|held| {
             held.set(held.get() + layout.size() as isize);
             PEAK.try_with(|peak| peak.set(peak.get().max(held.get())))
         });
-        // SAFETY: the caller's promises are those that the system's allocator asks for.
+        // SAFETY: the caller's promises are those that the system's allocator requires.
         unsafe { System.alloc_zeroed(layout) }
     }
 
@@ -36,7 +36,7 @@ unsafe impl GlobalAlloc for Watching {
         let _ = HELD.try_with(|held| held.set(held.get() - layout.size() as isize));
         let secret = SECRET.try_with(Cell::get).unwrap_or_default();
         if !secret.is_empty() && layout.size() >= secret.len() {
-            // SAFETY: the block is the caller's until it is given back below, and all of it was initialised.
+            // SAFETY: the block is the caller's until it is freed below, and all of it was initialised.
             let bytes = unsafe { slice::from_raw_parts(block, layout.size()) };
             if bytes.windows(secret.len()).any(|window| window == secret) {
                 let _ = LEAKED.try_with(|leaked| leaked.set(leaked.get() + 1));
@@ -52,7 +52,7 @@ pub(crate) fn held() -> isize {
     HELD.with(Cell::get)
 }
 
-/// How many bytes more than before `script` held at its peak.
+/// The peak of additional bytes while `script` ran.
 pub(crate) fn peak(script: impl FnOnce()) -> isize {
     let before = held();
     PEAK.with(|peak| peak.set(before));
@@ -60,7 +60,7 @@ pub(crate) fn peak(script: impl FnOnce()) -> isize {
     PEAK.with(Cell::get) - before
 }
 
-/// How many blocks `script` gave back with `secret` in them.
+/// How many blocks with `secret` in them `script` freed.
 pub(crate) fn leaks(secret: &'static [u8], script: impl FnOnce()) -> usize {
     LEAKED.with(|leaked| leaked.set(0));
     SECRET.with(|watched| watched.set(secret));

@@ -8,14 +8,14 @@ use crate::memory::{held, peak};
 use crate::pair::{Pair, Setup, twice};
 use crate::raw::{HELLO, LAX, Lists, Raw, data, frame, none};
 
-/// A victim that was given these bytes and nothing else.
+/// A side that was given these bytes and nothing else.
 fn told(setup: &Setup, bytes: &[u8]) -> Raw<whelk_ssh::auth::server::ServerAuth> {
     let mut raw = Raw::client(setup);
     raw.bytes(bytes);
     raw
 }
 
-/// The victim has closed without a word after its own KEXINIT.
+/// The side has closed silently after its own KEXINIT.
 fn hung_up(setup: &Setup, bytes: &[u8], why: Violation) {
     let mut raw = told(setup, bytes);
     assert_eq!(raw.violation(), Some(why), "{}", bytes.get(..40).unwrap_or(bytes).escape_ascii());
@@ -41,7 +41,7 @@ fn another_protocol_is_disconnected_at_its_first_line() {
     });
 }
 
-/// P2: a peer that can do both versions is a peer of the second.
+/// P2: a peer that supports both versions is a peer of version 2.
 #[test]
 fn a_client_of_version_1_99_is_accepted() {
     twice(|setup| {
@@ -75,7 +75,7 @@ fn a_client_that_sends_lines_before_its_identification_is_disconnected() {
     twice(|setup| hung_up(&setup, &b"hello\r\n".repeat(10_000), Violation::Identification));
 }
 
-/// P5: bytes that steer terminals come out as they came, for the application to escape.
+/// P5: control characters are passed on unchanged, for the application to escape.
 #[test]
 fn control_bytes_of_an_identification_are_kept_as_data() {
     twice(|setup| {
@@ -142,12 +142,12 @@ fn padding_has_at_least_four_bytes_and_leaves_a_payload() {
         for padding in 4..11 {
             assert_eq!(short(padding), None, "{padding}");
         }
-        // As much padding as there can be.
+        // As much padding as possible.
         assert_eq!(first(&setup, &frame(508, 255, b"\x02\0\0\0\0", 502)).violation(), None);
     });
 }
 
-/// P10, P11, P12, P13, P14: the same under keys, where only the holder of the key can do it.
+/// P10, P11, P12, P13, P14: the same under keys, where only the holder of the key can send it.
 #[test]
 fn malformed_frames_are_refused_under_each_cipher() {
     let setup = Setup::new(usize::MAX);
@@ -160,7 +160,7 @@ fn malformed_frames_are_refused_under_each_cipher() {
             raw.bytes(&packet);
             raw.error
         };
-        // Lengths that no packet has: the whole multiples are of 16.
+        // Lengths that no packet has: the multiples are of 16.
         for length in [0, 1, 4, 15, 17, 20, 35_008, 0x1000_0000, 0xffff_fff0] {
             assert_eq!(given(frame(length, 4, b"\x02", 40)), Some(Error::Integrity), "{cipher:?} {length}");
         }
@@ -174,7 +174,7 @@ fn malformed_frames_are_refused_under_each_cipher() {
     }
 }
 
-/// P10, P15: forged bytes and forged lengths look alike to who forged them.
+/// P10, P15: forged bytes and forged lengths get the same answer.
 #[test]
 fn a_forged_packet_and_a_forged_length_get_the_same_answer() {
     twice(|setup| {
@@ -205,7 +205,7 @@ fn a_forged_packet_and_a_forged_length_get_the_same_answer() {
     });
 }
 
-/// P15: what is not authentic is no packet, so nobody hears of it and it is not counted.
+/// P15: a packet that is not authentic is not delivered and not counted.
 #[test]
 fn a_replayed_or_dropped_packet_is_a_forged_one() {
     twice(|setup| {
@@ -231,7 +231,8 @@ fn a_replayed_or_dropped_packet_is_a_forged_one() {
     });
 }
 
-/// P17: RFC 4253 §6.1 wants 35,000; what is longer waits for authentication, and then 256 KiB is the end, as OpenSSH's.
+/// P17: RFC 4253 §6.1 requires 35,000; longer packets need authentication, and then 256 KiB is the limit, as in
+/// OpenSSH.
 #[test]
 fn packets_are_taken_up_to_the_limit_and_not_one_block_further() {
     let setup = Setup::new(usize::MAX);
@@ -251,7 +252,7 @@ fn packets_are_taken_up_to_the_limit_and_not_one_block_further() {
     }
     assert_eq!(limit(Raw::entered, 256 << 10), None);
     assert_eq!(limit(Raw::entered, (256 << 10) + 8), Some(Error::Integrity));
-    // The largest data that anybody may send.
+    // The largest data message of any peer.
     let mut raw = Raw::opened(&setup);
     raw.send(&data(&[7; 32_768]));
     assert_eq!(raw.error, None);
@@ -310,7 +311,7 @@ fn a_flood_of_ignored_packets_only_brings_the_next_rekey_closer() {
     assert_eq!(raw.error, None);
 }
 
-/// P7, P21: a deadline is not for those alone who pause.
+/// P7, P21: a deadline applies even to a peer that never pauses.
 #[test]
 fn a_flood_does_not_move_a_deadline() {
     twice(|setup| {
@@ -397,15 +398,15 @@ fn a_peer_that_does_not_read_its_answers_is_not_read() {
     let held_by_victim = held() - before - (raw.unwanted() as isize) * 3;
     assert!(held_by_victim < 2 << 20, "{held_by_victim} bytes held");
     assert!(!raw.side.wants_input());
-    // And when it reads again it gets what it is owed.
+    // And when it reads again it gets the answers.
     raw.reads = true;
     raw.flush();
     assert_eq!((raw.unwanted(), &raw.error), (0, &None));
     assert_eq!(raw.replies().len(), sent);
 }
 
-/// P28: after every byte of a good session the victim waits for the next one, and nothing of a packet shows before all
-/// of it is there. A connection that breaks off there is simply dropped.
+/// P28: after every byte of a valid connection the side waits for the next one, and nothing of a packet is visible
+/// before it is complete. A connection that breaks off there is simply dropped.
 #[test]
 fn a_connection_can_break_off_after_any_byte() {
     let setup = Setup::new(1);
@@ -443,7 +444,7 @@ fn a_connection_can_break_off_after_any_byte() {
     assert_eq!(raw.application.events, ["open 0", "request 0 exec", "eof 0", "closed 0"]);
 }
 
-/// Two sides after their first key exchange, on whose way one byte was changed.
+/// Two sides after their first key exchange, with one byte changed between them.
 fn flipped(flip: (Option<usize>, Option<usize>)) -> Pair {
     let mut setup = Setup::new(usize::MAX);
     let few = Preferences::default().with_kex(&["curve25519-sha256"]).expect("a name of ours");
@@ -455,7 +456,7 @@ fn flipped(flip: (Option<usize>, Option<usize>)) -> Pair {
     pair
 }
 
-/// Nobody gets in and has a session.
+/// Nobody logs in and has a session.
 fn leads_nowhere(flip: (Option<usize>, Option<usize>)) {
     let mut pair = flipped(flip);
     pair.drive();
@@ -464,8 +465,8 @@ fn leads_nowhere(flip: (Option<usize>, Option<usize>)) {
     assert!(!pair.at_client.saw("opened 0"), "{flip:?}");
 }
 
-/// P29: everything that both sides say in clear goes into what the server signs, so a bit that flips there is either
-/// noticed as nonsense or makes the signature wrong.
+/// P29: the server signs everything that both sides send in clear, so a changed bit is either noticed as malformed or
+/// invalidates the signature.
 #[test]
 fn a_flipped_bit_in_a_clients_clear_text_ends_the_connection() {
     let positions = signed_bytes(&flipped((None, None)).wire.0);
@@ -481,7 +482,7 @@ fn a_flipped_bit_in_a_servers_clear_text_ends_the_connection() {
     positions.into_iter().for_each(|at| leads_nowhere((None, Some(at))));
 }
 
-/// Where the bytes of a clear phase stand that may not change: all but padding, which is in no hash.
+/// The positions of clear text that may not change: all but padding, which is not hashed.
 fn signed_bytes(wire: &[u8]) -> Vec<usize> {
     let mut at = wire.iter().position(|byte| *byte == b'\n').expect("an identification") + 1;
     let mut signed: Vec<usize> = (0..at).collect();
@@ -496,7 +497,7 @@ fn signed_bytes(wire: &[u8]) -> Vec<usize> {
     }
 }
 
-/// K8 with P15: without strict key exchange a clear packet may stand anywhere before the keys; it is dropped unread.
+/// K8 with P15: without strict key exchange a clear packet is allowed anywhere before the keys; it is dropped unread.
 #[test]
 fn a_lax_clients_ignore_may_be_malformed() {
     twice(|setup| {

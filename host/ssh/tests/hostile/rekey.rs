@@ -32,13 +32,13 @@ fn a_later_kexinit_does_not_change_strictness() {
                 raw.send(&data(b"x"));
             }
             assert_eq!((raw.application.received(FIRST), &raw.error), (&b"xx"[..], &None));
-            // Nor does it bring the extensions again.
+            // Nor does it repeat the extensions.
             assert!(raw.replies().iter().all(|reply| reply[0] != 7));
         }
     });
 }
 
-/// K18: after login a packet may have 256 KiB, but a KEXINIT not more than before.
+/// K18: after login a packet may have 256 KiB, but a KEXINIT no more than before.
 #[test]
 fn a_later_kexinit_is_not_larger_than_a_first_one() {
     let setup = Setup::new(usize::MAX);
@@ -51,7 +51,7 @@ fn a_later_kexinit_is_not_larger_than_a_first_one() {
     }
 }
 
-/// K10: a second key exchange right behind the first does not give the moment back.
+/// K10: after a second key exchange right behind the first it is too late.
 #[test]
 fn ext_info_after_a_rekey_is_too_late() {
     twice(|setup| {
@@ -90,7 +90,7 @@ fn nothing_but_key_exchange_follows_the_clients_own_kexinit() {
     });
 }
 
-/// K13: what RFC 4253 §7.1 lets pass at any time passes in a later exchange of a strict connection too, as with
+/// K13: what RFC 4253 §7.1 allows at any time is allowed in a later exchange of a strict connection too, as with
 /// OpenSSH.
 #[test]
 fn a_later_exchange_lets_ignore_debug_and_unimplemented_pass() {
@@ -125,7 +125,7 @@ fn a_window_of_data_may_be_under_way_when_the_server_starts_a_rekey() {
         raw.send(&request(b"exec", true, b"\0\0\0\x01x"));
         raw.send(b"\xc8");
         let sequence = raw.sequence - 1;
-        // Nothing but UNIMPLEMENTED may leave before the exchange is over.
+        // Only UNIMPLEMENTED may be sent before the exchange is complete.
         assert_eq!(raw.reply(), [&[3], &sequence.to_be_bytes()[..]].concat());
         raw.init(&raw.offer());
         let replies = raw.agree();
@@ -138,7 +138,7 @@ fn a_window_of_data_may_be_under_way_when_the_server_starts_a_rekey() {
     });
 }
 
-/// K15: what can be owed meanwhile has an end.
+/// K15: the answers owed meanwhile are bounded.
 #[test]
 fn a_client_that_never_answers_a_rekey_cannot_pile_up_answers() {
     let setup = Setup::new(usize::MAX);
@@ -159,7 +159,7 @@ fn a_client_that_never_answers_a_rekey_cannot_pile_up_answers() {
     // The answers to the requests before count as one.
     assert_eq!((raw.violation(), sent), (Some(Violation::TooManyOpens), 1024));
     assert!(held() - before < 100_000, "{} bytes more", held() - before);
-    // And of packets that are answered at once only so many are read as the output has room for.
+    // And of packets that are answered at once only as many are read as the output has room for.
     let mut raw = Raw::opened(&setup);
     raw.side.rekey();
     raw.reads = false;
@@ -170,7 +170,7 @@ fn a_client_that_never_answers_a_rekey_cannot_pile_up_answers() {
     assert!(raw.side.output().len() < 600 << 10);
 }
 
-/// An exchange that has failed does not free what it held back.
+/// A failed exchange does not release what it held back.
 #[test]
 fn only_disconnect_is_sent_after_a_failed_key_exchange() {
     twice(|setup| {
@@ -179,7 +179,7 @@ fn only_disconnect_is_sent_after_a_failed_key_exchange() {
         assert_eq!(raw.disconnect_reason(), Some(Reason::KeyExchangeFailed as u32));
         assert_eq!(raw.side.settle(raw.now), Ok(()));
         assert!(raw.side.output().is_empty());
-        // Nor in a later one, where keys would be there.
+        // Nor in a later one, where keys exist.
         for untrusted in [false, true] {
             let mut raw = Raw::opened(&setup);
             raw.init(&raw.offer());
@@ -195,7 +195,7 @@ fn only_disconnect_is_sent_after_a_failed_key_exchange() {
     });
 }
 
-/// The server that a connection was made to is the server that it stays with.
+/// The server's host key must not change during a connection.
 #[test]
 fn a_client_refuses_another_host_key_in_a_later_exchange() {
     twice(|setup| {
@@ -209,7 +209,7 @@ fn a_client_refuses_another_host_key_in_a_later_exchange() {
     });
 }
 
-/// An exchange of ours before anybody has entered would hold back the answer that the client waits for.
+/// An exchange of ours before login would hold back the answer that the client waits for.
 #[test]
 fn a_rekey_that_is_wanted_before_authentication_waits_for_its_end() {
     twice(|setup| {
@@ -221,7 +221,7 @@ fn a_rekey_that_is_wanted_before_authentication_waits_for_its_end() {
     });
 }
 
-/// K16: rekeys back to back leave channels and memory as they were.
+/// K16: consecutive rekeys leave channels and memory unchanged.
 #[test]
 fn many_rekeys_leak_no_memory() {
     let setup = Setup::new(usize::MAX);

@@ -11,8 +11,8 @@ use crate::raw::{Raw, on_channel, request};
 
 const FIRST: ChannelId = ChannelId(0);
 
-/// C19, C20, C28, C29: what the owner denies is denied to the client, and what nobody grants is denied without the
-/// owner.
+/// C19, C20, C28, C29: the owner's refusals reach the client, and requests that are never granted are refused without
+/// the owner.
 #[test]
 fn requests_that_nobody_grants_fail() {
     twice(|setup| {
@@ -42,7 +42,7 @@ fn requests_in_one_segment_are_answered_in_order() {
     twice(|setup| {
         let mut raw = Raw::opened(&setup);
         raw.application.answers = false;
-        // Every third the mux denies by itself, and those between wait for their owner.
+        // The mux refuses every third by itself, and those between wait for their owner.
         let kinds: [(&[u8], &[u8]); 3] = [(b"shell", b""), (b"x11-req", b""), (b"env", b"\0\0\0\x01A\0\0\0\x01B")];
         let packets: Vec<u8> =
             (0..50).flat_map(|index| raw.packet(&request(kinds[index % 3].0, true, kinds[index % 3].1))).collect();
@@ -57,8 +57,8 @@ fn requests_in_one_segment_are_answered_in_order() {
     });
 }
 
-/// C21, C22: more in one breath than may be owed at once is answered all the same, without another byte from the
-/// client.
+/// C21, C22: more requests in one segment than may be owed at once are answered all the same, without another byte from
+/// the client.
 #[test]
 fn many_requests_in_one_segment_are_all_answered() {
     twice(|setup| {
@@ -76,7 +76,7 @@ fn many_requests_in_one_segment_are_all_answered() {
     });
 }
 
-/// C21, C22: even for an application that settles only after everything was looked at.
+/// C21, C22: even for an application that settles only after reading everything.
 #[test]
 fn reading_continues_while_there_is_room_for_owed_answers() {
     let setup = Setup::new(usize::MAX);
@@ -97,7 +97,7 @@ fn pty(term: &[u8], size: WindowSize, modes: &[u8]) -> Vec<u8> {
     request(b"pty-req", true, &body)
 }
 
-/// C23: numbers are passed on as they are; whoever multiplies them has to look after that.
+/// C23: numbers are passed on unchanged; the application must check products.
 #[test]
 fn a_terminal_of_any_size_is_accepted_and_malformed_modes_are_refused() {
     twice(|setup| {
@@ -142,8 +142,7 @@ fn a_flood_of_window_changes_is_one_unanswered_request() {
     assert_eq!((raw.replies().len(), &raw.error), (0, &None));
 }
 
-/// C21, C31: 900 variables in a burst, while the application is busy: those that it has no place for are refused or
-/// dropped.
+/// C21, C31: 900 variables in a burst, while the application is busy: those above its limit are refused or dropped.
 #[test]
 fn hundreds_of_requests_in_a_burst_end_nothing() {
     twice(|setup| {
@@ -170,7 +169,7 @@ fn hundreds_of_requests_in_a_burst_end_nothing() {
     });
 }
 
-/// C21: what is refused costs no memory, whatever else is asked between.
+/// C21: refusals cost no memory, whatever else is requested between.
 #[test]
 fn a_flood_of_unanswered_requests_takes_little_memory() {
     let setup = Setup::new(usize::MAX);
@@ -214,7 +213,7 @@ fn names_commands_and_variables_reach_their_owner_unchanged() {
                 for piece in packet.chunks(setup.cut.min(4096)) {
                     raw.side.input()[..piece.len()].copy_from_slice(piece);
                     raw.side.filled(piece.len());
-                    // A large one is granted before it is looked at again.
+                    // A large one is granted before it is read.
                     for _ in 0..2 {
                         let received = raw.side.receive(raw.now, |event| {
                             use whelk_ssh::connection::Event;

@@ -10,7 +10,7 @@ use crate::kex::{met, unexpected};
 use crate::pair::{Setup, twice};
 use crate::raw::{Raw, encode};
 
-/// Points whose multiples are guessable: D. J. Bernstein, "Curve25519: how do I validate Curve25519 public keys?".
+/// Points with predictable multiples: D. J. Bernstein, "Curve25519: how do I validate Curve25519 public keys?".
 const SMALL: [&str; 12] = [
     "0000000000000000000000000000000000000000000000000000000000000000",
     "0100000000000000000000000000000000000000000000000000000000000000",
@@ -31,7 +31,7 @@ fn small_points() -> impl Iterator<Item = Vec<u8>> {
     SMALL.into_iter().map(move |point| (0..point.len()).step_by(2).map(|at| byte(point, at)).collect())
 }
 
-/// Shares that no honest client sends for this agreement.
+/// Invalid client shares of this agreement.
 fn bad_shares(agreement: Agreement) -> Vec<Vec<u8>> {
     let (_, good) = agreement.initiate().expect("randomness");
     let (rest, point) = good.split_at(good.len() - 32);
@@ -46,7 +46,7 @@ fn bad_shares(agreement: Agreement) -> Vec<Vec<u8>> {
     bad
 }
 
-/// K25, K26, K30: nothing is signed for such a share, and the answer says no more than that it failed.
+/// K25, K26, K30: nothing is signed for such a share, and the answer only says that the exchange failed.
 #[test]
 fn invalid_shares_are_refused_before_anything_is_signed() {
     let setup = Setup::new(usize::MAX);
@@ -63,7 +63,7 @@ fn invalid_shares_are_refused_before_anything_is_signed() {
     }
 }
 
-/// K25, K26, K30 as a hostile server would have them.
+/// K25, K26, K30 from a hostile server.
 #[test]
 fn a_client_refuses_invalid_shares() {
     let setup = Setup::new(usize::MAX);
@@ -93,7 +93,7 @@ fn a_client_refuses_invalid_shares() {
             let raw = answered(&|share| *share = share.iter().copied().cycle().take(length).collect());
             assert_eq!(raw.violation(), Some(Violation::KexShare), "{length}");
         }
-        // Another share than the one that was signed, be it a right one.
+        // Another share than the one that was signed, even a valid one.
         let mut raw = answered(&|share| share[0] ^= 1);
         assert_eq!(raw.violation(), Some(Violation::HostKeySignature));
         assert_eq!(raw.disconnect_reason(), Some(Reason::KeyExchangeFailed as u32));
@@ -104,7 +104,7 @@ fn a_client_refuses_invalid_shares() {
     }
 }
 
-/// A server cannot tell a client what only it has to say.
+/// A client refuses what only a client may send.
 #[test]
 fn a_client_refuses_a_reply_without_a_request() {
     twice(|setup| {
@@ -121,8 +121,8 @@ fn a_client_refuses_a_reply_without_a_request() {
     });
 }
 
-/// K31: among so many secrets some begin with a zero and half have their first bit set; what both sides hash is the
-/// same each time.
+/// K31: among this many secrets some begin with a zero and half have their first bit set; both sides hash the same
+/// bytes each time.
 #[test]
 fn both_sides_agree_whatever_the_secret_begins_with() {
     let setup = Setup::new(usize::MAX);
@@ -131,7 +131,7 @@ fn both_sides_agree_whatever_the_secret_begins_with() {
         raw.exchange();
         assert_eq!((raw.side.exchanges(), &raw.error), (round + 2, &None));
     }
-    // Each exchange hash went into the keys of both sides, so the next packet says that all was well.
+    // The exchange hash went into the keys of both sides, so the next packet proves that they agree.
     raw.open(0);
 }
 

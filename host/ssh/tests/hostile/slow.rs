@@ -1,4 +1,4 @@
-//! P7, K15: people, stopped processes and sleeping machines are slow, and are waited for.
+//! P7, K15: people, stopped processes and suspended machines are slow, and keep their connections.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::raw::{Raw, data, none, on_channel, open, request};
 const FIRST: ChannelId = ChannelId(0);
 
 /// P7: clients ask about the fingerprint before they send NEWKEYS, and PuTTY asks for the name before its first
-/// request. Both waits are a part of one time for the whole login.
+/// request. One deadline covers the whole login.
 #[test]
 fn a_person_may_read_the_fingerprint_or_type_the_name_for_100_seconds() {
     twice(|setup| {
@@ -35,7 +35,7 @@ fn a_person_may_read_the_fingerprint_or_type_the_name_for_100_seconds() {
         let raw = raw.service().log_in();
         assert_eq!(raw.error, None);
 
-        // A client whose share does not come keeps nobody waiting that long.
+        // The deadline of a client whose share does not arrive is shorter.
         let mut raw = Raw::client(&setup);
         raw.identify();
         raw.init(&raw.offer());
@@ -45,7 +45,7 @@ fn a_person_may_read_the_fingerprint_or_type_the_name_for_100_seconds() {
     });
 }
 
-/// The deadline of a changed key does not come round before anybody has entered.
+/// The rekey timer does not run before login.
 #[test]
 fn a_short_key_lifetime_causes_no_rekey_before_authentication() {
     twice(|setup| {
@@ -69,7 +69,7 @@ fn a_short_key_lifetime_causes_no_rekey_before_authentication() {
     });
 }
 
-/// Who never wants to change keys by the clock says so with the longest time that there is.
+/// The maximum duration disables rekeying by time.
 #[test]
 fn the_maximum_duration_never_expires() {
     let mut setup = Setup::new(usize::MAX);
@@ -101,7 +101,7 @@ fn a_client_that_is_stopped_when_a_rekey_begins_keeps_its_connection() {
     });
 }
 
-/// K15: who sends and never answers is not stopped.
+/// K15: a client that sends data and never answers is not a stopped one.
 #[test]
 fn a_client_that_sends_data_and_never_answers_a_rekey_has_a_minute_from_its_next_byte() {
     twice(|setup| {
@@ -120,7 +120,7 @@ fn a_client_that_sends_data_and_never_answers_a_rekey_has_a_minute_from_its_next
     });
 }
 
-/// K15: what a client sends while our KEXINIT has not left says nothing about a client that has it.
+/// K15: what a client sends before our KEXINIT was sent does not count.
 #[test]
 fn a_download_on_a_slow_line_outlives_a_rekey() {
     twice(|setup| {
@@ -154,7 +154,7 @@ fn a_download_on_a_slow_line_outlives_a_rekey() {
     });
 }
 
-/// K15: what a client has sent before it was stopped may come after our KEXINIT has left.
+/// K15: what a client sent before it was stopped may arrive after our KEXINIT was sent.
 #[test]
 fn a_client_that_is_stopped_with_bytes_in_flight_keeps_its_connection() {
     twice(|setup| {
@@ -173,8 +173,7 @@ fn a_client_that_is_stopped_with_bytes_in_flight_keeps_its_connection() {
     });
 }
 
-/// Keepalive questions, their answers and packets without meaning are no data: an idle connection never changes its
-/// keys.
+/// Keepalives, their answers and ignored packets are not data: an idle connection never changes its keys.
 #[test]
 fn an_idle_connection_that_is_kept_alive_keeps_its_keys() {
     twice(|setup| {

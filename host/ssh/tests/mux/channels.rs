@@ -1,4 +1,4 @@
-//! Opening and ending: who may say what, and when a number is free.
+//! Opening and closing: which messages are allowed, and when a number is free.
 
 use whelk_ssh::error::Violation;
 use whelk_ssh::message::Role;
@@ -11,7 +11,7 @@ use crate::side::{
     FIRST, Side, THEIRS, adjust, close, confirmation, data, eof, failure, global, open, request, success,
 };
 
-/// Everything that the peer can say on a channel.
+/// Every message of the peer on a channel.
 fn said_on(channel: u32) -> Vec<MuxMessage<'static>> {
     vec![
         adjust(channel, 1),
@@ -107,7 +107,7 @@ fn an_answer_to_an_open_that_was_never_made_is_a_violation() {
         for mut side in [Side::session(), Side::client(), Side::new(Role::Server, &Settings::default())] {
             assert_eq!(side.hears(&message), Err(Violation::Unsolicited));
         }
-        // Asked for by the owner, but our CHANNEL_OPEN is not out.
+        // Opened by the owner, but our CHANNEL_OPEN was not sent.
         let mut client = Side::new(Role::Client, &Settings::default());
         client.mux.open_session();
         assert_eq!(client.hears(&message), Err(Violation::Unsolicited));
@@ -133,7 +133,7 @@ fn messages_after_close_are_ignored() {
     }
 }
 
-/// C4: nor does a new channel hear what is said on an old one, as long as other numbers are free.
+/// C4: nor does a new channel get messages for an old one, as long as other numbers are free.
 #[test]
 fn messages_after_close_reach_no_newer_channel() {
     let mut side = Side::session();
@@ -149,7 +149,7 @@ fn messages_after_close_reach_no_newer_channel() {
         side.hears(&close(round)).unwrap();
         side.says();
     }
-    // The number is another channel's now, of which the peer has not heard yet: it can only mean the old one.
+    // The number belongs to another channel now, of which the peer does not know yet: it can only mean the old one.
     assert_eq!(side.hears(&open(THEIRS, 9, 9)), Ok(vec!["open 0".into()]));
     for message in said_on(0) {
         assert_eq!(side.hears(&message), Ok(vec![]), "offered: {message:?}");
@@ -181,7 +181,7 @@ fn after_eof_requests_are_delivered_and_data_is_dropped() {
     assert_eq!(side.writes(b"goes on"), 7);
 }
 
-/// C4, C8: what comes after EOF costs window like everything else.
+/// C4, C8: data after EOF uses window like any other.
 #[test]
 fn data_after_eof_is_charged_to_the_window() {
     let settings = Settings { window_start: 100, max_packet: 100, ..Settings::default() };

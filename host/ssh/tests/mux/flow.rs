@@ -7,12 +7,12 @@ use whelk_ssh::mux::{Exit, Settings};
 
 use crate::side::{FIRST, Side, THEIRS, adjust, close, confirmation, data, eof, open};
 
-/// Small figures, so that every border is near: a window of 100, growing to 400, packets of 40.
+/// Small limits, so that every bound is near: a window of 100, growing to 400, packets of 40.
 fn small() -> Settings {
     Settings { window_start: 100, window_max: 400, window_connection: 10_000, max_packet: 40, ..Settings::default() }
 }
 
-/// A second channel, which is no worse for what happens to the first.
+/// A second channel, unaffected by the first.
 fn witness(side: &mut Side) {
     assert_eq!(side.hears(&open(8, 1000, 1000)), Ok(vec!["open 1".into()]));
     side.mux.accept(ChannelId(1));
@@ -74,7 +74,7 @@ fn a_message_longer_than_we_had_said_is_taken() {
     side.mux.taken(FIRST, 9);
     assert_eq!(side.says(), [""; 0], "it is worked off first");
     side.mux.taken(FIRST, 101);
-    // The window has doubled, as it does with each window that was taken.
+    // The window has doubled, as after each whole window that was taken.
     assert_eq!(side.says(), ["adjust 7 200"]);
 }
 
@@ -147,7 +147,7 @@ fn grown_windows_leave_room_for_new_sessions() {
 
 #[test]
 fn the_growth_of_a_window_returns_to_the_pool_when_its_channel_ends() {
-    // 100 bytes are set aside for each of the two sessions: 800 are left for them to grow with.
+    // 100 bytes are reserved for each of the two sessions: 800 are left for them to grow.
     let settings = Settings { window_connection: 1000, max_sessions: 2, window_max: 4000, ..small() };
     let pass = |side: &mut Side, channel: u32, bytes: usize| {
         let mut credit = 0;
@@ -175,7 +175,7 @@ fn the_growth_of_a_window_returns_to_the_pool_when_its_channel_ends() {
         side.says();
         assert!(pass(&mut side, 1, 4000) > 300);
     }
-    // Nor does a window grow into which nothing will come.
+    // Nor does a window grow that receives no more data.
     let mut side = Side::session_with(&settings, 10, 10);
     side.hears(&open(8, 9, 9)).unwrap();
     side.mux.accept(ChannelId(1));
@@ -228,7 +228,7 @@ fn data_for_a_session_that_has_ended_is_dropped_but_never_above_the_window() {
         assert_eq!(side.hears(&data(0, &[0; 40][..bytes])), Ok(vec![]));
     }
     assert_eq!(side.hears(&data(0, &[0; 11])), Ok(vec![]), "its owner need not know");
-    // A peer that has not read our CLOSE yet may still send, so that is no fault of the connection.
+    // A peer that has not read our CLOSE yet may still send, so this is not a violation.
     for channel in 1..20 {
         side.hears(&open(channel, 10, 10)).unwrap();
         side.mux.accept(ChannelId(channel));
@@ -238,7 +238,7 @@ fn data_for_a_session_that_has_ended_is_dropped_but_never_above_the_window() {
     }
 }
 
-/// C8: a client that miscounts now and then keeps its connection for days, and one that does nothing else does not.
+/// C8: a client that miscounts now and then keeps its connection for days, and one that always does loses it.
 #[test]
 fn a_channel_closed_without_a_violation_offsets_one_with() {
     let mut side = Side::new(Role::Server, &small());

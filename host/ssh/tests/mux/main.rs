@@ -1,4 +1,4 @@
-//! The connection protocol by itself: one mux and an output that only collects. Rows of the threat table by their
+//! The connection protocol by itself: one mux and an output that records messages. Rows of the threat list by their
 //! number.
 
 mod channels;

@@ -1,7 +1,7 @@
-//! Two of us back to back, with owners who do whatever comes to their minds, and perhaps with sides that go on talking
-//! on channels that they have closed. However it goes: no violation, every byte that was written arrives in order at an
-//! owner who wants it, no owner ever holds more than the windows allow, every request is answered once and in its turn,
-//! and in the end nothing is left.
+//! Two muxes back to back, with owners that act at random, and perhaps with sides that go on sending on channels that
+//! they have closed. In every run: no violation, every written byte arrives in order at an owner that wants it, no
+//! owner ever holds more than the windows allow, every request is answered once and in order, and in the end nothing is
+//! left.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -16,7 +16,7 @@ use crate::side::Collected;
 const CLIENT: usize = 0;
 const SERVER: usize = 1;
 
-/// Small figures, so that every border is met.
+/// Small limits, so that every bound is reached.
 fn settings() -> Settings {
     Settings {
         max_channels: 6,
@@ -30,7 +30,7 @@ fn settings() -> Settings {
     }
 }
 
-/// What an owner, the transport or the network may do next. `side` is who does it, `pick` which of its channels.
+/// The next action of an owner, the transport or the network. `side` acts, `pick` selects one of its channels.
 #[derive(Clone, Debug)]
 enum Step {
     Open,
@@ -78,12 +78,12 @@ enum Step {
         side: usize,
         pick: usize,
     },
-    /// So many messages reach the other side.
+    /// This many messages reach the other side.
     Arrive {
         side: usize,
         count: usize,
     },
-    /// The output has so much room from now on: none during a key exchange.
+    /// The output has this much room from now on: none during a key exchange.
     Room {
         side: usize,
         bytes: usize,
@@ -113,7 +113,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// One direction of a session: what was sent on it and what was received.
+/// One direction of a session: what was sent and what was received.
 #[derive(Default)]
 struct Direction {
     sent: Vec<(Stream, u8)>,
@@ -122,42 +122,42 @@ struct Direction {
     deaf: bool,
 }
 
-/// A session as a god would see it. The two sides find out by the first request which one a channel is.
+/// A session as an omniscient observer sees it. The two sides learn from the first request which one a channel is.
 #[derive(Default)]
 struct Session {
     /// By the side that sends.
     streams: [Direction; 2],
-    /// What the server answered to requests that wanted it, and what the client was told.
+    /// The server's answers to requests that wanted one, and those that the client received.
     replied: Vec<bool>,
     answered: Vec<bool>,
 }
 
-/// What an owner knows of a channel of its own.
+/// What an owner knows of its own channel.
 #[derive(Default)]
 struct Owned {
     /// Which session it is, once that is known.
     session: Option<usize>,
-    /// Bytes that came and were not taken.
+    /// Bytes that arrived and were not taken.
     held: usize,
-    /// The requests whose answers have not gone out.
+    /// The unanswered requests.
     asked: VecDeque<Asked>,
-    /// It was ended by its owner, who waits for Closed.
+    /// Its owner has ended it and waits for Closed.
     ended: bool,
 }
 
-/// A request, as far as answering it goes.
+/// A request, as far as answers are concerned.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Asked {
     /// The owner answers, and the peer wants that.
     Wanted,
     /// The owner answers, and the peer does not want that.
     Silent,
-    /// The owner has declined it, and the peer is told so in its turn.
+    /// The owner has declined it, and the peer learns so in order.
     Declined,
 }
 
 impl Owned {
-    /// Declined requests that wait for nothing any more.
+    /// Declined requests whose answers can be sent.
     fn answers_in_vain(&mut self) -> usize {
         let before = self.asked.len();
         let mut waits = false;
@@ -169,7 +169,7 @@ impl Owned {
     }
 }
 
-/// A side: the mux, its owner's table, and the way to the other side.
+/// A side: the mux, its owner's table, and the messages to the other side.
 struct Half {
     mux: Mux,
     out: Collected,
@@ -178,7 +178,7 @@ struct Half {
     owned: BTreeMap<u32, Owned>,
     offered: VecDeque<ChannelId>,
     keepalives: (usize, usize),
-    /// It goes on talking on a channel that it has closed.
+    /// It goes on sending on channels that it has closed.
     talks_on: bool,
 }
 
@@ -196,7 +196,7 @@ impl Half {
         }
     }
 
-    /// A turn of the transport: what was put goes on its way, and there is room again.
+    /// A turn of the transport: written messages are sent, and there is room again.
     fn turn(&mut self) {
         self.out.room = self.room;
         self.mux.settle(&mut self.out);
@@ -219,7 +219,7 @@ impl Half {
         assert!(self.room == 0 || self.out.room == 0 || !self.mux.owes(), "there was room and not all was put");
     }
 
-    /// One of the channels, by a number that was drawn.
+    /// One of the channels, by a random number.
     fn pick(&mut self, pick: usize) -> Option<(ChannelId, &mut Owned)> {
         let count = self.owned.len();
         let (id, owned) = self.owned.iter_mut().nth(pick % count.max(1))?;
@@ -335,7 +335,7 @@ impl World {
         let Some((channel, owned)) = half.pick(pick) else { return };
         match owned.session {
             Some(session) => self.sessions[session].streams[1 - side].deaf = true,
-            // The server would end a session of which this test does not know yet what is on its way to it.
+            // The server would end a session of which this test does not know yet what is in flight.
             None if side == SERVER => return,
             None => {}
         }
@@ -416,7 +416,7 @@ impl World {
         }
     }
 
-    /// Everybody is quick and attentive until nothing is left to do.
+    /// Both sides read and answer until nothing is left to do.
     fn calm_down(&mut self) {
         for half in &mut self.halves {
             half.room = usize::MAX;
@@ -456,7 +456,7 @@ impl World {
     }
 }
 
-/// An event that is kept for longer than it is lent.
+/// A copy of a borrowed event.
 enum Told {
     Open(ChannelId),
     Gone(ChannelId),
@@ -494,7 +494,7 @@ impl From<Event<'_>> for Told {
             Event::Data { channel, stream, data } => Told::Of(channel, What::Data(stream, data.to_vec())),
             Event::Answered { channel, success } => Told::Of(channel, What::Answered(success)),
             Event::Writable { channel } | Event::Eof { channel } => Told::Of(channel, What::Nothing),
-            // A session too many, of which the other side hears.
+            // A session too many, which the other side refuses.
             Event::Refused { .. } => Told::Refused,
             Event::GlobalAnswered { .. } => Told::KeptAlive,
             Event::ProtocolError { violation, .. } => panic!("neither of us is at fault: {violation}"),

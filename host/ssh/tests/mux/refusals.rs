@@ -1,4 +1,4 @@
-//! What is refused without asking the owner, and what breaks the connection.
+//! What is refused without asking the owner, and what ends the connection.
 
 use whelk_ssh::error::Violation;
 use whelk_ssh::message::Role;
@@ -81,7 +81,7 @@ fn channels_whose_close_the_peer_never_answers_fill_the_table_and_no_more() {
     assert_eq!(opened, 128);
 }
 
-/// C16: who has as many sessions as there may be can close one and open the next in one breath, at any time.
+/// C16: a client with the maximum number of sessions can close one and open the next in one segment, at any time.
 #[test]
 fn closing_a_session_makes_room_at_once() {
     let mut side = Side::new(Role::Server, &Settings::default());
@@ -125,7 +125,7 @@ fn global_requests_are_answered_in_order_and_only_if_that_is_wanted() {
         assert_eq!(side.hears(&global(kind, want)), Ok(vec![]));
     }
     assert_eq!(side.says(), ["global failure", "global success", "global failure", "global failure"]);
-    // Only of forwarding is the owner told.
+    // The owner is told of forwarding only.
     assert_eq!(side.refused, ["Global tcpip-forward: forwarding is not supported yet"]);
 }
 
@@ -157,7 +157,7 @@ fn requests_that_are_malformed_or_never_granted_fail_without_the_owner() {
         never.iter().zip(whys).map(|((kind, _), why)| format!("Request(ChannelId(0)) {}: {why}", kind.escape_ascii()));
     let told: Vec<_> = told.flat_map(|line| [line.clone(), line]).collect();
     assert_eq!(side.refused, told);
-    // What is merely unknown is the owner's to refuse.
+    // The owner decides about unknown requests.
     assert_eq!(side.hears(&request(0, b"bogus@x", true, b"b")), Ok(vec!["request 0 bogus@x b".into()]));
     side.mux.reply(FIRST, false);
     assert_eq!(side.says(), ["failure 7"]);
@@ -194,7 +194,7 @@ fn answers_of_every_kind_count_toward_the_limit() {
     assert!(!side.mux.wants_input(false));
 }
 
-/// C22: refusals of channels bear numbers and cannot be told in one; no client asks for so many in a key exchange.
+/// C22: refusals of channels have numbers and cannot be merged; no client opens that many during a key exchange.
 #[test]
 fn opening_a_thousand_channels_during_a_key_exchange_ends_the_connection() {
     let mut side = Side::session();

@@ -98,7 +98,7 @@ fn requests_beyond_the_owners_limit_are_refused_in_order() {
     assert_eq!(env(&mut side, true), 1);
 }
 
-/// C31: variables that are not admitted cost nothing, and those that are find their place.
+/// C31: variables that are refused cost nothing, and those that are accepted find their place.
 #[test]
 fn requests_that_the_owner_declines_do_not_count() {
     for want in [true, false] {
@@ -123,7 +123,7 @@ fn requests_that_the_owner_declines_do_not_count() {
     }
 }
 
-/// C22: what a peer asks during a key exchange, when no answer can go out, is answered after it.
+/// C22: requests during a key exchange, when no answer can be sent, are answered after it.
 #[test]
 fn no_number_of_requests_during_a_key_exchange_ends_the_connection() {
     let mut side = Side::session();

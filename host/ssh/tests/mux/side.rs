@@ -1,5 +1,5 @@
-//! One side of a connection: a mux, what it was told to tell its owner, and what it has put. Both are kept as short
-//! lines, so that a test reads like the record of a conversation.
+//! One side of a connection: a mux, its events for its owner, and its messages. Both are recorded as short lines, so
+//! that a test reads like a transcript.
 
 use whelk_ssh::error::Violation;
 use whelk_ssh::message::Role;
@@ -14,7 +14,7 @@ pub(crate) const FIRST: ChannelId = ChannelId(0);
 /// The peer's number of the first channel.
 pub(crate) const THEIRS: u32 = 7;
 
-/// An output that collects payloads and has as much room as the test says.
+/// An output that collects payloads and has as much room as the test allows.
 pub(crate) struct Collected {
     pub(crate) room: usize,
     pub(crate) payloads: Vec<Vec<u8>>,
@@ -36,7 +36,7 @@ impl Output for Collected {
 pub(crate) struct Side {
     pub(crate) mux: Mux,
     pub(crate) out: Collected,
-    /// What the mux has refused by itself, as its owner was told.
+    /// What the mux has refused by itself, as reported to its owner.
     pub(crate) refused: Vec<String>,
     /// The owner declines each request while it is lent.
     pub(crate) declines: bool,
@@ -48,7 +48,7 @@ impl Side {
         Side { mux: Mux::new(role, settings), out, refused: Vec::new(), declines: false }
     }
 
-    /// A server with one session, open and announced.
+    /// A server with one open and confirmed session.
     pub(crate) fn session_with(settings: &Settings, window: u32, max_packet: u32) -> Side {
         let mut side = Side::new(Role::Server, settings);
         assert_eq!(side.hears(&open(THEIRS, window, max_packet)), Ok(vec!["open 0".to_owned()]));
@@ -57,7 +57,7 @@ impl Side {
         side
     }
 
-    /// As [`session_with`](Side::session_with), in the usual sizes.
+    /// Like [`session_with`](Side::session_with), with the usual sizes.
     pub(crate) fn session() -> Side {
         Side::session_with(&Settings::default(), 2 << 20, 32 << 10)
     }
