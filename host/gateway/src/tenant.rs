@@ -265,7 +265,7 @@ impl Tenants {
     }
 
     /// Takes the slot of one more connection of a user who has just logged in.
-    pub(crate) fn enter(&self, user: &str, most: u32) -> Result<Seat, Crowded> {
+    pub(crate) fn acquire_connection(&self, user: &str, most: u32) -> Result<Seat, Crowded> {
         self.entered.seat(user, most)
     }
 
@@ -276,7 +276,7 @@ impl Tenants {
         for (name, plugin) in named {
             let found = tenants.get(*name).and_then(|tenant| Some((tenant, tenant.plugin(plugin)?)));
             let Some((tenant, plugin)) = found else { continue };
-            if let Err(reason) = plugin.admit(&tenant.shared) {
+            if let Err(reason) = plugin.check_grants(&tenant.shared) {
                 let reason = reason.to_string();
                 let (plugin, reason) = (plugin.name(), escape(reason.as_bytes()));
                 emit(PluginEvent::LacksGrants { tenant: name, plugin, reason });
@@ -358,7 +358,7 @@ impl Users {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let count = counts.entry(user.to_owned()).or_default();
         if count.places >= most {
-            return Err(Crowded { is_news: count.throttle.admit(Instant::now()).is_some() });
+            return Err(Crowded { is_news: count.throttle.allow(Instant::now()).is_some() });
         }
         count.places += 1;
         Ok(Seat { users: Arc::clone(self), user: user.to_owned() })

@@ -181,22 +181,22 @@ impl Plugin {
     }
 
     /// Whether the tenant grants what it takes to run it. The error names each import for which it does not, and the line that would.
-    pub fn admit(&self, tenant: &Tenant) -> Result<(), Error> {
+    pub fn check_grants(&self, tenant: &Tenant) -> Result<(), Error> {
         self.suits(tenant.name(), |grant| tenant.grants().has(grant))
     }
 
     /// The same for a tenant of which it is only known what it would be granted.
     ///
     /// # Errors
-    /// [`Error::Refused`], as of [`admit`](Self::admit).
+    /// [`Error::Refused`], as of [`check_grants`](Self::check_grants).
     pub fn suits(&self, tenant: &str, has: impl Fn(Grant) -> bool) -> Result<(), Error> {
         let missing: Vec<Grant> = self.needs.iter().copied().filter(|grant| !has(*grant)).collect();
         if missing.is_empty() { Ok(()) } else { Err(refusal::not_granted(&missing, &self.imports, tenant)) }
     }
 
     /// A session comes to this plugin.
-    pub(crate) fn enter(&self, pipes: &Arc<Shared>) -> Presence {
-        self.live.enter(pipes)
+    pub(crate) fn register_session(&self, pipes: &Arc<Shared>) -> Presence {
+        self.live.register(pipes)
     }
 
     /// Gives it its place in a registry. A plugin has one place for all its life; a second is not taken.

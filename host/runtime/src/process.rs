@@ -65,7 +65,7 @@ impl Process {
     /// first function.
     pub(crate) async fn start(mut trial: Trial, context: &ProcessContext<'_>) -> Result<Self, Stop> {
         let plugin = Arc::clone(trial.plugin());
-        let presence = plugin.enter(context.pipes);
+        let presence = plugin.register_session(context.pipes);
         context.pipes.set_missing_handlers(plugin.world().missing_handlers());
         match Guest::start(&plugin, context).await {
             Ok((guest, functions)) => {

@@ -61,7 +61,7 @@ impl Plugin {
     ) -> impl Future<Output = Report> + Send + use<> {
         let mut session = Session::new(self, facts, tenant, plugins);
         async move {
-            match session.tenant.enter() {
+            match session.tenant.acquire_slot() {
                 // One of the tenant's sessions until its output was sent.
                 Ok(seat) => side.keep(seat),
                 Err(error) => {
@@ -198,7 +198,7 @@ impl Session {
     /// Makes a process of the plugin and asks it whether it takes the session. An error without a reason is its no.
     async fn open(&mut self, plugin: &Arc<Plugin>, side: &mut SessionSide) -> Result<Process, Option<Stop>> {
         let trial = Trial::begin(plugin, &self.tenant, &self.facts).map_err(Stop::Failed)?;
-        trial.plugin().admit(&self.tenant).map_err(Stop::Failed)?;
+        trial.plugin().check_grants(&self.tenant).map_err(Stop::Failed)?;
         self.processes.runs(trial.plugin());
         let context = ProcessContext {
             tenant: &self.tenant,

@@ -280,7 +280,7 @@ mod tests {
         let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
         let counted = Arc::clone(&starts);
         let task = supervise(
-            "patient",
+            "worker",
             move || {
                 let start = counted.fetch_add(1, Ordering::SeqCst);
                 // One that fails before it has a future counts as well.
@@ -310,7 +310,7 @@ mod tests {
         assert!(told.iter().enumerate().all(|(at, panicked)| panicked.reason == format!("fault {at}")), "{told:?}");
         let lines = log.lines();
         assert_eq!(lines.len(), 14, "{lines:?}");
-        let words = ["ERROR", "task failed", "task=\"patient\"", "reason=\"fault 0\"", "restart_ms=10"];
+        let words = ["ERROR", "task failed", "task=\"worker\"", "reason=\"fault 0\"", "restart_ms=10"];
         assert!(words.iter().all(|word| lines[0].contains(word)), "{lines:?}");
         assert!(began.elapsed() >= Duration::from_secs(3600));
     }

@@ -76,7 +76,7 @@ impl Tenant {
     }
 
     /// Takes the slot of one session; the error is for its client.
-    pub(crate) fn enter(&self) -> Result<Seat, Error> {
+    pub(crate) fn acquire_slot(&self) -> Result<Seat, Error> {
         if self.budget.sessions.take(1) {
             return Ok(Seat { budget: Arc::clone(&self.budget) });
         }

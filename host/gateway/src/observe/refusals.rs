@@ -42,7 +42,7 @@ impl Default for Refusals {
 impl Refusals {
     /// Logs a refusal, unless enough were logged.
     pub(crate) fn tell(&mut self, line: &Line<'_>) {
-        let Some(admitted) = self.0.admit(Instant::now()) else { return };
+        let Some(admitted) = self.0.allow(Instant::now()) else { return };
         let Line { connection, channel, user, what, detail, reason } = *line;
         let (user, what) = (escape(user.as_bytes()), escape(cut(what, NAME)));
         let detail = (!detail.is_empty()).then(|| escape(cut(detail, DETAIL)).to_string());

@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_deadline_asks_for_a_farewell_and_then_nobody_is_waited_for() {
+    async fn the_deadline_asks_for_a_disconnect_and_then_drops_connections() {
         let (listener, address) = listener(|_| {});
         let stopper = Stopper::new();
         let (tell, mut told) = mpsc::unbounded_channel();

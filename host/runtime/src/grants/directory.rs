@@ -205,7 +205,13 @@ impl Directory {
     }
 
     /// Opens a file or a directory. Also returns whether it was created.
-    pub(crate) fn enter(&self, at: &Entry, path: &str, how: Opening, slot: FileSlot) -> Result<(Entry, bool), Refused> {
+    pub(crate) fn open_entry(
+        &self,
+        at: &Entry,
+        path: &str,
+        how: Opening,
+        slot: FileSlot,
+    ) -> Result<(Entry, bool), Refused> {
         let (dir, path) = (at.directory()?, checked(path)?);
         if how.write || how.create || how.truncate {
             self.allow_changes()?;
@@ -218,7 +224,7 @@ impl Directory {
         let how = Opening { follow: how.follow && !(how.create && how.exclusive), ..how };
         let (file, made) = match look(dir, path, how.follow) {
             Ok(found) => {
-                admit(&found, how)?;
+                check_opening(&found, how)?;
                 (open(dir, path, Opening { create: false, ..how })?, false)
             }
             Err(error) if how.create && error.kind() == ErrorKind::NotFound => (self.make(dir, path, how)?, true),
@@ -331,7 +337,7 @@ impl Directory {
             return Ok(dir.set_symlink_times(path, spec(times.accessed), spec(times.modified))?);
         }
         let how = Opening { read: true, follow, ..Opening::default() };
-        admit(&found, how)?;
+        check_opening(&found, how)?;
         Ok(open(dir, path, how)?.set_times(times.into())?)
     }
 
@@ -425,7 +431,7 @@ fn look(dir: &Dir, path: &Path, follow: bool) -> io::Result<Metadata> {
 }
 
 /// Whether an existing entry may be opened in this way.
-fn admit(found: &Metadata, how: Opening) -> Result<(), Refused> {
+fn check_opening(found: &Metadata, how: Opening) -> Result<(), Refused> {
     if how.create && how.exclusive {
         return Err(Refused::Exists);
     }

@@ -80,7 +80,7 @@ impl LogBook {
 
     /// Writes a line, or counts it as dropped.
     pub(super) fn line(&self, level: Level, text: &str) {
-        if let Some(dropped) = self.admit(&self.lines, Instant::now()) {
+        if let Some(dropped) = self.allow(&self.lines, Instant::now()) {
             self.report_dropped(dropped);
             self.emit(level, &printable(text, self.tenant.limits().log_line));
         }
@@ -95,7 +95,7 @@ impl LogBook {
 
     /// Writes a file event, or counts it as left out.
     pub(super) fn file(&self, event: &FileEvent<'_>) {
-        if let Some(left_out) = self.admit(&self.files, Instant::now()) {
+        if let Some(left_out) = self.allow(&self.files, Instant::now()) {
             self.sum_up(left_out);
             let FileEvent { operation, path, bytes, refused } = *event;
             let (tenant, plugin, connection, channel) = self.speaker();
@@ -105,8 +105,8 @@ impl LogBook {
     }
 
     /// Whether a line may be written, and how many were dropped since the last one.
-    fn admit(&self, allowance: &Allowance, now: Instant) -> Option<u64> {
-        if !allowance.admit(now) {
+    fn allow(&self, allowance: &Allowance, now: Instant) -> Option<u64> {
+        if !allowance.allow(now) {
             return None;
         }
         if self.tenant.budget().log_rate.try_take(now) {
@@ -148,7 +148,7 @@ impl LogBook {
     /// A request of the client's was refused. `what` names it, `detail` is what was asked for, if that says anything.
     /// Only the first few of a session are told: a client may ask again and again.
     pub(crate) fn refused(&self, what: &'static str, detail: Option<&[u8]>, reason: &str) {
-        let Some(admitted) = self.refusals.admit(Instant::now()) else { return };
+        let Some(admitted) = self.refusals.allow(Instant::now()) else { return };
         let (tenant, plugin, connection, channel) = self.speaker();
         let user = &*printable(&self.user, USER);
         let detail =
@@ -193,7 +193,7 @@ impl Allowance {
     }
 
     /// Whether one more line may be written now. If not, it counts as dropped.
-    fn admit(&self, now: Instant) -> bool {
+    fn allow(&self, now: Instant) -> bool {
         let admits = self.rate.try_take(now);
         if !admits {
             self.drop_line();
@@ -286,10 +286,10 @@ mod tests {
         let limits = Limits::default();
         let start = Instant::now();
         let lines = Allowance::full(&limits, start);
-        assert_eq!((0..10_000).filter(|_| lines.admit(start)).count(), 500);
+        assert_eq!((0..10_000).filter(|_| lines.allow(start)).count(), 500);
         let later = start + Duration::from_secs(1);
-        assert!(lines.admit(later));
+        assert!(lines.allow(later));
         assert_eq!(lines.take_dropped(), 9_500);
-        assert_eq!((0..10_000).filter(|_| lines.admit(later)).count(), 99);
+        assert_eq!((0..10_000).filter(|_| lines.allow(later)).count(), 99);
     }
 }

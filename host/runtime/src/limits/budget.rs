@@ -161,7 +161,7 @@ impl Budget {
 
     /// Something was refused, or has to wait. Whether that is logged: once, until it has not happened for a minute.
     pub(crate) fn is_news(&self, total: Total, now: Instant) -> bool {
-        self.throttles[total as usize].admit(now).is_some()
+        self.throttles[total as usize].allow(now).is_some()
     }
 }
 

@@ -238,12 +238,12 @@ mod tests {
                             let mut pass = pin!(turn(&mut gate, long, ticked, if long { &engine_room } else { &room }));
                             // Some give up after a few polls.
                             let mut looks = dice.throw(4);
-                            let patient = dice.throw(3) > 0;
+                            let long_waits = dice.throw(3) > 0;
                             poll_fn(|context| match pass.as_mut().poll(context) {
-                                Poll::Pending if !patient && looks == 0 => Poll::Ready(()),
+                                Poll::Pending if !long_waits && looks == 0 => Poll::Ready(()),
                                 Poll::Pending => {
                                     looks = looks.saturating_sub(1);
-                                    if !patient {
+                                    if !long_waits {
                                         context.waker().wake_by_ref();
                                     }
                                     Poll::Pending

@@ -65,7 +65,7 @@ impl Throttle {
     }
 
     /// An event has happened: whether it is logged.
-    pub fn admit(&self, now: Instant) -> Option<Admitted> {
+    pub fn allow(&self, now: Instant) -> Option<Admitted> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let admits = match self.policy {
             Policy::OneIn(period) | Policy::AfterQuiet(period) => state.is_past(period, now),
@@ -106,7 +106,7 @@ mod tests {
     /// What is logged of events at these milliseconds: the numbers of those that were suppressed before each.
     fn logged(throttle: &Throttle, start: Instant, times: impl IntoIterator<Item = u64>) -> Vec<u64> {
         let at = |milliseconds| start + Duration::from_millis(milliseconds);
-        times.into_iter().filter_map(|time| throttle.admit(at(time))).map(|admitted| admitted.suppressed).collect()
+        times.into_iter().filter_map(|time| throttle.allow(at(time))).map(|admitted| admitted.suppressed).collect()
     }
 
     #[test]
@@ -122,9 +122,9 @@ mod tests {
     fn only_the_first_few_are_logged_and_the_last_of_them_is_marked() {
         let (throttle, start) = (Throttle::first(3), Instant::now());
         let marks: Vec<bool> =
-            (0..1_000).filter_map(|_| throttle.admit(start)).map(|admitted| admitted.is_last).collect();
+            (0..1_000).filter_map(|_| throttle.allow(start)).map(|admitted| admitted.is_last).collect();
         assert_eq!(marks, [false, false, true]);
-        assert_eq!(throttle.admit(start + Duration::from_secs(86_400)), None);
+        assert_eq!(throttle.allow(start + Duration::from_secs(86_400)), None);
     }
 
     #[test]
@@ -141,7 +141,7 @@ mod tests {
     #[test]
     fn time_that_goes_back_admits_nothing() {
         let (throttle, start) = (Throttle::one_in(Duration::from_secs(1)), Instant::now());
-        assert!(throttle.admit(start + Duration::from_secs(5)).is_some());
-        assert!(throttle.admit(start).is_none());
+        assert!(throttle.allow(start + Duration::from_secs(5)).is_some());
+        assert!(throttle.allow(start).is_none());
     }
 }

@@ -28,7 +28,7 @@ pub(crate) struct Presence {
 
 impl Live {
     /// Adds a session, before its process is made. One that comes after the generation was retired is ended at once.
-    pub(crate) fn enter(self: &Arc<Self>, pipes: &Arc<Shared>) -> Presence {
+    pub(crate) fn register(self: &Arc<Self>, pipes: &Arc<Shared>) -> Presence {
         let mut table = self.table();
         table.entered += 1;
         let number = table.entered;

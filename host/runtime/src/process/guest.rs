@@ -89,7 +89,7 @@ impl Guest {
     }
 
     /// Begins a call that may use this many ticks.
-    pub(super) fn enter(&mut self, ticks: u32) -> (&Watch, &mut Store<State>) {
+    pub(super) fn begin_call(&mut self, ticks: u32) -> (&Watch, &mut Store<State>) {
         let store = self.store.get();
         store.set_epoch_deadline(1);
         self.watch.meter.begin(ticks, self.watch.engine.ticker().epoch());

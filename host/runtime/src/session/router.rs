@@ -55,7 +55,7 @@ impl Router {
         let (tenant, plugins) = (Arc::clone(&self.tenant), Arc::clone(&self.plugins));
         Arc::new(move |name| {
             match plugins.lookup(name) {
-                Lookup::Found(plugin) => plugin.admit(&tenant).map_err(|_| HandOverError::NotPermitted),
+                Lookup::Found(plugin) => plugin.check_grants(&tenant).map_err(|_| HandOverError::NotPermitted),
                 // It is waited for afterwards, and asked then.
                 Lookup::Preparing => Ok(()),
                 Lookup::Retried | Lookup::Absent => Err(HandOverError::UnknownPlugin),
@@ -85,7 +85,7 @@ impl Router {
         };
         found.map_or_else(
             |reason| {
-                if self.refused_routes.admit(Instant::now()).is_some() {
+                if self.refused_routes.allow(Instant::now()).is_some() {
                     let (connection, channel) = (self.facts.connection(), self.facts.channel());
                     let tenant = self.tenant.name();
                     emit(Event::SessionRouteRefused { connection, channel, tenant, plugin: name, reason: &reason });
@@ -108,7 +108,7 @@ impl Router {
     /// The plugin that was found, if the tenant may run it.
     pub(super) fn admitted(&self, found: Lookup) -> Result<Arc<Plugin>, Error> {
         let plugin = found.found().ok_or_else(|| Error::Refused("there is no such plugin".to_owned()))?;
-        plugin.admit(&self.tenant)?;
+        plugin.check_grants(&self.tenant)?;
         Ok(plugin)
     }
 }

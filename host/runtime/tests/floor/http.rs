@@ -448,7 +448,7 @@ async fn without_the_grant_a_plugin_runs_and_each_request_is_denied() {
     assert!(plugin.imports().iter().any(|import| import.starts_with("wasi:http/outgoing-handler@0.2.")));
     assert!(plugin.needs().is_empty(), "toolchains import it whether it is used or not");
     let tenant = Tenant::new("acme", Limits::default(), Grants::default());
-    plugin.admit(&tenant).unwrap();
+    plugin.check_grants(&tenant).unwrap();
     let client = Client::of(&tenant, &plugin, &[]);
     let (id, here) = (client.id.clone(), server.url("/hello"));
     let (recorder, report) = client.then(&format!("get {here};get https://example.org/;headers 3;finish")).await;

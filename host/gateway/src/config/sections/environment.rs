@@ -29,7 +29,7 @@ impl Default for EnvironmentNames {
 
 impl EnvironmentNames {
     /// Whether a client may set a variable of this name.
-    pub(crate) fn admit(&self, name: &[u8]) -> bool {
+    pub(crate) fn allows(&self, name: &[u8]) -> bool {
         self.names.iter().any(|admitted| match admitted {
             Name::Exact(exact) => name == exact.as_bytes(),
             Name::Beginning(start) => name.strip_prefix(start.as_bytes()).is_some_and(|rest| !rest.is_empty()),
@@ -78,20 +78,20 @@ mod tests {
     fn language_region_and_terminal_are_admitted_unless_something_else_is_said() {
         let names = EnvironmentNames::default();
         for yes in ["LANG", "LC_ALL", "LC_X", "COLORTERM", "TERM_PROGRAM"] {
-            assert!(names.admit(yes.as_bytes()), "{yes}");
+            assert!(names.allows(yes.as_bytes()), "{yes}");
         }
         for no in ["", "LC_", "LANGUAGE", "lang", "PATH", "LD_PRELOAD", "TERMCAP", "TERM"] {
-            assert!(!names.admit(no.as_bytes()), "{no}");
+            assert!(!names.allows(no.as_bytes()), "{no}");
         }
     }
 
     #[test]
     fn names_are_exact_or_end_in_one_star() {
         let names = names(&["GIT_*", "EDITOR"]);
-        assert!(names.admit(b"GIT_PROTOCOL") && names.admit(b"EDITOR"));
-        assert!(!names.admit(b"LANG") && !names.admit(b"GIT") && !names.admit(b"EDITORS"));
-        assert!(self::names(&["*"]).admit(b"ANYTHING"));
-        assert!(!self::names(&[]).admit(b"LANG"));
+        assert!(names.allows(b"GIT_PROTOCOL") && names.allows(b"EDITOR"));
+        assert!(!names.allows(b"LANG") && !names.allows(b"GIT") && !names.allows(b"EDITORS"));
+        assert!(self::names(&["*"]).allows(b"ANYTHING"));
+        assert!(!self::names(&[]).allows(b"LANG"));
         for wrong in ["", "L*G", "**", "A=B", "LÄNG", "LC_?"] {
             assert!(name(wrong).is_err(), "{wrong}");
         }

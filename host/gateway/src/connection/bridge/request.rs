@@ -37,7 +37,7 @@ impl RequestLimits {
 
     /// Whether a variable may be set. One that may not is not counted. The error says why not.
     fn check_variable(&mut self, name: &[u8], value: &[u8]) -> Result<(), &'static str> {
-        if !self.names.admit(name) {
+        if !self.names.allows(name) {
             return Err("the name is not admitted: see `environment_names`");
         }
         let sound = name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_') && !value.contains(&0);

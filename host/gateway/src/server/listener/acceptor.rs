@@ -78,7 +78,7 @@ impl Acceptor {
                 }
                 accepted = accept(&self.sockets, self.count), if accepts => match accepted {
                     Ok((stream, peer)) => {
-                        if let Some(accepted) = self.admit(stream, peer) {
+                        if let Some(accepted) = self.accept_connection(stream, peer) {
                             return accepted;
                         }
                     }
@@ -101,10 +101,10 @@ impl Acceptor {
 
     /// Asks the gate for a place for a new connection. Returns it if it is served at once; otherwise it waits or is
     /// refused.
-    fn admit(&mut self, stream: TcpStream, peer: SocketAddr) -> Option<Accepted> {
+    fn accept_connection(&mut self, stream: TcpStream, peer: SocketAddr) -> Option<Accepted> {
         self.count += 1;
         let (number, now) = (self.count, Instant::now());
-        let Admission { permit, taken_back } = match self.gate.admit(peer.ip(), number, now) {
+        let Admission { permit, taken_back } = match self.gate.acquire_place(peer.ip(), number, now) {
             Ok(admission) => admission,
             Err(refusal) => {
                 self.log.refused(peer, refusal);
@@ -177,20 +177,20 @@ impl Log {
     }
 
     fn refused(&mut self, peer: SocketAddr, refusal: Refusal) {
-        if let Some(Admitted { suppressed: more, .. }) = self.refused.admit(Instant::now()) {
+        if let Some(Admitted { suppressed: more, .. }) = self.refused.allow(Instant::now()) {
             emit(ConnectionEvent::Refused { peer, reason: format_args!("{refusal}"), more });
         }
     }
 
     fn waits(&mut self, peer: SocketAddr) {
-        if let Some(Admitted { suppressed: more, .. }) = self.waits.admit(Instant::now()) {
+        if let Some(Admitted { suppressed: more, .. }) = self.waits.allow(Instant::now()) {
             let reason = "unauthenticated_per_source of its source have not logged in";
             emit(ConnectionEvent::Waits { peer, reason, more });
         }
     }
 
     fn taken_back(&mut self, TakenBack { number, source, of_source, had_done, strangers, .. }: &TakenBack) {
-        if let Some(Admitted { suppressed: more, .. }) = self.taken_back.admit(Instant::now()) {
+        if let Some(Admitted { suppressed: more, .. }) = self.taken_back.allow(Instant::now()) {
             emit(ConnectionEvent::Displaced {
                 connection: *number,
                 source: format_args!("{source}"),
@@ -203,7 +203,7 @@ impl Log {
     }
 
     fn exhausted(&mut self, error: &io::Error) {
-        if let Some(Admitted { suppressed: more, .. }) = self.exhausted.admit(Instant::now()) {
+        if let Some(Admitted { suppressed: more, .. }) = self.exhausted.allow(Instant::now()) {
             emit(ConnectionEvent::NotAccepted { error, more });
         }
     }

@@ -154,7 +154,7 @@ impl Gate {
     }
 
     /// Admits a connection, or returns the reason for refusing it.
-    pub(super) fn admit(&self, peer: IpAddr, connection: u64, now: Instant) -> Result<Admission, Refusal> {
+    pub(super) fn acquire_place(&self, peer: IpAddr, connection: u64, now: Instant) -> Result<Admission, Refusal> {
         // The hash has random secret keys, so nobody can time a connection to be accepted.
         let roll = u32::try_from(self.0.dice.hash_one(connection) % 100).unwrap_or(0);
         self.admit_with(peer, connection, now, roll)
@@ -377,26 +377,26 @@ mod tests {
             self.gate.admit_with(peer, self.number, self.now, roll)
         }
 
-        fn admit(&mut self, peer: u32) -> Result<Admission, Refusal> {
+        fn acquire_place(&mut self, peer: u32) -> Result<Admission, Refusal> {
             self.admit_with(v4(peer), NEVER)
         }
 
         /// A connection that is served at once without dropping any.
         fn served(&mut self, peer: u32) -> Permit {
-            let admission = self.admit(peer).unwrap();
+            let admission = self.acquire_place(peer).unwrap();
             assert_eq!(admission.taken_back, None);
             admission.permit.unwrap()
         }
 
         /// A connection that waits without dropping any: its number.
         fn waits(&mut self, peer: u32) -> u64 {
-            let admission = self.admit(peer).unwrap();
+            let admission = self.acquire_place(peer).unwrap();
             assert!(admission.permit.is_none() && admission.taken_back.is_none());
             self.number
         }
 
         fn refused(&mut self, peer: u32) -> Refusal {
-            self.admit(peer).err().unwrap()
+            self.acquire_place(peer).err().unwrap()
         }
 
         fn serve_waiting(&mut self) -> Option<u64> {
@@ -477,16 +477,16 @@ mod tests {
         test.wait(1);
         assert_eq!(test.refused(5), Refusal::Strangers { count: 4, full: 4 });
         test.wait(1);
-        let admission = test.admit(5).unwrap();
+        let admission = test.acquire_place(5).unwrap();
         let taken_back = admission.taken_back.unwrap();
         assert_eq!((taken_back.number, taken_back.had_done), (silent.connection(), "no identification"));
         assert_eq!((taken_back.of_source, taken_back.strangers, taken_back.waits), (1, 4, false));
         assert!(is_told(&silent));
         // One place is free at once, but not two.
         drop(silent);
-        let next = test.admit(6).unwrap();
+        let next = test.acquire_place(6).unwrap();
         assert_eq!(next.taken_back.unwrap().number, honest.connection());
-        let last = test.admit(7).unwrap();
+        let last = test.acquire_place(7).unwrap();
         assert_eq!(last.taken_back.unwrap().number, keyed.connection());
         assert!(!is_told(&person));
         drop((person, honest, keyed, admission, next, last));
@@ -499,11 +499,11 @@ mod tests {
         let old = test.served(1);
         let crowd: Vec<_> = (0..5).map(|_| test.served(2)).collect();
         test.wait(2);
-        let admissions: Vec<_> = (10..14).map(|peer| test.admit(peer).unwrap()).collect();
+        let admissions: Vec<_> = (10..14).map(|peer| test.acquire_place(peer).unwrap()).collect();
         let gone: Vec<_> = admissions.iter().map(|admission| admission.taken_back.unwrap().number).collect();
         assert_eq!(gone, [2, 3, 4, 5]);
         assert!(!is_told(&old));
-        assert_eq!(test.admit(14).unwrap().taken_back.unwrap().number, 1, "as many as the other, and older");
+        assert_eq!(test.acquire_place(14).unwrap().taken_back.unwrap().number, 1, "as many as the other, and older");
         drop(crowd);
     }
 
@@ -515,10 +515,10 @@ mod tests {
         let waits = test.waits(1);
         let silent = test.served(2);
         test.wait(2);
-        let first = test.admit(3).unwrap();
+        let first = test.acquire_place(3).unwrap();
         assert_eq!(first.taken_back.unwrap().number, silent.connection());
         drop(silent);
-        let second = test.admit(4).unwrap();
+        let second = test.acquire_place(4).unwrap();
         let taken_back = second.taken_back.unwrap();
         assert_eq!((taken_back.number, taken_back.waits), (waits, true));
         drop(speaks);
@@ -533,7 +533,7 @@ mod tests {
         let silent = test.served(1);
         let waits = test.waits(1);
         test.wait(2);
-        let _other = test.admit(2).unwrap();
+        let _other = test.acquire_place(2).unwrap();
         assert!(is_told(&silent));
         assert_eq!(test.serve_waiting(), Some(waits));
         // It has just received our identification, and is protected again.
@@ -548,7 +548,7 @@ mod tests {
         let crowd: Vec<_> = (0..2).map(|_| test.served(2)).collect();
         assert_eq!(test.refused(1), Refusal::Connections { count: 3 });
         test.wait(2);
-        let mut two = test.admit(1).unwrap().permit.unwrap();
+        let mut two = test.acquire_place(1).unwrap().permit.unwrap();
         two.authenticated();
         assert!(is_told(&crowd[0]));
         // Until that one is gone there are too many sockets.
@@ -560,7 +560,7 @@ mod tests {
         test.wait(2);
         assert_eq!(test.refused(3), Refusal::Connections { count: 3 });
         drop(one);
-        assert!(test.admit(3).is_ok());
+        assert!(test.acquire_place(3).is_ok());
     }
 
     #[test]
@@ -568,7 +568,7 @@ mod tests {
         let mut test = Test::new(|bounds| bounds.full = 1);
         let mut one = test.served(1);
         test.wait(2);
-        let other = test.admit(2).unwrap();
+        let other = test.acquire_place(2).unwrap();
         assert!(other.taken_back.is_some());
         one.authenticated();
         assert!(!is_told(&one));

@@ -24,7 +24,7 @@ impl Denials {
     pub(super) fn is_news(&self, destination: &str, now: Instant) -> bool {
         let mut throttles = self.by_destination.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(throttle) = throttles.get(destination) {
-            return throttle.admit(now).is_some();
+            return throttle.allow(now).is_some();
         }
         if throttles.len() == MOST {
             throttles.retain(|_, throttle| !throttle.is_idle(now));
@@ -33,7 +33,7 @@ impl Denials {
             return false;
         }
         let throttle = throttles.entry(destination.to_owned()).or_insert_with(|| Throttle::after_quiet(QUIET));
-        throttle.admit(now).is_some()
+        throttle.allow(now).is_some()
     }
 }
 

@@ -120,7 +120,7 @@ impl Requests {
 
 impl Desk {
     /// Checks a request before anything is sent.
-    fn admit(&self, request: Request<WasiBody>, options: Option<RequestOptions>) -> Result<Exchange, Error> {
+    fn check_request(&self, request: Request<WasiBody>, options: Option<RequestOptions>) -> Result<Exchange, Error> {
         let target = target(request.uri())?;
         // CONNECT would turn the connection into a tunnel.
         if request.method() == Method::CONNECT {
@@ -223,7 +223,7 @@ impl WasiHttpHooks for Desk {
         options: Option<RequestOptions>,
         _: Box<dyn Future<Output = Result<(), Error>> + Send>,
     ) -> Box<dyn Future<Output = Result<Answered, Error>> + Send> {
-        match self.admit(request, options) {
+        match self.check_request(request, options) {
             // It runs in a task of its own.
             Ok(exchange) => {
                 let usage = Arc::clone(&exchange.usage);
@@ -289,13 +289,13 @@ mod tests {
     }
 
     #[test]
-    fn a_plugin_may_be_less_patient_than_its_tenant_and_not_more() {
+    fn a_plugin_may_shorten_its_tenants_timeouts_and_not_extend_them() {
         let limits = Limits::default();
         let second = Duration::from_secs(1);
         let hasty = RequestOptions { connect_timeout: Some(second), ..RequestOptions::default() };
         assert_eq!(timeouts(&limits, hasty).connect, second);
         assert_eq!(timeouts(&limits, hasty).first_byte, limits.http_wait);
-        let patient = RequestOptions { between_bytes_timeout: Some(Duration::MAX), ..RequestOptions::default() };
-        assert_eq!(timeouts(&limits, patient).between_bytes, limits.http_wait);
+        let long = RequestOptions { between_bytes_timeout: Some(Duration::MAX), ..RequestOptions::default() };
+        assert_eq!(timeouts(&limits, long).between_bytes, limits.http_wait);
     }
 }

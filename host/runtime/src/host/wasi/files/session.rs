@@ -128,7 +128,7 @@ impl Handle {
     /// Opens an entry below it. Logs that unless it is a directory, which is usually only a step to something else.
     pub(super) fn open(&self, path: &str, how: Opening) -> Result<Self, Refused> {
         let (session, shown) = (&self.session, self.below(path));
-        let result = session.slot().and_then(|slot| session.directory.enter(&self.entry, path, how, slot));
+        let result = session.slot().and_then(|slot| session.directory.open_entry(&self.entry, path, how, slot));
         let operation = match &result {
             Ok((_, true)) => "create",
             Ok((_, false)) if how.truncate => "truncate",
