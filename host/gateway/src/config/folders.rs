@@ -31,12 +31,12 @@ pub(super) struct Place {
     /// Every link on the way, by its own path.
     links: Vec<PathBuf>,
     /// The device and inode numbers of it and its parents, as far as they exist.
-    chain: Vec<Identity>,
+    chain: Vec<FileId>,
     /// Its identity, if it exists.
-    identity: Option<Identity>,
+    identity: Option<FileId>,
 }
 
-type Identity = (u64, u64);
+type FileId = (u64, u64);
 
 /// A folder that the configuration gives a tenant.
 pub(super) struct Claim {
@@ -68,11 +68,11 @@ pub(super) struct Owned<'a> {
     pub(super) file: &'a Path,
     pub(super) state: &'a Path,
     pub(super) plugins: &'a Path,
-    pub(super) keys: &'a [KeyFile],
+    pub(super) keys: &'a [UserKeyFile],
 }
 
 /// A key file of a user.
-pub(super) struct KeyFile {
+pub(super) struct UserKeyFile {
     pub(super) path: PathBuf,
     pub(super) user: String,
     pub(super) tenant: String,
@@ -177,7 +177,7 @@ impl Place {
     }
 }
 
-fn identity(path: &Path) -> Option<Identity> {
+fn identity(path: &Path) -> Option<FileId> {
     path.metadata().ok().map(|facts| (facts.dev(), facts.ino()))
 }
 

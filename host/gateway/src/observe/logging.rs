@@ -23,7 +23,7 @@ use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FormatFields, MakeWriter};
 
-use queue::Queue;
+use queue::LogQueue;
 
 pub use crate::observe::escape::escape;
 use crate::observe::escape::{Form, write_harmless};
@@ -38,7 +38,7 @@ const LAST_LINES: Duration = Duration::from_secs(1);
 const LOOK: Duration = Duration::from_secs(10);
 
 /// What the process has of it.
-static LOG: OnceLock<Queue> = OnceLock::new();
+static LOG: OnceLock<LogQueue> = OnceLock::new();
 
 /// Tells when lines were dropped, for as long as it is polled.
 pub async fn tell_dropped() -> Infallible {
@@ -126,7 +126,7 @@ pub fn start(format: Format, give_up: impl FnOnce() + Send + 'static) -> Result<
         Err(std::env::VarError::NotUnicode(_)) => return Err(format!("{FILTER}: is not UTF-8 text")),
     };
     let filter = filter::parse(&filter).map_err(|error| format!("{FILTER}: {error}"))?;
-    let queue = LOG.get_or_init(|| Queue::start(io::stderr(), give_up));
+    let queue = LOG.get_or_init(|| LogQueue::start(io::stderr(), give_up));
     let out = || queue.writer();
     tracing::subscriber::set_global_default(subscriber(format, filter, out))
         .expect("the log is started once in a process");

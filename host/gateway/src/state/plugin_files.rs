@@ -28,7 +28,7 @@ pub(crate) struct Stamp {
 
 /// Identifies a folder. The inode number alone does not: ext4 gives it to the next folder as soon as it is free.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Identity {
+pub(crate) struct FolderId {
     device: u64,
     inode: u64,
     /// Birth time in seconds and nanoseconds, if the file system records it.
@@ -38,7 +38,7 @@ pub(crate) struct Identity {
 /// The contents of a folder.
 #[derive(Debug)]
 pub(crate) struct Listing {
-    pub(crate) identity: Identity,
+    pub(crate) identity: FolderId,
     /// The plugin files, the first ones in the order of their names. Without a stamp: it cannot be read.
     pub(crate) files: BTreeMap<String, Option<Stamp>>,
     /// Plugin files whose name cannot be typed.
@@ -128,7 +128,7 @@ pub(crate) enum Reading {
     /// It is being written to: what was read may be inconsistent.
     Changing,
     /// No file of this name in this folder.
-    Absent(Identity),
+    Absent(FolderId),
     /// The folder itself cannot be opened.
     NoFolder,
 }
@@ -186,12 +186,12 @@ pub(crate) fn check_writers(folder: &OwnedFd, path: &Path, writers: Writers) -> 
 }
 
 /// The identity of a folder.
-pub(crate) fn identity(folder: &OwnedFd) -> io::Result<Identity> {
+pub(crate) fn identity(folder: &OwnedFd) -> io::Result<FolderId> {
     let facts = fstat(folder)?;
     let birth = statx(folder, "", AtFlags::EMPTY_PATH, StatxFlags::BTIME).ok();
     let birth = birth.filter(|facts| StatxFlags::from_bits_retain(facts.stx_mask).contains(StatxFlags::BTIME));
     let born = birth.map(|facts| (facts.stx_btime.tv_sec, facts.stx_btime.tv_nsec));
-    Ok(Identity { device: facts.st_dev, inode: facts.st_ino, born })
+    Ok(FolderId { device: facts.st_dev, inode: facts.st_ino, born })
 }
 
 /// Lists a folder: at most this many files, and those of the `known` that exist besides.

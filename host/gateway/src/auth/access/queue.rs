@@ -13,9 +13,9 @@ use crate::source::Source;
 const KNOWN_SOURCES: usize = 4096;
 
 /// Waiting logins, each with an item.
-pub(super) struct Queue<T> {
+pub(super) struct HashQueue<T> {
     /// The logins of each source, in the order of their arrival. Never empty.
-    waiting: HashMap<Source, VecDeque<(Ticket, T)>>,
+    waiting: HashMap<Source, VecDeque<(HashTicket, T)>>,
     /// Sources that go before the ring, in order.
     ahead: VecDeque<Source>,
     /// All other waiting sources, in order, each with the number of its place.
@@ -28,14 +28,14 @@ pub(super) struct Queue<T> {
 
 /// Identifies one waiting login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Ticket {
+pub(super) struct HashTicket {
     source: Source,
     number: u64,
 }
 
-impl<T> Queue<T> {
-    pub(super) fn new() -> Queue<T> {
-        Queue {
+impl<T> HashQueue<T> {
+    pub(super) fn new() -> HashQueue<T> {
+        HashQueue {
             waiting: HashMap::new(),
             ahead: VecDeque::new(),
             ring: VecDeque::new(),
@@ -46,8 +46,8 @@ impl<T> Queue<T> {
     }
 
     /// Adds a login of this source.
-    pub(super) fn push(&mut self, source: Source, item: T) -> Ticket {
-        let ticket = Ticket { source, number: self.next_ticket };
+    pub(super) fn push(&mut self, source: Source, item: T) -> HashTicket {
+        let ticket = HashTicket { source, number: self.next_ticket };
         self.next_ticket += 1;
         let waiters = self.waiting.entry(source).or_default();
         waiters.push_back((ticket, item));
@@ -79,7 +79,7 @@ impl<T> Queue<T> {
     }
 
     /// Removes a login. No effect if it was taken.
-    pub(super) fn remove(&mut self, ticket: Ticket) {
+    pub(super) fn remove(&mut self, ticket: HashTicket) {
         let source = ticket.source;
         let Some(waiters) = self.waiting.get_mut(&source) else { return };
         waiters.retain(|(waiter, _)| *waiter != ticket);
@@ -165,15 +165,15 @@ mod tests {
     }
 
     /// One login for each number, which is its source.
-    fn queue(sources: &[u8]) -> Queue<u8> {
-        let mut queue = Queue::new();
+    fn queue(sources: &[u8]) -> HashQueue<u8> {
+        let mut queue = HashQueue::new();
         for number in sources {
             queue.push(source(*number), *number);
         }
         queue
     }
 
-    fn drain(queue: &mut Queue<u8>) -> Vec<u8> {
+    fn drain(queue: &mut HashQueue<u8>) -> Vec<u8> {
         std::iter::from_fn(|| {
             let next = queue.peek().copied();
             assert_eq!(queue.pop(), next);
@@ -191,7 +191,7 @@ mod tests {
 
     #[test]
     fn a_source_is_served_in_the_order_in_which_it_came() {
-        let mut queue = Queue::new();
+        let mut queue = HashQueue::new();
         for item in 0..3 {
             queue.push(source(1), item);
         }
@@ -250,7 +250,7 @@ mod tests {
 
     #[test]
     fn whoever_leaves_is_forgotten_and_the_others_keep_their_order() {
-        let mut queue = Queue::new();
+        let mut queue = HashQueue::new();
         let tickets: Vec<_> = [1, 2, 1, 3].map(|number| queue.push(source(number), number)).into();
         queue.remove(tickets[1]);
         queue.remove(tickets[0]);

@@ -1,4 +1,4 @@
-//! Slots in which passwords are hashed: limited in number and in total memory. The [`Queue`] decides who gets the next
+//! Slots in which passwords are hashed: limited in number and in total memory. The [`HashQueue`] decides who gets the next
 //! one.
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
-use super::queue::{Queue, Ticket};
+use super::queue::{HashQueue, HashTicket};
 use crate::source::Source;
 
 /// All slots. Clones share them.
@@ -14,7 +14,7 @@ use crate::source::Source;
 pub(super) struct Slots(Arc<Mutex<State>>);
 
 struct State {
-    queue: Queue<Waiter>,
+    queue: HashQueue<Waiter>,
     slots: usize,
     /// How many are taken.
     taken: usize,
@@ -37,13 +37,13 @@ pub(super) struct Slot {
 /// A place in the queue: given up on drop.
 struct Place<'s> {
     slots: &'s Slots,
-    ticket: Ticket,
+    ticket: HashTicket,
 }
 
 impl Slots {
     /// This many slots, with this many bytes together.
     pub(super) fn new(count: usize, memory: usize) -> Slots {
-        Slots(Arc::new(Mutex::new(State { queue: Queue::new(), slots: count.max(1), taken: 0, memory })))
+        Slots(Arc::new(Mutex::new(State { queue: HashQueue::new(), slots: count.max(1), taken: 0, memory })))
     }
 
     /// Waits for a slot for work that takes this many bytes. Work that needs more than the whole budget waits until no

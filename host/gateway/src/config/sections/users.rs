@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::plugins::Visible;
 use super::tenants::{DEFAULT_TENANT, Tenant, Tenants};
-use crate::config::folders::KeyFile as KeyFilePlace;
+use crate::config::folders::UserKeyFile;
 use crate::config::problem::Problem;
 use crate::config::reader::{Findings, Item, Section};
 use crate::config::setting::{path, text};
@@ -56,7 +56,7 @@ pub(in crate::config) fn read(
     folder: &Path,
     tenants: &Tenants<'_>,
     findings: &mut Findings,
-) -> (BTreeMap<String, User>, Vec<KeyFilePlace>) {
+) -> (BTreeMap<String, User>, Vec<UserKeyFile>) {
     let (mut users, mut files) = (BTreeMap::new(), Vec::new());
     let items = section.all();
     if items.is_empty() {
@@ -72,7 +72,7 @@ pub(in crate::config) fn read(
         section.finish(findings);
         let Some((tenant, ..)) = found else { continue };
         let tenant = tenant.to_owned();
-        files.extend(file.map(|file| KeyFilePlace { path: file, user: item.name.clone(), tenant: tenant.clone() }));
+        files.extend(file.map(|file| UserKeyFile { path: file, user: item.name.clone(), tenant: tenant.clone() }));
         if let (Some((plugin, own_plugin)), Some(door), Some(name)) = (plugin, door, name) {
             users.insert(name, User { tenant, plugin, own_plugin, door });
         }

@@ -15,7 +15,7 @@ use whelk_runtime::supervise::catch;
 const WAITING: usize = 10_000;
 
 /// Lines on their way.
-pub(super) struct Queue {
+pub(super) struct LogQueue {
     out: NonBlocking,
     /// How many were put in, dropped ones included.
     put: Arc<AtomicUsize>,
@@ -29,16 +29,16 @@ struct Written {
     more: Condvar,
 }
 
-impl Queue {
+impl LogQueue {
     /// Starts the thread that writes to `out`. Calls `give_up` when `out` panics, on that thread; nothing is written
     /// any more then.
-    pub(super) fn start(out: impl Write + Send + 'static, give_up: impl FnOnce() + Send + 'static) -> Queue {
+    pub(super) fn start(out: impl Write + Send + 'static, give_up: impl FnOnce() + Send + 'static) -> LogQueue {
         let written = Arc::new(Written::default());
         let builder = NonBlockingBuilder::default().buffered_lines_limit(WAITING).lossy(true).thread_name("log");
         let (out, guard) = builder.finish(Out { out, written: Arc::clone(&written), give_up: Some(give_up) });
         // See the top of this file. The thread ends with the process.
         std::mem::forget(guard);
-        Queue { out, put: Arc::default(), written }
+        LogQueue { out, put: Arc::default(), written }
     }
 
     /// Takes lines, each with one call. Never waits.
@@ -143,7 +143,7 @@ mod tests {
             }
         }
         let (tell, told) = channel();
-        let queue = Queue::start(Panics, move || tell.send(()).unwrap());
+        let queue = LogQueue::start(Panics, move || tell.send(()).unwrap());
         queue.writer().write_all(b"one\n").unwrap();
         queue.writer().write_all(b"two\n").unwrap();
         assert_eq!(told.recv(), Ok(()));
@@ -155,7 +155,7 @@ mod tests {
     fn the_last_lines_are_waited_for_but_not_for_ever() {
         let (go, turns) = channel();
         let (tell, lines) = channel();
-        let queue = Queue::start(Slow(turns, tell), || unreachable!("nothing panics"));
+        let queue = LogQueue::start(Slow(turns, tell), || unreachable!("nothing panics"));
         let mut writer = queue.writer();
         // More than there is room for.
         for number in 0..WAITING + 5_000 {

@@ -10,14 +10,14 @@ use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
 use whelk_runtime::{CompileSlots, Fallback, Loader, Plugin, Published, Registry, Source, Terms, is_large};
 
-use super::refusal::Refusal;
+use super::refusal::FileRefusal;
 use super::removal::Removals;
 use crate::config::Limits;
 use crate::config::derived::count;
 use crate::observe::escape::escape;
 use crate::observe::event::{PluginEvent, emit};
 use crate::plugins::watch::{ROUND, Spot, Watcher};
-use crate::state::plugin_files::{self, Identity, Links, Listing, Reading, Stamp};
+use crate::state::plugin_files::{self, FolderId, Links, Listing, Reading, Stamp};
 use crate::state::strict_modes::Writers;
 
 /// Small files (below 1 MiB) that may be loaded at once, in addition to one for each compile job. A small file that
@@ -72,7 +72,7 @@ pub(crate) struct Known {
     /// Why no change is told, and since when.
     pub(crate) unwatched: Option<(String, Instant)>,
     /// The files that are not served as they are, and why.
-    pub(crate) refused: BTreeMap<String, Refusal>,
+    pub(crate) refused: BTreeMap<String, FileRefusal>,
     /// The files that are being loaded.
     pub(crate) pending: BTreeMap<String, Pending>,
     /// The files that are gone while their plugins are still served.
@@ -82,9 +82,9 @@ pub(crate) struct Known {
     /// Which of those the operator was told.
     told_ignored: BTreeSet<String>,
     /// Which folder it was.
-    pub(super) identity: Option<Identity>,
+    pub(super) identity: Option<FolderId>,
     /// As which folder it is watched.
-    watched: Option<Identity>,
+    watched: Option<FolderId>,
     /// The operator was told that the folder is not watched.
     told_unwatched: bool,
     /// The folder has been listed, or listing has failed.
@@ -112,11 +112,11 @@ pub(super) enum Outcome {
     /// The file was read.
     Read(Source, Stamp),
     /// The file cannot be read.
-    Unreadable(Refusal),
+    Unreadable(FileRefusal),
     /// There is no such file.
     Absent,
     /// The load is over.
-    Loaded(Result<Arc<Plugin>, Refusal>),
+    Loaded(Result<Arc<Plugin>, FileRefusal>),
     /// There is nothing more to do.
     Done,
     /// It changed while it was looked at.
@@ -195,7 +195,7 @@ impl PluginFolder {
         }
     }
 
-    fn watch(&self, watcher: &Watcher, identity: Option<Identity>) {
+    fn watch(&self, watcher: &Watcher, identity: Option<FolderId>) {
         let watched = watcher.watch(&self.place.path);
         let mut known = self.known();
         known.watched = identity.filter(|_| watched.is_ok());
@@ -253,7 +253,7 @@ impl PluginFolder {
             let folder = &*self.place.path;
             emit(PluginEvent::FolderBack { folder, tenant: self.tenant() });
         }
-        known.note(self, "", listing.nameless.reason().map(Refusal::of), true);
+        known.note(self, "", listing.nameless.reason().map(FileRefusal::of), true);
         known.ignore(self, listing.misspelled);
         let now = Instant::now();
         let changed = |(name, stamp): (&String, &Option<Stamp>)| {
@@ -306,8 +306,8 @@ impl PluginFolder {
             Ok(Ok(Reading::NoFolder)) => Outcome::Folder,
             Ok(Ok(Reading::Absent(identity))) if Some(identity) != self.known().identity => Outcome::Folder,
             Ok(Ok(Reading::Absent(_))) => Outcome::Absent,
-            Ok(Err(reason)) => Outcome::Unreadable(Refusal::of(reason)),
-            Err(error) => Outcome::Unreadable(Refusal::of(error.to_string())),
+            Ok(Err(reason)) => Outcome::Unreadable(FileRefusal::of(reason)),
+            Err(error) => Outcome::Unreadable(FileRefusal::of(error.to_string())),
         }
     }
 
@@ -369,11 +369,11 @@ impl PluginFolder {
         let tenant = self.tenant().unwrap_or_default();
         let terms = Terms { component: self.terms.component, slots: &self.terms.slots, tenant };
         let loaded = loader.load(name, &source, terms).await;
-        Outcome::Loaded(loaded.map_err(|error| Refusal::by(&error).of_bytes(&digest, Some(stamp))))
+        Outcome::Loaded(loaded.map_err(|error| FileRefusal::by(&error).of_bytes(&digest, Some(stamp))))
     }
 
     /// Makes this what new sessions get.
-    pub(super) fn publish(&self, plugin: &Arc<Plugin>) -> Result<(), Refusal> {
+    pub(super) fn publish(&self, plugin: &Arc<Plugin>) -> Result<(), FileRefusal> {
         let (name, registry) = (plugin.name(), &self.place.registry);
         let published =
             match self.room(name, plugin.code()).map_err(|refusal| refusal.of_bytes(plugin.digest(), None))? {
@@ -394,13 +394,13 @@ impl PluginFolder {
 
     /// Whether one more plugin with so much code may be in this folder. Code that is replaced or taken away counts for
     /// as long as it is held.
-    fn room(&self, name: &str, code: usize) -> Result<Fallback, Refusal> {
+    fn room(&self, name: &str, code: usize) -> Result<Fallback, FileRefusal> {
         let registry = &self.place.registry;
         let number = registry.plugins().iter().filter(|plugin| plugin.name() != name).count();
         if number >= self.terms.plugins {
             let most = self.terms.plugins;
             let reason = format!("its folder has more than the {most} plugins that are allowed");
-            return Err(Refusal::no_room(reason));
+            return Err(FileRefusal::no_room(reason));
         }
         let fits = |fallback| registry.code_beside(name, fallback).saturating_add(code) <= self.terms.code;
         if fits(Fallback::Kept) {
@@ -414,7 +414,7 @@ impl PluginFolder {
             let reason = format!(
                 "with it the plugins of its folder, and older versions that are still run or kept, would have more than {most} bytes of code"
             );
-            Refusal::no_room(reason)
+            FileRefusal::no_room(reason)
         })
     }
 
@@ -509,10 +509,10 @@ impl Known {
 
     /// Keeps why a file is not served, or that it is. Told once for the same reason, and not before the file has
     /// settled.
-    pub(super) fn note(&mut self, folder: &PluginFolder, file: &str, refusal: Option<Refusal>, settled: bool) {
+    pub(super) fn note(&mut self, folder: &PluginFolder, file: &str, refusal: Option<FileRefusal>, settled: bool) {
         let before = self.refused.remove(file);
         if let Some(name) = plugin_files::plugin_name(file) {
-            folder.place.registry.set_retried(name, refusal.as_ref().is_some_and(Refusal::is_retried));
+            folder.place.registry.set_retried(name, refusal.as_ref().is_some_and(FileRefusal::is_retried));
         }
         let Some(mut refusal) = refusal else { return };
         if let Some(before) = before {

@@ -20,7 +20,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(64);
 const LONGEST_COMPILE_PAUSE: Duration = Duration::from_secs(3600);
 
 /// Why a file is not served.
-pub(crate) struct Refusal {
+pub(crate) struct FileRefusal {
     pub(crate) reason: String,
     kind: Kind,
     /// The last attempt. `None` if the file was never read.
@@ -113,24 +113,24 @@ impl Retry {
     }
 }
 
-impl Refusal {
-    fn new(reason: String, kind: Kind) -> Refusal {
+impl FileRefusal {
+    fn new(reason: String, kind: Kind) -> FileRefusal {
         let retry = kind.longest_pause().map(|_| Retry::after(kind.first_pause()));
-        Refusal { reason, kind, tried: None, retry, told: false }
+        FileRefusal { reason, kind, tried: None, retry, told: false }
     }
 
     /// The file could not be read.
-    pub(super) fn of(reason: String) -> Refusal {
-        Refusal::new(reason, Kind::Unread)
+    pub(super) fn of(reason: String) -> FileRefusal {
+        FileRefusal::new(reason, Kind::Unread)
     }
 
     /// There is no room for it now.
-    pub(super) fn no_room(reason: String) -> Refusal {
-        Refusal::new(reason, Kind::NoRoom)
+    pub(super) fn no_room(reason: String) -> FileRefusal {
+        FileRefusal::new(reason, Kind::NoRoom)
     }
 
     /// The runtime's refusal.
-    pub(super) fn by(error: &Error) -> Refusal {
+    pub(super) fn by(error: &Error) -> FileRefusal {
         let kind = match error {
             // The same bytes may be accepted when the host has recovered.
             Error::Host { .. } => Kind::Host,
@@ -138,17 +138,17 @@ impl Refusal {
             Error::Killed(_) => Kind::Killed,
             _ => Kind::NoPlugin,
         };
-        Refusal::new(error.to_string(), kind)
+        FileRefusal::new(error.to_string(), kind)
     }
 
     /// The same for these bytes, in a file with this stamp.
-    pub(super) fn of_bytes(self, digest: &[u8; 32], stamp: Option<Stamp>) -> Refusal {
-        Refusal { tried: Some(Box::new(Tried { digest: *digest, stamp, touches: Touches::none() })), ..self }
+    pub(super) fn of_bytes(self, digest: &[u8; 32], stamp: Option<Stamp>) -> FileRefusal {
+        FileRefusal { tried: Some(Box::new(Tried { digest: *digest, stamp, touches: Touches::none() })), ..self }
     }
 
     /// Combines this refusal with the one `before` it: logged once for the same reason, and tried again at growing
     /// intervals. Other bytes or another kind of refusal start anew.
-    pub(super) fn following(mut self, before: &Refusal) -> Refusal {
+    pub(super) fn following(mut self, before: &FileRefusal) -> FileRefusal {
         if let (Some(now), Some(before)) = (&mut self.tried, &before.tried)
             && now.digest == before.digest
         {
@@ -233,12 +233,12 @@ mod tests {
 
     /// The last of this many refusals of the same bytes for the same reason, and the pauses before the attempts, in
     /// seconds.
-    fn refused(error: &Error, digest: &[u8; 32], count: usize) -> (Refusal, Vec<u64>) {
-        let mut refusal = Refusal::by(error).of_bytes(digest, Some(stamp(1)));
+    fn refused(error: &Error, digest: &[u8; 32], count: usize) -> (FileRefusal, Vec<u64>) {
+        let mut refusal = FileRefusal::by(error).of_bytes(digest, Some(stamp(1)));
         let mut waits = Vec::new();
         for turn in 0..count {
             if turn > 0 {
-                refusal = Refusal::by(error).of_bytes(digest, Some(stamp(1))).following(&refusal);
+                refusal = FileRefusal::by(error).of_bytes(digest, Some(stamp(1))).following(&refusal);
             }
             waits.extend(refusal.retry_in().map(|wait| wait.as_secs()));
         }
@@ -262,7 +262,7 @@ mod tests {
         let (late, _) = refused(&unfinished("it took too long"), &A, 12);
         assert_eq!(late.retry_in(), Some(LONGEST_COMPILE_PAUSE));
         let next = |error: &Error, digest: &[u8; 32]| {
-            let next = Refusal::by(error).of_bytes(digest, Some(stamp(1))).following(&late);
+            let next = FileRefusal::by(error).of_bytes(digest, Some(stamp(1))).following(&late);
             (next.told, next.retry_in().map(|wait| wait.as_secs()))
         };
         assert_eq!(next(&unfinished("it took too long"), &A), (true, Some(3600)));
@@ -276,8 +276,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_host_that_fails_again_with_another_incident_is_no_news() {
         let (before, _) = refused(&host("1"), &A, 1);
-        assert!(Refusal::by(&host("2")).of_bytes(&A, Some(stamp(1))).following(&before).told);
-        assert!(!Refusal::by(&host("2")).of_bytes(&B, Some(stamp(1))).following(&before).told);
+        assert!(FileRefusal::by(&host("2")).of_bytes(&A, Some(stamp(1))).following(&before).told);
+        assert!(!FileRefusal::by(&host("2")).of_bytes(&B, Some(stamp(1))).following(&before).told);
     }
 
     /// The stamp of a file after this many touches.
@@ -292,25 +292,25 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_same_bytes_are_tried_again_when_the_file_is_touched_and_not_otherwise() {
         for error in [no_plugin(), unfinished("too slow"), Error::Killed("out of memory".to_owned())] {
-            let mut refusal = Refusal::by(&error).of_bytes(&A, Some(stamp(1)));
+            let mut refusal = FileRefusal::by(&error).of_bytes(&A, Some(stamp(1)));
             assert!(!refusal.tries(&A, &stamp(1), Instant::now()), "{error}");
             assert!(refusal.tries(&B, &stamp(1), Instant::now()), "{error}");
             assert!(refusal.tries(&A, &stamp(2), Instant::now()), "{error}");
         }
         for error in [host("1"), host("2")] {
-            assert!(Refusal::by(&error).of_bytes(&A, Some(stamp(1))).tries(&A, &stamp(1), Instant::now()));
+            assert!(FileRefusal::by(&error).of_bytes(&A, Some(stamp(1))).tries(&A, &stamp(1), Instant::now()));
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_file_that_is_touched_every_second_is_tried_less_and_less_often() {
-        let mut refusal = Refusal::by(&no_plugin()).of_bytes(&A, Some(stamp(0)));
+        let mut refusal = FileRefusal::by(&no_plugin()).of_bytes(&A, Some(stamp(0)));
         let (began, mut tried) = (Instant::now(), Vec::new());
         for second in 1..=3000 {
             tokio::time::advance(Duration::from_secs(1)).await;
             if refusal.tries(&A, &stamp(second), Instant::now()) {
                 tried.push(began.elapsed().as_secs());
-                refusal = Refusal::by(&no_plugin()).of_bytes(&A, Some(stamp(second))).following(&refusal);
+                refusal = FileRefusal::by(&no_plugin()).of_bytes(&A, Some(stamp(second))).following(&refusal);
             }
         }
         assert_eq!(tried, [1, 3, 7, 15, 31, 63, 127, 255, 511, 1023, 2047]);
@@ -319,7 +319,7 @@ mod tests {
         assert!(refusal.tries(&A, &stamp(3000), Instant::now() + LONGEST_COMPILE_PAUSE));
         // And a file that was left alone for long is tried at once.
         tokio::time::advance(LONGEST_COMPILE_PAUSE * 2).await;
-        let mut refusal = Refusal::by(&no_plugin()).of_bytes(&A, Some(stamp(3001))).following(&refusal);
+        let mut refusal = FileRefusal::by(&no_plugin()).of_bytes(&A, Some(stamp(3001))).following(&refusal);
         assert!(refusal.tries(&A, &stamp(3002), Instant::now()));
     }
 }

@@ -8,11 +8,11 @@ use crate::observe::event::{PluginEvent, emit};
 
 /// The state of the task.
 #[derive(Default)]
-pub(crate) struct Status(Mutex<Option<Failure>>);
+pub(crate) struct Status(Mutex<Option<TaskFailure>>);
 
 /// It has panicked, and has not completed a round since.
 #[derive(Clone)]
-pub(crate) struct Failure {
+pub(crate) struct TaskFailure {
     /// The time of the first panic.
     pub(crate) since: Instant,
     /// The message of the last one.
@@ -24,7 +24,7 @@ impl Status {
     pub(super) fn failed(&self, reason: &str) {
         let mut failure = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let since = failure.as_ref().map_or_else(Instant::now, |failure| failure.since);
-        *failure = Some(Failure { since, reason: reason.to_owned() });
+        *failure = Some(TaskFailure { since, reason: reason.to_owned() });
     }
 
     /// The task has checked a folder since its last panic.
@@ -36,7 +36,7 @@ impl Status {
     }
 
     /// Why it does not run; `None` if it does.
-    pub(crate) fn failure(&self) -> Option<Failure> {
+    pub(crate) fn failure(&self) -> Option<TaskFailure> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

@@ -13,7 +13,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
 use whelk_runtime::{Error, Loader, Plugin, Source};
 
 use super::folder::{Lost, Outcome, Pending, PluginFolder};
-use super::refusal::Refusal;
+use super::refusal::FileRefusal;
 use super::status::Status;
 use crate::config::Limits;
 use crate::observe::escape::escape;
@@ -63,7 +63,7 @@ pub(super) struct Task {
     /// What each of them does.
     pub(super) doing: HashMap<Id, Work>,
     /// The loads among them.
-    pub(super) loads: BTreeMap<Place, Load>,
+    pub(super) loads: BTreeMap<Place, LoadJob>,
     /// Sessions still wait for the first listings of tenants' folders, however long those take.
     awaits_listings: bool,
 }
@@ -74,11 +74,11 @@ type Place = (usize, String);
 /// What is done beside the task.
 pub(super) enum Work {
     Look { spot: Spot, settled: bool },
-    Load(Place),
+    LoadJob(Place),
 }
 
 /// A load that goes on.
-pub(super) struct Load {
+pub(super) struct LoadJob {
     id: Id,
     handle: AbortHandle,
     pub(super) digest: [u8; 32],
@@ -302,7 +302,7 @@ impl Task {
         };
         match self.doing.remove(&id) {
             Some(Work::Look { spot, settled }) => self.looked(spot, settled, outcome),
-            Some(Work::Load(place)) => self.loaded(place, outcome),
+            Some(Work::LoadJob(place)) => self.loaded(place, outcome),
             None => {}
         }
     }
@@ -389,8 +389,8 @@ impl Task {
         let digest = wanted.digest;
         folder.known().pending.insert(file.clone(), Pending { digest, since: Instant::now() });
         let handle = self.work.spawn(folder.load(wanted, loader));
-        self.doing.insert(handle.id(), Work::Load(place.clone()));
-        self.loads.insert(place, Load { id: handle.id(), handle, digest, settled });
+        self.doing.insert(handle.id(), Work::LoadJob(place.clone()));
+        self.loads.insert(place, LoadJob { id: handle.id(), handle, digest, settled });
     }
 
     /// Ends a load, with its compiler.
@@ -434,8 +434,8 @@ impl Task {
 }
 
 /// A look or a load has panicked, which is in the log. It is this file's alone, and it is tried again.
-fn failed(error: &JoinError) -> Refusal {
-    Refusal::by(&Error::Host { incident: "panic".to_owned(), detail: error.to_string() })
+fn failed(error: &JoinError) -> FileRefusal {
+    FileRefusal::by(&Error::Host { incident: "panic".to_owned(), detail: error.to_string() })
 }
 
 fn now() -> std::time::Instant {

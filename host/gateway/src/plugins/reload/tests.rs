@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 use whelk_runtime::{CompileSettings, Compiler, Engine, EngineSettings, Grants, Loader, Lookup, Tenant};
 
 use super::folder::Outcome;
-use super::refusal::Refusal;
+use super::refusal::FileRefusal;
 use super::task::{TENANTS_START, Work};
 use super::*;
 use crate::plugins::watch::{Look, ROUND, Spot, Watcher};
@@ -126,11 +126,11 @@ async fn whoever_asks_for_a_file_that_is_tried_again_can_be_told_so() {
     let (folder, registry) = (&task.context.folders[0], &task.context.folders[0].place.registry);
     registry.expect(BTreeSet::new());
     let note = |refusal| folder.known().note(folder, "a.wasm", refusal, true);
-    note(Some(Refusal::no_room("the folder is full".to_owned())));
+    note(Some(FileRefusal::no_room("the folder is full".to_owned())));
     assert!(matches!(registry.lookup("a"), Lookup::Retried));
-    note(Some(Refusal::of("it cannot be read".to_owned())));
+    note(Some(FileRefusal::of("it cannot be read".to_owned())));
     assert!(matches!(registry.lookup("a"), Lookup::Absent));
-    note(Some(Refusal::no_room("the folder is full".to_owned())));
+    note(Some(FileRefusal::no_room("the folder is full".to_owned())));
     note(None);
     assert!(matches!(registry.lookup("a"), Lookup::Absent));
 }

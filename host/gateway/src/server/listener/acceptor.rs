@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, sleep_until};
 use whelk_runtime::limits::{Admitted, Throttle};
 
-use super::gate::{Admission, Gate, Permit, Refusal, TakenBack};
+use super::gate::{Admission, ConnectionRefusal, Gate, Permit, TakenBack};
 use super::waiting::{Waiting, tell};
 use crate::observe::event::{ConnectionEvent, emit};
 use crate::server::socket::{TcpKeepalive, prepare};
@@ -176,7 +176,7 @@ impl Log {
         }
     }
 
-    fn refused(&mut self, peer: SocketAddr, refusal: Refusal) {
+    fn refused(&mut self, peer: SocketAddr, refusal: ConnectionRefusal) {
         if let Some(Admitted { suppressed: more, .. }) = self.refused.allow(Instant::now()) {
             emit(ConnectionEvent::Refused { peer, reason: format_args!("{refusal}"), more });
         }

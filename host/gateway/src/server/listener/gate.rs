@@ -44,7 +44,7 @@ use whelk_ssh::phase::LoginStage;
 use crate::config::Limits;
 use crate::source::Source;
 
-pub(super) use refusal::{Refusal, SOURCE_LINE};
+pub(super) use refusal::{ConnectionRefusal, SOURCE_LINE};
 use strangers::{Rank, Strangers};
 
 /// Counts connections. Clones share the counts.
@@ -154,14 +154,25 @@ impl Gate {
     }
 
     /// Admits a connection, or returns the reason for refusing it.
-    pub(super) fn acquire_place(&self, peer: IpAddr, connection: u64, now: Instant) -> Result<Admission, Refusal> {
+    pub(super) fn acquire_place(
+        &self,
+        peer: IpAddr,
+        connection: u64,
+        now: Instant,
+    ) -> Result<Admission, ConnectionRefusal> {
         // The hash has random secret keys, so nobody can time a connection to be accepted.
         let roll = u32::try_from(self.0.dice.hash_one(connection) % 100).unwrap_or(0);
         self.admit_with(peer, connection, now, roll)
     }
 
     /// `roll` is uniform from 0 to 99: the connection is refused if it is below the probability.
-    fn admit_with(&self, peer: IpAddr, connection: u64, now: Instant, roll: u32) -> Result<Admission, Refusal> {
+    fn admit_with(
+        &self,
+        peer: IpAddr,
+        connection: u64,
+        now: Instant,
+        roll: u32,
+    ) -> Result<Admission, ConnectionRefusal> {
         let bounds = &self.0.bounds;
         let source = Source::of(peer);
         let mut counts = self.counts();
@@ -170,7 +181,7 @@ impl Gate {
         // Newcomers do not overtake waiting connections of the same source.
         let waits = load.served >= bounds.per_source || load.waiting > 0;
         if waits && load.waiting >= bounds.waiting {
-            return Err(Refusal::Source { source, served: load.served, waiting: load.waiting });
+            return Err(ConnectionRefusal::Source { source, served: load.served, waiting: load.waiting });
         }
         let taken_back = counts.make_room(bounds, roll)?;
         counts.connections += 1;
@@ -236,18 +247,18 @@ impl Gate {
 
 impl Counts {
     /// Makes room for one more stranger: returns the one to drop, if any.
-    fn make_room(&mut self, bounds: &Bounds, roll: u32) -> Result<Option<TakenBack>, Refusal> {
+    fn make_room(&mut self, bounds: &Bounds, roll: u32) -> Result<Option<TakenBack>, ConnectionRefusal> {
         let (count, staying) = (self.strangers.count(), self.connections - self.leaving);
         let first = self.strangers.first_to_go();
         if count >= bounds.full || staying >= bounds.connections {
             return match first.and_then(|number| self.take_back(number, count)) {
                 Some(taken_back) => Ok(Some(taken_back)),
-                None if count >= bounds.full => Err(Refusal::Strangers { count, full: bounds.full }),
-                None => Err(Refusal::Connections { count: staying }),
+                None if count >= bounds.full => Err(ConnectionRefusal::Strangers { count, full: bounds.full }),
+                None => Err(ConnectionRefusal::Connections { count: staying }),
             };
         }
         if first.is_none() && roll < bounds.chance(count) {
-            return Err(Refusal::Strangers { count, full: bounds.full });
+            return Err(ConnectionRefusal::Strangers { count, full: bounds.full });
         }
         Ok(None)
     }
@@ -372,12 +383,12 @@ mod tests {
             self.now += Duration::from_secs(seconds);
         }
 
-        fn admit_with(&mut self, peer: IpAddr, roll: u32) -> Result<Admission, Refusal> {
+        fn admit_with(&mut self, peer: IpAddr, roll: u32) -> Result<Admission, ConnectionRefusal> {
             self.number += 1;
             self.gate.admit_with(peer, self.number, self.now, roll)
         }
 
-        fn acquire_place(&mut self, peer: u32) -> Result<Admission, Refusal> {
+        fn acquire_place(&mut self, peer: u32) -> Result<Admission, ConnectionRefusal> {
             self.admit_with(v4(peer), NEVER)
         }
 
@@ -395,7 +406,7 @@ mod tests {
             self.number
         }
 
-        fn refused(&mut self, peer: u32) -> Refusal {
+        fn refused(&mut self, peer: u32) -> ConnectionRefusal {
             self.acquire_place(peer).err().unwrap()
         }
 
@@ -429,7 +440,7 @@ mod tests {
         let mut served: Vec<_> = (0..64).map(|_| test.served(1)).collect();
         let waiting: Vec<_> = (0..512).map(|_| test.waits(1)).collect();
         let refusal = test.refused(1);
-        assert_eq!(refusal, Refusal::Source { source: Source::of(v4(1)), served: 64, waiting: 512 });
+        assert_eq!(refusal, ConnectionRefusal::Source { source: Source::of(v4(1)), served: 64, waiting: 512 });
         assert_eq!(
             refusal.to_string(),
             "576 connections from 0.0.0.1 have not logged in: 64 are served (unauthenticated_per_source) and 512 wait \
@@ -461,10 +472,10 @@ mod tests {
         let mut come =
             |text: &str| test.admit_with(text.parse().unwrap(), NEVER).map(|admission| admission.permit.unwrap());
         let _one = come("2001:db8:0:1::1").unwrap();
-        assert!(matches!(come("2001:db8:0:1:ffff::2"), Err(Refusal::Source { .. })));
+        assert!(matches!(come("2001:db8:0:1:ffff::2"), Err(ConnectionRefusal::Source { .. })));
         let _other = come("2001:db8:0:2::1").unwrap();
         let _mapped = come("::ffff:192.0.2.1").unwrap();
-        assert!(matches!(come("192.0.2.1"), Err(Refusal::Source { .. })));
+        assert!(matches!(come("192.0.2.1"), Err(ConnectionRefusal::Source { .. })));
     }
 
     #[test]
@@ -475,7 +486,7 @@ mod tests {
         person.reached(LoginStage::NewKeys);
         keyed.reached(LoginStage::KeyExchange);
         test.wait(1);
-        assert_eq!(test.refused(5), Refusal::Strangers { count: 4, full: 4 });
+        assert_eq!(test.refused(5), ConnectionRefusal::Strangers { count: 4, full: 4 });
         test.wait(1);
         let admission = test.acquire_place(5).unwrap();
         let taken_back = admission.taken_back.unwrap();
@@ -537,7 +548,7 @@ mod tests {
         assert!(is_told(&silent));
         assert_eq!(test.serve_waiting(), Some(waits));
         // It has just received our identification, and is protected again.
-        assert!(matches!(test.refused(3), Refusal::Strangers { .. }));
+        assert!(matches!(test.refused(3), ConnectionRefusal::Strangers { .. }));
     }
 
     #[test]
@@ -546,7 +557,7 @@ mod tests {
         let mut one = test.served(1);
         one.authenticated();
         let crowd: Vec<_> = (0..2).map(|_| test.served(2)).collect();
-        assert_eq!(test.refused(1), Refusal::Connections { count: 3 });
+        assert_eq!(test.refused(1), ConnectionRefusal::Connections { count: 3 });
         test.wait(2);
         let mut two = test.acquire_place(1).unwrap().permit.unwrap();
         two.authenticated();
@@ -558,7 +569,7 @@ mod tests {
         let mut three = test.served(1);
         three.authenticated();
         test.wait(2);
-        assert_eq!(test.refused(3), Refusal::Connections { count: 3 });
+        assert_eq!(test.refused(3), ConnectionRefusal::Connections { count: 3 });
         drop(one);
         assert!(test.acquire_place(3).is_ok());
     }
@@ -591,9 +602,9 @@ mod tests {
     fn chance_decides_only_where_nobody_can_be_asked_to_go() {
         let mut test = Test::new(|bounds| (bounds.full, bounds.per_source) = (6, 100));
         let mut inside: Vec<_> = (0..4).map(|_| test.served(1)).collect();
-        assert_eq!(test.admit_with(v4(2), 29).err(), Some(Refusal::Strangers { count: 4, full: 6 }));
+        assert_eq!(test.admit_with(v4(2), 29).err(), Some(ConnectionRefusal::Strangers { count: 4, full: 6 }));
         inside.push(test.admit_with(v4(2), 30).unwrap().permit.unwrap());
-        assert_eq!(test.admit_with(v4(2), 64).err(), Some(Refusal::Strangers { count: 5, full: 6 }));
+        assert_eq!(test.admit_with(v4(2), 64).err(), Some(ConnectionRefusal::Strangers { count: 5, full: 6 }));
         test.wait(2);
         inside.push(test.admit_with(v4(2), 0).unwrap().permit.unwrap());
         let last = test.admit_with(v4(3), 0).unwrap();

@@ -8,7 +8,7 @@ use super::strangers::PROTECTED;
 
 /// Why a connection is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Refusal {
+pub(crate) enum ConnectionRefusal {
     /// Too many connections of any kind.
     Connections { count: u32 },
     /// Too many strangers, and none can be dropped.
@@ -17,12 +17,14 @@ pub(crate) enum Refusal {
     Source { source: Source, served: u32, waiting: u32 },
 }
 
-impl Refusal {
+impl ConnectionRefusal {
     /// The line for the peer, before any protocol.
     pub(crate) fn line(self) -> &'static str {
         match self {
-            Refusal::Source { .. } => SOURCE_LINE,
-            Refusal::Connections { .. } | Refusal::Strangers { .. } => "Too many connections; try again later.\r\n",
+            ConnectionRefusal::Source { .. } => SOURCE_LINE,
+            ConnectionRefusal::Connections { .. } | ConnectionRefusal::Strangers { .. } => {
+                "Too many connections; try again later.\r\n"
+            }
         }
     }
 }
@@ -31,18 +33,18 @@ impl Refusal {
 pub(crate) const SOURCE_LINE: &str = "Too many connections from your address are waiting to log in; try again.\r\n";
 
 /// For the log.
-impl fmt::Display for Refusal {
+impl fmt::Display for ConnectionRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Refusal::Connections { count } => {
+            ConnectionRefusal::Connections { count } => {
                 write!(f, "{count} connections are open, as many as `connections` and the open files allow")
             }
-            Refusal::Strangers { count, full } => write!(
+            ConnectionRefusal::Strangers { count, full } => write!(
                 f,
                 "{count} connections have not logged in (unauthenticated_full: {full}), none of them for longer than {} s",
                 PROTECTED.as_secs()
             ),
-            Refusal::Source { source, served, waiting } => write!(
+            ConnectionRefusal::Source { source, served, waiting } => write!(
                 f,
                 "{} connections from {source} have not logged in: {served} are served (unauthenticated_per_source) and \
                  {waiting} wait (unauthenticated_waiting)",

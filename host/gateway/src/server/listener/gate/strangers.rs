@@ -95,7 +95,7 @@ impl Members {
 
 /// The number of connections of a source.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Load {
+pub(super) struct SourceLoad {
     pub(super) served: u32,
     pub(super) waiting: u32,
 }
@@ -122,8 +122,8 @@ impl Strangers {
         u32::try_from(self.all.len()).unwrap_or(u32::MAX)
     }
 
-    pub(super) fn load(&self, source: Source) -> Load {
-        self.sources.get(&source).map_or_else(Load::default, |members| Load {
+    pub(super) fn load(&self, source: Source) -> SourceLoad {
+        self.sources.get(&source).map_or_else(SourceLoad::default, |members| SourceLoad {
             served: members.served,
             waiting: u32::try_from(members.waiting.len()).unwrap_or(u32::MAX),
         })
@@ -340,6 +340,6 @@ mod tests {
         assert_eq!(all.count(), 9000);
         // The first nine thousand have gone, evenly over the sources.
         assert!((0..9000).all(|number| all.remove(number).is_none()));
-        assert_eq!(all.load(source(7)), Load { served: 18, waiting: 0 });
+        assert_eq!(all.load(source(7)), SourceLoad { served: 18, waiting: 0 });
     }
 }
