@@ -5,9 +5,9 @@
 //! | module | what it owns |
 //! |---|---|
 //! | `channel_event` | what happens on a session channel, as plain values |
-//! | `channel` | the two pipes between a connection and a session |
-//! | `session` | the life of a session, whatever plugins serve it |
-//! | `process` | one store that runs something: one plugin's part of a session |
+//! | `channel` | the two pipes between a connection and a session, and the session's lifecycle (`lifecycle.rs`) |
+//! | `session` | drives a session through its lifecycle, from process to process, and reports |
+//! | `process` | one store that runs something: how it is made (`store.rs`), entered (`guest.rs`) and called (`handler.rs`) |
 //! | `host` | the imports that a guest may call, a file each; WASI below it |
 //! | `grants` | what a tenant may be granted: a directory, key-value buckets, network, topics |
 //! | `limits` | every limit, and what is counted against it: budgets, rates, permits, CPU and memory |

@@ -1,28 +1,28 @@
 //! A process: one store that runs something, from its making to its end.
 //!
-//! A session owns one at a time today, and could own several: a process borrows nothing of its session, has its own
-//! usage, and says how it ended. It knows neither which plugins come before and after it nor what the client is told of
-//! its end: that is the session's.
+//! A session owns one process at a time today and could own several: a process borrows nothing of its session, counts
+//! its own usage, and says how it ended. Which plugins come before and after it, and what the client is told of its
+//! end, is decided in `session`.
 //!
 //! ```text
-//! start -> open --false--> ended unheard
-//!            | true
-//!            v
-//!         prepare (what an earlier process had accepted)
-//!            |
-//!            v
-//! .---->    run: what comes, one call at a time
-//! |          |
-//! |  a start request is served here
-//! '----------+---- Pause::Start, Pause::HandOver: another process may take over ---.
-//!            |                                                                     |
-//!      Pause::Ended: it has finished, is hung up on, or has failed                 |
-//!            |                                                                     |
-//!            v                                                                     v
-//!         close (why) -- the last call, not after a failure ----------------> take_handoff
-//!            |                                                                     |
-//!            v                                                                     v
-//!           end: its room and its memory are free <--------------------------------'
+//! start --> open --false--> end
+//!             | true
+//!             v
+//!           prepare: environment and terminal that an earlier process has accepted
+//!             |
+//!             v
+//! .-------> run: events, one call at a time
+//! |           |
+//! |           +-- Pause::Start: a start request. The session chooses who serves it. --.
+//! '-----------|------- this process ---------------------------------------------------+
+//!             +-- Pause::HandOver: another plugin is to take over ----------------------+
+//!             |                                                                         |
+//!             +-- Pause::Ended: finished, hung up or stopped                            | another process
+//!             v                                                                         v
+//!           close: the last call, unless it was stopped                      close, take_handoff
+//!             |                                                                         |
+//!             v                                                                         |
+//!            end: its slot and its memory are free <------------------------------------'
 //! ```
 
 mod functions;
@@ -54,15 +54,15 @@ pub(crate) struct Process {
     /// Whose turn it is when several have something: timers, the client, messages.
     turn: u8,
     tenant: Arc<Tenant>,
-    /// Whether this version of the plugin starts is still to be seen.
+    /// Whether this version of the plugin starts well.
     trial: Trial,
     /// It is one of the plugin's live processes.
     _presence: Presence,
 }
 
 impl Process {
-    /// Makes the process of the plugin that is on trial. Nothing of the plugin's is called but what runs before its
-    /// first function.
+    /// Makes a process of the plugin that is on trial. No function of the plugin is called yet; its start functions
+    /// run.
     pub(crate) async fn start(mut trial: Trial, context: &ProcessContext<'_>) -> Result<Self, Stop> {
         let plugin = Arc::clone(trial.plugin());
         let presence = plugin.register_session(context.pipes);
@@ -79,12 +79,12 @@ impl Process {
         }
     }
 
-    /// Whether it takes the session.
+    /// Asks the plugin whether it takes the session.
     pub(crate) async fn open(&mut self, side: &mut SessionSide) -> Result<bool, Stop> {
         self.handler(side).open().await
     }
 
-    /// Tells it what the client has prepared and an earlier process has accepted.
+    /// Passes on what an earlier process has accepted.
     pub(crate) async fn prepare(&mut self, side: &mut SessionSide, handoff: Handoff) -> Result<(), Stop> {
         self.handler(side).prepare(handoff).await
     }
@@ -94,12 +94,12 @@ impl Process {
         self.handler(side).run(start).await
     }
 
-    /// The last call: its part is over, for this reason.
+    /// The last call: why it ends.
     pub(crate) async fn close(&mut self, side: &mut SessionSide, why: Ending) -> Result<(), Stop> {
         self.handler(side).closed(why).await
     }
 
-    /// What the client has prepared goes to the next process.
+    /// Takes what the client has prepared, for the next process.
     pub(crate) fn take_handoff(&mut self) -> Handoff {
         self.guest.state().channel.take_handoff()
     }
@@ -114,7 +114,7 @@ impl Process {
         self.guest.reap().await;
     }
 
-    /// What it runs, for the calls of one turn.
+    /// A view for calls of the functions that it runs.
     fn handler<'p>(&'p mut self, side: &'p mut SessionSide) -> Handler<'p> {
         let limits = self.tenant.limits();
         let (guest, trial, turn) = (&mut self.guest, &mut self.trial, &mut self.turn);

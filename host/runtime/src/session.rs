@@ -1,13 +1,13 @@
-//! Drives a session from the opening of its channel to its end, whatever processes it has: one at a time today. Where
-//! it is says its life (`channel/lifecycle.rs`), what the client is told of it is decided here.
+//! Drives a session through its lifecycle (`channel/lifecycle.rs`): makes its processes, one at a time today, chooses
+//! which plugin serves a start request, tells the client how the session ends, and reports.
 //!
 //! ```text
 //!                      .-- a start that is routed elsewhere, a hand-over --.
 //!                      v                                                   |
-//! opening --true--> one process's part (`process.rs`) ---------------------+--> the end
-//!    | false           ^            | what should take over cannot, and nothing was started
+//! opening --true--> a process handles events (`process.rs`) ---------------+--> the end
+//!    | false           ^            | the next plugin cannot start, and no start was accepted
 //!    v                 |            v
-//! refused              '-- start -- waiting, with no plugin
+//! refused              '-- start -- waiting, with no process
 //! ```
 //!
 //! Decided 2026-11-21: when a route names a plugin that is not there or not granted, the start fails and the plugin
@@ -48,9 +48,9 @@ use router::{Route, Router};
 use timeouts::SessionTimeouts;
 
 impl Plugin {
-    /// One session of a tenant that begins with this plugin, from the opening of its channel to its end. `plugins`
-    /// are those that it may pass to. Spawn it; dropping it ends the session without another word to the plugin, and
-    /// the connection still hears an exit (status 70). A panic of the host's inside of it ends in the report, as an
+    /// Runs one session of a tenant that begins with this plugin, from its channel open to its exit. `plugins`: those
+    /// that it may be routed or handed over to. Spawn the future. Dropping it ends the session without another call of
+    /// the plugin; the connection still gets an exit (status 70). A panic of the host inside it is reported as an
     /// [`Error::Host`].
     pub fn session(
         self: &Arc<Self>,
@@ -72,7 +72,7 @@ impl Plugin {
             }
             let timeouts = SessionTimeouts::new(session.tenant.limits(), Arc::clone(side.shared()));
             // Boxed: it is polled by reference, and a task that is spawned is moved.
-            let lived = timeouts.over(catch_future(Box::pin(session.live(&mut side)))).await;
+            let lived = timeouts.over(catch_future(Box::pin(session.run(&mut side)))).await;
             match lived {
                 Ok(Ok(())) => {}
                 Ok(Err(words)) => session.cut_off(Error::panicked(&words), &side),
@@ -84,7 +84,7 @@ impl Plugin {
     }
 }
 
-/// What a session is apart from the process that has it now.
+/// A session, apart from its current process.
 struct Session {
     facts: Facts,
     tenant: Arc<Tenant>,
@@ -95,7 +95,7 @@ struct Session {
     processes: Processes,
 }
 
-/// The way of a session from one process to the next.
+/// A session on its way from one process to the next.
 struct Hop {
     to: Result<Arc<Plugin>, Error>,
     start: ChannelEvent,
@@ -111,28 +111,27 @@ impl Session {
         Self { facts, tenant: Arc::clone(tenant), router, hand_over_check, opened: false, processes }
     }
 
-    /// All of it.
-    async fn live(&mut self, side: &mut SessionSide) {
+    /// Runs the session from its channel open to its exit.
+    async fn run(&mut self, side: &mut SessionSide) {
         let mut next = self.begin(side).await;
         while let Some(hop) = next {
-            next = Box::pin(self.pass(hop, side)).await;
+            next = Box::pin(self.follow(hop, side)).await;
         }
     }
 
-    /// It is over from outside, in the middle of whatever it was: no process is entered again.
+    /// A timeout or a panic ends the session at any point: no process is entered again.
     fn cut_off(&mut self, error: Error, side: &SessionSide) {
         // Whether there is a terminal is not known any more; one more return harms nobody.
-        side.shared().last_words(&error.for_client(), true);
+        side.shared().host_line(&error.for_client(), true);
         side.shared().abort(error.exit());
         self.processes.failed(Some(error));
     }
 
-    /// How it went.
     fn report(self, side: &SessionSide) -> Report {
         self.processes.report(self.opened, side.shared().outcome())
     }
 
-    /// The channel is opened, or is not.
+    /// Makes the first process and answers the channel open.
     async fn begin(&mut self, side: &mut SessionSide) -> Option<Hop> {
         let home = Arc::clone(self.router.home());
         match self.open(&home, side).await {
@@ -155,8 +154,8 @@ impl Session {
         }
     }
 
-    /// No process has the session any more. What its client has not taken stays until it does, unless its tenant or the
-    /// server runs short.
+    /// The session has ended. Output that its client has not taken stays until it does, unless the tenant or the server
+    /// runs out of room.
     fn leave_output(&self, side: &SessionSide) {
         if side.shared().is_drained() {
             return;
@@ -175,7 +174,7 @@ impl Session {
         }
     }
 
-    /// The tenant or the server has no more to give: the client is told why, and the session ends.
+    /// The tenant or the server has no room for the session: tells the client why and ends it.
     async fn turn_away(&mut self, error: Error, side: &mut SessionSide) {
         let words = format!("whelk: {}\r\n", error.for_client());
         Box::pin(serve_notice(side, &words, error.exit())).await;
@@ -184,7 +183,7 @@ impl Session {
         self.processes.failed(Some(error));
     }
 
-    fn refused(&self, start: &ChannelEvent, reason: &str) {
+    fn log_refusal(&self, start: &ChannelEvent, reason: &str) {
         if let Some(start) = Start::of(start) {
             let (what, detail) = start.describe();
             self.log(self.processes.plugin()).refused(what, detail, reason);
@@ -195,7 +194,7 @@ impl Session {
         LogBook::new(plugin.shared_name(), &self.facts, Arc::clone(&self.tenant))
     }
 
-    /// Makes a process of the plugin and asks it whether it takes the session. An error without a reason is its no.
+    /// Makes a process of the plugin and asks it whether it takes the session. `None` as the error is its refusal.
     async fn open(&mut self, plugin: &Arc<Plugin>, side: &mut SessionSide) -> Result<Process, Option<Stop>> {
         let trial = Trial::begin(plugin, &self.tenant, &self.facts).map_err(Stop::Failed)?;
         trial.plugin().check_grants(&self.tenant).map_err(Stop::Failed)?;
@@ -222,11 +221,10 @@ impl Session {
         }
     }
 
-    /// One process's part, with the start request that it is to be given first, if there is one. Comes back with
-    /// where the session goes next.
+    /// Runs a process, with a start request first if there is one. Returns where the session goes next, if it goes on.
     ///
-    /// What most sessions never do, or do once, is boxed, here and in `live`: each would carry its size for as long
-    /// as it lasts.
+    /// Futures that most sessions need never, or once, are boxed: otherwise each session would hold their size while it
+    /// lasts.
     async fn serve(
         &mut self,
         mut process: Process,
@@ -239,7 +237,7 @@ impl Session {
             due = false;
             match pause {
                 Pause::Ended(how) => {
-                    Box::pin(self.conclude(process, how, side)).await;
+                    Box::pin(self.end_with(process, how, side)).await;
                     return None;
                 }
                 Pause::Start(wanted) => {
@@ -271,8 +269,8 @@ impl Session {
         }
     }
 
-    /// The process's end is the session's: its client is told how it ends, and the process that it does.
-    async fn conclude(&mut self, mut process: Process, how: ProcessEnd, side: &mut SessionSide) {
+    /// The process's end ends the session: tells the client how, and the process why.
+    async fn end_with(&mut self, mut process: Process, how: ProcessEnd, side: &mut SessionSide) {
         let pipes = Arc::clone(side.shared());
         let closed = match how {
             ProcessEnd::Finished(exit) => {
@@ -283,17 +281,17 @@ impl Session {
                 let words = pipes.words();
                 pipes.close();
                 if let Some(words) = &words {
-                    pipes.last_words(words, process.has_terminal());
+                    pipes.host_line(words, process.has_terminal());
                 }
                 let closed = process.close(side, why).await;
-                // The process may still say how it ended; nobody else knows better than that it was hung up on.
+                // The process may still have finished in its last call.
                 let exit = pipes.take_finish().unwrap_or_else(|| hung_up(why, words.as_deref()));
                 pipes.exit(exit, Some(why));
                 closed
             }
             ProcessEnd::Stopped(stop) => {
                 if let Some(words) = pipes.words() {
-                    pipes.last_words(&words, process.has_terminal());
+                    pipes.host_line(&words, process.has_terminal());
                 }
                 exit_stopped(&stop, process.has_terminal(), Some(Ending::Finished), &pipes);
                 Err(stop)
@@ -303,17 +301,17 @@ impl Session {
         process.end().await;
     }
 
-    /// The start is answered with a yes, since nothing can be said before it; then the client is told to try again,
-    /// and that is the end.
+    /// Accepts the start request, because nothing can be printed before that, tells the client to try again, and ends
+    /// the session.
     fn put_off(&self, words: &str, handoff: &Handoff, pipes: &Shared) {
         let (connection, channel, tenant) = (self.facts.connection(), self.facts.channel(), self.tenant.name());
         emit(Event::SessionPutOff { connection, channel, tenant, reason: words });
         pipes.accept_for_host();
-        pipes.last_words(words, handoff.pty.is_some());
+        pipes.host_line(words, handoff.pty.is_some());
         pipes.exit(Exit::Status(1), None);
     }
 
-    /// The process that has the session is told that it goes, and is gone.
+    /// Tells the process that another takes over, and ends it.
     async fn leave(
         &mut self,
         mut process: Process,
@@ -324,7 +322,7 @@ impl Session {
         side.shared().close_for_handoff();
         let closed = process.close(side, Ending::Routed).await;
         self.processes.failed(closed.err().and_then(Stop::error));
-        // What this one caught does not interrupt the next.
+        // The next process catches no signals yet.
         side.shared().catch(Vec::new());
         side.shared().hand_off();
         let handoff = process.take_handoff();
@@ -332,8 +330,8 @@ impl Session {
         Hop { to, start, handoff }
     }
 
-    /// Another process's part, or the wait for the one after it.
-    async fn pass(&mut self, hop: Hop, side: &mut SessionSide) -> Option<Hop> {
+    /// Takes the session to the next process, or waits for the one after that.
+    async fn follow(&mut self, hop: Hop, side: &mut SessionSide) -> Option<Hop> {
         let Hop { to, start, handoff } = hop;
         let pipes = Arc::clone(side.shared());
         if let Some((why, _)) = pipes.ended() {
@@ -343,7 +341,7 @@ impl Session {
         let opened = match to {
             Err(error) => Err(Some(Stop::Failed(error))),
             Ok(plugin) => {
-                self.announce(&plugin);
+                self.log_handoff(&plugin);
                 self.processes.pass_to(&plugin);
                 self.open(&plugin, side).await
             }
@@ -353,12 +351,12 @@ impl Session {
                 Ok(()) => self.serve(process, Some(start), side).await,
                 Err(stop) => {
                     pipes.decline_start();
-                    self.conclude(process, ProcessEnd::Stopped(stop), side).await;
+                    self.end_with(process, ProcessEnd::Stopped(stop), side).await;
                     None
                 }
             },
             Err(stop) if pipes.has_accepted() => {
-                // The client was told that its program has started, and there is none: this is its end.
+                // The client was told that its program has started, and it has not: the session ends.
                 match &stop {
                     None => pipes.exit(Exit::Status(1), None),
                     Some(stop) => exit_stopped(stop, handoff.pty.is_some(), None, &pipes),
@@ -369,7 +367,7 @@ impl Session {
             Err(stop) => {
                 pipes.reply(false);
                 if stop.is_none() {
-                    self.refused(&start, "the plugin refused the session");
+                    self.log_refusal(&start, "the plugin refused the session");
                 }
                 self.processes.failed(stop.and_then(Stop::error));
                 self.wait(handoff, side).await
@@ -377,17 +375,17 @@ impl Session {
         }
     }
 
-    fn announce(&self, plugin: &Plugin) {
+    fn log_handoff(&self, plugin: &Plugin) {
         let (connection, channel) = (self.facts.connection(), self.facts.channel());
         let (tenant, from) = (self.tenant.name(), self.processes.plugin().name());
         let (plugin, generation) = (plugin.name(), plugin.generation());
         emit(Event::SessionPassedOn { connection, channel, tenant, plugin, generation, from });
     }
 
-    /// No process has the session: it waits for a start that leads to one.
+    /// Waits, without a process, for a start request that is routed to a plugin.
     async fn wait(&mut self, handoff: Handoff, side: &mut SessionSide) -> Option<Hop> {
         let pipes = Arc::clone(side.shared());
-        // Nobody is left who wanted to catch them.
+        // No process is left that catches them.
         while pipes.take_caught().is_some() {}
         loop {
             if let Some((why, _)) = pipes.ended() {
@@ -398,7 +396,7 @@ impl Session {
             match side.next() {
                 None => side.arrival().await,
                 Some(Next::ChannelEvent(ChannelEvent::Eof | ChannelEvent::Close)) => {}
-                // The newest size is kept without anybody's help.
+                // The inbox keeps the newest size.
                 Some(Next::ChannelEvent(ChannelEvent::WindowChange(_))) => pipes.reply(true),
                 Some(Next::ChannelEvent(start)) => {
                     let route = match Start::of(&start) {
@@ -423,27 +421,28 @@ impl Session {
     }
 }
 
-/// A process was stopped, or called WASI's `exit`, which has this `ending`: the session exits as that has it.
+/// A process crashed, met a limit, or called WASI's `exit`: ends the session accordingly. `ending`: that of WASI's
+/// `exit`.
 fn exit_stopped(stop: &Stop, terminal: bool, ending: Option<Ending>, pipes: &Shared) {
     match stop {
         Stop::Exited(status) => pipes.exit(Exit::Status(*status), ending),
         Stop::Failed(error) => {
-            pipes.last_words(&error.for_client(), terminal);
+            pipes.host_line(&error.for_client(), terminal);
             pipes.exit(error.exit(), None);
         }
     }
 }
 
-/// The other side has ended the session while no process had it.
+/// The connection's side has ended the session while it had no process.
 fn hang_up(why: Ending, handoff: &Handoff, pipes: &Shared) {
     let words = pipes.words();
     if let Some(words) = &words {
-        pipes.last_words(words, handoff.pty.is_some());
+        pipes.host_line(words, handoff.pty.is_some());
     }
     pipes.exit(hung_up(why, words.as_deref()), Some(why));
 }
 
-/// The end of a program whose client or connection went away, or whose version did, with these words.
+/// The exit of a session whose client or connection is gone, or whose version is retired. `words`: the line about that.
 fn hung_up(why: Ending, words: Option<&str>) -> Exit {
     let message = words.unwrap_or(match why {
         Ending::Finished => "finished",

@@ -110,7 +110,8 @@ pub(super) struct Input {
     missing: MissingHandlers,
 }
 
-/// The queue to the process and the session's lifecycle, which decides what is queued and delivered. One lock holds both.
+/// The queue to the process and the session's lifecycle, which decides what is queued and delivered. One lock holds
+/// both.
 #[derive(Default)]
 pub(super) struct Inward {
     pub(super) life: Lifecycle,

@@ -1,14 +1,13 @@
-//! The life of a session, from the opening of its channel to its exit: the one state machine that says where a
-//! session is.
+//! The lifecycle of a session, from its channel open to its exit: the one state machine that knows where a session is.
 //!
-//! Both ends of the pipes, the imports of the process and the session's task ask it, and keep no copy. It has no lock,
-//! no waker and no clock: [`Shared`](super::shared::Shared) holds it and makes its transitions (`transitions.rs`), each
-//! together with what the client is told of it.
+//! Both ends of the pipes, the imports of the process and the session's task ask it, and none of them keeps a copy. It
+//! has no lock, no waker and no clock. [`Shared`](super::shared::Shared) holds it behind the lock of the inbox, and
+//! `transitions.rs` makes each transition together with what the client is told of it.
 //!
-//! Decided 2026-11-29: the machine lies here and not in `session`, because the imports of a process change it (its
-//! first output accepts the start request) and both ends of the pipes ask it, and all of those lie below `session`.
-//! Refused: a trait object in every store, by which each write would ask a machine in `session`; it costs an indirect
-//! call a write, and the pipes would still need copies of what they ask.
+//! Decided 2026-11-29: the machine lies in `channel` and not in `session`, because the imports change it (the first
+//! output of a process accepts the start request) and both ends of the pipes ask it, and all of those lie below
+//! `session`. Refused: a trait object in each store through which imports call a machine in `session`: it costs an
+//! indirect call for each write, and the pipes would still need copies.
 
 use std::mem;
 use std::sync::Arc;
@@ -18,78 +17,77 @@ use tokio::time::Instant;
 use super::output::OpenReply;
 use crate::channel_event::{Ending, Exit, Output};
 
-/// Where a session is. What becomes of the output of its process follows from it.
+/// Where a session is.
 ///
 /// ```text
-///            the process            start             true, or the
-///            takes it               request           first output
-/// Opening -----------------> Waiting ------> Starting -------------> Running
-///    |                        ^  ^  |           | |                     |
-///    | it does not            |  |  |           | |                     |
-///    |                        |  '--+- false ---' |                     |
-///    |            the next    |     |             |                     |
-///    |            process     |     v             v                     |
-///    |                        '- Closing <------------------------------'
-///    |                              |  hand-over or route: to the next process
-///    |                              |  the client, the connection or the server ends the session: to the exit
-///    v                              v
-///  Ended <--------- exit -------------------- (from every stage: `finish`, a crash, a limit)
+///          open: true          start request            true, or first output
+/// Opening ------------> Waiting ------------> Starting -----------------------> Running
+///    |                   ^  ^ |                |    |                              |
+///    |                   |  '-|---- false -----'    | hand-over                    | hand-over
+///    |                   |    | route               |                              |
+///    |                   |    v                     v                              |
+///    |      next process '-- Closing <----------------------------------------------'
+///    |                          |  ^
+///    |                          |  '-- from any stage: the client, the connection or the server ends the session
+///    | open: false              | exit
+///    |                          v
+///    '----------------------> Ended <-- from any stage: `finish`, a crash, a limit, no process to run
 /// ```
 ///
-/// Whether a start request was accepted is kept beside the stage, since it outlives the process that has accepted it:
-/// after a hand-over, `Waiting` and `Starting` are about the process that takes over, and the client hears nothing of
-/// them.
+/// Whether the client was told that its start request succeeded is kept beside the stage, since that outlives the
+/// process: after a hand-over, `Waiting` and `Starting` are those of the next process, and the client sees neither.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Stage {
-    /// The channel open has no answer: the first process is made and asked whether it takes the session.
+    /// The channel open has no answer yet: the first process is made and asked whether it takes the session. Output is
+    /// held.
     #[default]
     Opening,
-    /// The process, if there is one, has no start request. Its output is held.
+    /// The process, if there is one, has no start request. Output is held.
     Waiting,
-    /// The process has a start request and has not answered it. Output is its acceptance.
+    /// The process has a start request and has not answered it. Its first output accepts the request.
     Starting,
     /// The process has accepted its start request: output flows.
     Running,
-    /// The process is told that its part ends: nothing can be sent any more.
+    /// The process is told that it ends. Nothing can be sent any more.
     Closing,
     /// The exit was queued, or the channel open was refused. Nothing follows.
     Ended,
 }
 
-/// One session's state. Only the session's task changes the stage; only the connection's side, or the plugin's
-/// retirement, ends it from outside.
+/// The state of one session. Only the session's task changes the stage. The connection's side, and the retirement of
+/// the plugin's version, only note that the session is to end ([`end`](Self::end), [`retire`](Self::retire)).
 #[derive(Default)]
 pub(crate) struct Lifecycle {
     stage: Stage,
-    /// The client was told that its start request has succeeded. From then on its data and its EOF are delivered.
+    /// The client was told that its start request succeeded. From then on its data and EOF are delivered.
     accepted: bool,
-    /// The process has said that no more output comes.
+    /// The process sends no more output.
     eof_sent: bool,
-    /// Output from before the start, in order. Bounded by whoever adds to it.
+    /// Output from before the start, in order. The caller of [`hold`](Self::hold) bounds it.
     held: Vec<(Output, Vec<u8>)>,
-    /// How the process wants to end its part. The first word counts.
+    /// How the process wants to end. The first decision counts.
     decision: Option<Decision>,
-    /// How often the session has gone to another process.
+    /// How often the session has been handed off to another process.
     handoffs: u32,
-    /// Since when the session is over from the other side, and why. The first reason counts.
+    /// Why the connection's side has ended the session, and when. The first reason counts.
     ended: Option<(Ending, Instant)>,
-    /// What the client is to be told about that.
+    /// The line for the client about that.
     words: Option<Arc<str>>,
     outcome: Outcome,
 }
 
-/// The process's own word about its end.
+/// What the process has decided about its end.
 enum Decision {
     Finish {
         exit: Exit,
-        /// The other side had ended the session before.
+        /// The connection's side had ended the session before.
         late: bool,
     },
     /// The plugin of this name takes over.
     HandOver(String),
 }
 
-/// How the session has ended.
+/// How a session ended.
 #[derive(Default, Clone)]
 pub(crate) struct Outcome {
     /// Why; none if it was refused, crashed or was stopped.
@@ -109,13 +107,14 @@ pub(super) struct Acceptance {
     pub(super) eof: bool,
 }
 
-/// What becomes of output.
+/// Where output goes.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum OutputPath {
     /// It is held until a start request is accepted.
     Held,
+    /// To the client.
     Open,
-    /// It is open now: the output accepts the start request.
+    /// To the client, after this: the output accepts the start request.
     Accepts(Acceptance),
 }
 
@@ -123,30 +122,30 @@ pub(super) enum OutputPath {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum OutputClosed {
     EofSent,
-    /// The session is over, from whichever side.
+    /// The session is over, for either side.
     SessionOver,
 }
 
-/// What the end of a call that was given the start request means.
+/// What the return of a call with a start request means.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum StartAnswer {
     Accepted(Acceptance),
     /// The request is refused; another may come.
     Refused,
-    /// The client has its answer, or gets it from the next process.
+    /// Nothing: the client has its answer, or gets it from the next process.
     Given,
 }
 
-/// What has been decided about the session since this was asked last.
+/// What the session has to do before the process is called again.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Due {
-    /// Nothing: it goes on.
+    /// Nothing: the process goes on.
     Nothing,
-    /// The process has finished like this.
+    /// The process has finished with this exit.
     Finish(Exit),
     /// The plugin of this name is to take over.
     HandOver(String),
-    /// The other side has ended the session, at this time.
+    /// The connection's side has ended the session, at this time.
     Ended(Ending, Instant),
 }
 
@@ -167,8 +166,8 @@ impl Lifecycle {
         true
     }
 
-    /// A start request is about to be given to the process; false if it must not be: one was accepted before, or the
-    /// session is about to end.
+    /// The process is about to get a start request. False if it must not: one was accepted before, or the session is
+    /// about to end.
     pub(super) fn begin_start(&mut self) -> bool {
         let begins = self.stage == Stage::Waiting && self.decision.is_none() && self.ended.is_none();
         if begins {
@@ -177,7 +176,7 @@ impl Lifecycle {
         begins
     }
 
-    /// The call that was given the start request has returned with this answer.
+    /// The call with the start request has returned: whether the process accepts it.
     pub(super) fn start_returned(&mut self, accepted: bool) -> StartAnswer {
         if matches!(self.decision, Some(Decision::HandOver(_))) {
             return StartAnswer::Given;
@@ -187,7 +186,7 @@ impl Lifecycle {
                 self.stage = Stage::Waiting;
                 StartAnswer::Refused
             }
-            // The first output, or an earlier process, has accepted it: a refusal after that is the end.
+            // Its first output, or an earlier process, has accepted the request: a refusal now is a failed program.
             Stage::Starting | Stage::Running if !accepted => {
                 self.stage = Stage::Running;
                 self.decide(Exit::Status(1));
@@ -197,7 +196,7 @@ impl Lifecycle {
         }
     }
 
-    /// The process accepts its start request, unless it has none or has done so.
+    /// Accepts the start request, if the process has one that it has not accepted.
     pub(super) fn accept(&mut self) -> Option<Acceptance> {
         if self.stage != Stage::Starting {
             return None;
@@ -207,8 +206,8 @@ impl Lifecycle {
         Some(Acceptance { answer, held: mem::take(&mut self.held), eof: self.eof_sent })
     }
 
-    /// The host accepts a start request without a process, to tell the client something; false if the client has its
-    /// answer.
+    /// Accepts a start request without a process, so that the host can tell the client something. False if the client
+    /// has its answer.
     pub(super) fn accept_for_host(&mut self) -> bool {
         if self.stage == Stage::Ended {
             return false;
@@ -266,7 +265,7 @@ impl Lifecycle {
         self.eof_sent
     }
 
-    /// The process says how it ends, which accepts a start request. It counts when its call returns.
+    /// The process finishes, which accepts a start request. It takes effect when its call returns.
     pub(super) fn finish(&mut self, exit: Exit) -> Option<Acceptance> {
         if matches!(self.decision, Some(Decision::HandOver(_))) {
             return None;
@@ -281,8 +280,8 @@ impl Lifecycle {
         self.decision.get_or_insert(Decision::Finish { exit, late });
     }
 
-    /// Whether the process may pass the session on: once it has a start request to pass on, and while nothing else is
-    /// decided. `most`: how often a session may change its process.
+    /// Whether the process may hand the session over: it has a start request, and nothing else is decided. `most`: the
+    /// limit of hand-offs for a session.
     pub(super) fn may_hand_over(&self, most: u32) -> bool {
         matches!(self.stage, Stage::Starting | Stage::Running)
             && self.decision.is_none()
@@ -295,13 +294,13 @@ impl Lifecycle {
         self.decision = Some(Decision::HandOver(plugin));
     }
 
-    /// Whether the process has finished, or the other side has ended the session.
+    /// Whether the process has finished, or the connection's side has ended the session.
     pub(super) fn is_ending(&self) -> bool {
         matches!(self.decision, Some(Decision::Finish { .. })) || self.ended.is_some()
     }
 
-    /// What is to be done before the process is told of anything else. A process that had finished before the other
-    /// side ended the session has finished.
+    /// What is to be done before the process is called again. A process that finished before the connection's side
+    /// ended the session has finished.
     pub(super) fn due(&mut self) -> Due {
         match (self.decision.take(), self.ended) {
             (None, None) => Due::Nothing,
@@ -310,15 +309,14 @@ impl Lifecycle {
             }
             (Some(Decision::HandOver(plugin)), None) => Due::HandOver(plugin),
             (decision, Some((why, since))) => {
-                // A late word says with which exit the session ends, and is taken then.
+                // `take_finish` uses it: it says with which exit the session ends.
                 self.decision = decision;
                 Due::Ended(why, since)
             }
         }
     }
 
-    /// The process is about to be told that its part ends. Output that was held is thrown away. True if it has a start
-    /// request that has no answer.
+    /// The process is about to be told that it ends. Held output is discarded. True if its start request has no answer.
     pub(super) fn close(&mut self) -> bool {
         let is_unanswered = self.stage == Stage::Starting && !self.accepted;
         if self.stage != Stage::Ended {
@@ -331,7 +329,7 @@ impl Lifecycle {
         is_unanswered
     }
 
-    /// How the process wants the session to end, whenever it said so.
+    /// The exit with which the process finished, before or after the connection's side ended the session.
     pub(super) fn take_finish(&mut self) -> Option<Exit> {
         match self.decision.take() {
             Some(Decision::Finish { exit, .. }) => Some(exit),
@@ -339,8 +337,7 @@ impl Lifecycle {
         }
     }
 
-    /// The session goes to another process, which has nothing of this one: output that was held is gone, and so is an
-    /// EOF among it.
+    /// The session goes to another process. Held output is discarded, and an EOF among it.
     pub(super) fn hand_off(&mut self) {
         if self.stage != Stage::Ended {
             self.stage = Stage::Waiting;
@@ -355,7 +352,7 @@ impl Lifecycle {
         self.handoffs
     }
 
-    /// The session exits; false if it has ended before. `ending`: why, where it has neither crashed nor been stopped.
+    /// The session exits; false if it has ended before. `ending`: why; none for a crash or a limit.
     pub(super) fn exit(&mut self, exit: &Exit, ending: Option<Ending>) -> bool {
         if self.stage == Stage::Ended {
             return false;
@@ -371,12 +368,12 @@ impl Lifecycle {
         self.outcome.clone()
     }
 
-    /// The session is over from the other side.
+    /// The connection's side ends the session.
     pub(super) fn end(&mut self, why: Ending, now: Instant) {
         self.ended.get_or_insert((why, now));
     }
 
-    /// The plugin's version has reached its last day, of which the client is told.
+    /// The plugin's version is retired: ends the session and keeps the line for its client.
     pub(super) fn retire(&mut self, words: &Arc<str>, now: Instant) {
         if self.ended.is_none() {
             self.words = Some(Arc::clone(words));
@@ -384,12 +381,12 @@ impl Lifecycle {
         self.end(Ending::Drained, now);
     }
 
-    /// Why the session is over from the other side, and since when.
+    /// Why the connection's side has ended the session, and when.
     pub(super) fn ended(&self) -> Option<(Ending, Instant)> {
         self.ended
     }
 
-    /// What the client is to be told about that.
+    /// The line for the client about that.
     pub(super) fn words(&self) -> Option<Arc<str>> {
         self.words.clone()
     }

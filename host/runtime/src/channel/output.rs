@@ -216,8 +216,8 @@ impl Queue {
         said
     }
 
-    /// Queues an answer after earlier answers and before waiting output: a client whose window is full takes answers but
-    /// no output.
+    /// Queues an answer after earlier answers and before waiting output: a client whose window is full takes answers
+    /// but no output.
     fn say_before_output(&mut self, success: bool, times: u32) {
         let before = |entry: &Entry| matches!(entry, Entry::Message(Message::Reply { .. } | Message::Opened(_)));
         let place = self.entries.iter().rposition(before).map_or(0, |last| last + 1);

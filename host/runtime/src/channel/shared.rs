@@ -1,7 +1,7 @@
 //! The state that both ends of the pipes share: the two queues, each behind a lock, the credit, and the wakers.
 //!
-//! No wake-up is lost, because of the order: the session registers its waker ([`Shared::listen`]) before it looks at the
-//! queues, and the connection changes the queues before it wakes the session.
+//! No wake-up is lost, because of the order: the session registers its waker ([`Shared::listen`]) before it looks at
+//! the queues, and the connection changes the queues before it wakes the session.
 
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -18,8 +18,8 @@ use crate::channel_event::{ChannelEvent, Ending, Exit, Output, SignalName, Windo
 use crate::limits::budget::Finished;
 use crate::limits::output_charges::{OutputCharges, Space};
 
-/// Below this much credit, in bytes, the connection is not woken. It takes the credit when it next drains output, so that
-/// the credit of a keystroke travels with its echo.
+/// Below this much credit, in bytes, the connection is not woken. It takes the credit when it next drains output, so
+/// that the credit of a keystroke travels with its echo.
 const CREDIT_WORTH_A_WAKE: usize = 16 << 10;
 
 /// Called when the connection's side has something to do and had nothing before. Must be cheap; any thread may call it.
@@ -290,8 +290,8 @@ impl Shared {
         Arc::clone(self.charges.get_or_init(|| charges))
     }
 
-    /// Queues as many of the bytes as the queue and `space` have room for. Returns how many; the rest of `space` is given
-    /// back.
+    /// Queues as many of the bytes as the queue and `space` have room for. Returns how many; the rest of `space` is
+    /// given back.
     pub(crate) fn push(&self, to: Output, bytes: &[u8], space: Space<'_>) -> usize {
         self.mark_active();
         self.emit(|output| {

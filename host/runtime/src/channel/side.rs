@@ -1,5 +1,5 @@
-//! The session's end of both pipes. Whatever happens to the session's task, the connection gets a refused channel open or
-//! an exit.
+//! The session's end of both pipes. Whatever happens to the session's task, the connection gets a refused channel
+//! open or an exit.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -28,8 +28,8 @@ impl SessionSide {
         Self { shared, data: Buffer::default(), kind: None }
     }
 
-    /// Keeps a value, such as the session's place in its user's session count, until the session has ended and its output
-    /// is sent. If the connection drops its end before that, until the session has ended.
+    /// Keeps a value, such as the session's place in its user's session count, until the session has ended and its
+    /// output is sent. If the connection drops its end before that, until the session has ended.
     pub fn keep(&self, value: impl Send + 'static) {
         self.shared.keep(Box::new(value));
     }

@@ -1,8 +1,8 @@
 //! A pool of large buffers. An idle session holds none: it returns them here when they are empty. Reuse is cheaper than
 //! allocating each time, and thousands of idle sessions share a few buffers instead of holding one each.
 //!
-//! A pooled buffer still has an earlier session's bytes in memory, beyond its length of zero, where safe code cannot read
-//! them.
+//! A pooled buffer still has an earlier session's bytes in memory, beyond its length of zero, where safe code cannot
+//! read them.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -1,5 +1,5 @@
-//! The transitions of a session's life, each together with what the client is told of it. Made by the session's task:
-//! by its driver, and by the imports of the process that it is in a call of.
+//! The transitions of a session's lifecycle, each together with what the client is told of it. The session's task makes
+//! them: `session` between calls, and the imports during a call.
 
 use std::sync::Arc;
 
@@ -19,24 +19,24 @@ pub(crate) enum Flow {
 
 // The opening, and requests.
 impl Shared {
-    /// Answers the channel open, unless that was done.
+    /// Answers the channel open, unless it has its answer.
     pub(crate) fn answer_open(&self, reply: OpenReply) {
         if self.life(|life| life.open(reply)) {
             self.say(Message::Opened(reply));
         }
     }
 
-    /// Answers the oldest request that the session has to answer. Start requests are answered by what becomes of them.
+    /// Answers the oldest request that the session has to answer. Start requests are answered by their transitions.
     pub(crate) fn reply(&self, success: bool) {
         self.say(Message::reply(success));
     }
 
-    /// Asks the client something; false if too much like it waits.
+    /// Queues a request to the client; false if too many wait.
     pub(crate) fn ask_client(&self, name: String, payload: Vec<u8>) -> bool {
         self.say(Message::Request(Box::new((name, payload))))
     }
 
-    /// Ends the whole connection, with these words.
+    /// Ends the whole connection, with this text.
     pub(crate) fn disconnect(&self, reason: u32, text: String) {
         self.say(Message::Disconnect(Box::new((reason, text))));
     }
@@ -53,7 +53,7 @@ impl Shared {
         self.life(|life| life.stage())
     }
 
-    /// A start request is about to be given to the process. Where that must not be, it is refused, and this is false.
+    /// The process is about to get a start request. If it must not, the request is refused and this returns false.
     pub(crate) fn begin_start(&self) -> bool {
         let begins = self.life(|life| life.begin_start());
         if !begins {
@@ -62,18 +62,18 @@ impl Shared {
         begins
     }
 
-    /// Nobody serves the start request: it is refused, unless it was accepted before a hand-over.
+    /// Refuses the start request that nobody serves, unless it was accepted before a hand-over.
     pub(crate) fn decline_start(&self) {
         if !self.has_accepted() {
             self.reply(false);
         }
     }
 
-    /// The call that was given the start request has returned with this answer. True if the request was refused, and
+    /// The call with the start request has returned: whether the process accepts it. True if the request is refused and
     /// another may come.
     pub(crate) fn start_returned(&self, accepted: bool) -> bool {
         match self.life(|life| life.start_returned(accepted)) {
-            StartAnswer::Accepted(acceptance) => self.tell(acceptance),
+            StartAnswer::Accepted(acceptance) => self.queue_acceptance(acceptance),
             StartAnswer::Given => {}
             StartAnswer::Refused => {
                 self.reply(false);
@@ -83,10 +83,10 @@ impl Shared {
         false
     }
 
-    /// The call that was given the start request has failed: a program that crashes was started.
+    /// The call with the start request has failed. The request is accepted: a program that crashes was started.
     pub(crate) fn start_failed(&self) {
         if let Some(acceptance) = self.life(|life| life.accept()) {
-            self.tell(acceptance);
+            self.queue_acceptance(acceptance);
         }
     }
 
@@ -102,8 +102,8 @@ impl Shared {
         self.life(|life| life.has_accepted())
     }
 
-    /// The answer goes first, then what was held.
-    fn tell(&self, acceptance: Acceptance) {
+    /// Queues the answer, then the held output.
+    fn queue_acceptance(&self, acceptance: Acceptance) {
         if acceptance.answer {
             self.reply(true);
         }
@@ -133,7 +133,7 @@ impl Shared {
             OutputPath::Held => Flow::Held,
             OutputPath::Open => Flow::Open,
             OutputPath::Accepts(acceptance) => {
-                self.tell(acceptance);
+                self.queue_acceptance(acceptance);
                 Flow::Open
             }
         }
@@ -144,7 +144,7 @@ impl Shared {
         self.life(|life| life.is_closed())
     }
 
-    /// Whether the process is told of its end: nothing but that call is left of it.
+    /// Whether the process is in its last call, or past it.
     pub(crate) fn is_closing(&self) -> bool {
         matches!(self.stage(), Stage::Closing | Stage::Ended)
     }
@@ -155,7 +155,7 @@ impl Shared {
         self.life(|life| life.hold(to, bytes));
     }
 
-    /// Room for output of the process, where at most `most` bytes are held before a start.
+    /// Bytes of output for which there is room now. `most`: the limit of bytes held before a start.
     pub(crate) fn room_for_output(&self, most: usize) -> usize {
         let (stage, held, eof) = self.life(|life| (life.stage(), life.held(), life.has_sent_eof()));
         match stage {
@@ -177,25 +177,25 @@ impl Shared {
         }
     }
 
-    /// A line from the host to the person at the other end, where one can be said: never before a start was accepted,
-    /// since no output may overtake that answer, and not after EOF.
-    pub(crate) fn last_words(&self, words: &str, terminal: bool) {
+    /// Queues a line of the host's on stderr, if a start was accepted (no output may overtake that answer) and EOF
+    /// was not sent.
+    pub(crate) fn host_line(&self, text: &str, terminal: bool) {
         if self.has_accepted() {
-            self.push_whole(Output::Stderr, line(words, terminal).as_bytes());
+            self.push_whole(Output::Stderr, line(text, terminal).as_bytes());
         }
     }
 }
 
 // The end.
 impl Shared {
-    /// The process says how it ends.
+    /// The process finishes with this exit.
     pub(crate) fn finish(&self, exit: Exit) {
         if let Some(acceptance) = self.life(|life| life.finish(exit)) {
-            self.tell(acceptance);
+            self.queue_acceptance(acceptance);
         }
     }
 
-    /// Whether the process may pass the session on, which it may so often.
+    /// Whether the process may hand the session over. `most`: the limit of hand-offs for a session.
     pub(crate) fn may_hand_over(&self, most: u32) -> bool {
         self.life(|life| life.may_hand_over(most))
     }
@@ -205,24 +205,24 @@ impl Shared {
         self.life(|life| life.hand_over(plugin));
     }
 
-    /// Whether the process has finished, or the other side has ended the session.
+    /// Whether the process has finished, or the connection's side has ended the session.
     pub(crate) fn is_ending(&self) -> bool {
         self.life(|life| life.is_ending())
     }
 
-    /// What is to be done before the process is told of anything else.
+    /// What is to be done before the process is called again.
     pub(crate) fn due(&self) -> Due {
         self.life(|life| life.due())
     }
 
-    /// The process is about to be told that the session is over. A start request that it was to pass on is refused.
+    /// The process is about to be told that the session ends. A start request without an answer is refused.
     pub(crate) fn close(&self) {
         if self.life(|life| life.close()) {
             self.reply(false);
         }
     }
 
-    /// The process is about to be told that another takes over. A start request goes with the session.
+    /// The process is about to be told that another takes over. A start request without an answer goes to that.
     pub(crate) fn close_for_handoff(&self) {
         self.life(|life| life.close());
     }
@@ -232,29 +232,29 @@ impl Shared {
         self.life(|life| life.hand_off());
     }
 
-    /// How often the session has gone to another process.
+    /// How often the session has been handed off.
     pub(crate) fn handoffs(&self) -> u32 {
         self.life(|life| life.handoffs())
     }
 
-    /// How the process wants the session to end, whenever it said so.
+    /// The exit with which the process finished, if it did.
     pub(crate) fn take_finish(&self) -> Option<Exit> {
         self.life(|life| life.take_finish())
     }
 
-    /// What the client is to be told about the end, if there is something.
+    /// The line for the client about a retired version, if that ended the session.
     pub(crate) fn words(&self) -> Option<Arc<str>> {
         self.life(|life| life.words())
     }
 
-    /// The session exits, unless it has ended before. `ending`: why, where it has neither crashed nor been stopped.
+    /// The session exits, unless it has ended before. `ending`: why; none for a crash or a limit.
     pub(crate) fn exit(&self, exit: Exit, ending: Option<Ending>) {
         if self.life(|life| life.exit(&exit, ending)) {
             self.say(Message::Exit(Box::new(exit)));
         }
     }
 
-    /// The session is over, whatever it was doing: its channel open is refused if it has no answer, else it exits.
+    /// Ends the session in any stage: refuses the channel open if it has no answer, otherwise exits.
     pub(crate) fn abort(&self, exit: Exit) {
         if self.stage() == Stage::Opening {
             self.answer_open(OpenReply::Refused);
@@ -263,7 +263,7 @@ impl Shared {
         }
     }
 
-    /// How the session has ended, as far as it has.
+    /// How the session ended; empty while it lasts.
     pub(crate) fn outcome(&self) -> Outcome {
         self.life(|life| life.outcome())
     }

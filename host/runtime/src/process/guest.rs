@@ -1,5 +1,5 @@
-//! A store with an instance in it, and how it is entered: with a CPU budget, under the epoch ticker, with a run permit, and
-//! never again after a failure.
+//! A store with an instance in it, and how it is entered: with a CPU budget, under the epoch ticker, with a run
+//! permit, and never again after a failure.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -66,7 +66,8 @@ impl Guest {
             grace: tenant.limits().grace,
         };
         watch.meter.begin(tenant.limits().instantiate_ticks, engine.ticker().epoch());
-        // Most of the work is the host's, which no tick interrupts: it fills the memory with the plugin's data segments.
+        // Most of the work is the host's, which no tick interrupts: it fills the memory with the plugin's data
+        // segments.
         watch.meter.set_exact(true);
         let made = watch.instantiate(plugin, store.get()).await;
         watch.meter.set_exact(false);

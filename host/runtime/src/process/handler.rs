@@ -185,8 +185,8 @@ impl Handler<'_> {
         self.side.next().map(Step::Next)
     }
 
-    /// Data that the client sent before it closed the channel is still delivered, within the grace period; its requests are
-    /// not.
+    /// Data that the client sent before it closed the channel is still delivered, within the grace period; its
+    /// requests are not.
     fn rest(&mut self, why: Ending, since: Instant) -> Option<Next> {
         if why != Ending::ClientClosed
             || self.side.shared().stage() != Stage::Running

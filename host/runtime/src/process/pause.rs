@@ -1,24 +1,24 @@
-//! Why a process stops taking what comes, and how it ends.
+//! Why a process stops handling events, and how it ends.
 
 use crate::channel_event::{ChannelEvent, Ending, Exit};
 use crate::error::Stop;
 
-/// Why a process has stopped taking what comes.
+/// Why a process has stopped handling events.
 pub(crate) enum Pause {
-    /// It goes no further.
+    /// It has ended.
     Ended(ProcessEnd),
-    /// The client wants something to be started, and nothing was yet. Who serves it is not decided here.
+    /// The client sent a start request, and none was accepted yet. The session decides who serves it.
     Start(ChannelEvent),
-    /// It wants the plugin of this name to take over.
+    /// It hands the session over to the plugin of this name.
     HandOver(String),
 }
 
 /// How a process ends.
 pub(crate) enum ProcessEnd {
-    /// It has finished, and says how.
+    /// It has finished with this exit.
     Finished(Exit),
-    /// The other side has ended the session.
+    /// The connection's side has ended the session.
     HungUp(Ending),
-    /// It crashed, was stopped, or called WASI's `exit`: it must not be entered again.
+    /// It crashed, met a limit, or called WASI's `exit`. It must not be entered again.
     Stopped(Stop),
 }

@@ -34,7 +34,7 @@ pub(super) enum Route {
     To(Arc<Plugin>),
     /// Nobody.
     Nowhere,
-    /// Nobody yet. What the client is told.
+    /// A plugin that is not ready. The line for the client.
     Later(String),
 }
 
@@ -63,7 +63,7 @@ impl Router {
         })
     }
 
-    /// Where a start request is served, if `here` is the plugin that has the session.
+    /// Who serves a start request. `here`: the plugin that has the session now.
     pub(super) async fn route(&mut self, start: &ChannelEvent, here: Option<&Plugin>, pipes: &Shared) -> Route {
         let routed = Start::of(start).and_then(|start| self.plugins.route(&start));
         let name = routed.as_deref().unwrap_or_else(|| self.home.name());
@@ -75,7 +75,7 @@ impl Router {
             if let Some(words) = found.try_again(name) {
                 return Route::Later(words);
             }
-            // Nobody is left to whom it matters.
+            // The session has ended meanwhile.
             if pipes.ended().is_some() {
                 return Route::Nowhere;
             }
@@ -96,7 +96,7 @@ impl Router {
         )
     }
 
-    /// What this name means once it is known. Ends with the session.
+    /// What this name means, once it is known or the session has ended.
     pub(super) async fn settled(&self, name: &str, pipes: &Shared) -> Lookup {
         tokio::select! {
             biased;
