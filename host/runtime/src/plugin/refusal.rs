@@ -7,12 +7,41 @@ use super::interfaces::SESSION;
 use crate::error::Error;
 use crate::grants::Grant;
 use crate::host::State;
-use crate::plugin::compile::requirements::pool_refusal;
 
 /// What the compiler's complaint means, of a file that [`validity::check`](super::validity::check) found nothing wrong
 /// with.
 pub(crate) fn not_compiled(error: &wasmtime::Error) -> Error {
     Error::Refused(pool_refusal(error).unwrap_or_else(|| format!("it cannot be compiled: {}", chain(error))))
+}
+
+/// Fragments of wasmtime's errors for a component that does not fit into the pool, and the limits that they mean.
+const POOL: [(&str, &str); 9] = [
+    (
+        "memory has a minimum byte size",
+        "it needs more memory to begin with than limits.memory allows (at most limits.memory_slot)",
+    ),
+    (
+        "memory minimum size",
+        "it needs more memory to begin with than limits.memory allows (at most limits.memory_slot)",
+    ),
+    ("defined memories count", "it needs more memories than limits.memories allows"),
+    ("Wasm linear memories, which exceeds", "it needs more memories than limits.memories allows"),
+    ("defined tables count", "it needs more tables than limits.tables allows"),
+    ("tables, which exceeds", "it needs more tables than limits.tables allows"),
+    ("minimum element size", "it needs a larger table than limits.table_elements allows"),
+    ("core module instances, which exceeds", "it is made of more core modules than limits.core_instances allows"),
+    (
+        "instance allocation for this",
+        "it has too many functions, imports or globals for one instance: build it smaller, or split it",
+    ),
+];
+
+/// Why a component never fits into the pool, whatever else runs; `None` for other errors.
+pub(crate) fn pool_refusal(error: &wasmtime::Error) -> Option<String> {
+    let whole = format!("{error:#}").replace('\n', " ");
+    let words = POOL.iter().find(|(sign, _)| whole.contains(sign)).map(|(_, words)| *words);
+    let words = words.or(whole.contains("pooling allocator").then_some("it needs more than an instance may have"));
+    words.map(|words| format!("{words}: {whole}"))
 }
 
 /// The names of everything that it imports.

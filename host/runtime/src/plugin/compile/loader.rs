@@ -11,9 +11,10 @@ use crate::engine::Engine;
 use crate::error::Error;
 use crate::event::{Event, emit};
 use crate::plugin::compile::cache::Cache;
-use crate::plugin::compile::requirements::{InstanceLimits, check_component, pool_refusal};
+use crate::plugin::compile::requirements::{InstanceLimits, check_component};
 use crate::plugin::compile::slots::CompileSlots;
 use crate::plugin::compile::{Compiled, Compiler};
+use crate::plugin::refusal::pool_refusal;
 use crate::plugin::{Contents, Plugin, check_bytes, not_compiled};
 use crate::tenant::Tenant;
 

@@ -2,7 +2,7 @@
 //!
 //! A file that takes more is the file's fault: no later attempt can succeed until the file or a limit changes. It is
 //! found as early as possible: before compiling by [`Requirements::at_least`], afterwards by [`check_component`], and
-//! what is left by wasmtime's own check ([`pool_refusal`]).
+//! what is left by wasmtime's own check ([`pool_refusal`](crate::plugin::refusal::pool_refusal)).
 
 mod scan;
 
@@ -92,36 +92,6 @@ pub(crate) fn check_component(component: &Component, limits: InstanceLimits) -> 
         memory: needs.max_initial_memory_size.unwrap_or_default().saturating_mul(PAGE),
     };
     needs.check(limits).map_err(Error::Refused)
-}
-
-/// What wasmtime says of a component for which the pool has no room, and which limit that is.
-const POOL: [(&str, &str); 9] = [
-    (
-        "memory has a minimum byte size",
-        "it needs more memory to begin with than limits.memory allows (at most limits.memory_slot)",
-    ),
-    (
-        "memory minimum size",
-        "it needs more memory to begin with than limits.memory allows (at most limits.memory_slot)",
-    ),
-    ("defined memories count", "it needs more memories than limits.memories allows"),
-    ("Wasm linear memories, which exceeds", "it needs more memories than limits.memories allows"),
-    ("defined tables count", "it needs more tables than limits.tables allows"),
-    ("tables, which exceeds", "it needs more tables than limits.tables allows"),
-    ("minimum element size", "it needs a larger table than limits.table_elements allows"),
-    ("core module instances, which exceeds", "it is made of more core modules than limits.core_instances allows"),
-    (
-        "instance allocation for this",
-        "it has too many functions, imports or globals for one instance: build it smaller, or split it",
-    ),
-];
-
-/// Why the pool has no room for a component, whatever else runs; none if the error says something else.
-pub(crate) fn pool_refusal(error: &wasmtime::Error) -> Option<String> {
-    let whole = format!("{error:#}").replace('\n', " ");
-    let words = POOL.iter().find(|(sign, _)| whole.contains(sign)).map(|(_, words)| *words);
-    let words = words.or(whole.contains("pooling allocator").then_some("it needs more than an instance may have"));
-    words.map(|words| format!("{words}: {whole}"))
 }
 
 /// A size for people: `64 MiB`, `1.5 MiB`, `100 bytes`.
