@@ -1,13 +1,16 @@
 //! The rules of the house, as tests. Each prints all offenders at once.
 //!
-//! `source` finds and measures the files, `modules` reads who uses whom, `circles` finds the circles. Not checked here,
+//! `source` finds and measures the files, `modules` reads which module uses which, `circles` finds the circles. Not checked here,
 //! since the compiler's lints do it: documentation, `unwrap`, `unsafe`.
 
 mod circles;
+mod folders;
 mod modules;
 mod rows;
 mod source;
 mod spawns;
+mod vocabulary;
+mod words;
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use source::{Source, repository, rust_files};

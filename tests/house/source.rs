@@ -1,7 +1,6 @@
 //! The Rust files of the repository, and their measures.
 //!
-//! A line of code is a line on which a token stands that is not part of a comment. What is compiled for tests only is
-//! left out.
+//! A line of code is a line with a token outside of comments. Code that is compiled for tests only does not count.
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use std::collections::BTreeSet;
@@ -15,10 +14,10 @@ pub(crate) fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests are in a folder of the repository").to_owned()
 }
 
-/// Every Rust file of the repository, but those that are `#[cfg(test)] mod name;`.
+/// Every Rust file of the repository, except those of `#[cfg(test)] mod name;`.
 pub(crate) fn rust_files() -> Vec<Source> {
     let mut paths = Vec::new();
-    collect(&repository(), &mut paths);
+    collect(&repository(), &["rs"], &mut paths);
     paths.sort();
     assert!(paths.len() > 10, "only {paths:?} were found");
     let sources: Vec<Source> = paths.iter().map(|path| Source::read(path)).collect();
@@ -26,12 +25,25 @@ pub(crate) fn rust_files() -> Vec<Source> {
     sources.into_iter().filter(|source| !for_tests.contains(&source.path)).collect()
 }
 
-fn collect(folder: &Path, paths: &mut Vec<PathBuf>) {
+/// The names and texts of all files of the repository that end in one of these.
+pub(crate) fn text_files(endings: &[&str]) -> Vec<(String, String)> {
+    let mut paths = Vec::new();
+    collect(&repository(), endings, &mut paths);
+    paths.sort();
+    let read = |path: PathBuf| {
+        let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        (path.strip_prefix(repository()).unwrap_or(&path).display().to_string(), text)
+    };
+    paths.into_iter().map(read).collect()
+}
+
+fn collect(folder: &Path, endings: &[&str], paths: &mut Vec<PathBuf>) {
+    let passed_over = ["target", "node_modules"];
     for entry in std::fs::read_dir(folder).expect("the repository can be read").filter_map(Result::ok) {
         let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
-        if path.is_dir() && name != "target" && !name.starts_with('.') {
-            collect(&path, paths);
-        } else if name.ends_with(".rs") {
+        if path.is_dir() && !passed_over.contains(&name.as_str()) && !name.starts_with('.') {
+            collect(&path, endings, paths);
+        } else if path.extension().is_some_and(|ending| endings.iter().any(|one| ending == *one)) {
             paths.push(path);
         }
     }
@@ -61,17 +73,17 @@ impl Source {
         Self { path: path.to_owned(), text, file, tokens }
     }
 
-    /// The path from the root of the repository.
+    /// The path relative to the root of the repository.
     pub(crate) fn name(&self) -> String {
         self.path.strip_prefix(repository()).unwrap_or(&self.path).display().to_string()
     }
 
-    /// All of it, comments too.
+    /// The whole text, including comments.
     pub(crate) fn text(&self) -> &str {
         &self.text
     }
 
-    /// The files of its modules that are there for tests only.
+    /// The files of its test-only modules.
     fn test_files(&self) -> Vec<PathBuf> {
         let stem = self.path.file_stem().unwrap_or_default();
         let is_root = ["lib", "main", "mod"].iter().any(|name| stem == *name);
@@ -86,17 +98,17 @@ impl Source {
         self.items().iter().filter_map(name).map(|name| folder.join(format!("{name}.rs"))).collect()
     }
 
-    /// What it declares.
+    /// Its items.
     pub(crate) fn items(&self) -> &[syn::Item] {
         &self.file.items
     }
 
-    /// All of it, unparsed.
+    /// Its tokens, unparsed.
     pub(crate) fn tokens(&self) -> TokenStream {
         self.tokens.clone()
     }
 
-    /// How many lines of code it has.
+    /// The number of lines of code.
     pub(crate) fn code_lines(&self) -> usize {
         self.lines().len()
     }
@@ -117,7 +129,7 @@ impl Source {
         lines
     }
 
-    /// Its functions, however nested.
+    /// Its functions, including nested ones.
     pub(crate) fn functions(&self) -> Vec<Function> {
         let mut bodies = Bodies::default();
         bodies.visit_file(&self.file);
@@ -138,7 +150,7 @@ impl Source {
     }
 }
 
-/// Finds the lines on which a name stands before an argument list.
+/// Finds the lines on which a name precedes an argument list.
 fn find_calls(tokens: TokenStream, function: &str, lines: &mut Vec<usize>) {
     let tokens: Vec<TokenTree> = tokens.into_iter().collect();
     for (at, token) in tokens.iter().enumerate() {
@@ -155,7 +167,7 @@ fn find_calls(tokens: TokenStream, function: &str, lines: &mut Vec<usize>) {
     }
 }
 
-/// Marks the lines on which tokens stand. Doc comments are tokens too, `# [doc = ".."]`, and are passed over.
+/// Marks the lines with tokens. Doc comments are tokens too, `# [doc = ".."]`, and are skipped.
 fn mark(tokens: TokenStream, lines: &mut BTreeSet<usize>) {
     let tokens: Vec<TokenTree> = tokens.into_iter().collect();
     for (at, token) in tokens.iter().enumerate() {
@@ -188,7 +200,7 @@ fn is_doc_opening(tokens: &[TokenTree]) -> bool {
     (punct(0, '#') && (doc(1) || (punct(1, '!') && doc(2)))) || (punct(0, '!') && doc(1))
 }
 
-/// Whether an item is there for tests only.
+/// Whether an item is compiled for tests only.
 pub(crate) fn is_for_tests(attributes: &[syn::Attribute]) -> bool {
     let says_test = |attribute: &syn::Attribute| {
         let list = attribute.meta.require_list();
@@ -226,7 +238,7 @@ struct TestItems {
 
 impl<'ast> Visit<'ast> for TestItems {
     fn visit_item(&mut self, item: &'ast syn::Item) {
-        // A test in a file of tests is code like any other: only `#[cfg(test)]` leaves out.
+        // A test in a file of tests is ordinary code: only `#[cfg(test)]` excludes.
         let is_test_function =
             matches!(item, syn::Item::Fn(function) if function.attrs.iter().any(|one| one.path().is_ident("test")));
         if is_for_tests(attributes(item)) && !is_test_function {
