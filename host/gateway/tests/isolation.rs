@@ -5,6 +5,8 @@
 //! middle of a turn of the connection.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
+#[path = "../../ssh/tests/by_hand/mod.rs"]
+mod by_hand;
 mod guest;
 #[path = "../../../tests/client/peer.rs"]
 mod peer;
@@ -18,8 +20,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use std::{env, fs};
 
+use by_hand::{HELLO, Hand, SERVICE, data, encode, none, on_channel, open};
 use peer::{Happened, Peer, Wish};
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::timeout;
@@ -34,8 +37,9 @@ use whelk::server::gateway::Gateway;
 use whelk::server::listener::Listener;
 use whelk::state::State;
 use whelk_ssh::crypto::key::HostKey;
-use whelk_ssh::message::mux::{ChannelId, Stream};
+use whelk_ssh::message::mux::{ChannelId, MuxMessage, Recipient, Stream};
 use whelk_ssh::message::request::Request;
+use whelk_ssh::wire::Rest;
 
 /// Long enough for a busy machine; a passing test never waits that long.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -165,6 +169,67 @@ impl Visitor {
     }
 }
 
+/// A client written by hand, which can send what our own never would. The gateway numbers its channels as this client
+/// does: one after the other.
+struct HandVisitor {
+    stream: TcpStream,
+    hand: Hand,
+}
+
+impl HandVisitor {
+    async fn log_in(address: SocketAddr) -> HandVisitor {
+        let stream = TcpStream::connect(address).await.unwrap();
+        let mut visitor = HandVisitor { stream, hand: Hand::new(false) };
+        visitor.stream.write_all(&[HELLO, b"\r\n"].concat()).await.unwrap();
+        let lists = visitor.hand.offer();
+        let init = visitor.hand.kexinit(&lists);
+        visitor.send(&init).await;
+        let share = visitor.hand.share();
+        visitor.send(&share).await;
+        visitor.answer(21).await;
+        visitor.send(&[21]).await;
+        visitor.hand.switch();
+        visitor.send(SERVICE).await;
+        visitor.answer(6).await;
+        visitor.send(&none(b"echo")).await;
+        visitor.answer(52).await;
+        visitor
+    }
+
+    async fn send(&mut self, payload: &[u8]) {
+        let packet = self.hand.packet(payload);
+        self.stream.write_all(&packet).await.unwrap();
+    }
+
+    /// The next message of this number; those before it are dropped.
+    async fn answer(&mut self, number: u8) -> Vec<u8> {
+        loop {
+            while let Some(payload) = self.hand.next() {
+                if payload[0] == number {
+                    return payload;
+                }
+            }
+            assert!(self.stream.read_buf(&mut self.hand.heard).await.unwrap() > 0, "the gateway hung up");
+        }
+    }
+
+    /// One more session, which has this number on both sides.
+    async fn open(&mut self, number: u32) {
+        self.send(&open(number, 1 << 20, 1 << 15)).await;
+        assert_eq!(self.answer(91).await[..9], *on_channel(91, number, &number.to_be_bytes()));
+        let recipient = Recipient(number);
+        let shell = MuxMessage::ChannelRequest { recipient, kind: b"shell", want_reply: true, body: Rest(b"") };
+        self.send(&encode(&shell)).await;
+        assert_eq!(self.answer(99).await, on_channel(99, number, b""));
+    }
+
+    /// Sends a text on channel 0 and waits until it has come back.
+    async fn echo(&mut self, text: &[u8]) {
+        self.send(&data(text)).await;
+        assert_eq!(self.answer(94).await, data(text));
+    }
+}
+
 /// A gateway of the demonstration, with room for two connections and two sessions, so that a leaked place is noticed.
 /// `visits` connect to it.
 async fn serve<V: Future<Output = ()>>(visits: impl FnOnce(SocketAddr) -> V) {
@@ -232,19 +297,20 @@ async fn a_panic_ends_its_own_connection_and_frees_its_places() {
 async fn a_channel_with_a_violation_ends_alone_and_the_log_says_why() {
     let (ear, _guard) = listen();
     serve(async |address| {
-        let mut visitor = Visitor::log_in(address).await;
+        let mut visitor = HandVisitor::log_in(address).await;
+        visitor.open(0).await;
         for nth in 0..3 {
             let number = nth as u32 + 1;
-            let channel = visitor.open().await;
-            // Two adjustments that overflow any window. The gateway numbers its channels as we do: one after the other.
+            visitor.open(number).await;
+            // Two adjustments that overflow any window.
             for _ in 0..2 {
-                let grant = [&[93][..], &number.to_be_bytes(), &[0xff; 4]].concat();
-                visitor.peer.connection.send_anything(&grant);
+                visitor.send(&on_channel(93, number, &[0xff; 4])).await;
             }
-            assert!(matches!(visitor.peer.happens().await.unwrap(), Happened::Closed(closed) if closed == channel));
+            assert_eq!(visitor.answer(97).await, on_channel(97, number, b""));
             let said = ear.nth("channel closed: protocol error", "1", nth).await;
             let violation = "a window would exceed 2^32 - 1 (RFC 4254 §5.2)";
             assert_eq!((said["channel"].as_str(), said["error"].as_str()), (&*number.to_string(), violation));
+            visitor.send(&on_channel(97, number, b"")).await;
             assert_eq!(ear.nth("session ended", "1", nth).await["ending"], "client-closed");
             visitor.echo(b"still here").await;
         }
@@ -285,14 +351,14 @@ async fn hundreds_of_variables_in_a_burst_end_nothing() {
 #[tokio::test]
 async fn large_packets_of_two_connections_share_the_memory_of_their_tenant() {
     let (ear, _guard) = listen();
-    let large = [&[2][..], &200_000_u32.to_be_bytes(), &[0; 200_000]].concat();
+    let large = "x".repeat(200_000);
     serve_with(
         |limits| limits.tenant_input = 200_000,
         async |address| {
             let mut visitors = [Visitor::log_in(address).await, Visitor::log_in(address).await];
             for _ in 0..5 {
                 for visitor in &mut visitors {
-                    visitor.peer.connection.send_anything(&large);
+                    visitor.peer.connection.debug(&large, false);
                     visitor.peer.turn().unwrap();
                 }
                 for visitor in &mut visitors {

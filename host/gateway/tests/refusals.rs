@@ -27,10 +27,8 @@ use whelk::server::gateway::Gateway;
 use whelk::server::listener::Listener;
 use whelk::state::State;
 use whelk_ssh::crypto::key::HostKey;
-use whelk_ssh::message::Encode;
-use whelk_ssh::message::mux::{ChannelId, MuxMessage, Stream};
+use whelk_ssh::message::mux::{ChannelId, Stream};
 use whelk_ssh::message::request::Request;
-use whelk_ssh::wire::Rest;
 
 /// Long enough for a busy machine; a passing test never waits that long.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -160,10 +158,7 @@ async fn a_refused_plugin_is_logged_once_and_harms_nothing() {
             let name = format!("CI_{number}");
             ask(&mut peer, channel, &Request::Env { name: name.as_bytes(), value: b"x" }, false);
         }
-        let mut forward = Vec::new();
-        let asked = MuxMessage::GlobalRequest { kind: b"tcpip-forward", want_reply: false, body: Rest(b"") };
-        asked.encode(&mut forward);
-        peer.connection.send_anything(&forward);
+        assert!(peer.connection.global_request(b"tcpip-forward", b"", false));
         ask(&mut peer, channel, &Request::Exec { command: &[b'x'; 1001] }, true);
         let Happened::Data(_, Stream::STDERR, told) = peer.happens().await.unwrap() else {
             panic!("nothing on stderr")

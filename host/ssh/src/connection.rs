@@ -347,9 +347,10 @@ impl<A: Machine> Connection<A> {
         self.mux.request(channel, kind, body, want_reply)
     }
 
-    /// Sends a keepalive. Any input counts as an answer.
-    pub fn keepalive(&mut self) {
-        self.mux.global_request(b"keepalive@openssh.com", b"", true);
+    /// Makes a global request. `kind` and `body` are together at most one packet long. False if they are longer, or if
+    /// 16 requests wait already. RFC 4254 §4.
+    pub fn global_request(&mut self, kind: &[u8], body: &[u8], want_reply: bool) -> bool {
+        self.mux.global_request(kind, body, want_reply)
     }
 
     /// Starts a key exchange, if none is under way and the user is authenticated. RFC 4253 §9. Before authentication it
@@ -370,12 +371,6 @@ impl<A: Machine> Connection<A> {
         self.transport.debug(text, always_display);
     }
 
-    /// Sends any payload as it is, for tests of the side that receives it.
-    #[doc(hidden)]
-    pub fn send_anything(&mut self, payload: &[u8]) {
-        self.transport.send_anything(payload);
-    }
-
     // Out.
 
     /// Turns what is owed (replies, credit, EOF, CLOSE) into packets while the output has room, and starts a key
@@ -393,10 +388,14 @@ impl<A: Machine> Connection<A> {
 
     /// Turns what is owed into packets while the output has room.
     fn put_owed(&mut self) {
-        self.auth.settle(&mut self.transport);
+        if self.auth.owes() {
+            self.auth.settle(&mut self.transport);
+        }
         if self.auth.stage() == auth::AuthStage::Open {
             self.transport.authenticated();
-            self.mux.settle(&mut self.transport);
+            if self.mux.owes() {
+                self.mux.settle(&mut self.transport);
+            }
         }
     }
 

@@ -263,7 +263,7 @@ impl Mux {
         may_open(self.role, kind)?;
         let outbound = outbound.map_err(|_| (OpenFailure::ConnectFailed, "the maximum packet size is too small"))?;
         let shortage = (OpenFailure::ResourceShortage, "too many sessions");
-        if self.table.sessions() >= self.settings.max_sessions {
+        if self.sessions() >= self.settings.max_sessions {
             return Err(shortage);
         }
         self.table.insert(Slot::Offered { peer, outbound }).ok_or(shortage)
@@ -508,7 +508,7 @@ impl Mux {
 
     /// Opens a session channel, as a client. None if there are too many, or on a server. RFC 4254 §6.1.
     pub fn open_session(&mut self) -> Option<ChannelId> {
-        if self.role == Role::Server || self.table.sessions() >= self.settings.max_sessions {
+        if self.role == Role::Server || self.sessions() >= self.settings.max_sessions {
             return None;
         }
         let channel = self.table.insert(Slot::Asking { sent: None, wanted: true })?;

@@ -65,7 +65,7 @@ impl Packet {
 }
 
 /// The transport of one connection.
-pub struct Transport {
+pub(crate) struct Transport {
     settings: Arc<Settings>,
     peer: Peer,
     incoming: Incoming,
@@ -93,7 +93,7 @@ pub struct Transport {
 
 impl Transport {
     /// A transport whose identification and KEXINIT are in the output.
-    pub fn new(settings: Arc<Settings>, random: Box<dyn Random>, now: Instant) -> Transport {
+    pub(crate) fn new(settings: Arc<Settings>, random: Box<dyn Random>, now: Instant) -> Transport {
         let mut transport = Transport {
             peer: Peer::Unknown(Identification::new(settings.party.role())),
             incoming: Incoming::new(settings.packet_before_auth),
@@ -121,22 +121,22 @@ impl Transport {
     // Ask.
 
     /// Which side of the connection this is.
-    pub fn role(&self) -> Role {
+    pub(crate) fn role(&self) -> Role {
         self.settings.party.role()
     }
 
     /// The session identifier, once the first key exchange is over. RFC 4253 §7.2.
-    pub fn session_id(&self) -> Option<&ExchangeHash> {
+    pub(crate) fn session_id(&self) -> Option<&ExchangeHash> {
         self.session_id.as_ref()
     }
 
     /// The algorithms of the latest key exchange.
-    pub fn negotiated(&self) -> Option<&Negotiated> {
+    pub(crate) fn negotiated(&self) -> Option<&Negotiated> {
         self.negotiated.as_ref()
     }
 
     /// The peer's identification line without CR LF, once it has come. RFC 4253 §4.2.
-    pub fn peer_identification(&self) -> Option<&[u8]> {
+    pub(crate) fn peer_identification(&self) -> Option<&[u8]> {
         match &self.peer {
             Peer::Unknown(_) => None,
             Peer::Known(line) => Some(line),
@@ -160,7 +160,7 @@ impl Transport {
     }
 
     /// How many key exchanges are complete.
-    pub fn exchanges(&self) -> u64 {
+    pub(crate) fn exchanges(&self) -> u64 {
         self.exchanges
     }
 
@@ -210,7 +210,7 @@ impl Transport {
     }
 
     /// Whether the input has room for more.
-    pub fn wants_input(&self) -> bool {
+    pub(crate) fn wants_input(&self) -> bool {
         self.incoming.wants_input()
     }
 
@@ -236,12 +236,12 @@ impl Transport {
     // In: bytes and time.
 
     /// Where the next read from the socket goes.
-    pub fn input(&mut self) -> &mut [u8] {
+    pub(crate) fn input(&mut self) -> &mut [u8] {
         self.incoming.input.space()
     }
 
     /// The first `count` bytes of [`input`](Transport::input) have been read.
-    pub fn filled(&mut self, count: usize) {
+    pub(crate) fn filled(&mut self, count: usize) {
         self.incoming.filled(count);
     }
 
@@ -530,11 +530,6 @@ impl Transport {
         }
     }
 
-    /// Any payload as it is.
-    pub(crate) fn send_anything(&mut self, payload: &[u8]) {
-        self.outgoing.seal(&Sent(payload));
-    }
-
     /// Sends DISCONNECT, the last packet, if this error has a reason code. RFC 4253 §11.1.
     pub(crate) fn send_disconnect(&mut self, error: &Error) {
         if let Some(reason) = error.reason() {
@@ -548,12 +543,12 @@ impl Transport {
     // Out.
 
     /// Bytes to write to the socket.
-    pub fn output(&self) -> &[u8] {
+    pub(crate) fn output(&self) -> &[u8] {
         self.outgoing.output()
     }
 
     /// The socket has taken the first `count` bytes of [`output`](Transport::output).
-    pub fn sent(&mut self, count: usize) {
+    pub(crate) fn sent(&mut self, count: usize) {
         self.outgoing.sent(count);
     }
 
@@ -563,7 +558,7 @@ impl Transport {
     }
 
     /// Frees the memory of empty buffers. Returns whether no buffer holds memory now.
-    pub fn release_buffers(&mut self) -> bool {
+    pub(crate) fn release_buffers(&mut self) -> bool {
         let input = self.incoming.input.release_buffers();
         self.outgoing.release_buffers() && input
     }

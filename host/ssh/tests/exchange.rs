@@ -8,7 +8,7 @@ use pair::{Pair, Setup, twice};
 use whelk_ssh::algorithm::Preferences;
 use whelk_ssh::auth::client::ClientCredential;
 use whelk_ssh::auth::server::Verdict;
-use whelk_ssh::error::{Error, Reason, Stage, Violation};
+use whelk_ssh::error::{Error, Reason, Stage};
 use whelk_ssh::message::mux::Stream;
 use whelk_ssh::phase::LoginStage;
 use whelk_ssh::transport::RekeyPolicy;
@@ -109,19 +109,6 @@ fn data_of_a_peer_that_has_not_seen_our_kexinit_is_taken() {
         pair.drive();
         assert_eq!((&pair.server_error, &pair.client_error), (&None, &None));
         assert_eq!(pair.received_by_server(channel), data);
-    });
-}
-
-/// K13.
-#[test]
-fn data_after_the_peers_own_kexinit_ends_the_connection() {
-    twice(|setup| {
-        let mut pair = setup.authenticated();
-        let channel = pair.open_session();
-        pair.client.rekey();
-        pair.client.send_anything(&[94, 0, 0, 0, channel.0 as u8, 0, 0, 0, 1, b'x']);
-        pair.drive();
-        assert_eq!(pair.server_error, Some(Error::Peer(Violation::Unexpected { number: 94 })));
     });
 }
 

@@ -42,7 +42,7 @@ use crate::connection::acknowledgement::{ACKNOWLEDGE_DELAY, Acknowledgement, Mov
 use crate::connection::bridge::Bridge;
 use crate::connection::bridge::user::{Origin, User};
 use crate::connection::end::End;
-use crate::connection::keepalive::Keepalive;
+use crate::connection::keepalive::{self, Keepalive};
 use crate::connection::login::Login;
 use crate::connection::stream::{ByteStream, Events};
 use crate::observe::escape::escape;
@@ -380,7 +380,7 @@ impl<S: ByteStream> Driver<S> {
             self.keepalive.heard(now);
         }
         if self.connection.user().is_some() && self.keepalive.is_due(now)? {
-            self.connection.keepalive();
+            self.connection.global_request(keepalive::REQUEST, b"", true);
             self.buffers = BufferRelease::Busy;
         }
         match self.buffers {

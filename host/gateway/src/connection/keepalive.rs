@@ -8,6 +8,9 @@ use std::time::{Duration, Instant};
 
 use whelk_ssh::error::{Error, Stage};
 
+/// The global request that asks a peer for an answer. Any answer will do, also that the request is not known.
+pub(crate) const REQUEST: &[u8] = b"keepalive@openssh.com";
+
 /// The state of one peer.
 #[derive(Debug)]
 pub(crate) struct Keepalive {
@@ -32,7 +35,7 @@ impl Keepalive {
         self.asked = 0;
     }
 
-    /// When to call [`due`](Self::due) again.
+    /// When to call [`is_due`](Self::is_due) again.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         (!self.every.is_zero()).then(|| self.since + self.every)
     }

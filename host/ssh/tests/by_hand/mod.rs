@@ -1,5 +1,6 @@
-//! A peer written by hand: it knows the protocol's forms and keys but none of its rules. What it sends, when, under which
-//! keys and with which lengths is the test's choice. Bytes that came are put into `heard`; packets to send are returned.
+//! A peer written by hand: it knows the protocol's forms and keys but none of its rules. What it sends, when, under
+//! which keys and with which lengths is the test's choice. Bytes that came are put into `heard`; packets to send are
+//! returned.
 
 #![allow(dead_code, reason = "each test program uses its own part of the peer")]
 

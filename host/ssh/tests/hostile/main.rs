@@ -5,6 +5,8 @@
 //! twice, once with whole transfers and once byte by byte. The allocator of this program (`memory`) measures memory.
 
 mod auth;
+#[path = "../by_hand/mod.rs"]
+mod by_hand;
 mod channel;
 mod flow;
 mod form;

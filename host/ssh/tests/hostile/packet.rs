@@ -91,7 +91,8 @@ fn the_first_bytes_may_come_in_any_pieces_and_end_in_a_bare_line_feed() {
     twice(|setup| {
         for end in ["\n", "\r\n"] {
             let mut raw = Raw::client(&setup);
-            let init = raw.packet(&raw.offer().payload());
+            let payload = raw.offer().payload();
+            let init = raw.packet(&payload);
             raw.bytes(&[HELLO, end.as_bytes(), &init].concat());
             assert_eq!(raw.error, None);
             assert_eq!(raw.side.peer_identification(), Some(HELLO));

@@ -181,7 +181,7 @@ fn an_idle_connection_that_is_kept_alive_keeps_its_keys() {
         raw.replies();
         for _ in 0..130 {
             raw.now += Duration::from_secs(60);
-            raw.side.keepalive();
+            raw.side.global_request(b"keepalive@openssh.com", b"", true);
             raw.send(b"\x52");
             raw.send(b"\x02\0\0\0\0");
             raw.send(&on_channel(93, 0, &[0, 0, 0, 1]));

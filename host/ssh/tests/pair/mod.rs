@@ -424,7 +424,7 @@ fn carry<A: Machine, B: Machine>(
     flip: Option<usize>,
     wire: &mut Vec<u8>,
 ) {
-    // A side that does not want input is not read to, as a pump would do.
+    // A side that does not want input is not read to, as a driver would do.
     if !to.wants_input() {
         return;
     }
