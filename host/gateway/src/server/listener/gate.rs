@@ -312,6 +312,15 @@ impl Counts {
 }
 
 impl Permit {
+    /// The place of a connection that no listener has accepted, such as one over standard input and output. It counts
+    /// against no limit, and is never given to another connection.
+    pub fn unlisted(connection: u64) -> Permit {
+        let bounds = Bounds { drop_percent: 0, full: 1, per_source: 1, waiting: 0, connections: 1 };
+        let gate = Gate::new(bounds);
+        gate.counts().connections = 1;
+        Permit { gate, connection, stranger: None }
+    }
+
     /// The number of the connection, which identifies it in the log. Refused ones have one, too.
     pub fn connection(&self) -> u64 {
         self.connection

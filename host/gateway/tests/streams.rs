@@ -1,0 +1,207 @@
+//! A connection over a byte stream that is not a socket: the whole gateway in this process, and our own client at the
+//! other end of a pipe in memory.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+
+mod guest;
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use std::{env, fs};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::time::timeout;
+use whelk::config::{Config, Overrides};
+use whelk::connection::driver;
+use whelk::connection::stream::polled::Polled;
+use whelk::server::drain::Stopper;
+use whelk::server::gateway::Gateway;
+use whelk::server::listener::Permit;
+use whelk::state::State;
+use whelk_ssh::auth::client::ClientCredential;
+use whelk_ssh::connection::{Client, ClientQuestion, Event, Progress, Settings};
+use whelk_ssh::crypto::key::HostKey;
+use whelk_ssh::crypto::random::SystemRandom;
+use whelk_ssh::message::mux::{ChannelId, Stream};
+use whelk_ssh::message::request::Request;
+use whelk_ssh::mux;
+use whelk_ssh::transport::{self, Party};
+
+/// Long enough for a busy machine; nothing waits this long unless something is broken.
+const TIMEOUT: Duration = Duration::from_secs(60);
+/// The size of the pipe in each direction: smaller than most packets, so that both ends have to wait for room.
+const PIPE: usize = 512;
+
+/// What the client was told.
+#[derive(Debug, PartialEq)]
+enum Told {
+    LoggedIn,
+    Opened(ChannelId),
+    Answered(bool),
+    Data(Vec<u8>),
+    ExitStatus(u32),
+    Closed(ChannelId),
+}
+
+/// Our client at one end of a pipe. It sends all that it has before it reads, so a test sends little at a time.
+struct PipeClient {
+    pipe: DuplexStream,
+    client: Client,
+    told: VecDeque<Told>,
+}
+
+impl PipeClient {
+    fn new(pipe: DuplexStream) -> PipeClient {
+        let transport = Arc::new(transport::Settings::new(Party::Client));
+        let settings = Settings { transport, mux: mux::Settings::default() };
+        let random = Box::new(SystemRandom::new());
+        let client = Client::connected(&settings, b"echo", random, Instant::now());
+        PipeClient { pipe, client, told: VecDeque::new() }
+    }
+
+    /// Lets the protocol handle what has come.
+    fn turn(&mut self) {
+        loop {
+            let (mut taken, mut requests) = (Vec::new(), Vec::new());
+            let told = &mut self.told;
+            let progress = self.client.receive(Instant::now(), |event| match event {
+                Event::Authenticated => told.push_back(Told::LoggedIn),
+                Event::Channel(mux::Event::Opened { channel }) => told.push_back(Told::Opened(channel)),
+                Event::Channel(mux::Event::Answered { success, .. }) => told.push_back(Told::Answered(success)),
+                Event::Channel(mux::Event::Data { channel, stream: Stream::Data, data }) => {
+                    taken.push((channel, data.len()));
+                    told.push_back(Told::Data(data.to_vec()));
+                }
+                Event::Channel(mux::Event::Request { channel, request, .. }) => {
+                    requests.push(channel);
+                    if let Request::ExitStatus { status } = request {
+                        told.push_back(Told::ExitStatus(status));
+                    }
+                }
+                Event::Channel(mux::Event::Closed { channel }) => told.push_back(Told::Closed(channel)),
+                Event::Banner(_) | Event::Channel(mux::Event::Eof { .. } | mux::Event::Writable { .. }) => {}
+                other => panic!("{other:?}"),
+            });
+            taken.into_iter().for_each(|(channel, count)| self.client.taken(channel, count));
+            requests.into_iter().for_each(|channel| self.client.reply(channel, true));
+            let asked = match self.client.question() {
+                Some(ClientQuestion::HostKey(_)) => self.client.trust(true).map(|()| true).unwrap(),
+                Some(ClientQuestion::Sign(_)) => panic!("no key was offered"),
+                None => false,
+            };
+            self.client.settle(Instant::now()).unwrap();
+            if progress.unwrap() == Progress::Done && !asked {
+                return;
+            }
+        }
+    }
+
+    /// The next thing that the client is told.
+    async fn next(&mut self) -> io::Result<Told> {
+        loop {
+            self.turn();
+            while !self.client.output().is_empty() {
+                let count = self.pipe.write(self.client.output()).await?;
+                self.client.sent(count);
+            }
+            if let Some(told) = self.told.pop_front() {
+                return Ok(told);
+            }
+            match self.pipe.read(self.client.input()).await? {
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                count => self.client.filled(count),
+            }
+        }
+    }
+
+    /// Logs in and starts a shell in a session.
+    async fn shell(&mut self) -> ChannelId {
+        self.client.authenticate(ClientCredential::None);
+        assert_eq!(self.next().await.unwrap(), Told::LoggedIn);
+        let channel = self.client.open_session().unwrap();
+        assert_eq!(self.next().await.unwrap(), Told::Opened(channel));
+        assert!(self.client.request(channel, Request::Shell.kind(), &Request::Shell.body(), true));
+        assert_eq!(self.next().await.unwrap(), Told::Answered(true));
+        channel
+    }
+
+    /// Sends a packet of data and waits until it has come back.
+    async fn echo(&mut self, channel: ChannelId, data: &[u8]) {
+        assert_eq!(self.client.write(channel, Stream::Data, data), data.len());
+        let mut echoed = Vec::new();
+        while echoed.len() < data.len() {
+            match self.next().await.unwrap() {
+                Told::Data(data) => echoed.extend(data),
+                other => panic!("{other:?}"),
+            }
+        }
+        assert!(echoed == data, "{} bytes that differ", data.len());
+    }
+}
+
+/// Serves one connection over a pipe in memory, as another user of the library would, while `visit` lasts.
+async fn serve<V: Future<Output = ()>>(visit: impl FnOnce(PipeClient, Stopper) -> V) {
+    let folder = tempfile::tempdir().unwrap();
+    let plugins = folder.path().join("plugins");
+    fs::create_dir(&plugins).unwrap();
+    fs::copy(guest::build(&["bare"]).join("bare.wasm"), plugins.join("echo.wasm")).unwrap();
+    // Never bound: there is no listener.
+    let listen = vec!["127.0.0.1:0".parse().unwrap()];
+    let overrides = Overrides { listen, plugins: Some(plugins), state: Some(folder.path().join("state")) };
+    let mut config = Config::demonstration(&overrides).unwrap();
+    config.limits.instances = 1;
+    let stopper = Stopper::new();
+    let gateway = Arc::new(Gateway::new(&config, vec![HostKey::generate().unwrap()], &stopper).unwrap());
+    let state = State::open(&config.state).unwrap();
+    let reload = gateway.load(&config, &state, Path::new(env!("CARGO_BIN_EXE_whelk"))).await.unwrap();
+    reload.prepared().await;
+    let (ours, theirs) = duplex(PIPE);
+    let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let connection = driver::run(Polled::new(theirs), peer, Permit::unlisted(1), gateway);
+    let visit = visit(PipeClient::new(ours), stopper);
+    timeout(TIMEOUT, async { tokio::join!(connection, visit) }).await.unwrap();
+    drop(reload);
+}
+
+#[tokio::test]
+async fn a_login_and_a_session_run_over_a_pipe_in_memory() {
+    serve(async |mut client, _stopper| {
+        let channel = client.shell().await;
+        assert_eq!(client.client.negotiated().map(|agreed| agreed.host_key), Some("ssh-ed25519"));
+        for size in [1, 100, 4000, 16_000] {
+            let data: Vec<u8> = (0..size).map(|index| (index % 251) as u8).collect();
+            client.echo(channel, &data).await;
+        }
+        client.client.send_eof(channel);
+        assert_eq!(client.next().await.unwrap(), Told::ExitStatus(0));
+        assert_eq!(client.next().await.unwrap(), Told::Closed(channel));
+        // The client hangs up by dropping its end, and the connection ends: `serve` waits for that.
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_stop_of_the_server_ends_a_connection_over_a_pipe_with_disconnect() {
+    serve(async |mut client, stopper| {
+        let channel = client.shell().await;
+        client.echo(channel, b"hello").await;
+        client.client.send_eof(channel);
+        assert_eq!(client.next().await.unwrap(), Told::ExitStatus(0));
+        assert_eq!(client.next().await.unwrap(), Told::Closed(channel));
+        stopper.stop();
+        let mut rest = Vec::new();
+        client.pipe.read_to_end(&mut rest).await.unwrap();
+        client.client.input()[..rest.len()].copy_from_slice(&rest);
+        client.client.filled(rest.len());
+        let ended = client.client.receive(Instant::now(), |_| {});
+        let reason = whelk_ssh::error::Reason::ByApplication as u32;
+        assert!(
+            matches!(&ended, Err(whelk_ssh::error::Error::Disconnected { reason: said, .. }) if *said == reason),
+            "{ended:?}"
+        );
+    })
+    .await;
+}
