@@ -40,7 +40,8 @@ enum Verb {
         /// The configuration (see `whelk config`)
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
-        /// Where to listen, instead of what the configuration says; may be given several times [default: 127.0.0.1:2222]
+        /// Where to listen, instead of what the configuration says; may be given several times [default:
+        /// 127.0.0.1:2222]
         #[arg(long, value_name = "ADDR", value_parser = config::parse_address)]
         listen: Vec<SocketAddr>,
         /// The folder of the plugins [default: plugins]

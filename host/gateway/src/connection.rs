@@ -27,8 +27,8 @@
 //!  stream ◄─try_write── Transport.output      one write for all packets of a turn
 //! ```
 //!
-//! A client's window grows again when the plugin has taken its bytes: the driver never waits for a guest, and a guest that
-//! reads nothing costs one window of memory.
+//! A client's window grows again when the plugin has taken its bytes: the driver never waits for a guest, and a guest
+//! that reads nothing costs one window of memory.
 
 pub(crate) mod acknowledgement;
 pub(crate) mod bridge;

@@ -1,8 +1,8 @@
 //! RFC 4252: user authentication.
 //!
 //! This file holds what both roles share: the [`Machine`] that a connection drives, and the bytes that a user's key
-//! signs. [`server::ServerAuth`] answers requests, [`client::ClientAuth`] makes them. Neither knows the transport: payloads
-//! come in, and replies are owed until an [`Output`] has room. The application decides whether a credential is
+//! signs. [`server::ServerAuth`] answers requests, [`client::ClientAuth`] makes them. Neither knows the transport:
+//! payloads come in, and replies are owed until an [`Output`] has room. The application decides whether a credential is
 //! accepted.
 
 pub mod client;
@@ -64,8 +64,8 @@ pub enum AuthStage {
 pub enum Step<'p> {
     /// Nothing to report.
     Nothing,
-    /// Server: the application must check a credential. [`server::ServerAuth::attempt`] has it, [`server::ServerAuth::decide`]
-    /// answers.
+    /// Server: the application must check a credential. [`server::ServerAuth::attempt`] has it,
+    /// [`server::ServerAuth::decide`] answers.
     Attempt,
     /// Client: text to show before login, in any bytes: escape them before they are shown. RFC 4252 §5.4.
     Banner(&'p [u8]),

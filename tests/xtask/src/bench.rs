@@ -1,8 +1,8 @@
 //! `bench`: Whelk beside OpenSSH's sshd, or beside another build of itself, in the same run and on the same machine.
 //!
 //! The two servers are tied to core 0 and the clients to core 1; runs alternate between the servers; each figure is the
-//! median of three, beside another build of five. What counts is server CPU per unit of work, and the ratio: absolute figures are those of this
-//! machine today.
+//! median of three, beside another build of five. What counts is server CPU per unit of work, and the ratio: absolute
+//! figures are those of this machine today.
 
 mod load;
 mod meter;

@@ -32,11 +32,12 @@ pub(crate) enum Acknowledgement {
     Soon,
 }
 
-/// How long the answer to a keystroke takes. What is answered within this time is acknowledged by its answer, at no cost.
+/// How long the answer to a keystroke takes. What is answered within this time is acknowledged by its answer, at no
+/// cost.
 pub(crate) const ACKNOWLEDGE_DELAY: Duration = Duration::from_millis(3);
 
-/// Reads up to this size are taken for a client whose next write is held back by Nagle. It is smaller than every maximum
-/// segment size.
+/// Reads up to this size are taken for a client whose next write is held back by Nagle. It is smaller than every
+/// maximum segment size.
 const SMALL: usize = 512;
 
 impl Moved {

@@ -1,7 +1,7 @@
 //! The byte stream that carries a connection: a TCP socket, or anything else that reads and writes.
 //!
-//! The driver waits for *readiness* and then moves bytes between the stream and the protocol's buffers without waiting, so
-//! that no buffer is borrowed across an await, and every wait can be dropped. TCP sockets can do that by themselves
+//! The driver waits for *readiness* and then moves bytes between the stream and the protocol's buffers without waiting,
+//! so that no buffer is borrowed across an await, and every wait can be dropped. TCP sockets can do that by themselves
 //! ([`tcp`]). Streams that only have `AsyncRead` and `AsyncWrite`, such as standard input and output, do it through
 //! [`polled::Polled`].
 

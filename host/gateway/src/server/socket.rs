@@ -1,4 +1,5 @@
-//! Options of a connection's socket: when to send, when to acknowledge, and when to ask whether the peer is still there.
+//! Options of a connection's socket: when to send, when to acknowledge, and when to ask whether the peer is still
+//! there.
 
 use std::io;
 use std::time::Duration;

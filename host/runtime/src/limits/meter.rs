@@ -1,9 +1,10 @@
 //! Processor time, counted in ticks of the epoch: what one call may use, and what a session may use in the long run.
 //!
-//! Decided 2026-11-21: a call is killed when it has used up its own budget; the bucket of its session only makes it wait. With the defaults both are a
-//! second, so a loop in a session that was quiet is killed after a second of processor time, which is a second by the clock. In a
-//! session whose bucket is empty the same loop gets its second at the rate of the share, four seconds, and is killed then: it never has more of a
-//! processor than others like it. To kill when the bucket is empty would punish honest work that comes in pieces.
+//! Decided 2026-11-21: a call is killed when it has used up its own budget; the bucket of its session only makes it
+//! wait. With the defaults both are a second, so a loop in a session that was quiet is killed after a second of
+//! processor time, which is a second by the clock. In a session whose bucket is empty the same loop gets its second at
+//! the rate of the share, four seconds, and is killed then: it never has more of a processor than others like it. To
+//! kill when the bucket is empty would punish honest work that comes in pieces.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -30,9 +31,9 @@ pub(crate) enum Tick {
 /// Counts the processor time of calls. Only the session's task touches it; it is shared because one half of that task
 /// is inside wasmtime.
 ///
-/// Ticks are counted, not time: a plugin that waits an hour for its client has used nothing, and a host that was kept from running
-/// does not bill the plugin for it. A tick is billed to whom it finds running, in its own code or in the host's on
-/// its behalf.
+/// Ticks are counted, not time: a plugin that waits an hour for its client has used nothing, and a host that was kept
+/// from running does not bill the plugin for it. A tick is billed to whom it finds running, in its own code or in the
+/// host's on its behalf.
 ///
 /// Code that the ticker cannot interrupt (`memory.fill`, an import, the making of an instance) can run through
 /// several ticks at once, and so can a thread that the kernel has kept from running. Only the thread's processor time

@@ -1,4 +1,5 @@
-//! Why a file is not a plugin, in words that help whoever built it. Each reason says what was found and what would be right.
+//! Why a file is not a plugin, in words that help whoever built it. Each reason says what was found and what would be
+//! right.
 
 use wasmtime::Engine;
 use wasmtime::component::{Component, InstancePre};

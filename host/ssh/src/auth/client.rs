@@ -1,7 +1,7 @@
 //! RFC 4252, client role: asks for the service and tries the credentials that the application supplies.
 //!
-//! Signatures are made outside ([`ClientAuth::to_sign`], [`ClientAuth::signed`]), so the key may be in a file, an agent or a
-//! device. Tests and benchmarks use this role.
+//! Signatures are made outside ([`ClientAuth::to_sign`], [`ClientAuth::signed`]), so the key may be in a file, an agent
+//! or a device. Tests and benchmarks use this role.
 
 use zeroize::Zeroizing;
 
@@ -169,7 +169,8 @@ impl ClientAuth {
         Some(signed_data(session_id, &self.user, key.algorithm.as_bytes(), &key.blob))
     }
 
-    /// The signature over [`to_sign`](ClientAuth::to_sign), as a blob (RFC 4253 §6.6). Without effect when none is awaited.
+    /// The signature over [`to_sign`](ClientAuth::to_sign), as a blob (RFC 4253 §6.6). Without effect when none is
+    /// awaited.
     pub fn signed(&mut self, signature: &[u8]) {
         match std::mem::replace(&mut self.state, State::Ended) {
             State::Signing(key) => self.state = State::Owing(Request::Signed { key, signature: signature.to_vec() }),

@@ -73,7 +73,9 @@ fn payload(known: Vec<Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     #[test]
-    fn no_sequence_of_requests_authenticates_without_a_decision(payloads in prop::collection::vec(payload(requests()), 0..80)) {
+    fn no_sequence_of_requests_authenticates_without_a_decision(
+        payloads in prop::collection::vec(payload(requests()), 0..80),
+    ) {
         let mut door = Door::new(Settings::default());
         for payload in payloads {
             let Ok(step) = door.give(&payload) else { break };
@@ -90,7 +92,9 @@ proptest! {
     }
 
     #[test]
-    fn no_sequence_of_offered_keys_authenticates(payloads in prop::collection::vec(payload(vec![query(b"a", &key())]), 0..80)) {
+    fn no_sequence_of_offered_keys_authenticates(
+        payloads in prop::collection::vec(payload(vec![query(b"a", &key())]), 0..80),
+    ) {
         let mut door = Door::open();
         for payload in payloads {
             let Ok(step) = door.give(&payload) else { break };

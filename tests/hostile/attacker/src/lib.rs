@@ -8,8 +8,8 @@
 //! ensures, `files.rs` and `escape.rs` attack the tenant's directory.
 
 mod after;
-mod bindings;
 mod behaviours;
+mod bindings;
 mod escape;
 mod files;
 mod raw;
@@ -52,7 +52,8 @@ fn behave(line: &str) {
 
 /// The host has called this function. Returns whether a behaviour was waiting for it.
 fn called(function: &str) -> bool {
-    let behaviour = ARMED.with_borrow(|armed| armed.iter().find(|(name, _)| name == function).map(|(_, behaviour)| behaviour.clone()));
+    let behaviour = ARMED
+        .with_borrow(|armed| armed.iter().find(|(name, _)| name == function).map(|(_, behaviour)| behaviour.clone()));
     behaviour.is_some_and(|behaviour| {
         behave(&behaviour);
         true

@@ -1,5 +1,5 @@
-//! Slots in which passwords are hashed: limited in number and in total memory. The [`HashQueue`] decides who gets the next
-//! one.
+//! Slots in which passwords are hashed: limited in number and in total memory. The [`HashQueue`] decides who gets the
+//! next one.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,7 +1,8 @@
-//! The table `[tenants.NAME.grants]`: what a tenant's plugins may reach beyond their own session. What is not there is denied.
+//! The table `[tenants.NAME.grants]`: what a tenant's plugins may reach beyond their own session. What is not there is
+//! denied.
 //!
-//! Reads and checks; what a grant becomes is made at the start (`grants.rs` of the program). Whether a directory is one that may
-//! be given at all is asked of all tenants together (`folders.rs`).
+//! Reads and checks; what a grant becomes is made at the start (`grants.rs` of the program). Whether a directory is one
+//! that may be given at all is asked of all tenants together (`folders.rs`).
 
 use std::path::{Path, PathBuf};
 
@@ -60,8 +61,8 @@ impl Grants {
 /// A directory that is granted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Directory {
-    /// Where it is: absolute, and without links once the configuration has been checked. `None`: a private one that whelk makes in
-    /// its state folder.
+    /// Where it is: absolute, and without links once the configuration has been checked. `None`: a private one that
+    /// whelk makes in its state folder.
     pub path: Option<PathBuf>,
     /// Whether plugins may write.
     pub access: DirectoryAccess,

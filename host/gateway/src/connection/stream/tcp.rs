@@ -1,4 +1,5 @@
-//! TCP: the kernel says what is ready, reads go straight into the protocol's buffer, and an acknowledgement can be hurried.
+//! TCP: the kernel says what is ready, reads go straight into the protocol's buffer, and an acknowledgement can be
+//! hurried.
 
 use std::io;
 use std::net::SocketAddr;

@@ -2,14 +2,14 @@
 //!
 //! ```text
 //! meta     "format" -> 1, "next" -> the next number of a tenant or bucket
-//! tenants  name                  -> number, bytes, keys          what counts against the quota, kept with the data it counts
+//! tenants  name                  -> number, bytes, keys          the usage, updated with the data
 //! buckets  (tenant, name)        -> number, keys, next serial
 //! keys     (bucket, key)         -> serial, value
-//! order    (bucket, serial)      -> key                          the order of lists: a serial is a cursor that nothing invalidates
+//! order    (bucket, serial)      -> key                          the order of lists; serials are stable cursors
 //! ```
 //!
-//! Keys are typed tuples, and a bucket's number is found only by its tenant's: no name, whatever is in it, reaches another's.
-//! A bucket counts as a key of its name's length, and is gone with its last key.
+//! Keys are typed tuples, and a bucket's number is found only by its tenant's: no name, whatever is in it, reaches
+//! another's. A bucket counts as a key of its name's length, and is gone with its last key.
 
 use std::collections::HashMap;
 

@@ -407,7 +407,10 @@ mod tests {
         }
 
         #[test]
-        fn an_entry_permits_no_other_name(listed in "[a-z]{1,5}(\\.[a-z]{1,5}){0,2}", asked in "[a-z]{1,5}(\\.[a-z]{1,5}){0,2}") {
+        fn an_entry_permits_no_other_name(
+            listed in "[a-z]{1,5}(\\.[a-z]{1,5}){0,2}",
+            asked in "[a-z]{1,5}(\\.[a-z]{1,5}){0,2}",
+        ) {
             let list = AllowList::parse(&[&listed]).unwrap();
             prop_assert_eq!(list.permits(&target(&asked)), listed == asked);
         }

@@ -215,7 +215,11 @@ mod tests {
         fn any_address_permits_itself_and_nothing_else(bits: u128, four: bool, port in 1_u16.., other: u128) {
             let address = |bits: u128| -> IpAddr {
                 // The low half of the bits is an IPv4 address.
-                if four { std::net::Ipv4Addr::from_bits((bits & 0xffff_ffff) as u32).into() } else { std::net::Ipv6Addr::from_bits(bits | 1 << 127).into() }
+                if four {
+                    Ipv4Addr::from_bits((bits & 0xffff_ffff) as u32).into()
+                } else {
+                    std::net::Ipv6Addr::from_bits(bits | 1 << 127).into()
+                }
             };
             let (listed, other) = (SocketAddr::new(address(bits), port), SocketAddr::new(address(other), port));
             prop_assume!(unreachable(IpNet::from(listed.ip())).is_none());

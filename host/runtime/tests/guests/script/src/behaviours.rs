@@ -66,7 +66,9 @@ pub(crate) fn behave(word: &str, rest: &str) {
         "print" => println!("{rest}"),
         "world" => world(),
         "random" => say(&wasip2::random::random::get_random_bytes(number(rest).into()).len().to_string()),
-        "hoard" => (0..number(rest)).for_each(|_| std::mem::forget(wasip2::clocks::monotonic_clock::subscribe_duration(1))),
+        "hoard" => (0..number(rest)).for_each(|_| {
+            std::mem::forget(wasip2::clocks::monotonic_clock::subscribe_duration(1));
+        }),
         "calls" => (0..number(rest)).for_each(|_| {
             black_box(crate::whelk::ssh::channel::writable());
         }),
