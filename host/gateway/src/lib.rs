@@ -1,22 +1,22 @@
 //! The program `whelk`: an SSH gateway whose sessions run in WebAssembly.
 //!
-//! This crate owns sockets, clock, disk and tasks. It is the only one that knows both the protocol (`whelk-ssh`) and the
-//! plugin host (`whelk-runtime`); those two never see each other.
+//! This crate owns sockets, clock, disk and tasks. It is the only one that knows both the protocol (`whelk-ssh`) and
+//! the runtime of plugins (`whelk-runtime`); those two do not know each other.
 //!
 //! The map, from the outside in:
 //!
 //! | module | what it owns |
 //! |---|---|
-//! | [`cli`] | the command line: one file a verb, and what verbs print |
+//! | [`cli`] | the command line: one file a verb, and the output of verbs |
 //! | [`config`] | the configuration: read once, checked as a whole; every limit; the reference |
 //! | [`credential`] | password hashes and lists of public keys, as an operator writes them |
-//! | `os_limits` | what the operating system allows this process: open files, memory, mappings, core dumps |
-//! | [`state`] | what lies on disk: the state folder, plugin files, and who may change them (strict modes) |
+//! | `os_limits` | the operating system's limits of this process: open files, memory, mappings, core dumps |
+//! | [`state`] | files on disk: the state folder, plugin files, and who may change them (strict modes) |
 //! | [`server`] | what all connections share; listening, the control socket, signals, draining |
-//! | `source` | whom an address belongs to |
+//! | `source` | the source of a connection: the unit in which clients are counted |
 //! | [`connection`] | one connection: the driver between socket and protocol, its channels, the bridge to sessions |
-//! | [`auth`] | who may enter, and as whom |
-//! | [`tenant`] | for whom sessions run: names, routes, grants, and how many sessions a user may have |
+//! | [`auth`] | who may log in, and as which user |
+//! | [`tenant`] | tenants: plugin names, routes, grants, and how many sessions a user may have |
 //! | [`plugins`] | the plugin folders: watched, loaded, replaced and removed while the server runs |
 //! | [`observe`] | the events, each a typed value, and the log that they are written to |
 

@@ -1,10 +1,10 @@
-//! Processor time, counted in ticks of the epoch: what one call may use, and what a session may use in the long run.
+//! Processor time, counted in ticks of the epoch: the budget of one call, and the long-term share of a session.
 //!
 //! Decided 2026-11-21: a call is killed when it has used up its own budget; the bucket of its session only makes it
 //! wait. With the defaults both are a second, so a loop in a session that was quiet is killed after a second of
-//! processor time, which is a second by the clock. In a session whose bucket is empty the same loop gets its second at
-//! the rate of the share, four seconds, and is killed then: it never has more of a processor than others like it. To
-//! kill when the bucket is empty would punish honest work that comes in pieces.
+//! processor time, which is a second by the clock. In a session with an empty bucket the same loop gets its second at
+//! the rate of its share, in four seconds, and is killed then: it never has more of a processor than others like it.
+//! Killing when the bucket is empty would punish legitimate work that comes in pieces.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,13 +14,13 @@ use tokio::time::Instant;
 
 use crate::limits::usage::{ProcessUsage, thread_time};
 
-/// One tick, nanoseconds.
+/// One tick, in nanoseconds.
 const TICK: u64 = 1_000_000;
 
-/// What the epoch's call-back does now.
+/// What the epoch's callback does now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tick {
-    /// Go on: the plugin has just come back from waiting and the tick was not its own.
+    /// Go on: the plugin has just resumed after waiting, and the tick is not charged.
     Free,
     /// Let other tasks run, then go on.
     Yield,
@@ -28,29 +28,29 @@ pub(crate) enum Tick {
     Spent,
 }
 
-/// Counts the processor time of calls. Only the session's task touches it; it is shared because one half of that task
-/// is inside wasmtime.
+/// Counts the processor time of calls. Only the session's task uses it; it is shared because one half of that task is
+/// inside wasmtime.
 ///
-/// Ticks are counted, not time: a plugin that waits an hour for its client has used nothing, and a host that was kept
-/// from running does not bill the plugin for it. A tick is billed to whom it finds running, in its own code or in the
-/// host's on its behalf.
+/// Ticks are counted, not time: a plugin that waits an hour for its client has used nothing, and a host that was not
+/// scheduled does not charge the plugin. A tick is charged to the plugin that it finds running, in its own code or in
+/// the host's on its behalf.
 ///
-/// Code that the ticker cannot interrupt (`memory.fill`, an import, the making of an instance) can run through
-/// several ticks at once, and so can a thread that the kernel has kept from running. Only the thread's processor time
-/// tells them apart, which costs a system call (0.4 µs): too much for each call of each plugin. So the clock is read
-/// from the first time on that several ticks have gone by at once, until they turn out not to have been the plugin's.
+/// Code that the ticker cannot interrupt (`memory.fill`, an import, instantiation) can run through several ticks at
+/// once, and so can a thread that the kernel has preempted. Only the thread's processor time distinguishes them, which
+/// costs a system call (0.4 µs): too much for each call of each plugin. So the clock is read from the first time on
+/// that several ticks have passed at once, until they turn out not to have been the plugin's.
 pub(crate) struct Meter {
-    /// What is left of the call's budget, nanoseconds.
+    /// The rest of the call's budget, in nanoseconds.
     left: AtomicU64,
-    /// The epoch up to which ticks are billed, or were not the plugin's.
+    /// The epoch up to which ticks were charged, or were not the plugin's.
     billed: AtomicU64,
-    /// The call-back has let other tasks run: the call is in the middle of its work.
+    /// The callback has let other tasks run: the call is in the middle of its work.
     ticked: AtomicBool,
     /// The thread's processor time is read.
     exact: AtomicBool,
-    /// What that was when the plugin was resumed or billed last, nanoseconds.
+    /// Its value when the plugin was last resumed or charged, in nanoseconds.
     since: AtomicU64,
-    /// The session's, over all its instances.
+    /// The session's bucket, over all its instances.
     usage: Arc<ProcessUsage>,
 }
 
@@ -66,7 +66,7 @@ impl Meter {
         }
     }
 
-    /// A new call with so many ticks.
+    /// A new call with this many ticks.
     pub(crate) fn begin(&self, ticks: u32, epoch: u64) {
         self.left.store(u64::from(ticks) * TICK, Ordering::Relaxed);
         self.billed.store(epoch, Ordering::Relaxed);
@@ -78,12 +78,12 @@ impl Meter {
         self.exact.store(exact, Ordering::Relaxed);
     }
 
-    /// Whether the call goes on after a tick of its own: it has work for more than one.
+    /// Whether the call continues after a charged tick: it has work for more than one.
     pub(crate) fn is_long(&self) -> bool {
         self.ticked.load(Ordering::Relaxed)
     }
 
-    /// Until when the session has to wait for processor time; none if it has some.
+    /// Until when the session must wait for processor time; `None` if it has some.
     pub(crate) fn wait_until(&self) -> Option<Instant> {
         self.usage.wait_until()
     }
@@ -97,14 +97,14 @@ impl Meter {
         }
     }
 
-    /// The call runs no more, for now or for good.
+    /// The call stops running, for now or for good.
     pub(crate) fn pause(&self, epoch: u64) {
         if self.exact.load(Ordering::Relaxed) || epoch != self.billed.load(Ordering::Relaxed) {
             self.bill(epoch);
         }
     }
 
-    /// The call-back of the epoch.
+    /// The epoch's callback.
     pub(crate) fn tick(&self, epoch: u64) -> Tick {
         if epoch == self.billed.load(Ordering::Relaxed) {
             return Tick::Free;
@@ -117,14 +117,13 @@ impl Meter {
         Tick::Yield
     }
 
-    /// Charges what has been used since the call was resumed or billed last.
+    /// Charges what was used since the call was last resumed or charged.
     fn bill(&self, epoch: u64) {
         let ticks = epoch - self.billed.swap(epoch, Ordering::Relaxed);
         let used = if self.exact.load(Ordering::Relaxed) {
             let now = now_on_thread();
             let used = now.saturating_sub(self.since.swap(now, Ordering::Relaxed));
-            // The thread was preempted: without that, a call that meets two ticks has used most of the time between
-            // them.
+            // The thread was preempted: otherwise a call that meets two ticks has used most of the time between them.
             if ticks > 1 && used < TICK / 2 {
                 self.set_exact(false);
             }
@@ -157,7 +156,7 @@ mod tests {
         meter.usage.ticks()
     }
 
-    /// Uses so much processor time.
+    /// Uses this much processor time.
     fn work(time: Duration) {
         let start = thread_time();
         while thread_time() - start < time {
@@ -173,7 +172,7 @@ mod tests {
         assert!(!meter.is_long());
         assert_eq!(meter.tick(11), Tick::Yield);
         meter.pause(11);
-        // It stood in line for five ticks, which are not its own.
+        // It waited for five ticks, which are not charged.
         assert!(meter.is_long());
         meter.resume(16);
         assert_eq!(meter.tick(17), Tick::Yield);
@@ -201,7 +200,7 @@ mod tests {
         let meter = meter();
         meter.begin(1_000, 0);
         for round in 0..100 {
-            // It is resumed in one epoch, runs into the next, and waits there, every second time before the call-back.
+            // It is resumed in one epoch, runs into the next, and waits there, every second time before the callback.
             meter.resume(round * 2);
             if round % 2 == 0 {
                 assert_eq!(meter.tick(round * 2 + 1), Tick::Yield);
@@ -231,7 +230,7 @@ mod tests {
             meter.resume(round * 100);
             meter.pause(round * 100 + 50);
         }
-        // One tick found it running, each second time; between them its time was read.
+        // Every second time one tick found it running; between them its time was read.
         assert_eq!(ticks(&meter), 3);
     }
 
@@ -255,7 +254,7 @@ mod tests {
             meter.resume(epoch);
             assert_eq!(meter.tick(epoch + 1), Tick::Yield);
         }
-        // What has come meanwhile is less than a tick.
+        // The refill meanwhile is less than a tick.
         meter.resume(10);
         meter.tick(11);
         let until = meter.wait_until().unwrap();

@@ -1,4 +1,4 @@
-//! The live sessions of one generation of a plugin: counted, and told to end when it is retired.
+//! The live sessions of one generation of a plugin: counts them, and ends them when it is retired.
 //!
 //! A session is counted from when a process of the plugin is made for it until that is dropped.
 
@@ -13,21 +13,21 @@ pub(crate) struct Live(Mutex<Table>);
 
 #[derive(Default)]
 struct Table {
-    /// The pipes of each, by the order in which they entered.
+    /// The pipes of each, by the order in which they were registered.
     sessions: BTreeMap<u64, Arc<Shared>>,
     entered: u64,
-    /// What the client of a session that still comes is told.
+    /// The message for the clients of later sessions, after the retirement.
     retired: Option<Arc<str>>,
 }
 
-/// One session's place among them, held for as long as it has this plugin.
+/// The registration of one session, held for as long as it runs this plugin.
 pub(crate) struct Presence {
     live: Arc<Live>,
     number: u64,
 }
 
 impl Live {
-    /// Adds a session, before its process is made. One that comes after the generation was retired is ended at once.
+    /// Registers a session, before its process is made. After the retirement it is ended at once.
     pub(crate) fn register(self: &Arc<Self>, pipes: &Arc<Shared>) -> Presence {
         let mut table = self.table();
         table.entered += 1;
@@ -45,7 +45,7 @@ impl Live {
         self.table().sessions.len()
     }
 
-    /// Ends all live sessions, and those that are still to come.
+    /// Ends all live and all later sessions.
     pub(crate) fn retire(&self, words: &str) {
         let words: Arc<str> = words.into();
         let mut table = self.table();

@@ -1,4 +1,4 @@
-//! What the mux and its owner say to each other: events in one direction, endings and refusals in the other.
+//! The interface between the mux and its owner: events in one direction, endings and refusals in the other.
 
 use std::cell::Cell;
 
@@ -6,25 +6,24 @@ use crate::error::Violation;
 use crate::message::mux::{ChannelId, Stream};
 use crate::message::request::Request;
 
-/// What a payload meant, lent to the owner while it is handled. Answers come back later, as commands.
+/// The meaning of a payload, lent to the owner while it is handled. Answers come back later, as commands.
 ///
 /// The life of a channel, as its owner sees it: `Open` (or our own `open_session` and then `Opened`), then anything,
 /// then exactly one `Closed`. An open that fails ends with `OpenFailed`, or with our own `refuse`, and has no `Closed`.
-/// After [`exit`](crate::mux::Mux::exit), [`close`](crate::mux::Mux::close) and `ProtocolError` nothing comes but
-/// `Closed`.
+/// After [`exit`](crate::mux::Mux::exit), [`close`](crate::mux::Mux::close) and `ProtocolError` only `Closed` follows.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Event<'a> {
-    /// The peer asks for a channel of a type that the mux lets through, today `session` alone: answer with
+    /// The peer asks for a channel of a type that the mux supports, today `session` alone: answer with
     /// [`accept`](crate::mux::Mux::accept) or [`refuse`](crate::mux::Mux::refuse). RFC 4254 §5.1.
     Open {
         /// Our number for it.
         channel: ChannelId,
         /// The channel type.
         kind: &'a [u8],
-        /// What the type defines, unread: nothing for a session (RFC 4254 §6.1), addresses for forwarding (§7.2).
+        /// The type-specific payload, unread: nothing for a session (RFC 4254 §6.1), addresses for forwarding (§7.2).
         payload: &'a [u8],
     },
-    /// The session that we asked for is there. RFC 4254 §5.1.
+    /// The session that we asked for is open. RFC 4254 §5.1.
     Opened {
         /// Our number for it.
         channel: ChannelId,
@@ -33,86 +32,85 @@ pub enum Event<'a> {
     OpenFailed {
         /// The number that it had.
         channel: ChannelId,
-        /// As it came: see [`OpenFailure`].
+        /// The reason code as received: see [`OpenFailure`].
         reason: u32,
-        /// The peer's own words, in any bytes: escape them before they are shown.
+        /// The peer's text, any bytes: escape it before showing it.
         description: &'a [u8],
     },
-    /// A channel request. Every one that is not declined at once gets exactly one [`reply`](crate::mux::Mux::reply), in
-    /// the order of the events, whether or not the peer wanted it: the mux knows. RFC 4254 §5.4.
+    /// A channel request. Each one that is not declined at once gets exactly one [`reply`](crate::mux::Mux::reply), in
+    /// the order of the events, whether or not the peer wanted it: the mux keeps track. RFC 4254 §5.4.
     Request {
-        /// The channel that it is about.
+        /// Its channel.
         channel: ChannelId,
-        /// What is asked.
+        /// The request.
         request: Request<'a>,
-        /// The way to refuse it at once.
+        /// Declines it at once.
         decline: Decline<'a>,
     },
-    /// Data, never empty. The peer gets its credit back by [`taken`](crate::mux::Mux::taken). RFC 4254 §5.2.
+    /// Data, never empty. [`taken`](crate::mux::Mux::taken) returns the credit to the peer. RFC 4254 §5.2.
     Data {
-        /// The channel that it came on.
+        /// Its channel.
         channel: ChannelId,
         /// Data, or extended data of a type.
         stream: Stream,
         /// The bytes, still in the transport's buffer.
         data: &'a [u8],
     },
-    /// The peer answered the oldest request that we made with `want_reply` on this channel. RFC 4254 §5.4.
+    /// The peer answered our oldest request with `want_reply` on this channel. RFC 4254 §5.4.
     Answered {
-        /// The channel that it was about.
+        /// Its channel.
         channel: ChannelId,
-        /// Yes or no.
+        /// Whether it succeeded.
         success: bool,
     },
-    /// The peer's window was empty and is not any more: [`write`](crate::mux::Mux::write) takes bytes again. RFC 4254
-    /// §5.2.
+    /// The peer's window was empty and is open again: [`write`](crate::mux::Mux::write) takes bytes. RFC 4254 §5.2.
     Writable {
-        /// The channel that may be written.
+        /// The channel to write to.
         channel: ChannelId,
     },
     /// The peer sends no more data; requests may still come, and we may go on sending. RFC 4254 §5.3.
     Eof {
-        /// The channel that has ended in one direction.
+        /// Its channel.
         channel: ChannelId,
     },
-    /// The peer broke a rule that concerns this channel alone, and the mux closes it: no data comes any more, and none
-    /// can be sent. Its `Closed` follows when the peer has closed it too.
+    /// The peer violated a rule that concerns this channel alone, and the mux closes it: no more data is received or
+    /// sent. Its `Closed` follows when the peer has closed it too.
     ProtocolError {
         /// The channel.
         channel: ChannelId,
-        /// What the peer did.
+        /// The violation.
         violation: Violation,
     },
-    /// The peer is done with the channel: nothing more comes and nothing can be sent. CLOSE is answered by the mux
-    /// itself. The number will name another channel soon: forget it now. RFC 4254 §5.3.
+    /// The peer has closed the channel: nothing more is received or sent. The mux answers CLOSE itself. The number will
+    /// be reused soon: forget it now. RFC 4254 §5.3.
     Closed {
         /// The number that it had.
         channel: ChannelId,
     },
-    /// The mux has refused by itself what the peer might miss: a channel, forwarding, a request that is malformed or
-    /// one too many. It answers by itself; the event is for the log. Global requests that are merely unknown, such as
-    /// keepalives, are refused without it.
+    /// The mux has refused something by itself that the peer might miss: a channel, forwarding, a malformed request or
+    /// one too many. It answers by itself; the event is for the log. Unknown global requests, such as keepalives, are
+    /// refused without it.
     Refused {
-        /// What was asked for.
+        /// The kind of thing.
         what: Refused,
-        /// The name that the peer gave it, in any bytes: escape it before it is shown.
+        /// Its name from the peer, any bytes: escape it before showing it.
         name: &'a [u8],
-        /// Why it was refused, for people.
+        /// The reason, as text.
         reason: &'static str,
     },
-    /// The peer answered the oldest global request that we made with `want_reply`. RFC 4254 §4.
+    /// The peer answered our oldest global request with `want_reply`. RFC 4254 §4.
     GlobalAnswered {
-        /// Yes or no.
+        /// Whether it succeeded.
         success: bool,
-        /// What came with a yes.
+        /// The payload of a success.
         body: &'a [u8],
     },
 }
 
-/// What [`Event::Refused`] tells of.
+/// The subject of [`Event::Refused`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Refused {
-    /// A new channel of some kind. RFC 4254 §5.1.
+    /// A new channel. RFC 4254 §5.1.
     Open,
     /// A global request. RFC 4254 §4.
     Global,
@@ -120,14 +118,13 @@ pub enum Refused {
     Request(ChannelId),
 }
 
-/// With [`Event::Request`]: the owner's way to refuse the request while it is lent. The peer is answered "failure" in
-/// its turn, if it wants an answer. The request does not count as unanswered and gets no
-/// [`reply`](crate::mux::Mux::reply).
+/// Part of [`Event::Request`]: declines the request while it is lent. The peer is answered "failure" in order, if it
+/// wants an answer. The request does not count as unanswered and gets no [`reply`](crate::mux::Mux::reply).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Decline<'a>(pub(super) &'a Cell<bool>);
 
 impl Decline<'_> {
-    /// Refuses the request.
+    /// Declines the request.
     pub fn decline(self) {
         self.0.set(true);
     }

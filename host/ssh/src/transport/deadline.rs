@@ -11,12 +11,12 @@ pub struct Timeouts {
     pub identification: Duration,
     /// From there to the peer's share of the first key exchange, which our reply answers.
     pub kex: Duration,
-    /// From there to success: as OpenSSH's LoginGraceTime. People read fingerprints before their clients send NEWKEYS,
-    /// and type user names before their clients ask for anything, so this time is not divided any further. RFC 4252 §4
-    /// recommends ten minutes.
+    /// From there to success: like OpenSSH's LoginGraceTime. People read fingerprints before their clients send
+    /// NEWKEYS, and type user names before their clients send a request, so this time is not divided further.
+    /// RFC 4252 §4 recommends ten minutes.
     pub authentication: Duration,
     /// For a later key exchange, from the peer's first bytes after the socket has taken our KEXINIT to its end. Data
-    /// that the peer has not confirmed lengthens it, and time in which the peer sends nothing is not counted: see
+    /// that the peer has not confirmed extends it, and time in which the peer sends nothing does not count: see
     /// `Deadlines::heard`.
     pub rekey: Duration,
 }
@@ -75,16 +75,16 @@ impl Deadlines {
         self.rekey = Rekey::Unheard(timeouts);
     }
 
-    /// Bytes have come from the peer, after the socket has taken our KEXINIT. `unconfirmed` bytes of data may lie
-    /// before it, which the peer has to work off first: at 8 KB/s a window of 2 MiB takes more than four minutes. So
-    /// the time is longer by what they take on the slowest line.
+    /// The peer has sent bytes after the socket has taken our KEXINIT. It may have to handle `unconfirmed` bytes of
+    /// data first: at 8 KB/s a window of 2 MiB takes more than four minutes. So the time limit is extended by what they
+    /// take on the slowest line.
     ///
-    /// The time counts only while the peer sends. What it sent last before it was stopped may come after our KEXINIT,
-    /// and a silent peer costs no more than an idle one, so no timer ends it. Memory does not depend on this time: data
-    /// is bounded by the windows, and answers that are owed by the multiplexer.
+    /// The time counts only while the peer sends. Bytes that it sent before it was stopped may arrive after our
+    /// KEXINIT, and a silent peer costs no more than an idle one, so no timer ends it. Memory does not depend on this
+    /// time: the windows bound data, and the multiplexer bounds owed answers.
     ///
     /// # Errors
-    /// The time is over.
+    /// The time limit has passed.
     pub(crate) fn heard(&mut self, now: Instant, unconfirmed: usize) -> Result<(), Error> {
         let left = match self.rekey {
             Rekey::Idle => return Ok(()),

@@ -1,8 +1,8 @@
-//! The table `[tenants.NAME.grants]`: what a tenant's plugins may reach beyond their own session. What is not there is
+//! The table `[tenants.NAME.grants]`: what a tenant's plugins may use beyond their own session. Everything else is
 //! denied.
 //!
-//! Reads and checks; what a grant becomes is made at the start (`grants.rs` of the program). Whether a directory is one
-//! that may be given at all is asked of all tenants together (`folders.rs`).
+//! Reads and checks; the grants are made at the start (`tenant/grants.rs`). Whether a directory may be granted at all
+//! is checked for all tenants together (`folders.rs`).
 
 use std::path::{Path, PathBuf};
 
@@ -13,38 +13,38 @@ use crate::config::reader::{Findings, Item, Section};
 use crate::config::setting::{Setting, kind, path, text, truth};
 use crate::state::strict_modes::quoted;
 
-/// What a directory may hold when nobody says: the demonstration's too.
+/// The default quota of a directory, the demonstration's too, in bytes.
 const DIRECTORY_BYTES: usize = 64 << 20;
-/// The same for its files and folders.
+/// The same in files and folders.
 const DIRECTORY_FILES: u32 = 10_000;
-/// What key-value may hold when nobody says, names and values together.
+/// The default quota of key-value in bytes, names and values together.
 const KEYVALUE_BYTES: usize = 16 << 20;
-/// The same for its keys.
+/// The same in keys.
 const KEYVALUE_KEYS: u32 = 10_000;
 
-/// What a tenant's plugins are given.
+/// The grants of a tenant's plugins.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Grants {
-    /// One directory, with all that is below it.
+    /// One directory, with everything below it.
     pub directory: Option<Directory>,
     /// Environment variables, in the order of their names.
     pub environment: Vec<(String, String)>,
-    /// How exact the clocks are.
+    /// The resolution of the clocks.
     pub clock: Clock,
-    /// Buckets of keys and values.
+    /// Key-value buckets.
     pub keyvalue: Option<KeyValue>,
-    /// Messages among the tenant's sessions.
+    /// Messages between the tenant's sessions.
     pub topics: bool,
-    /// The hosts to which requests may go, as they are written.
+    /// The hosts for HTTP requests, as they are written.
     pub http: Vec<String>,
-    /// The addresses to which connections may be made, as they are written.
+    /// The addresses for TCP connections, as they are written.
     pub tcp: Vec<String>,
-    /// The directory may overlap the tenant's own plugin folder, so that a session can put plugins there.
+    /// The directory may overlap the tenant's own plugin folder, so that a session can deploy plugins there.
     pub deploy: bool,
 }
 
 impl Grants {
-    /// Whether plugins can make the process open files, sockets included.
+    /// Whether plugins can make the process open files or sockets.
     pub(crate) fn opens_files(&self) -> bool {
         self.directory.is_some() || !self.http.is_empty() || !self.tcp.is_empty()
     }
@@ -58,50 +58,50 @@ impl Grants {
     }
 }
 
-/// A directory that is granted.
+/// A granted directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Directory {
-    /// Where it is: absolute, and without links once the configuration has been checked. `None`: a private one that
-    /// whelk makes in its state folder.
+    /// The path: absolute, and without links once the configuration has been checked. `None`: a private one that whelk
+    /// creates in its state folder.
     pub path: Option<PathBuf>,
     /// Whether plugins may write.
     pub access: DirectoryAccess,
-    /// Most bytes of all its files together.
+    /// The most bytes of all its files together.
     pub bytes: usize,
-    /// Most files and folders.
+    /// The most files and folders.
     pub files: u32,
 }
 
-/// What may be done in a granted directory.
+/// The access to a granted directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DirectoryAccess {
-    /// Reading alone.
+    /// Reading only.
     ReadOnly,
     /// Reading and writing.
     ReadWrite,
 }
 
-/// How exact the clocks are.
+/// The resolution of the clocks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Clock {
-    /// To the millisecond.
+    /// Milliseconds.
     #[default]
     Coarse,
-    /// As the system has it.
+    /// The system's.
     Fine,
 }
 
-/// Key-value that is granted.
+/// Granted key-value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeyValue {
-    /// Most bytes, names and values together.
+    /// The most bytes, names and values together.
     pub bytes: usize,
-    /// Most keys, over all buckets.
+    /// The most keys, over all buckets.
     pub keys: u32,
 }
 
 impl Grants {
-    /// What each plugin of the demonstration is given: a directory and buckets of its own, and no network.
+    /// The grants of each plugin of the demonstration: a directory and buckets of its own, and no network.
     pub fn demonstration() -> Grants {
         Grants {
             directory: Some(Directory::private()),
@@ -113,7 +113,7 @@ impl Grants {
 }
 
 impl Directory {
-    /// One that whelk makes.
+    /// One that whelk creates.
     fn private() -> Directory {
         Directory { path: None, access: DirectoryAccess::ReadWrite, bytes: DIRECTORY_BYTES, files: DIRECTORY_FILES }
     }
@@ -125,18 +125,18 @@ impl Default for KeyValue {
     }
 }
 
-/// What a directory and what key-value may hold when nobody says, in words for the reference.
+/// The default quotas, as text for the reference.
 pub(in crate::config) fn defaults() -> (String, String) {
     let words = |bytes: usize, count: u32, what: &str| format!("{} in {count} {what}", size(bytes));
     (words(DIRECTORY_BYTES, DIRECTORY_FILES, "files"), words(KEYVALUE_BYTES, KEYVALUE_KEYS, "keys"))
 }
 
-/// A number of bytes in words, such as `64 MiB`.
+/// A number of bytes as text, such as `64 MiB`.
 pub fn size(bytes: usize) -> String {
     bytes.print().trim_matches('"').to_owned()
 }
 
-/// Reads the table. `folder` is what relative paths are relative to.
+/// Reads the table. Relative paths are relative to `folder`.
 pub(in crate::config) fn read(mut section: Section<'_>, folder: &Path, findings: &mut Findings) -> Grants {
     let directory = section.take("directory").and_then(|item| read_directory(&item, folder, findings));
     let environment = section.take("environment").map(|item| read_environment(&item, findings));
@@ -162,7 +162,7 @@ pub(in crate::config) fn read(mut section: Section<'_>, folder: &Path, findings:
     }
 }
 
-/// The table of something that is granted.
+/// The table of one grant.
 fn given<'t>(item: &Item<'t>, findings: &mut Findings) -> Option<Section<'t>> {
     if let DeValue::Boolean(true) = item.value {
         findings.add(&item.span, &item.key, "must be a table, is true: write {} for what is given by default");
@@ -187,7 +187,7 @@ fn read_directory(item: &Item<'_>, folder: &Path, findings: &mut Findings) -> Op
         findings.keep(&item, path)
     });
     if path.is_some() {
-        // Nothing is written where somebody else's files may be unless it is said.
+        // Read-only is the default, so that nothing is written where other programs' files may be.
         directory.access = DirectoryAccess::ReadOnly;
     }
     if let Some(item) = section.take("access") {
@@ -212,7 +212,7 @@ fn read_directory(item: &Item<'_>, folder: &Path, findings: &mut Findings) -> Op
     }
 }
 
-/// A folder that has to be there already.
+/// A folder that must exist already.
 pub(in crate::config) fn existing(path: &Path) -> Result<PathBuf, String> {
     let shown = path.display();
     match path.metadata() {
@@ -261,7 +261,7 @@ fn read_keyvalue(item: &Item<'_>, findings: &mut Findings) -> Option<KeyValue> {
     Some(keyvalue)
 }
 
-/// A list of hosts or addresses, each checked. An empty one grants nothing, which is said by leaving it away.
+/// A list of hosts or addresses, each checked. An empty list grants nothing and should be left out.
 fn read_destinations(
     list: &Item<'_>,
     check: impl Fn(&[&str]) -> Result<(), Vec<(usize, String)>>,
