@@ -5,6 +5,7 @@
 
 mod circles;
 mod folders;
+mod log_lines;
 mod modules;
 mod rows;
 mod source;
@@ -49,6 +50,12 @@ fn every_place_that_starts_a_task_or_a_thread_is_known() {
         &offenders.chain(gone).collect::<Vec<_>>(),
         "places that `spawns.rs` does not know, or knows otherwise",
     );
+}
+
+#[test]
+fn only_events_write_lines_of_the_log() {
+    let offenders: Vec<String> = rust_files().iter().flat_map(log_lines::written_elsewhere).collect();
+    assert_none(&offenders, "lines of the log that are no event (declare one: `host/gateway/src/observe/event.rs`)");
 }
 
 #[test]

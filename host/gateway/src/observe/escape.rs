@@ -2,9 +2,9 @@
 
 use std::fmt::{self, Write};
 
-/// Shows bytes that a stranger sent. Readable text stays as it is; everything that could steer a terminal, begin a line,
-/// or make text look like other text becomes `\xNN` (a byte) or `\u{..}` (a character), and a backslash is doubled, so
-/// that what is shown can be told apart from what was sent.
+/// Shows bytes that a stranger sent. Readable text stays as it is; everything that could steer a terminal, begin a
+/// line, or make text look like other text becomes `\xNN` (a byte) or `\u{..}` (a character), and a backslash is
+/// doubled, so that what is shown can be told apart from what was sent.
 ///
 /// Use it for every field of a log that came from a peer or from a plugin.
 pub fn escape(bytes: &[u8]) -> Escaped<'_> {
@@ -37,7 +37,8 @@ impl fmt::Display for Escaped<'_> {
 pub(super) enum Form {
     /// `\x1b`, `\u{202e}`
     Text,
-    /// Inside a string of JSON: `\u001b`, `\u202e`. All that this concerns is in the basic plane or is written as a pair.
+    /// Inside a string of JSON: `\u001b`, `\u202e`. All that this concerns is in the basic plane or is written as a
+    /// pair.
     Json,
 }
 

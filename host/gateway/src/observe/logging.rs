@@ -1,11 +1,11 @@
 //! Where events go: one line each on standard error, as text or as JSON.
 //!
-//! A line can be forged in two places, so there are two guards: [`escape()`] for every field that a stranger filled, and the
-//! writer here, which lets no control byte out but the line feed at the end, whatever a field holds.
+//! A line can be forged in two places, so there are two guards: [`escape()`] for every field that a stranger filled,
+//! and the writer here, which lets no control byte out but the line feed at the end, whatever a field holds.
 //!
-//! Decided 2026-11-28: a thread of its own writes. Logging only queues a line. Writing directly blocked all workers when nobody read stderr.
-//! Lines for which the queue has no room are dropped and counted. The end of the process waits for those in the queue, but not for long
-//! ([`finish`]).
+//! Decided 2026-11-28: a thread of its own writes. Logging only queues a line. Writing directly blocked all workers
+//! when nobody read stderr. Lines for which the queue has no room are dropped and counted. The end of the process waits
+//! for those in the queue, but not for long ([`finish`]).
 
 mod filter;
 mod queue;
@@ -25,11 +25,11 @@ use tracing_subscriber::fmt::{FormatFields, MakeWriter};
 
 use queue::LogQueue;
 
-pub use crate::observe::escape::escape;
-use crate::observe::escape::{Form, write_harmless};
+use crate::observe::escape::{Form, escape, write_harmless};
 use crate::observe::event::{ServerEvent, emit};
 
-/// The environment variable that says what is logged: `debug`, or `info,whelk=debug` ... Empty is as if it were not there.
+/// The environment variable that says what is logged: `debug`, or `info,whelk=debug` ... Empty is as if it were not
+/// there.
 pub const FILTER: &str = "WHELK_LOG";
 
 /// How long the end of the process waits for what is in the queue.
@@ -57,15 +57,16 @@ pub async fn tell_dropped() -> Infallible {
     }
 }
 
-/// Waits until everything that was logged is written, or for a moment if nobody reads it. What is the last that a process does.
+/// Waits until everything that was logged is written, or for a moment if nobody reads it. What is the last that a
+/// process does.
 pub fn finish() {
     if let Some(queue) = LOG.get() {
         queue.wait_written(LAST_LINES);
     }
 }
 
-/// Says why the process ends, whatever is logged otherwise: as text, or as a line of the log in JSON. Does not wait for whoever reads the
-/// log, if there is one already.
+/// Says why the process ends, whatever is logged otherwise: as text, or as a line of the log in JSON. Does not wait for
+/// whoever reads the log, if there is one already.
 pub fn fatal(format: Format, status: u8, text: &str) {
     let line = match format {
         Format::Text => format!("{text}\n").into_bytes(),
@@ -109,8 +110,8 @@ pub enum Format {
     Json,
 }
 
-/// Sends every event of the process to standard error from now on, and panics with them, as one line each. The code that catches
-/// the panic logs what was lost.
+/// Sends every event of the process to standard error from now on, and panics with them, as one line each. The code
+/// that catches the panic logs what was lost.
 ///
 /// `give_up` has to end the process: it is called when the thread that writes the log has panicked.
 ///

@@ -1,4 +1,5 @@
-//! What the operator is told of a session that has ended: how, why, and what it took; of failures so much as their tenant may be told of.
+//! What the operator is told of a session that has ended: how, why, and what it took; of failures so much as their
+//! tenant may be told of.
 
 use tracing::Level;
 use whelk_runtime::{Ending, Error, Exit, ProcessReport, Report, Telling, Tenant};

@@ -1,8 +1,10 @@
-//! What is logged, as an operator writes it: a level, and other levels for parts of the server. `info,whelk::connection=debug`.
+//! What is logged, as an operator writes it: a level, and other levels for parts of the server.
+//! `info,whelk::connection=debug`.
 //!
-//! Decided 2026-11-29: whatever would log nothing is an error. tracing-subscriber accepts any word: a mistyped level is then a module of
-//! that name, and a mistyped module is one that never logs. So a part is one that an event names ([`event::descriptions`]); a library is
-//! accepted by its name if it writes events of `tracing`. Others, such as tokio and wasmtime itself, write none that would reach this log.
+//! Decided 2026-11-29: whatever would log nothing is an error. tracing-subscriber accepts any word: a mistyped level is
+//! then a module of that name, and a mistyped module is one that never logs. So a part is one that an event names
+//! ([`event::descriptions`]); a library is accepted by its name if it writes events of `tracing`. Others, such as tokio
+//! and wasmtime itself, write none that would reach this log.
 
 use tracing_subscriber::EnvFilter;
 

@@ -1,7 +1,7 @@
 //! The queue between those who log and whoever reads standard error.
 //!
-//! A thread of tracing-appender writes. tracing-appender's WorkerGuard prints to stdout when the queue is full, which can block for ever; we
-//! wait ourselves.
+//! A thread of tracing-appender writes. tracing-appender's WorkerGuard prints to stdout when the queue is full, which
+//! can block for ever; we wait ourselves.
 
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
