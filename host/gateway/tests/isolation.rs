@@ -17,7 +17,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use std::{env, fs};
 
 use by_hand::{HELLO, Hand, SERVICE, data, encode, none, on_channel, open};
@@ -32,6 +32,8 @@ use tracing::{Event, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use whelk::config::{Config, Limits, Overrides};
 use whelk::connection::driver;
+use whelk::observe::event::{self as observe, ConnectionEvent, SessionEvent};
+use whelk::server::connection_table::{ConnectionInfo, ConnectionTable, LoginInfo, StartKind};
 use whelk::server::drain::Stopper;
 use whelk::server::gateway::Gateway;
 use whelk::server::listener::Listener;
@@ -161,6 +163,21 @@ impl Visitor {
         assert_eq!(echoed, text);
     }
 
+    /// Hears a session end: what it says on stderr, the signal and its message.
+    async fn ending(&mut self, of: ChannelId) -> (String, String, String) {
+        let (mut words, mut exit) = (String::new(), (String::new(), String::new()));
+        loop {
+            match self.peer.happens().await.unwrap() {
+                Happened::Data(channel, Stream::STDERR, data) if channel == of => {
+                    words += std::str::from_utf8(&data).unwrap();
+                }
+                Happened::ExitSignal(channel, signal, message) if channel == of => exit = (signal, message),
+                Happened::Closed(channel) if channel == of => return (words, exit.0, exit.1),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
     /// Makes its own connection panic, and waits for the end.
     async fn panic_and_close(mut self) {
         self.peer.connection.debug(TRIGGER, false);
@@ -233,11 +250,14 @@ impl HandVisitor {
 /// A gateway of the demonstration, with room for two connections and two sessions, so that a leaked place is noticed.
 /// `visits` connect to it.
 async fn serve<V: Future<Output = ()>>(visits: impl FnOnce(SocketAddr) -> V) {
-    serve_with(|_| {}, visits).await;
+    serve_with(|_| {}, |address, _| visits(address)).await;
 }
 
-/// The same with other limits.
-async fn serve_with<V: Future<Output = ()>>(change: impl FnOnce(&mut Limits), visits: impl FnOnce(SocketAddr) -> V) {
+/// The same with other limits, and with the gateway for the visits.
+async fn serve_with<V: Future<Output = ()>>(
+    change: impl FnOnce(&mut Limits),
+    visits: impl FnOnce(SocketAddr, Arc<Gateway>) -> V,
+) {
     let folder = tempfile::tempdir().unwrap();
     let plugins = folder.path().join("plugins");
     fs::create_dir(&plugins).unwrap();
@@ -254,10 +274,11 @@ async fn serve_with<V: Future<Output = ()>>(change: impl FnOnce(&mut Limits), vi
     reload.prepared().await;
     let listener = Listener::bind(&config).unwrap();
     let address = listener.addresses().unwrap()[0];
+    let shown = Arc::clone(&gateway);
     let serve =
         listener.serve(&stopper, move |stream, peer, permit| driver::run(stream, peer, permit, Arc::clone(&gateway)));
     let visits = async {
-        visits(address).await;
+        visits(address, shown).await;
         stopper.stop();
     };
     timeout(TIMEOUT * 2, async { tokio::join!(serve, visits) }).await.unwrap();
@@ -354,7 +375,7 @@ async fn large_packets_of_two_connections_share_the_memory_of_their_tenant() {
     let large = "x".repeat(200_000);
     serve_with(
         |limits| limits.tenant_input = 200_000,
-        async |address| {
+        async |address, _| {
             let mut visitors = [Visitor::log_in(address).await, Visitor::log_in(address).await];
             for _ in 0..5 {
                 for visitor in &mut visitors {
@@ -368,6 +389,107 @@ async fn large_packets_of_two_connections_share_the_memory_of_their_tenant() {
             for number in ["1", "2"] {
                 assert!(ear.events("connection closed", number).is_empty());
             }
+        },
+    )
+    .await;
+}
+
+/// Lets others run until the table has so many connections.
+async fn until_listed(table: &ConnectionTable, count: usize) -> Vec<ConnectionInfo> {
+    let listed = timeout(TIMEOUT, async {
+        loop {
+            let rows = table.snapshot();
+            if rows.len() == count {
+                return rows;
+            }
+            tokio::task::yield_now().await;
+        }
+    });
+    listed.await.unwrap_or_else(|_| panic!("not {count} connections: {:?}", table.snapshot()))
+}
+
+/// The events of this program, by name, with what they say.
+static EVENTS: Mutex<Vec<(&str, String)>> = Mutex::new(Vec::new());
+
+fn note_event(event: &observe::Event<'_>) {
+    let text = match event {
+        observe::Event::Connection(ConnectionEvent::EndRequested { reason, .. }) => reason.to_string(),
+        observe::Event::Session(SessionEvent::EndRequested { reason, .. }) => reason.to_string(),
+        observe::Event::Runtime(whelk_runtime::event::Event::PluginLine { message, .. }) => (*message).to_owned(),
+        _ => return,
+    };
+    EVENTS.lock().unwrap().push((event.name(), text));
+}
+
+#[tokio::test]
+async fn the_table_lists_connections_and_sessions_and_ends_one_of_them_alone() {
+    let (ear, _guard) = listen();
+    assert!(observe::subscribe(vec![Box::new(note_event)]));
+    let room = |limits: &mut Limits| limits.instances = 3;
+    serve_with(room, async |address, gateway| {
+        let table = gateway.connections();
+        assert!(table.snapshot().is_empty());
+        let mut first = Visitor::log_in(address).await;
+        let mut second = Visitor::log_in(address).await;
+        first.echo(b"hello").await;
+        let ended = first.open().await;
+
+        let rows = until_listed(table, 2).await;
+        let row = &rows[0];
+        assert_eq!((row.connection, row.peer.ip(), rows[1].connection), (1, address.ip(), 2));
+        let login = LoginInfo { user: "echo".to_owned(), tenant: "echo".to_owned(), method: "none" };
+        assert_eq!(row.login.as_ref(), Some(&login));
+        assert!(row.received > 500 && row.sent > 500 && row.began.at <= SystemTime::now(), "{row:?}");
+        let sessions: Vec<_> = row.sessions.iter().map(|session| (session.channel, session.start)).collect();
+        assert_eq!(sessions, [(0, Some(StartKind::Shell)), (1, Some(StartKind::Shell))]);
+        assert_eq!(row.sessions[1].plugin, Some(("echo".into(), 1)));
+
+        assert!(table.end_session(1, 1, "for maintenance"));
+        let said = ("whelk: for maintenance\n".to_owned(), "HUP".to_owned(), "for maintenance".to_owned());
+        assert_eq!(first.ending(ended).await, said);
+        assert!(!table.end_session(1, 1, "again"));
+        first.echo(b"the session beside it").await;
+        assert_eq!(table.snapshot()[0].sessions.len(), 1);
+
+        assert!(table.end_connection(1, "go away"));
+        let error = loop {
+            if let Err(error) = first.peer.happens().await {
+                break error.to_string();
+            }
+        };
+        assert!(error.contains("go away"), "{error}");
+        drop(first);
+        assert_eq!(ear.event("connection closed", "1").await["reason"], "ended on request: go away");
+        let rows = until_listed(table, 1).await;
+        assert_eq!((rows[0].connection, rows[0].sessions.len()), (2, 1));
+        second.echo(b"the connection beside it").await;
+        drop(second);
+        until_listed(table, 0).await;
+    })
+    .await;
+    let events = EVENTS.lock().unwrap();
+    for (name, text) in [
+        ("session_end_requested", "for maintenance"),
+        ("plugin_line", "closed Ending::Drained"),
+        ("connection_end_requested", "go away"),
+    ] {
+        assert!(events.contains(&(name, text.to_owned())), "{name}: {events:?}");
+    }
+}
+
+/// A connection whose task panics leaves no row, as it leaves no place taken.
+#[tokio::test]
+async fn a_panic_leaves_no_row_in_the_table() {
+    let (ear, _guard) = listen();
+    serve_with(
+        |_| {},
+        async |address, gateway| {
+            let mut steady = Visitor::log_in(address).await;
+            Visitor::log_in(address).await.panic_and_close().await;
+            ear.event("a connection ended by a panic", "2").await;
+            let rows = until_listed(gateway.connections(), 1).await;
+            assert_eq!((rows[0].connection, rows[0].sessions.len()), (1, 1));
+            steady.echo(b"still here").await;
         },
     )
     .await;
@@ -392,7 +514,7 @@ async fn a_connection_that_floods_before_login_can_be_dropped_for_a_newcomer() {
         // Longer than any deadline of a stage.
         limits.key_exchange_grace = TIMEOUT * 10;
     };
-    serve_with(one, async |address| {
+    serve_with(one, async |address, _| {
         let flooding = std::thread::spawn(move || flood(address));
         ear.event("connection opened", "1").await;
         let mut greeting = [0; 12];

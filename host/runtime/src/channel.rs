@@ -6,6 +6,7 @@
 //! to do before, so a burst costs one wake-up. No packet, no channel number and no window is known here.
 
 mod buffer;
+mod handle;
 mod input;
 mod lifecycle;
 mod output;
@@ -15,6 +16,7 @@ mod spare;
 mod transitions;
 mod turns;
 
+pub use handle::SessionHandle;
 pub(crate) use input::{MissingHandlers, Next};
 pub(crate) use lifecycle::{Due, Outcome, OutputClosed, Stage};
 pub use output::{Drained, OpenReply, Sink};
@@ -75,6 +77,12 @@ impl Inbox {
     /// before it is still delivered, within that second.
     pub fn end(&self, why: Ending) {
         self.shared.receive(|inward| inward.end(why));
+    }
+
+    /// Refers to the session for those who list sessions and end them from outside.
+    #[must_use]
+    pub fn handle(&self) -> SessionHandle {
+        SessionHandle::new(&self.shared)
     }
 
     /// How many bytes the plugin has taken since the last time this was asked: its `data` has returned.

@@ -1,13 +1,16 @@
 //! The events of the plugin host: one typed value for each thing that is worth a line of the log.
 //!
-//! [`events!`](crate::events) declares an enum of events, describes each variant and writes its line. Both crates use it; this module has
-//! the events of the plugin host. [`emit`] writes the line, and hands the event to the program's subscriber, if there is one.
+//! [`events!`](crate::events) declares an enum of events, describes each variant and writes its line. Both crates use
+//! it; this module has the events of the plugin host. [`emit`] writes the line, and hands the event to the program's
+//! subscriber, if there is one.
 //!
-//! Names, fields and parts are stable: operators filter by them, and programs read them. `host/gateway/EVENTS.md` lists them all.
+//! Names, fields and parts are stable: operators filter by them, and programs read them. `host/gateway/EVENTS.md` lists
+//! them all.
 //!
-//! Decided 2026-11-29: the plugin host writes its own lines and knows of one function that also wants its events ([`subscribe`]). Refused: a
-//! trait through which the gateway writes them (the plugin host would be silent in its own tests), and a crate of its own for forty lines of
-//! macro. The part of a line is declared: while it was the module that happened to emit the line, each move of a file broke filters.
+//! Decided 2026-11-29: the plugin host writes its own lines and knows of one function that also wants its events
+//! ([`subscribe`]). Refused: a trait through which the gateway writes them (the plugin host would be silent in its own
+//! tests), and a crate of its own for forty lines of macro. The part of a line is declared: while it was the module
+//! that happened to emit the line, each move of a file broke filters.
 
 use std::error::Error;
 use std::io;
@@ -49,9 +52,10 @@ pub struct Description {
 /// }
 /// ```
 ///
-/// The parentheses hold the stable name, the level, the part, and the message if no field is called `message`. `#[display]` writes a field
-/// with `Display`, `#[path]` a path, `#[escape_default]` a text that may hold anything. Fields after the `;` are not written as fields: the message may show them. An event with a choice of
-/// levels (`INFO | WARN`) has its own among those, as `level: Level`.
+/// The parentheses hold the stable name, the level, the part, and the message if no field is called `message`.
+/// `#[display]` writes a field with `Display`, `#[path]` a path, `#[escape_default]` a text that may hold anything.
+/// Fields after the `;` are not written as fields: the message may show them. An event with a choice of levels (`INFO |
+/// WARN`) has its own among those, as `level: Level`.
 #[macro_export]
 macro_rules! events {
     (
@@ -153,8 +157,9 @@ macro_rules! field_value {
 /// Who else wants the events.
 static SUBSCRIBER: OnceLock<fn(&Event<'_>)> = OnceLock::new();
 
-/// Hands every event from now on to this function as well, after its line was written. It is called where the event happens, so it must
-/// neither wait nor panic. A program does this once: false if it was done before, and then nothing changes.
+/// Hands every event from now on to this function as well, after its line was written. It is called where the event
+/// happens, so it must neither wait nor panic. A program does this once: false if it was done before, and then nothing
+/// changes.
 pub fn subscribe(subscriber: fn(&Event<'_>)) -> bool {
     SUBSCRIBER.set(subscriber).is_ok()
 }
@@ -179,7 +184,8 @@ events! {
             generation: u32,
             from: &'a str,
         }
-        /// A start request led to a plugin that is not there, not granted, or one too many for this session. Once a session.
+        /// A start request led to a plugin that is not there, not granted, or one too many for this session. Once a
+        /// session.
         SessionRouteRefused("session_route_refused", WARN, "whelk_runtime::session", "route refused") {
             connection: Option<u64>,
             channel: u32,
@@ -187,8 +193,11 @@ events! {
             plugin: &'a str,
             #[display] reason: &'a (dyn Error + 'a),
         }
-        /// A start request led to a plugin that was still being compiled after `prepare_wait`: the client is told to try again.
-        SessionPutOff("session_put_off", INFO, "whelk_runtime::session", "session ended: its next plugin is not ready") {
+        /// A start request led to a plugin that was still being compiled after `prepare_wait`: the client is told to
+        /// try again.
+        SessionPutOff(
+            "session_put_off", INFO, "whelk_runtime::session", "session ended: its next plugin is not ready"
+        ) {
             connection: Option<u64>,
             channel: u32,
             tenant: &'a str,
@@ -213,7 +222,8 @@ events! {
             plugin: &'a str,
             name: &'a str,
         }
-        /// A client did not read the last output of an ended session for `output_stall`, while its tenant or the server ran short of space.
+        /// A client did not read the last output of an ended session for `output_stall`, while its tenant or the server
+        /// ran short of space.
         SessionOutputDiscarded(
             "session_output_discarded", WARN, "whelk_runtime::limits::budget::unsent", "unread output discarded"
         ) {

@@ -62,7 +62,7 @@ mod session;
 pub mod supervise;
 mod tenant;
 
-pub use channel::{Drained, Inbox, OpenReply, Outbox, SessionSide, Sink, Wake, session_pipes};
+pub use channel::{Drained, Inbox, OpenReply, Outbox, SessionHandle, SessionSide, Sink, Wake, session_pipes};
 pub use channel_event::{ChannelEvent, Ending, Exit, Facts, Output, Pty, SignalName, WindowSize};
 pub use engine::{Engine, EngineSettings, address_space};
 pub use error::{Error, Limit, Room};

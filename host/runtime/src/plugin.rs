@@ -196,6 +196,7 @@ impl Plugin {
 
     /// A session comes to this plugin.
     pub(crate) fn register_session(&self, pipes: &Arc<Shared>) -> Presence {
+        pipes.serve_by(self.shared_name(), self.generation());
         self.live.register(pipes)
     }
 

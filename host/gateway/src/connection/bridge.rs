@@ -32,6 +32,7 @@ mod request;
 mod session;
 pub(crate) mod user;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use whelk_runtime::Ending;
@@ -42,6 +43,7 @@ use crate::connection::bridge::session::SessionChannel;
 use crate::connection::bridge::user::User;
 use crate::connection::channels::Channels;
 use crate::observe::refusals::Refusals;
+use crate::server::connection_table::{LoginInfo, Registration, Row};
 use crate::server::gateway::Gateway;
 
 /// All channels of one connection, and what they belong to.
@@ -51,6 +53,8 @@ pub(crate) struct Bridge {
     connection: u64,
     /// Once somebody has logged in. Before that the protocol lets no channel be opened.
     user: Option<Arc<User>>,
+    /// The connection's place in the table of connections.
+    registration: Registration,
     channels: Channels<Channel>,
     /// The channels whose opening is refused, until the client is told.
     refused: Vec<RefusedChannel>,
@@ -72,13 +76,21 @@ struct RefusedChannel {
 }
 
 impl Bridge {
-    pub(crate) fn new(gateway: Arc<Gateway>, connection: u64) -> Bridge {
+    pub(crate) fn new(gateway: Arc<Gateway>, connection: u64, peer: SocketAddr) -> Bridge {
         let (channels, refused, refusals) = (Channels::default(), Vec::new(), Refusals::default());
-        Bridge { gateway, connection, user: None, channels, refused, refusals }
+        let registration = gateway.connections().register(connection, peer, channels.waker());
+        Bridge { gateway, connection, user: None, registration, channels, refused, refusals }
+    }
+
+    /// The connection's row in the table of connections.
+    pub(crate) fn row(&self) -> &Arc<Row> {
+        self.registration.row()
     }
 
     /// The login is complete: channels may be opened.
     pub(crate) fn logged_in(&mut self, user: User) {
+        let (user_name, tenant) = (user.identity.user.clone(), user.identity.tenant.clone());
+        self.row().logged_in(LoginInfo { user: user_name, tenant, method: user.identity.method });
         self.user = Some(Arc::new(user));
     }
 
@@ -87,7 +99,7 @@ impl Bridge {
         self.channels.is_empty()
     }
 
-    /// Waits until a channel has something to send. Cancel safe.
+    /// Waits until a channel has something to send, or the end of the connection is asked for. Cancel safe.
     pub(crate) async fn has_output(&self) {
         self.channels.woken().await;
     }

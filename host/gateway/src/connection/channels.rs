@@ -69,7 +69,13 @@ impl<C> Channels<C> {
         self.table.is_empty()
     }
 
-    /// Waits until a channel has been woken. Cancel safe.
+    /// A function that wakes the connection's task, and that any thread may call.
+    pub(crate) fn waker(&self) -> Arc<dyn Fn() + Send + Sync> {
+        let ready = Arc::clone(&self.ready);
+        Arc::new(move || ready.wake())
+    }
+
+    /// Waits until a channel has been woken, or the connection's task by its [`waker`](Channels::waker). Cancel safe.
     pub(crate) async fn woken(&self) {
         self.ready.filled().await;
     }

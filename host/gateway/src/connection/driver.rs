@@ -118,7 +118,7 @@ pub async fn run<S: ByteStream>(stream: S, peer: SocketAddr, permit: Permit, gat
     let keepalive = Keepalive::new(limits.keepalive, limits.keepalive_count, now);
     let large_packet_grace = limits.large_packet_grace;
     let mut driver = Driver {
-        bridge: Bridge::new(gateway.clone(), number),
+        bridge: Bridge::new(gateway.clone(), number, peer),
         drain: gateway.drain(),
         phase: Phase::Serving,
         gateway,
@@ -190,6 +190,7 @@ impl<S: ByteStream> Driver<S> {
             // Nothing else may wake the driver: the stream may have taken everything.
             progress = Progress::More;
         }
+        self.ended_on_request()?;
         self.drained()?;
         Ok(progress)
     }
@@ -206,6 +207,7 @@ impl<S: ByteStream> Driver<S> {
                 Ok(count) => {
                     self.connection.filled(count);
                     self.moved += count;
+                    self.bridge.row().add_received(count);
                     read += count;
                     self.buffers = BufferRelease::Busy;
                     self.keepalive.heard(now);
@@ -277,6 +279,7 @@ impl<S: ByteStream> Driver<S> {
                 Ok(0) => return Err(End::Lost(io::ErrorKind::WriteZero.into())),
                 Ok(count) => {
                     self.connection.sent(count);
+                    self.bridge.row().add_sent(count);
                     self.moved += count;
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -427,6 +430,14 @@ impl<S: ByteStream> Driver<S> {
         Ok(())
     }
 
+    /// Ends the connection if an operator has asked for that.
+    fn ended_on_request(&self) -> Result<(), End> {
+        match self.bridge.row().end_reason() {
+            Some(reason) => Err(End::Requested(reason.to_owned())),
+            None => Ok(()),
+        }
+    }
+
     /// Ends the connection if the server stops: at once without a session, else at the deadline.
     fn drained(&mut self) -> Result<(), End> {
         self.phase = self.drain.phase();
@@ -448,7 +459,7 @@ impl<S: ByteStream> Driver<S> {
         self.login.log_failure(&self.connection, error.as_ref());
         match end {
             End::Drained => self.bridge.drained(),
-            End::Lost(_) | End::Protocol(_) | End::TakenBack => self.bridge.connection_lost(),
+            End::Lost(_) | End::Protocol(_) | End::Requested(_) | End::TakenBack => self.bridge.connection_lost(),
         }
         let (connection, reason) = (self.origin.connection, escape(reason.as_bytes()));
         emit(ConnectionEvent::Closed { connection, reason });
@@ -470,7 +481,10 @@ impl<S: ByteStream> Driver<S> {
         while !self.connection.output().is_empty() {
             match self.stream.write(self.connection.output()).await? {
                 0 => return Err(io::ErrorKind::WriteZero.into()),
-                count => self.connection.sent(count),
+                count => {
+                    self.connection.sent(count);
+                    self.bridge.row().add_sent(count);
+                }
             }
         }
         self.stream.shutdown().await?;

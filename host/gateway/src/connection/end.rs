@@ -12,6 +12,8 @@ pub(crate) enum End {
     Protocol(Error),
     /// The server stops, and the connection has no session left or no time.
     Drained,
+    /// An operator has asked for the end, with this reason.
+    Requested(String),
     /// The client had not logged in, and its place was given to another.
     TakenBack,
 }
@@ -29,6 +31,9 @@ impl End {
             End::Lost(_) => None,
             End::Protocol(error) => Some(error.clone()),
             End::Drained => Some(Error::Closed(Reason::ByApplication)),
+            End::Requested(reason) => {
+                Some(Error::Requested { reason: Reason::ByApplication as u32, text: reason.clone() })
+            }
             End::TakenBack => {
                 let text = "too many connections have not logged in; try again".to_owned();
                 Some(Error::Requested { reason: Reason::TooManyConnections as u32, text })
@@ -43,6 +48,7 @@ impl End {
             End::Lost(error) => error.to_string(),
             End::Protocol(error) => error.to_string(),
             End::Drained => "the server stops".to_owned(),
+            End::Requested(reason) => format!("ended on request: {reason}"),
             End::TakenBack => "not logged in, and its place was given to a new connection".to_owned(),
         }
     }

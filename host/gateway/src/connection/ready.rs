@@ -31,12 +31,17 @@ impl Ready {
         }
     }
 
+    /// Wakes the connection's task for another reason.
+    pub(crate) fn wake(&self) {
+        self.filled.notify_one();
+    }
+
     /// Takes everything that was pushed since the last call.
     pub(crate) fn take(&self) -> Vec<Ticket> {
         std::mem::take(&mut *self.tickets.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Waits until something is pushed. Cancel safe.
+    /// Waits until something is pushed, or the task is to wake for another reason. Cancel safe.
     pub(crate) async fn filled(&self) {
         self.filled.notified().await;
     }

@@ -1,7 +1,9 @@
-//! The events of the gateway: one typed value for each thing that is worth a line of the log, and those of the plugin host with them.
+//! The events of the gateway: one typed value for each thing that is worth a line of the log, and those of the plugin
+//! host with them.
 //!
-//! [`emit`] writes the line, and hands the event to whoever has subscribed. No other module of this crate writes to the log. One file below
-//! this is one family of events; `EVENTS.md` beside the manifest lists them all, and is written by a test here.
+//! [`emit`] writes the line, and hands the event to whoever has subscribed. No other module of this crate writes to the
+//! log. One file below this is one family of events; `EVENTS.md` beside the manifest lists them all, and is written by
+//! a test here.
 
 mod connection;
 mod limit;
@@ -51,8 +53,8 @@ pub type Subscriber = Box<dyn Fn(&Event<'_>) + Send + Sync>;
 
 static SUBSCRIBERS: OnceLock<Vec<Subscriber>> = OnceLock::new();
 
-/// Hands every event from now on to these as well, in their order, after its line was written. A program does this once, before it serves:
-/// false if it was done before, and then nothing changes.
+/// Hands every event from now on to these as well, in their order, after its line was written. A program does this
+/// once, before it serves: false if it was done before, and then nothing changes.
 pub fn subscribe(subscribers: Vec<Subscriber>) -> bool {
     let is_first = SUBSCRIBERS.set(subscribers).is_ok();
     is_first && runtime::subscribe(|event| hand_out(&Event::Runtime(*event)))

@@ -19,6 +19,7 @@ use crate::config::{self, Config, Entrance, EnvironmentNames, Limits};
 use crate::observe::escape::escape;
 use crate::os_limits;
 use crate::plugins::reload::{Folder, Loaders, Reload};
+use crate::server::connection_table::ConnectionTable;
 use crate::server::drain::{Drain, Stopper};
 use crate::state::State;
 use crate::state::strict_modes::Writers;
@@ -47,6 +48,8 @@ pub struct Gateway {
     /// Anybody may enter, and the user name picks the plugin.
     demonstration: bool,
     drain: Drain,
+    /// Every connection that is served.
+    connections: Arc<ConnectionTable>,
 }
 
 impl Gateway {
@@ -78,6 +81,7 @@ impl Gateway {
             environment_names: config.environment_names.clone(),
             demonstration: matches!(config.entrance, Entrance::Demonstration),
             drain: stopper.drain(),
+            connections: Arc::default(),
             access: Arc::new(access),
             host_keys,
         })
@@ -200,6 +204,12 @@ impl Gateway {
         let list: String = ready.chain(preparing).chain(retried).collect();
         let leave = "At a terminal Ctrl-C or Ctrl-D leaves those that come with whelk; Enter and then ~. leaves any.";
         format!("The user name picks the plugin: ssh NAME@here. These are here:\r\n{list}{leave}\r\n")
+    }
+
+    /// Every connection that is served, and how to end one of them, or one of its sessions.
+    #[must_use]
+    pub fn connections(&self) -> &Arc<ConnectionTable> {
+        &self.connections
     }
 
     /// How far the program has got with stopping.

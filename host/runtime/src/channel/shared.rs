@@ -58,6 +58,8 @@ pub(crate) struct Shared {
     over: AtomicBool,
     /// Input arrived or output was written since [`take_active`](Self::take_active).
     active: AtomicBool,
+    /// The plugin that serves the session, or served it last, and its generation: for whoever lists sessions.
+    served: Mutex<Option<(Arc<str>, u32)>>,
 }
 
 impl Shared {
@@ -72,6 +74,7 @@ impl Shared {
             kept: Mutex::default(),
             over: AtomicBool::new(false),
             active: AtomicBool::new(false),
+            served: Mutex::new(None),
         }
     }
 
@@ -186,7 +189,8 @@ impl Shared {
         }
     }
 
-    /// Ends the session because its version of the plugin is retired. The client is told `words`.
+    /// Ends the session from outside: its version of the plugin is retired, or an operator wants it. The client is told
+    /// `words`.
     pub(crate) fn retire(&self, words: &Arc<str>) {
         self.receive(|inward| inward.retire(words));
     }
@@ -194,6 +198,16 @@ impl Shared {
     /// Reads or changes the lifecycle. Transitions of which the client is told are made in `transitions.rs`.
     pub(super) fn life<R>(&self, ask: impl FnOnce(&mut Lifecycle) -> R) -> R {
         ask(&mut lock(&self.inward).life)
+    }
+
+    /// This generation of this plugin serves the session from now on.
+    pub(crate) fn serve_by(&self, plugin: Arc<str>, generation: u32) {
+        *lock(&self.served) = Some((plugin, generation));
+    }
+
+    /// The plugin that serves the session, or served it last, and its generation.
+    pub(super) fn served(&self) -> Option<(Arc<str>, u32)> {
+        lock(&self.served).clone()
     }
 
     /// Why the connection's side has ended the session, and when.

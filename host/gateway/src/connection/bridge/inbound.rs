@@ -12,6 +12,7 @@ use super::{Bridge, Channel, RefusedChannel};
 use crate::observe::escape::escape;
 use crate::observe::event::{ConnectionEvent, SessionEvent, emit};
 use crate::observe::refusals;
+use crate::server::connection_table::StartKind;
 
 impl Bridge {
     /// Takes an event of the connection.
@@ -73,11 +74,11 @@ impl Bridge {
     /// Starts a session. Its plugin says later whether it accepts it.
     fn open_session(&mut self, channel: ChannelId) {
         let Some(user) = self.user.clone() else { return };
-        let (gateway, connection) = (&self.gateway, self.connection);
-        match session::take_seat(gateway, connection, channel, &user.identity) {
-            Ok(seat) => self.channels.insert(channel, |wake| {
-                Channel::Session(session::open(gateway, connection, channel, &user, seat, wake))
-            }),
+        let (gateway, row) = (&self.gateway, self.registration.row());
+        match session::take_seat(gateway, self.connection, channel, &user.identity) {
+            Ok(seat) => self
+                .channels
+                .insert(channel, |wake| Channel::Session(session::open(gateway, row, channel, &user, seat, wake))),
             Err(refusal) => {
                 let (failure, text) = refusal.failure();
                 if let OpenRefusal::UserLimit { logged: true, .. } = refusal {
@@ -104,9 +105,10 @@ impl Bridge {
         let user = self.user.as_ref().map_or("", |user| user.identity.user.as_str());
         let Some(Channel::Session(session)) = self.channels.get_mut(channel) else { return };
         let event = to_event(request, &mut session.requests);
-        if matches!(event, Ok(ChannelEvent::Shell | ChannelEvent::Exec(_) | ChannelEvent::Subsystem(_))) {
+        if let Some(kind) = event.as_ref().ok().and_then(start_kind) {
             // No more variables follow.
             session.requests.refused.tell(connection, number, user);
+            session.registration.asked_to_start(kind);
         }
         match event {
             Ok(event) => session.inbox.event(event),
@@ -150,6 +152,16 @@ impl Bridge {
     }
 }
 
+/// Which program an event starts, if it starts one.
+fn start_kind(event: &ChannelEvent) -> Option<StartKind> {
+    match event {
+        ChannelEvent::Shell => Some(StartKind::Shell),
+        ChannelEvent::Exec(_) => Some(StartKind::Exec),
+        ChannelEvent::Subsystem(_) => Some(StartKind::Subsystem),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -160,7 +172,7 @@ mod tests {
     #[tokio::test]
     async fn a_channel_of_a_kind_that_nobody_serves_is_refused_with_the_reason() {
         let (_folder, gateway) = unlisted();
-        let mut bridge = Bridge::new(Arc::new(gateway), 1);
+        let mut bridge = Bridge::new(Arc::new(gateway), 1, "127.0.0.1:1".parse().unwrap());
         bridge.logged_in(user());
         let open = mux::Event::Open { channel: ChannelId(3), kind: b"direct-tcpip", payload: b"\0\0\0\0" };
         bridge.receive(Event::Channel(open));

@@ -13,6 +13,7 @@ use crate::observe::escape::escape;
 use crate::observe::event::{LimitEvent, SessionEvent, emit};
 use crate::observe::refusals::Refusals;
 use crate::observe::session_summary::SessionSummary;
+use crate::server::connection_table::{Row, SessionRegistration};
 use crate::server::drain::Phase;
 use crate::server::gateway::Gateway;
 use crate::tenant::Seat;
@@ -25,6 +26,8 @@ pub(super) struct SessionChannel {
     pub(super) requests: RequestLimits,
     /// The log lines about refused requests.
     pub(super) refusals: Refusals,
+    /// The session's place in the table of connections.
+    pub(super) registration: SessionRegistration,
 }
 
 /// Why a session is not opened.
@@ -91,7 +94,7 @@ pub(super) fn take_seat(
 /// Makes the pipes of a session that holds `seat` until its output was sent, and starts its task.
 pub(super) fn open(
     gateway: &Arc<Gateway>,
-    connection: u64,
+    row: &Arc<Row>,
     channel: ChannelId,
     user: &Arc<User>,
     seat: Seat,
@@ -100,9 +103,10 @@ pub(super) fn open(
     let limits = gateway.limits_of(&user.identity);
     let (inbox, outbox, side) = session_pipes(limits.output, wake);
     side.keep(seat);
-    start(gateway, connection, channel, user, side);
+    let registration = row.add_session(channel.0, inbox.handle());
+    start(gateway, row.connection(), channel, user, side);
     let requests = RequestLimits::new(limits, gateway.environment_names());
-    SessionChannel { inbox, outbox, requests, refusals: Refusals::default() }
+    SessionChannel { inbox, outbox, requests, refusals: Refusals::default(), registration }
 }
 
 /// Starts the task of a session, which says through the pipes whether the channel is opened.

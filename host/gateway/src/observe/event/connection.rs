@@ -19,6 +19,13 @@ whelk_runtime::events! {
             connection: u64,
             #[display] reason: Escaped<'a>,
         }
+        /// An operator has asked for the end of a connection, which follows.
+        EndRequested(
+            "connection_end_requested", INFO, "whelk::server::connection_table", "connection is ended on request"
+        ) {
+            connection: u64,
+            #[display] reason: Escaped<'a>,
+        }
         /// The task of a connection panicked, which ends that connection alone.
         Panicked("connection_panicked", ERROR, "whelk::server::listener", "a connection ended by a panic") {
             connection: u64,
@@ -75,7 +82,8 @@ whelk_runtime::events! {
             connection: u64,
             #[display] text: Escaped<'a>,
         }
-        /// A request of the client was refused without asking a plugin. Ten a session, and ten a connection beside its sessions.
+        /// A request of the client was refused without asking a plugin. Ten a session, and ten a connection beside its
+        /// sessions.
         RequestRefused("connection_request_refused", INFO, "whelk::observe::refusals", "request refused") {
             connection: u64,
             channel: Option<u32>,

@@ -19,7 +19,8 @@ whelk_runtime::events! {
             #[display] user: Escaped<'a>,
             method: &'a str,
         }
-        /// A key was refused. Told when the login is over: as `DEBUG` if it succeeded, since clients offer several keys.
+        /// A key was refused. Told when the login is over: as `DEBUG` if it succeeded, since clients offer several
+        /// keys.
         KeyRefused("login_key_refused", INFO | DEBUG, "whelk::connection::login", "key refused") {
             connection: u64,
             #[display] user: Escaped<'a>,

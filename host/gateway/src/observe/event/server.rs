@@ -62,7 +62,9 @@ whelk_runtime::events! {
             #[display] error: &'a (dyn Error + 'a),
         }
         /// The control socket could not be opened: `whelk plugin list` finds no server.
-        ControlFailed("server_control_failed", WARN, "whelk::cli::serve", "the running server cannot be asked for its plugins") {
+        ControlFailed(
+            "server_control_failed", WARN, "whelk::cli::serve", "the running server cannot be asked for its plugins"
+        ) {
             #[display] error: &'a (dyn Error + 'a),
         }
         /// The program was told to stop.

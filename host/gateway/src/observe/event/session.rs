@@ -17,8 +17,8 @@ whelk_runtime::events! {
             plugin: &'a str,
             generation: u32,
         }
-        /// A session is over. `WARN` after a failure, `ERROR` after one of the host; `INFO` also after a failure of a tenant that has had
-        /// more of them than `tenant_failure_rate`, and then in short.
+        /// A session is over. `WARN` after a failure, `ERROR` after one of the host; `INFO` also after a failure of a
+        /// tenant that has had more of them than `tenant_failure_rate`, and then in short.
         Ended("session_ended", INFO | WARN | ERROR, "whelk::observe::session_summary", "session ended") {
             connection: u64,
             channel: u32,
@@ -31,6 +31,12 @@ whelk_runtime::events! {
             memory: usize,
             error: Option<&'a str>,
             ; level: Level,
+        }
+        /// An operator has asked for the end of a session, which follows.
+        EndRequested("session_end_requested", INFO, "whelk::server::connection_table", "session is ended on request") {
+            connection: u64,
+            channel: u32,
+            #[display] reason: Escaped<'a>,
         }
         /// The plugin of a user was still being compiled after `prepare_wait`: the client is told to try again.
         NotReady("session_not_ready", INFO, "whelk::connection::bridge", "plugin is not ready") {

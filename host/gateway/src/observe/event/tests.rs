@@ -133,11 +133,13 @@ fn wrap(text: &str, indent: &str) -> String {
 fn document() -> String {
     let mut text = "# Events\n\n".to_owned();
     for paragraph in [
-        "Every line of the log is one of these events. A test writes this file from the code, after a change that is meant:",
+        "Every line of the log is one of these events. A test writes this file from the code, after a change that is \
+         meant:",
         "    WHELK_BLESS=1 cargo test --release --workspace --lib observe::event",
-        "An event has a name, one level or a choice of levels, and a part of the server by which `WHELK_LOG` selects its line \
-         (`info,whelk::connection=debug`). Its line has a message and fields, in this order; `?` marks a field that may be absent. \
-         Names, parts, messages and fields are stable. The name is not in the line; it is what programs in this process go by.",
+        "An event has a name, one level or a choice of levels, and a part of the server by which `WHELK_LOG` selects its \
+         line (`info,whelk::connection=debug`). Its line has a message and fields, in this order; `?` marks a field that \
+         may be absent. Names, parts, messages and fields are stable. The name is not in the line: programs in this \
+         process go by it.",
     ] {
         writeln!(text, "{}\n", wrap(paragraph, "")).unwrap();
     }

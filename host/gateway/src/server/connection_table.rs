@@ -1,0 +1,360 @@
+//! The table of live connections and their sessions: what an operator lists, and how one of them is ended from outside.
+//!
+//! A row is there from the moment a connection is served until its task is over, whatever ends it: [`Registration`] and
+//! [`SessionRegistration`] remove their rows when they are dropped. The task of a connection writes its row; anybody
+//! may take a [`snapshot`](ConnectionTable::snapshot), or ask for an end.
+//!
+//! Rows cost the path of a byte nothing but an addition to a counter that only one task writes. Everything else is
+//! written when connections and sessions begin, log in, start their program or end.
+//!
+//! Decided 2026-11-29: the table is in `server`, not in `connection`, since [`Gateway`](super::gateway::Gateway) owns
+//! it and every connection uses that. Refused: a table that follows the events; a row has to be able to end its
+//! connection, and has to go when a task panics.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use whelk_runtime::{SessionHandle, Wake};
+
+use crate::observe::escape::escape;
+use crate::observe::event::{ConnectionEvent, SessionEvent, emit};
+
+/// Most bytes of a reason that a client is told.
+const REASON: usize = 255;
+
+/// All connections that are served.
+#[derive(Default)]
+pub struct ConnectionTable {
+    rows: Mutex<BTreeMap<u64, Arc<Row>>>,
+}
+
+/// When something began.
+#[derive(Clone, Copy, Debug)]
+pub struct Began {
+    /// By the clock on the wall, which may have been set since.
+    pub at: SystemTime,
+    /// By a clock that only goes forward.
+    pub instant: Instant,
+}
+
+impl Began {
+    fn now() -> Began {
+        Began { at: SystemTime::now(), instant: Instant::now() }
+    }
+
+    /// How long ago that was.
+    #[must_use]
+    pub fn age(&self) -> Duration {
+        self.instant.elapsed()
+    }
+}
+
+/// One connection, as it was when the table was asked.
+#[derive(Clone, Debug)]
+pub struct ConnectionInfo {
+    /// Its number, as in the log.
+    pub connection: u64,
+    /// The client's address and port.
+    pub peer: SocketAddr,
+    /// When it was accepted.
+    pub began: Began,
+    /// Who logged in; none until somebody has.
+    pub login: Option<LoginInfo>,
+    /// Bytes read from the client, encrypted as they are.
+    pub received: u64,
+    /// Bytes written to the client, encrypted as they are.
+    pub sent: u64,
+    /// Its sessions, by channel.
+    pub sessions: Vec<SessionInfo>,
+}
+
+/// Who has logged in on a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoginInfo {
+    /// The name that the user logged in with.
+    pub user: String,
+    /// The tenant that the user belongs to.
+    pub tenant: String,
+    /// The authentication method, by its name in RFC 4252.
+    pub method: &'static str,
+}
+
+/// One session, as it was when the table was asked.
+#[derive(Clone, Debug)]
+pub struct SessionInfo {
+    /// The number of its channel on its connection.
+    pub channel: u32,
+    /// When its channel was opened.
+    pub began: Began,
+    /// The plugin that serves it, or served it last, and its generation. None before the first one is started.
+    pub plugin: Option<(Arc<str>, u32)>,
+    /// What the client has asked to start, if anything.
+    pub start: Option<StartKind>,
+}
+
+/// The requests that start a program. RFC 4254 §6.5.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StartKind {
+    /// `shell`
+    Shell,
+    /// `exec`
+    Exec,
+    /// `subsystem`
+    Subsystem,
+}
+
+impl ConnectionTable {
+    /// Adds a connection, until what this returns is dropped. `wake` makes its task look at [`Row::end_reason`].
+    pub(crate) fn register(self: &Arc<Self>, connection: u64, peer: SocketAddr, wake: Wake) -> Registration {
+        let row = Arc::new(Row {
+            connection,
+            peer,
+            began: Began::now(),
+            login: OnceLock::new(),
+            received: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
+            sessions: Mutex::default(),
+            end: OnceLock::new(),
+            wake,
+        });
+        lock(&self.rows).insert(connection, Arc::clone(&row));
+        Registration { table: Arc::clone(self), row }
+    }
+
+    /// All connections, by number.
+    #[must_use]
+    pub fn snapshot(&self) -> Vec<ConnectionInfo> {
+        let rows: Vec<Arc<Row>> = lock(&self.rows).values().cloned().collect();
+        rows.iter().map(|row| row.info()).collect()
+    }
+
+    /// Ends a connection: the client gets DISCONNECT (11, by application) with this reason, at most 255 bytes of it,
+    /// and its sessions hear that the connection is lost. RFC 4253 §11.1. False if there is none of this number, or its
+    /// end has been asked for before.
+    #[must_use]
+    pub fn end_connection(&self, connection: u64, reason: &str) -> bool {
+        let Some(row) = self.row(connection) else { return false };
+        if row.end.set(printable(reason)).is_err() {
+            return false;
+        }
+        emit(ConnectionEvent::EndRequested { connection, reason: escape(reason.as_bytes()) });
+        (row.wake)();
+        true
+    }
+
+    /// Ends one session of a connection, and leaves the others alone: the client gets this reason, at most 255 bytes of
+    /// it, on stderr and as the message of exit-signal HUP. RFC 4254 §6.10. False if there is no such session, or it is
+    /// ending.
+    #[must_use]
+    pub fn end_session(&self, connection: u64, channel: u32, reason: &str) -> bool {
+        let Some(row) = self.row(connection) else { return false };
+        let session = lock(&row.sessions).get(&channel).map(|session| session.handle.clone());
+        if !session.is_some_and(|session| session.end(&printable(reason))) {
+            return false;
+        }
+        emit(SessionEvent::EndRequested { connection, channel, reason: escape(reason.as_bytes()) });
+        true
+    }
+
+    fn row(&self, connection: u64) -> Option<Arc<Row>> {
+        lock(&self.rows).get(&connection).cloned()
+    }
+}
+
+/// What the table knows of a connection.
+pub(crate) struct Row {
+    connection: u64,
+    peer: SocketAddr,
+    began: Began,
+    login: OnceLock<LoginInfo>,
+    received: AtomicU64,
+    sent: AtomicU64,
+    sessions: Mutex<BTreeMap<u32, SessionRow>>,
+    /// Why its end was asked for, once it was.
+    end: OnceLock<String>,
+    /// Wakes its task.
+    wake: Wake,
+}
+
+struct SessionRow {
+    began: Began,
+    start: Option<StartKind>,
+    handle: SessionHandle,
+}
+
+impl Row {
+    /// The number of the connection.
+    pub(crate) fn connection(&self) -> u64 {
+        self.connection
+    }
+
+    /// Somebody has logged in. A connection has one login: the first counts.
+    pub(crate) fn logged_in(&self, login: LoginInfo) {
+        let _ = self.login.set(login);
+    }
+
+    /// So many bytes were read. For the task of the connection alone.
+    pub(crate) fn add_received(&self, bytes: usize) {
+        add(&self.received, bytes);
+    }
+
+    /// So many bytes were written. For the task of the connection alone.
+    pub(crate) fn add_sent(&self, bytes: usize) {
+        add(&self.sent, bytes);
+    }
+
+    /// Why the connection is to end, if somebody has asked for that. Can be shown to the client.
+    pub(crate) fn end_reason(&self) -> Option<&str> {
+        self.end.get().map(String::as_str)
+    }
+
+    /// Adds a session, until what this returns is dropped.
+    pub(crate) fn add_session(self: &Arc<Self>, channel: u32, handle: SessionHandle) -> SessionRegistration {
+        lock(&self.sessions).insert(channel, SessionRow { began: Began::now(), start: None, handle });
+        SessionRegistration { row: Arc::clone(self), channel }
+    }
+
+    fn info(&self) -> ConnectionInfo {
+        let session = |(channel, session): (&u32, &SessionRow)| SessionInfo {
+            channel: *channel,
+            began: session.began,
+            plugin: session.handle.plugin(),
+            start: session.start,
+        };
+        ConnectionInfo {
+            connection: self.connection,
+            peer: self.peer,
+            began: self.began,
+            login: self.login.get().cloned(),
+            received: self.received.load(Ordering::Relaxed),
+            sent: self.sent.load(Ordering::Relaxed),
+            sessions: lock(&self.sessions).iter().map(session).collect(),
+        }
+    }
+}
+
+/// A connection's place in the table. Dropping it removes the row.
+pub(crate) struct Registration {
+    table: Arc<ConnectionTable>,
+    row: Arc<Row>,
+}
+
+impl Registration {
+    pub(crate) fn row(&self) -> &Arc<Row> {
+        &self.row
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        let row = lock(&self.table.rows).remove(&self.row.connection);
+        // Not while the table is locked.
+        drop(row);
+    }
+}
+
+/// A session's place in the row of its connection. Dropping it removes it.
+pub(crate) struct SessionRegistration {
+    row: Arc<Row>,
+    channel: u32,
+}
+
+impl SessionRegistration {
+    /// The client asks to start this. The latest counts: a refused start may be followed by another.
+    pub(crate) fn asked_to_start(&self, kind: StartKind) {
+        if let Some(session) = lock(&self.row.sessions).get_mut(&self.channel) {
+            session.start = Some(kind);
+        }
+    }
+}
+
+impl Drop for SessionRegistration {
+    fn drop(&mut self) {
+        let session = lock(&self.row.sessions).remove(&self.channel);
+        drop(session);
+    }
+}
+
+/// Adds to a counter that one task alone writes: cheaper than an atomic addition, which other processors would wait
+/// for.
+fn add(counter: &AtomicU64, bytes: usize) {
+    let sum = counter.load(Ordering::Relaxed).wrapping_add(bytes as u64);
+    counter.store(sum, Ordering::Relaxed);
+}
+
+/// The reason as a client may be shown it.
+fn printable(reason: &str) -> String {
+    let end = reason.floor_char_boundary(REASON);
+    escape(&reason.as_bytes()[..end]).to_string()
+}
+
+/// A panic elsewhere leaves the table as it is: every change of it is complete or not made.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use whelk_runtime::session_pipes;
+
+    use super::*;
+
+    const PEER: &str = "192.0.2.1:22";
+
+    fn woken(count: &Arc<AtomicUsize>) -> Wake {
+        let count = Arc::clone(count);
+        Arc::new(move || {
+            count.fetch_add(1, Ordering::Relaxed);
+        })
+    }
+
+    #[test]
+    fn rows_show_what_was_told_of_them_and_go_with_their_registrations() {
+        let table = Arc::new(ConnectionTable::default());
+        let registration = table.register(7, PEER.parse().unwrap(), Arc::new(|| ()));
+        let row = registration.row();
+        let login = LoginInfo { user: "alice".to_owned(), tenant: "a".to_owned(), method: "publickey" };
+        row.logged_in(login.clone());
+        row.add_received(3);
+        row.add_received(4);
+        row.add_sent(5);
+        let (inbox, _outbox, side) = session_pipes(1 << 10, Arc::new(|| ()));
+        let session = row.add_session(2, inbox.handle());
+        session.asked_to_start(StartKind::Exec);
+        let shown = table.snapshot();
+        assert_eq!((shown.len(), shown[0].connection, shown[0].peer), (1, 7, PEER.parse().unwrap()));
+        assert_eq!((shown[0].login.as_ref(), shown[0].received, shown[0].sent), (Some(&login), 7, 5));
+        let [shown] = &shown[0].sessions[..] else { panic!("{shown:?}") };
+        assert_eq!((shown.channel, shown.plugin.as_ref(), shown.start), (2, None, Some(StartKind::Exec)));
+        drop((inbox, side));
+        assert!(!table.end_session(7, 2, "its pipes are gone"));
+        drop(session);
+        assert!(table.snapshot()[0].sessions.is_empty());
+        drop(registration);
+        assert!(table.snapshot().is_empty());
+    }
+
+    #[tokio::test]
+    async fn an_end_is_asked_for_once_and_reaches_who_it_is_for() {
+        let (table, wakes) = (Arc::new(ConnectionTable::default()), Arc::new(AtomicUsize::new(0)));
+        let registrations: Vec<Registration> =
+            (1..=2).map(|number| table.register(number, PEER.parse().unwrap(), woken(&wakes))).collect();
+        let long = format!("line\n{}", "é".repeat(200));
+        assert!(
+            table.end_connection(1, &long) && !table.end_connection(1, "again") && !table.end_connection(3, "none")
+        );
+        let reason = registrations[0].row().end_reason().unwrap();
+        assert!(reason.starts_with("line\\x0aéé") && reason.chars().count() == 133, "{reason}");
+        assert_eq!((registrations[1].row().end_reason(), wakes.load(Ordering::Relaxed)), (None, 1));
+        let (inbox, _outbox, side) = session_pipes(1 << 10, Arc::new(|| ()));
+        let _session = registrations[1].row().add_session(0, inbox.handle());
+        assert!(!table.end_session(1, 0, "another connection") && !table.end_session(2, 1, "another channel"));
+        assert!(table.end_session(2, 0, "enough") && !table.end_session(2, 0, "again"));
+        side.until_ended().await;
+    }
+}

@@ -1,0 +1,35 @@
+//! A session as those see it who neither carry its bytes nor run it: an operator's list, and the way to end it.
+
+use std::sync::{Arc, Weak};
+
+use super::shared::Shared;
+
+/// Refers to a session and keeps nothing of it alive. Made by [`Inbox::handle`](crate::Inbox::handle).
+#[derive(Clone)]
+pub struct SessionHandle {
+    shared: Weak<Shared>,
+}
+
+impl SessionHandle {
+    pub(super) fn new(shared: &Arc<Shared>) -> Self {
+        Self { shared: Arc::downgrade(shared) }
+    }
+
+    /// The plugin that serves the session, or served it last, and its generation. None before the first one is started.
+    #[must_use]
+    pub fn plugin(&self) -> Option<(Arc<str>, u32)> {
+        self.shared.upgrade()?.served()
+    }
+
+    /// Ends the session, as the end of its plugin's generation does: the plugin hears that it is drained, and has a second,
+    /// the client gets `words` on stderr if its program has started, and exit-signal HUP with them. RFC 4254 §6.10.
+    /// False if it had ended before; then
+    /// nothing changes.
+    #[must_use]
+    pub fn end(&self, words: &str) -> bool {
+        let Some(shared) = self.shared.upgrade() else { return false };
+        let was_live = shared.ended().is_none();
+        shared.retire(&words.into());
+        was_live
+    }
+}
