@@ -276,9 +276,11 @@ fn read_people(
 
 /// In the demonstration everybody is whoever uses this machine: no one user has less than all.
 fn demonstration_limits() -> Limits {
-    let limits = Limits::default();
-    let (sessions_per_user, connections_per_user) = (limits.instances, limits.connections);
-    Limits { sessions_per_user, connections_per_user, user_output_share: 100, ..limits }
+    let mut limits = Limits::default();
+    limits.plugins.sessions_per_user = limits.plugins.instances;
+    limits.plugins.connections_per_user = limits.connections;
+    limits.plugins.user_output_share = 100;
+    limits
 }
 
 fn read_listen(top: &mut Section<'_>, overrides: &Overrides, findings: &mut Findings) -> Vec<SocketAddr> {

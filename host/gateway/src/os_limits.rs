@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
+use whelk_runtime::limits::count;
 
 use crate::config::derived;
 use crate::config::{self, Config, Door, Entrance, Limits};
@@ -101,7 +102,7 @@ pub(crate) fn exit_at_once(status: u8) -> ! {
 pub(crate) fn hashing_slots(limits: &Limits) -> usize {
     match limits.hashing {
         0 => std::thread::available_parallelism().map_or(1, |processors| processors.get().saturating_sub(1).max(1)),
-        slots => derived::count(slots),
+        slots => count(slots),
     }
 }
 
@@ -126,7 +127,7 @@ pub(crate) fn most_memory_of_a_hash(limits: &Limits) -> usize {
 /// not end with a refusal of the plugin: the kernel's OOM killer would end it, or the server.
 #[must_use]
 pub(crate) fn compile_memory(limits: &Limits) -> usize {
-    bounded_compile_memory(limits.compile_memory, memory_limit())
+    bounded_compile_memory(limits.plugins.compile_memory, memory_limit())
 }
 
 fn bounded_compile_memory(wanted: usize, machine: Option<u64>) -> usize {
@@ -183,14 +184,14 @@ impl Machine {
                 shortages.push(Shortage { resource, has, needs, change });
             }
         };
-        let (instances, connections) = (u64::from(limits.instances), u64::from(limits.connections));
+        let (instances, connections) = (u64::from(limits.plugins.instances), u64::from(limits.connections));
         let engine = derived::engine_settings(limits);
         let mappings = |memories| u64::try_from(engine.mappings(memories)).unwrap_or(u64::MAX);
-        let (mappings, most) = (mappings(1), mappings(engine.memories));
+        let (mappings, most) = (mappings(1), mappings(count(limits.plugins.memories)));
         let raise = format!(
             "that is for plugins of one memory, and {most} would do for those of {}: sysctl -w vm.max_map_count={mappings}, or lower \
              `instances`; until then fewer run",
-            engine.memories
+            limits.plugins.memories
         );
         check("vm.max_map_count", self.mappings, mappings, raise);
         let files = Files::wanted(config).sum();
@@ -308,14 +309,17 @@ impl Files {
     /// The configured limits.
     fn wanted(config: &Config) -> Files {
         let grants = |tenant: &&config::Tenant| tenant.grants.opens_files();
-        let granted = config.tenants.values().filter(grants).map(|tenant| u64::from(tenant.limits.tenant_open_files));
+        let granted =
+            config.tenants.values().filter(grants).map(|tenant| u64::from(tenant.limits.plugins.tenant_open_files));
         let (tenants, plugins) = match config.entrance {
             Entrance::Users(_) => (config.tenants.len() as u64, granted.sum()),
             // Each plugin is a tenant, and their number is unknown.
-            Entrance::Demonstration => (DEMONSTRATED, DEMONSTRATED * u64::from(config.limits.tenant_open_files)),
+            Entrance::Demonstration => {
+                (DEMONSTRATED, DEMONSTRATED * u64::from(config.limits.plugins.tenant_open_files))
+            }
         };
         // Of the operator and of the tenants, fast and slow ones.
-        let jobs = 4 * u64::from(config.limits.compile_jobs);
+        let jobs = 4 * u64::from(config.limits.plugins.compile_jobs);
         let others = OTHER_FILES + FILES_OF_TENANT * tenants + FILES_OF_JOB * jobs;
         Files { connections: config.limits.connections.into(), plugins, wanted: plugins, others }
     }
@@ -419,7 +423,9 @@ mod tests {
 
     #[test]
     fn what_there_is_too_little_of_is_named_with_what_to_change() {
-        let config = config(Limits { instances: 20_000, connections: 10_000, ..Limits::default() });
+        let mut limits = Limits { connections: 10_000, ..Limits::default() };
+        limits.plugins.instances = 20_000;
+        let config = config(limits);
         assert_eq!(Machine::default().shortages(&config), []);
         let plenty =
             Machine { mappings: Some(85_000), files: Some(12_216), memory: Some(2 << 30), ..Machine::default() };

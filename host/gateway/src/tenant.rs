@@ -129,7 +129,7 @@ impl Tenant {
             }
             first(found)
         };
-        timeout(self.limits.prepare_wait, all).await.unwrap_or_else(|_| self.lookup(name))
+        timeout(self.limits.plugins.prepare_wait, all).await.unwrap_or_else(|_| self.lookup(name))
     }
 
     /// The plugin folders of the tenant, in the order of the search.
@@ -180,7 +180,7 @@ impl Tenants {
                 own: own.get(name).cloned(),
                 operators: Arc::clone(operators),
                 turns: turns(),
-                input: InputBudget::new(tenant.limits.tenant_input),
+                input: InputBudget::new(tenant.limits.plugins.tenant_input),
             };
             known.insert(name.clone(), Arc::new(tenant));
         }
@@ -203,7 +203,7 @@ impl Tenants {
             plugin_limits,
             plugins: Arc::clone(plugins),
             granter: Arc::new(granter),
-            input: InputBudget::new(limits.tenant_input),
+            input: InputBudget::new(limits.plugins.tenant_input),
             made: Mutex::default(),
         };
         let known = Known::Demonstration(Box::new(demonstration));
@@ -228,7 +228,7 @@ impl Tenants {
             },
             Known::Demonstration(demonstration) => {
                 let Demonstration { limits, plugins, .. } = demonstration.as_ref();
-                let settled = timeout(limits.prepare_wait, plugins.settled(plugin)).await;
+                let settled = timeout(limits.plugins.prepare_wait, plugins.settled(plugin)).await;
                 settled.unwrap_or_else(|_| plugins.lookup(plugin))
             }
         }

@@ -82,7 +82,8 @@ failed_attempts = 3
     assert_eq!(config.plugins, place.folder.path().join("plugins"));
     assert_eq!(config.state, place.folder.path().join("var/lib/whelk"));
     assert_eq!(config.banner.as_deref(), Some("Authorised\nuse only\n"));
-    let limits = Limits { drain: Duration::from_secs(120), memory: 32 << 20, failed_attempts: 3, ..Limits::default() };
+    let mut limits = Limits { drain: Duration::from_secs(120), failed_attempts: 3, ..Limits::default() };
+    limits.plugins.memory = 32 << 20;
     assert_eq!(config.limits, limits);
     let Entrance::Users(users) = config.entrance else { panic!("a file is no demonstration") };
     assert_eq!(users.keys().collect::<Vec<_>>(), ["alice", "bob@example.org", "guest"]);
@@ -482,5 +483,6 @@ fn the_reference_is_a_configuration_with_every_default() {
     let limits =
         uncommented().lines().skip_while(|line| *line != "[limits]").filter(|line| line.contains(" = ")).count();
     let fields = format!("{:?}", Limits::default()).matches(": ").count();
-    assert_eq!(limits, fields, "every limit stands in the reference once");
+    // The field that holds the limits of plugins is none itself, and two limits are fixed.
+    assert_eq!(limits, fields - 3, "every limit stands in the reference once");
 }

@@ -265,7 +265,7 @@ async fn serve_with<V: Future<Output = ()>>(
     let listen = vec!["127.0.0.1:0".parse().unwrap()];
     let overrides = Overrides { listen, plugins: Some(plugins), state: Some(folder.path().join("state")) };
     let mut config = Config::demonstration(&overrides).unwrap();
-    (config.limits.connections, config.limits.instances) = (2, 2);
+    (config.limits.connections, config.limits.plugins.instances) = (2, 2);
     change(&mut config.limits);
     let stopper = Stopper::new();
     let gateway = Arc::new(Gateway::new(&config, vec![HostKey::generate().unwrap()], &stopper).unwrap());
@@ -374,7 +374,7 @@ async fn large_packets_of_two_connections_share_the_memory_of_their_tenant() {
     let (ear, _guard) = listen();
     let large = "x".repeat(200_000);
     serve_with(
-        |limits| limits.tenant_input = 200_000,
+        |limits| limits.plugins.tenant_input = 200_000,
         async |address, _| {
             let mut visitors = [Visitor::log_in(address).await, Visitor::log_in(address).await];
             for _ in 0..5 {
@@ -425,7 +425,7 @@ fn note_event(event: &observe::Event<'_>) {
 async fn the_table_lists_connections_and_sessions_and_ends_one_of_them_alone() {
     let (ear, _guard) = listen();
     assert!(observe::subscribe(vec![Box::new(note_event)]));
-    let room = |limits: &mut Limits| limits.instances = 3;
+    let room = |limits: &mut Limits| limits.plugins.instances = 3;
     serve_with(room, async |address, gateway| {
         let table = gateway.connections();
         assert!(table.snapshot().is_empty());

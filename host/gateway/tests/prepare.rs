@@ -219,7 +219,7 @@ async fn while_a_plugin_is_compiled_its_clients_are_told_to_try_again_or_wait_fo
     let mut place = Place::new();
     let gate = place.gate();
     let compiler = place.compiler(&format!("read go < '{}'", gate.display()));
-    place.config.limits.prepare_wait = Duration::ZERO;
+    place.config.limits.plugins.prepare_wait = Duration::ZERO;
     place
         .serve(&compiler, async |address, reload| {
             let (text, status) = told(&visit(address, "echo").await);
@@ -230,7 +230,7 @@ async fn while_a_plugin_is_compiled_its_clients_are_told_to_try_again_or_wait_fo
             assert_eq!(place.list(&reload).await["preparing"], json!(["echo"]));
         })
         .await;
-    place.config.limits.prepare_wait = TIMEOUT;
+    place.config.limits.plugins.prepare_wait = TIMEOUT;
     place
         .serve(&compiler, async |address, reload| {
             let (heard, _go) = tokio::join!(visit(address, "echo"), async { let_go(&gate, 2) });
@@ -246,7 +246,7 @@ async fn the_list_of_the_demonstration_shows_no_name_that_changes_the_text_aroun
     let gate = place.gate();
     let plugins = place.folder.path().join("plugins");
     fs::rename(plugins.join("echo.wasm"), plugins.join("a\u{202e}b\\c.wasm")).unwrap();
-    place.config.limits.prepare_wait = Duration::ZERO;
+    place.config.limits.plugins.prepare_wait = Duration::ZERO;
     place
         .serve(&place.compiler(&format!("read go < '{}'", gate.display())), async |address, reload| {
             let (text, _) = told(&visit(address, "absent").await);
@@ -265,7 +265,7 @@ async fn a_session_waits_for_the_plugins_that_it_needs_and_for_no_others() {
     let gate = place.gate();
     let compiler = place.slow_compiler(&gate);
     let git = Request::Exec { command: b"git status" };
-    place.config.tenants.get_mut("acme").unwrap().limits.prepare_wait = Duration::ZERO;
+    place.config.tenants.get_mut("acme").unwrap().limits.plugins.prepare_wait = Duration::ZERO;
     place
         .serve(&compiler, async |address, _reload| {
             // The tenant's own plugin takes precedence, so nobody waits for the operator's of the same name.
@@ -274,7 +274,7 @@ async fn a_session_waits_for_the_plugins_that_it_needs_and_for_no_others() {
             assert_eq!((text.as_str(), status), ("whelk: plugin \"git\" is still being prepared; try again\n", 1));
         })
         .await;
-    place.config.tenants.get_mut("acme").unwrap().limits.prepare_wait = TIMEOUT;
+    place.config.tenants.get_mut("acme").unwrap().limits.plugins.prepare_wait = TIMEOUT;
     place
         .serve(&compiler, async |address, _reload| {
             assert!(is_served(&visit(address, "alice").await));

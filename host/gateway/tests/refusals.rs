@@ -108,7 +108,8 @@ async fn visited<V: Future<Output = ()>>(limits: Limits, visit: impl FnOnce(Sock
     let listen = vec!["127.0.0.1:0".parse().unwrap()];
     let overrides = Overrides { listen, plugins: Some(plugins), state: Some(folder.path().join("state")) };
     let mut config = Config::demonstration(&overrides).unwrap();
-    config.limits = Limits { instances: 4, ..limits };
+    config.limits = limits;
+    config.limits.plugins.instances = 4;
     let stopper = Stopper::new();
     let gateway = Arc::new(Gateway::new(&config, vec![HostKey::generate().unwrap()], &stopper).unwrap());
     let state = State::open(&config.state).unwrap();
@@ -152,7 +153,9 @@ fn ask(peer: &mut Peer, channel: ChannelId, request: &Request<'_>, want_reply: b
 async fn a_refused_plugin_is_logged_once_and_harms_nothing() {
     // C31, C32
     let ear = Ear::listen();
-    visited(Limits { command: 1000, ..Limits::default() }, async |address| {
+    let mut limits = Limits::default();
+    limits.plugins.command = 1000;
+    visited(limits, async |address| {
         let (mut peer, channel) = log_in(address).await;
         for number in 0..9 {
             let name = format!("CI_{number}");
@@ -189,7 +192,9 @@ async fn a_session_for_which_the_server_has_no_memory_left_is_refused_with_a_rea
     // W5, W46
     let ear = Ear::listen();
     // There is room for one instance of the plugin, which begins with at least 17 pages of 64 KiB.
-    visited(Limits { memory_total: 1600 << 10, ..Limits::default() }, async |address| {
+    let mut limits = Limits::default();
+    limits.plugins.memory_total = 1600 << 10;
+    visited(limits, async |address| {
         let (mut first, channel) = log_in(address).await;
         ask(&mut first, channel, &Request::Shell, true);
         assert!(matches!(first.happens().await.unwrap(), Happened::Answered(_, true)));

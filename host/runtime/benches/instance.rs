@@ -56,7 +56,7 @@ fn plugin() -> Arc<Plugin> {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guests/wasm32-wasip2/release/bare.wasm");
     let wasm = fs::read(path).expect("the guests are built by the tests");
     let engine =
-        Engine::new(&EngineSettings { sessions: 1000, ..EngineSettings::default() }).expect("the engine starts");
+        Engine::new(&EngineSettings::of(&Limits { instances: 1000, ..Limits::default() })).expect("the engine starts");
     Plugin::load(&engine, "bare", &wasm).expect("the guest fits")
 }
 

@@ -26,7 +26,7 @@ pub use settings::EngineSettings;
 /// Address space in bytes that an engine with these settings reserves for linear memories and their guards.
 #[must_use]
 pub fn address_space(settings: &EngineSettings) -> usize {
-    Places::of(settings).memories.saturating_mul(settings.memory.saturating_add(GUARD))
+    Places::of(settings).memories.saturating_mul(settings.limits.memory_slot.saturating_add(GUARD))
 }
 pub(crate) use reaper::Reaper;
 pub(crate) use ticker::Ticker;
@@ -42,6 +42,7 @@ use crate::error::Error;
 use crate::host::{self, State};
 use crate::limits::budget::Totals;
 use crate::limits::permit::Permits;
+use crate::limits::{Limits, count};
 use places::{GUARD, Places, Taken};
 
 /// Compiles and runs plugins. A clone shares the engine.
@@ -108,13 +109,13 @@ impl Engine {
 
     /// Address space of one linear memory, in bytes.
     #[must_use]
-    pub fn memory(&self) -> usize {
-        self.shared.settings.memory
+    pub fn memory_slot(&self) -> usize {
+        self.shared.settings.limits.memory_slot
     }
 
     /// The largest plugin file, in bytes.
     pub(crate) fn component(&self) -> usize {
-        self.shared.settings.component
+        self.shared.settings.limits.component
     }
 
     pub(crate) fn wasmtime(&self) -> &wasmtime::Engine {
@@ -157,7 +158,7 @@ impl Engine {
 
     /// The most linear memories of one instance.
     pub(crate) fn memories(&self) -> usize {
-        self.shared.settings.memories
+        count(self.shared.settings.limits.memories)
     }
 
     /// Takes room for one instance with this many memories.
@@ -169,34 +170,35 @@ impl Engine {
 /// An engine that only compiles: its code fits an [`Engine`] with this much address space for each memory, but it
 /// reserves no pool. Compiles on one thread, because a server needs the other processors.
 pub(crate) fn compiler(memory: usize) -> wasmtime::Result<wasmtime::Engine> {
-    let settings = EngineSettings { sessions: 1, memory, ..EngineSettings::default() };
+    let settings = EngineSettings::of(&Limits { instances: 1, memory_slot: memory, ..Limits::default() });
     let mut config = config(&settings, Places { instances: 1, memories: 1 });
     config.allocation_strategy(InstanceAllocationStrategy::OnDemand).parallel_compilation(false);
     wasmtime::Engine::new(&config)
 }
 
 fn config(settings: &EngineSettings, places: Places) -> Config {
+    let limits = &settings.limits;
     let number = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
     let all = |each: usize| number(places.instances.saturating_mul(each));
     let mut pool = PoolingAllocationConfig::default();
     pool.total_component_instances(all(1))
-        .total_core_instances(all(settings.core_instances))
+        .total_core_instances(all(count(limits.core_instances)))
         .total_memories(number(places.memories))
-        .total_tables(all(settings.tables))
+        .total_tables(all(count(limits.tables)))
         // A store keeps its stack until it is dropped.
         .total_stacks(all(1))
-        .max_memory_size(settings.memory)
-        .table_elements(settings.table_elements)
+        .max_memory_size(limits.memory_slot)
+        .table_elements(count(limits.table_elements))
         // A core module may have as many as its component; wasmtime allows it one of each.
-        .max_memories_per_module(number(settings.memories))
-        .max_tables_per_module(number(settings.tables))
-        .max_memories_per_component(number(settings.memories))
-        .max_core_instances_per_component(number(settings.core_instances))
-        .max_tables_per_component(number(settings.tables))
+        .max_memories_per_module(limits.memories)
+        .max_tables_per_module(limits.tables)
+        .max_memories_per_component(limits.memories)
+        .max_core_instances_per_component(limits.core_instances)
+        .max_tables_per_component(limits.tables)
         .max_component_instance_size(4 << 20)
         .max_core_instance_size(4 << 20)
-        .linear_memory_keep_resident(settings.keep_resident)
-        .table_keep_resident(settings.keep_resident)
+        .linear_memory_keep_resident(limits.keep_resident)
+        .table_keep_resident(limits.keep_resident)
         .pagemap_scan(Enabled::Auto)
         // Without a batch: in a batch the memories of the last sessions would stay, full, until others end.
         .decommit_batch_size(1);
@@ -204,12 +206,12 @@ fn config(settings: &EngineSettings, places: Places) -> Config {
     config
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
         .memory_init_cow(false)
-        .memory_reservation(u64::try_from(settings.memory).unwrap_or(u64::MAX))
+        .memory_reservation(u64::try_from(limits.memory_slot).unwrap_or(u64::MAX))
         .memory_guard_size(u64::try_from(GUARD).unwrap_or(u64::MAX))
         .concurrency_support(false)
         .epoch_interruption(true)
-        .max_wasm_stack(settings.stack)
-        .async_stack_size(settings.stack.saturating_add(settings.host_stack))
+        .max_wasm_stack(limits.stack)
+        .async_stack_size(limits.stack.saturating_add(limits.host_stack))
         .async_stack_zeroing(true)
         .cranelift_opt_level(OptLevel::Speed)
         .parallel_compilation(true)

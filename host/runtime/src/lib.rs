@@ -70,15 +70,14 @@ pub use grants::topics::Topics;
 pub use grants::{
     Access, AllowList, Clock, Directory, DirectoryError, Grant, Grants, Quota, TcpAllow, Usage, keyvalue,
 };
-pub use limits::{KeyValueLimits, Limits, TopicLimits};
+pub use limits::Limits;
 pub use plugin::compile::cache::{Cache, CacheKey};
 pub use plugin::compile::loader::{Loader, Source, Terms};
 pub use plugin::compile::requirements::InstanceLimits;
 pub use plugin::compile::slots::{CompileSlots, is_large};
 pub use plugin::compile::{CompileSettings, Compiler, compile_stdin};
-pub use plugin::health::HealthSettings;
 pub use plugin::lookup::{Lookup, Plugins, Start};
-pub use plugin::registry::{Fallback, Listed, Published, Registry, RegistrySettings};
+pub use plugin::registry::{Fallback, Listed, Published, Registry};
 pub use plugin::routes::Routes;
 pub use plugin::{Contents, Plugin};
 pub use session::notice::notice;

@@ -26,7 +26,8 @@ use crate::engine::Engine;
 use crate::error::Error;
 use crate::grants::Grant;
 use crate::host::State;
-use crate::plugin::health::{Cause, Health, HealthSettings, Opened, Scope, Verdict, Who};
+use crate::limits::Limits;
+use crate::plugin::health::{Cause, Health, Opened, Scope, Verdict, Who};
 use crate::tenant::Tenant;
 pub(crate) use kind::check_bytes;
 use live::Live;
@@ -201,10 +202,10 @@ impl Plugin {
     }
 
     /// Gives it its place in a registry. A plugin has one place for all its life; a second is not taken.
-    pub(crate) fn stand(&self, generation: u32, settings: HealthSettings, older: Option<Arc<Plugin>>) {
+    pub(crate) fn stand(&self, generation: u32, limits: Arc<Limits>, older: Option<Arc<Plugin>>) {
         self.standing.get_or_init(|| Standing {
             generation,
-            health: Mutex::new(Health::new(settings)),
+            health: Mutex::new(Health::new(limits)),
             older: Mutex::new(older),
             proven: OnceLock::new(),
         });

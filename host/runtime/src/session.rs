@@ -106,7 +106,7 @@ impl Session {
     /// Of a session that begins with this plugin.
     fn new(home: &Arc<Plugin>, facts: Facts, tenant: &Arc<Tenant>, plugins: &Arc<dyn Plugins>) -> Self {
         let router = Router::new(home, plugins, tenant, &facts);
-        let usage = SessionUsage::new(tenant.limits().share_ticks, tenant.limits().burst_ticks);
+        let usage = SessionUsage::new(tenant.limits());
         let (hand_over_check, processes) = (router.hand_over_check(), Processes::new(home, usage));
         Self { facts, tenant: Arc::clone(tenant), router, hand_over_check, opened: false, processes }
     }

@@ -1,10 +1,10 @@
 //! The panic guard: where a panic stops and becomes a value. Everything that catches a panic does it in here.
 //!
-//! [`catch`] and [`catch_future`] are for work of one session, connection or question: whoever asked for it goes on, and
-//! says what was lost. Every task and thread that lives longer runs in one of three other ways: as a task that is started
-//! again ([`supervise`]), as a thread that is ([`supervise_thread`]), or as work without which the program ends
-//! ([`guard`], [`guard_future`]). Each of these logs the error `task failed` with the task's name and what the panic said.
-//! What is started again waits before that: [`FIRST_PAUSE`], twice as long each time, at most [`LONGEST_PAUSE`].
+//! [`catch`] and [`catch_future`] are for work of one session, connection or question: whoever asked for it goes on,
+//! and says what was lost. Every task and thread that lives longer runs in one of three other ways: as a task that is
+//! started again ([`supervise`]), as a thread that is ([`supervise_thread`]), or as work without which the program ends
+//! ([`guard`], [`guard_future`]). Each of these logs the error `task failed` with the task's name and what the panic
+//! said. What is started again waits before that: [`FIRST_PAUSE`], twice as long each time, at most [`LONGEST_PAUSE`].
 //!
 //! Such work cannot end by itself, only by a panic: a task's future never gives a value ([`Infallible`]), and a
 //! thread's work returns only when its owner is gone.

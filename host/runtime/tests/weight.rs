@@ -40,7 +40,7 @@ fn the_future_of_a_session_is_small() {
 fn an_engine_for_ten_thousand_sessions_takes_little_memory_until_they_start() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let before = anonymous();
-    let engine = Engine::new(&EngineSettings::default()).unwrap();
+    let engine = Engine::new(&EngineSettings::of(&Limits::default())).unwrap();
     let plugin = Plugin::load(&engine, "bare", &guests::wasm("bare")).unwrap();
     let grown = anonymous() - before;
     println!("engine of {} and {}: {grown} KiB", engine.capacity(), plugin.name());
@@ -50,7 +50,7 @@ fn an_engine_for_ten_thousand_sessions_takes_little_memory_until_they_start() {
 #[test]
 fn an_idle_session_is_small_and_keeps_no_large_buffer() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let engine = Engine::new(&EngineSettings { sessions: 2000, ..EngineSettings::default() }).unwrap();
+    let engine = Engine::new(&EngineSettings::of(&Limits { instances: 2000, ..Limits::default() })).unwrap();
     let plugin = Plugin::load(&engine, "bare", &guests::wasm("bare")).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {

@@ -87,7 +87,7 @@ fn read(path: &Path, links: Links, writers: Writers, most: usize) -> Result<(Str
 /// # Errors
 /// Why a server would refuse it, or why the check could not be completed.
 pub(super) async fn check(path: &Path, loader: &Loader, limits: &Limits) -> Result<Arc<Plugin>, CheckError> {
-    check_as(path, Links::Follow, Writers::Anybody, limits.component, loader).await
+    check_as(path, Links::Follow, Writers::Anybody, limits.plugins.component, loader).await
 }
 
 async fn check_as(
@@ -160,7 +160,7 @@ pub(super) async fn check_named(config: &Config, loader: &Loader) -> Faults {
     let (mut faults, limits) = (Faults::default(), &config.limits);
     // For all plugins that tenants deploy, together. Wall-clock time, because a check before a start (ExecStartPre=)
     // delays that start: what there is no time for is not an error.
-    let mut time_left = limits.compile_time;
+    let mut time_left = limits.plugins.compile_time;
     let mut files: BTreeMap<PathBuf, Option<Arc<Plugin>>> = BTreeMap::new();
     for (name, plugin) in config.named_plugins() {
         let tenant = config.tenants.get(name);
@@ -173,8 +173,8 @@ pub(super) async fn check_named(config: &Config, loader: &Loader) -> Faults {
         let shown = path.display().to_string();
         if !files.contains_key(&path) {
             let (links, writers, most) = match is_own {
-                true => (Links::Refuse, Writers::Tenant, tenant.limits.component_tenant),
-                false => (Links::Follow, Writers::Operator, limits.component),
+                true => (Links::Refuse, Writers::Tenant, tenant.limits.plugins.component_tenant),
+                false => (Links::Follow, Writers::Operator, limits.plugins.component),
             };
             let is_theirs = is_own && tenant.deploys;
             let (began, time) = (Instant::now(), if is_theirs { time_left } else { Duration::MAX });
@@ -209,7 +209,7 @@ pub(super) async fn check_named(config: &Config, loader: &Loader) -> Faults {
 }
 
 fn no_time_left(limits: &Limits) -> String {
-    let most = limits.compile_time.as_secs_f32();
+    let most = limits.plugins.compile_time.as_secs_f32();
     format!("checking all that tenants put into their folders takes more than the {most} s that are allowed")
 }
 
@@ -218,9 +218,9 @@ fn no_time_left(limits: &Limits) -> String {
 /// # Errors
 /// Why it is not a component, or why that could not be determined.
 pub(super) async fn inspect(path: &Path, loader: &Loader, limits: &Limits) -> Result<Inspected, CheckError> {
-    let (name, source) = read(path, Links::Follow, Writers::Anybody, limits.component)?;
+    let (name, source) = read(path, Links::Follow, Writers::Anybody, limits.plugins.component)?;
     let slots = CompileSlots::new(1);
-    let terms = Terms { component: limits.component, slots: &slots, tenant: "" };
+    let terms = Terms { component: limits.plugins.component, slots: &slots, tenant: "" };
     match loader.inspect(&source, terms).await {
         Ok(contents) => Ok(Inspected { name, source, contents }),
         Err(error) => Err(CheckError::of(&error)),

@@ -1,7 +1,7 @@
 //! Where a setting belongs that stands in another table, or that sshd_config calls otherwise.
 
 use super::reader::Findings;
-use crate::config::sections::limits::{Limits, Scope};
+use crate::config::sections::limits::Limits;
 use crate::config::suggest::plain;
 
 /// Where the settings belong that come before every table.
@@ -65,10 +65,9 @@ fn places(name: &str) -> Vec<&'static str> {
     let name = plain(name);
     let settings = SETTINGS.iter().filter(|(_, names)| names.iter().any(|known| plain(known) == name));
     let mut places: Vec<&'static str> = settings.map(|(place, _)| *place).collect();
-    let rows = Limits::table().into_iter().flat_map(|group| group.rows);
-    if let Some(row) = rows.into_iter().find(|row| plain(row.name) == name) {
+    if let Some(row) = Limits::table().into_iter().find(|row| plain(row.name) == name) {
         places.push("in [limits]");
-        if row.scope != Scope::Host {
+        if row.scope.is_for_tenants() {
             places.push("in [tenants.NAME.limits]");
         }
     }

@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 use crate::config::sections::algorithms;
 use crate::config::sections::grants;
-use crate::config::sections::limits::{Group, Limits, Scope};
+use crate::config::sections::limits::{Limits, Row};
 use crate::config::sections::listen;
 
 /// Everything but the two tables that are printed from what is declared elsewhere. `LISTEN` stands for the default address,
@@ -106,24 +106,22 @@ pub fn reference() -> String {
         text += &format!("#{name} = {default}\n");
     }
     text += LIMITS;
-    for group in Limits::table() {
-        write_group(&mut text, &group).expect("a String takes every write");
+    let mut title = "";
+    for row in Limits::table() {
+        if row.title != title {
+            title = row.title;
+            text += &format!("\n# --- {title} ---\n");
+        }
+        write_limit(&mut text, &row).expect("a String takes every write");
     }
     text
 }
 
-fn write_group(text: &mut String, group: &Group) -> std::fmt::Result {
-    writeln!(text, "\n# --- {} ---", group.title)?;
-    for row in &group.rows {
-        writeln!(text)?;
-        for words in row.words {
-            writeln!(text, "#{words}")?;
-        }
-        let mark = match row.scope {
-            Scope::Host => "",
-            Scope::Tenant => " # tenant",
-        };
-        writeln!(text, "#{} = {}{mark}", row.name, row.default)?;
+fn write_limit(text: &mut String, row: &Row) -> std::fmt::Result {
+    writeln!(text)?;
+    for line in row.docs {
+        writeln!(text, "#{line}")?;
     }
-    Ok(())
+    let mark = if row.scope.is_for_tenants() { " # tenant" } else { "" };
+    writeln!(text, "#{} = {}{mark}", row.name, row.default)
 }

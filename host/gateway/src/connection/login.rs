@@ -141,7 +141,7 @@ impl Login {
     /// # Errors
     /// When the user has as many connections as are allowed.
     pub(crate) fn take_seat(&self, gateway: &Gateway, identity: &Identity) -> Result<Seat, Error> {
-        let most = gateway.limits_of(identity).connections_per_user;
+        let most = gateway.limits_of(identity).plugins.connections_per_user;
         gateway.tenants().acquire_connection(&identity.user, most).map_err(|crowded| {
             if crowded.is_news {
                 let (user, tenant) = (escape(identity.user.as_bytes()), escape(identity.tenant.as_bytes()));

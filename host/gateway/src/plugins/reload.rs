@@ -41,12 +41,12 @@ use whelk_runtime::CompileSlots;
 use whelk_runtime::supervise::supervise;
 
 use crate::config::Limits;
-use crate::config::derived::count;
 pub use folder::Folder;
 pub(crate) use folder::PluginFolder;
 use status::Status;
 pub use task::Loaders;
 use task::{Context, Task};
+use whelk_runtime::limits::count;
 
 /// The running task. It ends when this is dropped; what was loaded stays.
 pub struct Reload {
@@ -69,7 +69,7 @@ impl Reload {
     /// # Errors
     /// When a folder of the operator's cannot be read.
     pub async fn start(folders: Vec<Folder>, loaders: Loaders, limits: &Limits) -> Result<Reload, String> {
-        let tenants_slots = Arc::new(CompileSlots::new(count(limits.compile_jobs)));
+        let tenants_slots = Arc::new(CompileSlots::new(count(limits.plugins.compile_jobs)));
         let folders: Arc<[_]> =
             folders.into_iter().map(|folder| Arc::new(PluginFolder::new(folder, limits, &tenants_slots))).collect();
         let (tell, prepared) = watch::channel(false);

@@ -14,7 +14,7 @@ use whelk_ssh::transport::SignatureRequest;
 use whelk_ssh::{auth, connection};
 
 use crate::auth::access::{Access, Identity};
-use crate::config::derived::{count, engine_settings, plugin_limits, protocol, registry_settings};
+use crate::config::derived::{engine_settings, plugin_limits, protocol};
 use crate::config::{self, Config, Entrance, EnvironmentNames, Limits};
 use crate::observe::escape::escape;
 use crate::os_limits;
@@ -61,7 +61,7 @@ impl Gateway {
         let access = Access::new(config);
         let files = os_limits::make_room(config);
         let engine = start_engine(&config.limits, files.plugins)?;
-        let registry = Arc::new(Registry::new(registry_settings(&config.limits)));
+        let registry = Arc::new(Registry::new(&config.limits.plugins));
         let own = own_folders(config);
         let tenants = make_tenants(config, &own, &registry, files)?;
         let authentication = auth::server::Settings {
@@ -97,7 +97,7 @@ impl Gateway {
         let mut fresh = [0; 32];
         SystemRandom::new().fill(&mut fresh).map_err(|error| error.to_string())?;
         let key = CacheKey::new(state.cache_key(&fresh).map_err(|error| error.to_string())?);
-        let most = u64::try_from(config.limits.cache_bytes).unwrap_or(u64::MAX);
+        let most = u64::try_from(config.limits.plugins.cache_bytes).unwrap_or(u64::MAX);
         let cache = |folder: PathBuf| {
             let opened = Cache::open(folder.clone(), key.clone(), &self.engine, most);
             opened.map_err(|error| format!("{}: {error}", folder.display()))
@@ -109,7 +109,7 @@ impl Gateway {
             tenant: None,
             writers: if self.demonstration { Writers::Anybody } else { Writers::Operator },
             registry: Arc::clone(&self.registry),
-            component: config.limits.component,
+            component: config.limits.plugins.component,
         };
         let folders = std::iter::once(operators).chain(self.own.values().cloned()).collect();
         let limits = trial_limits(config);
@@ -236,7 +236,7 @@ fn make_tenants(
     files: os_limits::Files,
 ) -> Result<Tenants, String> {
     let plugin_limits = |limits: &Limits| {
-        let tenant_open_files = count(files.share(limits.tenant_open_files));
+        let tenant_open_files = files.share(limits.plugins.tenant_open_files);
         whelk_runtime::Limits { tenant_open_files, ..plugin_limits(limits) }
     };
     let granter = Granter::new(&config.state);
@@ -251,8 +251,9 @@ fn make_tenants(
 fn own_folders(config: &Config) -> BTreeMap<String, Folder> {
     let folder = |(name, tenant): (&String, &config::Tenant)| {
         let path = tenant.plugins.clone()?;
-        let registry = Arc::new(Registry::new(registry_settings(&config.limits)));
-        let (tenant, writers, component) = (Some(name.clone()), Writers::Tenant, tenant.limits.component_tenant);
+        let registry = Arc::new(Registry::new(&config.limits.plugins));
+        let (tenant, writers, component) =
+            (Some(name.clone()), Writers::Tenant, tenant.limits.plugins.component_tenant);
         Some((name.clone(), Folder { path, tenant, writers, registry, component }))
     };
     config.tenants.iter().filter_map(folder).collect()
@@ -262,8 +263,10 @@ fn own_folders(config: &Config) -> BTreeMap<String, Folder> {
 /// have. Whoever may have less is told so when a session of it starts.
 #[must_use]
 pub fn trial_limits(config: &Config) -> Limits {
-    let most = config.tenants.values().map(|tenant| tenant.limits.memory).max().unwrap_or_default();
-    Limits { memory: config.limits.memory.max(most), ..config.limits.clone() }
+    let most = config.tenants.values().map(|tenant| tenant.limits.plugins.memory).max().unwrap_or_default();
+    let mut limits = config.limits.clone();
+    limits.plugins.memory = limits.plugins.memory.max(most);
+    limits
 }
 
 /// Makes plugins of files as a server with these limits does, without a server.
@@ -272,7 +275,9 @@ pub fn trial_limits(config: &Config) -> Limits {
 /// When the plugin host cannot be started.
 pub fn lone_loader(limits: &Limits) -> Result<Loader, String> {
     // Nothing is granted to what is only tried.
-    let engine = start_engine(&Limits { instances: 1, ..limits.clone() }, 0)?;
+    let mut alone = limits.clone();
+    alone.plugins.instances = 1;
+    let engine = start_engine(&alone, 0)?;
     Ok(loader(engine, Path::new(THIS_PROGRAM), None, limits))
 }
 
@@ -280,9 +285,9 @@ pub fn lone_loader(limits: &Limits) -> Result<Loader, String> {
 fn loader(engine: Engine, program: &Path, cache: Option<Cache>, limits: &Limits) -> Loader {
     let settings = CompileSettings {
         memory: os_limits::compile_memory(limits),
-        time: limits.compile_time,
-        code: limits.compile_code,
-        instance_memory: engine.memory(),
+        time: limits.plugins.compile_time,
+        code: limits.plugins.compile_code,
+        instance_memory: engine.memory_slot(),
     };
     let compiler = Compiler::new(program.to_owned(), "compile", settings);
     Loader::new(engine, compiler, cache, Tenant::new("trial", plugin_limits(limits), Grants::default()))

@@ -19,7 +19,7 @@ use crate::{bombs, guests};
 const INSTANCE_MEMORY: usize = 256 << 20;
 
 fn engine() -> Engine {
-    let settings = EngineSettings { sessions: 4, memory: INSTANCE_MEMORY, ..EngineSettings::default() };
+    let settings = EngineSettings::of(&Limits { instances: 4, memory_slot: INSTANCE_MEMORY, ..Limits::default() });
     Engine::new(&settings).unwrap()
 }
 
@@ -305,7 +305,7 @@ async fn a_second_start_compiles_nothing() {
 async fn code_for_another_engine_is_compiled_again() {
     let folder = tempfile::tempdir().unwrap();
     load(&loader(&engine(), settings(), Some(folder.path())), guests::plugin(1)).await.unwrap();
-    let small = EngineSettings { sessions: 1, memory: 16 << 20, ..EngineSettings::default() };
+    let small = EngineSettings::of(&Limits { instances: 1, memory_slot: 16 << 20, ..Limits::default() });
     let other = Engine::new(&small).unwrap();
     let fitting = CompileSettings { instance_memory: 16 << 20, ..settings() };
     load(&loader(&other, fitting, Some(folder.path())), guests::plugin(1)).await.unwrap();

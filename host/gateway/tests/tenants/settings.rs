@@ -49,11 +49,16 @@ fn a_tenant_is_read_as_it_is_written() {
     assert_eq!(tenant.routes.find(&Start::Exec(b"git lfs pull")), Some(("git lfs", "shell")));
     assert_eq!(tenant.routes.find(&Start::Exec(b"git pull")), Some(("git", "git")));
     // More than the server's default, which other tenants have.
-    assert_eq!((config.limits.memory, config.limits.component_tenant), (64 << 20, 16 << 20));
+    assert_eq!((config.limits.plugins.memory, config.limits.plugins.component_tenant), (64 << 20, 16 << 20));
     let (memory, component_tenant) = (128 << 20, 32 << 20);
     let cpu_call = Duration::from_millis(100);
-    assert_eq!(tenant.limits, Limits { memory, component_tenant, cpu_call, ..config.limits.clone() });
-    assert_eq!(tenant.limits.cpu_start, Duration::from_millis(50), "the server's, where the tenant says nothing");
+    let plugins = whelk_runtime::Limits { memory, component_tenant, cpu_call, ..config.limits.plugins.clone() };
+    assert_eq!(tenant.limits, Limits { plugins, ..config.limits.clone() });
+    assert_eq!(
+        tenant.limits.plugins.cpu_start,
+        Duration::from_millis(50),
+        "the server's, where the tenant says nothing"
+    );
     let variable = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     let directory = Directory {
         path: Some(place.root.join("srv/acme/home")),

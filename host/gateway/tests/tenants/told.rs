@@ -29,7 +29,7 @@ fn the_tenant_in_the_reference_is_valid() {
     let config = place.good(&example_of_the_reference());
     let tenant = &config.tenants["acme"];
     assert!(tenant.grants.deploy && tenant.grants.topics);
-    assert_eq!(tenant.limits.sessions_per_user, 10);
+    assert_eq!(tenant.limits.plugins.sessions_per_user, 10);
     assert_eq!(tenant.routes.all().count(), 3);
 }
 
@@ -99,7 +99,7 @@ plugin = "shell"
 plugins = "srv/acme/plugins"
 routes.subsystem = { sftp = "echo" }
 routes.exec = { "git" = "git" }
-limits.memory = "16 MiB"
+limits.plugins.memory = "16 MiB"
 [tenants.acme.grants]
 directory = { path = "srv/acme", access = "read-write" }
 deploy = true

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::settings::{EngineSettings, MAPPINGS_OF_MEMORY, MAPPINGS_OF_STACK, OTHER_MAPPINGS};
 use crate::error::{Error, Room};
 use crate::limits::budget::Account;
+use crate::limits::count;
 
 /// Address space for all memories, in bytes: half of a process's 47 bits.
 const ADDRESS_SPACE: usize = 1 << 46;
@@ -25,12 +26,13 @@ impl Places {
     /// As many as requested, or as the kernel's mappings allow. One instance with the maximum number of memories always
     /// fits.
     pub(super) fn of(settings: &EngineSettings) -> Self {
+        let (instances, memories) = (count(settings.limits.instances), count(settings.limits.memories));
         let mappings = settings.max_map_count.saturating_sub(OTHER_MAPPINGS);
-        let instances = settings.sessions.min(mappings / (MAPPINGS_OF_STACK + MAPPINGS_OF_MEMORY)).max(1);
+        let instances = instances.min(mappings / (MAPPINGS_OF_STACK + MAPPINGS_OF_MEMORY)).max(1);
         let mapped = mappings.saturating_sub(instances.saturating_mul(MAPPINGS_OF_STACK)) / MAPPINGS_OF_MEMORY;
-        let addressed = ADDRESS_SPACE / settings.memory.saturating_add(GUARD);
-        let memories = instances.saturating_mul(settings.memories).min(mapped).min(addressed);
-        Self { instances, memories: memories.max(settings.memories) }
+        let addressed = ADDRESS_SPACE / settings.limits.memory_slot.saturating_add(GUARD);
+        let all = instances.saturating_mul(memories).min(mapped).min(addressed);
+        Self { instances, memories: all.max(memories) }
     }
 }
 
@@ -100,18 +102,22 @@ impl Drop for Slot {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::Limits;
 
-    fn places(sessions: usize, memories: usize, limit: usize) -> (usize, usize) {
-        let settings = EngineSettings { sessions, memories, max_map_count: limit, ..EngineSettings::default() };
+    fn settings(instances: u32, memories: u32) -> EngineSettings {
+        EngineSettings::of(&Limits { instances, memories, ..Limits::default() })
+    }
+
+    fn places(instances: u32, memories: u32, limit: usize) -> (usize, usize) {
+        let settings = EngineSettings { max_map_count: limit, ..settings(instances, memories) };
         let Places { instances, memories } = Places::of(&settings);
         (instances, memories)
     }
 
     #[test]
     fn fifteen_thousand_instances_of_one_memory_fit_the_kernels_default() {
-        let settings = |sessions| EngineSettings { sessions, ..EngineSettings::default() };
-        assert_eq!(settings(15_000).mappings(1), 65_000);
-        assert_eq!(settings(15_000).mappings(3), 125_000);
+        assert_eq!(settings(15_000, 3).mappings(1), 65_000);
+        assert_eq!(settings(15_000, 3).mappings(3), 125_000);
         assert_eq!(places(15_000, 3, 65_530), (15_000, 15_265));
         // If fewer instances are requested, more of them may have three memories.
         assert_eq!(places(1_000, 3, 65_530), (1_000, 3_000));
@@ -126,8 +132,9 @@ mod tests {
                 let (instances, slots) = places(sessions, memories, limit);
                 let taken = instances * MAPPINGS_OF_STACK + slots * MAPPINGS_OF_MEMORY + OTHER_MAPPINGS;
                 // Except for the memories of the one instance that always fits.
-                assert!(taken <= limit || slots == memories, "{limit} {sessions} {memories}: {taken}");
-                assert!(slots >= memories && instances >= 1);
+                let of_one = count(memories);
+                assert!(taken <= limit || slots == of_one, "{limit} {sessions} {memories}: {taken}");
+                assert!(slots >= of_one && instances >= 1);
                 assert!(slots * ((256 << 20) + GUARD) <= ADDRESS_SPACE);
             }
         }

@@ -15,8 +15,8 @@ use tokio::time::Instant;
 
 pub(crate) use mailbox::{Mail, Mailbox};
 
-use crate::limits::TopicLimits;
 use crate::limits::rate::TokenBucket;
+use crate::limits::{Limits, count};
 
 /// The longest name of a topic, in bytes.
 const NAME: usize = 256;
@@ -56,24 +56,24 @@ impl Topics {
         topic: &str,
         bytes: usize,
         data: impl FnOnce() -> Arc<[u8]>,
-        limits: &TopicLimits,
+        limits: &Limits,
         rate: &TokenBucket,
     ) -> Result<u32, Refusal> {
-        if bytes > limits.message || topic.len() > NAME {
+        if bytes > limits.topic_message || topic.len() > NAME {
             return Err(Refusal::TooLarge);
         }
         let table = self.subscribers.read().unwrap_or_else(PoisonError::into_inner);
         let found = table.get_key_value(topic);
-        let count = found.map_or(0, |(_, boxes)| boxes.len());
-        let cost = bytes + POSTAGE * (1 + count);
+        let subscribers = found.map_or(0, |(_, boxes)| boxes.len());
+        let cost = bytes + POSTAGE * (1 + subscribers);
         if !rate.try_take_on_credit(u64::try_from(cost).unwrap_or(u64::MAX), Instant::now()) {
             return Err(Refusal::OverQuota);
         }
         if let Some((name, boxes)) = found {
-            let data = data();
-            boxes.values().for_each(|mailbox| mailbox.put(name, &data, limits.waiting, limits.waiting_bytes));
+            let (data, waiting) = (data(), count(limits.topic_waiting));
+            boxes.values().for_each(|mailbox| mailbox.put(name, &data, waiting, limits.topic_waiting_bytes));
         }
-        Ok(u32::try_from(count).unwrap_or(u32::MAX))
+        Ok(u32::try_from(subscribers).unwrap_or(u32::MAX))
     }
 
     /// A session without subscriptions.
@@ -102,14 +102,14 @@ pub(crate) struct Subscriber {
 }
 
 impl Subscriber {
-    pub(crate) fn subscribe(&mut self, topic: &str, limits: &TopicLimits) -> Result<(), Refusal> {
+    pub(crate) fn subscribe(&mut self, topic: &str, most: usize) -> Result<(), Refusal> {
         if topic.len() > NAME {
             return Err(Refusal::TooLarge);
         }
         if self.subscriptions.iter().any(|name| **name == *topic) {
             return Ok(());
         }
-        if self.subscriptions.len() >= limits.subscriptions {
+        if self.subscriptions.len() >= most {
             return Err(Refusal::TooMany);
         }
         let mut table = self.topics.subscribers.write().unwrap_or_else(PoisonError::into_inner);
@@ -155,8 +155,11 @@ impl Drop for Subscriber {
 mod tests {
     use super::*;
 
+    /// Subscriptions that a session may have here.
+    const MOST: usize = 2;
+
     fn publish(topics: &Topics, topic: &str, text: &str) -> Result<u32, Refusal> {
-        topics.publish(topic, text.len(), || text.as_bytes().into(), &TopicLimits::default(), &rate())
+        topics.publish(topic, text.len(), || text.as_bytes().into(), &Limits::default(), &rate())
     }
 
     fn rate() -> TokenBucket {
@@ -166,13 +169,12 @@ mod tests {
     #[test]
     fn nothing_is_left_of_a_topic_without_subscribers() {
         let topics = Topics::new();
-        let limits = TopicLimits::default();
         let mut first = topics.subscriber();
         let mut second = topics.subscriber();
-        first.subscribe("a", &limits).unwrap();
-        first.subscribe("a", &limits).unwrap();
-        second.subscribe("a", &limits).unwrap();
-        second.subscribe("b", &limits).unwrap();
+        first.subscribe("a", MOST).unwrap();
+        first.subscribe("a", MOST).unwrap();
+        second.subscribe("a", MOST).unwrap();
+        second.subscribe("b", MOST).unwrap();
         assert_eq!(publish(&topics, "a", "x"), Ok(2));
         first.unsubscribe("a");
         first.unsubscribe("never");
@@ -188,12 +190,12 @@ mod tests {
         let subscribers: Vec<_> = (0..100)
             .map(|_| {
                 let mut subscriber = topics.subscriber();
-                subscriber.subscribe("a", &TopicLimits::default()).unwrap();
+                subscriber.subscribe("a", MOST).unwrap();
                 subscriber
             })
             .collect();
         let data: Arc<[u8]> = vec![7; 1_000].into();
-        let published = topics.publish("a", data.len(), || Arc::clone(&data), &TopicLimits::default(), &rate());
+        let published = topics.publish("a", data.len(), || Arc::clone(&data), &Limits::default(), &rate());
         assert_eq!(published, Ok(100));
         assert_eq!(Arc::strong_count(&data), 101);
         drop(subscribers);
@@ -202,7 +204,7 @@ mod tests {
 
     #[test]
     fn what_a_tenant_publishes_is_held_to_its_rate() {
-        let (topics, limits) = (Topics::new(), TopicLimits::default());
+        let (topics, limits) = (Topics::new(), Limits::default());
         let rate = TokenBucket::of_a_second(1_000, Instant::now());
         let publish = || topics.publish("a", 1_000, || Arc::from(vec![0; 1_000]), &limits, &rate);
         assert_eq!([publish(), publish()], [Ok(0), Err(Refusal::OverQuota)]);
@@ -210,15 +212,15 @@ mod tests {
 
     #[test]
     fn names_and_messages_that_are_too_long_and_subscriptions_that_are_too_many_are_refused() {
-        let (topics, limits) = (Topics::new(), TopicLimits { subscriptions: 2, ..TopicLimits::default() });
+        let (topics, limits) = (Topics::new(), Limits::default());
         let long = "x".repeat(NAME + 1);
         let mut subscriber = topics.subscriber();
-        assert_eq!(subscriber.subscribe(&long, &limits), Err(Refusal::TooLarge));
+        assert_eq!(subscriber.subscribe(&long, MOST), Err(Refusal::TooLarge));
         assert_eq!(publish(&topics, &long, ""), Err(Refusal::TooLarge));
-        assert_eq!(publish(&topics, "a", &"x".repeat(limits.message + 1)), Err(Refusal::TooLarge));
-        subscriber.subscribe("", &limits).unwrap();
-        subscriber.subscribe("\0", &limits).unwrap();
-        assert_eq!(subscriber.subscribe("c", &limits), Err(Refusal::TooMany));
-        subscriber.subscribe("", &limits).unwrap();
+        assert_eq!(publish(&topics, "a", &"x".repeat(limits.topic_message + 1)), Err(Refusal::TooLarge));
+        subscriber.subscribe("", MOST).unwrap();
+        subscriber.subscribe("\0", MOST).unwrap();
+        assert_eq!(subscriber.subscribe("c", MOST), Err(Refusal::TooMany));
+        subscriber.subscribe("", MOST).unwrap();
     }
 }

@@ -183,7 +183,7 @@ impl Channel {
 
     /// The process wants another plugin to take over when its call returns.
     fn hand_over(&self, plugin: String) -> Result<(), HandOverError> {
-        if !self.pipes.may_hand_over(self.limits().handoffs) {
+        if !self.pipes.may_hand_over(self.limits().passages) {
             return Err(HandOverError::NotPermitted);
         }
         (self.hand_over_check)(&plugin)?;
@@ -194,7 +194,7 @@ impl Channel {
     /// Whether one more variable of the client's fits.
     pub(crate) fn has_room_for_env(&self, name: &str, value: &[u8]) -> bool {
         let used: usize = self.handoff.env.iter().map(|(name, value)| name.len() + value.len()).sum();
-        used + name.len() + value.len() <= self.limits().environment
+        used + name.len() + value.len() <= self.limits().environment_bytes
     }
 }
 

@@ -20,6 +20,7 @@ use super::state::State;
 use crate::grants::keyvalue::{Buckets, InFlight, KeyValue, Load, Page, StoreError, operations_of};
 use crate::host::bindings::keyvalue::store as wit;
 use crate::limits::budget::Charge;
+use crate::limits::count;
 
 /// The most bytes of keys on one page of a list.
 const PAGE: usize = 256 << 10;
@@ -96,7 +97,7 @@ impl State {
         if self.grants().keyvalue.is_none() {
             return Err(wit::Error::AccessDenied);
         }
-        self.check_length("the name of the bucket", name.len(), self.limits().keyvalue.key)?;
+        self.check_length("the name of the bucket", name.len(), self.limits().keyvalue_key)?;
         let charge = self.charges.memory(name.len()).ok_or_else(|| other("the tenant has no memory left"))?;
         let bucket = OpenBucket { name, _charge: charge };
         self.wasi().view().table.push(bucket).map_err(|_| other("too many handles"))
@@ -107,16 +108,16 @@ impl State {
     }
 
     fn check_key(&self, key: &str) -> Result<(), wit::Error> {
-        self.check_length("the key", key.len(), self.limits().keyvalue.key)
+        self.check_length("the key", key.len(), self.limits().keyvalue_key)
     }
 
     fn check_value(&self, length: usize) -> Result<(), wit::Error> {
-        self.check_length("the value", length, self.limits().keyvalue.value)
+        self.check_length("the value", length, self.limits().keyvalue_value)
     }
 
-    fn check_count(&self, count: usize) -> Result<(), wit::Error> {
-        let most = self.limits().keyvalue.batch;
-        if count <= most { Ok(()) } else { Err(other(format_args!("more than {most} keys in one call"))) }
+    fn check_count(&self, keys: usize) -> Result<(), wit::Error> {
+        let most = count(self.limits().keyvalue_batch);
+        if keys <= most { Ok(()) } else { Err(other(format_args!("more than {most} keys in one call"))) }
     }
 
     /// Charges the tenant for bytes that were read.
@@ -174,7 +175,7 @@ macro_rules! check {
 
 async fn get(mut store: Context<'_>, (handle, key): (Handle, String)) -> Answer<Option<Vec<u8>>> {
     check!(store.data().check_key(&key));
-    let most = store.data().limits().keyvalue.value;
+    let most = store.data().limits().keyvalue_value;
     let Turn { buckets, bucket, room } = check!(turn(&mut store, &handle, Load::read(1, most)).await);
     let mut values = check!(buckets.get_many(room, bucket, vec![key], most).await);
     let value = values.pop().flatten();
@@ -206,7 +207,7 @@ async fn exists(mut store: Context<'_>, (handle, key): (Handle, String)) -> Answ
 }
 
 async fn list_keys(mut store: Context<'_>, (handle, cursor): (Handle, Option<u64>)) -> Answer<wit::KeyResponse> {
-    let page = Page { cursor, keys: store.data().limits().keyvalue.batch, bytes: PAGE };
+    let page = Page { cursor, keys: count(store.data().limits().keyvalue_batch), bytes: PAGE };
     let Turn { buckets, bucket, room } = check!(turn(&mut store, &handle, Load::read(1, PAGE)).await);
     let found = check!(buckets.list_keys(room, bucket, page).await);
     store.data().charge_for_read(found.keys.iter().map(String::len).sum());
@@ -220,7 +221,7 @@ async fn increment(mut store: Context<'_>, (handle, key, delta): (Handle, String
 }
 
 async fn get_many(mut store: Context<'_>, (handle, keys): (Handle, WasmList<WasmStr>)) -> Answer<Entries> {
-    let most = store.data().limits().host_call_bytes;
+    let most = store.data().limits().call_data;
     let keys = check!(read_keys(&mut store, &keys)?);
     let Turn { buckets, bucket, room } = check!(turn(&mut store, &handle, Load::read(keys.len(), most)).await);
     let values = check!(buckets.get_many(room, bucket, keys.clone(), most).await);

@@ -187,7 +187,7 @@ impl Drop for LogBook {
 impl Allowance {
     fn full(limits: &Limits, now: Instant) -> Self {
         Self {
-            rate: TokenBucket::new(limits.log_lines.into(), limits.log_burst.into(), now),
+            rate: TokenBucket::new(limits.log_rate.into(), limits.log_burst.into(), now),
             dropped: AtomicU64::new(0),
         }
     }

@@ -16,9 +16,9 @@ use super::wasi::files::Files;
 use crate::channel_event::Facts;
 use crate::error::Limit;
 use crate::grants::Grants;
-use crate::limits::Limits;
 use crate::limits::budget::{Budget, Total};
 use crate::limits::memory::Memory;
+use crate::limits::{Limits, count};
 use crate::tenant::Tenant;
 
 /// The data of one store. Each part lies in the file of the imports that use it.
@@ -117,14 +117,14 @@ impl ResourceLimiter for State {
     }
 
     fn instances(&self) -> usize {
-        self.limits().instances
+        count(self.limits().core_instances)
     }
 
     fn tables(&self) -> usize {
-        self.limits().tables
+        count(self.limits().tables)
     }
 
     fn memories(&self) -> usize {
-        self.limits().memories
+        count(self.limits().memories)
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::host::bindings::imports::timers::TimerError;
-use crate::limits::Limits;
+use crate::limits::{Limits, count};
 
 /// A running timer.
 struct Timer {
@@ -23,7 +23,7 @@ pub(crate) struct Timers {
 
 impl Timers {
     pub(crate) fn new(limits: &Limits) -> Self {
-        Self { running: Vec::new(), most: limits.timers, shortest: limits.shortest_timer }
+        Self { running: Vec::new(), most: count(limits.timers), shortest: limits.timer }
     }
 
     /// When the next one expires.

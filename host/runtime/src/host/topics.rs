@@ -10,6 +10,7 @@ use wasmtime::component::{Linker, WasmList};
 
 use crate::grants::topics::{Mailbox, Refusal, Subscriber};
 use crate::host::bindings::imports::topics::TopicError;
+use crate::limits::count;
 use crate::tenant::Tenant;
 
 /// What a process has of its tenant's topics.
@@ -51,7 +52,7 @@ fn publish<T: 'static>(
 ) -> Result<u32, TopicError> {
     let Some(topics) = &tenant.grants().topics else { return Err(TopicError::OverQuota) };
     let copy = || data.as_le_slice(store).into();
-    Ok(topics.publish(topic, data.len(), copy, &tenant.limits().topics, &tenant.budget().topic_rate)?)
+    Ok(topics.publish(topic, data.len(), copy, tenant.limits(), &tenant.budget().topic_rate)?)
 }
 
 impl Topics {
@@ -67,7 +68,7 @@ impl Topics {
     fn subscribe(&mut self, topic: &str) -> Result<(), TopicError> {
         let Some(topics) = &self.tenant.grants().topics else { return Err(TopicError::OverQuota) };
         let subscriber = self.subscriber.get_or_insert_with(|| topics.subscriber());
-        Ok(subscriber.subscribe(topic, &self.tenant.limits().topics)?)
+        Ok(subscriber.subscribe(topic, count(self.tenant.limits().topics))?)
     }
 }
 

@@ -24,6 +24,7 @@ use super::charges::Charges;
 use super::log::LogBook;
 use crate::grants::Clock;
 use crate::host::bindings::imports::log::Level;
+use crate::limits::count;
 use clocks::CoarseClock;
 use files::Files;
 use http::Requests;
@@ -50,14 +51,14 @@ impl Wasi {
     pub(super) fn new(log: &Arc<LogBook>, charges: &Charges) -> Self {
         let (limits, grants) = (log.tenant().limits(), log.tenant().grants());
         let mut table = ResourceTable::new();
-        table.set_max_capacity(limits.resources.saturating_mul(ENTRIES));
+        table.set_max_capacity(count(limits.resources).saturating_mul(ENTRIES));
         let mut context = WasiCtx::builder();
         context
             .allow_tcp(false)
             .allow_udp(false)
             .allow_ip_name_lookup(false)
             .envs(&grants.environment)
-            .max_random_size(limits.random)
+            .max_random_size(u64::try_from(limits.random).unwrap_or(u64::MAX))
             .stdout(Printed::new(log, Level::Info))
             .stderr(Printed::new(log, Level::Warn));
         match grants.clock {
@@ -74,12 +75,11 @@ impl Wasi {
         Self {
             context: context.build(),
             table,
-            sockets: Sockets::new(limits.tcp_sockets, charges.clone()),
+            sockets: Sockets::new(count(limits.tcp_sockets), charges.clone()),
             requests: Requests::new(log, charges.clone()),
-            files: grants
-                .directory
-                .as_ref()
-                .map(|directory| Arc::new(files::Session::new(directory, log, charges.clone(), limits.open_files))),
+            files: grants.directory.as_ref().map(|directory| {
+                Arc::new(files::Session::new(directory, log, charges.clone(), count(limits.open_files)))
+            }),
         }
     }
 

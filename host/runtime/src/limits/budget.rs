@@ -14,10 +14,10 @@ use tokio::time::Instant;
 pub(crate) use buffered::Buffered;
 pub(crate) use unsent::{Finished, Owner, Unsent};
 
-use crate::limits::Limits;
 use crate::limits::permit::Permits;
 use crate::limits::rate::TokenBucket;
 use crate::limits::throttle::Throttle;
+use crate::limits::{Limits, count};
 
 /// Of failures, so many seconds' worth may be told at once.
 const FAILURES: u64 = 5;
@@ -111,19 +111,19 @@ impl Budget {
         let now = Instant::now();
         let a_second = |units: u64| TokenBucket::of_a_second(units, now);
         let bytes = |bytes: usize| u64::try_from(bytes).unwrap_or(u64::MAX);
-        let failures = u64::from(limits.tenant_failures);
+        let failures = u64::from(limits.tenant_failure_rate);
         Self {
-            sessions: Account::new(limits.tenant_sessions),
+            sessions: Account::new(count(limits.tenant_sessions)),
             memory: Account::new(limits.tenant_memory),
-            files: Account::new(limits.tenant_open_files),
+            files: Account::new(count(limits.tenant_open_files)),
             output: Buffered::new(limits.tenant_output),
             users: Mutex::default(),
-            user_output: limits.user_output,
+            user_output: limits.user_output(),
             unsent: Arc::default(),
             output_rate: a_second(bytes(limits.tenant_output_rate)),
-            keyvalue_rate: a_second(limits.keyvalue.rate.into()),
-            topic_rate: a_second(bytes(limits.topics.rate)),
-            log_rate: a_second(limits.tenant_log_lines.into()),
+            keyvalue_rate: a_second(limits.keyvalue_rate.into()),
+            topic_rate: a_second(bytes(limits.topic_rate)),
+            log_rate: a_second(limits.tenant_log_rate.into()),
             failure_rate: TokenBucket::new(failures, failures * FAILURES, now),
             permits: OnceLock::new(),
             throttles: [const { Throttle::after_quiet(QUIET) }; Total::COUNT],

@@ -4,10 +4,10 @@
 use std::sync::Arc;
 
 use crate::error::Limit;
-use crate::limits::Limits;
 use crate::limits::budget::{Budget, Total, Totals, give_memory, take_memory};
 use crate::limits::output_charges::relieve;
 use crate::limits::usage::ProcessUsage;
+use crate::limits::{Limits, count};
 
 /// What the element of a table takes, bytes: a pointer.
 const ELEMENT: usize = 8;
@@ -32,7 +32,7 @@ pub(crate) struct Memory {
 
 impl Memory {
     pub(crate) fn new(limits: &Limits, budget: Arc<Budget>, totals: Arc<Totals>, usage: Arc<ProcessUsage>) -> Self {
-        let (limit, table_elements) = (limits.memory, limits.table_elements);
+        let (limit, table_elements) = (limits.memory, count(limits.table_elements));
         Self { limit, table_elements, budget, totals, usage, now: 0, tables: 0, peak: 0, refused: None }
     }
 

@@ -110,15 +110,15 @@ mod tests {
     use super::*;
     use crate::limits::Limits;
 
-    fn charges(user: usize, tenant: usize, all: usize) -> OutputCharges {
-        let limits = Limits { user_output: user, tenant_output: tenant, ..Limits::default() };
+    fn charges(share: u32, tenant: usize, all: usize) -> OutputCharges {
+        let limits = Limits { user_output_share: share, tenant_output: tenant, ..Limits::default() };
         let totals = Totals::new(1, usize::MAX, all);
         OutputCharges::new("somebody", &Arc::new(Budget::new(&limits)), &Arc::new(totals))
     }
 
     #[tokio::test]
     async fn more_room_than_there_is_means_all_of_it() {
-        let charges = charges(1000, 1000, 100);
+        let charges = charges(100, 1000, 100);
         let space = charges.wait(1000).await;
         assert_eq!(space.bytes(), 100);
         assert_eq!(charges.space(1).err(), Some(Total::AllOutput));
@@ -131,17 +131,17 @@ mod tests {
 
     #[tokio::test]
     async fn one_user_has_a_part_of_the_tenants_room_and_leaves_the_rest_to_others() {
-        let limits = Limits { user_output: 25, tenant_output: 100, ..Limits::default() };
-        let (tenant, all) = (Arc::new(Budget::new(&limits)), Arc::new(Totals::new(1, usize::MAX, 1000)));
+        let limits = Limits { user_output_share: 25, tenant_output: 400_000, ..Limits::default() };
+        let (tenant, all) = (Arc::new(Budget::new(&limits)), Arc::new(Totals::new(1, usize::MAX, 4_000_000)));
         let (alice, bob) = (OutputCharges::new("alice", &tenant, &all), OutputCharges::new("bob", &tenant, &all));
         let again = OutputCharges::new("alice", &tenant, &all);
-        alice.space(20).unwrap().spend(20);
-        assert_eq!(again.space(6).err(), Some(Total::UserOutput));
-        again.space(5).unwrap().spend(5);
+        alice.space(80_000).unwrap().spend(80_000);
+        assert_eq!(again.space(24_000).err(), Some(Total::UserOutput));
+        again.space(20_000).unwrap().spend(20_000);
         // What was refused has taken nothing.
-        bob.space(25).unwrap().spend(25);
-        again.give(25);
-        assert!(alice.space(25).is_ok());
+        bob.space(100_000).unwrap().spend(100_000);
+        again.give(100_000);
+        assert!(alice.space(100_000).is_ok());
         drop((alice, again));
         assert_eq!(tenant.users(), 1, "who has no session is forgotten");
     }

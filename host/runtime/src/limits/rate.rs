@@ -1,5 +1,5 @@
-//! The token bucket: the one rate limiter of the program. So many units at once, and so many a second after that. Takes no
-//! lock; whoever finds it empty waits or is refused.
+//! The token bucket: the only rate limiter of the program. It holds a burst and refills at a constant rate. It takes no
+//! lock; a caller that finds it empty waits or is refused.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 const SECOND: u128 = 1_000_000_000;
 
-/// A token bucket that everybody shares who takes from it. The unit is the owner's: bytes, log lines, microseconds of
+/// A token bucket, shared by all that take from it. The owner chooses the unit: bytes, log lines, microseconds of
 /// processor time.
 #[derive(Debug)]
 pub(crate) struct TokenBucket {
@@ -16,9 +16,9 @@ pub(crate) struct TokenBucket {
     rate: u64,
     /// The most units that it ever holds.
     size: i64,
-    /// The units that are left. Below zero is a debt: what was taken in one piece and was not there whole.
+    /// The units that are left. A negative number is a debt: more was taken at once than there was.
     left: AtomicI64,
-    /// Up to when it was refilled, in nanoseconds since `since`.
+    /// When it was last refilled, in nanoseconds since `since`.
     filled: AtomicU64,
     since: Instant,
 }
@@ -30,12 +30,12 @@ impl TokenBucket {
         Self { rate: rate.max(1), size, left: AtomicI64::new(size), filled: AtomicU64::new(0), since: now }
     }
 
-    /// A full bucket that holds what comes in a second.
+    /// A full bucket that holds one second of its rate.
     pub(crate) fn of_a_second(rate: u64, now: Instant) -> Self {
         Self::new(rate, rate, now)
     }
 
-    /// Takes so many units, whether they are there or not. Reads no clock: does not refill.
+    /// Takes units, whether they are there or not. Does not refill.
     pub(crate) fn take(&self, units: u64) {
         self.remove(units);
     }
@@ -46,7 +46,7 @@ impl TokenBucket {
         self.left.fetch_update(Ordering::AcqRel, Ordering::Relaxed, |left| (left > 0).then(|| left - 1)).is_ok()
     }
 
-    /// Takes so many units unless there is a debt. What is not there becomes one.
+    /// Takes units unless there is a debt. Units that are not there become a debt.
     pub(crate) fn try_take_on_credit(&self, units: u64, now: Instant) -> bool {
         self.fill(now);
         let units = i64::try_from(units).unwrap_or(i64::MAX);
@@ -54,26 +54,26 @@ impl TokenBucket {
         self.left.fetch_update(Ordering::AcqRel, Ordering::Relaxed, less).is_ok()
     }
 
-    /// Takes so many units and says from when on they may be used: as soon as the debt of those before is paid.
+    /// Takes units and returns when they may be used: when the debt of earlier callers is paid.
     pub(crate) fn reserve(&self, units: u64, now: Instant) -> Instant {
         self.fill(now);
         let before = self.remove(units);
         now + self.time_for(before.min(0).unsigned_abs())
     }
 
-    /// Whether nothing is left. Reads no clock: does not refill.
+    /// Whether nothing is left. Does not refill.
     pub(crate) fn looks_empty(&self) -> bool {
         self.left.load(Ordering::Acquire) <= 0
     }
 
-    /// When there will be a unit; none if there is one now.
+    /// When there will be a unit; `None` if there is one now.
     pub(crate) fn empty_until(&self, now: Instant) -> Option<Instant> {
         self.fill(now);
         let missing = 1_i64.saturating_sub(self.left.load(Ordering::Acquire)).max(0).unsigned_abs();
         (missing > 0).then(|| now + self.time_for(missing))
     }
 
-    /// Adds what has come since the last time. Less than a unit is left for the next time.
+    /// Refills. A fraction of a unit is left for the next time.
     pub(crate) fn fill(&self, now: Instant) {
         let filled = self.filled.load(Ordering::Acquire);
         let time = u64::try_from(now.saturating_duration_since(self.since).as_nanos()).unwrap_or(u64::MAX);
@@ -92,7 +92,7 @@ impl TokenBucket {
         }
     }
 
-    /// Takes so many units. Gives what was left before.
+    /// Takes units and returns what was left before.
     fn remove(&self, units: u64) -> i64 {
         let units = i64::try_from(units).unwrap_or(i64::MAX);
         let less = |left: i64| Some(left.saturating_sub(units));
@@ -100,7 +100,7 @@ impl TokenBucket {
         self.left.fetch_update(Ordering::AcqRel, Ordering::Relaxed, less).unwrap_or_else(|left| left)
     }
 
-    /// How long it takes for so many units to come.
+    /// How long it takes to refill this many units.
     fn time_for(&self, units: u64) -> Duration {
         let wait = (u128::from(units) * SECOND).div_ceil(self.rate.into());
         Duration::from_nanos(u64::try_from(wait).unwrap_or(u64::MAX))

@@ -1,5 +1,5 @@
-//! The log throttle: decides which events of one kind are logged, so that no client and no plugin can flood the log with
-//! them. One for each kind of event that somebody else can cause at will.
+//! The log throttle: decides which events of one kind are logged, so that no client and no plugin can flood the log.
+//! Every kind of event that a stranger can cause at will has one.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -16,11 +16,11 @@ pub struct Throttle {
 /// Which events are logged.
 #[derive(Debug, Clone, Copy)]
 enum Policy {
-    /// At most one in this time.
+    /// At most one per period.
     OneIn(Duration),
-    /// The first so many.
+    /// The first events, this many.
     First(u64),
-    /// The first, and the next one after none has happened for this time.
+    /// The first, and the next one after no event has happened for this time.
     AfterQuiet(Duration),
 }
 
@@ -32,29 +32,29 @@ struct State {
     suppressed: u64,
 }
 
-/// An event that is logged.
+/// An event that is to be logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Admitted {
-    /// The events that were not logged since the last one that was.
+    /// How many events were not logged since the last one that was.
     pub suppressed: u64,
     /// No further event will be logged.
     pub is_last: bool,
 }
 
 impl Throttle {
-    /// Logs at most one event in this time.
+    /// Logs at most one event per `period`.
     #[must_use]
     pub const fn one_in(period: Duration) -> Self {
         Self::new(Policy::OneIn(period))
     }
 
-    /// Logs the first so many events.
+    /// Logs the first `count` events.
     #[must_use]
     pub const fn first(count: u64) -> Self {
         Self::new(Policy::First(count))
     }
 
-    /// Logs the first event, and the next one after none has happened for this time.
+    /// Logs the first event, and the next one after no event has happened for `period`.
     #[must_use]
     pub const fn after_quiet(period: Duration) -> Self {
         Self::new(Policy::AfterQuiet(period))
@@ -64,7 +64,7 @@ impl Throttle {
         Self { policy, state: Mutex::new(State { last: None, admitted: 0, suppressed: 0 }) }
     }
 
-    /// An event has happened: whether it is logged.
+    /// Records an event. `Some` if it is to be logged.
     pub fn allow(&self, now: Instant) -> Option<Admitted> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let admits = match self.policy {
@@ -83,7 +83,7 @@ impl Throttle {
         Some(Admitted { suppressed: std::mem::take(&mut state.suppressed), is_last })
     }
 
-    /// Whether it says nothing about the next event any more: that one is logged, as if it were the first.
+    /// Whether the next event would be logged as if it were the first: the throttle can be forgotten.
     pub(crate) fn is_idle(&self, now: Instant) -> bool {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         match self.policy {

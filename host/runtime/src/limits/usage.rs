@@ -13,6 +13,7 @@ use rustix::time::{ClockId, clock_gettime};
 use tokio::time::Instant;
 
 use crate::limits::rate::TokenBucket;
+use crate::limits::{Limits, ticks};
 
 /// What the instances of a session have used so far. Counted while they run, so that it is known however they end.
 #[derive(Debug)]
@@ -25,9 +26,10 @@ pub(crate) struct SessionUsage {
 }
 
 impl SessionUsage {
-    /// Of a session that has used nothing yet, and may use so many ticks of 1 ms in each second, and so many at once.
-    pub(crate) fn new(share: u32, burst: u32) -> Self {
-        let (share, burst) = (u64::from(share) * 1_000, u64::from(burst) * 1_000);
+    /// Of a session with these limits that has used nothing yet.
+    pub(crate) fn new(limits: &Limits) -> Self {
+        let microseconds = |time| u64::from(ticks(time)) * 1_000;
+        let (share, burst) = (microseconds(limits.cpu_share), microseconds(limits.cpu_burst));
         Self {
             cpu: AtomicU64::new(0),
             bucket: TokenBucket::new(share, burst, Instant::now()),
@@ -69,15 +71,23 @@ impl SessionUsage {
 #[cfg(test)]
 impl Default for SessionUsage {
     fn default() -> Self {
-        Self::new(250, 1_000)
+        Self::new(&Limits::default())
+    }
+}
+
+#[cfg(test)]
+impl SessionUsage {
+    fn bounded(share: u64, burst: u64) -> Self {
+        let (cpu_share, cpu_burst) = (Duration::from_millis(share), Duration::from_millis(burst));
+        Self::new(&Limits { cpu_share, cpu_burst, ..Limits::default() })
     }
 }
 
 #[cfg(test)]
 impl ProcessUsage {
-    /// Of a session that may use so much, as of [`SessionUsage::new`].
-    pub(crate) fn bounded(share: u32, burst: u32) -> Self {
-        Self::of(&Arc::new(SessionUsage::new(share, burst)))
+    /// Of a session that may use so many milliseconds in each second, and so many at once.
+    pub(crate) fn bounded(share: u64, burst: u64) -> Self {
+        Self::of(&Arc::new(SessionUsage::bounded(share, burst)))
     }
 }
 
@@ -231,7 +241,7 @@ mod tests {
 
     #[test]
     fn parts_of_a_microsecond_add_up() {
-        let (usage, now) = (SessionUsage::new(1, 1), Instant::now());
+        let (usage, now) = (SessionUsage::bounded(1, 1), Instant::now());
         (0..999_999).for_each(|_| usage.charge(Duration::from_nanos(1), now));
         assert!(!usage.bucket.looks_empty() && usage.ticks() == 0);
         usage.charge(Duration::from_nanos(1), now);

@@ -154,6 +154,7 @@ mod tests {
 
     use super::{KILL_WAIT, wait_for_kill};
     use crate::engine::{self, Engine, EngineSettings};
+    use crate::limits::Limits;
 
     #[tokio::test(start_paused = true)]
     async fn a_child_that_cannot_be_killed_does_not_occupy_a_job() {
@@ -168,7 +169,7 @@ mod tests {
             BuildHasherDefault::<DefaultHasher>::default().hash_one(engine.precompile_compatibility_hash())
         };
         for memory in [1 << 20, 64 << 20] {
-            let settings = EngineSettings { sessions: 2, memory, ..EngineSettings::default() };
+            let settings = EngineSettings::of(&Limits { instances: 2, memory_slot: memory, ..Limits::default() });
             let engine = Engine::new(&settings).unwrap();
             assert_eq!(hash(engine.wasmtime()), hash(&engine::compiler(memory).unwrap()));
         }

@@ -20,35 +20,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::limits::{Limits, count};
+
 /// Breakers that one version may have. Beyond that users without one get none: the tenant's still counts them.
 const MOST_BREAKERS: usize = 1_024;
-
-/// When a version is given up, and for how long.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HealthSettings {
-    /// So many crashes in a row open a breaker ...
-    pub crashes: usize,
-    /// ... when they come within this time.
-    pub window: Duration,
-    /// How long a breaker stays open at first. Each time that follows is twice as long ...
-    pub pause: Duration,
-    /// ... up to this.
-    pub longest_pause: Duration,
-    /// A crash counts within this time from the session's beginning.
-    pub early: Duration,
-}
-
-impl Default for HealthSettings {
-    fn default() -> Self {
-        Self {
-            crashes: 5,
-            window: Duration::from_secs(60),
-            pause: Duration::from_secs(10),
-            longest_pause: Duration::from_secs(600),
-            early: Duration::from_secs(10),
-        }
-    }
-}
 
 /// For whom a session runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,7 +77,7 @@ pub(crate) struct Opened {
 /// ```
 #[derive(Debug)]
 pub(crate) struct Health {
-    settings: HealthSettings,
+    limits: Arc<Limits>,
     breakers: BTreeMap<Scope, Breaker>,
 }
 
@@ -133,8 +108,8 @@ impl Who {
 }
 
 impl Health {
-    pub(crate) fn new(settings: HealthSettings) -> Self {
-        Self { settings, breakers: BTreeMap::new() }
+    pub(crate) fn new(limits: Arc<Limits>) -> Self {
+        Self { limits, breakers: BTreeMap::new() }
     }
 
     /// Whether a new session gets this version.
@@ -156,7 +131,7 @@ impl Health {
 
     /// A session has crashed, so long after its beginning. Gives the breakers that have opened.
     pub(crate) fn failed(&mut self, who: &Who, cause: Cause, after: Duration, now: Instant) -> Vec<Opened> {
-        if after > self.settings.early {
+        if after > self.limits.crash_early {
             return Vec::new();
         }
         who.scopes().into_iter().filter_map(|scope| self.count(scope, who, cause, now)).collect()
@@ -171,19 +146,19 @@ impl Health {
         if breaker.verdict(now).is_some() {
             return None;
         }
-        let window = self.settings.window;
+        let window = self.limits.crash_window;
         breaker.row.retain(|crash| now.saturating_duration_since(crash.at) < window);
         if matches!(scope, Scope::Tenant(_)) {
             breaker.row.retain(|crash| crash.user != who.user);
         }
         breaker.row.push(Crash { at: now, user: Arc::clone(&who.user), cause });
-        if breaker.row.len() < self.settings.crashes {
+        if breaker.row.len() < count(self.limits.crashes) {
             return None;
         }
         let provoked = breaker.row.drain(..).any(|crash| crash.cause == Cause::Client);
         let verdict = if provoked { Verdict::PreferOlder } else { Verdict::Avoid };
-        let pause = self.settings.pause.saturating_mul(2_u32.saturating_pow(breaker.times));
-        let pause = pause.min(self.settings.longest_pause);
+        let pause = self.limits.crash_pause.saturating_mul(2_u32.saturating_pow(breaker.times));
+        let pause = pause.min(self.limits.crash_pause_longest);
         breaker.times = breaker.times.saturating_add(1);
         // Beyond all time it stays closed: there is no clock that would show it.
         breaker.open = now.checked_add(pause).map(|until| (until, verdict));
@@ -193,7 +168,7 @@ impl Health {
     /// Makes room for one more breaker by forgetting those that say nothing any more.
     fn has_room(&mut self, now: Instant) -> bool {
         if self.breakers.len() >= MOST_BREAKERS {
-            let (window, longest) = (self.settings.window, self.settings.longest_pause);
+            let (window, longest) = (self.limits.crash_window, self.limits.crash_pause_longest);
             self.breakers.retain(|_, breaker| breaker.is_recent(now, window, longest));
         }
         self.breakers.len() < MOST_BREAKERS
@@ -223,7 +198,7 @@ mod tests {
     }
 
     fn case() -> Case {
-        Case { health: Health::new(HealthSettings::default()), start: Instant::now() }
+        Case { health: Health::new(Arc::default()), start: Instant::now() }
     }
 
     fn who(tenant: &str, user: &str) -> Who {

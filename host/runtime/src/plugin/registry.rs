@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
 use crate::event::{Event, emit};
+use crate::limits::{Limits, count};
 use crate::plugin::Plugin;
-use crate::plugin::health::HealthSettings;
 use crate::plugin::lookup::Lookup;
 use crate::plugin::preparing::Preparing;
 
@@ -21,25 +21,10 @@ const DRAINED: &str = "this version of the plugin was replaced; please log in ag
 /// Removed names whose last number is remembered one by one. Beyond that they share one.
 const MOST_REMOVED: usize = 4_096;
 
-/// How versions follow each other.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RegistrySettings {
-    /// Versions of one name that may have sessions, the newest included. Beyond that the oldest are ended.
-    pub generations: usize,
-    /// When a version is given up.
-    pub health: HealthSettings,
-}
-
-impl Default for RegistrySettings {
-    fn default() -> Self {
-        Self { generations: 3, health: HealthSettings::default() }
-    }
-}
-
 /// The plugins of one folder.
 #[derive(Default)]
 pub struct Registry {
-    settings: RegistrySettings,
+    limits: Arc<Limits>,
     names: Mutex<Names>,
     preparing: Preparing,
 }
@@ -105,10 +90,10 @@ pub struct Listed {
 }
 
 impl Registry {
-    /// An empty one.
+    /// An empty one. The limits say how many versions of a plugin there may be, and when one is given up.
     #[must_use]
-    pub fn new(settings: RegistrySettings) -> Self {
-        Self { settings, names: Mutex::default(), preparing: Preparing::default() }
+    pub fn new(limits: &Limits) -> Self {
+        Self { limits: Arc::new(limits.clone()), names: Mutex::default(), preparing: Preparing::default() }
     }
 
     /// What a new session of exactly this name gets.
@@ -240,9 +225,9 @@ impl Registry {
             versions.good = None;
         }
         versions.last += 1;
-        plugin.stand(versions.last, self.settings.health.clone(), versions.good.clone());
+        plugin.stand(versions.last, Arc::clone(&self.limits), versions.good.clone());
         versions.current = Some(Arc::clone(plugin));
-        versions.retire_oldest(self.settings.generations);
+        versions.retire_oldest(count(self.limits.generations));
         Published::As(versions.last)
     }
 

@@ -19,6 +19,7 @@ use crate::host::State;
 use crate::limits::budget::Budget;
 use crate::limits::meter::Meter;
 use crate::limits::permit::Gate;
+use crate::limits::ticks;
 use crate::plugin::Plugin;
 use crate::supervise::catch;
 
@@ -65,7 +66,7 @@ impl Guest {
             budget: Arc::clone(tenant.budget()),
             grace: tenant.limits().grace,
         };
-        watch.meter.begin(tenant.limits().instantiate_ticks, engine.ticker().epoch());
+        watch.meter.begin(ticks(tenant.limits().cpu_start), engine.ticker().epoch());
         // Most of the work is the host's, which no tick interrupts: it fills the memory with the plugin's data
         // segments.
         watch.meter.set_exact(true);

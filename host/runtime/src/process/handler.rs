@@ -17,7 +17,7 @@ use crate::event::{Event, emit};
 use crate::grants::topics::Mail;
 use crate::host::Handoff;
 use crate::host::bindings::imports::types as wit;
-use crate::limits::Limits;
+use crate::limits::{Limits, ticks};
 use crate::plugin::health::trial::Trial;
 use crate::plugin::lookup::Start;
 
@@ -46,7 +46,7 @@ enum Step {
 macro_rules! call {
     ($handler:ident, |$functions:ident, $store:ident| $call:expr) => {{
         let $functions = $handler.functions;
-        let (watch, $store) = $handler.guest.begin_call($handler.limits.call_ticks);
+        let (watch, $store) = $handler.guest.begin_call(ticks($handler.limits.cpu_call));
         let result = watch.run(false, pin!($call)).await;
         $handler.guest.leave(result)
     }};
@@ -57,7 +57,7 @@ macro_rules! call_if {
     ($handler:ident, $interface:ident, |$functions:ident, $store:ident| $call:expr) => {{
         match &$handler.functions.$interface {
             Some($functions) => {
-                let (watch, $store) = $handler.guest.begin_call($handler.limits.call_ticks);
+                let (watch, $store) = $handler.guest.begin_call(ticks($handler.limits.cpu_call));
                 let result = watch.run(false, pin!($call)).await;
                 $handler.guest.leave(result).map(Some)
             }
@@ -150,7 +150,7 @@ impl Handler<'_> {
     /// Tells the plugin that its part is over.
     pub(super) async fn closed(&mut self, why: Ending) -> Result<(), Stop> {
         let functions = self.functions;
-        let (watch, store) = self.guest.begin_call(self.limits.closed_ticks);
+        let (watch, store) = self.guest.begin_call(ticks(self.limits.cpu_closed));
         let result = watch.run(true, pin!(functions.session.call_closed(store, why.into()))).await;
         self.guest.leave(result)
     }

@@ -9,8 +9,8 @@ use crate::channel_event::Facts;
 use crate::error::{Error, Limit, Stop};
 use crate::host::HandOverCheck;
 use crate::host::bindings::imports::channel::HandOverError;
-use crate::limits::Limits;
 use crate::limits::usage::{ProcessUsage, SessionUsage};
+use crate::limits::{Limits, ticks};
 use crate::plugin::Plugin;
 use crate::tenant::Tenant;
 
@@ -24,7 +24,7 @@ impl Plugin {
     pub async fn smoke(self: &Arc<Self>, tenant: &Arc<Tenant>) -> Result<(), Error> {
         let (_inbox, _outbox, side) = session_pipes(1, Arc::new(|| {}));
         let facts = Facts::from_iter([("connection-id", "none")]);
-        let session = SessionUsage::new(tenant.limits().share_ticks, tenant.limits().burst_ticks);
+        let session = SessionUsage::new(tenant.limits());
         let hand_over_check: HandOverCheck = Arc::new(|_| Err(HandOverError::NotPermitted));
         let context = ProcessContext {
             tenant,
@@ -52,7 +52,7 @@ impl Plugin {
 fn refusal(error: Error, limits: &Limits) -> Error {
     match error {
         Error::Limit { limit: Limit::Cpu, .. } => {
-            let most = limits.instantiate_ticks;
+            let most = ticks(limits.cpu_start);
             Error::Unfinished(format!(
                 "making an instance of it takes more processor time than limits.cpu_start ({most} ms): let it do less before \
                  its first call, or raise the limit"
@@ -87,10 +87,11 @@ fn refusal(error: Error, limits: &Limits) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::ms;
 
     #[test]
     fn only_what_the_file_does_is_held_against_it() {
-        let limits = Limits { memory: 1 << 20, instantiate_ticks: 100, ..Limits::default() };
+        let limits = Limits { memory: 1 << 20, cpu_start: ms(100), ..Limits::default() };
         let of = |limit| refusal(Error::Limit { limit, detail: "f".to_owned() }, &limits);
         for limit in [Limit::Cpu, Limit::Time, Limit::AllMemory, Limit::TenantMemory, Limit::Sessions] {
             assert!(matches!(of(limit), Error::Unfinished(_)), "{limit:?}");

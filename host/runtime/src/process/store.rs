@@ -10,6 +10,7 @@ use crate::channel_event::Facts;
 use crate::engine::{Engine, Slot};
 use crate::error::Error;
 use crate::host::{Channel, Charges, HandOverCheck, LogBook, State, Terminal, Timers, Topics};
+use crate::limits::count;
 use crate::limits::memory::Memory;
 use crate::limits::meter::{Meter, Tick};
 use crate::limits::usage::{ChargedDrop, ProcessUsage};
@@ -66,8 +67,8 @@ pub(super) fn make(plugin: &Plugin, context: &ProcessContext<'_>) -> Result<(Pro
     // What wasmtime itself holds it to: memory and tables, bytes that one call hands to the host, handles.
     let mut store = Store::new(engine.wasmtime(), state);
     store.limiter(|state| state);
-    store.set_hostcall_fuel(limits.host_call_bytes);
-    store.set_max_component_handles(limits.resources);
+    store.set_hostcall_fuel(limits.call_data);
+    store.set_max_component_handles(count(limits.resources));
     // Processor time: at each tick of the epoch the meter says whether it goes on.
     let meter = Arc::new(Meter::new(Arc::clone(usage)));
     let (counted, ticker) = (Arc::clone(&meter), Arc::clone(engine.ticker()));

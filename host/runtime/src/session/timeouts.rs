@@ -32,8 +32,8 @@ impl SessionTimeouts {
         let now = Instant::now();
         let clock = |time: Duration| Box::pin(sleep_until(now + time));
         Self {
-            end: limits.session_time.map(clock),
-            idle: limits.idle_time.map(|time| Idle { time, end: clock(time) }),
+            end: limits.session_timeout().map(clock),
+            idle: limits.idle_timeout().map(|time| Idle { time, end: clock(time) }),
             pipes,
         }
     }

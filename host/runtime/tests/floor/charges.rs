@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 use whelk_runtime::keyvalue::{Embedded, StoreQuota};
-use whelk_runtime::{Access, AllowList, ChannelEvent, Grants, KeyValueLimits, Limits, Plugin, Report, Tenant};
+use whelk_runtime::{Access, AllowList, ChannelEvent, Grants, Limits, Plugin, Report, Tenant};
 
 use crate::client::Client;
 use crate::http::{Server, fetch};
@@ -23,8 +23,13 @@ const ROOM: StoreQuota = StoreQuota { bytes: 64 << 20, keys: 10_000 };
 
 /// Limits under which nothing waits and nothing is killed.
 fn unlimited() -> Limits {
-    let keyvalue = KeyValueLimits { rate: 1_000_000, ..KeyValueLimits::default() };
-    Limits { call_ticks: u32::MAX, instantiate_ticks: 10_000, burst_ticks: u32::MAX, keyvalue, ..Limits::default() }
+    Limits {
+        cpu_call: Duration::MAX,
+        cpu_start: Duration::from_secs(10),
+        cpu_burst: Duration::MAX,
+        keyvalue_rate: 1_000_000,
+        ..Limits::default()
+    }
 }
 
 /// Processor time of the calling thread.
@@ -98,7 +103,12 @@ fn file_streams_are_charged() {
 #[test]
 fn a_session_that_owes_for_its_files_waits_before_it_goes_on() {
     // The clock stands still while anything works, so it shows the time spent waiting.
-    let limits = Limits { burst_ticks: 5, share_ticks: 100, call_ticks: u32::MAX, ..Limits::default() };
+    let limits = Limits {
+        cpu_burst: Duration::from_millis(5),
+        cpu_share: Duration::from_millis(100),
+        cpu_call: Duration::MAX,
+        ..Limits::default()
+    };
     let place = place(&limits);
     let (before, used, waited) = builder().start_paused(true).build().unwrap().block_on(async {
         let (before, start) = (used().await, Instant::now());

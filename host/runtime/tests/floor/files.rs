@@ -169,7 +169,7 @@ async fn file_events_are_logged() {
 #[tokio::test]
 async fn file_events_above_the_rate_are_counted_in_one_line() {
     log::listen();
-    let limits = Limits { log_lines: 1, log_burst: 5, ..Limits::default() };
+    let limits = Limits { log_rate: 1, log_burst: 5, ..Limits::default() };
     let place = Place::limited(&limits, Access::ReadWrite, AMPLE, |_| {});
     let mut shell = place.shell();
     let id = shell.client.id.clone();

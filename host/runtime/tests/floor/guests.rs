@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::{env, fs};
 
 use wasmparser::{Parser, Payload};
-use whelk_runtime::{Engine, EngineSettings, Lookup, Plugin, Plugins, Routes, Start};
+use whelk_runtime::{Engine, EngineSettings, Limits, Lookup, Plugin, Plugins, Routes, Start};
 
 /// The folder of the built components.
 fn built() -> &'static Path {
@@ -72,7 +72,11 @@ pub(crate) fn with_memories(mut wasm: Vec<u8>, count: usize, pages: usize) -> Ve
 pub(crate) fn engine() -> &'static Engine {
     static ENGINE: OnceLock<Engine> = OnceLock::new();
     ENGINE.get_or_init(|| {
-        Engine::new(&EngineSettings { sessions: 64, workers: 64, ..EngineSettings::default() }).unwrap()
+        Engine::new(&EngineSettings {
+            workers: 64,
+            ..EngineSettings::of(&Limits { instances: 64, ..Limits::default() })
+        })
+        .unwrap()
     })
 }
 

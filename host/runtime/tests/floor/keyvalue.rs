@@ -11,9 +11,7 @@ use tokio::runtime::Builder;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use whelk_runtime::keyvalue::{Buckets, Embedded, Load, Page, StoreError, StoreQuota};
-use whelk_runtime::{
-    ChannelEvent, Ending, Exit, Grant, Grants, KeyValueLimits, Limits, Plugin, SignalName, Tenant, Topics,
-};
+use whelk_runtime::{ChannelEvent, Ending, Exit, Grant, Grants, Limits, Plugin, SignalName, Tenant, Topics};
 
 use crate::client::{Client, Recorder};
 use crate::guests;
@@ -56,8 +54,8 @@ fn over(buckets: Arc<dyn Buckets>, limits: Limits) -> Arc<Tenant> {
 
 /// A tenant in the shared store. Each test uses names of its own.
 fn tenant(name: &str) -> Arc<Tenant> {
-    let keyvalue = KeyValueLimits { rate: RATE, ..KeyValueLimits::default() };
-    over(store(name), Limits { keyvalue, ..Limits::default() })
+    let keyvalue_rate = RATE;
+    over(store(name), Limits { keyvalue_rate, ..Limits::default() })
 }
 
 fn session(tenant: &Arc<Tenant>, command: &str) -> Client {
@@ -256,8 +254,8 @@ async fn handles_are_limited() {
 #[tokio::test(start_paused = true)]
 async fn calls_above_the_rate_wait() {
     // W22
-    let keyvalue = KeyValueLimits { rate: 10, ..KeyValueLimits::default() };
-    let acme = over(store("rate"), Limits { keyvalue, ..Limits::default() });
+    let keyvalue_rate = 10;
+    let acme = over(store("rate"), Limits { keyvalue_rate, ..Limits::default() });
     let before = Instant::now();
     run(&acme, &format!("open b;{}", "exists k;".repeat(31))).await;
     assert_eq!(before.elapsed().as_secs(), 2);
@@ -265,8 +263,8 @@ async fn calls_above_the_rate_wait() {
 
 #[tokio::test(start_paused = true)]
 async fn a_session_that_ends_while_it_waits_for_the_rate_ends_normally() {
-    let keyvalue = KeyValueLimits { rate: 1, ..KeyValueLimits::default() };
-    let acme = over(store("ending"), Limits { keyvalue, ..Limits::default() });
+    let keyvalue_rate = 1;
+    let acme = over(store("ending"), Limits { keyvalue_rate, ..Limits::default() });
     let client = Client::of(&acme, &neighbour(), &[]);
     client.run("open b;exists 1;exists 2;say waiting;exists 3");
     let mut client = client;

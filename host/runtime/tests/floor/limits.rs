@@ -1,6 +1,8 @@
 //! Hostile plugins, by the rows of the threat list: each is stopped, its client gets one line, its neighbours are not
 //! affected.
 
+use std::time::Duration;
+
 use whelk_runtime::{
     ChannelEvent, Engine, EngineSettings, Error, Exit, Limit, Limits, Plugin, Report, Room, SignalName,
 };
@@ -36,7 +38,7 @@ async fn run(function: &str, events: Vec<ChannelEvent>, action: &str) -> (Record
 
 /// The default limits with less processor time, so that the tests take less of it.
 fn short() -> Limits {
-    Limits { call_ticks: 30, closed_ticks: 30, ..Limits::default() }
+    Limits { cpu_call: Duration::from_millis(30), cpu_closed: Duration::from_millis(30), ..Limits::default() }
 }
 
 fn signal(exit: Option<Exit>) -> (SignalName, String) {
@@ -139,7 +141,7 @@ async fn a_plugin_that_spins_lets_others_run() {
 
 #[tokio::test]
 async fn the_budget_is_for_each_call_and_waiting_is_free() {
-    let limits = Limits { call_ticks: 30, ..Limits::default() };
+    let limits = Limits { cpu_call: Duration::from_millis(30), ..Limits::default() };
     let mut client = Client::with(&guests::script(), &[("data", "work 20000000;write x")], &limits);
     client.run("");
     for round in 0..30 {
@@ -226,7 +228,8 @@ async fn a_flood_of_calls_to_the_host_uses_up_the_budget() {
 #[tokio::test]
 async fn a_full_engine_refuses_at_once_and_has_room_later() {
     // W52
-    let engine = Engine::new(&EngineSettings { sessions: 2, memory: 16 << 20, ..EngineSettings::default() }).unwrap();
+    let engine =
+        Engine::new(&EngineSettings::of(&Limits { instances: 2, memory_slot: 16 << 20, ..Limits::default() })).unwrap();
     assert_eq!(engine.capacity(), 2);
     let plugin = Plugin::load(&engine, "bare", &guests::wasm("bare")).unwrap();
     let start = || Client::with(&plugin, &[], &Limits::default());
@@ -246,7 +249,8 @@ async fn a_full_engine_refuses_at_once_and_has_room_later() {
 async fn places_are_counted_in_the_mappings_of_the_memories_that_a_plugin_has() {
     // W7, W52: 5,000 mappings are left for everything else, three instances have two each for their stacks, and six are
     // left for memories.
-    let settings = EngineSettings { sessions: 100, max_map_count: 5_012, ..EngineSettings::default() };
+    let settings =
+        EngineSettings { max_map_count: 5_012, ..EngineSettings::of(&Limits { instances: 100, ..Limits::default() }) };
     let engine = Engine::new(&settings).unwrap();
     let bare = guests::wasm("bare");
     let one = Plugin::load(&engine, "one", &bare).unwrap();

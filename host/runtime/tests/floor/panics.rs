@@ -65,7 +65,7 @@ fn incident(report: &Report) -> &str {
 
 #[tokio::test]
 async fn a_panic_in_an_import_ends_that_session_alone_with_an_incident() {
-    let settings = EngineSettings { sessions: 2, memory: 64 << 20, ..EngineSettings::default() };
+    let settings = EngineSettings::of(&Limits { instances: 2, memory_slot: 64 << 20, ..Limits::default() });
     let engine = Engine::new(&settings).unwrap();
     let plugin = Plugin::load(&engine, "bare", &guests::wasm("bare")).unwrap();
     let mut neighbour = Client::with(&plugin, &[], &Limits::default());

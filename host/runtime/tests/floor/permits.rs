@@ -1,6 +1,7 @@
 //! Run permits, and processor time in the long run.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 use whelk_runtime::{ChannelEvent, Ending, Engine, EngineSettings, Error, Grants, Limit, Limits, Plugin, Tenant};
@@ -10,7 +11,12 @@ use crate::guests;
 
 /// A tenant that may loop for as long as it likes.
 fn spinners() -> Arc<Tenant> {
-    let limits = Limits { call_ticks: u32::MAX, burst_ticks: u32::MAX, share_ticks: 1000, ..Limits::default() };
+    let limits = Limits {
+        cpu_call: Duration::MAX,
+        cpu_burst: Duration::MAX,
+        cpu_share: Duration::from_millis(1000),
+        ..Limits::default()
+    };
     Tenant::new("spinners", limits, Grants::default())
 }
 
@@ -21,7 +27,11 @@ fn tenant(limits: Limits) -> Arc<Tenant> {
 /// The script plugin on an engine of its own, where one guest of each tenant runs at a time, and one in all after a
 /// tick.
 fn alone() -> Arc<Plugin> {
-    let engine = Engine::new(&EngineSettings { sessions: 32, workers: 2, ..EngineSettings::default() }).unwrap();
+    let engine = Engine::new(&EngineSettings {
+        workers: 2,
+        ..EngineSettings::of(&Limits { instances: 32, ..Limits::default() })
+    })
+    .unwrap();
     Plugin::load(&engine, "script", &guests::wasm("script")).unwrap()
 }
 
@@ -102,7 +112,7 @@ async fn a_permit_is_given_back_while_a_call_waits() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sessions_dropped_during_a_call_release_their_permit_and_budget() {
     // W43
-    let limits = Limits { tenant_sessions: 4, call_ticks: u32::MAX, burst_ticks: u32::MAX, ..Limits::default() };
+    let limits = Limits { tenant_sessions: 4, cpu_call: Duration::MAX, cpu_burst: Duration::MAX, ..Limits::default() };
     let (plugin, tenant) = (alone(), tenant(limits));
     for round in 0..250 {
         let commands = ["spin", "churn", "sleep 3600000", "fill 1000000"];
@@ -132,7 +142,12 @@ async fn sessions_dropped_during_a_call_release_their_permit_and_budget() {
 #[tokio::test(start_paused = true)]
 async fn a_session_that_has_used_up_its_burst_waits_for_its_share_and_is_killed_at_the_budget_of_the_call() {
     // W1. Nothing runs while it waits, so the clock of this test shows the waiting time.
-    let limits = Limits { burst_ticks: 20, share_ticks: 250, call_ticks: 60, ..Limits::default() };
+    let limits = Limits {
+        cpu_burst: Duration::from_millis(20),
+        cpu_share: Duration::from_millis(250),
+        cpu_call: Duration::from_millis(60),
+        ..Limits::default()
+    };
     let before = Instant::now();
     let (_, report) = Client::with(&alone(), &[], &limits).then("spin").await;
     let waited = before.elapsed().as_millis();
@@ -144,7 +159,12 @@ async fn a_session_that_has_used_up_its_burst_waits_for_its_share_and_is_killed_
 #[tokio::test(start_paused = true)]
 async fn waiting_for_processor_time_does_not_count_towards_the_limit() {
     // After the end of its session a call has a second by the clock. It may use ten ticks, a tick each second.
-    let limits = Limits { burst_ticks: 1, share_ticks: 1, call_ticks: 10, ..Limits::default() };
+    let limits = Limits {
+        cpu_burst: Duration::from_millis(1),
+        cpu_share: Duration::from_millis(1),
+        cpu_call: Duration::from_millis(10),
+        ..Limits::default()
+    };
     let mut client = Client::with(&alone(), &[], &limits);
     client.run("spin");
     client.until(|recorder| recorder.heard.first() == Some(&Heard::Opened(true))).await;
@@ -157,7 +177,8 @@ async fn waiting_for_processor_time_does_not_count_towards_the_limit() {
 
 #[tokio::test]
 async fn a_throttled_session_does_not_block_its_tenant() {
-    let limits = Limits { burst_ticks: 5, share_ticks: 1, ..Limits::default() };
+    let limits =
+        Limits { cpu_burst: Duration::from_millis(5), cpu_share: Duration::from_millis(1), ..Limits::default() };
     let (plugin, tenant) = (alone(), tenant(limits));
     let poor = started(&tenant, &plugin, "spin").await;
     let mut echo = started(&tenant, &plugin, "").await;

@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use whelk_runtime::{
-    ChannelEvent, Ending, Error, Exit, Fallback, Grants, HealthSettings, Limits, Plugin, Published, Registry,
-    RegistrySettings, SignalName, Tenant,
+    ChannelEvent, Ending, Error, Exit, Fallback, Grants, Limits, Plugin, Published, Registry, SignalName, Tenant,
 };
 
 use crate::client::{Client, Heard};
@@ -30,8 +29,7 @@ fn tenant(name: &str) -> Arc<Tenant> {
 /// A registry whose breakers open at two crashes and stay open for the whole test.
 fn strict() -> Registry {
     let pause = Duration::from_secs(3600);
-    let health = HealthSettings { crashes: 2, pause, longest_pause: pause, ..HealthSettings::default() };
-    Registry::new(RegistrySettings { health, ..RegistrySettings::default() })
+    Registry::new(&Limits { crashes: 2, crash_pause: pause, crash_pause_longest: pause, ..Limits::default() })
 }
 
 /// One session of a user from open to close; true if it was opened.
@@ -47,7 +45,7 @@ const CRASHES: &[(&str, &str)] = &[("open", "trap")];
 
 #[test]
 fn a_name_is_exact_and_the_same_file_is_no_new_version() {
-    let registry = Registry::new(RegistrySettings::default());
+    let registry = Registry::new(&Limits::default());
     let first = version("bare", 1);
     assert_eq!(registry.publish(&first), Published::As(1));
     assert_eq!(registry.publish(&version("bare", 1)), Published::Unchanged);
@@ -62,7 +60,7 @@ fn a_name_is_exact_and_the_same_file_is_no_new_version() {
 
 #[tokio::test]
 async fn a_session_keeps_its_version_while_new_ones_get_the_newest_or_none() {
-    let registry = Registry::new(RegistrySettings::default());
+    let registry = Registry::new(&Limits::default());
     registry.publish(&script(1));
     let mut old = Client::as_user(&registry.get("name").unwrap(), &tenant("acme"), "alice", &[("data", "write again")]);
     old.run("true");
@@ -85,7 +83,7 @@ async fn a_session_keeps_its_version_while_new_ones_get_the_newest_or_none() {
 
 #[tokio::test]
 async fn generations_continue_when_a_plugin_returns_and_an_old_drain_ends_no_newer_session() {
-    let registry = Registry::new(RegistrySettings::default());
+    let registry = Registry::new(&Limits::default());
     for number in 1..=3 {
         registry.publish(&script(number));
     }
@@ -110,7 +108,7 @@ async fn generations_continue_when_a_plugin_returns_and_an_old_drain_ends_no_new
 #[tokio::test]
 async fn code_without_sessions_is_freed() {
     // W41: only the version before the newest is kept to fall back to.
-    let registry = Registry::new(RegistrySettings::default());
+    let registry = Registry::new(&Limits::default());
     let weak: Vec<_> = (1..=5)
         .map(|number| {
             let plugin = version("bare", number);
@@ -127,7 +125,7 @@ async fn code_without_sessions_is_freed() {
 
 #[tokio::test]
 async fn code_counts_while_it_runs_or_is_kept() {
-    let registry = Registry::new(RegistrySettings::default());
+    let registry = Registry::new(&Limits::default());
     let (small, large) = (version("bare", 1).code(), script(1).code());
     assert!(small < large);
     let counts = || (registry.code_beside("other", Fallback::Kept), registry.code_beside("name", Fallback::Kept));
@@ -161,7 +159,7 @@ async fn code_counts_while_it_runs_or_is_kept() {
 #[tokio::test]
 async fn of_too_many_versions_with_sessions_the_oldest_is_ended_with_notice() {
     // W41
-    let registry = Registry::new(RegistrySettings::default());
+    let registry = Registry::new(&Limits::default());
     let mut clients = Vec::new();
     for number in 1..=3 {
         registry.publish(&script(number));

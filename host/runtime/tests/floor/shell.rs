@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tempfile::TempDir;
 use whelk_runtime::{Access, ChannelEvent, Directory, Grants, Limits, Quota, Tenant, Usage};
@@ -26,7 +27,7 @@ impl Place {
 
     /// `fill` creates the files that exist before.
     pub(crate) fn with(access: Access, quota: Quota, fill: impl FnOnce(&Path)) -> Self {
-        Self::limited(&Limits { call_ticks: 1_000_000, ..Limits::default() }, access, quota, fill)
+        Self::limited(&Limits { cpu_call: Duration::from_millis(1_000_000), ..Limits::default() }, access, quota, fill)
     }
 
     pub(crate) fn limited(limits: &Limits, access: Access, quota: Quota, fill: impl FnOnce(&Path)) -> Self {

@@ -122,7 +122,7 @@ async fn a_session_above_the_tenants_limit_is_ended_and_another_tenants_is_not()
 async fn a_write_waits_while_the_tenants_unsent_output_is_at_its_limit() {
     // W15, W16
     log::listen();
-    let tenant = tenant(Limits { tenant_output: 100_000, ..Limits::default() });
+    let tenant = tenant(Limits { tenant_output: 100_000, user_output_share: 100, ..Limits::default() });
     let mut slow = Client::of(&tenant, &guests::script(), &[]);
     slow.recorder.room = 0;
     slow.run("fill 150000;write end");
@@ -167,7 +167,7 @@ async fn the_output_rate_of_a_tenant_is_limited() {
 async fn the_log_rate_of_a_tenant_covers_all_its_sessions() {
     // W23
     log::listen();
-    let tenant = tenant(Limits { tenant_log_lines: 30, ..Limits::default() });
+    let tenant = tenant(Limits { tenant_log_rate: 30, ..Limits::default() });
     let (mut ids, mut lines, mut events) = (Vec::new(), 0, 0);
     for _ in 0..4 {
         let client = session(&tenant, "logs 20;finish 0");
@@ -185,7 +185,7 @@ async fn the_log_rate_of_a_tenant_covers_all_its_sessions() {
 #[tokio::test(start_paused = true)]
 async fn an_idle_session_is_ended_with_that_reason() {
     // W20
-    let limits = Limits { idle_time: Some(Duration::from_secs(10)), ..Limits::default() };
+    let limits = Limits { idle_time: Duration::from_secs(10), ..Limits::default() };
     let tenant = tenant(limits);
     let before = Instant::now();
     // Input and output keep it alive; a call that sleeps, or a silent client, does not.
@@ -210,7 +210,7 @@ async fn an_idle_session_is_ended_with_that_reason() {
 
 #[tokio::test(start_paused = true)]
 async fn a_session_that_lasts_too_long_is_ended_however_busy_it_is() {
-    let limits = Limits { session_time: Some(Duration::from_secs(30)), ..Limits::default() };
+    let limits = Limits { session_time: Duration::from_secs(30), ..Limits::default() };
     let tenant = tenant(limits);
     let before = Instant::now();
     let client = Client::of(&tenant, &guests::script(), &[("on-timer", "write x")]);

@@ -2,17 +2,16 @@
 
 use std::sync::Arc;
 
-use whelk_runtime::{ChannelEvent, Ending, Exit, Grants, Limits, Tenant, TopicLimits};
+use whelk_runtime::{ChannelEvent, Ending, Exit, Grants, Limits, Tenant};
 
 use crate::client::Client;
 use crate::keyvalue::{grants, neighbour, store};
 
 fn tenant(name: &str) -> Arc<Tenant> {
-    with(name, TopicLimits::default())
+    with(name, Limits::default())
 }
 
-fn with(name: &str, topics: TopicLimits) -> Arc<Tenant> {
-    let limits = Limits { topics, ..Limits::default() };
+fn with(name: &str, limits: Limits) -> Arc<Tenant> {
     Tenant::new(name, limits, grants(store(name)))
 }
 
@@ -92,7 +91,7 @@ async fn the_queue_of_a_subscriber_is_limited_in_bytes_too() {
 #[tokio::test]
 async fn messages_do_not_delay_a_client() {
     // Each message makes two more, so the queue stays full.
-    let endless = TopicLimits { rate: usize::MAX, ..TopicLimits::default() };
+    let endless = Limits { topic_rate: usize::MAX, ..Limits::default() };
     let scripts = [("on-message", "publish a x;publish a x")];
     let mut client = Client::of(&with("acme", endless), &neighbour(), &scripts);
     client.run("subscribe a;publish a x");
@@ -104,7 +103,7 @@ async fn messages_do_not_delay_a_client() {
 
 #[tokio::test]
 async fn topics_and_messages_above_their_limits_fail_with_an_error() {
-    let acme = with("acme", TopicLimits { subscriptions: 2, rate: 100_000, ..TopicLimits::default() });
+    let acme = with("acme", Limits { topics: 2, topic_rate: 100_000, ..Limits::default() });
     let heard = say(&acme, "subscribe a;subscribe \\e;subscribe \\0;subscribe a;subscribe ~257;publish ~257 x").await;
     assert_eq!(heard, "()\n()\nerror \"too-many\"\n()\nerror \"too-large\"\nerror \"too-large\"\n");
     // A burst of a second, then no more until the bucket refills.
@@ -117,7 +116,7 @@ async fn topics_and_messages_above_their_limits_fail_with_an_error() {
 #[tokio::test]
 async fn the_publish_rate_of_a_tenant_is_limited() {
     // W22
-    let acme = with("acme", TopicLimits { rate: 64_000, ..TopicLimits::default() });
+    let acme = with("acme", Limits { topic_rate: 64_000, ..Limits::default() });
     let taken = say(&acme, "count x 100000").await;
     let taken: u32 = taken.split(' ').next().unwrap().parse().unwrap();
     // A burst of 1,000 empty messages of 64 bytes and the numbers in them; more only as time passes.

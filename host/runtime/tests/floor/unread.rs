@@ -47,7 +47,11 @@ async fn output_waits_for_a_client_whose_window_is_closed_for_twenty_minutes() {
 
 #[tokio::test(start_paused = true)]
 async fn a_session_whose_client_leaves_frees_its_place_and_its_output() {
-    let tenant = Tenant::new("acme", Limits { tenant_output: CAPACITY, ..Limits::default() }, Grants::default());
+    let tenant = Tenant::new(
+        "acme",
+        Limits { tenant_output: CAPACITY, user_output_share: 100, ..Limits::default() },
+        Grants::default(),
+    );
     let client = unread(&tenant, CAPACITY, 0).await;
     assert_eq!(tenant.sessions(), 1);
     drop(client);
@@ -61,7 +65,7 @@ async fn without_room_the_oldest_finished_unread_session_is_ended_with_that_reas
     // C14, W15
     log::listen();
     let stall = Duration::from_secs(30);
-    let limits = Limits { tenant_output: 300_000, output_stall: stall, ..Limits::default() };
+    let limits = Limits { tenant_output: 300_000, user_output_share: 100, output_stall: stall, ..Limits::default() };
     let tenant = Tenant::new("acme", limits, Grants::default());
     let mut first = unread(&tenant, 140_000, 0).await;
     let mut second = unread(&tenant, 140_000, 0).await;
@@ -89,7 +93,7 @@ async fn without_room_the_oldest_finished_unread_session_is_ended_with_that_reas
 
 #[tokio::test(start_paused = true)]
 async fn one_user_leaves_room_for_the_others_of_the_tenant() {
-    let limits = Limits { tenant_output: 400_000, user_output: 100_000, ..Limits::default() };
+    let limits = Limits { tenant_output: 400_000, user_output_share: 25, ..Limits::default() };
     let tenant = Tenant::new("acme", limits, Grants::default());
     let client = |user: &str| Client::as_user(&guests::script(), &tenant, user, &[]);
     let mut alice = client("alice");
@@ -110,7 +114,11 @@ async fn one_user_leaves_room_for_the_others_of_the_tenant() {
 async fn a_session_without_server_memory_is_ended_with_that_reason() {
     // W5, W46
     log::listen();
-    let settings = EngineSettings { sessions: 4, workers: 64, total_memory: 100, ..EngineSettings::default() };
+    let settings = EngineSettings {
+        workers: 64,
+        total_memory: 100,
+        ..EngineSettings::of(&Limits { instances: 4, ..Limits::default() })
+    };
     let engine = Engine::new(&settings).unwrap();
     let plugin = Plugin::load(&engine, "bare", &guests::wasm("bare")).unwrap();
     let client = Client::with(&plugin, &[], &Limits::default());

@@ -217,7 +217,7 @@ fn list_folder(
     findings: &mut Findings,
 ) -> Option<Plugins> {
     // As many as are looked at later.
-    let most = usize::try_from(limits.plugins_per_folder).unwrap_or(usize::MAX);
+    let most = usize::try_from(limits.plugins.plugins_per_folder).unwrap_or(usize::MAX);
     if let Err(what) = Plugins::check_tenants(&place.path) {
         findings.note(item, format!("{what}: its tenant has the operator's plugins until then"));
         return None;

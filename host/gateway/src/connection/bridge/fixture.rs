@@ -16,7 +16,7 @@ pub(super) fn unlisted() -> (tempfile::TempDir, Gateway) {
     let listen = vec!["127.0.0.1:0".parse().unwrap()];
     let overrides = Overrides { listen, plugins: Some(plugins), state: Some(state) };
     let mut config = Config::demonstration(&overrides).unwrap();
-    config.limits.instances = 1;
+    config.limits.plugins.instances = 1;
     let gateway = Gateway::new(&config, vec![HostKey::generate().unwrap()], &Stopper::new()).unwrap();
     gateway.registry().expect_all();
     (folder, gateway)

@@ -28,9 +28,9 @@ impl RequestLimits {
     pub(super) fn new(limits: &Limits, names: &EnvironmentNames) -> RequestLimits {
         RequestLimits {
             names: names.clone(),
-            variables: limits.environment,
-            bytes: limits.environment_bytes,
-            longest_command: limits.command,
+            variables: limits.plugins.environment,
+            bytes: limits.plugins.environment_bytes,
+            longest_command: limits.plugins.command,
             refused: RefusedVariables::default(),
         }
     }

@@ -80,7 +80,7 @@ pub(super) fn take_seat(
     if gateway.is_full() {
         return Err(OpenRefusal::Full);
     }
-    let most = gateway.limits_of(identity).sessions_per_user;
+    let most = gateway.limits_of(identity).plugins.sessions_per_user;
     gateway.tenants().seat(&identity.user, most).map_err(|crowded| {
         if crowded.is_news {
             let (user, tenant) = (escape(identity.user.as_bytes()), escape(identity.tenant.as_bytes()));

@@ -13,12 +13,12 @@ use whelk_runtime::{CompileSlots, Fallback, Loader, Plugin, Published, Registry,
 use super::refusal::FileRefusal;
 use super::removal::Removals;
 use crate::config::Limits;
-use crate::config::derived::count;
 use crate::observe::escape::escape;
 use crate::observe::event::{PluginEvent, emit};
 use crate::plugins::watch::{ROUND, Spot, Watcher};
 use crate::state::plugin_files::{self, FolderId, Links, Listing, Reading, Stamp};
 use crate::state::strict_modes::Writers;
+use whelk_runtime::limits::count;
 
 /// Small files (below 1 MiB) that may be loaded at once, in addition to one for each compile job. A small file that
 /// compiles slowly keeps its permit while it waits for a slow compile slot, so a few permits would not do.
@@ -149,22 +149,22 @@ pub(super) struct Wanted {
 
 impl PluginFolder {
     pub(super) fn new(place: Folder, limits: &Limits, tenants_slots: &Arc<CompileSlots>) -> PluginFolder {
-        let jobs = count(limits.compile_jobs);
+        let jobs = count(limits.plugins.compile_jobs);
         let is_tenants = place.tenant.is_some();
         let turns = if is_tenants { 1 } else { jobs };
         let terms = FolderTerms {
             links: if is_tenants { Links::Refuse } else { Links::Follow },
             component: place.component,
-            plugins: count(limits.plugins_per_folder),
-            code: limits.plugins_code,
-            drain: limits.reload_drain,
+            plugins: count(limits.plugins.plugins_per_folder),
+            code: limits.plugins.plugins_code,
+            drain: limits.plugins.reload_drain,
             reading: Semaphore::new(1),
             small: Arc::new(Semaphore::new(turns + SMALL_TURNS)),
             large: Arc::new(Semaphore::new(turns)),
             slots: if is_tenants { Arc::clone(tenants_slots) } else { Arc::new(CompileSlots::new(jobs)) },
         };
         place.registry.expect_all();
-        PluginFolder { place, terms, known: Mutex::new(Known::new(limits.reload_settle)) }
+        PluginFolder { place, terms, known: Mutex::new(Known::new(limits.plugins.reload_settle)) }
     }
 
     pub(crate) fn known(&self) -> MutexGuard<'_, Known> {

@@ -92,7 +92,7 @@ impl Context {
         limits: &Limits,
         prepared: watch::Sender<bool>,
     ) -> Context {
-        let (settle, interval) = (limits.reload_settle, limits.reload_interval);
+        let (settle, interval) = (limits.plugins.reload_settle, limits.plugins.reload_interval);
         Context {
             folders,
             loaders,

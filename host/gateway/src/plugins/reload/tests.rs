@@ -31,7 +31,8 @@ fn context() -> (tempfile::TempDir, Arc<Context>, watch::Receiver<bool>) {
         Arc::new(PluginFolder::new(folder, &limits, &slots))
     };
     let folders = [("operators", None), ("acmes", Some("acme"))].map(folder);
-    let engine = Engine::new(&EngineSettings { sessions: 1, ..EngineSettings::default() }).unwrap();
+    let engine =
+        Engine::new(&EngineSettings::of(&whelk_runtime::Limits { instances: 1, ..Default::default() })).unwrap();
     let settings =
         CompileSettings { memory: 1 << 30, time: Duration::from_secs(1), code: 1 << 20, instance_memory: 64 << 20 };
     let compiler = Compiler::new("/nowhere".into(), "compile", settings);
@@ -115,7 +116,7 @@ async fn after_a_folders_first_listing_files_are_looked_at_when_they_have_settle
     fs::write(folder.place.path.join("b.wasm"), "half of it").unwrap();
     assert_eq!(due(&mut task), []);
     assert!(task.is_starting());
-    tokio::time::advance(Limits::default().reload_settle).await;
+    tokio::time::advance(Limits::default().plugins.reload_settle).await;
     let b = Spot::File(0, "b.wasm".to_owned());
     assert_eq!(task.debouncer.due(now()), [Look { spot: b, settled: true }]);
 }

@@ -29,9 +29,9 @@ use wasmtime_wasi_http::{Error, FieldMap, RequestOptions, WasiBody, WasiHttpCtx,
 use crate::grants::{Scheme, Target, http_line};
 use crate::host::charges::Charges;
 use crate::host::log::LogBook;
-use crate::limits::Limits;
 use crate::limits::budget::{Charge, Total};
 use crate::limits::usage::Charged;
+use crate::limits::{Limits, count};
 use exchange::{Answered, Exchange, HttpTimeouts};
 
 /// The most bytes of a body in one write of the plugin, and the most that wait for the network.
@@ -79,7 +79,7 @@ impl Requests {
             None => (limits.http_headers.min(UNGRANTED_FIELDS), UNGRANTED_CHUNK),
         };
         context.set_field_size_limit(fields);
-        let room = Arc::new(Semaphore::new(limits.http_requests.min(Semaphore::MAX_PERMITS)));
+        let room = Arc::new(Semaphore::new(count(limits.http_requests).min(Semaphore::MAX_PERMITS)));
         let desk = Desk { log: Arc::clone(log), charges, room, fields, chunk };
         Self { context, desk, parts: Vec::new() }
     }
@@ -91,7 +91,7 @@ impl Requests {
         self.parts.truncate(held);
         let limits = self.desk.log.tenant().limits();
         let most = match self.desk.log.tenant().grants().http {
-            Some(_) => PARTS.max(limits.http_requests.saturating_mul(PARTS_OF_REQUEST)),
+            Some(_) => PARTS.max(count(limits.http_requests).saturating_mul(PARTS_OF_REQUEST)),
             None => UNGRANTED_PARTS,
         };
         if held >= most {
@@ -141,7 +141,7 @@ impl Desk {
             log: Arc::clone(&self.log),
             timeouts: timeouts(limits, options.unwrap_or_default()),
             headers: limits.http_headers,
-            body: limits.http_body,
+            body: u64::try_from(limits.http_body).unwrap_or(u64::MAX),
             room,
             kept: (descriptor, memory),
             usage: Arc::clone(self.charges.usage()),

@@ -204,6 +204,7 @@ fn hex(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
     use crate::engine::EngineSettings;
+    use crate::limits::Limits;
 
     const DIGEST: [u8; 32] = [7; 32];
     const CODE: &[u8] = b"what a compiler has made";
@@ -214,7 +215,7 @@ mod tests {
     }
 
     fn place() -> Place {
-        let settings = EngineSettings { sessions: 1, memory: 1 << 20, ..EngineSettings::default() };
+        let settings = EngineSettings::of(&Limits { instances: 1, memory_slot: 1 << 20, ..Limits::default() });
         Place { folder: tempfile::tempdir().unwrap(), engine: Engine::new(&settings).unwrap() }
     }
 

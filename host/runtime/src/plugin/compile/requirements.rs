@@ -9,7 +9,7 @@ mod scan;
 use wasmtime::component::Component;
 
 use crate::error::Error;
-use crate::limits::Limits;
+use crate::limits::{Limits, count};
 use scan::PAGE;
 pub(crate) use scan::Requirements;
 
@@ -32,10 +32,10 @@ impl InstanceLimits {
     /// Of a tenant's sessions.
     pub(crate) fn of(limits: &Limits) -> Self {
         Self {
-            core_instances: limits.instances,
-            tables: limits.tables,
-            table_elements: limits.table_elements,
-            memories: limits.memories,
+            core_instances: count(limits.core_instances),
+            tables: count(limits.tables),
+            table_elements: count(limits.table_elements),
+            memories: count(limits.memories),
             memory: limits.memory,
         }
     }
@@ -149,7 +149,7 @@ mod tests {
     /// The words of the compiler are wasmtime's and may change with it.
     #[test]
     fn whatever_the_pool_refuses_is_told_with_the_setting() {
-        let settings = EngineSettings { sessions: 1, memory: 1 << 20, ..EngineSettings::default() };
+        let settings = EngineSettings::of(&Limits { instances: 1, memory_slot: 1 << 20, ..Limits::default() });
         let engine = Engine::new(&settings).unwrap();
         let reason = |wasm: &[u8]| not_compiled(&Component::new(engine.wasmtime(), wasm).err().unwrap()).to_string();
         let count = |number: usize| "(core instance (instantiate $m))".repeat(number);

@@ -11,7 +11,7 @@ pub struct CompileSettings {
     pub time: Duration,
     /// Compiled code, bytes.
     pub code: usize,
-    /// [`EngineSettings::memory`](crate::EngineSettings::memory) of the engine that is to run it.
+    /// [`Limits::memory_slot`](crate::Limits::memory_slot) of the engine that is to run it.
     pub instance_memory: usize,
 }
 
