@@ -80,7 +80,7 @@ impl Load {
         Self { operations: keys.max(1) + bytes / BYTES_PER_OPERATION, bytes }
     }
 
-    /// A query of this many keys, which may return up to this many bytes. [`operations_of`] is the price of the bytes
+    /// A query of this many keys, which may return up to this many bytes. `operations_of` is the price of the bytes
     /// that it does return.
     #[must_use]
     pub fn read(keys: usize, most: usize) -> Self {
