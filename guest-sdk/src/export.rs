@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn one_value_takes_every_call_and_is_dropped_after_closed() {
+    fn one_value_receives_every_call_and_is_dropped_after_closed() {
         Exported::<Notes>::data(b"a".to_vec());
         Exported::<Notes>::data(b"b".to_vec());
         assert_eq!(SEEN.with(Rc::strong_count), 2);
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn by_default_a_session_takes_a_shell_and_a_terminal_and_refuses_the_rest() {
+    fn by_default_a_session_accepts_a_shell_and_a_terminal_only() {
         let pty = Pty {
             term: String::new(),
             size: WindowSize { columns: 0, rows: 0, width_px: 0, height_px: 0 },

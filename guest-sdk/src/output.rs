@@ -136,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_person_who_left_is_a_broken_pipe_and_no_error_makes_callers_send_again() {
+    fn a_closed_session_is_a_broken_pipe_and_no_error_causes_a_retry() {
         assert_eq!(broken(WriteError::Closed).kind(), io::ErrorKind::BrokenPipe);
         assert_eq!(broken(WriteError::EofSent).kind(), io::ErrorKind::BrokenPipe);
         assert_ne!(broken(WriteError::Interrupted).kind(), io::ErrorKind::Interrupted);

@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_name_is_read_back_as_it_was_written() {
+    fn every_name_is_parsed_back() {
         for name in "ABRT ALRM FPE HUP ILL INT KILL PIPE QUIT SEGV TERM USR1 USR2 WINCH local@example".split(' ') {
             let signal: SignalName = name.parse().expect("a printable name");
             assert_eq!(signal.to_string(), name);
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_could_not_be_sent_are_refused() {
+    fn invalid_names_are_refused() {
         for name in ["", "TERM ", "TE RM", "T\u{e9}RM", "TERM\n"] {
             assert_eq!(name.parse::<SignalName>(), Err(ParseSignalError), "{name:?}");
         }

@@ -413,7 +413,7 @@ mod tests {
     }
 
     #[test]
-    fn a_compiler_may_not_take_more_memory_than_there_is() {
+    fn a_compiler_is_limited_to_the_machines_memory() {
         const MIB: usize = 1 << 20;
         assert_eq!(bounded_compile_memory(1024 * MIB, None), 1024 * MIB);
         assert_eq!(bounded_compile_memory(1024 * MIB, Some(4 << 30)), 1024 * MIB);
@@ -422,7 +422,7 @@ mod tests {
     }
 
     #[test]
-    fn what_there_is_too_little_of_is_named_with_what_to_change() {
+    fn shortages_are_named_with_what_to_change() {
         let mut limits = Limits { connections: 10_000, ..Limits::default() };
         limits.plugins.instances = 20_000;
         let config = config(limits);
@@ -459,7 +459,7 @@ mod tests {
     }
 
     #[test]
-    fn without_what_a_start_needs_it_is_said_how_much_there_is_and_what_to_set() {
+    fn a_failed_start_names_what_is_missing_and_what_to_set() {
         let limits = Limits::default();
         assert_eq!(Machine::default().lacks(&limits), []);
         let machine = Machine { files: Some(10), address_space: Some(1 << 30), threads: Some(5), ..Machine::default() };
@@ -475,7 +475,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hash_that_alone_takes_more_memory_than_all_may_is_named_with_its_user() {
+    fn a_hash_above_the_memory_of_all_is_reported_with_its_user() {
         let hash = "$argon2id$v=19$m=19456,t=2,p=1$S2aaE/TDH5padCF7ghv7mQ$zTtmCdY6SFbI2apkX35/ITFUAXb78e7qQvuvwf9UZLs";
         let password = Some(crate::credential::PasswordHash::parse(hash).unwrap());
         let door = Door::Credentials { password, keys: Vec::new() };

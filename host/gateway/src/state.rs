@@ -441,7 +441,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_was_kept_is_read_back_and_is_its_owners_alone() {
+    fn a_stored_key_is_read_back_and_private_to_its_owner() {
         let Place { state, path, .. } = &place();
         assert_eq!(state.read_host_key(), Ok(None));
         state.write_host_key(KEY, "ssh-ed25519 AAAA").unwrap();
@@ -480,7 +480,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_file_is_refused_by_what_it_is() {
+    fn something_that_is_not_a_file_is_refused_by_its_type() {
         let Place { state, path, .. } = &place();
         std::os::unix::fs::symlink("/dev/null", path).unwrap();
         assert_eq!(refusal(state), "is a symbolic link, not a key file");
@@ -499,7 +499,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_text_of_a_sensible_size_is_refused() {
+    fn binary_and_oversized_files_are_refused() {
         let Place { state, path, .. } = &place();
         state.write_host_key(KEY, "public").unwrap();
         fs::write(path, [0xff, 0xfe]).unwrap();
@@ -511,7 +511,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_key_is_not_quietly_replaced() {
+    fn a_lost_key_is_not_replaced_silently() {
         let Place { state, path, .. } = &place();
         state.write_host_key(KEY, "public").unwrap();
         fs::remove_file(path).unwrap();
@@ -519,7 +519,7 @@ mod tests {
     }
 
     #[test]
-    fn the_private_directory_of_a_tenant_is_made_once_and_is_nobody_elses() {
+    fn the_private_directory_of_a_tenant_is_created_once_with_mode_0700() {
         let Place { state, path, .. } = &place();
         let folder = path.parent().unwrap();
         let made = state.private_folder("echo").unwrap();
@@ -539,7 +539,7 @@ mod tests {
     }
 
     #[test]
-    fn the_folder_is_one_programs_at_a_time() {
+    fn only_one_program_can_lock_the_folder() {
         let Place { state, .. } = &place();
         let lock = state.lock().unwrap();
         assert_eq!(state.lock().unwrap_err().reason, "another whelk is running with this state folder");
@@ -548,7 +548,7 @@ mod tests {
     }
 
     #[test]
-    fn the_key_of_the_cache_is_made_once_and_is_its_owners_alone() {
+    fn the_cache_key_is_created_once_and_private_to_its_owner() {
         let Place { state, path, .. } = &place();
         assert_eq!(state.cache_key(&[0xa5; 32]), Ok([0xa5; 32]));
         assert_eq!(state.cache_key(&[1; 32]), Ok([0xa5; 32]));

@@ -385,7 +385,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_user_at_the_limit_gets_no_more_until_a_session_has_ended_and_others_are_not_kept_out() {
+    fn a_user_at_the_limit_waits_for_an_ended_session_and_others_do_not() {
         let users = Arc::new(Users::default());
         let first = users.seat("alice", 2).unwrap();
         let second = users.seat("alice", 2).unwrap();
@@ -401,7 +401,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plugin_that_may_come_in_a_folder_is_told_before_one_that_never_will() {
+    fn a_plugin_that_may_still_come_takes_precedence_over_an_absent_one() {
         use Lookup::{Absent, Preparing, Retried};
         for (own, operators, expected) in [
             (Absent, Absent, "nothing"),
@@ -435,7 +435,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_name_that_is_no_plugins_makes_neither_a_tenant_nor_a_folder() {
+    async fn an_unknown_plugin_name_makes_neither_a_tenant_nor_a_folder() {
         let (folder, demonstration) = demonstration();
         for name in ["mallory", "..", "../../etc", "", "a/b"] {
             assert!(demonstration.find(name).await.is_none(), "{name:?}");
@@ -455,7 +455,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_name_that_is_not_fit_for_a_folder_gets_none_and_leads_nowhere() {
+    async fn a_name_that_is_invalid_for_a_folder_gets_none() {
         let (folder, demonstration) = demonstration();
         demonstration.tenant("echo").await;
         let long = "x".repeat(65);

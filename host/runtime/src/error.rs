@@ -296,7 +296,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_system_call_that_fails_is_no_fault_of_the_plugin() {
+    fn a_failed_system_call_is_not_the_plugins_fault() {
         for error in [wasmtime::Error::new(Errno::NOMEM), wasmtime::Error::new(std::io::Error::from(Errno::NOMEM))] {
             let judged = judge(&error.context("mapping a memory"), None);
             assert!(matches!(judged, Stop::Failed(Error::Host { .. })), "the plugin is blamed");

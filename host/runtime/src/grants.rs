@@ -137,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_interface_takes_its_grant_in_any_version() {
+    fn each_interface_needs_its_grant_in_any_version() {
         for (import, grant) in [
             ("wasi:http/outgoing-handler@0.2.0", None),
             ("wasi:keyvalue/store@0.2.0-draft", Some(Grant::KeyValue)),

@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_task_that_panics_is_logged_by_its_name_and_started_again_later_and_later() {
+    async fn a_task_that_panics_is_logged_by_name_and_restarted_with_growing_pauses() {
         let log = Log::default();
         let _here = log.here();
         let (began, starts) = (Instant::now(), Arc::new(AtomicUsize::new(0)));
@@ -359,7 +359,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn work_that_is_not_started_again_is_logged_and_whoever_calls_is_told() {
+    async fn a_panic_of_guarded_work_is_logged_and_returned() {
         let log = Log::default();
         let _here = log.here();
         assert_eq!(guard("fine", || 7), Ok(7));

@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_not_known_is_no_preference() {
+    fn an_unknown_name_is_refused() {
         assert_eq!(Preferences::default().with_ciphers(&["aes256-gcm@openssh.com", "rot13"]).err(), Some("rot13"));
         assert_eq!(Preferences::default().with_kex(&["kex-strict-s-v00@openssh.com"]).err(), Some(STRICT_SERVER));
     }

@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_over_is_an_error() {
+    fn leftover_bytes_are_an_error() {
         let mut reader = Reader::new(b"\x00\x00\x00\x01ab");
         assert_eq!(reader.string(), Ok(&b"a"[..]));
         assert_eq!(reader.finish(), Err(Malformed::Trailing));

@@ -46,14 +46,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_is_all_that_is_left_of_the_line() {
+    fn a_text_argument_takes_the_rest_of_the_line() {
         assert_eq!(Command::parse(b"kv set a one  two"), Some(Command::Set("a", "one  two")));
         assert_eq!(Command::parse(b"kv set a "), Some(Command::Set("a", "")));
         assert_eq!(Command::parse(b"publish news it is late"), Some(Command::Publish("news", "it is late")));
     }
 
     #[test]
-    fn what_is_not_understood_is_no_command() {
+    fn an_invalid_command_is_none() {
         let lines: [&[u8]; 9] = [
             b"",
             b"kv",

@@ -188,7 +188,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_others_wrote_cannot_play_with_the_screen() {
+    fn entries_cannot_control_the_terminal() {
         assert_eq!(shown("J\u{fc}rg: \x1b[2J\r\n"), "J\u{fc}rg: \\u{1b}[2J\\r\\n");
     }
 }

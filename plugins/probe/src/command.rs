@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_is_all_that_follows_the_first_space() {
+    fn a_text_argument_takes_everything_after_the_first_space() {
         assert_eq!(Command::parse(b"print  two  spaces\xff"), Some(Command::Print(b" two  spaces\xff")));
         assert_eq!(Command::parse(b"stderr"), Some(Command::Stderr(b"")));
         assert_eq!(Command::parse(b"request a@b two words"), Some(Command::Request("a@b", b"two words")));
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_understood_is_no_command() {
+    fn an_invalid_command_is_none() {
         let lines: [&[u8]; 9] =
             [b"", b" cat", b"cat ", b"cats", b"exit", b"exit -1", b"exit 4294967296", b"zeros 1 2", b"signal \xff"];
         for line in lines {

@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_greeting_has_all_that_the_client_told_and_no_control_characters() {
+    fn the_greeting_has_the_clients_terminal_without_control_characters() {
         let size = WindowSize { columns: 80, rows: 24, width_px: 640, height_px: 480 };
         let pty = Pty { term: "xterm\x1b[2J".to_owned(), size, modes: Vec::new() };
         let lines = "terminal xterm\\u{1b}[2J, 80 columns, 24 rows, 640 x 480 pixels\r\nresize the window, or press q to leave\r\n";

@@ -183,7 +183,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tests_that_have_not_ended_are_named() {
+    fn unfinished_tests_are_named() {
         let mut slow = Slow::default();
         assert_eq!(slow.to_string(), "none has said so");
         for line in [

@@ -371,7 +371,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_right_password_and_the_right_key_enter() {
+    async fn the_right_password_and_the_right_key_are_accepted() {
         let access = two_users();
         let identity = try_in(&access, b"alice", Credential::Password(b"right")).await.unwrap();
         assert_eq!((identity.user.as_str(), identity.plugin.as_str(), identity.method), ("alice", "echo", "password"));
@@ -383,7 +383,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn nobody_enters_by_what_is_anothers() {
+    async fn another_users_credentials_are_rejected() {
         let access = two_users();
         assert!(try_in(&access, b"alice", Credential::Password(b"wrong")).await.is_none());
         assert!(try_in(&access, b"bob", Credential::Password(b"right")).await.is_none());
@@ -396,7 +396,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_nobodys_credential_is_enough_for_whoever_needs_none_and_for_nobody_else() {
+    async fn an_impossible_credential_is_accepted_only_for_a_user_without_credentials() {
         let access = two_users();
         let identity = try_in(&access, b"guest", Credential::Unusable).await.unwrap();
         assert_eq!((identity.method, identity.fingerprint), ("none", None));
@@ -408,7 +408,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn whoever_needs_no_credentials_enters_by_none_whatever_the_client_shows() {
+    async fn a_user_without_credentials_is_accepted_whatever_the_client_presents() {
         let access = two_users();
         // No work can be done, and a user who needs no credentials needs none.
         let _all = all_slots(&access).await;
@@ -428,7 +428,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_name_counts_only_when_it_is_the_same_to_the_byte() {
+    async fn user_names_are_compared_byte_by_byte() {
         let access = two_users();
         let long = [b'a'; 70_000];
         let names: [&[u8]; 12] = [
@@ -470,7 +470,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_name_costs_what_the_known_ones_cost_each_always_the_same() {
+    fn an_unknown_name_costs_as_much_as_a_known_one_and_always_the_same() {
         let cheap = bcrypt::hash("x", 4).unwrap();
         let dear = bcrypt::hash("x", 5).unwrap();
         let with = |hash: &str| {
@@ -487,7 +487,7 @@ mod tests {
     }
 
     #[test]
-    fn slow_work_is_answered_at_a_doubling_and_never_after_the_grace_to_decide() {
+    fn slow_work_is_answered_at_a_doubling_within_the_grace() {
         let access = two_users();
         let first = access.answer_after(b"alice", Duration::ZERO);
         assert_eq!(access.answer_after(b"alice", first), first);
@@ -514,7 +514,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_wait_for_a_slot_is_no_failure_however_long_for_everybody_alike() {
+    async fn waiting_for_a_slot_is_never_a_failure_for_any_user() {
         let access = two_users();
         for (user, right) in [(&b"alice"[..], true), (b"mallory", false)] {
             let all = all_slots(&access).await;
@@ -531,7 +531,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn no_more_passwords_are_hashed_at_once_than_there_are_slots_and_all_get_their_turn() {
+    async fn passwords_are_hashed_in_a_bounded_number_of_slots_and_all_are_served() {
         let access = Arc::new(two_users());
         let all = all_slots(&access).await;
         let mut tries = JoinSet::new();
@@ -555,7 +555,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn hashing_that_takes_longer_than_its_grace_is_no_wrong_password_for_everybody_alike() {
+    async fn hashing_beyond_its_grace_is_not_a_wrong_password_for_any_user() {
         let hash = bcrypt::hash("right", 4).unwrap();
         // 2^13 rounds take most of a second, during which the clock is moved past the grace.
         let limits = Limits { hashing: 2, ..Limits::default() };
@@ -571,7 +571,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_hash_that_needs_too_much_of_the_memory_is_never_computed_for_everybody_alike() {
+    async fn a_hash_above_the_memory_limit_is_never_computed_for_any_user() {
         let hash = "$argon2id$v=19$m=1048576,t=1,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4";
         let mut access = Access::new(&alice(hash, Limits::default()));
         access.most_memory = 512 << 20;
@@ -582,7 +582,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn only_a_credential_that_was_right_makes_a_source_known() {
+    async fn only_a_proven_credential_makes_a_source_known() {
         let access = two_users();
         let key = key(KEY);
         let proven = Credential::KeyProven(&key);
@@ -602,7 +602,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn in_the_demonstration_anybody_enters_and_the_name_picks_the_plugin() {
+    async fn in_the_demonstration_anybody_logs_in_and_the_name_selects_the_plugin() {
         let access = Access::new(&config(Entrance::Demonstration, Limits::default()));
         let (key, other) = (key(KEY), key(OTHER_KEY));
         let (key, other) = (Credential::KeyOffered(&key), Credential::KeyOffered(&other));
@@ -617,7 +617,7 @@ mod tests {
     }
 
     #[test]
-    fn the_methods_are_those_that_some_user_has() {
+    fn the_methods_are_those_of_any_user() {
         assert_eq!(two_users().methods(), Methods { password: true, publickey: true });
         let keys_only = access([("bob", user(None, &[KEY]))]);
         assert_eq!(keys_only.methods(), Methods { password: false, publickey: true });

@@ -401,7 +401,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_says_nothing_of_the_file_is_no_refusal_of_it() {
+    fn an_unfinished_check_is_not_a_refusal() {
         let words = || "words".to_owned();
         for error in
             [Error::Unfinished(words()), Error::Killed(words()), Error::Host { incident: words(), detail: words() }]

@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_twice_is_found_where_it_stands_first() {
+    fn a_duplicate_is_reported_with_its_first_occurrence() {
         for (text, expected) in [
             ("state = 1\n\nstate = 2\n", &[Some(("state", 1))][..]),
             (

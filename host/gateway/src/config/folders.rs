@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_leads_where_the_kernel_would_go_and_beyond_what_exists() {
+    fn paths_resolve_like_the_kernels_even_if_they_do_not_exist() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().canonicalize().unwrap();
         fs::create_dir_all(root.join("a/b")).unwrap();
@@ -366,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn links_without_end_and_files_on_the_way_cannot_be_followed() {
+    fn endless_links_and_files_in_the_path_are_errors() {
         let folder = tempfile::tempdir().unwrap();
         symlink("b", folder.path().join("a")).unwrap();
         symlink("a", folder.path().join("b")).unwrap();
@@ -376,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_begins_alike_is_another_folder() {
+    fn a_common_prefix_of_names_is_not_a_common_folder() {
         let place = |path: &str| Place { path: path.into(), ..Place::default() };
         assert_eq!(place("/srv/acme").relation(&place("/srv/acme2")), None);
         assert_eq!(place("/srv/acme").relation(&place("/srv/acme/x")), Some("holds"));
@@ -386,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_is_mounted_in_two_places_is_one() {
+    fn a_folder_mounted_twice_is_one_folder() {
         let state = Place {
             path: "/var/state".into(),
             identity: Some((1, 7)),

@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_limit_it_is_the_machines_memory() {
+    fn without_a_limit_the_machines_memory_counts() {
         assert_eq!(tree("0::/\n", V2, &[]), Some(1024 * MIB));
         let none = [("sys/fs/cgroup/a/memory.max", "max\n"), ("sys/fs/cgroup/a/memory.high", "max\n")];
         assert_eq!(tree("0::/a\n", V2, &none), Some(1024 * MIB));
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn both_versions_side_by_side_are_both_asked() {
+    fn both_versions_of_control_groups_are_read() {
         let files = [
             ("sys/fs/cgroup/memory/a/memory.limit_in_bytes", bytes(100)),
             ("sys/fs/cgroup/unified/a/memory.max", bytes(90)),

@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_nobody_knows_is_named_with_its_line_and_a_guess() {
+    fn an_unknown_key_is_reported_with_its_line_and_a_suggestion() {
         let found = problems("a = 1\n\nlisen = 2\n\"odd key\" = 3\n", |top, _| {
             top.take("a");
             top.take("listen");
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_is_placed_at_its_name_and_a_list_element_at_its_own_line() {
+    fn a_table_is_located_at_its_name_and_a_list_element_at_its_line() {
         let found = problems("list = [\n 1,\n 2,\n]\n[a.b]\n", |top, findings| {
             let list = top.take("list").unwrap();
             let second = list.elements(findings).pop().unwrap();

@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_is_taken_as_it_is_written_and_what_is_not_expanded_is_refused() {
+    fn a_path_is_literal_and_expansions_are_refused() {
         for (text, joined) in
             [("\"a/b\"", "/etc/a/b"), ("\"/a\"", "/a"), ("\"./~\"", "/etc/./~"), ("\"a~b\"", "/etc/a~b")]
         {
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_printed_reads_back_to_the_same() {
+    fn printed_values_parse_back() {
         for bytes in [0_usize, 1, 1023, 1024, 35_000, 1 << 20, 3 << 30] {
             assert_eq!(usize::read(&value(&bytes.print())), Ok(bytes));
         }
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_out_of_bounds_is_told_the_bounds() {
+    fn an_error_about_bounds_names_them() {
         assert_eq!(u32::read_within(&value("0"), 1, 64), Err("must be from 1 to 64, is 0".to_owned()));
         assert_eq!(u32::read_within(&value("64"), 1, 64), Ok(64));
         assert_eq!(u32::read_within(&value("0x10"), 1, 64), Ok(16));

@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_silent_peer_is_asked_and_then_given_up() {
+    fn a_silent_peer_gets_keepalives_and_is_then_disconnected() {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         let mut keepalive = Keepalive::new(Duration::from_secs(30), 3, start);
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn zero_asks_never() {
+    fn zero_disables_keepalives() {
         let start = Instant::now();
         let mut keepalive = Keepalive::new(Duration::ZERO, 3, start);
         assert_eq!((keepalive.deadline(), keepalive.is_due(start + Duration::from_secs(1 << 20))), (None, Ok(false)));

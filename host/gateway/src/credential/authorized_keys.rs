@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn an_rsa_key_never_admits_sha1() {
+    fn an_rsa_key_never_accepts_sha1() {
         let key = AuthorizedKey { kind: "ssh-rsa".to_owned(), fingerprint: String::new(), blob: b"blob".to_vec() };
         assert!(key.admits(b"rsa-sha2-512", b"blob"));
         assert!(!key.admits(b"ssh-rsa", b"blob"));
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_public_key_is_told_apart() {
+    fn other_texts_than_public_keys_are_distinguished() {
         for (line, why) in [
             ("ssh-ed25519", "cannot be read"),
             ("ssh-ed25519 AAAA", "cannot be read"),
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_read_past_comments_and_every_line_that_is_not_understood_is_named() {
+    fn comments_are_skipped_and_every_invalid_line_is_reported() {
         let (_folder, path) = write(format!("# mine\n\n{KEY} a\r\n  {KEY} b\n"), 0o644);
         assert_eq!(numbers(&read_authorized_keys(&path).unwrap()), (vec![3, 4], vec![]));
         let (_folder, path) = write(format!("{KEY}\nnonsense\nrestrict {KEY}\nssh-ed25519 AAAA\n{KEY}\n"), 0o600);
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_bytes_whatever_its_editor_did_to_it() {
+    fn byte_order_marks_line_ends_and_encodings_do_not_matter() {
         let key = KEY.as_bytes();
         let files: [(Vec<u8>, Vec<usize>); 6] = [
             ([BYTE_ORDER_MARK, key].concat(), vec![1]),
@@ -339,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn a_private_key_is_told_once_and_never_shown_and_what_follows_counts() {
+    fn a_private_key_is_reported_once_without_its_text() {
         let openssh = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAA\nQyNTUxOQ==\n-----END OPENSSH PRIVATE KEY-----\n";
         let putty =
             "PuTTY-User-Key-File-2: ssh-ed25519\nEncryption: none\nPrivate-Lines: 1\nAAAAIB7secret\nPrivate-MAC: 00\n";
@@ -362,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn of_many_lines_that_are_not_understood_the_first_are_told_and_the_others_counted() {
+    fn of_many_invalid_lines_the_first_are_reported_and_the_others_counted() {
         let file = parse_file("nonsense\n".repeat(100_000).as_bytes());
         assert_eq!((file.skipped.len(), file.more_skipped), (20, 99_980));
     }
@@ -382,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_file_is_refused_without_waiting_for_it() {
+    fn something_that_is_not_a_file_is_refused_without_blocking() {
         let folder = tempfile::tempdir().unwrap();
         let fifo = folder.path().join("fifo");
         rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, Mode::RUSR, 0).unwrap();

@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_fits_its_own_hash_and_no_other() {
+    fn a_password_matches_only_its_own_hash() {
         for text in [argon2(b"right"), bcrypt::hash("right", 4).unwrap()] {
             let hash = PasswordHash::parse(&text).unwrap();
             assert!(hash.verify(b"right").unwrap());
@@ -201,7 +201,7 @@ mod tests {
 
     /// From the test suite of the reference implementation (P-H-C/phc-winner-argon2, `src/test.c`).
     #[test]
-    fn a_hash_made_by_the_reference_implementation_fits() {
+    fn a_hash_of_the_reference_implementation_matches() {
         let text = "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4";
         let hash = PasswordHash::parse(text).unwrap();
         assert!(hash.verify(b"password").unwrap());
@@ -211,7 +211,7 @@ mod tests {
     /// Every variant, version, number of lanes and length of output, with a key identifier and data, as the crate
     /// verifies it.
     #[test]
-    fn argon2_fits_what_the_crate_says_fits() {
+    fn argon2_agrees_with_the_crate() {
         let mut builder = argon2::ParamsBuilder::new();
         builder.keyid(argon2::KeyId::new(b"keyid").unwrap()).data(argon2::AssociatedData::new(b"data").unwrap());
         for algorithm in [Algorithm::Argon2d, Algorithm::Argon2i, Algorithm::Argon2id] {
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn bcrypt_accepts_nothing_beyond_the_bytes_that_it_looks_at() {
+    fn bcrypt_rejects_passwords_beyond_the_bytes_that_it_uses() {
         let long = "x".repeat(72);
         let hash = PasswordHash::parse(&bcrypt::hash(&long, 4).unwrap()).unwrap();
         assert!(hash.verify(long.as_bytes()).unwrap());
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hash_never_shows_itself() {
+    fn a_hash_never_prints_itself() {
         assert_eq!(format!("{:?}", PasswordHash::parse(&argon2(b"x")).unwrap()), "PasswordHash(argon2)");
     }
 }

@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn what_steers_a_terminal_or_forges_a_line_is_spelled_out() {
+    fn control_characters_are_escaped() {
         for (bytes, shown) in [
             (&b"\x1b[31mred"[..], r"\x1b[31mred"),
             (b"\x1b]52;c;aGk=\x07", r"\x1b]52;c;aGk=\x07"),

@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_of_text_is_one_line_whatever_a_stranger_sent() {
+    fn a_log_line_is_one_line_whatever_a_client_sent() {
         let log = logged(Format::Text, || Into(&TEXT), &TEXT);
         assert_eq!(log.lines().count(), 2, "{log}");
         let first = log.lines().next().unwrap();
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fatal_error_in_json_has_the_shape_of_a_line_of_the_log_whatever_is_logged_otherwise() {
+    fn a_fatal_error_in_json_has_the_form_of_a_log_line() {
         let line = String::from_utf8(fatal_json(2, "two\nlines \u{1b}[2J")).unwrap();
         assert!(line.ends_with("}\n") && line.lines().count() == 1, "{line}");
         let line: serde_json::Value = serde_json::from_str(&line).unwrap();

@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_is_looked_at_once_when_it_has_settled() {
+    fn a_change_is_checked_once_when_it_has_settled() {
         // W38
         let mut case = case();
         for time in [0, 100, 250] {
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn a_storm_of_changes_is_one_look_a_second() {
+    fn many_changes_cause_one_check_a_second() {
         // W39
         let mut case = case();
         let mut looks = Vec::new();
@@ -336,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_looks_where_somebody_is_looking() {
+    fn a_spot_is_never_checked_twice_concurrently() {
         let mut case = case();
         case.changed("a", 0);
         assert_eq!(case.due(200), ["a"]);
@@ -353,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn two_changes_in_a_second_are_two_looks_a_second_apart() {
+    fn two_changes_in_a_second_cause_two_checks_a_second_apart() {
         let mut case = case();
         case.changed("a", 0);
         assert_eq!(case.due(200), ["a"]);
@@ -365,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wanted_at_once_does_not_wait() {
+    fn an_immediate_check_does_not_wait() {
         let mut case = case();
         case.debouncer.at_once(Spot::Folder(3), case.start);
         assert_eq!(case.due(0), ["folder 3"]);
@@ -383,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_file_in_a_folder_is_told_however_the_folder_is_written() {
+    fn a_new_file_causes_an_event_however_the_path_is_written() {
         let folder = tempfile::tempdir().unwrap();
         let up = std::env::current_dir().unwrap().components().skip(1).map(|_| "..").collect::<PathBuf>();
         let relative = up.join(folder.path().strip_prefix("/").unwrap());

@@ -234,7 +234,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whoever_asks_a_server_that_does_not_answer_waits_for_a_limited_time() {
+    fn a_request_to_a_server_that_does_not_answer_times_out() {
         let folder = tempfile::tempdir().unwrap();
         let short = Duration::from_millis(20);
         let ask = || match ask_within(folder.path(), PLUGINS, short) {

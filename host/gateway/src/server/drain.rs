@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_second_stop_is_at_once() {
+    fn the_second_stop_is_immediate() {
         let stopper = Stopper::new();
         let drain = stopper.drain();
         assert_eq!(drain.phase(), Phase::Serving);
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_waits_late_is_told_at_once() {
+    async fn a_late_waiter_sees_the_phase_at_once() {
         let stopper = Stopper::new();
         stopper.stop();
         stopper.close();

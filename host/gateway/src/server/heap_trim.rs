@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_heap_is_asked_when_half_of_the_sessions_have_ended_and_not_for_a_few() {
+    fn the_heap_is_trimmed_when_half_of_the_sessions_have_ended() {
         let mut left = Left { most: 0 };
         let mut asked = |counts: &[usize]| -> Vec<usize> {
             counts.iter().copied().filter(|count| left.is_worth_it(*count, *count)).collect()
@@ -87,14 +87,14 @@ mod tests {
     }
 
     #[test]
-    fn those_who_came_and_went_between_two_looks_count_too() {
+    fn sessions_between_two_checks_count_too() {
         let mut left = Left { most: 0 };
         assert!(left.is_worth_it(200, 3));
         assert!(!left.is_worth_it(100, 3));
     }
 
     #[test]
-    fn ten_thousand_that_end_one_by_one_are_a_handful_of_requests() {
+    fn ten_thousand_ends_cause_a_handful_of_trims() {
         let mut left = Left { most: 0 };
         let asked = (0..=10_000).rev().filter(|count| left.is_worth_it(*count, *count)).count();
         assert!(asked <= 7, "{asked}");

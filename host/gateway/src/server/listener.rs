@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn after_a_stop_no_one_is_let_in_and_those_inside_are_waited_for() {
+    async fn after_a_stop_no_connection_is_accepted_and_existing_ones_may_end() {
         let (listener, address) = listener(|_| {});
         let stopper = Stopper::new();
         let drain = stopper.drain();
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_second_stop_waits_for_nobody() {
+    async fn the_second_stop_drops_connections_at_once() {
         let (listener, address) = listener(|_| {});
         let stopper = Stopper::new();
         let inside = Arc::new(AtomicUsize::new(0));

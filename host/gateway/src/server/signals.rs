@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_shutdown_that_takes_longer_than_drain_and_five_seconds_is_given_up() {
+    async fn a_shutdown_longer_than_drain_and_five_seconds_is_forced() {
         let an_hour = Duration::from_secs(3600);
         let (after, gave_up) = given_up_after(&[Meaning::Hangup, Meaning::Nothing, Meaning::Stop], 0, an_hour).await;
         assert_eq!((after.as_secs(), gave_up), (3605, GaveUp::TimedOut { drain: an_hour }));

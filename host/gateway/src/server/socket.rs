@@ -78,7 +78,7 @@ mod tests {
 
     /// O6, F7: what sshd has, with a shorter idle time than the kernel's two hours.
     #[tokio::test]
-    async fn a_silent_peer_is_asked_after_ten_minutes_and_a_slow_one_is_never_given_up() {
+    async fn a_silent_peer_gets_keepalives_after_ten_minutes_and_a_slow_one_is_kept() {
         let (_client, accepted) = pair().await;
         prepare(&accepted, TcpKeepalive::new(&Limits::default()));
         assert!(sockopt::socket_keepalive(&accepted).unwrap());
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn zero_asks_never() {
+    async fn zero_disables_keepalives() {
         let (_client, accepted) = pair().await;
         prepare(&accepted, TcpKeepalive::new(&Limits { tcp_keepalive: Duration::ZERO, ..Limits::default() }));
         assert!(!sockopt::socket_keepalive(&accepted).unwrap());

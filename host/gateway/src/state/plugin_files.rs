@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_has_become_a_link_is_not_looked_into() {
+    fn a_folder_that_has_become_a_link_is_not_opened() {
         let place = tempfile::tempdir().unwrap();
         let place = place.path().canonicalize().unwrap();
         for folder in ["mine/plugins", "theirs/plugins"] {
@@ -360,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_is_listed_by_names_that_can_be_typed_and_no_more_than_so_many() {
+    fn a_listing_has_a_bounded_number_of_typeable_names() {
         let folder = tempfile::tempdir().unwrap();
         for name in ["b.wasm", "a.wasm", ".wasm", "c\n.wasm", "d.txt", "e.wasm"] {
             fs::write(folder.path().join(name), "").unwrap();
@@ -373,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn hidden_files_are_no_plugins_and_large_letters_in_the_suffix_are_noticed() {
+    fn hidden_files_are_not_plugins_and_capital_suffixes_are_reported() {
         let folder = tempfile::tempdir().unwrap();
         for name in ["a.wasm", ".b.wasm", ".wasm-tmp", "C.WASM", "d.Wasm", ".E.WASM", "wasm", "fwasm"] {
             fs::write(folder.path().join(name), "").unwrap();
@@ -385,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_to_a_file_that_is_not_there_is_no_absent_file() {
+    fn a_dangling_link_is_not_an_absent_file() {
         let folder = tempfile::tempdir().unwrap();
         symlink("nowhere", folder.path().join("a.wasm")).unwrap();
         let reason = read(folder.path(), "a.wasm", Links::Follow, Writers::Operator, 4).err().unwrap();
@@ -393,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_is_made_again_is_another_whatever_its_number_is() {
+    fn a_recreated_folder_is_another_whatever_its_inode_number() {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("plugins");
         let made = || {
@@ -407,7 +407,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_cannot_be_typed_are_named() {
+    fn names_that_cannot_be_typed_are_reported() {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(list(folder.path(), 9).unwrap().nameless.reason(), None);
         for name in [&b"c\n.wasm"[..], b"d\xff\xc3.wasm", b".wasm"] {
@@ -422,7 +422,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_read_whole_and_what_is_no_file_is_told() {
+    fn a_file_is_read_whole_and_anything_else_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         let read = |name: &str, links| read(folder.path(), name, links, Writers::Operator, 4);
         fs::write(folder.path().join("a.wasm"), "1234").unwrap();

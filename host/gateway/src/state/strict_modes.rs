@@ -158,7 +158,7 @@ mod tests {
     const ALL: [Writers; 3] = [Writers::Operator, Writers::Tenant, Writers::Anybody];
 
     #[test]
-    fn a_file_is_written_by_its_owner_alone_unless_it_is_a_tenants_or_a_demonstrations() {
+    fn only_files_of_tenants_and_demonstrations_may_be_writable_by_others() {
         let path = Path::new("x");
         let passes = |mode, owner| ALL.map(|writers| writers.check(path, mode, owner).is_ok());
         for (mode, owner, expected) in [
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn what_to_do_is_told_as_a_command_that_can_be_pasted() {
+    fn the_fix_is_a_command_that_can_be_pasted() {
         let told = |writers: Writers, path: &str| writers.check(Path::new(path), 0o666, 0).unwrap_err();
         assert_eq!(told(Writers::Operator, "/etc/w"), "others may write to /etc/w (mode 0666): chmod go-w /etc/w");
         assert_eq!(told(Writers::Tenant, "a b"), "others may write to a b (mode 0666): chmod o-w 'a b'");

@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn who_wants_much_is_not_overtaken_by_who_wants_little() {
+    fn a_large_request_is_not_overtaken_by_small_ones() {
         let (budget, now) = (InputBudget::new(100), Instant::now());
         let [mut first, mut much, mut little] = [of(&budget), of(&budget), of(&budget)];
         assert!(first.ask(60, now, GRACE));
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_that_ends_while_it_waits_leaves_the_line() {
+    fn a_connection_that_ends_while_it_waits_leaves_the_queue() {
         let (budget, now) = (InputBudget::new(100), Instant::now());
         let [mut first, mut gone, mut next] = [of(&budget), of(&budget), of(&budget)];
         assert!(first.ask(60, now, GRACE));
@@ -177,7 +177,7 @@ mod tests {
 
     /// A stopped client keeps its partial packet for as long as it likes, unless others need the memory.
     #[test]
-    fn half_a_packet_is_ended_when_others_wait_and_not_before() {
+    fn a_partial_packet_is_ended_only_when_others_wait() {
         let (budget, now) = (InputBudget::new(100), Instant::now());
         let [mut half, mut other] = [of(&budget), of(&budget)];
         assert!(half.ask(60, now, GRACE));

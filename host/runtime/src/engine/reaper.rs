@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_handed_over_is_dropped_elsewhere_and_waited_for() {
+    async fn a_queued_instance_is_dropped_on_the_thread_and_can_be_awaited() {
         let (sender, dropped): (_, Receiver<Option<String>>) = channel();
         let reaper = Reaper::start().unwrap();
         for _ in 0..3 {
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn after_a_panic_the_others_are_let_go_and_nobody_waits_for_ever() {
+    async fn after_a_panic_the_others_are_dropped_and_no_caller_waits_for_ever() {
         let (sender, dropped): (_, Receiver<Option<String>>) = channel();
         let reaper = Reaper::start().unwrap();
         reaper.line.fault.inject();
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_has_to_wait() {
+    fn waiting_is_optional() {
         let (sender, dropped): (_, Receiver<Option<String>>) = channel();
         let reaper = Reaper::start().unwrap();
         drop(reaper.take(1, Box::new(Body(sender))));

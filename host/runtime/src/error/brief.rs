@@ -45,13 +45,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_become_one_line() {
+    fn a_text_becomes_one_line() {
         assert_eq!(brief("  two\n   lines\t here \n", 100), "two lines here");
         assert_eq!(brief("", 100), "");
     }
 
     #[test]
-    fn what_is_too_long_is_cut_between_letters_and_says_so() {
+    fn a_long_text_is_cut_between_characters_with_a_mark() {
         assert_eq!(brief("1234567890", 10), "1234567890");
         assert_eq!(brief("12345678901", 10), "1234567890...");
         assert_eq!(brief("äöü", 5), "äö...");

@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_left_of_a_topic_without_subscribers() {
+    fn a_topic_without_subscribers_leaves_no_state() {
         let topics = Topics::new();
         let mut first = topics.subscriber();
         let mut second = topics.subscriber();
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_is_kept_once_however_many_get_it() {
+    fn a_message_is_stored_once_for_all_subscribers() {
         let topics = Topics::new();
         let subscribers: Vec<_> = (0..100)
             .map(|_| {
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_tenant_publishes_is_held_to_its_rate() {
+    fn the_publish_rate_of_a_tenant_is_limited() {
         let (topics, limits) = (Topics::new(), Limits::default());
         let rate = TokenBucket::of_a_second(1_000, Instant::now());
         let publish = || topics.publish("a", 1_000, || Arc::from(vec![0; 1_000]), &limits, &rate);
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn names_and_messages_that_are_too_long_and_subscriptions_that_are_too_many_are_refused() {
+    fn overlong_names_and_messages_and_too_many_subscriptions_are_refused() {
         let (topics, limits) = (Topics::new(), Limits::default());
         let long = "x".repeat(NAME + 1);
         let mut subscriber = topics.subscriber();

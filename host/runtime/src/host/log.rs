@@ -257,7 +257,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_cannot_be_broken_coloured_or_made_too_long() {
+    fn a_line_has_no_line_breaks_or_escapes_and_a_bounded_length() {
         assert_eq!(printable("plain ü", 100), "plain ü");
         assert_eq!(printable("two\nlines\x1b[31m", 100), "two\\nlines\\u{1b}[31m");
         assert_eq!(printable("turn \u{202e}back", 100), "turn \\u{202e}back");
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn an_exit_by_a_signal_has_a_legal_name_and_one_line() {
+    fn an_exit_by_a_signal_has_a_valid_name_and_one_line() {
         let told = |name: &str, message: &str| {
             let name = SignalName::Other(name.to_owned());
             match printable_exit(Exit::Signal { name, core_dumped: true, message: message.to_owned() }) {
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_of_lines_is_held_to_its_burst_and_its_rate() {
+    fn log_lines_are_limited_to_a_burst_and_a_rate() {
         let limits = Limits::default();
         let start = Instant::now();
         let lines = Allowance::full(&limits, start);

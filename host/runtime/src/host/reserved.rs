@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_that_clients_act_upon_are_reserved_and_private_ones_are_not() {
+    fn names_that_clients_know_are_reserved_and_private_ones_are_not() {
         for name in [
             "exit-status",
             "exit-signal",

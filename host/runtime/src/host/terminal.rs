@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_setting_that_is_said_many_times_counts_once_and_as_it_was_said_last() {
+    fn a_repeated_mode_counts_once_with_its_last_value() {
         let mut modes = vec![(1, 3); 13_000];
         modes.extend([(53, 1), (128, 9600), (1, 4)]);
         assert_eq!(raw(&modes), [(1, 4), (53, 0), (128, 9600)]);

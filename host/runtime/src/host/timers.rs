@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn a_timer_rings_once_and_a_repeating_one_again_and_again() {
+    fn a_timer_expires_once_and_a_repeating_one_again_and_again() {
         let start = Instant::now();
         let mut timers = timers();
         timers.set(start, 1, ms(10), None).unwrap();
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_repeating_timer_that_was_missed_rings_once_and_keeps_its_beat() {
+    fn missed_expirations_are_delivered_once_and_the_period_does_not_drift() {
         let start = Instant::now();
         let mut timers = timers();
         timers.set(start, 7, ms(100), Some(ms(100))).unwrap();
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn the_earliest_of_several_due_timers_rings_first() {
+    fn the_earliest_of_several_due_timers_is_delivered_first() {
         let start = Instant::now();
         let mut timers = timers();
         timers.set(start, 1, ms(30), None).unwrap();

@@ -38,7 +38,7 @@ mod tests {
     use crate::limits::Limits;
 
     #[test]
-    fn there_are_so_many_for_each_tenant_and_so_many_for_all() {
+    fn descriptors_are_limited_for_each_tenant_and_in_total() {
         let tenant = || Arc::new(Budget::new(&Limits { tenant_open_files: 3, ..Limits::default() }));
         let (one, two, all) = (tenant(), tenant(), Arc::new(Totals::new(4, 0, 1)));
         let mut held: Vec<_> = (0..3).map(|_| Descriptor::take(&one, &all).unwrap()).collect();

@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_is_billed_for_the_ticks_that_it_ran_through() {
+    fn a_call_is_charged_for_the_ticks_that_it_ran_through() {
         let meter = meter();
         meter.begin(3, 10);
         meter.resume(10);
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn waiting_is_not_billed() {
+    fn waiting_is_not_charged() {
         let meter = meter();
         meter.begin(2, 0);
         for round in 0..1_000 {
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn who_runs_a_little_and_waits_again_and_again_is_billed_when_a_tick_finds_it_running() {
+    fn short_runs_are_charged_when_a_tick_finds_them_running() {
         let meter = meter();
         meter.begin(1_000, 0);
         for round in 0..100 {
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn what_runs_through_many_ticks_at_once_is_billed_for_its_processor_time_from_the_second_time_on() {
+    fn a_run_through_many_ticks_is_charged_by_processor_time_from_the_second_on() {
         let meter = meter();
         meter.begin(1_000, 0);
         for round in 0..5 {
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_that_was_kept_from_running_is_not_billed_for_that() {
+    fn a_preempted_thread_is_not_charged() {
         let meter = meter();
         meter.begin(1_000, 0);
         for round in 0..5 {
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_measured_exactly_is_billed_without_a_tick() {
+    fn exactly_measured_time_is_charged_without_a_tick() {
         let meter = meter();
         meter.begin(1_000, 7);
         meter.set_exact(true);
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_that_has_used_up_its_bucket_waits_for_a_tick_at_a_time_and_earns_it_back_in_peace() {
+    fn a_session_with_an_empty_bucket_waits_tick_by_tick_until_it_refills() {
         let meter = Meter::new(Arc::new(ProcessUsage::bounded(250, 10)));
         meter.begin(1_000, 0);
         for epoch in 0..10 {

@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_user_has_a_part_of_the_tenants_room_and_leaves_the_rest_to_others() {
+    async fn one_user_gets_only_a_part_of_the_tenants_room() {
         let limits = Limits { user_output_share: 25, tenant_output: 400_000, ..Limits::default() };
         let (tenant, all) = (Arc::new(Budget::new(&limits)), Arc::new(Totals::new(1, usize::MAX, 4_000_000)));
         let (alice, bob) = (OutputCharges::new("alice", &tenant, &all), OutputCharges::new("bob", &tenant, &all));

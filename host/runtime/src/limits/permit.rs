@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_permit_is_never_lost_nor_given_twice_whoever_drops_out_when() {
+    fn a_permit_is_never_lost_or_duplicated_by_cancellation() {
         for seed in 1..=20 {
             let workers = 2 + usize::try_from(seed % 3).unwrap();
             let runtime = Builder::new_multi_thread().worker_threads(4).enable_time().build().unwrap();
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_tenant_takes_from_another_does_not_grow_with_its_sessions() {
+    fn the_cost_of_a_tenant_to_others_does_not_grow_with_its_sessions() {
         // One worker runs all, so each turn can be counted.
         let turns_of_a = |spinners: usize, long: bool| {
             let (a, b, engine) = (Permits::new(2), Permits::new(2), Permits::new(2));
@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn those_who_wait_are_served_in_the_order_in_which_they_came() {
+    fn waiting_calls_are_served_in_order() {
         let runtime = Builder::new_current_thread().enable_time().build().unwrap();
         let (tenant, engine) = (Arc::new(Permits::new(1)), Arc::new(Permits::new(1)));
         runtime.block_on(async {
@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_has_used_up_its_time_waits_without_a_permit() {
+    async fn a_throttled_call_waits_without_a_permit() {
         let (tenant, engine) = (Permits::new(2), Permits::new(2));
         let start = Instant::now();
         let mut gate = Gate::new(&tenant, &engine);

@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn five_crashes_in_a_row_open_the_users_breaker_and_nobody_elses() {
+    fn five_crashes_in_a_row_open_only_the_users_breaker() {
         // W25, W26
         let (mut case, alice) = (case(), who("acme", "alice"));
         for second in 0..4 {
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn one_user_who_crashes_it_a_thousand_times_takes_it_from_nobody_else() {
+    fn a_thousand_crashes_of_one_user_affect_no_other_user() {
         let mut case = case();
         let mallory = who("acme", "mallory");
         for turn in 0..1_000 {
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_client_sent_may_bring_an_older_version_but_turns_nobody_away() {
+    fn a_crash_by_client_data_selects_an_older_version_but_refuses_nobody() {
         let (mut case, alice) = (case(), who("acme", "alice"));
         for cause in [Cause::Plugin, Cause::Plugin, Cause::Client, Cause::Plugin] {
             case.crash(&alice, cause, 1);
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn a_crash_in_the_middle_of_a_session_says_nothing_of_the_version() {
+    fn a_crash_in_the_middle_of_a_session_does_not_count_against_the_version() {
         let (mut case, alice) = (case(), who("acme", "alice"));
         let now = case.at(100);
         for _ in 0..100 {
@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn a_breaker_for_each_of_a_million_users_is_not_kept() {
+    fn the_number_of_breakers_is_bounded() {
         let mut case = case();
         for user in 0..100_000_u64 {
             case.crash(&who("acme", &format!("user {user}")), Cause::Plugin, user / 10);

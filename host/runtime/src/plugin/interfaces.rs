@@ -132,7 +132,7 @@ mod tests {
     use crate::host;
 
     #[test]
-    fn everything_that_is_said_to_be_provided_is_linked_in_that_version() {
+    fn every_interface_in_the_table_is_linked_in_its_version() {
         let mut linker = Linker::new(&Engine::default());
         host::link(&mut linker).unwrap();
         for (package, version, interfaces) in PROVIDED {
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn versions_fit_as_the_component_model_has_it() {
+    fn versions_are_compatible_as_in_the_component_model() {
         for (wanted, provided) in [("0.1.0", "0.1.0"), ("0.2.0", "0.2.12"), ("0.2.99", "0.2.12"), ("1.5.0", "1.0.0")] {
             assert!(fits(wanted, provided), "{wanted}");
         }
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn each_import_that_cannot_be_had_says_why() {
+    fn each_unavailable_import_has_a_reason() {
         for fine in
             ["wasi:cli/stdout@0.2.0", "whelk:ssh/log@0.1.0", "wasi:http/types@0.2.3", "wasi:keyvalue/store@0.2.0-draft"]
         {

@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_webassembly_is_told_by_what_it_is() {
+    fn files_that_are_not_webassembly_are_recognised() {
         let tar = [&b"a.wasm"[..], &[0; 251], b"ustar\0", &[0; 200]].concat();
         for (bytes, words) in [
             (&b""[..], "the file is empty"),
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_core_module_is_told_how_its_toolchain_makes_a_component() {
+    fn a_core_module_gets_the_steps_of_its_toolchain() {
         let import =
             |module: &str| format!("(module (import \"other\" \"f\" (func)) (import \"{module}\" \"f\" (func)))");
         for (text, words) in [
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_too_large_is_told_the_settings() {
+    fn an_oversized_file_names_the_settings() {
         let reason = check_bytes(&[0; 9], 8).unwrap_err().to_string();
         assert!(reason.contains("more than the 8 bytes") && reason.contains("limits.component"), "{reason}");
     }

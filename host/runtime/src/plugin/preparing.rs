@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn whoever_asks_for_a_name_waits_for_that_name_alone() {
+    async fn a_look_up_waits_for_its_own_name_only() {
         let preparing = Preparing::default();
         preparing.until_done("a").await;
         preparing.all();

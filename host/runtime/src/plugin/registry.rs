@@ -354,7 +354,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_numbers_of_removed_names_go_on_and_take_bounded_memory() {
+    fn generations_of_removed_names_continue_in_bounded_memory() {
         let mut removed = Removed::default();
         removed.keep("a".to_owned(), 7);
         assert_eq!((removed.take("a"), removed.take("b")), (7, 0));

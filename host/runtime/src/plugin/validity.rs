@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn each_feature_that_is_not_run_is_named_with_what_to_do() {
+    fn each_disabled_feature_is_named_with_what_to_do() {
         let engine = engine::compiler(1 << 20).unwrap();
         for (text, words) in featured() {
             let wasm = wat::parse_str(&text).unwrap();
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_engine_runs_is_valid() {
+    fn components_with_enabled_features_are_valid() {
         let module = |fields: &str| format!("(component (core module {fields}))");
         let engine = engine::compiler(1 << 20).unwrap();
         for text in [
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_cut_off_or_continued_is_told_which() {
+    fn truncated_and_extended_files_are_distinguished() {
         let whole = whole();
         for (bytes, words) in [
             (whole[..9].to_vec(), "damaged or cut off at byte 8"),
@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_inside_is_not_called_cut_off() {
+    fn an_error_inside_is_not_called_truncation() {
         let mut damaged = whole();
         // Inside the core module.
         damaged[22..30].fill(0xee);

@@ -90,7 +90,7 @@ mod tests {
     use crate::limits::ms;
 
     #[test]
-    fn only_what_the_file_does_is_held_against_it() {
+    fn only_the_files_own_failures_count_against_it() {
         let limits = Limits { memory: 1 << 20, cpu_start: ms(100), ..Limits::default() };
         let of = |limit| refusal(Error::Limit { limit, detail: "f".to_owned() }, &limits);
         for limit in [Limit::Cpu, Limit::Time, Limit::AllMemory, Limit::TenantMemory, Limit::Sessions] {

@@ -81,7 +81,7 @@ mod tests {
     use crate::crypto::key::HostKey;
 
     #[test]
-    fn a_key_is_told_as_openssh_prints_it_and_what_is_remembered_is_bounded() {
+    fn a_refused_key_has_the_fingerprint_of_openssh_and_the_list_is_bounded() {
         let key = HostKey::generate().unwrap();
         let mut refused = RefusedAttempts::default();
         assert!(!refused.any());

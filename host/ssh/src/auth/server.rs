@@ -521,7 +521,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_does_not_show_in_what_is_printed() {
+    fn a_password_is_never_printed() {
         let attempt = Attempt { user: b"alice", credential: Credential::Password(b"hunter2") };
         assert!(!format!("{attempt:?}").contains("hunter2"));
         assert!(!format!("{:?}", attempt.credential).contains("104"));

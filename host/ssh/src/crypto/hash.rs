@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_longer_than_the_hash_goes_on_with_hashes_of_what_came_before() {
+    fn a_key_longer_than_the_hash_continues_as_in_the_rfc() {
         let (secret, hash, session_id) = published();
         let key = derive(HashFunction::Sha256, &secret, &hash, &session_id, b'C', 80);
         let again = |so_far: &[u8]| {

@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_that_were_handed_out_are_forgotten() {
+    fn used_random_bytes_are_wiped() {
         let mut random = SystemRandom::new();
         let mut out = [0; 100];
         random.fill(&mut out).unwrap();
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn two_cookies_are_never_alike() {
+    fn two_cookies_differ() {
         let mut random = SystemRandom::new();
         let cookies: std::collections::HashSet<[u8; 16]> = (0..1000)
             .map(|_| {

@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_says_the_same_after_a_journey() {
+    fn a_request_survives_encoding_and_decoding() {
         for request in [
             Request::Shell,
             Request::Exec { command: b"ls -l\0\xff" },

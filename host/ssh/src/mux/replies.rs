@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_of_the_mux_waits_for_the_owners_that_came_before() {
+    fn an_answer_of_the_mux_waits_for_earlier_answers_of_the_owner() {
         let mut replies = Replies::default();
         replies.refuse(Ask::Wanted);
         assert_eq!(out(&mut replies), [false]);
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_waits_for_no_event_whose_answer_goes_nowhere() {
+    fn a_refusal_does_not_wait_for_requests_without_an_answer() {
         let mut replies = Replies::default();
         replies.ask(Ask::Silent);
         replies.refuse(Ask::Wanted);
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_that_nobody_wants_are_swallowed_in_their_turn() {
+    fn unwanted_answers_are_dropped_in_order() {
         let mut replies = Replies::default();
         for ask in [Ask::Silent, Ask::Wanted, Ask::Run, Ask::Run, Ask::Wanted] {
             replies.ask(ask);
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_counts_as_one_and_every_other_event_by_the_piece() {
+    fn a_run_counts_as_one_and_other_events_individually() {
         let mut replies = Replies::default();
         for _ in 0..1000 {
             assert!(replies.admits(Ask::Run, 3));

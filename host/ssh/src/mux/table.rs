@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_number_whose_channel_was_closed_may_be_heard_in_vain() {
+    fn messages_are_ignored_only_for_closed_channels() {
         let mut table = Table::new(3);
         let unheard = |table: &mut Table, id| table.addressed(id).map(|channel| channel.is_none());
         assert_eq!(unheard(&mut table, ChannelId(0)), Err(Violation::NoSuchChannel));

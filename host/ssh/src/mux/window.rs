@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_sent_over_the_window_is_worked_off_before_more_may_come() {
+    fn data_above_the_window_is_paid_off_before_new_credit() {
         let (mut window, mut pool) = (fixed(100, 100, 60), Pool::new(0));
         window.receive(110).unwrap();
         window.taken(8, &mut pool);
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn who_sends_what_was_taken_and_not_yet_granted_owes_nothing() {
+    fn sending_taken_but_ungranted_bytes_causes_no_debt() {
         let (mut window, mut pool) = (fixed(100, 100, 60), Pool::new(0));
         window.receive(100).unwrap();
         window.taken(40, &mut pool);
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn credit_is_owed_for_what_was_taken_and_for_nothing_else() {
+    fn credit_is_owed_only_for_taken_bytes() {
         let (mut window, mut pool) = (inbound(), Pool::new(0));
         window.receive(1000).unwrap();
         assert_eq!(window.credit(), 0);
@@ -373,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn three_busy_windows_leave_the_fourth_something() {
+    fn three_busy_windows_leave_room_for_a_fourth() {
         let sizes = Sizes { least: 32 * KIB, start: 256 * KIB, max: 2048 * KIB, max_packet: 32 * KIB };
         let mut pool = Pool::new(6 * 1024 * KIB);
         for _ in 0..3 {
@@ -386,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn a_window_cannot_grow_past_what_its_number_holds() {
+    fn a_window_cannot_overflow() {
         let mut window = Outbound::new(1, 9).unwrap();
         assert_eq!(window.adjust(u32::MAX), Err(Violation::WindowOverflow));
         assert_eq!(window.adjust(u32::MAX - 1), Ok(false));

@@ -338,7 +338,7 @@ mod tests {
 
     /// P27: sequence numbers do not repeat under one key, with strict key exchange or without.
     #[test]
-    fn a_direction_whose_numbers_are_used_up_moves_nothing_more() {
+    fn a_direction_without_sequence_numbers_left_sends_nothing() {
         let message = TransportMessage::Ignore { data: b"" };
         let mut outgoing = Outgoing::new(Box::new(SystemRandom::new()));
         outgoing.sequence = u32::MAX;

@@ -183,14 +183,14 @@ mod tests {
     }
 
     #[test]
-    fn sources_take_turns_however_much_each_wants() {
+    fn sources_take_turns_however_many_logins_each_has() {
         let mut queue = queue(&[1, 1, 1, 1, 2, 2, 3]);
         assert_eq!(drain(&mut queue), [1, 2, 3, 1, 2, 1, 1]);
         assert!(queue.waiting.is_empty());
     }
 
     #[test]
-    fn a_source_is_served_in_the_order_in_which_it_came() {
+    fn the_logins_of_a_source_are_served_in_order() {
         let mut queue = HashQueue::new();
         for item in 0..3 {
             queue.push(source(1), item);
@@ -199,14 +199,14 @@ mod tests {
     }
 
     #[test]
-    fn a_newcomer_waits_for_one_of_each_source_and_not_for_all_its_guesses() {
+    fn a_new_source_waits_for_one_login_of_each_other_source() {
         let mut queue = queue(&[1; 60]);
         queue.push(source(2), 2);
         assert_eq!(drain(&mut queue)[..3], [1, 2, 1]);
     }
 
     #[test]
-    fn a_source_that_has_logged_in_goes_ahead_of_sixty_others() {
+    fn a_known_source_goes_before_sixty_others() {
         let strangers: Vec<u8> = (1..=60).collect();
         let mut queue = queue(&strangers);
         queue.logged_in(source(100));
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_source_that_has_logged_in_goes_ahead_once_a_round_and_starves_nobody() {
+    fn a_known_source_goes_first_once_a_round_and_starves_no_other() {
         let mut queue = queue(&[1, 2, 3]);
         queue.logged_in(source(9));
         for _ in 0..6 {
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn fresh_sources_without_end_do_not_starve_one_that_waits() {
+    fn new_sources_do_not_starve_one_that_waits() {
         let mut queue = queue(&[1, 1]);
         let mut order = Vec::new();
         for number in 10..20 {
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_leaves_is_forgotten_and_the_others_keep_their_order() {
+    fn a_login_that_leaves_does_not_change_the_order() {
         let mut queue = HashQueue::new();
         let tickets: Vec<_> = [1, 2, 1, 3].map(|number| queue.push(source(number), number)).into();
         queue.remove(tickets[1]);
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_of_known_sources_is_bounded_and_forgets_what_was_not_used_for_longest() {
+    fn the_table_of_known_sources_is_bounded_and_drops_the_least_recently_used() {
         let mut known = KnownSources::new(2);
         for number in [1, 2, 1, 3] {
             known.add(source(number));

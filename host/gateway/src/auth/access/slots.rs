@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_are_taken_than_there_are_and_the_next_follows_when_one_is_given_back() {
+    fn slots_are_bounded_and_a_released_one_goes_to_the_next() {
         let (slots, queued) = (Slots::new(2, 100), AtomicBool::new(false));
         let one = granted(pin!(slots.take(source(1), 1, &queued))).unwrap();
         let _two = granted(pin!(slots.take(source(2), 1, &queued))).unwrap();
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_bounded_and_what_takes_more_than_all_runs_alone() {
+    fn memory_is_bounded_and_work_above_the_budget_runs_alone() {
         let (slots, queued) = (Slots::new(4, 100), AtomicBool::new(false));
         let one = granted(pin!(slots.take(source(1), 60, &queued))).unwrap();
         let mut two = pin!(slots.take(source(2), 60, &queued));
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_leaves_frees_the_way_and_a_slot_that_nobody_takes_is_given_back() {
+    fn a_cancelled_wait_leaves_the_queue_and_its_slot_is_released() {
         let (slots, queued) = (Slots::new(1, 100), AtomicBool::new(false));
         let one = granted(pin!(slots.take(source(1), 1, &queued))).unwrap();
         let mut third = pin!(slots.take(source(3), 1, &queued));

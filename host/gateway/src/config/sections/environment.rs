@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn language_region_and_terminal_are_admitted_unless_something_else_is_said() {
+    fn language_region_and_terminal_variables_are_accepted_by_default() {
         let names = EnvironmentNames::default();
         for yes in ["LANG", "LC_ALL", "LC_X", "COLORTERM", "TERM_PROGRAM"] {
             assert!(names.allows(yes.as_bytes()), "{yes}");
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_exact_or_end_in_one_star() {
+    fn names_are_exact_or_end_in_a_star() {
         let names = names(&["GIT_*", "EDITOR"]);
         assert!(names.allows(b"GIT_PROTOCOL") && names.allows(b"EDITOR"));
         assert!(!names.allows(b"LANG") && !names.allows(b"GIT") && !names.allows(b"EDITORS"));

@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_is_numbers_and_a_port() {
+    fn an_address_is_numeric_with_a_port() {
         for (text, address) in [
             ("127.0.0.1:22", "127.0.0.1:22"),
             ("[::]:22", "[::]:22"),
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn another_spelling_is_refused_with_the_right_one() {
+    fn another_spelling_is_refused_with_the_accepted_one() {
         for (text, instead) in [
             ("::1:3301", "write \"[::1]:3301\", or \"[::1:3301]:2222\" if all of it is the address"),
             ("::1:33010", ": write \"[::1]:33010\""),
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn every_address_overlaps_each_single_one_of_its_family() {
+    fn the_wildcard_address_conflicts_with_each_address_of_its_family() {
         let address = |text| parse_address(text).unwrap();
         assert!(overlap(&address("0.0.0.0:22"), &address("127.0.0.1:22")));
         assert!(overlap(&address("[::]:22"), &address("[::1]:22")));

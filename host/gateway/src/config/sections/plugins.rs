@@ -130,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_found_as_it_is_and_never_as_a_path() {
+    fn a_name_is_looked_up_exactly_and_never_as_a_path() {
         let folder = tempfile::tempdir().unwrap();
         for file in ["echo.wasm", "notes.txt"] {
             std::fs::write(folder.path().join(file), "").unwrap();

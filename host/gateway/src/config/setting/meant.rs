@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_size_in_another_spelling_is_offered_in_ours() {
+    fn a_size_in_another_spelling_is_suggested_in_ours() {
         for (text, meant) in [
             ("\"16 MB\"", Some("\"16 MiB\"")),
             ("\"16MB\"", Some("\"16 MiB\"")),
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_in_another_spelling_is_offered_in_ours() {
+    fn a_time_in_another_spelling_is_suggested_in_ours() {
         for (text, meant) in [
             ("\"5 minutes\"", Some("\"5 min\"")),
             ("\"5m\"", Some("\"5 min\"")),
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_in_quotes_and_a_word_for_a_truth_value_are_offered_without() {
+    fn quoted_numbers_and_words_for_booleans_are_suggested_without_quotes() {
         assert_eq!(meant_count(&value("\"1000\"")).as_deref(), Some("1000"));
         assert_eq!(meant_count(&value("\"10,000\"")).as_deref(), Some("10000"));
         assert_eq!(meant_count(&value("3.0")).as_deref(), Some("3"));

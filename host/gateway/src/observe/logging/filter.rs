@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_understood_is_logged_and_everything_else_is_an_error() {
+    fn valid_filters_are_accepted_and_everything_else_is_an_error() {
         for (text, filter) in [
             ("", "info"),
             (" , ", "info"),

@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_of_the_writer_is_told_to_whoever_ends_the_process() {
+    fn a_panic_of_the_writer_ends_the_process() {
         struct Panics;
         impl Write for Panics {
             fn write(&mut self, _line: &[u8]) -> io::Result<usize> {
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_lines_are_waited_for_but_not_for_ever() {
+    fn the_last_lines_are_written_within_a_time_limit() {
         let (go, turns) = channel();
         let (tell, lines) = channel();
         let queue = LogQueue::start(Slow(turns, tell), || unreachable!("nothing panics"));

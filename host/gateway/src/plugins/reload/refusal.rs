@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_host_that_fails_again_with_another_incident_is_no_news() {
+    async fn a_repeated_host_failure_is_logged_once() {
         let (before, _) = refused(&host("1"), &A, 1);
         assert!(FileRefusal::by(&host("2")).of_bytes(&A, Some(stamp(1))).following(&before).told);
         assert!(!FileRefusal::by(&host("2")).of_bytes(&B, Some(stamp(1))).following(&before).told);

@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn one_file_that_is_deleted_counts_as_soon_as_the_folder_is_quiet() {
+    fn a_single_deleted_file_is_removed_as_soon_as_the_folder_is_quiet() {
         let mut case = case(&["a", "b", "c"]);
         case.lost("a", 0);
         assert_eq!((case.due("a"), case.due("b")), (Some(500), None));
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn the_only_plugin_that_is_deleted_or_renamed_is_gone_as_soon() {
+    fn the_only_plugin_is_removed_as_soon_when_it_is_deleted_or_renamed() {
         let mut case = case(&["a"]);
         case.lost("a", 0);
         case.replaced("b", 0);
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_was_emptied_is_waited_for() {
+    fn an_emptied_folder_delays_removal() {
         let mut case = case(&["a", "b", "c"]);
         ["a", "b", "c"].into_iter().for_each(|file| case.lost(file, 0));
         assert_eq!(case.due("a"), Some(5_000));
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_is_filled_anew_before_anybody_has_seen_it_empty_is_waited_for_too() {
+    fn a_folder_refilled_before_a_check_delays_removal_too() {
         let mut case = case(&["a", "b", "c"]);
         case.replaced("a", 100);
         case.lost("b", 200);
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn files_with_ever_new_names_take_bounded_memory() {
+    fn files_with_new_names_take_bounded_memory() {
         let mut case = case(&["a", "b"]);
         (0..100_000).for_each(|number| case.replaced(&format!("{number}"), number / 1_000));
         assert!(case.removals.replaced.len() <= MOST_REPLACED);
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_is_deleted_soon_after_another_was_replaced_is_deleted() {
+    fn a_deletion_soon_after_another_files_replacement_counts() {
         let mut case = case(&["a", "b"]);
         case.removals.tell("a", case.start);
         // It was read later than that.
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_told_and_not_looked_at_yet_may_be_gone_too() {
+    fn events_that_were_not_checked_yet_delay_removal() {
         let mut case = case(&["a", "b", "c"]);
         let (now, served) = (case.at(900), case.served.clone());
         ["a", "b", "c"].into_iter().for_each(|file| case.removals.tell(file, case.start));
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_seen_later_is_waited_for_longer() {
+    fn polling_delays_removal() {
         let mut case = case(&["a", "b"]);
         case.removals.set_delay(Duration::from_secs(2));
         case.lost("a", 0);

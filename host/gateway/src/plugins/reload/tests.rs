@@ -82,7 +82,7 @@ impl Task {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_tenants_folder_that_does_not_answer_is_not_waited_for_for_ever() {
+async fn a_tenants_folder_that_does_not_answer_delays_the_start_for_a_limited_time() {
     let (_place, mut task) = task();
     let folder = Arc::clone(&task.context.folders[1]);
     task.begin_look(&Spot::Folder(1));
@@ -100,7 +100,7 @@ async fn a_tenants_folder_that_does_not_answer_is_not_waited_for_for_ever() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_a_folders_first_listing_files_are_looked_at_when_they_have_settled() {
+async fn after_the_first_listing_files_are_checked_when_they_have_settled() {
     let (_place, mut task) = task();
     let folder = Arc::clone(&task.context.folders[0]);
     let now = || Instant::now().into_std();
@@ -122,7 +122,7 @@ async fn after_a_folders_first_listing_files_are_looked_at_when_they_have_settle
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_asks_for_a_file_that_is_tried_again_can_be_told_so() {
+async fn a_plugin_that_is_tried_again_is_reported_as_such() {
     let (_place, task) = task();
     let (folder, registry) = (&task.context.folders[0], &task.context.folders[0].place.registry);
     registry.expect(BTreeSet::new());
@@ -173,7 +173,7 @@ async fn a_newer_version_or_the_removal_of_the_file_ends_the_load_of_the_older_o
 }
 
 #[tokio::test]
-async fn whoever_asks_for_a_tenants_new_plugin_is_told_that_it_is_not_ready_and_waits_for_none_of_the_operators() {
+async fn a_tenants_new_plugin_is_not_ready_and_waits_for_none_of_the_operators() {
     let (_place, mut task) = task();
     let folder = Arc::clone(&task.context.folders[1]);
     folder.place.registry.expect(BTreeSet::new());
@@ -191,7 +191,7 @@ async fn whoever_asks_for_a_tenants_new_plugin_is_told_that_it_is_not_ready_and_
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_a_panic_the_folders_are_looked_at_again_and_the_operator_can_see_since_when_not() {
+async fn after_a_panic_the_folders_are_checked_again_and_the_status_shows_the_gap() {
     let (_place, context, prepared) = context();
     let folder = Arc::clone(&context.folders[0]);
     let reload = Reload::start_with(Arc::clone(&context), prepared).await.unwrap();

@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn those_of_a_source_that_wait_are_served_in_their_order_and_one_too_many_is_told() {
+    async fn waiting_connections_of_a_source_are_served_in_order_and_one_too_many_is_refused() {
         let (mut acceptor, address) = acceptor().await;
         let (_first, first) = client(address).await;
         let (_, peer, permit) = acceptor.accept().await;
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn one_that_hangs_up_while_it_waits_leaves_its_place_to_others() {
+    async fn a_waiting_connection_that_closes_frees_its_place() {
         let (mut acceptor, address) = acceptor().await;
         let (_first, _) = client(address).await;
         let (_, _, permit) = acceptor.accept().await;
@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn nobody_waits_for_longer_than_a_login_may_take() {
+    async fn no_connection_waits_for_longer_than_a_login_may_take() {
         let (mut acceptor, address) = acceptor().await;
         let (_first, _) = client(address).await;
         let (_, _, permit) = acceptor.accept().await;
@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_error_of_one_connection_delays_nobody_and_running_out_of_files_does() {
+    async fn accept_pauses_only_when_open_files_run_out() {
         let (mut acceptor, address) = acceptor().await;
         acceptor.handle_error(&Errno::CONNABORTED.into());
         assert_eq!(acceptor.backoff, None);

@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_port_in_use_is_told_and_nothing_else_is_listened_on() {
+    async fn a_port_in_use_is_reported_and_nothing_else_is_bound() {
         let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let free = bind(&[taken]).unwrap();
         let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_address_that_cannot_be_had_is_named() {
+    async fn every_unavailable_address_is_named() {
         // Reserved (RFC 1112 §4), so never a machine's address.
         let error = bind(&[address("240.0.0.1:2222"), address("240.0.0.2:2222")]).unwrap_err();
         assert_eq!(
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn the_system_says_no_in_words() {
+    fn errors_of_the_system_are_explained() {
         let said = |text: &str, errno: Errno| reason(address(text), &errno.into());
         assert!(said("127.0.0.1:22", Errno::ACCESS).contains("CAP_NET_BIND_SERVICE"));
         assert!(!said("127.0.0.1:2222", Errno::ACCESS).contains("CAP_NET_BIND_SERVICE"));

@@ -444,7 +444,7 @@ mod tests {
     }
 
     #[test]
-    fn one_source_has_64_strangers_that_are_served_and_512_that_wait() {
+    fn a_source_has_64_served_and_512_waiting_strangers() {
         let mut test = Test::new(|_| {});
         let mut served: Vec<_> = (0..64).map(|_| test.served(1)).collect();
         let waiting: Vec<_> = (0..512).map(|_| test.waits(1)).collect();
@@ -488,7 +488,7 @@ mod tests {
     }
 
     #[test]
-    fn when_it_is_full_the_newcomer_gets_the_place_of_a_silent_one() {
+    fn at_the_limit_a_newcomer_replaces_a_silent_stranger() {
         let mut test = Test::new(|bounds| bounds.full = 4);
         let (mut person, silent, mut keyed) = (test.served(1), test.served(2), test.served(3));
         let honest = test.served(4);
@@ -514,7 +514,7 @@ mod tests {
     }
 
     #[test]
-    fn the_source_with_most_strangers_gives_the_place_back_first() {
+    fn the_source_with_most_strangers_loses_one_first() {
         let mut test = Test::new(|bounds| bounds.full = 6);
         let old = test.served(1);
         let crowd: Vec<_> = (0..5).map(|_| test.served(2)).collect();
@@ -528,7 +528,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_waits_goes_after_the_silent_ones_and_before_those_that_speak() {
+    fn a_waiting_stranger_is_dropped_after_silent_ones_and_before_active_ones() {
         let mut test = Test::new(|bounds| (bounds.full, bounds.per_source) = (3, 1));
         let mut speaks = test.served(1);
         speaks.reached(LoginStage::KeyExchange);
@@ -548,7 +548,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_of_a_source_that_is_given_to_another_is_one_that_its_next_may_have() {
+    fn a_dropped_strangers_place_is_free_for_its_source() {
         let mut test = Test::new(|bounds| (bounds.full, bounds.per_source) = (2, 1));
         let silent = test.served(1);
         let waits = test.waits(1);
@@ -561,7 +561,7 @@ mod tests {
     }
 
     #[test]
-    fn strangers_never_keep_out_those_who_log_in() {
+    fn strangers_never_displace_authenticated_connections() {
         let mut test = Test::new(|bounds| (bounds.full, bounds.connections) = (3, 3));
         let mut one = test.served(1);
         one.authenticated();
@@ -584,7 +584,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_logs_in_while_it_is_asked_to_go_stays() {
+    fn a_stranger_that_logs_in_while_it_is_dropped_stays() {
         let mut test = Test::new(|bounds| bounds.full = 1);
         let mut one = test.served(1);
         test.wait(2);
@@ -599,7 +599,7 @@ mod tests {
     }
 
     #[test]
-    fn the_chance_to_be_refused_rises_evenly_from_two_thirds_of_full() {
+    fn the_probability_of_refusal_rises_linearly_from_two_thirds_of_the_limit() {
         let bounds = Test::new(|_| {}).gate.0.bounds;
         let chances = [0, 5999, 6000, 7500, 8999, 9000, u32::MAX].map(|strangers| bounds.chance(strangers));
         assert_eq!(chances, [0, 0, 30, 65, 99, 100, 100]);
@@ -608,7 +608,7 @@ mod tests {
     }
 
     #[test]
-    fn chance_decides_only_where_nobody_can_be_asked_to_go() {
+    fn newcomers_are_refused_at_random_only_if_no_stranger_can_be_dropped() {
         let mut test = Test::new(|bounds| (bounds.full, bounds.per_source) = (6, 100));
         let mut inside: Vec<_> = (0..4).map(|_| test.served(1)).collect();
         assert_eq!(test.admit_with(v4(2), 29).err(), Some(ConnectionRefusal::Strangers { count: 4, full: 6 }));
@@ -621,7 +621,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_left_is_forgotten_whole() {
+    fn closed_connections_leave_no_state() {
         let mut test = Test::new(|_| {});
         let mut permits: Vec<_> = (0..100).map(|peer| test.served(peer)).collect();
         test.wait(3);
@@ -633,7 +633,7 @@ mod tests {
     }
 
     #[test]
-    fn the_dice_fall_on_every_side() {
+    fn the_random_numbers_cover_the_range() {
         let test = Test::new(|bounds| (bounds.full, bounds.drop_percent) = (1_000_000, 50));
         let dice = (0..1000).map(|connection| test.gate.0.dice.hash_one(connection as u64) % 100);
         let low = dice.filter(|roll| *roll < 50).count();

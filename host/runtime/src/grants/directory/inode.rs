@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_write_that_fails_is_given_back() {
+    fn a_failed_write_is_refunded() {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("file");
         std::fs::write(&path, b"").unwrap();
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_removed_while_open_stays_charged_until_it_is_closed() {
+    fn a_file_removed_while_open_stays_charged_until_it_is_closed() {
         let file = tempfile::tempfile().unwrap();
         let (account, inode) = tracked(&file);
         inode.write(&file, Position::End, &[1; 10]).unwrap();

@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_does_not_fit_is_not_charged_at_all() {
+    fn a_charge_is_all_or_nothing() {
         let account = QuotaAccount::new(Quota { bytes: 10, files: 1 }, Usage::default());
         assert!(account.charge_bytes(8));
         assert!(!account.charge_bytes(3));

@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_full_disk_fails_what_is_written_and_all_goes_on_when_there_is_room_again() {
+    async fn a_full_disk_fails_writes_until_there_is_room_again() {
         let full = Arc::new(AtomicBool::new(false));
         let disk = Disk { bytes: Arc::new(InMemoryBackend::new()), full: Arc::clone(&full) };
         let open = move || Database::builder().create_with_backend(disk.clone());
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_change_that_is_refused_does_not_fail_those_that_it_shares_a_transaction_with() {
+    async fn a_refused_change_does_not_fail_others_of_its_transaction() {
         let disk = Disk { bytes: Arc::new(InMemoryBackend::new()), full: Arc::default() };
         let open = move || Database::builder().create_with_backend(disk.clone());
         let store = Embedded::over(File::with(Box::new(open)).unwrap()).unwrap();

@@ -119,7 +119,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_group_is_paid_for_by_its_sessions_each_for_its_part() {
+    async fn the_sessions_of_a_group_share_its_cost() {
         let flow = FlowControl::default();
         let sessions = [(); 3].map(|()| Arc::new(ProcessUsage::default()));
         let small = flow.room(Load::write(1, 0)).await.of(&sessions[0]);
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_on_its_way_is_bounded() {
+    async fn operations_in_progress_are_bounded() {
         let flow = FlowControl::default();
         let mut rooms = Vec::new();
         for _ in 0..8 {

@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_nearer_or_stranger_is_not() {
+    fn special_purpose_addresses_are_not_public() {
         for private in [
             "0.0.0.0",
             "0.1.2.3",
@@ -150,7 +150,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_address_in_another_dress_is_what_it_was(bits: u32) {
+        fn an_embedded_address_is_judged_by_itself(bits: u32) {
             let plain = Ipv4Addr::from_bits(bits);
             let [a, b, c, d] = plain.octets();
             let low = u16::from_be_bytes([c, d]);
@@ -161,7 +161,7 @@ mod tests {
         }
 
         #[test]
-        fn what_the_standard_library_calls_private_is_never_public(bits: u32, wide: u128) {
+        fn addresses_that_the_standard_library_calls_private_are_never_public(bits: u32, wide: u128) {
             let v4 = Ipv4Addr::from_bits(bits);
             let near = v4.is_private() || v4.is_loopback() || v4.is_link_local() || v4.is_multicast()
                 || v4.is_broadcast() || v4.is_documentation() || v4.is_unspecified();

@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_destination_is_news_once_and_again_after_it_was_quiet() {
+    fn a_destination_is_logged_once_and_again_after_a_quiet_period() {
         let (denials, start) = (Denials::default(), Instant::now());
         assert!(denials.is_news("a", start));
         assert!(denials.is_news("b", start));
@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_of_destinations_is_cut() {
+    fn the_number_of_remembered_destinations_is_bounded() {
         let (denials, start) = (Denials::default(), Instant::now());
         let news = |at| (0..10_000).filter(|number| denials.is_news(&number.to_string(), at)).count();
         assert_eq!(news(start), MOST);

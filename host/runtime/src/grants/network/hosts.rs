@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_may_lead_to_public_addresses_and_to_those_that_are_listed() {
+    fn a_name_may_resolve_to_public_and_listed_addresses() {
         let list = AllowList::parse(&["api.example.org", "10.0.0.5:443"]).unwrap();
         for yes in ["1.1.1.1:443", "10.0.0.5:443", "[::ffff:10.0.0.5]:443", "[2606:4700::1111]:443"] {
             assert!(list.admits(yes.parse().unwrap()), "{yes}");
@@ -339,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn each_bad_entry_is_named_with_its_place() {
+    fn each_invalid_entry_is_named_with_its_index() {
         let entries = ["api.example.org", "*.example.org", "ftp://example.org", "https://example.org/path", "a@b.org"];
         let wrong = AllowList::parse(&entries).unwrap_err();
         assert_eq!(wrong.iter().map(|(index, _)| *index).collect::<Vec<_>>(), [1, 2, 3, 4]);
@@ -373,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_accepted_is_told_what_to_write() {
+    fn an_invalid_entry_gets_a_suggestion() {
         for (entry, instead) in [
             ("10.0.0.0/8", "must be a host, is the network \"10.0.0.0/8\": name each host or address"),
             ("https://api.example.org/v1", "write \"https://api.example.org\""),
@@ -397,7 +397,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_makes_it_panic_and_what_is_read_is_permitted(text in "\\PC*|[a-z0-9.:/@\\[\\]*-]{0,40}") {
+        fn no_text_causes_a_panic_and_accepted_entries_are_permitted(text in "\\PC*|[a-z0-9.:/@\\[\\]*-]{0,40}") {
             if let Ok(list) = AllowList::parse(&[&text]) {
                 for target in read(&text).unwrap() {
                     prop_assert!(list.permits(&target));

@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn exactly_what_is_listed_is_permitted() {
+    fn exactly_the_listed_addresses_are_permitted() {
         let list = list(&["10.0.0.5:5432", "[::1]:6379", "10.1.0.0/16:80", "[fd00:1::/64]:443"]);
         for yes in ["10.0.0.5:5432", "[::1]:6379", "10.1.255.255:80", "[fd00:1::5]:443", "[::ffff:10.0.0.5]:5432"] {
             assert!(permits(&list, yes), "{yes}");
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn each_bad_entry_is_named_with_its_place() {
+    fn each_invalid_entry_is_named_with_its_index() {
         let entries = ["10.0.0.5:5432", "db.example.org:5432", "10.0.0.5", "10.0.0.5:0", "10.1.2.3/16:1", "::1:80"];
         let wrong = TcpAllow::parse(&entries).unwrap_err();
         let places: Vec<_> = wrong.iter().map(|(index, _)| *index).collect();
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_accepted_is_told_what_to_write() {
+    fn an_invalid_entry_gets_a_suggestion() {
         for (entry, instead) in [
             ("10.0.0.0/8", "name the port too: write \"10.0.0.0/8:PORT\""),
             ("fd00:1::/64", "name the port too: write \"[fd00:1::/64]:PORT\""),
@@ -230,7 +230,7 @@ mod tests {
         }
 
         #[test]
-        fn no_text_makes_it_panic(text: String) {
+        fn no_text_causes_a_panic(text: String) {
             let _ = TcpAllow::parse(&[text]);
         }
     }

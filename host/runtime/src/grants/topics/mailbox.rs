@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_come_out_in_the_order_in_which_they_went_in() {
+    fn messages_are_delivered_in_order() {
         let mailbox = Mailbox::default();
         let context = Context::from_waker(Waker::noop());
         assert!(!mailbox.has_mail_or_listens(&context));
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_box_drops_its_oldest_and_counts_them_by_topic() {
+    fn a_full_mailbox_drops_its_oldest_and_counts_them_by_topic() {
         let mailbox = Mailbox::default();
         for text in ["1", "2", "3", "4", "5"] {
             put(&mailbox, "a", text);
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_of_a_topic_can_be_forgotten() {
+    fn waiting_messages_of_a_topic_can_be_dropped() {
         let mailbox = Mailbox::default();
         for (topic, text) in [("a", "1"), ("a", "2"), ("b", "3"), ("a", "4"), ("b", "5")] {
             put(&mailbox, topic, text);

@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_finer_than_a_millisecond_is_cut_off() {
+    fn clocks_are_truncated_to_milliseconds() {
         assert_eq!(coarse(Duration::from_nanos(1_999_999)), Duration::from_millis(1));
         assert_eq!(coarse(Duration::from_nanos(2_000_000)), Duration::from_millis(2));
         let clock = CoarseClock::start();

@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn where_a_request_goes_is_read_in_one_way_only() {
+    fn the_destination_of_a_request_is_unambiguous() {
         for (text, goes) in [
             ("https://example.org/a?b", "https://example.org:443"),
             ("http://EXAMPLE.org:8080", "http://example.org:8080"),

@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_oldest_that_is_due_is_ended_and_one_that_moves_is_left_alone() {
+    async fn the_oldest_session_without_progress_is_ended() {
         let list = Arc::new(Unsent::default());
         let owner =
             Owner { connection: Some(1), channel: 0, tenant: "t".into(), user: String::new(), plugin: "p".into() };

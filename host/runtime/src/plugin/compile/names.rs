@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_names_of_functions_in_every_module_are_looked_at() {
+    fn function_names_in_every_module_are_checked() {
         let component = |length: usize| {
             let name = "f".repeat(length);
             let module = format!("(core module (func ${name}))");
@@ -49,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_component_is_left_to_the_compiler() {
+    fn invalid_components_are_left_to_the_compiler() {
         for bytes in [&b""[..], b"\0asm", b"not wasm at all", &[0xff; 100]] {
             assert_eq!(check(bytes), Ok(()));
         }

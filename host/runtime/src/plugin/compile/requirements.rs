@@ -148,7 +148,7 @@ mod tests {
 
     /// The words of the compiler are wasmtime's and may change with it.
     #[test]
-    fn whatever_the_pool_refuses_is_told_with_the_setting() {
+    fn the_pools_refusals_name_the_setting() {
         let settings = EngineSettings::of(&Limits { instances: 1, memory_slot: 1 << 20, ..Limits::default() });
         let engine = Engine::new(&settings).unwrap();
         let reason = |wasm: &[u8]| not_compiled(&Component::new(engine.wasmtime(), wasm).err().unwrap()).to_string();

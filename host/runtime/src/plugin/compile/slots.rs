@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn one_slow_compiler_holds_up_no_quick_one_whether_its_file_is_large_or_small() {
+    async fn a_slow_compiler_delays_no_quick_one() {
         let slots = CompileSlots::new(1);
         for size in [18 << 20, 1_000] {
             let order = done(&slots, &[("slow", size, 14_000), ("a", 1_000, 300), ("b", 1_000, 300)]).await;
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn slow_compilers_wait_for_each_other_and_no_quick_one_waits_for_them() {
+    async fn slow_compilers_wait_only_for_each_other() {
         let slots = CompileSlots::new(1);
         let wanted =
             [("large", 18 << 20, 14_000), ("small", 1_000, 3_000), ("small too", 1_000, 3_000), ("quick", 1_000, 300)];
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_compiler_that_nobody_wants_any_more_leaves_its_slot() {
+    async fn a_dropped_compile_job_leaves_its_slot() {
         let slots = CompileSlots::new(1);
         let cancelled = slots.run("", 18 << 20, std::future::pending::<()>);
         assert!(tokio::time::timeout(Duration::from_secs(5), cancelled).await.is_err());

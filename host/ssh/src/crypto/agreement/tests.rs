@@ -36,7 +36,7 @@ fn with_point(agreement: Agreement, share: &[u8], point: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn the_x25519_oracle_is_right_about_the_published_exchange() {
+fn the_x25519_oracle_agrees_with_the_published_exchange() {
     // RFC 7748 §6.1.
     let alice = hex("77076d0a7318a57d3c16c17251b26645df4c2f87ebc0992ab177fba51db92c2a").try_into().unwrap();
     let bob = hex("5dab087e624a8a4b79e17f8b83800ee66f3bb1292618b6fd1c2f8b27ff88e0eb").try_into().unwrap();
@@ -81,7 +81,7 @@ fn every_exchange_has_its_own_keys() {
 }
 
 #[test]
-fn a_curve25519_server_agrees_with_another_makers_client_a_thousand_times() {
+fn a_curve25519_server_agrees_with_another_implementation_a_thousand_times() {
     let (mut short, mut signed) = (0, 0);
     for round in 0_u16..1000 {
         let mut private = [0x42; 32];
@@ -97,7 +97,7 @@ fn a_curve25519_server_agrees_with_another_makers_client_a_thousand_times() {
 }
 
 #[test]
-fn a_curve25519_client_agrees_with_another_makers_server() {
+fn a_curve25519_client_agrees_with_another_implementation() {
     let (initiator, client_share) = Agreement::Curve25519.initiate().unwrap();
     let private = [0x17; 32];
     let secret = initiator.finish(&point_of(private)).unwrap();
@@ -105,7 +105,7 @@ fn a_curve25519_client_agrees_with_another_makers_server() {
 }
 
 #[test]
-fn a_hybrid_server_agrees_with_a_client_made_of_other_makers_parts() {
+fn a_hybrid_server_agrees_with_other_implementations() {
     let (kem, private) = (ml_kem_768::DecapsulationKey::from_seed(Seed::from([3; 64])), [0x21; 32]);
     let client_share = [&kem.encapsulation_key().to_bytes()[..], &point_of(private)].concat();
     let (server_share, secret) = Agreement::MlKem768X25519.respond(&client_share).unwrap();
@@ -117,7 +117,7 @@ fn a_hybrid_server_agrees_with_a_client_made_of_other_makers_parts() {
 }
 
 #[test]
-fn a_hybrid_client_agrees_with_a_server_made_of_other_makers_parts() {
+fn a_hybrid_client_agrees_with_other_implementations() {
     let (initiator, client_share) = Agreement::MlKem768X25519.initiate().unwrap();
     let (kem_key, client_point) = client_share.split_at(1184);
     let kem_key = ml_kem_768::EncapsulationKey::new(&kem_key.try_into().unwrap()).unwrap();
@@ -159,7 +159,7 @@ fn points_of_small_order_are_refused() {
 }
 
 #[test]
-fn a_point_has_one_spelling() {
+fn a_point_has_one_encoding() {
     let (_, mut client_share) = Agreement::Curve25519.initiate().unwrap();
     client_share[31] |= 0x80;
     assert!(matches!(Agreement::Curve25519.respond(&client_share), Err(BadShare)));

@@ -100,7 +100,7 @@ fn the_packet_that_the_chacha20_draft_publishes_is_sealed_and_opened() {
 }
 
 #[test]
-fn the_gcm_oracle_is_right_about_the_case_that_the_specification_publishes() {
+fn the_gcm_oracle_agrees_with_the_published_case() {
     // McGrew and Viega, "The Galois/Counter Mode of Operation", test case 16.
     let key = hex("feffe9928665731c6d6a8f9467308308feffe9928665731c6d6a8f9467308308");
     let aad = hex("feedfacedeadbeeffeedfacedeadbeefabaddad2");
@@ -156,7 +156,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn what_was_sealed_opens(first: u32, bodies in prop::collection::vec((0..70_000_usize, any::<u8>()), 1..4)) {
+    fn sealed_packets_open(first: u32, bodies in prop::collection::vec((0..70_000_usize, any::<u8>()), 1..4)) {
         for cipher in Cipher::ALL {
             let (mut sealer, mut opener) = pair(cipher);
             let mut sequence = first;
@@ -189,7 +189,7 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_of_a_stranger_open(mut packet in prop::collection::vec(any::<u8>(), 0..200), sequence: u32) {
+    fn random_bytes_do_not_open(mut packet in prop::collection::vec(any::<u8>(), 0..200), sequence: u32) {
         for cipher in Cipher::ALL {
             let (_, mut opener) = pair(cipher);
             prop_assert_eq!(opener.open(sequence, &mut packet), Err(Forged));
@@ -210,7 +210,7 @@ fn a_flipped_bit_anywhere_is_a_forgery() {
 }
 
 #[test]
-fn a_packet_out_of_its_place_is_a_forgery() {
+fn a_reordered_packet_is_a_forgery() {
     for cipher in Cipher::ALL {
         let (mut sealer, mut opener) = pair(cipher);
         let mut first = sealed(&mut sealer, 0, &[1; 16]);
@@ -249,7 +249,7 @@ fn a_packet_shorter_than_its_length_and_tag_is_a_forgery() {
 }
 
 #[test]
-fn before_keys_a_packet_is_as_it_is() {
+fn without_keys_a_packet_is_unchanged() {
     let (mut sealer, mut opener) = (Sealer::clear(), Opener::clear());
     let mut packet = sealed(&mut sealer, 0, b"in clear");
     assert_eq!(packet, b"\0\0\0\x08in clear");
@@ -270,7 +270,7 @@ fn both_directions_of_a_cipher_frame_alike() {
 }
 
 #[test]
-fn a_key_seals_and_opens_no_more_than_its_share_of_packets() {
+fn a_key_seals_and_opens_a_limited_number_of_packets() {
     for cipher in Cipher::ALL {
         let (mut sealer, mut opener) = pair(cipher);
         assert_eq!((sealer.left, opener.left), (1 << 32, 1 << 32));

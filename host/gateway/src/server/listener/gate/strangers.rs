@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn they_go_by_stage_then_by_source_with_most_then_by_age() {
+    fn strangers_are_dropped_by_stage_then_by_source_then_by_age() {
         use Rank::{Authentication, KeyExchange, NewKeys, Silent, Waiting};
         let start = Instant::now();
         let mut all = strangers(
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_source_has_in_other_stages_counts_too() {
+    fn a_sources_strangers_in_other_stages_count_too() {
         let start = Instant::now();
         let crowd: Vec<_> = (10..20).map(|number| (number, 2, Rank::Authentication)).collect();
         let mut all = strangers(
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_goes_within_two_seconds() {
+    fn no_stranger_is_dropped_within_two_seconds() {
         let start = Instant::now();
         let mut all = strangers(start, &[(1, 1, Rank::Silent)]);
         all.serve(2, source(1), start + Duration::from_secs(1), Arc::default());
@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_comes_further_goes_later() {
+    fn a_stranger_that_progresses_is_dropped_later() {
         let start = Instant::now();
         let mut all = strangers(start, &[(1, 1, Rank::Silent), (2, 1, Rank::Silent)]);
         all.end_protection(start + PROTECTED);

@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_addresses_that_a_name_may_have_are_left() {
+    fn only_allowed_addresses_of_a_name_are_used() {
         let list = AllowList::parse(&["a.example.org", "10.0.0.5:443"]).unwrap();
         let addresses = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<SocketAddr>>();
         let found = addresses(&["127.0.0.1:443", "1.1.1.1:443", "10.0.0.5:443", "10.0.0.6:443", "[::1]:443"]);

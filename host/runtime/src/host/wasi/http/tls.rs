@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_server_is_who_its_certificate_says_and_nobody_else() {
+    async fn a_certificate_is_valid_for_its_own_names_only() {
         let (address, trusting) = server(&["api.example.org", "127.0.0.1"]).await;
         speak(&trusting, "api.example.org", address).await.unwrap();
         speak(&trusting, "127.0.0.1", address).await.unwrap();
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_server_without_tls_is_told_from_one_with_a_bad_certificate() {
+    async fn a_server_without_tls_and_one_with_a_bad_certificate_are_distinguished() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(async move {

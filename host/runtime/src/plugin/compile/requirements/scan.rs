@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nested_components_make_is_added_up_as_wasmtime_does() {
+    fn the_needs_of_nested_components_add_up_like_wasmtimes() {
         let module = "(core module $m (table 7 funcref) (table 3 funcref) (memory 2))";
         let texts = [
             format!("(component {module} (core instance (instantiate $m)) (core instance (instantiate $m)))"),
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_imported_counts_as_empty() {
+    fn imports_count_as_empty() {
         let text = "(component (import \"m\" (core module $m)) (core instance (instantiate $m)))";
         assert_eq!(scanned(text), Requirements { core_instances: 1, ..Requirements::default() });
     }
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_off_or_no_component_needs_nothing() {
+    fn truncated_and_invalid_files_need_nothing() {
         let whole = wat::parse_str("(component (core module $m (memory 1)) (core instance (instantiate $m)))").unwrap();
         for end in 0..whole.len() {
             // A prefix that ends with a section is complete for this parser.

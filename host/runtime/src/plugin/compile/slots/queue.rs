@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_has_used_least_is_next_and_of_equals_who_came_first() {
+    async fn the_tenant_with_least_usage_is_next_and_among_equals_the_first() {
         let queue = CompileQueue::new(1);
         assert_eq!(order(&queue, &["acme", "bolt"]).await, ["acme", "bolt"]);
         compile(&queue, "acme", 12).await;
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_was_used_is_forgotten_with_time() {
+    async fn usage_decays_with_time() {
         let queue = CompileQueue::new(1);
         compile(&queue, "acme", 60).await;
         advance(HALF_LIFE * 6).await;
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn whoever_gives_up_leaves_the_place_to_others() {
+    async fn a_cancelled_wait_leaves_the_queue() {
         let queue = CompileQueue::new(1);
         let held = queue.acquire("acme").await;
         for _ in 0..1000 {

@@ -102,13 +102,13 @@ fn crlf_line_ends_are_named() {
 }
 
 #[test]
-fn what_is_no_key_is_named_so() {
+fn a_text_that_is_not_a_key_is_refused_as_such() {
     assert_eq!(refusal("root:x:0:0:root:/root:/bin/sh\n"), KeyError::NotAKey);
     assert_eq!(refusal("\u{0}\u{1}"), KeyError::NotAKey);
 }
 
 #[test]
-fn halves_that_do_not_belong_together_are_named() {
+fn mismatched_halves_are_refused_as_such() {
     let mut public = Ed25519PublicKey([0; 32]);
     public.0.copy_from_slice(&HostKey::generate().unwrap().public().blob()[19..]);
     let pair = Ed25519Keypair { public, private: Ed25519PrivateKey::from_bytes(&[7; 32]) };

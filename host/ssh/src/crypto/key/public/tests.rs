@@ -48,7 +48,7 @@ fn a_blob_is_read_as_it_was_written() {
 }
 
 #[test]
-fn a_line_that_is_no_public_key_is_refused_by_what_it_is() {
+fn a_line_that_is_not_a_public_key_is_refused_by_its_kind() {
     for (line, error) in [
         ("", KeyError::Empty),
         (" \n", KeyError::Empty),
@@ -97,7 +97,7 @@ fn the_name_of_another_algorithm_is_repeated_escaped_and_cut() {
 }
 
 #[test]
-fn points_of_small_order_are_no_keys() {
+fn points_of_small_order_are_not_keys() {
     // The eight points of the torsion subgroup, and the two other encodings that a decoder may accept.
     for point in [
         "0100000000000000000000000000000000000000000000000000000000000000",
@@ -178,7 +178,7 @@ const EDGES: [(&str, &str, &str); 10] = [
 ];
 
 #[test]
-fn signatures_at_the_edges_are_taken_or_refused_as_the_strict_rule_says() {
+fn edge_case_signatures_follow_strict_verification() {
     let taken: Vec<usize> = (0..EDGES.len())
         .filter(|case| {
             let (point, message, signature) = EDGES[*case];
@@ -219,7 +219,7 @@ fn the_signatures_that_rfc_8032_publishes_verify() {
 }
 
 #[test]
-fn a_signature_is_good_for_its_key_its_data_and_its_algorithm_alone() {
+fn a_signature_is_valid_for_its_key_data_and_algorithm_only() {
     let ((secret, key), (other, _)) = (signer(1), signer(2));
     let good = signed(&secret, b"data");
     assert_eq!(key.verify(b"ssh-ed25519", b"data", &good), Ok(()));
