@@ -302,7 +302,7 @@ events! {
         ) {
             #[display] error: &'a io::Error,
         }
-        /// What a plugin did to a file, or was refused. Bounded by `log_lines`.
+        /// What a plugin did to a file, or was refused. Bounded by `log_rate`.
         FileUsed("file_used", INFO, "audit", "file") {
             tenant: &'a str,
             plugin: &'a str,
@@ -313,7 +313,7 @@ events! {
             bytes: Option<u64>,
             refused: Option<&'a str>,
         }
-        /// There were more file events than `log_lines` lets through.
+        /// There were more file events than `log_rate` lets through.
         FileEventsLeftOut("file_events_left_out", WARN, "audit", "file events left out") {
             tenant: &'a str,
             plugin: &'a str,

@@ -5,6 +5,7 @@
 //! `memory` memory; `rate` is the token bucket behind every rate, and `throttle` decides which events are logged.
 
 pub(crate) mod budget;
+#[macro_use]
 mod declare;
 pub(crate) mod descriptor;
 pub(crate) mod memory;

@@ -183,7 +183,7 @@ impl Channel {
 
     /// The process wants another plugin to take over when its call returns.
     fn hand_over(&self, plugin: String) -> Result<(), HandOverError> {
-        if !self.pipes.may_hand_over(self.limits().passages) {
+        if !self.pipes.may_hand_over(self.limits().handoffs) {
             return Err(HandOverError::NotPermitted);
         }
         (self.hand_over_check)(&plugin)?;

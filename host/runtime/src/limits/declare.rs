@@ -9,6 +9,11 @@
 //! The macro [`declare_limits!`](crate::declare_limits!) makes of such a table a struct with a field for each limit,
 //! its `Default`, and [`Group`]s that describe each limit to whoever reads a configuration or prints one. Nobody
 //! repeats a name, a default or a bound: who needs a limit is given the struct.
+//!
+//! Decided 2026-11-29: two tables by one macro, so that the plugin host declares what sessions, plugins and tenants may
+//! use and still knows nothing of SSH. Refused: one table for all in the plugin host, with windows and key exchanges in
+//! it; and a table in the gateway from which the plugin host's own structs are copied, in which a forgotten limit
+//! compiles.
 
 use std::time::Duration;
 

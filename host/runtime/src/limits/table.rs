@@ -6,7 +6,7 @@ use crate::limits::{Bytes, GIB, KIB, MIB, Time, count, ms, s};
 /// What a session writes at once, in bytes.
 const PIECE: Bytes = 32 * KIB;
 
-crate::declare_limits! {
+declare_limits! {
 /// The limits of sessions, of the plugins that they run, and of tenants: the server's, or those of one tenant, whose
 /// limits of scope `Tenant` and `Session` may differ from the server's.
 pub struct Limits {
@@ -93,7 +93,7 @@ pub struct Limits {
         /// The shortest timer. A shorter one is refused.
         Session timer: Time = ms(10), ms(1) => s(1), "W21, W32";
         /// How often a session may pass from one plugin to another: by a route, or because a plugin hands it over.
-        Session passages: Count = 16, 0 => 1000, "W22, W26";
+        Session handoffs: Count = 16, 0 => 1000, "W22, W26";
         /// The largest plugin file.
         Server component: Bytes = 64 * MIB, KIB => GIB, "W34";
         /// Log lines of one session in a second. The others are counted and dropped. File events are counted apart, by the

@@ -70,7 +70,7 @@ impl Router {
         if here.is_some_and(|here| here.name() == name) {
             return Route::Here;
         }
-        let found = if pipes.handoffs() < self.tenant.limits().passages {
+        let found = if pipes.handoffs() < self.tenant.limits().handoffs {
             let found = self.settled(name, pipes).await;
             if let Some(words) = found.try_again(name) {
                 return Route::Later(words);

@@ -222,7 +222,7 @@ async fn after_a_success_nothing_is_routed() {
 
 #[tokio::test]
 async fn the_handovers_of_a_session_are_limited() {
-    let limits = Limits { passages: 2, ..Limits::default() };
+    let limits = Limits { handoffs: 2, ..Limits::default() };
     let scripts = [("second.subsystem", "false"), ("shell", "false")];
     let client = Client::among(&guests::two(), &guests::script(), &scripts, &limits);
     client.happen(subsystem("sftp"));
