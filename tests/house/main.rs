@@ -1,7 +1,7 @@
 //! The rules of the house, as tests. Each prints all offenders at once.
 //!
-//! `source` finds and measures the files, `modules` reads which module uses which, `circles` finds the circles. Not checked here,
-//! since the compiler's lints do it: documentation, `unwrap`, `unsafe`.
+//! `source` finds and measures the files, `modules` reads which module uses which, `circles` finds the circles. Not
+//! checked here, since the compiler's lints do it: documentation, `unwrap`, `unsafe`.
 
 mod circles;
 mod folders;

@@ -1,10 +1,11 @@
 //! The configuration: read once, checked as a whole, valid for as long as the program runs.
 //!
-//! A [`Config`] comes from a TOML file, or stands for the demonstration when there is none. Whatever is wrong is found before
-//! anything is bound or written, all of it at once, each with file, line and key. What a file names (keys, plugins) is read
-//! or listed here too, so that nothing of it can fail later.
+//! A [`Config`] comes from a TOML file, or stands for the demonstration when there is none. Whatever is wrong is found
+//! before anything is bound or written, all of it at once, each with file, line and key. What a file names (keys,
+//! plugins) is read or listed here too, so that nothing of it can fail later.
 //!
-//! Decided 2026-09: the file is walked by hand over the TOML tree and not derived with serde, which stops at the first error.
+//! Decided 2026-09: the file is walked by hand over the TOML tree and not derived with serde, which stops at the first
+//! error.
 
 mod belongs;
 pub(crate) mod derived;
@@ -35,8 +36,8 @@ pub use sections::grants::{Clock, Directory, DirectoryAccess, Grants, KeyValue, 
 pub use sections::limits::Limits;
 pub use sections::listen::parse_address;
 use sections::plugins::Plugins;
-use sections::tenants::{Around, Tenants};
-pub use sections::tenants::{DEFAULT_TENANT, Tenant, check_tenant_name};
+use sections::tenants::{Around, TenantConfigs};
+pub use sections::tenants::{DEFAULT_TENANT, TenantConfig, check_tenant_name};
 pub use sections::users::{Door, LONGEST_NAME, User};
 
 use crate::state::State;
@@ -67,9 +68,9 @@ pub struct Config {
     pub environment_names: EnvironmentNames,
     /// Who may enter.
     pub entrance: Entrance,
-    /// For whom sessions run, by their exact names: at least [`DEFAULT_TENANT`]. None in the demonstration, where each plugin is a
-    /// tenant of its own.
-    pub tenants: BTreeMap<String, Tenant>,
+    /// For whom sessions run, by their exact names: at least [`DEFAULT_TENANT`]. None in the demonstration, where each
+    /// plugin is a tenant of its own.
+    pub tenants: BTreeMap<String, TenantConfig>,
     /// What is offered in a key exchange.
     pub algorithms: Preferences,
     /// Every limit.
@@ -247,12 +248,12 @@ fn read_people(
     folders: Folders<'_>,
     limits: Option<&Limits>,
     findings: &mut Findings,
-) -> (BTreeMap<String, Tenant>, Option<BTreeMap<String, User>>) {
+) -> (BTreeMap<String, TenantConfig>, Option<BTreeMap<String, User>>) {
     let defaults = Limits::default();
     let limits = limits.unwrap_or(&defaults);
     let around = Around { folder, state: folders.state, plugins: folders.known.as_ref(), limits };
     let section = top.take("tenants").and_then(|item| item.section(findings));
-    let mut tenants = Tenants::read(section, &around, findings);
+    let mut tenants = TenantConfigs::read(section, &around, findings);
     let (users, keys) = match top.take("users") {
         Some(item) => match item.section(findings) {
             Some(section) => {

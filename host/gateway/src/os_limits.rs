@@ -308,7 +308,7 @@ pub(crate) struct Files {
 impl Files {
     /// The configured limits.
     fn wanted(config: &Config) -> Files {
-        let grants = |tenant: &&config::Tenant| tenant.grants.opens_files();
+        let grants = |tenant: &&config::TenantConfig| tenant.grants.opens_files();
         let granted =
             config.tenants.values().filter(grants).map(|tenant| u64::from(tenant.limits.plugins.tenant_open_files));
         let (tenants, plugins) = match config.entrance {
@@ -397,7 +397,7 @@ mod tests {
     /// A configuration in which two of three tenants may open files.
     fn config(limits: Limits) -> Config {
         let folder = tempfile::tempdir().unwrap();
-        let tenant = |grants: Grants| config::Tenant { grants, ..config::Tenant::plain(&limits) };
+        let tenant = |grants: Grants| config::TenantConfig { grants, ..config::TenantConfig::plain(&limits) };
         let tenants = [
             ("a", Grants { tcp: vec!["10.0.0.1:1".to_owned()], ..Grants::default() }),
             ("b", Grants::demonstration()),

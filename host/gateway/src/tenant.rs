@@ -163,7 +163,7 @@ impl Tenants {
     /// # Errors
     /// Every grant that is not possible, one a line.
     pub(crate) fn configured(
-        configured: &BTreeMap<String, config::Tenant>,
+        configured: &BTreeMap<String, config::TenantConfig>,
         plugin_limits: impl Fn(&Limits) -> whelk_runtime::Limits,
         own: &BTreeMap<String, Arc<Registry>>,
         operators: &Arc<Registry>,

@@ -26,7 +26,7 @@ pub(crate) use log::LogBook;
 pub(crate) use state::State;
 pub(crate) use terminal::Terminal;
 pub(crate) use timers::Timers;
-pub(crate) use topics::Topics;
+pub(crate) use topics::SessionTopics;
 
 use wasmtime::component::{HasSelf, Linker};
 

@@ -1,52 +1,57 @@
-//! Runs plugins: WebAssembly components under wasmtime, one instance per session, with limits. Knows not one byte of SSH.
+//! Runs plugins: WebAssembly components under wasmtime, one instance per session, with limits. Knows nothing of SSH.
 //!
 //! The map:
 //!
 //! | module | what it owns |
 //! |---|---|
-//! | `channel_event` | what happens on a session channel, as plain values |
+//! | `channel_event` | the events of a session channel, as plain values |
 //! | `channel` | the two pipes between a connection and a session, and the session's lifecycle (`lifecycle.rs`) |
 //! | `session` | drives a session through its lifecycle, from process to process, and reports |
-//! | `process` | one store that runs something: how it is made (`store.rs`), entered (`guest.rs`) and called (`handler.rs`) |
+//! | `process` | one store that runs something: made (`store.rs`), entered (`guest.rs`) and called (`handler.rs`) |
 //! | `host` | the imports that a guest may call, a file each; WASI below it |
 //! | `grants` | what a tenant may be granted: a directory, key-value buckets, network, topics |
 //! | `limits` | every limit, and what is counted against it: budgets, rates, permits, CPU and memory |
-//! | `plugin` | a compiled component, how a file becomes one, which version serves, when one is given up |
+//! | `plugin` | a compiled component, how a file becomes one, versions, circuit breakers |
 //! | `engine` | wasmtime's engine, the epoch ticker, the reaper, memory slots |
-//! | [`event`] | what is told of all this: one typed event for each line of the log |
-//! | [`supervise`] | where a panic stops, and the tasks and threads that live long |
-//! | `tenant` | for whom sessions run |
+//! | [`event`] | one typed event for each line of the log |
+//! | [`supervise`] | the panic guard, and the tasks and threads that live long |
+//! | `tenant` | the tenant of a session: limits, grants, shared budgets |
 //!
 //! The connection's task makes [`session_pipes`], keeps the [`Inbox`] and the [`Outbox`], gives the [`SessionSide`] to
-//! [`Plugin::session`] and spawns that future. The whole event loop of a session is in the future, so all of it is tested here.
+//! [`Plugin::session`] and spawns that future. The whole event loop of a session is in the future, so all of it is
+//! tested here.
 //!
-//! # Whose fate ends where
+//! # Isolation of failures
 //!
-//! A connection and each of its sessions are actors of their own: a task each, with nothing between them but the two pipes. A session that
-//! traps, is stopped, is dropped or makes the host itself panic says an exit into its outbox, and its connection goes on. A connection that
-//! ends, or panics, drops its inboxes, and each session hears that it was lost. Neither waits for the other, and neither holds a lock
-//! while it works: what they share is queues whose every change is complete or not made. A panic in a call (in the plugin's code as we
-//! compiled it, or in an import) is caught around that call, so that the session ends as it does after a trap; a panic elsewhere in the
-//! session is caught around the whole of it. Both get an incident number: the client is told that, the operator all.
+//! A connection and each of its sessions have a task each, connected only by the two pipes. A session that traps, is
+//! stopped, is dropped or makes the host panic puts an exit into its outbox, and its connection goes on. A connection
+//! that ends or panics drops its inboxes, and each session learns that it was lost. Neither waits for the other, and
+//! neither holds a lock while it works: they share queues whose every change is complete or not made. A panic in a call
+//! (in compiled plugin code, or in an import) is caught around that call, so that the session ends like after a trap; a
+//! panic elsewhere in the session is caught around the whole of it. Both get an incident number: the client gets the
+//! number, the operator all details.
 //!
-//! Decided 2026-11-21: wasm runs in the process of the connections for now, and the pipes are where it can be cut off. What crosses them is
-//! plain data: events, bytes and answers inwards; bytes, replies, EOF, requests, notes and the exit outwards; the credit back. The
-//! client's window bounds what is inwards, the outbox what is outwards, counts the rest. So a pipe can become a socket to a worker process:
-//! `Inbox` and `Outbox` write and read frames, the worker's `SessionSide` does the same at the other end, `Wake` is the socket becoming
-//! readable, and credit is a number in a frame. Waiting is by readiness at both ends already. Refused for today: a process a session
-//! (ten thousand of them, for what an instance does at 20 KiB), and workers now (each byte twice more through the kernel, before there is
-//! a second reason for them).
+//! Decided 2026-11-21: wasm runs in the process of the connections for now, and can be moved to another process at the
+//! pipes. Only plain data crosses them: events, bytes and replies inwards; bytes, replies, EOF, requests, debug
+//! messages and the exit outwards; and credit. The client's window bounds what is inwards, the outbox what is outwards,
+//! and counts the rest. So a pipe can become a socket to a worker process: `Inbox` and `Outbox` write and read frames,
+//! the worker's `SessionSide` does the same at the other end, `Wake` is the socket becoming readable, and credit is a
+//! number in a frame. Both ends wait for readiness already. Refused for today: a process per session (ten thousand of
+//! them, for what an instance does with 20 KiB), and workers now (each byte twice more through the kernel, before there
+//! is a second reason for them).
 //!
-//! A worker would need: the compiled plugins (a file in the cache that it maps, by digest), facts, limits and grants as values, the log as
-//! a stream of records, and a descriptor for whatever a grant opens. It would be one for each tenant or each group of them, without the
-//! host key, the sockets and the configuration: what a hole in wasmtime then gives away is one tenant's data. A worker that dies is to its
-//! sessions what a panic is today: the gateway sees the socket close, and says exit status 70 for each.
+//! A worker would need: the compiled plugins (a file in the cache that it maps, by digest), facts, limits and grants as
+//! values, the log as a stream of records, and a descriptor for whatever a grant opens. There would be one for each
+//! tenant or each group of tenants, without the host key, the sockets and the configuration: a vulnerability in
+//! wasmtime then exposes one tenant's data. The end of a worker is to its sessions what a panic is today: the gateway
+//! sees the socket close, and sends exit status 70 for each.
 //!
-//! What is local to the process today, and would have to move or be asked for: `Arc<Tenant>`, whose budgets are atomics that all sessions of
-//! a tenant share (they move to the worker when a tenant has one worker, and are leased in pieces when it has several); the registry and the
-//! [`Plugins`] behind it, of which routes and hand-overs ask by name (the gateway answers, and the hop between two plugins stays inside
-//! the worker if both are there); the engine with its pool, its ticker and the compiled code; the live sessions of a generation, which
-//! [`Plugin::retire`] ends (a frame to each worker); the spare buffers. Nothing else is shared.
+//! Process-local today, to be moved or requested: `Arc<Tenant>`, whose budgets are atomics that all sessions of a
+//! tenant share (they move to the worker when a tenant has one worker, and are leased in pieces when it has several);
+//! the registry and the [`Plugins`] behind it, which routes and hand-overs ask by name (the gateway answers, and a
+//! hand-over stays inside the worker if it has both plugins); the engine with its pool, its ticker and the compiled
+//! code; the live sessions of a generation, which [`Plugin::retire`] ends (a frame to each worker); the spare buffers.
+//! Nothing else is shared.
 
 pub(crate) mod channel;
 mod channel_event;

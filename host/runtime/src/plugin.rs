@@ -1,4 +1,4 @@
-//! One compiled component with its digest, and the reasons for which a file is not one.
+//! One compiled component with its digest, and the checks that a file must pass.
 
 pub(crate) mod compile;
 pub(crate) mod health;
@@ -36,7 +36,8 @@ pub(crate) use refusal::not_compiled;
 pub(crate) use validity::check as check_valid;
 use world::World;
 
-/// A plugin, compiled and checked: every import is there, every export that a session needs is there. It lives as long as its last session.
+/// A compiled and checked plugin: every import is available, every export that a session needs exists. It is kept as
+/// long as its last session.
 pub struct Plugin {
     name: Arc<str>,
     digest: [u8; 32],
@@ -54,32 +55,32 @@ pub struct Plugin {
     standing: OnceLock<Standing>,
 }
 
-/// What a registry knows of one version.
+/// The state of a version in a registry.
 pub(crate) struct Standing {
     generation: u32,
     health: Mutex<Health>,
-    /// What is run in its place when it does not start; none once a newer version has taken its own place.
+    /// The version that runs in its place if it does not start; `None` once a newer version has replaced it.
     older: Mutex<Option<Arc<Plugin>>>,
     /// A session has started well.
     proven: OnceLock<()>,
 }
 
-/// What a file says of itself.
+/// Describes a file.
 #[derive(Debug)]
 pub struct Contents {
-    /// What it imports, in the order of the file.
+    /// Its imports, in the order of the file.
     pub imports: Vec<String>,
-    /// What it exports.
+    /// Its exports.
     pub exports: Vec<String>,
-    /// What a tenant must grant to run it. Empty if it cannot be run at all.
+    /// The grants that it needs. Empty if it cannot run at all.
     pub needs: BTreeSet<Grant>,
-    /// Why it is no plugin; none if it is one.
+    /// Why it is not a plugin; `None` if it is one.
     pub refused: Option<Error>,
 }
 
 impl Plugin {
-    /// Compiles `wasm` in this process and checks that it fits. Takes as long as compiling takes, and as much memory: a server compiles with
-    /// [`Loader`](crate::Loader).
+    /// Compiles `wasm` in this process and checks it. Takes as much time and memory as compiling does: a server
+    /// compiles with [`Loader`](crate::Loader).
     pub fn load(engine: &Engine, name: &str, wasm: &[u8]) -> Result<Arc<Self>, Error> {
         check_bytes(wasm, engine.component())?;
         check_valid(wasm)?;
@@ -87,7 +88,7 @@ impl Plugin {
         Self::assemble(engine, name, Sha256::digest(wasm).into(), &component)
     }
 
-    /// Checks that a component fits, once it is compiled.
+    /// Checks a compiled component.
     pub(crate) fn assemble(
         engine: &Engine,
         name: &str,
@@ -133,21 +134,21 @@ impl Plugin {
         self.digest.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// Which of the files of its name this is, counted from 1.
+    /// Its generation: the number of this version of its name, counted from 1.
     #[must_use]
     pub fn generation(&self) -> u32 {
         self.standing().map_or(1, |standing| standing.generation)
     }
 
-    /// How many live sessions have this very generation, those that are being started included.
+    /// How many live sessions run this generation, including those that are starting.
     #[must_use]
     pub fn sessions(&self) -> usize {
         self.live.count()
     }
 
-    /// Ends every session that has this very generation, and those that would still get it: the client is told these words in a line on
-    /// stderr, where one can be said, then the plugin its end ([`Ending::Drained`](crate::Ending::Drained)), and the session ends as if
-    /// by the signal HUP. Does not wait for them.
+    /// Ends every session of this generation, including later ones: the client gets `words` as a line on stderr, where
+    /// one can be sent, then the plugin its end ([`Ending::Drained`](crate::Ending::Drained)), and the session ends as
+    /// if by the signal HUP. Does not wait for them.
     pub fn retire(&self, words: &str) {
         self.live.retire(words);
     }
@@ -169,39 +170,40 @@ impl Plugin {
         self.world.handlers()
     }
 
-    /// What a tenant must grant to run it.
+    /// The grants that it needs.
     #[must_use]
     pub fn needs(&self) -> &BTreeSet<Grant> {
         &self.needs
     }
 
-    /// Everything that it imports, as it names it: `wasi:cli/stdout@0.2.6`.
+    /// Its imports, by their full names: `wasi:cli/stdout@0.2.6`.
     #[must_use]
     pub fn imports(&self) -> &[String] {
         &self.imports
     }
 
-    /// Whether the tenant grants what it takes to run it. The error names each import for which it does not, and the line that would.
+    /// Checks that the tenant grants what it needs. The error names each import without a grant, and the line that
+    /// would grant it.
     pub fn check_grants(&self, tenant: &Tenant) -> Result<(), Error> {
         self.suits(tenant.name(), |grant| tenant.grants().has(grant))
     }
 
-    /// The same for a tenant of which it is only known what it would be granted.
+    /// The same for a tenant of which only the grants are known.
     ///
     /// # Errors
-    /// [`Error::Refused`], as of [`check_grants`](Self::check_grants).
+    /// [`Error::Refused`], as for [`check_grants`](Self::check_grants).
     pub fn suits(&self, tenant: &str, has: impl Fn(Grant) -> bool) -> Result<(), Error> {
         let missing: Vec<Grant> = self.needs.iter().copied().filter(|grant| !has(*grant)).collect();
         if missing.is_empty() { Ok(()) } else { Err(refusal::not_granted(&missing, &self.imports, tenant)) }
     }
 
-    /// A session comes to this plugin.
+    /// A session begins to run this plugin.
     pub(crate) fn register_session(&self, pipes: &Arc<Shared>) -> Presence {
         pipes.serve_by(self.shared_name(), self.generation());
         self.live.register(pipes)
     }
 
-    /// Gives it its place in a registry. A plugin has one place for all its life; a second is not taken.
+    /// Gives it its place in a registry. It has at most one place; a second is ignored.
     pub(crate) fn stand(&self, generation: u32, limits: Arc<Limits>, older: Option<Arc<Plugin>>) {
         self.standing.get_or_init(|| Standing {
             generation,
@@ -243,12 +245,12 @@ impl Standing {
         self.generation
     }
 
-    /// What is run in its place.
+    /// The version that runs in its place.
     pub(crate) fn older(&self) -> Option<Arc<Plugin>> {
         self.older.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// A newer version is there: nobody asks for this one any more.
+    /// A newer version has replaced it.
     pub(crate) fn supersede(&self) {
         *self.older.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
@@ -281,19 +283,19 @@ impl Standing {
     }
 }
 
-/// How many linear memories an instance has. `None` if it imports a core module, which nobody provides.
+/// How many linear memories an instance has. `None` if it imports a core module, which nothing provides.
 fn memories_of(component: &Component) -> Option<usize> {
     let required = component.resources_required()?;
     usize::try_from(required.num_memories).ok()
 }
 
-/// What these imports take of a tenant.
+/// The grants that these imports need.
 fn needs_of(imports: &[String]) -> BTreeSet<Grant> {
     imports.iter().filter_map(|import| Grant::of_import(import)).collect()
 }
 
 impl Contents {
-    /// Reads what a compiled component says of itself, and checks it as far as that goes.
+    /// Describes a compiled component, and checks it as far as possible.
     pub(crate) fn read(engine: &Engine, component: &Component) -> Self {
         let engine = engine.wasmtime();
         let ty = component.component_type();

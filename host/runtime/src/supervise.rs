@@ -13,13 +13,13 @@
 //!
 //! | task | where | when it panics |
 //! |---|---|---|
-//! | `reload` | gateway, `reload` | started again: every file is read anew, what is served stays; `plugin list` says so |
+//! | `reload` | gateway, `reload` | started again: it reads every file again; `plugin list` says so |
 //! | `control` | gateway, `control` | started again with the same socket |
 //! | `heap trim` | gateway, `heap_trim` | started again; it forgets how many sessions there were |
 //! | `dropped lines` | gateway, `logging` | started again; it tells the number since the start once more |
-//! | `epoch` (thread) | runtime, `engine` | started again: it has only atomic counters; until then no plugin is billed |
+//! | `epoch` (thread) | runtime, `engine` | started again: it has only counters; until then no plugin is charged |
 //! | `reaper` (thread) | runtime, `engine` | started again: what waits is kept, the panic drops what is in hand |
-//! | `keyvalue` (thread) | runtime, `grants` | started again: the group in hand fails, its transaction is not committed |
+//! | `keyvalue` (thread) | runtime, `grants` | started again: the current group fails and is not committed |
 //! | `listener` | gateway, `main` | the program ends with status 1: its counts may be half changed |
 //! | `signals` (thread) | gateway, `signals` | the program ends with status 1: nothing else could stop it |
 //! | `log` (thread) | gateway, `logging` | the program ends with status 1, and says so on standard error itself |

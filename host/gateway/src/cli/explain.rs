@@ -7,7 +7,7 @@ use std::path::Path;
 
 use whelk_runtime::Start;
 
-use crate::config::{Clock, Config, DirectoryAccess, Entrance, Grants, Tenant, User, size};
+use crate::config::{Clock, Config, DirectoryAccess, Entrance, Grants, TenantConfig, User, size};
 use crate::observe::escape::escape;
 use crate::state::tenant_folder;
 
@@ -42,7 +42,7 @@ pub fn explain(config: &Config, user: Option<&str>, start: Option<Start<'_>>) ->
 struct View<'a> {
     config: &'a Config,
     name: &'a str,
-    tenant: &'a Tenant,
+    tenant: &'a TenantConfig,
     user: &'a User,
 }
 

@@ -9,8 +9,8 @@ use crate::config::sections::grants;
 use crate::config::sections::limits::{Limits, Row};
 use crate::config::sections::listen;
 
-/// Everything but the two tables that are printed from what is declared elsewhere. `LISTEN` stands for the default address,
-/// `DIRECTORY` and `KEYVALUE` for what these may hold.
+/// Everything but the two tables that are printed from what is declared elsewhere. `LISTEN` stands for the default
+/// address, `DIRECTORY` and `KEYVALUE` for what these may hold.
 const GENERAL: &str = r##"# The configuration of whelk: every setting, each with its default.
 #
 # `# ` begins a remark, `#` alone a setting that has its default: take the `#` away and change it.

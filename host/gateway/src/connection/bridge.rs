@@ -8,7 +8,7 @@
 //!
 //! | direction | SSH | bridge | runtime |
 //! |---|---|---|---|
-//! | in | CHANNEL_OPEN | `inbound`: a match over the kind; `session`: a place, the pipes, the task | `session_pipes`, `Plugin::session` |
+//! | in | CHANNEL_OPEN | `inbound`; `session`: place, pipes, task | `session_pipes`, `Plugin::session` |
 //! | in | CHANNEL_REQUEST | `request`: limits, names as text | `ChannelEvent` |
 //! | in | data, EOF, CLOSE | `inbound` | `Inbox::{data, event, end}` |
 //! | in | CHANNEL_SUCCESS, CHANNEL_FAILURE | `inbound` | `Inbox::answered` |
@@ -17,12 +17,12 @@
 //! | out | replies, requests, EOF, exit, DISCONNECT, DEBUG | `outbound` | `Sink` |
 //! | out | WINDOW_ADJUST | `outbound` | `Inbox::take_credit` |
 //!
-//! Nothing here waits. Events come in while the protocol handles a packet, and only change the session's pipes; what the
-//! sessions send goes out when [`Bridge::send`] lets one channel after the other put a packet. In which order is the matter
-//! of `channels`.
+//! Nothing here waits. Events come in while the protocol handles a packet, and only change the session's pipes; output
+//! of the sessions is sent when [`Bridge::send`] lets one channel after the other write a packet; `channels` decides
+//! the order.
 //!
-//! Another kind of channel, such as `direct-tcpip` (RFC 4254 §7.2), becomes an arm of the match in `inbound`, a variant of
-//! [`Channel`], and a file beside `session`; and `may_open` in `mux/policy.rs` of `whelk-ssh` has to let it through.
+//! Another kind of channel, such as `direct-tcpip` (RFC 4254 §7.2), becomes an arm of the match in `inbound`, a variant
+//! of [`Channel`], and a file beside `session`; and `may_open` in `mux/policy.rs` of `whelk-ssh` has to let it through.
 
 #[cfg(test)]
 mod fixture;
@@ -40,7 +40,7 @@ use whelk_ssh::message::mux::ChannelId;
 use whelk_ssh::mux::OpenFailure;
 
 use crate::connection::bridge::session::SessionChannel;
-use crate::connection::bridge::user::User;
+use crate::connection::bridge::user::SessionUser;
 use crate::connection::channels::Channels;
 use crate::observe::refusals::Refusals;
 use crate::server::connection_table::{LoginInfo, Registration, Row};
@@ -52,7 +52,7 @@ pub(crate) struct Bridge {
     /// The connection's number, for the log.
     connection: u64,
     /// Once somebody has logged in. Before that the protocol lets no channel be opened.
-    user: Option<Arc<User>>,
+    user: Option<Arc<SessionUser>>,
     /// The connection's place in the table of connections.
     registration: Registration,
     channels: Channels<Channel>,
@@ -88,7 +88,7 @@ impl Bridge {
     }
 
     /// The login is complete: channels may be opened.
-    pub(crate) fn logged_in(&mut self, user: User) {
+    pub(crate) fn logged_in(&mut self, user: SessionUser) {
         let (user_name, tenant) = (user.identity.user.clone(), user.identity.tenant.clone());
         self.row().logged_in(LoginInfo { user: user_name, tenant, method: user.identity.method });
         self.user = Some(Arc::new(user));

@@ -1,9 +1,9 @@
 //! The channels of one connection, by number, and the order in which they send.
 //!
-//! A channel that has something to send waits in a line; each turn of a channel sends at most one packet, so that a busy
-//! channel does not delay the others. A channel that finds the connection's output full is held outside of the line until
-//! there is room, and one that finds its client's window empty until the client opens it, for as long as the connection
-//! lives: output of a program that has ended is not lost.
+//! A channel that has something to send waits in a line; each turn of a channel sends at most one packet, so that a
+//! busy channel does not delay the others. A channel that finds the connection's output full is held outside of the
+//! line until there is room, and one that finds its client's window empty until the client opens it, for as long as the
+//! connection lives: output of a program that has ended is not lost.
 //!
 //! What a channel is, and what it sends, is not known here (`bridge`).
 
@@ -42,8 +42,8 @@ impl<C> Default for Channels<C> {
 }
 
 impl<C> Channels<C> {
-    /// Adds the channel that `make` makes of its wake function, which any thread may call when the channel has something
-    /// to send.
+    /// Adds the channel that `make` makes of its wake function, which any thread may call when the channel has
+    /// something to send.
     pub(crate) fn insert(&mut self, id: ChannelId, make: impl FnOnce(Arc<dyn Fn() + Send + Sync>) -> C) {
         self.serial += 1;
         let (ticket, ready) = (Ticket { channel: id, serial: self.serial }, Arc::clone(&self.ready));

@@ -8,19 +8,20 @@
 //! 4. put what the protocol owes (replies, window adjustments, EOF, CLOSE) into packets
 //! 5. write the packets to the stream, all at once
 //!
-//! Between turns the driver waits for whatever can move next: readiness of the stream, output of a session, a decision, a
-//! deadline, a signal to stop. No buffer is borrowed meanwhile, so every wait can be dropped. It never waits for a guest.
+//! Between turns the driver waits for whatever can move next: readiness of the stream, output of a session, a decision,
+//! a deadline, a signal to stop. No buffer is borrowed meanwhile, so every wait can be dropped. It never waits for a
+//! guest.
 //!
 //! The driver is generic over its stream ([`ByteStream`]) and compiled for each kind of stream: a TCP socket costs no
 //! dynamic dispatch and no copy.
 //!
-//! Decided 2026-11-28: after a turn that leaves more to do the driver yields. Refused: tokio's budget (`consume_budget`),
-//! which would let 128 turns pass first, 16 MiB, before a neighbour's key stroke is handled: beside eight floods that are
-//! read its 99th percentile was 8 to 13 ms, and is 2 to 3 ms now.
+//! Decided 2026-11-28: after a turn that leaves more to do the driver yields. Refused: tokio's budget
+//! (`consume_budget`), which would let 128 turns pass first, 16 MiB, before a neighbour's key stroke is handled: beside
+//! eight floods that are read its 99th percentile was 8 to 13 ms, and is 2 to 3 ms now.
 //!
-//! Decided 2026-11-28: such a turn also takes one of its tenant's turns, of which there are as many as workers. Without,
-//! each connection with more to do waits for a worker by itself, and a neighbour waits for as many turns as a tenant has
-//! connections.
+//! Decided 2026-11-28: such a turn also takes one of its tenant's turns, of which there are as many as workers.
+//! Without, each connection with more to do waits for a worker by itself, and a neighbour waits for as many turns as a
+//! tenant has connections.
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
@@ -40,7 +41,7 @@ use whelk_ssh::crypto::random::SystemRandom;
 use crate::auth::access::Verdict;
 use crate::connection::acknowledgement::{ACKNOWLEDGE_DELAY, Acknowledgement, Moved};
 use crate::connection::bridge::Bridge;
-use crate::connection::bridge::user::{Origin, User};
+use crate::connection::bridge::user::{Origin, SessionUser};
 use crate::connection::end::End;
 use crate::connection::keepalive::{self, Keepalive};
 use crate::connection::login::Login;
@@ -321,7 +322,8 @@ impl<S: ByteStream> Driver<S> {
         let deadline = self.next_deadline();
         let phase = self.next_phase();
         let reads = self.connection.wants_input();
-        // Nothing is read while an attempt is decided. A client that goes away then has to leave the queue for passwords.
+        // Nothing is read while an attempt is decided. A client that goes away then has to leave the queue for
+        // passwords.
         let hang_up = !reads && self.connection.user().is_none();
         let events = Events { readable: reads, writable: self.write_blocked, hang_up };
         tokio::select! {
@@ -423,7 +425,7 @@ impl<S: ByteStream> Driver<S> {
                     }
                     self.login.log_success(&identity, &self.connection.take_refused());
                     let version = self.gateway.identification();
-                    self.bridge.logged_in(User::new(identity, &self.origin, &self.connection, version));
+                    self.bridge.logged_in(SessionUser::new(identity, &self.origin, &self.connection, version));
                 }
             }
         }
@@ -475,8 +477,8 @@ impl<S: ByteStream> Driver<S> {
         }
     }
 
-    /// Sends what is left, and waits for the peer to close: a TCP socket that is closed first discards what the peer has
-    /// not read yet.
+    /// Sends what is left, and waits for the peer to close: a TCP socket that is closed first discards what the peer
+    /// has not read yet.
     async fn linger(&mut self) -> io::Result<()> {
         while !self.connection.output().is_empty() {
             match self.stream.write(self.connection.output()).await? {

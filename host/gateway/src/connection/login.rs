@@ -1,4 +1,5 @@
-//! The login of one connection: hands each attempt to [`Access`](crate::auth::access::Access), one at a time, and logs how it ended.
+//! The login of one connection: hands each attempt to [`Access`](crate::auth::access::Access), one at a time, and logs
+//! how it ended.
 
 use std::future::Future;
 use std::net::IpAddr;
@@ -58,8 +59,8 @@ impl Login {
         verdict
     }
 
-    /// The error of a connection that has ended before its login was decided. When its time to log in ran out and an attempt had to
-    /// wait for a slot, that was not the client's fault but an overload, which is logged.
+    /// The error of a connection that has ended before its login was decided. When its time to log in ran out and an
+    /// attempt had to wait for a slot, that was not the client's fault but an overload, which is logged.
     pub(crate) fn overdue(&self, server: &Server, error: Error) -> Error {
         match error {
             Error::TimedOut(Stage::Auth) if self.is_deciding() && self.queued.load(Ordering::Relaxed) => {
@@ -90,7 +91,8 @@ impl Login {
         emit(LoginEvent::Undecided { connection, user, reason });
     }
 
-    /// Logs a password that was rejected. Keys are told when the login has failed: clients offer several as a matter of course.
+    /// Logs a password that was rejected. Keys are told when the login has failed: clients offer several as a matter of
+    /// course.
     pub(crate) fn log_rejection(&self, attempt: &Attempt<'_>) {
         if let Credential::Password(_) = attempt.credential {
             let (connection, user) = (self.connection, escape(attempt.user));
@@ -98,8 +100,8 @@ impl Login {
         }
     }
 
-    /// Logs who has logged in, and for whoever looks closer which keys were refused before: clients offer several as a matter of
-    /// course, so that this is rarely news.
+    /// Logs who has logged in, and for whoever looks closer which keys were refused before: clients offer several as a
+    /// matter of course, so that this is rarely news.
     pub(crate) fn log_success(&self, identity: &Identity, refused: &RefusedAttempts) {
         self.log_keys(refused, escape(identity.user.as_bytes()), Level::DEBUG);
         let (connection, method) = (self.connection, identity.method);
@@ -107,7 +109,8 @@ impl Login {
         emit(LoginEvent::Succeeded { connection, user, method, plugin });
     }
 
-    /// Logs a login that has failed because its connection is over: each key that was refused, and what was tried in all.
+    /// Logs a login that has failed because its connection is over: each key that was refused, and what was tried in
+    /// all.
     pub(crate) fn log_failure(&self, server: &Server, error: Option<&Error>) {
         let refused = server.refused();
         let Some(user) = server.asking().filter(|_| server.user().is_none() && refused.any()) else { return };

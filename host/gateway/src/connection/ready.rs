@@ -13,8 +13,8 @@ pub(crate) struct Ready {
     filled: Notify,
 }
 
-/// A channel by its number and by a serial number that is never used again: channel numbers are, and a late wake-up must
-/// not reach the next channel of that number.
+/// A channel by its number and by a serial number that is never used again: channel numbers are, and a late wake-up
+/// must not reach the next channel of that number.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Ticket {
     pub(crate) channel: ChannelId,

@@ -87,9 +87,10 @@ impl Gateway {
         })
     }
 
-    /// Begins to load the plugins, and then loads whatever changes in their folders, until what it gives is dropped. Comes back when it is
-    /// known which plugins there are: [`Reload::prepared`] waits for them. A plugin that cannot be loaded is named in the log, and the others
-    /// are served. `program` is the `whelk` that compiles: [`THIS_PROGRAM`] but in tests.
+    /// Begins to load the plugins, and then loads whatever changes in their folders, until what it gives is dropped.
+    /// Comes back when it is known which plugins there are: [`Reload::prepared`] waits for them. A plugin that cannot
+    /// be loaded is named in the log, and the others are served. `program` is the `whelk` that compiles:
+    /// [`THIS_PROGRAM`] but in tests.
     ///
     /// # Errors
     /// When the folder or the state cannot be used.
@@ -118,7 +119,8 @@ impl Gateway {
         Reload::start(folders, loaders, &config.limits).await
     }
 
-    /// Tells the operator of each plugin that the configuration names although it needs more than its tenant is granted.
+    /// Tells the operator of each plugin that the configuration names although it needs more than its tenant is
+    /// granted.
     pub fn warn_of_missing_grants(&self, config: &Config) {
         self.tenants.warn_of_missing_grants(&config.named_plugins());
     }
@@ -249,7 +251,7 @@ fn make_tenants(
 
 /// The plugin folders of tenants.
 fn own_folders(config: &Config) -> BTreeMap<String, Folder> {
-    let folder = |(name, tenant): (&String, &config::Tenant)| {
+    let folder = |(name, tenant): (&String, &config::TenantConfig)| {
         let path = tenant.plugins.clone()?;
         let registry = Arc::new(Registry::new(&config.limits.plugins));
         let (tenant, writers, component) =

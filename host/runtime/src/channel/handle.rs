@@ -21,10 +21,9 @@ impl SessionHandle {
         self.shared.upgrade()?.served()
     }
 
-    /// Ends the session, as the end of its plugin's generation does: the plugin hears that it is drained, and has a second,
-    /// the client gets `words` on stderr if its program has started, and exit-signal HUP with them. RFC 4254 §6.10.
-    /// False if it had ended before; then
-    /// nothing changes.
+    /// Ends the session, as the end of its plugin's generation does: the plugin hears that it is drained, and has a
+    /// second, the client gets `words` on stderr if its program has started, and exit-signal HUP with them.
+    /// RFC 4254 §6.10. False if it had ended before; then nothing changes.
     #[must_use]
     pub fn end(&self, words: &str) -> bool {
         let Some(shared) = self.shared.upgrade() else { return false };

@@ -1,5 +1,5 @@
-//! `whelk:ssh/log`: lines for the operator, and the record of what a plugin does to files. A plugin can neither flood the log nor forge a
-//! line of it: lines are counted, cut and escaped, and who speaks is said by the host.
+//! `whelk:ssh/log`: lines for the operator, and the record of what a plugin does to files. A plugin can neither flood
+//! the log nor forge a line of it: lines are counted, cut and escaped, and who speaks is said by the host.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -247,7 +247,8 @@ pub(super) fn printable_exit(exit: Exit) -> Exit {
 /// Control characters, and those of Unicode that turn the direction of text or stand for nothing.
 fn acts(letter: char) -> bool {
     letter.is_control()
-        || matches!(letter, '\u{61c}' | '\u{feff}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        || matches!(letter, '\u{61c}' | '\u{feff}' | '\u{200b}'..='\u{200f}')
+        || matches!(letter, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]

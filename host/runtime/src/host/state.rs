@@ -10,7 +10,7 @@ use super::charges::Charges;
 use super::log::LogBook;
 use super::terminal::Terminal;
 use super::timers::Timers;
-use super::topics::{HasTopics, Topics};
+use super::topics::{HasTopics, SessionTopics};
 use super::wasi::Wasi;
 use super::wasi::files::Files;
 use crate::channel_event::Facts;
@@ -28,7 +28,7 @@ pub(crate) struct State {
     /// What `connection` tells.
     pub(crate) facts: Facts,
     pub(crate) timers: Timers,
-    pub(crate) topics: Topics,
+    pub(crate) topics: SessionTopics,
     /// Made at the first use: most plugins never call WASI.
     pub(crate) wasi: Option<Box<Wasi>>,
     /// What wasmtime asks before memory and tables grow.
@@ -82,7 +82,7 @@ impl HasChannel for State {
 }
 
 impl HasTopics for State {
-    fn topics(&mut self) -> &mut Topics {
+    fn topics(&mut self) -> &mut SessionTopics {
         &mut self.topics
     }
 }

@@ -14,7 +14,7 @@ use crate::limits::count;
 use crate::tenant::Tenant;
 
 /// What a process has of its tenant's topics.
-pub(crate) struct Topics {
+pub(crate) struct SessionTopics {
     tenant: Arc<Tenant>,
     /// Made when it first subscribes.
     subscriber: Option<Subscriber>,
@@ -22,7 +22,7 @@ pub(crate) struct Topics {
 
 /// A store whose data has topics.
 pub(super) trait HasTopics: Send + 'static {
-    fn topics(&mut self) -> &mut Topics;
+    fn topics(&mut self) -> &mut SessionTopics;
 }
 
 type Context<'s, T> = StoreContextMut<'s, T>;
@@ -55,7 +55,7 @@ fn publish<T: 'static>(
     Ok(topics.publish(topic, data.len(), copy, tenant.limits(), &tenant.budget().topic_rate)?)
 }
 
-impl Topics {
+impl SessionTopics {
     pub(crate) fn new(tenant: &Arc<Tenant>) -> Self {
         Self { tenant: Arc::clone(tenant), subscriber: None }
     }

@@ -130,7 +130,10 @@ macro_rules! declare_limits {
         pub struct $Limits:ident {
             $($(#[doc = $held_doc:literal])+ holds $held:ident: $Held:ty;)?
             $(fixed {
-                $($(#[doc = $fixed_doc:literal])+ $fixed_scope:ident $fixed:ident: $fixed_unit:ident = $fixed_value:expr;)+
+                $(
+                    $(#[doc = $fixed_doc:literal])+
+                    $fixed_scope:ident $fixed:ident: $fixed_unit:ident = $fixed_value:expr;
+                )+
             })?
             $([$title:literal] {
                 $(

@@ -12,8 +12,9 @@ use crate::limits::{Limits, count};
 /// What the element of a table takes, bytes: a pointer.
 const ELEMENT: usize = 8;
 
-/// Counts memory and tables. Growth beyond the limit fails in the plugin's own way, and is remembered: a trap that follows in the same
-/// call is reported as what it is. What it has of its tenant's memory goes back when it is dropped, with the instance.
+/// Counts memory and tables. Growth beyond the limit fails in the plugin's own way, and is remembered: a trap that
+/// follows in the same call is reported as what it is. What it has of its tenant's memory goes back when it is dropped,
+/// with the instance.
 pub(crate) struct Memory {
     limit: usize,
     table_elements: usize,
@@ -50,7 +51,8 @@ impl Memory {
         self.peak
     }
 
-    /// A memory wants to grow, or to be made: from `current` to `desired` bytes, of at most `maximum`. Whether it may, and if not whose limit it was.
+    /// A memory wants to grow, or to be made: from `current` to `desired` bytes, of at most `maximum`. Whether it may,
+    /// and if not whose limit it was.
     pub(crate) fn grow(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> Result<(), Limit> {
         let total = (self.now - current.min(self.now)).saturating_add(desired);
         let added = total.saturating_sub(self.now);
@@ -80,8 +82,8 @@ impl Memory {
         Err(limit)
     }
 
-    /// Growth failed though it was allowed: the machine had none. It stays counted, since wasmtime does not say which growth it was, and a
-    /// plugin that could have an earlier one uncounted would have memory for nothing.
+    /// Growth failed though it was allowed: the machine had none. It stays counted, since wasmtime does not say which
+    /// growth it was, and a plugin that could have an earlier one uncounted would have memory for nothing.
     pub(crate) fn failed(&mut self) {
         self.refused = Some(Limit::AllMemory);
     }

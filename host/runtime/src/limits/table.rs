@@ -52,7 +52,8 @@ pub struct Limits {
         Session cpu_start: Time = ms(100), ms(1) => s(60), "W4";
         /// Processor time of the last call, when a session has closed.
         Session cpu_closed: Time = s(1), ms(1) => s(60), "W3";
-        /// Processor time that a session may use at once. When it has used that up it waits for more, and nothing is killed ...
+        /// Processor time that a session may use at once. When it has used that up it waits for more, and nothing is
+        /// killed ...
         Session cpu_burst: Time = s(1), ms(10) => s(3600), "W1, W45";
         /// ... which comes at this much in each second, up to the burst. "1 s" is a processor for itself.
         Session cpu_share: Time = ms(250), ms(1) => s(1), "W1, W45";
@@ -73,8 +74,8 @@ pub struct Limits {
         /// Memories of one instance, in one core module or in several: plugins written in JavaScript may have
         /// three. Those that a plugin has are counted, not those that it could have (see `instances`).
         Server memories: Count = 3, 1 => 8, "W7";
-        /// What is kept of each memory and each table of an ended instance, cleared, for the next one: a little faster to start, but it
-        /// stays taken.
+        /// What is kept of each memory and each table of an ended instance, cleared, for the next one: a little faster
+        /// to start, but it stays taken.
         Server keep_resident: Bytes = 0, 0 => MIB, "W46";
         /// Output from before a start request is accepted.
         Session held_output: Bytes = 64 * KIB, 0 => MIB, "W15";
@@ -96,8 +97,8 @@ pub struct Limits {
         Session handoffs: Count = 16, 0 => 1000, "W22, W26";
         /// The largest plugin file.
         Server component: Bytes = 64 * MIB, KIB => GIB, "W34";
-        /// Log lines of one session in a second. The others are counted and dropped. File events are counted apart, by the
-        /// same measure.
+        /// Log lines of one session in a second. The others are counted and dropped. File events are counted apart, by
+        /// the same measure.
         Session log_rate: Count = 100, 1 => 100_000, "W23";
         /// Log lines that may come at once before that rate holds.
         Session log_burst: Count = 500, 1 => 100_000, "W23";
@@ -111,7 +112,8 @@ pub struct Limits {
         Session keyvalue_value: Bytes = MIB, KIB => 16 * MIB, "W11";
         /// Keys in one call, and on one page of a list.
         Session keyvalue_batch: Count = 1000, 1 => 10_000, "W22";
-        /// Keys that a tenant may ask for or change in a second. Each 16 KiB of values count as one more. What comes faster waits.
+        /// Keys that a tenant may ask for or change in a second. Each 16 KiB of values count as one more. What comes
+        /// faster waits.
         Tenant keyvalue_rate: Count = 2000, 1 => 1_000_000, "W22";
         /// Topics that one session may subscribe to.
         Session topics: Count = 64, 1 => 10_000, "W19";
@@ -141,11 +143,13 @@ pub struct Limits {
     ["Loading and replacing plugins"] {
         /// Plugins in one folder. More of them are refused.
         Server plugins_per_folder: Count = 256, 1 => 10_000, "W34";
-        /// Compiled code of all plugins of one folder, with that of older versions that sessions still run or that are kept to fall back to.
+        /// Compiled code of all plugins of one folder, with that of older versions that sessions still run or that are
+        /// kept to fall back to.
         Server plugins_code: Bytes = 2 * GIB, MIB => 64 * GIB, "W34";
         /// The largest plugin file in a tenant's own folder. One with Python inside has 18 MiB.
         Tenant component_tenant: Bytes = 16 * MIB, KIB => GIB, "W34";
-        /// How long a session waits for its plugin after a start, while it is compiled. Then its client is told to try again.
+        /// How long a session waits for its plugin after a start, while it is compiled. Then its client is told to try
+        /// again.
         Server prepare_wait: Time = s(10), s(0) => s(3600), "O18, W34";
         /// CPU time to compile one plugin. The wall-clock limit is twenty times as much.
         Server compile_time: Time = s(60), s(1) => s(3600), "W34";
@@ -156,7 +160,8 @@ pub struct Limits {
         /// Plugins compiled at the same time: so many of the operator's, and so many of all tenants' together; as
         /// many again of those that take longer than a second, so that they hold up no others.
         Server compile_jobs: Count = 1, 1 => 64, "W34, W39";
-        /// Compiled code kept in the state folder for the next start: so much of the operator's plugins, and as much of tenants' own.
+        /// Compiled code kept in the state folder for the next start: so much of the operator's plugins, and as much of
+        /// tenants' own.
         Server cache_bytes: Bytes = GIB, 0 => 256 * GIB, "W37";
         /// A file must not have changed for this long before it is loaded, unless it never stops changing.
         Server reload_settle: Time = ms(200), ms(10) => s(10), "W38";
@@ -195,15 +200,16 @@ pub struct Limits {
         Tenant tenant_output_rate: Bytes = GIB, 64 * KIB => 1024 * GIB, "W16";
         /// Log lines in a second. The others are counted and dropped.
         Tenant tenant_log_rate: Count = 1000, 1 => 1_000_000, "W23";
-        /// Failures of its plugins in a second that are logged with everything that is known. Of the others only what their clients
-        /// were told is logged.
+        /// Failures of its plugins in a second that are logged with everything that is known. Of the others only what
+        /// their clients were told is logged.
         Tenant tenant_failure_rate: Count = 10, 1 => 100_000, "W26";
     }
 }
 }
 
 impl Limits {
-    /// Output of all sessions of one user that may wait for clients, in bytes: at least what one session writes at once.
+    /// Output of all sessions of one user that may wait for clients, in bytes: at least what one session writes at
+    /// once.
     pub(crate) fn user_output(&self) -> Bytes {
         let percent = count(self.user_output_share);
         (self.tenant_output / 100 * percent).max(self.tenant_output.min(PIECE))

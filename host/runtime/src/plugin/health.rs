@@ -1,18 +1,20 @@
-//! Whether a version of a plugin starts, and for whom: the pure part of rolling back. Time comes in, decisions go out; which other
-//! version is run instead is `plugin/standing.rs`'s.
+//! Whether a version of a plugin starts, and for whom: the pure part of rolling back. Time comes in, decisions go out;
+//! which other version is run instead is `plugin/standing.rs`'s.
 //!
-//! Decided 2026-11-21: what counts is a crash or a limit within the first seconds of a session, up to the return of the function that starts
-//! it (`shell`, `exec`, `subsystem`). What fails later, such as a tenant over its memory after an hour, says nothing of the version.
-//! Crashes count *in a row*: one session that starts well ends the row. Refused: a share of all sessions, which a busy user decides alone.
+//! Decided 2026-11-21: what counts is a crash or a limit within the first seconds of a session, up to the return of the
+//! function that starts it (`shell`, `exec`, `subsystem`). What fails later, such as a tenant over its memory after an
+//! hour, says nothing of the version. Crashes count *in a row*: one session that starts well ends the row. Refused: a
+//! share of all sessions, which a busy user decides alone.
 //!
-//! Decided 2026-11-21: nobody's crashes are another tenant's affair, since a client may send what makes a plugin crash. There are two
-//! breakers for each version, and neither is shared by two tenants. The *user's* counts every crash of that user. The *tenant's* counts
-//! users, not crashes: so many different ones in a row, and none for whom the version starts. One user alone opens only their own.
-//! Refused: one breaker for everybody, with which any account could take an operator's plugin away from all others.
+//! Decided 2026-11-21: nobody's crashes are another tenant's affair, since a client may send what makes a plugin crash.
+//! There are two breakers for each version, and neither is shared by two tenants. The *user's* counts every crash of
+//! that user. The *tenant's* counts users, not crashes: so many different ones in a row, and none for whom the version
+//! starts. One user alone opens only their own. Refused: one breaker for everybody, with which any account could take
+//! an operator's plugin away from all others.
 //!
-//! Decided 2026-11-21: a crash in `open`, in `shell` or before them opens a breaker fully. One in a function that was handed something of the
-//! client's own (`env`, `pty-req`, `exec`, `subsystem`) may be the client's doing: an older version is tried when there is one, but nobody
-//! is turned away for it.
+//! Decided 2026-11-21: a crash in `open`, in `shell` or before them opens a breaker fully. One in a function that was
+//! handed something of the client's own (`env`, `pty-req`, `exec`, `subsystem`) may be the client's doing: an older
+//! version is tried when there is one, but nobody is turned away for it.
 
 pub(crate) mod trial;
 
@@ -22,17 +24,17 @@ use std::time::{Duration, Instant};
 
 use crate::limits::{Limits, count};
 
-/// Breakers that one version may have. Beyond that users without one get none: the tenant's still counts them.
+/// The most breakers of one version. Further users get none: the tenant's still counts them.
 const MOST_BREAKERS: usize = 1_024;
 
-/// For whom a session runs.
+/// The tenant and user of a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Who {
     pub(crate) tenant: Arc<str>,
     pub(crate) user: Arc<str>,
 }
 
-/// Whom a breaker is for.
+/// The scope of a breaker.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Scope {
     Tenant(Arc<str>),
@@ -42,13 +44,13 @@ pub(crate) enum Scope {
 /// Where a session crashed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cause {
-    /// Before the plugin was handed anything of the client's own.
+    /// Before the plugin received anything that the client chose.
     Plugin,
-    /// While it was handed something of the client's own.
+    /// In a function that received something that the client chose.
     Client,
 }
 
-/// What to do with a new session.
+/// The decision for a new session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Verdict {
     /// Run this version.
@@ -67,13 +69,13 @@ pub(crate) struct Opened {
     pub(crate) verdict: Verdict,
 }
 
-/// What is known of one version.
+/// The breakers of one version.
 ///
 /// ```text
-///           so many crashes in a row                     the pause is over
-/// closed ------------------------------> open, n times ---------------------> closed, n times: on trial
-///    ^                                                                          |  |
-///    '---------------------------- a session starts well -----------------------'  '--- crashes in a row ---> open, n + 1 times
+///           crashes in a row                     the pause is over               crashes in a row
+/// closed --------------------> open, n times ----------------------> half-open -------------------> open, n + 1 times
+///    ^                                                                   |
+///    '------------------------- a session starts well -------------------'
 /// ```
 #[derive(Debug)]
 pub(crate) struct Health {
@@ -81,7 +83,7 @@ pub(crate) struct Health {
     breakers: BTreeMap<Scope, Breaker>,
 }
 
-/// The state for a tenant or a user.
+/// The breaker of a tenant or a user.
 #[derive(Debug, Default)]
 struct Breaker {
     /// The crashes since a session started well.
@@ -123,13 +125,13 @@ impl Health {
         self.breakers.values().any(|breaker| breaker.verdict(now).is_some())
     }
 
-    /// A session has started well. Gives the scopes whose breaker had opened.
+    /// A session has started well. Returns the scopes whose breaker had opened.
     pub(crate) fn passed(&mut self, who: &Who) -> Vec<Scope> {
         let closed = |scope| self.breakers.remove(&scope).is_some_and(|breaker| breaker.times > 0).then_some(scope);
         who.scopes().into_iter().filter_map(closed).collect()
     }
 
-    /// A session has crashed, so long after its beginning. Gives the breakers that have opened.
+    /// A session has crashed this long after its beginning. Returns the breakers that have opened.
     pub(crate) fn failed(&mut self, who: &Who, cause: Cause, after: Duration, now: Instant) -> Vec<Opened> {
         if after > self.limits.crash_early {
             return Vec::new();
@@ -142,7 +144,7 @@ impl Health {
             return None;
         }
         let breaker = self.breakers.entry(scope.clone()).or_default();
-        // A session that had begun before it opened tells nothing new.
+        // A session that began before it opened adds no information.
         if breaker.verdict(now).is_some() {
             return None;
         }
@@ -160,12 +162,12 @@ impl Health {
         let pause = self.limits.crash_pause.saturating_mul(2_u32.saturating_pow(breaker.times));
         let pause = pause.min(self.limits.crash_pause_longest);
         breaker.times = breaker.times.saturating_add(1);
-        // Beyond all time it stays closed: there is no clock that would show it.
+        // Beyond the clock's range it stays closed.
         breaker.open = now.checked_add(pause).map(|until| (until, verdict));
         Some(Opened { scope, pause, verdict })
     }
 
-    /// Makes room for one more breaker by forgetting those that say nothing any more.
+    /// Makes room for one more breaker by removing those without information.
     fn has_room(&mut self, now: Instant) -> bool {
         if self.breakers.len() >= MOST_BREAKERS {
             let (window, longest) = (self.limits.crash_window, self.limits.crash_pause_longest);

@@ -1,7 +1,8 @@
-//! Which plugin a name means now, and which versions of it still run.
+//! The current plugin of each name, and the versions that still run.
 //!
-//! New sessions get the newest version of a name; sessions that run keep their own until they end. Versions are told apart by what is in
-//! the file, so that the same bytes are never a new version. Where the files are, and when they are looked at, is not known here.
+//! New sessions get the newest version of a name; running sessions keep their own until they end. The contents of the
+//! file identify a version, so the same bytes are never a new one. Where the files are and when they are read is
+//! decided elsewhere.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -13,12 +14,12 @@ use crate::plugin::Plugin;
 use crate::plugin::lookup::Lookup;
 use crate::plugin::preparing::Preparing;
 
-/// What a session is told whose version is too old.
+/// The message for a session whose version is too old.
 const TOO_OLD: &str = "this version of the plugin was replaced too often; please log in again";
-/// What a session is told whose time is over.
+/// The message for a session whose time is over.
 const DRAINED: &str = "this version of the plugin was replaced; please log in again";
 
-/// Removed names whose last number is remembered one by one. Beyond that they share one.
+/// How many removed names have their last number remembered individually. Further ones share one.
 const MOST_REMOVED: usize = 4_096;
 
 /// The plugins of one folder.
@@ -36,9 +37,8 @@ struct Names {
     removed: Removed,
 }
 
-/// The last numbers of names that nobody has any more. Numbers never restart while the server runs: whoever holds a
-/// name and a number, as the end of a drain does, would otherwise mean another version than the one that had that
-/// number.
+/// The last numbers of names that are unused now. Numbers never restart while the server runs: otherwise somebody with
+/// a name and a number, such as the end of a drain, could mean another version.
 #[derive(Default)]
 struct Removed {
     last: BTreeMap<String, u32>,
@@ -49,43 +49,43 @@ struct Removed {
 /// The versions of one name.
 #[derive(Default)]
 struct Versions {
-    /// What new sessions get; none once the plugin was removed.
+    /// The version for new sessions; `None` after the plugin was removed.
     current: Option<Arc<Plugin>>,
-    /// The newest version before it that is known to start.
+    /// The newest earlier version that is known to start.
     good: Option<Arc<Plugin>>,
-    /// All versions that somebody may still hold, oldest first, without the current one.
+    /// All other versions that are still referenced, oldest first.
     older: Vec<Weak<Plugin>>,
     /// The number of the newest.
     last: u32,
 }
 
-/// What publishing did.
+/// The result of publishing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Published {
-    /// It is what new sessions get from now on, with this number.
+    /// It is the version of new sessions from now on, with this number.
     As(u32),
-    /// The same file is there already.
+    /// The same file is current already.
     Unchanged,
 }
 
-/// Whether the version before stays when a new one is published.
+/// Whether the previous version is kept when a new one is published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fallback {
-    /// To be run in its place, should the new one not start.
+    /// To run in its place, if the new one does not start.
     Kept,
-    /// Nothing stays but what sessions run.
+    /// Only what sessions run is kept.
     None,
 }
 
-/// One name, for whoever looks after the server.
+/// One name, for listings.
 pub struct Listed {
     /// The name.
     pub name: String,
-    /// What new sessions get; none when it was removed and sessions go on.
+    /// The version for new sessions; `None` when it was removed and sessions go on.
     pub current: Option<Arc<Plugin>>,
     /// Other versions with sessions, oldest first.
     pub older: Vec<Arc<Plugin>>,
-    /// The newest version crashes at its start, for all or some: they get an older one, or none.
+    /// The newest version crashes at its start, for all users or some: they get an older one, or none.
     pub tripped: bool,
 }
 
@@ -96,19 +96,20 @@ impl Registry {
         Self { limits: Arc::new(limits.clone()), names: Mutex::default(), preparing: Preparing::default() }
     }
 
-    /// What a new session of exactly this name gets.
+    /// The version for a new session of exactly this name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<Arc<Plugin>> {
         self.names().known.get(name)?.current.clone()
     }
 
-    /// What new sessions get, in the order of the names.
+    /// The versions for new sessions, in the order of the names.
     #[must_use]
     pub fn plugins(&self) -> Vec<Arc<Plugin>> {
         self.names().known.values().filter_map(|versions| versions.current.clone()).collect()
     }
 
-    /// The folder is about to be looked at for the first time: until [`expect`](Self::expect), any name may be in preparation.
+    /// The folder is about to be listed for the first time: until [`expect`](Self::expect), any name may be in
+    /// preparation.
     pub fn expect_all(&self) {
         self.preparing.all();
     }
@@ -123,12 +124,12 @@ impl Registry {
         self.preparing.add(name);
     }
 
-    /// This name is not in preparation any more: it is published, or refused.
+    /// This name is no longer in preparation: it was published or refused.
     pub fn prepared(&self, name: &str) {
         self.preparing.done(name);
     }
 
-    /// Notes whether the file of this name was refused and will be tried again.
+    /// Records whether the file of this name was refused and will be tried again.
     pub fn set_retried(&self, name: &str, retried: bool) {
         self.preparing.set_retried(name, retried);
     }
@@ -139,7 +140,7 @@ impl Registry {
         self.preparing.retried()
     }
 
-    /// What this name means to a new session.
+    /// The meaning of this name for a new session.
     #[must_use]
     pub fn lookup(&self, name: &str) -> Lookup {
         // Read first: a plugin is published before its preparation ends.
@@ -152,13 +153,13 @@ impl Registry {
         }
     }
 
-    /// The names that are in preparation, as far as they are known.
+    /// The names that are known to be in preparation.
     #[must_use]
     pub fn preparing(&self) -> Vec<String> {
         self.preparing.names()
     }
 
-    /// Waits until this name is not in preparation, and says what it means then. Can be dropped and called again.
+    /// Waits until this name is not in preparation, and returns its meaning then. Cancel safe.
     pub async fn settled(&self, name: &str) -> Lookup {
         let now = self.lookup(name);
         if !matches!(now, Lookup::Preparing) {
@@ -168,7 +169,7 @@ impl Registry {
         self.lookup(name)
     }
 
-    /// All names with what runs, in their order.
+    /// All names with their versions, in order.
     #[must_use]
     pub fn list(&self) -> Vec<Listed> {
         let now = Instant::now();
@@ -181,8 +182,8 @@ impl Registry {
         self.names().known.iter().filter_map(listed).collect()
     }
 
-    /// Bytes of compiled code that would be held beside a new version of this name: of all other names, and of its older versions that
-    /// sessions run, or that are kept to fall back to.
+    /// Bytes of compiled code that would be held beside a new version of this name: of all other names, and of its
+    /// older versions that sessions run or that are kept to fall back to.
     #[must_use]
     pub fn code_beside(&self, name: &str, fallback: Fallback) -> usize {
         let code = |(known, versions): (&String, &Versions)| -> usize {
@@ -195,7 +196,7 @@ impl Registry {
         self.names().known.iter().map(code).sum()
     }
 
-    /// Lets go of what is kept to fall back to wherever the current version has proven itself.
+    /// Drops the versions to fall back to of all current versions that have proven themselves.
     pub fn forget_fallbacks(&self) {
         let (mut names, now) = (self.names(), Instant::now());
         let is_well = |versions: &&mut Versions| {
@@ -204,12 +205,12 @@ impl Registry {
         names.known.values_mut().filter(is_well).for_each(Versions::forget_fallback);
     }
 
-    /// Makes this what new sessions of its name get. The version before is kept to fall back to.
+    /// Makes this the version for new sessions of its name. The previous one is kept to fall back to.
     pub fn publish(&self, plugin: &Arc<Plugin>) -> Published {
         self.publish_over(plugin, Fallback::Kept)
     }
 
-    /// The same, but nothing is kept.
+    /// The same, without keeping the previous one.
     pub fn publish_alone(&self, plugin: &Arc<Plugin>) -> Published {
         self.publish_over(plugin, Fallback::None)
     }
@@ -231,19 +232,20 @@ impl Registry {
         Published::As(versions.last)
     }
 
-    /// New sessions do not get this name any more. False if there was none.
+    /// Removes the name for new sessions. False if it did not exist.
     pub fn remove(&self, name: &str) -> bool {
         let mut names = self.names();
         let Names { known, removed } = &mut *names;
         let is_removed = known.get_mut(name).is_some_and(Versions::step_down);
-        // Nobody can fall back to a version of nothing.
+        // Without a current version there is nothing to fall back from.
         known.values_mut().filter(|versions| versions.current.is_none()).for_each(|versions| versions.good = None);
         let gone = known.extract_if(.., |_, versions| versions.current.is_none() && versions.older().next().is_none());
         gone.for_each(|(name, versions)| removed.keep(name, versions.last));
         is_removed
     }
 
-    /// Ends the sessions of all versions of a name up to this number, the current version's and those that it fell back to excepted.
+    /// Ends the sessions of all versions of a name up to this number, except those of the current version and of the
+    /// ones that it fell back to.
     pub fn drain(&self, name: &str, up_to: u32) {
         let ending: Vec<_> = match self.names().known.get(name) {
             Some(versions) => versions.replaceable().filter(|older| older.generation() <= up_to).collect(),
@@ -260,7 +262,7 @@ impl Registry {
 }
 
 impl Names {
-    /// The versions of a name, which may have been removed before.
+    /// The versions of a name, which may have been removed.
     fn versions(&mut self, name: &str) -> &mut Versions {
         let Names { known, removed } = self;
         let fresh = || Versions { last: removed.take(name), ..Versions::default() };
@@ -284,7 +286,7 @@ impl Removed {
 }
 
 impl Versions {
-    /// The current version is no longer that. False if there was none.
+    /// Removes the current version. False if there was none.
     fn step_down(&mut self) -> bool {
         let Some(before) = self.current.take() else { return false };
         self.older.retain(|older| older.strong_count() > 0);
@@ -305,12 +307,12 @@ impl Versions {
         }
     }
 
-    /// Every version that somebody holds, the current one last.
+    /// Every referenced version, the current one last.
     fn held(&self) -> impl Iterator<Item = Arc<Plugin>> {
         self.older().chain(self.current.clone())
     }
 
-    /// Those that would still be held after a newer one has become the current one.
+    /// Those that would still be referenced after a newer one has become current.
     fn staying(&self, fallback: Fallback) -> impl Iterator<Item = Arc<Plugin>> {
         let becomes_good = |current: &&Arc<Plugin>| self.good.is_none() || is_proven(current);
         let good = self.current.as_ref().filter(becomes_good).or(self.good.as_ref());
@@ -318,19 +320,19 @@ impl Versions {
         self.held().filter(move |held| held.sessions() > 0 || good.is_some_and(|good| Arc::ptr_eq(good, held)))
     }
 
-    /// Versions that somebody holds, oldest first.
+    /// Referenced versions, oldest first.
     fn older(&self) -> impl Iterator<Item = Arc<Plugin>> {
         self.older.iter().filter_map(Weak::upgrade)
     }
 
-    /// Those with sessions, without the one that is run in the current one's place.
+    /// Those with sessions, without the one that runs in place of the current one.
     fn replaceable(&self) -> impl Iterator<Item = Arc<Plugin>> {
         let tripped = self.current.as_ref().is_some_and(|current| is_tripped(current, Instant::now()));
         let kept = self.good.as_ref().filter(|_| tripped).map(|good| good.generation());
         self.older().filter(move |older| older.sessions() > 0 && Some(older.generation()) != kept)
     }
 
-    /// Ends what is more than so many versions with sessions, the current one counted.
+    /// Ends the versions with sessions beyond this number, counting the current one.
     fn retire_oldest(&self, generations: usize) {
         let older: Vec<_> = self.replaceable().collect();
         let excess = (older.len() + 1).saturating_sub(generations);

@@ -43,21 +43,21 @@ pub struct Limits {
         /// Time to log in, from that answer on, as LoginGraceTime of sshd_config. People read fingerprints and type
         /// names in it.
         Connection authentication_grace: Time = s(120), ms(100) => s(3600), "P7, RFC 4252 §4";
-        /// Time to hash one password. After that the connection is ended with a text that says that the password could not be
-        /// checked. The wait for a hashing slot does not count.
+        /// Time to hash one password. After that the connection is ended with a text that says that the password could
+        /// not be checked. The wait for a hashing slot does not count.
         Connection decision_grace: Time = s(5), ms(100) => s(600), "U36";
         /// Failed attempts on one connection.
         Connection failed_attempts: Count = 6, 1 => 1000, "U24, RFC 4252 §4";
         /// Authentication requests of every kind on one connection, including queries whether a key would be accepted.
         Connection authentication_requests: Count = 64, 1 => 1000, "U25";
-        /// The least time until a failure is answered. A little is added that depends on the user name. The time is rounded up to
-        /// the next doubling, which hides how long the check took.
+        /// The least time until a failure is answered. A little is added that depends on the user name. The time is
+        /// rounded up to the next doubling, which hides how long the check took.
         Connection failure_delay: Time = ms(5), ms(0) => s(10), "U30";
-        /// Passwords that are hashed at the same time. The others wait: each address (IPv6: network of 64 bits) in its turn.
-        /// 0: one fewer than there are processors, at least 1.
+        /// Passwords that are hashed at the same time. The others wait: each address (IPv6: network of 64 bits) in its
+        /// turn. 0: one fewer than there are processors, at least 1.
         Server hashing: Count = 0, 0 => 256, "U30, F5";
-        /// Memory for all password hashing at a time. A hash that needs more is computed while no other runs. "0 B": a quarter of
-        /// what the machine or the control group has.
+        /// Memory for all password hashing at a time. A hash that needs more is computed while no other runs. "0 B": a
+        /// quarter of what the machine or the control group has.
         Server hashing_memory: Bytes = 0, 0 => 1024 * GIB, "F5";
     }
     ["Transport"] {
@@ -97,8 +97,9 @@ pub struct Limits {
         Connection channels: Count = 128, 1 => 10_000, "C16";
         /// Maximum packet size announced to clients. Longer ones are accepted.
         Connection channel_packet: Bytes = 32 * KIB, KIB => 128 * KIB, "C8, RFC 4254 §5.1";
-        /// The window that a new channel has: bytes that a client may send before the plugin takes them. When a connection has many
-        /// sessions the later ones start with less, but never with less than 32 KiB or `channel_packet` ...
+        /// The window that a new channel has: bytes that a client may send before the plugin takes them. When a
+        /// connection has many sessions the later ones start with less, but never with less than 32 KiB or
+        /// `channel_packet` ...
         Connection window_start: Bytes = 256 * KIB, 32 * KIB => 64 * MIB, "C8, RFC 4254 §5.2";
         /// ... and the size to which it grows while the plugin reads.
         Connection window: Bytes = 2 * MIB, 32 * KIB => 64 * MIB, "C8, RFC 4254 §5.2";

@@ -26,10 +26,11 @@ const LONGEST_NAME: usize = 64;
 
 /// One tenant.
 #[derive(Clone, Debug)]
-pub struct Tenant {
+pub struct TenantConfig {
     /// The plugin of those of its users who name none.
     pub plugin: Option<String>,
-    /// Its own plugin folder, which nobody else sees and which is looked in before the operator's. Absolute, without links.
+    /// Its own plugin folder, which nobody else sees and which is looked in before the operator's. Absolute, without
+    /// links.
     pub plugins: Option<PathBuf>,
     /// The tenant itself may change what is in that folder.
     pub deploys: bool,
@@ -53,14 +54,14 @@ pub(in crate::config) struct Around<'a> {
 }
 
 /// Every tenant, by its exact name, and the folders that they are given.
-pub(in crate::config) struct Tenants<'a> {
+pub(in crate::config) struct TenantConfigs<'a> {
     known: BTreeMap<String, Known>,
     operators: Option<&'a Plugins>,
     pub(in crate::config) claims: Vec<Claim>,
 }
 
 struct Known {
-    tenant: Tenant,
+    tenant: TenantConfig,
     /// What is in its own plugin folder, if it has one that can be read.
     own: Option<Plugins>,
 }
@@ -77,9 +78,9 @@ pub fn check_tenant_name(name: &str) -> Result<(), String> {
     Ok(())
 }
 
-impl Tenant {
-    /// The file of a plugin that this name means to it, and whether it is in its own folder, which comes before the operator's. `None` if it is
-    /// in neither.
+impl TenantConfig {
+    /// The file of a plugin that this name means to it, and whether it is in its own folder, which comes before the
+    /// operator's. `None` if it is in neither.
     pub(crate) fn file(&self, plugin: &str, operators: &Path) -> Option<(PathBuf, bool)> {
         // Names were checked when the configuration was read: this one is no path.
         let own = self.plugins.iter().map(|own| (own.as_path(), Links::Refuse));
@@ -89,22 +90,24 @@ impl Tenant {
     }
 
     /// One with nothing but these limits.
-    pub(crate) fn plain(limits: &Limits) -> Tenant {
+    pub(crate) fn plain(limits: &Limits) -> TenantConfig {
         let (routes, grants) = (Routes::default(), Grants::default());
-        Tenant { plugin: None, plugins: None, deploys: false, routes, limits: limits.clone(), grants }
+        TenantConfig { plugin: None, plugins: None, deploys: false, routes, limits: limits.clone(), grants }
     }
 }
 
-impl<'a> Tenants<'a> {
+impl<'a> TenantConfigs<'a> {
     /// Reads every tenant. One with problems is there all the same, so that its users are not told of them again.
     pub(in crate::config) fn read(
         section: Option<Section<'_>>,
         around: &Around<'a>,
         findings: &mut Findings,
-    ) -> Tenants<'a> {
-        let known =
-            BTreeMap::from([(DEFAULT_TENANT.to_owned(), Known { tenant: Tenant::plain(around.limits), own: None })]);
-        let mut tenants = Tenants { known, operators: around.plugins, claims: Vec::new() };
+    ) -> TenantConfigs<'a> {
+        let known = BTreeMap::from([(
+            DEFAULT_TENANT.to_owned(),
+            Known { tenant: TenantConfig::plain(around.limits), own: None },
+        )]);
+        let mut tenants = TenantConfigs { known, operators: around.plugins, claims: Vec::new() };
         for item in section.map(|section| section.all()).unwrap_or_default() {
             findings.keep(&item, check_tenant_name(&item.name));
             let known = read_tenant(&item, around, &mut tenants.claims, findings);
@@ -117,7 +120,7 @@ impl<'a> Tenants<'a> {
     ///
     /// # Errors
     /// Says that there is none, and which one was probably meant.
-    pub(in crate::config) fn find(&self, name: &str) -> Result<(&Tenant, Visible<'_>), String> {
+    pub(in crate::config) fn find(&self, name: &str) -> Result<(&TenantConfig, Visible<'_>), String> {
         if let Some(Known { tenant, own }) = self.known.get(name) {
             return Ok((tenant, visible(tenant, own.as_ref(), self.operators)));
         }
@@ -128,17 +131,17 @@ impl<'a> Tenants<'a> {
     }
 
     /// The tenants alone.
-    pub(in crate::config) fn into_table(self) -> BTreeMap<String, Tenant> {
+    pub(in crate::config) fn into_table(self) -> BTreeMap<String, TenantConfig> {
         self.known.into_iter().map(|(name, known)| (name, known.tenant)).collect()
     }
 }
 
-fn visible<'p>(tenant: &Tenant, own: Option<&'p Plugins>, operators: Option<&'p Plugins>) -> Visible<'p> {
+fn visible<'p>(tenant: &TenantConfig, own: Option<&'p Plugins>, operators: Option<&'p Plugins>) -> Visible<'p> {
     Visible { has_own: tenant.plugins.is_some(), deploys: tenant.deploys, own, operators }
 }
 
 fn read_tenant(item: &Item<'_>, around: &Around<'_>, claims: &mut Vec<Claim>, findings: &mut Findings) -> Known {
-    let mut tenant = Tenant::plain(around.limits);
+    let mut tenant = TenantConfig::plain(around.limits);
     let Some(mut section) = item.section(findings) else { return Known { tenant, own: None } };
     let directory = section
         .take("grants")
@@ -176,7 +179,7 @@ fn read_tenant(item: &Item<'_>, around: &Around<'_>, claims: &mut Vec<Claim>, fi
 fn read_grants(
     mut section: Section<'_>,
     item: &Item<'_>,
-    tenant: &mut Tenant,
+    tenant: &mut TenantConfig,
     around: &Around<'_>,
     findings: &mut Findings,
 ) -> Option<Claim> {
@@ -192,8 +195,8 @@ fn read_grants(
     claim_directory(&item.name, tenant, &directory, around.state, findings)
 }
 
-/// Where a tenant's own plugin folder is. `in_hands` is the directory in which the tenant may do as it likes: whether there is anything
-/// inside is not the operator's to say.
+/// Where a tenant's own plugin folder is. `in_hands` is the directory in which the tenant may do as it likes: whether
+/// there is anything inside is not the operator's to say.
 fn read_folder(item: &Item<'_>, folder: &Path, in_hands: Option<&Place>, findings: &mut Findings) -> Option<Place> {
     let path = findings.keep(item, path(item.value, folder))?;
     let place = resolve(&path, in_hands);
@@ -234,7 +237,7 @@ fn list_folder(
 /// The directory of a tenant as what the other folders are held against. Its path becomes where it leads.
 fn claim_directory(
     name: &str,
-    tenant: &mut Tenant,
+    tenant: &mut TenantConfig,
     item: &Item<'_>,
     state: Option<&Path>,
     findings: &mut Findings,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::plugins::Visible;
-use super::tenants::{DEFAULT_TENANT, Tenant, Tenants};
+use super::tenants::{DEFAULT_TENANT, TenantConfig, TenantConfigs};
 use crate::config::folders::UserKeyFile;
 use crate::config::problem::Problem;
 use crate::config::reader::{Findings, Item, Section};
@@ -54,7 +54,7 @@ pub enum Door {
 pub(in crate::config) fn read(
     section: Section<'_>,
     folder: &Path,
-    tenants: &Tenants<'_>,
+    tenants: &TenantConfigs<'_>,
     findings: &mut Findings,
 ) -> (BTreeMap<String, User>, Vec<UserKeyFile>) {
     let (mut users, mut files) = (BTreeMap::new(), Vec::new());
@@ -81,9 +81,13 @@ pub(in crate::config) fn read(
 }
 
 /// A tenant that a user names: its name, itself, and the plugins that it sees.
-type Found<'t> = (&'t str, &'t Tenant, Visible<'t>);
+type Found<'t> = (&'t str, &'t TenantConfig, Visible<'t>);
 
-fn read_tenant<'t>(section: &mut Section<'t>, tenants: &'t Tenants<'_>, findings: &mut Findings) -> Option<Found<'t>> {
+fn read_tenant<'t>(
+    section: &mut Section<'t>,
+    tenants: &'t TenantConfigs<'_>,
+    findings: &mut Findings,
+) -> Option<Found<'t>> {
     let Some(item) = section.take("tenant") else {
         let (tenant, visible) = tenants.find(DEFAULT_TENANT).ok()?;
         return Some((DEFAULT_TENANT, tenant, visible));

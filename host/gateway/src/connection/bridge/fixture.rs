@@ -2,7 +2,7 @@
 
 use whelk_ssh::crypto::key::HostKey;
 
-use super::user::User;
+use super::user::SessionUser;
 use crate::auth::access::Identity;
 use crate::config::{Config, Overrides};
 use crate::server::drain::Stopper;
@@ -23,8 +23,8 @@ pub(super) fn unlisted() -> (tempfile::TempDir, Gateway) {
 }
 
 /// A user of the demonstration, of whom nothing else is known.
-pub(super) fn user() -> User {
+pub(super) fn user() -> SessionUser {
     let (user, tenant, plugin) = ("alice".to_owned(), "echo".to_owned(), "echo".to_owned());
     let identity = Identity { user, tenant, plugin, method: "none", fingerprint: None };
-    User { identity, facts: Vec::<(&str, String)>::new().into_iter().collect() }
+    SessionUser { identity, facts: Vec::<(&str, String)>::new().into_iter().collect() }
 }

@@ -127,8 +127,8 @@ impl Bridge {
         }
     }
 
-    /// CHANNEL_CLOSE, or a violation that closes the channel. Its number may soon be that of another channel, so nothing
-    /// is kept.
+    /// CHANNEL_CLOSE, or a violation that closes the channel. Its number may soon be that of another channel, so
+    /// nothing is kept.
     fn close(&mut self, channel: ChannelId) {
         match self.channels.remove(channel) {
             Some(Channel::Session(mut session)) => {

@@ -7,7 +7,7 @@ use whelk_ssh::message::mux::ChannelId;
 use whelk_ssh::mux::OpenFailure;
 
 use super::request::RequestLimits;
-use super::user::User;
+use super::user::SessionUser;
 use crate::auth::access::Identity;
 use crate::observe::escape::escape;
 use crate::observe::event::{LimitEvent, SessionEvent, emit};
@@ -96,7 +96,7 @@ pub(super) fn open(
     gateway: &Arc<Gateway>,
     row: &Arc<Row>,
     channel: ChannelId,
-    user: &Arc<User>,
+    user: &Arc<SessionUser>,
     seat: Seat,
     wake: Wake,
 ) -> SessionChannel {
@@ -110,13 +110,13 @@ pub(super) fn open(
 }
 
 /// Starts the task of a session, which says through the pipes whether the channel is opened.
-fn start(gateway: &Arc<Gateway>, connection: u64, channel: ChannelId, user: &Arc<User>, side: SessionSide) {
+fn start(gateway: &Arc<Gateway>, connection: u64, channel: ChannelId, user: &Arc<SessionUser>, side: SessionSide) {
     let (gateway, user) = (Arc::clone(gateway), Arc::clone(user));
     tokio::spawn(async move { run(&gateway, connection, channel, &user, side).await });
 }
 
 /// The task of a session: finds the plugin and runs it to its end.
-async fn run(gateway: &Gateway, connection: u64, channel: ChannelId, user: &User, side: SessionSide) {
+async fn run(gateway: &Gateway, connection: u64, channel: ChannelId, user: &SessionUser, side: SessionSide) {
     let Identity { tenant: name, plugin, .. } = &user.identity;
     let found = tokio::select! {
         found = gateway.tenants().settled(name, plugin) => found,

@@ -7,7 +7,7 @@ use crate::auth::access::Identity;
 use crate::observe::escape::escape;
 
 /// The user that has logged in on a connection.
-pub(crate) struct User {
+pub(crate) struct SessionUser {
     pub(crate) identity: Identity,
     /// What a plugin may ask for, by name.
     pub(super) facts: Facts,
@@ -23,9 +23,9 @@ pub(crate) struct Origin {
     pub(crate) local: String,
 }
 
-impl User {
+impl SessionUser {
     /// Collects the facts of a connection whose first key exchange and login are complete.
-    pub(crate) fn new(identity: Identity, origin: &Origin, connection: &Server, server_version: &str) -> User {
+    pub(crate) fn new(identity: Identity, origin: &Origin, connection: &Server, server_version: &str) -> SessionUser {
         let client_version = connection.peer_identification().unwrap_or_default();
         let mut facts = vec![
             ("connection-id", origin.connection.to_string()),
@@ -54,6 +54,6 @@ impl User {
                 ("mac-out", "<implicit>".to_owned()),
             ]);
         }
-        User { identity, facts: facts.into_iter().collect() }
+        SessionUser { identity, facts: facts.into_iter().collect() }
     }
 }

@@ -1,9 +1,10 @@
-//! Compiled code on disk, so that a second start compiles nothing. Code is what will be run, so each file carries a seal that only this
-//! server can make, and what does not carry it is deleted unread.
+//! Compiled code on disk, so that a second start compiles nothing. Code is what will be run, so each file carries a
+//! seal that only this server can make, and what does not carry it is deleted unread.
 //!
-//! A file is named after what was compiled and by what; its seal (HMAC-SHA256) covers that name and the code, so that a file cannot be passed
-//! off as another. The folder is the owner's alone (0700). What is cached is never served from the file itself: it is read, held against the seal and
-//! mapped from memory, so that a change of the file after that changes nothing.
+//! A file is named after what was compiled and by what; its seal (HMAC-SHA256) covers that name and the code, so that a
+//! file cannot be passed off as another. The folder is the owner's alone (0700). What is cached is never served from
+//! the file itself: it is read, held against the seal and mapped from memory, so that a change of the file after that
+//! changes nothing.
 
 use std::fmt::Write as _;
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -53,7 +54,8 @@ impl CacheKey {
 }
 
 impl Cache {
-    /// Opens the folder, and makes it when it does not exist. What a process that was killed has left behind is removed, and what is too much.
+    /// Opens the folder, and makes it when it does not exist. What a process that was killed has left behind is
+    /// removed, and what is too much.
     ///
     /// # Errors
     /// When the folder cannot be made or made private.
@@ -145,8 +147,8 @@ impl Cache {
         seal
     }
 
-    /// Removes the files that have not been used for the longest time, until the others fit. `foreign`: also what is no file of ours, which
-    /// while we run may be one that is being written.
+    /// Removes the files that have not been used for the longest time, until the others fit. `foreign`: also what is no
+    /// file of ours, which while we run may be one that is being written.
     fn prune(&self, foreign: bool) -> io::Result<()> {
         let mut files = Vec::new();
         for entry in fs::read_dir(&self.folder)? {
