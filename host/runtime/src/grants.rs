@@ -15,7 +15,7 @@ mod network;
 pub(crate) mod topics;
 
 pub use directory::{Access, Directory, DirectoryError, Quota, Usage};
-pub(crate) use directory::{Count, Counted, Entry, FileSlot, Listing, Opening, Position, READ, Refused, Times};
+pub(crate) use directory::{Counted, Entry, FileSlot, Listing, OpenCount, Opening, Position, READ, Refused, Times};
 pub use network::{AllowList, TcpAllow};
 pub(crate) use network::{Host, Scheme, Target};
 

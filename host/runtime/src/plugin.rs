@@ -27,7 +27,7 @@ use crate::error::Error;
 use crate::grants::Grant;
 use crate::host::State;
 use crate::limits::Limits;
-use crate::plugin::health::{Cause, Health, Opened, Scope, Verdict, Who};
+use crate::plugin::health::{BreakerScope, Cause, Health, Opened, Verdict, Who};
 use crate::tenant::Tenant;
 pub(crate) use kind::check_bytes;
 use live::Live;
@@ -269,7 +269,7 @@ impl Standing {
         self.health().verdict(who, now)
     }
 
-    pub(crate) fn passed(&self, who: &Who) -> Vec<Scope> {
+    pub(crate) fn passed(&self, who: &Who) -> Vec<BreakerScope> {
         self.proven.get_or_init(|| ());
         self.health().passed(who)
     }

@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 use crate::config::sections::algorithms;
 use crate::config::sections::grants;
-use crate::config::sections::limits::{Limits, Row};
+use crate::config::sections::limits::{LimitRow, Limits};
 use crate::config::sections::listen;
 
 /// Everything but the two tables that are printed from what is declared elsewhere. `LISTEN` stands for the default
@@ -117,7 +117,7 @@ pub fn reference() -> String {
     text
 }
 
-fn write_limit(text: &mut String, row: &Row) -> std::fmt::Result {
+fn write_limit(text: &mut String, row: &LimitRow) -> std::fmt::Result {
     writeln!(text)?;
     for line in row.docs {
         writeln!(text, "#{line}")?;

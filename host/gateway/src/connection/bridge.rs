@@ -43,7 +43,7 @@ use crate::connection::bridge::session::SessionChannel;
 use crate::connection::bridge::user::SessionUser;
 use crate::connection::channels::Channels;
 use crate::observe::refusals::Refusals;
-use crate::server::connection_table::{LoginInfo, Registration, Row};
+use crate::server::connection_table::{ConnectionRow, LoginInfo, Registration};
 use crate::server::gateway::Gateway;
 
 /// All channels of one connection, and what they belong to.
@@ -83,7 +83,7 @@ impl Bridge {
     }
 
     /// The connection's row in the table of connections.
-    pub(crate) fn row(&self) -> &Arc<Row> {
+    pub(crate) fn row(&self) -> &Arc<ConnectionRow> {
         self.registration.row()
     }
 

@@ -28,7 +28,7 @@ const REASON: usize = 255;
 /// All connections that are served.
 #[derive(Default)]
 pub struct ConnectionTable {
-    rows: Mutex<BTreeMap<u64, Arc<Row>>>,
+    rows: Mutex<BTreeMap<u64, Arc<ConnectionRow>>>,
 }
 
 /// When something began.
@@ -107,9 +107,9 @@ pub enum StartKind {
 }
 
 impl ConnectionTable {
-    /// Adds a connection, until what this returns is dropped. `wake` makes its task look at [`Row::end_reason`].
+    /// Adds a connection, until what this returns is dropped. `wake` makes its task look at [`ConnectionRow::end_reason`].
     pub(crate) fn register(self: &Arc<Self>, connection: u64, peer: SocketAddr, wake: Wake) -> Registration {
-        let row = Arc::new(Row {
+        let row = Arc::new(ConnectionRow {
             connection,
             peer,
             began: Began::now(),
@@ -127,7 +127,7 @@ impl ConnectionTable {
     /// All connections, by number.
     #[must_use]
     pub fn snapshot(&self) -> Vec<ConnectionInfo> {
-        let rows: Vec<Arc<Row>> = lock(&self.rows).values().cloned().collect();
+        let rows: Vec<Arc<ConnectionRow>> = lock(&self.rows).values().cloned().collect();
         rows.iter().map(|row| row.info()).collect()
     }
 
@@ -159,13 +159,13 @@ impl ConnectionTable {
         true
     }
 
-    fn row(&self, connection: u64) -> Option<Arc<Row>> {
+    fn row(&self, connection: u64) -> Option<Arc<ConnectionRow>> {
         lock(&self.rows).get(&connection).cloned()
     }
 }
 
 /// What the table knows of a connection.
-pub(crate) struct Row {
+pub(crate) struct ConnectionRow {
     connection: u64,
     peer: SocketAddr,
     began: Began,
@@ -185,7 +185,7 @@ struct SessionRow {
     handle: SessionHandle,
 }
 
-impl Row {
+impl ConnectionRow {
     /// The number of the connection.
     pub(crate) fn connection(&self) -> u64 {
         self.connection
@@ -239,11 +239,11 @@ impl Row {
 /// A connection's place in the table. Dropping it removes the row.
 pub(crate) struct Registration {
     table: Arc<ConnectionTable>,
-    row: Arc<Row>,
+    row: Arc<ConnectionRow>,
 }
 
 impl Registration {
-    pub(crate) fn row(&self) -> &Arc<Row> {
+    pub(crate) fn row(&self) -> &Arc<ConnectionRow> {
         &self.row
     }
 }
@@ -258,7 +258,7 @@ impl Drop for Registration {
 
 /// A session's place in the row of its connection. Dropping it removes it.
 pub(crate) struct SessionRegistration {
-    row: Arc<Row>,
+    row: Arc<ConnectionRow>,
     channel: u32,
 }
 

@@ -28,7 +28,7 @@ pub(crate) use entry::{Entry, Listing, READ};
 pub(crate) use inode::{Id, Position};
 pub use quota::{Quota, Usage};
 pub(crate) use refused::Refused;
-pub(crate) use slots::{Count, Counted, FileSlot};
+pub(crate) use slots::{Counted, FileSlot, OpenCount};
 
 use std::fmt;
 use std::fs::{File, FileTimes};

@@ -79,12 +79,12 @@ pub struct Group<L: 'static> {
     /// The heading.
     pub title: &'static str,
     /// In the order of the reference.
-    pub limits: &'static [Limit<L>],
+    pub limits: &'static [DeclaredLimit<L>],
 }
 
 /// One limit, as it was declared.
 #[derive(Debug)]
-pub struct Limit<L: 'static> {
+pub struct DeclaredLimit<L: 'static> {
     /// As in a configuration.
     pub name: &'static str,
     /// What it applies to.
@@ -177,7 +177,7 @@ macro_rules! declare_limits {
                 $crate::limits::Group {
                     title: $title,
                     limits: &[$(
-                        $crate::limits::Limit {
+                        $crate::limits::DeclaredLimit {
                             name: stringify!($name),
                             scope: $crate::limits::Scope::$scope,
                             docs: &[$($doc),+],

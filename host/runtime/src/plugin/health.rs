@@ -36,7 +36,7 @@ pub(crate) struct Who {
 
 /// The scope of a breaker.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Scope {
+pub(crate) enum BreakerScope {
     Tenant(Arc<str>),
     User { tenant: Arc<str>, user: Arc<str> },
 }
@@ -64,7 +64,7 @@ pub(crate) enum Verdict {
 /// A breaker has opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Opened {
-    pub(crate) scope: Scope,
+    pub(crate) scope: BreakerScope,
     pub(crate) pause: Duration,
     pub(crate) verdict: Verdict,
 }
@@ -80,7 +80,7 @@ pub(crate) struct Opened {
 #[derive(Debug)]
 pub(crate) struct Health {
     limits: Arc<Limits>,
-    breakers: BTreeMap<Scope, Breaker>,
+    breakers: BTreeMap<BreakerScope, Breaker>,
 }
 
 /// The breaker of a tenant or a user.
@@ -103,9 +103,9 @@ struct Crash {
 
 impl Who {
     /// The tenant's scope and the user's.
-    fn scopes(&self) -> [Scope; 2] {
+    fn scopes(&self) -> [BreakerScope; 2] {
         let (tenant, user) = (Arc::clone(&self.tenant), Arc::clone(&self.user));
-        [Scope::Tenant(Arc::clone(&tenant)), Scope::User { tenant, user }]
+        [BreakerScope::Tenant(Arc::clone(&tenant)), BreakerScope::User { tenant, user }]
     }
 }
 
@@ -116,7 +116,7 @@ impl Health {
 
     /// Whether a new session gets this version.
     pub(crate) fn verdict(&self, who: &Who, now: Instant) -> Verdict {
-        let open = |scope: Scope| self.breakers.get(&scope).and_then(|breaker| breaker.verdict(now));
+        let open = |scope: BreakerScope| self.breakers.get(&scope).and_then(|breaker| breaker.verdict(now));
         who.scopes().into_iter().filter_map(open).max().unwrap_or(Verdict::Run)
     }
 
@@ -126,7 +126,7 @@ impl Health {
     }
 
     /// A session has started well. Returns the scopes whose breaker had opened.
-    pub(crate) fn passed(&mut self, who: &Who) -> Vec<Scope> {
+    pub(crate) fn passed(&mut self, who: &Who) -> Vec<BreakerScope> {
         let closed = |scope| self.breakers.remove(&scope).is_some_and(|breaker| breaker.times > 0).then_some(scope);
         who.scopes().into_iter().filter_map(closed).collect()
     }
@@ -139,7 +139,7 @@ impl Health {
         who.scopes().into_iter().filter_map(|scope| self.count(scope, who, cause, now)).collect()
     }
 
-    fn count(&mut self, scope: Scope, who: &Who, cause: Cause, now: Instant) -> Option<Opened> {
+    fn count(&mut self, scope: BreakerScope, who: &Who, cause: Cause, now: Instant) -> Option<Opened> {
         if !self.breakers.contains_key(&scope) && !self.has_room(now) {
             return None;
         }
@@ -150,7 +150,7 @@ impl Health {
         }
         let window = self.limits.crash_window;
         breaker.row.retain(|crash| now.saturating_duration_since(crash.at) < window);
-        if matches!(scope, Scope::Tenant(_)) {
+        if matches!(scope, BreakerScope::Tenant(_)) {
             breaker.row.retain(|crash| crash.user != who.user);
         }
         breaker.row.push(Crash { at: now, user: Arc::clone(&who.user), cause });
@@ -229,7 +229,7 @@ mod tests {
         for second in 0..4 {
             assert_eq!(case.crash(&alice, Cause::Plugin, second), []);
         }
-        let scope = Scope::User { tenant: "acme".into(), user: "alice".into() };
+        let scope = BreakerScope::User { tenant: "acme".into(), user: "alice".into() };
         let opened = Opened { scope, pause: Duration::from_secs(10), verdict: Verdict::Avoid };
         assert_eq!(case.crash(&alice, Cause::Plugin, 4), [opened]);
         assert_eq!(case.verdict(&alice, 13), Verdict::Avoid);
@@ -255,7 +255,7 @@ mod tests {
         let users = ["a", "b", "c", "d", "e"].map(|user| who("acme", user));
         let opened: Vec<Opened> = users.iter().flat_map(|user| case.crash(user, Cause::Plugin, 1)).collect();
         assert_eq!(opened.len(), 1);
-        assert_eq!(opened[0].scope, Scope::Tenant("acme".into()));
+        assert_eq!(opened[0].scope, BreakerScope::Tenant("acme".into()));
         assert_eq!(case.verdict(&who("acme", "somebody new"), 2), Verdict::Avoid);
         assert_eq!(case.verdict(&who("other", "a"), 2), Verdict::Run);
         assert!(case.health.is_tripped(case.at(2)));

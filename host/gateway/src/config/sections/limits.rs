@@ -4,7 +4,7 @@
 //! a limit, add an entry to one of the two tables. The readers of `[limits]` and `[tenants.NAME.limits]` and the
 //! reference that `whelk config` prints are made from them.
 
-use whelk_runtime::limits::{Field, GIB, Group, KIB, Limit, MIB, Scope, Value, ms, s};
+use whelk_runtime::limits::{DeclaredLimit, Field, GIB, Group, KIB, MIB, Scope, Value, ms, s};
 use whelk_ssh::mux::MIN_WINDOW;
 
 use crate::config::reader::{Findings, Item, Section};
@@ -123,7 +123,7 @@ pub struct Limits {
 type PluginLimits = whelk_runtime::Limits;
 
 /// What the reference says of one limit.
-pub(in crate::config) struct Row {
+pub(in crate::config) struct LimitRow {
     /// The heading that it stands under.
     pub(in crate::config) title: &'static str,
     pub(in crate::config) name: &'static str,
@@ -168,7 +168,7 @@ impl Limits {
     }
 
     /// Every limit, in the order of the reference.
-    pub(in crate::config) fn table() -> Vec<Row> {
+    pub(in crate::config) fn table() -> Vec<LimitRow> {
         let defaults = Limits::default();
         // What plugins may use comes before the last group, the end of the program.
         let (connections, end) = Limits::GROUPS.split_at(Limits::GROUPS.len() - 1);
@@ -179,7 +179,7 @@ impl Limits {
     }
 }
 
-fn all<L>(groups: &'static [Group<L>]) -> impl Iterator<Item = &'static Limit<L>> {
+fn all<L>(groups: &'static [Group<L>]) -> impl Iterator<Item = &'static DeclaredLimit<L>> {
     groups.iter().flat_map(|group| group.limits)
 }
 
@@ -204,7 +204,7 @@ fn read<L>(
     }
 }
 
-fn read_value<L>(limit: &Limit<L>, limits: &mut L, item: &Item<'_>) -> Result<(), String> {
+fn read_value<L>(limit: &DeclaredLimit<L>, limits: &mut L, item: &Item<'_>) -> Result<(), String> {
     match &limit.value {
         Value::Count(field) => read_field(field, limits, item),
         Value::Bytes(field) => read_field(field, limits, item),
@@ -218,7 +218,7 @@ fn read_field<L, T: Setting>(field: &Field<L, T>, limits: &mut L, item: &Item<'_
 }
 
 /// A value as it is written in the file.
-fn print<L>(limit: &Limit<L>, limits: &L) -> String {
+fn print<L>(limit: &DeclaredLimit<L>, limits: &L) -> String {
     match &limit.value {
         Value::Count(field) => (field.get)(limits).print(),
         Value::Bytes(field) => (field.get)(limits).print(),
@@ -231,10 +231,10 @@ fn differences<L>(groups: &'static [Group<L>], here: &L, there: &L) -> Vec<(&'st
     printed.filter(|(_, here, there)| here != there).collect()
 }
 
-fn rows<L>(groups: &'static [Group<L>], defaults: &L) -> Vec<Row> {
-    let row = |title, limit: &'static Limit<L>| {
-        let Limit { name, scope, docs, .. } = limit;
-        Row { title, name, docs, default: print(limit, defaults), scope: *scope }
+fn rows<L>(groups: &'static [Group<L>], defaults: &L) -> Vec<LimitRow> {
+    let row = |title, limit: &'static DeclaredLimit<L>| {
+        let DeclaredLimit { name, scope, docs, .. } = limit;
+        LimitRow { title, name, docs, default: print(limit, defaults), scope: *scope }
     };
     groups.iter().flat_map(|group| group.limits.iter().map(move |limit| row(group.title, limit))).collect()
 }

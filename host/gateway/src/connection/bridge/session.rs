@@ -13,7 +13,7 @@ use crate::observe::escape::escape;
 use crate::observe::event::{LimitEvent, SessionEvent, emit};
 use crate::observe::refusals::Refusals;
 use crate::observe::session_summary::SessionSummary;
-use crate::server::connection_table::{Row, SessionRegistration};
+use crate::server::connection_table::{ConnectionRow, SessionRegistration};
 use crate::server::drain::Phase;
 use crate::server::gateway::Gateway;
 use crate::tenant::Seat;
@@ -94,7 +94,7 @@ pub(super) fn take_seat(
 /// Makes the pipes of a session that holds `seat` until its output was sent, and starts its task.
 pub(super) fn open(
     gateway: &Arc<Gateway>,
-    row: &Arc<Row>,
+    row: &Arc<ConnectionRow>,
     channel: ChannelId,
     user: &Arc<SessionUser>,
     seat: Seat,

@@ -7,12 +7,12 @@ use crate::limits::descriptor::Descriptor;
 
 /// A counter.
 #[derive(Default)]
-pub(crate) struct Count(AtomicUsize);
+pub(crate) struct OpenCount(AtomicUsize);
 
 /// One counted unit, until it is dropped.
-pub(crate) struct Counted(Arc<Count>);
+pub(crate) struct Counted(Arc<OpenCount>);
 
-impl Count {
+impl OpenCount {
     /// Takes one more, unless that many are taken.
     pub(crate) fn take(self: &Arc<Self>, most: usize) -> Option<Counted> {
         let more = |now| (now < most).then_some(now + 1);

@@ -10,7 +10,7 @@ use crate::channel_event::Facts;
 use crate::error::{Error, Limit, Stop};
 use crate::event::{Event, emit};
 use crate::plugin::Plugin;
-use crate::plugin::health::{Cause, Opened, Scope, Verdict, Who};
+use crate::plugin::health::{BreakerScope, Cause, Opened, Verdict, Who};
 use crate::tenant::Tenant;
 
 /// A session that has not started yet. It counts once: as started, as crashed, or not at all.
@@ -123,10 +123,10 @@ fn tell(plugin: &Plugin, opened: &Opened, older: Option<u32>) {
 }
 
 /// The tenant and the user of a scope, for the log.
-fn names(scope: &Scope) -> (&str, Option<&str>) {
+fn names(scope: &BreakerScope) -> (&str, Option<&str>) {
     match scope {
-        Scope::Tenant(tenant) => (tenant, None),
-        Scope::User { tenant, user } => (tenant, Some(user)),
+        BreakerScope::Tenant(tenant) => (tenant, None),
+        BreakerScope::User { tenant, user } => (tenant, Some(user)),
     }
 }
 

@@ -7,7 +7,7 @@ use tokio::task::spawn_blocking;
 use wasmtime_wasi::p2::bindings::filesystem::types::ErrorCode;
 
 use super::convert::error_code;
-use crate::grants::{Count, Counted, Directory, Entry, FileSlot, Opening, Position, READ, Refused};
+use crate::grants::{Counted, Directory, Entry, FileSlot, OpenCount, Opening, Position, READ, Refused};
 use crate::host::charges::Charges;
 use crate::host::log::{FileEvent, LogBook};
 use crate::limits::budget::Charge;
@@ -24,8 +24,8 @@ pub(in crate::host) struct Session {
     pub(super) directory: Arc<Directory>,
     log: Arc<LogBook>,
     charges: Charges,
-    open: Arc<Count>,
-    streams: Arc<Count>,
+    open: Arc<OpenCount>,
+    streams: Arc<OpenCount>,
     /// The most open files.
     most: usize,
 }
