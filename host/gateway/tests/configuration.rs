@@ -300,7 +300,8 @@ fn a_users_key_file_never_prevents_the_start() {
     let text = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAA\n-----END OPENSSH PRIVATE KEY-----\n";
     fs::write(&keys, text).unwrap();
     told(
-        "keys/alice:1: users.alice.authorized_keys: line skipped: is a private key: only the public key (the .pub file)",
+        "keys/alice:1: users.alice.authorized_keys: line skipped: is a private key: only the public key \
+         (the .pub file)",
     );
     fs::set_permissions(&keys, fs::Permissions::from_mode(0o666)).unwrap();
     told("whelk.toml:4: users.alice.authorized_keys: others may write to keys/alice");

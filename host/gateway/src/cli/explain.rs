@@ -86,7 +86,9 @@ impl View<'_> {
             let note = if path.is_none() { ", made by whelk" } else { "" };
             let shown = path.unwrap_or(&made).display().to_string();
             words.push(match directory.access {
-                DirectoryAccess::ReadOnly => format!("directory {shown}{note}, to read; nothing above it can be reached"),
+                DirectoryAccess::ReadOnly => {
+                    format!("directory {shown}{note}, to read; nothing above it can be reached")
+                }
                 DirectoryAccess::ReadWrite => format!(
                     "directory {shown}{note}, to read and write; at most {} in {} files; nothing above it can be reached",
                     size(directory.bytes),

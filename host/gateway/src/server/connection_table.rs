@@ -107,7 +107,8 @@ pub enum StartKind {
 }
 
 impl ConnectionTable {
-    /// Adds a connection, until what this returns is dropped. `wake` makes its task look at [`ConnectionRow::end_reason`].
+    /// Adds a connection, until what this returns is dropped. `wake` makes its task look at
+    /// [`ConnectionRow::end_reason`].
     pub(crate) fn register(self: &Arc<Self>, connection: u64, peer: SocketAddr, wake: Wake) -> Registration {
         let row = Arc::new(ConnectionRow {
             connection,

@@ -43,7 +43,8 @@ fn not_bindable(address: &SocketAddr) -> Option<String> {
                 Some("is the address of many machines: name one of this machine".to_owned())
             }
             None if v6.ip().is_unicast_link_local() && v6.scope_id() == 0 => Some(format!(
-                "is an address of one link: write \"[{}%N]:{port}\", where N is the number of the interface (`ip link`)",
+                "is an address of one link: write \"[{}%N]:{port}\", where N is the number of the interface \
+                 (`ip link`)",
                 v6.ip()
             )),
             None => None,

@@ -71,7 +71,8 @@ fn place(entry: &str) -> Result<(IpNet, u16), String> {
     if network.trunc() != network {
         let written = written(network.trunc(), &port.to_string());
         return Err(format!(
-            "{network} is no network: the address has bits beyond the /{}: write {written}, or the address without /{0}",
+            "{network} is no network: the address has bits beyond the /{}: write {written}, or the address \
+             without /{0}",
             network.prefix_len()
         ));
     }
