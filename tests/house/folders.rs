@@ -35,7 +35,7 @@ fn between_siblings(graph: &Graph) -> Graph {
             }
         }
     }
-    Graph { name: graph.name.clone(), uses }
+    Graph { name: graph.name.clone(), uses, types: BTreeMap::new() }
 }
 
 #[test]

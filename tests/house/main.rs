@@ -4,7 +4,9 @@
 //! checked here, since the compiler's lints do it: documentation, `unwrap`, `unsafe`.
 
 mod circles;
+mod columns;
 mod folders;
+mod homonyms;
 mod log_lines;
 mod modules;
 mod rows;

@@ -1,7 +1,7 @@
-//! Who uses whom inside a crate: the modules and the paths between them.
+//! Which module uses which inside a crate.
 //!
-//! Reads `use` items and paths written out in the code, in macro calls too. A re-export is followed to where the thing
-//! is declared. What is compiled for tests only does not count, nor does the visibility `pub(in path)`.
+//! Reads `use` items and paths in the code, in macro calls too. A re-export is followed to the declaration. Code that
+//! is compiled for tests only does not count, nor does the visibility `pub(in path)`.
 
 use crate::source::{Source, attributes, is_for_tests, repository};
 use proc_macro2::{TokenStream, TokenTree};
@@ -9,21 +9,23 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use syn::visit::{self, Visit};
 
-/// The path of a module from the crate's root: empty for the root itself.
+/// The path of a module from the crate's root; empty for the root itself.
 pub(crate) type Module = Vec<String>;
 
-/// Where a use stands.
+/// The place of a use.
 #[derive(Debug, Clone)]
 pub(crate) struct Place {
     pub(crate) file: String,
     pub(crate) line: usize,
 }
 
-/// The modules of one crate and their uses of each other, each with the first place that shows it.
+/// The modules of one crate and their uses of each other, each with its first place.
 #[derive(Debug, Default)]
 pub(crate) struct Graph {
     pub(crate) name: String,
     pub(crate) uses: BTreeMap<Module, BTreeMap<Module, Place>>,
+    /// The types that each module declares and that are not private to it.
+    pub(crate) types: BTreeMap<Module, Vec<String>>,
 }
 
 /// The root files of all our libraries and programs.
@@ -40,26 +42,29 @@ pub(crate) fn crate_roots() -> Vec<PathBuf> {
     files.filter(|file| file.is_file()).collect()
 }
 
-/// What a module holds before uses are resolved.
+/// The contents of a module before uses are resolved.
 #[derive(Default)]
 struct Scope {
-    /// The names that `use` brings, and the paths behind them, relative to the module.
+    /// The names that `use` imports, with their paths relative to the module.
     imports: BTreeMap<String, Vec<String>>,
-    /// The paths that are written out, with their lines.
+    /// The paths in the code, with their lines.
     paths: Vec<(usize, Vec<String>)>,
+    /// The types that it declares for others.
+    types: Vec<String>,
     file: String,
 }
 
 impl Graph {
-    /// Reads a crate from its root file on.
+    /// Reads a crate, starting from its root file.
     pub(crate) fn read(root: &Path) -> Self {
         let mut scopes = BTreeMap::new();
         let source = Source::read(root);
         // The children of `src/lib.rs` are beside it.
         let folder = root.parent().expect("a file is in a folder");
         gather(Vec::new(), source.items(), &source.name(), folder, &mut scopes);
-        let mut graph = Self { name: source.name(), uses: BTreeMap::new() };
+        let mut graph = Self { name: source.name(), ..Self::default() };
         for (module, scope) in &scopes {
+            graph.types.insert(module.clone(), scope.types.clone());
             let uses = graph.uses.entry(module.clone()).or_default();
             for (line, path) in &scope.paths {
                 let Some(used) = resolve(module, path, &scopes, 0) else { continue };
@@ -75,6 +80,7 @@ impl Graph {
 fn gather(module: Module, items: &[syn::Item], file: &str, folder: &Path, scopes: &mut BTreeMap<Module, Scope>) {
     let mut reader = Reader { scope: Scope { file: file.to_owned(), ..Scope::default() } };
     for item in items.iter().filter(|item| !is_for_tests(attributes(item))) {
+        reader.scope.types.extend(declared_type(item));
         let syn::Item::Mod(child) = item else {
             reader.visit_item(item);
             continue;
@@ -95,9 +101,21 @@ fn gather(module: Module, items: &[syn::Item], file: &str, folder: &Path, scopes
     scopes.insert(module, reader.scope);
 }
 
+/// The name of the type or trait that an item declares for other modules.
+fn declared_type(item: &syn::Item) -> Option<String> {
+    let (visibility, name) = match item {
+        syn::Item::Enum(item) => (&item.vis, &item.ident),
+        syn::Item::Struct(item) => (&item.vis, &item.ident),
+        syn::Item::Trait(item) => (&item.vis, &item.ident),
+        syn::Item::Type(item) => (&item.vis, &item.ident),
+        _ => return None,
+    };
+    (!matches!(visibility, syn::Visibility::Inherited)).then(|| name.to_string())
+}
+
 /// The module in which the thing behind `path`, written in `module`, is declared. `None` when it is not ours.
 fn resolve(module: &Module, path: &[String], scopes: &BTreeMap<Module, Scope>, depth: usize) -> Option<Module> {
-    // A circle of re-exports does not compile; this bounds what a misread path can cost.
+    // A circle of re-exports does not compile; this bounds the cost of a misread path.
     if depth > 16 {
         return None;
     }
@@ -109,7 +127,7 @@ fn resolve(module: &Module, path: &[String], scopes: &BTreeMap<Module, Scope>, d
             let child = [module.as_slice(), &[first.to_owned()]].concat();
             if !scopes.contains_key(&child) {
                 let behind = scopes.get(module)?.imports.get(first)?;
-                // `use tokio::x` makes a name that is not ours, and a name may hide itself: `use x::y as x`.
+                // `use tokio::x` imports a name that is not ours, and a name may shadow itself: `use x::y as x`.
                 if behind.first().is_some_and(|name| name == first) {
                     return None;
                 }
@@ -171,7 +189,7 @@ impl Reader {
         self.scope.imports.insert(known_as, path);
     }
 
-    /// Paths in a macro call are but tokens: names with `::` between them.
+    /// Paths in a macro call are tokens: names with `::` between them.
     fn tokens(&mut self, tokens: TokenStream) {
         let tokens: Vec<TokenTree> = tokens.into_iter().collect();
         let colon = |at: usize| matches!(tokens.get(at), Some(TokenTree::Punct(sign)) if sign.as_char() == ':');

@@ -108,6 +108,13 @@ impl Source {
         self.tokens.clone()
     }
 
+    /// The lines on which a string literal, comments apart, goes on past this column.
+    pub(crate) fn lines_with_strings_at(&self, column: usize) -> BTreeSet<usize> {
+        let mut lines = BTreeSet::new();
+        find_strings(self.tokens(), column, &mut lines);
+        lines
+    }
+
     /// The number of lines of code.
     pub(crate) fn code_lines(&self) -> usize {
         self.lines().len()
@@ -147,6 +154,26 @@ impl Source {
         let mut names = Names { found: vec![(1, stem)] };
         names.visit_file(&self.file);
         names.found
+    }
+}
+
+/// Finds the lines on which a string literal crosses a column. One of several lines does so on all but its last.
+fn find_strings(tokens: TokenStream, column: usize, lines: &mut BTreeSet<usize>) {
+    let tokens: Vec<TokenTree> = tokens.into_iter().collect();
+    for (at, token) in tokens.iter().enumerate() {
+        match token {
+            TokenTree::Group(group) if !is_doc(token) && !is_doc_opening(&tokens[at..]) => {
+                find_strings(group.stream(), column, lines);
+            }
+            TokenTree::Literal(literal) if literal.to_string().contains('"') => {
+                let (start, end) = (literal.span().start(), literal.span().end());
+                lines.extend(start.line..end.line);
+                if end.column > column && (end.line > start.line || start.column < column) {
+                    lines.insert(end.line);
+                }
+            }
+            TokenTree::Group(_) | TokenTree::Ident(_) | TokenTree::Punct(_) | TokenTree::Literal(_) => {}
+        }
     }
 }
 
