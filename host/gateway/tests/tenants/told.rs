@@ -99,7 +99,7 @@ plugin = "shell"
 plugins = "srv/acme/plugins"
 routes.subsystem = { sftp = "echo" }
 routes.exec = { "git" = "git" }
-limits.plugins.memory = "16 MiB"
+limits.memory = "16 MiB"
 [tenants.acme.grants]
 directory = { path = "srv/acme", access = "read-write" }
 deploy = true

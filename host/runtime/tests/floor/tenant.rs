@@ -122,7 +122,7 @@ async fn a_session_above_the_tenants_limit_is_ended_and_another_tenants_is_not()
 async fn a_write_waits_while_the_tenants_unsent_output_is_at_its_limit() {
     // W15, W16
     log::listen();
-    let tenant = tenant(Limits { tenant_output: 100_000, user_output_share: 100, ..Limits::default() });
+    let tenant = tenant(Limits { tenant_output: 100_000, user_output_share: 200, ..Limits::default() });
     let mut slow = Client::of(&tenant, &guests::script(), &[]);
     slow.recorder.room = 0;
     slow.run("fill 150000;write end");

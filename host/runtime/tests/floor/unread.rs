@@ -49,7 +49,7 @@ async fn output_waits_for_a_client_whose_window_is_closed_for_twenty_minutes() {
 async fn a_session_whose_client_leaves_frees_its_place_and_its_output() {
     let tenant = Tenant::new(
         "acme",
-        Limits { tenant_output: CAPACITY, user_output_share: 100, ..Limits::default() },
+        Limits { tenant_output: CAPACITY, user_output_share: 200, ..Limits::default() },
         Grants::default(),
     );
     let client = unread(&tenant, CAPACITY, 0).await;
@@ -65,7 +65,7 @@ async fn without_room_the_oldest_finished_unread_session_is_ended_with_that_reas
     // C14, W15
     log::listen();
     let stall = Duration::from_secs(30);
-    let limits = Limits { tenant_output: 300_000, user_output_share: 100, output_stall: stall, ..Limits::default() };
+    let limits = Limits { tenant_output: 300_000, user_output_share: 200, output_stall: stall, ..Limits::default() };
     let tenant = Tenant::new("acme", limits, Grants::default());
     let mut first = unread(&tenant, 140_000, 0).await;
     let mut second = unread(&tenant, 140_000, 0).await;
