@@ -1,11 +1,10 @@
 //! The configuration: read once, checked as a whole, valid for as long as the program runs.
 //!
-//! A [`Config`] comes from a TOML file, or stands for the demonstration when there is none. Whatever is wrong is found
-//! before anything is bound or written, all of it at once, each with file, line and key. What a file names (keys,
-//! plugins) is read or listed here too, so that nothing of it can fail later.
+//! A [`Config`] comes from a TOML file, or stands for the demonstration when there is none. All errors are found before
+//! anything is bound or written and reported together, each with file, line and key. The files that it names (keys,
+//! plugins) are read or listed here too, so that they cannot fail later.
 //!
-//! Decided 2026-09: the file is walked by hand over the TOML tree and not derived with serde, which stops at the first
-//! error.
+//! Decided 2026-09: the TOML tree is read by hand and not with serde's derive, which stops at the first error.
 
 mod belongs;
 pub(crate) mod derived;
@@ -43,11 +42,10 @@ pub use sections::users::{Door, LONGEST_NAME, User};
 use crate::state::State;
 use crate::state::strict_modes::Writers;
 
-/// What the demonstration says before login and at its start.
+/// The demonstration's banner and notice.
 pub const DEMONSTRATION: &str = "DEMONSTRATION: anyone on this machine can log in";
 
-/// As many errors of a text that is no TOML are told. One quote that is missing makes an error of each line that
-/// follows.
+/// How many errors of an invalid TOML text are reported. A missing quote makes every following line an error.
 const MOST_ERRORS: usize = 8;
 
 /// The longest banner, in bytes.
@@ -56,42 +54,42 @@ const LONGEST_BANNER: usize = 8 << 10;
 /// A valid configuration.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where to listen, none of them in another's way.
+    /// Where to listen, without conflicts.
     pub listen: Vec<SocketAddr>,
-    /// The folder of the operator's plugins, which every tenant sees.
+    /// The operator's plugin folder, which every tenant sees.
     pub plugins: PathBuf,
-    /// The folder of what the program keeps, such as its host key.
+    /// The state folder.
     pub state: PathBuf,
-    /// Shown before login: whole lines, without control characters but LF and tab.
+    /// The banner: whole lines, without control characters except LF and tab.
     pub banner: Option<String>,
-    /// The variables that a client may set.
+    /// The environment variables that a client may set.
     pub environment_names: EnvironmentNames,
-    /// Who may enter.
+    /// Who may log in.
     pub entrance: Entrance,
-    /// For whom sessions run, by their exact names: at least [`DEFAULT_TENANT`]. None in the demonstration, where each
-    /// plugin is a tenant of its own.
+    /// The tenants, by their exact names: at least [`DEFAULT_TENANT`]. Empty in the demonstration, where each plugin is
+    /// a tenant of its own.
     pub tenants: BTreeMap<String, TenantConfig>,
-    /// What is offered in a key exchange.
+    /// The algorithms to offer.
     pub algorithms: Preferences,
     /// Every limit.
     pub limits: Limits,
-    /// What the operator should know although nothing is wrong.
+    /// Notes for the operator.
     pub notes: Vec<Problem>,
 }
 
-/// Who may enter.
+/// Who may log in.
 #[derive(Clone, Debug)]
 pub enum Entrance {
-    /// Anybody, from this machine alone. The user name picks the plugin.
+    /// Anybody, from this machine only. The user name selects the plugin.
     Demonstration,
     /// These users, by their exact names.
     Users(BTreeMap<String, User>),
 }
 
-/// What the command line says over the file.
+/// Command line options that override the file.
 #[derive(Clone, Debug, Default)]
 pub struct Overrides {
-    /// `--listen`, instead of the file's list when there is any.
+    /// `--listen`, replaces the file's list if there is any.
     pub listen: Vec<SocketAddr>,
     /// `--plugins`.
     pub plugins: Option<PathBuf>,
@@ -103,13 +101,13 @@ impl Config {
     /// Reads a file.
     ///
     /// # Errors
-    /// Every problem of the file and of what it names, in the order of its lines.
+    /// All errors of the file and of the files that it names, in the order of its lines.
     pub fn load(file: &Path, overrides: &Overrides) -> Result<Config, Refused> {
         let text = text::read(file).map_err(|what| Problem::of_option("--config", what))?;
         Config::parse(file, &text, overrides)
     }
 
-    /// The configuration without a file: anybody may enter, so it listens on loopback addresses only.
+    /// The configuration without a file: anybody may log in, so it listens on loopback addresses only.
     ///
     /// # Errors
     /// `a configuration is needed to listen on ADDR` for each other address; a plugin folder that cannot be read.
@@ -165,7 +163,7 @@ impl Config {
         let mut findings = Findings::new(file, text);
         let (table, errors) = DeTable::parse_recoverable(text);
         add_errors(&errors, text, table.get_ref(), &mut findings);
-        // What a broken text seems to say would only add riddles to its errors.
+        // Settings of an invalid text would only cause misleading errors.
         let config = if errors.is_empty() { read(Section::top(&table), overrides, &mut findings) } else { None };
         belongs::amend(&mut findings);
         let mut problems = findings.problems;
@@ -181,7 +179,7 @@ impl Config {
     }
 }
 
-/// Adds what the parser says of a text that is no TOML.
+/// Adds the parser's errors of an invalid TOML text.
 fn add_errors(errors: &[toml::de::Error], text: &str, table: &DeTable<'_>, findings: &mut Findings) {
     for error in errors {
         let span = error.span().unwrap_or(0..0);
@@ -196,7 +194,7 @@ fn add_errors(errors: &[toml::de::Error], text: &str, table: &DeTable<'_>, findi
     }
 }
 
-/// Reads every setting. `None` only when a problem was found.
+/// Reads every setting. `None` only after an error.
 fn read(mut top: Section<'_>, overrides: &Overrides, findings: &mut Findings) -> Option<Config> {
     let folder = findings.file().parent().unwrap_or(Path::new("")).to_owned();
     let listen = read_listen(&mut top, overrides, findings);
@@ -234,14 +232,14 @@ fn read(mut top: Section<'_>, overrides: &Overrides, findings: &mut Findings) ->
 
 /// The program's folders, as far as they are known.
 struct Folders<'a> {
-    /// Where the operator's plugins are ...
+    /// The operator's plugin folder ...
     plugins: &'a Path,
-    /// ... and what is there.
+    /// ... and its contents.
     known: Option<Plugins>,
     state: Option<&'a Path>,
 }
 
-/// Who may enter and for whom their sessions run, held against each other.
+/// Reads users and tenants, which refer to each other.
 fn read_people(
     top: &mut Section<'_>,
     folder: &Path,
@@ -275,7 +273,7 @@ fn read_people(
     (tenants.into_table(), users)
 }
 
-/// In the demonstration everybody is whoever uses this machine: no one user has less than all.
+/// In the demonstration all users are on this machine: none has less than all.
 fn demonstration_limits() -> Limits {
     let mut limits = Limits::default();
     limits.plugins.sessions_per_user = limits.plugins.instances;
@@ -310,7 +308,7 @@ fn read_listen(top: &mut Section<'_>, overrides: &Overrides, findings: &mut Find
     overrides.listen.clone()
 }
 
-/// What `--listen` says twice.
+/// Duplicates in `--listen`.
 fn double_listeners(addresses: &[SocketAddr]) -> Vec<Problem> {
     let mut problems = Vec::new();
     for (index, address) in addresses.iter().enumerate() {
@@ -329,7 +327,7 @@ fn both(other: &SocketAddr, address: &SocketAddr) -> String {
     }
 }
 
-/// The folder of plugins, and what is in it unless it cannot be read.
+/// The plugin folder, and its contents unless it cannot be read.
 fn read_plugins(
     top: &mut Section<'_>,
     folder: &Path,
@@ -340,7 +338,7 @@ fn read_plugins(
     let named = match &item {
         Some(item) => match findings.keep(item, setting::path(item.value, folder)) {
             Some(path) => path,
-            // What is no path is told once.
+            // An invalid path is reported once.
             None => return (folder.join("plugins"), None),
         },
         None => folder.join("plugins"),
@@ -375,7 +373,7 @@ fn read_state(top: &mut Section<'_>, folder: &Path, overrides: &Overrides, findi
 fn read_limits(mut section: Section<'_>, findings: &mut Findings) -> Limits {
     let limits = Limits::read(&mut section, findings);
     for (name, what) in limits.contradictions() {
-        // The line of the setting itself when the file has it, else of the table.
+        // The line of the setting itself if the file has it, else of the table.
         match section.take(name) {
             Some(item) => findings.add(&item.span, &item.key, what),
             None => findings.add(&section.span, &section.full(name), what),
@@ -390,10 +388,10 @@ fn read_limits(mut section: Section<'_>, findings: &mut Findings) -> Limits {
     limits
 }
 
-/// Where state is kept when nobody says: the XDG base directory specification, `XDG_STATE_HOME`.
+/// The default state folder: the XDG base directory specification, `XDG_STATE_HOME`.
 ///
 /// # Errors
-/// When the environment does not say where this user keeps anything.
+/// When the environment does not have it.
 pub fn default_state() -> Result<PathBuf, String> {
     state_folder(std::env::var_os("XDG_STATE_HOME"), std::env::var_os("HOME"))
 }
@@ -407,7 +405,8 @@ fn state_folder(xdg_state_home: Option<OsString>, home: Option<OsString>) -> Res
         .ok_or_else(|| "neither XDG_STATE_HOME nor HOME says where: name the folder".to_owned())
 }
 
-/// RFC 4252 §5.4: the banner goes to a terminal, so nothing that steers one. CR LF in the file is a line end as LF is.
+/// RFC 4252 §5.4: the banner goes to a terminal, so control characters are removed. CR LF in the file is a line end
+/// like LF.
 fn banner_lines(text: &str) -> Result<String, String> {
     if text.len() > LONGEST_BANNER {
         return Err(format!("must have at most {LONGEST_BANNER} bytes, has {}", text.len()));

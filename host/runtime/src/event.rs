@@ -1,7 +1,7 @@
 //! The events of the plugin host: one typed value for each thing that is worth a line of the log.
 //!
 //! [`events!`](crate::events) declares an enum of events, describes each variant and writes its line. Both crates use
-//! it; this module has the events of the plugin host. [`emit`] writes the line, and hands the event to the program's
+//! it; this module has the events of the plugin host. `emit` writes the line, and hands the event to the program's
 //! subscriber, if there is one.
 //!
 //! Names, fields and parts are stable: operators filter by them, and programs read them. `host/gateway/EVENTS.md` lists

@@ -1,30 +1,28 @@
-//! Keeps what can be run the same as what is in the plugin folders: looks when something has changed, loads, publishes,
-//! removes.
+//! Keeps the served plugins in step with the plugin folders: checks for changes, loads, publishes, removes.
 //!
-//! When to look is `watch.rs`'s to say, what is on disk `plugin_files.rs`'s, and how bytes become a plugin the
-//! runtime's. Here, `folder.rs` knows what was found in one folder, `removal.rs` when a file that is gone takes its
-//! plugin away, and `task.rs` is the one task that changes any of that.
+//! `watch.rs` decides when to check, `plugin_files.rs` reads the disk, and the runtime turns bytes into plugins. Here,
+//! `folder.rs` has the state of one folder, `removal.rs` decides when the plugin of a deleted file is removed, and
+//! `task.rs` is the only task that changes any of that.
 //!
-//! Decided 2026-11-21: a file that is deleted is what an operator does to take a plugin away, so new sessions do not
-//! get it any more. A *folder* that is gone or cannot be read is a disk that is not there: everything goes on as it is,
-//! and that is told. An empty folder in the place of another that was not empty is taken for the same, since that is
-//! what an unmounted disk leaves behind. The same goes for a file that is there and cannot be read, a link to a file
-//! that is not there included. O20, W40.
+//! Decided 2026-11-21: deleting a file is how an operator removes a plugin, so new sessions do not get it any more. A
+//! *folder* that is gone or unreadable is a disk that is not mounted: served plugins stay, and that is logged. An empty
+//! folder in place of one with files is treated the same, because that is what an unmounted disk leaves behind; so is
+//! an unreadable file or a dangling link. O20, W40.
 //!
-//! Decided 2026-11-21: the kernel's own way of telling (inotify) makes it fast, and a look at every folder every two
-//! seconds makes it sure: links to places outside, network disks, renamed parents and exhausted watches tell nothing.
-//! Without a watcher the looks alone do it, and each of them tries to make one.
+//! Decided 2026-11-21: inotify makes it fast, and a check of every folder every two seconds makes it reliable: links to
+//! other places, network disks, renamed parents and exhausted watches cause no events. Without a watcher only the
+//! checks remain, and each of them tries to create one.
 //!
 //! Decided 2026-11-28: a server listens before its plugins are compiled. A start waits until the operator's folder has
 //! been listed, and no longer; what was found there is in preparation
 //! ([`Registry::expect`](whelk_runtime::Registry::expect)) until it is published or refused.
 //!
-//! Decided 2026-11-29: a look only reads the file; what takes long, the load, is a job of its own that holds up no
-//! look. A newer version ends the load of the older one with its compiler, and so does the removal of the file. A file
-//! that never stops changing does not: its next version would be ended the same way. Only the task itself publishes and
+//! Decided 2026-11-29: a check only reads the file; the slow part, the load, is a job of its own that delays no check.
+//! A newer version ends the load of the older one with its compiler, and so does the removal of the file. A file that
+//! never stops changing does not: its next version would be ended the same way. Only the task itself publishes and
 //! removes, so that a load that was ended changes nothing.
 //!
-//! Decided 2026-11-29: the task is supervised ([`whelk_runtime::supervise`]). After a panic it reads every file anew.
+//! Decided 2026-11-29: the task is supervised ([`whelk_runtime::supervise`]). After a panic it reads every file again.
 
 mod folder;
 mod refusal;
@@ -48,14 +46,14 @@ pub use task::Loaders;
 use task::{Context, Task};
 use whelk_runtime::limits::count;
 
-/// The running task. It ends when this is dropped; what was loaded stays.
+/// The running task. Dropping it ends the task; loaded plugins stay.
 pub struct Reload {
     view: View,
     task: JoinHandle<Infallible>,
     prepared: watch::Receiver<bool>,
 }
 
-/// What can be seen of it from outside.
+/// The status for others.
 #[derive(Clone)]
 pub(crate) struct View {
     pub(crate) folders: Arc<[Arc<PluginFolder>]>,
@@ -63,8 +61,8 @@ pub(crate) struct View {
 }
 
 impl Reload {
-    /// Loads everything in the folders and keeps looking at them. Comes back when the operator's folder has been
-    /// listed; its plugins come later: see [`prepared`](Self::prepared). Needs a tokio runtime.
+    /// Loads everything in the folders and keeps checking them. Returns when the operator's folder has been listed; its
+    /// plugins come later: see [`prepared`](Self::prepared). Needs a tokio runtime.
     ///
     /// # Errors
     /// When a folder of the operator's cannot be read.
@@ -87,14 +85,14 @@ impl Reload {
             }
         }
         let (mut first, failed) = (Some(first), Arc::clone(&status));
-        // After a panic there is no first one any more.
+        // After a panic there is no first listing any more.
         let start = move || first.take().unwrap_or_else(|| Task::again(Arc::clone(&context))).run();
         let task = tokio::spawn(supervise("reload", start, move |panicked| failed.failed(&panicked.reason)));
         Ok(Reload { view: View { folders, status }, task, prepared })
     }
 
-    /// Waits until each of the operator's plugins that was there at the start is served or refused, and each of the
-    /// tenants' own unless that takes long.
+    /// Waits until each of the operator's plugins of the start is served or refused, and each of the tenants' own
+    /// unless that takes long.
     pub fn prepared(&self) -> impl Future<Output = ()> + Send + 'static {
         let mut prepared = self.prepared.clone();
         async move {
@@ -103,7 +101,7 @@ impl Reload {
         }
     }
 
-    /// What can be seen of it.
+    /// The status.
     pub(crate) fn view(&self) -> &View {
         &self.view
     }

@@ -1,4 +1,4 @@
-//! The gateway as a whole: what all connections share, made from a configuration and valid until the end.
+//! The state that all connections share, made from a configuration and valid until the end of the program.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -26,10 +26,10 @@ use crate::state::strict_modes::Writers;
 use crate::tenant::Tenants;
 use crate::tenant::grants::Granter;
 
-/// The program that runs, even if it has been replaced on disk since it was started.
+/// The running program, even if it has been replaced on disk since it was started.
 pub const THIS_PROGRAM: &str = "/proc/self/exe";
 
-/// What all connections share.
+/// The state that all connections share.
 pub struct Gateway {
     access: Arc<Access>,
     protocol: connection::Settings,
@@ -38,17 +38,17 @@ pub struct Gateway {
     engine: Engine,
     /// The operator's plugins.
     registry: Arc<Registry>,
-    /// Those of tenants that have a folder of their own, by the tenants' names.
+    /// Those of tenants with a folder of their own, by the tenants' names.
     own: BTreeMap<String, Folder>,
     /// For whom sessions run.
     tenants: Tenants,
     limits: Limits,
-    /// What a client may set.
+    /// The environment variables that a client may set.
     environment_names: EnvironmentNames,
-    /// Anybody may enter, and the user name picks the plugin.
+    /// Anybody may log in, and the user name selects the plugin.
     demonstration: bool,
     drain: Drain,
-    /// Every connection that is served.
+    /// Every live connection.
     connections: Arc<ConnectionTable>,
 }
 
@@ -56,7 +56,7 @@ impl Gateway {
     /// Makes everything that connections need. Plugins are loaded by [`load`](Self::load).
     ///
     /// # Errors
-    /// When the plugin host cannot be started, or a tenant cannot be given what it is granted.
+    /// When the runtime cannot be started, or a tenant's grant is not possible.
     pub fn new(config: &Config, host_keys: Vec<HostKey>, stopper: &Stopper) -> Result<Gateway, String> {
         let access = Access::new(config);
         let files = os_limits::make_room(config);
@@ -87,10 +87,9 @@ impl Gateway {
         })
     }
 
-    /// Begins to load the plugins, and then loads whatever changes in their folders, until what it gives is dropped.
-    /// Comes back when it is known which plugins there are: [`Reload::prepared`] waits for them. A plugin that cannot
-    /// be loaded is named in the log, and the others are served. `program` is the `whelk` that compiles:
-    /// [`THIS_PROGRAM`] but in tests.
+    /// Begins to load the plugins, and then loads changes in their folders until the returned value is dropped. Returns
+    /// when the plugins are known; [`Reload::prepared`] waits until they are loaded. A plugin that cannot be loaded is
+    /// logged, and the others are served. `program` is the `whelk` that compiles: [`THIS_PROGRAM`] except in tests.
     ///
     /// # Errors
     /// When the folder or the state cannot be used.
@@ -103,7 +102,7 @@ impl Gateway {
             let opened = Cache::open(folder.clone(), key.clone(), &self.engine, most);
             opened.map_err(|error| format!("{}: {error}", folder.display()))
         };
-        // What tenants bring and take away does not drive out what the operator's next start needs.
+        // Tenants' plugins must not evict what the operator's next start needs.
         let (operators_cache, tenants_cache) = (cache(state.cache_path())?, cache(state.tenants_cache_path())?);
         let operators = Folder {
             path: config.plugins.clone(),
@@ -119,28 +118,27 @@ impl Gateway {
         Reload::start(folders, loaders, &config.limits).await
     }
 
-    /// Tells the operator of each plugin that the configuration names although it needs more than its tenant is
-    /// granted.
+    /// Logs each plugin that the configuration names although it needs more than its tenant is granted.
     pub fn warn_of_missing_grants(&self, config: &Config) {
         self.tenants.warn_of_missing_grants(&config.named_plugins());
     }
 
-    /// Who may enter.
+    /// Decides who may log in.
     pub(crate) fn access(&self) -> &Arc<Access> {
         &self.access
     }
 
-    /// What the protocol needs to know.
+    /// The settings of the protocol.
     pub(crate) fn protocol(&self) -> &connection::Settings {
         &self.protocol
     }
 
-    /// What authentication needs to know.
+    /// The settings of authentication.
     pub(crate) fn authentication(&self) -> Arc<auth::server::Settings> {
         Arc::clone(&self.authentication)
     }
 
-    /// The signature that a key exchange asks for.
+    /// The signature for a key exchange.
     pub(crate) fn sign(&self, request: &SignatureRequest<'_>) -> Vec<u8> {
         let key = self.host_keys.iter().find(|key| key.public() == request.host_key);
         key.expect("connections show the keys of the gateway only").sign(request.hash.as_ref())
@@ -151,12 +149,12 @@ impl Gateway {
         &self.protocol.transport.identification
     }
 
-    /// Whether no more instances fit.
+    /// Whether the instance pool is full.
     pub(crate) fn is_full(&self) -> bool {
         self.engine.is_full()
     }
 
-    /// How many sessions had an instance at most since this was asked last, and how many have one now.
+    /// The peak of instances since the last call, and the current number.
     pub(crate) fn sessions(&self) -> (usize, usize) {
         (self.engine.take_peak(), self.engine.live())
     }
@@ -172,22 +170,22 @@ impl Gateway {
         &self.registry
     }
 
-    /// Every limit, as it is for the server.
+    /// The server's limits.
     pub(crate) fn limits(&self) -> &Limits {
         &self.limits
     }
 
-    /// The variables that a client may set.
+    /// The environment variables that a client may set.
     pub(crate) fn environment_names(&self) -> &EnvironmentNames {
         &self.environment_names
     }
 
-    /// Every limit, as it is for somebody's sessions.
+    /// The limits of a user's sessions.
     pub(crate) fn limits_of(&self, identity: &Identity) -> &Limits {
         self.tenants.limits(&identity.tenant).unwrap_or(&self.limits)
     }
 
-    /// What a user is told whose plugin is not there. Only the demonstration says which others are.
+    /// The message for a user without a plugin. Only the demonstration lists the others.
     pub(crate) fn no_such_plugin(&self) -> String {
         if !self.demonstration {
             return "The plugin of this account is not available.\r\n".to_owned();
@@ -208,22 +206,22 @@ impl Gateway {
         format!("The user name picks the plugin: ssh NAME@here. These are here:\r\n{list}{leave}\r\n")
     }
 
-    /// Every connection that is served, and how to end one of them, or one of its sessions.
+    /// Every live connection, and how to end one of them, or one of its sessions.
     #[must_use]
     pub fn connections(&self) -> &Arc<ConnectionTable> {
         &self.connections
     }
 
-    /// How far the program has got with stopping.
+    /// The phase of the shutdown.
     pub(crate) fn drain(&self) -> Drain {
         self.drain.clone()
     }
 }
 
-/// Reserves the room for all instances, which may have so many files open together.
+/// Reserves the pool for all instances, with this many open files together.
 fn start_engine(limits: &Limits, files: u64) -> Result<Engine, String> {
     let defaults = engine_settings(limits);
-    // As many as the runtime that this is started in really has.
+    // The number of workers that the current runtime really has.
     let workers = Handle::try_current().map_or(defaults.workers, |handle| handle.metrics().num_workers());
     let files = usize::try_from(files).unwrap_or(usize::MAX);
     Engine::new(&EngineSettings { workers, files, ..defaults })
@@ -261,8 +259,8 @@ fn own_folders(config: &Config) -> BTreeMap<String, Folder> {
     config.tenants.iter().filter_map(folder).collect()
 }
 
-/// The limits with which a plugin is tried before it is loaded: the server's, with as much memory as any tenant may
-/// have. Whoever may have less is told so when a session of it starts.
+/// The limits for the trial of a plugin before it is published: the server's, with as much memory as any tenant may
+/// have. A tenant with less learns so when a session starts.
 #[must_use]
 pub fn trial_limits(config: &Config) -> Limits {
     let most = config.tenants.values().map(|tenant| tenant.limits.plugins.memory).max().unwrap_or_default();
@@ -271,12 +269,12 @@ pub fn trial_limits(config: &Config) -> Limits {
     limits
 }
 
-/// Makes plugins of files as a server with these limits does, without a server.
+/// A loader like that of a server with these limits, without a server.
 ///
 /// # Errors
-/// When the plugin host cannot be started.
+/// When the runtime cannot be started.
 pub fn lone_loader(limits: &Limits) -> Result<Loader, String> {
-    // Nothing is granted to what is only tried.
+    // A trial needs no grants.
     let mut alone = limits.clone();
     alone.plugins.instances = 1;
     let engine = start_engine(&alone, 0)?;

@@ -1,6 +1,6 @@
-//! The tables `[tenants.NAME]`: for whom sessions run. A tenant has users, a default plugin, routes, limits and grants.
+//! The tables `[tenants.NAME]`. A tenant has users, a default plugin, routes, limits and grants.
 //!
-//! The tenant [`DEFAULT_TENANT`] always exists, configured or not: it has the users who name none.
+//! The tenant [`DEFAULT_TENANT`] always exists, configured or not: it has the users without a tenant.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ use crate::config::suggest::nearest;
 use crate::state::plugin_files::{self, Links};
 use crate::state::tenant_folder;
 
-/// The tenant of those users who name none.
+/// The tenant of users without one.
 pub const DEFAULT_TENANT: &str = "default";
 
 /// The longest name of a tenant, in bytes.
@@ -27,26 +27,26 @@ const LONGEST_NAME: usize = 64;
 /// One tenant.
 #[derive(Clone, Debug)]
 pub struct TenantConfig {
-    /// The plugin of those of its users who name none.
+    /// The plugin of those of its users who have none.
     pub plugin: Option<String>,
-    /// Its own plugin folder, which nobody else sees and which is looked in before the operator's. Absolute, without
-    /// links.
+    /// Its own plugin folder, which other tenants do not see and which takes precedence over the operator's. Absolute,
+    /// without links.
     pub plugins: Option<PathBuf>,
-    /// The tenant itself may change what is in that folder.
+    /// The tenant itself may change the contents of that folder.
     pub deploys: bool,
     /// Which plugin serves which command.
     pub routes: Routes,
-    /// The server's limits, with what this tenant has more or less of.
+    /// The server's limits, with this tenant's changes.
     pub limits: Limits,
-    /// What its plugins may reach.
+    /// The grants of its plugins.
     pub grants: Grants,
 }
 
-/// What the tenants of a file are read beside.
+/// What the tenants of a file are read with.
 pub(in crate::config) struct Around<'a> {
-    /// What relative paths are relative to.
+    /// The base of relative paths.
     pub(in crate::config) folder: &'a Path,
-    /// The state folder, unless nobody could say where it is.
+    /// The state folder, unless it is unknown.
     pub(in crate::config) state: Option<&'a Path>,
     /// The operator's plugins, unless they cannot be read.
     pub(in crate::config) plugins: Option<&'a Plugins>,
@@ -62,14 +62,14 @@ pub(in crate::config) struct TenantConfigs<'a> {
 
 struct Known {
     tenant: TenantConfig,
-    /// What is in its own plugin folder, if it has one that can be read.
+    /// The contents of its own plugin folder, if it has a readable one.
     own: Option<Plugins>,
 }
 
-/// Whether a tenant may be called so: its name becomes the name of a folder.
+/// Checks the name of a tenant, which becomes the name of a folder.
 ///
 /// # Errors
-/// Says what a name looks like.
+/// What a name looks like.
 pub fn check_tenant_name(name: &str) -> Result<(), String> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
     if name.is_empty() || name.len() > LONGEST_NAME || !name.bytes().all(plain) {
@@ -79,17 +79,17 @@ pub fn check_tenant_name(name: &str) -> Result<(), String> {
 }
 
 impl TenantConfig {
-    /// The file of a plugin that this name means to it, and whether it is in its own folder, which comes before the
-    /// operator's. `None` if it is in neither.
+    /// The file of the plugin that this name means to the tenant, and whether it is in its own folder, which takes
+    /// precedence over the operator's. `None` if it is in neither.
     pub(crate) fn file(&self, plugin: &str, operators: &Path) -> Option<(PathBuf, bool)> {
-        // Names were checked when the configuration was read: this one is no path.
+        // Names were checked when the configuration was read: this is not a path.
         let own = self.plugins.iter().map(|own| (own.as_path(), Links::Refuse));
         let mut folders = own.chain([(operators, Links::Follow)]);
         let (folder, links) = folders.find(|(folder, links)| plugin_files::has(folder, plugin, *links))?;
         Some((folder.join(format!("{plugin}.wasm")), links == Links::Refuse))
     }
 
-    /// One with nothing but these limits.
+    /// A tenant with these limits and nothing else.
     pub(crate) fn plain(limits: &Limits) -> TenantConfig {
         let (routes, grants) = (Routes::default(), Grants::default());
         TenantConfig { plugin: None, plugins: None, deploys: false, routes, limits: limits.clone(), grants }
@@ -97,7 +97,7 @@ impl TenantConfig {
 }
 
 impl<'a> TenantConfigs<'a> {
-    /// Reads every tenant. One with problems is there all the same, so that its users are not told of them again.
+    /// Reads every tenant. One with errors exists all the same, so that its users cause no further errors.
     pub(in crate::config) fn read(
         section: Option<Section<'_>>,
         around: &Around<'a>,
@@ -119,7 +119,7 @@ impl<'a> TenantConfigs<'a> {
     /// The tenant of exactly this name, with the plugins that it sees.
     ///
     /// # Errors
-    /// Says that there is none, and which one was probably meant.
+    /// There is none; suggests the one that was probably meant.
     pub(in crate::config) fn find(&self, name: &str) -> Result<(&TenantConfig, Visible<'_>), String> {
         if let Some(Known { tenant, own }) = self.known.get(name) {
             return Ok((tenant, visible(tenant, own.as_ref(), self.operators)));
@@ -151,7 +151,7 @@ fn read_tenant(item: &Item<'_>, around: &Around<'_>, claims: &mut Vec<Claim>, fi
         let in_hands =
             directory.as_ref().filter(|directory| directory.kind.deploys()).map(|directory| &directory.place);
         let place = read_folder(&folder, around.folder, in_hands, findings);
-        // Where the folder cannot be read, its name stands for it: no plugin in it is missed a second time.
+        // If the folder cannot be read, its name is accepted: its plugins are not reported as missing.
         tenant.plugins = Some(place.as_ref().map(|place| place.path.clone()).unwrap_or_default());
         tenant.deploys = is_theirs(place.as_ref(), in_hands);
         let own = place.as_ref().and_then(|place| list_folder(&folder, place, in_hands, around.limits, findings));
@@ -160,7 +160,7 @@ fn read_tenant(item: &Item<'_>, around: &Around<'_>, claims: &mut Vec<Claim>, fi
     });
     claims.extend(directory);
     let visible = visible(&tenant, own.as_ref(), around.plugins);
-    // A name that leads nowhere is kept: its users are not without a plugin.
+    // A name without a plugin is kept: its users have a plugin all the same.
     if let Some(plugin) = section.take("plugin") {
         visible.read(&plugin, findings);
         tenant.plugin = text(plugin.value).ok().map(str::to_owned).or(Some(String::new()));
@@ -175,7 +175,7 @@ fn read_tenant(item: &Item<'_>, around: &Around<'_>, claims: &mut Vec<Claim>, fi
     Known { tenant, own }
 }
 
-/// What is granted, and where the granted directory is.
+/// The grants, and the granted directory's claim.
 fn read_grants(
     mut section: Section<'_>,
     item: &Item<'_>,
@@ -195,8 +195,8 @@ fn read_grants(
     claim_directory(&item.name, tenant, &directory, around.state, findings)
 }
 
-/// Where a tenant's own plugin folder is. `in_hands` is the directory in which the tenant may do as it likes: whether
-/// there is anything inside is not the operator's to say.
+/// The path of a tenant's own plugin folder. `in_hands` is the directory that the tenant may change freely: its
+/// contents are not the operator's responsibility.
 fn read_folder(item: &Item<'_>, folder: &Path, in_hands: Option<&Place>, findings: &mut Findings) -> Option<Place> {
     let path = findings.keep(item, path(item.value, folder))?;
     let place = resolve(&path, in_hands);
@@ -206,12 +206,12 @@ fn read_folder(item: &Item<'_>, folder: &Path, in_hands: Option<&Place>, finding
     findings.keep(item, place)
 }
 
-/// Whether a place is one with which the tenant may do as it likes.
+/// Whether the tenant may change this place freely.
 fn is_theirs(place: Option<&Place>, in_hands: Option<&Place>) -> bool {
     place.zip(in_hands).is_some_and(|(place, in_hands)| place.is_within(in_hands))
 }
 
-/// What is in a tenant's own plugin folder.
+/// The contents of a tenant's own plugin folder.
 fn list_folder(
     item: &Item<'_>,
     place: &Place,
@@ -219,7 +219,7 @@ fn list_folder(
     limits: &Limits,
     findings: &mut Findings,
 ) -> Option<Plugins> {
-    // As many as are looked at later.
+    // As many as are checked later.
     let most = usize::try_from(limits.plugins.plugins_per_folder).unwrap_or(usize::MAX);
     if let Err(what) = Plugins::check_tenants(&place.path) {
         findings.note(item, format!("{what}: its tenant has the operator's plugins until then"));
@@ -234,7 +234,7 @@ fn list_folder(
     }
 }
 
-/// The directory of a tenant as what the other folders are held against. Its path becomes where it leads.
+/// Claims the directory of a tenant, to compare it with other folders. Its path is resolved.
 fn claim_directory(
     name: &str,
     tenant: &mut TenantConfig,

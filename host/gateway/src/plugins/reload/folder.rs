@@ -1,4 +1,4 @@
-//! One plugin folder and what is known of it: what was found there, what is refused, what is about to be served.
+//! The state of one plugin folder: its files, refusals, and loads.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -23,75 +23,75 @@ use whelk_runtime::limits::count;
 /// Small files (below 1 MiB) that may be loaded at once, in addition to one for each compile job. A small file that
 /// compiles slowly keeps its permit while it waits for a slow compile slot, so a few permits would not do.
 const SMALL_TURNS: usize = 8;
-/// Names of ignored files that are remembered as told.
+/// How many names of ignored files are remembered as logged.
 const MOST_TOLD: usize = 64;
 
-/// A folder of plugins, and where those who ask for them find them.
+/// A plugin folder, and the registry of its plugins.
 #[derive(Clone)]
 pub struct Folder {
-    /// Where it is.
+    /// The path.
     pub path: PathBuf,
-    /// Whose it is; none: the operator's.
+    /// The tenant that owns it; `None`: the operator's.
     pub tenant: Option<String>,
     /// Who may write to it and to the files in it.
     pub writers: Writers,
-    /// What is in it, for sessions. Nobody else publishes there.
+    /// The registry for sessions. Only this folder publishes in it.
     pub registry: Arc<Registry>,
-    /// The largest plugin file in it, bytes.
+    /// The largest plugin file, in bytes.
     pub component: usize,
 }
 
-/// One folder and what is known of it.
+/// One folder and its state.
 pub(crate) struct PluginFolder {
     pub(crate) place: Folder,
     terms: FolderTerms,
     known: Mutex<Known>,
 }
 
-/// What holds for the files of a folder.
+/// The terms for the files of a folder.
 struct FolderTerms {
     links: Links,
     component: usize,
     plugins: usize,
     code: usize,
     drain: Duration,
-    /// Files of this folder are looked at one at a time.
+    /// Serializes the checks of this folder's files.
     reading: Semaphore,
-    /// Files of this folder that are loaded at the same time, each with its bytes in memory: small ones ...
+    /// Limits the files of this folder that are loaded at the same time, with their bytes in memory: small ones ...
     small: Arc<Semaphore>,
     /// ... and large ones.
     large: Arc<Semaphore>,
-    /// Where they are compiled: those of all folders that share it.
+    /// Their compilers; shared by all folders with the same terms.
     slots: Arc<CompileSlots>,
 }
 
 /// What was found.
 pub(crate) struct Known {
-    /// Why the folder cannot be looked at.
+    /// Why the folder cannot be read.
     pub(crate) trouble: Option<String>,
-    /// Why no change is told, and since when.
+    /// Why it is not watched, and since when.
     pub(crate) unwatched: Option<(String, Instant)>,
-    /// The files that are not served as they are, and why.
+    /// The files that are refused, and why.
     pub(crate) refused: BTreeMap<String, FileRefusal>,
     /// The files that are being loaded.
     pub(crate) pending: BTreeMap<String, Pending>,
     /// The files that are gone while their plugins are still served.
     pub(crate) removals: Removals,
-    /// Files that are no plugin's but look as if they were meant to be.
+    /// Files that are not plugins but look as if they were meant to be.
     pub(crate) ignored: BTreeSet<String>,
-    /// Which of those the operator was told.
+    /// Which of those were logged.
     told_ignored: BTreeSet<String>,
-    /// Which folder it was.
+    /// The folder's identity.
     pub(super) identity: Option<FolderId>,
-    /// As which folder it is watched.
+    /// The identity under which it is watched.
     watched: Option<FolderId>,
-    /// The operator was told that the folder is not watched.
+    /// It was logged that the folder is not watched.
     told_unwatched: bool,
     /// The folder has been listed, or listing has failed.
     pub(super) listed: bool,
-    /// How each file was when it was last looked at.
+    /// The stamp of each file at its last check.
     seen: BTreeMap<String, Stamp>,
-    /// How each file was when the folder was last listed.
+    /// The stamp of each file at the last listing.
     stamps: BTreeMap<String, Option<Stamp>>,
 }
 
@@ -101,9 +101,9 @@ pub(crate) struct Pending {
     pub(crate) since: Instant,
 }
 
-/// The outcome of a look at a folder or a file, or of a load.
+/// The outcome of a check of a folder or a file, or of a load.
 pub(super) enum Outcome {
-    /// The folder was listed; these files are to be looked at.
+    /// The folder was listed; these files are to be checked.
     Listed {
         files: Vec<String>,
         /// It was listed for the first time.
@@ -115,13 +115,13 @@ pub(super) enum Outcome {
     Unreadable(FileRefusal),
     /// There is no such file.
     Absent,
-    /// The load is over.
+    /// The load has ended.
     Loaded(Result<Arc<Plugin>, FileRefusal>),
-    /// There is nothing more to do.
+    /// Nothing more to do.
     Done,
-    /// It changed while it was looked at.
+    /// It changed during the check.
     Again,
-    /// Something is wrong with the folder.
+    /// The folder cannot be read.
     Folder,
 }
 
@@ -130,13 +130,13 @@ pub(super) enum Outcome {
 pub(super) enum Lost {
     /// The plugin is not served (any more).
     Removed,
-    /// The plugin is served until the folder has settled; the file was first missed now.
+    /// The plugin is served until the folder has settled; this is the first check without the file.
     Noticed,
-    /// As `Noticed`, but the file was missed before.
+    /// As `Noticed`, but an earlier check found the file gone.
     Waiting,
 }
 
-/// A file that is to be loaded.
+/// A file to load.
 pub(super) struct Wanted {
     pub(super) file: String,
     pub(super) digest: [u8; 32],
@@ -175,11 +175,11 @@ impl PluginFolder {
         self.place.tenant.as_deref()
     }
 
-    /// Looks at the folder as a whole. Blocks as the disk does.
+    /// Checks the folder as a whole. Blocks on the disk.
     pub(super) fn list(&self, watcher: &Watcher) -> Outcome {
         let path = self.place.path.as_path();
         let folder = plugin_files::open_folder(path, self.terms.links);
-        // Watched first, so that nothing comes between. What cannot be watched is looked at again and again.
+        // Watched first, so that no change is missed. What cannot be watched is polled.
         let identity = folder.as_ref().ok().and_then(|folder| plugin_files::identity(folder).ok());
         if identity.is_some() && identity != self.known().watched {
             self.watch(watcher, identity);
@@ -209,7 +209,7 @@ impl PluginFolder {
                 }
             }
             Err(reason) => {
-                // A change may be seen as late as in the next look but one.
+                // A change may be noticed as late as in the next check but one.
                 known.removals.set_delay(ROUND);
                 if !std::mem::replace(&mut known.told_unwatched, true) {
                     let every = ROUND.as_secs();
@@ -221,7 +221,7 @@ impl PluginFolder {
         }
     }
 
-    /// The folder cannot be looked at: what runs goes on.
+    /// The folder cannot be read: served plugins stay.
     fn is_lost(&self, reason: &str) -> Outcome {
         let mut known = self.known();
         if !std::mem::replace(&mut known.listed, true) {
@@ -236,7 +236,7 @@ impl PluginFolder {
         Outcome::Done
     }
 
-    /// The files that are not as they were.
+    /// The files that have changed.
     fn compare(&self, listing: Listing, expected: BTreeSet<String>) -> Outcome {
         let is_another = self.known().identity.is_some_and(|before| before != listing.identity);
         if is_another && listing.files.is_empty() && !self.place.registry.plugins().is_empty() {
@@ -270,7 +270,7 @@ impl PluginFolder {
         Outcome::Listed { files: changed.into_iter().collect(), is_first }
     }
 
-    /// The files of what is served or was refused, whether they are among the first that a list gives or not.
+    /// The files of served and refused plugins, whether they are among the first of a listing or not.
     fn expected(&self) -> BTreeSet<String> {
         let served = self.served();
         let known = self.known();
@@ -280,12 +280,12 @@ impl PluginFolder {
         served.into_iter().chain(others.cloned()).chain(preparing).collect()
     }
 
-    /// The files of what is served.
+    /// The files of served plugins.
     fn served(&self) -> BTreeSet<String> {
         self.place.registry.plugins().iter().map(|plugin| format!("{}.wasm", plugin.name())).collect()
     }
 
-    /// Looks at one file. Waits for no load.
+    /// Checks one file. Waits for no load.
     pub(super) async fn look(self: Arc<Self>, file: String) -> Outcome {
         let _turn = self.terms.reading.acquire().await.expect("the semaphore is never closed");
         if plugin_files::plugin_name(&file).is_none() {
@@ -311,7 +311,7 @@ impl PluginFolder {
         }
     }
 
-    /// The file was read. What is in it is to be loaded, unless it is served or was refused for good.
+    /// The file was read. Its contents are loaded unless they are served already or permanently refused.
     pub(super) fn found(&self, name: &str, file: &str, stamp: Stamp, source: Source, settled: bool) -> Option<Wanted> {
         self.touched(file, stamp);
         let mut known = self.known();
@@ -335,7 +335,7 @@ impl PluginFolder {
         Some(Wanted { file: file.to_owned(), digest, stamp, size, turn })
     }
 
-    /// A load of this name begins: whoever asks for it is told that it is not ready yet.
+    /// A load of this name begins: sessions that need it learn that it is not ready yet.
     pub(super) fn expect(&self, name: &str) {
         let registry = &self.place.registry;
         if registry.get(name).is_some() {
@@ -343,7 +343,7 @@ impl PluginFolder {
         }
         match self.tenant() {
             None => registry.expect_also(name),
-            // Nobody waits for it: the operator may have one of this name, which is served until then.
+            // No session waits for it: the operator may have a plugin of this name, which is served until then.
             Some(_) => registry.set_retried(name, true),
         }
     }
@@ -372,7 +372,7 @@ impl PluginFolder {
         Outcome::Loaded(loaded.map_err(|error| FileRefusal::by(&error).of_bytes(&digest, Some(stamp))))
     }
 
-    /// Makes this what new sessions get.
+    /// Publishes this plugin for new sessions.
     pub(super) fn publish(&self, plugin: &Arc<Plugin>) -> Result<(), FileRefusal> {
         let (name, registry) = (plugin.name(), &self.place.registry);
         let published =
@@ -392,8 +392,8 @@ impl PluginFolder {
         Ok(())
     }
 
-    /// Whether one more plugin with so much code may be in this folder. Code that is replaced or taken away counts for
-    /// as long as it is held.
+    /// Whether one more plugin with this much code fits into the folder's limit. Replaced or removed code counts as
+    /// long as it is held.
     fn room(&self, name: &str, code: usize) -> Result<Fallback, FileRefusal> {
         let registry = &self.place.registry;
         let number = registry.plugins().iter().filter(|plugin| plugin.name() != name).count();
@@ -406,7 +406,7 @@ impl PluginFolder {
         if fits(Fallback::Kept) {
             return Ok(Fallback::Kept);
         }
-        // What runs comes before what might have to run again.
+        // Running code takes precedence over code that is kept to fall back to.
         registry.forget_fallbacks();
         let fallback = [Fallback::Kept, Fallback::None].into_iter().find(|fallback| fits(*fallback));
         fallback.ok_or_else(|| {
@@ -435,7 +435,7 @@ impl PluginFolder {
         known.removals.found(file, replaced, Instant::now());
     }
 
-    /// The file is gone. Its plugin is taken away when the folder has settled.
+    /// The file is gone. Its plugin is removed when the folder has settled.
     pub(super) fn lost(&self, name: &str, file: &str) -> Lost {
         let (mut known, now) = (self.known(), Instant::now());
         known.seen.remove(file);
@@ -474,7 +474,7 @@ impl PluginFolder {
         });
     }
 
-    /// The reload task has panicked: its successor looks at everything anew.
+    /// The reload task has panicked: its successor checks everything anew.
     pub(super) fn forget_what_was_seen(&self) {
         let mut known = self.known();
         known.seen.clear();
@@ -502,13 +502,12 @@ impl Known {
         }
     }
 
-    /// The operator knows that nothing is watched.
+    /// It was logged that nothing is watched.
     pub(super) fn set_told_unwatched(&mut self) {
         self.told_unwatched = true;
     }
 
-    /// Keeps why a file is not served, or that it is. Told once for the same reason, and not before the file has
-    /// settled.
+    /// Records a refusal, or that there is none. Logged once for the same reason, and not before the file has settled.
     pub(super) fn note(&mut self, folder: &PluginFolder, file: &str, refusal: Option<FileRefusal>, settled: bool) {
         let before = self.refused.remove(file);
         if let Some(name) = plugin_files::plugin_name(file) {
@@ -524,7 +523,7 @@ impl Known {
         self.refused.insert(file.to_owned(), refusal);
     }
 
-    /// Names each file once that somebody may have meant to be a plugin.
+    /// Logs once each file that was probably meant to be a plugin.
     fn ignore(&mut self, folder: &PluginFolder, files: BTreeSet<String>) {
         for file in files.difference(&self.ignored) {
             if self.told_ignored.len() < MOST_TOLD && self.told_ignored.insert(file.clone()) {

@@ -1,4 +1,4 @@
-//! The one task that looks at the folders and changes what is served.
+//! The reload task: the only one that checks the folders and changes what is served.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::convert::Infallible;
@@ -23,25 +23,25 @@ use crate::state::plugin_files::{self, Stamp};
 
 /// How long `plugins prepared` waits for tenants' plugins, and sessions for the first listing of a tenant's folder.
 pub(super) const TENANTS_START: Duration = Duration::from_secs(5);
-/// Changes that wait to be noticed. When there are more, everything is looked at.
+/// The most changes in the queue. With more, everything is checked.
 const MOST_CHANGES: usize = 4_096;
 
-/// Who makes plugins of files.
+/// The loaders.
 pub struct Loaders {
-    /// Of the operator's.
+    /// For the operator's plugins.
     pub operators: Arc<Loader>,
-    /// Of tenants' own.
+    /// For tenants' own.
     pub tenants: Arc<Loader>,
 }
 
-/// What outlives a panic of the task.
+/// The state that survives a panic of the task.
 pub(super) struct Context {
     pub(super) folders: Arc<[Arc<PluginFolder>]>,
     loaders: Loaders,
     settle: Duration,
     interval: Duration,
     began: Instant,
-    /// Whether what was there at the start is prepared.
+    /// Whether the plugins of the start are prepared.
     prepared: watch::Sender<bool>,
     pub(super) status: Arc<Status>,
     /// The next round panics.
@@ -49,35 +49,35 @@ pub(super) struct Context {
     pub(super) fault: AtomicBool,
 }
 
-/// What looks at the folders.
+/// The task.
 pub(super) struct Task {
     pub(super) context: Arc<Context>,
     watcher: Arc<Watcher>,
     pub(super) debouncer: Debouncer,
     changes: mpsc::Receiver<Spot>,
-    /// Kept, so that the channel stays open when there is no watcher.
+    /// Kept, so that the channel stays open without a watcher.
     _sender: mpsc::Sender<Spot>,
     /// The change queue overflowed; rescan everything.
     missed: Arc<AtomicBool>,
     pub(super) work: JoinSet<Outcome>,
-    /// What each of them does.
+    /// The jobs, by id.
     pub(super) doing: HashMap<Id, Work>,
     /// The loads among them.
     pub(super) loads: BTreeMap<Place, LoadJob>,
-    /// Sessions still wait for the first listings of tenants' folders, however long those take.
+    /// Sessions still wait for the first listings of tenants' folders, which may take long.
     awaits_listings: bool,
 }
 
 /// A file: the number of its folder, and its name.
 type Place = (usize, String);
 
-/// What is done beside the task.
+/// A job that runs beside the task.
 pub(super) enum Work {
     Look { spot: Spot, settled: bool },
     LoadJob(Place),
 }
 
-/// A load that goes on.
+/// A load in progress.
 pub(super) struct LoadJob {
     id: Id,
     handle: AbortHandle,
@@ -137,7 +137,7 @@ impl Task {
         }
     }
 
-    /// The next one, after a panic: looks at everything as if nothing had been seen.
+    /// The next task after a panic: checks everything from the beginning.
     pub(super) fn again(context: Arc<Context>) -> Task {
         context.folders.iter().for_each(|folder| folder.forget_what_was_seen());
         let mut task = Task::new(context);
@@ -145,7 +145,7 @@ impl Task {
         task
     }
 
-    /// Looks at every folder, and waits until the operator's have been listed.
+    /// Checks every folder, and waits until the operator's have been listed.
     pub(super) async fn begin(&mut self) {
         self.look_at_all();
         let folders = Arc::clone(&self.context.folders);
@@ -153,7 +153,7 @@ impl Task {
         let awaited: Vec<usize> = (0..folders.len()).filter(is_operators).collect();
         loop {
             self.look();
-            // A look that has failed altogether is over, too.
+            // A check that has failed altogether is over, too.
             let is_over = |folder: &usize| folders[*folder].known().listed || self.debouncer.is_idle(*folder);
             if awaited.iter().all(is_over) {
                 return;
@@ -167,12 +167,12 @@ impl Task {
         (0..self.context.folders.len()).for_each(|folder| self.debouncer.at_once(Spot::Folder(folder), now));
     }
 
-    /// Whether what was there at the start is not prepared yet.
+    /// Whether the plugins of the start are still being prepared.
     pub(super) fn is_starting(&self) -> bool {
         !*self.context.prepared.borrow()
     }
 
-    /// Tells, once, that what was there at the start is prepared.
+    /// Logs, once, that the plugins of the start are prepared.
     fn end_start(&mut self) {
         let folders = &self.context.folders;
         let is_idle = |folder: usize| {
@@ -256,7 +256,8 @@ impl Task {
         self.doing.insert(started.id(), Work::Look { spot, settled });
     }
 
-    /// When the next file that is gone takes its plugin away. None of those that are being looked at: that tells.
+    /// When the next file that is gone loses its plugin. Files that are being checked do not count: their check
+    /// decides.
     fn next_removal(&self) -> Option<Instant> {
         let next = |(number, folder): (usize, &Arc<PluginFolder>)| {
             let known = folder.known();
@@ -266,7 +267,7 @@ impl Task {
         self.context.folders.iter().enumerate().filter_map(next).min()
     }
 
-    /// Looks once more at each file that is gone for long enough.
+    /// Checks each file again that is gone for long enough.
     fn confirm_removals(&mut self) {
         let (folders, now) = (Arc::clone(&self.context.folders), Instant::now());
         for (number, folder) in folders.iter().enumerate() {
@@ -280,7 +281,7 @@ impl Task {
         }
     }
 
-    /// Waits for one thing to happen.
+    /// Waits for one event.
     async fn step(&mut self) {
         let next = self.debouncer.next().map(Instant::from_std);
         tokio::select! {
@@ -294,7 +295,7 @@ impl Task {
         }
     }
 
-    /// A look or a load is over. What is not known any more was cancelled.
+    /// A job has ended. Unknown ones were cancelled.
     pub(super) fn done(&mut self, done: Result<(Id, Outcome), JoinError>) {
         let (id, outcome) = match done {
             Ok((id, outcome)) => (id, Ok(outcome)),
@@ -315,7 +316,7 @@ impl Task {
                 match outcome {
                     Ok(Outcome::Listed { files, is_first }) => self.listed(number, files, is_first),
                     Ok(_) => {}
-                    // The panic is in the log, and the next round tries again.
+                    // The panic was logged, and the next round tries again.
                     Err(_) => emit(PluginEvent::FolderLookFailed { number }),
                 }
                 return;
@@ -325,7 +326,7 @@ impl Task {
         let Some(name) = plugin_files::plugin_name(&file).map(str::to_owned) else { return };
         let folder = Arc::clone(&self.context.folders[number]);
         if !matches!(outcome, Ok(Outcome::Absent)) {
-            // Whether it is gone is seen anew.
+            // Another check decides whether it is gone.
             folder.known().removals.forget(&file);
         }
         match outcome {
@@ -335,7 +336,7 @@ impl Task {
             Ok(Outcome::Absent) => {
                 self.cancel(&(number, file.clone()), "its file is gone");
                 if folder.lost(&name, &file) == Lost::Noticed {
-                    // To see whether others are gone, too.
+                    // To find others that are gone, too.
                     self.debouncer.changed(Spot::Folder(number), now);
                 }
                 folder.known().note(&folder, &file, None, settled);
@@ -353,10 +354,10 @@ impl Task {
     }
 
     fn listed(&mut self, number: usize, files: Vec<String>, is_first: bool) {
-        // After a panic the task counts as running again once it has looked at a folder.
+        // After a panic the task counts as running again once it has checked a folder.
         self.context.status.works();
         let now = now();
-        // What is left over is found in the next round.
+        // The next round finds the rest.
         for file in files.into_iter().take(MOST_WAITING) {
             let spot = Spot::File(number, file);
             // Files of a first listing are loaded without debouncing: there is nothing yet that they could replace.
@@ -364,7 +365,7 @@ impl Task {
         }
     }
 
-    /// A file was read: what is in it is loaded, unless that is done or under way.
+    /// A file was read: its contents are loaded, unless that is done or in progress.
     fn read(&mut self, place: Place, name: &str, source: Source, stamp: Stamp, settled: bool) {
         let (number, file) = &place;
         let folder = Arc::clone(&self.context.folders[*number]);
@@ -374,7 +375,7 @@ impl Task {
                 folder.touched(file, stamp);
                 return;
             }
-            // One that never stops changing would be ended again and again.
+            // The load of a file that never stops changing would be ended again and again.
             if !settled {
                 return self.debouncer.changed(Spot::File(*number, file.clone()), now());
             }
@@ -423,7 +424,7 @@ impl Task {
         self.end_preparation(number, &file);
     }
 
-    /// Nobody need wait for this file any more, unless it is being loaded.
+    /// The file is no longer in preparation, unless it is being loaded.
     fn end_preparation(&self, number: usize, file: &str) {
         if let Some(name) = plugin_files::plugin_name(file)
             && !self.loads.contains_key(&(number, file.to_owned()))
@@ -433,7 +434,7 @@ impl Task {
     }
 }
 
-/// A look or a load has panicked, which is in the log. It is this file's alone, and it is tried again.
+/// A check or a load has panicked, which was logged. Only this file is affected, and it is tried again.
 fn failed(error: &JoinError) -> FileRefusal {
     FileRefusal::by(&Error::Host { incident: "panic".to_owned(), detail: error.to_string() })
 }
