@@ -12,7 +12,7 @@
 //! | [`credential`] | password hashes and lists of public keys, as an operator writes them |
 //! | `os_limits` | the operating system's limits of this process: open files, memory, mappings, core dumps |
 //! | [`state`] | files on disk: the state folder, plugin files, and who may change them (strict modes) |
-//! | [`server`] | what all connections share; listening, the control socket, signals, draining |
+//! | [`server`] | what all connections share, and the table of them; listening, the control socket, signals, draining |
 //! | `source` | the source of a connection: the unit in which clients are counted |
 //! | [`connection`] | one connection: the driver between socket and protocol, its channels, the bridge to sessions |
 //! | [`auth`] | who may log in, and as which user |

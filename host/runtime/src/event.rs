@@ -217,7 +217,7 @@ events! {
         }
         /// The plugin did not want a variable that the client set.
         SessionVariableRefused(
-            "session_variable_refused", DEBUG, "whelk_runtime::process::instance", "variable refused by the plugin"
+            "session_variable_refused", DEBUG, "whelk_runtime::process", "variable refused by the plugin"
         ) {
             plugin: &'a str,
             name: &'a str,

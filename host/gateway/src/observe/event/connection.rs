@@ -78,7 +78,7 @@ whelk_runtime::events! {
             #[display] error: &'a (dyn Error + 'a),
         }
         /// The client sent a debug message, RFC 4253 §11.3.
-        PeerNote("connection_peer_note", DEBUG, "whelk::connection::channels", "the peer's note") {
+        PeerNote("connection_peer_note", DEBUG, "whelk::connection::bridge", "the peer's note") {
             connection: u64,
             #[display] text: Escaped<'a>,
         }

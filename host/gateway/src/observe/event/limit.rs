@@ -14,7 +14,7 @@ whelk_runtime::events! {
             most: u32,
         }
         /// A user has as many sessions as one may have.
-        UserSessions("limit_of_user_sessions", WARN, "whelk::connection::channels", "user over limit") {
+        UserSessions("limit_of_user_sessions", WARN, "whelk::connection::bridge", "user over limit") {
             connection: u64,
             channel: u32,
             #[display] user: Escaped<'a>,

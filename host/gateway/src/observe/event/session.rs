@@ -64,7 +64,7 @@ whelk_runtime::events! {
         }
         /// A client broke the protocol on one channel, which ends that session alone.
         ProtocolError(
-            "session_protocol_error", WARN, "whelk::connection::channels", "channel closed: protocol error"
+            "session_protocol_error", WARN, "whelk::connection::bridge", "channel closed: protocol error"
         ) {
             connection: u64,
             channel: u32,
