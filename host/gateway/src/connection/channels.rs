@@ -6,6 +6,10 @@
 //! connection lives: output of a program that has ended is not lost.
 //!
 //! What a channel is, and what it sends, is not known here (`bridge`).
+//!
+//! Decided 2026-11-29: the table is generic and below the bridge. Refused: a table that holds sessions and hands
+//! events to the bridge, as then two modules know both SSH and the runtime, and the order of sending cannot be tested
+//! by itself.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;

@@ -4,6 +4,11 @@
 //! so that no buffer is borrowed across an await, and every wait can be dropped. TCP sockets can do that by themselves
 //! ([`tcp`]). Streams that only have `AsyncRead` and `AsyncWrite`, such as standard input and output, do it through
 //! [`polled::Polled`].
+//!
+//! Decided 2026-11-29: a trait with `try_read`, `try_write` and `ready`, for which the driver is compiled per stream.
+//! Refused: `AsyncRead` and `AsyncWrite` alone, since a read would have to be polled to learn that there is something
+//! to read, which would borrow the protocol's buffer while the driver waits; and a boxed stream, one dynamic call a
+//! read and write.
 
 pub mod polled;
 pub mod tcp;
