@@ -149,7 +149,7 @@ impl Peer {
             let read = self.read()?;
             let progress = self.receive()?;
             let answered = self.answer()?;
-            self.connection.settle(Instant::now()).map_err(failed)?;
+            self.connection.write_owed(Instant::now()).map_err(failed)?;
             self.write()?;
             if !read && !answered && progress == Progress::Done {
                 return Ok(());

@@ -92,7 +92,7 @@ impl PipeClient {
                 Some(ClientQuestion::Sign(_)) => panic!("no key was offered"),
                 None => false,
             };
-            self.client.settle(Instant::now()).unwrap();
+            self.client.write_owed(Instant::now()).unwrap();
             if progress.unwrap() == Progress::Done && !asked {
                 return;
             }

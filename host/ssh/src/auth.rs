@@ -27,13 +27,13 @@ pub trait Machine {
     /// Handles one payload: numbers 5 and 6 (RFC 4253 §10) and 50 to 79 (RFC 4252 §6).
     ///
     /// Signatures are bound to `session_id`, the first exchange hash (RFC 4252 §7). Must not be called while the
-    /// machine [waits](Machine::waits).
+    /// machine [has an open question](Machine::has_open_question).
     fn handle<'p>(&mut self, payload: &'p [u8], session_id: &[u8]) -> Result<Step<'p>, Error>;
 
     /// Writes what is owed, as far as there is room.
-    fn settle(&mut self, out: &mut impl Output);
+    fn write_owed(&mut self, out: &mut impl Output);
 
-    /// Whether [`settle`](Machine::settle) has something to write.
+    /// Whether [`write_owed`](Machine::write_owed) has something to write.
     fn owes(&self) -> bool;
 
     /// The stage, which decides which messages are allowed now.
@@ -42,9 +42,9 @@ pub trait Machine {
     /// Whether no further payload may be read now, because a question is open or its answer has not been written yet.
     ///
     /// This keeps the answers in the order of the requests. What a client sent behind its last request (which RFC 4252
-    /// §5.1 allows) is read after SUCCESS only. A side that waits must be able to settle, so it starts no key exchange
+    /// §5.1 allows) is read after SUCCESS only. A side that waits must be able to write_owed, so it starts no key exchange
     /// of its own before the stage is [`AuthStage::Open`].
-    fn waits(&self) -> bool;
+    fn has_open_question(&self) -> bool;
 }
 
 /// The stage of authentication.

@@ -1,10 +1,11 @@
 //! One connection: a transport (RFC 4253), an authentication (RFC 4252) and a multiplexer (RFC 4254), put together.
 //!
-//! The methods are of four kinds. **Ask** reads state and changes nothing. **In** takes bytes and time. **Commands**
-//! are what the application has decided; a command for a channel that no longer exists is ignored. **Out** gives the
-//! bytes to send. [`receive`](Connection::receive) lends each event to a closure that has no access to the connection:
-//! handling an event never needs it. What the application cannot answer inside the closure stands as a *question*, and
-//! no further packet is handled until it is answered.
+//! The methods are of four kinds. **Queries** read state. **Input** takes bytes and time. **Commands** carry decisions of
+//! the application; a command for a channel that no longer exists is ignored. **Output** gives the bytes to send.
+//!
+//! [`receive`](Connection::receive) passes each event by reference to a closure, which cannot access the connection. What
+//! the application cannot answer inside the closure stays as a *question*: no further packet is handled until it is
+//! answered.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -23,7 +24,7 @@ use crate::message::transport::number::{SERVICE_ACCEPT, SERVICE_REQUEST};
 use crate::message::{Layer, Output};
 use crate::mux::{self, Exit, Mux, OpenFailure};
 use crate::phase::{Admission, LoginStage, Phase, admits};
-use crate::transport::{self, Note, Packet, SignatureRequest, Transport};
+use crate::transport::{self, Packet, SignatureRequest, Transport, TransportEvent};
 
 /// The server's side of a connection.
 pub type Server = Connection<auth::server::ServerAuth>;
@@ -108,7 +109,7 @@ impl<A: Machine> Connection<A> {
         Connection { transport, auth, mux, unanswered: false, unconfirmed: 0 }
     }
 
-    // Ask.
+    // Queries.
 
     /// The session identifier, once the first key exchange is over. RFC 4253 §7.2.
     pub fn session_id(&self) -> Option<&ExchangeHash> {
@@ -127,7 +128,7 @@ impl<A: Machine> Connection<A> {
 
     /// Whether to read from the socket: the input has room, and the peer reads what we send.
     pub fn wants_input(&self) -> bool {
-        self.transport.wants_input() && self.listens()
+        self.transport.wants_input() && self.peer_keeps_up()
     }
 
     /// How many key exchanges are complete.
@@ -173,11 +174,11 @@ impl<A: Machine> Connection<A> {
     }
 
     /// Whether the peer reads what we send. While it does not, nothing is read from it.
-    fn listens(&self) -> bool {
+    fn peer_keeps_up(&self) -> bool {
         self.transport.keeps_up() && self.mux.wants_input(self.transport.exchanging())
     }
 
-    // In.
+    // Input.
 
     /// Where the next read from the socket goes. Its contents are unspecified.
     pub fn input(&mut self) -> &mut [u8] {
@@ -199,11 +200,11 @@ impl<A: Machine> Connection<A> {
         // While a peer never pauses, nobody waits for a deadline.
         self.handle_timeout(now)?;
         for _ in 0..TURN {
-            if self.auth.waits() || !self.listens() {
+            if self.auth.has_open_question() || !self.peer_keeps_up() {
                 // The peer's further messages are handled only when the answers that we owe have been put.
                 self.put_owed();
             }
-            if self.transport.waits() || self.auth.waits() || !self.listens() {
+            if self.transport.has_open_question() || self.auth.has_open_question() || !self.peer_keeps_up() {
                 return Ok(Progress::Done);
             }
             let Some(packet) = self.transport.open_next(now)? else { return Ok(Progress::Done) };
@@ -242,8 +243,8 @@ impl<A: Machine> Connection<A> {
                 // The payload is borrowed from the transport that handles it. Its messages are rare and small.
                 let payload = self.transport.payload(packet).to_vec();
                 match self.transport.handle(&payload)? {
-                    Some(Note::Debug { text, always_display }) => on(Event::Debug { text, always_display }),
-                    Some(Note::Late) => self.transport.unimplemented(packet.sequence()),
+                    Some(TransportEvent::Debug { text, always_display }) => on(Event::Debug { text, always_display }),
+                    Some(TransportEvent::Unimplemented) => self.transport.unimplemented(packet.sequence()),
                     None => {}
                 }
                 Ok(())
@@ -371,14 +372,14 @@ impl<A: Machine> Connection<A> {
         self.transport.debug(text, always_display);
     }
 
-    // Out.
+    // Output.
 
     /// Turns what is owed (replies, credit, EOF, CLOSE) into packets while the output has room, and starts a key
     /// exchange when one is due.
     ///
     /// # Errors
     /// [`Error::Exhausted`]: no more packets can be protected.
-    pub fn settle(&mut self, now: Instant) -> Result<(), Error> {
+    pub fn write_owed(&mut self, now: Instant) -> Result<(), Error> {
         self.put_owed();
         if self.transport.rekey_due(now) {
             self.rekey();
@@ -389,12 +390,12 @@ impl<A: Machine> Connection<A> {
     /// Turns what is owed into packets while the output has room.
     fn put_owed(&mut self) {
         if self.auth.owes() {
-            self.auth.settle(&mut self.transport);
+            self.auth.write_owed(&mut self.transport);
         }
         if self.auth.stage() == auth::AuthStage::Open {
             self.transport.authenticated();
             if self.mux.owes() {
-                self.mux.settle(&mut self.transport);
+                self.mux.write_owed(&mut self.transport);
             }
         }
     }

@@ -24,6 +24,8 @@
 //! [`connection`], then [`phase`], `message/mux.rs`, `mux/channel.rs`, `transport/packet.rs`, `transport/kex.rs`; and
 //! of the tests `tests/exchange.rs`, in which a client and a server communicate in memory.
 //!
+//! Codes such as `K11` in comments are rows of the threat list, `tests/hostile/README.md`.
+//!
 //! # Invariants
 //!
 //! * Nothing here queues data. What is owed (credit, replies, an end) is small state on its channel; data stays with

@@ -1,9 +1,9 @@
 //! RFC 4254, the connection protocol: many channels over one connection.
 //!
-//! The mux takes the payloads numbered 80 to 127 and says what they mean; it takes commands and owes what they lead to.
-//! It knows neither transport nor keys: payloads come in by [`Mux::handle`], messages go out into an [`Output`]. It
-//! owes small state and holds no data: bytes that came are lent to the owner at once, and bytes that go stay with the
-//! owner until window, packet limit and output all have room for them.
+//! The mux turns payloads numbered 80 to 127 into events for its owner, and the owner's commands into messages. It knows
+//! neither transport nor keys: payloads come in by [`Mux::handle`], messages go out into an [`Output`] when that has
+//! room. Until then they are *owed*: the mux keeps what is needed to write them, never data. Received data is lent to
+//! the owner at once, and data to send stays with the owner until window, packet limit and output all have room.
 //!
 //! Reading order: [`Event`], the methods of [`Mux`], `mux/channel.rs`, `mux/window.rs`.
 //!
@@ -13,11 +13,14 @@
 //! Decisions that may surprise:
 //!
 //! * A fault on one channel ends at most that channel, since many clients break small rules. OpenSSH is as lenient or
-//!   less. Whatever the peer says on a channel after its CLOSE is ignored; a number is not used again before 32 others
-//!   have been closed after it, if the table has room. A second EOF is ignored; data after EOF is charged to the window
-//!   and dropped. A message over the maximum packet size is taken, and so is a tenth more than the window, which has to
-//!   be worked off. Data beyond that, or an adjustment past 2^32 - 1, closes the channel. Eight channels closed so end
-//!   the connection; each that is closed without a fault makes up for one of them.
+//!   less.
+//!   * Messages on a channel after the peer's CLOSE are ignored. A number is not used again before 32 others have been
+//!     closed after it, if the table has room.
+//!   * A second EOF is ignored. Data after EOF is charged to the window and dropped.
+//!   * A message over the maximum packet size is taken. So is data up to a tenth over the window; later grants are
+//!     reduced by it. Data beyond that, or an adjustment past 2^32 - 1, closes the channel.
+//!   * After eight channels closed for such a violation the connection ends. Each channel closed without one decrements
+//!     the count.
 //! * A message for a number that the peer was never told ends the connection, an adjustment too, which OpenSSH ignores:
 //!   the two sides disagree about which channels there are.
 //! * Data on a channel that its owner has ended, and answers that nobody asked for, are dropped. A peer that has not
@@ -30,10 +33,10 @@
 //! * A channel number is free when both CLOSEs have passed, but counts as a session only until either side ends it: a
 //!   client that closes one session and opens the next in one breath is never told that there are too many.
 
-mod asks;
 mod channel;
 mod event;
 mod global;
+mod own_requests;
 mod policy;
 mod replies;
 mod settings;
@@ -55,7 +58,7 @@ use crate::wire::Rest;
 use channel::{Channel, Fault};
 use global::Globals;
 use policy::{NO_FORWARDING, NO_MORE_SESSIONS, SESSION, asks_for_forwarding, may_ask, may_open};
-use replies::{Answers, Ask};
+use replies::{Answers, ReplyKind};
 use table::{Slot, Table};
 use window::{Inbound, Outbound, Pool, Sizes};
 
@@ -96,7 +99,7 @@ pub struct Mux {
     faults: u32,
 }
 
-/// Ask.
+/// ReplyKind.
 impl Mux {
     /// A connection without channels.
     pub fn new(role: Role, settings: &Settings) -> Mux {
@@ -126,7 +129,7 @@ impl Mux {
         exchanging || self.owed_replies() <= self.settings.owed_replies
     }
 
-    /// Whether [`settle`](Mux::settle) has something to put.
+    /// Whether [`write_owed`](Mux::write_owed) has something to put.
     pub fn owes(&self) -> bool {
         self.globals.owes() || !self.owing.is_empty()
     }
@@ -135,7 +138,7 @@ impl Mux {
     pub fn room(&self, channel: ChannelId) -> usize {
         match self.table.slot(channel) {
             Slot::Live(channel) => channel.room(),
-            Slot::Vacant | Slot::Offered { .. } | Slot::Asking { .. } => 0,
+            Slot::Vacant | Slot::Offered { .. } | Slot::Opening { .. } => 0,
         }
     }
 
@@ -158,7 +161,7 @@ impl Mux {
     fn owed_by_channels(&self, size: impl Fn(&Answers) -> usize) -> usize {
         let of_channels = self.owing.iter().map(|id| match self.table.slot(*id) {
             Slot::Live(channel) => size(channel.owed_replies()),
-            Slot::Vacant | Slot::Offered { .. } | Slot::Asking { .. } => 0,
+            Slot::Vacant | Slot::Offered { .. } | Slot::Opening { .. } => 0,
         });
         of_channels.fold(0, usize::saturating_add)
     }
@@ -166,7 +169,7 @@ impl Mux {
 
 /// In: payloads.
 impl Mux {
-    /// Handles one payload, numbered 80 to 127, and lends its meaning to the owner. Call [`settle`](Mux::settle)
+    /// Handles one payload, numbered 80 to 127, and lends its meaning to the owner. Call [`write_owed`](Mux::write_owed)
     /// between payloads: more than 1,024 unsent refusals end the connection.
     ///
     /// # Errors
@@ -205,7 +208,7 @@ impl Mux {
 
 /// What the peer says about the connection and about channels that are not there yet.
 impl Mux {
-    /// RFC 4254 §4. The only thing that a peer can have of us in this way is our believing its promise.
+    /// A global request, RFC 4254 §4. The only one that succeeds is `no-more-sessions@openssh.com`, of a client.
     fn global_requested(&mut self, kind: &[u8], want_reply: bool, on: &mut Owner<'_>) -> Result<(), Violation> {
         let promise = kind == NO_MORE_SESSIONS && self.role == Role::Server;
         self.no_more_sessions |= promise;
@@ -221,7 +224,7 @@ impl Mux {
 
     /// REQUEST_SUCCESS and REQUEST_FAILURE, RFC 4254 §4. An answer that nobody asked for is dropped.
     fn global_answered(&mut self, success: bool, body: &[u8], on: &mut Owner<'_>) -> Result<(), Violation> {
-        if self.globals.asks.answered() {
+        if self.globals.own_requests.answered() {
             on(Event::GlobalAnswered { success, body });
         }
         Ok(())
@@ -277,7 +280,7 @@ impl Mux {
         outbound: Outbound,
         on: &mut Owner<'_>,
     ) -> Result<(), Violation> {
-        let (wanted, inbound) = self.asked(id)?;
+        let (wanted, inbound) = self.take_opening(id)?;
         if let Some(slot) = self.table.slot_mut(id) {
             *slot = Slot::Live(Box::new(Channel::confirmed(peer, *inbound, outbound)));
         }
@@ -300,18 +303,18 @@ impl Mux {
         description: &[u8],
         on: &mut Owner<'_>,
     ) -> Result<(), Violation> {
-        let (wanted, mut inbound) = self.asked(id)?;
+        let (wanted, mut inbound) = self.take_opening(id)?;
         inbound.end(&mut self.pool);
         self.table.vacate(id);
         on(if wanted { Event::OpenFailed { channel: id, reason, description } } else { Event::Closed { channel: id } });
         Ok(())
     }
 
-    /// Checks that we asked for this channel and have no answer yet. Returns whether its owner still wants it, and the
-    /// window that was announced to the peer.
-    fn asked(&mut self, id: ChannelId) -> Result<(bool, Box<Inbound>), Violation> {
+    /// Takes the window of a channel that we asked for and have no answer about yet. Returns it with whether the owner
+    /// still wants the channel.
+    fn take_opening(&mut self, id: ChannelId) -> Result<(bool, Box<Inbound>), Violation> {
         match self.table.slot_mut(id) {
-            Some(Slot::Asking { wanted, sent }) => sent.take().map(|inbound| (*wanted, inbound)),
+            Some(Slot::Opening { wanted, sent }) => sent.take().map(|inbound| (*wanted, inbound)),
             Some(Slot::Vacant | Slot::Offered { .. } | Slot::Live(_)) | None => None,
         }
         .ok_or(Violation::Unsolicited)
@@ -392,15 +395,15 @@ impl Mux {
         let request = Request::decode(kind, body)
             .map_err(|_| "malformed")
             .and_then(|request| may_ask(self.role, &request).map(|()| request));
-        let ask = match (want_reply, &request) {
-            (true, _) => Ask::Wanted,
-            (false, Ok(Request::WindowChange { .. })) => Ask::Run,
-            (false, _) => Ask::Silent,
+        let reply = match (want_reply, &request) {
+            (true, _) => ReplyKind::Wanted,
+            (false, Ok(Request::WindowChange { .. })) => ReplyKind::Run,
+            (false, _) => ReplyKind::Silent,
         };
         let (most, may_owe) = (self.settings.unanswered, !want_reply || self.may_owe_reply());
         // No answer can follow our CLOSE.
         let Some(channel) = self.table.addressed(id)?.filter(|channel| channel.has_owner()) else { return Ok(()) };
-        let has_place = may_owe && channel.admits(ask, most);
+        let has_place = may_owe && channel.admits(reply, most);
         let declined = Cell::new(false);
         match request.and_then(|request| if has_place { Ok(request) } else { Err("too many requests are unanswered") })
         {
@@ -411,9 +414,9 @@ impl Mux {
             }
         }
         if declined.get() {
-            channel.refused(ask)
+            channel.request_refused(reply)
         } else {
-            channel.asked(ask)
+            channel.request_passed_on(reply)
         }
         self.list(id);
         Ok(())
@@ -464,7 +467,7 @@ impl Mux {
     /// the channel is not open. What the channel owes is sent first, so that no output overtakes the answer to the
     /// request that caused it. RFC 4254 §5.2.
     pub fn write(&mut self, channel: ChannelId, stream: Stream, data: &[u8], out: &mut impl Output) -> usize {
-        if self.table.channel(channel).is_some_and(|channel| channel.owes()) && self.settle_slot(channel, out) {
+        if self.table.channel(channel).is_some_and(|channel| channel.owes()) && self.write_owed_by(channel, out) {
             self.owing.retain(|owing| *owing != channel);
         }
         let most = self.settings.max_packet;
@@ -492,7 +495,7 @@ impl Mux {
     /// §5.3.
     pub fn close(&mut self, channel: ChannelId) {
         self.refuse(channel, OpenFailure::ConnectFailed, "closed");
-        if let Some(Slot::Asking { wanted, .. }) = self.table.slot_mut(channel) {
+        if let Some(Slot::Opening { wanted, .. }) = self.table.slot_mut(channel) {
             *wanted = false;
         }
         self.tell(channel, |channel, pool| channel.close(pool));
@@ -511,7 +514,7 @@ impl Mux {
         if self.role == Role::Server || self.sessions() >= self.settings.max_sessions {
             return None;
         }
-        let channel = self.table.insert(Slot::Asking { sent: None, wanted: true })?;
+        let channel = self.table.insert(Slot::Opening { sent: None, wanted: true })?;
         self.owing.push_back(channel);
         Some(channel)
     }
@@ -519,7 +522,7 @@ impl Mux {
     /// Makes a global request. `kind` and `body` are together at most one packet long. False if they are longer or if
     /// 16 wait already. RFC 4254 §4.
     pub fn global_request(&mut self, kind: &[u8], body: &[u8], want_reply: bool) -> bool {
-        self.globals.asks.add(kind, body, want_reply, self.settings.max_packet)
+        self.globals.own_requests.add(kind, body, want_reply, self.settings.max_packet)
     }
 
     /// Applies a command to a channel, if it exists, and lists the channel if it owes something afterwards.
@@ -543,21 +546,21 @@ impl Mux {
 impl Mux {
     /// Turns what is owed into messages while there is room. The cost grows with the channels that owe something, not
     /// with those that are open.
-    pub fn settle(&mut self, out: &mut impl Output) {
-        self.globals.settle(out);
+    pub fn write_owed(&mut self, out: &mut impl Output) {
+        self.globals.write_owed(out);
         while out.room() > 0
             && let Some(id) = self.owing.pop_front()
         {
-            if !self.settle_slot(id, out) {
+            if !self.write_owed_by(id, out) {
                 self.owing.push_front(id);
             }
         }
     }
 
     /// Puts what one channel owes while there is room. Returns whether it owes nothing any more.
-    fn settle_slot(&mut self, id: ChannelId, out: &mut impl Output) -> bool {
+    fn write_owed_by(&mut self, id: ChannelId, out: &mut impl Output) -> bool {
         match self.table.slot_mut(id) {
-            Some(Slot::Asking { sent, .. }) => {
+            Some(Slot::Opening { sent, .. }) => {
                 if sent.is_none() && out.room() > 0 {
                     let inbound = Inbound::new(&self.sizes, &mut self.pool);
                     let (window, max_packet) = (inbound.left(), inbound.max_packet());
@@ -568,12 +571,12 @@ impl Mux {
                 sent.is_some()
             }
             Some(Slot::Live(channel)) => {
-                channel.settle(id, out);
-                let settled = !channel.owes();
+                channel.write_owed(id, out);
+                let written = !channel.owes();
                 if channel.is_over() {
                     self.table.retire(id);
                 }
-                settled
+                written
             }
             Some(Slot::Vacant | Slot::Offered { .. }) | None => true,
         }

@@ -190,8 +190,8 @@ impl Transport {
     }
 
     /// Whether a question waits for its answer: no packet may be handled until then.
-    pub(crate) fn waits(&self) -> bool {
-        self.kex.waits() || self.incoming.ungranted().is_some()
+    pub(crate) fn has_open_question(&self) -> bool {
+        self.kex.has_open_question() || self.incoming.ungranted().is_some()
     }
 
     /// Whether the input holds bytes that were not consumed.
@@ -301,7 +301,7 @@ impl Transport {
     }
 
     /// Handles a message of the transport itself. RFC 4253 §11.
-    pub(crate) fn handle<'p>(&mut self, payload: &'p [u8]) -> Result<Option<Note<'p>>, Error> {
+    pub(crate) fn handle<'p>(&mut self, payload: &'p [u8]) -> Result<Option<TransportEvent<'p>>, Error> {
         let number = payload.first().copied().unwrap_or_default();
         let message =
             TransportMessage::decode(payload).map_err(|what| Error::from(Violation::Malformed { number, what }))?;
@@ -309,7 +309,9 @@ impl Transport {
             TransportMessage::Disconnect { reason, description, .. } => {
                 Err(Error::Disconnected { reason, description: description.to_vec() })
             }
-            TransportMessage::Debug { always_display, text, .. } => Ok(Some(Note::Debug { text, always_display })),
+            TransportMessage::Debug { always_display, text, .. } => {
+                Ok(Some(TransportEvent::Debug { text, always_display }))
+            }
             TransportMessage::ExtInfo { count, extensions } => self.ext_info(count, extensions),
             TransportMessage::Ignore { .. } | TransportMessage::Unimplemented { .. } => Ok(None),
             TransportMessage::ServiceRequest { .. } | TransportMessage::ServiceAccept { .. } => {
@@ -320,9 +322,9 @@ impl Transport {
 
     /// Checks the form of EXT_INFO, RFC 8308 §2.3. No extension of a peer changes what we do. A client's EXT_INFO that
     /// comes too late, or again, is not read.
-    fn ext_info(&self, count: u32, extensions: Rest<'_>) -> Result<Option<Note<'static>>, Error> {
+    fn ext_info(&self, count: u32, extensions: Rest<'_>) -> Result<Option<TransportEvent<'static>>, Error> {
         if self.role() == Role::Server && self.ext_info == ExtInfo::Closed {
-            return Ok(Some(Note::Late));
+            return Ok(Some(TransportEvent::Unimplemented));
         }
         let mut reader = Reader::new(extensions.0);
         let mut read = || -> Result<(), Malformed> {
@@ -395,7 +397,7 @@ impl Transport {
             self.settings.preferences.offer(self.role(), &self.settings.party.host_key_algorithms(), !self.keyed());
         let mut ours = Vec::new();
         offer.message(cookie).encode(&mut ours);
-        self.outgoing.seal_kexinit(&Sent(&ours));
+        self.outgoing.seal_kexinit(&Encoded(&ours));
         self.kex = Kex::ExpectKexInit(ExpectKexInit::new(ours));
     }
 
@@ -588,17 +590,17 @@ const MAX_PACKETS_PER_KEY: u64 = 1 << 31;
 
 /// What a message of the transport means to the connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Note<'p> {
+pub(crate) enum TransportEvent<'p> {
     /// A debug message. RFC 4253 §11.3.
     Debug { text: &'p [u8], always_display: bool },
     /// The message came too late to have an effect: it is answered with UNIMPLEMENTED.
-    Late,
+    Unimplemented,
 }
 
-/// A payload that has been encoded.
-struct Sent<'p>(&'p [u8]);
+/// A payload that is encoded already.
+struct Encoded<'p>(&'p [u8]);
 
-impl Encode for Sent<'_> {
+impl Encode for Encoded<'_> {
     fn encode(&self, to: &mut Vec<u8>) {
         to.extend_from_slice(self.0);
     }

@@ -181,7 +181,7 @@ impl<S: ByteStream> Driver<S> {
         if self.bridge.send(&mut self.connection, TURN)? == Progress::More {
             progress = Progress::More;
         }
-        self.connection.settle(now)?;
+        self.connection.write_owed(now)?;
         let was_full = !self.connection.can_write();
         let written = !self.connection.output().is_empty();
         self.write()?;

@@ -240,7 +240,7 @@ impl Machine for ClientAuth {
         step.map_err(Error::from).inspect_err(|_| self.state = State::Ended)
     }
 
-    fn settle(&mut self, out: &mut impl Output) {
+    fn write_owed(&mut self, out: &mut impl Output) {
         if out.room() == 0 {
             return;
         }
@@ -281,7 +281,7 @@ impl Machine for ClientAuth {
     }
 
     /// Never waits: banners and a DISCONNECT are read while the application decides.
-    fn waits(&self) -> bool {
+    fn has_open_question(&self) -> bool {
         false
     }
 }

@@ -15,8 +15,10 @@ use super::{AuthStage, CONNECTION, Machine, Step, USERAUTH, decode, decode_servi
 use crate::crypto::key::PublicKey;
 use crate::error::{Error, Violation};
 use crate::message::Output;
+use crate::message::auth::number::USERAUTH_REQUEST;
 use crate::message::auth::{AuthMessage, Method};
 use crate::message::transport::TransportMessage;
+use crate::message::transport::number::SERVICE_REQUEST;
 use crate::wire::NameList;
 
 /// Longest user name in bytes. Our limit.
@@ -333,17 +335,17 @@ impl ServerAuth {
         let unexpected = Err(Violation::Unexpected { number }.into());
         match &self.state {
             State::ExpectService => match number {
-                5 => self.service(payload),
+                SERVICE_REQUEST => self.service(payload),
                 _ => unexpected,
             },
             State::Idle => match number {
-                5 => self.service(payload),
-                50 => self.request(payload, session_id),
+                SERVICE_REQUEST => self.service(payload),
+                USERAUTH_REQUEST => self.request(payload, session_id),
                 _ => unexpected,
             },
             // RFC 4252 §5.1: requests after success are ignored silently.
             State::Done => match number {
-                50 => Ok(Step::Nothing),
+                USERAUTH_REQUEST => Ok(Step::Nothing),
                 _ => unexpected,
             },
             State::Deciding { .. } | State::Owing(_) | State::Ended => unexpected,
@@ -432,7 +434,7 @@ impl ServerAuth {
                 let fit = |key: &PublicKey| key.algorithm().as_bytes() == algorithm && key.blob() == blob;
                 let key = match PublicKey::from_blob(blob) {
                     Ok(key) if fit(&key) => key,
-                    // Malformed, not a key of another type.
+                    // Not the canonical form of a key of this type.
                     Ok(_) => return Err(NOT_SUPPORTED),
                     Err(_) if PublicKey::verifies(algorithm) => return Err(NOT_SUPPORTED),
                     Err(_) => {
@@ -468,7 +470,7 @@ impl Machine for ServerAuth {
         self.dispatch(payload, session_id).inspect_err(|_| self.state = State::Ended)
     }
 
-    fn settle(&mut self, out: &mut impl Output) {
+    fn write_owed(&mut self, out: &mut impl Output) {
         if self.banner_owed && out.room() > 0 {
             self.banner_owed = false;
             if let Some(banner) = &self.settings.banner {
@@ -505,7 +507,7 @@ impl Machine for ServerAuth {
         }
     }
 
-    fn waits(&self) -> bool {
+    fn has_open_question(&self) -> bool {
         matches!(self.state, State::Deciding { .. } | State::Owing(_))
     }
 }

@@ -6,32 +6,34 @@ use crate::error::Violation;
 use crate::message::Output;
 use crate::message::mux::{ChannelId, MuxMessage, PeerChannelId, Recipient, Stream};
 use crate::message::request::Request;
-use crate::mux::asks::Asks;
 use crate::mux::event::{Exit, clip};
-use crate::mux::replies::{Answers, Ask, Replies};
+use crate::mux::own_requests::OwnRequests;
+use crate::mux::replies::{Answers, Replies, ReplyKind};
 use crate::mux::window::{Inbound, Outbound, Pool};
 use crate::wire::Rest;
 
 /// The state of our direction.
 ///
 /// ```text
-///          send_eof             settle
+///          send_eof              write
 ///   Open -----------> EofOwed ---------> Eof
 ///    |  |              |  |             |  |
 ///    |  `-----+--------'  |        exit |  |
 ///    |        | exit      |             |  |
 ///    |        v           |             v  |
 ///    |  ExitOwed, no EOF  | close  ExitOwed, EOF sent
-///    |        | settle    |             |  |
+///    |        | write     |             |  |
 ///    |        v           v             |  |
-///    |       LastEofOwed <'      settle |  |
-///    |        | settle                  |  |
+///    |       LastEofOwed <'       write |  |
+///    |        | write                   |  |
 ///    | close  v                         |  | close
 ///    `---> CloseOwed <------------------+--'
-///             | settle
+///             | write
 ///             v
 ///           Closed
 /// ```
+///
+/// `write` is [`write_owed`](Channel::write_owed).
 ///
 /// The peer's CLOSE leads to `CloseOwed` from every state above it.
 #[derive(Debug)]
@@ -105,7 +107,7 @@ pub(super) struct Channel {
     /// Our answers to the peer's requests.
     replies: Replies,
     /// Our own requests.
-    asks: Asks,
+    own_requests: OwnRequests,
     /// The peer violated a rule that concerns this channel alone.
     at_fault: bool,
 }
@@ -130,9 +132,9 @@ impl Channel {
 
     /// A channel that we opened and the peer accepted.
     pub(super) fn confirmed(peer: PeerChannelId, inbound: Inbound, outbound: Outbound) -> Channel {
-        let (replies, asks) = (Replies::default(), Asks::default());
+        let (replies, own_requests) = (Replies::default(), OwnRequests::default());
         let (sending, receiving) = (Sending::Open, Receiving::Open);
-        Channel { peer, announced: true, sending, receiving, inbound, outbound, replies, asks, at_fault: false }
+        Channel { peer, announced: true, sending, receiving, inbound, outbound, replies, own_requests, at_fault: false }
     }
 
     /// Whether it still has an owner: neither the owner nor the peer has ended it.
@@ -193,23 +195,23 @@ impl Channel {
     }
 
     /// Whether a request may be passed to the owner, who may have at most `most` unanswered ones.
-    pub(super) fn admits(&self, ask: Ask, most: usize) -> bool {
-        self.replies.admits(ask, most)
+    pub(super) fn admits(&self, reply: ReplyKind, most: usize) -> bool {
+        self.replies.admits(reply, most)
     }
 
     /// A request arrived and was passed to the owner, who will answer it.
-    pub(super) fn asked(&mut self, ask: Ask) {
-        self.replies.ask(ask);
+    pub(super) fn request_passed_on(&mut self, reply: ReplyKind) {
+        self.replies.expect(reply);
     }
 
     /// A request arrived and is refused.
-    pub(super) fn refused(&mut self, ask: Ask) {
-        self.replies.refuse(ask);
+    pub(super) fn request_refused(&mut self, reply: ReplyKind) {
+        self.replies.refuse(reply);
     }
 
     /// An answer arrived. Returns whether the owner gets it; not if no request was waiting.
     pub(super) fn answered(&mut self) -> bool {
-        self.asks.answered() && self.has_owner()
+        self.own_requests.answered() && self.has_owner()
     }
 
     /// EOF arrived. Returns whether the owner gets it; a repeated one is ignored.
@@ -227,7 +229,7 @@ impl Channel {
         if !matches!(self.sending, Sending::Closed) {
             self.sending = Sending::CloseOwed;
             self.replies = Replies::default();
-            self.asks = Asks::default();
+            self.own_requests = OwnRequests::default();
             self.inbound.end(pool);
         }
     }
@@ -269,7 +271,7 @@ impl Channel {
 
     /// Makes a request. False if that is not possible.
     pub(super) fn request(&mut self, kind: &[u8], body: &[u8], want_reply: bool, most_bytes: u32) -> bool {
-        self.has_owner() && self.asks.add(kind, body, want_reply, most_bytes)
+        self.has_owner() && self.own_requests.add(kind, body, want_reply, most_bytes)
     }
 
     /// No more data will be sent.
@@ -321,14 +323,14 @@ impl Channel {
     pub(super) fn owes(&self) -> bool {
         !self.announced
             || self.owed_replies().len() > 0
-            || self.asks.owes()
+            || self.own_requests.owes()
             || self.credit_is_due()
             || self.sending.owes()
     }
 
     /// Writes what is owed while there is room: answers before the requests and data that may depend on them, the end
     /// last.
-    pub(super) fn settle(&mut self, ours: ChannelId, out: &mut impl Output) {
+    pub(super) fn write_owed(&mut self, ours: ChannelId, out: &mut impl Output) {
         let recipient = Recipient::from(self.peer);
         if !self.announced && out.room() > 0 {
             let (window, max_packet) = (self.inbound.left(), self.inbound.max_packet());
@@ -346,7 +348,7 @@ impl Channel {
             });
         }
         while out.room() > 0
-            && let Some(request) = self.asks.next()
+            && let Some(request) = self.own_requests.next()
         {
             let (kind, body) = (&*request.kind, Rest(&request.body));
             out.put(&MuxMessage::ChannelRequest { recipient, kind, want_reply: request.want_reply, body });
@@ -355,12 +357,12 @@ impl Channel {
             out.put(&MuxMessage::ChannelWindowAdjust { recipient, bytes: self.inbound.credit() });
         }
         while out.room() > 0 && self.sending.owes() {
-            self.settle_end(recipient, out);
+            self.write_owed_end(recipient, out);
         }
     }
 
     /// Writes the next message that [`Sending`] owes and advances the state.
-    fn settle_end(&mut self, recipient: Recipient, out: &mut impl Output) {
+    fn write_owed_end(&mut self, recipient: Recipient, out: &mut impl Output) {
         self.sending = match &self.sending {
             Sending::EofOwed => {
                 out.put(&MuxMessage::ChannelEof { recipient });

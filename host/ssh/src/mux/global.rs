@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 
 use crate::message::Output;
 use crate::message::mux::{MuxMessage, PeerChannelId};
-use crate::mux::asks::Asks;
 use crate::mux::event::{OpenFailure, clip};
+use crate::mux::own_requests::OwnRequests;
 use crate::mux::replies::Answers;
 use crate::wire::Rest;
 
@@ -26,7 +26,7 @@ pub(super) struct Globals {
     /// Refusals of channels.
     refusals: VecDeque<Refusal>,
     /// Our own global requests.
-    pub(super) asks: Asks,
+    pub(super) own_requests: OwnRequests,
 }
 
 impl Globals {
@@ -52,11 +52,11 @@ impl Globals {
 
     /// Whether anything waits to go out.
     pub(super) fn owes(&self) -> bool {
-        self.owed_replies() > 0 || self.asks.owes()
+        self.owed_replies() > 0 || self.own_requests.owes()
     }
 
     /// Writes what is owed while there is room.
-    pub(super) fn settle(&mut self, out: &mut impl Output) {
+    pub(super) fn write_owed(&mut self, out: &mut impl Output) {
         while out.room() > 0
             && let Some(success) = self.answers.pop()
         {
@@ -74,7 +74,7 @@ impl Globals {
             out.put(&MuxMessage::ChannelOpenFailure { recipient, reason, description, language: b"" });
         }
         while out.room() > 0
-            && let Some(request) = self.asks.next()
+            && let Some(request) = self.own_requests.next()
         {
             let (kind, body) = (&*request.kind, Rest(&request.body));
             out.put(&MuxMessage::GlobalRequest { kind, want_reply: request.want_reply, body });

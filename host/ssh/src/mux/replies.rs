@@ -1,10 +1,11 @@
-//! RFC 4254 §5.4: the answers to the peer's requests on one channel are sent in the order of the requests.
+//! RFC 4254 §4, §5.4: answers to the peer's requests, in the order of the requests. [`Answers`] holds those that may be
+//! sent, global ones too; [`Replies`] keeps the order of one channel.
 
 use std::collections::VecDeque;
 
 /// The kind of a peer's request, as far as answers are concerned.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Ask {
+pub(super) enum ReplyKind {
     /// The peer wants an answer.
     Wanted,
     /// The peer wants none.
@@ -74,8 +75,8 @@ enum Waiting {
 /// The answers of one channel, in order.
 ///
 /// ```text
-///  ask, refuse             reply                settle
-/// -------------> waiting ---------> ready ----------------> peer
+///  expect, refuse             reply            write_owed
+/// ----------------> waiting ---------> ready ------------> peer
 /// ```
 #[derive(Debug, Default)]
 pub(super) struct Replies {
@@ -91,39 +92,39 @@ pub(super) struct Replies {
 
 impl Replies {
     /// Whether one more event may go to the owner, who may have at most `most` unanswered ones.
-    pub(super) fn admits(&self, ask: Ask, most: usize) -> bool {
-        self.waiting.len() < most || self.run_goes_on(ask)
+    pub(super) fn admits(&self, reply: ReplyKind, most: usize) -> bool {
+        self.waiting.len() < most || self.run_goes_on(reply)
     }
 
     /// Whether this request extends the run before it.
-    fn run_goes_on(&self, ask: Ask) -> bool {
-        ask == Ask::Run && matches!(self.waiting.back(), Some(Waiting::Run(run)) if *run < u32::MAX)
+    fn run_goes_on(&self, reply: ReplyKind) -> bool {
+        reply == ReplyKind::Run && matches!(self.waiting.back(), Some(Waiting::Run(run)) if *run < u32::MAX)
     }
 
     /// A request was passed to the owner, who will answer it.
-    pub(super) fn ask(&mut self, ask: Ask) {
-        if self.run_goes_on(ask)
+    pub(super) fn expect(&mut self, reply: ReplyKind) {
+        if self.run_goes_on(reply)
             && let Some(Waiting::Run(run)) = self.waiting.back_mut()
         {
             *run = run.saturating_add(1);
             return;
         }
         self.behind = self.behind.saturating_add(1);
-        self.waiting.push_back(match ask {
-            Ask::Wanted => {
+        self.waiting.push_back(match reply {
+            ReplyKind::Wanted => {
                 self.wanted = self.wanted.saturating_add(1);
                 self.behind = 0;
                 Waiting::Wanted { refused: 0 }
             }
-            Ask::Silent => Waiting::Silent,
-            Ask::Run => Waiting::Run(1),
+            ReplyKind::Silent => Waiting::Silent,
+            ReplyKind::Run => Waiting::Run(1),
         });
     }
 
     /// A request is refused without asking the owner. If the peer wants an answer, it is sent after those before it.
     /// Any number of these takes no memory.
-    pub(super) fn refuse(&mut self, ask: Ask) {
-        if ask != Ask::Wanted {
+    pub(super) fn refuse(&mut self, reply: ReplyKind) {
+        if reply != ReplyKind::Wanted {
             return;
         }
         if self.wanted == 0 {
@@ -187,12 +188,12 @@ mod tests {
     #[test]
     fn an_answer_of_the_mux_waits_for_earlier_answers_of_the_owner() {
         let mut replies = Replies::default();
-        replies.refuse(Ask::Wanted);
+        replies.refuse(ReplyKind::Wanted);
         assert_eq!(out(&mut replies), [false]);
-        replies.ask(Ask::Wanted);
-        replies.refuse(Ask::Wanted);
-        replies.refuse(Ask::Wanted);
-        replies.ask(Ask::Wanted);
+        replies.expect(ReplyKind::Wanted);
+        replies.refuse(ReplyKind::Wanted);
+        replies.refuse(ReplyKind::Wanted);
+        replies.expect(ReplyKind::Wanted);
         assert_eq!(out(&mut replies), []);
         replies.reply(true, 1);
         assert_eq!(out(&mut replies), [true, false, false]);
@@ -204,26 +205,26 @@ mod tests {
     #[test]
     fn a_refusal_does_not_wait_for_requests_without_an_answer() {
         let mut replies = Replies::default();
-        replies.ask(Ask::Silent);
-        replies.refuse(Ask::Wanted);
+        replies.expect(ReplyKind::Silent);
+        replies.refuse(ReplyKind::Wanted);
         assert_eq!(out(&mut replies), [false]);
-        replies.ask(Ask::Wanted);
-        replies.ask(Ask::Silent);
-        replies.ask(Ask::Run);
-        replies.refuse(Ask::Wanted);
-        replies.refuse(Ask::Silent);
+        replies.expect(ReplyKind::Wanted);
+        replies.expect(ReplyKind::Silent);
+        replies.expect(ReplyKind::Run);
+        replies.refuse(ReplyKind::Wanted);
+        replies.refuse(ReplyKind::Silent);
         replies.reply(true, 2);
         assert_eq!(out(&mut replies), [true, false], "the two behind it are not answered yet");
         assert_eq!(replies.waiting.len(), 2);
-        replies.refuse(Ask::Wanted);
+        replies.refuse(ReplyKind::Wanted);
         assert_eq!(out(&mut replies), [false]);
     }
 
     #[test]
     fn unwanted_answers_are_dropped_in_order() {
         let mut replies = Replies::default();
-        for ask in [Ask::Silent, Ask::Wanted, Ask::Run, Ask::Run, Ask::Wanted] {
-            replies.ask(ask);
+        for reply in [ReplyKind::Silent, ReplyKind::Wanted, ReplyKind::Run, ReplyKind::Run, ReplyKind::Wanted] {
+            replies.expect(reply);
         }
         for success in [false, true, false, false, true] {
             replies.reply(success, 1);
@@ -235,18 +236,18 @@ mod tests {
     fn a_run_counts_as_one_and_other_events_individually() {
         let mut replies = Replies::default();
         for _ in 0..1000 {
-            assert!(replies.admits(Ask::Run, 3));
-            replies.ask(Ask::Run);
+            assert!(replies.admits(ReplyKind::Run, 3));
+            replies.expect(ReplyKind::Run);
         }
-        for ask in [Ask::Silent, Ask::Wanted] {
-            assert!(replies.admits(ask, 3));
-            replies.ask(ask);
+        for reply in [ReplyKind::Silent, ReplyKind::Wanted] {
+            assert!(replies.admits(reply, 3));
+            replies.expect(reply);
         }
-        for ask in [Ask::Silent, Ask::Wanted, Ask::Run] {
-            assert!(!replies.admits(ask, 3));
+        for reply in [ReplyKind::Silent, ReplyKind::Wanted, ReplyKind::Run] {
+            assert!(!replies.admits(reply, 3));
         }
         replies.reply(true, 1002);
-        assert!(replies.admits(Ask::Silent, 3));
+        assert!(replies.admits(ReplyKind::Silent, 3));
         assert_eq!(out(&mut replies), [true]);
     }
 
@@ -254,10 +255,10 @@ mod tests {
     fn refusals_cost_no_memory_whatever_stands_between_them() {
         let mut replies = Replies::default();
         for _ in 0..1_000_000 {
-            if replies.admits(Ask::Wanted, 5) {
-                replies.ask(Ask::Wanted);
+            if replies.admits(ReplyKind::Wanted, 5) {
+                replies.expect(ReplyKind::Wanted);
             }
-            replies.refuse(Ask::Wanted);
+            replies.refuse(ReplyKind::Wanted);
         }
         assert_eq!((replies.waiting.len(), replies.ready.weight()), (5, 0));
         replies.reply(true, 4);
@@ -272,10 +273,10 @@ mod tests {
     fn a_run_of_millions_is_answered_as_cheaply_as_one() {
         let mut replies = Replies::default();
         for _ in 0..3_000_000 {
-            replies.ask(Ask::Run);
+            replies.expect(ReplyKind::Run);
         }
-        replies.ask(Ask::Wanted);
-        replies.refuse(Ask::Wanted);
+        replies.expect(ReplyKind::Wanted);
+        replies.refuse(ReplyKind::Wanted);
         replies.reply(true, 2_999_999);
         assert_eq!(out(&mut replies), []);
         replies.reply(true, 1);

@@ -16,8 +16,8 @@ const RESTING: usize = 32;
 /// ```text
 ///   Vacant --- the peer opens ---> Offered --- accept ---> Live --- both CLOSEs ---> Vacant
 ///      |                              `--- refuse ---> Vacant     ^
-///      `--- we open ---> Asking ------------- 91 -----------------'
-///                           `--- 92 ---> Vacant
+///      `--- we open ---> Opening ------- CONFIRMATION ------------'
+///                           `--- FAILURE ---> Vacant
 /// ```
 #[derive(Debug)]
 pub(super) enum Slot {
@@ -31,7 +31,7 @@ pub(super) enum Slot {
         outbound: Outbound,
     },
     /// We asked for a channel.
-    Asking {
+    Opening {
         /// The window that we offered, if CHANNEL_OPEN was sent.
         sent: Option<Box<Inbound>>,
         /// Whether the owner still wants it. Otherwise it is closed as soon as it is open.
@@ -45,8 +45,8 @@ impl Slot {
     /// Whether it counts as a session.
     fn is_session(&self) -> bool {
         match self {
-            Slot::Vacant | Slot::Asking { wanted: false, .. } => false,
-            Slot::Offered { .. } | Slot::Asking { wanted: true, .. } => true,
+            Slot::Vacant | Slot::Opening { wanted: false, .. } => false,
+            Slot::Offered { .. } | Slot::Opening { wanted: true, .. } => true,
             Slot::Live(channel) => channel.has_owner(),
         }
     }
@@ -122,7 +122,7 @@ impl Table {
     pub(super) fn channel(&mut self, id: ChannelId) -> Option<&mut Channel> {
         match self.slot_mut(id) {
             Some(Slot::Live(channel)) => Some(channel),
-            Some(Slot::Vacant | Slot::Offered { .. } | Slot::Asking { .. }) | None => None,
+            Some(Slot::Vacant | Slot::Offered { .. } | Slot::Opening { .. }) | None => None,
         }
     }
 
@@ -137,7 +137,7 @@ impl Table {
             Slot::Live(channel) if channel.is_announced() => {
                 Ok(Some(&mut **channel).filter(|channel| channel.accepts_messages()))
             }
-            Slot::Live(_) | Slot::Vacant | Slot::Offered { .. } | Slot::Asking { .. } => {
+            Slot::Live(_) | Slot::Vacant | Slot::Offered { .. } | Slot::Opening { .. } => {
                 if entry.was_closed {
                     Ok(None)
                 } else {

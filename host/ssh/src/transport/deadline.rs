@@ -61,8 +61,8 @@ enum Rekey {
 
 impl Deadlines {
     /// A stage begins that must end within this time.
-    pub(crate) fn begin(&mut self, stage: Stage, now: Instant, timeouts: Duration) {
-        self.stage = Some((now + timeouts, stage));
+    pub(crate) fn begin(&mut self, stage: Stage, now: Instant, timeout: Duration) {
+        self.stage = Some((now + timeout, stage));
     }
 
     /// The last stage is over: from here on a peer may be arbitrarily slow.
@@ -71,8 +71,8 @@ impl Deadlines {
     }
 
     /// A later key exchange begins.
-    pub(crate) fn begin_rekey(&mut self, timeouts: Duration) {
-        self.rekey = Rekey::Unheard(timeouts);
+    pub(crate) fn begin_rekey(&mut self, timeout: Duration) {
+        self.rekey = Rekey::Unheard(timeout);
     }
 
     /// The peer has sent bytes after the socket has taken our KEXINIT. It may have to handle `unconfirmed` bytes of
@@ -88,9 +88,9 @@ impl Deadlines {
     pub(crate) fn heard(&mut self, now: Instant, unconfirmed: usize) -> Result<(), Error> {
         let left = match self.rekey {
             Rekey::Idle => return Ok(()),
-            Rekey::Unheard(timeouts) => {
+            Rekey::Unheard(timeout) => {
                 let unconfirmed = u64::try_from(unconfirmed).unwrap_or(u64::MAX).min(MAX_IN_FLIGHT);
-                timeouts + Duration::from_secs(unconfirmed / SLOWEST_LINE)
+                timeout + Duration::from_secs(unconfirmed / SLOWEST_LINE)
             }
             Rekey::Heard(last, left) => {
                 let gap = now.saturating_duration_since(last);

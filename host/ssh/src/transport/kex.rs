@@ -59,7 +59,7 @@ impl Kex {
     }
 
     /// The application must answer before another packet is read.
-    pub(super) fn waits(&self) -> bool {
+    pub(super) fn has_open_question(&self) -> bool {
         matches!(self, Kex::AwaitSignature(_) | Kex::AwaitTrust(_))
     }
 }

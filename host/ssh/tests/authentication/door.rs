@@ -174,20 +174,20 @@ impl Door {
     /// Handles one payload and writes what is owed.
     pub(crate) fn give<'p>(&mut self, payload: &'p [u8]) -> Result<Step<'p>, Error> {
         let step = self.server.handle(payload, SESSION);
-        self.server.settle(&mut self.out);
+        self.server.write_owed(&mut self.out);
         step
     }
 
     /// Handles a payload that must lead to a question; returns it.
     pub(crate) fn question(&mut self, payload: &[u8]) -> String {
         assert_eq!(self.give(payload), Ok(Step::Attempt));
-        assert!(self.server.waits());
+        assert!(self.server.has_open_question());
         self.server.attempt().map(words).expect("a question stands after Step::Attempt")
     }
 
     pub(crate) fn decide(&mut self, verdict: Verdict) -> Result<(), Error> {
         let result = self.server.decide(verdict);
-        self.server.settle(&mut self.out);
+        self.server.write_owed(&mut self.out);
         result
     }
 

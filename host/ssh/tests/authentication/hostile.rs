@@ -61,14 +61,14 @@ fn u4_nothing_behind_a_request_is_read_before_success_was_sent() {
     let mut door = Door::open();
     door.out.room = 0;
     door.question(&signed(b"alice", &key()));
-    assert!(door.server.waits());
+    assert!(door.server.has_open_question());
     assert_eq!(door.decide(Verdict::Accept), Ok(()));
-    assert!(door.server.waits() && door.server.owes());
+    assert!(door.server.has_open_question() && door.server.owes());
     assert_eq!(door.server.stage(), AuthStage::Auth);
     door.out.room = 1;
-    door.server.settle(&mut door.out);
+    door.server.write_owed(&mut door.out);
     assert_eq!(door.answers(), [SUCCESS]);
-    assert!(!door.server.waits() && !door.server.owes());
+    assert!(!door.server.has_open_question() && !door.server.owes());
     assert_eq!(door.server.stage(), AuthStage::Open);
 }
 

@@ -118,7 +118,7 @@ fn u35_the_banner_comes_once_and_before_the_first_answer() {
     assert_eq!(door.decide(Verdict::Reject), Ok(()));
     assert!(door.answers().is_empty());
     door.out.room = 1;
-    door.server.settle(&mut door.out);
+    door.server.write_owed(&mut door.out);
     assert_eq!(door.answers(), [&b"\x35\0\0\0\x0dbe kind\r\n[31m\0\0\0\0"[..], FAILURE]);
     assert_eq!(door.reply(&password(b"alice", b"x"), Verdict::Reject), Ok(FAILURE.to_vec()));
 }
@@ -128,7 +128,7 @@ fn a_banner_is_shown_while_the_first_attempt_is_being_decided() {
     let mut door = Door::with(Settings { banner: Some(Banner::new("hi")), ..Settings::default() });
     door.question(&none(b"alice"));
     assert_eq!(door.answers(), [b"\x35\0\0\0\x02hi\0\0\0\0"]);
-    assert!(door.server.waits() && !door.server.owes());
+    assert!(door.server.has_open_question() && !door.server.owes());
 }
 
 #[test]
@@ -136,11 +136,11 @@ fn nothing_is_written_without_room() {
     let mut door = Door::new(Settings::default());
     door.out.room = 0;
     assert_eq!(door.give(&service(b"ssh-userauth")), Ok(Step::Nothing));
-    assert!(door.server.owes() && door.server.waits());
+    assert!(door.server.owes() && door.server.has_open_question());
     assert!(door.answers().is_empty());
     door.out.room = 1;
-    door.server.settle(&mut door.out);
+    door.server.write_owed(&mut door.out);
     assert_eq!(door.answers().len(), 1);
-    door.server.settle(&mut door.out);
+    door.server.write_owed(&mut door.out);
     assert!(door.answers().is_empty());
 }

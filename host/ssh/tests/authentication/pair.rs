@@ -40,14 +40,14 @@ impl Pair {
     fn drive(&mut self) -> Result<(), Error> {
         while self.client.owes() || self.server.owes() {
             let mut out = Sent::new();
-            self.client.settle(&mut out);
+            self.client.write_owed(&mut out);
             for payload in out.payloads {
                 if self.server.handle(&payload, SESSION)? == Step::Attempt {
                     self.judge()?;
                 }
             }
             let mut out = Sent::new();
-            self.server.settle(&mut out);
+            self.server.write_owed(&mut out);
             for payload in out.payloads {
                 match self.client.handle(&payload, SESSION)? {
                     Step::Nothing => {}
@@ -203,10 +203,10 @@ fn asking(blob: Option<&[u8]>) -> ClientAuth {
     if let Some(blob) = blob {
         client.authenticate(with_key(blob, true));
     }
-    client.settle(&mut Sent::new());
+    client.write_owed(&mut Sent::new());
     let accept = encode(&TransportMessage::ServiceAccept { service: b"ssh-userauth" });
     assert_eq!(client.handle(&accept, SESSION), Ok(Step::Nothing));
-    client.settle(&mut Sent::new());
+    client.write_owed(&mut Sent::new());
     client
 }
 
@@ -245,7 +245,7 @@ fn a_client_refuses_another_service_and_a_second_accept() {
         "before it was asked for"
     );
     let mut client = ClientAuth::new(b"alice");
-    client.settle(&mut Sent::new());
+    client.write_owed(&mut Sent::new());
     assert_eq!(client.handle(&accept(b"ssh-connection"), SESSION), Err(Error::Peer(Violation::Service)));
     let mut client = asking(None);
     assert_eq!(client.handle(&accept(b"ssh-userauth"), SESSION), Err(Error::Peer(Violation::Unexpected { number: 6 })));

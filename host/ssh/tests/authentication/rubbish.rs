@@ -33,7 +33,7 @@ fn answers() -> Vec<Vec<u8>> {
 fn asking() -> ClientAuth {
     let mut client = ClientAuth::new(b"a");
     client.authenticate(ClientCredential::Key { algorithm: "ssh-ed25519", blob: b"key", ask: true });
-    client.settle(&mut Sent::new());
+    client.write_owed(&mut Sent::new());
     client
 }
 
@@ -51,7 +51,7 @@ fn every_message_cut_anywhere_is_an_error_to_either_side() {
             assert!(asking().handle(&payload[..length], SESSION).is_err());
             let mut client = asking();
             assert_eq!(client.handle(&accept, SESSION), Ok(Step::Nothing));
-            client.settle(&mut Sent::new());
+            client.write_owed(&mut Sent::new());
             assert!(client.handle(&payload[..length], SESSION).is_err(), "{length} bytes of {payload:02x?}");
         }
     }
@@ -85,7 +85,7 @@ proptest! {
                     break;
                 }
             }
-            prop_assert!(!door.server.waits());
+            prop_assert!(!door.server.has_open_question());
         }
         prop_assert_ne!(door.server.stage(), AuthStage::Open);
         prop_assert_eq!(door.server.user(), None);
@@ -120,7 +120,7 @@ proptest! {
             }
             client.signed(b"signature");
             client.authenticate(ClientCredential::Password(b"x"));
-            client.settle(&mut Sent::new());
+            client.write_owed(&mut Sent::new());
         }
     }
 }

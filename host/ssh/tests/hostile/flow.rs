@@ -306,7 +306,7 @@ fn reading_resumes_when_the_output_has_been_sent() {
     raw.side.sent(output);
     assert!(raw.side.can_write());
     assert_eq!(raw.side.receive(raw.now, |_| {}), Ok(Progress::Done));
-    raw.side.settle(raw.now).expect("no end");
+    raw.side.write_owed(raw.now).expect("no end");
     assert!(raw.side.wants_input());
     raw.hear();
     assert_eq!(raw.replies().iter().filter(|reply| reply[0] == 82).count(), came);

@@ -177,7 +177,7 @@ fn only_disconnect_is_sent_after_a_failed_key_exchange() {
         let (mut raw, _) = Raw::awaiting_reply(&setup);
         raw.send(&encode(&KexMessage::EcdhReply { host_key: b"", share: b"", signature: b"" }));
         assert_eq!(raw.disconnect_reason(), Some(Reason::KeyExchangeFailed as u32));
-        assert_eq!(raw.side.settle(raw.now), Ok(()));
+        assert_eq!(raw.side.write_owed(raw.now), Ok(()));
         assert!(raw.side.output().is_empty());
         // Nor in a later one, where keys exist.
         for untrusted in [false, true] {
@@ -188,7 +188,7 @@ fn only_disconnect_is_sent_after_a_failed_key_exchange() {
             assert_eq!(raw.disconnect_reason(), Some(if untrusted { 3 } else { 2 }));
             assert_eq!(raw.side.write(FIRST, Stream::Data, b"still here?"), 0);
             raw.side.exit(FIRST, Exit::Status(0));
-            assert_eq!(raw.side.settle(raw.now), Ok(()));
+            assert_eq!(raw.side.write_owed(raw.now), Ok(()));
             assert!(raw.side.output().is_empty());
             assert!(raw.side.receive(raw.now, |_| panic!("an event after the end")).is_ok());
         }

@@ -87,7 +87,7 @@ fn reading_continues_while_there_is_room_for_owed_answers() {
         raw.side.filled(piece.len());
     }
     while raw.side.receive(raw.now, |_| {}) == Ok(Progress::More) {}
-    raw.side.settle(raw.now).unwrap();
+    raw.side.write_owed(raw.now).unwrap();
     raw.hear();
     assert_eq!(raw.replies().len(), 300, "and not one byte more has come");
 }

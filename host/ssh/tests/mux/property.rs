@@ -199,7 +199,7 @@ impl Half {
     /// A turn of the transport: written messages are sent, and there is room again.
     fn turn(&mut self) {
         self.out.room = self.room;
-        self.mux.settle(&mut self.out);
+        self.mux.write_owed(&mut self.out);
         for payload in self.out.payloads.drain(..) {
             let closes = payload[0] == 97;
             let channel = payload.get(1..5).map(<[u8]>::to_vec);

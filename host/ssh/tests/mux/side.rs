@@ -92,7 +92,7 @@ impl Side {
 
     /// Settles and returns what was put since the last time.
     pub(crate) fn says(&mut self) -> Vec<String> {
-        self.mux.settle(&mut self.out);
+        self.mux.write_owed(&mut self.out);
         self.said()
     }
 

@@ -408,7 +408,7 @@ fn try_turn<A: Role>(side: &mut Connection<A>, application: &mut Application, no
             application.carry_out(side, channel, command);
         }
         let asked = A::answer(side, application)?;
-        side.settle(now)?;
+        side.write_owed(now)?;
         if !asked && progress == Progress::Done {
             return Ok(());
         }

@@ -15,14 +15,14 @@ pub(super) struct OwnRequest {
 
 /// Our requests: all global ones, or all of one channel.
 #[derive(Debug, Default)]
-pub(super) struct Asks {
+pub(super) struct OwnRequests {
     /// Not sent yet.
     waiting: VecDeque<OwnRequest>,
     /// Sent and unanswered.
     unanswered: usize,
 }
 
-impl Asks {
+impl OwnRequests {
     /// The most requests that wait to be sent. Our limit: they wait for a key exchange at most, and no caller makes
     /// more in that time.
     const MOST: usize = 16;
