@@ -9,6 +9,7 @@ mod folders;
 mod homonyms;
 mod log_lines;
 mod modules;
+mod paths;
 mod rows;
 mod source;
 mod spawns;

@@ -42,7 +42,7 @@ pub trait Machine {
     /// Whether no further payload may be read now, because a question is open or its answer has not been written yet.
     ///
     /// This keeps the answers in the order of the requests. What a client sent behind its last request (which RFC 4252
-    /// §5.1 allows) is read after SUCCESS only. A side that waits must be able to write_owed, so it starts no key exchange
+    /// §5.1 allows) is read after SUCCESS only. A side that waits must be able to write, so it starts no key exchange
     /// of its own before the stage is [`AuthStage::Open`].
     fn has_open_question(&self) -> bool;
 }

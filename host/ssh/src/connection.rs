@@ -1,11 +1,11 @@
 //! One connection: a transport (RFC 4253), an authentication (RFC 4252) and a multiplexer (RFC 4254), put together.
 //!
-//! The methods are of four kinds. **Queries** read state. **Input** takes bytes and time. **Commands** carry decisions of
-//! the application; a command for a channel that no longer exists is ignored. **Output** gives the bytes to send.
+//! The methods are of four kinds. **Queries** read state. **Input** takes bytes and time. **Commands** carry decisions
+//! of the application; a command for a channel that no longer exists is ignored. **Output** gives the bytes to send.
 //!
-//! [`receive`](Connection::receive) passes each event by reference to a closure, which cannot access the connection. What
-//! the application cannot answer inside the closure stays as a *question*: no further packet is handled until it is
-//! answered.
+//! [`receive`](Connection::receive) passes each event by reference to a closure, which cannot access the connection.
+//! What the application cannot answer inside the closure stays as a *question*: no further packet is handled until it
+//! is answered.
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -1,9 +1,9 @@
 //! RFC 4254, the connection protocol: many channels over one connection.
 //!
-//! The mux turns payloads numbered 80 to 127 into events for its owner, and the owner's commands into messages. It knows
-//! neither transport nor keys: payloads come in by [`Mux::handle`], messages go out into an [`Output`] when that has
-//! room. Until then they are *owed*: the mux keeps what is needed to write them, never data. Received data is lent to
-//! the owner at once, and data to send stays with the owner until window, packet limit and output all have room.
+//! The mux turns payloads numbered 80 to 127 into events for its owner, and the owner's commands into messages. It
+//! knows neither transport nor keys: payloads come in by [`Mux::handle`], messages go out into an [`Output`] when that
+//! has room. Until then they are *owed*: the mux keeps what is needed to write them, never data. Received data is lent
+//! to the owner at once, and data to send stays with the owner until window, packet limit and output all have room.
 //!
 //! Reading order: [`Event`], the methods of [`Mux`], `mux/channel.rs`, `mux/window.rs`.
 //!
@@ -169,8 +169,8 @@ impl Mux {
 
 /// In: payloads.
 impl Mux {
-    /// Handles one payload, numbered 80 to 127, and lends its meaning to the owner. Call [`write_owed`](Mux::write_owed)
-    /// between payloads: more than 1,024 unsent refusals end the connection.
+    /// Handles one payload, numbered 80 to 127, and lends the event to the owner. Call
+    /// [`write_owed`](Mux::write_owed) between payloads: more than 1,024 unsent refusals end the connection.
     ///
     /// # Errors
     /// The peer broke a rule that concerns the whole connection, which is over.
