@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use std::{env, fs};
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufWriter, DuplexStream, duplex};
 use tokio::time::timeout;
 use whelk::config::{Config, Overrides};
 use whelk::connection::driver;
@@ -140,10 +140,33 @@ impl PipeClient {
         }
         assert!(echoed == data, "{} bytes that differ", data.len());
     }
+
+    /// Reads until the other end closes, and expects a DISCONNECT of a server that stops.
+    async fn expect_disconnect(&mut self) {
+        let mut rest = Vec::new();
+        self.pipe.read_to_end(&mut rest).await.unwrap();
+        self.client.input()[..rest.len()].copy_from_slice(&rest);
+        self.client.filled(rest.len());
+        let ended = self.client.receive(Instant::now(), |_| {});
+        let reason = whelk_ssh::error::Reason::ByApplication as u32;
+        assert!(
+            matches!(&ended, Err(whelk_ssh::error::Error::Disconnected { reason: said, .. }) if *said == reason),
+            "{ended:?}"
+        );
+    }
 }
 
 /// Serves one connection over a pipe in memory, as another user of the library would, while `visit` lasts.
 async fn serve<V: Future<Output = ()>>(visit: impl FnOnce(PipeClient, Stopper) -> V) {
+    serve_over(|pipe| pipe, visit).await;
+}
+
+/// The same over the stream that `wrap` makes of the server's end of the pipe.
+async fn serve_over<S, V>(wrap: impl FnOnce(DuplexStream) -> S, visit: impl FnOnce(PipeClient, Stopper) -> V)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+    V: Future<Output = ()>,
+{
     let folder = tempfile::tempdir().unwrap();
     let plugins = folder.path().join("plugins");
     fs::create_dir(&plugins).unwrap();
@@ -160,7 +183,7 @@ async fn serve<V: Future<Output = ()>>(visit: impl FnOnce(PipeClient, Stopper) -
     reload.prepared().await;
     let (ours, theirs) = duplex(PIPE);
     let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let connection = driver::run(Polled::new(theirs), peer, Permit::unlisted(1), gateway);
+    let connection = driver::run(Polled::new(wrap(theirs)), peer, Permit::unlisted(1), gateway);
     let visit = visit(PipeClient::new(ours), stopper);
     timeout(TIMEOUT, async { tokio::join!(connection, visit) }).await.unwrap();
     drop(reload);
@@ -192,16 +215,23 @@ async fn a_stop_of_the_server_ends_a_connection_over_a_pipe_with_disconnect() {
         assert_eq!(client.next().await.unwrap(), Told::ExitStatus(0));
         assert_eq!(client.next().await.unwrap(), Told::Closed(channel));
         stopper.stop();
-        let mut rest = Vec::new();
-        client.pipe.read_to_end(&mut rest).await.unwrap();
-        client.client.input()[..rest.len()].copy_from_slice(&rest);
-        client.client.filled(rest.len());
-        let ended = client.client.receive(Instant::now(), |_| {});
-        let reason = whelk_ssh::error::Reason::ByApplication as u32;
-        assert!(
-            matches!(&ended, Err(whelk_ssh::error::Error::Disconnected { reason: said, .. }) if *said == reason),
-            "{ended:?}"
-        );
+        client.expect_disconnect().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_stream_that_buffers_is_flushed_before_each_wait_and_before_the_end() {
+    serve_over(BufWriter::new, async |mut client, stopper| {
+        let channel = client.shell().await;
+        for size in [1, 100, 16_000] {
+            client.echo(channel, &vec![b'x'; size]).await;
+        }
+        client.client.send_eof(channel);
+        assert_eq!(client.next().await.unwrap(), Told::ExitStatus(0));
+        assert_eq!(client.next().await.unwrap(), Told::Closed(channel));
+        stopper.stop();
+        client.expect_disconnect().await;
     })
     .await;
 }

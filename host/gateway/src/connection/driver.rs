@@ -273,7 +273,7 @@ impl<S: ByteStream> Driver<S> {
         }
     }
 
-    /// Moves bytes from the protocol to the stream, as many as it takes.
+    /// Moves bytes from the protocol to the stream, as many as it takes, and lets the stream pass on what it buffers.
     fn write(&mut self) -> Result<(), End> {
         while !self.connection.output().is_empty() {
             match self.stream.try_write(self.connection.output()) {
@@ -290,7 +290,11 @@ impl<S: ByteStream> Driver<S> {
                 Err(error) => return Err(End::Lost(error)),
             }
         }
-        self.write_blocked = false;
+        match self.stream.try_flush() {
+            Ok(()) => self.write_blocked = false,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.write_blocked = true,
+            Err(error) => return Err(End::Lost(error)),
+        }
         Ok(())
     }
 
@@ -469,7 +473,7 @@ impl<S: ByteStream> Driver<S> {
             self.connection.disconnect(&error);
             if let End::TakenBack = end {
                 // The new connection needs the file of the socket, so this one does not wait until the client has read.
-                let _ = self.stream.try_write(self.connection.output());
+                let _ = self.stream.try_write(self.connection.output()).and_then(|_| self.stream.try_flush());
                 return;
             }
             // An error means that the peer has gone.
@@ -489,6 +493,8 @@ impl<S: ByteStream> Driver<S> {
                 }
             }
         }
+        // The shutdown of a stream that buffers, such as standard output, may not include a flush.
+        self.stream.flush().await?;
         self.stream.shutdown().await?;
         // On the heap: an array would be part of every connection's task from its start.
         let mut unread = vec![0; 4096];

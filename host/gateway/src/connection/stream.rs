@@ -36,6 +36,15 @@ pub trait ByteStream: AsyncRead + AsyncWrite + Unpin + Send {
     /// [`io::ErrorKind::WouldBlock`] if nothing fits, or the stream's error.
     fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize>;
 
+    /// Passes on what the stream has buffered of the bytes that were written, without waiting. Does nothing for a stream
+    /// that buffers nothing itself, such as a socket.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::WouldBlock`] if some bytes are still buffered, or the stream's error.
+    fn try_flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
     /// Waits until one of `events` may have come; it may also return early. Cancel safe.
     ///
     /// # Errors

@@ -20,6 +20,8 @@ pub struct Polled<S> {
     stream: S,
     reading: Direction,
     writing: Direction,
+    /// Whether bytes were written since the last complete flush: the stream may buffer them.
+    is_unflushed: bool,
 }
 
 /// What is known of one direction.
@@ -66,7 +68,7 @@ impl Direction {
 impl<S> Polled<S> {
     /// `stream` as one that can carry a connection.
     pub fn new(stream: S) -> Polled<S> {
-        Polled { stream, reading: Direction::default(), writing: Direction::default() }
+        Polled { stream, reading: Direction::default(), writing: Direction::default(), is_unflushed: false }
     }
 }
 
@@ -82,7 +84,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> ByteStream for Polled<S> {
 
     fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let stream = Pin::new(&mut self.stream);
-        self.writing.attempt(|context| stream.poll_write(context, bytes))
+        let count = self.writing.attempt(|context| stream.poll_write(context, bytes))?;
+        self.is_unflushed = true;
+        Ok(count)
+    }
+
+    fn try_flush(&mut self) -> io::Result<()> {
+        if self.is_unflushed {
+            let stream = Pin::new(&mut self.stream);
+            self.writing.attempt(|context| stream.poll_flush(context))?;
+            self.is_unflushed = false;
+        }
+        Ok(())
     }
 
     async fn ready(&mut self, events: Events) -> io::Result<()> {
@@ -118,7 +131,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Polled<S> {
 mod tests {
     use std::pin::pin;
 
-    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, BufWriter, DuplexStream, duplex};
 
     use super::*;
 
@@ -130,7 +143,7 @@ mod tests {
     }
 
     /// Whether waiting ends at once.
-    fn is_ready(stream: &mut Polled<DuplexStream>, events: Events) -> bool {
+    fn is_ready(stream: &mut impl ByteStream, events: Events) -> bool {
         pin!(stream.ready(events)).poll(&mut Context::from_waker(Waker::noop())).is_ready()
     }
 
@@ -159,5 +172,20 @@ mod tests {
         other.read_exact(&mut [0; 4]).await.unwrap();
         stream.ready(WRITE).await.unwrap();
         assert_eq!(stream.try_write(b"o").unwrap(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_flush_passes_on_what_the_stream_has_buffered_and_waits_until_there_is_room() {
+        let (mut other, stream) = duplex(4);
+        let mut stream: Polled<BufWriter<DuplexStream>> = Polled::new(BufWriter::new(stream));
+        assert_eq!(stream.try_write(b"hello").unwrap(), 5);
+        assert!(would_block(&stream.try_flush()), "the pipe has room for four bytes");
+        assert!(!is_ready(&mut stream, WRITE));
+        let mut space = [0; 5];
+        other.read_exact(&mut space[..4]).await.unwrap();
+        stream.ready(WRITE).await.unwrap();
+        stream.try_flush().unwrap();
+        other.read_exact(&mut space[4..]).await.unwrap();
+        assert_eq!(&space, b"hello");
     }
 }
