@@ -1,4 +1,4 @@
-//! The command `whelk` and its verbs. One file a verb.
+//! The command `whelk`: its verbs, and their output.
 //!
 //! Exit status: 0 success, 1 a failure while running, 2 an invalid command line or configuration, or another problem
 //! that the operator must fix before a start can succeed.

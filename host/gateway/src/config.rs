@@ -37,7 +37,7 @@ pub use sections::listen::parse_address;
 use sections::plugins::Plugins;
 use sections::tenants::{Around, TenantConfigs};
 pub use sections::tenants::{DEFAULT_TENANT, TenantConfig, check_tenant_name};
-pub use sections::users::{Door, LONGEST_NAME, User};
+pub use sections::users::{Authentication, LONGEST_NAME, User};
 
 use crate::state::State;
 use crate::state::strict_modes::Writers;
@@ -65,7 +65,7 @@ pub struct Config {
     /// The environment variables that a client may set.
     pub environment_names: EnvironmentNames,
     /// Who may log in.
-    pub entrance: Entrance,
+    pub login_policy: LoginPolicy,
     /// The tenants, by their exact names: at least [`DEFAULT_TENANT`]. Empty in the demonstration, where each plugin is
     /// a tenant of its own.
     pub tenants: BTreeMap<String, TenantConfig>,
@@ -79,7 +79,7 @@ pub struct Config {
 
 /// Who may log in.
 #[derive(Clone, Debug)]
-pub enum Entrance {
+pub enum LoginPolicy {
     /// Anybody, from this machine only. The user name selects the plugin.
     Demonstration,
     /// These users, by their exact names.
@@ -132,7 +132,7 @@ impl Config {
                 state,
                 banner: Some(format!("{DEMONSTRATION}\n")),
                 environment_names: EnvironmentNames::default(),
-                entrance: Entrance::Demonstration,
+                login_policy: LoginPolicy::Demonstration,
                 tenants: BTreeMap::new(),
                 algorithms: Preferences::default(),
                 limits: demonstration_limits(),
@@ -153,7 +153,7 @@ impl Config {
             let routed = tenant.routes.all().map(|(_, _, plugin)| plugin);
             named.extend(tenant.plugin.as_deref().into_iter().chain(routed).map(|plugin| (name.as_str(), plugin)));
         }
-        if let Entrance::Users(users) = &self.entrance {
+        if let LoginPolicy::Users(users) = &self.login_policy {
             named.extend(users.values().map(|user| (user.tenant.as_str(), user.plugin.as_str())));
         }
         named
@@ -224,10 +224,10 @@ fn read(mut top: Section<'_>, overrides: &Overrides, findings: &mut Findings) ->
         findings,
     );
     top.finish(findings);
-    let entrance = Entrance::Users(users?);
+    let login_policy = LoginPolicy::Users(users?);
     let (state, algorithms, limits) = (state?, algorithms?, limits?);
     let notes = Vec::new();
-    Some(Config { listen, plugins, state, banner, environment_names, entrance, tenants, algorithms, limits, notes })
+    Some(Config { listen, plugins, state, banner, environment_names, login_policy, tenants, algorithms, limits, notes })
 }
 
 /// The program's folders, as far as they are known.

@@ -4,9 +4,10 @@
 //! |---|---|
 //! | [`driver`] | the task: turns, waits and deadlines; the end of a connection |
 //! | [`stream`] | the byte stream that carries the connection: TCP, or anything that reads and writes |
-//! | `bridge` | the one place where SSH meets WebAssembly, in both directions |
+//! | `bridge` | translates between SSH and sessions, in both directions |
 //! | `channels`, `ready` | the connection's channels, and which of them sends next |
-//! | `login` | attempts to log in, one at a time, and what the log says about them |
+//! | `login` | attempts to log in, from the packet to the decision, and what the log says about them |
+//! | `large_packets` | memory for a packet above `packet_before_login` |
 //! | `acknowledgement`, `keepalive` | when to acknowledge what was read; whether a silent peer is still there |
 //! | `end` | why a connection is over |
 //!
@@ -22,8 +23,8 @@
 //!
 //!  guest  ──copy──────► Outbox                waits here while the client's window is empty
 //!  ═══════ session's task │ connection's task ═══════
-//!                       ready, channels       the channel is woken, and waits for its turn
-//!         ──copy──────► Transport.output      bridge/outbound: into the packet in which it is encrypted
+//!                       ready, channels       the channel is woken, and queued
+//!         ──copy──────► Transport.output      bridge/outbound  send_channel: into the packet in which it is encrypted
 //!  stream ◄─try_write── Transport.output      one write for all packets of a turn
 //! ```
 //!
@@ -36,6 +37,7 @@ pub(crate) mod channels;
 pub mod driver;
 pub(crate) mod end;
 pub(crate) mod keepalive;
+pub(crate) mod large_packets;
 pub(crate) mod login;
 pub(crate) mod ready;
 pub mod stream;

@@ -7,17 +7,17 @@
 //!
 //! | module | what it owns |
 //! |---|---|
-//! | [`cli`] | the command line: one file a verb, and the output of verbs |
+//! | [`cli`] | the command line: the verbs, and their output |
 //! | [`config`] | the configuration: read once, checked as a whole; every limit; the reference |
 //! | [`credential`] | password hashes and lists of public keys, as an operator writes them |
 //! | `os_limits` | the operating system's limits of this process: open files, memory, mappings, core dumps |
 //! | [`state`] | files on disk: the state folder, plugin files, and who may change them (strict modes) |
 //! | [`server`] | what all connections share, and the table of them; listening, the control socket, signals, draining |
 //! | `source` | the source of a connection: the unit in which clients are counted |
-//! | [`connection`] | one connection: the driver between socket and protocol, its channels, the bridge to sessions |
-//! | [`auth`] | who may log in, and as which user |
+//! | [`connection`] | one connection: driver, protocol, channels and the bridge to sessions; the path of a byte |
+//! | [`auth`] | who may log in, and as which user; the way of a login is in `connection/login.rs` |
 //! | [`tenant`] | tenants: plugin names, routes, grants, and how many sessions a user may have |
-//! | [`plugins`] | the plugin folders: watched, loaded, replaced and removed while the server runs |
+//! | [`plugins`] | the plugin folders: watched, loaded, replaced and removed while the server runs; the way of a file |
 //! | [`observe`] | the events, each a typed value, and the log that they are written to |
 
 pub mod auth;

@@ -8,7 +8,7 @@ use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpabl
 use whelk_runtime::limits::count;
 
 use crate::config::derived;
-use crate::config::{self, Config, Door, Entrance, Limits};
+use crate::config::{self, Authentication, Config, Limits, LoginPolicy};
 use crate::observe::event::{ServerEvent, emit};
 use crate::state::strict_modes;
 
@@ -269,10 +269,10 @@ pub(crate) fn shortages(config: &Config) -> Vec<Shortage> {
 
 /// A password hash that takes more memory than `has`, which all of them share.
 fn hashing_shortage(config: &Config, has: usize) -> Option<Shortage> {
-    let Entrance::Users(users) = &config.entrance else { return None };
-    let memory = |user: &config::User| match &user.door {
-        Door::Credentials { password: Some(hash), .. } => Some(hash.memory()),
-        Door::Credentials { password: None, .. } | Door::Open => None,
+    let LoginPolicy::Users(users) = &config.login_policy else { return None };
+    let memory = |user: &config::User| match &user.authentication {
+        Authentication::Required { password: Some(hash), .. } => Some(hash.memory()),
+        Authentication::Required { password: None, .. } | Authentication::NotRequired => None,
     };
     let (needs, name) = users.iter().filter_map(|(name, user)| Some((memory(user)?, name))).max()?;
     let change = format!(
@@ -311,10 +311,10 @@ impl Files {
         let grants = |tenant: &&config::TenantConfig| tenant.grants.opens_files();
         let granted =
             config.tenants.values().filter(grants).map(|tenant| u64::from(tenant.limits.plugins.tenant_open_files));
-        let (tenants, plugins) = match config.entrance {
-            Entrance::Users(_) => (config.tenants.len() as u64, granted.sum()),
+        let (tenants, plugins) = match config.login_policy {
+            LoginPolicy::Users(_) => (config.tenants.len() as u64, granted.sum()),
             // Each plugin is a tenant, and their number is unknown.
-            Entrance::Demonstration => {
+            LoginPolicy::Demonstration => {
                 (DEMONSTRATED, DEMONSTRATED * u64::from(config.limits.plugins.tenant_open_files))
             }
         };
@@ -406,7 +406,7 @@ mod tests {
         let overrides = Overrides { plugins: Some(folder.path().to_owned()), ..Overrides::default() };
         Config {
             tenants: tenants.into_iter().map(|(name, grants)| (name.to_owned(), tenant(grants))).collect(),
-            entrance: Entrance::Users(BTreeMap::new()),
+            login_policy: LoginPolicy::Users(BTreeMap::new()),
             limits,
             ..Config::demonstration(&overrides).unwrap()
         }
@@ -478,10 +478,11 @@ mod tests {
     fn a_hash_above_the_memory_of_all_is_reported_with_its_user() {
         let hash = "$argon2id$v=19$m=19456,t=2,p=1$S2aaE/TDH5padCF7ghv7mQ$zTtmCdY6SFbI2apkX35/ITFUAXb78e7qQvuvwf9UZLs";
         let password = Some(crate::credential::PasswordHash::parse(hash).unwrap());
-        let door = Door::Credentials { password, keys: Vec::new() };
-        let alice = config::User { tenant: "a".to_owned(), plugin: "echo".to_owned(), own_plugin: true, door };
-        let entrance = Entrance::Users(BTreeMap::from([("alice".to_owned(), alice)]));
-        let config = Config { entrance, ..config(Limits::default()) };
+        let authentication = Authentication::Required { password, keys: Vec::new() };
+        let alice =
+            config::User { tenant: "a".to_owned(), plugin: "echo".to_owned(), own_plugin: true, authentication };
+        let login_policy = LoginPolicy::Users(BTreeMap::from([("alice".to_owned(), alice)]));
+        let config = Config { login_policy, ..config(Limits::default()) };
         assert_eq!(hashing_shortage(&config, 19_456 << 10), None);
         let told = hashing_shortage(&config, (19_456 << 10) - 1).unwrap().to_string();
         assert!(told.contains("19922944") && told.contains("\"alice\"") && told.contains("hashing_memory"), "{told}");

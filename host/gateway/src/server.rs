@@ -1,4 +1,15 @@
-//! The server: what all connections share, how it listens, how it is asked and how it stops.
+//! The server: everything that is there once for all connections.
+//!
+//! | module | what it owns |
+//! |---|---|
+//! | [`gateway`] | the state that all connections share, made from a configuration |
+//! | [`listener`] | the listening sockets; which connections are served, wait, are refused or evicted |
+//! | [`connection_table`] | every connection and session, for the control socket, and the requests to end them |
+//! | [`control`] | the control socket, on which `whelk` asks the running server |
+//! | [`drain`] | the phases of a shutdown |
+//! | [`signals`] | what SIGTERM, SIGINT, SIGHUP and others do |
+//! | [`heap_trim`] | gives free heap back to the system after many sessions have ended |
+//! | `socket` | options of TCP sockets |
 
 pub mod connection_table;
 pub mod control;

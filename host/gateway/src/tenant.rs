@@ -7,7 +7,7 @@
 //! Of connections and users only their numbers are known here.
 
 pub(crate) mod grants;
-pub(crate) mod large_packets;
+pub(crate) mod input_budget;
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -24,7 +24,7 @@ use crate::config::{self, Grants, Limits, check_tenant_name};
 use crate::observe::escape::escape;
 use crate::observe::event::{PluginEvent, emit};
 use crate::tenant::grants::Granter;
-use crate::tenant::large_packets::InputBudget;
+use crate::tenant::input_budget::InputBudget;
 
 /// One tenant.
 pub struct Tenant {
@@ -34,21 +34,21 @@ pub struct Tenant {
     /// The contents of its own plugin folder, if it has one.
     own: Option<Arc<Registry>>,
     operators: Arc<Registry>,
-    turns: Turns,
+    busy_permits: BusyPermits,
     input: Arc<InputBudget>,
 }
 
-/// How many connections of one tenant may have more to do than one turn at the same time: as many as there are workers.
-/// The others queue, where they delay only their own tenant.
-type Turns = Arc<Semaphore>;
+/// Permits for the connections of one tenant that have more to do than one turn: as many as there are worker threads.
+/// The other connections queue, where they delay only their own tenant.
+type BusyPermits = Arc<Semaphore>;
 
 /// All tenants.
 pub struct Tenants {
     known: Known,
     /// How many sessions each user has ...
-    users: Arc<Users>,
+    sessions_per_user: Arc<Users>,
     /// ... and how many connections.
-    entered: Arc<Users>,
+    connections_per_user: Arc<Users>,
 }
 
 enum Known {
@@ -74,19 +74,20 @@ struct Demonstration {
 struct Users(Mutex<HashMap<String, Count>>);
 
 struct Count {
-    places: u32,
+    /// Permits that exist.
+    held: u32,
     /// The limit was reached: logged once, and again after the user had fewer.
     throttle: Throttle,
 }
 
 impl Default for Count {
     fn default() -> Count {
-        Count { places: 0, throttle: Throttle::first(1) }
+        Count { held: 0, throttle: Throttle::first(1) }
     }
 }
 
-/// The slot of one session or connection of a user. Dropping it frees the slot.
-pub(crate) struct Seat {
+/// Counts one session or connection of a user, until it is dropped.
+pub(crate) struct UserPermit {
     users: Arc<Users>,
     user: String,
 }
@@ -179,13 +180,17 @@ impl Tenants {
                 routes: tenant.routes.clone(),
                 own: own.get(name).cloned(),
                 operators: Arc::clone(operators),
-                turns: turns(),
+                busy_permits: busy_permits(),
                 input: InputBudget::new(tenant.limits.plugins.tenant_input),
             };
             known.insert(name.clone(), Arc::new(tenant));
         }
         if refused.is_empty() {
-            Ok(Tenants { known: Known::Configured(known), users: Arc::default(), entered: Arc::default() })
+            Ok(Tenants {
+                known: Known::Configured(known),
+                sessions_per_user: Arc::default(),
+                connections_per_user: Arc::default(),
+            })
         } else {
             Err(refused.join("\n"))
         }
@@ -207,7 +212,7 @@ impl Tenants {
             made: Mutex::default(),
         };
         let known = Known::Demonstration(Box::new(demonstration));
-        Tenants { known, users: Arc::default(), entered: Arc::default() }
+        Tenants { known, sessions_per_user: Arc::default(), connections_per_user: Arc::default() }
     }
 
     /// The tenant of exactly this name. In the demonstration it is made if there is a plugin of this name.
@@ -242,11 +247,11 @@ impl Tenants {
         }
     }
 
-    /// Those of a tenant that has been made. In the demonstration that is never so early: tenants there are not
-    /// isolated from each other.
-    pub(crate) fn turns(&self, tenant: &str) -> Option<Turns> {
+    /// The busy permits of a configured tenant. None in the demonstration, whose tenants are not isolated from each
+    /// other.
+    pub(crate) fn busy_permits(&self, tenant: &str) -> Option<BusyPermits> {
         match &self.known {
-            Known::Configured(tenants) => tenants.get(tenant).map(|tenant| Arc::clone(&tenant.turns)),
+            Known::Configured(tenants) => tenants.get(tenant).map(|tenant| Arc::clone(&tenant.busy_permits)),
             Known::Demonstration(_) => None,
         }
     }
@@ -259,14 +264,14 @@ impl Tenants {
         }
     }
 
-    /// Takes the slot of one more session of a user.
-    pub(crate) fn seat(&self, user: &str, most: u32) -> Result<Seat, Crowded> {
-        self.users.seat(user, most)
+    /// Acquires the permit for one more session of a user.
+    pub(crate) fn acquire_session(&self, user: &str, most: u32) -> Result<UserPermit, Crowded> {
+        self.sessions_per_user.acquire(user, most)
     }
 
-    /// Takes the slot of one more connection of a user who has just logged in.
-    pub(crate) fn acquire_connection(&self, user: &str, most: u32) -> Result<Seat, Crowded> {
-        self.entered.seat(user, most)
+    /// Acquires the permit for one more connection of a user who has just logged in.
+    pub(crate) fn acquire_connection(&self, user: &str, most: u32) -> Result<UserPermit, Crowded> {
+        self.connections_per_user.acquire(user, most)
     }
 
     /// Logs each plugin that a tenant names although it needs more than the tenant is granted: its sessions are
@@ -299,7 +304,7 @@ fn first(found: impl IntoIterator<Item = Lookup>) -> Lookup {
     result
 }
 
-fn turns() -> Turns {
+fn busy_permits() -> BusyPermits {
     let workers = Handle::try_current().map_or(1, |runtime| runtime.metrics().num_workers());
     Arc::new(Semaphore::new(workers))
 }
@@ -341,7 +346,7 @@ impl Demonstration {
             routes: Routes::default(),
             own: None,
             operators: Arc::clone(&self.plugins),
-            turns: turns(),
+            busy_permits: busy_permits(),
             input: Arc::clone(&self.input),
         })
     }
@@ -354,25 +359,25 @@ fn demonstration_grants(name: &str) -> Grants {
 }
 
 impl Users {
-    fn seat(self: &Arc<Users>, user: &str, most: u32) -> Result<Seat, Crowded> {
+    fn acquire(self: &Arc<Users>, user: &str, most: u32) -> Result<UserPermit, Crowded> {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let count = counts.entry(user.to_owned()).or_default();
-        if count.places >= most {
+        if count.held >= most {
             return Err(Crowded { is_news: count.throttle.allow(Instant::now()).is_some() });
         }
-        count.places += 1;
-        Ok(Seat { users: Arc::clone(self), user: user.to_owned() })
+        count.held += 1;
+        Ok(UserPermit { users: Arc::clone(self), user: user.to_owned() })
     }
 }
 
-impl Drop for Seat {
+impl Drop for UserPermit {
     fn drop(&mut self) {
         let mut counts = self.users.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Entry::Occupied(mut entry) = counts.entry(std::mem::take(&mut self.user)) else { return };
         let count = entry.get_mut();
-        count.places = count.places.saturating_sub(1);
+        count.held = count.held.saturating_sub(1);
         count.throttle = Throttle::first(1);
-        if count.places == 0 {
+        if count.held == 0 {
             entry.remove();
         }
     }
@@ -387,15 +392,15 @@ mod tests {
     #[test]
     fn a_user_at_the_limit_waits_for_an_ended_session_and_others_do_not() {
         let users = Arc::new(Users::default());
-        let first = users.seat("alice", 2).unwrap();
-        let second = users.seat("alice", 2).unwrap();
+        let first = users.acquire("alice", 2).unwrap();
+        let second = users.acquire("alice", 2).unwrap();
         // Logged once.
-        assert_eq!(users.seat("alice", 2).err(), Some(Crowded { is_news: true }));
-        assert_eq!(users.seat("alice", 2).err(), Some(Crowded { is_news: false }));
-        let others = users.seat("bob", 2).unwrap();
+        assert_eq!(users.acquire("alice", 2).err(), Some(Crowded { is_news: true }));
+        assert_eq!(users.acquire("alice", 2).err(), Some(Crowded { is_news: false }));
+        let others = users.acquire("bob", 2).unwrap();
         drop(first);
-        let third = users.seat("alice", 2).unwrap();
-        assert_eq!(users.seat("alice", 2).err(), Some(Crowded { is_news: true }));
+        let third = users.acquire("alice", 2).unwrap();
+        assert_eq!(users.acquire("alice", 2).err(), Some(Crowded { is_news: true }));
         drop((second, third, others));
         assert!(users.0.lock().unwrap().is_empty(), "who has no session is forgotten");
     }

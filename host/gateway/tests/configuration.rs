@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use whelk::config::{Config, Door, Entrance, Limits, Overrides, reference};
+use whelk::config::{Authentication, Config, Limits, LoginPolicy, Overrides, reference};
 use whelk_ssh::algorithm::Preferences;
 
 const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti";
@@ -85,11 +85,13 @@ failed_attempts = 3
     let mut limits = Limits { drain: Duration::from_secs(120), failed_attempts: 3, ..Limits::default() };
     limits.plugins.memory = 32 << 20;
     assert_eq!(config.limits, limits);
-    let Entrance::Users(users) = config.entrance else { panic!("a file is no demonstration") };
+    let LoginPolicy::Users(users) = config.login_policy else { panic!("a file is no demonstration") };
     assert_eq!(users.keys().collect::<Vec<_>>(), ["alice", "bob@example.org", "guest"]);
     assert_eq!(users["bob@example.org"].plugin, "probe");
-    assert!(matches!(users["guest"].door, Door::Open));
-    let Door::Credentials { password, keys } = &users["alice"].door else { panic!("Alice has credentials") };
+    assert!(matches!(users["guest"].authentication, Authentication::NotRequired));
+    let Authentication::Required { password, keys } = &users["alice"].authentication else {
+        panic!("Alice has credentials")
+    };
     assert!(password.as_ref().unwrap().verify(b"password").unwrap());
     assert_eq!(keys.len(), 2);
     assert_eq!(config.notes, []);
@@ -262,8 +264,8 @@ fn with_file() -> (Place, PathBuf) {
 /// The notes of a valid configuration, as they are printed, and how many keys Alice has.
 fn notes(place: &Place) -> (Vec<String>, usize) {
     let config = place.load().unwrap();
-    let Entrance::Users(users) = &config.entrance else { panic!("there are users") };
-    let Door::Credentials { keys, .. } = &users["alice"].door else { panic!("Alice has credentials") };
+    let LoginPolicy::Users(users) = &config.login_policy else { panic!("there are users") };
+    let Authentication::Required { keys, .. } = &users["alice"].authentication else { panic!("Alice has credentials") };
     let root = format!("{}/", place.folder.path().display());
     (config.notes.iter().map(|note| note.to_string().replace(&root, "")).collect(), keys.len())
 }
@@ -450,7 +452,7 @@ fn without_a_file_only_loopback_is_listened_on() {
     };
     for address in ["127.0.0.1:2222", "127.0.0.2:0", "[::1]:2222"] {
         let config = demonstration(&[address]).unwrap();
-        assert!(matches!(config.entrance, Entrance::Demonstration));
+        assert!(matches!(config.login_policy, LoginPolicy::Demonstration));
         assert_eq!(config.banner.as_deref(), Some("DEMONSTRATION: anyone on this machine can log in\n"));
     }
     for address in

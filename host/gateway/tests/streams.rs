@@ -19,7 +19,7 @@ use whelk::connection::driver;
 use whelk::connection::stream::polled::Polled;
 use whelk::server::drain::Stopper;
 use whelk::server::gateway::Gateway;
-use whelk::server::listener::Permit;
+use whelk::server::listener::ConnectionPermit;
 use whelk::state::State;
 use whelk_ssh::auth::client::ClientCredential;
 use whelk_ssh::connection::{Client, ClientQuestion, Event, Progress, Settings};
@@ -183,7 +183,7 @@ where
     reload.prepared().await;
     let (ours, theirs) = duplex(PIPE);
     let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let connection = driver::run(Polled::new(wrap(theirs)), peer, Permit::unlisted(1), gateway);
+    let connection = driver::run(Polled::new(wrap(theirs)), peer, ConnectionPermit::unlisted(1), gateway);
     let visit = visit(PipeClient::new(ours), stopper);
     timeout(TIMEOUT, async { tokio::join!(connection, visit) }).await.unwrap();
     drop(reload);

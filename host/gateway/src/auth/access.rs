@@ -21,7 +21,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use whelk_ssh::auth::server::{Attempt, Credential, Methods};
 use zeroize::Zeroizing;
 
-use crate::config::{Config, Door, Entrance, LONGEST_NAME, User};
+use crate::config::{Authentication, Config, LONGEST_NAME, LoginPolicy, User};
 use crate::credential::{AuthorizedKey, PasswordHash};
 use crate::os_limits;
 use crate::source::Source;
@@ -30,14 +30,14 @@ use slots::Slots;
 /// The longest password that is hashed, in bytes: a longer one would cost more work than it costs the attacker.
 const LONGEST_PASSWORD: usize = 1024;
 /// The method of a user who needs no credentials, whatever the client presents.
-const OPEN: &str = "none";
+const NO_CREDENTIALS: &str = "none";
 /// The largest extra delay of a user's failures, derived from the name by a secret of this process: so that comparing
 /// the times of two names reveals nothing.
 const SPREAD_MICROSECONDS: u64 = 4000;
 
 /// Decides who may log in. Shared by all connections.
 pub struct Access {
-    entrance: Users,
+    login_policy: Users,
     /// All hashes: an attempt without a hash of its own is checked against one of them.
     decoys: Vec<Arc<PasswordHash>>,
     slots: Slots,
@@ -56,14 +56,14 @@ enum Users {
 struct Member {
     tenant: String,
     plugin: String,
-    open: bool,
+    needs_no_credentials: bool,
     password: Option<Arc<PasswordHash>>,
     keys: Vec<AuthorizedKey>,
 }
 
 /// The decision.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Decision {
     /// Accepted. For a key that was offered: it would be accepted, prove it.
     Accept(Identity),
     /// Rejected, without a reason.
@@ -85,7 +85,7 @@ pub enum Overload {
 
 /// The result of [`Access::judge`], and how long it waited for a slot.
 struct Judgement {
-    verdict: Verdict,
+    decision: Decision,
     waited: Duration,
 }
 
@@ -108,9 +108,9 @@ pub struct Identity {
 impl Access {
     /// For a configuration.
     pub fn new(config: &Config) -> Access {
-        let (entrance, decoys) = match &config.entrance {
-            Entrance::Demonstration => (Users::Anybody, Vec::new()),
-            Entrance::Users(users) => {
+        let (login_policy, decoys) = match &config.login_policy {
+            LoginPolicy::Demonstration => (Users::Anybody, Vec::new()),
+            LoginPolicy::Users(users) => {
                 let members: BTreeMap<_, _> =
                     users.iter().map(|(name, user)| (name.clone(), Member::of(user))).collect();
                 let decoys = members.values().filter_map(|member| member.password.clone()).collect();
@@ -118,7 +118,7 @@ impl Access {
             }
         };
         Access {
-            entrance,
+            login_policy,
             decoys,
             slots: Slots::new(os_limits::hashing_slots(&config.limits), os_limits::hashing_memory(&config.limits)),
             most_memory: os_limits::most_memory_of_a_hash(&config.limits),
@@ -131,13 +131,13 @@ impl Access {
     /// The methods to list after a failure, RFC 4252 §5.1: those that any user has, so that they reveal nothing about
     /// one. Some clients never try `none`, so a user who needs no credentials makes all methods worth trying.
     pub fn methods(&self) -> Methods {
-        match &self.entrance {
+        match &self.login_policy {
             Users::Anybody => Methods { password: true, publickey: true },
             Users::Known(members) => {
-                let open = members.values().any(|member| member.open);
+                let without = members.values().any(|member| member.needs_no_credentials);
                 Methods {
-                    password: open || !self.decoys.is_empty(),
-                    publickey: open || members.values().any(|member| !member.keys.is_empty()),
+                    password: without || !self.decoys.is_empty(),
+                    publickey: without || members.values().any(|member| !member.keys.is_empty()),
                 }
             }
         }
@@ -146,66 +146,73 @@ impl Access {
     /// Decides on an attempt. A rejection comes no sooner than the failure delay, after the same time for known and
     /// unknown users. Sources take turns. Sets `queued` if the attempt had to wait for a slot; that wait has no limit
     /// here, because the caller limits the whole login. Cancel safe.
-    pub async fn decide(&self, attempt: Attempt<'_>, source: Source, queued: &AtomicBool) -> Verdict {
+    pub async fn decide(&self, attempt: Attempt<'_>, source: Source, queued: &AtomicBool) -> Decision {
         let started = Instant::now();
-        let Judgement { verdict, waited } = self.judge(attempt, source, queued).await;
-        match &verdict {
-            Verdict::Accept(identity) => {
+        let Judgement { decision, waited } = self.judge(attempt, source, queued).await;
+        match &decision {
+            Decision::Accept(identity) => {
                 // A login without credentials has shown nothing by which the source could be trusted.
                 let shown = matches!(attempt.credential, Credential::Password(_) | Credential::KeyProven(_));
-                if shown && identity.method != OPEN {
+                if shown && identity.method != NO_CREDENTIALS {
                     self.slots.logged_in(source);
                 }
             }
             // Nothing was checked, so there is no working time to hide.
-            Verdict::Reject if matches!(attempt.credential, Credential::Unusable) => {}
-            Verdict::Reject => {
+            Decision::Reject if matches!(attempt.credential, Credential::Unusable) => {}
+            Decision::Reject => {
                 // The wait was the same for every user. The working time may not have been, so it must be hidden.
                 let began = started + waited;
                 sleep_until(began + self.answer_after(attempt.user, began.elapsed())).await;
             }
-            Verdict::Undecided(_) => {}
+            Decision::Undecided(_) => {}
         }
-        verdict
+        decision
     }
 
     async fn judge(&self, attempt: Attempt<'_>, source: Source, queued: &AtomicBool) -> Judgement {
-        let now = |verdict| Judgement { verdict, waited: Duration::ZERO };
+        let now = |decision| Judgement { decision, waited: Duration::ZERO };
         let name = name(attempt.user);
-        let members = match &self.entrance {
+        let members = match &self.login_policy {
             Users::Anybody => {
-                let own = |name: &str| open(name.to_owned(), name.to_owned(), name.to_owned(), attempt.credential);
-                return now(name.map_or(Verdict::Reject, own));
+                let own = |name: &str| {
+                    accept_without_credentials(name.to_owned(), name.to_owned(), name.to_owned(), attempt.credential)
+                };
+                return now(name.map_or(Decision::Reject, own));
             }
             Users::Known(members) => members,
         };
         let found = name.and_then(|name| members.get_key_value(name));
-        if let Some((user, member)) = found.filter(|(_, member)| member.open) {
-            return now(open(user.clone(), member.tenant.clone(), member.plugin.clone(), attempt.credential));
+        if let Some((user, member)) = found.filter(|(_, member)| member.needs_no_credentials) {
+            return now(accept_without_credentials(
+                user.clone(),
+                member.tenant.clone(),
+                member.plugin.clone(),
+                attempt.credential,
+            ));
         }
         let member = found.map(|(_, member)| member);
         let entered = |method, fingerprint| match found {
             Some((user, member)) => {
                 let (user, tenant, plugin) = (user.clone(), member.tenant.clone(), member.plugin.clone());
-                Verdict::Accept(Identity { user, tenant, plugin, method, fingerprint })
+                Decision::Accept(Identity { user, tenant, plugin, method, fingerprint })
             }
-            None => Verdict::Reject,
+            None => Decision::Reject,
         };
         match attempt.credential {
-            Credential::None | Credential::Unusable => now(Verdict::Reject),
+            Credential::None | Credential::Unusable => now(Decision::Reject),
             Credential::Password(password) => {
                 let (checked, waited) = self.check((attempt.user, password), member, source, queued).await;
-                let verdict = match checked {
+                let decision = match checked {
                     Ok(true) => entered("password", None),
-                    Ok(false) => Verdict::Reject,
-                    Err(overload) => Verdict::Undecided(overload),
+                    Ok(false) => Decision::Reject,
+                    Err(overload) => Decision::Undecided(overload),
                 };
-                Judgement { verdict, waited }
+                Judgement { decision, waited }
             }
             Credential::KeyOffered(shown) | Credential::KeyProven(shown) => {
                 let keys = member.map(|member| member.keys.as_slice()).unwrap_or_default();
                 let key = keys.iter().find(|key| key.admits(shown.algorithm().as_bytes(), shown.blob()));
-                now(key.map_or(Verdict::Reject, |key| entered("publickey", Some(key.fingerprint.clone()))))
+                now(key.map_or(Decision::Reject, |key| entered("publickey", Some(key.fingerprint.clone()))))
             }
         }
     }
@@ -254,9 +261,8 @@ impl Access {
         self.decoys.get(usize::try_from(chosen).ok()?).cloned()
     }
 
-    /// How long after its arrival a rejected attempt is answered: the failure delay, or its next doubling after the
-    /// working time, so that small differences of the working time do not show. A doubling is at most `decision_grace`,
-    /// or the working time itself if that was longer.
+    /// The delay after which a rejection is sent: the failure delay, doubled until it exceeds the time spent, so that
+    /// small timing differences do not show. At most `decision_grace`, or the time spent if that was longer.
     fn answer_after(&self, user: &[u8], elapsed: Duration) -> Duration {
         let spread = Duration::from_micros(self.secret.hash_one(("delay", user)) % SPREAD_MICROSECONDS);
         let least = self.failure_delay + spread;
@@ -270,11 +276,11 @@ impl Access {
 
 impl Member {
     fn of(user: &User) -> Member {
-        let (open, password, keys) = match &user.door {
-            Door::Open => (true, None, Vec::new()),
-            Door::Credentials { password, keys } => (false, password.clone().map(Arc::new), keys.clone()),
+        let (needs_no_credentials, password, keys) = match &user.authentication {
+            Authentication::NotRequired => (true, None, Vec::new()),
+            Authentication::Required { password, keys } => (false, password.clone().map(Arc::new), keys.clone()),
         };
-        Member { tenant: user.tenant.clone(), plugin: user.plugin.clone(), open, password, keys }
+        Member { tenant: user.tenant.clone(), plugin: user.plugin.clone(), needs_no_credentials, password, keys }
     }
 }
 
@@ -287,12 +293,12 @@ fn name(user: &[u8]) -> Option<&str> {
 
 /// Accepts a user who needs no credentials, whatever the client presents. Of that, only the fingerprint of a key with a
 /// verified signature is recorded: anybody may offer anybody's key.
-fn open(user: String, tenant: String, plugin: String, credential: Credential<'_>) -> Verdict {
+fn accept_without_credentials(user: String, tenant: String, plugin: String, credential: Credential<'_>) -> Decision {
     let fingerprint = match credential {
         Credential::KeyProven(key) => Some(key.fingerprint()),
         Credential::None | Credential::Password(_) | Credential::KeyOffered(_) | Credential::Unusable => None,
     };
-    Verdict::Accept(Identity { user, tenant, plugin, method: OPEN, fingerprint })
+    Decision::Accept(Identity { user, tenant, plugin, method: NO_CREDENTIALS, fingerprint })
 }
 
 #[cfg(test)]
@@ -322,38 +328,49 @@ mod tests {
     fn user(password: Option<&str>, keys: &[&str]) -> User {
         let password = password.map(|text| PasswordHash::parse(&bcrypt::hash(text, 4).unwrap()).unwrap());
         let keys = keys.iter().map(|key| crate::credential::parse_key(key).unwrap()).collect();
-        member(Door::Credentials { password, keys })
+        member(Authentication::Required { password, keys })
     }
 
-    fn member(door: Door) -> User {
-        User { tenant: "acme".to_owned(), plugin: "echo".to_owned(), own_plugin: true, door }
+    fn member(authentication: Authentication) -> User {
+        User { tenant: "acme".to_owned(), plugin: "echo".to_owned(), own_plugin: true, authentication }
     }
 
     fn access(users: impl IntoIterator<Item = (&'static str, User)>) -> Access {
         let users = users.into_iter().map(|(name, user)| (name.to_owned(), user)).collect();
-        Access::new(&config(Entrance::Users(users), Limits::default()))
+        Access::new(&config(LoginPolicy::Users(users), Limits::default()))
     }
 
-    fn config(entrance: Entrance, limits: Limits) -> Config {
+    fn config(login_policy: LoginPolicy, limits: Limits) -> Config {
         let (plugins, state, algorithms) = (PathBuf::new(), PathBuf::new(), Preferences::default());
         let (listen, tenants, notes, environment_names) = Default::default();
-        Config { listen, plugins, state, banner: None, environment_names, entrance, tenants, algorithms, limits, notes }
+        Config {
+            listen,
+            plugins,
+            state,
+            banner: None,
+            environment_names,
+            login_policy,
+            tenants,
+            algorithms,
+            limits,
+            notes,
+        }
     }
 
     fn two_users() -> Access {
-        let guest = member(Door::Open);
+        let guest = member(Authentication::NotRequired);
         access([("alice", user(Some("right"), &[KEY])), ("bob", user(None, &[OTHER_KEY])), ("guest", guest)])
     }
 
     async fn try_in(access: &Access, user: &[u8], credential: Credential<'_>) -> Option<Identity> {
         match decide(access, 1, user, credential).await {
-            Verdict::Accept(identity) => Some(identity),
-            Verdict::Reject => None,
-            Verdict::Undecided(overload) => panic!("undecided: {overload:?}"),
+            Decision::Accept(identity) => Some(identity),
+            Decision::Reject => None,
+            Decision::Undecided(overload) => panic!("undecided: {overload:?}"),
         }
     }
 
-    async fn decide(access: &Access, from: u8, user: &[u8], credential: Credential<'_>) -> Verdict {
+    async fn decide(access: &Access, from: u8, user: &[u8], credential: Credential<'_>) -> Decision {
         access.decide(Attempt { user, credential }, source(from), &AtomicBool::new(false)).await
     }
 
@@ -402,7 +419,7 @@ mod tests {
         assert_eq!((identity.method, identity.fingerprint), ("none", None));
         for user in [&b"alice"[..], b"bob", b"nobody", b"\xff"] {
             let before = Instant::now();
-            assert_eq!(decide(&access, 1, user, Credential::Unusable).await, Verdict::Reject);
+            assert_eq!(decide(&access, 1, user, Credential::Unusable).await, Decision::Reject);
             assert_eq!(before.elapsed(), Duration::ZERO, "nothing was looked at");
         }
     }
@@ -474,7 +491,7 @@ mod tests {
         let cheap = bcrypt::hash("x", 4).unwrap();
         let dear = bcrypt::hash("x", 5).unwrap();
         let with = |hash: &str| {
-            member(Door::Credentials { password: Some(PasswordHash::parse(hash).unwrap()), keys: Vec::new() })
+            member(Authentication::Required { password: Some(PasswordHash::parse(hash).unwrap()), keys: Vec::new() })
         };
         let access = access([("alice", with(&cheap)), ("bob", with(&dear))]);
         let chosen = |name: &str| {
@@ -496,7 +513,7 @@ mod tests {
         assert_eq!(access.answer_after(b"alice", Duration::from_secs(5)), Duration::from_secs(5));
         assert_eq!(access.answer_after(b"alice", Duration::from_secs(9)), Duration::from_secs(9));
         let slow = Limits { failure_delay: Duration::from_secs(8), ..Limits::default() };
-        let access = Access::new(&config(Entrance::Demonstration, slow));
+        let access = Access::new(&config(LoginPolicy::Demonstration, slow));
         assert_eq!(access.answer_after(b"alice", Duration::ZERO).as_secs(), 8);
     }
 
@@ -525,7 +542,7 @@ mod tests {
             assert!(timeout(Duration::from_secs(100), decision.as_mut()).await.is_err());
             assert!(queued.load(Ordering::Relaxed));
             drop(all);
-            assert_eq!(matches!(decision.await, Verdict::Accept(_)), right);
+            assert_eq!(matches!(decision.await, Decision::Accept(_)), right);
             assert_eq!(started.elapsed().as_secs(), 100);
         }
     }
@@ -543,15 +560,15 @@ mod tests {
         assert!(timeout(Duration::from_secs(60), tries.join_next()).await.is_err());
         drop(all);
         let entered = tries.join_all().await;
-        assert!(entered.iter().all(|verdict| matches!(verdict, Verdict::Accept(_))), "{entered:?}");
+        assert!(entered.iter().all(|decision| matches!(decision, Decision::Accept(_))), "{entered:?}");
         assert_eq!(entered.len(), 20);
     }
 
     /// A configuration with one user, `alice`, with this hash.
     fn alice(hash: &str, limits: Limits) -> Config {
         let password = Some(PasswordHash::parse(hash).unwrap());
-        let door = Door::Credentials { password, keys: Vec::new() };
-        config(Entrance::Users(BTreeMap::from([("alice".to_owned(), member(door))])), limits)
+        let authentication = Authentication::Required { password, keys: Vec::new() };
+        config(LoginPolicy::Users(BTreeMap::from([("alice".to_owned(), member(authentication))])), limits)
     }
 
     #[tokio::test(start_paused = true)]
@@ -566,7 +583,7 @@ mod tests {
             let mut decision = std::pin::pin!(access.decide(attempt, source(1), &queued));
             assert!(decision.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
             tokio::time::advance(Duration::from_secs(6)).await;
-            assert_eq!(decision.await, Verdict::Undecided(Overload::Slow));
+            assert_eq!(decision.await, Decision::Undecided(Overload::Slow));
         }
     }
 
@@ -576,8 +593,8 @@ mod tests {
         let mut access = Access::new(&alice(hash, Limits::default()));
         access.most_memory = 512 << 20;
         for user in [&b"alice"[..], b"mallory"] {
-            let verdict = decide(&access, 1, user, Credential::Password(b"right")).await;
-            assert_eq!(verdict, Verdict::Undecided(Overload::Memory));
+            let decision = decide(&access, 1, user, Credential::Password(b"right")).await;
+            assert_eq!(decision, Decision::Undecided(Overload::Memory));
         }
     }
 
@@ -603,7 +620,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn in_the_demonstration_anybody_logs_in_and_the_name_selects_the_plugin() {
-        let access = Access::new(&config(Entrance::Demonstration, Limits::default()));
+        let access = Access::new(&config(LoginPolicy::Demonstration, Limits::default()));
         let (key, other) = (key(KEY), key(OTHER_KEY));
         let (key, other) = (Credential::KeyOffered(&key), Credential::KeyOffered(&other));
         for credential in [Credential::None, Credential::Password(b""), key, other, Credential::Unusable] {
@@ -622,7 +639,7 @@ mod tests {
         let keys_only = access([("bob", user(None, &[KEY]))]);
         assert_eq!(keys_only.methods(), Methods { password: false, publickey: true });
         // Clients that never try `none` must find a method to try.
-        let guest_only = access([("guest", member(Door::Open))]);
+        let guest_only = access([("guest", member(Authentication::NotRequired))]);
         assert_eq!(guest_only.methods(), Methods { password: true, publickey: true });
     }
 }

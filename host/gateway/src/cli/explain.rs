@@ -7,7 +7,7 @@ use std::path::Path;
 
 use whelk_runtime::Start;
 
-use crate::config::{Clock, Config, DirectoryAccess, Entrance, Grants, TenantConfig, User, size};
+use crate::config::{Clock, Config, DirectoryAccess, Grants, LoginPolicy, TenantConfig, User, size};
 use crate::observe::escape::escape;
 use crate::state::tenant_folder;
 
@@ -17,7 +17,7 @@ use crate::state::tenant_folder;
 /// # Errors
 /// When there is no such user.
 pub fn explain(config: &Config, user: Option<&str>, start: Option<Start<'_>>) -> Result<String, String> {
-    let Entrance::Users(users) = &config.entrance else {
+    let LoginPolicy::Users(users) = &config.login_policy else {
         return Err("in the demonstration each plugin is a tenant of its own name".to_owned());
     };
     let chosen: Vec<(&String, &User)> = match user {

@@ -8,14 +8,14 @@ use whelk_runtime::supervise::{guard_future, supervise};
 use whelk_ssh::crypto::key::HostKey;
 
 use super::outcome::{FAILED, Failure, failed, wrong};
-use crate::config::{self, Config, Entrance, Overrides};
+use crate::config::{self, Config, LoginPolicy, Overrides};
 use crate::connection::driver;
 use crate::credential;
 use crate::observe::event::{ServerEvent, emit};
 use crate::observe::logging::{self, Format};
 use crate::os_limits;
 use crate::server::control::Control;
-use crate::server::drain::{Phase, Stopper};
+use crate::server::drain::{ShutdownPhase, Stopper};
 use crate::server::gateway::{Gateway, THIS_PROGRAM};
 use crate::server::heap_trim;
 use crate::server::listener::Listener;
@@ -36,7 +36,7 @@ pub(super) fn serve(file: Option<&Path>, overrides: Overrides, format: Format) -
     if !maps {
         emit(ServerEvent::HeapThresholdFailed {});
     }
-    let demonstration = matches!(config.entrance, Entrance::Demonstration);
+    let demonstration = matches!(config.login_policy, LoginPolicy::Demonstration);
     // First of all: until then a SIGHUP would kill the process silently.
     let stopper = Stopper::new();
     let hangup = if demonstration { Hangup::Stops } else { Hangup::Reloads };
@@ -54,7 +54,7 @@ pub(super) fn serve(file: Option<&Path>, overrides: Overrides, format: Format) -
         let mut stopped = stopper.drain();
         let reload = tokio::select! {
             reload = gateway.load(&config, &state, Path::new(THIS_PROGRAM)) => reload.map_err(wrong)?,
-            () = stopped.reached(Phase::Draining) => return Ok(()),
+            () = stopped.reached(ShutdownPhase::Draining) => return Ok(()),
         };
         let control = Control::open(&state, &reload);
         if let Err(error) = &control {

@@ -9,7 +9,7 @@ use whelk_ssh::transport::{Party, RekeyPolicy, Timeouts};
 use whelk_ssh::{connection, mux, transport};
 
 use crate::config::machine::memory_limit;
-use crate::config::{Config, Door, Entrance, Limits};
+use crate::config::{Authentication, Config, Limits, LoginPolicy};
 
 /// The size of the engine's pool, as the limits and this machine have it.
 pub(crate) fn engine_settings(limits: &Limits) -> EngineSettings {
@@ -64,9 +64,11 @@ const ALL_SIGNATURES: &str = "ssh-ed25519,sk-ssh-ed25519@openssh.com,ecdsa-sha2-
 pub(crate) fn protocol(config: &Config, host_keys: &[HostKey]) -> connection::Settings {
     let limits = &config.limits;
     let party = Party::Server { host_keys: host_keys.iter().map(|key| Arc::new(key.public().clone())).collect() };
-    let some_need_nothing = match &config.entrance {
-        Entrance::Demonstration => true,
-        Entrance::Users(users) => users.iter().any(|(_, user)| matches!(user.door, Door::Open)),
+    let some_need_nothing = match &config.login_policy {
+        LoginPolicy::Demonstration => true,
+        LoginPolicy::Users(users) => {
+            users.iter().any(|(_, user)| matches!(user.authentication, Authentication::NotRequired))
+        }
     };
     // The core decides what no limit says. Every field is named, so that a new one is not forgotten here.
     let transport::Settings {

@@ -1,4 +1,5 @@
-//! The bridge between SSH and WebAssembly: the one place where types of `whelk-ssh` meet types of `whelk-runtime`.
+//! The bridge between SSH and WebAssembly: translates the events of a connection into session events and back. No other
+//! module translates; `server/gateway.rs` only constructs both halves.
 //!
 //! ```text
 //!  whelk_ssh                      bridge                          whelk_runtime
@@ -8,12 +9,12 @@
 //!
 //! | direction | SSH | bridge | runtime |
 //! |---|---|---|---|
-//! | in | CHANNEL_OPEN | `inbound`; `session`: place, pipes, task | `session_pipes`, `Plugin::session` |
+//! | in | CHANNEL_OPEN | `inbound`; `session`: permit, pipes, task | `session_pipes`, `Plugin::session` |
 //! | in | CHANNEL_REQUEST | `request`: limits, names as text | `ChannelEvent` |
 //! | in | data, EOF, CLOSE | `inbound` | `Inbox::{data, event, end}` |
 //! | in | CHANNEL_SUCCESS, CHANNEL_FAILURE | `inbound` | `Inbox::answered` |
 //! | out | confirmation or failure of the open | `outbound` | `OpenReply` |
-//! | out | data | `outbound`: one packet a turn | `Output` |
+//! | out | data | `outbound`: one packet at a time | `Output` |
 //! | out | replies, requests, EOF, exit, DISCONNECT, DEBUG | `outbound` | `Sink` |
 //! | out | WINDOW_ADJUST | `outbound` | `Inbox::take_credit` |
 //!
@@ -49,17 +50,17 @@ use crate::server::gateway::Gateway;
 /// All channels of one connection, and what they belong to.
 pub(crate) struct Bridge {
     gateway: Arc<Gateway>,
-    /// The connection's number, for the log.
-    connection: u64,
+    /// The number of the connection, for the log.
+    connection_id: u64,
     /// Once somebody has logged in. Before that the protocol lets no channel be opened.
     user: Option<Arc<SessionUser>>,
     /// The connection's place in the table of connections.
     registration: Registration,
     channels: Channels<Channel>,
-    /// The channels whose opening is refused, until the client is told.
-    refused: Vec<RefusedChannel>,
-    /// The log lines about what was refused outside of channels: forwarding, other kinds of channel.
-    refusals: Refusals,
+    /// The CHANNEL_OPEN_FAILUREs that the next [`Bridge::send`] sends.
+    pending_open_failures: Vec<RefusedChannel>,
+    /// Throttles the log lines about what was refused outside of channels: forwarding, other kinds of channel.
+    refusal_log: Refusals,
 }
 
 /// The connection's side of a channel, by its kind.
@@ -76,10 +77,10 @@ struct RefusedChannel {
 }
 
 impl Bridge {
-    pub(crate) fn new(gateway: Arc<Gateway>, connection: u64, peer: SocketAddr) -> Bridge {
-        let (channels, refused, refusals) = (Channels::default(), Vec::new(), Refusals::default());
-        let registration = gateway.connections().register(connection, peer, channels.waker());
-        Bridge { gateway, connection, user: None, registration, channels, refused, refusals }
+    pub(crate) fn new(gateway: Arc<Gateway>, connection_id: u64, peer: SocketAddr) -> Bridge {
+        let (channels, pending_open_failures, refusal_log) = (Channels::default(), Vec::new(), Refusals::default());
+        let registration = gateway.connections().register(connection_id, peer, channels.waker());
+        Bridge { gateway, connection_id, user: None, registration, channels, pending_open_failures, refusal_log }
     }
 
     /// The connection's row in the table of connections.
@@ -110,7 +111,7 @@ impl Bridge {
     }
 
     /// Ends all sessions because the server stops.
-    pub(crate) fn drained(&mut self) {
+    pub(crate) fn server_stopped(&mut self) {
         self.end(Ending::Drained);
     }
 

@@ -1,9 +1,9 @@
 //! The channels of one connection, by number, and the order in which they send.
 //!
-//! A channel that has something to send waits in a line; each turn of a channel sends at most one packet, so that a
-//! busy channel does not delay the others. A channel that finds the connection's output full is held outside of the
-//! line until there is room, and one that finds its client's window empty until the client opens it, for as long as the
-//! connection lives: output of a program that has ended is not lost.
+//! Channels that have something to send wait in a queue, and each sends at most one packet before the next, so that a
+//! busy channel does not delay the others. A channel that finds the connection's output full is parked until there is
+//! room. A channel whose client window is empty leaves the queue; a window adjustment queues it again. Output of a
+//! session that has ended stays until the client takes it or `output_stall` discards it.
 //!
 //! What a channel is, and what it sends, is not known here (`bridge`).
 //!
@@ -23,25 +23,25 @@ pub(crate) struct Channels<C> {
     table: BTreeMap<ChannelId, Entry<C>>,
     /// Filled by whoever produces a channel's output.
     ready: Arc<Ready>,
-    /// The channels that have something to send, next first.
-    line: VecDeque<ChannelId>,
-    /// The channels that wait for room in the connection's output.
-    held: VecDeque<ChannelId>,
+    /// Channels that have something to send, in order.
+    queue: VecDeque<ChannelId>,
+    /// Channels that wait for room in the connection's output.
+    parked: VecDeque<ChannelId>,
     /// The serial number of the latest channel.
     serial: u64,
 }
 
 struct Entry<C> {
     serial: u64,
-    /// Whether the channel is in the line or held.
+    /// Whether the channel is in `queue` or `parked`.
     queued: bool,
     channel: C,
 }
 
 impl<C> Default for Channels<C> {
     fn default() -> Channels<C> {
-        let (line, held) = (VecDeque::new(), VecDeque::new());
-        Channels { table: BTreeMap::new(), ready: Arc::default(), line, held, serial: 0 }
+        let (queue, parked) = (VecDeque::new(), VecDeque::new());
+        Channels { table: BTreeMap::new(), ready: Arc::default(), queue, parked, serial: 0 }
     }
 }
 
@@ -84,24 +84,24 @@ impl<C> Channels<C> {
         self.ready.filled().await;
     }
 
-    /// Puts a channel at the end of the line, unless it waits there.
+    /// Puts a channel at the end of the queue, unless it is queued or parked.
     pub(crate) fn queue(&mut self, id: ChannelId) {
         if let Some(entry) = self.table.get_mut(&id)
             && !std::mem::replace(&mut entry.queued, true)
         {
-            self.line.push_back(id);
+            self.queue.push_back(id);
         }
     }
 
-    /// Holds a channel until [`release_held`](Channels::release_held).
-    pub(crate) fn hold(&mut self, id: ChannelId) {
+    /// Keeps a channel out of the queue until [`unpark`](Channels::unpark).
+    pub(crate) fn park(&mut self, id: ChannelId) {
         if let Some(entry) = self.table.get_mut(&id) {
             entry.queued = true;
-            self.held.push_back(id);
+            self.parked.push_back(id);
         }
     }
 
-    /// Puts the channels that were woken at the end of the line.
+    /// Queues the channels that were woken.
     pub(crate) fn queue_woken(&mut self) {
         for ticket in self.ready.take() {
             if self.table.get(&ticket.channel).is_some_and(|entry| entry.serial == ticket.serial) {
@@ -110,14 +110,14 @@ impl<C> Channels<C> {
         }
     }
 
-    /// The connection's output has room: those that were held go to the end of the line.
-    pub(crate) fn release_held(&mut self) {
-        self.line.append(&mut self.held);
+    /// Queues the parked channels: the connection's output has room.
+    pub(crate) fn unpark(&mut self) {
+        self.queue.append(&mut self.parked);
     }
 
-    /// Takes the channel whose turn it is out of the line. It may have been removed meanwhile.
+    /// Takes the next channel out of the queue. It may have been removed meanwhile.
     pub(crate) fn next(&mut self) -> Option<ChannelId> {
-        let id = self.line.pop_front()?;
+        let id = self.queue.pop_front()?;
         if let Some(entry) = self.table.get_mut(&id) {
             entry.queued = false;
         }
@@ -141,12 +141,12 @@ mod tests {
         channels
     }
 
-    fn line(channels: &mut Channels<Wake>) -> Vec<ChannelId> {
+    fn order(channels: &mut Channels<Wake>) -> Vec<ChannelId> {
         std::iter::from_fn(|| channels.next()).collect()
     }
 
     #[test]
-    fn a_channel_stands_in_the_line_once_however_often_it_is_woken() {
+    fn a_channel_is_queued_once_however_often_it_is_woken() {
         let mut channels = channels([ONE, TWO]);
         for _ in 0..3 {
             channels.get_mut(TWO).unwrap()();
@@ -154,9 +154,9 @@ mod tests {
         }
         channels.queue(ONE);
         channels.queue_woken();
-        assert_eq!(line(&mut channels), [ONE, TWO]);
+        assert_eq!(order(&mut channels), [ONE, TWO]);
         channels.queue(TWO);
-        assert_eq!(line(&mut channels), [TWO], "a turn makes room for the next");
+        assert_eq!(order(&mut channels), [TWO], "a turn makes room for the next");
     }
 
     #[test]
@@ -166,17 +166,17 @@ mod tests {
         channels.insert(ONE, |wake| wake);
         late();
         channels.queue_woken();
-        assert_eq!(line(&mut channels), []);
+        assert_eq!(order(&mut channels), []);
     }
 
     #[test]
-    fn a_held_channel_is_not_queued_twice_and_comes_back_in_its_order() {
+    fn a_parked_channel_is_not_queued_twice_and_comes_back_in_its_order() {
         let mut channels = channels([ONE, TWO]);
-        channels.hold(TWO);
-        channels.hold(ONE);
+        channels.park(TWO);
+        channels.park(ONE);
         channels.queue(TWO);
-        assert_eq!(line(&mut channels), []);
-        channels.release_held();
-        assert_eq!(line(&mut channels), [TWO, ONE]);
+        assert_eq!(order(&mut channels), []);
+        channels.unpark();
+        assert_eq!(order(&mut channels), [TWO, ONE]);
     }
 }

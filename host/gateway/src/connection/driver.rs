@@ -7,6 +7,11 @@
 //! 3. let the bridge put what sessions send into packets, one channel after the other
 //! 4. put what the protocol owes (replies, window adjustments, EOF, CLOSE) into packets
 //! 5. write the packets to the stream, all at once
+//! 6. acknowledge what was read, if the client waits for that
+//! 7. end the connection, if an operator has asked for that or the server stops
+//!
+//! An answer of step 2 lets the protocol go on with what was read, so both steps repeat until nothing is answered at
+//! once. In this crate a *turn* is always this.
 //!
 //! Between turns the driver waits for whatever can move next: readiness of the stream, output of a session, a decision,
 //! a deadline, a signal to stop. No buffer is borrowed meanwhile, so every wait can be dropped. It never waits for a
@@ -15,13 +20,12 @@
 //! The driver is generic over its stream ([`ByteStream`]) and compiled for each kind of stream: a TCP socket costs no
 //! dynamic dispatch and no copy.
 //!
-//! Decided 2026-11-28: after a turn that leaves more to do the driver yields. Refused: tokio's budget
-//! (`consume_budget`), which would let 128 turns pass first, 16 MiB, before a neighbour's key stroke is handled: beside
-//! eight floods that are read its 99th percentile was 8 to 13 ms, and is 2 to 3 ms now.
+//! Decided 2026-11-28: after a turn with more work left the driver yields. Rejected: `consume_budget`, which yields
+//! only every 128 turns (16 MiB). Beside eight connections that send without pause, the 99th percentile of another
+//! connection's echo was 8 to 13 ms with it and is 2 to 3 ms now.
 //!
-//! Decided 2026-11-28: such a turn also takes one of its tenant's turns, of which there are as many as workers.
-//! Without, each connection with more to do waits for a worker by itself, and a neighbour waits for as many turns as a
-//! tenant has connections.
+//! Decided 2026-11-28: before the next turn it also acquires one of its tenant's busy permits; there is one per worker
+//! thread. Otherwise a tenant with many busy connections would delay every other connection by one turn each.
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
@@ -34,35 +38,35 @@ use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Semaphore;
-use whelk_ssh::auth::server::Verdict as Answer;
-use whelk_ssh::connection::{Progress, Server, ServerQuestion};
+use whelk_ssh::auth::server::Verdict;
+use whelk_ssh::connection::{Progress, Server as ServerConnection, ServerQuestion};
 use whelk_ssh::crypto::random::SystemRandom;
 
-use crate::auth::access::Verdict;
-use crate::connection::acknowledgement::{ACKNOWLEDGE_DELAY, Acknowledgement, Moved};
+use crate::auth::access::Decision;
+use crate::connection::acknowledgement::{ACKNOWLEDGE_DELAY, Acknowledgement, TurnSummary};
 use crate::connection::bridge::Bridge;
 use crate::connection::bridge::user::{Origin, SessionUser};
 use crate::connection::end::End;
 use crate::connection::keepalive::{self, Keepalive};
+use crate::connection::large_packets::LargePackets;
 use crate::connection::login::Login;
-use crate::connection::stream::{ByteStream, Events};
+use crate::connection::stream::{ByteStream, Readiness};
 use crate::observe::escape::escape;
 use crate::observe::event::{ConnectionEvent, emit};
-use crate::server::drain::{Drain, Phase};
+use crate::server::drain::{Drain, ShutdownPhase};
 use crate::server::gateway::Gateway;
-use crate::server::listener::Permit;
-use crate::tenant::Seat;
-use crate::tenant::large_packets::LargePackets;
+use crate::server::listener::ConnectionPermit;
+use crate::tenant::UserPermit;
 
 /// Most bytes that one turn reads, and most that it puts into packets.
-const TURN: usize = 128 << 10;
-/// Fixed cost of a turn, in bytes. After `TURN` bytes the driver yields.
+const TURN_BYTES: usize = 128 << 10;
+/// Fixed cost of a turn, in bytes. After [`TURN_BYTES`] bytes the driver yields.
 const TURN_COST: usize = 8 << 10;
 /// How long buffers are empty before their memory is released.
 const BUFFER_RELEASE_DELAY: Duration = Duration::from_secs(2);
 /// How long a DISCONNECT may take to reach the peer.
 const DISCONNECT_LINGER: Duration = Duration::from_secs(1);
-/// How many reads are discarded meanwhile.
+/// The most reads after DISCONNECT: what the peer still sends is discarded until it closes.
 const LINGER_READS: usize = 64;
 
 /// State of the idle-buffer release.
@@ -80,22 +84,22 @@ enum BufferRelease {
 struct Driver<S> {
     gateway: Arc<Gateway>,
     stream: S,
-    connection: Server,
+    connection: ServerConnection,
     bridge: Bridge,
-    permit: Permit,
-    /// Its place among its user's connections, after login.
-    seat: Option<Seat>,
-    /// The turns of the tenant's connections that have more to do than one turn, after login.
-    turns: Option<Arc<Semaphore>>,
+    permit: ConnectionPermit,
+    /// Counts it among its user's connections, after login.
+    user_permit: Option<UserPermit>,
+    /// Permits of the tenant for connections that have more to do than one turn, after login.
+    busy_permits: Option<Arc<Semaphore>>,
     drain: Drain,
-    /// How far the stop of the server had come at the last turn.
-    phase: Phase,
+    /// The phase of the server's shutdown at the last turn.
+    shutdown: ShutdownPhase,
     login: Login,
     /// Whether the stream has taken less than it was given: wait until it takes more.
     write_blocked: bool,
     buffers: BufferRelease,
-    /// Bytes moved since the last yield.
-    moved: usize,
+    /// Bytes moved since the last yield, plus [`TURN_COST`] for each turn.
+    work_since_yield: usize,
     keepalive: Keepalive,
     /// When to acknowledge what was read, unless something is sent before.
     acknowledge_at: Option<Instant>,
@@ -107,31 +111,31 @@ struct Driver<S> {
 
 /// Serves one connection until it is over. `peer` is the address that limits per source count, and that the log and
 /// plugins are told; its port is 0 for a stream that is not a socket.
-pub async fn run<S: ByteStream>(stream: S, peer: SocketAddr, permit: Permit, gateway: Arc<Gateway>) {
+pub async fn run<S: ByteStream>(stream: S, peer: SocketAddr, permit: ConnectionPermit, gateway: Arc<Gateway>) {
     let now = Instant::now();
     let number = permit.connection();
     let local = stream.local_address().map(|address| address.to_string()).unwrap_or_default();
     emit(ConnectionEvent::Opened { connection: number, peer });
     let origin = Origin { connection: number, peer: peer.to_string(), local };
     let random = Box::new(SystemRandom::new());
-    let connection = Server::accepted(gateway.protocol(), gateway.authentication(), random, now);
+    let connection = ServerConnection::accepted(gateway.protocol(), gateway.authentication(), random, now);
     let limits = gateway.limits();
     let keepalive = Keepalive::new(limits.keepalive, limits.keepalive_count, now);
     let large_packet_grace = limits.large_packet_grace;
     let mut driver = Driver {
         bridge: Bridge::new(gateway.clone(), number, peer),
         drain: gateway.drain(),
-        phase: Phase::Serving,
+        shutdown: ShutdownPhase::Serving,
         gateway,
         stream,
         connection,
         permit,
-        seat: None,
-        turns: None,
+        user_permit: None,
+        busy_permits: None,
         login: Login::new(number, peer.ip()),
         write_blocked: false,
         buffers: BufferRelease::Busy,
-        moved: 0,
+        work_since_yield: 0,
         keepalive,
         acknowledge_at: None,
         large: LargePackets::default(),
@@ -148,11 +152,11 @@ impl<S: ByteStream> Driver<S> {
         loop {
             let mut progress = self.turn(Instant::now())?;
             // A wait that finds something ready every time would never let another connection run.
-            while progress == Progress::More || self.moved >= TURN {
-                self.moved = 0;
-                let turns = self.turns.clone();
-                let _turn = match &turns {
-                    Some(turns) => turns.acquire().await.ok(),
+            while progress == Progress::More || self.work_since_yield >= TURN_BYTES {
+                self.work_since_yield = 0;
+                let permits = self.busy_permits.clone();
+                let _permit = match &permits {
+                    Some(permits) => permits.acquire().await.ok(),
                     None => None,
                 };
                 // Lets other connections run, and the network driver of tokio.
@@ -162,43 +166,51 @@ impl<S: ByteStream> Driver<S> {
                 progress = self.turn(Instant::now())?;
             }
             if self.wait().await? {
-                self.moved = 0;
+                self.work_since_yield = 0;
             }
         }
     }
 
     /// Does everything that can be done without waiting, up to the bounds of a turn.
     fn turn(&mut self, now: Instant) -> Result<Progress, End> {
-        self.moved += TURN_COST;
+        self.work_since_yield += TURN_COST;
+        // 1.
         let (mut progress, read) = self.read(now)?;
+        // 2.
         while self.answer(now)? {
             progress = self.receive(now)?;
         }
         if !self.connection.holds_large_packet() {
             self.large.release();
         }
+        // For the listener, which evicts those that have progressed least.
         self.permit.reached(self.connection.login_stage());
-        if self.bridge.send(&mut self.connection, TURN)? == Progress::More {
+        // 3.
+        if self.bridge.send(&mut self.connection, TURN_BYTES)? == Progress::More {
             progress = Progress::More;
         }
+        // 4.
         self.connection.write_owed(now)?;
+        // 5.
         let was_full = !self.connection.can_write();
         let written = !self.connection.output().is_empty();
         self.write()?;
+        // 6.
         self.acknowledge(read, written, now);
         if was_full && self.connection.can_write() {
             // Whatever waited for room in the output (sessions, owed replies, packets that were not handled) can go on.
             // Nothing else may wake the driver: the stream may have taken everything.
             progress = Progress::More;
         }
+        // 7.
         self.ended_on_request()?;
-        self.drained()?;
+        self.check_shutdown()?;
         Ok(progress)
     }
 
     /// Moves bytes from the stream to the protocol. Returns how many, too.
     fn read(&mut self, now: Instant) -> Result<(Progress, usize), End> {
-        let (mut budget, mut read) = (TURN, 0);
+        let (mut budget, mut read) = (TURN_BYTES, 0);
         let mut progress = self.receive(now)?;
         while budget > 0 && self.connection.wants_input() {
             let space = self.connection.input();
@@ -207,7 +219,7 @@ impl<S: ByteStream> Driver<S> {
                 Ok(0) => return Err(End::Lost(io::ErrorKind::UnexpectedEof.into())),
                 Ok(count) => {
                     self.connection.filled(count);
-                    self.moved += count;
+                    self.work_since_yield += count;
                     self.bridge.row().add_received(count);
                     read += count;
                     self.buffers = BufferRelease::Busy;
@@ -232,8 +244,8 @@ impl<S: ByteStream> Driver<S> {
         }
         let unanswered = self.connection.take_unanswered();
         let (partial, before_login) = (self.connection.holds_input(), self.connection.user().is_none());
-        let full = read >= TURN;
-        match (Moved { read, written, unanswered, partial, before_login, full }).acknowledgement() {
+        let full = read >= TURN_BYTES;
+        match (TurnSummary { read, written, unanswered, partial, before_login, full }).acknowledgement() {
             Acknowledgement::Unchanged => {}
             Acknowledgement::Done => self.acknowledge_at = None,
             Acknowledgement::Soon => self.acknowledge_at = self.acknowledge_at.or(Some(now + ACKNOWLEDGE_DELAY)),
@@ -281,7 +293,7 @@ impl<S: ByteStream> Driver<S> {
                 Ok(count) => {
                     self.connection.sent(count);
                     self.bridge.row().add_sent(count);
-                    self.moved += count;
+                    self.work_since_yield += count;
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.write_blocked = true;
@@ -301,9 +313,9 @@ impl<S: ByteStream> Driver<S> {
     /// Waits until something can move. Returns whether it had to wait.
     async fn wait(&mut self) -> Result<bool, End> {
         let mut has_waited = false;
-        let mut event = pin!(self.event());
+        let mut work = pin!(self.wait_for_work());
         poll_fn(|context| {
-            let polled = event.as_mut().poll(context);
+            let polled = work.as_mut().poll(context);
             has_waited |= polled.is_pending();
             polled
         })
@@ -311,10 +323,10 @@ impl<S: ByteStream> Driver<S> {
         Ok(has_waited)
     }
 
-    /// Handles what [`event`](Driver::event) waits for, if it is there already.
+    /// Handles what [`wait_for_work`](Driver::wait_for_work) waits for, if it is there already.
     async fn poll_once(&mut self) -> Result<(), End> {
-        let mut event = pin!(self.event());
-        poll_fn(|context| match event.as_mut().poll(context) {
+        let mut work = pin!(self.wait_for_work());
+        poll_fn(|context| match work.as_mut().poll(context) {
             Poll::Ready(done) => Poll::Ready(done),
             Poll::Pending => Poll::Ready(Ok(())),
         })
@@ -322,36 +334,36 @@ impl<S: ByteStream> Driver<S> {
     }
 
     /// Waits for the next thing that can move, and handles it, unless the next turn does.
-    async fn event(&mut self) -> Result<(), End> {
+    async fn wait_for_work(&mut self) -> Result<(), End> {
         let deadline = self.next_deadline();
-        let phase = self.next_phase();
+        let phase = self.next_shutdown_phase();
         let reads = self.connection.wants_input();
         // Nothing is read while an attempt is decided. A client that goes away then has to leave the queue for
         // passwords.
         let hang_up = !reads && self.connection.user().is_none();
-        let events = Events { readable: reads, writable: self.write_blocked, hang_up };
+        let wanted = Readiness { readable: reads, writable: self.write_blocked, hang_up };
         tokio::select! {
             // The stream may be ready every time, so it comes last.
             biased;
-            () = self.permit.taken_back() => Err(End::TakenBack),
-            verdict = self.login.decided(), if self.login.is_deciding() => self.decide(verdict),
+            () = self.permit.evicted() => Err(End::Evicted),
+            decision = self.login.decided(), if self.login.is_deciding() => self.decide(decision),
             () = self.large.granted(self.large_packet_grace), if self.large.is_waiting() => {
                 self.connection.grant_large_packet();
                 Ok(())
             }
             () = at(deadline) => self.timeout(Instant::now()),
-            // The next turn looks at the phase.
+            // The next turn checks the phase.
             () = self.drain.reached(phase) => Ok(()),
             () = self.bridge.has_output() => Ok(()),
-            ready = self.stream.ready(events), if events.any() => ready.map_err(End::Lost),
+            ready = self.stream.ready(wanted), if wanted.any() => ready.map_err(End::Lost),
         }
     }
 
-    /// The next phase of a stop that matters to this connection. It may have come since the last turn.
-    fn next_phase(&self) -> Phase {
-        match self.phase {
-            Phase::Serving => Phase::Draining,
-            Phase::Draining | Phase::Closing | Phase::Gone => Phase::Closing,
+    /// The next phase of a shutdown that matters to this connection. It may have come since the last turn.
+    fn next_shutdown_phase(&self) -> ShutdownPhase {
+        match self.shutdown {
+            ShutdownPhase::Serving => ShutdownPhase::Draining,
+            ShutdownPhase::Draining | ShutdownPhase::Closing | ShutdownPhase::Gone => ShutdownPhase::Closing,
         }
     }
 
@@ -406,24 +418,24 @@ impl<S: ByteStream> Driver<S> {
     }
 
     /// Hands the decision about an attempt to log in to the protocol.
-    fn decide(&mut self, verdict: Verdict) -> Result<(), End> {
-        match verdict {
-            Verdict::Undecided(overload) => {
+    fn decide(&mut self, decision: Decision) -> Result<(), End> {
+        match decision {
+            Decision::Undecided(overload) => {
                 return Err(End::Protocol(self.login.undecided(&self.connection, overload)));
             }
-            Verdict::Reject => {
+            Decision::Reject => {
                 if let Some(ServerQuestion::Attempt(attempt)) = self.connection.question() {
                     self.login.log_rejection(&attempt);
                 }
-                self.connection.decide(Answer::Reject)?;
+                self.connection.decide(Verdict::Reject)?;
             }
-            Verdict::Accept(identity) => {
-                self.connection.decide(Answer::Accept)?;
+            Decision::Accept(identity) => {
+                self.connection.decide(Verdict::Accept)?;
                 // A key that was only offered and is accepted is no login yet.
                 if self.connection.user().is_some() {
                     self.permit.authenticated();
-                    self.seat = Some(self.login.take_seat(&self.gateway, &identity)?);
-                    self.turns = self.gateway.tenants().turns(&identity.tenant);
+                    self.user_permit = Some(self.login.acquire_connection(&self.gateway, &identity)?);
+                    self.busy_permits = self.gateway.tenants().busy_permits(&identity.tenant);
                     if let Some(budget) = self.gateway.tenants().input(&identity.tenant) {
                         self.large.charge_to(budget);
                     }
@@ -445,33 +457,33 @@ impl<S: ByteStream> Driver<S> {
     }
 
     /// Ends the connection if the server stops: at once without a session, else at the deadline.
-    fn drained(&mut self) -> Result<(), End> {
-        self.phase = self.drain.phase();
-        match self.phase {
-            Phase::Serving => Ok(()),
-            Phase::Draining if !self.bridge.is_empty() => Ok(()),
-            Phase::Draining | Phase::Closing | Phase::Gone => Err(End::Drained),
+    fn check_shutdown(&mut self) -> Result<(), End> {
+        self.shutdown = self.drain.phase();
+        match self.shutdown {
+            ShutdownPhase::Serving => Ok(()),
+            ShutdownPhase::Draining if !self.bridge.is_empty() => Ok(()),
+            ShutdownPhase::Draining | ShutdownPhase::Closing | ShutdownPhase::Gone => Err(End::Shutdown),
         }
     }
 
     /// Ends the sessions and sends DISCONNECT, as far as the peer reads it.
     async fn finish(mut self, end: End) {
-        self.seat = None;
+        self.user_permit = None;
         let end = match end {
-            End::Protocol(error) => End::Protocol(self.login.overdue(&self.connection, error)),
+            End::Protocol(error) => End::Protocol(self.login.reclassify_timeout(&self.connection, error)),
             other => other,
         };
         let (error, reason) = (end.error(), end.reason());
         self.login.log_failure(&self.connection, error.as_ref());
         match end {
-            End::Drained => self.bridge.drained(),
-            End::Lost(_) | End::Protocol(_) | End::Requested(_) | End::TakenBack => self.bridge.connection_lost(),
+            End::Shutdown => self.bridge.server_stopped(),
+            End::Lost(_) | End::Protocol(_) | End::Requested(_) | End::Evicted => self.bridge.connection_lost(),
         }
         let (connection, reason) = (self.origin.connection, escape(reason.as_bytes()));
         emit(ConnectionEvent::Closed { connection, reason });
         if let Some(error) = error {
             self.connection.disconnect(&error);
-            if let End::TakenBack = end {
+            if let End::Evicted = end {
                 // The new connection needs the file of the socket, so this one does not wait until the client has read.
                 let _ = self.stream.try_write(self.connection.output()).and_then(|_| self.stream.try_flush());
                 return;

@@ -11,11 +11,11 @@ pub(crate) enum End {
     /// The protocol ends it, on either side.
     Protocol(Error),
     /// The server stops, and the connection has no session left or no time.
-    Drained,
+    Shutdown,
     /// An operator has asked for the end, with this reason.
     Requested(String),
-    /// The client had not logged in, and its place was given to another.
-    TakenBack,
+    /// The client had not logged in, and was evicted for a new connection.
+    Evicted,
 }
 
 impl From<Error> for End {
@@ -30,11 +30,11 @@ impl End {
         match self {
             End::Lost(_) => None,
             End::Protocol(error) => Some(error.clone()),
-            End::Drained => Some(Error::Closed(Reason::ByApplication)),
+            End::Shutdown => Some(Error::Closed(Reason::ByApplication)),
             End::Requested(reason) => {
                 Some(Error::Requested { reason: Reason::ByApplication as u32, text: reason.clone() })
             }
-            End::TakenBack => {
+            End::Evicted => {
                 let text = "too many connections have not logged in; try again".to_owned();
                 Some(Error::Requested { reason: Reason::TooManyConnections as u32, text })
             }
@@ -47,9 +47,9 @@ impl End {
             End::Lost(error) if error.kind() == io::ErrorKind::UnexpectedEof => "the peer hung up".to_owned(),
             End::Lost(error) => error.to_string(),
             End::Protocol(error) => error.to_string(),
-            End::Drained => "the server stops".to_owned(),
+            End::Shutdown => "the server stops".to_owned(),
             End::Requested(reason) => format!("ended on request: {reason}"),
-            End::TakenBack => "not logged in, and its place was given to a new connection".to_owned(),
+            End::Evicted => "not logged in, and its place was given to a new connection".to_owned(),
         }
     }
 }

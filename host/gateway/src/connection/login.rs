@@ -1,5 +1,21 @@
 //! The login of one connection: hands each attempt to [`Access`](crate::auth::access::Access), one at a time, and logs
 //! how it ended.
+//!
+//! From the packet to the decision:
+//!
+//! ```text
+//!  USERAUTH_REQUEST ──► whelk-ssh auth/server.rs   parses it, verifies the signature of a key
+//!                       Question: Attempt          whelk-ssh asks; nothing more is read until the decision
+//!                       driver.rs  answer          Login::begin starts the decision
+//!                       auth/attempt.rs            copies the attempt, which outlives its packet
+//!                       auth/access.rs  decide     looks up the user; compares the key, or checks the password:
+//!                       auth/access/slots.rs       waits for a hashing slot; auth/access/queue.rs decides who is next
+//!                       credential/password.rs     hashes, on a blocking thread
+//!                       auth/access.rs             delays a rejection (failure_delay)
+//!                       driver.rs  decide          Decision: Reject, Accept, or Undecided, which ends the connection
+//!  USERAUTH_FAILURE ◄── whelk-ssh auth/server.rs   or USERAUTH_SUCCESS; USERAUTH_PK_OK for a key that was offered
+//!                       driver.rs  decide          after a login: permits, the tenant's budgets, Bridge::logged_in
+//! ```
 
 use std::future::Future;
 use std::net::IpAddr;
@@ -10,36 +26,36 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tracing::Level;
 use whelk_ssh::auth::refused::{RefusedAttempts, RefusedKey};
 use whelk_ssh::auth::server::{Attempt, Credential};
-use whelk_ssh::connection::Server;
+use whelk_ssh::connection::Server as ServerConnection;
 use whelk_ssh::error::{Error, Reason, Stage};
 
-use crate::auth::access::{Identity, Overload, Verdict};
+use crate::auth::access::{Decision, Identity, Overload};
 use crate::auth::attempt::OwnedAttempt;
 use crate::observe::escape::{Escaped, escape};
 use crate::observe::event::{LimitEvent, LoginEvent, emit};
 use crate::server::gateway::Gateway;
 use crate::source::Source;
-use crate::tenant::Seat;
+use crate::tenant::UserPermit;
 
-type Decision = Pin<Box<dyn Future<Output = Verdict> + Send>>;
+type PendingDecision = Pin<Box<dyn Future<Output = Decision> + Send>>;
 
 /// The login of one connection.
 pub(crate) struct Login {
     /// The number of the connection.
-    connection: u64,
+    connection_id: u64,
     source: Source,
     /// The attempt that is being decided.
-    deciding: Option<Decision>,
+    deciding: Option<PendingDecision>,
     /// Whether an attempt had to wait for a hashing slot.
     queued: Arc<AtomicBool>,
 }
 
 impl Login {
-    pub(crate) fn new(connection: u64, peer: IpAddr) -> Login {
-        Login { connection, source: Source::of(peer), deciding: None, queued: Arc::default() }
+    pub(crate) fn new(connection_id: u64, peer: IpAddr) -> Login {
+        Login { connection_id, source: Source::of(peer), deciding: None, queued: Arc::default() }
     }
 
-    /// Begins to decide an attempt, unless one is being decided: it is the same one then.
+    /// Starts the decision about an attempt. A decision in progress is about the same attempt, so it is kept.
     pub(crate) fn begin(&mut self, gateway: &Gateway, attempt: &Attempt<'_>) {
         if self.deciding.is_none() {
             self.deciding = Some(decide(gateway, attempt, self.source, Arc::clone(&self.queued)));
@@ -52,19 +68,22 @@ impl Login {
     }
 
     /// Waits for the decision. Without one it waits for ever. Can be dropped and called again.
-    pub(crate) async fn decided(&mut self) -> Verdict {
+    pub(crate) async fn decided(&mut self) -> Decision {
         let Some(decision) = &mut self.deciding else { return std::future::pending().await };
-        let verdict = decision.await;
+        let decision = decision.await;
         self.deciding = None;
-        verdict
+        decision
     }
 
-    /// The error of a connection that has ended before its login was decided. When its time to log in ran out and an
-    /// attempt had to wait for a slot, that was not the client's fault but an overload, which is logged.
-    pub(crate) fn overdue(&self, server: &Server, error: Error) -> Error {
+    /// Replaces a login timeout by `TooManyLogins` if the attempt was still waiting for a hashing slot: the server was
+    /// overloaded. Logs that.
+    pub(crate) fn reclassify_timeout(&self, connection: &ServerConnection, error: Error) -> Error {
         match error {
             Error::TimedOut(Stage::Auth) if self.is_deciding() && self.queued.load(Ordering::Relaxed) => {
-                self.log_undecided(server, "no hashing slot became free in time within limits.authentication_grace");
+                self.log_undecided(
+                    connection,
+                    "no hashing slot became free in time within limits.authentication_grace",
+                );
                 Error::TooManyLogins
             }
             other => other,
@@ -72,9 +91,9 @@ impl Login {
     }
 
     /// Logs an attempt that could not be decided, and gives the error with which its connection ends.
-    pub(crate) fn undecided(&self, server: &Server, overload: Overload) -> Error {
+    pub(crate) fn undecided(&self, connection: &ServerConnection, overload: Overload) -> Error {
         self.log_undecided(
-            server,
+            connection,
             match overload {
                 Overload::Slow => {
                     "hashing its password took longer than limits.decision_grace: raise it, or make a cheaper hash"
@@ -86,35 +105,34 @@ impl Login {
         Error::LoginUndecided
     }
 
-    fn log_undecided(&self, server: &Server, reason: &str) {
-        let (connection, user) = (self.connection, escape(server.asking().unwrap_or_default()));
+    fn log_undecided(&self, connection: &ServerConnection, reason: &str) {
+        let (connection, user) = (self.connection_id, escape(connection.asking().unwrap_or_default()));
         emit(LoginEvent::Undecided { connection, user, reason });
     }
 
-    /// Logs a password that was rejected. Keys are told when the login has failed: clients offer several as a matter of
-    /// course.
+    /// Logs a password that was rejected. Rejected keys are logged when the login has failed: clients routinely offer
+    /// several keys.
     pub(crate) fn log_rejection(&self, attempt: &Attempt<'_>) {
         if let Credential::Password(_) = attempt.credential {
-            let (connection, user) = (self.connection, escape(attempt.user));
+            let (connection, user) = (self.connection_id, escape(attempt.user));
             emit(LoginEvent::Rejected { connection, user, method: "password" });
         }
     }
 
-    /// Logs who has logged in, and for whoever looks closer which keys were refused before: clients offer several as a
-    /// matter of course, so that this is rarely news.
+    /// Logs the login at INFO, and at DEBUG each key that was refused before it: clients routinely offer several keys.
     pub(crate) fn log_success(&self, identity: &Identity, refused: &RefusedAttempts) {
         self.log_keys(refused, escape(identity.user.as_bytes()), Level::DEBUG);
-        let (connection, method) = (self.connection, identity.method);
+        let (connection, method) = (self.connection_id, identity.method);
         let (user, plugin) = (escape(identity.user.as_bytes()), escape(identity.plugin.as_bytes()));
         emit(LoginEvent::Succeeded { connection, user, method, plugin });
     }
 
     /// Logs a login that has failed because its connection is over: each key that was refused, and what was tried in
     /// all.
-    pub(crate) fn log_failure(&self, server: &Server, error: Option<&Error>) {
-        let refused = server.refused();
-        let Some(user) = server.asking().filter(|_| server.user().is_none() && refused.any()) else { return };
-        let (connection, user) = (self.connection, escape(user));
+    pub(crate) fn log_failure(&self, connection: &ServerConnection, error: Option<&Error>) {
+        let refused = connection.refused();
+        let Some(user) = connection.asking().filter(|_| connection.user().is_none() && refused.any()) else { return };
+        let (connection, user) = (self.connection_id, escape(user));
         self.log_keys(refused, user, Level::INFO);
         let (keys, passwords, nones, others) = (refused.key_count, refused.passwords, refused.nones, refused.unknown);
         let reason = match error {
@@ -132,23 +150,23 @@ impl Login {
 
     /// Logs each key that was refused, at `info` or `debug`.
     fn log_keys(&self, refused: &RefusedAttempts, user: Escaped<'_>, level: Level) {
-        let connection = self.connection;
+        let connection = self.connection_id;
         for RefusedKey { algorithm, fingerprint, reason } in refused.keys() {
             let algorithm = escape(algorithm);
             emit(LoginEvent::KeyRefused { connection, user, algorithm, fingerprint, reason, level });
         }
     }
 
-    /// Takes a place for this connection among those of its user.
+    /// Acquires the permit for one more connection of this user.
     ///
     /// # Errors
     /// When the user has as many connections as are allowed.
-    pub(crate) fn take_seat(&self, gateway: &Gateway, identity: &Identity) -> Result<Seat, Error> {
+    pub(crate) fn acquire_connection(&self, gateway: &Gateway, identity: &Identity) -> Result<UserPermit, Error> {
         let most = gateway.limits_of(identity).plugins.connections_per_user;
         gateway.tenants().acquire_connection(&identity.user, most).map_err(|crowded| {
             if crowded.is_news {
                 let (user, tenant) = (escape(identity.user.as_bytes()), escape(identity.tenant.as_bytes()));
-                let (connection, limit) = (self.connection, "connections_per_user");
+                let (connection, limit) = (self.connection_id, "connections_per_user");
                 emit(LimitEvent::UserConnections { connection, user, tenant, limit, most });
             }
             Error::Closed(Reason::TooManyConnections)
@@ -156,8 +174,8 @@ impl Login {
     }
 }
 
-/// Begins to decide an attempt.
-fn decide(gateway: &Gateway, attempt: &Attempt<'_>, source: Source, queued: Arc<AtomicBool>) -> Decision {
+/// Starts the decision about an attempt.
+fn decide(gateway: &Gateway, attempt: &Attempt<'_>, source: Source, queued: Arc<AtomicBool>) -> PendingDecision {
     let access = Arc::clone(gateway.access());
     let attempt = OwnedAttempt::of(attempt);
     Box::pin(async move { access.decide(attempt.as_attempt(), source, &queued).await })

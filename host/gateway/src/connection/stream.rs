@@ -36,8 +36,8 @@ pub trait ByteStream: AsyncRead + AsyncWrite + Unpin + Send {
     /// [`io::ErrorKind::WouldBlock`] if nothing fits, or the stream's error.
     fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize>;
 
-    /// Passes on what the stream has buffered of the bytes that were written, without waiting. Does nothing for a stream
-    /// that buffers nothing itself, such as a socket.
+    /// Passes on what the stream has buffered of the bytes that were written, without waiting. Does nothing for a
+    /// stream that buffers nothing itself, such as a socket.
     ///
     /// # Errors
     /// [`io::ErrorKind::WouldBlock`] if some bytes are still buffered, or the stream's error.
@@ -45,11 +45,11 @@ pub trait ByteStream: AsyncRead + AsyncWrite + Unpin + Send {
         Ok(())
     }
 
-    /// Waits until one of `events` may have come; it may also return early. Cancel safe.
+    /// Waits until something of `wanted` may be true; it may also return early. Cancel safe.
     ///
     /// # Errors
-    /// The peer has gone, if `events` asks for that, or the stream's error.
-    fn ready(&mut self, events: Events) -> impl Future<Output = io::Result<()>> + Send;
+    /// The peer has gone, if `wanted` asks for that, or the stream's error.
+    fn ready(&mut self, wanted: Readiness) -> impl Future<Output = io::Result<()>> + Send;
 
     /// Acknowledges what was read now, instead of when the kernel sees fit.
     fn acknowledge(&self) {}
@@ -62,7 +62,7 @@ pub trait ByteStream: AsyncRead + AsyncWrite + Unpin + Send {
 
 /// What [`ByteStream::ready`] waits for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Events {
+pub struct Readiness {
     /// There is something to read, or the end of the stream.
     pub readable: bool,
     /// There is room to write.
@@ -71,7 +71,7 @@ pub struct Events {
     pub hang_up: bool,
 }
 
-impl Events {
+impl Readiness {
     /// Whether there is anything to wait for.
     pub(crate) fn any(self) -> bool {
         self.readable || self.writable || self.hang_up

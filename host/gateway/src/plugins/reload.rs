@@ -1,26 +1,26 @@
 //! Keeps the served plugins in step with the plugin folders: checks for changes, loads, publishes, removes.
 //!
-//! `watch.rs` decides when to check, `plugin_files.rs` reads the disk, and the runtime turns bytes into plugins. Here,
-//! `folder.rs` has the state of one folder, `removal.rs` decides when the plugin of a deleted file is removed, and
-//! `task.rs` is the only task that changes any of that.
+//! `watch.rs` decides when to check, `state/plugin_files.rs` reads the disk, and `whelk_runtime::Loader` turns the
+//! bytes into a plugin. Here, `folder.rs` has the state of one folder, `removal.rs` decides when the plugin of a
+//! deleted file is removed, and `task.rs` is the only task that changes any of that.
 //!
 //! Decided 2026-11-21: deleting a file is how an operator removes a plugin, so new sessions do not get it any more. A
-//! *folder* that is gone or unreadable is a disk that is not mounted: served plugins stay, and that is logged. An empty
-//! folder in place of one with files is treated the same, because that is what an unmounted disk leaves behind; so is
-//! an unreadable file or a dangling link. O20, W40.
+//! *folder* that is missing or unreadable is treated as an unmounted disk: everything stays as it is, and the log says
+//! so. So is an empty folder in place of one with files, because that is what an unmounted disk leaves behind; and an
+//! unreadable file or a dangling link. Threat list (tests/hostile/README.md), rows O20 and W40.
 //!
-//! Decided 2026-11-21: inotify makes it fast, and a check of every folder every two seconds makes it reliable: links to
-//! other places, network disks, renamed parents and exhausted watches cause no events. Without a watcher only the
-//! checks remain, and each of them tries to create one.
+//! Decided 2026-11-21: inotify reports changes quickly; polling every folder every two seconds catches what inotify
+//! misses: links to other places, network disks, renamed parents, exhausted watches. Without a watcher polling works
+//! alone, and each round tries to create one.
 //!
 //! Decided 2026-11-28: a server listens before its plugins are compiled. A start waits until the operator's folder has
 //! been listed, and no longer; what was found there is in preparation
 //! ([`Registry::expect`](whelk_runtime::Registry::expect)) until it is published or refused.
 //!
 //! Decided 2026-11-29: a check only reads the file; the slow part, the load, is a job of its own that delays no check.
-//! A newer version ends the load of the older one with its compiler, and so does the removal of the file. A file that
-//! never stops changing does not: its next version would be ended the same way. Only the task itself publishes and
-//! removes, so that a load that was ended changes nothing.
+//! A newer version of the file cancels the load of the older one with its compiler, and so does the removal of the
+//! file. A load is not cancelled for a file that never stops changing: its next version would be cancelled too. Only
+//! the task itself publishes and removes, so a cancelled load changes nothing.
 //!
 //! Decided 2026-11-29: the task is supervised ([`whelk_runtime::supervise`]). After a panic it reads every file again.
 
@@ -39,7 +39,7 @@ use whelk_runtime::CompileSlots;
 use whelk_runtime::supervise::supervise;
 
 use crate::config::Limits;
-pub use folder::Folder;
+pub use folder::FolderConfig;
 pub(crate) use folder::PluginFolder;
 use status::Status;
 pub use task::Loaders;
@@ -66,7 +66,7 @@ impl Reload {
     ///
     /// # Errors
     /// When a folder of the operator's cannot be read.
-    pub async fn start(folders: Vec<Folder>, loaders: Loaders, limits: &Limits) -> Result<Reload, String> {
+    pub async fn start(folders: Vec<FolderConfig>, loaders: Loaders, limits: &Limits) -> Result<Reload, String> {
         let tenants_slots = Arc::new(CompileSlots::new(count(limits.plugins.compile_jobs)));
         let folders: Arc<[_]> =
             folders.into_iter().map(|folder| Arc::new(PluginFolder::new(folder, limits, &tenants_slots))).collect();
@@ -80,8 +80,8 @@ impl Reload {
         let mut first = Task::new(Arc::clone(&context));
         first.begin().await;
         for folder in folders.iter().filter(|folder| folder.tenant().is_none()) {
-            if let Some(trouble) = &folder.known().trouble {
-                return Err(format!("the plugin folder {} cannot be read: {trouble}", folder.place.path.display()));
+            if let Some(trouble) = &folder.state().trouble {
+                return Err(format!("the plugin folder {} cannot be read: {trouble}", folder.config.path.display()));
             }
         }
         let (mut first, failed) = (Some(first), Arc::clone(&status));

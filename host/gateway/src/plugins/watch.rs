@@ -28,7 +28,7 @@ pub(crate) enum Spot {
 
 /// A check that is due.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Look {
+pub(crate) struct Check {
     pub(crate) spot: Spot,
     /// Whether nothing has changed there for a while. Otherwise changes never pause, and another check follows.
     pub(crate) settled: bool,
@@ -88,7 +88,7 @@ impl Debouncer {
     }
 
     /// The checks that are due. Call [`done`](Self::done) after each.
-    pub(crate) fn due(&mut self, now: Instant) -> Vec<Look> {
+    pub(crate) fn due(&mut self, now: Instant) -> Vec<Check> {
         self.resting.retain(|_, until| *until > now);
         let mut busy = self.busy_files();
         let mut has_turn = |spot: &Spot| {
@@ -103,16 +103,16 @@ impl Debouncer {
             .filter(|(spot, wait)| self.ready(spot, wait).is_some_and(|ready| ready <= now) && has_turn(spot))
             .map(|(spot, _)| spot.clone())
             .collect();
-        let looks = due.into_iter().filter_map(|spot| {
+        let checks = due.into_iter().filter_map(|spot| {
             let wait = self.waiting.remove(&spot)?;
             if let Some(files) = spot.file_of().and_then(|folder| self.files.get_mut(&folder)) {
                 *files -= 1;
             }
             self.busy.insert(spot.clone());
             self.resting.insert(spot.clone(), now + self.interval);
-            Some(Look { spot, settled: wait.settled <= now })
+            Some(Check { spot, settled: wait.settled <= now })
         });
-        looks.collect()
+        checks.collect()
     }
 
     /// Begins a check of this spot now, whatever waits. False if one is in progress.
@@ -149,7 +149,7 @@ impl Debouncer {
         busy
     }
 
-    /// Whether anything of this folder waits or is being checked.
+    /// Whether nothing in this folder waits or is being checked.
     pub(crate) fn is_idle(&self, folder: usize) -> bool {
         let is_in = |spot: &Spot| matches!(spot, Spot::Folder(of) | Spot::File(of, _) if *of == folder);
         !self.waiting.keys().any(is_in) && !self.busy.iter().any(is_in)
@@ -294,8 +294,8 @@ mod tests {
         /// The names of the files that are due, with a `~` after those that have not settled.
         fn due(&mut self, milliseconds: u64) -> Vec<String> {
             let due = self.debouncer.due(self.at(milliseconds)).into_iter();
-            due.map(|look| match look.spot {
-                Spot::File(_, name) => format!("{name}{}", if look.settled { "" } else { "~" }),
+            due.map(|check| match check.spot {
+                Spot::File(_, name) => format!("{name}{}", if check.settled { "" } else { "~" }),
                 Spot::Folder(folder) => format!("folder {folder}"),
             })
             .collect()
@@ -321,17 +321,17 @@ mod tests {
     fn many_changes_cause_one_check_a_second() {
         // W39
         let mut case = case();
-        let mut looks = Vec::new();
+        let mut checks = Vec::new();
         for time in (0..10_000).step_by(10) {
             case.changed("a", time);
             for name in case.due(time) {
-                looks.push((time, name));
+                checks.push((time, name));
                 case.debouncer.done(&file("a"));
             }
         }
-        assert_eq!(looks.len(), 9, "{looks:?}");
-        assert!(looks.iter().all(|(_, name)| name == "a~"));
-        assert!(looks.windows(2).all(|pair| pair[1].0 - pair[0].0 >= 1_000), "{looks:?}");
+        assert_eq!(checks.len(), 9, "{checks:?}");
+        assert!(checks.iter().all(|(_, name)| name == "a~"));
+        assert!(checks.windows(2).all(|pair| pair[1].0 - pair[0].0 >= 1_000), "{checks:?}");
         assert!(case.due(10_999).iter().all(|name| name == "a"), "the last one counts too");
     }
 

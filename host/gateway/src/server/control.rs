@@ -133,26 +133,26 @@ fn plugins(view: &View) -> Value {
 }
 
 fn folder(folder: &PluginFolder) -> Value {
-    let registry = &folder.place.registry;
+    let registry = &folder.config.registry;
     let plugins: Vec<Value> = registry.list().iter().map(plugin).collect();
-    let known = folder.known();
+    let state = folder.state();
     let for_s = |since: Instant| since.elapsed().as_secs();
-    let pending = known.pending.iter().map(|(file, pending)| {
+    let pending = state.pending.iter().map(|(file, pending)| {
         let digest: String = pending.digest.iter().map(|byte| format!("{byte:02x}")).collect();
         json!({ "file": file, "digest": digest, "for_s": for_s(pending.since) })
     });
-    let gone = known.removals.gone().map(|(file, since)| json!({ "file": file, "for_s": for_s(since) }));
-    let unwatched = known.unwatched.as_ref();
+    let gone = state.removals.gone().map(|(file, since)| json!({ "file": file, "for_s": for_s(since) }));
+    let unwatched = state.unwatched.as_ref();
     let unwatched = unwatched.map(|(reason, since)| json!({ "reason": reason, "for_s": for_s(*since) }));
-    let refused = known.refused.iter().map(|(file, refusal)| {
+    let refused = state.refused.iter().map(|(file, refusal)| {
         // In how many seconds it is tried again; null: when the file changes.
         let retry_s = refusal.retry_in().map(|wait| wait.as_secs());
         json!({ "file": file, "reason": refusal.reason, "retry_s": retry_s })
     });
     json!({
-        "tenant": folder.place.tenant,
-        "path": folder.place.path.display().to_string(),
-        "trouble": known.trouble,
+        "tenant": folder.config.tenant,
+        "path": folder.config.path.display().to_string(),
+        "trouble": state.trouble,
         // Why it is only polled.
         "unwatched": unwatched,
         "plugins": plugins,
@@ -162,7 +162,7 @@ fn folder(folder: &PluginFolder) -> Value {
         "pending": pending.collect::<Vec<_>>(),
         // Files that are gone, while their plugins are served until the folder has settled.
         "gone": gone.collect::<Vec<_>>(),
-        "ignored": known.ignored,
+        "ignored": state.ignored,
         "refused": refused.collect::<Vec<_>>(),
     })
 }

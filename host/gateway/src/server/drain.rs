@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 /// The phase of the shutdown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Phase {
+pub enum ShutdownPhase {
     /// Not stopping.
     Serving,
     /// No new connections and sessions. Existing sessions go on until the deadline; a connection without any ends.
@@ -26,32 +26,32 @@ pub enum Phase {
 
 /// The side that stops the program. Clones stop the same program.
 #[derive(Clone, Debug)]
-pub struct Stopper(Arc<watch::Sender<Phase>>);
+pub struct Stopper(Arc<watch::Sender<ShutdownPhase>>);
 
 /// The side of a connection, which waits for phases.
 #[derive(Clone, Debug)]
-pub struct Drain(watch::Receiver<Phase>);
+pub struct Drain(watch::Receiver<ShutdownPhase>);
 
 impl Stopper {
     /// A program that serves.
     #[expect(clippy::new_without_default, reason = "a default would hide that each one is a program of its own")]
     pub fn new() -> Stopper {
-        Stopper(Arc::new(watch::Sender::new(Phase::Serving)))
+        Stopper(Arc::new(watch::Sender::new(ShutdownPhase::Serving)))
     }
 
     /// Stops: gracefully the first time, immediately after that.
     pub fn stop(&self) {
         self.0.send_modify(|phase| {
             *phase = match phase {
-                Phase::Serving => Phase::Draining,
-                Phase::Draining | Phase::Closing | Phase::Gone => Phase::Gone,
+                ShutdownPhase::Serving => ShutdownPhase::Draining,
+                ShutdownPhase::Draining | ShutdownPhase::Closing | ShutdownPhase::Gone => ShutdownPhase::Gone,
             };
         });
     }
 
     /// The deadline has passed.
     pub(crate) fn close(&self) {
-        self.0.send_modify(|phase| *phase = (*phase).max(Phase::Closing));
+        self.0.send_modify(|phase| *phase = (*phase).max(ShutdownPhase::Closing));
     }
 
     /// The side for a connection.
@@ -62,12 +62,12 @@ impl Stopper {
 
 impl Drain {
     /// The current phase.
-    pub fn phase(&self) -> Phase {
+    pub fn phase(&self) -> ShutdownPhase {
         *self.0.borrow()
     }
 
     /// Waits until the phase is `phase` or a later one. Cancel safe.
-    pub async fn reached(&mut self, phase: Phase) {
+    pub async fn reached(&mut self, phase: ShutdownPhase) {
         // An error means that the `Stopper` is gone: then the phase never changes again.
         if self.0.wait_for(|now| *now >= phase).await.is_err() {
             std::future::pending().await
@@ -83,14 +83,14 @@ mod tests {
     fn the_second_stop_is_immediate() {
         let stopper = Stopper::new();
         let drain = stopper.drain();
-        assert_eq!(drain.phase(), Phase::Serving);
+        assert_eq!(drain.phase(), ShutdownPhase::Serving);
         stopper.stop();
-        assert_eq!(drain.phase(), Phase::Draining);
+        assert_eq!(drain.phase(), ShutdownPhase::Draining);
         stopper.stop();
-        assert_eq!(drain.phase(), Phase::Gone);
+        assert_eq!(drain.phase(), ShutdownPhase::Gone);
         stopper.stop();
         stopper.close();
-        assert_eq!(drain.phase(), Phase::Gone);
+        assert_eq!(drain.phase(), ShutdownPhase::Gone);
     }
 
     #[tokio::test]
@@ -99,8 +99,8 @@ mod tests {
         stopper.stop();
         stopper.close();
         let mut drain = stopper.drain();
-        drain.reached(Phase::Draining).await;
-        drain.reached(Phase::Closing).await;
-        assert_eq!(drain.phase(), Phase::Closing);
+        drain.reached(ShutdownPhase::Draining).await;
+        drain.reached(ShutdownPhase::Closing).await;
+        assert_eq!(drain.phase(), ShutdownPhase::Closing);
     }
 }

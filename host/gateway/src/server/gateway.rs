@@ -15,10 +15,10 @@ use whelk_ssh::{auth, connection};
 
 use crate::auth::access::{Access, Identity};
 use crate::config::derived::{engine_settings, plugin_limits, protocol};
-use crate::config::{self, Config, Entrance, EnvironmentNames, Limits};
+use crate::config::{self, Config, EnvironmentNames, Limits, LoginPolicy};
 use crate::observe::escape::escape;
 use crate::os_limits;
-use crate::plugins::reload::{Folder, Loaders, Reload};
+use crate::plugins::reload::{FolderConfig, Loaders, Reload};
 use crate::server::connection_table::ConnectionTable;
 use crate::server::drain::{Drain, Stopper};
 use crate::state::State;
@@ -39,7 +39,7 @@ pub struct Gateway {
     /// The operator's plugins.
     registry: Arc<Registry>,
     /// Those of tenants with a folder of their own, by the tenants' names.
-    own: BTreeMap<String, Folder>,
+    own: BTreeMap<String, FolderConfig>,
     /// For whom sessions run.
     tenants: Tenants,
     limits: Limits,
@@ -79,7 +79,7 @@ impl Gateway {
             tenants,
             limits: config.limits.clone(),
             environment_names: config.environment_names.clone(),
-            demonstration: matches!(config.entrance, Entrance::Demonstration),
+            demonstration: matches!(config.login_policy, LoginPolicy::Demonstration),
             drain: stopper.drain(),
             connections: Arc::default(),
             access: Arc::new(access),
@@ -87,9 +87,10 @@ impl Gateway {
         })
     }
 
-    /// Begins to load the plugins, and then loads changes in their folders until the returned value is dropped. Returns
-    /// when the plugins are known; [`Reload::prepared`] waits until they are loaded. A plugin that cannot be loaded is
-    /// logged, and the others are served. `program` is the `whelk` that compiles: [`THIS_PROGRAM`] except in tests.
+    /// Loads the plugins and keeps them up to date until the returned [`Reload`] is dropped. Returns once the
+    /// operator's folder has been listed; [`Reload::prepared`] waits until its plugins are compiled. A plugin that
+    /// cannot be loaded is logged, and the others are served. `program` is the `whelk` that compiles: [`THIS_PROGRAM`]
+    /// except in tests.
     ///
     /// # Errors
     /// When the folder or the state cannot be used.
@@ -104,7 +105,7 @@ impl Gateway {
         };
         // Tenants' plugins must not evict what the operator's next start needs.
         let (operators_cache, tenants_cache) = (cache(state.cache_path())?, cache(state.tenants_cache_path())?);
-        let operators = Folder {
+        let operators = FolderConfig {
             path: config.plugins.clone(),
             tenant: None,
             writers: if self.demonstration { Writers::Anybody } else { Writers::Operator },
@@ -231,7 +232,7 @@ fn start_engine(limits: &Limits, files: u64) -> Result<Engine, String> {
 /// Makes the tenants. Their plugins come later.
 fn make_tenants(
     config: &Config,
-    own: &BTreeMap<String, Folder>,
+    own: &BTreeMap<String, FolderConfig>,
     operators: &Arc<Registry>,
     files: os_limits::Files,
 ) -> Result<Tenants, String> {
@@ -240,7 +241,7 @@ fn make_tenants(
         whelk_runtime::Limits { tenant_open_files, ..plugin_limits(limits) }
     };
     let granter = Granter::new(&config.state);
-    if let Entrance::Demonstration = config.entrance {
+    if let LoginPolicy::Demonstration = config.login_policy {
         return Ok(Tenants::demonstration(&config.limits, plugin_limits(&config.limits), operators, granter));
     }
     let own = own.iter().map(|(name, folder)| (name.clone(), Arc::clone(&folder.registry))).collect();
@@ -248,13 +249,13 @@ fn make_tenants(
 }
 
 /// The plugin folders of tenants.
-fn own_folders(config: &Config) -> BTreeMap<String, Folder> {
+fn own_folders(config: &Config) -> BTreeMap<String, FolderConfig> {
     let folder = |(name, tenant): (&String, &config::TenantConfig)| {
         let path = tenant.plugins.clone()?;
         let registry = Arc::new(Registry::new(&config.limits.plugins));
         let (tenant, writers, component) =
             (Some(name.clone()), Writers::Tenant, tenant.limits.plugins.component_tenant);
-        Some((name.clone(), Folder { path, tenant, writers, registry, component }))
+        Some((name.clone(), FolderConfig { path, tenant, writers, registry, component }))
     };
     config.tenants.iter().filter_map(folder).collect()
 }

@@ -1,7 +1,7 @@
 //! The listening sockets: bind, accept, and a task for each connection.
 //!
-//! Knows no SSH: a connection is passed to the caller with its [`Permit`]. A failure of one connection, even a panic,
-//! ends that connection alone.
+//! Knows no SSH except the stages of a login, by which the gate ranks connections. A connection is passed to the caller
+//! with its [`ConnectionPermit`]. A failure of one connection, even a panic, ends that connection alone.
 
 mod acceptor;
 mod bind;
@@ -20,13 +20,13 @@ use whelk_runtime::supervise::catch_future;
 
 use acceptor::Acceptor;
 pub use bind::BindError;
-pub use gate::Permit;
+pub use gate::ConnectionPermit;
 use gate::{Bounds, Gate};
 
 use crate::config::Config;
 use crate::observe::event::{ConnectionEvent, ServerEvent, emit};
 use crate::os_limits;
-use crate::server::drain::{Phase, Stopper};
+use crate::server::drain::{ShutdownPhase, Stopper};
 use crate::server::socket::TcpKeepalive;
 
 /// How long connections have to send their DISCONNECT after the drain deadline.
@@ -64,10 +64,11 @@ impl Listener {
     }
 
     /// Serves until `stopper` stops: passes each connection to `handle` and runs the returned future in a task of its
-    /// own. Then accepts no more, waits for the tasks as the [`Phase`] says, drops those that remain, and returns.
+    /// own. Then accepts no more, waits for the tasks as the [`ShutdownPhase`] says, drops those that remain, and
+    /// returns.
     pub async fn serve<H, F>(self, stopper: &Stopper, handle: H)
     where
-        H: Fn(TcpStream, SocketAddr, Permit) -> F + Send + Sync + 'static,
+        H: Fn(TcpStream, SocketAddr, ConnectionPermit) -> F + Send + Sync + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
         let Listener { mut acceptor, drain: drain_time } = self;
@@ -77,7 +78,7 @@ impl Listener {
         loop {
             tokio::select! {
                 biased;
-                () = stopped.reached(Phase::Draining) => break,
+                () = stopped.reached(ShutdownPhase::Draining) => break,
                 Some(_) = tasks.join_next() => {}
                 (stream, peer, permit) = acceptor.accept() => {
                     let (handle, number) = (Arc::clone(&handle), permit.connection());
@@ -100,7 +101,7 @@ async fn drain(mut tasks: JoinSet<()>, stopper: &Stopper, time: Duration) {
         let empty = timeout(wait, async { while tasks.join_next().await.is_some() {} });
         tokio::select! {
             biased;
-            () = gone.reached(Phase::Gone) => break,
+            () = gone.reached(ShutdownPhase::Gone) => break,
             _ = empty => stopper.close(),
         }
     }
@@ -178,7 +179,7 @@ mod tests {
         let serve = listener.serve(&stopper, |mut stream, _, permit| async move {
             stream.write_all(b"hello").await.unwrap();
             tokio::select! {
-                () = permit.taken_back() => {}
+                () = permit.evicted() => {}
                 _ = stream.read_u8() => {}
             }
         });
@@ -207,7 +208,7 @@ mod tests {
             let mut drain = drain.clone();
             async move {
                 stream.write_all(b"hello").await.unwrap();
-                drain.reached(Phase::Draining).await;
+                drain.reached(ShutdownPhase::Draining).await;
                 stream.write_all(b"bye").await.unwrap();
                 let _end = stream.read_u8().await;
             }
@@ -223,7 +224,7 @@ mod tests {
             }
         };
         tokio::join!(serve, client);
-        assert_eq!(stopper.drain().phase(), Phase::Closing);
+        assert_eq!(stopper.drain().phase(), ShutdownPhase::Closing);
     }
 
     #[tokio::test(start_paused = true)]
@@ -235,18 +236,18 @@ mod tests {
         let serve = listener.serve(&stopper, move |_stream, _, _permit| {
             let (tell, mut drain) = (tell.clone(), drain.clone());
             async move {
-                tell.send(Phase::Serving).unwrap();
-                drain.reached(Phase::Closing).await;
-                tell.send(Phase::Closing).unwrap();
+                tell.send(ShutdownPhase::Serving).unwrap();
+                drain.reached(ShutdownPhase::Closing).await;
+                tell.send(ShutdownPhase::Closing).unwrap();
                 std::future::pending::<()>().await;
             }
         });
         let client = async {
             let _inside = TcpStream::connect(address).await.unwrap();
-            assert_eq!(told.recv().await, Some(Phase::Serving));
+            assert_eq!(told.recv().await, Some(ShutdownPhase::Serving));
             let started = Instant::now();
             stopper.stop();
-            assert_eq!(told.recv().await, Some(Phase::Closing));
+            assert_eq!(told.recv().await, Some(ShutdownPhase::Closing));
             assert_eq!(started.elapsed().as_secs(), 30);
             assert_eq!(told.recv().await, None, "the task is dropped");
             assert_eq!(started.elapsed().as_secs(), 32);

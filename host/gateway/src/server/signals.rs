@@ -26,7 +26,7 @@ use tokio::time::{Instant, sleep_until};
 use whelk_runtime::supervise::guard;
 
 use crate::observe::event::{ServerEvent, emit};
-use crate::server::drain::{Phase, Stopper};
+use crate::server::drain::{ShutdownPhase, Stopper};
 
 /// Signals that are logged and ignored.
 const IGNORED: [(&str, i32); 9] = [
@@ -189,7 +189,7 @@ async fn until(deadline: Option<(Instant, Duration)>) {
 fn stop(stopper: &Stopper, signal: &str, drain: Duration) -> (Instant, Duration) {
     emit(ServerEvent::Stopping { signal });
     stopper.stop();
-    let drain = if stopper.drain().phase() == Phase::Gone { Duration::ZERO } else { drain };
+    let drain = if stopper.drain().phase() == ShutdownPhase::Gone { Duration::ZERO } else { drain };
     (Instant::now() + drain + GRACE, drain)
 }
 

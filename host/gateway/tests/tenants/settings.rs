@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use whelk::config::{Clock, Directory, DirectoryAccess, Entrance, Grants, KeyValue, Limits};
+use whelk::config::{Clock, Directory, DirectoryAccess, Grants, KeyValue, Limits, LoginPolicy};
 use whelk_runtime::Start;
 
 use crate::place::{Place, problems};
@@ -77,7 +77,7 @@ fn a_tenant_is_read_as_it_is_written() {
         deploy: false,
     };
     assert_eq!(tenant.grants, grants);
-    let Entrance::Users(users) = &config.entrance else { panic!("a file is no demonstration") };
+    let LoginPolicy::Users(users) = &config.login_policy else { panic!("a file is no demonstration") };
     let of = |name: &str| (users[name].tenant.as_str(), users[name].plugin.as_str(), users[name].own_plugin);
     assert_eq!(of("alice"), ("acme", "shell", false));
     assert_eq!(of("bob"), ("acme", "echo", true));
@@ -93,7 +93,7 @@ fn nothing_is_granted_by_default_and_the_tenant_default_always_exists() {
     assert_eq!((&tenant.grants, &tenant.limits, &tenant.plugin), (&Grants::default(), &config.limits, &None));
     assert_eq!(tenant.routes.all().count(), 0);
     let config = place.good("[tenants.default]\nplugin = \"git\"\n[users.x]\nauth = \"none\"");
-    let Entrance::Users(users) = &config.entrance else { panic!("a file is no demonstration") };
+    let LoginPolicy::Users(users) = &config.login_policy else { panic!("a file is no demonstration") };
     assert_eq!((users["x"].plugin.as_str(), users["guest"].plugin.as_str()), ("git", "echo"));
 }
 

@@ -34,8 +34,8 @@ pub(super) struct Slot {
     memory: usize,
 }
 
-/// A place in the queue: given up on drop.
-struct Place<'s> {
+/// A ticket of the queue: returned on drop.
+struct QueueTicketGuard<'s> {
     slots: &'s Slots,
     ticket: HashTicket,
 }
@@ -51,7 +51,7 @@ impl Slots {
     pub(super) async fn take(&self, source: Source, memory: usize, queued: &AtomicBool) -> Slot {
         let (granted, mut slot) = oneshot::channel();
         let ticket = self.state().queue.push(source, Waiter { memory, granted });
-        let _place = Place { slots: self, ticket };
+        let _ticket = QueueTicketGuard { slots: self, ticket };
         self.grant();
         if let Ok(slot) = slot.try_recv() {
             return slot;
@@ -109,7 +109,7 @@ impl Drop for Slot {
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for QueueTicketGuard<'_> {
     fn drop(&mut self) {
         self.slots.state().queue.remove(self.ticket);
         // A smaller one may be next now.

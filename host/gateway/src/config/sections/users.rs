@@ -33,16 +33,16 @@ pub struct User {
     /// Chosen for this user, not the tenant's default.
     pub own_plugin: bool,
     /// How the user authenticates.
-    pub door: Door,
+    pub authentication: Authentication,
 }
 
 /// How a user authenticates.
 #[derive(Clone, Debug)]
-pub enum Door {
-    /// Without credentials: `auth = "none"`. Never one of several required methods.
-    Open,
-    /// With any one of these. Empty if no line of the user's key file is valid: then the user cannot log in.
-    Credentials {
+pub enum Authentication {
+    /// Needs no credentials: `auth = "none"`. Never one of several required methods.
+    NotRequired,
+    /// Any one of these. Empty if no line of the user's key file is valid: then the user cannot log in.
+    Required {
         /// The hash of the password, if one is set.
         password: Option<PasswordHash>,
         /// The public keys.
@@ -66,15 +66,15 @@ pub(in crate::config) fn read(
         let Some(mut section) = item.section(findings) else { continue };
         let found = read_tenant(&mut section, tenants, findings);
         let plugin = read_plugin(&mut section, found, findings);
-        let door = read_door(&mut section, folder, findings);
+        let authentication = read_authentication(&mut section, folder, findings);
         let name = read_name(&item, findings);
         let file = section.take("authorized_keys").and_then(|item| path(item.value, folder).ok());
         section.finish(findings);
         let Some((tenant, ..)) = found else { continue };
         let tenant = tenant.to_owned();
         files.extend(file.map(|file| UserKeyFile { path: file, user: item.name.clone(), tenant: tenant.clone() }));
-        if let (Some((plugin, own_plugin)), Some(door), Some(name)) = (plugin, door, name) {
-            users.insert(name, User { tenant, plugin, own_plugin, door });
+        if let (Some((plugin, own_plugin)), Some(authentication), Some(name)) = (plugin, authentication, name) {
+            users.insert(name, User { tenant, plugin, own_plugin, authentication });
         }
     }
     (users, files)
@@ -123,7 +123,7 @@ fn read_plugin(section: &mut Section<'_>, found: Option<Found<'_>>, findings: &m
     tenant.plugin.clone().map(|plugin| (plugin, false))
 }
 
-fn read_door(section: &mut Section<'_>, folder: &Path, findings: &mut Findings) -> Option<Door> {
+fn read_authentication(section: &mut Section<'_>, folder: &Path, findings: &mut Findings) -> Option<Authentication> {
     let before = findings.problems.len();
     let auth = section.take("auth");
     let password = section.take("password");
@@ -135,7 +135,7 @@ fn read_door(section: &mut Section<'_>, folder: &Path, findings: &mut Findings) 
             Ok("none") if credentials => {
                 Err("\"none\" lets everybody in: remove either `auth` or the credentials".to_owned())
             }
-            Ok("none") => Ok(Door::Open),
+            Ok("none") => Ok(Authentication::NotRequired),
             Ok(other) => Err(format!(
                 "can only be \"none\", which lets everybody in without credentials, is {other:?}: leave it away where \
                      there is a password or a key"
@@ -170,7 +170,7 @@ fn read_door(section: &mut Section<'_>, folder: &Path, findings: &mut Findings) 
         findings.add(&section.span, &section.key, what);
         return None;
     }
-    Some(Door::Credentials { password, keys })
+    Some(Authentication::Required { password, keys })
 }
 
 /// Reads one key of a list.

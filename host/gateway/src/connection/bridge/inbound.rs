@@ -20,7 +20,7 @@ impl Bridge {
         match event {
             Event::Channel(event) => self.receive_channel(event),
             Event::Debug { text, .. } => {
-                emit(ConnectionEvent::PeerNote { connection: self.connection, text: escape(text) });
+                emit(ConnectionEvent::PeerNote { connection: self.connection_id, text: escape(text) });
             }
             // Events of a client.
             Event::Banner(_) | Event::Refused { .. } | Event::Authenticated => {}
@@ -52,7 +52,7 @@ impl Bridge {
                 }
             }
             mux::Event::ProtocolError { channel, violation } => {
-                let connection = self.connection;
+                let connection = self.connection_id;
                 emit(SessionEvent::ProtocolError { connection, channel: channel.0, error: &violation });
                 self.close(channel);
             }
@@ -75,14 +75,14 @@ impl Bridge {
     fn open_session(&mut self, channel: ChannelId) {
         let Some(user) = self.user.clone() else { return };
         let (gateway, row) = (&self.gateway, self.registration.row());
-        match session::take_seat(gateway, self.connection, channel, &user.identity) {
-            Ok(seat) => self
+        match session::acquire_permit(gateway, self.connection_id, channel, &user.identity) {
+            Ok(permit) => self
                 .channels
-                .insert(channel, |wake| Channel::Session(session::open(gateway, row, channel, &user, seat, wake))),
+                .insert(channel, |wake| Channel::Session(session::open(gateway, row, channel, &user, permit, wake))),
             Err(refusal) => {
                 let (failure, text) = refusal.failure();
                 if let OpenRefusal::UserLimit { logged: true, .. } = refusal {
-                    self.refused.push(RefusedChannel { channel, failure, text });
+                    self.pending_open_failures.push(RefusedChannel { channel, failure, text });
                 } else {
                     self.refuse(channel, b"session", failure, text);
                 }
@@ -93,21 +93,21 @@ impl Bridge {
     /// Does not open a channel: the client is told in this turn, the operator in the log.
     fn refuse(&mut self, channel: ChannelId, kind: &[u8], failure: OpenFailure, text: String) {
         let user = self.user.as_ref().map_or("", |user| user.identity.user.as_str());
-        let (connection, number, detail) = (self.connection, Some(channel.0), &b""[..]);
+        let (connection, number, detail) = (self.connection_id, Some(channel.0), &b""[..]);
         let line = refusals::Line { connection, channel: number, user, what: kind, detail, reason: &text };
-        self.refusals.tell(&line);
-        self.refused.push(RefusedChannel { channel, failure, text });
+        self.refusal_log.tell(&line);
+        self.pending_open_failures.push(RefusedChannel { channel, failure, text });
     }
 
     /// CHANNEL_REQUEST: tells the plugin, or refuses the request without asking it. RFC 4254 §5.4.
     fn request(&mut self, channel: ChannelId, request: &Request<'_>, decline: Decline<'_>) {
-        let (connection, number) = (self.connection, channel.0);
+        let (connection, number) = (self.connection_id, channel.0);
         let user = self.user.as_ref().map_or("", |user| user.identity.user.as_str());
         let Some(Channel::Session(session)) = self.channels.get_mut(channel) else { return };
         let event = to_event(request, &mut session.requests);
         if let Some(kind) = event.as_ref().ok().and_then(start_kind) {
             // No more variables follow.
-            session.requests.refused.tell(connection, number, user);
+            session.requests.refused_variables.tell(connection, number, user);
             session.registration.asked_to_start(kind);
         }
         match event {
@@ -122,7 +122,7 @@ impl Bridge {
                 }
                 let what = request.kind();
                 let line = refusals::Line { connection, channel: Some(number), user, what, detail, reason: &reason };
-                session.refusals.tell(&line);
+                session.refusal_log.tell(&line);
             }
         }
     }
@@ -132,7 +132,7 @@ impl Bridge {
     fn close(&mut self, channel: ChannelId) {
         match self.channels.remove(channel) {
             Some(Channel::Session(mut session)) => {
-                session.requests.refused.tell(self.connection, channel.0, self.user_name());
+                session.requests.refused_variables.tell(self.connection_id, channel.0, self.user_name());
                 session.inbox.event(ChannelEvent::Close);
                 session.inbox.end(Ending::ClientClosed);
             }
@@ -144,10 +144,10 @@ impl Bridge {
     fn log_refused(&mut self, what: mux::Refused, name: &[u8], reason: &str) {
         let user = self.user.as_ref().map_or("", |user| user.identity.user.as_str());
         let channel = refusals::channel_of(what);
-        let line = refusals::Line { connection: self.connection, channel, user, what: name, detail: b"", reason };
+        let line = refusals::Line { connection: self.connection_id, channel, user, what: name, detail: b"", reason };
         match channel.and_then(|channel| self.channels.get_mut(ChannelId(channel))) {
-            Some(Channel::Session(session)) => session.refusals.tell(&line),
-            None => self.refusals.tell(&line),
+            Some(Channel::Session(session)) => session.refusal_log.tell(&line),
+            None => self.refusal_log.tell(&line),
         }
     }
 }
@@ -177,7 +177,9 @@ mod tests {
         let open = mux::Event::Open { channel: ChannelId(3), kind: b"direct-tcpip", payload: b"\0\0\0\0" };
         bridge.receive(Event::Channel(open));
         assert!(bridge.is_empty());
-        let [RefusedChannel { channel, failure, text }] = &bridge.refused[..] else { panic!("one refusal") };
+        let [RefusedChannel { channel, failure, text }] = &bridge.pending_open_failures[..] else {
+            panic!("one refusal")
+        };
         assert_eq!((*channel, *failure), (ChannelId(3), OpenFailure::UnknownChannelType));
         assert_eq!(text, "unknown channel type");
     }

@@ -1,7 +1,7 @@
-//! From the runtime to SSH: each session's turn at the connection, and what its messages become.
+//! From the runtime to SSH: lets one channel after the other send, and translates the messages of sessions.
 
 use whelk_runtime::{Drained, Exit, OpenReply, Output, Sink};
-use whelk_ssh::connection::{Progress, Server};
+use whelk_ssh::connection::{Progress, Server as ServerConnection};
 use whelk_ssh::error::Error;
 use whelk_ssh::message::mux::{ChannelId, Stream};
 use whelk_ssh::mux;
@@ -9,40 +9,44 @@ use whelk_ssh::mux;
 use super::session::OpenRefusal;
 use super::{Bridge, Channel, RefusedChannel};
 
-/// Fixed cost of a channel's turn, in bytes: a client may take one byte a packet, and each packet is work.
-const TURN_COST: usize = 1 << 10;
+/// Fixed cost of each time that a channel sends, in bytes: a client may take one byte a packet, and each packet is
+/// work.
+const CHANNEL_OVERHEAD: usize = 1 << 10;
 
 impl Bridge {
-    /// Lets the channels that have something to send put their packets, one each in turn, up to about `budget` bytes.
+    /// Lets the channels that have something to send put one packet each, one after the other, up to about `budget`
+    /// bytes.
     ///
     /// # Errors
     /// [`Error::Requested`]: a plugin ends the connection.
-    pub(crate) fn send(&mut self, connection: &mut Server, budget: usize) -> Result<Progress, Error> {
-        for RefusedChannel { channel, failure, text } in self.refused.drain(..) {
+    pub(crate) fn send(&mut self, connection: &mut ServerConnection, budget: usize) -> Result<Progress, Error> {
+        for RefusedChannel { channel, failure, text } in self.pending_open_failures.drain(..) {
             connection.refuse(channel, failure, &text);
         }
         self.channels.queue_woken();
         if connection.can_write() {
-            self.channels.release_held();
+            self.channels.unpark();
         }
         let mut cost = 0;
         while cost < budget {
             let Some(channel) = self.channels.next() else { return Ok(Progress::Done) };
-            cost += TURN_COST + self.turn(connection, channel)?;
+            cost += CHANNEL_OVERHEAD + self.send_channel(connection, channel)?;
         }
         Ok(Progress::More)
     }
 
-    /// One channel's turn: its credit, its messages and at most one packet of data. Returns how many bytes of data.
-    fn turn(&mut self, connection: &mut Server, channel: ChannelId) -> Result<usize, Error> {
+    /// Sends what one channel has: its credit, its messages and at most one packet of data. Returns how many bytes of
+    /// data.
+    fn send_channel(&mut self, connection: &mut ServerConnection, channel: ChannelId) -> Result<usize, Error> {
         let Some(Channel::Session(session)) = self.channels.get_mut(channel) else { return Ok(0) };
         let credit = session.inbox.take_credit();
         if credit > 0 {
             connection.taken(channel, credit);
         }
-        let mut turn = Turn { connection, channel, sent: 0, full: false, refused: false, unsent: 0, disconnect: None };
-        let drained = session.outbox.drain(&mut turn);
-        let Turn { sent, full, refused, unsent, disconnect, .. } = turn;
+        let mut sink =
+            PacketSink { connection, channel, sent: 0, full: false, refused: false, unsent: 0, disconnect: None };
+        let drained = session.outbox.drain(&mut sink);
+        let PacketSink { sent, full, refused, unsent, disconnect, .. } = sink;
         // Requests that could not be made get no answer from the client.
         (0..unsent).for_each(|_| session.inbox.answered(false));
         if refused {
@@ -54,20 +58,20 @@ impl Bridge {
                 Drained::More if !full => self.channels.queue(channel),
                 // The client's window is empty: `Event::Writable` queues the channel again.
                 Drained::More if connection.can_write() => {}
-                Drained::More => self.channels.hold(channel),
+                Drained::More => self.channels.park(channel),
             }
         }
         disconnect.map_or(Ok(sent), Err)
     }
 }
 
-/// One session's turn at the connection.
-struct Turn<'c> {
-    connection: &'c mut Server,
+/// Puts the messages of one session into packets, with at most one packet of data.
+struct PacketSink<'c> {
+    connection: &'c mut ServerConnection,
     channel: ChannelId,
     /// Bytes of data that were taken.
     sent: usize,
-    /// Whether there was no room for all that was offered.
+    /// Whether the window or the output is full, so that sending again now would send nothing.
     full: bool,
     /// Whether the channel is not opened.
     refused: bool,
@@ -77,7 +81,7 @@ struct Turn<'c> {
     disconnect: Option<Error>,
 }
 
-impl Sink for Turn<'_> {
+impl Sink for PacketSink<'_> {
     fn opened(&mut self, reply: OpenReply) {
         let refusal = match reply {
             OpenReply::Accepted => return self.connection.accept(self.channel),
@@ -100,7 +104,7 @@ impl Sink for Turn<'_> {
             Output::Extended(kind) => Stream::Extended(kind),
         };
         let taken = self.connection.write(self.channel, stream, data);
-        // Taking less than was offered is no lack of room: a turn takes one packet.
+        // Taking less than was offered is no lack of room: one packet is taken at a time.
         self.full = taken < data.len() && self.connection.room(self.channel) == 0;
         self.sent += taken;
         taken

@@ -21,7 +21,7 @@ pub(super) struct RequestLimits {
     /// Most bytes of a command.
     longest_command: usize,
     /// The variables that were refused, for the log.
-    pub(super) refused: RefusedVariables,
+    pub(super) refused_variables: RefusedVariables,
 }
 
 impl RequestLimits {
@@ -31,7 +31,7 @@ impl RequestLimits {
             variables: limits.plugins.environment,
             bytes: limits.plugins.environment_bytes,
             longest_command: limits.plugins.command,
-            refused: RefusedVariables::default(),
+            refused_variables: RefusedVariables::default(),
         }
     }
 
@@ -56,7 +56,7 @@ impl RequestLimits {
 
 /// Why a request is refused without asking the plugin.
 pub(super) enum Rejection<'a> {
-    /// A variable, which [`RequestLimits::refused`] counts.
+    /// A variable, which [`RequestLimits::refused_variables`] counts.
     Variable,
     /// A request that exceeds a limit, or has a name that is not text.
     Other {
@@ -68,10 +68,10 @@ pub(super) enum Rejection<'a> {
     },
 }
 
-/// The event that a request is for a plugin.
+/// Translates a channel request into the event for the plugin.
 ///
 /// # Errors
-/// The request is refused.
+/// The request is refused without asking the plugin.
 pub(super) fn to_event<'a>(request: &Request<'a>, limits: &mut RequestLimits) -> Result<ChannelEvent, Rejection<'a>> {
     let reject =
         |detail: &'a [u8], reason: &str| Rejection::Other { detail, reason: reason.to_owned(), on_stderr: false };
@@ -88,7 +88,7 @@ pub(super) fn to_event<'a>(request: &Request<'a>, limits: &mut RequestLimits) ->
             match checked {
                 Ok(name) => ChannelEvent::Env { name, value: value.to_vec() },
                 Err(reason) => {
-                    limits.refused.add(name, reason);
+                    limits.refused_variables.add(name, reason);
                     return Err(Rejection::Variable);
                 }
             }
@@ -152,7 +152,7 @@ mod tests {
             assert!(to_event(&variable(name.as_bytes(), b"x"), &mut limits).is_ok(), "{number}");
         }
         assert!(to_event(&variable(b"LANG", b"x"), &mut limits).is_err());
-        assert_eq!(limits.refused.count(), 901);
+        assert_eq!(limits.refused_variables.count(), 901);
     }
 
     #[test]

@@ -14,9 +14,9 @@ use crate::observe::event::{LimitEvent, SessionEvent, emit};
 use crate::observe::refusals::Refusals;
 use crate::observe::session_summary::SessionSummary;
 use crate::server::connection_table::{ConnectionRow, SessionRegistration};
-use crate::server::drain::Phase;
+use crate::server::drain::ShutdownPhase;
 use crate::server::gateway::Gateway;
-use crate::tenant::Seat;
+use crate::tenant::UserPermit;
 
 /// The connection's side of one session.
 pub(super) struct SessionChannel {
@@ -24,8 +24,8 @@ pub(super) struct SessionChannel {
     pub(super) outbox: Outbox,
     /// What the client may still ask for.
     pub(super) requests: RequestLimits,
-    /// The log lines about refused requests.
-    pub(super) refusals: Refusals,
+    /// Throttles the log lines about refused requests.
+    pub(super) refusal_log: Refusals,
     /// The session's place in the table of connections.
     pub(super) registration: SessionRegistration,
 }
@@ -64,24 +64,24 @@ impl OpenRefusal {
     }
 }
 
-/// Takes a place for one more session of this user.
+/// Acquires the permit for one more session of this user.
 ///
 /// # Errors
-/// There is none.
-pub(super) fn take_seat(
+/// The server is stopping or full, or the user has as many sessions as allowed.
+pub(super) fn acquire_permit(
     gateway: &Gateway,
     connection: u64,
     channel: ChannelId,
     identity: &Identity,
-) -> Result<Seat, OpenRefusal> {
-    if gateway.drain().phase() > Phase::Serving {
+) -> Result<UserPermit, OpenRefusal> {
+    if gateway.drain().phase() > ShutdownPhase::Serving {
         return Err(OpenRefusal::Stopping);
     }
     if gateway.is_full() {
         return Err(OpenRefusal::Full);
     }
     let most = gateway.limits_of(identity).plugins.sessions_per_user;
-    gateway.tenants().seat(&identity.user, most).map_err(|crowded| {
+    gateway.tenants().acquire_session(&identity.user, most).map_err(|crowded| {
         if crowded.is_news {
             let (user, tenant) = (escape(identity.user.as_bytes()), escape(identity.tenant.as_bytes()));
             let (channel, limit) = (channel.0, "sessions_per_user");
@@ -91,22 +91,22 @@ pub(super) fn take_seat(
     })
 }
 
-/// Makes the pipes of a session that holds `seat` until its output was sent, and starts its task.
+/// Makes the pipes of a session that holds `permit` until its output was sent, and starts its task.
 pub(super) fn open(
     gateway: &Arc<Gateway>,
     row: &Arc<ConnectionRow>,
     channel: ChannelId,
     user: &Arc<SessionUser>,
-    seat: Seat,
+    permit: UserPermit,
     wake: Wake,
 ) -> SessionChannel {
     let limits = gateway.limits_of(&user.identity);
     let (inbox, outbox, side) = session_pipes(limits.output, wake);
-    side.keep(seat);
+    side.keep(permit);
     let registration = row.add_session(channel.0, inbox.handle());
     start(gateway, row.connection(), channel, user, side);
     let requests = RequestLimits::new(limits, gateway.environment_names());
-    SessionChannel { inbox, outbox, requests, refusals: Refusals::default(), registration }
+    SessionChannel { inbox, outbox, requests, refusal_log: Refusals::default(), registration }
 }
 
 /// Starts the task of a session, which says through the pipes whether the channel is opened.

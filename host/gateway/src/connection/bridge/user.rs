@@ -1,7 +1,7 @@
 //! The user of a connection, and what its sessions may know of it.
 
 use whelk_runtime::Facts;
-use whelk_ssh::connection::Server;
+use whelk_ssh::connection::Server as ServerConnection;
 
 use crate::auth::access::Identity;
 use crate::observe::escape::escape;
@@ -25,7 +25,12 @@ pub(crate) struct Origin {
 
 impl SessionUser {
     /// Collects the facts of a connection whose first key exchange and login are complete.
-    pub(crate) fn new(identity: Identity, origin: &Origin, connection: &Server, server_version: &str) -> SessionUser {
+    pub(crate) fn new(
+        identity: Identity,
+        origin: &Origin,
+        connection: &ServerConnection,
+        server_version: &str,
+    ) -> SessionUser {
         let client_version = connection.peer_identification().unwrap_or_default();
         let mut facts = vec![
             ("connection-id", origin.connection.to_string()),

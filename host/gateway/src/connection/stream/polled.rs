@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 
-use super::{ByteStream, Events};
+use super::{ByteStream, Readiness};
 
 /// A stream without readiness of its own.
 ///
@@ -98,10 +98,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> ByteStream for Polled<S> {
         Ok(())
     }
 
-    async fn ready(&mut self, events: Events) -> io::Result<()> {
+    async fn ready(&mut self, wanted: Readiness) -> io::Result<()> {
         tokio::select! {
-            () = self.reading.ready(events.readable) => self.reading.is_blocked = false,
-            () = self.writing.ready(events.writable) => self.writing.is_blocked = false,
+            () = self.reading.ready(wanted.readable) => self.reading.is_blocked = false,
+            () = self.writing.ready(wanted.writable) => self.writing.is_blocked = false,
         }
         Ok(())
     }
@@ -135,16 +135,16 @@ mod tests {
 
     use super::*;
 
-    const READ: Events = Events { readable: true, writable: false, hang_up: false };
-    const WRITE: Events = Events { readable: false, writable: true, hang_up: false };
+    const READ: Readiness = Readiness { readable: true, writable: false, hang_up: false };
+    const WRITE: Readiness = Readiness { readable: false, writable: true, hang_up: false };
 
     fn would_block<T: std::fmt::Debug>(result: &io::Result<T>) -> bool {
         result.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
 
     /// Whether waiting ends at once.
-    fn is_ready(stream: &mut impl ByteStream, events: Events) -> bool {
-        pin!(stream.ready(events)).poll(&mut Context::from_waker(Waker::noop())).is_ready()
+    fn is_ready(stream: &mut impl ByteStream, wanted: Readiness) -> bool {
+        pin!(stream.ready(wanted)).poll(&mut Context::from_waker(Waker::noop())).is_ready()
     }
 
     #[tokio::test]

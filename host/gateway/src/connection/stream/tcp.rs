@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
-use super::{ByteStream, Events};
+use super::{ByteStream, Readiness};
 use crate::server::socket;
 
 /// Readiness of a socket that the peer has closed or reset. Unlike `READABLE` it does not come with bytes. Urgent data
@@ -25,8 +25,8 @@ impl ByteStream for TcpStream {
         TcpStream::try_write(self, bytes)
     }
 
-    async fn ready(&mut self, events: Events) -> io::Result<()> {
-        let Events { readable, writable, hang_up } = events;
+    async fn ready(&mut self, wanted: Readiness) -> io::Result<()> {
+        let Readiness { readable, writable, hang_up } = wanted;
         let interests = [(readable, Interest::READABLE), (hang_up, HANG_UP), (writable, Interest::WRITABLE)];
         let interests = interests.into_iter().filter_map(|(wanted, interest)| wanted.then_some(interest));
         let Some(interest) = interests.reduce(|all, interest| all | interest) else {
@@ -69,7 +69,8 @@ mod tests {
             let (mut client, mut accepted) = (client.unwrap(), accepted.unwrap().0);
             client.write_all(b"unread").await.unwrap();
             accepted.readable().await.unwrap();
-            let mut hang_up = pin!(ByteStream::ready(&mut accepted, Events { hang_up: true, ..Events::default() }));
+            let mut hang_up =
+                pin!(ByteStream::ready(&mut accepted, Readiness { hang_up: true, ..Readiness::default() }));
             assert!(
                 hang_up.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending(),
                 "bytes are no hang-up"

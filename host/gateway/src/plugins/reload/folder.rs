@@ -28,7 +28,7 @@ const MOST_TOLD: usize = 64;
 
 /// A plugin folder, and the registry of its plugins.
 #[derive(Clone)]
-pub struct Folder {
+pub struct FolderConfig {
     /// The path.
     pub path: PathBuf,
     /// The tenant that owns it; `None`: the operator's.
@@ -43,13 +43,13 @@ pub struct Folder {
 
 /// One folder and its state.
 pub(crate) struct PluginFolder {
-    pub(crate) place: Folder,
-    terms: FolderTerms,
-    known: Mutex<Known>,
+    pub(crate) config: FolderConfig,
+    limits: FolderLimits,
+    state: Mutex<FolderState>,
 }
 
-/// The terms for the files of a folder.
-struct FolderTerms {
+/// The limits of a folder's files, and the permits that enforce them.
+struct FolderLimits {
     links: Links,
     component: usize,
     plugins: usize,
@@ -65,8 +65,8 @@ struct FolderTerms {
     slots: Arc<CompileSlots>,
 }
 
-/// What was found.
-pub(crate) struct Known {
+/// What is known about the files of a folder.
+pub(crate) struct FolderState {
     /// Why the folder cannot be read.
     pub(crate) trouble: Option<String>,
     /// Why it is not watched, and since when.
@@ -125,9 +125,9 @@ pub(super) enum Outcome {
     Folder,
 }
 
-/// What happens to the plugin of a file that is gone.
+/// What happens to the plugin of a missing file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Lost {
+pub(super) enum Missing {
     /// The plugin is not served (any more).
     Removed,
     /// The plugin is served until the folder has settled; this is the first check without the file.
@@ -148,13 +148,13 @@ pub(super) struct Wanted {
 }
 
 impl PluginFolder {
-    pub(super) fn new(place: Folder, limits: &Limits, tenants_slots: &Arc<CompileSlots>) -> PluginFolder {
+    pub(super) fn new(config: FolderConfig, limits: &Limits, tenants_slots: &Arc<CompileSlots>) -> PluginFolder {
         let jobs = count(limits.plugins.compile_jobs);
-        let is_tenants = place.tenant.is_some();
+        let is_tenants = config.tenant.is_some();
         let turns = if is_tenants { 1 } else { jobs };
-        let terms = FolderTerms {
+        let folder_limits = FolderLimits {
             links: if is_tenants { Links::Refuse } else { Links::Follow },
-            component: place.component,
+            component: config.component,
             plugins: count(limits.plugins.plugins_per_folder),
             code: limits.plugins.plugins_code,
             drain: limits.plugins.reload_drain,
@@ -163,109 +163,113 @@ impl PluginFolder {
             large: Arc::new(Semaphore::new(turns)),
             slots: if is_tenants { Arc::clone(tenants_slots) } else { Arc::new(CompileSlots::new(jobs)) },
         };
-        place.registry.expect_all();
-        PluginFolder { place, terms, known: Mutex::new(Known::new(limits.plugins.reload_settle)) }
+        config.registry.expect_all();
+        PluginFolder {
+            config,
+            limits: folder_limits,
+            state: Mutex::new(FolderState::new(limits.plugins.reload_settle)),
+        }
     }
 
-    pub(crate) fn known(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn state(&self) -> MutexGuard<'_, FolderState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn tenant(&self) -> Option<&str> {
-        self.place.tenant.as_deref()
+        self.config.tenant.as_deref()
     }
 
     /// Checks the folder as a whole. Blocks on the disk.
     pub(super) fn list(&self, watcher: &Watcher) -> Outcome {
-        let path = self.place.path.as_path();
-        let folder = plugin_files::open_folder(path, self.terms.links);
+        let path = self.config.path.as_path();
+        let folder = plugin_files::open_folder(path, self.limits.links);
         // Watched first, so that no change is missed. What cannot be watched is polled.
         let identity = folder.as_ref().ok().and_then(|folder| plugin_files::identity(folder).ok());
-        if identity.is_some() && identity != self.known().watched {
+        if identity.is_some() && identity != self.state().watched {
             self.watch(watcher, identity);
         }
         let expected = self.expected();
         let listing = folder.and_then(|folder| {
-            plugin_files::check_writers(&folder, path, self.place.writers)?;
-            plugin_files::list(&folder, self.terms.links, self.terms.plugins, &expected)
+            plugin_files::check_writers(&folder, path, self.config.writers)?;
+            plugin_files::list(&folder, self.limits.links, self.limits.plugins, &expected)
         });
         match listing {
             Ok(listing) => self.compare(listing, expected),
-            Err(error) => self.is_lost(&error.to_string()),
+            Err(error) => self.folder_unavailable(&error.to_string()),
         }
     }
 
     fn watch(&self, watcher: &Watcher, identity: Option<FolderId>) {
-        let watched = watcher.watch(&self.place.path);
-        let mut known = self.known();
-        known.watched = identity.filter(|_| watched.is_ok());
-        let folder = &*self.place.path;
+        let watched = watcher.watch(&self.config.path);
+        let mut state = self.state();
+        state.watched = identity.filter(|_| watched.is_ok());
+        let folder = &*self.config.path;
         match watched {
             Ok(()) => {
-                known.removals.set_delay(Duration::ZERO);
-                known.told_unwatched = false;
-                if known.unwatched.take().is_some() {
+                state.removals.set_delay(Duration::ZERO);
+                state.told_unwatched = false;
+                if state.unwatched.take().is_some() {
                     emit(PluginEvent::FolderWatched { folder, tenant: self.tenant() });
                 }
             }
             Err(reason) => {
                 // A change may be noticed as late as in the next check but one.
-                known.removals.set_delay(ROUND);
-                if !std::mem::replace(&mut known.told_unwatched, true) {
+                state.removals.set_delay(ROUND);
+                if !std::mem::replace(&mut state.told_unwatched, true) {
                     let every = ROUND.as_secs();
                     emit(PluginEvent::FolderNotWatched { folder, reason: &reason, every });
                 }
-                let since = known.unwatched.as_ref().map_or_else(Instant::now, |(_, since)| *since);
-                known.unwatched = Some((reason, since));
+                let since = state.unwatched.as_ref().map_or_else(Instant::now, |(_, since)| *since);
+                state.unwatched = Some((reason, since));
             }
         }
     }
 
     /// The folder cannot be read: served plugins stay.
-    fn is_lost(&self, reason: &str) -> Outcome {
-        let mut known = self.known();
-        if !std::mem::replace(&mut known.listed, true) {
-            self.place.registry.expect(BTreeSet::new());
+    fn folder_unavailable(&self, reason: &str) -> Outcome {
+        let mut state = self.state();
+        if !std::mem::replace(&mut state.listed, true) {
+            self.config.registry.expect(BTreeSet::new());
         }
-        known.watched = None;
-        if known.trouble.as_deref() != Some(reason) {
-            let folder = &*self.place.path;
+        state.watched = None;
+        if state.trouble.as_deref() != Some(reason) {
+            let folder = &*self.config.path;
             emit(PluginEvent::FolderLost { folder, tenant: self.tenant(), reason });
-            known.trouble = Some(reason.to_owned());
+            state.trouble = Some(reason.to_owned());
         }
         Outcome::Done
     }
 
     /// The files that have changed.
     fn compare(&self, listing: Listing, expected: BTreeSet<String>) -> Outcome {
-        let is_another = self.known().identity.is_some_and(|before| before != listing.identity);
-        if is_another && listing.files.is_empty() && !self.place.registry.plugins().is_empty() {
-            return self.is_lost("an empty folder is in its place");
+        let is_another = self.state().identity.is_some_and(|before| before != listing.identity);
+        if is_another && listing.files.is_empty() && !self.config.registry.plugins().is_empty() {
+            return self.folder_unavailable("an empty folder is in its place");
         }
-        let mut known = self.known();
-        let is_first = !std::mem::replace(&mut known.listed, true);
+        let mut state = self.state();
+        let is_first = !std::mem::replace(&mut state.listed, true);
         if is_first {
             let names = listing.files.keys().filter_map(|file| plugin_files::plugin_name(file));
-            self.place.registry.expect(names.map(str::to_owned).collect());
+            self.config.registry.expect(names.map(str::to_owned).collect());
         }
-        known.identity = Some(listing.identity);
-        if known.trouble.take().is_some() {
-            let folder = &*self.place.path;
+        state.identity = Some(listing.identity);
+        if state.trouble.take().is_some() {
+            let folder = &*self.config.path;
             emit(PluginEvent::FolderBack { folder, tenant: self.tenant() });
         }
-        known.note(self, "", listing.nameless.reason().map(FileRefusal::of), true);
-        known.ignore(self, listing.misspelled);
+        state.note(self, "", listing.nameless.reason().map(FileRefusal::unreadable), true);
+        state.ignore(self, listing.misspelled);
         let now = Instant::now();
         let changed = |(name, stamp): (&String, &Option<Stamp>)| {
             let is_due =
-                !known.pending.contains_key(name) && known.refused.get(name).is_some_and(|refusal| refusal.is_due(now));
-            (is_due || stamp.is_none() || known.seen.get(name) != stamp.as_ref()).then(|| name.clone())
+                !state.pending.contains_key(name) && state.refused.get(name).is_some_and(|refusal| refusal.is_due(now));
+            (is_due || stamp.is_none() || state.seen.get(name) != stamp.as_ref()).then(|| name.clone())
         };
         let mut changed: BTreeSet<String> = listing.files.iter().filter_map(changed).collect();
         changed.extend(expected.into_iter().filter(|name| !listing.files.contains_key(name)));
-        if known.stamps != listing.files {
-            known.removals.stir(now);
-            known.stamps = listing.files;
+        if state.stamps != listing.files {
+            state.removals.stir(now);
+            state.stamps = listing.files;
         }
         Outcome::Listed { files: changed.into_iter().collect(), is_first }
     }
@@ -273,21 +277,21 @@ impl PluginFolder {
     /// The files of served and refused plugins, whether they are among the first of a listing or not.
     fn expected(&self) -> BTreeSet<String> {
         let served = self.served();
-        let known = self.known();
-        let others = known.refused.keys().chain(known.pending.keys()).filter(|name| !name.is_empty());
+        let state = self.state();
+        let others = state.refused.keys().chain(state.pending.keys()).filter(|name| !name.is_empty());
         // A panic of the task ends its loads, and their files may have been deleted since.
-        let preparing = self.place.registry.preparing().into_iter().map(|name| format!("{name}.wasm"));
+        let preparing = self.config.registry.preparing().into_iter().map(|name| format!("{name}.wasm"));
         served.into_iter().chain(others.cloned()).chain(preparing).collect()
     }
 
     /// The files of served plugins.
     fn served(&self) -> BTreeSet<String> {
-        self.place.registry.plugins().iter().map(|plugin| format!("{}.wasm", plugin.name())).collect()
+        self.config.registry.plugins().iter().map(|plugin| format!("{}.wasm", plugin.name())).collect()
     }
 
     /// Checks one file. Waits for no load.
-    pub(super) async fn look(self: Arc<Self>, file: String) -> Outcome {
-        let _turn = self.terms.reading.acquire().await.expect("the semaphore is never closed");
+    pub(super) async fn check_file(self: Arc<Self>, file: String) -> Outcome {
+        let _turn = self.limits.reading.acquire().await.expect("the semaphore is never closed");
         if plugin_files::plugin_name(&file).is_none() {
             return Outcome::Done;
         }
@@ -297,39 +301,39 @@ impl PluginFolder {
     async fn read(self: &Arc<Self>, file: String) -> Outcome {
         let folder = Arc::clone(self);
         let reading = spawn_blocking(move || {
-            let (place, terms) = (&folder.place, &folder.terms);
-            plugin_files::read(&place.path, &file, terms.links, place.writers, terms.component)
+            let (config, limits) = (&folder.config, &folder.limits);
+            plugin_files::read(&config.path, &file, limits.links, config.writers, limits.component)
         });
         match reading.await {
             Ok(Ok(Reading::Whole(source, stamp))) => Outcome::Read(source, stamp),
             Ok(Ok(Reading::Changing)) => Outcome::Again,
             Ok(Ok(Reading::NoFolder)) => Outcome::Folder,
-            Ok(Ok(Reading::Absent(identity))) if Some(identity) != self.known().identity => Outcome::Folder,
+            Ok(Ok(Reading::Absent(identity))) if Some(identity) != self.state().identity => Outcome::Folder,
             Ok(Ok(Reading::Absent(_))) => Outcome::Absent,
-            Ok(Err(reason)) => Outcome::Unreadable(FileRefusal::of(reason)),
-            Err(error) => Outcome::Unreadable(FileRefusal::of(error.to_string())),
+            Ok(Err(reason)) => Outcome::Unreadable(FileRefusal::unreadable(reason)),
+            Err(error) => Outcome::Unreadable(FileRefusal::unreadable(error.to_string())),
         }
     }
 
     /// The file was read. Its contents are loaded unless they are served already or permanently refused.
     pub(super) fn found(&self, name: &str, file: &str, stamp: Stamp, source: Source, settled: bool) -> Option<Wanted> {
         self.touched(file, stamp);
-        let mut known = self.known();
-        if self.place.registry.get(name).is_some_and(|plugin| plugin.digest() == source.digest()) {
-            known.note(self, file, None, settled);
+        let mut state = self.state();
+        if self.config.registry.get(name).is_some_and(|plugin| plugin.digest() == source.digest()) {
+            state.note(self, file, None, settled);
             return None;
         }
-        if let Some(refusal) = known.refused.get_mut(file) {
+        if let Some(refusal) = state.refused.get_mut(file) {
             if settled {
-                refusal.tell(&self.place.path, file, self.tenant());
+                refusal.log_once(&self.config.path, file, self.tenant());
             }
-            let tries = refusal.tries(source.digest(), &stamp, Instant::now());
-            self.place.registry.set_retried(name, refusal.is_retried());
-            if !tries {
+            let retries = refusal.should_retry(source.digest(), &stamp, Instant::now());
+            self.config.registry.set_retried(name, refusal.is_retried());
+            if !retries {
                 return None;
             }
         }
-        let turns = if is_large(source.size()) { &self.terms.large } else { &self.terms.small };
+        let turns = if is_large(source.size()) { &self.limits.large } else { &self.limits.small };
         let (digest, size) = (*source.digest(), source.size());
         let turn = Arc::clone(turns).try_acquire_owned().ok().map(|turn| (turn, source));
         Some(Wanted { file: file.to_owned(), digest, stamp, size, turn })
@@ -337,7 +341,7 @@ impl PluginFolder {
 
     /// A load of this name begins: sessions that need it learn that it is not ready yet.
     pub(super) fn expect(&self, name: &str) {
-        let registry = &self.place.registry;
+        let registry = &self.config.registry;
         if registry.get(name).is_some() {
             return;
         }
@@ -354,7 +358,7 @@ impl PluginFolder {
         let (_turn, source) = match turn {
             Some(turn) => turn,
             None => {
-                let turns = if is_large(size) { &self.terms.large } else { &self.terms.small };
+                let turns = if is_large(size) { &self.limits.large } else { &self.limits.small };
                 let turn = Arc::clone(turns).acquire_owned().await.expect("the semaphore is never closed");
                 match self.read(file.clone()).await {
                     Outcome::Read(source, _) if *source.digest() == digest => (turn, source),
@@ -364,19 +368,19 @@ impl PluginFolder {
         };
         let Some(name) = plugin_files::plugin_name(&file) else { return Outcome::Done };
         if let Err(refusal) = self.room(name, 0) {
-            return Outcome::Loaded(Err(refusal.of_bytes(&digest, Some(stamp))));
+            return Outcome::Loaded(Err(refusal.with_digest(&digest, Some(stamp))));
         }
         let tenant = self.tenant().unwrap_or_default();
-        let terms = Terms { component: self.terms.component, slots: &self.terms.slots, tenant };
+        let terms = Terms { component: self.limits.component, slots: &self.limits.slots, tenant };
         let loaded = loader.load(name, &source, terms).await;
-        Outcome::Loaded(loaded.map_err(|error| FileRefusal::by(&error).of_bytes(&digest, Some(stamp))))
+        Outcome::Loaded(loaded.map_err(|error| FileRefusal::from_error(&error).with_digest(&digest, Some(stamp))))
     }
 
     /// Publishes this plugin for new sessions.
     pub(super) fn publish(&self, plugin: &Arc<Plugin>) -> Result<(), FileRefusal> {
-        let (name, registry) = (plugin.name(), &self.place.registry);
+        let (name, registry) = (plugin.name(), &self.config.registry);
         let published =
-            match self.room(name, plugin.code()).map_err(|refusal| refusal.of_bytes(plugin.digest(), None))? {
+            match self.room(name, plugin.code()).map_err(|refusal| refusal.with_digest(plugin.digest(), None))? {
                 Fallback::Kept => registry.publish(plugin),
                 Fallback::None => {
                     let (name, limit) = (escape(name.as_bytes()), "plugins_code");
@@ -395,14 +399,14 @@ impl PluginFolder {
     /// Whether one more plugin with this much code fits into the folder's limit. Replaced or removed code counts as
     /// long as it is held.
     fn room(&self, name: &str, code: usize) -> Result<Fallback, FileRefusal> {
-        let registry = &self.place.registry;
+        let registry = &self.config.registry;
         let number = registry.plugins().iter().filter(|plugin| plugin.name() != name).count();
-        if number >= self.terms.plugins {
-            let most = self.terms.plugins;
+        if number >= self.limits.plugins {
+            let most = self.limits.plugins;
             let reason = format!("its folder has more than the {most} plugins that are allowed");
             return Err(FileRefusal::no_room(reason));
         }
-        let fits = |fallback| registry.code_beside(name, fallback).saturating_add(code) <= self.terms.code;
+        let fits = |fallback| registry.code_beside(name, fallback).saturating_add(code) <= self.limits.code;
         if fits(Fallback::Kept) {
             return Ok(Fallback::Kept);
         }
@@ -410,7 +414,7 @@ impl PluginFolder {
         registry.forget_fallbacks();
         let fallback = [Fallback::Kept, Fallback::None].into_iter().find(|fallback| fits(*fallback));
         fallback.ok_or_else(|| {
-            let most = self.terms.code;
+            let most = self.limits.code;
             let reason = format!(
                 "with it the plugins of its folder, and older versions that are still run or kept, would have more than {most} bytes of code"
             );
@@ -420,7 +424,7 @@ impl PluginFolder {
 
     /// Records a change that the kernel reported.
     pub(super) fn told(&self, spot: &Spot, now: Instant) {
-        let removals = &mut self.known().removals;
+        let removals = &mut self.state().removals;
         match spot {
             Spot::Folder(_) => removals.stir(now),
             Spot::File(_, file) => removals.tell(file, now),
@@ -429,34 +433,34 @@ impl PluginFolder {
 
     /// Records the stamp of a file that was just read.
     pub(super) fn touched(&self, file: &str, stamp: Stamp) {
-        let mut known = self.known();
-        let replaced = known.seen.insert(file.to_owned(), stamp) != Some(stamp);
-        known.stamps.insert(file.to_owned(), Some(stamp));
-        known.removals.found(file, replaced, Instant::now());
+        let mut state = self.state();
+        let replaced = state.seen.insert(file.to_owned(), stamp) != Some(stamp);
+        state.stamps.insert(file.to_owned(), Some(stamp));
+        state.removals.found(file, replaced, Instant::now());
     }
 
     /// The file is gone. Its plugin is removed when the folder has settled.
-    pub(super) fn lost(&self, name: &str, file: &str) -> Lost {
-        let (mut known, now) = (self.known(), Instant::now());
-        known.seen.remove(file);
-        known.stamps.remove(file);
-        if self.place.registry.get(name).is_none() {
-            known.removals.forget(file);
-            return Lost::Removed;
+    pub(super) fn file_missing(&self, name: &str, file: &str) -> Missing {
+        let (mut state, now) = (self.state(), Instant::now());
+        state.seen.remove(file);
+        state.stamps.remove(file);
+        if self.config.registry.get(name).is_none() {
+            state.removals.forget(file);
+            return Missing::Removed;
         }
-        let is_new = known.removals.lost(file, || self.served(), now);
-        if known.removals.due(file).is_some_and(|due| due > now) {
-            return if is_new { Lost::Noticed } else { Lost::Waiting };
+        let is_new = state.removals.file_missing(file, || self.served(), now);
+        if state.removals.due(file).is_some_and(|due| due > now) {
+            return if is_new { Missing::Noticed } else { Missing::Waiting };
         }
-        known.removals.forget(file);
-        drop(known);
+        state.removals.forget(file);
+        drop(state);
         self.remove(name);
-        Lost::Removed
+        Missing::Removed
     }
 
     fn remove(&self, name: &str) {
-        let generation = self.place.registry.get(name).map(|plugin| plugin.generation());
-        if self.place.registry.remove(name) {
+        let generation = self.config.registry.get(name).map(|plugin| plugin.generation());
+        if self.config.registry.remove(name) {
             emit(PluginEvent::Removed { plugin: escape(name.as_bytes()), tenant: self.tenant(), generation });
             self.drain_later(name, generation.unwrap_or_default());
         }
@@ -464,10 +468,10 @@ impl PluginFolder {
 
     /// Ends the sessions of versions up to this one when their time is over.
     fn drain_later(&self, name: &str, up_to: u32) {
-        if self.terms.drain.is_zero() || up_to == 0 {
+        if self.limits.drain.is_zero() || up_to == 0 {
             return;
         }
-        let (registry, name, after) = (Arc::clone(&self.place.registry), name.to_owned(), self.terms.drain);
+        let (registry, name, after) = (Arc::clone(&self.config.registry), name.to_owned(), self.limits.drain);
         tokio::spawn(async move {
             sleep(after).await;
             registry.drain(&name, up_to);
@@ -476,16 +480,16 @@ impl PluginFolder {
 
     /// The reload task has panicked: its successor checks everything anew.
     pub(super) fn forget_what_was_seen(&self) {
-        let mut known = self.known();
-        known.seen.clear();
-        known.pending.clear();
-        known.watched = None;
+        let mut state = self.state();
+        state.seen.clear();
+        state.pending.clear();
+        state.watched = None;
     }
 }
 
-impl Known {
-    fn new(settle: Duration) -> Known {
-        Known {
+impl FolderState {
+    fn new(settle: Duration) -> FolderState {
+        FolderState {
             trouble: None,
             unwatched: None,
             refused: BTreeMap::new(),
@@ -511,14 +515,14 @@ impl Known {
     pub(super) fn note(&mut self, folder: &PluginFolder, file: &str, refusal: Option<FileRefusal>, settled: bool) {
         let before = self.refused.remove(file);
         if let Some(name) = plugin_files::plugin_name(file) {
-            folder.place.registry.set_retried(name, refusal.as_ref().is_some_and(FileRefusal::is_retried));
+            folder.config.registry.set_retried(name, refusal.as_ref().is_some_and(FileRefusal::is_retried));
         }
         let Some(mut refusal) = refusal else { return };
         if let Some(before) = before {
-            refusal = refusal.following(&before);
+            refusal = refusal.after(&before);
         }
         if settled {
-            refusal.tell(&folder.place.path, file, folder.tenant());
+            refusal.log_once(&folder.config.path, file, folder.tenant());
         }
         self.refused.insert(file.to_owned(), refusal);
     }
@@ -527,7 +531,7 @@ impl Known {
     fn ignore(&mut self, folder: &PluginFolder, files: BTreeSet<String>) {
         for file in files.difference(&self.ignored) {
             if self.told_ignored.len() < MOST_TOLD && self.told_ignored.insert(file.clone()) {
-                let path = folder.place.path.join(file).display().to_string();
+                let path = folder.config.path.join(file).display().to_string();
                 let (file, reason) = (escape(path.as_bytes()), plugin_files::MISSPELLED);
                 emit(PluginEvent::FileIgnored { file, tenant: folder.tenant(), reason });
             }

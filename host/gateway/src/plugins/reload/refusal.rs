@@ -119,18 +119,18 @@ impl FileRefusal {
         FileRefusal { reason, kind, tried: None, retry, told: false }
     }
 
-    /// The file could not be read.
-    pub(super) fn of(reason: String) -> FileRefusal {
+    /// A file that could not be read.
+    pub(super) fn unreadable(reason: String) -> FileRefusal {
         FileRefusal::new(reason, Kind::Unread)
     }
 
-    /// There is no room for it now.
+    /// A file for which there is no room now.
     pub(super) fn no_room(reason: String) -> FileRefusal {
         FileRefusal::new(reason, Kind::NoRoom)
     }
 
-    /// The runtime's refusal.
-    pub(super) fn by(error: &Error) -> FileRefusal {
+    /// A file that the runtime refused.
+    pub(super) fn from_error(error: &Error) -> FileRefusal {
         let kind = match error {
             // The same bytes may be accepted when the host has recovered.
             Error::Host { .. } => Kind::Host,
@@ -141,14 +141,14 @@ impl FileRefusal {
         FileRefusal::new(error.to_string(), kind)
     }
 
-    /// The same for these bytes, in a file with this stamp.
-    pub(super) fn of_bytes(self, digest: &[u8; 32], stamp: Option<Stamp>) -> FileRefusal {
+    /// The same, about these bytes in a file with this stamp.
+    pub(super) fn with_digest(self, digest: &[u8; 32], stamp: Option<Stamp>) -> FileRefusal {
         FileRefusal { tried: Some(Box::new(Tried { digest: *digest, stamp, touches: Touches::none() })), ..self }
     }
 
     /// Combines this refusal with the one `before` it: logged once for the same reason, and tried again at growing
     /// intervals. Other bytes or another kind of refusal start anew.
-    pub(super) fn following(mut self, before: &FileRefusal) -> FileRefusal {
+    pub(super) fn after(mut self, before: &FileRefusal) -> FileRefusal {
         if let (Some(now), Some(before)) = (&mut self.tried, &before.tried)
             && now.digest == before.digest
         {
@@ -187,7 +187,7 @@ impl FileRefusal {
 
     /// Whether to try these bytes now, in a file with this stamp. If the file was touched too soon after the last
     /// attempt, they are tried later.
-    pub(super) fn tries(&mut self, digest: &[u8; 32], stamp: &Stamp, now: Instant) -> bool {
+    pub(super) fn should_retry(&mut self, digest: &[u8; 32], stamp: &Stamp, now: Instant) -> bool {
         let is_cheap = matches!(self.kind, Kind::Unread | Kind::NoRoom | Kind::Host);
         let Some(tried) = self.tried.as_ref().filter(|tried| !is_cheap && tried.digest == *digest) else { return true };
         if self.is_due(now) {
@@ -206,7 +206,7 @@ impl FileRefusal {
     }
 
     /// Logs it, once.
-    pub(super) fn tell(&mut self, folder: &Path, file: &str, tenant: Option<&str>) {
+    pub(super) fn log_once(&mut self, folder: &Path, file: &str, tenant: Option<&str>) {
         if !std::mem::replace(&mut self.told, true) {
             let path = folder.join(file).display().to_string();
             let (path, reason) = (escape(path.as_bytes()), escape(self.reason.as_bytes()));
@@ -234,11 +234,11 @@ mod tests {
     /// The last of this many refusals of the same bytes for the same reason, and the pauses before the attempts, in
     /// seconds.
     fn refused(error: &Error, digest: &[u8; 32], count: usize) -> (FileRefusal, Vec<u64>) {
-        let mut refusal = FileRefusal::by(error).of_bytes(digest, Some(stamp(1)));
+        let mut refusal = FileRefusal::from_error(error).with_digest(digest, Some(stamp(1)));
         let mut waits = Vec::new();
         for turn in 0..count {
             if turn > 0 {
-                refusal = FileRefusal::by(error).of_bytes(digest, Some(stamp(1))).following(&refusal);
+                refusal = FileRefusal::from_error(error).with_digest(digest, Some(stamp(1))).after(&refusal);
             }
             waits.extend(refusal.retry_in().map(|wait| wait.as_secs()));
         }
@@ -262,7 +262,7 @@ mod tests {
         let (late, _) = refused(&unfinished("it took too long"), &A, 12);
         assert_eq!(late.retry_in(), Some(LONGEST_COMPILE_PAUSE));
         let next = |error: &Error, digest: &[u8; 32]| {
-            let next = FileRefusal::by(error).of_bytes(digest, Some(stamp(1))).following(&late);
+            let next = FileRefusal::from_error(error).with_digest(digest, Some(stamp(1))).after(&late);
             (next.told, next.retry_in().map(|wait| wait.as_secs()))
         };
         assert_eq!(next(&unfinished("it took too long"), &A), (true, Some(3600)));
@@ -276,8 +276,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_repeated_host_failure_is_logged_once() {
         let (before, _) = refused(&host("1"), &A, 1);
-        assert!(FileRefusal::by(&host("2")).of_bytes(&A, Some(stamp(1))).following(&before).told);
-        assert!(!FileRefusal::by(&host("2")).of_bytes(&B, Some(stamp(1))).following(&before).told);
+        assert!(FileRefusal::from_error(&host("2")).with_digest(&A, Some(stamp(1))).after(&before).told);
+        assert!(!FileRefusal::from_error(&host("2")).with_digest(&B, Some(stamp(1))).after(&before).told);
     }
 
     /// The stamp of a file after this many touches.
@@ -292,34 +292,38 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_same_bytes_are_tried_again_when_the_file_is_touched_and_not_otherwise() {
         for error in [no_plugin(), unfinished("too slow"), Error::Killed("out of memory".to_owned())] {
-            let mut refusal = FileRefusal::by(&error).of_bytes(&A, Some(stamp(1)));
-            assert!(!refusal.tries(&A, &stamp(1), Instant::now()), "{error}");
-            assert!(refusal.tries(&B, &stamp(1), Instant::now()), "{error}");
-            assert!(refusal.tries(&A, &stamp(2), Instant::now()), "{error}");
+            let mut refusal = FileRefusal::from_error(&error).with_digest(&A, Some(stamp(1)));
+            assert!(!refusal.should_retry(&A, &stamp(1), Instant::now()), "{error}");
+            assert!(refusal.should_retry(&B, &stamp(1), Instant::now()), "{error}");
+            assert!(refusal.should_retry(&A, &stamp(2), Instant::now()), "{error}");
         }
         for error in [host("1"), host("2")] {
-            assert!(FileRefusal::by(&error).of_bytes(&A, Some(stamp(1))).tries(&A, &stamp(1), Instant::now()));
+            assert!(FileRefusal::from_error(&error).with_digest(&A, Some(stamp(1))).should_retry(
+                &A,
+                &stamp(1),
+                Instant::now()
+            ));
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_file_that_is_touched_every_second_is_tried_less_and_less_often() {
-        let mut refusal = FileRefusal::by(&no_plugin()).of_bytes(&A, Some(stamp(0)));
+        let mut refusal = FileRefusal::from_error(&no_plugin()).with_digest(&A, Some(stamp(0)));
         let (began, mut tried) = (Instant::now(), Vec::new());
         for second in 1..=3000 {
             tokio::time::advance(Duration::from_secs(1)).await;
-            if refusal.tries(&A, &stamp(second), Instant::now()) {
+            if refusal.should_retry(&A, &stamp(second), Instant::now()) {
                 tried.push(began.elapsed().as_secs());
-                refusal = FileRefusal::by(&no_plugin()).of_bytes(&A, Some(stamp(second))).following(&refusal);
+                refusal = FileRefusal::from_error(&no_plugin()).with_digest(&A, Some(stamp(second))).after(&refusal);
             }
         }
         assert_eq!(tried, [1, 3, 7, 15, 31, 63, 127, 255, 511, 1023, 2047]);
         // The last touch counts, even if no other follows.
         assert!(refusal.is_retried());
-        assert!(refusal.tries(&A, &stamp(3000), Instant::now() + LONGEST_COMPILE_PAUSE));
+        assert!(refusal.should_retry(&A, &stamp(3000), Instant::now() + LONGEST_COMPILE_PAUSE));
         // And a file that was left alone for long is tried at once.
         tokio::time::advance(LONGEST_COMPILE_PAUSE * 2).await;
-        let mut refusal = FileRefusal::by(&no_plugin()).of_bytes(&A, Some(stamp(3001))).following(&refusal);
-        assert!(refusal.tries(&A, &stamp(3002), Instant::now()));
+        let mut refusal = FileRefusal::from_error(&no_plugin()).with_digest(&A, Some(stamp(3001))).after(&refusal);
+        assert!(refusal.should_retry(&A, &stamp(3002), Instant::now()));
     }
 }

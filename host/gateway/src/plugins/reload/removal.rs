@@ -107,7 +107,7 @@ impl Removals {
 
     /// Records that a file is gone. `served` has the files of all served plugins, including this one. True if this is
     /// new.
-    pub(super) fn lost(&mut self, file: &str, served: impl FnOnce() -> BTreeSet<String>, now: Instant) -> bool {
+    pub(super) fn file_missing(&mut self, file: &str, served: impl FnOnce() -> BTreeSet<String>, now: Instant) -> bool {
         if self.gone.contains_key(file) {
             return false;
         }
@@ -187,11 +187,11 @@ mod tests {
         }
 
         /// It is gone, with an event at that time.
-        fn lost(&mut self, file: &str, milliseconds: u64) {
+        fn file_missing(&mut self, file: &str, milliseconds: u64) {
             let now = self.at(milliseconds);
             self.removals.tell(file, now);
             let served = self.served.clone();
-            self.removals.lost(file, || served, now);
+            self.removals.file_missing(file, || served, now);
         }
 
         fn replaced(&mut self, file: &str, milliseconds: u64) {
@@ -207,7 +207,7 @@ mod tests {
     #[test]
     fn a_single_deleted_file_is_removed_as_soon_as_the_folder_is_quiet() {
         let mut case = case(&["a", "b", "c"]);
-        case.lost("a", 0);
+        case.file_missing("a", 0);
         assert_eq!((case.due("a"), case.due("b")), (Some(500), None));
         case.replaced("b", 400);
         assert_eq!(case.due("a"), Some(900));
@@ -222,7 +222,7 @@ mod tests {
     #[test]
     fn the_only_plugin_is_removed_as_soon_when_it_is_deleted_or_renamed() {
         let mut case = case(&["a"]);
-        case.lost("a", 0);
+        case.file_missing("a", 0);
         case.replaced("b", 0);
         assert_eq!(case.due("a"), Some(500));
     }
@@ -230,7 +230,7 @@ mod tests {
     #[test]
     fn an_emptied_folder_delays_removal() {
         let mut case = case(&["a", "b", "c"]);
-        ["a", "b", "c"].into_iter().for_each(|file| case.lost(file, 0));
+        ["a", "b", "c"].into_iter().for_each(|file| case.file_missing(file, 0));
         assert_eq!(case.due("a"), Some(5_000));
         // Four seconds later the first is back. The others keep their time from then on.
         case.replaced("a", 4_000);
@@ -240,7 +240,7 @@ mod tests {
         case.replaced("c", 12_000);
         assert_eq!(case.removals.next(), None);
         // The deploy is over: a single deletion after it is a deletion.
-        case.lost("c", 60_000);
+        case.file_missing("c", 60_000);
         assert_eq!(case.due("c"), Some(60_500));
     }
 
@@ -248,8 +248,8 @@ mod tests {
     fn a_folder_refilled_before_a_check_delays_removal_too() {
         let mut case = case(&["a", "b", "c"]);
         case.replaced("a", 100);
-        case.lost("b", 200);
-        case.lost("c", 200);
+        case.file_missing("b", 200);
+        case.file_missing("c", 200);
         assert_eq!(case.due("b"), Some(5_200));
         // It never settles, and is no longer waited for.
         (0..200).for_each(|turn| case.replaced("a", 400 * turn));
@@ -261,7 +261,7 @@ mod tests {
         let mut case = case(&["a", "b"]);
         (0..100_000).for_each(|number| case.replaced(&format!("{number}"), number / 1_000));
         assert!(case.removals.replaced.len() <= MOST_REPLACED);
-        case.lost("a", 200_000);
+        case.file_missing("a", 200_000);
         (0..100_000).for_each(|number| case.replaced(&format!("{number}"), 200_000));
         assert_eq!(case.removals.replaced.len(), 0);
         // Everything that matters is remembered.
@@ -275,7 +275,7 @@ mod tests {
         case.removals.tell("a", case.start);
         // It was read later than that.
         case.replaced("a", 300);
-        case.lost("b", 400);
+        case.file_missing("b", 400);
         assert_eq!(case.due("b"), Some(900));
     }
 
@@ -284,9 +284,9 @@ mod tests {
         let mut case = case(&["a", "b", "c"]);
         let (now, served) = (case.at(900), case.served.clone());
         ["a", "b", "c"].into_iter().for_each(|file| case.removals.tell(file, case.start));
-        case.removals.lost("a", || served, now);
+        case.removals.file_missing("a", || served, now);
         assert_eq!(case.due("a"), Some(5_000));
-        case.removals.lost("b", || unreachable!("they are known"), now);
+        case.removals.file_missing("b", || unreachable!("they are known"), now);
         // The last one was only touched.
         case.removals.found("c", false, now);
         assert_eq!(case.due("a"), Some(500));
@@ -296,7 +296,7 @@ mod tests {
     fn polling_delays_removal() {
         let mut case = case(&["a", "b"]);
         case.removals.set_delay(Duration::from_secs(2));
-        case.lost("a", 0);
+        case.file_missing("a", 0);
         assert_eq!(case.due("a"), Some(2_500));
     }
 }

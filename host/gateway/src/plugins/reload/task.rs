@@ -12,13 +12,13 @@ use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
 use whelk_runtime::{Error, Loader, Plugin, Source};
 
-use super::folder::{Lost, Outcome, Pending, PluginFolder};
+use super::folder::{Missing, Outcome, Pending, PluginFolder};
 use super::refusal::FileRefusal;
 use super::status::Status;
 use crate::config::Limits;
 use crate::observe::escape::escape;
 use crate::observe::event::{PluginEvent, emit};
-use crate::plugins::watch::{Debouncer, Look, MOST_WAITING, ROUND, Spot, Watcher};
+use crate::plugins::watch::{Check, Debouncer, MOST_WAITING, ROUND, Spot, Watcher};
 use crate::state::plugin_files::{self, Stamp};
 
 /// How long `plugins prepared` waits for tenants' plugins, and sessions for the first listing of a tenant's folder.
@@ -59,22 +59,22 @@ pub(super) struct Task {
     _sender: mpsc::Sender<Spot>,
     /// The change queue overflowed; rescan everything.
     missed: Arc<AtomicBool>,
-    pub(super) work: JoinSet<Outcome>,
+    pub(super) jobs: JoinSet<Outcome>,
     /// The jobs, by id.
-    pub(super) doing: HashMap<Id, Work>,
-    /// The loads among them.
-    pub(super) loads: BTreeMap<Place, LoadJob>,
+    pub(super) job_kinds: HashMap<Id, Job>,
+    /// The jobs that load a file.
+    pub(super) load_jobs: BTreeMap<FileId, LoadJob>,
     /// Sessions still wait for the first listings of tenants' folders, which may take long.
     awaits_listings: bool,
 }
 
 /// A file: the number of its folder, and its name.
-type Place = (usize, String);
+type FileId = (usize, String);
 
 /// A job that runs beside the task.
-pub(super) enum Work {
-    Look { spot: Spot, settled: bool },
-    LoadJob(Place),
+pub(super) enum Job {
+    Check { spot: Spot, settled: bool },
+    Load(FileId),
 }
 
 /// A load in progress.
@@ -112,7 +112,7 @@ impl Task {
         let (sender, changes) = mpsc::channel(MOST_CHANGES);
         let missed = Arc::new(AtomicBool::new(false));
         let (overflow, told) = (Arc::clone(&missed), sender.clone());
-        let paths: Vec<PathBuf> = context.folders.iter().map(|folder| folder.place.path.clone()).collect();
+        let paths: Vec<PathBuf> = context.folders.iter().map(|folder| folder.config.path.clone()).collect();
         let tell = move |spot: Option<Spot>| {
             if spot.is_none_or(|spot| told.try_send(spot).is_err()) {
                 overflow.store(true, Ordering::Relaxed);
@@ -121,7 +121,7 @@ impl Task {
         let watcher = Watcher::new(&paths, Arc::new(tell));
         if let Err(reason) = watcher.start() {
             emit(PluginEvent::FoldersNotWatched { reason: &reason, every: ROUND.as_secs() });
-            context.folders.iter().for_each(|folder| folder.known().set_told_unwatched());
+            context.folders.iter().for_each(|folder| folder.state().set_told_unwatched());
         }
         Task {
             watcher: Arc::new(watcher),
@@ -129,9 +129,9 @@ impl Task {
             changes,
             _sender: sender,
             missed,
-            work: JoinSet::new(),
-            doing: HashMap::new(),
-            loads: BTreeMap::new(),
+            jobs: JoinSet::new(),
+            job_kinds: HashMap::new(),
+            load_jobs: BTreeMap::new(),
             awaits_listings: true,
             context,
         }
@@ -141,20 +141,20 @@ impl Task {
     pub(super) fn again(context: Arc<Context>) -> Task {
         context.folders.iter().for_each(|folder| folder.forget_what_was_seen());
         let mut task = Task::new(context);
-        task.look_at_all();
+        task.check_all();
         task
     }
 
     /// Checks every folder, and waits until the operator's have been listed.
     pub(super) async fn begin(&mut self) {
-        self.look_at_all();
+        self.check_all();
         let folders = Arc::clone(&self.context.folders);
         let is_operators = |folder: &usize| folders[*folder].tenant().is_none();
         let awaited: Vec<usize> = (0..folders.len()).filter(is_operators).collect();
         loop {
-            self.look();
+            self.start_due_checks();
             // A check that has failed altogether is over, too.
-            let is_over = |folder: &usize| folders[*folder].known().listed || self.debouncer.is_idle(*folder);
+            let is_over = |folder: &usize| folders[*folder].state().listed || self.debouncer.is_idle(*folder);
             if awaited.iter().all(is_over) {
                 return;
             }
@@ -162,7 +162,7 @@ impl Task {
         }
     }
 
-    fn look_at_all(&mut self) {
+    fn check_all(&mut self) {
         let now = now();
         (0..self.context.folders.len()).for_each(|folder| self.debouncer.at_once(Spot::Folder(folder), now));
     }
@@ -177,15 +177,15 @@ impl Task {
         let folders = &self.context.folders;
         let is_idle = |folder: usize| {
             self.debouncer.is_idle(folder)
-                && self.loads.range((folder, String::new())..(folder + 1, String::new())).next().is_none()
+                && self.load_jobs.range((folder, String::new())..(folder + 1, String::new())).next().is_none()
         };
         let is_tenants = |folder: usize| folders[folder].tenant().is_some();
         let is_late = self.context.began.elapsed() >= TENANTS_START;
         if !self.is_starting() || !(0..folders.len()).all(|folder| is_idle(folder) || (is_late && is_tenants(folder))) {
             return;
         }
-        let plugins: usize = folders.iter().map(|folder| folder.place.registry.plugins().len()).sum();
-        let refused: usize = folders.iter().map(|folder| folder.known().refused.len()).sum();
+        let plugins: usize = folders.iter().map(|folder| folder.config.registry.plugins().len()).sum();
+        let refused: usize = folders.iter().map(|folder| folder.state().refused.len()).sum();
         let seconds = self.context.began.elapsed().as_secs_f32();
         emit(PluginEvent::AllPrepared { plugins, refused, seconds });
         self.context.prepared.send_replace(true);
@@ -196,12 +196,12 @@ impl Task {
     fn stop_awaiting_listings(&mut self) {
         self.awaits_listings = false;
         for folder in self.context.folders.iter().filter(|folder| folder.tenant().is_some()) {
-            let known = folder.known();
-            if !known.listed {
-                let path = &*folder.place.path;
+            let state = folder.state();
+            if !state.listed {
+                let path = &*folder.config.path;
                 let tenant = folder.tenant();
                 emit(PluginEvent::FolderSilent { folder: path, tenant });
-                folder.place.registry.expect(BTreeSet::new());
+                folder.config.registry.expect(BTreeSet::new());
             }
         }
     }
@@ -211,7 +211,7 @@ impl Task {
         round.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let listings_end = self.context.began + TENANTS_START;
         loop {
-            self.look();
+            self.start_due_checks();
             self.end_start();
             let awaits_listings = self.awaits_listings;
             let removal = self.next_removal();
@@ -236,32 +236,32 @@ impl Task {
         (0..self.context.folders.len()).for_each(|folder| self.debouncer.changed(Spot::Folder(folder), now));
     }
 
-    /// Starts what is due.
-    fn look(&mut self) {
-        for Look { spot, settled } in self.debouncer.due(now()) {
-            self.start_look(spot, settled);
+    /// Starts the checks that are due.
+    fn start_due_checks(&mut self) {
+        for Check { spot, settled } in self.debouncer.due(now()) {
+            self.start_check(spot, settled);
         }
     }
 
-    fn start_look(&mut self, spot: Spot, settled: bool) {
+    fn start_check(&mut self, spot: Spot, settled: bool) {
         let (Spot::Folder(number) | Spot::File(number, _)) = &spot;
         let folder = Arc::clone(&self.context.folders[*number]);
         let started = match &spot {
             Spot::Folder(_) => {
                 let watcher = Arc::clone(&self.watcher);
-                self.work.spawn_blocking(move || folder.list(&watcher))
+                self.jobs.spawn_blocking(move || folder.list(&watcher))
             }
-            Spot::File(_, file) => self.work.spawn(folder.look(file.clone())),
+            Spot::File(_, file) => self.jobs.spawn(folder.check_file(file.clone())),
         };
-        self.doing.insert(started.id(), Work::Look { spot, settled });
+        self.job_kinds.insert(started.id(), Job::Check { spot, settled });
     }
 
     /// When the next file that is gone loses its plugin. Files that are being checked do not count: their check
     /// decides.
     fn next_removal(&self) -> Option<Instant> {
         let next = |(number, folder): (usize, &Arc<PluginFolder>)| {
-            let known = folder.known();
-            let (due, file) = known.removals.next()?;
+            let state = folder.state();
+            let (due, file) = state.removals.next()?;
             (!self.debouncer.is_busy(&Spot::File(number, file.to_owned()))).then_some(due)
         };
         self.context.folders.iter().enumerate().filter_map(next).min()
@@ -271,11 +271,11 @@ impl Task {
     fn confirm_removals(&mut self) {
         let (folders, now) = (Arc::clone(&self.context.folders), Instant::now());
         for (number, folder) in folders.iter().enumerate() {
-            let due = folder.known().removals.due_files(now);
+            let due = folder.state().removals.due_files(now);
             for file in due {
                 let spot = Spot::File(number, file);
                 if self.debouncer.begin(&spot, now.into_std()) {
-                    self.start_look(spot, true);
+                    self.start_check(spot, true);
                 }
             }
         }
@@ -290,7 +290,7 @@ impl Task {
                 self.context.folders[*number].told(&spot, Instant::now());
                 self.debouncer.changed(spot, now());
             }
-            Some(done) = self.work.join_next_with_id() => self.done(done),
+            Some(done) = self.jobs.join_next_with_id() => self.done(done),
             () = sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => {}
         }
     }
@@ -301,14 +301,14 @@ impl Task {
             Ok((id, outcome)) => (id, Ok(outcome)),
             Err(error) => (error.id(), Err(error)),
         };
-        match self.doing.remove(&id) {
-            Some(Work::Look { spot, settled }) => self.looked(spot, settled, outcome),
-            Some(Work::LoadJob(place)) => self.loaded(place, outcome),
+        match self.job_kinds.remove(&id) {
+            Some(Job::Check { spot, settled }) => self.check_done(spot, settled, outcome),
+            Some(Job::Load(file_id)) => self.loaded(file_id, outcome),
             None => {}
         }
     }
 
-    fn looked(&mut self, spot: Spot, settled: bool, outcome: Result<Outcome, JoinError>) {
+    fn check_done(&mut self, spot: Spot, settled: bool, outcome: Result<Outcome, JoinError>) {
         self.debouncer.done(&spot);
         let now = now();
         let (number, file) = match spot {
@@ -327,7 +327,7 @@ impl Task {
         let folder = Arc::clone(&self.context.folders[number]);
         if !matches!(outcome, Ok(Outcome::Absent)) {
             // Another check decides whether it is gone.
-            folder.known().removals.forget(&file);
+            folder.state().removals.forget(&file);
         }
         match outcome {
             Ok(Outcome::Read(source, stamp)) => return self.read((number, file), &name, source, stamp, settled),
@@ -335,19 +335,19 @@ impl Task {
             Ok(Outcome::Folder) => self.debouncer.changed(Spot::Folder(number), now),
             Ok(Outcome::Absent) => {
                 self.cancel(&(number, file.clone()), "its file is gone");
-                if folder.lost(&name, &file) == Lost::Noticed {
+                if folder.file_missing(&name, &file) == Missing::Noticed {
                     // To find others that are gone, too.
                     self.debouncer.changed(Spot::Folder(number), now);
                 }
-                folder.known().note(&folder, &file, None, settled);
+                folder.state().note(&folder, &file, None, settled);
             }
             Ok(Outcome::Unreadable(refusal)) => {
-                folder.known().note(&folder, &file, Some(refusal), settled);
+                folder.state().note(&folder, &file, Some(refusal), settled);
                 if !settled {
                     return self.debouncer.changed(Spot::File(number, file), now);
                 }
             }
-            Err(error) => folder.known().note(&folder, &file, Some(failed(&error)), settled),
+            Err(error) => folder.state().note(&folder, &file, Some(failed(&error)), settled),
             Ok(Outcome::Listed { .. } | Outcome::Loaded(_) | Outcome::Done) => {}
         }
         self.end_preparation(number, &file);
@@ -366,10 +366,10 @@ impl Task {
     }
 
     /// A file was read: its contents are loaded, unless that is done or in progress.
-    fn read(&mut self, place: Place, name: &str, source: Source, stamp: Stamp, settled: bool) {
-        let (number, file) = &place;
+    fn read(&mut self, file_id: FileId, name: &str, source: Source, stamp: Stamp, settled: bool) {
+        let (number, file) = &file_id;
         let folder = Arc::clone(&self.context.folders[*number]);
-        if let Some(load) = self.loads.get_mut(&place) {
+        if let Some(load) = self.load_jobs.get_mut(&file_id) {
             if load.digest == *source.digest() {
                 load.settled |= settled;
                 folder.touched(file, stamp);
@@ -379,7 +379,7 @@ impl Task {
             if !settled {
                 return self.debouncer.changed(Spot::File(*number, file.clone()), now());
             }
-            self.cancel(&place, "a newer version is there");
+            self.cancel(&file_id, "a newer version is there");
         }
         let Some(wanted) = folder.found(name, file, stamp, source, settled) else {
             return self.end_preparation(*number, file);
@@ -388,36 +388,36 @@ impl Task {
         let Loaders { operators, tenants } = &self.context.loaders;
         let loader = Arc::clone(if folder.tenant().is_none() { operators } else { tenants });
         let digest = wanted.digest;
-        folder.known().pending.insert(file.clone(), Pending { digest, since: Instant::now() });
-        let handle = self.work.spawn(folder.load(wanted, loader));
-        self.doing.insert(handle.id(), Work::LoadJob(place.clone()));
-        self.loads.insert(place, LoadJob { id: handle.id(), handle, digest, settled });
+        folder.state().pending.insert(file.clone(), Pending { digest, since: Instant::now() });
+        let handle = self.jobs.spawn(folder.load(wanted, loader));
+        self.job_kinds.insert(handle.id(), Job::Load(file_id.clone()));
+        self.load_jobs.insert(file_id, LoadJob { id: handle.id(), handle, digest, settled });
     }
 
     /// Ends a load, with its compiler.
-    fn cancel(&mut self, place: &Place, reason: &str) {
-        let Some(load) = self.loads.remove(place) else { return };
+    fn cancel(&mut self, file_id: &FileId, reason: &str) {
+        let Some(load) = self.load_jobs.remove(file_id) else { return };
         load.handle.abort();
-        self.doing.remove(&load.id);
-        let (number, file) = place;
+        self.job_kinds.remove(&load.id);
+        let (number, file) = file_id;
         let folder = &self.context.folders[*number];
-        folder.known().pending.remove(file);
-        let path = folder.place.path.join(file).display().to_string();
+        folder.state().pending.remove(file);
+        let path = folder.config.path.join(file).display().to_string();
         emit(PluginEvent::LoadCancelled { file: escape(path.as_bytes()), tenant: folder.tenant(), reason });
     }
 
-    fn loaded(&mut self, place: Place, outcome: Result<Outcome, JoinError>) {
-        let Some(load) = self.loads.remove(&place) else { return };
-        let (number, file) = place;
+    fn loaded(&mut self, file_id: FileId, outcome: Result<Outcome, JoinError>) {
+        let Some(load) = self.load_jobs.remove(&file_id) else { return };
+        let (number, file) = file_id;
         let folder = Arc::clone(&self.context.folders[number]);
-        folder.known().pending.remove(&file);
+        folder.state().pending.remove(&file);
         let result = match outcome {
             Ok(Outcome::Loaded(result)) => result.and_then(|plugin: Arc<Plugin>| folder.publish(&plugin)),
             Ok(_) => return self.debouncer.changed(Spot::File(number, file), now()),
             Err(error) => Err(failed(&error)),
         };
         let is_refused = result.is_err();
-        folder.known().note(&folder, &file, result.err(), load.settled);
+        folder.state().note(&folder, &file, result.err(), load.settled);
         if is_refused && !load.settled {
             return self.debouncer.changed(Spot::File(number, file), now());
         }
@@ -427,16 +427,16 @@ impl Task {
     /// The file is no longer in preparation, unless it is being loaded.
     fn end_preparation(&self, number: usize, file: &str) {
         if let Some(name) = plugin_files::plugin_name(file)
-            && !self.loads.contains_key(&(number, file.to_owned()))
+            && !self.load_jobs.contains_key(&(number, file.to_owned()))
         {
-            self.context.folders[number].place.registry.prepared(name);
+            self.context.folders[number].config.registry.prepared(name);
         }
     }
 }
 
 /// A check or a load has panicked, which was logged. Only this file is affected, and it is tried again.
 fn failed(error: &JoinError) -> FileRefusal {
-    FileRefusal::by(&Error::Host { incident: "panic".to_owned(), detail: error.to_string() })
+    FileRefusal::from_error(&Error::Host { incident: "panic".to_owned(), detail: error.to_string() })
 }
 
 fn now() -> std::time::Instant {

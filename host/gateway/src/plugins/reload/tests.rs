@@ -12,9 +12,9 @@ use whelk_runtime::{CompileSettings, Compiler, Engine, EngineSettings, Grants, L
 
 use super::folder::Outcome;
 use super::refusal::FileRefusal;
-use super::task::{TENANTS_START, Work};
+use super::task::{Job, TENANTS_START};
 use super::*;
-use crate::plugins::watch::{Look, ROUND, Spot, Watcher};
+use crate::plugins::watch::{Check, ROUND, Spot, Watcher};
 use crate::state::strict_modes::Writers;
 
 /// The operator's folder and acme's, both empty. Nothing can be compiled.
@@ -27,7 +27,7 @@ fn context() -> (tempfile::TempDir, Arc<Context>, watch::Receiver<bool>) {
         fs::create_dir(&path).unwrap();
         let writers = if tenant.is_some() { Writers::Tenant } else { Writers::Operator };
         let (tenant, registry) = (tenant.map(str::to_owned), Arc::default());
-        let folder = Folder { path, tenant, writers, registry, component: 64 << 20 };
+        let folder = FolderConfig { path, tenant, writers, registry, component: 64 << 20 };
         Arc::new(PluginFolder::new(folder, &limits, &slots))
     };
     let folders = [("operators", None), ("acmes", Some("acme"))].map(folder);
@@ -54,30 +54,30 @@ fn no_watcher() -> Watcher {
 }
 
 impl Task {
-    /// A look at this has begun, and goes on for ever.
-    fn begin_look(&mut self, spot: &Spot) -> Id {
+    /// A check of this has begun, and goes on for ever.
+    fn begin_check(&mut self, spot: &Spot) -> Id {
         self.debouncer.at_once(spot.clone(), Instant::now().into_std());
-        assert_eq!(self.debouncer.due(Instant::now().into_std()), [Look { spot: spot.clone(), settled: true }]);
+        assert_eq!(self.debouncer.due(Instant::now().into_std()), [Check { spot: spot.clone(), settled: true }]);
         self.begun(spot, true)
     }
 
     fn begun(&mut self, spot: &Spot, settled: bool) -> Id {
-        let id = self.work.spawn(pending()).id();
-        self.doing.insert(id, Work::Look { spot: spot.clone(), settled });
+        let id = self.jobs.spawn(pending()).id();
+        self.job_kinds.insert(id, Job::Check { spot: spot.clone(), settled });
         id
     }
 
-    /// Looks at `a.wasm` of the operator's folder as it is on the disk.
-    async fn look_at_a(&mut self, settled: bool) {
+    /// Checks `a.wasm` of the operator's folder as it is on the disk.
+    async fn check_a(&mut self, settled: bool) {
         let (folder, spot) = (Arc::clone(&self.context.folders[0]), Spot::File(0, "a.wasm".to_owned()));
         let id = self.begun(&spot, settled);
-        let outcome = folder.look("a.wasm".to_owned()).await;
+        let outcome = folder.check_file("a.wasm".to_owned()).await;
         self.done(Ok((id, outcome)));
     }
 
     /// The digest of what is being loaded.
     fn loading(&self) -> Vec<[u8; 32]> {
-        self.loads.values().map(|load| load.digest).collect()
+        self.load_jobs.values().map(|load| load.digest).collect()
     }
 }
 
@@ -85,16 +85,16 @@ impl Task {
 async fn a_tenants_folder_that_does_not_answer_delays_the_start_for_a_limited_time() {
     let (_place, mut task) = task();
     let folder = Arc::clone(&task.context.folders[1]);
-    task.begin_look(&Spot::Folder(1));
+    task.begin_check(&Spot::Folder(1));
     let running = tokio::spawn(task.run());
-    let registry = &folder.place.registry;
+    let registry = &folder.config.registry;
     let began = Instant::now();
     assert!(matches!(registry.lookup("echo"), Lookup::Preparing));
     assert!(matches!(registry.settled("echo").await, Lookup::Absent));
     assert_eq!(began.elapsed().as_secs(), TENANTS_START.as_secs());
     running.abort();
     // When it answers after all, what is in it counts as at any start.
-    fs::write(folder.place.path.join("echo.wasm"), "").unwrap();
+    fs::write(folder.config.path.join("echo.wasm"), "").unwrap();
     assert!(matches!(folder.list(&no_watcher()), Outcome::Listed { is_first: true, .. }));
     assert!(matches!(registry.lookup("echo"), Lookup::Preparing));
 }
@@ -109,27 +109,27 @@ async fn after_the_first_listing_files_are_checked_when_they_have_settled() {
         task.done(Ok((id, folder.list(&no_watcher()))));
         task.debouncer.due(now())
     };
-    fs::write(folder.place.path.join("a.wasm"), "").unwrap();
+    fs::write(folder.config.path.join("a.wasm"), "").unwrap();
     let a = Spot::File(0, "a.wasm".to_owned());
-    assert_eq!(due(&mut task), [Look { spot: a, settled: true }]);
+    assert_eq!(due(&mut task), [Check { spot: a, settled: true }]);
     // It is compiled meanwhile, and the start is not over.
-    fs::write(folder.place.path.join("b.wasm"), "half of it").unwrap();
+    fs::write(folder.config.path.join("b.wasm"), "half of it").unwrap();
     assert_eq!(due(&mut task), []);
     assert!(task.is_starting());
     tokio::time::advance(Limits::default().plugins.reload_settle).await;
     let b = Spot::File(0, "b.wasm".to_owned());
-    assert_eq!(task.debouncer.due(now()), [Look { spot: b, settled: true }]);
+    assert_eq!(task.debouncer.due(now()), [Check { spot: b, settled: true }]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_plugin_that_is_tried_again_is_reported_as_such() {
     let (_place, task) = task();
-    let (folder, registry) = (&task.context.folders[0], &task.context.folders[0].place.registry);
+    let (folder, registry) = (&task.context.folders[0], &task.context.folders[0].config.registry);
     registry.expect(BTreeSet::new());
-    let note = |refusal| folder.known().note(folder, "a.wasm", refusal, true);
+    let note = |refusal| folder.state().note(folder, "a.wasm", refusal, true);
     note(Some(FileRefusal::no_room("the folder is full".to_owned())));
     assert!(matches!(registry.lookup("a"), Lookup::Retried));
-    note(Some(FileRefusal::of("it cannot be read".to_owned())));
+    note(Some(FileRefusal::unreadable("it cannot be read".to_owned())));
     assert!(matches!(registry.lookup("a"), Lookup::Absent));
     note(Some(FileRefusal::no_room("the folder is full".to_owned())));
     note(None);
@@ -140,54 +140,57 @@ async fn a_plugin_that_is_tried_again_is_reported_as_such() {
 async fn a_newer_version_or_the_removal_of_the_file_ends_the_load_of_the_older_one() {
     let (_place, mut task) = task();
     let folder = Arc::clone(&task.context.folders[0]);
-    folder.place.registry.expect(BTreeSet::new());
+    folder.config.registry.expect(BTreeSet::new());
     folder.list(&no_watcher());
-    let file = folder.place.path.join("a.wasm");
+    let file = folder.config.path.join("a.wasm");
     fs::write(&file, "one").unwrap();
-    task.look_at_a(true).await;
+    task.check_a(true).await;
     let first = task.loading();
-    assert_eq!((first.len(), folder.known().pending["a.wasm"].digest), (1, first[0]));
-    assert!(matches!(folder.place.registry.lookup("a"), Lookup::Preparing), "its users are not told that it is absent");
+    assert_eq!((first.len(), folder.state().pending["a.wasm"].digest), (1, first[0]));
+    assert!(
+        matches!(folder.config.registry.lookup("a"), Lookup::Preparing),
+        "its users are not told that it is absent"
+    );
     // The same bytes again are the same load.
     fs::write(&file, "one").unwrap();
-    task.look_at_a(true).await;
-    assert_eq!((task.loading(), task.doing.len()), (first.clone(), 1));
+    task.check_a(true).await;
+    assert_eq!((task.loading(), task.job_kinds.len()), (first.clone(), 1));
     // A version that may not be the last of a file that never stops changing ends nothing.
     fs::write(&file, "two").unwrap();
-    task.look_at_a(false).await;
+    task.check_a(false).await;
     assert_eq!(task.loading(), first);
-    task.look_at_a(true).await;
+    task.check_a(true).await;
     let second = task.loading();
-    assert_eq!((second.len(), folder.known().pending["a.wasm"].digest, task.doing.len()), (1, second[0], 1));
+    assert_eq!((second.len(), folder.state().pending["a.wasm"].digest, task.job_kinds.len()), (1, second[0], 1));
     assert_ne!(first, second);
     fs::remove_file(&file).unwrap();
-    task.look_at_a(true).await;
-    assert!(task.loading().is_empty() && folder.known().pending.is_empty());
-    assert!(matches!(folder.place.registry.lookup("a"), Lookup::Absent));
+    task.check_a(true).await;
+    assert!(task.loading().is_empty() && folder.state().pending.is_empty());
+    assert!(matches!(folder.config.registry.lookup("a"), Lookup::Absent));
     // What they have to say, should they have been over already, is nobody's concern.
     for _ in [first, second] {
-        let done = task.work.join_next_with_id().await.unwrap();
+        let done = task.jobs.join_next_with_id().await.unwrap();
         task.done(done);
     }
-    assert!(folder.known().refused.is_empty() && task.loading().is_empty());
+    assert!(folder.state().refused.is_empty() && task.loading().is_empty());
 }
 
 #[tokio::test]
 async fn a_tenants_new_plugin_is_not_ready_and_waits_for_none_of_the_operators() {
     let (_place, mut task) = task();
     let folder = Arc::clone(&task.context.folders[1]);
-    folder.place.registry.expect(BTreeSet::new());
+    folder.config.registry.expect(BTreeSet::new());
     folder.list(&no_watcher());
-    fs::write(folder.place.path.join("a.wasm"), "one").unwrap();
+    fs::write(folder.config.path.join("a.wasm"), "one").unwrap();
     let id = task.begun(&Spot::File(1, "a.wasm".to_owned()), true);
-    let outcome = Arc::clone(&folder).look("a.wasm".to_owned()).await;
+    let outcome = Arc::clone(&folder).check_file("a.wasm".to_owned()).await;
     task.done(Ok((id, outcome)));
-    assert!(matches!(folder.place.registry.lookup("a"), Lookup::Retried));
+    assert!(matches!(folder.config.registry.lookup("a"), Lookup::Retried));
     // It is refused.
-    let done = task.work.join_next_with_id().await.unwrap();
+    let done = task.jobs.join_next_with_id().await.unwrap();
     task.done(done);
-    assert!(folder.known().refused.contains_key("a.wasm") && folder.known().pending.is_empty());
-    assert!(matches!(folder.place.registry.lookup("a"), Lookup::Absent));
+    assert!(folder.state().refused.contains_key("a.wasm") && folder.state().pending.is_empty());
+    assert!(matches!(folder.config.registry.lookup("a"), Lookup::Absent));
 }
 
 #[tokio::test(start_paused = true)]
@@ -197,13 +200,13 @@ async fn after_a_panic_the_folders_are_checked_again_and_the_status_shows_the_ga
     let reload = Reload::start_with(Arc::clone(&context), prepared).await.unwrap();
     let status = Arc::clone(&reload.view().status);
     let refused = async |file: &str, reason: &str| {
-        let is_told = || folder.known().refused.get(file).is_some_and(|refusal| refusal.reason == reason);
+        let is_told = || folder.state().refused.get(file).is_some_and(|refusal| refusal.reason == reason);
         while !is_told() {
             // The clock jumps as soon as nobody works.
             sleep(Duration::from_millis(10)).await;
         }
     };
-    fs::write(folder.place.path.join("a.wasm"), "").unwrap();
+    fs::write(folder.config.path.join("a.wasm"), "").unwrap();
     refused("a.wasm", "the file is empty").await;
     assert!(status.failure().is_none());
     context.fault.store(true, Ordering::SeqCst);
@@ -211,9 +214,9 @@ async fn after_a_panic_the_folders_are_checked_again_and_the_status_shows_the_ga
         sleep(Duration::from_millis(1)).await;
     }
     assert_eq!(status.failure().unwrap().reason, "a fault that a test injected");
-    fs::write(folder.place.path.join("b.wasm"), "").unwrap();
+    fs::write(folder.config.path.join("b.wasm"), "").unwrap();
     refused("b.wasm", "the file is empty").await;
-    fs::write(folder.place.path.join("a.wasm"), "hello").unwrap();
+    fs::write(folder.config.path.join("a.wasm"), "hello").unwrap();
     refused("a.wasm", "this is text, not a WebAssembly component").await;
     sleep(2 * ROUND).await;
     assert!(status.failure().is_none());

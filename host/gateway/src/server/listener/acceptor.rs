@@ -12,18 +12,18 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, sleep_until};
 use whelk_runtime::limits::{Admitted, Throttle};
 
-use super::gate::{Admission, ConnectionRefusal, Gate, Permit, TakenBack};
+use super::gate::{Admission, ConnectionPermit, ConnectionRefusal, Evicted, Gate, GateAnswer};
 use super::waiting::{Waiting, tell};
 use crate::observe::event::{ConnectionEvent, emit};
 use crate::server::socket::{TcpKeepalive, prepare};
 
 /// The pause after the process or the system has run out of something.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
-/// The least interval between two log lines about refused, waiting or dropped connections.
+/// The least interval between two log lines about refused, waiting or evicted connections.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
 /// A connection to serve.
-pub(super) type Accepted = (TcpStream, SocketAddr, Permit);
+pub(super) type Accepted = (TcpStream, SocketAddr, ConnectionPermit);
 
 /// The accepting sockets.
 pub(super) struct Acceptor {
@@ -65,15 +65,15 @@ impl Acceptor {
             if let Some(accepted) = self.serve_waiting() {
                 return accepted;
             }
-            let (backoff, look) = (self.backoff, self.waiting.next_look());
-            // Dropped connections close their sockets at once, but perhaps not as fast as new ones arrive.
+            let (backoff, check) = (self.backoff, self.waiting.next_check());
+            // Evicted connections close their sockets at once, but perhaps not as fast as new ones arrive.
             let accepts = backoff.is_none() && !self.gate.is_overfull();
             tokio::select! {
                 biased;
                 () = self.gate.freed() => {}
                 () = at(backoff) => self.backoff = None,
-                () = at(look) => {
-                    let gone = self.waiting.look(Instant::now());
+                () = at(check) => {
+                    let gone = self.waiting.check(Instant::now());
                     gone.into_iter().for_each(|number| self.gate.stop_waiting(number));
                 }
                 accepted = accept(&self.sockets, self.count), if accepts => match accepted {
@@ -99,12 +99,12 @@ impl Acceptor {
         }
     }
 
-    /// Asks the gate for a place for a new connection. Returns it if it is served at once; otherwise it waits or is
+    /// Asks the gate whether a new connection is served. Returns it if it is served at once; otherwise it waits or is
     /// refused.
     fn accept_connection(&mut self, stream: TcpStream, peer: SocketAddr) -> Option<Accepted> {
         self.count += 1;
         let (number, now) = (self.count, Instant::now());
-        let Admission { permit, taken_back } = match self.gate.acquire_place(peer.ip(), number, now) {
+        let GateAnswer { admission, evicted } = match self.gate.acquire(peer.ip(), number, now) {
             Ok(admission) => admission,
             Err(refusal) => {
                 self.log.refused(peer, refusal);
@@ -112,15 +112,15 @@ impl Acceptor {
                 return None;
             }
         };
-        if let Some(taken_back) = taken_back {
-            self.log.taken_back(&taken_back);
-            if taken_back.waits {
-                self.waiting.turn_away(taken_back.number);
+        if let Some(evicted) = evicted {
+            self.log.evicted(&evicted);
+            if evicted.was_waiting {
+                self.waiting.turn_away(evicted.number);
             }
         }
-        match permit {
-            Some(permit) => Some(self.prepared(stream, peer, permit)),
-            None => {
+        match admission {
+            Admission::Serve(permit) => Some(self.prepared(stream, peer, permit)),
+            Admission::Wait => {
                 self.log.waits(peer);
                 self.waiting.insert(number, stream, peer, now);
                 None
@@ -128,7 +128,7 @@ impl Acceptor {
         }
     }
 
-    fn prepared(&self, stream: TcpStream, peer: SocketAddr, permit: Permit) -> Accepted {
+    fn prepared(&self, stream: TcpStream, peer: SocketAddr, permit: ConnectionPermit) -> Accepted {
         prepare(&stream, self.keepalive);
         (stream, peer, permit)
     }
@@ -161,7 +161,7 @@ impl Acceptor {
 struct Log {
     refused: Throttle,
     waits: Throttle,
-    taken_back: Throttle,
+    evicted: Throttle,
     exhausted: Throttle,
 }
 
@@ -171,7 +171,7 @@ impl Log {
         Log {
             refused: throttle(),
             waits: throttle(),
-            taken_back: throttle(),
+            evicted: throttle(),
             exhausted: Throttle::one_in(Duration::from_secs(1)),
         }
     }
@@ -189,14 +189,14 @@ impl Log {
         }
     }
 
-    fn taken_back(&mut self, TakenBack { number, source, of_source, had_done, strangers, .. }: &TakenBack) {
-        if let Some(Admitted { suppressed: more, .. }) = self.taken_back.allow(Instant::now()) {
+    fn evicted(&mut self, Evicted { number, source, of_source, had_done, unauthenticated, .. }: &Evicted) {
+        if let Some(Admitted { suppressed: more, .. }) = self.evicted.allow(Instant::now()) {
             emit(ConnectionEvent::Displaced {
                 connection: *number,
                 source: format_args!("{source}"),
                 of_source: *of_source,
                 had_done,
-                unauthenticated: *strangers,
+                unauthenticated: *unauthenticated,
                 more,
             });
         }
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_waiting_connection_that_closes_frees_its_place() {
+    async fn a_waiting_connection_that_closes_makes_room() {
         let (mut acceptor, address) = acceptor().await;
         let (_first, _) = client(address).await;
         let (_, _, permit) = acceptor.accept().await;

@@ -1,28 +1,28 @@
 //! Limits the connections, in total and by source. Pure: no sockets, and time is an argument.
 //!
-//! A connection that has not logged in (a *stranger* below) costs something before anything is known about it. So
-//! strangers are counted apart from authenticated connections: all together, and by source. Nothing grows beyond the
-//! number of connections.
+//! A connection that has not logged in (*unauthenticated*) costs something before anything is known about it. So these
+//! connections are counted apart: all together, and by source. Nothing grows beyond the number of connections.
 //!
-//! * A source has `unauthenticated_per_source` strangers that are served. Further ones, up to
+//! * A source has `unauthenticated_per_source` unauthenticated connections that are served. Further ones, up to
 //!   `unauthenticated_waiting`, wait without receiving our identification; the oldest is served first. One more is
 //!   refused.
-//! * When there are `unauthenticated_full` strangers, or `connections` connections, one stranger is dropped for the
-//!   newcomer: of those that have progressed least ([`Rank`]), from the source with most strangers, the one that was
-//!   accepted first. No stranger is dropped within its first two seconds, and no authenticated connection ever.
-//! * If no stranger can be dropped, newcomers are refused at random from two thirds of `unauthenticated_full` on, and
+//! * When there are `unauthenticated_full` unauthenticated connections, or `connections` connections, one
+//!   unauthenticated connection is *evicted* for the new one: of those that have progressed least ([`Rank`]), from the
+//!   source with most of them, the one that was accepted first. None is evicted within its first two seconds, and no
+//!   authenticated connection ever.
+//! * If none can be evicted, new connections are refused at random from two thirds of `unauthenticated_full` on, and
 //!   all of them when it is reached.
 //!
-//! Decided 2026-11-28: a newcomer is not refused while a stranger can be dropped. OpenSSH's MaxStartups refuses
-//! newcomers at random above a threshold, which gives a legitimate client only the attacker's chances: 5 logins of 42
+//! Decided 2026-11-28: a new connection is not refused while another can be evicted. OpenSSH's MaxStartups refuses new
+//! connections at random above a threshold, which gives a legitimate client only the attacker's chances: 5 logins of 42
 //! beside 5,000 silent connections, and 2 of 32 with sshd. A silent connection older than two seconds is less likely to
-//! be legitimate than any newcomer. Random refusal remains for a flood that fills all places within two seconds (at
-//! 9,000 places, more than 4,500 connections a second), where nothing distinguishes legitimate clients: it accepts some
-//! of those that arrive at the end of the two seconds, not only those at their beginning. Refused as well: dropping
-//! younger strangers of a source with many. It would make it easy to fill a network's share from behind its own NAT.
+//! be legitimate than any new one. Random refusal remains for a flood that uses all permits within two seconds (at
+//! 9,000 permits, more than 4,500 connections a second), where nothing distinguishes legitimate clients: it accepts
+//! some of those that arrive at the end of the two seconds, not only those at their beginning. Also rejected: evicting
+//! younger connections of a busy source. An attacker behind a NAT could then evict its neighbours.
 //!
-//! Decided 2026-11-28: waiting strangers can be dropped, but after the silent ones. Never dropping them would let 16
-//! sources hold all places with sockets that cost them nothing; dropping them first would punish clients behind one
+//! Decided 2026-11-28: waiting connections can be evicted, but after the silent ones. Never evicting them would let 16
+//! sources hold all permits with sockets that cost them nothing; evicting them first would punish clients behind one
 //! address for not sending anything before they receive our identification.
 //!
 //! Decided 2026-11-28: loopback is a source like any other, in the demonstration too. While the limit was 16, and one
@@ -30,7 +30,7 @@
 //! machine.
 
 mod refusal;
-mod strangers;
+mod unauthenticated;
 
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher, RandomState};
@@ -45,7 +45,7 @@ use crate::config::Limits;
 use crate::source::Source;
 
 pub(super) use refusal::{ConnectionRefusal, SOURCE_LINE};
-use strangers::{Rank, Strangers};
+use unauthenticated::{Rank, Unauthenticated};
 
 /// Counts connections. Clones share the counts.
 #[derive(Clone)]
@@ -54,7 +54,7 @@ pub(super) struct Gate(Arc<Shared>);
 struct Shared {
     bounds: Bounds,
     counts: Mutex<Counts>,
-    /// Notified when a place becomes free that a waiting connection may take.
+    /// Notified when a permit becomes free that a waiting connection may take.
     freed: Notify,
     dice: RandomState,
 }
@@ -81,19 +81,19 @@ impl Bounds {
         }
     }
 
-    /// The probability in percent that one more stranger is refused while none can be dropped.
-    fn chance(&self, strangers: u32) -> u32 {
-        if strangers >= self.full {
+    /// The probability in percent that one more connection is refused while none can be evicted.
+    fn chance(&self, unauthenticated: u32) -> u32 {
+        if unauthenticated >= self.full {
             return 100;
         }
         // Of numbers up to 2^32, so that the products fit.
-        let (full, strangers) = (u64::from(self.full), u64::from(strangers));
+        let (full, unauthenticated) = (u64::from(self.full), u64::from(unauthenticated));
         let start = (full * 2).div_ceil(3);
-        if strangers < start {
+        if unauthenticated < start {
             return 0;
         }
-        // Here start <= strangers < full, so that the span is not 0 and the rise is at most 100.
-        let rise = u64::from(100 - self.drop_percent) * (strangers - start) / (full - start);
+        // Here start <= unauthenticated < full, so that the span is not 0 and the rise is at most 100.
+        let rise = u64::from(100 - self.drop_percent) * (unauthenticated - start) / (full - start);
         self.drop_percent + u32::try_from(rise).unwrap_or(100)
     }
 }
@@ -102,48 +102,54 @@ impl Bounds {
 struct Counts {
     /// All connections with a socket.
     connections: u32,
-    /// Of those, dropped ones whose task has not ended yet.
+    /// Of those, evicted ones whose task has not ended yet.
     leaving: u32,
-    strangers: Strangers,
+    unauthenticated: Unauthenticated,
     /// Sources with a waiting connection that may be served.
     servable: BTreeSet<Source>,
 }
 
 /// The gate's answer to a new connection.
-pub(super) struct Admission {
-    /// The place, or `None` if the connection must wait for one of its source.
-    pub(super) permit: Option<Permit>,
-    /// The stranger that was dropped for it.
-    pub(super) taken_back: Option<TakenBack>,
+pub(super) struct GateAnswer {
+    pub(super) admission: Admission,
+    /// The connection that was evicted for the new one.
+    pub(super) evicted: Option<Evicted>,
 }
 
-/// A dropped stranger.
+/// Whether a new connection is served now.
+pub(super) enum Admission {
+    Serve(ConnectionPermit),
+    /// It waits until its source has fewer unauthenticated connections.
+    Wait,
+}
+
+/// An evicted connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct TakenBack {
+pub(super) struct Evicted {
     /// The number of the connection.
     pub(super) number: u64,
     /// It was waiting, so it has no task: the caller must close its socket.
-    pub(super) waits: bool,
+    pub(super) was_waiting: bool,
     /// Its source.
     pub(super) source: Source,
-    /// How many strangers this source had, including this one.
+    /// How many unauthenticated connections this source had, including this one.
     pub(super) of_source: u32,
     /// How far it had progressed.
     pub(super) had_done: &'static str,
-    /// How many strangers there were, including this one.
-    pub(super) strangers: u32,
+    /// How many unauthenticated connections there were, including this one.
+    pub(super) unauthenticated: u32,
 }
 
-/// The place of a connection: a stranger's until [`Permit::authenticated`], a connection's until it is dropped.
-pub struct Permit {
+/// Counts a connection: as unauthenticated until [`ConnectionPermit::authenticated`], in total until it is dropped.
+pub struct ConnectionPermit {
     gate: Gate,
     /// The number of the connection.
     connection: u64,
     /// Until it has logged in.
-    stranger: Option<Stranger>,
+    pending: Option<PendingLogin>,
 }
 
-struct Stranger {
+struct PendingLogin {
     stage: LoginStage,
     signal: Arc<Notify>,
 }
@@ -154,12 +160,7 @@ impl Gate {
     }
 
     /// Admits a connection, or returns the reason for refusing it.
-    pub(super) fn acquire_place(
-        &self,
-        peer: IpAddr,
-        connection: u64,
-        now: Instant,
-    ) -> Result<Admission, ConnectionRefusal> {
+    pub(super) fn acquire(&self, peer: IpAddr, connection: u64, now: Instant) -> Result<GateAnswer, ConnectionRefusal> {
         // The hash has random secret keys, so nobody can time a connection to be accepted.
         let roll = u32::try_from(self.0.dice.hash_one(connection) % 100).unwrap_or(0);
         self.admit_with(peer, connection, now, roll)
@@ -172,47 +173,47 @@ impl Gate {
         connection: u64,
         now: Instant,
         roll: u32,
-    ) -> Result<Admission, ConnectionRefusal> {
+    ) -> Result<GateAnswer, ConnectionRefusal> {
         let bounds = &self.0.bounds;
         let source = Source::of(peer);
         let mut counts = self.counts();
-        counts.strangers.end_protection(now);
-        let load = counts.strangers.load(source);
-        // Newcomers do not overtake waiting connections of the same source.
+        counts.unauthenticated.end_protection(now);
+        let load = counts.unauthenticated.load(source);
+        // New connections do not overtake waiting connections of the same source.
         let waits = load.served >= bounds.per_source || load.waiting > 0;
         if waits && load.waiting >= bounds.waiting {
             return Err(ConnectionRefusal::Source { source, served: load.served, waiting: load.waiting });
         }
-        let taken_back = counts.make_room(bounds, roll)?;
+        let evicted = counts.make_room(bounds, roll)?;
         counts.connections += 1;
-        let permit = if waits {
-            counts.strangers.wait(connection, source, now);
-            None
+        let admission = if waits {
+            counts.unauthenticated.wait(connection, source, now);
+            Admission::Wait
         } else {
-            Some(self.serve(&mut counts, connection, source, now))
+            Admission::Serve(self.serve(&mut counts, connection, source, now))
         };
-        // If a stranger of this source was just dropped, a waiting one may take its place.
-        if let Some(taken_back) = taken_back {
-            counts.look_for_waiting(taken_back.source, bounds);
+        // If a connection of this source was just evicted, a waiting one may be served.
+        if let Some(evicted) = evicted {
+            counts.look_for_waiting(evicted.source, bounds);
         }
         counts.look_for_waiting(source, bounds);
-        Ok(Admission { permit, taken_back })
+        Ok(GateAnswer { admission, evicted })
     }
 
-    fn serve(&self, counts: &mut Counts, connection: u64, source: Source, now: Instant) -> Permit {
+    fn serve(&self, counts: &mut Counts, connection: u64, source: Source, now: Instant) -> ConnectionPermit {
         let signal = Arc::new(Notify::new());
-        counts.strangers.serve(connection, source, now, Arc::clone(&signal));
-        let stranger = Stranger { stage: LoginStage::Identification, signal };
-        Permit { gate: self.clone(), connection, stranger: Some(stranger) }
+        counts.unauthenticated.serve(connection, source, now, Arc::clone(&signal));
+        let pending = PendingLogin { stage: LoginStage::Identification, signal };
+        ConnectionPermit { gate: self.clone(), connection, pending: Some(pending) }
     }
 
-    /// The next connection that has waited and has a place now.
-    pub(super) fn serve_waiting(&self, now: Instant) -> Option<Permit> {
+    /// The next connection that has waited and can be served now.
+    pub(super) fn serve_waiting(&self, now: Instant) -> Option<ConnectionPermit> {
         let mut counts = self.counts();
         loop {
             let source = counts.servable.pop_first()?;
-            let Some(connection) = counts.strangers.longest_waiting(source) else { continue };
-            counts.strangers.remove(connection);
+            let Some(connection) = counts.unauthenticated.longest_waiting(source) else { continue };
+            counts.unauthenticated.remove(connection);
             let permit = self.serve(&mut counts, connection, source, now);
             counts.look_for_waiting(source, &self.0.bounds);
             return Some(permit);
@@ -222,19 +223,19 @@ impl Gate {
     /// A waiting connection has gone. No effect if it does not wait any more.
     pub(super) fn stop_waiting(&self, connection: u64) {
         let mut counts = self.counts();
-        if let Some(removed) = counts.strangers.remove(connection) {
+        if let Some(removed) = counts.unauthenticated.remove(connection) {
             counts.connections -= 1;
             counts.look_for_waiting(removed.source, &self.0.bounds);
         }
     }
 
-    /// Whether the open files are used up until a dropped connection has closed its socket.
+    /// Whether the open files are used up until an evicted connection has closed its socket.
     pub(super) fn is_overfull(&self) -> bool {
         let counts = self.counts();
         counts.leaving > 0 && counts.connections > self.0.bounds.connections
     }
 
-    /// Waits until a place becomes free that a waiting connection may take. Cancel safe.
+    /// Waits until a permit becomes free that a waiting connection may take. Cancel safe.
     pub(super) async fn freed(&self) {
         self.0.freed.notified().await;
     }
@@ -246,27 +247,27 @@ impl Gate {
 }
 
 impl Counts {
-    /// Makes room for one more stranger: returns the one to drop, if any.
-    fn make_room(&mut self, bounds: &Bounds, roll: u32) -> Result<Option<TakenBack>, ConnectionRefusal> {
-        let (count, staying) = (self.strangers.count(), self.connections - self.leaving);
-        let first = self.strangers.first_to_go();
+    /// Makes room for one more connection: evicts another if it must, and returns it.
+    fn make_room(&mut self, bounds: &Bounds, roll: u32) -> Result<Option<Evicted>, ConnectionRefusal> {
+        let (count, staying) = (self.unauthenticated.count(), self.connections - self.leaving);
+        let first = self.unauthenticated.next_to_evict();
         if count >= bounds.full || staying >= bounds.connections {
-            return match first.and_then(|number| self.take_back(number, count)) {
-                Some(taken_back) => Ok(Some(taken_back)),
-                None if count >= bounds.full => Err(ConnectionRefusal::Strangers { count, full: bounds.full }),
+            return match first.and_then(|number| self.evict(number, count)) {
+                Some(evicted) => Ok(Some(evicted)),
+                None if count >= bounds.full => Err(ConnectionRefusal::Unauthenticated { count, full: bounds.full }),
                 None => Err(ConnectionRefusal::Connections { count: staying }),
             };
         }
         if first.is_none() && roll < bounds.chance(count) {
-            return Err(ConnectionRefusal::Strangers { count, full: bounds.full });
+            return Err(ConnectionRefusal::Unauthenticated { count, full: bounds.full });
         }
         Ok(None)
     }
 
-    fn take_back(&mut self, number: u64, strangers: u32) -> Option<TakenBack> {
-        let removed = self.strangers.remove(number)?;
+    fn evict(&mut self, number: u64, unauthenticated: u32) -> Option<Evicted> {
+        let removed = self.unauthenticated.remove(number)?;
         let source = removed.source;
-        let load = self.strangers.load(source);
+        let load = self.unauthenticated.load(source);
         match &removed.signal {
             Some(signal) => {
                 signal.notify_one();
@@ -275,19 +276,19 @@ impl Counts {
             // The caller closes its socket.
             None => self.connections -= 1,
         }
-        Some(TakenBack {
+        Some(Evicted {
             number,
-            waits: removed.signal.is_none(),
+            was_waiting: removed.signal.is_none(),
             source,
             of_source: load.served + load.waiting + 1,
             had_done: removed.rank.describe(),
-            strangers,
+            unauthenticated,
         })
     }
 
     /// Records whether a waiting connection of this source may be served.
     fn look_for_waiting(&mut self, source: Source, bounds: &Bounds) {
-        let load = self.strangers.load(source);
+        let load = self.unauthenticated.load(source);
         if load.waiting > 0 && load.served < bounds.per_source {
             self.servable.insert(source);
         } else {
@@ -295,14 +296,14 @@ impl Counts {
         }
     }
 
-    /// A served connection is no longer a stranger. Returns whether that lets a waiting one be served.
+    /// A served connection is no longer unauthenticated. Returns whether that lets a waiting one be served.
     fn forget(&mut self, connection: u64, bounds: &Bounds) -> bool {
-        match self.strangers.remove(connection) {
+        match self.unauthenticated.remove(connection) {
             Some(removed) => {
                 self.look_for_waiting(removed.source, bounds);
                 !self.servable.is_empty()
             }
-            // It had been dropped.
+            // It had been evicted.
             None => {
                 self.leaving -= 1;
                 true
@@ -311,14 +312,14 @@ impl Counts {
     }
 }
 
-impl Permit {
-    /// The place of a connection that no listener has accepted, such as one over standard input and output. It counts
-    /// against no limit, and is never given to another connection.
-    pub fn unlisted(connection: u64) -> Permit {
+impl ConnectionPermit {
+    /// The permit of a connection that no listener has accepted, such as one over standard input and output. It counts
+    /// against no limit, and is never evicted.
+    pub fn unlisted(connection: u64) -> ConnectionPermit {
         let bounds = Bounds { drop_percent: 0, full: 1, per_source: 1, waiting: 0, connections: 1 };
         let gate = Gate::new(bounds);
         gate.counts().connections = 1;
-        Permit { gate, connection, stranger: None }
+        ConnectionPermit { gate, connection, pending: None }
     }
 
     /// The number of the connection, which identifies it in the log. Refused ones have one, too.
@@ -328,40 +329,40 @@ impl Permit {
 
     /// The client has progressed to this stage. Cheap if nothing has changed.
     pub fn reached(&mut self, stage: LoginStage) {
-        let Some(stranger) = &mut self.stranger else { return };
-        if stranger.stage != stage {
-            stranger.stage = stage;
-            self.gate.counts().strangers.advance(self.connection, Rank::of(stage));
+        let Some(pending) = &mut self.pending else { return };
+        if pending.stage != stage {
+            pending.stage = stage;
+            self.gate.counts().unauthenticated.advance(self.connection, Rank::of(stage));
         }
     }
 
-    /// The client has logged in: it is no longer a stranger and keeps its place, even if it was just dropped. Further
+    /// The client has logged in: it is no longer unauthenticated and stays, even if it was just evicted. Further
     /// calls have no effect.
     pub fn authenticated(&mut self) {
-        self.leave_strangers(&mut self.gate.clone().counts());
+        self.stop_counting_unauthenticated(&mut self.gate.clone().counts());
     }
 
-    /// Completes when the connection must end because it was dropped. Never for an authenticated one.
-    pub async fn taken_back(&self) {
-        match &self.stranger {
-            Some(stranger) => stranger.signal.notified().await,
+    /// Completes when the connection must end because it was evicted. Never for an authenticated one.
+    pub async fn evicted(&self) {
+        match &self.pending {
+            Some(pending) => pending.signal.notified().await,
             None => std::future::pending().await,
         }
     }
 
-    fn leave_strangers(&mut self, counts: &mut Counts) {
-        if self.stranger.take().is_some() && counts.forget(self.connection, &self.gate.0.bounds) {
+    fn stop_counting_unauthenticated(&mut self, counts: &mut Counts) {
+        if self.pending.take().is_some() && counts.forget(self.connection, &self.gate.0.bounds) {
             self.gate.0.freed.notify_one();
         }
     }
 }
 
-impl Drop for Permit {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         let gate = self.gate.clone();
         let mut counts = gate.counts();
         counts.connections -= 1;
-        self.leave_strangers(&mut counts);
+        self.stop_counting_unauthenticated(&mut counts);
     }
 }
 
@@ -392,31 +393,31 @@ mod tests {
             self.now += Duration::from_secs(seconds);
         }
 
-        fn admit_with(&mut self, peer: IpAddr, roll: u32) -> Result<Admission, ConnectionRefusal> {
+        fn admit_with(&mut self, peer: IpAddr, roll: u32) -> Result<GateAnswer, ConnectionRefusal> {
             self.number += 1;
             self.gate.admit_with(peer, self.number, self.now, roll)
         }
 
-        fn acquire_place(&mut self, peer: u32) -> Result<Admission, ConnectionRefusal> {
+        fn acquire(&mut self, peer: u32) -> Result<GateAnswer, ConnectionRefusal> {
             self.admit_with(v4(peer), NEVER)
         }
 
         /// A connection that is served at once without dropping any.
-        fn served(&mut self, peer: u32) -> Permit {
-            let admission = self.acquire_place(peer).unwrap();
-            assert_eq!(admission.taken_back, None);
-            admission.permit.unwrap()
+        fn served(&mut self, peer: u32) -> ConnectionPermit {
+            let admission = self.acquire(peer).unwrap();
+            assert_eq!(admission.evicted, None);
+            permit(admission)
         }
 
         /// A connection that waits without dropping any: its number.
         fn waits(&mut self, peer: u32) -> u64 {
-            let admission = self.acquire_place(peer).unwrap();
-            assert!(admission.permit.is_none() && admission.taken_back.is_none());
+            let admission = self.acquire(peer).unwrap();
+            assert!(matches!(admission.admission, Admission::Wait) && admission.evicted.is_none());
             self.number
         }
 
         fn refused(&mut self, peer: u32) -> ConnectionRefusal {
-            self.acquire_place(peer).err().unwrap()
+            self.acquire(peer).err().unwrap()
         }
 
         fn serve_waiting(&mut self) -> Option<u64> {
@@ -429,7 +430,10 @@ mod tests {
 
         fn is_empty(&self) -> bool {
             let counts = self.gate.counts();
-            counts.connections == 0 && counts.leaving == 0 && counts.strangers.is_empty() && counts.servable.is_empty()
+            counts.connections == 0
+                && counts.leaving == 0
+                && counts.unauthenticated.is_empty()
+                && counts.servable.is_empty()
         }
     }
 
@@ -437,14 +441,22 @@ mod tests {
         IpAddr::V4(number.into())
     }
 
-    /// Whether a connection was dropped.
-    fn is_told(permit: &Permit) -> bool {
-        let mut told = std::pin::pin!(permit.taken_back());
+    /// The permit of a connection that is served.
+    fn permit(answer: GateAnswer) -> ConnectionPermit {
+        match answer.admission {
+            Admission::Serve(permit) => permit,
+            Admission::Wait => panic!("it waits"),
+        }
+    }
+
+    /// Whether a connection was evicted.
+    fn is_told(permit: &ConnectionPermit) -> bool {
+        let mut told = std::pin::pin!(permit.evicted());
         told.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop())).is_ready()
     }
 
     #[test]
-    fn a_source_has_64_served_and_512_waiting_strangers() {
+    fn a_source_has_64_served_and_512_waiting_unauthenticated_connections() {
         let mut test = Test::new(|_| {});
         let mut served: Vec<_> = (0..64).map(|_| test.served(1)).collect();
         let waiting: Vec<_> = (0..512).map(|_| test.waits(1)).collect();
@@ -472,14 +484,13 @@ mod tests {
         assert_eq!(rest, waiting[2..64], "62 were served and have left");
         test.gate.stop_waiting(last);
         test.gate.stop_waiting(last);
-        assert_eq!(test.gate.counts().strangers.load(Source::of(v4(1))).waiting, 448);
+        assert_eq!(test.gate.counts().unauthenticated.load(Source::of(v4(1))).waiting, 448);
     }
 
     #[test]
     fn an_ipv6_network_of_64_bits_is_one_source_and_a_mapped_address_is_ipv4() {
         let mut test = Test::new(|bounds| (bounds.per_source, bounds.waiting) = (1, 0));
-        let mut come =
-            |text: &str| test.admit_with(text.parse().unwrap(), NEVER).map(|admission| admission.permit.unwrap());
+        let mut come = |text: &str| test.admit_with(text.parse().unwrap(), NEVER).map(permit);
         let _one = come("2001:db8:0:1::1").unwrap();
         assert!(matches!(come("2001:db8:0:1:ffff::2"), Err(ConnectionRefusal::Source { .. })));
         let _other = come("2001:db8:0:2::1").unwrap();
@@ -488,59 +499,59 @@ mod tests {
     }
 
     #[test]
-    fn at_the_limit_a_newcomer_replaces_a_silent_stranger() {
+    fn at_the_limit_a_newcomer_replaces_a_silent_one() {
         let mut test = Test::new(|bounds| bounds.full = 4);
         let (mut person, silent, mut keyed) = (test.served(1), test.served(2), test.served(3));
         let honest = test.served(4);
         person.reached(LoginStage::NewKeys);
         keyed.reached(LoginStage::KeyExchange);
         test.wait(1);
-        assert_eq!(test.refused(5), ConnectionRefusal::Strangers { count: 4, full: 4 });
+        assert_eq!(test.refused(5), ConnectionRefusal::Unauthenticated { count: 4, full: 4 });
         test.wait(1);
-        let admission = test.acquire_place(5).unwrap();
-        let taken_back = admission.taken_back.unwrap();
-        assert_eq!((taken_back.number, taken_back.had_done), (silent.connection(), "no identification"));
-        assert_eq!((taken_back.of_source, taken_back.strangers, taken_back.waits), (1, 4, false));
+        let admission = test.acquire(5).unwrap();
+        let evicted = admission.evicted.unwrap();
+        assert_eq!((evicted.number, evicted.had_done), (silent.connection(), "no identification"));
+        assert_eq!((evicted.of_source, evicted.unauthenticated, evicted.was_waiting), (1, 4, false));
         assert!(is_told(&silent));
         // One place is free at once, but not two.
         drop(silent);
-        let next = test.acquire_place(6).unwrap();
-        assert_eq!(next.taken_back.unwrap().number, honest.connection());
-        let last = test.acquire_place(7).unwrap();
-        assert_eq!(last.taken_back.unwrap().number, keyed.connection());
+        let next = test.acquire(6).unwrap();
+        assert_eq!(next.evicted.unwrap().number, honest.connection());
+        let last = test.acquire(7).unwrap();
+        assert_eq!(last.evicted.unwrap().number, keyed.connection());
         assert!(!is_told(&person));
         drop((person, honest, keyed, admission, next, last));
         assert!(test.is_empty());
     }
 
     #[test]
-    fn the_source_with_most_strangers_loses_one_first() {
+    fn the_source_with_most_unauthenticated_connections_loses_one_first() {
         let mut test = Test::new(|bounds| bounds.full = 6);
         let old = test.served(1);
         let crowd: Vec<_> = (0..5).map(|_| test.served(2)).collect();
         test.wait(2);
-        let admissions: Vec<_> = (10..14).map(|peer| test.acquire_place(peer).unwrap()).collect();
-        let gone: Vec<_> = admissions.iter().map(|admission| admission.taken_back.unwrap().number).collect();
+        let admissions: Vec<_> = (10..14).map(|peer| test.acquire(peer).unwrap()).collect();
+        let gone: Vec<_> = admissions.iter().map(|admission| admission.evicted.unwrap().number).collect();
         assert_eq!(gone, [2, 3, 4, 5]);
         assert!(!is_told(&old));
-        assert_eq!(test.acquire_place(14).unwrap().taken_back.unwrap().number, 1, "as many as the other, and older");
+        assert_eq!(test.acquire(14).unwrap().evicted.unwrap().number, 1, "as many as the other, and older");
         drop(crowd);
     }
 
     #[test]
-    fn a_waiting_stranger_is_dropped_after_silent_ones_and_before_active_ones() {
+    fn a_waiting_connection_is_evicted_after_silent_ones_and_before_active_ones() {
         let mut test = Test::new(|bounds| (bounds.full, bounds.per_source) = (3, 1));
         let mut speaks = test.served(1);
         speaks.reached(LoginStage::KeyExchange);
         let waits = test.waits(1);
         let silent = test.served(2);
         test.wait(2);
-        let first = test.acquire_place(3).unwrap();
-        assert_eq!(first.taken_back.unwrap().number, silent.connection());
+        let first = test.acquire(3).unwrap();
+        assert_eq!(first.evicted.unwrap().number, silent.connection());
         drop(silent);
-        let second = test.acquire_place(4).unwrap();
-        let taken_back = second.taken_back.unwrap();
-        assert_eq!((taken_back.number, taken_back.waits), (waits, true));
+        let second = test.acquire(4).unwrap();
+        let evicted = second.evicted.unwrap();
+        assert_eq!((evicted.number, evicted.was_waiting), (waits, true));
         drop(speaks);
         assert_eq!(test.serve_waiting(), None, "it is gone");
         drop((first, second));
@@ -548,27 +559,27 @@ mod tests {
     }
 
     #[test]
-    fn a_dropped_strangers_place_is_free_for_its_source() {
+    fn after_an_eviction_the_source_may_have_another_connection() {
         let mut test = Test::new(|bounds| (bounds.full, bounds.per_source) = (2, 1));
         let silent = test.served(1);
         let waits = test.waits(1);
         test.wait(2);
-        let _other = test.acquire_place(2).unwrap();
+        let _other = test.acquire(2).unwrap();
         assert!(is_told(&silent));
         assert_eq!(test.serve_waiting(), Some(waits));
         // It has just received our identification, and is protected again.
-        assert!(matches!(test.refused(3), ConnectionRefusal::Strangers { .. }));
+        assert!(matches!(test.refused(3), ConnectionRefusal::Unauthenticated { .. }));
     }
 
     #[test]
-    fn strangers_never_displace_authenticated_connections() {
+    fn no_authenticated_connection_is_evicted() {
         let mut test = Test::new(|bounds| (bounds.full, bounds.connections) = (3, 3));
         let mut one = test.served(1);
         one.authenticated();
         let crowd: Vec<_> = (0..2).map(|_| test.served(2)).collect();
         assert_eq!(test.refused(1), ConnectionRefusal::Connections { count: 3 });
         test.wait(2);
-        let mut two = test.acquire_place(1).unwrap().permit.unwrap();
+        let mut two = permit(test.acquire(1).unwrap());
         two.authenticated();
         assert!(is_told(&crowd[0]));
         // Until that one is gone there are too many sockets.
@@ -580,16 +591,16 @@ mod tests {
         test.wait(2);
         assert_eq!(test.refused(3), ConnectionRefusal::Connections { count: 3 });
         drop(one);
-        assert!(test.acquire_place(3).is_ok());
+        assert!(test.acquire(3).is_ok());
     }
 
     #[test]
-    fn a_stranger_that_logs_in_while_it_is_dropped_stays() {
+    fn a_connection_that_logs_in_while_it_is_evicted_stays() {
         let mut test = Test::new(|bounds| bounds.full = 1);
         let mut one = test.served(1);
         test.wait(2);
-        let other = test.acquire_place(2).unwrap();
-        assert!(other.taken_back.is_some());
+        let other = test.acquire(2).unwrap();
+        assert!(other.evicted.is_some());
         one.authenticated();
         assert!(!is_told(&one));
         let Counts { connections, leaving, .. } = *test.gate.counts();
@@ -601,23 +612,23 @@ mod tests {
     #[test]
     fn the_probability_of_refusal_rises_linearly_from_two_thirds_of_the_limit() {
         let bounds = Test::new(|_| {}).gate.0.bounds;
-        let chances = [0, 5999, 6000, 7500, 8999, 9000, u32::MAX].map(|strangers| bounds.chance(strangers));
+        let chances = [0, 5999, 6000, 7500, 8999, 9000, u32::MAX].map(|unauthenticated| bounds.chance(unauthenticated));
         assert_eq!(chances, [0, 0, 30, 65, 99, 100, 100]);
         let smallest = Test::new(|bounds| bounds.full = 1).gate.0.bounds;
-        assert_eq!([0, 1].map(|strangers| smallest.chance(strangers)), [0, 100]);
+        assert_eq!([0, 1].map(|unauthenticated| smallest.chance(unauthenticated)), [0, 100]);
     }
 
     #[test]
-    fn newcomers_are_refused_at_random_only_if_no_stranger_can_be_dropped() {
+    fn newcomers_are_refused_at_random_only_if_no_connection_can_be_evicted() {
         let mut test = Test::new(|bounds| (bounds.full, bounds.per_source) = (6, 100));
         let mut inside: Vec<_> = (0..4).map(|_| test.served(1)).collect();
-        assert_eq!(test.admit_with(v4(2), 29).err(), Some(ConnectionRefusal::Strangers { count: 4, full: 6 }));
-        inside.push(test.admit_with(v4(2), 30).unwrap().permit.unwrap());
-        assert_eq!(test.admit_with(v4(2), 64).err(), Some(ConnectionRefusal::Strangers { count: 5, full: 6 }));
+        assert_eq!(test.admit_with(v4(2), 29).err(), Some(ConnectionRefusal::Unauthenticated { count: 4, full: 6 }));
+        inside.push(permit(test.admit_with(v4(2), 30).unwrap()));
+        assert_eq!(test.admit_with(v4(2), 64).err(), Some(ConnectionRefusal::Unauthenticated { count: 5, full: 6 }));
         test.wait(2);
-        inside.push(test.admit_with(v4(2), 0).unwrap().permit.unwrap());
+        inside.push(permit(test.admit_with(v4(2), 0).unwrap()));
         let last = test.admit_with(v4(3), 0).unwrap();
-        assert_eq!(last.taken_back.unwrap().number, 1);
+        assert_eq!(last.evicted.unwrap().number, 1);
     }
 
     #[test]
@@ -627,7 +638,7 @@ mod tests {
         test.wait(3);
         permits.push(test.served(100));
         permits.iter_mut().step_by(2).for_each(|permit| permit.reached(LoginStage::Authentication));
-        permits.iter_mut().step_by(4).for_each(Permit::authenticated);
+        permits.iter_mut().step_by(4).for_each(ConnectionPermit::authenticated);
         drop(permits);
         assert!(test.is_empty());
     }

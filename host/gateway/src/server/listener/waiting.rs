@@ -1,4 +1,5 @@
-//! Accepted connections that wait for a place of their source, before they receive our identification.
+//! Accepted connections that wait until their source has fewer unauthenticated ones, before they receive our
+//! identification.
 //!
 //! Each is a socket and an entry here: no task, no buffers. The table is checked once a second for clients that have
 //! closed; the runtime tracks that in between, so a check costs no system call.
@@ -24,7 +25,7 @@ pub(super) struct Waiting {
     connections: BTreeMap<u64, Entry>,
     /// The longest wait.
     grace: Duration,
-    next_look: Instant,
+    next_check: Instant,
 }
 
 struct Entry {
@@ -35,12 +36,12 @@ struct Entry {
 
 impl Waiting {
     pub(super) fn new(grace: Duration) -> Waiting {
-        Waiting { connections: BTreeMap::new(), grace, next_look: Instant::now() }
+        Waiting { connections: BTreeMap::new(), grace, next_check: Instant::now() }
     }
 
     pub(super) fn insert(&mut self, number: u64, stream: TcpStream, peer: SocketAddr, now: Instant) {
         if self.connections.is_empty() {
-            self.next_look = now + INTERVAL;
+            self.next_check = now + INTERVAL;
         }
         self.connections.insert(number, Entry { stream, peer, until: now + self.grace });
     }
@@ -50,7 +51,7 @@ impl Waiting {
         self.connections.remove(&number).map(|entry| (entry.stream, entry.peer))
     }
 
-    /// Ends the wait of a connection whose place is needed.
+    /// Ends the wait of an evicted connection.
     pub(super) fn turn_away(&mut self, number: u64) {
         if let Some(entry) = self.connections.remove(&number) {
             tell(&entry.stream, SOURCE_LINE);
@@ -62,14 +63,14 @@ impl Waiting {
         self.connections.len()
     }
 
-    /// When to call [`Waiting::look`].
-    pub(super) fn next_look(&self) -> Option<Instant> {
-        (!self.connections.is_empty()).then_some(self.next_look)
+    /// When to call [`Waiting::check`].
+    pub(super) fn next_check(&self) -> Option<Instant> {
+        (!self.connections.is_empty()).then_some(self.next_check)
     }
 
     /// Removes those that have closed, and refuses those that have waited for too long. Returns the numbers of both.
-    pub(super) fn look(&mut self, now: Instant) -> Vec<u64> {
-        self.next_look = now + INTERVAL;
+    pub(super) fn check(&mut self, now: Instant) -> Vec<u64> {
+        self.next_check = now + INTERVAL;
         let gone = self.connections.extract_if(.., |_, entry| entry.until <= now || entry.has_hung_up());
         let tell_late = |(number, entry): (u64, Entry)| {
             if entry.until <= now {

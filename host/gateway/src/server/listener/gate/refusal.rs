@@ -4,16 +4,16 @@ use std::fmt;
 
 use crate::source::Source;
 
-use super::strangers::PROTECTED;
+use super::unauthenticated::PROTECTED;
 
 /// Why a connection is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ConnectionRefusal {
     /// Too many connections of any kind.
     Connections { count: u32 },
-    /// Too many strangers, and none can be dropped.
-    Strangers { count: u32, full: u32 },
-    /// Too many strangers of this source.
+    /// Too many unauthenticated connections, and none can be evicted.
+    Unauthenticated { count: u32, full: u32 },
+    /// Too many unauthenticated connections of this source.
     Source { source: Source, served: u32, waiting: u32 },
 }
 
@@ -22,14 +22,14 @@ impl ConnectionRefusal {
     pub(crate) fn line(self) -> &'static str {
         match self {
             ConnectionRefusal::Source { .. } => SOURCE_LINE,
-            ConnectionRefusal::Connections { .. } | ConnectionRefusal::Strangers { .. } => {
+            ConnectionRefusal::Connections { .. } | ConnectionRefusal::Unauthenticated { .. } => {
                 "Too many connections; try again later.\r\n"
             }
         }
     }
 }
 
-/// The line for a peer whose source has too many strangers.
+/// The line for a peer whose source has too many unauthenticated connections.
 pub(crate) const SOURCE_LINE: &str = "Too many connections from your address are waiting to log in; try again.\r\n";
 
 /// For the log.
@@ -39,7 +39,7 @@ impl fmt::Display for ConnectionRefusal {
             ConnectionRefusal::Connections { count } => {
                 write!(f, "{count} connections are open, as many as `connections` and the open files allow")
             }
-            ConnectionRefusal::Strangers { count, full } => write!(
+            ConnectionRefusal::Unauthenticated { count, full } => write!(
                 f,
                 "{count} connections have not logged in (unauthenticated_full: {full}), none of them for longer than {} s",
                 PROTECTED.as_secs()

@@ -1,7 +1,7 @@
-//! The connections that have not logged in, by source, and which of them is dropped next.
+//! The unauthenticated connections, by source, and which of them is evicted next.
 //!
 //! Every operation takes logarithmic time: a flood must not slow down accepting. For each rank there is an ordered set
-//! of the sources that have candidates in it, so the next to drop is the last entry of the first non-empty set.
+//! of the sources that have candidates in it, so the next to evict is the last entry of the first non-empty set.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
@@ -14,11 +14,11 @@ use whelk_ssh::phase::LoginStage;
 
 use crate::source::Source;
 
-/// No connection is dropped before that time: long enough for a legitimate client to send its first bytes from
+/// No connection is evicted before that time: long enough for a legitimate client to send its first bytes from
 /// anywhere.
 pub(super) const PROTECTED: Duration = Duration::from_secs(2);
 
-/// Who is dropped first: those that have progressed least. A waiting connection was not asked for anything yet, so it
+/// Who is evicted first: those that have progressed least. A waiting connection was not asked for anything yet, so it
 /// comes after those that received our identification and stay silent, and before those that have sent something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Rank {
@@ -60,7 +60,7 @@ impl Rank {
 }
 
 /// One connection.
-struct Stranger {
+struct Pending {
     source: Source,
     rank: Rank,
     /// While it is protected: since when it exists or is served.
@@ -80,14 +80,14 @@ struct Members {
 
 /// The position of a source among those with candidates of a rank: the source with most connections is last, and among
 /// equals the one whose candidate was accepted first.
-type Place = (u32, Reverse<u64>, Source);
+type EvictionOrder = (u32, Reverse<u64>, Source);
 
 impl Members {
     fn count(&self) -> u32 {
         self.served + u32::try_from(self.waiting.len()).unwrap_or(u32::MAX)
     }
 
-    fn places(&self, source: Source) -> [Option<Place>; RANKS] {
+    fn eviction_orders(&self, source: Source) -> [Option<EvictionOrder>; RANKS] {
         let count = self.count();
         self.candidates.each_ref().map(|numbers| numbers.first().map(|oldest| (count, Reverse(*oldest), source)))
     }
@@ -109,15 +109,15 @@ pub(super) struct Removed {
 
 /// All of them.
 #[derive(Default)]
-pub(super) struct Strangers {
-    all: HashMap<u64, Stranger>,
+pub(super) struct Unauthenticated {
+    all: HashMap<u64, Pending>,
     sources: HashMap<Source, Members>,
     young: BTreeSet<(Instant, u64)>,
     /// The sources that have candidates, by rank.
-    places: [BTreeSet<Place>; RANKS],
+    candidates: [BTreeSet<EvictionOrder>; RANKS],
 }
 
-impl Strangers {
+impl Unauthenticated {
     pub(super) fn count(&self) -> u32 {
         u32::try_from(self.all.len()).unwrap_or(u32::MAX)
     }
@@ -131,16 +131,16 @@ impl Strangers {
 
     /// Adds a connection that is served, with the signal that ends it.
     pub(super) fn serve(&mut self, number: u64, source: Source, now: Instant, signal: Arc<Notify>) {
-        let stranger = Stranger { source, rank: Rank::Silent, young_since: Some(now), signal: Some(signal) };
-        self.all.insert(number, stranger);
+        let pending = Pending { source, rank: Rank::Silent, young_since: Some(now), signal: Some(signal) };
+        self.all.insert(number, pending);
         self.young.insert((now, number));
         self.change(source, |members| members.served += 1);
     }
 
     /// Adds a connection that waits.
     pub(super) fn wait(&mut self, number: u64, source: Source, now: Instant) {
-        let stranger = Stranger { source, rank: Rank::Waiting, young_since: Some(now), signal: None };
-        self.all.insert(number, stranger);
+        let pending = Pending { source, rank: Rank::Waiting, young_since: Some(now), signal: None };
+        self.all.insert(number, pending);
         self.young.insert((now, number));
         self.change(source, |members| members.waiting.insert(number));
     }
@@ -152,12 +152,12 @@ impl Strangers {
 
     /// A client has progressed.
     pub(super) fn advance(&mut self, number: u64, rank: Rank) {
-        let Some(stranger) = self.all.get_mut(&number) else { return };
-        let before = std::mem::replace(&mut stranger.rank, rank);
-        if stranger.young_since.is_some() || before == rank {
+        let Some(pending) = self.all.get_mut(&number) else { return };
+        let before = std::mem::replace(&mut pending.rank, rank);
+        if pending.young_since.is_some() || before == rank {
             return;
         }
-        let source = stranger.source;
+        let source = pending.source;
         self.change(source, |members| {
             members.candidates[before as usize].remove(&number);
             members.candidates[rank as usize].insert(number);
@@ -166,7 +166,7 @@ impl Strangers {
 
     /// Removes a connection. `None` when it is not in the tables any more.
     pub(super) fn remove(&mut self, number: u64) -> Option<Removed> {
-        let Stranger { source, rank, young_since, signal } = self.all.remove(&number)?;
+        let Pending { source, rank, young_since, signal } = self.all.remove(&number)?;
         if let Some(since) = young_since {
             self.young.remove(&(since, number));
         }
@@ -187,29 +187,29 @@ impl Strangers {
             && now.saturating_duration_since(since) >= PROTECTED
         {
             self.young.remove(&(since, number));
-            let Some(stranger) = self.all.get_mut(&number) else { continue };
-            stranger.young_since = None;
-            let (source, rank) = (stranger.source, stranger.rank);
+            let Some(pending) = self.all.get_mut(&number) else { continue };
+            pending.young_since = None;
+            let (source, rank) = (pending.source, pending.rank);
             self.change(source, |members| members.candidates[rank as usize].insert(number));
         }
     }
 
-    /// The next connection to drop, if any.
-    pub(super) fn first_to_go(&self) -> Option<u64> {
-        let (_, Reverse(number), _) = self.places.iter().find_map(BTreeSet::last)?;
+    /// The next connection to evict, if any.
+    pub(super) fn next_to_evict(&self) -> Option<u64> {
+        let (_, Reverse(number), _) = self.candidates.iter().find_map(BTreeSet::last)?;
         Some(*number)
     }
 
     /// Changes the counts of a source, and its positions accordingly. A source without connections is removed.
     fn change<T>(&mut self, source: Source, change: impl FnOnce(&mut Members) -> T) {
         let members = self.sources.entry(source).or_default();
-        let before = members.places(source);
+        let before = members.eviction_orders(source);
         change(members);
-        let after = members.places(source);
-        for ((places, before), after) in self.places.iter_mut().zip(before).zip(after) {
+        let after = members.eviction_orders(source);
+        for ((orders, before), after) in self.candidates.iter_mut().zip(before).zip(after) {
             if before != after {
-                before.map(|place| places.remove(&place));
-                after.map(|place| places.insert(place));
+                before.map(|order| orders.remove(&order));
+                after.map(|order| orders.insert(order));
             }
         }
         if members.count() == 0 {
@@ -221,7 +221,7 @@ impl Strangers {
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
         let empty = self.all.is_empty() && self.sources.is_empty() && self.young.is_empty();
-        empty && self.places.iter().all(BTreeSet::is_empty)
+        empty && self.candidates.iter().all(BTreeSet::is_empty)
     }
 }
 
@@ -234,36 +234,36 @@ mod tests {
     }
 
     /// Connections without a signal: number, source, rank.
-    fn strangers(start: Instant, all: &[(u64, u32, Rank)]) -> Strangers {
-        let mut strangers = Strangers::default();
+    fn unauthenticated(start: Instant, all: &[(u64, u32, Rank)]) -> Unauthenticated {
+        let mut unauthenticated = Unauthenticated::default();
         for (number, of, rank) in all {
             match rank {
-                Rank::Waiting => strangers.wait(*number, source(*of), start),
+                Rank::Waiting => unauthenticated.wait(*number, source(*of), start),
                 rank => {
-                    strangers.serve(*number, source(*of), start, Arc::default());
-                    strangers.advance(*number, *rank);
+                    unauthenticated.serve(*number, source(*of), start, Arc::default());
+                    unauthenticated.advance(*number, *rank);
                 }
             }
         }
-        strangers
+        unauthenticated
     }
 
-    /// All of them, in the order in which they are dropped.
-    fn order(mut strangers: Strangers) -> Vec<u64> {
+    /// All of them, in the order in which they are evicted.
+    fn order(mut unauthenticated: Unauthenticated) -> Vec<u64> {
         let order = std::iter::from_fn(|| {
-            let number = strangers.first_to_go()?;
-            strangers.remove(number).map(|_| number)
+            let number = unauthenticated.next_to_evict()?;
+            unauthenticated.remove(number).map(|_| number)
         });
         let order = order.collect();
-        assert!(strangers.is_empty());
+        assert!(unauthenticated.is_empty());
         order
     }
 
     #[test]
-    fn strangers_are_dropped_by_stage_then_by_source_then_by_age() {
+    fn connections_are_evicted_by_stage_then_by_source_then_by_age() {
         use Rank::{Authentication, KeyExchange, NewKeys, Silent, Waiting};
         let start = Instant::now();
-        let mut all = strangers(
+        let mut all = unauthenticated(
             start,
             &[
                 (1, 1, Authentication),
@@ -286,10 +286,10 @@ mod tests {
     }
 
     #[test]
-    fn a_sources_strangers_in_other_stages_count_too() {
+    fn a_sources_connections_in_other_stages_count_too() {
         let start = Instant::now();
         let crowd: Vec<_> = (10..20).map(|number| (number, 2, Rank::Authentication)).collect();
-        let mut all = strangers(
+        let mut all = unauthenticated(
             start,
             &[&[(1, 1, Rank::Silent), (2, 1, Rank::Silent), (3, 2, Rank::Silent)], &crowd[..]].concat(),
         );
@@ -298,24 +298,24 @@ mod tests {
     }
 
     #[test]
-    fn no_stranger_is_dropped_within_two_seconds() {
+    fn no_connection_is_evicted_within_two_seconds() {
         let start = Instant::now();
-        let mut all = strangers(start, &[(1, 1, Rank::Silent)]);
+        let mut all = unauthenticated(start, &[(1, 1, Rank::Silent)]);
         all.serve(2, source(1), start + Duration::from_secs(1), Arc::default());
         all.end_protection(start + Duration::from_millis(1999));
-        assert_eq!(all.first_to_go(), None);
+        assert_eq!(all.next_to_evict(), None);
         all.end_protection(start + Duration::from_secs(2));
-        assert_eq!(all.first_to_go(), Some(1));
+        assert_eq!(all.next_to_evict(), Some(1));
         all.remove(1);
-        assert_eq!(all.first_to_go(), None);
+        assert_eq!(all.next_to_evict(), None);
         all.end_protection(start + Duration::from_secs(3));
-        assert_eq!(all.first_to_go(), Some(2));
+        assert_eq!(all.next_to_evict(), Some(2));
     }
 
     #[test]
-    fn a_stranger_that_progresses_is_dropped_later() {
+    fn a_connection_that_progresses_is_evicted_later() {
         let start = Instant::now();
-        let mut all = strangers(start, &[(1, 1, Rank::Silent), (2, 1, Rank::Silent)]);
+        let mut all = unauthenticated(start, &[(1, 1, Rank::Silent), (2, 1, Rank::Silent)]);
         all.end_protection(start + PROTECTED);
         all.advance(1, Rank::NewKeys);
         all.advance(1, Rank::NewKeys);
@@ -324,16 +324,16 @@ mod tests {
 
     /// Nine thousand of them and as many changes: the cost of an accept is far below the other costs of a connection.
     #[test]
-    fn many_strangers_do_not_make_a_change_slow() {
+    fn many_connections_do_not_make_a_change_slow() {
         let start = Instant::now();
-        let mut all = Strangers::default();
+        let mut all = Unauthenticated::default();
         let sources = 500;
         for number in 0..9000 {
             all.serve(number, source(u32::try_from(number).unwrap() % sources), start, Arc::default());
         }
         all.end_protection(start + PROTECTED);
         for number in 9000..18_000 {
-            let first = all.first_to_go().unwrap();
+            let first = all.next_to_evict().unwrap();
             all.remove(first);
             all.serve(number, source(u32::try_from(number).unwrap() % sources), start, Arc::default());
         }

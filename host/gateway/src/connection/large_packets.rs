@@ -1,29 +1,17 @@
-//! Memory for packets above `packet_before_login`. All connections of a tenant share one budget, and a packet is read
-//! when its memory is reserved.
+//! Memory for packets above `packet_before_login`: a packet is read when its memory is reserved in its tenant's
+//! [`InputBudget`].
 //!
-//! Connections wait in the order of their arrival, so that small requests never overtake a large one for ever. A packet
-//! whose rest does not arrive keeps its memory only until somebody else needs it.
+//! A packet whose rest does not arrive keeps its memory only until somebody else needs it.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 use whelk_ssh::error::{Error, Stage};
 
-/// The budget of a tenant for the large packets of its clients.
-#[derive(Debug)]
-pub(crate) struct InputBudget {
-    /// One permit a byte.
-    free: Arc<Semaphore>,
-    /// Connections that wait for bytes.
-    waiting: AtomicUsize,
-}
-
-/// Counts a connection as waiting until it is dropped.
-struct Waiting(Arc<InputBudget>);
+use crate::tenant::input_budget::InputBudget;
 
 type Acquire = Pin<Box<dyn Future<Output = Option<OwnedSemaphorePermit>> + Send>>;
 
@@ -44,26 +32,6 @@ struct Held {
     due: Instant,
 }
 
-impl InputBudget {
-    pub(crate) fn new(bytes: usize) -> Arc<InputBudget> {
-        let free = Arc::new(Semaphore::new(bytes.min(Semaphore::MAX_PERMITS)));
-        Arc::new(InputBudget { free, waiting: AtomicUsize::new(0) })
-    }
-
-    async fn acquire(self: Arc<InputBudget>, bytes: u32) -> Option<OwnedSemaphorePermit> {
-        self.waiting.fetch_add(1, Ordering::Relaxed);
-        let waiting = Waiting(self);
-        // The semaphore is never closed.
-        Arc::clone(&waiting.0.free).acquire_many_owned(bytes).await.ok()
-    }
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 impl LargePackets {
     /// A user has logged in: charges packets to this tenant.
     pub(crate) fn charge_to(&mut self, budget: Arc<InputBudget>) {
@@ -79,8 +47,7 @@ impl LargePackets {
         // Before login there are no large packets.
         let Some(budget) = &self.budget else { return true };
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-        // It fails when others wait, however small the request is.
-        if let Ok(permit) = Arc::clone(&budget.free).try_acquire_many_owned(bytes) {
+        if let Some(permit) = budget.try_acquire(bytes) {
             self.held = Some(Held { _bytes: permit, due: now + grace });
             return true;
         }
@@ -120,7 +87,7 @@ impl LargePackets {
         if held.due > now {
             return Ok(());
         }
-        if budget.waiting.load(Ordering::Relaxed) > 0 {
+        if budget.has_waiting() {
             return Err(Error::TimedOut(Stage::LargePacket));
         }
         held.due = now + grace;
@@ -160,7 +127,7 @@ mod tests {
         first.release();
         assert!(is_granted(&mut much) && is_granted(&mut little));
         drop((much, little));
-        assert_eq!((budget.free.available_permits(), budget.waiting.load(Ordering::Relaxed)), (100, 0));
+        assert_eq!(budget.counts(), (100, 0));
     }
 
     #[test]
@@ -172,7 +139,7 @@ mod tests {
         assert!(!next.ask(40, now, GRACE) && !is_granted(&mut next));
         drop(gone);
         assert!(is_granted(&mut next));
-        assert_eq!(budget.waiting.load(Ordering::Relaxed), 0);
+        assert!(!budget.has_waiting());
     }
 
     /// A stopped client keeps its partial packet for as long as it likes, unless others need the memory.

@@ -1,0 +1,57 @@
+//! The budget of a tenant for the large packets of its clients, shared by all their connections.
+//!
+//! Connections wait in the order of their arrival, so that small requests never overtake a large one for ever.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// The budget of a tenant for the large packets of its clients.
+#[derive(Debug)]
+pub(crate) struct InputBudget {
+    /// One permit a byte.
+    free: Arc<Semaphore>,
+    /// Connections that wait for bytes.
+    waiting: AtomicUsize,
+}
+
+/// Counts a connection as waiting until it is dropped.
+struct Waiting(Arc<InputBudget>);
+
+impl InputBudget {
+    pub(crate) fn new(bytes: usize) -> Arc<InputBudget> {
+        let free = Arc::new(Semaphore::new(bytes.min(Semaphore::MAX_PERMITS)));
+        Arc::new(InputBudget { free, waiting: AtomicUsize::new(0) })
+    }
+
+    /// Takes this many bytes if they are free and nobody waits, however few they are.
+    pub(crate) fn try_acquire(&self, bytes: u32) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.free).try_acquire_many_owned(bytes).ok()
+    }
+
+    /// Waits for this many bytes. Cancel safe: dropping the future leaves the queue.
+    pub(crate) async fn acquire(self: Arc<InputBudget>, bytes: u32) -> Option<OwnedSemaphorePermit> {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let waiting = Waiting(self);
+        // The semaphore is never closed.
+        Arc::clone(&waiting.0.free).acquire_many_owned(bytes).await.ok()
+    }
+
+    /// Whether a connection waits for bytes.
+    pub(crate) fn has_waiting(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) > 0
+    }
+
+    /// The bytes that are free, and the connections that wait.
+    #[cfg(test)]
+    pub(crate) fn counts(&self) -> (usize, usize) {
+        (self.free.available_permits(), self.waiting.load(Ordering::Relaxed))
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+}
