@@ -75,10 +75,11 @@ impl SessionSummary<'_> {
 /// How a session came to its end, in a word or two.
 fn words(opened: bool, ending: Option<Ending>, error: Option<&Error>) -> &'static str {
     match (ending, error) {
+        // A fault of the host is told even if the plugin had finished by then.
+        (_, Some(Error::Host { .. })) => "internal error",
         (Some(ending), _) => ending.as_str(),
         (None, Some(Error::Trap { .. })) => "crashed",
         (None, Some(Error::Limit { .. })) if opened => "killed by a limit",
-        (None, Some(Error::Host { .. })) => "internal error",
         (None, Some(_)) => "not started",
         (None, None) => "refused by the plugin",
     }
@@ -99,5 +100,8 @@ mod tests {
         assert_eq!(words(true, None, Some(&trap)), "crashed");
         assert_eq!(words(false, None, None), "refused by the plugin");
         assert_eq!(words(true, Some(Ending::ClientClosed), Some(&trap)), Ending::ClientClosed.as_str());
+        let host = Error::Host { incident: "1".to_owned(), detail: String::new() };
+        assert_eq!(words(true, None, Some(&host)), "internal error");
+        assert_eq!(words(true, Some(Ending::Finished), Some(&host)), "internal error");
     }
 }
