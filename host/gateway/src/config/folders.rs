@@ -25,7 +25,7 @@ const MOST_LINKS: usize = 40;
 
 /// Where a path leads.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Place {
+pub(super) struct ResolvedPath {
     /// Absolute and without links.
     pub(super) path: PathBuf,
     /// Every link on the way, by its own path.
@@ -42,7 +42,7 @@ type FileId = (u64, u64);
 pub(super) struct Claim {
     pub(super) tenant: String,
     pub(super) kind: Kind,
-    pub(super) place: Place,
+    pub(super) place: ResolvedPath,
     /// The place in the file.
     pub(super) span: Range<usize>,
     pub(super) key: String,
@@ -90,13 +90,13 @@ impl Kind {
     }
 }
 
-impl Place {
+impl ResolvedPath {
     /// Resolves a path. Parts that do not exist are taken literally.
     ///
     /// # Errors
     /// When it cannot be resolved: too many links, a file in place of a folder, no permission.
-    pub(super) fn resolve(path: &Path) -> io::Result<Place> {
-        Place::resolve_up_to(path, None)
+    pub(super) fn resolve(path: &Path) -> io::Result<ResolvedPath> {
+        ResolvedPath::resolve_up_to(path, None)
     }
 
     /// The same, but everything inside `end` is taken literally too: a tenant may place links there, which must have no
@@ -104,7 +104,7 @@ impl Place {
     ///
     /// # Errors
     /// As for [`resolve`](Self::resolve).
-    pub(super) fn resolve_up_to(path: &Path, end: Option<&Place>) -> io::Result<Place> {
+    pub(super) fn resolve_up_to(path: &Path, end: Option<&ResolvedPath>) -> io::Result<ResolvedPath> {
         let mut ahead: VecDeque<OsString> = parts(&std::path::absolute(path)?);
         let (mut at, mut links) = (PathBuf::from("/"), Vec::new());
         // Where the path was found to be in `end`: below a second mount only the mount point itself can tell.
@@ -147,7 +147,7 @@ impl Place {
             |path: &&Path| !inside.as_ref().is_some_and(|inside| path.starts_with(inside) && *path != inside);
         let chain = at.ancestors().filter(is_known).filter_map(identity).collect();
         let identity = Some(at.as_path()).filter(is_known).and_then(identity);
-        Ok(Place { path: at, links, chain, identity })
+        Ok(ResolvedPath { path: at, links, chain, identity })
     }
 
     /// Whether a path without links is this folder or inside it. Two mounts of one folder are recognised only by its
@@ -157,12 +157,12 @@ impl Place {
     }
 
     /// Whether it is the other, or inside it.
-    pub(super) fn is_within(&self, other: &Place) -> bool {
+    pub(super) fn is_within(&self, other: &ResolvedPath) -> bool {
         self.path.starts_with(&other.path) || other.identity.is_some_and(|identity| self.chain.contains(&identity))
     }
 
     /// How the two conflict, as the middle of a sentence.
-    fn relation(&self, other: &Place) -> Option<&'static str> {
+    fn relation(&self, other: &ResolvedPath) -> Option<&'static str> {
         match (self.is_within(other), other.is_within(self)) {
             (true, true) => Some("is"),
             (true, false) => Some("lies in"),
@@ -172,7 +172,7 @@ impl Place {
     }
 
     /// Whether it contains a link on the path to the other: whoever may write here decides where that leads.
-    fn leads_to(&self, other: &Place) -> bool {
+    fn leads_to(&self, other: &ResolvedPath) -> bool {
         other.links.iter().any(|link| link.starts_with(&self.path))
     }
 }
@@ -197,7 +197,7 @@ pub(super) fn check(claims: &mut [Claim], owned: &Owned<'_>, findings: &mut Find
     if claims.is_empty() {
         return;
     }
-    let places = owned_places(owned, findings);
+    let places = operator_paths(owned, findings);
     for (index, claim) in claims.iter().enumerate() {
         match claim.kind {
             Kind::Directory { private, .. } => check_directory(claim, private, &places, findings),
@@ -213,31 +213,31 @@ pub(super) fn check(claims: &mut [Claim], owned: &Owned<'_>, findings: &mut Find
 }
 
 /// The operator's folders.
-struct Places {
-    state: Place,
+struct OperatorPaths {
+    state: ResolvedPath,
     /// What no directory may overlap, and its description.
-    others: Vec<(&'static str, Place)>,
-    plugins: Place,
-    keys: Vec<(String, String, Place)>,
+    others: Vec<(&'static str, ResolvedPath)>,
+    plugins: ResolvedPath,
+    keys: Vec<(String, String, ResolvedPath)>,
 }
 
-fn owned_places(owned: &Owned<'_>, findings: &mut Findings) -> Places {
-    let mut resolve = |key: &str, path: &Path| match Place::resolve(path) {
+fn operator_paths(owned: &Owned<'_>, findings: &mut Findings) -> OperatorPaths {
+    let mut resolve = |key: &str, path: &Path| match ResolvedPath::resolve(path) {
         Ok(place) => place,
         Err(error) => {
             findings.add(&(0..0), key, format!("{} cannot be found: {error}", path.display()));
             // Absolute and non-existent, so that it overlaps nothing.
-            Place { path: PathBuf::from("/\0"), ..Place::default() }
+            ResolvedPath { path: PathBuf::from("/\0"), ..ResolvedPath::default() }
         }
     };
     let (state, plugins) = (resolve("state", owned.state), resolve("plugins", owned.plugins));
     let file = resolve("", owned.file);
     let keys = owned.keys.iter().map(|key| {
         // An unreadable key file has been reported.
-        (key.user.clone(), key.tenant.clone(), Place::resolve(&key.path).unwrap_or_default())
+        (key.user.clone(), key.tenant.clone(), ResolvedPath::resolve(&key.path).unwrap_or_default())
     });
     let keys = keys.filter(|(.., place)| !place.path.as_os_str().is_empty()).collect();
-    Places {
+    OperatorPaths {
         state,
         others: vec![("the configuration", file), ("the operator's plugin folder", plugins.clone())],
         plugins,
@@ -245,7 +245,7 @@ fn owned_places(owned: &Owned<'_>, findings: &mut Findings) -> Places {
     }
 }
 
-fn check_directory(claim: &Claim, private: bool, places: &Places, findings: &mut Findings) {
+fn check_directory(claim: &Claim, private: bool, places: &OperatorPaths, findings: &mut Findings) {
     let writes = claim.kind.writes();
     let shown = claim.place.path.display();
     let state = ("the state folder", &places.state);
@@ -267,7 +267,7 @@ fn check_directory(claim: &Claim, private: bool, places: &Places, findings: &mut
     }
 }
 
-fn check_plugins(claim: &Claim, places: &Places, findings: &mut Findings) {
+fn check_plugins(claim: &Claim, places: &OperatorPaths, findings: &mut Findings) {
     let shown = claim.place.path.display();
     if claim.place.relation(&places.plugins) == Some("is") {
         let what = format!("{shown} is the operator's plugin folder, which every tenant sees: leave it away");
@@ -336,7 +336,7 @@ mod tests {
     use super::*;
 
     fn resolve(path: &Path) -> PathBuf {
-        Place::resolve(path).unwrap().path
+        ResolvedPath::resolve(path).unwrap().path
     }
 
     #[test]
@@ -370,14 +370,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         symlink("b", folder.path().join("a")).unwrap();
         symlink("a", folder.path().join("b")).unwrap();
-        assert!(Place::resolve(&folder.path().join("a")).is_err());
+        assert!(ResolvedPath::resolve(&folder.path().join("a")).is_err());
         fs::write(folder.path().join("file"), "").unwrap();
-        assert!(Place::resolve(&folder.path().join("file/below")).is_err());
+        assert!(ResolvedPath::resolve(&folder.path().join("file/below")).is_err());
     }
 
     #[test]
     fn a_common_prefix_of_names_is_not_a_common_folder() {
-        let place = |path: &str| Place { path: path.into(), ..Place::default() };
+        let place = |path: &str| ResolvedPath { path: path.into(), ..ResolvedPath::default() };
         assert_eq!(place("/srv/acme").relation(&place("/srv/acme2")), None);
         assert_eq!(place("/srv/acme").relation(&place("/srv/acme/x")), Some("holds"));
         assert_eq!(place("/srv/acme/x").relation(&place("/srv/acme")), Some("lies in"));
@@ -387,15 +387,24 @@ mod tests {
 
     #[test]
     fn a_folder_mounted_twice_is_one_folder() {
-        let state = Place {
+        let state = ResolvedPath {
             path: "/var/state".into(),
             identity: Some((1, 7)),
             chain: vec![(1, 7), (1, 2)],
-            ..Place::default()
+            ..ResolvedPath::default()
         };
-        let mounted =
-            Place { path: "/srv/x".into(), identity: Some((1, 7)), chain: vec![(1, 7), (1, 3)], ..Place::default() };
-        let below = Place { path: "/srv/x/y".into(), identity: None, chain: vec![(1, 7), (1, 3)], ..Place::default() };
+        let mounted = ResolvedPath {
+            path: "/srv/x".into(),
+            identity: Some((1, 7)),
+            chain: vec![(1, 7), (1, 3)],
+            ..ResolvedPath::default()
+        };
+        let below = ResolvedPath {
+            path: "/srv/x/y".into(),
+            identity: None,
+            chain: vec![(1, 7), (1, 3)],
+            ..ResolvedPath::default()
+        };
         assert_eq!(mounted.relation(&state), Some("is"));
         assert_eq!(below.relation(&state), Some("lies in"));
         assert_eq!(state.relation(&below), Some("holds"));

@@ -11,7 +11,7 @@
 //! 7. end the connection, if an operator has asked for that or the server stops
 //!
 //! An answer of step 2 lets the protocol go on with what was read, so both steps repeat until nothing is answered at
-//! once. In this crate a *turn* is always this.
+//! once. In `connection` a *turn* is always this.
 //!
 //! Between turns the driver waits for whatever can move next: readiness of the stream, output of a session, a decision,
 //! a deadline, a signal to stop. No buffer is borrowed meanwhile, so every wait can be dropped. It never waits for a

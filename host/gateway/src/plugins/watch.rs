@@ -91,7 +91,7 @@ impl Debouncer {
     pub(crate) fn due(&mut self, now: Instant) -> Vec<Check> {
         self.resting.retain(|_, until| *until > now);
         let mut busy = self.busy_files();
-        let mut has_turn = |spot: &Spot| {
+        let mut has_room = |spot: &Spot| {
             let Some(folder) = spot.file_of() else { return true };
             let busy: &mut usize = busy.entry(folder).or_default();
             *busy += 1;
@@ -100,7 +100,7 @@ impl Debouncer {
         let due: Vec<Spot> = self
             .waiting
             .iter()
-            .filter(|(spot, wait)| self.ready(spot, wait).is_some_and(|ready| ready <= now) && has_turn(spot))
+            .filter(|(spot, wait)| self.ready(spot, wait).is_some_and(|ready| ready <= now) && has_room(spot))
             .map(|(spot, _)| spot.clone())
             .collect();
         let checks = due.into_iter().filter_map(|spot| {
@@ -134,9 +134,9 @@ impl Debouncer {
     /// When the next check is due; `None` if nothing waits, or only for checks in progress.
     pub(crate) fn next(&self) -> Option<Instant> {
         let busy = self.busy_files();
-        let has_turn =
+        let has_room =
             |spot: &Spot| spot.file_of().is_none_or(|folder| busy.get(&folder).is_none_or(|busy| *busy < MOST_BUSY));
-        let waiting = self.waiting.iter().filter(|(spot, _)| has_turn(spot));
+        let waiting = self.waiting.iter().filter(|(spot, _)| has_room(spot));
         waiting.filter_map(|(spot, wait)| self.ready(spot, wait)).min()
     }
 

@@ -1,5 +1,5 @@
 //! Whether a version of a plugin starts, and for whom: the pure part of rolling back. Time comes in, decisions go out;
-//! which other version is run instead is `plugin/standing.rs`'s.
+//! `health/trial.rs` chooses the version of a session.
 //!
 //! Decided 2026-11-21: what counts is a crash or a limit within the first seconds of a session, up to the return of the
 //! function that starts it (`shell`, `exec`, `subsystem`). What fails later, such as a tenant over its memory after an

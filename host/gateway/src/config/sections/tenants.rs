@@ -11,7 +11,7 @@ use super::grants::{self, DirectoryAccess, Grants};
 use super::limits::Limits;
 use super::plugins::{Plugins, Visible};
 use super::routes;
-use crate::config::folders::{Claim, DEPLOYS_NOTHING, Kind, Place};
+use crate::config::folders::{Claim, DEPLOYS_NOTHING, Kind, ResolvedPath};
 use crate::config::reader::{Findings, Item, Section};
 use crate::config::setting::{path, text};
 use crate::config::suggest::nearest;
@@ -197,7 +197,12 @@ fn read_grants(
 
 /// The path of a tenant's own plugin folder. `in_hands` is the directory that the tenant may change freely: its
 /// contents are not the operator's responsibility.
-fn read_folder(item: &Item<'_>, folder: &Path, in_hands: Option<&Place>, findings: &mut Findings) -> Option<Place> {
+fn read_folder(
+    item: &Item<'_>,
+    folder: &Path,
+    in_hands: Option<&ResolvedPath>,
+    findings: &mut Findings,
+) -> Option<ResolvedPath> {
     let path = findings.keep(item, path(item.value, folder))?;
     let place = resolve(&path, in_hands);
     if !is_theirs(place.as_ref().ok(), in_hands) {
@@ -207,15 +212,15 @@ fn read_folder(item: &Item<'_>, folder: &Path, in_hands: Option<&Place>, finding
 }
 
 /// Whether the tenant may change this place freely.
-fn is_theirs(place: Option<&Place>, in_hands: Option<&Place>) -> bool {
+fn is_theirs(place: Option<&ResolvedPath>, in_hands: Option<&ResolvedPath>) -> bool {
     place.zip(in_hands).is_some_and(|(place, in_hands)| place.is_within(in_hands))
 }
 
 /// The contents of a tenant's own plugin folder.
 fn list_folder(
     item: &Item<'_>,
-    place: &Place,
-    in_hands: Option<&Place>,
+    place: &ResolvedPath,
+    in_hands: Option<&ResolvedPath>,
     limits: &Limits,
     findings: &mut Findings,
 ) -> Option<Plugins> {
@@ -257,12 +262,12 @@ fn claim_directory(
     Some(claim(name, item, Kind::Directory { writes, deploys, private }, place))
 }
 
-fn claim(tenant: &str, item: &Item<'_>, kind: Kind, place: Place) -> Claim {
+fn claim(tenant: &str, item: &Item<'_>, kind: Kind, place: ResolvedPath) -> Claim {
     Claim { tenant: tenant.to_owned(), kind, place, span: item.span.clone(), key: item.key.clone() }
 }
 
-fn resolve(path: &Path, in_hands: Option<&Place>) -> Result<Place, String> {
-    Place::resolve_up_to(path, in_hands).map_err(|error| format!("{} cannot be found: {error}", path.display()))
+fn resolve(path: &Path, in_hands: Option<&ResolvedPath>) -> Result<ResolvedPath, String> {
+    ResolvedPath::resolve_up_to(path, in_hands).map_err(|error| format!("{} cannot be found: {error}", path.display()))
 }
 
 fn read_limits(mut section: Section<'_>, hosts: &Limits, findings: &mut Findings) -> Limits {

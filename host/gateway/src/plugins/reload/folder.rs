@@ -22,7 +22,7 @@ use whelk_runtime::limits::count;
 
 /// Small files (below 1 MiB) that may be loaded at once, in addition to one for each compile job. A small file that
 /// compiles slowly keeps its permit while it waits for a slow compile slot, so a few permits would not do.
-const SMALL_TURNS: usize = 8;
+const SMALL_PERMITS: usize = 8;
 /// How many names of ignored files are remembered as logged.
 const MOST_TOLD: usize = 64;
 
@@ -144,14 +144,14 @@ pub(super) struct Wanted {
     size: usize,
     /// The permit to load it, with the bytes, if a permit was free. Otherwise the bytes are read again once there is a
     /// permit: keeping those of all waiting files would take too much memory.
-    turn: Option<(OwnedSemaphorePermit, Source)>,
+    permit: Option<(OwnedSemaphorePermit, Source)>,
 }
 
 impl PluginFolder {
     pub(super) fn new(config: FolderConfig, limits: &Limits, tenants_slots: &Arc<CompileSlots>) -> PluginFolder {
         let jobs = count(limits.plugins.compile_jobs);
         let is_tenants = config.tenant.is_some();
-        let turns = if is_tenants { 1 } else { jobs };
+        let permits = if is_tenants { 1 } else { jobs };
         let folder_limits = FolderLimits {
             links: if is_tenants { Links::Refuse } else { Links::Follow },
             component: config.component,
@@ -159,8 +159,8 @@ impl PluginFolder {
             code: limits.plugins.plugins_code,
             drain: limits.plugins.reload_drain,
             reading: Semaphore::new(1),
-            small: Arc::new(Semaphore::new(turns + SMALL_TURNS)),
-            large: Arc::new(Semaphore::new(turns)),
+            small: Arc::new(Semaphore::new(permits + SMALL_PERMITS)),
+            large: Arc::new(Semaphore::new(permits)),
             slots: if is_tenants { Arc::clone(tenants_slots) } else { Arc::new(CompileSlots::new(jobs)) },
         };
         config.registry.expect_all();
@@ -291,7 +291,7 @@ impl PluginFolder {
 
     /// Checks one file. Waits for no load.
     pub(super) async fn check_file(self: Arc<Self>, file: String) -> Outcome {
-        let _turn = self.limits.reading.acquire().await.expect("the semaphore is never closed");
+        let _permit = self.limits.reading.acquire().await.expect("the semaphore is never closed");
         if plugin_files::plugin_name(&file).is_none() {
             return Outcome::Done;
         }
@@ -333,10 +333,10 @@ impl PluginFolder {
                 return None;
             }
         }
-        let turns = if is_large(source.size()) { &self.limits.large } else { &self.limits.small };
+        let permits = if is_large(source.size()) { &self.limits.large } else { &self.limits.small };
         let (digest, size) = (*source.digest(), source.size());
-        let turn = Arc::clone(turns).try_acquire_owned().ok().map(|turn| (turn, source));
-        Some(Wanted { file: file.to_owned(), digest, stamp, size, turn })
+        let permit = Arc::clone(permits).try_acquire_owned().ok().map(|permit| (permit, source));
+        Some(Wanted { file: file.to_owned(), digest, stamp, size, permit })
     }
 
     /// A load of this name begins: sessions that need it learn that it is not ready yet.
@@ -354,14 +354,14 @@ impl PluginFolder {
 
     /// Loads a file once it has a permit. Changes no state: the load may have been cancelled when it is done.
     pub(super) async fn load(self: Arc<Self>, wanted: Wanted, loader: Arc<Loader>) -> Outcome {
-        let Wanted { file, digest, stamp, size, turn } = wanted;
-        let (_turn, source) = match turn {
-            Some(turn) => turn,
+        let Wanted { file, digest, stamp, size, permit } = wanted;
+        let (_permit, source) = match permit {
+            Some(permit) => permit,
             None => {
-                let turns = if is_large(size) { &self.limits.large } else { &self.limits.small };
-                let turn = Arc::clone(turns).acquire_owned().await.expect("the semaphore is never closed");
+                let permits = if is_large(size) { &self.limits.large } else { &self.limits.small };
+                let permit = Arc::clone(permits).acquire_owned().await.expect("the semaphore is never closed");
                 match self.read(file.clone()).await {
-                    Outcome::Read(source, _) if *source.digest() == digest => (turn, source),
+                    Outcome::Read(source, _) if *source.digest() == digest => (permit, source),
                     _ => return Outcome::Again,
                 }
             }

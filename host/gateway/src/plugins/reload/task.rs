@@ -63,18 +63,18 @@ pub(super) struct Task {
     /// The jobs, by id.
     pub(super) job_kinds: HashMap<Id, Job>,
     /// The jobs that load a file.
-    pub(super) load_jobs: BTreeMap<FileId, LoadJob>,
+    pub(super) load_jobs: BTreeMap<FolderFile, LoadJob>,
     /// Sessions still wait for the first listings of tenants' folders, which may take long.
     awaits_listings: bool,
 }
 
 /// A file: the number of its folder, and its name.
-type FileId = (usize, String);
+type FolderFile = (usize, String);
 
 /// A job that runs beside the task.
 pub(super) enum Job {
     Check { spot: Spot, settled: bool },
-    Load(FileId),
+    Load(FolderFile),
 }
 
 /// A load in progress.
@@ -303,7 +303,7 @@ impl Task {
         };
         match self.job_kinds.remove(&id) {
             Some(Job::Check { spot, settled }) => self.check_done(spot, settled, outcome),
-            Some(Job::Load(file_id)) => self.loaded(file_id, outcome),
+            Some(Job::Load(folder_file)) => self.loaded(folder_file, outcome),
             None => {}
         }
     }
@@ -366,10 +366,10 @@ impl Task {
     }
 
     /// A file was read: its contents are loaded, unless that is done or in progress.
-    fn read(&mut self, file_id: FileId, name: &str, source: Source, stamp: Stamp, settled: bool) {
-        let (number, file) = &file_id;
+    fn read(&mut self, folder_file: FolderFile, name: &str, source: Source, stamp: Stamp, settled: bool) {
+        let (number, file) = &folder_file;
         let folder = Arc::clone(&self.context.folders[*number]);
-        if let Some(load) = self.load_jobs.get_mut(&file_id) {
+        if let Some(load) = self.load_jobs.get_mut(&folder_file) {
             if load.digest == *source.digest() {
                 load.settled |= settled;
                 folder.touched(file, stamp);
@@ -379,7 +379,7 @@ impl Task {
             if !settled {
                 return self.debouncer.changed(Spot::File(*number, file.clone()), now());
             }
-            self.cancel(&file_id, "a newer version is there");
+            self.cancel(&folder_file, "a newer version is there");
         }
         let Some(wanted) = folder.found(name, file, stamp, source, settled) else {
             return self.end_preparation(*number, file);
@@ -390,25 +390,25 @@ impl Task {
         let digest = wanted.digest;
         folder.state().pending.insert(file.clone(), Pending { digest, since: Instant::now() });
         let handle = self.jobs.spawn(folder.load(wanted, loader));
-        self.job_kinds.insert(handle.id(), Job::Load(file_id.clone()));
-        self.load_jobs.insert(file_id, LoadJob { id: handle.id(), handle, digest, settled });
+        self.job_kinds.insert(handle.id(), Job::Load(folder_file.clone()));
+        self.load_jobs.insert(folder_file, LoadJob { id: handle.id(), handle, digest, settled });
     }
 
     /// Ends a load, with its compiler.
-    fn cancel(&mut self, file_id: &FileId, reason: &str) {
-        let Some(load) = self.load_jobs.remove(file_id) else { return };
+    fn cancel(&mut self, folder_file: &FolderFile, reason: &str) {
+        let Some(load) = self.load_jobs.remove(folder_file) else { return };
         load.handle.abort();
         self.job_kinds.remove(&load.id);
-        let (number, file) = file_id;
+        let (number, file) = folder_file;
         let folder = &self.context.folders[*number];
         folder.state().pending.remove(file);
         let path = folder.config.path.join(file).display().to_string();
         emit(PluginEvent::LoadCancelled { file: escape(path.as_bytes()), tenant: folder.tenant(), reason });
     }
 
-    fn loaded(&mut self, file_id: FileId, outcome: Result<Outcome, JoinError>) {
-        let Some(load) = self.load_jobs.remove(&file_id) else { return };
-        let (number, file) = file_id;
+    fn loaded(&mut self, folder_file: FolderFile, outcome: Result<Outcome, JoinError>) {
+        let Some(load) = self.load_jobs.remove(&folder_file) else { return };
+        let (number, file) = folder_file;
         let folder = Arc::clone(&self.context.folders[number]);
         folder.state().pending.remove(&file);
         let result = match outcome {
