@@ -104,13 +104,21 @@ impl LogBook {
         }
     }
 
-    /// Whether a line may be written, and how many were dropped since the last one.
+    /// Whether a line may be written, and how many were dropped since the last one. The line that reports those is
+    /// charged like any other, to the session and to the tenant: a guest that floods the log gets `log_rate` lines a
+    /// second, the reports included.
     fn allow(&self, allowance: &Allowance, now: Instant) -> Option<u64> {
         if !allowance.allow(now) {
             return None;
         }
-        if self.tenant.budget().log_rate.try_take(now) {
-            return Some(allowance.take_dropped());
+        let tenant_rate = &self.tenant.budget().log_rate;
+        if tenant_rate.try_take(now) {
+            let dropped = allowance.take_dropped();
+            if dropped > 0 {
+                allowance.rate.take(1);
+                tenant_rate.take(1);
+            }
+            return Some(dropped);
         }
         allowance.drop_line();
         self.over(Total::LogRate);
@@ -256,6 +264,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::grants::Grants;
 
     #[test]
     fn a_line_has_no_line_breaks_or_escapes_and_a_bounded_length() {
@@ -292,5 +301,28 @@ mod tests {
         assert!(lines.allow(later));
         assert_eq!(lines.take_dropped(), 9_500);
         assert_eq!((0..10_000).filter(|_| lines.allow(later)).count(), 99);
+    }
+
+    #[test]
+    fn a_flood_is_held_to_its_rates_with_the_lines_that_report_what_was_dropped() {
+        const SECONDS: u64 = 60;
+        let log = |tenant: &Arc<Tenant>| LogBook::new("test".into(), &Facts::default(), Arc::clone(tenant));
+        for (tenant_rate, sessions, most) in [(1000, 1, 500 + 100 * SECONDS), (150, 3, 150 + 150 * SECONDS)] {
+            let limits = Limits { tenant_log_rate: tenant_rate, ..Limits::default() };
+            let tenant = Tenant::new("tests", limits, Grants::default());
+            let logs: Vec<LogBook> = (0..sessions).map(|_| log(&tenant)).collect();
+            let start = Instant::now();
+            let mut written = 0;
+            for millisecond in 0..SECONDS * 1000 {
+                let now = start + Duration::from_millis(millisecond);
+                for log in logs.iter().flat_map(|log| [log; 3]) {
+                    // A line, and the report before it.
+                    written += log.allow(&log.lines, now).map_or(0, |dropped| 1 + u64::from(dropped > 0));
+                }
+            }
+            // The last report may be a debt.
+            assert!(written <= most + 1, "{written} lines of {sessions} sessions, at most {most}");
+            assert!(written >= most - most / 20, "{written} lines of {sessions} sessions, of {most}");
+        }
     }
 }
