@@ -20,10 +20,10 @@ pub(crate) const WORDS: &[(&str, &str)] = &[
     ("ill", "tripped (of a circuit breaker), malformed (of data)"),
     ("knock", "connection attempt"),
     ("knocks", "connection attempts, accept errors"),
-    ("luggage", "handoff"),
+    ("luggage", "hand-over state"),
     ("obituary", "session summary"),
-    ("passage", "handoff, hop"),
-    ("passages", "handoffs, hops"),
+    ("passage", "hand-over"),
+    ("passages", "hand-overs"),
     ("patience", "timeout"),
     ("patient", "with a long timeout"),
     ("probation", "half-open (of a circuit breaker)"),
@@ -35,6 +35,9 @@ pub(crate) const WORDS: &[(&str, &str)] = &[
     ("undertaker", "reaper"),
     ("villain", "attacker"),
 ];
+
+/// Declarations of settings that operators have in their files, and that therefore keep their names.
+pub(crate) const SETTINGS: &[&str] = &["hand_overs named \"passages\""];
 
 /// Names that no type may have, and the name to use instead.
 pub(crate) const TYPES: &[(&str, &str)] = &[("House", "EngineSet"), ("Remains", "Finished")];

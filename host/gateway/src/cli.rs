@@ -17,7 +17,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use whelk_runtime::supervise::{Panicked, guard};
-use whelk_runtime::{CompileSettings, InstanceLimits, Start, compile_stdin};
+use whelk_runtime::{CompileSettings, InstanceLimits, ProgramRequest, compile_stdin};
 
 use crate::config::{self, Overrides};
 use crate::observe::logging::{self, Format};
@@ -152,8 +152,8 @@ fn run(verb: Verb, format: Format) -> Result<(), Failure> {
         }
         Verb::Tenants { file, user, exec, subsystem } => {
             strict_modes::ask(Asked::Nothing);
-            let exec = exec.as_deref().map(|command| Start::Exec(command.as_bytes()));
-            tenants::tenants(&file, user.as_deref(), exec.or(subsystem.as_deref().map(Start::Subsystem)))
+            let exec = exec.as_deref().map(|command| ProgramRequest::Exec(command.as_bytes()));
+            tenants::tenants(&file, user.as_deref(), exec.or(subsystem.as_deref().map(ProgramRequest::Subsystem)))
         }
         Verb::Plugin(verb) => {
             strict_modes::ask(Asked::Nothing);

@@ -18,7 +18,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{OnceCell, Semaphore};
 use tokio::time::{Instant, timeout};
 use whelk_runtime::limits::Throttle;
-use whelk_runtime::{Lookup, Plugin, Plugins, Registry, Routes, Start};
+use whelk_runtime::{Lookup, Plugin, Plugins, ProgramRequest, Registry, Routes};
 
 use crate::config::{self, Grants, Limits, check_tenant_name};
 use crate::observe::escape::escape;
@@ -153,7 +153,7 @@ impl Plugins for Tenant {
         Box::pin(self.settled(name))
     }
 
-    fn route(&self, start: &Start<'_>) -> Option<String> {
+    fn route(&self, start: &ProgramRequest<'_>) -> Option<String> {
         self.routes.find(start).map(|(_, plugin)| plugin.to_owned())
     }
 }

@@ -415,7 +415,7 @@ fn note_event(event: &observe::Event<'_>) {
     let text = match event {
         observe::Event::Connection(ConnectionEvent::EndRequested { reason, .. }) => reason.to_string(),
         observe::Event::Session(SessionEvent::EndRequested { reason, .. }) => reason.to_string(),
-        observe::Event::Runtime(whelk_runtime::event::Event::PluginLine { message, .. }) => (*message).to_owned(),
+        observe::Event::Runtime(whelk_runtime::event::LogEvent::PluginLine { message, .. }) => (*message).to_owned(),
         _ => return,
     };
     EVENTS.lock().unwrap().push((event.name(), text));

@@ -12,7 +12,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use tokio::runtime::Runtime;
 use whelk_runtime::{
     ChannelEvent, Drained, Ending, Engine, EngineSettings, Exit, Facts, Grants, Limits, Lookup, OpenReply, Output,
-    Plugin, Plugins, Sink, Start, Tenant, session_pipes,
+    Plugin, Plugins, ProgramRequest, Sink, Tenant, session_pipes,
 };
 
 /// Takes everything and counts it.
@@ -47,7 +47,7 @@ impl Plugins for Alone {
     fn lookup(&self, _: &str) -> Lookup {
         Lookup::Absent
     }
-    fn route(&self, _: &Start<'_>) -> Option<String> {
+    fn route(&self, _: &ProgramRequest<'_>) -> Option<String> {
         None
     }
 }

@@ -9,8 +9,8 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use wasmtime::{PoolConcurrencyLimitError, Trap};
 use wasmtime_wasi::I32Exit;
 
-use crate::channel_event::{Exit, SignalName};
 use crate::error::brief::brief;
+use crate::session_types::{Exit, SignalName};
 
 /// `EX_SOFTWARE` of sysexits.h: the host is at fault.
 const SOFTWARE: u32 = 70;

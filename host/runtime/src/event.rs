@@ -155,17 +155,17 @@ macro_rules! field_value {
 }
 
 /// Who else wants the events.
-static SUBSCRIBER: OnceLock<fn(&Event<'_>)> = OnceLock::new();
+static SUBSCRIBER: OnceLock<fn(&LogEvent<'_>)> = OnceLock::new();
 
 /// Hands every event from now on to this function as well, after its line was written. It is called where the event
 /// happens, so it must neither wait nor panic. A program does this once: false if it was done before, and then nothing
 /// changes.
-pub fn subscribe(subscriber: fn(&Event<'_>)) -> bool {
+pub fn subscribe(subscriber: fn(&LogEvent<'_>)) -> bool {
     SUBSCRIBER.set(subscriber).is_ok()
 }
 
 /// Something has happened: writes it to the log, and tells the subscriber.
-pub(crate) fn emit(event: Event<'_>) {
+pub(crate) fn emit(event: LogEvent<'_>) {
     event.log();
     if let Some(subscriber) = SUBSCRIBER.get() {
         subscriber(&event);
@@ -174,7 +174,7 @@ pub(crate) fn emit(event: Event<'_>) {
 
 events! {
     /// What happens in the plugin host.
-    pub enum Event<'a> {
+    pub enum LogEvent<'a> {
         /// A session goes on with another plugin: a route or the plugin that had it said so.
         SessionPassedOn("session_passed_on", INFO, "whelk_runtime::session", "session passed on") {
             connection: Option<u64>,

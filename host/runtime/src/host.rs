@@ -13,14 +13,14 @@ mod imports;
 mod keyvalue;
 mod log;
 mod reserved;
-mod shadows;
 mod state;
 mod terminal;
 mod timers;
 mod topics;
 mod wasi;
+mod wasi_link;
 
-pub(crate) use channel::{Channel, HandOverCheck, Handoff};
+pub(crate) use channel::{Channel, HandOverCheck, HandOverState};
 pub(crate) use charges::Charges;
 pub(crate) use log::LogBook;
 pub(crate) use state::State;
@@ -34,7 +34,7 @@ use crate::host::bindings::imports as generated;
 
 /// Links every import. A plugin with any other import is refused when it is loaded.
 pub(crate) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
-    imports::link_wasi(linker)?;
+    wasi_link::link(linker)?;
     channel::link(linker)?;
     topics::link(linker)?;
     keyvalue::link(linker)?;

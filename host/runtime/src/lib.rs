@@ -4,10 +4,10 @@
 //!
 //! | module | what it owns |
 //! |---|---|
-//! | `channel_event` | the events of a session channel, as plain values |
-//! | `channel` | the two pipes between a connection and a session, and the session's lifecycle (`lifecycle.rs`) |
-//! | `session` | drives a session through its lifecycle, from process to process, and reports |
-//! | `process` | one store that runs something: made (`store.rs`), entered (`guest.rs`) and called (`handler.rs`) |
+//! | `session_types` | the types that a session and its connection share: events, exits, facts |
+//! | `channel` | the two pipes between a connection and a session; the state machine (`channel/lifecycle.rs`) |
+//! | `session` | drives a session (state machine: `channel/lifecycle.rs`) from process to process, and reports |
+//! | `process` | one store with one instance: made (`store.rs`), entered (`guest.rs`) and called (`handler.rs`) |
 //! | `host` | the imports that a guest may call, a file each; WASI below it |
 //! | `grants` | what a tenant may be granted: a directory, key-value buckets, network, topics |
 //! | `limits` | every limit, and what is counted against it: budgets, rates, permits, CPU and memory |
@@ -15,17 +15,17 @@
 //! | `engine` | wasmtime's engine, the epoch ticker, the reaper, memory slots |
 //! | [`event`] | one typed event for each line of the log |
 //! | [`supervise`] | the panic guard, and the tasks and threads that live long |
-//! | `tenant` | the tenant of a session: limits, grants, shared budgets |
+//! | `tenant` | tenants: limits, grants and budgets that their sessions share |
 //!
-//! The connection's task makes [`session_pipes`], keeps the [`Inbox`] and the [`Outbox`], gives the [`SessionSide`] to
+//! The connection's task makes [`session_pipes`], keeps the [`Inbox`] and the [`Outbox`], gives the [`SessionHalf`] to
 //! [`Plugin::session`] and spawns that future. The whole event loop of a session is in the future, so all of it is
 //! tested here.
 //!
-//! # Isolation of failures
+//! # Failure isolation
 //!
 //! A connection and each of its sessions have a task each, connected only by the two pipes. A session that traps, is
-//! stopped, is dropped or makes the host panic puts an exit into its outbox, and its connection goes on. A connection
-//! that ends or panics drops its inboxes, and each session learns that it was lost. Neither waits for the other, and
+//! stopped, is dropped or makes the host panic queues an exit; its connection continues. When a connection ends or
+//! panics, it drops its inboxes, and each session sees [`Ending::ConnectionLost`]. Neither waits for the other, and
 //! neither holds a lock while it works: they share queues whose every change is complete or not made. A panic in a call
 //! (in compiled plugin code, or in an import) is caught around that call, so that the session ends like after a trap; a
 //! panic elsewhere in the session is caught around the whole of it. Both get an incident number: the client gets the
@@ -33,12 +33,12 @@
 //!
 //! Decided 2026-11-21: wasm runs in the process of the connections for now, and can be moved to another process at the
 //! pipes. Only plain data crosses them: events, bytes and replies inwards; bytes, replies, EOF, requests, debug
-//! messages and the exit outwards; and credit. The client's window bounds what is inwards, the outbox what is outwards,
-//! and counts the rest. So a pipe can become a socket to a worker process: `Inbox` and `Outbox` write and read frames,
-//! the worker's `SessionSide` does the same at the other end, `Wake` is the socket becoming readable, and credit is a
-//! number in a frame. Both ends wait for readiness already. Refused for today: a process per session (ten thousand of
-//! them, for what an instance does with 20 KiB), and workers now (each byte twice more through the kernel, before there
-//! is a second reason for them).
+//! messages and the exit outwards; and credit. Inbound data is bounded by the client's window, output by the outbox,
+//! everything else by fixed counts. So a pipe can become a socket to a worker process: `Inbox` and `Outbox` write and
+//! read frames, the worker's `SessionHalf` does the same on the other side, `Wake` is the socket becoming readable, and
+//! credit is a number in a frame. Both sides wait for readiness already. Refused for today: a process per session (ten
+//! thousand of them, for what an instance does with 20 KiB), and workers now (each byte twice more through the kernel,
+//! before there is a second reason for them).
 //!
 //! A worker would need: the compiled plugins (a file in the cache that it maps, by digest), facts, limits and grants as
 //! values, the log as a stream of records, and a descriptor for whatever a grant opens. There would be one for each
@@ -54,7 +54,6 @@
 //! Nothing else is shared.
 
 pub(crate) mod channel;
-mod channel_event;
 mod engine;
 mod error;
 pub mod event;
@@ -64,11 +63,11 @@ pub mod limits;
 mod plugin;
 pub(crate) mod process;
 mod session;
+mod session_types;
 pub mod supervise;
 mod tenant;
 
-pub use channel::{Drained, Inbox, OpenReply, Outbox, SessionHandle, SessionSide, Sink, Wake, session_pipes};
-pub use channel_event::{ChannelEvent, Ending, Exit, Facts, Output, Pty, SignalName, WindowSize};
+pub use channel::{Drained, Inbox, OpenReply, Outbox, SessionHalf, SessionHandle, Sink, Wake, session_pipes};
 pub use engine::{Engine, EngineSettings, address_space};
 pub use error::{Error, Limit, Room};
 pub use grants::topics::Topics;
@@ -81,10 +80,11 @@ pub use plugin::compile::loader::{Loader, Source, Terms};
 pub use plugin::compile::requirements::InstanceLimits;
 pub use plugin::compile::slots::{CompileSlots, is_large};
 pub use plugin::compile::{CompileSettings, Compiler, compile_stdin};
-pub use plugin::lookup::{Lookup, Plugins, Start};
+pub use plugin::lookup::{Lookup, Plugins};
 pub use plugin::registry::{Fallback, Listed, Published, Registry};
 pub use plugin::routes::Routes;
 pub use plugin::{Contents, Plugin};
 pub use session::notice::notice;
 pub use session::report::{ProcessReport, Report};
+pub use session_types::{ChannelEvent, Ending, Exit, Facts, Output, ProgramRequest, Pty, SignalName, WindowSize};
 pub use tenant::{Telling, Tenant};

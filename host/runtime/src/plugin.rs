@@ -27,7 +27,7 @@ use crate::error::Error;
 use crate::grants::Grant;
 use crate::host::State;
 use crate::limits::Limits;
-use crate::plugin::health::{BreakerScope, Cause, Health, Opened, Verdict, Who};
+use crate::plugin::health::{BreakerScope, Cause, Choice, Health, Opened, Who};
 use crate::tenant::Tenant;
 pub(crate) use kind::check_bytes;
 use live::Live;
@@ -265,8 +265,8 @@ impl Standing {
         self.health().is_tripped(now)
     }
 
-    pub(crate) fn verdict(&self, who: &Who, now: Instant) -> Verdict {
-        self.health().verdict(who, now)
+    pub(crate) fn choice(&self, who: &Who, now: Instant) -> Choice {
+        self.health().choice(who, now)
     }
 
     pub(crate) fn passed(&self, who: &Who) -> Vec<BreakerScope> {

@@ -1,28 +1,26 @@
-//! A process: one store that runs something, from its making to its end.
-//!
-//! A session owns one process at a time today and could own several: a process borrows nothing of its session, counts
-//! its own usage, and says how it ended. Which plugins come before and after it, and what the client is told of its
-//! end, is decided in `session`.
+//! A process: one wasmtime store with one instance of a plugin. A session has one at a time, and could have several: a
+//! process borrows nothing of its session, counts its own usage, and says how it ended. Which plugins come before and
+//! after it, and what the client is told of its end, is decided in `session`.
 //!
 //! ```text
 //! start --> open --false--> end
 //!             | true
 //!             v
-//!           prepare: environment and terminal that an earlier process has accepted
+//!           replay: environment and terminal that an earlier process has accepted
 //!             |
 //!             v
 //! .-------> run: events, one call at a time
 //! |           |
-//! |           +-- Pause::Start: a start request. The session chooses who serves it. --.
-//! '-----------|------- this process ---------------------------------------------------+
-//!             +-- Pause::HandOver: another plugin is to take over ----------------------+
-//!             |                                                                         |
-//!             +-- Pause::Ended: finished, hung up or stopped                            | another process
-//!             v                                                                         v
-//!           close: the last call, unless it was stopped                      close, take_handoff
-//!             |                                                                         |
-//!             v                                                                         |
-//!            end: its slot and its memory are free <------------------------------------'
+//! |           +-- Pause::ProgramRequest: the session chooses who serves it -------------.
+//! '-----------|------- this process ----------------------------------------------------+
+//!             +-- Pause::HandOver: another plugin is to take over -----------------------+
+//!             |                                                                          |
+//!             +-- Pause::Ended: finished, hung up or stopped                             | another process
+//!             v                                                                          v
+//!           close: the last call, unless it was stopped                       close, take_hand_over
+//!             |                                                                          |
+//!             v                                                                          |
+//!            end: its slot and its memory are free <-------------------------------------'
 //! ```
 
 mod functions;
@@ -34,12 +32,12 @@ mod store;
 
 use std::sync::Arc;
 
-use crate::channel::SessionSide;
-use crate::channel_event::{ChannelEvent, Ending};
+use crate::channel::SessionHalf;
 use crate::error::Stop;
-use crate::host::Handoff;
+use crate::host::HandOverState;
 use crate::plugin::Presence;
 use crate::plugin::health::trial::Trial;
+use crate::session_types::{ChannelEvent, Ending};
 use crate::tenant::Tenant;
 use functions::Functions;
 use guest::Guest;
@@ -47,12 +45,12 @@ use handler::Handler;
 pub(crate) use pause::{Pause, ProcessEnd};
 pub(crate) use store::ProcessContext;
 
-/// One store that runs something.
+/// One wasmtime store with one instance of a plugin.
 pub(crate) struct Process {
     guest: Guest,
     functions: Functions,
-    /// Whose turn it is when several have something: timers, the client, messages.
-    turn: u8,
+    /// Rotates through timers, input and messages, so that none starves.
+    next_source: u8,
     tenant: Arc<Tenant>,
     /// Whether this version of the plugin starts well.
     trial: Trial,
@@ -70,7 +68,7 @@ impl Process {
         match Guest::start(&plugin, context).await {
             Ok((guest, functions)) => {
                 let tenant = Arc::clone(context.tenant);
-                Ok(Self { guest, functions, turn: 0, tenant, trial, _presence: presence })
+                Ok(Self { guest, functions, next_source: 0, tenant, trial, _presence: presence })
             }
             Err(stop) => {
                 trial.saw(&stop);
@@ -80,28 +78,28 @@ impl Process {
     }
 
     /// Asks the plugin whether it takes the session.
-    pub(crate) async fn open(&mut self, side: &mut SessionSide) -> Result<bool, Stop> {
-        self.handler(side).open().await
+    pub(crate) async fn open(&mut self, half: &mut SessionHalf) -> Result<bool, Stop> {
+        self.handler(half).open().await
     }
 
-    /// Passes on what an earlier process has accepted.
-    pub(crate) async fn prepare(&mut self, side: &mut SessionSide, handoff: Handoff) -> Result<(), Stop> {
-        self.handler(side).prepare(handoff).await
+    /// Repeats the environment and the terminal that an earlier process accepted.
+    pub(crate) async fn replay(&mut self, half: &mut SessionHalf, hand_over: HandOverState) -> Result<(), Stop> {
+        self.handler(half).replay(hand_over).await
     }
 
-    /// Handles events, a start request first if there is one, until the session has to decide.
-    pub(crate) async fn run(&mut self, side: &mut SessionSide, start: Option<&ChannelEvent>) -> Pause {
-        self.handler(side).run(start).await
+    /// Handles events, a program request first if there is one, until the session has to decide.
+    pub(crate) async fn run(&mut self, half: &mut SessionHalf, request: Option<&ChannelEvent>) -> Pause {
+        self.handler(half).run(request).await
     }
 
     /// The last call: why it ends.
-    pub(crate) async fn close(&mut self, side: &mut SessionSide, why: Ending) -> Result<(), Stop> {
-        self.handler(side).closed(why).await
+    pub(crate) async fn close(&mut self, half: &mut SessionHalf, why: Ending) -> Result<(), Stop> {
+        self.handler(half).closed(why).await
     }
 
-    /// Takes what the client has prepared, for the next process.
-    pub(crate) fn take_handoff(&mut self) -> Handoff {
-        self.guest.state().channel.take_handoff()
+    /// Takes what goes to the next process.
+    pub(crate) fn take_hand_over(&mut self) -> HandOverState {
+        self.guest.state().channel.take_hand_over()
     }
 
     /// Whether the client has a terminal.
@@ -115,11 +113,11 @@ impl Process {
     }
 
     /// A view for calls of the functions that it runs.
-    fn handler<'p>(&'p mut self, side: &'p mut SessionSide) -> Handler<'p> {
+    fn handler<'p>(&'p mut self, half: &'p mut SessionHalf) -> Handler<'p> {
         let limits = self.tenant.limits();
-        let (guest, trial, turn) = (&mut self.guest, &mut self.trial, &mut self.turn);
+        let (guest, trial, next_source) = (&mut self.guest, &mut self.trial, &mut self.next_source);
         match &self.functions {
-            Functions::Handler(functions) => Handler { guest, functions, turn, trial, limits, side },
+            Functions::Handler(functions) => Handler { guest, functions, next_source, trial, limits, half },
         }
     }
 }

@@ -1,25 +1,28 @@
 //! Drives a session through its lifecycle (`channel/lifecycle.rs`): makes its processes, one at a time today, chooses
-//! which plugin serves a start request, tells the client how the session ends, and reports.
+//! which plugin serves a program request, tells the client how the session ends, and reports.
+//!
+//! A *program request* is `shell`, `exec` or `subsystem` (RFC 4254 §6.5); at most one succeeds per channel. A
+//! *hand-over* is the change from one plugin to another: because a route says so, or because the plugin asked for it.
 //!
 //! ```text
-//!                      .-- a start that is routed elsewhere, a hand-over --.
-//!                      v                                                   |
-//! opening --true--> a process handles events (`process.rs`) ---------------+--> the end
-//!    | false           ^            | the next plugin cannot start, and no start was accepted
-//!    v                 |            v
-//! refused              '-- start -- waiting, with no process
+//!                      .-- a program request that is routed elsewhere, or a hand-over by the plugin --.
+//!                      v                                                                              |
+//! opening --true--> a process handles events (`process.rs`) ------------------------------------------+--> the end
+//!    | false           ^                   | the next plugin cannot be started, and no program request was accepted
+//!    v                 |                   v
+//! refused              '-- program request -- waiting, with no process
 //! ```
 //!
-//! Decided 2026-11-21: when a route names a plugin that is not there or not granted, the start fails and the plugin
-//! that has the session keeps it: nothing has happened to it. When the other plugin is there but cannot be started or
-//! refuses, the first is gone already (both at once would need room for two instances), so the session waits with
-//! none: environment and terminal are kept, the next start request makes an instance of the plugin that it is routed
-//! to, and every other request is refused. Ending the session instead would forbid the second try that RFC 4254 §6.5
-//! leaves to clients; making a new instance of the first at once would be work for the many that never try.
+//! Decided 2026-11-21: when a route names a plugin that is not there or not granted, the program request fails and the
+//! plugin that has the session keeps it: nothing has happened to it. When the other plugin is there but cannot be
+//! started or refuses, the first is gone already (both at once would need room for two instances), so the session waits
+//! with none: environment and terminal are kept, the next program request makes an instance of the plugin that it is
+//! routed to, and every other request is refused. Ending the session instead would forbid the second try that RFC 4254
+//! §6.5 leaves to clients; making a new instance of the first at once would be work for the many that never try.
 //!
-//! Decided 2026-11-29: a start that leads to a plugin which is still being prepared waits for it, as a session's
-//! opening does. When that takes too long the start succeeds, the client is told to try again, and the session ends:
-//! a refused start could say nothing.
+//! Decided 2026-11-29: a program request that leads to a plugin which is still being prepared waits for it, as a
+//! session's opening does. When that takes too long the request succeeds, the client is told to try again, and the
+//! session ends: after a refused request nothing could be printed.
 
 pub(crate) mod notice;
 pub(crate) mod report;
@@ -29,19 +32,19 @@ mod timeouts;
 use std::future::Future;
 use std::sync::Arc;
 
-use crate::channel::{Next, OpenReply, SessionSide, Shared};
-use crate::channel_event::{ChannelEvent, Ending, Exit, Facts, SignalName};
+use crate::channel::{InputItem, OpenReply, SessionHalf, Shared};
 use crate::error::{Error, Stop};
-use crate::event::{Event, emit};
-use crate::host::{HandOverCheck, Handoff, LogBook};
+use crate::event::{LogEvent, emit};
+use crate::host::{HandOverCheck, HandOverState, LogBook};
 use crate::limits::budget::{Finished, Owner, Total};
 use crate::limits::usage::SessionUsage;
 use crate::plugin::Plugin;
 use crate::plugin::health::trial::Trial;
-use crate::plugin::lookup::{Plugins, Start};
+use crate::plugin::lookup::Plugins;
 use crate::process::{Pause, Process, ProcessContext, ProcessEnd};
 use crate::session::notice::serve_notice;
 use crate::session::report::{Processes, Report};
+use crate::session_types::{ChannelEvent, Ending, Exit, Facts, ProgramRequest, SignalName};
 use crate::supervise::catch_future;
 use crate::tenant::Tenant;
 use router::{Route, Router};
@@ -57,29 +60,29 @@ impl Plugin {
         facts: Facts,
         tenant: &Arc<Tenant>,
         plugins: &Arc<dyn Plugins>,
-        mut side: SessionSide,
+        mut half: SessionHalf,
     ) -> impl Future<Output = Report> + Send + use<> {
         let mut session = Session::new(self, facts, tenant, plugins);
         async move {
             match session.tenant.acquire_slot() {
                 // One of the tenant's sessions until its output was sent.
-                Ok(seat) => side.keep(seat),
+                Ok(seat) => half.keep(seat),
                 Err(error) => {
-                    session.log(session.router.home()).over(Total::Sessions);
-                    session.turn_away(error, &mut side).await;
-                    return session.report(&side);
+                    session.log(session.router.home()).log_exhausted(Total::Sessions);
+                    session.serve_refusal(error, &mut half).await;
+                    return session.report(&half);
                 }
             }
-            let timeouts = SessionTimeouts::new(session.tenant.limits(), Arc::clone(side.shared()));
+            let timeouts = SessionTimeouts::new(session.tenant.limits(), Arc::clone(half.shared()));
             // Boxed: it is polled by reference, and a task that is spawned is moved.
-            let lived = timeouts.over(catch_future(Box::pin(session.run(&mut side)))).await;
+            let lived = timeouts.run(catch_future(Box::pin(session.run(&mut half)))).await;
             match lived {
                 Ok(Ok(())) => {}
-                Ok(Err(words)) => session.cut_off(Error::panicked(&words), &side),
-                Err(error) => session.cut_off(error, &side),
+                Ok(Err(message)) => session.abort(Error::panicked(&message), &half),
+                Err(error) => session.abort(error, &half),
             }
-            session.leave_output(&side);
-            session.report(&side)
+            session.leave_output(&half);
+            session.report(&half)
         }
     }
 }
@@ -95,15 +98,41 @@ struct Session {
     processes: Processes,
 }
 
-/// A session on its way from one process to the next.
-struct Hop {
-    to: Result<Arc<Plugin>, Error>,
-    start: ChannelEvent,
-    handoff: Handoff,
+/// The process that follows one that has ended.
+struct NextProcess {
+    /// Its plugin, or why there is none.
+    plugin: Result<Arc<Plugin>, Error>,
+    /// The program request that it gets.
+    request: ChannelEvent,
+    hand_over: HandOverState,
+}
+
+/// Why a process does not take the session.
+enum OpenFailure {
+    /// The plugin refused the session.
+    Refused,
+    /// The process could not be made, or failed in `open`.
+    Stopped(Stop),
+}
+
+impl OpenFailure {
+    /// What went wrong; none for a refusal and for WASI's `exit`.
+    fn error(self) -> Option<Error> {
+        match self {
+            Self::Refused => None,
+            Self::Stopped(stop) => stop.error(),
+        }
+    }
+}
+
+impl From<Stop> for OpenFailure {
+    fn from(stop: Stop) -> Self {
+        Self::Stopped(stop)
+    }
 }
 
 impl Session {
-    /// Of a session that begins with this plugin.
+    /// Creates the session; `home` is the plugin that it is opened with.
     fn new(home: &Arc<Plugin>, facts: Facts, tenant: &Arc<Tenant>, plugins: &Arc<dyn Plugins>) -> Self {
         let router = Router::new(home, plugins, tenant, &facts);
         let usage = SessionUsage::new(tenant.limits());
@@ -112,43 +141,43 @@ impl Session {
     }
 
     /// Runs the session from its channel open to its exit.
-    async fn run(&mut self, side: &mut SessionSide) {
-        let mut next = self.begin(side).await;
-        while let Some(hop) = next {
-            next = Box::pin(self.follow(hop, side)).await;
+    async fn run(&mut self, half: &mut SessionHalf) {
+        let mut next = self.begin(half).await;
+        while let Some(following) = next {
+            next = Box::pin(self.start_next(following, half)).await;
         }
     }
 
-    /// A timeout or a panic ends the session at any point: no process is entered again.
-    fn cut_off(&mut self, error: Error, side: &SessionSide) {
+    /// Ends the session at any point, after a timeout or a panic: no process is entered again.
+    fn abort(&mut self, error: Error, half: &SessionHalf) {
         // Whether there is a terminal is not known any more; one more return harms nobody.
-        side.shared().host_line(&error.for_client(), true);
-        side.shared().abort(error.exit());
-        self.processes.failed(Some(error));
+        half.shared().host_line(&error.for_client(), true);
+        half.shared().abort(error.exit());
+        self.processes.set_error(Some(error));
     }
 
-    fn report(self, side: &SessionSide) -> Report {
-        self.processes.report(self.opened, side.shared().outcome())
+    fn report(self, half: &SessionHalf) -> Report {
+        self.processes.report(self.opened, half.shared().outcome())
     }
 
     /// Makes the first process and answers the channel open.
-    async fn begin(&mut self, side: &mut SessionSide) -> Option<Hop> {
+    async fn begin(&mut self, half: &mut SessionHalf) -> Option<NextProcess> {
         let home = Arc::clone(self.router.home());
-        match self.open(&home, side).await {
+        match self.open(&home, half).await {
             Ok(process) => {
-                side.shared().answer_open(OpenReply::Accepted);
+                half.shared().answer_open(OpenReply::Accepted);
                 self.opened = true;
-                self.serve(process, None, side).await
+                self.serve(process, None, half).await
             }
-            Err(Some(Stop::Failed(error))) if error.is_shortage() => {
-                self.turn_away(error, side).await;
+            Err(OpenFailure::Stopped(Stop::Failed(error))) if error.is_shortage() => {
+                self.serve_refusal(error, half).await;
                 None
             }
-            Err(stop) => {
-                let error = stop.and_then(Stop::error);
+            Err(failure) => {
+                let error = failure.error();
                 let is_full = matches!(error, Some(Error::Full(_)));
-                self.processes.failed(error);
-                side.shared().answer_open(if is_full { OpenReply::Full } else { OpenReply::Refused });
+                self.processes.set_error(error);
+                half.shared().answer_open(if is_full { OpenReply::Full } else { OpenReply::Refused });
                 None
             }
         }
@@ -156,8 +185,8 @@ impl Session {
 
     /// The session has ended. Output that its client has not taken stays until it does, unless the tenant or the server
     /// runs out of room.
-    fn leave_output(&self, side: &SessionSide) {
-        if side.shared().is_drained() {
+    fn leave_output(&self, half: &SessionHalf) {
+        if half.shared().is_drained() {
             return;
         }
         let (plugin, stall) = (self.processes.plugin(), self.tenant.limits().output_stall);
@@ -168,24 +197,25 @@ impl Session {
             user: self.facts.get("user").unwrap_or_default().to_owned(),
             plugin: plugin.shared_name(),
         });
-        let shared: Arc<dyn Finished> = Arc::clone(side.shared()) as _;
+        let shared: Arc<dyn Finished> = Arc::clone(half.shared()) as _;
         for list in [&self.tenant.budget().unsent, &plugin.engine().totals().unsent] {
-            side.keep(list.add(Arc::downgrade(&shared), stall, &owner));
+            half.keep(list.add(Arc::downgrade(&shared), stall, &owner));
         }
     }
 
-    /// The tenant or the server has no room for the session: tells the client why and ends it.
-    async fn turn_away(&mut self, error: Error, side: &mut SessionSide) {
-        let words = format!("whelk: {}\r\n", error.for_client());
-        Box::pin(serve_notice(side, &words, error.exit())).await;
+    /// Serves the session without a process, because the tenant or the server has no room for one: any program request
+    /// prints why, and ends the session.
+    async fn serve_refusal(&mut self, error: Error, half: &mut SessionHalf) {
+        let text = format!("whelk: {}\r\n", error.for_client());
+        Box::pin(serve_notice(half, &text, error.exit())).await;
         // It has exited, unless its client has left before.
-        side.shared().exit(error.exit(), None);
-        self.processes.failed(Some(error));
+        half.shared().exit(error.exit(), None);
+        self.processes.set_error(Some(error));
     }
 
-    fn log_refusal(&self, start: &ChannelEvent, reason: &str) {
-        if let Some(start) = Start::of(start) {
-            let (what, detail) = start.describe();
+    fn log_refusal(&self, request: &ChannelEvent, reason: &str) {
+        if let Some(request) = ProgramRequest::of(request) {
+            let (what, detail) = request.describe();
             self.log(self.processes.plugin()).refused(what, detail, reason);
         }
     }
@@ -194,236 +224,232 @@ impl Session {
         LogBook::new(plugin.shared_name(), &self.facts, Arc::clone(&self.tenant))
     }
 
-    /// Makes a process of the plugin and asks it whether it takes the session. `None` as the error is its refusal.
-    async fn open(&mut self, plugin: &Arc<Plugin>, side: &mut SessionSide) -> Result<Process, Option<Stop>> {
+    /// Makes a process of the plugin and asks it whether it takes the session.
+    async fn open(&mut self, plugin: &Arc<Plugin>, half: &mut SessionHalf) -> Result<Process, OpenFailure> {
         let trial = Trial::begin(plugin, &self.tenant, &self.facts).map_err(Stop::Failed)?;
         trial.plugin().check_grants(&self.tenant).map_err(Stop::Failed)?;
         self.processes.runs(trial.plugin());
         let context = ProcessContext {
             tenant: &self.tenant,
             facts: &self.facts,
-            pipes: side.shared(),
+            pipes: half.shared(),
             hand_over_check: &self.hand_over_check,
             usage: &self.processes.usage(),
         };
         // Boxed: it is large and soon over, and every session would carry its size for ever.
         let mut process = Box::pin(Process::start(trial, &context)).await?;
-        match process.open(side).await {
+        match process.open(half).await {
             Ok(true) => Ok(process),
             Ok(false) => {
                 process.end().await;
-                Err(None)
+                Err(OpenFailure::Refused)
             }
             Err(stop) => {
                 process.end().await;
-                Err(Some(stop))
+                Err(stop.into())
             }
         }
     }
 
-    /// Runs a process, with a start request first if there is one. Returns where the session goes next, if it goes on.
+    /// Runs a process, with a program request first if there is one. Returns what follows it, if the session goes on.
     ///
     /// Futures that most sessions need never, or once, are boxed: otherwise each session would hold their size while it
     /// lasts.
     async fn serve(
         &mut self,
         mut process: Process,
-        mut start: Option<ChannelEvent>,
-        side: &mut SessionSide,
-    ) -> Option<Hop> {
-        let mut due = start.is_some();
+        mut request: Option<ChannelEvent>,
+        half: &mut SessionHalf,
+    ) -> Option<NextProcess> {
+        let mut deliver_request = request.is_some();
         loop {
-            let pause = process.run(side, start.as_ref().filter(|_| due)).await;
-            due = false;
+            let pause = process.run(half, request.as_ref().filter(|_| deliver_request)).await;
+            deliver_request = false;
             match pause {
                 Pause::Ended(how) => {
-                    Box::pin(self.end_with(process, how, side)).await;
+                    Box::pin(self.end_process(process, how, half)).await;
                     return None;
                 }
-                Pause::Start(wanted) => {
+                Pause::ProgramRequest(wanted) => {
                     let here = Arc::clone(self.processes.plugin());
-                    match Box::pin(self.router.route(&wanted, Some(&here), side.shared())).await {
-                        Route::Here => (start, due) = (Some(wanted), true),
+                    match Box::pin(self.router.route(&wanted, Some(&here), half.shared())).await {
+                        Route::Here => (request, deliver_request) = (Some(wanted), true),
                         Route::To(plugin) => {
-                            return Some(Box::pin(self.leave(process, Ok(plugin), wanted, side)).await);
+                            let hand_over = Box::pin(self.end_for_hand_over(process, half)).await;
+                            return Some(NextProcess { plugin: Ok(plugin), request: wanted, hand_over });
                         }
-                        Route::Nowhere => side.shared().decline_start(),
-                        Route::Later(words) => {
-                            let hop = Box::pin(self.leave(process, Ok(here), wanted, side)).await;
-                            self.put_off(&words, &hop.handoff, side.shared());
+                        Route::Nowhere => half.shared().refuse_program(),
+                        Route::Later(message) => {
+                            let hand_over = Box::pin(self.end_for_hand_over(process, half)).await;
+                            self.end_with_message(&message, &hand_over, half.shared());
                             return None;
                         }
                     }
                 }
                 Pause::HandOver(name) => {
-                    // Permitted only after a start request was given.
-                    let Some(start) = start.take() else { continue };
-                    let found = Box::pin(self.router.settled(&name, side.shared())).await;
+                    // Permitted only after a program request was given.
+                    let Some(request) = request.take() else { continue };
+                    let found = Box::pin(self.router.wait_for(&name, half.shared())).await;
                     let later = found.try_again(&name);
-                    let hop = Box::pin(self.leave(process, self.router.admitted(found), start, side)).await;
-                    let Some(words) = later else { return Some(hop) };
-                    self.put_off(&words, &hop.handoff, side.shared());
+                    let plugin = self.router.check_grants(found);
+                    let hand_over = Box::pin(self.end_for_hand_over(process, half)).await;
+                    let Some(message) = later else { return Some(NextProcess { plugin, request, hand_over }) };
+                    self.end_with_message(&message, &hand_over, half.shared());
                     return None;
                 }
             }
         }
     }
 
-    /// The process's end ends the session: tells the client how, and the process why.
-    async fn end_with(&mut self, mut process: Process, how: ProcessEnd, side: &mut SessionSide) {
-        let pipes = Arc::clone(side.shared());
+    /// Ends the process and with it the session: tells the client how, and the process why.
+    async fn end_process(&mut self, mut process: Process, how: ProcessEnd, half: &mut SessionHalf) {
+        let pipes = Arc::clone(half.shared());
         let closed = match how {
             ProcessEnd::Finished(exit) => {
                 pipes.exit(exit, Some(Ending::Finished));
-                process.close(side, Ending::Finished).await
+                process.close(half, Ending::Finished).await
             }
             ProcessEnd::HungUp(why) => {
-                let words = pipes.words();
-                pipes.close();
-                if let Some(words) = &words {
-                    pipes.host_line(words, process.has_terminal());
+                let notice = pipes.notice();
+                pipes.begin_close();
+                if let Some(notice) = &notice {
+                    pipes.host_line(notice, process.has_terminal());
                 }
-                let closed = process.close(side, why).await;
+                let closed = process.close(half, why).await;
                 // The process may still have finished in its last call.
-                let exit = pipes.take_finish().unwrap_or_else(|| hung_up(why, words.as_deref()));
+                let exit = pipes.take_finish().unwrap_or_else(|| exit_after_end(why, notice.as_deref()));
                 pipes.exit(exit, Some(why));
                 closed
             }
             ProcessEnd::Stopped(stop) => {
-                if let Some(words) = pipes.words() {
-                    pipes.host_line(&words, process.has_terminal());
+                if let Some(notice) = pipes.notice() {
+                    pipes.host_line(&notice, process.has_terminal());
                 }
-                exit_stopped(&stop, process.has_terminal(), Some(Ending::Finished), &pipes);
+                exit_after_stop(&stop, process.has_terminal(), Some(Ending::Finished), &pipes);
                 Err(stop)
             }
         };
-        self.processes.failed(closed.err().and_then(Stop::error));
+        self.processes.set_error(closed.err().and_then(Stop::error));
         process.end().await;
     }
 
-    /// Accepts the start request, because nothing can be printed before that, tells the client to try again, and ends
-    /// the session.
-    fn put_off(&self, words: &str, handoff: &Handoff, pipes: &Shared) {
+    /// The program request leads to a plugin that is not ready: accepts it, because nothing can be printed before that,
+    /// prints the message, which says to try again, and ends the session.
+    fn end_with_message(&self, message: &str, hand_over: &HandOverState, pipes: &Shared) {
         let (connection, channel, tenant) = (self.facts.connection(), self.facts.channel(), self.tenant.name());
-        emit(Event::SessionPutOff { connection, channel, tenant, reason: words });
+        emit(LogEvent::SessionPutOff { connection, channel, tenant, reason: message });
         pipes.accept_for_host();
-        pipes.host_line(words, handoff.pty.is_some());
+        pipes.host_line(message, hand_over.pty.is_some());
         pipes.exit(Exit::Status(1), None);
     }
 
-    /// Tells the process that another takes over, and ends it.
-    async fn leave(
-        &mut self,
-        mut process: Process,
-        to: Result<Arc<Plugin>, Error>,
-        start: ChannelEvent,
-        side: &mut SessionSide,
-    ) -> Hop {
-        side.shared().close_for_handoff();
-        let closed = process.close(side, Ending::Routed).await;
-        self.processes.failed(closed.err().and_then(Stop::error));
-        // The next process catches no signals yet.
-        side.shared().catch(Vec::new());
-        side.shared().hand_off();
-        let handoff = process.take_handoff();
+    /// Closes and drops the process, so that another can have the session. The plugin is told [`Ending::Routed`], in
+    /// every case: also if no other takes over after all, because the plugin that the session should go to is not ready
+    /// (then the session ends), or cannot be started or refuses (then it ends, or waits without a process). Returns
+    /// what the next process gets.
+    async fn end_for_hand_over(&mut self, mut process: Process, half: &mut SessionHalf) -> HandOverState {
+        half.shared().close_for_hand_over();
+        let closed = process.close(half, Ending::Routed).await;
+        self.processes.set_error(closed.err().and_then(Stop::error));
+        half.shared().hand_over();
+        let hand_over = process.take_hand_over();
         process.end().await;
-        Hop { to, start, handoff }
+        hand_over
     }
 
-    /// Takes the session to the next process, or waits for the one after that.
-    async fn follow(&mut self, hop: Hop, side: &mut SessionSide) -> Option<Hop> {
-        let Hop { to, start, handoff } = hop;
-        let pipes = Arc::clone(side.shared());
+    /// Starts the next process and serves the session with it, or waits for a program request that leads to another.
+    async fn start_next(&mut self, next: NextProcess, half: &mut SessionHalf) -> Option<NextProcess> {
+        let NextProcess { plugin, request, hand_over } = next;
+        let pipes = Arc::clone(half.shared());
         if let Some((why, _)) = pipes.ended() {
-            hang_up(why, &handoff, &pipes);
+            exit_without_process(why, &hand_over, &pipes);
             return None;
         }
-        let opened = match to {
-            Err(error) => Err(Some(Stop::Failed(error))),
+        let opened = match plugin {
+            Err(error) => Err(OpenFailure::Stopped(Stop::Failed(error))),
             Ok(plugin) => {
-                self.log_handoff(&plugin);
-                self.processes.pass_to(&plugin);
-                self.open(&plugin, side).await
+                self.log_hand_over(&plugin);
+                self.processes.hand_over_to(&plugin);
+                self.open(&plugin, half).await
             }
         };
         match opened {
-            Ok(mut process) => match process.prepare(side, handoff).await {
-                Ok(()) => self.serve(process, Some(start), side).await,
+            Ok(mut process) => match process.replay(half, hand_over).await {
+                Ok(()) => self.serve(process, Some(request), half).await,
                 Err(stop) => {
-                    pipes.decline_start();
-                    self.end_with(process, ProcessEnd::Stopped(stop), side).await;
+                    pipes.refuse_program();
+                    self.end_process(process, ProcessEnd::Stopped(stop), half).await;
                     None
                 }
             },
-            Err(stop) if pipes.has_accepted() => {
+            Err(failure) if pipes.has_accepted() => {
                 // The client was told that its program has started, and it has not: the session ends.
-                match &stop {
-                    None => pipes.exit(Exit::Status(1), None),
-                    Some(stop) => exit_stopped(stop, handoff.pty.is_some(), None, &pipes),
+                match &failure {
+                    OpenFailure::Refused => pipes.exit(Exit::Status(1), None),
+                    OpenFailure::Stopped(stop) => exit_after_stop(stop, hand_over.pty.is_some(), None, &pipes),
                 }
-                self.processes.failed(stop.and_then(Stop::error));
+                self.processes.set_error(failure.error());
                 None
             }
-            Err(stop) => {
+            Err(failure) => {
                 pipes.reply(false);
-                if stop.is_none() {
-                    self.log_refusal(&start, "the plugin refused the session");
+                if matches!(failure, OpenFailure::Refused) {
+                    self.log_refusal(&request, "the plugin refused the session");
                 }
-                self.processes.failed(stop.and_then(Stop::error));
-                self.wait(handoff, side).await
+                self.processes.set_error(failure.error());
+                self.wait(hand_over, half).await
             }
         }
     }
 
-    fn log_handoff(&self, plugin: &Plugin) {
+    fn log_hand_over(&self, plugin: &Plugin) {
         let (connection, channel) = (self.facts.connection(), self.facts.channel());
         let (tenant, from) = (self.tenant.name(), self.processes.plugin().name());
         let (plugin, generation) = (plugin.name(), plugin.generation());
-        emit(Event::SessionPassedOn { connection, channel, tenant, plugin, generation, from });
+        emit(LogEvent::SessionPassedOn { connection, channel, tenant, plugin, generation, from });
     }
 
-    /// Waits, without a process, for a start request that is routed to a plugin.
-    async fn wait(&mut self, handoff: Handoff, side: &mut SessionSide) -> Option<Hop> {
-        let pipes = Arc::clone(side.shared());
+    /// Waits, without a process, for a program request that is routed to a plugin.
+    async fn wait(&mut self, hand_over: HandOverState, half: &mut SessionHalf) -> Option<NextProcess> {
+        let pipes = Arc::clone(half.shared());
         // No process is left that catches them.
         while pipes.take_caught().is_some() {}
         loop {
             if let Some((why, _)) = pipes.ended() {
-                hang_up(why, &handoff, &pipes);
+                exit_without_process(why, &hand_over, &pipes);
                 return None;
             }
             tokio::task::consume_budget().await;
-            match side.next() {
-                None => side.arrival().await,
-                Some(Next::ChannelEvent(ChannelEvent::Eof | ChannelEvent::Close)) => {}
+            match half.next() {
+                None => half.arrival().await,
+                Some(InputItem::ChannelEvent(ChannelEvent::Eof | ChannelEvent::Close)) => {}
                 // The inbox keeps the newest size.
-                Some(Next::ChannelEvent(ChannelEvent::WindowChange(_))) => pipes.reply(true),
-                Some(Next::ChannelEvent(start)) => {
-                    let route = match Start::of(&start) {
-                        Some(_) => Box::pin(self.router.route(&start, None, &pipes)).await,
+                Some(InputItem::ChannelEvent(ChannelEvent::WindowChange(_))) => pipes.reply(true),
+                Some(InputItem::ChannelEvent(request)) => {
+                    let route = match ProgramRequest::of(&request) {
+                        Some(_) => Box::pin(self.router.route(&request, None, &pipes)).await,
                         None => Route::Nowhere,
                     };
                     match route {
                         Route::To(plugin) => {
-                            pipes.hand_off();
-                            return Some(Hop { to: Ok(plugin), start, handoff });
+                            pipes.hand_over();
+                            return Some(NextProcess { plugin: Ok(plugin), request, hand_over });
                         }
-                        Route::Later(words) => {
-                            self.put_off(&words, &handoff, &pipes);
+                        Route::Later(message) => {
+                            self.end_with_message(&message, &hand_over, &pipes);
                             return None;
                         }
                         Route::Here | Route::Nowhere => pipes.reply(false),
                     }
                 }
-                Some(Next::Data { .. }) => side.taken(),
+                Some(InputItem::Data { .. }) => half.taken(),
             }
         }
     }
 }
 
-/// A process crashed, met a limit, or called WASI's `exit`: ends the session accordingly. `ending`: that of WASI's
-/// `exit`.
-fn exit_stopped(stop: &Stop, terminal: bool, ending: Option<Ending>, pipes: &Shared) {
+/// Ends the session after its process crashed, met a limit, or called WASI's `exit`. `ending`: that of WASI's `exit`.
+fn exit_after_stop(stop: &Stop, terminal: bool, ending: Option<Ending>, pipes: &Shared) {
     match stop {
         Stop::Exited(status) => pipes.exit(Exit::Status(*status), ending),
         Stop::Failed(error) => {
@@ -433,18 +459,19 @@ fn exit_stopped(stop: &Stop, terminal: bool, ending: Option<Ending>, pipes: &Sha
     }
 }
 
-/// The connection's side has ended the session while it had no process.
-fn hang_up(why: Ending, handoff: &Handoff, pipes: &Shared) {
-    let words = pipes.words();
-    if let Some(words) = &words {
-        pipes.host_line(words, handoff.pty.is_some());
+/// Ends a session that the connection's side has ended while it had no process.
+fn exit_without_process(why: Ending, hand_over: &HandOverState, pipes: &Shared) {
+    let notice = pipes.notice();
+    if let Some(notice) = &notice {
+        pipes.host_line(notice, hand_over.pty.is_some());
     }
-    pipes.exit(hung_up(why, words.as_deref()), Some(why));
+    pipes.exit(exit_after_end(why, notice.as_deref()), Some(why));
 }
 
-/// The exit of a session whose client or connection is gone, or whose version is retired. `words`: the line about that.
-fn hung_up(why: Ending, words: Option<&str>) -> Exit {
-    let message = words.unwrap_or(match why {
+/// The exit of a session that was ended from outside: its client or connection is gone, its version is retired, or an
+/// operator ended it. `notice`: the message for the client about the last two.
+fn exit_after_end(why: Ending, notice: Option<&str>) -> Exit {
+    let message = notice.unwrap_or(match why {
         Ending::Finished => "finished",
         Ending::ClientClosed => "the client closed the channel",
         Ending::ConnectionLost => "connection lost",

@@ -42,7 +42,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
-use crate::event::{Event, emit};
+use crate::event::{LogEvent, emit};
 
 /// The pause before a task is started again for the first time.
 pub const FIRST_PAUSE: Duration = Duration::from_millis(10);
@@ -174,7 +174,7 @@ fn ended(name: &'static str, reason: String) -> Panicked {
 
 fn tell(task: &'static str, panicked: &Panicked) {
     let restart_ms = panicked.pause.map(|pause| u64::try_from(pause.as_millis()).unwrap_or(u64::MAX));
-    emit(Event::ServerTaskFailed { task, reason: &panicked.reason, restart_ms });
+    emit(LogEvent::ServerTaskFailed { task, reason: &panicked.reason, restart_ms });
 }
 
 /// How long a task waits before it is started again.

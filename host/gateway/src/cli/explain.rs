@@ -5,7 +5,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use whelk_runtime::Start;
+use whelk_runtime::ProgramRequest;
 
 use crate::config::{Clock, Config, DirectoryAccess, Grants, LoginPolicy, TenantConfig, User, size};
 use crate::observe::escape::escape;
@@ -16,7 +16,7 @@ use crate::state::tenant_folder;
 ///
 /// # Errors
 /// When there is no such user.
-pub fn explain(config: &Config, user: Option<&str>, start: Option<Start<'_>>) -> Result<String, String> {
+pub fn explain(config: &Config, user: Option<&str>, start: Option<ProgramRequest<'_>>) -> Result<String, String> {
     let LoginPolicy::Users(users) = &config.login_policy else {
         return Err("in the demonstration each plugin is a tenant of its own name".to_owned());
     };
@@ -47,7 +47,7 @@ struct View<'a> {
 }
 
 impl View<'_> {
-    fn write(&self, text: &mut String, user: &str, start: Option<Start<'_>>) -> std::fmt::Result {
+    fn write(&self, text: &mut String, user: &str, start: Option<ProgramRequest<'_>>) -> std::fmt::Result {
         writeln!(text, "{}", escape(user.as_bytes()))?;
         writeln!(text, "  tenant    {}", self.name)?;
         let whose = if self.user.own_plugin {
@@ -130,11 +130,11 @@ impl View<'_> {
     }
 
     /// Which plugin serves a start, and by which rule.
-    fn served(&self, start: Start<'_>) -> String {
+    fn served(&self, start: ProgramRequest<'_>) -> String {
         let (kind, asked) = match start {
-            Start::Shell => ("shell", "a shell".to_owned()),
-            Start::Exec(command) => ("exec", format!("exec {:?}", String::from_utf8_lossy(command))),
-            Start::Subsystem(name) => ("subsystem", format!("subsystem {name:?}")),
+            ProgramRequest::Shell => ("shell", "a shell".to_owned()),
+            ProgramRequest::Exec(command) => ("exec", format!("exec {:?}", String::from_utf8_lossy(command))),
+            ProgramRequest::Subsystem(name) => ("subsystem", format!("subsystem {name:?}")),
         };
         match self.tenant.routes.find(&start) {
             Some((from, plugin)) => {

@@ -45,7 +45,7 @@ pub enum Event<'a> {
     /// To the program as a whole.
     Server(ServerEvent<'a>),
     /// In the plugin host: to sessions, processes, plugins, files and limits.
-    Runtime(runtime::Event<'a>),
+    Runtime(runtime::LogEvent<'a>),
 }
 
 /// Is told of every event, where it happens: it must neither wait nor panic.
@@ -83,7 +83,7 @@ pub fn descriptions() -> impl Iterator<Item = &'static Description> {
         PluginEvent::ALL,
         LimitEvent::ALL,
         ServerEvent::ALL,
-        runtime::Event::ALL,
+        runtime::LogEvent::ALL,
     ];
     families.into_iter().flatten()
 }

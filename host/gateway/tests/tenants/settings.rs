@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use whelk::config::{Clock, Directory, DirectoryAccess, Grants, KeyValue, Limits, LoginPolicy};
-use whelk_runtime::Start;
+use whelk_runtime::ProgramRequest;
 
 use crate::place::{Place, problems};
 
@@ -45,9 +45,9 @@ fn a_tenant_is_read_as_it_is_written() {
     let tenant = &config.tenants["acme"];
     assert_eq!(tenant.plugin.as_deref(), Some("shell"));
     assert_eq!(tenant.plugins, Some(place.root.join("srv/acme/plugins")));
-    assert_eq!(tenant.routes.find(&Start::Subsystem("sftp")), Some(("sftp", "echo")));
-    assert_eq!(tenant.routes.find(&Start::Exec(b"git lfs pull")), Some(("git lfs", "shell")));
-    assert_eq!(tenant.routes.find(&Start::Exec(b"git pull")), Some(("git", "git")));
+    assert_eq!(tenant.routes.find(&ProgramRequest::Subsystem("sftp")), Some(("sftp", "echo")));
+    assert_eq!(tenant.routes.find(&ProgramRequest::Exec(b"git lfs pull")), Some(("git lfs", "shell")));
+    assert_eq!(tenant.routes.find(&ProgramRequest::Exec(b"git pull")), Some(("git", "git")));
     // More than the server's default, which other tenants have.
     assert_eq!((config.limits.plugins.memory, config.limits.plugins.component_tenant), (64 << 20, 16 << 20));
     let (memory, component_tenant) = (128 << 20, 32 << 20);

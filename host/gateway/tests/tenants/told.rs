@@ -4,7 +4,7 @@ use std::fs;
 
 use whelk::cli::explain::explain;
 use whelk::config::reference;
-use whelk_runtime::Start;
+use whelk_runtime::ProgramRequest;
 use whelk_ssh::algorithm::Preferences;
 use whelk_ssh::crypto::key::SIGNATURES;
 
@@ -155,13 +155,13 @@ fn tenants_explains_which_rule_serves_a_command() {
         told.replace(&format!("{}/", place.root.display()), "").lines().last().unwrap().trim().to_owned()
     };
     assert_eq!(
-        served(Start::Exec(b"git lfs pull")),
+        served(ProgramRequest::Exec(b"git lfs pull")),
         "exec \"git lfs pull\" is served by git, by the route exec \"git\": plugins/git.wasm"
     );
-    assert_eq!(served(Start::Exec(b"github")), "exec \"github\" is served by shell: no route fits");
+    assert_eq!(served(ProgramRequest::Exec(b"github")), "exec \"github\" is served by shell: no route fits");
     assert_eq!(
-        served(Start::Subsystem("sftp")),
+        served(ProgramRequest::Subsystem("sftp")),
         "subsystem \"sftp\" is served by echo, by the route subsystem \"sftp\": plugins/echo.wasm"
     );
-    assert_eq!(served(Start::Subsystem("netconf")), "subsystem \"netconf\" is served by shell: no route fits");
+    assert_eq!(served(ProgramRequest::Subsystem("netconf")), "subsystem \"netconf\" is served by shell: no route fits");
 }

@@ -21,14 +21,14 @@ impl SessionHandle {
         self.shared.upgrade()?.served()
     }
 
-    /// Ends the session, as the end of its plugin's generation does: the plugin hears that it is drained, and has a
-    /// second, the client gets `words` on stderr if its program has started, and exit-signal HUP with them.
-    /// RFC 4254 §6.10. False if it had ended before; then nothing changes.
+    /// Ends the session, as the end of its plugin's generation does. The plugin is told `closed(drained)` and has one
+    /// second. The client gets exit-signal HUP with `notice` as its message (RFC 4254 §6.10), and `notice` on stderr if
+    /// its program has started. False if the session had ended before; then nothing changes.
     #[must_use]
-    pub fn end(&self, words: &str) -> bool {
+    pub fn end(&self, notice: &str) -> bool {
         let Some(shared) = self.shared.upgrade() else { return false };
         let was_live = shared.ended().is_none();
-        shared.retire(&words.into());
+        shared.retire(&notice.into());
         was_live
     }
 }

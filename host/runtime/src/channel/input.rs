@@ -1,6 +1,6 @@
 //! The queue to the process: the rules of the inbox, without locks or wakers.
 //!
-//! * Until a start request is accepted, data and EOF wait and later events overtake them.
+//! * Until a program request is accepted, data and EOF wait and later events overtake them.
 //! * After that, everything is delivered in the client's order.
 //! * Small pieces of data merge. The queue is therefore bounded by its requests, whatever the client sends between
 //!   them.
@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::buffer::Buffer;
 use super::lifecycle::Lifecycle;
-use crate::channel_event::{ChannelEvent, Ending, SignalName, WindowSize};
+use crate::session_types::{ChannelEvent, Ending, SignalName, WindowSize};
 
 /// Most requests that may wait, variables not counted.
 const REQUESTS: usize = 64;
@@ -47,8 +47,8 @@ enum Item {
     Size,
 }
 
-/// What comes next for the session.
-pub(crate) enum Next {
+/// One thing from the client to deliver to the plugin.
+pub(crate) enum InputItem {
     /// Bytes were moved to the caller's buffer, for stdin or a numbered stream.
     Data {
         kind: Option<u32>,
@@ -80,7 +80,7 @@ pub(crate) struct MissingHandlers {
 }
 
 #[derive(Default)]
-pub(super) struct Input {
+pub(super) struct InputQueue {
     items: VecDeque<Item>,
     /// The bytes of all `Item::Data`.
     bytes: Buffer,
@@ -113,32 +113,32 @@ pub(super) struct Input {
 /// The queue to the process and the session's lifecycle, which decides what is queued and delivered. One lock holds
 /// both.
 #[derive(Default)]
-pub(super) struct Inward {
-    pub(super) life: Lifecycle,
-    pub(super) input: Input,
+pub(super) struct Inbound {
+    pub(super) lifecycle: Lifecycle,
+    pub(super) queue: InputQueue,
 }
 
-impl Inward {
+impl Inbound {
     pub(super) fn data(&mut self, kind: Option<u32>, bytes: &[u8]) {
-        if self.life.ended().is_none() {
-            self.input.data(kind, bytes);
+        if self.lifecycle.ended().is_none() {
+            self.queue.data(kind, bytes);
         }
     }
 
     /// Queues an event. Returns who answers it.
     pub(super) fn event(&mut self, event: ChannelEvent) -> Answer {
-        if self.life.ended().is_some() {
+        if self.lifecycle.ended().is_some() {
             return match event {
                 ChannelEvent::Eof | ChannelEvent::Close => Answer::None,
                 _ => self.refuse(),
             };
         }
-        self.input.event(event, self.life.has_accepted())
+        self.queue.event(event, self.lifecycle.has_accepted())
     }
 
     /// Who answers a request that is refused without a call.
     pub(super) fn refuse(&self) -> Answer {
-        match self.life.ended() {
+        match self.lifecycle.ended() {
             Some((Ending::ClientClosed | Ending::ConnectionLost, _)) => Answer::None,
             // The client may still be there, reading the last output.
             _ => Answer::Host(false),
@@ -146,30 +146,30 @@ impl Inward {
     }
 
     /// Takes the next entry. Data is moved to `into`, which must be empty.
-    pub(super) fn next(&mut self, into: &mut Buffer, piece: usize) -> Option<Next> {
-        self.input.next(into, piece, self.life.has_accepted())
+    pub(super) fn next(&mut self, into: &mut Buffer, piece: usize) -> Option<InputItem> {
+        self.queue.next(into, piece, self.lifecycle.has_accepted())
     }
 
     pub(super) fn has_next(&self) -> bool {
-        self.input.has_next(self.life.has_accepted())
+        self.queue.has_next(self.lifecycle.has_accepted())
     }
 
-    pub(super) fn end(&mut self, why: Ending) {
-        self.life.end(why, Instant::now());
+    pub(super) fn request_end(&mut self, why: Ending) {
+        self.lifecycle.request_end(why, Instant::now());
     }
 
-    pub(super) fn retire(&mut self, words: &Arc<str>) {
-        self.life.retire(words, Instant::now());
+    pub(super) fn retire(&mut self, notice: &Arc<str>) {
+        self.lifecycle.retire(notice, Instant::now());
     }
 
-    /// The session's end was dropped: frees the queue and drops what still arrives.
-    pub(super) fn abandon(&mut self) {
-        self.end(Ending::Finished);
-        self.input.abandon();
+    /// The session half was dropped: frees the queue and drops what still arrives.
+    pub(super) fn discard_input(&mut self) {
+        self.request_end(Ending::Finished);
+        self.queue.clear();
     }
 }
 
-impl Input {
+impl InputQueue {
     fn data(&mut self, kind: Option<u32>, bytes: &[u8]) {
         if bytes.is_empty() {
             return;
@@ -187,7 +187,7 @@ impl Input {
         self.bytes.push(bytes);
     }
 
-    /// `started`: a start request was accepted.
+    /// `started`: a program request was accepted.
     fn event(&mut self, event: ChannelEvent, started: bool) -> Answer {
         match event {
             ChannelEvent::WindowChange(size) => self.resize(size),
@@ -279,7 +279,7 @@ impl Input {
     }
 
     /// Frees what waits.
-    fn abandon(&mut self) {
+    fn clear(&mut self) {
         self.items = VecDeque::new();
         self.bytes.take(self.bytes.len());
         self.bytes.relax();
@@ -332,7 +332,7 @@ impl Input {
 
     /// Takes the next entry. Data is moved to `into`, which must be empty: all of the buffer if it is one run, else
     /// at most `piece` bytes.
-    fn next(&mut self, into: &mut Buffer, piece: usize, started: bool) -> Option<Next> {
+    fn next(&mut self, into: &mut Buffer, piece: usize, started: bool) -> Option<InputItem> {
         let Some(position) = self.position(started) else {
             self.relax();
             return None;
@@ -353,19 +353,19 @@ impl Input {
                 self.items.remove(position);
                 self.runs -= 1;
             }
-            return Some(Next::Data { kind });
+            return Some(InputItem::Data { kind });
         }
         match self.items.remove(position)? {
             Item::Data { .. } => None,
-            Item::Size => self.size.map(|size| Next::ChannelEvent(ChannelEvent::WindowChange(size))),
-            Item::Eof => Some(Next::ChannelEvent(ChannelEvent::Eof)),
-            Item::Close => Some(Next::ChannelEvent(ChannelEvent::Close)),
+            Item::Size => self.size.map(|size| InputItem::ChannelEvent(ChannelEvent::WindowChange(size))),
+            Item::Eof => Some(InputItem::ChannelEvent(ChannelEvent::Eof)),
+            Item::Close => Some(InputItem::ChannelEvent(ChannelEvent::Close)),
             Item::Request(event) => {
                 let variable = matches!(*event, ChannelEvent::Env { .. });
                 *(if variable { &mut self.variables } else { &mut self.requests }) -= 1;
                 self.weight -= weight(&event);
                 self.signals -= usize::from(matches!(*event, ChannelEvent::Signal(_)));
-                Some(Next::ChannelEvent(*event))
+                Some(InputItem::ChannelEvent(*event))
             }
         }
     }

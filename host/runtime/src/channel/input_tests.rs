@@ -2,34 +2,38 @@
 
 use super::super::output::OpenReply;
 use super::*;
-use crate::channel_event::Pty;
+use crate::session_types::Pty;
 
 /// What comes out, in words.
-fn drain(input: &mut Inward) -> Vec<String> {
+fn drain(input: &mut Inbound) -> Vec<String> {
     let mut heard = Vec::new();
     let mut into = Buffer::default();
     while let Some(taken) = input.next(&mut into, 4) {
         heard.push(match taken {
-            Next::Data { kind } => {
+            InputItem::Data { kind } => {
                 let text = String::from_utf8_lossy(into.front(usize::MAX / 2)).into_owned();
                 into.take(into.len());
                 format!("{} {text}", kind.map_or("data".to_owned(), |kind| kind.to_string()))
             }
-            Next::ChannelEvent(event) => format!("{event:?}"),
+            InputItem::ChannelEvent(event) => format!("{event:?}"),
         });
     }
     heard
 }
 
-fn started() -> Inward {
-    let mut input = Inward::default();
+fn started() -> Inbound {
+    let mut input = Inbound::default();
     start(&mut input);
     input
 }
 
-/// The session is opened and a start request accepted.
-fn start(input: &mut Inward) {
-    assert!(input.life.open(OpenReply::Accepted) && input.life.begin_start() && input.life.accept().is_some());
+/// The session is opened and a program request accepted.
+fn start(input: &mut Inbound) {
+    assert!(
+        input.lifecycle.open(OpenReply::Accepted)
+            && input.lifecycle.begin_program()
+            && input.lifecycle.accept().is_some()
+    );
 }
 
 #[test]
@@ -46,7 +50,7 @@ fn a_run_that_is_alone_is_handed_over_whole_and_one_of_several_in_pieces() {
 
 #[test]
 fn before_the_start_data_and_eof_wait_and_keep_their_order() {
-    let mut input = Inward::default();
+    let mut input = Inbound::default();
     input.data(None, b"one");
     input.event(ChannelEvent::Shell);
     input.data(None, b"two");
@@ -67,7 +71,7 @@ fn resizes_and_data_between_them_take_one_entry_each() {
         let resize = ChannelEvent::WindowChange(WindowSize { columns: 7, ..WindowSize::default() });
         assert_eq!(input.event(resize), Answer::Host(true));
     }
-    assert!(input.input.items.len() <= 2, "{} entries", input.input.items.len());
+    assert!(input.queue.items.len() <= 2, "{} entries", input.queue.items.len());
     let heard = drain(&mut input);
     assert!(heard[0].contains("columns: 7"));
     assert_eq!(heard.len(), 2);
@@ -79,10 +83,10 @@ fn what_the_plugin_has_no_handler_for_is_answered_at_once() {
     let request =
         || ChannelEvent::Request { name: "winadj@putty.projects.tartarus.org".to_owned(), payload: Vec::new() };
     assert_eq!(input.event(request()), Answer::Session);
-    input.input.set_missing_handlers(MissingHandlers { requests: true, breaks: false });
+    input.queue.set_missing_handlers(MissingHandlers { requests: true, breaks: false });
     assert_eq!(input.event(request()), Answer::Host(false));
     assert_eq!(input.event(ChannelEvent::Break { length_ms: 0 }), Answer::Session);
-    input.input.set_missing_handlers(MissingHandlers { requests: false, breaks: true });
+    input.queue.set_missing_handlers(MissingHandlers { requests: false, breaks: true });
     assert_eq!(input.event(request()), Answer::Session);
     assert_eq!(input.event(ChannelEvent::Break { length_ms: 0 }), Answer::Host(false));
     assert_eq!(drain(&mut input).len(), 3);
@@ -90,14 +94,14 @@ fn what_the_plugin_has_no_handler_for_is_answered_at_once() {
 
 #[test]
 fn a_burst_of_variables_leaves_room_for_what_comes_after_it() {
-    let mut input = Inward::default();
+    let mut input = Inbound::default();
     for number in 0..900 {
         let variable = ChannelEvent::Env { name: format!("LC_{number}"), value: vec![b'x'; 60] };
         assert_eq!(input.event(variable), Answer::Session);
     }
     assert_eq!(input.event(ChannelEvent::Exec(vec![b'x'; 255 << 10])), Answer::Session);
     assert_eq!(drain(&mut input).len(), 901);
-    assert_eq!((input.input.weight, input.input.requests, input.input.variables), (0, 0, 0));
+    assert_eq!((input.queue.weight, input.queue.requests, input.queue.variables), (0, 0, 0));
 }
 
 #[test]
@@ -106,8 +110,8 @@ fn runs_of_ever_changing_kinds_cannot_fill_the_memory() {
     for kind in 0..100_000 {
         input.data(Some(kind), b"x");
     }
-    assert_eq!(input.input.items.len(), RUNS);
-    assert_eq!(input.input.bytes.len(), RUNS);
+    assert_eq!(input.queue.items.len(), RUNS);
+    assert_eq!(input.queue.bytes.len(), RUNS);
     assert_eq!(drain(&mut input).len(), RUNS);
     input.data(Some(1), b"there is room again");
     assert!(input.has_next());
@@ -121,7 +125,7 @@ fn the_weight_of_what_waits_is_bounded_and_given_back() {
     assert_eq!(answers[..10], [Answer::Session; 10]);
     assert_eq!(answers[10..], [Answer::Host(false); 2]);
     assert_eq!(drain(&mut input).len(), 10);
-    assert_eq!((input.input.weight, input.input.requests, input.input.signals), (0, 0, 0));
+    assert_eq!((input.queue.weight, input.queue.requests, input.queue.signals), (0, 0, 0));
 }
 
 #[test]
@@ -134,7 +138,7 @@ fn a_signal_that_does_not_fit_takes_no_signals_place() {
         input.event(ChannelEvent::Signal(SignalName::Int));
     }
     drain(&mut input);
-    assert_eq!(input.input.signals, 0);
+    assert_eq!(input.queue.signals, 0);
     input.event(ChannelEvent::Signal(SignalName::Int));
     assert_eq!(drain(&mut input), ["Signal(Int)"]);
 }
@@ -142,7 +146,7 @@ fn a_signal_that_does_not_fit_takes_no_signals_place() {
 #[test]
 fn caught_signals_are_taken_apart_and_answered_by_the_host() {
     let mut input = started();
-    input.input.catch(vec![SignalName::Int, SignalName::Other("WINCH".to_owned())]);
+    input.queue.catch(vec![SignalName::Int, SignalName::Other("WINCH".to_owned())]);
     input.event(ChannelEvent::Shell);
     for caught in [
         ChannelEvent::Signal(SignalName::Int),
@@ -152,11 +156,11 @@ fn caught_signals_are_taken_apart_and_answered_by_the_host() {
         assert_eq!(input.event(caught), Answer::Host(true));
     }
     input.event(ChannelEvent::Signal(SignalName::Term));
-    assert!(input.input.has_caught());
+    assert!(input.queue.has_caught());
     assert_eq!(drain(&mut input), ["Shell", "Signal(Term)"]);
-    assert_eq!(input.input.take_caught(), Some(SignalName::Int));
-    assert_eq!(input.input.take_caught(), Some(SignalName::Other("WINCH".to_owned())));
-    assert_eq!(input.input.take_caught(), None);
+    assert_eq!(input.queue.take_caught(), Some(SignalName::Int));
+    assert_eq!(input.queue.take_caught(), Some(SignalName::Other("WINCH".to_owned())));
+    assert_eq!(input.queue.take_caught(), None);
 }
 
 #[test]
@@ -165,9 +169,9 @@ fn the_size_of_a_new_terminal_counts_more_than_one_from_before() {
     let size = |columns| WindowSize { columns, ..WindowSize::default() };
     input.event(ChannelEvent::WindowChange(size(1)));
     input.event(ChannelEvent::PtyReq(Pty { term: String::new(), size: size(2), modes: Vec::new() }));
-    assert_eq!(input.input.size(), Some(size(2)));
+    assert_eq!(input.queue.size(), Some(size(2)));
     input.event(ChannelEvent::WindowChange(size(3)));
-    assert_eq!(input.input.size(), Some(size(3)));
+    assert_eq!(input.queue.size(), Some(size(3)));
     assert_eq!(drain(&mut input).len(), 2);
 }
 
@@ -178,22 +182,22 @@ fn eof_and_close_count_once_and_after_the_end_nothing_comes() {
         input.event(ChannelEvent::Eof);
         input.event(ChannelEvent::Close);
     }
-    input.end(Ending::Drained);
-    input.end(Ending::ClientClosed);
+    input.request_end(Ending::Drained);
+    input.request_end(Ending::ClientClosed);
     input.data(None, b"late");
     input.event(ChannelEvent::Shell);
-    assert_eq!(input.life.ended().map(|(why, _)| why), Some(Ending::Drained));
+    assert_eq!(input.lifecycle.ended().map(|(why, _)| why), Some(Ending::Drained));
     assert_eq!(drain(&mut input), ["Eof", "Close"]);
 }
 
 #[test]
 fn an_answer_that_nobody_waits_for_is_not_given_to_the_next() {
     let mut input = started();
-    input.input.forget_answer();
-    input.input.answered(false);
-    assert_eq!(input.input.take_answer(), None);
-    input.input.answered(true);
-    assert_eq!(input.input.take_answer(), Some(true));
+    input.queue.forget_answer();
+    input.queue.answered(false);
+    assert_eq!(input.queue.take_answer(), None);
+    input.queue.answered(true);
+    assert_eq!(input.queue.take_answer(), Some(true));
 }
 
 #[test]
@@ -201,9 +205,9 @@ fn what_waits_for_a_session_that_is_gone_is_freed() {
     let mut input = started();
     input.data(None, &[0; 100_000]);
     input.event(ChannelEvent::Shell);
-    input.abandon();
+    input.discard_input();
     input.data(None, &[0; 100_000]);
-    assert_eq!(input.input.bytes.len(), 0);
+    assert_eq!(input.queue.bytes.len(), 0);
     assert!(!input.has_next());
 }
 
@@ -213,7 +217,7 @@ fn whoever_is_left_with_unread_output_is_still_answered() {
     retired.retire(&Arc::from("the plugin was replaced"));
     assert_eq!(retired.event(ChannelEvent::Shell), Answer::Host(false));
     let mut closed = started();
-    closed.end(Ending::ClientClosed);
+    closed.request_end(Ending::ClientClosed);
     assert_eq!(closed.event(ChannelEvent::Shell), Answer::None);
 }
 

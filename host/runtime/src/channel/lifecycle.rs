@@ -1,13 +1,32 @@
 //! The lifecycle of a session, from its channel open to its exit: the one state machine that knows where a session is.
 //!
-//! Both ends of the pipes, the imports of the process and the session's task ask it, and none of them keeps a copy. It
-//! has no lock, no waker and no clock. [`Shared`](super::shared::Shared) holds it behind the lock of the inbox, and
+//! A *program request* is `shell`, `exec` or `subsystem` (RFC 4254 §6.5); at most one succeeds per channel. The plugin
+//! interface calls it a start request.
+//!
+//! Both halves of the pipes, the imports of the process and the session's task ask it, and none of them keeps a copy.
+//! It has no lock, no waker and no clock. [`Shared`](super::shared::Shared) holds it behind the lock of the inbox, and
 //! `transitions.rs` makes each transition together with what the client is told of it.
 //!
 //! Decided 2026-11-29: the machine lies in `channel` and not in `session`, because the imports change it (the first
-//! output of a process accepts the start request) and both ends of the pipes ask it, and all of those lie below
+//! output of a process accepts the program request) and both halves of the pipes ask it, and all of those lie below
 //! `session`. Refused: a trait object in each store through which imports call a machine in `session`: it costs an
 //! indirect call for each write, and the pipes would still need copies.
+//!
+//! The functions that end something, here and in the modules around:
+//!
+//! | function | who calls it | what it does |
+//! |---|---|---|
+//! | [`request_exit`](Lifecycle::request_exit) | the plugin: `finish` | decides the exit |
+//! | [`request_hand_over`](Lifecycle::request_hand_over) | the plugin: `hand-over` | decides the next plugin |
+//! | [`request_end`](Lifecycle::request_end) | the connection's half | notes why the session is to end |
+//! | [`retire`](Lifecycle::retire) | a replaced plugin version, an operator | the same, with a message for the client |
+//! | [`begin_close`](Lifecycle::begin_close) | the session, before `closed` | nothing can be sent any more |
+//! | [`hand_over`](Lifecycle::hand_over) | the session, after `closed` | the next process may begin |
+//! | [`exit`](Lifecycle::exit) | the session | queues the exit; nothing follows |
+//! | `Shared::abort` | the session, from any stage | refuses the channel open, or exits |
+//! | `Shared::finish_task` | the session half, when dropped | kept values may go once output is sent |
+//! | `Inbound::discard_input` | the session half, when dropped | frees the input queue |
+//! | `Shared::outbox_dropped` | the outbox, when dropped | kept values may go, sent or not |
 
 use std::mem;
 use std::sync::Arc;
@@ -15,12 +34,12 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::output::OpenReply;
-use crate::channel_event::{Ending, Exit, Output};
+use crate::session_types::{Ending, Exit, Output};
 
 /// Where a session is.
 ///
 /// ```text
-///          open: true          start request            true, or first output
+///          open: true         program request           true, or first output
 /// Opening ------------> Waiting ------------> Starting -----------------------> Running
 ///    |                   ^  ^ |                |    |                              |
 ///    |                   |  '-|---- false -----'    | hand-over                    | hand-over
@@ -34,7 +53,7 @@ use crate::channel_event::{Ending, Exit, Output};
 ///    '----------------------> Ended <-- from any stage: `finish`, a crash, a limit, no process to run
 /// ```
 ///
-/// Whether the client was told that its start request succeeded is kept beside the stage, since that outlives the
+/// Whether the client was told that its program request succeeded is kept beside the stage, since that outlives the
 /// process: after a hand-over, `Waiting` and `Starting` are those of the next process, and the client sees neither.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Stage {
@@ -42,11 +61,11 @@ pub(crate) enum Stage {
     /// held.
     #[default]
     Opening,
-    /// The process, if there is one, has no start request. Output is held.
+    /// The process, if there is one, has no program request. Output is held.
     Waiting,
-    /// The process has a start request and has not answered it. Its first output accepts the request.
+    /// The process has a program request and has not answered it. Its first output accepts the request.
     Starting,
-    /// The process has accepted its start request: output flows.
+    /// The process has accepted its program request: output flows.
     Running,
     /// The process is told that it ends. Nothing can be sent any more.
     Closing,
@@ -55,24 +74,25 @@ pub(crate) enum Stage {
 }
 
 /// The state of one session. Only the session's task changes the stage. The connection's side, and the retirement of
-/// the plugin's version, only note that the session is to end ([`end`](Self::end), [`retire`](Self::retire)).
+/// the plugin's version, only note that the session is to end ([`request_end`](Self::request_end),
+/// [`retire`](Self::retire)).
 #[derive(Default)]
 pub(crate) struct Lifecycle {
     stage: Stage,
-    /// The client was told that its start request succeeded. From then on its data and EOF are delivered.
+    /// The client was told that its program request succeeded. From then on its data and EOF are delivered.
     accepted: bool,
     /// The process sends no more output.
     eof_sent: bool,
-    /// Output from before the start, in order. The caller of [`hold`](Self::hold) bounds it.
+    /// Output from before the program request, in order. The caller of [`hold`](Self::hold) bounds it.
     held: Vec<(Output, Vec<u8>)>,
     /// How the process wants to end. The first decision counts.
     decision: Option<Decision>,
-    /// How often the session has been handed off to another process.
-    handoffs: u32,
+    /// How often the session has been handed over to another process.
+    hand_overs: u32,
     /// Why the connection's side has ended the session, and when. The first reason counts.
     ended: Option<(Ending, Instant)>,
-    /// The line for the client about that.
-    words: Option<Arc<str>>,
+    /// The message for the client whose plugin version was retired or whose session an operator ended.
+    notice: Option<Arc<str>>,
     outcome: Outcome,
 }
 
@@ -96,7 +116,7 @@ pub(crate) struct Outcome {
     pub(crate) exit: Option<Exit>,
 }
 
-/// What the client is sent when a start request is accepted, in this order.
+/// What the client is sent when a program request is accepted, in this order.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Acceptance {
     /// The answer to the request. False if an earlier process has accepted it.
@@ -110,11 +130,11 @@ pub(super) struct Acceptance {
 /// Where output goes.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum OutputPath {
-    /// It is held until a start request is accepted.
+    /// It is held until a program request is accepted.
     Held,
     /// To the client.
     Open,
-    /// To the client, after this: the output accepts the start request.
+    /// To the client, after this: the output accepts the program request.
     Accepts(Acceptance),
 }
 
@@ -126,9 +146,9 @@ pub(crate) enum OutputClosed {
     SessionOver,
 }
 
-/// What the return of a call with a start request means.
+/// What the return of a call with a program request means.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum StartAnswer {
+pub(super) enum ProgramAnswer {
     Accepted(Acceptance),
     /// The request is refused; another may come.
     Refused,
@@ -138,9 +158,9 @@ pub(super) enum StartAnswer {
 
 /// What the session has to do before the process is called again.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Due {
-    /// Nothing: the process goes on.
-    Nothing,
+pub(crate) enum NextAction {
+    /// The process goes on.
+    Continue,
     /// The process has finished with this exit.
     Finish(Exit),
     /// The plugin of this name is to take over.
@@ -166,9 +186,9 @@ impl Lifecycle {
         true
     }
 
-    /// The process is about to get a start request. False if it must not: one was accepted before, or the session is
+    /// The process is about to get a program request. False if it must not: one was accepted before, or the session is
     /// about to end.
-    pub(super) fn begin_start(&mut self) -> bool {
+    pub(super) fn begin_program(&mut self) -> bool {
         let begins = self.stage == Stage::Waiting && self.decision.is_none() && self.ended.is_none();
         if begins {
             self.stage = Stage::Starting;
@@ -176,27 +196,27 @@ impl Lifecycle {
         begins
     }
 
-    /// The call with the start request has returned: whether the process accepts it.
-    pub(super) fn start_returned(&mut self, accepted: bool) -> StartAnswer {
+    /// The call with the program request has returned: whether the process accepts it.
+    pub(super) fn program_returned(&mut self, accepted: bool) -> ProgramAnswer {
         if matches!(self.decision, Some(Decision::HandOver(_))) {
-            return StartAnswer::Given;
+            return ProgramAnswer::Given;
         }
         match self.stage {
             Stage::Starting if !accepted && !self.accepted => {
                 self.stage = Stage::Waiting;
-                StartAnswer::Refused
+                ProgramAnswer::Refused
             }
             // Its first output, or an earlier process, has accepted the request: a refusal now is a failed program.
             Stage::Starting | Stage::Running if !accepted => {
                 self.stage = Stage::Running;
                 self.decide(Exit::Status(1));
-                StartAnswer::Given
+                ProgramAnswer::Given
             }
-            _ => self.accept().map_or(StartAnswer::Given, StartAnswer::Accepted),
+            _ => self.accept().map_or(ProgramAnswer::Given, ProgramAnswer::Accepted),
         }
     }
 
-    /// Accepts the start request, if the process has one that it has not accepted.
+    /// Accepts the program request, if the process has one that it has not accepted.
     pub(super) fn accept(&mut self) -> Option<Acceptance> {
         if self.stage != Stage::Starting {
             return None;
@@ -206,7 +226,7 @@ impl Lifecycle {
         Some(Acceptance { answer, held: mem::take(&mut self.held), eof: self.eof_sent })
     }
 
-    /// Accepts a start request without a process, so that the host can tell the client something. False if the client
+    /// Accepts a program request without a process, so that the host can tell the client something. False if the client
     /// has its answer.
     pub(super) fn accept_for_host(&mut self) -> bool {
         if self.stage == Stage::Ended {
@@ -216,12 +236,12 @@ impl Lifecycle {
         !mem::replace(&mut self.accepted, true)
     }
 
-    /// Whether the client was told that its start request has succeeded.
+    /// Whether the client was told that its program request has succeeded.
     pub(super) fn has_accepted(&self) -> bool {
         self.accepted
     }
 
-    /// Where output of the process goes. The first output inside a start request is its acceptance.
+    /// Where output of the process goes. The first output inside a program request is its acceptance.
     pub(super) fn output(&mut self) -> Result<OutputPath, OutputClosed> {
         if self.eof_sent { Err(OutputClosed::EofSent) } else { self.request() }
     }
@@ -243,7 +263,7 @@ impl Lifecycle {
         matches!(self.stage, Stage::Closing | Stage::Ended) || self.ended.is_some()
     }
 
-    /// Holds output until a start request is accepted.
+    /// Holds output until a program request is accepted.
     pub(super) fn hold(&mut self, to: Output, bytes: Vec<u8>) {
         match self.held.last_mut() {
             Some((before, held)) if *before == to => held.extend_from_slice(&bytes),
@@ -265,8 +285,9 @@ impl Lifecycle {
         self.eof_sent
     }
 
-    /// The process finishes, which accepts a start request. It takes effect when its call returns.
-    pub(super) fn finish(&mut self, exit: Exit) -> Option<Acceptance> {
+    /// The process wants to finish with this exit, which accepts a program request. It takes effect when its call
+    /// returns.
+    pub(super) fn request_exit(&mut self, exit: Exit) -> Option<Acceptance> {
         if matches!(self.decision, Some(Decision::HandOver(_))) {
             return None;
         }
@@ -280,17 +301,17 @@ impl Lifecycle {
         self.decision.get_or_insert(Decision::Finish { exit, late });
     }
 
-    /// Whether the process may hand the session over: it has a start request, and nothing else is decided. `most`: the
-    /// limit of hand-offs for a session.
+    /// Whether the process may hand the session over: it has a program request, and nothing else is decided. `most`:
+    /// the limit of hand-overs for a session.
     pub(super) fn may_hand_over(&self, most: u32) -> bool {
         matches!(self.stage, Stage::Starting | Stage::Running)
             && self.decision.is_none()
             && self.ended.is_none()
-            && self.handoffs < most
+            && self.hand_overs < most
     }
 
     /// The process wants the plugin of this name to take over when its call returns.
-    pub(super) fn hand_over(&mut self, plugin: String) {
+    pub(super) fn request_hand_over(&mut self, plugin: String) {
         self.decision = Some(Decision::HandOver(plugin));
     }
 
@@ -299,25 +320,26 @@ impl Lifecycle {
         matches!(self.decision, Some(Decision::Finish { .. })) || self.ended.is_some()
     }
 
-    /// What is to be done before the process is called again. A process that finished before the connection's side
-    /// ended the session has finished.
-    pub(super) fn due(&mut self) -> Due {
+    /// What the session must do before the process is called again. A process that finished before the connection's
+    /// side ended the session has finished.
+    pub(super) fn next_action(&mut self) -> NextAction {
         match (self.decision.take(), self.ended) {
-            (None, None) => Due::Nothing,
+            (None, None) => NextAction::Continue,
             (Some(Decision::Finish { exit, .. }), None) | (Some(Decision::Finish { exit, late: false }), _) => {
-                Due::Finish(exit)
+                NextAction::Finish(exit)
             }
-            (Some(Decision::HandOver(plugin)), None) => Due::HandOver(plugin),
+            (Some(Decision::HandOver(plugin)), None) => NextAction::HandOver(plugin),
             (decision, Some((why, since))) => {
                 // `take_finish` uses it: it says with which exit the session ends.
                 self.decision = decision;
-                Due::Ended(why, since)
+                NextAction::Ended(why, since)
             }
         }
     }
 
-    /// The process is about to be told that it ends. Held output is discarded. True if its start request has no answer.
-    pub(super) fn close(&mut self) -> bool {
+    /// The process is about to be told that it ends. Held output is discarded. True if its program request has no
+    /// answer.
+    pub(super) fn begin_close(&mut self) -> bool {
         let is_unanswered = self.stage == Stage::Starting && !self.accepted;
         if self.stage != Stage::Ended {
             self.stage = Stage::Closing;
@@ -338,18 +360,18 @@ impl Lifecycle {
     }
 
     /// The session goes to another process. Held output is discarded, and an EOF among it.
-    pub(super) fn hand_off(&mut self) {
+    pub(super) fn hand_over(&mut self) {
         if self.stage != Stage::Ended {
             self.stage = Stage::Waiting;
         }
         self.held = Vec::new();
         self.decision = None;
         self.eof_sent &= self.accepted;
-        self.handoffs += 1;
+        self.hand_overs += 1;
     }
 
-    pub(super) fn handoffs(&self) -> u32 {
-        self.handoffs
+    pub(super) fn hand_overs(&self) -> u32 {
+        self.hand_overs
     }
 
     /// The session exits; false if it has ended before. `ending`: why; none for a crash or a limit.
@@ -368,17 +390,18 @@ impl Lifecycle {
         self.outcome.clone()
     }
 
-    /// The connection's side ends the session.
-    pub(super) fn end(&mut self, why: Ending, now: Instant) {
+    /// The connection's side wants the session to end. The first reason counts.
+    pub(super) fn request_end(&mut self, why: Ending, now: Instant) {
         self.ended.get_or_insert((why, now));
     }
 
-    /// The plugin's version is retired: ends the session and keeps the line for its client.
-    pub(super) fn retire(&mut self, words: &Arc<str>, now: Instant) {
+    /// The plugin's version is retired, or an operator ends the session: the session is to end, with this message for
+    /// its client.
+    pub(super) fn retire(&mut self, notice: &Arc<str>, now: Instant) {
         if self.ended.is_none() {
-            self.words = Some(Arc::clone(words));
+            self.notice = Some(Arc::clone(notice));
         }
-        self.end(Ending::Drained, now);
+        self.request_end(Ending::Drained, now);
     }
 
     /// Why the connection's side has ended the session, and when.
@@ -386,9 +409,9 @@ impl Lifecycle {
         self.ended
     }
 
-    /// The line for the client about that.
-    pub(super) fn words(&self) -> Option<Arc<str>> {
-        self.words.clone()
+    /// The message for the client whose plugin version was retired or whose session an operator ended.
+    pub(super) fn notice(&self) -> Option<Arc<str>> {
+        self.notice.clone()
     }
 }
 

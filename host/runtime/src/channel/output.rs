@@ -7,14 +7,14 @@ use std::collections::VecDeque;
 
 use tokio::time::Instant;
 
+use super::answer_order::AnswerOrder;
 use super::spare;
-use super::turns::Turns;
-use crate::channel_event::{Exit, Output};
+use crate::session_types::{Exit, Output};
 
 /// Capacity, in entries, that an empty queue keeps.
 const KEPT: usize = 16;
 /// Most debug messages that may wait; more are dropped.
-const NOTES: usize = 16;
+const DEBUG_MESSAGES: usize = 16;
 /// Bytes that each run of output counts beside its content, from the 17th run on: otherwise one-byte writes to two
 /// streams in turn would hold many times the memory that a plugin is allowed.
 const RUN: usize = size_of::<Entry>();
@@ -35,8 +35,8 @@ pub trait Sink {
     fn bytes(&mut self, to: Output, data: &[u8]) -> usize;
     /// No more output will come.
     fn eof(&mut self);
-    /// A request to the client; the answer goes to [`Inbox::answered`](crate::Inbox::answered). At most 64 and 32,000
-    /// bytes.
+    /// A request to the client; the answer goes to [`Inbox::answered`](crate::Inbox::answered). Its name has at most 64
+    /// bytes and its payload at most 32,000.
     fn request(&mut self, name: &str, payload: &[u8]);
     /// The program has ended. Called last.
     fn exit(&mut self, exit: &Exit);
@@ -99,7 +99,7 @@ enum Entry {
     Message(Message),
 }
 
-pub(super) struct Queue {
+pub(super) struct OutputQueue {
     entries: VecDeque<Entry>,
     ring: VecDeque<u8>,
     /// How many entries are runs of bytes.
@@ -107,14 +107,14 @@ pub(super) struct Queue {
     /// How many of the bytes are charged to the session's user, its tenant and the server.
     charged: usize,
     /// The channel open and the requests, as far as they have no answer yet.
-    turns: Turns,
-    /// When the last message was queued, or bytes were taken after that. The last is the exit, or the refusal of the
-    /// channel open: nothing but answers is queued behind it.
-    end: Option<Instant>,
+    order: AnswerOrder,
+    /// Set once the exit or the refusal of the channel open is queued, behind which nothing but answers is: when the
+    /// client last took bytes since, or when that was queued.
+    last_progress: Option<Instant>,
     capacity: usize,
     eof: bool,
     disconnected: bool,
-    notes: usize,
+    debug_messages: usize,
     requests: usize,
     request_bytes: usize,
     /// The ring has been more than half full since the plugin was last told that it is writable.
@@ -123,19 +123,19 @@ pub(super) struct Queue {
     pub(super) watched: bool,
 }
 
-impl Queue {
+impl OutputQueue {
     pub(super) fn new(capacity: usize) -> Self {
         Self {
             entries: VecDeque::new(),
             ring: VecDeque::new(),
             runs: 0,
             charged: 0,
-            turns: Turns::opening(),
-            end: None,
+            order: AnswerOrder::opening(),
+            last_progress: None,
             capacity,
             eof: false,
             disconnected: false,
-            notes: 0,
+            debug_messages: 0,
             requests: 0,
             request_bytes: 0,
             owes_writable: false,
@@ -147,9 +147,14 @@ impl Queue {
         self.entries.is_empty()
     }
 
-    /// When the last message was queued, or the client last took bytes after that.
-    pub(super) fn end(&self) -> Option<Instant> {
-        self.end
+    /// Whether the exit or the refusal of the channel open is queued.
+    pub(super) fn has_ended(&self) -> bool {
+        self.last_progress.is_some()
+    }
+
+    /// When the client last took bytes since the exit was queued, or when that was queued. None before.
+    pub(super) fn last_progress(&self) -> Option<Instant> {
+        self.last_progress
     }
 
     /// Discards the waiting bytes and keeps the messages. Returns how many bytes.
@@ -161,64 +166,64 @@ impl Queue {
         bytes
     }
 
-    /// Discards the waiting bytes of a session that has ended. The client gets `words` on stderr and `exit` in place of
+    /// Discards the waiting bytes of a session that has ended. The client gets `text` on stderr and `exit` in place of
     /// the queued exit. None if no bytes wait.
-    pub(super) fn cut(&mut self, words: &[u8], exit: Exit) -> Option<usize> {
-        if self.end.is_none() || self.ring.is_empty() {
+    pub(super) fn cut(&mut self, text: &[u8], exit: Exit) -> Option<usize> {
+        if !self.has_ended() || self.ring.is_empty() {
             return None;
         }
         let bytes = self.discard_bytes();
-        // `words` must not be discarded next.
-        self.end = Some(Instant::now());
+        // `text` must not be discarded next.
+        self.last_progress = Some(Instant::now());
         self.entries.retain(|entry| !matches!(entry, Entry::Message(Message::Eof | Message::Exit(_))));
-        self.ring.extend(words);
+        self.ring.extend(text);
         self.runs = 1;
-        self.entries.push_back(Entry::Bytes { to: Output::Stderr, len: words.len() });
+        self.entries.push_back(Entry::Bytes { to: Output::Stderr, len: text.len() });
         self.entries.push_back(Entry::Message(Message::Exit(Box::new(exit))));
         Some(bytes)
     }
 
     /// A request goes to the session, or is refused if that has ended. Returns whether an answer was queued.
-    pub(super) fn ask(&mut self) -> bool {
-        if self.end.is_some() {
-            return self.answer(false);
+    pub(super) fn queue_request(&mut self) -> bool {
+        if self.has_ended() {
+            return self.push_answer(false);
         }
-        self.turns.ask();
+        self.order.push_request();
         false
     }
 
     /// The host answers a request in its turn. Returns whether an answer was queued.
-    pub(super) fn answer(&mut self, success: bool) -> bool {
-        self.turns.answer(success);
-        self.say_answers()
+    pub(super) fn push_answer(&mut self, success: bool) -> bool {
+        self.order.push_answer(success);
+        self.push_answers()
     }
 
-    /// The host refuses a request with these words before the answer, if its turn has come.
-    pub(super) fn refuse(&mut self, words: &[u8]) {
-        self.push_whole(Output::Stderr, words);
-        if self.turns.is_empty() && self.end.is_none() {
-            self.say_reply(false, 1);
+    /// The host refuses a request with this text before the answer, if its turn has come.
+    pub(super) fn refuse(&mut self, text: &[u8]) {
+        self.push_whole(Output::Stderr, text);
+        if self.order.is_empty() && !self.has_ended() {
+            self.push_reply(false, 1);
         } else {
-            self.answer(false);
+            self.push_answer(false);
         }
     }
 
-    /// Queues the host's answers whose turn has come. Returns whether there were any.
-    fn say_answers(&mut self) -> bool {
-        let mut said = false;
-        while let Some((success, times)) = self.turns.next() {
+    /// Queues the host's answers to requests whose predecessors have theirs. Returns whether there were any.
+    fn push_answers(&mut self) -> bool {
+        let mut was_queued = false;
+        while let Some((success, times)) = self.order.next_answers() {
             // After the exit was drained, and after a refused channel open, there is no channel to answer on.
-            if self.end.is_none() || matches!(self.entries.back(), Some(Entry::Message(Message::Exit(_)))) {
-                self.say_before_output(success, times);
-                said = true;
+            if !self.has_ended() || matches!(self.entries.back(), Some(Entry::Message(Message::Exit(_)))) {
+                self.push_answer_before_output(success, times);
+                was_queued = true;
             }
         }
-        said
+        was_queued
     }
 
     /// Queues an answer after earlier answers and before waiting output: a client whose window is full takes answers
     /// but no output.
-    fn say_before_output(&mut self, success: bool, times: u32) {
+    fn push_answer_before_output(&mut self, success: bool, times: u32) {
         let before = |entry: &Entry| matches!(entry, Entry::Message(Message::Reply { .. } | Message::Opened(_)));
         let place = self.entries.iter().rposition(before).map_or(0, |last| last + 1);
         if let Some(Entry::Message(Message::Reply { success: same, times: before })) =
@@ -232,7 +237,7 @@ impl Queue {
     }
 
     /// Queues an answer of the session's.
-    fn say_reply(&mut self, success: bool, times: u32) {
+    fn push_reply(&mut self, success: bool, times: u32) {
         // Merged: a client that asks without end and reads nothing must not make the queue grow.
         if let Some(Entry::Message(Message::Reply { success: same, times: before })) = self.entries.back_mut()
             && *same == success
@@ -270,38 +275,38 @@ impl Queue {
 
     /// Queues a message that is not bytes; false if it was dropped because the session has exited or too many like it
     /// wait.
-    pub(super) fn say(&mut self, message: Message) -> bool {
-        if self.end.is_some() {
+    pub(super) fn push_message(&mut self, message: Message) -> bool {
+        if self.has_ended() {
             return false;
         }
         match &message {
             Message::Reply { success, times } => {
-                self.say_reply(*success, *times);
-                self.turns.answered(*times);
-                self.say_answers();
+                self.push_reply(*success, *times);
+                self.order.session_answered(*times);
+                self.push_answers();
                 return true;
             }
             Message::Opened(reply) => {
-                self.turns.answered(1);
+                self.order.session_answered(1);
                 if *reply != OpenReply::Accepted {
-                    self.end = Some(Instant::now());
+                    self.last_progress = Some(Instant::now());
                 }
                 self.entries.push_back(Entry::Message(message));
-                self.say_answers();
+                self.push_answers();
                 return true;
             }
             Message::Exit(_) => {
-                self.end = Some(Instant::now());
+                self.last_progress = Some(Instant::now());
                 // The session answers nothing after its exit.
-                self.turns = Turns::default();
+                self.order = AnswerOrder::default();
             }
             // EOF is sent once.
             Message::Eof if self.eof => return true,
             Message::Eof => self.eof = true,
             Message::Disconnect(_) if self.disconnected => return false,
             Message::Disconnect(_) => self.disconnected = true,
-            Message::Debug(_) if self.notes == NOTES => return false,
-            Message::Debug(_) => self.notes += 1,
+            Message::Debug(_) if self.debug_messages == DEBUG_MESSAGES => return false,
+            Message::Debug(_) => self.debug_messages += 1,
             Message::Request(_) if self.requests == REQUESTS => return false,
             Message::Request(request) => {
                 let bytes = self.request_bytes + request.0.len() + request.1.len();
@@ -325,7 +330,7 @@ impl Queue {
 
     /// Queues all of the bytes, even beyond the capacity: for the host's own lines and for held output.
     pub(super) fn push_whole(&mut self, to: Output, bytes: &[u8]) {
-        if bytes.is_empty() || self.eof || self.end.is_some() {
+        if bytes.is_empty() || self.eof || self.has_ended() {
             return;
         }
         if self.ring.capacity() <= spare::SMALL && self.ring.len() + bytes.len() > spare::SMALL {
@@ -369,8 +374,8 @@ impl Queue {
                     let offered = &front[..front.len().min(len)];
                     let taken = sink.bytes(to, offered).min(offered.len());
                     self.ring.drain(..taken);
-                    if self.end.is_some() && taken > 0 {
-                        self.end = Some(Instant::now());
+                    if self.has_ended() && taken > 0 {
+                        self.last_progress = Some(Instant::now());
                     }
                     if taken < len {
                         self.entries.push_front(Entry::Bytes { to, len: len - taken });
@@ -402,7 +407,7 @@ impl Queue {
             Message::Exit(exit) => sink.exit(&exit),
             Message::Disconnect(note) => sink.disconnect(note.0, &note.1),
             Message::Debug(note) => {
-                self.notes -= 1;
+                self.debug_messages -= 1;
                 sink.debug(&note.0, note.1);
             }
         }
@@ -458,7 +463,7 @@ mod tests {
         }
     }
 
-    fn drained(queue: &mut Queue, piece: usize) -> Vec<String> {
+    fn drained(queue: &mut OutputQueue, piece: usize) -> Vec<String> {
         let mut pen = Pen { heard: Vec::new(), piece };
         while queue.drain(&mut pen) == Drained::More {}
         pen.heard
@@ -466,7 +471,7 @@ mod tests {
 
     #[test]
     fn bytes_go_round_the_ring_in_order_and_never_beyond_its_capacity() {
-        let mut queue = Queue::new(10);
+        let mut queue = OutputQueue::new(10);
         let mut sent = 0_u8;
         let mut heard = String::new();
         for _ in 0..200 {
@@ -484,16 +489,16 @@ mod tests {
 
     #[test]
     fn messages_keep_their_place_among_the_bytes_and_nothing_follows_the_exit() {
-        let mut queue = Queue::new(100);
-        queue.say(Message::Opened(OpenReply::Accepted));
+        let mut queue = OutputQueue::new(100);
+        queue.push_message(Message::Opened(OpenReply::Accepted));
         queue.push(Output::Stdout, b"ab");
         queue.push(Output::Stdout, b"cd");
-        queue.say(Message::reply(true));
+        queue.push_message(Message::reply(true));
         queue.push(Output::Stderr, b"ef");
         queue.push(Output::Stdout, b"gh");
-        queue.say(Message::Eof);
-        assert!(queue.say(Message::Exit(Box::new(Exit::Status(0)))));
-        assert!(!queue.say(Message::reply(true)));
+        queue.push_message(Message::Eof);
+        assert!(queue.push_message(Message::Exit(Box::new(Exit::Status(0)))));
+        assert!(!queue.push_message(Message::reply(true)));
         queue.push_whole(Output::Stdout, b"late");
         assert_eq!(drained(&mut queue, 100), ["opened Accepted", "abcd", "reply true", "ef", "gh", "eof", "exit"]);
     }
@@ -501,17 +506,17 @@ mod tests {
     #[test]
     fn what_is_left_of_a_session_that_has_ended_can_be_thrown_away_and_the_client_is_told() {
         let exit = || Exit::Signal {
-            name: crate::channel_event::SignalName::Kill,
+            name: crate::session_types::SignalName::Kill,
             core_dumped: false,
             message: String::new(),
         };
-        let mut queue = Queue::new(100);
+        let mut queue = OutputQueue::new(100);
         queue.push(Output::Stdout, b"ab");
-        queue.say(Message::reply(true));
+        queue.push_message(Message::reply(true));
         queue.push(Output::Stderr, b"cd");
-        queue.say(Message::Eof);
+        queue.push_message(Message::Eof);
         assert_eq!(queue.cut(b"discarded", exit()), None, "it has not ended");
-        queue.say(Message::Exit(Box::new(Exit::Status(0))));
+        queue.push_message(Message::Exit(Box::new(Exit::Status(0))));
         assert_eq!(queue.cut(b"discarded", exit()), Some(4));
         assert_eq!(drained(&mut queue, 100), ["reply true", "discarded", "signal"]);
         assert_eq!(queue.cut(b"discarded", exit()), None, "nothing waits");
@@ -519,30 +524,30 @@ mod tests {
 
     #[test]
     fn the_hosts_answers_come_in_their_turn_while_the_session_is_busy() {
-        let mut queue = Queue::new(100);
-        queue.answer(false);
+        let mut queue = OutputQueue::new(100);
+        queue.push_answer(false);
         assert!(queue.is_empty(), "nothing comes before the channel is open");
-        queue.say(Message::Opened(OpenReply::Accepted));
-        queue.ask();
-        queue.answer(false);
+        queue.push_message(Message::Opened(OpenReply::Accepted));
+        queue.queue_request();
+        queue.push_answer(false);
         queue.push(Output::Stdout, b"ab");
-        queue.say(Message::reply(true));
-        queue.answer(false);
+        queue.push_message(Message::reply(true));
+        queue.push_answer(false);
         assert_eq!(
             drained(&mut queue, 100),
             ["opened Accepted", "reply false", "ab", "reply true", "reply false", "reply false"]
         );
         // Output that cannot go out holds up no answer, and the end of the session none either.
         queue.push(Output::Stdout, b"cd");
-        queue.say(Message::Exit(Box::new(Exit::Status(0))));
-        assert!(queue.answer(false));
+        queue.push_message(Message::Exit(Box::new(Exit::Status(0))));
+        assert!(queue.push_answer(false));
         assert_eq!(drained(&mut queue, 100), ["reply false", "cd", "exit"]);
-        assert!(!queue.answer(false) && queue.is_empty());
+        assert!(!queue.push_answer(false) && queue.is_empty());
     }
 
     #[test]
     fn a_sink_without_room_ends_the_drain() {
-        let mut queue = Queue::new(100);
+        let mut queue = OutputQueue::new(100);
         queue.push(Output::Stdout, b"ab");
         let mut pen = Pen { heard: Vec::new(), piece: 0 };
         assert_eq!(queue.drain(&mut pen), Drained::More);
@@ -552,7 +557,7 @@ mod tests {
 
     #[test]
     fn bytes_for_two_streams_in_turn_fill_the_queue_sooner_than_their_number() {
-        let mut queue = Queue::new(64 << 10);
+        let mut queue = OutputQueue::new(64 << 10);
         let mut streams = [Output::Stdout, Output::Stderr].into_iter().cycle();
         while queue.room() > 0 {
             assert_eq!(queue.push(streams.next().unwrap(), b"x"), 1);
@@ -564,7 +569,7 @@ mod tests {
 
     #[test]
     fn writable_is_owed_once_after_more_than_half_was_full() {
-        let mut queue = Queue::new(10);
+        let mut queue = OutputQueue::new(10);
         queue.push(Output::Stdout, b"12345");
         assert!(!queue.owes_writable());
         queue.push(Output::Stdout, b"6");
@@ -576,7 +581,7 @@ mod tests {
 
     #[test]
     fn an_empty_ring_gives_large_memory_back_and_keeps_small_memory() {
-        let mut queue = Queue::new(1 << 20);
+        let mut queue = OutputQueue::new(1 << 20);
         queue.push(Output::Stdout, &[b'x'; 100]);
         queue.push(Output::Stdout, &[b'x'; 100_000]);
         assert_eq!(drained(&mut queue, usize::MAX).concat().len(), 100_100);
@@ -588,12 +593,12 @@ mod tests {
 
     #[test]
     fn a_request_that_comes_after_the_exit_is_answered_by_the_host() {
-        let mut queue = Queue::new(100);
-        queue.say(Message::Opened(OpenReply::Accepted));
+        let mut queue = OutputQueue::new(100);
+        queue.push_message(Message::Opened(OpenReply::Accepted));
         queue.push(Output::Stdout, b"unread");
-        assert!(!queue.ask());
-        queue.say(Message::Exit(Box::new(Exit::Status(0))));
-        assert!(queue.ask());
-        assert!(queue.answer(false), "nobody before it is waited for");
+        assert!(!queue.queue_request());
+        queue.push_message(Message::Exit(Box::new(Exit::Status(0))));
+        assert!(queue.queue_request());
+        assert!(queue.push_answer(false), "nobody before it is waited for");
     }
 }

@@ -1,7 +1,7 @@
-//! The state that both ends of the pipes share: the two queues, each behind a lock, the credit, and the wakers.
+//! The state that both halves of the pipes share: the two queues, each behind a lock, the credit, and the wakers.
 //!
-//! No wake-up is lost, because of the order: the session registers its waker ([`Shared::listen`]) before it looks at
-//! the queues, and the connection changes the queues before it wakes the session.
+//! No wake-up is lost, because of the order: the session registers its waker ([`Shared::register_waker`]) before it
+//! looks at the queues, and the connection changes the queues before it wakes the session.
 
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -11,12 +11,12 @@ use std::task::{Context, Poll, Waker};
 use tokio::time::Instant;
 
 use super::buffer::Buffer;
-use super::input::{Answer, Inward, MissingHandlers, Next};
+use super::input::{Answer, Inbound, InputItem, MissingHandlers};
 use super::lifecycle::Lifecycle;
-use super::output::{Drained, Message, Queue, Sink};
-use crate::channel_event::{ChannelEvent, Ending, Exit, Output, SignalName, WindowSize};
+use super::output::{Drained, Message, OutputQueue, Sink};
 use crate::limits::budget::Finished;
 use crate::limits::output_charges::{OutputCharges, Space};
+use crate::session_types::{ChannelEvent, Ending, Exit, Output, SignalName, WindowSize};
 
 /// Below this much credit, in bytes, the connection is not woken. It takes the credit when it next drains output, so
 /// that the credit of a keystroke travels with its echo.
@@ -44,8 +44,8 @@ struct Kept {
 }
 
 pub(crate) struct Shared {
-    inward: Mutex<Inward>,
-    output: Mutex<Queue>,
+    inbound: Mutex<Inbound>,
+    output: Mutex<OutputQueue>,
     /// Bytes that the plugin has taken and whose credit the connection has not taken.
     credit: AtomicUsize,
     /// Wakes the session's task. Present while it waits.
@@ -54,8 +54,8 @@ pub(crate) struct Shared {
     /// The accounts that are charged for output. Set by the first process.
     charges: OnceLock<Arc<OutputCharges>>,
     kept: Mutex<Kept>,
-    /// The session's task is over.
-    over: AtomicBool,
+    /// The session's task is over: its half was dropped.
+    task_finished: AtomicBool,
     /// Input arrived or output was written since [`take_active`](Self::take_active).
     active: AtomicBool,
     /// The plugin that serves the session, or served it last, and its generation: for whoever lists sessions.
@@ -65,53 +65,54 @@ pub(crate) struct Shared {
 impl Shared {
     pub(super) fn new(capacity: usize, connection: Wake) -> Self {
         Self {
-            inward: Mutex::default(),
-            output: Mutex::new(Queue::new(capacity)),
+            inbound: Mutex::default(),
+            output: Mutex::new(OutputQueue::new(capacity)),
             credit: AtomicUsize::new(0),
             session: Mutex::new(None),
             connection,
             charges: OnceLock::new(),
             kept: Mutex::default(),
-            over: AtomicBool::new(false),
+            task_finished: AtomicBool::new(false),
             active: AtomicBool::new(false),
             served: Mutex::new(None),
         }
     }
 
-    // The connection's side.
+    // The connection's half.
 
-    pub(super) fn receive(&self, change: impl FnOnce(&mut Inward)) {
-        change(&mut lock(&self.inward));
+    /// Changes the inbound queue or the lifecycle for the connection, and wakes the session.
+    pub(super) fn update_inbound(&self, change: impl FnOnce(&mut Inbound)) {
+        change(&mut lock(&self.inbound));
         self.mark_active();
         self.wake_session();
     }
 
     /// Queues an event from the client. Decides who answers it before the session can see it.
     pub(super) fn event(&self, event: ChannelEvent) {
-        self.answered_by(|inward| inward.event(event));
+        self.answered_by(|inbound| inbound.event(event));
         self.mark_active();
         self.wake_session();
     }
 
-    /// Refuses a request without asking the plugin. `words`: a line for stderr before the answer.
-    pub(super) fn refuse(&self, words: Option<&str>) {
-        let Some(words) = words else { return self.answered_by(|inward| inward.refuse()) };
-        let inward = lock(&self.inward);
-        if inward.refuse() != Answer::None {
-            let line = line(words, inward.input.size().is_some());
+    /// Refuses a request without asking the plugin. `message`: a line for stderr before the answer.
+    pub(super) fn refuse(&self, message: Option<&str>) {
+        let Some(message) = message else { return self.answered_by(|inbound| inbound.refuse()) };
+        let inbound = lock(&self.inbound);
+        if inbound.refuse() != Answer::None {
+            let line = line(message, inbound.queue.size().is_some());
             self.emit(|output| output.refuse(line.as_bytes()));
         }
     }
 
-    fn answered_by(&self, change: impl FnOnce(&mut Inward) -> Answer) {
-        let mut inward = lock(&self.inward);
-        let said = match change(&mut inward) {
+    fn answered_by(&self, change: impl FnOnce(&mut Inbound) -> Answer) {
+        let mut inbound = lock(&self.inbound);
+        let was_queued = match change(&mut inbound) {
             Answer::None => false,
-            Answer::Session => lock(&self.output).ask(),
-            Answer::Host(success) => lock(&self.output).answer(success),
+            Answer::Session => lock(&self.output).queue_request(),
+            Answer::Host(success) => lock(&self.output).push_answer(success),
         };
         // The answer is queued before output that may be blocked; without this wake the connection would not look.
-        if said {
+        if was_queued {
             (self.connection)();
         }
     }
@@ -127,7 +128,7 @@ impl Shared {
         if ring {
             output.watched = false;
         }
-        self.settle(output);
+        self.return_charges(output);
         if ring {
             self.wake_session();
         }
@@ -135,14 +136,14 @@ impl Shared {
         drained
     }
 
-    /// The connection has dropped its end: nothing more will be sent.
-    pub(super) fn let_go(&self) {
+    /// The connection has dropped its outbox: nothing more will be sent.
+    pub(super) fn outbox_dropped(&self) {
         lock(&self.kept).released = true;
         self.release();
     }
 
     /// Returns the charges for bytes that have left the queue.
-    fn settle(&self, mut output: MutexGuard<'_, Queue>) {
+    fn return_charges(&self, mut output: MutexGuard<'_, OutputQueue>) {
         let gone = output.take_uncharged();
         drop(output);
         if let Some(charges) = self.charges.get()
@@ -154,7 +155,7 @@ impl Shared {
 
     /// Drops the kept values if the session's task is over and nothing is left to send.
     fn release(&self) {
-        if !self.over.load(Ordering::Acquire) {
+        if !self.task_finished.load(Ordering::Acquire) {
             return;
         }
         let mut kept = lock(&self.kept);
@@ -179,25 +180,25 @@ impl Shared {
         }
     }
 
-    // The session's side.
+    // The session's half.
 
     /// Registers the task of `context` to be woken by the next change. Call it before looking at the queues.
-    pub(crate) fn listen(&self, context: &Context<'_>) {
+    pub(crate) fn register_waker(&self, context: &Context<'_>) {
         let mut session = lock(&self.session);
         if !session.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
             *session = Some(context.waker().clone());
         }
     }
 
-    /// Ends the session from outside: its version of the plugin is retired, or an operator wants it. The client is told
-    /// `words`.
-    pub(crate) fn retire(&self, words: &Arc<str>) {
-        self.receive(|inward| inward.retire(words));
+    /// Ends the session from outside: its version of the plugin is retired, or an operator wants it. The client gets
+    /// `notice` on stderr.
+    pub(crate) fn retire(&self, notice: &Arc<str>) {
+        self.update_inbound(|inbound| inbound.retire(notice));
     }
 
     /// Reads or changes the lifecycle. Transitions of which the client is told are made in `transitions.rs`.
-    pub(super) fn life<R>(&self, ask: impl FnOnce(&mut Lifecycle) -> R) -> R {
-        ask(&mut lock(&self.inward).life)
+    pub(super) fn lifecycle<R>(&self, ask: impl FnOnce(&mut Lifecycle) -> R) -> R {
+        ask(&mut lock(&self.inbound).lifecycle)
     }
 
     /// This generation of this plugin serves the session from now on.
@@ -212,13 +213,13 @@ impl Shared {
 
     /// Why the connection's side has ended the session, and when.
     pub(crate) fn ended(&self) -> Option<(Ending, Instant)> {
-        self.life(|life| life.ended())
+        self.lifecycle(|lifecycle| lifecycle.ended())
     }
 
     /// Waits until the connection's side ends the session. Only the session's task may call it.
     pub(crate) async fn until_ended(&self) {
         poll_fn(|context| {
-            self.listen(context);
+            self.register_waker(context);
             if self.ended().is_some() { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
@@ -226,63 +227,63 @@ impl Shared {
 
     /// Whether an import that waits must return, and why.
     pub(crate) fn interrupt(&self) -> Option<Interrupt> {
-        let inward = lock(&self.inward);
-        if inward.life.ended().is_some() {
+        let inbound = lock(&self.inbound);
+        if inbound.lifecycle.ended().is_some() {
             Some(Interrupt::Ended)
         } else {
-            inward.input.interrupts().then_some(Interrupt::Caught)
+            inbound.queue.interrupts().then_some(Interrupt::Caught)
         }
     }
 
     pub(crate) fn has_input(&self) -> bool {
-        let inward = lock(&self.inward);
-        inward.has_next() || inward.input.has_caught()
+        let inbound = lock(&self.inbound);
+        inbound.has_next() || inbound.queue.has_caught()
     }
 
-    pub(super) fn next(&self, into: &mut Buffer, piece: usize) -> Option<Next> {
-        lock(&self.inward).next(into, piece)
+    pub(super) fn next(&self, into: &mut Buffer, piece: usize) -> Option<InputItem> {
+        lock(&self.inbound).next(into, piece)
     }
 
-    /// The session's end was dropped: frees the queue and drops what still arrives.
-    pub(super) fn abandon(&self) {
-        lock(&self.inward).abandon();
+    /// The session half was dropped: frees the queue and drops what still arrives.
+    pub(super) fn discard_input(&self) {
+        lock(&self.inbound).discard_input();
     }
 
     /// The newest window size from the client, delivered or not.
     pub(crate) fn size(&self) -> Option<WindowSize> {
-        lock(&self.inward).input.size()
+        lock(&self.inbound).queue.size()
     }
 
     /// Sets which optional handlers the current process lacks.
     pub(crate) fn set_missing_handlers(&self, missing: MissingHandlers) {
-        lock(&self.inward).input.set_missing_handlers(missing);
+        lock(&self.inbound).queue.set_missing_handlers(missing);
     }
 
-    /// Keeps a value until the session's task is over and its output is sent, or until the connection's end is dropped.
+    /// Keeps a value until the session's task is over and its output is sent, or until the outbox is dropped.
     pub(crate) fn keep(&self, value: Box<dyn Send>) {
         lock(&self.kept).values.push(value);
     }
 
     /// The session's task is over.
-    pub(super) fn end_task(&self) {
-        self.over.store(true, Ordering::Release);
+    pub(super) fn finish_task(&self) {
+        self.task_finished.store(true, Ordering::Release);
         self.release();
     }
 
     pub(crate) fn catch(&self, names: Vec<SignalName>) {
-        lock(&self.inward).input.catch(names);
+        lock(&self.inbound).queue.catch(names);
     }
 
     pub(crate) fn take_caught(&self) -> Option<SignalName> {
-        lock(&self.inward).input.take_caught()
+        lock(&self.inbound).queue.take_caught()
     }
 
     pub(crate) fn take_answer(&self) -> Option<bool> {
-        lock(&self.inward).input.take_answer()
+        lock(&self.inbound).queue.take_answer()
     }
 
     pub(crate) fn forget_answer(&self) {
-        lock(&self.inward).input.forget_answer();
+        lock(&self.inbound).queue.forget_answer();
     }
 
     /// Adds credit for bytes that the plugin has taken.
@@ -294,8 +295,8 @@ impl Shared {
     }
 
     /// Queues a message; false if it was dropped.
-    pub(super) fn say(&self, message: Message) -> bool {
-        self.emit(|output| output.say(message))
+    pub(super) fn push_message(&self, message: Message) -> bool {
+        self.emit(|output| output.push_message(message))
     }
 
     /// Sets the accounts that output is charged to, unless an earlier process has. Returns those in force.
@@ -333,12 +334,12 @@ impl Shared {
         self.emit(|output| output.push_whole(to, bytes));
     }
 
-    fn emit<R>(&self, change: impl FnOnce(&mut Queue) -> R) -> R {
+    fn emit<R>(&self, change: impl FnOnce(&mut OutputQueue) -> R) -> R {
         let mut output = lock(&self.output);
-        let (was_empty, had_ended) = (output.is_empty(), output.end().is_some());
+        let (was_empty, had_ended) = (output.is_empty(), output.has_ended());
         let result = change(&mut output);
         // The last message always wakes, in case an earlier wake-up panicked.
-        let wake = (was_empty && !output.is_empty()) || (!had_ended && output.end().is_some());
+        let wake = (was_empty && !output.is_empty()) || (!had_ended && output.has_ended());
         drop(output);
         if wake {
             (self.connection)();
@@ -373,17 +374,17 @@ impl Shared {
 
 impl Finished for Shared {
     fn progress(&self) -> Instant {
-        lock(&self.output).end().unwrap_or_else(Instant::now)
+        lock(&self.output).last_progress().unwrap_or_else(Instant::now)
     }
 
-    fn discard(&self, words: &str) -> usize {
-        let terminal = lock(&self.inward).input.size().is_some();
-        let exit = Exit::Signal { name: SignalName::Kill, core_dumped: false, message: words.to_owned() };
+    fn discard(&self, message: &str) -> usize {
+        let terminal = lock(&self.inbound).queue.size().is_some();
+        let exit = Exit::Signal { name: SignalName::Kill, core_dumped: false, message: message.to_owned() };
         let mut output = lock(&self.output);
-        let Some(bytes) = output.cut(line(words, terminal).as_bytes(), exit) else { return 0 };
-        self.settle(output);
+        let Some(bytes) = output.cut(line(message, terminal).as_bytes(), exit) else { return 0 };
+        self.return_charges(output);
         // The rest is negligible.
-        self.let_go();
+        self.outbox_dropped();
         (self.connection)();
         bytes
     }
@@ -394,14 +395,14 @@ impl Drop for Shared {
     fn drop(&mut self) {
         let mut output = lock(&self.output);
         output.discard_bytes();
-        self.settle(output);
+        self.return_charges(output);
     }
 }
 
 /// A line from the host for the user's terminal or stderr.
-pub(super) fn line(words: &str, terminal: bool) -> String {
+pub(super) fn line(message: &str, terminal: bool) -> String {
     let end = if terminal { "\r\n" } else { "\n" };
-    format!("whelk: {words}{end}")
+    format!("whelk: {message}{end}")
 }
 
 /// Ignores poisoning: every change to the queues is complete or not made.

@@ -3,15 +3,15 @@
 
 use std::sync::Arc;
 
-use super::lifecycle::{Acceptance, Due, Outcome, OutputClosed, OutputPath, Stage, StartAnswer};
+use super::lifecycle::{Acceptance, NextAction, Outcome, OutputClosed, OutputPath, ProgramAnswer, Stage};
 use super::output::{Message, OpenReply};
 use super::shared::{Shared, line};
-use crate::channel_event::{Ending, Exit, Output};
+use crate::session_types::{Ending, Exit, Output};
 
 /// Where output of the process goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Flow {
-    /// No start request was accepted: it is held.
+    /// No program request was accepted: it is held.
     Held,
     /// To the client.
     Open,
@@ -21,61 +21,61 @@ pub(crate) enum Flow {
 impl Shared {
     /// Answers the channel open, unless it has its answer.
     pub(crate) fn answer_open(&self, reply: OpenReply) {
-        if self.life(|life| life.open(reply)) {
-            self.say(Message::Opened(reply));
+        if self.lifecycle(|lifecycle| lifecycle.open(reply)) {
+            self.push_message(Message::Opened(reply));
         }
     }
 
-    /// Answers the oldest request that the session has to answer. Start requests are answered by their transitions.
+    /// Answers the oldest request that the session has to answer. Program requests are answered by their transitions.
     pub(crate) fn reply(&self, success: bool) {
-        self.say(Message::reply(success));
+        self.push_message(Message::reply(success));
     }
 
     /// Queues a request to the client; false if too many wait.
-    pub(crate) fn ask_client(&self, name: String, payload: Vec<u8>) -> bool {
-        self.say(Message::Request(Box::new((name, payload))))
+    pub(crate) fn queue_client_request(&self, name: String, payload: Vec<u8>) -> bool {
+        self.push_message(Message::Request(Box::new((name, payload))))
     }
 
     /// Ends the whole connection, with this text.
     pub(crate) fn disconnect(&self, reason: u32, text: String) {
-        self.say(Message::Disconnect(Box::new((reason, text))));
+        self.push_message(Message::Disconnect(Box::new((reason, text))));
     }
 
     /// A debug message for the client. RFC 4253 section 11.3.
     pub(crate) fn debug(&self, text: String, always_display: bool) {
-        self.say(Message::Debug(Box::new((text, always_display))));
+        self.push_message(Message::Debug(Box::new((text, always_display))));
     }
 }
 
-// The start.
+// The program request.
 impl Shared {
     pub(crate) fn stage(&self) -> Stage {
-        self.life(|life| life.stage())
+        self.lifecycle(|lifecycle| lifecycle.stage())
     }
 
-    /// The process is about to get a start request. If it must not, the request is refused and this returns false.
-    pub(crate) fn begin_start(&self) -> bool {
-        let begins = self.life(|life| life.begin_start());
+    /// The process is about to get a program request. If it must not, the request is refused and this returns false.
+    pub(crate) fn begin_program(&self) -> bool {
+        let begins = self.lifecycle(|lifecycle| lifecycle.begin_program());
         if !begins {
-            self.decline_start();
+            self.refuse_program();
         }
         begins
     }
 
-    /// Refuses the start request that nobody serves, unless it was accepted before a hand-over.
-    pub(crate) fn decline_start(&self) {
+    /// Refuses the program request that nobody serves, unless it was accepted before a hand-over.
+    pub(crate) fn refuse_program(&self) {
         if !self.has_accepted() {
             self.reply(false);
         }
     }
 
-    /// The call with the start request has returned: whether the process accepts it. True if the request is refused and
-    /// another may come.
-    pub(crate) fn start_returned(&self, accepted: bool) -> bool {
-        match self.life(|life| life.start_returned(accepted)) {
-            StartAnswer::Accepted(acceptance) => self.queue_acceptance(acceptance),
-            StartAnswer::Given => {}
-            StartAnswer::Refused => {
+    /// The call with the program request has returned: whether the process accepts it. True if the request is refused
+    /// and another may come.
+    pub(crate) fn program_returned(&self, accepted: bool) -> bool {
+        match self.lifecycle(|lifecycle| lifecycle.program_returned(accepted)) {
+            ProgramAnswer::Accepted(acceptance) => self.queue_acceptance(acceptance),
+            ProgramAnswer::Given => {}
+            ProgramAnswer::Refused => {
                 self.reply(false);
                 return true;
             }
@@ -83,23 +83,23 @@ impl Shared {
         false
     }
 
-    /// The call with the start request has failed. The request is accepted: a program that crashes was started.
-    pub(crate) fn start_failed(&self) {
-        if let Some(acceptance) = self.life(|life| life.accept()) {
+    /// The call with the program request has failed. The request is accepted: a program that crashes was started.
+    pub(crate) fn program_failed(&self) {
+        if let Some(acceptance) = self.lifecycle(|lifecycle| lifecycle.accept()) {
             self.queue_acceptance(acceptance);
         }
     }
 
-    /// Accepts a start request without a process, so that the host can tell the client something.
+    /// Accepts a program request without a process, so that the host can tell the client something.
     pub(crate) fn accept_for_host(&self) {
-        if self.life(|life| life.accept_for_host()) {
+        if self.lifecycle(|lifecycle| lifecycle.accept_for_host()) {
             self.reply(true);
         }
     }
 
-    /// Whether the client was told that its start request has succeeded.
+    /// Whether the client was told that its program request has succeeded.
     pub(crate) fn has_accepted(&self) -> bool {
-        self.life(|life| life.has_accepted())
+        self.lifecycle(|lifecycle| lifecycle.has_accepted())
     }
 
     /// Queues the answer, then the held output.
@@ -111,21 +111,21 @@ impl Shared {
             self.push_whole(to, &bytes);
         }
         if acceptance.eof {
-            self.say(Message::Eof);
+            self.push_message(Message::Eof);
         }
     }
 }
 
 // Output.
 impl Shared {
-    /// Where output of the process goes. The first output inside a start request is its acceptance.
+    /// Where output of the process goes. The first output inside a program request is its acceptance.
     pub(crate) fn open_output(&self) -> Result<Flow, OutputClosed> {
-        self.life(|life| life.output()).map(|path| self.flow(path))
+        self.lifecycle(|lifecycle| lifecycle.output()).map(|path| self.flow(path))
     }
 
     /// The same for a request to the client, which accepts as output does.
     pub(crate) fn open_request(&self) -> Result<Flow, OutputClosed> {
-        self.life(|life| life.request()).map(|path| self.flow(path))
+        self.lifecycle(|lifecycle| lifecycle.request()).map(|path| self.flow(path))
     }
 
     fn flow(&self, path: OutputPath) -> Flow {
@@ -141,7 +141,7 @@ impl Shared {
 
     /// Whether nothing can be sent any more.
     pub(crate) fn is_closed(&self) -> bool {
-        self.life(|life| life.is_closed())
+        self.lifecycle(|lifecycle| lifecycle.is_closed())
     }
 
     /// Whether the process is in its last call, or past it.
@@ -149,15 +149,16 @@ impl Shared {
         matches!(self.stage(), Stage::Closing | Stage::Ended)
     }
 
-    /// Holds the bytes until a start request is accepted. The caller has looked at
+    /// Holds the bytes until a program request is accepted. The caller has looked at
     /// [`room_for_output`](Self::room_for_output).
     pub(crate) fn hold(&self, to: Output, bytes: Vec<u8>) {
-        self.life(|life| life.hold(to, bytes));
+        self.lifecycle(|lifecycle| lifecycle.hold(to, bytes));
     }
 
-    /// Bytes of output for which there is room now. `most`: the limit of bytes held before a start.
+    /// Bytes of output for which there is room now. `most`: the limit of bytes held before a program request.
     pub(crate) fn room_for_output(&self, most: usize) -> usize {
-        let (stage, held, eof) = self.life(|life| (life.stage(), life.held(), life.has_sent_eof()));
+        let (stage, held, eof) =
+            self.lifecycle(|lifecycle| (lifecycle.stage(), lifecycle.held(), lifecycle.has_sent_eof()));
         match stage {
             _ if eof => 0,
             Stage::Opening | Stage::Waiting => most.saturating_sub(held),
@@ -170,15 +171,15 @@ impl Shared {
     /// The process sends no more output.
     pub(crate) fn send_eof(&self) {
         if let Ok(flow) = self.open_output() {
-            self.life(|life| life.send_eof());
+            self.lifecycle(|lifecycle| lifecycle.send_eof());
             if flow == Flow::Open {
-                self.say(Message::Eof);
+                self.push_message(Message::Eof);
             }
         }
     }
 
-    /// Queues a line of the host's on stderr, if a start was accepted (no output may overtake that answer) and EOF
-    /// was not sent.
+    /// Queues a line of the host's on stderr, if a program request was accepted (no output may overtake that answer)
+    /// and EOF was not sent.
     pub(crate) fn host_line(&self, text: &str, terminal: bool) {
         if self.has_accepted() {
             self.push_whole(Output::Stderr, line(text, terminal).as_bytes());
@@ -188,69 +189,70 @@ impl Shared {
 
 // The end.
 impl Shared {
-    /// The process finishes with this exit.
-    pub(crate) fn finish(&self, exit: Exit) {
-        if let Some(acceptance) = self.life(|life| life.finish(exit)) {
+    /// The process wants to finish with this exit.
+    pub(crate) fn request_exit(&self, exit: Exit) {
+        if let Some(acceptance) = self.lifecycle(|lifecycle| lifecycle.request_exit(exit)) {
             self.queue_acceptance(acceptance);
         }
     }
 
-    /// Whether the process may hand the session over. `most`: the limit of hand-offs for a session.
+    /// Whether the process may hand the session over. `most`: the limit of hand-overs for a session.
     pub(crate) fn may_hand_over(&self, most: u32) -> bool {
-        self.life(|life| life.may_hand_over(most))
+        self.lifecycle(|lifecycle| lifecycle.may_hand_over(most))
     }
 
     /// The process wants the plugin of this name to take over when its call returns.
-    pub(crate) fn hand_over(&self, plugin: String) {
-        self.life(|life| life.hand_over(plugin));
+    pub(crate) fn request_hand_over(&self, plugin: String) {
+        self.lifecycle(|lifecycle| lifecycle.request_hand_over(plugin));
     }
 
     /// Whether the process has finished, or the connection's side has ended the session.
     pub(crate) fn is_ending(&self) -> bool {
-        self.life(|life| life.is_ending())
+        self.lifecycle(|lifecycle| lifecycle.is_ending())
     }
 
-    /// What is to be done before the process is called again.
-    pub(crate) fn due(&self) -> Due {
-        self.life(|life| life.due())
+    /// What the session must do before the process is called again.
+    pub(crate) fn next_action(&self) -> NextAction {
+        self.lifecycle(|lifecycle| lifecycle.next_action())
     }
 
-    /// The process is about to be told that the session ends. A start request without an answer is refused.
-    pub(crate) fn close(&self) {
-        if self.life(|life| life.close()) {
+    /// The process is about to be told that the session ends. A program request without an answer is refused.
+    pub(crate) fn begin_close(&self) {
+        if self.lifecycle(|lifecycle| lifecycle.begin_close()) {
             self.reply(false);
         }
     }
 
-    /// The process is about to be told that another takes over. A start request without an answer goes to that.
-    pub(crate) fn close_for_handoff(&self) {
-        self.life(|life| life.close());
+    /// The process is about to be told that another takes over. A program request without an answer goes to that.
+    pub(crate) fn close_for_hand_over(&self) {
+        self.lifecycle(|lifecycle| lifecycle.begin_close());
     }
 
-    /// The session goes to another process, or waits for one.
-    pub(crate) fn hand_off(&self) {
-        self.life(|life| life.hand_off());
+    /// The session goes to another process, which catches no signals yet.
+    pub(crate) fn hand_over(&self) {
+        self.catch(Vec::new());
+        self.lifecycle(|lifecycle| lifecycle.hand_over());
     }
 
-    /// How often the session has been handed off.
-    pub(crate) fn handoffs(&self) -> u32 {
-        self.life(|life| life.handoffs())
+    /// How often the session has been handed over.
+    pub(crate) fn hand_overs(&self) -> u32 {
+        self.lifecycle(|lifecycle| lifecycle.hand_overs())
     }
 
     /// The exit with which the process finished, if it did.
     pub(crate) fn take_finish(&self) -> Option<Exit> {
-        self.life(|life| life.take_finish())
+        self.lifecycle(|lifecycle| lifecycle.take_finish())
     }
 
-    /// The line for the client about a retired version, if that ended the session.
-    pub(crate) fn words(&self) -> Option<Arc<str>> {
-        self.life(|life| life.words())
+    /// The message for the client whose plugin version was retired or whose session an operator ended.
+    pub(crate) fn notice(&self) -> Option<Arc<str>> {
+        self.lifecycle(|lifecycle| lifecycle.notice())
     }
 
     /// The session exits, unless it has ended before. `ending`: why; none for a crash or a limit.
     pub(crate) fn exit(&self, exit: Exit, ending: Option<Ending>) {
-        if self.life(|life| life.exit(&exit, ending)) {
-            self.say(Message::Exit(Box::new(exit)));
+        if self.lifecycle(|lifecycle| lifecycle.exit(&exit, ending)) {
+            self.push_message(Message::Exit(Box::new(exit)));
         }
     }
 
@@ -265,6 +267,6 @@ impl Shared {
 
     /// How the session ended; empty while it lasts.
     pub(crate) fn outcome(&self) -> Outcome {
-        self.life(|life| life.outcome())
+        self.lifecycle(|lifecycle| lifecycle.outcome())
     }
 }

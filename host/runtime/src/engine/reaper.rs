@@ -11,7 +11,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 
 use crate::error::Error;
-use crate::event::{Event, emit};
+use crate::event::{LogEvent, emit};
 use crate::supervise::{Fault, catch, supervise_thread};
 
 /// The remains of an instance.
@@ -76,7 +76,7 @@ impl Line {
         while let Some((finished, done)) = self.next() {
             self.fault.point();
             if let Err(words) = catch(|| drop(finished)) {
-                emit(Event::ProcessDropFailed { panic: &words });
+                emit(LogEvent::ProcessDropFailed { panic: &words });
             }
             // The waiting side may have been dropped.
             let _ = done.send(());

@@ -4,7 +4,7 @@
 pub(crate) use generated::wasi::keyvalue;
 pub(crate) use generated::{exports::whelk::ssh as exports, whelk::ssh as imports};
 
-use crate::channel_event::{Ending, Exit, Output, Pty, SignalName, WindowSize};
+use crate::session_types::{Ending, Exit, Output, Pty, SignalName, WindowSize};
 use imports::types as wit;
 
 mod generated {

@@ -16,13 +16,13 @@ use super::charges::Charges;
 use super::log::{NAME, printable_exit};
 use super::reserved::is_reserved;
 use crate::channel::{Flow, Interrupt, OutputClosed, Shared};
-use crate::channel_event::{Facts, Output, Pty, SignalName, WindowSize};
 use crate::host::bindings::imports::channel::{HandOverError, WriteError};
 use crate::host::bindings::imports::log::Level;
 use crate::host::bindings::imports::types as wit;
 use crate::limits::Limits;
 use crate::limits::budget::{Budget, Charge, Total};
 use crate::limits::output_charges::{OutputCharges, Space};
+use crate::session_types::{Facts, Output, Pty, SignalName, WindowSize};
 
 /// The most signals that a plugin may catch: four times those of RFC 4254 §6.10.
 const CATCHES: usize = 64;
@@ -35,9 +35,9 @@ const REQUEST_PAYLOAD: usize = 32_000;
 /// Whether the plugin of this name may take the session over. Set by the session, which knows the plugins.
 pub(crate) type HandOverCheck = Arc<dyn Fn(&str) -> Result<(), HandOverError> + Send + Sync>;
 
-/// What the client has prepared and a process has accepted. It goes from one process to the next.
+/// What is carried from one process to the next in a hand-over: the environment and the terminal that were accepted.
 #[derive(Clone, Default)]
-pub(crate) struct Handoff {
+pub(crate) struct HandOverState {
     pub(crate) env: Vec<(String, Vec<u8>)>,
     pub(crate) pty: Option<Pty>,
 }
@@ -46,7 +46,7 @@ pub(crate) struct Handoff {
 pub(crate) struct Channel {
     pub(super) pipes: Arc<Shared>,
     charges: Charges,
-    handoff: Handoff,
+    hand_over: HandOverState,
     hand_over_check: HandOverCheck,
     /// Who is charged for what is written.
     output: Arc<OutputCharges>,
@@ -79,7 +79,7 @@ pub(super) fn link<T: HasChannel>(linker: &mut Linker<T>) -> wasmtime::Result<()
         Ok(())
     })?;
     channel.func_wrap("finish", |store: Context<'_, T>, (how,): (wit::Exit,)| {
-        store.data().channel().pipes.finish(printable_exit(how.into()));
+        store.data().channel().pipes.request_exit(printable_exit(how.into()));
         Ok(())
     })?;
     channel.func_wrap_async(
@@ -95,9 +95,9 @@ pub(super) fn link<T: HasChannel>(linker: &mut Linker<T>) -> wasmtime::Result<()
 
 fn link_facts<T: HasChannel>(channel: &mut LinkerInstance<'_, T>) -> wasmtime::Result<()> {
     channel.func_wrap("get-pty", |store: Context<'_, T>, ()| {
-        Ok((store.data().channel().handoff.pty.clone().map(wit::Pty::from),))
+        Ok((store.data().channel().hand_over.pty.clone().map(wit::Pty::from),))
     })?;
-    channel.func_wrap("get-env", |store: Context<'_, T>, ()| Ok((store.data().channel().handoff.env.clone(),)))
+    channel.func_wrap("get-env", |store: Context<'_, T>, ()| Ok((store.data().channel().hand_over.env.clone(),)))
 }
 
 fn link_signals<T: HasChannel>(channel: &mut LinkerInstance<'_, T>) -> wasmtime::Result<()> {
@@ -111,14 +111,14 @@ fn link_signals<T: HasChannel>(channel: &mut LinkerInstance<'_, T>) -> wasmtime:
 }
 
 impl Channel {
-    /// Of a process of the session with these facts.
+    /// Creates the channel of a process; `facts` are those of its session.
     pub(crate) fn new(pipes: &Arc<Shared>, facts: &Facts, hand_over_check: &HandOverCheck, charges: &Charges) -> Self {
         let (budget, totals) = (charges.tenant().budget(), charges.totals());
         let output = OutputCharges::new(facts.get("user").unwrap_or_default(), budget, totals);
         Self {
             pipes: Arc::clone(pipes),
             charges: charges.clone(),
-            handoff: Handoff::default(),
+            hand_over: HandOverState::default(),
             hand_over_check: Arc::clone(hand_over_check),
             output: pipes.charge_to(Arc::new(output)),
             caught: None,
@@ -127,28 +127,28 @@ impl Channel {
 
     /// The process has accepted a variable; an earlier one of the same name is replaced.
     pub(crate) fn keep_env(&mut self, name: String, value: Vec<u8>) {
-        self.handoff.env.retain(|(before, _)| *before != name);
-        self.handoff.env.push((name, value));
+        self.hand_over.env.retain(|(before, _)| *before != name);
+        self.hand_over.env.push((name, value));
     }
 
     /// The process has accepted a terminal, or an earlier one had.
     pub(crate) fn keep_pty(&mut self, pty: Pty) {
-        self.handoff.pty = Some(pty);
+        self.hand_over.pty = Some(pty);
     }
 
     /// The newest size of the client's window; none without a terminal.
     pub(super) fn window_size(&self) -> Option<WindowSize> {
-        let pty = self.handoff.pty.as_ref()?;
+        let pty = self.hand_over.pty.as_ref()?;
         Some(self.pipes.size().unwrap_or(pty.size))
     }
 
     pub(crate) fn has_terminal(&self) -> bool {
-        self.handoff.pty.is_some()
+        self.hand_over.pty.is_some()
     }
 
-    /// What the client has prepared goes to the next process.
-    pub(crate) fn take_handoff(&mut self) -> Handoff {
-        std::mem::take(&mut self.handoff)
+    /// Takes what goes to the next process.
+    pub(crate) fn take_hand_over(&mut self) -> HandOverState {
+        std::mem::take(&mut self.hand_over)
     }
 
     /// Sets the signals that the plugin catches from now on: each once, and only valid names.
@@ -183,17 +183,17 @@ impl Channel {
 
     /// The process wants another plugin to take over when its call returns.
     fn hand_over(&self, plugin: String) -> Result<(), HandOverError> {
-        if !self.pipes.may_hand_over(self.limits().handoffs) {
+        if !self.pipes.may_hand_over(self.limits().hand_overs) {
             return Err(HandOverError::NotPermitted);
         }
         (self.hand_over_check)(&plugin)?;
-        self.pipes.hand_over(plugin);
+        self.pipes.request_hand_over(plugin);
         Ok(())
     }
 
     /// Whether one more variable of the client's fits.
     pub(crate) fn has_room_for_env(&self, name: &str, value: &[u8]) -> bool {
-        let used: usize = self.handoff.env.iter().map(|(name, value)| name.len() + value.len()).sum();
+        let used: usize = self.hand_over.env.iter().map(|(name, value)| name.len() + value.len()).sum();
         used + name.len() + value.len() <= self.limits().environment_bytes
     }
 }
@@ -228,7 +228,7 @@ async fn write<T: HasChannel>(store: Context<'_, T>, to: Output, data: &WasmList
         let space = match free_space(budget, charges, room) {
             Ok(space) => space,
             Err(total) => {
-                channel.charges.log().over(total);
+                channel.charges.log().log_exhausted(total);
                 wait_for_space(pipes, budget, charges, room).await?
             }
         };
@@ -269,13 +269,13 @@ async fn wait_for_space<'c>(
     .await
 }
 
-/// Waits for `ready`. The session's end and caught signals take precedence.
+/// Waits for `ready`. The termination of the session and caught signals take precedence.
 async fn wait<R>(
     pipes: &Shared,
     mut ready: impl FnMut(&Shared, &mut Waking<'_>) -> Option<R>,
 ) -> Result<R, WriteError> {
     poll_fn(|waking| {
-        pipes.listen(waking);
+        pipes.register_waker(waking);
         match (pipes.interrupt(), ready(pipes, waking)) {
             (Some(Interrupt::Ended), _) => Poll::Ready(Err(WriteError::Closed)),
             (_, Some(result)) => Poll::Ready(Ok(result)),
@@ -286,7 +286,7 @@ async fn wait<R>(
     .await
 }
 
-/// Sends a request to the client and waits for the reply. Like output it accepts a start request, and it fails before
+/// Sends a request to the client and waits for the reply. Like output it accepts a program request, and it fails before
 /// one: a client that waits for its own reply would not answer.
 async fn request<T: HasChannel>(store: Context<'_, T>, name: String, payload: Vec<u8>) -> Result<bool, WriteError> {
     let channel = store.data().channel();
@@ -295,9 +295,9 @@ async fn request<T: HasChannel>(store: Context<'_, T>, name: String, payload: Ve
         return Err(WriteError::Closed);
     }
     if is_reserved(&name) {
-        let words =
+        let reason =
             "is not sent: requests of this name are the host's or the client's (`finish` says how a session ends)";
-        channel.charges.log().line(Level::Warn, &format!("request {name:?} {words}"));
+        channel.charges.log().line(Level::Warn, &format!("request {name:?} {reason}"));
         return Ok(false);
     }
     if pipes.open_request()? == Flow::Held {
@@ -305,7 +305,7 @@ async fn request<T: HasChannel>(store: Context<'_, T>, name: String, payload: Ve
     }
     let legal = (1..=NAME).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic());
     // A request that cannot be sent is answered as one that the client refuses.
-    if !legal || payload.len() > REQUEST_PAYLOAD || !pipes.ask_client(name, payload) {
+    if !legal || payload.len() > REQUEST_PAYLOAD || !pipes.queue_client_request(name, payload) {
         return Ok(false);
     }
     let answer = wait(pipes, |pipes, _| pipes.take_answer()).await;

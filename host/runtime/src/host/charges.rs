@@ -37,7 +37,7 @@ impl Charges {
 
     /// Charges one more open file, socket or request, for as long as it is open.
     pub(super) fn descriptor(&self) -> Option<Descriptor> {
-        Descriptor::take(self.log.tenant().budget(), &self.totals).map_err(|total| self.log.over(total)).ok()
+        Descriptor::take(self.log.tenant().budget(), &self.totals).map_err(|total| self.log.log_exhausted(total)).ok()
     }
 
     /// The meter of processor time.
@@ -47,6 +47,8 @@ impl Charges {
 
     /// Charges this many bytes of buffers, for as long as they may exist.
     pub(super) fn memory(&self, bytes: usize) -> Option<Charge> {
-        Charge::take(self.log.tenant().budget(), &self.totals, bytes).map_err(|total| self.log.over(total)).ok()
+        Charge::take(self.log.tenant().budget(), &self.totals, bytes)
+            .map_err(|total| self.log.log_exhausted(total))
+            .ok()
     }
 }

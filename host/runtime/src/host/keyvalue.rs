@@ -152,7 +152,7 @@ async fn turn(store: &mut Context<'_>, handle: &Handle, load: Load) -> Result<Tu
         buckets.flow().room(load).await
     });
     let room = poll_fn(|context| {
-        pipes.listen(context);
+        pipes.register_waker(context);
         match room.as_mut().poll(context) {
             Poll::Ready(room) => Poll::Ready(Ok(room)),
             Poll::Pending if !stays && pipes.ended().is_some() => Poll::Ready(Err(other("the session is over"))),

@@ -7,12 +7,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::time::Instant;
 
-use crate::channel_event::{Exit, Facts, SignalName};
-use crate::event::{Event, emit};
+use crate::event::{LogEvent, emit};
 use crate::host::bindings::imports::log::Level;
 use crate::limits::budget::Total;
 use crate::limits::rate::TokenBucket;
 use crate::limits::{Limits, Throttle};
+use crate::session_types::{Exit, Facts, SignalName};
 use crate::tenant::Tenant;
 
 /// The log of one session. Shared with the plugin's standard streams, which end here too.
@@ -25,7 +25,7 @@ pub(crate) struct LogBook {
     lines: Allowance,
     /// That of file events, so that neither kind of line crowds the other out.
     files: Allowance,
-    /// Of the lines that say that a request of the client's was refused.
+    /// Throttles the log lines about refused requests of the client.
     refusals: Throttle,
 }
 
@@ -90,7 +90,7 @@ impl LogBook {
     pub(super) fn denied(&self, destination: &str, reason: &str) {
         let (tenant, plugin, connection, channel) = self.speaker();
         let destination = &*printable(destination, self.tenant.limits().log_line);
-        emit(Event::PluginDestinationDenied { tenant, plugin, connection, channel, destination, reason });
+        emit(LogEvent::PluginDestinationDenied { tenant, plugin, connection, channel, destination, reason });
     }
 
     /// Writes a file event, or counts it as left out.
@@ -100,7 +100,7 @@ impl LogBook {
             let FileEvent { operation, path, bytes, refused } = *event;
             let (tenant, plugin, connection, channel) = self.speaker();
             let path = &*printable(path, self.tenant.limits().log_line);
-            emit(Event::FileUsed { tenant, plugin, connection, channel, operation, path, bytes, refused });
+            emit(LogEvent::FileUsed { tenant, plugin, connection, channel, operation, path, bytes, refused });
         }
     }
 
@@ -121,14 +121,14 @@ impl LogBook {
             return Some(dropped);
         }
         allowance.drop_line();
-        self.over(Total::LogRate);
+        self.log_exhausted(Total::LogRate);
         None
     }
 
     fn sum_up(&self, left_out: u64) {
         if left_out > 0 {
             let (tenant, plugin, connection, channel) = self.speaker();
-            emit(Event::FileEventsLeftOut { tenant, plugin, connection, channel, left_out });
+            emit(LogEvent::FileEventsLeftOut { tenant, plugin, connection, channel, left_out });
         }
     }
 
@@ -138,17 +138,17 @@ impl LogBook {
 
     /// The tenant has met a limit of all its sessions, or of all the server's. The operator is told once, and again
     /// after a minute without.
-    pub(crate) fn over(&self, total: Total) {
+    pub(crate) fn log_exhausted(&self, total: Total) {
         if self.tenant.budget().is_news(total, Instant::now()) {
             let (tenant, plugin, connection, channel) = self.speaker();
             let limit = total.as_str();
             if total.is_of_server() {
-                emit(Event::LimitOfServer { limit, tenant, plugin, connection, channel });
+                emit(LogEvent::LimitOfServer { limit, tenant, plugin, connection, channel });
             } else if total == Total::UserOutput {
                 let user = &*printable(&self.user, USER);
-                emit(Event::LimitOfUser { limit, tenant, user, plugin, connection, channel });
+                emit(LogEvent::LimitOfUser { limit, tenant, user, plugin, connection, channel });
             } else {
-                emit(Event::LimitOfTenant { tenant, limit, plugin, connection, channel });
+                emit(LogEvent::LimitOfTenant { tenant, limit, plugin, connection, channel });
             }
         }
     }
@@ -163,7 +163,7 @@ impl LogBook {
             detail.map(|detail| printable(&String::from_utf8_lossy(&detail[..detail.len().min(DETAIL)]), DETAIL));
         let detail = detail.as_deref();
         let last = admitted.is_last.then_some("further refusals of this session are not logged");
-        emit(Event::SessionRequestRefused { connection, channel, tenant, user, plugin, what, detail, reason, last });
+        emit(LogEvent::SessionRequestRefused { connection, channel, tenant, user, plugin, what, detail, reason, last });
     }
 
     fn report_dropped(&self, dropped: u64) {
@@ -181,7 +181,7 @@ impl LogBook {
             Level::Warn => tracing::Level::WARN,
             Level::Error => tracing::Level::ERROR,
         };
-        emit(Event::PluginLine { plugin, connection, channel, message, level });
+        emit(LogEvent::PluginLine { plugin, connection, channel, message, level });
     }
 }
 

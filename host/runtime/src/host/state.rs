@@ -13,12 +13,12 @@ use super::timers::Timers;
 use super::topics::{HasTopics, SessionTopics};
 use super::wasi::Wasi;
 use super::wasi::files::Files;
-use crate::channel_event::Facts;
 use crate::error::Limit;
 use crate::grants::Grants;
 use crate::limits::budget::{Budget, Total};
 use crate::limits::memory::Memory;
 use crate::limits::{Limits, count};
+use crate::session_types::Facts;
 use crate::tenant::Tenant;
 
 /// The data of one store. Each part lies in the file of the imports that use it.
@@ -91,8 +91,8 @@ impl State {
     /// Whether memory or a table may grow; the operator is told when the tenant or the server has no more.
     fn tell(&self, grown: Result<(), Limit>) -> bool {
         match grown {
-            Err(Limit::TenantMemory) => self.log.over(Total::Memory),
-            Err(Limit::AllMemory) => self.log.over(Total::AllMemory),
+            Err(Limit::TenantMemory) => self.log.log_exhausted(Total::Memory),
+            Err(Limit::AllMemory) => self.log.log_exhausted(Total::AllMemory),
             Ok(()) | Err(_) => {}
         }
         grown.is_ok()

@@ -52,7 +52,7 @@ pub(crate) struct Budget {
     pub(crate) failure_rate: TokenBucket,
     /// Who of them may run. Made for the engine that runs the first.
     permits: OnceLock<Permits>,
-    /// Of the lines that say that a limit was met.
+    /// Throttles the log lines that say that a limit was met.
     throttles: [Throttle; Total::COUNT],
 }
 

@@ -52,7 +52,7 @@ pub(crate) enum Cause {
 
 /// The decision for a new session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Verdict {
+pub(crate) enum Choice {
     /// Run this version.
     Run,
     /// Run an older one, or this one if there is none.
@@ -66,7 +66,7 @@ pub(crate) enum Verdict {
 pub(crate) struct Opened {
     pub(crate) scope: BreakerScope,
     pub(crate) pause: Duration,
-    pub(crate) verdict: Verdict,
+    pub(crate) choice: Choice,
 }
 
 /// The breakers of one version.
@@ -89,7 +89,7 @@ struct Breaker {
     /// The crashes since a session started well.
     row: Vec<Crash>,
     /// Until when it is open, and what that means.
-    open: Option<(Instant, Verdict)>,
+    open: Option<(Instant, Choice)>,
     /// How often it has opened since a session started well.
     times: u32,
 }
@@ -115,14 +115,14 @@ impl Health {
     }
 
     /// Whether a new session gets this version.
-    pub(crate) fn verdict(&self, who: &Who, now: Instant) -> Verdict {
-        let open = |scope: BreakerScope| self.breakers.get(&scope).and_then(|breaker| breaker.verdict(now));
-        who.scopes().into_iter().filter_map(open).max().unwrap_or(Verdict::Run)
+    pub(crate) fn choice(&self, who: &Who, now: Instant) -> Choice {
+        let open = |scope: BreakerScope| self.breakers.get(&scope).and_then(|breaker| breaker.choice(now));
+        who.scopes().into_iter().filter_map(open).max().unwrap_or(Choice::Run)
     }
 
     /// Whether any breaker is open.
     pub(crate) fn is_tripped(&self, now: Instant) -> bool {
-        self.breakers.values().any(|breaker| breaker.verdict(now).is_some())
+        self.breakers.values().any(|breaker| breaker.choice(now).is_some())
     }
 
     /// A session has started well. Returns the scopes whose breaker had opened.
@@ -145,7 +145,7 @@ impl Health {
         }
         let breaker = self.breakers.entry(scope.clone()).or_default();
         // A session that began before it opened adds no information.
-        if breaker.verdict(now).is_some() {
+        if breaker.choice(now).is_some() {
             return None;
         }
         let window = self.limits.crash_window;
@@ -158,13 +158,13 @@ impl Health {
             return None;
         }
         let provoked = breaker.row.drain(..).any(|crash| crash.cause == Cause::Client);
-        let verdict = if provoked { Verdict::PreferOlder } else { Verdict::Avoid };
+        let choice = if provoked { Choice::PreferOlder } else { Choice::Avoid };
         let pause = self.limits.crash_pause.saturating_mul(2_u32.saturating_pow(breaker.times));
         let pause = pause.min(self.limits.crash_pause_longest);
         breaker.times = breaker.times.saturating_add(1);
         // Beyond the clock's range it stays closed.
-        breaker.open = now.checked_add(pause).map(|until| (until, verdict));
-        Some(Opened { scope, pause, verdict })
+        breaker.open = now.checked_add(pause).map(|until| (until, choice));
+        Some(Opened { scope, pause, choice })
     }
 
     /// Makes room for one more breaker by removing those without information.
@@ -178,8 +178,8 @@ impl Health {
 }
 
 impl Breaker {
-    fn verdict(&self, now: Instant) -> Option<Verdict> {
-        self.open.filter(|(until, _)| now < *until).map(|(_, verdict)| verdict)
+    fn choice(&self, now: Instant) -> Option<Choice> {
+        self.open.filter(|(until, _)| now < *until).map(|(_, choice)| choice)
     }
 
     fn is_recent(&self, now: Instant, window: Duration, longest: Duration) -> bool {
@@ -217,8 +217,8 @@ mod tests {
             self.health.failed(who, cause, SOON, now)
         }
 
-        fn verdict(&self, who: &Who, seconds: u64) -> Verdict {
-            self.health.verdict(who, self.at(seconds))
+        fn choice(&self, who: &Who, seconds: u64) -> Choice {
+            self.health.choice(who, self.at(seconds))
         }
     }
 
@@ -230,12 +230,12 @@ mod tests {
             assert_eq!(case.crash(&alice, Cause::Plugin, second), []);
         }
         let scope = BreakerScope::User { tenant: "acme".into(), user: "alice".into() };
-        let opened = Opened { scope, pause: Duration::from_secs(10), verdict: Verdict::Avoid };
+        let opened = Opened { scope, pause: Duration::from_secs(10), choice: Choice::Avoid };
         assert_eq!(case.crash(&alice, Cause::Plugin, 4), [opened]);
-        assert_eq!(case.verdict(&alice, 13), Verdict::Avoid);
-        assert_eq!(case.verdict(&who("acme", "bob"), 13), Verdict::Run);
-        assert_eq!(case.verdict(&who("other", "alice"), 13), Verdict::Run);
-        assert_eq!(case.verdict(&alice, 14), Verdict::Run, "it is tried again");
+        assert_eq!(case.choice(&alice, 13), Choice::Avoid);
+        assert_eq!(case.choice(&who("acme", "bob"), 13), Choice::Run);
+        assert_eq!(case.choice(&who("other", "alice"), 13), Choice::Run);
+        assert_eq!(case.choice(&alice, 14), Choice::Run, "it is tried again");
     }
 
     #[test]
@@ -245,7 +245,7 @@ mod tests {
         for turn in 0..1_000 {
             case.crash(&mallory, Cause::Plugin, turn / 20);
         }
-        assert_eq!(case.verdict(&who("acme", "alice"), 50), Verdict::Run);
+        assert_eq!(case.choice(&who("acme", "alice"), 50), Choice::Run);
     }
 
     #[test]
@@ -256,8 +256,8 @@ mod tests {
         let opened: Vec<Opened> = users.iter().flat_map(|user| case.crash(user, Cause::Plugin, 1)).collect();
         assert_eq!(opened.len(), 1);
         assert_eq!(opened[0].scope, BreakerScope::Tenant("acme".into()));
-        assert_eq!(case.verdict(&who("acme", "somebody new"), 2), Verdict::Avoid);
-        assert_eq!(case.verdict(&who("other", "a"), 2), Verdict::Run);
+        assert_eq!(case.choice(&who("acme", "somebody new"), 2), Choice::Avoid);
+        assert_eq!(case.choice(&who("other", "a"), 2), Choice::Run);
         assert!(case.health.is_tripped(case.at(2)));
         assert!(!case.health.is_tripped(case.at(11)));
     }
@@ -289,8 +289,8 @@ mod tests {
             case.crash(&alice, cause, 1);
         }
         let opened = case.crash(&alice, Cause::Plugin, 1);
-        assert_eq!(opened[0].verdict, Verdict::PreferOlder);
-        assert_eq!(case.verdict(&alice, 2), Verdict::PreferOlder);
+        assert_eq!(opened[0].choice, Choice::PreferOlder);
+        assert_eq!(case.choice(&alice, 2), Choice::PreferOlder);
     }
 
     #[test]

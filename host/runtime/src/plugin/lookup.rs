@@ -1,4 +1,4 @@
-//! Which plugins a session can run: by name, and by the client's start request.
+//! Which plugins a session can run: by name, and by the client's program request.
 //!
 //! The runtime only asks; the gateway answers, from the folders of the tenant.
 
@@ -6,8 +6,8 @@ use std::future::{Future, ready};
 use std::pin::Pin;
 use std::sync::Arc;
 
-use crate::channel_event::ChannelEvent;
 use crate::plugin::Plugin;
+use crate::session_types::ProgramRequest;
 
 /// The plugins of one tenant's sessions. Asked anew each time, so that a session that changes its plugin gets the
 /// current generation.
@@ -18,8 +18,8 @@ pub trait Plugins: Send + Sync {
     fn settled<'a>(&'a self, name: &'a str) -> Pin<Box<dyn Future<Output = Lookup> + Send + 'a>> {
         Box::pin(ready(self.lookup(name)))
     }
-    /// The name of the plugin for this start request; `None` keeps the plugin that the session was opened with.
-    fn route(&self, start: &Start<'_>) -> Option<String>;
+    /// The name of the plugin for this program request; `None` keeps the plugin that the session was opened with.
+    fn route(&self, request: &ProgramRequest<'_>) -> Option<String>;
 }
 
 /// The meaning of a plugin's name.
@@ -60,44 +60,5 @@ impl Lookup {
 impl From<Option<Arc<Plugin>>> for Lookup {
     fn from(plugin: Option<Arc<Plugin>>) -> Self {
         plugin.map_or(Self::Absent, Self::Found)
-    }
-}
-
-/// A start request, for routing. RFC 4254 §6.5.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Start<'a> {
-    /// An interactive shell.
-    Shell,
-    /// A command, bytes as the client sent them.
-    Exec(&'a [u8]),
-    /// A subsystem by its name.
-    Subsystem(&'a str),
-}
-
-impl<'a> Start<'a> {
-    /// `None` for other events.
-    pub(crate) fn of(event: &'a ChannelEvent) -> Option<Self> {
-        match event {
-            ChannelEvent::Shell => Some(Self::Shell),
-            ChannelEvent::Exec(command) => Some(Self::Exec(command)),
-            ChannelEvent::Subsystem(name) => Some(Self::Subsystem(name)),
-            ChannelEvent::Env { .. }
-            | ChannelEvent::PtyReq(_)
-            | ChannelEvent::WindowChange(_)
-            | ChannelEvent::Signal(_)
-            | ChannelEvent::Break { .. }
-            | ChannelEvent::Request { .. }
-            | ChannelEvent::Eof
-            | ChannelEvent::Close => None,
-        }
-    }
-
-    /// The type of the request, and the command or subsystem.
-    pub(crate) fn describe(&self) -> (&'static str, Option<&'a [u8]>) {
-        match *self {
-            Self::Shell => ("shell", None),
-            Self::Exec(command) => ("exec", Some(command)),
-            Self::Subsystem(name) => ("subsystem", Some(name.as_bytes())),
-        }
     }
 }

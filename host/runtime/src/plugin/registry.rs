@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
-use crate::event::{Event, emit};
+use crate::event::{LogEvent, emit};
 use crate::limits::{Limits, count};
 use crate::plugin::Plugin;
 use crate::plugin::lookup::Lookup;
@@ -337,7 +337,7 @@ impl Versions {
         let older: Vec<_> = self.replaceable().collect();
         let excess = (older.len() + 1).saturating_sub(generations);
         for oldest in older.iter().take(excess) {
-            emit(Event::PluginGenerationEnded { plugin: oldest.name(), generation: oldest.generation() });
+            emit(LogEvent::PluginGenerationEnded { plugin: oldest.name(), generation: oldest.generation() });
             oldest.retire(TOO_OLD);
         }
     }

@@ -1,13 +1,13 @@
-//! Routes of a tenant: which plugin serves which start request, before the plugin of the session is asked.
+//! Routes of a tenant: which plugin serves which program request, before the plugin of the session is asked.
 //!
 //! A subsystem is found by its exact name, a command by the longest route that is a prefix of its words. Both are
 //! look-ups in exact maps: client data is only compared and never becomes a path or a pattern. A shell has no route.
 
 use std::collections::BTreeMap;
 
-use crate::plugin::lookup::Start;
+use crate::session_types::ProgramRequest;
 
-/// Maps start requests to names of plugins.
+/// Maps program requests to names of plugins.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Routes {
     /// By the name of the subsystem.
@@ -35,16 +35,16 @@ impl Routes {
         routes
     }
 
-    /// The route of this start request and its plugin; `None` if no route matches.
+    /// The route of this program request and its plugin; `None` if no route matches.
     ///
     /// Blanks and tabs separate the words of a command, as sent: no quotes, no escapes, no expansion. The route without
     /// words matches every other command.
     #[must_use]
-    pub fn find(&self, start: &Start<'_>) -> Option<(&str, &str)> {
+    pub fn find(&self, start: &ProgramRequest<'_>) -> Option<(&str, &str)> {
         let (route, plugin) = match *start {
-            Start::Shell => None,
-            Start::Subsystem(name) => self.subsystems.get_key_value(name),
-            Start::Exec(command) => {
+            ProgramRequest::Shell => None,
+            ProgramRequest::Subsystem(name) => self.subsystems.get_key_value(name),
+            ProgramRequest::Exec(command) => {
                 // Looks at no more words than a route can have: a command may be long.
                 let words: Vec<&str> = words(command).take(self.longest).collect();
                 (0..=words.len()).rev().find_map(|count| self.commands.get_key_value(&words[..count].join(" ")))
@@ -80,19 +80,19 @@ mod tests {
     #[test]
     fn a_subsystem_is_found_by_its_exact_name_alone() {
         let routes = Routes::new(owned(&[("sftp", "files")]), owned(&[("sftp", "command")]));
-        assert_eq!(routes.find(&Start::Subsystem("sftp")), Some(("sftp", "files")));
+        assert_eq!(routes.find(&ProgramRequest::Subsystem("sftp")), Some(("sftp", "files")));
         for other in ["", "SFTP", "sftp ", " sftp", "sftp2", "sft", "../sftp"] {
-            assert_eq!(routes.find(&Start::Subsystem(other)), None, "{other:?}");
+            assert_eq!(routes.find(&ProgramRequest::Subsystem(other)), None, "{other:?}");
         }
-        assert_eq!(routes.find(&Start::Shell), None);
-        assert_eq!(Routes::new(owned(&[("sftp", "files")]), []).find(&Start::Exec(b"sftp")), None);
+        assert_eq!(routes.find(&ProgramRequest::Shell), None);
+        assert_eq!(Routes::new(owned(&[("sftp", "files")]), []).find(&ProgramRequest::Exec(b"sftp")), None);
     }
 
     #[test]
     fn the_longest_route_of_whole_words_wins() {
         let given = [("git", "git"), ("git \t lfs", "lfs"), ("git lfs lock verify", "lock"), ("git-lfs", "old")];
         let routes = Routes::new([], owned(&given));
-        let find = |command: &[u8]| routes.find(&Start::Exec(command)).map(|(route, _)| route.to_owned());
+        let find = |command: &[u8]| routes.find(&ProgramRequest::Exec(command)).map(|(route, _)| route.to_owned());
         for (command, route) in [
             ("git", "git"),
             ("git push origin", "git"),
@@ -111,17 +111,17 @@ mod tests {
         }
         assert_eq!(find(b"git lfs\xff pull").as_deref(), Some("git"));
         assert_eq!(find(b"\xff git"), None);
-        assert_eq!(routes.find(&Start::Exec(b"git lfs x")), Some(("git lfs", "lfs")));
+        assert_eq!(routes.find(&ProgramRequest::Exec(b"git lfs x")), Some(("git lfs", "lfs")));
     }
 
     #[test]
     fn the_route_without_words_takes_every_command_that_no_other_takes() {
         let routes = Routes::new([], owned(&[("", "rest"), ("ls", "files")]));
-        assert_eq!(routes.find(&Start::Exec(b"ls -l")), Some(("ls", "files")));
+        assert_eq!(routes.find(&ProgramRequest::Exec(b"ls -l")), Some(("ls", "files")));
         for command in [&b"\xff\x00 anything"[..], b"", b"cat"] {
-            assert_eq!(routes.find(&Start::Exec(command)), Some(("", "rest")), "{command:?}");
+            assert_eq!(routes.find(&ProgramRequest::Exec(command)), Some(("", "rest")), "{command:?}");
         }
-        assert_eq!(routes.find(&Start::Shell), None);
+        assert_eq!(routes.find(&ProgramRequest::Shell), None);
     }
 
     /// Words of two letters, so that many are equal, with blanks of every kind around them.
@@ -144,14 +144,14 @@ mod tests {
             let sent = split(&command);
             let fitting = prefixes.iter().enumerate().filter(|(_, prefix)| sent.starts_with(&split(prefix)));
             let expected = fitting.max_by_key(|(at, prefix)| (split(prefix).len(), *at)).map(|(at, _)| at.to_string());
-            let found = routes.find(&Start::Exec(command.as_bytes())).map(|(_, plugin)| plugin);
+            let found = routes.find(&ProgramRequest::Exec(command.as_bytes())).map(|(_, plugin)| plugin);
             prop_assert_eq!(found, expected.as_deref());
         }
 
         #[test]
         fn no_command_causes_a_panic(command in prop::collection::vec(any::<u8>(), 0..200)) {
             let routes = Routes::new([], owned(&[("a", "one"), ("a b c", "three")]));
-            let found = routes.find(&Start::Exec(&command));
+            let found = routes.find(&ProgramRequest::Exec(&command));
             prop_assert!(found.is_none() || command.contains(&b'a'));
         }
     }

@@ -26,11 +26,11 @@ use crate::supervise::catch;
 /// A store with an instance in it.
 pub(super) struct Guest {
     store: ProcessStore,
-    watch: Watch,
+    limits: CallLimits,
 }
 
 /// The limits that a call is held to.
-pub(super) struct Watch {
+pub(super) struct CallLimits {
     meter: Arc<Meter>,
     pipes: Arc<Shared>,
     engine: Engine,
@@ -59,21 +59,21 @@ impl Guest {
     pub(super) async fn start(plugin: &Plugin, context: &ProcessContext<'_>) -> Result<(Self, Functions), Stop> {
         let (mut store, meter) = make(plugin, context).map_err(Stop::Failed)?;
         let (engine, tenant) = (plugin.engine(), context.tenant);
-        let watch = Watch {
+        let limits = CallLimits {
             meter,
             pipes: Arc::clone(context.pipes),
             engine: engine.clone(),
             budget: Arc::clone(tenant.budget()),
             grace: tenant.limits().grace,
         };
-        watch.meter.begin(ticks(tenant.limits().cpu_start), engine.ticker().epoch());
+        limits.meter.begin(ticks(tenant.limits().cpu_start), engine.ticker().epoch());
         // Most of the work is the host's, which no tick interrupts: it fills the memory with the plugin's data
         // segments.
-        watch.meter.set_exact(true);
-        let made = watch.instantiate(plugin, store.get()).await;
-        watch.meter.set_exact(false);
+        limits.meter.set_exact(true);
+        let made = limits.instantiate(plugin, store.get()).await;
+        limits.meter.set_exact(false);
         match made {
-            Ok(functions) => Ok((Self { store, watch }, functions)),
+            Ok(functions) => Ok((Self { store, limits }, functions)),
             Err(stop) => {
                 store.reap().await;
                 Err(stop)
@@ -91,12 +91,12 @@ impl Guest {
     }
 
     /// Begins a call that may use this many ticks.
-    pub(super) fn begin_call(&mut self, ticks: u32) -> (&Watch, &mut Store<State>) {
+    pub(super) fn begin_call(&mut self, ticks: u32) -> (&CallLimits, &mut Store<State>) {
         let store = self.store.get();
         store.set_epoch_deadline(1);
-        self.watch.meter.begin(ticks, self.watch.engine.ticker().epoch());
+        self.limits.meter.begin(ticks, self.limits.engine.ticker().epoch());
         store.data_mut().memory.begin();
-        (&self.watch, store)
+        (&self.limits, store)
     }
 
     /// Ends a call, and says what its failure means.
@@ -105,7 +105,7 @@ impl Guest {
         result.map_err(|failure| match failure {
             Failure::Wasm(error) => judge(&error, self.state().memory.refused()),
             Failure::Overdue => overdue("the call went on after the session's end"),
-            Failure::Panicked(words) => Stop::Failed(Error::panicked(&words)),
+            Failure::Panicked(message) => Stop::Failed(Error::panicked(&message)),
         })
     }
 }
@@ -115,7 +115,7 @@ fn overdue(detail: &str) -> Stop {
     Stop::Failed(Error::Limit { limit: Limit::Time, detail: detail.to_owned() })
 }
 
-impl Watch {
+impl CallLimits {
     /// Makes the instance in its store.
     async fn instantiate(&self, plugin: &Plugin, store: &mut Store<State>) -> Result<Functions, Stop> {
         // Bounded: a start function may wait for ever as well as run for ever.
@@ -123,7 +123,7 @@ impl Watch {
         let instance = match started {
             Ok(instance) => instance,
             Err(Failure::Overdue) => return Err(overdue("it was not made in time")),
-            Err(Failure::Panicked(words)) => return Err(Stop::Failed(Error::panicked(&words))),
+            Err(Failure::Panicked(message)) => return Err(Stop::Failed(Error::panicked(&message))),
             Err(Failure::Wasm(error)) => {
                 let refused = store.data().memory.refused();
                 return Err(judge_start(&error, refused, self.engine.capacity()));
@@ -164,9 +164,9 @@ impl Watch {
             match polled {
                 Ok(Poll::Ready(result)) => return Poll::Ready(result.map_err(Failure::Wasm)),
                 Ok(Poll::Pending) => {}
-                Err(words) => return Poll::Ready(Err(Failure::Panicked(words))),
+                Err(message) => return Poll::Ready(Err(Failure::Panicked(message))),
             }
-            self.pipes.listen(context);
+            self.pipes.register_waker(context);
             grace.poll_end(context, bounded || self.pipes.ended().is_some()).map(|()| Err(Failure::Overdue))
         })
         .await
@@ -187,7 +187,7 @@ impl GraceTimer {
         }
     }
 
-    /// Whether the time is over; it `counts` from the first time that it is said to.
+    /// Polls the grace period, which begins the first time that `counts` is true.
     fn poll_end(&mut self, context: &mut Context<'_>, counts: bool) -> Poll<()> {
         if counts && self.deadline.is_none() {
             self.deadline = Some(Box::pin(sleep_until(Instant::now() + self.grace)));

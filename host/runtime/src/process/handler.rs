@@ -10,44 +10,43 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use super::functions::HandlerFunctions;
 use super::guest::Guest;
 use super::pause::{Pause, ProcessEnd};
-use crate::channel::{Due, Next, SessionSide, Stage};
-use crate::channel_event::{ChannelEvent, Ending, Pty, SignalName};
+use crate::channel::{InputItem, NextAction, SessionHalf, Stage};
 use crate::error::Stop;
-use crate::event::{Event, emit};
+use crate::event::{LogEvent, emit};
 use crate::grants::topics::Mail;
-use crate::host::Handoff;
+use crate::host::HandOverState;
 use crate::host::bindings::imports::types as wit;
 use crate::limits::{Limits, ticks};
 use crate::plugin::health::trial::Trial;
-use crate::plugin::lookup::Start;
+use crate::session_types::{ChannelEvent, Ending, ProgramRequest, Pty, SignalName};
 
 /// A process of this world, for as long as it is served without a pause.
 pub(super) struct Handler<'p> {
     pub(super) guest: &'p mut Guest,
     pub(super) functions: &'p HandlerFunctions,
-    /// Whose turn it is when several have something: timers, the client, messages.
-    pub(super) turn: &'p mut u8,
+    /// Rotates through timers, input and messages, so that none starves.
+    pub(super) next_source: &'p mut u8,
     pub(super) trial: &'p mut Trial,
     pub(super) limits: &'p Limits,
     /// Where its events come from.
-    pub(super) side: &'p mut SessionSide,
+    pub(super) half: &'p mut SessionHalf,
 }
 
-/// What comes next.
+/// One thing to deliver to the plugin: a timer, a signal, writability, a message, or input.
 enum Step {
     Timer(u32),
     Caught(SignalName),
     Writable,
     Mail(Mail),
-    Next(Next),
+    Input(InputItem),
 }
 
 /// Calls one function of the plugin.
 macro_rules! call {
     ($handler:ident, |$functions:ident, $store:ident| $call:expr) => {{
         let $functions = $handler.functions;
-        let (watch, $store) = $handler.guest.begin_call(ticks($handler.limits.cpu_call));
-        let result = watch.run(false, pin!($call)).await;
+        let (call_limits, $store) = $handler.guest.begin_call(ticks($handler.limits.cpu_call));
+        let result = call_limits.run(false, pin!($call)).await;
         $handler.guest.leave(result)
     }};
 }
@@ -57,8 +56,8 @@ macro_rules! call_if {
     ($handler:ident, $interface:ident, |$functions:ident, $store:ident| $call:expr) => {{
         match &$handler.functions.$interface {
             Some($functions) => {
-                let (watch, $store) = $handler.guest.begin_call(ticks($handler.limits.cpu_call));
-                let result = watch.run(false, pin!($call)).await;
+                let (call_limits, $store) = $handler.guest.begin_call(ticks($handler.limits.cpu_call));
+                let result = call_limits.run(false, pin!($call)).await;
                 $handler.guest.leave(result).map(Some)
             }
             None => Ok(None),
@@ -73,58 +72,60 @@ impl Handler<'_> {
         opened.inspect_err(|stop| self.trial.saw(stop))
     }
 
-    /// Passes on the environment and the terminal that an earlier process has accepted. The client has its answers: a
-    /// refusal of the terminal only drops its settings.
-    pub(super) async fn prepare(&mut self, handoff: Handoff) -> Result<(), Stop> {
-        self.tell_prepared(handoff).await.inspect_err(|stop| self.trial.saw(stop))
+    /// Repeats the environment and the terminal that an earlier process accepted. The client has its answers: a refusal
+    /// of the terminal only drops its settings.
+    pub(super) async fn replay(&mut self, hand_over: HandOverState) -> Result<(), Stop> {
+        self.replay_calls(hand_over).await.inspect_err(|stop| self.trial.saw(stop))
     }
 
-    async fn tell_prepared(&mut self, handoff: Handoff) -> Result<(), Stop> {
-        for (name, value) in handoff.env {
+    async fn replay_calls(&mut self, hand_over: HandOverState) -> Result<(), Stop> {
+        for (name, value) in hand_over.env {
             if self.is_over() {
                 return Ok(());
             }
             call!(self, |functions, store| functions.session.call_env(store, &name, &value))?;
             self.guest.state().channel.keep_env(name, value);
         }
-        let Some(pty) = handoff.pty.filter(|_| !self.is_over()) else { return Ok(()) };
+        let Some(pty) = hand_over.pty.filter(|_| !self.is_over()) else { return Ok(()) };
         let (asked, size) = (wit::Pty::from(pty.clone()), pty.size);
         self.keep_pty(pty);
         if !call!(self, |functions, store| functions.session.call_pty_req(store, &asked))? {
             self.guest.state().terminal.forget();
         }
         // A resize that an earlier process was told of is not queued again.
-        let resized = self.side.shared().size().is_some_and(|newest| newest != size);
+        let resized = self.half.shared().size().is_some_and(|newest| newest != size);
         if resized && !self.is_over() { self.resize().await } else { Ok(()) }
     }
 
-    /// Handles events, a start request first if there is one, until the session has to decide.
-    pub(super) async fn run(mut self, start: Option<&ChannelEvent>) -> Pause {
-        if let Some(start) = start
-            && let Err(stop) = self.start(start).await
+    /// Handles events, a program request first if there is one, until the session has to decide.
+    pub(super) async fn run(mut self, request: Option<&ChannelEvent>) -> Pause {
+        if let Some(request) = request
+            && let Err(stop) = self.start_program(request).await
         {
             return self.stopped(stop);
         }
         loop {
             tokio::task::consume_budget().await;
-            let step = match self.side.shared().due() {
-                Due::Finish(exit) => return Pause::Ended(ProcessEnd::Finished(exit)),
-                Due::HandOver(plugin) => return Pause::HandOver(plugin),
-                Due::Ended(why, since) => match self.rest(why, since) {
-                    Some(next) => Step::Next(next),
+            let step = match self.half.shared().next_action() {
+                NextAction::Finish(exit) => return Pause::Ended(ProcessEnd::Finished(exit)),
+                NextAction::HandOver(plugin) => return Pause::HandOver(plugin),
+                NextAction::Ended(why, since) => match self.next_after_close(why, since) {
+                    Some(next) => Step::Input(next),
                     None => return Pause::Ended(ProcessEnd::HungUp(why)),
                 },
-                Due::Nothing => match self.ready() {
+                NextAction::Continue => match self.next_step() {
                     Some(step) => step,
                     None => {
-                        self.park().await;
+                        self.wait_for_step().await;
                         continue;
                     }
                 },
             };
             let taken = match step {
-                Step::Next(Next::ChannelEvent(event)) if self.is_first_start(&event) => return Pause::Start(event),
-                step => self.take(step).await,
+                Step::Input(InputItem::ChannelEvent(event)) if self.is_first_program_request(&event) => {
+                    return Pause::ProgramRequest(event);
+                }
+                step => self.handle_step(step).await,
             };
             if let Err(stop) = taken {
                 return self.stopped(stop);
@@ -137,35 +138,35 @@ impl Handler<'_> {
         Pause::Ended(ProcessEnd::Stopped(stop))
     }
 
-    /// Whether this is a start request, and none was accepted before.
-    fn is_first_start(&self, event: &ChannelEvent) -> bool {
-        Start::of(event).is_some() && self.side.shared().stage() == Stage::Waiting
+    /// Whether this is a program request, and none was accepted before.
+    fn is_first_program_request(&self, event: &ChannelEvent) -> bool {
+        ProgramRequest::of(event).is_some() && self.half.shared().stage() == Stage::Waiting
     }
 
     /// Whether the session has been ended, by the plugin or by the other side.
     fn is_over(&self) -> bool {
-        self.side.shared().is_ending()
+        self.half.shared().is_ending()
     }
 
-    /// Tells the plugin that its part is over.
+    /// The last call: tells the plugin why its process ends.
     pub(super) async fn closed(&mut self, why: Ending) -> Result<(), Stop> {
         let functions = self.functions;
-        let (watch, store) = self.guest.begin_call(ticks(self.limits.cpu_closed));
-        let result = watch.run(true, pin!(functions.session.call_closed(store, why.into()))).await;
+        let (call_limits, store) = self.guest.begin_call(ticks(self.limits.cpu_closed));
+        let result = call_limits.run(true, pin!(functions.session.call_closed(store, why.into()))).await;
         self.guest.leave(result)
     }
 
-    /// The next event. Timers, the client and messages take turns, so that none starves.
-    fn ready(&mut self) -> Option<Step> {
-        *self.turn = (*self.turn + 1) % 3;
-        match *self.turn {
-            0 => self.due_timer().or_else(|| self.arrived()).or_else(|| self.mail()),
-            1 => self.arrived().or_else(|| self.mail()).or_else(|| self.due_timer()),
-            _ => self.mail().or_else(|| self.due_timer()).or_else(|| self.arrived()),
+    /// The next thing to deliver. Rotates through timers, input and messages, so that none starves.
+    fn next_step(&mut self) -> Option<Step> {
+        *self.next_source = (*self.next_source + 1) % 3;
+        match *self.next_source {
+            0 => self.due_timer().or_else(|| self.next_input()).or_else(|| self.next_message()),
+            1 => self.next_input().or_else(|| self.next_message()).or_else(|| self.due_timer()),
+            _ => self.next_message().or_else(|| self.due_timer()).or_else(|| self.next_input()),
         }
     }
 
-    fn mail(&mut self) -> Option<Step> {
+    fn next_message(&mut self) -> Option<Step> {
         self.guest.state().topics.mailbox()?.take().map(Step::Mail)
     }
 
@@ -175,44 +176,44 @@ impl Handler<'_> {
         timers.take_due(Instant::now()).map(Step::Timer)
     }
 
-    fn arrived(&mut self) -> Option<Step> {
-        if let Some(name) = self.side.shared().take_caught() {
+    fn next_input(&mut self) -> Option<Step> {
+        if let Some(name) = self.half.shared().take_caught() {
             return Some(Step::Caught(name));
         }
-        if self.functions.drain.is_some() && self.side.shared().take_writable() {
+        if self.functions.drain.is_some() && self.half.shared().take_writable() {
             return Some(Step::Writable);
         }
-        self.side.next().map(Step::Next)
+        self.half.next().map(Step::Input)
     }
 
     /// Data that the client sent before it closed the channel is still delivered, within the grace period; its
     /// requests are not.
-    fn rest(&mut self, why: Ending, since: Instant) -> Option<Next> {
+    fn next_after_close(&mut self, why: Ending, since: Instant) -> Option<InputItem> {
         if why != Ending::ClientClosed
-            || self.side.shared().stage() != Stage::Running
+            || self.half.shared().stage() != Stage::Running
             || since.elapsed() > self.limits.grace
         {
             return None;
         }
         loop {
-            match self.side.next()? {
-                next @ (Next::Data { .. } | Next::ChannelEvent(ChannelEvent::Eof | ChannelEvent::Close)) => {
+            match self.half.next()? {
+                next @ (InputItem::Data { .. } | InputItem::ChannelEvent(ChannelEvent::Eof | ChannelEvent::Close)) => {
                     return Some(next);
                 }
-                Next::ChannelEvent(_) => {}
+                InputItem::ChannelEvent(_) => {}
             }
         }
     }
 
-    /// Waits until [`ready`](Self::ready) may have something.
-    async fn park(&mut self) {
+    /// Waits until [`next_step`](Self::next_step) may have something.
+    async fn wait_for_step(&mut self) {
         let mut alarm: Option<Pin<Box<Sleep>>> = self.guest.state().timers.next().map(|at| Box::pin(sleep_until(at)));
-        let watches_room = self.functions.drain.is_some() && self.side.shared().stage() == Stage::Running;
-        let (side, mailbox) = (&*self.side, self.guest.state().topics.mailbox());
+        let watches_room = self.functions.drain.is_some() && self.half.shared().stage() == Stage::Running;
+        let (half, mailbox) = (&*self.half, self.guest.state().topics.mailbox());
         poll_fn(|context| {
-            let pipes = side.shared();
-            pipes.listen(context);
-            if pipes.ended().is_some() || side.has_next() || (watches_room && pipes.has_writable_or_watches()) {
+            let pipes = half.shared();
+            pipes.register_waker(context);
+            if pipes.ended().is_some() || half.has_next() || (watches_room && pipes.has_writable_or_watches()) {
                 return Poll::Ready(());
             }
             if mailbox.is_some_and(|mailbox| mailbox.has_mail_or_listens(context)) {
@@ -226,7 +227,8 @@ impl Handler<'_> {
         .await;
     }
 
-    async fn take(&mut self, step: Step) -> Result<(), Stop> {
+    /// Calls the plugin with one step.
+    async fn handle_step(&mut self, step: Step) -> Result<(), Stop> {
         match step {
             Step::Timer(number) => {
                 call_if!(self, timer, |handler, store| handler.call_on_timer(store, number)).map(|_| ())
@@ -238,21 +240,21 @@ impl Handler<'_> {
                 let name = name.into();
                 call!(self, |functions, store| functions.session.call_signal(store, &name))
             }
-            Step::Next(Next::Data { kind }) => {
+            Step::Input(InputItem::Data { kind }) => {
                 let result = match kind {
-                    None => call!(self, |functions, store| functions.session.call_data(store, self.side.data())),
+                    None => call!(self, |functions, store| functions.session.call_data(store, self.half.data())),
                     Some(kind) => {
                         call!(self, |functions, store| functions.session.call_extended_data(
                             store,
                             kind,
-                            self.side.data()
+                            self.half.data()
                         ))
                     }
                 };
-                self.side.taken();
+                self.half.taken();
                 result
             }
-            Step::Next(Next::ChannelEvent(event)) => self.happen(event).await,
+            Step::Input(InputItem::ChannelEvent(event)) => self.handle_event(event).await,
         }
     }
 
@@ -267,15 +269,15 @@ impl Handler<'_> {
         }
     }
 
-    /// Tells the plugin of one event and answers it.
-    async fn happen(&mut self, event: ChannelEvent) -> Result<(), Stop> {
+    /// Calls the plugin with one event, and answers it if it is a request.
+    async fn handle_event(&mut self, event: ChannelEvent) -> Result<(), Stop> {
         let answer = match event {
             ChannelEvent::Eof => return call!(self, |functions, store| functions.session.call_eof(store)),
             ChannelEvent::Close => return call!(self, |functions, store| functions.session.call_close(store)),
-            // RFC 4254 section 6.5: one start request for each channel.
+            // RFC 4254 section 6.5: one program request for each channel.
             ChannelEvent::Shell | ChannelEvent::Exec(_) | ChannelEvent::Subsystem(_) => {
-                if let Some(start) = Start::of(&event) {
-                    self.refused(&start, "the session has started a program before");
+                if let Some(request) = ProgramRequest::of(&event) {
+                    self.refused(&request, "the session has started a program before");
                 }
                 Ok(false)
             }
@@ -293,42 +295,48 @@ impl Handler<'_> {
                 .call_on_request(store, &name, &payload))
             .map(|answer| answer.unwrap_or(false)),
         };
-        self.side.shared().reply(*answer.as_ref().unwrap_or(&false));
+        self.half.shared().reply(*answer.as_ref().unwrap_or(&false));
         answer.map(|_| ())
     }
 
-    /// Calls the plugin with a start request. The lifecycle decides how the client is answered.
-    async fn start(&mut self, start: &ChannelEvent) -> Result<(), Stop> {
-        let Some(start) = Start::of(start).filter(|_| self.side.shared().begin_start()) else { return Ok(()) };
-        if !matches!(start, Start::Shell) {
+    /// Calls the plugin with a program request. The lifecycle decides how the client is answered.
+    async fn start_program(&mut self, event: &ChannelEvent) -> Result<(), Stop> {
+        let Some(request) = ProgramRequest::of(event).filter(|_| self.half.shared().begin_program()) else {
+            return Ok(());
+        };
+        if !matches!(request, ProgramRequest::Shell) {
             self.trial.told();
         }
-        let started = match start {
-            Start::Shell => call!(self, |functions, store| functions.session.call_shell(store)),
-            Start::Exec(command) => call!(self, |functions, store| functions.session.call_exec(store, command)),
-            Start::Subsystem(name) => call!(self, |functions, store| functions.session.call_subsystem(store, name)),
+        let started = match request {
+            ProgramRequest::Shell => call!(self, |functions, store| functions.session.call_shell(store)),
+            ProgramRequest::Exec(command) => {
+                call!(self, |functions, store| functions.session.call_exec(store, command))
+            }
+            ProgramRequest::Subsystem(name) => {
+                call!(self, |functions, store| functions.session.call_subsystem(store, name))
+            }
         };
         if matches!(started, Ok(true)) {
             self.trial.passed();
         }
         match started {
             Ok(accepted) => {
-                if self.side.shared().start_returned(accepted) {
-                    self.refused(&start, "the plugin refused it");
+                if self.half.shared().program_returned(accepted) {
+                    self.refused(&request, "the plugin refused it");
                 }
             }
-            Err(_) => self.side.shared().start_failed(),
+            Err(_) => self.half.shared().program_failed(),
         }
         started.map(|_| ())
     }
 
-    fn refused(&mut self, start: &Start<'_>, reason: &str) {
-        let (what, detail) = start.describe();
+    fn refused(&mut self, request: &ProgramRequest<'_>, reason: &str) {
+        let (what, detail) = request.describe();
         self.guest.state().log.refused(what, detail, reason);
     }
 
     async fn env(&mut self, name: String, value: Vec<u8>) -> Result<bool, Stop> {
-        let is_early = self.side.shared().stage() == Stage::Waiting;
+        let is_early = self.half.shared().stage() == Stage::Waiting;
         if !is_early || !self.guest.state().channel.has_room_for_env(&name, &value) {
             return Ok(false);
         }
@@ -337,13 +345,13 @@ impl Handler<'_> {
         if accepted {
             self.guest.state().channel.keep_env(name, value);
         } else {
-            emit(Event::SessionVariableRefused { plugin: self.trial.plugin().name(), name: &name });
+            emit(LogEvent::SessionVariableRefused { plugin: self.trial.plugin().name(), name: &name });
         }
         Ok(accepted)
     }
 
     async fn pty_req(&mut self, pty: Pty) -> Result<bool, Stop> {
-        if self.side.shared().stage() != Stage::Waiting {
+        if self.half.shared().stage() != Stage::Waiting {
             return Ok(false);
         }
         self.trial.told();
@@ -365,7 +373,7 @@ impl Handler<'_> {
 
     /// The newest size, which may be newer than the one that was queued.
     async fn resize(&mut self) -> Result<(), Stop> {
-        let size = self.side.shared().size().unwrap_or_default().into();
+        let size = self.half.shared().size().unwrap_or_default().into();
         call!(self, |functions, store| functions.session.call_window_change(store, size))
     }
 }

@@ -1,14 +1,14 @@
 //! Why a process stops handling events, and how it ends.
 
-use crate::channel_event::{ChannelEvent, Ending, Exit};
 use crate::error::Stop;
+use crate::session_types::{ChannelEvent, Ending, Exit};
 
 /// Why a process has stopped handling events.
 pub(crate) enum Pause {
     /// It has ended.
     Ended(ProcessEnd),
-    /// The client sent a start request, and none was accepted yet. The session decides who serves it.
-    Start(ChannelEvent),
+    /// The client sent a program request, and none was accepted yet. The session chooses who serves it.
+    ProgramRequest(ChannelEvent),
     /// It hands the session over to the plugin of this name.
     HandOver(String),
 }

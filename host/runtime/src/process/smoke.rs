@@ -5,13 +5,13 @@ use std::sync::Arc;
 use super::guest::Guest;
 use super::store::ProcessContext;
 use crate::channel::session_pipes;
-use crate::channel_event::Facts;
 use crate::error::{Error, Limit, Stop};
 use crate::host::HandOverCheck;
 use crate::host::bindings::imports::channel::HandOverError;
 use crate::limits::usage::{ProcessUsage, SessionUsage};
 use crate::limits::{Limits, ticks};
 use crate::plugin::Plugin;
+use crate::session_types::Facts;
 use crate::tenant::Tenant;
 
 impl Plugin {
@@ -22,14 +22,14 @@ impl Plugin {
     /// [`Error::Refused`] with what happened, or [`Error::Unfinished`] if it took too long. [`Error::Full`] when
     /// there is no room to try.
     pub async fn smoke(self: &Arc<Self>, tenant: &Arc<Tenant>) -> Result<(), Error> {
-        let (_inbox, _outbox, side) = session_pipes(1, Arc::new(|| {}));
+        let (_inbox, _outbox, half) = session_pipes(1, Arc::new(|| {}));
         let facts = Facts::from_iter([("connection-id", "none")]);
         let session = SessionUsage::new(tenant.limits());
         let hand_over_check: HandOverCheck = Arc::new(|_| Err(HandOverError::NotPermitted));
         let context = ProcessContext {
             tenant,
             facts: &facts,
-            pipes: side.shared(),
+            pipes: half.shared(),
             hand_over_check: &hand_over_check,
             usage: &Arc::new(ProcessUsage::of(&Arc::new(session))),
         };

@@ -6,7 +6,6 @@ use tokio::sync::oneshot::Receiver;
 use wasmtime::{Store, UpdateDeadline};
 
 use crate::channel::Shared;
-use crate::channel_event::Facts;
 use crate::engine::{Engine, Slot};
 use crate::error::Error;
 use crate::host::{Channel, Charges, HandOverCheck, LogBook, SessionTopics, State, Terminal, Timers};
@@ -15,6 +14,7 @@ use crate::limits::memory::Memory;
 use crate::limits::meter::{Meter, Tick};
 use crate::limits::usage::{ChargedDrop, ProcessUsage};
 use crate::plugin::Plugin;
+use crate::session_types::Facts;
 use crate::tenant::Tenant;
 
 /// A store with at least this much memory, in bytes, is dropped by the reaper and not on a worker.
@@ -76,8 +76,8 @@ pub(super) fn make(plugin: &Plugin, context: &ProcessContext<'_>) -> Result<(Pro
     store.epoch_deadline_callback(move |_| {
         Ok(match counted.tick(ticker.epoch()) {
             Tick::Free => UpdateDeadline::Continue(1),
-            // tokio's own yield: it also polls the network, which waking oneself would not. The permits are released
-            // meanwhile, as whenever the call waits.
+            // `yield_now` also lets tokio poll the network; waking our own task would not. The run permits are released
+            // meanwhile.
             Tick::Yield => UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())),
             Tick::Spent => UpdateDeadline::Interrupt,
         })
@@ -93,14 +93,14 @@ impl ProcessStore {
 
     /// Drops the store, by the reaper if it is large. Its slot and its memory are free when this returns.
     pub(super) async fn reap(mut self) {
-        if let Some(gone) = self.let_go() {
+        if let Some(gone) = self.begin_drop() {
             // An error means that the reaper has ended: the store is gone in any case.
             let _ = gone.await;
         }
     }
 
     /// Gives a large store to the reaper and drops a small one here.
-    fn let_go(&mut self) -> Option<Receiver<()>> {
+    fn begin_drop(&mut self) -> Option<Receiver<()>> {
         let mut whole = self.whole.take()?;
         let state = whole.0.data_mut();
         let (is_large, tenant) = (state.memory.peak() >= LARGE, Arc::as_ptr(state.budget()).addr());
@@ -113,6 +113,6 @@ impl ProcessStore {
 impl Drop for ProcessStore {
     fn drop(&mut self) {
         // Without waiting: a session was cut off, or instantiation failed.
-        drop(self.let_go());
+        drop(self.begin_drop());
     }
 }

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use crate::channel::Outcome;
-use crate::channel_event::{Ending, Exit};
 use crate::error::Error;
 use crate::limits::usage::{ProcessUsage, SessionUsage};
 use crate::plugin::Plugin;
+use crate::session_types::{Ending, Exit};
 
 /// How a session went.
 #[derive(Debug)]
@@ -17,7 +17,7 @@ pub struct Report {
     pub ending: Option<Ending>,
     /// What the client was told; none if it was refused.
     pub exit: Option<Exit>,
-    /// The last plugin that it had, of the generation that it had it in.
+    /// The plugin version that ran last.
     pub plugin: Arc<Plugin>,
     /// What went wrong with that one, whole. A plugin may also fail in its last call, after an orderly ending.
     pub error: Option<Error>,
@@ -59,7 +59,7 @@ struct Entry {
 }
 
 impl Processes {
-    /// Of a session that has come to this plugin and to nothing yet.
+    /// Starts the record of a session with its first plugin.
     pub(super) fn new(plugin: &Arc<Plugin>, session: SessionUsage) -> Self {
         let session = Arc::new(session);
         Self { current: Entry::new(plugin, &session), before: Vec::new(), session }
@@ -80,13 +80,13 @@ impl Processes {
         self.current.plugin = Arc::clone(plugin);
     }
 
-    /// What went wrong with the process.
-    pub(super) fn failed(&mut self, error: Option<Error>) {
+    /// Records what went wrong with the process; none if nothing did.
+    pub(super) fn set_error(&mut self, error: Option<Error>) {
         self.current.error = error;
     }
 
     /// The process has ended, and the session comes to another plugin.
-    pub(super) fn pass_to(&mut self, plugin: &Arc<Plugin>) {
+    pub(super) fn hand_over_to(&mut self, plugin: &Arc<Plugin>) {
         let Entry { plugin, usage, error } = std::mem::replace(&mut self.current, Entry::new(plugin, &self.session));
         let (cpu_ticks, peak_memory) = (usage.ticks(), usage.peak_memory());
         self.before.push(ProcessReport { plugin, error, cpu_ticks, peak_memory });

@@ -1,18 +1,18 @@
-//! Which plugin serves a start request, and which one takes a session over.
+//! Which plugin serves a program request, and which one takes a session over.
 
 use std::sync::Arc;
 
 use tokio::time::Instant;
 
 use crate::channel::Shared;
-use crate::channel_event::{ChannelEvent, Facts};
 use crate::error::Error;
-use crate::event::{Event, emit};
+use crate::event::{LogEvent, emit};
 use crate::host::HandOverCheck;
 use crate::host::bindings::imports::channel::HandOverError;
 use crate::limits::Throttle;
 use crate::plugin::Plugin;
-use crate::plugin::lookup::{Lookup, Plugins, Start};
+use crate::plugin::lookup::{Lookup, Plugins};
+use crate::session_types::{ChannelEvent, Facts, ProgramRequest};
 use crate::tenant::Tenant;
 
 /// Finds the plugins of one session.
@@ -23,23 +23,23 @@ pub(super) struct Router {
     tenant: Arc<Tenant>,
     /// For the log.
     facts: Facts,
-    /// Of the lines that say that a route leads nowhere.
+    /// Throttles the log lines about routes that lead nowhere.
     refused_routes: Throttle,
 }
 
-/// Who serves a start request.
+/// Who serves a program request.
 pub(super) enum Route {
     /// The plugin that has the session.
     Here,
     To(Arc<Plugin>),
     /// Nobody.
     Nowhere,
-    /// A plugin that is not ready. The line for the client.
+    /// A plugin that is not ready. The message for the client.
     Later(String),
 }
 
 impl Router {
-    /// Of a session that is opened with the plugin `home`.
+    /// Creates the router of a session that is opened with the plugin `home`.
     pub(super) fn new(home: &Arc<Plugin>, plugins: &Arc<dyn Plugins>, tenant: &Arc<Tenant>, facts: &Facts) -> Self {
         let (home, plugins, tenant) = (Arc::clone(home), Arc::clone(plugins), Arc::clone(tenant));
         Self { home, plugins, tenant, facts: facts.clone(), refused_routes: Throttle::first(1) }
@@ -63,23 +63,23 @@ impl Router {
         })
     }
 
-    /// Who serves a start request. `here`: the plugin that has the session now.
-    pub(super) async fn route(&mut self, start: &ChannelEvent, here: Option<&Plugin>, pipes: &Shared) -> Route {
-        let routed = Start::of(start).and_then(|start| self.plugins.route(&start));
+    /// Who serves a program request. `here`: the plugin that has the session now.
+    pub(super) async fn route(&mut self, request: &ChannelEvent, here: Option<&Plugin>, pipes: &Shared) -> Route {
+        let routed = ProgramRequest::of(request).and_then(|request| self.plugins.route(&request));
         let name = routed.as_deref().unwrap_or_else(|| self.home.name());
         if here.is_some_and(|here| here.name() == name) {
             return Route::Here;
         }
-        let found = if pipes.handoffs() < self.tenant.limits().handoffs {
-            let found = self.settled(name, pipes).await;
-            if let Some(words) = found.try_again(name) {
-                return Route::Later(words);
+        let found = if pipes.hand_overs() < self.tenant.limits().hand_overs {
+            let found = self.wait_for(name, pipes).await;
+            if let Some(message) = found.try_again(name) {
+                return Route::Later(message);
             }
             // The session has ended meanwhile.
             if pipes.ended().is_some() {
                 return Route::Nowhere;
             }
-            self.admitted(found)
+            self.check_grants(found)
         } else {
             Err(Error::Refused("the session has changed its plugin too often".to_owned()))
         };
@@ -88,7 +88,7 @@ impl Router {
                 if self.refused_routes.allow(Instant::now()).is_some() {
                     let (connection, channel) = (self.facts.connection(), self.facts.channel());
                     let tenant = self.tenant.name();
-                    emit(Event::SessionRouteRefused { connection, channel, tenant, plugin: name, reason: &reason });
+                    emit(LogEvent::SessionRouteRefused { connection, channel, tenant, plugin: name, reason: &reason });
                 }
                 Route::Nowhere
             },
@@ -97,7 +97,7 @@ impl Router {
     }
 
     /// What this name means, once it is known or the session has ended.
-    pub(super) async fn settled(&self, name: &str, pipes: &Shared) -> Lookup {
+    pub(super) async fn wait_for(&self, name: &str, pipes: &Shared) -> Lookup {
         tokio::select! {
             biased;
             found = self.plugins.settled(name) => found,
@@ -106,7 +106,7 @@ impl Router {
     }
 
     /// The plugin that was found, if the tenant may run it.
-    pub(super) fn admitted(&self, found: Lookup) -> Result<Arc<Plugin>, Error> {
+    pub(super) fn check_grants(&self, found: Lookup) -> Result<Arc<Plugin>, Error> {
         let plugin = found.found().ok_or_else(|| Error::Refused("there is no such plugin".to_owned()))?;
         plugin.check_grants(&self.tenant)?;
         Ok(plugin)

@@ -39,7 +39,7 @@ impl SessionTimeouts {
     }
 
     /// Runs the session to its end, or to a timeout, which is the error. A session that is already ending has none.
-    pub(super) async fn over<R>(mut self, session: impl Future<Output = R>) -> Result<R, Error> {
+    pub(super) async fn run<R>(mut self, session: impl Future<Output = R>) -> Result<R, Error> {
         let mut session = pin!(session);
         poll_fn(|context| match session.as_mut().poll(context) {
             Poll::Ready(result) => Poll::Ready(Ok(result)),

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::{env, fs};
 
 use wasmparser::{Parser, Payload};
-use whelk_runtime::{Engine, EngineSettings, Limits, Lookup, Plugin, Plugins, Routes, Start};
+use whelk_runtime::{Engine, EngineSettings, Limits, Lookup, Plugin, Plugins, ProgramRequest, Routes};
 
 /// The folder of the built components.
 fn built() -> &'static Path {
@@ -116,7 +116,7 @@ impl Plugins for FixedPlugins {
     fn lookup(&self, name: &str) -> Lookup {
         self.plugins.iter().find(|plugin| plugin.name() == name).cloned().into()
     }
-    fn route(&self, start: &Start<'_>) -> Option<String> {
+    fn route(&self, start: &ProgramRequest<'_>) -> Option<String> {
         self.routes.find(start).map(|(_, plugin)| plugin.to_owned())
     }
 }

@@ -79,7 +79,7 @@ async fn unread_input_goes_to_the_next_plugin_and_all_credit_returns() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_that_is_handed_over_at_every_piece_is_complete() {
     let (total, mut window) = (6 << 20, 64 << 10);
-    let limits = Limits { handoffs: 200, ..Limits::default() };
+    let limits = Limits { hand_overs: 200, ..Limits::default() };
     let scripts = [("data", "echo;pass second"), ("second.data", "echo;pass script")];
     let mut client = Client::among(&guests::two(), &guests::script(), &scripts, &limits);
     client.run("");

@@ -1,4 +1,4 @@
-//! Routes: the plugin that a start request is routed to serves it, and the session arrives there as it was prepared.
+//! Routes: the plugin that a program request is routed to serves it, and the session arrives there as it was prepared.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use whelk_runtime::{
-    ChannelEvent, Ending, Error, Exit, Limit, Limits, Lookup, Output, Plugin, Plugins, Report, Routes, SignalName,
-    Start,
+    ChannelEvent, Ending, Error, Exit, Limit, Limits, Lookup, Output, Plugin, Plugins, ProgramRequest, Report, Routes,
+    SignalName,
 };
 
 use crate::client::{Client, Heard, out};
@@ -99,7 +99,7 @@ impl Plugins for Unready {
             self.lookup(name)
         })
     }
-    fn route(&self, start: &Start<'_>) -> Option<String> {
+    fn route(&self, start: &ProgramRequest<'_>) -> Option<String> {
         self.plugins.route(start)
     }
 }
@@ -222,7 +222,7 @@ async fn after_a_success_nothing_is_routed() {
 
 #[tokio::test]
 async fn the_handovers_of_a_session_are_limited() {
-    let limits = Limits { handoffs: 2, ..Limits::default() };
+    let limits = Limits { hand_overs: 2, ..Limits::default() };
     let scripts = [("second.subsystem", "false"), ("shell", "false")];
     let client = Client::among(&guests::two(), &guests::script(), &scripts, &limits);
     client.happen(subsystem("sftp"));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use whelk_runtime::{Exit, Inbox, Outbox, Plugins, SessionSide, Wake, notice, session_pipes};
+use whelk_runtime::{Exit, Inbox, Outbox, Plugins, SessionHalf, Wake, notice, session_pipes};
 use whelk_ssh::message::mux::ChannelId;
 use whelk_ssh::mux::OpenFailure;
 
@@ -110,13 +110,13 @@ pub(super) fn open(
 }
 
 /// Starts the task of a session, which says through the pipes whether the channel is opened.
-fn start(gateway: &Arc<Gateway>, connection: u64, channel: ChannelId, user: &Arc<SessionUser>, side: SessionSide) {
+fn start(gateway: &Arc<Gateway>, connection: u64, channel: ChannelId, user: &Arc<SessionUser>, side: SessionHalf) {
     let (gateway, user) = (Arc::clone(gateway), Arc::clone(user));
     tokio::spawn(async move { run(&gateway, connection, channel, &user, side).await });
 }
 
 /// The task of a session: finds the plugin and runs it to its end.
-async fn run(gateway: &Gateway, connection: u64, channel: ChannelId, user: &SessionUser, side: SessionSide) {
+async fn run(gateway: &Gateway, connection: u64, channel: ChannelId, user: &SessionUser, side: SessionHalf) {
     let Identity { tenant: name, plugin, .. } = &user.identity;
     let found = tokio::select! {
         found = gateway.tenants().settled(name, plugin) => found,

@@ -19,7 +19,7 @@ use super::buckets::StoreError;
 use super::tables;
 use crate::supervise::catch;
 
-use crate::event::{Event, emit};
+use crate::event::{LogEvent, emit};
 
 /// Memory for cached pages, in bytes.
 const CACHE: usize = 32 << 20;
@@ -79,7 +79,7 @@ impl File {
         };
         // Logged once until a write succeeds: a full disk fails every change.
         if !self.failing.swap(true, Ordering::Relaxed) {
-            emit(Event::ServerStoreFailing { reason: &failure });
+            emit(LogEvent::ServerStoreFailing { reason: &failure });
         }
         // Waits for all operations in progress.
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = None;
@@ -89,7 +89,7 @@ impl File {
     /// A write succeeded: the failure, if there was one, is over.
     pub(super) fn has_written(&self) {
         if self.failing.swap(false, Ordering::Relaxed) {
-            emit(Event::ServerStoreRecovered {});
+            emit(LogEvent::ServerStoreRecovered {});
         }
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::event::{Event, emit};
+use crate::event::{LogEvent, emit};
 
 /// The message for a client whose output is discarded.
 const WORDS: &str = "output was discarded: it was not read for too long and the server needs the room";
@@ -112,7 +112,7 @@ impl Owner {
         let Self { connection, channel, tenant, user, plugin } = self;
         let unread_for = &*format!("{} s", stall.as_secs());
         let (connection, channel) = (*connection, *channel);
-        emit(Event::SessionOutputDiscarded { connection, channel, tenant, user, plugin, bytes, unread_for });
+        emit(LogEvent::SessionOutputDiscarded { connection, channel, tenant, user, plugin, bytes, unread_for });
     }
 }
 

@@ -20,7 +20,7 @@ use rustix::fs::OFlags;
 use sha2::{Digest, Sha256};
 
 use crate::engine::Engine;
-use crate::event::{Event, emit};
+use crate::event::{LogEvent, emit};
 use crate::plugin::compile::Compiled;
 
 /// What a file begins with; the number changes when the form does.
@@ -84,7 +84,7 @@ impl Cache {
     /// Deletes what is here for this digest, and says why.
     pub(crate) fn discard(&self, digest: &[u8; 32], reason: &str) {
         let path = self.folder.join(self.name(digest));
-        emit(Event::PluginCodeDiscarded { file: &path, reason });
+        emit(LogEvent::PluginCodeDiscarded { file: &path, reason });
         // If it stays, it is refused again the next time, or replaced.
         let _ = fs::remove_file(path);
     }

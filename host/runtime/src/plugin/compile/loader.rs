@@ -9,7 +9,7 @@ use wasmtime::component::Component;
 
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::event::{Event, emit};
+use crate::event::{LogEvent, emit};
 use crate::plugin::compile::cache::Cache;
 use crate::plugin::compile::requirements::{InstanceLimits, check_component};
 use crate::plugin::compile::slots::CompileSlots;
@@ -119,7 +119,7 @@ impl Loader {
             if let (true, Some(cache)) = (is_kept, cache)
                 && let Err(error) = cache.keep(&digest, &compiled)
             {
-                emit(Event::PluginCodeNotKept { error: &error });
+                emit(LogEvent::PluginCodeNotKept { error: &error });
             }
             mapped.map_err(|error| not_mapped(&error))
         })

@@ -6,11 +6,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::channel_event::Facts;
 use crate::error::{Error, Limit, Stop};
-use crate::event::{Event, emit};
+use crate::event::{LogEvent, emit};
 use crate::plugin::Plugin;
-use crate::plugin::health::{BreakerScope, Cause, Opened, Verdict, Who};
+use crate::plugin::health::{BreakerScope, Cause, Choice, Opened, Who};
+use crate::session_types::Facts;
 use crate::tenant::Tenant;
 
 /// A session that has not started yet. It counts once: as started, as crashed, or not at all.
@@ -42,7 +42,7 @@ impl Trial {
         self.cause = Cause::Client;
     }
 
-    /// The start request was accepted.
+    /// The program request was accepted.
     pub(crate) fn passed(&mut self) {
         if std::mem::replace(&mut self.over, true) {
             return;
@@ -51,7 +51,7 @@ impl Trial {
         for scope in standing.passed(&self.who) {
             let (plugin, generation) = (self.plugin.name(), standing.generation());
             let (tenant, user) = names(&scope);
-            emit(Event::PluginResumed { plugin, generation, tenant, user });
+            emit(LogEvent::PluginResumed { plugin, generation, tenant, user });
         }
     }
 
@@ -71,7 +71,7 @@ impl Trial {
         let Some(standing) = self.plugin.standing() else { return };
         let after = now.saturating_duration_since(self.began);
         for opened in standing.failed(&self.who, self.cause, after, now) {
-            let older = standing.older().filter(|older| verdict(older, &self.who, now) == Verdict::Run);
+            let older = standing.older().filter(|older| choice(older, &self.who, now) == Choice::Run);
             tell(&self.plugin, &opened, older.map(|older| older.generation()));
         }
     }
@@ -79,17 +79,17 @@ impl Trial {
 
 /// This version, the older one if that starts and this one does not, or none.
 fn choose(asked: &Arc<Plugin>, who: &Who, now: Instant) -> Option<Arc<Plugin>> {
-    let wanted = verdict(asked, who, now);
-    if wanted == Verdict::Run {
+    let wanted = choice(asked, who, now);
+    if wanted == Choice::Run {
         return Some(Arc::clone(asked));
     }
     let older = asked.standing().and_then(|standing| standing.older());
-    let older = older.filter(|older| verdict(older, who, now) != Verdict::Avoid);
-    older.or_else(|| (wanted == Verdict::PreferOlder).then(|| Arc::clone(asked)))
+    let older = older.filter(|older| choice(older, who, now) != Choice::Avoid);
+    older.or_else(|| (wanted == Choice::PreferOlder).then(|| Arc::clone(asked)))
 }
 
-fn verdict(plugin: &Plugin, who: &Who, now: Instant) -> Verdict {
-    plugin.standing().map_or(Verdict::Run, |standing| standing.verdict(who, now))
+fn choice(plugin: &Plugin, who: &Who, now: Instant) -> Choice {
+    plugin.standing().map_or(Choice::Run, |standing| standing.choice(who, now))
 }
 
 /// Whether a failure is the plugin's fault.
@@ -114,11 +114,11 @@ fn is_crash(error: &Error) -> bool {
 fn tell(plugin: &Plugin, opened: &Opened, older: Option<u32>) {
     let (plugin, generation, pause) = (plugin.name(), plugin.generation(), &*seconds(opened.pause));
     let (tenant, user) = names(&opened.scope);
-    match (older, opened.verdict) {
-        (Some(to), _) => emit(Event::PluginRolledBack { plugin, generation, to, tenant, user, pause }),
-        (None, Verdict::Avoid) => emit(Event::PluginSuspended { plugin, generation, tenant, user, pause }),
+    match (older, opened.choice) {
+        (Some(to), _) => emit(LogEvent::PluginRolledBack { plugin, generation, to, tenant, user, pause }),
+        (None, Choice::Avoid) => emit(LogEvent::PluginSuspended { plugin, generation, tenant, user, pause }),
         // A client's data made it crash, and no other version can run: it stays as it is.
-        (None, Verdict::Run | Verdict::PreferOlder) => {}
+        (None, Choice::Run | Choice::PreferOlder) => {}
     }
 }
 

@@ -45,7 +45,7 @@ impl Reader {
         self.state = Reading::Waiting(tokio::spawn(read));
     }
 
-    async fn receive_handoff(&mut self) {
+    async fn receive_result(&mut self) {
         if let Reading::Waiting(read) = &mut self.state {
             self.state = match read.await.unwrap_or(Err(ErrorCode::Io)) {
                 Ok(bytes) if bytes.is_empty() => Reading::End,
@@ -62,7 +62,7 @@ impl Pollable for Reader {
         if let Reading::Idle = self.state {
             self.begin(READ_AHEAD);
         }
-        self.receive_handoff().await;
+        self.receive_result().await;
     }
 }
 
@@ -96,12 +96,12 @@ impl InputStream for Reader {
         if matches!(self.state, Reading::Idle) && size > 0 {
             self.begin(size);
         }
-        self.receive_handoff().await;
+        self.receive_result().await;
         self.read(size)
     }
 
     async fn cancel(&mut self) {
-        self.receive_handoff().await;
+        self.receive_result().await;
     }
 }
 

@@ -108,9 +108,9 @@ fn failure(error: &io::Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::channel_event::Facts;
     use crate::grants::Grants;
     use crate::limits::Limits;
+    use crate::session_types::Facts;
     use crate::tenant::Tenant;
 
     fn log() -> LogBook {

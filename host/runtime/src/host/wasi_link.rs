@@ -1,21 +1,25 @@
-//! Replacements for WASI calls that would make the host or the kernel keep memory that no budget counts: the parts of
-//! HTTP requests and responses, of any length and number, and socket buffers.
+//! Links WASI: wasmtime-wasi's, and ours in place of what would make the host or the kernel keep memory that no budget
+//! counts: files, sockets, socket buffers, and the parts of HTTP requests and responses, of any length and number.
 
 use wasmtime::StoreContextMut;
-use wasmtime::component::{Linker, Resource, ResourceTableError};
-use wasmtime_wasi::p2::TcpSocket;
-use wasmtime_wasi::p2::bindings::sockets::network;
+use wasmtime::component::{HasData, Linker, Resource, ResourceTableError};
+use wasmtime_wasi::p2::bindings::filesystem;
 use wasmtime_wasi::p2::bindings::sockets::tcp::HostTcpSocket as _;
+use wasmtime_wasi::p2::bindings::sockets::{network, tcp_create_socket};
+use wasmtime_wasi::p2::{IoError, TcpSocket};
+use wasmtime_wasi::{WasiCtxView, WasiView};
 use wasmtime_wasi_http::p2::bindings::http::types::{self, Host as _, HostFields, HostOutgoingRequest as _, Method};
 use wasmtime_wasi_http::p2::types::HostOutgoingRequest;
 use wasmtime_wasi_http::{FieldMap, WasiHttpCtxView, WasiHttpView};
 
 use super::state::State;
+use crate::host::wasi::files::HasFiles;
 use crate::host::wasi::http::PATH;
+use crate::host::wasi::sockets::SocketMaker;
 
-/// The name for the linker.
+/// The WASI interfaces of which functions are replaced below.
+const ERROR: &str = "wasi:io/error@0.2.12";
 const HTTP: &str = "wasi:http/types@0.2.12";
-/// The same.
 const TCP: &str = "wasi:sockets/tcp@0.2.12";
 /// The largest socket buffer that a plugin may ask the kernel for, in either direction.
 const BUFFER: u64 = 256 << 10;
@@ -29,10 +33,35 @@ type Store<'s> = StoreContextMut<'s, State>;
 type Request = Resource<HostOutgoingRequest>;
 type Fields = Resource<FieldMap>;
 
-/// Links them in place of what is linked already.
+/// Links WASI.
 pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    wasmtime_wasi::p2::add_to_linker_async(linker)?;
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)?;
+    linker.allow_shadowing(true);
+    // Sockets are counted.
+    tcp_create_socket::add_to_linker::<_, Sockets>(linker, |state| state.wasi().sockets())?;
+    // The error of a stream has a message. With RUST_BACKTRACE set it would include a backtrace of the host.
+    linker.instance(ERROR)?.func_wrap(
+        "[method]error.to-debug-string",
+        |mut store, (error,): (Resource<IoError>,)| {
+            let error = store.data_mut().wasi().view().table.get(&error)?;
+            Ok((format!("{error:#}"),))
+        },
+    )?;
+    // Files are our own implementation, which counts what a tenant's directory holds.
+    filesystem::types::add_to_linker::<_, HasFiles>(linker, State::files)?;
+    filesystem::preopens::add_to_linker::<_, HasFiles>(linker, State::files)?;
     link_requests(linker)?;
-    link_sockets(linker)
+    link_sockets(linker)?;
+    linker.allow_shadowing(false);
+    Ok(())
+}
+
+/// Tells the linker the type: the maker of sockets is borrowed for one call.
+struct Sockets;
+
+impl HasData for Sockets {
+    type Data<'a> = SocketMaker<'a>;
 }
 
 fn link_requests(linker: &mut Linker<State>) -> wasmtime::Result<()> {
@@ -99,4 +128,16 @@ fn view<'s>(store: &'s mut Store<'_>) -> wasmtime::Result<WasiHttpCtxView<'s>> {
         return Err(ResourceTableError::Full.into());
     }
     Ok(state.http())
+}
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        self.wasi().view()
+    }
+}
+
+impl WasiHttpView for State {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        self.wasi().http()
+    }
 }

@@ -46,6 +46,45 @@ pub enum ChannelEvent {
     Close,
 }
 
+/// A program request: `shell`, `exec` or `subsystem`. At most one succeeds per channel. RFC 4254 §6.5.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProgramRequest<'a> {
+    /// An interactive shell.
+    Shell,
+    /// A command, bytes as the client sent them.
+    Exec(&'a [u8]),
+    /// A subsystem by its name.
+    Subsystem(&'a str),
+}
+
+impl<'a> ProgramRequest<'a> {
+    /// `None` for other events.
+    pub(crate) fn of(event: &'a ChannelEvent) -> Option<Self> {
+        match event {
+            ChannelEvent::Shell => Some(Self::Shell),
+            ChannelEvent::Exec(command) => Some(Self::Exec(command)),
+            ChannelEvent::Subsystem(name) => Some(Self::Subsystem(name)),
+            ChannelEvent::Env { .. }
+            | ChannelEvent::PtyReq(_)
+            | ChannelEvent::WindowChange(_)
+            | ChannelEvent::Signal(_)
+            | ChannelEvent::Break { .. }
+            | ChannelEvent::Request { .. }
+            | ChannelEvent::Eof
+            | ChannelEvent::Close => None,
+        }
+    }
+
+    /// The type of the request, and the command or subsystem.
+    pub(crate) fn describe(&self) -> (&'static str, Option<&'a [u8]>) {
+        match *self {
+            Self::Shell => ("shell", None),
+            Self::Exec(command) => ("exec", Some(command)),
+            Self::Subsystem(name) => ("subsystem", Some(name.as_bytes())),
+        }
+    }
+}
+
 /// The client's terminal. RFC 4254 §6.2.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pty {
@@ -173,7 +212,7 @@ pub enum Exit {
 /// Why a session is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
-    /// The plugin called `finish`.
+    /// The plugin finished: it called `finish`, or WASI's `exit`. Also of a session whose task was dropped.
     Finished,
     /// The client closed the channel.
     ClientClosed,
@@ -181,7 +220,8 @@ pub enum Ending {
     ConnectionLost,
     /// The server is shutting down, or the plugin's version was retired.
     Drained,
-    /// Another plugin took over.
+    /// The session leaves this plugin for another one, by a route or a hand-over. The plugin is told so before the
+    /// other one is started, which may fail: then the session ends, or waits without a process.
     Routed,
 }
 

@@ -1,4 +1,4 @@
-//! The session's end of both pipes. Whatever happens to the session's task, the connection gets a refused channel
+//! The session half of both pipes. Whatever happens to the session's task, the connection gets a refused channel
 //! open or an exit.
 
 use std::future::poll_fn;
@@ -6,30 +6,30 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use super::buffer::Buffer;
-use super::input::Next;
+use super::input::InputItem;
 use super::shared::Shared;
-use crate::channel_event::Exit;
+use crate::session_types::Exit;
 
 /// Most bytes that one `data` call carries.
 const PIECE: usize = 32 << 10;
 /// `EX_SOFTWARE` of sysexits.h: the session's task was dropped or panicked.
 const SOFTWARE: u32 = 70;
 
-/// The session's end. Dropping it ends the session: see [`session_pipes`](crate::session_pipes).
-pub struct SessionSide {
+/// The session half of both pipes. Dropping it ends the session: see [`session_pipes`](crate::session_pipes).
+pub struct SessionHalf {
     shared: Arc<Shared>,
     /// Data on its way to the plugin, all of one kind.
     data: Buffer,
     kind: Option<u32>,
 }
 
-impl SessionSide {
+impl SessionHalf {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
         Self { shared, data: Buffer::default(), kind: None }
     }
 
     /// Keeps a value, such as the session's place in its user's session count, until the session has ended and its
-    /// output is sent. If the connection drops its end before that, until the session has ended.
+    /// output is sent. If the connection drops its outbox before that, until the session has ended.
     pub fn keep(&self, value: impl Send + 'static) {
         self.shared.keep(Box::new(value));
     }
@@ -44,12 +44,12 @@ impl SessionSide {
     }
 
     /// Takes the next entry. Data is then in [`data`](Self::data).
-    pub(crate) fn next(&mut self) -> Option<Next> {
+    pub(crate) fn next(&mut self) -> Option<InputItem> {
         if self.data.len() > 0 {
-            return Some(Next::Data { kind: self.kind });
+            return Some(InputItem::Data { kind: self.kind });
         }
         let next = self.shared.next(&mut self.data, PIECE);
-        if let Some(Next::Data { kind }) = next {
+        if let Some(InputItem::Data { kind }) = next {
             self.kind = kind;
         }
         next
@@ -58,7 +58,7 @@ impl SessionSide {
     /// Waits until there is an entry to take, or the connection's side has ended the session.
     pub(crate) async fn arrival(&self) {
         poll_fn(|context| {
-            self.shared.listen(context);
+            self.shared.register_waker(context);
             if self.has_next() || self.shared.ended().is_some() { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
@@ -83,10 +83,10 @@ impl SessionSide {
     }
 }
 
-impl Drop for SessionSide {
+impl Drop for SessionHalf {
     fn drop(&mut self) {
         self.shared.abort(Exit::Status(SOFTWARE));
-        self.shared.abandon();
-        self.shared.end_task();
+        self.shared.discard_input();
+        self.shared.finish_task();
     }
 }
