@@ -392,6 +392,7 @@ impl Session {
                 None
             }
             Err(failure) => {
+                pipes.discard_process();
                 pipes.reply(false);
                 if matches!(failure, OpenFailure::Refused) {
                     self.log_refusal(&request, "the plugin refused the session");
@@ -412,8 +413,6 @@ impl Session {
     /// Waits, without a process, for a program request that is routed to a plugin.
     async fn wait(&mut self, hand_over: HandOverState, half: &mut SessionHalf) -> Option<NextProcess> {
         let pipes = Arc::clone(half.shared());
-        // No process is left that catches them.
-        while pipes.take_caught().is_some() {}
         loop {
             if let Some((why, _)) = pipes.ended() {
                 exit_without_process(why, &hand_over, &pipes);

@@ -293,6 +293,12 @@ impl InputQueue {
         self.catches = names;
     }
 
+    /// Nobody catches signals any more.
+    pub(super) fn discard_caught(&mut self) {
+        self.catches = Vec::new();
+        self.caught.clear();
+    }
+
     pub(super) fn has_caught(&self) -> bool {
         !self.caught.is_empty()
     }

@@ -22,6 +22,7 @@
 //! | [`retire`](Lifecycle::retire) | a replaced plugin version, an operator | the same, with a message for the client |
 //! | [`begin_close`](Lifecycle::begin_close) | the session, before `closed` | nothing can be sent any more |
 //! | [`hand_over`](Lifecycle::hand_over) | the session, after `closed` | the next process may begin |
+//! | [`discard_process`](Lifecycle::discard_process) | the session | forgets a process that did not take the session |
 //! | [`exit`](Lifecycle::exit) | the session | queues the exit; nothing follows |
 //! | `Shared::abort` | the session, from any stage | refuses the channel open, or exits |
 //! | `Shared::finish_task` | the session half, when dropped | kept values may go once output is sent |
@@ -181,7 +182,10 @@ impl Lifecycle {
         }
         self.stage = match reply {
             OpenReply::Accepted => Stage::Waiting,
-            OpenReply::Refused | OpenReply::Full => Stage::Ended,
+            OpenReply::Refused | OpenReply::Full => {
+                self.discard_process();
+                Stage::Ended
+            }
         };
         true
     }
@@ -364,10 +368,15 @@ impl Lifecycle {
         if self.stage != Stage::Ended {
             self.stage = Stage::Waiting;
         }
+        self.discard_process();
+        self.hand_overs += 1;
+    }
+
+    /// Forgets what the process has left behind: the output that is held, an EOF among it, and how it wanted to end.
+    pub(super) fn discard_process(&mut self) {
         self.held = Vec::new();
         self.decision = None;
         self.eof_sent &= self.accepted;
-        self.hand_overs += 1;
     }
 
     pub(super) fn hand_overs(&self) -> u32 {

@@ -166,3 +166,20 @@ fn the_first_reason_to_end_counts_and_brings_its_words() {
     lifecycle.retire(&Arc::from("replaced"), Instant::now());
     assert_eq!(lifecycle.notice(), None);
 }
+
+#[test]
+fn a_process_that_does_not_take_the_session_leaves_nothing_behind() {
+    // The next one is asked whether it takes the session: it writes, sends EOF and finishes meanwhile.
+    for accepted in [&["open", "start", "yes"][..], &["open", "start"]] {
+        let steps = [accepted, &["request-hand-over", "close", "hand-over", "hold", "eof", "finish"]].concat();
+        let mut lifecycle = lifecycle(&steps);
+        assert!(lifecycle.held() > 0 && lifecycle.has_sent_eof() && lifecycle.is_ending());
+        lifecycle.discard_process();
+        assert_eq!((lifecycle.held(), lifecycle.next_action()), (0, NextAction::Continue));
+        assert_eq!(lifecycle.has_sent_eof(), lifecycle.has_accepted(), "the client has seen EOF only if it has output");
+        assert_eq!(lifecycle.stage(), Stage::Waiting);
+    }
+    let mut refused = Lifecycle::default();
+    refused.hold(Output::Stdout, b"held".to_vec());
+    assert!(refused.open(OpenReply::Refused) && refused.held() == 0);
+}

@@ -274,6 +274,11 @@ impl Shared {
         lock(&self.inbound).queue.catch(names);
     }
 
+    /// No process is left that catches signals: those that wait are dropped, and later ones are events.
+    pub(super) fn discard_caught(&self) {
+        lock(&self.inbound).queue.discard_caught();
+    }
+
     pub(crate) fn take_caught(&self) -> Option<SignalName> {
         lock(&self.inbound).queue.take_caught()
     }

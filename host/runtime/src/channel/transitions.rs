@@ -234,6 +234,13 @@ impl Shared {
         self.lifecycle(|lifecycle| lifecycle.hand_over());
     }
 
+    /// Forgets what a process that did not take the session has left behind, with the signals that it would have
+    /// caught.
+    pub(crate) fn discard_process(&self) {
+        self.lifecycle(|lifecycle| lifecycle.discard_process());
+        self.discard_caught();
+    }
+
     /// How often the session has been handed over.
     pub(crate) fn hand_overs(&self) -> u32 {
         self.lifecycle(|lifecycle| lifecycle.hand_overs())

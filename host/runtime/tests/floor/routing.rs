@@ -168,6 +168,20 @@ async fn when_the_other_plugin_refuses_open_another_start_is_possible() {
 }
 
 #[tokio::test]
+async fn a_plugin_that_refuses_open_leaves_no_output_no_exit_and_no_caught_signals() {
+    let mut client =
+        client(&[("second.open", "catch INT;write held;eof;finish 3;false"), ("shell", "write mine;finish 0")]);
+    client.happen(subsystem("sftp"));
+    assert_eq!(client.until_replies(1).await, [false]);
+    // Nobody catches it any more: refused, as every other request.
+    client.happen(ChannelEvent::Signal(SignalName::Int));
+    assert_eq!(client.until_replies(2).await, [false, false]);
+    let (recorder, report) = client.and(ChannelEvent::Shell).end().await;
+    assert_eq!((recorder.replies(), recorder.text()), (vec![false, false, true], "mine".to_owned()));
+    assert_eq!((recorder.exit(), names(&report)), (Some(Exit::Status(0)), vec!["script", "second", "script"]));
+}
+
+#[tokio::test]
 async fn a_crash_of_the_other_plugin_in_open_fails_the_start_and_is_reported() {
     let client = client(&[("second.open", "trap"), ("shell", "finish 0")]);
     client.happen(subsystem("sftp"));
