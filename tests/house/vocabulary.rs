@@ -36,9 +36,6 @@ pub(crate) const WORDS: &[(&str, &str)] = &[
     ("villain", "attacker"),
 ];
 
-/// Declarations of settings that operators have in their files, and that therefore keep their names.
-pub(crate) const SETTINGS: &[&str] = &["hand_overs named \"passages\""];
-
 /// Names that no type may have, and the name to use instead.
 pub(crate) const TYPES: &[(&str, &str)] = &[("House", "EngineSet"), ("Remains", "Finished")];
 

@@ -17,9 +17,7 @@ mod table;
 mod throttle;
 pub(crate) mod usage;
 
-pub use declare::{
-    Bytes, Count, DeclaredLimit, Field, GIB, Group, KIB, MIB, Scope, Time, Value, count, ms, s, setting_name,
-};
+pub use declare::{Bytes, Count, DeclaredLimit, Field, GIB, Group, KIB, MIB, Scope, Time, Value, count, ms, s};
 pub use table::Limits;
 pub(crate) use table::ticks;
 pub use throttle::{Admitted, Throttle};

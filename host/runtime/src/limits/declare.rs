@@ -6,8 +6,6 @@
 //! scope   name    unit    default   least       most      what it answers
 //! ```
 //!
-//! `name named "setting"` declares a limit whose setting keeps another name than its field.
-//!
 //! The macro [`declare_limits!`](crate::declare_limits!) makes of such a table a struct with a field for each limit,
 //! its `Default`, and [`Group`]s that describe each limit to whoever reads a configuration or prints one. Nobody
 //! repeats a name, a default or a bound: who needs a limit is given the struct.
@@ -121,15 +119,6 @@ pub struct Field<L: 'static, T> {
     pub set: fn(&mut L, T),
 }
 
-/// The name of a limit in a configuration: that of its field, unless the table gives another.
-#[must_use]
-pub const fn setting_name(field: &'static str, given: &[&'static str]) -> &'static str {
-    match given {
-        [name, ..] => name,
-        [] => field,
-    }
-}
-
 /// Declares limits: see the top of this file.
 ///
 /// The groups come in the order of the reference. Before them there may be `holds NAME: TYPE;`, which is a field for
@@ -149,8 +138,7 @@ macro_rules! declare_limits {
             $([$title:literal] {
                 $(
                     $(#[doc = $doc:literal])+
-                    $scope:ident $name:ident $(named $setting:literal)?:
-                        $unit:ident = $default:expr, $least:expr => $most:expr, $source:literal;
+                    $scope:ident $name:ident: $unit:ident = $default:expr, $least:expr => $most:expr, $source:literal;
                 )+
             })+
         }
@@ -190,7 +178,7 @@ macro_rules! declare_limits {
                     title: $title,
                     limits: &[$(
                         $crate::limits::DeclaredLimit {
-                            name: $crate::limits::setting_name(stringify!($name), &[$($setting)?]),
+                            name: stringify!($name),
                             scope: $crate::limits::Scope::$scope,
                             docs: &[$($doc),+],
                             value: $crate::limits::Value::$unit($crate::limits::Field {

@@ -94,7 +94,7 @@ pub struct Limits {
         /// The shortest timer. A shorter one is refused.
         Session timer: Time = ms(10), ms(1) => s(1), "W21, W32";
         /// How often a session may pass from one plugin to another: by a route, or because a plugin hands it over.
-        Session hand_overs named "passages": Count = 16, 0 => 1000, "W22, W26";
+        Session hand_overs: Count = 16, 0 => 1000, "W22, W26";
         /// The largest plugin file.
         Server component: Bytes = 64 * MIB, KIB => GIB, "W34";
         /// Log lines of one session in a second. The others are counted and dropped. File events are counted apart, by
