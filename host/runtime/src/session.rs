@@ -206,6 +206,8 @@ impl Session {
     /// Serves the session without a process, because the tenant or the server has no room for one: any program request
     /// prints why, and ends the session.
     async fn serve_refusal(&mut self, error: Error, half: &mut SessionHalf) {
+        // A process that ran out of memory in `open` may have caught signals there, which nobody would take.
+        half.shared().discard_process();
         let text = format!("whelk: {}\r\n", error.for_client());
         Box::pin(serve_notice(half, &text, error.exit())).await;
         // It has exited, unless its client has left before.

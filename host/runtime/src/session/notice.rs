@@ -13,6 +13,8 @@ pub async fn notice(mut half: SessionHalf, text: &str, exit: Exit) {
 pub(crate) async fn serve_notice(half: &mut SessionHalf, text: &str, exit: Exit) {
     half.shared().answer_open(OpenReply::Accepted);
     while half.shared().ended().is_none() {
+        // Nothing else here waits while the client goes on sending.
+        tokio::task::consume_budget().await;
         match half.next() {
             Some(InputItem::ChannelEvent(ChannelEvent::Shell | ChannelEvent::Exec(_) | ChannelEvent::Subsystem(_))) => {
                 half.shared().accept_for_host();

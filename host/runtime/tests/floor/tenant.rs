@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, advance};
-use whelk_runtime::{Ending, Error, Exit, Grants, Limit, Limits, Output, SignalName, Tenant};
+use whelk_runtime::{ChannelEvent, Ending, Error, Exit, Grants, Limit, Limits, Output, SignalName, Tenant};
 
 use crate::client::{Client, Heard};
 use crate::{guests, log};
@@ -86,6 +86,19 @@ async fn a_session_without_tenant_memory_is_ended_with_that_reason() {
     assert!(matches!(report.error, Some(Error::Limit { limit: Limit::TenantMemory, .. })), "{report:?}");
     assert_eq!(over_limit(&id), ["tenant_memory"]);
     assert_eq!((tenant.sessions(), tenant.memory()), (0, 0));
+}
+
+#[tokio::test]
+async fn a_plugin_that_runs_out_of_tenant_memory_in_open_leaves_no_caught_signals() {
+    let tenant = tenant(Limits { tenant_memory: 16 << 20, ..Limits::default() });
+    let mut client = Client::of(&tenant, &guests::script(), &[("open", "catch INT;write held;bomb")]);
+    // Nobody catches it: refused, as every other request, and not queued for a process that is gone.
+    client.happen(ChannelEvent::Signal(SignalName::Int));
+    assert_eq!(client.until_replies(1).await, [false]);
+    let (recorder, report) = client.and(ChannelEvent::Shell).end().await;
+    assert_eq!(recorder.exit(), ended(SignalName::Kill, "out of memory: all sessions together"));
+    assert_eq!((recorder.replies(), recorder.text()), (vec![false, true], String::new()));
+    assert!(matches!(report.error, Some(Error::Limit { limit: Limit::TenantMemory, .. })), "{report:?}");
 }
 
 #[tokio::test]
