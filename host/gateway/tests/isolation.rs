@@ -33,7 +33,7 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use whelk::config::{Config, Limits, Overrides};
 use whelk::connection::driver;
 use whelk::observe::event::{self as observe, ConnectionEvent, SessionEvent};
-use whelk::server::connection_table::{ConnectionInfo, ConnectionTable, LoginInfo, StartKind};
+use whelk::server::connection_table::{ConnectionInfo, ConnectionTable, LoginInfo, SessionInfo, StartKind};
 use whelk::server::drain::Stopper;
 use whelk::server::gateway::Gateway;
 use whelk::server::listener::Listener;
@@ -440,14 +440,15 @@ async fn the_table_lists_connections_and_sessions_and_ends_one_of_them_alone() {
         let login = LoginInfo { user: "echo".to_owned(), tenant: "echo".to_owned(), method: "none" };
         assert_eq!(row.login.as_ref(), Some(&login));
         assert!(row.received > 500 && row.sent > 500 && row.began.at <= SystemTime::now(), "{row:?}");
-        let sessions: Vec<_> = row.sessions.iter().map(|session| (session.channel, session.start)).collect();
-        assert_eq!(sessions, [(0, Some(StartKind::Shell)), (1, Some(StartKind::Shell))]);
+        let shown = |session: &SessionInfo| (session.number, session.channel, session.start);
+        let sessions: Vec<_> = row.sessions.iter().map(shown).collect();
+        assert_eq!(sessions, [(1, 0, Some(StartKind::Shell)), (2, 1, Some(StartKind::Shell))]);
         assert_eq!(row.sessions[1].plugin, Some(("echo".into(), 1)));
 
-        assert!(table.end_session(1, 1, "for maintenance"));
+        assert!(table.end_session(1, 2, "for maintenance"));
         let said = ("whelk: for maintenance\n".to_owned(), "HUP".to_owned(), "for maintenance".to_owned());
         assert_eq!(first.ending(ended).await, said);
-        assert!(!table.end_session(1, 1, "again"));
+        assert!(!table.end_session(1, 2, "again"));
         first.echo(b"the session beside it").await;
         assert_eq!(table.snapshot()[0].sessions.len(), 1);
 

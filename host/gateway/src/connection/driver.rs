@@ -469,6 +469,7 @@ impl<S: ByteStream> Driver<S> {
     /// Ends the sessions and sends DISCONNECT, as far as the peer reads it.
     async fn finish(mut self, end: End) {
         self.user_permit = None;
+        self.bridge.row().close();
         let end = match end {
             End::Protocol(error) => End::Protocol(self.login.reclassify_timeout(&self.connection, error)),
             other => other,

@@ -85,6 +85,8 @@ pub struct LoginInfo {
 /// One session, as it was when the table was asked.
 #[derive(Clone, Debug)]
 pub struct SessionInfo {
+    /// Its number among the sessions of its connection, from 1 on. Never used again, unlike that of its channel.
+    pub number: u64,
     /// The number of its channel on its connection.
     pub channel: u32,
     /// When its channel was opened.
@@ -118,6 +120,7 @@ impl ConnectionTable {
             received: AtomicU64::new(0),
             sent: AtomicU64::new(0),
             sessions: Mutex::default(),
+            opened: AtomicU64::new(0),
             end: OnceLock::new(),
             wake,
         });
@@ -133,8 +136,8 @@ impl ConnectionTable {
     }
 
     /// Ends a connection: the client gets DISCONNECT (11, by application) with this reason, at most 255 bytes of it,
-    /// and its sessions hear that the connection is lost. RFC 4253 §11.1. False if there is none of this number, or its
-    /// end has been asked for before.
+    /// and its sessions hear that the connection is lost. RFC 4253 §11.1. False if there is none of this number, or it
+    /// is ending.
     #[must_use]
     pub fn end_connection(&self, connection: u64, reason: &str) -> bool {
         let Some(row) = self.row(connection) else { return false };
@@ -146,14 +149,14 @@ impl ConnectionTable {
         true
     }
 
-    /// Ends one session of a connection, and leaves the others alone: the client gets this reason, at most 255 bytes of
-    /// it, on stderr and as the message of exit-signal HUP. RFC 4254 §6.10. False if there is no such session, or it is
-    /// ending.
+    /// Ends one session of a connection, by its [`number`](SessionInfo::number), and leaves the others alone: the client
+    /// gets this reason, at most 255 bytes of it, on stderr and as the message of exit-signal HUP. RFC 4254 §6.10. False
+    /// if there is no such session, or it is ending.
     #[must_use]
-    pub fn end_session(&self, connection: u64, channel: u32, reason: &str) -> bool {
+    pub fn end_session(&self, connection: u64, number: u64, reason: &str) -> bool {
         let Some(row) = self.row(connection) else { return false };
-        let session = lock(&row.sessions).get(&channel).map(|session| session.handle.clone());
-        if !session.is_some_and(|session| session.end(&printable(reason))) {
+        let Some((channel, session)) = row.session(number) else { return false };
+        if !session.end(&printable(reason)) {
             return false;
         }
         emit(SessionEvent::EndRequested { connection, channel, reason: escape(reason.as_bytes()) });
@@ -173,14 +176,18 @@ pub(crate) struct ConnectionRow {
     login: OnceLock<LoginInfo>,
     received: AtomicU64,
     sent: AtomicU64,
+    /// By channel.
     sessions: Mutex<BTreeMap<u32, SessionRow>>,
-    /// Why its end was asked for, once it was.
+    /// The number of sessions that it has had.
+    opened: AtomicU64,
+    /// Why its end was asked for, or empty if it came by itself.
     end: OnceLock<String>,
     /// Wakes its task.
     wake: Wake,
 }
 
 struct SessionRow {
+    number: u64,
     began: Began,
     start: Option<StartKind>,
     handle: SessionHandle,
@@ -214,12 +221,27 @@ impl ConnectionRow {
 
     /// Adds a session, until what this returns is dropped.
     pub(crate) fn add_session(self: &Arc<Self>, channel: u32, handle: SessionHandle) -> SessionRegistration {
-        lock(&self.sessions).insert(channel, SessionRow { began: Began::now(), start: None, handle });
+        let number = self.opened.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+        lock(&self.sessions).insert(channel, SessionRow { number, began: Began::now(), start: None, handle });
         SessionRegistration { row: Arc::clone(self), channel }
+    }
+
+    /// The connection is over: nobody can ask for its end any more.
+    pub(crate) fn close(&self) {
+        // It may be over because somebody has asked.
+        let _ = self.end.set(String::new());
+    }
+
+    /// The session of this number, and its channel.
+    fn session(&self, number: u64) -> Option<(u32, SessionHandle)> {
+        let sessions = lock(&self.sessions);
+        let mut found = sessions.iter().filter(|(_, session)| session.number == number);
+        found.next().map(|(channel, session)| (*channel, session.handle.clone()))
     }
 
     fn info(&self) -> ConnectionInfo {
         let session = |(channel, session): (&u32, &SessionRow)| SessionInfo {
+            number: session.number,
             channel: *channel,
             began: session.began,
             plugin: session.handle.plugin(),
@@ -331,9 +353,10 @@ mod tests {
         assert_eq!((shown.len(), shown[0].connection, shown[0].peer), (1, 7, PEER.parse().unwrap()));
         assert_eq!((shown[0].login.as_ref(), shown[0].received, shown[0].sent), (Some(&login), 7, 5));
         let [shown] = &shown[0].sessions[..] else { panic!("{shown:?}") };
-        assert_eq!((shown.channel, shown.plugin.as_ref(), shown.start), (2, None, Some(StartKind::Exec)));
+        let identity = (shown.number, shown.channel);
+        assert_eq!((identity, shown.plugin.as_ref(), shown.start), ((1, 2), None, Some(StartKind::Exec)));
         drop((inbox, side));
-        assert!(!table.end_session(7, 2, "its pipes are gone"));
+        assert!(!table.end_session(7, 1, "its pipes are gone"));
         drop(session);
         assert!(table.snapshot()[0].sessions.is_empty());
         drop(registration);
@@ -353,9 +376,15 @@ mod tests {
         assert!(reason.starts_with("line\\x0aéé") && reason.chars().count() == 133, "{reason}");
         assert_eq!((registrations[1].row().end_reason(), wakes.load(Ordering::Relaxed)), (None, 1));
         let (inbox, _outbox, side) = session_pipes(1 << 10, Arc::new(|| ()));
-        let _session = registrations[1].row().add_session(0, inbox.handle());
-        assert!(!table.end_session(1, 0, "another connection") && !table.end_session(2, 1, "another channel"));
-        assert!(table.end_session(2, 0, "enough") && !table.end_session(2, 0, "again"));
+        let session = registrations[1].row().add_session(0, inbox.handle());
+        assert!(!table.end_session(1, 1, "another connection") && !table.end_session(2, 2, "another session"));
+        assert!(table.end_session(2, 1, "enough") && !table.end_session(2, 1, "again"));
         side.until_ended().await;
+        drop(session);
+        let (inbox, _outbox, _side) = session_pipes(1 << 10, Arc::new(|| ()));
+        let _next = registrations[1].row().add_session(0, inbox.handle());
+        assert!(!table.end_session(2, 1, "the session that had this channel before"));
+        registrations[1].row().close();
+        assert!(!table.end_connection(2, "it is over"));
     }
 }

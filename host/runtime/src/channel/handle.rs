@@ -23,12 +23,10 @@ impl SessionHandle {
 
     /// Ends the session, as the end of its plugin's generation does. The plugin is told `closed(drained)` and has one
     /// second. The client gets exit-signal HUP with `notice` as its message (RFC 4254 §6.10), and `notice` on stderr if
-    /// its program has started. False if the session had ended before; then nothing changes.
+    /// its program has started. False if the session is ending already or has exited; then nothing changes.
     #[must_use]
     pub fn end(&self, notice: &str) -> bool {
         let Some(shared) = self.shared.upgrade() else { return false };
-        let was_live = shared.ended().is_none();
-        shared.retire(&notice.into());
-        was_live
+        shared.end_by_operator(&notice.into())
     }
 }

@@ -162,6 +162,15 @@ impl Inbound {
         self.lifecycle.retire(notice, Instant::now());
     }
 
+    /// Retires the session, unless it is ending already or has exited.
+    pub(super) fn end_by_operator(&mut self, notice: &Arc<str>) -> bool {
+        let is_live = self.lifecycle.is_live();
+        if is_live {
+            self.retire(notice);
+        }
+        is_live
+    }
+
     /// The session half was dropped: frees the queue and drops what still arrives.
     pub(super) fn discard_input(&mut self) {
         self.request_end(Ending::Finished);

@@ -413,6 +413,11 @@ impl Lifecycle {
         self.request_end(Ending::Drained, now);
     }
 
+    /// Whether the session has not exited and nobody has ended it.
+    pub(super) fn is_live(&self) -> bool {
+        self.ended.is_none() && self.stage != Stage::Ended
+    }
+
     /// Why the connection's side has ended the session, and when.
     pub(super) fn ended(&self) -> Option<(Ending, Instant)> {
         self.ended

@@ -190,10 +190,17 @@ impl Shared {
         }
     }
 
-    /// Ends the session from outside: its version of the plugin is retired, or an operator wants it. The client gets
-    /// `notice` on stderr.
+    /// Ends the session because its version of the plugin is retired. The client gets `notice` on stderr.
     pub(crate) fn retire(&self, notice: &Arc<str>) {
         self.update_inbound(|inbound| inbound.retire(notice));
+    }
+
+    /// Ends the session as [`retire`](Self::retire) does, because an operator wants it. False if it is ending already or
+    /// has exited; then nothing changes.
+    pub(super) fn end_by_operator(&self, notice: &Arc<str>) -> bool {
+        let mut ends = false;
+        self.update_inbound(|inbound| ends = inbound.end_by_operator(notice));
+        ends
     }
 
     /// Reads or changes the lifecycle. Transitions of which the client is told are made in `transitions.rs`.
