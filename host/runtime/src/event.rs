@@ -184,8 +184,8 @@ events! {
             generation: u32,
             from: &'a str,
         }
-        /// A start request led to a plugin that is not there, not granted, or one too many for this session. Once a
-        /// session.
+        /// A start request was routed to a plugin that does not exist or lacks a grant, or the session has used up its
+        /// `hand_overs`. Once a session.
         SessionRouteRefused("session_route_refused", WARN, "whelk_runtime::session", "route refused") {
             connection: Option<u64>,
             channel: u32,
@@ -265,7 +265,7 @@ events! {
             tenant: &'a str,
             user: Option<&'a str>,
         }
-        /// Sessions of a version crash as they start: new ones get the older version `to` for this time.
+        /// Sessions of a version crash as they start: for the time `pause`, new ones get the older version `to`.
         PluginRolledBack("plugin_rolled_back", ERROR, "whelk_runtime::plugin::health::trial", "plugin rolled back") {
             plugin: &'a str,
             generation: u32,
@@ -274,7 +274,7 @@ events! {
             user: Option<&'a str>,
             pause: &'a str,
         }
-        /// Sessions of a version crash as they start, and there is no older one: none is started for this time.
+        /// Sessions of a version crash as they start, and there is no older one: for the time `pause`, none is started.
         PluginSuspended("plugin_suspended", ERROR, "whelk_runtime::plugin::health::trial", "plugin suspended") {
             plugin: &'a str,
             generation: u32,

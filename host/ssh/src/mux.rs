@@ -99,7 +99,7 @@ pub struct Mux {
     faults: u32,
 }
 
-/// ReplyKind.
+/// Construction and queries.
 impl Mux {
     /// A connection without channels.
     pub fn new(role: Role, settings: &Settings) -> Mux {

@@ -26,17 +26,17 @@ pub struct Limits {
         Session command: Bytes = 255 * KIB, 1 => 255 * KIB, "C32";
     }
     ["Plugins"] {
-        /// Instances running at the same time, over all connections. Each takes two mappings from the start on, and
-        /// two more while it runs for each memory that its plugin has: 15,000 of one memory fit the default of
-        /// vm.max_map_count. When there are no more, further ones are refused.
+        /// Instances running at the same time, over all connections. Each reserves two memory mappings when the server
+        /// starts, and two more for each memory of its plugin while it runs: 15,000 instances with one memory each fit
+        /// the default of vm.max_map_count. Sessions beyond the limit are refused.
         Server instances: Count = 1000, 1 => 100_000, "W52";
         /// Connections of one user that have logged in. One more is told so and ended.
         Tenant connections_per_user: Count = 100, 1 => 1_000_000, "F6, W52";
         /// Sessions of one user at the same time, over all connections. The demonstration has no such limit.
         Tenant sessions_per_user: Count = 100, 1 => 100_000, "W52";
-        /// Memory of all instances together, and of buffers for their files and requests. "0 B": what is left of
-        /// the memory that the machine or the control group gives, less 64 MiB for the server, an eighth for
-        /// connections, a sixteenth for output, and what compiling takes, at most an eighth.
+        /// Memory of all instances together, and of buffers for their files and requests. "0 B": the memory of the
+        /// machine or the control group, less 64 MiB for the server, an eighth for connections, a sixteenth for output,
+        /// and the memory for compiling (at most an eighth).
         Server memory_total: Bytes = 0, 0 => 1024 * GIB, "W5, W46";
         /// Output of all sessions together that clients have not taken. "0 B": a sixteenth of the memory that the
         /// machine or the control group gives.
@@ -52,18 +52,18 @@ pub struct Limits {
         Session cpu_start: Time = ms(100), ms(1) => s(60), "W4";
         /// Processor time of the last call, when a session has closed.
         Session cpu_closed: Time = s(1), ms(1) => s(60), "W3";
-        /// Processor time that a session may use at once. When it has used that up it waits for more, and nothing is
-        /// killed ...
+        /// Processor time that a session may use without a pause. When it has used this up, it waits until it has more;
+        /// it is not killed ...
         Session cpu_burst: Time = s(1), ms(10) => s(3600), "W1, W45";
-        /// ... which comes at this much in each second, up to the burst. "1 s" is a processor for itself.
+        /// ... and it gets this much more in each second, up to `cpu_burst`. "1 s": a whole processor.
         Session cpu_share: Time = ms(250), ms(1) => s(1), "W1, W45";
         /// How long a session may last. "0 s": for ever.
         Session session_time: Time = s(0), s(0) => s(31_536_000), "W20";
-        /// How long a session may last in which nothing comes from the client and nothing is written. "0 s": for ever.
+        /// How long a session may go on without input from the client and without output. "0 s": for ever.
         Session idle_time: Time = s(0), s(0) => s(31_536_000), "W20";
         /// The stack of a plugin ...
         Server stack: Bytes = 384 * KIB, 64 * KIB => 8 * MIB, "W9";
-        /// ... and that of the host below it, for what the plugin calls.
+        /// ... and the additional stack for the host functions that the plugin calls.
         Server host_stack: Bytes = 640 * KIB, 512 * KIB => 8 * MIB, "W9";
         /// Core modules that one plugin may be made of.
         Server core_instances: Count = 64, 4 => 1000, "W7";
@@ -74,10 +74,11 @@ pub struct Limits {
         /// Memories of one instance, in one core module or in several: plugins written in JavaScript may have
         /// three. Those that a plugin has are counted, not those that it could have (see `instances`).
         Server memories: Count = 3, 1 => 8, "W7";
-        /// What is kept of each memory and each table of an ended instance, cleared, for the next one: a little faster
-        /// to start, but it stays taken.
+        /// Bytes of each memory and each table that stay allocated, cleared, when an instance ends. The next instance
+        /// starts a little faster, but the server keeps this memory.
         Server keep_resident: Bytes = 0, 0 => MIB, "W46";
-        /// Output from before a start request is accepted.
+        /// Output that a plugin may write before a start request (shell, exec or subsystem) is accepted. It is held
+        /// back until then.
         Session held_output: Bytes = 64 * KIB, 0 => MIB, "W15";
         /// Randomness that a plugin may ask for in one call.
         Session random: Bytes = 64 * KIB, 64 => MIB, "W33";
@@ -87,7 +88,8 @@ pub struct Limits {
         Session resources: Count = 1024, 16 => 1_000_000, "W19";
         /// Files and directories that one session has open in its tenant's directory.
         Session open_files: Count = 64, 1 => 100_000, "W28";
-        /// The same of all sessions of one tenant, with their sockets and with connections of their requests.
+        /// Open files and directories of all sessions of one tenant, including TCP sockets and connections of HTTP
+        /// requests.
         Tenant tenant_open_files: Count = 1024, 1 => 1_000_000, "W28";
         /// Timers of one instance.
         Session timers: Count = 64, 0 => 10_000, "W21";
@@ -123,7 +125,7 @@ pub struct Limits {
         Session topic_waiting: Count = 256, 1 => 100_000, "W22";
         /// ... and likewise by their bytes.
         Session topic_waiting_bytes: Bytes = 256 * KIB, KIB => 64 * MIB, "W22";
-        /// Bytes that a tenant may publish in a second, 64 more for each message and each of its subscribers.
+        /// Bytes that a tenant may publish in a second. Each message counts 64 bytes more, and 64 for each subscriber.
         Tenant topic_rate: Bytes = 8 * MIB, KIB => GIB, "W22";
     }
     ["Outgoing network of plugins, where it is granted"] {
@@ -153,12 +155,13 @@ pub struct Limits {
         Server prepare_wait: Time = s(10), s(0) => s(3600), "O18, W34";
         /// CPU time to compile one plugin. The wall-clock limit is twenty times as much.
         Server compile_time: Time = s(60), s(1) => s(3600), "W34";
-        /// Memory to compile one plugin: at most what the machine or its control group has, whichever is less.
+        /// Memory to compile one plugin. Lowered to what the machine or its control group has, if that is less.
         Server compile_memory: Bytes = GIB, 128 * MIB => 64 * GIB, "W34";
         /// The largest plugin when it is compiled.
         Server compile_code: Bytes = 256 * MIB, MIB => 4 * GIB, "W34";
-        /// Plugins compiled at the same time: so many of the operator's, and so many of all tenants' together; as
-        /// many again of those that take longer than a second, so that they hold up no others.
+        /// Plugins compiled at the same time: this many of the operator's, and this many of all tenants' together.
+        /// Those that take longer than a second move to separate slots, of the same number, so that they delay no
+        /// others.
         Server compile_jobs: Count = 1, 1 => 64, "W34, W39";
         /// Compiled code kept in the state folder for the next start: so much of the operator's plugins, and as much of
         /// tenants' own.
@@ -171,9 +174,9 @@ pub struct Limits {
         Server reload_drain: Time = s(0), s(0) => s(86_400 * 30), "W41";
         /// Versions of one plugin with sessions at the same time. The oldest are ended when there are more.
         Server generations: Count = 3, 1 => 100, "W41";
-        /// A version that so many sessions in a row could not be started with is given up for a while ...
+        /// After this many sessions in a row that crash as they start, a version is given up for a while ...
         Server crashes: Count = 5, 1 => 1000, "W25, W42";
-        /// ... when they come within this time.
+        /// ... if all of them crash within this time.
         Server crash_window: Time = s(60), s(1) => s(3600), "W25";
         /// Time until it is tried again. It doubles each time ...
         Server crash_pause: Time = s(10), s(1) => s(3600), "W25, W26";
@@ -187,21 +190,21 @@ pub struct Limits {
         Tenant tenant_memory: Bytes = 4 * GIB, 64 * KIB => 1024 * GIB, "W5, W46";
         /// Bytes that its plugins have written and the clients have not taken. At this many the plugins wait.
         Tenant tenant_output: Bytes = 64 * MIB, 32 * KIB => 16 * GIB, "W15, W16";
-        /// Bytes of its clients' packets above `packet_before_login` each. At this many a further one waits before
-        /// it is read.
+        /// Memory for large packets of its clients: the part of each above `packet_before_login`. When it is used up, a
+        /// further large packet is not read until there is room.
         Tenant tenant_input: Bytes = 64 * MIB, 256 * KIB => 16 * GIB, "P17, C32";
-        /// What one user's sessions may have of that, in percent.
+        /// The share of `tenant_output` that one user's sessions may use, in percent.
         Tenant user_output_share: Count = 25, 1 => 100, "W15, C14";
-        /// How long a client may take none of the output of a plugin that has ended before it may be discarded.
-        /// That happens only when nine tenths of the output or of the memory of its tenant or of the server are in
-        /// use, to the oldest such session; its client is told so.
+        /// After a session has ended, its remaining output may be discarded if the client has read none of it for this
+        /// long. This happens only while nine tenths of the output or the memory of the tenant or the server are in
+        /// use, and to the oldest such session first. Its client is told so.
         Tenant output_stall: Time = s(600), s(1) => s(86_400), "C14, C30";
         /// Bytes that its plugins may write in a second. Beyond that they wait.
         Tenant tenant_output_rate: Bytes = GIB, 64 * KIB => 1024 * GIB, "W16";
         /// Log lines in a second. The others are counted and dropped.
         Tenant tenant_log_rate: Count = 1000, 1 => 1_000_000, "W23";
-        /// Failures of its plugins in a second that are logged with everything that is known. Of the others only what
-        /// their clients were told is logged.
+        /// Failures of its plugins in a second that are logged in full. Further ones are logged only with the message
+        /// that their clients got.
         Tenant tenant_failure_rate: Count = 10, 1 => 100_000, "W26";
     }
 }

@@ -132,11 +132,11 @@ impl CallLimits {
         Functions::load(plugin.world(), store, &instance).map_err(|error| Stop::Failed(Error::host(&error)))
     }
 
-    /// Runs a call to its end. Once the session is over, or from the beginning if it is `bounded`, the call has
-    /// the time of grace left, by the clock; processor time is limited always. The call is pinned by the caller:
-    /// moved in, it would count twice in the size of a session.
+    /// Runs a call to its end. Its processor time is always limited. Its wall-clock time is limited to the grace
+    /// period once the session is over, or from the beginning if it is `bounded`. The caller pins the call, because a
+    /// call that is moved in would count twice in the size of a session.
     ///
-    /// Each time it is polled it needs permits, and has none when it is not.
+    /// The call holds run permits only while it is polled.
     pub(super) async fn run<R>(
         &self,
         bounded: bool,

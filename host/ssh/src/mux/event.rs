@@ -13,7 +13,7 @@ use crate::message::request::Request;
 /// After [`exit`](crate::mux::Mux::exit), [`close`](crate::mux::Mux::close) and `ProtocolError` only `Closed` follows.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Event<'a> {
-    /// The peer own_requests for a channel of a type that the mux supports, today `session` alone: answer with
+    /// The peer asks for a channel of a type that the mux supports, today `session` alone: answer with
     /// [`accept`](crate::mux::Mux::accept) or [`refuse`](crate::mux::Mux::refuse). RFC 4254 §5.1.
     Open {
         /// Our number for it.

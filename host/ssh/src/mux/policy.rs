@@ -40,7 +40,7 @@ pub(super) const NO_FORWARDING: &str = "forwarding is not supported yet";
 /// The reason for a request that only the other role may receive.
 const WRONG_SIDE: &str = "the other side's request";
 
-/// Whether a global request own_requests for forwarding.
+/// Whether a global request asks for forwarding.
 pub(super) fn asks_for_forwarding(kind: &[u8]) -> bool {
     FORWARDING_REQUESTS.contains(&kind)
 }

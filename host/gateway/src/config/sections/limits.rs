@@ -18,18 +18,20 @@ pub struct Limits {
     /// Those of sessions, plugins and tenants.
     holds plugins: whelk_runtime::Limits;
     ["Strangers: connections that have not logged in"] {
-        /// All of them together, as MaxStartups of sshd_config. Lowered at start to what fits in an eighth of the
-        /// memory, at 48 KiB each, and in half of the open files. When there are so many, a new one gets the place of
-        /// one that has been here for two seconds: of those that have done least, of the source that has most.
+        /// The most such connections of all sources together, as MaxStartups of sshd_config. Lowered at start to what
+        /// fits in an eighth of the memory, at 48 KiB each, and in half of the open files. At the limit a new
+        /// connection replaces another that is at least two seconds old: of those that have progressed least, one of
+        /// the source that has the most.
         Server unauthenticated_full: Count = 9000, 1 => 1_000_000, "F1";
-        /// While none has been here for two seconds, new ones are refused at random from two thirds of that number
-        /// on: with this chance in percent at first, rising evenly to all of them.
+        /// While no connection is old enough to be replaced, new ones are refused at random once there are two thirds
+        /// of `unauthenticated_full`: at first with this probability in percent, which rises evenly to 100 at the
+        /// limit.
         Server unauthenticated_drop: Count = 30, 0 => 100, "F1";
-        /// Those of one source that are served, as PerSourceMaxStartups: a source is an IPv4 address, or an IPv6
-        /// network of 64 bits.
+        /// Such connections of one source that are served at the same time, as PerSourceMaxStartups. A source is an
+        /// IPv4 address, or an IPv6 network of 64 bits.
         Server unauthenticated_per_source: Count = 64, 1 => 1_000_000, "F1";
-        /// More of one source that are accepted and wait, without being greeted, until others of it have logged in
-        /// or left, for authentication_grace at most. One more is told so and closed.
+        /// Further connections of one source that are accepted but not greeted until others of the source log in or
+        /// leave. They wait for `authentication_grace` at most. Any beyond these are sent a message and closed.
         Server unauthenticated_waiting: Count = 512, 0 => 1_000_000, "F1";
         /// All connections together, logged in or not. Lowered at start when the process may not open that many files.
         Server connections: Count = 10_000, 1 => 1_000_000, "O5";
@@ -37,11 +39,10 @@ pub struct Limits {
     ["Logging in"] {
         /// Time for the identification line, from the connection's first moment.
         Connection identification_grace: Time = s(10), ms(100) => s(600), "P7, P8";
-        /// Time for the client's part of the first key exchange, from the identification on. It ends when we
-        /// answer.
+        /// Time for the client's part of the first key exchange: from its identification line until the server's reply.
         Connection key_exchange_grace: Time = s(15), ms(100) => s(600), "P7";
-        /// Time to log in, from that answer on, as LoginGraceTime of sshd_config. People read fingerprints and type
-        /// names in it.
+        /// Time to log in after that reply, as LoginGraceTime of sshd_config. It includes the time in which people read
+        /// the host key's fingerprint and type names.
         Connection authentication_grace: Time = s(120), ms(100) => s(3600), "P7, RFC 4252 §4";
         /// Time to hash one password. After that the connection is ended with a text that says that the password could
         /// not be checked. The wait for a hashing slot does not count.
@@ -50,11 +51,11 @@ pub struct Limits {
         Connection failed_attempts: Count = 6, 1 => 1000, "U24, RFC 4252 §4";
         /// Authentication requests of every kind on one connection, including queries whether a key would be accepted.
         Connection authentication_requests: Count = 64, 1 => 1000, "U25";
-        /// The least time until a failure is answered. A little is added that depends on the user name. The time is
-        /// rounded up to the next doubling, which hides how long the check took.
+        /// The least time before a failure is answered, apart from a little more that depends on the user name. If the
+        /// check took longer, the time is doubled until it is enough, which hides how long the check took.
         Connection failure_delay: Time = ms(5), ms(0) => s(10), "U30";
-        /// Passwords that are hashed at the same time. The others wait: each address (IPv6: network of 64 bits) in its
-        /// turn. 0: one fewer than there are processors, at least 1.
+        /// Passwords that are hashed at the same time. Further attempts wait, and their sources (IPv4 addresses, IPv6
+        /// networks of 64 bits) are served round robin. 0: one fewer than there are processors, at least 1.
         Server hashing: Count = 0, 0 => 256, "U30, F5";
         /// Memory for all password hashing at a time. A hash that needs more is computed while no other runs. "0 B": a
         /// quarter of what the machine or the control group has.
@@ -74,9 +75,9 @@ pub struct Limits {
         Connection rekey_bytes: Bytes = GIB, 64 * KIB => 64 * GIB, "RFC 4253 §9";
         /// ... or after this time, if data has moved since the last ones.
         Connection rekey_time: Time = s(3600), s(1) => s(86_400), "RFC 4253 §9";
-        /// Time to finish a key exchange after the first, from the first byte that the client sends after our part
-        /// has left. Data that the client has not confirmed adds a second for each 4 KiB, and time in which the
-        /// client sends nothing is not counted.
+        /// Time to finish a later key exchange. It starts with the first byte that the client sends after our KEXINIT
+        /// has been sent, and pauses while the client sends nothing. Each 4 KiB of our data that the client has not
+        /// confirmed adds a second.
         Connection rekey_grace: Time = s(60), s(1) => s(3600), "K15";
         /// Idle time before the kernel sends TCP keepalive probes (TCPKeepAlive). "0 s": off.
         Connection tcp_keepalive: Time = s(600), s(0) => s(32_767), "O6";

@@ -22,7 +22,8 @@ whelk_runtime::events! {
             limit: &'a str,
             most: u32,
         }
-        /// Sessions of a tenant fail more often than is told whole: further failures are told in short.
+        /// Sessions of a tenant have failed more often than `tenant_failure_rate`: further failures are logged in
+        /// short.
         TenantFailures("limit_of_tenant_failures", WARN, "whelk::observe::session_summary", "tenant over limit") {
             tenant: &'a str,
             limit: &'a str,

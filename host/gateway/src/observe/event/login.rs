@@ -13,7 +13,7 @@ whelk_runtime::events! {
             method: &'a str,
             #[display] plugin: Escaped<'a>,
         }
-        /// An attempt was refused that is not one of several that clients make as a matter of course: a password.
+        /// A password was refused. Refused keys have an event of their own: clients routinely offer several.
         Rejected("login_rejected", INFO, "whelk::connection::login", "rejected") {
             connection: u64,
             #[display] user: Escaped<'a>,

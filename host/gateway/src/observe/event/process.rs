@@ -5,7 +5,8 @@ use tracing::Level;
 whelk_runtime::events! {
     /// What happens to processes.
     pub enum ProcessEvent<'a> {
-        /// A plugin failed that the session had before it went on to another. The levels are those of `session_ended`.
+        /// A plugin failed that had served the session before another took over. The levels are those of
+        /// `session_ended`.
         Failed(
             "process_failed", INFO | WARN | ERROR, "whelk::observe::session_summary", "plugin failed on the way"
         ) {

@@ -101,7 +101,7 @@ whelk_runtime::events! {
             status: u8,
             reason: &'a str,
         }
-        /// Some thread panicked. What that meant is told by whoever caught it.
+        /// A thread or task panicked. Another event tells the consequence, such as `connection_panicked`.
         Panicked("server_panicked", ERROR, "whelk::observe::logging", "panic") {
             place: &'a str,
             thread: Option<&'a str>,

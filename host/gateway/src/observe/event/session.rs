@@ -17,8 +17,8 @@ whelk_runtime::events! {
             plugin: &'a str,
             generation: u32,
         }
-        /// A session is over. `WARN` after a failure, `ERROR` after one of the host; `INFO` also after a failure of a
-        /// tenant that has had more of them than `tenant_failure_rate`, and then in short.
+        /// A session is over. The level is `WARN` after a failure and `ERROR` after a failure of the host. Failures of
+        /// a tenant beyond `tenant_failure_rate` are logged in short and at `INFO`, like an orderly end.
         Ended("session_ended", INFO | WARN | ERROR, "whelk::observe::session_summary", "session ended") {
             connection: u64,
             channel: u32,
