@@ -149,9 +149,9 @@ impl ConnectionTable {
         true
     }
 
-    /// Ends one session of a connection, by its [`number`](SessionInfo::number), and leaves the others alone: the client
-    /// gets this reason, at most 255 bytes of it, on stderr and as the message of exit-signal HUP. RFC 4254 §6.10. False
-    /// if there is no such session, or it is ending.
+    /// Ends one session of a connection, by its [`number`](SessionInfo::number), and leaves the others alone: the
+    /// client gets this reason, at most 255 bytes of it, on stderr and as the message of exit-signal HUP.
+    /// RFC 4254 §6.10. False if there is no such session, or it is ending.
     #[must_use]
     pub fn end_session(&self, connection: u64, number: u64, reason: &str) -> bool {
         let Some(row) = self.row(connection) else { return false };

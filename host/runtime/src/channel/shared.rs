@@ -195,8 +195,8 @@ impl Shared {
         self.update_inbound(|inbound| inbound.retire(notice));
     }
 
-    /// Ends the session as [`retire`](Self::retire) does, because an operator wants it. False if it is ending already or
-    /// has exited; then nothing changes.
+    /// Ends the session as [`retire`](Self::retire) does, because an operator wants it. False if it is ending already
+    /// or has exited; then nothing changes.
     pub(super) fn end_by_operator(&self, notice: &Arc<str>) -> bool {
         let mut ends = false;
         self.update_inbound(|inbound| ends = inbound.end_by_operator(notice));
