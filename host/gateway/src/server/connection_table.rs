@@ -1,7 +1,7 @@
 //! The table of live connections and their sessions: what an operator lists, and how one of them is ended from outside.
 //!
-//! A row is there from the moment a connection is served until its task is over, whatever ends it: [`Registration`] and
-//! [`SessionRegistration`] remove their rows when they are dropped. The task of a connection writes its row; anybody
+//! A row is there from the moment a connection is served until its task is over, whatever ends it: `Registration` and
+//! `SessionRegistration` remove their rows when they are dropped. The task of a connection writes its row; anybody
 //! may take a [`snapshot`](ConnectionTable::snapshot), or ask for an end.
 //!
 //! Rows cost the path of a byte nothing but an addition to a counter that only one task writes. Everything else is
