@@ -38,7 +38,7 @@ pub struct Description {
 
 /// Declares an enum of events.
 ///
-/// ```ignore
+/// ```text
 /// events! {
 ///     /// What they have in common.
 ///     pub enum DiskEvent<'a> {
