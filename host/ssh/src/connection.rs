@@ -423,7 +423,7 @@ pub enum ServerQuestion<'a> {
     Sign(SignatureRequest<'a>),
     /// Decide whether this credential authenticates this user: [`Server::decide`].
     Attempt(auth::server::Attempt<'a>),
-    /// A packet has begun that exceeds the limit before login by so many bytes. Reserve their memory:
+    /// A packet has begun that exceeds the limit before login by this many bytes. Reserve memory for them, then call
     /// [`Server::grant_large_packet`].
     LargePacket(usize),
 }

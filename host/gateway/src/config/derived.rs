@@ -23,8 +23,8 @@ pub(crate) fn engine_settings(limits: &Limits) -> EngineSettings {
 /// What the server needs beside its plugins and connections, bytes.
 const SERVER_MEMORY: u64 = 64 << 20;
 
-/// The memory of all plugins together, where the machine or the control group gives so much: see `memory_total` in the
-/// table of limits.
+/// The memory of all plugins together, for a machine or a control group with this much memory, if that is known: see
+/// `memory_total` in the table of limits.
 pub(crate) fn memory_total(limits: &Limits, machine: Option<u64>) -> usize {
     if limits.plugins.memory_total > 0 {
         return limits.plugins.memory_total;

@@ -1,5 +1,5 @@
-//! What the operator is told of a session that has ended: how, why, and what it took; of failures so much as their
-//! tenant may be told of.
+//! The log line of a session that has ended: how, why and what it used. A failure is described as fully as its tenant's
+//! `tenant_failure_rate` allows.
 
 use tracing::Level;
 use whelk_runtime::{Ending, Error, Exit, ProcessReport, Report, Telling, Tenant};

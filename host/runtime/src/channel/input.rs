@@ -23,8 +23,8 @@ const VARIABLES: usize = 1024;
 const WEIGHT: usize = 1 << 20;
 /// Most signals that may wait, caught ones included.
 const SIGNALS: usize = 16;
-/// Most runs of data that may wait. Only extended data that changes its kind all the time makes so many; no client does
-/// that.
+/// Most runs of data that may wait. Only a client that changes the type of its extended data all the time reaches this
+/// limit, and none does.
 const RUNS: usize = 1024;
 /// Most answers to our own requests that may wait.
 const ANSWERS: usize = 64;

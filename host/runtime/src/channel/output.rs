@@ -70,7 +70,7 @@ pub enum Drained {
 #[derive(Debug)]
 pub(crate) enum Message {
     Opened(OpenReply),
-    /// The same answer to so many requests in a row.
+    /// The same answer to several requests in a row.
     Reply {
         success: bool,
         times: u32,

@@ -19,7 +19,7 @@ use crate::limits::rate::TokenBucket;
 use crate::limits::throttle::Throttle;
 use crate::limits::{Limits, count};
 
-/// Of failures, so many seconds' worth may be told at once.
+/// The burst of logged failures: this many seconds of `tenant_failure_rate`.
 const FAILURES: u64 = 5;
 /// A limit that was not met for this long is logged again when it is met.
 const QUIET: Duration = Duration::from_secs(60);
@@ -130,7 +130,7 @@ impl Budget {
         }
     }
 
-    /// Who of its guests may run, on an engine with so many workers.
+    /// The run permits of the tenant's guests, on an engine with `workers` threads.
     pub(crate) fn permits(&self, workers: usize) -> &Permits {
         self.permits.get_or_init(|| Permits::new(workers))
     }
@@ -165,7 +165,7 @@ impl Budget {
     }
 }
 
-/// A number of things of which there may be only so many.
+/// A counted quantity with a maximum.
 #[derive(Debug)]
 pub(crate) struct Account {
     most: usize,

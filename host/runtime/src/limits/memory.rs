@@ -88,7 +88,7 @@ impl Memory {
         self.refused = Some(Limit::AllMemory);
     }
 
-    /// A table wants to grow from so many elements to so many.
+    /// Allows a table to grow from `current` to `desired` elements, or refuses.
     pub(crate) fn grow_table(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> Result<(), Limit> {
         if desired > self.table_elements || maximum.is_some_and(|maximum| desired > maximum) {
             return self.refuse(Limit::Memory);

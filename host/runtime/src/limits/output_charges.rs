@@ -51,12 +51,13 @@ impl OutputCharges {
         [(&self.user, Total::UserOutput), (&self.tenant.output, Total::Output), (&self.all.output, Total::AllOutput)]
     }
 
-    /// At most so many bytes: as many as there can ever be at once.
+    /// `bytes`, or the smallest size of the accounts if that is less: more can never be free at once.
     fn piece(&self, bytes: usize) -> usize {
         self.accounts().into_iter().map(|(account, _)| account.most()).fold(bytes, usize::min)
     }
 
-    /// Room for so many bytes, or for fewer if there can never be as much. The error is whose limit was met.
+    /// Reserves room for `bytes`, or for fewer if an account can never hold as many. The error is the account that is
+    /// full.
     pub(crate) fn space(&self, bytes: usize) -> Result<Space<'_>, Total> {
         let bytes = self.piece(bytes);
         let [user, tenant, all] = self.accounts().map(|(account, total)| account.space(bytes).ok_or(total));

@@ -163,8 +163,8 @@ pub struct Limits {
         /// Those that take longer than a second move to separate slots, of the same number, so that they delay no
         /// others.
         Server compile_jobs: Count = 1, 1 => 64, "W34, W39";
-        /// Compiled code kept in the state folder for the next start: so much of the operator's plugins, and as much of
-        /// tenants' own.
+        /// Compiled code kept in the state folder for the next start: this much of the operator's plugins, and as much
+        /// again of the tenants' own.
         Server cache_bytes: Bytes = GIB, 0 => 256 * GIB, "W37";
         /// A file must not have changed for this long before it is loaded, unless it never stops changing.
         Server reload_settle: Time = ms(200), ms(10) => s(10), "W38";

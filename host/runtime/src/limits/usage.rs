@@ -85,7 +85,7 @@ impl SessionUsage {
 
 #[cfg(test)]
 impl ProcessUsage {
-    /// Of a session that may use so many milliseconds in each second, and so many at once.
+    /// Of a session that may use `share` ms of processor time in each second, and `burst` ms without a pause.
     pub(crate) fn bounded(share: u64, burst: u64) -> Self {
         Self::of(&Arc::new(SessionUsage::bounded(share, burst)))
     }

@@ -1,5 +1,5 @@
-//! Whether a version of a plugin starts, and for whom: the pure part of rolling back. Time comes in, decisions go out;
-//! `health/trial.rs` chooses the version of a session.
+//! Whether new sessions of a user or tenant get a version of a plugin that has crashed: the pure part of rolling back.
+//! Time comes in, decisions go out; `health/trial.rs` chooses the version of a session.
 //!
 //! Decided 2026-11-21: what counts is a crash or a limit within the first seconds of a session, up to the return of the
 //! function that starts it (`shell`, `exec`, `subsystem`). What fails later, such as a tenant over its memory after an
@@ -8,7 +8,7 @@
 //!
 //! Decided 2026-11-21: nobody's crashes are another tenant's affair, since a client may send what makes a plugin crash.
 //! There are two breakers for each version, and neither is shared by two tenants. The *user's* counts every crash of
-//! that user. The *tenant's* counts users, not crashes: so many different ones in a row, and none for whom the version
+//! that user. The *tenant's* counts users, not crashes: different users in a row, without one for whom the version
 //! starts. One user alone opens only their own. Refused: one breaker for everybody, with which any account could take
 //! an operator's plugin away from all others.
 //!

@@ -55,8 +55,8 @@ impl InstanceLimits {
 }
 
 impl Requirements {
-    /// Whether an instance may take so much. The reason names each limit that is exceeded, its value and what is
-    /// needed.
+    /// Checks the requirements against the limits of an instance. The error names each limit that is exceeded, its
+    /// value and what is needed.
     pub(crate) fn check(self, limits: InstanceLimits) -> Result<(), String> {
         let counts = [
             (self.core_instances, limits.core_instances, "core module instances", "core_instances"),
