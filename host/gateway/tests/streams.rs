@@ -141,6 +141,13 @@ impl PipeClient {
         assert!(echoed == data, "{} bytes that differ", data.len());
     }
 
+    /// Sends EOF, on which the plugin exits, and expects its exit status and the close of the channel.
+    async fn end_shell(&mut self, channel: ChannelId) {
+        self.client.send_eof(channel);
+        assert_eq!(self.next().await.unwrap(), Told::ExitStatus(0));
+        assert_eq!(self.next().await.unwrap(), Told::Closed(channel));
+    }
+
     /// Reads until the other end closes, and expects a DISCONNECT of a server that stops.
     async fn expect_disconnect(&mut self) {
         let mut rest = Vec::new();
@@ -198,9 +205,7 @@ async fn a_login_and_a_session_run_over_a_pipe_in_memory() {
             let data: Vec<u8> = (0..size).map(|index| (index % 251) as u8).collect();
             client.echo(channel, &data).await;
         }
-        client.client.send_eof(channel);
-        assert_eq!(client.next().await.unwrap(), Told::ExitStatus(0));
-        assert_eq!(client.next().await.unwrap(), Told::Closed(channel));
+        client.end_shell(channel).await;
         // The client hangs up by dropping its end, and the connection ends: `serve` waits for that.
     })
     .await;
@@ -211,9 +216,7 @@ async fn a_stop_of_the_server_ends_a_connection_over_a_pipe_with_disconnect() {
     serve(async |mut client, stopper| {
         let channel = client.shell().await;
         client.echo(channel, b"hello").await;
-        client.client.send_eof(channel);
-        assert_eq!(client.next().await.unwrap(), Told::ExitStatus(0));
-        assert_eq!(client.next().await.unwrap(), Told::Closed(channel));
+        client.end_shell(channel).await;
         stopper.stop();
         client.expect_disconnect().await;
     })
@@ -227,9 +230,7 @@ async fn a_stream_that_buffers_is_flushed_before_each_wait_and_before_the_end() 
         for size in [1, 100, 16_000] {
             client.echo(channel, &vec![b'x'; size]).await;
         }
-        client.client.send_eof(channel);
-        assert_eq!(client.next().await.unwrap(), Told::ExitStatus(0));
-        assert_eq!(client.next().await.unwrap(), Told::Closed(channel));
+        client.end_shell(channel).await;
         stopper.stop();
         client.expect_disconnect().await;
     })

@@ -132,6 +132,11 @@ impl Bridge {
 
     /// The user's name for the log, or nothing before login.
     fn user_name(&self) -> &str {
-        self.user.as_ref().map_or("", |user| user.identity.user.as_str())
+        name_of(self.user.as_ref())
     }
+}
+
+/// The user's name for the log, or nothing before login.
+fn name_of(user: Option<&Arc<SessionUser>>) -> &str {
+    user.map_or("", |user| user.identity.user.as_str())
 }

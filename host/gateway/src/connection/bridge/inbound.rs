@@ -8,7 +8,7 @@ use whelk_ssh::mux::{self, Decline, OpenFailure};
 
 use super::request::{Rejection, to_event};
 use super::session::{self, OpenRefusal};
-use super::{Bridge, Channel, RefusedChannel};
+use super::{Bridge, Channel, RefusedChannel, name_of};
 use crate::observe::escape::escape;
 use crate::observe::event::{ConnectionEvent, SessionEvent, emit};
 use crate::observe::refusals;
@@ -92,7 +92,7 @@ impl Bridge {
 
     /// Does not open a channel: the client is told in this turn, the operator in the log.
     fn refuse(&mut self, channel: ChannelId, kind: &[u8], failure: OpenFailure, text: String) {
-        let user = self.user.as_ref().map_or("", |user| user.identity.user.as_str());
+        let user = name_of(self.user.as_ref());
         let (connection, number, detail) = (self.connection_id, Some(channel.0), &b""[..]);
         let line = refusals::Line { connection, channel: number, user, what: kind, detail, reason: &text };
         self.refusal_log.tell(&line);
@@ -102,7 +102,7 @@ impl Bridge {
     /// CHANNEL_REQUEST: tells the plugin, or refuses the request without asking it. RFC 4254 §5.4.
     fn request(&mut self, channel: ChannelId, request: &Request<'_>, decline: Decline<'_>) {
         let (connection, number) = (self.connection_id, channel.0);
-        let user = self.user.as_ref().map_or("", |user| user.identity.user.as_str());
+        let user = name_of(self.user.as_ref());
         let Some(Channel::Session(session)) = self.channels.get_mut(channel) else { return };
         let event = to_event(request, &mut session.requests);
         if let Some(kind) = event.as_ref().ok().and_then(start_kind) {
@@ -142,7 +142,7 @@ impl Bridge {
 
     /// The mux has refused something without asking: a line in the log.
     fn log_refused(&mut self, what: mux::Refused, name: &[u8], reason: &str) {
-        let user = self.user.as_ref().map_or("", |user| user.identity.user.as_str());
+        let user = name_of(self.user.as_ref());
         let channel = refusals::channel_of(what);
         let line = refusals::Line { connection: self.connection_id, channel, user, what: name, detail: b"", reason };
         match channel.and_then(|channel| self.channels.get_mut(ChannelId(channel))) {

@@ -1,4 +1,4 @@
-//! A channel of kind `session` (RFC 4254 §6.1): its ends of the pipes to a session of a plugin, and how it is opened.
+//! A channel of kind `session` (RFC 4254 §6.1): its half of the pipes to a session of a plugin, and how it is opened.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::server::drain::ShutdownPhase;
 use crate::server::gateway::Gateway;
 use crate::tenant::UserPermit;
 
-/// The connection's side of one session.
+/// The connection's half of one session.
 pub(super) struct SessionChannel {
     pub(super) inbox: Inbox,
     pub(super) outbox: Outbox,
@@ -101,46 +101,46 @@ pub(super) fn open(
     wake: Wake,
 ) -> SessionChannel {
     let limits = gateway.limits_of(&user.identity);
-    let (inbox, outbox, side) = session_pipes(limits.output, wake);
-    side.keep(permit);
+    let (inbox, outbox, half) = session_pipes(limits.output, wake);
+    half.keep(permit);
     let registration = row.add_session(channel.0, inbox.handle());
-    start(gateway, row.connection(), channel, user, side);
+    start(gateway, row.connection(), channel, user, half);
     let requests = RequestLimits::new(limits, gateway.environment_names());
     SessionChannel { inbox, outbox, requests, refusal_log: Refusals::default(), registration }
 }
 
 /// Starts the task of a session, which says through the pipes whether the channel is opened.
-fn start(gateway: &Arc<Gateway>, connection: u64, channel: ChannelId, user: &Arc<SessionUser>, side: SessionHalf) {
+fn start(gateway: &Arc<Gateway>, connection: u64, channel: ChannelId, user: &Arc<SessionUser>, half: SessionHalf) {
     let (gateway, user) = (Arc::clone(gateway), Arc::clone(user));
-    tokio::spawn(async move { run(&gateway, connection, channel, &user, side).await });
+    tokio::spawn(async move { run(&gateway, connection, channel, &user, half).await });
 }
 
 /// The task of a session: finds the plugin and runs it to its end.
-async fn run(gateway: &Gateway, connection: u64, channel: ChannelId, user: &SessionUser, side: SessionHalf) {
+async fn run(gateway: &Gateway, connection: u64, channel: ChannelId, user: &SessionUser, half: SessionHalf) {
     let Identity { tenant: name, plugin, .. } = &user.identity;
     let found = tokio::select! {
         found = gateway.tenants().settled(name, plugin) => found,
-        // The client has gone. The drop of `side` says that the channel is not opened.
-        () = side.until_ended() => return,
+        // The client has gone. The drop of `half` says that the channel is not opened.
+        () = half.until_ended() => return,
     };
     if let Some(words) = found.try_again(plugin) {
         let (tenant, plugin) = (escape(name.as_bytes()), escape(plugin.as_bytes()));
         emit(SessionEvent::NotReady { connection, channel: channel.0, tenant, plugin, reason: &words });
-        notice(side, &format!("{words}\r\n"), Exit::Status(1)).await;
+        notice(half, &format!("{words}\r\n"), Exit::Status(1)).await;
         return;
     }
     let tenant = gateway.tenants().find(name).await;
     let Some((tenant, plugin)) = tenant.zip(found.found()) else {
         let (tenant, plugin) = (escape(name.as_bytes()), escape(plugin.as_bytes()));
         emit(SessionEvent::WithoutPlugin { connection, channel: channel.0, tenant, plugin });
-        notice(side, &gateway.no_such_plugin(), Exit::Status(1)).await;
+        notice(half, &gateway.no_such_plugin(), Exit::Status(1)).await;
         return;
     };
     let (name, shown, generation) = (plugin.name(), escape(name.as_bytes()), plugin.generation());
     let channel = channel.0;
     emit(SessionEvent::Opened { connection, channel, tenant: shown, plugin: name, generation });
     let (shared, plugins) = (Arc::clone(tenant.shared()), tenant as Arc<dyn Plugins>);
-    let report = plugin.session(user.facts.on_channel(channel), &shared, &plugins, side).await;
+    let report = plugin.session(user.facts.on_channel(channel), &shared, &plugins, half).await;
     SessionSummary { connection, channel, tenant: &shared }.write(&report);
 }
 
@@ -157,8 +157,8 @@ mod tests {
     async fn a_client_that_goes_while_it_waits_for_its_plugin_leaves_no_task_behind() {
         let (_folder, gateway) = unlisted();
         let user = user();
-        let (inbox, _outbox, side) = session_pipes(1 << 10, Arc::new(|| ()));
-        let mut session = std::pin::pin!(run(&gateway, 1, ChannelId(0), &user, side));
+        let (inbox, _outbox, half) = session_pipes(1 << 10, Arc::new(|| ()));
+        let mut session = std::pin::pin!(run(&gateway, 1, ChannelId(0), &user, half));
         let second = Duration::from_secs(1);
         assert!(timeout(second, &mut session).await.is_err(), "it waits for the plugin");
         drop(inbox);
