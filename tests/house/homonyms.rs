@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Types of one name in several modules of a crate: the crate's root file, the name, and why that confuses nobody.
 const HOMONYMS: &[(&str, &str, &str)] = &[
+    ("host/ssh/src/lib.rs", "CtrKey", "one type: the features select which provider compiles"),
     ("host/ssh/src/lib.rs", "Event", "the events of a layer, always written with it: `mux::Event`"),
     ("host/ssh/src/lib.rs", "KemKey", "one type: the features select which provider compiles"),
     ("host/ssh/src/lib.rs", "Settings", "the settings of a layer, always written with it: `mux::Settings`"),

@@ -7,7 +7,7 @@ use std::hint::black_box;
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use whelk_ssh::crypto::agreement::Agreement;
-use whelk_ssh::crypto::cipher::{Cipher, Opener, Sealer};
+use whelk_ssh::crypto::cipher::{Opener, Sealer, Suite, SuiteKeys};
 use whelk_ssh::crypto::key::HostKey;
 use whelk_ssh::crypto::random::{Random, SystemRandom};
 
@@ -15,24 +15,28 @@ use whelk_ssh::crypto::random::{Random, SystemRandom};
 const SIZES: [usize; 2] = [64, 32 * 1024];
 
 fn packets(c: &mut Criterion) {
-    for cipher in Cipher::ALL {
+    for suite in Suite::all() {
+        let cipher = suite.cipher();
         let (key, iv) = (vec![1; cipher.key_len()], vec![2; cipher.iv_len()]);
-        let mut group = c.benchmark_group(cipher.name());
+        let mac = vec![3; suite.mac_key_len()];
+        let keys = SuiteKeys { cipher: &key, iv: &iv, mac: &mac };
+        let mac = suite.mac().map(|mac| format!("+{}", mac.name())).unwrap_or_default();
+        let mut group = c.benchmark_group(format!("{}{mac}", cipher.name()));
         for size in SIZES {
             group.throughput(Throughput::Bytes(size as u64));
             group.bench_function(BenchmarkId::new("seal", size), |b| {
-                let mut sealer = Sealer::new(cipher, &key, &iv).expect("lengths are the cipher's own");
-                let (mut frame, mut tag) = (vec![0; size], [0; 16]);
+                let mut sealer = Sealer::new(suite, &keys).expect("lengths are the suite's own");
+                let (mut frame, mut tag) = (vec![0; size], vec![0; sealer.tag_len()]);
                 b.iter(|| sealer.seal(3, black_box(&mut frame), &mut tag));
             });
             group.bench_function(BenchmarkId::new("open", size), |b| {
-                let mut sealer = Sealer::new(cipher, &key, &iv).expect("lengths are the cipher's own");
-                let (mut frame, mut tag) = (vec![0; size], [0; 16]);
+                let mut sealer = Sealer::new(suite, &keys).expect("lengths are the suite's own");
+                let (mut frame, mut tag) = (vec![0; size], vec![0; sealer.tag_len()]);
                 sealer.seal(3, &mut frame, &mut tag).expect("the first packet of a key");
                 frame.extend_from_slice(&tag);
                 // The counter of GCM goes on, so each round has a fresh opener; its key set-up is not measured.
                 b.iter_batched_ref(
-                    || (Opener::new(cipher, &key, &iv).expect("lengths are the cipher's own"), frame.clone()),
+                    || (Opener::new(suite, &keys).expect("lengths are the suite's own"), frame.clone()),
                     |(opener, frame)| opener.open(3, black_box(frame)).expect("it was sealed above"),
                     BatchSize::SmallInput,
                 );

@@ -3,7 +3,8 @@
 //! Markers such as `kex-strict-s-v00@openssh.com` stand in the list of key exchange algorithms but are never chosen.
 
 use crate::crypto::agreement::{self, Agreement};
-use crate::crypto::cipher::Cipher;
+use crate::crypto::cipher::{Cipher, Suite};
+use crate::crypto::mac::Mac;
 use crate::error::Error;
 use crate::message::Role;
 use crate::message::kex::KexMessage;
@@ -16,20 +17,17 @@ pub const STRICT_SERVER: &str = "kex-strict-s-v00@openssh.com";
 /// The client understands EXT_INFO. RFC 8308 §2.1.
 pub const EXT_INFO_CLIENT: &str = "ext-info-c";
 
-/// The MAC names that we offer. All our ciphers are AEADs, so none of these is ever used (RFC 5647 §5.1); some clients
-/// reject an empty list.
-const MACS: &str = "hmac-sha2-256-etm@openssh.com,hmac-sha2-512-etm@openssh.com";
-
 /// What we offer, best first. The constructors refuse unknown names.
 #[derive(Clone, Debug)]
 pub struct Preferences {
     kex: Vec<(&'static str, Agreement)>,
     ciphers: Vec<Cipher>,
+    macs: Vec<Mac>,
 }
 
 impl Default for Preferences {
     fn default() -> Preferences {
-        Preferences { kex: agreement::ALL.to_vec(), ciphers: Cipher::ALL.to_vec() }
+        Preferences { kex: agreement::ALL.to_vec(), ciphers: Cipher::ALL.to_vec(), macs: Mac::ALL.to_vec() }
     }
 }
 
@@ -47,6 +45,13 @@ impl Preferences {
         Ok(self)
     }
 
+    /// Keeps only the named MACs, in the given order. They are used with ciphers that are not AEADs only, but some
+    /// clients reject an empty list. The error is the unknown name.
+    pub fn with_macs<'n>(mut self, names: &[&'n str]) -> Result<Preferences, &'n str> {
+        self.macs = names.iter().map(|name| Mac::from_name(name).ok_or(*name)).collect::<Result<_, _>>()?;
+        Ok(self)
+    }
+
     /// The names of the key exchanges.
     pub fn kex_names(&self) -> Vec<&'static str> {
         self.kex.iter().map(|(name, _)| *name).collect()
@@ -55,6 +60,11 @@ impl Preferences {
     /// The names of the ciphers.
     pub fn cipher_names(&self) -> Vec<&'static str> {
         self.ciphers.iter().map(|cipher| cipher.name()).collect()
+    }
+
+    /// The names of the MACs.
+    pub fn mac_names(&self) -> Vec<&'static str> {
+        self.macs.iter().map(|mac| mac.name()).collect()
     }
 
     /// Our lists as a KEXINIT holds them, with the host key signatures that we can make or verify. The markers stand
@@ -66,7 +76,12 @@ impl Preferences {
             Role::Server => kex.push(STRICT_SERVER),
             Role::Client => kex.extend([EXT_INFO_CLIENT, STRICT_CLIENT]),
         }
-        Offer { kex: kex.join(","), host_keys: host_keys.join(","), ciphers: self.cipher_names().join(",") }
+        Offer {
+            kex: kex.join(","),
+            host_keys: host_keys.join(","),
+            ciphers: self.cipher_names().join(","),
+            macs: self.mac_names().join(","),
+        }
     }
 }
 
@@ -76,13 +91,14 @@ pub struct Offer {
     kex: String,
     host_keys: String,
     ciphers: String,
+    macs: String,
 }
 
 impl Offer {
     /// The message that makes the offer.
     pub fn message(&self, cookie: [u8; 16]) -> KexMessage<'_> {
         let (ciphers, none) = (NameList::new(&self.ciphers), NameList::new("none"));
-        let (macs, empty) = (NameList::new(MACS), NameList::new(""));
+        let (macs, empty) = (NameList::new(&self.macs), NameList::new(""));
         KexMessage::KexInit {
             cookie,
             kex: NameList::new(&self.kex),
@@ -114,6 +130,10 @@ pub struct Negotiated {
     pub cipher_to_server: Cipher,
     /// From server to client.
     pub cipher_to_client: Cipher,
+    /// From client to server, if the cipher needs one.
+    pub mac_to_server: Option<Mac>,
+    /// From server to client, if the cipher needs one.
+    pub mac_to_client: Option<Mac>,
     /// The peer promises strict key exchange. Meaningful in the first exchange only.
     pub strict: bool,
     /// The peer understands EXT_INFO. Meaningful in the first exchange only.
@@ -122,8 +142,19 @@ pub struct Negotiated {
     pub drop_guess: bool,
 }
 
-/// The lists of the peer's KEXINIT that matter. Languages are ignored, and so are MACs, because every cipher is an
-/// AEAD.
+impl Negotiated {
+    /// The protection of packets from client to server.
+    pub(crate) fn suite_to_server(&self) -> Option<Suite> {
+        Suite::new(self.cipher_to_server, self.mac_to_server)
+    }
+
+    /// The protection of packets from server to client.
+    pub(crate) fn suite_to_client(&self) -> Option<Suite> {
+        Suite::new(self.cipher_to_client, self.mac_to_client)
+    }
+}
+
+/// The lists of the peer's KEXINIT that matter. Languages are ignored.
 #[derive(Clone, Copy, Debug)]
 pub struct PeerLists<'a> {
     /// Methods of key exchange, and markers.
@@ -134,6 +165,10 @@ pub struct PeerLists<'a> {
     pub cipher_to_server: NameList<'a>,
     /// Ciphers from server to client.
     pub cipher_to_client: NameList<'a>,
+    /// MACs from client to server. Not looked at when the cipher needs none.
+    pub mac_to_server: NameList<'a>,
+    /// MACs from server to client. Not looked at when the cipher needs none.
+    pub mac_to_client: NameList<'a>,
     /// Compression from client to server.
     pub compression_to_server: NameList<'a>,
     /// Compression from server to client.
@@ -159,6 +194,12 @@ pub fn negotiate(
     let cipher = |list, direction| choose(role, direction, &ours.ciphers, |cipher| cipher.name(), list);
     let cipher_to_server = cipher(theirs.cipher_to_server, "cipher to server")?;
     let cipher_to_client = cipher(theirs.cipher_to_client, "cipher to client")?;
+    let mac = |cipher: Cipher, list, direction| {
+        let chosen = || choose(role, direction, &ours.macs, |mac| mac.name(), list);
+        cipher.needs_mac().then(chosen).transpose()
+    };
+    let mac_to_server = mac(cipher_to_server, theirs.mac_to_server, "MAC to server")?;
+    let mac_to_client = mac(cipher_to_client, theirs.mac_to_client, "MAC to client")?;
     choose(role, "compression to server", &["none"], |name| name, theirs.compression_to_server)?;
     choose(role, "compression to client", &["none"], |name| name, theirs.compression_to_client)?;
     // A guess is right when the first names of both sides agree, whether or not we know the peer's. RFC 4253 §7.
@@ -175,6 +216,8 @@ pub fn negotiate(
         host_key,
         cipher_to_server,
         cipher_to_client,
+        mac_to_server,
+        mac_to_client,
         strict: theirs.kex.contains(peer_marker),
         ext_info: role == Role::Server && theirs.kex.contains(EXT_INFO_CLIENT),
         drop_guess: theirs.first_packet_follows && !guessed,
@@ -210,6 +253,8 @@ mod tests {
             host_key: NameList::new(host_key),
             cipher_to_server: NameList::new(&ciphers),
             cipher_to_client: NameList::new("aes128-gcm@openssh.com"),
+            mac_to_server: NameList::new("none"),
+            mac_to_client: NameList::new(""),
             compression_to_server: NameList::new("none"),
             compression_to_client: NameList::new("none"),
             first_packet_follows: follows,
@@ -224,6 +269,39 @@ mod tests {
         assert_eq!(chosen.cipher_to_server, Cipher::ALL[0]);
         assert_eq!(chosen.cipher_to_client, Cipher::Aes128Gcm);
         assert!(!chosen.strict && !chosen.ext_info && !chosen.drop_guess);
+    }
+
+    fn with_macs(ciphers: (&str, &str), macs: (&str, &str)) -> Result<Negotiated, Error> {
+        let theirs = PeerLists {
+            kex: NameList::new("curve25519-sha256"),
+            host_key: NameList::new("ssh-ed25519"),
+            cipher_to_server: NameList::new(ciphers.0),
+            cipher_to_client: NameList::new(ciphers.1),
+            mac_to_server: NameList::new(macs.0),
+            mac_to_client: NameList::new(macs.1),
+            compression_to_server: NameList::new("none"),
+            compression_to_client: NameList::new("none"),
+            first_packet_follows: false,
+        };
+        negotiate(Role::Server, &Preferences::default(), &["ssh-ed25519"], &theirs)
+    }
+
+    #[test]
+    fn a_mac_is_chosen_for_each_direction_whose_cipher_needs_one() {
+        let both = ("hmac-md5,hmac-sha2-512", "hmac-sha2-256-etm@openssh.com");
+        let chosen = with_macs(("aes128-ctr", "aes256-ctr"), both).unwrap();
+        assert_eq!(chosen.suite_to_server(), Suite::new(Cipher::Aes128Ctr, Some(Mac::HmacSha512)));
+        assert_eq!(chosen.suite_to_client(), Suite::new(Cipher::Aes256Ctr, Some(Mac::HmacSha256Etm)));
+
+        let chosen = with_macs(("aes128-gcm@openssh.com", "aes192-ctr"), ("hmac-md5", "hmac-sha2-256")).unwrap();
+        assert_eq!((chosen.mac_to_server, chosen.mac_to_client), (None, Some(Mac::HmacSha256)));
+
+        let refused = |macs| with_macs(("aes128-ctr", "aes128-ctr"), macs).unwrap_err();
+        for macs in [("hmac-md5", "hmac-sha2-256"), ("", "hmac-sha2-256"), ("none", "hmac-sha2-256")] {
+            assert!(matches!(refused(macs), Error::Incompatible { kind: "MAC to server", .. }));
+        }
+        let error = refused(("hmac-sha2-256", "hmac-sha1,umac-64@openssh.com"));
+        assert!(matches!(error, Error::Incompatible { kind: "MAC to client", .. }), "{error}");
     }
 
     /// K6.
@@ -254,6 +332,8 @@ mod tests {
             host_key: name("rsa-sha2-512,ssh-ed25519"),
             cipher_to_server: name("aes128-gcm@openssh.com"),
             cipher_to_client: name("aes128-gcm@openssh.com"),
+            mac_to_server: name(""),
+            mac_to_client: name(""),
             compression_to_server: name("none"),
             compression_to_client: name("none"),
             first_packet_follows: false,
@@ -269,6 +349,9 @@ mod tests {
     #[test]
     fn an_unknown_name_is_refused() {
         assert_eq!(Preferences::default().with_ciphers(&["aes256-gcm@openssh.com", "rot13"]).err(), Some("rot13"));
+        assert_eq!(Preferences::default().with_macs(&["hmac-sha2-256", "hmac-sha1"]).err(), Some("hmac-sha1"));
+        let few = Preferences::default().with_macs(&["hmac-sha2-512", "hmac-sha2-256"]).unwrap();
+        assert_eq!(few.mac_names(), ["hmac-sha2-512", "hmac-sha2-256"]);
         assert_eq!(Preferences::default().with_kex(&["kex-strict-s-v00@openssh.com"]).err(), Some(STRICT_SERVER));
     }
 }

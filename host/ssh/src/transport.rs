@@ -512,8 +512,8 @@ impl Transport {
     /// Whether the keys have protected enough bytes or packets, or are old enough, to be changed. RFC 4253 §9.
     pub(crate) fn rekey_due(&self, now: Instant) -> bool {
         let policy = &self.settings.rekey;
-        let packets = policy.packets.min(MAX_PACKETS_PER_KEY);
-        let is_due = |traffic: packet::Traffic| traffic.bytes >= policy.bytes || traffic.packets >= packets;
+        let (bytes, packets) = (policy.bytes.min(MAX_BYTES_PER_KEY), policy.packets.min(MAX_PACKETS_PER_KEY));
+        let is_due = |traffic: packet::Traffic| traffic.bytes >= bytes || traffic.packets >= packets;
         let old = self.data_moved && now.saturating_duration_since(self.rekeyed) >= policy.time;
         is_due(self.incoming.traffic) || is_due(self.outgoing.traffic) || old
     }
@@ -588,6 +588,9 @@ const MAX_DISCONNECT_TEXT: usize = 1024;
 /// Most packets under one key, whatever the settings say: half of all sequence numbers. RFC 4344 §3.1.
 const MAX_PACKETS_PER_KEY: u64 = 1 << 31;
 
+/// Most bytes under one key, whatever the settings say: 2^32 blocks of AES. RFC 4344 §3.2.
+const MAX_BYTES_PER_KEY: u64 = (1 << 32) * 16;
+
 /// What a message of the transport means to the connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum TransportEvent<'p> {
@@ -629,6 +632,20 @@ mod tests {
         transport.incoming.traffic.packets = (1 << 31) - 1;
         assert!(!transport.rekey_due(now));
         transport.incoming.traffic.packets += 1;
+        assert!(transport.rekey_due(now));
+    }
+
+    /// RFC 4344 §3.2.
+    #[test]
+    fn keys_are_changed_after_2_to_the_32_blocks_whatever_the_settings_say() {
+        #[expect(clippy::disallowed_methods, reason = "a point to count from")]
+        let now = Instant::now();
+        let mut settings = Settings::new(Party::Client);
+        settings.rekey = RekeyPolicy { bytes: u64::MAX, packets: u64::MAX, ..RekeyPolicy::default() };
+        let mut transport = Transport::new(Arc::new(settings), Box::new(SystemRandom::new()), now);
+        transport.outgoing.traffic.bytes = (1 << 36) - 1;
+        assert!(!transport.rekey_due(now));
+        transport.outgoing.traffic.bytes += 1;
         assert!(transport.rekey_due(now));
     }
 }

@@ -8,6 +8,8 @@ use pair::{Pair, Setup, twice};
 use whelk_ssh::algorithm::Preferences;
 use whelk_ssh::auth::client::ClientCredential;
 use whelk_ssh::auth::server::Verdict;
+use whelk_ssh::crypto::cipher::Suite;
+use whelk_ssh::crypto::mac::Mac;
 use whelk_ssh::error::{Error, Reason, Stage};
 use whelk_ssh::message::mux::Stream;
 use whelk_ssh::phase::LoginStage;
@@ -16,6 +18,43 @@ use whelk_ssh::transport::RekeyPolicy;
 /// Enough for several packets and window adjustments, little enough to be carried byte by byte.
 fn sample(length: usize) -> Vec<u8> {
     (0..length).map(|index| (index * 7 + index / 251) as u8).collect()
+}
+
+/// Logs in, carries data both ways, and again after each side has changed keys.
+fn carries_a_session(setup: Setup) -> Pair {
+    let mut pair = setup.authenticated();
+    let channel = pair.open_session();
+    for round in 1..=3 {
+        pair.client_writes(channel, b"up");
+        pair.server_writes(channel, b"down");
+        assert_eq!(pair.received_by_server(channel), b"up".repeat(round));
+        assert_eq!(pair.received_by_client(channel), b"down".repeat(round));
+        if round % 2 == 1 {
+            pair.server.rekey();
+        } else {
+            pair.client.rekey();
+        }
+        pair.drive();
+    }
+    assert_eq!((&pair.server_error, &pair.client_error), (&None, &None));
+    assert_eq!(pair.server.exchanges(), 4);
+    pair
+}
+
+#[test]
+fn every_cipher_with_every_mac_carries_a_session() {
+    twice(|setup| {
+        for suite in Suite::all() {
+            let (cipher, macs) = (suite.cipher().name(), suite.mac().map_or("hmac-sha2-256", Mac::name));
+            let mut setup = setup.clone();
+            setup.client.preferences =
+                Preferences::default().with_ciphers(&[cipher]).unwrap().with_macs(&[macs]).unwrap();
+            let pair = carries_a_session(setup);
+            let agreed = pair.server.negotiated().unwrap();
+            assert_eq!((agreed.cipher_to_server, agreed.mac_to_server), (suite.cipher(), suite.mac()));
+            assert_eq!((agreed.cipher_to_client, agreed.mac_to_client), (suite.cipher(), suite.mac()));
+        }
+    });
 }
 
 #[test]
@@ -27,14 +66,9 @@ fn every_key_exchange_and_cipher_carries_a_session() {
                 let mut setup = setup.clone();
                 setup.client.preferences =
                     Preferences::default().with_kex(&[kex]).unwrap().with_ciphers(&[cipher]).unwrap();
-                let mut pair = setup.authenticated();
+                let pair = carries_a_session(setup);
                 let agreed = pair.server.negotiated().unwrap();
                 assert_eq!((agreed.kex, agreed.cipher_to_client.name()), (kex, cipher));
-                let channel = pair.open_session();
-                pair.client_writes(channel, b"up");
-                pair.server_writes(channel, b"down");
-                assert_eq!(pair.received_by_server(channel), b"up");
-                assert_eq!(pair.received_by_client(channel), b"down");
             }
         }
     });

@@ -1,9 +1,11 @@
-//! Packet protection: RFC 4253 §6 with the AEAD modes of OpenSSH, one file a cipher.
+//! Packet protection: RFC 4253 §6 with the AEAD modes of OpenSSH and with counter mode, one file a cipher.
 //!
-//! A [`Sealer`] and an [`Opener`] own the key of one direction and work in the caller's buffer: no copy, no allocation.
-//! Lengths, padding and sequence numbers are the transport's: nothing here parses a field.
+//! A [`Sealer`] and an [`Opener`] own the keys of one direction and work in the caller's buffer, without a copy or an
+//! allocation. What they need is a [`Suite`]: a cipher, and a MAC where the cipher authenticates nothing. Lengths,
+//! padding and sequence numbers are the transport's: nothing here parses a field.
 
 mod chacha20_poly1305;
+mod ctr;
 mod error;
 mod frame;
 mod gcm;
@@ -12,7 +14,9 @@ use std::fmt;
 
 pub use error::{BadKey, Exhausted, Forged};
 
-use frame::{LENGTH_LEN, PACKETS_PER_KEY, Properties};
+use super::mac::Mac;
+use ctr::Ctr;
+use frame::{Framing, LENGTH_LEN, PACKETS_PER_KEY, Properties};
 use gcm::Gcm;
 
 /// A cipher.
@@ -20,21 +24,37 @@ use gcm::Gcm;
 pub enum Cipher {
     /// ChaCha20 with Poly1305, the length encrypted under a key of its own.
     ChaCha20Poly1305,
-    /// AES-256 in Galois/Counter mode, the length in clear.
-    Aes256Gcm,
     /// AES-128 in Galois/Counter mode, the length in clear.
     Aes128Gcm,
+    /// AES-256 in Galois/Counter mode, the length in clear.
+    Aes256Gcm,
+    /// AES-128 in counter mode, with a MAC.
+    Aes128Ctr,
+    /// AES-192 in counter mode, with a MAC.
+    Aes192Ctr,
+    /// AES-256 in counter mode, with a MAC.
+    Aes256Ctr,
 }
 
 impl Cipher {
-    /// All ciphers.
-    pub const ALL: [Cipher; 3] = [Cipher::ChaCha20Poly1305, Cipher::Aes256Gcm, Cipher::Aes128Gcm];
+    /// All ciphers, best first, in the order of OpenSSH.
+    pub const ALL: [Cipher; 6] = [
+        Cipher::ChaCha20Poly1305,
+        Cipher::Aes128Gcm,
+        Cipher::Aes256Gcm,
+        Cipher::Aes128Ctr,
+        Cipher::Aes192Ctr,
+        Cipher::Aes256Ctr,
+    ];
 
     fn properties(self) -> &'static Properties {
         match self {
             Cipher::ChaCha20Poly1305 => &chacha20_poly1305::PROPERTIES,
-            Cipher::Aes256Gcm => &gcm::AES_256,
             Cipher::Aes128Gcm => &gcm::AES_128,
+            Cipher::Aes256Gcm => &gcm::AES_256,
+            Cipher::Aes128Ctr => &ctr::AES_128,
+            Cipher::Aes192Ctr => &ctr::AES_192,
+            Cipher::Aes256Ctr => &ctr::AES_256,
         }
     }
 
@@ -61,15 +81,76 @@ impl Cipher {
     pub fn iv_len(self) -> usize {
         self.properties().iv_len
     }
+
+    /// Whether the cipher needs a MAC. An AEAD needs none, and the MAC lists of a KEXINIT are then ignored (RFC 5647
+    /// §5.1, OpenSSH `PROTOCOL` §1.6).
+    #[must_use]
+    pub fn needs_mac(self) -> bool {
+        self.properties().needs_mac
+    }
+}
+
+/// How one direction is protected: a cipher, and a MAC if and only if the cipher needs one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Suite {
+    cipher: Cipher,
+    mac: Option<Mac>,
+}
+
+impl Suite {
+    /// The suite of `cipher`, with `mac` if the cipher needs one. `None` if it needs one and there is none.
+    #[must_use]
+    pub fn new(cipher: Cipher, mac: Option<Mac>) -> Option<Suite> {
+        match (cipher.needs_mac(), mac) {
+            (false, _) => Some(Suite { cipher, mac: None }),
+            (true, Some(_)) => Some(Suite { cipher, mac }),
+            (true, None) => None,
+        }
+    }
+
+    /// Every suite: each AEAD, and each other cipher with each MAC.
+    pub fn all() -> impl Iterator<Item = Suite> {
+        let macs = |cipher: Cipher| if cipher.needs_mac() { Mac::ALL.map(Some).to_vec() } else { vec![None] };
+        let suites = move |cipher| macs(cipher).into_iter().filter_map(move |mac| Suite::new(cipher, mac));
+        Cipher::ALL.into_iter().flat_map(suites)
+    }
+
+    /// The cipher.
+    #[must_use]
+    pub fn cipher(self) -> Cipher {
+        self.cipher
+    }
+
+    /// The MAC, if the cipher needs one.
+    #[must_use]
+    pub fn mac(self) -> Option<Mac> {
+        self.mac
+    }
+
+    /// Bytes of MAC key to derive (RFC 4253 §7.2, letters `E` and `F`). 0 without a MAC.
+    #[must_use]
+    pub fn mac_key_len(self) -> usize {
+        self.mac.map_or(0, Mac::key_len)
+    }
+}
+
+/// The derived keys of one direction. RFC 4253 §7.2.
+#[derive(Clone, Copy)]
+pub struct SuiteKeys<'k> {
+    /// The cipher's key, [`Cipher::key_len`] bytes.
+    pub cipher: &'k [u8],
+    /// The cipher's IV, [`Cipher::iv_len`] bytes.
+    pub iv: &'k [u8],
+    /// The MAC's key, [`Suite::mac_key_len`] bytes.
+    pub mac: &'k [u8],
 }
 
 /// Before the first NEWKEYS.
-const CLEAR: Properties =
-    Properties { name: "none", key_len: 0, iv_len: 0, block_len: 8, tag_len: 0, length_is_padded: true };
+const CLEAR: Framing = Framing { block_len: 8, tag_len: 0, length_is_padded: true, hides_length: false };
 
 /// Protects the packets that are sent.
 pub struct Sealer {
-    cipher: &'static Properties,
+    framing: Framing,
     key: SealingKey,
     /// Packets that may still be sealed under this key.
     left: u64,
@@ -79,45 +160,53 @@ enum SealingKey {
     Clear,
     ChaCha(chacha20_poly1305::SealingKey),
     Gcm(Gcm),
+    Ctr(Ctr),
 }
 
 impl Sealer {
     /// No protection: before the first NEWKEYS.
     #[must_use]
     pub fn clear() -> Sealer {
-        Sealer { cipher: &CLEAR, key: SealingKey::Clear, left: u64::MAX }
+        Sealer { framing: CLEAR, key: SealingKey::Clear, left: u64::MAX }
     }
 
-    /// Seals with `cipher`, from the next packet on.
+    /// Seals with `suite`, from the next packet on.
     ///
     /// # Errors
-    /// `key` or `iv` has not [`Cipher::key_len`] or [`Cipher::iv_len`] bytes.
-    pub fn new(cipher: Cipher, key: &[u8], iv: &[u8]) -> Result<Sealer, BadKey> {
-        check_lengths(cipher, key, iv)?;
-        let key = match cipher {
-            Cipher::ChaCha20Poly1305 => SealingKey::ChaCha(chacha20_poly1305::SealingKey::new(key)?),
-            Cipher::Aes256Gcm => SealingKey::Gcm(Gcm::aes_256(key, iv)?),
-            Cipher::Aes128Gcm => SealingKey::Gcm(Gcm::aes_128(key, iv)?),
+    /// One of the keys has not the length that the suite needs.
+    pub fn new(suite: Suite, keys: &SuiteKeys<'_>) -> Result<Sealer, BadKey> {
+        let cipher = suite.cipher.properties();
+        check_lengths(suite, keys)?;
+        let key = match suite.cipher {
+            Cipher::ChaCha20Poly1305 => SealingKey::ChaCha(chacha20_poly1305::SealingKey::new(keys.cipher)?),
+            Cipher::Aes256Gcm => SealingKey::Gcm(Gcm::aes_256(keys.cipher, keys.iv)?),
+            Cipher::Aes128Gcm => SealingKey::Gcm(Gcm::aes_128(keys.cipher, keys.iv)?),
+            Cipher::Aes128Ctr | Cipher::Aes192Ctr | Cipher::Aes256Ctr => SealingKey::Ctr(counter_mode(suite, keys)?),
         };
-        Ok(Sealer { cipher: cipher.properties(), key, left: PACKETS_PER_KEY })
+        let framing = match &key {
+            SealingKey::Ctr(key) => key.framing(),
+            SealingKey::Clear | SealingKey::ChaCha(_) | SealingKey::Gcm(_) => cipher.framing,
+        };
+        Ok(Sealer { framing, key, left: PACKETS_PER_KEY })
     }
 
-    /// Bytes that follow a frame: 0 or 16.
+    /// Bytes that follow a frame: 0 without keys, else 16, 32 or 64.
     #[must_use]
     pub fn tag_len(&self) -> usize {
-        self.cipher.tag_len
+        self.framing.tag_len
     }
 
     /// What the padded part is a multiple of: 8 or 16. RFC 4253 §6.
     #[must_use]
     pub fn block_len(&self) -> usize {
-        self.cipher.block_len
+        self.framing.block_len
     }
 
-    /// Whether the four length bytes belong to the padded part. They do without encryption, not in the AEAD modes.
+    /// Whether the four length bytes belong to the padded part. They do without encryption and
+    /// where the length is encrypted with the rest, not in the AEAD and encrypt-then-MAC modes.
     #[must_use]
     pub fn length_is_padded(&self) -> bool {
-        self.cipher.length_is_padded
+        self.framing.length_is_padded
     }
 
     /// Seals `frame` (`packet_length`, `padding_length`, payload, padding) in place and writes its tag.
@@ -129,19 +218,20 @@ impl Sealer {
     /// The key has sealed as many packets as it may; nothing was written. (A rekey is due long before.) Also for a
     /// frame or a tag of a wrong length; then the frame must not be sent.
     pub fn seal(&mut self, sequence: u32, frame: &mut [u8], tag: &mut [u8]) -> Result<(), Exhausted> {
-        debug_assert!(frame.len() >= LENGTH_LEN && tag.len() == self.cipher.tag_len, "frame and tag as documented");
+        debug_assert!(frame.len() >= LENGTH_LEN && tag.len() == self.framing.tag_len, "frame and tag as documented");
         self.left = self.left.checked_sub(1).ok_or(Exhausted)?;
         match &mut self.key {
             SealingKey::Clear => Ok(()),
             SealingKey::ChaCha(key) => key.seal(sequence, frame, tag),
             SealingKey::Gcm(key) => key.seal(frame, tag),
+            SealingKey::Ctr(key) => key.seal(sequence, frame, tag),
         }
     }
 }
 
 /// Opens the packets that are received.
 pub struct Opener {
-    cipher: &'static Properties,
+    framing: Framing,
     key: OpeningKey,
     /// Packets that may still be opened under this key.
     left: u64,
@@ -151,45 +241,53 @@ enum OpeningKey {
     Clear,
     ChaCha(chacha20_poly1305::OpeningKey),
     Gcm(Gcm),
+    Ctr(Ctr),
 }
 
 impl Opener {
     /// No protection: before the first NEWKEYS.
     #[must_use]
     pub fn clear() -> Opener {
-        Opener { cipher: &CLEAR, key: OpeningKey::Clear, left: u64::MAX }
+        Opener { framing: CLEAR, key: OpeningKey::Clear, left: u64::MAX }
     }
 
-    /// Opens with `cipher`, from the next packet on.
+    /// Opens with `suite`, from the next packet on.
     ///
     /// # Errors
-    /// `key` or `iv` has not [`Cipher::key_len`] or [`Cipher::iv_len`] bytes.
-    pub fn new(cipher: Cipher, key: &[u8], iv: &[u8]) -> Result<Opener, BadKey> {
-        check_lengths(cipher, key, iv)?;
-        let key = match cipher {
-            Cipher::ChaCha20Poly1305 => OpeningKey::ChaCha(chacha20_poly1305::OpeningKey::new(key)?),
-            Cipher::Aes256Gcm => OpeningKey::Gcm(Gcm::aes_256(key, iv)?),
-            Cipher::Aes128Gcm => OpeningKey::Gcm(Gcm::aes_128(key, iv)?),
+    /// One of the keys has not the length that the suite needs.
+    pub fn new(suite: Suite, keys: &SuiteKeys<'_>) -> Result<Opener, BadKey> {
+        let cipher = suite.cipher.properties();
+        check_lengths(suite, keys)?;
+        let key = match suite.cipher {
+            Cipher::ChaCha20Poly1305 => OpeningKey::ChaCha(chacha20_poly1305::OpeningKey::new(keys.cipher)?),
+            Cipher::Aes256Gcm => OpeningKey::Gcm(Gcm::aes_256(keys.cipher, keys.iv)?),
+            Cipher::Aes128Gcm => OpeningKey::Gcm(Gcm::aes_128(keys.cipher, keys.iv)?),
+            Cipher::Aes128Ctr | Cipher::Aes192Ctr | Cipher::Aes256Ctr => OpeningKey::Ctr(counter_mode(suite, keys)?),
         };
-        Ok(Opener { cipher: cipher.properties(), key, left: PACKETS_PER_KEY })
+        let framing = match &key {
+            OpeningKey::Ctr(key) => key.framing(),
+            OpeningKey::Clear | OpeningKey::ChaCha(_) | OpeningKey::Gcm(_) => cipher.framing,
+        };
+        Ok(Opener { framing, key, left: PACKETS_PER_KEY })
     }
 
-    /// Bytes that follow a frame: 0 or 16.
+    /// Bytes that follow a frame: 0 without keys, else 16, 32 or 64.
     #[must_use]
     pub fn tag_len(&self) -> usize {
-        self.cipher.tag_len
+        self.framing.tag_len
     }
 
     /// What the padded part must be a multiple of: 8 or 16. RFC 4253 §6.
     #[must_use]
     pub fn block_len(&self) -> usize {
-        self.cipher.block_len
+        self.framing.block_len
     }
 
-    /// Whether the four length bytes belong to the padded part. They do without encryption, not in the AEAD modes.
+    /// Whether the four length bytes belong to the padded part. They do without encryption and
+    /// where the length is encrypted with the rest, not in the AEAD and encrypt-then-MAC modes.
     #[must_use]
     pub fn length_is_padded(&self) -> bool {
-        self.cipher.length_is_padded
+        self.framing.length_is_padded
     }
 
     /// `packet_length`, from the first four bytes as received. It is not authenticated: any value may result. Use it
@@ -198,12 +296,13 @@ impl Opener {
     pub fn length(&self, sequence: u32, first: [u8; 4]) -> u32 {
         u32::from_be_bytes(match &self.key {
             OpeningKey::ChaCha(key) => key.length(sequence, first),
+            OpeningKey::Ctr(key) => key.length(first),
             OpeningKey::Clear | OpeningKey::Gcm(_) => first,
         })
     }
 
     /// Opens `frame`, a whole protected packet with its tag, in place. Afterwards `frame[4..]` without the tag is
-    /// `padding_length`, payload and padding in clear; the four length bytes stay as received.
+    /// `padding_length`, payload and padding in clear; the four length bytes are in clear or as received.
     ///
     /// # Errors
     /// The tag does not fit, the packet is not complete, or the key has opened as many packets as it may. The contents
@@ -214,12 +313,37 @@ impl Opener {
             OpeningKey::Clear => frame.get(..LENGTH_LEN).map(|_| ()).ok_or(Forged),
             OpeningKey::ChaCha(key) => key.open(sequence, frame),
             OpeningKey::Gcm(key) => key.open(frame),
+            OpeningKey::Ctr(key) => key.open(sequence, frame),
+        }
+    }
+
+    /// Whether the length is encrypted with the rest of the packet and covered only by the MAC at its end (RFC 4253
+    /// §6.4 with a cipher that is not an AEAD). Then the moment of an error would say what a changed length has become:
+    /// an attacker who changes bits of an encrypted length could learn the others. After any error the receiver must
+    /// take a fixed number of bytes with [`Opener::discard`] before it reports it.
+    #[must_use]
+    pub fn hides_length(&self) -> bool {
+        self.framing.hides_length
+    }
+
+    /// Does the work of opening `bytes` without a result, so that a packet with a wrong length costs the same time as
+    /// one with a wrong tag. Afterwards nothing can be opened.
+    pub fn discard(&mut self, bytes: &mut [u8]) {
+        self.left = 0;
+        if let OpeningKey::Ctr(key) = &mut self.key {
+            key.discard(bytes);
         }
     }
 }
 
-fn check_lengths(cipher: Cipher, key: &[u8], iv: &[u8]) -> Result<(), BadKey> {
-    if key.len() == cipher.key_len() && iv.len() == cipher.iv_len() { Ok(()) } else { Err(BadKey) }
+fn check_lengths(suite: Suite, keys: &SuiteKeys<'_>) -> Result<(), BadKey> {
+    let wanted = [suite.cipher.key_len(), suite.cipher.iv_len(), suite.mac_key_len()];
+    if [keys.cipher.len(), keys.iv.len(), keys.mac.len()] == wanted { Ok(()) } else { Err(BadKey) }
+}
+
+fn counter_mode(suite: Suite, keys: &SuiteKeys<'_>) -> Result<Ctr, BadKey> {
+    let mac = suite.mac.ok_or(BadKey)?.key(keys.mac).map_err(|_| BadKey)?;
+    Ctr::new(keys.cipher, keys.iv, mac)
 }
 
 impl fmt::Debug for Sealer {
@@ -234,5 +358,7 @@ impl fmt::Debug for Opener {
     }
 }
 
+#[cfg(test)]
+mod ctr_tests;
 #[cfg(test)]
 mod tests;

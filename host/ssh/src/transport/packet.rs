@@ -27,6 +27,16 @@ pub(super) struct Opened {
     pub(super) sequence: u32,
 }
 
+/// What is known of the length of a packet.
+enum Length {
+    /// Its first four bytes have not come.
+    Incomplete,
+    /// `packet_length`. A packet may have it; whether this one has is known when the packet is authentic.
+    Is(usize),
+    /// No packet has it.
+    Forged,
+}
+
 /// The receiving half.
 pub(super) struct Incoming {
     pub(super) input: Input,
@@ -40,6 +50,8 @@ pub(super) struct Incoming {
     unasked: usize,
     /// The packet that is being read is larger than that and was granted.
     granted: bool,
+    /// How many bytes must still be taken until a forged packet is reported, once one has come whose length is secret.
+    refusing: Option<usize>,
     /// Input has arrived since this was last asked.
     heard: bool,
     /// Traffic since the last key exchange.
@@ -70,6 +82,7 @@ impl Incoming {
             limit,
             unasked: limit,
             granted: false,
+            refusing: None,
             heard: false,
             traffic: Traffic::default(),
         }
@@ -125,14 +138,23 @@ impl Incoming {
     /// The next packet, if all of it has arrived. It is authenticated as a whole before any field is read. The previous
     /// one must be closed.
     pub(super) fn open_next(&mut self) -> Result<Option<Opened>, Error> {
-        let Some(length) = self.packet_length()? else { return Ok(None) };
+        if self.refusing.is_some() {
+            return self.refuse_later();
+        }
+        let length = match self.packet_length()? {
+            Length::Incomplete => return Ok(None),
+            Length::Is(length) => length,
+            Length::Forged => return self.refuse(0),
+        };
         if self.ungranted().is_some() {
             return Ok(None);
         }
         let whole = LENGTH + length + self.opener.tag_len();
         let sequence = self.sequence;
         let Some(frame) = self.input.bytes_mut().get_mut(..whole) else { return Ok(None) };
-        self.opener.open(sequence, frame).map_err(|_| Error::Integrity)?;
+        if self.opener.open(sequence, frame).is_err() {
+            return self.refuse(whole);
+        }
         let padding = usize::from(frame.get(LENGTH).copied().ok_or(Violation::PacketLength)?);
         let payload = length.checked_sub(1 + padding).ok_or(Violation::Padding)?;
         if padding < PADDING {
@@ -158,20 +180,47 @@ impl Incoming {
 
     /// The length of the packet at the front, checked against the limit and the block size before anything waits for
     /// it.
-    fn packet_length(&mut self) -> Result<Option<usize>, Error> {
-        if self.length.is_none() {
-            let Some(first) = self.input.bytes().first_chunk::<LENGTH>() else { return Ok(None) };
-            let length = usize::try_from(self.opener.length(self.sequence, *first)).unwrap_or(usize::MAX);
-            let padded = if self.opener.length_is_padded() { length.saturating_add(LENGTH) } else { length };
-            let sound = (1 + PADDING..=self.limit).contains(&length) && padded % self.opener.block_len() == 0;
-            // Under a key, an impossible length is answered exactly like a forged packet. P10.
-            if !sound {
-                let forged = self.opener.tag_len() > 0;
-                return Err(if forged { Error::Integrity } else { Violation::PacketLength.into() });
-            }
-            self.length = Some(length);
+    fn packet_length(&mut self) -> Result<Length, Error> {
+        if let Some(length) = self.length {
+            return Ok(Length::Is(length));
         }
-        Ok(self.length)
+        let Some(first) = self.input.bytes().first_chunk::<LENGTH>() else { return Ok(Length::Incomplete) };
+        let length = usize::try_from(self.opener.length(self.sequence, *first)).unwrap_or(usize::MAX);
+        let padded = if self.opener.length_is_padded() { length.saturating_add(LENGTH) } else { length };
+        let sound = (1 + PADDING..=self.limit).contains(&length) && padded % self.opener.block_len() == 0;
+        match sound {
+            true => {
+                self.length = Some(length);
+                Ok(Length::Is(length))
+            }
+            // Under a key, an impossible length is answered exactly like a forged packet. P10.
+            false if self.opener.tag_len() > 0 => Ok(Length::Forged),
+            false => Err(Violation::PacketLength.into()),
+        }
+    }
+
+    /// Refuses a forged packet of which `opened` bytes were decrypted and checked. Where the length is secret, as many
+    /// bytes as the largest packet has are taken first: when the error comes says nothing about the length. P10.
+    fn refuse(&mut self, opened: usize) -> Result<Option<Opened>, Error> {
+        if !self.opener.hides_length() {
+            return Err(Error::Integrity);
+        }
+        let largest = LENGTH + self.limit + self.opener.tag_len();
+        self.input.consume(opened);
+        self.refusing = Some(largest.saturating_sub(opened));
+        (self.length, self.granted) = (None, false);
+        self.refuse_later()
+    }
+
+    /// Takes the bytes that must come before a forged packet is reported.
+    fn refuse_later(&mut self) -> Result<Option<Opened>, Error> {
+        let Some(left) = self.refusing else { return Ok(None) };
+        let bytes = self.input.bytes_mut();
+        let count = left.min(bytes.len());
+        self.opener.discard(bytes.get_mut(..count).unwrap_or_default());
+        self.input.consume(count);
+        self.refusing = Some(left - count);
+        if left == count { Err(Error::Integrity) } else { Ok(None) }
     }
 
     /// The payload of the packet that was opened last.

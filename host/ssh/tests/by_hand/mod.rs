@@ -5,9 +5,10 @@
 #![allow(dead_code, reason = "each test program uses its own part of the peer")]
 
 use whelk_ssh::crypto::agreement::{Agreement, Initiator};
-use whelk_ssh::crypto::cipher::{Cipher, Opener, Sealer};
+use whelk_ssh::crypto::cipher::{Cipher, Opener, Sealer, Suite, SuiteKeys};
 use whelk_ssh::crypto::hash::{ExchangeHash, Transcript, derive};
 use whelk_ssh::crypto::key::HostKey;
+use whelk_ssh::crypto::mac::Mac;
 use whelk_ssh::crypto::secret::SharedSecret;
 use whelk_ssh::message::Encode;
 use whelk_ssh::message::auth::AuthMessage;
@@ -24,6 +25,7 @@ pub(crate) struct Lists {
     pub(crate) kex: Vec<u8>,
     pub(crate) host_keys: Vec<u8>,
     pub(crate) ciphers: Vec<u8>,
+    pub(crate) macs: Vec<u8>,
     pub(crate) compression: Vec<u8>,
     pub(crate) languages: Vec<u8>,
     pub(crate) follows: bool,
@@ -32,7 +34,7 @@ pub(crate) struct Lists {
 
 impl Lists {
     /// An honest offer of one algorithm each. `markers` follow the key exchange's name, with their comma.
-    pub(crate) fn honest(agreement: Agreement, cipher: Cipher, markers: &str) -> Lists {
+    pub(crate) fn honest(agreement: Agreement, suite: Suite, markers: &str) -> Lists {
         let kex = match agreement {
             Agreement::Curve25519 => "curve25519-sha256",
             Agreement::MlKem768X25519 => "mlkem768x25519-sha256",
@@ -40,7 +42,9 @@ impl Lists {
         Lists {
             kex: format!("{kex}{markers}").into_bytes(),
             host_keys: b"ssh-ed25519".to_vec(),
-            ciphers: cipher.name().as_bytes().to_vec(),
+            ciphers: suite.cipher().name().as_bytes().to_vec(),
+            // The MAC lists are not looked at when the cipher needs none.
+            macs: suite.mac().map_or("none", Mac::name).as_bytes().to_vec(),
             compression: b"none".to_vec(),
             languages: Vec::new(),
             follows: false,
@@ -51,8 +55,7 @@ impl Lists {
     pub(crate) fn payload(&self) -> Vec<u8> {
         let mut payload = vec![20];
         payload.extend_from_slice(&[0xc0; 16]);
-        let macs = b"hmac-sha2-256".to_vec();
-        for list in [&self.kex, &self.host_keys, &self.ciphers, &self.ciphers, &macs, &macs] {
+        for list in [&self.kex, &self.host_keys, &self.ciphers, &self.ciphers, &self.macs, &self.macs] {
             list.as_slice().write(&mut payload);
         }
         for list in [&self.compression, &self.compression, &self.languages, &Vec::new()] {
@@ -117,7 +120,7 @@ pub(crate) struct Hand {
     /// Our sequence numbers start anew with each NEWKEYS.
     pub(crate) strict: bool,
     pub(crate) agreement: Agreement,
-    pub(crate) cipher: Cipher,
+    pub(crate) suite: Suite,
     pub(crate) session_id: Option<ExchangeHash>,
     /// Our host key, should we be a server.
     pub(crate) host_key: HostKey,
@@ -141,7 +144,7 @@ impl Hand {
         Hand {
             strict: true,
             agreement: Agreement::Curve25519,
-            cipher: Cipher::ChaCha20Poly1305,
+            suite: Suite::new(Cipher::ChaCha20Poly1305, None).expect("an AEAD"),
             session_id: None,
             host_key: HostKey::generate().expect("randomness"),
             hello: Vec::new(),
@@ -208,7 +211,7 @@ impl Hand {
 
     /// What an honest peer offers.
     pub(crate) fn offer(&self) -> Lists {
-        Lists::honest(self.agreement, self.cipher, if self.strict { STRICT } else { LAX })
+        Lists::honest(self.agreement, self.suite, if self.strict { STRICT } else { LAX })
     }
 
     /// Our KEXINIT.
@@ -259,16 +262,18 @@ impl Hand {
     fn derive(&mut self, secret: &SharedSecret, hash: ExchangeHash) {
         let session_id = self.session_id.get_or_insert_with(|| hash.clone()).clone();
         let key = |letter, length| derive(self.agreement.hash(), secret, &hash, &session_id, letter, length);
-        let cipher = self.cipher;
-        let (to_server, to_client) = (
-            (key(b'C', cipher.key_len()), key(b'A', cipher.iv_len())),
-            (key(b'D', cipher.key_len()), key(b'B', cipher.iv_len())),
-        );
+        let (suite, cipher) = (self.suite, self.suite.cipher());
+        let direction = |[iv, cipher_key, mac]: [u8; 3]| {
+            (key(cipher_key, cipher.key_len()), key(iv, cipher.iv_len()), key(mac, suite.mac_key_len()))
+        };
+        let (to_server, to_client) = (direction(*b"ACE"), direction(*b"BDF"));
         let keys = [&to_server.0, &to_client.0];
         self.secrets = std::iter::once(secret.encoded()[4..].to_vec()).chain(keys.map(|key| key.to_vec())).collect();
         let (ours, theirs) = if self.we_are_server { (to_client, to_server) } else { (to_server, to_client) };
-        let sealer = Sealer::new(cipher, &ours.0, &ours.1).expect("lengths are the cipher's own");
-        let opener = Opener::new(cipher, &theirs.0, &theirs.1).expect("lengths are the cipher's own");
+        let keys = SuiteKeys { cipher: &ours.0, iv: &ours.1, mac: &ours.2 };
+        let sealer = Sealer::new(suite, &keys).expect("lengths are the suite's own");
+        let keys = SuiteKeys { cipher: &theirs.0, iv: &theirs.1, mac: &theirs.2 };
+        let opener = Opener::new(suite, &keys).expect("lengths are the suite's own");
         (self.exchange.sealer, self.exchange.opener) = (Some(sealer), Some(opener));
     }
 

@@ -1,7 +1,7 @@
 //! P: identification and packets.
 
 use whelk_ssh::algorithm::Preferences;
-use whelk_ssh::crypto::cipher::Cipher;
+use whelk_ssh::crypto::cipher::Suite;
 use whelk_ssh::error::{Error, Stage, Violation};
 
 use crate::memory::{held, peak};
@@ -152,26 +152,33 @@ fn padding_has_at_least_four_bytes_and_leaves_a_payload() {
 #[test]
 fn malformed_frames_are_refused_under_each_cipher() {
     let setup = Setup::new(usize::MAX);
-    for cipher in Cipher::ALL {
-        let given = |frame: Vec<u8>| {
+    for suite in Suite::all() {
+        let sent = |frame: Vec<u8>| {
             let mut raw = Raw::client(&setup);
-            raw.cipher = cipher;
+            raw.suite = suite;
             let mut raw = raw.key();
             let packet = raw.seal(frame);
             raw.bytes(&packet);
-            raw.error
+            raw
         };
-        // Lengths that no packet has: the multiples are of 16.
-        for length in [0, 1, 4, 15, 17, 20, 35_008, 0x1000_0000, 0xffff_fff0] {
-            assert_eq!(given(frame(length, 4, b"\x02", 40)), Some(Error::Integrity), "{cipher:?} {length}");
+        let given = |frame| sent(frame).error;
+        // Lengths that no packet has: the whole multiples are of 16, with or without the length itself.
+        let in_clear = !hides_length(suite);
+        let lengths = [0, 1, 4, 15, 17, 35_008, 0x1000_0000, 0xffff_fff0].into_iter();
+        for length in lengths.chain(if in_clear { [20, 28] } else { [16, 32] }) {
+            let mut raw = sent(frame(length, 4, b"\x02", 40));
+            raw.after_forgery();
+            assert_eq!(raw.error, Some(Error::Integrity), "{suite:?} {length}");
         }
         let padding = Some(Error::Peer(Violation::Padding));
-        for wrong in [0, 1, 2, 3, 16, 200, 255] {
-            assert_eq!(given(frame(16, wrong, b"\x02", 14)), padding, "{cipher:?} {wrong}");
+        // The least length of a packet, its padding and a larger one.
+        let (least, larger) = if in_clear { (16, 512) } else { (28, 508) };
+        for wrong in [0, 1, 2, 3, least, 200, 255] {
+            assert_eq!(given(frame(least, wrong, b"\x02", least - 2)), padding, "{suite:?} {wrong}");
         }
-        assert_eq!(given(frame(16, 15, b"", 15)), Some(Error::Peer(Violation::EmptyPayload)));
-        assert_eq!(given(frame(512, 255, b"\x02\0\0\0\0", 506)), None, "{cipher:?}");
-        assert_eq!(given(frame(16, 10, b"\x02\0\0\0\0", 10)), None, "{cipher:?}");
+        assert_eq!(given(frame(least, least - 1, b"", least - 1)), Some(Error::Peer(Violation::EmptyPayload)));
+        assert_eq!(given(frame(larger, 255, b"\x02\0\0\0\0", larger - 6)), None, "{suite:?}");
+        assert_eq!(given(frame(least, least - 6, b"\x02\0\0\0\0", least - 6)), None, "{suite:?}");
     }
 }
 
@@ -179,10 +186,10 @@ fn malformed_frames_are_refused_under_each_cipher() {
 #[test]
 fn a_forged_packet_and_a_forged_length_get_the_same_answer() {
     twice(|setup| {
-        for cipher in Cipher::ALL {
+        for suite in Suite::all() {
             let victim = || {
                 let mut raw = Raw::client(&setup);
-                raw.cipher = cipher;
+                raw.suite = suite;
                 raw.key().service().log_in()
             };
             let mut answers = Vec::new();
@@ -192,12 +199,14 @@ fn a_forged_packet_and_a_forged_length_get_the_same_answer() {
                 let mut packet = raw.packet(&[80; 300]);
                 packet[at] ^= 1;
                 raw.bytes(&packet);
-                assert_eq!(raw.error, Some(Error::Integrity), "{cipher:?} {at}");
+                raw.after_forgery();
+                assert_eq!(raw.error, Some(Error::Integrity), "{suite:?} {at}");
                 answers.push(raw.replies());
             }
             let mut raw = victim();
             let packet = raw.seal(frame(0x1000_0000, 4, b"\x02", 40));
             raw.bytes(&packet[..4]);
+            raw.after_forgery();
             assert_eq!(raw.error, Some(Error::Integrity));
             answers.push(raw.replies());
             assert!(answers.iter().all(|answer| *answer == answers[0] && answer.len() == 1), "{answers:02x?}");
@@ -206,14 +215,43 @@ fn a_forged_packet_and_a_forged_length_get_the_same_answer() {
     });
 }
 
+/// Whether the length is encrypted with the rest, so that errors must not tell it.
+fn hides_length(suite: Suite) -> bool {
+    suite.mac().is_some_and(|mac| !mac.encrypts_first())
+}
+
+/// P10: where the length is encrypted with the rest, the error of a forged packet comes after the same number of bytes,
+/// whatever its length has become, and whether the length or the tag is wrong.
+#[test]
+fn the_moment_of_an_error_does_not_tell_an_encrypted_length() {
+    for suite in Suite::all().filter(|suite| hides_length(*suite)) {
+        let tag = suite.mac().expect("it hides a length").tag_len();
+        // Which byte of the packet is changed, and how: bits of the length, padding, payload, tag.
+        let changes = (0..32).map(|bit| (bit / 8, 1 << (bit % 8))).chain([(4, 1), (5, 0x80), (100, 1), (340, 1)]);
+        for (at, change) in changes {
+            let mut raw = Raw::client(&Setup::new(usize::MAX));
+            raw.suite = suite;
+            let mut raw = raw.key().service();
+            let mut packet = raw.packet(&[80; 300]);
+            packet[at] ^= change;
+            let last = 4 + 35_000 + tag - 1;
+            packet.resize(last, 0x55);
+            raw.bytes(&packet);
+            assert_eq!(raw.error, None, "{suite:?} byte {at}, change {change:#x}");
+            raw.bytes(&[0x55]);
+            assert_eq!(raw.error, Some(Error::Integrity), "{suite:?} byte {at}, change {change:#x}");
+        }
+    }
+}
+
 /// P15: a packet that is not authentic is not delivered and not counted.
 #[test]
 fn a_replayed_or_dropped_packet_is_a_forged_one() {
     twice(|setup| {
-        for cipher in Cipher::ALL {
+        for suite in Suite::all() {
             let victim = || {
                 let mut raw = Raw::client(&setup);
-                raw.cipher = cipher;
+                raw.suite = suite;
                 let mut raw = raw.key().service().log_in();
                 raw.open(0);
                 raw
@@ -221,12 +259,14 @@ fn a_replayed_or_dropped_packet_is_a_forged_one() {
             let mut raw = victim();
             let packet = raw.packet(&data(b"once"));
             raw.bytes(&[&packet[..], &packet[..]].concat());
+            raw.after_forgery();
             assert_eq!(raw.error, Some(Error::Integrity));
             assert_eq!(raw.application.received(whelk_ssh::message::mux::ChannelId(0)), b"once");
             let mut raw = victim();
             raw.packet(&data(b"lost"));
             let next = raw.packet(&data(b"next"));
             raw.bytes(&next);
+            raw.after_forgery();
             assert_eq!(raw.error, Some(Error::Integrity));
         }
     });
@@ -506,7 +546,7 @@ fn a_lax_clients_ignore_may_be_malformed() {
         raw.strict = false;
         raw.identify();
         raw.send(&[2, 0xff, 0xff, 0xff, 0xff]);
-        raw.init(&Lists::honest(raw.agreement, raw.cipher, LAX));
+        raw.init(&Lists::honest(raw.agreement, raw.suite, LAX));
         raw.agree();
         assert_eq!((raw.side.exchanges(), &raw.error), (1, &None));
     });

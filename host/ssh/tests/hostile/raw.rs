@@ -156,6 +156,16 @@ impl<A: Role> Raw<A> {
 
     // Bytes.
 
+    /// Sends as many bytes as the largest packet has, if the victim takes them before it reports a forged packet.
+    pub(crate) fn after_forgery(&mut self) {
+        let hides_length = self.suite.mac().is_some_and(|mac| !mac.encrypts_first());
+        if hides_length && self.error.is_none() {
+            let cut = std::mem::replace(&mut self.cut, usize::MAX);
+            self.bytes(&[0x55; 300 << 10]);
+            self.cut = cut;
+        }
+    }
+
     /// Sends bytes as they are.
     pub(crate) fn bytes(&mut self, bytes: &[u8]) {
         self.pending.extend(bytes);

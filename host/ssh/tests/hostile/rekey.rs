@@ -26,7 +26,7 @@ fn a_later_kexinit_does_not_change_strictness() {
             let mut raw = raw.key().service().log_in();
             raw.open(0);
             for _ in 0..2 {
-                let lists = Lists::honest(raw.agreement, raw.cipher, later);
+                let lists = Lists::honest(raw.agreement, raw.suite, later);
                 raw.init(&lists);
                 raw.agree();
                 raw.send(&data(b"x"));

@@ -1,7 +1,7 @@
 //! `chacha20-poly1305@openssh.com`, OpenSSH `PROTOCOL.chacha20poly1305`.
 
 use super::error::{BadKey, Exhausted, Forged};
-use super::frame::{LENGTH_LEN, Properties, TAG_LEN, split_tag};
+use super::frame::{Framing, LENGTH_LEN, Properties, TAG_LEN, split_tag};
 use crate::crypto::provider::aead::chacha20_poly1305_openssh as provider;
 
 /// Holds two keys, of which one encrypts the length; the sequence number is the nonce.
@@ -9,9 +9,8 @@ pub(super) const PROPERTIES: Properties = Properties {
     name: "chacha20-poly1305@openssh.com",
     key_len: provider::KEY_LEN,
     iv_len: 0,
-    block_len: 8,
-    tag_len: TAG_LEN,
-    length_is_padded: false,
+    framing: Framing { block_len: 8, tag_len: TAG_LEN, length_is_padded: false, hides_length: false },
+    needs_mac: false,
 };
 
 // All ciphers frame packets in the same way.

@@ -2,7 +2,7 @@
 //! `PROTOCOL` §1.6.
 
 use super::error::{BadKey, Exhausted, Forged};
-use super::frame::{LENGTH_LEN, Properties, TAG_LEN, split_tag};
+use super::frame::{Framing, LENGTH_LEN, Properties, TAG_LEN, split_tag};
 use crate::crypto::provider::{aead, open_gcm};
 
 /// AES-256 in Galois/Counter mode, the length in clear.
@@ -10,9 +10,8 @@ pub(super) const AES_256: Properties = Properties {
     name: "aes256-gcm@openssh.com",
     key_len: 32,
     iv_len: aead::NONCE_LEN,
-    block_len: 16,
-    tag_len: TAG_LEN,
-    length_is_padded: false,
+    framing: Framing { block_len: 16, tag_len: TAG_LEN, length_is_padded: false, hides_length: false },
+    needs_mac: false,
 };
 
 /// AES-128 in Galois/Counter mode, the length in clear.

@@ -10,19 +10,44 @@ use proptest::prelude::*;
 use super::super::hex::hex;
 use super::*;
 
-/// Key bytes that all differ.
-fn key(cipher: Cipher) -> Vec<u8> {
-    (1..).take(cipher.key_len()).collect()
+/// The keys of one direction.
+struct Material {
+    cipher: Vec<u8>,
+    iv: Vec<u8>,
+    mac: Vec<u8>,
 }
 
-/// An IV whose counter is about to wrap, so that every test covers the wrap.
-fn iv(cipher: Cipher) -> Vec<u8> {
-    [9, 8, 7, 6, 255, 255, 255, 255, 255, 255, 255, 254].into_iter().take(cipher.iv_len()).collect()
+impl Material {
+    fn keys(&self) -> SuiteKeys<'_> {
+        SuiteKeys { cipher: &self.cipher, iv: &self.iv, mac: &self.mac }
+    }
+
+    fn sealer(&self, suite: Suite) -> Sealer {
+        Sealer::new(suite, &self.keys()).unwrap()
+    }
+
+    fn opener(&self, suite: Suite) -> Opener {
+        Opener::new(suite, &self.keys()).unwrap()
+    }
 }
 
-fn pair(cipher: Cipher) -> (Sealer, Opener) {
-    let (key, iv) = (key(cipher), iv(cipher));
-    (Sealer::new(cipher, &key, &iv).unwrap(), Opener::new(cipher, &key, &iv).unwrap())
+/// Key bytes that all differ, and an IV whose counter is about to wrap, so that every test covers the wrap.
+fn material(suite: Suite) -> Material {
+    let iv = match suite.cipher().iv_len() {
+        16 => [&[255; 15][..], &[254]].concat(),
+        len => [9, 8, 7, 6, 255, 255, 255, 255, 255, 255, 255, 254].into_iter().take(len).collect(),
+    };
+    let cipher = (1..).take(suite.cipher().key_len()).collect();
+    Material { cipher, iv, mac: (101..).take(suite.mac_key_len()).collect() }
+}
+
+fn aead(cipher: Cipher) -> Suite {
+    Suite::new(cipher, None).unwrap()
+}
+
+fn pair(suite: Suite) -> (Sealer, Opener) {
+    let material = material(suite);
+    (material.sealer(suite), material.opener(suite))
 }
 
 /// `length` bytes of body behind its length field.
@@ -72,7 +97,7 @@ fn gcm_oracle(cipher: Cipher, key: &[u8], nonce: [u8; 12], body: &[u8]) -> Vec<u
         Cipher::Aes128Gcm => {
             Aes128Gcm::new_from_slice(key).unwrap().encrypt_inout_detached(&nonce, length, text.into())
         }
-        Cipher::ChaCha20Poly1305 => unreachable!("not a mode of AES"),
+        _ => unreachable!("not GCM"),
     };
     packet.extend_from_slice(&tag.unwrap());
     packet
@@ -89,10 +114,11 @@ fn the_packet_that_the_chacha20_draft_publishes_is_sealed_and_opened() {
                     bbc378ce03a280236b87b53bed5839662302b164b6286a48cd1e097138e3cb90\
                     9b8b2b829dd18d2a35ff82d995349e855bf02c298ef775f2d1a7e8b8");
 
-    let mut sealer = Sealer::new(Cipher::ChaCha20Poly1305, &key, &[]).unwrap();
+    let (suite, material) = (aead(Cipher::ChaCha20Poly1305), Material { cipher: key, iv: vec![], mac: vec![] });
+    let mut sealer = material.sealer(suite);
     assert_eq!(sealed(&mut sealer, 7, &clear[4..]), wire);
 
-    let mut opener = Opener::new(Cipher::ChaCha20Poly1305, &key, &[]).unwrap();
+    let mut opener = material.opener(suite);
     let mut packet = wire.clone();
     assert_eq!(opener.length(7, packet[..4].try_into().unwrap()), 0x48);
     opener.open(7, &mut packet).unwrap();
@@ -117,8 +143,9 @@ fn the_gcm_oracle_agrees_with_the_published_case() {
 
 #[test]
 fn chacha20_packets_are_those_of_the_oracle() {
-    let key = key(Cipher::ChaCha20Poly1305);
-    let mut sealer = Sealer::new(Cipher::ChaCha20Poly1305, &key, &[]).unwrap();
+    let suite = aead(Cipher::ChaCha20Poly1305);
+    let key = material(suite).cipher;
+    let mut sealer = material(suite).sealer(suite);
     for sequence in [0, 1, 0x1234_5678, u32::MAX] {
         for len in [0, 1, 16, 60, 61, 63, 64, 65, 1000, 32_768, 70_000] {
             let body = vec![0x5a; len];
@@ -130,8 +157,9 @@ fn chacha20_packets_are_those_of_the_oracle() {
 #[test]
 fn gcm_packets_are_those_of_the_oracle_and_their_counter_goes_up_by_one() {
     for cipher in [Cipher::Aes256Gcm, Cipher::Aes128Gcm] {
-        let (key, iv) = (key(cipher), [1, 2, 3, 4, 0, 0, 0, 0, 0, 0, 1, 254]);
-        let mut sealer = Sealer::new(cipher, &key, &iv).unwrap();
+        let iv = [1, 2, 3, 4, 0, 0, 0, 0, 0, 0, 1, 254];
+        let key = material(aead(cipher)).cipher;
+        let mut sealer = Sealer::new(aead(cipher), &SuiteKeys { cipher: &key, iv: &iv, mac: &[] }).unwrap();
         for (count, len) in [0_usize, 1, 15, 16, 17, 64, 1000, 32_768, 70_000].into_iter().enumerate() {
             let body = vec![0xa5; len];
             let counter = 510 + u16::try_from(count).unwrap();
@@ -145,8 +173,9 @@ fn gcm_packets_are_those_of_the_oracle_and_their_counter_goes_up_by_one() {
 
 #[test]
 fn a_gcm_counter_wraps_and_leaves_the_fixed_bytes_alone() {
-    let (key, mut iv) = (key(Cipher::Aes256Gcm), [0xff; 12]);
-    let mut sealer = Sealer::new(Cipher::Aes256Gcm, &key, &iv).unwrap();
+    let mut iv = [0xff; 12];
+    let key = material(aead(Cipher::Aes256Gcm)).cipher;
+    let mut sealer = Sealer::new(aead(Cipher::Aes256Gcm), &SuiteKeys { cipher: &key, iv: &iv, mac: &[] }).unwrap();
     assert_eq!(sealed(&mut sealer, 0, b"last"), gcm_oracle(Cipher::Aes256Gcm, &key, iv, b"last"));
     iv[4..].fill(0);
     assert_eq!(sealed(&mut sealer, 1, b"first"), gcm_oracle(Cipher::Aes256Gcm, &key, iv, b"first"));
@@ -157,8 +186,8 @@ proptest! {
 
     #[test]
     fn sealed_packets_open(first: u32, bodies in prop::collection::vec((0..70_000_usize, any::<u8>()), 1..4)) {
-        for cipher in Cipher::ALL {
-            let (mut sealer, mut opener) = pair(cipher);
+        for suite in Suite::all() {
+            let (mut sealer, mut opener) = pair(suite);
             let mut sequence = first;
             for (len, fill) in &bodies {
                 let body = vec![*fill; *len];
@@ -179,8 +208,8 @@ proptest! {
         at: prop::sample::Index,
         change in 1_u8..,
     ) {
-        for cipher in Cipher::ALL {
-            let (mut sealer, mut opener) = pair(cipher);
+        for suite in Suite::all() {
+            let (mut sealer, mut opener) = pair(suite);
             let mut packet = sealed(&mut sealer, 3, &vec![7; len]);
             let at = at.index(packet.len());
             packet[at] ^= change;
@@ -190,8 +219,8 @@ proptest! {
 
     #[test]
     fn random_bytes_do_not_open(mut packet in prop::collection::vec(any::<u8>(), 0..200), sequence: u32) {
-        for cipher in Cipher::ALL {
-            let (_, mut opener) = pair(cipher);
+        for suite in Suite::all() {
+            let (_, mut opener) = pair(suite);
             prop_assert_eq!(opener.open(sequence, &mut packet), Err(Forged));
         }
     }
@@ -199,20 +228,20 @@ proptest! {
 
 #[test]
 fn a_flipped_bit_anywhere_is_a_forgery() {
-    for cipher in Cipher::ALL {
-        let packet = sealed(&mut pair(cipher).0, 5, &[0x42; 32]);
+    for suite in Suite::all() {
+        let packet = sealed(&mut pair(suite).0, 5, &[0x42; 32]);
         for bit in 0..packet.len() * 8 {
             let mut forged = packet.clone();
             forged[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(pair(cipher).1.open(5, &mut forged), Err(Forged), "{} bit {bit}", cipher.name());
+            assert_eq!(pair(suite).1.open(5, &mut forged), Err(Forged), "{suite:?} bit {bit}");
         }
     }
 }
 
 #[test]
 fn a_reordered_packet_is_a_forgery() {
-    for cipher in Cipher::ALL {
-        let (mut sealer, mut opener) = pair(cipher);
+    for suite in Suite::all() {
+        let (mut sealer, mut opener) = pair(suite);
         let mut first = sealed(&mut sealer, 0, &[1; 16]);
         let mut again = first.clone();
         let mut third = {
@@ -220,29 +249,30 @@ fn a_reordered_packet_is_a_forgery() {
             sealed(&mut sealer, 2, &[3; 16])
         };
         assert_eq!(opener.open(0, &mut first), Ok(()));
-        assert_eq!(opener.open(1, &mut again), Err(Forged), "{}: a replay", cipher.name());
+        assert_eq!(opener.open(1, &mut again), Err(Forged), "{suite:?}: a replay");
 
-        let (_, mut opener) = pair(cipher);
-        assert_eq!(opener.open(0, &mut third), Err(Forged), "{}: a gap", cipher.name());
+        let (_, mut opener) = pair(suite);
+        assert_eq!(opener.open(0, &mut third), Err(Forged), "{suite:?}: a gap");
     }
 }
 
 #[test]
 fn the_other_directions_key_opens_nothing() {
-    for cipher in Cipher::ALL {
-        let mut other = key(cipher);
-        other.reverse();
-        let mut packet = sealed(&mut pair(cipher).0, 0, &[1; 16]);
-        let mut opener = Opener::new(cipher, &other, &iv(cipher)).unwrap();
+    for suite in Suite::all() {
+        let mut other = material(suite);
+        other.cipher.reverse();
+        other.mac.reverse();
+        let mut packet = sealed(&mut pair(suite).0, 0, &[1; 16]);
+        let mut opener = other.opener(suite);
         assert_eq!(opener.open(0, &mut packet), Err(Forged));
     }
 }
 
 #[test]
 fn a_packet_shorter_than_its_length_and_tag_is_a_forgery() {
-    for cipher in Cipher::ALL {
+    for suite in Suite::all() {
         for len in 0..20 {
-            assert_eq!(pair(cipher).1.open(0, &mut vec![0; len]), Err(Forged));
+            assert_eq!(pair(suite).1.open(0, &mut vec![0; len]), Err(Forged));
         }
     }
     assert_eq!(Opener::clear().open(0, &mut [0; 3]), Err(Forged));
@@ -261,39 +291,49 @@ fn without_keys_a_packet_is_unchanged() {
 }
 
 #[test]
-fn both_directions_of_a_cipher_frame_alike() {
-    for (cipher, block_len) in Cipher::ALL.into_iter().zip([8, 16, 16]) {
-        let (sealer, opener) = pair(cipher);
-        assert_eq!((sealer.tag_len(), sealer.block_len(), sealer.length_is_padded()), (16, block_len, false));
-        assert_eq!((opener.tag_len(), opener.block_len(), opener.length_is_padded()), (16, block_len, false));
+fn both_directions_of_a_suite_frame_alike() {
+    for suite in Suite::all() {
+        let block_len = if suite.cipher() == Cipher::ChaCha20Poly1305 { 8 } else { 16 };
+        let tag_len = suite.mac().map_or(16, Mac::tag_len);
+        // Where the length is encrypted with the rest it belongs to what is padded, and its secret is kept.
+        let encrypts_length = suite.mac().is_some_and(|mac| !mac.encrypts_first());
+        let (sealer, opener) = pair(suite);
+        let expected = (tag_len, block_len, encrypts_length);
+        assert_eq!((sealer.tag_len(), sealer.block_len(), sealer.length_is_padded()), expected, "{suite:?}");
+        assert_eq!((opener.tag_len(), opener.block_len(), opener.length_is_padded()), expected, "{suite:?}");
+        assert_eq!(opener.hides_length(), encrypts_length);
     }
 }
 
 #[test]
 fn a_key_seals_and_opens_a_limited_number_of_packets() {
-    for cipher in Cipher::ALL {
-        let (mut sealer, mut opener) = pair(cipher);
+    for suite in Suite::all() {
+        let (mut sealer, mut opener) = pair(suite);
         assert_eq!((sealer.left, opener.left), (1 << 32, 1 << 32));
         (sealer.left, opener.left) = (1, 1);
         let mut packet = sealed(&mut sealer, 0, &[1; 16]);
         assert_eq!(opener.open(0, &mut packet), Ok(()));
 
-        let (mut clear, mut tag) = (frame(&[2; 16]), [0; 16]);
+        let (mut clear, mut tag) = (frame(&[2; 16]), vec![0; sealer.tag_len()]);
         assert_eq!(sealer.seal(1, &mut clear, &mut tag), Err(Exhausted));
-        assert_eq!((clear, tag), (frame(&[2; 16]), [0; 16]), "{}: written to all the same", cipher.name());
+        assert_eq!((clear, tag), (frame(&[2; 16]), vec![0; sealer.tag_len()]), "{suite:?}: written to all the same");
         assert_eq!(opener.open(1, &mut packet), Err(Forged));
     }
 }
 
 #[test]
 fn keys_and_ivs_of_wrong_lengths_are_refused() {
-    for cipher in Cipher::ALL {
-        let (key, iv) = (key(cipher), iv(cipher));
-        let long: Vec<u8> = [key.as_slice(), &[0]].concat();
-        let long_iv: Vec<u8> = [iv.as_slice(), &[0]].concat();
-        for (key, iv) in [(&key[1..], iv.as_slice()), (&long, &iv), (&key, &long_iv), (&[], &iv)] {
-            assert!(matches!(Sealer::new(cipher, key, iv), Err(BadKey)));
-            assert!(matches!(Opener::new(cipher, key, iv), Err(BadKey)));
+    type Part = fn(&mut Material) -> &mut Vec<u8>;
+    let parts: [Part; 3] = [|keys| &mut keys.cipher, |keys| &mut keys.iv, |keys| &mut keys.mac];
+    let changes: [fn(&mut Vec<u8>); 3] = [|part| part.push(0), |part| part.truncate(8), Vec::clear];
+    for suite in Suite::all() {
+        for (part, change) in parts.iter().flat_map(|part| changes.map(|change| (part, change))) {
+            let mut wrong = material(suite);
+            let before = part(&mut wrong).len();
+            change(part(&mut wrong));
+            let refused = part(&mut wrong).len() != before;
+            assert_eq!(matches!(Sealer::new(suite, &wrong.keys()), Err(BadKey)), refused, "{suite:?}");
+            assert_eq!(matches!(Opener::new(suite, &wrong.keys()), Err(BadKey)), refused, "{suite:?}");
         }
     }
 }
@@ -315,7 +355,19 @@ fn a_key_may_move_between_threads() {
 
 #[test]
 fn keys_do_not_show_in_debug_output() {
-    let (sealer, opener) = pair(Cipher::Aes128Gcm);
+    let (sealer, opener) = pair(aead(Cipher::Aes128Gcm));
     assert_eq!(format!("{sealer:?}"), "Sealer { left: 4294967296, .. }");
     assert_eq!(format!("{opener:?}"), "Opener { left: 4294967296, .. }");
+}
+
+#[test]
+fn a_suite_has_a_mac_if_and_only_if_its_cipher_needs_one() {
+    let all: Vec<Suite> = Suite::all().collect();
+    assert_eq!(all.len(), 3 + 3 * 4);
+    for suite in all {
+        assert_eq!(suite.mac().is_some(), suite.cipher().needs_mac());
+        assert_eq!(Suite::new(suite.cipher(), suite.mac()), Some(suite));
+    }
+    assert_eq!(Suite::new(Cipher::Aes128Ctr, None), None);
+    assert_eq!(Suite::new(Cipher::Aes128Gcm, Some(Mac::HmacSha256)), Suite::new(Cipher::Aes128Gcm, None));
 }

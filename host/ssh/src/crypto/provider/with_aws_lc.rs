@@ -1,7 +1,8 @@
 //! AWS-LC as the provider.
 
-pub(in crate::crypto) use aws_lc_rs::{aead, agreement, rand, signature};
+pub(in crate::crypto) use aws_lc_rs::{aead, agreement, hmac, rand, signature};
 
+use aws_lc_rs::cipher::{AES_128, AES_192, AES_256, EncryptingKey, EncryptionContext, UnboundCipherKey};
 use aws_lc_rs::kem;
 
 use super::given::{ProviderError, Raw, raw};
@@ -25,6 +26,28 @@ pub(in crate::crypto) fn open_gcm(
 ) -> Result<(), ProviderError> {
     // The call with the tag at the end of `in_out` moves the plaintext afterwards; this one does not.
     key.open_in_place_separate_tag(nonce, aead::Aad::from(aad), &tag, in_out).map(|_| ()).map_err(|_| ProviderError)
+}
+
+/// A key of AES in counter mode. RFC 4344 §4.
+pub(in crate::crypto) struct CtrKey(EncryptingKey);
+
+impl CtrKey {
+    /// A key of 16, 24 or 32 bytes.
+    pub(in crate::crypto) fn new(key: &[u8]) -> Result<CtrKey, ProviderError> {
+        let algorithm = match key.len() {
+            16 => &AES_128,
+            24 => &AES_192,
+            _ => &AES_256,
+        };
+        let key = UnboundCipherKey::new(algorithm, key).and_then(EncryptingKey::ctr);
+        key.map(CtrKey).map_err(|_| ProviderError)
+    }
+
+    /// Encrypts or decrypts in place, beginning with this value of the counter.
+    pub(in crate::crypto) fn apply(&self, counter: [u8; 16], in_out: &mut [u8]) -> Result<(), ProviderError> {
+        let context = EncryptionContext::Iv128(counter.into());
+        self.0.less_safe_encrypt(in_out, context).map(|_| ()).map_err(|_| ProviderError)
+    }
 }
 
 /// An ML-KEM-768 decapsulation key, FIPS 203 §7.

@@ -1,7 +1,10 @@
-//! `ring` as the provider, with ML-KEM-768 from the `ml-kem` crate.
+//! `ring` as the provider, with ML-KEM-768 from the `ml-kem` crate and counter mode from `aes` and `ctr`.
 
-pub(in crate::crypto) use ring::{aead, agreement, rand, signature};
+pub(in crate::crypto) use ring::{aead, agreement, hmac, rand, signature};
 
+use aes::{Aes128Enc, Aes192Enc, Aes256Enc};
+use ctr::cipher::{BlockCipherEncrypt, BlockSizeUser, InnerIvInit, KeyInit, StreamCipher, consts::U16};
+use ctr::{Ctr128BE, CtrCore};
 use ml_kem::kem::{Decapsulate, KeyExport};
 use ml_kem::{B32, Seed, ml_kem_768};
 use ring::rand::SecureRandom;
@@ -28,6 +31,44 @@ pub(in crate::crypto) fn open_gcm(
 ) -> Result<(), ProviderError> {
     key.open_in_place_separate_tag(nonce, aead::Aad::from(aad), tag.into(), in_out, 0..)
         .map(|_| ())
+        .map_err(|_| ProviderError)
+}
+
+/// A key of AES in counter mode. RFC 4344 §4.
+pub(in crate::crypto) enum CtrKey {
+    Aes128(Aes128Enc),
+    Aes192(Aes192Enc),
+    Aes256(Aes256Enc),
+}
+
+impl CtrKey {
+    /// A key of 16, 24 or 32 bytes.
+    pub(in crate::crypto) fn new(key: &[u8]) -> Result<CtrKey, ProviderError> {
+        let key = match key.len() {
+            16 => Aes128Enc::new_from_slice(key).map(CtrKey::Aes128),
+            24 => Aes192Enc::new_from_slice(key).map(CtrKey::Aes192),
+            _ => Aes256Enc::new_from_slice(key).map(CtrKey::Aes256),
+        };
+        key.map_err(|_| ProviderError)
+    }
+
+    /// Encrypts or decrypts in place, beginning with this value of the counter.
+    pub(in crate::crypto) fn apply(&self, counter: [u8; 16], in_out: &mut [u8]) -> Result<(), ProviderError> {
+        match self {
+            CtrKey::Aes128(key) => stream(key, counter, in_out),
+            CtrKey::Aes192(key) => stream(key, counter, in_out),
+            CtrKey::Aes256(key) => stream(key, counter, in_out),
+        }
+    }
+}
+
+fn stream<C: BlockCipherEncrypt + BlockSizeUser<BlockSize = U16>>(
+    key: &C,
+    counter: [u8; 16],
+    in_out: &mut [u8],
+) -> Result<(), ProviderError> {
+    Ctr128BE::from_core(CtrCore::inner_iv_init(key, &counter.into()))
+        .try_apply_keystream(in_out)
         .map_err(|_| ProviderError)
 }
 

@@ -1,7 +1,7 @@
 //! The steps that both roles share: negotiate, hash, derive keys, wait for NEWKEYS. RFC 4253 §7, §8.
 
 use crate::algorithm::{Negotiated, PeerLists, Preferences, negotiate};
-use crate::crypto::cipher::{Cipher, Opener, Sealer};
+use crate::crypto::cipher::{Opener, Sealer, Suite, SuiteKeys};
 use crate::crypto::hash::{ExchangeHash, Transcript, derive};
 use crate::crypto::secret::SharedSecret;
 use crate::error::{Error, Violation};
@@ -46,6 +46,8 @@ impl ExpectKexInit {
             host_key,
             cipher_to_server,
             cipher_to_client,
+            mac_to_server,
+            mac_to_client,
             compression_to_server,
             compression_to_client,
             first_packet_follows,
@@ -59,6 +61,8 @@ impl ExpectKexInit {
             host_key,
             cipher_to_server,
             cipher_to_client,
+            mac_to_server,
+            mac_to_client,
             compression_to_server,
             compression_to_client,
             first_packet_follows,
@@ -102,18 +106,21 @@ impl Keying {
     /// Our keys for both directions, with the letters of RFC 4253 §7.2.
     pub(in crate::transport) fn keys(&self, role: Role, session_id: &ExchangeHash) -> Result<(Sealer, Opener), Error> {
         let function = self.agreed.agreement.hash();
-        let material = |cipher: Cipher, iv: u8, key: u8| {
-            let derive = |letter, length| derive(function, &self.secret, &self.hash, session_id, letter, length);
-            (derive(key, cipher.key_len()), derive(iv, cipher.iv_len()))
+        let derive = |letter, length| derive(function, &self.secret, &self.hash, session_id, letter, length);
+        let material = |suite: Suite, [iv, key, mac]: [u8; 3]| {
+            let cipher = suite.cipher();
+            (suite, derive(key, cipher.key_len()), derive(iv, cipher.iv_len()), derive(mac, suite.mac_key_len()))
         };
-        let to_server = (self.agreed.cipher_to_server, material(self.agreed.cipher_to_server, b'A', b'C'));
-        let to_client = (self.agreed.cipher_to_client, material(self.agreed.cipher_to_client, b'B', b'D'));
-        let ((seal, (seal_key, seal_iv)), (open, (open_key, open_iv))) = match role {
-            Role::Server => (to_client, to_server),
-            Role::Client => (to_server, to_client),
+        let to_server = material(self.agreed.suite_to_server().ok_or(Error::Exhausted)?, *b"ACE");
+        let to_client = material(self.agreed.suite_to_client().ok_or(Error::Exhausted)?, *b"BDF");
+        let (ours, theirs) = match role {
+            Role::Server => (&to_client, &to_server),
+            Role::Client => (&to_server, &to_client),
         };
-        let sealer = Sealer::new(seal, &seal_key, &seal_iv).map_err(|_| Error::Exhausted)?;
-        let opener = Opener::new(open, &open_key, &open_iv).map_err(|_| Error::Exhausted)?;
+        let (suite, cipher, iv, mac) = ours;
+        let sealer = Sealer::new(*suite, &SuiteKeys { cipher, iv, mac }).map_err(|_| Error::Exhausted)?;
+        let (suite, cipher, iv, mac) = theirs;
+        let opener = Opener::new(*suite, &SuiteKeys { cipher, iv, mac }).map_err(|_| Error::Exhausted)?;
         Ok((sealer, opener))
     }
 }
