@@ -34,7 +34,7 @@ impl Default for Preferences {
 impl Preferences {
     /// Keeps only the named key exchanges, in the given order. The error is the unknown name.
     pub fn with_kex<'n>(mut self, names: &[&'n str]) -> Result<Preferences, &'n str> {
-        let known = |name: &&'n str| agreement::ALL.into_iter().find(|(other, _)| other == name).ok_or(*name);
+        let known = |name: &&'n str| agreement::ALL.iter().copied().find(|(other, _)| other == name).ok_or(*name);
         self.kex = names.iter().map(known).collect::<Result<_, _>>()?;
         Ok(self)
     }

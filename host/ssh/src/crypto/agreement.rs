@@ -6,21 +6,27 @@
 mod curve25519;
 mod error;
 mod mlkem768x25519;
+mod nistp;
 
 use std::fmt;
 
 pub use error::BadShare;
+pub use nistp::EcdhCurve;
 
 use super::hash::HashFunction;
 use super::random::RandomFailed;
 use super::secret::SharedSecret;
 
-/// Every method of key exchange by its name in a KEXINIT, best first.
-pub const ALL: [(&str, Agreement); 3] = [
+/// Every method of key exchange by its name in a KEXINIT, best first, in the order of OpenSSH.
+pub const ALL: &[(&str, Agreement)] = &[
     ("mlkem768x25519-sha256", Agreement::MlKem768X25519),
     ("curve25519-sha256", Agreement::Curve25519),
     // The name that it had before RFC 8731.
     ("curve25519-sha256@libssh.org", Agreement::Curve25519),
+    ("ecdh-sha2-nistp256", Agreement::Nist(EcdhCurve::P256)),
+    ("ecdh-sha2-nistp384", Agreement::Nist(EcdhCurve::P384)),
+    #[cfg(feature = "aws-lc-rs")]
+    ("ecdh-sha2-nistp521", Agreement::Nist(EcdhCurve::P521)),
 ];
 
 /// A method of key agreement.
@@ -31,6 +37,9 @@ pub enum Agreement {
     /// ML-KEM-768 with X25519: secure while either is. Shares are 1184 + 32 and 1088 + 32 bytes; K is hashed as a
     /// `string`. draft-ietf-sshm-mlkem-hybrid-kex §2.
     MlKem768X25519,
+    /// ECDH on a curve of NIST. Shares are uncompressed points; K, the x coordinate, is hashed as an `mpint`. RFC 5656
+    /// §4.
+    Nist(EcdhCurve),
 }
 
 impl Agreement {
@@ -39,6 +48,7 @@ impl Agreement {
     pub fn hash(self) -> HashFunction {
         match self {
             Agreement::Curve25519 | Agreement::MlKem768X25519 => HashFunction::Sha256,
+            Agreement::Nist(curve) => curve.hash(),
         }
     }
 
@@ -56,18 +66,23 @@ impl Agreement {
                 let (secrets, share) = mlkem768x25519::Keys::generate()?;
                 Ok((Initiator(Secrets::MlKem768X25519(Box::new(secrets))), share))
             }
+            Agreement::Nist(curve) => {
+                let (secrets, share) = nistp::NistKey::generate(curve)?;
+                Ok((Initiator(Secrets::Nist(secrets)), share))
+            }
         }
     }
 
     /// The server's whole part: makes its share (`Q_S` or `S_REPLY`) and K from the client's share.
     ///
     /// # Errors
-    /// `client_share` has a wrong length, its X25519 point is of small order, or its ML-KEM key is not valid. (Also
-    /// when the system gave no randomness, which the providers do not distinguish.)
+    /// `client_share` has a wrong length, its X25519 point is of small order, its point is not on the curve, or its
+    /// ML-KEM key is not valid. (Also when the system gave no randomness, which the providers do not distinguish.)
     pub fn respond(self, client_share: &[u8]) -> Result<(Vec<u8>, SharedSecret), BadShare> {
         match self {
             Agreement::Curve25519 => curve25519::respond(client_share),
             Agreement::MlKem768X25519 => mlkem768x25519::respond(client_share),
+            Agreement::Nist(curve) => nistp::respond(curve, client_share),
         }
     }
 }
@@ -78,18 +93,20 @@ pub struct Initiator(Secrets);
 enum Secrets {
     Curve25519(curve25519::Key),
     MlKem768X25519(Box<mlkem768x25519::Keys>),
+    Nist(nistp::NistKey),
 }
 
 impl Initiator {
     /// The client's second step: makes K from the server's share.
     ///
     /// # Errors
-    /// `server_share` has a wrong length or its X25519 point is of small order. A KEM ciphertext that was tampered with
+    /// `server_share` has a wrong length, its X25519 point is of small order, or its point is not on the curve. A KEM ciphertext that was tampered with
     /// is no error here: it yields another K, and the host key's signature fails.
     pub fn finish(self, server_share: &[u8]) -> Result<SharedSecret, BadShare> {
         match self.0 {
             Secrets::Curve25519(key) => key.finish(server_share),
             Secrets::MlKem768X25519(keys) => keys.finish(server_share),
+            Secrets::Nist(key) => key.finish(server_share),
         }
     }
 }
@@ -100,5 +117,7 @@ impl fmt::Debug for Initiator {
     }
 }
 
+#[cfg(test)]
+mod nistp_tests;
 #[cfg(test)]
 mod tests;

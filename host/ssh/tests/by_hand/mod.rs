@@ -4,7 +4,7 @@
 
 #![allow(dead_code, reason = "each test program uses its own part of the peer")]
 
-use whelk_ssh::crypto::agreement::{Agreement, Initiator};
+use whelk_ssh::crypto::agreement::{ALL, Agreement, Initiator};
 use whelk_ssh::crypto::cipher::{Cipher, Opener, Sealer, Suite, SuiteKeys};
 use whelk_ssh::crypto::hash::{ExchangeHash, Transcript, derive};
 use whelk_ssh::crypto::key::HostKey;
@@ -35,10 +35,8 @@ pub(crate) struct Lists {
 impl Lists {
     /// An honest offer of one algorithm each. `markers` follow the key exchange's name, with their comma.
     pub(crate) fn honest(agreement: Agreement, suite: Suite, markers: &str) -> Lists {
-        let kex = match agreement {
-            Agreement::Curve25519 => "curve25519-sha256",
-            Agreement::MlKem768X25519 => "mlkem768x25519-sha256",
-        };
+        let named = |(_, other): &&(&str, Agreement)| *other == agreement;
+        let (kex, _) = ALL.iter().find(named).expect("every agreement has a name");
         Lists {
             kex: format!("{kex}{markers}").into_bytes(),
             host_keys: b"ssh-ed25519".to_vec(),

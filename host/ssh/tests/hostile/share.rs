@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use whelk_ssh::crypto::agreement::Agreement;
+use whelk_ssh::crypto::agreement::{ALL, Agreement};
 use whelk_ssh::error::{Reason, Violation};
 use whelk_ssh::message::kex::KexMessage;
 
@@ -31,9 +31,25 @@ fn small_points() -> impl Iterator<Item = Vec<u8>> {
     SMALL.into_iter().map(move |point| (0..point.len()).step_by(2).map(|at| byte(point, at)).collect())
 }
 
+/// Every agreement.
+fn agreements() -> impl Iterator<Item = Agreement> {
+    ALL.iter().map(|(_, agreement)| *agreement)
+}
+
 /// Invalid client shares of this agreement.
 fn bad_shares(agreement: Agreement) -> Vec<Vec<u8>> {
     let (_, good) = agreement.initiate().expect("randomness");
+    if matches!(agreement, Agreement::Nist(_)) {
+        let lengths = [0, 1, 2, 32, 33, 49, 64, 65, 66, 67, 96, 97, 98, 132, 133, 134, 34_000];
+        let of_length = lengths.into_iter().filter(|length| *length != good.len());
+        let mut bad: Vec<Vec<u8>> =
+            of_length.map(|length| good.iter().copied().cycle().take(length).collect()).collect();
+        let changed = |at: usize, to: u8| good.iter().enumerate().map(|(i, b)| if i == at { to } else { *b }).collect();
+        bad.extend([0, 2, 3, 6, 7, 0xff].map(|first| changed(0, first)));
+        bad.push(changed(good.len() - 1, good[good.len() - 1] ^ 1));
+        bad.push(vec![0; good.len()]);
+        return bad;
+    }
     let (rest, point) = good.split_at(good.len() - 32);
     let lengths = [0, 1, 31, 32, 33, 64, 1088, 1184, 1215, 1216, 1217, 1248, 34_000];
     let of_length = lengths.into_iter().filter(|length| *length != good.len());
@@ -50,7 +66,7 @@ fn bad_shares(agreement: Agreement) -> Vec<Vec<u8>> {
 #[test]
 fn invalid_shares_are_refused_before_anything_is_signed() {
     let setup = Setup::new(usize::MAX);
-    for agreement in [Agreement::Curve25519, Agreement::MlKem768X25519] {
+    for agreement in agreements() {
         for share in bad_shares(agreement) {
             let mut raw = met(&setup);
             raw.agreement = agreement;

@@ -38,7 +38,7 @@ impl Key {
     /// The client's second step. RFC 8731 §3.1: the output is read as a big-endian number, although the curve itself is
     /// little-endian.
     pub(super) fn finish(self, server_share: &[u8]) -> Result<SharedSecret, BadShare> {
-        Ok(SharedSecret::mpint(&*self.agree(server_share)?))
+        Ok(SharedSecret::mpint(self.agree(server_share)?.as_slice()))
     }
 }
 

@@ -31,7 +31,7 @@ fn mpint_oracle(secret: &[u8]) -> Vec<u8> {
 fn with_point(agreement: Agreement, share: &[u8], point: &[u8]) -> Vec<u8> {
     match agreement {
         Agreement::Curve25519 => point.to_vec(),
-        Agreement::MlKem768X25519 => [&share[..share.len() - 32], point].concat(),
+        _ => [&share[..share.len() - 32], point].concat(),
     }
 }
 
@@ -49,7 +49,7 @@ fn the_x25519_oracle_agrees_with_the_published_exchange() {
 
 #[test]
 fn both_sides_agree() {
-    for agreement in BOTH {
+    for (_, agreement) in ALL.iter().copied() {
         let (initiator, client_share) = agreement.initiate().unwrap();
         let (server_share, server_secret) = agreement.respond(&client_share).unwrap();
         let client_secret = initiator.finish(&server_share).unwrap();
@@ -59,9 +59,14 @@ fn both_sides_agree() {
 
 #[test]
 fn shares_have_the_lengths_of_the_specification() {
-    for (agreement, from_client, from_server) in
-        [(Agreement::Curve25519, 32, 32), (Agreement::MlKem768X25519, 1216, 1120)]
-    {
+    for (agreement, from_client, from_server) in [
+        (Agreement::Curve25519, 32, 32),
+        (Agreement::MlKem768X25519, 1216, 1120),
+        (Agreement::Nist(EcdhCurve::P256), 65, 65),
+        (Agreement::Nist(EcdhCurve::P384), 97, 97),
+        #[cfg(feature = "aws-lc-rs")]
+        (Agreement::Nist(EcdhCurve::P521), 133, 133),
+    ] {
         let (_, client_share) = agreement.initiate().unwrap();
         let (server_share, _) = agreement.respond(&client_share).unwrap();
         assert_eq!((client_share.len(), server_share.len()), (from_client, from_server));

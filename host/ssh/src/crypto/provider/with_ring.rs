@@ -17,8 +17,19 @@ pub(in crate::crypto) fn agree_x25519(
     mine: agreement::EphemeralPrivateKey,
     theirs: &[u8],
 ) -> Result<Raw, ProviderError> {
-    let theirs = agreement::UnparsedPublicKey::new(&agreement::X25519, theirs);
-    agreement::agree_ephemeral(mine, &theirs, raw).map_err(|_| ProviderError)?
+    agree(mine, &agreement::X25519, theirs, raw)?
+}
+
+/// Agrees with a single-use private key of `algorithm` and gives the secret to `read`. Refuses points that are not on
+/// the curve.
+pub(in crate::crypto) fn agree<T>(
+    mine: agreement::EphemeralPrivateKey,
+    algorithm: &'static agreement::Algorithm,
+    theirs: &[u8],
+    read: impl FnOnce(&[u8]) -> T,
+) -> Result<T, ProviderError> {
+    let theirs = agreement::UnparsedPublicKey::new(algorithm, theirs);
+    agreement::agree_ephemeral(mine, &theirs, read).map_err(|_| ProviderError)
 }
 
 /// Opens `in_out` in place; on success it is plaintext.
