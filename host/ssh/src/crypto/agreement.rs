@@ -7,6 +7,7 @@ mod curve25519;
 mod error;
 mod mlkem768x25519;
 mod nistp;
+mod sntrup761x25519;
 
 use std::fmt;
 
@@ -20,6 +21,9 @@ use super::secret::SharedSecret;
 /// Every method of key exchange by its name in a KEXINIT, best first, in the order of OpenSSH.
 pub const ALL: &[(&str, Agreement)] = &[
     ("mlkem768x25519-sha256", Agreement::MlKem768X25519),
+    ("sntrup761x25519-sha512", Agreement::Sntrup761X25519),
+    // The name that it had before it was registered.
+    ("sntrup761x25519-sha512@openssh.com", Agreement::Sntrup761X25519),
     ("curve25519-sha256", Agreement::Curve25519),
     // The name that it had before RFC 8731.
     ("curve25519-sha256@libssh.org", Agreement::Curve25519),
@@ -37,6 +41,9 @@ pub enum Agreement {
     /// ML-KEM-768 with X25519: secure while either is. Shares are 1184 + 32 and 1088 + 32 bytes; K is hashed as a
     /// `string`. draft-ietf-sshm-mlkem-hybrid-kex §2.
     MlKem768X25519,
+    /// Streamlined NTRU Prime 761 with X25519: secure while either is. Shares are 1158 + 32 and 1039 + 32 bytes; K is
+    /// hashed as a `string`. draft-ietf-sshm-ntruprime-ssh §3.
+    Sntrup761X25519,
     /// ECDH on a curve of NIST. Shares are uncompressed points; K, the x coordinate, is hashed as an `mpint`. RFC 5656
     /// §4.
     Nist(EcdhCurve),
@@ -48,6 +55,7 @@ impl Agreement {
     pub fn hash(self) -> HashFunction {
         match self {
             Agreement::Curve25519 | Agreement::MlKem768X25519 => HashFunction::Sha256,
+            Agreement::Sntrup761X25519 => HashFunction::Sha512,
             Agreement::Nist(curve) => curve.hash(),
         }
     }
@@ -66,6 +74,10 @@ impl Agreement {
                 let (secrets, share) = mlkem768x25519::Keys::generate()?;
                 Ok((Initiator(Secrets::MlKem768X25519(Box::new(secrets))), share))
             }
+            Agreement::Sntrup761X25519 => {
+                let (secrets, share) = sntrup761x25519::SntrupKeys::generate()?;
+                Ok((Initiator(Secrets::Sntrup761X25519(Box::new(secrets))), share))
+            }
             Agreement::Nist(curve) => {
                 let (secrets, share) = nistp::NistKey::generate(curve)?;
                 Ok((Initiator(Secrets::Nist(secrets)), share))
@@ -82,6 +94,7 @@ impl Agreement {
         match self {
             Agreement::Curve25519 => curve25519::respond(client_share),
             Agreement::MlKem768X25519 => mlkem768x25519::respond(client_share),
+            Agreement::Sntrup761X25519 => sntrup761x25519::respond(client_share),
             Agreement::Nist(curve) => nistp::respond(curve, client_share),
         }
     }
@@ -93,6 +106,7 @@ pub struct Initiator(Secrets);
 enum Secrets {
     Curve25519(curve25519::Key),
     MlKem768X25519(Box<mlkem768x25519::Keys>),
+    Sntrup761X25519(Box<sntrup761x25519::SntrupKeys>),
     Nist(nistp::NistKey),
 }
 
@@ -106,6 +120,7 @@ impl Initiator {
         match self.0 {
             Secrets::Curve25519(key) => key.finish(server_share),
             Secrets::MlKem768X25519(keys) => keys.finish(server_share),
+            Secrets::Sntrup761X25519(keys) => keys.finish(server_share),
             Secrets::Nist(key) => key.finish(server_share),
         }
     }
@@ -119,5 +134,7 @@ impl fmt::Debug for Initiator {
 
 #[cfg(test)]
 mod nistp_tests;
+#[cfg(test)]
+mod sntrup_tests;
 #[cfg(test)]
 mod tests;
