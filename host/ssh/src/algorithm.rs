@@ -27,7 +27,8 @@ pub struct Preferences {
 
 impl Default for Preferences {
     fn default() -> Preferences {
-        Preferences { kex: agreement::ALL.to_vec(), ciphers: Cipher::ALL.to_vec(), macs: Mac::ALL.to_vec() }
+        let kex = agreement::ALL.iter().copied().filter(|(_, agreement)| agreement.is_default()).collect();
+        Preferences { kex, ciphers: Cipher::ALL.to_vec(), macs: Mac::ALL.to_vec() }
     }
 }
 
@@ -344,6 +345,16 @@ mod tests {
         let error = chosen(&["ecdsa-sha2-nistp256"]).unwrap_err();
         assert!(matches!(error, Error::Incompatible { kind: "host key algorithm", .. }), "{error}");
         assert!(chosen(&[]).is_err());
+    }
+
+    #[test]
+    fn diffie_hellman_modulo_a_prime_is_offered_by_setting_only() {
+        let groups = ["diffie-hellman-group14-sha256", "diffie-hellman-group16-sha512"];
+        assert!(Preferences::default().kex_names().iter().all(|name| !groups.contains(name)));
+        assert_eq!(Preferences::default().with_kex(&groups).unwrap().kex_names(), groups);
+        for weak in ["diffie-hellman-group1-sha1", "diffie-hellman-group14-sha1", "diffie-hellman-group18-sha512"] {
+            assert_eq!(Preferences::default().with_kex(&[weak]).err(), Some(weak));
+        }
     }
 
     #[test]

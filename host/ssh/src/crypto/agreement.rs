@@ -6,12 +6,14 @@
 mod curve25519;
 mod error;
 mod mlkem768x25519;
+mod modp;
 mod nistp;
 mod sntrup761x25519;
 
 use std::fmt;
 
 pub use error::BadShare;
+pub use modp::Group;
 pub use nistp::EcdhCurve;
 
 use super::hash::HashFunction;
@@ -31,6 +33,8 @@ pub const ALL: &[(&str, Agreement)] = &[
     ("ecdh-sha2-nistp384", Agreement::Nist(EcdhCurve::P384)),
     #[cfg(feature = "aws-lc-rs")]
     ("ecdh-sha2-nistp521", Agreement::Nist(EcdhCurve::P521)),
+    ("diffie-hellman-group16-sha512", Agreement::ModP(Group::Group16)),
+    ("diffie-hellman-group14-sha256", Agreement::ModP(Group::Group14)),
 ];
 
 /// A method of key agreement.
@@ -47,9 +51,18 @@ pub enum Agreement {
     /// ECDH on a curve of NIST. Shares are uncompressed points; K, the x coordinate, is hashed as an `mpint`. RFC 5656
     /// §4.
     Nist(EcdhCurve),
+    /// Diffie-Hellman modulo a prime. Shares and K are hashed as `mpint`. RFC 4253 §8, RFC 8268.
+    ModP(Group),
 }
 
 impl Agreement {
+    /// Whether it is offered unless the settings say otherwise. Diffie-Hellman modulo a prime is not: it costs the
+    /// server much more than the client has to spend.
+    #[must_use]
+    pub fn is_default(self) -> bool {
+        !matches!(self, Agreement::ModP(_))
+    }
+
     /// The hash function of the exchange hash and of key derivation.
     #[must_use]
     pub fn hash(self) -> HashFunction {
@@ -57,6 +70,7 @@ impl Agreement {
             Agreement::Curve25519 | Agreement::MlKem768X25519 => HashFunction::Sha256,
             Agreement::Sntrup761X25519 => HashFunction::Sha512,
             Agreement::Nist(curve) => curve.hash(),
+            Agreement::ModP(group) => group.hash(),
         }
     }
 
@@ -82,20 +96,26 @@ impl Agreement {
                 let (secrets, share) = nistp::NistKey::generate(curve)?;
                 Ok((Initiator(Secrets::Nist(secrets)), share))
             }
+            Agreement::ModP(group) => {
+                let (secrets, share) = modp::ModpKey::generate(group)?;
+                Ok((Initiator(Secrets::ModP(Box::new(secrets))), share))
+            }
         }
     }
 
     /// The server's whole part: makes its share (`Q_S` or `S_REPLY`) and K from the client's share.
     ///
     /// # Errors
-    /// `client_share` has a wrong length, its X25519 point is of small order, its point is not on the curve, or its
-    /// ML-KEM key is not valid. (Also when the system gave no randomness, which the providers do not distinguish.)
+    /// `client_share` has a wrong length, its X25519 point is of small order, its point is not on the curve, its
+    /// number is out of range, or its ML-KEM key is not valid. (Also when the system gave no randomness, which the
+    /// providers do not distinguish.)
     pub fn respond(self, client_share: &[u8]) -> Result<(Vec<u8>, SharedSecret), BadShare> {
         match self {
             Agreement::Curve25519 => curve25519::respond(client_share),
             Agreement::MlKem768X25519 => mlkem768x25519::respond(client_share),
             Agreement::Sntrup761X25519 => sntrup761x25519::respond(client_share),
             Agreement::Nist(curve) => nistp::respond(curve, client_share),
+            Agreement::ModP(group) => modp::respond(group, client_share),
         }
     }
 }
@@ -108,13 +128,15 @@ enum Secrets {
     MlKem768X25519(Box<mlkem768x25519::Keys>),
     Sntrup761X25519(Box<sntrup761x25519::SntrupKeys>),
     Nist(nistp::NistKey),
+    ModP(Box<modp::ModpKey>),
 }
 
 impl Initiator {
     /// The client's second step: makes K from the server's share.
     ///
     /// # Errors
-    /// `server_share` has a wrong length, its X25519 point is of small order, or its point is not on the curve. A KEM ciphertext that was tampered with
+    /// `server_share` has a wrong length, its X25519 point is of small order, its point is not on the curve, or
+    /// its number is out of range. A KEM ciphertext that was tampered with
     /// is no error here: it yields another K, and the host key's signature fails.
     pub fn finish(self, server_share: &[u8]) -> Result<SharedSecret, BadShare> {
         match self.0 {
@@ -122,6 +144,7 @@ impl Initiator {
             Secrets::MlKem768X25519(keys) => keys.finish(server_share),
             Secrets::Sntrup761X25519(keys) => keys.finish(server_share),
             Secrets::Nist(key) => key.finish(server_share),
+            Secrets::ModP(key) => key.finish(server_share),
         }
     }
 }
@@ -132,6 +155,8 @@ impl fmt::Debug for Initiator {
     }
 }
 
+#[cfg(test)]
+mod modp_tests;
 #[cfg(test)]
 mod nistp_tests;
 #[cfg(test)]

@@ -19,9 +19,7 @@ impl SharedSecret {
     /// K as an `mpint`. RFC 4251 §5: big-endian, no unnecessary leading zeros, one zero where the first bit would be
     /// read as a sign.
     pub(super) fn mpint(secret: &[u8]) -> SharedSecret {
-        let digits = secret.iter().position(|byte| *byte != 0).unwrap_or(secret.len());
-        let digits = secret.get(digits..).unwrap_or_default();
-        let sign: &[u8] = if digits.first().is_some_and(|first| *first >= 0x80) { &[0] } else { &[] };
+        let (sign, digits) = string::mpint(secret);
         SharedSecret::string_of(&[sign, digits])
     }
 

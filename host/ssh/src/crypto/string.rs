@@ -29,6 +29,15 @@ pub(super) fn take<'a>(input: &mut &'a [u8]) -> Option<&'a [u8]> {
     Some(bytes)
 }
 
+/// The two parts of the body of an `mpint`, of a number in big-endian digits: a zero where the first bit would be read
+/// as a sign, and the digits without unnecessary zeros. RFC 4251 §5.
+pub(super) fn mpint(number: &[u8]) -> (&'static [u8], &[u8]) {
+    let zeros = number.iter().take_while(|byte| **byte == 0).count();
+    let digits = number.get(zeros..).unwrap_or_default();
+    let sign: &[u8] = if digits.first().is_some_and(|first| *first >= 0x80) { &[0] } else { &[] };
+    (sign, digits)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -36,6 +36,10 @@ fn agreements() -> impl Iterator<Item = Agreement> {
     ALL.iter().map(|(_, agreement)| *agreement)
 }
 
+fn every_name() -> Vec<&'static str> {
+    ALL.iter().map(|(name, _)| *name).collect()
+}
+
 /// Invalid client shares of this agreement.
 fn bad_shares(agreement: Agreement) -> Vec<Vec<u8>> {
     let (_, good) = agreement.initiate().expect("randomness");
@@ -50,8 +54,15 @@ fn bad_shares(agreement: Agreement) -> Vec<Vec<u8>> {
         bad.push(vec![0; good.len()]);
         return bad;
     }
+    if matches!(agreement, Agreement::ModP(_)) {
+        // Too small, too large, negative, not the one form of an `mpint`.
+        let zeros = vec![0; good.len()];
+        let negative = [&[0x80], &good[1..]].concat();
+        let larger = [&[1], &vec![0xff; 512][..]].concat();
+        return vec![vec![], vec![0], vec![1], zeros, negative, larger, [&[0], &good[..]].concat(), vec![2; 34_000]];
+    }
     let (rest, point) = good.split_at(good.len() - 32);
-    let lengths = [0, 1, 31, 32, 33, 64, 1088, 1184, 1215, 1216, 1217, 1248, 34_000];
+    let lengths = [0, 1, 31, 32, 33, 64, 1088, 1158, 1184, 1189, 1190, 1191, 1215, 1216, 1217, 1248, 34_000];
     let of_length = lengths.into_iter().filter(|length| *length != good.len());
     let mut bad: Vec<Vec<u8>> = of_length.map(|length| good.iter().copied().cycle().take(length).collect()).collect();
     bad.extend(small_points().map(|small| [rest, &small].concat()));
@@ -68,6 +79,8 @@ fn invalid_shares_are_refused_before_anything_is_signed() {
     let setup = Setup::new(usize::MAX);
     for agreement in agreements() {
         for share in bad_shares(agreement) {
+            let mut setup = setup.clone();
+            setup.server.preferences = setup.server.preferences.with_kex(&every_name()).expect("names of ours");
             let mut raw = met(&setup);
             raw.agreement = agreement;
             raw.init(&raw.offer());
