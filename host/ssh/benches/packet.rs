@@ -6,7 +6,7 @@
 use std::hint::black_box;
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use whelk_ssh::crypto::agreement::Agreement;
+use whelk_ssh::crypto::agreement::ALL;
 use whelk_ssh::crypto::cipher::{Opener, Sealer, Suite, SuiteKeys};
 use whelk_ssh::crypto::key::HostKey;
 use whelk_ssh::crypto::random::{Random, SystemRandom};
@@ -48,12 +48,12 @@ fn packets(c: &mut Criterion) {
 
 fn agreements(c: &mut Criterion) {
     let mut group = c.benchmark_group("agreement");
-    for agreement in [Agreement::Curve25519, Agreement::MlKem768X25519] {
+    for (name, agreement) in ALL {
         let (_, share) = agreement.initiate().expect("the system has randomness");
-        group.bench_function(format!("{agreement:?}/server"), |b| {
+        group.bench_function(format!("{name}/server"), |b| {
             b.iter(|| agreement.respond(black_box(&share)).expect("an honest share"));
         });
-        group.bench_function(format!("{agreement:?}/both"), |b| {
+        group.bench_function(format!("{name}/both"), |b| {
             b.iter(|| {
                 let (initiator, share) = agreement.initiate().expect("the system has randomness");
                 let (answer, _) = agreement.respond(&share).expect("an honest share");
@@ -65,13 +65,22 @@ fn agreements(c: &mut Criterion) {
 }
 
 fn signatures(c: &mut Criterion) {
-    let key = HostKey::generate().expect("the system has randomness");
-    let (public, data) = (key.public(), [7; 32]);
-    let signature = key.sign(&data);
-    let mut group = c.benchmark_group("ssh-ed25519");
-    group.bench_function("sign", |b| b.iter(|| key.sign(black_box(&data))));
-    group.bench_function("verify", |b| b.iter(|| public.verify(b"ssh-ed25519", black_box(&data), &signature)));
-    group.finish();
+    let fixtures = [
+        include_str!("../src/crypto/key/host/fixtures/plain.key"),
+        include_str!("../src/crypto/key/host/fixtures/ecdsa.key"),
+        include_str!("../src/crypto/key/host/fixtures/ecdsa384.key"),
+        include_str!("../src/crypto/key/host/fixtures/rsa_3072.key"),
+    ];
+    for key in fixtures.map(|text| HostKey::from_file(text).expect("a file of our own")) {
+        let (public, data) = (key.public(), [7; 32]);
+        let algorithm = public.signatures().first().copied().expect("every key makes one");
+        let signature = key.sign(&data);
+        let mut group = c.benchmark_group(algorithm);
+        group.bench_function("sign", |b| b.iter(|| key.sign(black_box(&data))));
+        group
+            .bench_function("verify", |b| b.iter(|| public.verify(algorithm.as_bytes(), black_box(&data), &signature)));
+        group.finish();
+    }
 }
 
 fn padding(c: &mut Criterion) {

@@ -4,6 +4,7 @@
 
 use crate::crypto::agreement::{self, Agreement};
 use crate::crypto::cipher::{Cipher, Suite};
+use crate::crypto::key::HOST_SIGNATURES;
 use crate::crypto::mac::Mac;
 use crate::error::Error;
 use crate::message::Role;
@@ -23,12 +24,14 @@ pub struct Preferences {
     kex: Vec<(&'static str, Agreement)>,
     ciphers: Vec<Cipher>,
     macs: Vec<Mac>,
+    host_keys: Vec<&'static str>,
 }
 
 impl Default for Preferences {
     fn default() -> Preferences {
         let kex = agreement::ALL.iter().copied().filter(|(_, agreement)| agreement.is_default()).collect();
-        Preferences { kex, ciphers: Cipher::ALL.to_vec(), macs: Mac::ALL.to_vec() }
+        let (ciphers, macs) = (Cipher::ALL.to_vec(), Mac::ALL.to_vec());
+        Preferences { kex, ciphers, macs, host_keys: HOST_SIGNATURES.to_vec() }
     }
 }
 
@@ -51,6 +54,19 @@ impl Preferences {
     pub fn with_macs<'n>(mut self, names: &[&'n str]) -> Result<Preferences, &'n str> {
         self.macs = names.iter().map(|name| Mac::from_name(name).ok_or(*name)).collect::<Result<_, _>>()?;
         Ok(self)
+    }
+
+    /// Keeps only the named signature algorithms of host keys, in the given order. A server offers those that its host
+    /// keys make. The error is the unknown name.
+    pub fn with_host_keys<'n>(mut self, names: &[&'n str]) -> Result<Preferences, &'n str> {
+        let known = |name: &&'n str| HOST_SIGNATURES.iter().copied().find(|other| other == name).ok_or(*name);
+        self.host_keys = names.iter().map(known).collect::<Result<_, _>>()?;
+        Ok(self)
+    }
+
+    /// The names of the signature algorithms of host keys.
+    pub fn host_key_names(&self) -> &[&'static str] {
+        &self.host_keys
     }
 
     /// The names of the key exchanges.
@@ -363,6 +379,7 @@ mod tests {
         assert_eq!(Preferences::default().with_macs(&["hmac-sha2-256", "hmac-sha1"]).err(), Some("hmac-sha1"));
         let few = Preferences::default().with_macs(&["hmac-sha2-512", "hmac-sha2-256"]).unwrap();
         assert_eq!(few.mac_names(), ["hmac-sha2-512", "hmac-sha2-256"]);
+        assert_eq!(Preferences::default().with_host_keys(&["rsa-sha2-256", "ssh-rsa"]).err(), Some("ssh-rsa"));
         assert_eq!(Preferences::default().with_kex(&["kex-strict-s-v00@openssh.com"]).err(), Some(STRICT_SERVER));
     }
 }

@@ -393,8 +393,9 @@ impl Transport {
     /// Sends our KEXINIT. RFC 4253 §7.1.
     fn start_kex(&mut self) {
         let cookie = self.outgoing.cookie();
-        let offer =
-            self.settings.preferences.offer(self.role(), &self.settings.party.host_key_algorithms(), !self.keyed());
+        let preferences = &self.settings.preferences;
+        let host_keys = self.settings.party.host_key_algorithms(preferences);
+        let offer = preferences.offer(self.role(), &host_keys, !self.keyed());
         let mut ours = Vec::new();
         offer.message(cookie).encode(&mut ours);
         self.outgoing.seal_kexinit(&Encoded(&ours));
@@ -406,7 +407,7 @@ impl Transport {
         let theirs = self.peer_identification().unwrap_or_default();
         let identifications =
             Identifications { role: self.role(), ours: self.settings.identification.as_bytes(), theirs };
-        let host_keys = self.settings.party.host_key_algorithms();
+        let host_keys = self.settings.party.host_key_algorithms(&self.settings.preferences);
         let settled = step.handle(payload, &identifications, &self.settings.preferences, &host_keys)?;
         if !self.keyed() {
             self.strict = settled.agreed.strict;

@@ -1,15 +1,21 @@
-//! Host keys and user keys: RFC 4253 §6.6, RFC 8709, and the files that OpenSSH writes.
+//! Host keys and user keys: RFC 4253 §6.6, RFC 5656, RFC 8332, RFC 8709, OpenSSH `PROTOCOL.u2f`, and key files.
 //!
-//! One file an algorithm, `ssh-ed25519` alone for now. [`PublicKey`] and [`HostKey`] hide which one a key has: a new
-//! algorithm is a file, a variant of the two enums (`Kind`, `Secret`) and its names in [`SIGNATURES`], and touches no
-//! caller. The provider signs, `ed25519-dalek` verifies by its strict rule, `ssh-key` reads and writes files. Who may
-//! use a key is not decided here.
+//! One file an algorithm. [`PublicKey`] and [`HostKey`] hide which one a key has: a new algorithm is a file, a variant
+//! of the two enums (`Kind`, `Secret`) and its names in [`SIGNATURES`], and touches no caller. The provider signs and
+//! verifies, but for Ed25519, which `ed25519-dalek` verifies by its strict rule; `ssh-key`, `pkcs8`, `pkcs1` and `sec1`
+//! read files. Who may use a key is not decided here.
 
+mod ecdsa;
 mod ed25519;
 mod error;
 mod host;
+mod pem;
 mod public;
+mod remainder;
+mod rsa;
+mod sk;
 
-pub use error::{BadSignature, KeyError};
+pub use error::{BadSignature, KeyError, SignFailed};
 pub use host::HostKey;
-pub use public::{PublicKey, SIGNATURES};
+pub use public::{HOST_SIGNATURES, PublicKey, SIGNATURES};
+pub use sk::Presence;

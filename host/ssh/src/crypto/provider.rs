@@ -1,9 +1,9 @@
 //! The provider: the one place that decides which library does AEAD, AES, HMAC, ECDH, ML-KEM, signing and randomness.
 //!
 //! `aws-lc-rs` by default; `ring` with `--no-default-features --features ring`. Their interfaces are the same except
-//! for a few operations that each file below wraps under the same names: key agreement, opening GCM with a detached
-//! tag, and what `ring` lacks: ML-KEM-768 (the `ml-kem` crate stands in) and AES in counter mode (`aes` and `ctr`).
-//! When both features are on, as feature unification may do, `aws-lc-rs` is used.
+//! for a few operations that each file below wraps under the same names: key agreement, reading ECDSA keys, opening GCM
+//! with a detached tag, and what `ring` lacks: ML-KEM-768 (the `ml-kem` crate stands in) and AES in counter mode (`aes`
+//! and `ctr`). When both features are on, as feature unification may do, `aws-lc-rs` is used.
 //!
 //! 2026-11-21. Chosen: the provider's ChaCha20-Poly1305 too. Refused: the crates `chacha20` and `poly1305`. Why: on a
 //! Zen 4 core a 32 KiB packet takes 18.7 us here and 23.6 us there (17.1 us with their AVX-512 code, which needs a
@@ -24,6 +24,6 @@ use with_ring as chosen;
 compile_error!("whelk-ssh needs a provider: enable the feature `aws-lc-rs` or `ring`");
 
 pub(super) use chosen::{
-    CtrKey, KemKey, aead, agree, agree_x25519, agreement, encapsulate, hmac, open_gcm, rand, signature,
+    CtrKey, KemKey, aead, agree, agree_x25519, agreement, ecdsa_pair, encapsulate, hmac, open_gcm, rand, rsa, signature,
 };
 pub(super) use given::Raw;

@@ -14,7 +14,8 @@ pub enum Party {
     /// Server. It proves itself with one of its host keys, which the client chooses by signature algorithm, and asks
     /// the application for signatures.
     Server {
-        /// The public host keys, best first, at least one. The private ones need not be in this process.
+        /// The public host keys, at least one; of several of one type the first is used. Their signatures are offered
+        /// in the order of the preferences. The private ones need not be in this process.
         host_keys: Vec<Arc<PublicKey>>,
     },
     /// Client.
@@ -30,11 +31,15 @@ impl Party {
         }
     }
 
-    /// The signatures that our host keys make, or that we verify as a client, best first.
-    pub(crate) fn host_key_algorithms(&self) -> Vec<&'static str> {
+    /// The preferred signatures that our host keys make, or that we verify as a client, best first.
+    pub(crate) fn host_key_algorithms(&self, preferences: &Preferences) -> Vec<&'static str> {
+        let preferred = preferences.host_key_names();
         match self {
-            Party::Server { host_keys } => host_keys.iter().flat_map(|key| key.signatures()).copied().collect(),
-            Party::Client => SIGNATURES.to_vec(),
+            Party::Server { host_keys } => {
+                let made = |name: &&&str| host_keys.iter().any(|key| key.signatures().contains(*name));
+                preferred.iter().filter(made).copied().collect()
+            }
+            Party::Client => preferred.to_vec(),
         }
     }
 }

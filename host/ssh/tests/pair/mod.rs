@@ -41,6 +41,9 @@ pub(crate) struct Setup {
     pub(crate) cut: usize,
 }
 
+/// Makes a signature of a host key and a hash.
+pub(crate) type Forge = fn(&HostKey, &[u8]) -> Vec<u8>;
+
 /// The application on either side: what it has seen, and what it does about it.
 pub(crate) struct Application {
     /// Everything that happened, a line each, data left out.
@@ -67,6 +70,12 @@ pub(crate) struct Application {
     pub(crate) trusts: bool,
     /// The host key or the user's key.
     pub(crate) key: HostKey,
+    /// Server: makes another signature than the right one, from the host key and the hash.
+    pub(crate) forges: Option<Forge>,
+    /// Client: the algorithm of its signatures, if not the best of its key.
+    pub(crate) signs_with: Option<&'static str>,
+    /// Server: the host keys that it has beside.
+    pub(crate) others: Vec<HostKey>,
 }
 
 /// One channel from its birth on. Numbers come again, lives do not.
@@ -126,8 +135,12 @@ impl Setup {
 
     /// Two fresh sides that have not exchanged a byte.
     pub(crate) fn pair(self) -> Pair {
+        self.pair_of(Application::new(), Application::new())
+    }
+
+    /// Two fresh sides with these applications.
+    pub(crate) fn pair_of(self, at_server: Application, at_client: Application) -> Pair {
         let now = start();
-        let (at_server, at_client) = (Application::new(), Application::new());
         Pair {
             server: self.accepted(&at_server, now),
             client: self.connected(now),
@@ -144,7 +157,8 @@ impl Setup {
 
     /// A server whose host key is that of its application.
     pub(crate) fn accepted(&self, application: &Application, now: Instant) -> Server {
-        let party = Party::Server { host_keys: vec![Arc::new(application.key.public().clone())] };
+        let host_keys = application.keys().map(|key| Arc::new(key.public().clone())).collect();
+        let party = Party::Server { host_keys };
         let transport = transport::Settings { party, ..self.server.clone() };
         let settings = Settings { transport: Arc::new(transport), mux: self.mux.clone() };
         Server::accepted(&settings, Arc::new(self.auth.clone()), Box::new(Seeded(1)), now)
@@ -263,7 +277,15 @@ impl Application {
             grants: true,
             trusts: true,
             key: HostKey::generate().expect("randomness"),
+            others: Vec::new(),
+            forges: None,
+            signs_with: None,
         }
+    }
+
+    /// All its keys.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &HostKey> {
+        std::iter::once(&self.key).chain(&self.others)
     }
 
     /// Whether this line is among the events.
@@ -354,7 +376,11 @@ impl Role for server::ServerAuth {
     fn answer(side: &mut Server, application: &Application) -> Result<bool, Error> {
         match side.question() {
             Some(ServerQuestion::Sign(request)) => {
-                let signature = application.key.sign(request.hash.as_ref());
+                let key = application.keys().find(|key| key.public() == request.host_key).expect("a key of its own");
+                let signature = match application.forges {
+                    Some(forge) => forge(key, request.hash.as_ref()),
+                    None => key.sign_with(request.algorithm, request.hash.as_ref()).expect("one that it makes"),
+                };
                 side.signed(&signature)?;
             }
             Some(ServerQuestion::Attempt(_)) if application.decides => side.decide(application.verdict)?,
@@ -370,7 +396,10 @@ impl Role for client::ClientAuth {
         match side.question() {
             Some(ClientQuestion::HostKey(_)) => side.trust(application.trusts)?,
             Some(ClientQuestion::Sign(data)) => {
-                let signature = application.key.sign(&data);
+                let signature = match application.signs_with {
+                    Some(algorithm) => application.key.sign_with(algorithm, &data).expect("one that it makes"),
+                    None => application.key.sign(&data),
+                };
                 side.signed(&signature);
             }
             None => return Ok(false),

@@ -5,7 +5,7 @@
 
 use ed25519_dalek::{PUBLIC_KEY_LENGTH, Signature, VerifyingKey};
 use ssh_key::private::{Ed25519Keypair, Ed25519PrivateKey, KeypairData};
-use ssh_key::public::{Ed25519PublicKey, KeyData};
+use ssh_key::public::Ed25519PublicKey;
 use zeroize::Zeroizing;
 
 use super::error::{BadSignature, KeyError};
@@ -52,6 +52,18 @@ impl Ed25519Public {
         if !fields.is_empty() {
             return Err(KeyError::Malformed("bytes follow the key".into()));
         }
+        Ed25519Public::from_bytes(point)
+    }
+
+    /// Takes `string` point from the front of `fields`.
+    ///
+    /// # Errors
+    /// [`KeyError::Truncated`], [`KeyError::Malformed`] or [`KeyError::Weak`].
+    pub(super) fn take(fields: &mut &[u8]) -> Result<Ed25519Public, KeyError> {
+        Ed25519Public::from_bytes(string::take(fields).ok_or(KeyError::Truncated)?)
+    }
+
+    fn from_bytes(point: &[u8]) -> Result<Ed25519Public, KeyError> {
         let point = point.try_into().map_err(|_| KeyError::Malformed("an Ed25519 key has 32 bytes".into()))?;
         Ed25519Public::from_point(point)
     }
@@ -59,11 +71,6 @@ impl Ed25519Public {
     /// Appends what follows the name in a key blob.
     pub(super) fn write(&self, blob: &mut Vec<u8>) {
         string::put(blob, self.0.as_bytes());
-    }
-
-    /// The key as `ssh-key` has it.
-    pub(super) fn key_data(&self) -> KeyData {
-        KeyData::Ed25519(Ed25519PublicKey(self.0.to_bytes()))
     }
 
     /// Verifies a signature over `data`. RFC 8709 §6, RFC 8032 §5.1.7.
@@ -84,7 +91,16 @@ impl Ed25519Secret {
     pub(super) fn generate() -> Result<Ed25519Secret, RandomFailed> {
         let mut seed = Zeroizing::new([0; 32]);
         rand::SystemRandom::new().fill(seed.as_mut_slice()).map_err(|_| RandomFailed)?;
-        let pair = Ed25519KeyPair::from_seed_unchecked(seed.as_slice()).map_err(|_| RandomFailed)?;
+        Ed25519Secret::from_seed(seed).map_err(|_| RandomFailed)
+    }
+
+    /// The key of this seed.
+    ///
+    /// # Errors
+    /// [`KeyError::Malformed`], which no provider makes of 32 bytes.
+    pub(super) fn from_seed(seed: Zeroizing<[u8; 32]>) -> Result<Ed25519Secret, KeyError> {
+        let pair = Ed25519KeyPair::from_seed_unchecked(seed.as_slice());
+        let pair = pair.map_err(|_| KeyError::Malformed("not a seed".into()))?;
         Ok(Ed25519Secret { seed, pair: Box::new(pair) })
     }
 

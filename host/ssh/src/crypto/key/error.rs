@@ -27,6 +27,8 @@ pub enum KeyError {
     Malformed(String),
     /// The public half in a private key's file does not match the secret.
     Mismatched,
+    /// An RSA key of this many bits, which is too short or too long.
+    RsaSize(usize),
     /// A public key of small order, for which anybody can make signatures.
     Weak,
 }
@@ -39,7 +41,10 @@ impl fmt::Display for KeyError {
             KeyError::Encrypted => {
                 f.write_str("it is encrypted with a passphrase (remove it with `ssh-keygen -p -N '' -f FILE`)")
             }
-            KeyError::Unsupported(kind) => write!(f, "keys of type {kind} are not supported (ssh-ed25519 is)"),
+            KeyError::Unsupported(kind) => {
+                write!(f, "keys of type {kind} are not supported (ssh-ed25519, ecdsa-sha2-* and ssh-rsa are)")
+            }
+            KeyError::RsaSize(bits) => write!(f, "it is an RSA key of {bits} bits (2048 to 8192 are supported)"),
             KeyError::PublicOnly => f.write_str("it is a public key; the private key is needed"),
             KeyError::PrivateKey => f.write_str("it is a private key; the public key is needed"),
             KeyError::Foreign(format) => {
@@ -67,3 +72,15 @@ impl fmt::Display for BadSignature {
 }
 
 impl std::error::Error for BadSignature {}
+
+/// The provider could not sign, or the key does not make signatures of this algorithm.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SignFailed;
+
+impl fmt::Display for SignFailed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the key could not sign")
+    }
+}
+
+impl std::error::Error for SignFailed {}

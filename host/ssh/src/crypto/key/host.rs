@@ -1,4 +1,4 @@
-//! Host keys: the server's secret, its file in OpenSSH's format, and signing.
+//! Host keys: the server's secret, its file, and signing.
 
 use std::fmt;
 
@@ -6,9 +6,12 @@ use ssh_key::LineEnding;
 use ssh_key::private::KeypairData;
 use zeroize::Zeroizing;
 
+use super::ecdsa::EcdsaSecret;
 use super::ed25519::Ed25519Secret;
-use super::error::KeyError;
+use super::error::{KeyError, SignFailed};
+use super::pem::{self, FromPem};
 use super::public::{Kind, PublicKey, looks_like_a_name};
+use super::rsa::RsaSecret;
 use crate::crypto::random::RandomFailed;
 use crate::crypto::string;
 
@@ -21,6 +24,8 @@ pub struct HostKey {
 /// The secret half, by algorithm.
 enum Secret {
     Ed25519(Ed25519Secret),
+    Ecdsa(EcdsaSecret),
+    Rsa(RsaSecret),
 }
 
 impl HostKey {
@@ -36,21 +41,44 @@ impl HostKey {
     ///
     /// # Errors
     /// A [`KeyError`] for each way in which the text is not an unencrypted private key of a known kind.
-    pub fn from_openssh(pem: &str) -> Result<HostKey, KeyError> {
-        check_text(pem)?;
-        let key = ssh_key::PrivateKey::from_openssh(pem).map_err(|error| KeyError::Malformed(error.to_string()))?;
+    pub fn from_openssh(text: &str) -> Result<HostKey, KeyError> {
+        check_text(text)?;
+        let key = match (ssh_key::PrivateKey::from_openssh(text), pem::short_p256(text)) {
+            (Ok(key), _) => key,
+            (Err(_), Some(short)) => return HostKey::new(Secret::Ecdsa(EcdsaSecret::from_file(&short)?)),
+            (Err(error), None) => return Err(KeyError::Malformed(error.to_string())),
+        };
         if key.is_encrypted() {
             return Err(KeyError::Encrypted);
         }
         match key.key_data() {
             KeypairData::Ed25519(read) => HostKey::new(Secret::Ed25519(Ed25519Secret::from_file(read)?)),
+            KeypairData::Ecdsa(read) => HostKey::new(Secret::Ecdsa(EcdsaSecret::from_file(read)?)),
+            KeypairData::Rsa(read) => HostKey::new(Secret::Rsa(RsaSecret::from_file(read)?)),
             _ => Err(KeyError::Unsupported(key.algorithm().to_string())),
+        }
+    }
+
+    /// Reads a private key file of any format that sshd reads: OpenSSH's, PKCS#8 and, for RSA and ECDSA, PEM.
+    ///
+    /// # Errors
+    /// A [`KeyError`] for each way in which the text is not an unencrypted private key of a known kind.
+    pub fn from_file(text: &str) -> Result<HostKey, KeyError> {
+        match pem::read(text) {
+            None => HostKey::from_openssh(text),
+            Some(read) => HostKey::new(match read? {
+                FromPem::Ed25519(seed) => Secret::Ed25519(Ed25519Secret::from_seed(seed)?),
+                FromPem::Ecdsa(read) => Secret::Ecdsa(EcdsaSecret::from_file(&read)?),
+                FromPem::Rsa(read) => Secret::Rsa(RsaSecret::from_file(&read)?),
+            }),
         }
     }
 
     fn new(secret: Secret) -> Result<HostKey, KeyError> {
         let public = match &secret {
             Secret::Ed25519(secret) => PublicKey::new(Kind::Ed25519(secret.public()?)),
+            Secret::Ecdsa(secret) => PublicKey::new(Kind::Ecdsa(secret.public()?)),
+            Secret::Rsa(secret) => PublicKey::new(Kind::Rsa(secret.public()?)),
         };
         Ok(HostKey { secret, public })
     }
@@ -60,10 +88,12 @@ impl HostKey {
     pub fn to_openssh(&self) -> Zeroizing<String> {
         let data = match &self.secret {
             Secret::Ed25519(secret) => secret.keypair_data(),
+            Secret::Ecdsa(secret) => secret.keypair_data(),
+            Secret::Rsa(secret) => secret.keypair_data(),
         };
         ssh_key::PrivateKey::new(data, "")
             .and_then(|key| key.to_openssh(LineEnding::LF))
-            .expect("all that can go wrong is a length that does not fit in 32 bits, and the key above has 64 bytes")
+            .expect("all that can go wrong is a length that does not fit in 32 bits, and a key has a few KiB")
     }
 
     /// The public half.
@@ -72,15 +102,30 @@ impl HostKey {
         &self.public
     }
 
-    /// Signs `data`: the signature blob of RFC 4253 §6.6, `string` algorithm and `string` signature.
+    /// Signs `data` with the first of the key's [signatures](PublicKey::signatures): only an RSA key has more than one.
+    /// If the provider fails, the result is empty, and nobody takes it for a signature.
     #[must_use]
     pub fn sign(&self, data: &[u8]) -> Vec<u8> {
+        let best = self.public.signatures().first().copied().unwrap_or_default();
+        self.sign_with(best, data).unwrap_or_default()
+    }
+
+    /// Signs `data` with `algorithm`: the signature blob of RFC 4253 §6.6, `string` algorithm and `string` signature.
+    ///
+    /// # Errors
+    /// `algorithm` is none of the key's [signatures](PublicKey::signatures), or the provider failed.
+    pub fn sign_with(&self, algorithm: &str, data: &[u8]) -> Result<Vec<u8>, SignFailed> {
+        if !self.public.signatures().contains(&algorithm) {
+            return Err(SignFailed);
+        }
         let mut blob = Vec::new();
-        string::put(&mut blob, self.public.algorithm().as_bytes());
+        string::put(&mut blob, algorithm.as_bytes());
         match &self.secret {
             Secret::Ed25519(secret) => secret.sign(data, &mut blob),
+            Secret::Ecdsa(secret) => secret.sign(data, &mut blob)?,
+            Secret::Rsa(secret) => secret.sign(algorithm, data, &mut blob)?,
         }
-        blob
+        Ok(blob)
     }
 }
 
@@ -124,5 +169,7 @@ fn check_text(pem: &str) -> Result<(), KeyError> {
     }
 }
 
+#[cfg(test)]
+mod kinds;
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
 //! AWS-LC as the provider.
 
-pub(in crate::crypto) use aws_lc_rs::{aead, agreement, hmac, rand, signature};
+pub(in crate::crypto) use aws_lc_rs::{aead, agreement, hmac, rand, rsa, signature};
 
 use aws_lc_rs::cipher::{AES_128, AES_192, AES_256, EncryptingKey, EncryptionContext, UnboundCipherKey};
 use aws_lc_rs::kem;
@@ -37,6 +37,15 @@ pub(in crate::crypto) fn open_gcm(
 ) -> Result<(), ProviderError> {
     // The call with the tag at the end of `in_out` moves the plaintext afterwards; this one does not.
     key.open_in_place_separate_tag(nonce, aead::Aad::from(aad), &tag, in_out).map(|_| ()).map_err(|_| ProviderError)
+}
+
+/// An ECDSA key that signs. Refuses halves that do not belong together.
+pub(in crate::crypto) fn ecdsa_pair(
+    algorithm: &'static signature::EcdsaSigningAlgorithm,
+    private: &[u8],
+    public: &[u8],
+) -> Result<signature::EcdsaKeyPair, ProviderError> {
+    signature::EcdsaKeyPair::from_private_key_and_public_key(algorithm, private, public).map_err(|_| ProviderError)
 }
 
 /// A key of AES in counter mode. RFC 4344 §4.

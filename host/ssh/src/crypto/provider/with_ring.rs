@@ -1,6 +1,6 @@
 //! `ring` as the provider, with ML-KEM-768 from the `ml-kem` crate and counter mode from `aes` and `ctr`.
 
-pub(in crate::crypto) use ring::{aead, agreement, hmac, rand, signature};
+pub(in crate::crypto) use ring::{aead, agreement, hmac, rand, rsa, signature};
 
 use aes::{Aes128Enc, Aes192Enc, Aes256Enc};
 use ctr::cipher::{BlockCipherEncrypt, BlockSizeUser, InnerIvInit, KeyInit, StreamCipher, consts::U16};
@@ -42,6 +42,17 @@ pub(in crate::crypto) fn open_gcm(
 ) -> Result<(), ProviderError> {
     key.open_in_place_separate_tag(nonce, aead::Aad::from(aad), tag.into(), in_out, 0..)
         .map(|_| ())
+        .map_err(|_| ProviderError)
+}
+
+/// An ECDSA key that signs. Refuses halves that do not belong together.
+pub(in crate::crypto) fn ecdsa_pair(
+    algorithm: &'static signature::EcdsaSigningAlgorithm,
+    private: &[u8],
+    public: &[u8],
+) -> Result<signature::EcdsaKeyPair, ProviderError> {
+    let random = rand::SystemRandom::new();
+    signature::EcdsaKeyPair::from_private_key_and_public_key(algorithm, private, public, &random)
         .map_err(|_| ProviderError)
 }
 

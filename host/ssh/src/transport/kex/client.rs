@@ -35,8 +35,7 @@ impl ExpectEcdhReply {
         let key = PublicKey::from_blob(host_key).map_err(|_| Violation::HostKeySignature)?;
         let secret = self.initiator.finish(theirs).map_err(|_| Violation::KexShare)?;
         let hash = complete(transcript, host_key, &self.share, theirs, &secret);
-        let sound = key.algorithm() == agreed.host_key
-            && key.verify(agreed.host_key.as_bytes(), hash.as_ref(), signature).is_ok();
+        let sound = key.verify(agreed.host_key.as_bytes(), hash.as_ref(), signature).is_ok();
         if !sound {
             return Err(Violation::HostKeySignature.into());
         }

@@ -77,9 +77,17 @@ fn a_key_with_a_passphrase_is_named_encrypted() {
 }
 
 #[test]
-fn a_key_of_another_kind_is_named_by_it() {
-    assert_eq!(refusal(include_str!("fixtures/rsa.key")), KeyError::Unsupported("ssh-rsa".into()));
-    assert_eq!(refusal(include_str!("fixtures/ecdsa.key")), KeyError::Unsupported("ecdsa-sha2-nistp256".into()));
+fn a_key_that_is_not_taken_is_named_by_its_kind_or_size() {
+    assert_eq!(refusal(include_str!("fixtures/rsa.key")), KeyError::RsaSize(1024));
+    let security_key = ssh_key::private::SkEd25519::new(
+        ssh_key::public::SkEd25519::new(Ed25519PublicKey([1; 32]), "ssh:"),
+        0,
+        [7; 32],
+    )
+    .unwrap();
+    let key = ssh_key::PrivateKey::new(KeypairData::SkEd25519(security_key), "").unwrap();
+    let kind = KeyError::Unsupported("sk-ssh-ed25519@openssh.com".into());
+    assert_eq!(refusal(&key.to_openssh(LineEnding::LF).unwrap()), kind);
 }
 
 #[test]

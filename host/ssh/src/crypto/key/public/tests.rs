@@ -60,7 +60,7 @@ fn a_line_that_is_not_a_public_key_is_refused_by_its_kind() {
     }
     let other = "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBMowOGZA\
                  tnzUN0ajyTMTDEDnhD3gtb0+/G4VXK6DvccEW6t9ZgJAs8nOZLUG7Zif9zFV6+iC9Bsmnsa+Wha1FCc=";
-    assert_eq!(PublicKey::from_openssh(other), Err(KeyError::Unsupported("ecdsa-sha2-nistp256".into())));
+    assert_eq!(PublicKey::from_openssh(other).map(|key| key.algorithm()), Ok("ecdsa-sha2-nistp256"));
     for damaged in [&LINE[..LINE.len() - 4], "ssh-ed25519 AAAA", "ssh-ed25519 !!!!", "ssh-ed25519 AAAAB3NzaC1yc2E="] {
         assert!(matches!(PublicKey::from_openssh(damaged), Err(KeyError::Malformed(_))), "{damaged:?}");
     }
@@ -90,7 +90,7 @@ fn a_blob_that_is_no_ed25519_key_is_refused() {
 #[test]
 fn the_name_of_another_algorithm_is_repeated_escaped_and_cut() {
     let refused = |name: &[u8]| PublicKey::from_blob(&blob(name, &[1; 32])).unwrap_err();
-    assert_eq!(refused(b"ssh-rsa"), KeyError::Unsupported("ssh-rsa".into()));
+    assert_eq!(refused(b"ssh-dss"), KeyError::Unsupported("ssh-dss".into()));
     assert_eq!(refused(b"\x1b[2J\n"), KeyError::Unsupported("\\x1b[2J\\n".into()));
     assert_eq!(refused(&[b'x'; 5000]), KeyError::Unsupported("x".repeat(64)));
     assert_eq!(refused(b"ssh-ed25519\0"), KeyError::Unsupported("ssh-ed25519\\x00".into()));
