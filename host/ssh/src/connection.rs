@@ -13,7 +13,7 @@ use std::time::Instant;
 use crate::algorithm::Negotiated;
 use crate::auth::{self, Machine, Step};
 use crate::crypto::hash::ExchangeHash;
-use crate::crypto::key::PublicKey;
+use crate::crypto::key::{Presence, PublicKey};
 use crate::crypto::random::Random;
 use crate::error::{Error, Violation};
 use crate::message::mux::number::{
@@ -452,6 +452,17 @@ impl Server {
     /// The keys could not be derived.
     pub fn signed(&mut self, signature: &[u8]) -> Result<(), Error> {
         self.transport.signed(signature)
+    }
+
+    /// What the security key of the attempt says of its user: see [`auth::server::Server::presence`].
+    pub fn presence(&self) -> Option<Presence> {
+        self.auth.presence()
+    }
+
+    /// The application judges signatures of security keys that nobody has touched: see
+    /// [`auth::server::Server::judge_touch`].
+    pub fn judge_touch(&mut self) {
+        self.auth.judge_touch();
     }
 
     /// Answers [`ServerQuestion::Attempt`].

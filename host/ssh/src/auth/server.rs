@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use super::refused::RefusedAttempts;
 use super::{AuthStage, CONNECTION, Machine, Step, USERAUTH, decode, decode_service, number_of, signed_data};
-use crate::crypto::key::PublicKey;
+use crate::crypto::key::{KeyError, Presence, PublicKey};
 use crate::error::{Error, Violation};
 use crate::message::Output;
 use crate::message::auth::number::USERAUTH_REQUEST;
@@ -29,7 +29,7 @@ const PASSWORD: usize = 1024;
 /// The reason for a key that the application refused.
 const NOT_AUTHORIZED: &str = "it is not a key of this user";
 /// The reason for a key that we cannot verify.
-const NOT_SUPPORTED: &str = "its type is not supported: use ssh-ed25519";
+const NOT_SUPPORTED: &str = "its type, size or signature is not supported: use ssh-ed25519, ECDSA or RSA with SHA-2";
 
 /// What the operator configures about authentication. Shared by all connections.
 #[derive(Clone, Debug)]
@@ -183,6 +183,8 @@ pub struct ServerAuth {
     none_seen: bool,
     /// The banner was not written yet.
     banner_owed: bool,
+    /// The application judges signatures of security keys that nobody has touched.
+    judges_touch: bool,
 }
 
 /// ```text
@@ -218,8 +220,10 @@ enum State {
 enum Question {
     None,
     Password(Zeroizing<Vec<u8>>),
-    KeyOffered(PublicKey),
-    KeyProven(PublicKey),
+    /// With the signature algorithm that the client will use.
+    KeyOffered(PublicKey, Vec<u8>),
+    /// With what a security key says of its user.
+    KeyProven(PublicKey, Option<Presence>),
     UnusablePassword,
     /// The algorithm as the client named it, and the key blob: for the log.
     UnusableKey {
@@ -231,8 +235,11 @@ enum Question {
 /// An answer that is owed.
 enum Reply {
     ServiceAccept,
-    Failure { partial: bool },
-    PkOk(PublicKey),
+    Failure {
+        partial: bool,
+    },
+    /// The key and the signature algorithm of the query.
+    PkOk(PublicKey, Vec<u8>),
     Success,
 }
 
@@ -250,6 +257,7 @@ impl ServerAuth {
             refused: RefusedAttempts::default(),
             none_seen: false,
             banner_owed: false,
+            judges_touch: false,
         }
     }
 
@@ -259,11 +267,28 @@ impl ServerAuth {
         let credential = match question {
             Question::None => Credential::None,
             Question::Password(password) => Credential::Password(password),
-            Question::KeyOffered(key) => Credential::KeyOffered(key),
-            Question::KeyProven(key) => Credential::KeyProven(key),
+            Question::KeyOffered(key, _) => Credential::KeyOffered(key),
+            Question::KeyProven(key, _) => Credential::KeyProven(key),
             Question::UnusablePassword | Question::UnusableKey { .. } => Credential::Unusable,
         };
         Some(Attempt { user: self.user.as_deref()?, credential })
+    }
+
+    /// What the security key of the open question says of its user. `None` for every other credential.
+    ///
+    /// After [`Server::judge_touch`] the application must look at it: unless the user's entry for the key says that no
+    /// touch is required, a key that was not touched must be rejected.
+    pub fn presence(&self) -> Option<Presence> {
+        match &self.state {
+            State::Deciding { question: Question::KeyProven(_, presence), .. } => *presence,
+            _ => None,
+        }
+    }
+
+    /// From now on a signature of a security key that nobody has touched is passed to the application, which must judge
+    /// [`Server::presence`]. Otherwise it is refused without a question.
+    pub fn judge_touch(&mut self) {
+        self.judges_touch = true;
     }
 
     /// Answers the open question; ignored without one. A caller that answers for somebody else (at a deadline) must
@@ -284,14 +309,16 @@ impl ServerAuth {
                 match question {
                     Question::None => self.refused.none(),
                     Question::Password(_) | Question::UnusablePassword => self.refused.password(),
-                    Question::KeyOffered(key) | Question::KeyProven(key) => {
+                    Question::KeyOffered(key, _) | Question::KeyProven(key, _) => {
                         self.refused.key(key.algorithm().as_bytes(), key.blob(), NOT_AUTHORIZED);
                     }
                     Question::UnusableKey { algorithm, blob } => self.refused.key(&algorithm, &blob, NOT_SUPPORTED),
                 }
                 return self.fail(free);
             }
-            (Verdict::Accept | Verdict::Partial(_), Question::KeyOffered(key)) => Reply::PkOk(key),
+            (Verdict::Accept | Verdict::Partial(_), Question::KeyOffered(key, algorithm)) => {
+                Reply::PkOk(key, algorithm)
+            }
             (Verdict::Accept, _) => Reply::Success,
             (Verdict::Partial(methods), _) => {
                 self.methods = methods;
@@ -321,7 +348,7 @@ impl ServerAuth {
     pub fn user(&self) -> Option<&[u8]> {
         match self.state {
             State::Done | State::Owing(Reply::Success) => self.user.as_deref(),
-            State::Owing(Reply::ServiceAccept | Reply::Failure { .. } | Reply::PkOk(_))
+            State::Owing(Reply::ServiceAccept | Reply::Failure { .. } | Reply::PkOk(..))
             | State::ExpectService
             | State::Idle
             | State::Deciding { .. }
@@ -431,22 +458,30 @@ impl ServerAuth {
                 }
                 // The blob must be the canonical encoding of the key: PK_OK repeats it, and it is the form that audit
                 // logs search for.
-                let fit = |key: &PublicKey| key.algorithm().as_bytes() == algorithm && key.blob() == blob;
+                let makes = |key: &PublicKey| key.signatures().iter().any(|name| name.as_bytes() == algorithm);
+                let unusable = || Question::UnusableKey { algorithm: algorithm.to_vec(), blob: blob.to_vec() };
+                let fit = |key: &PublicKey| makes(key) && key.blob() == blob;
                 let key = match PublicKey::from_blob(blob) {
                     Ok(key) if fit(&key) => key,
-                    // Not the canonical form of a key of this type.
+                    // Well formed, but nobody's credential: with SHA-1, or too short or too long.
+                    Ok(key) if !makes(&key) && key.algorithm().as_bytes() == algorithm => return Ok(unusable()),
+                    Err(KeyError::RsaSize(_)) => return Ok(unusable()),
+                    // Malformed, not the canonical form of its key, or the key of another signature.
                     Ok(_) => return Err(NOT_SUPPORTED),
                     Err(_) if PublicKey::verifies(algorithm) => return Err(NOT_SUPPORTED),
-                    Err(_) => {
-                        return Ok(Question::UnusableKey { algorithm: algorithm.to_vec(), blob: blob.to_vec() });
-                    }
+                    Err(_) => return Ok(unusable()),
                 };
                 let Some(signature) = signature else {
-                    return Ok(Question::KeyOffered(key));
+                    return Ok(Question::KeyOffered(key, algorithm.to_vec()));
                 };
                 let data = signed_data(session_id, user, algorithm, blob);
-                let verified = key.verify(algorithm, &data, signature);
-                verified.map(|()| Question::KeyProven(key)).map_err(|_| "its signature is wrong")
+                let presence = key.verify_presence(algorithm, &data, signature);
+                match presence.map_err(|_| "its signature is wrong")? {
+                    Some(Presence { touched: false, .. }) if !self.judges_touch => {
+                        Err("the security key was not touched")
+                    }
+                    presence => Ok(Question::KeyProven(key, presence)),
+                }
             }
             Method::Unknown => Err("the method is unknown"),
         }
@@ -487,8 +522,8 @@ impl Machine for ServerAuth {
             Reply::Failure { partial } => {
                 out.put(&AuthMessage::UserauthFailure { methods: self.methods.list(), partial_success: *partial });
             }
-            Reply::PkOk(key) => {
-                out.put(&AuthMessage::UserauthPkOk { algorithm: key.algorithm().as_bytes(), key: key.blob() });
+            Reply::PkOk(key, algorithm) => {
+                out.put(&AuthMessage::UserauthPkOk { algorithm, key: key.blob() });
             }
             Reply::Success => out.put(&AuthMessage::UserauthSuccess {}),
         }

@@ -2,6 +2,7 @@
 
 use whelk_ssh::auth::server::{Methods, Settings, Verdict};
 use whelk_ssh::auth::{AuthStage, Machine, Step};
+use whelk_ssh::crypto::key::HostKey;
 use whelk_ssh::error::{Error, Violation};
 use whelk_ssh::message::auth::Method;
 use whelk_ssh::wire::{Malformed, Wire};
@@ -184,6 +185,12 @@ fn u15_u16_malformed_or_unknown_keys_are_refused_and_the_connection_goes_on() {
         keys.push((b"ssh-ed25519".to_vec(), blob[..length].to_vec()));
     }
     keys.push((b"ssh-ed25519".to_vec(), [&blob[..], b"\0"].concat()));
+    for name in ["rsa-sha2-512", "rsa-sha2-256", "ecdsa-sha2-nistp256", "sk-ssh-ed25519@openssh.com"] {
+        let mut blob = Vec::new();
+        name.as_bytes().write(&mut blob);
+        blob.extend_from_slice(&[0xff; 64]);
+        keys.push((name.as_bytes().to_vec(), blob));
+    }
     for (algorithm, blob) in keys {
         for signature in [None, Some(&[0xff; 83][..])] {
             let method = Method::PublicKey { algorithm: &algorithm, key: &blob, signature };
@@ -198,11 +205,10 @@ fn u15_u16_malformed_or_unknown_keys_are_refused_and_the_connection_goes_on() {
 fn u16_the_application_decides_on_keys_that_cannot_be_verified() {
     for name in [
         "ssh-rsa",
-        "rsa-sha2-512",
-        "ecdsa-sha2-nistp256",
         "ssh-dss",
+        "ecdsa-sha2-nistp224",
         "ssh-ed25519-cert-v01@openssh.com",
-        "sk-ssh-ed25519@openssh.com",
+        "webauthn-sk-ecdsa-sha2-nistp256@openssh.com",
         "\u{ff}",
         "",
     ] {
@@ -214,6 +220,136 @@ fn u16_the_application_decides_on_keys_that_cannot_be_verified() {
             Door::is_unusable(&crate::door::honest(b"alice", method));
         }
     }
+}
+
+/// A key and a request of it: the algorithm outside, the blob, and the signature blob.
+fn with_key(algorithm: &[u8], blob: &[u8], signature: Option<&[u8]>) -> Vec<u8> {
+    crate::door::honest(b"alice", Method::PublicKey { algorithm, key: blob, signature })
+}
+
+/// A key file of the fixtures.
+fn fixture(text: &str) -> HostKey {
+    HostKey::from_file(text).expect("a file of our own")
+}
+
+/// A signature of `key` by `algorithm` over the request in which it stands.
+fn signed_by(key: &HostKey, algorithm: &'static str) -> Vec<u8> {
+    let blob = key.public().blob();
+    let covered = Covered { algorithm: algorithm.as_bytes(), ..Covered::right(b"alice", blob) }.bytes();
+    let signature = key.sign_with(algorithm, &covered).expect("one that it makes");
+    with_key(algorithm.as_bytes(), blob, Some(&signature))
+}
+
+/// PK_OK repeats the algorithm of the query (RFC 4252 §7): with RSA it is not that of the key.
+#[test]
+fn a_query_is_answered_with_its_own_algorithm() {
+    for (text, algorithms) in [
+        (include_str!("../../src/crypto/key/host/fixtures/rsa_3072.key"), &["rsa-sha2-512", "rsa-sha2-256"][..]),
+        (include_str!("../../src/crypto/key/host/fixtures/ecdsa.key"), &["ecdsa-sha2-nistp256"]),
+        (include_str!("../../src/crypto/key/host/fixtures/ecdsa384.key"), &["ecdsa-sha2-nistp384"]),
+    ] {
+        let key = fixture(text);
+        for algorithm in algorithms {
+            let mut expected = vec![60];
+            algorithm.as_bytes().write(&mut expected);
+            key.public().blob().write(&mut expected);
+            let mut door = Door::open();
+            let query = with_key(algorithm.as_bytes(), key.public().blob(), None);
+            assert_eq!(door.reply(&query, Verdict::Accept), Ok(expected));
+            assert_eq!(door.reply(&signed_by(&key, algorithm), Verdict::Accept), Ok(SUCCESS.to_vec()));
+        }
+    }
+}
+
+/// The algorithm in the request, in the signed bytes and in the signature must be one.
+#[test]
+fn u9_an_rsa_signature_counts_for_the_algorithm_that_was_asked_for() {
+    let key = fixture(include_str!("../../src/crypto/key/host/fixtures/rsa_3072.key"));
+    let blob = key.public().blob();
+    let names = ["rsa-sha2-512", "rsa-sha2-256"];
+    for outer in names {
+        for covered in names {
+            for made in names {
+                let bytes = Covered { algorithm: covered.as_bytes(), ..Covered::right(b"alice", blob) }.bytes();
+                let signature = key.sign_with(made, &bytes).expect("one that it makes");
+                let request = with_key(outer.as_bytes(), blob, Some(&signature));
+                if outer == covered && covered == made {
+                    Door::open().question(&request);
+                } else {
+                    Door::open().refuses(&request);
+                }
+            }
+        }
+        // An algorithm of another type of key.
+        for other in ["ssh-ed25519", "ecdsa-sha2-nistp256", "sk-ssh-ed25519@openssh.com", "rsa-sha2-384", ""] {
+            Door::open().refuses(&with_key(other.as_bytes(), blob, None));
+        }
+    }
+}
+
+/// SHA-1 and wrong sizes are nobody's credential. A user who needs none enters all the same.
+#[test]
+fn u10_u11_rsa_with_sha_1_or_of_a_wrong_size_is_left_to_the_application() {
+    let key = fixture(include_str!("../../src/crypto/key/host/fixtures/rsa_3072.key"));
+    Door::is_unusable(&with_key(b"ssh-rsa", key.public().blob(), None));
+    Door::is_unusable(&with_key(b"ssh-rsa", key.public().blob(), Some(&[7; 400])));
+    for bytes in [1, 64, 128, 255, 1025, 2048, 4096, 30_000] {
+        let mut blob = Vec::new();
+        b"ssh-rsa".as_slice().write(&mut blob);
+        [1, 0, 1].as_slice().write(&mut blob);
+        [&[0][..], &vec![0xff; bytes]].concat().as_slice().write(&mut blob);
+        Door::is_unusable(&with_key(b"rsa-sha2-512", &blob, None));
+        Door::is_unusable(&with_key(b"rsa-sha2-512", &blob, Some(&[7; 400])));
+    }
+}
+
+/// A security key's request: Ed25519 with these flags.
+fn security_key(flags: u8) -> Vec<u8> {
+    use ed25519_dalek::{Signer, SigningKey};
+    use sha2::{Digest, Sha256};
+    let secret = SigningKey::from_bytes(&[9; 32]);
+    let name = b"sk-ssh-ed25519@openssh.com".as_slice();
+    let mut blob = Vec::new();
+    name.write(&mut blob);
+    secret.verifying_key().as_bytes().as_slice().write(&mut blob);
+    b"ssh:".as_slice().write(&mut blob);
+    let covered = Covered { algorithm: name, ..Covered::right(b"alice", &blob) }.bytes();
+    let said = [flags, 0, 0, 0, 9];
+    let signed = [&Sha256::digest(b"ssh:")[..], &said, &Sha256::digest(covered)].concat();
+    let mut signature = Vec::new();
+    name.write(&mut signature);
+    secret.sign(&signed).to_bytes().as_slice().write(&mut signature);
+    signature.extend_from_slice(&said);
+    with_key(name, &blob, Some(&signature))
+}
+
+#[test]
+fn u14_a_security_key_that_nobody_touched_is_refused_unless_the_application_judges_it() {
+    for flags in [0, 2, 4, 0xfe] {
+        Door::open().refuses(&security_key(flags));
+    }
+    for flags in [1, 5, 0xff] {
+        let mut door = Door::open();
+        door.question(&security_key(flags));
+        let presence = door.server.presence().expect("it is a security key");
+        assert_eq!((presence.touched, presence.verified, presence.counter), (true, flags & 4 != 0, 9));
+        assert_eq!(door.decide(Verdict::Accept), Ok(()));
+        assert_eq!(door.server.presence(), None);
+        assert_eq!(door.answers(), [SUCCESS]);
+    }
+    let mut door = Door::open();
+    door.server.judge_touch();
+    door.question(&security_key(0));
+    assert!(!door.server.presence().expect("it is a security key").touched);
+    assert_eq!(door.decide(Verdict::Reject), Ok(()));
+    assert_eq!(door.answers(), [FAILURE]);
+}
+
+#[test]
+fn only_a_security_key_says_anything_of_its_user() {
+    let mut door = Door::open();
+    door.question(&signed(b"alice", &key()));
+    assert_eq!(door.server.presence(), None);
 }
 
 #[test]
