@@ -265,8 +265,9 @@ impl Hand {
             (key(cipher_key, cipher.key_len()), key(iv, cipher.iv_len()), key(mac, suite.mac_key_len()))
         };
         let (to_server, to_client) = (direction(*b"ACE"), direction(*b"BDF"));
-        let keys = [&to_server.0, &to_client.0];
-        self.secrets = std::iter::once(secret.encoded()[4..].to_vec()).chain(keys.map(|key| key.to_vec())).collect();
+        let keys = [&to_server.0, &to_client.0, &to_server.2, &to_client.2].map(|key| key.to_vec());
+        let secrets = std::iter::once(secret.encoded()[4..].to_vec()).chain(keys);
+        self.secrets = secrets.filter(|secret| !secret.is_empty()).collect();
         let (ours, theirs) = if self.we_are_server { (to_client, to_server) } else { (to_server, to_client) };
         let keys = SuiteKeys { cipher: &ours.0, iv: &ours.1, mac: &ours.2 };
         let sealer = Sealer::new(suite, &keys).expect("lengths are the suite's own");

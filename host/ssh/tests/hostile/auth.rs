@@ -2,13 +2,15 @@
 
 use whelk_ssh::auth::client::ClientCredential;
 use whelk_ssh::auth::server::{ServerAuth, Verdict};
+use whelk_ssh::crypto::agreement::ALL;
+use whelk_ssh::crypto::cipher::{Cipher, Opener, Sealer, Suite, SuiteKeys};
 use whelk_ssh::error::{Error, Violation};
 use whelk_ssh::message::auth::{AuthMessage, Method};
 use whelk_ssh::message::mux::ChannelId;
 use whelk_ssh::wire::Rest;
 
 use crate::kex::unimplemented;
-use crate::memory::{held, leaks};
+use crate::memory::{held, leaks, peak};
 use crate::pair::{Setup, twice};
 use crate::raw::{FAILURE, Raw, SERVICE, SUCCESS, data, encode, none, on_channel, open, request};
 
@@ -331,20 +333,60 @@ fn the_client_wipes_a_password() {
     });
 }
 
-/// I6: secrets of the key exchange.
+/// I6: secrets of the key exchange, with each agreement and each suite.
 #[test]
 fn shared_secrets_and_keys_are_wiped() {
-    let setup = Setup::new(usize::MAX);
-    for which in 0..3 {
-        let (mut raw, share) = Raw::awaiting_reply(&setup);
-        let reply = raw.ecdh_reply(&share);
-        let secret: &'static [u8] = raw.secrets.swap_remove(which).leak();
-        let found = leaks(secret, || {
-            raw.send(&reply);
-            raw.new_keys();
-            assert_eq!((raw.side.exchanges(), &raw.error), (1, &None));
-            drop(raw.side);
+    let mut setup = Setup::new(usize::MAX);
+    let names: Vec<&str> = ALL.iter().map(|(name, _)| *name).collect();
+    setup.client.preferences = setup.client.preferences.with_kex(&names).expect("names of ours");
+    let usual = (ALL[0].1, Suite::all().next().expect("there are some"));
+    let agreements = ALL.iter().map(|(_, agreement)| (*agreement, usual.1));
+    // `ring` does not wipe its keys of AES-GCM, and offers no way to.
+    let is_gcm = |suite: &Suite| matches!(suite.cipher(), Cipher::Aes128Gcm | Cipher::Aes256Gcm);
+    let suites = Suite::all().filter(|suite| cfg!(feature = "aws-lc-rs") || !is_gcm(suite));
+    for (agreement, suite) in agreements.chain(suites.map(|suite| (usual.0, suite))) {
+        for which in 0.. {
+            let mut raw = Raw::server(&setup);
+            (raw.agreement, raw.suite) = (agreement, suite);
+            raw.identify();
+            raw.replies();
+            raw.init(&raw.offer());
+            let share = raw.reply()[5..].to_vec();
+            let reply = raw.ecdh_reply(&share);
+            if which == raw.secrets.len() {
+                break;
+            }
+            let secret: &'static [u8] = raw.secrets.swap_remove(which).leak();
+            let found = leaks(secret, || {
+                raw.send(&reply);
+                raw.new_keys();
+                assert_eq!((raw.side.exchanges(), &raw.error), (1, &None));
+                drop(raw.side);
+            });
+            assert_eq!(found, 0, "{agreement:?} {suite:?} secret {which}");
+        }
+    }
+}
+
+/// A packet is sealed and opened where it is.
+#[test]
+fn sealing_and_opening_allocate_nothing() {
+    for suite in Suite::all() {
+        let cipher = vec![1; suite.cipher().key_len()];
+        let (iv, mac) = (vec![2; suite.cipher().iv_len()], vec![3; suite.mac_key_len()]);
+        let keys = SuiteKeys { cipher: &cipher, iv: &iv, mac: &mac };
+        let mut sealer = Sealer::new(suite, &keys).expect("lengths are the suite's own");
+        let mut opener = Opener::new(suite, &keys).expect("lengths are the suite's own");
+        let mut packet = vec![0; 32 * 1024];
+        packet.resize(packet.len() + sealer.tag_len(), 0);
+        let most = peak(|| {
+            for sequence in 0..3 {
+                let (frame, tag) = packet.split_at_mut(32 * 1024);
+                sealer.seal(sequence, frame, tag).expect("a key for few packets");
+                let _ = opener.length(sequence, *packet.first_chunk().expect("a whole packet"));
+                opener.open(sequence, &mut packet).expect("it was sealed above");
+            }
         });
-        assert_eq!(found, 0, "secret {which}");
+        assert_eq!(most, 0, "{suite:?}");
     }
 }
