@@ -9,9 +9,10 @@
 //!                       driver.rs  answer          Login::begin starts the decision
 //!                       auth/attempt.rs            copies the attempt, which outlives its packet
 //!                       auth/access.rs  decide     looks up the user; compares the key, or checks the password:
+//!                       auth/access/password.rs    takes a hash, the user's or another
 //!                       auth/access/slots.rs       waits for a hashing slot; auth/access/queue.rs decides who is next
 //!                       credential/password.rs     hashes, on a blocking thread
-//!                       auth/access.rs             delays a rejection (failure_delay)
+//!                       auth/access/delay.rs       delays a rejection (failure_delay)
 //!                       driver.rs  decide          Decision: Reject, Accept, or Undecided, which ends the connection
 //!  USERAUTH_FAILURE ◄── whelk-ssh auth/server.rs   or USERAUTH_SUCCESS; USERAUTH_PK_OK for a key that was offered
 //!                       driver.rs  decide          after a login: permits, the tenant's budgets, Bridge::logged_in

@@ -1,0 +1,317 @@
+//! Decisions about every kind of credential, for known and unknown users.
+
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Waker};
+
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use whelk_ssh::algorithm::Preferences;
+use whelk_ssh::crypto::key::PublicKey;
+
+use super::*;
+use crate::config::Limits;
+use crate::os_limits;
+
+const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti";
+const OTHER_KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ";
+
+/// A key of no user.
+const NOBODYS_KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGsG0EY6QnDI/dlt9lnofeD0dHhgGVgCvx+ttX8Kxd1w";
+
+fn key(line: &str) -> PublicKey {
+    PublicKey::from_openssh(line).unwrap()
+}
+
+fn user(password: Option<&str>, keys: &[&str]) -> User {
+    let password = password.map(|text| PasswordHash::parse(&bcrypt::hash(text, 4).unwrap()).unwrap());
+    let keys = keys.iter().map(|key| crate::credential::parse_key(key).unwrap()).collect();
+    member(Authentication::Required { password, keys })
+}
+
+fn member(authentication: Authentication) -> User {
+    User { tenant: "acme".to_owned(), plugin: "echo".to_owned(), own_plugin: true, authentication }
+}
+
+fn access(users: impl IntoIterator<Item = (&'static str, User)>) -> Access {
+    let users = users.into_iter().map(|(name, user)| (name.to_owned(), user)).collect();
+    Access::new(&config(LoginPolicy::Users(users), Limits::default()))
+}
+
+fn config(login_policy: LoginPolicy, limits: Limits) -> Config {
+    let (plugins, state, algorithms) = (PathBuf::new(), PathBuf::new(), Preferences::default());
+    let (listen, tenants, notes, environment_names) = Default::default();
+    Config { listen, plugins, state, banner: None, environment_names, login_policy, tenants, algorithms, limits, notes }
+}
+
+fn two_users() -> Access {
+    let guest = member(Authentication::NotRequired);
+    access([("alice", user(Some("right"), &[KEY])), ("bob", user(None, &[OTHER_KEY])), ("guest", guest)])
+}
+
+async fn try_in(access: &Access, user: &[u8], credential: Credential<'_>) -> Option<Identity> {
+    match decide(access, 1, user, credential).await {
+        Decision::Accept(identity) => Some(identity),
+        Decision::Reject => None,
+        Decision::Undecided(overload) => panic!("undecided: {overload:?}"),
+    }
+}
+
+async fn decide(access: &Access, from: u8, user: &[u8], credential: Credential<'_>) -> Decision {
+    access.decide(Attempt { user, credential }, source(from), &AtomicBool::new(false)).await
+}
+
+fn source(number: u8) -> Source {
+    Source::V4([192, 0, 2, number])
+}
+
+/// Takes every slot.
+async fn all_slots(access: &Access) -> Vec<slots::Slot> {
+    let mut taken = Vec::new();
+    for _ in 0..os_limits::hashing_slots(&Limits::default()) {
+        taken.push(access.passwords.slots.take(source(99), 1, &AtomicBool::new(false)).await);
+    }
+    taken
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_right_password_and_the_right_key_are_accepted() {
+    let access = two_users();
+    let identity = try_in(&access, b"alice", Credential::Password(b"right")).await.unwrap();
+    assert_eq!((identity.user.as_str(), identity.plugin.as_str(), identity.method), ("alice", "echo", "password"));
+    let key = key(KEY);
+    let identity = try_in(&access, b"alice", Credential::KeyProven(&key)).await.unwrap();
+    assert_eq!((identity.tenant.as_str(), identity.method), ("acme", "publickey"));
+    assert_eq!(identity.fingerprint.as_deref(), Some("SHA256:UCUiLr7Pjs9wFFJMDByLgc3NrtdU344OgUM45wZPcIQ"));
+    assert!(try_in(&access, b"alice", Credential::KeyOffered(&key)).await.is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_users_credentials_are_rejected() {
+    let access = two_users();
+    assert!(try_in(&access, b"alice", Credential::Password(b"wrong")).await.is_none());
+    assert!(try_in(&access, b"bob", Credential::Password(b"right")).await.is_none());
+    assert!(try_in(&access, b"mallory", Credential::Password(b"right")).await.is_none());
+    for credential in [Credential::KeyOffered(&key(KEY)), Credential::KeyProven(&key(KEY))] {
+        assert!(try_in(&access, b"bob", credential).await.is_none());
+        assert!(try_in(&access, b"mallory", credential).await.is_none());
+    }
+    assert!(try_in(&access, b"alice", Credential::KeyProven(&key(OTHER_KEY))).await.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_impossible_credential_is_accepted_only_for_a_user_without_credentials() {
+    let access = two_users();
+    let identity = try_in(&access, b"guest", Credential::Unusable).await.unwrap();
+    assert_eq!((identity.method, identity.fingerprint), ("none", None));
+    for user in [&b"alice"[..], b"bob", b"nobody", b"\xff"] {
+        let before = Instant::now();
+        assert_eq!(decide(&access, 1, user, Credential::Unusable).await, Decision::Reject);
+        assert_eq!(before.elapsed(), Duration::ZERO, "nothing was looked at");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_user_without_credentials_is_accepted_whatever_the_client_presents() {
+    let access = two_users();
+    // No work can be done, and a user who needs no credentials needs none.
+    let _all = all_slots(&access).await;
+    let key = key(OTHER_KEY);
+    let (offered, proven) = (Credential::KeyOffered(&key), Credential::KeyProven(&key));
+    let shown = [Credential::None, Credential::Password(b""), Credential::Password(b"any"), offered, proven];
+    for credential in shown {
+        let identity = try_in(&access, b"guest", credential).await.unwrap();
+        assert_eq!((identity.user.as_str(), identity.method), ("guest", "none"), "{credential:?}");
+        // A key that was only offered may be anybody's.
+        let is_proven = matches!(credential, Credential::KeyProven(_));
+        assert_eq!(identity.fingerprint.is_some(), is_proven, "{credential:?}");
+    }
+    for user in [&b"alice"[..], b"bob", b"mallory", b""] {
+        assert!(try_in(&access, user, Credential::None).await.is_none());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn user_names_are_compared_byte_by_byte() {
+    let access = two_users();
+    let long = [b'a'; 70_000];
+    let names: [&[u8]; 12] = [
+        b"Alice",
+        b"alice ",
+        b" alice",
+        b"alice\0",
+        b"alice\n",
+        b"\xff\xfe\x1b[31m",
+        b"",
+        &long,
+        b"a/../alice",
+        b"%n%s",
+        "alice\u{202e}".as_bytes(),
+        b"ali",
+    ];
+    for name in names {
+        assert!(try_in(&access, name, Credential::Password(b"right")).await.is_none(), "{name:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_takes_as_long_for_a_name_that_exists_as_for_one_that_does_not() {
+    let access = two_users();
+    let (bobs, nobodys) = (key(OTHER_KEY), key(NOBODYS_KEY));
+    let (bobs, nobodys) = (Credential::KeyOffered(&bobs), Credential::KeyOffered(&nobodys));
+    for user in [&b"alice"[..], b"bob", b"mallory", b"\xff", b""] {
+        let mut times = Vec::new();
+        for credential in [Credential::None, Credential::Password(b"wrong"), bobs, nobodys] {
+            let started = Instant::now();
+            if try_in(&access, user, credential).await.is_none() {
+                times.push(started.elapsed());
+            }
+        }
+        let (least, most) = (Duration::from_millis(5), Duration::from_millis(11));
+        assert!(times.iter().all(|time| (least..most).contains(time)), "{times:?}");
+        assert!(times.windows(2).all(|pair| pair[0] == pair[1]), "{times:?}");
+    }
+}
+
+#[test]
+fn an_unknown_name_costs_as_much_as_a_known_one_and_always_the_same() {
+    let cheap = bcrypt::hash("x", 4).unwrap();
+    let dear = bcrypt::hash("x", 5).unwrap();
+    let with = |hash: &str| {
+        member(Authentication::Required { password: Some(PasswordHash::parse(hash).unwrap()), keys: Vec::new() })
+    };
+    let access = access([("alice", with(&cheap)), ("bob", with(&dear))]);
+    let chosen = |name: &str| {
+        let decoy = access.passwords.decoy(name.as_bytes()).unwrap();
+        access.passwords.decoys.iter().position(|hash| Arc::ptr_eq(hash, decoy)).unwrap()
+    };
+    let counts = (0..1000).map(|number| chosen(&format!("user{number}"))).sum::<usize>();
+    assert!((400..600).contains(&counts), "{counts}");
+    assert_eq!(chosen("mallory"), chosen("mallory"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_password_that_is_too_long_is_refused_before_any_work() {
+    let access = two_users();
+    // No work can be done: hashing would wait.
+    let _all = all_slots(&access).await;
+    let started = Instant::now();
+    assert!(try_in(&access, b"alice", Credential::Password(&[b'x'; 1025])).await.is_none());
+    assert!(started.elapsed() < Duration::from_millis(11));
+    let longest = [b'x'; 1024];
+    let waits = try_in(&access, b"alice", Credential::Password(&longest));
+    assert!(timeout(Duration::from_secs(60), waits).await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn waiting_for_a_slot_is_never_a_failure_for_any_user() {
+    let access = two_users();
+    for (user, right) in [(&b"alice"[..], true), (b"mallory", false)] {
+        let all = all_slots(&access).await;
+        let (queued, started) = (AtomicBool::new(false), Instant::now());
+        let attempt = Attempt { user, credential: Credential::Password(b"right") };
+        let mut decision = std::pin::pin!(access.decide(attempt, source(1), &queued));
+        // Much longer than the grace to decide.
+        assert!(timeout(Duration::from_secs(100), decision.as_mut()).await.is_err());
+        assert!(queued.load(Ordering::Relaxed));
+        drop(all);
+        assert_eq!(matches!(decision.await, Decision::Accept(_)), right);
+        assert_eq!(started.elapsed().as_secs(), 100);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn passwords_are_hashed_in_a_bounded_number_of_slots_and_all_are_served() {
+    let access = Arc::new(two_users());
+    let all = all_slots(&access).await;
+    let mut tries = JoinSet::new();
+    for from in 0..20 {
+        let access = Arc::clone(&access);
+        tries.spawn(async move { decide(&access, from, b"alice", Credential::Password(b"right")).await });
+    }
+    // The clock moves only when every task waits.
+    assert!(timeout(Duration::from_secs(60), tries.join_next()).await.is_err());
+    drop(all);
+    let entered = tries.join_all().await;
+    assert!(entered.iter().all(|decision| matches!(decision, Decision::Accept(_))), "{entered:?}");
+    assert_eq!(entered.len(), 20);
+}
+
+/// A configuration with one user, `alice`, with this hash.
+fn alice(hash: &str, limits: Limits) -> Config {
+    let password = Some(PasswordHash::parse(hash).unwrap());
+    let authentication = Authentication::Required { password, keys: Vec::new() };
+    config(LoginPolicy::Users(BTreeMap::from([("alice".to_owned(), member(authentication))])), limits)
+}
+
+#[tokio::test(start_paused = true)]
+async fn hashing_beyond_its_grace_is_not_a_wrong_password_for_any_user() {
+    let hash = bcrypt::hash("right", 4).unwrap();
+    // 2^13 rounds take most of a second, during which the clock is moved past the grace.
+    let limits = Limits { hashing: 2, ..Limits::default() };
+    let access = Access::new(&alice(&hash.replace("$04$", "$13$"), limits));
+    for user in [&b"alice"[..], b"mallory"] {
+        let queued = AtomicBool::new(false);
+        let attempt = Attempt { user, credential: Credential::Password(b"right") };
+        let mut decision = std::pin::pin!(access.decide(attempt, source(1), &queued));
+        assert!(decision.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        tokio::time::advance(Duration::from_secs(6)).await;
+        assert_eq!(decision.await, Decision::Undecided(Overload::Slow));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hash_above_the_memory_limit_is_never_computed_for_any_user() {
+    let hash = "$argon2id$v=19$m=1048576,t=1,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4";
+    let mut access = Access::new(&alice(hash, Limits::default()));
+    access.passwords.most_memory = 512 << 20;
+    for user in [&b"alice"[..], b"mallory"] {
+        let decision = decide(&access, 1, user, Credential::Password(b"right")).await;
+        assert_eq!(decision, Decision::Undecided(Overload::Memory));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_a_proven_credential_makes_a_source_known() {
+    let access = two_users();
+    let key = key(KEY);
+    let proven = Credential::KeyProven(&key);
+    let tries: [(u8, &[u8], Credential<'_>); 6] = [
+        (1, b"guest", Credential::Password(b"any")),
+        (2, b"alice", Credential::Password(b"wrong")),
+        (3, b"alice", Credential::KeyOffered(&key)),
+        (4, b"guest", proven),
+        (5, b"alice", proven),
+        (6, b"alice", Credential::Password(b"right")),
+    ];
+    for (from, user, credential) in tries {
+        decide(&access, from, user, credential).await;
+    }
+    let known = (1..=6).filter(|number| access.passwords.slots.knows(source(*number)));
+    assert_eq!(known.collect::<Vec<_>>(), [5, 6]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn in_the_demonstration_anybody_logs_in_and_the_name_selects_the_plugin() {
+    let access = Access::new(&config(LoginPolicy::Demonstration, Limits::default()));
+    let (key, other) = (key(KEY), key(OTHER_KEY));
+    let (key, other) = (Credential::KeyOffered(&key), Credential::KeyOffered(&other));
+    for credential in [Credential::None, Credential::Password(b""), key, other, Credential::Unusable] {
+        let identity = try_in(&access, b"echo", credential).await.unwrap();
+        assert_eq!((&*identity.user, &*identity.tenant, &*identity.plugin), ("echo", "echo", "echo"));
+        assert_eq!((identity.method, identity.fingerprint), ("none", None));
+    }
+    assert!(try_in(&access, b"\xff", Credential::None).await.is_none());
+    assert!(try_in(&access, b"a\nb", Credential::None).await.is_none());
+    assert_eq!(access.methods(), Methods { password: true, publickey: true });
+}
+
+#[test]
+fn the_methods_are_those_of_any_user() {
+    assert_eq!(two_users().methods(), Methods { password: true, publickey: true });
+    let keys_only = access([("bob", user(None, &[KEY]))]);
+    assert_eq!(keys_only.methods(), Methods { password: false, publickey: true });
+    // Clients that never try `none` must find a method to try.
+    let guest_only = access([("guest", member(Authentication::NotRequired))]);
+    assert_eq!(guest_only.methods(), Methods { password: true, publickey: true });
+}
