@@ -161,7 +161,11 @@ impl Access {
             }
             Credential::KeyOffered(shown) | Credential::KeyProven(shown) => {
                 let own = member.map(|member| member.keys.as_slice()).unwrap_or_default();
-                let key = own.iter().find(|key| key.admits(shown.algorithm().as_bytes(), shown.blob()));
+                // An RSA key has several signature algorithms.
+                let admits = |key: &&AuthorizedKey| {
+                    shown.signatures().iter().any(|name| key.admits(name.as_bytes(), shown.blob()))
+                };
+                let key = own.iter().find(admits);
                 now(key.map_or(Decision::Reject, |key| entered("publickey", Some(key.fingerprint.clone()))))
             }
         }

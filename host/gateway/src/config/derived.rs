@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use whelk_runtime::EngineSettings;
 use whelk_runtime::limits::{GIB, count};
-use whelk_ssh::crypto::key::{HostKey, SIGNATURES};
+use whelk_ssh::crypto::key::HostKey;
 use whelk_ssh::transport::{Party, RekeyPolicy, Timeouts};
 use whelk_ssh::{connection, mux, transport};
 
 use crate::config::machine::memory_limit;
-use crate::config::{Authentication, Config, Limits, LoginPolicy};
+use crate::config::{Config, Limits};
 
 /// The size of the engine's pool, as the limits and this machine have it.
 pub(crate) fn engine_settings(limits: &Limits) -> EngineSettings {
@@ -55,27 +55,16 @@ pub(crate) fn plugin_limits(limits: &Limits) -> whelk_runtime::Limits {
     whelk_runtime::Limits { tenant_output, ..limits.plugins.clone() }
 }
 
-/// Signatures that clients make by default. Those of other types than Ed25519 are never verified, and let nobody in but
-/// a user who needs no credentials: paramiko tries nothing else when it has an RSA key that it may not sign with.
-const ALL_SIGNATURES: &str = "ssh-ed25519,sk-ssh-ed25519@openssh.com,ecdsa-sha2-nistp256,ecdsa-sha2-nistp384,\
-    ecdsa-sha2-nistp521,sk-ecdsa-sha2-nistp256@openssh.com,rsa-sha2-512,rsa-sha2-256";
-
 /// The protocol's part of the limits.
 pub(crate) fn protocol(config: &Config, host_keys: &[HostKey]) -> connection::Settings {
     let limits = &config.limits;
     let party = Party::Server { host_keys: host_keys.iter().map(|key| Arc::new(key.public().clone())).collect() };
-    let some_need_nothing = match &config.login_policy {
-        LoginPolicy::Demonstration => true,
-        LoginPolicy::Users(users) => {
-            users.iter().any(|(_, user)| matches!(user.authentication, Authentication::NotRequired))
-        }
-    };
     // The core decides what no limit says. Every field is named, so that a new one is not forgotten here.
     let transport::Settings {
         party,
         identification,
         preferences: _,
-        signature_algorithms: _,
+        signature_algorithms,
         rekey: RekeyPolicy { bytes: _, packets, time: _ },
         timeouts: _,
         packet_before_auth: _,
@@ -86,7 +75,7 @@ pub(crate) fn protocol(config: &Config, host_keys: &[HostKey]) -> connection::Se
         party,
         identification,
         preferences: config.algorithms.clone(),
-        signature_algorithms: if some_need_nothing { ALL_SIGNATURES.to_owned() } else { SIGNATURES.join(",") },
+        signature_algorithms,
         rekey: RekeyPolicy {
             bytes: u64::try_from(limits.rekey_bytes).unwrap_or(u64::MAX),
             packets,

@@ -87,6 +87,27 @@ async fn the_right_password_and_the_right_key_are_accepted() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn keys_of_every_type_are_accepted() {
+    const RSA: &str = "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAABgQCf2gOKVRjy+y8lHbH2Ozj14WhQujp1c+QdrMoVIZ5aqzXBsZ3WFD\
+        tqOVaeGE0SQtvDv9je4k7YHZ9EAbD13DpB++2xo+fC1t6YpLIiYhGSuAGv4NaItxKstqKy/njL8pb2oPLWXybeuCL2\
+        9peWmM+TxvIXul7MYH82G6r7mZf1NkHsNhwT5TzwYEOymMFVg6Pjs/23IsxXKpgqWnlrQzf6Djy+6ffninPO96kyOy\
+        4WAZl6bJtpPVZc4XpMsHjHhl47UCOv5nONGjd6KIclRsFlBuNZuXDRITyMzwJ9z4zncBNwlHCkPiVnU2BPJeopXth6\
+        oM6dOqfHGMEjaR1hiC/7ToEFt55xXpDXJjb8k18Q6DCA8UQWzG18glCMNmV0RUze23xqxYmlOzxDlov4i75qnTXB/U\
+        Kj3SjLr9sf6BuaDcsGF+nwyzMr2CdLoXxCMnYPZYuUdIhqf5MyzaBkXU4l0SchA87vEnRWPOTQyAg97IERjuZ/X/ry\
+        4XrgFhHkt2s=";
+    const ECDSA: &str = "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBMw3afI6jmatF0rCFU\
+        C/nAS0LFqFInqKvuVNi29xNH6HN7VY+bkNYbf64vNVDOTRsA3Lm0QwiyOK7jHJoFGfdoo=";
+    let access = access([("alice", user(None, &[RSA, ECDSA]))]);
+    for shown in [key(RSA), key(ECDSA)] {
+        for credential in [Credential::KeyOffered(&shown), Credential::KeyProven(&shown)] {
+            let identity = try_in(&access, b"alice", credential).await.unwrap();
+            assert_eq!((identity.method, identity.fingerprint), ("publickey", Some(shown.fingerprint())));
+        }
+    }
+    assert!(try_in(&access, b"alice", Credential::KeyProven(&key(KEY))).await.is_none());
+}
+
+#[tokio::test(start_paused = true)]
 async fn another_users_credentials_are_rejected() {
     let access = two_users();
     assert!(try_in(&access, b"alice", Credential::Password(b"wrong")).await.is_none());
