@@ -186,20 +186,41 @@ fn contradicting_limits_are_reported_at_their_lines() {
 
 #[test]
 fn algorithms_are_named_as_ssh_names_them_and_offered_in_that_order() {
-    let text = "[algorithms]\nkey_exchange = [\"curve25519-sha256\"]\nciphers = [\"aes256-gcm@openssh.com\", \"chacha20-poly1305@openssh.com\"]";
+    let text = "[algorithms]\nkey_exchange = [\"curve25519-sha256\", \"diffie-hellman-group14-sha256\"]\n\
+                ciphers = [\"aes256-gcm@openssh.com\", \"chacha20-poly1305@openssh.com\"]\n\
+                macs = [\"hmac-sha2-512\"]\nhost_keys = [\"rsa-sha2-256\", \"ssh-ed25519\"]";
     let config = place(&format!("state = \"s\"\n{text}\n{GUEST}")).load().unwrap();
-    assert_eq!(config.algorithms.kex_names(), ["curve25519-sha256"]);
+    assert_eq!(config.algorithms.kex_names(), ["curve25519-sha256", "diffie-hellman-group14-sha256"]);
     assert_eq!(config.algorithms.cipher_names(), ["aes256-gcm@openssh.com", "chacha20-poly1305@openssh.com"]);
-    let known = "mlkem768x25519-sha256, curve25519-sha256, curve25519-sha256@libssh.org";
+    assert_eq!(config.algorithms.mac_names(), ["hmac-sha2-512"]);
+    assert_eq!(config.algorithms.host_key_names(), ["rsa-sha2-256", "ssh-ed25519"]);
+}
+
+#[test]
+fn an_unknown_algorithm_and_an_empty_list_are_errors() {
+    let known = |names: Vec<&str>| names.join(", ");
+    let everything = Preferences::everything();
     assert_eq!(
-        problems("[algorithms]\nkey_exchange = [\"curve25519-sha265\"]\nciphers = []\nmacs = []"),
+        problems(
+            "[algorithms]\nkey_exchange = [\"curve25519-sha265\"]\nciphers = []\nmacs = [\"hmac-sha1\"]\n\
+             host_keys = [\"ssh-rsa\"]\nbanana = []"
+        ),
         [
             format!(
                 "whelk.toml:3: algorithms.key_exchange: there is no algorithm \"curve25519-sha265\" \
-                 (did you mean \"curve25519-sha256\"?): {known}"
+                 (did you mean \"curve25519-sha256\"?): {}",
+                known(everything.kex_names())
             ),
             "whelk.toml:4: algorithms.ciphers: must name at least one algorithm".to_owned(),
-            "whelk.toml:5: algorithms.macs: there is no such setting".to_owned(),
+            format!(
+                "whelk.toml:5: algorithms.macs: there is no algorithm \"hmac-sha1\" (did you mean \"hmac-sha2-512\"?): {}",
+                known(everything.mac_names())
+            ),
+            format!(
+                "whelk.toml:6: algorithms.host_keys: there is no algorithm \"ssh-rsa\": {}",
+                known(everything.host_key_names().to_vec())
+            ),
+            "whelk.toml:7: algorithms.banana: there is no such setting".to_owned(),
         ]
     );
     let twice = problems("algorithms.ciphers = [\"aes128-gcm@openssh.com\", \"aes128-gcm@openssh.com\"]");
@@ -313,23 +334,24 @@ fn a_users_key_file_never_prevents_the_start() {
     assert_eq!(notes(&place), (vec![nobody.to_owned()], 0));
 }
 
-const ECDSA: &str = "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBHwf2HMM5TRXvo2SQJjsNkiDD5KqiiNjrGVv3UUh+mMT5RHxiRtOnlqvjhQtBq0VpmpCV/PwUdhOig4vkbqAcEc=";
+/// An RSA key of 1024 bits.
+const SHORT: &str = "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAAAgQCr+B5aSpfaVGbR7rHF12iex7t7DdnZn0L+Jiy9ODGZEtDqQMGJZS69IEgJIKNiaieB4tDs0zP3vakI+yHuRBU1WYwbh6pVWxXndcCe/svREwOKLFRA58LW20gEeF10I8tJkrhw2xXi6TNRVRjf1+gpa5MnfINE+GiAf2Y2P6/MwQ==";
 
 #[test]
 fn a_user_none_of_whose_listed_keys_can_log_in_is_an_error_and_one_of_several_keys_a_note() {
-    let why = "keys of type ecdsa-sha2-nistp256 are not supported (ssh-ed25519 is)";
+    let why = "it is an RSA key of 1024 bits (2048 to 8192 are supported)";
     let user = |door: &str| place(&format!("state = \"s\"\n[users.x]\nplugin = \"echo\"\n{door}\n"));
     let nobody = "whelk.toml:4: users.x.keys: nobody could log in as this user: no key of the list can be used \
                   (`ssh-keygen -t ed25519` makes one that can)";
-    assert_eq!(user(&format!("keys = [\"{ECDSA}\"]")).problems(), [nobody]);
-    for other in [format!("keys = [\"{ECDSA}\", \"{KEY}\"]"), format!("keys = [\"{ECDSA}\"]\npassword = \"{HASH}\"")] {
+    assert_eq!(user(&format!("keys = [\"{SHORT}\"]")).problems(), [nobody]);
+    for other in [format!("keys = [\"{SHORT}\", \"{KEY}\"]"), format!("keys = [\"{SHORT}\"]\npassword = \"{HASH}\"")] {
         let notes = user(&other).load().unwrap().notes;
         assert_eq!(notes.len(), 1, "{notes:?}");
         assert!(notes[0].key == "users.x.keys" && notes[0].what.ends_with(why), "{notes:?}");
     }
     // The file is the user's own: it affects nobody else.
     let (place, keys) = with_file();
-    fs::write(&keys, format!("{ECDSA}\n")).unwrap();
+    fs::write(&keys, format!("{SHORT}\n")).unwrap();
     let (told, _) = notes(&place);
     assert_eq!(told.len(), 2, "{told:?}");
     assert!(told[1].ends_with(why) || told[0].ends_with(why), "{told:?}");
@@ -482,6 +504,8 @@ fn the_reference_is_a_configuration_with_every_default() {
         assert_eq!(config.listen, ["127.0.0.1:2222".parse().unwrap()]);
         assert_eq!(config.algorithms.kex_names(), Preferences::default().kex_names());
         assert_eq!(config.algorithms.cipher_names(), Preferences::default().cipher_names());
+        assert_eq!(config.algorithms.mac_names(), Preferences::default().mac_names());
+        assert_eq!(config.algorithms.host_key_names(), Preferences::default().host_key_names());
     }
     let limits =
         uncommented().lines().skip_while(|line| *line != "[limits]").filter(|line| line.contains(" = ")).count();

@@ -30,12 +30,17 @@ pub struct Preferences {
 impl Default for Preferences {
     fn default() -> Preferences {
         let kex = agreement::ALL.iter().copied().filter(|(_, agreement)| agreement.is_default()).collect();
-        let (ciphers, macs) = (Cipher::ALL.to_vec(), Mac::ALL.to_vec());
-        Preferences { kex, ciphers, macs, host_keys: HOST_SIGNATURES.to_vec() }
+        Preferences { kex, ..Preferences::everything() }
     }
 }
 
 impl Preferences {
+    /// Every algorithm, those that are off by default included.
+    pub fn everything() -> Preferences {
+        let (ciphers, macs) = (Cipher::ALL.to_vec(), Mac::ALL.to_vec());
+        Preferences { kex: agreement::ALL.to_vec(), ciphers, macs, host_keys: HOST_SIGNATURES.to_vec() }
+    }
+
     /// Keeps only the named key exchanges, in the given order. The error is the unknown name.
     pub fn with_kex<'n>(mut self, names: &[&'n str]) -> Result<Preferences, &'n str> {
         let known = |name: &&'n str| agreement::ALL.iter().copied().find(|(other, _)| other == name).ok_or(*name);

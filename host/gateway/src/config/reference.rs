@@ -87,7 +87,7 @@ const GENERAL: &str = r##"# The configuration of whelk: every setting, each with
 # http = ["api.example.org", "127.0.0.1:8080"]
 # tcp = ["10.0.0.5:5432", "10.1.0.0/16:443"]
 
-# What is offered in a key exchange, best first. Every cipher brings its own integrity check.
+# What is offered in a key exchange, best first.
 [algorithms]
 "##;
 
@@ -102,9 +102,7 @@ pub fn reference() -> String {
     let (directory, keyvalue) = grants::defaults();
     let mut text = GENERAL.replace("LISTEN", &listen::DEFAULT.to_string());
     text = text.replace("DIRECTORY", &directory).replace("KEYVALUE", &keyvalue);
-    for (name, default) in algorithms::table() {
-        text += &format!("#{name} = {default}\n");
-    }
+    text += &algorithms::reference();
     text += LIMITS;
     let mut title = "";
     for row in Limits::table() {

@@ -266,7 +266,7 @@ impl<S: ByteStream> Driver<S> {
     fn answer(&mut self, now: Instant) -> Result<bool, End> {
         match self.connection.question() {
             Some(ServerQuestion::Sign(request)) => {
-                let signature = self.gateway.sign(&request);
+                let signature = self.gateway.sign(&request).map_err(|_| End::SignFailed(request.algorithm))?;
                 self.connection.signed(&signature)?;
                 Ok(true)
             }
@@ -478,7 +478,9 @@ impl<S: ByteStream> Driver<S> {
         self.login.log_failure(&self.connection, error.as_ref());
         match end {
             End::Shutdown => self.bridge.server_stopped(),
-            End::Lost(_) | End::Protocol(_) | End::Requested(_) | End::Evicted => self.bridge.connection_lost(),
+            End::Lost(_) | End::Protocol(_) | End::Requested(_) | End::SignFailed(_) | End::Evicted => {
+                self.bridge.connection_lost();
+            }
         }
         let (connection, reason) = (self.origin.connection, escape(reason.as_bytes()));
         emit(ConnectionEvent::Closed { connection, reason });

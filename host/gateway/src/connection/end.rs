@@ -14,6 +14,8 @@ pub(crate) enum End {
     Shutdown,
     /// An operator has asked for the end, with this reason.
     Requested(String),
+    /// The host key could not sign with this algorithm.
+    SignFailed(&'static str),
     /// The client had not logged in, and was evicted for a new connection.
     Evicted,
 }
@@ -34,6 +36,10 @@ impl End {
             End::Requested(reason) => {
                 Some(Error::Requested { reason: Reason::ByApplication as u32, text: reason.clone() })
             }
+            End::SignFailed(_) => {
+                let text = "internal error".to_owned();
+                Some(Error::Requested { reason: Reason::KeyExchangeFailed as u32, text })
+            }
             End::Evicted => {
                 let text = "too many connections have not logged in; try again".to_owned();
                 Some(Error::Requested { reason: Reason::TooManyConnections as u32, text })
@@ -49,6 +55,7 @@ impl End {
             End::Protocol(error) => error.to_string(),
             End::Shutdown => "the server stops".to_owned(),
             End::Requested(reason) => format!("ended on request: {reason}"),
+            End::SignFailed(algorithm) => format!("the host key could not make a signature ({algorithm})"),
             End::Evicted => "not logged in, and its place was given to a new connection".to_owned(),
         }
     }

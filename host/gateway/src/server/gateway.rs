@@ -8,7 +8,7 @@ use tokio::runtime::Handle;
 use whelk_runtime::{
     Cache, CacheKey, CompileSettings, Compiler, Engine, EngineSettings, Grants, Loader, Registry, Tenant,
 };
-use whelk_ssh::crypto::key::HostKey;
+use whelk_ssh::crypto::key::{HostKey, SignFailed};
 use whelk_ssh::crypto::random::{Random, SystemRandom};
 use whelk_ssh::transport::SignatureRequest;
 use whelk_ssh::{auth, connection};
@@ -56,8 +56,9 @@ impl Gateway {
     /// Makes everything that connections need. Plugins are loaded by [`load`](Self::load).
     ///
     /// # Errors
-    /// When the runtime cannot be started, or a tenant's grant is not possible.
+    /// When no host key can be offered, the runtime cannot be started, or a tenant's grant is not possible.
     pub fn new(config: &Config, host_keys: Vec<HostKey>, stopper: &Stopper) -> Result<Gateway, String> {
+        check_offered(&host_keys, config.algorithms.host_key_names())?;
         let access = Access::new(config);
         let files = os_limits::make_room(config);
         let engine = start_engine(&config.limits, files.plugins)?;
@@ -140,9 +141,12 @@ impl Gateway {
     }
 
     /// The signature for a key exchange.
-    pub(crate) fn sign(&self, request: &SignatureRequest<'_>) -> Vec<u8> {
-        let key = self.host_keys.iter().find(|key| key.public() == request.host_key);
-        key.expect("connections show the keys of the gateway only").sign(request.hash.as_ref())
+    ///
+    /// # Errors
+    /// The cryptography provider failed.
+    pub(crate) fn sign(&self, request: &SignatureRequest<'_>) -> Result<Vec<u8>, SignFailed> {
+        let key = self.host_keys.iter().find(|key| key.public() == request.host_key).ok_or(SignFailed)?;
+        key.sign_with(request.algorithm, request.hash.as_ref())
     }
 
     /// Our identification line.
@@ -217,6 +221,16 @@ impl Gateway {
     pub(crate) fn drain(&self) -> Drain {
         self.drain.clone()
     }
+}
+
+/// Checks that at least one host key makes signatures of the configured algorithms.
+fn check_offered(host_keys: &[HostKey], offered: &[&str]) -> Result<(), String> {
+    let made: Vec<&str> = host_keys.iter().flat_map(|key| key.public().signatures()).copied().collect();
+    if offered.iter().any(|name| made.contains(name)) {
+        return Ok(());
+    }
+    let (made, offered) = (made.join(", "), offered.join(", "));
+    Err(format!("no host key can be offered: the keys make {made}, and algorithms.host_keys allows {offered} only"))
 }
 
 /// Reserves the pool for all instances, with this many open files together.

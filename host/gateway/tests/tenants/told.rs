@@ -79,11 +79,18 @@ fn the_readme_names_every_algorithm_that_is_offered() {
     let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md")).unwrap();
     let row =
         |kind: &str| readme.lines().find_map(|line| line.strip_prefix(&format!("| {kind} |"))).unwrap().to_owned();
-    let offered = Preferences::default();
-    // Two names of one method: the older is for clients that know no other.
-    let kex = offered.kex_names().into_iter().filter(|name| !name.ends_with("@libssh.org")).collect();
-    let kinds =
-        [("key exchange", kex), ("ciphers", offered.cipher_names()), ("host keys, users' keys", SIGNATURES.to_vec())];
+    let (offered, everything) = (Preferences::default(), Preferences::everything());
+    let by_setting = everything.kex_names().into_iter().filter(|name| !offered.kex_names().contains(name)).collect();
+    // Of two names of one method the older is for clients that know no other.
+    let kex = offered.kex_names().into_iter().filter(|name| !name.contains('@')).collect();
+    let kinds = [
+        ("key exchange", kex),
+        ("by setting only", by_setting),
+        ("host keys", offered.host_key_names().to_vec()),
+        ("users' keys", SIGNATURES.to_vec()),
+        ("ciphers", offered.cipher_names()),
+        ("MACs", offered.mac_names()),
+    ];
     for (kind, names) in kinds {
         let told: Vec<String> = row(kind).split('`').skip(1).step_by(2).map(str::to_owned).collect();
         assert_eq!(told, names, "{kind}");

@@ -1,6 +1,6 @@
 //! The table `[algorithms]`: the algorithms to offer, best first, by their names in SSH.
 //!
-//! The protocol crate knows the names and refuses unknown ones.
+//! The protocol crate knows the names and which are on by default.
 
 use toml::de::DeValue;
 use whelk_ssh::algorithm::Preferences;
@@ -9,30 +9,72 @@ use crate::config::reader::{Findings, Item, Section};
 use crate::config::setting::text;
 use crate::config::suggest::nearest;
 
+/// A list of the table.
+struct AlgorithmList {
+    /// The setting.
+    name: &'static str,
+    /// What the reference says of it, one line each.
+    docs: &'static [&'static str],
+    /// The names that preferences have.
+    names: fn(&Preferences) -> Vec<&'static str>,
+    /// The preferences with these known names.
+    with: for<'n> fn(Preferences, &[&'n str]) -> Result<Preferences, &'n str>,
+}
+
+const LISTS: [AlgorithmList; 4] = [
+    AlgorithmList {
+        name: "key_exchange",
+        docs: &[
+            "How both sides agree on a secret (KexAlgorithms). Off by default, because an exchange costs the server much more",
+            "than the client: \"diffie-hellman-group16-sha512\", \"diffie-hellman-group14-sha256\".",
+        ],
+        names: |preferences| preferences.kex_names(),
+        with: Preferences::with_kex,
+    },
+    AlgorithmList {
+        name: "host_keys",
+        docs: &["Signatures of host keys (HostKeyAlgorithms). Only those that the host keys make are offered."],
+        names: |preferences| preferences.host_key_names().to_vec(),
+        with: Preferences::with_host_keys,
+    },
+    AlgorithmList {
+        name: "ciphers",
+        docs: &["What encrypts (Ciphers)."],
+        names: |preferences| preferences.cipher_names(),
+        with: Preferences::with_ciphers,
+    },
+    AlgorithmList {
+        name: "macs",
+        docs: &["What protects packets from changes (MACs), with the -ctr ciphers. The others bring their own check."],
+        names: |preferences| preferences.mac_names(),
+        with: Preferences::with_macs,
+    },
+];
+
 /// Reads the table; settings that are absent keep their defaults.
 pub(in crate::config) fn read(mut section: Section<'_>, findings: &mut Findings) -> Preferences {
-    let mut preferences = Preferences::default();
-    if let Some(item) = section.take("key_exchange")
-        && let Some(names) = read_names(&item, &preferences.kex_names(), findings)
-    {
-        // Every name has been found among the known ones.
-        preferences = preferences.clone().with_kex(&names).unwrap_or(preferences);
-    }
-    if let Some(item) = section.take("ciphers")
-        && let Some(names) = read_names(&item, &preferences.cipher_names(), findings)
-    {
-        preferences = preferences.clone().with_ciphers(&names).unwrap_or(preferences);
+    let (mut preferences, everything) = (Preferences::default(), Preferences::everything());
+    for list in LISTS {
+        if let Some(item) = section.take(list.name)
+            && let Some(names) = read_names(&item, &(list.names)(&everything), findings)
+        {
+            // Every name has been found among the known ones.
+            preferences = (list.with)(preferences.clone(), &names).unwrap_or(preferences);
+        }
     }
     section.finish(findings);
     preferences
 }
 
-/// The table in the reference: each setting with its default.
-pub(in crate::config) fn table() -> [(&'static str, String); 2] {
+/// The settings of the table as the reference prints them: what each is, and its default.
+pub(in crate::config) fn reference() -> String {
     let preferences = Preferences::default();
-    let list =
-        |names: Vec<&str>| format!("[{}]", names.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", "));
-    [("key_exchange", list(preferences.kex_names())), ("ciphers", list(preferences.cipher_names()))]
+    let setting = |list: AlgorithmList| {
+        let docs: String = list.docs.iter().map(|line| format!("# {line}\n")).collect();
+        let names: Vec<String> = (list.names)(&preferences).iter().map(|name| format!("{name:?}")).collect();
+        format!("{docs}#{} = [{}]\n", list.name, names.join(", "))
+    };
+    LISTS.into_iter().map(setting).collect()
 }
 
 fn read_names<'t>(item: &Item<'t>, known: &[&'static str], findings: &mut Findings) -> Option<Vec<&'t str>> {
