@@ -13,7 +13,7 @@
 //! | `os_limits` | the operating system's limits of this process: open files, memory, mappings, core dumps |
 //! | [`state`] | files on disk: the state folder, plugin files, and who may change them (strict modes) |
 //! | [`server`] | what all connections share, and the table of them; listening, the control socket, signals, draining |
-//! | `source` | the source of a connection: the unit in which clients are counted |
+//! | [`source`] | where a connection comes from, and the unit in which clients are counted |
 //! | [`connection`] | one connection: driver, protocol, channels and the bridge to sessions; the path of a byte |
 //! | [`auth`] | who may log in, and as which user; the way of a login is in `connection/login.rs` |
 //! | [`tenant`] | tenants: plugin names, routes, grants, and how many sessions a user may have |
@@ -29,6 +29,6 @@ pub mod observe;
 mod os_limits;
 pub mod plugins;
 pub mod server;
-mod source;
+pub mod source;
 pub mod state;
 pub mod tenant;

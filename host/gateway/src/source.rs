@@ -1,7 +1,50 @@
-//! The source of a connection: the unit in which clients are counted and take turns.
+//! Where a connection comes from: its peer, and its source, the unit in which clients are counted and take turns.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+/// The other end of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// The address and port of the client.
+    Address(SocketAddr),
+    /// The connection came over something that has no address, such as a pipe. No rule about addresses matches it.
+    Unknown,
+}
+
+impl Peer {
+    /// The client's address, if it is known. An IPv4 address that is mapped into IPv6 (`::ffff:192.0.2.1`) is the IPv4
+    /// address.
+    #[must_use]
+    pub fn ip(self) -> Option<IpAddr> {
+        match self {
+            Peer::Address(address) => Some(address.ip().to_canonical()),
+            Peer::Unknown => None,
+        }
+    }
+
+    /// The source that the connection counts for.
+    #[must_use]
+    pub fn source(self) -> Source {
+        self.ip().map_or(Source::Unknown, Source::of)
+    }
+}
+
+impl From<SocketAddr> for Peer {
+    fn from(address: SocketAddr) -> Peer {
+        Peer::Address(address)
+    }
+}
+
+/// For the log and for plugins: address and port, or `unknown`.
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Peer::Address(address) => address.fmt(f),
+            Peer::Unknown => f.write_str("unknown"),
+        }
+    }
+}
 
 /// An IPv4 address or an IPv6 network of 64 bits: what one customer of a provider has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -10,6 +53,8 @@ pub enum Source {
     V4([u8; 4]),
     /// The first half of the address.
     V6([u8; 8]),
+    /// Everything whose address is not known.
+    Unknown,
 }
 
 impl Source {
@@ -35,6 +80,7 @@ impl fmt::Display for Source {
                 let bits = u128::from(u64::from_be_bytes(network)) << 64;
                 write!(f, "{}/64", Ipv6Addr::from(bits))
             }
+            Source::Unknown => f.write_str("unknown"),
         }
     }
 }
@@ -53,6 +99,14 @@ mod tests {
         assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
         assert_eq!(of("2001:db8:0:1::1"), of("2001:db8:0:1:ffff::2"));
         assert_ne!(of("2001:db8:0:1::1"), of("2001:db8:0:2::1"));
+    }
+
+    #[test]
+    fn a_peer_without_an_address_is_a_source_of_its_own() {
+        let peer = Peer::from("[::ffff:192.0.2.1]:22".parse::<SocketAddr>().unwrap());
+        assert_eq!((peer.ip(), peer.source()), (Some("192.0.2.1".parse().unwrap()), of("192.0.2.1")));
+        assert_eq!((Peer::Unknown.ip(), Peer::Unknown.source()), (None, Source::Unknown));
+        assert_eq!(Peer::Unknown.to_string(), "unknown");
     }
 
     #[test]

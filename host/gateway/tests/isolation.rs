@@ -436,7 +436,7 @@ async fn the_table_lists_connections_and_sessions_and_ends_one_of_them_alone() {
 
         let rows = until_listed(table, 2).await;
         let row = &rows[0];
-        assert_eq!((row.connection, row.peer.ip(), rows[1].connection), (1, address.ip(), 2));
+        assert_eq!((row.connection, row.peer.ip(), rows[1].connection), (1, Some(address.ip()), 2));
         let login = LoginInfo { user: "echo".to_owned(), tenant: "echo".to_owned(), method: "none" };
         assert_eq!(row.login.as_ref(), Some(&login));
         assert!(row.received > 500 && row.sent > 500 && row.began.at <= SystemTime::now(), "{row:?}");

@@ -6,7 +6,6 @@ mod guest;
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,6 +19,7 @@ use whelk::connection::stream::polled::Polled;
 use whelk::server::drain::Stopper;
 use whelk::server::gateway::Gateway;
 use whelk::server::listener::ConnectionPermit;
+use whelk::source::Peer;
 use whelk::state::State;
 use whelk_ssh::auth::client::ClientCredential;
 use whelk_ssh::connection::{Client, ClientQuestion, Event, Progress, Settings};
@@ -189,8 +189,7 @@ where
     let reload = gateway.load(&config, &state, Path::new(env!("CARGO_BIN_EXE_whelk"))).await.unwrap();
     reload.prepared().await;
     let (ours, theirs) = duplex(PIPE);
-    let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let connection = driver::run(Polled::new(wrap(theirs)), peer, ConnectionPermit::unlisted(1), gateway);
+    let connection = driver::run(Polled::new(wrap(theirs)), Peer::Unknown, ConnectionPermit::unlisted(1), gateway);
     let visit = visit(PipeClient::new(ours), stopper);
     timeout(TIMEOUT, async { tokio::join!(connection, visit) }).await.unwrap();
     drop(reload);

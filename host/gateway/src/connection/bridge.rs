@@ -33,7 +33,6 @@ mod request;
 mod session;
 pub(crate) mod user;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use whelk_runtime::Ending;
@@ -46,6 +45,7 @@ use crate::connection::channels::Channels;
 use crate::observe::refusals::Refusals;
 use crate::server::connection_table::{ConnectionRow, LoginInfo, Registration};
 use crate::server::gateway::Gateway;
+use crate::source::Peer;
 
 /// All channels of one connection, and what they belong to.
 pub(crate) struct Bridge {
@@ -77,7 +77,7 @@ struct RefusedChannel {
 }
 
 impl Bridge {
-    pub(crate) fn new(gateway: Arc<Gateway>, connection_id: u64, peer: SocketAddr) -> Bridge {
+    pub(crate) fn new(gateway: Arc<Gateway>, connection_id: u64, peer: Peer) -> Bridge {
         let (channels, pending_open_failures, refusal_log) = (Channels::default(), Vec::new(), Refusals::default());
         let registration = gateway.connections().register(connection_id, peer, channels.waker());
         Bridge { gateway, connection_id, user: None, registration, channels, pending_open_failures, refusal_log }

@@ -30,7 +30,6 @@
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::io;
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -56,6 +55,7 @@ use crate::observe::event::{ConnectionEvent, emit};
 use crate::server::drain::{Drain, ShutdownPhase};
 use crate::server::gateway::Gateway;
 use crate::server::listener::ConnectionPermit;
+use crate::source::Peer;
 use crate::tenant::UserPermit;
 
 /// Most bytes that one turn reads, and most that it puts into packets.
@@ -109,9 +109,10 @@ struct Driver<S> {
     origin: Origin,
 }
 
-/// Serves one connection until it is over. `peer` is the address that limits per source count, and that the log and
-/// plugins are told; its port is 0 for a stream that is not a socket.
-pub async fn run<S: ByteStream>(stream: S, peer: SocketAddr, permit: ConnectionPermit, gateway: Arc<Gateway>) {
+/// Serves one connection until it is over. `peer` is what limits per source count, and what the log and plugins are
+/// told.
+pub async fn run<S: ByteStream>(stream: S, peer: impl Into<Peer>, permit: ConnectionPermit, gateway: Arc<Gateway>) {
+    let peer = peer.into();
     let now = Instant::now();
     let number = permit.connection();
     let local = stream.local_address().map(|address| address.to_string()).unwrap_or_default();
@@ -132,7 +133,7 @@ pub async fn run<S: ByteStream>(stream: S, peer: SocketAddr, permit: ConnectionP
         permit,
         user_permit: None,
         busy_permits: None,
-        login: Login::new(number, peer.ip()),
+        login: Login::new(number, peer),
         write_blocked: false,
         buffers: BufferRelease::Busy,
         work_since_yield: 0,

@@ -19,7 +19,6 @@
 //! ```
 
 use std::future::Future;
-use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -35,7 +34,7 @@ use crate::auth::attempt::OwnedAttempt;
 use crate::observe::escape::{Escaped, escape};
 use crate::observe::event::{LimitEvent, LoginEvent, emit};
 use crate::server::gateway::Gateway;
-use crate::source::Source;
+use crate::source::{Peer, Source};
 use crate::tenant::UserPermit;
 
 type PendingDecision = Pin<Box<dyn Future<Output = Decision> + Send>>;
@@ -52,8 +51,8 @@ pub(crate) struct Login {
 }
 
 impl Login {
-    pub(crate) fn new(connection_id: u64, peer: IpAddr) -> Login {
-        Login { connection_id, source: Source::of(peer), deciding: None, queued: Arc::default() }
+    pub(crate) fn new(connection_id: u64, peer: Peer) -> Login {
+        Login { connection_id, source: peer.source(), deciding: None, queued: Arc::default() }
     }
 
     /// Starts the decision about an attempt. A decision in progress is about the same attempt, so it is kept.

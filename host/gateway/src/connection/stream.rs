@@ -2,8 +2,8 @@
 //!
 //! The driver waits for *readiness* and then moves bytes between the stream and the protocol's buffers without waiting,
 //! so that no buffer is borrowed across an await, and every wait can be dropped. TCP sockets can do that by themselves
-//! ([`tcp`]). Streams that only have `AsyncRead` and `AsyncWrite`, such as standard input and output, do it through
-//! [`polled::Polled`].
+//! ([`tcp`]), and so can standard input and output ([`standard`]). Streams that only have `AsyncRead` and `AsyncWrite`,
+//! such as a pipe in memory, do it through [`polled::Polled`].
 //!
 //! Decided 2026-11-29: a trait with `try_read`, `try_write` and `ready`, for which the driver is compiled per stream.
 //! Refused: `AsyncRead` and `AsyncWrite` alone, since a read would have to be polled to learn that there is something
@@ -11,6 +11,7 @@
 //! read and write.
 
 pub mod polled;
+pub mod standard;
 pub mod tcp;
 
 use std::future::Future;

@@ -12,7 +12,6 @@
 //! connection, and has to go when a task panics.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -21,6 +20,7 @@ use whelk_runtime::{SessionHandle, Wake};
 
 use crate::observe::escape::escape;
 use crate::observe::event::{ConnectionEvent, SessionEvent, emit};
+use crate::source::Peer;
 
 /// Most bytes of a reason that a client is told.
 const REASON: usize = 255;
@@ -57,8 +57,8 @@ impl Began {
 pub struct ConnectionInfo {
     /// Its number, as in the log.
     pub connection: u64,
-    /// The client's address and port.
-    pub peer: SocketAddr,
+    /// Where it comes from.
+    pub peer: Peer,
     /// When it was accepted.
     pub began: Began,
     /// Who logged in; none until somebody has.
@@ -111,7 +111,7 @@ pub enum StartKind {
 impl ConnectionTable {
     /// Adds a connection, until what this returns is dropped. `wake` makes its task look at
     /// [`ConnectionRow::end_reason`].
-    pub(crate) fn register(self: &Arc<Self>, connection: u64, peer: SocketAddr, wake: Wake) -> Registration {
+    pub(crate) fn register(self: &Arc<Self>, connection: u64, peer: Peer, wake: Wake) -> Registration {
         let row = Arc::new(ConnectionRow {
             connection,
             peer,
@@ -171,7 +171,7 @@ impl ConnectionTable {
 /// What the table knows of a connection.
 pub(crate) struct ConnectionRow {
     connection: u64,
-    peer: SocketAddr,
+    peer: Peer,
     began: Began,
     login: OnceLock<LoginInfo>,
     received: AtomicU64,
@@ -327,7 +327,9 @@ mod tests {
 
     use super::*;
 
-    const PEER: &str = "192.0.2.1:22";
+    fn peer() -> Peer {
+        Peer::Address("192.0.2.1:22".parse().unwrap())
+    }
 
     fn woken(count: &Arc<AtomicUsize>) -> Wake {
         let count = Arc::clone(count);
@@ -339,7 +341,7 @@ mod tests {
     #[test]
     fn rows_show_what_was_told_of_them_and_go_with_their_registrations() {
         let table = Arc::new(ConnectionTable::default());
-        let registration = table.register(7, PEER.parse().unwrap(), Arc::new(|| ()));
+        let registration = table.register(7, peer(), Arc::new(|| ()));
         let row = registration.row();
         let login = LoginInfo { user: "alice".to_owned(), tenant: "a".to_owned(), method: "publickey" };
         row.logged_in(login.clone());
@@ -350,7 +352,7 @@ mod tests {
         let session = row.add_session(2, inbox.handle());
         session.asked_to_start(StartKind::Exec);
         let shown = table.snapshot();
-        assert_eq!((shown.len(), shown[0].connection, shown[0].peer), (1, 7, PEER.parse().unwrap()));
+        assert_eq!((shown.len(), shown[0].connection, shown[0].peer), (1, 7, peer()));
         assert_eq!((shown[0].login.as_ref(), shown[0].received, shown[0].sent), (Some(&login), 7, 5));
         let [shown] = &shown[0].sessions[..] else { panic!("{shown:?}") };
         let identity = (shown.number, shown.channel);
@@ -367,7 +369,7 @@ mod tests {
     async fn an_end_is_asked_for_once_and_reaches_who_it_is_for() {
         let (table, wakes) = (Arc::new(ConnectionTable::default()), Arc::new(AtomicUsize::new(0)));
         let registrations: Vec<Registration> =
-            (1..=2).map(|number| table.register(number, PEER.parse().unwrap(), woken(&wakes))).collect();
+            (1..=2).map(|number| table.register(number, peer(), woken(&wakes))).collect();
         let long = format!("line\n{}", "é".repeat(200));
         assert!(
             table.end_connection(1, &long) && !table.end_connection(1, "again") && !table.end_connection(3, "none")

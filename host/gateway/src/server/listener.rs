@@ -28,6 +28,7 @@ use crate::observe::event::{ConnectionEvent, ServerEvent, emit};
 use crate::os_limits;
 use crate::server::drain::{ShutdownPhase, Stopper};
 use crate::server::socket::TcpKeepalive;
+use crate::source::Peer;
 
 /// How long connections have to send their DISCONNECT after the drain deadline.
 const DISCONNECT_TIME: Duration = Duration::from_secs(2);
@@ -82,7 +83,7 @@ impl Listener {
                 Some(_) = tasks.join_next() => {}
                 (stream, peer, permit) = acceptor.accept() => {
                     let (handle, number) = (Arc::clone(&handle), permit.connection());
-                    tasks.spawn(contained(number, peer, async move { handle(stream, peer, permit).await }));
+                    tasks.spawn(contained(number, peer.into(), async move { handle(stream, peer, permit).await }));
                 }
             }
         }
@@ -92,10 +93,35 @@ impl Listener {
     }
 }
 
-/// Waits for the tasks: for `time` until they end by themselves, then until they have disconnected; not at all for an
-/// immediate stop.
+/// Serves one connection that exists already, until it is over or `stopper` stops: then for `time` until it ends by
+/// itself, as those of a [`Listener`].
+pub async fn serve_one(
+    number: u64,
+    peer: Peer,
+    connection: impl Future<Output = ()> + Send + 'static,
+    stopper: &Stopper,
+    time: Duration,
+) {
+    let mut tasks = JoinSet::new();
+    tasks.spawn(contained(number, peer, connection));
+    let mut stopped = stopper.drain();
+    tokio::select! {
+        biased;
+        _ = tasks.join_next() => {}
+        () = stopped.reached(ShutdownPhase::Draining) => wait_for_end(&mut tasks, stopper, time).await,
+    }
+}
+
+/// Drains all connections, and says so.
 async fn drain(mut tasks: JoinSet<()>, stopper: &Stopper, time: Duration) {
     emit(ServerEvent::NotListening { connections: tasks.len() });
+    wait_for_end(&mut tasks, stopper, time).await;
+    emit(ServerEvent::Stopped { dropped: tasks.len() });
+}
+
+/// Waits for the tasks: for `time` until they end by themselves, then until they have disconnected; not at all for an
+/// immediate stop.
+async fn wait_for_end(tasks: &mut JoinSet<()>, stopper: &Stopper, time: Duration) {
     let mut gone = stopper.drain();
     for wait in [time, DISCONNECT_TIME] {
         let empty = timeout(wait, async { while tasks.join_next().await.is_some() {} });
@@ -105,12 +131,11 @@ async fn drain(mut tasks: JoinSet<()>, stopper: &Stopper, time: Duration) {
             _ = empty => stopper.close(),
         }
     }
-    emit(ServerEvent::Stopped { dropped: tasks.len() });
 }
 
 /// Runs a connection and catches its panic: unwinding has dropped everything of the connection, so its sessions see the
 /// connection lost, and its place is free. The hook has logged the panic; this adds the connection.
-async fn contained(number: u64, peer: SocketAddr, connection: impl Future<Output = ()>) {
+async fn contained(number: u64, peer: Peer, connection: impl Future<Output = ()>) {
     // Safe: after a panic the future is dropped and never polled again, and shares nothing except counts.
     if let Err(reason) = catch_future(connection).await {
         emit(ConnectionEvent::Panicked { connection: number, peer, reason: &reason });

@@ -168,11 +168,12 @@ mod tests {
 
     use super::super::fixture::{unlisted, user};
     use super::*;
+    use crate::source::Peer;
 
     #[tokio::test]
     async fn a_channel_of_a_kind_that_nobody_serves_is_refused_with_the_reason() {
         let (_folder, gateway) = unlisted();
-        let mut bridge = Bridge::new(Arc::new(gateway), 1, "127.0.0.1:1".parse().unwrap());
+        let mut bridge = Bridge::new(Arc::new(gateway), 1, Peer::Unknown);
         bridge.logged_in(user());
         let open = mux::Event::Open { channel: ChannelId(3), kind: b"direct-tcpip", payload: b"\0\0\0\0" };
         bridge.receive(Event::Channel(open));

@@ -2,6 +2,7 @@
 
 use whelk_runtime::Facts;
 use whelk_ssh::connection::Server as ServerConnection;
+use whelk_ssh::crypto::mac::Mac;
 
 use crate::auth::access::Identity;
 use crate::observe::escape::escape;
@@ -17,7 +18,7 @@ pub(crate) struct SessionUser {
 pub(crate) struct Origin {
     /// The connection's number, as in the log.
     pub(crate) connection: u64,
-    /// The client's address and port.
+    /// The client's address and port, or `unknown`.
     pub(crate) peer: String,
     /// The address and port that it has connected to, or nothing.
     pub(crate) local: String,
@@ -48,15 +49,16 @@ impl SessionUser {
             facts.push(("session-id", id.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()));
         }
         if let Some(agreed) = connection.negotiated() {
+            // OpenSSH's word where the cipher brings its own integrity check.
+            let mac = |mac: Option<Mac>| mac.map_or("<implicit>", Mac::name).to_owned();
             let (to_server, to_client) = (agreed.cipher_to_server.name(), agreed.cipher_to_client.name());
             facts.extend([
                 ("kex", agreed.kex.to_owned()),
                 ("host-key", agreed.host_key.to_owned()),
                 ("cipher-in", to_server.to_owned()),
                 ("cipher-out", to_client.to_owned()),
-                // All our ciphers bring their own integrity check.
-                ("mac-in", "<implicit>".to_owned()),
-                ("mac-out", "<implicit>".to_owned()),
+                ("mac-in", mac(agreed.mac_to_server)),
+                ("mac-out", mac(agreed.mac_to_client)),
             ]);
         }
         SessionUser { identity, facts: facts.into_iter().collect() }

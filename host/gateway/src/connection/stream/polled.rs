@@ -1,5 +1,4 @@
-//! Any stream of `AsyncRead` and `AsyncWrite` as one that says what is ready: standard input and output, or a pipe in
-//! memory.
+//! Any stream of `AsyncRead` and `AsyncWrite` as one that says what is ready, such as a pipe in memory.
 
 use std::io;
 use std::pin::Pin;

@@ -5,6 +5,7 @@ use std::fmt::Arguments;
 use std::net::SocketAddr;
 
 use crate::observe::escape::Escaped;
+use crate::source::Peer;
 
 whelk_runtime::events! {
     /// What happens to connections.
@@ -12,7 +13,7 @@ whelk_runtime::events! {
         /// A connection is served from now on.
         Opened("connection_opened", INFO, "whelk::connection::driver", "connection opened") {
             connection: u64,
-            #[display] peer: SocketAddr,
+            #[display] peer: Peer,
         }
         /// A connection is over, whoever ended it.
         Closed("connection_closed", INFO, "whelk::connection::driver", "connection closed") {
@@ -29,7 +30,7 @@ whelk_runtime::events! {
         /// The task of a connection panicked, which ends that connection alone.
         Panicked("connection_panicked", ERROR, "whelk::server::listener", "a connection ended by a panic") {
             connection: u64,
-            #[display] peer: SocketAddr,
+            #[display] peer: Peer,
             reason: &'a str,
         }
         /// There is no place for a connection. At most one line in ten seconds.

@@ -56,7 +56,7 @@ const FIELDS: &[(&str, &str)] = &[
     ("passwords", "how many passwords were refused"),
     ("path", "the path of a file, as the plugin says it"),
     ("pause", "how long no session of this version is started"),
-    ("peer", "address and port of the client"),
+    ("peer", "address and port of the client, or `unknown`"),
     ("place", "the line of source that panicked"),
     ("plugin", "the name of a plugin"),
     ("plugins", "how many plugins are served"),
