@@ -9,6 +9,7 @@ mod inspect;
 mod outcome;
 mod plugin;
 mod serve;
+mod stdio;
 mod tenants;
 
 use std::net::SocketAddr;
@@ -44,6 +45,10 @@ enum Verb {
         /// 127.0.0.1:2222]
         #[arg(long, value_name = "ADDR", value_parser = config::parse_address)]
         listen: Vec<SocketAddr>,
+        /// Serve the one connection that standard input and output are (inetd, systemd with Accept=yes, ProxyCommand).
+        /// See `whelk check --stdio`
+        #[arg(long, conflicts_with = "listen")]
+        stdio: bool,
         /// The folder of the plugins [default: plugins]
         #[arg(long, value_name = "DIR")]
         plugins: Option<PathBuf>,
@@ -63,6 +68,9 @@ enum Verb {
     Check {
         /// The configuration
         file: PathBuf,
+        /// As for `whelk serve --stdio`: says also what is different there
+        #[arg(long)]
+        stdio: bool,
     },
     /// Say what a user would get and why: tenant, plugin, routes, limits, grants.
     Tenants {
@@ -137,18 +145,20 @@ pub fn main() -> ExitCode {
 
 fn run(verb: Verb, format: Format) -> Result<(), Failure> {
     match verb {
-        Verb::Serve { config, listen, plugins, state, no_strict_modes, log: _ } => {
+        Verb::Serve { config, listen, stdio, plugins, state, no_strict_modes, log: _ } => {
             if no_strict_modes {
                 strict_modes::ask(Asked::Nothing);
             }
-            serve::serve(config.as_deref(), Overrides { listen, plugins, state }, format)
+            let overrides = Overrides { listen, plugins, state };
+            let serve = if stdio { stdio::serve } else { serve::serve };
+            serve(config.as_deref(), &overrides, format)
         }
         Verb::Config => print(&config::reference()),
-        Verb::Check { file } => {
+        Verb::Check { file, stdio } => {
             if rustix::process::geteuid().is_root() {
                 strict_modes::ask(Asked::Modes);
             }
-            check::check(&file)
+            check::check(&file, stdio)
         }
         Verb::Tenants { file, user, exec, subsystem } => {
             strict_modes::ask(Asked::Nothing);

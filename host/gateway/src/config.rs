@@ -73,6 +73,10 @@ pub struct Config {
     pub algorithms: Preferences,
     /// Every limit.
     pub limits: Limits,
+    /// Whether the process serves one connection, beside others of its kind (`whelk serve --stdio`). Then what needs one
+    /// process that counts for everybody is not granted: key-value, topics, and directories that can be written to,
+    /// since they have a quota.
+    pub one_connection: bool,
     /// Notes for the operator.
     pub notes: Vec<Problem>,
 }
@@ -136,6 +140,7 @@ impl Config {
                 tenants: BTreeMap::new(),
                 algorithms: Preferences::default(),
                 limits: demonstration_limits(),
+                one_connection: false,
                 notes: Vec::new(),
             }),
             Ok(_) => Err(Refused(problems)),
@@ -226,8 +231,19 @@ fn read(mut top: Section<'_>, overrides: &Overrides, findings: &mut Findings) ->
     top.finish(findings);
     let login_policy = LoginPolicy::Users(users?);
     let (state, algorithms, limits) = (state?, algorithms?, limits?);
-    let notes = Vec::new();
-    Some(Config { listen, plugins, state, banner, environment_names, login_policy, tenants, algorithms, limits, notes })
+    Some(Config {
+        listen,
+        plugins,
+        state,
+        banner,
+        environment_names,
+        login_policy,
+        tenants,
+        algorithms,
+        limits,
+        one_connection: false,
+        notes: Vec::new(),
+    })
 }
 
 /// The program's folders, as far as they are known.

@@ -27,6 +27,9 @@ const CACHE_KEY: &str = "cache.key";
 const CACHE: &str = "cache";
 /// ... and that of tenants' own plugins.
 const TENANTS_CACHE: &str = "cache-tenants";
+/// For a process that only reads what a server has made.
+pub(crate) const NOT_STARTED: &str = "there is no host key yet: run `whelk serve` once without --stdio, which makes it \
+                                      and compiles the plugins";
 /// Locked by the program that uses the folder.
 const LOCK: &str = "lock";
 /// The control socket of the running program.
@@ -128,6 +131,19 @@ impl State {
         Ok(State { folder: folder.to_owned() })
     }
 
+    /// The folder, for a process that only reads it. Creates nothing.
+    ///
+    /// # Errors
+    /// When it does not exist, is not a folder, belongs to another user or is writable by one.
+    pub fn open_existing(folder: &Path) -> Result<State, StateError> {
+        let facts = folder.metadata().map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => StateError::of(folder, NOT_STARTED),
+            _ => StateError::of(folder, format!("the state folder cannot be used: {error}")),
+        })?;
+        private_folder(folder, &facts)?;
+        Ok(State { folder: folder.to_owned() })
+    }
+
     /// The path of the host key.
     pub fn host_key_path(&self) -> PathBuf {
         self.folder.join(HOST_KEY)
@@ -216,12 +232,21 @@ impl State {
     /// # Errors
     /// As for the host key.
     pub fn cache_key(&self, fresh: &[u8; 32]) -> Result<[u8; 32], StateError> {
+        if let Some(key) = self.existing_cache_key()? {
+            return Ok(key);
+        }
+        let text: String = fresh.iter().map(|byte| format!("{byte:02x}")).collect();
+        write_new(&self.folder.join(CACHE_KEY), 0o600, &format!("{text}\n"))?;
+        Ok(*fresh)
+    }
+
+    /// The key that seals compiled code; none before the first start.
+    ///
+    /// # Errors
+    /// As for the host key.
+    pub fn existing_cache_key(&self) -> Result<Option<[u8; 32]>, StateError> {
         let path = self.folder.join(CACHE_KEY);
-        let Some(text) = read_private(&path)? else {
-            let text: String = fresh.iter().map(|byte| format!("{byte:02x}")).collect();
-            write_new(&path, 0o600, &format!("{text}\n"))?;
-            return Ok(*fresh);
-        };
+        let Some(text) = read_private(&path)? else { return Ok(None) };
         let text = text.trim_end();
         let mut key = [0; 32];
         let digits = |at: usize| text.get(2 * at..2 * at + 2).filter(|_| text.len() == 64);
@@ -229,7 +254,7 @@ impl State {
             let read = digits(at).and_then(|digits| u8::from_str_radix(digits, 16).ok());
             *byte = read.ok_or_else(|| StateError::of(&path, "is no key: remove it, and another one is made"))?;
         }
-        Ok(key)
+        Ok(Some(key))
     }
 
     /// The folder of compiled code.

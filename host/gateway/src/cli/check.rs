@@ -8,8 +8,11 @@ use crate::config::{Config, Overrides};
 use crate::os_limits;
 use crate::server::gateway::{lone_loader, trial_limits};
 
-pub(super) fn check(file: &Path) -> Result<(), Failure> {
-    let config = Config::load(file, &Overrides::default()).map_err(wrong)?;
+pub(super) fn check(file: &Path, stdio: bool) -> Result<(), Failure> {
+    let mut config = Config::load(file, &Overrides::default()).map_err(wrong)?;
+    if stdio {
+        super::stdio::restrict(&mut config);
+    }
     let notes: String = config.notes.iter().map(|note| format!("{note}\n")).collect();
     let shortages: String =
         os_limits::shortages(&config).iter().map(|shortage| format!("this machine: {shortage}\n")).collect();

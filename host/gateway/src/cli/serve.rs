@@ -23,12 +23,12 @@ use crate::server::signals::{GaveUp, Hangup, Signals};
 use crate::state::State;
 use crate::state::strict_modes;
 
-pub(super) fn serve(file: Option<&Path>, overrides: Overrides, format: Format) -> Result<(), Failure> {
+pub(super) fn serve(file: Option<&Path>, overrides: &Overrides, format: Format) -> Result<(), Failure> {
     let maps = os_limits::map_large_allocations();
     strict_modes::tighten_umask();
     let config = match file {
-        Some(file) => Config::load(file, &overrides),
-        None => Config::demonstration(&overrides),
+        Some(file) => Config::load(file, overrides),
+        None => Config::demonstration(overrides),
     };
     let config = config.map_err(wrong)?;
     os_limits::check_start(&config.limits).map_err(wrong)?;
@@ -96,14 +96,14 @@ fn warn_at_start(config: &Config, demonstration: bool) {
 }
 
 /// Ends a process that does not end by itself, because a thread hangs in a disk, a plugin or a library.
-fn give_up(why: GaveUp) {
+pub(super) fn give_up(why: GaveUp) {
     emit(ServerEvent::GaveUp { why: &why.to_string() });
     logging::finish();
     os_limits::exit_at_once(FAILED)
 }
 
 /// Ends the process when its log can no longer be written. Standard error may still take a line.
-fn give_up_the_log() {
+pub(super) fn give_up_the_log() {
     let _ = writeln!(std::io::stderr(), "the thread that writes the log has panicked; exiting");
     os_limits::exit_at_once(FAILED)
 }

@@ -96,13 +96,15 @@ impl Gateway {
     /// # Errors
     /// When the folder or the state cannot be used.
     pub async fn load(&self, config: &Config, state: &State, program: &Path) -> Result<Reload, String> {
-        let mut fresh = [0; 32];
-        SystemRandom::new().fill(&mut fresh).map_err(|error| error.to_string())?;
-        let key = CacheKey::new(state.cache_key(&fresh).map_err(|error| error.to_string())?);
+        let key = cache_key(state, config.one_connection)?;
         let most = u64::try_from(config.limits.plugins.cache_bytes).unwrap_or(u64::MAX);
         let cache = |folder: PathBuf| {
-            let opened = Cache::open(folder.clone(), key.clone(), &self.engine, most);
-            opened.map_err(|error| format!("{}: {error}", folder.display()))
+            let Some(key) = key.clone() else { return Ok(None) };
+            if config.one_connection {
+                return Ok(Some(Cache::read_only(folder, key, &self.engine, most)));
+            }
+            let opened = Cache::open(folder.clone(), key, &self.engine, most);
+            opened.map(Some).map_err(|error| format!("{}: {error}", folder.display()))
         };
         // Tenants' plugins must not evict what the operator's next start needs.
         let (operators_cache, tenants_cache) = (cache(state.cache_path())?, cache(state.tenants_cache_path())?);
@@ -115,7 +117,7 @@ impl Gateway {
         };
         let folders = std::iter::once(operators).chain(self.own.values().cloned()).collect();
         let limits = trial_limits(config);
-        let loader = |cache| Arc::new(loader(self.engine.clone(), program, Some(cache), &limits));
+        let loader = |cache| Arc::new(loader(self.engine.clone(), program, cache, &limits));
         let loaders = Loaders { operators: loader(operators_cache), tenants: loader(tenants_cache) };
         Reload::start(folders, loaders, &config.limits).await
     }
@@ -233,6 +235,18 @@ fn check_offered(host_keys: &[HostKey], offered: &[&str]) -> Result<(), String> 
     Err(format!("no host key can be offered: the keys make {made}, and algorithms.host_keys allows {offered} only"))
 }
 
+/// The key that seals compiled code, made if there is none. A process that serves one connection makes none.
+fn cache_key(state: &State, one_connection: bool) -> Result<Option<CacheKey>, String> {
+    if one_connection {
+        let key = state.existing_cache_key().map_err(|error| error.to_string())?;
+        return Ok(key.map(CacheKey::new));
+    }
+    let mut fresh = [0; 32];
+    SystemRandom::new().fill(&mut fresh).map_err(|error| error.to_string())?;
+    let key = state.cache_key(&fresh).map_err(|error| error.to_string())?;
+    Ok(Some(CacheKey::new(key)))
+}
+
 /// Reserves the pool for all instances, with this many open files together.
 fn start_engine(limits: &Limits, files: u64) -> Result<Engine, String> {
     let defaults = engine_settings(limits);
@@ -254,7 +268,8 @@ fn make_tenants(
         let tenant_open_files = files.share(limits.plugins.tenant_open_files);
         whelk_runtime::Limits { tenant_open_files, ..plugin_limits(limits) }
     };
-    let granter = Granter::new(&config.state);
+    let granter =
+        if config.one_connection { Granter::without_counts(&config.state) } else { Granter::new(&config.state) };
     if let LoginPolicy::Demonstration = config.login_policy {
         return Ok(Tenants::demonstration(&config.limits, plugin_limits(&config.limits), operators, granter));
     }

@@ -19,6 +19,9 @@ const STORE: &str = "keyvalue.redb";
 /// Makes the grants of every tenant.
 pub(crate) struct Granter {
     state: PathBuf,
+    /// Whether this process counts for everybody. One that serves a single connection does not: see
+    /// [`Config::one_connection`](crate::config::Config::one_connection).
+    counts: bool,
     /// Opened when the first tenant is granted buckets; shared by all.
     store: OnceLock<Result<Arc<Embedded>, String>>,
 }
@@ -26,14 +29,25 @@ pub(crate) struct Granter {
 impl Granter {
     /// `state` is the state folder.
     pub(crate) fn new(state: &Path) -> Granter {
-        Granter { state: state.to_owned(), store: OnceLock::new() }
+        Granter { state: state.to_owned(), counts: true, store: OnceLock::new() }
+    }
+
+    /// For a process that serves one connection: grants nothing for which one process must count for everybody.
+    pub(crate) fn without_counts(state: &Path) -> Granter {
+        Granter { counts: false, ..Granter::new(state) }
+    }
+
+    /// Whether the grant of a directory is possible here: a quota has to be counted.
+    fn may_open(&self, directory: &config::Directory) -> bool {
+        self.counts || directory.access == DirectoryAccess::ReadOnly
     }
 
     /// The grants of a tenant's plugins, and the reasons why others are not possible. Blocks on disks.
     pub(crate) fn grant(&self, tenant: &str, granted: &config::Grants) -> (Grants, Vec<String>) {
         let mut refused = Vec::new();
-        let directory = granted.directory.as_ref().map(|directory| self.directory(tenant, directory));
-        let keyvalue = granted.keyvalue.map(|quota| self.buckets(tenant, quota));
+        let directory = granted.directory.as_ref().filter(|directory| self.may_open(directory));
+        let directory = directory.map(|directory| self.directory(tenant, directory));
+        let keyvalue = granted.keyvalue.filter(|_| self.counts).map(|quota| self.buckets(tenant, quota));
         // Both lists were checked when the configuration was read.
         let http = (!granted.http.is_empty()).then(|| AllowList::parse(&granted.http).map_err(joined));
         let tcp = (!granted.tcp.is_empty()).then(|| TcpAllow::parse(&granted.tcp).map_err(joined));
@@ -47,7 +61,7 @@ impl Granter {
             tcp: kept(tcp, "tcp", &mut refused).map(Arc::new),
             directory: kept(directory, "directory", &mut refused),
             keyvalue: kept(keyvalue, "keyvalue", &mut refused),
-            topics: granted.topics.then(Topics::new),
+            topics: (granted.topics && self.counts).then(Topics::new),
         };
         (grants, refused)
     }

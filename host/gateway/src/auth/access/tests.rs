@@ -41,7 +41,19 @@ fn access(users: impl IntoIterator<Item = (&'static str, User)>) -> Access {
 fn config(login_policy: LoginPolicy, limits: Limits) -> Config {
     let (plugins, state, algorithms) = (PathBuf::new(), PathBuf::new(), Preferences::default());
     let (listen, tenants, notes, environment_names) = Default::default();
-    Config { listen, plugins, state, banner: None, environment_names, login_policy, tenants, algorithms, limits, notes }
+    Config {
+        listen,
+        plugins,
+        state,
+        banner: None,
+        environment_names,
+        login_policy,
+        tenants,
+        algorithms,
+        limits,
+        one_connection: false,
+        notes,
+    }
 }
 
 fn two_users() -> Access {

@@ -49,6 +49,14 @@ impl Grants {
         self.directory.is_some() || !self.http.is_empty() || !self.tcp.is_empty()
     }
 
+    /// The grants for which one process must count for everybody.
+    pub(crate) fn that_count(&self) -> Vec<&'static str> {
+        let directory = self.directory.as_ref().filter(|directory| directory.access == DirectoryAccess::ReadWrite);
+        let grants =
+            [(directory.is_some(), "directory"), (self.keyvalue.is_some(), "keyvalue"), (self.topics, "topics")];
+        grants.into_iter().filter_map(|(granted, name)| granted.then_some(name)).collect()
+    }
+
     /// Whether this is granted.
     pub(crate) fn has(&self, grant: Grant) -> bool {
         match grant {

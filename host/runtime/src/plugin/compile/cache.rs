@@ -41,6 +41,8 @@ pub struct Cache {
     engine: String,
     /// Most bytes of all files.
     most: u64,
+    /// Nothing is written or deleted: other processes own the folder.
+    read_only: bool,
     /// Numbers the files that are being written.
     writes: AtomicU64,
 }
@@ -62,9 +64,15 @@ impl Cache {
     pub fn open(folder: PathBuf, key: CacheKey, engine: &Engine, most: u64) -> io::Result<Self> {
         DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
         fs::set_permissions(&folder, fs::Permissions::from_mode(0o700))?;
-        let cache = Self { folder, key, engine: fingerprint(engine), most, writes: AtomicU64::new(0) };
+        let cache = Self { read_only: false, ..Self::read_only(folder, key, engine, most) };
         cache.prune(true)?;
         Ok(cache)
+    }
+
+    /// The folder that another process has opened or will open: for reading. It need not exist.
+    #[must_use]
+    pub fn read_only(folder: PathBuf, key: CacheKey, engine: &Engine, most: u64) -> Self {
+        Self { folder, key, engine: fingerprint(engine), most, read_only: true, writes: AtomicU64::new(0) }
     }
 
     /// The code of the file with this digest, if it is here and as it was left.
@@ -85,12 +93,17 @@ impl Cache {
     pub(crate) fn discard(&self, digest: &[u8; 32], reason: &str) {
         let path = self.folder.join(self.name(digest));
         emit(LogEvent::PluginCodeDiscarded { file: &path, reason });
-        // If it stays, it is refused again the next time, or replaced.
-        let _ = fs::remove_file(path);
+        if !self.read_only {
+            // If it stays, it is refused again the next time, or replaced.
+            let _ = fs::remove_file(path);
+        }
     }
 
-    /// Keeps the code of the file with this digest, whole and on disk or not at all.
+    /// Keeps the code of the file with this digest, whole and on disk or not at all. Nothing if the folder is only read.
     pub(crate) fn keep(&self, digest: &[u8; 32], code: &Compiled) -> io::Result<()> {
+        if self.read_only {
+            return Ok(());
+        }
         let name = self.name(digest);
         let number = self.writes.fetch_add(1, Ordering::Relaxed);
         let temporary = self.folder.join(format!("{name}.{number}.new"));
@@ -122,8 +135,10 @@ impl Cache {
         if magic != MAGIC || self.seal(name, &code).verify_slice(seal).is_err() {
             return Err(io::Error::other("it does not carry the seal of this server"));
         }
-        // The oldest go first; an error costs nothing but that order.
-        let _ = file.set_modified(SystemTime::now());
+        if !self.read_only {
+            // The oldest go first; an error costs nothing but that order.
+            let _ = file.set_modified(SystemTime::now());
+        }
         Ok(code)
     }
 

@@ -1,0 +1,154 @@
+//! `whelk serve --stdio`: serves the one connection that standard input and output are, and ends with it.
+//!
+//! Such a process runs beside others of its kind, and perhaps beside a server with the same configuration. So it takes
+//! no lock and opens no control socket, and of the state folder it reads the host keys and the compiled plugins.
+
+use std::io::{self, IsTerminal};
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+use std::sync::Arc;
+
+use rustix::net::{SocketType, sockopt};
+use whelk_ssh::crypto::key::HostKey;
+
+use super::outcome::{Failure, failed, wrong};
+use super::serve::{give_up, give_up_the_log};
+use crate::config::{Config, LoginPolicy, Overrides, Problem};
+use crate::connection::driver;
+use crate::connection::stream::standard::StandardStream;
+use crate::observe::event::{ServerEvent, emit};
+use crate::observe::logging::{self, Format};
+use crate::os_limits;
+use crate::server::drain::Stopper;
+use crate::server::gateway::{Gateway, THIS_PROGRAM};
+use crate::server::listener::{ConnectionPermit, serve_one};
+use crate::server::signals::{Hangup, Signals};
+use crate::server::socket::{self, TcpKeepalive};
+use crate::source::Peer;
+use crate::state::State;
+use crate::state::strict_modes;
+
+/// The number of the only connection.
+const CONNECTION: u64 = 1;
+/// Instances beside those of sessions: the trial of a plugin, and ended ones that are not taken down yet.
+const SPARE_INSTANCES: u32 = 8;
+
+pub(super) fn serve(file: Option<&Path>, overrides: &Overrides, format: Format) -> Result<(), Failure> {
+    keep_errors_from_the_client().map_err(failed)?;
+    strict_modes::tighten_umask();
+    let config = match file {
+        Some(file) => Config::load(file, overrides),
+        None => Config::demonstration(overrides),
+    };
+    let mut config = config.map_err(wrong)?;
+    restrict(&mut config);
+    let (input, output) = standard_streams()?;
+    os_limits::check_start(&config.limits).map_err(wrong)?;
+    logging::start(format, give_up_the_log).map_err(wrong)?;
+    let stopper = Stopper::new();
+    let signals = Signals::catch().map_err(failed)?;
+    signals.obey(stopper.clone(), Hangup::Stops, config.limits.drain, give_up).map_err(failed)?;
+    os_limits::forbid_dumps(!matches!(config.login_policy, LoginPolicy::Demonstration));
+    let state = State::open_existing(&config.state).map_err(wrong)?;
+    let host_key = host_key(&state)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(failed)?;
+    let served = runtime.block_on(async {
+        let gateway = Arc::new(Gateway::new(&config, vec![host_key], &stopper).map_err(wrong)?);
+        let _reload = gateway.load(&config, &state, Path::new(THIS_PROGRAM)).await.map_err(wrong)?;
+        let permit = ConnectionPermit::unlisted(CONNECTION);
+        let peer = peer(&input);
+        if let Some(stream) = tcp(&input, &output).map_err(failed)? {
+            socket::prepare(&stream, TcpKeepalive::new(&config.limits));
+            let connection = driver::run(stream, peer, permit, gateway);
+            serve_one(CONNECTION, peer, connection, &stopper, config.limits.drain).await;
+        } else {
+            let stream = StandardStream::new(input, output).map_err(not_a_stream)?;
+            let connection = driver::run(stream, peer, permit, gateway);
+            serve_one(CONNECTION, peer, connection, &stopper, config.limits.drain).await;
+        }
+        Ok(())
+    });
+    // A password that is still being hashed is no reason to wait.
+    runtime.shutdown_background();
+    served
+}
+
+/// Makes this the configuration of a process that serves one connection, and notes what it does not do.
+pub(super) fn restrict(config: &mut Config) {
+    config.one_connection = true;
+    let most = config.limits.sessions.saturating_add(SPARE_INSTANCES);
+    config.limits.plugins.instances = config.limits.plugins.instances.min(most);
+    let lost = config.tenants.iter().flat_map(|(name, tenant)| {
+        let lost = tenant.grants.that_count().into_iter();
+        let what = "is not granted with --stdio: it needs one process that counts for every connection";
+        lost.map(move |grant| Problem::of_option(&format!("tenants.{name}.grants.{grant}"), what))
+    });
+    config.notes.extend(lost);
+    let counts = match config.login_policy {
+        LoginPolicy::Demonstration => "plugins have no directory",
+        LoginPolicy::Users(_) => {
+            "limits of the server, a tenant, a user or a source count in the process of each connection alone"
+        }
+    };
+    config.notes.push(Problem::of_option("--stdio", counts));
+}
+
+/// inetd connects standard error to the client too: then nothing may be written there.
+fn keep_errors_from_the_client() -> io::Result<()> {
+    let (input, errors) = (rustix::fs::fstat(io::stdin())?, rustix::fs::fstat(io::stderr())?);
+    let is_socket = rustix::fs::FileType::from_raw_mode(input.st_mode).is_socket();
+    if is_socket && (input.st_dev, input.st_ino) == (errors.st_dev, errors.st_ino) {
+        rustix::stdio::dup2_stderr(std::fs::File::options().write(true).open("/dev/null")?)?;
+    }
+    Ok(())
+}
+
+/// Copies of standard input and output.
+fn standard_streams() -> Result<(OwnedFd, OwnedFd), Failure> {
+    let (input, output) = (io::stdin(), io::stdout());
+    if input.is_terminal() {
+        return Err(wrong(
+            "standard input is a terminal: --stdio is for inetd, systemd (Accept=yes) or ssh's ProxyCommand",
+        ));
+    }
+    Ok((input.as_fd().try_clone_to_owned().map_err(failed)?, output.as_fd().try_clone_to_owned().map_err(failed)?))
+}
+
+fn not_a_stream(error: io::Error) -> Failure {
+    match error.kind() {
+        io::ErrorKind::InvalidInput => {
+            wrong("standard input and output must be pipes or sockets: one of them is a file or a device")
+        }
+        _ => failed(error),
+    }
+}
+
+/// The client's address, if standard input is a socket that has one.
+fn peer(input: &OwnedFd) -> Peer {
+    let address = rustix::net::getpeername(input).ok().flatten();
+    address.and_then(|address| SocketAddr::try_from(address).ok()).map_or(Peer::Unknown, Peer::Address)
+}
+
+/// Standard input and output as the TCP socket that both are.
+fn tcp(input: &OwnedFd, output: &OwnedFd) -> io::Result<Option<tokio::net::TcpStream>> {
+    let is_tcp = peer(input) != Peer::Unknown && sockopt::socket_type(input) == Ok(SocketType::STREAM);
+    let (first, second) = (rustix::fs::fstat(input)?, rustix::fs::fstat(output)?);
+    if !is_tcp || (first.st_dev, first.st_ino) != (second.st_dev, second.st_ino) {
+        return Ok(None);
+    }
+    let stream = TcpStream::from(input.try_clone()?);
+    stream.set_nonblocking(true)?;
+    tokio::net::TcpStream::from_std(stream).map(Some)
+}
+
+/// The host key that a server has made.
+fn host_key(state: &State) -> Result<HostKey, Failure> {
+    let Some(text) = state.read_host_key().map_err(wrong)? else {
+        return Err(wrong(format!("{}: {}", state.folder().display(), crate::state::NOT_STARTED)));
+    };
+    let key = HostKey::from_openssh(&text).map_err(|error| wrong(state.refuse_host_key(error)))?;
+    let public = key.public();
+    emit(ServerEvent::HostKey { algorithm: public.algorithm(), fingerprint: &public.fingerprint().to_string() });
+    Ok(key)
+}
