@@ -1,6 +1,6 @@
 //! Large transfers with key changes, in little memory.
 
-use whelk_tests::{Call, Client, Finished, Gateway, Input, MIB, figure, size};
+use whelk_tests::{Call, Client, Finished, Gateway, Input, MIB, Setup, figure, size};
 
 /// The most memory that the server may use, whatever the size of the transfer.
 const MEMORY: u64 = 64 * MIB;
@@ -120,5 +120,25 @@ fn a_client_killed_in_a_download_ends_its_session_as_connection_lost() {
     }
     figure("sessions that ended as connection-lost", format!("{times} of {times}"));
     check_memory(&gateway);
+    gateway.end();
+}
+
+/// Both directions are compressed; key exchanges restart the streams.
+#[test]
+fn ssh_with_compression_carries_all_bytes_both_ways_while_keys_change() {
+    let users = "[users.probe]\nplugin = \"probe\"\nauth = \"none\"\n";
+    let algorithms = "[algorithms]\ncompression = [\"none\", \"zlib@openssh.com\"]\n";
+    let gateway = Setup::default().configuration(&format!("{users}{algorithms}")).start();
+    let bytes = size(16, 1024) * MIB;
+    for client in [Client::OpenSsh92, Client::OpenSsh100] {
+        let call = || Call::new(client, &gateway, "probe").option("-v").option("-C").option("-oRekeyLimit=1M");
+        for (way, finished) in [("down", down(&gateway, call(), bytes)), ("up", up(&gateway, call(), bytes))] {
+            assert!(finished.err.contains("compression: zlib@openssh.com"), "not compressed: {}", finished.err);
+            // Zeros are compressed to less than one key's bytes.
+            assert!(way == "down" || key_exchanges(&finished) > bytes / MIB / 4, "few key exchanges: {}", finished.err);
+            figure(&format!("{client:?} -C {} MiB {way}, RekeyLimit=1M", bytes / MIB), rate(&finished, bytes));
+        }
+    }
+    figure("-C peak memory, MiB", gateway.peak_memory() / MIB);
     gateway.end();
 }

@@ -188,12 +188,14 @@ fn contradicting_limits_are_reported_at_their_lines() {
 fn algorithms_are_named_as_ssh_names_them_and_offered_in_that_order() {
     let text = "[algorithms]\nkey_exchange = [\"curve25519-sha256\", \"diffie-hellman-group14-sha256\"]\n\
                 ciphers = [\"aes256-gcm@openssh.com\", \"chacha20-poly1305@openssh.com\"]\n\
-                macs = [\"hmac-sha2-512\"]\nhost_keys = [\"rsa-sha2-256\", \"ssh-ed25519\"]";
+                macs = [\"hmac-sha2-512\"]\nhost_keys = [\"rsa-sha2-256\", \"ssh-ed25519\"]\n\
+                compression = [\"none\", \"zlib@openssh.com\"]";
     let config = place(&format!("state = \"s\"\n{text}\n{GUEST}")).load().unwrap();
     assert_eq!(config.algorithms.kex_names(), ["curve25519-sha256", "diffie-hellman-group14-sha256"]);
     assert_eq!(config.algorithms.cipher_names(), ["aes256-gcm@openssh.com", "chacha20-poly1305@openssh.com"]);
     assert_eq!(config.algorithms.mac_names(), ["hmac-sha2-512"]);
     assert_eq!(config.algorithms.host_key_names(), ["rsa-sha2-256", "ssh-ed25519"]);
+    assert_eq!(config.algorithms.compression_names(), ["none", "zlib@openssh.com"]);
 }
 
 #[test]

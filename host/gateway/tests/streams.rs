@@ -11,20 +11,24 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use std::{env, fs};
 
+use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufWriter, DuplexStream, duplex};
 use tokio::time::timeout;
 use whelk::config::{Config, Overrides};
 use whelk::connection::driver;
 use whelk::connection::stream::polled::Polled;
+use whelk::plugins::reload::Reload;
 use whelk::server::drain::Stopper;
 use whelk::server::gateway::Gateway;
 use whelk::server::listener::ConnectionPermit;
 use whelk::source::Peer;
 use whelk::state::State;
+use whelk_ssh::algorithm::Preferences;
 use whelk_ssh::auth::client::ClientCredential;
 use whelk_ssh::connection::{Client, ClientQuestion, Event, Progress, Settings};
 use whelk_ssh::crypto::key::HostKey;
 use whelk_ssh::crypto::random::SystemRandom;
+use whelk_ssh::error::{Error, Reason};
 use whelk_ssh::message::mux::{ChannelId, Stream};
 use whelk_ssh::message::request::Request;
 use whelk_ssh::mux;
@@ -44,6 +48,7 @@ enum Told {
     Data(Vec<u8>),
     ExitStatus(u32),
     Closed(ChannelId),
+    Disconnected(u32),
 }
 
 /// Our client at one end of a pipe. It sends all that it has before it reads, so a test sends little at a time.
@@ -55,8 +60,12 @@ struct PipeClient {
 
 impl PipeClient {
     fn new(pipe: DuplexStream) -> PipeClient {
-        let transport = Arc::new(transport::Settings::new(Party::Client));
-        let settings = Settings { transport, mux: mux::Settings::default() };
+        PipeClient::preferring(pipe, Preferences::default())
+    }
+
+    fn preferring(pipe: DuplexStream, preferences: Preferences) -> PipeClient {
+        let transport = transport::Settings { preferences, ..transport::Settings::new(Party::Client) };
+        let settings = Settings { transport: Arc::new(transport), mux: mux::Settings::default() };
         let random = Box::new(SystemRandom::new());
         let client = Client::connected(&settings, b"echo", random, Instant::now());
         PipeClient { pipe, client, told: VecDeque::new() }
@@ -93,6 +102,9 @@ impl PipeClient {
                 None => false,
             };
             self.client.write_owed(Instant::now()).unwrap();
+            if let Err(Error::Disconnected { reason, .. }) = progress {
+                return self.told.push_back(Told::Disconnected(reason));
+            }
             if progress.unwrap() == Progress::Done && !asked {
                 return;
             }
@@ -155,11 +167,8 @@ impl PipeClient {
         self.client.input()[..rest.len()].copy_from_slice(&rest);
         self.client.filled(rest.len());
         let ended = self.client.receive(Instant::now(), |_| {});
-        let reason = whelk_ssh::error::Reason::ByApplication as u32;
-        assert!(
-            matches!(&ended, Err(whelk_ssh::error::Error::Disconnected { reason: said, .. }) if *said == reason),
-            "{ended:?}"
-        );
+        let reason = Reason::ByApplication as u32;
+        assert!(matches!(&ended, Err(Error::Disconnected { reason: said, .. }) if *said == reason), "{ended:?}");
     }
 }
 
@@ -174,6 +183,24 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send,
     V: Future<Output = ()>,
 {
+    let Running { gateway, stopper, reload, folder: _folder } = start(|_| {}).await;
+    let (ours, theirs) = duplex(PIPE);
+    let connection = driver::run(Polled::new(wrap(theirs)), Peer::Unknown, ConnectionPermit::unlisted(1), gateway);
+    let visit = visit(PipeClient::new(ours), stopper);
+    timeout(TIMEOUT, async { tokio::join!(connection, visit) }).await.unwrap();
+    drop(reload);
+}
+
+/// A gateway in this process, with one plugin.
+struct Running {
+    gateway: Arc<Gateway>,
+    stopper: Stopper,
+    reload: Reload,
+    folder: TempDir,
+}
+
+/// Starts one whose configuration `change` has changed.
+async fn start(change: impl FnOnce(&mut Config)) -> Running {
     let folder = tempfile::tempdir().unwrap();
     let plugins = folder.path().join("plugins");
     fs::create_dir(&plugins).unwrap();
@@ -183,16 +210,13 @@ where
     let overrides = Overrides { listen, plugins: Some(plugins), state: Some(folder.path().join("state")) };
     let mut config = Config::demonstration(&overrides).unwrap();
     config.limits.plugins.instances = 1;
+    change(&mut config);
     let stopper = Stopper::new();
     let gateway = Arc::new(Gateway::new(&config, vec![HostKey::generate().unwrap()], &stopper).unwrap());
     let state = State::open(&config.state).unwrap();
     let reload = gateway.load(&config, &state, Path::new(env!("CARGO_BIN_EXE_whelk"))).await.unwrap();
     reload.prepared().await;
-    let (ours, theirs) = duplex(PIPE);
-    let connection = driver::run(Polled::new(wrap(theirs)), Peer::Unknown, ConnectionPermit::unlisted(1), gateway);
-    let visit = visit(PipeClient::new(ours), stopper);
-    timeout(TIMEOUT, async { tokio::join!(connection, visit) }).await.unwrap();
-    drop(reload);
+    Running { gateway, stopper, reload, folder }
 }
 
 #[tokio::test]
@@ -234,4 +258,51 @@ async fn a_stream_that_buffers_is_flushed_before_each_wait_and_before_the_end() 
         client.expect_disconnect().await;
     })
     .await;
+}
+
+/// P20: the memory of compression is bounded. Who comes too late is served without it.
+#[tokio::test]
+async fn as_many_connections_are_compressed_as_the_limit_allows() {
+    let both = || Preferences::default().with_compression(&["zlib@openssh.com", "none"]).unwrap();
+    let Running { gateway, stopper: _stopper, reload: _reload, folder: _folder } = start(|config| {
+        config.limits.compressed_connections = 1;
+        config.algorithms = both();
+    })
+    .await;
+    let connect = |number| {
+        let (ours, theirs) = duplex(PIPE);
+        let permit = ConnectionPermit::unlisted(number);
+        let served = tokio::spawn(driver::run(Polled::new(theirs), Peer::Unknown, permit, Arc::clone(&gateway)));
+        (PipeClient::preferring(ours, both()), served)
+    };
+    let log_in = async |client: &mut PipeClient| {
+        client.client.authenticate(ClientCredential::None);
+        client.next().await
+    };
+    timeout(TIMEOUT, async {
+        // Both are offered compression, and the second is the one too many.
+        let ((mut first, first_served), (mut second, second_served)) = (connect(1), connect(2));
+        second.turn();
+        let channel = first.shell().await;
+        assert!(first.client.is_compressed());
+        first.echo(channel, &b"compressed".repeat(1000)).await;
+        assert_eq!(log_in(&mut second).await.unwrap(), Told::LoggedIn);
+        assert_eq!(second.next().await.unwrap(), Told::Disconnected(Reason::TooManyConnections as u32));
+        // The third is not offered any.
+        let (mut third, third_served) = connect(3);
+        assert_eq!(log_in(&mut third).await.unwrap(), Told::LoggedIn);
+        assert!(!third.client.is_compressed());
+        // When the first has gone there is room for another.
+        drop(first);
+        first_served.await.unwrap();
+        let (mut fourth, fourth_served) = connect(4);
+        assert_eq!(log_in(&mut fourth).await.unwrap(), Told::LoggedIn);
+        assert!(fourth.client.is_compressed());
+        drop((second, third, fourth));
+        for served in [second_served, third_served, fourth_served] {
+            served.await.unwrap();
+        }
+    })
+    .await
+    .unwrap();
 }

@@ -18,6 +18,29 @@ pub const STRICT_SERVER: &str = "kex-strict-s-v00@openssh.com";
 /// The client understands EXT_INFO. RFC 8308 §2.1.
 pub const EXT_INFO_CLIENT: &str = "ext-info-c";
 
+/// How the payloads of one direction are compressed. RFC 4253 §6.2.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Compression {
+    /// Not at all.
+    None,
+    /// By zlib from the end of authentication on: `zlib@openssh.com`. There is no `zlib`, which would decompress what
+    /// strangers send.
+    ZlibDelayed,
+}
+
+impl Compression {
+    /// Every method.
+    pub const ALL: [Compression; 2] = [Compression::None, Compression::ZlibDelayed];
+
+    /// Its name in SSH.
+    pub fn name(self) -> &'static str {
+        match self {
+            Compression::None => "none",
+            Compression::ZlibDelayed => "zlib@openssh.com",
+        }
+    }
+}
+
 /// What we offer, best first. The constructors refuse unknown names.
 #[derive(Clone, Debug)]
 pub struct Preferences {
@@ -25,12 +48,13 @@ pub struct Preferences {
     ciphers: Vec<Cipher>,
     macs: Vec<Mac>,
     host_keys: Vec<&'static str>,
+    compression: Vec<Compression>,
 }
 
 impl Default for Preferences {
     fn default() -> Preferences {
         let kex = agreement::ALL.iter().copied().filter(|(_, agreement)| agreement.is_default()).collect();
-        Preferences { kex, ..Preferences::everything() }
+        Preferences { kex, compression: vec![Compression::None], ..Preferences::everything() }
     }
 }
 
@@ -38,7 +62,8 @@ impl Preferences {
     /// Every algorithm, those that are off by default included.
     pub fn everything() -> Preferences {
         let (ciphers, macs) = (Cipher::ALL.to_vec(), Mac::ALL.to_vec());
-        Preferences { kex: agreement::ALL.to_vec(), ciphers, macs, host_keys: HOST_SIGNATURES.to_vec() }
+        let (kex, host_keys) = (agreement::ALL.to_vec(), HOST_SIGNATURES.to_vec());
+        Preferences { kex, ciphers, macs, host_keys, compression: Compression::ALL.to_vec() }
     }
 
     /// Keeps only the named key exchanges, in the given order. The error is the unknown name.
@@ -69,6 +94,20 @@ impl Preferences {
         Ok(self)
     }
 
+    /// Keeps only the named methods of compression, in the given order. The error is the unknown name.
+    pub fn with_compression<'n>(mut self, names: &[&'n str]) -> Result<Preferences, &'n str> {
+        let known = |name: &&'n str| Compression::ALL.into_iter().find(|other| other.name() == *name).ok_or(*name);
+        self.compression = names.iter().map(known).collect::<Result<_, _>>()?;
+        Ok(self)
+    }
+
+    /// Offers no compression.
+    #[must_use]
+    pub fn without_compression(mut self) -> Preferences {
+        self.compression = vec![Compression::None];
+        self
+    }
+
     /// The names of the signature algorithms of host keys.
     pub fn host_key_names(&self) -> &[&'static str] {
         &self.host_keys
@@ -89,6 +128,11 @@ impl Preferences {
         self.macs.iter().map(|mac| mac.name()).collect()
     }
 
+    /// The names of the methods of compression.
+    pub fn compression_names(&self) -> Vec<&'static str> {
+        self.compression.iter().map(|compression| compression.name()).collect()
+    }
+
     /// Our lists as a KEXINIT holds them, with the host key signatures that we can make or verify. The markers stand
     /// only in the `first` KEXINIT.
     pub fn offer(&self, role: Role, host_keys: &[&str], first: bool) -> Offer {
@@ -103,6 +147,7 @@ impl Preferences {
             host_keys: host_keys.join(","),
             ciphers: self.cipher_names().join(","),
             macs: self.mac_names().join(","),
+            compression: self.compression_names().join(","),
         }
     }
 }
@@ -114,12 +159,13 @@ pub struct Offer {
     host_keys: String,
     ciphers: String,
     macs: String,
+    compression: String,
 }
 
 impl Offer {
     /// The message that makes the offer.
     pub fn message(&self, cookie: [u8; 16]) -> KexMessage<'_> {
-        let (ciphers, none) = (NameList::new(&self.ciphers), NameList::new("none"));
+        let (ciphers, compression) = (NameList::new(&self.ciphers), NameList::new(&self.compression));
         let (macs, empty) = (NameList::new(&self.macs), NameList::new(""));
         KexMessage::KexInit {
             cookie,
@@ -129,8 +175,8 @@ impl Offer {
             cipher_to_client: ciphers,
             mac_to_server: macs,
             mac_to_client: macs,
-            compression_to_server: none,
-            compression_to_client: none,
+            compression_to_server: compression,
+            compression_to_client: compression,
             languages_to_server: empty,
             languages_to_client: empty,
             first_packet_follows: false,
@@ -156,6 +202,10 @@ pub struct Negotiated {
     pub mac_to_server: Option<Mac>,
     /// From server to client, if the cipher needs one.
     pub mac_to_client: Option<Mac>,
+    /// From client to server.
+    pub compression_to_server: Compression,
+    /// From server to client.
+    pub compression_to_client: Compression,
     /// The peer promises strict key exchange. Meaningful in the first exchange only.
     pub strict: bool,
     /// The peer understands EXT_INFO. Meaningful in the first exchange only.
@@ -222,8 +272,9 @@ pub fn negotiate(
     };
     let mac_to_server = mac(cipher_to_server, theirs.mac_to_server, "MAC to server")?;
     let mac_to_client = mac(cipher_to_client, theirs.mac_to_client, "MAC to client")?;
-    choose(role, "compression to server", &["none"], |name| name, theirs.compression_to_server)?;
-    choose(role, "compression to client", &["none"], |name| name, theirs.compression_to_client)?;
+    let compression = |list, direction| choose(role, direction, &ours.compression, |method| method.name(), list);
+    let compression_to_server = compression(theirs.compression_to_server, "compression to server")?;
+    let compression_to_client = compression(theirs.compression_to_client, "compression to client")?;
     // A guess is right when the first names of both sides agree, whether or not we know the peer's. RFC 4253 §7.
     let is_first = |list: NameList<'_>, ours: Option<&str>| list.first() == ours.map(str::as_bytes);
     let guessed =
@@ -240,6 +291,8 @@ pub fn negotiate(
         cipher_to_client,
         mac_to_server,
         mac_to_client,
+        compression_to_server,
+        compression_to_client,
         strict: theirs.kex.contains(peer_marker),
         ext_info: role == Role::Server && theirs.kex.contains(EXT_INFO_CLIENT),
         drop_guess: theirs.first_packet_follows && !guessed,
@@ -369,6 +422,36 @@ mod tests {
     }
 
     #[test]
+    fn compression_is_chosen_for_each_direction_and_off_by_default() {
+        let ciphers = Preferences::default().cipher_names().join(",");
+        let chosen = |ours: &[&str], to_server, to_client| {
+            let theirs = PeerLists {
+                kex: NameList::new("curve25519-sha256"),
+                host_key: NameList::new("ssh-ed25519"),
+                cipher_to_server: NameList::new(&ciphers),
+                cipher_to_client: NameList::new(&ciphers),
+                mac_to_server: NameList::new(""),
+                mac_to_client: NameList::new(""),
+                compression_to_server: NameList::new(to_server),
+                compression_to_client: NameList::new(to_client),
+                first_packet_follows: false,
+            };
+            let ours = Preferences::default().with_compression(ours).unwrap();
+            let chosen = negotiate(Role::Server, &ours, &["ssh-ed25519"], &theirs);
+            chosen.map(|chosen| (chosen.compression_to_server, chosen.compression_to_client))
+        };
+        let (none, zlib) = (Compression::None, Compression::ZlibDelayed);
+        let both = ["none", "zlib@openssh.com"];
+        assert_eq!(Preferences::default().compression_names(), ["none"]);
+        assert_eq!(chosen(&both, "zlib@openssh.com,zlib,none", "none,zlib@openssh.com"), Ok((zlib, none)));
+        assert_eq!(chosen(&both, "zlib,none", "zlib,zlib@openssh.com"), Ok((none, zlib)));
+        assert_eq!(chosen(&["none"], "zlib@openssh.com,none", "none"), Ok((none, none)));
+        let error = chosen(&both, "zlib@openssh.com", "zlib").unwrap_err();
+        assert!(matches!(error, Error::Incompatible { kind: "compression to client", .. }), "{error}");
+        assert!(chosen(&["zlib@openssh.com"], "none", "none").is_err());
+    }
+
+    #[test]
     fn diffie_hellman_modulo_a_prime_is_offered_by_setting_only() {
         let groups = ["diffie-hellman-group14-sha256", "diffie-hellman-group16-sha512"];
         assert!(Preferences::default().kex_names().iter().all(|name| !groups.contains(name)));
@@ -384,6 +467,7 @@ mod tests {
         assert_eq!(Preferences::default().with_macs(&["hmac-sha2-256", "hmac-sha1"]).err(), Some("hmac-sha1"));
         let few = Preferences::default().with_macs(&["hmac-sha2-512", "hmac-sha2-256"]).unwrap();
         assert_eq!(few.mac_names(), ["hmac-sha2-512", "hmac-sha2-256"]);
+        assert_eq!(Preferences::default().with_compression(&["none", "zlib"]).err(), Some("zlib"));
         assert_eq!(Preferences::default().with_host_keys(&["rsa-sha2-256", "ssh-rsa"]).err(), Some("ssh-rsa"));
         assert_eq!(Preferences::default().with_kex(&["kex-strict-s-v00@openssh.com"]).err(), Some(STRICT_SERVER));
     }

@@ -90,6 +90,10 @@ pub enum Progress {
 /// The most packets that one call of [`Connection::receive`] handles.
 const TURN: usize = 64;
 
+/// The most bytes that one call of [`Connection::receive`] decompresses, but for the last packet's: a packet of a few
+/// hundred bytes may have 256 KiB.
+const TURN_DECOMPRESSED: u64 = 128 << 10;
+
 /// Whether we send nothing in answer to this message of a channel: a window adjustment, EOF, CLOSE, or a request that
 /// wants no reply. RFC 4254 §5.2 to §5.4. CLOSE is answered by our CLOSE, which as a rule has been sent before.
 fn goes_unanswered(payload: &[u8]) -> bool {
@@ -129,6 +133,17 @@ impl<A: Machine> Connection<A> {
     /// Whether to read from the socket: the input has room, and the peer reads what we send.
     pub fn wants_input(&self) -> bool {
         self.transport.wants_input() && self.peer_keeps_up()
+    }
+
+    /// Whether either direction is compressed, which takes [`COMPRESSION_MEMORY`](transport::COMPRESSION_MEMORY).
+    pub fn is_compressed(&self) -> bool {
+        self.transport.is_compressed()
+    }
+
+    /// How many bytes were compressed and decompressed since the last call: work that the bytes of the socket do not
+    /// show.
+    pub fn take_compression_work(&mut self) -> u64 {
+        self.transport.take_compression_work()
     }
 
     /// How many key exchanges are complete.
@@ -199,6 +214,7 @@ impl<A: Machine> Connection<A> {
         self.transport.time_rekey(now, self.unconfirmed)?;
         // While a peer never pauses, nobody waits for a deadline.
         self.handle_timeout(now)?;
+        let decompressed = self.transport.decompressed();
         for _ in 0..TURN {
             if self.auth.has_open_question() || !self.peer_keeps_up() {
                 // The peer's further messages are handled only when the answers that we owe have been put.
@@ -206,6 +222,9 @@ impl<A: Machine> Connection<A> {
             }
             if self.transport.has_open_question() || self.auth.has_open_question() || !self.peer_keeps_up() {
                 return Ok(Progress::Done);
+            }
+            if self.transport.decompressed().saturating_sub(decompressed) >= TURN_DECOMPRESSED {
+                return Ok(Progress::More);
             }
             let Some(packet) = self.transport.open_next(now)? else { return Ok(Progress::Done) };
             let admitted = self.admit(&packet, now, &mut on);
@@ -277,7 +296,11 @@ impl<A: Machine> Connection<A> {
             Step::Nothing | Step::Sign | Step::Attempt => {}
             Step::Banner(text) => on(Event::Banner(text)),
             Step::Refused { partial } => on(Event::Refused { partial }),
-            Step::Authenticated => on(Event::Authenticated),
+            Step::Authenticated => {
+                // The server's next packet may be compressed.
+                self.transport.authenticated();
+                on(Event::Authenticated);
+            }
         }
         Ok(())
     }

@@ -16,6 +16,8 @@ pub enum Reason {
     KeyExchangeFailed = 3,
     /// MAC error: a packet was not what its sender had sealed.
     MacError = 5,
+    /// Compression error: a packet could not be decompressed.
+    CompressionError = 6,
     /// Service not available.
     ServiceNotAvailable = 7,
     /// Protocol version not supported.
@@ -40,6 +42,7 @@ impl Reason {
             Reason::ProtocolError => "protocol error",
             Reason::KeyExchangeFailed => "the key exchange failed",
             Reason::MacError => "packet corrupt",
+            Reason::CompressionError => "compression error",
             Reason::ServiceNotAvailable => "service not available",
             Reason::ProtocolVersionNotSupported => "protocol version not supported",
             Reason::HostKeyNotVerifiable => "host key not verifiable",
@@ -64,6 +67,10 @@ pub enum Violation {
     Padding,
     /// A payload without a message number. RFC 4253 §6.
     EmptyPayload,
+    /// Compressed data that is malformed, or a stream that has ended. RFC 4253 §6.2.
+    Compression,
+    /// A payload that is above the limit when it is decompressed. RFC 4253 §6.2.
+    DecompressedLength,
     /// A malformed message. RFC 4251 §5.
     Malformed {
         /// The message number.
@@ -111,6 +118,8 @@ impl Violation {
             Violation::PacketLength => "a packet length is out of bounds (RFC 4253 §6)",
             Violation::Padding => "the padding does not fit its packet (RFC 4253 §6)",
             Violation::EmptyPayload => "a packet has no payload (RFC 4253 §6)",
+            Violation::Compression => "a packet cannot be decompressed (RFC 4253 §6.2)",
+            Violation::DecompressedLength => "a packet is too long when it is decompressed (RFC 4253 §6.2)",
             Violation::Malformed { .. } => "a message is malformed (RFC 4251 §5)",
             Violation::Unexpected { .. } => "a message has no place in this phase",
             Violation::StrictKex => "a packet stood before the first KEXINIT of a strict key exchange",
@@ -209,6 +218,7 @@ impl Error {
             Error::Requested { reason, .. } => return Some(*reason),
             Error::Peer(Violation::Identification | Violation::IdentificationTooLong) => None,
             Error::Peer(Violation::KexShare | Violation::HostKeySignature) => Some(Reason::KeyExchangeFailed),
+            Error::Peer(Violation::Compression | Violation::DecompressedLength) => Some(Reason::CompressionError),
             Error::Peer(Violation::Service) => Some(Reason::ServiceNotAvailable),
             Error::Peer(_) | Error::TooManyAttempts => Some(Reason::ProtocolError),
             Error::Incompatible { .. } => Some(Reason::KeyExchangeFailed),
@@ -230,6 +240,7 @@ impl Error {
     pub fn disconnect_text(&self) -> &str {
         match self {
             Error::Peer(Violation::Service) => "service not available",
+            Error::Peer(Violation::Compression | Violation::DecompressedLength) => "compression error",
             Error::Peer(_) => "protocol error",
             Error::Incompatible { .. } => "no common algorithm",
             Error::Integrity => "packet corrupt",

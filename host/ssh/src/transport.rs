@@ -4,6 +4,7 @@
 //! neither users nor channels.
 
 mod buffer;
+mod compression;
 mod deadline;
 mod kex;
 mod packet;
@@ -13,10 +14,11 @@ mod version;
 use std::sync::Arc;
 use std::time::Instant;
 
+pub use compression::COMPRESSION_MEMORY;
 pub use deadline::Timeouts;
 pub use settings::{Party, RekeyPolicy, Settings};
 
-use crate::algorithm::Negotiated;
+use crate::algorithm::{Compression, Negotiated};
 use crate::crypto::hash::ExchangeHash;
 use crate::crypto::key::PublicKey;
 use crate::crypto::random::Random;
@@ -436,6 +438,7 @@ impl Transport {
         let (opener, agreed) = step.handle(payload)?;
         self.kex = Kex::Idle;
         self.incoming.rekey(opener, self.strict);
+        self.incoming.restart_compression(self.authenticated && compressed(&agreed, self.role(), false));
         self.negotiated = Some(agreed);
         self.rekeyed = now;
         self.data_moved = false;
@@ -447,9 +450,16 @@ impl Transport {
         Ok(())
     }
 
-    /// The user is authenticated: packets may be larger, and the login's deadline ends.
+    /// The user is authenticated: packets may be larger, the login's deadline ends, and compression begins. Called
+    /// between SUCCESS and the next packet of either direction.
     pub(crate) fn authenticated(&mut self) {
-        self.authenticated = true;
+        if std::mem::replace(&mut self.authenticated, true) {
+            return;
+        }
+        if let Some(agreed) = &self.negotiated {
+            self.incoming.restart_compression(compressed(agreed, self.role(), false));
+            self.outgoing.restart_compression(compressed(agreed, self.role(), true));
+        }
         self.deadlines.authenticated();
         // Only a server asks for the memory of each large packet; a client trusts its server.
         self.incoming.authenticated(self.settings.packet, self.role() == Role::Server);
@@ -493,6 +503,7 @@ impl Transport {
         let (sealer, opener) = keys.inspect_err(|_| self.kex = Kex::Failed)?;
         self.outgoing.seal(&KexMessage::NewKeys {});
         self.outgoing.rekey(sealer, self.strict);
+        self.outgoing.restart_compression(self.authenticated && compressed(&agreed, self.role(), true));
         if is_first && agreed.ext_info {
             self.outgoing.seal(&server_sig_algs(&self.settings.signature_algorithms, &mut Vec::new()));
         }
@@ -555,6 +566,22 @@ impl Transport {
         self.outgoing.sent(count);
     }
 
+    /// Whether either direction is compressed now.
+    pub(crate) fn is_compressed(&self) -> bool {
+        self.incoming.is_compressed() || self.outgoing.is_compressed()
+    }
+
+    /// How many bytes were decompressed since [`take_compression_work`](Transport::take_compression_work) was called.
+    pub(crate) fn decompressed(&mut self) -> u64 {
+        self.incoming.decompressed().copied().unwrap_or_default()
+    }
+
+    /// How many bytes were compressed and decompressed since the last call.
+    pub(crate) fn take_compression_work(&mut self) -> u64 {
+        let counts = [self.incoming.decompressed(), self.outgoing.compressed()];
+        counts.into_iter().flatten().map(std::mem::take).fold(0, u64::saturating_add)
+    }
+
     /// Whether the keys could not protect a packet.
     pub(crate) fn exhausted(&self) -> bool {
         self.outgoing.exhausted
@@ -562,7 +589,7 @@ impl Transport {
 
     /// Frees the memory of empty buffers. Returns whether no buffer holds memory now.
     pub(crate) fn release_buffers(&mut self) -> bool {
-        let input = self.incoming.input.release_buffers();
+        let input = self.incoming.release_buffers();
         self.outgoing.release_buffers() && input
     }
 }
@@ -591,6 +618,13 @@ const MAX_PACKETS_PER_KEY: u64 = 1 << 31;
 
 /// Most bytes under one key, whatever the settings say: 2^32 blocks of AES. RFC 4344 §3.2.
 const MAX_BYTES_PER_KEY: u64 = (1 << 32) * 16;
+
+/// Whether the payloads that `role` sends, or those that it receives, are compressed after login.
+fn compressed(agreed: &Negotiated, role: Role, sends: bool) -> bool {
+    let to_client = sends == (role == Role::Server);
+    let method = if to_client { agreed.compression_to_client } else { agreed.compression_to_server };
+    method == Compression::ZlibDelayed
+}
 
 /// What a message of the transport means to the connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

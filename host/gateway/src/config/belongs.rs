@@ -17,11 +17,11 @@ const SETTINGS: [(&str, &[&str]); 9] = [
     ("in [tenants.NAME.grants]", &["directory", "deploy", "environment", "clock", "keyvalue", "topics", "http", "tcp"]),
     ("in `directory` of [tenants.NAME.grants]", &["path", "access", "bytes", "files"]),
     ("in `keyvalue` of [tenants.NAME.grants]", &["bytes", "keys"]),
-    ("in [algorithms]", &["key_exchange", "host_keys", "ciphers", "macs"]),
+    ("in [algorithms]", &["key_exchange", "host_keys", "ciphers", "macs", "compression"]),
 ];
 
 /// What sshd_config(5) calls otherwise, and what it is here.
-const OF_SSHD: [(&str, &str); 22] = [
+const OF_SSHD: [(&str, &str); 23] = [
     ("Port", "`listen`"),
     ("ListenAddress", "`listen`"),
     ("HostKey", "a file in the folder `state`"),
@@ -34,6 +34,7 @@ const OF_SSHD: [(&str, &str); 22] = [
     ("ChrootDirectory", "`directory` in [tenants.NAME.grants]"),
     ("HostKeyAlgorithms", "`host_keys` in [algorithms]"),
     ("KexAlgorithms", "`key_exchange` in [algorithms]"),
+    ("Compression", "`compression` in [algorithms]"),
     ("LoginGraceTime", "`authentication_grace` in [limits]"),
     ("MaxAuthTries", "`failed_attempts` in [limits]"),
     ("MaxSessions", "`sessions` in [limits]"),

@@ -104,6 +104,13 @@ pub(crate) fn protocol(config: &Config, host_keys: &[HostKey]) -> connection::Se
     connection::Settings { transport: Arc::new(transport), mux }
 }
 
+/// The same settings without compression.
+pub(crate) fn uncompressed(protocol: &connection::Settings) -> connection::Settings {
+    let mut transport = transport::Settings::clone(&protocol.transport);
+    transport.preferences = transport.preferences.without_compression();
+    connection::Settings { transport: Arc::new(transport), mux: protocol.mux.clone() }
+}
+
 /// A limit that the protocol counts in 32 bits.
 fn bytes(limit: usize) -> u32 {
     u32::try_from(limit).unwrap_or(u32::MAX)

@@ -36,7 +36,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use whelk_ssh::auth::server::Verdict;
 use whelk_ssh::connection::{Progress, Server as ServerConnection, ServerQuestion};
 use whelk_ssh::crypto::random::SystemRandom;
@@ -62,6 +62,9 @@ use crate::tenant::UserPermit;
 const TURN_BYTES: usize = 128 << 10;
 /// Fixed cost of a turn, in bytes. After [`TURN_BYTES`] bytes the driver yields.
 const TURN_COST: usize = 8 << 10;
+/// Most bytes that one turn puts into packets of a compressed connection. To compress a byte takes as long as all else
+/// for some ten.
+const TURN_BYTES_COMPRESSED: usize = 32 << 10;
 /// How long buffers are empty before their memory is released.
 const BUFFER_RELEASE_DELAY: Duration = Duration::from_secs(2);
 /// How long a DISCONNECT may take to reach the peer.
@@ -91,6 +94,8 @@ struct Driver<S> {
     user_permit: Option<UserPermit>,
     /// Permits of the tenant for connections that have more to do than one turn, after login.
     busy_permits: Option<Arc<Semaphore>>,
+    /// Counts it among the compressed connections, while it is one.
+    compression_permit: Option<OwnedSemaphorePermit>,
     drain: Drain,
     /// The phase of the server's shutdown at the last turn.
     shutdown: ShutdownPhase,
@@ -133,6 +138,7 @@ pub async fn run<S: ByteStream>(stream: S, peer: impl Into<Peer>, permit: Connec
         permit,
         user_permit: None,
         busy_permits: None,
+        compression_permit: None,
         login: Login::new(number, peer),
         write_blocked: false,
         buffers: BufferRelease::Busy,
@@ -187,11 +193,13 @@ impl<S: ByteStream> Driver<S> {
         // For the listener, which evicts those that have progressed least.
         self.permit.reached(self.connection.login_stage());
         // 3.
-        if self.bridge.send(&mut self.connection, TURN_BYTES)? == Progress::More {
+        let most = if self.connection.is_compressed() { TURN_BYTES_COMPRESSED } else { TURN_BYTES };
+        if self.bridge.send(&mut self.connection, most)? == Progress::More {
             progress = Progress::More;
         }
         // 4.
         self.connection.write_owed(now)?;
+        self.account_compression()?;
         // 5.
         let was_full = !self.connection.can_write();
         let written = !self.connection.output().is_empty();
@@ -226,7 +234,7 @@ impl<S: ByteStream> Driver<S> {
                     self.buffers = BufferRelease::Busy;
                     self.keepalive.heard(now);
                     progress = self.receive(now)?;
-                    budget = budget.saturating_sub(count);
+                    budget = budget.saturating_sub(count.max(self.account_compression()?));
                     if count < wanted {
                         break;
                     }
@@ -236,6 +244,21 @@ impl<S: ByteStream> Driver<S> {
             }
         }
         Ok((if budget == 0 { Progress::More } else { progress }, read))
+    }
+
+    /// Counts what was compressed and decompressed as work, and the connection among those that are compressed. Returns
+    /// how many bytes it was.
+    fn account_compression(&mut self) -> Result<usize, End> {
+        if !self.connection.is_compressed() {
+            self.compression_permit = None;
+            return Ok(0);
+        }
+        if self.compression_permit.is_none() {
+            self.compression_permit = Some(self.gateway.acquire_compression().ok_or(End::TooManyCompressed)?);
+        }
+        let bytes = usize::try_from(self.connection.take_compression_work()).unwrap_or(usize::MAX);
+        self.work_since_yield = self.work_since_yield.saturating_add(bytes);
+        Ok(bytes)
     }
 
     /// Acknowledges what this turn has read, now or soon, if the client may be waiting for that.
@@ -479,7 +502,12 @@ impl<S: ByteStream> Driver<S> {
         self.login.log_failure(&self.connection, error.as_ref());
         match end {
             End::Shutdown => self.bridge.server_stopped(),
-            End::Lost(_) | End::Protocol(_) | End::Requested(_) | End::SignFailed(_) | End::Evicted => {
+            End::Lost(_)
+            | End::Protocol(_)
+            | End::Requested(_)
+            | End::SignFailed(_)
+            | End::TooManyCompressed
+            | End::Evicted => {
                 self.bridge.connection_lost();
             }
         }

@@ -16,6 +16,8 @@ pub(crate) enum End {
     Requested(String),
     /// The host key could not sign with this algorithm.
     SignFailed(&'static str),
+    /// Compression has begun, and as many connections are compressed as may be.
+    TooManyCompressed,
     /// The client had not logged in, and was evicted for a new connection.
     Evicted,
 }
@@ -40,6 +42,10 @@ impl End {
                 let text = "internal error".to_owned();
                 Some(Error::Requested { reason: Reason::KeyExchangeFailed as u32, text })
             }
+            End::TooManyCompressed => {
+                let text = "too many connections are compressed; connect without compression, or try again".to_owned();
+                Some(Error::Requested { reason: Reason::TooManyConnections as u32, text })
+            }
             End::Evicted => {
                 let text = "too many connections have not logged in; try again".to_owned();
                 Some(Error::Requested { reason: Reason::TooManyConnections as u32, text })
@@ -56,6 +62,9 @@ impl End {
             End::Shutdown => "the server stops".to_owned(),
             End::Requested(reason) => format!("ended on request: {reason}"),
             End::SignFailed(algorithm) => format!("the host key could not make a signature ({algorithm})"),
+            End::TooManyCompressed => {
+                "as many connections are compressed as limits.compressed_connections allows".to_owned()
+            }
             End::Evicted => "not logged in, and its place was given to a new connection".to_owned(),
         }
     }

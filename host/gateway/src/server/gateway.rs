@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use whelk_runtime::{
     Cache, CacheKey, CompileSettings, Compiler, Engine, EngineSettings, Grants, Loader, Registry, Tenant,
 };
@@ -14,7 +15,7 @@ use whelk_ssh::transport::SignatureRequest;
 use whelk_ssh::{auth, connection};
 
 use crate::auth::access::{Access, Identity};
-use crate::config::derived::{engine_settings, plugin_limits, protocol};
+use crate::config::derived::{engine_settings, plugin_limits, protocol, uncompressed};
 use crate::config::{self, Config, EnvironmentNames, Limits, LoginPolicy};
 use crate::observe::escape::escape;
 use crate::os_limits;
@@ -33,6 +34,10 @@ pub const THIS_PROGRAM: &str = "/proc/self/exe";
 pub struct Gateway {
     access: Arc<Access>,
     protocol: connection::Settings,
+    /// The same for connections that are not offered compression.
+    uncompressed: connection::Settings,
+    /// One permit for each connection that may be compressed.
+    compression: Arc<Semaphore>,
     authentication: Arc<auth::server::Settings>,
     host_keys: Vec<HostKey>,
     engine: Engine,
@@ -71,8 +76,12 @@ impl Gateway {
             max_failures: config.limits.failed_attempts,
             max_requests: config.limits.authentication_requests,
         };
+        let protocol = protocol(config, &host_keys);
+        let compressed = usize::try_from(config.limits.compressed_connections).unwrap_or(Semaphore::MAX_PERMITS);
         Ok(Gateway {
-            protocol: protocol(config, &host_keys),
+            uncompressed: uncompressed(&protocol),
+            compression: Arc::new(Semaphore::new(compressed)),
+            protocol,
             authentication: Arc::new(authentication),
             registry,
             own,
@@ -132,9 +141,15 @@ impl Gateway {
         &self.access
     }
 
-    /// The settings of the protocol.
+    /// The settings of the protocol for a new connection. It is not offered compression when there are as many
+    /// compressed connections as are allowed.
     pub(crate) fn protocol(&self) -> &connection::Settings {
-        &self.protocol
+        if self.compression.available_permits() > 0 { &self.protocol } else { &self.uncompressed }
+    }
+
+    /// A permit for a connection that is compressed, if there is one left.
+    pub(crate) fn acquire_compression(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.compression).try_acquire_owned().ok()
     }
 
     /// The settings of authentication.

@@ -10,6 +10,7 @@ use crate::crypto::random::Random;
 use crate::error::{Error, Violation};
 use crate::message::Encode;
 use crate::transport::buffer::Input;
+use crate::transport::compression::{Compressor, Decompressor};
 
 /// The length field, RFC 4253 §6.
 const LENGTH: usize = 4;
@@ -52,6 +53,8 @@ pub(super) struct Incoming {
     granted: bool,
     /// How many bytes must still be taken until a forged packet is reported, once one has come whose length is secret.
     refusing: Option<usize>,
+    /// Decompresses payloads, if the peer compresses them.
+    decompressor: Option<Box<Decompressor>>,
     /// Input has arrived since this was last asked.
     heard: bool,
     /// Traffic since the last key exchange.
@@ -83,6 +86,7 @@ impl Incoming {
             unasked: limit,
             granted: false,
             refusing: None,
+            decompressor: None,
             heard: false,
             traffic: Traffic::default(),
         }
@@ -163,15 +167,23 @@ impl Incoming {
         if payload == 0 {
             return Err(Violation::EmptyPayload.into());
         }
+        let payload = LENGTH + 1..LENGTH + 1 + payload;
+        if let Some(decompressor) = &mut self.decompressor {
+            let compressed = self.input.bytes().get(payload.clone()).unwrap_or_default();
+            decompressor.open(compressed, self.limit)?;
+        }
         self.length = None;
         self.sequence = self.sequence.wrapping_add(1);
         self.traffic.count(whole);
-        Ok(Some(Opened { payload: LENGTH + 1..LENGTH + 1 + payload, whole, sequence }))
+        Ok(Some(Opened { payload, whole, sequence }))
     }
 
     /// Closes the packet that was opened last, and wipes it, so that no plaintext stays in the buffer.
     pub(super) fn close(&mut self, opened: Opened) {
         self.input.consume(opened.whole);
+        if let Some(decompressor) = &mut self.decompressor {
+            decompressor.close();
+        }
         if std::mem::take(&mut self.granted) {
             // The grant was for this packet alone.
             self.input.shrink();
@@ -225,7 +237,33 @@ impl Incoming {
 
     /// The payload of the packet that was opened last.
     pub(super) fn payload(&self, opened: &Opened) -> &[u8] {
-        self.input.bytes().get(opened.payload.clone()).unwrap_or_default()
+        match &self.decompressor {
+            None => self.input.bytes().get(opened.payload.clone()).unwrap_or_default(),
+            Some(decompressor) => decompressor.payload(),
+        }
+    }
+
+    /// From the next packet on payloads are compressed by a new stream, or not at all.
+    pub(super) fn restart_compression(&mut self, compressed: bool) {
+        self.decompressor = compressed.then(Decompressor::new);
+    }
+
+    /// Whether payloads are compressed.
+    pub(super) fn is_compressed(&self) -> bool {
+        self.decompressor.is_some()
+    }
+
+    /// How many bytes were decompressed, since this was last set to 0.
+    pub(super) fn decompressed(&mut self) -> Option<&mut u64> {
+        self.decompressor.as_mut().map(|decompressor| &mut decompressor.work)
+    }
+
+    /// Releases the memory of empty buffers. Returns whether there is nothing more to release.
+    pub(super) fn release_buffers(&mut self) -> bool {
+        if let Some(decompressor) = &mut self.decompressor {
+            decompressor.release_buffers();
+        }
+        self.input.release_buffers()
     }
 
     /// Uses another key from the next packet on. Under strict key exchange the sequence numbers restart.
@@ -251,6 +289,8 @@ pub(super) struct Outgoing {
     sealer: Sealer,
     sequence: u32,
     random: Box<dyn Random>,
+    /// Compresses payloads, if that was agreed.
+    compressor: Option<Box<Compressor>>,
     /// How many bytes the socket must still take until it has all of our latest KEXINIT.
     until_kexinit: usize,
     pub(super) traffic: Traffic,
@@ -266,6 +306,7 @@ impl Outgoing {
             sealer: Sealer::clear(),
             sequence: 0,
             random,
+            compressor: None,
             until_kexinit: 0,
             traffic: Traffic::default(),
             exhausted: false,
@@ -288,7 +329,10 @@ impl Outgoing {
     pub(super) fn seal(&mut self, message: &dyn Encode) {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(&[0; LENGTH + 1]);
-        message.encode(&mut self.bytes);
+        match &mut self.compressor {
+            None => message.encode(&mut self.bytes),
+            Some(compressor) => self.exhausted |= !compressor.append(&mut self.bytes, |plain| message.encode(plain)),
+        }
         let counted = self.bytes.len() - start - if self.sealer.length_is_padded() { 0 } else { LENGTH };
         let block = self.sealer.block_len();
         let padding = PADDING + (block - (counted + PADDING) % block) % block;
@@ -361,6 +405,21 @@ impl Outgoing {
         self.bytes.len() - self.sent
     }
 
+    /// Compresses payloads from the next packet on by a new stream, or not at all.
+    pub(super) fn restart_compression(&mut self, compressed: bool) {
+        self.compressor = compressed.then(Compressor::new);
+    }
+
+    /// Whether payloads are compressed.
+    pub(super) fn is_compressed(&self) -> bool {
+        self.compressor.is_some()
+    }
+
+    /// How many bytes were compressed, since this was last set to 0.
+    pub(super) fn compressed(&mut self) -> Option<&mut u64> {
+        self.compressor.as_mut().map(|compressor| &mut compressor.work)
+    }
+
     /// Uses another key from the next packet on. Under strict key exchange the sequence numbers restart.
     pub(super) fn rekey(&mut self, sealer: Sealer, reset_sequence: bool) {
         self.sealer = sealer;
@@ -372,6 +431,9 @@ impl Outgoing {
 
     /// Releases the memory if the buffer is empty. Returns whether there is nothing more to release.
     pub(super) fn release_buffers(&mut self) -> bool {
+        if let Some(compressor) = &mut self.compressor {
+            compressor.release_buffers();
+        }
         if self.bytes.is_empty() {
             self.bytes = Vec::new();
         }

@@ -8,6 +8,7 @@ mod auth;
 #[path = "../by_hand/mod.rs"]
 mod by_hand;
 mod channel;
+mod compression;
 mod flow;
 mod form;
 mod kex;

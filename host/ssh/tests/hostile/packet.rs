@@ -312,7 +312,7 @@ fn a_large_packet_right_behind_the_last_request_is_taken() {
     });
 }
 
-/// P20.
+/// P20: nothing is offered without the operator's setting, and what begins before login never.
 #[test]
 fn a_client_that_requires_compression_fails_with_that_reason() {
     twice(|setup| {

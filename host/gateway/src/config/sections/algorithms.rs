@@ -21,7 +21,7 @@ struct AlgorithmList {
     with: for<'n> fn(Preferences, &[&'n str]) -> Result<Preferences, &'n str>,
 }
 
-const LISTS: [AlgorithmList; 4] = [
+const LISTS: [AlgorithmList; 5] = [
     AlgorithmList {
         name: "key_exchange",
         docs: &[
@@ -48,6 +48,15 @@ const LISTS: [AlgorithmList; 4] = [
         docs: &["What protects packets from changes (MACs), with the -ctr ciphers. The others bring their own check."],
         names: |preferences| preferences.mac_names(),
         with: Preferences::with_macs,
+    },
+    AlgorithmList {
+        name: "compression",
+        docs: &[
+            "Compression after login (Compression delayed). Off by default, because it costs much more processor time than all",
+            "else. To let clients choose it (ssh -C): [\"none\", \"zlib@openssh.com\"]. See also `compressed_connections`.",
+        ],
+        names: |preferences| preferences.compression_names(),
+        with: Preferences::with_compression,
     },
 ];
 

@@ -85,6 +85,9 @@ pub struct Limits {
         Connection tcp_keepalive_interval: Time = s(75), s(1) => s(32_767), "O6";
         /// Unanswered probes after which the kernel closes the connection.
         Connection tcp_keepalive_probes: Count = 9, 1 => 127, "O6";
+        /// Connections that are compressed at the same time. Each needs about 400 KiB. When there are as many, new
+        /// connections are offered no compression. Compression is off by default: see [algorithms].
+        Server compressed_connections: Count = 256, 1 => 1_000_000, "P20";
         /// A client that has sent nothing for this long is asked for an answer, as ClientAliveInterval of
         /// sshd_config. "0 s": never. Stopped clients and sleeping laptops do not answer ...
         Connection keepalive: Time = s(0), s(0) => s(3600), "O6";
