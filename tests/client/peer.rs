@@ -204,7 +204,7 @@ impl Peer {
                 let signature = self.key.sign(&data);
                 self.connection.signed(&signature);
             }
-            None => return Ok(false),
+            Some(ClientQuestion::Challenge(_) | ClientQuestion::ChangePassword(_)) | None => return Ok(false),
         }
         Ok(true)
     }

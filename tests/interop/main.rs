@@ -10,6 +10,7 @@ mod commandline;
 mod crowd;
 mod hardened;
 mod hostile;
+mod interactive;
 mod languages;
 mod latency;
 mod lifecycle;

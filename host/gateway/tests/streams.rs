@@ -98,7 +98,7 @@ impl PipeClient {
             requests.into_iter().for_each(|channel| self.client.reply(channel, true));
             let asked = match self.client.question() {
                 Some(ClientQuestion::HostKey(_)) => self.client.trust(true).map(|()| true).unwrap(),
-                Some(ClientQuestion::Sign(_)) => panic!("no key was offered"),
+                Some(question) => panic!("nothing was offered that leads to {question:?}"),
                 None => false,
             };
             self.client.write_owed(Instant::now()).unwrap();

@@ -5,9 +5,12 @@
 //! payloads come in, and replies are owed until an [`Output`] has room. The application decides whether a credential is
 //! accepted.
 
+pub mod challenge;
 pub mod client;
+pub mod method;
 pub mod refused;
 pub mod server;
+mod text;
 
 use crate::error::{Error, Violation};
 use crate::message::auth::AuthMessage;
@@ -74,6 +77,12 @@ pub enum Step<'p> {
         /// Client: the credential was right, and another one is required (partial success).
         partial: bool,
     },
+    /// Client: the server asks its user. [`client::ClientAuth::challenge`] has the prompts,
+    /// [`client::ClientAuth::answer`] answers them. RFC 4256 §3.2.
+    Challenge,
+    /// Client: the password must be changed. [`client::ClientAuth::change_prompt`] has the words to the user;
+    /// [`client::ClientCredential::NewPassword`] changes it. RFC 4252 §8.
+    ChangePassword,
     /// Client: the server would accept the key. [`client::ClientAuth::to_sign`] has the bytes that it must sign.
     Sign,
     /// Client: authentication has succeeded.

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::algorithm::Negotiated;
+use crate::auth::challenge::ReceivedChallenge;
 use crate::auth::{self, Machine, Step};
 use crate::crypto::hash::ExchangeHash;
 use crate::crypto::key::{Presence, PublicKey};
@@ -291,9 +292,9 @@ impl<A: Machine> Connection<A> {
     fn handle_auth(&mut self, packet: &Packet, on: &mut dyn FnMut(Event<'_>)) -> Result<(), Error> {
         let Some(session_id) = self.transport.session_id() else { return Err(Error::Exhausted) };
         match self.auth.handle(self.transport.payload(packet), session_id.as_ref())? {
-            // The client is asked for a signature by `Client::question`, the server for a verdict by
+            // The client is asked for a signature or for answers by `Client::question`, the server for a verdict by
             // `Server::question`.
-            Step::Nothing | Step::Sign | Step::Attempt => {}
+            Step::Nothing | Step::Sign | Step::Challenge | Step::ChangePassword | Step::Attempt => {}
             Step::Banner(text) => on(Event::Banner(text)),
             Step::Refused { partial } => on(Event::Refused { partial }),
             Step::Authenticated => {
@@ -488,6 +489,12 @@ impl Server {
         self.auth.judge_touch();
     }
 
+    /// Whether the client has left a challenge unanswered since the last call: see
+    /// [`auth::server::ServerAuth::take_abandoned`].
+    pub fn take_abandoned(&mut self) -> bool {
+        self.auth.take_abandoned()
+    }
+
     /// Answers [`ServerQuestion::Attempt`].
     ///
     /// # Errors
@@ -539,6 +546,11 @@ pub enum ClientQuestion<'a> {
     HostKey(&'a PublicKey),
     /// Sign these bytes with the user's key: [`Client::signed`].
     Sign(Vec<u8>),
+    /// Ask the user this: [`Client::answer`]. RFC 4256 §3.2.
+    Challenge(&'a ReceivedChallenge),
+    /// The password must be changed, with these words to the user, in any bytes: escape them before they are shown. Try
+    /// [`auth::client::ClientCredential::NewPassword`] or anything else. RFC 4252 §8.
+    ChangePassword(&'a [u8]),
 }
 
 impl Client {
@@ -554,6 +566,8 @@ impl Client {
             let session_id = self.transport.session_id()?;
             self.auth.to_sign(session_id.as_ref()).map(ClientQuestion::Sign)
         })
+        .or_else(|| self.auth.challenge().map(ClientQuestion::Challenge))
+        .or_else(|| self.auth.change_prompt().map(ClientQuestion::ChangePassword))
     }
 
     /// Answers [`ClientQuestion::HostKey`].
@@ -567,6 +581,11 @@ impl Client {
     /// Answers [`ClientQuestion::Sign`] with a signature blob.
     pub fn signed(&mut self, signature: &[u8]) {
         self.auth.signed(signature);
+    }
+
+    /// Answers [`ClientQuestion::Challenge`], each prompt in turn.
+    pub fn answer(&mut self, answers: &[&[u8]]) {
+        self.auth.answer(answers);
     }
 
     /// Authenticates with this credential, now or as soon as the first key exchange is over.

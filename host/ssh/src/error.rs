@@ -95,6 +95,8 @@ pub enum Violation {
     UserChanged,
     /// An answer without a request. RFC 4252 §5, RFC 4254 §4.
     Unsolicited,
+    /// Another number of answers than of prompts. RFC 4256 §3.4.
+    AnswerCount,
     /// A message for a channel that never existed. RFC 4254 §5.
     NoSuchChannel,
     /// More data than the window and a tenth of it allow. RFC 4254 §5.2.
@@ -128,6 +130,7 @@ impl Violation {
             Violation::Service => "the service is not available (RFC 4253 §10)",
             Violation::UserChanged => "the user or the service changed between attempts",
             Violation::Unsolicited => "an answer came that nobody had asked for",
+            Violation::AnswerCount => "the number of answers is not that of the prompts (RFC 4256 §3.4)",
             Violation::NoSuchChannel => "there is no such channel (RFC 4254 §5)",
             Violation::WindowExceeded => "data exceeds the window (RFC 4254 §5.2)",
             Violation::WindowOverflow => "a window would exceed 2^32 - 1 (RFC 4254 §5.2)",

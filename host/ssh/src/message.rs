@@ -4,8 +4,10 @@
 //! encoding.
 
 pub mod auth;
+pub mod interactive;
 pub mod kex;
 pub mod mux;
+pub mod password;
 pub mod request;
 pub mod transport;
 

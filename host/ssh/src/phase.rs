@@ -8,6 +8,7 @@ use crate::message::Role;
 use crate::message::auth::number::{
     USERAUTH_BANNER, USERAUTH_FAILURE, USERAUTH_PK_OK, USERAUTH_REQUEST, USERAUTH_SUCCESS,
 };
+use crate::message::interactive::number::USERAUTH_INFO_RESPONSE;
 use crate::message::kex::number::{KEXINIT, NEWKEYS};
 use crate::message::kex::{METHOD_FIRST, METHOD_LAST};
 use crate::message::mux::number::{CHANNEL_FAILURE, CHANNEL_OPEN, GLOBAL_REQUEST, REQUEST_FAILURE, REQUEST_SUCCESS};
@@ -93,7 +94,7 @@ pub fn admits(role: Role, phase: Phase, number: u8) -> Admission {
         Phase::Auth => match (role, number) {
             (_, DISCONNECT | DEBUG | KEXINIT) => Admission::Handle,
             // Some clients ask for the service again before each attempt.
-            (Role::Server, SERVICE_REQUEST | USERAUTH_REQUEST) => Admission::Handle,
+            (Role::Server, SERVICE_REQUEST | USERAUTH_REQUEST | USERAUTH_INFO_RESPONSE) => Admission::Handle,
             (Role::Client, EXT_INFO | USERAUTH_FAILURE | USERAUTH_SUCCESS | USERAUTH_BANNER | USERAUTH_PK_OK) => {
                 Admission::Handle
             }

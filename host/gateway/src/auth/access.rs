@@ -21,7 +21,9 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
-use whelk_ssh::auth::server::{Attempt, Credential, Methods};
+use whelk_ssh::auth::challenge::Challenge;
+use whelk_ssh::auth::method::{AuthMethod, MethodSet};
+use whelk_ssh::auth::server::{Attempt, Credential};
 
 use crate::config::{Authentication, Config, LONGEST_NAME, LoginPolicy, User};
 use crate::credential::{AuthorizedKey, PasswordHash};
@@ -33,6 +35,10 @@ pub use decision::{Decision, Identity, Overload};
 
 /// The method of a user who needs no credentials, whatever the client presents.
 const NO_CREDENTIALS: &str = "none";
+
+/// What keyboard-interactive asks every user, with the words of sshd with PAM. Clients put the user and the host before
+/// them.
+const PASSWORD_PROMPT: &str = "Password: ";
 
 /// Decides who may log in. Shared by all connections.
 pub struct Access {
@@ -79,17 +85,18 @@ impl Access {
 
     /// The methods to list after a failure, RFC 4252 §5.1: those that any user has, so that they reveal nothing about
     /// one. Some clients never try `none`, so a user who needs no credentials makes all methods worth trying.
-    pub fn methods(&self) -> Methods {
-        match &self.login_policy {
-            Users::Anybody => Methods { password: true, publickey: true },
-            Users::Known(members) => {
-                let without = members.values().any(|member| member.needs_no_credentials);
-                Methods {
-                    password: without || self.passwords.any(),
-                    publickey: without || members.values().any(|member| !member.keys.is_empty()),
-                }
-            }
+    pub fn methods(&self) -> MethodSet {
+        let Users::Known(members) = &self.login_policy else { return MethodSet::ALL };
+        if members.values().any(|member| member.needs_no_credentials) {
+            return MethodSet::ALL;
         }
+        let keys = members.values().any(|member| !member.keys.is_empty());
+        let passwords = self.passwords.any();
+        let offered = |method: &AuthMethod| match method {
+            AuthMethod::PublicKey => keys,
+            AuthMethod::Password | AuthMethod::KeyboardInteractive => passwords,
+        };
+        AuthMethod::ALL.into_iter().filter(offered).collect()
     }
 
     /// Decides on an attempt. A rejection comes no sooner than the failure delay, after the same time for known and
@@ -101,7 +108,10 @@ impl Access {
         match &decision {
             Decision::Accept(identity) => {
                 // A login without credentials has shown nothing by which the source could be trusted.
-                let shown = matches!(attempt.credential, Credential::Password(_) | Credential::KeyProven(_));
+                let shown = matches!(
+                    attempt.credential,
+                    Credential::Password(_) | Credential::Answers(_) | Credential::KeyProven(_)
+                );
                 if shown && identity.method != NO_CREDENTIALS {
                     self.passwords.slots.logged_in(source);
                 }
@@ -113,7 +123,8 @@ impl Access {
                 let began = started + waited;
                 sleep_until(began + self.delay.answer_after(attempt.user, began.elapsed())).await;
             }
-            Decision::Undecided(_) => {}
+            // Every user is asked the same.
+            Decision::Challenge(_) | Decision::Undecided(_) => {}
         }
         decision
     }
@@ -140,35 +151,38 @@ impl Access {
             ));
         }
         let member = found.map(|(_, member)| member);
-        let entered = |method, fingerprint| match found {
+        let entered = |method: AuthMethod, fingerprint| match found {
             Some((user, member)) => {
                 let (user, tenant, plugin) = (user.clone(), member.tenant.clone(), member.plugin.clone());
-                Decision::Accept(Identity { user, tenant, plugin, method, fingerprint })
+                Decision::Accept(Identity { user, tenant, plugin, method: method.name(), fingerprint })
             }
             None => Decision::Reject,
         };
-        match attempt.credential {
-            Credential::None | Credential::Unusable => now(Decision::Reject),
-            Credential::Password(password) => {
-                let own = member.and_then(|member| member.password.as_ref());
-                let (checked, waited) = self.passwords.check((attempt.user, password), own, source, queued).await;
-                let decision = match checked {
-                    Ok(true) => entered("password", None),
-                    Ok(false) => Decision::Reject,
-                    Err(overload) => Decision::Undecided(overload),
-                };
-                Judgement { decision, waited }
-            }
+        let (password, method) = match attempt.credential {
+            // No user's password can be changed here.
+            Credential::None | Credential::Unusable | Credential::NewPassword { .. } => return now(Decision::Reject),
+            Credential::Interactive => return now(Decision::Challenge(Challenge::secret(PASSWORD_PROMPT))),
+            Credential::Password(password) => (password, AuthMethod::Password),
+            Credential::Answers([answer]) => (answer.as_slice(), AuthMethod::KeyboardInteractive),
+            Credential::Answers(_) => return now(Decision::Reject),
             Credential::KeyOffered(shown) | Credential::KeyProven(shown) => {
                 let own = member.map(|member| member.keys.as_slice()).unwrap_or_default();
                 // An RSA key has several signature algorithms.
                 let admits = |key: &&AuthorizedKey| {
                     shown.signatures().iter().any(|name| key.admits(name.as_bytes(), shown.blob()))
                 };
-                let key = own.iter().find(admits);
-                now(key.map_or(Decision::Reject, |key| entered("publickey", Some(key.fingerprint.clone()))))
+                let accepted = |key: &AuthorizedKey| entered(AuthMethod::PublicKey, Some(key.fingerprint.clone()));
+                return now(own.iter().find(admits).map_or(Decision::Reject, accepted));
             }
-        }
+        };
+        let own = member.and_then(|member| member.password.as_ref());
+        let (checked, waited) = self.passwords.check((attempt.user, password), own, source, queued).await;
+        let decision = match checked {
+            Ok(true) => entered(method, None),
+            Ok(false) => Decision::Reject,
+            Err(overload) => Decision::Undecided(overload),
+        };
+        Judgement { decision, waited }
     }
 }
 
@@ -194,7 +208,7 @@ fn name(user: &[u8]) -> Option<&str> {
 fn accept_without_credentials(user: String, tenant: String, plugin: String, credential: Credential<'_>) -> Decision {
     let fingerprint = match credential {
         Credential::KeyProven(key) => Some(key.fingerprint()),
-        Credential::None | Credential::Password(_) | Credential::KeyOffered(_) | Credential::Unusable => None,
+        _ => None,
     };
     Decision::Accept(Identity { user, tenant, plugin, method: NO_CREDENTIALS, fingerprint })
 }

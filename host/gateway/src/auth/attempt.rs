@@ -4,7 +4,7 @@ use whelk_ssh::auth::server::{Attempt, Credential};
 use whelk_ssh::crypto::key::PublicKey;
 use zeroize::Zeroizing;
 
-/// An owned [`Attempt`]. Its password is zeroized on drop.
+/// An owned [`Attempt`]. Its passwords and answers are zeroized on drop.
 pub(crate) struct OwnedAttempt {
     user: Vec<u8>,
     credential: OwnedCredential,
@@ -13,6 +13,9 @@ pub(crate) struct OwnedAttempt {
 enum OwnedCredential {
     None,
     Password(Zeroizing<Vec<u8>>),
+    NewPassword { old: Zeroizing<Vec<u8>>, new: Zeroizing<Vec<u8>> },
+    Interactive,
+    Answers(Vec<Zeroizing<Vec<u8>>>),
     KeyOffered(PublicKey),
     KeyProven(PublicKey),
     Unusable,
@@ -23,7 +26,10 @@ impl OwnedAttempt {
     pub(crate) fn of(attempt: &Attempt<'_>) -> OwnedAttempt {
         let credential = match attempt.credential {
             Credential::None => OwnedCredential::None,
-            Credential::Password(password) => OwnedCredential::Password(Zeroizing::new(password.to_vec())),
+            Credential::Password(password) => OwnedCredential::Password(secret(password)),
+            Credential::NewPassword { old, new } => OwnedCredential::NewPassword { old: secret(old), new: secret(new) },
+            Credential::Interactive => OwnedCredential::Interactive,
+            Credential::Answers(answers) => OwnedCredential::Answers(answers.to_vec()),
             Credential::KeyOffered(key) => OwnedCredential::KeyOffered(key.clone()),
             Credential::KeyProven(key) => OwnedCredential::KeyProven(key.clone()),
             Credential::Unusable => OwnedCredential::Unusable,
@@ -36,10 +42,18 @@ impl OwnedAttempt {
         let credential = match &self.credential {
             OwnedCredential::None => Credential::None,
             OwnedCredential::Password(password) => Credential::Password(password),
+            OwnedCredential::NewPassword { old, new } => Credential::NewPassword { old, new },
+            OwnedCredential::Interactive => Credential::Interactive,
+            OwnedCredential::Answers(answers) => Credential::Answers(answers),
             OwnedCredential::KeyOffered(key) => Credential::KeyOffered(key),
             OwnedCredential::KeyProven(key) => Credential::KeyProven(key),
             OwnedCredential::Unusable => Credential::Unusable,
         };
         Attempt { user: &self.user, credential }
     }
+}
+
+/// A copy that is zeroized on drop.
+fn secret(secret: &[u8]) -> Zeroizing<Vec<u8>> {
+    Zeroizing::new(secret.to_vec())
 }

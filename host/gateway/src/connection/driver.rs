@@ -453,6 +453,7 @@ impl<S: ByteStream> Driver<S> {
                 }
                 self.connection.decide(Verdict::Reject)?;
             }
+            Decision::Challenge(challenge) => self.connection.decide(Verdict::Challenge(challenge))?,
             Decision::Accept(identity) => {
                 self.connection.decide(Verdict::Accept)?;
                 // A key that was only offered and is accepted is no login yet.

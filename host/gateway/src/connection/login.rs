@@ -14,7 +14,8 @@
 //!                       credential/password.rs     hashes, on a blocking thread
 //!                       auth/access/delay.rs       delays a rejection (failure_delay)
 //!                       driver.rs  decide          Decision: Reject, Accept, or Undecided, which ends the connection
-//!  USERAUTH_FAILURE ◄── whelk-ssh auth/server.rs   or USERAUTH_SUCCESS; USERAUTH_PK_OK for a key that was offered
+//!  USERAUTH_FAILURE ◄── whelk-ssh auth/server.rs   or USERAUTH_SUCCESS; USERAUTH_PK_OK for a key that was offered;
+//!                                                  USERAUTH_INFO_REQUEST, whose answers are the next attempt
 //!                       driver.rs  decide          after a login: permits, the tenant's budgets, Bridge::logged_in
 //! ```
 
@@ -24,6 +25,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tracing::Level;
+use whelk_ssh::auth::method::AuthMethod;
 use whelk_ssh::auth::refused::{RefusedAttempts, RefusedKey};
 use whelk_ssh::auth::server::{Attempt, Credential};
 use whelk_ssh::connection::Server as ServerConnection;
@@ -110,13 +112,16 @@ impl Login {
         emit(LoginEvent::Undecided { connection, user, reason });
     }
 
-    /// Logs a password that was rejected. Rejected keys are logged when the login has failed: clients routinely offer
-    /// several keys.
+    /// Logs a password that was rejected, by either method. Rejected keys are logged when the login has failed: clients
+    /// routinely offer several keys.
     pub(crate) fn log_rejection(&self, attempt: &Attempt<'_>) {
-        if let Credential::Password(_) = attempt.credential {
-            let (connection, user) = (self.connection_id, escape(attempt.user));
-            emit(LoginEvent::Rejected { connection, user, method: "password" });
-        }
+        let method = match attempt.credential {
+            Credential::Password(_) | Credential::NewPassword { .. } => AuthMethod::Password,
+            Credential::Answers(_) => AuthMethod::KeyboardInteractive,
+            _ => return,
+        };
+        let (connection, user, method) = (self.connection_id, escape(attempt.user), method.name());
+        emit(LoginEvent::Rejected { connection, user, method });
     }
 
     /// Logs the login at INFO, and at DEBUG each key that was refused before it: clients routinely offer several keys.
@@ -134,7 +139,8 @@ impl Login {
         let Some(user) = connection.asking().filter(|_| connection.user().is_none() && refused.any()) else { return };
         let (connection, user) = (self.connection_id, escape(user));
         self.log_keys(refused, user, Level::INFO);
-        let (keys, passwords, nones, others) = (refused.key_count, refused.passwords, refused.nones, refused.unknown);
+        let (keys, passwords, interactive) = (refused.key_count, refused.passwords, refused.interactive);
+        let (nones, others) = (refused.nones, refused.unknown);
         let reason = match error {
             Some(Error::TooManyAttempts) if keys > 1 => {
                 format!(
@@ -145,7 +151,7 @@ impl Login {
             None => "the peer hung up".to_owned(),
         };
         let reason = escape(reason.as_bytes());
-        emit(LoginEvent::Failed { connection, user, keys, passwords, nones, others, reason });
+        emit(LoginEvent::Failed { connection, user, keys, passwords, interactive, nones, others, reason });
     }
 
     /// Logs each key that was refused, at `info` or `debug`.

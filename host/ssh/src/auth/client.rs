@@ -5,10 +5,16 @@
 
 use zeroize::Zeroizing;
 
-use super::{AuthStage, CONNECTION, Machine, Step, USERAUTH, decode, decode_service, number_of, signed_data};
+use super::challenge::{ReceivedChallenge, Response};
+use super::{
+    AuthStage, CONNECTION, Machine, Step, USERAUTH, decode, decode_service, number_of, signed_data, violation,
+};
 use crate::error::{Error, Violation};
 use crate::message::Output;
+use crate::message::auth::number::USERAUTH_PK_OK;
 use crate::message::auth::{AuthMessage, Method};
+use crate::message::interactive::InteractiveMessage;
+use crate::message::password::PasswordMessage;
 use crate::message::transport::TransportMessage;
 use crate::wire::Rest;
 
@@ -19,6 +25,15 @@ pub enum ClientCredential<'a> {
     None,
     /// RFC 4252 §8.
     Password(&'a [u8]),
+    /// The present password and the one that shall replace it. RFC 4252 §8.
+    NewPassword {
+        /// The present password.
+        old: &'a [u8],
+        /// The next password.
+        new: &'a [u8],
+    },
+    /// Asks the server to ask: [`ClientAuth::challenge`]. RFC 4256 §3.1.
+    Interactive,
     /// A public key; with `ask`, the server is first asked whether it would accept it. RFC 4252 §7.
     Key {
         /// The algorithm to sign with.
@@ -41,12 +56,12 @@ pub struct ClientAuth {
 }
 
 /// ```text
-///                put 5               6            put 50                 51
+///                put 5               6          put 50, 61               51
 /// OwingService -------> ExpectAccept --> Owing ----------> ExpectAnswer ----> Choosing
 ///                                          ^                |       | 52         |
 ///                                          | signed      60 v       '--> Done    | authenticate
-///                                          '----------- Signing                  v
-///                                                                        Owing or Signing
+///                                          | answer      Signing, Prompted       v
+///                                          '---------- or Changing       Owing or Signing
 ///      any error: Ended
 /// ```
 enum State {
@@ -58,10 +73,14 @@ enum State {
     Choosing,
     /// The application must sign.
     Signing(Key),
+    /// The application must answer prompts, or supply another credential.
+    Prompted(ReceivedChallenge),
+    /// The application must supply another password, with these words to the user, or another credential.
+    Changing(Vec<u8>),
     /// A request waits for room in the output.
     Owing(Request),
-    /// A request was sent. Holds the key that it asked about.
-    ExpectAnswer(Option<Key>),
+    /// A request was sent.
+    ExpectAnswer(Asked),
     /// Authenticated.
     Done,
     /// The connection is over.
@@ -74,10 +93,29 @@ struct Key {
     blob: Vec<u8>,
 }
 
+/// What message 60 answers, which depends on the request.
+enum Asked {
+    /// Nothing: the request has no such answer.
+    Nothing,
+    /// PK_OK: the server would accept this key.
+    Key(Key),
+    /// INFO_REQUEST.
+    Interactive,
+    /// PASSWD_CHANGEREQ.
+    Password,
+}
+
 /// A request that is owed.
 enum Request {
     None,
     Password(Zeroizing<Vec<u8>>),
+    NewPassword {
+        old: Zeroizing<Vec<u8>>,
+        new: Zeroizing<Vec<u8>>,
+    },
+    Interactive,
+    /// Message 61 instead of 50.
+    Answers(Vec<Zeroizing<Vec<u8>>>),
     Query(Key),
     /// No signature yet: it must be supplied before the request is written.
     Unsigned(Key),
@@ -91,7 +129,9 @@ impl Request {
     fn new(credential: ClientCredential<'_>) -> Request {
         match credential {
             ClientCredential::None => Request::None,
-            ClientCredential::Password(password) => Request::Password(Zeroizing::new(password.to_vec())),
+            ClientCredential::Password(password) => Request::Password(secret(password)),
+            ClientCredential::NewPassword { old, new } => Request::NewPassword { old: secret(old), new: secret(new) },
+            ClientCredential::Interactive => Request::Interactive,
             ClientCredential::Key { algorithm, blob, ask } => {
                 let key = Key { algorithm: algorithm.to_owned(), blob: blob.to_vec() };
                 if ask { Request::Query(key) } else { Request::Unsigned(key) }
@@ -103,41 +143,53 @@ impl Request {
     fn begin(self) -> State {
         match self {
             Request::Unsigned(key) => State::Signing(key),
-            Request::None | Request::Password(_) | Request::Query(_) | Request::Signed { .. } => State::Owing(self),
+            other => State::Owing(other),
         }
     }
 
-    /// The request in the RFC's form.
-    fn method(&self) -> Method<'_> {
-        match self {
+    /// The request in the RFC's form. None for answers, which are no request.
+    fn method(&self) -> Option<Method<'_>> {
+        Some(match self {
             Request::None => Method::None,
             Request::Password(password) => Method::Password { password, new: None },
+            Request::NewPassword { old, new } => Method::Password { password: old, new: Some(new) },
+            Request::Interactive => Method::KeyboardInteractive,
             Request::Query(Key { algorithm, blob }) | Request::Unsigned(Key { algorithm, blob }) => {
                 Method::PublicKey { algorithm: algorithm.as_bytes(), key: blob, signature: None }
             }
             Request::Signed { key: Key { algorithm, blob }, signature } => {
                 Method::PublicKey { algorithm: algorithm.as_bytes(), key: blob, signature: Some(signature) }
             }
-        }
+            Request::Answers(_) => return None,
+        })
     }
 
     /// Upper bound of the size of the request's body in bytes.
     fn size(&self) -> usize {
         match self {
-            Request::None => 0,
+            Request::None | Request::Answers(_) => 0,
             Request::Password(password) => 5 + password.len(),
+            Request::NewPassword { old, new } => 9 + old.len() + new.len(),
+            Request::Interactive => 8,
             Request::Query(key) | Request::Unsigned(key) => 9 + key.algorithm.len() + key.blob.len(),
             Request::Signed { key, signature } => 13 + key.algorithm.len() + key.blob.len() + signature.len(),
         }
     }
 
     /// What an answer may refer to.
-    fn asked(self) -> Option<Key> {
+    fn asked(self) -> Asked {
         match self {
-            Request::Query(key) => Some(key),
-            Request::None | Request::Password(_) | Request::Unsigned(_) | Request::Signed { .. } => None,
+            Request::Query(key) => Asked::Key(key),
+            Request::Interactive | Request::Answers(_) => Asked::Interactive,
+            Request::Password(_) | Request::NewPassword { .. } => Asked::Password,
+            Request::None | Request::Unsigned(_) | Request::Signed { .. } => Asked::Nothing,
         }
     }
+}
+
+/// A copy that is zeroized on drop.
+fn secret(secret: &[u8]) -> Zeroizing<Vec<u8>> {
+    Zeroizing::new(secret.to_vec())
 }
 
 impl ClientAuth {
@@ -153,7 +205,9 @@ impl ClientAuth {
         match &self.state {
             State::OwingService(_) => self.state = State::OwingService(request),
             State::ExpectAccept(_) => self.state = State::ExpectAccept(request),
-            State::Choosing | State::Signing(_) => self.state = request.begin(),
+            State::Choosing | State::Signing(_) | State::Prompted(_) | State::Changing(_) => {
+                self.state = request.begin();
+            }
             State::Owing(_) | State::ExpectAnswer(_) | State::Done | State::Ended => {}
         }
     }
@@ -177,10 +231,30 @@ impl ClientAuth {
             other @ (State::OwingService(_)
             | State::ExpectAccept(_)
             | State::Choosing
+            | State::Prompted(_)
+            | State::Changing(_)
             | State::Owing(_)
             | State::ExpectAnswer(_)
             | State::Done
             | State::Ended) => self.state = other,
+        }
+    }
+
+    /// What the server asks its user, if it waits for answers. RFC 4256 §3.2.
+    pub fn challenge(&self) -> Option<&ReceivedChallenge> {
+        if let State::Prompted(challenge) = &self.state { Some(challenge) } else { None }
+    }
+
+    /// The words with which the server demands another password, if it does: any bytes. RFC 4252 §8.
+    pub fn change_prompt(&self) -> Option<&[u8]> {
+        if let State::Changing(prompt) = &self.state { Some(prompt) } else { None }
+    }
+
+    /// Answers [`challenge`](ClientAuth::challenge), each prompt in turn; a server disconnects a client that gives
+    /// another number of answers. Without effect when no answers are awaited.
+    pub fn answer(&mut self, answers: &[&[u8]]) {
+        if matches!(self.state, State::Prompted(_)) {
+            self.state = State::Owing(Request::Answers(answers.iter().map(|answer| secret(answer)).collect()));
         }
     }
 
@@ -198,16 +272,21 @@ impl ClientAuth {
 
     /// Handles a message of RFC 4252 §6. An answer needs a request that it answers.
     fn answered<'p>(&mut self, payload: &'p [u8]) -> Result<Step<'p>, Violation> {
-        let message = decode(payload)?;
+        let number = number_of(payload)?;
         let asked = match &mut self.state {
             State::ExpectAnswer(asked) => Some(asked),
-            State::Choosing | State::Signing(_) | State::Owing(_) => None,
+            State::Choosing | State::Signing(_) | State::Prompted(_) | State::Changing(_) | State::Owing(_) => None,
             State::OwingService(_) | State::ExpectAccept(_) | State::Done | State::Ended => {
-                return Err(Violation::Unexpected { number: number_of(payload)? });
+                return Err(Violation::Unexpected { number });
             }
         };
-        match message {
-            AuthMessage::UserauthRequest { .. } => Err(Violation::Unexpected { number: 50 }),
+        if number == USERAUTH_PK_OK {
+            return self.asked_back(payload);
+        }
+        match decode(payload)? {
+            AuthMessage::UserauthRequest { .. } | AuthMessage::UserauthPkOk { .. } => {
+                Err(Violation::Unexpected { number })
+            }
             AuthMessage::UserauthBanner { text, .. } => Ok(Step::Banner(text)),
             AuthMessage::UserauthFailure { methods, partial_success } => {
                 asked.ok_or(Violation::Unsolicited)?;
@@ -220,11 +299,39 @@ impl ClientAuth {
                 self.state = State::Done;
                 Ok(Step::Authenticated)
             }
-            AuthMessage::UserauthPkOk { algorithm, key: blob } => {
-                let same = |key: &mut Key| key.algorithm.as_bytes() == algorithm && key.blob == blob;
-                let key = asked.and_then(|asked| asked.take_if(same)).ok_or(Violation::Unsolicited)?;
+        }
+    }
+
+    /// Handles message 60, whose meaning depends on what it answers.
+    fn asked_back(&mut self, payload: &[u8]) -> Result<Step<'static>, Violation> {
+        let malformed = |what| violation(USERAUTH_PK_OK, what);
+        let State::ExpectAnswer(asked) = &mut self.state else { return Err(Violation::Unsolicited) };
+        match std::mem::replace(asked, Asked::Nothing) {
+            Asked::Nothing => Err(Violation::Unsolicited),
+            Asked::Key(key) => {
+                let AuthMessage::UserauthPkOk { algorithm, key: blob } = decode(payload)? else {
+                    return Err(Violation::Unexpected { number: USERAUTH_PK_OK });
+                };
+                if key.algorithm.as_bytes() != algorithm || key.blob != blob {
+                    return Err(Violation::Unsolicited);
+                }
                 self.state = State::Signing(key);
                 Ok(Step::Sign)
+            }
+            Asked::Interactive => {
+                let message = InteractiveMessage::decode(payload).map_err(malformed)?;
+                let InteractiveMessage::InfoRequest { name, instruction, count, prompts, .. } = message else {
+                    return Err(Violation::Unexpected { number: USERAUTH_PK_OK });
+                };
+                let challenge = ReceivedChallenge::read(name, instruction, count, prompts.0).map_err(malformed)?;
+                self.state = State::Prompted(challenge);
+                Ok(Step::Challenge)
+            }
+            Asked::Password => {
+                let PasswordMessage::PasswdChangereq { prompt, .. } =
+                    PasswordMessage::decode(payload).map_err(malformed)?;
+                self.state = State::Changing(prompt.to_vec());
+                Ok(Step::ChangePassword)
             }
         }
     }
@@ -252,14 +359,20 @@ impl Machine for ClientAuth {
             State::Owing(request) => {
                 // Reserves room for the whole password: a buffer that grows leaves copies behind.
                 let mut body = Zeroizing::new(Vec::with_capacity(request.size()));
-                let method = request.method().encode(&mut body);
-                let body = Rest(&body);
-                out.put(&AuthMessage::UserauthRequest { user: &self.user, service: CONNECTION, method, body });
+                if let Request::Answers(answers) = &request {
+                    out.put(&Response(answers));
+                } else if let Some(method) = request.method() {
+                    let method = method.encode(&mut body);
+                    let body = Rest(&body);
+                    out.put(&AuthMessage::UserauthRequest { user: &self.user, service: CONNECTION, method, body });
+                }
                 self.state = State::ExpectAnswer(request.asked());
             }
             other @ (State::ExpectAccept(_)
             | State::Choosing
             | State::Signing(_)
+            | State::Prompted(_)
+            | State::Changing(_)
             | State::ExpectAnswer(_)
             | State::Done
             | State::Ended) => self.state = other,
@@ -273,9 +386,13 @@ impl Machine for ClientAuth {
     fn stage(&self) -> AuthStage {
         match self.state {
             State::OwingService(_) | State::ExpectAccept(_) => AuthStage::Service,
-            State::Choosing | State::Signing(_) | State::Owing(_) | State::ExpectAnswer(_) | State::Ended => {
-                AuthStage::Auth
-            }
+            State::Choosing
+            | State::Signing(_)
+            | State::Prompted(_)
+            | State::Changing(_)
+            | State::Owing(_)
+            | State::ExpectAnswer(_)
+            | State::Ended => AuthStage::Auth,
             State::Done => AuthStage::Open,
         }
     }

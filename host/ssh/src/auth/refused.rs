@@ -18,6 +18,8 @@ pub struct RefusedAttempts {
     pub key_count: u32,
     /// How many passwords.
     pub passwords: u32,
+    /// How many exchanges of prompts and answers: keyboard-interactive, RFC 4256.
+    pub interactive: u32,
     /// How many times `none`, RFC 4252 §5.2: clients use it to learn the methods, and to log in users without
     /// credentials.
     pub nones: u32,
@@ -44,7 +46,7 @@ impl RefusedAttempts {
 
     /// Whether anything was refused.
     pub fn any(&self) -> bool {
-        self.key_count > 0 || self.passwords > 0 || self.nones > 0 || self.unknown > 0
+        self.key_count > 0 || self.passwords > 0 || self.interactive > 0 || self.nones > 0 || self.unknown > 0
     }
 
     /// Counts an attempt that is refused without asking the application.
@@ -53,6 +55,7 @@ impl RefusedAttempts {
             Method::None => self.none(),
             Method::Password { .. } => self.password(),
             Method::PublicKey { algorithm, key, .. } => self.key(algorithm, key, reason),
+            Method::KeyboardInteractive => self.interactive(),
             Method::Unknown => self.unknown = self.unknown.saturating_add(1),
         }
     }
@@ -63,6 +66,10 @@ impl RefusedAttempts {
 
     pub(super) fn password(&mut self) {
         self.passwords = self.passwords.saturating_add(1);
+    }
+
+    pub(super) fn interactive(&mut self) {
+        self.interactive = self.interactive.saturating_add(1);
     }
 
     pub(super) fn key(&mut self, algorithm: &[u8], blob: &[u8], reason: &'static str) {

@@ -14,7 +14,9 @@ messages! {
         52 USERAUTH_SUCCESS UserauthSuccess { }
         /// Text to show before login. RFC 4252 §5.4.
         53 USERAUTH_BANNER UserauthBanner { text: &'a [u8], language: &'a [u8] }
-        /// The server would accept this key: sign with it. RFC 4252 §7.
+        /// The server would accept this key: sign with it. RFC 4252 §7. After other methods the number has another
+        /// meaning: [`InteractiveMessage`](super::interactive::InteractiveMessage),
+        /// [`PasswordMessage`](super::password::PasswordMessage).
         60 USERAUTH_PK_OK UserauthPkOk { algorithm: &'a [u8], key: &'a [u8] }
     }
 }
@@ -40,6 +42,9 @@ pub enum Method<'a> {
         /// Absent when the client only asks whether the server would accept the key.
         signature: Option<&'a [u8]>,
     },
+    /// `keyboard-interactive`, RFC 4256 §3.1. The language and the submethods that the client names have no effect and
+    /// are not kept: no number of them costs anything.
+    KeyboardInteractive,
     /// An unknown method. Its body is not read.
     Unknown,
 }
@@ -61,6 +66,10 @@ impl<'a> Method<'a> {
                 let key = reader.string()?;
                 Method::PublicKey { algorithm, key, signature: if signed { Some(reader.string()?) } else { None } }
             }
+            b"keyboard-interactive" => {
+                let (_language, _submethods) = (reader.string()?, reader.string()?);
+                Method::KeyboardInteractive
+            }
             _ => return Ok(Method::Unknown),
         };
         reader.finish()?;
@@ -78,6 +87,11 @@ impl<'a> Method<'a> {
                     new.write(body);
                 }
                 b"password"
+            }
+            Method::KeyboardInteractive => {
+                b"".as_slice().write(body);
+                b"".as_slice().write(body);
+                b"keyboard-interactive"
             }
             Method::PublicKey { algorithm, key, signature } => {
                 signature.is_some().write(body);

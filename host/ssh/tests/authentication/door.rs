@@ -7,14 +7,15 @@ use whelk_ssh::auth::{AuthStage, Machine, Step};
 use whelk_ssh::crypto::key::HostKey;
 use whelk_ssh::error::Error;
 use whelk_ssh::message::auth::{AuthMessage, Method};
+use whelk_ssh::message::interactive::InteractiveMessage;
 use whelk_ssh::message::transport::TransportMessage;
 use whelk_ssh::message::{Encode, Output};
 use whelk_ssh::wire::{Rest, Wire};
 
 /// The session id of this connection.
 pub(crate) const SESSION: &[u8] = &[7; 32];
-/// FAILURE with both methods.
-pub(crate) const FAILURE: &[u8] = b"\x33\0\0\0\x12publickey,password\0";
+/// FAILURE with all methods.
+pub(crate) const FAILURE: &[u8] = b"\x33\0\0\0\x27publickey,password,keyboard-interactive\0";
 /// SUCCESS.
 pub(crate) const SUCCESS: &[u8] = b"\x34";
 
@@ -68,6 +69,24 @@ pub(crate) fn none(user: &[u8]) -> Vec<u8> {
 
 pub(crate) fn password(user: &[u8], password: &[u8]) -> Vec<u8> {
     honest(user, Method::Password { password, new: None })
+}
+
+/// INFO_RESPONSE, RFC 4256 §3.4.
+pub(crate) fn response(answers: &[&[u8]]) -> Vec<u8> {
+    let mut fields = Vec::new();
+    answers.iter().for_each(|answer| answer.write(&mut fields));
+    encode(&InteractiveMessage::InfoResponse { count: answers.len() as u32, answers: Rest(&fields) })
+}
+
+/// INFO_REQUEST with these prompts, and nothing else. RFC 4256 §3.2.
+pub(crate) fn info_request(prompts: &[(&[u8], bool)]) -> Vec<u8> {
+    let mut fields = Vec::new();
+    for (text, echo) in prompts {
+        text.write(&mut fields);
+        echo.write(&mut fields);
+    }
+    let (count, prompts) = (prompts.len() as u32, Rest(&fields));
+    encode(&InteractiveMessage::InfoRequest { name: b"", instruction: b"", language: b"", count, prompts })
 }
 
 pub(crate) fn key() -> HostKey {
@@ -143,6 +162,14 @@ pub(crate) fn words(attempt: Attempt<'_>) -> String {
         Credential::Password(password) => format!("password {}", password.escape_ascii()),
         Credential::KeyOffered(key) => format!("offers {}", key.fingerprint()),
         Credential::KeyProven(key) => format!("proves {}", key.fingerprint()),
+        Credential::NewPassword { old, new } => {
+            format!("changes {} to {}", old.escape_ascii(), new.escape_ascii())
+        }
+        Credential::Interactive => "asks to be asked".to_owned(),
+        Credential::Answers(answers) => {
+            let answers: Vec<_> = answers.iter().map(|answer| answer.escape_ascii().to_string()).collect();
+            format!("answers {answers:?}")
+        }
         Credential::Unusable => "unusable".to_owned(),
     };
     format!("{} {how}", attempt.user.escape_ascii())
@@ -196,9 +223,7 @@ impl Door {
         match self.give(payload)? {
             Step::Attempt => self.decide(verdict)?,
             Step::Nothing => {}
-            step @ (Step::Banner(_) | Step::Refused { .. } | Step::Sign | Step::Authenticated) => {
-                panic!("{step:?} is a client's")
-            }
+            step => panic!("{step:?} is a client's"),
         }
         let mut replies = self.answers();
         assert_eq!(replies.len(), 1, "one request, one reply");

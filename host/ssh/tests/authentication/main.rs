@@ -3,6 +3,8 @@
 
 mod door;
 mod hostile;
+mod interactive;
 mod limits;
 mod pair;
+mod password_change;
 mod rubbish;

@@ -3,19 +3,27 @@
 
 use proptest::prelude::*;
 
+use whelk_ssh::auth::challenge::Challenge;
 use whelk_ssh::auth::client::{ClientAuth, ClientCredential};
-use whelk_ssh::auth::server::{Settings, Verdict};
+use whelk_ssh::auth::server::{Credential, Settings, Verdict};
 use whelk_ssh::auth::{AuthStage, Machine, Step};
-use whelk_ssh::message::auth::AuthMessage;
+use whelk_ssh::message::auth::{AuthMessage, Method};
+use whelk_ssh::message::password::PasswordMessage;
 use whelk_ssh::message::transport::TransportMessage;
 use whelk_ssh::wire::NameList;
 
-use crate::door::{Door, SESSION, Sent, encode, key, none, password, query, service, signed};
+use crate::door::{
+    Door, SESSION, Sent, encode, honest, info_request, key, none, password, query, response, service, signed,
+};
 
 /// What a client may send.
 fn requests() -> Vec<Vec<u8>> {
     let key = key();
-    vec![service(b"ssh-userauth"), none(b"a"), password(b"a", b"b"), query(b"a", &key), signed(b"a", &key)]
+    let change = honest(b"a", Method::Password { password: b"b", new: Some(b"c") });
+    let interactive = honest(b"a", Method::KeyboardInteractive);
+    let requests =
+        [service(b"ssh-userauth"), none(b"a"), password(b"a", b"b"), query(b"a", &key), signed(b"a", &key), change];
+    requests.into_iter().chain([interactive, response(&[b"b"])]).collect()
 }
 
 /// What a server may send.
@@ -26,13 +34,20 @@ fn answers() -> Vec<Vec<u8>> {
         encode(&AuthMessage::UserauthSuccess {}),
         encode(&AuthMessage::UserauthBanner { text: b"hello", language: b"en" }),
         encode(&AuthMessage::UserauthPkOk { algorithm: b"ssh-ed25519", key: b"key" }),
+        info_request(&[(b"Password: ", false)]),
+        encode(&PasswordMessage::PasswdChangereq { prompt: b"Expired", language: b"" }),
     ]
 }
 
 /// A client that awaits the answer to a query.
 fn asking() -> ClientAuth {
+    asking_by(ClientCredential::Key { algorithm: "ssh-ed25519", blob: b"key", ask: true })
+}
+
+/// A client that awaits the answer to any request.
+fn asking_by(credential: ClientCredential<'_>) -> ClientAuth {
     let mut client = ClientAuth::new(b"a");
-    client.authenticate(ClientCredential::Key { algorithm: "ssh-ed25519", blob: b"key", ask: true });
+    client.authenticate(credential);
     client.write_owed(&mut Sent::new());
     client
 }
@@ -80,8 +95,13 @@ proptest! {
         for payload in payloads {
             let Ok(step) = door.give(&payload) else { break };
             if step == Step::Attempt {
-                prop_assert!(door.server.attempt().is_some());
-                if door.decide(Verdict::Reject).is_err() {
+                let asks = match door.server.attempt().map(|attempt| attempt.credential) {
+                    Some(Credential::Interactive) => Verdict::Challenge(Challenge::secret("Password: ")),
+                    Some(Credential::Password(_)) => Verdict::ChangePassword("Expired".to_owned()),
+                    Some(_) => Verdict::Reject,
+                    None => panic!("a question stands after Step::Attempt"),
+                };
+                if door.decide(asks).is_err() {
                     break;
                 }
             }
@@ -100,7 +120,7 @@ proptest! {
             let Ok(step) = door.give(&payload) else { break };
             if step == Step::Attempt {
                 let offered = door.server.attempt().is_some_and(|attempt| {
-                    matches!(attempt.credential, whelk_ssh::auth::server::Credential::KeyOffered(_))
+                    matches!(attempt.credential, Credential::KeyOffered(_))
                 });
                 let verdict = if offered { Verdict::Accept } else { Verdict::Reject };
                 if door.decide(verdict).is_err() {
@@ -112,13 +132,17 @@ proptest! {
     }
 
     #[test]
-    fn no_sequence_of_answers_breaks_a_client(payloads in prop::collection::vec(payload(answers()), 0..80)) {
-        let mut client = asking();
+    fn no_sequence_of_answers_breaks_a_client(
+        payloads in prop::collection::vec(payload(answers()), 0..80),
+        interactive in any::<bool>(),
+    ) {
+        let mut client = if interactive { asking_by(ClientCredential::Interactive) } else { asking() };
         for payload in payloads {
             if client.handle(&payload, SESSION).is_err() {
                 break;
             }
             client.signed(b"signature");
+            client.answer(&[b"x"]);
             client.authenticate(ClientCredential::Password(b"x"));
             client.write_owed(&mut Sent::new());
         }

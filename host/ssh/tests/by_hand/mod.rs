@@ -74,7 +74,7 @@ pub(crate) const SERVICE: &[u8] = b"\x05\0\0\0\x0cssh-userauth";
 /// USERAUTH_SUCCESS.
 pub(crate) const SUCCESS: &[u8] = b"\x34";
 /// USERAUTH_FAILURE with both methods.
-pub(crate) const FAILURE: &[u8] = b"\x33\0\0\0\x12publickey,password\0";
+pub(crate) const FAILURE: &[u8] = b"\x33\0\0\0\x27publickey,password,keyboard-interactive\0";
 
 /// Asks to enter by none.
 pub(crate) fn none(user: &[u8]) -> Vec<u8> {

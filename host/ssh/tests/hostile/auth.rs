@@ -1,11 +1,13 @@
 //! U: authentication in the whole connection. The tests of the machine alone are in `tests/authentication`.
 
+use whelk_ssh::auth::challenge::Challenge;
 use whelk_ssh::auth::client::ClientCredential;
 use whelk_ssh::auth::server::{ServerAuth, Verdict};
 use whelk_ssh::crypto::agreement::ALL;
 use whelk_ssh::crypto::cipher::{Cipher, Opener, Sealer, Suite, SuiteKeys};
 use whelk_ssh::error::{Error, Violation};
 use whelk_ssh::message::auth::{AuthMessage, Method};
+use whelk_ssh::message::interactive::InteractiveMessage;
 use whelk_ssh::message::mux::ChannelId;
 use whelk_ssh::wire::Rest;
 
@@ -305,6 +307,71 @@ fn the_server_wipes_a_wrong_password_too() {
             let found = leaks(PASSWORD, || {
                 raw.bytes(&packets[0]);
                 raw.bytes(&packets[1]);
+                drop(raw.side);
+            });
+            assert_eq!(found, 0);
+        }
+    });
+}
+
+/// I6: answers to prompts, and both passwords of a change.
+#[test]
+fn the_server_wipes_answers_and_new_passwords() {
+    twice(|setup| {
+        for verdict in [Verdict::Accept, Verdict::Reject] {
+            let mut raw = Raw::serviced(&setup);
+            raw.application.verdict = Verdict::Challenge(Challenge::secret("Password: "));
+            raw.send(&attempt(Method::KeyboardInteractive));
+            assert_eq!(raw.reply(), b"\x3c\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\0\0\0\x0aPassword: \0");
+            let fields = [&(PASSWORD.len() as u32).to_be_bytes()[..], PASSWORD].concat();
+            let answer = encode(&InteractiveMessage::InfoResponse { count: 1, answers: Rest(&fields) });
+            let change = attempt(Method::Password { password: PASSWORD, new: Some(PASSWORD) });
+            let packets = [answer, change].map(|payload| raw.packet(&payload));
+            let found = leaks(PASSWORD, || {
+                raw.application.verdict = verdict.clone();
+                raw.bytes(&packets[0]);
+                // After login there is nothing to wipe.
+                if verdict == Verdict::Reject {
+                    raw.bytes(&packets[1]);
+                }
+                drop(raw.side);
+            });
+            assert_eq!(found, 0, "{verdict:?}");
+        }
+    });
+}
+
+/// I6: as above.
+#[test]
+fn the_client_wipes_answers_and_new_passwords() {
+    twice(|setup| {
+        for longer in 0..20 {
+            let mut raw = Raw::asked(&setup);
+            raw.send(FAILURE);
+            let password = [&vec![b'x'; longer * 16][..], PASSWORD].concat();
+            let prompts = encode(&InteractiveMessage::InfoRequest {
+                name: b"",
+                instruction: b"",
+                language: b"",
+                count: 1,
+                prompts: Rest(b"\0\0\0\x01?\0"),
+            });
+            let (prompts, failure) = (raw.packet(&prompts), raw.packet(FAILURE));
+            let found = leaks(PASSWORD, || {
+                raw.side.authenticate(ClientCredential::Interactive);
+                raw.flush();
+                raw.bytes(&prompts);
+                raw.side.release_buffers();
+                raw.reads = false;
+                raw.side.answer(&[&password]);
+                raw.flush();
+                raw.reads = true;
+                raw.flush();
+                raw.bytes(&failure);
+                raw.side.release_buffers();
+                raw.reads = false;
+                raw.side.authenticate(ClientCredential::NewPassword { old: &password, new: &password });
+                raw.flush();
                 drop(raw.side);
             });
             assert_eq!(found, 0);

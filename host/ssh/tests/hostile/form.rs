@@ -1,12 +1,15 @@
 //! P18, P19, generated: every message truncated at each byte, with extra bytes, and with each of its lengths and counts
 //! changed.
 
+use whelk_ssh::auth::challenge::Challenge;
+use whelk_ssh::auth::client::ClientCredential;
+use whelk_ssh::auth::server::Verdict;
 use whelk_ssh::error::{Error, Violation};
 use whelk_ssh::message::kex::KexMessage;
 
 use crate::memory::peak;
 use crate::pair::{Role, Setup};
-use crate::raw::{Raw, encode};
+use crate::raw::{FAILURE, Raw, encode};
 
 /// A message under construction, with the positions of its lengths and counts.
 #[derive(Clone)]
@@ -193,13 +196,36 @@ fn malformed_authentication_messages_are_refused() {
     let query = |signed| attempt(b"publickey").bytes(&[signed]).string(b"ssh-ed25519").string(key.blob());
     try_all(&query(0), serviced);
     try_all(&query(1).string(&[5; 83]), serviced);
+    try_all(&attempt(b"keyboard-interactive").string(b"en").string(b"pam"), serviced);
+    let prompted = || {
+        let mut raw = serviced();
+        raw.application.verdict = Verdict::Challenge(Challenge::secret("Password: "));
+        raw.send(&attempt(b"keyboard-interactive").string(b"").string(b"").payload);
+        assert_eq!(raw.reply()[0], 60);
+        raw
+    };
+    // Another count is a violation of its own: U27.
+    try_all(&form(61).bytes(&[0, 0, 0, 1]).string(b"secret"), prompted);
     try_all(&attempt(b"hostbased").rest().string(b"whatever").string(b"it says"), serviced);
 
     let asked = || Raw::asked(&setup);
     try_all(&form(51).string(b"publickey,password").bytes(&[1]), asked);
     try_all(&form(52), asked);
     try_all(&form(53).string(b"hello").string(b"en"), asked);
-    try_all(&form(60).string(b"ssh-ed25519").string(key.blob()), asked);
+    // Message 60 means what the request makes of it.
+    let asked_by = |credential: ClientCredential<'_>| {
+        let mut raw = asked();
+        raw.send(FAILURE);
+        raw.side.authenticate(credential);
+        raw.flush();
+        assert_eq!(raw.reply()[0], 50);
+        raw
+    };
+    let query = || asked_by(ClientCredential::Key { algorithm: "ssh-ed25519", blob: key.blob(), ask: true });
+    try_all(&form(60).string(b"ssh-ed25519").string(key.blob()), query);
+    try_all(&form(60).string(b"Password expired").string(b""), || asked_by(ClientCredential::Password(b"x")));
+    let prompts = form(60).string(b"name").string(b"text").string(b"").count(1).string(b"Password: ").bytes(&[0]);
+    try_all(&prompts, || asked_by(ClientCredential::Interactive));
 }
 
 #[test]

@@ -383,7 +383,7 @@ impl Role for server::ServerAuth {
                 };
                 side.signed(&signature)?;
             }
-            Some(ServerQuestion::Attempt(_)) if application.decides => side.decide(application.verdict)?,
+            Some(ServerQuestion::Attempt(_)) if application.decides => side.decide(application.verdict.clone())?,
             Some(ServerQuestion::LargePacket(_)) if application.grants => side.grant_large_packet(),
             Some(ServerQuestion::Attempt(_) | ServerQuestion::LargePacket(_)) | None => return Ok(false),
         }
@@ -402,7 +402,8 @@ impl Role for client::ClientAuth {
                 };
                 side.signed(&signature);
             }
-            None => return Ok(false),
+            // The script answers.
+            Some(ClientQuestion::Challenge(_) | ClientQuestion::ChangePassword(_)) | None => return Ok(false),
         }
         Ok(true)
     }

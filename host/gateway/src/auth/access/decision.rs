@@ -1,5 +1,7 @@
 //! The decision about an attempt to log in.
 
+use whelk_ssh::auth::challenge::Challenge;
+
 /// The decision.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
@@ -7,6 +9,8 @@ pub enum Decision {
     Accept(Identity),
     /// Rejected, without a reason.
     Reject,
+    /// Neither: the client's user must be asked this first.
+    Challenge(Challenge),
     /// Could not be decided, whether right or wrong: the connection must end, and the client may try again.
     Undecided(Overload),
 }
@@ -31,7 +35,7 @@ pub struct Identity {
     pub tenant: String,
     /// The plugin of the sessions unless a route selects another. In the demonstration equal to the tenant.
     pub plugin: String,
-    /// `none`, `password` or `publickey`.
+    /// `none`, `publickey`, `password` or `keyboard-interactive`.
     pub method: &'static str,
     /// The fingerprint of the key that was proven. For a key that was only offered, of that one, unless the user needs
     /// no credentials.

@@ -8,6 +8,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use whelk_ssh::algorithm::Preferences;
 use whelk_ssh::crypto::key::PublicKey;
+use zeroize::Zeroizing;
 
 use super::*;
 use crate::config::Limits;
@@ -65,12 +66,17 @@ async fn try_in(access: &Access, user: &[u8], credential: Credential<'_>) -> Opt
     match decide(access, 1, user, credential).await {
         Decision::Accept(identity) => Some(identity),
         Decision::Reject => None,
+        Decision::Challenge(challenge) => panic!("asked {challenge:?}"),
         Decision::Undecided(overload) => panic!("undecided: {overload:?}"),
     }
 }
 
 async fn decide(access: &Access, from: u8, user: &[u8], credential: Credential<'_>) -> Decision {
     access.decide(Attempt { user, credential }, source(from), &AtomicBool::new(false)).await
+}
+
+fn answer(text: &[u8]) -> Zeroizing<Vec<u8>> {
+    Zeroizing::new(text.to_vec())
 }
 
 fn source(number: u8) -> Source {
@@ -117,6 +123,34 @@ async fn keys_of_every_type_are_accepted() {
         }
     }
     assert!(try_in(&access, b"alice", Credential::KeyProven(&key(KEY))).await.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_user_is_asked_the_same_and_the_answer_is_the_password() {
+    let access = two_users();
+    let ask = Decision::Challenge(Challenge::secret("Password: "));
+    for user in [&b"alice"[..], b"bob", b"mallory", b"\xff", b""] {
+        let started = Instant::now();
+        assert_eq!(decide(&access, 1, user, Credential::Interactive).await, ask);
+        assert_eq!(started.elapsed(), Duration::ZERO);
+    }
+    let (right, wrong) = ([answer(b"right")], [answer(b"wrong")]);
+    let identity = try_in(&access, b"alice", Credential::Answers(&right)).await.unwrap();
+    assert_eq!((identity.user.as_str(), identity.method), ("alice", "keyboard-interactive"));
+    assert!(try_in(&access, b"alice", Credential::Answers(&wrong)).await.is_none());
+    for user in [&b"bob"[..], b"mallory"] {
+        assert!(try_in(&access, user, Credential::Answers(&right)).await.is_none());
+    }
+    assert!(try_in(&access, b"guest", Credential::Interactive).await.is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_of_password_is_refused_for_every_user() {
+    let access = two_users();
+    let change = Credential::NewPassword { old: b"right", new: b"new" };
+    for user in [&b"alice"[..], b"bob", b"mallory"] {
+        assert!(try_in(&access, user, change).await.is_none());
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -194,7 +228,9 @@ async fn a_failure_takes_as_long_for_a_name_that_exists_as_for_one_that_does_not
     let (bobs, nobodys) = (Credential::KeyOffered(&bobs), Credential::KeyOffered(&nobodys));
     for user in [&b"alice"[..], b"bob", b"mallory", b"\xff", b""] {
         let mut times = Vec::new();
-        for credential in [Credential::None, Credential::Password(b"wrong"), bobs, nobodys] {
+        let wrong = [answer(b"wrong")];
+        let (wrong_password, wrong_answer) = (Credential::Password(b"wrong"), Credential::Answers(&wrong));
+        for credential in [Credential::None, wrong_password, wrong_answer, bobs, nobodys] {
             let started = Instant::now();
             if try_in(&access, user, credential).await.is_none() {
                 times.push(started.elapsed());
@@ -309,19 +345,23 @@ async fn only_a_proven_credential_makes_a_source_known() {
     let access = two_users();
     let key = key(KEY);
     let proven = Credential::KeyProven(&key);
-    let tries: [(u8, &[u8], Credential<'_>); 6] = [
+    let (wrong, right) = ([answer(b"wrong")], [answer(b"right")]);
+    let tries: [(u8, &[u8], Credential<'_>); 9] = [
         (1, b"guest", Credential::Password(b"any")),
         (2, b"alice", Credential::Password(b"wrong")),
         (3, b"alice", Credential::KeyOffered(&key)),
         (4, b"guest", proven),
         (5, b"alice", proven),
         (6, b"alice", Credential::Password(b"right")),
+        (7, b"alice", Credential::Answers(&right)),
+        (8, b"alice", Credential::Answers(&wrong)),
+        (9, b"guest", Credential::Answers(&right)),
     ];
     for (from, user, credential) in tries {
         decide(&access, from, user, credential).await;
     }
-    let known = (1..=6).filter(|number| access.passwords.slots.knows(source(*number)));
-    assert_eq!(known.collect::<Vec<_>>(), [5, 6]);
+    let known = (1..=9).filter(|number| access.passwords.slots.knows(source(*number)));
+    assert_eq!(known.collect::<Vec<_>>(), [5, 6, 7]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -336,15 +376,15 @@ async fn in_the_demonstration_anybody_logs_in_and_the_name_selects_the_plugin() 
     }
     assert!(try_in(&access, b"\xff", Credential::None).await.is_none());
     assert!(try_in(&access, b"a\nb", Credential::None).await.is_none());
-    assert_eq!(access.methods(), Methods { password: true, publickey: true });
+    assert_eq!(access.methods(), MethodSet::ALL);
 }
 
 #[test]
 fn the_methods_are_those_of_any_user() {
-    assert_eq!(two_users().methods(), Methods { password: true, publickey: true });
+    assert_eq!(two_users().methods(), MethodSet::ALL);
     let keys_only = access([("bob", user(None, &[KEY]))]);
-    assert_eq!(keys_only.methods(), Methods { password: false, publickey: true });
+    assert_eq!(keys_only.methods(), MethodSet::NONE.with(AuthMethod::PublicKey));
     // Clients that never try `none` must find a method to try.
     let guest_only = access([("guest", member(Authentication::NotRequired))]);
-    assert_eq!(guest_only.methods(), Methods { password: true, publickey: true });
+    assert_eq!(guest_only.methods(), MethodSet::ALL);
 }

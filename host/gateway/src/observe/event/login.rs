@@ -35,6 +35,7 @@ whelk_runtime::events! {
             #[display] user: Escaped<'a>,
             keys: u32,
             passwords: u32,
+            interactive: u32,
             nones: u32,
             others: u32,
             #[display] reason: Escaped<'a>,

@@ -35,6 +35,7 @@ const FIELDS: &[(&str, &str)] = &[
     ("generation", "the version of a plugin, from 1 on since the start"),
     ("had_done", "how far a client had come with its login"),
     ("has", "what the machine has"),
+    ("interactive", "how many exchanges of prompts and answers (keyboard-interactive) were refused"),
     ("keys", "how many keys were refused"),
     ("last", "no more of these are told, and this says so"),
     ("left_out", "how many file events were not told"),

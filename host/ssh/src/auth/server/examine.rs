@@ -1,0 +1,99 @@
+//! What to ask the application about a request, or why the request can only fail. No answer here depends on the user.
+
+use zeroize::Zeroizing;
+
+use super::attempt::Question;
+use crate::auth::method::{AuthMethod, MethodSet};
+use crate::auth::signed_data;
+use crate::crypto::key::{KeyError, Presence, PublicKey};
+use crate::message::auth::Method;
+
+/// Longest user name in bytes. Our limit.
+pub(super) const USER: usize = 255;
+/// Longest password in bytes, as in OpenSSH: the cost of hashing grows with the length (CVE-2016-6515).
+const PASSWORD: usize = 1024;
+
+/// The reason for a key that we cannot verify.
+pub(super) const NOT_SUPPORTED: &str =
+    "its type, size or signature is not supported: use ssh-ed25519, ECDSA or RSA with SHA-2";
+/// The reason for an attempt by a method that is not among those that can continue.
+const NOT_OFFERED: &str = "its method is not one that can continue: no user has it, or another must follow";
+
+/// What the questions depend on.
+pub(super) struct Rules<'a> {
+    /// The methods that can continue.
+    pub(super) methods: MethodSet,
+    /// The application judges signatures of security keys that nobody has touched.
+    pub(super) judges_touch: bool,
+    /// The first exchange hash, which signatures cover.
+    pub(super) session_id: &'a [u8],
+}
+
+impl Rules<'_> {
+    /// What to ask about a request of `user`, or why it can only fail.
+    pub(super) fn examine(&self, user: &[u8], method: &Method<'_>) -> Result<Question, &'static str> {
+        if user.len() > USER {
+            return Err("the user name is too long");
+        }
+        match *method {
+            Method::None => Ok(Question::None),
+            Method::Password { password, new } => {
+                self.offered(AuthMethod::Password)?;
+                let fits = |password: &[u8]| password.len() <= PASSWORD;
+                let keep = |password: &[u8]| Zeroizing::new(password.to_vec());
+                Ok(match new {
+                    _ if !fits(password) => Question::UnusablePassword,
+                    None => Question::Password(keep(password)),
+                    Some(new) if fits(new) => Question::NewPassword { old: keep(password), new: keep(new) },
+                    Some(_) => Question::UnusablePassword,
+                })
+            }
+            Method::PublicKey { algorithm, key, signature } => {
+                self.offered(AuthMethod::PublicKey)?;
+                self.examine_key(user, algorithm, key, signature)
+            }
+            Method::KeyboardInteractive => {
+                self.offered(AuthMethod::KeyboardInteractive)?;
+                Ok(Question::Interactive)
+            }
+            Method::Unknown => Err("the method is unknown"),
+        }
+    }
+
+    fn offered(&self, method: AuthMethod) -> Result<(), &'static str> {
+        if self.methods.contains(method) { Ok(()) } else { Err(NOT_OFFERED) }
+    }
+
+    fn examine_key(
+        &self,
+        user: &[u8],
+        algorithm: &[u8],
+        blob: &[u8],
+        signature: Option<&[u8]>,
+    ) -> Result<Question, &'static str> {
+        // The blob must be the canonical encoding of the key: PK_OK repeats it, and it is the form that audit logs
+        // search for.
+        let makes = |key: &PublicKey| key.signatures().iter().any(|name| name.as_bytes() == algorithm);
+        let unusable = || Question::UnusableKey { algorithm: algorithm.to_vec(), blob: blob.to_vec() };
+        let fit = |key: &PublicKey| makes(key) && key.blob() == blob;
+        let key = match PublicKey::from_blob(blob) {
+            Ok(key) if fit(&key) => key,
+            // Well formed, but nobody's credential: with SHA-1, or too short or too long.
+            Ok(key) if !makes(&key) && key.algorithm().as_bytes() == algorithm => return Ok(unusable()),
+            Err(KeyError::RsaSize(_)) => return Ok(unusable()),
+            // Malformed, not the canonical form of its key, or the key of another signature.
+            Ok(_) => return Err(NOT_SUPPORTED),
+            Err(_) if PublicKey::verifies(algorithm) => return Err(NOT_SUPPORTED),
+            Err(_) => return Ok(unusable()),
+        };
+        let Some(signature) = signature else {
+            return Ok(Question::KeyOffered(key, algorithm.to_vec()));
+        };
+        let data = signed_data(self.session_id, user, algorithm, blob);
+        let presence = key.verify_presence(algorithm, &data, signature);
+        match presence.map_err(|_| "its signature is wrong")? {
+            Some(Presence { touched: false, .. }) if !self.judges_touch => Err("the security key was not touched"),
+            presence => Ok(Question::KeyProven(key, presence)),
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! keyboard-interactive with other projects' clients: for ordinary passwords, as sshd with PAM.
+
+use std::process::Command;
+
+use whelk_tests::{Access, Call, Client, Finished, Gateway, Input, PASSWORD, Running, SOON, Setup, client_program};
+
+/// [`whelk_tests::PASSWORD`].
+const BCRYPT: &str = "$2b$10$FttUNdMv55OQFxMpuB8xKOKDBWEbs1ffv0KuBydMHAs/icx4lL3DC";
+
+/// A gateway where Alice has a password.
+fn gateway() -> Gateway {
+    let users = format!("[users.alice]\nplugin = \"probe\"\npassword = \"{BCRYPT}\"\n");
+    Setup::default().configuration(&users).start()
+}
+
+/// The methods of the logins that have succeeded, once this many connections have ended.
+fn methods(gateway: &Gateway, connections: usize) -> Vec<String> {
+    gateway.wait_all("end of all connections", |events| {
+        let closed = events.iter().filter(|event| event.message == "connection closed").count();
+        let entered = events.iter().filter(|event| event.message == "authenticated");
+        (closed == connections).then(|| entered.map(|event| event.field("method")).collect())
+    })
+}
+
+/// A login of `user` by a Python library, with these arguments.
+fn by_library(library: &str, gateway: &Gateway, user: &str, arguments: &[&str]) -> Finished {
+    let mut command = Command::new(client_program("python"));
+    command.arg(whelk_tests::repository().join("tests/interop/interactive_login.py"));
+    command.args(["--library", library, "--user", user, "--port", &gateway.port().to_string()]).args(arguments);
+    Running::run(command, Input::Nothing, SOON)
+}
+
+/// OpenSSH, by keyboard-interactive alone.
+fn openssh(client: Client, gateway: &Gateway, user: &str, password: &str) -> Call {
+    let only = ["-o", "PreferredAuthentications=keyboard-interactive"];
+    let call = Call::new(client, gateway, user).access(Access::password(password)).exec("exit 5");
+    only.into_iter().fold(call, Call::option)
+}
+
+#[test]
+fn clients_that_offer_only_keyboard_interactive_log_in_with_their_password() {
+    let gateway = gateway();
+    for client in [Client::OpenSsh92, Client::OpenSsh100] {
+        let finished = openssh(client, &gateway, "alice", PASSWORD).run(Input::Nothing);
+        assert_eq!(finished.status, Some(5), "{client:?}: {}", finished.err);
+    }
+    // These prefer it to `password`.
+    for client in [Client::Dbclient, Client::Plink] {
+        let call = Call::new(client, &gateway, "alice").access(Access::right_password()).exec("exit 5");
+        let finished = call.run(Input::Nothing);
+        assert_eq!(finished.status, Some(5), "{client:?}: {}", finished.err);
+    }
+    for library in ["paramiko", "asyncssh"] {
+        let arguments = ["--method", "keyboard-interactive", "--answer", PASSWORD];
+        let finished = by_library(library, &gateway, "alice", &arguments);
+        assert_eq!(finished.status, Some(5), "{library}: {}{}", finished.out.text(), finished.err);
+        let asked = r#"{"name": "", "instruction": "", "prompts": [["Password: ", false]]}"#;
+        assert!(finished.out.text().contains(asked), "{library}: {}", finished.out.text());
+    }
+    assert_eq!(methods(&gateway, 6), vec!["keyboard-interactive"; 6]);
+    gateway.end();
+}
+
+#[test]
+fn a_wrong_answer_is_refused_for_known_and_unknown_users_alike() {
+    let gateway = gateway();
+    let transcript = |user: &str| {
+        let call = openssh(Client::OpenSsh100, &gateway, user, "wrong");
+        let finished = call.option("-vv").run(Input::Nothing);
+        assert_eq!(finished.status, Some(255), "{user}: {}", finished.err);
+        let lines = finished.err.replace(user, "USER");
+        let speaks = ["Authentications that can continue", "Permission denied", "prompts", "packet: type 6"];
+        lines.lines().filter(|line| speaks.iter().any(|word| line.contains(word))).collect::<Vec<_>>().join("\n")
+    };
+    let known = transcript("alice");
+    assert_eq!(known.matches("num_prompts 1").count(), 1, "{known}");
+    assert!(known.contains("can continue: password,keyboard-interactive\n"), "{known}");
+    for unknown in ["nobody", "root"] {
+        assert_eq!(transcript(unknown), known);
+    }
+    for user in ["alice", "nobody"] {
+        for library in ["paramiko", "asyncssh"] {
+            let arguments = ["--method", "keyboard-interactive", "--answer", "wrong"];
+            let finished = by_library(library, &gateway, user, &arguments);
+            assert_eq!(finished.status, Some(255), "{library}: {}{}", finished.out.text(), finished.err);
+        }
+    }
+    let failures: Vec<_> = gateway.wait_all("all refusals", |events| {
+        let failed: Vec<_> = events.iter().filter(|event| event.message == "login failed").collect();
+        let counts = |event: &&whelk_tests::Event| (event.field("interactive"), event.field("passwords"));
+        (failed.len() == 7).then(|| failed.iter().map(counts).collect())
+    });
+    assert_eq!(failures, vec![("1".to_owned(), "0".to_owned()); 7]);
+    assert!(methods(&gateway, 7).is_empty());
+    gateway.end();
+}
