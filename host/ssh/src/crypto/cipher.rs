@@ -156,11 +156,12 @@ pub struct Sealer {
     left: u64,
 }
 
+/// Keys stay where they are made: what is moved leaves a copy behind, which nobody wipes.
 enum SealingKey {
     Clear,
-    ChaCha(chacha20_poly1305::SealingKey),
-    Gcm(Gcm),
-    Ctr(Ctr),
+    ChaCha(Box<chacha20_poly1305::SealingKey>),
+    Gcm(Box<Gcm>),
+    Ctr(Box<Ctr>),
 }
 
 impl Sealer {
@@ -178,10 +179,12 @@ impl Sealer {
         let cipher = suite.cipher.properties();
         check_lengths(suite, keys)?;
         let key = match suite.cipher {
-            Cipher::ChaCha20Poly1305 => SealingKey::ChaCha(chacha20_poly1305::SealingKey::new(keys.cipher)?),
-            Cipher::Aes256Gcm => SealingKey::Gcm(Gcm::aes_256(keys.cipher, keys.iv)?),
-            Cipher::Aes128Gcm => SealingKey::Gcm(Gcm::aes_128(keys.cipher, keys.iv)?),
-            Cipher::Aes128Ctr | Cipher::Aes192Ctr | Cipher::Aes256Ctr => SealingKey::Ctr(counter_mode(suite, keys)?),
+            Cipher::ChaCha20Poly1305 => SealingKey::ChaCha(Box::new(chacha20_poly1305::SealingKey::new(keys.cipher)?)),
+            Cipher::Aes256Gcm => SealingKey::Gcm(Box::new(Gcm::aes_256(keys.cipher, keys.iv)?)),
+            Cipher::Aes128Gcm => SealingKey::Gcm(Box::new(Gcm::aes_128(keys.cipher, keys.iv)?)),
+            Cipher::Aes128Ctr | Cipher::Aes192Ctr | Cipher::Aes256Ctr => {
+                SealingKey::Ctr(Box::new(counter_mode(suite, keys)?))
+            }
         };
         let framing = match &key {
             SealingKey::Ctr(key) => key.framing(),
@@ -237,11 +240,12 @@ pub struct Opener {
     left: u64,
 }
 
+/// Keys stay where they are made: what is moved leaves a copy behind, which nobody wipes.
 enum OpeningKey {
     Clear,
-    ChaCha(chacha20_poly1305::OpeningKey),
-    Gcm(Gcm),
-    Ctr(Ctr),
+    ChaCha(Box<chacha20_poly1305::OpeningKey>),
+    Gcm(Box<Gcm>),
+    Ctr(Box<Ctr>),
 }
 
 impl Opener {
@@ -259,10 +263,12 @@ impl Opener {
         let cipher = suite.cipher.properties();
         check_lengths(suite, keys)?;
         let key = match suite.cipher {
-            Cipher::ChaCha20Poly1305 => OpeningKey::ChaCha(chacha20_poly1305::OpeningKey::new(keys.cipher)?),
-            Cipher::Aes256Gcm => OpeningKey::Gcm(Gcm::aes_256(keys.cipher, keys.iv)?),
-            Cipher::Aes128Gcm => OpeningKey::Gcm(Gcm::aes_128(keys.cipher, keys.iv)?),
-            Cipher::Aes128Ctr | Cipher::Aes192Ctr | Cipher::Aes256Ctr => OpeningKey::Ctr(counter_mode(suite, keys)?),
+            Cipher::ChaCha20Poly1305 => OpeningKey::ChaCha(Box::new(chacha20_poly1305::OpeningKey::new(keys.cipher)?)),
+            Cipher::Aes256Gcm => OpeningKey::Gcm(Box::new(Gcm::aes_256(keys.cipher, keys.iv)?)),
+            Cipher::Aes128Gcm => OpeningKey::Gcm(Box::new(Gcm::aes_128(keys.cipher, keys.iv)?)),
+            Cipher::Aes128Ctr | Cipher::Aes192Ctr | Cipher::Aes256Ctr => {
+                OpeningKey::Ctr(Box::new(counter_mode(suite, keys)?))
+            }
         };
         let framing = match &key {
             OpeningKey::Ctr(key) => key.framing(),

@@ -147,8 +147,8 @@ pub fn derive(
     start.update(secret.encoded());
     start.update(hash);
 
-    // Reserves whole blocks: a vector that grows leaves key bytes behind.
-    let mut key = Zeroizing::new(Vec::with_capacity(len.next_multiple_of(LONGEST)));
+    // Reserves room for the last block, whose end is cut off: a vector that grows leaves key bytes behind.
+    let mut key = Zeroizing::new(Vec::with_capacity(len + LONGEST));
     let mut next = start.clone();
     next.update([letter]);
     next.update(session_id);

@@ -4,7 +4,7 @@ use whelk_ssh::auth::challenge::Challenge;
 use whelk_ssh::auth::client::ClientCredential;
 use whelk_ssh::auth::server::{ServerAuth, Verdict};
 use whelk_ssh::crypto::agreement::ALL;
-use whelk_ssh::crypto::cipher::{Cipher, Opener, Sealer, Suite, SuiteKeys};
+use whelk_ssh::crypto::cipher::{Opener, Sealer, Suite, SuiteKeys};
 use whelk_ssh::error::{Error, Violation};
 use whelk_ssh::message::auth::{AuthMessage, Method};
 use whelk_ssh::message::interactive::InteractiveMessage;
@@ -406,12 +406,12 @@ fn shared_secrets_and_keys_are_wiped() {
     let mut setup = Setup::new(usize::MAX);
     let names: Vec<&str> = ALL.iter().map(|(name, _)| *name).collect();
     setup.client.preferences = setup.client.preferences.with_kex(&names).expect("names of ours");
-    let usual = (ALL[0].1, Suite::all().next().expect("there are some"));
+    // `ring` does not wipe the keys of its AEADs, and offers no way to.
+    let is_aead = |suite: &Suite| !suite.cipher().needs_mac();
+    let suites = || Suite::all().filter(|suite| cfg!(feature = "aws-lc-rs") || !is_aead(suite));
+    let usual = (ALL[0].1, suites().next().expect("there are some"));
     let agreements = ALL.iter().map(|(_, agreement)| (*agreement, usual.1));
-    // `ring` does not wipe its keys of AES-GCM, and offers no way to.
-    let is_gcm = |suite: &Suite| matches!(suite.cipher(), Cipher::Aes128Gcm | Cipher::Aes256Gcm);
-    let suites = Suite::all().filter(|suite| cfg!(feature = "aws-lc-rs") || !is_gcm(suite));
-    for (agreement, suite) in agreements.chain(suites.map(|suite| (usual.0, suite))) {
+    for (agreement, suite) in agreements.chain(suites().map(|suite| (usual.0, suite))) {
         for which in 0.. {
             let mut raw = Raw::server(&setup);
             (raw.agreement, raw.suite) = (agreement, suite);
@@ -424,6 +424,8 @@ fn shared_secrets_and_keys_are_wiped() {
                 break;
             }
             let secret: &'static [u8] = raw.secrets.swap_remove(which).leak();
+            // What is left of a vector that has grown is its beginning.
+            let secret = secret.get(..32).unwrap_or(secret);
             let found = leaks(secret, || {
                 raw.send(&reply);
                 raw.new_keys();

@@ -1,8 +1,10 @@
 //! `sntrup761x25519-sha512`, draft-ietf-sshm-ntruprime-ssh: Streamlined NTRU Prime 761 with X25519.
 //!
 //! 2026-11-29. Chosen: the crate `sntrup-kem` of RustCrypto. Refused: `sntrup` and `sntrup761` of the same author, and
-//! `sntrup-sys`, C code without a licence. Why: it is the one that others review; it wipes its secrets and is tested
-//! with the vectors of draft-josefsson-ntruprime-streamlined.
+//! `sntrup-sys`, C code without a licence. Why: it is the one that others review, and it is tested with the vectors of
+//! draft-josefsson-ntruprime-streamlined. It wipes its keys, but not all intermediate values (0.2: the sorted array in
+//! `Zx::random_tsmall`, from which the secret polynomial follows), so freed memory may hold the half of a past
+//! exchange that is quantum-safe. The X25519 half is wiped.
 
 use chacha20::ChaCha20Rng;
 use chacha20::rand_core::SeedableRng;

@@ -20,7 +20,7 @@ pub(super) fn remainder(exponent: &[u8], prime: &[u8]) -> Result<Zeroizing<Vec<u
     let mut modulus = prime.wrapping_sub(BoxedUint::one());
     let divisor = NonZero::new(modulus.clone()).into_option().ok_or_else(damaged)?;
     let mut remainder = exponent.rem(&divisor);
-    let digits = Zeroizing::new(remainder.to_be_bytes().to_vec());
+    let digits = Zeroizing::new(remainder.to_be_bytes());
     let mut divisor = divisor.get();
     for number in [&mut exponent, &mut prime, &mut modulus, &mut divisor, &mut remainder] {
         number.zeroize();
