@@ -8,6 +8,7 @@
 //! | `channels`, `ready` | the connection's channels, and which of them sends next |
 //! | `login` | attempts to log in, from the packet to the decision, and what the log says about them |
 //! | `large_packets` | memory for a packet above `packet_before_login` |
+//! | `blocking_work` | cryptography that costs milliseconds, a few at a time |
 //! | `acknowledgement`, `keepalive` | when to acknowledge what was read; whether a silent peer is still there |
 //! | `end` | why a connection is over |
 //!
@@ -32,6 +33,7 @@
 //! that reads nothing costs one window of memory.
 
 pub(crate) mod acknowledgement;
+pub(crate) mod blocking_work;
 pub(crate) mod bridge;
 pub(crate) mod channels;
 pub mod driver;

@@ -13,6 +13,7 @@ use std::time::Instant;
 use crate::algorithm::Negotiated;
 use crate::auth::challenge::ReceivedChallenge;
 use crate::auth::{self, Machine, Step};
+use crate::crypto::agreement::{Agreed, CostlyExchange};
 use crate::crypto::hash::ExchangeHash;
 use crate::crypto::key::{Presence, PublicKey};
 use crate::crypto::random::Random;
@@ -443,6 +444,8 @@ impl<A: Machine> Connection<A> {
 /// What the server's application has to answer before the next packet is handled.
 #[derive(Clone, Copy)]
 pub enum ServerQuestion<'a> {
+    /// Compute this on a thread that nobody waits for: [`Server::agreed`].
+    Agree(&'a CostlyExchange),
     /// Sign with this host key: [`Server::signed`].
     Sign(SignatureRequest<'a>),
     /// Decide whether this credential authenticates this user: [`Server::decide`].
@@ -465,9 +468,19 @@ impl Server {
 
     /// The question that waits for an answer, if any.
     pub fn question(&self) -> Option<ServerQuestion<'_>> {
-        let sign = self.transport.to_sign().map(ServerQuestion::Sign);
-        sign.or_else(|| self.auth.attempt().map(ServerQuestion::Attempt))
+        let agree = self.transport.to_agree().map(ServerQuestion::Agree);
+        agree
+            .or_else(|| self.transport.to_sign().map(ServerQuestion::Sign))
+            .or_else(|| self.auth.attempt().map(ServerQuestion::Attempt))
             .or_else(|| self.transport.large_packet().map(ServerQuestion::LargePacket))
+    }
+
+    /// Answers [`ServerQuestion::Agree`]. Ignored if there is no such question.
+    ///
+    /// # Errors
+    /// The client's share is not valid.
+    pub fn agreed(&mut self, agreed: Agreed, now: Instant) -> Result<(), Error> {
+        self.transport.agreed(agreed, now)
     }
 
     /// Answers [`ServerQuestion::Sign`] with a signature blob, RFC 4253 §6.6.

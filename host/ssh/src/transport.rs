@@ -19,6 +19,7 @@ pub use deadline::Timeouts;
 pub use settings::{Party, RekeyPolicy, Settings};
 
 use crate::algorithm::{Compression, Negotiated};
+use crate::crypto::agreement::{Agreed, CostlyExchange};
 use crate::crypto::hash::ExchangeHash;
 use crate::crypto::key::PublicKey;
 use crate::crypto::random::Random;
@@ -149,6 +150,14 @@ impl Transport {
     pub(crate) fn host_key_offered(&self) -> Option<&PublicKey> {
         match &self.kex {
             Kex::AwaitTrust(step) => Some(step.host_key()),
+            _ => None,
+        }
+    }
+
+    /// The costly part of a key exchange that the application has to compute. Server only.
+    pub(crate) fn to_agree(&self) -> Option<&CostlyExchange> {
+        match &self.kex {
+            Kex::AwaitAgreement(step) => Some(step.exchange()),
             _ => None,
         }
     }
@@ -360,6 +369,7 @@ impl Transport {
             Kex::ExpectEcdhInit(step) => {
                 self.kex = match step.handle(&payload)? {
                     server::Stepped::Dropped(step) => Kex::ExpectEcdhInit(Box::new(step)),
+                    server::Stepped::Costly(step) => Kex::AwaitAgreement(Box::new(step)),
                     server::Stepped::Hashed(step) => {
                         self.begin_login(now);
                         Kex::AwaitSignature(Box::new(step))
@@ -380,7 +390,9 @@ impl Transport {
                 }
             }
             Kex::ExpectNewKeys(step) => self.finish_kex(*step, &payload, now),
-            Kex::AwaitSignature(_) | Kex::AwaitTrust(_) | Kex::Failed => Err(unexpected(&payload)),
+            Kex::AwaitAgreement(_) | Kex::AwaitSignature(_) | Kex::AwaitTrust(_) | Kex::Failed => {
+                Err(unexpected(&payload))
+            }
         }
     }
 
@@ -470,6 +482,19 @@ impl Transport {
     /// The memory of [`Transport::large_packet`] is reserved: its packet may be read.
     pub(crate) fn grant_large_packet(&mut self) {
         self.incoming.grant();
+    }
+
+    /// Answers [`Transport::to_agree`]. Server only; ignored if nothing was asked.
+    pub(crate) fn agreed(&mut self, agreed: Agreed, now: Instant) -> Result<(), Error> {
+        if !matches!(self.kex, Kex::AwaitAgreement(_)) {
+            return Ok(());
+        }
+        if let Kex::AwaitAgreement(step) = std::mem::replace(&mut self.kex, Kex::Failed) {
+            let step = step.agreed(agreed)?;
+            self.begin_login(now);
+            self.kex = Kex::AwaitSignature(Box::new(step));
+        }
+        Ok(())
     }
 
     /// Answers [`Transport::to_sign`] with a signature blob (RFC 4253 §6.6). Server only; ignored if nothing was asked.

@@ -6,6 +6,8 @@ use pair::{Application, Forge, Pair, Setup, twice};
 use whelk_ssh::algorithm::Preferences;
 use whelk_ssh::auth::client::ClientCredential;
 use whelk_ssh::auth::server::Verdict;
+use whelk_ssh::connection::ServerQuestion;
+use whelk_ssh::crypto::agreement::{ALL, Agreement, CostlyExchange, Group};
 use whelk_ssh::crypto::key::{HOST_SIGNATURES, HostKey, SIGNATURES};
 use whelk_ssh::error::{Error, Reason, Violation};
 
@@ -57,6 +59,44 @@ fn a_server_with_several_keys_proves_itself_with_the_one_that_the_client_prefers
             assert_eq!(pair.server.negotiated().unwrap().host_key, *name);
         }
     });
+}
+
+/// K29: the application computes such an exchange when and where it can, and nothing is read meanwhile.
+#[test]
+fn a_costly_exchange_is_a_question_to_the_application() {
+    for (name, agreement) in ALL.iter().filter(|(_, agreement)| *agreement != Agreement::ModP(Group::Group16)) {
+        let mut setup = Setup::new(usize::MAX);
+        setup.server.preferences = Preferences::everything();
+        setup.client.preferences = Preferences::everything().with_kex(&[name]).unwrap();
+        let mut pair = setup.pair();
+        pair.at_server.computes = false;
+        pair.client.authenticate(ClientCredential::None);
+        pair.drive();
+        assert_eq!(pair.at_client.saw("entered"), agreement.is_default(), "{name}");
+        if let Some(ServerQuestion::Agree(exchange)) = pair.server.question() {
+            let agreed = exchange.respond();
+            assert!(!agreement.is_default() && pair.server.exchanges() == 0);
+            pair.server.agreed(agreed, pair.now).unwrap();
+            pair.at_server.computes = true;
+            pair.drive();
+        }
+        assert_eq!(pair.server.negotiated().unwrap().kex, *name);
+        if !agreement.is_default() {
+            enters(pair);
+        }
+    }
+}
+
+/// An answer that nobody asked for changes nothing.
+#[test]
+fn an_exchange_that_was_not_asked_for_is_ignored() {
+    let mut pair = enters(Setup::new(usize::MAX).pair());
+    let exchange = CostlyExchange::new(Agreement::ModP(Group::Group14), &[2]);
+    pair.server.agreed(exchange.respond(), pair.now).unwrap();
+    pair.server.agreed(CostlyExchange::new(Agreement::Curve25519, &[]).respond(), pair.now).unwrap();
+    pair.client.rekey();
+    pair.drive();
+    assert_eq!((pair.server.exchanges(), &pair.server_error), (6, &None));
 }
 
 #[test]

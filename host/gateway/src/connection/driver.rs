@@ -3,7 +3,7 @@
 //! A *turn* does everything that can be done without waiting, up to a bound:
 //!
 //! 1. read from the stream into the protocol's input, and let the protocol handle it; the bridge takes each event
-//! 2. answer the protocol's questions: sign, decide about an attempt to log in, reserve memory for a large packet
+//! 2. answer the protocol's questions: agree on a secret, sign, decide about an attempt to log in, reserve memory for a large packet
 //! 3. let the bridge put what sessions send into packets, one channel after the other
 //! 4. put what the protocol owes (replies, window adjustments, EOF, CLOSE) into packets
 //! 5. write the packets to the stream, all at once
@@ -39,10 +39,13 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use whelk_ssh::auth::server::Verdict;
 use whelk_ssh::connection::{Progress, Server as ServerConnection, ServerQuestion};
+use whelk_ssh::crypto::agreement::Agreed;
 use whelk_ssh::crypto::random::SystemRandom;
+use whelk_ssh::error::Error;
 
 use crate::auth::access::Decision;
 use crate::connection::acknowledgement::{ACKNOWLEDGE_DELAY, Acknowledgement, TurnSummary};
+use crate::connection::blocking_work::BlockingWork;
 use crate::connection::bridge::Bridge;
 use crate::connection::bridge::user::{Origin, SessionUser};
 use crate::connection::end::End;
@@ -109,6 +112,8 @@ struct Driver<S> {
     /// When to acknowledge what was read, unless something is sent before.
     acknowledge_at: Option<Instant>,
     large: LargePackets,
+    /// A key exchange that costs much.
+    agreement: BlockingWork<Agreed>,
     /// How long a large packet may take while others wait for its memory.
     large_packet_grace: Duration,
     origin: Origin,
@@ -146,6 +151,7 @@ pub async fn run<S: ByteStream>(stream: S, peer: impl Into<Peer>, permit: Connec
         keepalive,
         acknowledge_at: None,
         large: LargePackets::default(),
+        agreement: BlockingWork::default(),
         large_packet_grace,
         origin,
     };
@@ -289,6 +295,13 @@ impl<S: ByteStream> Driver<S> {
     /// Answers the protocol's question, if that can be done at once. Returns whether there may be more to receive.
     fn answer(&mut self, now: Instant) -> Result<bool, End> {
         match self.connection.question() {
+            Some(ServerQuestion::Agree(exchange)) => {
+                if !self.agreement.is_pending() {
+                    let exchange = exchange.clone();
+                    self.agreement.begin(self.gateway.costly_work(), move || exchange.respond());
+                }
+                Ok(false)
+            }
             Some(ServerQuestion::Sign(request)) => {
                 let signature = self.gateway.sign(&request).map_err(|_| End::SignFailed(request.algorithm))?;
                 self.connection.signed(&signature)?;
@@ -371,6 +384,11 @@ impl<S: ByteStream> Driver<S> {
             biased;
             () = self.permit.evicted() => Err(End::Evicted),
             decision = self.login.decided(), if self.login.is_deciding() => self.decide(decision),
+            agreed = self.agreement.done(), if self.agreement.is_pending() => {
+                // A panic in the computation, which was logged, is no fault of the client's.
+                let agreed = agreed.ok_or(Error::Exhausted)?;
+                Ok(self.connection.agreed(agreed, Instant::now())?)
+            }
             () = self.large.granted(self.large_packet_grace), if self.large.is_waiting() => {
                 self.connection.grant_large_packet();
                 Ok(())

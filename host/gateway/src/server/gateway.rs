@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use whelk_runtime::limits::count;
 use whelk_runtime::{
     Cache, CacheKey, CompileSettings, Compiler, Engine, EngineSettings, Grants, Loader, Registry, Tenant,
 };
@@ -53,6 +54,8 @@ pub struct Gateway {
     /// Anybody may log in, and the user name selects the plugin.
     demonstration: bool,
     drain: Drain,
+    /// Slots for cryptography that costs milliseconds.
+    costly_work: Arc<Semaphore>,
     /// Every live connection.
     connections: Arc<ConnectionTable>,
 }
@@ -91,6 +94,7 @@ impl Gateway {
             environment_names: config.environment_names.clone(),
             demonstration: matches!(config.login_policy, LoginPolicy::Demonstration),
             drain: stopper.drain(),
+            costly_work: Arc::new(Semaphore::new(count(config.limits.costly_exchanges))),
             connections: Arc::default(),
             access: Arc::new(access),
             host_keys,
@@ -164,6 +168,11 @@ impl Gateway {
     pub(crate) fn sign(&self, request: &SignatureRequest<'_>) -> Result<Vec<u8>, SignFailed> {
         let key = self.host_keys.iter().find(|key| key.public() == request.host_key).ok_or(SignFailed)?;
         key.sign_with(request.algorithm, request.hash.as_ref())
+    }
+
+    /// Slots for cryptography that costs milliseconds.
+    pub(crate) fn costly_work(&self) -> &Arc<Semaphore> {
+        &self.costly_work
     }
 
     /// Our identification line.

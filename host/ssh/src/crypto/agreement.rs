@@ -120,6 +120,38 @@ impl Agreement {
     }
 }
 
+/// The server's part of an exchange that costs much processor time: see [`Agreement::is_default`]. It is pure work, to
+/// be done on a thread that nobody waits for.
+#[derive(Clone, Debug)]
+pub struct CostlyExchange {
+    agreement: Agreement,
+    client_share: Vec<u8>,
+}
+
+/// The outcome of a [`CostlyExchange`]: the server's share and K.
+pub type Agreed = Result<(Vec<u8>, SharedSecret), BadShare>;
+
+impl CostlyExchange {
+    /// The exchange with this share of the client.
+    #[must_use]
+    pub fn new(agreement: Agreement, client_share: &[u8]) -> CostlyExchange {
+        CostlyExchange { agreement, client_share: client_share.to_vec() }
+    }
+
+    /// The client's share.
+    pub(crate) fn client_share(&self) -> &[u8] {
+        &self.client_share
+    }
+
+    /// Makes the server's share and K.
+    ///
+    /// # Errors
+    /// As for [`Agreement::respond`].
+    pub fn respond(&self) -> Agreed {
+        self.agreement.respond(&self.client_share)
+    }
+}
+
 /// The client's ephemeral secrets, between its share and the server's.
 pub struct Initiator(Secrets);
 

@@ -9,6 +9,8 @@
 //!    `---------------------------------------------------------------------------------------------------'
 //! ```
 //!
+//! A server waits in `AwaitAgreement` before `AwaitSignature` when the secret costs much.
+//!
 //! From our KEXINIT to our NEWKEYS nothing but key exchange may leave; from the peer's KEXINIT to its NEWKEYS nothing
 //! but key exchange may come (RFC 4253 §7.1).
 
@@ -26,6 +28,8 @@ pub(super) enum Kex {
     ExpectKexInit(ExpectKexInit),
     /// Server: the client's share is awaited.
     ExpectEcdhInit(Box<server::ExpectEcdhInit>),
+    /// Server: a secret that costs much is awaited.
+    AwaitAgreement(Box<server::AwaitAgreement>),
     /// Server: the signature of our host key is awaited.
     AwaitSignature(Box<server::AwaitSignature>),
     /// Client: the server's share is awaited.
@@ -44,7 +48,7 @@ impl Kex {
     pub(super) fn restricts_peer(&self) -> bool {
         match self {
             Kex::Idle | Kex::ExpectKexInit(_) => false,
-            Kex::ExpectEcdhInit(_) | Kex::AwaitSignature(_) | Kex::ExpectEcdhReply(_) => true,
+            Kex::ExpectEcdhInit(_) | Kex::AwaitAgreement(_) | Kex::AwaitSignature(_) | Kex::ExpectEcdhReply(_) => true,
             Kex::AwaitTrust(_) | Kex::ExpectNewKeys(_) | Kex::Failed => true,
         }
     }
@@ -53,13 +57,13 @@ impl Kex {
     pub(super) fn holds_output(&self) -> bool {
         match self {
             Kex::Idle | Kex::ExpectNewKeys(_) => false,
-            Kex::ExpectKexInit(_) | Kex::ExpectEcdhInit(_) | Kex::AwaitSignature(_) => true,
+            Kex::ExpectKexInit(_) | Kex::ExpectEcdhInit(_) | Kex::AwaitAgreement(_) | Kex::AwaitSignature(_) => true,
             Kex::ExpectEcdhReply(_) | Kex::AwaitTrust(_) | Kex::Failed => true,
         }
     }
 
     /// The application must answer before another packet is read.
     pub(super) fn has_open_question(&self) -> bool {
-        matches!(self, Kex::AwaitSignature(_) | Kex::AwaitTrust(_))
+        matches!(self, Kex::AwaitAgreement(_) | Kex::AwaitSignature(_) | Kex::AwaitTrust(_))
     }
 }

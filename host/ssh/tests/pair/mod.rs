@@ -64,6 +64,8 @@ pub(crate) struct Application {
     pub(crate) verdict: Verdict,
     /// Server: it has made up its mind about who may enter.
     pub(crate) decides: bool,
+    /// Server: it computes costly key exchanges.
+    pub(crate) computes: bool,
     /// Server: it has memory for large packets.
     pub(crate) grants: bool,
     /// Client: whether the server's key is the right one.
@@ -274,6 +276,7 @@ impl Application {
             forgets: false,
             verdict: Verdict::Accept,
             decides: true,
+            computes: true,
             grants: true,
             trusts: true,
             key: HostKey::generate().expect("randomness"),
@@ -375,6 +378,10 @@ pub(crate) trait Role: Machine + Sized {
 impl Role for server::ServerAuth {
     fn answer(side: &mut Server, application: &Application) -> Result<bool, Error> {
         match side.question() {
+            Some(ServerQuestion::Agree(exchange)) if application.computes => {
+                let agreed = exchange.respond();
+                side.agreed(agreed, start())?;
+            }
             Some(ServerQuestion::Sign(request)) => {
                 let key = application.keys().find(|key| key.public() == request.host_key).expect("a key of its own");
                 let signature = match application.forges {
@@ -385,7 +392,9 @@ impl Role for server::ServerAuth {
             }
             Some(ServerQuestion::Attempt(_)) if application.decides => side.decide(application.verdict.clone())?,
             Some(ServerQuestion::LargePacket(_)) if application.grants => side.grant_large_packet(),
-            Some(ServerQuestion::Attempt(_) | ServerQuestion::LargePacket(_)) | None => return Ok(false),
+            Some(ServerQuestion::Agree(_) | ServerQuestion::Attempt(_) | ServerQuestion::LargePacket(_)) | None => {
+                return Ok(false);
+            }
         }
         Ok(true)
     }

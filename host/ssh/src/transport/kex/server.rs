@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::exchange::{Keying, Settled, complete, decode, unexpected};
+use crate::crypto::agreement::{Agreed, CostlyExchange};
 use crate::crypto::hash::ExchangeHash;
 use crate::crypto::key::PublicKey;
 use crate::error::{Error, Violation};
@@ -21,6 +22,8 @@ pub(crate) struct ExpectEcdhInit {
 pub(crate) enum Stepped {
     /// It was a wrong guess; the real one follows.
     Dropped(ExpectEcdhInit),
+    /// The secret costs so much that the application must make it.
+    Costly(AwaitAgreement),
     /// The hash is known and must be signed.
     Hashed(AwaitSignature),
 }
@@ -41,11 +44,41 @@ impl ExpectEcdhInit {
             return Ok(Stepped::Dropped(self));
         }
         let KexMessage::EcdhInit { share: theirs } = decode(payload)? else { return Err(unexpected(payload)) };
-        let Settled { agreed, transcript } = self.settled;
-        let (ours, secret) = agreed.agreement.respond(theirs).map_err(|_| Violation::KexShare)?;
-        let hash = complete(transcript, self.host_key.blob(), theirs, &ours, &secret);
-        let keying = Keying { agreed, secret, hash };
-        Ok(Stepped::Hashed(AwaitSignature { keying, host_key: self.host_key, share: ours }))
+        let agreement = self.settled.agreed.agreement;
+        if agreement.is_default() {
+            let agreed = agreement.respond(theirs);
+            Ok(Stepped::Hashed(hashed(self.settled, self.host_key, theirs, agreed)?))
+        } else {
+            let exchange = CostlyExchange::new(agreement, theirs);
+            Ok(Stepped::Costly(AwaitAgreement { settled: self.settled, host_key: self.host_key, exchange }))
+        }
+    }
+}
+
+/// The exchange hash, when the secret is known.
+fn hashed(settled: Settled, host_key: Arc<PublicKey>, theirs: &[u8], agreed: Agreed) -> Result<AwaitSignature, Error> {
+    let (ours, secret) = agreed.map_err(|_| Violation::KexShare)?;
+    let hash = complete(settled.transcript, host_key.blob(), theirs, &ours, &secret);
+    let keying = Keying { agreed: settled.agreed, secret, hash };
+    Ok(AwaitSignature { keying, host_key, share: ours })
+}
+
+/// Server: the client's share waits for ours, which the application makes. K29.
+pub(crate) struct AwaitAgreement {
+    settled: Settled,
+    host_key: Arc<PublicKey>,
+    exchange: CostlyExchange,
+}
+
+impl AwaitAgreement {
+    /// What to compute.
+    pub(crate) fn exchange(&self) -> &CostlyExchange {
+        &self.exchange
+    }
+
+    /// The next step, with what was computed.
+    pub(crate) fn agreed(self, agreed: Agreed) -> Result<AwaitSignature, Error> {
+        hashed(self.settled, self.host_key, self.exchange.client_share(), agreed)
     }
 }
 
