@@ -72,16 +72,16 @@ fn a_costly_exchange_is_a_question_to_the_application() {
         pair.at_server.computes = false;
         pair.client.authenticate(ClientCredential::None);
         pair.drive();
-        assert_eq!(pair.at_client.saw("entered"), agreement.is_default(), "{name}");
+        assert_eq!(pair.at_client.saw("entered"), !agreement.is_costly(), "{name}");
         if let Some(ServerQuestion::Agree(exchange)) = pair.server.question() {
             let agreed = exchange.respond();
-            assert!(!agreement.is_default() && pair.server.exchanges() == 0);
+            assert!(agreement.is_costly() && pair.server.exchanges() == 0);
             pair.server.agreed(agreed, pair.now).unwrap();
             pair.at_server.computes = true;
             pair.drive();
         }
         assert_eq!(pair.server.negotiated().unwrap().kex, *name);
-        if !agreement.is_default() {
+        if agreement.is_costly() {
             enters(pair);
         }
     }

@@ -5,6 +5,7 @@
 
 mod curve25519;
 mod error;
+mod mlkem768nistp256;
 mod mlkem768x25519;
 mod modp;
 mod nistp;
@@ -33,6 +34,7 @@ pub const ALL: &[(&str, Agreement)] = &[
     ("ecdh-sha2-nistp384", Agreement::Nist(EcdhCurve::P384)),
     #[cfg(feature = "aws-lc-rs")]
     ("ecdh-sha2-nistp521", Agreement::Nist(EcdhCurve::P521)),
+    ("mlkem768nistp256-sha256", Agreement::MlKem768Nistp256),
     ("diffie-hellman-group16-sha512", Agreement::ModP(Group::Group16)),
     ("diffie-hellman-group14-sha256", Agreement::ModP(Group::Group14)),
 ];
@@ -45,6 +47,9 @@ pub enum Agreement {
     /// ML-KEM-768 with X25519: secure while either is. Shares are 1184 + 32 and 1088 + 32 bytes; K is hashed as a
     /// `string`. draft-ietf-sshm-mlkem-hybrid-kex §2.
     MlKem768X25519,
+    /// ML-KEM-768 with ECDH on P-256. Shares are 1184 + 65 and 1088 + 65 bytes; K is hashed as a `string`.
+    /// draft-ietf-sshm-mlkem-hybrid-kex §2.
+    MlKem768Nistp256,
     /// Streamlined NTRU Prime 761 with X25519: secure while either is. Shares are 1158 + 32 and 1039 + 32 bytes; K is
     /// hashed as a `string`. draft-ietf-sshm-ntruprime-ssh §3.
     Sntrup761X25519,
@@ -56,18 +61,33 @@ pub enum Agreement {
 }
 
 impl Agreement {
-    /// Whether it is offered unless the settings say otherwise. Diffie-Hellman modulo a prime is not: it costs the
-    /// server much more than the client has to spend.
+    /// Whether it is offered unless the settings say otherwise: what OpenSSH's server offers by default.
     #[must_use]
     pub fn is_default(self) -> bool {
-        !matches!(self, Agreement::ModP(_))
+        !matches!(self, Agreement::ModP(_) | Agreement::MlKem768Nistp256)
+    }
+
+    /// Whether it costs the server milliseconds, and much more than the client has to spend: Diffie-Hellman modulo a
+    /// prime.
+    #[must_use]
+    pub fn is_costly(self) -> bool {
+        matches!(self, Agreement::ModP(_))
+    }
+
+    /// Whether it stays secret if an attacker has a quantum computer one day.
+    #[must_use]
+    pub fn is_post_quantum(self) -> bool {
+        match self {
+            Agreement::MlKem768X25519 | Agreement::MlKem768Nistp256 | Agreement::Sntrup761X25519 => true,
+            Agreement::Curve25519 | Agreement::Nist(_) | Agreement::ModP(_) => false,
+        }
     }
 
     /// The hash function of the exchange hash and of key derivation.
     #[must_use]
     pub fn hash(self) -> HashFunction {
         match self {
-            Agreement::Curve25519 | Agreement::MlKem768X25519 => HashFunction::Sha256,
+            Agreement::Curve25519 | Agreement::MlKem768X25519 | Agreement::MlKem768Nistp256 => HashFunction::Sha256,
             Agreement::Sntrup761X25519 => HashFunction::Sha512,
             Agreement::Nist(curve) => curve.hash(),
             Agreement::ModP(group) => group.hash(),
@@ -87,6 +107,10 @@ impl Agreement {
             Agreement::MlKem768X25519 => {
                 let (secrets, share) = mlkem768x25519::Keys::generate()?;
                 Ok((Initiator(Secrets::MlKem768X25519(Box::new(secrets))), share))
+            }
+            Agreement::MlKem768Nistp256 => {
+                let (secrets, share) = mlkem768nistp256::NistHybridKeys::generate()?;
+                Ok((Initiator(Secrets::MlKem768Nistp256(Box::new(secrets))), share))
             }
             Agreement::Sntrup761X25519 => {
                 let (secrets, share) = sntrup761x25519::SntrupKeys::generate()?;
@@ -113,6 +137,7 @@ impl Agreement {
         match self {
             Agreement::Curve25519 => curve25519::respond(client_share),
             Agreement::MlKem768X25519 => mlkem768x25519::respond(client_share),
+            Agreement::MlKem768Nistp256 => mlkem768nistp256::respond(client_share),
             Agreement::Sntrup761X25519 => sntrup761x25519::respond(client_share),
             Agreement::Nist(curve) => nistp::respond(curve, client_share),
             Agreement::ModP(group) => modp::respond(group, client_share),
@@ -120,7 +145,7 @@ impl Agreement {
     }
 }
 
-/// The server's part of an exchange that costs much processor time: see [`Agreement::is_default`]. It is pure work, to
+/// The server's part of an exchange that costs much processor time: see [`Agreement::is_costly`]. It is pure work, to
 /// be done on a thread that nobody waits for.
 #[derive(Clone, Debug)]
 pub struct CostlyExchange {
@@ -158,6 +183,7 @@ pub struct Initiator(Secrets);
 enum Secrets {
     Curve25519(curve25519::Key),
     MlKem768X25519(Box<mlkem768x25519::Keys>),
+    MlKem768Nistp256(Box<mlkem768nistp256::NistHybridKeys>),
     Sntrup761X25519(Box<sntrup761x25519::SntrupKeys>),
     Nist(nistp::NistKey),
     ModP(Box<modp::ModpKey>),
@@ -174,6 +200,7 @@ impl Initiator {
         match self.0 {
             Secrets::Curve25519(key) => key.finish(server_share),
             Secrets::MlKem768X25519(keys) => keys.finish(server_share),
+            Secrets::MlKem768Nistp256(keys) => keys.finish(server_share),
             Secrets::Sntrup761X25519(keys) => keys.finish(server_share),
             Secrets::Nist(key) => key.finish(server_share),
             Secrets::ModP(key) => key.finish(server_share),

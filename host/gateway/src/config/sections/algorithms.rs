@@ -25,8 +25,8 @@ const LISTS: [AlgorithmList; 5] = [
     AlgorithmList {
         name: "key_exchange",
         docs: &[
-            "How both sides agree on a secret (KexAlgorithms). Off by default, because an exchange costs the server much more",
-            "than the client: \"diffie-hellman-group16-sha512\", \"diffie-hellman-group14-sha256\".",
+            "How both sides agree on a secret (KexAlgorithms). Off by default: \"mlkem768nistp256-sha256\", and those that cost",
+            "the server much more than the client: \"diffie-hellman-group16-sha512\", \"diffie-hellman-group14-sha256\".",
         ],
         names: |preferences| preferences.kex_names(),
         with: Preferences::with_kex,

@@ -72,10 +72,15 @@ impl NistKey {
     /// Only the uncompressed form is taken, which all implementations send: one provider would also read the
     /// compressed form and whole X.509 keys.
     pub(super) fn finish(self, theirs: &[u8]) -> Result<SharedSecret, BadShare> {
+        self.agree(theirs, SharedSecret::mpint)
+    }
+
+    /// The same, and gives the x coordinate to `read`.
+    pub(super) fn agree<T>(self, theirs: &[u8], read: impl FnOnce(&[u8]) -> T) -> Result<T, BadShare> {
         if theirs.len() != self.curve.point_len() || theirs.first() != Some(&UNCOMPRESSED) {
             return Err(BadShare);
         }
-        agree(self.key, self.curve.algorithm(), theirs, SharedSecret::mpint).map_err(|_| BadShare)
+        agree(self.key, self.curve.algorithm(), theirs, read).map_err(|_| BadShare)
     }
 }
 

@@ -3,6 +3,7 @@
 use curve25519_dalek::montgomery::MontgomeryPoint;
 use ml_kem::kem::{Decapsulate, KeyExport};
 use ml_kem::{Seed, ml_kem_768};
+use p256::elliptic_curve::sec1::ToSec1Point;
 use sha2::{Digest, Sha256};
 
 use super::super::{hex::hex, string};
@@ -62,6 +63,7 @@ fn shares_have_the_lengths_of_the_specification() {
     for (agreement, from_client, from_server) in [
         (Agreement::Curve25519, 32, 32),
         (Agreement::MlKem768X25519, 1216, 1120),
+        (Agreement::MlKem768Nistp256, 1249, 1153),
         (Agreement::Nist(EcdhCurve::P256), 65, 65),
         (Agreement::Nist(EcdhCurve::P384), 97, 97),
         #[cfg(feature = "aws-lc-rs")]
@@ -131,6 +133,32 @@ fn a_hybrid_client_agrees_with_other_implementations() {
     let secret = initiator.finish(&[&ciphertext[..], &point_of(private)].concat()).unwrap();
 
     let expected = Sha256::new().chain_update(quantum).chain_update(x25519(private, client_point)).finalize();
+    assert_eq!(secret.encoded(), [&[0, 0, 0, 32], &expected[..]].concat());
+}
+
+/// The other hybrid, with `p256` and `ml-kem`.
+#[test]
+fn a_hybrid_of_nist_agrees_with_other_implementations_on_both_sides() {
+    let kem = ml_kem_768::DecapsulationKey::from_seed(Seed::from([3; 64]));
+    let private = p256::SecretKey::from_slice(&[0x21; 32]).unwrap();
+    let point = private.public_key().to_sec1_point(false);
+    let agree = |theirs: &[u8]| {
+        let theirs = p256::PublicKey::from_sec1_bytes(theirs).unwrap();
+        private.diffie_hellman(&theirs).raw_secret_bytes().to_vec()
+    };
+    let client_share = [&kem.encapsulation_key().to_bytes()[..], point.as_bytes()].concat();
+    let (server_share, secret) = Agreement::MlKem768Nistp256.respond(&client_share).unwrap();
+    let (ciphertext, server_point) = server_share.split_at(1088);
+    let quantum = kem.decapsulate(&ciphertext.try_into().unwrap());
+    let expected = Sha256::new().chain_update(quantum).chain_update(agree(server_point)).finalize();
+    assert_eq!(secret.encoded(), [&[0, 0, 0, 32], &expected[..]].concat());
+
+    let (initiator, client_share) = Agreement::MlKem768Nistp256.initiate().unwrap();
+    let (kem_key, client_point) = client_share.split_at(1184);
+    let kem_key = ml_kem_768::EncapsulationKey::new(&kem_key.try_into().unwrap()).unwrap();
+    let (ciphertext, quantum) = kem_key.encapsulate_deterministic(&[5; 32].into());
+    let secret = initiator.finish(&[&ciphertext[..], point.as_bytes()].concat()).unwrap();
+    let expected = Sha256::new().chain_update(quantum).chain_update(agree(client_point)).finalize();
     assert_eq!(secret.encoded(), [&[0, 0, 0, 32], &expected[..]].concat());
 }
 

@@ -45,13 +45,12 @@ impl ExpectEcdhInit {
         }
         let KexMessage::EcdhInit { share: theirs } = decode(payload)? else { return Err(unexpected(payload)) };
         let agreement = self.settled.agreed.agreement;
-        if agreement.is_default() {
-            let agreed = agreement.respond(theirs);
-            Ok(Stepped::Hashed(hashed(self.settled, self.host_key, theirs, agreed)?))
-        } else {
+        if agreement.is_costly() {
             let exchange = CostlyExchange::new(agreement, theirs);
-            Ok(Stepped::Costly(AwaitAgreement { settled: self.settled, host_key: self.host_key, exchange }))
+            return Ok(Stepped::Costly(AwaitAgreement { settled: self.settled, host_key: self.host_key, exchange }));
         }
+        let agreed = agreement.respond(theirs);
+        Ok(Stepped::Hashed(hashed(self.settled, self.host_key, theirs, agreed)?))
     }
 }
 
