@@ -106,9 +106,11 @@ fn a_host_key_that_others_can_read_is_refused_by_name() {
     let state = gateway.folder().join("state");
     let files = std::fs::read_dir(&state).expect("a state folder was made").filter_map(Result::ok);
     let keys: Vec<PathBuf> = files.map(|file| file.path()).filter(|path| is_private_key(path)).collect();
-    assert_eq!(keys.len(), 1, "one host key in {}", state.display());
-    let mode = std::fs::metadata(&keys[0]).expect("it is there").permissions().mode() & 0o777;
-    assert_eq!(mode, 0o600, "the key was made with mode {mode:o}");
+    assert_eq!(keys.len(), 3, "an Ed25519, an ECDSA and an RSA key in {}", state.display());
+    for key in &keys {
+        let mode = std::fs::metadata(key).expect("it is there").permissions().mode() & 0o777;
+        assert_eq!(mode, 0o600, "{} was made with mode {mode:o}", key.display());
+    }
 
     let setup = Setup::default();
     std::fs::create_dir_all(setup.state()).expect("our own folder");

@@ -4,11 +4,13 @@
 //! them short, `cargo xtask prove` at the promised sizes.
 
 mod access;
+mod algorithms;
 mod audit;
 mod beside_sshd;
 mod commandline;
 mod crowd;
 mod hardened;
+mod host_keys;
 mod hostile;
 mod interactive;
 mod languages;

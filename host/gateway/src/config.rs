@@ -40,6 +40,7 @@ pub use sections::tenants::{DEFAULT_TENANT, TenantConfig, check_tenant_name};
 pub use sections::users::{Authentication, LONGEST_NAME, User};
 
 use crate::state::State;
+use crate::state::host_keys::HostKeyFiles;
 use crate::state::strict_modes::Writers;
 
 /// The demonstration's banner and notice.
@@ -60,6 +61,8 @@ pub struct Config {
     pub plugins: PathBuf,
     /// The state folder.
     pub state: PathBuf,
+    /// The host keys that it names.
+    pub host_keys: HostKeyFiles,
     /// The banner: whole lines, without control characters except LF and tab.
     pub banner: Option<String>,
     /// The environment variables that a client may set.
@@ -134,6 +137,7 @@ impl Config {
                 listen,
                 plugins,
                 state,
+                host_keys: HostKeyFiles::default(),
                 banner: Some(format!("{DEMONSTRATION}\n")),
                 environment_names: EnvironmentNames::default(),
                 login_policy: LoginPolicy::Demonstration,
@@ -205,6 +209,7 @@ fn read(mut top: Section<'_>, overrides: &Overrides, findings: &mut Findings) ->
     let listen = read_listen(&mut top, overrides, findings);
     let (plugins, known) = read_plugins(&mut top, &folder, overrides, findings);
     let state = read_state(&mut top, &folder, overrides, findings);
+    let host_keys = sections::host_keys::read(&mut top, &folder, findings);
     let banner = top.take("banner").and_then(|item| {
         let read = setting::text(item.value).and_then(banner_lines);
         findings.keep(&item, read)
@@ -224,7 +229,7 @@ fn read(mut top: Section<'_>, overrides: &Overrides, findings: &mut Findings) ->
     let (tenants, users) = read_people(
         &mut top,
         &folder,
-        Folders { plugins: &plugins, known, state: state.as_deref() },
+        Folders { plugins: &plugins, known, state: state.as_deref(), host_keys: &host_keys.keys },
         limits.as_ref(),
         findings,
     );
@@ -235,6 +240,7 @@ fn read(mut top: Section<'_>, overrides: &Overrides, findings: &mut Findings) ->
         listen,
         plugins,
         state,
+        host_keys,
         banner,
         environment_names,
         login_policy,
@@ -253,6 +259,8 @@ struct Folders<'a> {
     /// ... and its contents.
     known: Option<Plugins>,
     state: Option<&'a Path>,
+    /// The files of host keys.
+    host_keys: &'a [PathBuf],
 }
 
 /// Reads users and tenants, which refer to each other.
@@ -283,7 +291,8 @@ fn read_people(
     };
     if let Some(state) = folders.state {
         let file = findings.file().to_owned();
-        let owned = folders::Owned { file: &file, state, plugins: folders.plugins, keys: &keys };
+        let (plugins, host_keys) = (folders.plugins, folders.host_keys);
+        let owned = folders::Owned { file: &file, state, plugins, host_keys, keys: &keys };
         folders::check(&mut tenants.claims, &owned, findings);
     }
     (tenants.into_table(), users)

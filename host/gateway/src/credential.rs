@@ -5,7 +5,5 @@
 mod authorized_keys;
 mod password;
 
-pub use authorized_keys::{
-    AuthorizedKey, KeyFile, MOST_TOLD, SkippedLine, parse_key, public_line, read_authorized_keys,
-};
+pub use authorized_keys::{AuthorizedKey, KeyFile, MOST_TOLD, SkippedLine, parse_key, read_authorized_keys};
 pub use password::PasswordHash;

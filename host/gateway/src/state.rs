@@ -1,9 +1,10 @@
-//! The state folder: what the program keeps between starts. It has the host key, the key that seals compiled plugins,
+//! The state folder: what the program keeps between starts. It has the host keys, the key that seals compiled plugins,
 //! the private directories of tenants, and the lock and the control socket of the running program.
 //!
 //! This module handles files; callers parse and make keys. Every error names the file and the reason, and a doubtful
 //! key is refused, never replaced: clients have learned it.
 
+pub(crate) mod host_keys;
 pub(crate) mod plugin_files;
 pub mod strict_modes;
 
@@ -19,8 +20,6 @@ use zeroize::Zeroizing;
 
 use crate::state::strict_modes::{Asked, is_asked, me, quoted};
 
-/// The host key's file; its public half is beside it as `.pub`.
-const HOST_KEY: &str = "ssh_host_ed25519_key";
 /// The key that seals compiled code.
 const CACHE_KEY: &str = "cache.key";
 /// The folder of compiled code ...
@@ -144,18 +143,18 @@ impl State {
         Ok(State { folder: folder.to_owned() })
     }
 
-    /// The path of the host key.
-    pub fn host_key_path(&self) -> PathBuf {
-        self.folder.join(HOST_KEY)
+    /// The path of a host key, by the name of its file. Its public half is beside it as `.pub`.
+    pub fn host_key_path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
     }
 
-    /// The host key in OpenSSH's format (`-----BEGIN OPENSSH PRIVATE KEY-----`), or `None` before the first start.
+    /// The text of a host key's file, or `None` if there is none.
     ///
     /// # Errors
     /// When it is not a regular file; belongs to another user; gives any permission to group or others; is too large or
-    /// not text. The caller parses it and uses [`State::refuse_host_key`] for errors.
-    pub fn read_host_key(&self) -> Result<Option<Zeroizing<String>>, StateError> {
-        let path = self.host_key_path();
+    /// not text.
+    pub fn read_host_key(&self, name: &str) -> Result<Option<Zeroizing<String>>, StateError> {
+        let path = self.host_key_path(name);
         let public = public_path(&path);
         match read_private(&path)? {
             Some(text) => Ok(Some(text)),
@@ -174,8 +173,8 @@ impl State {
     ///
     /// # Errors
     /// When it cannot be written, or a host key has appeared in the meantime.
-    pub fn write_host_key(&self, private: &str, public: &str) -> Result<(), StateError> {
-        let path = self.host_key_path();
+    pub fn write_host_key(&self, name: &str, private: &str, public: &str) -> Result<(), StateError> {
+        let path = self.host_key_path(name);
         write_new(&path, 0o600, private)?;
         write_new(&public_path(&path), 0o644, &format!("{}\n", public.trim_end()))
     }
@@ -276,11 +275,6 @@ impl State {
     pub fn folder(&self) -> &Path {
         &self.folder
     }
-
-    /// The error for a host key that was read and does not parse.
-    pub fn refuse_host_key(&self, reason: impl fmt::Display) -> StateError {
-        StateError::of(&self.host_key_path(), format!("the host key cannot be used: {reason}"))
-    }
 }
 
 impl StateError {
@@ -318,11 +312,21 @@ fn private_folder(folder: &Path, facts: &Metadata) -> Result<(), StateError> {
     Ok(())
 }
 
-/// Reads a file that only its owner may read; `None` if there is none.
+/// Reads a file of the state folder, which only its owner may read; `None` if there is none. A link is refused.
 fn read_private(path: &Path) -> Result<Option<Zeroizing<String>>, StateError> {
+    read_key_file(path, OFlags::NOFOLLOW, private_enough)
+}
+
+/// Reads a key file, or a certificate, if `may_read` finds nothing wrong with its mode, its owner and our own user;
+/// `None` if there is none.
+fn read_key_file(
+    path: &Path,
+    links: OFlags,
+    may_read: impl FnOnce(u32, u32, u32) -> Result<(), String>,
+) -> Result<Option<Zeroizing<String>>, StateError> {
     let refuse = |reason: String| StateError::of(path, reason);
-    // Neither follows a link nor waits for the writer of a FIFO.
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
+    // Does not wait for the writer of a FIFO.
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY | links;
     let file = match rustix::fs::open(path, flags, Mode::empty()) {
         Ok(file) => File::from(file),
         Err(Errno::NOENT) => return Ok(None),
@@ -343,7 +347,7 @@ fn read_private(path: &Path) -> Result<Option<Zeroizing<String>>, StateError> {
         };
         return Err(refuse(format!("is {kind}, not a key file")));
     }
-    private_enough(facts.mode(), facts.uid(), me()).map_err(refuse)?;
+    may_read(facts.mode(), facts.uid(), me()).map_err(refuse)?;
     if facts.len() > MOST_BYTES {
         return Err(refuse(format!("is larger than {MOST_BYTES} bytes, which no key is")));
     }
@@ -440,6 +444,7 @@ mod tests {
         assert!(error.starts_with("/proc/self/whelk: the state folder cannot be used: "), "{error}");
     }
 
+    const NAME: &str = "ssh_host_ed25519_key";
     const KEY: &str = "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n";
 
     struct Place {
@@ -451,13 +456,13 @@ mod tests {
     fn place() -> Place {
         let folder = tempfile::tempdir().unwrap();
         let state = State::open(&folder.path().join("deep/state")).unwrap();
-        let path = state.host_key_path();
+        let path = state.host_key_path(NAME);
         Place { _folder: folder, state, path }
     }
 
     fn refusal(state: &State) -> String {
-        let error = state.read_host_key().unwrap_err();
-        assert_eq!(error.path, state.host_key_path());
+        let error = state.read_host_key(NAME).unwrap_err();
+        assert_eq!(error.path, state.host_key_path(NAME));
         error.reason
     }
 
@@ -468,9 +473,9 @@ mod tests {
     #[test]
     fn a_stored_key_is_read_back_and_private_to_its_owner() {
         let Place { state, path, .. } = &place();
-        assert_eq!(state.read_host_key(), Ok(None));
-        state.write_host_key(KEY, "ssh-ed25519 AAAA").unwrap();
-        assert_eq!(state.read_host_key().unwrap().unwrap().as_str(), KEY);
+        assert_eq!(state.read_host_key(NAME), Ok(None));
+        state.write_host_key(NAME, KEY, "ssh-ed25519 AAAA").unwrap();
+        assert_eq!(state.read_host_key(NAME).unwrap().unwrap().as_str(), KEY);
         assert_eq!((mode(path), mode(path.parent().unwrap())), (0o600, 0o700));
         assert_eq!(fs::read_to_string(path.with_extension("pub")).unwrap(), "ssh-ed25519 AAAA\n");
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 2, "nothing temporary is left");
@@ -479,8 +484,8 @@ mod tests {
     #[test]
     fn a_key_is_never_written_over_another() {
         let Place { state, path, .. } = &place();
-        state.write_host_key(KEY, "public").unwrap();
-        let error = state.write_host_key("other", "other").unwrap_err();
+        state.write_host_key(NAME, KEY, "public").unwrap();
+        let error = state.write_host_key(NAME, "other", "other").unwrap_err();
         assert!(error.reason.contains("has appeared"), "{error}");
         assert_eq!(fs::read_to_string(path).unwrap(), KEY);
     }
@@ -495,7 +500,7 @@ mod tests {
             assert_eq!(refusal(state), reason);
         }
         fs::set_permissions(path, fs::Permissions::from_mode(0o400)).unwrap();
-        assert!(state.read_host_key().is_ok());
+        assert!(state.read_host_key(NAME).is_ok());
     }
 
     #[test]
@@ -526,19 +531,17 @@ mod tests {
     #[test]
     fn binary_and_oversized_files_are_refused() {
         let Place { state, path, .. } = &place();
-        state.write_host_key(KEY, "public").unwrap();
+        state.write_host_key(NAME, KEY, "public").unwrap();
         fs::write(path, [0xff, 0xfe]).unwrap();
         assert_eq!(refusal(state), "is no text, so no key");
         fs::write(path, "x".repeat(70_000)).unwrap();
         assert_eq!(refusal(state), "is larger than 65536 bytes, which no key is");
-        let error = state.refuse_host_key("it is empty");
-        assert_eq!(error.to_string(), format!("{}: the host key cannot be used: it is empty", path.display()));
     }
 
     #[test]
     fn a_lost_key_is_not_replaced_silently() {
         let Place { state, path, .. } = &place();
-        state.write_host_key(KEY, "public").unwrap();
+        state.write_host_key(NAME, KEY, "public").unwrap();
         fs::remove_file(path).unwrap();
         assert!(refusal(state).starts_with("the host key is gone while"));
     }

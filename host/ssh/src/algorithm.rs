@@ -4,7 +4,7 @@
 
 use crate::crypto::agreement::{self, Agreement};
 use crate::crypto::cipher::{Cipher, Suite};
-use crate::crypto::key::HOST_SIGNATURES;
+use crate::crypto::key::{HOST_SIGNATURES, HostCertificate};
 use crate::crypto::mac::Mac;
 use crate::error::Error;
 use crate::message::Role;
@@ -41,6 +41,11 @@ impl Compression {
     }
 }
 
+/// Every algorithm of host keys, best first: those of certificates come before the plain ones, as in OpenSSH.
+fn host_key_algorithms() -> impl Iterator<Item = &'static str> {
+    HostCertificate::all_algorithms().chain(HOST_SIGNATURES.iter().copied())
+}
+
 /// What we offer, best first. The constructors refuse unknown names.
 #[derive(Clone, Debug)]
 pub struct Preferences {
@@ -62,7 +67,7 @@ impl Preferences {
     /// Every algorithm, those that are off by default included.
     pub fn everything() -> Preferences {
         let (ciphers, macs) = (Cipher::ALL.to_vec(), Mac::ALL.to_vec());
-        let (kex, host_keys) = (agreement::ALL.to_vec(), HOST_SIGNATURES.to_vec());
+        let (kex, host_keys) = (agreement::ALL.to_vec(), host_key_algorithms().collect());
         Preferences { kex, ciphers, macs, host_keys, compression: Compression::ALL.to_vec() }
     }
 
@@ -89,7 +94,7 @@ impl Preferences {
     /// Keeps only the named signature algorithms of host keys, in the given order. A server offers those that its host
     /// keys make. The error is the unknown name.
     pub fn with_host_keys<'n>(mut self, names: &[&'n str]) -> Result<Preferences, &'n str> {
-        let known = |name: &&'n str| HOST_SIGNATURES.iter().copied().find(|other| other == name).ok_or(*name);
+        let known = |name: &&'n str| host_key_algorithms().find(|other| other == name).ok_or(*name);
         self.host_keys = names.iter().map(known).collect::<Result<_, _>>()?;
         Ok(self)
     }
@@ -108,7 +113,7 @@ impl Preferences {
         self
     }
 
-    /// The names of the signature algorithms of host keys.
+    /// The names of the algorithms of host keys and of their certificates.
     pub fn host_key_names(&self) -> &[&'static str] {
         &self.host_keys
     }

@@ -430,13 +430,13 @@ impl Transport {
                 return Err(Violation::StrictKex.into());
             }
         }
-        self.kex = match &self.settings.party {
-            Party::Server { host_keys } => {
-                let signs = |key: &&Arc<PublicKey>| key.signatures().contains(&settled.agreed.host_key);
-                let key = host_keys.iter().find(signs).expect("the algorithm was chosen among those of these keys");
-                Kex::ExpectEcdhInit(Box::new(server::ExpectEcdhInit::new(settled, Arc::clone(key))))
+        self.kex = match self.role() {
+            Role::Server => {
+                let identity = self.settings.party.host_identity(settled.agreed.host_key);
+                let identity = identity.expect("the algorithm was chosen among those of our keys");
+                Kex::ExpectEcdhInit(Box::new(server::ExpectEcdhInit::new(settled, identity)))
             }
-            Party::Client => {
+            Role::Client => {
                 let step = client::ExpectEcdhReply::new(settled)?;
                 self.outgoing.seal(&step.message());
                 Kex::ExpectEcdhReply(Box::new(step))

@@ -8,7 +8,7 @@ use whelk_ssh::auth::client::ClientCredential;
 use whelk_ssh::auth::server::Verdict;
 use whelk_ssh::connection::ServerQuestion;
 use whelk_ssh::crypto::agreement::{ALL, Agreement, CostlyExchange, Group};
-use whelk_ssh::crypto::key::{HOST_SIGNATURES, HostKey, SIGNATURES};
+use whelk_ssh::crypto::key::{HOST_SIGNATURES, HostCertificate, HostKey, SIGNATURES};
 use whelk_ssh::error::{Error, Reason, Violation};
 
 /// A private key of every kind, as its program has written it.
@@ -97,6 +97,24 @@ fn an_exchange_that_was_not_asked_for_is_ignored() {
     pair.client.rekey();
     pair.drive();
     assert_eq!((pair.server.exchanges(), &pair.server_error), (6, &None));
+}
+
+/// OpenSSH `PROTOCOL.certkeys`: a certificate is offered before its key.
+#[test]
+fn a_certificate_is_offered_before_the_plain_keys() {
+    let certified = HostKey::from_file(include_str!("../src/crypto/key/host/fixtures/certified.key")).unwrap();
+    let certificate =
+        HostCertificate::from_openssh(include_str!("../src/crypto/key/host/fixtures/host-cert.pub")).unwrap();
+    assert_eq!(certificate.key().as_ref(), certified.public());
+    let ecdsa = HostKey::from_file(FILES[1]).unwrap();
+    let application = Application { certificates: vec![certificate], ..server(vec![certified, ecdsa]) };
+    // Our client knows no authorities.
+    let pair = enters(Setup::new(usize::MAX).pair_of(application, Application::new()));
+    assert_eq!(pair.server.negotiated().unwrap().host_key, "ssh-ed25519");
+    let offer = String::from_utf8_lossy(&pair.wire.1).into_owned();
+    assert!(offer.contains("\x40ssh-ed25519-cert-v01@openssh.com,ssh-ed25519,ecdsa-sha2-nistp256"), "{offer}");
+    let offer = String::from_utf8_lossy(&pair.wire.0).into_owned();
+    assert!(!offer.contains("-cert-v01@openssh.com"));
 }
 
 #[test]

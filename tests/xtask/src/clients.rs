@@ -18,8 +18,9 @@ struct Tool {
     package: &'static str,
 }
 
-const TOOLS: [Tool; 7] = [
+const TOOLS: [Tool; 8] = [
     Tool { program: "ssh-keygen", package: "openssh-client" },
+    Tool { program: "ssh-keyscan", package: "openssh-client" },
     Tool { program: "dbclient", package: "dropbear-bin" },
     Tool { program: "dropbearconvert", package: "dropbear-bin" },
     Tool { program: "plink", package: "putty-tools" },

@@ -3,14 +3,14 @@
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use whelk_runtime::supervise::{guard_future, supervise};
-use whelk_ssh::crypto::key::HostKey;
 
 use super::outcome::{FAILED, Failure, failed, wrong};
 use crate::config::{self, Config, LoginPolicy, Overrides};
 use crate::connection::driver;
-use crate::credential;
+use crate::observe::escape::escape;
 use crate::observe::event::{ServerEvent, emit};
 use crate::observe::logging::{self, Format};
 use crate::os_limits;
@@ -21,6 +21,7 @@ use crate::server::heap_trim;
 use crate::server::listener::Listener;
 use crate::server::signals::{GaveUp, Hangup, Signals};
 use crate::state::State;
+use crate::state::host_keys::HostKeys;
 use crate::state::strict_modes;
 
 pub(super) fn serve(file: Option<&Path>, overrides: &Overrides, format: Format) -> Result<(), Failure> {
@@ -46,11 +47,11 @@ pub(super) fn serve(file: Option<&Path>, overrides: &Overrides, format: Format) 
     os_limits::forbid_dumps(!demonstration);
     let state = State::open(&config.state).map_err(wrong)?;
     let _lock = state.lock().map_err(wrong)?;
-    let host_key = host_key(&state)?;
+    let host_keys = host_keys(&config, &state)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(failed)?;
     let served = runtime.block_on(async {
         let listener = Listener::bind(&config).map_err(wrong)?;
-        let gateway = Arc::new(Gateway::new(&config, vec![host_key], &stopper).map_err(wrong)?);
+        let gateway = Arc::new(Gateway::new(&config, host_keys, &stopper).map_err(wrong)?);
         let mut stopped = stopper.drain();
         let reload = tokio::select! {
             reload = gateway.load(&config, &state, Path::new(THIS_PROGRAM)) => reload.map_err(wrong)?,
@@ -108,17 +109,27 @@ pub(super) fn give_up_the_log() {
     os_limits::exit_at_once(FAILED)
 }
 
-/// The host key of the state folder, made at the first start. Users compare its fingerprint at their first login.
-fn host_key(state: &State) -> Result<HostKey, Failure> {
-    let key = match state.read_host_key().map_err(wrong)? {
-        Some(text) => HostKey::from_openssh(&text).map_err(|error| wrong(state.refuse_host_key(error)))?,
-        None => {
-            let key = HostKey::generate().map_err(failed)?;
-            state.write_host_key(&key.to_openssh(), &credential::public_line(key.public().blob())).map_err(wrong)?;
-            key
-        }
-    };
-    let public = key.public();
-    emit(ServerEvent::HostKey { algorithm: public.algorithm(), fingerprint: &public.fingerprint().to_string() });
-    Ok(key)
+/// The host keys, of which those of the state folder are made at the first start. Users compare the fingerprint of one
+/// at their first login.
+fn host_keys(config: &Config, state: &State) -> Result<HostKeys, Failure> {
+    let started = Instant::now();
+    let (keys, made) = HostKeys::load(state, &config.host_keys).map_err(wrong)?;
+    if made {
+        emit(ServerEvent::HostKeysMade { seconds: started.elapsed().as_secs_f32() });
+    }
+    log_host_keys(&keys);
+    Ok(keys)
+}
+
+/// Logs by which keys clients know this server.
+pub(super) fn log_host_keys(keys: &HostKeys) {
+    for key in keys.public() {
+        emit(ServerEvent::HostKey { algorithm: key.algorithm(), fingerprint: &key.fingerprint() });
+    }
+    for certificate in keys.certificates() {
+        let (fingerprint, authority) = (certificate.key().fingerprint(), certificate.authority().fingerprint());
+        let hosts = certificate.principals().join(",");
+        let hosts = escape(hosts.as_bytes());
+        emit(ServerEvent::HostCertificate { fingerprint: &fingerprint, authority: &authority, hosts });
+    }
 }

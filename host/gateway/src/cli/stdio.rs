@@ -10,14 +10,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rustix::net::{SocketType, sockopt};
-use whelk_ssh::crypto::key::HostKey;
 
 use super::outcome::{Failure, failed, wrong};
-use super::serve::{give_up, give_up_the_log};
+use super::serve::{give_up, give_up_the_log, log_host_keys};
 use crate::config::{Config, LoginPolicy, Overrides, Problem};
 use crate::connection::driver;
 use crate::connection::stream::standard::StandardStream;
-use crate::observe::event::{ServerEvent, emit};
 use crate::observe::logging::{self, Format};
 use crate::os_limits;
 use crate::server::drain::Stopper;
@@ -27,6 +25,7 @@ use crate::server::signals::{Hangup, Signals};
 use crate::server::socket::{self, TcpKeepalive};
 use crate::source::Peer;
 use crate::state::State;
+use crate::state::host_keys::HostKeys;
 use crate::state::strict_modes;
 
 /// The number of the only connection.
@@ -51,10 +50,10 @@ pub(super) fn serve(file: Option<&Path>, overrides: &Overrides, format: Format) 
     signals.obey(stopper.clone(), Hangup::Stops, config.limits.drain, give_up).map_err(failed)?;
     os_limits::forbid_dumps(!matches!(config.login_policy, LoginPolicy::Demonstration));
     let state = State::open_existing(&config.state).map_err(wrong)?;
-    let host_key = host_key(&state)?;
+    let host_keys = host_keys(&config, &state)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(failed)?;
     let served = runtime.block_on(async {
-        let gateway = Arc::new(Gateway::new(&config, vec![host_key], &stopper).map_err(wrong)?);
+        let gateway = Arc::new(Gateway::new(&config, host_keys, &stopper).map_err(wrong)?);
         let _reload = gateway.load(&config, &state, Path::new(THIS_PROGRAM)).await.map_err(wrong)?;
         let permit = ConnectionPermit::unlisted(CONNECTION);
         let peer = peer(&input);
@@ -142,13 +141,11 @@ fn tcp(input: &OwnedFd, output: &OwnedFd) -> io::Result<Option<tokio::net::TcpSt
     tokio::net::TcpStream::from_std(stream).map(Some)
 }
 
-/// The host key that a server has made.
-fn host_key(state: &State) -> Result<HostKey, Failure> {
-    let Some(text) = state.read_host_key().map_err(wrong)? else {
+/// The host keys that a server has made, or those that the configuration names.
+fn host_keys(config: &Config, state: &State) -> Result<HostKeys, Failure> {
+    let Some(keys) = HostKeys::existing(state, &config.host_keys).map_err(wrong)? else {
         return Err(wrong(format!("{}: {}", state.folder().display(), crate::state::NOT_STARTED)));
     };
-    let key = HostKey::from_openssh(&text).map_err(|error| wrong(state.refuse_host_key(error)))?;
-    let public = key.public();
-    emit(ServerEvent::HostKey { algorithm: public.algorithm(), fingerprint: &public.fingerprint().to_string() });
-    Ok(key)
+    log_host_keys(&keys);
+    Ok(keys)
 }

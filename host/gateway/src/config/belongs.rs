@@ -9,7 +9,7 @@ const TOP: &str = "at the top of the file, before the first [table]";
 
 /// Every setting but the limits, by the table that it belongs in.
 const SETTINGS: [(&str, &[&str]); 9] = [
-    (TOP, &["listen", "plugins", "state", "banner", "environment_names"]),
+    (TOP, &["listen", "plugins", "state", "host_key_files", "host_certificates", "banner", "environment_names"]),
     (TOP, &["users", "tenants", "algorithms", "limits"]),
     ("in [users.NAME]", &["tenant", "plugin", "password", "keys", "authorized_keys", "auth"]),
     ("in [tenants.NAME]", &["plugin", "plugins", "routes", "limits", "grants"]),
@@ -24,7 +24,8 @@ const SETTINGS: [(&str, &[&str]); 9] = [
 const OF_SSHD: [(&str, &str); 23] = [
     ("Port", "`listen`"),
     ("ListenAddress", "`listen`"),
-    ("HostKey", "a file in the folder `state`"),
+    ("HostKey", "`host_key_files`"),
+    ("HostCertificate", "`host_certificates`"),
     ("AcceptEnv", "`environment_names`"),
     ("AuthorizedKeysFile", "`authorized_keys` in [users.NAME]"),
     ("PasswordAuthentication", "`password` in [users.NAME]"),

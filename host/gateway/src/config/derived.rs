@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use whelk_runtime::EngineSettings;
 use whelk_runtime::limits::{GIB, count};
-use whelk_ssh::crypto::key::HostKey;
 use whelk_ssh::transport::{Party, RekeyPolicy, Timeouts};
 use whelk_ssh::{connection, mux, transport};
 
 use crate::config::machine::memory_limit;
 use crate::config::{Config, Limits};
+use crate::state::host_keys::HostKeys;
 
 /// The size of the engine's pool, as the limits and this machine have it.
 pub(crate) fn engine_settings(limits: &Limits) -> EngineSettings {
@@ -56,9 +56,12 @@ pub(crate) fn plugin_limits(limits: &Limits) -> whelk_runtime::Limits {
 }
 
 /// The protocol's part of the limits.
-pub(crate) fn protocol(config: &Config, host_keys: &[HostKey]) -> connection::Settings {
+pub(crate) fn protocol(config: &Config, host_keys: &HostKeys) -> connection::Settings {
     let limits = &config.limits;
-    let party = Party::Server { host_keys: host_keys.iter().map(|key| Arc::new(key.public().clone())).collect() };
+    let party = Party::Server {
+        host_keys: host_keys.public().map(|key| Arc::new(key.clone())).collect(),
+        certificates: host_keys.certificates().to_vec(),
+    };
     // The core decides what no limit says. Every field is named, so that a new one is not forgotten here.
     let transport::Settings {
         party,

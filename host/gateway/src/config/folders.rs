@@ -68,6 +68,7 @@ pub(super) struct Owned<'a> {
     pub(super) file: &'a Path,
     pub(super) state: &'a Path,
     pub(super) plugins: &'a Path,
+    pub(super) host_keys: &'a [PathBuf],
     pub(super) keys: &'a [UserKeyFile],
 }
 
@@ -237,12 +238,11 @@ fn operator_paths(owned: &Owned<'_>, findings: &mut Findings) -> OperatorPaths {
         (key.user.clone(), key.tenant.clone(), ResolvedPath::resolve(&key.path).unwrap_or_default())
     });
     let keys = keys.filter(|(.., place)| !place.path.as_os_str().is_empty()).collect();
-    OperatorPaths {
-        state,
-        others: vec![("the configuration", file), ("the operator's plugin folder", plugins.clone())],
-        plugins,
-        keys,
-    }
+    // An unreadable one has been reported.
+    let host_keys = owned.host_keys.iter().filter_map(|path| ResolvedPath::resolve(path).ok());
+    let mut others = vec![("the configuration", file), ("the operator's plugin folder", plugins.clone())];
+    others.extend(host_keys.map(|place| ("a host key", place)));
+    OperatorPaths { state, others, plugins, keys }
 }
 
 fn check_directory(claim: &Claim, private: bool, places: &OperatorPaths, findings: &mut Findings) {

@@ -24,9 +24,19 @@ const GENERAL: &str = r##"# The configuration of whelk: every setting, each with
 # The folder of the plugins. The file NAME.wasm is the plugin NAME.
 #plugins = "plugins"
 
-# The folder of what whelk keeps: its host key, made at the first start. The default is $XDG_STATE_HOME/whelk, and where that
+# The folder of what whelk keeps: its host keys, made at the first start. The default is $XDG_STATE_HOME/whelk, and where that
 # is not set ~/.local/state/whelk.
 #state = "/var/lib/whelk"
+
+# Files of private host keys (HostKey), instead of those in the folder above: in OpenSSH's format, PEM or PKCS#8, without
+# passphrase, readable for whelk's user alone, or for the group of a file of another user. Of several of one type the first is used.
+# Clients are told all of them at login (UpdateHostKeys of ssh_config), so to change a key add the new one behind the old one, and
+# take the old one away when everybody has logged in once.
+# host_key_files = ["/etc/ssh/ssh_host_ed25519_key", "/etc/ssh/ssh_host_rsa_key"]
+
+# Certificates of these keys (HostCertificate), made by `ssh-keygen -s AUTHORITY -h -I NAME -n HOSTNAMES KEY.pub`: a client that
+# trusts the authority (@cert-authority in known_hosts) needs to know no key. There are none by default.
+# host_certificates = ["/etc/ssh/ssh_host_ed25519_key-cert.pub"]
 
 # A text shown before login. There is none by default.
 #banner = "Authorised use only."

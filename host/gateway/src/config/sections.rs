@@ -3,6 +3,7 @@
 pub(crate) mod algorithms;
 pub(crate) mod environment;
 pub(crate) mod grants;
+pub(crate) mod host_keys;
 pub(crate) mod limits;
 pub(crate) mod listen;
 pub(crate) mod plugins;

@@ -97,11 +97,6 @@ impl AuthorizedKey {
     }
 }
 
-/// The public key in OpenSSH's format, `ssh-ed25519 AAAA...`; empty if the blob is malformed.
-pub fn public_line(blob: &[u8]) -> String {
-    PublicKey::from_bytes(blob).and_then(|key| key.to_openssh()).unwrap_or_default()
-}
-
 /// Parses one line: `ssh-ed25519 AAAA... comment`.
 ///
 /// # Errors

@@ -10,7 +10,7 @@ use whelk_runtime::limits::count;
 use whelk_runtime::{
     Cache, CacheKey, CompileSettings, Compiler, Engine, EngineSettings, Grants, Loader, Registry, Tenant,
 };
-use whelk_ssh::crypto::key::{HostKey, SignFailed};
+use whelk_ssh::crypto::key::SignFailed;
 use whelk_ssh::crypto::random::{Random, SystemRandom};
 use whelk_ssh::transport::SignatureRequest;
 use whelk_ssh::{auth, connection};
@@ -24,6 +24,7 @@ use crate::plugins::reload::{FolderConfig, Loaders, Reload};
 use crate::server::connection_table::ConnectionTable;
 use crate::server::drain::{Drain, Stopper};
 use crate::state::State;
+use crate::state::host_keys::HostKeys;
 use crate::state::strict_modes::Writers;
 use crate::tenant::Tenants;
 use crate::tenant::grants::Granter;
@@ -40,7 +41,7 @@ pub struct Gateway {
     /// One permit for each connection that may be compressed.
     compression: Arc<Semaphore>,
     authentication: Arc<auth::server::Settings>,
-    host_keys: Vec<HostKey>,
+    host_keys: Arc<HostKeys>,
     engine: Engine,
     /// The operator's plugins.
     registry: Arc<Registry>,
@@ -65,7 +66,8 @@ impl Gateway {
     ///
     /// # Errors
     /// When no host key can be offered, the runtime cannot be started, or a tenant's grant is not possible.
-    pub fn new(config: &Config, host_keys: Vec<HostKey>, stopper: &Stopper) -> Result<Gateway, String> {
+    pub fn new(config: &Config, host_keys: impl Into<HostKeys>, stopper: &Stopper) -> Result<Gateway, String> {
+        let host_keys = Arc::new(host_keys.into());
         check_offered(&host_keys, config.algorithms.host_key_names())?;
         let access = Access::new(config);
         let files = os_limits::make_room(config);
@@ -166,8 +168,7 @@ impl Gateway {
     /// # Errors
     /// The cryptography provider failed.
     pub(crate) fn sign(&self, request: &SignatureRequest<'_>) -> Result<Vec<u8>, SignFailed> {
-        let key = self.host_keys.iter().find(|key| key.public() == request.host_key).ok_or(SignFailed)?;
-        key.sign_with(request.algorithm, request.hash.as_ref())
+        self.host_keys.sign(request.host_key, request.algorithm, request.hash.as_ref())
     }
 
     /// Slots for cryptography that costs milliseconds.
@@ -250,8 +251,10 @@ impl Gateway {
 }
 
 /// Checks that at least one host key makes signatures of the configured algorithms.
-fn check_offered(host_keys: &[HostKey], offered: &[&str]) -> Result<(), String> {
-    let made: Vec<&str> = host_keys.iter().flat_map(|key| key.public().signatures()).copied().collect();
+fn check_offered(host_keys: &HostKeys, offered: &[&str]) -> Result<(), String> {
+    let certified = host_keys.certificates().iter().flat_map(|certificate| certificate.algorithms());
+    let plain = host_keys.public().flat_map(|key| key.signatures()).copied();
+    let made: Vec<&str> = certified.chain(plain).collect();
     if offered.iter().any(|name| made.contains(name)) {
         return Ok(());
     }

@@ -4,6 +4,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
 
+mod host_keys;
+
 use std::fs;
 
 use whelk::config::{Config, Overrides};

@@ -16,6 +16,7 @@ mod rsa;
 mod sk;
 
 pub use error::{BadSignature, KeyError, SignFailed};
-pub use host::HostKey;
+pub use host::certificate::{HostCertificate, HostCertificateError};
+pub use host::{HostKey, HostKeyKind};
 pub use public::{HOST_SIGNATURES, PublicKey, SIGNATURES};
 pub use sk::Presence;

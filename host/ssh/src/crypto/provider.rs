@@ -27,3 +27,5 @@ pub(super) use chosen::{
     CtrKey, KemKey, aead, agree, agree_x25519, agreement, ecdsa_pair, encapsulate, hmac, open_gcm, rand, rsa, signature,
 };
 pub(super) use given::Raw;
+#[cfg(feature = "aws-lc-rs")]
+pub(super) use with_aws_lc::generate_rsa_3072;

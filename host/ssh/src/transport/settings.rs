@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::algorithm::Preferences;
-use crate::crypto::key::{PublicKey, SIGNATURES};
+use crate::crypto::key::{HostCertificate, PublicKey, SIGNATURES};
 use crate::message::Role;
 use crate::transport::deadline::Timeouts;
 
@@ -17,6 +17,8 @@ pub enum Party {
         /// The public host keys, at least one; of several of one type the first is used. Their signatures are offered
         /// in the order of the preferences. The private ones need not be in this process.
         host_keys: Vec<Arc<PublicKey>>,
+        /// Certificates of these keys.
+        certificates: Vec<Arc<HostCertificate>>,
     },
     /// Client.
     Client,
@@ -35,12 +37,55 @@ impl Party {
     pub(crate) fn host_key_algorithms(&self, preferences: &Preferences) -> Vec<&'static str> {
         let preferred = preferences.host_key_names();
         match self {
-            Party::Server { host_keys } => {
-                let made = |name: &&&str| host_keys.iter().any(|key| key.signatures().contains(*name));
-                preferred.iter().filter(made).copied().collect()
+            Party::Server { .. } => {
+                preferred.iter().copied().filter(|name| self.host_identity(name).is_some()).collect()
             }
-            Party::Client => preferred.to_vec(),
+            // Our client knows no authorities.
+            Party::Client => {
+                preferred.iter().copied().filter(|name| HostCertificate::signature_of(name).is_none()).collect()
+            }
         }
+    }
+
+    /// What proves our identity with this algorithm; `None` if no host key and no certificate can.
+    pub(crate) fn host_identity(&self, algorithm: &'static str) -> Option<HostIdentity> {
+        let Party::Server { host_keys, certificates } = self else { return None };
+        match HostCertificate::signature_of(algorithm) {
+            Some(signature) => {
+                let certificate = certificates.iter().find(|other| other.key().signatures().contains(&signature))?;
+                let key = Arc::clone(certificate.key());
+                Some(HostIdentity { key, certificate: Some(Arc::clone(certificate)), signature })
+            }
+            None => {
+                let key = host_keys.iter().find(|key| key.signatures().contains(&algorithm))?;
+                Some(HostIdentity { key: Arc::clone(key), certificate: None, signature: algorithm })
+            }
+        }
+    }
+}
+
+/// What proves a server's identity in a key exchange: a host key, with its certificate if that was agreed on.
+#[derive(Clone, Debug)]
+pub(crate) struct HostIdentity {
+    key: Arc<PublicKey>,
+    certificate: Option<Arc<HostCertificate>>,
+    signature: &'static str,
+}
+
+impl HostIdentity {
+    /// The key that signs.
+    pub(crate) fn key(&self) -> &PublicKey {
+        &self.key
+    }
+
+    /// The algorithm of the signature.
+    pub(crate) fn signature(&self) -> &'static str {
+        self.signature
+    }
+
+    /// `K_S`: the blob that the client is shown. RFC 4253 §8.
+    pub(crate) fn blob(&self) -> &[u8] {
+        self.certificate.as_ref().map_or(self.key.blob(), |certificate| certificate.blob())
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use whelk_ssh::auth::server::Verdict;
 use whelk_ssh::auth::{Machine, client, server};
 use whelk_ssh::connection::{Client, ClientQuestion, Connection, Event, Progress, Server, ServerQuestion, Settings};
-use whelk_ssh::crypto::key::HostKey;
+use whelk_ssh::crypto::key::{HostCertificate, HostKey};
 use whelk_ssh::crypto::random::{Random, RandomFailed};
 use whelk_ssh::error::Error;
 use whelk_ssh::message::mux::{ChannelId, Stream};
@@ -78,6 +78,8 @@ pub(crate) struct Application {
     pub(crate) signs_with: Option<&'static str>,
     /// Server: the host keys that it has beside.
     pub(crate) others: Vec<HostKey>,
+    /// Server: certificates of its host keys.
+    pub(crate) certificates: Vec<HostCertificate>,
 }
 
 /// One channel from its birth on. Numbers come again, lives do not.
@@ -127,7 +129,10 @@ impl Setup {
     pub(crate) fn new(cut: usize) -> Setup {
         let host_key = HostKey::generate().expect("randomness");
         Setup {
-            server: transport::Settings::new(Party::Server { host_keys: vec![Arc::new(host_key.public().clone())] }),
+            server: transport::Settings::new(Party::Server {
+                host_keys: vec![Arc::new(host_key.public().clone())],
+                certificates: Vec::new(),
+            }),
             client: transport::Settings::new(Party::Client),
             mux: mux::Settings::default(),
             auth: server::Settings::default(),
@@ -160,7 +165,8 @@ impl Setup {
     /// A server whose host key is that of its application.
     pub(crate) fn accepted(&self, application: &Application, now: Instant) -> Server {
         let host_keys = application.keys().map(|key| Arc::new(key.public().clone())).collect();
-        let party = Party::Server { host_keys };
+        let certificates = application.certificates.iter().cloned().map(Arc::new).collect();
+        let party = Party::Server { host_keys, certificates };
         let transport = transport::Settings { party, ..self.server.clone() };
         let settings = Settings { transport: Arc::new(transport), mux: self.mux.clone() };
         Server::accepted(&settings, Arc::new(self.auth.clone()), Box::new(Seeded(1)), now)
@@ -281,6 +287,7 @@ impl Application {
             trusts: true,
             key: HostKey::generate().expect("randomness"),
             others: Vec::new(),
+            certificates: Vec::new(),
             forges: None,
             signs_with: None,
         }

@@ -41,11 +41,12 @@ fn access(users: impl IntoIterator<Item = (&'static str, User)>) -> Access {
 
 fn config(login_policy: LoginPolicy, limits: Limits) -> Config {
     let (plugins, state, algorithms) = (PathBuf::new(), PathBuf::new(), Preferences::default());
-    let (listen, tenants, notes, environment_names) = Default::default();
+    let (listen, host_keys, tenants, notes, environment_names) = Default::default();
     Config {
         listen,
         plugins,
         state,
+        host_keys,
         banner: None,
         environment_names,
         login_policy,

@@ -12,10 +12,20 @@ whelk_runtime::events! {
         Listening("server_listening", INFO, "whelk::cli::serve", "listening") {
             #[display] address: SocketAddr,
         }
-        /// The key by which clients know this server.
+        /// The host keys were made, at the first start with this state folder.
+        HostKeysMade("server_host_keys_made", INFO, "whelk::cli::serve", "host keys made for the first start") {
+            seconds: f32,
+        }
+        /// A key by which clients know this server.
         HostKey("server_host_key", INFO, "whelk::cli::serve", "host key") {
             algorithm: &'a str,
             fingerprint: &'a str,
+        }
+        /// A certificate of a host key, with its authority's key and the host names that it is for.
+        HostCertificate("server_host_certificate", INFO, "whelk::cli::serve", "host certificate") {
+            fingerprint: &'a str,
+            authority: &'a str,
+            #[display] hosts: Escaped<'a>,
         }
         /// How many connections there is room for on this machine.
         Room(

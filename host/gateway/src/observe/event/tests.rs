@@ -14,6 +14,7 @@ const FAMILIES: [&str; 8] = ["connection", "login", "session", "process", "plugi
 const FIELDS: &[(&str, &str)] = &[
     ("address", "where it listens: address and port"),
     ("algorithm", "the name of a key's algorithm"),
+    ("authority", "the fingerprint of the key that has signed a certificate"),
     ("bytes", "a number of bytes"),
     ("change", "what to change on the machine or in the configuration"),
     ("channel", "the number of a channel of the connection; a session has one"),
@@ -35,6 +36,7 @@ const FIELDS: &[(&str, &str)] = &[
     ("generation", "the version of a plugin, from 1 on since the start"),
     ("had_done", "how far a client had come with its login"),
     ("has", "what the machine has"),
+    ("hosts", "the host names that a certificate is for; for all if there is none"),
     ("interactive", "how many exchanges of prompts and answers (keyboard-interactive) were refused"),
     ("keys", "how many keys were refused"),
     ("last", "no more of these are told, and this says so"),

@@ -162,6 +162,15 @@ pub(super) struct EcdsaSecret {
     halves: EcdsaKeypair,
 }
 
+/// Makes a P-256 key, in PKCS#8.
+///
+/// # Errors
+/// There was no randomness.
+pub(super) fn generate_ecdsa_p256() -> Result<Zeroizing<Vec<u8>>, SignFailed> {
+    let made = EcdsaKeyPair::generate_pkcs8(EcdsaCurve::P256.signing(), &rand::SystemRandom::new());
+    made.map(|document| Zeroizing::new(document.as_ref().to_vec())).map_err(|_| SignFailed)
+}
+
 impl EcdsaSecret {
     /// The key of a private key file.
     ///

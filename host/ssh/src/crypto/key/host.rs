@@ -1,17 +1,21 @@
 //! Host keys: the server's secret, its file, and signing.
 
+pub(super) mod certificate;
+
 use std::fmt;
 
 use ssh_key::LineEnding;
 use ssh_key::private::KeypairData;
 use zeroize::Zeroizing;
 
-use super::ecdsa::EcdsaSecret;
+use super::ecdsa::{EcdsaSecret, generate_ecdsa_p256};
 use super::ed25519::Ed25519Secret;
 use super::error::{KeyError, SignFailed};
 use super::pem::{self, FromPem};
 use super::public::{Kind, PublicKey, looks_like_a_name};
 use super::rsa::RsaSecret;
+#[cfg(feature = "aws-lc-rs")]
+use crate::crypto::provider::generate_rsa_3072;
 use crate::crypto::random::RandomFailed;
 use crate::crypto::string;
 
@@ -28,7 +32,33 @@ enum Secret {
     Rsa(RsaSecret),
 }
 
+/// The kinds of host keys that are made, as `ssh-keygen -A` makes them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum HostKeyKind {
+    /// `ssh-ed25519`.
+    Ed25519,
+    /// `ecdsa-sha2-nistp256`.
+    EcdsaP256,
+    /// `ssh-rsa` with 3072 bits. Takes some tenths of a second. `ring` makes none.
+    #[cfg(feature = "aws-lc-rs")]
+    Rsa3072,
+}
+
 impl HostKey {
+    /// Makes a fresh key.
+    ///
+    /// # Errors
+    /// The system gave no randomness.
+    pub fn generate_kind(kind: HostKeyKind) -> Result<HostKey, RandomFailed> {
+        let secret = match kind {
+            HostKeyKind::Ed25519 => return HostKey::generate(),
+            HostKeyKind::EcdsaP256 => pem::pkcs8(&generate_ecdsa_p256().map_err(|_| RandomFailed)?),
+            #[cfg(feature = "aws-lc-rs")]
+            HostKeyKind::Rsa3072 => pem::pkcs8(&generate_rsa_3072().map_err(|_| RandomFailed)?),
+        };
+        secret.and_then(HostKey::from_pem).map_err(|_| RandomFailed)
+    }
+
     /// Makes a fresh `ssh-ed25519` key.
     ///
     /// # Errors
@@ -66,12 +96,16 @@ impl HostKey {
     pub fn from_file(text: &str) -> Result<HostKey, KeyError> {
         match pem::read(text) {
             None => HostKey::from_openssh(text),
-            Some(read) => HostKey::new(match read? {
-                FromPem::Ed25519(seed) => Secret::Ed25519(Ed25519Secret::from_seed(seed)?),
-                FromPem::Ecdsa(read) => Secret::Ecdsa(EcdsaSecret::from_file(&read)?),
-                FromPem::Rsa(read) => Secret::Rsa(RsaSecret::from_file(&read)?),
-            }),
+            Some(read) => HostKey::from_pem(read?),
         }
+    }
+
+    fn from_pem(read: FromPem) -> Result<HostKey, KeyError> {
+        HostKey::new(match read {
+            FromPem::Ed25519(seed) => Secret::Ed25519(Ed25519Secret::from_seed(seed)?),
+            FromPem::Ecdsa(read) => Secret::Ecdsa(EcdsaSecret::from_file(&read)?),
+            FromPem::Rsa(read) => Secret::Rsa(RsaSecret::from_file(&read)?),
+        })
     }
 
     fn new(secret: Secret) -> Result<HostKey, KeyError> {

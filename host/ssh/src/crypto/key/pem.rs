@@ -68,8 +68,11 @@ fn malformed(error: impl std::fmt::Display) -> KeyError {
     KeyError::Malformed(error.to_string())
 }
 
-/// RFC 5208 §5.
-fn pkcs8(der: &[u8]) -> Result<FromPem, KeyError> {
+/// Reads a key in DER. RFC 5208 §5.
+///
+/// # Errors
+/// [`KeyError::Unsupported`] or [`KeyError::Malformed`].
+pub(super) fn pkcs8(der: &[u8]) -> Result<FromPem, KeyError> {
     let info = PrivateKeyInfoRef::from_der(der).map_err(malformed)?;
     let key = info.private_key.as_bytes();
     match info.algorithm.oid {

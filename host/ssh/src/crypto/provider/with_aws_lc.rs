@@ -3,7 +3,9 @@
 pub(in crate::crypto) use aws_lc_rs::{aead, agreement, hmac, rand, rsa, signature};
 
 use aws_lc_rs::cipher::{AES_128, AES_192, AES_256, EncryptingKey, EncryptionContext, UnboundCipherKey};
+use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::kem;
+use zeroize::Zeroizing;
 
 use super::given::{ProviderError, Raw, raw};
 
@@ -46,6 +48,13 @@ pub(in crate::crypto) fn ecdsa_pair(
     public: &[u8],
 ) -> Result<signature::EcdsaKeyPair, ProviderError> {
     signature::EcdsaKeyPair::from_private_key_and_public_key(algorithm, private, public).map_err(|_| ProviderError)
+}
+
+/// Makes an RSA key of 3072 bits, in PKCS#8.
+pub(in crate::crypto) fn generate_rsa_3072() -> Result<Zeroizing<Vec<u8>>, ProviderError> {
+    let pair = rsa::KeyPair::generate(rsa::KeySize::Rsa3072).map_err(|_| ProviderError)?;
+    let der: Pkcs8V1Der<'_> = pair.as_der().map_err(|_| ProviderError)?;
+    Ok(Zeroizing::new(der.as_ref().to_vec()))
 }
 
 /// A key of AES in counter mode. RFC 4344 §4.

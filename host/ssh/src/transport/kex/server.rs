@@ -1,19 +1,18 @@
 //! The server's steps of a key exchange. RFC 5656 §4, RFC 8731, draft-ietf-sshm-mlkem-hybrid-kex.
 
-use std::sync::Arc;
-
 use super::exchange::{Keying, Settled, complete, decode, unexpected};
 use crate::crypto::agreement::{Agreed, CostlyExchange};
 use crate::crypto::hash::ExchangeHash;
 use crate::crypto::key::PublicKey;
 use crate::error::{Error, Violation};
 use crate::message::kex::{KexMessage, METHOD_FIRST, METHOD_LAST};
+use crate::transport::settings::HostIdentity;
 
 /// Server, after both KEXINITs: waiting for the client's share.
 pub(crate) struct ExpectEcdhInit {
     settled: Settled,
-    /// The host key for the negotiated signature.
-    host_key: Arc<PublicKey>,
+    /// The host key, or its certificate, that was agreed on.
+    host_key: HostIdentity,
     /// The client's next packet is a guess that missed. RFC 4253 §7.
     drop_guess: bool,
 }
@@ -29,7 +28,7 @@ pub(crate) enum Stepped {
 }
 
 impl ExpectEcdhInit {
-    pub(crate) fn new(settled: Settled, host_key: Arc<PublicKey>) -> ExpectEcdhInit {
+    pub(crate) fn new(settled: Settled, host_key: HostIdentity) -> ExpectEcdhInit {
         let drop_guess = settled.agreed.drop_guess;
         ExpectEcdhInit { settled, host_key, drop_guess }
     }
@@ -55,7 +54,7 @@ impl ExpectEcdhInit {
 }
 
 /// The exchange hash, when the secret is known.
-fn hashed(settled: Settled, host_key: Arc<PublicKey>, theirs: &[u8], agreed: Agreed) -> Result<AwaitSignature, Error> {
+fn hashed(settled: Settled, host_key: HostIdentity, theirs: &[u8], agreed: Agreed) -> Result<AwaitSignature, Error> {
     let (ours, secret) = agreed.map_err(|_| Violation::KexShare)?;
     let hash = complete(settled.transcript, host_key.blob(), theirs, &ours, &secret);
     let keying = Keying { agreed: settled.agreed, secret, hash };
@@ -65,7 +64,7 @@ fn hashed(settled: Settled, host_key: Arc<PublicKey>, theirs: &[u8], agreed: Agr
 /// Server: the client's share waits for ours, which the application makes. K29.
 pub(crate) struct AwaitAgreement {
     settled: Settled,
-    host_key: Arc<PublicKey>,
+    host_key: HostIdentity,
     exchange: CostlyExchange,
 }
 
@@ -84,14 +83,18 @@ impl AwaitAgreement {
 /// Server: the exchange hash waits for the signature of our host key.
 pub(crate) struct AwaitSignature {
     keying: Keying,
-    host_key: Arc<PublicKey>,
+    host_key: HostIdentity,
     share: Vec<u8>,
 }
 
 impl AwaitSignature {
     /// What to sign, and with which key.
     pub(crate) fn request(&self) -> SignatureRequest<'_> {
-        SignatureRequest { host_key: &self.host_key, algorithm: self.keying.agreed.host_key, hash: &self.keying.hash }
+        SignatureRequest {
+            host_key: self.host_key.key(),
+            algorithm: self.host_key.signature(),
+            hash: &self.keying.hash,
+        }
     }
 
     /// The reply to the client.

@@ -44,6 +44,25 @@ fn every_format_is_read_and_written_as_openssh_reads_it() {
 }
 
 #[test]
+fn every_kind_of_key_is_made_fresh_and_can_be_stored() {
+    let kinds = [
+        (HostKeyKind::Ed25519, "ssh-ed25519"),
+        (HostKeyKind::EcdsaP256, "ecdsa-sha2-nistp256"),
+        #[cfg(feature = "aws-lc-rs")]
+        (HostKeyKind::Rsa3072, "ssh-rsa"),
+    ];
+    for (kind, name) in kinds {
+        let (key, other) = (HostKey::generate_kind(kind).unwrap(), HostKey::generate_kind(kind).unwrap());
+        assert_eq!(key.public().algorithm(), name);
+        assert_ne!(key.public(), other.public());
+        let again = HostKey::from_file(&key.to_openssh()).unwrap();
+        assert_eq!(again.public(), key.public());
+        let best = key.public().signatures()[0];
+        assert_eq!(key.public().verify(best.as_bytes(), b"data", &again.sign(b"data")), Ok(()));
+    }
+}
+
+#[test]
 fn every_signature_verifies_with_its_own_algorithm_over_its_own_data() {
     for key in keys() {
         for algorithm in key.public().signatures() {
