@@ -158,6 +158,51 @@ fn a_client_that_trusts_an_authority_needs_to_know_no_key() {
     gateway.end();
 }
 
+/// Logs in with UpdateHostKeys=yes, and waits until the client says that it has learned a key if it is to.
+fn update(version: &str, gateway: &Gateway, known_hosts: &Path, learns: bool) -> String {
+    let options = ["StrictHostKeyChecking=yes", "UpdateHostKeys=yes", "LogLevel=VERBOSE"];
+    let command = ssh(version, gateway, known_hosts, &options, "cat");
+    let mut running = Running::start(command, Input::Held, Output::Read, SOON);
+    running.type_in(b"there\n");
+    running.wait_for_output("there");
+    if learns {
+        running.wait_for_stderr("Learned new hostkey");
+    }
+    let finished = running.finish();
+    assert_eq!(finished.status, Some(0), "{version}: {}", finished.err);
+    assert!(!finished.err.contains("WARNING"), "{version}: {}", finished.err);
+    finished.err
+}
+
+/// OpenSSH PROTOCOL §2.5: the new key stands behind the old one for a while, then alone. Of both types that clients
+/// prefer, so that nothing but what they have learned makes them trust it.
+#[test]
+fn a_host_key_is_changed_without_a_warning() {
+    let keys = Keys::new();
+    let (old, new) = (keys.make("ed25519", "old"), keys.make("ed25519", "new"));
+    let (rsa, ecdsa) = (keys.make("rsa", "rsa"), keys.make("ecdsa", "ecdsa"));
+    for version in ["9.2", "10.0"] {
+        let known = keys.write(&format!("known-{version}"), &format!("{ALIAS} {old}\n"));
+        let before = keys.gateway(&["old"], &[]);
+        update(version, &before, &known, false);
+        before.end();
+        let both = keys.gateway(&["old", "new", "rsa", "ecdsa"], &[]);
+        let said = update(version, &both, &known, true);
+        assert_eq!(said.matches("Learned new hostkey").count(), 3, "{version}: {said}");
+        // Known now, so there is nothing to learn.
+        let said = update(version, &both, &known, false);
+        assert!(!said.contains("Learned new hostkey"), "{version}: {said}");
+        both.end();
+        let text = std::fs::read_to_string(&known).expect("our own file");
+        for key in [&old, &new, &rsa, &ecdsa] {
+            assert!(text.contains(key.as_str()), "{version}: {text}");
+        }
+        let after = keys.gateway(&["new"], &[]);
+        update(version, &after, &known, false);
+        after.end();
+    }
+}
+
 #[test]
 fn a_start_with_a_host_key_that_cannot_be_used_is_refused() {
     let keys = Keys::new();

@@ -7,6 +7,8 @@
 //! What the application cannot answer inside the closure stays as a *question*: no further packet is handled until it
 //! is answered.
 
+mod host_keys;
+
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -20,6 +22,7 @@ use crate::crypto::random::Random;
 use crate::error::{Error, Violation};
 use crate::message::mux::number::{
     CHANNEL_CLOSE, CHANNEL_DATA, CHANNEL_EOF, CHANNEL_EXTENDED_DATA, CHANNEL_REQUEST, CHANNEL_WINDOW_ADJUST,
+    GLOBAL_REQUEST,
 };
 use crate::message::mux::{ChannelId, MuxMessage, Stream};
 use crate::message::transport::number::{SERVICE_ACCEPT, SERVICE_REQUEST};
@@ -27,6 +30,8 @@ use crate::message::{Layer, Output};
 use crate::mux::{self, Exit, Mux, OpenFailure};
 use crate::phase::{Admission, LoginStage, Phase, admits};
 use crate::transport::{self, Packet, SignatureRequest, Transport, TransportEvent};
+
+pub use host_keys::HostKeyProofs;
 
 /// The server's side of a connection.
 pub type Server = Connection<auth::server::ServerAuth>;
@@ -55,6 +60,10 @@ pub struct Connection<A> {
     /// Bytes of channel data that we have sent and for which the peer has not adjusted its windows. It may not have
     /// read them.
     unconfirmed: usize,
+    /// Host keys that the client asks to be proven.
+    proofs: Option<HostKeyProofs>,
+    /// How often it has asked.
+    proofs_asked: u32,
 }
 
 /// Something that happened. Borrowed from the input buffer: copy what is needed later.
@@ -112,7 +121,7 @@ impl<A: Machine> Connection<A> {
     fn start(settings: &Settings, auth: A, random: Box<dyn Random>, now: Instant) -> Connection<A> {
         let transport = Transport::new(settings.transport.clone(), random, now);
         let mux = Mux::new(transport.role(), &settings.mux);
-        Connection { transport, auth, mux, unanswered: false, unconfirmed: 0 }
+        Connection { transport, auth, mux, unanswered: false, unconfirmed: 0, proofs: None, proofs_asked: 0 }
     }
 
     // Queries.
@@ -218,11 +227,11 @@ impl<A: Machine> Connection<A> {
         self.handle_timeout(now)?;
         let decompressed = self.transport.decompressed();
         for _ in 0..TURN {
-            if self.auth.has_open_question() || !self.peer_keeps_up() {
+            if self.auth.has_open_question() || self.proofs.is_some() || !self.peer_keeps_up() {
                 // The peer's further messages are handled only when the answers that we owe have been put.
                 self.put_owed();
             }
-            if self.transport.has_open_question() || self.auth.has_open_question() || !self.peer_keeps_up() {
+            if self.has_open_question() || !self.peer_keeps_up() {
                 return Ok(Progress::Done);
             }
             if self.transport.decompressed().saturating_sub(decompressed) >= TURN_DECOMPRESSED {
@@ -276,6 +285,9 @@ impl<A: Machine> Connection<A> {
                 if matches!(number, CHANNEL_DATA | CHANNEL_EXTENDED_DATA) {
                     self.transport.data_moved();
                 }
+                if number == GLOBAL_REQUEST && self.proofs_requested(packet) {
+                    return Ok(());
+                }
                 let payload = self.transport.payload(packet);
                 self.unanswered |= goes_unanswered(payload);
                 if number == CHANNEL_WINDOW_ADJUST
@@ -287,6 +299,32 @@ impl<A: Machine> Connection<A> {
             }
             Layer::Nobody => Err(Violation::Unexpected { number }.into()),
         }
+    }
+
+    /// Whether a question waits for its answer: no packet is handled until then.
+    fn has_open_question(&self) -> bool {
+        self.transport.has_open_question() || self.auth.has_open_question() || self.proofs.is_some()
+    }
+
+    /// Whether the packet is a client's request to prove host keys, which is handled here. OpenSSH PROTOCOL §2.5. K36.
+    fn proofs_requested(&mut self, packet: &Packet) -> bool {
+        let payload = self.transport.payload(packet);
+        let Ok(MuxMessage::GlobalRequest { kind: host_keys::PROVE, want_reply, body }) = MuxMessage::decode(payload)
+        else {
+            return false;
+        };
+        if want_reply {
+            let may_ask = self.proofs_asked < host_keys::MOST_REQUESTS;
+            self.proofs_asked = self.proofs_asked.saturating_add(1);
+            let agreed = self.transport.host_key_signature().unwrap_or_default();
+            let requested =
+                |session_id| HostKeyProofs::requested(body.0, self.transport.host_keys(), agreed, session_id);
+            self.proofs = self.transport.session_id().filter(|_| may_ask).and_then(requested);
+            if self.proofs.is_none() {
+                self.mux.answer_global(None);
+            }
+        }
+        true
     }
 
     /// Handles a payload of authentication.
@@ -446,6 +484,8 @@ impl<A: Machine> Connection<A> {
 pub enum ServerQuestion<'a> {
     /// Compute this on a thread that nobody waits for: [`Server::agreed`].
     Agree(&'a CostlyExchange),
+    /// Make these signatures on a thread that nobody waits for: [`Server::proved`].
+    ProveHostKeys(&'a HostKeyProofs),
     /// Sign with this host key: [`Server::signed`].
     Sign(SignatureRequest<'a>),
     /// Decide whether this credential authenticates this user: [`Server::decide`].
@@ -473,6 +513,7 @@ impl Server {
             .or_else(|| self.transport.to_sign().map(ServerQuestion::Sign))
             .or_else(|| self.auth.attempt().map(ServerQuestion::Attempt))
             .or_else(|| self.transport.large_packet().map(ServerQuestion::LargePacket))
+            .or_else(|| self.proofs.as_ref().map(ServerQuestion::ProveHostKeys))
     }
 
     /// Answers [`ServerQuestion::Agree`]. Ignored if there is no such question.
@@ -489,6 +530,24 @@ impl Server {
     /// The keys could not be derived.
     pub fn signed(&mut self, signature: &[u8]) -> Result<(), Error> {
         self.transport.signed(signature)
+    }
+
+    /// Answers [`ServerQuestion::ProveHostKeys`] with what [`HostKeyProofs::prove`] has made; `None`: it could not be
+    /// made. Ignored if there is no such question.
+    pub fn proved(&mut self, proofs: Option<Vec<u8>>) {
+        if self.proofs.take().is_some() {
+            self.mux.answer_global(proofs);
+        }
+    }
+
+    /// Tells the client every host key, unless it is known not to cope with that. OpenSSH PROTOCOL §2.5: once, after
+    /// login. False if it was not told.
+    pub fn announce_host_keys(&mut self) -> bool {
+        if !self.peer_identification().is_some_and(host_keys::takes_announcement) {
+            return false;
+        }
+        let body = host_keys::announcement(self.transport.host_keys());
+        self.mux.global_request(host_keys::ANNOUNCE, &body, false)
     }
 
     /// What the security key of the attempt says of its user: see [`auth::server::Server::presence`].

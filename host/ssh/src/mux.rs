@@ -519,6 +519,15 @@ impl Mux {
         Some(channel)
     }
 
+    /// Owes an answer to a global request of the peer that was not passed to [`handle`](Mux::handle): a success with
+    /// this body, or a failure. RFC 4254 §4.
+    pub(crate) fn answer_global(&mut self, body: Option<Vec<u8>>) {
+        match body {
+            Some(body) => self.globals.answer_with_body(body),
+            None => self.globals.answer(false),
+        }
+    }
+
     /// Makes a global request. `kind` and `body` are together at most one packet long. False if they are longer or if
     /// 16 wait already. RFC 4254 §4.
     pub fn global_request(&mut self, kind: &[u8], body: &[u8], want_reply: bool) -> bool {

@@ -154,6 +154,20 @@ impl Transport {
         }
     }
 
+    /// Our host keys. Empty for a client.
+    pub(crate) fn host_keys(&self) -> &[Arc<PublicKey>] {
+        match &self.settings.party {
+            Party::Server { host_keys, .. } => host_keys,
+            Party::Client => &[],
+        }
+    }
+
+    /// The signature algorithm of our host key in the latest key exchange. Server only.
+    pub(crate) fn host_key_signature(&self) -> Option<&'static str> {
+        let agreed = self.negotiated.as_ref()?.host_key;
+        self.settings.party.host_identity(agreed).map(|identity| identity.signature())
+    }
+
     /// The costly part of a key exchange that the application has to compute. Server only.
     pub(crate) fn to_agree(&self) -> Option<&CostlyExchange> {
         match &self.kex {

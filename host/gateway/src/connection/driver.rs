@@ -3,7 +3,8 @@
 //! A *turn* does everything that can be done without waiting, up to a bound:
 //!
 //! 1. read from the stream into the protocol's input, and let the protocol handle it; the bridge takes each event
-//! 2. answer the protocol's questions: agree on a secret, sign, decide about an attempt to log in, reserve memory for a large packet
+//! 2. answer the protocol's questions: agree on a secret, sign, decide about an attempt to log in, reserve memory for a
+//!    large packet
 //! 3. let the bridge put what sessions send into packets, one channel after the other
 //! 4. put what the protocol owes (replies, window adjustments, EOF, CLOSE) into packets
 //! 5. write the packets to the stream, all at once
@@ -114,6 +115,8 @@ struct Driver<S> {
     large: LargePackets,
     /// A key exchange that costs much.
     agreement: BlockingWork<Agreed>,
+    /// Signatures of host keys that the client has asked for.
+    proofs: BlockingWork<Option<Vec<u8>>>,
     /// How long a large packet may take while others wait for its memory.
     large_packet_grace: Duration,
     origin: Origin,
@@ -152,6 +155,7 @@ pub async fn run<S: ByteStream>(stream: S, peer: impl Into<Peer>, permit: Connec
         acknowledge_at: None,
         large: LargePackets::default(),
         agreement: BlockingWork::default(),
+        proofs: BlockingWork::default(),
         large_packet_grace,
         origin,
     };
@@ -307,6 +311,14 @@ impl<S: ByteStream> Driver<S> {
                 self.connection.signed(&signature)?;
                 Ok(true)
             }
+            Some(ServerQuestion::ProveHostKeys(proofs)) => {
+                if !self.proofs.is_pending() {
+                    let (proofs, keys) = (proofs.clone(), Arc::clone(self.gateway.host_keys()));
+                    let prove = move || proofs.prove(|key, algorithm, data| keys.sign(key, algorithm, data)).ok();
+                    self.proofs.begin(self.gateway.costly_work(), prove);
+                }
+                Ok(false)
+            }
             Some(ServerQuestion::Attempt(attempt)) => {
                 self.login.begin(&self.gateway, &attempt);
                 Ok(false)
@@ -388,6 +400,10 @@ impl<S: ByteStream> Driver<S> {
                 // A panic in the computation, which was logged, is no fault of the client's.
                 let agreed = agreed.ok_or(Error::Exhausted)?;
                 Ok(self.connection.agreed(agreed, Instant::now())?)
+            }
+            proofs = self.proofs.done(), if self.proofs.is_pending() => {
+                self.connection.proved(proofs.flatten());
+                Ok(())
             }
             () = self.large.granted(self.large_packet_grace), if self.large.is_waiting() => {
                 self.connection.grant_large_packet();
@@ -484,6 +500,7 @@ impl<S: ByteStream> Driver<S> {
                     }
                     self.login.log_success(&identity, &self.connection.take_refused());
                     let version = self.gateway.identification();
+                    self.connection.announce_host_keys();
                     self.bridge.logged_in(SessionUser::new(identity, &self.origin, &self.connection, version));
                 }
             }

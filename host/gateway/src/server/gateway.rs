@@ -171,6 +171,11 @@ impl Gateway {
         self.host_keys.sign(request.host_key, request.algorithm, request.hash.as_ref())
     }
 
+    /// The host keys.
+    pub(crate) fn host_keys(&self) -> &Arc<HostKeys> {
+        &self.host_keys
+    }
+
     /// Slots for cryptography that costs milliseconds.
     pub(crate) fn costly_work(&self) -> &Arc<Semaphore> {
         &self.costly_work

@@ -21,8 +21,12 @@ struct Refusal {
 /// What is owed outside of channels.
 #[derive(Debug, Default)]
 pub(super) struct Globals {
-    /// Answers to the peer's global requests, in order.
+    /// Answers to the peer's global requests, in order ...
     answers: Answers,
+    /// ... then a success with a body, if there is one ...
+    with_body: Option<Vec<u8>>,
+    /// ... then the answers to requests after that.
+    later: Answers,
     /// Refusals of channels.
     refusals: VecDeque<Refusal>,
     /// Our own global requests.
@@ -32,7 +36,16 @@ pub(super) struct Globals {
 impl Globals {
     /// Owes an answer to the peer's oldest unanswered global request.
     pub(super) fn answer(&mut self, success: bool) {
-        self.answers.push(success, 1);
+        let answers = if self.with_body.is_some() { &mut self.later } else { &mut self.answers };
+        answers.push(success, 1);
+    }
+
+    /// Owes a success with a body, or a failure if another one waits to be sent already.
+    pub(super) fn answer_with_body(&mut self, body: Vec<u8>) {
+        if self.with_body.is_some() {
+            return self.answer(false);
+        }
+        self.with_body = Some(body);
     }
 
     /// Owes a refusal of a channel.
@@ -42,12 +55,13 @@ impl Globals {
 
     /// How many of our answers wait to be sent.
     pub(super) fn owed_replies(&self) -> usize {
-        self.answers.len().saturating_add(self.refusals.len())
+        let answers = self.answers.len().saturating_add(self.later.len());
+        answers.saturating_add(self.refusals.len()).saturating_add(usize::from(self.with_body.is_some()))
     }
 
     /// How many of these are held in memory.
     pub(super) fn weight(&self) -> usize {
-        self.answers.weight().saturating_add(self.refusals.len())
+        self.answers.weight().saturating_add(self.later.weight()).saturating_add(self.refusals.len())
     }
 
     /// Whether anything waits to go out.
@@ -57,14 +71,14 @@ impl Globals {
 
     /// Writes what is owed while there is room.
     pub(super) fn write_owed(&mut self, out: &mut impl Output) {
-        while out.room() > 0
-            && let Some(success) = self.answers.pop()
+        write_answers(&mut self.answers, out);
+        if out.room() > 0
+            && self.answers.len() == 0
+            && let Some(body) = self.with_body.take()
         {
-            out.put(&if success {
-                MuxMessage::RequestSuccess { body: Rest(b"") }
-            } else {
-                MuxMessage::RequestFailure {}
-            });
+            out.put(&MuxMessage::RequestSuccess { body: Rest(&body) });
+            self.answers = std::mem::take(&mut self.later);
+            write_answers(&mut self.answers, out);
         }
         while out.room() > 0
             && let Some(Refusal { peer, reason, text }) = self.refusals.pop_front()
@@ -79,5 +93,14 @@ impl Globals {
             let (kind, body) = (&*request.kind, Rest(&request.body));
             out.put(&MuxMessage::GlobalRequest { kind, want_reply: request.want_reply, body });
         }
+    }
+}
+
+/// Writes answers without a body while there is room.
+fn write_answers(answers: &mut Answers, out: &mut impl Output) {
+    while out.room() > 0
+        && let Some(success) = answers.pop()
+    {
+        out.put(&if success { MuxMessage::RequestSuccess { body: Rest(b"") } } else { MuxMessage::RequestFailure {} });
     }
 }

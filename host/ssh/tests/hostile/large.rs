@@ -16,7 +16,7 @@ fn ignore(raw: &mut Raw<whelk_ssh::auth::server::ServerAuth>, length: usize) -> 
 fn wanted(raw: &Raw<whelk_ssh::auth::server::ServerAuth>) -> Option<usize> {
     match raw.side.question() {
         Some(ServerQuestion::LargePacket(bytes)) => Some(bytes),
-        Some(ServerQuestion::Agree(_) | ServerQuestion::Sign(_) | ServerQuestion::Attempt(_)) | None => None,
+        Some(_) | None => None,
     }
 }
 

@@ -17,6 +17,7 @@ mod memory;
 mod packet;
 #[path = "../pair/mod.rs"]
 mod pair;
+mod proofs;
 mod raw;
 mod rekey;
 mod request;

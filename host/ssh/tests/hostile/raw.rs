@@ -47,7 +47,12 @@ impl<A> DerefMut for Raw<A> {
 impl Raw<server::ServerAuth> {
     /// A server as the victim. Nothing was exchanged yet.
     pub(crate) fn client(setup: &Setup) -> Raw<server::ServerAuth> {
-        let (application, now) = (Application::new(), start());
+        Raw::client_of(setup, Application::new())
+    }
+
+    /// A server with this application as the victim.
+    pub(crate) fn client_of(setup: &Setup, application: Application) -> Raw<server::ServerAuth> {
+        let now = start();
         let side = setup.accepted(&application, now);
         Raw::new(side, application, now, setup.cut, false)
     }

@@ -389,6 +389,15 @@ impl Role for server::ServerAuth {
                 let agreed = exchange.respond();
                 side.agreed(agreed, start())?;
             }
+            Some(ServerQuestion::ProveHostKeys(proofs)) => {
+                let keys: Vec<&HostKey> = application.keys().collect();
+                let sign = |key: &_, algorithm: &_, data: &_| {
+                    let key = keys.iter().find(|other| other.public() == key).expect("a key of its own");
+                    key.sign_with(algorithm, data)
+                };
+                let proofs = proofs.prove(sign).ok();
+                side.proved(proofs);
+            }
             Some(ServerQuestion::Sign(request)) => {
                 let key = application.keys().find(|key| key.public() == request.host_key).expect("a key of its own");
                 let signature = match application.forges {

@@ -48,7 +48,8 @@ pub struct Limits {
         /// not be checked. The wait for a hashing slot does not count.
         Connection decision_grace: Time = s(5), ms(100) => s(600), "U36";
         /// Key exchanges with a Diffie-Hellman group (`diffie-hellman-group*`, off by default) that are computed at the
-        /// same time: each takes up to 20 ms of processor time. Further ones wait.
+        /// same time: each takes up to 20 ms of processor time. Further ones wait. Proofs of host keys, for which a
+        /// client may ask after login, count as one of them.
         Server costly_exchanges: Count = 2, 1 => 64, "K29";
         /// Failed attempts on one connection.
         Connection failed_attempts: Count = 6, 1 => 1000, "U24, RFC 4252 §4";
