@@ -24,7 +24,7 @@ pub use gateway::{Gateway, Setup};
 pub use group::MemoryGroup;
 pub use log::{Event, Log};
 pub use measure::{LATER, MIB, SOON, figure, size};
-pub use places::{client_program, repository, shipped_plugins};
+pub use places::{client_program, program, repository, shipped_plugins};
 pub use running::{Finished, Input, Output, Running};
 pub use script::write_script;
 pub use sshd::Sshd;

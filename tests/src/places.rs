@@ -9,7 +9,7 @@ pub fn repository() -> PathBuf {
 }
 
 /// The built `whelk`.
-pub(crate) fn program() -> PathBuf {
+pub fn program() -> PathBuf {
     let path = std::env::var_os("WHELK_BIN").map_or_else(|| repository().join("target/release/whelk"), PathBuf::from);
     assert!(path.is_file(), "{} is not there: run these tests with `cargo xtask test`", path.display());
     path

@@ -3,6 +3,7 @@
 //! Exit status: 0 success, 1 a failure while running, 2 an invalid command line or configuration, or another problem
 //! that the operator must fix before a start can succeed.
 
+mod algorithms;
 mod check;
 pub mod explain;
 mod inspect;
@@ -71,6 +72,14 @@ enum Verb {
         /// As for `whelk serve --stdio`: says also what is different there
         #[arg(long)]
         stdio: bool,
+    },
+    /// Print the algorithms that are offered, best first, as a table [algorithms].
+    Algorithms {
+        /// The configuration; without one the defaults are printed
+        file: Option<PathBuf>,
+        /// Print lists instead in which ssh-audit finds no failure and nothing to warn of
+        #[arg(long, conflicts_with = "file")]
+        strict: bool,
     },
     /// Say what a user would get and why: tenant, plugin, routes, limits, grants.
     Tenants {
@@ -159,6 +168,10 @@ fn run(verb: Verb, format: Format) -> Result<(), Failure> {
                 strict_modes::ask(Asked::Modes);
             }
             check::check(&file, stdio)
+        }
+        Verb::Algorithms { file, strict } => {
+            strict_modes::ask(Asked::Nothing);
+            algorithms::algorithms(file.as_deref(), strict)
         }
         Verb::Tenants { file, user, exec, subsystem } => {
             strict_modes::ask(Asked::Nothing);

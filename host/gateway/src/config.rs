@@ -30,6 +30,7 @@ use whelk_ssh::algorithm::Preferences;
 pub use problem::{Problem, Refused};
 use reader::{Findings, Section};
 pub use reference::reference;
+pub use sections::algorithms::table as algorithms_table;
 pub use sections::environment::EnvironmentNames;
 pub use sections::grants::{Clock, Directory, DirectoryAccess, Grants, KeyValue, size};
 pub use sections::limits::Limits;

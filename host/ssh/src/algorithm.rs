@@ -71,6 +71,16 @@ impl Preferences {
         Preferences { kex, ciphers, macs, host_keys, compression: Compression::ALL.to_vec() }
     }
 
+    /// The defaults without whatever ssh-audit complains of: key exchanges without a post-quantum part, the curves of
+    /// NIST, and MACs over the clear text.
+    pub fn strict() -> Preferences {
+        let mut strict = Preferences::default();
+        strict.kex.retain(|(_, agreement)| agreement.is_post_quantum());
+        strict.macs.retain(|mac| mac.encrypts_first());
+        strict.host_keys.retain(|name| !name.starts_with("ecdsa-"));
+        strict
+    }
+
     /// Keeps only the named key exchanges, in the given order. The error is the unknown name.
     pub fn with_kex<'n>(mut self, names: &[&'n str]) -> Result<Preferences, &'n str> {
         let known = |name: &&'n str| agreement::ALL.iter().copied().find(|(other, _)| other == name).ok_or(*name);

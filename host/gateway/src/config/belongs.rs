@@ -21,7 +21,7 @@ const SETTINGS: [(&str, &[&str]); 9] = [
 ];
 
 /// What sshd_config(5) calls otherwise, and what it is here.
-const OF_SSHD: [(&str, &str); 23] = [
+const OF_SSHD: [(&str, &str); 24] = [
     ("Port", "`listen`"),
     ("ListenAddress", "`listen`"),
     ("HostKey", "`host_key_files`"),

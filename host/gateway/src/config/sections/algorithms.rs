@@ -75,6 +75,15 @@ pub(in crate::config) fn read(mut section: Section<'_>, findings: &mut Findings)
     preferences
 }
 
+/// The table `[algorithms]` with every name of these preferences, as it stands in a configuration.
+pub fn table(preferences: &Preferences) -> String {
+    let list = |list: AlgorithmList| {
+        let names: String = (list.names)(preferences).iter().map(|name| format!("  {name:?},\n")).collect();
+        format!("{} = [\n{names}]\n", list.name)
+    };
+    LISTS.into_iter().map(list).fold("[algorithms]\n".to_owned(), |text, list| text + &list)
+}
+
 /// The settings of the table as the reference prints them: what each is, and its default.
 pub(in crate::config) fn reference() -> String {
     let preferences = Preferences::default();
