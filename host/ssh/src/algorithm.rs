@@ -17,6 +17,8 @@ pub const STRICT_CLIENT: &str = "kex-strict-c-v00@openssh.com";
 pub const STRICT_SERVER: &str = "kex-strict-s-v00@openssh.com";
 /// The client understands EXT_INFO. RFC 8308 §2.1.
 pub const EXT_INFO_CLIENT: &str = "ext-info-c";
+/// The server understands EXT_INFO. RFC 8308 §2.1.
+pub const EXT_INFO_SERVER: &str = "ext-info-s";
 
 /// How the payloads of one direction are compressed. RFC 4253 §6.2.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -154,7 +156,7 @@ impl Preferences {
         let mut kex = self.kex_names();
         match role {
             _ if !first => {}
-            Role::Server => kex.push(STRICT_SERVER),
+            Role::Server => kex.extend([EXT_INFO_SERVER, STRICT_SERVER]),
             Role::Client => kex.extend([EXT_INFO_CLIENT, STRICT_CLIENT]),
         }
         Offer {
@@ -294,9 +296,9 @@ pub fn negotiate(
     let is_first = |list: NameList<'_>, ours: Option<&str>| list.first() == ours.map(str::as_bytes);
     let guessed =
         is_first(theirs.kex, ours.kex.first().map(named)) && is_first(theirs.host_key, host_keys.first().copied());
-    let peer_marker = match role {
-        Role::Server => STRICT_CLIENT,
-        Role::Client => STRICT_SERVER,
+    let (strict, ext_info) = match role {
+        Role::Server => (STRICT_CLIENT, EXT_INFO_CLIENT),
+        Role::Client => (STRICT_SERVER, EXT_INFO_SERVER),
     };
     Ok(Negotiated {
         kex,
@@ -308,8 +310,8 @@ pub fn negotiate(
         mac_to_client,
         compression_to_server,
         compression_to_client,
-        strict: theirs.kex.contains(peer_marker),
-        ext_info: role == Role::Server && theirs.kex.contains(EXT_INFO_CLIENT),
+        strict: theirs.kex.contains(strict),
+        ext_info: theirs.kex.contains(ext_info),
         drop_guess: theirs.first_packet_follows && !guessed,
     })
 }

@@ -20,6 +20,7 @@ use crate::crypto::hash::ExchangeHash;
 use crate::crypto::key::{Presence, PublicKey};
 use crate::crypto::random::Random;
 use crate::error::{Error, Violation};
+use crate::message::auth::number::USERAUTH_REQUEST;
 use crate::message::mux::number::{
     CHANNEL_CLOSE, CHANNEL_DATA, CHANNEL_EOF, CHANNEL_EXTENDED_DATA, CHANNEL_REQUEST, CHANNEL_WINDOW_ADJUST,
     GLOBAL_REQUEST,
@@ -280,7 +281,12 @@ impl<A: Machine> Connection<A> {
                 Ok(())
             }
             Layer::Kex => self.transport.handle_kex(packet, now),
-            Layer::Auth => self.handle_auth(packet, on),
+            Layer::Auth => {
+                if number == USERAUTH_REQUEST {
+                    self.transport.authentication_requested();
+                }
+                self.handle_auth(packet, on)
+            }
             Layer::Mux => {
                 if matches!(number, CHANNEL_DATA | CHANNEL_EXTENDED_DATA) {
                     self.transport.data_moved();
@@ -377,8 +383,10 @@ impl<A: Machine> Connection<A> {
 
     /// Sends at most one packet of data on a stream. Returns how many bytes were taken. RFC 4254 §5.2.
     pub fn write(&mut self, channel: ChannelId, stream: Stream, data: &[u8]) -> usize {
+        let before = self.transport.output().len();
         let written = self.mux.write(channel, stream, data, &mut self.transport);
-        if written > 0 {
+        // What the peer does not want is taken and not sent.
+        if written > 0 && self.transport.output().len() > before {
             self.transport.data_moved();
             self.unconfirmed = self.unconfirmed.saturating_add(written);
         }

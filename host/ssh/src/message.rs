@@ -16,7 +16,7 @@ use crate::wire::Malformed;
 /// The layers of the protocol, by the number ranges of RFC 4250 §4.1.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Layer {
-    /// 1 to 19: the transport itself, RFC 4253 §11, §12.
+    /// 1 to 19: the transport itself, RFC 4253 §11, §12. And 192 and 193, OpenSSH PROTOCOL, ping facility.
     Transport,
     /// 20 to 49: key exchange, RFC 4253 §7, §8.
     Kex,
@@ -32,11 +32,11 @@ impl Layer {
     /// The layer that `number` belongs to.
     pub fn of(number: u8) -> Layer {
         match number {
-            1..=19 => Layer::Transport,
+            1..=19 | 192 | 193 => Layer::Transport,
             20..=49 => Layer::Kex,
             50..=79 => Layer::Auth,
             80..=127 => Layer::Mux,
-            0 | 128..=255 => Layer::Nobody,
+            0 | 128..=191 | 194..=255 => Layer::Nobody,
         }
     }
 }

@@ -407,6 +407,12 @@ impl Mux {
         let declined = Cell::new(false);
         match request.and_then(|request| if has_place { Ok(request) } else { Err("too many requests are unanswered") })
         {
+            Ok(Request::EndOfWrite) => {
+                declined.set(true);
+                if channel.end_of_write() {
+                    on(Event::Writable { channel: id });
+                }
+            }
             Ok(request) => on(Event::Request { channel: id, request, decline: Decline(&declined) }),
             Err(reason) => {
                 declined.set(true);

@@ -13,7 +13,7 @@ use crate::message::kex::number::{KEXINIT, NEWKEYS};
 use crate::message::kex::{METHOD_FIRST, METHOD_LAST};
 use crate::message::mux::number::{CHANNEL_FAILURE, CHANNEL_OPEN, GLOBAL_REQUEST, REQUEST_FAILURE, REQUEST_SUCCESS};
 use crate::message::transport::number::{
-    DEBUG, DISCONNECT, EXT_INFO, IGNORE, SERVICE_ACCEPT, SERVICE_REQUEST, UNIMPLEMENTED,
+    DEBUG, DISCONNECT, EXT_INFO, IGNORE, PING, PONG, SERVICE_ACCEPT, SERVICE_REQUEST, UNIMPLEMENTED,
 };
 
 /// The phase of a connection, which decides what the peer may send.
@@ -107,6 +107,8 @@ pub fn admits(role: Role, phase: Phase, number: u8) -> Admission {
             (_, DISCONNECT | DEBUG | KEXINIT) => Admission::Handle,
             (_, GLOBAL_REQUEST | REQUEST_SUCCESS | REQUEST_FAILURE) => Admission::Handle,
             (_, CHANNEL_OPEN..=CHANNEL_FAILURE) => Admission::Handle,
+            (_, PING) => Admission::Handle,
+            (_, PONG) => Admission::Ignore,
             // An attempt after success is not an error, RFC 4252 §5.1.
             (_, IGNORE | UNIMPLEMENTED) | (Role::Server, USERAUTH_REQUEST) => Admission::Ignore,
             // Late EXT_INFO and SERVICE_REQUEST, late authentication answers and unknown numbers have no effect, as

@@ -6,6 +6,7 @@
 mod buffer;
 mod compression;
 mod deadline;
+mod extensions;
 mod kex;
 mod packet;
 mod settings;
@@ -30,9 +31,10 @@ use crate::message::transport::TransportMessage;
 use crate::message::transport::number::EXT_INFO;
 use crate::message::{Encode, Output, Role};
 use crate::phase::{LoginStage, Phase};
-use crate::wire::{Malformed, Reader, Rest, Wire};
+use crate::wire::Rest;
 
 use deadline::Deadlines;
+use extensions::Extensions;
 use kex::exchange::{ExpectKexInit, ExpectNewKeys, Identifications, unexpected};
 pub use kex::server::SignatureRequest;
 use kex::{Kex, client, server};
@@ -85,6 +87,8 @@ pub(crate) struct Transport {
     /// The server's host key of the first key exchange. Client only.
     host_key: Option<PublicKey>,
     ext_info: ExtInfo,
+    /// What the peer has said in EXT_INFO.
+    extensions: Extensions,
     pub(crate) deadlines: Deadlines,
     /// When the latest key exchange was completed.
     rekeyed: Instant,
@@ -108,6 +112,7 @@ impl Transport {
             strict: false,
             host_key: None,
             ext_info: ExtInfo::Closed,
+            extensions: Extensions::default(),
             deadlines: Deadlines::default(),
             rekeyed: now,
             data_moved: false,
@@ -338,30 +343,44 @@ impl Transport {
                 Ok(Some(TransportEvent::Debug { text, always_display }))
             }
             TransportMessage::ExtInfo { count, extensions } => self.ext_info(count, extensions),
-            TransportMessage::Ignore { .. } | TransportMessage::Unimplemented { .. } => Ok(None),
+            TransportMessage::Ping { data } => {
+                self.ping(data);
+                Ok(None)
+            }
+            TransportMessage::Ignore { .. }
+            | TransportMessage::Unimplemented { .. }
+            | TransportMessage::Pong { .. } => Ok(None),
             TransportMessage::ServiceRequest { .. } | TransportMessage::ServiceAccept { .. } => {
                 Err(Violation::Unexpected { number }.into())
             }
         }
     }
 
-    /// Checks the form of EXT_INFO, RFC 8308 §2.3. No extension of a peer changes what we do. A client's EXT_INFO that
-    /// comes too late, or again, is not read.
-    fn ext_info(&self, count: u32, extensions: Rest<'_>) -> Result<Option<TransportEvent<'static>>, Error> {
+    /// Handles EXT_INFO, RFC 8308 §2.3. A client's that comes too late, or again, is not read.
+    fn ext_info(&mut self, count: u32, extensions: Rest<'_>) -> Result<Option<TransportEvent<'static>>, Error> {
         if self.role() == Role::Server && self.ext_info == ExtInfo::Closed {
             return Ok(Some(TransportEvent::Unimplemented));
         }
-        let mut reader = Reader::new(extensions.0);
-        let mut read = || -> Result<(), Malformed> {
-            // Each extension has at least its two lengths, so a count beyond the remaining bytes ends at once. K11.
-            for _ in 0..count {
-                reader.string()?;
-                reader.string()?;
-            }
-            if reader.is_empty() { Ok(()) } else { Err(Malformed::Trailing) }
-        };
-        read().map_err(|what| Violation::Malformed { number: EXT_INFO, what })?;
+        let read = Extensions::read(count, extensions.0);
+        self.extensions = read.map_err(|what| Violation::Malformed { number: EXT_INFO, what })?;
         Ok(None)
+    }
+
+    /// The client has made a request of authentication: repeats the signature algorithms before the first answer, if
+    /// the client has asked for that. OpenSSH PROTOCOL, EXT_INFO during user authentication.
+    pub(crate) fn authentication_requested(&mut self) {
+        if std::mem::take(&mut self.extensions.in_auth) && self.role() == Role::Server {
+            let algorithms = &self.settings.signature_algorithms;
+            self.outgoing.seal(&extensions::of_server_in_auth(algorithms, &mut Vec::new()));
+        }
+    }
+
+    /// PING, which a logged-in peer sends. Like OpenSSH we do not answer during a key exchange, which would hold the
+    /// answers back. Reading stops when answers fill the output: P26. OpenSSH PROTOCOL, ping facility.
+    fn ping(&mut self, data: &[u8]) {
+        if !self.kex.holds_output() {
+            self.outgoing.seal(&TransportMessage::Pong { data });
+        }
     }
 
     /// Handles a message of a key exchange. RFC 4253 §7, §8.
@@ -544,7 +563,11 @@ impl Transport {
         self.outgoing.rekey(sealer, self.strict);
         self.outgoing.restart_compression(self.authenticated && compressed(&agreed, self.role(), true));
         if is_first && agreed.ext_info {
-            self.outgoing.seal(&server_sig_algs(&self.settings.signature_algorithms, &mut Vec::new()));
+            let mut body = Vec::new();
+            self.outgoing.seal(&match self.role() {
+                Role::Server => extensions::of_server(&self.settings.signature_algorithms, &mut body),
+                Role::Client => extensions::of_client(&mut body),
+            });
         }
         self.kex = Kex::ExpectNewKeys(Box::new(ExpectNewKeys { opener, agreed }));
         Ok(())
@@ -564,6 +587,10 @@ impl Transport {
     pub(crate) fn rekey_due(&self, now: Instant) -> bool {
         let policy = &self.settings.rekey;
         let (bytes, packets) = (policy.bytes.min(MAX_BYTES_PER_KEY), policy.packets.min(MAX_PACKETS_PER_KEY));
+        // Each key protects at least one packet, however small the limits are: otherwise nothing else would move.
+        if self.incoming.traffic.packets == 0 && self.outgoing.traffic.packets == 0 {
+            return false;
+        }
         let is_due = |traffic: packet::Traffic| traffic.bytes >= bytes || traffic.packets >= packets;
         let old = self.data_moved && now.saturating_duration_since(self.rekeyed) >= policy.time;
         is_due(self.incoming.traffic) || is_due(self.outgoing.traffic) || old
@@ -681,13 +708,6 @@ impl Encode for Encoded<'_> {
     fn encode(&self, to: &mut Vec<u8>) {
         to.extend_from_slice(self.0);
     }
-}
-
-/// EXT_INFO with the signature algorithms that users' keys may use. RFC 8308 §3.1.
-fn server_sig_algs<'b>(algorithms: &str, body: &'b mut Vec<u8>) -> TransportMessage<'b> {
-    (&b"server-sig-algs"[..]).write(body);
-    algorithms.as_bytes().write(body);
-    TransportMessage::ExtInfo { count: 1, extensions: Rest(body) }
 }
 
 #[cfg(test)]

@@ -281,3 +281,47 @@ fn the_stage_of_a_login_follows_what_the_client_has_sent() {
     pair.drive();
     assert_eq!(pair.server.login_stage(), LoginStage::Done);
 }
+
+/// The smallest limit: every packet of data is followed by a key exchange, and all of it arrives.
+#[test]
+fn a_limit_of_one_kib_changes_keys_after_each_packet_in_both_directions() {
+    for (at_server, at_client) in [(true, false), (false, true), (true, true)] {
+        for compression in [&["none"][..], &["zlib@openssh.com"]] {
+            let mut setup = Setup::new(usize::MAX);
+            let small = RekeyPolicy { bytes: 1 << 10, ..RekeyPolicy::default() };
+            for (settings, limited) in [(&mut setup.server, at_server), (&mut setup.client, at_client)] {
+                settings.preferences = Preferences::default().with_compression(compression).unwrap();
+                if limited {
+                    settings.rekey = small;
+                }
+            }
+            let mut pair = setup.authenticated();
+            let channel = pair.open_session();
+            let sent = sample(1 << 20);
+            for part in sent.chunks(128 << 10) {
+                pair.client_writes(channel, part);
+                pair.server_writes(channel, part);
+            }
+            assert!(pair.received_by_server(channel) == sent && pair.received_by_client(channel) == sent);
+            assert_eq!((&pair.server_error, &pair.client_error), (&None, &None));
+            let (exchanges, packets) = (pair.server.exchanges(), 2 * sent.len() as u64 / (32 << 10));
+            assert!(compression[0] != "none" || exchanges >= packets / 2, "{exchanges} for {packets} packets");
+            assert!(exchanges > 8, "{exchanges}");
+        }
+    }
+}
+
+/// A limit below what a key exchange itself sends: each key still protects a packet, so that the connection gets on.
+#[test]
+fn a_limit_of_one_byte_does_not_change_keys_without_end() {
+    let mut setup = Setup::new(usize::MAX);
+    let least = RekeyPolicy { bytes: 1, packets: 1, ..RekeyPolicy::default() };
+    (setup.server.rekey, setup.client.rekey) = (least, least);
+    let mut pair = setup.authenticated();
+    let channel = pair.open_session();
+    let sent = sample(300 << 10);
+    pair.client_writes(channel, &sent);
+    pair.server_writes(channel, &sent);
+    assert!(pair.received_by_server(channel) == sent && pair.received_by_client(channel) == sent);
+    assert_eq!((&pair.server_error, &pair.client_error), (&None, &None));
+}

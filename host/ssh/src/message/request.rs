@@ -96,6 +96,8 @@ pub enum Request<'a> {
     ExitStatus { status: u32 },
     /// `exit-signal`: this signal ended the program. RFC 4254 §6.10.
     ExitSignal { name: &'a [u8], core_dumped: bool, message: &'a [u8], language: &'a [u8] },
+    /// `eow@openssh.com`: the sender does not read this channel's data any more. OpenSSH PROTOCOL §2.1.
+    EndOfWrite,
     /// Any other kind, its body unread.
     Other { kind: &'a [u8], body: &'a [u8] },
 }
@@ -121,6 +123,7 @@ impl<'a> Request<'a> {
                 let (name, core_dumped) = (from.string()?, bool::read(&mut from)?);
                 Request::ExitSignal { name, core_dumped, message: from.string()?, language: from.string()? }
             }
+            b"eow@openssh.com" => Request::EndOfWrite,
             _ => Request::Other { kind, body: from.rest() },
         };
         from.finish()?;
@@ -140,6 +143,7 @@ impl<'a> Request<'a> {
             Request::Break { .. } => b"break",
             Request::ExitStatus { .. } => b"exit-status",
             Request::ExitSignal { .. } => b"exit-signal",
+            Request::EndOfWrite => b"eow@openssh.com",
             Request::Other { kind, .. } => kind,
         }
     }
@@ -157,7 +161,7 @@ impl<'a> Request<'a> {
                 name.write(&mut to);
                 value.write(&mut to);
             }
-            Request::Shell => {}
+            Request::Shell | Request::EndOfWrite => {}
             Request::Exec { command } => command.write(&mut to),
             Request::Subsystem { name } | Request::Signal { name } => name.write(&mut to),
             Request::WindowChange { size } => size.write(&mut to),
@@ -200,6 +204,7 @@ mod tests {
     fn a_request_survives_encoding_and_decoding() {
         for request in [
             Request::Shell,
+            Request::EndOfWrite,
             Request::Exec { command: b"ls -l\0\xff" },
             Request::Env { name: b"LANG", value: b"C" },
             Request::Signal { name: b"TERM" },

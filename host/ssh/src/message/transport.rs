@@ -1,4 +1,4 @@
-//! RFC 4253 §10 to §12, RFC 8308: messages 1 to 19.
+//! RFC 4253 §10 to §12, RFC 8308: messages 1 to 19, and those of the ping facility of OpenSSH.
 
 use crate::message::messages;
 use crate::wire::Rest;
@@ -20,5 +20,9 @@ messages! {
         6 SERVICE_ACCEPT ServiceAccept { service: &'a [u8] }
         /// Extensions: a count, then that many pairs of name and value. RFC 8308 §2.3.
         7 EXT_INFO ExtInfo { count: u32, extensions: Rest<'a> }
+        /// The peer is to answer with the same data. OpenSSH PROTOCOL, ping facility.
+        192 PING Ping { data: &'a [u8] }
+        /// The answer to PING. OpenSSH PROTOCOL, ping facility.
+        193 PONG Pong { data: &'a [u8] }
     }
 }

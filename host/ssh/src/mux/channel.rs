@@ -110,6 +110,8 @@ pub(super) struct Channel {
     own_requests: OwnRequests,
     /// The peer violated a rule that concerns this channel alone.
     at_fault: bool,
+    /// The peer does not read data any more: it is dropped instead of sent.
+    drops_data: bool,
 }
 
 /// The consequence of a violation on one channel.
@@ -134,7 +136,8 @@ impl Channel {
     pub(super) fn confirmed(peer: PeerChannelId, inbound: Inbound, outbound: Outbound) -> Channel {
         let (replies, own_requests) = (Replies::default(), OwnRequests::default());
         let (sending, receiving) = (Sending::Open, Receiving::Open);
-        Channel { peer, announced: true, sending, receiving, inbound, outbound, replies, own_requests, at_fault: false }
+        let (announced, at_fault, drops_data) = (true, false, false);
+        Channel { peer, announced, sending, receiving, inbound, outbound, replies, own_requests, at_fault, drops_data }
     }
 
     /// Whether it still has an owner: neither the owner nor the peer has ended it.
@@ -214,6 +217,12 @@ impl Channel {
         self.own_requests.answered() && self.has_owner()
     }
 
+    /// The peer does not read data any more; extended data it does. Returns whether the owner, who may be waiting for
+    /// the window, can send again because of it.
+    pub(super) fn end_of_write(&mut self) -> bool {
+        !std::mem::replace(&mut self.drops_data, true) && matches!(self.sending, Sending::Open)
+    }
+
     /// EOF arrived. Returns whether the owner gets it; a repeated one is ignored.
     pub(super) fn eof(&mut self) -> bool {
         let first = self.receiving == Receiving::Open;
@@ -242,8 +251,12 @@ impl Channel {
         if matches!(self.sending, Sending::Open) { self.outbound.left() } else { 0 }
     }
 
-    /// Writes at most one message of data, of at most `max_packet` bytes; returns how many bytes it took.
+    /// Writes at most one message of data, of at most `max_packet` bytes; returns how many bytes it took. What the peer
+    /// does not read is taken and dropped, so that the owner does not wait for a window that never opens.
     pub(super) fn write(&mut self, stream: Stream, data: &[u8], max_packet: u32, out: &mut impl Output) -> usize {
+        if self.drops_data && stream == Stream::Data && matches!(self.sending, Sending::Open) {
+            return data.len().min(usize::try_from(max_packet).unwrap_or(usize::MAX));
+        }
         // The room is a soft limit that a header may exceed: otherwise the last bytes of room could never be used.
         let most = data.len().min(self.room()).min(out.room());
         let most = most.min(usize::try_from(max_packet).unwrap_or(usize::MAX));

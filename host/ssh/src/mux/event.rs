@@ -63,7 +63,8 @@ pub enum Event<'a> {
         /// Whether it succeeded.
         success: bool,
     },
-    /// The peer's window was empty and is open again: [`write`](crate::mux::Mux::write) takes bytes. RFC 4254 §5.2.
+    /// The peer's window was empty and is open again: [`write`](crate::mux::Mux::write) takes bytes. RFC 4254 §5.2. Or
+    /// the peer reads no more data, which is taken and dropped from now on. OpenSSH PROTOCOL §2.1.
     Writable {
         /// The channel to write to.
         channel: ChannelId,

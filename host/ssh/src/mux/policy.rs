@@ -70,6 +70,7 @@ pub(super) fn may_ask(ours: Role, request: &Request<'_>) -> Result<(), &'static 
         | Request::Signal { .. }
         | Request::Break { .. } => (ours == Role::Server, WRONG_SIDE),
         Request::ExitStatus { .. } | Request::ExitSignal { .. } => (ours == Role::Client, WRONG_SIDE),
+        Request::EndOfWrite => (true, ""),
         Request::Other { kind, body: _ } => (!LENDING.contains(kind), NO_FORWARDING),
     };
     if may { Ok(()) } else { Err(reason) }

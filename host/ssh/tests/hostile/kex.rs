@@ -1,12 +1,13 @@
 //! K: the order of a key exchange, and its lists.
 
 use whelk_ssh::auth::server;
+use whelk_ssh::auth::server::Verdict;
 use whelk_ssh::crypto::agreement::Agreement;
 use whelk_ssh::crypto::cipher::Suite;
 use whelk_ssh::error::{Error, Violation};
 use whelk_ssh::message::kex::KexMessage;
 use whelk_ssh::message::mux::ChannelId;
-use whelk_ssh::wire::Malformed;
+use whelk_ssh::wire::{Malformed, Wire};
 
 use crate::pair::{Setup, twice};
 use crate::raw::{HELLO, LAX, Lists, Raw, SERVICE, STRICT, data, none, open, request};
@@ -270,6 +271,45 @@ fn repeated_ext_info_from_a_peer_that_never_reads_fills_no_memory() {
     raw.flush();
     assert_eq!((raw.unwanted(), raw.replies().len(), &raw.error), (0, 1999, &None));
     raw.service().log_in();
+}
+
+/// K10: the signature algorithms are repeated once for a client that asks, before its first answer.
+#[test]
+fn ext_info_is_repeated_in_authentication_for_a_client_that_asks() {
+    let says = |name: &[u8], value: &[u8]| {
+        let mut payload = b"\x07\0\0\0\x01".to_vec();
+        name.write(&mut payload);
+        value.write(&mut payload);
+        payload
+    };
+    twice(|setup| {
+        for (name, value, asks) in [
+            (&b"ext-info-in-auth@openssh.com"[..], &b"0"[..], true),
+            (b"ext-info-in-auth@openssh.com", b"1", false),
+            (b"ext-info-in-auth", b"0", false),
+        ] {
+            let mut raw = Raw::client(&setup);
+            raw.identify();
+            // Before any question, because the client has named `ext-info-c`.
+            let first = raw.exchange().pop().expect("EXT_INFO");
+            let contains = |payload: &[u8], name: &[u8]| payload.windows(name.len()).any(|window| window == name);
+            assert_eq!(first[..5], [7, 0, 0, 0, 2]);
+            for name in [&b"server-sig-algs"[..], b"rsa-sha2-512", b"ping@openssh.com"] {
+                assert!(contains(&first, name), "{}", name.escape_ascii());
+            }
+            raw.send(&says(name, value));
+            let mut raw = raw.service();
+            raw.application.verdict = Verdict::Reject;
+            raw.send(&none(b"alice"));
+            let replies = raw.replies();
+            let numbers: Vec<u8> = replies.iter().map(|reply| reply[0]).collect();
+            assert_eq!(numbers, if asks { vec![7, 51] } else { vec![51] });
+            assert!(!asks || contains(&replies[0], b"server-sig-algs"));
+            // Once.
+            raw.send(&none(b"alice"));
+            assert_eq!(raw.reply()[0], 51);
+        }
+    });
 }
 
 /// K11.

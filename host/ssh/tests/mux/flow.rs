@@ -5,7 +5,7 @@ use whelk_ssh::message::Role;
 use whelk_ssh::message::mux::{ChannelId, MuxMessage, Recipient, Stream};
 use whelk_ssh::mux::{Exit, Settings};
 
-use crate::side::{FIRST, Side, THEIRS, adjust, close, confirmation, data, eof, open};
+use crate::side::{FIRST, Side, THEIRS, adjust, close, confirmation, data, eof, open, request};
 
 /// Small limits, so that every bound is near: a window of 100, growing to 400, packets of 40.
 fn small() -> Settings {
@@ -368,4 +368,33 @@ fn while_there_is_no_room_everything_waits_and_nothing_is_lost() {
         ["global keepalive@openssh.com want=true", "adjust 7 80", "confirm 8 as 1 window=100 packet=40"]
     );
     assert!(!side.mux.owes());
+}
+
+/// `eow@openssh.com`: the peer does not read data any more, and the owner does not wait for it.
+#[test]
+fn data_that_the_peer_does_not_read_is_dropped_and_the_rest_is_not() {
+    let mut side = Side::session_with(&small(), 3, 10);
+    witness(&mut side);
+    assert_eq!(side.mux.write(FIRST, Stream::Data, b"12345", &mut side.out), 3);
+    assert_eq!(side.mux.write(FIRST, Stream::Data, b"45", &mut side.out), 0);
+    assert_eq!(side.says(), ["data 7 123"]);
+    let end_of_write = request(0, b"eow@openssh.com", false, b"");
+    assert_eq!(side.hears(&end_of_write), Ok(vec!["writable 0".into()]));
+    // At most as much as one message, so that a turn has an end.
+    assert_eq!(side.mux.write(FIRST, Stream::Data, &[b'x'; 100], &mut side.out), 40);
+    assert_eq!(side.mux.write(FIRST, Stream::STDERR, b"e", &mut side.out), 0);
+    assert_eq!(side.hears(&adjust(0, 1)), Ok(vec!["writable 0".into()]));
+    assert_eq!(side.mux.write(FIRST, Stream::STDERR, b"e", &mut side.out), 1);
+    assert_eq!(side.says(), ["data 7/1 e"]);
+    // Again, with an answer, and malformed.
+    assert_eq!(side.hears(&end_of_write), Ok(vec![]));
+    assert_eq!(side.hears(&request(0, b"eow@openssh.com", true, b"")), Ok(vec![]));
+    assert_eq!(side.hears(&request(0, b"eow@openssh.com", false, b"x")), Ok(vec![]));
+    assert_eq!(side.says(), ["failure 7"]);
+    // Data of the peer, and the end, go on as before.
+    assert_eq!(side.hears(&data(0, b"up")), Ok(vec!["data 0 up".into()]));
+    side.mux.exit(FIRST, Exit::Status(0));
+    assert_eq!(side.mux.write(FIRST, Stream::Data, b"late", &mut side.out), 0);
+    assert_eq!(side.says().last().map(String::as_str), Some("close 7"));
+    assert_unharmed(&mut side);
 }

@@ -75,8 +75,8 @@ pub struct Limits {
         Connection large_packet_grace: Time = s(60), s(1) => s(3600), "P17";
         /// Bytes of one connection that wait for the network.
         Connection send_buffer: Bytes = MIB, 64 * KIB => 64 * MIB, "F7";
-        /// New keys after this many bytes in either direction ...
-        Connection rekey_bytes: Bytes = GIB, 64 * KIB => 64 * GIB, "RFC 4253 §9";
+        /// New keys after this many bytes in either direction, as RekeyLimit of sshd_config ...
+        Connection rekey_bytes: Bytes = GIB, KIB => 64 * GIB, "RFC 4253 §9";
         /// ... or after this time, if data has moved since the last ones.
         Connection rekey_time: Time = s(3600), s(1) => s(86_400), "RFC 4253 §9";
         /// Time to finish a later key exchange. It starts with the first byte that the client sends after our KEXINIT

@@ -105,7 +105,7 @@ impl Sink for PacketSink<'_> {
         };
         let taken = self.connection.write(self.channel, stream, data);
         // Taking less than was offered is no lack of room: one packet is taken at a time.
-        self.full = taken < data.len() && self.connection.room(self.channel) == 0;
+        self.full = taken < data.len() && (taken == 0 || self.connection.room(self.channel) == 0);
         self.sent += taken;
         taken
     }

@@ -105,6 +105,7 @@ pub(super) fn to_event<'a>(request: &Request<'a>, limits: &mut RequestLimits) ->
         Request::Signal { name: signal } => ChannelEvent::Signal(SignalName::from_wire(&name(signal, 64)?)),
         Request::Break { length_ms } => ChannelEvent::Break { length_ms },
         Request::ExitStatus { .. } | Request::ExitSignal { .. } => return Err(reject(b"", "only servers send this")),
+        Request::EndOfWrite => return Err(reject(b"", "it was handled already")),
         Request::Other { kind, body } => {
             ChannelEvent::Request { name: name(kind, usize::MAX)?, payload: body.to_vec() }
         }

@@ -1,0 +1,92 @@
+//! RFC 8308: what each side says about itself in EXT_INFO.
+
+use crate::message::transport::TransportMessage;
+use crate::wire::{Malformed, Reader, Rest, Wire};
+
+/// The signature algorithms that users' keys may use. RFC 8308 §3.1.
+const SERVER_SIG_ALGS: &[u8] = b"server-sig-algs";
+/// A server answers PING. OpenSSH PROTOCOL, ping facility.
+const PING: &[u8] = b"ping@openssh.com";
+/// A client reads a second EXT_INFO during authentication, so that the server can name what one user may use. OpenSSH
+/// PROTOCOL, EXT_INFO during user authentication.
+const IN_AUTH: &[u8] = b"ext-info-in-auth@openssh.com";
+/// The version of OpenSSH's extensions.
+const VERSION: &[u8] = b"0";
+
+/// The peer's extensions that change what we do.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub(super) struct Extensions {
+    /// It reads an EXT_INFO during authentication.
+    pub(super) in_auth: bool,
+}
+
+impl Extensions {
+    /// Reads the body of EXT_INFO, RFC 8308 §2.3. Unknown extensions, and unknown versions, are skipped.
+    ///
+    /// # Errors
+    /// It is malformed. Each extension has at least its two lengths, so a count beyond the remaining bytes ends at
+    /// once. K11.
+    pub(super) fn read(count: u32, body: &[u8]) -> Result<Extensions, Malformed> {
+        let (mut reader, mut extensions) = (Reader::new(body), Extensions::default());
+        for _ in 0..count {
+            let (name, value) = (reader.string()?, reader.string()?);
+            extensions.in_auth |= name == IN_AUTH && value == VERSION;
+        }
+        reader.finish()?;
+        Ok(extensions)
+    }
+}
+
+/// What a server says in its first packet under the first keys.
+pub(super) fn of_server<'b>(signature_algorithms: &str, body: &'b mut Vec<u8>) -> TransportMessage<'b> {
+    encode(&[(SERVER_SIG_ALGS, signature_algorithms.as_bytes()), (PING, VERSION)], body)
+}
+
+/// What a server says once more during authentication.
+pub(super) fn of_server_in_auth<'b>(signature_algorithms: &str, body: &'b mut Vec<u8>) -> TransportMessage<'b> {
+    encode(&[(SERVER_SIG_ALGS, signature_algorithms.as_bytes())], body)
+}
+
+/// What a client says in its first packet under the first keys.
+pub(super) fn of_client(body: &mut Vec<u8>) -> TransportMessage<'_> {
+    encode(&[(IN_AUTH, VERSION)], body)
+}
+
+fn encode<'b>(extensions: &[(&[u8], &[u8])], body: &'b mut Vec<u8>) -> TransportMessage<'b> {
+    let mut count = 0;
+    for (name, value) in extensions {
+        name.write(body);
+        value.write(body);
+        count += 1;
+    }
+    TransportMessage::ExtInfo { count, extensions: Rest(body) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(message: TransportMessage<'_>) -> Result<Extensions, Malformed> {
+        let TransportMessage::ExtInfo { count, extensions } = message else { panic!("{message:?}") };
+        Extensions::read(count, extensions.0)
+    }
+
+    #[test]
+    fn each_side_reads_the_others_extensions() {
+        assert_eq!(read(of_client(&mut Vec::new())), Ok(Extensions { in_auth: true }));
+        assert_eq!(read(of_server("ssh-ed25519", &mut Vec::new())), Ok(Extensions::default()));
+    }
+
+    #[test]
+    fn another_version_of_an_extension_is_not_understood() {
+        assert_eq!(read(encode(&[(IN_AUTH, b"1")], &mut Vec::new())), Ok(Extensions::default()));
+        assert_eq!(read(encode(&[(b"x", b""), (IN_AUTH, b"0")], &mut Vec::new())), Ok(Extensions { in_auth: true }));
+    }
+
+    /// K11.
+    #[test]
+    fn a_count_beyond_the_bytes_ends_at_once() {
+        assert_eq!(Extensions::read(u32::MAX, b""), Err(Malformed::Truncated));
+        assert_eq!(Extensions::read(0, b"\0\0\0\0"), Err(Malformed::Trailing));
+    }
+}
