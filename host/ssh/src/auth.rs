@@ -13,7 +13,7 @@ pub mod server;
 mod text;
 
 use crate::error::{Error, Violation};
-use crate::message::auth::AuthMessage;
+use crate::message::auth::{AuthMessage, HOST_BOUND};
 use crate::message::transport::TransportMessage;
 use crate::message::{Encode, Output};
 use crate::wire::{Malformed, Wire};
@@ -118,16 +118,19 @@ fn violation(number: u8, what: Malformed) -> Violation {
 /// What a user's key signs: the session id, then the request up to the signature. RFC 4252 §7.
 ///
 /// It contains the user, the service, the algorithm and the key itself, so a signature is valid for one request of one
-/// connection.
-fn signed_data(session_id: &[u8], user: &[u8], algorithm: &[u8], key: &[u8]) -> Vec<u8> {
+/// connection. With the server's host key it is the data of `publickey-hostbound-v00@openssh.com`.
+fn signed_data(session_id: &[u8], user: &[u8], algorithm: &[u8], key: &[u8], host_key: Option<&[u8]>) -> Vec<u8> {
     let mut data = Vec::with_capacity(128 + session_id.len() + user.len() + algorithm.len() + key.len());
     session_id.write(&mut data);
     let mut body = Vec::with_capacity(16 + algorithm.len() + key.len());
     true.write(&mut body);
     algorithm.write(&mut body);
     key.write(&mut body);
-    let body = crate::wire::Rest(&body);
-    AuthMessage::UserauthRequest { user, service: CONNECTION, method: b"publickey", body }.encode(&mut data);
+    if let Some(host_key) = host_key {
+        host_key.write(&mut body);
+    }
+    let (method, body) = (if host_key.is_some() { HOST_BOUND } else { b"publickey" }, crate::wire::Rest(&body));
+    AuthMessage::UserauthRequest { user, service: CONNECTION, method, body }.encode(&mut data);
     data
 }
 
@@ -147,6 +150,22 @@ mod tests {
             b"\0\0\0\x04blob",
         ]
         .concat();
-        assert_eq!(signed_data(b"id", b"alice", b"ssh-ed25519", b"blob"), expected);
+        assert_eq!(signed_data(b"id", b"alice", b"ssh-ed25519", b"blob", None), expected);
+    }
+
+    #[test]
+    fn the_signed_bytes_of_a_key_bound_to_a_host_are_those_of_openssh() {
+        let expected = [
+            &b"\0\0\0\x02id\x32"[..],
+            b"\0\0\0\x05alice",
+            b"\0\0\0\x0essh-connection",
+            b"\0\0\0\x23publickey-hostbound-v00@openssh.com",
+            b"\x01",
+            b"\0\0\0\x0bssh-ed25519",
+            b"\0\0\0\x04blob",
+            b"\0\0\0\x04host",
+        ]
+        .concat();
+        assert_eq!(signed_data(b"id", b"alice", b"ssh-ed25519", b"blob", Some(b"host")), expected);
     }
 }

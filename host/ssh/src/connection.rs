@@ -537,6 +537,9 @@ impl Server {
     /// # Errors
     /// The keys could not be derived.
     pub fn signed(&mut self, signature: &[u8]) -> Result<(), Error> {
+        if let Some(blob) = self.transport.first_host_key() {
+            self.auth.set_host_key(blob);
+        }
         self.transport.signed(signature)
     }
 

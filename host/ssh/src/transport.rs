@@ -189,6 +189,14 @@ impl Transport {
         }
     }
 
+    /// The host key that our reply in the first key exchange will have, as a blob. Server only.
+    pub(crate) fn first_host_key(&self) -> Option<&[u8]> {
+        match &self.kex {
+            Kex::AwaitSignature(step) if !self.keyed() => Some(step.host_key()),
+            _ => None,
+        }
+    }
+
     /// How many key exchanges are complete.
     pub(crate) fn exchanges(&self) -> u64 {
         self.exchanges

@@ -220,7 +220,7 @@ impl ClientAuth {
     /// The bytes that the key must sign now, if a signature is awaited. RFC 4252 §7.
     pub fn to_sign(&self, session_id: &[u8]) -> Option<Vec<u8>> {
         let State::Signing(key) = &self.state else { return None };
-        Some(signed_data(session_id, &self.user, key.algorithm.as_bytes(), &key.blob))
+        Some(signed_data(session_id, &self.user, key.algorithm.as_bytes(), &key.blob, None))
     }
 
     /// The signature over [`to_sign`](ClientAuth::to_sign), as a blob (RFC 4253 §6.6). Without effect when none is

@@ -54,7 +54,9 @@ impl RefusedAttempts {
         match method {
             Method::None => self.none(),
             Method::Password { .. } => self.password(),
-            Method::PublicKey { algorithm, key, .. } => self.key(algorithm, key, reason),
+            Method::PublicKey { algorithm, key, .. } | Method::HostBoundKey { algorithm, key, .. } => {
+                self.key(algorithm, key, reason);
+            }
             Method::KeyboardInteractive => self.interactive(),
             Method::Unknown => self.unknown = self.unknown.saturating_add(1),
         }

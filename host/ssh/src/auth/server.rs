@@ -62,6 +62,8 @@ pub struct ServerAuth {
     banner_owed: bool,
     /// The application judges signatures of security keys that nobody has touched.
     judges_touch: bool,
+    /// The server's host key in the first key exchange, as a blob: what `publickey-hostbound-v00@openssh.com` names.
+    host_key: Option<Box<[u8]>>,
     /// The client has left a challenge unanswered, and the application was not told.
     abandoned: bool,
 }
@@ -129,8 +131,14 @@ impl ServerAuth {
             none_seen: false,
             banner_owed: false,
             judges_touch: false,
+            host_key: None,
             abandoned: false,
         }
+    }
+
+    /// This is the server's host key in the first key exchange, as a blob. Keys may be bound to it, and to no other.
+    pub fn set_host_key(&mut self, blob: &[u8]) {
+        self.host_key = Some(blob.into());
     }
 
     /// The open question, if any.
@@ -327,7 +335,8 @@ impl ServerAuth {
         }
         self.remember(user)?;
         let free = method == Method::None && !std::mem::replace(&mut self.none_seen, true);
-        let rules = Rules { methods: self.methods, judges_touch: self.judges_touch, session_id };
+        let (methods, judges_touch) = (self.methods, self.judges_touch);
+        let rules = Rules { methods, judges_touch, session_id, host_key: self.host_key.as_deref() };
         match rules.examine(user, &method) {
             Ok(question) => {
                 self.state = State::Deciding { question, free };

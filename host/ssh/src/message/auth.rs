@@ -21,6 +21,9 @@ messages! {
     }
 }
 
+/// The name of the method whose signatures cover the host key. OpenSSH PROTOCOL §3.1.
+pub const HOST_BOUND: &[u8] = b"publickey-hostbound-v00@openssh.com";
+
 /// The body of a request, by its method.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Method<'a> {
@@ -39,6 +42,18 @@ pub enum Method<'a> {
         algorithm: &'a [u8],
         /// The key as a blob, RFC 4253 §6.6.
         key: &'a [u8],
+        /// Absent when the client only asks whether the server would accept the key.
+        signature: Option<&'a [u8]>,
+    },
+    /// `publickey-hostbound-v00@openssh.com`: a key whose signature covers the server's host key too, so that it is of
+    /// no use at another server. OpenSSH PROTOCOL §3.1.
+    HostBoundKey {
+        /// The algorithm to sign with.
+        algorithm: &'a [u8],
+        /// The key as a blob, RFC 4253 §6.6.
+        key: &'a [u8],
+        /// The server's host key as the client has seen it in the first key exchange.
+        host_key: &'a [u8],
         /// Absent when the client only asks whether the server would accept the key.
         signature: Option<&'a [u8]>,
     },
@@ -66,6 +81,12 @@ impl<'a> Method<'a> {
                 let key = reader.string()?;
                 Method::PublicKey { algorithm, key, signature: if signed { Some(reader.string()?) } else { None } }
             }
+            HOST_BOUND => {
+                let signed = bool::read(&mut reader)?;
+                let (algorithm, key, host_key) = (reader.string()?, reader.string()?, reader.string()?);
+                let signature = if signed { Some(reader.string()?) } else { None };
+                Method::HostBoundKey { algorithm, key, host_key, signature }
+            }
             b"keyboard-interactive" => {
                 let (_language, _submethods) = (reader.string()?, reader.string()?);
                 Method::KeyboardInteractive
@@ -92,6 +113,13 @@ impl<'a> Method<'a> {
                 b"".as_slice().write(body);
                 b"".as_slice().write(body);
                 b"keyboard-interactive"
+            }
+            Method::HostBoundKey { algorithm, key, host_key, signature } => {
+                signature.is_some().write(body);
+                for field in [algorithm, key, host_key].into_iter().chain(signature) {
+                    field.write(body);
+                }
+                HOST_BOUND
             }
             Method::PublicKey { algorithm, key, signature } => {
                 signature.is_some().write(body);

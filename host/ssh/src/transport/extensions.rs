@@ -5,6 +5,8 @@ use crate::wire::{Malformed, Reader, Rest, Wire};
 
 /// The signature algorithms that users' keys may use. RFC 8308 §3.1.
 const SERVER_SIG_ALGS: &[u8] = b"server-sig-algs";
+/// A server accepts `publickey-hostbound-v00@openssh.com`. OpenSSH PROTOCOL §3.1.
+const HOST_BOUND: &[u8] = b"publickey-hostbound@openssh.com";
 /// A server answers PING. OpenSSH PROTOCOL, ping facility.
 const PING: &[u8] = b"ping@openssh.com";
 /// A client reads a second EXT_INFO during authentication, so that the server can name what one user may use. OpenSSH
@@ -39,7 +41,8 @@ impl Extensions {
 
 /// What a server says in its first packet under the first keys.
 pub(super) fn of_server<'b>(signature_algorithms: &str, body: &'b mut Vec<u8>) -> TransportMessage<'b> {
-    encode(&[(SERVER_SIG_ALGS, signature_algorithms.as_bytes()), (PING, VERSION)], body)
+    let algorithms = (SERVER_SIG_ALGS, signature_algorithms.as_bytes());
+    encode(&[algorithms, (HOST_BOUND, VERSION), (PING, VERSION)], body)
 }
 
 /// What a server says once more during authentication.

@@ -5,11 +5,12 @@ use whelk_ssh::auth::client::ClientCredential;
 use whelk_ssh::auth::server::{ServerAuth, Verdict};
 use whelk_ssh::crypto::agreement::ALL;
 use whelk_ssh::crypto::cipher::{Opener, Sealer, Suite, SuiteKeys};
+use whelk_ssh::crypto::key::HostKey;
 use whelk_ssh::error::{Error, Violation};
 use whelk_ssh::message::auth::{AuthMessage, Method};
 use whelk_ssh::message::interactive::InteractiveMessage;
 use whelk_ssh::message::mux::ChannelId;
-use whelk_ssh::wire::Rest;
+use whelk_ssh::wire::{Rest, Wire};
 
 use crate::kex::unimplemented;
 use crate::memory::{held, leaks, peak};
@@ -458,4 +459,51 @@ fn sealing_and_opening_allocate_nothing() {
         });
         assert_eq!(most, 0, "{suite:?}");
     }
+}
+
+/// U40: a key that is bound to our host key logs in; one that is bound to another is refused, offered or signed.
+#[test]
+fn a_key_bound_to_a_host_is_accepted_for_our_host_key_only() {
+    twice(|setup| {
+        for (ours, signs_it, answer) in [(true, true, 52), (true, false, 51), (false, true, 51)] {
+            let mut raw = Raw::serviced(&setup);
+            let server = raw.application.key.public().blob().to_vec();
+            let host_key = if ours { server } else { raw.host_key.public().blob().to_vec() };
+            let user = HostKey::generate().expect("randomness");
+            let (algorithm, key) = (&b"ssh-ed25519"[..], user.public().blob());
+            let method = |signature| Method::HostBoundKey { algorithm, key, host_key: &host_key, signature };
+            raw.send(&attempt(method(None)));
+            assert_eq!(raw.reply()[0], if ours { 60 } else { 51 });
+            // RFC 4252 §7 with the host key at its end, or the data of an ordinary request.
+            let mut signed = Vec::new();
+            raw.session_id.as_ref().expect("keys").as_ref().write(&mut signed);
+            let whole = attempt(if signs_it {
+                method(Some(b""))
+            } else {
+                Method::PublicKey { algorithm, key, signature: Some(b"") }
+            });
+            // Without the empty signature.
+            signed.extend_from_slice(&whole[..whole.len() - 4]);
+            let signature = user.sign(&signed);
+            raw.send(&attempt(method(Some(&signature))));
+            assert_eq!((raw.reply()[0], &raw.error), (answer, &None), "{ours} {signs_it}");
+        }
+        let mut raw = Raw::serviced(&setup);
+        let cut = [&b"\0\0\0\0\x0bssh-ed25519"[..], b"\0\0\0\x01k"].concat();
+        let method = b"publickey-hostbound-v00@openssh.com";
+        let (user, service) = (&b"alice"[..], &b"ssh-connection"[..]);
+        raw.send(&encode(&AuthMessage::UserauthRequest { user, service, method, body: Rest(&cut) }));
+        assert!(matches!(raw.violation(), Some(Violation::Malformed { number: 50, .. })));
+    });
+}
+
+/// U40: host-based authentication is not offered.
+#[test]
+fn host_based_authentication_is_refused() {
+    twice(|setup| {
+        let mut raw = Raw::serviced(&setup);
+        let (user, service, method) = (&b"alice"[..], &b"ssh-connection"[..], &b"hostbased"[..]);
+        raw.send(&encode(&AuthMessage::UserauthRequest { user, service, method, body: Rest(b"any") }));
+        assert_eq!((raw.reply(), &raw.error), (FAILURE.to_vec(), &None));
+    });
 }

@@ -293,8 +293,10 @@ fn ext_info_is_repeated_in_authentication_for_a_client_that_asks() {
             // Before any question, because the client has named `ext-info-c`.
             let first = raw.exchange().pop().expect("EXT_INFO");
             let contains = |payload: &[u8], name: &[u8]| payload.windows(name.len()).any(|window| window == name);
-            assert_eq!(first[..5], [7, 0, 0, 0, 2]);
-            for name in [&b"server-sig-algs"[..], b"rsa-sha2-512", b"ping@openssh.com"] {
+            assert_eq!(first[..5], [7, 0, 0, 0, 3]);
+            for name in
+                [&b"server-sig-algs"[..], b"rsa-sha2-512", b"ping@openssh.com", b"publickey-hostbound@openssh.com"]
+            {
                 assert!(contains(&first, name), "{}", name.escape_ascii());
             }
             raw.send(&says(name, value));

@@ -430,7 +430,7 @@ fn a_peer_that_does_not_read_its_answers_is_not_read() {
     let small = [200; 1];
     let mut sent = 0_usize;
     while raw.unwanted() < 1 << 20 {
-        raw.send(if sent % 1000 == 0 { &ping } else { &small });
+        raw.send(if sent.is_multiple_of(1000) { &ping } else { &small });
         sent += 1;
         assert!(sent < 200_000, "the victim reads for ever");
     }

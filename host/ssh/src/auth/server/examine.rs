@@ -27,6 +27,16 @@ pub(super) struct Rules<'a> {
     pub(super) judges_touch: bool,
     /// The first exchange hash, which signatures cover.
     pub(super) session_id: &'a [u8],
+    /// The server's host key in the first key exchange, as a blob.
+    pub(super) host_key: Option<&'a [u8]>,
+}
+
+/// A user's key as a client names it.
+struct OfferedKey<'a> {
+    algorithm: &'a [u8],
+    blob: &'a [u8],
+    /// The host key that its signature covers too.
+    bound: Option<&'a [u8]>,
 }
 
 impl Rules<'_> {
@@ -50,7 +60,16 @@ impl Rules<'_> {
             }
             Method::PublicKey { algorithm, key, signature } => {
                 self.offered(AuthMethod::PublicKey)?;
-                self.examine_key(user, algorithm, key, signature)
+                let bound = None;
+                self.examine_key(user, &OfferedKey { algorithm, blob: key, bound }, signature)
+            }
+            Method::HostBoundKey { algorithm, key, host_key, signature } => {
+                self.offered(AuthMethod::PublicKey)?;
+                if self.host_key != Some(host_key) {
+                    return Err("it is bound to another host key than this connection's");
+                }
+                let bound = Some(host_key);
+                self.examine_key(user, &OfferedKey { algorithm, blob: key, bound }, signature)
             }
             Method::KeyboardInteractive => {
                 self.offered(AuthMethod::KeyboardInteractive)?;
@@ -67,10 +86,10 @@ impl Rules<'_> {
     fn examine_key(
         &self,
         user: &[u8],
-        algorithm: &[u8],
-        blob: &[u8],
+        offered: &OfferedKey<'_>,
         signature: Option<&[u8]>,
     ) -> Result<Question, &'static str> {
+        let OfferedKey { algorithm, blob, bound } = *offered;
         // The blob must be the canonical encoding of the key: PK_OK repeats it, and it is the form that audit logs
         // search for.
         let makes = |key: &PublicKey| key.signatures().iter().any(|name| name.as_bytes() == algorithm);
@@ -89,7 +108,7 @@ impl Rules<'_> {
         let Some(signature) = signature else {
             return Ok(Question::KeyOffered(key, algorithm.to_vec()));
         };
-        let data = signed_data(self.session_id, user, algorithm, blob);
+        let data = signed_data(self.session_id, user, algorithm, blob, bound);
         let presence = key.verify_presence(algorithm, &data, signature);
         match presence.map_err(|_| "its signature is wrong")? {
             Some(Presence { touched: false, .. }) if !self.judges_touch => Err("the security key was not touched"),

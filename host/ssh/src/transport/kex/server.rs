@@ -97,6 +97,11 @@ impl AwaitSignature {
         }
     }
 
+    /// The host key as our reply has it.
+    pub(crate) fn host_key(&self) -> &[u8] {
+        self.host_key.blob()
+    }
+
     /// The reply to the client.
     pub(crate) fn reply<'r>(&'r self, signature: &'r [u8]) -> KexMessage<'r> {
         KexMessage::EcdhReply { host_key: self.host_key.blob(), share: &self.share, signature }
