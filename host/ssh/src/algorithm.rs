@@ -232,6 +232,15 @@ pub struct Negotiated {
 }
 
 impl Negotiated {
+    /// Whether what `sender` sends after login is compressed.
+    pub(crate) fn is_compressed(&self, sender: Role) -> bool {
+        let method = match sender {
+            Role::Server => self.compression_to_client,
+            Role::Client => self.compression_to_server,
+        };
+        method == Compression::ZlibDelayed
+    }
+
     /// The protection of packets from client to server.
     pub(crate) fn suite_to_server(&self) -> Option<Suite> {
         Suite::new(self.cipher_to_server, self.mac_to_server)

@@ -109,6 +109,16 @@ pub enum Role {
     Client,
 }
 
+impl Role {
+    /// The other side.
+    pub fn peer(self) -> Role {
+        match self {
+            Role::Server => Role::Client,
+            Role::Client => Role::Server,
+        }
+    }
+}
+
 /// Where a layer writes its messages. The transport implements it, and so do tests.
 pub trait Output {
     /// How many bytes of payload may be written now. 0 while a key exchange holds everything back or the output is

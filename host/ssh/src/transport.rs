@@ -19,7 +19,7 @@ pub use compression::COMPRESSION_MEMORY;
 pub use deadline::Timeouts;
 pub use settings::{Party, RekeyPolicy, Settings};
 
-use crate::algorithm::{Compression, Negotiated};
+use crate::algorithm::Negotiated;
 use crate::crypto::agreement::{Agreed, CostlyExchange};
 use crate::crypto::hash::ExchangeHash;
 use crate::crypto::key::PublicKey;
@@ -34,11 +34,11 @@ use crate::phase::{LoginStage, Phase};
 use crate::wire::Rest;
 
 use deadline::Deadlines;
-use extensions::Extensions;
+use extensions::{ExtInfo, Extensions};
 use kex::exchange::{ExpectKexInit, ExpectNewKeys, Identifications, unexpected};
 pub use kex::server::SignatureRequest;
 use kex::{Kex, client, server};
-use packet::{Incoming, Opened, Outgoing};
+use packet::{Encoded, Incoming, Opened, Outgoing};
 use version::{Identification, Scan};
 
 /// The peer's identification line.
@@ -47,15 +47,6 @@ enum Peer {
     Unknown(Identification),
     /// As it came, without CR LF.
     Known(Vec<u8>),
-}
-
-/// Whether EXT_INFO may be the next packet of a client. RFC 8308 §2.4.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum ExtInfo {
-    /// It may not.
-    Closed,
-    /// It may: the last packet was the peer's first NEWKEYS.
-    Due,
 }
 
 /// A packet that was decrypted in place in the input. It stays there until [`Transport::close`].
@@ -491,7 +482,7 @@ impl Transport {
         let (opener, agreed) = step.handle(payload)?;
         self.kex = Kex::Idle;
         self.incoming.rekey(opener, self.strict);
-        self.incoming.restart_compression(self.authenticated && compressed(&agreed, self.role(), false));
+        self.incoming.restart_compression(self.authenticated && agreed.is_compressed(self.role().peer()));
         self.negotiated = Some(agreed);
         self.rekeyed = now;
         self.data_moved = false;
@@ -510,8 +501,8 @@ impl Transport {
             return;
         }
         if let Some(agreed) = &self.negotiated {
-            self.incoming.restart_compression(compressed(agreed, self.role(), false));
-            self.outgoing.restart_compression(compressed(agreed, self.role(), true));
+            self.incoming.restart_compression(agreed.is_compressed(self.role().peer()));
+            self.outgoing.restart_compression(agreed.is_compressed(self.role()));
         }
         self.deadlines.authenticated();
         // Only a server asks for the memory of each large packet; a client trusts its server.
@@ -569,7 +560,7 @@ impl Transport {
         let (sealer, opener) = keys.inspect_err(|_| self.kex = Kex::Failed)?;
         self.outgoing.seal(&KexMessage::NewKeys {});
         self.outgoing.rekey(sealer, self.strict);
-        self.outgoing.restart_compression(self.authenticated && compressed(&agreed, self.role(), true));
+        self.outgoing.restart_compression(self.authenticated && agreed.is_compressed(self.role()));
         if is_first && agreed.ext_info {
             let mut body = Vec::new();
             self.outgoing.seal(&match self.role() {
@@ -593,15 +584,14 @@ impl Transport {
 
     /// Whether the keys have protected enough bytes or packets, or are old enough, to be changed. RFC 4253 §9.
     pub(crate) fn rekey_due(&self, now: Instant) -> bool {
-        let policy = &self.settings.rekey;
-        let (bytes, packets) = (policy.bytes.min(MAX_BYTES_PER_KEY), policy.packets.min(MAX_PACKETS_PER_KEY));
+        let (incoming, outgoing) = (self.incoming.traffic, self.outgoing.traffic);
         // Each key protects at least one packet, however small the limits are: otherwise nothing else would move.
-        if self.incoming.traffic.packets == 0 && self.outgoing.traffic.packets == 0 {
+        if incoming.packets == 0 && outgoing.packets == 0 {
             return false;
         }
-        let is_due = |traffic: packet::Traffic| traffic.bytes >= bytes || traffic.packets >= packets;
+        let policy = &self.settings.rekey;
         let old = self.data_moved && now.saturating_duration_since(self.rekeyed) >= policy.time;
-        is_due(self.incoming.traffic) || is_due(self.outgoing.traffic) || old
+        policy.is_due(incoming.bytes, incoming.packets) || policy.is_due(outgoing.bytes, outgoing.packets) || old
     }
 
     /// Sends UNIMPLEMENTED for the packet of this sequence number. RFC 4253 §11.4.
@@ -687,19 +677,6 @@ const MAX_OUTPUT_BEFORE_AUTH: usize = 16 << 10;
 /// Most bytes of text in a DISCONNECT. The RFC has no limit.
 const MAX_DISCONNECT_TEXT: usize = 1024;
 
-/// Most packets under one key, whatever the settings say: half of all sequence numbers. RFC 4344 §3.1.
-const MAX_PACKETS_PER_KEY: u64 = 1 << 31;
-
-/// Most bytes under one key, whatever the settings say: 2^32 blocks of AES. RFC 4344 §3.2.
-const MAX_BYTES_PER_KEY: u64 = (1 << 32) * 16;
-
-/// Whether the payloads that `role` sends, or those that it receives, are compressed after login.
-fn compressed(agreed: &Negotiated, role: Role, sends: bool) -> bool {
-    let to_client = sends == (role == Role::Server);
-    let method = if to_client { agreed.compression_to_client } else { agreed.compression_to_server };
-    method == Compression::ZlibDelayed
-}
-
 /// What a message of the transport means to the connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum TransportEvent<'p> {
@@ -707,15 +684,6 @@ pub(crate) enum TransportEvent<'p> {
     Debug { text: &'p [u8], always_display: bool },
     /// The message came too late to have an effect: it is answered with UNIMPLEMENTED.
     Unimplemented,
-}
-
-/// A payload that is encoded already.
-struct Encoded<'p>(&'p [u8]);
-
-impl Encode for Encoded<'_> {
-    fn encode(&self, to: &mut Vec<u8>) {
-        to.extend_from_slice(self.0);
-    }
 }
 
 #[cfg(test)]

@@ -20,9 +20,10 @@ messages! {
         6 SERVICE_ACCEPT ServiceAccept { service: &'a [u8] }
         /// Extensions: a count, then that many pairs of name and value. RFC 8308 §2.3.
         7 EXT_INFO ExtInfo { count: u32, extensions: Rest<'a> }
-        /// The peer is to answer with the same data. OpenSSH PROTOCOL, ping facility.
+        /// The peer is to answer with the same data. OpenSSH PROTOCOL, ping facility, with a number for private use of
+        /// RFC 4250 §4.1.
         192 PING Ping { data: &'a [u8] }
-        /// The answer to PING. OpenSSH PROTOCOL, ping facility.
+        /// The answer to PING. The same, RFC 4250 §4.1.
         193 PONG Pong { data: &'a [u8] }
     }
 }

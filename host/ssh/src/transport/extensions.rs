@@ -15,6 +15,15 @@ const IN_AUTH: &[u8] = b"ext-info-in-auth@openssh.com";
 /// The version of OpenSSH's extensions.
 const VERSION: &[u8] = b"0";
 
+/// Whether EXT_INFO may be the next packet of a client. RFC 8308 §2.4.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum ExtInfo {
+    /// It may not.
+    Closed,
+    /// It may: the last packet was the peer's first NEWKEYS.
+    Due,
+}
+
 /// The peer's extensions that change what we do.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub(super) struct Extensions {

@@ -441,6 +441,15 @@ impl Outgoing {
     }
 }
 
+/// A payload that is encoded already.
+pub(super) struct Encoded<'p>(pub(super) &'p [u8]);
+
+impl Encode for Encoded<'_> {
+    fn encode(&self, to: &mut Vec<u8>) {
+        to.extend_from_slice(self.0);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

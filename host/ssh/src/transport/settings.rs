@@ -106,6 +106,19 @@ impl Default for RekeyPolicy {
     }
 }
 
+/// Most packets under one key, whatever the settings say: half of all sequence numbers. RFC 4344 §3.1.
+const MAX_PACKETS_PER_KEY: u64 = 1 << 31;
+
+/// Most bytes under one key, whatever the settings say: 2^32 blocks of AES. RFC 4344 §3.2.
+const MAX_BYTES_PER_KEY: u64 = (1 << 32) * 16;
+
+impl RekeyPolicy {
+    /// Whether one direction has used its key enough.
+    pub(super) fn is_due(&self, bytes: u64, packets: u64) -> bool {
+        bytes >= self.bytes.min(MAX_BYTES_PER_KEY) || packets >= self.packets.min(MAX_PACKETS_PER_KEY)
+    }
+}
+
 /// The settings that all transports of a server share.
 #[derive(Clone, Debug)]
 pub struct Settings {
