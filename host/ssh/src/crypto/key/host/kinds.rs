@@ -1,6 +1,9 @@
 //! Host keys of every kind and format: what they are read from, and what their signatures are.
 
+use num_bigint::BigUint;
 use p256::ecdsa::signature::Verifier;
+use p256::elliptic_curve::sec1::ToSec1Point;
+use sha2::{Digest, Sha256, Sha512};
 
 use super::*;
 use crate::crypto::hex::hex;
@@ -220,5 +223,91 @@ fn a_truncated_or_damaged_file_is_refused_wherever_it_ends() {
                 assert!(key.public().verify(key.public().signatures()[0].as_bytes(), b"x", &key.sign(b"x")).is_ok());
             }
         }
+    }
+}
+
+/// The private number of an ECDSA key.
+fn private(key: &HostKey) -> Vec<u8> {
+    let Secret::Ecdsa(secret) = &key.secret else { panic!("an ECDSA key") };
+    match secret.keypair_data() {
+        KeypairData::Ecdsa(ssh_key::private::EcdsaKeypair::NistP256 { private, .. }) => private.as_slice().to_vec(),
+        KeypairData::Ecdsa(ssh_key::private::EcdsaKeypair::NistP384 { private, .. }) => private.as_slice().to_vec(),
+        KeypairData::Ecdsa(ssh_key::private::EcdsaKeypair::NistP521 { private, .. }) => private.as_slice().to_vec(),
+        _ => panic!("an ECDSA key"),
+    }
+}
+
+/// A curve, as the test of its nonces needs it.
+struct NonceCurve {
+    key: &'static str,
+    order: &'static str,
+    bits: u64,
+    signatures: u32,
+    hash: fn(&[u8]) -> Vec<u8>,
+    /// The x coordinate of a multiple of the base point.
+    multiple: fn(&[u8]) -> Vec<u8>,
+}
+
+macro_rules! multiple {
+    ($library:ident) => {
+        |scalar| {
+            let point = $library::SecretKey::from_slice(scalar).unwrap().public_key().to_sec1_point(false);
+            point.as_bytes()[1..=scalar.len()].to_vec()
+        }
+    };
+}
+
+/// K34: PuTTY's nonces for P-521 began with nine zeros (CVE-2024-31497), and 60 signatures gave the key away.
+#[test]
+fn the_nonces_of_ecdsa_have_no_bias() {
+    let curves = [
+        NonceCurve {
+            key: include_str!("fixtures/ecdsa.key"),
+            order: "ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551",
+            bits: 256,
+            signatures: 2000,
+            hash: |data| Sha256::digest(data).to_vec(),
+            multiple: multiple!(p256),
+        },
+        #[cfg(feature = "aws-lc-rs")]
+        NonceCurve {
+            key: include_str!("fixtures/ecdsa521.key"),
+            order: "01fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffa51868783bf2f966b7fcc0148f709a5d03bb5\
+                    c9b8899c47aebb6fb71e91386409",
+            bits: 521,
+            signatures: 1000,
+            hash: |data| Sha512::digest(data).to_vec(),
+            multiple: multiple!(p521),
+        },
+    ];
+    for NonceCurve { key, order, bits, signatures, hash, multiple } in curves {
+        let (key, order) = (HostKey::from_file(key).unwrap(), hex(order));
+        let (length, order) = (order.len(), BigUint::from_bytes_be(&order));
+        let d = BigUint::from_bytes_be(&private(&key));
+        let mut ones = [0_u32; 9];
+        for number in 0..signatures {
+            let blob = key.sign(&number.to_be_bytes());
+            let mut rest = blob.as_slice();
+            string::take(&mut rest).unwrap();
+            let mut numbers = string::take(&mut rest).unwrap();
+            let mut next = || BigUint::from_bytes_be(string::take(&mut numbers).unwrap());
+            let (r, s) = (next(), next());
+            // s = (h + r d) / k, modulo the order, which is a prime.
+            let hash = BigUint::from_bytes_be(&hash(&number.to_be_bytes()));
+            let nonce = (hash + &r * &d) * s.modpow(&(&order - 2_u32), &order) % &order;
+            for (bit, ones) in (0..bits).rev().zip(&mut ones) {
+                *ones += u32::from(nonce.bit(bit));
+            }
+            if number == 0 {
+                // It is the nonce: r is the x coordinate of that multiple of the base point.
+                let digits = nonce.to_bytes_be();
+                let scalar = [&vec![0; length - digits.len()], &digits[..]].concat();
+                assert_eq!(BigUint::from_bytes_be(&multiple(&scalar)) % &order, r);
+            }
+        }
+        // Six times the standard deviation of a fair coin.
+        let (half, most) = (f64::from(signatures) / 2.0, 3.0 * f64::from(signatures).sqrt());
+        let biased = ones.iter().filter(|ones| (f64::from(**ones) - half).abs() > most).count();
+        assert_eq!(biased, 0, "{bits} bits: of {signatures} the first bits are set in {ones:?}");
     }
 }
