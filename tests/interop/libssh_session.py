@@ -15,6 +15,8 @@ from ssh.exceptions import EOF, BaseSSHError
 from ssh.key import import_privkey_file
 from ssh.session import Session
 
+import crossings
+
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__)
@@ -22,13 +24,28 @@ def arguments():
     parser.add_argument("--user", required=True)
     parser.add_argument("--exec", dest="command")
     parser.add_argument("--pty", action="store_true")
+    parser.add_argument("--signal", help="what to send once the session has started")
     parser.add_argument("--password")
     parser.add_argument("--key")
+    parser.add_argument("--crossings", action="store_true")
     return parser.parse_args()
 
 
-def connect(chosen, sock):
+OPTIONS = {
+    "kex": [options.KEY_EXCHANGE], "cipher": [options.CIPHERS_C_S, options.CIPHERS_S_C],
+    "mac": [options.HMAC_C_S, options.HMAC_S_C], "key": [options.HOSTKEYS],
+    "compression": [options.COMPRESSION_C_S, options.COMPRESSION_S_C]}
+
+
+def connect(chosen, sock, wishes=None):
+    """A session that has logged in, offering only what `wishes` names."""
     session = Session()
+    for kind, name in (wishes or {}).items():
+        for option in OPTIONS.get(kind, []):
+            session.options_set(option, name)
+    if wishes and "rekey" in wishes:
+        # The binding hands on the address of the text. libssh reads a 64-bit number there.
+        session.options_set(options.REKEY_DATA, int(wishes["rekey"]).to_bytes(8, "little").decode("ascii"))
     session.options_set(options.HOST, "127.0.0.1")
     session.options_set(options.USER, chosen.user)
     session.set_socket(sock)
@@ -51,6 +68,8 @@ def start(session, chosen):
         channel.request_shell()
     else:
         channel.request_exec(chosen.command)
+    if chosen.signal:
+        channel.request_send_signal(chosen.signal)
     return channel
 
 
@@ -100,8 +119,39 @@ def session(chosen):
     return status
 
 
+def run_command(session, command, data=b""):
+    """The output and the status of a command that `data` is written to while its output is read."""
+    channel = session.channel_new()
+    channel.open_session()
+    channel.request_exec(command)
+    received, written = bytearray(), 0
+    while True:
+        if written < len(data):
+            written += channel.write(data[written:written + 16384])[0]
+            if written == len(data):
+                channel.send_eof()
+        try:
+            count, block = (channel.read_nonblocking if written < len(data) else channel.read)(65536)
+        except EOF:
+            break
+        if count <= 0 and written == len(data):
+            break
+        received += block[:max(count, 0)]
+    return bytes(received), channel.get_exit_status()
+
+
+def cross(chosen, wishes):
+    sock = socket.create_connection(("127.0.0.1", chosen.port))
+    session = connect(chosen, sock, wishes)
+    echoed, status = run_command(session, "cat", crossings.payload(wishes))
+    crossings.check(wishes, echoed, status, run_command(session, f"exit {crossings.STATUS}")[1])
+    session.disconnect()
+
+
 def main():
     chosen = arguments()
+    if chosen.crossings:
+        return crossings.run(lambda wishes: cross(chosen, wishes))
     try:
         status = session(chosen)
     except (BaseSSHError, OSError) as error:

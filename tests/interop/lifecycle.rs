@@ -45,6 +45,20 @@ fn a_plugin_receives_all_events_in_order() {
     gateway.end();
 }
 
+// The other clients cannot send one.
+#[test]
+fn a_signal_of_each_library_that_sends_them_arrives() {
+    let gateway = Gateway::demonstration();
+    let libraries =
+        [Client::AsyncSsh, Client::Libssh, Client::Ssh2, Client::Conch, Client::NetSsh, Client::XCrypto, Client::Jsch];
+    for client in libraries {
+        let finished = Call::new(client, &gateway, "lifecycle").option("--signal=INT").run(Input::Nothing);
+        assert_events(&finished.out.text(), &[&["open"], &["shell"], &["signal INT"], &["eof"]]);
+        assert_eq!(finished.status, Some(0), "{client:?}: {}", finished.err);
+    }
+    gateway.end();
+}
+
 #[test]
 fn a_command_and_a_subsystem_are_distinguished() {
     let gateway = Gateway::demonstration();

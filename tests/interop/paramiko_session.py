@@ -12,6 +12,8 @@ import paramiko
 from paramiko.auth_strategy import AuthStrategy, InMemoryPrivateKey, NoneAuth, Password
 from paramiko.config import SSHConfig
 
+import crossings
+
 
 class OneWay(AuthStrategy):
     """Exactly the one method that the arguments ask for."""
@@ -37,6 +39,7 @@ def arguments():
     parser.add_argument("--pty", action="store_true")
     parser.add_argument("--password")
     parser.add_argument("--key")
+    parser.add_argument("--crossings", action="store_true")
     return parser.parse_args()
 
 
@@ -90,8 +93,48 @@ def session(chosen):
         return status
 
 
+# The attributes of a transport that hold what it offers.
+OFFERS = {"kex": "_preferred_kex", "cipher": "_preferred_ciphers", "mac": "_preferred_macs", "key": "_preferred_keys",
+          "compression": "_preferred_compression"}
+
+
+def write(channel, data, rekey):
+    """Writes, with new keys after each `rekey` bytes but not at the end. Where paramiko asks for them by a limit of its
+    own, it may wait for them when it should answer a CLOSE: a deadlock."""
+    for at in range(0, len(data), rekey):
+        if at:
+            channel.get_transport().renegotiate_keys()
+        channel.sendall(data[at:at + rekey])
+    channel.shutdown_write()
+
+
+def run_command(transport, command, data=b"", rekey=1 << 30):
+    with transport.open_session() as channel:
+        channel.exec_command(command)
+        # Written beside, since the echo fills the window.
+        writer = threading.Thread(target=write, args=(channel, data, rekey))
+        writer.start()
+        received = b"".join(iter(lambda: channel.recv(65536), b""))
+        writer.join()
+        return received, channel.recv_exit_status()
+
+
+def cross(chosen, wishes):
+    with paramiko.Transport(("127.0.0.1", chosen.port)) as transport:
+        for kind, attribute in OFFERS.items():
+            if kind in wishes:
+                setattr(transport, attribute, (wishes[kind],))
+        transport.start_client()
+        transport.auth_publickey(chosen.user, paramiko.PKey.from_path(chosen.key))
+        rekey = int(wishes.get("rekey", 1 << 30))
+        echoed, status = run_command(transport, "cat", crossings.payload(wishes), rekey)
+        crossings.check(wishes, echoed, status, run_command(transport, f"exit {crossings.STATUS}")[1])
+
+
 def main():
     chosen = arguments()
+    if chosen.crossings:
+        return crossings.run(lambda wishes: cross(chosen, wishes))
     try:
         status = session(chosen)
     except (paramiko.SSHException, OSError, EOFError) as error:

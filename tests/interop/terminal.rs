@@ -98,7 +98,12 @@ fn plink_shows_its_size_and_a_resize() {
 fn a_library_shows_its_size(client: Client) {
     let gateway = Gateway::demonstration();
     let running = Call::new(client, &gateway, "terminal").pty().start();
-    for word in ["xterm", "80", "24", "640", "480"] {
+    let pixels: &[&str] = match client {
+        // The library has no parameters for them.
+        Client::NetSsh2 | Client::XCrypto => &[],
+        _ => &["640", "480"],
+    };
+    for word in ["xterm", "80", "24"].iter().chain(pixels) {
         running.wait_for_output(word);
     }
     drop(running);
@@ -118,6 +123,36 @@ fn paramiko_shows_its_size() {
 #[test]
 fn ssh2_shows_its_size() {
     a_library_shows_its_size(Client::Ssh2);
+}
+
+#[test]
+fn conch_shows_its_size() {
+    a_library_shows_its_size(Client::Conch);
+}
+
+#[test]
+fn net_ssh2_shows_its_size() {
+    a_library_shows_its_size(Client::NetSsh2);
+}
+
+#[test]
+fn net_ssh_shows_its_size() {
+    a_library_shows_its_size(Client::NetSsh);
+}
+
+#[test]
+fn x_crypto_shows_its_size() {
+    a_library_shows_its_size(Client::XCrypto);
+}
+
+#[test]
+fn jsch_shows_its_size() {
+    a_library_shows_its_size(Client::Jsch);
+}
+
+#[test]
+fn russh_shows_its_size() {
+    a_library_shows_its_size(Client::Russh);
 }
 
 #[test]

@@ -1,8 +1,7 @@
 //! One run of a client.
 //!
-//! Owns the differences between the clients' command lines. The libraries for Python and node have small drivers in
-//! `interop/` that behave like `ssh`: stdin in, stdout and stderr out, the exit status passed on, 255 for a signal,
-//! whose name they print.
+//! Owns the differences between the clients' command lines. The libraries have small drivers in `interop/` that behave
+//! like `ssh`: stdin in, stdout and stderr out, the exit status passed on, 255 for a signal, whose name they print.
 
 use crate::access::Access;
 use crate::gateway::Gateway;
@@ -30,13 +29,27 @@ pub enum Client {
     Libssh,
     /// ssh2, node.
     Ssh2,
+    /// Twisted Conch, Python.
+    Conch,
+    /// libssh2, C, from Perl (Net::SSH2).
+    NetSsh2,
+    /// net-ssh, Ruby.
+    NetSsh,
+    /// x/crypto/ssh, Go.
+    XCrypto,
+    /// JSch, Java: the maintained fork.
+    Jsch,
+    /// russh, Rust, from node. This binding hands on no exit status: 0 after a session, 255 if there was none.
+    Russh,
+    /// curl with libssh2: `sftp://`. It runs no command but asks for the subsystem `sftp`.
+    Curl,
     /// Our own: the protocol's client role.
     Ours,
 }
 
 impl Client {
-    /// All clients.
-    pub const ALL: [Self; 9] = [
+    /// All clients that hand on the exit status of a command: all but russh and curl.
+    pub const ALL: [Self; 14] = [
         Self::OpenSsh92,
         Self::OpenSsh100,
         Self::Dbclient,
@@ -45,6 +58,11 @@ impl Client {
         Self::Paramiko,
         Self::Libssh,
         Self::Ssh2,
+        Self::Conch,
+        Self::NetSsh2,
+        Self::NetSsh,
+        Self::XCrypto,
+        Self::Jsch,
         Self::Ours,
     ];
 }
@@ -55,7 +73,7 @@ impl Client {
 pub struct Call {
     client: Client,
     port: u16,
-    fingerprint: String,
+    fingerprints: Vec<String>,
     user: String,
     command: Option<String>,
     pty: bool,
@@ -67,10 +85,29 @@ impl Call {
     /// A call that asks for a shell without a terminal and has no credential.
     pub fn new(client: Client, gateway: &Gateway, user: &str) -> Self {
         // Only plink insists on knowing the host key beforehand.
-        let fingerprint = if client == Client::Plink { gateway.fingerprint() } else { String::new() };
-        let access = Access::Nothing;
+        let fingerprints = if client == Client::Plink { gateway.fingerprints() } else { Vec::new() };
+        Self { fingerprints, ..Self::to(client, gateway.port(), user) }
+    }
+
+    /// The same to any server on 127.0.0.1.
+    pub fn to(client: Client, port: u16, user: &str) -> Self {
         let (user, options) = (user.to_owned(), Vec::new());
-        Self { client, port: gateway.port(), fingerprint, user, command: None, pty: false, access, options }
+        Self {
+            client,
+            port,
+            fingerprints: Vec::new(),
+            user,
+            command: None,
+            pty: false,
+            access: Access::Nothing,
+            options,
+        }
+    }
+
+    /// Sets the fingerprints of the host keys that are trusted, `SHA256:...`. Most clients trust any.
+    pub fn trusting(mut self, fingerprints: &[String]) -> Self {
+        self.fingerprints = fingerprints.to_vec();
+        self
     }
 
     /// Another port of 127.0.0.1: that of a server to compare with.
@@ -135,10 +172,17 @@ impl Call {
             Client::OpenSsh100 => self.openssh("ssh-10.0"),
             Client::Dbclient => self.dbclient(),
             Client::Plink => self.plink(),
-            Client::AsyncSsh => self.driver("python", "asyncssh_session.py"),
-            Client::Paramiko => self.driver("python", "paramiko_session.py"),
-            Client::Libssh => self.driver("python", "libssh_session.py"),
-            Client::Ssh2 => self.driver("node", "ssh2_session.js"),
+            Client::AsyncSsh => self.script("python", "asyncssh_session.py"),
+            Client::Paramiko => self.script("python", "paramiko_session.py"),
+            Client::Libssh => self.script("python", "libssh_session.py"),
+            Client::Ssh2 => self.script("node", "ssh2_session.js"),
+            Client::Conch => self.script("python", "conch_session.py"),
+            Client::NetSsh2 => self.script("perl", "net_ssh2_session.pl"),
+            Client::NetSsh => self.script("ruby", "net_ssh_session.rb"),
+            Client::XCrypto => self.driver(Command::new(client_program("x-crypto"))),
+            Client::Jsch => self.driver(Command::new(client_program("jsch"))),
+            Client::Russh => self.script("node", "russh_session.js"),
+            Client::Curl => self.curl(),
             Client::Ours => self.ours(),
         }
     }
@@ -189,8 +233,10 @@ impl Call {
 
     fn plink(&self) -> Command {
         let mut command = Command::new(client_program("plink"));
+        // Settings that have no option: `-load NAME`.
+        command.env("PUTTYSESSIONS", repository().join("tests/interop/putty"));
         command.args(["-batch", "-ssh", "-no-antispoof", "-noagent", if self.pty { "-t" } else { "-T" }]);
-        command.args(["-hostkey", &self.fingerprint]);
+        command.args(self.fingerprints.iter().flat_map(|fingerprint| ["-hostkey", fingerprint]));
         match &self.access {
             Access::Nothing => {}
             Access::Password(right) => drop(command.args(["-pw", right.password()])),
@@ -198,6 +244,21 @@ impl Call {
         }
         command.args(&self.options).args(["-P", &self.port.to_string(), "-l", &self.user, "127.0.0.1"]);
         command.args(&self.command);
+        command
+    }
+
+    fn curl(&self) -> Command {
+        let mut command = Command::new(client_program("curl"));
+        command.args(["-q", "--silent", "--show-error", "--verbose", "--insecure"]);
+        match &self.access {
+            Access::Nothing => drop(command.args(["--user", &format!("{}:", self.user)])),
+            Access::Password(right) => drop(command.args(["--user", &format!("{}:{}", self.user, right.password())])),
+            Access::Key(keys) => {
+                command.args(["--user", &format!("{}:", self.user), "--key"]).arg(keys.openssh());
+                command.arg("--pubkey").arg(keys.openssh().with_extension("pub"));
+            }
+        }
+        command.args(&self.options).arg(format!("sftp://127.0.0.1:{}/", self.port));
         command
     }
 
@@ -216,9 +277,13 @@ impl Call {
         command
     }
 
-    fn driver(&self, language: &str, driver: &str) -> Command {
+    fn script(&self, language: &str, driver: &str) -> Command {
         let mut command = Command::new(client_program(language));
         command.arg(repository().join("tests/interop").join(driver));
+        self.driver(command)
+    }
+
+    fn driver(&self, mut command: Command) -> Command {
         command.args(["--port", &self.port.to_string(), "--user", &self.user]);
         match &self.access {
             Access::Nothing => {}

@@ -166,6 +166,14 @@ impl Gateway {
         self.wait("host key", |event| (event.message == "host key").then(|| event.field("fingerprint")))
     }
 
+    /// The fingerprints of all its host keys.
+    pub fn fingerprints(&self) -> Vec<String> {
+        self.wait_all("host keys", |events| {
+            let keys = events.iter().filter(|event| event.message == "host key");
+            Some(keys.map(|event| event.field("fingerprint")).collect())
+        })
+    }
+
     /// Waits for the first event in which `look` finds something.
     pub fn wait<T>(&self, what: &str, look: impl Fn(&Event) -> Option<T>) -> T {
         self.wait_all(what, |events| events.iter().find_map(&look))

@@ -2,8 +2,10 @@
 //!
 //! As root on Debian what is missing is installed. The two OpenSSH clients are unpacked side by side without being
 //! installed, from the mirrors that the machine already uses, and so is sshd, beside which Whelk is measured. The
-//! Python clients live in a virtual environment, those of node in a folder of modules. With them come the toolchains of
-//! the languages in which plugins are written for a test.
+//! Python clients live in a virtual environment, those of node in a folder of modules, those of other languages in
+//! `libraries`. With them come the toolchains of the languages in which plugins are written for a test.
+
+mod libraries;
 
 use crate::step::{Outcome, doing, output, run as step};
 use crate::workspace::Workspace;
@@ -12,15 +14,31 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+pub(crate) const HELP: &str = "\
+cargo xtask clients
+
+Brings everything that the tests use of other projects into target/clients: clients and libraries with their drivers,
+OpenSSH's sshd, toolchains of other languages. As root on Debian it installs what is missing; elsewhere it names it and fails.";
+
+pub(crate) fn run(arguments: &[String]) -> Outcome {
+    if let Some(surplus) = arguments.first() {
+        return Err(format!("clients takes no argument {surplus:?}"));
+    }
+    let clients = Clients::bring(&Workspace::find()?)?;
+    eprintln!("{} has them all", clients.folder().display());
+    Ok(())
+}
+
 /// A program and the Debian package that has it.
 struct Tool {
     program: &'static str,
     package: &'static str,
 }
 
-const TOOLS: [Tool; 8] = [
+const TOOLS: [Tool; 9] = [
     Tool { program: "ssh-keygen", package: "openssh-client" },
     Tool { program: "ssh-keyscan", package: "openssh-client" },
+    Tool { program: "curl", package: "curl" },
     Tool { program: "dbclient", package: "dropbear-bin" },
     Tool { program: "dropbearconvert", package: "dropbear-bin" },
     Tool { program: "plink", package: "putty-tools" },
@@ -61,6 +79,7 @@ impl Clients {
         clients.bring_python(&workspace.root.join("tests/requirements.txt"))?;
         clients.bring_node(&workspace.root.join("tests/interop/node"))?;
         clients.bring_javascript(&workspace.root.join("tests/interop/guests"))?;
+        clients.bring_libraries(&workspace.root.join("tests/interop"))?;
         Ok(clients)
     }
 
@@ -111,34 +130,38 @@ impl Clients {
 
     /// Fetches a package of Debian from a suite and unpacks it into a folder of its own.
     pub(crate) fn unpack(&self, package: &str, suite: &str) -> Outcome<PathBuf> {
-        let folder = self.home.join(format!("{package}-{suite}"));
+        self.unpack_all(package, &[package], suite)
+    }
+
+    /// Fetches packages of Debian from a suite and unpacks them into one folder. Nothing is installed.
+    fn unpack_all(&self, name: &str, packages: &[&str], suite: &str) -> Outcome<PathBuf> {
+        let folder = self.home.join(format!("{name}-{suite}"));
         if folder.is_dir() {
             return Ok(folder);
         }
         if !is_debian() {
-            let programs: Vec<String> = OPENSSH.iter().map(|one| format!("ssh-{}", one.version)).collect();
-            return Err(format!(
-                "{package} of Debian's {suite} is needed, and this is not Debian: put programs named {} into {}",
-                programs.join(" and "),
-                self.folder().display()
-            ));
+            let (names, folder) = (packages.join(" "), folder.display());
+            return Err(format!("{names} of Debian's {suite} is needed, and this is not Debian: unpack into {folder}"));
         }
         let apt = self.apt(suite)?;
         step(apt.command().arg("update"))?;
         let debs = self.home.join(format!("debs-{suite}"));
         doing(debs.display(), fs::create_dir_all(&debs))?;
-        step(apt.command().current_dir(&debs).arg("download").arg(format!("{package}/{suite}")))?;
-        let files = doing(debs.display(), fs::read_dir(&debs))?.filter_map(Result::ok).map(|file| file.path());
-        let is_it = |file: &PathBuf| {
-            file.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&format!("{package}_")))
-        };
-        let deb = files.into_iter().find(is_it).ok_or(format!("apt-get download brought no {package}"))?;
+        let wanted = packages.iter().map(|package| format!("{package}/{suite}"));
+        step(apt.command().current_dir(&debs).arg("download").args(wanted))?;
         // Unpacked elsewhere first: a folder that is there is whole.
         let new = self.home.join("unpacking");
         if new.exists() {
             doing(new.display(), fs::remove_dir_all(&new))?;
         }
-        step(Command::new("dpkg").arg("-x").arg(&deb).arg(&new))?;
+        for package in packages {
+            let files = doing(debs.display(), fs::read_dir(&debs))?.filter_map(Result::ok).map(|file| file.path());
+            let is_it = |file: &PathBuf| {
+                file.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&format!("{package}_")))
+            };
+            let deb = files.into_iter().find(is_it).ok_or(format!("apt-get download brought no {package}"))?;
+            step(Command::new("dpkg").arg("-x").arg(&deb).arg(&new))?;
+        }
         doing(folder.display(), fs::rename(&new, &folder))?;
         Ok(folder)
     }

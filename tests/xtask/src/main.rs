@@ -21,6 +21,7 @@ cargo xtask <verb>
   serve [ARGS..]   build, then serve on 127.0.0.1:2222; ARGS go to `whelk serve`
   test [FILTER]    every test, from unit to interop; brings the foreign clients it needs
   prove [NAME]     the tests against foreign clients and hostile plugins at their full sizes, with the figures
+  clients          only brings the foreign clients of the tests
   bench [PART..]   Whelk beside OpenSSH's sshd or another build: CPU time and memory, as ratios
 
   <verb> --help    more about one of them";
@@ -32,11 +33,12 @@ struct Verb {
     run: fn(&[String]) -> step::Outcome,
 }
 
-const VERBS: [Verb; 5] = [
+const VERBS: [Verb; 6] = [
     Verb { name: "build", help: build::HELP, run: build::run },
     Verb { name: "serve", help: serve::HELP, run: serve::run },
     Verb { name: "test", help: test::HELP, run: test::run },
     Verb { name: "prove", help: test::PROVE_HELP, run: test::prove },
+    Verb { name: "clients", help: clients::HELP, run: clients::run },
     Verb { name: "bench", help: bench::HELP, run: bench::run },
 ];
 
