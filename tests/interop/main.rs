@@ -8,6 +8,7 @@ mod algorithms;
 mod audit;
 mod beside_sshd;
 mod commandline;
+mod crossing;
 mod crowd;
 mod hardened;
 mod host_keys;

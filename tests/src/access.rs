@@ -44,7 +44,7 @@ impl Access {
 
     /// The same with a key of another type, by ssh-keygen's name for it.
     pub fn fresh_key_of(kind: &str) -> (Self, String) {
-        let keys = Keys::generate(kind);
+        let keys = Keys::generate(&[kind]);
         let line = std::fs::read_to_string(keys.openssh().with_extension("pub")).expect("ssh-keygen wrote both halves");
         (Self::Key(Arc::new(keys)), line)
     }
@@ -75,10 +75,11 @@ pub struct Keys {
 }
 
 impl Keys {
-    fn generate(kind: &str) -> Self {
+    /// A fresh key of ssh-keygen's name for its type, and further options of ssh-keygen.
+    pub fn generate(kind: &[&str]) -> Self {
         let keys = Self { folder: folder() };
         let mut command = Command::new(client_program("ssh-keygen"));
-        command.args(["-q", "-t", kind, "-N", "", "-C", "a test", "-f"]).arg(keys.openssh());
+        command.args(["-q", "-N", "", "-C", "a test", "-f"]).arg(keys.openssh()).arg("-t").args(kind);
         succeed(command);
         let mut command = Command::new(client_program("dropbearconvert"));
         command.args(["openssh", "dropbear"]).arg(keys.openssh()).arg(keys.dropbear());

@@ -2,7 +2,7 @@
 //!
 //! If root runs it, root logs in; otherwise only the user who runs it: [`Sshd::user`].
 
-use crate::access::Access;
+use crate::access::Keys;
 use crate::measure::LATER;
 use crate::places::client_program;
 use crate::running::{Input, Output, Running};
@@ -20,6 +20,7 @@ pub struct Sshd {
     process: Running,
     port: u16,
     user: String,
+    fingerprints: Vec<String>,
     _folder: TempDir,
 }
 
@@ -29,14 +30,16 @@ impl Sshd {
         let folder = tempfile::Builder::new().prefix("sshd-").tempdir().expect("a temporary folder");
         let path = folder.path();
         std::fs::write(path.join("authorized_keys"), authorized_keys).expect("our own folder");
-        let Access::Key(host_key) = Access::fresh_key().0 else { unreachable!("a fresh key is a key") };
+        let host_key = Keys::generate(&["ed25519"]);
         std::fs::copy(host_key.openssh(), path.join("host_key")).expect("our own folder");
+        let further = configuration.lines().filter_map(|line| line.strip_prefix("HostKey "));
+        let fingerprints = further.map(Path::new).chain([host_key.openssh().as_path()]).map(fingerprint).collect();
         let user = user();
         for _ in 0..TRIES {
             let free = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
             let port = free.expect("loopback has a free port").port();
             if let Some(process) = launch(path, port, configuration) {
-                return Self { process, port, user, _folder: folder };
+                return Self { process, port, user, fingerprints, _folder: folder };
             }
         }
         panic!("sshd found no free port in {TRIES} tries");
@@ -50,6 +53,11 @@ impl Sshd {
     /// The user who can log in.
     pub fn user(&self) -> &str {
         &self.user
+    }
+
+    /// The fingerprints of its host keys, `SHA256:...`.
+    pub fn fingerprints(&self) -> &[String] {
+        &self.fingerprints
     }
 
     /// Its output.
@@ -81,6 +89,14 @@ fn launch(folder: &Path, port: u16, configuration: &str) -> Option<Running> {
     });
     assert!(listens || process.said().contains("Address already in use"), "sshd ended at once: {}", process.said());
     listens.then_some(process)
+}
+
+/// The fingerprint of a key in a file.
+fn fingerprint(key: &Path) -> String {
+    let mut command = Command::new(client_program("ssh-keygen"));
+    command.arg("-lf").arg(key);
+    let text = Running::run(command, Input::Nothing, LATER).out.text();
+    text.split(' ').nth(1).unwrap_or_else(|| panic!("ssh-keygen says {text:?}")).to_owned()
 }
 
 /// The user who runs the tests.
