@@ -22,6 +22,7 @@ mod logins;
 mod matrix;
 mod node;
 mod slow;
+mod stdio;
 mod strangers;
 mod terminal;
 mod transfer;

@@ -161,6 +161,11 @@ impl Gateway {
         self.setup.folder()
     }
 
+    /// The folder of its plugins.
+    pub fn plugins(&self) -> &Path {
+        &self.setup.plugins
+    }
+
     /// The host key's fingerprint, `SHA256:...`, from the log.
     pub fn fingerprint(&self) -> String {
         self.wait("host key", |event| (event.message == "host key").then(|| event.field("fingerprint")))

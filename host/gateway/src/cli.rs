@@ -42,8 +42,8 @@ enum Verb {
         /// The configuration (see `whelk config`)
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
-        /// Where to listen, instead of what the configuration says; may be given several times [default:
-        /// 127.0.0.1:2222]
+        /// Where to listen, instead of what the configuration says; may be given several times. Sockets that systemd
+        /// passes are used instead of both [default: 127.0.0.1:2222]
         #[arg(long, value_name = "ADDR", value_parser = config::parse_address)]
         listen: Vec<SocketAddr>,
         /// Serve the one connection that standard input and output are (inetd, systemd with Accept=yes, ProxyCommand).

@@ -18,13 +18,15 @@ use crate::server::control::Control;
 use crate::server::drain::{ShutdownPhase, Stopper};
 use crate::server::gateway::{Gateway, THIS_PROGRAM};
 use crate::server::heap_trim;
-use crate::server::listener::Listener;
+use crate::server::listener::{Listener, PassedSockets};
 use crate::server::signals::{GaveUp, Hangup, Signals};
 use crate::state::State;
 use crate::state::host_keys::HostKeys;
 use crate::state::strict_modes;
 
 pub(super) fn serve(file: Option<&Path>, overrides: &Overrides, format: Format) -> Result<(), Failure> {
+    // It changes the environment, which no other thread may read meanwhile.
+    let passed = PassedSockets::take().map_err(wrong)?;
     let maps = os_limits::map_large_allocations();
     strict_modes::tighten_umask();
     let config = match file {
@@ -50,7 +52,8 @@ pub(super) fn serve(file: Option<&Path>, overrides: &Overrides, format: Format) 
     let host_keys = host_keys(&config, &state)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(failed)?;
     let served = runtime.block_on(async {
-        let listener = Listener::bind(&config).map_err(wrong)?;
+        let listener = if passed.is_empty() { Listener::bind(&config) } else { Listener::adopt(passed, &config) };
+        let listener = listener.map_err(wrong)?;
         let gateway = Arc::new(Gateway::new(&config, host_keys, &stopper).map_err(wrong)?);
         let mut stopped = stopper.drain();
         let reload = tokio::select! {

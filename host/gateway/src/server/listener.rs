@@ -6,6 +6,7 @@
 mod acceptor;
 mod bind;
 mod gate;
+mod passed;
 mod waiting;
 
 use std::io;
@@ -13,7 +14,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use whelk_runtime::supervise::catch_future;
@@ -22,6 +23,7 @@ use acceptor::Acceptor;
 pub use bind::BindError;
 pub use gate::ConnectionPermit;
 use gate::{Bounds, Gate};
+pub use passed::{PassedError, PassedSockets};
 
 use crate::config::Config;
 use crate::observe::event::{ConnectionEvent, ServerEvent, emit};
@@ -46,14 +48,25 @@ impl Listener {
     /// # Errors
     /// Each address that cannot be bound, with the reason.
     pub fn bind(config: &Config) -> Result<Listener, BindError> {
-        let sockets = bind::bind(&config.listen)?;
+        Ok(Listener::new(bind::bind(&config.listen)?, config))
+    }
+
+    /// Listens on sockets that were passed to the program instead of those of the configuration. Needs a tokio runtime.
+    ///
+    /// # Errors
+    /// Each address that the configuration does not allow, or a socket that tokio refuses.
+    pub fn adopt(passed: PassedSockets, config: &Config) -> Result<Listener, BindError> {
+        Ok(Listener::new(bind::adopt(passed, config)?, config))
+    }
+
+    fn new(sockets: Vec<TcpListener>, config: &Config) -> Listener {
         let connections = u32::try_from(os_limits::make_room(config).connections).unwrap_or(u32::MAX);
         let limits = &config.limits;
         let full = os_limits::unauthenticated_full(limits.unauthenticated_full).min(connections);
         emit(ServerEvent::Room { connections, unauthenticated: full });
         let gate = Gate::new(Bounds::new(limits, connections, full));
         let acceptor = Acceptor::new(sockets, gate, TcpKeepalive::new(limits), limits.authentication_grace);
-        Ok(Listener { acceptor, drain: limits.drain })
+        Listener { acceptor, drain: limits.drain }
     }
 
     /// The addresses, in the order of the configuration, with the ports that the system chose for 0.

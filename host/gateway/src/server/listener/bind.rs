@@ -2,10 +2,13 @@
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 
 use rustix::io::Errno;
 use tokio::net::{TcpListener, TcpSocket};
+
+use super::passed::PassedSockets;
+use crate::config::{Config, LoginPolicy};
 
 /// The kernel's queue of connections to accept, limited by net.core.somaxconn: as many as arrive in a second of a
 /// flood, so that a short pause in accepting costs legitimate clients no retry.
@@ -31,6 +34,19 @@ impl std::error::Error for BindError {}
 pub(super) fn bind(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, BindError> {
     let sockets = all(addresses.iter().map(|address| (*address, socket(*address))))?;
     all(addresses.iter().copied().zip(sockets).map(|(address, socket)| (address, socket.listen(BACKLOG))))
+}
+
+/// The sockets that were passed, if the configuration allows their addresses: a demonstration admits everybody, so it
+/// listens on loopback addresses only.
+pub(super) fn adopt(passed: PassedSockets, config: &Config) -> Result<Vec<TcpListener>, BindError> {
+    let demonstration = matches!(config.login_policy, LoginPolicy::Demonstration);
+    let unknown = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+    let addresses: Vec<_> = passed.addresses().map(|address| address.unwrap_or(unknown)).collect();
+    all(passed.0.into_iter().zip(addresses).map(|(socket, address)| {
+        let allowed = !demonstration || address.ip().is_loopback();
+        let refused = || io::Error::other(format!("a configuration is needed to listen on {address}"));
+        (address, if allowed { TcpListener::from_std(socket) } else { Err(refused()) })
+    }))
 }
 
 fn all<T>(results: impl Iterator<Item = (SocketAddr, io::Result<T>)>) -> Result<Vec<T>, BindError> {
