@@ -27,8 +27,8 @@ const CACHE: &str = "cache";
 /// ... and that of tenants' own plugins.
 const TENANTS_CACHE: &str = "cache-tenants";
 /// For a process that only reads what a server has made.
-pub(crate) const NOT_STARTED: &str = "there is no host key yet: run `whelk serve` once without --stdio, which makes it \
-                                      and compiles the plugins";
+pub(crate) const NOT_STARTED: &str = "there is nothing of a server yet: run `whelk serve` once without --stdio, which makes \
+                                      the host keys and compiles the plugins";
 /// Locked by the program that uses the folder.
 const LOCK: &str = "lock";
 /// The control socket of the running program.

@@ -24,9 +24,9 @@ use crate::server::listener::{ConnectionPermit, serve_one};
 use crate::server::signals::{Hangup, Signals};
 use crate::server::socket::{self, TcpKeepalive};
 use crate::source::Peer;
-use crate::state::State;
 use crate::state::host_keys::HostKeys;
 use crate::state::strict_modes;
+use crate::state::{NOT_STARTED, State};
 
 /// The number of the only connection.
 const CONNECTION: u64 = 1;
@@ -43,6 +43,7 @@ pub(super) fn serve(file: Option<&Path>, overrides: &Overrides, format: Format) 
     let mut config = config.map_err(wrong)?;
     restrict(&mut config);
     let (input, output) = standard_streams()?;
+    check_demonstration(&config, peer(&input))?;
     os_limits::check_start(&config.limits).map_err(wrong)?;
     logging::start(format, give_up_the_log).map_err(wrong)?;
     let stopper = Stopper::new();
@@ -95,9 +96,9 @@ pub(super) fn restrict(config: &mut Config) {
 
 /// inetd connects standard error to the client too: then nothing may be written there.
 fn keep_errors_from_the_client() -> io::Result<()> {
-    let (input, errors) = (rustix::fs::fstat(io::stdin())?, rustix::fs::fstat(io::stderr())?);
-    let is_socket = rustix::fs::FileType::from_raw_mode(input.st_mode).is_socket();
-    if is_socket && (input.st_dev, input.st_ino) == (errors.st_dev, errors.st_ino) {
+    let errors = rustix::fs::fstat(io::stderr())?;
+    let is_same = |other: rustix::fs::Stat| (other.st_dev, other.st_ino) == (errors.st_dev, errors.st_ino);
+    if is_same(rustix::fs::fstat(io::stdin())?) || is_same(rustix::fs::fstat(io::stdout())?) {
         rustix::stdio::dup2_stderr(std::fs::File::options().write(true).open("/dev/null")?)?;
     }
     Ok(())
@@ -123,6 +124,16 @@ fn not_a_stream(error: io::Error) -> Failure {
     }
 }
 
+/// A demonstration admits everybody, so it serves only clients on this machine.
+fn check_demonstration(config: &Config, peer: Peer) -> Result<(), Failure> {
+    match (&config.login_policy, peer.ip()) {
+        (LoginPolicy::Demonstration, Some(address)) if !address.is_loopback() => {
+            Err(wrong(format!("a configuration is needed to serve a client at {address}")))
+        }
+        (LoginPolicy::Demonstration | LoginPolicy::Users(_), _) => Ok(()),
+    }
+}
+
 /// The client's address, if standard input is a socket that has one.
 fn peer(input: &OwnedFd) -> Peer {
     let address = rustix::net::getpeername(input).ok().flatten();
@@ -144,8 +155,25 @@ fn tcp(input: &OwnedFd, output: &OwnedFd) -> io::Result<Option<tokio::net::TcpSt
 /// The host keys that a server has made, or those that the configuration names.
 fn host_keys(config: &Config, state: &State) -> Result<HostKeys, Failure> {
     let Some(keys) = HostKeys::existing(state, &config.host_keys).map_err(wrong)? else {
-        return Err(wrong(format!("{}: {}", state.folder().display(), crate::state::NOT_STARTED)));
+        return Err(wrong(format!("{}: {}", state.folder().display(), NOT_STARTED)));
     };
     log_host_keys(&keys);
     Ok(keys)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_demonstration_serves_clients_on_this_machine_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let (plugins, state) = (Some(folder.path().to_owned()), Some(folder.path().join("state")));
+        let config = Config::demonstration(&Overrides { plugins, state, ..Overrides::default() }).unwrap();
+        let allows = |peer| check_demonstration(&config, peer).is_ok();
+        let address = |text: &str| Peer::Address(text.parse().unwrap());
+        assert!(allows(Peer::Unknown) && allows(address("127.0.0.1:1")) && allows(address("[::1]:1")));
+        assert!(allows(address("[::ffff:127.0.0.1]:1")));
+        assert!(!allows(address("192.0.2.1:1")) && !allows(address("[2001:db8::1]:1")));
+    }
 }

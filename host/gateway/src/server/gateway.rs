@@ -23,9 +23,9 @@ use crate::os_limits;
 use crate::plugins::reload::{FolderConfig, Loaders, Reload};
 use crate::server::connection_table::ConnectionTable;
 use crate::server::drain::{Drain, Stopper};
-use crate::state::State;
 use crate::state::host_keys::HostKeys;
 use crate::state::strict_modes::Writers;
+use crate::state::{NOT_STARTED, State};
 use crate::tenant::Tenants;
 use crate::tenant::grants::Granter;
 
@@ -114,12 +114,11 @@ impl Gateway {
         let key = cache_key(state, config.one_connection)?;
         let most = u64::try_from(config.limits.plugins.cache_bytes).unwrap_or(u64::MAX);
         let cache = |folder: PathBuf| {
-            let Some(key) = key.clone() else { return Ok(None) };
             if config.one_connection {
-                return Ok(Some(Cache::read_only(folder, key, &self.engine, most)));
+                return Ok(Cache::read_only(folder, key.clone(), &self.engine, most));
             }
-            let opened = Cache::open(folder.clone(), key, &self.engine, most);
-            opened.map(Some).map_err(|error| format!("{}: {error}", folder.display()))
+            let opened = Cache::open(folder.clone(), key.clone(), &self.engine, most);
+            opened.map_err(|error| format!("{}: {error}", folder.display()))
         };
         // Tenants' plugins must not evict what the operator's next start needs.
         let (operators_cache, tenants_cache) = (cache(state.cache_path())?, cache(state.tenants_cache_path())?);
@@ -132,7 +131,7 @@ impl Gateway {
         };
         let folders = std::iter::once(operators).chain(self.own.values().cloned()).collect();
         let limits = trial_limits(config);
-        let loader = |cache| Arc::new(loader(self.engine.clone(), program, cache, &limits));
+        let loader = |cache| Arc::new(loader(self.engine.clone(), program, Some(cache), &limits));
         let loaders = Loaders { operators: loader(operators_cache), tenants: loader(tenants_cache) };
         Reload::start(folders, loaders, &config.limits).await
     }
@@ -268,15 +267,15 @@ fn check_offered(host_keys: &HostKeys, offered: &[&str]) -> Result<(), String> {
 }
 
 /// The key that seals compiled code, made if there is none. A process that serves one connection makes none.
-fn cache_key(state: &State, one_connection: bool) -> Result<Option<CacheKey>, String> {
+fn cache_key(state: &State, one_connection: bool) -> Result<CacheKey, String> {
     if one_connection {
         let key = state.existing_cache_key().map_err(|error| error.to_string())?;
-        return Ok(key.map(CacheKey::new));
+        return key.map(CacheKey::new).ok_or_else(|| format!("{}: {NOT_STARTED}", state.folder().display()));
     }
     let mut fresh = [0; 32];
     SystemRandom::new().fill(&mut fresh).map_err(|error| error.to_string())?;
     let key = state.cache_key(&fresh).map_err(|error| error.to_string())?;
-    Ok(Some(CacheKey::new(key)))
+    Ok(CacheKey::new(key))
 }
 
 /// Reserves the pool for all instances, with this many open files together.

@@ -75,6 +75,11 @@ impl Cache {
         Self { folder, key, engine: fingerprint(engine), most, read_only: true, writes: AtomicU64::new(0) }
     }
 
+    /// Whether nothing is written.
+    pub(crate) fn is_read_only(&self) -> bool {
+        self.read_only
+    }
+
     /// The code of the file with this digest, if it is here and as it was left.
     pub(crate) fn load(&self, digest: &[u8; 32]) -> Option<Compiled> {
         let name = self.name(digest);

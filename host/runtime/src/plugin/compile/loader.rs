@@ -64,8 +64,13 @@ impl Source {
     }
 }
 
+/// Why a plugin is not served by a process that only reads compiled code: otherwise each stranger who connects could
+/// start a compiler.
+const NOT_COMPILED: &str = "it was not compiled yet, and this process only reads what a server has compiled: run `whelk serve` \
+                            once";
+
 impl Loader {
-    /// A loader for this engine. Without a cache everything is compiled.
+    /// A loader for this engine. Without a cache everything is compiled, with one that is only read nothing.
     #[must_use]
     pub fn new(engine: Engine, compiler: Compiler, cache: Option<Cache>, trial: Arc<Tenant>) -> Self {
         Self { engine, compiler, cache: cache.map(Arc::new), trial }
@@ -107,6 +112,9 @@ impl Loader {
         let digest = source.digest;
         if let Some(component) = self.cached(digest).await? {
             return Ok(component);
+        }
+        if self.cache.as_ref().is_some_and(|cache| cache.is_read_only()) {
+            return Err(Error::Unfinished(NOT_COMPILED.to_owned()));
         }
         let compile = || self.compiler.compile(&source.wasm, self.limits());
         let compiled = terms.slots.run(terms.tenant, source.size(), compile).await?;
