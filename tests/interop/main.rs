@@ -8,6 +8,7 @@ mod algorithms;
 mod audit;
 mod beside_sshd;
 mod commandline;
+mod credentials;
 mod crossing;
 mod crowd;
 mod hardened;

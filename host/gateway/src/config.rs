@@ -31,6 +31,7 @@ pub use problem::{Problem, Refused};
 use reader::{Findings, Section};
 pub use reference::reference;
 pub use sections::algorithms::table as algorithms_table;
+pub use sections::authorities::Authorities;
 pub use sections::environment::EnvironmentNames;
 pub use sections::grants::{Clock, Directory, DirectoryAccess, Grants, KeyValue, size};
 pub use sections::limits::Limits;
@@ -40,6 +41,7 @@ use sections::tenants::{Around, TenantConfigs};
 pub use sections::tenants::{DEFAULT_TENANT, TenantConfig, check_tenant_name};
 pub use sections::users::{Authentication, LONGEST_NAME, User};
 
+use crate::credential::check_revoked_keys;
 use crate::state::State;
 use crate::state::host_keys::HostKeyFiles;
 use crate::state::strict_modes::Writers;
@@ -70,6 +72,10 @@ pub struct Config {
     pub environment_names: EnvironmentNames,
     /// Who may log in.
     pub login_policy: LoginPolicy,
+    /// The authorities whose certificates any user may have.
+    pub authorities: Authorities,
+    /// The file of revoked keys and certificates.
+    pub revoked_keys: Option<PathBuf>,
     /// The tenants, by their exact names: at least [`DEFAULT_TENANT`]. Empty in the demonstration, where each plugin is
     /// a tenant of its own.
     pub tenants: BTreeMap<String, TenantConfig>,
@@ -142,6 +148,8 @@ impl Config {
                 banner: Some(format!("{DEMONSTRATION}\n")),
                 environment_names: EnvironmentNames::default(),
                 login_policy: LoginPolicy::Demonstration,
+                authorities: Authorities::default(),
+                revoked_keys: None,
                 tenants: BTreeMap::new(),
                 algorithms: Preferences::default(),
                 limits: demonstration_limits(),
@@ -227,13 +235,20 @@ fn read(mut top: Section<'_>, overrides: &Overrides, findings: &mut Findings) ->
         Some(item) => item.section(findings).map(|section| read_limits(section, findings)),
         None => Some(Limits::default()),
     };
-    let (tenants, users) = read_people(
-        &mut top,
-        &folder,
-        Folders { plugins: &plugins, known, state: state.as_deref(), host_keys: &host_keys.keys },
-        limits.as_ref(),
-        findings,
-    );
+    let authorities = match top.take("trusted_user_ca_keys") {
+        Some(item) => sections::authorities::read(&item, &folder, findings),
+        None => Authorities::default(),
+    };
+    let revoked_keys = read_revoked_keys(&mut top, &folder, findings);
+    let own = OwnFiles {
+        plugins: &plugins,
+        known,
+        state: state.as_deref(),
+        authorities: &authorities,
+        revoked_keys: revoked_keys.as_deref(),
+        host_keys: &host_keys.keys,
+    };
+    let (tenants, users) = read_people(&mut top, &folder, own, limits.as_ref(), findings);
     top.finish(findings);
     let login_policy = LoginPolicy::Users(users?);
     let (state, algorithms, limits) = (state?, algorithms?, limits?);
@@ -245,6 +260,8 @@ fn read(mut top: Section<'_>, overrides: &Overrides, findings: &mut Findings) ->
         banner,
         environment_names,
         login_policy,
+        authorities,
+        revoked_keys,
         tenants,
         algorithms,
         limits,
@@ -253,8 +270,16 @@ fn read(mut top: Section<'_>, overrides: &Overrides, findings: &mut Findings) ->
     })
 }
 
-/// The program's folders, as far as they are known.
-struct Folders<'a> {
+/// The file of revoked keys. One that cannot be used would refuse every key, so it is an error.
+fn read_revoked_keys(top: &mut Section<'_>, folder: &Path, findings: &mut Findings) -> Option<PathBuf> {
+    let item = top.take("revoked_keys")?;
+    let path = findings.keep(&item, setting::path(item.value, folder))?;
+    findings.keep(&item, check_revoked_keys(&path))?;
+    Some(path)
+}
+
+/// The program's own folders and files, as far as they are known.
+struct OwnFiles<'a> {
     /// The operator's plugin folder ...
     plugins: &'a Path,
     /// ... and its contents.
@@ -262,25 +287,27 @@ struct Folders<'a> {
     state: Option<&'a Path>,
     /// The files of host keys.
     host_keys: &'a [PathBuf],
+    authorities: &'a Authorities,
+    revoked_keys: Option<&'a Path>,
 }
 
 /// Reads users and tenants, which refer to each other.
 fn read_people(
     top: &mut Section<'_>,
     folder: &Path,
-    folders: Folders<'_>,
+    own: OwnFiles<'_>,
     limits: Option<&Limits>,
     findings: &mut Findings,
 ) -> (BTreeMap<String, TenantConfig>, Option<BTreeMap<String, User>>) {
     let defaults = Limits::default();
     let limits = limits.unwrap_or(&defaults);
-    let around = Around { folder, state: folders.state, plugins: folders.known.as_ref(), limits };
+    let around = Around { folder, state: own.state, plugins: own.known.as_ref(), limits };
     let section = top.take("tenants").and_then(|item| item.section(findings));
     let mut tenants = TenantConfigs::read(section, &around, findings);
     let (users, keys) = match top.take("users") {
         Some(item) => match item.section(findings) {
             Some(section) => {
-                let (users, keys) = sections::users::read(section, folder, &tenants, findings);
+                let (users, keys) = sections::users::read(section, folder, (&tenants, own.authorities), findings);
                 (Some(users), keys)
             }
             None => (None, Vec::new()),
@@ -290,10 +317,14 @@ fn read_people(
             (None, Vec::new())
         }
     };
-    if let Some(state) = folders.state {
+    if let Some(state) = own.state {
         let file = findings.file().to_owned();
-        let (plugins, host_keys) = (folders.plugins, folders.host_keys);
-        let owned = folders::Owned { file: &file, state, plugins, host_keys, keys: &keys };
+        let of_tenants = tenants.authorities().map(|list| (folders::AUTHORITIES, list));
+        let of_server = own.authorities.file.as_deref().map(|list| (folders::AUTHORITIES, list));
+        let revoked = own.revoked_keys.map(|list| ("the revoked keys", list));
+        let lists = of_tenants.chain(of_server).chain(revoked).map(|(what, path)| (what, path.to_owned())).collect();
+        let (plugins, host_keys) = (own.plugins, own.host_keys);
+        let owned = folders::Owned { file: &file, state, plugins, host_keys, keys: &keys, lists };
         folders::check(&mut tenants.claims, &owned, findings);
     }
     (tenants.into_table(), users)

@@ -2,8 +2,21 @@
 //!
 //! Parses and compares; [`crate::auth::access`] decides who may log in.
 
+mod addresses;
 mod authorized_keys;
+mod expiry;
+mod file;
+mod key_options;
+mod krl;
 mod password;
+mod revoked;
 
+pub use addresses::AddressList;
+pub(crate) use authorized_keys::find_in_file;
+#[cfg(test)]
+pub(crate) use authorized_keys::public_line;
 pub use authorized_keys::{AuthorizedKey, KeyFile, MOST_TOLD, SkippedLine, parse_key, read_authorized_keys};
+pub use key_options::{ForwardingOptions, KeyOptions};
 pub use password::PasswordHash;
+pub(crate) use revoked::RevokedKeys;
+pub use revoked::check_revoked_keys;

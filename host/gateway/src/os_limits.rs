@@ -478,9 +478,14 @@ mod tests {
     fn a_hash_above_the_memory_of_all_is_reported_with_its_user() {
         let hash = "$argon2id$v=19$m=19456,t=2,p=1$S2aaE/TDH5padCF7ghv7mQ$zTtmCdY6SFbI2apkX35/ITFUAXb78e7qQvuvwf9UZLs";
         let password = Some(crate::credential::PasswordHash::parse(hash).unwrap());
-        let authentication = Authentication::Required { password, keys: Vec::new() };
-        let alice =
-            config::User { tenant: "a".to_owned(), plugin: "echo".to_owned(), own_plugin: true, authentication };
+        let authentication = Authentication::Required { password, keys: Vec::new(), key_file: None };
+        let alice = config::User {
+            tenant: "a".to_owned(),
+            plugin: "echo".to_owned(),
+            own_plugin: true,
+            authentication,
+            principals: None,
+        };
         let login_policy = LoginPolicy::Users(BTreeMap::from([("alice".to_owned(), alice)]));
         let config = Config { login_policy, ..config(Limits::default()) };
         assert_eq!(hashing_shortage(&config, 19_456 << 10), None);

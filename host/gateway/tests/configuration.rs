@@ -89,11 +89,12 @@ failed_attempts = 3
     assert_eq!(users.keys().collect::<Vec<_>>(), ["alice", "bob@example.org", "guest"]);
     assert_eq!(users["bob@example.org"].plugin, "probe");
     assert!(matches!(users["guest"].authentication, Authentication::NotRequired));
-    let Authentication::Required { password, keys } = &users["alice"].authentication else {
+    let Authentication::Required { password, keys, key_file } = &users["alice"].authentication else {
         panic!("Alice has credentials")
     };
     assert!(password.as_ref().unwrap().verify(b"password").unwrap());
-    assert_eq!(keys.len(), 2);
+    assert_eq!(keys.len(), 1);
+    assert_eq!(key_file.as_deref(), Some(place.folder.path().join("keys/alice").as_path()));
     assert_eq!(config.notes, []);
 }
 
@@ -284,27 +285,32 @@ fn with_file() -> (Place, PathBuf) {
     (place, keys)
 }
 
-/// The notes of a valid configuration, as they are printed, and how many keys Alice has.
-fn notes(place: &Place) -> (Vec<String>, usize) {
+/// The notes of a valid configuration, as they are printed.
+fn notes(place: &Place) -> Vec<String> {
     let config = place.load().unwrap();
     let LoginPolicy::Users(users) = &config.login_policy else { panic!("there are users") };
-    let Authentication::Required { keys, .. } = &users["alice"].authentication else { panic!("Alice has credentials") };
+    let Authentication::Required { key_file, .. } = &users["alice"].authentication else {
+        panic!("Alice has credentials")
+    };
+    assert!(key_file.is_some(), "the file is read at each login, whatever it holds now");
     let root = format!("{}/", place.folder.path().display());
-    (config.notes.iter().map(|note| note.to_string().replace(&root, "")).collect(), keys.len())
+    config.notes.iter().map(|note| note.to_string().replace(&root, "")).collect()
 }
 
 #[test]
 fn a_wrong_line_of_an_authorized_keys_file_is_named_by_that_file_and_the_others_count() {
     let (place, keys) = with_file();
-    fs::write(&keys, format!("{KEY}\n\ncommand=\"ls\",no-pty {KEY} x\nnonsense-1\n")).unwrap();
-    let (told, count) = notes(&place);
-    assert_eq!(count, 1);
+    let text = format!(
+        "{KEY}\n\ncommand=\"ls\",no-pty {KEY} x\nnonsense-1\nbanana {KEY}\nfrom=\"*.example.org,192.0.2.1\" {KEY}\n"
+    );
+    fs::write(&keys, text).unwrap();
     assert_eq!(
-        told,
+        notes(&place),
         [
-            "keys/alice:3: users.alice.authorized_keys: line skipped: has the option `command`, which is not supported yet: without it \
-             the key would open more than was meant",
             "keys/alice:4: users.alice.authorized_keys: line skipped: names no known type of key: \"nonsense-1\" (such as ssh-ed25519)",
+            "keys/alice:5: users.alice.authorized_keys: line skipped: has the option `banana`, which is not known",
+            "keys/alice:6: users.alice.authorized_keys: from= of the key SHA256:UCUiLr7Pjs9wFFJMDByLgc3NrtdU344OgUM45wZPcIQ has \
+             names of hosts, which match nobody, because names are not looked up: *.example.org",
         ]
     );
 }
@@ -315,8 +321,8 @@ fn a_users_key_file_never_prevents_the_start() {
         "whelk.toml:4: users.alice.authorized_keys: nobody can log in as this user: no key of the file can be used";
     let (place, keys) = with_file();
     let told = |what: &str| {
-        let (told, count) = notes(&place);
-        assert_eq!((told.len(), count), (2, 0), "{told:?}");
+        let told = notes(&place);
+        assert_eq!(told.len(), 2, "{told:?}");
         assert!(told[0].contains(what), "{told:?}");
         assert_eq!(told[1], nobody);
     };
@@ -333,7 +339,7 @@ fn a_users_key_file_never_prevents_the_start() {
     fs::remove_file(&keys).unwrap();
     told("whelk.toml:4: users.alice.authorized_keys: keys/alice cannot be read");
     fs::write(&keys, "# none yet\n").unwrap();
-    assert_eq!(notes(&place), (vec![nobody.to_owned()], 0));
+    assert_eq!(notes(&place), [nobody]);
 }
 
 /// An RSA key of 1024 bits.
@@ -354,9 +360,37 @@ fn a_user_none_of_whose_listed_keys_can_log_in_is_an_error_and_one_of_several_ke
     // The file is the user's own: it affects nobody else.
     let (place, keys) = with_file();
     fs::write(&keys, format!("{SHORT}\n")).unwrap();
-    let (told, _) = notes(&place);
+    let told = notes(&place);
     assert_eq!(told.len(), 2, "{told:?}");
     assert!(told[1].ends_with(why) || told[0].ends_with(why), "{told:?}");
+}
+
+#[test]
+fn authorities_and_revoked_keys_are_read_and_their_mistakes_named() {
+    let place = place(&format!(
+        "state = \"s\"\ntrusted_user_ca_keys = \"keys/ca\"\nrevoked_keys = \"keys/revoked\"\n[users.x]\nplugin = \"echo\"\n\
+         principals = [\"a\", \"b\"]\n[tenants.default]\ntrusted_user_ca_keys = [\"{KEY} ca\"]\n"
+    ));
+    let folder = place.folder.path().join("keys");
+    fs::write(folder.join("ca"), format!("# ours\n{KEY}\nno-pty {KEY}\nnonsense-1\n")).unwrap();
+    fs::write(folder.join("revoked"), "").unwrap();
+    let config = place.load().unwrap();
+    assert_eq!(config.authorities.file.as_deref(), Some(folder.join("ca").as_path()));
+    assert_eq!(config.revoked_keys, Some(folder.join("revoked")));
+    let LoginPolicy::Users(users) = &config.login_policy else { panic!("there are users") };
+    // A certificate is enough.
+    assert!(
+        matches!(&users["x"].authentication, Authentication::Required { password: None, keys, .. } if keys.is_empty())
+    );
+    assert_eq!(users["x"].principals.as_deref(), Some(&["a".to_owned(), "b".to_owned()][..]));
+    let root = format!("{}/", place.folder.path().display());
+    assert_eq!(
+        config.notes.iter().map(|note| note.to_string().replace(&root, "")).collect::<Vec<_>>(),
+        [
+            "keys/ca:3: trusted_user_ca_keys: line skipped: has options, which belong to a cert-authority among the keys of a user",
+            "keys/ca:4: trusted_user_ca_keys: line skipped: names no known type of key: \"nonsense-1\" (such as ssh-ed25519)",
+        ]
+    );
 }
 
 #[test]

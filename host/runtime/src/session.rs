@@ -413,7 +413,7 @@ impl Session {
     }
 
     /// Waits, without a process, for a program request that is routed to a plugin.
-    async fn wait(&mut self, hand_over: HandOverState, half: &mut SessionHalf) -> Option<NextProcess> {
+    async fn wait(&mut self, mut hand_over: HandOverState, half: &mut SessionHalf) -> Option<NextProcess> {
         let pipes = Arc::clone(half.shared());
         loop {
             if let Some((why, _)) = pipes.ended() {
@@ -424,6 +424,9 @@ impl Session {
             match half.next() {
                 None => half.arrival().await,
                 Some(InputItem::ChannelEvent(ChannelEvent::Eof | ChannelEvent::Close)) => {}
+                Some(InputItem::ChannelEvent(ChannelEvent::HostVariable { name, value })) => {
+                    hand_over.keep(name, value)
+                }
                 // The inbox keeps the newest size.
                 Some(InputItem::ChannelEvent(ChannelEvent::WindowChange(_))) => pipes.reply(true),
                 Some(InputItem::ChannelEvent(request)) => {

@@ -4,13 +4,21 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// An event of the channel, in the client's order. All but [`Eof`](ChannelEvent::Eof) and
-/// [`Close`](ChannelEvent::Close) are requests: each is answered by exactly one [`Sink::reply`](crate::Sink::reply), in
-/// order, whether or not the client asked for an answer.
+/// An event of the channel, in the client's order. All but [`HostVariable`](ChannelEvent::HostVariable),
+/// [`Eof`](ChannelEvent::Eof) and [`Close`](ChannelEvent::Close) are requests: each is answered by exactly one
+/// [`Sink::reply`](crate::Sink::reply), in order, whether or not the client asked for an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ChannelEvent {
     /// An environment variable. RFC 4254 §6.4.
     Env {
+        /// Its name.
+        name: String,
+        /// Its value, any bytes.
+        value: Vec<u8>,
+    },
+    /// An environment variable that the host sets, not the client: no request. The plugin is told it as it is told the
+    /// client's, and cannot refuse it. Ignored once a program has started.
+    HostVariable {
         /// Its name.
         name: String,
         /// Its value, any bytes.
@@ -65,6 +73,7 @@ impl<'a> ProgramRequest<'a> {
             ChannelEvent::Exec(command) => Some(Self::Exec(command)),
             ChannelEvent::Subsystem(name) => Some(Self::Subsystem(name)),
             ChannelEvent::Env { .. }
+            | ChannelEvent::HostVariable { .. }
             | ChannelEvent::PtyReq(_)
             | ChannelEvent::WindowChange(_)
             | ChannelEvent::Signal(_)

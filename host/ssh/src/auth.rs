@@ -8,6 +8,7 @@
 pub mod challenge;
 pub mod client;
 pub mod method;
+mod presented;
 pub mod refused;
 pub mod server;
 mod text;

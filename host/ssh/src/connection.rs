@@ -586,6 +586,15 @@ impl Server {
         self.auth.decide(verdict)
     }
 
+    /// Answers [`ServerQuestion::Attempt`], which was about a key that the user has, with a refusal. The reason is for
+    /// the log alone.
+    ///
+    /// # Errors
+    /// [`Error::TooManyAttempts`]: it was the last failure that is allowed.
+    pub fn refuse_key(&mut self, reason: String) -> Result<(), Error> {
+        self.auth.refuse_key(reason)
+    }
+
     /// How far the login has come. Cheap: may be asked after every read.
     pub fn login_stage(&self) -> LoginStage {
         if self.auth.stage() == auth::AuthStage::Open { LoginStage::Done } else { self.transport.login_stage() }

@@ -5,10 +5,11 @@
 //!
 //! Knows nothing of packets: signatures have been verified before a key counts as proven (RFC 4252 §7).
 //!
-//! `password` checks a password, `delay` hides how long a rejection took to find.
+//! `password` checks a password, `keys` a key, `delay` hides how long a rejection took to find.
 
 mod decision;
 mod delay;
+mod keys;
 mod password;
 mod queue;
 mod slots;
@@ -25,13 +26,14 @@ use whelk_ssh::auth::challenge::Challenge;
 use whelk_ssh::auth::method::{AuthMethod, MethodSet};
 use whelk_ssh::auth::server::{Attempt, Credential};
 
-use crate::config::{Authentication, Config, LONGEST_NAME, LoginPolicy, User};
-use crate::credential::{AuthorizedKey, PasswordHash};
-use crate::source::Source;
+use super::attempt::AttemptContext;
+use crate::config::{Authentication, Authorities, Config, LONGEST_NAME, LoginPolicy, TenantConfig, User};
+use crate::credential::PasswordHash;
 use delay::FailureDelay;
+use keys::{GrantedKey, KeyAccess, KeyRefusal, ShownCredential, UserKeys};
 use password::Passwords;
 
-pub use decision::{Decision, Identity, Overload};
+pub use decision::{CertificateFacts, Decision, Identity, Overload};
 
 /// The method of a user who needs no credentials, whatever the client presents.
 const NO_CREDENTIALS: &str = "none";
@@ -44,6 +46,7 @@ const PASSWORD_PROMPT: &str = "Password: ";
 pub struct Access {
     login_policy: Users,
     passwords: Passwords,
+    keys: KeyAccess,
     delay: FailureDelay,
 }
 
@@ -57,7 +60,7 @@ struct Member {
     plugin: String,
     needs_no_credentials: bool,
     password: Option<Arc<PasswordHash>>,
-    keys: Vec<AuthorizedKey>,
+    keys: UserKeys,
 }
 
 /// The result of [`Access::judge`], and how long it waited for a slot.
@@ -72,15 +75,26 @@ impl Access {
         let (login_policy, hashes) = match &config.login_policy {
             LoginPolicy::Demonstration => (Users::Anybody, Vec::new()),
             LoginPolicy::Users(users) => {
-                let members: BTreeMap<_, _> =
-                    users.iter().map(|(name, user)| (name.clone(), Member::of(user))).collect();
+                // Shared by all users of a tenant.
+                let of_tenant =
+                    |(name, tenant): (&String, &TenantConfig)| (name.clone(), Arc::new(tenant.authorities.clone()));
+                let authorities: BTreeMap<String, Arc<Authorities>> = config.tenants.iter().map(of_tenant).collect();
+                let member = |user: &User| Member::of(user, authorities.get(&user.tenant).cloned().unwrap_or_default());
+                let members: BTreeMap<_, _> = users.iter().map(|(name, user)| (name.clone(), member(user))).collect();
                 let hashes = members.values().filter_map(|member| member.password.clone()).collect();
                 (Users::Known(members), hashes)
             }
         };
         let limits = &config.limits;
         let delay = FailureDelay::new(limits.failure_delay, limits.decision_grace);
-        Access { login_policy, passwords: Passwords::new(hashes, limits), delay }
+        let members = match &login_policy {
+            Users::Anybody => None,
+            Users::Known(members) => Some(members),
+        };
+        let of_users = members.into_iter().flat_map(BTreeMap::values).map(|member| &member.keys);
+        let (authorities, revoked) = (Arc::new(config.authorities.clone()), config.revoked_keys.clone());
+        let keys = KeyAccess::new(of_users, authorities, revoked, limits.decision_grace);
+        Access { login_policy, passwords: Passwords::new(hashes, limits), keys, delay }
     }
 
     /// The methods to list after a failure, RFC 4252 §5.1: those that any user has, so that they reveal nothing about
@@ -90,7 +104,7 @@ impl Access {
         if members.values().any(|member| member.needs_no_credentials) {
             return MethodSet::ALL;
         }
-        let keys = members.values().any(|member| !member.keys.is_empty());
+        let keys = self.keys.has_authorities() || members.values().any(|member| member.keys.any());
         let passwords = self.passwords.any();
         let offered = |method: &AuthMethod| match method {
             AuthMethod::PublicKey => keys,
@@ -102,23 +116,26 @@ impl Access {
     /// Decides on an attempt. A rejection comes no sooner than the failure delay, after the same time for known and
     /// unknown users. Sources take turns. Sets `queued` if the attempt had to wait for a slot; that wait has no limit
     /// here, because the caller limits the whole login. Cancel safe.
-    pub async fn decide(&self, attempt: Attempt<'_>, source: Source, queued: &AtomicBool) -> Decision {
+    pub(crate) async fn decide(&self, attempt: Attempt<'_>, context: &AttemptContext, queued: &AtomicBool) -> Decision {
         let started = Instant::now();
-        let Judgement { decision, waited } = self.judge(attempt, source, queued).await;
+        let Judgement { decision, waited } = self.judge(attempt, context, queued).await;
         match &decision {
             Decision::Accept(identity) => {
                 // A login without credentials has shown nothing by which the source could be trusted.
                 let shown = matches!(
                     attempt.credential,
-                    Credential::Password(_) | Credential::Answers(_) | Credential::KeyProven(_)
+                    Credential::Password(_)
+                        | Credential::Answers(_)
+                        | Credential::KeyProven(_)
+                        | Credential::CertificateProven(_)
                 );
                 if shown && identity.method != NO_CREDENTIALS {
-                    self.passwords.slots.logged_in(source);
+                    self.passwords.slots.logged_in(context.peer.source());
                 }
             }
             // Nothing was checked, so there is no working time to hide.
             Decision::Reject if matches!(attempt.credential, Credential::Unusable) => {}
-            Decision::Reject => {
+            Decision::Reject | Decision::RejectKey(_) => {
                 // The wait was the same for every user. The working time may not have been, so it must be hidden.
                 let began = started + waited;
                 sleep_until(began + self.delay.answer_after(attempt.user, began.elapsed())).await;
@@ -129,7 +146,7 @@ impl Access {
         decision
     }
 
-    async fn judge(&self, attempt: Attempt<'_>, source: Source, queued: &AtomicBool) -> Judgement {
+    async fn judge(&self, attempt: Attempt<'_>, context: &AttemptContext, queued: &AtomicBool) -> Judgement {
         let now = |decision| Judgement { decision, waited: Duration::ZERO };
         let name = name(attempt.user);
         let members = match &self.login_policy {
@@ -151,32 +168,37 @@ impl Access {
             ));
         }
         let member = found.map(|(_, member)| member);
-        let entered = |method: AuthMethod, fingerprint| match found {
+        let entered = |method: AuthMethod, granted: Option<GrantedKey>| match found {
             Some((user, member)) => {
                 let (user, tenant, plugin) = (user.clone(), member.tenant.clone(), member.plugin.clone());
-                Decision::Accept(Identity { user, tenant, plugin, method: method.name(), fingerprint })
+                let (fingerprint, restrictions, certificate) = match granted {
+                    Some(key) => (Some(key.fingerprint), Arc::new(key.restrictions), key.certificate),
+                    None => (None, Arc::default(), None),
+                };
+                let method = method.name();
+                Decision::Accept(Identity { user, tenant, plugin, method, fingerprint, restrictions, certificate })
             }
             None => Decision::Reject,
         };
+        if let Some((shown, proven)) = ShownCredential::of(attempt.credential) {
+            let own = member.map(|member| &member.keys);
+            return now(match self.keys.judge((attempt.user, own), shown, proven, context).await {
+                Ok(granted) => entered(AuthMethod::PublicKey, Some(granted)),
+                Err(KeyRefusal::Unknown) => Decision::Reject,
+                Err(KeyRefusal::NotNow(reason)) => Decision::RejectKey(reason),
+                Err(KeyRefusal::Slow) => Decision::Undecided(Overload::SlowFile),
+            });
+        }
         let (password, method) = match attempt.credential {
-            // No user's password can be changed here.
-            Credential::None | Credential::Unusable | Credential::NewPassword { .. } => return now(Decision::Reject),
             Credential::Interactive => return now(Decision::Challenge(Challenge::secret(PASSWORD_PROMPT))),
             Credential::Password(password) => (password, AuthMethod::Password),
             Credential::Answers([answer]) => (answer.as_slice(), AuthMethod::KeyboardInteractive),
-            Credential::Answers(_) => return now(Decision::Reject),
-            Credential::KeyOffered(shown) | Credential::KeyProven(shown) => {
-                let own = member.map(|member| member.keys.as_slice()).unwrap_or_default();
-                // An RSA key has several signature algorithms.
-                let admits = |key: &&AuthorizedKey| {
-                    shown.signatures().iter().any(|name| key.admits(name.as_bytes(), shown.blob()))
-                };
-                let accepted = |key: &AuthorizedKey| entered(AuthMethod::PublicKey, Some(key.fingerprint.clone()));
-                return now(own.iter().find(admits).map_or(Decision::Reject, accepted));
-            }
+            // Nothing was shown that a user could have. No user's password can be changed here.
+            _ => return now(Decision::Reject),
         };
         let own = member.and_then(|member| member.password.as_ref());
-        let (checked, waited) = self.passwords.check((attempt.user, password), own, source, queued).await;
+        let (checked, waited) =
+            self.passwords.check((attempt.user, password), own, context.peer.source(), queued).await;
         let decision = match checked {
             Ok(true) => entered(method, None),
             Ok(false) => Decision::Reject,
@@ -187,10 +209,15 @@ impl Access {
 }
 
 impl Member {
-    fn of(user: &User) -> Member {
+    fn of(user: &User, authorities: Arc<Authorities>) -> Member {
         let (needs_no_credentials, password, keys) = match &user.authentication {
-            Authentication::NotRequired => (true, None, Vec::new()),
-            Authentication::Required { password, keys } => (false, password.clone().map(Arc::new), keys.clone()),
+            Authentication::NotRequired => (true, None, UserKeys::default()),
+            Authentication::Required { password, keys, key_file } => {
+                let file = key_file.as_ref().map(|file| file.as_path().into());
+                let principals = user.principals.as_deref().map(Arc::from);
+                let keys = UserKeys { listed: keys.as_slice().into(), file, authorities, principals };
+                (false, password.clone().map(Arc::new), keys)
+            }
         };
         Member { tenant: user.tenant.clone(), plugin: user.plugin.clone(), needs_no_credentials, password, keys }
     }
@@ -208,7 +235,9 @@ fn name(user: &[u8]) -> Option<&str> {
 fn accept_without_credentials(user: String, tenant: String, plugin: String, credential: Credential<'_>) -> Decision {
     let fingerprint = match credential {
         Credential::KeyProven(key) => Some(key.fingerprint()),
+        Credential::CertificateProven(shown) => Some(shown.key().fingerprint()),
         _ => None,
     };
-    Decision::Accept(Identity { user, tenant, plugin, method: NO_CREDENTIALS, fingerprint })
+    let (method, restrictions, certificate) = (NO_CREDENTIALS, Arc::default(), None);
+    Decision::Accept(Identity { user, tenant, plugin, method, fingerprint, restrictions, certificate })
 }

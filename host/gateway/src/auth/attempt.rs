@@ -1,8 +1,21 @@
 //! An authentication attempt that outlives the packet in which it came: deciding it takes time.
 
 use whelk_ssh::auth::server::{Attempt, Credential};
-use whelk_ssh::crypto::key::PublicKey;
+use whelk_ssh::crypto::key::{Certificate, Presence, PublicKey};
 use zeroize::Zeroizing;
+
+use crate::source::Peer;
+
+/// Whose attempt it is, and how it was made.
+#[derive(Clone, Debug)]
+pub(crate) struct AttemptContext {
+    /// The number of the connection, for the log.
+    pub(crate) connection: u64,
+    /// The other end. No list of addresses has an unknown one.
+    pub(crate) peer: Peer,
+    /// What the security key that has signed says of its user.
+    pub(crate) presence: Option<Presence>,
+}
 
 /// An owned [`Attempt`]. Its passwords and answers are zeroized on drop.
 pub(crate) struct OwnedAttempt {
@@ -18,6 +31,8 @@ enum OwnedCredential {
     Answers(Vec<Zeroizing<Vec<u8>>>),
     KeyOffered(PublicKey),
     KeyProven(PublicKey),
+    CertificateOffered(Box<Certificate>),
+    CertificateProven(Box<Certificate>),
     Unusable,
 }
 
@@ -32,6 +47,8 @@ impl OwnedAttempt {
             Credential::Answers(answers) => OwnedCredential::Answers(answers.to_vec()),
             Credential::KeyOffered(key) => OwnedCredential::KeyOffered(key.clone()),
             Credential::KeyProven(key) => OwnedCredential::KeyProven(key.clone()),
+            Credential::CertificateOffered(shown) => OwnedCredential::CertificateOffered(Box::new(shown.clone())),
+            Credential::CertificateProven(shown) => OwnedCredential::CertificateProven(Box::new(shown.clone())),
             Credential::Unusable => OwnedCredential::Unusable,
         };
         OwnedAttempt { user: attempt.user.to_vec(), credential }
@@ -47,6 +64,8 @@ impl OwnedAttempt {
             OwnedCredential::Answers(answers) => Credential::Answers(answers),
             OwnedCredential::KeyOffered(key) => Credential::KeyOffered(key),
             OwnedCredential::KeyProven(key) => Credential::KeyProven(key),
+            OwnedCredential::CertificateOffered(shown) => Credential::CertificateOffered(shown),
+            OwnedCredential::CertificateProven(shown) => Credential::CertificateProven(shown),
             OwnedCredential::Unusable => Credential::Unusable,
         };
         Attempt { user: &self.user, credential }

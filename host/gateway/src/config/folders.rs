@@ -63,6 +63,9 @@ pub(super) enum Kind {
     Plugins,
 }
 
+/// What a list of authorities is called.
+pub(super) const AUTHORITIES: &str = "the authorities whose certificates let users in";
+
 /// A folder or file of the operator.
 pub(super) struct Owned<'a> {
     pub(super) file: &'a Path,
@@ -70,6 +73,8 @@ pub(super) struct Owned<'a> {
     pub(super) plugins: &'a Path,
     pub(super) host_keys: &'a [PathBuf],
     pub(super) keys: &'a [UserKeyFile],
+    /// Files that decide who logs in, beside those of users, and what they are.
+    pub(super) lists: Vec<(&'static str, PathBuf)>,
 }
 
 /// A key file of a user.
@@ -220,6 +225,7 @@ struct OperatorPaths {
     others: Vec<(&'static str, ResolvedPath)>,
     plugins: ResolvedPath,
     keys: Vec<(String, String, ResolvedPath)>,
+    lists: Vec<(&'static str, ResolvedPath)>,
 }
 
 fn operator_paths(owned: &Owned<'_>, findings: &mut Findings) -> OperatorPaths {
@@ -242,7 +248,10 @@ fn operator_paths(owned: &Owned<'_>, findings: &mut Findings) -> OperatorPaths {
     let host_keys = owned.host_keys.iter().filter_map(|path| ResolvedPath::resolve(path).ok());
     let mut others = vec![("the configuration", file), ("the operator's plugin folder", plugins.clone())];
     others.extend(host_keys.map(|place| ("a host key", place)));
-    OperatorPaths { state, others, plugins, keys }
+    // One that cannot be read has been reported.
+    let lists =
+        owned.lists.iter().filter_map(|(what, path)| Some((*what, ResolvedPath::resolve(path).ok()?))).collect();
+    OperatorPaths { state, others, plugins, keys, lists }
 }
 
 fn check_directory(claim: &Claim, private: bool, places: &OperatorPaths, findings: &mut Findings) {
@@ -263,6 +272,11 @@ fn check_directory(claim: &Claim, private: bool, places: &OperatorPaths, finding
         if place.is_within(&claim.place) || claim.place.leads_to(place) {
             let what = format!("{shown} holds the keys by which {user:?} of tenant {tenant} enters");
             findings.add(&claim.span, &claim.key, what);
+        }
+    }
+    for (what, place) in places.lists.iter().filter(|_| writes) {
+        if place.is_within(&claim.place) || claim.place.leads_to(place) {
+            findings.add(&claim.span, &claim.key, format!("{shown} holds {what} ({})", place.path.display()));
         }
     }
 }

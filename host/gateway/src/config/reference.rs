@@ -44,6 +44,14 @@ const GENERAL: &str = r##"# The configuration of whelk: every setting, each with
 # The variables that a client may set: exact names, and beginnings with a * at their end.
 #environment_names = ["LANG", "LC_*", "COLORTERM", "TERM_PROGRAM", "TERM_PROGRAM_VERSION", "NO_COLOR"]
 
+# The authorities whose certificates let users in (TrustedUserCAKeys): a list of public keys, or the path of a file with one a
+# line. A certificate (`ssh-keygen -s`) must have the user's name, or one of the user's `principals`, among its principals.
+#trusted_user_ca_keys = []
+
+# Keys, certificates and authorities that let nobody in (RevokedKeys): the path of a KRL (`ssh-keygen -k`), or of a text with a
+# public key a line. It is looked at in each login. While it cannot be read every key is refused.
+# revoked_keys = "revoked.krl"
+
 # Who may enter: a table for each user, by the exact name. At least one is needed.
 # [users.alice]
 #   The tenant, unless it is the one called default; and the plugin, unless it is the tenant's:
@@ -51,10 +59,13 @@ const GENERAL: &str = r##"# The configuration of whelk: every setting, each with
 # plugin = "echo"
 #   A hash, argon2 ($argon2id$...) or bcrypt ($2b$...), never the password itself:
 # password = "$argon2id$v=19$m=19456,t=2,p=1$..."
-#   Public keys, here or in a file as OpenSSH has it (AuthorizedKeysFile). A line of the file that is not understood is
-#   skipped with a warning, options such as command= included; so is a file that others may write to.
+#   Public keys, here or in a file as OpenSSH has it (AuthorizedKeysFile), with the options of sshd(8) before them: command=,
+#   restrict, no-pty, environment=, from=, expiry-time=, cert-authority, principals=, no-touch-required, verify-required.
+#   The file is read at each login. A line that is not understood is skipped; a file that others may write to is not used.
 # keys = ["ssh-ed25519 AAAA... alice@example.org"]
 # authorized_keys = "keys/alice"
+#   The principals of which a certificate needs one, instead of the user's name (AuthorizedPrincipalsFile):
+# principals = ["alice", "admins"]
 #
 #   The only way to enter without credentials:
 # [users.guest]
@@ -69,6 +80,8 @@ const GENERAL: &str = r##"# The configuration of whelk: every setting, each with
 #   A plugin folder of its own, which nobody else sees. It is looked in before the operator's. It may belong to any user, and
 #   its group may write to it, but not everybody:
 # plugins = "tenants/acme/plugins"
+#
+#   Authorities whose certificates this tenant's users may have, beside the server's: trusted_user_ca_keys, as at the top.
 #
 #   Which plugin serves which subsystem (the exact name) and which command (the longest route whose words it begins with; ""
 #   takes the others):

@@ -1,6 +1,7 @@
 //! The sections of a configuration, one file each.
 
 pub(crate) mod algorithms;
+pub(crate) mod authorities;
 pub(crate) mod environment;
 pub(crate) mod grants;
 pub(crate) mod host_keys;

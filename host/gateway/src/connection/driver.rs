@@ -132,7 +132,8 @@ pub async fn run<S: ByteStream>(stream: S, peer: impl Into<Peer>, permit: Connec
     emit(ConnectionEvent::Opened { connection: number, peer });
     let origin = Origin { connection: number, peer: peer.to_string(), local };
     let random = Box::new(SystemRandom::new());
-    let connection = ServerConnection::accepted(gateway.protocol(), gateway.authentication(), random, now);
+    let mut connection = ServerConnection::accepted(gateway.protocol(), gateway.authentication(), random, now);
+    connection.judge_touch();
     let limits = gateway.limits();
     let keepalive = Keepalive::new(limits.keepalive, limits.keepalive_count, now);
     let large_packet_grace = limits.large_packet_grace;
@@ -320,7 +321,7 @@ impl<S: ByteStream> Driver<S> {
                 Ok(false)
             }
             Some(ServerQuestion::Attempt(attempt)) => {
-                self.login.begin(&self.gateway, &attempt);
+                self.login.begin(&self.gateway, &attempt, self.connection.presence());
                 Ok(false)
             }
             Some(ServerQuestion::LargePacket(bytes)) => {
@@ -488,6 +489,7 @@ impl<S: ByteStream> Driver<S> {
                 self.connection.decide(Verdict::Reject)?;
             }
             Decision::Challenge(challenge) => self.connection.decide(Verdict::Challenge(challenge))?,
+            Decision::RejectKey(reason) => self.connection.refuse_key(reason)?,
             Decision::Accept(identity) => {
                 self.connection.decide(Verdict::Accept)?;
                 // A key that was only offered and is accepted is no login yet.

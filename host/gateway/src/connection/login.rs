@@ -8,7 +8,8 @@
 //!                       Question: Attempt          whelk-ssh asks; nothing more is read until the decision
 //!                       driver.rs  answer          Login::begin starts the decision
 //!                       auth/attempt.rs            copies the attempt, which outlives its packet
-//!                       auth/access.rs  decide     looks up the user; compares the key, or checks the password:
+//!                       auth/access.rs  decide     looks up the user
+//!                       auth/access/keys.rs        reads the key file, on a blocking thread; checks the key's options
 //!                       auth/access/password.rs    takes a hash, the user's or another
 //!                       auth/access/slots.rs       waits for a hashing slot; auth/access/queue.rs decides who is next
 //!                       credential/password.rs     hashes, on a blocking thread
@@ -29,14 +30,15 @@ use whelk_ssh::auth::method::AuthMethod;
 use whelk_ssh::auth::refused::{RefusedAttempts, RefusedKey};
 use whelk_ssh::auth::server::{Attempt, Credential};
 use whelk_ssh::connection::Server as ServerConnection;
+use whelk_ssh::crypto::key::Presence;
 use whelk_ssh::error::{Error, Reason, Stage};
 
-use crate::auth::access::{Decision, Identity, Overload};
-use crate::auth::attempt::OwnedAttempt;
+use crate::auth::access::{CertificateFacts, Decision, Identity, Overload};
+use crate::auth::attempt::{AttemptContext, OwnedAttempt};
 use crate::observe::escape::{Escaped, escape};
 use crate::observe::event::{LimitEvent, LoginEvent, emit};
 use crate::server::gateway::Gateway;
-use crate::source::{Peer, Source};
+use crate::source::Peer;
 use crate::tenant::UserPermit;
 
 type PendingDecision = Pin<Box<dyn Future<Output = Decision> + Send>>;
@@ -45,7 +47,7 @@ type PendingDecision = Pin<Box<dyn Future<Output = Decision> + Send>>;
 pub(crate) struct Login {
     /// The number of the connection.
     connection_id: u64,
-    source: Source,
+    peer: Peer,
     /// The attempt that is being decided.
     deciding: Option<PendingDecision>,
     /// Whether an attempt had to wait for a hashing slot.
@@ -54,13 +56,15 @@ pub(crate) struct Login {
 
 impl Login {
     pub(crate) fn new(connection_id: u64, peer: Peer) -> Login {
-        Login { connection_id, source: peer.source(), deciding: None, queued: Arc::default() }
+        Login { connection_id, peer, deciding: None, queued: Arc::default() }
     }
 
-    /// Starts the decision about an attempt. A decision in progress is about the same attempt, so it is kept.
-    pub(crate) fn begin(&mut self, gateway: &Gateway, attempt: &Attempt<'_>) {
+    /// Starts the decision about an attempt; `presence` is what the security key that has signed says of its user. A
+    /// decision in progress is about the same attempt, so it is kept.
+    pub(crate) fn begin(&mut self, gateway: &Gateway, attempt: &Attempt<'_>, presence: Option<Presence>) {
         if self.deciding.is_none() {
-            self.deciding = Some(decide(gateway, attempt, self.source, Arc::clone(&self.queued)));
+            let context = AttemptContext { connection: self.connection_id, peer: self.peer, presence };
+            self.deciding = Some(decide(gateway, attempt, context, Arc::clone(&self.queued)));
         }
     }
 
@@ -102,6 +106,7 @@ impl Login {
                 }
                 Overload::Memory => "there was not enough memory to hash its password in: see limits.hashing_memory",
                 Overload::Panic => "hashing its password panicked",
+                Overload::SlowFile => "reading its key file took longer than limits.decision_grace",
             },
         );
         Error::LoginUndecided
@@ -124,10 +129,16 @@ impl Login {
         emit(LoginEvent::Rejected { connection, user, method });
     }
 
-    /// Logs the login at INFO, and at DEBUG each key that was refused before it: clients routinely offer several keys.
+    /// Logs the login at INFO, and at DEBUG each key that was refused before it, because clients routinely offer
+    /// several keys. One that the user has but may not use is logged at INFO.
     pub(crate) fn log_success(&self, identity: &Identity, refused: &RefusedAttempts) {
         self.log_keys(refused, escape(identity.user.as_bytes()), Level::DEBUG);
         let (connection, method) = (self.connection_id, identity.method);
+        if let Some(CertificateFacts { key_id, serial, authority }) = &identity.certificate {
+            let (user, fingerprint) = (escape(identity.user.as_bytes()), identity.fingerprint.as_deref());
+            let (fingerprint, serial) = (fingerprint.unwrap_or_default(), *serial);
+            emit(LoginEvent::CertificateAccepted { connection, user, fingerprint, key_id, serial, authority });
+        }
         let (user, plugin) = (escape(identity.user.as_bytes()), escape(identity.plugin.as_bytes()));
         emit(LoginEvent::Succeeded { connection, user, method, plugin });
     }
@@ -157,9 +168,25 @@ impl Login {
     /// Logs each key that was refused, at `info` or `debug`.
     fn log_keys(&self, refused: &RefusedAttempts, user: Escaped<'_>, level: Level) {
         let connection = self.connection_id;
-        for RefusedKey { algorithm, fingerprint, reason } in refused.keys() {
-            let algorithm = escape(algorithm);
-            emit(LoginEvent::KeyRefused { connection, user, algorithm, fingerprint, reason, level });
+        for RefusedKey { algorithm, fingerprint, certificate, reason, is_known } in refused.keys() {
+            let (algorithm, level) = (escape(algorithm), if *is_known { Level::INFO } else { level });
+            let shown = certificate.as_ref().map(|shown| (escape(&shown.key_id).to_string(), shown));
+            let key_id = shown.as_ref().map(|(key_id, _)| key_id.as_str());
+            let (serial, authority) = match &shown {
+                Some((_, shown)) => (Some(shown.serial), Some(shown.authority.as_str())),
+                None => (None, None),
+            };
+            emit(LoginEvent::KeyRefused {
+                connection,
+                user,
+                algorithm,
+                fingerprint,
+                key_id,
+                serial,
+                authority,
+                reason,
+                level,
+            });
         }
     }
 
@@ -181,8 +208,13 @@ impl Login {
 }
 
 /// Starts the decision about an attempt.
-fn decide(gateway: &Gateway, attempt: &Attempt<'_>, source: Source, queued: Arc<AtomicBool>) -> PendingDecision {
+fn decide(
+    gateway: &Gateway,
+    attempt: &Attempt<'_>,
+    context: AttemptContext,
+    queued: Arc<AtomicBool>,
+) -> PendingDecision {
     let access = Arc::clone(gateway.access());
     let attempt = OwnedAttempt::of(attempt);
-    Box::pin(async move { access.decide(attempt.as_attempt(), source, &queued).await })
+    Box::pin(async move { access.decide(attempt.as_attempt(), &context, &queued).await })
 }

@@ -3,18 +3,18 @@
 //! The file is bytes: a byte order mark is skipped, comments need not be UTF-8, and LF, CR LF and CR end a line. An
 //! invalid line is skipped and logged, and the others are used, as in OpenSSH.
 //!
-//! Options (`command=`, `from=`, `restrict` ...) restrict a key. None of them is enforced yet, so a line with options
-//! is skipped: ignoring one would grant more than intended.
+//! The options before a key (`command=`, `from=`, `restrict` ...) are read by `key_options`.
+//!
+//! A user's file is read at each login, so that a key which was added is known at once. Only the lines that hold the
+//! key in question are parsed then: the time depends on the size of the file and not on the number of its keys.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 
-use rustix::fs::{Mode, OFlags};
 use ssh_key::{Algorithm, HashAlg, PublicKey};
 use whelk_ssh::crypto::key::PublicKey as Verified;
 
-use crate::state::strict_modes::Writers;
+use super::file;
+use super::key_options::KeyOptions;
 
 /// Far more than any list kept by hand.
 const MOST_BYTES: u64 = 1 << 20;
@@ -35,6 +35,8 @@ pub struct AuthorizedKey {
     pub kind: String,
     /// `SHA256:...`, as `ssh-keygen -l` prints it.
     pub fingerprint: String,
+    /// What it may do, and when.
+    pub options: KeyOptions,
     blob: Vec<u8>,
 }
 
@@ -69,15 +71,19 @@ impl KeyFile {
 }
 
 impl AuthorizedKey {
-    /// Whether `blob` is this key (RFC 4253 §6.6) and `algorithm` a signature algorithm of it that is accepted today:
-    /// for an RSA key `rsa-sha2-256` or `rsa-sha2-512` (RFC 8332), never SHA-1; for every other type the algorithm of
-    /// its name.
-    pub fn admits(&self, algorithm: &[u8], blob: &[u8]) -> bool {
-        let named = match self.kind.as_str() {
-            "ssh-rsa" => algorithm == b"rsa-sha2-256" || algorithm == b"rsa-sha2-512",
-            kind => algorithm == kind.as_bytes(),
-        };
-        named && self.blob == blob
+    /// Whether it has no options.
+    pub fn is_plain(&self) -> bool {
+        self.options == KeyOptions::default()
+    }
+
+    /// The key blob. RFC 4253 §6.6.
+    pub(super) fn blob(&self) -> &[u8] {
+        &self.blob
+    }
+
+    /// Whether it is this key.
+    pub fn is(&self, key: &Verified) -> bool {
+        self.blob == key.blob()
     }
 
     /// Why no login with this key can succeed; `None` if the protocol can verify its signatures.
@@ -93,14 +99,20 @@ impl AuthorizedKey {
     fn of(key: &PublicKey) -> Result<AuthorizedKey, String> {
         let blob = key.to_bytes().map_err(|error| format!("is no public key: {error}"))?;
         let fingerprint = key.fingerprint(HashAlg::Sha256).to_string();
-        Ok(AuthorizedKey { kind: key.algorithm().as_str().to_owned(), fingerprint, blob })
+        let options = KeyOptions::default();
+        Ok(AuthorizedKey { kind: key.algorithm().as_str().to_owned(), fingerprint, options, blob })
     }
 }
 
-/// Parses one line: `ssh-ed25519 AAAA... comment`.
+/// The public key in OpenSSH's format, `ssh-ed25519 AAAA...`; empty if the blob is malformed.
+pub(crate) fn public_line(blob: &[u8]) -> String {
+    PublicKey::from_bytes(blob).and_then(|key| key.to_openssh()).unwrap_or_default()
+}
+
+/// Parses one line: `ssh-ed25519 AAAA... comment`, with options before it if there are any.
 ///
 /// # Errors
-/// An unknown type, options, a malformed key, or a private key.
+/// An unknown type, options that are not understood, a malformed key, or a private key.
 pub fn parse_key(line: &str) -> Result<AuthorizedKey, String> {
     let line = line.trim();
     if line.contains(PRIVATE) {
@@ -110,13 +122,10 @@ pub fn parse_key(line: &str) -> Result<AuthorizedKey, String> {
     if known(first) {
         return parse_plain(first, rest);
     }
-    let (second, _) = first_word(rest);
+    let (second, encoded) = first_word(rest);
     if known(second) {
-        let name = first.split(['=', ',']).next().unwrap_or(first);
-        let name = name.escape_debug();
-        return Err(format!(
-            "has the option `{name}`, which is not supported yet: without it the key would open more than was meant"
-        ));
+        let options = KeyOptions::parse(first)?;
+        return Ok(AuthorizedKey { options, ..parse_plain(second, encoded)? });
     }
     Err(match shown(first) {
         Some(name) => format!("names no known type of key: {name:?} (such as ssh-ed25519)"),
@@ -136,11 +145,47 @@ fn shown(word: &str) -> Option<&str> {
 /// # Errors
 /// The file is unreadable, not a regular file, UTF-16, or writable by others than its owner (as sshd's StrictModes).
 pub fn read_authorized_keys(path: &Path) -> Result<KeyFile, String> {
-    let bytes = read_strictly(path)?;
+    Ok(parse_file(&read_text(path)?))
+}
+
+/// The lines of a key file that hold this key, each with its number: as what they say of it, or why not. Others are
+/// not parsed.
+///
+/// # Errors
+/// As for [`read_authorized_keys`].
+pub(crate) fn find_in_file(path: &Path, key: &Verified) -> Result<Vec<FoundLine>, String> {
+    Ok(find_lines(&read_text(path)?, key))
+}
+
+/// A line of a key file that holds the key in question: its number, counted from 1, and what it says.
+pub(crate) type FoundLine = (usize, Result<AuthorizedKey, String>);
+
+fn find_lines(bytes: &[u8], key: &Verified) -> Vec<FoundLine> {
+    let whole = public_line(key.blob());
+    let (_, encoded) = first_word(&whole);
+    if encoded.is_empty() {
+        return Vec::new();
+    }
+    let holding = lines(bytes).enumerate().filter_map(|(index, line)| {
+        let line = String::from_utf8_lossy(line);
+        let line = line.trim();
+        let parsed = (line.contains(encoded) && !line.starts_with('#')).then(|| parse_key(line))?;
+        Some((index + 1, parsed))
+    });
+    holding.filter(|(_, parsed)| parsed.as_ref().map_or(true, |found| found.is(key))).collect()
+}
+
+/// The bytes of a key file, without a byte order mark.
+fn read_text(path: &Path) -> Result<Vec<u8>, String> {
+    let (opened, _) = file::open(path, MOST_BYTES)?;
+    let mut bytes = file::contents(opened, path, MOST_BYTES)?;
     if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
         return Err(format!("{} is UTF-16 text: save it as UTF-8", path.display()));
     }
-    Ok(parse_file(bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&bytes)))
+    if bytes.starts_with(BYTE_ORDER_MARK) {
+        bytes.drain(..BYTE_ORDER_MARK.len());
+    }
+    Ok(bytes)
 }
 
 fn parse_file(bytes: &[u8]) -> KeyFile {
@@ -177,6 +222,16 @@ fn is_of_private_key(line: &str) -> bool {
     is_base64 || is_header || line.contains(PRIVATE)
 }
 
+/// The lines of a text that hold something, each with its number, counted from 1: without blanks around them, empty
+/// lines and comments.
+pub(super) fn key_lines(bytes: &[u8]) -> impl Iterator<Item = (usize, String)> {
+    let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
+    lines(bytes).enumerate().filter_map(|(index, line)| {
+        let line = String::from_utf8_lossy(line).trim().to_owned();
+        (!line.is_empty() && !line.starts_with('#')).then_some((index + 1, line))
+    })
+}
+
 /// The lines of a text, without their ends: LF, CR LF or CR.
 fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     // CR LF would otherwise count as two lines.
@@ -208,28 +263,9 @@ fn first_word(line: &str) -> (&str, &str) {
             ' ' | '\t' if !quoted => return (&line[..at], line[at..].trim_start()),
             _ => {}
         }
-        escaped = character == '\\' && !escaped;
+        escaped = character == '\\';
     }
     (line, "")
-}
-
-fn read_strictly(path: &Path) -> Result<Vec<u8>, String> {
-    let unreadable = |error: std::io::Error| format!("{} cannot be read: {error}", path.display());
-    // Without NONBLOCK, opening a FIFO would wait for a writer.
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
-    let file = rustix::fs::open(path, flags, Mode::empty()).map_err(|error| unreadable(error.into()))?;
-    let file = File::from(file);
-    let facts = file.metadata().map_err(unreadable)?;
-    if !facts.is_file() {
-        return Err(format!("{} is not a regular file", path.display()));
-    }
-    if facts.len() > MOST_BYTES {
-        return Err(format!("{} is larger than {MOST_BYTES} bytes", path.display()));
-    }
-    Writers::Operator.check_both(path, &facts)?;
-    let mut bytes = Vec::new();
-    file.take(MOST_BYTES).read_to_end(&mut bytes).map_err(unreadable)?;
-    Ok(bytes)
 }
 
 #[cfg(test)]
@@ -240,6 +276,7 @@ mod tests {
     use super::*;
 
     const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti";
+    const OTHER: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ";
     const RSA: &str = "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAAAgQDE";
 
     fn write(text: impl AsRef<[u8]>, mode: u32) -> (tempfile::TempDir, std::path::PathBuf) {
@@ -256,32 +293,37 @@ mod tests {
         assert_eq!(key.kind, "ssh-ed25519");
         assert_eq!(key.fingerprint, "SHA256:UCUiLr7Pjs9wFFJMDByLgc3NrtdU344OgUM45wZPcIQ");
         assert!(key.usable());
-        assert!(key.admits(b"ssh-ed25519", &key.blob));
-        assert!(!key.admits(b"ssh-rsa", &key.blob));
-        assert!(!key.admits(b"ssh-ed25519", &key.blob[1..]));
-        assert_eq!(Verified::from_blob(&key.blob).unwrap().fingerprint(), key.fingerprint);
+        let same = Verified::from_blob(&key.blob).unwrap();
+        assert!(key.is(&same) && !key.is(&Verified::from_openssh(OTHER).unwrap()));
+        assert_eq!(same.fingerprint(), key.fingerprint);
     }
 
     #[test]
-    fn an_rsa_key_never_accepts_sha1() {
-        let key = AuthorizedKey { kind: "ssh-rsa".to_owned(), fingerprint: String::new(), blob: b"blob".to_vec() };
-        assert!(key.admits(b"rsa-sha2-512", b"blob"));
-        assert!(!key.admits(b"ssh-rsa", b"blob"));
-        assert!(!key.usable());
-    }
-
-    #[test]
-    fn an_option_makes_the_line_an_error_instead_of_being_ignored() {
-        for (options, name) in [
-            ("restrict", "restrict"),
-            ("command=\"echo a b, c\",no-pty", "command"),
-            ("from=\"10.0.0.0/8\"", "from"),
-            ("cert-authority,principals=\"a\"", "cert-authority"),
-            ("environment=\"A=\\\"x y\\\"\"", "environment"),
+    fn options_stand_before_the_key_and_may_hold_blanks_in_quotes() {
+        for (options, command) in [
+            ("restrict", None),
+            ("command=\"echo a b, c\",no-pty", Some("echo a b, c")),
+            ("no-pty,command=\"ssh-ed25519 AAAA \\\"x y\\\"\"", Some("ssh-ed25519 AAAA \"x y\"")),
         ] {
-            let error = parse_key(&format!("{options} {KEY} comment")).unwrap_err();
-            assert!(error.contains(&format!("option `{name}`")), "{error}");
+            let key = parse_key(&format!("{options} \t {KEY} comment")).unwrap();
+            assert_eq!((key.options.command.as_deref(), key.options.pty), (command, false), "{options}");
         }
+        assert!(parse_key(&format!("banana {KEY}")).unwrap_err().contains("the option `banana`, which is not known"));
+        assert!(parse_key(&format!("restrict {KEY} comment")).is_ok());
+        assert!(parse_key("restrict ssh-ed25519 AAAA").unwrap_err().contains("cannot be read"));
+    }
+
+    #[test]
+    fn of_a_file_the_lines_with_one_key_are_found() {
+        let text = format!(
+            "# {KEY}\n{OTHER}\r\nno-pty {KEY} a\nbanana {KEY}\ncommand=\"{KEY}\" {OTHER}\nnonsense\nü\n{KEY}\n"
+        );
+        let key = Verified::from_openssh(KEY).unwrap();
+        let found = find_lines(text.as_bytes(), &key);
+        let lines: Vec<(usize, bool)> = found.iter().map(|(line, parsed)| (*line, parsed.is_ok())).collect();
+        assert_eq!(lines, [(3, true), (4, false), (8, true)]);
+        assert!(!found[0].1.as_ref().unwrap().options.pty && found[2].1.as_ref().unwrap().options.pty);
+        assert!(find_lines(b"", &key).is_empty());
     }
 
     #[test]
@@ -308,7 +350,8 @@ mod tests {
     fn comments_are_skipped_and_every_invalid_line_is_reported() {
         let (_folder, path) = write(format!("# mine\n\n{KEY} a\r\n  {KEY} b\n"), 0o644);
         assert_eq!(numbers(&read_authorized_keys(&path).unwrap()), (vec![3, 4], vec![]));
-        let (_folder, path) = write(format!("{KEY}\nnonsense\nrestrict {KEY}\nssh-ed25519 AAAA\n{KEY}\n"), 0o600);
+        let (_folder, path) =
+            write(format!("{KEY}\nnonsense\nbanana {KEY}\nssh-ed25519 AAAA\nrestrict {KEY}\n"), 0o600);
         assert_eq!(numbers(&read_authorized_keys(&path).unwrap()), (vec![1, 5], vec![2, 3, 4]));
     }
 
@@ -346,9 +389,9 @@ mod tests {
             assert_eq!(file.skipped[0].reason, IS_PRIVATE);
         }
         // Lines after its end do not belong to it, nor do lines that cannot.
-        let file = parse_file(format!("{openssh}nonsense\nrestrict {KEY}\n").as_bytes());
+        let file = parse_file(format!("{openssh}nonsense\nbanana {KEY}\n").as_bytes());
         assert_eq!(numbers(&file), (vec![], vec![1, 5, 6]));
-        let file = parse_file(format!("{cut}restrict {KEY}\nnonsense\n").as_bytes());
+        let file = parse_file(format!("{cut}banana {KEY}\nnonsense\n").as_bytes());
         assert_eq!(numbers(&file), (vec![], vec![1, 3, 4]));
         // Without its beginning a private key looks like an invalid line, so invalid lines are not shown.
         let file = parse_file(b"b3BlbnNzaC1rZXktdjEAAAAA\nQyNTUxOQ==\n");
@@ -380,7 +423,7 @@ mod tests {
     fn something_that_is_not_a_file_is_refused_without_blocking() {
         let folder = tempfile::tempdir().unwrap();
         let fifo = folder.path().join("fifo");
-        rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, Mode::RUSR, 0).unwrap();
+        rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).unwrap();
         assert!(read_authorized_keys(&fifo).unwrap_err().contains("not a regular file"));
         assert!(read_authorized_keys(folder.path()).unwrap_err().contains("not a regular file"));
         let absent = read_authorized_keys(&folder.path().join("absent")).unwrap_err();

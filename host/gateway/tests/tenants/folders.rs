@@ -192,6 +192,15 @@ fn a_tenant_cannot_write_the_key_files_of_users() {
         );
         assert_eq!(place.problems(&text(tenant, "read-only")), [""; 0]);
     }
+    let text = |access: &str| {
+        format!(
+            "[tenants.other]\ntrusted_user_ca_keys = \"srv/acme/home/keys\"\n[tenants.acme.grants]\n\
+             directory = {{ path = \"srv/acme/home\", access = \"{access}\" }}"
+        )
+    };
+    let what = "srv/acme/home holds the authorities whose certificates let users in (srv/acme/home/keys)";
+    assert_eq!(place.problems(&text("read-write")), [format!("whelk.toml:5: tenants.acme.grants.directory: {what}")]);
+    assert_eq!(place.problems(&text("read-only")), [""; 0]);
 }
 
 #[test]

@@ -129,7 +129,7 @@ impl Inbound {
     pub(super) fn event(&mut self, event: ChannelEvent) -> Answer {
         if self.lifecycle.ended().is_some() {
             return match event {
-                ChannelEvent::Eof | ChannelEvent::Close => Answer::None,
+                ChannelEvent::HostVariable { .. } | ChannelEvent::Eof | ChannelEvent::Close => Answer::None,
                 _ => self.refuse(),
             };
         }
@@ -219,6 +219,12 @@ impl InputQueue {
             | ChannelEvent::Subsystem(_)
             | ChannelEvent::Break { .. }
             | ChannelEvent::Request { .. } => self.queue(event),
+            ChannelEvent::HostVariable { .. } => {
+                self.variables += 1;
+                self.weight += weight(&event);
+                self.items.push_back(Item::Request(Box::new(event)));
+                Answer::None
+            }
             ChannelEvent::Eof => {
                 if !std::mem::replace(&mut self.eof, true) {
                     self.items.push_back(Item::Eof);
@@ -376,7 +382,7 @@ impl InputQueue {
             Item::Eof => Some(InputItem::ChannelEvent(ChannelEvent::Eof)),
             Item::Close => Some(InputItem::ChannelEvent(ChannelEvent::Close)),
             Item::Request(event) => {
-                let variable = matches!(*event, ChannelEvent::Env { .. });
+                let variable = matches!(*event, ChannelEvent::Env { .. } | ChannelEvent::HostVariable { .. });
                 *(if variable { &mut self.variables } else { &mut self.requests }) -= 1;
                 self.weight -= weight(&event);
                 self.signals -= usize::from(matches!(*event, ChannelEvent::Signal(_)));
@@ -397,7 +403,7 @@ impl InputQueue {
 /// Bytes that a waiting event holds.
 fn weight(event: &ChannelEvent) -> usize {
     match event {
-        ChannelEvent::Env { name, value } => name.len() + value.len(),
+        ChannelEvent::Env { name, value } | ChannelEvent::HostVariable { name, value } => name.len() + value.len(),
         ChannelEvent::PtyReq(pty) => pty.term.len() + pty.modes.len() * size_of::<(u8, u32)>(),
         ChannelEvent::Exec(command) => command.len(),
         ChannelEvent::Subsystem(name) => name.len(),

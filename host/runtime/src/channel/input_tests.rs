@@ -105,6 +105,20 @@ fn a_burst_of_variables_leaves_room_for_what_comes_after_it() {
 }
 
 #[test]
+fn a_variable_of_the_host_is_no_request_and_keeps_its_place() {
+    let mut input = Inbound::default();
+    let variable = |name: &str| ChannelEvent::HostVariable { name: name.to_owned(), value: b"x".to_vec() };
+    assert_eq!(input.event(variable("A")), Answer::None);
+    assert_eq!(input.event(ChannelEvent::Env { name: "B".to_owned(), value: Vec::new() }), Answer::Session);
+    assert_eq!(input.event(variable("C")), Answer::None);
+    assert_eq!(input.event(ChannelEvent::Shell), Answer::Session);
+    assert_eq!(drain(&mut input).len(), 4);
+    assert_eq!((input.queue.weight, input.queue.requests, input.queue.variables), (0, 0, 0));
+    input.request_end(Ending::Drained);
+    assert_eq!(input.event(variable("D")), Answer::None);
+}
+
+#[test]
 fn runs_of_ever_changing_kinds_cannot_fill_the_memory() {
     let mut input = started();
     for kind in 0..100_000 {

@@ -42,6 +42,14 @@ pub(crate) struct HandOverState {
     pub(crate) pty: Option<Pty>,
 }
 
+impl HandOverState {
+    /// Adds a variable; an earlier one of the same name is replaced.
+    pub(crate) fn keep(&mut self, name: String, value: Vec<u8>) {
+        self.env.retain(|(before, _)| *before != name);
+        self.env.push((name, value));
+    }
+}
+
 /// What a process has of its client.
 pub(crate) struct Channel {
     pub(super) pipes: Arc<Shared>,
@@ -127,8 +135,7 @@ impl Channel {
 
     /// The process has accepted a variable; an earlier one of the same name is replaced.
     pub(crate) fn keep_env(&mut self, name: String, value: Vec<u8>) {
-        self.hand_over.env.retain(|(before, _)| *before != name);
-        self.hand_over.env.push((name, value));
+        self.hand_over.keep(name, value);
     }
 
     /// The process has accepted a terminal, or an earlier one had.

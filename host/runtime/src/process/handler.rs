@@ -281,6 +281,7 @@ impl Handler<'_> {
                 }
                 Ok(false)
             }
+            ChannelEvent::HostVariable { name, value } => return self.host_variable(name, value).await,
             ChannelEvent::Env { name, value } => self.env(name, value).await,
             ChannelEvent::PtyReq(pty) => self.pty_req(pty).await,
             ChannelEvent::WindowChange(_) => self.resize().await.map(|()| true),
@@ -348,6 +349,17 @@ impl Handler<'_> {
             emit(LogEvent::SessionVariableRefused { plugin: self.trial.plugin().name(), name: &name });
         }
         Ok(accepted)
+    }
+
+    /// Tells the plugin a variable of the host's, which it has whatever it answers.
+    async fn host_variable(&mut self, name: String, value: Vec<u8>) -> Result<(), Stop> {
+        if self.half.shared().stage() != Stage::Waiting {
+            return Ok(());
+        }
+        self.trial.told();
+        call!(self, |functions, store| functions.session.call_env(store, &name, &value))?;
+        self.guest.state().channel.keep_env(name, value);
+        Ok(())
     }
 
     async fn pty_req(&mut self, pty: Pty) -> Result<bool, Stop> {

@@ -23,7 +23,9 @@ pub(crate) async fn serve_notice(half: &mut SessionHalf, text: &str, exit: Exit)
                 return;
             }
             // These have no answer.
-            Some(InputItem::ChannelEvent(ChannelEvent::Eof | ChannelEvent::Close)) => {}
+            Some(InputItem::ChannelEvent(
+                ChannelEvent::HostVariable { .. } | ChannelEvent::Eof | ChannelEvent::Close,
+            )) => {}
             // A terminal is accepted, so that clients show the text as they would a program's.
             Some(InputItem::ChannelEvent(event)) => {
                 let agreed = matches!(event, ChannelEvent::PtyReq(_) | ChannelEvent::WindowChange(_));

@@ -1,8 +1,12 @@
 //! The attempts that were refused before authentication, for the server's log. The client learns none of this.
 
+use std::borrow::Cow;
+
 use sha2::{Digest, Sha256};
 use ssh_key::Fingerprint;
 
+use super::presented::Presented;
+use crate::crypto::key::Certificate;
 use crate::message::auth::Method;
 
 /// The most keys that are remembered. Further ones are only counted.
@@ -34,8 +38,34 @@ pub struct RefusedKey {
     pub algorithm: Vec<u8>,
     /// `SHA256:` and 43 characters of base64, as OpenSSH prints it.
     pub fingerprint: String,
+    /// What its certificate says, if it came with one. The fingerprint is that of the key, as OpenSSH shows it.
+    pub certificate: Option<RefusedCertificate>,
     /// Why, as text for the operator.
-    pub reason: &'static str,
+    pub reason: Cow<'static, str>,
+    /// The user has the key, or its certificate is of an authority that is trusted, and it is refused for this reason.
+    pub is_known: bool,
+}
+
+/// What a refused certificate says.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RefusedCertificate {
+    /// What its authority calls it: any bytes, at most 64. Escape it before showing it.
+    pub key_id: Vec<u8>,
+    /// The number that its authority gave it.
+    pub serial: u64,
+    /// The fingerprint of its authority.
+    pub authority: String,
+}
+
+impl RefusedCertificate {
+    fn of(certificate: &Certificate) -> RefusedCertificate {
+        let key_id = certificate.key_id();
+        RefusedCertificate {
+            key_id: key_id.get(..NAME).unwrap_or(key_id).to_vec(),
+            serial: certificate.serial(),
+            authority: certificate.authority().fingerprint(),
+        }
+    }
 }
 
 impl RefusedAttempts {
@@ -79,7 +109,21 @@ impl RefusedAttempts {
         if self.keys.len() < KEYS {
             let algorithm = algorithm.get(..NAME).unwrap_or(algorithm).to_vec();
             let fingerprint = Fingerprint::Sha256(Sha256::digest(blob).into()).to_string();
-            self.keys.push(RefusedKey { algorithm, fingerprint, reason });
+            let (certificate, reason) = (None, Cow::Borrowed(reason));
+            self.keys.push(RefusedKey { algorithm, fingerprint, certificate, reason, is_known: false });
+        }
+    }
+
+    /// Remembers a key or certificate that was read; `is_known`: see [`RefusedKey`].
+    pub(super) fn presented(&mut self, shown: &Presented, reason: Cow<'static, str>, is_known: bool) {
+        self.key_count = self.key_count.saturating_add(1);
+        if self.keys.len() < KEYS {
+            let (algorithm, fingerprint) = (shown.key().algorithm().as_bytes().to_vec(), shown.key().fingerprint());
+            let certificate = match shown {
+                Presented::Key(_) => None,
+                Presented::Certificate(certificate) => Some(RefusedCertificate::of(certificate)),
+            };
+            self.keys.push(RefusedKey { algorithm, fingerprint, certificate, reason, is_known });
         }
     }
 }
@@ -99,7 +143,10 @@ mod tests {
             refused.add(&Method::PublicKey { algorithm: &long, key: key.public().blob(), signature: None }, "why");
         }
         assert_eq!((refused.keys().len(), refused.key_count), (16, 100));
-        let first = RefusedKey { algorithm: vec![b'a'; 64], fingerprint: key.public().fingerprint(), reason: "why" };
-        assert_eq!(refused.keys()[0], first);
+        let (algorithm, fingerprint, reason) = (vec![b'a'; 64], key.public().fingerprint(), "why".into());
+        assert_eq!(
+            refused.keys()[0],
+            RefusedKey { algorithm, fingerprint, certificate: None, reason, is_known: false }
+        );
     }
 }

@@ -13,10 +13,11 @@ use std::sync::Arc;
 
 use super::challenge::{Challenge, UserAnswers};
 use super::method::MethodSet;
+use super::presented::Presented;
 use super::refused::RefusedAttempts;
 use super::text::{Lines, printable};
 use super::{AuthStage, CONNECTION, Machine, Step, USERAUTH, decode, decode_service, number_of, violation};
-use crate::crypto::key::{Presence, PublicKey};
+use crate::crypto::key::Presence;
 use crate::error::{Error, Violation};
 use crate::message::Output;
 use crate::message::auth::number::USERAUTH_REQUEST;
@@ -36,6 +37,8 @@ pub use settings::Settings;
 
 /// The reason for a key that the application refused.
 const NOT_AUTHORIZED: &str = "it is not a key of this user";
+/// The reason for a certificate that the application refused.
+const NOT_TRUSTED: &str = "its authority is not trusted for this user";
 /// Longest text of a request to change the password, in bytes. Our limit.
 const CHANGE_PROMPT: usize = 512;
 
@@ -108,8 +111,8 @@ enum Reply {
     Failure {
         partial: bool,
     },
-    /// The key and the signature algorithm of the query.
-    PkOk(PublicKey, Vec<u8>),
+    /// The key or certificate, and the algorithm of the query.
+    PkOk(Presented, Vec<u8>),
     InfoRequest(Challenge),
     /// With the words to the user.
     ChangePassword(String),
@@ -189,8 +192,8 @@ impl ServerAuth {
             }
         };
         let reply = match (verdict, question) {
-            (Verdict::Accept | Verdict::Partial(_), Question::KeyOffered(key, algorithm)) => {
-                Reply::PkOk(key, algorithm)
+            (Verdict::Accept | Verdict::Partial(_), Question::KeyOffered(shown, algorithm)) => {
+                Reply::PkOk(shown, algorithm)
             }
             (Verdict::Accept, _) => Reply::Success,
             (Verdict::Partial(methods), _) => {
@@ -220,10 +223,30 @@ impl ServerAuth {
                 self.refused.password();
             }
             Question::Interactive | Question::Answers(_) | Question::UnusableAnswers => self.refused.interactive(),
-            Question::KeyOffered(key, _) | Question::KeyProven(key, _) => {
-                self.refused.key(key.algorithm().as_bytes(), key.blob(), NOT_AUTHORIZED);
+            Question::KeyOffered(shown, _) | Question::KeyProven(shown, _) => {
+                let reason = match &shown {
+                    Presented::Key(_) => NOT_AUTHORIZED,
+                    Presented::Certificate(_) => NOT_TRUSTED,
+                };
+                self.refused.presented(&shown, reason.into(), false);
             }
             Question::UnusableKey { algorithm, blob } => self.refused.key(&algorithm, &blob, NOT_SUPPORTED),
+        }
+    }
+
+    /// Answers the open question, about a key that the user has, with a refusal. The reason is for the log alone: to
+    /// the client it is a rejection like any other. Without an open question about a key it is [`Verdict::Reject`].
+    ///
+    /// # Errors
+    /// [`Error::TooManyAttempts`] when this was the last failure allowed.
+    pub fn refuse_key(&mut self, reason: String) -> Result<(), Error> {
+        match &self.state {
+            State::Deciding { question: Question::KeyOffered(shown, _) | Question::KeyProven(shown, _), free } => {
+                self.refused.presented(shown, reason.into(), true);
+                let free = *free;
+                self.fail(free).inspect_err(|_| self.state = State::Ended)
+            }
+            _ => self.decide(Verdict::Reject),
         }
     }
 
@@ -407,8 +430,8 @@ impl Machine for ServerAuth {
                 let methods = self.methods.list();
                 out.put(&AuthMessage::UserauthFailure { methods: NameList::new(&methods), partial_success: *partial });
             }
-            Reply::PkOk(key, algorithm) => {
-                out.put(&AuthMessage::UserauthPkOk { algorithm, key: key.blob() });
+            Reply::PkOk(shown, algorithm) => {
+                out.put(&AuthMessage::UserauthPkOk { algorithm, key: shown.blob() });
             }
             Reply::InfoRequest(challenge) => {
                 challenge.put(out);

@@ -1,10 +1,12 @@
-//! Host keys and user keys: RFC 4253 §6.6, RFC 5656, RFC 8332, RFC 8709, OpenSSH `PROTOCOL.u2f`, and key files.
+//! Host keys and user keys: RFC 4253 §6.6, RFC 5656, RFC 8332, RFC 8709, OpenSSH `PROTOCOL.u2f`, their certificates,
+//! and key files.
 //!
 //! One file an algorithm. [`PublicKey`] and [`HostKey`] hide which one a key has: a new algorithm is a file, a variant
 //! of the two enums (`Kind`, `Secret`) and its names in [`SIGNATURES`], and touches no caller. The provider signs and
 //! verifies, but for Ed25519, which `ed25519-dalek` verifies by its strict rule; `ssh-key`, `pkcs8`, `pkcs1` and `sec1`
 //! read files. Who may use a key is not decided here.
 
+mod certificate;
 mod ecdsa;
 mod ed25519;
 mod error;
@@ -15,6 +17,7 @@ mod remainder;
 mod rsa;
 mod sk;
 
+pub use certificate::{BadCertificate, CERTIFICATE_SIGNATURES, Certificate, CertificateKind, option_text};
 pub use error::{BadSignature, KeyError, SignFailed};
 pub use host::certificate::{HostCertificate, HostCertificateError};
 pub use host::{HostKey, HostKeyKind};

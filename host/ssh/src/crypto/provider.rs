@@ -24,7 +24,8 @@ use with_ring as chosen;
 compile_error!("whelk-ssh needs a provider: enable the feature `aws-lc-rs` or `ring`");
 
 pub(super) use chosen::{
-    CtrKey, KemKey, aead, agree, agree_x25519, agreement, ecdsa_pair, encapsulate, hmac, open_gcm, rand, rsa, signature,
+    CtrKey, KemKey, aead, agree, agree_x25519, agreement, digest, ecdsa_pair, encapsulate, hmac, open_gcm, rand, rsa,
+    signature,
 };
 pub(super) use given::Raw;
 #[cfg(feature = "aws-lc-rs")]

@@ -170,6 +170,8 @@ pub(crate) fn words(attempt: Attempt<'_>) -> String {
             let answers: Vec<_> = answers.iter().map(|answer| answer.escape_ascii().to_string()).collect();
             format!("answers {answers:?}")
         }
+        Credential::CertificateOffered(shown) => format!("offers a certificate of {}", shown.key().fingerprint()),
+        Credential::CertificateProven(shown) => format!("proves a certificate of {}", shown.key().fingerprint()),
         Credential::Unusable => "unusable".to_owned(),
     };
     format!("{} {how}", attempt.user.escape_ascii())
@@ -214,6 +216,12 @@ impl Door {
 
     pub(crate) fn decide(&mut self, verdict: Verdict) -> Result<(), Error> {
         let result = self.server.decide(verdict);
+        self.server.write_owed(&mut self.out);
+        result
+    }
+
+    pub(crate) fn refuse_key(&mut self, reason: &str) -> Result<(), Error> {
+        let result = self.server.refuse_key(reason.to_owned());
         self.server.write_owed(&mut self.out);
         result
     }

@@ -209,7 +209,7 @@ fn u16_the_application_decides_on_keys_that_cannot_be_verified() {
         "ssh-rsa",
         "ssh-dss",
         "ecdsa-sha2-nistp224",
-        "ssh-ed25519-cert-v01@openssh.com",
+        "ssh-dss-cert-v01@openssh.com",
         "webauthn-sk-ecdsa-sha2-nistp256@openssh.com",
         "\u{ff}",
         "",

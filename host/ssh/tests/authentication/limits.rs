@@ -70,8 +70,8 @@ fn refused_attempts_are_kept_for_the_log_until_they_are_taken() {
     door.reply(&dsa, Verdict::Reject).unwrap();
     let refused = door.server.refused();
     assert_eq!((refused.key_count, refused.passwords, refused.nones), (2, 1, 1));
-    let told: Vec<_> = refused.keys().iter().map(|key| (key.fingerprint.clone(), key.reason)).collect();
-    assert_eq!(told[0], (one.public().fingerprint(), "it is not a key of this user"));
+    let told: Vec<_> = refused.keys().iter().map(|key| (key.fingerprint.clone(), key.reason.clone())).collect();
+    assert_eq!(told[0], (one.public().fingerprint(), "it is not a key of this user".into()));
     assert!(told[1].1.contains("not supported"), "{told:?}");
     assert_eq!(refused.keys()[1].algorithm, b"ssh-dss");
     assert_eq!(door.server.asking(), Some(&b"alice"[..]));

@@ -1,6 +1,12 @@
 //! The decision about an attempt to log in.
 
+use std::sync::Arc;
+
 use whelk_ssh::auth::challenge::Challenge;
+use whelk_ssh::crypto::key::Certificate;
+
+use crate::auth::restrictions::Restrictions;
+use crate::observe::escape::escape;
 
 /// The decision.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,6 +17,8 @@ pub enum Decision {
     Reject,
     /// Neither: the client's user must be asked this first.
     Challenge(Challenge),
+    /// Rejected: a key that the user has but may not use now. The reason is for the log alone.
+    RejectKey(String),
     /// Could not be decided, whether right or wrong: the connection must end, and the client may try again.
     Undecided(Overload),
 }
@@ -24,6 +32,8 @@ pub enum Overload {
     Memory,
     /// Hashing panicked, which was logged.
     Panic,
+    /// Reading the files that decide on a key took longer than `decision_grace`.
+    SlowFile,
 }
 
 /// An authenticated user.
@@ -40,4 +50,30 @@ pub struct Identity {
     /// The fingerprint of the key that was proven. For a key that was only offered, of that one, unless the user needs
     /// no credentials.
     pub fingerprint: Option<String>,
+    /// What the sessions may do, as the options of the key say.
+    pub restrictions: Arc<Restrictions>,
+    /// The certificate, if there was one.
+    pub certificate: Option<CertificateFacts>,
+}
+
+/// What the log and plugins are told of a certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateFacts {
+    /// What its authority calls it, escaped.
+    pub key_id: String,
+    /// The number that its authority gave it.
+    pub serial: u64,
+    /// The fingerprint of its authority.
+    pub authority: String,
+}
+
+impl CertificateFacts {
+    /// Those of a certificate.
+    pub(crate) fn of(certificate: &Certificate) -> CertificateFacts {
+        CertificateFacts {
+            key_id: escape(certificate.key_id()).to_string(),
+            serial: certificate.serial(),
+            authority: certificate.authority().fingerprint(),
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! Decisions about every kind of credential, for known and unknown users.
 
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Waker};
@@ -13,6 +14,7 @@ use zeroize::Zeroizing;
 use super::*;
 use crate::config::Limits;
 use crate::os_limits;
+use crate::source::{Peer, Source};
 
 const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti";
 const OTHER_KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ";
@@ -27,11 +29,11 @@ fn key(line: &str) -> PublicKey {
 fn user(password: Option<&str>, keys: &[&str]) -> User {
     let password = password.map(|text| PasswordHash::parse(&bcrypt::hash(text, 4).unwrap()).unwrap());
     let keys = keys.iter().map(|key| crate::credential::parse_key(key).unwrap()).collect();
-    member(Authentication::Required { password, keys })
+    member(Authentication::Required { password, keys, key_file: None })
 }
 
 fn member(authentication: Authentication) -> User {
-    User { tenant: "acme".to_owned(), plugin: "echo".to_owned(), own_plugin: true, authentication }
+    User { tenant: "acme".to_owned(), plugin: "echo".to_owned(), own_plugin: true, authentication, principals: None }
 }
 
 fn access(users: impl IntoIterator<Item = (&'static str, User)>) -> Access {
@@ -54,6 +56,8 @@ fn config(login_policy: LoginPolicy, limits: Limits) -> Config {
         algorithms,
         limits,
         one_connection: false,
+        authorities: Authorities::default(),
+        revoked_keys: None,
         notes,
     }
 }
@@ -66,14 +70,19 @@ fn two_users() -> Access {
 async fn try_in(access: &Access, user: &[u8], credential: Credential<'_>) -> Option<Identity> {
     match decide(access, 1, user, credential).await {
         Decision::Accept(identity) => Some(identity),
-        Decision::Reject => None,
+        Decision::Reject | Decision::RejectKey(_) => None,
         Decision::Challenge(challenge) => panic!("asked {challenge:?}"),
         Decision::Undecided(overload) => panic!("undecided: {overload:?}"),
     }
 }
 
 async fn decide(access: &Access, from: u8, user: &[u8], credential: Credential<'_>) -> Decision {
-    access.decide(Attempt { user, credential }, source(from), &AtomicBool::new(false)).await
+    access.decide(Attempt { user, credential }, &context(from), &AtomicBool::new(false)).await
+}
+
+fn context(from: u8) -> AttemptContext {
+    let peer = Peer::Address((Ipv4Addr::new(192, 0, 2, from), 1).into());
+    AttemptContext { connection: 1, peer, presence: None }
 }
 
 fn answer(text: &[u8]) -> Zeroizing<Vec<u8>> {
@@ -248,7 +257,11 @@ fn an_unknown_name_costs_as_much_as_a_known_one_and_always_the_same() {
     let cheap = bcrypt::hash("x", 4).unwrap();
     let dear = bcrypt::hash("x", 5).unwrap();
     let with = |hash: &str| {
-        member(Authentication::Required { password: Some(PasswordHash::parse(hash).unwrap()), keys: Vec::new() })
+        member(Authentication::Required {
+            password: Some(PasswordHash::parse(hash).unwrap()),
+            keys: Vec::new(),
+            key_file: None,
+        })
     };
     let access = access([("alice", with(&cheap)), ("bob", with(&dear))]);
     let chosen = |name: &str| {
@@ -278,9 +291,9 @@ async fn waiting_for_a_slot_is_never_a_failure_for_any_user() {
     let access = two_users();
     for (user, right) in [(&b"alice"[..], true), (b"mallory", false)] {
         let all = all_slots(&access).await;
-        let (queued, started) = (AtomicBool::new(false), Instant::now());
+        let (queued, asker, started) = (AtomicBool::new(false), context(1), Instant::now());
         let attempt = Attempt { user, credential: Credential::Password(b"right") };
-        let mut decision = std::pin::pin!(access.decide(attempt, source(1), &queued));
+        let mut decision = std::pin::pin!(access.decide(attempt, &asker, &queued));
         // Much longer than the grace to decide.
         assert!(timeout(Duration::from_secs(100), decision.as_mut()).await.is_err());
         assert!(queued.load(Ordering::Relaxed));
@@ -310,7 +323,7 @@ async fn passwords_are_hashed_in_a_bounded_number_of_slots_and_all_are_served() 
 /// A configuration with one user, `alice`, with this hash.
 fn alice(hash: &str, limits: Limits) -> Config {
     let password = Some(PasswordHash::parse(hash).unwrap());
-    let authentication = Authentication::Required { password, keys: Vec::new() };
+    let authentication = Authentication::Required { password, keys: Vec::new(), key_file: None };
     config(LoginPolicy::Users(BTreeMap::from([("alice".to_owned(), member(authentication))])), limits)
 }
 
@@ -321,9 +334,9 @@ async fn hashing_beyond_its_grace_is_not_a_wrong_password_for_any_user() {
     let limits = Limits { hashing: 2, ..Limits::default() };
     let access = Access::new(&alice(&hash.replace("$04$", "$13$"), limits));
     for user in [&b"alice"[..], b"mallory"] {
-        let queued = AtomicBool::new(false);
+        let (queued, asker) = (AtomicBool::new(false), context(1));
         let attempt = Attempt { user, credential: Credential::Password(b"right") };
-        let mut decision = std::pin::pin!(access.decide(attempt, source(1), &queued));
+        let mut decision = std::pin::pin!(access.decide(attempt, &asker, &queued));
         assert!(decision.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
         tokio::time::advance(Duration::from_secs(6)).await;
         assert_eq!(decision.await, Decision::Undecided(Overload::Slow));

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use whelk_runtime::Routes;
 
+use super::authorities::{self, Authorities};
 use super::grants::{self, DirectoryAccess, Grants};
 use super::limits::Limits;
 use super::plugins::{Plugins, Visible};
@@ -40,6 +41,8 @@ pub struct TenantConfig {
     pub limits: Limits,
     /// The grants of its plugins.
     pub grants: Grants,
+    /// The authorities whose certificates its users may have, beside the server's.
+    pub authorities: Authorities,
 }
 
 /// What the tenants of a file are read with.
@@ -91,8 +94,16 @@ impl TenantConfig {
 
     /// A tenant with these limits and nothing else.
     pub(crate) fn plain(limits: &Limits) -> TenantConfig {
-        let (routes, grants) = (Routes::default(), Grants::default());
-        TenantConfig { plugin: None, plugins: None, deploys: false, routes, limits: limits.clone(), grants }
+        let (routes, grants, authorities) = (Routes::default(), Grants::default(), Authorities::default());
+        TenantConfig {
+            plugin: None,
+            plugins: None,
+            deploys: false,
+            routes,
+            limits: limits.clone(),
+            grants,
+            authorities,
+        }
     }
 }
 
@@ -128,6 +139,11 @@ impl<'a> TenantConfigs<'a> {
             Some(meant) => format!("there is no tenant {name:?} (did you mean {meant:?}?)"),
             None => format!("there is no tenant {name:?}: add [tenants.{name}]"),
         })
+    }
+
+    /// The files of the tenants' authorities.
+    pub(in crate::config) fn authorities(&self) -> impl Iterator<Item = &Path> {
+        self.known.values().filter_map(|known| known.tenant.authorities.file.as_deref())
     }
 
     /// The tenants alone.
@@ -167,6 +183,9 @@ fn read_tenant(item: &Item<'_>, around: &Around<'_>, claims: &mut Vec<Claim>, fi
     }
     if let Some(section) = section.take("routes").and_then(|item| item.section(findings)) {
         tenant.routes = routes::read(section, &visible, findings);
+    }
+    if let Some(item) = section.take("trusted_user_ca_keys") {
+        tenant.authorities = authorities::read(&item, around.folder, findings);
     }
     if let Some(section) = section.take("limits").and_then(|item| item.section(findings)) {
         tenant.limits = read_limits(section, around.limits, findings);

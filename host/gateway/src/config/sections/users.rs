@@ -1,8 +1,9 @@
 //! The table `[users]`: who may log in, with which credentials, to which tenant and plugin.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use super::authorities::Authorities;
 use super::plugins::Visible;
 use super::tenants::{DEFAULT_TENANT, TenantConfig, TenantConfigs};
 use crate::config::folders::UserKeyFile;
@@ -34,6 +35,8 @@ pub struct User {
     pub own_plugin: bool,
     /// How the user authenticates.
     pub authentication: Authentication,
+    /// A certificate of the server's or the tenant's authorities must have one of these instead of the user's name.
+    pub principals: Option<Vec<String>>,
 }
 
 /// How a user authenticates.
@@ -41,12 +44,14 @@ pub struct User {
 pub enum Authentication {
     /// Needs no credentials: `auth = "none"`. Never one of several required methods.
     NotRequired,
-    /// Any one of these. Empty if no line of the user's key file is valid: then the user cannot log in.
+    /// Any one of these.
     Required {
         /// The hash of the password, if one is set.
         password: Option<PasswordHash>,
-        /// The public keys.
+        /// The public keys that the configuration lists.
         keys: Vec<AuthorizedKey>,
+        /// The user's own key file, which is read at each login. It need not exist.
+        key_file: Option<PathBuf>,
     },
 }
 
@@ -54,7 +59,7 @@ pub enum Authentication {
 pub(in crate::config) fn read(
     section: Section<'_>,
     folder: &Path,
-    tenants: &TenantConfigs<'_>,
+    (tenants, authorities): (&TenantConfigs<'_>, &Authorities),
     findings: &mut Findings,
 ) -> (BTreeMap<String, User>, Vec<UserKeyFile>) {
     let (mut users, mut files) = (BTreeMap::new(), Vec::new());
@@ -66,7 +71,9 @@ pub(in crate::config) fn read(
         let Some(mut section) = item.section(findings) else { continue };
         let found = read_tenant(&mut section, tenants, findings);
         let plugin = read_plugin(&mut section, found, findings);
-        let authentication = read_authentication(&mut section, folder, findings);
+        let has_authorities = authorities.any() || found.is_some_and(|(_, tenant, _)| tenant.authorities.any());
+        let authentication = read_authentication(&mut section, folder, has_authorities, findings);
+        let principals = read_principals(&mut section, has_authorities, findings);
         let name = read_name(&item, findings);
         let file = section.take("authorized_keys").and_then(|item| path(item.value, folder).ok());
         section.finish(findings);
@@ -74,7 +81,7 @@ pub(in crate::config) fn read(
         let tenant = tenant.to_owned();
         files.extend(file.map(|file| UserKeyFile { path: file, user: item.name.clone(), tenant: tenant.clone() }));
         if let (Some((plugin, own_plugin)), Some(authentication), Some(name)) = (plugin, authentication, name) {
-            users.insert(name, User { tenant, plugin, own_plugin, authentication });
+            users.insert(name, User { tenant, plugin, own_plugin, authentication, principals });
         }
     }
     (users, files)
@@ -123,7 +130,29 @@ fn read_plugin(section: &mut Section<'_>, found: Option<Found<'_>>, findings: &m
     tenant.plugin.clone().map(|plugin| (plugin, false))
 }
 
-fn read_authentication(section: &mut Section<'_>, folder: &Path, findings: &mut Findings) -> Option<Authentication> {
+/// The principals of which a certificate needs one, as in sshd's AuthorizedPrincipalsFile.
+fn read_principals(section: &mut Section<'_>, has_authorities: bool, findings: &mut Findings) -> Option<Vec<String>> {
+    let item = section.take("principals")?;
+    if !has_authorities {
+        findings.note(&item, "has no effect without trusted_user_ca_keys; a cert-authority among the keys has its own");
+    }
+    let elements = item.elements(findings);
+    if let (toml::de::DeValue::Array(_), true) = (item.value, elements.is_empty()) {
+        findings.add(&item.span, &item.key, "must name at least one principal");
+    }
+    let named = |element: &Item<'_>| match text(element.value) {
+        Ok("") => Err("must be a name, is empty".to_owned()),
+        read => read.map(str::to_owned),
+    };
+    Some(elements.iter().filter_map(|element| findings.keep(element, named(element))).collect())
+}
+
+fn read_authentication(
+    section: &mut Section<'_>,
+    folder: &Path,
+    has_authorities: bool,
+    findings: &mut Findings,
+) -> Option<Authentication> {
     let before = findings.problems.len();
     let auth = section.take("auth");
     let password = section.take("password");
@@ -150,11 +179,12 @@ fn read_authentication(section: &mut Section<'_>, folder: &Path, findings: &mut 
         findings.keep(&item, hash.and_then(PasswordHash::parse))
     });
     let listed = list.clone();
-    let mut keys = list.map(|item| read_list(&item, findings)).unwrap_or_default();
+    let keys = list.map(|item| read_list(&item, findings)).unwrap_or_default();
     let has_file = file.is_some();
+    let mut key_file = None;
     if let Some(item) = file {
-        keys.extend(read_file(&item, folder, findings));
-        if password.is_none() && !keys.iter().any(AuthorizedKey::usable) {
+        let usable = read_file(&item, folder, &mut key_file, findings);
+        if password.is_none() && !usable && !has_authorities && !keys.iter().any(AuthorizedKey::usable) {
             findings.note(&item, "nobody can log in as this user: no key of the file can be used");
         }
     } else if let (None, Some(item)) = (&password, listed.filter(|_| !keys.is_empty()))
@@ -165,12 +195,12 @@ fn read_authentication(section: &mut Section<'_>, folder: &Path, findings: &mut 
     if findings.problems.len() > before {
         return None;
     }
-    if password.is_none() && keys.is_empty() && !has_file {
+    if password.is_none() && keys.is_empty() && !has_file && !has_authorities {
         let what = "could never enter: add a password, a key, or auth = \"none\" to let everybody in";
         findings.add(&section.span, &section.key, what);
         return None;
     }
-    Some(Authentication::Required { password, keys })
+    Some(Authentication::Required { password, keys, key_file })
 }
 
 /// Reads one key of a list.
@@ -189,9 +219,7 @@ fn read_list(list: &Item<'_>, findings: &mut Findings) -> Vec<AuthorizedKey> {
     let (mut keys, mut spans): (Vec<AuthorizedKey>, Vec<_>) = (Vec::new(), Vec::new());
     for item in list.elements(findings) {
         let Some(key) = findings.keep(&item, text(item.value).and_then(listed_key)) else { continue };
-        if let Some(why) = unusable(&key) {
-            findings.note(&item, why);
-        }
+        remarks(&key).for_each(|remark| findings.note(&item, remark));
         if let Some((_, first)) = keys.iter().zip(&spans).find(|(other, _)| **other == key) {
             let first = findings.first(first);
             findings.note(&item, format!("the key {} is listed twice {first}", key.fingerprint));
@@ -202,34 +230,43 @@ fn read_list(list: &Item<'_>, findings: &mut Findings) -> Vec<AuthorizedKey> {
     keys
 }
 
-/// Reads a user's key file. Errors in it are notes that concern this user alone: it is the user's own file and must not
+/// Reads a user's key file. Returns whether it has a key that can be used now: a later one counts too, because the file
+/// is read at each login. Errors in it are notes that concern this user alone: it is the user's own file and must not
 /// prevent the start.
-fn read_file(item: &Item<'_>, folder: &Path, findings: &mut Findings) -> Vec<AuthorizedKey> {
+fn read_file(item: &Item<'_>, folder: &Path, key_file: &mut Option<PathBuf>, findings: &mut Findings) -> bool {
     if let Some(key) = text(item.value).ok().filter(|text| parse_key(text).is_ok()) {
         let what = format!("must be a path to a file of keys, is a key: write keys = [{key:?}]");
         findings.add(&item.span, &item.key, what);
-        return Vec::new();
+        return false;
     }
-    let Some(path) = findings.keep(item, path(item.value, folder)) else { return Vec::new() };
+    let Some(path) = findings.keep(item, path(item.value, folder)) else { return false };
     let file = read_authorized_keys(&path).unwrap_or_else(|what| {
         findings.note(item, format!("{what}: none of its keys is used"));
         KeyFile::default()
     });
     let skipped = file.skipped.into_iter().map(|line| (line.line, format!("line skipped: {}", line.reason)));
-    let unusable = file.keys.iter().filter_map(|(line, key)| Some((*line, unusable(key)?)));
-    let more_unusable = unusable.clone().count().saturating_sub(MOST_TOLD);
-    let notes = skipped.chain(unusable.take(MOST_TOLD)).map(|(line, what)| Problem::at(&path, line, &item.key, what));
+    let remarks = file.keys.iter().flat_map(|(line, key)| remarks(key).map(|remark| (*line, remark)));
+    let more_remarks = remarks.clone().count().saturating_sub(MOST_TOLD);
+    let notes = skipped.chain(remarks.take(MOST_TOLD)).map(|(line, what)| Problem::at(&path, line, &item.key, what));
     findings.notes.extend(notes);
-    if more_unusable > 0 {
-        findings.note(item, format!("{more_unusable} more keys of {} cannot log in yet", path.display()));
+    if more_remarks > 0 {
+        findings.note(item, format!("{more_remarks} more keys of {} have remarks such as these", path.display()));
     }
     if file.more_skipped > 0 {
         findings.note(item, format!("{} more lines of {} were skipped", file.more_skipped, path.display()));
     }
-    file.keys.into_iter().map(|(_, key)| key).collect()
+    let usable = file.keys.iter().any(|(_, key)| key.usable());
+    *key_file = Some(path);
+    usable
 }
 
-/// Why nobody can log in with a key, if so.
-fn unusable(key: &AuthorizedKey) -> Option<String> {
-    key.unusable().map(|why| format!("nobody can log in with the key {}: {why}", key.fingerprint))
+/// What an operator should know of a key: that nobody can log in with it, or that a part of its options has no effect.
+fn remarks(key: &AuthorizedKey) -> impl Iterator<Item = String> + Clone {
+    let fingerprint = &key.fingerprint;
+    let unusable = key.unusable().map(|why| format!("nobody can log in with the key {fingerprint}: {why}"));
+    let hosts = key.options.from.as_ref().map(|from| from.host_names().collect::<Vec<_>>().join(", "));
+    let hosts = hosts.filter(|hosts| !hosts.is_empty()).map(|hosts| {
+        format!("from= of the key {fingerprint} has names of hosts, which match nobody, because names are not looked up: {hosts}")
+    });
+    unusable.into_iter().chain(hosts)
 }

@@ -1,5 +1,7 @@
 //! What tests of the bridge need: a gateway, and a user.
 
+use std::sync::Arc;
+
 use whelk_ssh::crypto::key::HostKey;
 
 use super::user::SessionUser;
@@ -25,6 +27,14 @@ pub(super) fn unlisted() -> (tempfile::TempDir, Gateway) {
 /// A user of the demonstration, of whom nothing else is known.
 pub(super) fn user() -> SessionUser {
     let (user, tenant, plugin) = ("alice".to_owned(), "echo".to_owned(), "echo".to_owned());
-    let identity = Identity { user, tenant, plugin, method: "none", fingerprint: None };
+    let identity = Identity {
+        user,
+        tenant,
+        plugin,
+        method: "none",
+        fingerprint: None,
+        restrictions: Arc::default(),
+        certificate: None,
+    };
     SessionUser { identity, facts: Vec::<(&str, String)>::new().into_iter().collect() }
 }

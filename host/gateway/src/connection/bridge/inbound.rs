@@ -104,11 +104,16 @@ impl Bridge {
         let (connection, number) = (self.connection_id, channel.0);
         let user = name_of(self.user.as_ref());
         let Some(Channel::Session(session)) = self.channels.get_mut(channel) else { return };
-        let event = to_event(request, &mut session.requests);
+        let event = to_event(request, &mut session.requests).map(|event| session.requests.force(event));
+        let (variable, event) =
+            event.map_or_else(|refused| (None, Err(refused)), |(variable, event)| (variable, Ok(event)));
         if let Some(kind) = event.as_ref().ok().and_then(start_kind) {
             // No more variables follow.
             session.requests.refused_variables.tell(connection, number, user);
             session.registration.asked_to_start(kind);
+        }
+        if let Some(variable) = variable {
+            session.inbox.event(variable);
         }
         match event {
             Ok(event) => session.inbox.event(event),

@@ -3,12 +3,18 @@
 use whelk_runtime::{ChannelEvent, Pty, SignalName, WindowSize};
 use whelk_ssh::message::request::{self, Request};
 
+use std::sync::Arc;
+
+use crate::auth::restrictions::Restrictions;
 use crate::config::{EnvironmentNames, Limits};
 use crate::observe::refusals::RefusedVariables;
 
 /// The largest terminal that is believed, in characters either way. RFC 4254 §6.2 sets no bound; a plugin multiplies
 /// these numbers.
 const LARGEST_SIDE: u32 = 4096;
+
+/// What the client has asked for where another command is forced, as in OpenSSH.
+const ORIGINAL_COMMAND: &str = "SSH_ORIGINAL_COMMAND";
 
 /// What the client of one session may still ask for.
 pub(super) struct RequestLimits {
@@ -20,25 +26,58 @@ pub(super) struct RequestLimits {
     bytes: usize,
     /// Most bytes of a command.
     longest_command: usize,
+    /// What the login may do.
+    restrictions: Arc<Restrictions>,
     /// The variables that were refused, for the log.
     pub(super) refused_variables: RefusedVariables,
 }
 
 impl RequestLimits {
-    pub(super) fn new(limits: &Limits, names: &EnvironmentNames) -> RequestLimits {
+    pub(super) fn new(limits: &Limits, names: &EnvironmentNames, restrictions: &Arc<Restrictions>) -> RequestLimits {
         RequestLimits {
             names: names.clone(),
             variables: limits.plugins.environment,
             bytes: limits.plugins.environment_bytes,
             longest_command: limits.plugins.command,
+            restrictions: Arc::clone(restrictions),
             refused_variables: RefusedVariables::default(),
         }
+    }
+
+    /// The variables that the host sets in the session, before the client's.
+    pub(super) fn host_variables(&self) -> impl Iterator<Item = ChannelEvent> {
+        let variable = |(name, value): &(String, String)| host_variable(name, value.as_bytes());
+        self.restrictions.environment.iter().map(variable)
+    }
+
+    /// The event that takes the place of one that starts a program, where a command is forced, and the variable that
+    /// holds what the client has asked for. Any other event stays as it is.
+    pub(super) fn force(&self, event: ChannelEvent) -> (Option<ChannelEvent>, ChannelEvent) {
+        let Some(command) = &self.restrictions.forced_command else { return (None, event) };
+        let original = match &event {
+            ChannelEvent::Shell => None,
+            ChannelEvent::Exec(command) => Some(command.as_slice()),
+            ChannelEvent::Subsystem(name) => Some(name.as_bytes()),
+            _ => return (None, event),
+        };
+        let variable = original.map(|original| host_variable(ORIGINAL_COMMAND, original));
+        (variable, ChannelEvent::Exec(command.clone().into_bytes()))
+    }
+
+    /// Whether the host sets a variable of this name.
+    fn is_host_variable(&self, name: &[u8]) -> bool {
+        let Restrictions { forced_command, environment, .. } = &*self.restrictions;
+        (forced_command.is_some() && name == ORIGINAL_COMMAND.as_bytes())
+            || environment.iter().any(|(other, _)| other.as_bytes() == name)
     }
 
     /// Whether a variable may be set. One that may not is not counted. The error says why not.
     fn check_variable(&mut self, name: &[u8], value: &[u8]) -> Result<(), &'static str> {
         if !self.names.allows(name) {
             return Err("the name is not admitted: see `environment_names`");
+        }
+        if self.is_host_variable(name) {
+            return Err("the key's options set it");
         }
         let sound = name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_') && !value.contains(&0);
         if !sound {
@@ -80,6 +119,9 @@ pub(super) fn to_event<'a>(request: &Request<'a>, limits: &mut RequestLimits) ->
         fits.ok_or_else(|| reject(bytes, "the name is too long or is not text"))
     };
     Ok(match *request {
+        Request::PtyReq { term, .. } if !limits.restrictions.pty => {
+            return Err(reject(term, "the key permits no terminal: see `restrict` and `no-pty` of authorized_keys"));
+        }
         Request::PtyReq { term, size, modes } => {
             ChannelEvent::PtyReq(Pty { term: name(term, 256)?, size: window(size), modes: modes.iter().collect() })
         }
@@ -112,6 +154,11 @@ pub(super) fn to_event<'a>(request: &Request<'a>, limits: &mut RequestLimits) ->
     })
 }
 
+/// A variable that the host sets.
+fn host_variable(name: &str, value: &[u8]) -> ChannelEvent {
+    ChannelEvent::HostVariable { name: name.to_owned(), value: value.to_vec() }
+}
+
 /// A name as text without control characters, which a plugin may print. None if it is not.
 fn text(bytes: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(bytes).ok()?;
@@ -133,7 +180,11 @@ mod tests {
     use super::*;
 
     fn limits() -> RequestLimits {
-        RequestLimits::new(&Limits::default(), &EnvironmentNames::default())
+        restricted(Restrictions::default())
+    }
+
+    fn restricted(restrictions: Restrictions) -> RequestLimits {
+        RequestLimits::new(&Limits::default(), &EnvironmentNames::default(), &Arc::new(restrictions))
     }
 
     fn variable<'a>(name: &'a [u8], value: &'a [u8]) -> Request<'a> {
@@ -184,5 +235,44 @@ mod tests {
         };
         let words = "the command is too long: 261121 bytes, and at most 261120 are accepted";
         assert_eq!((reason.as_str(), on_stderr), (words, true));
+    }
+
+    #[test]
+    fn a_forced_command_runs_whatever_is_asked_for_and_is_told_what_that_was() {
+        let forced = Some("rsync --server".to_owned());
+        let mut limits = restricted(Restrictions { forced_command: forced, ..Restrictions::default() });
+        for (asked, original) in [
+            (Request::Shell, None),
+            (Request::Exec { command: b"id \xff" }, Some(&b"id \xff"[..])),
+            (Request::Subsystem { name: b"sftp" }, Some(b"sftp")),
+        ] {
+            let Ok(event) = to_event(&asked, &mut limits) else { panic!("it was refused") };
+            let (variable, event) = limits.force(event);
+            assert_eq!(event, ChannelEvent::Exec(b"rsync --server".to_vec()));
+            assert_eq!(variable, original.map(|original| host_variable("SSH_ORIGINAL_COMMAND", original)));
+        }
+        let other = ChannelEvent::Signal(SignalName::Int);
+        assert_eq!(limits.force(other.clone()), (None, other));
+        assert_eq!(super::tests::limits().force(ChannelEvent::Shell), (None, ChannelEvent::Shell));
+    }
+
+    #[test]
+    fn a_key_without_a_terminal_gets_none() {
+        let modes = request::Modes::new(&[0]);
+        let size = request::WindowSize { columns: 80, rows: 24, width_px: 0, height_px: 0 };
+        let asked = Request::PtyReq { term: b"xterm", size, modes };
+        assert!(to_event(&asked, &mut limits()).is_ok());
+        let mut limits = restricted(Restrictions { pty: false, ..Restrictions::default() });
+        let Err(Rejection::Other { reason, .. }) = to_event(&asked, &mut limits) else { panic!("it was accepted") };
+        assert!(reason.contains("permits no terminal"), "{reason}");
+    }
+
+    #[test]
+    fn a_client_cannot_change_a_variable_of_the_hosts() {
+        let environment = vec![("LC_ROLE".to_owned(), "reader".to_owned())];
+        let mut limits = restricted(Restrictions { environment, ..Restrictions::default() });
+        assert_eq!(limits.host_variables().collect::<Vec<_>>(), [host_variable("LC_ROLE", b"reader")]);
+        assert!(to_event(&variable(b"LC_ROLE", b"admin"), &mut limits).is_err());
+        assert!(to_event(&variable(b"LC_ALL", b"C"), &mut limits).is_ok());
     }
 }

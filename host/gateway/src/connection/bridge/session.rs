@@ -105,7 +105,8 @@ pub(super) fn open(
     half.keep(permit);
     let registration = row.add_session(channel.0, inbox.handle());
     start(gateway, row.connection(), channel, user, half);
-    let requests = RequestLimits::new(limits, gateway.environment_names());
+    let requests = RequestLimits::new(limits, gateway.environment_names(), &user.identity.restrictions);
+    requests.host_variables().for_each(|variable| inbox.event(variable));
     SessionChannel { inbox, outbox, requests, refusal_log: Refusals::default(), registration }
 }
 

@@ -45,6 +45,13 @@ impl SessionUser {
             ("method", identity.method.to_owned()),
         ];
         facts.extend(identity.fingerprint.clone().map(|fingerprint| ("key-fingerprint", fingerprint)));
+        if let Some(certificate) = &identity.certificate {
+            facts.extend([
+                ("certificate-key-id", certificate.key_id.clone()),
+                ("certificate-serial", certificate.serial.to_string()),
+                ("certificate-authority", certificate.authority.clone()),
+            ]);
+        }
         if let Some(id) = connection.session_id() {
             facts.push(("session-id", id.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()));
         }

@@ -20,14 +20,33 @@ whelk_runtime::events! {
             method: &'a str,
         }
         /// A key was refused. Told when the login is over: as `DEBUG` if it succeeded, since clients offer several
-        /// keys.
+        /// keys, unless the user has the key and may not use it now.
         KeyRefused("login_key_refused", INFO | DEBUG, "whelk::connection::login", "key refused") {
             connection: u64,
             #[display] user: Escaped<'a>,
             #[display] algorithm: Escaped<'a>,
             fingerprint: &'a str,
+            key_id: Option<&'a str>,
+            serial: Option<u64>,
+            authority: Option<&'a str>,
             reason: &'a str,
             ; level: Level,
+        }
+        /// A user has logged in with a certificate, of the key with this fingerprint: comes before `login_succeeded`.
+        CertificateAccepted("login_certificate_accepted", INFO, "whelk::connection::login", "certificate accepted") {
+            connection: u64,
+            #[display] user: Escaped<'a>,
+            fingerprint: &'a str,
+            key_id: &'a str,
+            serial: u64,
+            authority: &'a str,
+        }
+        /// A file of a user's keys, of authorities or of revoked keys could not be read, or others may write to it.
+        /// None of its keys lets anybody in; without the revoked keys no key does.
+        KeyFileUnusable("login_key_file_unusable", WARN, "whelk::connection::login", "key file not used") {
+            connection: u64,
+            #[display] user: Escaped<'a>,
+            reason: &'a str,
         }
         /// A connection is over whose client tried to log in and did not succeed.
         Failed("login_failed", INFO, "whelk::connection::login", "login failed") {

@@ -6,7 +6,8 @@ use zeroize::Zeroizing;
 
 use crate::auth::challenge::{Challenge, UserAnswers};
 use crate::auth::method::MethodSet;
-use crate::crypto::key::{Presence, PublicKey};
+use crate::auth::presented::Presented;
+use crate::crypto::key::{Certificate, Presence, PublicKey};
 
 /// A question to the application: does this credential authenticate this user?
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +39,12 @@ pub enum Credential<'a> {
     KeyOffered(&'a PublicKey),
     /// The client holds this key: its signature was verified. RFC 4252 §7.
     KeyProven(&'a PublicKey),
+    /// A query whether this certificate would be accepted. Its authority has signed it, which proves nothing of the
+    /// client.
+    CertificateOffered(&'a Certificate),
+    /// The client holds the key of this certificate: its signature was verified. Whether the authority is trusted, and
+    /// the certificate valid for this user now, is for the application to decide.
+    CertificateProven(&'a Certificate),
     /// The client asks to be asked: answer with [`Verdict::Challenge`]. RFC 4256 §3.1.
     Interactive,
     /// The answers to the last challenge, one for each of its prompts, each at most 1024 bytes, any. RFC 4256 §3.4.
@@ -57,6 +64,8 @@ impl fmt::Debug for Credential<'_> {
             Credential::NewPassword { .. } => "NewPassword",
             Credential::KeyOffered(_) => "KeyOffered",
             Credential::KeyProven(_) => "KeyProven",
+            Credential::CertificateOffered(_) => "CertificateOffered",
+            Credential::CertificateProven(_) => "CertificateProven",
             Credential::Interactive => "Interactive",
             Credential::Answers(_) => "Answers",
             Credential::Unusable => "Unusable",
@@ -94,9 +103,9 @@ pub(super) enum Question {
         new: Zeroizing<Vec<u8>>,
     },
     /// With the signature algorithm that the client will use.
-    KeyOffered(PublicKey, Vec<u8>),
+    KeyOffered(Presented, Vec<u8>),
     /// With what a security key says of its user.
-    KeyProven(PublicKey, Option<Presence>),
+    KeyProven(Presented, Option<Presence>),
     Interactive,
     Answers(UserAnswers),
     UnusablePassword,
@@ -115,8 +124,10 @@ impl Question {
             Question::None => Credential::None,
             Question::Password(password) => Credential::Password(password),
             Question::NewPassword { old, new } => Credential::NewPassword { old, new },
-            Question::KeyOffered(key, _) => Credential::KeyOffered(key),
-            Question::KeyProven(key, _) => Credential::KeyProven(key),
+            Question::KeyOffered(Presented::Key(key), _) => Credential::KeyOffered(key),
+            Question::KeyProven(Presented::Key(key), _) => Credential::KeyProven(key),
+            Question::KeyOffered(Presented::Certificate(shown), _) => Credential::CertificateOffered(shown),
+            Question::KeyProven(Presented::Certificate(shown), _) => Credential::CertificateProven(shown),
             Question::Interactive => Credential::Interactive,
             Question::Answers(answers) => Credential::Answers(answers.as_slice()),
             Question::UnusablePassword | Question::UnusableAnswers | Question::UnusableKey { .. } => {

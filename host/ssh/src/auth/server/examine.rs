@@ -4,8 +4,9 @@ use zeroize::Zeroizing;
 
 use super::attempt::Question;
 use crate::auth::method::{AuthMethod, MethodSet};
+use crate::auth::presented::{Presented, Unfit};
 use crate::auth::signed_data;
-use crate::crypto::key::{KeyError, Presence, PublicKey};
+use crate::crypto::key::Presence;
 use crate::message::auth::Method;
 
 /// Longest user name in bytes. Our limit.
@@ -90,29 +91,21 @@ impl Rules<'_> {
         signature: Option<&[u8]>,
     ) -> Result<Question, &'static str> {
         let OfferedKey { algorithm, blob, bound } = *offered;
-        // The blob must be the canonical encoding of the key: PK_OK repeats it, and it is the form that audit logs
-        // search for.
-        let makes = |key: &PublicKey| key.signatures().iter().any(|name| name.as_bytes() == algorithm);
-        let unusable = || Question::UnusableKey { algorithm: algorithm.to_vec(), blob: blob.to_vec() };
-        let fit = |key: &PublicKey| makes(key) && key.blob() == blob;
-        let key = match PublicKey::from_blob(blob) {
-            Ok(key) if fit(&key) => key,
-            // Well formed, but nobody's credential: with SHA-1, or too short or too long.
-            Ok(key) if !makes(&key) && key.algorithm().as_bytes() == algorithm => return Ok(unusable()),
-            Err(KeyError::RsaSize(_)) => return Ok(unusable()),
-            // Malformed, not the canonical form of its key, or the key of another signature.
-            Ok(_) => return Err(NOT_SUPPORTED),
-            Err(_) if PublicKey::verifies(algorithm) => return Err(NOT_SUPPORTED),
-            Err(_) => return Ok(unusable()),
+        let shown = match Presented::read(algorithm, blob) {
+            Ok(shown) => shown,
+            Err(Unfit::Malformed) => return Err(NOT_SUPPORTED),
+            Err(Unfit::Unusable) => {
+                return Ok(Question::UnusableKey { algorithm: algorithm.to_vec(), blob: blob.to_vec() });
+            }
         };
         let Some(signature) = signature else {
-            return Ok(Question::KeyOffered(key, algorithm.to_vec()));
+            return Ok(Question::KeyOffered(shown, algorithm.to_vec()));
         };
         let data = signed_data(self.session_id, user, algorithm, blob, bound);
-        let presence = key.verify_presence(algorithm, &data, signature);
+        let presence = shown.key().verify_presence(shown.signature(algorithm), &data, signature);
         match presence.map_err(|_| "its signature is wrong")? {
             Some(Presence { touched: false, .. }) if !self.judges_touch => Err("the security key was not touched"),
-            presence => Ok(Question::KeyProven(key, presence)),
+            presence => Ok(Question::KeyProven(shown, presence)),
         }
     }
 }

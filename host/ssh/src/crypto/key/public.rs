@@ -8,6 +8,7 @@ use super::ed25519::{self, Ed25519Public};
 use super::error::{BadSignature, KeyError};
 use super::rsa::{self, RsaPublic};
 use super::sk::{self, Presence, SkPublic};
+use crate::crypto::provider::digest;
 use crate::crypto::string;
 
 /// A public key of a host or a user. Two are equal when their blobs are.
@@ -164,7 +165,20 @@ impl PublicKey {
     /// The fingerprint as OpenSSH prints it: `SHA256:` and 43 characters of base64.
     #[must_use]
     pub fn fingerprint(&self) -> String {
-        Fingerprint::Sha256(Sha256::digest(&self.blob).into()).to_string()
+        Fingerprint::Sha256(self.sha256()).to_string()
+    }
+
+    /// The SHA-256 hash of the blob, of which the fingerprint is the text.
+    #[must_use]
+    pub fn sha256(&self) -> [u8; 32] {
+        Sha256::digest(&self.blob).into()
+    }
+
+    /// The SHA-1 hash of the blob, by which some lists of revoked keys name it. It is used for nothing else.
+    #[must_use]
+    pub fn sha1(&self) -> [u8; 20] {
+        let hash = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, &self.blob);
+        hash.as_ref().try_into().expect("SHA-1 has 20 bytes")
     }
 
     /// Verifies a signature blob (`string` algorithm, `string` signature; RFC 8709 §6) over `data`. A security key must

@@ -1,6 +1,6 @@
 //! AWS-LC as the provider.
 
-pub(in crate::crypto) use aws_lc_rs::{aead, agreement, hmac, rand, rsa, signature};
+pub(in crate::crypto) use aws_lc_rs::{aead, agreement, digest, hmac, rand, rsa, signature};
 
 use aws_lc_rs::cipher::{AES_128, AES_192, AES_256, EncryptingKey, EncryptionContext, UnboundCipherKey};
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};

@@ -1,6 +1,6 @@
 //! `ring` as the provider, with ML-KEM-768 from the `ml-kem` crate and counter mode from `aes` and `ctr`.
 
-pub(in crate::crypto) use ring::{aead, agreement, hmac, rand, rsa, signature};
+pub(in crate::crypto) use ring::{aead, agreement, digest, hmac, rand, rsa, signature};
 
 use aes::{Aes128Enc, Aes192Enc, Aes256Enc};
 use ctr::cipher::{BlockCipherEncrypt, BlockSizeUser, InnerIvInit, KeyInit, StreamCipher, consts::U16};

@@ -1,0 +1,180 @@
+//! A key or certificate that a client shows, and whether an entry of `authorized_keys`, or a trusted authority, lets it
+//! in. No clock and no files.
+
+use std::net::IpAddr;
+
+use whelk_ssh::auth::server::Credential;
+use whelk_ssh::crypto::key::{Certificate, Presence, PublicKey};
+
+use super::certificate::{self, CertificateOptions};
+use crate::auth::access::decision::CertificateFacts;
+use crate::auth::restrictions::Restrictions;
+use crate::credential::{AuthorizedKey, KeyOptions};
+
+/// What a client shows.
+#[derive(Clone, Debug)]
+pub(in crate::auth::access) enum ShownCredential {
+    Key(PublicKey),
+    Certificate(Box<Certificate>),
+}
+
+/// A key that a user may use, and how.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::auth::access) struct GrantedKey {
+    pub(in crate::auth::access) fingerprint: String,
+    pub(in crate::auth::access) restrictions: Restrictions,
+    pub(in crate::auth::access) certificate: Option<CertificateFacts>,
+}
+
+/// Why a key is refused.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::auth::access) enum KeyRefusal {
+    /// The user does not have it.
+    Unknown,
+    /// The user has it, but may not use it: why, for the log.
+    NotNow(String),
+    /// The files could not be read in time.
+    Slow,
+}
+
+impl ShownCredential {
+    /// The key or certificate of a credential that is one, and whether the client has signed with it.
+    pub(in crate::auth::access) fn of(credential: Credential<'_>) -> Option<(ShownCredential, bool)> {
+        match credential {
+            Credential::KeyOffered(key) => Some((ShownCredential::Key(key.clone()), false)),
+            Credential::KeyProven(key) => Some((ShownCredential::Key(key.clone()), true)),
+            Credential::CertificateOffered(shown) => {
+                Some((ShownCredential::Certificate(Box::new(shown.clone())), false))
+            }
+            Credential::CertificateProven(shown) => Some((ShownCredential::Certificate(Box::new(shown.clone())), true)),
+            _ => None,
+        }
+    }
+}
+
+/// What a client shows, and how.
+#[derive(Clone, Debug)]
+pub(super) struct ShownKey {
+    /// The name that the client gives.
+    pub(super) user: Vec<u8>,
+    pub(super) credential: ShownCredential,
+    /// The client has signed: with what a security key says of its user, if it is one.
+    pub(super) proven: Option<Option<Presence>>,
+    /// The address of the client, if it is known.
+    pub(super) address: Option<IpAddr>,
+    /// Seconds since 1970.
+    pub(super) now: u64,
+}
+
+/// A line or list element that holds the key, or the authority of the certificate.
+pub(super) struct Entry {
+    /// File and line; none of the configuration.
+    pub(super) place: Option<String>,
+    /// What it says, or why it is not understood.
+    pub(super) parsed: Result<AuthorizedKey, String>,
+}
+
+impl ShownKey {
+    /// The key that the entries of a user hold for this one: itself, or the authority of its certificate.
+    pub(super) fn listed_key(&self) -> &PublicKey {
+        match &self.credential {
+            ShownCredential::Key(key) => key,
+            ShownCredential::Certificate(certificate) => certificate.authority(),
+        }
+    }
+
+    /// Decides by the entries of the user, the first of which that lets the client in counts, as in OpenSSH; and then,
+    /// for a certificate, by whether its authority `is_trusted`. `principals`: those that such a certificate needs
+    /// instead of the user's name.
+    pub(super) fn among(
+        &self,
+        entries: Vec<Entry>,
+        principals: Option<&[String]>,
+        is_trusted: bool,
+    ) -> Result<GrantedKey, KeyRefusal> {
+        let mut refusal = KeyRefusal::Unknown;
+        for Entry { place, parsed } in entries {
+            match parsed.and_then(|entry| self.check(&entry)) {
+                Ok(granted) => return Ok(granted),
+                Err(reason) => {
+                    let place = place.map(|place| format!("{place}: ")).unwrap_or_default();
+                    refusal = KeyRefusal::NotNow(format!("{place}{reason}"));
+                }
+            }
+        }
+        match (&self.credential, is_trusted) {
+            (ShownCredential::Certificate(_), true) => {
+                self.check_certificate(&KeyOptions::default(), principals, true).map_err(KeyRefusal::NotNow)
+            }
+            _ => Err(refusal),
+        }
+    }
+
+    /// Whether this entry lets the client in now.
+    pub(super) fn check(&self, entry: &AuthorizedKey) -> Result<GrantedKey, String> {
+        match (&self.credential, entry.options.is_authority) {
+            (ShownCredential::Key(_), true) => {
+                Err("it is an authority (cert-authority), which lets nobody in by itself".to_owned())
+            }
+            (ShownCredential::Key(_), false) => {
+                self.check_options(&entry.options)?;
+                self.check_presence(entry.options.touch_required, entry.options.verify_required)?;
+                let (restrictions, certificate) = (Restrictions::of_key(&entry.options), None);
+                Ok(GrantedKey { fingerprint: entry.fingerprint.clone(), restrictions, certificate })
+            }
+            (ShownCredential::Certificate(_), true) => {
+                self.check_options(&entry.options)?;
+                self.check_certificate(&entry.options, entry.options.principals.as_deref(), false)
+            }
+            (ShownCredential::Certificate(_), false) => {
+                Err("its authority is listed as a key, without cert-authority".to_owned())
+            }
+        }
+    }
+
+    /// Whether the certificate lets the client in now, by an authority with these options. `is_shared`: the
+    /// authority is one of a server or a tenant, and has no options.
+    fn check_certificate(
+        &self,
+        authority: &KeyOptions,
+        principals: Option<&[String]>,
+        is_shared: bool,
+    ) -> Result<GrantedKey, String> {
+        let ShownCredential::Certificate(shown) = &self.credential else {
+            return Err("it is no certificate".to_owned());
+        };
+        certificate::check_validity(shown, &self.user, principals, self.now)?;
+        let options = CertificateOptions::of(shown)?;
+        if options.source_address.as_ref().is_some_and(|list| !list.contains(self.address)) {
+            return Err("it may not be used from this address (source-address)".to_owned());
+        }
+        let touch = options.touch_required || (!is_shared && authority.touch_required);
+        self.check_presence(touch, options.verify_required || authority.verify_required)?;
+        let restrictions = options.restrictions(authority)?;
+        let (fingerprint, facts) = (shown.key().fingerprint(), CertificateFacts::of(shown));
+        Ok(GrantedKey { fingerprint, restrictions, certificate: Some(facts) })
+    }
+
+    /// Whether the options of an entry let it be used now and from here.
+    fn check_options(&self, options: &KeyOptions) -> Result<(), String> {
+        if options.expires.is_some_and(|last| last < self.now) {
+            return Err("its expiry-time has passed".to_owned());
+        }
+        if options.from.as_ref().is_some_and(|from| !from.contains(self.address)) {
+            return Err("it may not be used from this address (from=)".to_owned());
+        }
+        Ok(())
+    }
+
+    /// Whether the security key that has signed, if it is one, says enough of its user.
+    fn check_presence(&self, touch_required: bool, verify_required: bool) -> Result<(), String> {
+        let Some(Some(presence)) = self.proven else { return Ok(()) };
+        if touch_required && !presence.touched {
+            return Err("the security key was not touched".to_owned());
+        }
+        if verify_required && !presence.verified {
+            return Err("the security key has not verified its user (verify-required)".to_owned());
+        }
+        Ok(())
+    }
+}
