@@ -22,6 +22,7 @@ mod limits;
 mod logins;
 mod matrix;
 mod node;
+mod openssh_tools;
 mod slow;
 mod stdio;
 mod strangers;

@@ -118,6 +118,10 @@ impl Clients {
             if !self.speaks(&name, version) {
                 return Err(format!("{} is not OpenSSH {version}", self.program(&name).display()));
             }
+            for tool in ["scp", "sftp"] {
+                let program = self.unpack("openssh-client", suite)?.join("usr/bin").join(tool);
+                self.link(&format!("{tool}-{version}"), &program)?;
+            }
         }
         Ok(())
     }
