@@ -34,7 +34,8 @@
 //!   more is read.
 //! * No clock, no socket: `clippy.toml` beside this crate refuses them. Randomness comes from [`crypto::random`] and
 //!   from the provider's key generation inside [`crypto::agreement`].
-
+//!
+#![doc = include_str!("answers.md")]
 #![deny(
     clippy::unwrap_used,
     clippy::indexing_slicing,

@@ -73,6 +73,9 @@ macro_rules! messages {
         }
 
         impl<'a> $layer<'a> {
+            /// The number and the RFC's name of each, without `SSH_MSG_`.
+            pub const NAMES: &'static [(u8, &'static str)] = &[ $( ($number, stringify!($constant)), )+ ];
+
             /// Reads a whole payload. A field that is missing or bytes that are left over are errors.
             pub fn decode(payload: &'a [u8]) -> Result<Self, crate::wire::Malformed> {
                 let (number, body) = crate::message::split_number(payload)?;

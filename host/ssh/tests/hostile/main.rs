@@ -4,6 +4,7 @@
 //! Every peer here is hand-written ([`raw::Raw`]): it can send anything in any phase, under any keys. Most tests run
 //! twice, once with whole transfers and once byte by byte. The allocator of this program (`memory`) measures memory.
 
+mod answers;
 mod auth;
 #[path = "../by_hand/mod.rs"]
 mod by_hand;
