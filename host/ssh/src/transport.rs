@@ -397,7 +397,7 @@ impl Transport {
                 self.deadlines.begin_rekey(self.settings.timeouts.rekey);
                 self.handle_kex(packet, now)
             }
-            Kex::ExpectKexInit(step) => self.settle_kex(step, &payload, packet.sequence()),
+            Kex::ExpectKexInit(step) => self.handle_kexinit(step, &payload, packet.sequence()),
             Kex::ExpectEcdhInit(step) => {
                 self.kex = match step.handle(&payload)? {
                     server::Stepped::Dropped(step) => Kex::ExpectEcdhInit(Box::new(step)),
@@ -449,14 +449,14 @@ impl Transport {
     }
 
     /// Handles the peer's KEXINIT: negotiates, and takes the first step of the key exchange. RFC 4253 §7.1.
-    fn settle_kex(&mut self, step: ExpectKexInit, payload: &[u8], sequence: u32) -> Result<(), Error> {
+    fn handle_kexinit(&mut self, step: ExpectKexInit, payload: &[u8], sequence: u32) -> Result<(), Error> {
         let theirs = self.peer_identification().unwrap_or_default();
         let identifications =
             Identifications { role: self.role(), ours: self.settings.identification.as_bytes(), theirs };
         let host_keys = self.settings.party.host_key_algorithms(&self.settings.preferences);
-        let settled = step.handle(payload, &identifications, &self.settings.preferences, &host_keys)?;
+        let negotiation = step.handle(payload, &identifications, &self.settings.preferences, &host_keys)?;
         if !self.keyed() {
-            self.strict = settled.agreed.strict;
+            self.strict = negotiation.agreed.strict;
             // With strict key exchange nothing may precede KEXINIT, which is known only now. OpenSSH PROTOCOL §1.9.
             if self.strict && sequence != 0 {
                 return Err(Violation::StrictKex.into());
@@ -464,12 +464,12 @@ impl Transport {
         }
         self.kex = match self.role() {
             Role::Server => {
-                let identity = self.settings.party.host_identity(settled.agreed.host_key);
+                let identity = self.settings.party.host_identity(negotiation.agreed.host_key);
                 let identity = identity.expect("the algorithm was chosen among those of our keys");
-                Kex::ExpectEcdhInit(Box::new(server::ExpectEcdhInit::new(settled, identity)))
+                Kex::ExpectEcdhInit(Box::new(server::ExpectEcdhInit::new(negotiation, identity)))
             }
             Role::Client => {
-                let step = client::ExpectEcdhReply::new(settled)?;
+                let step = client::ExpectEcdhReply::new(negotiation)?;
                 self.outgoing.seal(&step.message());
                 Kex::ExpectEcdhReply(Box::new(step))
             }

@@ -35,7 +35,7 @@ enum Length {
     /// `packet_length`. A packet may have it; whether this one has is known when the packet is authentic.
     Is(usize),
     /// No packet has it.
-    Forged,
+    OutOfRange,
 }
 
 /// The receiving half.
@@ -48,10 +48,11 @@ pub(super) struct Incoming {
     /// The largest `packet_length`.
     limit: usize,
     /// The largest `packet_length` that is read without a grant.
-    unasked: usize,
+    limit_ungranted: usize,
     /// The packet that is being read is larger than that and was granted.
     granted: bool,
-    /// How many bytes must still be taken until a forged packet is reported, once one has come whose length is secret.
+    /// How many bytes must still be taken until a packet that failed its check is reported, once one has come whose
+    /// length is secret.
     refusing: Option<usize>,
     /// Decompresses payloads, if the peer compresses them.
     decompressor: Option<Box<Decompressor>>,
@@ -83,7 +84,7 @@ impl Incoming {
             sequence: 0,
             length: None,
             limit,
-            unasked: limit,
+            limit_ungranted: limit,
             granted: false,
             refusing: None,
             decompressor: None,
@@ -94,7 +95,7 @@ impl Incoming {
 
     /// Whether there is room for more input.
     pub(super) fn wants_input(&self) -> bool {
-        let packet = if self.granted { self.limit } else { self.unasked };
+        let packet = if self.granted { self.limit } else { self.limit_ungranted };
         // Beside the packet that is being read as much as one read gives.
         self.ungranted().is_none() && self.input.len() < packet + self.input.most()
     }
@@ -115,14 +116,14 @@ impl Incoming {
     pub(super) fn authenticated(&mut self, limit: usize, asks: bool) {
         self.limit = limit;
         if !asks {
-            self.unasked = limit;
+            self.limit_ungranted = limit;
         }
         self.input.trust();
     }
 
     /// By how many bytes the packet that is being read exceeds the limit without a grant, unless it was granted.
     pub(super) fn ungranted(&self) -> Option<usize> {
-        let excess = self.length?.checked_sub(self.unasked)?;
+        let excess = self.length?.checked_sub(self.limit_ungranted)?;
         (excess > 0 && !self.granted).then_some(excess)
     }
 
@@ -148,7 +149,7 @@ impl Incoming {
         let length = match self.packet_length()? {
             Length::Incomplete => return Ok(None),
             Length::Is(length) => length,
-            Length::Forged => return self.refuse(0),
+            Length::OutOfRange => return self.refuse(0),
         };
         if self.ungranted().is_some() {
             return Ok(None);
@@ -205,14 +206,14 @@ impl Incoming {
                 self.length = Some(length);
                 Ok(Length::Is(length))
             }
-            // Under a key, an impossible length is answered exactly like a forged packet. P10.
-            false if self.opener.tag_len() > 0 => Ok(Length::Forged),
+            // Under a key, an impossible length is answered exactly like a packet that fails its check. P10.
+            false if self.opener.tag_len() > 0 => Ok(Length::OutOfRange),
             false => Err(Violation::PacketLength.into()),
         }
     }
 
-    /// Refuses a forged packet of which `opened` bytes were decrypted and checked. Where the length is secret, as many
-    /// bytes as the largest packet has are taken first: when the error comes says nothing about the length. P10.
+    /// Refuses a packet that failed its check, of which `opened` bytes were decrypted. Where the length is secret, as
+    /// many bytes as the largest packet has are taken first: when the error comes says nothing about the length. P10.
     fn refuse(&mut self, opened: usize) -> Result<Option<Opened>, Error> {
         if !self.opener.hides_length() {
             return Err(Error::Integrity);
@@ -224,7 +225,7 @@ impl Incoming {
         self.refuse_later()
     }
 
-    /// Takes the bytes that must come before a forged packet is reported.
+    /// Takes the bytes that must come before a packet that failed its check is reported.
     fn refuse_later(&mut self) -> Result<Option<Opened>, Error> {
         let Some(left) = self.refusing else { return Ok(None) };
         let bytes = self.input.bytes_mut();

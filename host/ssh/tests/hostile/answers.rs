@@ -228,7 +228,8 @@ fn print() -> String {
     text
 }
 
-/// After a change that is meant: `WHELK_BLESS=1 cargo test -p whelk-ssh --test hostile answers`, and read the difference.
+/// After a change that is meant: `WHELK_BLESS=1 cargo test -p whelk-ssh --test hostile answers`, and read the
+/// difference.
 #[test]
 fn the_documentation_says_what_a_server_answers() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/answers.md");

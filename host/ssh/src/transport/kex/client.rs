@@ -1,6 +1,6 @@
 //! The client's steps of a key exchange. RFC 5656 §4, RFC 8731, draft-ietf-sshm-mlkem-hybrid-kex.
 
-use super::exchange::{Keying, Settled, complete, decode, unexpected};
+use super::exchange::{Keying, Negotiation, complete, decode, unexpected};
 use crate::crypto::agreement::Initiator;
 use crate::crypto::key::PublicKey;
 use crate::error::{Error, Violation};
@@ -8,16 +8,16 @@ use crate::message::kex::KexMessage;
 
 /// Client, after both KEXINITs: our share was sent, the server's is awaited.
 pub(crate) struct ExpectEcdhReply {
-    settled: Settled,
+    negotiation: Negotiation,
     initiator: Initiator,
     share: Vec<u8>,
 }
 
 impl ExpectEcdhReply {
     /// Makes our share.
-    pub(crate) fn new(settled: Settled) -> Result<ExpectEcdhReply, Error> {
-        let (initiator, share) = settled.agreed.agreement.initiate().map_err(|_| Error::Exhausted)?;
-        Ok(ExpectEcdhReply { settled, initiator, share })
+    pub(crate) fn new(negotiation: Negotiation) -> Result<ExpectEcdhReply, Error> {
+        let (initiator, share) = negotiation.agreed.agreement.initiate().map_err(|_| Error::Exhausted)?;
+        Ok(ExpectEcdhReply { negotiation, initiator, share })
     }
 
     /// The message that carries our share.
@@ -31,7 +31,7 @@ impl ExpectEcdhReply {
         let KexMessage::EcdhReply { host_key, share: theirs, signature } = decode(payload)? else {
             return Err(unexpected(payload));
         };
-        let Settled { agreed, transcript } = self.settled;
+        let Negotiation { agreed, transcript } = self.negotiation;
         let key = PublicKey::from_blob(host_key).map_err(|_| Violation::HostKeySignature)?;
         let secret = self.initiator.finish(theirs).map_err(|_| Violation::KexShare)?;
         let hash = complete(transcript, host_key, &self.share, theirs, &secret);

@@ -22,7 +22,7 @@ pub(in crate::transport) struct ExpectKexInit {
 }
 
 /// The outcome of both KEXINITs.
-pub(in crate::transport) struct Settled {
+pub(in crate::transport) struct Negotiation {
     pub(in crate::transport) agreed: Negotiated,
     /// Identifications and KEXINITs, the client's first.
     pub(in crate::transport) transcript: Transcript,
@@ -40,7 +40,7 @@ impl ExpectKexInit {
         identifications: &Identifications<'_>,
         preferences: &Preferences,
         host_keys: &[&'static str],
-    ) -> Result<Settled, Error> {
+    ) -> Result<Negotiation, Error> {
         let KexMessage::KexInit {
             kex,
             host_key,
@@ -76,7 +76,7 @@ impl ExpectKexInit {
         for part in [client.0, server.0, client.1, server.1] {
             transcript.string(part);
         }
-        Ok(Settled { agreed, transcript })
+        Ok(Negotiation { agreed, transcript })
     }
 }
 

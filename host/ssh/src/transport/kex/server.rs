@@ -1,6 +1,6 @@
 //! The server's steps of a key exchange. RFC 5656 §4, RFC 8731, draft-ietf-sshm-mlkem-hybrid-kex.
 
-use super::exchange::{Keying, Settled, complete, decode, unexpected};
+use super::exchange::{Keying, Negotiation, complete, decode, unexpected};
 use crate::crypto::agreement::{Agreed, CostlyExchange};
 use crate::crypto::hash::ExchangeHash;
 use crate::crypto::key::PublicKey;
@@ -10,7 +10,7 @@ use crate::transport::settings::HostIdentity;
 
 /// Server, after both KEXINITs: waiting for the client's share.
 pub(crate) struct ExpectEcdhInit {
-    settled: Settled,
+    negotiation: Negotiation,
     /// The host key, or its certificate, that was agreed on.
     host_key: HostIdentity,
     /// The client's next packet is a guess that missed. RFC 4253 §7.
@@ -28,9 +28,9 @@ pub(crate) enum Stepped {
 }
 
 impl ExpectEcdhInit {
-    pub(crate) fn new(settled: Settled, host_key: HostIdentity) -> ExpectEcdhInit {
-        let drop_guess = settled.agreed.drop_guess;
-        ExpectEcdhInit { settled, host_key, drop_guess }
+    pub(crate) fn new(negotiation: Negotiation, host_key: HostIdentity) -> ExpectEcdhInit {
+        let drop_guess = negotiation.agreed.drop_guess;
+        ExpectEcdhInit { negotiation, host_key, drop_guess }
     }
 
     /// RFC 5656 §4, RFC 4253 §8: agree and hash. The signature is awaited, because a signer process, an agent or a
@@ -43,27 +43,36 @@ impl ExpectEcdhInit {
             return Ok(Stepped::Dropped(self));
         }
         let KexMessage::EcdhInit { share: theirs } = decode(payload)? else { return Err(unexpected(payload)) };
-        let agreement = self.settled.agreed.agreement;
+        let agreement = self.negotiation.agreed.agreement;
         if agreement.is_costly() {
             let exchange = CostlyExchange::new(agreement, theirs);
-            return Ok(Stepped::Costly(AwaitAgreement { settled: self.settled, host_key: self.host_key, exchange }));
+            return Ok(Stepped::Costly(AwaitAgreement {
+                negotiation: self.negotiation,
+                host_key: self.host_key,
+                exchange,
+            }));
         }
         let agreed = agreement.respond(theirs);
-        Ok(Stepped::Hashed(hashed(self.settled, self.host_key, theirs, agreed)?))
+        Ok(Stepped::Hashed(hashed(self.negotiation, self.host_key, theirs, agreed)?))
     }
 }
 
 /// The exchange hash, when the secret is known.
-fn hashed(settled: Settled, host_key: HostIdentity, theirs: &[u8], agreed: Agreed) -> Result<AwaitSignature, Error> {
+fn hashed(
+    negotiation: Negotiation,
+    host_key: HostIdentity,
+    theirs: &[u8],
+    agreed: Agreed,
+) -> Result<AwaitSignature, Error> {
     let (ours, secret) = agreed.map_err(|_| Violation::KexShare)?;
-    let hash = complete(settled.transcript, host_key.blob(), theirs, &ours, &secret);
-    let keying = Keying { agreed: settled.agreed, secret, hash };
+    let hash = complete(negotiation.transcript, host_key.blob(), theirs, &ours, &secret);
+    let keying = Keying { agreed: negotiation.agreed, secret, hash };
     Ok(AwaitSignature { keying, host_key, share: ours })
 }
 
 /// Server: the client's share waits for ours, which the application makes. K29.
 pub(crate) struct AwaitAgreement {
-    settled: Settled,
+    negotiation: Negotiation,
     host_key: HostIdentity,
     exchange: CostlyExchange,
 }
@@ -76,7 +85,7 @@ impl AwaitAgreement {
 
     /// The next step, with what was computed.
     pub(crate) fn agreed(self, agreed: Agreed) -> Result<AwaitSignature, Error> {
-        hashed(self.settled, self.host_key, self.exchange.client_share(), agreed)
+        hashed(self.negotiation, self.host_key, self.exchange.client_share(), agreed)
     }
 }
 
