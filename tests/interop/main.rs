@@ -12,6 +12,7 @@ mod credentials;
 mod crossing;
 mod crowd;
 mod hardened;
+mod hash_password;
 mod host_keys;
 mod hostile;
 mod interactive;

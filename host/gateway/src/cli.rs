@@ -6,6 +6,7 @@
 mod algorithms;
 mod check;
 pub mod explain;
+mod hash_password;
 mod inspect;
 mod outcome;
 mod plugin;
@@ -94,6 +95,9 @@ enum Verb {
         #[arg(long, value_name = "NAME")]
         subsystem: Option<String>,
     },
+    /// Make the hash of a password, for `password` in [users.NAME]: asks for it twice without echo, or reads the first
+    /// line of standard input if that is no terminal.
+    HashPassword,
     /// Look after plugins.
     #[command(subcommand)]
     Plugin(PluginVerb),
@@ -178,6 +182,7 @@ fn run(verb: Verb, format: Format) -> Result<(), Failure> {
             let exec = exec.as_deref().map(|command| ProgramRequest::Exec(command.as_bytes()));
             tenants::tenants(&file, user.as_deref(), exec.or(subsystem.as_deref().map(ProgramRequest::Subsystem)))
         }
+        Verb::HashPassword => hash_password::hash_password(),
         Verb::Plugin(verb) => {
             strict_modes::ask(Asked::Nothing);
             plugin::plugin(verb)

@@ -57,7 +57,9 @@ const GENERAL: &str = r##"# The configuration of whelk: every setting, each with
 #   The tenant, unless it is the one called default; and the plugin, unless it is the tenant's:
 # tenant = "acme"
 # plugin = "echo"
-#   A hash, argon2 ($argon2id$...) or bcrypt ($2b$...), never the password itself:
+#   A hash, never the password itself: `whelk hash-password` makes one of argon2 ($argon2id$...). Those of yescrypt ($y$...),
+#   bcrypt ($2b$...) and SHA-crypt ($6$..., $5$...) are taken, too. Clients may send the password by the method password or
+#   by keyboard-interactive:
 # password = "$argon2id$v=19$m=19456,t=2,p=1$..."
 #   Public keys, here or in a file as OpenSSH has it (AuthorizedKeysFile), with the options of sshd(8) before them: command=,
 #   restrict, no-pty, environment=, from=, expiry-time=, cert-authority, principals=, no-touch-required, verify-required.

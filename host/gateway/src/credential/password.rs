@@ -1,13 +1,18 @@
-//! Password hashes: argon2 as PHC strings, and bcrypt.
+//! Password hashes: argon2 as PHC strings, bcrypt, and those of crypt(3).
 //!
 //! A hash that is too expensive to compute is refused when it is read, not when it is used.
+
+mod crypt;
 
 use std::collections::TryReserveError;
 use std::fmt;
 
 use argon2::password_hash::phc::{Output, Salt};
-use argon2::{Algorithm, Argon2, Block, Params, Version};
+use argon2::{Algorithm, Argon2, Block, Params, PasswordHasher, Version};
+use whelk_ssh::crypto::random::{Random, SystemRandom};
 use zeroize::Zeroizing;
+
+use crypt::CryptHash;
 
 /// The most memory of one argon2 hash, in KiB: 1 GiB.
 const MOST_MEMORY: u32 = 1 << 20;
@@ -17,12 +22,14 @@ const MOST_LANES: u32 = 64;
 const MOST_ROUNDS: u32 = 16;
 /// How many bytes of a password bcrypt uses. It also stops at the first NUL.
 const BCRYPT_BYTES: usize = 72;
+/// Bytes of salt that we make.
+const SALT: usize = 16;
 /// Bytes of memory that bcrypt uses, whatever its cost.
 const BCRYPT_MEMORY: usize = 4 << 10;
 
-/// The accepted hashes, and a command that asks for a password and prints one: of Debian's package whois.
-const FORMS: &str = "must be an argon2 hash ($argon2id$...) or a bcrypt hash ($2b$...), never the password itself: `mkpasswd -m bcrypt -R 12` \
-     makes one";
+/// The accepted hashes, and a command that asks for a password and prints one.
+const FORMS: &str = "must be a hash of argon2 ($argon2id$...), yescrypt ($y$...), bcrypt ($2b$...) or SHA-crypt \
+                     ($6$..., $5$...), never the password itself: `whelk hash-password` makes one";
 
 /// The hash of a password.
 #[derive(Clone)]
@@ -32,6 +39,7 @@ pub struct PasswordHash(Scheme);
 enum Scheme {
     Argon2(Box<Argon2Hash>),
     Bcrypt(String),
+    Crypt(CryptHash),
 }
 
 /// A parsed PHC string. Each part has been checked, so that computing it can only fail for lack of memory.
@@ -43,7 +51,18 @@ struct Argon2Hash {
 }
 
 impl PasswordHash {
-    /// Parses `$argon2id$...` (or `argon2i`, `argon2d`) and `$2b$...` (or `$2a$`, `$2y$`).
+    /// Makes a hash with our default parameters: argon2id, 19 MiB, two passes.
+    ///
+    /// # Errors
+    /// There is no randomness for the salt, or no memory.
+    pub fn make(password: &[u8]) -> Result<String, String> {
+        let mut salt = [0; SALT];
+        SystemRandom::new().fill(&mut salt).map_err(|_| "the system gives no randomness for the salt".to_owned())?;
+        let hash = Argon2::default().hash_password_with_salt(password, &salt);
+        hash.map(|hash| hash.to_string()).map_err(|error| format!("the password cannot be hashed: {error}"))
+    }
+
+    /// Parses `$argon2id$...` (or `argon2i`, `argon2d`), `$2b$...` (or `$2a$`, `$2y$`), `$6$...`, `$5$...` and `$y$...`.
     ///
     /// # Errors
     /// What is wrong with the hash. The text never contains the hash itself.
@@ -52,6 +71,8 @@ impl PasswordHash {
             parse_argon2(text)
         } else if text.starts_with("$2") {
             parse_bcrypt(text)
+        } else if ["$5$", "$6$", "$y$"].iter().any(|start| text.starts_with(start)) {
+            CryptHash::parse(text).map(|hash| PasswordHash(Scheme::Crypt(hash)))
         } else {
             Err(no_hash(text))
         }
@@ -62,10 +83,12 @@ impl PasswordHash {
         match &self.0 {
             Scheme::Argon2(hash) => hash.blocks() * Block::SIZE,
             Scheme::Bcrypt(_) => BCRYPT_MEMORY,
+            Scheme::Crypt(hash) => hash.memory(),
         }
     }
 
-    /// Whether this is the hash of `password`. Takes the same time for wrong and right passwords. Its memory is wiped.
+    /// Whether this is the hash of `password`. Takes the same time for wrong and right passwords. The memory of argon2 is
+    /// wiped.
     ///
     /// A password longer than the 72 bytes that bcrypt uses, or with a NUL at which it would stop, never matches a
     /// bcrypt hash: otherwise every password with the same beginning would match too.
@@ -79,6 +102,7 @@ impl PasswordHash {
                 let fits = bcrypt::verify(password, hash).unwrap_or(false);
                 Ok(fits && password.len() <= BCRYPT_BYTES && !password.contains(&0))
             }
+            Scheme::Crypt(hash) => Ok(hash.verify(password)),
         }
     }
 }
@@ -108,6 +132,7 @@ impl fmt::Debug for PasswordHash {
         f.write_str(match &self.0 {
             Scheme::Argon2(_) => "PasswordHash(argon2)",
             Scheme::Bcrypt(_) => "PasswordHash(bcrypt)",
+            Scheme::Crypt(_) => "PasswordHash(crypt)",
         })
     }
 }
@@ -115,11 +140,8 @@ impl fmt::Debug for PasswordHash {
 /// The error for a text that is not an accepted hash. Contains nothing of it except the name of a scheme, because it
 /// may be a password.
 fn no_hash(text: &str) -> String {
-    const SCHEMES: [(&str, &str); 9] = [
-        ("$6$", "SHA-512-crypt ($6$)"),
-        ("$5$", "SHA-256-crypt ($5$)"),
+    const SCHEMES: [(&str, &str); 6] = [
         ("$1$", "MD5-crypt ($1$)"),
-        ("$y$", "yescrypt ($y$)"),
         ("$7$", "scrypt ($7$)"),
         ("$gy$", "gost-yescrypt ($gy$)"),
         ("$apr1$", "Apache's MD5 ($apr1$)"),
@@ -178,8 +200,8 @@ fn parse_bcrypt(text: &str) -> Result<PasswordHash, String> {
 
 #[cfg(test)]
 mod tests {
+    use argon2::PasswordVerifier;
     use argon2::password_hash::CustomizedPasswordHasher;
-    use argon2::{PasswordHasher, PasswordVerifier};
 
     use super::*;
 
@@ -257,10 +279,11 @@ mod tests {
         for (text, why) in [
             ("secret".to_owned(), "never the password itself"),
             (String::new(), "never the password itself"),
-            ("$6$salt$hash".to_owned(), "of the form SHA-512-crypt ($6$), which is not accepted: must be an argon2"),
-            ("$5$rounds=5000$salt$hash".to_owned(), "SHA-256-crypt"),
-            ("$1$salt$hash".to_owned(), "MD5-crypt"),
-            ("$y$j9T$salt$hash".to_owned(), "yescrypt"),
+            ("$6$salt$hash".to_owned(), "SHA-crypt hash that was cut off"),
+            ("$5$rounds=5000$salt$hash".to_owned(), "SHA-crypt hash that was cut off"),
+            ("$1$salt$hash".to_owned(), "of the form MD5-crypt ($1$), which is not accepted: must be a hash of argon2"),
+            ("$y$j9T$salt$hash".to_owned(), "yescrypt hash that was cut off"),
+            ("$7$salt$hash".to_owned(), "scrypt"),
             ("{SSHA}hash".to_owned(), "LDAP"),
             (format!(" {good}"), "has blanks around it"),
             (format!("alice:{bcrypt}"), "begins with a name"),
@@ -277,6 +300,14 @@ mod tests {
             let error = PasswordHash::parse(&text).unwrap_err();
             assert!(error.contains(why), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn a_hash_that_we_make_is_accepted_and_always_another() {
+        let (one, other) = (PasswordHash::make(b"right").unwrap(), PasswordHash::make(b"right").unwrap());
+        assert!(one.starts_with("$argon2id$v=19$m=19456,t=2,p=1$") && one != other, "{one}");
+        let hash = PasswordHash::parse(&one).unwrap();
+        assert_eq!((hash.verify(b"right"), hash.verify(b"wrong")), (Ok(true), Ok(false)));
     }
 
     #[test]

@@ -85,8 +85,8 @@ pub enum Verdict {
     Partial(MethodSet),
     /// Ask the client's user this. The answers are the next [`Credential::Answers`], and may lead to another challenge.
     /// If the client turns to something else instead, the exchange is over: see
-    /// [`take_abandoned`](super::ServerAuth::take_abandoned). For any credential but `Interactive` and `Answers` it is a
-    /// rejection. RFC 4256 §3.2.
+    /// [`take_abandoned`](super::ServerAuth::take_abandoned). For any credential but `Interactive` and `Answers` it is
+    /// a rejection. RFC 4256 §3.2.
     Challenge(Challenge),
     /// The password must be changed first, with these words to the user: one line, at most 512 bytes. The client may
     /// answer with [`Credential::NewPassword`]. For any credential but `Password` and `NewPassword` it is a rejection.
