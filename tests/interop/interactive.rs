@@ -94,3 +94,99 @@ fn a_wrong_answer_is_refused_for_known_and_unknown_users_alike() {
     assert!(methods(&gateway, 7).is_empty());
     gateway.end();
 }
+
+/// A gateway where everybody must prove a key and then the password, and Alice has one of each; and her key.
+fn two_factors() -> (Gateway, Access) {
+    let setup = Setup::default();
+    let (key, line) = Access::fresh_key();
+    let users = format!(
+        "methods = [\"publickey,password\", \"publickey,keyboard-interactive\"]\n\
+         [users.alice]\nplugin = \"probe\"\npassword = \"{BCRYPT}\"\nkeys = [{:?}]\n",
+        line.trim()
+    );
+    (setup.configuration(&users).start(), key)
+}
+
+/// OpenSSH with this key and this password.
+fn with_both(gateway: &Gateway, user: &str, key: &Access, password: &str, methods: &str) -> Call {
+    let Access::Key(keys) = key else { panic!("it is a key") };
+    let identity = keys.openssh();
+    let call = Call::new(Client::OpenSsh100, gateway, user).access(Access::password(password)).exec("exit 5");
+    let options = ["-o", "PubkeyAuthentication=yes", "-o", "IdentitiesOnly=yes", "-i", &identity.display().to_string()]
+        .map(str::to_owned);
+    let call = options.iter().fold(call, |call, option| call.option(option));
+    call.option("-o").option(&format!("PreferredAuthentications={methods}")).option("-v")
+}
+
+#[test]
+fn two_factors_in_a_row_let_in_whoever_has_both() {
+    let (gateway, key) = two_factors();
+    let (stranger, _) = Access::fresh_key();
+    let rows = [
+        (&key, PASSWORD, "publickey,password", 5),
+        (&key, PASSWORD, "publickey,keyboard-interactive", 5),
+        (&key, PASSWORD, "password,keyboard-interactive", 255),
+        (&key, PASSWORD, "publickey", 255),
+        (&key, "wrong", "publickey,password", 255),
+        (&stranger, PASSWORD, "publickey,password", 255),
+    ];
+    for (key, password, methods, status) in rows {
+        let finished = with_both(&gateway, "alice", key, password, methods).run(Input::Nothing);
+        assert_eq!(finished.status, Some(status), "{methods} {password}: {}", finished.err);
+        let partial = finished.err.contains("Authenticated using \"publickey\" with partial success");
+        assert_eq!(partial, status == 5 || password == "wrong" || methods == "publickey", "{}", finished.err);
+        // What can continue is told anew after each step.
+        assert!(finished.err.contains("can continue: publickey\n"), "{}", finished.err);
+        assert_eq!(finished.err.contains("can continue: password,keyboard-interactive\n"), partial, "{}", finished.err);
+    }
+    let Access::Key(keys) = &key else { panic!("it is a key") };
+    let path = keys.openssh().display().to_string();
+    for library in ["paramiko", "asyncssh"] {
+        for (method, value) in [("password", "--password"), ("keyboard-interactive", "--answer")] {
+            let arguments = ["--method", "publickey", "--method", method, "--key", &path, value, PASSWORD];
+            let finished = by_library(library, &gateway, "alice", &arguments);
+            assert_eq!(finished.status, Some(5), "{library} {method}: {}{}", finished.out.text(), finished.err);
+        }
+    }
+    gateway.end();
+}
+
+#[test]
+fn a_first_factor_says_nothing_about_which_users_exist() {
+    let (gateway, _) = two_factors();
+    let (stranger, _) = Access::fresh_key();
+    let transcript = |user: &str| {
+        let finished = with_both(&gateway, user, &stranger, PASSWORD, "publickey,password").run(Input::Nothing);
+        assert_eq!(finished.status, Some(255), "{user}: {}", finished.err);
+        let lines = finished.err.replace(user, "USER");
+        let speaks = ["can continue", "Permission denied", "Next authentication", "No more authentication"];
+        lines.lines().filter(|line| speaks.iter().any(|word| line.contains(word))).collect::<Vec<_>>().join("\n")
+    };
+    let known = transcript("alice");
+    assert!(known.contains("Permission denied (publickey)"), "{known}");
+    assert_eq!(transcript("nobody"), known);
+    gateway.end();
+}
+
+/// As sshd's `Banner`: to everybody who tries to log in, before the first answer.
+#[test]
+fn the_banner_is_shown_before_login_to_everybody() {
+    let users = format!(
+        "banner = \"Be kind.\\nTo all.\\n\"\n[users.alice]\nplugin = \"probe\"\npassword = \"{BCRYPT}\"\n\
+         [users.guest]\nplugin = \"probe\"\nauth = \"none\"\n"
+    );
+    let gateway = Setup::default().configuration(&users).start();
+    let rows =
+        [("guest", Access::Nothing, 5), ("alice", Access::right_password(), 5), ("nobody", Access::password("x"), 255)];
+    for (user, access, status) in rows {
+        for client in [Client::OpenSsh92, Client::OpenSsh100] {
+            let call = Call::new(client, &gateway, user).access(access.clone()).option("-o").option("LogLevel=INFO");
+            let finished = call.exec("exit 5").run(Input::Nothing);
+            assert_eq!(finished.status, Some(status), "{user}: {}", finished.err);
+            for line in ["Be kind.", "To all."] {
+                assert_eq!(finished.err.matches(line).count(), 1, "{user}: {:?}", finished.err);
+            }
+        }
+    }
+    gateway.end();
+}

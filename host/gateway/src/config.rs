@@ -36,6 +36,7 @@ pub use sections::environment::EnvironmentNames;
 pub use sections::grants::{Clock, Directory, DirectoryAccess, Grants, KeyValue, size};
 pub use sections::limits::Limits;
 pub use sections::listen::parse_address;
+pub use sections::methods::RequiredMethods;
 use sections::plugins::Plugins;
 use sections::tenants::{Around, TenantConfigs};
 pub use sections::tenants::{DEFAULT_TENANT, TenantConfig, check_tenant_name};
@@ -223,6 +224,7 @@ fn read(mut top: Section<'_>, overrides: &Overrides, findings: &mut Findings) ->
         let read = setting::text(item.value).and_then(banner_lines);
         findings.keep(&item, read)
     });
+    let methods = top.take("methods").and_then(|item| sections::methods::read(&item, findings));
     let environment_names = match top.take("environment_names") {
         Some(item) => sections::environment::read(&item, findings),
         None => EnvironmentNames::default(),
@@ -248,7 +250,8 @@ fn read(mut top: Section<'_>, overrides: &Overrides, findings: &mut Findings) ->
         revoked_keys: revoked_keys.as_deref(),
         host_keys: &host_keys.keys,
     };
-    let (tenants, users) = read_people(&mut top, &folder, own, limits.as_ref(), findings);
+    let server = Defaults { limits: limits.as_ref(), methods: methods.unwrap_or_default() };
+    let (tenants, users) = read_people(&mut top, &folder, own, server, findings);
     top.finish(findings);
     let login_policy = LoginPolicy::Users(users?);
     let (state, algorithms, limits) = (state?, algorithms?, limits?);
@@ -291,17 +294,24 @@ struct OwnFiles<'a> {
     revoked_keys: Option<&'a Path>,
 }
 
+/// What tenants and users have unless they say otherwise.
+struct Defaults<'a> {
+    limits: Option<&'a Limits>,
+    methods: RequiredMethods,
+}
+
 /// Reads users and tenants, which refer to each other.
 fn read_people(
     top: &mut Section<'_>,
     folder: &Path,
     own: OwnFiles<'_>,
-    limits: Option<&Limits>,
+    server: Defaults<'_>,
     findings: &mut Findings,
 ) -> (BTreeMap<String, TenantConfig>, Option<BTreeMap<String, User>>) {
     let defaults = Limits::default();
-    let limits = limits.unwrap_or(&defaults);
-    let around = Around { folder, state: own.state, plugins: own.known.as_ref(), limits };
+    let limits = server.limits.unwrap_or(&defaults);
+    let (state, plugins, methods) = (own.state, own.known.as_ref(), &server.methods);
+    let around = Around { folder, state, plugins, limits, methods };
     let section = top.take("tenants").and_then(|item| item.section(findings));
     let mut tenants = TenantConfigs::read(section, &around, findings);
     let (users, keys) = match top.take("users") {

@@ -485,6 +485,7 @@ mod tests {
             own_plugin: true,
             authentication,
             principals: None,
+            methods: config::RequiredMethods::default(),
         };
         let login_policy = LoginPolicy::Users(BTreeMap::from([("alice".to_owned(), alice)]));
         let config = Config { login_policy, ..config(Limits::default()) };

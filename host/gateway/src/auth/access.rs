@@ -5,12 +5,14 @@
 //!
 //! Knows nothing of packets: signatures have been verified before a key counts as proven (RFC 4252 §7).
 //!
-//! `password` checks a password, `keys` a key, `delay` hides how long a rejection took to find.
+//! `password` checks a password, `keys` a key, `progress` knows which methods must follow, `delay` hides how long a
+//! rejection took to find.
 
 mod decision;
 mod delay;
 mod keys;
 mod password;
+mod progress;
 mod queue;
 mod slots;
 #[cfg(test)]
@@ -27,13 +29,17 @@ use whelk_ssh::auth::method::{AuthMethod, MethodSet};
 use whelk_ssh::auth::server::{Attempt, Credential};
 
 use super::attempt::AttemptContext;
-use crate::config::{Authentication, Authorities, Config, LONGEST_NAME, LoginPolicy, TenantConfig, User};
+use crate::config::{
+    Authentication, Authorities, Config, LONGEST_NAME, LoginPolicy, RequiredMethods, TenantConfig, User,
+};
 use crate::credential::PasswordHash;
 use delay::FailureDelay;
 use keys::{GrantedKey, KeyAccess, KeyRefusal, ShownCredential, UserKeys};
 use password::Passwords;
+use progress::Next;
 
-pub use decision::{CertificateFacts, Decision, Identity, Overload};
+pub use decision::{CertificateFacts, Decision, Identity, Overload, PartialLogin};
+pub(crate) use progress::AuthProgress;
 
 /// The method of a user who needs no credentials, whatever the client presents.
 const NO_CREDENTIALS: &str = "none";
@@ -60,6 +66,7 @@ struct Member {
     plugin: String,
     needs_no_credentials: bool,
     password: Option<Arc<PasswordHash>>,
+    methods: RequiredMethods,
     keys: UserKeys,
 }
 
@@ -97,28 +104,26 @@ impl Access {
         Access { login_policy, passwords: Passwords::new(hashes, limits), keys, delay }
     }
 
-    /// The methods to list after a failure, RFC 4252 §5.1: those that any user has, so that they reveal nothing about
-    /// one. Some clients never try `none`, so a user who needs no credentials makes all methods worth trying.
+    /// The methods to list until one has succeeded, RFC 4252 §5.1: those with which any user can begin, so that they
+    /// reveal nothing about one.
     pub fn methods(&self) -> MethodSet {
         let Users::Known(members) = &self.login_policy else { return MethodSet::ALL };
-        if members.values().any(|member| member.needs_no_credentials) {
-            return MethodSet::ALL;
-        }
-        let keys = self.keys.has_authorities() || members.values().any(|member| member.keys.any());
-        let passwords = self.passwords.any();
-        let offered = |method: &AuthMethod| match method {
-            AuthMethod::PublicKey => keys,
-            AuthMethod::Password | AuthMethod::KeyboardInteractive => passwords,
-        };
-        AuthMethod::ALL.into_iter().filter(offered).collect()
+        let authorities = self.keys.has_authorities();
+        members.values().map(|member| member.first_methods(authorities)).fold(MethodSet::NONE, MethodSet::or)
     }
 
     /// Decides on an attempt. A rejection comes no sooner than the failure delay, after the same time for known and
     /// unknown users. Sources take turns. Sets `queued` if the attempt had to wait for a slot; that wait has no limit
     /// here, because the caller limits the whole login. Cancel safe.
-    pub(crate) async fn decide(&self, attempt: Attempt<'_>, context: &AttemptContext, queued: &AtomicBool) -> Decision {
+    pub(crate) async fn decide(
+        &self,
+        attempt: Attempt<'_>,
+        context: &AttemptContext,
+        progress: &AuthProgress,
+        queued: &AtomicBool,
+    ) -> Decision {
         let started = Instant::now();
-        let Judgement { decision, waited } = self.judge(attempt, context, queued).await;
+        let Judgement { decision, waited } = self.judge(attempt, context, progress, queued).await;
         match &decision {
             Decision::Accept(identity) => {
                 // A login without credentials has shown nothing by which the source could be trusted.
@@ -140,13 +145,19 @@ impl Access {
                 let began = started + waited;
                 sleep_until(began + self.delay.answer_after(attempt.user, began.elapsed())).await;
             }
-            // Every user is asked the same.
-            Decision::Challenge(_) | Decision::Undecided(_) => {}
+            // Every user is asked the same. Partial success is for those who have proven something.
+            Decision::Challenge(_) | Decision::Partial(_) | Decision::Undecided(_) => {}
         }
         decision
     }
 
-    async fn judge(&self, attempt: Attempt<'_>, context: &AttemptContext, queued: &AtomicBool) -> Judgement {
+    async fn judge(
+        &self,
+        attempt: Attempt<'_>,
+        context: &AttemptContext,
+        progress: &AuthProgress,
+        queued: &AtomicBool,
+    ) -> Judgement {
         let now = |decision| Judgement { decision, waited: Duration::ZERO };
         let name = name(attempt.user);
         let members = match &self.login_policy {
@@ -167,26 +178,16 @@ impl Access {
                 attempt.credential,
             ));
         }
-        let member = found.map(|(_, member)| member);
-        let entered = |method: AuthMethod, granted: Option<GrantedKey>| match found {
-            Some((user, member)) => {
-                let (user, tenant, plugin) = (user.clone(), member.tenant.clone(), member.plugin.clone());
-                let (fingerprint, restrictions, certificate) = match granted {
-                    Some(key) => (Some(key.fingerprint), Arc::new(key.restrictions), key.certificate),
-                    None => (None, Arc::default(), None),
-                };
-                let method = method.name();
-                Decision::Accept(Identity { user, tenant, plugin, method, fingerprint, restrictions, certificate })
-            }
-            None => Decision::Reject,
-        };
+        // What comes out of its turn is answered as if the user did not have it, and takes as long.
+        let expected = |method| found.filter(|(_, member)| progress.expects(&member.methods, method));
         if let Some((shown, proven)) = ShownCredential::of(attempt.credential) {
-            let own = member.map(|member| &member.keys);
-            return now(match self.keys.judge((attempt.user, own), shown, proven, context).await {
-                Ok(granted) => entered(AuthMethod::PublicKey, Some(granted)),
-                Err(KeyRefusal::Unknown) => Decision::Reject,
-                Err(KeyRefusal::NotNow(reason)) => Decision::RejectKey(reason),
-                Err(KeyRefusal::Slow) => Decision::Undecided(Overload::SlowFile),
+            let user = expected(AuthMethod::PublicKey);
+            let own = user.map(|(_, member)| &member.keys);
+            return now(match (self.keys.judge((attempt.user, own), shown, proven, context).await, user) {
+                (Ok(granted), Some((user, member))) => member.granted(user, granted, proven, progress),
+                (Ok(_), None) | (Err(KeyRefusal::Unknown), _) => Decision::Reject,
+                (Err(KeyRefusal::NotNow(reason)), _) => Decision::RejectKey(reason),
+                (Err(KeyRefusal::Slow), _) => Decision::Undecided(Overload::SlowFile),
             });
         }
         let (password, method) = match attempt.credential {
@@ -196,13 +197,14 @@ impl Access {
             // Nothing was shown that a user could have. No user's password can be changed here.
             _ => return now(Decision::Reject),
         };
-        let own = member.and_then(|member| member.password.as_ref());
+        let user = expected(method);
+        let own = user.and_then(|(_, member)| member.password.as_ref());
         let (checked, waited) =
             self.passwords.check((attempt.user, password), own, context.peer.source(), queued).await;
-        let decision = match checked {
-            Ok(true) => entered(method, None),
-            Ok(false) => Decision::Reject,
-            Err(overload) => Decision::Undecided(overload),
+        let decision = match (checked, user) {
+            (Ok(true), Some((user, member))) => member.proven(member.identity(user, method, None), method, progress),
+            (Ok(_), _) => Decision::Reject,
+            (Err(overload), _) => Decision::Undecided(overload),
         };
         Judgement { decision, waited }
     }
@@ -219,7 +221,51 @@ impl Member {
                 (false, password.clone().map(Arc::new), keys)
             }
         };
-        Member { tenant: user.tenant.clone(), plugin: user.plugin.clone(), needs_no_credentials, password, keys }
+        let (tenant, plugin, methods) = (user.tenant.clone(), user.plugin.clone(), user.methods.clone());
+        Member { tenant, plugin, needs_no_credentials, password, methods, keys }
+    }
+
+    /// The methods with which the user can begin; `authorities`: any user may have a certificate. Some clients never
+    /// try `none`, so to a user who needs no credentials all methods are worth trying.
+    fn first_methods(&self, authorities: bool) -> MethodSet {
+        if self.needs_no_credentials {
+            return MethodSet::ALL;
+        }
+        let has = |method: &AuthMethod| match method {
+            AuthMethod::PublicKey => authorities || self.keys.any(),
+            AuthMethod::Password | AuthMethod::KeyboardInteractive => self.password.is_some(),
+        };
+        let expected = |method: &AuthMethod| AuthProgress::default().expects(&self.methods, *method);
+        AuthMethod::ALL.into_iter().filter(has).filter(expected).collect()
+    }
+
+    fn identity(&self, user: &str, method: AuthMethod, granted: Option<GrantedKey>) -> Identity {
+        let (user, tenant, plugin) = (user.to_owned(), self.tenant.clone(), self.plugin.clone());
+        let (fingerprint, restrictions, certificate) = match granted {
+            Some(key) => (Some(key.fingerprint), Arc::new(key.restrictions), key.certificate),
+            None => (None, Arc::default(), None),
+        };
+        Identity { user, tenant, plugin, method: method.name(), fingerprint, restrictions, certificate }
+    }
+
+    /// The decision about a key that the user may use, which was proven or only offered.
+    fn granted(&self, user: &str, granted: GrantedKey, proven: bool, progress: &AuthProgress) -> Decision {
+        if progress.has_used(&granted.fingerprint) {
+            return Decision::Reject;
+        }
+        let identity = self.identity(user, AuthMethod::PublicKey, Some(granted));
+        if proven { self.proven(identity, AuthMethod::PublicKey, progress) } else { Decision::Accept(identity) }
+    }
+
+    /// The decision when `method` has succeeded: accepted, or another must follow.
+    fn proven(&self, identity: Identity, method: AuthMethod, progress: &AuthProgress) -> Decision {
+        let Some(identity) = progress.join(identity) else {
+            return Decision::RejectKey("it forces another command than the key that was proven before it".to_owned());
+        };
+        match progress.after(&self.methods, method) {
+            Next::Nothing => Decision::Accept(identity),
+            Next::Methods(next) => Decision::Partial(PartialLogin { method, identity, next }),
+        }
     }
 }
 

@@ -26,4 +26,36 @@ impl Restrictions {
         let KeyOptions { command, environment, pty, .. } = options;
         Restrictions { forced_command: command.clone(), environment: environment.clone(), pty: *pty }
     }
+
+    /// Those of two keys that had to be proven one after the other. None if they force different commands, as in
+    /// OpenSSH.
+    pub(crate) fn and(&self, later: &Restrictions) -> Option<Restrictions> {
+        let forced_command = match (&self.forced_command, &later.forced_command) {
+            (Some(one), Some(other)) if one != other => return None,
+            (Some(command), _) | (None, Some(command)) => Some(command.clone()),
+            (None, None) => None,
+        };
+        // The first value of a variable counts, as in a key's own options.
+        let is_new = |(name, _): &&(String, String)| !self.environment.iter().any(|(known, _)| known == name);
+        let environment = self.environment.iter().chain(later.environment.iter().filter(is_new)).cloned().collect();
+        Some(Restrictions { forced_command, environment, pty: self.pty && later.pty })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_keys_restrict_together() {
+        let with = |command: Option<&str>, value: &str, pty| Restrictions {
+            forced_command: command.map(str::to_owned),
+            environment: vec![("A".to_owned(), value.to_owned())],
+            pty,
+        };
+        let joined = with(None, "1", true).and(&with(Some("ls"), "2", false));
+        assert_eq!(joined, Some(with(Some("ls"), "1", false)));
+        assert_eq!(with(Some("ls"), "1", false).and(&Restrictions::default()), Some(with(Some("ls"), "1", false)));
+        assert_eq!(with(Some("ls"), "1", true).and(&with(Some("rm"), "1", true)), None);
+    }
 }

@@ -7,7 +7,9 @@ use std::path::Path;
 
 use whelk_runtime::ProgramRequest;
 
-use crate::config::{Clock, Config, DirectoryAccess, Grants, LoginPolicy, TenantConfig, User, size};
+use crate::config::{
+    Authentication, Clock, Config, DirectoryAccess, Grants, LoginPolicy, RequiredMethods, TenantConfig, User, size,
+};
 use crate::observe::escape::escape;
 use crate::state::tenant_folder;
 
@@ -56,6 +58,9 @@ impl View<'_> {
             format!("the default of tenant {}", self.name)
         };
         writeln!(text, "  plugin    {}, {whose}: {}", self.user.plugin, self.file(&self.user.plugin))?;
+        if self.user.methods != RequiredMethods::default() && self.needs_credentials() {
+            writeln!(text, "  methods   {}", self.user.methods)?;
+        }
         let routes = self
             .tenant
             .routes
@@ -70,6 +75,10 @@ impl View<'_> {
             Some(start) => writeln!(text, "  {}", self.served(start)),
             None => Ok(()),
         }
+    }
+
+    fn needs_credentials(&self) -> bool {
+        matches!(self.user.authentication, Authentication::Required { .. })
     }
 
     /// The path of a plugin's file.

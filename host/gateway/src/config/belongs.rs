@@ -10,9 +10,9 @@ const TOP: &str = "at the top of the file, before the first [table]";
 /// Every setting but the limits, by the table that it belongs in.
 const SETTINGS: [(&str, &[&str]); 9] = [
     (TOP, &["listen", "plugins", "state", "host_key_files", "host_certificates", "banner", "environment_names"]),
-    (TOP, &["users", "tenants", "algorithms", "limits", "trusted_user_ca_keys", "revoked_keys"]),
-    ("in [users.NAME]", &["tenant", "plugin", "password", "keys", "authorized_keys", "auth", "principals"]),
-    ("in [tenants.NAME]", &["plugin", "plugins", "routes", "limits", "grants", "trusted_user_ca_keys"]),
+    (TOP, &["methods", "users", "tenants", "algorithms", "limits", "trusted_user_ca_keys", "revoked_keys"]),
+    ("in [users.NAME]", &["tenant", "plugin", "password", "keys", "authorized_keys", "auth", "principals", "methods"]),
+    ("in [tenants.NAME]", &["plugin", "plugins", "methods", "routes", "limits", "grants", "trusted_user_ca_keys"]),
     ("in [tenants.NAME.routes]", &["subsystem", "exec"]),
     ("in [tenants.NAME.grants]", &["directory", "deploy", "environment", "clock", "keyvalue", "topics", "http", "tcp"]),
     ("in `directory` of [tenants.NAME.grants]", &["path", "access", "bytes", "files"]),
@@ -21,13 +21,15 @@ const SETTINGS: [(&str, &[&str]); 9] = [
 ];
 
 /// What sshd_config(5) calls otherwise, and what it is here.
-const OF_SSHD: [(&str, &str); 25] = [
+const OF_SSHD: [(&str, &str); 27] = [
     ("Port", "`listen`"),
     ("ListenAddress", "`listen`"),
     ("HostKey", "`host_key_files`"),
     ("HostCertificate", "`host_certificates`"),
     ("AcceptEnv", "`environment_names`"),
     ("AuthorizedKeysFile", "`authorized_keys` in [users.NAME]"),
+    ("AuthenticationMethods", "`methods`"),
+    ("KbdInteractiveAuthentication", "`password` in [users.NAME], and `methods`"),
     ("PasswordAuthentication", "`password` in [users.NAME]"),
     ("PubkeyAuthentication", "`keys` or `authorized_keys` in [users.NAME]"),
     ("AuthorizedPrincipalsFile", "`principals` in [users.NAME]"),

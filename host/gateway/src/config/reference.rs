@@ -41,6 +41,12 @@ const GENERAL: &str = r##"# The configuration of whelk: every setting, each with
 # A text shown before login. There is none by default.
 #banner = "Authorised use only."
 
+# The methods of authentication of which each must succeed in its turn, as AuthenticationMethods of sshd_config: one of the
+# lists is enough. publickey twice means two different keys; "any" any one method that a user has. A list that begins with
+# what a user does not have is no way in for that user. What a client hears before its first success is the same for every
+# name. The ordinary password counts as password or as keyboard-interactive. Users with auth = "none" need none of it.
+#methods = ["any"]
+
 # The variables that a client may set: exact names, and beginnings with a * at their end.
 #environment_names = ["LANG", "LC_*", "COLORTERM", "TERM_PROGRAM", "TERM_PROGRAM_VERSION", "NO_COLOR"]
 
@@ -69,6 +75,9 @@ const GENERAL: &str = r##"# The configuration of whelk: every setting, each with
 #   The principals of which a certificate needs one, instead of the user's name (AuthorizedPrincipalsFile):
 # principals = ["alice", "admins"]
 #
+#   Other methods than the tenant's:
+# methods = ["publickey,password"]
+#
 #   The only way to enter without credentials:
 # [users.guest]
 # plugin = "echo"
@@ -84,6 +93,9 @@ const GENERAL: &str = r##"# The configuration of whelk: every setting, each with
 # plugins = "tenants/acme/plugins"
 #
 #   Authorities whose certificates this tenant's users may have, beside the server's: trusted_user_ca_keys, as at the top.
+#
+#   Other methods than the server's, for its users:
+# methods = ["publickey,password", "publickey,keyboard-interactive"]
 #
 #   Which plugin serves which subsystem (the exact name) and which command (the longest route whose words it begins with; ""
 #   takes the others):

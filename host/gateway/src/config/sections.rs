@@ -7,6 +7,7 @@ pub(crate) mod grants;
 pub(crate) mod host_keys;
 pub(crate) mod limits;
 pub(crate) mod listen;
+pub(crate) mod methods;
 pub(crate) mod plugins;
 pub(crate) mod routes;
 pub(crate) mod tenants;

@@ -488,6 +488,10 @@ impl<S: ByteStream> Driver<S> {
                 }
                 self.connection.decide(Verdict::Reject)?;
             }
+            Decision::Partial(partial) => {
+                self.connection.decide(Verdict::Partial(partial.next))?;
+                self.login.add_partial(partial);
+            }
             Decision::Challenge(challenge) => self.connection.decide(Verdict::Challenge(challenge))?,
             Decision::RejectKey(reason) => self.connection.refuse_key(reason)?,
             Decision::Accept(identity) => {

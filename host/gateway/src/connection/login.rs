@@ -33,7 +33,7 @@ use whelk_ssh::connection::Server as ServerConnection;
 use whelk_ssh::crypto::key::Presence;
 use whelk_ssh::error::{Error, Reason, Stage};
 
-use crate::auth::access::{CertificateFacts, Decision, Identity, Overload};
+use crate::auth::access::{AuthProgress, CertificateFacts, Decision, Identity, Overload, PartialLogin};
 use crate::auth::attempt::{AttemptContext, OwnedAttempt};
 use crate::observe::escape::{Escaped, escape};
 use crate::observe::event::{LimitEvent, LoginEvent, emit};
@@ -52,11 +52,13 @@ pub(crate) struct Login {
     deciding: Option<PendingDecision>,
     /// Whether an attempt had to wait for a hashing slot.
     queued: Arc<AtomicBool>,
+    /// The methods that have succeeded.
+    progress: AuthProgress,
 }
 
 impl Login {
     pub(crate) fn new(connection_id: u64, peer: Peer) -> Login {
-        Login { connection_id, peer, deciding: None, queued: Arc::default() }
+        Login { connection_id, peer, deciding: None, queued: Arc::default(), progress: AuthProgress::default() }
     }
 
     /// Starts the decision about an attempt; `presence` is what the security key that has signed says of its user. A
@@ -64,7 +66,8 @@ impl Login {
     pub(crate) fn begin(&mut self, gateway: &Gateway, attempt: &Attempt<'_>, presence: Option<Presence>) {
         if self.deciding.is_none() {
             let context = AttemptContext { connection: self.connection_id, peer: self.peer, presence };
-            self.deciding = Some(decide(gateway, attempt, context, Arc::clone(&self.queued)));
+            let progress = self.progress.clone();
+            self.deciding = Some(decide(gateway, attempt, context, progress, Arc::clone(&self.queued)));
         }
     }
 
@@ -127,6 +130,14 @@ impl Login {
         };
         let (connection, user, method) = (self.connection_id, escape(attempt.user), method.name());
         emit(LoginEvent::Rejected { connection, user, method });
+    }
+
+    /// Remembers a method that has succeeded, and logs it.
+    pub(crate) fn add_partial(&mut self, partial: PartialLogin) {
+        let (connection, user) = (self.connection_id, escape(partial.identity.user.as_bytes()));
+        let (method, next) = (partial.method.name(), partial.next.list());
+        emit(LoginEvent::Partial { connection, user, method, next: &next });
+        self.progress.add(partial);
     }
 
     /// Logs the login at INFO, and at DEBUG each key that was refused before it, because clients routinely offer
@@ -212,9 +223,10 @@ fn decide(
     gateway: &Gateway,
     attempt: &Attempt<'_>,
     context: AttemptContext,
+    progress: AuthProgress,
     queued: Arc<AtomicBool>,
 ) -> PendingDecision {
     let access = Arc::clone(gateway.access());
     let attempt = OwnedAttempt::of(attempt);
-    Box::pin(async move { access.decide(attempt.as_attempt(), &context, &queued).await })
+    Box::pin(async move { access.decide(attempt.as_attempt(), &context, &progress, &queued).await })
 }

@@ -62,7 +62,8 @@ impl PasswordHash {
         hash.map(|hash| hash.to_string()).map_err(|error| format!("the password cannot be hashed: {error}"))
     }
 
-    /// Parses `$argon2id$...` (or `argon2i`, `argon2d`), `$2b$...` (or `$2a$`, `$2y$`), `$6$...`, `$5$...` and `$y$...`.
+    /// Parses `$argon2id$...` (or `argon2i`, `argon2d`), `$2b$...` (or `$2a$`, `$2y$`), `$6$...`, `$5$...` and
+    /// `$y$...`.
     ///
     /// # Errors
     /// What is wrong with the hash. The text never contains the hash itself.
@@ -72,7 +73,7 @@ impl PasswordHash {
         } else if text.starts_with("$2") {
             parse_bcrypt(text)
         } else if ["$5$", "$6$", "$y$"].iter().any(|start| text.starts_with(start)) {
-            CryptHash::parse(text).map(|hash| PasswordHash(Scheme::Crypt(hash)))
+            CryptHash::parse(text, MOST_MEMORY).map(|hash| PasswordHash(Scheme::Crypt(hash)))
         } else {
             Err(no_hash(text))
         }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use whelk_ssh::auth::challenge::Challenge;
+use whelk_ssh::auth::method::{AuthMethod, MethodSet};
 use whelk_ssh::crypto::key::Certificate;
 
 use crate::auth::restrictions::Restrictions;
@@ -19,8 +20,21 @@ pub enum Decision {
     Challenge(Challenge),
     /// Rejected: a key that the user has but may not use now. The reason is for the log alone.
     RejectKey(String),
+    /// Right, and another method must follow.
+    Partial(PartialLogin),
     /// Could not be decided, whether right or wrong: the connection must end, and the client may try again.
     Undecided(Overload),
+}
+
+/// A method that has succeeded, and is not enough.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartialLogin {
+    /// The method.
+    pub method: AuthMethod,
+    /// Whom the client would be, had this been enough.
+    pub identity: Identity,
+    /// The methods of which one must follow.
+    pub next: MethodSet,
 }
 
 /// Why an attempt could not be decided.
@@ -45,7 +59,7 @@ pub struct Identity {
     pub tenant: String,
     /// The plugin of the sessions unless a route selects another. In the demonstration equal to the tenant.
     pub plugin: String,
-    /// `none`, `publickey`, `password` or `keyboard-interactive`.
+    /// `none`, `publickey`, `password` or `keyboard-interactive`: the last, where several had to succeed.
     pub method: &'static str,
     /// The fingerprint of the key that was proven. For a key that was only offered, of that one, unless the user needs
     /// no credentials.

@@ -44,11 +44,6 @@ impl Passwords {
         }
     }
 
-    /// Whether any user has a password.
-    pub(super) fn any(&self) -> bool {
-        !self.decoys.is_empty()
-    }
-
     /// Checks a password against the user's hash, and returns how long it waited for a slot. For an unknown user or one
     /// without a hash, the hash of another user is used: the wait and the work are the same, and the result is ignored.
     /// The name determines which one, so that unknown names show the same mixture of costs as known ones, and each name

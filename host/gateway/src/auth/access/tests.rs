@@ -8,6 +8,7 @@ use std::task::{Context, Waker};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use whelk_ssh::algorithm::Preferences;
+use whelk_ssh::auth::method::AuthMethod::{KeyboardInteractive, Password as PasswordMethod, PublicKey as KeyMethod};
 use whelk_ssh::crypto::key::PublicKey;
 use zeroize::Zeroizing;
 
@@ -33,7 +34,14 @@ fn user(password: Option<&str>, keys: &[&str]) -> User {
 }
 
 fn member(authentication: Authentication) -> User {
-    User { tenant: "acme".to_owned(), plugin: "echo".to_owned(), own_plugin: true, authentication, principals: None }
+    User {
+        tenant: "acme".to_owned(),
+        plugin: "echo".to_owned(),
+        own_plugin: true,
+        authentication,
+        principals: None,
+        methods: RequiredMethods::default(),
+    }
 }
 
 fn access(users: impl IntoIterator<Item = (&'static str, User)>) -> Access {
@@ -72,12 +80,14 @@ async fn try_in(access: &Access, user: &[u8], credential: Credential<'_>) -> Opt
         Decision::Accept(identity) => Some(identity),
         Decision::Reject | Decision::RejectKey(_) => None,
         Decision::Challenge(challenge) => panic!("asked {challenge:?}"),
+        Decision::Partial(partial) => panic!("more is needed: {partial:?}"),
         Decision::Undecided(overload) => panic!("undecided: {overload:?}"),
     }
 }
 
 async fn decide(access: &Access, from: u8, user: &[u8], credential: Credential<'_>) -> Decision {
-    access.decide(Attempt { user, credential }, &context(from), &AtomicBool::new(false)).await
+    let (progress, queued) = (AuthProgress::default(), AtomicBool::new(false));
+    access.decide(Attempt { user, credential }, &context(from), &progress, &queued).await
 }
 
 fn context(from: u8) -> AttemptContext {
@@ -293,7 +303,8 @@ async fn waiting_for_a_slot_is_never_a_failure_for_any_user() {
         let all = all_slots(&access).await;
         let (queued, asker, started) = (AtomicBool::new(false), context(1), Instant::now());
         let attempt = Attempt { user, credential: Credential::Password(b"right") };
-        let mut decision = std::pin::pin!(access.decide(attempt, &asker, &queued));
+        let progress = AuthProgress::default();
+        let mut decision = std::pin::pin!(access.decide(attempt, &asker, &progress, &queued));
         // Much longer than the grace to decide.
         assert!(timeout(Duration::from_secs(100), decision.as_mut()).await.is_err());
         assert!(queued.load(Ordering::Relaxed));
@@ -336,7 +347,8 @@ async fn hashing_beyond_its_grace_is_not_a_wrong_password_for_any_user() {
     for user in [&b"alice"[..], b"mallory"] {
         let (queued, asker) = (AtomicBool::new(false), context(1));
         let attempt = Attempt { user, credential: Credential::Password(b"right") };
-        let mut decision = std::pin::pin!(access.decide(attempt, &asker, &queued));
+        let progress = AuthProgress::default();
+        let mut decision = std::pin::pin!(access.decide(attempt, &asker, &progress, &queued));
         assert!(decision.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
         tokio::time::advance(Duration::from_secs(6)).await;
         assert_eq!(decision.await, Decision::Undecided(Overload::Slow));
@@ -401,4 +413,124 @@ fn the_methods_are_those_of_any_user() {
     // Clients that never try `none` must find a method to try.
     let guest_only = access([("guest", member(Authentication::NotRequired))]);
     assert_eq!(guest_only.methods(), MethodSet::ALL);
+}
+
+/// A user who must succeed in these lists of methods.
+fn requiring(lists: &[&[AuthMethod]], user: User) -> User {
+    User { methods: RequiredMethods::one_of(lists.iter().map(|list| list.to_vec()).collect()), ..user }
+}
+
+/// One connection: each credential in turn, and what each led to.
+async fn connection(access: &Access, user: &[u8], credentials: &[Credential<'_>]) -> Vec<String> {
+    let (mut progress, mut told) = (AuthProgress::default(), Vec::new());
+    for credential in credentials {
+        let attempt = Attempt { user, credential: *credential };
+        told.push(match access.decide(attempt, &context(1), &progress, &AtomicBool::new(false)).await {
+            Decision::Accept(identity) => format!("in by {}", identity.method),
+            Decision::Partial(partial) => {
+                let next = partial.next.list();
+                progress.add(partial);
+                next
+            }
+            Decision::Reject | Decision::RejectKey(_) => "no".to_owned(),
+            Decision::Challenge(_) => "asked".to_owned(),
+            Decision::Undecided(overload) => panic!("undecided: {overload:?}"),
+        });
+    }
+    told
+}
+
+#[tokio::test(start_paused = true)]
+async fn several_methods_succeed_one_after_the_other() {
+    let lists: [&[AuthMethod]; 2] = [&[KeyMethod, PasswordMethod], &[KeyMethod, KeyboardInteractive]];
+    let access = access([("alice", requiring(&lists, user(Some("right"), &[KEY])))]);
+    assert_eq!(access.methods().list(), "publickey");
+    let own = key(KEY);
+    let (offered, proven) = (Credential::KeyOffered(&own), Credential::KeyProven(&own));
+    let (right, wrong) = (Credential::Password(b"right"), Credential::Password(b"wrong"));
+    let answers = [answer(b"right")];
+    let answered = Credential::Answers(&answers);
+    let then = "password,keyboard-interactive";
+    for (credentials, expected) in [
+        // An offer is no proof.
+        (&[offered, offered, proven, right][..], &["in by publickey", "in by publickey", then, "in by password"][..]),
+        (&[proven, wrong, right], &[then, "no", "in by password"]),
+        (&[proven, Credential::Interactive, answered], &[then, "asked", "in by keyboard-interactive"]),
+        // Out of turn, and the same again.
+        (&[right, answered, proven, proven, offered], &["no", "no", then, "no", "no"]),
+        (&[offered, right], &["in by publickey", "no"]),
+    ] {
+        assert_eq!(connection(&access, b"alice", credentials).await, expected);
+        // Nobody else gets a step further.
+        let strangers = connection(&access, b"mallory", credentials).await;
+        assert!(strangers.iter().all(|told| told == "no" || told == "asked"), "{strangers:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_keys_must_be_two() {
+    let both = requiring(&[&[KeyMethod, KeyMethod]], user(None, &[KEY, OTHER_KEY]));
+    let access = access([("alice", both)]);
+    let (one, other) = (key(KEY), key(OTHER_KEY));
+    let (one, other) = (Credential::KeyProven(&one), Credential::KeyProven(&other));
+    assert_eq!(connection(&access, b"alice", &[one, one, other]).await, ["publickey", "no", "in by publickey"]);
+    assert_eq!(connection(&access, b"alice", &[other, other, one]).await, ["publickey", "no", "in by publickey"]);
+}
+
+/// U21: what was proven belongs to the connection.
+#[tokio::test(start_paused = true)]
+async fn the_key_of_the_first_step_is_known_after_the_last() {
+    let access = access([("alice", requiring(&[&[KeyMethod, PasswordMethod]], user(Some("right"), &[KEY])))]);
+    let own = key(KEY);
+    let mut progress = AuthProgress::default();
+    let attempt = |credential| Attempt { user: b"alice", credential };
+    let queued = AtomicBool::new(false);
+    let first = access.decide(attempt(Credential::KeyProven(&own)), &context(1), &progress, &queued).await;
+    let Decision::Partial(partial) = first else { panic!("{first:?}") };
+    progress.add(partial);
+    let last = access.decide(attempt(Credential::Password(b"right")), &context(1), &progress, &queued).await;
+    let Decision::Accept(identity) = last else { panic!("{last:?}") };
+    assert_eq!((identity.method, identity.fingerprint), ("password", Some(own.fingerprint())));
+    // Another connection begins anew.
+    assert!(try_in(&access, b"alice", Credential::Password(b"right")).await.is_none());
+}
+
+/// U30: a right password out of its turn takes as long as a wrong one, of a known user or not.
+#[tokio::test(start_paused = true)]
+async fn what_comes_out_of_turn_takes_as_long_as_what_is_wrong() {
+    let access = access([("alice", requiring(&[&[KeyMethod, PasswordMethod]], user(Some("right"), &[KEY])))]);
+    let own = key(KEY);
+    let after_key = {
+        let mut progress = AuthProgress::default();
+        let attempt = Attempt { user: b"alice", credential: Credential::KeyProven(&own) };
+        let first = access.decide(attempt, &context(1), &progress, &AtomicBool::new(false)).await;
+        let Decision::Partial(partial) = first else { panic!("{first:?}") };
+        progress.add(partial);
+        progress
+    };
+    let begun = AuthProgress::default();
+    let mut times = Vec::new();
+    for (progress, credential) in [
+        (&begun, Credential::Password(b"right")),
+        (&begun, Credential::Password(b"wrong")),
+        (&after_key, Credential::Password(b"wrong")),
+        (&after_key, Credential::KeyProven(&own)),
+        (&begun, Credential::None),
+    ] {
+        let started = Instant::now();
+        let attempt = Attempt { user: b"alice", credential };
+        let decision = access.decide(attempt, &context(1), progress, &AtomicBool::new(false)).await;
+        assert_eq!(decision, Decision::Reject);
+        times.push(started.elapsed());
+    }
+    assert!(times.windows(2).all(|pair| pair[0] == pair[1]), "{times:?}");
+}
+
+#[test]
+fn the_first_methods_are_those_with_which_any_user_can_begin() {
+    let alice = requiring(&[&[KeyMethod, PasswordMethod]], user(Some("right"), &[KEY]));
+    let bob = requiring(&[&[PasswordMethod, KeyMethod], &[KeyMethod, KeyMethod]], user(Some("right"), &[]));
+    assert_eq!(access([("alice", alice.clone())]).methods().list(), "publickey");
+    assert_eq!(access([("bob", bob.clone())]).methods().list(), "password");
+    assert_eq!(access([("alice", alice), ("bob", bob)]).methods().list(), "publickey,password");
 }

@@ -10,6 +10,7 @@ use whelk_runtime::Routes;
 use super::authorities::{self, Authorities};
 use super::grants::{self, DirectoryAccess, Grants};
 use super::limits::Limits;
+use super::methods::{self, RequiredMethods};
 use super::plugins::{Plugins, Visible};
 use super::routes;
 use crate::config::folders::{Claim, DEPLOYS_NOTHING, Kind, ResolvedPath};
@@ -37,6 +38,8 @@ pub struct TenantConfig {
     pub deploys: bool,
     /// Which plugin serves which command.
     pub routes: Routes,
+    /// The methods of authentication that its users must succeed in, unless they say otherwise.
+    pub methods: RequiredMethods,
     /// The server's limits, with this tenant's changes.
     pub limits: Limits,
     /// The grants of its plugins.
@@ -54,6 +57,8 @@ pub(in crate::config) struct Around<'a> {
     /// The operator's plugins, unless they cannot be read.
     pub(in crate::config) plugins: Option<&'a Plugins>,
     pub(in crate::config) limits: &'a Limits,
+    /// The methods that the server requires.
+    pub(in crate::config) methods: &'a RequiredMethods,
 }
 
 /// Every tenant, by its exact name, and the folders that they are given.
@@ -100,6 +105,7 @@ impl TenantConfig {
             plugins: None,
             deploys: false,
             routes,
+            methods: RequiredMethods::default(),
             limits: limits.clone(),
             grants,
             authorities,
@@ -114,10 +120,7 @@ impl<'a> TenantConfigs<'a> {
         around: &Around<'a>,
         findings: &mut Findings,
     ) -> TenantConfigs<'a> {
-        let known = BTreeMap::from([(
-            DEFAULT_TENANT.to_owned(),
-            Known { tenant: TenantConfig::plain(around.limits), own: None },
-        )]);
+        let known = BTreeMap::from([(DEFAULT_TENANT.to_owned(), Known { tenant: inheriting(around), own: None })]);
         let mut tenants = TenantConfigs { known, operators: around.plugins, claims: Vec::new() };
         for item in section.map(|section| section.all()).unwrap_or_default() {
             findings.keep(&item, check_tenant_name(&item.name));
@@ -152,12 +155,17 @@ impl<'a> TenantConfigs<'a> {
     }
 }
 
+/// A tenant that says nothing of its own.
+fn inheriting(around: &Around<'_>) -> TenantConfig {
+    TenantConfig { methods: around.methods.clone(), ..TenantConfig::plain(around.limits) }
+}
+
 fn visible<'p>(tenant: &TenantConfig, own: Option<&'p Plugins>, operators: Option<&'p Plugins>) -> Visible<'p> {
     Visible { has_own: tenant.plugins.is_some(), deploys: tenant.deploys, own, operators }
 }
 
 fn read_tenant(item: &Item<'_>, around: &Around<'_>, claims: &mut Vec<Claim>, findings: &mut Findings) -> Known {
-    let mut tenant = TenantConfig::plain(around.limits);
+    let mut tenant = inheriting(around);
     let Some(mut section) = item.section(findings) else { return Known { tenant, own: None } };
     let directory = section
         .take("grants")
@@ -186,6 +194,9 @@ fn read_tenant(item: &Item<'_>, around: &Around<'_>, claims: &mut Vec<Claim>, fi
     }
     if let Some(item) = section.take("trusted_user_ca_keys") {
         tenant.authorities = authorities::read(&item, around.folder, findings);
+    }
+    if let Some(methods) = section.take("methods").and_then(|item| methods::read(&item, findings)) {
+        tenant.methods = methods;
     }
     if let Some(section) = section.take("limits").and_then(|item| item.section(findings)) {
         tenant.limits = read_limits(section, around.limits, findings);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::authorities::Authorities;
+use super::methods::{self, RequiredMethods};
 use super::plugins::Visible;
 use super::tenants::{DEFAULT_TENANT, TenantConfig, TenantConfigs};
 use crate::config::folders::UserKeyFile;
@@ -35,6 +36,8 @@ pub struct User {
     pub own_plugin: bool,
     /// How the user authenticates.
     pub authentication: Authentication,
+    /// The methods that must succeed. Without effect for a user who needs no credentials.
+    pub methods: RequiredMethods,
     /// A certificate of the server's or the tenant's authorities must have one of these instead of the user's name.
     pub principals: Option<Vec<String>>,
 }
@@ -74,6 +77,8 @@ pub(in crate::config) fn read(
         let has_authorities = authorities.any() || found.is_some_and(|(_, tenant, _)| tenant.authorities.any());
         let authentication = read_authentication(&mut section, folder, has_authorities, findings);
         let principals = read_principals(&mut section, has_authorities, findings);
+        let tenants_methods = (found.map(|(_, tenant, _)| &tenant.methods), has_authorities);
+        let methods = read_methods(&mut section, tenants_methods, authentication.as_ref(), findings);
         let name = read_name(&item, findings);
         let file = section.take("authorized_keys").and_then(|item| path(item.value, folder).ok());
         section.finish(findings);
@@ -81,7 +86,7 @@ pub(in crate::config) fn read(
         let tenant = tenant.to_owned();
         files.extend(file.map(|file| UserKeyFile { path: file, user: item.name.clone(), tenant: tenant.clone() }));
         if let (Some((plugin, own_plugin)), Some(authentication), Some(name)) = (plugin, authentication, name) {
-            users.insert(name, User { tenant, plugin, own_plugin, authentication, principals });
+            users.insert(name, User { tenant, plugin, own_plugin, authentication, methods, principals });
         }
     }
     (users, files)
@@ -201,6 +206,42 @@ fn read_authentication(
         return None;
     }
     Some(Authentication::Required { password, keys, key_file })
+}
+
+/// The methods that the user must succeed in: the user's own, or the tenant's.
+fn read_methods(
+    section: &mut Section<'_>,
+    (tenants, has_authorities): (Option<&RequiredMethods>, bool),
+    authentication: Option<&Authentication>,
+    findings: &mut Findings,
+) -> RequiredMethods {
+    let item = section.take("methods");
+    let own = item.as_ref().and_then(|item| methods::read(item, findings));
+    let required = own.or_else(|| tenants.cloned()).unwrap_or_default();
+    match (authentication, item) {
+        (Some(Authentication::NotRequired), Some(item)) => {
+            let what = "has no effect on a user who needs no credentials: remove either `auth` or `methods`";
+            findings.add(&item.span, &item.key, what);
+        }
+        (Some(Authentication::Required { password, keys, .. }), item) => {
+            // A file may get further keys, and an authority may sign any number.
+            let has_more = has_authorities || section.take("authorized_keys").is_some();
+            let keys = if has_more { usize::MAX } else { keys.len() };
+            if !required.can_be_satisfied(keys, password.is_some()) {
+                let (span, key, whose) = match &item {
+                    Some(item) => (&item.span, &item.key, "these methods"),
+                    None => (&section.span, &section.key, "the `methods` of its tenant or of the server"),
+                };
+                let what = format!(
+                    "nobody could log in as this user: it has not what {whose} require ({required}): add it, or other \
+                     `methods` to the user"
+                );
+                findings.add(span, key, what);
+            }
+        }
+        (Some(Authentication::NotRequired) | None, _) => {}
+    }
+    required
 }
 
 /// Reads one key of a list.

@@ -13,6 +13,13 @@ whelk_runtime::events! {
             method: &'a str,
             #[display] plugin: Escaped<'a>,
         }
+        /// A method has succeeded, and another must follow: `methods` requires several.
+        Partial("login_partial", INFO, "whelk::connection::login", "partial success") {
+            connection: u64,
+            #[display] user: Escaped<'a>,
+            method: &'a str,
+            next: &'a str,
+        }
         /// A password was refused. Refused keys have an event of their own: clients routinely offer several.
         Rejected("login_rejected", INFO, "whelk::connection::login", "rejected") {
             connection: u64,

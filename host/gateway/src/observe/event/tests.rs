@@ -51,6 +51,7 @@ const FIELDS: &[(&str, &str)] = &[
     ("name", "the name of a variable"),
     ("names", "the names of at most eight variables"),
     ("needs", "what the limits may take"),
+    ("next", "the methods of which one must follow, RFC 4252"),
     ("nones", "how many attempts of method `none` were refused"),
     ("number", "which plugin folder it is, from 0 on"),
     ("of_source", "how many connections of the source had not logged in"),
