@@ -7,6 +7,7 @@
 //! | `session_types` | the types that a session and its connection share: events, exits, facts |
 //! | `channel` | the two pipes between a connection and a session; the state machine (`channel/lifecycle.rs`) |
 //! | `session` | drives a session (state machine: `channel/lifecycle.rs`) from process to process, and reports |
+//! | `authenticator` | plugins that decide about logins: one instance for the exchange of one client |
 //! | `process` | one store with one instance: made (`store.rs`), entered (`guest.rs`) and called (`handler.rs`) |
 //! | `host` | the imports that a guest may call, a file each; WASI below it |
 //! | `grants` | what a tenant may be granted: a directory, key-value buckets, network, topics |
@@ -53,6 +54,7 @@
 //! code; the live sessions of a generation, which [`Plugin::retire`] ends (a frame to each worker); the spare buffers.
 //! Nothing else is shared.
 
+mod authenticator;
 pub(crate) mod channel;
 mod engine;
 mod error;
@@ -67,6 +69,10 @@ mod session_types;
 pub mod supervise;
 mod tenant;
 
+pub use authenticator::{
+    Authenticator, LoginAnswer, LoginAttempt, LoginCertificate, LoginChallenge, LoginCredential, LoginGrant, LoginKey,
+    LoginMethod,
+};
 pub use channel::{Drained, Inbox, OpenReply, Outbox, SessionHalf, SessionHandle, Sink, Wake, session_pipes};
 pub use engine::{Engine, EngineSettings, address_space};
 pub use error::{Error, Limit, Room};

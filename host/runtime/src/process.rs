@@ -33,22 +33,26 @@ mod store;
 use std::sync::Arc;
 
 use crate::channel::SessionHalf;
-use crate::error::Stop;
+use crate::error::{Error, Stop};
 use crate::host::HandOverState;
 use crate::plugin::Presence;
 use crate::plugin::health::trial::Trial;
 use crate::session_types::{ChannelEvent, Ending};
 use crate::tenant::Tenant;
-use functions::Functions;
-use guest::Guest;
+pub(crate) use functions::Functions;
+use functions::HandlerFunctions;
+pub(crate) use guest::Guest;
 use handler::Handler;
 pub(crate) use pause::{Pause, ProcessEnd};
 pub(crate) use store::ProcessContext;
 
+/// Why a plugin of another world is not started for a session.
+const NO_SESSIONS: &str = "it is an authenticator, which decides about logins and serves no sessions";
+
 /// One wasmtime store with one instance of a plugin.
 pub(crate) struct Process {
     guest: Guest,
-    functions: Functions,
+    functions: HandlerFunctions,
     /// Rotates through timers, input and messages, so that none starves.
     next_source: u8,
     tenant: Arc<Tenant>,
@@ -63,10 +67,16 @@ impl Process {
     /// run.
     pub(crate) async fn start(mut trial: Trial, context: &ProcessContext<'_>) -> Result<Self, Stop> {
         let plugin = Arc::clone(trial.plugin());
+        if !plugin.world().serves_sessions() {
+            return Err(Stop::Failed(Error::Refused(NO_SESSIONS.to_owned())));
+        }
         let presence = plugin.register_session(context.pipes);
         context.pipes.set_missing_handlers(plugin.world().missing_handlers());
         match Guest::start(&plugin, context).await {
             Ok((guest, functions)) => {
+                let Functions::Handler(functions) = functions else {
+                    return Err(Stop::Failed(Error::Refused(NO_SESSIONS.to_owned())));
+                };
                 let tenant = Arc::clone(context.tenant);
                 Ok(Self { guest, functions, next_source: 0, tenant, trial, _presence: presence })
             }
@@ -116,8 +126,6 @@ impl Process {
     fn handler<'p>(&'p mut self, half: &'p mut SessionHalf) -> Handler<'p> {
         let limits = self.tenant.limits();
         let (guest, trial, next_source) = (&mut self.guest, &mut self.trial, &mut self.next_source);
-        match &self.functions {
-            Functions::Handler(functions) => Handler { guest, functions, next_source, trial, limits, half },
-        }
+        Handler { guest, functions: &self.functions, next_source, trial, limits, half }
     }
 }

@@ -7,7 +7,9 @@ use wasmtime::component::types::{Component, ComponentItem};
 use crate::grants::Grant;
 use crate::host::bindings::imports::types as wit;
 
-/// The export that every plugin has.
+/// The export of a plugin that decides who may log in.
+pub(super) const AUTHENTICATOR: &str = "whelk:ssh/authenticator";
+/// The export of a plugin that serves sessions.
 pub(super) const SESSION: &str = "whelk:ssh/session";
 /// Its version.
 const VERSION: &str = "0.1.0";
@@ -72,6 +74,21 @@ fn fits(wanted: &str, provided: &str) -> bool {
     wanted == provided || track(wanted).is_some_and(|wanted| track(provided) == Some(wanted))
 }
 
+/// What is wrong with the version of an exported interface.
+pub(super) fn version_misfit(engine: &Engine, ty: &Component, interface: &str) -> Option<String> {
+    let exported = ty.exports(engine).map(|(name, _)| name).find(|name| name.split('@').next() == Some(interface))?;
+    version_of(exported)
+}
+
+/// What is wrong with the version in an export's name.
+fn version_of(name: &str) -> Option<String> {
+    match name.split_once('@') {
+        None => Some(format!("it exports {name} without a version; a plugin exports {name}@{VERSION}")),
+        Some((_, version)) if fits(version, VERSION) => None,
+        Some(_) => Some(format!("it exports {name}, of which version {VERSION} is understood")),
+    }
+}
+
 /// What is wrong with each function of the exported session, in the order of the interface.
 pub(super) fn session_misfits(engine: &Engine, ty: &Component) -> Vec<String> {
     let Some((name, ComponentItem::ComponentInstance(session))) = ty
@@ -81,12 +98,8 @@ pub(super) fn session_misfits(engine: &Engine, ty: &Component) -> Vec<String> {
     else {
         return vec![format!("its {SESSION} is not an interface")];
     };
-    let version = name.split_once('@').map_or("", |(_, version)| version);
-    if version.is_empty() {
-        return vec![format!("it exports {name} without a version; a plugin exports {name}@{VERSION}")];
-    }
-    if !fits(version, VERSION) {
-        return vec![format!("it exports {name}, of which version {VERSION} is understood")];
+    if let Some(misfit) = version_of(name) {
+        return vec![misfit];
     }
     let whole = ty.instance_type();
     let mut misfits = Vec::new();

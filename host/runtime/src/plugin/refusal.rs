@@ -4,7 +4,7 @@
 use wasmtime::Engine;
 use wasmtime::component::{Component, InstancePre};
 
-use super::interfaces::SESSION;
+use super::interfaces::{AUTHENTICATOR, SESSION};
 use crate::error::Error;
 use crate::grants::Grant;
 use crate::host::State;
@@ -69,6 +69,11 @@ pub(super) fn not_linked(error: &wasmtime::Error) -> Error {
 /// The session interface is exported, but not all of it or not as it should be.
 pub(super) fn not_a_session(error: &wasmtime::Error) -> Error {
     Error::Refused(format!("its {SESSION} does not fit version 0.1.0: {}", chain(error)))
+}
+
+/// The authenticator interface is exported, but not as it should be.
+pub(super) fn not_an_authenticator(error: &wasmtime::Error) -> Error {
+    Error::Refused(format!("its {AUTHENTICATOR} does not fit version 0.1.0: {}", chain(error)))
 }
 
 /// Looks an optional interface up: absent is fine, present and wrong is not.

@@ -3,7 +3,7 @@
 use wasmtime::Engine;
 use wasmtime::component::{Component, InstancePre};
 
-use super::interfaces::{self, SESSION};
+use super::interfaces::{self, AUTHENTICATOR, SESSION};
 use super::refusal;
 use crate::channel::MissingHandlers;
 use crate::error::Error;
@@ -15,12 +15,17 @@ use crate::host::bindings::exports;
 pub(super) enum WorldKind {
     /// `session-plugin`.
     Handler,
+    /// `authenticator-plugin`.
+    Authenticator,
 }
 
 /// A component's world, with its functions. What a process runs follows from it (`process/functions.rs`).
+#[expect(clippy::large_enum_variant, reason = "a plugin has one, and few plugins are authenticators")]
 pub(crate) enum World {
     /// `session-plugin`: functions that are called for each event of a session.
     Handler(HandlerExports),
+    /// `authenticator-plugin`: a function that decides about attempts to log in.
+    Authenticator(exports::authenticator::GuestIndices),
 }
 
 /// Where the functions of a `session-plugin` are; the optional interfaces are looked up once, here.
@@ -33,13 +38,10 @@ pub(crate) struct HandlerExports {
     pub(crate) message: Option<exports::message_handler::GuestIndices>,
 }
 
-/// What a file without a session may be, by an interface that it exports. Beside a session none of these matters:
-/// toolchains export `wasi:cli/run` along with what they are asked for.
-const OTHER_KINDS: [(&str, &str); 3] = [
-    ("whelk:ssh/authenticator", "an authenticator"),
-    ("whelk:ssh/connection-handler", "a connection plugin"),
-    ("wasi:cli/run", "a program"),
-];
+/// What a file without a session and without an authenticator may be, by an interface that it exports. Beside one of
+/// these none matters: toolchains export `wasi:cli/run` along with what they are asked for.
+const OTHER_KINDS: [(&str, &str); 2] =
+    [("whelk:ssh/connection-handler", "a connection plugin"), ("wasi:cli/run", "a program")];
 
 impl WorldKind {
     /// Tells by its exports what a component is built for. No other place does.
@@ -51,6 +53,7 @@ impl WorldKind {
             OTHER_KINDS.iter().filter(|(name, _)| has(exports, name)).map(|(_, kind)| *kind).collect();
         match (has(exports, SESSION), others.as_slice()) {
             (true, _) => Ok(Self::Handler),
+            (false, _) if has(exports, AUTHENTICATOR) => Ok(Self::Authenticator),
             (false, []) if exports.is_empty() => Err(format!("it exports nothing; a plugin exports {SESSION}@0.1.0")),
             (false, []) => Err(format!("it exports {}, but not {SESSION}@0.1.0", exports.join(", "))),
             (false, others) => {
@@ -63,6 +66,9 @@ impl WorldKind {
     pub(super) fn find(self, pre: &InstancePre<State>) -> Result<World, Error> {
         match self {
             Self::Handler => HandlerExports::find(pre).map(World::Handler),
+            Self::Authenticator => exports::authenticator::GuestIndices::new(pre)
+                .map(World::Authenticator)
+                .map_err(|error| refusal::not_an_authenticator(&error)),
         }
     }
 }
@@ -74,6 +80,10 @@ pub(super) fn check_interfaces(engine: &Engine, component: &Component) -> Result
     let exports: Vec<&str> = ty.exports(engine).map(|(name, _)| name).collect();
     let (kind, mut reasons) = match WorldKind::of(&exports) {
         Ok(WorldKind::Handler) => (Some(WorldKind::Handler), interfaces::session_misfits(engine, &ty)),
+        Ok(WorldKind::Authenticator) => (
+            Some(WorldKind::Authenticator),
+            interfaces::version_misfit(engine, &ty, AUTHENTICATOR).into_iter().collect(),
+        ),
         Err(reason) => (None, vec![reason]),
     };
     reasons.extend(ty.imports(engine).filter_map(|(import, _)| interfaces::import_misfit(import)));
@@ -86,15 +96,20 @@ fn has(exports: &[&str], name: &str) -> bool {
 }
 
 impl World {
+    /// Whether a session can be served by it.
+    pub(crate) fn serves_sessions(&self) -> bool {
+        matches!(self, Self::Handler(_))
+    }
+
     /// Which requests are refused without asking it.
     pub(crate) fn missing_handlers(&self) -> MissingHandlers {
-        let Self::Handler(exports) = self;
+        let Self::Handler(exports) = self else { return MissingHandlers { requests: true, breaks: true } };
         MissingHandlers { requests: exports.request.is_none(), breaks: exports.line_break.is_none() }
     }
 
     /// Its optional handlers, in the order of the interfaces' names.
     pub(super) fn handlers(&self) -> Vec<&'static str> {
-        let Self::Handler(exports) = self;
+        let Self::Handler(exports) = self else { return Vec::new() };
         let handlers = [
             ("break-handler", exports.line_break.is_some()),
             ("drain-handler", exports.drain.is_some()),

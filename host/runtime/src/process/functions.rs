@@ -5,18 +5,21 @@ use wasmtime::component::Instance;
 
 use crate::host::State;
 use crate::host::bindings::exports::{
-    break_handler, drain_handler, message_handler, request_handler, session, timer_handler,
+    authenticator, break_handler, drain_handler, message_handler, request_handler, session, timer_handler,
 };
 use crate::plugin::world::{HandlerExports, World};
 
 /// What a process runs.
-pub(super) enum Functions {
+#[expect(clippy::large_enum_variant, reason = "it is taken apart where it is made")]
+pub(crate) enum Functions {
     /// Functions that are called for each event (world `session-plugin`).
     Handler(HandlerFunctions),
+    /// One function that decides about attempts to log in (world `authenticator-plugin`).
+    Authenticator(authenticator::Guest),
 }
 
 /// The functions of the world `session-plugin`; a plugin need not have the optional ones.
-pub(super) struct HandlerFunctions {
+pub(crate) struct HandlerFunctions {
     pub(super) session: session::Guest,
     pub(super) timer: Option<timer_handler::Guest>,
     pub(super) drain: Option<drain_handler::Guest>,
@@ -31,6 +34,7 @@ impl Functions {
     pub(super) fn load(world: &World, store: &mut Store<State>, instance: &Instance) -> wasmtime::Result<Self> {
         match world {
             World::Handler(exports) => HandlerFunctions::load(exports, store, instance).map(Self::Handler),
+            World::Authenticator(exports) => exports.load(store, instance).map(Self::Authenticator),
         }
     }
 }

@@ -24,13 +24,13 @@ use crate::plugin::Plugin;
 use crate::supervise::catch;
 
 /// A store with an instance in it.
-pub(super) struct Guest {
+pub(crate) struct Guest {
     store: ProcessStore,
     limits: CallLimits,
 }
 
 /// The limits that a call is held to.
-pub(super) struct CallLimits {
+pub(crate) struct CallLimits {
     meter: Arc<Meter>,
     pipes: Arc<Shared>,
     engine: Engine,
@@ -46,7 +46,7 @@ struct GraceTimer {
 }
 
 /// Why a call did not return.
-pub(super) enum Failure {
+pub(crate) enum Failure {
     Wasm(wasmtime::Error),
     /// It went on for too long after the session's end.
     Overdue,
@@ -56,7 +56,7 @@ pub(super) enum Failure {
 
 impl Guest {
     /// Makes a store with an instance of the plugin in it, and looks up what it runs.
-    pub(super) async fn start(plugin: &Plugin, context: &ProcessContext<'_>) -> Result<(Self, Functions), Stop> {
+    pub(crate) async fn start(plugin: &Plugin, context: &ProcessContext<'_>) -> Result<(Self, Functions), Stop> {
         let (mut store, meter) = make(plugin, context).map_err(Stop::Failed)?;
         let (engine, tenant) = (plugin.engine(), context.tenant);
         let limits = CallLimits {
@@ -86,12 +86,12 @@ impl Guest {
     }
 
     /// Drops the store, off the workers if it is large. Its slot and its memory are free when this returns.
-    pub(super) async fn reap(self) {
+    pub(crate) async fn reap(self) {
         self.store.reap().await;
     }
 
     /// Begins a call that may use this many ticks.
-    pub(super) fn begin_call(&mut self, ticks: u32) -> (&CallLimits, &mut Store<State>) {
+    pub(crate) fn begin_call(&mut self, ticks: u32) -> (&CallLimits, &mut Store<State>) {
         let store = self.store.get();
         store.set_epoch_deadline(1);
         self.limits.meter.begin(ticks, self.limits.engine.ticker().epoch());
@@ -100,7 +100,7 @@ impl Guest {
     }
 
     /// Ends a call, and says what its failure means.
-    pub(super) fn leave<R>(&mut self, result: Result<R, Failure>) -> Result<R, Stop> {
+    pub(crate) fn leave<R>(&mut self, result: Result<R, Failure>) -> Result<R, Stop> {
         self.state().tidy();
         result.map_err(|failure| match failure {
             Failure::Wasm(error) => judge(&error, self.state().memory.refused()),
@@ -137,7 +137,7 @@ impl CallLimits {
     /// call that is moved in would count twice in the size of a session.
     ///
     /// The call holds run permits only while it is polled.
-    pub(super) async fn run<R>(
+    pub(crate) async fn run<R>(
         &self,
         bounded: bool,
         mut call: Pin<&mut impl Future<Output = wasmtime::Result<R>>>,

@@ -7,6 +7,7 @@ mod guests;
 mod log;
 mod shell;
 
+mod authenticator;
 mod charges;
 mod endings;
 mod escapes;

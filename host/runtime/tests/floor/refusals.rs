@@ -85,7 +85,11 @@ fn other_kinds_of_component_are_refused_by_kind() {
         format!(r#"(component (component $inner) (instance $i (instantiate $inner)) (export "{name}" (instance $i)))"#)
     };
     assert!(component(&export("wasi:cli/run@0.2.3")).contains("it is a program"));
-    assert!(component(&export("whelk:ssh/authenticator@0.1.0")).contains("it is an authenticator"));
+    assert!(component(&export("whelk:ssh/connection-handler@0.1.0")).contains("it is a connection plugin"));
+    let empty = component(&export("whelk:ssh/authenticator@0.1.0"));
+    assert!(empty.contains("whelk:ssh/authenticator does not fit version 0.1.0"), "{empty}");
+    let later = component(&export("whelk:ssh/authenticator@0.2.0"));
+    assert!(later.contains("of which version 0.1.0 is understood"), "{later}");
 }
 
 /// What WASI-SDK 28 and others produce: the requested exports, and `wasi:cli/run` besides.

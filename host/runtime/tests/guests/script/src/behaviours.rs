@@ -20,11 +20,13 @@ pub(crate) fn behave(word: &str, rest: &str) {
             black_box(0);
         },
         // The same until the session is over.
-        "churn" => while crate::whelk::ssh::channel::write(Output::Stdout, &[]).is_ok() {
-            (0..10_000).for_each(|round| {
-                black_box(round);
-            });
-        },
+        "churn" => {
+            while crate::whelk::ssh::channel::write(Output::Stdout, &[]).is_ok() {
+                (0..10_000).for_each(|round| {
+                    black_box(round);
+                });
+            }
+        }
         // Runs this many rounds of work without waiting.
         "work" => (0..number(rest)).for_each(|round| {
             black_box(round);

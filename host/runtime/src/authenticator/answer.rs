@@ -1,0 +1,209 @@
+//! What crosses to an authenticator and back: conversions, and the bounds of its answers.
+
+use super::types::{LoginAnswer, LoginAttempt, LoginChallenge, LoginCredential, LoginGrant, LoginKey, LoginMethod};
+use crate::error::Error;
+use crate::host::bindings::exports::authenticator as wit;
+
+/// The longest name of a principal, a tenant or a plugin, in bytes.
+const NAME: usize = 255;
+/// The most attributes, and the longest name and value of one, in bytes.
+const ATTRIBUTES: usize = 16;
+const ATTRIBUTE_NAME: usize = 64;
+const ATTRIBUTE_VALUE: usize = 1024;
+/// The most prompts of a challenge. It may have none, RFC 4256 §3.2.
+const PROMPTS: usize = 16;
+/// The longest prompt, title or instruction, in bytes.
+const TEXT: usize = 4096;
+
+/// Checks an answer.
+///
+/// # Errors
+/// What is out of bounds.
+pub(super) fn check(verdict: wit::Verdict) -> Result<LoginAnswer, Error> {
+    let answer = match verdict {
+        wit::Verdict::Accept(grant) => grant_of(grant).map(LoginAnswer::Accept),
+        wit::Verdict::Partial(methods) => methods_of(methods).map(LoginAnswer::Partial),
+        wit::Verdict::Challenge(challenge) => challenge_of(challenge).map(LoginAnswer::Challenge),
+        wit::Verdict::Reject => Ok(LoginAnswer::Reject),
+    };
+    answer.map_err(|what| Error::Refused(format!("its answer cannot be used: {what}")))
+}
+
+fn grant_of(grant: wit::Grant) -> Result<LoginGrant, String> {
+    let wit::Grant { principal, tenant, plugin, attributes } = grant;
+    name("the principal", &principal)?;
+    name("the tenant", &tenant)?;
+    plugin.as_deref().map_or(Ok(()), |plugin| name("the plugin", plugin))?;
+    if attributes.len() > ATTRIBUTES {
+        return Err(format!("it grants {} attributes, and {ATTRIBUTES} are allowed", attributes.len()));
+    }
+    for (index, (name, value)) in attributes.iter().enumerate() {
+        let is_word = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+        if name.is_empty() || name.len() > ATTRIBUTE_NAME || !name.bytes().all(is_word) {
+            return Err(format!(
+                "the name of attribute {index} must have 1 to {ATTRIBUTE_NAME} letters, digits, `-`, `_` or `.`"
+            ));
+        }
+        if value.len() > ATTRIBUTE_VALUE {
+            return Err(format!("attribute {name} has {} bytes, and {ATTRIBUTE_VALUE} are allowed", value.len()));
+        }
+        if attributes.iter().take(index).any(|(other, _)| other == name) {
+            return Err(format!("attribute {name} is granted twice"));
+        }
+    }
+    Ok(LoginGrant { principal, tenant, plugin, attributes })
+}
+
+fn name(what: &str, name: &str) -> Result<(), String> {
+    if name.is_empty() || name.len() > NAME || name.chars().any(char::is_control) {
+        return Err(format!("{what} must have 1 to {NAME} bytes and no control characters"));
+    }
+    Ok(())
+}
+
+fn methods_of(methods: Vec<wit::Method>) -> Result<Vec<LoginMethod>, String> {
+    let methods: Vec<_> = methods.into_iter().map(LoginMethod::from).collect();
+    if methods.is_empty() || methods.contains(&LoginMethod::None) {
+        return Err("a partial success must name the methods that may follow, and `none` is none".to_owned());
+    }
+    Ok(methods)
+}
+
+fn challenge_of(challenge: wit::ChallengeInfo) -> Result<LoginChallenge, String> {
+    let wit::ChallengeInfo { name, instruction, prompts } = challenge;
+    if prompts.len() > PROMPTS {
+        return Err(format!("the challenge has {} prompts, and {PROMPTS} are allowed", prompts.len()));
+    }
+    let texts = [&name, &instruction].into_iter().chain(prompts.iter().map(|prompt| &prompt.text));
+    if let Some(text) = texts.into_iter().find(|text| text.len() > TEXT) {
+        return Err(format!("a text of the challenge has {} bytes, and {TEXT} are allowed", text.len()));
+    }
+    let prompts = prompts.into_iter().map(|prompt| (prompt.text, prompt.echo)).collect();
+    Ok(LoginChallenge { name, instruction, prompts })
+}
+
+impl From<wit::Method> for LoginMethod {
+    fn from(method: wit::Method) -> Self {
+        match method {
+            wit::Method::None => Self::None,
+            wit::Method::Password => Self::Password,
+            wit::Method::PublicKey => Self::PublicKey,
+            wit::Method::KeyboardInteractive => Self::KeyboardInteractive,
+        }
+    }
+}
+
+impl From<LoginMethod> for wit::Method {
+    fn from(method: LoginMethod) -> Self {
+        match method {
+            LoginMethod::None => Self::None,
+            LoginMethod::Password => Self::Password,
+            LoginMethod::PublicKey => Self::PublicKey,
+            LoginMethod::KeyboardInteractive => Self::KeyboardInteractive,
+        }
+    }
+}
+
+impl From<&LoginAttempt> for wit::Attempt {
+    fn from(attempt: &LoginAttempt) -> Self {
+        Self {
+            user: attempt.user.clone(),
+            address: attempt.address.clone(),
+            client_version: attempt.client_version.clone(),
+            number: attempt.number,
+            satisfied: attempt.satisfied.iter().copied().map(wit::Method::from).collect(),
+        }
+    }
+}
+
+impl From<&LoginCredential> for wit::Credential {
+    fn from(credential: &LoginCredential) -> Self {
+        match credential {
+            LoginCredential::None => Self::None,
+            LoginCredential::Password(password) => Self::Password(password.clone()),
+            LoginCredential::KeyOffered(key) => Self::KeyOffered(key.into()),
+            LoginCredential::KeyProven(key) => Self::KeyProven(key.into()),
+            LoginCredential::Answers(answers) => Self::Answers(answers.clone()),
+            LoginCredential::Abandoned => Self::Abandoned,
+        }
+    }
+}
+
+impl From<&LoginKey> for wit::PublicKey {
+    fn from(key: &LoginKey) -> Self {
+        let certificate = key.certificate.as_ref().map(|certificate| wit::Certificate {
+            key_id: certificate.key_id.clone(),
+            serial: certificate.serial.to_string(),
+            principals: certificate.principals.clone(),
+            extensions: certificate.extensions.clone(),
+            authority_fingerprint: certificate.authority_fingerprint.clone(),
+        });
+        Self {
+            algorithm: key.algorithm.clone(),
+            blob: key.blob.clone(),
+            fingerprint: key.fingerprint.clone(),
+            certificate,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn grant(change: impl FnOnce(&mut wit::Grant)) -> Result<LoginAnswer, String> {
+        let mut grant = wit::Grant {
+            principal: "alice".to_owned(),
+            tenant: "acme".to_owned(),
+            plugin: None,
+            attributes: vec![("team".to_owned(), "blue".to_owned())],
+        };
+        change(&mut grant);
+        check(wit::Verdict::Accept(grant)).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn what_is_granted_is_within_bounds() {
+        assert!(matches!(grant(|_| ()), Ok(LoginAnswer::Accept(grant)) if grant.principal == "alice"));
+        let attribute = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let numbered = |count: usize| (0..count).map(|index| attribute(&index.to_string(), "")).collect();
+        assert!(grant(|grant| grant.attributes = numbered(16)).is_ok());
+        assert!(grant(|grant| grant.attributes = vec![attribute(&"n".repeat(64), &"v".repeat(1024))]).is_ok());
+        type Change<'a> = Box<dyn FnOnce(&mut wit::Grant) + 'a>;
+        let wrong: [(Change<'_>, &str); 9] = [
+            (Box::new(|grant| grant.principal.clear()), "the principal must have 1 to 255 bytes"),
+            (Box::new(|grant| grant.principal = "a".repeat(256)), "the principal must have 1 to 255 bytes"),
+            (Box::new(|grant| grant.tenant = "a\nb".to_owned()), "the tenant must have"),
+            (Box::new(|grant| grant.plugin = Some(String::new())), "the plugin must have"),
+            (Box::new(|grant| grant.attributes = numbered(17)), "17 attributes, and 16 are allowed"),
+            (Box::new(|grant| grant.attributes = vec![attribute("a=b", "")]), "the name of attribute 0"),
+            (Box::new(|grant| grant.attributes = vec![attribute(&"n".repeat(65), "")]), "the name of attribute 0"),
+            (Box::new(|grant| grant.attributes = vec![attribute("a", &"v".repeat(1025))]), "1025 bytes"),
+            (Box::new(|grant| grant.attributes = vec![attribute("a", ""), attribute("a", "")]), "granted twice"),
+        ];
+        for (change, what) in wrong {
+            let error = grant(change).unwrap_err();
+            assert!(error.contains("its answer cannot be used") && error.contains(what), "{what}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_partial_success_names_methods_that_can_follow() {
+        let partial = |methods: &[wit::Method]| check(wit::Verdict::Partial(methods.to_vec()));
+        assert!(partial(&[]).is_err() && partial(&[wit::Method::None]).is_err());
+        let both = partial(&[wit::Method::Password, wit::Method::KeyboardInteractive]).unwrap();
+        assert_eq!(both, LoginAnswer::Partial(vec![LoginMethod::Password, LoginMethod::KeyboardInteractive]));
+    }
+
+    #[test]
+    fn a_challenge_has_bounded_prompts() {
+        let challenge = |count: usize, length: usize| {
+            let prompt = wit::Prompt { text: "t".repeat(length), echo: false };
+            let (name, instruction) = (String::new(), String::new());
+            check(wit::Verdict::Challenge(wit::ChallengeInfo { name, instruction, prompts: vec![prompt; count] }))
+        };
+        assert!(challenge(0, 0).is_ok() && challenge(16, 4096).is_ok());
+        assert!(challenge(17, 1).unwrap_err().to_string().contains("17 prompts"));
+        assert!(challenge(1, 4097).unwrap_err().to_string().contains("4097 bytes"));
+    }
+}
