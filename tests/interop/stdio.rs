@@ -1,5 +1,5 @@
-//! `whelk serve --stdio`: one connection on standard input and output, as inetd, systemd and `ssh -o ProxyCommand` start
-//! it; and a server whose sockets somebody else listens on.
+//! `whelk serve --stdio`: one connection on standard input and output, as inetd, systemd and `ssh -o ProxyCommand`
+//! start it; and a server whose sockets somebody else listens on.
 
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;

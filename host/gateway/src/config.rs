@@ -84,9 +84,9 @@ pub struct Config {
     pub algorithms: Preferences,
     /// Every limit.
     pub limits: Limits,
-    /// Whether the process serves one connection, beside others of its kind (`whelk serve --stdio`). Then what needs one
-    /// process that counts for everybody is not granted: key-value, topics, and directories that can be written to,
-    /// since they have a quota.
+    /// Whether the process serves one connection, beside others of its kind (`whelk serve --stdio`). Then what needs
+    /// one process that counts for everybody is not granted: key-value, topics, and directories that can be written
+    /// to, since they have a quota.
     pub one_connection: bool,
     /// Notes for the operator.
     pub notes: Vec<Problem>,

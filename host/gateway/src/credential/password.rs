@@ -88,8 +88,8 @@ impl PasswordHash {
         }
     }
 
-    /// Whether this is the hash of `password`. Takes the same time for wrong and right passwords. The memory of argon2 is
-    /// wiped.
+    /// Whether this is the hash of `password`. Takes the same time for wrong and right passwords. The memory of argon2
+    /// is wiped.
     ///
     /// A password longer than the 72 bytes that bcrypt uses, or with a NUL at which it would stop, never matches a
     /// bcrypt hash: otherwise every password with the same beginning would match too.

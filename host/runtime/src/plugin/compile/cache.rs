@@ -104,7 +104,8 @@ impl Cache {
         }
     }
 
-    /// Keeps the code of the file with this digest, whole and on disk or not at all. Nothing if the folder is only read.
+    /// Keeps the code of the file with this digest, whole and on disk or not at all. Does nothing if the folder is only
+    /// read.
     pub(crate) fn keep(&self, digest: &[u8; 32], code: &Compiled) -> io::Result<()> {
         if self.read_only {
             return Ok(());

@@ -154,8 +154,9 @@ impl RsaSecret {
         KeypairData::Rsa(self.halves.clone())
     }
 
-    /// Appends the signature over `data`: the second `string` of RFC 8332 §3. It is verified before: one that a fault in
-    /// the processor or in memory has made wrong would give the key away. Verifying costs a fiftieth of signing. K33.
+    /// Appends the signature over `data`: the second `string` of RFC 8332 §3. It is verified before: one that a fault
+    /// in the processor or in memory has made wrong would give the key away. Verifying costs a fiftieth of signing.
+    /// K33.
     ///
     /// # Errors
     /// The algorithm is not one of the two, the provider could not sign, or the signature is wrong.
