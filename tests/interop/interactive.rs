@@ -2,7 +2,9 @@
 
 use std::process::Command;
 
-use whelk_tests::{Access, Call, Client, Finished, Gateway, Input, PASSWORD, Running, SOON, Setup, client_program};
+use whelk_tests::{
+    Access, Call, Client, Finished, Gateway, Input, PASSWORD, Running, SOON, Setup, client_program, write_script,
+};
 
 /// [`whelk_tests::PASSWORD`].
 const BCRYPT: &str = "$2b$10$FttUNdMv55OQFxMpuB8xKOKDBWEbs1ffv0KuBydMHAs/icx4lL3DC";
@@ -107,15 +109,21 @@ fn two_factors() -> (Gateway, Access) {
     (setup.configuration(&users).start(), key)
 }
 
-/// OpenSSH with this key and this password.
-fn with_both(gateway: &Gateway, user: &str, key: &Access, password: &str, methods: &str) -> Call {
+/// OpenSSH with this key and this password: a [`Call`] has only one of them.
+fn with_both(gateway: &Gateway, user: &str, key: &Access, password: &str, methods: &str) -> Finished {
     let Access::Key(keys) = key else { panic!("it is a key") };
-    let identity = keys.openssh();
-    let call = Call::new(Client::OpenSsh100, gateway, user).access(Access::password(password)).exec("exit 5");
-    let options = ["-o", "PubkeyAuthentication=yes", "-o", "IdentitiesOnly=yes", "-i", &identity.display().to_string()]
-        .map(str::to_owned);
-    let call = options.iter().fold(call, |call, option| call.option(option));
-    call.option("-o").option(&format!("PreferredAuthentications={methods}")).option("-v")
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let program = folder.path().join("ask");
+    write_script(&program, &format!("printf '%s\\n' '{password}'"));
+    let mut command = Command::new(client_program("ssh-10.0"));
+    command.env("SSH_ASKPASS_REQUIRE", "force").env("SSH_ASKPASS", &program).arg("-i").arg(keys.openssh());
+    command.args(["-F", "none", "-T", "-v", "-l", user, "-p", &gateway.port().to_string()]);
+    let options = ["UserKnownHostsFile=/dev/null", "GlobalKnownHostsFile=/dev/null", "StrictHostKeyChecking=no"];
+    for option in options.into_iter().chain(["IdentitiesOnly=yes", "NumberOfPasswordPrompts=1"]) {
+        command.args(["-o", option]);
+    }
+    command.args(["-o", &format!("PreferredAuthentications={methods}"), "127.0.0.1", "exit 5"]);
+    Running::run(command, Input::Nothing, SOON)
 }
 
 #[test]
@@ -131,13 +139,14 @@ fn two_factors_in_a_row_let_in_whoever_has_both() {
         (&stranger, PASSWORD, "publickey,password", 255),
     ];
     for (key, password, methods, status) in rows {
-        let finished = with_both(&gateway, "alice", key, password, methods).run(Input::Nothing);
+        let finished = with_both(&gateway, "alice", key, password, methods);
         assert_eq!(finished.status, Some(status), "{methods} {password}: {}", finished.err);
-        let partial = finished.err.contains("Authenticated using \"publickey\" with partial success");
-        assert_eq!(partial, status == 5 || password == "wrong" || methods == "publickey", "{}", finished.err);
+        let told = finished.err.replace('\r', "");
+        let partial = told.contains("Authenticated using \"publickey\" with partial success");
+        assert_eq!(partial, status == 5 || password == "wrong" || methods == "publickey", "{told}");
         // What can continue is told anew after each step.
-        assert!(finished.err.contains("can continue: publickey\n"), "{}", finished.err);
-        assert_eq!(finished.err.contains("can continue: password,keyboard-interactive\n"), partial, "{}", finished.err);
+        assert!(told.contains("can continue: publickey\n"), "{told}");
+        assert_eq!(told.contains("can continue: password,keyboard-interactive\n"), partial, "{told}");
     }
     let Access::Key(keys) = &key else { panic!("it is a key") };
     let path = keys.openssh().display().to_string();
@@ -156,7 +165,7 @@ fn a_first_factor_says_nothing_about_which_users_exist() {
     let (gateway, _) = two_factors();
     let (stranger, _) = Access::fresh_key();
     let transcript = |user: &str| {
-        let finished = with_both(&gateway, user, &stranger, PASSWORD, "publickey,password").run(Input::Nothing);
+        let finished = with_both(&gateway, user, &stranger, PASSWORD, "publickey,password");
         assert_eq!(finished.status, Some(255), "{user}: {}", finished.err);
         let lines = finished.err.replace(user, "USER");
         let speaks = ["can continue", "Permission denied", "Next authentication", "No more authentication"];

@@ -19,17 +19,16 @@ def main():
     child, terminal = pty.fork()
     if child == 0:
         os.execv(command[0], command)
-    shown = b""
+    shown, answered = b"", 0
     try:
         for line in lines:
             # The prompt comes before echo is off.
-            while not shown.endswith(b": "):
+            while not shown[answered:].endswith(b": "):
                 shown += os.read(terminal, 4096)
             while termios.tcgetattr(terminal)[LOCAL_MODES] & termios.ECHO:
                 os.sched_yield()
+            answered = len(shown)
             os.write(terminal, line.encode() + b"\n")
-            while shown.endswith(b": "):
-                shown += os.read(terminal, 4096)
         while block := os.read(terminal, 4096):
             shown += block
     except OSError:
