@@ -117,8 +117,14 @@ impl Decompressor {
                 Err(_) | Ok(Status::StreamEnd) => return Err(Violation::Compression),
                 // Without space left, there may be more.
                 Ok(Status::Ok | Status::BufError) if self.length == self.buffer.len() => {}
-                Ok(_) if rest.is_empty() => break,
-                Ok(_) if read == 0 && written == 0 => return Err(Violation::Compression),
+                // Only a call that does nothing shows that the payload is whole: when the window of the stream is full,
+                // one returns in the middle of a match although all input was read.
+                Ok(_) if read == 0 && written == 0 => {
+                    if rest.is_empty() {
+                        break;
+                    }
+                    return Err(Violation::Compression);
+                }
                 Ok(_) => {}
             }
         }
@@ -180,6 +186,22 @@ mod tests {
             assert!(length <= size / 50 + 32, "{size} equal bytes became {length}");
             let text: Vec<u8> = (0..size).map(|at| b"the quick brown fox"[at * at % 19]).collect();
             carry(&mut compressor, &mut decompressor, &text);
+        }
+    }
+
+    /// zlib ends a payload inside a byte, so no further byte of input completes the last match.
+    #[test]
+    fn payloads_that_end_in_a_match_at_the_end_of_the_window_are_whole() {
+        for (first, size) in [(0, 32_777), (4, 16 << 10), (13, 32_777)] {
+            let (mut stream, mut decompressor) = (Compress::new(Compression::new(6), true), Decompressor::new());
+            for number in 0..4000 {
+                let payload = vec![0; if number < first { 100 } else { size }];
+                let mut compressed = Vec::with_capacity(size + 1024);
+                stream.compress_vec(&payload, &mut compressed, FlushCompress::Partial).unwrap();
+                decompressor.open(&compressed, 64 << 10).unwrap();
+                assert!(decompressor.payload() == payload, "payload {number} of {size} bytes");
+                decompressor.close();
+            }
         }
     }
 
