@@ -93,6 +93,8 @@ pub enum Violation {
     Service,
     /// User or service changed between attempts. RFC 4252 §5 allows it; we, like OpenSSH, do not.
     UserChanged,
+    /// Too many key exchanges before the login, each of which costs a signature. Our limit.
+    ExchangesBeforeLogin,
     /// An answer without a request. RFC 4252 §5, RFC 4254 §4.
     Unsolicited,
     /// Another number of answers than of prompts. RFC 4256 §3.4.
@@ -129,6 +131,7 @@ impl Violation {
             Violation::HostKeySignature => "the host key's signature is not right (RFC 4253 §8)",
             Violation::Service => "the service is not available (RFC 4253 §10)",
             Violation::UserChanged => "the user or the service changed between attempts",
+            Violation::ExchangesBeforeLogin => "too many key exchanges before the login",
             Violation::Unsolicited => "an answer came that nobody had asked for",
             Violation::AnswerCount => "the number of answers is not that of the prompts (RFC 4256 §3.4)",
             Violation::NoSuchChannel => "there is no such channel (RFC 4254 §5)",

@@ -60,6 +60,10 @@ impl Packet {
     }
 }
 
+/// The most key exchanges before the login. sshd allows one, but clients that exchange keys every few packets start a
+/// second one before they log in.
+const EXCHANGES_BEFORE_LOGIN: u64 = 10;
+
 /// The transport of one connection.
 pub(crate) struct Transport {
     settings: Arc<Settings>,
@@ -392,6 +396,9 @@ impl Transport {
         // Copied, so that the steps do not borrow from the input: these messages are rare and small.
         let payload = self.payload(packet).to_vec();
         match std::mem::replace(&mut self.kex, Kex::Failed) {
+            Kex::Idle if !self.authenticated && self.exchanges >= EXCHANGES_BEFORE_LOGIN => {
+                Err(Violation::ExchangesBeforeLogin.into())
+            }
             Kex::Idle => {
                 self.start_kex();
                 self.deadlines.begin_rekey(self.settings.timeouts.rekey);

@@ -221,7 +221,11 @@ impl Incoming {
         let largest = LENGTH + self.limit + self.opener.tag_len();
         self.input.consume(opened);
         self.refusing = Some(largest.saturating_sub(opened));
-        (self.length, self.granted) = (None, false);
+        self.length = None;
+        if std::mem::take(&mut self.granted) {
+            // What was granted is given back with the grant.
+            self.input.shrink();
+        }
         self.refuse_later()
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use whelk_ssh::crypto::key::HostKey;
-use whelk_ssh::error::{Reason, Violation};
+use whelk_ssh::error::{Error, Reason, Violation};
 use whelk_ssh::message::kex::KexMessage;
 use whelk_ssh::message::mux::{ChannelId, Stream};
 use whelk_ssh::mux::Exit;
@@ -62,6 +62,28 @@ fn ext_info_after_a_rekey_is_too_late() {
         let sequence = raw.sequence;
         raw.send(b"\x07\0\0\0\0");
         assert_eq!((raw.reply(), &raw.error), ([&[3], &sequence.to_be_bytes()[..]].concat(), &None));
+    });
+}
+
+/// K16: each exchange costs a signature, so a stranger gets few of them.
+#[test]
+fn a_stranger_may_exchange_keys_ten_times() {
+    twice(|setup| {
+        for mut raw in [Raw::keyed(&setup), Raw::serviced(&setup)] {
+            while raw.side.exchanges() < 10 {
+                raw.exchange();
+                raw.replies();
+            }
+            raw.init(&raw.offer());
+            let refused = Some(Error::Peer(Violation::ExchangesBeforeLogin));
+            assert_eq!((raw.side.exchanges(), raw.error), (10, refused));
+        }
+        let mut raw = Raw::entered(&setup);
+        for _ in 0..30 {
+            raw.exchange();
+            raw.replies();
+        }
+        assert_eq!((raw.side.exchanges(), &raw.error), (31, &None));
     });
 }
 
