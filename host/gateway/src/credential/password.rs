@@ -103,7 +103,7 @@ impl PasswordHash {
                 let fits = bcrypt::verify(password, hash).unwrap_or(false);
                 Ok(fits && password.len() <= BCRYPT_BYTES && !password.contains(&0))
             }
-            Scheme::Crypt(hash) => Ok(hash.verify(password)),
+            Scheme::Crypt(hash) => hash.verify(password),
         }
     }
 }

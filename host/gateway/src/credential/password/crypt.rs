@@ -3,6 +3,8 @@
 //! The crates verify a text whose parts are decoded anew each time. Each part is checked here first, so that verifying
 //! cannot fail at once for one user alone, and a hash without output, which every password would match, is refused.
 
+use std::collections::TryReserveError;
+
 use mcf::{Base64, PasswordHashRef};
 use sha_crypt::{PasswordVerifier, ShaCrypt};
 use yescrypt::Yescrypt;
@@ -45,10 +47,16 @@ impl CryptHash {
     }
 
     /// Whether this is the hash of `password`. The crates compare in constant time.
-    pub(super) fn verify(&self, password: &[u8]) -> bool {
+    ///
+    /// # Errors
+    /// There is not enough memory. The crate would abort the process, so its memory is reserved, and given back, first.
+    pub(super) fn verify(&self, password: &[u8]) -> Result<bool, TryReserveError> {
         match self {
-            CryptHash::Sha(text) => ShaCrypt::default().verify_password(password, &**text).is_ok(),
-            CryptHash::Yescrypt { text, .. } => Yescrypt::default().verify_password(password, &**text).is_ok(),
+            CryptHash::Sha(text) => Ok(ShaCrypt::default().verify_password(password, &**text).is_ok()),
+            CryptHash::Yescrypt { text, memory } => {
+                Vec::<u8>::new().try_reserve_exact(*memory)?;
+                Ok(Yescrypt::default().verify_password(password, &**text).is_ok())
+            }
         }
     }
 }
@@ -129,13 +137,13 @@ mod tests {
     fn hashes_of_libxcrypt_match_their_password_only() {
         for text in MADE {
             let hash = parse(text).unwrap();
-            assert!(hash.verify(PASSWORD), "{text}");
+            assert!(hash.verify(PASSWORD).unwrap(), "{text}");
             for wrong in [&b""[..], b"correct horse battery stapl", b"correct horse battery staple\0"] {
-                assert!(!hash.verify(wrong), "{text}");
+                assert!(!hash.verify(wrong).unwrap(), "{text}");
             }
         }
         let empty = "$y$j75$F5Jx5fExrKuPp53xLKQ..1$c8tztuygy5KLG6.YQ9M73I8HxQwBhNB/SZP9PahpzX8";
-        assert!(parse(empty).unwrap().verify(b""));
+        assert!(parse(empty).unwrap().verify(b"").unwrap());
     }
 
     #[test]
