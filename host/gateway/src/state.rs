@@ -176,7 +176,18 @@ impl State {
     pub fn write_host_key(&self, name: &str, private: &str, public: &str) -> Result<(), StateError> {
         let path = self.host_key_path(name);
         write_new(&path, 0o600, private)?;
-        write_new(&public_path(&path), 0o644, &format!("{}\n", public.trim_end()))
+        write_new(&public_path(&path), 0o644, &format!("{}\n", public.trim_end())).inspect_err(|_| {
+            // A key without its public half was not made. The error is told; a file that cannot be removed stays.
+            let _ = fs::remove_file(&path);
+        })
+    }
+
+    /// Removes a host key that was just made, with its public half.
+    pub(crate) fn remove_host_key(&self, name: &str) {
+        let path = self.host_key_path(name);
+        // Called after an error, which is told; a file that cannot be removed stays.
+        let _ = fs::remove_file(public_path(&path));
+        let _ = fs::remove_file(path);
     }
 
     /// The private directory of a tenant, created (0700) if it does not exist. The tenant's name must satisfy

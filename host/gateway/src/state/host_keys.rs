@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::OFlags;
+use sha2::{Digest, Sha256};
 use whelk_ssh::crypto::key::{HostCertificate, HostKey, HostKeyKind, PublicKey, SignFailed};
 
 use crate::state::{State, StateError, read_key_file};
@@ -89,6 +90,14 @@ impl HostKeys {
         &self.certificates
     }
 
+    /// A secret that all processes with these keys share.
+    pub(crate) fn timing_secret(&self) -> [u8; 32] {
+        let mut digest = Sha256::new();
+        digest.update(b"whelk timing secret\0");
+        self.keys.iter().for_each(|key| digest.update(key.to_openssh().as_bytes()));
+        digest.finalize().into()
+    }
+
     /// Signs with the key of this public half.
     ///
     /// # Errors
@@ -124,8 +133,12 @@ fn made(state: &State) -> Result<Vec<HostKey>, StateError> {
             made.map_err(|error| StateError::of(&state.host_key_path(name), format!("cannot be made: {error}")))?,
         );
     }
-    for ((name, _), key) in FILES.iter().zip(&keys) {
-        state.write_host_key(name, &key.to_openssh(), &public_line(key.public()))?;
+    for (index, ((name, _), key)) in FILES.iter().zip(&keys).enumerate() {
+        if let Err(error) = state.write_host_key(name, &key.to_openssh(), &public_line(key.public())) {
+            // All or none: the next start would take those that are there for all.
+            FILES.iter().take(index).for_each(|(name, _)| state.remove_host_key(name));
+            return Err(error);
+        }
     }
     Ok(keys)
 }
