@@ -14,6 +14,7 @@ mod keys;
 mod password;
 mod progress;
 mod queue;
+mod secret;
 mod slots;
 #[cfg(test)]
 mod tests;
@@ -37,6 +38,7 @@ use delay::FailureDelay;
 use keys::{GrantedKey, KeyAccess, KeyRefusal, ShownCredential, UserKeys};
 use password::Passwords;
 use progress::Next;
+pub use secret::TimingSecret;
 
 pub use decision::{CertificateFacts, Decision, Identity, Overload, PartialLogin};
 pub(crate) use progress::AuthProgress;
@@ -77,8 +79,8 @@ struct Judgement {
 }
 
 impl Access {
-    /// For a configuration.
-    pub fn new(config: &Config) -> Access {
+    /// For a configuration, with a secret of the server: see [`TimingSecret`].
+    pub fn new(config: &Config, secret: &TimingSecret) -> Access {
         let (login_policy, hashes) = match &config.login_policy {
             LoginPolicy::Demonstration => (Users::Anybody, Vec::new()),
             LoginPolicy::Users(users) => {
@@ -93,7 +95,7 @@ impl Access {
             }
         };
         let limits = &config.limits;
-        let delay = FailureDelay::new(limits.failure_delay, limits.decision_grace);
+        let delay = FailureDelay::new(secret.clone(), limits.failure_delay, limits.decision_grace);
         let members = match &login_policy {
             Users::Anybody => None,
             Users::Known(members) => Some(members),
@@ -101,7 +103,7 @@ impl Access {
         let of_users = members.into_iter().flat_map(BTreeMap::values).map(|member| &member.keys);
         let (authorities, revoked) = (Arc::new(config.authorities.clone()), config.revoked_keys.clone());
         let keys = KeyAccess::new(of_users, authorities, revoked, limits.decision_grace);
-        Access { login_policy, passwords: Passwords::new(hashes, limits), keys, delay }
+        Access { login_policy, passwords: Passwords::new(hashes, secret.clone(), limits), keys, delay }
     }
 
     /// The methods to list until one has succeeded, RFC 4252 §5.1: those with which any user can begin, so that they

@@ -132,7 +132,9 @@ pub async fn run<S: ByteStream>(stream: S, peer: impl Into<Peer>, permit: Connec
     emit(ConnectionEvent::Opened { connection: number, peer });
     let origin = Origin { connection: number, peer: peer.to_string(), local };
     let random = Box::new(SystemRandom::new());
-    let mut connection = ServerConnection::accepted(gateway.protocol(), gateway.authentication(), random, now);
+    let compression_permit = gateway.offer_compression();
+    let protocol = gateway.protocol(compression_permit.is_some());
+    let mut connection = ServerConnection::accepted(protocol, gateway.authentication(), random, now);
     connection.judge_touch();
     let limits = gateway.limits();
     let keepalive = Keepalive::new(limits.keepalive, limits.keepalive_count, now);
@@ -147,7 +149,7 @@ pub async fn run<S: ByteStream>(stream: S, peer: impl Into<Peer>, permit: Connec
         permit,
         user_permit: None,
         busy_permits: None,
-        compression_permit: None,
+        compression_permit,
         login: Login::new(number, peer),
         write_blocked: false,
         buffers: BufferRelease::Busy,
@@ -261,7 +263,10 @@ impl<S: ByteStream> Driver<S> {
     /// how many bytes it was.
     fn account_compression(&mut self) -> Result<usize, End> {
         if !self.connection.is_compressed() {
-            self.compression_permit = None;
+            // Compression begins with the login, or not at all.
+            if self.connection.user().is_some() {
+                self.compression_permit = None;
+            }
             return Ok(0);
         }
         if self.compression_permit.is_none() {
@@ -303,7 +308,8 @@ impl<S: ByteStream> Driver<S> {
             Some(ServerQuestion::Agree(exchange)) => {
                 if !self.agreement.is_pending() {
                     let exchange = exchange.clone();
-                    self.agreement.begin(self.gateway.costly_work(), move || exchange.respond());
+                    let slots = self.gateway.costly_work(self.connection.user().is_some());
+                    self.agreement.begin(slots, move || exchange.respond());
                 }
                 Ok(false)
             }
@@ -316,7 +322,7 @@ impl<S: ByteStream> Driver<S> {
                 if !self.proofs.is_pending() {
                     let (proofs, keys) = (proofs.clone(), Arc::clone(self.gateway.host_keys()));
                     let prove = move || proofs.prove(|key, algorithm, data| keys.sign(key, algorithm, data)).ok();
-                    self.proofs.begin(self.gateway.costly_work(), prove);
+                    self.proofs.begin(self.gateway.costly_work(true), prove);
                 }
                 Ok(false)
             }

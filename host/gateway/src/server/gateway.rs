@@ -15,7 +15,7 @@ use whelk_ssh::crypto::random::{Random, SystemRandom};
 use whelk_ssh::transport::SignatureRequest;
 use whelk_ssh::{auth, connection};
 
-use crate::auth::access::{Access, Identity};
+use crate::auth::access::{Access, Identity, TimingSecret};
 use crate::config::derived::{engine_settings, plugin_limits, protocol, uncompressed};
 use crate::config::{self, Config, EnvironmentNames, Limits, LoginPolicy};
 use crate::observe::escape::escape;
@@ -38,6 +38,8 @@ pub struct Gateway {
     protocol: connection::Settings,
     /// The same for connections that are not offered compression.
     uncompressed: connection::Settings,
+    /// Whether any connection is offered compression.
+    offers_compression: bool,
     /// One permit for each connection that may be compressed.
     compression: Arc<Semaphore>,
     authentication: Arc<auth::server::Settings>,
@@ -56,7 +58,7 @@ pub struct Gateway {
     demonstration: bool,
     drain: Drain,
     /// Slots for cryptography that costs milliseconds.
-    costly_work: Arc<Semaphore>,
+    costly_work: [Arc<Semaphore>; 2],
     /// Every live connection.
     connections: Arc<ConnectionTable>,
 }
@@ -69,7 +71,7 @@ impl Gateway {
     pub fn new(config: &Config, host_keys: impl Into<HostKeys>, stopper: &Stopper) -> Result<Gateway, String> {
         let host_keys = Arc::new(host_keys.into());
         check_offered(&host_keys, config.algorithms.host_key_names())?;
-        let access = Access::new(config);
+        let access = Access::new(config, &TimingSecret::new(host_keys.timing_secret()));
         let files = os_limits::make_room(config);
         let engine = start_engine(&config.limits, files.plugins)?;
         let registry = Arc::new(Registry::new(&config.limits.plugins));
@@ -85,6 +87,7 @@ impl Gateway {
         let compressed = usize::try_from(config.limits.compressed_connections).unwrap_or(Semaphore::MAX_PERMITS);
         Ok(Gateway {
             uncompressed: uncompressed(&protocol),
+            offers_compression: config.algorithms.compression_names().iter().any(|name| *name != "none"),
             compression: Arc::new(Semaphore::new(compressed)),
             protocol,
             authentication: Arc::new(authentication),
@@ -96,7 +99,7 @@ impl Gateway {
             environment_names: config.environment_names.clone(),
             demonstration: matches!(config.login_policy, LoginPolicy::Demonstration),
             drain: stopper.drain(),
-            costly_work: Arc::new(Semaphore::new(count(config.limits.costly_exchanges))),
+            costly_work: [(); 2].map(|()| Arc::new(Semaphore::new(count(config.limits.costly_exchanges)))),
             connections: Arc::default(),
             access: Arc::new(access),
             host_keys,
@@ -146,10 +149,15 @@ impl Gateway {
         &self.access
     }
 
-    /// The settings of the protocol for a new connection. It is not offered compression when there are as many
-    /// compressed connections as are allowed.
-    pub(crate) fn protocol(&self) -> &connection::Settings {
-        if self.compression.available_permits() > 0 { &self.protocol } else { &self.uncompressed }
+    /// The settings of the protocol for a new connection, which is offered compression or not.
+    pub(crate) fn protocol(&self, compression: bool) -> &connection::Settings {
+        if compression { &self.protocol } else { &self.uncompressed }
+    }
+
+    /// A permit for a new connection to be offered compression: it is kept until the login shows whether the client
+    /// uses it. None when as many connections have one as are allowed, or compression is off.
+    pub(crate) fn offer_compression(&self) -> Option<OwnedSemaphorePermit> {
+        if self.offers_compression { self.acquire_compression() } else { None }
     }
 
     /// A permit for a connection that is compressed, if there is one left.
@@ -176,8 +184,9 @@ impl Gateway {
     }
 
     /// Slots for cryptography that costs milliseconds.
-    pub(crate) fn costly_work(&self) -> &Arc<Semaphore> {
-        &self.costly_work
+    pub(crate) fn costly_work(&self, logged_in: bool) -> &Arc<Semaphore> {
+        let [strangers, users] = &self.costly_work;
+        if logged_in { users } else { strangers }
     }
 
     /// Our identification line.

@@ -3,7 +3,6 @@
 //! Passwords are hashed in a bounded number of slots, for which sources take turns (`queue.rs`). Waiting for a slot is
 //! not a failure: it counts neither against the grace to decide nor as a wrong password.
 
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -12,6 +11,7 @@ use tokio::time::{Instant, timeout};
 use zeroize::Zeroizing;
 
 use super::decision::Overload;
+use super::secret::TimingSecret;
 use super::slots::Slots;
 use crate::config::Limits;
 use crate::credential::PasswordHash;
@@ -28,18 +28,18 @@ pub(super) struct Passwords {
     pub(super) slots: Slots,
     /// The most memory of one hash, in bytes.
     pub(super) most_memory: usize,
-    secret: RandomState,
+    secret: TimingSecret,
     decision_grace: Duration,
 }
 
 impl Passwords {
     /// For users with these hashes.
-    pub(super) fn new(hashes: Vec<Arc<PasswordHash>>, limits: &Limits) -> Passwords {
+    pub(super) fn new(hashes: Vec<Arc<PasswordHash>>, secret: TimingSecret, limits: &Limits) -> Passwords {
         Passwords {
             decoys: hashes,
             slots: Slots::new(os_limits::hashing_slots(limits), os_limits::hashing_memory(limits)),
             most_memory: os_limits::most_memory_of_a_hash(limits),
-            secret: RandomState::new(),
+            secret,
             decision_grace: limits.decision_grace,
         }
     }
@@ -84,7 +84,7 @@ impl Passwords {
     /// The hash that is computed for a user without one.
     pub(super) fn decoy(&self, user: &[u8]) -> Option<&Arc<PasswordHash>> {
         let hashes = u64::try_from(self.decoys.len()).ok().filter(|hashes| *hashes > 0)?;
-        let chosen = self.secret.hash_one(user) % hashes;
+        let chosen = self.secret.number("decoy", user, hashes);
         self.decoys.get(usize::try_from(chosen).ok()?)
     }
 }

@@ -46,7 +46,7 @@ fn member(authentication: Authentication) -> User {
 
 fn access(users: impl IntoIterator<Item = (&'static str, User)>) -> Access {
     let users = users.into_iter().map(|(name, user)| (name.to_owned(), user)).collect();
-    Access::new(&config(LoginPolicy::Users(users), Limits::default()))
+    Access::new(&config(LoginPolicy::Users(users), Limits::default()), &TimingSecret::new([7; 32]))
 }
 
 fn config(login_policy: LoginPolicy, limits: Limits) -> Config {
@@ -343,7 +343,7 @@ async fn hashing_beyond_its_grace_is_not_a_wrong_password_for_any_user() {
     let hash = bcrypt::hash("right", 4).unwrap();
     // 2^13 rounds take most of a second, during which the clock is moved past the grace.
     let limits = Limits { hashing: 2, ..Limits::default() };
-    let access = Access::new(&alice(&hash.replace("$04$", "$13$"), limits));
+    let access = Access::new(&alice(&hash.replace("$04$", "$13$"), limits), &TimingSecret::new([7; 32]));
     for user in [&b"alice"[..], b"mallory"] {
         let (queued, asker) = (AtomicBool::new(false), context(1));
         let attempt = Attempt { user, credential: Credential::Password(b"right") };
@@ -358,7 +358,7 @@ async fn hashing_beyond_its_grace_is_not_a_wrong_password_for_any_user() {
 #[tokio::test(start_paused = true)]
 async fn a_hash_above_the_memory_limit_is_never_computed_for_any_user() {
     let hash = "$argon2id$v=19$m=1048576,t=1,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4";
-    let mut access = Access::new(&alice(hash, Limits::default()));
+    let mut access = Access::new(&alice(hash, Limits::default()), &TimingSecret::new([7; 32]));
     access.passwords.most_memory = 512 << 20;
     for user in [&b"alice"[..], b"mallory"] {
         let decision = decide(&access, 1, user, Credential::Password(b"right")).await;
@@ -392,7 +392,7 @@ async fn only_a_proven_credential_makes_a_source_known() {
 
 #[tokio::test(start_paused = true)]
 async fn in_the_demonstration_anybody_logs_in_and_the_name_selects_the_plugin() {
-    let access = Access::new(&config(LoginPolicy::Demonstration, Limits::default()));
+    let access = Access::new(&config(LoginPolicy::Demonstration, Limits::default()), &TimingSecret::new([7; 32]));
     let (key, other) = (key(KEY), key(OTHER_KEY));
     let (key, other) = (Credential::KeyOffered(&key), Credential::KeyOffered(&other));
     for credential in [Credential::None, Credential::Password(b""), key, other, Credential::Unusable] {
