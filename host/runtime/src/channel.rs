@@ -66,6 +66,12 @@ impl Inbox {
         self.shared.event(event);
     }
 
+    /// Queues a program request, and before it a [`HostVariable`](ChannelEvent::HostVariable) that belongs to it: both,
+    /// within the limits of [`event`](Self::event), or neither. Once a program has started the variable is dropped.
+    pub fn event_with_variable(&self, variable: ChannelEvent, event: ChannelEvent) {
+        self.shared.event_with_variable(variable, event);
+    }
+
     /// Refuses a request without asking the plugin: it is answered `false` in its turn. A `message` is printed on
     /// stderr before that.
     pub fn refuse(&self, message: Option<&str>) {

@@ -136,6 +136,15 @@ impl Inbound {
         self.queue.event(event, self.lifecycle.has_accepted())
     }
 
+    /// Queues a program request, and before it a variable that belongs to it. The variable is dropped where the request
+    /// will be refused. Returns who answers the request.
+    pub(super) fn event_with_variable(&mut self, variable: ChannelEvent, event: ChannelEvent) -> Answer {
+        if self.lifecycle.ended().is_some() || self.lifecycle.has_accepted() {
+            return self.event(event);
+        }
+        self.queue.event_with_variable(variable, event)
+    }
+
     /// Who answers a request that is refused without a call.
     pub(super) fn refuse(&self) -> Answer {
         match self.lifecycle.ended() {
@@ -238,6 +247,21 @@ impl InputQueue {
                 Answer::None
             }
         }
+    }
+
+    /// Queues both or, if there is no room for both, neither. No program request was accepted.
+    fn event_with_variable(&mut self, variable: ChannelEvent, event: ChannelEvent) -> Answer {
+        let (place, weight) = (self.items.len(), weight(&variable));
+        // Counted first, so that the event is refused if there is no room for both.
+        self.weight += weight;
+        let answer = self.event(event, false);
+        if answer == Answer::Session {
+            self.variables += 1;
+            self.items.insert(place, Item::Request(Box::new(variable)));
+        } else {
+            self.weight -= weight;
+        }
+        answer
     }
 
     pub(super) fn set_missing_handlers(&mut self, missing: MissingHandlers) {

@@ -119,6 +119,37 @@ fn a_variable_of_the_host_is_no_request_and_keeps_its_place() {
 }
 
 #[test]
+fn a_program_request_and_its_variable_are_queued_together_or_not_at_all() {
+    let variable = || ChannelEvent::HostVariable { name: "ORIGINAL".to_owned(), value: vec![b'x'; 255 << 10] };
+    let exec = || ChannelEvent::Exec(b"forced".to_vec());
+    let mut input = Inbound::default();
+    let answers: Vec<_> = (0..256).map(|_| input.event_with_variable(variable(), exec())).collect();
+    assert!(answers[..4].iter().all(|answer| *answer == Answer::Session));
+    assert!(answers[4..].iter().all(|answer| *answer == Answer::Host(false)));
+    assert!(input.queue.weight <= WEIGHT);
+    assert_eq!((input.queue.items.len(), input.queue.variables, input.queue.requests), (8, 4, 4));
+    let heard = drain(&mut input);
+    assert!(heard[0].starts_with("HostVariable") && heard[1].starts_with("Exec"));
+    assert_eq!((heard.len(), input.queue.weight), (8, 0));
+    // Short ones are bounded by the number of requests.
+    let short = || ChannelEvent::HostVariable { name: "A".to_owned(), value: Vec::new() };
+    for number in 0..1000 {
+        let expected = if number < REQUESTS { Answer::Session } else { Answer::Host(false) };
+        assert_eq!(input.event_with_variable(short(), exec()), expected, "{number}");
+    }
+    assert_eq!(input.queue.items.len(), 2 * REQUESTS);
+    drain(&mut input);
+    // After a program has started the request is answered in its turn, and the variable is dropped.
+    start(&mut input);
+    assert_eq!(input.event_with_variable(variable(), exec()), Answer::Session);
+    assert_eq!((input.queue.items.len(), input.queue.weight), (1, 6));
+    assert_eq!(drain(&mut input).len(), 1);
+    input.request_end(Ending::ClientClosed);
+    assert_eq!(input.event_with_variable(variable(), exec()), Answer::None);
+    assert_eq!((input.queue.items.len(), input.queue.weight), (0, 0));
+}
+
+#[test]
 fn runs_of_ever_changing_kinds_cannot_fill_the_memory() {
     let mut input = started();
     for kind in 0..100_000 {

@@ -94,6 +94,13 @@ impl Shared {
         self.wake_session();
     }
 
+    /// Queues a program request, and before it a variable that belongs to it.
+    pub(super) fn event_with_variable(&self, variable: ChannelEvent, event: ChannelEvent) {
+        self.answered_by(|inbound| inbound.event_with_variable(variable, event));
+        self.mark_active();
+        self.wake_session();
+    }
+
     /// Refuses a request without asking the plugin. `message`: a line for stderr before the answer.
     pub(super) fn refuse(&self, message: Option<&str>) {
         let Some(message) = message else { return self.answered_by(|inbound| inbound.refuse()) };

@@ -112,11 +112,11 @@ impl Bridge {
             session.requests.refused_variables.tell(connection, number, user);
             session.registration.asked_to_start(kind);
         }
-        if let Some(variable) = variable {
-            session.inbox.event(variable);
-        }
         match event {
-            Ok(event) => session.inbox.event(event),
+            Ok(event) => match variable {
+                Some(variable) => session.inbox.event_with_variable(variable, event),
+                None => session.inbox.event(event),
+            },
             Err(Rejection::Variable) => decline.decline(),
             Err(Rejection::Other { detail, reason, on_stderr }) => {
                 if on_stderr {
