@@ -10,12 +10,14 @@ pub(super) enum Presented {
 }
 
 /// Why what a client presents is nobody's credential.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Unfit {
     /// Well formed, but with SHA-1, of a type that we cannot verify, too short or too long.
     Unusable,
     /// Malformed, not the canonical form of its key, or the key of another signature.
     Malformed,
+    /// A certificate that was refused.
+    Certificate(BadCertificate),
 }
 
 impl Presented {
@@ -46,7 +48,7 @@ impl Presented {
             }
             Ok(_) => Err(Unfit::Malformed),
             Err(BadCertificate::Key(KeyError::RsaSize(_))) => Err(Unfit::Unusable),
-            Err(_) => Err(Unfit::Malformed),
+            Err(error) => Err(Unfit::Certificate(error)),
         }
     }
 

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use ssh_key::Fingerprint;
 
 use super::presented::Presented;
-use crate::crypto::key::Certificate;
+use crate::crypto::key::{Certificate, CertificateFields};
 use crate::message::auth::Method;
 
 /// The most keys that are remembered. Further ones are only counted.
@@ -46,7 +46,8 @@ pub struct RefusedKey {
     pub is_known: bool,
 }
 
-/// What a refused certificate says.
+/// What a refused certificate says. If its authority has not signed it, anybody may have written that: the reason says
+/// so.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RefusedCertificate {
     /// What its authority calls it: any bytes, at most 64. Escape it before showing it.
@@ -66,6 +67,14 @@ impl RefusedCertificate {
             authority: certificate.authority().fingerprint(),
         }
     }
+
+    fn unverified(fields: &CertificateFields<'_>) -> RefusedCertificate {
+        RefusedCertificate {
+            key_id: fields.key_id.get(..NAME).unwrap_or(fields.key_id).to_vec(),
+            serial: fields.serial,
+            authority: fingerprint(fields.authority),
+        }
+    }
 }
 
 impl RefusedAttempts {
@@ -80,7 +89,7 @@ impl RefusedAttempts {
     }
 
     /// Counts an attempt that is refused without asking the application.
-    pub(super) fn add(&mut self, method: &Method<'_>, reason: &'static str) {
+    pub(super) fn add(&mut self, method: &Method<'_>, reason: Cow<'static, str>) {
         match method {
             Method::None => self.none(),
             Method::Password { .. } => self.password(),
@@ -104,12 +113,14 @@ impl RefusedAttempts {
         self.interactive = self.interactive.saturating_add(1);
     }
 
-    pub(super) fn key(&mut self, algorithm: &[u8], blob: &[u8], reason: &'static str) {
+    /// Remembers a key or certificate of which nothing was verified.
+    pub(super) fn key(&mut self, algorithm: &[u8], blob: &[u8], reason: Cow<'static, str>) {
         self.key_count = self.key_count.saturating_add(1);
         if self.keys.len() < KEYS {
             let algorithm = algorithm.get(..NAME).unwrap_or(algorithm).to_vec();
-            let fingerprint = Fingerprint::Sha256(Sha256::digest(blob).into()).to_string();
-            let (certificate, reason) = (None, Cow::Borrowed(reason));
+            let fields = CertificateFields::read(blob).ok();
+            let fingerprint = fingerprint(fields.as_ref().map_or(blob, |fields| &fields.key));
+            let certificate = fields.as_ref().map(RefusedCertificate::unverified);
             self.keys.push(RefusedKey { algorithm, fingerprint, certificate, reason, is_known: false });
         }
     }
@@ -128,6 +139,11 @@ impl RefusedAttempts {
     }
 }
 
+/// The fingerprint of a key, which need not be one that we support.
+fn fingerprint(blob: &[u8]) -> String {
+    Fingerprint::Sha256(Sha256::digest(blob).into()).to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -140,7 +156,8 @@ mod tests {
         assert!(!refused.any());
         for _ in 0..100 {
             let long = [b'a'; 1000];
-            refused.add(&Method::PublicKey { algorithm: &long, key: key.public().blob(), signature: None }, "why");
+            refused
+                .add(&Method::PublicKey { algorithm: &long, key: key.public().blob(), signature: None }, "why".into());
         }
         assert_eq!((refused.keys().len(), refused.key_count), (16, 100));
         let (algorithm, fingerprint, reason) = (vec![b'a'; 64], key.public().fingerprint(), "why".into());

@@ -152,8 +152,8 @@ impl ServerAuth {
 
     /// What the security key of the open question says of its user. `None` for every other credential.
     ///
-    /// After [`Server::judge_touch`] the application must look at it: unless the user's entry for the key says that no
-    /// touch is required, a key that was not touched must be rejected.
+    /// After [`ServerAuth::judge_touch`] the application must look at it: unless the user's entry for the key says that
+    /// no touch is required, a key that was not touched must be rejected.
     pub fn presence(&self) -> Option<Presence> {
         match &self.state {
             State::Deciding { question: Question::KeyProven(_, presence), .. } => *presence,
@@ -162,7 +162,7 @@ impl ServerAuth {
     }
 
     /// From now on a signature of a security key that nobody has touched is passed to the application, which must judge
-    /// [`Server::presence`]. Otherwise it is refused without a question.
+    /// [`ServerAuth::presence`]. Otherwise it is refused without a question.
     pub fn judge_touch(&mut self) {
         self.judges_touch = true;
     }
@@ -230,7 +230,7 @@ impl ServerAuth {
                 };
                 self.refused.presented(&shown, reason.into(), false);
             }
-            Question::UnusableKey { algorithm, blob } => self.refused.key(&algorithm, &blob, NOT_SUPPORTED),
+            Question::UnusableKey { algorithm, blob } => self.refused.key(&algorithm, &blob, NOT_SUPPORTED.into()),
         }
     }
 

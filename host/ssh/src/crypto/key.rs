@@ -17,6 +17,7 @@ mod remainder;
 mod rsa;
 mod sk;
 
+pub(crate) use certificate::CertificateFields;
 pub use certificate::{BadCertificate, CERTIFICATE_SIGNATURES, Certificate, CertificateKind, option_text};
 pub use error::{BadSignature, KeyError, SignFailed};
 pub use host::certificate::{HostCertificate, HostCertificateError};

@@ -123,6 +123,27 @@ fn a_refused_certificate_is_remembered_with_what_it_says() {
 }
 
 #[test]
+fn a_certificate_that_was_refused_unasked_is_remembered_with_what_it_says_and_why() {
+    let (key, authority) = (key(), key());
+    let blob = |signer| certificate(&key, authority.public().blob(), signer);
+    let unsigned = "its certificate is refused: its authority has not signed it, or with SHA-1";
+    for (request, reason) in [
+        (request(NAME, &blob(&key), None), unsigned),
+        (signed(NAME, &blob(&key), &key), unsigned),
+        (signed(NAME, &blob(&authority), &authority), "its signature is wrong"),
+    ] {
+        let mut door = Door::open();
+        door.refuses(&request);
+        let [refused] = door.server.refused().keys() else { panic!("one was refused") };
+        assert_eq!((&*refused.reason, refused.is_known), (reason, false));
+        let shown = refused.certificate.as_ref().unwrap();
+        assert_eq!((&*shown.key_id, shown.serial), (&b"alice's laptop"[..], 7));
+        let fingerprints = (&shown.authority, &refused.fingerprint);
+        assert_eq!(fingerprints, (&authority.public().fingerprint(), &key.public().fingerprint()));
+    }
+}
+
+#[test]
 fn a_key_that_a_user_may_not_use_now_is_refused_like_any_other_and_remembered_with_the_reason() {
     let (mut door, key) = (Door::open(), key());
     door.question(&door::signed(b"alice", &key));

@@ -1,5 +1,7 @@
 //! What to ask the application about a request, or why the request can only fail. No answer here depends on the user.
 
+use std::borrow::Cow;
+
 use zeroize::Zeroizing;
 
 use super::attempt::Question;
@@ -42,9 +44,9 @@ struct OfferedKey<'a> {
 
 impl Rules<'_> {
     /// What to ask about a request of `user`, or why it can only fail.
-    pub(super) fn examine(&self, user: &[u8], method: &Method<'_>) -> Result<Question, &'static str> {
+    pub(super) fn examine(&self, user: &[u8], method: &Method<'_>) -> Result<Question, Cow<'static, str>> {
         if user.len() > USER {
-            return Err("the user name is too long");
+            return Err("the user name is too long".into());
         }
         match *method {
             Method::None => Ok(Question::None),
@@ -67,7 +69,7 @@ impl Rules<'_> {
             Method::HostBoundKey { algorithm, key, host_key, signature } => {
                 self.offered(AuthMethod::PublicKey)?;
                 if self.host_key != Some(host_key) {
-                    return Err("it is bound to another host key than this connection's");
+                    return Err("it is bound to another host key than this connection's".into());
                 }
                 let bound = Some(host_key);
                 self.examine_key(user, &OfferedKey { algorithm, blob: key, bound }, signature)
@@ -76,7 +78,7 @@ impl Rules<'_> {
                 self.offered(AuthMethod::KeyboardInteractive)?;
                 Ok(Question::Interactive)
             }
-            Method::Unknown => Err("the method is unknown"),
+            Method::Unknown => Err("the method is unknown".into()),
         }
     }
 
@@ -89,11 +91,12 @@ impl Rules<'_> {
         user: &[u8],
         offered: &OfferedKey<'_>,
         signature: Option<&[u8]>,
-    ) -> Result<Question, &'static str> {
+    ) -> Result<Question, Cow<'static, str>> {
         let OfferedKey { algorithm, blob, bound } = *offered;
         let shown = match Presented::read(algorithm, blob) {
             Ok(shown) => shown,
-            Err(Unfit::Malformed) => return Err(NOT_SUPPORTED),
+            Err(Unfit::Malformed) => return Err(NOT_SUPPORTED.into()),
+            Err(Unfit::Certificate(error)) => return Err(format!("its certificate is refused: {error}").into()),
             Err(Unfit::Unusable) => {
                 return Ok(Question::UnusableKey { algorithm: algorithm.to_vec(), blob: blob.to_vec() });
             }
@@ -104,7 +107,9 @@ impl Rules<'_> {
         let data = signed_data(self.session_id, user, algorithm, blob, bound);
         let presence = shown.key().verify_presence(shown.signature(algorithm), &data, signature);
         match presence.map_err(|_| "its signature is wrong")? {
-            Some(Presence { touched: false, .. }) if !self.judges_touch => Err("the security key was not touched"),
+            Some(Presence { touched: false, .. }) if !self.judges_touch => {
+                Err("the security key was not touched".into())
+            }
             presence => Ok(Question::KeyProven(shown, presence)),
         }
     }

@@ -107,44 +107,25 @@ impl Certificate {
     /// # Errors
     /// [`BadCertificate`].
     pub fn from_blob(blob: &[u8]) -> Result<Certificate, BadCertificate> {
-        let mut rest = blob;
-        let name = take(&mut rest)?;
-        let (_, plain, strings) =
-            TYPES.iter().find(|(other, ..)| other.as_bytes() == name).ok_or(BadCertificate::Malformed)?;
-        let _nonce = take(&mut rest)?;
-        let mut key = Vec::with_capacity(128);
-        string::put(&mut key, plain.as_bytes());
-        for _ in 0..*strings {
-            string::put(&mut key, take(&mut rest)?);
-        }
-        let key = canonical(&key).map_err(BadCertificate::Key)?;
-        let serial = u64::from_be_bytes(array(&mut rest)?);
-        let kind = match u32::from_be_bytes(array(&mut rest)?) {
+        let fields = CertificateFields::read(blob)?;
+        let key = canonical(&fields.key).map_err(BadCertificate::Key)?;
+        let kind = match fields.kind {
             1 => CertificateKind::User,
             2 => CertificateKind::Host,
             _ => return Err(BadCertificate::Malformed),
         };
-        let key_id = take(&mut rest)?.into();
-        let principals = list(take(&mut rest)?)?;
-        let valid_after = u64::from_be_bytes(array(&mut rest)?);
-        let valid_before = u64::from_be_bytes(array(&mut rest)?);
-        let critical_options = pairs(take(&mut rest)?)?;
-        let extensions = pairs(take(&mut rest)?)?;
-        let _reserved = take(&mut rest)?;
-        let authority = canonical(take(&mut rest)?).map_err(BadCertificate::Authority)?;
-        let signed = blob.get(..blob.len() - rest.len()).unwrap_or_default();
-        let signature = take(&mut rest)?;
-        if !rest.is_empty() {
-            return Err(BadCertificate::Malformed);
-        }
-        verify(&authority, signed, signature)?;
+        let principals = list(fields.principals)?;
+        let (critical_options, extensions) = (pairs(fields.critical_options)?, pairs(fields.extensions)?);
+        let authority = canonical(fields.authority).map_err(BadCertificate::Authority)?;
+        verify(&authority, fields.signed, fields.signature)?;
+        let CertificateFields { serial, key_id, valid_after, valid_before, .. } = fields;
         Ok(Certificate {
             blob: blob.into(),
             key,
             authority,
             kind,
             serial,
-            key_id,
+            key_id: key_id.into(),
             principals,
             valid_after,
             valid_before,
@@ -212,6 +193,71 @@ impl Certificate {
     pub fn signatures(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
         let made = self.key.signatures();
         CERTIFICATE_SIGNATURES.iter().copied().filter(move |(_, signature)| made.contains(signature))
+    }
+}
+
+/// The fields of a certificate as they were sent. Nothing was verified: anybody can write anything into them.
+pub(crate) struct CertificateFields<'a> {
+    /// The blob of the certified key.
+    pub(crate) key: Vec<u8>,
+    pub(crate) serial: u64,
+    kind: u32,
+    pub(crate) key_id: &'a [u8],
+    principals: &'a [u8],
+    valid_after: u64,
+    valid_before: u64,
+    critical_options: &'a [u8],
+    extensions: &'a [u8],
+    /// The blob of the key of the authority.
+    pub(crate) authority: &'a [u8],
+    /// What the authority signs.
+    signed: &'a [u8],
+    signature: &'a [u8],
+}
+
+impl CertificateFields<'_> {
+    /// Splits a certificate into its fields.
+    ///
+    /// # Errors
+    /// [`BadCertificate::Malformed`]: it has other fields.
+    pub(crate) fn read(blob: &[u8]) -> Result<CertificateFields<'_>, BadCertificate> {
+        let mut rest = blob;
+        let name = take(&mut rest)?;
+        let (_, plain, strings) =
+            TYPES.iter().find(|(other, ..)| other.as_bytes() == name).ok_or(BadCertificate::Malformed)?;
+        let _nonce = take(&mut rest)?;
+        let mut key = Vec::with_capacity(128);
+        string::put(&mut key, plain.as_bytes());
+        for _ in 0..*strings {
+            string::put(&mut key, take(&mut rest)?);
+        }
+        let serial = u64::from_be_bytes(array(&mut rest)?);
+        let kind = u32::from_be_bytes(array(&mut rest)?);
+        let (key_id, principals) = (take(&mut rest)?, take(&mut rest)?);
+        let valid_after = u64::from_be_bytes(array(&mut rest)?);
+        let valid_before = u64::from_be_bytes(array(&mut rest)?);
+        let (critical_options, extensions) = (take(&mut rest)?, take(&mut rest)?);
+        let _reserved = take(&mut rest)?;
+        let authority = take(&mut rest)?;
+        let signed = blob.get(..blob.len() - rest.len()).unwrap_or_default();
+        let signature = take(&mut rest)?;
+        if !rest.is_empty() {
+            return Err(BadCertificate::Malformed);
+        }
+        Ok(CertificateFields {
+            key,
+            serial,
+            kind,
+            key_id,
+            principals,
+            valid_after,
+            valid_before,
+            critical_options,
+            extensions,
+            authority,
+            signed,
+            signature,
+        })
     }
 }
 
