@@ -1,8 +1,9 @@
 //! Facts about the connection, verified by the host.
 //!
 //! The names are `connection-id`, `user`, `principal`, `tenant`, `address`, `local-address`, `client-version`,
-//! `server-version`, `method`, `key-fingerprint`, `session-id`, `kex`, `host-key`, `cipher-in`, `cipher-out`, `mac-in`,
-//! `mac-out`, and `attr.` followed by each attribute that was granted at login. Later versions may add names.
+//! `server-version`, `method`, `key-fingerprint`, `certificate-key-id`, `certificate-serial`, `certificate-authority`
+//! (its fingerprint), `session-id`, `kex`, `host-key`, `cipher-in`, `cipher-out`, `mac-in`, `mac-out`, and `attr.`
+//! followed by each attribute that was granted at login. Later versions may add names.
 
 use crate::bindings::whelk::ssh::connection;
 

@@ -18,5 +18,5 @@ pub(crate) use authorized_keys::public_line;
 pub use authorized_keys::{AuthorizedKey, KeyFile, MOST_TOLD, SkippedLine, parse_key, read_authorized_keys};
 pub use key_options::{ForwardingOptions, KeyOptions};
 pub use password::PasswordHash;
-pub(crate) use revoked::RevokedKeys;
 pub use revoked::check_revoked_keys;
+pub(crate) use revoked::{RevokedKeys, RevokedList};

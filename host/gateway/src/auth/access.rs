@@ -190,6 +190,7 @@ impl Access {
                 (Ok(_), None) | (Err(KeyRefusal::Unknown), _) => Decision::Reject,
                 (Err(KeyRefusal::NotNow(reason)), _) => Decision::RejectKey(reason),
                 (Err(KeyRefusal::Slow), _) => Decision::Undecided(Overload::SlowFile),
+                (Err(KeyRefusal::Panic), _) => Decision::Undecided(Overload::Panic),
             });
         }
         let (password, method) = match attempt.credential {

@@ -13,7 +13,7 @@ pub struct Restrictions {
     pub pty: bool,
 }
 
-/// None: of a password, or of a user who needs no credentials.
+/// No restrictions, as for a login by password or without credentials.
 impl Default for Restrictions {
     fn default() -> Restrictions {
         Restrictions { forced_command: None, environment: Vec::new(), pty: true }

@@ -42,9 +42,10 @@ const GENERAL: &str = r##"# The configuration of whelk: every setting, each with
 #banner = "Authorised use only."
 
 # The methods of authentication of which each must succeed in its turn, as AuthenticationMethods of sshd_config: one of the
-# lists is enough. publickey twice means two different keys; "any" any one method that a user has. A list that begins with
-# what a user does not have is no way in for that user. What a client hears before its first success is the same for every
-# name. The ordinary password counts as password or as keyboard-interactive. Users with auth = "none" need none of it.
+# lists is enough. publickey twice means two different keys, and "any" means any one method for which a user has a credential.
+# A user who lacks the credential for a method of a list cannot log in by that list. What a client hears before its first
+# success is the same for every name. The ordinary password counts as password or as keyboard-interactive. Users with
+# auth = "none" need none of it.
 #methods = ["any"]
 
 # The variables that a client may set: exact names, and beginnings with a * at their end.
@@ -55,7 +56,8 @@ const GENERAL: &str = r##"# The configuration of whelk: every setting, each with
 #trusted_user_ca_keys = []
 
 # Keys, certificates and authorities that let nobody in (RevokedKeys): the path of a KRL (`ssh-keygen -k`), or of a text with a
-# public key a line. It is looked at in each login. While it cannot be read every key is refused.
+# public key a line. Each login with a key checks whether it has changed. While it cannot be read, every key and every
+# certificate is refused.
 # revoked_keys = "revoked.krl"
 
 # Who may enter: a table for each user, by the exact name. At least one is needed.

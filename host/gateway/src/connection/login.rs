@@ -108,8 +108,10 @@ impl Login {
                     "hashing its password took longer than limits.decision_grace: raise it, or make a cheaper hash"
                 }
                 Overload::Memory => "there was not enough memory to hash its password in: see limits.hashing_memory",
-                Overload::Panic => "hashing its password panicked",
-                Overload::SlowFile => "reading its key file took longer than limits.decision_grace",
+                Overload::Panic => "hashing its password, or reading a file that decides on its key, panicked",
+                Overload::SlowFile => {
+                    "reading its keys, the authorities or the revoked keys took longer than limits.decision_grace"
+                }
             },
         );
         Error::LoginUndecided

@@ -27,7 +27,8 @@ impl AddressList {
     /// by a `!` before it.
     ///
     /// # Errors
-    /// A part is empty, or a network that has bits beyond its length.
+    /// A part is empty, a network that has bits beyond its length, or the negated name of a host, which would exclude
+    /// nobody. A part has a blank, or a `!` elsewhere than at its beginning: it would match nobody.
     pub fn parse_patterns(text: &str) -> Result<AddressList, String> {
         text.split(',').map(AddressPattern::parse).collect::<Result<_, _>>().map(AddressList)
     }
@@ -44,8 +45,8 @@ impl AddressList {
         }
     }
 
-    /// Whether this address is on the list. One that a negated part matches is not, whatever else matches it, and an
-    /// unknown one never is.
+    /// Whether the list admits this address: one of its parts matches, and no negated part does. An unknown address is
+    /// never admitted.
     pub fn contains(&self, address: Option<IpAddr>) -> bool {
         let Some(address) = address.map(|address| address.to_canonical()) else { return false };
         let shown = address.to_string();
@@ -57,7 +58,7 @@ impl AddressList {
     /// `UseDNS no`.
     pub fn host_names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().filter_map(|pattern| match &pattern.what {
-            Matcher::Wildcard(text) if !could_be_address(text) => Some(text.as_str()),
+            Matcher::Wildcard(text) if is_host_name(text) => Some(text.as_str()),
             Matcher::Wildcard(_) | Matcher::Network(_) => None,
         })
     }
@@ -72,6 +73,12 @@ impl AddressPattern {
         if text.is_empty() {
             return Err("has an empty part".to_owned());
         }
+        if text.contains(char::is_whitespace) {
+            return Err(format!("has a blank in the part {text:?}: separate the parts by commas alone"));
+        }
+        if text.contains('!') {
+            return Err(format!("has a ! in the part {text:?}: it stands at the beginning of a part, once"));
+        }
         let what = match (text.parse::<IpAddr>(), text.parse::<IpNet>()) {
             (Ok(address), _) => Matcher::Network(address.to_canonical().into()),
             (_, Ok(network)) if network != network.trunc() => {
@@ -81,6 +88,11 @@ impl AddressPattern {
             (_, Ok(network)) => Matcher::Network(network),
             _ if could_be_address(text) && text.contains('/') => {
                 return Err(format!("has the network {text:?}, which is none"));
+            }
+            _ if negated && is_host_name(text) => {
+                return Err(format!(
+                    "excludes the host {text:?} by name, but names are not looked up: use its address"
+                ));
             }
             _ => Matcher::Wildcard(text.to_ascii_lowercase()),
         };
@@ -100,6 +112,14 @@ impl Matcher {
 /// Whether a pattern could match an address as text. Every other one is meant for the names of hosts.
 fn could_be_address(pattern: &str) -> bool {
     pattern.bytes().all(|byte| byte.is_ascii_hexdigit() || b".:*?/".contains(&byte))
+}
+
+/// Whether a part that is neither an address nor a network is the name of a host, or a pattern for such names: it
+/// matches no address.
+fn is_host_name(pattern: &str) -> bool {
+    let has_letter = pattern.bytes().any(|byte| byte.is_ascii_alphabetic());
+    // Of addresses only those of IPv6 have letters, and none of those has dots.
+    !could_be_address(pattern) || !pattern.contains(['*', '?']) || (has_letter && pattern.contains('.'))
 }
 
 /// Whether a text fits a pattern with `*` for any number of characters and `?` for one. The time is the product of the
@@ -158,6 +178,8 @@ mod tests {
             ("!192.0.2.7,192.0.2.0/24", "192.0.2.8", true),
             ("!192.0.2.7", "192.0.2.8", false),
             ("*.example.org", "192.0.2.7", false),
+            ("*,!192.0.2.*", "192.0.2.7", false),
+            ("*,!2001:db8:*", "2001:db8::1", false),
         ] {
             let found = AddressList::parse_patterns(list).unwrap().contains(address(from));
             assert_eq!(found, expected, "{list} {from}");
@@ -173,14 +195,24 @@ mod tests {
 
     #[test]
     fn names_of_hosts_are_told_apart() {
-        let list = AddressList::parse_patterns("192.0.2.*,*.Example.org,!bastion,2001:db8::?").unwrap();
-        assert_eq!(list.host_names().collect::<Vec<_>>(), ["*.example.org", "bastion"]);
+        let list =
+            AddressList::parse_patterns("192.0.2.*,*.Example.org,bastion,2001:db8::?,bed.cafe,*.de,!1*").unwrap();
+        assert_eq!(list.host_names().collect::<Vec<_>>(), ["*.example.org", "bastion", "bed.cafe", "*.de"]);
     }
 
     #[test]
     fn malformed_lists_are_refused() {
         for list in ["", ",", "192.0.2.1,", "!", "192.0.2.1/24", "192.0.2.0/33", "1.2.3/8", "2001:db8::1/32"] {
             assert!(AddressList::parse_patterns(list).is_err(), "{list}");
+        }
+        // They would exclude nobody.
+        for list in ["*, !10.0.0.0/8", "*,! 10.0.0.0/8", "*,10.0.0.0/8 ", "*,!!10.0.0.0/8", "*,10.0.0.0/8!10.1.0.0/16"]
+        {
+            assert!(AddressList::parse_patterns(list).is_err(), "{list}");
+        }
+        for list in ["*,!bad.example.org", "*,!*.example.org", "*,!bastion", "*,!bed.cafe", "*,!1.2.3"] {
+            let error = AddressList::parse_patterns(list).unwrap_err();
+            assert!(error.contains("use its address"), "{list}: {error}");
         }
         for list in ["", "!192.0.2.1", "192.0.2.*", "example.org", "192.0.2.1/24", "192.0.2.1,,192.0.2.2"] {
             assert!(AddressList::parse_networks(list).is_err(), "{list}");

@@ -20,7 +20,7 @@ pub struct KeyOptions {
     pub environment: Vec<(String, String)>,
     /// `from="..."`: the addresses that the key may be used from.
     pub from: Option<AddressList>,
-    /// `expiry-time="..."`: the last second in which the key may be used, since 1970. Of several, the first.
+    /// `expiry-time="..."`: the last second in which the key may be used, since 1970. Of several, the earliest.
     pub expires: Option<u64>,
     /// `principals="..."`: a certificate must have one of them instead of the user's name.
     pub principals: Option<Vec<String>>,

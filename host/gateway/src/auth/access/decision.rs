@@ -44,9 +44,9 @@ pub enum Overload {
     Slow,
     /// There was no memory to hash the password in, or the hash needs more than the limit.
     Memory,
-    /// Hashing panicked, which was logged.
+    /// Hashing the password, or reading a file that decides on a key, panicked, which was logged.
     Panic,
-    /// Reading the files that decide on a key took longer than `decision_grace`.
+    /// Reading a file that decides on a key took longer than `decision_grace`.
     SlowFile,
 }
 
@@ -61,8 +61,8 @@ pub struct Identity {
     pub plugin: String,
     /// `none`, `publickey`, `password` or `keyboard-interactive`: the last, where several had to succeed.
     pub method: &'static str,
-    /// The fingerprint of the key that was proven. For a key that was only offered, of that one, unless the user needs
-    /// no credentials.
+    /// The fingerprint of the key that was proven or, in the answer to an offer, of the key that was offered. For a
+    /// user who needs no credentials only that of a proven key.
     pub fingerprint: Option<String>,
     /// What the sessions may do, as the options of the key say.
     pub restrictions: Arc<Restrictions>,

@@ -2,34 +2,31 @@
 //! this way.
 //!
 //! `shown` decides, `certificate` knows what certificates permit; both without waiting. This file finds what they need:
-//! a user's key file and the files of authorities and of revoked keys are looked at in each attempt, on a thread that
-//! may wait for the disk. For a name that is no user's, and for a user without a file, another user's file is read and
-//! the result is ignored: the steps are the same, and the failure delay hides how long they took.
+//! a user's key file and the files of authorities and of revoked keys are looked at in each attempt, by `readers`. For
+//! a name that is no user's, and for a user without a key file or without a file of authorities, those of another are
+//! read and the result is ignored: the steps are the same, and the failure delay hides how long they took.
 
 mod certificate;
 #[cfg(test)]
 mod certificate_tests;
+mod readers;
 mod shown;
 
+use std::collections::BTreeSet;
 use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use tokio::sync::Semaphore;
-use tokio::time::timeout;
-
 use crate::auth::attempt::AttemptContext;
 use crate::config::Authorities;
-use crate::credential::{AuthorizedKey, RevokedKeys, find_in_file};
+use crate::credential::{AuthorizedKey, RevokedKeys, RevokedList, find_in_file};
 use crate::observe::escape::escape;
 use crate::observe::event::{LoginEvent, emit};
+use readers::Readers;
 use shown::{Entry, ShownKey};
 
 pub(super) use shown::{GrantedKey, KeyRefusal, ShownCredential};
-
-/// How many attempts read files at the same time. Further ones wait.
-const READERS: usize = 32;
 
 /// The keys of one user, and the certificates that let the user in.
 #[derive(Clone, Debug, Default)]
@@ -48,15 +45,16 @@ pub(super) struct UserKeys {
 /// Decides on keys. Shared by all connections.
 pub(super) struct KeyAccess {
     /// The key files of all users, one of which is read for an attempt without one.
-    files: Vec<Arc<Path>>,
+    key_files: Vec<Arc<Path>>,
+    /// The files of authorities of all users' tenants, one of which is read for an attempt without one.
+    authority_files: Vec<Arc<Path>>,
     /// The authorities whose certificates any user may have.
     authorities: Arc<Authorities>,
-    revoked: Option<Arc<RevokedKeys>>,
-    readers: Arc<Semaphore>,
-    /// Chooses the file that is read for an attempt without one, by the name.
+    /// The revoked keys, and their file.
+    revoked: Option<(Arc<RevokedKeys>, PathBuf)>,
+    readers: Readers,
+    /// Chooses the files that are read for an attempt without any, by the name.
     secret: RandomState,
-    /// How long reading may take.
-    grace: Duration,
 }
 
 /// A user in question, whom the name may not be.
@@ -70,21 +68,24 @@ impl UserKeys {
 }
 
 impl KeyAccess {
-    /// For these users, authorities, and a file of revoked keys.
+    /// For these users, authorities, and a file of revoked keys. `grace`: how long reading one file may take.
     pub(super) fn new<'u>(
         users: impl Iterator<Item = &'u UserKeys>,
         authorities: Arc<Authorities>,
         revoked: Option<PathBuf>,
         grace: Duration,
     ) -> KeyAccess {
-        KeyAccess {
-            files: users.filter_map(|user| user.file.clone()).collect(),
-            authorities,
-            revoked: revoked.map(|path| Arc::new(RevokedKeys::new(path))),
-            readers: Arc::new(Semaphore::new(READERS)),
-            secret: RandomState::new(),
-            grace,
+        let (mut key_files, mut authority_files) = (Vec::new(), BTreeSet::new());
+        for user in users {
+            key_files.extend(user.file.clone());
+            authority_files.extend(user.authorities.file.as_deref().map(Arc::from));
         }
+        let shared = authorities.file.as_deref().into_iter().chain(revoked.as_deref()).map(Arc::from);
+        let files = key_files.iter().chain(&authority_files).cloned().chain(shared);
+        let readers = Readers::new(files, grace);
+        let revoked = revoked.map(|path| (Arc::new(RevokedKeys::new(path.clone())), path));
+        let authority_files = authority_files.into_iter().collect();
+        KeyAccess { key_files, authority_files, authorities, revoked, readers, secret: RandomState::new() }
     }
 
     /// Whether any user may have a certificate.
@@ -102,61 +103,13 @@ impl KeyAccess {
         context: &AttemptContext,
     ) -> Result<GrantedKey, KeyRefusal> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
-        let (proven, context) = (proven.then_some(context.presence), context.clone());
+        let proven = proven.then_some(context.presence);
         let shown = ShownKey { user: name.to_vec(), credential, proven, address: context.peer.ip(), now };
-        let own = user.and_then(|user| user.file.clone());
-        let lookup = Lookup {
-            file: own.clone().or_else(|| self.decoy(name)),
-            is_own: own.is_some(),
-            user: user.cloned(),
-            authorities: Arc::clone(&self.authorities),
-            revoked: self.revoked.clone(),
-            connection: context.connection,
-        };
-        if !lookup.reads_files() {
-            return lookup.judge(&shown);
-        }
-        // Never closed.
-        let permit = Arc::clone(&self.readers).acquire_owned().await.ok();
-        let work = tokio::task::spawn_blocking(move || {
-            let _permit = permit;
-            lookup.judge(&shown)
-        });
-        match timeout(self.grace, work).await {
-            Ok(Ok(judged)) => judged,
-            Ok(Err(_)) | Err(_) => Err(KeyRefusal::Slow),
-        }
-    }
-
-    fn decoy(&self, name: &[u8]) -> Option<Arc<Path>> {
-        let files = u64::try_from(self.files.len()).ok().filter(|files| *files > 0)?;
-        self.files.get(usize::try_from(self.secret.hash_one(name) % files).ok()?).cloned()
-    }
-}
-
-/// What one attempt is decided with, on a thread that may wait for the disk.
-struct Lookup {
-    /// A key file: the user's own, or another.
-    file: Option<Arc<Path>>,
-    is_own: bool,
-    /// None for a name that is no user's.
-    user: Option<UserKeys>,
-    authorities: Arc<Authorities>,
-    revoked: Option<Arc<RevokedKeys>>,
-    connection: u64,
-}
-
-impl Lookup {
-    fn reads_files(&self) -> bool {
-        let of_tenant = self.user.as_ref().is_some_and(|user| user.authorities.file.is_some());
-        self.file.is_some() || self.revoked.is_some() || self.authorities.file.is_some() || of_tenant
-    }
-
-    fn judge(&self, shown: &ShownKey) -> Result<GrantedKey, KeyRefusal> {
-        let lines = self.lines(shown);
-        let is_trusted = self.is_trusted(shown);
-        let revoked = self.revoked(shown);
-        let Some(user) = &self.user else { return Err(KeyRefusal::Unknown) };
+        let lookup = Lookup { access: self, user, shown: &shown, connection: context.connection };
+        let lines = lookup.lines().await?;
+        let is_trusted = lookup.is_trusted().await?;
+        let revoked = lookup.revoked().await?;
+        let Some(user) = user else { return Err(KeyRefusal::Unknown) };
         let listed = user.listed.iter().filter(|key| key.is(shown.listed_key()));
         let listed = listed.map(|key| Entry { place: None, parsed: Ok(key.clone()) });
         let entries = listed.chain(lines).collect();
@@ -168,58 +121,93 @@ impl Lookup {
         }
     }
 
+    /// One of these files, always the same for a name.
+    fn decoy<'f>(&self, files: &'f [Arc<Path>], name: &[u8]) -> Option<&'f Path> {
+        let count = u64::try_from(files.len()).ok().filter(|count| *count > 0)?;
+        files.get(usize::try_from(self.secret.hash_one(name) % count).ok()?).map(|file| &**file)
+    }
+}
+
+/// What one attempt is decided with. Which files are read does not depend on whether the name is a user's.
+struct Lookup<'a> {
+    access: &'a KeyAccess,
+    /// None for a name that is no user's.
+    user: Option<&'a UserKeys>,
+    shown: &'a ShownKey,
+    connection: u64,
+}
+
+impl Lookup<'_> {
     /// The lines of the user's key file that hold the key, or the authority of the certificate.
-    fn lines(&self, shown: &ShownKey) -> Vec<Entry> {
-        let Some(file) = &self.file else { return Vec::new() };
-        match find_in_file(file, shown.listed_key()) {
-            Ok(found) if self.is_own => {
+    async fn lines(&self) -> Result<Vec<Entry>, KeyRefusal> {
+        let own = self.user.and_then(|user| user.file.as_deref());
+        let decoy = || self.access.decoy(&self.access.key_files, &self.shown.user);
+        let Some(file) = own.or_else(decoy) else { return Ok(Vec::new()) };
+        let (path, key) = (file.to_owned(), self.shown.listed_key().clone());
+        let found = self.access.readers.read(file, move || find_in_file(&path, &key)).await?;
+        Ok(match found {
+            Ok(found) if own.is_some() => {
                 let place = |line| Some(format!("{}:{line}", file.display()));
                 found.into_iter().map(|(line, parsed)| Entry { place: place(line), parsed }).collect()
             }
-            Err(reason) if self.is_own => {
-                self.log_unusable(&shown.user, &reason);
+            Err(reason) if own.is_some() => {
+                self.log_unusable(&reason);
                 Vec::new()
             }
             Ok(_) | Err(_) => Vec::new(),
-        }
+        })
     }
 
     /// Whether the authority of the certificate is one of the server's or of the user's tenant.
-    fn is_trusted(&self, shown: &ShownKey) -> bool {
-        let ShownCredential::Certificate(certificate) = &shown.credential else { return false };
+    async fn is_trusted(&self) -> Result<bool, KeyRefusal> {
+        let ShownCredential::Certificate(certificate) = &self.shown.credential else { return Ok(false) };
         let authority = certificate.authority();
-        let lists = std::iter::once(&self.authorities).chain(self.user.as_ref().map(|user| &user.authorities));
-        let mut is_trusted = false;
-        for list in lists {
-            is_trusted |= list.listed.iter().any(|key| key.is(authority));
-            let Some(file) = &list.file else { continue };
-            match find_in_file(file, authority) {
+        let (of_server, of_tenant) = (&self.access.authorities, self.user.map(|user| &user.authorities));
+        let listed = of_server.listed.iter().chain(of_tenant.into_iter().flat_map(|list| &list.listed));
+        let mut is_trusted = listed.filter(|key| key.is(authority)).count() > 0;
+        let own = of_tenant.and_then(|list| list.file.as_deref());
+        let decoy = || self.access.decoy(&self.access.authority_files, &self.shown.user);
+        let files = [(of_server.file.as_deref(), true), (own.or_else(decoy), own.is_some())];
+        for (file, counts) in files {
+            let Some(file) = file else { continue };
+            let (path, key) = (file.to_owned(), authority.clone());
+            let found = self.access.readers.read(file, move || find_in_file(&path, &key)).await?;
+            match found {
                 Ok(found) => {
-                    is_trusted |= found.iter().any(|(_, line)| line.as_ref().is_ok_and(AuthorizedKey::is_plain))
+                    let is_plain =
+                        |line: &Result<AuthorizedKey, String>| line.as_ref().is_ok_and(AuthorizedKey::is_plain);
+                    is_trusted |= counts && found.iter().any(|(_, line)| is_plain(line));
                 }
-                Err(reason) => self.log_unusable(&shown.user, &reason),
+                Err(reason) if counts => self.log_unusable(&reason),
+                Err(_) => {}
             }
         }
-        is_trusted
+        Ok(is_trusted)
     }
 
     /// Why the key or the certificate is revoked, if it is. As with sshd a file that cannot be read revokes all.
-    fn revoked(&self, shown: &ShownKey) -> Option<String> {
-        let list = match self.revoked.as_ref()?.current() {
-            Ok(list) => list,
+    async fn revoked(&self) -> Result<Option<String>, KeyRefusal> {
+        let Some((revoked, file)) = &self.access.revoked else { return Ok(None) };
+        let revoked = Arc::clone(revoked);
+        let list = self.access.readers.read(file, move || revoked.current()).await?;
+        Ok(match list {
+            Ok(list) => self.revoked_by(&list),
             Err(reason) => {
-                self.log_unusable(&shown.user, &reason);
-                return Some("the file of revoked keys cannot be used".to_owned());
+                self.log_unusable(&reason);
+                Some("the file of revoked keys cannot be used".to_owned())
             }
-        };
-        match &shown.credential {
+        })
+    }
+
+    fn revoked_by(&self, list: &RevokedList) -> Option<String> {
+        match &self.shown.credential {
             ShownCredential::Key(key) => list.has_key(key).then(|| "it is revoked".to_owned()),
             ShownCredential::Certificate(certificate) => list.revokes(certificate).map(str::to_owned),
         }
     }
 
-    fn log_unusable(&self, user: &[u8], reason: &str) {
-        emit(LoginEvent::KeyFileUnusable { connection: self.connection, user: escape(user), reason });
+    fn log_unusable(&self, reason: &str) {
+        emit(LoginEvent::KeyFileUnusable { connection: self.connection, user: escape(&self.shown.user), reason });
     }
 }
 

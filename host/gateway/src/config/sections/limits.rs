@@ -44,8 +44,9 @@ pub struct Limits {
         /// Time to log in after that reply, as LoginGraceTime of sshd_config. It includes the time in which people read
         /// the host key's fingerprint and type names.
         Connection authentication_grace: Time = s(120), ms(100) => s(3600), "P7, RFC 4252 §4";
-        /// Time to hash one password. After that the connection is ended with a text that says that the password could
-        /// not be checked. The wait for a hashing slot does not count.
+        /// Time to hash one password, or to read one of the files that decide on a key (a user's keys, authorities,
+        /// revoked keys). After that the connection is ended with a text that says that the login could not be decided.
+        /// The wait for a hashing slot, or for other reads, does not count.
         Connection decision_grace: Time = s(5), ms(100) => s(600), "U36";
         /// Key exchanges with a Diffie-Hellman group (`diffie-hellman-group*`, off by default) that are computed at the
         /// same time: each takes up to 20 ms of processor time. Further ones wait. Proofs of host keys, for which a

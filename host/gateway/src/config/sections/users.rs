@@ -1,6 +1,6 @@
 //! The table `[users]`: who may log in, with which credentials, to which tenant and plugin.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::authorities::Authorities;
@@ -224,17 +224,17 @@ fn read_methods(
             findings.add(&item.span, &item.key, what);
         }
         (Some(Authentication::Required { password, keys, .. }), item) => {
-            // A file may get further keys, and an authority may sign any number.
+            // A file may get further keys.
             let has_more = has_authorities || section.take("authorized_keys").is_some();
-            let keys = if has_more { usize::MAX } else { keys.len() };
-            if !required.can_be_satisfied(keys, password.is_some()) {
+            let most_keys = if has_more { usize::MAX } else { most_keys(keys) };
+            if !required.can_be_satisfied(most_keys, password.is_some()) {
                 let (span, key, whose) = match &item {
                     Some(item) => (&item.span, &item.key, "these methods"),
                     None => (&section.span, &section.key, "the `methods` of its tenant or of the server"),
                 };
                 let what = format!(
-                    "nobody could log in as this user: it has not what {whose} require ({required}): add it, or other \
-                     `methods` to the user"
+                    "nobody could log in as this user, who lacks credentials that {whose} require ({required}): add \
+                     them, or set other `methods` for the user"
                 );
                 findings.add(span, key, what);
             }
@@ -242,6 +242,15 @@ fn read_methods(
         (Some(Authentication::NotRequired) | None, _) => {}
     }
     required
+}
+
+/// With how many different keys a user with these can log in, at most. An authority can certify any number.
+fn most_keys(keys: &[AuthorizedKey]) -> usize {
+    let usable = || keys.iter().filter(|key| key.usable());
+    if usable().any(|key| key.options.is_authority) {
+        return usize::MAX;
+    }
+    usable().map(|key| key.fingerprint.as_str()).collect::<BTreeSet<_>>().len()
 }
 
 /// Reads one key of a list.
@@ -310,4 +319,25 @@ fn remarks(key: &AuthorizedKey) -> impl Iterator<Item = String> + Clone {
         format!("from= of the key {fingerprint} has names of hosts, which match nobody, because names are not looked up: {hosts}")
     });
     unusable.into_iter().chain(hosts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti";
+    const OTHER: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ";
+
+    #[test]
+    fn a_key_counts_once_and_an_authority_as_any_number_of_keys() {
+        let count = |lines: &[String]| {
+            let keys: Vec<_> = lines.iter().map(|line| parse_key(line).unwrap()).collect();
+            most_keys(&keys)
+        };
+        let (key, other) = (KEY.to_owned(), OTHER.to_owned());
+        assert_eq!(count(&[]), 0);
+        assert_eq!(count(&[key.clone(), key.clone(), format!("no-pty {KEY}")]), 1);
+        assert_eq!(count(&[key.clone(), other]), 2);
+        assert_eq!(count(&[key, format!("cert-authority {OTHER}")]), usize::MAX);
+    }
 }

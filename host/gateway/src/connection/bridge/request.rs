@@ -77,7 +77,7 @@ impl RequestLimits {
             return Err("the name is not admitted: see `environment_names`");
         }
         if self.is_host_variable(name) {
-            return Err("the key's options set it");
+            return Err("the server sets it, as the options of the key or the certificate say");
         }
         let sound = name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_') && !value.contains(&0);
         if !sound {
@@ -120,7 +120,9 @@ pub(super) fn to_event<'a>(request: &Request<'a>, limits: &mut RequestLimits) ->
     };
     Ok(match *request {
         Request::PtyReq { term, .. } if !limits.restrictions.pty => {
-            return Err(reject(term, "the key permits no terminal: see `restrict` and `no-pty` of authorized_keys"));
+            let reason = "the key or certificate permits no terminal: see `restrict` and `no-pty` of authorized_keys, \
+                          and `permit-pty` of certificates";
+            return Err(reject(term, reason));
         }
         Request::PtyReq { term, size, modes } => {
             ChannelEvent::PtyReq(Pty { term: name(term, 256)?, size: window(size), modes: modes.iter().collect() })

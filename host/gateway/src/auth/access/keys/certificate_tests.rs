@@ -235,6 +235,28 @@ async fn authorities_are_those_of_the_server_of_the_tenant_and_of_files() {
     }
 }
 
+/// U30, U32. The decoys are of tenants that the name does not belong to.
+#[tokio::test]
+async fn a_name_without_a_file_of_authorities_costs_a_read_of_another_and_is_not_let_in_by_it() {
+    let authority = HostKey::generate().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ca.pub");
+    std::fs::write(&file, crate::credential::public_line(authority.public().blob())).unwrap();
+    let in_file = Authorities { listed: Vec::new(), file: Some(file.clone()) };
+    let of_tenant = UserKeys { authorities: Arc::new(in_file), ..UserKeys::default() };
+    let users = [&of_tenant, &of_tenant, &UserKeys::default()];
+    let access = KeyAccess::new(users.into_iter(), Arc::default(), None, Duration::from_secs(60));
+    let draft = Draft { valid: (0, u64::MAX), ..Draft::default() };
+    let shown = draft.sign(&authority);
+    let context = AttemptContext { connection: 1, peer: Peer::Unknown, presence: None };
+    assert_eq!(access.decoy(&access.authority_files, b"mallory"), Some(file.as_path()));
+    assert!(access.judge((b"alice", Some(&of_tenant)), shown.clone(), true, &context).await.is_ok());
+    for other in [None, Some(&UserKeys::default())] {
+        let judged = access.judge((b"alice", other), shown.clone(), true, &context).await;
+        assert_eq!(judged, Err(KeyRefusal::Unknown));
+    }
+}
+
 #[tokio::test]
 async fn a_revoked_certificate_and_one_of_a_revoked_authority_are_refused() {
     let authority = HostKey::generate().unwrap();

@@ -35,6 +35,8 @@ pub(in crate::auth::access) enum KeyRefusal {
     NotNow(String),
     /// The files could not be read in time.
     Slow,
+    /// Reading a file panicked, which was logged.
+    Panic,
 }
 
 impl ShownCredential {

@@ -59,7 +59,7 @@ async fn a_file_is_read_at_each_attempt() {
 async fn a_name_without_a_file_costs_a_read_of_another_file_and_gets_none_of_its_keys() {
     let (_folder, _, user) = with_file(&format!("{KEY}\n"));
     let access = access(&user, None);
-    assert_eq!(access.decoy(b"mallory"), user.file);
+    assert_eq!(access.decoy(&access.key_files, b"mallory"), user.file.as_deref());
     assert_eq!(judge(&access, None, KEY).await, Err(KeyRefusal::Unknown));
     assert_eq!(judge(&access, Some(&UserKeys::default()), KEY).await, Err(KeyRefusal::Unknown));
     let listed = UserKeys { listed: [parse_key(OTHER).unwrap()].into(), ..UserKeys::default() };
