@@ -102,7 +102,7 @@ impl Access {
         };
         let of_users = members.into_iter().flat_map(BTreeMap::values).map(|member| &member.keys);
         let (authorities, revoked) = (Arc::new(config.authorities.clone()), config.revoked_keys.clone());
-        let keys = KeyAccess::new(of_users, authorities, revoked, limits.decision_grace);
+        let keys = KeyAccess::new(of_users, authorities, revoked, limits.decision_grace, secret.clone());
         Access { login_policy, passwords: Passwords::new(hashes, secret.clone(), limits), keys, delay }
     }
 

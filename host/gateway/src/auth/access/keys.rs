@@ -13,11 +13,11 @@ mod readers;
 mod shown;
 
 use std::collections::BTreeSet;
-use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use super::secret::TimingSecret;
 use crate::auth::attempt::AttemptContext;
 use crate::config::Authorities;
 use crate::credential::{AuthorizedKey, RevokedKeys, RevokedList, find_in_file};
@@ -54,7 +54,7 @@ pub(super) struct KeyAccess {
     revoked: Option<(Arc<RevokedKeys>, PathBuf)>,
     readers: Readers,
     /// Chooses the files that are read for an attempt without any, by the name.
-    secret: RandomState,
+    secret: TimingSecret,
 }
 
 /// A user in question, whom the name may not be.
@@ -74,6 +74,7 @@ impl KeyAccess {
         authorities: Arc<Authorities>,
         revoked: Option<PathBuf>,
         grace: Duration,
+        secret: TimingSecret,
     ) -> KeyAccess {
         let (mut key_files, mut authority_files) = (Vec::new(), BTreeSet::new());
         for user in users {
@@ -85,7 +86,7 @@ impl KeyAccess {
         let readers = Readers::new(files, grace);
         let revoked = revoked.map(|path| (Arc::new(RevokedKeys::new(path.clone())), path));
         let authority_files = authority_files.into_iter().collect();
-        KeyAccess { key_files, authority_files, authorities, revoked, readers, secret: RandomState::new() }
+        KeyAccess { key_files, authority_files, authorities, revoked, readers, secret }
     }
 
     /// Whether any user may have a certificate.
@@ -124,7 +125,7 @@ impl KeyAccess {
     /// One of these files, always the same for a name.
     fn decoy<'f>(&self, files: &'f [Arc<Path>], name: &[u8]) -> Option<&'f Path> {
         let count = u64::try_from(files.len()).ok().filter(|count| *count > 0)?;
-        files.get(usize::try_from(self.secret.hash_one(name) % count).ok()?).map(|file| &**file)
+        files.get(usize::try_from(self.secret.number("key files", name, count)).ok()?).map(|file| &**file)
     }
 }
 

@@ -215,7 +215,13 @@ async fn authorities_are_those_of_the_server_of_the_tenant_and_of_files() {
     let context = AttemptContext { connection: 1, peer: Peer::Unknown, presence: None };
     let judge = async |of_server: &Authorities, of_tenant: &Authorities| {
         let user = UserKeys { authorities: Arc::new(of_tenant.clone()), ..UserKeys::default() };
-        let access = KeyAccess::new([&user].into_iter(), Arc::new(of_server.clone()), None, Duration::from_secs(60));
+        let access = KeyAccess::new(
+            [&user].into_iter(),
+            Arc::new(of_server.clone()),
+            None,
+            Duration::from_secs(60),
+            TimingSecret::new([7; 32]),
+        );
         let draft = Draft { valid: (0, u64::MAX), ..Draft::default() };
         let shown = draft.sign(&authority);
         let known = access.judge((b"alice", Some(&user)), shown.clone(), true, &context).await;
@@ -245,7 +251,8 @@ async fn a_name_without_a_file_of_authorities_costs_a_read_of_another_and_is_not
     let in_file = Authorities { listed: Vec::new(), file: Some(file.clone()) };
     let of_tenant = UserKeys { authorities: Arc::new(in_file), ..UserKeys::default() };
     let users = [&of_tenant, &of_tenant, &UserKeys::default()];
-    let access = KeyAccess::new(users.into_iter(), Arc::default(), None, Duration::from_secs(60));
+    let access =
+        KeyAccess::new(users.into_iter(), Arc::default(), None, Duration::from_secs(60), TimingSecret::new([7; 32]));
     let draft = Draft { valid: (0, u64::MAX), ..Draft::default() };
     let shown = draft.sign(&authority);
     let context = AttemptContext { connection: 1, peer: Peer::Unknown, presence: None };
@@ -266,7 +273,8 @@ async fn a_revoked_certificate_and_one_of_a_revoked_authority_are_refused() {
     let user = UserKeys::default();
     let listing = Authorities { listed: vec![parse_key(&line).unwrap()], file: None };
     let grace = Duration::from_secs(60);
-    let access = KeyAccess::new([&user].into_iter(), Arc::new(listing), Some(file.clone()), grace);
+    let access =
+        KeyAccess::new([&user].into_iter(), Arc::new(listing), Some(file.clone()), grace, TimingSecret::new([7; 32]));
     let context = AttemptContext { connection: 1, peer: Peer::Unknown, presence: None };
     let draft = Draft { valid: (0, u64::MAX), ..Draft::default() };
     let shown = draft.sign(&authority);

@@ -28,7 +28,7 @@ fn with_file(text: &str) -> (tempfile::TempDir, PathBuf, UserKeys) {
 }
 
 fn access(user: &UserKeys, revoked: Option<PathBuf>) -> KeyAccess {
-    KeyAccess::new([user].into_iter(), Arc::default(), revoked, GRACE)
+    KeyAccess::new([user].into_iter(), Arc::default(), revoked, GRACE, TimingSecret::new([7; 32]))
 }
 
 async fn judge(access: &KeyAccess, user: Option<&UserKeys>, key: &str) -> Result<GrantedKey, KeyRefusal> {
