@@ -70,7 +70,7 @@ const ROWS: &[Row] = &[
     same("EXT_INFO twice after login", "3 x 2"),
     same("SERVICE_REQUEST after login", "3"),
     differs("USERAUTH_REQUEST after login", "ignored", &["3"], "RFC 4252 §5.1: ignored silently"),
-    differs("unknown message 192", "3", &["DISCONNECT 2", "3"], "RFC 4253 §11.4: answered with UNIMPLEMENTED"),
+    differs("unknown message 200", "3", &["DISCONNECT 2", "3"], "RFC 4253 §11.4: answered with UNIMPLEMENTED"),
     same("UNIMPLEMENTED for a message of long ago", "ignored"),
     same("200 REQUEST_SUCCESS that nobody asked for", "ignored"),
     same("200 REQUEST_FAILURE that nobody asked for", "ignored"),
