@@ -39,15 +39,7 @@ use kex::exchange::{ExpectKexInit, ExpectNewKeys, Identifications, unexpected};
 pub use kex::server::SignatureRequest;
 use kex::{Kex, client, server};
 use packet::{Encoded, Incoming, Opened, Outgoing};
-use version::{Identification, Scan};
-
-/// The peer's identification line.
-enum Peer {
-    /// Not complete yet.
-    Unknown(Identification),
-    /// As it came, without CR LF.
-    Known(Vec<u8>),
-}
+use version::{Identification, Peer, Scan};
 
 /// A packet that was decrypted in place in the input. It stays there until [`Transport::close`].
 #[derive(Debug)]

@@ -8,6 +8,14 @@ const LINE: usize = 255;
 /// The most lines that a server may send before its identification. Our limit.
 const LINES: usize = 1024;
 
+/// The peer's identification line.
+pub(super) enum Peer {
+    /// Not complete yet.
+    Unknown(Identification),
+    /// As it came, without CR LF.
+    Known(Vec<u8>),
+}
+
 /// The peer's identification, read line by line.
 #[derive(Debug)]
 pub(super) struct Identification {

@@ -66,8 +66,8 @@ whelk_runtime::events! {
             others: u32,
             #[display] reason: Escaped<'a>,
         }
-        /// An attempt could not be decided, which is the server's fault: a password could not be hashed, or a file of keys
-        /// not be read in time.
+        /// An attempt could not be decided, which is the server's fault: a password could not be hashed, or a file of
+        /// keys not be read in time.
         Undecided("login_undecided", WARN, "whelk::connection::login", "login not decided") {
             connection: u64,
             #[display] user: Escaped<'a>,
