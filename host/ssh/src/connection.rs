@@ -561,13 +561,13 @@ impl Server {
         self.mux.global_request(host_keys::ANNOUNCE, &body, false)
     }
 
-    /// What the security key of the attempt says of its user: see [`auth::server::Server::presence`].
+    /// What the security key of the attempt says of its user: see [`auth::server::ServerAuth::presence`].
     pub fn presence(&self) -> Option<Presence> {
         self.auth.presence()
     }
 
     /// The application judges signatures of security keys that nobody has touched: see
-    /// [`auth::server::Server::judge_touch`].
+    /// [`auth::server::ServerAuth::judge_touch`].
     pub fn judge_touch(&mut self) {
         self.auth.judge_touch();
     }
