@@ -3,7 +3,7 @@
 use num_bigint::BigUint;
 use p256::ecdsa::signature::Verifier;
 use p256::elliptic_curve::sec1::ToSec1Point;
-use sha2::{Digest, Sha256, Sha512};
+use sha2::{Digest, Sha256};
 
 use super::*;
 use crate::crypto::hex::hex;
@@ -276,7 +276,7 @@ fn the_nonces_of_ecdsa_have_no_bias() {
                     c9b8899c47aebb6fb71e91386409",
             bits: 521,
             signatures: 1000,
-            hash: |data| Sha512::digest(data).to_vec(),
+            hash: |data| sha2::Sha512::digest(data).to_vec(),
             multiple: multiple!(p521),
         },
     ];
