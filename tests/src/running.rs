@@ -4,7 +4,7 @@
 
 use crate::measure::SOON;
 use sha2::{Digest, Sha256};
-use std::io::{Read, Write};
+use std::io::{Read, Seek, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -32,6 +32,8 @@ pub enum Input {
 pub enum Output {
     /// It is read to its end.
     Read,
+    /// It is a file, which is read once the program has ended: for a program that does not survive a full pipe.
+    File,
     /// This many bytes are read, and then none: the pipe stays open and fills up.
     Stall(u64),
 }
@@ -126,7 +128,11 @@ impl Running {
         let name = format!("{command:?}");
         let mut command = detached(&command);
         let stdin = if matches!(input, Input::Nothing) { Stdio::null() } else { Stdio::piped() };
-        command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let file = (output == Output::File).then(|| tempfile::tempfile().expect("a temporary file can be made"));
+        let stdout = file.as_ref().map_or_else(Stdio::piped, |file| {
+            Stdio::from(file.try_clone().expect("the descriptor of a file can be duplicated"))
+        });
+        command.stdin(stdin).stdout(stdout).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{name}: {error}"));
         let pid = rustix::process::Pid::from_child(&child);
         let shared = Arc::new(Shared::default());
@@ -141,6 +147,10 @@ impl Running {
         let waiting = Arc::clone(&shared);
         std::thread::spawn(move || {
             let status = child.wait().expect("a child that was spawned here can be waited for");
+            if let Some(mut file) = file {
+                file.rewind().expect("a file can be read from its start");
+                drain(file, &waiting, |seen| &mut seen.out);
+            }
             waiting.change(|seen| seen.status = Some(status));
         });
         let started = Instant::now();
@@ -154,11 +164,11 @@ impl Running {
 
     fn watch(child: &mut Child, shared: &Arc<Shared>, output: Output) -> Option<std::process::ChildStdout> {
         let err = child.stderr.take().expect("stderr was asked to be a pipe");
-        let mut out = child.stdout.take().expect("stdout was asked to be a pipe");
         let sharing = Arc::clone(shared);
         std::thread::spawn(move || drain(err, &sharing, |seen| &mut seen.err));
+        let mut out = child.stdout.take()?;
         match output {
-            Output::Read => {
+            Output::Read | Output::File => {
                 let sharing = Arc::clone(shared);
                 std::thread::spawn(move || drain(out, &sharing, |seen| &mut seen.out));
                 None

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use whelk_tests::AlgorithmKind::{self, Compression};
-use whelk_tests::{Call, Client, Finished, Input, MIB, Running, SOON, size};
+use whelk_tests::{Call, Client, Finished, Input, MIB, SOON, size};
 
 use super::client::{Way, names, rekey, way};
 use super::server::{EVERYTHING, Narrowed, Server, Servers};
@@ -89,7 +89,7 @@ pub(super) fn cross(client: Client, servers: &Servers, offered: &[Crossing]) -> 
 pub(super) fn cross_lines(client: Client, server: &Server, lines: &[(Crossing, String)]) -> Vec<Crossed> {
     let input = lines.iter().map(|(_, line)| line.as_bytes()).collect::<Vec<_>>().concat();
     let call = server.call(client).option("--crossings");
-    let finished = Running::run(call.command(), Input::Bytes(input), LIMIT * if size(0, 1) == 1 { 4 } else { 1 });
+    let finished = call.run_within(Input::Bytes(input), LIMIT * if size(0, 1) == 1 { 4 } else { 1 });
     let text = finished.out.text();
     let mut answers = text.lines();
     let answer = |(crossing, _): &(Crossing, String)| {
@@ -113,7 +113,7 @@ fn echo(client: Client, server: &Server, arguments: &[String], count: u64) -> Re
     let bytes: Vec<u8> = (0..u32::try_from(count).expect("it fits into memory"))
         .map(|at| if u64::from(at) < count / 2 { (at.wrapping_mul(2_654_435_761) >> 24) as u8 } else { 0 })
         .collect();
-    let finished = Running::run(call.exec("cat").command(), Input::Bytes(bytes.clone()), LIMIT);
+    let finished = call.exec("cat").run_within(Input::Bytes(bytes.clone()), LIMIT);
     if finished.status == Some(0) && finished.out.total == count && finished.out.kept == bytes {
         return Ok(());
     }
