@@ -50,7 +50,8 @@ impl Plugin {
         !self.world().serves_sessions()
     }
 
-    /// Makes an instance for one exchange. `tenant`: its limits (`grace` is the time that each call has) and grants.
+    /// Makes an instance for one exchange. `tenant`: its limits (`grace` is the time that each call has), and grants,
+    /// which include its configuration.
     ///
     /// # Errors
     /// It is no authenticator, there is no room, or it did not start.
@@ -105,10 +106,11 @@ impl Authenticator {
             return Err(Error::Refused("there is no challenge with as many prompts as answers".to_owned()));
         }
         self.asked = None;
+        let may_ask = matches!(credential, LoginCredential::InteractiveStarted | LoginCredential::Answers(_));
         let (attempt, credential) = (wit::Attempt::from(attempt), wit::Credential::from(credential));
         let (limits, store) = self.guest.begin_call(ticks(self.tenant.limits().cpu_call));
         let result = limits.run(true, pin!(self.function.call_authenticate(store, &attempt, &credential))).await;
-        let answer = self.guest.leave(result).map_err(failure).and_then(answer::check);
+        let answer = self.guest.leave(result).map_err(failure).and_then(|verdict| answer::check(verdict, may_ask));
         match &answer {
             Ok(LoginAnswer::Challenge(challenge)) => self.asked = Some(challenge.prompts.len()),
             Ok(LoginAnswer::Accept(_) | LoginAnswer::Partial(_) | LoginAnswer::Reject) => {}

@@ -2,18 +2,21 @@
 //!
 //! Everything is denied until a tenant grants it. The requirements of a plugin follow from its imports; a session
 //! starts only if the tenant grants all of them. Stable WASI, including `wasi:http`, is not a requirement: toolchains
-//! import it whether the program uses it or not, so it is always linked and fails until a grant provides it.
+//! import it whether the program uses it or not, so it is always linked and fails until a grant provides it. Nor is
+//! `wasi:config`: it gives access to nothing, and like the environment it is empty where the operator wrote nothing.
 //!
 //! Decided 2026-11-21: one linker offers every interface and the grants are checked before each instantiation, instead
 //! of a linker for each set of grants. The imports of a component cannot change, so the check has one answer; a plugin
 //! is compiled and linked once for all tenants; and each import still uses the tenant's own grant and fails without
 //! one.
 
+mod configuration;
 mod directory;
 pub mod keyvalue;
 mod network;
 pub(crate) mod topics;
 
+pub use configuration::Configuration;
 pub use directory::{Access, Directory, DirectoryError, Quota, Usage};
 pub(crate) use directory::{Counted, Entry, FileSlot, Listing, OpenCount, Opening, Position, READ, Refused, Times};
 pub use network::{AllowList, TcpAllow};
@@ -114,6 +117,8 @@ pub struct Grants {
     pub directory: Option<Arc<Directory>>,
     /// The contents of `wasi:cli/environment`: names and values.
     pub environment: Vec<(String, String)>,
+    /// The contents of `wasi:config`. Only authenticators have any.
+    pub config: Configuration,
     /// The resolution of the clocks.
     pub clock: Clock,
     /// The hosts for `wasi:http`.

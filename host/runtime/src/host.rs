@@ -2,8 +2,8 @@
 //!
 //! All of stable WASI 0.2, including `wasi:http`, is linked and empty until a grant provides it, because toolchains
 //! import it whether the program needs it or not. Files are our own implementation, which counts the contents of a
-//! tenant's directory. `topics` and `wasi:keyvalue` need a grant: without it a session with a plugin that imports them
-//! is not started (`grants.rs`).
+//! tenant's directory. `wasi:config` is linked for all and empty for all but authenticators. `topics` and
+//! `wasi:keyvalue` need a grant: without it a session with a plugin that imports them is not started (`grants.rs`).
 
 pub(crate) mod bindings;
 mod channel;
@@ -38,6 +38,7 @@ pub(crate) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     channel::link(linker)?;
     topics::link(linker)?;
     keyvalue::link(linker)?;
+    wasmtime_wasi_config::add_to_linker(linker, |state: &mut State| state.grants().config.variables().into())?;
     generated::terminal::add_to_linker::<_, HasSelf<State>>(linker, |state| state)?;
     generated::connection::add_to_linker::<_, HasSelf<State>>(linker, |state| state)?;
     generated::timers::add_to_linker::<_, HasSelf<State>>(linker, |state| state)?;

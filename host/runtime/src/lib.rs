@@ -78,7 +78,7 @@ pub use engine::{Engine, EngineSettings, address_space};
 pub use error::{Error, Limit, Room};
 pub use grants::topics::Topics;
 pub use grants::{
-    Access, AllowList, Clock, Directory, DirectoryError, Grant, Grants, Quota, TcpAllow, Usage, keyvalue,
+    Access, AllowList, Clock, Configuration, Directory, DirectoryError, Grant, Grants, Quota, TcpAllow, Usage, keyvalue,
 };
 pub use limits::Limits;
 pub use plugin::compile::cache::{Cache, CacheKey};

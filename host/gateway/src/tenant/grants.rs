@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use whelk_runtime::keyvalue::{self, Buckets, Embedded};
-use whelk_runtime::{Access, AllowList, Clock, Directory, Grants, Quota, TcpAllow, Topics};
+use whelk_runtime::{Access, AllowList, Clock, Configuration, Directory, Grants, Quota, TcpAllow, Topics};
 
 use crate::config::{self, DirectoryAccess};
 use crate::state::State;
@@ -53,6 +53,7 @@ impl Granter {
         let tcp = (!granted.tcp.is_empty()).then(|| TcpAllow::parse(&granted.tcp).map_err(joined));
         let grants = Grants {
             environment: granted.environment.clone(),
+            config: Configuration::default(),
             clock: match granted.clock {
                 config::Clock::Coarse => Clock::Coarse,
                 config::Clock::Fine => Clock::Fine,

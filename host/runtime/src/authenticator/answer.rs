@@ -15,12 +15,15 @@ const PROMPTS: usize = 16;
 /// The longest prompt, title or instruction, in bytes.
 const TEXT: usize = 4096;
 
-/// Checks an answer.
+/// Checks an answer. `may_ask`: the client waits for a challenge, or may be given another.
 ///
 /// # Errors
 /// What is out of bounds.
-pub(super) fn check(verdict: wit::Verdict) -> Result<LoginAnswer, Error> {
+pub(super) fn check(verdict: wit::Verdict, may_ask: bool) -> Result<LoginAnswer, Error> {
     let answer = match verdict {
+        wit::Verdict::Challenge(_) if !may_ask => {
+            Err("it asks questions of a client that has not begun keyboard-interactive".to_owned())
+        }
         wit::Verdict::Accept(grant) => grant_of(grant).map(LoginAnswer::Accept),
         wit::Verdict::Partial(methods) => methods_of(methods).map(LoginAnswer::Partial),
         wit::Verdict::Challenge(challenge) => challenge_of(challenge).map(LoginAnswer::Challenge),
@@ -123,6 +126,7 @@ impl From<&LoginCredential> for wit::Credential {
             LoginCredential::Password(password) => Self::Password(password.clone()),
             LoginCredential::KeyOffered(key) => Self::KeyOffered(key.into()),
             LoginCredential::KeyProven(key) => Self::KeyProven(key.into()),
+            LoginCredential::InteractiveStarted => Self::InteractiveStarted,
             LoginCredential::Answers(answers) => Self::Answers(answers.clone()),
             LoginCredential::Abandoned => Self::Abandoned,
         }
@@ -159,7 +163,7 @@ mod tests {
             attributes: vec![("team".to_owned(), "blue".to_owned())],
         };
         change(&mut grant);
-        check(wit::Verdict::Accept(grant)).map_err(|error| error.to_string())
+        check(wit::Verdict::Accept(grant), false).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -189,7 +193,7 @@ mod tests {
 
     #[test]
     fn a_partial_success_names_methods_that_can_follow() {
-        let partial = |methods: &[wit::Method]| check(wit::Verdict::Partial(methods.to_vec()));
+        let partial = |methods: &[wit::Method]| check(wit::Verdict::Partial(methods.to_vec()), false);
         assert!(partial(&[]).is_err() && partial(&[wit::Method::None]).is_err());
         let both = partial(&[wit::Method::Password, wit::Method::KeyboardInteractive]).unwrap();
         assert_eq!(both, LoginAnswer::Partial(vec![LoginMethod::Password, LoginMethod::KeyboardInteractive]));
@@ -200,10 +204,12 @@ mod tests {
         let challenge = |count: usize, length: usize| {
             let prompt = wit::Prompt { text: "t".repeat(length), echo: false };
             let (name, instruction) = (String::new(), String::new());
-            check(wit::Verdict::Challenge(wit::ChallengeInfo { name, instruction, prompts: vec![prompt; count] }))
+            wit::Verdict::Challenge(wit::ChallengeInfo { name, instruction, prompts: vec![prompt; count] })
         };
-        assert!(challenge(0, 0).is_ok() && challenge(16, 4096).is_ok());
-        assert!(challenge(17, 1).unwrap_err().to_string().contains("17 prompts"));
-        assert!(challenge(1, 4097).unwrap_err().to_string().contains("4097 bytes"));
+        let check_challenge = |count: usize, length: usize| check(challenge(count, length), true);
+        assert!(check_challenge(0, 0).is_ok() && check_challenge(16, 4096).is_ok());
+        assert!(check(challenge(1, 1), false).unwrap_err().to_string().contains("has not begun"));
+        assert!(check_challenge(17, 1).unwrap_err().to_string().contains("17 prompts"));
+        assert!(check_challenge(1, 4097).unwrap_err().to_string().contains("4097 bytes"));
     }
 }

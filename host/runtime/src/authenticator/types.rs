@@ -37,7 +37,8 @@ pub struct LoginKey {
     pub blob: Vec<u8>,
     /// `SHA256:...`.
     pub fingerprint: String,
-    /// Checked by the host: signature, validity, type and critical options.
+    /// Checked by the host: authority, signature, validity, type, revocation and critical options. Its principals were
+    /// not compared with the user's name.
     pub certificate: Option<LoginCertificate>,
 }
 
@@ -61,15 +62,17 @@ pub struct LoginCertificate {
 pub enum LoginCredential {
     /// Nothing: the method `none`.
     None,
-    /// A password in UTF-8.
+    /// A password in UTF-8, to log in with: a request to change it is not for authenticators.
     Password(String),
     /// A key that the client may have: an acceptance means that it should sign.
     KeyOffered(LoginKey),
     /// A key that the client has: the host has verified its signature.
     KeyProven(LoginKey),
+    /// The client begins keyboard-interactive and waits for a challenge.
+    InteractiveStarted,
     /// Answers to the last challenge, one for each prompt.
     Answers(Vec<String>),
-    /// The client turned to another method, or left, while a challenge was open.
+    /// The client has turned to another method while a challenge was open. Whatever the answer, it decides nothing.
     Abandoned,
 }
 
@@ -78,9 +81,9 @@ pub enum LoginCredential {
 pub enum LoginAnswer {
     /// The user is who they say.
     Accept(LoginGrant),
-    /// Right so far, and one of these methods must follow.
+    /// Right so far, and one of these methods must follow, besides what the caller requires.
     Partial(Vec<LoginMethod>),
-    /// Ask these questions.
+    /// Ask these questions. Only in reply to [`LoginCredential::InteractiveStarted`] and [`LoginCredential::Answers`].
     Challenge(LoginChallenge),
     /// Rejected.
     Reject,

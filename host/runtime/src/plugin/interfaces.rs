@@ -17,7 +17,7 @@ const VERSION: &str = "0.1.0";
 const WASI: &str = "0.2.12";
 
 /// The interfaces that can be imported: package, version, interfaces.
-const PROVIDED: [(&str, &str, &[&str]); 8] = [
+const PROVIDED: [(&str, &str, &[&str]); 9] = [
     ("whelk:ssh", VERSION, &["types", "channel", "terminal", "connection", "timers", "log"]),
     ("wasi:io", WASI, &["error", "poll", "streams"]),
     (
@@ -45,6 +45,7 @@ const PROVIDED: [(&str, &str, &[&str]); 8] = [
         &["network", "instance-network", "ip-name-lookup", "tcp", "tcp-create-socket", "udp", "udp-create-socket"],
     ),
     ("wasi:http", WASI, &["types", "outgoing-handler"]),
+    ("wasi:config", "0.2.0-rc.1", &["store"]),
 ];
 
 /// Why an import is not available; `None` if it is, or if only the linker knows.
@@ -182,6 +183,7 @@ mod tests {
             ("whelk:ssh/channel@0.2.0", "which is provided in version 0.1.0"),
             ("wasi:cli/stdin@1.0.0", "which is provided in version 0.2.12"),
             ("wasi:cli/stdin@0.3.0", "use WASI 0.2"),
+            ("wasi:config/store@0.2.0-draft", "which is provided in version 0.2.0-rc.1"),
             ("wasi:http/incoming-handler@0.2.0", "which Whelk does not provide"),
             ("whelk:ssh/nonsense@0.1.0", "which Whelk does not provide"),
             ("wasi:nn/graph@0.2.0", "which Whelk does not provide"),

@@ -10,7 +10,7 @@ use whelk_runtime::{
 };
 
 use crate::client::Client;
-use crate::guests;
+use crate::{guests, keyvalue};
 
 fn gatekeeper() -> Arc<Plugin> {
     static GATEKEEPER: OnceLock<Arc<Plugin>> = OnceLock::new();
@@ -19,13 +19,13 @@ fn gatekeeper() -> Arc<Plugin> {
 }
 
 async fn instance() -> Authenticator {
-    instance_with(Duration::from_secs(60)).await
+    instance_with(Duration::from_secs(60), Grants::default()).await
 }
 
 /// `grace`: the time of each call by the clock.
-async fn instance_with(grace: Duration) -> Authenticator {
+async fn instance_with(grace: Duration, grants: Grants) -> Authenticator {
     let limits = Limits { grace, cpu_call: Duration::from_millis(100), ..Limits::default() };
-    let tenant = Tenant::new("authenticator gatekeeper", limits, Grants::default());
+    let tenant = Tenant::new("authenticator gatekeeper", limits, grants);
     gatekeeper().authenticator(&Facts::default(), &tenant).await.unwrap()
 }
 
@@ -98,7 +98,7 @@ async fn an_instance_lives_through_an_exchange_of_questions() {
     let mut instance = instance().await;
     let answers = |answers: &[&str]| LoginCredential::Answers(answers.iter().map(|text| (*text).to_owned()).collect());
     for (said, expected) in [("41", LoginAnswer::Reject), ("42", granted("code", &[("calls", "4")]))] {
-        match ask(&mut instance, "code", LoginCredential::None).await.unwrap() {
+        match ask(&mut instance, "code", LoginCredential::InteractiveStarted).await.unwrap() {
             LoginAnswer::Challenge(challenge) => assert_eq!(challenge.prompts, [("Code: ".to_owned(), false)]),
             other => panic!("{other:?}"),
         }
@@ -106,11 +106,53 @@ async fn an_instance_lives_through_an_exchange_of_questions() {
     }
     // U27: answers to nothing, and too many of them.
     assert!(matches!(ask(&mut instance, "code", answers(&["42"])).await, Err(Error::Refused(_))));
-    ask(&mut instance, "code", LoginCredential::None).await.unwrap();
+    ask(&mut instance, "code", LoginCredential::InteractiveStarted).await.unwrap();
     assert!(matches!(ask(&mut instance, "code", answers(&["42", "42"])).await, Err(Error::Refused(_))));
     // U28
     assert_eq!(ask(&mut instance, "code", LoginCredential::Abandoned).await.unwrap(), LoginAnswer::Reject);
     instance.end().await;
+}
+
+#[tokio::test]
+async fn a_begin_and_answers_to_a_challenge_without_prompts_are_told_apart() {
+    let mut instance = instance().await;
+    let prompts = |answer: LoginAnswer| match answer {
+        LoginAnswer::Challenge(challenge) => challenge.prompts.len(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(prompts(ask(&mut instance, "silent", LoginCredential::InteractiveStarted).await.unwrap()), 0);
+    assert_eq!(prompts(ask(&mut instance, "silent", LoginCredential::Answers(Vec::new())).await.unwrap()), 1);
+    let answers = LoginCredential::Answers(vec!["42".to_owned()]);
+    assert_eq!(ask(&mut instance, "silent", answers).await.unwrap(), granted("silent", &[]));
+    instance.end().await;
+}
+
+#[tokio::test]
+async fn it_asks_only_a_client_that_waits_for_questions() {
+    for credential in [LoginCredential::None, password("right"), LoginCredential::Abandoned] {
+        let mut instance = instance().await;
+        let error = ask(&mut instance, "curious", credential).await.unwrap_err();
+        assert!(error.to_string().contains("has not begun keyboard-interactive"), "{error}");
+        instance.end().await;
+    }
+}
+
+#[tokio::test]
+async fn it_reads_its_own_configuration_and_writes_its_own_store() {
+    let config = [("one", "a"), ("two", "b")].map(|(name, text)| (name.to_owned(), text.to_owned()));
+    let own = Grants { config: config.into_iter().collect(), ..keyvalue::grants(keyvalue::store("gatekeeper")) };
+    assert_eq!(format!("{:?}", own.config), "Configuration { .. }");
+    for count in ["1", "2"] {
+        let mut instance = instance_with(Duration::from_secs(60), own.clone()).await;
+        let answer = ask(&mut instance, "kept", LoginCredential::None).await.unwrap();
+        assert_eq!(answer, granted("kept", &[("one", "a"), ("two", "b"), ("both", "ab"), ("asked", count)]));
+        instance.end().await;
+    }
+    // Without either.
+    let mut bare = instance().await;
+    let answer = ask(&mut bare, "kept", LoginCredential::None).await.unwrap();
+    assert_eq!(answer, granted("kept", &[("both", ""), ("asked", "Error::AccessDenied")]));
+    bare.end().await;
 }
 
 #[tokio::test]
@@ -133,7 +175,7 @@ async fn whatever_it_does_wrong_is_an_error_and_it_is_never_called_again() {
 /// U36
 #[tokio::test]
 async fn a_call_that_hangs_ends_at_its_deadline() {
-    let mut instance = instance_with(Duration::from_millis(200)).await;
+    let mut instance = instance_with(Duration::from_millis(200), Grants::default()).await;
     let call = ask(&mut instance, "sleep", password("right"));
     let error = timeout(Duration::from_secs(60), call).await.unwrap().unwrap_err();
     assert!(matches!(error, Error::Limit { limit: Limit::Time, .. }), "{error}");
@@ -142,7 +184,8 @@ async fn a_call_that_hangs_ends_at_its_deadline() {
 
 #[tokio::test]
 async fn it_serves_no_session_and_a_session_plugin_decides_about_no_login() {
-    let (_, report) = Client::with(&gatekeeper(), &[], &Limits::default()).then("").await;
+    let granting = Tenant::new("t", Limits::default(), keyvalue::grants(keyvalue::store("t")));
+    let (_, report) = Client::of(&granting, &gatekeeper(), &[]).then("").await;
     assert!(!report.opened, "{report:?}");
     let error = report.error.unwrap_or_else(|| panic!("it was served"));
     assert!(error.to_string().contains("serves no sessions"), "{error}");

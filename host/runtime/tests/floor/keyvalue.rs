@@ -76,6 +76,12 @@ fn a_plugin_needs_only_the_grants_of_its_imports() {
     assert!(guests::bare().needs().is_empty() && guests::script().needs().is_empty());
 }
 
+/// W29: it needs no grant, and what it reads is not the tenant's.
+#[tokio::test]
+async fn a_session_plugin_finds_its_configuration_empty() {
+    assert_eq!(run(&tenant("config"), "config").await, "[]\n");
+}
+
 #[tokio::test]
 async fn a_value_is_visible_to_later_sessions_until_it_is_deleted() {
     let acme = tenant("values");

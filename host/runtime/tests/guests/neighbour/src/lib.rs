@@ -14,6 +14,7 @@ wit_bindgen::generate!({
             import wasi:keyvalue/store@0.2.0-draft;
             import wasi:keyvalue/atomics@0.2.0-draft;
             import wasi:keyvalue/batch@0.2.0-draft;
+            import wasi:config/store@0.2.0-rc.1;
             export whelk:ssh/message-handler@0.1.0;
         }
     ",
@@ -27,6 +28,7 @@ use std::time::Duration;
 
 use exports::whelk::ssh::message_handler;
 use exports::whelk::ssh::session::{Ending, Guest, Pty, SignalName, WindowSize};
+use wasi::config::store as config;
 use wasi::keyvalue::store::{Bucket, Error};
 use wasi::keyvalue::{atomics, batch, store};
 use whelk::ssh::{channel, connection, topics, types};
@@ -80,6 +82,7 @@ fn general(words: &[&str]) -> bool {
     match *words {
         ["say", ..] => say(&words[1..].join(" ")),
         ["finish"] => channel::finish(&types::Exit::Status(0)),
+        ["config"] => answer(config::get_all()),
         ["sleep", ms] => std::thread::sleep(Duration::from_millis(number(ms))),
         ["open", name] => match store::open(name) {
             Ok(bucket) => BUCKET.set(Some(bucket)),
