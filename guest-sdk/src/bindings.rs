@@ -1,9 +1,9 @@
 //! Bindings generated from `wit/`: the host's functions, and an export macro for each interface that a plugin may
 //! implement.
 //!
-//! The session interface and each optional handler have a world of their own, because a world cannot have an optional
-//! export. The linker merges the worlds whose macros were used. This module is not part of the SDK's stable API; it is
-//! public because [`plugin!`](crate::plugin) expands in the plugin's crate.
+//! The session interface, each optional handler and the authenticator have a world of their own, because a world cannot
+//! have an optional export. The linker merges the worlds whose macros were used. This module is not part of the SDK's
+//! stable API; it is public because [`plugin!`](crate::plugin) expands in the plugin's crate.
 
 wit_bindgen::generate!({
     path: "../wit",
@@ -64,7 +64,18 @@ pub mod messages {
     });
 }
 
-/// Interfaces that need a grant. Only a plugin that calls them imports them.
+pub mod authenticator {
+    wit_bindgen::generate!({
+        path: "../wit",
+        inline: "package whelk:guest; world authenticator { export whelk:ssh/authenticator@0.1.0; }",
+        pub_export_macro: true,
+        export_macro_name: "export_authenticator",
+        default_bindings_module: "whelk_guest::bindings::authenticator",
+        additional_derives: [PartialEq, Eq],
+    });
+}
+
+/// Interfaces that need a grant, or whose contents the operator writes. Only a plugin that calls them imports them.
 pub mod granted {
     wit_bindgen::generate!({
         path: "../wit",
@@ -74,6 +85,7 @@ pub mod granted {
                 import whelk:ssh/topics@0.1.0;
                 import wasi:keyvalue/store@0.2.0-draft;
                 import wasi:keyvalue/atomics@0.2.0-draft;
+                import wasi:config/store@0.2.0-rc.1;
             }
         ",
         world: "whelk:guest/granted",

@@ -1,10 +1,12 @@
-//! The macro [`plugin!`](crate::plugin) and what it expands to: it forwards the host's calls to the plugin's value.
+//! The macros [`plugin!`](crate::plugin) and [`authenticator!`](crate::authenticator!), and what they expand to: they
+//! forward the host's calls to the plugin's value.
 //!
-//! The host makes one instance per session, so a plugin holds exactly one value. The host never calls into the plugin
-//! while another call runs, so the value can be borrowed for a whole call.
+//! The host makes one instance per session, and of an authenticator one per connection, so a plugin holds exactly one
+//! value. The host never calls into the plugin while another call runs, so the value can be borrowed for a whole call.
 
 use std::{cell::RefCell, marker::PhantomData, panic, thread::LocalKey};
 
+use crate::authenticator::{Attempt, Authenticator, Credential, Verdict, decide};
 use crate::bindings;
 use crate::bindings::exports::whelk::ssh::session::Guest;
 use crate::bindings::whelk::ssh::types::{Ending, Pty, SignalName, WindowSize};
@@ -69,23 +71,68 @@ use crate::session::{BreakHandler, DrainHandler, MessageHandler, RequestHandler,
 macro_rules! plugin {
     ($session:ident $(: $($handler:ident),+ $(,)?)?) => {
         const _: () = {
-            impl $crate::export::Held for $session {
-                fn held() -> &'static ::std::thread::LocalKey<::std::cell::RefCell<::core::option::Option<Self>>> {
-                    ::std::thread_local! {
-                        static HELD: ::std::cell::RefCell<::core::option::Option<$session>> =
-                            const { ::std::cell::RefCell::new(::core::option::Option::None) };
-                    }
-                    &HELD
-                }
-            }
-
+            $crate::hold!($session);
             $crate::export_handler!(session $session);
             $($($crate::export_handler!($handler $session);)+)?
         };
     };
 }
 
-/// Exports one interface. [`plugin!`](crate::plugin) expands to calls of this macro.
+/// Exports a type that implements [`Authenticator`](crate::Authenticator) and [`Default`] as a plugin that decides
+/// about logins. Use it once per crate, and not together with [`plugin!`](crate::plugin): a plugin serves sessions or
+/// decides about logins, not both.
+///
+/// ```
+/// use whelk_guest::{Attempt, Authenticator, Grant, Verdict, authenticator};
+///
+/// /// Lets everybody in.
+/// #[derive(Default)]
+/// struct Open;
+///
+/// impl Authenticator for Open {
+///     fn none(&mut self, attempt: &Attempt) -> Verdict {
+///         Grant::new(&attempt.user, "public").into()
+///     }
+/// }
+///
+/// authenticator!(Open);
+/// ```
+///
+/// A type that decides about nothing is a compile error:
+///
+/// ```compile_fail
+/// #[derive(Default)]
+/// struct Open;
+/// whelk_guest::authenticator!(Open);
+/// ```
+#[macro_export]
+macro_rules! authenticator {
+    ($authenticator:ident) => {
+        const _: () = {
+            $crate::hold!($authenticator);
+    $crate::export_handler!(authenticator $authenticator);
+        };
+    };
+}
+
+/// Makes the slot of the plugin's value.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! hold {
+    ($held:ident) => {
+        impl $crate::export::Held for $held {
+            fn held() -> &'static ::std::thread::LocalKey<::std::cell::RefCell<::core::option::Option<Self>>> {
+                ::std::thread_local! {
+                    static HELD: ::std::cell::RefCell<::core::option::Option<$held>> =
+                        const { ::std::cell::RefCell::new(::core::option::Option::None) };
+                }
+                &HELD
+            }
+        }
+    };
+}
+
+/// Exports one interface. The macros above expand to calls of this macro.
 ///
 /// It exports only on WebAssembly, because other linkers reject the symbol names. Elsewhere (in unit tests) it only
 /// checks that the type could be exported.
@@ -94,6 +141,9 @@ macro_rules! plugin {
 macro_rules! export_handler {
     (session $session:ident) => {
         $crate::export_handler!($session: Session, export_session of bindings);
+    };
+    (authenticator $authenticator:ident) => {
+        $crate::export_handler!($authenticator: Authenticator, export_authenticator of bindings::authenticator);
     };
     (timers $session:ident) => {
         $crate::export_handler!($session: TimerHandler, export_timers of bindings::timers);
@@ -129,13 +179,13 @@ macro_rules! export_handler {
     };
 }
 
-/// A type of which [`plugin!`](crate::plugin) holds one value.
+/// A type of which the macros hold one value.
 pub trait Held: Default + 'static {
     /// The slot of the value: empty before the first call and after the last.
     fn held() -> &'static LocalKey<RefCell<Option<Self>>>;
 }
 
-/// Implements the exported interfaces for a session of type `S`. Never instantiated.
+/// Implements the exported interfaces for a session or an authenticator of type `S`. Never instantiated.
 #[derive(Debug)]
 pub struct Exported<S>(PhantomData<S>);
 
@@ -199,6 +249,15 @@ impl<S: Session + Held> Guest for Exported<S> {
     fn closed(why: Ending) {
         Self::with(|session| session.closed(why));
         drop(S::held().take());
+    }
+}
+
+impl<A: Authenticator + Held> bindings::authenticator::exports::whelk::ssh::authenticator::Guest for Exported<A> {
+    fn authenticate(attempt: Attempt, credential: Credential) -> Verdict {
+        if A::held().with_borrow(Option::is_none) {
+            log_panics();
+        }
+        Self::with(|authenticator| decide(authenticator, &attempt, &credential))
     }
 }
 

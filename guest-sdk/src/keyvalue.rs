@@ -2,7 +2,7 @@
 //!
 //! All sessions of one tenant (one customer of a shared server) share its buckets, whichever plugin they run. Other
 //! tenants have their own buckets, even under the same names. A plugin that calls any function of this module needs the
-//! grant `keyvalue` from its operator.
+//! grant `keyvalue` from its operator. Authenticators have a store of their own, which no tenant sees.
 //!
 //! ```no_run
 //! use whelk_guest::{keyvalue, print};

@@ -61,12 +61,16 @@
 //! * [`pty`], [`env()`], [`connection`]: facts about the session. [`terminal`]: the person's terminal.
 //! * [`timers`], [`log`]: timers, and lines for the operator's log.
 //! * [`keyvalue`], [`topics`]: what sessions share, where the operator grants it.
+//! * [`Authenticator`], [`authenticator!`], [`config`]: a plugin that decides who may log in, and what its operator
+//!   wrote for it.
 //!
 //! Outside WebAssembly (in your own unit tests) there is no host: functions that call it panic. Keep the logic that you
 //! want to test in functions of its own.
 
+mod authenticator;
 #[doc(hidden)]
 pub mod bindings;
+pub mod config;
 pub mod connection;
 #[doc(hidden)]
 pub mod export;
@@ -74,15 +78,18 @@ pub mod keyvalue;
 pub mod log;
 mod output;
 mod session;
-mod signal;
 pub mod terminal;
 pub mod timers;
 pub mod topics;
 
+pub use authenticator::{
+    Attempt, AuthMethod, Authenticator, Certificate, Challenge, Grant, Prompt, PublicKey, Verdict,
+};
 pub use bindings::whelk::ssh::types::{Ending, Exit, ExitSignal, Output, Pty, SignalName, TerminalMode, WindowSize};
 pub use output::{
     HandOverError, MAX_WRITE, Stream, WriteError, env, eprint, exit_signal, finish, hand_over, print, pty, request,
     send_eof, stderr, stdout, writable, write,
 };
-pub use session::{BreakHandler, DrainHandler, MessageHandler, RequestHandler, Session, TimerHandler};
-pub use signal::ParseSignalError;
+pub use session::{
+    BreakHandler, DrainHandler, MessageHandler, ParseSignalError, RequestHandler, Session, TimerHandler,
+};

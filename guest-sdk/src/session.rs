@@ -1,7 +1,10 @@
 //! The events of a session, as traits: [`Session`], which every plugin implements, and the optional handlers.
 
+mod signal;
+
 use crate::bindings::whelk::ssh::types::{Ending, Pty, SignalName, WindowSize};
 use crate::output::finish;
+pub use signal::ParseSignalError;
 
 /// A session, from the moment the client opens it until it is closed. RFC 4254 §6.
 ///
