@@ -72,6 +72,15 @@ fn a_socket_on_standard_input_tells_who_the_client_is_and_carries_no_line_of_the
     gateway.end();
 }
 
+/// As sshd does for who only wants to see its version: `whelk serve --stdio < /dev/null | head -1`, by a pipe.
+#[test]
+fn a_client_that_sends_nothing_and_closes_its_direction_hears_the_identification() {
+    let gateway = Gateway::demonstration();
+    let finished = Running::run(one_connection(&gateway), Input::Bytes(Vec::new()), SOON);
+    assert!(finished.out.kept.starts_with(b"SSH-2.0-Whelk_"), "{:?}, {}", finished.out.text(), finished.err);
+    gateway.end();
+}
+
 #[test]
 fn it_says_what_is_missing_and_what_cannot_be_a_connection() {
     let setup = Setup::default();

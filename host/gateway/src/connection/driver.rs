@@ -547,6 +547,7 @@ impl<S: ByteStream> Driver<S> {
             other => other,
         };
         let (error, reason) = (end.error(), end.reason());
+        let has_closed = matches!(&end, End::Lost(error) if error.kind() == io::ErrorKind::UnexpectedEof);
         self.login.log_failure(&self.connection, error.as_ref());
         match end {
             End::Shutdown => self.bridge.server_stopped(),
@@ -569,6 +570,9 @@ impl<S: ByteStream> Driver<S> {
                 return;
             }
             // An error means that the peer has gone.
+            let _ = tokio::time::timeout(DISCONNECT_LINGER, self.linger()).await;
+        } else if has_closed && !self.connection.output().is_empty() {
+            // A peer that has closed its own direction alone reads what was to be sent before, as it does with sshd.
             let _ = tokio::time::timeout(DISCONNECT_LINGER, self.linger()).await;
         }
     }
