@@ -14,12 +14,16 @@ use std::sync::Mutex;
 
 use client::CLIENTS;
 use report::Matrix;
-use run::{Crossed, Crossing, cross, cross_lines};
-use server::{EVERYTHING, Make, Narrowed, Servers};
-use whelk_tests::{AlgorithmKind, Client, Offer, figure, size};
+use run::{Crossed, Crossing, cross, cross_lines, echo};
+pub(crate) use server::names_of;
+use server::{Make, Narrowed, Servers};
+use whelk_tests::AlgorithmKind::{Cipher, Compression, Kex, Mac};
+use whelk_tests::{Client, Offer, figure, size};
 
 /// How many clients cross at the same time.
 const AT_ONCE: usize = 3;
+/// The load of each combination, in bytes.
+const LITTLE: u64 = 4096;
 
 /// What Whelk and a client have in common and sshd does not, so that the two tables differ.
 const NOT_IN_SSHD: &[(&str, &str)] = &[
@@ -84,36 +88,59 @@ fn the_same_clients_cross_the_same_names_with_sshd() {
     assert!(theirs.failures().is_empty(), "{}", theirs.failures().join("\n"));
 }
 
-/// Every key exchange with every cipher, MAC and compression, on fresh connections.
+/// Every key exchange with every cipher, MAC and compression, on fresh connections: those that AsyncSSH knows by it,
+/// the others by OpenSSH.
 #[test]
 fn asyncssh_crosses_every_combination() {
     let servers = Servers::new(Make::Whelk);
-    let knows = client::names(Client::AsyncSsh);
-    let of = |kind: AlgorithmKind| -> Vec<&str> {
-        let everything =
-            EVERYTHING.iter().filter(|(one, ..)| *one == kind).flat_map(|(.., names)| names.iter().copied());
-        everything.filter(|name| knows(kind).iter().any(|known| known == name)).collect()
-    };
-    let is_ctr = |cipher: &str| cipher.ends_with("-ctr");
-    let macs = of(AlgorithmKind::Mac);
-    let mut lines = Vec::new();
-    for kex in of(AlgorithmKind::Kex) {
-        for cipher in of(AlgorithmKind::Cipher) {
-            // An AEAD has no MAC.
-            for mac in if is_ctr(cipher) { macs.iter() } else { macs[..1].iter() } {
-                for compression in [&["none"][..], &of(AlgorithmKind::Compression)].concat() {
-                    let line = format!("kex={kex} cipher={cipher} mac={mac} compression={compression} bytes=4096\n");
-                    lines.push((Crossing::Name(AlgorithmKind::Kex, kex), line));
-                }
+    // A few of them in each run: spread over all lists.
+    let step = usize::try_from(size(17, 1)).expect("a small number");
+    let knows = client::names(Client::AsyncSsh)(Kex);
+    let (theirs, others): (Vec<_>, Vec<_>) =
+        names_of(Kex).into_iter().partition(|kex| knows.iter().any(|known| known == kex));
+    let by_asyncssh: Vec<_> = combinations(&theirs).into_iter().step_by(step).collect();
+    let lines: Vec<_> = by_asyncssh.iter().map(|[kex, ..]| Crossing::Name(Kex, kex)).zip(&by_asyncssh).collect();
+    let lines: Vec<_> = lines
+        .into_iter()
+        .map(|(crossing, [kex, cipher, mac, compression])| {
+            let line = format!("kex={kex} cipher={cipher} mac={mac} compression={compression} bytes={LITTLE}\n");
+            (crossing, line)
+        })
+        .collect();
+    let by_openssh: Vec<_> = combinations(&others).into_iter().step_by(step).collect();
+    let crossed: Vec<Result<(), String>> = servers.with(Narrowed::Not, |server| {
+        let by_asyncssh = cross_lines(Client::AsyncSsh, server, &lines).into_iter().map(|(_, result)| result);
+        let by_openssh = by_openssh.iter().map(|[kex, cipher, mac, compression]| {
+            let compresses = if *compression == "none" { "no" } else { "yes" };
+            let arguments = [("KexAlgorithms", *kex), ("Ciphers", cipher), ("MACs", mac), ("Compression", compresses)];
+            echo(Client::OpenSsh100, server, &arguments.map(|(name, value)| format!("-o{name}={value}")), LITTLE)
+        });
+        by_asyncssh.chain(by_openssh).collect()
+    });
+    for (client, count) in [("AsyncSSH", by_asyncssh.len()), ("OpenSSH", by_openssh.len())] {
+        figure(&format!("{client}: kex x cipher x MAC x compression"), format!("{count} crossed"));
+    }
+    servers.end();
+    assert_eq!(crossed.len(), by_asyncssh.len() + by_openssh.len());
+    let all = by_asyncssh.iter().chain(&by_openssh).zip(&crossed);
+    let failed: Vec<String> =
+        all.filter_map(|(names, result)| Some(format!("{names:?}: {}", result.as_ref().err()?))).collect();
+    assert!(failed.is_empty(), "{failed:#?}");
+}
+
+/// These key exchanges with everything: key exchange, cipher, MAC and compression. An AEAD has one of the MACs, which
+/// is without effect.
+fn combinations(kex: &[&'static str]) -> Vec<[&'static str; 4]> {
+    let mut combinations = Vec::new();
+    for kex in kex {
+        for cipher in names_of(Cipher) {
+            let macs = names_of(Mac);
+            let macs = if cipher.ends_with("-ctr") { &macs[..] } else { &macs[..1] };
+            for mac in macs {
+                combinations
+                    .extend(names_of(Compression).into_iter().map(|compression| [*kex, cipher, mac, compression]));
             }
         }
     }
-    // A few of them in each run: spread over all lists.
-    let lines: Vec<_> = lines.into_iter().step_by(usize::try_from(size(17, 1)).expect("a small number")).collect();
-    let crossed = servers.with(Narrowed::Not, |server| cross_lines(Client::AsyncSsh, server, &lines));
-    let failed = lines.iter().zip(&crossed).filter_map(|((_, line), (_, result))| Some((line, result.as_ref().err()?)));
-    let failed: Vec<String> = failed.map(|(line, error)| format!("{}: {error}", line.trim_end())).collect();
-    figure("AsyncSSH: kex x cipher x MAC x compression", format!("{} crossed", crossed.len()));
-    servers.end();
-    assert!(failed.is_empty(), "{failed:#?}");
+    combinations
 }

@@ -26,7 +26,7 @@ pub use gateway::{Gateway, Setup};
 pub use group::MemoryGroup;
 pub use log::{Event, Log};
 pub use measure::{LATER, MIB, SOON, figure, size};
-pub use offer::{AlgorithmKind, Offer};
+pub use offer::{AlgorithmKind, Offer, has_ring, provider_has};
 pub use places::{client_program, program, repository, shipped_plugins};
 pub use running::{Finished, Input, Output, Running};
 pub use script::write_script;

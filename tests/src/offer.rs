@@ -3,8 +3,10 @@
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::Command;
+use std::sync::OnceLock;
 
 use crate::measure::SOON;
+use crate::places::program;
 use crate::running::{Input, Output, Running};
 
 /// The longest packet that is read. A KEXINIT with every name that there is has about 2 KiB.
@@ -117,4 +119,22 @@ fn line(socket: &mut TcpStream) -> String {
         text.extend(read(socket, 1));
     }
     String::from_utf8_lossy(&text).trim_end().to_owned()
+}
+
+/// Whether the built program's cryptography is that of `ring`, which has no P-521 and makes no RSA keys. It is tested
+/// with both providers.
+pub fn has_ring() -> bool {
+    static RING: OnceLock<bool> = OnceLock::new();
+    *RING.get_or_init(|| {
+        let mut command = Command::new(program());
+        command.arg("algorithms");
+        let finished = Running::run(command, Input::Nothing, SOON);
+        assert_eq!(finished.status, Some(0), "{}", finished.err);
+        !finished.out.text().contains("nistp521")
+    })
+}
+
+/// Whether the built program's provider has an algorithm of this name, of those that one of both has.
+pub fn provider_has(name: &str) -> bool {
+    !name.contains("nistp521") || !has_ring()
 }

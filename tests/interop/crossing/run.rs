@@ -7,13 +7,15 @@ use whelk_tests::AlgorithmKind::{self, Compression};
 use whelk_tests::{Call, Client, Finished, Input, MIB, SOON, size};
 
 use super::client::{Way, names, rekey, way};
-use super::server::{EVERYTHING, Narrowed, Server, Servers};
+use super::server::{Narrowed, Server, Servers, names_of};
 
 /// The load of a crossing, echoed, in bytes.
 const LOAD: u64 = 64 << 10;
 
 /// The time limit of one process.
-const LIMIT: Duration = SOON.saturating_mul(5);
+fn limit() -> Duration {
+    SOON * if size(0, 1) == 1 { 20 } else { 5 }
+}
 
 /// One thing that a client does or does not get done. The order is that of the matrix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,7 +40,8 @@ impl fmt::Display for Crossing {
 
 /// All crossings of everything that the servers offer.
 pub(super) fn all() -> Vec<Crossing> {
-    let names = EVERYTHING.iter().flat_map(|(kind, _, _, names)| names.iter().map(|name| Crossing::Name(*kind, name)));
+    let of = |kind| names_of(kind).into_iter().map(move |name| Crossing::Name(kind, name));
+    let names = AlgorithmKind::ALL.into_iter().flat_map(of);
     // Without compression is how everything else is crossed.
     let names = names.filter(|crossing| *crossing != Crossing::Name(Compression, "none"));
     names.chain([Crossing::RekeyByClient, Crossing::RekeyByServer]).collect()
@@ -89,7 +92,7 @@ pub(super) fn cross(client: Client, servers: &Servers, offered: &[Crossing]) -> 
 pub(super) fn cross_lines(client: Client, server: &Server, lines: &[(Crossing, String)]) -> Vec<Crossed> {
     let input = lines.iter().map(|(_, line)| line.as_bytes()).collect::<Vec<_>>().concat();
     let call = server.call(client).option("--crossings");
-    let finished = call.run_within(Input::Bytes(input), LIMIT * if size(0, 1) == 1 { 4 } else { 1 });
+    let finished = call.run_within(Input::Bytes(input), limit());
     let text = finished.out.text();
     let mut answers = text.lines();
     let answer = |(crossing, _): &(Crossing, String)| {
@@ -104,7 +107,7 @@ pub(super) fn cross_lines(client: Client, server: &Server, lines: &[(Crossing, S
 }
 
 /// Has bytes echoed.
-fn echo(client: Client, server: &Server, arguments: &[String], count: u64) -> Result<(), String> {
+pub(super) fn echo(client: Client, server: &Server, arguments: &[String], count: u64) -> Result<(), String> {
     let call = arguments.iter().fold(server.call(client), |call, argument| call.option(argument));
     if client == Client::Curl {
         return reach_subsystem(&call);
@@ -113,7 +116,7 @@ fn echo(client: Client, server: &Server, arguments: &[String], count: u64) -> Re
     let bytes: Vec<u8> = (0..u32::try_from(count).expect("it fits into memory"))
         .map(|at| if u64::from(at) < count / 2 { (at.wrapping_mul(2_654_435_761) >> 24) as u8 } else { 0 })
         .collect();
-    let finished = call.exec("cat").run_within(Input::Bytes(bytes.clone()), LIMIT);
+    let finished = call.exec("cat").run_within(Input::Bytes(bytes.clone()), limit());
     if finished.status == Some(0) && finished.out.total == count && finished.out.kept == bytes {
         return Ok(());
     }

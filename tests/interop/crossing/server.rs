@@ -5,11 +5,13 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use tempfile::TempDir;
 use whelk_tests::AlgorithmKind::{self, Cipher, Compression, Kex, Key, Mac};
-use whelk_tests::{Access, Call, Client, Gateway, Keys, Setup, Sshd, write_script};
+use whelk_tests::{Access, Call, Client, Gateway, Keys, Setup, Sshd, has_ring, provider_has, write_script};
 
-/// Every name that Whelk knows, with the settings of Whelk and of sshd for its kind. A name that Whelk loses is missed
-/// here.
-pub(super) const EVERYTHING: [(AlgorithmKind, &str, &str, &[&str]); 5] = [
+/// A kind, the settings of Whelk and of sshd for it, and names.
+type AlgorithmNames<'n> = (AlgorithmKind, &'static str, &'static str, &'n [&'static str]);
+
+/// Every name that Whelk knows. A name that Whelk loses is missed here.
+const EVERYTHING: [AlgorithmNames; 5] = [
     (
         Kex,
         "key_exchange",
@@ -62,6 +64,12 @@ pub(super) const EVERYTHING: [(AlgorithmKind, &str, &str, &[&str]); 5] = [
     ),
     (Compression, "compression", "Compression", &["none", "zlib@openssh.com"]),
 ];
+
+/// Every name of a kind that the program's provider has.
+pub(crate) fn names_of(kind: AlgorithmKind) -> Vec<&'static str> {
+    let of = EVERYTHING.iter().filter(|(one, ..)| *one == kind);
+    of.flat_map(|(.., names)| names.iter().copied()).filter(|name| provider_has(name)).collect()
+}
 
 /// The cipher with which MACs are crossed: AEADs bring their own check.
 pub(super) const WITH_MAC: &str = "aes256-ctr";
@@ -146,7 +154,8 @@ impl Servers {
         let (access, line) = Access::fresh_key();
         let folder = tempfile::Builder::new().prefix("whelk-").tempdir().expect("a temporary folder");
         write_script(&folder.path().join("probe"), PROBE);
-        let host_keys = HOST_KEYS.iter().map(|options| Keys::generate(options)).collect();
+        let has = |options: &&&[&str]| !options.contains(&"521") || !has_ring();
+        let host_keys = HOST_KEYS.iter().filter(has).map(|options| Keys::generate(options)).collect();
         Self { make, access, line, host_keys, folder, running: Mutex::default() }
     }
 
@@ -169,11 +178,11 @@ impl Servers {
             text += &format!("[limits]\nrekey_bytes = \"{kib} KiB\"\n");
         }
         text += "[algorithms]\n";
-        for (kind, setting, _, everything) in EVERYTHING {
+        for (kind, setting, ..) in EVERYTHING {
             text += &match narrowed {
                 Narrowed::Only(one, name) if *one == kind => format!("{setting} = [{name:?}]\n"),
                 Narrowed::Only(Mac, _) if kind == Cipher => format!("{setting} = [{WITH_MAC:?}]\n"),
-                _ => format!("{setting} = {everything:?}\n"),
+                _ => format!("{setting} = {:?}\n", names_of(kind)),
             };
         }
         text += "[users.probe]\nplugin = \"probe\"\nauthorized_keys = \"keys\"\n";
