@@ -3,10 +3,9 @@
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::OnceLock;
 
-use whelk_tests::repository;
+use whelk_tests::{build_guest, repository};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
@@ -14,17 +13,7 @@ use wit_parser::Resolve;
 pub(crate) fn attacker() -> &'static [u8] {
     static BUILT: OnceLock<Vec<u8>> = OnceLock::new();
     BUILT.get_or_init(|| {
-        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("hostile");
-        let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-            .args(["build", "--quiet", "--release", "--locked", "--target", "wasm32-wasip2"])
-            .current_dir(repository().join("tests/hostile/attacker"))
-            .env("CARGO_TARGET_DIR", &target)
-            .env_remove("CARGO_ENCODED_RUSTFLAGS")
-            .env_remove("RUSTFLAGS")
-            .status()
-            .expect("cargo runs this test");
-        assert!(status.success(), "the attacker does not build; `rustup target add wasm32-wasip2` may help");
-        std::fs::read(target.join("wasm32-wasip2/release/attacker.wasm")).expect("it was just built")
+        build_guest("tests/hostile/attacker", "attacker", &Path::new(env!("CARGO_TARGET_TMPDIR")).join("hostile"))
     })
 }
 

@@ -24,6 +24,7 @@ mod logins;
 mod matrix;
 mod node;
 mod openssh_tools;
+mod regress;
 mod slow;
 mod stdio;
 mod strangers;

@@ -18,7 +18,8 @@ pub(crate) const HELP: &str = "\
 cargo xtask clients
 
 Brings everything that the tests use of other projects into target/clients: clients and libraries with their drivers,
-OpenSSH's sshd, toolchains of other languages. As root on Debian it installs what is missing; elsewhere it names it and fails.";
+OpenSSH's sshd and regress scripts, toolchains of other languages. As root on Debian it installs what is missing;
+elsewhere it names it and fails.";
 
 pub(crate) fn run(arguments: &[String]) -> Outcome {
     if let Some(surplus) = arguments.first() {
@@ -60,6 +61,15 @@ struct OpenSsh {
 const OPENSSH: [OpenSsh; 2] =
     [OpenSsh { version: "9.2", suite: "bookworm" }, OpenSsh { version: "10.0", suite: "bookworm-backports" }];
 
+/// The OpenSSH whose regress scripts are run, and the suite that has its sources.
+struct OpenSshSource {
+    version: &'static str,
+    suite: &'static str,
+}
+
+/// That of the later client.
+const OPENSSH_SOURCE: OpenSshSource = OpenSshSource { version: "10.0p1", suite: "trixie" };
+
 /// The folder of the clients, complete.
 pub(crate) struct Clients {
     home: PathBuf,
@@ -76,6 +86,7 @@ impl Clients {
         }
         clients.bring_openssh()?;
         clients.bring_sshd()?;
+        clients.bring_regress()?;
         clients.bring_python(&workspace.root.join("tests/requirements.txt"))?;
         clients.bring_node(&workspace.root.join("tests/interop/node"))?;
         clients.bring_javascript(&workspace.root.join("tests/interop/guests"))?;
@@ -118,7 +129,7 @@ impl Clients {
             if !self.speaks(&name, version) {
                 return Err(format!("{} is not OpenSSH {version}", self.program(&name).display()));
             }
-            for tool in ["scp", "sftp"] {
+            for tool in ["scp", "sftp", "ssh-add", "ssh-agent", "ssh-keygen", "ssh-keyscan"] {
                 let program = self.unpack("openssh-client", suite)?.join("usr/bin").join(tool);
                 self.link(&format!("{tool}-{version}"), &program)?;
             }
@@ -147,7 +158,7 @@ impl Clients {
             let (names, folder) = (packages.join(" "), folder.display());
             return Err(format!("{names} of Debian's {suite} is needed, and this is not Debian: unpack into {folder}"));
         }
-        let apt = self.apt(suite)?;
+        let apt = self.apt(suite, "deb")?;
         step(apt.command().arg("update"))?;
         let debs = self.home.join(format!("debs-{suite}"));
         doing(debs.display(), fs::create_dir_all(&debs))?;
@@ -170,13 +181,41 @@ impl Clients {
         Ok(folder)
     }
 
-    /// An apt that knows one suite of the mirror in use, and leaves the machine's own lists alone.
-    fn apt(&self, suite: &str) -> Outcome<Apt> {
-        let home = self.home.join(format!("apt-{suite}"));
+    /// OpenSSH's regress scripts, of its source package: `openssh-regress`.
+    fn bring_regress(&self) -> Outcome {
+        let folder = self.home.join("openssh-regress");
+        if folder.is_dir() {
+            return Ok(());
+        }
+        let OpenSshSource { version, suite } = OPENSSH_SOURCE;
+        if !is_debian() {
+            let folder = folder.display();
+            return Err(format!("this is not Debian: unpack the folder regress of OpenSSH {version} into {folder}"));
+        }
+        let apt = self.apt(suite, "deb-src")?;
+        step(apt.command().arg("update"))?;
+        let new = self.home.join("unpacking");
+        if new.exists() {
+            doing(new.display(), fs::remove_dir_all(&new))?;
+        }
+        doing(new.display(), fs::create_dir(&new))?;
+        // apt checks it against the suite's signed list. The archive of OpenSSH itself, without Debian's changes.
+        let mut source = apt.command();
+        step(source.current_dir(&new).args(["source", "--download-only", "--tar-only", &format!("openssh/{suite}")]))?;
+        let regress = format!("openssh-{version}/regress");
+        let mut unpack = Command::new("tar");
+        step(unpack.current_dir(&new).args(["-xzf", &format!("openssh_{version}.orig.tar.gz"), &regress]))?;
+        doing(folder.display(), fs::rename(new.join(regress), &folder))
+    }
+
+    /// An apt that knows packages or sources (`deb` or `deb-src`) of one suite of the mirror in use, and leaves the
+    /// machine's own lists alone.
+    fn apt(&self, suite: &str, kind: &str) -> Outcome<Apt> {
+        let home = self.home.join(format!("{}-{suite}", kind.replace("deb", "apt")));
         doing(home.display(), fs::create_dir_all(home.join("lists/partial")))?;
         let keys = Path::new("/usr/share/keyrings/debian-archive-keyring.gpg");
         let option = if keys.is_file() { format!("[signed-by={}] ", keys.display()) } else { String::new() };
-        let text = format!("deb {option}{} {suite} main\n", mirror()?);
+        let text = format!("{kind} {option}{} {suite} main\n", mirror()?);
         doing(home.display(), fs::write(home.join("sources.list"), text))?;
         Ok(Apt { home })
     }

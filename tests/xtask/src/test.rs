@@ -21,16 +21,18 @@ pub(crate) const HELP: &str = "\
 cargo xtask test [FILTER]
 
 Brings the foreign clients (OpenSSH 9.2 and 10.0, dbclient, plink, curl, AsyncSSH, paramiko, Conch, libssh, Net::SSH2,
-net-ssh, x/crypto, JSch, ssh2 and russh for node, ssh-audit, tmux), OpenSSH's sshd and the toolchains of Python and JavaScript (componentize-py, componentize-js, jco) into target/clients, builds
-program and plugins, and runs every test of the workspace whose name contains
-FILTER. As root on Debian it installs what is missing; elsewhere it names it and fails. Nothing is skipped.
+net-ssh, x/crypto, JSch, ssh2 and russh for node, ssh-audit, tmux), OpenSSH's sshd and regress scripts, and the
+toolchains of Python and JavaScript (componentize-py, componentize-js, jco) into target/clients, builds program and
+plugins, and runs every test of the workspace whose name contains FILTER. As root on Debian it installs what is
+missing; elsewhere it names it and fails. Nothing is skipped.
 A test program that prints nothing for ten minutes is killed and has failed.";
 
 pub(crate) const PROVE_HELP: &str = "\
 cargo xtask prove [NAME]
 
-Runs the tests against foreign clients and hostile plugins, and those of the plugin host, as far as their name contains NAME, one at a
-time and at their full sizes (hundreds of megabytes, two hundred kills, ten thousand sessions), and prints the figures they find.";
+Runs the tests against foreign clients and hostile plugins, and those of the plugin host, as far as their name contains
+NAME, one at a time and at their full sizes (hundreds of megabytes, two hundred kills, ten thousand sessions), and
+prints the figures they find.";
 
 /// The results of all test programs together.
 #[derive(Default)]
