@@ -3,7 +3,6 @@
 A session that a signal ended is reported on stderr as `signal NAME` with exit status 255.
 """
 
-import argparse
 import asyncio
 import os
 import sys
@@ -11,23 +10,10 @@ import sys
 import asyncssh
 
 import crossings
+import driver
 
 # More than the kernel holds between the two: a server that is faster than we are fills its socket long before the window.
 WINDOW = 256 << 20
-
-
-def arguments():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--user", required=True)
-    parser.add_argument("--exec", dest="command")
-    parser.add_argument("--pty", action="store_true")
-    parser.add_argument("--signal", help="what to send once the session has started")
-    parser.add_argument("--password")
-    parser.add_argument("--key")
-    parser.add_argument("--crossings", action="store_true")
-    parser.add_argument("--names", action="store_true", help="print all names that the library knows, and end")
-    return parser.parse_args()
 
 
 async def feed(process):
@@ -107,7 +93,9 @@ def print_names():
 
 
 async def main():
-    chosen = arguments()
+    arguments = driver.parser(__doc__)
+    arguments.add_argument("--names", action="store_true", help="print all names that the library knows, and end")
+    chosen = arguments.parse_args()
     if chosen.names:
         return print_names()
     if chosen.crossings:
@@ -115,11 +103,9 @@ async def main():
     try:
         status = await session(chosen)
     except (asyncssh.Error, OSError) as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        status = 255
-    sys.stderr.flush()
-    # A thread may be in `read` on an stdin that nobody ends: leaving the loop would wait for it.
-    os._exit(status & 0xFF)
+        status = driver.failed(error)
+    # Leaving the loop would wait for a thread that reads stdin.
+    driver.leave(status)
 
 
 asyncio.run(main())

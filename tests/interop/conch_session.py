@@ -2,7 +2,6 @@
 on, 255 for a signal, whose name it prints.
 """
 
-import argparse
 import os
 import struct
 import sys
@@ -12,23 +11,11 @@ from twisted.conch.ssh import channel, common, connection, keys, transport, user
 from twisted.internet import defer, error, protocol, reactor, stdio
 
 import crossings
+import driver
 
 # The attributes of a transport that hold what it offers.
 OFFERS = {"kex": "supportedKeyExchanges", "cipher": "supportedCiphers", "mac": "supportedMACs",
           "key": "supportedPublicKeys", "compression": "supportedCompressions"}
-
-
-def arguments():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--user", required=True)
-    parser.add_argument("--exec", dest="command")
-    parser.add_argument("--pty", action="store_true")
-    parser.add_argument("--signal", help="what to send once the session has started")
-    parser.add_argument("--password")
-    parser.add_argument("--key")
-    parser.add_argument("--crossings", action="store_true")
-    return parser.parse_args()
 
 
 class Authentication(userauth.SSHUserAuthClient):
@@ -230,20 +217,15 @@ def cross_all(chosen):
     return 0
 
 
-def leave(status):
-    sys.stderr.flush()
-    os._exit(status & 0xFF)
-
-
 def failed(failure):
     print(failure.getErrorMessage(), file=sys.stderr)
-    leave(255)
+    driver.leave(255)
 
 
 def main():
-    chosen = arguments()
+    chosen = driver.parser(__doc__).parse_args()
     work = cross_all if chosen.crossings else session
-    reactor.callWhenRunning(lambda: work(chosen).addCallbacks(leave, failed))
+    reactor.callWhenRunning(lambda: work(chosen).addCallbacks(driver.leave, failed))
     reactor.run()
 
 

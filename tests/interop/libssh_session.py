@@ -4,7 +4,6 @@ whose name it prints.
 libssh's sessions are not for several threads, so one loop waits for stdin and for the socket.
 """
 
-import argparse
 import os
 import select
 import socket
@@ -16,19 +15,7 @@ from ssh.key import import_privkey_file
 from ssh.session import Session
 
 import crossings
-
-
-def arguments():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--user", required=True)
-    parser.add_argument("--exec", dest="command")
-    parser.add_argument("--pty", action="store_true")
-    parser.add_argument("--signal", help="what to send once the session has started")
-    parser.add_argument("--password")
-    parser.add_argument("--key")
-    parser.add_argument("--crossings", action="store_true")
-    return parser.parse_args()
+import driver
 
 
 OPTIONS = {
@@ -148,17 +135,4 @@ def cross(chosen, wishes):
     session.disconnect()
 
 
-def main():
-    chosen = arguments()
-    if chosen.crossings:
-        return crossings.run(lambda wishes: cross(chosen, wishes))
-    try:
-        status = session(chosen)
-    except (BaseSSHError, OSError) as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        status = 255
-    sys.stderr.flush()
-    os._exit(status & 0xFF)
-
-
-main()
+driver.run(driver.parser(__doc__).parse_args(), session, cross, (BaseSSHError, OSError))

@@ -3,7 +3,6 @@
 paramiko reports a session that a signal ended as status -1; it becomes `no exit status` on stderr and 255.
 """
 
-import argparse
 import os
 import sys
 import threading
@@ -13,6 +12,7 @@ from paramiko.auth_strategy import AuthStrategy, InMemoryPrivateKey, NoneAuth, P
 from paramiko.config import SSHConfig
 
 import crossings
+import driver
 
 
 class OneWay(AuthStrategy):
@@ -29,18 +29,6 @@ class OneWay(AuthStrategy):
             yield InMemoryPrivateKey(self.chosen.user, paramiko.PKey.from_path(self.chosen.key))
         else:
             yield NoneAuth(self.chosen.user)
-
-
-def arguments():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--user", required=True)
-    parser.add_argument("--exec", dest="command")
-    parser.add_argument("--pty", action="store_true")
-    parser.add_argument("--password")
-    parser.add_argument("--key")
-    parser.add_argument("--crossings", action="store_true")
-    return parser.parse_args()
 
 
 def feed(channel):
@@ -131,17 +119,5 @@ def cross(chosen, wishes):
         crossings.check(wishes, echoed, status, run_command(transport, f"exit {crossings.STATUS}")[1])
 
 
-def main():
-    chosen = arguments()
-    if chosen.crossings:
-        return crossings.run(lambda wishes: cross(chosen, wishes))
-    try:
-        status = session(chosen)
-    except (paramiko.SSHException, OSError, EOFError) as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        status = 255
-    sys.stderr.flush()
-    os._exit(status & 0xFF)
-
-
-main()
+chosen = driver.parser(__doc__, signals=False).parse_args()
+driver.run(chosen, session, cross, (paramiko.SSHException, OSError, EOFError))

@@ -4,22 +4,12 @@
 "use strict";
 
 const fs = require("node:fs");
-const { parseArgs } = require("node:util");
 const russh = require("russh");
 
 const crossings = require("./crossings.js");
+const driver = require("./driver.js");
 
-const { values: chosen } = parseArgs({
-  options: {
-    port: { type: "string" },
-    user: { type: "string" },
-    exec: { type: "string" },
-    pty: { type: "boolean" },
-    password: { type: "string" },
-    key: { type: "string" },
-    crossings: { type: "boolean" },
-  },
-});
+const chosen = driver.parse({});
 
 // A connection that has logged in, offering only what `preferred` lists.
 async function connect(preferred) {
@@ -70,11 +60,6 @@ async function session() {
   await closed;
 }
 
-function leave(status) {
-  // Whoever reads stdout may be slow: what is written is waited for.
-  process.stdout.write("", () => process.stderr.write("", () => process.exit(status)));
-}
-
 async function runCommand(client, command, data) {
   const channel = await open(client);
   const blocks = [];
@@ -109,10 +94,10 @@ if (chosen.crossings) {
   crossings.run(cross);
 } else {
   session().then(
-    () => leave(0),
+    () => driver.leave(0),
     (error) => {
       process.stderr.write(`${error.message}\n`);
-      leave(255);
+      driver.leave(255);
     },
   );
 }

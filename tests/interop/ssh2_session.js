@@ -4,32 +4,16 @@
 "use strict";
 
 const fs = require("node:fs");
-const { parseArgs } = require("node:util");
 const { Client } = require("ssh2");
 
 const crossings = require("./crossings.js");
+const driver = require("./driver.js");
 
-const { values: chosen } = parseArgs({
-  options: {
-    port: { type: "string" },
-    user: { type: "string" },
-    exec: { type: "string" },
-    pty: { type: "boolean" },
-    signal: { type: "string" },
-    password: { type: "string" },
-    key: { type: "string" },
-    crossings: { type: "boolean" },
-  },
-});
-
-function leave(status) {
-  // Whoever reads stdout may be slow: what is written is waited for.
-  process.stdout.write("", () => process.stderr.write("", () => process.exit(status)));
-}
+const chosen = driver.parse({ signal: { type: "string" } });
 
 function fail(error) {
   process.stderr.write(`${error.name}: ${error.message}\n`);
-  leave(255);
+  driver.leave(255);
 }
 
 function handOn(client, stream) {
@@ -43,7 +27,7 @@ function handOn(client, stream) {
   });
   stream.on("close", () => {
     client.end();
-    leave(status);
+    driver.leave(status);
   });
   stream.pipe(process.stdout, { end: false });
   stream.stderr.pipe(process.stderr, { end: false });
