@@ -212,10 +212,11 @@ fn a_start_with_a_host_key_that_cannot_be_used_is_refused() {
     let finished = Setup::default().configuration(&short).start_in_vain();
     assert!(finished.status == Some(2) && finished.err.contains("missing: is not there"), "{}", finished.err);
     // A key that makes none of the signatures that are allowed.
-    let text =
-        format!("host_key_files = [{:?}]\n{GUEST}[algorithms]\nhost_keys = [\"rsa-sha2-512\"]\n", keys.path("key"));
+    let text = format!(
+        "host_key_files = [{:?}]\n{GUEST}[algorithms]\nhost_key_algorithms = [\"rsa-sha2-512\"]\n",
+        keys.path("key")
+    );
     let finished = Setup::default().configuration(&text).start_in_vain();
-    let expected =
-        "no host key can be offered: the keys make ssh-ed25519, and algorithms.host_keys allows rsa-sha2-512";
+    let expected = "no host key can be offered: the keys make ssh-ed25519, and algorithms.host_key_algorithms allows only rsa-sha2-512";
     assert!(finished.status == Some(2) && finished.err.contains(expected), "{}", finished.err);
 }

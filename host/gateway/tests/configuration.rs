@@ -141,7 +141,7 @@ fn a_text_that_is_no_toml_is_placed_at_its_line() {
     assert!(!found.is_empty());
     assert!(found.iter().all(|line| line.starts_with("whelk.toml:")), "{found:?}");
     let twice = place("state = \"a\"\nstate = \"b\"\n").problems();
-    assert_eq!(twice, ["whelk.toml:2: state: stands there twice: leave one of them away (first at whelk.toml:1)"]);
+    assert_eq!(twice, ["whelk.toml:2: state: is set twice: remove one of them (first at whelk.toml:1)"]);
 }
 
 #[test]
@@ -189,13 +189,13 @@ fn contradicting_limits_are_reported_at_their_lines() {
 fn algorithms_are_named_as_ssh_names_them_and_offered_in_that_order() {
     let text = "[algorithms]\nkey_exchange = [\"curve25519-sha256\", \"diffie-hellman-group14-sha256\"]\n\
                 ciphers = [\"aes256-gcm@openssh.com\", \"chacha20-poly1305@openssh.com\"]\n\
-                macs = [\"hmac-sha2-512\"]\nhost_keys = [\"rsa-sha2-256\", \"ssh-ed25519\"]\n\
+                macs = [\"hmac-sha2-512\"]\nhost_key_algorithms = [\"rsa-sha2-256\", \"ssh-ed25519\"]\n\
                 compression = [\"none\", \"zlib@openssh.com\"]";
     let config = place(&format!("state = \"s\"\n{text}\n{GUEST}")).load().unwrap();
     assert_eq!(config.algorithms.kex_names(), ["curve25519-sha256", "diffie-hellman-group14-sha256"]);
     assert_eq!(config.algorithms.cipher_names(), ["aes256-gcm@openssh.com", "chacha20-poly1305@openssh.com"]);
     assert_eq!(config.algorithms.mac_names(), ["hmac-sha2-512"]);
-    assert_eq!(config.algorithms.host_key_names(), ["rsa-sha2-256", "ssh-ed25519"]);
+    assert_eq!(config.algorithms.host_key_algorithm_names(), ["rsa-sha2-256", "ssh-ed25519"]);
     assert_eq!(config.algorithms.compression_names(), ["none", "zlib@openssh.com"]);
 }
 
@@ -206,7 +206,7 @@ fn an_unknown_algorithm_and_an_empty_list_are_errors() {
     assert_eq!(
         problems(
             "[algorithms]\nkey_exchange = [\"curve25519-sha265\"]\nciphers = []\nmacs = [\"hmac-sha1\"]\n\
-             host_keys = [\"ssh-rsa\"]\nbanana = []"
+             host_key_algorithms = [\"ssh-rsa\"]\nbanana = []"
         ),
         [
             format!(
@@ -220,8 +220,8 @@ fn an_unknown_algorithm_and_an_empty_list_are_errors() {
                 known(everything.mac_names())
             ),
             format!(
-                "whelk.toml:6: algorithms.host_keys: there is no algorithm \"ssh-rsa\": {}",
-                known(everything.host_key_names().to_vec())
+                "whelk.toml:6: algorithms.host_key_algorithms: there is no algorithm \"ssh-rsa\": {}",
+                known(everything.host_key_algorithm_names().to_vec())
             ),
             "whelk.toml:7: algorithms.banana: there is no such setting".to_owned(),
         ]
@@ -243,7 +243,7 @@ fn a_user_who_can_never_log_in_or_is_open_by_mistake_is_an_error() {
         ),
         (
             "auth = \"None\"",
-            "whelk.toml:4: users.x.auth: can only be \"none\", which lets everybody in without credentials, is \"None\": leave it away where there is a password or a key",
+            "whelk.toml:4: users.x.auth: can only be \"none\", which lets everybody in without credentials, is \"None\": remove it where there is a password or a key",
         ),
         (
             "auth = \"none\"\nkeys = []",
@@ -541,7 +541,7 @@ fn the_reference_is_a_configuration_with_every_default() {
         assert_eq!(config.algorithms.kex_names(), Preferences::default().kex_names());
         assert_eq!(config.algorithms.cipher_names(), Preferences::default().cipher_names());
         assert_eq!(config.algorithms.mac_names(), Preferences::default().mac_names());
-        assert_eq!(config.algorithms.host_key_names(), Preferences::default().host_key_names());
+        assert_eq!(config.algorithms.host_key_algorithm_names(), Preferences::default().host_key_algorithm_names());
     }
     let limits =
         uncommented().lines().skip_while(|line| *line != "[limits]").filter(|line| line.contains(" = ")).count();

@@ -25,8 +25,8 @@ pub const EXT_INFO_SERVER: &str = "ext-info-s";
 pub enum Compression {
     /// Not at all.
     None,
-    /// By zlib from the end of authentication on: `zlib@openssh.com`. There is no `zlib`, which would decompress what
-    /// strangers send.
+    /// By zlib, after authentication: `zlib@openssh.com`. The method `zlib` is not supported, because it would decompress
+    /// data of strangers.
     ZlibDelayed,
 }
 
@@ -43,7 +43,7 @@ impl Compression {
     }
 }
 
-/// Every algorithm of host keys, best first: those of certificates come before the plain ones, as in OpenSSH.
+/// Every host key algorithm, best first: those of certificates come before the plain ones, as in OpenSSH.
 fn host_key_algorithms() -> impl Iterator<Item = &'static str> {
     HostCertificate::all_algorithms().chain(HOST_SIGNATURES.iter().copied())
 }
@@ -96,16 +96,16 @@ impl Preferences {
         Ok(self)
     }
 
-    /// Keeps only the named MACs, in the given order. They are used with ciphers that are not AEADs only, but some
-    /// clients reject an empty list. The error is the unknown name.
+    /// Keeps only the named MACs, in the given order. Only ciphers that are not AEADs use a MAC; the list is always sent,
+    /// because some clients reject an empty one. The error is the unknown name.
     pub fn with_macs<'n>(mut self, names: &[&'n str]) -> Result<Preferences, &'n str> {
         self.macs = names.iter().map(|name| Mac::from_name(name).ok_or(*name)).collect::<Result<_, _>>()?;
         Ok(self)
     }
 
-    /// Keeps only the named signature algorithms of host keys, in the given order. A server offers those that its host
-    /// keys make. The error is the unknown name.
-    pub fn with_host_keys<'n>(mut self, names: &[&'n str]) -> Result<Preferences, &'n str> {
+    /// Keeps only the named host key algorithms, in the given order. A server offers those that its keys can sign with.
+    /// The error is the unknown name.
+    pub fn with_host_key_algorithms<'n>(mut self, names: &[&'n str]) -> Result<Preferences, &'n str> {
         let known = |name: &&'n str| host_key_algorithms().find(|other| other == name).ok_or(*name);
         self.host_keys = names.iter().map(known).collect::<Result<_, _>>()?;
         Ok(self)
@@ -125,8 +125,8 @@ impl Preferences {
         self
     }
 
-    /// The names of the algorithms of host keys and of their certificates.
-    pub fn host_key_names(&self) -> &[&'static str] {
+    /// The names of the host key algorithms, those of certificates included.
+    pub fn host_key_algorithm_names(&self) -> &[&'static str] {
         &self.host_keys
     }
 
@@ -150,8 +150,8 @@ impl Preferences {
         self.compression.iter().map(|compression| compression.name()).collect()
     }
 
-    /// Our lists as a KEXINIT holds them, with the host key signatures that we can make or verify. The markers stand
-    /// only in the `first` KEXINIT.
+    /// Our lists for a KEXINIT. `host_keys` are the host key algorithms that we can sign with or verify. Only the `first`
+    /// KEXINIT has the markers.
     pub fn offer(&self, role: Role, host_keys: &[&str], first: bool) -> Offer {
         let mut kex = self.kex_names();
         match role {
@@ -257,15 +257,15 @@ impl Negotiated {
 pub struct PeerLists<'a> {
     /// Methods of key exchange, and markers.
     pub kex: NameList<'a>,
-    /// Signatures of host keys.
+    /// Host key algorithms.
     pub host_key: NameList<'a>,
     /// Ciphers from client to server.
     pub cipher_to_server: NameList<'a>,
     /// Ciphers from server to client.
     pub cipher_to_client: NameList<'a>,
-    /// MACs from client to server. Not looked at when the cipher needs none.
+    /// MACs from client to server. Ignored if the cipher needs none.
     pub mac_to_server: NameList<'a>,
-    /// MACs from server to client. Not looked at when the cipher needs none.
+    /// MACs from server to client. Ignored if the cipher needs none.
     pub mac_to_client: NameList<'a>,
     /// Compression from client to server.
     pub compression_to_server: NameList<'a>,
@@ -276,7 +276,7 @@ pub struct PeerLists<'a> {
 }
 
 /// Chooses the algorithms: in each list the client's first name that the server supports. RFC 4253 §7.1. `host_keys`
-/// are the signatures that our host keys make, or that we verify.
+/// are the host key algorithms that we can sign with or verify.
 ///
 /// # Errors
 /// [`Error::Incompatible`] with the first of the lists that have no name in common.
@@ -494,7 +494,10 @@ mod tests {
         let few = Preferences::default().with_macs(&["hmac-sha2-512", "hmac-sha2-256"]).unwrap();
         assert_eq!(few.mac_names(), ["hmac-sha2-512", "hmac-sha2-256"]);
         assert_eq!(Preferences::default().with_compression(&["none", "zlib"]).err(), Some("zlib"));
-        assert_eq!(Preferences::default().with_host_keys(&["rsa-sha2-256", "ssh-rsa"]).err(), Some("ssh-rsa"));
+        assert_eq!(
+            Preferences::default().with_host_key_algorithms(&["rsa-sha2-256", "ssh-rsa"]).err(),
+            Some("ssh-rsa")
+        );
         assert_eq!(Preferences::default().with_kex(&["kex-strict-s-v00@openssh.com"]).err(), Some(STRICT_SERVER));
     }
 }

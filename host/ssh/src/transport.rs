@@ -74,7 +74,7 @@ pub(crate) struct Transport {
     /// The server's host key of the first key exchange. Client only.
     host_key: Option<PublicKey>,
     ext_info: ExtInfo,
-    /// What the peer has said in EXT_INFO.
+    /// The peer's extensions, from EXT_INFO.
     extensions: Extensions,
     pub(crate) deadlines: Deadlines,
     /// When the latest key exchange was completed.
@@ -160,7 +160,7 @@ impl Transport {
         self.settings.party.host_identity(agreed).map(|identity| identity.signature())
     }
 
-    /// The costly part of a key exchange that the application has to compute. Server only.
+    /// The costly key exchange that the application has to compute. Server only.
     pub(crate) fn to_agree(&self) -> Option<&CostlyExchange> {
         match &self.kex {
             Kex::AwaitAgreement(step) => Some(step.exchange()),
@@ -361,17 +361,16 @@ impl Transport {
         Ok(None)
     }
 
-    /// The client has made a request of authentication: repeats the signature algorithms before the first answer, if
-    /// the client has asked for that. OpenSSH PROTOCOL, EXT_INFO during user authentication.
+    /// The client has made an authentication request: repeats the signature algorithms before the first answer, if the
+    /// client has asked for that. OpenSSH PROTOCOL, EXT_INFO during user authentication.
     pub(crate) fn authentication_requested(&mut self) {
         if std::mem::take(&mut self.extensions.in_auth) && self.role() == Role::Server {
-            let algorithms = &self.settings.signature_algorithms;
-            self.outgoing.seal(&extensions::of_server_in_auth(algorithms, &mut Vec::new()));
+            self.outgoing.seal(&extensions::of_server_in_auth(&mut Vec::new()));
         }
     }
 
-    /// PING, which a logged-in peer sends. Like OpenSSH we do not answer during a key exchange, which would hold the
-    /// answers back. Reading stops when answers fill the output: P26. OpenSSH PROTOCOL, ping facility.
+    /// Answers PING after login. During a key exchange PING gets no answer, as in OpenSSH, because answers would pile up
+    /// until it ends. Reading stops when answers fill the output: P26. OpenSSH PROTOCOL, ping facility.
     fn ping(&mut self, data: &[u8]) {
         if !self.kex.holds_output() {
             self.outgoing.seal(&TransportMessage::Pong { data });
@@ -563,7 +562,7 @@ impl Transport {
         if is_first && agreed.ext_info {
             let mut body = Vec::new();
             self.outgoing.seal(&match self.role() {
-                Role::Server => extensions::of_server(&self.settings.signature_algorithms, &mut body),
+                Role::Server => extensions::of_server(&mut body),
                 Role::Client => extensions::of_client(&mut body),
             });
         }

@@ -32,7 +32,7 @@ const EVERYTHING: [AlgorithmNames; 5] = [
     ),
     (
         Key,
-        "host_keys",
+        "host_key_algorithms",
         "HostKeyAlgorithms",
         &[
             "ssh-ed25519",

@@ -17,7 +17,7 @@ const SETTINGS: [(&str, &[&str]); 9] = [
     ("in [tenants.NAME.grants]", &["directory", "deploy", "environment", "clock", "keyvalue", "topics", "http", "tcp"]),
     ("in `directory` of [tenants.NAME.grants]", &["path", "access", "bytes", "files"]),
     ("in `keyvalue` of [tenants.NAME.grants]", &["bytes", "keys"]),
-    ("in [algorithms]", &["key_exchange", "host_keys", "ciphers", "macs", "compression"]),
+    ("in [algorithms]", &["key_exchange", "host_key_algorithms", "ciphers", "macs", "compression"]),
 ];
 
 /// What sshd_config(5) calls otherwise, and what it is here.
@@ -36,7 +36,7 @@ const OF_SSHD: [(&str, &str); 27] = [
     ("AllowUsers", "the tables [users.NAME]"),
     ("ForceCommand", "`plugin` in [users.NAME]"),
     ("ChrootDirectory", "`directory` in [tenants.NAME.grants]"),
-    ("HostKeyAlgorithms", "`host_keys` in [algorithms]"),
+    ("HostKeyAlgorithms", "`host_key_algorithms` in [algorithms]"),
     ("KexAlgorithms", "`key_exchange` in [algorithms]"),
     ("Compression", "`compression` in [algorithms]"),
     ("LoginGraceTime", "`authentication_grace` in [limits]"),

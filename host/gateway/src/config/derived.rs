@@ -62,12 +62,11 @@ pub(crate) fn protocol(config: &Config, host_keys: &HostKeys) -> connection::Set
         host_keys: host_keys.public().map(|key| Arc::new(key.clone())).collect(),
         certificates: host_keys.certificates().to_vec(),
     };
-    // The core decides what no limit says. Every field is named, so that a new one is not forgotten here.
+    // Fields without a limit keep the protocol's defaults. Every field is named, so that a new one is not forgotten here.
     let transport::Settings {
         party,
         identification,
         preferences: _,
-        signature_algorithms,
         rekey: RekeyPolicy { bytes: _, packets, time: _ },
         timeouts: _,
         packet_before_auth: _,
@@ -78,7 +77,6 @@ pub(crate) fn protocol(config: &Config, host_keys: &HostKeys) -> connection::Set
         party,
         identification,
         preferences: config.algorithms.clone(),
-        signature_algorithms,
         rekey: RekeyPolicy {
             bytes: u64::try_from(limits.rekey_bytes).unwrap_or(u64::MAX),
             packets,

@@ -70,7 +70,7 @@ impl Gateway {
     /// When no host key can be offered, the runtime cannot be started, or a tenant's grant is not possible.
     pub fn new(config: &Config, host_keys: impl Into<HostKeys>, stopper: &Stopper) -> Result<Gateway, String> {
         let host_keys = Arc::new(host_keys.into());
-        check_offered(&host_keys, config.algorithms.host_key_names())?;
+        check_offered(&host_keys, config.algorithms.host_key_algorithm_names())?;
         let access = Access::new(config, &TimingSecret::new(host_keys.timing_secret()));
         let files = os_limits::make_room(config);
         let engine = start_engine(&config.limits, files.plugins)?;
@@ -149,18 +149,18 @@ impl Gateway {
         &self.access
     }
 
-    /// The settings of the protocol for a new connection, which is offered compression or not.
+    /// The settings of the protocol for a new connection, with or without the offer of compression.
     pub(crate) fn protocol(&self, compression: bool) -> &connection::Settings {
         if compression { &self.protocol } else { &self.uncompressed }
     }
 
-    /// A permit for a new connection to be offered compression: it is kept until the login shows whether the client
-    /// uses it. None when as many connections have one as are allowed, or compression is off.
+    /// A permit to offer compression to a new connection. The connection keeps it until the login shows whether the
+    /// client uses compression. None if compression is off, or all `compressed_connections` permits are taken.
     pub(crate) fn offer_compression(&self) -> Option<OwnedSemaphorePermit> {
         if self.offers_compression { self.acquire_compression() } else { None }
     }
 
-    /// A permit for a connection that is compressed, if there is one left.
+    /// A permit for a connection that is compressed, if one is left.
     pub(crate) fn acquire_compression(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.compression).try_acquire_owned().ok()
     }
@@ -272,7 +272,9 @@ fn check_offered(host_keys: &HostKeys, offered: &[&str]) -> Result<(), String> {
         return Ok(());
     }
     let (made, offered) = (made.join(", "), offered.join(", "));
-    Err(format!("no host key can be offered: the keys make {made}, and algorithms.host_keys allows {offered} only"))
+    Err(format!(
+        "no host key can be offered: the keys make {made}, and algorithms.host_key_algorithms allows only {offered}"
+    ))
 }
 
 /// The key that seals compiled code, made if there is none. A process that serves one connection makes none.

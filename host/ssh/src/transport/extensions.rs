@@ -1,5 +1,6 @@
 //! RFC 8308: what each side says about itself in EXT_INFO.
 
+use crate::crypto::key::SIGNATURES;
 use crate::message::transport::TransportMessage;
 use crate::wire::{Malformed, Reader, Rest, Wire};
 
@@ -9,25 +10,25 @@ const SERVER_SIG_ALGS: &[u8] = b"server-sig-algs";
 const HOST_BOUND: &[u8] = b"publickey-hostbound@openssh.com";
 /// A server answers PING. OpenSSH PROTOCOL, ping facility.
 const PING: &[u8] = b"ping@openssh.com";
-/// A client reads a second EXT_INFO during authentication, so that the server can name what one user may use. OpenSSH
-/// PROTOCOL, EXT_INFO during user authentication.
+/// A client accepts a second EXT_INFO during authentication, in which the server can name the algorithms of one user.
+/// OpenSSH PROTOCOL, EXT_INFO during user authentication.
 const IN_AUTH: &[u8] = b"ext-info-in-auth@openssh.com";
 /// The version of OpenSSH's extensions.
 const VERSION: &[u8] = b"0";
 
-/// Whether EXT_INFO may be the next packet of a client. RFC 8308 §2.4.
+/// Whether the next packet of the peer may be EXT_INFO. RFC 8308 §2.4.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum ExtInfo {
-    /// It may not.
+    /// It may not be.
     Closed,
-    /// It may: the last packet was the peer's first NEWKEYS.
+    /// It may be: the last packet was the peer's first NEWKEYS.
     Due,
 }
 
 /// The peer's extensions that change what we do.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub(super) struct Extensions {
-    /// It reads an EXT_INFO during authentication.
+    /// The peer accepts an EXT_INFO during authentication.
     pub(super) in_auth: bool,
 }
 
@@ -35,8 +36,7 @@ impl Extensions {
     /// Reads the body of EXT_INFO, RFC 8308 §2.3. Unknown extensions, and unknown versions, are skipped.
     ///
     /// # Errors
-    /// It is malformed. Each extension has at least its two lengths, so a count beyond the remaining bytes ends at
-    /// once. K11.
+    /// The body is malformed. Reading stops where the bytes end, whatever `count` is. K11.
     pub(super) fn read(count: u32, body: &[u8]) -> Result<Extensions, Malformed> {
         let (mut reader, mut extensions) = (Reader::new(body), Extensions::default());
         for _ in 0..count {
@@ -48,18 +48,17 @@ impl Extensions {
     }
 }
 
-/// What a server says in its first packet under the first keys.
-pub(super) fn of_server<'b>(signature_algorithms: &str, body: &'b mut Vec<u8>) -> TransportMessage<'b> {
-    let algorithms = (SERVER_SIG_ALGS, signature_algorithms.as_bytes());
-    encode(&[algorithms, (HOST_BOUND, VERSION), (PING, VERSION)], body)
+/// The EXT_INFO of a server, its first packet under the first keys.
+pub(super) fn of_server(body: &mut Vec<u8>) -> TransportMessage<'_> {
+    encode(&[(SERVER_SIG_ALGS, SIGNATURES.join(",").as_bytes()), (HOST_BOUND, VERSION), (PING, VERSION)], body)
 }
 
-/// What a server says once more during authentication.
-pub(super) fn of_server_in_auth<'b>(signature_algorithms: &str, body: &'b mut Vec<u8>) -> TransportMessage<'b> {
-    encode(&[(SERVER_SIG_ALGS, signature_algorithms.as_bytes())], body)
+/// The EXT_INFO of a server during authentication.
+pub(super) fn of_server_in_auth(body: &mut Vec<u8>) -> TransportMessage<'_> {
+    encode(&[(SERVER_SIG_ALGS, SIGNATURES.join(",").as_bytes())], body)
 }
 
-/// What a client says in its first packet under the first keys.
+/// The EXT_INFO of a client, its first packet under the first keys.
 pub(super) fn of_client(body: &mut Vec<u8>) -> TransportMessage<'_> {
     encode(&[(IN_AUTH, VERSION)], body)
 }
@@ -86,7 +85,7 @@ mod tests {
     #[test]
     fn each_side_reads_the_others_extensions() {
         assert_eq!(read(of_client(&mut Vec::new())), Ok(Extensions { in_auth: true }));
-        assert_eq!(read(of_server("ssh-ed25519", &mut Vec::new())), Ok(Extensions::default()));
+        assert_eq!(read(of_server(&mut Vec::new())), Ok(Extensions::default()));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::algorithm::Preferences;
-use crate::crypto::key::{HostCertificate, PublicKey, SIGNATURES};
+use crate::crypto::key::{HostCertificate, PublicKey};
 use crate::message::Role;
 use crate::transport::deadline::Timeouts;
 
@@ -33,21 +33,22 @@ impl Party {
         }
     }
 
-    /// The preferred signatures that our host keys make, or that we verify as a client, best first.
+    /// The host key algorithms to offer, best first. A server offers those that its keys and certificates can sign with.
     pub(crate) fn host_key_algorithms(&self, preferences: &Preferences) -> Vec<&'static str> {
-        let preferred = preferences.host_key_names();
+        let preferred = preferences.host_key_algorithm_names();
         match self {
             Party::Server { .. } => {
                 preferred.iter().copied().filter(|name| self.host_identity(name).is_some()).collect()
             }
-            // Our client knows no authorities.
+            // Our client trusts no authorities.
             Party::Client => {
                 preferred.iter().copied().filter(|name| HostCertificate::signature_of(name).is_none()).collect()
             }
         }
     }
 
-    /// What proves our identity with this algorithm; `None` if no host key and no certificate can.
+    /// The host key to use with `algorithm`, and its certificate if the algorithm is one of certificates. `None` if there
+    /// is no such key or certificate.
     pub(crate) fn host_identity(&self, algorithm: &'static str) -> Option<HostIdentity> {
         let Party::Server { host_keys, certificates } = self else { return None };
         match HostCertificate::signature_of(algorithm) {
@@ -83,7 +84,7 @@ impl HostIdentity {
         self.signature
     }
 
-    /// `K_S`: the blob that the client is shown. RFC 4253 §8.
+    /// `K_S`, the blob that is sent to the client: the certificate if there is one, else the key. RFC 4253 §8.
     pub(crate) fn blob(&self) -> &[u8] {
         self.certificate.as_ref().map_or(self.key.blob(), |certificate| certificate.blob())
     }
@@ -128,10 +129,6 @@ pub struct Settings {
     pub identification: String,
     /// The algorithms that we offer.
     pub preferences: Preferences,
-    /// The signatures that users may make, joined with commas: `server-sig-algs` of RFC 8308 §3.1. By default those
-    /// that we verify. To name others is of use where some user needs no credentials: clients do not offer RSA keys
-    /// otherwise.
-    pub signature_algorithms: String,
     /// When to change keys.
     pub rekey: RekeyPolicy,
     /// The time limits of the stages.
@@ -152,7 +149,6 @@ impl Settings {
             party,
             identification: concat!("SSH-2.0-Whelk_", env!("CARGO_PKG_VERSION_MAJOR")).to_owned(),
             preferences: Preferences::default(),
-            signature_algorithms: SIGNATURES.join(","),
             rekey: RekeyPolicy::default(),
             timeouts: Timeouts::default(),
             packet_before_auth: 35_000,

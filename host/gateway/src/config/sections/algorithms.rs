@@ -13,11 +13,11 @@ use crate::config::suggest::nearest;
 struct AlgorithmList {
     /// The setting.
     name: &'static str,
-    /// What the reference says of it, one line each.
+    /// Its lines in the reference.
     docs: &'static [&'static str],
-    /// The names that preferences have.
+    /// Reads the names from preferences.
     names: fn(&Preferences) -> Vec<&'static str>,
-    /// The preferences with these known names.
+    /// Sets the names, all of which are known.
     with: for<'n> fn(Preferences, &[&'n str]) -> Result<Preferences, &'n str>,
 }
 
@@ -32,28 +32,31 @@ const LISTS: [AlgorithmList; 5] = [
         with: Preferences::with_kex,
     },
     AlgorithmList {
-        name: "host_keys",
-        docs: &["Signatures of host keys (HostKeyAlgorithms). Only those that the host keys make are offered."],
-        names: |preferences| preferences.host_key_names().to_vec(),
-        with: Preferences::with_host_keys,
+        name: "host_key_algorithms",
+        docs: &["Signatures of host keys (HostKeyAlgorithms). Only those that the host keys can make are offered."],
+        names: |preferences| preferences.host_key_algorithm_names().to_vec(),
+        with: Preferences::with_host_key_algorithms,
     },
     AlgorithmList {
         name: "ciphers",
-        docs: &["What encrypts (Ciphers)."],
+        docs: &["Encryption of packets (Ciphers)."],
         names: |preferences| preferences.cipher_names(),
         with: Preferences::with_ciphers,
     },
     AlgorithmList {
         name: "macs",
-        docs: &["What protects packets from changes (MACs), with the -ctr ciphers. The others bring their own check."],
+        docs: &[
+            "Integrity of packets under the -ctr ciphers (MACs). The other ciphers have integrity checks of their own.",
+        ],
         names: |preferences| preferences.mac_names(),
         with: Preferences::with_macs,
     },
     AlgorithmList {
         name: "compression",
         docs: &[
-            "Compression after login (Compression delayed). Off by default, because it costs much more processor time than all",
-            "else. To let clients choose it (ssh -C): [\"none\", \"zlib@openssh.com\"]. See also `compressed_connections`.",
+            "Compression after login (Compression delayed). Off by default, because it takes about ten times the processor",
+            "time of a connection. To let clients choose it (ssh -C): [\"none\", \"zlib@openssh.com\"]. See also",
+            "`compressed_connections`.",
         ],
         names: |preferences| preferences.compression_names(),
         with: Preferences::with_compression,
