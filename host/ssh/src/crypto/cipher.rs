@@ -127,6 +127,14 @@ impl Suite {
         self.mac
     }
 
+    /// How packets are laid out. With encrypt-then-MAC the length is in clear and does not belong to the padded part.
+    fn framing(self) -> Framing {
+        let framing = self.cipher.properties().framing;
+        let Some(mac) = self.mac else { return framing };
+        let encrypts_length = !mac.encrypts_first();
+        Framing { tag_len: mac.tag_len(), length_is_padded: encrypts_length, hides_length: encrypts_length, ..framing }
+    }
+
     /// Bytes of MAC key to derive (RFC 4253 §7.2, letters `E` and `F`). 0 without a MAC.
     #[must_use]
     pub fn mac_key_len(self) -> usize {
@@ -156,7 +164,7 @@ pub struct Sealer {
     left: u64,
 }
 
-/// Keys stay where they are made: what is moved leaves a copy behind, which nobody wipes.
+/// Boxed, because a key that is moved would leave a copy that nobody wipes.
 enum SealingKey {
     Clear,
     ChaCha(Box<chacha20_poly1305::SealingKey>),
@@ -174,9 +182,8 @@ impl Sealer {
     /// Seals with `suite`, from the next packet on.
     ///
     /// # Errors
-    /// One of the keys has not the length that the suite needs.
+    /// A key does not have the length that the suite needs.
     pub fn new(suite: Suite, keys: &SuiteKeys<'_>) -> Result<Sealer, BadKey> {
-        let cipher = suite.cipher.properties();
         check_lengths(suite, keys)?;
         let key = match suite.cipher {
             Cipher::ChaCha20Poly1305 => SealingKey::ChaCha(Box::new(chacha20_poly1305::SealingKey::new(keys.cipher)?)),
@@ -186,11 +193,7 @@ impl Sealer {
                 SealingKey::Ctr(Box::new(counter_mode(suite, keys)?))
             }
         };
-        let framing = match &key {
-            SealingKey::Ctr(key) => key.framing(),
-            SealingKey::Clear | SealingKey::ChaCha(_) | SealingKey::Gcm(_) => cipher.framing,
-        };
-        Ok(Sealer { framing, key, left: PACKETS_PER_KEY })
+        Ok(Sealer { framing: suite.framing(), key, left: PACKETS_PER_KEY })
     }
 
     /// Bytes that follow a frame: 0 without keys, else 16, 32 or 64.
@@ -205,8 +208,8 @@ impl Sealer {
         self.framing.block_len
     }
 
-    /// Whether the four length bytes belong to the padded part. They do without encryption and
-    /// where the length is encrypted with the rest, not in the AEAD and encrypt-then-MAC modes.
+    /// Whether the four length bytes belong to the padded part. They do without encryption and where the length is
+    /// encrypted with the rest, but not in the AEAD and encrypt-then-MAC modes.
     #[must_use]
     pub fn length_is_padded(&self) -> bool {
         self.framing.length_is_padded
@@ -240,7 +243,7 @@ pub struct Opener {
     left: u64,
 }
 
-/// Keys stay where they are made: what is moved leaves a copy behind, which nobody wipes.
+/// Boxed for the reason given at [`SealingKey`].
 enum OpeningKey {
     Clear,
     ChaCha(Box<chacha20_poly1305::OpeningKey>),
@@ -258,9 +261,8 @@ impl Opener {
     /// Opens with `suite`, from the next packet on.
     ///
     /// # Errors
-    /// One of the keys has not the length that the suite needs.
+    /// A key does not have the length that the suite needs.
     pub fn new(suite: Suite, keys: &SuiteKeys<'_>) -> Result<Opener, BadKey> {
-        let cipher = suite.cipher.properties();
         check_lengths(suite, keys)?;
         let key = match suite.cipher {
             Cipher::ChaCha20Poly1305 => OpeningKey::ChaCha(Box::new(chacha20_poly1305::OpeningKey::new(keys.cipher)?)),
@@ -270,11 +272,7 @@ impl Opener {
                 OpeningKey::Ctr(Box::new(counter_mode(suite, keys)?))
             }
         };
-        let framing = match &key {
-            OpeningKey::Ctr(key) => key.framing(),
-            OpeningKey::Clear | OpeningKey::ChaCha(_) | OpeningKey::Gcm(_) => cipher.framing,
-        };
-        Ok(Opener { framing, key, left: PACKETS_PER_KEY })
+        Ok(Opener { framing: suite.framing(), key, left: PACKETS_PER_KEY })
     }
 
     /// Bytes that follow a frame: 0 without keys, else 16, 32 or 64.
@@ -289,8 +287,8 @@ impl Opener {
         self.framing.block_len
     }
 
-    /// Whether the four length bytes belong to the padded part. They do without encryption and
-    /// where the length is encrypted with the rest, not in the AEAD and encrypt-then-MAC modes.
+    /// Whether the four length bytes belong to the padded part. They do without encryption and where the length is
+    /// encrypted with the rest, but not in the AEAD and encrypt-then-MAC modes.
     #[must_use]
     pub fn length_is_padded(&self) -> bool {
         self.framing.length_is_padded
@@ -324,16 +322,16 @@ impl Opener {
     }
 
     /// Whether the length is encrypted with the rest of the packet and covered only by the MAC at its end (RFC 4253
-    /// §6.4 with a cipher that is not an AEAD). Then the moment of an error would say what a changed length has become:
-    /// an attacker who changes bits of an encrypted length could learn the others. After any error the receiver must
-    /// take a fixed number of bytes with [`Opener::discard`] before it reports it.
+    /// §6.4 with a cipher that is not an AEAD). Then the time of an error would depend on the decrypted length, and an
+    /// attacker who changes some bits of an encrypted length could learn the others. So after any error the receiver
+    /// must pass a fixed number of bytes to [`Opener::discard`] before it reports the error.
     #[must_use]
     pub fn hides_length(&self) -> bool {
         self.framing.hides_length
     }
 
-    /// Does the work of opening `bytes` without a result, so that a packet with a wrong length costs the same time as
-    /// one with a wrong tag. Afterwards nothing can be opened.
+    /// Does the work of opening `bytes` and returns nothing, so that a packet with a wrong length takes the same time as
+    /// one with a wrong tag. Afterwards no packet can be opened.
     pub fn discard(&mut self, bytes: &mut [u8]) {
         self.left = 0;
         if let OpeningKey::Ctr(key) = &mut self.key {

@@ -2,8 +2,8 @@
 //!
 //! `aws-lc-rs` by default; `ring` with `--no-default-features --features ring`. Their interfaces are the same except
 //! for a few operations that each file below wraps under the same names: key agreement, reading ECDSA keys, opening GCM
-//! with a detached tag, and what `ring` lacks: ML-KEM-768 (the `ml-kem` crate stands in) and AES in counter mode (`aes`
-//! and `ctr`). When both features are on, as feature unification may do, `aws-lc-rs` is used.
+//! with a detached tag, and what `ring` lacks: ML-KEM-768 (from the crate `ml-kem`) and AES in counter mode (`aes` and
+//! `ctr`). When both features are on, as feature unification may do, `aws-lc-rs` is used.
 //!
 //! 2026-11-21. Chosen: the provider's ChaCha20-Poly1305 too. Refused: the crates `chacha20` and `poly1305`. Why: on a
 //! Zen 4 core a 32 KiB packet takes 18.7 us here and 23.6 us there (17.1 us with their AVX-512 code, which needs a
@@ -24,9 +24,25 @@ use with_ring as chosen;
 compile_error!("whelk-ssh needs a provider: enable the feature `aws-lc-rs` or `ring`");
 
 pub(super) use chosen::{
-    CtrKey, KemKey, aead, agree, agree_x25519, agreement, digest, ecdsa_pair, encapsulate, hmac, open_gcm, rand, rsa,
-    signature,
+    CtrKey, KemKey, aead, agreement, digest, ecdsa_pair, encapsulate, hmac, open_gcm, rand, rsa, signature,
 };
 pub(super) use given::Raw;
+use given::{ProviderError, raw};
 #[cfg(feature = "aws-lc-rs")]
 pub(super) use with_aws_lc::generate_rsa_3072;
+
+/// X25519 with a single-use private key. Refuses a wrong length and an all-zero result.
+pub(super) fn agree_x25519(mine: agreement::EphemeralPrivateKey, theirs: &[u8]) -> Result<Raw, ProviderError> {
+    agree(mine, &agreement::X25519, theirs, raw)?
+}
+
+/// Agrees with a single-use private key of `algorithm` and gives the secret to `read`. Refuses points that are not on
+/// the curve.
+pub(super) fn agree<T>(
+    mine: agreement::EphemeralPrivateKey,
+    algorithm: &'static agreement::Algorithm,
+    theirs: &[u8],
+    read: impl FnOnce(&[u8]) -> T,
+) -> Result<T, ProviderError> {
+    chosen::agree(mine, agreement::UnparsedPublicKey::new(algorithm, theirs), read)
+}

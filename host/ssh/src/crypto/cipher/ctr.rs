@@ -45,13 +45,6 @@ impl Ctr {
         Ok(Ctr { key, counter, mac })
     }
 
-    /// How packets are framed: with encrypt-then-MAC the length is in clear and not part of what is padded.
-    pub(super) fn framing(&self) -> Framing {
-        let encrypts_length = !self.mac.encrypts_first();
-        let tag_len = self.mac.tag_len();
-        Framing { block_len: BLOCK_LEN, tag_len, length_is_padded: encrypts_length, hides_length: encrypts_length }
-    }
-
     /// Encrypts or decrypts whole blocks: in counter mode both are the same.
     fn apply(&mut self, blocks: &mut [u8]) -> Result<(), Exhausted> {
         self.key.apply(self.counter.to_be_bytes(), blocks).map_err(|_| Exhausted)?;

@@ -9,23 +9,12 @@ use zeroize::Zeroizing;
 
 use super::given::{ProviderError, Raw, raw};
 
-/// X25519 with a single-use private key. Refuses a wrong length and an all-zero result.
-pub(in crate::crypto) fn agree_x25519(
+/// See [`agree`](super::agree).
+pub(super) fn agree<T>(
     mine: agreement::EphemeralPrivateKey,
-    theirs: &[u8],
-) -> Result<Raw, ProviderError> {
-    agree(mine, &agreement::X25519, theirs, raw)?
-}
-
-/// Agrees with a single-use private key of `algorithm` and gives the secret to `read`. Refuses points that are not on
-/// the curve.
-pub(in crate::crypto) fn agree<T>(
-    mine: agreement::EphemeralPrivateKey,
-    algorithm: &'static agreement::Algorithm,
-    theirs: &[u8],
+    theirs: agreement::UnparsedPublicKey<&[u8]>,
     read: impl FnOnce(&[u8]) -> T,
 ) -> Result<T, ProviderError> {
-    let theirs = agreement::UnparsedPublicKey::new(algorithm, theirs);
     agreement::agree_ephemeral(mine, theirs, ProviderError, |secret| Ok(read(secret)))
 }
 
