@@ -61,9 +61,9 @@ pub struct Connection<A> {
     /// Bytes of channel data that we have sent and for which the peer has not adjusted its windows. It may not have
     /// read them.
     unconfirmed: usize,
-    /// Host keys that the client asks to be proven.
+    /// The client's request for proofs of host keys that waits for an answer.
     proofs: Option<HostKeyProofs>,
-    /// How often it has asked.
+    /// How many such requests the client has made.
     proofs_asked: u32,
 }
 
@@ -102,8 +102,8 @@ pub enum Progress {
 /// The most packets that one call of [`Connection::receive`] handles.
 const TURN: usize = 64;
 
-/// The most bytes that one call of [`Connection::receive`] decompresses, but for the last packet's: a packet of a few
-/// hundred bytes may have 256 KiB.
+/// After this many decompressed bytes one call of [`Connection::receive`] handles no further packet. A packet of a few
+/// hundred bytes may become 256 KiB.
 const TURN_DECOMPRESSED: u64 = 128 << 10;
 
 /// Whether we send nothing in answer to this message of a channel: a window adjustment, EOF, CLOSE, or a request that
@@ -147,13 +147,14 @@ impl<A: Machine> Connection<A> {
         self.transport.wants_input() && self.peer_keeps_up()
     }
 
-    /// Whether either direction is compressed, which takes [`COMPRESSION_MEMORY`](transport::COMPRESSION_MEMORY).
+    /// Whether either direction is compressed. Such a connection needs
+    /// [`COMPRESSION_MEMORY`](transport::COMPRESSION_MEMORY).
     pub fn is_compressed(&self) -> bool {
         self.transport.is_compressed()
     }
 
-    /// How many bytes were compressed and decompressed since the last call: work that the bytes of the socket do not
-    /// show.
+    /// How many bytes were compressed and decompressed since the last call. The count of bytes on the socket does not
+    /// show this work.
     pub fn take_compression_work(&mut self) -> u64 {
         self.transport.take_compression_work()
     }
@@ -312,7 +313,8 @@ impl<A: Machine> Connection<A> {
         self.transport.has_open_question() || self.auth.has_open_question() || self.proofs.is_some()
     }
 
-    /// Whether the packet is a client's request to prove host keys, which is handled here. OpenSSH PROTOCOL §2.5. K36.
+    /// Handles the packet if it is a client's request for proofs of host keys, else returns false. OpenSSH PROTOCOL §2.5.
+    /// K36.
     fn proofs_requested(&mut self, packet: &Packet) -> bool {
         let payload = self.transport.payload(packet);
         let Ok(MuxMessage::GlobalRequest { kind: host_keys::PROVE, want_reply, body }) = MuxMessage::decode(payload)
@@ -385,7 +387,7 @@ impl<A: Machine> Connection<A> {
     pub fn write(&mut self, channel: ChannelId, stream: Stream, data: &[u8]) -> usize {
         let before = self.transport.output().len();
         let written = self.mux.write(channel, stream, data, &mut self.transport);
-        // What the peer does not want is taken and not sent.
+        // After `eow@openssh.com` the mux takes data without sending it.
         if written > 0 && self.transport.output().len() > before {
             self.transport.data_moved();
             self.unconfirmed = self.unconfirmed.saturating_add(written);
@@ -413,20 +415,20 @@ impl<A: Machine> Connection<A> {
         self.mux.close(channel);
     }
 
-    /// Makes a request on a channel. `kind` and `body` are together at most one packet long. False if they are longer,
-    /// if 16 requests wait already, or if the channel is not open. RFC 4254 §5.4.
-    pub fn request(&mut self, channel: ChannelId, kind: &[u8], body: &[u8], want_reply: bool) -> bool {
-        self.mux.request(channel, kind, body, want_reply)
+    /// Makes a request on a channel. Type and body are together at most one packet long. False if they are longer, if 16
+    /// requests wait already, or if the channel is not open. RFC 4254 §5.4.
+    pub fn request(&mut self, channel: ChannelId, request_type: &[u8], body: &[u8], want_reply: bool) -> bool {
+        self.mux.request(channel, request_type, body, want_reply)
     }
 
-    /// Makes a global request. `kind` and `body` are together at most one packet long. False if they are longer, or if
-    /// 16 requests wait already. RFC 4254 §4.
-    pub fn global_request(&mut self, kind: &[u8], body: &[u8], want_reply: bool) -> bool {
-        self.mux.global_request(kind, body, want_reply)
+    /// Makes a global request. Name and body are together at most one packet long. False if they are longer, or if 16
+    /// requests wait already. RFC 4254 §4.
+    pub fn global_request(&mut self, name: &[u8], body: &[u8], want_reply: bool) -> bool {
+        self.mux.global_request(name, body, want_reply)
     }
 
     /// Starts a key exchange, if none is under way and the user is authenticated. RFC 4253 §9. Before authentication it
-    /// would hold back an answer, and nothing is read while an answer is owed: a deadlock.
+    /// could deadlock: a key exchange holds back our answer to the client, and nothing is read while we owe an answer.
     pub fn rekey(&mut self) {
         if self.auth.stage() == auth::AuthStage::Open {
             self.transport.rekey();
@@ -490,11 +492,11 @@ impl<A: Machine> Connection<A> {
 /// What the server's application has to answer before the next packet is handled.
 #[derive(Clone, Copy)]
 pub enum ServerQuestion<'a> {
-    /// Compute this on a thread that nobody waits for: [`Server::agreed`].
+    /// Compute this key exchange, on a blocking thread: [`Server::agreed`].
     Agree(&'a CostlyExchange),
-    /// Make these signatures on a thread that nobody waits for: [`Server::proved`].
+    /// Make these signatures, on a blocking thread: [`Server::proved`].
     ProveHostKeys(&'a HostKeyProofs),
-    /// Sign with this host key: [`Server::signed`].
+    /// Sign with this host key, on a blocking thread if [costly](SignatureRequest::is_costly): [`Server::signed`].
     Sign(SignatureRequest<'a>),
     /// Decide whether this credential authenticates this user: [`Server::decide`].
     Attempt(auth::server::Attempt<'a>),
@@ -543,18 +545,18 @@ impl Server {
         self.transport.signed(signature)
     }
 
-    /// Answers [`ServerQuestion::ProveHostKeys`] with what [`HostKeyProofs::prove`] has made; `None`: it could not be
-    /// made. Ignored if there is no such question.
+    /// Answers [`ServerQuestion::ProveHostKeys`] with the outcome of [`HostKeyProofs::prove`]: `None` if it failed.
+    /// Ignored if there is no such question.
     pub fn proved(&mut self, proofs: Option<Vec<u8>>) {
         if self.proofs.take().is_some() {
             self.mux.answer_global(proofs);
         }
     }
 
-    /// Tells the client every host key, unless it is known not to cope with that. OpenSSH PROTOCOL §2.5: once, after
-    /// login. False if it was not told.
+    /// Tells the client every host key. To be called once, after login. False if the client was not told: its software
+    /// is known to fail on the message, or 16 requests wait. OpenSSH PROTOCOL §2.5.
     pub fn announce_host_keys(&mut self) -> bool {
-        if !self.peer_identification().is_some_and(host_keys::takes_announcement) {
+        if !self.peer_identification().is_some_and(host_keys::accepts_announcement) {
             return false;
         }
         let body = host_keys::announcement(self.transport.host_keys());
@@ -640,8 +642,8 @@ pub enum ClientQuestion<'a> {
     Sign(Vec<u8>),
     /// Ask the user this: [`Client::answer`]. RFC 4256 §3.2.
     Challenge(&'a ReceivedChallenge),
-    /// The password must be changed, with these words to the user, in any bytes: escape them before they are shown. Try
-    /// [`auth::client::ClientCredential::NewPassword`] or anything else. RFC 4252 §8.
+    /// The password must be changed. This is the server's text for the user, in any bytes: escape it before it is shown.
+    /// Try [`auth::client::ClientCredential::NewPassword`] or another credential. RFC 4252 §8.
     ChangePassword(&'a [u8]),
 }
 

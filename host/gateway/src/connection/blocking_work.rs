@@ -10,7 +10,7 @@ use tokio::task::spawn_blocking;
 
 type Pending<T> = Pin<Box<dyn Future<Output = Option<T>> + Send>>;
 
-/// Work of one kind for one connection, if there is any.
+/// A computation for one connection, if one is queued or running.
 pub(crate) struct BlockingWork<T> {
     pending: Option<Pending<T>>,
 }
@@ -36,13 +36,12 @@ impl<T: Send + 'static> BlockingWork<T> {
         }));
     }
 
-    /// Whether work is queued or done right now.
+    /// Whether work is queued or running.
     pub(crate) fn is_pending(&self) -> bool {
         self.pending.is_some()
     }
 
-    /// Waits for the outcome; `None` if the work panicked. Without work it waits for ever. Can be dropped and called
-    /// again.
+    /// Waits for the outcome; `None` if the work panicked. Without work it waits for ever. Cancel-safe.
     pub(crate) async fn done(&mut self) -> Option<T> {
         let Some(pending) = &mut self.pending else { return std::future::pending().await };
         let outcome = pending.await;

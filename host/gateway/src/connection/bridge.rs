@@ -26,7 +26,7 @@
 //! of [`Channel`], and a file beside `session`; and `may_open` in `mux/policy.rs` of `whelk-ssh` has to let it through.
 
 #[cfg(test)]
-mod fixture;
+pub(in crate::connection) mod fixture;
 mod inbound;
 mod outbound;
 mod request;

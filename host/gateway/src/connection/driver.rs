@@ -66,8 +66,8 @@ use crate::tenant::UserPermit;
 const TURN_BYTES: usize = 128 << 10;
 /// Fixed cost of a turn, in bytes. After [`TURN_BYTES`] bytes the driver yields.
 const TURN_COST: usize = 8 << 10;
-/// Most bytes that one turn puts into packets of a compressed connection. To compress a byte takes as long as all else
-/// for some ten.
+/// Most bytes that one turn puts into packets of a compressed connection. Compressing a byte takes about ten times as
+/// long as all other work for it.
 const TURN_BYTES_COMPRESSED: usize = 32 << 10;
 /// How long buffers are empty before their memory is released.
 const BUFFER_RELEASE_DELAY: Duration = Duration::from_secs(2);
@@ -98,7 +98,7 @@ struct Driver<S> {
     user_permit: Option<UserPermit>,
     /// Permits of the tenant for connections that have more to do than one turn, after login.
     busy_permits: Option<Arc<Semaphore>>,
-    /// Counts it among the compressed connections, while it is one.
+    /// Held while the connection is compressed, or was offered compression and has not logged in.
     compression_permit: Option<OwnedSemaphorePermit>,
     drain: Drain,
     /// The phase of the server's shutdown at the last turn.
@@ -113,8 +113,10 @@ struct Driver<S> {
     /// When to acknowledge what was read, unless something is sent before.
     acknowledge_at: Option<Instant>,
     large: LargePackets,
-    /// A key exchange that costs much.
+    /// The computation of a costly key exchange.
     agreement: BlockingWork<Agreed>,
+    /// A costly signature for a key exchange. The error is the signature algorithm.
+    signature: BlockingWork<Result<Vec<u8>, &'static str>>,
     /// Signatures of host keys that the client has asked for.
     proofs: BlockingWork<Option<Vec<u8>>>,
     /// How long a large packet may take while others wait for its memory.
@@ -158,6 +160,7 @@ pub async fn run<S: ByteStream>(stream: S, peer: impl Into<Peer>, permit: Connec
         acknowledge_at: None,
         large: LargePackets::default(),
         agreement: BlockingWork::default(),
+        signature: BlockingWork::default(),
         proofs: BlockingWork::default(),
         large_packet_grace,
         origin,
@@ -259,8 +262,8 @@ impl<S: ByteStream> Driver<S> {
         Ok((if budget == 0 { Progress::More } else { progress }, read))
     }
 
-    /// Counts what was compressed and decompressed as work, and the connection among those that are compressed. Returns
-    /// how many bytes it was.
+    /// Counts compressed and decompressed bytes as work, and takes a permit once the connection is compressed. Returns the
+    /// number of these bytes.
     fn account_compression(&mut self) -> Result<usize, End> {
         if !self.connection.is_compressed() {
             // Compression begins with the login, or not at all.
@@ -310,6 +313,15 @@ impl<S: ByteStream> Driver<S> {
                     let exchange = exchange.clone();
                     let slots = self.gateway.costly_work(self.connection.user().is_some());
                     self.agreement.begin(slots, move || exchange.respond());
+                }
+                Ok(false)
+            }
+            Some(ServerQuestion::Sign(request)) if request.is_costly() => {
+                if !self.signature.is_pending() {
+                    let keys = Arc::clone(self.gateway.host_keys());
+                    let (key, algorithm, hash) = (request.host_key.clone(), request.algorithm, request.hash.clone());
+                    let sign = move || keys.sign(&key, algorithm, hash.as_ref()).map_err(|_| algorithm);
+                    self.signature.begin(self.gateway.costly_work(self.connection.user().is_some()), sign);
                 }
                 Ok(false)
             }
@@ -404,9 +416,13 @@ impl<S: ByteStream> Driver<S> {
             () = self.permit.evicted() => Err(End::Evicted),
             decision = self.login.decided(), if self.login.is_deciding() => self.decide(decision),
             agreed = self.agreement.done(), if self.agreement.is_pending() => {
-                // A panic in the computation, which was logged, is no fault of the client's.
+                // `None`: the computation has panicked, which was logged. The client did nothing wrong.
                 let agreed = agreed.ok_or(Error::Exhausted)?;
                 Ok(self.connection.agreed(agreed, Instant::now())?)
+            }
+            signature = self.signature.done(), if self.signature.is_pending() => {
+                let signature = signature.ok_or(Error::Exhausted)?.map_err(End::SignFailed)?;
+                Ok(self.connection.signed(&signature)?)
             }
             proofs = self.proofs.done(), if self.proofs.is_pending() => {
                 self.connection.proved(proofs.flatten());
@@ -609,3 +625,6 @@ async fn at(deadline: Option<Instant>) {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -48,9 +48,10 @@ pub struct Limits {
         /// revoked keys). After that the connection is ended with a text that says that the login could not be decided.
         /// The wait for a hashing slot, or for other reads, does not count.
         Connection decision_grace: Time = s(5), ms(100) => s(600), "U36";
-        /// Key exchanges with a Diffie-Hellman group (`diffie-hellman-group*`, off by default) that are computed at the
-        /// same time: each takes up to 20 ms of processor time. Further ones wait. Proofs of host keys, for which a
-        /// client may ask after login, count as one of them.
+        /// Computations of key exchanges at the same time, before login, and as many again after it: those with a
+        /// Diffie-Hellman group (`diffie-hellman-group*`, off by default) take up to 20 ms of processor time each,
+        /// signatures of an RSA host key 1 to 2 ms. Further ones wait. Proofs of host keys count too: a client may ask
+        /// for them after login.
         Server costly_exchanges: Count = 2, 1 => 64, "K29";
         /// Failed attempts on one connection.
         Connection failed_attempts: Count = 6, 1 => 1000, "U24, RFC 4252 §4";

@@ -12,6 +12,11 @@ use crate::server::gateway::Gateway;
 
 /// A gateway whose plugin folder has not been listed.
 pub(super) fn unlisted() -> (tempfile::TempDir, Gateway) {
+    with_host_key(HostKey::generate().unwrap())
+}
+
+/// The same, with this host key.
+pub(in crate::connection) fn with_host_key(key: HostKey) -> (tempfile::TempDir, Gateway) {
     let folder = tempfile::tempdir().unwrap();
     let (plugins, state) = (folder.path().join("plugins"), folder.path().join("state"));
     std::fs::create_dir(&plugins).unwrap();
@@ -19,7 +24,7 @@ pub(super) fn unlisted() -> (tempfile::TempDir, Gateway) {
     let overrides = Overrides { listen, plugins: Some(plugins), state: Some(state) };
     let mut config = Config::demonstration(&overrides).unwrap();
     config.limits.plugins.instances = 1;
-    let gateway = Gateway::new(&config, vec![HostKey::generate().unwrap()], &Stopper::new()).unwrap();
+    let gateway = Gateway::new(&config, vec![key], &Stopper::new()).unwrap();
     gateway.registry().expect_all();
     (folder, gateway)
 }

@@ -104,6 +104,11 @@ impl PublicKey {
         key
     }
 
+    /// Whether it is an RSA key.
+    pub fn is_rsa(&self) -> bool {
+        matches!(self.kind, Kind::Rsa(_))
+    }
+
     /// Whether we verify signatures of this algorithm.
     pub fn verifies(algorithm: &[u8]) -> bool {
         SIGNATURES.iter().any(|name| name.as_bytes() == algorithm)

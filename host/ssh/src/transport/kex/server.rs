@@ -19,9 +19,9 @@ pub(crate) struct ExpectEcdhInit {
 
 /// The outcome of a packet in the state `ExpectEcdhInit`.
 pub(crate) enum Stepped {
-    /// It was a wrong guess; the real one follows.
+    /// The packet was a wrong guess and is dropped; the real one follows.
     Dropped(ExpectEcdhInit),
-    /// The secret costs so much that the application must make it.
+    /// The method is costly: the application must compute our share and the secret.
     Costly(AwaitAgreement),
     /// The hash is known and must be signed.
     Hashed(AwaitSignature),
@@ -57,7 +57,7 @@ impl ExpectEcdhInit {
     }
 }
 
-/// The exchange hash, when the secret is known.
+/// Completes the exchange hash with our share and the secret.
 fn hashed(
     negotiation: Negotiation,
     host_key: HostIdentity,
@@ -70,7 +70,7 @@ fn hashed(
     Ok(AwaitSignature { keying, host_key, share: ours })
 }
 
-/// Server: the client's share waits for ours, which the application makes. K29.
+/// Server: waiting for our share and the secret, which the application computes. K29.
 pub(crate) struct AwaitAgreement {
     negotiation: Negotiation,
     host_key: HostIdentity,
@@ -83,7 +83,7 @@ impl AwaitAgreement {
         &self.exchange
     }
 
-    /// The next step, with what was computed.
+    /// The next step, with the computed share and secret.
     pub(crate) fn agreed(self, agreed: Agreed) -> Result<AwaitSignature, Error> {
         hashed(self.negotiation, self.host_key, self.exchange.client_share(), agreed)
     }
@@ -131,4 +131,11 @@ pub struct SignatureRequest<'a> {
     pub algorithm: &'static str,
     /// The data to sign.
     pub hash: &'a ExchangeHash,
+}
+
+impl SignatureRequest<'_> {
+    /// Whether the signature takes milliseconds of processor time: that of an RSA key. Make it on a blocking thread.
+    pub fn is_costly(&self) -> bool {
+        self.host_key.is_rsa()
+    }
 }
