@@ -78,10 +78,10 @@ pub enum Step<'p> {
         /// Client: the credential was right, and another one is required (partial success).
         partial: bool,
     },
-    /// Client: the server asks its user. [`client::ClientAuth::challenge`] has the prompts,
+    /// Client: the server asks the client's user. [`client::ClientAuth::challenge`] has the prompts,
     /// [`client::ClientAuth::answer`] answers them. RFC 4256 §3.2.
     Challenge,
-    /// Client: the password must be changed. [`client::ClientAuth::change_prompt`] has the words to the user;
+    /// Client: the password must be changed. [`client::ClientAuth::change_prompt`] has the server's text for the user;
     /// [`client::ClientCredential::NewPassword`] changes it. RFC 4252 §8.
     ChangePassword,
     /// Client: the server would accept the key. [`client::ClientAuth::to_sign`] has the bytes that it must sign.

@@ -52,8 +52,8 @@ impl fmt::Display for TooManyPrompts {
 impl std::error::Error for TooManyPrompts {}
 
 impl Challenge {
-    /// A challenge with these prompts, each with whether the answer may be shown while it is typed. Without prompts it
-    /// only shows its texts, and the client's answer has none (RFC 4256 §3.2 allows it).
+    /// A challenge with these prompts. The flag of each says whether the answer may be shown while it is typed. A
+    /// challenge without prompts only shows its texts; the client answers with an empty list (RFC 4256 §3.2).
     ///
     /// An empty prompt, which the RFC forbids, becomes a colon.
     ///
@@ -83,7 +83,7 @@ impl Challenge {
         Challenge { name: String::new(), instruction: String::new(), prompts: vec![Prompt { text, echo: false }] }
     }
 
-    /// How many answers the client owes.
+    /// How many prompts it has: the client must give as many answers.
     pub(super) fn prompts(&self) -> usize {
         self.prompts.len()
     }
@@ -109,7 +109,7 @@ impl Challenge {
 pub(super) struct UserAnswers(Vec<Zeroizing<Vec<u8>>>);
 
 impl UserAnswers {
-    /// Copies `count` answers, which must be all of `from`. None if one of them has more than 1024 bytes.
+    /// Copies the `count` answers of which `from` must consist. None if one of them has more than 1024 bytes.
     pub(super) fn read(from: &[u8], count: usize) -> Result<Option<UserAnswers>, Malformed> {
         let mut reader = Reader::new(from);
         let mut answers = Some(Vec::new());
@@ -143,7 +143,7 @@ pub struct ReceivedChallenge {
 }
 
 impl ReceivedChallenge {
-    /// Reads the fields of INFO_REQUEST. Allocates nothing by `count`.
+    /// Reads the fields of INFO_REQUEST. Never allocates by `count`, which the peer chooses.
     pub(super) fn read(
         name: &[u8],
         instruction: &[u8],

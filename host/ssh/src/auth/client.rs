@@ -25,14 +25,14 @@ pub enum ClientCredential<'a> {
     None,
     /// RFC 4252 §8.
     Password(&'a [u8]),
-    /// The present password and the one that shall replace it. RFC 4252 §8.
+    /// The current password and a new one. RFC 4252 §8.
     NewPassword {
-        /// The present password.
+        /// The current password.
         old: &'a [u8],
-        /// The next password.
+        /// The new password.
         new: &'a [u8],
     },
-    /// Asks the server to ask: [`ClientAuth::challenge`]. RFC 4256 §3.1.
+    /// Asks the server for prompts, which are in [`ClientAuth::challenge`] then. RFC 4256 §3.1.
     Interactive,
     /// A public key; with `ask`, the server is first asked whether it would accept it. RFC 4252 §7.
     Key {
@@ -75,12 +75,12 @@ enum State {
     Signing(Key),
     /// The application must answer prompts, or supply another credential.
     Prompted(ReceivedChallenge),
-    /// The application must supply another password, with these words to the user, or another credential.
+    /// The application must supply another password or another credential. This is the server's text for the user.
     Changing(Vec<u8>),
     /// A request waits for room in the output.
     Owing(Request),
     /// A request was sent.
-    ExpectAnswer(Asked),
+    ExpectAnswer(Message60),
     /// Authenticated.
     Done,
     /// The connection is over.
@@ -93,16 +93,16 @@ struct Key {
     blob: Vec<u8>,
 }
 
-/// What message 60 answers, which depends on the request.
-enum Asked {
-    /// Nothing: the request has no such answer.
+/// What message 60 means as the answer to the last request.
+enum Message60 {
+    /// Nothing: the request cannot be answered by it.
     Nothing,
     /// PK_OK: the server would accept this key.
-    Key(Key),
-    /// INFO_REQUEST.
-    Interactive,
-    /// PASSWD_CHANGEREQ.
-    Password,
+    PkOk(Key),
+    /// INFO_REQUEST: the server asks the user.
+    InfoRequest,
+    /// PASSWD_CHANGEREQ: the password must be changed.
+    PasswdChangereq,
 }
 
 /// A request that is owed.
@@ -147,7 +147,7 @@ impl Request {
         }
     }
 
-    /// The request in the RFC's form. None for answers, which are no request.
+    /// The request as a USERAUTH_REQUEST. None for answers, which are another message.
     fn method(&self) -> Option<Method<'_>> {
         Some(match self {
             Request::None => Method::None,
@@ -176,13 +176,13 @@ impl Request {
         }
     }
 
-    /// What an answer may refer to.
-    fn asked(self) -> Asked {
+    /// What message 60 means as the answer to this request.
+    fn message_60(self) -> Message60 {
         match self {
-            Request::Query(key) => Asked::Key(key),
-            Request::Interactive | Request::Answers(_) => Asked::Interactive,
-            Request::Password(_) | Request::NewPassword { .. } => Asked::Password,
-            Request::None | Request::Unsigned(_) | Request::Signed { .. } => Asked::Nothing,
+            Request::Query(key) => Message60::PkOk(key),
+            Request::Interactive | Request::Answers(_) => Message60::InfoRequest,
+            Request::Password(_) | Request::NewPassword { .. } => Message60::PasswdChangereq,
+            Request::None | Request::Unsigned(_) | Request::Signed { .. } => Message60::Nothing,
         }
     }
 }
@@ -240,18 +240,18 @@ impl ClientAuth {
         }
     }
 
-    /// What the server asks its user, if it waits for answers. RFC 4256 §3.2.
+    /// What the server asks the user, while it waits for answers. RFC 4256 §3.2.
     pub fn challenge(&self) -> Option<&ReceivedChallenge> {
         if let State::Prompted(challenge) = &self.state { Some(challenge) } else { None }
     }
 
-    /// The words with which the server demands another password, if it does: any bytes. RFC 4252 §8.
+    /// The server's text for the user while it demands another password: any bytes. RFC 4252 §8.
     pub fn change_prompt(&self) -> Option<&[u8]> {
         if let State::Changing(prompt) = &self.state { Some(prompt) } else { None }
     }
 
-    /// Answers [`challenge`](ClientAuth::challenge), each prompt in turn; a server disconnects a client that gives
-    /// another number of answers. Without effect when no answers are awaited.
+    /// Answers [`challenge`](ClientAuth::challenge), one answer for each prompt, in order: a server disconnects a client
+    /// that gives another number. Ignored when no answers are awaited.
     pub fn answer(&mut self, answers: &[&[u8]]) {
         if matches!(self.state, State::Prompted(_)) {
             self.state = State::Owing(Request::Answers(answers.iter().map(|answer| secret(answer)).collect()));
@@ -281,7 +281,7 @@ impl ClientAuth {
             }
         };
         if number == USERAUTH_PK_OK {
-            return self.asked_back(payload);
+            return self.handle_message_60(payload);
         }
         match decode(payload)? {
             AuthMessage::UserauthRequest { .. } | AuthMessage::UserauthPkOk { .. } => {
@@ -302,13 +302,13 @@ impl ClientAuth {
         }
     }
 
-    /// Handles message 60, whose meaning depends on what it answers.
-    fn asked_back(&mut self, payload: &[u8]) -> Result<Step<'static>, Violation> {
+    /// Handles message 60: PK_OK, INFO_REQUEST or PASSWD_CHANGEREQ, depending on the request that it answers.
+    fn handle_message_60(&mut self, payload: &[u8]) -> Result<Step<'static>, Violation> {
         let malformed = |what| violation(USERAUTH_PK_OK, what);
         let State::ExpectAnswer(asked) = &mut self.state else { return Err(Violation::Unsolicited) };
-        match std::mem::replace(asked, Asked::Nothing) {
-            Asked::Nothing => Err(Violation::Unsolicited),
-            Asked::Key(key) => {
+        match std::mem::replace(asked, Message60::Nothing) {
+            Message60::Nothing => Err(Violation::Unsolicited),
+            Message60::PkOk(key) => {
                 let AuthMessage::UserauthPkOk { algorithm, key: blob } = decode(payload)? else {
                     return Err(Violation::Unexpected { number: USERAUTH_PK_OK });
                 };
@@ -318,7 +318,7 @@ impl ClientAuth {
                 self.state = State::Signing(key);
                 Ok(Step::Sign)
             }
-            Asked::Interactive => {
+            Message60::InfoRequest => {
                 let message = InteractiveMessage::decode(payload).map_err(malformed)?;
                 let InteractiveMessage::InfoRequest { name, instruction, count, prompts, .. } = message else {
                     return Err(Violation::Unexpected { number: USERAUTH_PK_OK });
@@ -327,7 +327,7 @@ impl ClientAuth {
                 self.state = State::Prompted(challenge);
                 Ok(Step::Challenge)
             }
-            Asked::Password => {
+            Message60::PasswdChangereq => {
                 let PasswordMessage::PasswdChangereq { prompt, .. } =
                     PasswordMessage::decode(payload).map_err(malformed)?;
                 self.state = State::Changing(prompt.to_vec());
@@ -366,7 +366,7 @@ impl Machine for ClientAuth {
                     let body = Rest(&body);
                     out.put(&AuthMessage::UserauthRequest { user: &self.user, service: CONNECTION, method, body });
                 }
-                self.state = State::ExpectAnswer(request.asked());
+                self.state = State::ExpectAnswer(request.message_60());
             }
             other @ (State::ExpectAccept(_)
             | State::Choosing

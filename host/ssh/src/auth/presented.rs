@@ -1,4 +1,4 @@
-//! What a client presents by the method `publickey`: a key, or a certificate of one. RFC 4252 §7.
+//! What a client presents with the method `publickey`: a key or a certificate. RFC 4252 §7.
 
 use crate::crypto::key::{BadCertificate, Certificate, KeyError, PublicKey};
 
@@ -9,20 +9,20 @@ pub(super) enum Presented {
     Certificate(Box<Certificate>),
 }
 
-/// Why what a client presents is nobody's credential.
+/// Why a key or certificate that a client presents is refused before the application is asked.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Unfit {
     /// Well formed, but with SHA-1, of a type that we cannot verify, too short or too long.
     Unusable,
-    /// Malformed, not the canonical form of its key, or the key of another signature.
+    /// Malformed, not in canonical form, or of another type than the algorithm that the client names.
     Malformed,
-    /// A certificate that was refused.
+    /// The certificate is not valid.
     Certificate(BadCertificate),
 }
 
 impl Presented {
-    /// Reads what `algorithm`, the name that the client gives, says that `blob` is. A key's blob must be its canonical
-    /// encoding: PK_OK repeats it, and it is the form that audit logs search for.
+    /// Reads a key or certificate for signatures of `algorithm`, as the client names it. A key must be in its canonical
+    /// encoding: PK_OK repeats it, and logs are searched for its fingerprint.
     ///
     /// # Errors
     /// [`Unfit`].
@@ -68,8 +68,7 @@ impl Presented {
         }
     }
 
-    /// The algorithm of the signature that follows from the name that the client gives: for a certificate that of its
-    /// key.
+    /// The signature algorithm of `algorithm`, as the client names it: for a certificate that of its key.
     pub(super) fn signature<'n>(&self, algorithm: &'n [u8]) -> &'n [u8] {
         match self {
             Presented::Key(_) => algorithm,

@@ -42,11 +42,11 @@ pub struct RefusedKey {
     pub certificate: Option<RefusedCertificate>,
     /// Why, as text for the operator.
     pub reason: Cow<'static, str>,
-    /// The user has the key, or its certificate is of an authority that is trusted, and it is refused for this reason.
+    /// The user has this key, or trusts the authority of this certificate, but may not use it: `reason` says why.
     pub is_known: bool,
 }
 
-/// What a refused certificate says. If its authority has not signed it, anybody may have written that: the reason says
+/// What a refused certificate says. If its signature does not verify, anybody may have written it; then the reason says
 /// so.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RefusedCertificate {
@@ -126,11 +126,12 @@ impl RefusedAttempts {
     }
 
     /// Remembers a key or certificate that was read; `is_known`: see [`RefusedKey`].
-    pub(super) fn presented(&mut self, shown: &Presented, reason: Cow<'static, str>, is_known: bool) {
+    pub(super) fn presented(&mut self, presented: &Presented, reason: Cow<'static, str>, is_known: bool) {
         self.key_count = self.key_count.saturating_add(1);
         if self.keys.len() < KEYS {
-            let (algorithm, fingerprint) = (shown.key().algorithm().as_bytes().to_vec(), shown.key().fingerprint());
-            let certificate = match shown {
+            let (algorithm, fingerprint) =
+                (presented.key().algorithm().as_bytes().to_vec(), presented.key().fingerprint());
+            let certificate = match presented {
                 Presented::Key(_) => None,
                 Presented::Certificate(certificate) => Some(RefusedCertificate::of(certificate)),
             };

@@ -67,7 +67,7 @@ pub struct ServerAuth {
     judges_touch: bool,
     /// The server's host key in the first key exchange, as a blob: what `publickey-hostbound-v00@openssh.com` names.
     host_key: Option<Box<[u8]>>,
-    /// The client has left a challenge unanswered, and the application was not told.
+    /// The client has left a challenge unanswered, and the application does not know it yet.
     abandoned: bool,
 }
 
@@ -114,7 +114,7 @@ enum Reply {
     /// The key or certificate, and the algorithm of the query.
     PkOk(Presented, Vec<u8>),
     InfoRequest(Challenge),
-    /// With the words to the user.
+    /// With the text for the user.
     ChangePassword(String),
     Success,
 }
@@ -139,7 +139,7 @@ impl ServerAuth {
         }
     }
 
-    /// This is the server's host key in the first key exchange, as a blob. Keys may be bound to it, and to no other.
+    /// Sets the server's host key in the first key exchange, as a blob: the one that users' keys may be bound to.
     pub fn set_host_key(&mut self, blob: &[u8]) {
         self.host_key = Some(blob.into());
     }
@@ -150,10 +150,10 @@ impl ServerAuth {
         Some(Attempt { user: self.user.as_deref()?, credential: question.credential() })
     }
 
-    /// What the security key of the open question says of its user. `None` for every other credential.
+    /// What the security key of the open question says about its user. `None` for every other credential.
     ///
-    /// After [`ServerAuth::judge_touch`] the application must look at it: unless the user's entry for the key says that
-    /// no touch is required, a key that was not touched must be rejected.
+    /// After [`ServerAuth::judge_touch`] the application must check it: it must reject a key that was not touched, unless
+    /// the user's entry for the key says that no touch is required.
     pub fn presence(&self) -> Option<Presence> {
         match &self.state {
             State::Deciding { question: Question::KeyProven(_, presence), .. } => *presence,
@@ -167,8 +167,8 @@ impl ServerAuth {
         self.judges_touch = true;
     }
 
-    /// Whether the client has left a challenge unanswered for another request since the last call. What the application
-    /// keeps of that exchange is over. To be asked with each attempt. RFC 4256 §3.1.
+    /// Whether the client has made another request instead of answering a challenge, since the last call. Ask with each
+    /// attempt, and end what belongs to that exchange. RFC 4256 §3.1.
     pub fn take_abandoned(&mut self) -> bool {
         std::mem::take(&mut self.abandoned)
     }
@@ -192,8 +192,8 @@ impl ServerAuth {
             }
         };
         let reply = match (verdict, question) {
-            (Verdict::Accept | Verdict::Partial(_), Question::KeyOffered(shown, algorithm)) => {
-                Reply::PkOk(shown, algorithm)
+            (Verdict::Accept | Verdict::Partial(_), Question::KeyOffered(presented, algorithm)) => {
+                Reply::PkOk(presented, algorithm)
             }
             (Verdict::Accept, _) => Reply::Success,
             (Verdict::Partial(methods), _) => {
@@ -234,8 +234,8 @@ impl ServerAuth {
         }
     }
 
-    /// Answers the open question, about a key that the user has, with a refusal. The reason is for the log alone: to
-    /// the client it is a rejection like any other. Without an open question about a key it is [`Verdict::Reject`].
+    /// Refuses a key that the user has. The reason is only logged: the client gets the same answer as for any rejection.
+    /// If the open question is not about a key, this is [`Verdict::Reject`].
     ///
     /// # Errors
     /// [`Error::TooManyAttempts`] when this was the last failure allowed.
@@ -298,7 +298,7 @@ impl ServerAuth {
                 USERAUTH_REQUEST => self.request(payload, session_id),
                 _ => unexpected,
             },
-            // RFC 4256 §3.1: a request while prompts are open abandons them.
+            // RFC 4256 §3.1: a new request abandons the open prompts.
             State::Asking { prompts } => match number {
                 USERAUTH_INFO_RESPONSE => self.info_response(payload, *prompts),
                 SERVICE_REQUEST => self.abandon().service(payload),

@@ -1,5 +1,5 @@
-//! Host key rotation, OpenSSH `PROTOCOL` §2.5: after login the server tells its client every host key, and proves that
-//! it has those that the client does not know, so that the client can learn them before an old key goes.
+//! Host key rotation, OpenSSH `PROTOCOL` §2.5. After login the server tells its client every host key, and proves that
+//! it holds those that the client does not know. So the client learns a new key before an old one is removed.
 
 use std::sync::Arc;
 
@@ -16,8 +16,8 @@ const MOST_KEYS: usize = 16;
 /// The most requests of one connection. Our limit: a client asks once. K36.
 pub(super) const MOST_REQUESTS: u32 = 4;
 
-/// How the software versions of clients begin that cannot cope with the announcement, as OpenSSH's sshd knows them.
-const NOT_TOLD: [&[u8]; 12] = [
+/// Prefixes of the software versions of clients that fail on the announcement. The list is that of OpenSSH's sshd.
+const BROKEN_CLIENTS: [&[u8]; 12] = [
     b"Cisco-1.",
     b"TeraTerm SSH",
     b"TTSSH/1.5.",
@@ -32,31 +32,31 @@ const NOT_TOLD: [&[u8]; 12] = [
     b"TTSSH/2.72",
 ];
 
-/// Whether a client with this identification line takes the announcement.
-pub(super) fn takes_announcement(identification: &[u8]) -> bool {
+/// Whether a client with this identification line accepts the announcement.
+pub(super) fn accepts_announcement(identification: &[u8]) -> bool {
     // `SSH-2.0-` is followed by the software version. RFC 4253 §4.2.
     let software = identification.splitn(3, |byte| *byte == b'-').nth(2).unwrap_or_default();
-    !NOT_TOLD.iter().any(|start| software.starts_with(start))
+    !BROKEN_CLIENTS.iter().any(|start| software.starts_with(start))
 }
 
-/// Every host key, as the announcement has them.
+/// The body of the announcement: every host key.
 pub(super) fn announcement(keys: &[Arc<PublicKey>]) -> Vec<u8> {
     let mut body = Vec::new();
     keys.iter().for_each(|key| key.blob().write(&mut body));
     body
 }
 
-/// Host keys of ours that a client asks to be proven.
+/// A client's request for proofs that the server holds these host keys.
 #[derive(Clone, Debug)]
 pub struct HostKeyProofs {
     keys: Vec<Arc<PublicKey>>,
-    /// The signature algorithm of the key exchange, which an RSA key signs with again.
+    /// The signature algorithm of the key exchange. An RSA key, which has two, signs with it again.
     agreed: &'static str,
     session_id: ExchangeHash,
 }
 
 impl HostKeyProofs {
-    /// Reads a request. `None`: it is malformed, names no key or more than 16, or one that is not among `ours`.
+    /// Reads a request. `None` if it is malformed, names no key or more than 16, or a key that is not among `ours`.
     pub(super) fn requested(
         body: &[u8],
         ours: &[Arc<PublicKey>],
@@ -84,7 +84,8 @@ impl HostKeyProofs {
         for key in &self.keys {
             let agreed = key.signatures().iter().find(|name| **name == self.agreed);
             let algorithm = agreed.or(key.signatures().first()).copied().unwrap_or_default();
-            // Never the form of an exchange hash or of a login: it begins with this name.
+            // It begins with the name of the request, so nobody can take the signature for one over an exchange hash or
+            // for one of a login.
             let mut signed = Vec::new();
             for part in [PROVE, self.session_id.as_ref(), key.blob()] {
                 part.write(&mut signed);
@@ -100,12 +101,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn clients_that_cannot_cope_with_the_announcement_are_not_told() {
+    fn clients_that_fail_on_the_announcement_are_not_told() {
         for line in ["SSH-2.0-TTSSH/2.72 Win32", "SSH-2.0-Cisco-1.25", "SSH-1.99-TTSSH/1.5.4"] {
-            assert!(!takes_announcement(line.as_bytes()), "{line}");
+            assert!(!accepts_announcement(line.as_bytes()), "{line}");
         }
         for line in ["SSH-2.0-TTSSH/3.1 Win32", "SSH-2.0-OpenSSH_10.0", "SSH-2.0-Cisco-2.0", "SSH-2.0-", ""] {
-            assert!(takes_announcement(line.as_bytes()), "{line}");
+            assert!(accepts_announcement(line.as_bytes()), "{line}");
         }
     }
 }

@@ -67,14 +67,14 @@ impl Agreement {
         !matches!(self, Agreement::ModP(_) | Agreement::MlKem768Nistp256)
     }
 
-    /// Whether it costs the server milliseconds, and much more than the client has to spend: Diffie-Hellman modulo a
-    /// prime.
+    /// Whether it costs the server milliseconds of processor time, while a client can skip the work: Diffie-Hellman
+    /// modulo a prime.
     #[must_use]
     pub fn is_costly(self) -> bool {
         matches!(self, Agreement::ModP(_))
     }
 
-    /// Whether it stays secret if an attacker has a quantum computer one day.
+    /// Whether the secret stays safe if an attacker gets a quantum computer later.
     #[must_use]
     pub fn is_post_quantum(self) -> bool {
         match self {
@@ -131,8 +131,8 @@ impl Agreement {
     ///
     /// # Errors
     /// `client_share` has a wrong length, its X25519 point is of small order, its point is not on the curve, its
-    /// number is out of range, or its ML-KEM key is not valid. (Also when the system gave no randomness, which the
-    /// providers do not distinguish.)
+    /// number is out of range, or its ML-KEM key is not valid. The error is the same if the system gave no randomness,
+    /// because the providers do not distinguish them.
     pub fn respond(self, client_share: &[u8]) -> Result<(Vec<u8>, SharedSecret), BadShare> {
         match self {
             Agreement::Curve25519 => curve25519::respond(client_share),
@@ -145,8 +145,8 @@ impl Agreement {
     }
 }
 
-/// The server's part of an exchange that costs much processor time: see [`Agreement::is_costly`]. It is pure work, to
-/// be done on a thread that nobody waits for.
+/// The server's part of an exchange that costs much processor time: see [`Agreement::is_costly`]. Compute it on a
+/// blocking thread.
 #[derive(Clone, Debug)]
 pub struct CostlyExchange {
     agreement: Agreement,
@@ -194,8 +194,8 @@ impl Initiator {
     ///
     /// # Errors
     /// `server_share` has a wrong length, its X25519 point is of small order, its point is not on the curve, or
-    /// its number is out of range. A KEM ciphertext that was tampered with
-    /// is no error here: it yields another K, and the host key's signature fails.
+    /// its number is out of range. A KEM ciphertext that was changed is no error here: it yields another K, and then the
+    /// host key's signature does not verify.
     pub fn finish(self, server_share: &[u8]) -> Result<SharedSecret, BadShare> {
         match self.0 {
             Secrets::Curve25519(key) => key.finish(server_share),

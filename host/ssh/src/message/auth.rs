@@ -57,8 +57,8 @@ pub enum Method<'a> {
         /// Absent when the client only asks whether the server would accept the key.
         signature: Option<&'a [u8]>,
     },
-    /// `keyboard-interactive`, RFC 4256 §3.1. The language and the submethods that the client names have no effect and
-    /// are not kept: no number of them costs anything.
+    /// `keyboard-interactive`, RFC 4256 §3.1. The language and the submethods that the client names are ignored and not
+    /// kept, so a long list costs nothing.
     KeyboardInteractive,
     /// An unknown method. Its body is not read.
     Unknown,

@@ -9,7 +9,7 @@
 //!    `---------------------------------------------------------------------------------------------------'
 //! ```
 //!
-//! A server waits in `AwaitAgreement` before `AwaitSignature` when the secret costs much.
+//! A server waits in `AwaitAgreement` before `AwaitSignature` if the method of key exchange is costly.
 //!
 //! From our KEXINIT to our NEWKEYS nothing but key exchange may leave; from the peer's KEXINIT to its NEWKEYS nothing
 //! but key exchange may come (RFC 4253 §7.1).
@@ -28,7 +28,7 @@ pub(super) enum Kex {
     ExpectKexInit(ExpectKexInit),
     /// Server: the client's share is awaited.
     ExpectEcdhInit(Box<server::ExpectEcdhInit>),
-    /// Server: a secret that costs much is awaited.
+    /// Server: the secret of a costly key exchange is awaited.
     AwaitAgreement(Box<server::AwaitAgreement>),
     /// Server: the signature of our host key is awaited.
     AwaitSignature(Box<server::AwaitSignature>),

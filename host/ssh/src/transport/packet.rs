@@ -32,9 +32,9 @@ pub(super) struct Opened {
 enum Length {
     /// Its first four bytes have not come.
     Incomplete,
-    /// `packet_length`. A packet may have it; whether this one has is known when the packet is authentic.
+    /// `packet_length`, within bounds. It is not authenticated before the whole packet is.
     Is(usize),
-    /// No packet has it.
+    /// Out of bounds, or not a multiple of the block size.
     OutOfRange,
 }
 
@@ -48,12 +48,11 @@ pub(super) struct Incoming {
     /// The largest `packet_length`.
     limit: usize,
     /// The largest `packet_length` that is read without a grant.
-    limit_ungranted: usize,
-    /// The packet that is being read is larger than that and was granted.
+    limit_without_grant: usize,
+    /// The packet that is being read is larger than `limit_without_grant`, and the application has granted it.
     granted: bool,
-    /// How many bytes must still be taken until a packet that failed its check is reported, once one has come whose
-    /// length is secret.
-    refusing: Option<usize>,
+    /// How many bytes to discard before the error is reported, once a packet with a hidden length has failed its check.
+    bytes_to_discard: Option<usize>,
     /// Decompresses payloads, if the peer compresses them.
     decompressor: Option<Box<Decompressor>>,
     /// Input has arrived since this was last asked.
@@ -84,9 +83,9 @@ impl Incoming {
             sequence: 0,
             length: None,
             limit,
-            limit_ungranted: limit,
+            limit_without_grant: limit,
             granted: false,
-            refusing: None,
+            bytes_to_discard: None,
             decompressor: None,
             heard: false,
             traffic: Traffic::default(),
@@ -95,8 +94,8 @@ impl Incoming {
 
     /// Whether there is room for more input.
     pub(super) fn wants_input(&self) -> bool {
-        let packet = if self.granted { self.limit } else { self.limit_ungranted };
-        // Beside the packet that is being read as much as one read gives.
+        let packet = if self.granted { self.limit } else { self.limit_without_grant };
+        // Besides the packet that is being read, as much as one read gives.
         self.ungranted().is_none() && self.input.len() < packet + self.input.most()
     }
 
@@ -116,14 +115,14 @@ impl Incoming {
     pub(super) fn authenticated(&mut self, limit: usize, asks: bool) {
         self.limit = limit;
         if !asks {
-            self.limit_ungranted = limit;
+            self.limit_without_grant = limit;
         }
         self.input.trust();
     }
 
     /// By how many bytes the packet that is being read exceeds the limit without a grant, unless it was granted.
     pub(super) fn ungranted(&self) -> Option<usize> {
-        let excess = self.length?.checked_sub(self.limit_ungranted)?;
+        let excess = self.length?.checked_sub(self.limit_without_grant)?;
         (excess > 0 && !self.granted).then_some(excess)
     }
 
@@ -143,8 +142,8 @@ impl Incoming {
     /// The next packet, if all of it has arrived. It is authenticated as a whole before any field is read. The previous
     /// one must be closed.
     pub(super) fn open_next(&mut self) -> Result<Option<Opened>, Error> {
-        if self.refusing.is_some() {
-            return self.refuse_later();
+        if self.bytes_to_discard.is_some() {
+            return self.discard_then_fail();
         }
         let length = match self.packet_length()? {
             Length::Incomplete => return Ok(None),
@@ -212,31 +211,32 @@ impl Incoming {
         }
     }
 
-    /// Refuses a packet that failed its check, of which `opened` bytes were decrypted. Where the length is secret, as
-    /// many bytes as the largest packet has are taken first: when the error comes says nothing about the length. P10.
+    /// Refuses a packet that failed its check, of which `opened` bytes were decrypted. If the length is hidden, as many
+    /// bytes as the largest packet has are taken first, so that the time of the error does not depend on the length.
+    /// P10.
     fn refuse(&mut self, opened: usize) -> Result<Option<Opened>, Error> {
         if !self.opener.hides_length() {
             return Err(Error::Integrity);
         }
         let largest = LENGTH + self.limit + self.opener.tag_len();
         self.input.consume(opened);
-        self.refusing = Some(largest.saturating_sub(opened));
+        self.bytes_to_discard = Some(largest.saturating_sub(opened));
         self.length = None;
         if std::mem::take(&mut self.granted) {
-            // What was granted is given back with the grant.
+            // The granted memory is released.
             self.input.shrink();
         }
-        self.refuse_later()
+        self.discard_then_fail()
     }
 
-    /// Takes the bytes that must come before a packet that failed its check is reported.
-    fn refuse_later(&mut self) -> Result<Option<Opened>, Error> {
-        let Some(left) = self.refusing else { return Ok(None) };
+    /// Discards input until there were as many bytes as the largest packet has, and then fails.
+    fn discard_then_fail(&mut self) -> Result<Option<Opened>, Error> {
+        let Some(left) = self.bytes_to_discard else { return Ok(None) };
         let bytes = self.input.bytes_mut();
         let count = left.min(bytes.len());
         self.opener.discard(bytes.get_mut(..count).unwrap_or_default());
         self.input.consume(count);
-        self.refusing = Some(left - count);
+        self.bytes_to_discard = Some(left - count);
         if left == count { Err(Error::Integrity) } else { Ok(None) }
     }
 
@@ -248,7 +248,7 @@ impl Incoming {
         }
     }
 
-    /// From the next packet on payloads are compressed by a new stream, or not at all.
+    /// From the next packet on, decompresses payloads with a new stream, or not at all.
     pub(super) fn restart_compression(&mut self, compressed: bool) {
         self.decompressor = compressed.then(Decompressor::new);
     }
@@ -258,7 +258,7 @@ impl Incoming {
         self.decompressor.is_some()
     }
 
-    /// How many bytes were decompressed, since this was last set to 0.
+    /// The count of decompressed bytes, which the caller sets to 0. `None` without compression.
     pub(super) fn decompressed(&mut self) -> Option<&mut u64> {
         self.decompressor.as_mut().map(|decompressor| &mut decompressor.work)
     }
@@ -410,7 +410,7 @@ impl Outgoing {
         self.bytes.len() - self.sent
     }
 
-    /// Compresses payloads from the next packet on by a new stream, or not at all.
+    /// From the next packet on, compresses payloads with a new stream, or not at all.
     pub(super) fn restart_compression(&mut self, compressed: bool) {
         self.compressor = compressed.then(Compressor::new);
     }
@@ -420,7 +420,7 @@ impl Outgoing {
         self.compressor.is_some()
     }
 
-    /// How many bytes were compressed, since this was last set to 0.
+    /// The count of compressed bytes, which the caller sets to 0. `None` without compression.
     pub(super) fn compressed(&mut self) -> Option<&mut u64> {
         self.compressor.as_mut().map(|compressor| &mut compressor.work)
     }

@@ -126,7 +126,7 @@ fn a_refused_certificate_is_remembered_with_what_it_says() {
 fn a_certificate_that_was_refused_unasked_is_remembered_with_what_it_says_and_why() {
     let (key, authority) = (key(), key());
     let blob = |signer| certificate(&key, authority.public().blob(), signer);
-    let unsigned = "its certificate is refused: its authority has not signed it, or with SHA-1";
+    let unsigned = "its certificate is refused: the signature of its authority does not verify, or uses SHA-1";
     for (request, reason) in [
         (request(NAME, &blob(&key), None), unsigned),
         (signed(NAME, &blob(&key), &key), unsigned),
@@ -152,7 +152,7 @@ fn a_key_that_a_user_may_not_use_now_is_refused_like_any_other_and_remembered_wi
     let [refused] = door.server.refused().keys() else { panic!("one key was refused") };
     assert_eq!((&*refused.reason, refused.is_known), ("it has expired", true));
     assert_eq!(refused.fingerprint, key.public().fingerprint());
-    // Of what is no key it is a rejection like any other.
+    // For a credential that is no key it is an ordinary rejection.
     door.question(&none(b"alice"));
     assert_eq!(door.refuse_key("it has expired"), Ok(()));
     assert_eq!(door.answers(), [FAILURE]);

@@ -10,14 +10,13 @@ use whelk_ssh::auth::{AuthStage, Machine, Step};
 use whelk_ssh::error::{Error, Violation};
 use whelk_ssh::message::auth::Method;
 use whelk_ssh::message::interactive::InteractiveMessage;
-use whelk_ssh::message::transport::TransportMessage;
 use whelk_ssh::wire::{Malformed, Rest, Wire};
 
 use crate::door::{
     Door, FAILURE, SESSION, SUCCESS, Sent, encode, honest, info_request, key, none, password, query, request, response,
     service,
 };
-use crate::pair::{ALL_REFUSED, Pair};
+use crate::pair::{ALL_REFUSED, Pair, requesting};
 
 fn interactive() -> Vec<u8> {
     honest(b"alice", Method::KeyboardInteractive)
@@ -190,7 +189,7 @@ fn u28_a_new_request_abandons_the_prompts() {
         assert!(door.server.take_abandoned() && !door.server.take_abandoned());
         assert_eq!(door.decide(Verdict::Accept), Ok(()));
     }
-    // Requests that ask the application nothing do, too; it hears of it with the next.
+    // So does a request about which the application is not asked. It learns of that with the next attempt.
     let unknown = request(user, b"ssh-connection", b"gssapi-with-mic", b"");
     for silent in [service(b"ssh-userauth"), unknown] {
         let mut door = asked();
@@ -224,15 +223,9 @@ fn u29_an_answer_of_more_than_1024_bytes_is_not_kept() {
     assert_eq!(question, format!(r#"alice answers ["", "{}"]"#, longest.escape_ascii()));
 }
 
-/// A client that has asked to be asked.
+/// A client that has asked for prompts.
 fn asking() -> ClientAuth {
-    let mut client = ClientAuth::new(b"alice");
-    client.authenticate(ClientCredential::Interactive);
-    client.write_owed(&mut Sent::new());
-    let accept = encode(&TransportMessage::ServiceAccept { service: b"ssh-userauth" });
-    assert_eq!(client.handle(&accept, SESSION), Ok(Step::Nothing));
-    client.write_owed(&mut Sent::new());
-    client
+    requesting(Some(ClientCredential::Interactive))
 }
 
 #[test]

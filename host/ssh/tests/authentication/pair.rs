@@ -202,11 +202,11 @@ fn a_client_with_too_many_attempts_is_disconnected() {
     assert_eq!(pair.server.user(), None);
 }
 
-/// A client that has sent its request, a query about `blob` if there is one.
-fn asking(blob: Option<&[u8]>) -> ClientAuth {
+/// A client that has sent its request: `none`, or one with this credential.
+pub(crate) fn requesting(credential: Option<ClientCredential<'_>>) -> ClientAuth {
     let mut client = ClientAuth::new(b"alice");
-    if let Some(blob) = blob {
-        client.authenticate(with_key(blob, true));
+    if let Some(credential) = credential {
+        client.authenticate(credential);
     }
     client.write_owed(&mut Sent::new());
     let accept = encode(&TransportMessage::ServiceAccept { service: b"ssh-userauth" });
@@ -225,19 +225,22 @@ fn a_client_refuses_an_answer_without_a_request() {
         let number = answer[0];
         let early = Err(Error::Peer(Violation::Unexpected { number }));
         assert_eq!(ClientAuth::new(b"alice").handle(answer, SESSION), early, "{number} before the service");
-        let mut client = asking(None);
+        let mut client = requesting(None);
         assert_eq!(client.handle(&failure, SESSION), Ok(Step::Refused { partial: false }));
         assert_eq!(client.handle(answer, SESSION), unsolicited, "{number} without a request");
         assert_eq!(client.handle(&failure, SESSION), Err(Error::Peer(Violation::Unexpected { number: 51 })), "the end");
-        let mut client = asking(None);
+        let mut client = requesting(None);
         assert_eq!(client.handle(&success, SESSION), Ok(Step::Authenticated));
         assert_eq!(client.handle(answer, SESSION), early, "{number} after success");
     }
     // A server that names another key than the queried one would choose what we sign.
-    assert_eq!(asking(None).handle(&pk_ok(b"ssh-ed25519", b"key"), SESSION), unsolicited);
-    assert_eq!(asking(Some(b"key")).handle(&pk_ok(b"ssh-ed25519", b"yek"), SESSION), unsolicited);
-    assert_eq!(asking(Some(b"key")).handle(&pk_ok(b"ssh-rsa", b"key"), SESSION), unsolicited);
-    assert_eq!(asking(Some(b"key")).handle(&pk_ok(b"ssh-ed25519", b"key"), SESSION), Ok(Step::Sign));
+    assert_eq!(requesting(None).handle(&pk_ok(b"ssh-ed25519", b"key"), SESSION), unsolicited);
+    assert_eq!(requesting(Some(with_key(b"key", true))).handle(&pk_ok(b"ssh-ed25519", b"yek"), SESSION), unsolicited);
+    assert_eq!(requesting(Some(with_key(b"key", true))).handle(&pk_ok(b"ssh-rsa", b"key"), SESSION), unsolicited);
+    assert_eq!(
+        requesting(Some(with_key(b"key", true))).handle(&pk_ok(b"ssh-ed25519", b"key"), SESSION),
+        Ok(Step::Sign)
+    );
 }
 
 #[test]
@@ -252,13 +255,13 @@ fn a_client_refuses_another_service_and_a_second_accept() {
     let mut client = ClientAuth::new(b"alice");
     client.write_owed(&mut Sent::new());
     assert_eq!(client.handle(&accept(b"ssh-connection"), SESSION), Err(Error::Peer(Violation::Service)));
-    let mut client = asking(None);
+    let mut client = requesting(None);
     assert_eq!(client.handle(&accept(b"ssh-userauth"), SESSION), Err(Error::Peer(Violation::Unexpected { number: 6 })));
 }
 
 #[test]
 fn a_client_ignores_commands_out_of_turn() {
-    let mut client = asking(None);
+    let mut client = requesting(None);
     client.authenticate(ClientCredential::Password(b"x"));
     client.signed(b"signature");
     assert!(!client.owes());

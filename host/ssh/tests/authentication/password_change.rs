@@ -24,7 +24,7 @@ fn the_application_demands_a_change_and_gets_both_passwords() {
     let demand = PasswordMessage::PasswdChangereq { prompt: b"Your password has expired.", language: b"" };
     assert_eq!(door.reply(&password(b"alice", b"old"), expired()), Ok(encode(&demand)));
     assert_eq!(door.question(&change(b"old", b"old")), "alice changes old to old");
-    // Not good enough: asked again.
+    // The application does not like the new password, and asks again.
     assert_eq!(door.decide(expired()), Ok(()));
     assert_eq!(door.answers(), [encode(&demand)]);
     assert_eq!(door.reply(&change(b"old", b"n\0w\xff"), Verdict::Accept), Ok(SUCCESS.to_vec()));

@@ -425,7 +425,7 @@ fn shared_secrets_and_keys_are_wiped() {
                 break;
             }
             let secret: &'static [u8] = raw.secrets.swap_remove(which).leak();
-            // What is left of a vector that has grown is its beginning.
+            // A vector that grows would leave its beginning in memory.
             let secret = secret.get(..32).unwrap_or(secret);
             let found = leaks(secret, || {
                 raw.send(&reply);

@@ -140,7 +140,7 @@ fn a_client_written_by_hand_compresses_each_packet() {
         }
         let all = [&b"onetwo"[..], &b"three".repeat(5000)].concat();
         assert!(raw.application.received(FIRST) == all && raw.error.is_none(), "{:?}", raw.error);
-        // Not compressed, as a client would send that counts on another moment.
+        // Not compressed, as by a client for which compression begins at another time.
         raw.send(&data(b"plain"));
         assert_eq!(raw.violation(), Some(Violation::Compression));
     });

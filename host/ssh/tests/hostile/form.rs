@@ -212,7 +212,7 @@ fn malformed_authentication_messages_are_refused() {
     try_all(&form(51).string(b"publickey,password").bytes(&[1]), asked);
     try_all(&form(52), asked);
     try_all(&form(53).string(b"hello").string(b"en"), asked);
-    // Message 60 means what the request makes of it.
+    // The meaning of message 60 depends on the request.
     let asked_by = |credential: ClientCredential<'_>| {
         let mut raw = asked();
         raw.send(FAILURE);

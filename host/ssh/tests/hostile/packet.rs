@@ -434,7 +434,7 @@ fn a_peer_that_does_not_read_its_answers_is_not_read() {
         sent += 1;
         assert!(sent < 200_000, "the victim reads for ever");
     }
-    // One answer may begin below the limit.
+    // One more answer may begin while the output is below the limit.
     let limit = setup.server.output_mark * 2 + (32 << 10);
     assert!(raw.side.output().len() <= limit + 100, "{} bytes of output", raw.side.output().len());
     let held_by_victim = held() - before - (raw.unwanted() as isize) * 3;

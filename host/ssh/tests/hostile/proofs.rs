@@ -60,7 +60,7 @@ fn a_request_for_other_keys_or_too_many_or_none_fails() {
         for many in [0, 1, 17, 1000] {
             let (mut raw, keys) = entered(&setup);
             let own = keys[0].blob();
-            // One key of another server spoils the rest.
+            // One key of another server makes the whole request fail.
             let blobs = std::iter::repeat_n(own, many).chain((many == 1).then(|| foreign.public().blob()));
             raw.send(&prove(blobs, true));
             assert_eq!((raw.reply(), &raw.error), (vec![82], &None), "{many}");

@@ -26,12 +26,12 @@ pub enum Credential<'a> {
     None,
     /// A password: at most 1024 bytes, any. RFC 4252 §8.
     Password(&'a [u8]),
-    /// A password and the one that shall replace it: each at most 1024 bytes, any. Clients send it after
+    /// The current password and a new one: each at most 1024 bytes, any. Clients send it after
     /// [`Verdict::ChangePassword`], and may send it at any time. RFC 4252 §8.
     NewPassword {
-        /// The present password.
+        /// The current password.
         old: &'a [u8],
-        /// The next password.
+        /// The new password.
         new: &'a [u8],
     },
     /// A query whether this key would be accepted. It proves nothing: anybody may offer anybody's public key. RFC 4252
@@ -45,7 +45,7 @@ pub enum Credential<'a> {
     /// The client holds the key of this certificate: its signature was verified. Whether the authority is trusted, and
     /// the certificate valid for this user now, is for the application to decide.
     CertificateProven(&'a Certificate),
-    /// The client asks to be asked: answer with [`Verdict::Challenge`]. RFC 4256 §3.1.
+    /// The client asks for prompts: answer with [`Verdict::Challenge`]. RFC 4256 §3.1.
     Interactive,
     /// The answers to the last challenge, one for each of its prompts, each at most 1024 bytes, any. RFC 4256 §3.4.
     Answers(&'a [Zeroizing<Vec<u8>>]),
@@ -84,12 +84,12 @@ pub enum Verdict {
     /// RFC 4252 §5.1.
     Partial(MethodSet),
     /// Ask the client's user this. The answers are the next [`Credential::Answers`], and may lead to another challenge.
-    /// If the client turns to something else instead, the exchange is over: see
-    /// [`take_abandoned`](super::ServerAuth::take_abandoned). For any credential but `Interactive` and `Answers` it is
-    /// a rejection. RFC 4256 §3.2.
+    /// If the client makes another request instead, the exchange is over: see
+    /// [`take_abandoned`](super::ServerAuth::take_abandoned). For any credential except `Interactive` and `Answers` this
+    /// is a rejection. RFC 4256 §3.2.
     Challenge(Challenge),
-    /// The password must be changed first, with these words to the user: one line, at most 512 bytes. The client may
-    /// answer with [`Credential::NewPassword`]. For any credential but `Password` and `NewPassword` it is a rejection.
+    /// The password must be changed first. The text is for the user: one line, at most 512 bytes. The client may answer
+    /// with [`Credential::NewPassword`]. For any credential except `Password` and `NewPassword` this is a rejection.
     /// RFC 4252 §8.
     ChangePassword(String),
 }
@@ -104,7 +104,7 @@ pub(super) enum Question {
     },
     /// With the signature algorithm that the client will use.
     KeyOffered(Presented, Vec<u8>),
-    /// With what a security key says of its user.
+    /// With what a security key says about its user.
     KeyProven(Presented, Option<Presence>),
     Interactive,
     Answers(UserAnswers),

@@ -19,8 +19,8 @@ const PASSWORD: usize = 1024;
 /// The reason for a key that we cannot verify.
 pub(super) const NOT_SUPPORTED: &str =
     "its type, size or signature is not supported: use ssh-ed25519, ECDSA or RSA with SHA-2";
-/// The reason for an attempt by a method that is not among those that can continue.
-const NOT_OFFERED: &str = "its method is not one that can continue: no user has it, or another must follow";
+/// The reason for an attempt by a method that is not offered.
+const NOT_OFFERED: &str = "its method is not offered: no user can log in with it, or another method must follow";
 
 /// What the questions depend on.
 pub(super) struct Rules<'a> {
@@ -38,7 +38,7 @@ pub(super) struct Rules<'a> {
 struct OfferedKey<'a> {
     algorithm: &'a [u8],
     blob: &'a [u8],
-    /// The host key that its signature covers too.
+    /// The host key that the signature covers too, if any.
     bound: Option<&'a [u8]>,
 }
 

@@ -54,7 +54,7 @@ pub struct Certificate {
     principals: Vec<Box<[u8]>>,
     valid_after: u64,
     valid_before: u64,
-    /// Names and values as they are encoded; both lists were read once and are well formed.
+    /// Names and values as they are encoded. Both lists were checked and are well formed.
     critical_options: Box<[u8]>,
     extensions: Box<[u8]>,
 }
@@ -71,13 +71,13 @@ pub enum CertificateKind {
 /// Why a certificate was refused.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum BadCertificate {
-    /// The blob is that of no certificate that we can read.
+    /// The blob is not a certificate that we can read.
     Malformed,
     /// The key that it certifies is not supported.
     Key(KeyError),
-    /// The key of its authority is not supported. It may be a certificate itself, which no authority is.
+    /// The key of its authority is not supported. A certificate cannot be an authority.
     Authority(KeyError),
-    /// Its authority has not signed it, or with SHA-1.
+    /// The signature of its authority does not verify, or uses SHA-1.
     Signature,
 }
 
@@ -85,9 +85,9 @@ impl fmt::Display for BadCertificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             BadCertificate::Malformed => f.write_str("the certificate is not well formed"),
-            BadCertificate::Key(error) => write!(f, "of its key: {error}"),
-            BadCertificate::Authority(error) => write!(f, "of the key of its authority: {error}"),
-            BadCertificate::Signature => f.write_str("its authority has not signed it, or with SHA-1"),
+            BadCertificate::Key(error) => write!(f, "its key: {error}"),
+            BadCertificate::Authority(error) => write!(f, "the key of its authority: {error}"),
+            BadCertificate::Signature => f.write_str("the signature of its authority does not verify, or uses SHA-1"),
         }
     }
 }
@@ -95,7 +95,7 @@ impl fmt::Display for BadCertificate {
 impl std::error::Error for BadCertificate {}
 
 impl Certificate {
-    /// Whether a blob begins as one of a certificate.
+    /// Whether a blob begins with the type of a certificate.
     pub fn is_certificate(blob: &[u8]) -> bool {
         let mut rest = blob;
         string::take(&mut rest).is_some_and(|name| TYPES.iter().any(|(other, ..)| other.as_bytes() == name))
@@ -174,7 +174,7 @@ impl Certificate {
         self.valid_after
     }
 
-    /// The first second in which it is valid no more, since 1970.
+    /// The first second in which it is no longer valid, since 1970.
     pub fn valid_before(&self) -> u64 {
         self.valid_before
     }
@@ -219,7 +219,7 @@ impl CertificateFields<'_> {
     /// Splits a certificate into its fields.
     ///
     /// # Errors
-    /// [`BadCertificate::Malformed`]: it has other fields.
+    /// [`BadCertificate::Malformed`]: a field is missing, or bytes are left over.
     pub(crate) fn read(blob: &[u8]) -> Result<CertificateFields<'_>, BadCertificate> {
         let mut rest = blob;
         let name = take(&mut rest)?;

@@ -1,7 +1,7 @@
 //! `ecdsa-sha2-nistp256`, `ecdsa-sha2-nistp384` and `ecdsa-sha2-nistp521`, RFC 5656 §3: the public half, the secret
 //! half, and their signatures. The provider signs and verifies.
 //!
-//! Knows what follows the algorithm's name in a blob.
+//! This file reads and writes what follows the algorithm's name in a blob.
 
 use ssh_key::private::{EcdsaKeypair, KeypairData};
 use zeroize::Zeroizing;
@@ -138,7 +138,7 @@ impl EcdsaPublic {
         let mut fixed = Vec::with_capacity(2 * self.curve.len());
         for _ in 0..2 {
             let number = string::take(&mut signature).ok_or(BadSignature)?;
-            // As in OpenSSH, more leading zeros than needed are no fault; a first bit is a sign, and no sign is right.
+            // As in OpenSSH, unnecessary leading zeros are accepted. A number whose first bit is set is negative.
             let digits = number.iter().position(|byte| *byte != 0).and_then(|first| number.get(first..));
             let digits = digits.filter(|_| number.first().is_some_and(|first| *first < 0x80)).ok_or(BadSignature)?;
             let zeros = self.curve.len().checked_sub(digits.len()).ok_or(BadSignature)?;
@@ -192,7 +192,7 @@ impl EcdsaSecret {
     /// The public half.
     ///
     /// # Errors
-    /// [`KeyError::Malformed`], which no provider makes of a key.
+    /// [`KeyError::Malformed`]. It cannot happen with a key that the provider has made.
     pub(super) fn public(&self) -> Result<EcdsaPublic, KeyError> {
         EcdsaPublic::from_point(self.curve, self.pair.public_key().as_ref())
     }

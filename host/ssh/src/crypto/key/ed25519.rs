@@ -97,7 +97,7 @@ impl Ed25519Secret {
     /// The key of this seed.
     ///
     /// # Errors
-    /// [`KeyError::Malformed`], which no provider makes of 32 bytes.
+    /// [`KeyError::Malformed`]. It cannot happen with 32 bytes.
     pub(super) fn from_seed(seed: Zeroizing<[u8; 32]>) -> Result<Ed25519Secret, KeyError> {
         let pair = Ed25519KeyPair::from_seed_unchecked(seed.as_slice());
         let pair = pair.map_err(|_| KeyError::Malformed("not a seed".into()))?;

@@ -39,7 +39,7 @@ pub enum HostKeyKind {
     Ed25519,
     /// `ecdsa-sha2-nistp256`.
     EcdsaP256,
-    /// `ssh-rsa` with 3072 bits. Takes some tenths of a second. `ring` makes none.
+    /// `ssh-rsa` with 3072 bits. Takes some tenths of a second. `ring` cannot make one.
     #[cfg(feature = "aws-lc-rs")]
     Rsa3072,
 }
@@ -137,7 +137,7 @@ impl HostKey {
     }
 
     /// Signs `data` with the first of the key's [signatures](PublicKey::signatures): only an RSA key has more than one.
-    /// If the provider fails, the result is empty, and nobody takes it for a signature.
+    /// If the provider fails, the result is empty, which no client accepts as a signature.
     #[must_use]
     pub fn sign(&self, data: &[u8]) -> Vec<u8> {
         let best = self.public.signatures().first().copied().unwrap_or_default();

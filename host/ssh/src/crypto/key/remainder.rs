@@ -1,4 +1,4 @@
-//! The one computation that reading an RSA key needs: OpenSSH's format leaves the exponents of the two primes out.
+//! The exponents of an RSA key's two primes (`d mod p-1` and `d mod q-1`), which OpenSSH's format leaves out.
 
 use crypto_bigint::{BoxedUint, NonZero};
 use zeroize::{Zeroize, Zeroizing};
@@ -8,7 +8,7 @@ use super::error::KeyError;
 /// `exponent` modulo `prime - 1`, all in big-endian digits. The time depends on the lengths alone.
 ///
 /// # Errors
-/// [`KeyError::Malformed`]: the prime is none.
+/// [`KeyError::Malformed`]: `prime` is 1.
 pub(super) fn remainder(exponent: &[u8], prime: &[u8]) -> Result<Zeroizing<Vec<u8>>, KeyError> {
     let damaged = || KeyError::Malformed("its numbers are not those of an RSA key".into());
     let read = |digits: &[u8]| {

@@ -1,6 +1,6 @@
 //! `ssh-rsa` keys, RFC 4253 §6.6, and their signatures `rsa-sha2-512` and `rsa-sha2-256`, RFC 8332. Never SHA-1.
 //!
-//! The provider signs and verifies. Knows what follows the algorithm's name in a blob.
+//! The provider signs and verifies. This file reads and writes what follows the algorithm's name in a blob.
 
 use ssh_key::Mpint;
 use ssh_key::private::{KeypairData, RsaKeypair};
@@ -13,14 +13,14 @@ use crate::crypto::provider::rsa::{KeyPairComponents, PublicKeyComponents};
 use crate::crypto::provider::signature::{self, RsaKeyPair};
 use crate::crypto::string;
 
-/// The type of the keys. It is no signature algorithm of ours: that of this name uses SHA-1.
+/// The type of the keys. The signature algorithm of this name uses SHA-1, so we do not have it.
 pub(super) const NAME: &str = "ssh-rsa";
 /// The signature with SHA-512. RFC 8332 §3.
 pub(super) const SHA_512: &str = "rsa-sha2-512";
 /// The signature with SHA-256. RFC 8332 §3.
 pub(super) const SHA_256: &str = "rsa-sha2-256";
 
-/// The sizes of keys that are taken, in bits. Shorter ones are weak, longer ones cost too much: CVE-2026-39829.
+/// The sizes of keys that are accepted, in bits. Shorter ones are weak, longer ones cost too much: CVE-2026-39829.
 const BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 /// The largest public exponent has 33 bits.
 const EXPONENT_LEN: usize = 5;
@@ -88,7 +88,7 @@ impl RsaPublic {
     }
 }
 
-/// The digits of an `mpint` of the one form that a positive number has. RFC 4251 §5.
+/// The digits of an `mpint` without its sign byte. `None` if it is not positive or has unnecessary zeros. RFC 4251 §5.
 fn digits(number: &[u8]) -> Option<&[u8]> {
     match number {
         [0, rest @ ..] if rest.first().is_some_and(|first| *first >= 0x80) => Some(rest),
@@ -135,7 +135,8 @@ impl RsaSecret {
         };
         let pair = RsaKeyPair::from_components(&components).map_err(|_| KeyError::Mismatched)?;
         let secret = RsaSecret { pair: Box::new(pair), halves: halves.clone() };
-        // One provider does not compare the private exponent with the rest: it would fail at the first login.
+        // One provider does not check the private exponent. A trial signature finds a wrong one now instead of at the
+        // first login.
         secret.sign(SHA_256, b"", &mut Vec::new()).map_err(|_| KeyError::Mismatched)?;
         Ok(secret)
     }
@@ -143,7 +144,7 @@ impl RsaSecret {
     /// The public half.
     ///
     /// # Errors
-    /// [`KeyError::Malformed`] or [`KeyError::RsaSize`], which no key has that was read.
+    /// [`KeyError::Malformed`] or [`KeyError::RsaSize`]. Neither can happen with a key that was read.
     pub(super) fn public(&self) -> Result<RsaPublic, KeyError> {
         let number = |number: &Mpint| number.as_positive_bytes().map(<[u8]>::to_vec).unwrap_or_default();
         RsaPublic::new(&number(self.halves.public().e()), &number(self.halves.public().n()))
@@ -154,9 +155,9 @@ impl RsaSecret {
         KeypairData::Rsa(self.halves.clone())
     }
 
-    /// Appends the signature over `data`: the second `string` of RFC 8332 §3. It is verified before: one that a fault
-    /// in the processor or in memory has made wrong would give the key away. Verifying costs a fiftieth of signing.
-    /// K33.
+    /// Appends the signature over `data`: the second `string` of RFC 8332 §3. The signature is verified first, because
+    /// one that is wrong by a fault of the processor or the memory reveals the key. Verifying takes a fiftieth of the
+    /// time of signing. K33.
     ///
     /// # Errors
     /// The algorithm is not one of the two, the provider could not sign, or the signature is wrong.

@@ -93,14 +93,19 @@ impl SkPublic {
         string::put(blob, &self.application);
     }
 
-    /// Verifies a signature over `data`; `said` are the flags and the counter that follow it in the blob. The key has
-    /// signed the hashes of its application and of `data` with both between them.
+    /// Verifies a signature over `data`. `flags_and_counter` follow the signature in the blob; the key has signed the hash
+    /// of its application, these bytes, and the hash of `data`.
     ///
     /// # Errors
-    /// The signature is not this key's over `data`, or `said` is not of 5 bytes.
-    pub(super) fn verify(&self, data: &[u8], signature: &[u8], said: &[u8]) -> Result<Presence, BadSignature> {
-        let [flags, counter @ ..] = *<&[u8; 5]>::try_from(said).map_err(|_| BadSignature)?;
-        let signed = [&Sha256::digest(&self.application)[..], said, &Sha256::digest(data)].concat();
+    /// The signature is not this key's over `data`, or `flags_and_counter` does not have 5 bytes.
+    pub(super) fn verify(
+        &self,
+        data: &[u8],
+        signature: &[u8],
+        flags_and_counter: &[u8],
+    ) -> Result<Presence, BadSignature> {
+        let [flags, counter @ ..] = *<&[u8; 5]>::try_from(flags_and_counter).map_err(|_| BadSignature)?;
+        let signed = [&Sha256::digest(&self.application)[..], flags_and_counter, &Sha256::digest(data)].concat();
         match &self.inner {
             SkKey::Ed25519(key) => key.verify(&signed, signature)?,
             SkKey::Ecdsa(key) => key.verify(&signed, signature)?,

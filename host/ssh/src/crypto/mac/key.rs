@@ -18,7 +18,7 @@ pub(in crate::crypto) struct MacKey {
 
 impl MacKey {
     /// # Errors
-    /// `key` has not the length that the MAC needs.
+    /// `key` does not have the length that the MAC needs.
     pub(super) fn new(mac: &'static MacProperties, key: &[u8]) -> Result<MacKey, WrongMac> {
         if key.len() != mac.key_len {
             return Err(WrongMac);
@@ -47,7 +47,7 @@ impl MacKey {
     /// Writes the tag of `packet`.
     ///
     /// # Errors
-    /// `tag` has not [`MacKey::tag_len`] bytes.
+    /// `tag` does not have [`MacKey::tag_len`] bytes.
     pub(in crate::crypto) fn write(&self, sequence: u32, packet: &[u8], tag: &mut [u8]) -> Result<(), WrongMac> {
         if tag.len() != self.mac.tag_len {
             return Err(WrongMac);

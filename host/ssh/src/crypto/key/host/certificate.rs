@@ -1,7 +1,7 @@
 //! Host certificates: a host key that an authority has signed. OpenSSH `PROTOCOL.certkeys`.
 //!
-//! A client that trusts the authority (`@cert-authority` in known_hosts) needs to know no host key. Their names in a
-//! KEXINIT are those of the key's signatures with `-cert-v01@openssh.com` behind them; signatures are the key's own.
+//! A client that trusts the authority (`@cert-authority` in known_hosts) needs to know no host key. In a KEXINIT a
+//! certificate has the names of its key's signature algorithms followed by `-cert-v01@openssh.com`. The key signs.
 
 use std::fmt;
 use std::sync::Arc;
@@ -43,15 +43,15 @@ pub struct HostCertificate {
 pub enum HostCertificateError {
     /// It is no certificate.
     NotACertificate,
-    /// It does not decode: why.
+    /// It cannot be decoded, for this reason.
     Malformed(String),
-    /// A certificate of a user.
+    /// It is a user's certificate.
     OfAUser,
-    /// The key in it, or its authority's, is none that we use.
+    /// The key in it, or that of its authority, is not supported.
     Key(KeyError),
-    /// Its authority's signature does not verify, or is made with SHA-1.
+    /// The signature of its authority does not verify, or uses SHA-1.
     Signature,
-    /// A critical option, which no host certificate has.
+    /// It has this critical option, and no critical option is defined for host certificates.
     CriticalOption(String),
 }
 
