@@ -17,7 +17,7 @@ fn a_password_is_asked_twice_without_echo_and_its_hash_logs_in() {
     let finished = typed(&[PASSWORD, PASSWORD]);
     let shown = finished.out.text();
     assert_eq!(finished.status, Some(0), "{shown}{}", finished.err);
-    assert!(shown.starts_with("Password: ") && shown.contains("The same again: "), "{shown}");
+    assert!(shown.starts_with("Password: ") && shown.contains("Repeat the password: "), "{shown}");
     assert!(!shown.contains(PASSWORD) && !shown.contains("correct"), "the terminal shows it: {shown}");
     let hash = shown.lines().find(|line| line.starts_with("$argon2id$")).expect("it prints a hash");
     // The others are crypt(3)'s, with few rounds, of the same password.

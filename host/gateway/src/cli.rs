@@ -47,7 +47,7 @@ enum Verb {
         /// passes are used instead of both [default: 127.0.0.1:2222]
         #[arg(long, value_name = "ADDR", value_parser = config::parse_address)]
         listen: Vec<SocketAddr>,
-        /// Serve the one connection that standard input and output are (inetd, systemd with Accept=yes, ProxyCommand).
+        /// Serve one connection on standard input and output (inetd, systemd with Accept=yes, ProxyCommand).
         /// See `whelk check --stdio`
         #[arg(long, conflicts_with = "listen")]
         stdio: bool,
@@ -70,7 +70,7 @@ enum Verb {
     Check {
         /// The configuration
         file: PathBuf,
-        /// As for `whelk serve --stdio`: says also what is different there
+        /// Check for `whelk serve --stdio`: also says what is different there
         #[arg(long)]
         stdio: bool,
     },
@@ -78,7 +78,7 @@ enum Verb {
     Algorithms {
         /// The configuration; without one the defaults are printed
         file: Option<PathBuf>,
-        /// Print lists instead in which ssh-audit finds no failure and nothing to warn of
+        /// Print lists that ssh-audit accepts without a failure or a warning instead
         #[arg(long, conflicts_with = "file")]
         strict: bool,
     },

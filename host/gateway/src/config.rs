@@ -84,9 +84,8 @@ pub struct Config {
     pub algorithms: Preferences,
     /// Every limit.
     pub limits: Limits,
-    /// Whether the process serves one connection, beside others of its kind (`whelk serve --stdio`). Then what needs
-    /// one process that counts for everybody is not granted: key-value, topics, and directories that can be written
-    /// to, since they have a quota.
+    /// Whether the process serves one connection (`whelk serve --stdio`). Then grants that are counted over all
+    /// connections are not given: key-value, topics, and directories that can be written to, since they have a quota.
     pub one_connection: bool,
     /// Notes for the operator.
     pub notes: Vec<Problem>,
@@ -206,7 +205,7 @@ fn add_errors(errors: &[toml::de::Error], text: &str, table: &DeTable<'_>, findi
         match first {
             Some((key, first)) => {
                 let first = findings.first(&first);
-                findings.add(&span, &key, format!("stands there twice: leave one of them away {first}"));
+                findings.add(&span, &key, format!("is set twice: remove one of them {first}"));
             }
             None => findings.add(&span, "", error.message()),
         }

@@ -276,7 +276,7 @@ fn hashing_shortage(config: &Config, has: usize) -> Option<Shortage> {
     };
     let (needs, name) = users.iter().filter_map(|(name, user)| Some((memory(user)?, name))).max()?;
     let change = format!(
-        "that is one password hash, of the user {name:?}: raise `hashing_memory`, or make a new hash with a smaller m; until then it is \
+        "that is one password hash, of the user {name:?}: raise `hashing_memory`, or make a cheaper hash (`whelk hash-password`); until then it is \
          computed while no other is, and never if it takes more than half of all memory"
     );
     let bytes = |size: usize| u64::try_from(size).unwrap_or(u64::MAX);

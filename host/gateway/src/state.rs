@@ -26,8 +26,8 @@ const CACHE_KEY: &str = "cache.key";
 const CACHE: &str = "cache";
 /// ... and that of tenants' own plugins.
 const TENANTS_CACHE: &str = "cache-tenants";
-/// For a process that only reads what a server has made.
-pub(crate) const NOT_STARTED: &str = "there is nothing of a server yet: run `whelk serve` once without --stdio, which makes \
+/// The error of a process that needs what only a server makes.
+pub(crate) const NOT_STARTED: &str = "no server has been started yet: run `whelk serve` once without --stdio, which makes \
                                       the host keys and compiles the plugins";
 /// Locked by the program that uses the folder.
 const LOCK: &str = "lock";

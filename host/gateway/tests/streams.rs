@@ -260,7 +260,7 @@ async fn a_stream_that_buffers_is_flushed_before_each_wait_and_before_the_end() 
     .await;
 }
 
-/// P20: the memory of compression is bounded. Who comes too late is served without it.
+/// P20: the memory of compression is bounded. Clients beyond the limit are served without compression.
 #[tokio::test]
 async fn as_many_connections_are_compressed_as_the_limit_allows() {
     let both = || Preferences::default().with_compression(&["zlib@openssh.com", "none"]).unwrap();

@@ -25,8 +25,8 @@ pub const EXT_INFO_SERVER: &str = "ext-info-s";
 pub enum Compression {
     /// Not at all.
     None,
-    /// By zlib, after authentication: `zlib@openssh.com`. The method `zlib` is not supported, because it would decompress
-    /// data of strangers.
+    /// By zlib, after authentication: `zlib@openssh.com`. The method `zlib` is not supported, because it would
+    /// decompress data of strangers.
     ZlibDelayed,
 }
 
@@ -96,8 +96,8 @@ impl Preferences {
         Ok(self)
     }
 
-    /// Keeps only the named MACs, in the given order. Only ciphers that are not AEADs use a MAC; the list is always sent,
-    /// because some clients reject an empty one. The error is the unknown name.
+    /// Keeps only the named MACs, in the given order. Only ciphers that are not AEADs use a MAC; the list is always
+    /// sent, because some clients reject an empty one. The error is the unknown name.
     pub fn with_macs<'n>(mut self, names: &[&'n str]) -> Result<Preferences, &'n str> {
         self.macs = names.iter().map(|name| Mac::from_name(name).ok_or(*name)).collect::<Result<_, _>>()?;
         Ok(self)
@@ -150,8 +150,8 @@ impl Preferences {
         self.compression.iter().map(|compression| compression.name()).collect()
     }
 
-    /// Our lists for a KEXINIT. `host_keys` are the host key algorithms that we can sign with or verify. Only the `first`
-    /// KEXINIT has the markers.
+    /// Our lists for a KEXINIT. `host_keys` are the host key algorithms that we can sign with or verify. Only the
+    /// `first` KEXINIT has the markers.
     pub fn offer(&self, role: Role, host_keys: &[&str], first: bool) -> Offer {
         let mut kex = self.kex_names();
         match role {

@@ -313,8 +313,8 @@ impl<A: Machine> Connection<A> {
         self.transport.has_open_question() || self.auth.has_open_question() || self.proofs.is_some()
     }
 
-    /// Handles the packet if it is a client's request for proofs of host keys, else returns false. OpenSSH PROTOCOL §2.5.
-    /// K36.
+    /// Handles the packet if it is a client's request for proofs of host keys, else returns false. OpenSSH PROTOCOL
+    /// §2.5. K36.
     fn proofs_requested(&mut self, packet: &Packet) -> bool {
         let payload = self.transport.payload(packet);
         let Ok(MuxMessage::GlobalRequest { kind: host_keys::PROVE, want_reply, body }) = MuxMessage::decode(payload)
@@ -415,8 +415,8 @@ impl<A: Machine> Connection<A> {
         self.mux.close(channel);
     }
 
-    /// Makes a request on a channel. Type and body are together at most one packet long. False if they are longer, if 16
-    /// requests wait already, or if the channel is not open. RFC 4254 §5.4.
+    /// Makes a request on a channel. Type and body are together at most one packet long. False if they are longer, if
+    /// 16 requests wait already, or if the channel is not open. RFC 4254 §5.4.
     pub fn request(&mut self, channel: ChannelId, request_type: &[u8], body: &[u8], want_reply: bool) -> bool {
         self.mux.request(channel, request_type, body, want_reply)
     }
@@ -642,8 +642,8 @@ pub enum ClientQuestion<'a> {
     Sign(Vec<u8>),
     /// Ask the user this: [`Client::answer`]. RFC 4256 §3.2.
     Challenge(&'a ReceivedChallenge),
-    /// The password must be changed. This is the server's text for the user, in any bytes: escape it before it is shown.
-    /// Try [`auth::client::ClientCredential::NewPassword`] or another credential. RFC 4252 §8.
+    /// The password must be changed. This is the server's text for the user, in any bytes: escape it before it is
+    /// shown. Try [`auth::client::ClientCredential::NewPassword`] or another credential. RFC 4252 §8.
     ChangePassword(&'a [u8]),
 }
 

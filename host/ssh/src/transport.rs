@@ -369,8 +369,8 @@ impl Transport {
         }
     }
 
-    /// Answers PING after login. During a key exchange PING gets no answer, as in OpenSSH, because answers would pile up
-    /// until it ends. Reading stops when answers fill the output: P26. OpenSSH PROTOCOL, ping facility.
+    /// Answers PING after login. During a key exchange PING gets no answer, as in OpenSSH, because answers would pile
+    /// up until it ends. Reading stops when answers fill the output: P26. OpenSSH PROTOCOL, ping facility.
     fn ping(&mut self, data: &[u8]) {
         if !self.kex.holds_output() {
             self.outgoing.seal(&TransportMessage::Pong { data });

@@ -147,7 +147,7 @@ impl Access {
                 let began = started + waited;
                 sleep_until(began + self.delay.answer_after(attempt.user, began.elapsed())).await;
             }
-            // Every user is asked the same. Partial success is for those who have proven something.
+            // Every user gets the same challenge, and only who has proven something gets a partial success.
             Decision::Challenge(_) | Decision::Partial(_) | Decision::Undecided(_) => {}
         }
         decision
@@ -180,7 +180,7 @@ impl Access {
                 attempt.credential,
             ));
         }
-        // What comes out of its turn is answered as if the user did not have it, and takes as long.
+        // A method out of its turn is answered as if the user did not have it, after the same time.
         let expected = |method| found.filter(|(_, member)| progress.expects(&member.methods, method));
         if let Some((shown, proven)) = ShownCredential::of(attempt.credential) {
             let user = expected(AuthMethod::PublicKey);
@@ -197,7 +197,7 @@ impl Access {
             Credential::Interactive => return now(Decision::Challenge(Challenge::secret(PASSWORD_PROMPT))),
             Credential::Password(password) => (password, AuthMethod::Password),
             Credential::Answers([answer]) => (answer.as_slice(), AuthMethod::KeyboardInteractive),
-            // Nothing was shown that a user could have. No user's password can be changed here.
+            // No user can have such a credential. Passwords cannot be changed here.
             _ => return now(Decision::Reject),
         };
         let user = expected(method);

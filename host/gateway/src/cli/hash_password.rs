@@ -25,7 +25,7 @@ fn asked() -> Result<Zeroizing<String>, Failure> {
     };
     let password = ask("Password: ")?;
     checked(password.as_bytes())?;
-    if ask("The same again: ")? != password {
+    if ask("Repeat the password: ")? != password {
         return Err(wrong("the two passwords differ: try again"));
     }
     Ok(password)

@@ -1,7 +1,7 @@
-//! `whelk serve --stdio`: serves the one connection that standard input and output are, and ends with it.
+//! `whelk serve --stdio`: serves one connection on standard input and output, and ends with it.
 //!
-//! Such a process runs beside others of its kind, and perhaps beside a server with the same configuration. So it takes
-//! no lock and opens no control socket, and of the state folder it reads the host keys and the compiled plugins.
+//! Several such processes may run at the same time, and a server with the same configuration beside them. So this one
+//! takes no lock and opens no control socket, and only reads the host keys and compiled plugins of the state folder.
 
 use std::io::{self, IsTerminal};
 use std::net::{SocketAddr, TcpStream};
@@ -30,7 +30,7 @@ use crate::state::{NOT_STARTED, State};
 
 /// The number of the only connection.
 const CONNECTION: u64 = 1;
-/// Instances beside those of sessions: the trial of a plugin, and ended ones that are not taken down yet.
+/// Instances besides those of sessions: for the trial of a plugin, and for ended sessions that still hold theirs.
 const SPARE_INSTANCES: u32 = 8;
 
 pub(super) fn serve(file: Option<&Path>, overrides: &Overrides, format: Format) -> Result<(), Failure> {
@@ -69,32 +69,33 @@ pub(super) fn serve(file: Option<&Path>, overrides: &Overrides, format: Format) 
         }
         Ok(())
     });
-    // A password that is still being hashed is no reason to wait.
+    // Does not wait for a password that is still being hashed.
     runtime.shutdown_background();
     served
 }
 
-/// Makes this the configuration of a process that serves one connection, and notes what it does not do.
+/// Changes a configuration to one for a process that serves one connection, and notes what is not granted.
 pub(super) fn restrict(config: &mut Config) {
     config.one_connection = true;
     let most = config.limits.sessions.saturating_add(SPARE_INSTANCES);
     config.limits.plugins.instances = config.limits.plugins.instances.min(most);
     let lost = config.tenants.iter().flat_map(|(name, tenant)| {
         let lost = tenant.grants.that_count().into_iter();
-        let what = "is not granted with --stdio: it needs one process that counts for every connection";
+        let what = "is not granted with --stdio: it needs one process that serves every connection";
         lost.map(move |grant| Problem::of_option(&format!("tenants.{name}.grants.{grant}"), what))
     });
     config.notes.extend(lost);
     let counts = match config.login_policy {
         LoginPolicy::Demonstration => "plugins have no directory",
         LoginPolicy::Users(_) => {
-            "limits of the server, a tenant, a user or a source count in the process of each connection alone"
+            "each connection has a process of its own, so limits of the server, a tenant, a user or a source apply to one \
+             connection"
         }
     };
     config.notes.push(Problem::of_option("--stdio", counts));
 }
 
-/// inetd connects standard error to the client too: then nothing may be written there.
+/// inetd connects standard error to the client too. Then the log must not be written to it.
 fn keep_errors_from_the_client() -> io::Result<()> {
     let errors = rustix::fs::fstat(io::stderr())?;
     let is_same = |other: rustix::fs::Stat| (other.st_dev, other.st_ino) == (errors.st_dev, errors.st_ino);
@@ -140,7 +141,7 @@ fn peer(input: &OwnedFd) -> Peer {
     address.and_then(|address| SocketAddr::try_from(address).ok()).map_or(Peer::Unknown, Peer::Address)
 }
 
-/// Standard input and output as the TCP socket that both are.
+/// Standard input and output as a TCP socket, if both are the same one.
 fn tcp(input: &OwnedFd, output: &OwnedFd) -> io::Result<Option<tokio::net::TcpStream>> {
     let is_tcp = peer(input) != Peer::Unknown && sockopt::socket_type(input) == Ok(SocketType::STREAM);
     let (first, second) = (rustix::fs::fstat(input)?, rustix::fs::fstat(output)?);

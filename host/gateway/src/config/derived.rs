@@ -62,7 +62,8 @@ pub(crate) fn protocol(config: &Config, host_keys: &HostKeys) -> connection::Set
         host_keys: host_keys.public().map(|key| Arc::new(key.clone())).collect(),
         certificates: host_keys.certificates().to_vec(),
     };
-    // Fields without a limit keep the protocol's defaults. Every field is named, so that a new one is not forgotten here.
+    // Fields without a limit keep the protocol's defaults. Every field is named, so that a new one is not forgotten
+    // here.
     let transport::Settings {
         party,
         identification,

@@ -284,7 +284,7 @@ fn check_directory(claim: &Claim, private: bool, places: &OperatorPaths, finding
 fn check_plugins(claim: &Claim, places: &OperatorPaths, findings: &mut Findings) {
     let shown = claim.place.path.display();
     if claim.place.relation(&places.plugins) == Some("is") {
-        let what = format!("{shown} is the operator's plugin folder, which every tenant sees: leave it away");
+        let what = format!("{shown} is the operator's plugin folder, which every tenant sees: remove the setting");
         findings.add(&claim.span, &claim.key, what);
     }
 }

@@ -262,8 +262,8 @@ impl<S: ByteStream> Driver<S> {
         Ok((if budget == 0 { Progress::More } else { progress }, read))
     }
 
-    /// Counts compressed and decompressed bytes as work, and takes a permit once the connection is compressed. Returns the
-    /// number of these bytes.
+    /// Counts compressed and decompressed bytes as work, and takes a permit once the connection is compressed. Returns
+    /// the number of these bytes.
     fn account_compression(&mut self) -> Result<usize, End> {
         if !self.connection.is_compressed() {
             // Compression begins with the login, or not at all.

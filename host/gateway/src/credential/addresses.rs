@@ -87,7 +87,7 @@ impl AddressPattern {
             }
             (_, Ok(network)) => Matcher::Network(network),
             _ if could_be_address(text) && text.contains('/') => {
-                return Err(format!("has the network {text:?}, which is none"));
+                return Err(format!("has the part {text:?}, which is not a network"));
             }
             _ if negated && is_host_name(text) => {
                 return Err(format!(
@@ -126,7 +126,7 @@ fn is_host_name(pattern: &str) -> bool {
 /// lengths at most.
 pub(super) fn fits(pattern: &[u8], text: &[u8]) -> bool {
     let (mut at, mut position) = (0, 0);
-    // Where to go on when what follows the last `*` does not fit: behind it, one character further on.
+    // Where to go on if the text after the last `*` does not match: after that `*`, one character later.
     let mut retry: Option<(usize, usize)> = None;
     while let Some(byte) = text.get(position) {
         match pattern.get(at) {

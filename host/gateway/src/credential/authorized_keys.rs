@@ -5,7 +5,7 @@
 //!
 //! The options before a key (`command=`, `from=`, `restrict` ...) are read by `key_options`.
 //!
-//! A user's file is read at each login, so that a key which was added is known at once. Only the lines that hold the
+//! A user's file is read at each login, so that a new key works at once. Only the lines that hold the
 //! key in question are parsed then: the time depends on the size of the file and not on the number of its keys.
 
 use std::path::Path;
@@ -148,8 +148,8 @@ pub fn read_authorized_keys(path: &Path) -> Result<KeyFile, String> {
     Ok(parse_file(&read_text(path)?))
 }
 
-/// The lines of a key file that hold this key, each with its number: as what they say of it, or why not. Others are
-/// not parsed.
+/// The lines of a key file that hold this key, each with its number, parsed or with the reason why it cannot be. Other
+/// lines are not parsed.
 ///
 /// # Errors
 /// As for [`read_authorized_keys`].
@@ -222,8 +222,7 @@ fn is_of_private_key(line: &str) -> bool {
     is_base64 || is_header || line.contains(PRIVATE)
 }
 
-/// The lines of a text that hold something, each with its number, counted from 1: without blanks around them, empty
-/// lines and comments.
+/// The lines of a text without empty lines, comments, and blanks around them. Each has its number, counted from 1.
 pub(super) fn key_lines(bytes: &[u8]) -> impl Iterator<Item = (usize, String)> {
     let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
     lines(bytes).enumerate().filter_map(|(index, line)| {

@@ -1,7 +1,7 @@
 //! The options before a public key, sshd(8), "AUTHORIZED_KEYS FILE FORMAT".
 //!
-//! As in OpenSSH, an option that is not known makes the line an error: without it the key would open more than was
-//! meant. What concerns forwarding and `~/.ssh/rc` is read and kept; there is neither yet.
+//! As in OpenSSH, an option that is not known makes the line an error: without the option the key might permit more
+//! than was meant. Options about forwarding and `~/.ssh/rc` are read and kept, and have no effect yet.
 
 use super::addresses::AddressList;
 use super::expiry;
@@ -83,8 +83,8 @@ impl KeyOptions {
     /// Reads options with commas between them.
     ///
     /// # Errors
-    /// An option is unknown, malformed, stands there twice, or makes no sense with the others. Never shows a value but
-    /// those of addresses and times.
+    /// An option is unknown, malformed, is given twice, or makes no sense with the others. The error shows no values
+    /// except addresses and times.
     pub fn parse(text: &str) -> Result<KeyOptions, String> {
         if text.contains('\u{fffd}') {
             return Err("has options that are not UTF-8".to_owned());
@@ -191,11 +191,11 @@ impl KeyOptions {
     }
 }
 
-/// Sets an option that may stand there once.
+/// Sets an option that may be given once.
 fn once<T>(option: &mut Option<T>, value: T) -> Result<(), String> {
     match option.replace(value) {
         None => Ok(()),
-        Some(_) => Err("which stands there twice".to_owned()),
+        Some(_) => Err("which is given twice".to_owned()),
     }
 }
 
@@ -321,9 +321,9 @@ mod tests {
             ("command=\"x", "no quote at its end"),
             ("command=\"x\\\"", "no quote at its end"),
             ("command=\"x\"pty", "between a value and the next comma"),
-            ("command=\"x\",command=\"y\"", "stands there twice"),
-            ("from=\"a\",from=\"b\"", "stands there twice"),
-            ("cert-authority,principals=\"a\",principals=\"b\"", "stands there twice"),
+            ("command=\"x\",command=\"y\"", "is given twice"),
+            ("from=\"a\",from=\"b\"", "is given twice"),
+            ("cert-authority,principals=\"a\",principals=\"b\"", "is given twice"),
             ("principals=\"a\"", "only goes with cert-authority"),
             ("from=\"\"", "has an empty part"),
             ("from=\"192.0.2.1/24\"", "must be written \"192.0.2.0/24\""),

@@ -44,7 +44,7 @@ struct RevokedCertificates {
     key_ids: HashSet<Box<[u8]>>,
 }
 
-/// Serial numbers from an offset on, one a bit, the lowest in the last bit of the last byte.
+/// Serial numbers from an offset on, one per bit, the lowest in the last bit of the last byte.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Bitmap {
     offset: u64,
@@ -76,15 +76,15 @@ impl Krl {
         if u32::from_be_bytes(rest.array()?) != FORMAT {
             return Err("is a KRL of another format than 1".to_owned());
         }
-        // Its version, its date and its flags, which are none yet.
+        // Its version, its date and its flags, none of which is defined yet.
         let _: [u8; 24] = rest.array()?;
         let (_reserved, _comment) = (rest.string()?, rest.string()?);
         let mut list = Krl::default();
         let mut is_signed = false;
         while !rest.0.is_empty() {
             let [kind] = rest.array()?;
-            // Signatures are the last sections. Nobody says whose would be trusted, so they are not verified, as in
-            // OpenSSH: the file's owner decides.
+            // Signatures are the last sections. As in OpenSSH they are not verified, because no setting says whose are
+            // trusted: whoever may write the file decides.
             if kind == SIGNATURE {
                 is_signed = true;
                 rest.string()?;
@@ -92,7 +92,7 @@ impl Krl {
                 continue;
             }
             if is_signed {
-                return Err("is a KRL with a section behind its signature".to_owned());
+                return Err("is a KRL with a section after its signature".to_owned());
             }
             let section = Bytes(rest.string()?);
             list.read_section(kind, section)?;
@@ -180,7 +180,7 @@ impl RevokedCertificates {
             CERTIFICATE_EXTENSION => part.extension()?,
             other => return Err(format!("is a KRL with certificates in a section of the unknown type {other}")),
         }
-        if part.0.is_empty() { Ok(()) } else { Err("is a KRL with bytes behind a section".to_owned()) }
+        if part.0.is_empty() { Ok(()) } else { Err("is a KRL with bytes after a section".to_owned()) }
     }
 
     fn has_serial(&self, serial: u64) -> bool {
@@ -230,7 +230,7 @@ impl<'a> Bytes<'a> {
         self.string()?;
         match (is_critical, self.0.is_empty()) {
             (0, true) => Ok(()),
-            (_, false) => Err("is a KRL with bytes behind a section".to_owned()),
+            (_, false) => Err("is a KRL with bytes after a section".to_owned()),
             (_, true) => Err(format!("is a KRL with the unknown critical extension \"{}\"", name.escape_ascii())),
         }
     }

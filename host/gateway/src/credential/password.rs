@@ -157,7 +157,7 @@ fn no_hash(text: &str) -> String {
         None if text.trim() != text => "has blanks around it: ".to_owned(),
         // As htpasswd prints it, NAME:HASH.
         None if text.contains(":$2") || text.contains(":$argon2") => {
-            "begins with a name: leave it and the colon away: ".to_owned()
+            "begins with a name: remove it and the colon: ".to_owned()
         }
         None => String::new(),
     };

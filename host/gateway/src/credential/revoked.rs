@@ -20,8 +20,8 @@ use super::krl::{Krl, MAGIC, RevocableCertificate, RevocableKey};
 
 /// The largest file that is read: more than a million numbers of certificates.
 const MOST_BYTES: u64 = 64 << 20;
-/// A file that was changed so recently is read again: a second change in the same tick of the file system's clock would
-/// not show.
+/// A file that was changed less than this time ago is read again, because its times do not show a second change within
+/// one tick of the file system's clock.
 const SETTLED: Duration = Duration::from_secs(2);
 
 /// The file of revoked keys.
@@ -38,7 +38,7 @@ struct Loaded {
     list: Arc<RevokedList>,
 }
 
-/// What changes when a file does.
+/// The metadata that show whether a file has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct FileStamp {
     device: u64,

@@ -106,8 +106,8 @@ impl Listener {
     }
 }
 
-/// Serves one connection that exists already, until it is over or `stopper` stops: then for `time` until it ends by
-/// itself, as those of a [`Listener`].
+/// Serves one connection until it is over. After `stopper` has stopped the connection has `time` to end by itself, as
+/// those of a [`Listener`] have.
 pub async fn serve_one(
     number: u64,
     peer: Peer,

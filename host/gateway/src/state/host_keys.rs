@@ -42,7 +42,7 @@ impl From<Vec<HostKey>> for HostKeys {
 }
 
 impl HostKeys {
-    /// Reads the host keys. Makes those of the state folder if it has none. Says, too, whether they were made.
+    /// Reads the host keys. Makes those of the state folder if it has none. The flag says whether they were made.
     ///
     /// # Errors
     /// A file that cannot be used, or a certificate of another key.
@@ -108,8 +108,8 @@ impl HostKeys {
     }
 }
 
-/// The error for a certificate of a key that is not among the host keys.
-pub(crate) const NOT_OURS: &str = "it certifies a key that is none of the host keys";
+/// The error for a certificate of another key.
+pub(crate) const NOT_OURS: &str = "it certifies a key that is not among the host keys";
 
 /// The keys that the state folder has.
 fn of_state(state: &State) -> Result<Vec<HostKey>, StateError> {
@@ -122,11 +122,11 @@ fn of_state(state: &State) -> Result<Vec<HostKey>, StateError> {
     Ok(keys)
 }
 
-/// Makes the keys of a state folder that has none. Where one is there no other is made: clients that know that one must
-/// not be shown another.
+/// Makes the keys of a state folder that has none. A folder with one key gets no others, because clients that know that
+/// key must not be shown another.
 fn made(state: &State) -> Result<Vec<HostKey>, StateError> {
     let mut keys = Vec::new();
-    // Written when all are made: a start that is interrupted before leaves none behind.
+    // Written when all are made, so that a start that is interrupted meanwhile leaves none.
     for (name, kind) in FILES {
         let made = HostKey::generate_kind(*kind);
         keys.push(
@@ -135,7 +135,7 @@ fn made(state: &State) -> Result<Vec<HostKey>, StateError> {
     }
     for (index, ((name, _), key)) in FILES.iter().zip(&keys).enumerate() {
         if let Err(error) = state.write_host_key(name, &key.to_openssh(), &public_line(key.public())) {
-            // All or none: the next start would take those that are there for all.
+            // All or none: the next start makes none if there is one.
             FILES.iter().take(index).for_each(|(name, _)| state.remove_host_key(name));
             return Err(error);
         }

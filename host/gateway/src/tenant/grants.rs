@@ -19,7 +19,7 @@ const STORE: &str = "keyvalue.redb";
 /// Makes the grants of every tenant.
 pub(crate) struct Granter {
     state: PathBuf,
-    /// Whether this process counts for everybody. One that serves a single connection does not: see
+    /// Whether this process serves all connections, so that what it counts is complete. False with `--stdio`: see
     /// [`Config::one_connection`](crate::config::Config::one_connection).
     counts: bool,
     /// Opened when the first tenant is granted buckets; shared by all.
@@ -32,7 +32,7 @@ impl Granter {
         Granter { state: state.to_owned(), counts: true, store: OnceLock::new() }
     }
 
-    /// For a process that serves one connection: grants nothing for which one process must count for everybody.
+    /// For a process that serves one connection: gives no grants that are counted over all connections.
     pub(crate) fn without_counts(state: &Path) -> Granter {
         Granter { counts: false, ..Granter::new(state) }
     }

@@ -107,8 +107,8 @@ fn lists_that_are_wrong_are_refused() {
     assert_eq!(
         refused(&[], "host_key_files = []\nhost_certificates = []"),
         [
-            "w.toml:2: host_key_files: must name at least one file: leave the setting away to have none",
-            "w.toml:3: host_certificates: must name at least one file: leave the setting away to have none",
+            "w.toml:2: host_key_files: must name at least one file: remove the setting to have none",
+            "w.toml:3: host_certificates: must name at least one file: remove the setting to have none",
         ]
     );
     assert_eq!(
@@ -126,7 +126,7 @@ fn a_certificate_that_clients_would_not_take_is_refused() {
         refused(&files, "host_key_files = [\"key\"]\nhost_certificates = [\"cert\"]")
     };
     let other = with(fixture!("host-cert.pub"), fixture!("plain.key"));
-    let expected = "w.toml:3: host_certificates: cert: it certifies a key that is none of the host keys: that has the \
+    let expected = "w.toml:3: host_certificates: cert: it certifies a key that is not among the host keys: that has the \
                     fingerprint SHA256:";
     assert!(other.len() == 1 && other[0].starts_with(expected), "{other:?}");
     for (text, why) in [

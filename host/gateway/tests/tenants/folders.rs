@@ -169,7 +169,7 @@ fn two_tenants_share_no_plugin_folder_and_none_has_the_operators() {
     assert_eq!(
         place.problems("[tenants.a]\nplugins = \"plugins\""),
         [
-            "whelk.toml:3: tenants.a.plugins: plugins is the operator's plugin folder, which every tenant sees: leave it away"
+            "whelk.toml:3: tenants.a.plugins: plugins is the operator's plugin folder, which every tenant sees: remove the setting"
         ]
     );
 }

@@ -250,8 +250,8 @@ impl ClientAuth {
         if let State::Changing(prompt) = &self.state { Some(prompt) } else { None }
     }
 
-    /// Answers [`challenge`](ClientAuth::challenge), one answer for each prompt, in order: a server disconnects a client
-    /// that gives another number. Ignored when no answers are awaited.
+    /// Answers [`challenge`](ClientAuth::challenge), one answer for each prompt, in order: a server disconnects a
+    /// client that gives another number. Ignored when no answers are awaited.
     pub fn answer(&mut self, answers: &[&[u8]]) {
         if matches!(self.state, State::Prompted(_)) {
             self.state = State::Owing(Request::Answers(answers.iter().map(|answer| secret(answer)).collect()));

@@ -152,8 +152,8 @@ impl ServerAuth {
 
     /// What the security key of the open question says about its user. `None` for every other credential.
     ///
-    /// After [`ServerAuth::judge_touch`] the application must check it: it must reject a key that was not touched, unless
-    /// the user's entry for the key says that no touch is required.
+    /// After [`ServerAuth::judge_touch`] the application must check it: it must reject a key that was not touched,
+    /// unless the user's entry for the key says that no touch is required.
     pub fn presence(&self) -> Option<Presence> {
         match &self.state {
             State::Deciding { question: Question::KeyProven(_, presence), .. } => *presence,
@@ -234,8 +234,8 @@ impl ServerAuth {
         }
     }
 
-    /// Refuses a key that the user has. The reason is only logged: the client gets the same answer as for any rejection.
-    /// If the open question is not about a key, this is [`Verdict::Reject`].
+    /// Refuses a key that the user has. The reason is only logged: the client gets the same answer as for any
+    /// rejection. If the open question is not about a key, this is [`Verdict::Reject`].
     ///
     /// # Errors
     /// [`Error::TooManyAttempts`] when this was the last failure allowed.

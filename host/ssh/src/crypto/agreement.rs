@@ -194,8 +194,8 @@ impl Initiator {
     ///
     /// # Errors
     /// `server_share` has a wrong length, its X25519 point is of small order, its point is not on the curve, or
-    /// its number is out of range. A KEM ciphertext that was changed is no error here: it yields another K, and then the
-    /// host key's signature does not verify.
+    /// its number is out of range. A KEM ciphertext that was changed is no error here: it yields another K, and then
+    /// the host key's signature does not verify.
     pub fn finish(self, server_share: &[u8]) -> Result<SharedSecret, BadShare> {
         match self.0 {
             Secrets::Curve25519(key) => key.finish(server_share),

@@ -330,8 +330,8 @@ impl Opener {
         self.framing.hides_length
     }
 
-    /// Does the work of opening `bytes` and returns nothing, so that a packet with a wrong length takes the same time as
-    /// one with a wrong tag. Afterwards no packet can be opened.
+    /// Does the work of opening `bytes` and returns nothing, so that a packet with a wrong length takes the same time
+    /// as one with a wrong tag. Afterwards no packet can be opened.
     pub fn discard(&mut self, bytes: &mut [u8]) {
         self.left = 0;
         if let OpeningKey::Ctr(key) = &mut self.key {

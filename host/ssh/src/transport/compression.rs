@@ -117,8 +117,8 @@ impl Decompressor {
                 Err(_) | Ok(Status::StreamEnd) => return Err(Violation::Compression),
                 // The buffer is full: there may be more.
                 Ok(Status::Ok | Status::BufError) if self.length == self.buffer.len() => {}
-                // The payload is whole when a call does nothing. A call that has read all input is no proof: at the end of
-                // the stream's window it returns in the middle of a match.
+                // The payload is whole when a call does nothing. A call that has read all input is no proof: at the end
+                // of the stream's window it returns in the middle of a match.
                 Ok(_) if read == 0 && written == 0 => {
                     if rest.is_empty() {
                         break;

@@ -33,7 +33,8 @@ impl Party {
         }
     }
 
-    /// The host key algorithms to offer, best first. A server offers those that its keys and certificates can sign with.
+    /// The host key algorithms to offer, best first. A server offers those that its keys and certificates can sign
+    /// with.
     pub(crate) fn host_key_algorithms(&self, preferences: &Preferences) -> Vec<&'static str> {
         let preferred = preferences.host_key_algorithm_names();
         match self {
@@ -47,8 +48,8 @@ impl Party {
         }
     }
 
-    /// The host key to use with `algorithm`, and its certificate if the algorithm is one of certificates. `None` if there
-    /// is no such key or certificate.
+    /// The host key to use with `algorithm`, and its certificate if the algorithm is one of certificates. `None` if
+    /// there is no such key or certificate.
     pub(crate) fn host_identity(&self, algorithm: &'static str) -> Option<HostIdentity> {
         let Party::Server { host_keys, certificates } = self else { return None };
         match HostCertificate::signature_of(algorithm) {

@@ -57,7 +57,7 @@ pub(super) struct KeyAccess {
     secret: TimingSecret,
 }
 
-/// A user in question, whom the name may not be.
+/// The name of an attempt, and the keys of the user of that name, if there is one.
 type Asked<'a> = (&'a [u8], Option<&'a UserKeys>);
 
 impl UserKeys {

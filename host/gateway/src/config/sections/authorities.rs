@@ -19,7 +19,7 @@ pub struct Authorities {
 }
 
 impl Authorities {
-    /// Whether there may be one.
+    /// Whether there are any, or a file that may have some.
     pub fn any(&self) -> bool {
         !self.listed.is_empty() || self.file.is_some()
     }

@@ -49,7 +49,7 @@ impl Grants {
         self.directory.is_some() || !self.http.is_empty() || !self.tcp.is_empty()
     }
 
-    /// The grants for which one process must count for everybody.
+    /// The grants that need one process for all connections, because they are counted.
     pub(crate) fn that_count(&self) -> Vec<&'static str> {
         let directory = self.directory.as_ref().filter(|directory| directory.access == DirectoryAccess::ReadWrite);
         let grants =
@@ -277,7 +277,7 @@ fn read_destinations(
 ) -> Vec<String> {
     let elements = list.elements(findings);
     if let (DeValue::Array(_), true) = (list.value, elements.is_empty()) {
-        findings.add(&list.span, &list.key, "must name at least one destination: without any, leave it away");
+        findings.add(&list.span, &list.key, "must name at least one destination: to grant none, remove the setting");
     }
     let named = elements.iter().filter_map(|item| Some((item, findings.keep(item, text(item.value))?)));
     let (items, names): (Vec<&Item<'_>>, Vec<&str>) = named.collect();

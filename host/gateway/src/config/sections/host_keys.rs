@@ -12,8 +12,8 @@ use crate::config::setting::path;
 use crate::state::host_keys::{HostKeyFiles, NOT_OURS, read_host_certificate, read_host_key};
 use crate::state::strict_modes::{Asked, is_asked};
 
-/// Reads both lists and the files, so that they cannot fail later. Verbs that start no server read no file: they may
-/// run as another user.
+/// Reads both lists and the files, so that they cannot fail later. Subcommands that start no server read no file: they
+/// may run as another user.
 pub(in crate::config) fn read(top: &mut Section<'_>, folder: &Path, findings: &mut Findings) -> HostKeyFiles {
     let (mut files, reads) = (HostKeyFiles::default(), is_asked(Asked::Modes));
     let (mut known, mut all_read): (Vec<(PublicKey, Range<usize>)>, bool) = (Vec::new(), reads);
@@ -53,7 +53,7 @@ fn paths<'t>(list: Option<Item<'t>>, folder: &Path, findings: &mut Findings) -> 
     let Some(list) = list else { return Vec::new() };
     let elements = list.elements(findings);
     if let (DeValue::Array(_), true) = (list.value, elements.is_empty()) {
-        findings.add(&list.span, &list.key, "must name at least one file: leave the setting away to have none");
+        findings.add(&list.span, &list.key, "must name at least one file: remove the setting to have none");
     }
     let read = |element: Item<'t>| {
         let read = findings.keep(&element, path(element.value, folder))?;

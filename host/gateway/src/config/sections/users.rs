@@ -139,7 +139,10 @@ fn read_plugin(section: &mut Section<'_>, found: Option<Found<'_>>, findings: &m
 fn read_principals(section: &mut Section<'_>, has_authorities: bool, findings: &mut Findings) -> Option<Vec<String>> {
     let item = section.take("principals")?;
     if !has_authorities {
-        findings.note(&item, "has no effect without trusted_user_ca_keys; a cert-authority among the keys has its own");
+        findings.note(
+            &item,
+            "has no effect without trusted_user_ca_keys; a cert-authority among the keys has its own `principals=`",
+        );
     }
     let elements = item.elements(findings);
     if let (toml::de::DeValue::Array(_), true) = (item.value, elements.is_empty()) {
@@ -171,7 +174,7 @@ fn read_authentication(
             }
             Ok("none") => Ok(Authentication::NotRequired),
             Ok(other) => Err(format!(
-                "can only be \"none\", which lets everybody in without credentials, is {other:?}: leave it away where \
+                "can only be \"none\", which lets everybody in without credentials, is {other:?}: remove it where \
                      there is a password or a key"
             )),
             Err(what) => Err(what),

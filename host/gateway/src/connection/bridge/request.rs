@@ -13,7 +13,7 @@ use crate::observe::refusals::RefusedVariables;
 /// these numbers.
 const LARGEST_SIDE: u32 = 4096;
 
-/// What the client has asked for where another command is forced, as in OpenSSH.
+/// The variable that holds the client's own command if another one is forced, as in OpenSSH.
 const ORIGINAL_COMMAND: &str = "SSH_ORIGINAL_COMMAND";
 
 /// What the client of one session may still ask for.

@@ -97,7 +97,7 @@ fn whatever_is_not_understood_makes_the_list_unusable() {
         (list(&[(6, Vec::new())]), "unknown type 6"),
         (list(&[(0, Vec::new())]), "unknown type 0"),
         (list(&[(EXTENSION, extension(1))]), "critical extension \"name@example.org\""),
-        (list(&[(EXTENSION, [extension(0), vec![0]].concat())]), "bytes behind"),
+        (list(&[(EXTENSION, [extension(0), vec![0]].concat())]), "bytes after"),
         (list(&[(FINGERPRINT_SHA1, string(&[1; 32]))]), "another length"),
         (list(&[(FINGERPRINT_SHA256, string(&[1; 20]))]), "another length"),
         (list(&[(EXPLICIT_KEY, vec![0xff; 4])]), "truncated"),
@@ -105,10 +105,10 @@ fn whatever_is_not_understood_makes_the_list_unusable() {
         (part(CERTIFICATE_EXTENSION, extension(1)), "critical extension"),
         (part(SERIAL_LIST, vec![0; 7]), "truncated"),
         (part(SERIAL_RANGE, numbers(&[2, 1])), "ends before it begins"),
-        (part(SERIAL_RANGE, numbers(&[1, 2, 3])), "bytes behind"),
+        (part(SERIAL_RANGE, numbers(&[1, 2, 3])), "bytes after"),
         (part(SERIAL_BITMAP, numbers(&[1])), "truncated"),
         (part(KEY_ID, vec![0xff; 4]), "truncated"),
-        ([list(&[]), signature].concat(), "behind its signature"),
+        ([list(&[]), signature].concat(), "after its signature"),
     ] {
         let error = Krl::parse(&bytes).unwrap_err();
         assert!(error.contains(why), "{why}: {error}");

@@ -1,7 +1,8 @@
 //! Hashes of crypt(3): SHA-crypt (`$5$`, `$6$`) and yescrypt (`$y$`), as mkpasswd and chpasswd make them.
 //!
-//! The crates verify a text whose parts are decoded anew each time. Each part is checked here first, so that verifying
-//! cannot fail at once for one user alone, and a hash without output, which every password would match, is refused.
+//! The crates decode the text of a hash each time they verify a password. All its parts are checked here first:
+//! otherwise a malformed hash would fail at once, which shows that the user exists, and every password would match a
+//! hash without output.
 
 use std::collections::TryReserveError;
 
@@ -9,13 +10,13 @@ use mcf::{Base64, PasswordHashRef};
 use sha_crypt::{PasswordVerifier, ShaCrypt};
 use yescrypt::Yescrypt;
 
-/// At this many rounds of SHA-512 one attempt takes about a second, and four with a password of 1024 bytes.
+/// The most rounds of SHA-crypt. With SHA-512 they take about 1 s, and 4 s for a password of 1024 bytes.
 const MOST_SHA_ROUNDS: u32 = 1_000_000;
 /// The rounds of a hash that does not name them.
 const SHA_ROUNDS: u32 = sha_crypt::Params::RECOMMENDED_ROUNDS;
 /// Longest salt of SHA-crypt in bytes: more has no effect.
 const SHA_SALT: usize = 16;
-/// Bytes of memory of SHA-crypt, about.
+/// The memory of SHA-crypt in bytes, about.
 const SHA_MEMORY: usize = 4 << 10;
 /// Longest salt of yescrypt in bytes.
 const YESCRYPT_SALT: usize = 64;
@@ -49,7 +50,7 @@ impl CryptHash {
     /// Whether this is the hash of `password`. The crates compare in constant time.
     ///
     /// # Errors
-    /// There is not enough memory. The crate would abort the process, so its memory is reserved, and given back, first.
+    /// There is not enough memory. It is reserved and released first, because the crate would abort the process.
     pub(super) fn verify(&self, password: &[u8]) -> Result<bool, TryReserveError> {
         match self {
             CryptHash::Sha(text) => Ok(ShaCrypt::default().verify_password(password, &**text).is_ok()),
@@ -95,20 +96,21 @@ fn parse_yescrypt(text: &str, most_memory: u32) -> Result<CryptHash, String> {
     if salt.len() > YESCRYPT_SALT || output.len() != YESCRYPT_OUTPUT || fields.next().is_some() {
         return Err(wrong());
     }
-    // Nothing but N, r and p: whatever else there is (flags, t) multiplies the time, and no program here sets it.
+    // Only N, r and p may be set: flags and t multiply the time, and mkpasswd and chpasswd set neither.
     let plain = yescrypt::Params::new(yescrypt::Mode::default(), params.n(), params.r(), params.p());
     if !plain.is_ok_and(|plain| plain == params) {
-        return Err("has parameters of yescrypt that are not accepted: only cost and block size ($y$j...)".to_owned());
+        return Err("has parameters of yescrypt that are not accepted: it may only set cost and block size ($y$j...)"
+            .to_owned());
     }
     let block = 128 * u64::from(params.r());
     let blocks = params.n().saturating_add(u64::from(params.p())).saturating_add(2);
     let memory = block.saturating_mul(blocks);
     if params.p() > 1 || memory > (u64::from(most_memory) << 10) + block * 3 {
         return Err(format!(
-            "costs too much for one login: at most {} MiB of yescrypt on one lane, has {} MiB on {}",
-            most_memory >> 10,
+            "costs too much for one login: yescrypt with {} MiB and p = {}, at most {} MiB and p = 1 are accepted",
             memory >> 20,
-            params.p()
+            params.p(),
+            most_memory >> 10
         ));
     }
     let memory = usize::try_from(memory).map_err(|_| wrong())?;

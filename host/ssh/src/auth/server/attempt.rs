@@ -85,8 +85,8 @@ pub enum Verdict {
     Partial(MethodSet),
     /// Ask the client's user this. The answers are the next [`Credential::Answers`], and may lead to another challenge.
     /// If the client makes another request instead, the exchange is over: see
-    /// [`take_abandoned`](super::ServerAuth::take_abandoned). For any credential except `Interactive` and `Answers` this
-    /// is a rejection. RFC 4256 §3.2.
+    /// [`take_abandoned`](super::ServerAuth::take_abandoned). For any credential except `Interactive` and `Answers`
+    /// this is a rejection. RFC 4256 §3.2.
     Challenge(Challenge),
     /// The password must be changed first. The text is for the user: one line, at most 512 bytes. The client may answer
     /// with [`Credential::NewPassword`]. For any credential except `Password` and `NewPassword` this is a rejection.

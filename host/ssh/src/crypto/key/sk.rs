@@ -93,8 +93,8 @@ impl SkPublic {
         string::put(blob, &self.application);
     }
 
-    /// Verifies a signature over `data`. `flags_and_counter` follow the signature in the blob; the key has signed the hash
-    /// of its application, these bytes, and the hash of `data`.
+    /// Verifies a signature over `data`. `flags_and_counter` follow the signature in the blob; the key has signed the
+    /// hash of its application, these bytes, and the hash of `data`.
     ///
     /// # Errors
     /// The signature is not this key's over `data`, or `flags_and_counter` does not have 5 bytes.

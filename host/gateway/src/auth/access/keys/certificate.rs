@@ -56,7 +56,7 @@ impl CertificateOptions {
     /// Reads them.
     ///
     /// # Errors
-    /// A critical option is not known, stands there twice, or is malformed: why, for the log.
+    /// A critical option is not known, is given twice, or is malformed: why, for the log.
     pub(super) fn of(certificate: &Certificate) -> Result<CertificateOptions, String> {
         let mut options = CertificateOptions {
             force_command: None,
@@ -102,7 +102,7 @@ impl CertificateOptions {
                 return Err(format!("its critical option {shown} is not known"));
             }
         };
-        if is_new { Ok(()) } else { Err(format!("its critical option {} stands there twice", escape(name))) }
+        if is_new { Ok(()) } else { Err(format!("its critical option {} is given twice", escape(name))) }
     }
 
     /// What sessions may do by this certificate and the options of its authority: whatever both permit.

@@ -154,7 +154,7 @@ fn a_critical_option_that_is_not_known_or_malformed_is_refused() {
     let twice =
         |name, value: Vec<u8>| Draft { critical: vec![(name, value.clone()), (name, value)], ..Draft::default() };
     for draft in [twice("force-command", string("id")), twice("source-address", string("192.0.2.7"))] {
-        assert!(trusted(&draft, None, Some("192.0.2.7")).unwrap_err().ends_with("stands there twice"));
+        assert!(trusted(&draft, None, Some("192.0.2.7")).unwrap_err().ends_with("is given twice"));
     }
 }
 

@@ -12,7 +12,7 @@ use super::shown::KeyRefusal;
 
 /// How many files are read at the same time. Further reads wait.
 const READERS: usize = 32;
-/// How many of these read one file: the reads of one that hangs leave room for those of others.
+/// How many of these may read the same file, so that a file that hangs leaves room for reads of others.
 const READERS_OF_ONE: usize = 4;
 
 /// The bounds of reading.
