@@ -42,7 +42,7 @@ impl AlgorithmKind {
         }
     }
 
-    /// Which of the ten name-lists it is, as far as data to the server are concerned.
+    /// The index of its name-list among the ten of a KEXINIT: where each direction has one, that of data to the server.
     fn list(self) -> usize {
         match self {
             Self::Kex => 0,

@@ -29,9 +29,9 @@ const GENERAL: &str = r##"# The configuration of whelk: every setting, each with
 #state = "/var/lib/whelk"
 
 # Files of private host keys (HostKey), instead of those in the folder above: in OpenSSH's format, PEM or PKCS#8, without
-# passphrase, readable for whelk's user alone, or for the group of a file of another user. Of several of one type the first is used.
-# Clients are told all of them at login (UpdateHostKeys of ssh_config), so to change a key add the new one behind the old one, and
-# take the old one away when everybody has logged in once.
+# passphrase, readable only for whelk's user, or also for the group of a file of another user. Of several of one type the first is
+# used. Clients are told all of them after login (UpdateHostKeys of ssh_config). To change a key without a warning to users, list
+# the new key after the old one, and remove the old one when every user has logged in once.
 # host_key_files = ["/etc/ssh/ssh_host_ed25519_key", "/etc/ssh/ssh_host_rsa_key"]
 
 # Certificates of these keys (HostCertificate), made by `ssh-keygen -s AUTHORITY -h -I NAME -n HOSTNAMES KEY.pub`: a client that
@@ -41,22 +41,22 @@ const GENERAL: &str = r##"# The configuration of whelk: every setting, each with
 # A text shown before login. There is none by default.
 #banner = "Authorised use only."
 
-# The methods of authentication of which each must succeed in its turn, as AuthenticationMethods of sshd_config: one of the
-# lists is enough. publickey twice means two different keys, and "any" means any one method for which a user has a credential.
-# A user who lacks the credential for a method of a list cannot log in by that list. What a client hears before its first
-# success is the same for every name. The ordinary password counts as password or as keyboard-interactive. Users with
-# auth = "none" need none of it.
+# Lists of methods of authentication (AuthenticationMethods of sshd_config). A user must succeed with every method of one list, in
+# the order of the list. publickey twice means two different keys, and "any" means any one method for which a user has a credential.
+# A user who lacks the credential for a method of a list cannot log in by that list. Until its first success a client gets the same
+# answers for every user name. The ordinary password counts as password or as keyboard-interactive. Without effect for users with
+# auth = "none".
 #methods = ["any"]
 
 # The variables that a client may set: exact names, and beginnings with a * at their end.
 #environment_names = ["LANG", "LC_*", "COLORTERM", "TERM_PROGRAM", "TERM_PROGRAM_VERSION", "NO_COLOR"]
 
-# The authorities whose certificates let users in (TrustedUserCAKeys): a list of public keys, or the path of a file with one a
+# The authorities whose certificates let users in (TrustedUserCAKeys): a list of public keys, or the path of a file with one per
 # line. A certificate (`ssh-keygen -s`) must have the user's name, or one of the user's `principals`, among its principals.
 #trusted_user_ca_keys = []
 
-# Keys, certificates and authorities that let nobody in (RevokedKeys): the path of a KRL (`ssh-keygen -k`), or of a text with a
-# public key a line. Each login with a key checks whether it has changed. While it cannot be read, every key and every
+# Keys, certificates and authorities that let nobody in (RevokedKeys): the path of a KRL (`ssh-keygen -k`), or of a text with one
+# public key per line. Each login with a key checks whether it has changed. While it cannot be read, every key and every
 # certificate is refused.
 # revoked_keys = "revoked.krl"
 
@@ -66,10 +66,10 @@ const GENERAL: &str = r##"# The configuration of whelk: every setting, each with
 # tenant = "acme"
 # plugin = "echo"
 #   A hash, never the password itself: `whelk hash-password` makes one of argon2 ($argon2id$...). Those of yescrypt ($y$...),
-#   bcrypt ($2b$...) and SHA-crypt ($6$..., $5$...) are taken, too. Clients may send the password by the method password or
+#   bcrypt ($2b$...) and SHA-crypt ($6$..., $5$...) are accepted too. Clients may send the password by the method password or
 #   by keyboard-interactive:
 # password = "$argon2id$v=19$m=19456,t=2,p=1$..."
-#   Public keys, here or in a file as OpenSSH has it (AuthorizedKeysFile), with the options of sshd(8) before them: command=,
+#   Public keys, here or in a file of OpenSSH's format (AuthorizedKeysFile), with the options of sshd(8) before them: command=,
 #   restrict, no-pty, environment=, from=, expiry-time=, cert-authority, principals=, no-touch-required, verify-required.
 #   The file is read at each login. A line that is not understood is skipped; a file that others may write to is not used.
 # keys = ["ssh-ed25519 AAAA... alice@example.org"]
