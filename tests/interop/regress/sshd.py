@@ -35,7 +35,7 @@ WITHOUT_EFFECT = {
 # The lists of algorithms: the settings of Whelk, and the kind in SETTINGS.
 ALGORITHMS = {
     "kexalgorithms": ("key_exchange", "kex"),
-    "hostkeyalgorithms": ("host_keys", "key"),
+    "hostkeyalgorithms": ("host_key_algorithms", "key"),
     "ciphers": ("ciphers", "cipher"),
     "macs": ("macs", "mac"),
 }
