@@ -47,7 +47,7 @@ impl Plugin {
     /// Whether it decides about logins, and serves no sessions.
     #[must_use]
     pub fn is_authenticator(&self) -> bool {
-        !self.world().serves_sessions()
+        self.world().decides_logins()
     }
 
     /// Makes an instance for one exchange. `tenant`: its limits (`grace` is the time that each call has), and grants,
@@ -78,7 +78,7 @@ impl Plugin {
                 _pipes: (inbox, outbox, half),
                 _presence: presence,
             }),
-            Functions::Handler(_) => {
+            Functions::Handler(_) | Functions::Connection(_) => {
                 guest.reap().await;
                 Err(Error::Refused("it serves sessions and is no authenticator".to_owned()))
             }

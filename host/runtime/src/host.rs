@@ -9,6 +9,7 @@ pub(crate) mod bindings;
 mod channel;
 mod charges;
 mod connection;
+mod control;
 mod imports;
 mod keyvalue;
 mod log;
@@ -22,7 +23,9 @@ mod wasi_link;
 
 pub(crate) use channel::{Channel, HandOverCheck, HandOverState};
 pub(crate) use charges::Charges;
-pub(crate) use log::LogBook;
+pub(crate) use control::Control;
+pub(crate) use log::{LogBook, TEXT, printable};
+pub use reserved::is_private_name;
 pub(crate) use state::State;
 pub(crate) use terminal::Terminal;
 pub(crate) use timers::Timers;
@@ -36,6 +39,7 @@ use crate::host::bindings::imports as generated;
 pub(crate) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     wasi_link::link(linker)?;
     channel::link(linker)?;
+    control::link(linker)?;
     topics::link(linker)?;
     keyvalue::link(linker)?;
     wasmtime_wasi_config::add_to_linker(linker, |state: &mut State| state.grants().config.variables().into())?;

@@ -8,6 +8,8 @@
 //! | `channel` | the two pipes between a connection and a session; the state machine (`channel/lifecycle.rs`) |
 //! | `session` | drives a session (state machine: `channel/lifecycle.rs`) from process to process, and reports |
 //! | `authenticator` | plugins that decide about logins: one instance for the exchange of one client |
+//! | `connection` | plugins that handle whole connections: one instance for each |
+//! | `connection_types` | what a connection and its connection plugin say to each other |
 //! | `process` | one store with one instance: made (`store.rs`), entered (`guest.rs`) and called (`handler.rs`) |
 //! | `host` | the imports that a guest may call, a file each; WASI below it |
 //! | `grants` | what a tenant may be granted: a directory, key-value buckets, network, topics |
@@ -56,6 +58,8 @@
 
 mod authenticator;
 pub(crate) mod channel;
+mod connection;
+mod connection_types;
 mod engine;
 mod error;
 pub mod event;
@@ -74,12 +78,15 @@ pub use authenticator::{
     LoginMethod,
 };
 pub use channel::{Drained, Inbox, OpenReply, Outbox, SessionHalf, SessionHandle, Sink, Wake, session_pipes};
+pub use connection::{ConnectionHalf, ConnectionLink, ConnectionReport, connection_link};
+pub use connection_types::{ClientAnswer, ClientRefusal, ConnectionMessage, ControlRequest, OpenOutcome, OpenVerdict};
 pub use engine::{Engine, EngineSettings, address_space};
 pub use error::{Error, Limit, Room};
 pub use grants::topics::Topics;
 pub use grants::{
     Access, AllowList, Clock, Configuration, Directory, DirectoryError, Grant, Grants, Quota, TcpAllow, Usage, keyvalue,
 };
+pub use host::is_private_name;
 pub use limits::Limits;
 pub use plugin::compile::cache::{Cache, CacheKey};
 pub use plugin::compile::loader::{Loader, Source, Terms};

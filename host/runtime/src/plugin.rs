@@ -72,6 +72,8 @@ pub struct Contents {
     pub imports: Vec<String>,
     /// Its exports.
     pub exports: Vec<String>,
+    /// Its world, by its name in `wit/worlds.wit`. `None` if it cannot run at all.
+    pub world: Option<&'static str>,
     /// The grants that it needs. Empty if it cannot run at all.
     pub needs: BTreeSet<Grant>,
     /// Why it is not a plugin; `None` if it is one.
@@ -168,6 +170,12 @@ impl Plugin {
     #[must_use]
     pub fn handlers(&self) -> Vec<&'static str> {
         self.world.handlers()
+    }
+
+    /// Its world, by its name in `wit/worlds.wit`.
+    #[must_use]
+    pub fn world_name(&self) -> &'static str {
+        self.world.name()
     }
 
     /// The grants that it needs.
@@ -301,8 +309,11 @@ impl Contents {
         let ty = component.component_type();
         let imports = refusal::imports(engine, component);
         let exports = ty.exports(engine).map(|(name, _)| name.to_owned()).collect();
-        let refused = world::check_interfaces(engine, component).err();
+        let (world, refused) = match world::check_interfaces(engine, component) {
+            Ok(kind) => (Some(kind.name()), None),
+            Err(error) => (None, Some(error)),
+        };
         let needs = if refused.is_some() { BTreeSet::new() } else { needs_of(&imports) };
-        Self { imports, exports, needs, refused }
+        Self { imports, exports, world, needs, refused }
     }
 }

@@ -46,9 +46,6 @@ use handler::Handler;
 pub(crate) use pause::{Pause, ProcessEnd};
 pub(crate) use store::ProcessContext;
 
-/// Why a plugin of another world is not started for a session.
-const NO_SESSIONS: &str = "it is an authenticator, which decides about logins and serves no sessions";
-
 /// One wasmtime store with one instance of a plugin.
 pub(crate) struct Process {
     guest: Guest,
@@ -67,15 +64,15 @@ impl Process {
     /// run.
     pub(crate) async fn start(mut trial: Trial, context: &ProcessContext<'_>) -> Result<Self, Stop> {
         let plugin = Arc::clone(trial.plugin());
-        if !plugin.world().serves_sessions() {
-            return Err(Stop::Failed(Error::Refused(NO_SESSIONS.to_owned())));
+        if let Some(reason) = plugin.world().serves_no_sessions() {
+            return Err(Stop::Failed(Error::Refused(reason.to_owned())));
         }
         let presence = plugin.register_session(context.pipes);
         context.pipes.set_missing_handlers(plugin.world().missing_handlers());
         match Guest::start(&plugin, context).await {
             Ok((guest, functions)) => {
                 let Functions::Handler(functions) = functions else {
-                    return Err(Stop::Failed(Error::Refused(NO_SESSIONS.to_owned())));
+                    return Err(Stop::Failed(Error::Refused("it serves no sessions".to_owned())));
                 };
                 let tenant = Arc::clone(context.tenant);
                 Ok(Self { guest, functions, next_source: 0, tenant, trial, _presence: presence })
@@ -90,6 +87,12 @@ impl Process {
     /// Asks the plugin whether it takes the session.
     pub(crate) async fn open(&mut self, half: &mut SessionHalf) -> Result<bool, Stop> {
         self.handler(half).open().await
+    }
+
+    /// Lets data flow without a program request: the channel is of a type that has none.
+    pub(crate) fn begin_without_program(&mut self, half: &SessionHalf) {
+        half.shared().begin_without_program();
+        self.trial.passed();
     }
 
     /// Repeats the environment and the terminal that an earlier process accepted.

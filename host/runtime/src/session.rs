@@ -164,9 +164,12 @@ impl Session {
     async fn begin(&mut self, half: &mut SessionHalf) -> Option<NextProcess> {
         let home = Arc::clone(self.router.home());
         match self.open(&home, half).await {
-            Ok(process) => {
+            Ok(mut process) => {
                 half.shared().answer_open(OpenReply::Accepted);
                 self.opened = true;
+                if self.facts.has_own_type() {
+                    process.begin_without_program(half);
+                }
                 self.serve(process, None, half).await
             }
             Err(OpenFailure::Stopped(Stop::Failed(error))) if error.is_shortage() => {
@@ -206,6 +209,12 @@ impl Session {
     /// Serves the session without a process, because the tenant or the server has no room for one: any program request
     /// prints why, and ends the session.
     async fn serve_refusal(&mut self, error: Error, half: &mut SessionHalf) {
+        if self.facts.has_own_type() {
+            // There is no program request in whose place something could be printed.
+            half.shared().answer_open(OpenReply::Full);
+            self.processes.set_error(Some(error));
+            return;
+        }
         // A process that ran out of memory in `open` may have caught signals there, which nobody would take.
         half.shared().discard_process();
         let text = format!("whelk: {}\r\n", error.for_client());

@@ -2,6 +2,7 @@
 //! neither wasmtime nor the protocol crate.
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 use std::sync::Arc;
 
 /// An event of the channel, in the client's order. All but [`HostVariable`](ChannelEvent::HostVariable),
@@ -265,24 +266,57 @@ pub enum Output {
 pub struct Facts {
     names: Arc<BTreeMap<String, String>>,
     channel: u32,
+    /// Those of a channel of a plugin's own type.
+    own: Option<Arc<OwnType>>,
+}
+
+/// A type of channel of a plugin's own, and the payload of its open in hexadecimal digits.
+#[derive(Debug)]
+struct OwnType {
+    kind: String,
+    payload: String,
 }
 
 impl Facts {
     /// The same facts for another channel of the connection. The number appears in log lines only.
     #[must_use]
     pub fn on_channel(&self, channel: u32) -> Self {
-        Self { names: Arc::clone(&self.names), channel }
+        Self { names: Arc::clone(&self.names), channel, own: None }
+    }
+
+    /// The same for a channel of a plugin's own type: the facts `channel-type` and `channel-payload` are added, and no
+    /// program request starts its session.
+    #[must_use]
+    pub fn of_type(&self, kind: &str, payload: &[u8]) -> Self {
+        let payload = payload.iter().fold(String::with_capacity(2 * payload.len()), |mut text, byte| {
+            // Writing to a string cannot fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        });
+        Self { own: Some(Arc::new(OwnType { kind: kind.to_owned(), payload })), ..self.clone() }
+    }
+
+    /// Whether the channel has a type of a plugin's own.
+    pub(crate) fn has_own_type(&self) -> bool {
+        self.own.is_some()
+    }
+
+    /// What is known of a channel of a plugin's own type.
+    fn own(&self) -> impl Iterator<Item = (&str, &str)> {
+        let own = self.own.as_deref();
+        own.into_iter().flat_map(|own| [("channel-type", &*own.kind), ("channel-payload", &*own.payload)])
     }
 
     /// One fact, if it is known.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.names.get(name).map(String::as_str)
+        let own = || self.own().find(|(own, _)| *own == name).map(|(_, value)| value);
+        self.names.get(name).map(String::as_str).or_else(own)
     }
 
-    /// All of them, in the order of their names.
+    /// All of them: those of the connection in the order of their names, then those of the channel.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.names.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+        self.names.iter().map(|(name, value)| (name.as_str(), value.as_str())).chain(self.own())
     }
 
     /// The number of the connection, for the log: the fact `connection-id`.
@@ -300,6 +334,6 @@ impl Facts {
 impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Facts {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(facts: I) -> Self {
         let names = facts.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
-        Self { names: Arc::new(names), channel: 0 }
+        Self { names: Arc::new(names), channel: 0, own: None }
     }
 }

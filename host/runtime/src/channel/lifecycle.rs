@@ -82,6 +82,8 @@ pub(crate) struct Lifecycle {
     stage: Stage,
     /// The client was told that its program request succeeded. From then on its data and EOF are delivered.
     accepted: bool,
+    /// The channel has a type without program requests.
+    without_program: bool,
     /// The process sends no more output.
     eof_sent: bool,
     /// Output from before the program request, in order. The caller of [`hold`](Self::hold) bounds it.
@@ -230,6 +232,17 @@ impl Lifecycle {
         Some(Acceptance { answer, held: mem::take(&mut self.held), eof: self.eof_sent })
     }
 
+    /// The channel has a type of a plugin's own, which has no program requests: the process, which waits for one, runs
+    /// at once.
+    pub(super) fn begin_without_program(&mut self) -> Option<Acceptance> {
+        if self.stage != Stage::Waiting {
+            return None;
+        }
+        self.stage = Stage::Running;
+        (self.accepted, self.without_program) = (true, true);
+        Some(Acceptance { answer: false, held: mem::take(&mut self.held), eof: self.eof_sent })
+    }
+
     /// Accepts a program request without a process, so that the host can tell the client something. False if the client
     /// has its answer.
     pub(super) fn accept_for_host(&mut self) -> bool {
@@ -309,6 +322,7 @@ impl Lifecycle {
     /// the limit of hand-overs for a session.
     pub(super) fn may_hand_over(&self, most: u32) -> bool {
         matches!(self.stage, Stage::Starting | Stage::Running)
+            && !self.without_program
             && self.decision.is_none()
             && self.ended.is_none()
             && self.hand_overs < most

@@ -62,6 +62,13 @@ impl Shared {
         begins
     }
 
+    /// Lets data flow without a program request, once the process has taken a channel whose type has none.
+    pub(crate) fn begin_without_program(&self) {
+        if let Some(acceptance) = self.lifecycle(|lifecycle| lifecycle.begin_without_program()) {
+            self.queue_acceptance(acceptance);
+        }
+    }
+
     /// Refuses the program request that nobody serves, unless it was accepted before a hand-over.
     pub(crate) fn refuse_program(&self) {
         if !self.has_accepted() {

@@ -18,11 +18,13 @@ mod generated {
                 import whelk:ssh/channel@0.1.0;
                 import whelk:ssh/terminal@0.1.0;
                 import whelk:ssh/connection@0.1.0;
+                import whelk:ssh/connection-control@0.1.0;
                 import whelk:ssh/timers@0.1.0;
                 import whelk:ssh/log@0.1.0;
                 import whelk:ssh/topics@0.1.0;
                 import wasi:keyvalue/store@0.2.0-draft;
                 export whelk:ssh/authenticator@0.1.0;
+                export whelk:ssh/connection-handler@0.1.0;
                 export whelk:ssh/session@0.1.0;
                 export whelk:ssh/timer-handler@0.1.0;
                 export whelk:ssh/drain-handler@0.1.0;

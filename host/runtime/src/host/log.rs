@@ -30,7 +30,7 @@ pub(crate) struct LogBook {
 }
 
 /// Most bytes of a text of the plugin's for the client.
-pub(super) const TEXT: usize = 1 << 10;
+pub(crate) const TEXT: usize = 1 << 10;
 /// Most bytes of a name. RFC 4250 §4.6.1.
 pub(super) const NAME: usize = 64;
 /// Most bytes of a user's name in a line of the log.
@@ -79,7 +79,7 @@ impl LogBook {
     }
 
     /// Writes a line, or counts it as dropped.
-    pub(super) fn line(&self, level: Level, text: &str) {
+    pub(crate) fn line(&self, level: Level, text: &str) {
         if let Some(dropped) = self.allow(&self.lines, Instant::now()) {
             self.report_dropped(dropped);
             self.emit(level, &printable(text, self.tenant.limits().log_line));
@@ -220,7 +220,7 @@ impl Allowance {
 }
 
 /// The text with everything escaped that would act on a terminal or break a line, and no longer than `most` bytes.
-pub(super) fn printable(text: &str, most: usize) -> String {
+pub(crate) fn printable(text: &str, most: usize) -> String {
     let mut line = String::with_capacity(text.len().min(most));
     for letter in text.chars() {
         let before = line.len();

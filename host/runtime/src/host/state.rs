@@ -7,12 +7,14 @@ use wasmtime::ResourceLimiter;
 
 use super::channel::{Channel, HasChannel};
 use super::charges::Charges;
+use super::control::{Control, HasControl};
 use super::log::LogBook;
 use super::terminal::Terminal;
 use super::timers::Timers;
 use super::topics::{HasTopics, SessionTopics};
 use super::wasi::Wasi;
 use super::wasi::files::Files;
+use crate::channel::Shared;
 use crate::error::Limit;
 use crate::grants::Grants;
 use crate::limits::budget::{Budget, Total};
@@ -27,6 +29,8 @@ pub(crate) struct State {
     pub(crate) terminal: Terminal,
     /// What `connection` tells.
     pub(crate) facts: Facts,
+    /// What a connection plugin may begin by itself. None in every other plugin.
+    pub(crate) control: Option<Control>,
     pub(crate) timers: Timers,
     pub(crate) topics: SessionTopics,
     /// Made at the first use: most plugins never call WASI.
@@ -78,6 +82,20 @@ impl HasChannel for State {
 
     fn channel_mut(&mut self) -> &mut Channel {
         &mut self.channel
+    }
+}
+
+impl HasControl for State {
+    fn control(&self) -> Option<&Control> {
+        self.control.as_ref()
+    }
+
+    fn pipes(&self) -> &Arc<Shared> {
+        &self.channel.pipes
+    }
+
+    fn log(&self) -> &LogBook {
+        &self.log
     }
 }
 

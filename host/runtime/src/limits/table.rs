@@ -24,6 +24,11 @@ pub struct Limits {
         Session environment_bytes: Bytes = 64 * KIB, 0 => 256 * KIB, "C31";
         /// The longest command line. One that fits `packet` reaches the plugin.
         Session command: Bytes = 255 * KIB, 1 => 255 * KIB, "C32";
+        /// How long one call of a connection plugin may take, the time in which it waits for its client included. After
+        /// that its instance is ended: what waits for it and what comes later on its connection is refused.
+        Session connection_call: Time = s(30), ms(100) => s(3600), "C18, W20";
+        /// How long a client may take to answer when a connection plugin opens a channel or makes a request.
+        Session client_answer: Time = s(10), ms(10) => s(3600), "C3, C9";
     }
     ["Plugins"] {
         /// Instances running at the same time, over all connections. Each reserves two memory mappings when the server

@@ -9,6 +9,10 @@ use crate::host::bindings::imports::types as wit;
 
 /// The export of a plugin that decides who may log in.
 pub(super) const AUTHENTICATOR: &str = "whelk:ssh/authenticator";
+/// The export of a plugin that handles whole connections ...
+pub(super) const CONNECTION_HANDLER: &str = "whelk:ssh/connection-handler";
+/// ... and the import that only such a plugin may have.
+const CONNECTION_CONTROL: &str = "whelk:ssh/connection-control";
 /// The export of a plugin that serves sessions.
 pub(super) const SESSION: &str = "whelk:ssh/session";
 /// Its version.
@@ -18,7 +22,7 @@ const WASI: &str = "0.2.12";
 
 /// The interfaces that can be imported: package, version, interfaces.
 const PROVIDED: [(&str, &str, &[&str]); 9] = [
-    ("whelk:ssh", VERSION, &["types", "channel", "terminal", "connection", "timers", "log"]),
+    ("whelk:ssh", VERSION, &["types", "channel", "terminal", "connection", "connection-control", "timers", "log"]),
     ("wasi:io", WASI, &["error", "poll", "streams"]),
     (
         "wasi:cli",
@@ -62,6 +66,13 @@ pub(super) fn import_misfit(import: &str) -> Option<String> {
         None if Grant::of_import(import).is_some() => None,
         None => Some(format!("imports {import}, which Whelk does not provide")),
     }
+}
+
+/// Why an import is not available to this kind of plugin: only a connection plugin `controls` its connection.
+pub(super) fn control_misfit(import: &str, controls: bool) -> Option<String> {
+    let is_control = import.split('@').next() == Some(CONNECTION_CONTROL);
+    (is_control && !controls)
+        .then(|| format!("imports {import}, which only a plugin that exports {CONNECTION_HANDLER} may use"))
 }
 
 /// Whether versions are compatible in the component model: both without a pre-release, and the same up to the first

@@ -3,7 +3,7 @@
 use wasmtime::Engine;
 use wasmtime::component::{Component, InstancePre};
 
-use super::interfaces::{self, AUTHENTICATOR, SESSION};
+use super::interfaces::{self, AUTHENTICATOR, CONNECTION_HANDLER, SESSION};
 use super::refusal;
 use crate::channel::MissingHandlers;
 use crate::error::Error;
@@ -17,6 +17,8 @@ pub(super) enum WorldKind {
     Handler,
     /// `authenticator-plugin`.
     Authenticator,
+    /// `connection-plugin`.
+    Connection,
 }
 
 /// A component's world, with its functions. What a process runs follows from it (`process/functions.rs`).
@@ -26,6 +28,8 @@ pub(crate) enum World {
     Handler(HandlerExports),
     /// `authenticator-plugin`: a function that decides about attempts to log in.
     Authenticator(exports::authenticator::GuestIndices),
+    /// `connection-plugin`: functions that decide about channels and requests of a connection.
+    Connection(exports::connection_handler::GuestIndices),
 }
 
 /// Where the functions of a `session-plugin` are; the optional interfaces are looked up once, here.
@@ -38,10 +42,9 @@ pub(crate) struct HandlerExports {
     pub(crate) message: Option<exports::message_handler::GuestIndices>,
 }
 
-/// What a file without a session and without an authenticator may be, by an interface that it exports. Beside one of
-/// these none matters: toolchains export `wasi:cli/run` along with what they are asked for.
-const OTHER_KINDS: [(&str, &str); 2] =
-    [("whelk:ssh/connection-handler", "a connection plugin"), ("wasi:cli/run", "a program")];
+/// What a file of no world that is known here may be, by an interface that it exports. Beside one of a known world none
+/// matters: toolchains export `wasi:cli/run` along with what they are asked for.
+const OTHER_KINDS: [(&str, &str); 1] = [("wasi:cli/run", "a program")];
 
 impl WorldKind {
     /// Tells by its exports what a component is built for. No other place does.
@@ -54,11 +57,21 @@ impl WorldKind {
         match (has(exports, SESSION), others.as_slice()) {
             (true, _) => Ok(Self::Handler),
             (false, _) if has(exports, AUTHENTICATOR) => Ok(Self::Authenticator),
+            (false, _) if has(exports, CONNECTION_HANDLER) => Ok(Self::Connection),
             (false, []) if exports.is_empty() => Err(format!("it exports nothing; a plugin exports {SESSION}@0.1.0")),
             (false, []) => Err(format!("it exports {}, but not {SESSION}@0.1.0", exports.join(", "))),
             (false, others) => {
                 Err(format!("it is {}, which cannot be run yet; sessions need {SESSION}@0.1.0", others.join(" and ")))
             }
+        }
+    }
+
+    /// Its name in `wit/worlds.wit`.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Handler => "session-plugin",
+            Self::Authenticator => "authenticator-plugin",
+            Self::Connection => "connection-plugin",
         }
     }
 
@@ -69,6 +82,9 @@ impl WorldKind {
             Self::Authenticator => exports::authenticator::GuestIndices::new(pre)
                 .map(World::Authenticator)
                 .map_err(|error| refusal::not_an_authenticator(&error)),
+            Self::Connection => exports::connection_handler::GuestIndices::new(pre)
+                .map(World::Connection)
+                .map_err(|error| refusal::not_a_connection_plugin(&error)),
         }
     }
 }
@@ -84,9 +100,15 @@ pub(super) fn check_interfaces(engine: &Engine, component: &Component) -> Result
             Some(WorldKind::Authenticator),
             interfaces::version_misfit(engine, &ty, AUTHENTICATOR).into_iter().collect(),
         ),
+        Ok(WorldKind::Connection) => (
+            Some(WorldKind::Connection),
+            interfaces::version_misfit(engine, &ty, CONNECTION_HANDLER).into_iter().collect(),
+        ),
         Err(reason) => (None, vec![reason]),
     };
-    reasons.extend(ty.imports(engine).filter_map(|(import, _)| interfaces::import_misfit(import)));
+    let controls = kind == Some(WorldKind::Connection);
+    let misfit = |import| interfaces::import_misfit(import).or_else(|| interfaces::control_misfit(import, controls));
+    reasons.extend(ty.imports(engine).filter_map(|(import, _)| misfit(import)));
     kind.filter(|_| reasons.is_empty()).ok_or_else(|| Error::Refused(reasons.join("; ")))
 }
 
@@ -98,7 +120,38 @@ fn has(exports: &[&str], name: &str) -> bool {
 impl World {
     /// Whether a session can be served by it.
     pub(crate) fn serves_sessions(&self) -> bool {
-        matches!(self, Self::Handler(_))
+        self.serves_no_sessions().is_none()
+    }
+
+    /// Its name in `wit/worlds.wit`.
+    pub(super) fn name(&self) -> &'static str {
+        let kind = match self {
+            Self::Handler(_) => WorldKind::Handler,
+            Self::Authenticator(_) => WorldKind::Authenticator,
+            Self::Connection(_) => WorldKind::Connection,
+        };
+        kind.name()
+    }
+
+    /// Whether it decides about logins.
+    pub(crate) fn decides_logins(&self) -> bool {
+        matches!(self, Self::Authenticator(_))
+    }
+
+    /// Whether it handles whole connections.
+    pub(crate) fn handles_connections(&self) -> bool {
+        matches!(self, Self::Connection(_))
+    }
+
+    /// Why no session can be served by it; none if one can.
+    pub(crate) fn serves_no_sessions(&self) -> Option<&'static str> {
+        match self {
+            Self::Handler(_) => None,
+            Self::Authenticator(_) => Some("it is an authenticator, which decides about logins and serves no sessions"),
+            Self::Connection(_) => {
+                Some("it is a connection plugin, which handles whole connections and serves no sessions")
+            }
+        }
     }
 
     /// Which requests are refused without asking it.

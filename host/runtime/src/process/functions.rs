@@ -5,7 +5,8 @@ use wasmtime::component::Instance;
 
 use crate::host::State;
 use crate::host::bindings::exports::{
-    authenticator, break_handler, drain_handler, message_handler, request_handler, session, timer_handler,
+    authenticator, break_handler, connection_handler, drain_handler, message_handler, request_handler, session,
+    timer_handler,
 };
 use crate::plugin::world::{HandlerExports, World};
 
@@ -16,6 +17,8 @@ pub(crate) enum Functions {
     Handler(HandlerFunctions),
     /// One function that decides about attempts to log in (world `authenticator-plugin`).
     Authenticator(authenticator::Guest),
+    /// Functions that decide about channels and requests of a connection (world `connection-plugin`).
+    Connection(connection_handler::Guest),
 }
 
 /// The functions of the world `session-plugin`; a plugin need not have the optional ones.
@@ -35,6 +38,7 @@ impl Functions {
         match world {
             World::Handler(exports) => HandlerFunctions::load(exports, store, instance).map(Self::Handler),
             World::Authenticator(exports) => exports.load(store, instance).map(Self::Authenticator),
+            World::Connection(exports) => exports.load(store, instance).map(Self::Connection),
         }
     }
 }

@@ -81,7 +81,7 @@ impl Guest {
         }
     }
 
-    pub(super) fn state(&mut self) -> &mut State {
+    pub(crate) fn state(&mut self) -> &mut State {
         self.store.get().data_mut()
     }
 

@@ -56,6 +56,7 @@ pub(super) fn make(plugin: &Plugin, context: &ProcessContext<'_>) -> Result<(Pro
         channel: Channel::new(pipes, facts, hand_over_check, &charges),
         terminal: Terminal::default(),
         facts: facts.clone(),
+        control: None,
         timers: Timers::new(limits),
         topics: SessionTopics::new(tenant),
         wasi: None,

@@ -139,7 +139,23 @@ impl Client {
             |function: &str| if function.contains('.') { function.to_owned() } else { format!("attr.{function}") };
         let facts = scripts.iter().map(|(function, script)| (fact(function), (*script).to_owned()));
         let known = [("connection-id".to_owned(), id.clone()), ("user".to_owned(), user.to_owned())];
-        let facts: Facts = facts.chain(known).collect();
+        Self::started(tenant, plugins, plugin, id, facts.chain(known).collect::<Facts>().on_channel(7))
+    }
+
+    /// A session on a channel of its own type.
+    pub(crate) fn of_type(plugin: &Arc<Plugin>, limits: &Limits, kind: &str, payload: &[u8]) -> Self {
+        let tenant = Tenant::new("tests", limits.clone(), Grants::default());
+        let facts = Facts::from_iter([("user", "somebody")]).on_channel(7).of_type(kind, payload);
+        Self::started(&tenant, &guests::nothing_else(), plugin, String::new(), facts)
+    }
+
+    pub(crate) fn started(
+        tenant: &Arc<Tenant>,
+        plugins: &Arc<dyn Plugins>,
+        plugin: &Arc<Plugin>,
+        id: String,
+        facts: Facts,
+    ) -> Self {
         let (woken, wakes) = (Arc::new(Notify::new()), Arc::new(AtomicUsize::new(0)));
         let (bell, count) = (Arc::clone(&woken), Arc::clone(&wakes));
         let wake = move || {
@@ -147,7 +163,7 @@ impl Client {
             bell.notify_one();
         };
         let (inbox, outbox, side) = session_pipes(CAPACITY, Arc::new(wake));
-        let task = tokio::spawn(plugin.session(facts.on_channel(7), tenant, plugins, side));
+        let task = tokio::spawn(plugin.session(facts, tenant, plugins, side));
         let recorder = Recorder { heard: Vec::new(), room: usize::MAX };
         Self { inbox, outbox, recorder, task, wakes, id, woken }
     }

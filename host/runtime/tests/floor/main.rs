@@ -9,6 +9,7 @@ mod shell;
 
 mod authenticator;
 mod charges;
+mod connection;
 mod endings;
 mod escapes;
 mod files;

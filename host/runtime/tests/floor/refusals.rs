@@ -85,7 +85,12 @@ fn other_kinds_of_component_are_refused_by_kind() {
         format!(r#"(component (component $inner) (instance $i (instantiate $inner)) (export "{name}" (instance $i)))"#)
     };
     assert!(component(&export("wasi:cli/run@0.2.3")).contains("it is a program"));
-    assert!(component(&export("whelk:ssh/connection-handler@0.1.0")).contains("it is a connection plugin"));
+    let empty = component(&export("whelk:ssh/connection-handler@0.1.0"));
+    assert!(empty.contains("whelk:ssh/connection-handler does not fit version 0.1.0"), "{empty}");
+    let control = r#"(component (component $inner) (instance $i (instantiate $inner))
+        (import "whelk:ssh/connection-control@0.1.0" (instance)) (export "whelk:ssh/session@0.1.0" (instance $i)))"#;
+    let reason = component(control);
+    assert!(reason.contains("which only a plugin that exports whelk:ssh/connection-handler may use"), "{reason}");
     let empty = component(&export("whelk:ssh/authenticator@0.1.0"));
     assert!(empty.contains("whelk:ssh/authenticator does not fit version 0.1.0"), "{empty}");
     let later = component(&export("whelk:ssh/authenticator@0.2.0"));
