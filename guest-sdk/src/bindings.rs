@@ -75,6 +75,24 @@ pub mod authenticator {
     });
 }
 
+pub mod connections {
+    wit_bindgen::generate!({
+        path: "../wit",
+        inline: "
+            package whelk:guest;
+            world connections {
+                import whelk:ssh/connection-control@0.1.0;
+                export whelk:ssh/connection-handler@0.1.0;
+            }
+        ",
+        pub_export_macro: true,
+        export_macro_name: "export_connections",
+        default_bindings_module: "whelk_guest::bindings::connections",
+        generate_all,
+        additional_derives: [PartialEq, Eq],
+    });
+}
+
 /// Interfaces that need a grant, or whose contents the operator writes. Only a plugin that calls them imports them.
 pub mod granted {
     wit_bindgen::generate!({

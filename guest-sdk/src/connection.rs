@@ -3,7 +3,11 @@
 //! The names are `connection-id`, `user`, `principal`, `tenant`, `address`, `local-address`, `client-version`,
 //! `server-version`, `method`, `key-fingerprint`, `certificate-key-id`, `certificate-serial`, `certificate-authority`
 //! (its fingerprint), `session-id`, `kex`, `host-key`, `cipher-in`, `cipher-out`, `mac-in`, `mac-out`, and `attr.`
-//! followed by each attribute that was granted at login. Later versions may add names.
+//! followed by each attribute that was granted at login. On a channel of a type of your own there are also
+//! `channel-type`, and `channel-payload`: the payload of the open in hexadecimal digits. Later versions may add names.
+
+pub mod control;
+pub(crate) mod plugin;
 
 use crate::bindings::whelk::ssh::connection;
 

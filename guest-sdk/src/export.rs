@@ -191,7 +191,7 @@ pub struct Exported<S>(PhantomData<S>);
 
 impl<S: Held> Exported<S> {
     /// Runs `act` on the value, and creates the value in the first call.
-    fn with<R>(act: impl FnOnce(&mut S) -> R) -> R {
+    pub(crate) fn with<R>(act: impl FnOnce(&mut S) -> R) -> R {
         S::held().with_borrow_mut(|held| act(held.get_or_insert_default()))
     }
 }
@@ -296,7 +296,7 @@ impl<S: MessageHandler + Held> bindings::messages::exports::whelk::ssh::message_
 }
 
 /// A panic ends the instance. Its message goes to the operator's log.
-fn log_panics() {
+pub(crate) fn log_panics() {
     panic::set_hook(Box::new(|panic| {
         let message = panic.payload_as_str().unwrap_or("a value that is no text");
         match panic.location() {

@@ -63,6 +63,8 @@
 //! * [`keyvalue`], [`topics`]: what sessions share, where the operator grants it.
 //! * [`Authenticator`], [`authenticator!`], [`config`]: a plugin that decides who may log in, and what its operator
 //!   wrote for it.
+//! * [`Connection`], [`connection_plugin!`], [`connection_control`]: a plugin that handles whole connections, with
+//!   channel types and requests of its own.
 //!
 //! Outside WebAssembly (in your own unit tests) there is no host: functions that call it panic. Keep the logic that you
 //! want to test in functions of its own.
@@ -86,6 +88,8 @@ pub use authenticator::{
     Attempt, AuthMethod, Authenticator, Certificate, Challenge, Grant, Prompt, PublicKey, Verdict,
 };
 pub use bindings::whelk::ssh::types::{Ending, Exit, ExitSignal, Output, Pty, SignalName, TerminalMode, WindowSize};
+pub use connection::control as connection_control;
+pub use connection::plugin::{Connection, OpenVerdict, Refusal};
 pub use output::{
     HandOverError, MAX_WRITE, Stream, WriteError, env, eprint, exit_signal, finish, hand_over, print, pty, request,
     send_eof, stderr, stdout, writable, write,
