@@ -274,6 +274,7 @@ fn notice(
         | mux::Event::Eof { .. }
         | mux::Event::Writable { .. }
         | mux::Event::Refused { .. }
+        | mux::Event::GlobalRequest { .. }
         | mux::Event::GlobalAnswered { .. } => {}
     }
 }

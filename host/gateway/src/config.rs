@@ -164,8 +164,19 @@ impl Config {
         }
     }
 
+    /// Every plugin that a tenant names as its connection plugin: the tenant's name and the plugin's.
+    pub fn connection_plugins(&self) -> BTreeSet<(&str, &str)> {
+        let all = self.tenants.iter();
+        all.filter_map(|(name, tenant)| Some((name.as_str(), tenant.connection_plugin.as_deref()?))).collect()
+    }
+
     /// Every plugin that a tenant, its routes or its users name: the tenant's name and the plugin's.
     pub fn named_plugins(&self) -> BTreeSet<(&str, &str)> {
+        &self.session_plugins() | &self.connection_plugins()
+    }
+
+    /// Those of them that serve sessions.
+    pub fn session_plugins(&self) -> BTreeSet<(&str, &str)> {
         let mut named = BTreeSet::new();
         for (name, tenant) in &self.tenants {
             let routed = tenant.routes.all().map(|(_, _, plugin)| plugin);

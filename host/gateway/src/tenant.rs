@@ -30,6 +30,8 @@ use crate::tenant::input_budget::InputBudget;
 pub struct Tenant {
     shared: Arc<whelk_runtime::Tenant>,
     limits: Limits,
+    /// The name of the plugin that handles whole connections.
+    connection_plugin: Option<String>,
     routes: Routes,
     /// The contents of its own plugin folder, if it has one.
     own: Option<Arc<Registry>>,
@@ -177,6 +179,7 @@ impl Tenants {
             let tenant = Tenant {
                 shared: whelk_runtime::Tenant::new(name, plugin_limits(&tenant.limits), grants),
                 limits: tenant.limits.clone(),
+                connection_plugin: tenant.connection_plugin.clone(),
                 routes: tenant.routes.clone(),
                 own: own.get(name).cloned(),
                 operators: Arc::clone(operators),
@@ -247,6 +250,14 @@ impl Tenants {
         }
     }
 
+    /// The name of the plugin that handles the connections of a tenant's users, if the tenant has one.
+    pub(crate) fn connection_plugin(&self, tenant: &str) -> Option<&str> {
+        match &self.known {
+            Known::Configured(tenants) => tenants.get(tenant)?.connection_plugin.as_deref(),
+            Known::Demonstration(_) => None,
+        }
+    }
+
     /// The busy permits of a configured tenant. None in the demonstration, whose tenants are not isolated from each
     /// other.
     pub(crate) fn busy_permits(&self, tenant: &str) -> Option<BusyPermits> {
@@ -275,7 +286,7 @@ impl Tenants {
     }
 
     /// Logs each plugin that a tenant names although it needs more than the tenant is granted: its sessions are
-    /// refused.
+    /// refused. And each that is no connection plugin although it is named as one.
     pub(crate) fn warn_of_missing_grants(&self, named: &BTreeSet<(&str, &str)>) {
         let Known::Configured(tenants) = &self.known else { return };
         for (name, plugin) in named {
@@ -285,6 +296,9 @@ impl Tenants {
                 let reason = reason.to_string();
                 let (plugin, reason) = (plugin.name(), escape(reason.as_bytes()));
                 emit(PluginEvent::LacksGrants { tenant: name, plugin, reason });
+            }
+            if tenant.connection_plugin.as_deref() == Some(plugin.name()) && !plugin.is_connection_plugin() {
+                emit(PluginEvent::OfAnotherKind { tenant: name, plugin: plugin.name() });
             }
         }
     }
@@ -343,6 +357,7 @@ impl Demonstration {
         Arc::new(Tenant {
             shared: whelk_runtime::Tenant::new(&name, limits, grants),
             limits: self.limits.clone(),
+            connection_plugin: None,
             routes: Routes::default(),
             own: None,
             operators: Arc::clone(&self.plugins),

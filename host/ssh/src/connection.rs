@@ -7,6 +7,7 @@
 //! What the application cannot answer inside the closure stays as a *question*: no further packet is handled until it
 //! is answered.
 
+mod delegation;
 mod host_keys;
 
 use std::sync::Arc;

@@ -32,6 +32,9 @@
 //!   its owner until the peer's window, the packet limit and the output have room.
 //! * A question that cannot be answered at once (a signature, a login) stays open until it is answered, and nothing
 //!   more is read.
+//! * What is not known here is refused without the application. One that asks to be told of channel types and global
+//!   requests of its own ([`mux::Mux::pass_on_private_names`]) is told of names with an `@` and a domain, never of
+//!   forwarding, and answers later, in the order of the requests.
 //! * No clock, no socket: `clippy.toml` beside this crate refuses them. Randomness comes from [`crypto::random`] and
 //!   from the provider's key generation inside [`crypto::agreement`].
 //!

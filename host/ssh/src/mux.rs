@@ -8,7 +8,8 @@
 //! Reading order: [`Event`], the methods of [`Mux`], `mux/channel.rs`, `mux/window.rs`.
 //!
 //! What has only one right answer is answered here: kinds of channel that nobody serves are refused, requests that are
-//! malformed or never granted fail in their turn, CLOSE is answered with CLOSE.
+//! malformed or never granted fail in their turn, CLOSE is answered with CLOSE. Names of somebody's own are passed to
+//! an owner that asks for them (`mux/delegation.rs`).
 //!
 //! Decisions that may surprise:
 //!
@@ -34,8 +35,11 @@
 //!   client that closes one session and opens the next in one breath is never told that there are too many.
 
 mod channel;
+mod delegation;
 mod event;
 mod global;
+mod global_answers;
+mod opening;
 mod own_requests;
 mod policy;
 mod replies;
@@ -51,13 +55,13 @@ pub use event::{Decline, Event, Exit, OpenFailure, Refused};
 pub use settings::{MIN_WINDOW, Settings};
 
 use crate::error::Violation;
+use crate::message::mux::number::REQUEST_FAILURE;
 use crate::message::mux::{ChannelId, MuxMessage, PeerChannelId, Stream};
 use crate::message::request::Request;
 use crate::message::{Output, Role};
-use crate::wire::Rest;
 use channel::{Channel, Fault};
 use global::Globals;
-use policy::{NO_FORWARDING, NO_MORE_SESSIONS, SESSION, asks_for_forwarding, may_ask, may_open};
+use policy::{SESSION, may_ask};
 use replies::{Answers, ReplyKind};
 use table::{Slot, Table};
 use window::{Inbound, Outbound, Pool, Sizes};
@@ -95,6 +99,8 @@ pub struct Mux {
     owing: VecDeque<ChannelId>,
     /// Whether the client has promised to open no more sessions.
     no_more_sessions: bool,
+    /// Whether the owner is told of names that the mux does not know.
+    passes_on: bool,
     /// Channels closed for a fault of the peer, minus those that it has closed without one.
     faults: u32,
 }
@@ -117,6 +123,7 @@ impl Mux {
             globals: Globals::default(),
             owing: VecDeque::new(),
             no_more_sessions: false,
+            passes_on: false,
             faults: 0,
         }
     }
@@ -138,7 +145,7 @@ impl Mux {
     pub fn room(&self, channel: ChannelId) -> usize {
         match self.table.slot(channel) {
             Slot::Live(channel) => channel.room(),
-            Slot::Vacant | Slot::Offered { .. } | Slot::Opening { .. } => 0,
+            Slot::Vacant | Slot::Offered { .. } | Slot::Opening(_) => 0,
         }
     }
 
@@ -161,7 +168,7 @@ impl Mux {
     fn owed_by_channels(&self, size: impl Fn(&Answers) -> usize) -> usize {
         let of_channels = self.owing.iter().map(|id| match self.table.slot(*id) {
             Slot::Live(channel) => size(channel.owed_replies()),
-            Slot::Vacant | Slot::Offered { .. } | Slot::Opening { .. } => 0,
+            Slot::Vacant | Slot::Offered { .. } | Slot::Opening(_) => 0,
         });
         of_channels.fold(0, usize::saturating_add)
     }
@@ -176,9 +183,13 @@ impl Mux {
     /// The peer broke a rule that concerns the whole connection, which is over.
     pub fn handle(&mut self, payload: &[u8], on: &mut dyn FnMut(Event<'_>)) -> Result<(), Violation> {
         let number = *payload.first().ok_or(Violation::EmptyPayload)?;
+        if number == REQUEST_FAILURE {
+            // Go's x/crypto lets an application put bytes behind it. They mean nothing, and OpenSSH does not read them.
+            return self.global_answered(false, b"", on);
+        }
         let message = MuxMessage::decode(payload).map_err(|what| Violation::Malformed { number, what })?;
         match message {
-            MuxMessage::GlobalRequest { kind, want_reply, body: _ } => self.global_requested(kind, want_reply, on),
+            MuxMessage::GlobalRequest { kind, want_reply, body } => self.global_requested(kind, body.0, want_reply, on),
             MuxMessage::RequestSuccess { body } => self.global_answered(true, body.0, on),
             MuxMessage::RequestFailure {} => self.global_answered(false, b"", on),
             MuxMessage::ChannelOpen { kind, sender, window, max_packet, body } => {
@@ -208,24 +219,10 @@ impl Mux {
 
 /// What the peer says about the connection and about channels that are not there yet.
 impl Mux {
-    /// A global request, RFC 4254 §4. The only one that succeeds is `no-more-sessions@openssh.com`, of a client.
-    fn global_requested(&mut self, kind: &[u8], want_reply: bool, on: &mut Owner<'_>) -> Result<(), Violation> {
-        let promise = kind == NO_MORE_SESSIONS && self.role == Role::Server;
-        self.no_more_sessions |= promise;
-        if asks_for_forwarding(kind) {
-            on(Event::Refused { what: Refused::Global, name: kind, reason: NO_FORWARDING });
-        }
-        if want_reply {
-            // Alternating answers take memory. Beyond the limit the promise still binds, but the answer is no.
-            self.globals.answer(promise && self.may_owe_reply());
-        }
-        Ok(())
-    }
-
     /// REQUEST_SUCCESS and REQUEST_FAILURE, RFC 4254 §4. An answer that nobody asked for is dropped.
     fn global_answered(&mut self, success: bool, body: &[u8], on: &mut Owner<'_>) -> Result<(), Violation> {
-        if self.globals.own_requests.answered() {
-            on(Event::GlobalAnswered { success, body });
+        if let Some(tag) = self.globals.answered() {
+            on(Event::GlobalAnswered { tag, success, body });
         }
         Ok(())
     }
@@ -246,7 +243,7 @@ impl Mux {
         if kind == SESSION && self.no_more_sessions {
             return Err(Violation::NoMoreSessions);
         }
-        match self.offer(kind, peer, outbound) {
+        match self.offer(kind, payload, peer, outbound) {
             Ok(channel) => on(Event::Open { channel, kind, payload }),
             Err((failure, reason)) => {
                 self.globals.refuse(peer, failure, Cow::Borrowed(reason));
@@ -260,10 +257,11 @@ impl Mux {
     fn offer(
         &mut self,
         kind: &[u8],
+        payload: &[u8],
         peer: PeerChannelId,
         outbound: Result<Outbound, Violation>,
     ) -> Result<ChannelId, (OpenFailure, &'static str)> {
-        may_open(self.role, kind)?;
+        self.may_open(kind, payload)?;
         let outbound = outbound.map_err(|_| (OpenFailure::ConnectFailed, "the maximum packet size is too small"))?;
         let shortage = (OpenFailure::ResourceShortage, "too many sessions");
         if self.sessions() >= self.settings.max_sessions {
@@ -282,7 +280,7 @@ impl Mux {
     ) -> Result<(), Violation> {
         let (wanted, inbound) = self.take_opening(id)?;
         if let Some(slot) = self.table.slot_mut(id) {
-            *slot = Slot::Live(Box::new(Channel::confirmed(peer, *inbound, outbound)));
+            *slot = Slot::Live(Box::new(Channel::confirmed(peer, inbound, outbound)));
         }
         self.tell(id, |channel, pool| {
             if !wanted {
@@ -312,9 +310,9 @@ impl Mux {
 
     /// Takes the window of a channel that we asked for and have no answer about yet. Returns it with whether the owner
     /// still wants the channel.
-    fn take_opening(&mut self, id: ChannelId) -> Result<(bool, Box<Inbound>), Violation> {
+    fn take_opening(&mut self, id: ChannelId) -> Result<(bool, Inbound), Violation> {
         match self.table.slot_mut(id) {
-            Some(Slot::Opening { wanted, sent }) => sent.take().map(|inbound| (*wanted, inbound)),
+            Some(Slot::Opening(opening)) => opening.sent.take().map(|inbound| (opening.wanted, inbound)),
             Some(Slot::Vacant | Slot::Offered { .. } | Slot::Live(_)) | None => None,
         }
         .ok_or(Violation::Unsolicited)
@@ -501,8 +499,8 @@ impl Mux {
     /// §5.3.
     pub fn close(&mut self, channel: ChannelId) {
         self.refuse(channel, OpenFailure::ConnectFailed, "closed");
-        if let Some(Slot::Opening { wanted, .. }) = self.table.slot_mut(channel) {
-            *wanted = false;
+        if let Some(Slot::Opening(opening)) = self.table.slot_mut(channel) {
+            opening.wanted = false;
         }
         self.tell(channel, |channel, pool| channel.close(pool));
     }
@@ -515,29 +513,20 @@ impl Mux {
         made
     }
 
-    /// Opens a session channel, as a client. None if there are too many, or on a server. RFC 4254 §6.1.
-    pub fn open_session(&mut self) -> Option<ChannelId> {
-        if self.role == Role::Server || self.sessions() >= self.settings.max_sessions {
-            return None;
-        }
-        let channel = self.table.insert(Slot::Opening { sent: None, wanted: true })?;
-        self.owing.push_back(channel);
-        Some(channel)
-    }
-
     /// Owes an answer to a global request of the peer that was not passed to [`handle`](Mux::handle): a success with
     /// this body, or a failure. RFC 4254 §4.
     pub(crate) fn answer_global(&mut self, body: Option<Vec<u8>>) {
         match body {
-            Some(body) => self.globals.answer_with_body(body),
-            None => self.globals.answer(false),
+            Some(body) => self.globals.answers.push_body(body),
+            None => self.globals.answers.push(false),
         }
     }
 
     /// Makes a global request. `kind` and `body` are together at most one packet long. False if they are longer or if
     /// 16 wait already. RFC 4254 §4.
     pub fn global_request(&mut self, kind: &[u8], body: &[u8], want_reply: bool) -> bool {
-        self.globals.own_requests.add(kind, body, want_reply, self.settings.max_packet)
+        let most = self.settings.max_packet;
+        if want_reply { self.globals.ask(kind, body, None, most) } else { self.globals.tell(kind, body, most) }
     }
 
     /// Applies a command to a channel, if it exists, and lists the channel if it owes something afterwards.
@@ -575,16 +564,7 @@ impl Mux {
     /// Puts what one channel owes while there is room. Returns whether it owes nothing any more.
     fn write_owed_by(&mut self, id: ChannelId, out: &mut impl Output) -> bool {
         match self.table.slot_mut(id) {
-            Some(Slot::Opening { sent, .. }) => {
-                if sent.is_none() && out.room() > 0 {
-                    let inbound = Inbound::new(&self.sizes, &mut self.pool);
-                    let (window, max_packet) = (inbound.left(), inbound.max_packet());
-                    let (kind, sender, body) = (SESSION, id.0, Rest(&b""[..]));
-                    out.put(&MuxMessage::ChannelOpen { kind, sender, window, max_packet, body });
-                    *sent = Some(Box::new(inbound));
-                }
-                sent.is_some()
-            }
+            Some(Slot::Opening(opening)) => opening.write(id, &self.sizes, &mut self.pool, out),
             Some(Slot::Live(channel)) => {
                 channel.write_owed(id, out);
                 let written = !channel.owes();

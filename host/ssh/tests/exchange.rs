@@ -325,3 +325,38 @@ fn a_limit_of_one_byte_does_not_change_keys_without_end() {
     assert!(pair.received_by_server(channel) == sent && pair.received_by_client(channel) == sent);
     assert_eq!((&pair.server_error, &pair.client_error), (&None, &None));
 }
+
+#[test]
+fn both_sides_open_channels_and_make_requests_of_their_own() {
+    twice(|setup| {
+        let mut pair = setup.authenticated();
+        pair.server.pass_on_private_names();
+        pair.client.pass_on_private_names();
+        for round in 0..3 {
+            let (here, there) = (
+                pair.client.open_channel(b"thing@example.org", b"from the client").unwrap(),
+                pair.server.open_channel(b"thing@example.org", b"from the server").unwrap(),
+            );
+            pair.at_client.born(here);
+            pair.at_server.born(there);
+            for tag in [round * 2, round * 2 + 1] {
+                assert!(pair.server.ask(b"to-client@example.org", b"", tag));
+                assert!(pair.server.global_request(b"keepalive@openssh.com", b"", true));
+                assert!(pair.client.ask(b"to-server@example.org", b"", tag));
+            }
+            // Nothing of this may be sent during a key exchange, nor be lost in it.
+            pair.server.rekey();
+            pair.drive();
+            pair.client_writes(here, b"up");
+            pair.server_writes(there, b"down");
+            for tag in [round * 2, round * 2 + 1] {
+                let line = format!("answered to {tag}: true here you are");
+                assert!(pair.at_client.saw(&line) && pair.at_server.saw(&line), "{:?}", pair.at_server.events);
+            }
+        }
+        assert!(pair.at_server.events.iter().filter(|event| *event == "global answered false").count() == 6);
+        assert_eq!(pair.at_server.lives.iter().filter(|life| life.data == b"up").count(), 3);
+        assert_eq!(pair.at_client.lives.iter().filter(|life| life.data == b"down").count(), 3);
+        assert_eq!((&pair.server_error, &pair.client_error), (&None, &None));
+    });
+}

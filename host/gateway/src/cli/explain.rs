@@ -58,6 +58,14 @@ impl View<'_> {
             format!("the default of tenant {}", self.name)
         };
         writeln!(text, "  plugin    {}, {whose}: {}", self.user.plugin, self.file(&self.user.plugin))?;
+        if let Some(plugin) = &self.tenant.connection_plugin {
+            writeln!(
+                text,
+                "  requests  {plugin}, the connection plugin of tenant {}: {}",
+                self.name,
+                self.file(plugin)
+            )?;
+        }
         if self.user.methods != RequiredMethods::default() && self.needs_credentials() {
             writeln!(text, "  methods   {}", self.user.methods)?;
         }

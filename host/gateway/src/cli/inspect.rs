@@ -15,7 +15,6 @@ use whelk_runtime::{CompileSlots, Contents, Error, Grant, Loader, Plugin, Source
 use crate::config::{Config, Limits};
 use crate::observe::escape::escape;
 use crate::plugins::watch::ROUND;
-use crate::server::control::WORLD;
 use crate::state::plugin_files::{self, Links, Reading};
 use crate::state::strict_modes::Writers;
 
@@ -154,6 +153,18 @@ impl Faults {
     }
 }
 
+/// What is wrong with the use of a plugin by a tenant that names it: sessions need another kind than connections.
+fn misused(config: &Config, tenant: &str, plugin: &Plugin) -> Option<String> {
+    let named = (tenant, plugin.name());
+    let of_connections = config.connection_plugins().contains(&named);
+    if of_connections && !plugin.is_connection_plugin() {
+        let missing = "it does not export whelk:ssh/connection-handler";
+        return Some(format!("tenants.{tenant}.connection_plugin: it is no connection plugin: {missing}"));
+    }
+    (plugin.is_connection_plugin() && config.session_plugins().contains(&named))
+        .then(|| format!("tenant {tenant}: it is a connection plugin, and serves no sessions"))
+}
+
 /// Checks every plugin that a configuration names: finds each file that a server would refuse, and each that needs more
 /// than a tenant that names it is granted.
 pub(super) async fn check_named(config: &Config, loader: &Loader) -> Faults {
@@ -192,6 +203,11 @@ pub(super) async fn check_named(config: &Config, loader: &Loader) -> Faults {
                 }
             }
             files.insert(path.clone(), checked.ok());
+        }
+        if let Some(Some(plugin)) = files.get(&path)
+            && let Some(fault) = misused(config, name, plugin)
+        {
+            faults.of(tenant.deploys).push(format!("{shown}: {fault}"));
         }
         // A tenant that deploys could change which file it is: it need only remove its own.
         if let Some(Some(plugin)) = files.get(&path)
@@ -235,7 +251,7 @@ impl Inspected {
         let mut text = String::new();
         let digest: String = self.source.digest().iter().map(|byte| format!("{byte:02x}")).collect();
         let needs: Vec<&str> = contents.needs.iter().map(|grant| grant.as_str()).collect();
-        let world = if contents.refused.is_none() { WORLD } else { "none that can be run" };
+        let world = contents.world.unwrap_or("none that can be run");
         let lines = [
             ("name", harmless(&self.name)),
             ("digest", digest),
@@ -265,7 +281,7 @@ impl Inspected {
             "name": self.name,
             "digest": self.source.digest().iter().map(|byte| format!("{byte:02x}")).collect::<String>(),
             "size": self.source.size(),
-            "world": contents.refused.is_none().then_some(WORLD),
+            "world": contents.world,
             "needs": contents.needs.iter().map(|grant| grant.as_str()).collect::<Vec<_>>(),
             "imports": contents.imports,
             "exports": contents.exports,

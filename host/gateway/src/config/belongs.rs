@@ -8,11 +8,12 @@ use crate::config::suggest::plain;
 const TOP: &str = "at the top of the file, before the first [table]";
 
 /// Every setting but the limits, by the table that it belongs in.
-const SETTINGS: [(&str, &[&str]); 9] = [
+const SETTINGS: [(&str, &[&str]); 10] = [
     (TOP, &["listen", "plugins", "state", "host_key_files", "host_certificates", "banner", "environment_names"]),
     (TOP, &["methods", "users", "tenants", "algorithms", "limits", "trusted_user_ca_keys", "revoked_keys"]),
     ("in [users.NAME]", &["tenant", "plugin", "password", "keys", "authorized_keys", "auth", "principals", "methods"]),
-    ("in [tenants.NAME]", &["plugin", "plugins", "methods", "routes", "limits", "grants", "trusted_user_ca_keys"]),
+    ("in [tenants.NAME]", &["plugin", "connection_plugin", "plugins", "methods", "routes", "limits", "grants"]),
+    ("in [tenants.NAME]", &["trusted_user_ca_keys"]),
     ("in [tenants.NAME.routes]", &["subsystem", "exec"]),
     ("in [tenants.NAME.grants]", &["directory", "deploy", "environment", "clock", "keyvalue", "topics", "http", "tcp"]),
     ("in `directory` of [tenants.NAME.grants]", &["path", "access", "bytes", "files"]),

@@ -90,6 +90,9 @@ const GENERAL: &str = r##"# The configuration of whelk: every setting, each with
 # [tenants.acme]
 #   The plugin of those of its users who name none:
 # plugin = "echo"
+#   The plugin that handles whole connections of its users: channel types and global requests of its own. All of these are
+#   refused without one. It is told only of names with an @ and a domain that mean nothing elsewhere, never of forwarding:
+# connection_plugin = "tunnel"
 #   A plugin folder of its own, which nobody else sees. It is looked in before the operator's. It may belong to any user, and
 #   its group may write to it, but not everybody:
 # plugins = "tenants/acme/plugins"

@@ -10,6 +10,7 @@
 //! | direction | SSH | bridge | runtime |
 //! |---|---|---|---|
 //! | in | CHANNEL_OPEN | `inbound`; `session`: permit, pipes, task | `session_pipes`, `Plugin::session` |
+//! | in | CHANNEL_OPEN of a plugin's own type, GLOBAL_REQUEST | `connection_plugin` | `ConnectionLink` |
 //! | in | CHANNEL_REQUEST | `request`: limits, names as text | `ChannelEvent` |
 //! | in | data, EOF, CLOSE | `inbound` | `Inbox::{data, event, end}` |
 //! | in | CHANNEL_SUCCESS, CHANNEL_FAILURE | `inbound` | `Inbox::answered` |
@@ -17,6 +18,7 @@
 //! | out | data | `outbound`: one packet at a time | `Output` |
 //! | out | replies, requests, EOF, exit, DISCONNECT, DEBUG | `outbound` | `Sink` |
 //! | out | WINDOW_ADJUST | `outbound` | `Inbox::take_credit` |
+//! | out | a plugin's CHANNEL_OPEN, GLOBAL_REQUEST, and its answers | `connection_plugin` | `ConnectionMessage` |
 //!
 //! Nothing here waits. Events come in while the protocol handles a packet, and only change the session's pipes; output
 //! of the sessions is sent when [`Bridge::send`] lets one channel after the other write a packet; `channels` decides
@@ -25,6 +27,8 @@
 //! Another kind of channel, such as `direct-tcpip` (RFC 4254 §7.2), becomes an arm of the match in `inbound`, a variant
 //! of [`Channel`], and a file beside `session`; and `may_open` in `mux/policy.rs` of `whelk-ssh` has to let it through.
 
+mod connection_plugin;
+mod delegation;
 #[cfg(test)]
 pub(in crate::connection) mod fixture;
 mod inbound;
@@ -39,6 +43,7 @@ use whelk_runtime::Ending;
 use whelk_ssh::message::mux::ChannelId;
 use whelk_ssh::mux::OpenFailure;
 
+use crate::connection::bridge::delegation::Delegation;
 use crate::connection::bridge::session::SessionChannel;
 use crate::connection::bridge::user::SessionUser;
 use crate::connection::channels::Channels;
@@ -57,6 +62,8 @@ pub(crate) struct Bridge {
     /// The connection's place in the table of connections.
     registration: Registration,
     channels: Channels<Channel>,
+    /// The connection plugin of the user's tenant, if there is one.
+    delegation: Option<Box<Delegation>>,
     /// The CHANNEL_OPEN_FAILUREs that the next [`Bridge::send`] sends.
     pending_open_failures: Vec<RefusedChannel>,
     /// Throttles the log lines about what was refused outside of channels: forwarding, other kinds of channel.
@@ -80,7 +87,8 @@ impl Bridge {
     pub(crate) fn new(gateway: Arc<Gateway>, connection_id: u64, peer: Peer) -> Bridge {
         let (channels, pending_open_failures, refusal_log) = (Channels::default(), Vec::new(), Refusals::default());
         let registration = gateway.connections().register(connection_id, peer, channels.waker());
-        Bridge { gateway, connection_id, user: None, registration, channels, pending_open_failures, refusal_log }
+        let (user, delegation) = (None, None);
+        Bridge { gateway, connection_id, user, registration, channels, delegation, pending_open_failures, refusal_log }
     }
 
     /// The connection's row in the table of connections.
@@ -91,6 +99,8 @@ impl Bridge {
     /// The login is complete: channels may be opened.
     pub(crate) fn logged_in(&mut self, user: SessionUser) {
         let (user_name, tenant) = (user.identity.user.clone(), user.identity.tenant.clone());
+        let plugin = self.gateway.tenants().connection_plugin(&tenant);
+        self.delegation = plugin.map(|plugin| Box::new(Delegation::new(plugin)));
         self.row().logged_in(LoginInfo { user: user_name, tenant, method: user.identity.method });
         self.user = Some(Arc::new(user));
     }
@@ -116,6 +126,7 @@ impl Bridge {
     }
 
     fn end(&mut self, why: Ending) {
+        self.delegation = None;
         for channel in self.channels.take_all() {
             match channel {
                 Channel::Session(session) => session.inbox.end(why),

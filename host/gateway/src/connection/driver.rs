@@ -530,6 +530,9 @@ impl<S: ByteStream> Driver<S> {
                     let version = self.gateway.identification();
                     self.connection.announce_host_keys();
                     self.bridge.logged_in(SessionUser::new(identity, &self.origin, &self.connection, version));
+                    if self.bridge.has_connection_plugin() {
+                        self.connection.pass_on_private_names();
+                    }
                 }
             }
         }

@@ -38,9 +38,6 @@ const REST: Duration = Duration::from_millis(100);
 /// The largest answer that the client accepts, in bytes.
 const LARGEST: u64 = 64 << 20;
 
-/// The kind of every plugin, as long as there is one kind.
-pub(crate) const WORLD: &str = "session-plugin";
-
 /// The request for all plugins.
 pub const PLUGINS: &str = "plugins";
 
@@ -172,7 +169,7 @@ fn plugin(listed: &Listed) -> Value {
         json!({
             "digest": plugin.digest_hex(),
             "generation": plugin.generation(),
-            "world": WORLD,
+            "world": plugin.world_name(),
             "handlers": plugin.handlers(),
             "needs": plugin.needs().iter().map(|grant| grant.as_str()).collect::<Vec<_>>(),
             "code": plugin.code(),

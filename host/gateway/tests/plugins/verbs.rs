@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 
 use crate::server::Place;
-use crate::{bombs, guests};
+use crate::{bombs, guest, guests};
 
 fn place() -> Place {
     let place = Place::new();
@@ -116,6 +116,25 @@ fn a_configuration_is_checked_with_the_plugins_that_it_names_and_with_what_they_
     let granted = "[tenants.default.grants]\nkeyvalue = {}\ntopics = true\n";
     fs::write(&configuration, format!("{}{granted}", user("b", "demanding"))).unwrap();
     assert_eq!(place.run(&["check", "whelk.toml"]).0, 0);
+}
+
+#[test]
+fn a_connection_plugin_is_checked_to_be_one_and_to_serve_no_sessions() {
+    let place = place();
+    place.put("switchboard.wasm", &fs::read(guest::build(&["switchboard"]).join("switchboard.wasm")).unwrap());
+    let check = |plugin: &str, connections: &str| {
+        let tenant = format!("[tenants.default]\nconnection_plugin = \"{connections}\"\n");
+        fs::write(place.folder.path().join("whelk.toml"), format!("{}{tenant}", user("a", plugin))).unwrap();
+        let (status, _, errors) = place.run(&["check", "whelk.toml"]);
+        (status, errors)
+    };
+    assert_eq!(check("good", "switchboard"), (0, String::new()));
+    let (status, errors) = check("good", "good");
+    assert!(status == 2 && errors.contains("default.connection_plugin: it is no connection plugin"), "{errors}");
+    let (status, errors) = check("switchboard", "switchboard");
+    assert!(status == 2 && errors.contains("tenant default: it is a connection plugin, and serves no"), "{errors}");
+    let (_, text, _) = place.run(&["plugin", "inspect", "plugins/switchboard.wasm"]);
+    assert!(text.contains("world    connection-plugin\n"), "{text}");
 }
 
 #[test]

@@ -104,6 +104,7 @@ const TOLD: &str = r#"
 tenant = "acme"
 auth = "none"
 [tenants.acme]
+connection_plugin = "git"
 plugin = "shell"
 plugins = "srv/acme/plugins"
 routes.subsystem = { sftp = "echo" }
@@ -130,6 +131,7 @@ fn tenants_explains_what_a_user_gets() {
         "alice
   tenant    acme
   plugin    shell, the default of tenant acme: srv/acme/plugins/shell.wasm
+  requests  git, the connection plugin of tenant acme: plugins/git.wasm
   routes    subsystem \"sftp\" -> echo: plugins/echo.wasm
             exec \"git\" -> git: plugins/git.wasm
   limits    memory = \"16 MiB\" (the server's: \"64 MiB\")

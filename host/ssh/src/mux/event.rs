@@ -8,12 +8,13 @@ use crate::message::request::Request;
 
 /// The meaning of a payload, lent to the owner while it is handled. Answers come back later, as commands.
 ///
-/// The life of a channel, as its owner sees it: `Open` (or our own `open_session` and then `Opened`), then anything,
+/// The life of a channel, as its owner sees it: `Open` (or our own open and then `Opened`), then anything,
 /// then exactly one `Closed`. An open that fails ends with `OpenFailed`, or with our own `refuse`, and has no `Closed`.
 /// After [`exit`](crate::mux::Mux::exit), [`close`](crate::mux::Mux::close) and `ProtocolError` only `Closed` follows.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Event<'a> {
-    /// The peer asks for a channel of a type that the mux supports, today `session` alone: answer with
+    /// The peer asks for a session, or for a channel of a type that the owner
+    /// [wants to be told of](crate::mux::Mux::pass_on_private_names): answer with
     /// [`accept`](crate::mux::Mux::accept) or [`refuse`](crate::mux::Mux::refuse). RFC 4254 §5.1.
     Open {
         /// Our number for it.
@@ -23,12 +24,12 @@ pub enum Event<'a> {
         /// The type-specific payload, unread: nothing for a session (RFC 4254 §6.1), addresses for forwarding (§7.2).
         payload: &'a [u8],
     },
-    /// The session that we asked for is open. RFC 4254 §5.1.
+    /// The channel that we asked for is open. RFC 4254 §5.1.
     Opened {
         /// Our number for it.
         channel: ChannelId,
     },
-    /// The session that we asked for was refused. The number is free again. RFC 4254 §5.1.
+    /// The channel that we asked for was refused. The number is free again. RFC 4254 §5.1.
     OpenFailed {
         /// The number that it had.
         channel: ChannelId,
@@ -99,8 +100,22 @@ pub enum Event<'a> {
         /// The reason, as text.
         reason: &'static str,
     },
+    /// A global request of a name that the owner [wants to be told of](crate::mux::Mux::pass_on_private_names). Each
+    /// one that is not declined at once gets exactly one
+    /// [`answer_global_request`](crate::mux::Mux::answer_global_request), in the order of the events, whether or not
+    /// the peer wanted it. RFC 4254 §4.
+    GlobalRequest {
+        /// Its name.
+        name: &'a [u8],
+        /// What follows in the message.
+        body: &'a [u8],
+        /// Declines it at once.
+        decline: Decline<'a>,
+    },
     /// The peer answered our oldest global request with `want_reply`. RFC 4254 §4.
     GlobalAnswered {
+        /// The tag of a request that was made by [`ask`](crate::mux::Mux::ask).
+        tag: Option<u64>,
         /// Whether it succeeded.
         success: bool,
         /// The payload of a success.
@@ -119,8 +134,8 @@ pub enum Refused {
     Request(ChannelId),
 }
 
-/// Part of [`Event::Request`]: declines the request while it is lent. The peer is answered "failure" in order, if it
-/// wants an answer. The request does not count as unanswered and gets no [`reply`](crate::mux::Mux::reply).
+/// Part of [`Event::Request`] and [`Event::GlobalRequest`]: declines the request while it is lent. The peer is answered
+/// "failure" in order, if it wants an answer. The request does not count as unanswered and gets no later answer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Decline<'a>(pub(super) &'a Cell<bool>);
 
@@ -142,6 +157,8 @@ pub enum OpenFailure {
     UnknownChannelType,
     /// Resource shortage.
     ResourceShortage,
+    /// Another code, such as one for private use: from 0xFE000000 on.
+    Other(u32),
 }
 
 impl OpenFailure {
@@ -152,6 +169,7 @@ impl OpenFailure {
             OpenFailure::ConnectFailed => 2,
             OpenFailure::UnknownChannelType => 3,
             OpenFailure::ResourceShortage => 4,
+            OpenFailure::Other(code) => code,
         }
     }
 }

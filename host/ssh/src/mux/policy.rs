@@ -45,6 +45,22 @@ pub(super) fn asks_for_forwarding(kind: &[u8]) -> bool {
     FORWARDING_REQUESTS.contains(&kind)
 }
 
+/// The domain of the names that this crate and OpenSSH know. None of them is passed on.
+const OPENSSH: &str = "@openssh.com";
+
+/// Whether a name is one that anybody may define for a use of their own: from 1 to 64 printable ASCII characters
+/// without a comma, and one `@` with something on either side of it, which is not OpenSSH's domain. RFC 4250 §4.6.1.
+pub(super) fn is_private(name: &[u8]) -> bool {
+    if name.ends_with(OPENSSH.as_bytes()) {
+        return false;
+    }
+    let sound = name.len() <= 64 && name.iter().all(|byte| byte.is_ascii_graphic() && *byte != b',');
+    let mut parts = name.split(|byte| *byte == b'@');
+    let (local, domain, third) = (parts.next(), parts.next(), parts.next());
+    let has = |part: Option<&[u8]>| part.is_some_and(|part| !part.is_empty());
+    sound && has(local) && has(domain) && third.is_none()
+}
+
 /// Whether the peer may open channels of this type; `ours` is our role. Only servers run sessions, RFC 4254 §6.1.
 pub(super) fn may_open(ours: Role, kind: &[u8]) -> Result<(), (OpenFailure, &'static str)> {
     match (ours, kind == SESSION) {

@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 use crate::error::Violation;
 use crate::message::mux::{ChannelId, PeerChannelId};
 use crate::mux::channel::Channel;
-use crate::mux::window::{Inbound, Outbound};
+use crate::mux::opening::Opening;
+use crate::mux::window::Outbound;
 
 /// A free number is reused only when this many others are free too. Some clients go on sending messages for a closed
 /// channel; they are ignored as long as no new channel has its number.
@@ -31,12 +32,7 @@ pub(super) enum Slot {
         outbound: Outbound,
     },
     /// We asked for a channel.
-    Opening {
-        /// The window that we offered, if CHANNEL_OPEN was sent.
-        sent: Option<Box<Inbound>>,
-        /// Whether the owner still wants it. Otherwise it is closed as soon as it is open.
-        wanted: bool,
-    },
+    Opening(Box<Opening>),
     /// There is a channel.
     Live(Box<Channel>),
 }
@@ -45,8 +41,9 @@ impl Slot {
     /// Whether it counts as a session.
     fn is_session(&self) -> bool {
         match self {
-            Slot::Vacant | Slot::Opening { wanted: false, .. } => false,
-            Slot::Offered { .. } | Slot::Opening { wanted: true, .. } => true,
+            Slot::Vacant => false,
+            Slot::Offered { .. } => true,
+            Slot::Opening(opening) => opening.wanted,
             Slot::Live(channel) => channel.has_owner(),
         }
     }
@@ -80,6 +77,11 @@ impl Table {
     /// The number of sessions, including those that are being opened.
     pub(super) fn sessions(&self) -> usize {
         self.entries.iter().filter(|entry| entry.slot.is_session()).count()
+    }
+
+    /// The number of channels that we asked for and that the peer has not answered, wanted or not.
+    pub(super) fn unanswered_opens(&self) -> usize {
+        self.entries.iter().filter(|entry| matches!(entry.slot, Slot::Opening(_))).count()
     }
 
     /// Puts `slot` under a new number, or under the one that has been free longest if enough are free or no new one is
@@ -122,7 +124,7 @@ impl Table {
     pub(super) fn channel(&mut self, id: ChannelId) -> Option<&mut Channel> {
         match self.slot_mut(id) {
             Some(Slot::Live(channel)) => Some(channel),
-            Some(Slot::Vacant | Slot::Offered { .. } | Slot::Opening { .. }) | None => None,
+            Some(Slot::Vacant | Slot::Offered { .. } | Slot::Opening(_)) | None => None,
         }
     }
 
@@ -137,7 +139,7 @@ impl Table {
             Slot::Live(channel) if channel.is_announced() => {
                 Ok(Some(&mut **channel).filter(|channel| channel.accepts_messages()))
             }
-            Slot::Live(_) | Slot::Vacant | Slot::Offered { .. } | Slot::Opening { .. } => {
+            Slot::Live(_) | Slot::Vacant | Slot::Offered { .. } | Slot::Opening(_) => {
                 if entry.was_closed {
                     Ok(None)
                 } else {

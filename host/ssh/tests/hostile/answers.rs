@@ -19,7 +19,10 @@ use whelk_ssh::wire::{Rest, Wire};
 use crate::pair::Setup;
 use crate::raw::{Raw, encode, none, request};
 
-const GLOBAL_REQUESTS: [&str; 9] = [
+/// A name of the application's own, which has asked to be told of such.
+const PRIVATE: &str = "NAME@DOMAIN";
+
+const GLOBAL_REQUESTS: [&str; 10] = [
     "no-more-sessions@openssh.com",
     "keepalive@openssh.com",
     "hostkeys-00@openssh.com",
@@ -28,10 +31,11 @@ const GLOBAL_REQUESTS: [&str; 9] = [
     "cancel-tcpip-forward",
     "streamlocal-forward@openssh.com",
     "cancel-streamlocal-forward@openssh.com",
+    PRIVATE,
     "any other",
 ];
 
-const CHANNEL_TYPES: [&str; 10] = [
+const CHANNEL_TYPES: [&str; 11] = [
     "session",
     "x11",
     "direct-tcpip",
@@ -41,6 +45,7 @@ const CHANNEL_TYPES: [&str; 10] = [
     "auth-agent",
     "auth-agent@openssh.com",
     "tun@openssh.com",
+    PRIVATE,
     "any other",
 ];
 
@@ -192,16 +197,19 @@ fn print() -> String {
     };
     section("Global requests", &GLOBAL_REQUESTS, &mut |kind| {
         let mut raw = Raw::entered(&setup);
+        raw.side.pass_on_private_names();
         let mut body = Vec::new();
         if kind == "hostkeys-prove-00@openssh.com" {
             raw.application.key.public().blob().write(&mut body);
         }
         let (kind, want_reply, body) = (kind.as_bytes(), true, Rest(&body));
         raw.send(&encode(&MuxMessage::GlobalRequest { kind, want_reply, body }));
-        told(&mut raw)
+        let asks = if raw.application.events.is_empty() { "" } else { "asks: " };
+        format!("{asks}{}", told(&mut raw))
     });
     section("Channel types", &CHANNEL_TYPES, &mut |kind| {
         let mut raw = Raw::entered(&setup);
+        raw.side.pass_on_private_names();
         let (kind, window, max_packet) = (kind.as_bytes(), 1000, 1000);
         raw.send(&encode(&MuxMessage::ChannelOpen { kind, sender: 0, window, max_packet, body: Rest(b"") }));
         let asks = if raw.application.saw("open 0") { "asks: " } else { "" };

@@ -236,7 +236,8 @@ fn malformed_channel_messages_are_refused() {
     let forms = [
         form(80).string(b"x@y").bytes(&[1]).rest().string(b"whatever"),
         form(81).rest().string(b"whatever"),
-        form(82),
+        // What an application of x/crypto puts behind it is not read.
+        form(82).rest(),
         form(90).string(b"session").bytes(&[0, 0, 0, 9, 0, 1, 0, 0, 0, 0, 1, 0]).rest().string(b"whatever"),
         on_channel(91).bytes(&[0; 12]).rest().string(b"whatever"),
         on_channel(92).bytes(&[0; 4]).string(b"no").string(b"en"),

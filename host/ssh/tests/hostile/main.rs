@@ -10,6 +10,7 @@ mod auth;
 mod by_hand;
 mod channel;
 mod compression;
+mod delegation;
 mod flow;
 mod form;
 mod kex;

@@ -2,6 +2,7 @@
 //! number.
 
 mod channels;
+mod delegation;
 mod flow;
 mod property;
 mod refusals;

@@ -497,6 +497,7 @@ impl From<Event<'_>> for Told {
             // A session too many, which the other side refuses.
             Event::Refused { .. } => Told::Refused,
             Event::GlobalAnswered { .. } => Told::KeptAlive,
+            Event::GlobalRequest { .. } => panic!("nobody wants to be told of one"),
             Event::ProtocolError { violation, .. } => panic!("neither of us is at fault: {violation}"),
         }
     }

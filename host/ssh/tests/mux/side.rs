@@ -79,7 +79,7 @@ impl Side {
         let (mut told, refused, declines) = (Vec::new(), &mut self.refused, self.declines);
         let mut on = |event: Event<'_>| {
             match event {
-                Event::Request { decline, .. } if declines => decline.decline(),
+                Event::Request { decline, .. } | Event::GlobalRequest { decline, .. } if declines => decline.decline(),
                 Event::Refused { what, name, reason } => {
                     return refused.push(format!("{what:?} {}: {reason}", text(name)));
                 }
@@ -162,8 +162,8 @@ fn suffix(stream: Stream) -> String {
 fn line(event: Event<'_>) -> String {
     match event {
         Event::Open { channel, kind, payload } => {
-            assert_eq!(kind, b"session");
-            format!("open {} {}", channel.0, text(payload)).trim_end().to_owned()
+            let kind = if kind == b"session" { String::new() } else { format!(" {}", text(kind)) };
+            format!("open {}{kind} {}", channel.0, text(payload)).trim_end().to_owned()
         }
         Event::Opened { channel } => format!("opened {}", channel.0),
         Event::OpenFailed { channel, reason, description } => {
@@ -180,7 +180,13 @@ fn line(event: Event<'_>) -> String {
         Event::ProtocolError { channel, violation } => format!("error {} {violation:?}", channel.0),
         Event::Closed { channel } => format!("closed {}", channel.0),
         Event::Refused { .. } => unreachable!("it is collected"),
-        Event::GlobalAnswered { success, body } => format!("globally answered {success} {}", text(body)),
+        Event::GlobalRequest { name, body, .. } => {
+            format!("global {} {}", text(name), text(body)).trim_end().to_owned()
+        }
+        Event::GlobalAnswered { tag: None, success, body } => format!("globally answered {success} {}", text(body)),
+        Event::GlobalAnswered { tag: Some(tag), success, body } => {
+            format!("answered to {tag}: {success} {}", text(body)).trim_end().to_owned()
+        }
     }
 }
 
@@ -190,7 +196,7 @@ fn spoken(payload: &[u8]) -> String {
         MuxMessage::GlobalRequest { kind, want_reply, body } => {
             format!("global {} want={want_reply} {}", text(kind), text(body.0)).trim_end().to_owned()
         }
-        MuxMessage::RequestSuccess { .. } => "global success".to_owned(),
+        MuxMessage::RequestSuccess { body } => format!("global success {}", text(body.0)).trim_end().to_owned(),
         MuxMessage::RequestFailure {} => "global failure".to_owned(),
         MuxMessage::ChannelOpen { kind, sender, window, max_packet, .. } => {
             format!("open {} {sender} window={window} packet={max_packet}", text(kind))

@@ -267,6 +267,7 @@ impl Pair {
 enum Command {
     Opened,
     Requested,
+    AskedGlobally,
     Took(usize),
 }
 
@@ -361,7 +362,14 @@ impl Application {
                 self.note(format!("closed {}", channel.0));
             }
             mux::Event::Writable { .. } | mux::Event::Refused { .. } => {}
-            mux::Event::GlobalAnswered { success, .. } => self.note(format!("global answered {success}")),
+            mux::Event::GlobalRequest { name, .. } => {
+                self.note(format!("global {}", name.escape_ascii()));
+                commands.push((ChannelId(0), Command::AskedGlobally));
+            }
+            mux::Event::GlobalAnswered { tag: None, success, .. } => self.note(format!("global answered {success}")),
+            mux::Event::GlobalAnswered { tag: Some(tag), success, body } => {
+                self.note(format!("answered to {tag}: {success} {}", body.escape_ascii()));
+            }
         }
     }
 
@@ -371,7 +379,10 @@ impl Application {
             Command::Took(count) => *self.untaken.entry(channel).or_default() += count,
             Command::Opened if self.answers => side.accept(channel),
             Command::Requested if self.answers => side.reply(channel, self.says),
-            Command::Opened | Command::Requested => {}
+            Command::AskedGlobally if self.answers => {
+                side.answer_global_request(self.says.then(|| b"here you are".to_vec()));
+            }
+            Command::Opened | Command::Requested | Command::AskedGlobally => {}
         }
     }
 }

@@ -31,6 +31,8 @@ const LONGEST_NAME: usize = 64;
 pub struct TenantConfig {
     /// The plugin of those of its users who have none.
     pub plugin: Option<String>,
+    /// The plugin that handles whole connections of its users.
+    pub connection_plugin: Option<String>,
     /// Its own plugin folder, which other tenants do not see and which takes precedence over the operator's. Absolute,
     /// without links.
     pub plugins: Option<PathBuf>,
@@ -102,6 +104,7 @@ impl TenantConfig {
         let (routes, grants, authorities) = (Routes::default(), Grants::default(), Authorities::default());
         TenantConfig {
             plugin: None,
+            connection_plugin: None,
             plugins: None,
             deploys: false,
             routes,
@@ -188,6 +191,9 @@ fn read_tenant(item: &Item<'_>, around: &Around<'_>, claims: &mut Vec<Claim>, fi
     if let Some(plugin) = section.take("plugin") {
         visible.read(&plugin, findings);
         tenant.plugin = text(plugin.value).ok().map(str::to_owned).or(Some(String::new()));
+    }
+    if let Some(plugin) = section.take("connection_plugin") {
+        tenant.connection_plugin = visible.read(&plugin, findings).map(str::to_owned);
     }
     if let Some(section) = section.take("routes").and_then(|item| item.section(findings)) {
         tenant.routes = routes::read(section, &visible, findings);

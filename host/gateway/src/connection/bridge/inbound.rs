@@ -29,7 +29,8 @@ impl Bridge {
 
     fn receive_channel(&mut self, event: mux::Event<'_>) {
         match event {
-            mux::Event::Open { channel, kind, payload: _ } => self.open(channel, kind),
+            mux::Event::Open { channel, kind: b"session", payload: _ } => self.open_session(channel),
+            mux::Event::Open { channel, kind, payload } => self.open_own(channel, kind, payload),
             mux::Event::Request { channel, request, decline } => self.request(channel, &request, decline),
             mux::Event::Data { channel, stream, data } => {
                 let extended = match stream {
@@ -58,16 +59,12 @@ impl Bridge {
             }
             mux::Event::Closed { channel } => self.close(channel),
             mux::Event::Refused { what, name, reason } => self.log_refused(what, name, reason),
-            // A server opens no sessions, and asks nothing of which it needs the answer.
-            mux::Event::Opened { .. } | mux::Event::OpenFailed { .. } | mux::Event::GlobalAnswered { .. } => {}
-        }
-    }
-
-    /// CHANNEL_OPEN: decides by the kind of channel. RFC 4254 §5.1.
-    fn open(&mut self, channel: ChannelId, kind: &[u8]) {
-        match kind {
-            b"session" => self.open_session(channel),
-            _ => self.refuse(channel, kind, OpenFailure::UnknownChannelType, "unknown channel type".to_owned()),
+            mux::Event::GlobalRequest { name, body, decline } => self.request_own(name, body, decline),
+            mux::Event::Opened { channel } => self.opened_own(channel),
+            mux::Event::OpenFailed { channel, reason, description } => {
+                self.open_own_failed(channel, reason, description);
+            }
+            mux::Event::GlobalAnswered { tag, success, body } => self.answered_own(tag, success, body),
         }
     }
 
@@ -75,10 +72,10 @@ impl Bridge {
     fn open_session(&mut self, channel: ChannelId) {
         let Some(user) = self.user.clone() else { return };
         let (gateway, row) = (&self.gateway, self.registration.row());
-        match session::acquire_permit(gateway, self.connection_id, channel, &user.identity) {
-            Ok(permit) => self
-                .channels
-                .insert(channel, |wake| Channel::Session(session::open(gateway, row, channel, &user, permit, wake))),
+        match session::acquire_permit(gateway, self.connection_id, Some(channel), &user.identity) {
+            Ok(permit) => self.channels.insert(channel, |wake| {
+                Channel::Session(session::open(gateway, row, channel, &user, permit, wake, None))
+            }),
             Err(refusal) => {
                 let (failure, text) = refusal.failure();
                 if let OpenRefusal::UserLimit { logged: true, .. } = refusal {
@@ -91,7 +88,7 @@ impl Bridge {
     }
 
     /// Does not open a channel: the client is told in this turn, the operator in the log.
-    fn refuse(&mut self, channel: ChannelId, kind: &[u8], failure: OpenFailure, text: String) {
+    pub(super) fn refuse(&mut self, channel: ChannelId, kind: &[u8], failure: OpenFailure, text: String) {
         let user = name_of(self.user.as_ref());
         let (connection, number, detail) = (self.connection_id, Some(channel.0), &b""[..]);
         let line = refusals::Line { connection, channel: number, user, what: kind, detail, reason: &text };

@@ -20,6 +20,9 @@ impl Bridge {
     /// # Errors
     /// [`Error::Requested`]: a plugin ends the connection.
     pub(crate) fn send(&mut self, connection: &mut ServerConnection, budget: usize) -> Result<Progress, Error> {
+        if self.delegation.is_some() {
+            self.heed_plugin(connection)?;
+        }
         for RefusedChannel { channel, failure, text } in self.pending_open_failures.drain(..) {
             connection.refuse(channel, failure, &text);
         }
@@ -43,8 +46,16 @@ impl Bridge {
         if credit > 0 {
             connection.taken(channel, credit);
         }
-        let mut sink =
-            PacketSink { connection, channel, sent: 0, full: false, refused: false, unsent: 0, disconnect: None };
+        let mut sink = PacketSink {
+            connection,
+            channel,
+            is_session: session.is_session,
+            sent: 0,
+            full: false,
+            refused: false,
+            unsent: 0,
+            disconnect: None,
+        };
         let drained = session.outbox.drain(&mut sink);
         let PacketSink { sent, full, refused, unsent, disconnect, .. } = sink;
         // Requests that could not be made get no answer from the client.
@@ -69,6 +80,8 @@ impl Bridge {
 struct PacketSink<'c> {
     connection: &'c mut ServerConnection,
     channel: ChannelId,
+    /// The channel has the type `session`, in which programs end with a status.
+    is_session: bool,
     /// Bytes of data that were taken.
     sent: usize,
     /// Whether the window or the output is full, so that sending again now would send nothing.
@@ -91,6 +104,8 @@ impl Sink for PacketSink<'_> {
         self.refused = true;
         let (failure, text) = refusal.failure();
         self.connection.refuse(self.channel, failure, &text);
+        // One that our side has opened is open already.
+        self.connection.close(self.channel);
     }
 
     fn reply(&mut self, success: bool, times: u32) {
@@ -121,6 +136,10 @@ impl Sink for PacketSink<'_> {
     }
 
     fn exit(&mut self, exit: &Exit) {
+        if !self.is_session {
+            self.connection.send_eof(self.channel);
+            return self.connection.close(self.channel);
+        }
         let exit = match exit {
             Exit::Status(status) => mux::Exit::Status(*status),
             Exit::Signal { name, core_dumped, message } => mux::Exit::Signal {

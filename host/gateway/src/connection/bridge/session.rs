@@ -28,6 +28,18 @@ pub(super) struct SessionChannel {
     pub(super) refusal_log: Refusals,
     /// The session's place in the table of connections.
     pub(super) registration: SessionRegistration,
+    /// The channel has the type `session`, and none of a plugin's own.
+    pub(super) is_session: bool,
+}
+
+/// What is special about a channel of a plugin's own type.
+pub(super) struct OwnChannel {
+    /// The type.
+    pub(super) kind: String,
+    /// What came with its open.
+    pub(super) payload: Vec<u8>,
+    /// The plugin that serves it.
+    pub(super) plugin: String,
 }
 
 /// Why a session is not opened.
@@ -64,14 +76,14 @@ impl OpenRefusal {
     }
 }
 
-/// Acquires the permit for one more session of this user.
+/// Acquires the permit for one more session of this user. `channel`: its number, if it has one already.
 ///
 /// # Errors
 /// The server is stopping or full, or the user has as many sessions as allowed.
 pub(super) fn acquire_permit(
     gateway: &Gateway,
     connection: u64,
-    channel: ChannelId,
+    channel: Option<ChannelId>,
     identity: &Identity,
 ) -> Result<UserPermit, OpenRefusal> {
     if gateway.drain().phase() > ShutdownPhase::Serving {
@@ -84,14 +96,15 @@ pub(super) fn acquire_permit(
     gateway.tenants().acquire_session(&identity.user, most).map_err(|crowded| {
         if crowded.is_news {
             let (user, tenant) = (escape(identity.user.as_bytes()), escape(identity.tenant.as_bytes()));
-            let (channel, limit) = (channel.0, "sessions_per_user");
+            let (channel, limit) = (channel.map(|channel| channel.0), "sessions_per_user");
             emit(LimitEvent::UserSessions { connection, channel, user, tenant, limit, most });
         }
         OpenRefusal::UserLimit { most, logged: crowded.is_news }
     })
 }
 
-/// Makes the pipes of a session that holds `permit` until its output was sent, and starts its task.
+/// Makes the pipes of a session that holds `permit` until its output was sent, and starts its task. `own`: the channel
+/// is no session of RFC 4254 §6 and has this type.
 pub(super) fn open(
     gateway: &Arc<Gateway>,
     row: &Arc<ConnectionRow>,
@@ -99,26 +112,45 @@ pub(super) fn open(
     user: &Arc<SessionUser>,
     permit: UserPermit,
     wake: Wake,
+    own: Option<OwnChannel>,
 ) -> SessionChannel {
     let limits = gateway.limits_of(&user.identity);
     let (inbox, outbox, half) = session_pipes(limits.output, wake);
     half.keep(permit);
     let registration = row.add_session(channel.0, inbox.handle());
-    start(gateway, row.connection(), channel, user, half);
+    let is_session = own.is_none();
+    start(gateway, row.connection(), channel, user, half, own);
     let requests = RequestLimits::new(limits, gateway.environment_names(), &user.identity.restrictions);
     requests.host_variables().for_each(|variable| inbox.event(variable));
-    SessionChannel { inbox, outbox, requests, refusal_log: Refusals::default(), registration }
+    SessionChannel { inbox, outbox, requests, refusal_log: Refusals::default(), registration, is_session }
 }
 
 /// Starts the task of a session, which says through the pipes whether the channel is opened.
-fn start(gateway: &Arc<Gateway>, connection: u64, channel: ChannelId, user: &Arc<SessionUser>, half: SessionHalf) {
+fn start(
+    gateway: &Arc<Gateway>,
+    connection: u64,
+    channel: ChannelId,
+    user: &Arc<SessionUser>,
+    half: SessionHalf,
+    own: Option<OwnChannel>,
+) {
     let (gateway, user) = (Arc::clone(gateway), Arc::clone(user));
-    tokio::spawn(async move { run(&gateway, connection, channel, &user, half).await });
+    tokio::spawn(async move { run(&gateway, connection, channel, &user, half, own).await });
 }
 
 /// The task of a session: finds the plugin and runs it to its end.
-async fn run(gateway: &Gateway, connection: u64, channel: ChannelId, user: &SessionUser, half: SessionHalf) {
+async fn run(
+    gateway: &Gateway,
+    connection: u64,
+    channel: ChannelId,
+    user: &SessionUser,
+    half: SessionHalf,
+    own: Option<OwnChannel>,
+) {
     let Identity { tenant: name, plugin, .. } = &user.identity;
+    let plugin = own.as_ref().map_or(plugin, |own| &own.plugin);
+    // On a channel of a plugin's own type nothing can be printed. The drop of `half` says that it is not opened.
+    let prints = own.is_none();
     let found = tokio::select! {
         found = gateway.tenants().settled(name, plugin) => found,
         // The client has gone. The drop of `half` says that the channel is not opened.
@@ -127,21 +159,31 @@ async fn run(gateway: &Gateway, connection: u64, channel: ChannelId, user: &Sess
     if let Some(words) = found.try_again(plugin) {
         let (tenant, plugin) = (escape(name.as_bytes()), escape(plugin.as_bytes()));
         emit(SessionEvent::NotReady { connection, channel: channel.0, tenant, plugin, reason: &words });
-        notice(half, &format!("{words}\r\n"), Exit::Status(1)).await;
+        if prints {
+            notice(half, &format!("{words}\r\n"), Exit::Status(1)).await;
+        }
         return;
     }
     let tenant = gateway.tenants().find(name).await;
     let Some((tenant, plugin)) = tenant.zip(found.found()) else {
         let (tenant, plugin) = (escape(name.as_bytes()), escape(plugin.as_bytes()));
         emit(SessionEvent::WithoutPlugin { connection, channel: channel.0, tenant, plugin });
-        notice(half, &gateway.no_such_plugin(), Exit::Status(1)).await;
+        if prints {
+            notice(half, &gateway.no_such_plugin(), Exit::Status(1)).await;
+        }
         return;
     };
     let (name, shown, generation) = (plugin.name(), escape(name.as_bytes()), plugin.generation());
     let channel = channel.0;
     emit(SessionEvent::Opened { connection, channel, tenant: shown, plugin: name, generation });
     let (shared, plugins) = (Arc::clone(tenant.shared()), tenant as Arc<dyn Plugins>);
-    let report = plugin.session(user.facts.on_channel(channel), &shared, &plugins, half).await;
+    let facts = user.facts.on_channel(channel);
+    let facts = match &own {
+        Some(own) => facts.of_type(&own.kind, &own.payload),
+        None => facts,
+    };
+    drop(own);
+    let report = plugin.session(facts, &shared, &plugins, half).await;
     SessionSummary { connection, channel, tenant: &shared }.write(&report);
 }
 
@@ -159,7 +201,7 @@ mod tests {
         let (_folder, gateway) = unlisted();
         let user = user();
         let (inbox, _outbox, half) = session_pipes(1 << 10, Arc::new(|| ()));
-        let mut session = std::pin::pin!(run(&gateway, 1, ChannelId(0), &user, half));
+        let mut session = std::pin::pin!(run(&gateway, 1, ChannelId(0), &user, half, None));
         let second = Duration::from_secs(1);
         assert!(timeout(second, &mut session).await.is_err(), "it waits for the plugin");
         drop(inbox);

@@ -94,5 +94,32 @@ whelk_runtime::events! {
             reason: &'a str,
             last: Option<&'a str>,
         }
+        /// An instance of the tenant's connection plugin begins, for the first thing that a connection asks of it.
+        PluginStarted(
+            "connection_plugin_started", INFO, "whelk::connection::bridge", "connection plugin started"
+        ) {
+            connection: u64,
+            #[display] tenant: Escaped<'a>,
+            plugin: &'a str,
+            generation: u32,
+        }
+        /// A connection has no connection plugin from now on, though its tenant names one: it is not there, cannot be
+        /// started or has failed. What would be asked of it is refused, and the connection goes on. Failures of a
+        /// tenant beyond `tenant_failure_rate` are logged in short.
+        PluginFailed("connection_plugin_failed", WARN, "whelk::connection::bridge", "connection plugin failed") {
+            connection: u64,
+            #[display] tenant: Escaped<'a>,
+            #[display] plugin: Escaped<'a>,
+            reason: &'a str,
+        }
+        /// A channel of a type of the connection plugin's own begins: the client asked for it, or the plugin has opened
+        /// it. Its session follows.
+        OwnChannel("connection_own_channel", INFO, "whelk::connection::bridge", "channel of a plugin's own type") {
+            connection: u64,
+            channel: u32,
+            #[display] kind: Escaped<'a>,
+            #[display] plugin: Escaped<'a>,
+            opened_by: &'a str,
+        }
     }
 }

@@ -16,7 +16,7 @@ whelk_runtime::events! {
         /// A user has as many sessions as one may have.
         UserSessions("limit_of_user_sessions", WARN, "whelk::connection::bridge", "user over limit") {
             connection: u64,
-            channel: u32,
+            channel: Option<u32>,
             #[display] user: Escaped<'a>,
             #[display] tenant: Escaped<'a>,
             limit: &'a str,

@@ -59,6 +59,11 @@ whelk_runtime::events! {
             plugin: &'a str,
             #[display] reason: Escaped<'a>,
         }
+        /// A tenant names a plugin as its `connection_plugin` that is none: what would be asked of it is refused.
+        OfAnotherKind("plugin_of_another_kind", ERROR, "whelk::tenant", "plugin is no connection plugin") {
+            tenant: &'a str,
+            plugin: &'a str,
+        }
         /// A tenant of the demonstration cannot be given something that it is granted.
         GrantMissing("plugin_grant_missing", WARN, "whelk::tenant", "tenant goes without a grant") {
             #[display] tenant: Escaped<'a>,
