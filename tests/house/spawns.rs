@@ -10,6 +10,11 @@ pub(crate) const KNOWN: &[(&str, usize, &str)] = &[
     ("host/gateway/src/plugins/reload.rs", 1, "supervised"),
     ("host/gateway/src/plugins/reload/folder.rs", 1, "the end of a drain, which only waits and tells"),
     ("host/gateway/src/plugins/reload/task.rs", 2, "looks and loads: a panic refuses the file, which is tried again"),
+    (
+        "host/gateway/src/connection/bridge/delegation.rs",
+        1,
+        "a connection plugin's instance, whose panic is caught around the whole of it",
+    ),
     ("host/gateway/src/connection/bridge/session.rs", 1, "a session, whose panic is caught around the whole of it"),
     ("host/gateway/src/server/signals.rs", 1, "the thread whose end is the program's"),
     ("host/runtime/src/plugin/compile.rs", 1, "a process"),

@@ -8,6 +8,7 @@ mod algorithms;
 mod audit;
 mod beside_sshd;
 mod commandline;
+mod connection_plugins;
 mod credentials;
 mod crossing;
 mod crowd;

@@ -23,7 +23,8 @@ impl Clients {
     pub(super) fn bring_libraries(&self, drivers: &Path) -> Outcome {
         self.bring_interpreted("perl", &["-MNet::SSH2", "-e1"], "libnet-ssh2-perl")?;
         self.bring_interpreted("ruby", &["-e", "require 'net/ssh'"], "ruby-net-ssh")?;
-        self.bring_go(&drivers.join("x_crypto_session.go"))?;
+        self.bring_go(&drivers.join("x_crypto_session.go"), "x-crypto")?;
+        self.bring_go(&drivers.join("x_crypto_connection.go"), "x-crypto-connection")?;
         self.bring_java(&drivers.join("JschSession.java"))
     }
 
@@ -36,9 +37,10 @@ impl Clients {
         self.link(program, &find(program).ok_or(format!("{program} is not in PATH"))?)
     }
 
-    fn bring_go(&self, driver: &Path) -> Outcome {
+    /// A driver in Go, which becomes the program of this name.
+    fn bring_go(&self, driver: &Path, name: &str) -> Outcome {
         let root = self.unpack_all("go", &GO, "bookworm-backports")?;
-        let program = self.home.join("x-crypto/driver");
+        let program = self.home.join(name).join("driver");
         self.compile(driver, &program, || {
             let toolchain = root.join("usr/lib/go-1.23");
             let mut build = Command::new(toolchain.join("bin/go"));
@@ -48,7 +50,7 @@ impl Clients {
             build.env_remove("GOFLAGS").args(["build", "-o"]).arg(&program).arg(driver);
             build
         })?;
-        self.link("x-crypto", &program)
+        self.link(name, &program)
     }
 
     fn bring_java(&self, driver: &Path) -> Outcome {
