@@ -22,7 +22,7 @@ use crate::crossing::names_of;
 const SSH: &str = "ssh-10.0";
 
 /// The other programs of the scripts, by the variables that name them.
-const TOOLS: [(&str, &str); 9] = [
+const TOOLS: [(&str, &str); 11] = [
     ("TEST_SSH_SSHAGENT", "ssh-agent-10.0"),
     ("TEST_SSH_SSHADD", "ssh-add-10.0"),
     ("TEST_SSH_SSHKEYGEN", "ssh-keygen-10.0"),
@@ -32,6 +32,8 @@ const TOOLS: [(&str, &str); 9] = [
     ("TEST_SSH_PLINK", "plink"),
     ("TEST_SSH_PUTTYGEN", "puttygen"),
     ("TEST_SSH_DBCLIENT", "dbclient"),
+    ("TEST_SSH_DROPBEARCONVERT", "dropbearconvert"),
+    ("TEST_SSH_DROPBEARKEY", "dropbearkey"),
 ];
 
 /// The size of the file that the scripts copy, in bytes. It is a copy of their client program.

@@ -36,12 +36,13 @@ struct Tool {
     package: &'static str,
 }
 
-const TOOLS: [Tool; 9] = [
+const TOOLS: [Tool; 10] = [
     Tool { program: "ssh-keygen", package: "openssh-client" },
     Tool { program: "ssh-keyscan", package: "openssh-client" },
     Tool { program: "curl", package: "curl" },
     Tool { program: "dbclient", package: "dropbear-bin" },
     Tool { program: "dropbearconvert", package: "dropbear-bin" },
+    Tool { program: "dropbearkey", package: "dropbear-bin" },
     Tool { program: "plink", package: "putty-tools" },
     Tool { program: "puttygen", package: "putty-tools" },
     Tool { program: "tmux", package: "tmux" },
