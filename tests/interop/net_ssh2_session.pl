@@ -56,17 +56,16 @@ sub hand_on {
 # at its end; `$wait` waits for either side.
 sub run_channel {
     my ($ssh, $channel, $source, $out, $err, $wait) = @_;
-    my ($pending, $is_open) = ('', 1);
+    my ($pending, $is_open, $has_ended) = ('', 1, 0);
     $ssh->blocking(0);
     while (1) {
         my $moved = hand_on($channel, 0, $out) + hand_on($channel, 1, $err);
         if ($is_open && $pending eq '') {
             $pending = $source->();
-            if (!defined $pending) {
-                ($is_open, $pending) = (0, '');
-                $channel->send_eof;
-            }
+            ($is_open, $pending) = (0, '') if !defined $pending;
         }
+        # Like a write it may have to be tried again: during a key exchange.
+        $has_ended = $channel->send_eof if !$is_open && $pending eq '' && !$has_ended;
         if ($pending ne '') {
             my $count = $channel->write($pending) // 0;
             $moved += substr($pending, 0, $count, '') ne '' if $count > 0;
