@@ -124,6 +124,21 @@ fn go_accepts_a_channel_that_the_plugin_opens_and_answers_its_request() {
     gateway.end();
 }
 
+/// C3: what a client never answers takes no place of a session, and the plugin goes on.
+#[test]
+fn a_client_that_never_answers_an_open_keeps_its_sessions() {
+    let gateway = gateway("[tenants.acme.limits]\nclient_answer = \"50 ms\"\nsessions_per_user = 2\n");
+    let mut client = Connection::new(&gateway);
+    for number in 1..=16 {
+        client.does(&format!("request open@example.org silent@example.org {number}"), "success no answer");
+        client.does(&format!("session exit {number}"), &format!("session {number} "));
+    }
+    client.does("request open@example.org silent@example.org 17", "success too many");
+    client.does("open thing@example.org why", "opened thing@example.org 776879");
+    assert_eq!(client.end().matches("success no answer\n").count(), 16);
+    gateway.end();
+}
+
 /// C29: names that mean something in the field are refused in both directions, whatever the plugin says.
 #[test]
 fn names_with_a_meaning_are_refused_both_ways() {

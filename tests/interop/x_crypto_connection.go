@@ -10,7 +10,8 @@
 //	session COMMAND       a session beside it: "session STATUS OUTPUT"
 //
 // A channel of the type thing@example.org that the server opens is accepted: what it reads and echoes is printed as one
-// line that begins with "server opened". The server's request colour@example.org is answered with "blue".
+// line that begins with "server opened". One of the type silent@example.org is never answered. The server's request
+// colour@example.org is answered with "blue".
 package main
 
 import (
@@ -112,6 +113,7 @@ func main() {
 	close(none)
 	client := ssh.NewClient(connection, offers, none)
 	go accept(client.HandleChannelOpen("thing@example.org"))
+	client.HandleChannelOpen("silent@example.org")
 	var channel *own
 	lines := bufio.NewScanner(os.Stdin)
 	lines.Buffer(nil, 1<<20)

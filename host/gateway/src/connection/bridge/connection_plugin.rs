@@ -188,7 +188,7 @@ impl Bridge {
             }
         }
         if let Some(delegation) = &mut self.delegation {
-            delegation.unwanted.drain(..).for_each(|channel| connection.close(channel));
+            delegation.take_unwanted().for_each(|channel| connection.close(channel));
             if delegation.link.as_ref().is_some_and(ConnectionLink::is_over) {
                 delegation.link = None;
                 delegation.over = true;

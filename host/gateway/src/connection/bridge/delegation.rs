@@ -84,6 +84,22 @@ impl Delegation {
     }
 }
 
+/// What nobody waits for any more.
+impl Delegation {
+    /// Takes the channels that the client has opened too late, and those that it has not answered in time: their places
+    /// are free for other sessions.
+    pub(super) fn take_unwanted(&mut self) -> impl Iterator<Item = ChannelId> + use<> {
+        let mut unwanted = std::mem::take(&mut self.unwanted);
+        self.opening.retain(|channel, opening| {
+            if opening.answer.is_closed() {
+                unwanted.push(*channel);
+            }
+            !opening.answer.is_closed()
+        });
+        unwanted.into_iter()
+    }
+}
+
 /// The task of a connection plugin's instance: finds the plugin and runs it to its end.
 async fn run(gateway: &Gateway, connection: u64, plugin: &str, user: &SessionUser, half: ConnectionHalf) {
     let tenant = &user.identity.tenant;
