@@ -33,6 +33,10 @@ fn an_unknown_plugin_name_lists_the_plugins_and_ends_with_status_1() {
     for name in ["echo", "lifecycle", "probe", "terminal"] {
         assert!(said.contains(name), "{name} is not in {said:?}");
     }
+    // They serve no sessions.
+    for name in ["totp", "principals"] {
+        assert!(!said.contains(name), "{name} is in {said:?}");
+    }
     gateway.end();
 }
 

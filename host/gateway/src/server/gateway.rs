@@ -235,7 +235,8 @@ impl Gateway {
         if !self.demonstration {
             return "The plugin of this account is not available.\r\n".to_owned();
         }
-        let ready = self.registry.plugins();
+        let mut ready = self.registry.plugins();
+        ready.retain(|plugin| !plugin.is_authenticator());
         let (preparing, retried) = (self.registry.preparing(), self.registry.retried());
         if ready.is_empty() && preparing.is_empty() && retried.is_empty() {
             return "There are no plugins here yet. Put a .wasm file into the plugin folder.\r\n".to_owned();
