@@ -63,8 +63,8 @@ pub(super) fn cross(client: Client, servers: &Servers, offered: &[Crossing]) -> 
     for crossing in offered.iter().filter(is_known) {
         let load = match crossing {
             Crossing::Name(..) => LOAD,
-            // sshd is there to compare with. With 16 MiB libssh and it wait for each other, with one they do not: 4 of 4
-            // runs, and 0 of 12.
+            // sshd is there to compare with. With 16 MiB libssh and it wait for each other (4 of 4 runs), with one they
+            // do not (0 of 12).
             Crossing::RekeyByClient | Crossing::RekeyByServer if servers.make == Make::Sshd => MIB,
             Crossing::RekeyByClient | Crossing::RekeyByServer => size(1, 16) * MIB,
         };
