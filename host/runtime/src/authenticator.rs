@@ -13,7 +13,8 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use crate::channel::{SessionHalf, session_pipes};
-use crate::error::{Error, Stop};
+use crate::engine::Purpose;
+use crate::error::{Error, Limit, Stop};
 use crate::host::HandOverCheck;
 use crate::host::bindings::exports::authenticator as wit;
 use crate::host::bindings::imports::channel::HandOverError;
@@ -65,6 +66,7 @@ impl Plugin {
             facts,
             pipes: half.shared(),
             hand_over_check: &hand_over_check,
+            purpose: Purpose::Login,
             usage: &Arc::new(ProcessUsage::of(&session)),
         };
         let (guest, functions) = Box::pin(Guest::start(self, &context)).await.map_err(failure)?;
@@ -129,6 +131,9 @@ impl Authenticator {
 fn failure(stop: Stop) -> Error {
     match stop {
         Stop::Exited(status) => Error::Refused(format!("it has ended itself with status {status}")),
+        Stop::Failed(Error::Limit { limit: Limit::Time, .. }) => {
+            Error::Limit { limit: Limit::Time, detail: "it did not answer in time".to_owned() }
+        }
         Stop::Failed(error) => error,
     }
 }

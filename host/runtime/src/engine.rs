@@ -20,13 +20,13 @@ mod reaper;
 mod settings;
 mod ticker;
 
-pub(crate) use places::Slot;
+pub(crate) use places::{Purpose, Slot};
 pub use settings::EngineSettings;
 
 /// Address space in bytes that an engine with these settings reserves for linear memories and their guards.
 #[must_use]
 pub fn address_space(settings: &EngineSettings) -> usize {
-    Places::of(settings).memories.saturating_mul(settings.limits.memory_slot.saturating_add(GUARD))
+    Places::of(settings).all_memories().saturating_mul(settings.limits.memory_slot.saturating_add(GUARD))
 }
 pub(crate) use reaper::Reaper;
 pub(crate) use ticker::Ticker;
@@ -83,25 +83,25 @@ impl Engine {
         Ok(Self { shared: Arc::new(shared) })
     }
 
-    /// How many instances may run at once if each has one memory.
+    /// How many instances of sessions may run at once if each has one memory.
     #[must_use]
     pub fn capacity(&self) -> usize {
         self.shared.taken.capacity()
     }
 
-    /// How many instances run.
+    /// How many instances of sessions run.
     #[must_use]
     pub fn live(&self) -> usize {
         self.shared.taken.live()
     }
 
-    /// Whether the pool is full, even for an instance with one memory.
+    /// Whether the pool is full for sessions, even for an instance with one memory.
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.shared.taken.is_full()
     }
 
-    /// The peak of running instances since the last call.
+    /// The peak of running instances of sessions since the last call.
     #[must_use]
     pub fn take_peak(&self) -> usize {
         self.shared.taken.take_peak()
@@ -162,8 +162,8 @@ impl Engine {
     }
 
     /// Takes room for one instance with this many memories.
-    pub(crate) fn slot(&self, memories: usize) -> Result<Slot, Error> {
-        self.shared.taken.take(memories)
+    pub(crate) fn slot(&self, purpose: Purpose, memories: usize) -> Result<Slot, Error> {
+        self.shared.taken.take(purpose, memories)
     }
 }
 
@@ -171,7 +171,7 @@ impl Engine {
 /// reserves no pool. Compiles on one thread, because a server needs the other processors.
 pub(crate) fn compiler(memory: usize) -> wasmtime::Result<wasmtime::Engine> {
     let settings = EngineSettings::of(&Limits { instances: 1, memory_slot: memory, ..Limits::default() });
-    let mut config = config(&settings, Places { instances: 1, memories: 1 });
+    let mut config = config(&settings, Places { instances: 1, memories: 1, logins: 0, login_memories: 0 });
     config.allocation_strategy(InstanceAllocationStrategy::OnDemand).parallel_compilation(false);
     wasmtime::Engine::new(&config)
 }
@@ -179,11 +179,11 @@ pub(crate) fn compiler(memory: usize) -> wasmtime::Result<wasmtime::Engine> {
 fn config(settings: &EngineSettings, places: Places) -> Config {
     let limits = &settings.limits;
     let number = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-    let all = |each: usize| number(places.instances.saturating_mul(each));
+    let all = |each: usize| number(places.all_instances().saturating_mul(each));
     let mut pool = PoolingAllocationConfig::default();
     pool.total_component_instances(all(1))
         .total_core_instances(all(count(limits.core_instances)))
-        .total_memories(number(places.memories))
+        .total_memories(number(places.all_memories()))
         .total_tables(all(count(limits.tables)))
         // A store keeps its stack until it is dropped.
         .total_stacks(all(1))

@@ -33,6 +33,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use crate::channel::{InputItem, OpenReply, SessionHalf, Shared};
+use crate::engine::Purpose;
 use crate::error::{Error, Stop};
 use crate::event::{LogEvent, emit};
 use crate::host::{HandOverCheck, HandOverState, LogBook};
@@ -245,6 +246,7 @@ impl Session {
             facts: &self.facts,
             pipes: half.shared(),
             hand_over_check: &self.hand_over_check,
+            purpose: Purpose::Session,
             usage: &self.processes.usage(),
         };
         // Boxed: it is large and soon over, and every session would carry its size for ever.

@@ -7,6 +7,7 @@ use tokio::time::timeout;
 
 use super::link::{ConnectionCall, ConnectionHalf, Messages};
 use crate::connection_types::{ClientRefusal, ConnectionMessage, OpenVerdict};
+use crate::engine::Purpose;
 use crate::error::{Error, Limit, Stop};
 use crate::host::bindings::exports::connection_handler as wit;
 use crate::host::bindings::imports::channel::HandOverError;
@@ -119,7 +120,8 @@ impl ConnectionInstance {
         let presence = plugin.register_session(pipes);
         let hand_over_check: HandOverCheck = Arc::new(|_| Err(HandOverError::NotPermitted));
         let usage = Arc::new(ProcessUsage::of(&Arc::new(SessionUsage::new(tenant.limits()))));
-        let context = ProcessContext { tenant, facts, pipes, hand_over_check: &hand_over_check, usage: &usage };
+        let (hand_over_check, purpose, usage) = (&hand_over_check, Purpose::Session, &usage);
+        let context = ProcessContext { tenant, facts, pipes, hand_over_check, purpose, usage };
         let (mut guest, functions) = Box::pin(Guest::start(plugin, &context)).await?;
         let Functions::Connection(functions) = functions else {
             guest.reap().await;

@@ -20,6 +20,9 @@ pub struct EngineSettings {
     /// The server's limits: how many instances may run (`instances`), how much address space each memory has
     /// (`memory_slot`), and all that an instance may have.
     pub limits: Limits,
+    /// Instances of authenticators at the same time, beside `limits.instances`: neither they nor sessions take places
+    /// of the others. 0: they take those of sessions.
+    pub authenticators: usize,
     /// The most files, sockets and HTTP connections that all plugins together may have open.
     pub files: usize,
     /// Memory of all instances together, including the host's buffers for them, in bytes: `memory_total`, or what the
@@ -40,6 +43,7 @@ impl EngineSettings {
     pub fn of(limits: &Limits) -> Self {
         Self {
             limits: limits.clone(),
+            authenticators: 0,
             files: 10_000,
             total_memory: usize::MAX,
             total_output: GIB,
@@ -48,12 +52,13 @@ impl EngineSettings {
         }
     }
 
-    /// How many mappings (`vm.max_map_count`) the process needs to run all sessions if each plugin has this many
-    /// memories.
+    /// How many mappings (`vm.max_map_count`) the process needs to run all sessions and authenticators if each plugin
+    /// has this many memories.
     #[must_use]
     pub fn mappings(&self, memories: usize) -> usize {
         let each = memories.saturating_mul(MAPPINGS_OF_MEMORY).saturating_add(MAPPINGS_OF_STACK);
-        count(self.limits.instances).saturating_mul(each).saturating_add(OTHER_MAPPINGS)
+        let instances = count(self.limits.instances).saturating_add(self.authenticators);
+        instances.saturating_mul(each).saturating_add(OTHER_MAPPINGS)
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::guest::Guest;
 use super::store::ProcessContext;
 use crate::channel::session_pipes;
+use crate::engine::Purpose;
 use crate::error::{Error, Limit, Stop};
 use crate::host::HandOverCheck;
 use crate::host::bindings::imports::channel::HandOverError;
@@ -31,6 +32,7 @@ impl Plugin {
             facts: &facts,
             pipes: half.shared(),
             hand_over_check: &hand_over_check,
+            purpose: Purpose::Session,
             usage: &Arc::new(ProcessUsage::of(&Arc::new(session))),
         };
         match Box::pin(Guest::start(self, &context)).await {

@@ -6,7 +6,7 @@ use tokio::sync::oneshot::Receiver;
 use wasmtime::{Store, UpdateDeadline};
 
 use crate::channel::Shared;
-use crate::engine::{Engine, Slot};
+use crate::engine::{Engine, Purpose, Slot};
 use crate::error::Error;
 use crate::host::{Channel, Charges, HandOverCheck, LogBook, SessionTopics, State, Terminal, Timers};
 use crate::limits::count;
@@ -26,6 +26,8 @@ pub(crate) struct ProcessContext<'a> {
     pub(crate) facts: &'a Facts,
     pub(crate) pipes: &'a Arc<Shared>,
     pub(crate) hand_over_check: &'a HandOverCheck,
+    /// Of which places the instance takes one.
+    pub(crate) purpose: Purpose,
     /// Counts its resource usage.
     pub(crate) usage: &'a Arc<ProcessUsage>,
 }
@@ -43,11 +45,11 @@ pub(super) struct ProcessStore {
 /// # Errors
 /// [`Error::Full`] when the engine has no room.
 pub(super) fn make(plugin: &Plugin, context: &ProcessContext<'_>) -> Result<(ProcessStore, Arc<Meter>), Error> {
-    let ProcessContext { tenant, facts, pipes, hand_over_check, usage } = *context;
+    let ProcessContext { tenant, facts, pipes, hand_over_check, purpose, usage } = *context;
     let (engine, limits, budget) = (plugin.engine(), tenant.limits(), tenant.budget());
     let totals = engine.totals();
     // The slot in the pool, held until the store is dropped.
-    let slot = engine.slot(plugin.memories())?;
+    let slot = engine.slot(purpose, plugin.memories())?;
     // The log and the charges of the imports.
     let log = Arc::new(LogBook::new(plugin.shared_name(), facts, Arc::clone(tenant)));
     let charges = Charges::new(&log, totals, usage);
